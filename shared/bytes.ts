@@ -1,0 +1,48 @@
+/**
+ * Bytes and their spellings: UTF-8, length prefixes, constant-time comparison.
+ *
+ * @module
+ */
+import sodium from "libsodium-wrappers-sumo";
+
+await sodium.ready;
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** Encodes a string as UTF-8. */
+export function utf8(text: string): Uint8Array<ArrayBuffer> {
+  return encoder.encode(text);
+}
+
+/** Decodes UTF-8. Throws a `TypeError` when the bytes are not well-formed. */
+export function fromUtf8(bytes: Uint8Array): string {
+  return decoder.decode(bytes);
+}
+
+/** Reads hex, of either case. Throws a `SyntaxError` when the text is not hex of even length. */
+export function fromHex(hex: string): Uint8Array<ArrayBuffer> {
+  return Uint8Array.fromHex(hex);
+}
+
+/**
+ * Joins parts so that no two lists of parts give the same bytes: before each part stands its length,
+ * four bytes, big-endian. Every MAC and key derivation of Pollwire is over such a list.
+ */
+export function lengthPrefixed(...parts: (string | Uint8Array)[]): Uint8Array<ArrayBuffer> {
+  const pieces = parts.map((part) => typeof part === "string" ? encoder.encode(part) : part);
+  const joined = new Uint8Array(pieces.reduce((total, piece) => total + 4 + piece.length, 0));
+  const view = new DataView(joined.buffer);
+  let at = 0;
+  for (const piece of pieces) {
+    view.setUint32(at, piece.length);
+    joined.set(piece, at + 4);
+    at += 4 + piece.length;
+  }
+  return joined;
+}
+
+/** Compares in time that depends on the lengths only. */
+export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && sodium.memcmp(a, b);
+}

@@ -1,0 +1,251 @@
+/**
+ * An election's manifest: its definition as gateways know it, versioned, signed, every version kept.
+ *
+ * @module
+ */
+import sodium from "libsodium-wrappers-sumo";
+import { z } from "zod";
+import { fromHex, utf8 } from "./bytes.ts";
+
+/** Identifiers of elections, contests, candidates, parties, regions, stations, devices and gateways. */
+export const idSchema = z.string().regex(
+  /^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$/,
+  "must be 1 to 64 of a-z, 0-9 and -, and neither begin nor end with -",
+);
+
+/** A point in time: UTC, milliseconds, `2026-11-03T07:00:00.000Z`. */
+export const instantSchema = z.string().regex(
+  /^\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{3}Z$/,
+  "must be a UTC time with milliseconds, like 2026-11-03T07:00:00.000Z",
+).refine((text) => new Date(text).getUTCDate() === Number(text.slice(8, 10)), "must be a day that exists");
+
+const nameSchema = z.string().min(1).max(200);
+const hexKeySchema = z.string().regex(/^[0-9a-f]{64}$/, "must be 32 bytes in lower-case hex");
+const keyNameSchema = z.string().regex(
+  /^[a-z0-9-]{1,64}\.[1-9][0-9]{0,5}$/,
+  "must be a device and a key version, like station-12-a.1",
+);
+
+/** Bounds of an election: what the memory of a gateway and the size of a record allow. */
+export const ELECTION_LIMITS = {
+  contests: 500,
+  candidatesPerContest: 500,
+  stations: 250_000,
+  gateways: 2_000,
+  partitions: 1_024,
+  recordBytes: 16_384,
+  manifestVersion: 999_999,
+} as const;
+
+export const candidateSchema = z.strictObject({
+  id: idSchema,
+  name: nameSchema,
+  party: idSchema.optional(),
+});
+
+export const contestSchema = z.strictObject({
+  id: idSchema,
+  name: nameSchema,
+  votesAllowed: z.int().min(1).max(100),
+  candidates: z.array(candidateSchema).min(1).max(ELECTION_LIMITS.candidatesPerContest),
+});
+
+export const stationSchema = z.strictObject({
+  id: idSchema,
+  name: nameSchema,
+  region: idSchema,
+  /** The contests this station votes on; all of the election's when left out. */
+  contests: z.array(idSchema).optional(),
+});
+
+export const gatewaySchema = z.strictObject({
+  id: idSchema,
+  /** Stations that turn to this gateway first. */
+  stations: z.array(idSchema),
+  /** Stations that turn to it when their own does not answer. */
+  fallbackFor: z.array(idSchema),
+});
+
+const definitionShape = {
+  election: idSchema,
+  name: nameSchema,
+  opensAt: instantSchema,
+  /** The last moment at which a vote may be cast. */
+  closesAt: instantSchema,
+  /** The last moment at which a gateway takes in a vote that was cast in time. */
+  acceptsUntil: instantSchema,
+  partitions: z.int().min(1).max(ELECTION_LIMITS.partitions),
+  /** k: a release of a station holds at least so many new voters, unless the station has closed. */
+  releaseThreshold: z.int().min(1).max(1_000_000),
+  resultsBeforeClosing: z.boolean(),
+  parties: z.array(
+    z.strictObject({ id: idSchema, name: nameSchema, colour: z.string().regex(/^#[0-9a-f]{6}$/).optional() }),
+  ),
+  contests: z.array(contestSchema).min(1).max(ELECTION_LIMITS.contests),
+  regions: z.array(z.strictObject({ id: idSchema, name: nameSchema })).min(1),
+  stations: z.array(stationSchema).min(1).max(ELECTION_LIMITS.stations),
+  gateways: z.array(gatewaySchema).min(1).max(ELECTION_LIMITS.gateways),
+};
+
+/** What the election office writes. The centre adds version, record size and keys, and it becomes a manifest. */
+export const definitionSchema = z.strictObject({
+  ...definitionShape,
+  closesAt: definitionShape.closesAt,
+  partitions: definitionShape.partitions.default(12),
+  releaseThreshold: definitionShape.releaseThreshold.default(10),
+  resultsBeforeClosing: definitionShape.resultsBeforeClosing.default(false),
+  parties: definitionShape.parties.default([]),
+  /** Polling-station machines; one a station, `<station>-a`, when left out. */
+  devices: z.array(z.strictObject({ id: idSchema, station: idSchema })).optional(),
+}).superRefine(checkReferences);
+
+/** See {@link manifestSchema}. */
+export const manifestSchema = z.strictObject({
+  ...definitionShape,
+  version: z.int().min(1).max(ELECTION_LIMITS.manifestVersion),
+  /** Length of every record's text before sealing, in bytes: the same for all, since lengths tell choices. */
+  recordBytes: z.int().min(1).max(ELECTION_LIMITS.recordBytes),
+  /** The centre's X25519 public key, in hex. */
+  sealingKey: hexKeySchema,
+  /** Device keys that are no longer believed, as `device.version`. */
+  denied: z.array(keyNameSchema),
+}).superRefine(checkReferences);
+
+export type ElectionDefinition = z.infer<typeof definitionSchema>;
+export type Manifest = z.infer<typeof manifestSchema>;
+export type Contest = z.infer<typeof contestSchema>;
+export type Station = z.infer<typeof stationSchema>;
+
+type References = Pick<
+  Manifest,
+  "parties" | "contests" | "regions" | "stations" | "gateways" | "opensAt" | "closesAt" | "acceptsUntil"
+>;
+
+/** Names what a schema alone cannot see: ids given twice, and ids that name nothing. */
+function checkReferences(
+  election: References & { devices?: { id: string; station: string }[] },
+  ctx: z.RefinementCtx,
+) {
+  const complain = (path: (string | number)[], message: string) =>
+    ctx.addIssue({ code: "custom", path, message });
+  const ids = (list: readonly { id: string }[], what: string): Set<string> => {
+    const seen = new Set<string>();
+    list.forEach(({ id }, i) => {
+      if (seen.has(id)) complain([what, i, "id"], `the id ${id} is given twice`);
+      seen.add(id);
+    });
+    return seen;
+  };
+  const parties = ids(election.parties, "parties");
+  const regions = ids(election.regions, "regions");
+  const contests = ids(election.contests, "contests");
+  const stations = ids(election.stations, "stations");
+  ids(election.gateways, "gateways");
+  ids(election.devices ?? [], "devices");
+  const known = (id: string, set: ReadonlySet<string>, path: (string | number)[], kind: string) => {
+    if (!set.has(id)) complain(path, `there is no ${kind} ${id}`);
+  };
+  election.contests.forEach((contest, i) => {
+    ids(contest.candidates, `contests.${i}.candidates`);
+    contest.candidates.forEach(({ party }, j) => {
+      if (party !== undefined) known(party, parties, ["contests", i, "candidates", j, "party"], "party");
+    });
+    if (contest.votesAllowed > contest.candidates.length) {
+      complain(
+        ["contests", i, "votesAllowed"],
+        `allows ${contest.votesAllowed} of ${contest.candidates.length} candidates`,
+      );
+    }
+  });
+  election.stations.forEach((station, i) => {
+    known(station.region, regions, ["stations", i, "region"], "region");
+    const votedOn = new Set<string>();
+    station.contests?.forEach((id, j) => {
+      known(id, contests, ["stations", i, "contests", j], "contest");
+      if (votedOn.has(id)) complain(["stations", i, "contests", j], `contest ${id} is given twice`);
+      votedOn.add(id);
+    });
+  });
+  const served = new Set<string>();
+  election.gateways.forEach((gateway, i) => {
+    gateway.stations.forEach((id, j) => {
+      known(id, stations, ["gateways", i, "stations", j], "station");
+      if (served.has(id)) complain(["gateways", i, "stations", j], `station ${id} has two primary gateways`);
+      served.add(id);
+    });
+    gateway.fallbackFor.forEach((id, j) => known(id, stations, ["gateways", i, "fallbackFor", j], "station"));
+  });
+  election.stations.forEach(({ id }, i) => {
+    if (!served.has(id)) complain(["stations", i, "id"], `station ${id} has no gateway`);
+  });
+  election.devices?.forEach(({ station }, i) =>
+    known(station, stations, ["devices", i, "station"], "station")
+  );
+  if (!(election.opensAt < election.closesAt)) complain(["closesAt"], "must be later than opensAt");
+  if (!(election.closesAt <= election.acceptsUntil)) {
+    complain(["acceptsUntil"], "must not be earlier than closesAt");
+  }
+}
+
+/** A manifest made ready for looking things up; built once a version. */
+export type ElectionIndex = Readonly<{
+  manifest: Manifest;
+  opensAtMs: number;
+  closesAtMs: number;
+  acceptsUntilMs: number;
+  /** Contest id → how many may be selected, and which. */
+  contests: ReadonlyMap<string, Readonly<{ votesAllowed: number; candidates: ReadonlySet<string> }>>;
+  stations: ReadonlyMap<string, Readonly<{ region: string; contests: ReadonlySet<string> }>>;
+  /** Gateway id → the stations it takes votes for, as primary or fallback. */
+  gateways: ReadonlyMap<string, ReadonlySet<string>>;
+  denied: ReadonlySet<string>;
+}>;
+
+/** Indexes a manifest. */
+export function indexElection(manifest: Manifest): ElectionIndex {
+  const all: ReadonlySet<string> = new Set(manifest.contests.map(({ id }) => id));
+  return {
+    manifest,
+    opensAtMs: Date.parse(manifest.opensAt),
+    closesAtMs: Date.parse(manifest.closesAt),
+    acceptsUntilMs: Date.parse(manifest.acceptsUntil),
+    contests: new Map(manifest.contests.map(({ id, votesAllowed, candidates }) => [
+      id,
+      { votesAllowed, candidates: new Set(candidates.map((candidate) => candidate.id)) },
+    ])),
+    stations: new Map(manifest.stations.map(({ id, region, contests }) => [
+      id,
+      { region, contests: contests === undefined ? all : new Set(contests) },
+    ])),
+    gateways: new Map(manifest.gateways.map(({ id, stations, fallbackFor }) => [
+      id,
+      new Set([...stations, ...fallbackFor]),
+    ])),
+    denied: new Set(manifest.denied),
+  };
+}
+
+/** A manifest as it travels: the exact text that was signed, and the Ed25519 signature over it, in base64. */
+export const signedManifestSchema = z.strictObject({ manifest: z.string(), signature: z.base64() });
+export type SignedManifest = z.infer<typeof signedManifestSchema>;
+
+/** Signs a manifest's text. `privateKey` is the 64 bytes of {@link manifestKeyPair}. */
+export function signManifest(manifest: Manifest, privateKey: Uint8Array): SignedManifest {
+  const text = JSON.stringify(manifestSchema.parse(manifest));
+  return { manifest: text, signature: sodium.crypto_sign_detached(utf8(text), privateKey).toBase64() };
+}
+
+/**
+ * Checks the signature over the text as it came, and only then reads it.
+ *
+ * @param publicKey In hex.
+ * @throws when the signature does not fit, or what was signed is no manifest.
+ */
+export function openManifest(signed: SignedManifest, publicKey: string): Manifest {
+  const signature = Uint8Array.fromBase64(signed.signature);
+  if (
+    signature.length !== 64 ||
+    !sodium.crypto_sign_verify_detached(signature, utf8(signed.manifest), fromHex(publicKey))
+  ) throw new Error("Cannot take the manifest: its signature is not the centre's");
+  return manifestSchema.parse(JSON.parse(signed.manifest));
+}

@@ -1,0 +1,342 @@
+import assert from "assert";
+import fc from "fast-check";
+import { manifests } from "../tests/arbitraries.ts";
+import { MASTER, testDefinition, testManifest } from "../tests/fixture.ts";
+import {
+  definitionSchema,
+  ELECTION_LIMITS,
+  idSchema,
+  indexElection,
+  instantSchema,
+  manifestSchema,
+  openManifest,
+  signedManifestSchema,
+  signManifest,
+} from "./election.ts";
+import { manifestKeyPair } from "./keys.ts";
+
+Deno.test.sanitizer({ ops: true, resources: true });
+
+/** A definition as it might be read from a file, with anything at all in it. */
+type Loose = any;
+
+function faultsOf(schema: typeof definitionSchema | typeof manifestSchema, value: unknown): string[] {
+  const issues = schema.safeParse(value).error?.issues ?? [];
+  return issues.map(({ path, message }) => `${path.join(".")}: ${message}`);
+}
+
+for (const id of ["a", "0", "ri-2020", "a--b", "a".repeat(64)]) {
+  Deno.test(`idSchema takes ${id}`, () => assert.ok(idSchema.safeParse(id).success));
+}
+
+for (
+  const id of ["", "-a", "a-", "-", "A", "a_b", "a b", "a.b", "a/b", "é", "a\n", "a".repeat(65), 1, null]
+) {
+  Deno.test(`idSchema refuses ${JSON.stringify(id)}`, () => assert.ok(!idSchema.safeParse(id).success));
+}
+
+Deno.test("instantSchema takes every moment that has four digits of year, as toISOString() spells it", () => {
+  const dates = fc.date({
+    min: new Date("0000-01-01T00:00:00.000Z"),
+    max: new Date("9999-12-31T23:59:59.999Z"),
+    noInvalidDate: true,
+  });
+  fc.assert(
+    fc.property(dates, (date) => assert.ok(instantSchema.safeParse(date.toISOString()).success)),
+    { numRuns: 1_000 },
+  );
+});
+
+Deno.test("instantSchema takes no text but a moment's one spelling", () => {
+  const digits = fc.stringMatching(
+    /^[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-6][0-9]:[0-6][0-9]\.[0-9]{3}Z$/,
+  );
+  fc.assert(
+    fc.property(digits, (text) => {
+      const date = new Date(text);
+      const spelt = !Number.isNaN(date.getTime()) && date.toISOString() === text;
+      assert.equal(instantSchema.safeParse(text).success, spelt);
+    }),
+    { numRuns: 1_000 },
+  );
+});
+
+for (
+  const text of [
+    "2026-02-29T00:00:00.000Z",
+    "2026-02-30T00:00:00.000Z",
+    "2026-04-31T00:00:00.000Z",
+    "2026-13-01T00:00:00.000Z",
+    "2026-11-03T24:00:00.000Z",
+    "2026-11-03T07:60:00.000Z",
+    "2026-11-03T07:00:60.000Z",
+    "2026-11-03T07:00:00Z",
+    "2026-11-03T07:00:00.0000Z",
+    "2026-11-03T07:00:00.000",
+    "2026-11-03T07:00:00.000+00:00",
+    "2026-11-03 07:00:00.000Z",
+    "2026-11-03t07:00:00.000z",
+    "2026-11-03",
+    "+02026-11-03T07:00:00.000Z",
+    "2026-11-03T07:00:00.000Z\n",
+    "",
+    0,
+  ]
+) {
+  Deno.test(`instantSchema refuses ${JSON.stringify(text)}`, () => {
+    assert.ok(!instantSchema.safeParse(text).success);
+  });
+}
+
+Deno.test("instantSchema takes the leap day of a leap year", () => {
+  assert.ok(instantSchema.safeParse("2028-02-29T23:59:59.999Z").success);
+});
+
+Deno.test("definitionSchema takes a whole election, and gives what is left out its default", () => {
+  const { partitions: _p, releaseThreshold: _t, resultsBeforeClosing: _r, parties: _, ...rest } =
+    testDefinition();
+  const contests = rest.contests.map((contest) => ({
+    ...contest,
+    candidates: contest.candidates.map(({ id, name }) => ({ id, name })),
+  }));
+  const { partitions, releaseThreshold, resultsBeforeClosing, parties, devices } = definitionSchema.parse({
+    ...rest,
+    contests,
+  });
+  assert.deepEqual({ partitions, releaseThreshold, resultsBeforeClosing, parties, devices }, {
+    partitions: 12,
+    releaseThreshold: 10,
+    resultsBeforeClosing: false,
+    parties: [],
+    devices: undefined,
+  });
+});
+
+// What to break in a good definition, and the fault that names it.
+const FAULTS: [string, (definition: Loose) => void, string][] = [
+  ["a party twice", (d) => d.parties.push(d.parties[0]), "parties.2.id: the id red is given twice"],
+  ["a region twice", (d) => d.regions.push(d.regions[0]), "regions.2.id: the id north is given twice"],
+  ["a contest twice", (d) => d.contests.push(d.contests[0]), "contests.2.id: the id mayor is given twice"],
+  [
+    "a candidate twice in a contest",
+    (d) => d.contests[1].candidates.push(d.contests[1].candidates[0]),
+    "contests.1.candidates.3.id: the id dan is given twice",
+  ],
+  ["a station twice", (d) => d.stations.push(d.stations[3]), "stations.4.id: the id s-2 is given twice"],
+  [
+    "a gateway twice",
+    (d) => d.gateways.push({ id: "g-1", stations: [], fallbackFor: [] }),
+    "gateways.2.id: the id g-1 is given twice",
+  ],
+  [
+    "a device twice",
+    (d) => d.devices = [{ id: "x", station: "n-1" }, { id: "x", station: "n-2" }],
+    "devices.1.id: the id x is given twice",
+  ],
+  [
+    "a candidate of no party",
+    (d) => d.contests[0].candidates[1].party = "green",
+    "contests.0.candidates.1.party: there is no party green",
+  ],
+  [
+    "a station in no region",
+    (d) => d.stations[2].region = "east",
+    "stations.2.region: there is no region east",
+  ],
+  [
+    "a station that votes on no contest",
+    (d) => d.stations[1].contests = ["mayor", "sheriff"],
+    "stations.1.contests.1: there is no contest sheriff",
+  ],
+  [
+    "a station that votes on a contest twice",
+    (d) => d.stations[1].contests = ["mayor", "mayor"],
+    "stations.1.contests.1: contest mayor is given twice",
+  ],
+  [
+    "a gateway for no station",
+    (d) => d.gateways[0].stations.push("x-9"),
+    "gateways.0.stations.2: there is no station x-9",
+  ],
+  [
+    "a fallback for no station",
+    (d) => d.gateways[1].fallbackFor.push("x-9"),
+    "gateways.1.fallbackFor.2: there is no station x-9",
+  ],
+  [
+    "a station with two primary gateways",
+    (d) => d.gateways[1].stations.push("n-1"),
+    "gateways.1.stations.2: station n-1 has two primary gateways",
+  ],
+  [
+    "a station with a fallback and no gateway",
+    (d) => d.gateways[0].stations.pop(),
+    "stations.1.id: station n-2 has no gateway",
+  ],
+  [
+    "a device at no station",
+    (d) => d.devices = [{ id: "x", station: "x-9" }],
+    "devices.0.station: there is no station x-9",
+  ],
+  [
+    "more votes than candidates",
+    (d) => d.contests[1].votesAllowed = 4,
+    "contests.1.votesAllowed: allows 4 of 3 candidates",
+  ],
+  ["closing at opening", (d) => d.closesAt = d.opensAt, "closesAt: must be later than opensAt"],
+  [
+    "an end of acceptance before closing",
+    (d) => d.acceptsUntil = "2026-11-03T20:59:59.999Z",
+    "acceptsUntil: must not be earlier than closesAt",
+  ],
+  ["an id in capitals", (d) => d.stations[0].id = "N-1", "stations.0.id: must be 1 to 64 of"],
+  ["a name that is empty", (d) => d.contests[0].name = "", "contests.0.name: "],
+  ["a name that is too long", (d) => d.name = "x".repeat(201), "name: "],
+  ["no votes allowed", (d) => d.contests[0].votesAllowed = 0, "contests.0.votesAllowed: "],
+  ["half a vote", (d) => d.contests[0].votesAllowed = 0.5, "contests.0.votesAllowed: "],
+  ["a contest without candidates", (d) => d.contests[0].candidates = [], "contests.0.candidates: "],
+  ["no contests", (d) => d.contests = [], "contests: "],
+  ["no regions", (d) => d.regions = [], "regions: "],
+  ["no stations", (d) => d.stations = [], "stations: "],
+  ["no gateways", (d) => d.gateways = [], "gateways: "],
+  ["no partitions", (d) => d.partitions = 0, "partitions: "],
+  ["too many partitions", (d) => d.partitions = ELECTION_LIMITS.partitions + 1, "partitions: "],
+  ["a release threshold of none", (d) => d.releaseThreshold = 0, "releaseThreshold: "],
+  ["a time without milliseconds", (d) => d.opensAt = "2026-11-03T07:00:00Z", "opensAt: must be a UTC time"],
+  [
+    "a day that does not exist",
+    (d) => d.opensAt = "2026-02-30T07:00:00.000Z",
+    "opensAt: must be a day that exists",
+  ],
+  ["a colour by name", (d) => d.parties[0].colour = "red", "parties.0.colour: "],
+  ["an unknown field", (d) => d.stations[0].gateway = "g-1", `stations.0: Unrecognized key: "gateway"`],
+  ["a manifest's field", (d) => d.version = 1, `: Unrecognized key: "version"`],
+  ["nothing at all", (d) => Object.keys(d).forEach((key) => delete d[key]), "election: "],
+];
+
+for (const [what, spoil, fault] of FAULTS) {
+  Deno.test(`definitionSchema refuses ${what}, and names where`, () => {
+    const definition: Loose = structuredClone(testDefinition());
+    assert.deepEqual(faultsOf(definitionSchema, definition), []);
+    spoil(definition);
+    const faults = faultsOf(definitionSchema, definition);
+    assert.ok(faults.some((each) => each.startsWith(fault)), faults.join("\n"));
+  });
+}
+
+Deno.test("definitionSchema takes the same candidate id in two contests, and acceptance that ends with voting", () => {
+  const definition: Loose = structuredClone(testDefinition());
+  definition.contests[1].candidates[0].id = "ann";
+  definition.acceptsUntil = definition.closesAt;
+  assert.deepEqual(faultsOf(definitionSchema, definition), []);
+});
+
+for (
+  const [what, change, fault] of [
+    ["a station in no region", { regions: [{ id: "south", name: "South" }] }, "stations.0.region: "],
+    ["version 0", { version: 0 }, "version: "],
+    ["a version past the limit", { version: ELECTION_LIMITS.manifestVersion + 1 }, "version: "],
+    ["records of no length", { recordBytes: 0 }, "recordBytes: "],
+    ["records past the limit", { recordBytes: ELECTION_LIMITS.recordBytes + 1 }, "recordBytes: "],
+    ["a sealing key of 31 bytes", { sealingKey: "00".repeat(31) }, "sealingKey: must be 32 bytes"],
+    ["a sealing key in capitals", { sealingKey: "AB".repeat(32) }, "sealingKey: must be 32 bytes"],
+    [
+      "a denied device without a key version",
+      { denied: ["n-1-a"] },
+      "denied.0: must be a device and a key version",
+    ],
+    ["devices", { devices: [] }, `: Unrecognized key: "devices"`],
+  ] as const
+) {
+  Deno.test(`manifestSchema refuses ${what}, and names where`, () => {
+    const faults = faultsOf(manifestSchema, { ...testManifest(), ...change });
+    assert.ok(faults.some((each) => each.startsWith(fault)), faults.join("\n"));
+  });
+}
+
+Deno.test("indexElection() finds contests, stations, gateways and denied keys", () => {
+  const index = indexElection({ ...testManifest(), denied: ["n-1-a.1"] });
+  assert.equal(index.opensAtMs, Date.UTC(2026, 10, 3, 7));
+  assert.equal(index.closesAtMs, Date.UTC(2026, 10, 3, 21));
+  assert.equal(index.acceptsUntilMs, Date.UTC(2026, 10, 3, 23));
+  assert.deepEqual(index.contests.get("council"), {
+    votesAllowed: 2,
+    candidates: new Set(["dan", "eve", "fay"]),
+  });
+  assert.deepEqual(index.stations.get("n-1"), { region: "north", contests: new Set(["mayor", "council"]) });
+  assert.deepEqual(index.stations.get("n-2"), { region: "north", contests: new Set(["mayor"]) });
+  assert.deepEqual(index.gateways.get("g-1"), new Set(["n-1", "n-2", "s-1"]));
+  assert.equal(index.gateways.get("g-9"), undefined);
+  assert.ok(index.denied.has("n-1-a.1"));
+});
+
+Deno.test("indexElection() gives a station with an empty list no contest", () => {
+  const manifest = testManifest();
+  const index = indexElection({
+    ...manifest,
+    stations: manifest.stations.map((station) => ({ ...station, contests: [] })),
+  });
+  assert.deepEqual(index.stations.get("n-1")!.contests, new Set());
+});
+
+const { privateKey, publicKey } = manifestKeyPair(MASTER, "test-2026");
+
+Deno.test("openManifest() opens what signManifest() signed, after it travelled as JSON", () => {
+  fc.assert(
+    fc.property(manifests, (manifest) => {
+      const signed = signedManifestSchema.parse(
+        JSON.parse(JSON.stringify(signManifest(manifest, privateKey))),
+      );
+      assert.deepEqual(openManifest(signed, publicKey.toHex()), JSON.parse(JSON.stringify(manifest)));
+    }),
+    { numRuns: 100 },
+  );
+});
+
+Deno.test("openManifest() refuses a change of any character", () => {
+  const signed = signManifest(testManifest(), privateKey);
+  for (let at = 0; at < signed.manifest.length; at += 7) {
+    const char = String.fromCharCode(signed.manifest.charCodeAt(at) ^ 1);
+    const manifest = signed.manifest.slice(0, at) + char + signed.manifest.slice(at + 1);
+    assert.throws(
+      () => openManifest({ ...signed, manifest }, publicKey.toHex()),
+      /its signature is not the centre's/,
+    );
+  }
+});
+
+Deno.test("openManifest() refuses added whitespace, which would mean the same", () => {
+  const signed = signManifest(testManifest(), privateKey);
+  for (const manifest of [`${signed.manifest} `, ` ${signed.manifest}`, signed.manifest.replace(",", ", ")]) {
+    assert.throws(() => openManifest({ ...signed, manifest }, publicKey.toHex()), /its signature/);
+  }
+});
+
+Deno.test("openManifest() refuses a flipped bit anywhere in the signature", () => {
+  const signed = signManifest(testManifest(), privateKey);
+  for (let bit = 0; bit < 512; bit += 3) {
+    const bytes = Uint8Array.fromBase64(signed.signature);
+    bytes[bit >> 3] ^= 1 << (bit & 7);
+    const forged = { ...signed, signature: bytes.toBase64() };
+    assert.throws(() => openManifest(forged, publicKey.toHex()), /its signature/);
+  }
+});
+
+for (const signature of ["", "AAAA", new Uint8Array(63).toBase64(), new Uint8Array(65).toBase64()]) {
+  Deno.test(`openManifest() refuses a signature of ${Uint8Array.fromBase64(signature).length} bytes`, () => {
+    const signed = { ...signManifest(testManifest(), privateKey), signature };
+    assert.throws(() => openManifest(signed, publicKey.toHex()), /its signature is not the centre's/);
+  });
+}
+
+Deno.test("openManifest() refuses another centre's signature", () => {
+  const other = manifestKeyPair(MASTER, "other-2026");
+  const signed = signManifest(testManifest(), other.privateKey);
+  assert.throws(() => openManifest(signed, publicKey.toHex()), /its signature is not the centre's/);
+  assert.ok(openManifest(signed, other.publicKey.toHex()));
+});
+
+Deno.test("signManifest() signs nothing that is not a manifest", () => {
+  const manifest = { ...testManifest(), stations: [] };
+  assert.throws(() => signManifest(manifest, privateKey), /stations/);
+});

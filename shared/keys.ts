@@ -1,0 +1,146 @@
+/**
+ * Every key of an election, derived from its one master key, which is in the centre only.
+ *
+ * HKDF-SHA256 (RFC 5869) with an empty salt and a length-prefixed info: `pollwire/1`, purpose, election, id,
+ * version. What is not derived is the gateways' ephemeral X25519 key, which each makes when it starts.
+ *
+ * @module
+ */
+import { hkdfSync } from "node:crypto";
+import sodium from "libsodium-wrappers-sumo";
+import { lengthPrefixed, utf8 } from "./bytes.ts";
+
+/** Length of every symmetric key, seed, X25519 key and MAC, in bytes. */
+export const KEY_BYTES = 32;
+
+/** What a derived key is for. One purpose, one key: none is used for two things. */
+export type KeyPurpose =
+  | "device"
+  | "gateway"
+  | "gateway-sync"
+  | "gateway-disk"
+  | "receipt"
+  | "pseudonym"
+  | "sealing"
+  | "manifest"
+  | "token-signing"
+  | "record";
+
+/** HKDF-SHA256 with a length-prefixed info. Returns 32 bytes. */
+export function deriveKey(secret: Uint8Array, purpose: KeyPurpose, ...context: (string | Uint8Array)[]) {
+  const info = lengthPrefixed("pollwire/1", purpose, ...context);
+  return new Uint8Array(hkdfSync("sha256", secret, new Uint8Array(0), info, KEY_BYTES));
+}
+
+/** A key's public name: `election/id.version`, the `keyid` of signatures and the `key-id` of records. */
+export type KeyName = Readonly<{ election: string; id: string; version: number }>;
+
+const KEY_NAME = /^([a-z0-9-]{1,64})\/([a-z0-9-]{1,64})\.([1-9][0-9]{0,5})$/;
+
+/** Spells a key name, for example `ri-2020/station-12-a.1`. */
+export function formatKeyName({ election, id, version }: KeyName): string {
+  return `${election}/${id}.${version}`;
+}
+
+/** Reads a key name; `undefined` when it is not one. */
+export function parseKeyName(text: string): KeyName | undefined {
+  const match = KEY_NAME.exec(text);
+  return match ? { election: match[1], id: match[2], version: Number(match[3]) } : undefined;
+}
+
+/** A device's HMAC key: it signs votes. 32 bytes. */
+export function deviceKey(master: Uint8Array, name: KeyName): Uint8Array<ArrayBuffer> {
+  return deriveKey(master, "device", name.election, name.id, String(name.version));
+}
+
+/** A gateway's HMAC key: it countersigns records, and its requests to the centre. 32 bytes. */
+export function gatewayKey(master: Uint8Array, name: KeyName): Uint8Array<ArrayBuffer> {
+  return deriveKey(master, "gateway", name.election, name.id, String(name.version));
+}
+
+/** The key of an election's voter keys. 32 bytes. */
+export function pseudonymKey(master: Uint8Array, election: string): Uint8Array<ArrayBuffer> {
+  return deriveKey(master, "pseudonym", election);
+}
+
+/** An X25519 key pair, in 32 bytes each. */
+export type KeyPair = Readonly<{ publicKey: Uint8Array; privateKey: Uint8Array }>;
+
+/** The centre's X25519 key pair, to whose public half records are sealed. */
+export function sealingKeyPair(master: Uint8Array, election: string): KeyPair {
+  const privateKey = deriveKey(master, "sealing", election);
+  return { privateKey, publicKey: sodium.crypto_scalarmult_base(privateKey) };
+}
+
+/** A fresh X25519 key pair; a gateway makes one when it starts and never writes it down. */
+export function ephemeralKeyPair(): KeyPair {
+  const privateKey = crypto.getRandomValues(new Uint8Array(KEY_BYTES));
+  return { privateKey, publicKey: sodium.crypto_scalarmult_base(privateKey) };
+}
+
+/** The centre's Ed25519 key pair for manifests: the private half is 64 bytes, the public one 32. */
+export function manifestKeyPair(master: Uint8Array, election: string): KeyPair {
+  return sodium.crypto_sign_seed_keypair(deriveKey(master, "manifest", election));
+}
+
+/**
+ * The key that seals one gateway process's records: from X25519 of its ephemeral key and the centre's.
+ * Both ends compute it; `own` is whichever private key the caller has.
+ *
+ * @throws when `other` is a point of low order, which no honest key is.
+ */
+export function recordKey(
+  own: Uint8Array,
+  other: Uint8Array,
+  election: string,
+  senderKey: Uint8Array,
+  centreKey: Uint8Array,
+): Uint8Array<ArrayBuffer> {
+  return deriveKey(sodium.crypto_scalarmult(own, other), "record", election, senderKey, centreKey);
+}
+
+/** HMAC-SHA256, 32 bytes. `key` is 32 bytes. */
+export function hmac(key: Uint8Array, message: Uint8Array): Uint8Array {
+  return sodium.crypto_auth_hmacsha256(message, key);
+}
+
+/** SHA-256, 32 bytes. */
+export function sha256(message: Uint8Array): Uint8Array {
+  return sodium.crypto_hash_sha256(message);
+}
+
+/** The voter key: HMAC-SHA256(the election's pseudonym key, voter id). 32 bytes. */
+export function voterKeyOf(pseudonym: Uint8Array, voterId: string): Uint8Array {
+  return hmac(pseudonym, utf8(voterId));
+}
+
+/** Length of an XChaCha20-Poly1305 nonce and of its authentication tag, in bytes. */
+const NONCE_BYTES = 24;
+const TAG_BYTES = 16;
+
+/** What sealing adds to a text: nonce before it and tag behind it, in bytes. */
+export const SEAL_OVERHEAD_BYTES = NONCE_BYTES + TAG_BYTES;
+
+/** XChaCha20-Poly1305 under a random nonce, which stands before the sealed text. */
+export function seal(key: Uint8Array, text: Uint8Array, context: Uint8Array): Uint8Array<ArrayBuffer> {
+  const sealed = new Uint8Array(text.length + SEAL_OVERHEAD_BYTES);
+  const nonce = sealed.subarray(0, NONCE_BYTES);
+  crypto.getRandomValues(nonce);
+  sealed.set(
+    sodium.crypto_aead_xchacha20poly1305_ietf_encrypt(text, context, null, nonce, key),
+    NONCE_BYTES,
+  );
+  return sealed;
+}
+
+/** Opens what {@link seal} sealed; `undefined` when key, context or a single bit differs. */
+export function unseal(key: Uint8Array, sealed: Uint8Array, context: Uint8Array): Uint8Array | undefined {
+  if (sealed.length < SEAL_OVERHEAD_BYTES) return undefined;
+  const nonce = sealed.subarray(0, NONCE_BYTES);
+  const text = sealed.subarray(NONCE_BYTES);
+  try {
+    return sodium.crypto_aead_xchacha20poly1305_ietf_decrypt(null, text, context, nonce, key);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,365 @@
+import assert from "assert";
+import fc from "fast-check";
+import { createHmac } from "node:crypto";
+import { fromHex, lengthPrefixed, utf8 } from "./bytes.ts";
+import {
+  deriveKey,
+  deviceKey,
+  ephemeralKeyPair,
+  formatKeyName,
+  gatewayKey,
+  hmac,
+  type KeyPurpose,
+  manifestKeyPair,
+  parseKeyName,
+  pseudonymKey,
+  recordKey,
+  seal,
+  SEAL_OVERHEAD_BYTES,
+  sealingKeyPair,
+  sha256,
+  unseal,
+  voterKeyOf,
+} from "./keys.ts";
+
+Deno.test.sanitizer({ ops: true, resources: true });
+
+const MASTER = new Uint8Array(32).map((_, i) => i);
+const PURPOSES: Record<KeyPurpose, true> = {
+  "device": true,
+  "gateway": true,
+  "gateway-sync": true,
+  "gateway-disk": true,
+  "receipt": true,
+  "pseudonym": true,
+  "sealing": true,
+  "manifest": true,
+  "token-signing": true,
+  "record": true,
+};
+
+const bytes32 = fc.uint8Array({ minLength: 32, maxLength: 32 });
+const messages = fc.uint8Array({ maxLength: 300 });
+
+/** A key of at most 32 bytes as the 32 that mean the same to HMAC, which fills keys up with zeros. */
+function padded(key: Uint8Array): Uint8Array {
+  const all = new Uint8Array(32);
+  all.set(key);
+  return all;
+}
+
+// RFC 4231, sections 4.2 to 4.5: its keys that are not longer than 32 bytes.
+for (
+  const [section, key, data, mac] of [
+    [
+      "4.2",
+      "0b".repeat(20),
+      "4869205468657265",
+      "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7",
+    ],
+    [
+      "4.3",
+      "4a656665",
+      "7768617420646f2079612077616e7420666f72206e6f7468696e673f",
+      "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
+    ],
+    [
+      "4.4",
+      "aa".repeat(20),
+      "dd".repeat(50),
+      "773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe",
+    ],
+    [
+      "4.5",
+      "0102030405060708090a0b0c0d0e0f10111213141516171819",
+      "cd".repeat(50),
+      "82558a389a443c0ea4cc819899f2083a85f0faa3e578f8077a2e3ff46729665b",
+    ],
+  ]
+) {
+  Deno.test(`hmac() gives RFC 4231's answer of section ${section}`, () => {
+    assert.equal(hmac(padded(fromHex(key)), fromHex(data)).toHex(), mac);
+  });
+}
+
+Deno.test("hmac() is node:crypto's HMAC-SHA256", () => {
+  fc.assert(
+    fc.property(bytes32, messages, (key, message) => {
+      assert.equal(hmac(key, message).toHex(), createHmac("sha256", key).update(message).digest("hex"));
+    }),
+    { numRuns: 1_000 },
+  );
+});
+
+Deno.test("hmac() refuses a key of another length", () => {
+  assert.throws(() => hmac(new Uint8Array(31), utf8("a")));
+  assert.throws(() => hmac(new Uint8Array(64), utf8("a")));
+});
+
+// FIPS 180-4's examples.
+for (
+  const [text, digest] of [
+    ["", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"],
+    ["abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"],
+    [
+      "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq",
+      "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1",
+    ],
+  ]
+) {
+  Deno.test(`sha256() gives FIPS 180-4's digest of "${text}"`, () => {
+    assert.equal(sha256(utf8(text)).toHex(), digest);
+  });
+}
+
+/** RFC 5869 in terms of `hmac`, for up to 64 bytes: what deriveKey() is held to, itself held to the RFC. */
+function hkdf(secret: Uint8Array, salt: Uint8Array, info: Uint8Array, lengthBytes: number): Uint8Array {
+  const pseudorandom = hmac(padded(salt.length > 64 ? sha256(salt) : salt), secret);
+  const first = hmac(pseudorandom, new Uint8Array([...info, 1]));
+  const second = hmac(pseudorandom, new Uint8Array([...first, ...info, 2]));
+  const third = hmac(pseudorandom, new Uint8Array([...second, ...info, 3]));
+  return new Uint8Array([...first, ...second, ...third]).subarray(0, lengthBytes);
+}
+
+function range(from: number, to: number): Uint8Array {
+  return new Uint8Array(to - from + 1).map((_, i) => from + i);
+}
+
+// RFC 5869, appendix A.1 to A.3.
+for (
+  const [test, secret, salt, info, key] of [
+    [
+      "A.1",
+      new Uint8Array(22).fill(0x0b),
+      range(0x00, 0x0c),
+      range(0xf0, 0xf9),
+      "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865",
+    ],
+    [
+      "A.2",
+      range(0x00, 0x4f),
+      range(0x60, 0xaf),
+      range(0xb0, 0xff),
+      "b11e398dc80327a1c8e7f78c596a49344f012eda2d4efad8a050cc4c19afa97c59045a99cac7827271cb41c65e590e09" +
+      "da3275600c2f09b8367793a9aca3db71cc30c58179ec3e87c14c01d5c1f3434f1d87",
+    ],
+    [
+      "A.3",
+      new Uint8Array(22).fill(0x0b),
+      new Uint8Array(0),
+      new Uint8Array(0),
+      "8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d9d201395faa4b61a96c8",
+    ],
+  ] as const
+) {
+  Deno.test(`hkdf() of this test gives RFC 5869's key of ${test}`, () => {
+    assert.equal(hkdf(secret, salt, info, key.length / 2).toHex(), key);
+  });
+}
+
+Deno.test("deriveKey() is RFC 5869 without a salt over a length-prefixed info", () => {
+  fc.assert(
+    fc.property(
+      fc.uint8Array({ minLength: 1, maxLength: 80 }),
+      fc.array(fc.oneof(fc.string(), messages), { maxLength: 4 }),
+      (secret, context) => {
+        const info = lengthPrefixed("pollwire/1", "device", ...context);
+        assert.deepEqual(deriveKey(secret, "device", ...context), hkdf(secret, new Uint8Array(0), info, 32));
+      },
+    ),
+    { numRuns: 500 },
+  );
+});
+
+Deno.test("deriveKey() gives every purpose a key of its own", () => {
+  const purposes = Object.keys(PURPOSES) as KeyPurpose[];
+  assert.equal(
+    new Set(purposes.map((purpose) => deriveKey(MASTER, purpose, "a").toHex())).size,
+    purposes.length,
+  );
+});
+
+// Computed with Python's hmac and with PyNaCl. A change here is a change of every key there is.
+Deno.test("the keys of an election are what another implementation derives", () => {
+  const gateway = gatewayKey(MASTER, { election: "ri-2020", id: "gateway-1", version: 1 });
+  const pseudonym = pseudonymKey(MASTER, "ri-2020");
+  const centre = sealingKeyPair(MASTER, "ri-2020");
+  assert.equal(
+    deviceKey(MASTER, { election: "ri-2020", id: "station-12-a", version: 1 }).toHex(),
+    "3b07709c8d088ce832eec2484d447493a7285b103e461315e1663b790556c43a",
+  );
+  assert.equal(gateway.toHex(), "9c2053bfa82ca1a38efc45cf7ebf4e5d241644716f7906e1ef13059b2f27e528");
+  assert.equal(pseudonym.toHex(), "5516bddb70e769744c700334ad2b392e1b3428397b45010318f4a59fe9a5f1bd");
+  assert.equal(
+    voterKeyOf(pseudonym, "RI-0001234").toHex(),
+    "3b57ba9f1178044e4442453b06b9b61927d25c8f1c61a0ae0d8b582c7eaa9e8f",
+  );
+  assert.equal(centre.publicKey.toHex(), "ddcdc67c8d40d8f69e278e42d7f75f4ce9ec15ce5708bd0f980b700525b91660");
+  assert.equal(
+    manifestKeyPair(MASTER, "ri-2020").publicKey.toHex(),
+    "311635547a22fb7c65cc6b49dd2c11466da8074a073675891b4cee774e34ecda",
+  );
+});
+
+Deno.test("recordKey() is what another implementation agrees on", () => {
+  const centre = sealingKeyPair(MASTER, "ri-2020");
+  const own = range(100, 131);
+  // PyNaCl's crypto_scalarmult_base(own).
+  const senderKey = fromHex("7d9c24316539825c1896e57f28197746793ce60cbee3ad47da9d07b85fa55e2a");
+  assert.equal(
+    recordKey(own, centre.publicKey, "ri-2020", senderKey, centre.publicKey).toHex(),
+    "7b5dd84fc783de75ea0f0a48a44a1c123a50f070c52fc6d3965ba9e40c541300",
+  );
+});
+
+Deno.test("device and gateway keys depend on election, id and version", () => {
+  const name = { election: "a", id: "b", version: 1 };
+  const others = [{ ...name, election: "c" }, { ...name, id: "c" }, { ...name, version: 2 }];
+  const keys = [name, ...others].flatMap((each) => [deviceKey(MASTER, each), gatewayKey(MASTER, each)]);
+  assert.equal(new Set(keys.map((key) => key.toHex())).size, 8);
+});
+
+Deno.test("recordKey() is the same at both ends, and another for another election or sender", () => {
+  const centre = sealingKeyPair(MASTER, "a");
+  const own = ephemeralKeyPair();
+  const sealing = recordKey(own.privateKey, centre.publicKey, "a", own.publicKey, centre.publicKey);
+  assert.deepEqual(
+    recordKey(centre.privateKey, own.publicKey, "a", own.publicKey, centre.publicKey),
+    sealing,
+  );
+  assert.notDeepEqual(
+    recordKey(centre.privateKey, own.publicKey, "b", own.publicKey, centre.publicKey),
+    sealing,
+  );
+  const other = ephemeralKeyPair();
+  assert.notDeepEqual(
+    recordKey(centre.privateKey, other.publicKey, "a", other.publicKey, centre.publicKey),
+    sealing,
+  );
+});
+
+// Points of low order, as RFC 7748 section 6.1 warns of: the agreed key would be known to all.
+for (
+  const point of [
+    "00".repeat(32),
+    "01" + "00".repeat(31),
+    "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",
+    "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+  ]
+) {
+  Deno.test(`recordKey() throws on the point ${point.slice(0, 8)}… of low order`, () => {
+    const { privateKey, publicKey } = sealingKeyPair(MASTER, "a");
+    assert.throws(() => recordKey(privateKey, fromHex(point), "a", fromHex(point), publicKey));
+  });
+}
+
+Deno.test("ephemeralKeyPair() makes another pair each time", () => {
+  assert.notDeepEqual(ephemeralKeyPair().privateKey, ephemeralKeyPair().privateKey);
+});
+
+const nameParts = fc.record({
+  election: fc.stringMatching(/^[a-z0-9-]{1,64}$/),
+  id: fc.stringMatching(/^[a-z0-9-]{1,64}$/),
+  version: fc.integer({ min: 1, max: 999_999 }),
+}, { noNullPrototype: true });
+
+Deno.test("parseKeyName() reads what formatKeyName() wrote", () => {
+  fc.assert(
+    fc.property(nameParts, (name) => assert.deepEqual(parseKeyName(formatKeyName(name)), name)),
+    { numRuns: 1_000 },
+  );
+  assert.equal(
+    formatKeyName({ election: "ri-2020", id: "station-12-a", version: 1 }),
+    "ri-2020/station-12-a.1",
+  );
+});
+
+for (
+  const text of [
+    "",
+    "a/b",
+    "a/b.",
+    "a/b.0",
+    "a/b.01",
+    "a/b.1 ",
+    " a/b.1",
+    "a/b.1\n",
+    "a/b.-1",
+    "a/b.1e3",
+    "a/b.1000000",
+    "a/b/c.1",
+    "/b.1",
+    "a/.1",
+    "A/b.1",
+    "a/b.c.1",
+    `${"a".repeat(65)}/b.1`,
+    "ä/b.1",
+  ]
+) {
+  Deno.test(`parseKeyName() refuses ${JSON.stringify(text)}`, () => {
+    assert.equal(parseKeyName(text), undefined);
+  });
+}
+
+Deno.test("voterKeyOf() tells voters and elections apart", () => {
+  const a = pseudonymKey(MASTER, "a");
+  const keys = [voterKeyOf(a, "1"), voterKeyOf(a, "2"), voterKeyOf(pseudonymKey(MASTER, "b"), "1")];
+  assert.equal(new Set(keys.map((key) => key.toHex())).size, 3);
+});
+
+// draft-irtf-cfrg-xchacha-03, appendix A.3.1.
+Deno.test("unseal() opens the XChaCha20-Poly1305 draft's example", () => {
+  const key = range(0x80, 0x9f);
+  const nonce = range(0x40, 0x57).toHex();
+  const sealed = "bd6d179d3e83d43b9576579493c0e939572a1700252bfaccbed2902c21396cbb" +
+    "731c7f1b0b4aa6440bf3a82f4eda7e39ae64c6708c54c216cb96b72e1213b452" +
+    "2f8c9ba40db5d945b11b69b982c1bb9e3f3fac2bc369488f76b2383565d3fff9" +
+    "21f9664c97637da9768812f615c68b13b52e";
+  const tag = "c0875924c1c7987947deafd8780acf49";
+  const text = unseal(key, fromHex(nonce + sealed + tag), fromHex("50515253c0c1c2c3c4c5c6c7"));
+  assert.equal(
+    new TextDecoder().decode(text),
+    "Ladies and Gentlemen of the class of '99: If I could offer you only one tip for the future, sunscreen would be it.",
+  );
+});
+
+Deno.test("unseal() opens what seal() sealed", () => {
+  fc.assert(
+    fc.property(bytes32, messages, messages, (key, text, context) => {
+      const sealed = seal(key, text, context);
+      assert.equal(sealed.length, text.length + SEAL_OVERHEAD_BYTES);
+      assert.deepEqual(unseal(key, sealed, context), text);
+    }),
+    { numRuns: 1_000 },
+  );
+});
+
+Deno.test("unseal() refuses any flipped bit of sealed text, key or context", () => {
+  fc.assert(
+    fc.property(
+      bytes32,
+      messages,
+      bytes32,
+      fc.nat(),
+      fc.nat({ max: 2 }),
+      (key, text, context, bit, which) => {
+        const parts = [seal(key, text, context), key.slice(), context.slice()];
+        const part = parts[which];
+        part[(bit >> 3) % part.length] ^= 1 << (bit & 7);
+        assert.equal(unseal(parts[1], parts[0], parts[2]), undefined);
+      },
+    ),
+    { numRuns: 1_000 },
+  );
+});
+
+Deno.test("unseal() refuses what is too short to be sealed", () => {
+  for (let length = 0; length < SEAL_OVERHEAD_BYTES; length++) {
+    assert.equal(unseal(MASTER, new Uint8Array(length), new Uint8Array(0)), undefined);
+  }
+});
+
+Deno.test("seal() never gives the same bytes twice", () => {
+  const sealed = Array.from({ length: 1_000 }, () => seal(MASTER, utf8("a"), new Uint8Array(0)));
+  assert.equal(new Set(sealed.map((each) => each.subarray(0, 24).toHex())).size, 1_000);
+});

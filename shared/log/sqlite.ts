@@ -1,0 +1,234 @@
+/**
+ * The embedded log: one SQLite file an election, partitions as part of the key. Many processes append, one
+ * consumes. Write-ahead logging with a full sync: when `append` returns, the records are on the disk.
+ *
+ * @module
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import { DatabaseSync, type StatementSync } from "node:sqlite";
+import { utf8 } from "../bytes.ts";
+import {
+  type ConsumeOptions,
+  type LogConsumer,
+  LogFault,
+  type PlacedRecord,
+  type StoredRecord,
+  type VoteLog,
+} from "./vote_log.ts";
+
+/** How long an append waits for another process's append, in milliseconds. */
+const LOCK_WAIT_MS = 10_000;
+/** How long the consumer waits before it looks for new records again, in milliseconds. */
+const POLL_MS = 10;
+/** A row's id is partition × this + offset: one tree, each partition contiguous. 2^40 records a partition. */
+const PARTITION_SPAN = 2 ** 40;
+
+// Headers are kept as bytes: node:sqlite cuts a text off at its first NUL when it reads it back.
+const headers = new TextDecoder("utf-8", { ignoreBOM: true });
+
+const SCHEMA = `
+  CREATE TABLE IF NOT EXISTS log (identity TEXT NOT NULL, partitions INTEGER NOT NULL) STRICT;
+  CREATE TABLE IF NOT EXISTS ends (partition INTEGER PRIMARY KEY, next_offset INTEGER NOT NULL) STRICT;
+  CREATE TABLE IF NOT EXISTS records (
+    id INTEGER PRIMARY KEY, appended_at INTEGER NOT NULL, version BLOB NOT NULL, key_id BLOB NOT NULL,
+    sender_key BLOB NOT NULL, signature BLOB NOT NULL, value BLOB NOT NULL
+  ) STRICT;
+  CREATE TABLE IF NOT EXISTS positions (
+    consumer TEXT NOT NULL, partition INTEGER NOT NULL, next_offset INTEGER NOT NULL,
+    PRIMARY KEY (consumer, partition)
+  ) STRICT;
+`;
+
+type Row = {
+  id: number;
+  appended_at: number;
+  version: Uint8Array;
+  key_id: Uint8Array;
+  sender_key: Uint8Array;
+  signature: Uint8Array;
+  value: Uint8Array;
+};
+
+/** See {@link VoteLog}. Open it with {@link openSqliteLog}. */
+export class SqliteLog implements VoteLog {
+  readonly #db: DatabaseSync;
+  readonly #path: string;
+  readonly #now: () => number;
+  readonly #identity: string;
+  readonly partitions: number;
+  readonly #insert: StatementSync;
+  readonly #readEnd: StatementSync;
+  readonly #writeEnd: StatementSync;
+  readonly #select: StatementSync;
+  readonly #commit: StatementSync;
+
+  /** @internal */
+  constructor(db: DatabaseSync, path: string, identity: string, partitions: number, now: () => number) {
+    this.#db = db;
+    this.#path = path;
+    this.#now = now;
+    this.#identity = identity;
+    this.partitions = partitions;
+    this.#insert = db.prepare("INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?)");
+    this.#readEnd = db.prepare("SELECT next_offset FROM ends WHERE partition = ?");
+    this.#writeEnd = db.prepare("UPDATE ends SET next_offset = ? WHERE partition = ?");
+    this.#select = db.prepare("SELECT * FROM records WHERE id >= ? AND id < ? ORDER BY id LIMIT ?");
+    this.#commit = db.prepare(
+      "INSERT INTO positions VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET next_offset = excluded.next_offset",
+    );
+  }
+
+  identity(): Promise<string> {
+    return Promise.resolve(this.#identity);
+  }
+
+  async append(records: readonly PlacedRecord[]): Promise<void> {
+    this.#db.exec("BEGIN IMMEDIATE");
+    try {
+      const ends = new Map<number, number>();
+      const appendedAt = this.#now();
+      for (const { partition, version, keyId, senderKey, signature, value } of records) {
+        const offset = ends.get(partition) ?? this.#endOf(partition);
+        this.#insert.run(
+          partition * PARTITION_SPAN + offset,
+          appendedAt,
+          utf8(version),
+          utf8(keyId),
+          senderKey,
+          signature,
+          value,
+        );
+        ends.set(partition, offset + 1);
+      }
+      for (const [partition, next] of ends) this.#writeEnd.run(next, partition);
+      this.#db.exec("COMMIT");
+    } catch (error) {
+      if (this.#db.isTransaction) this.#db.exec("ROLLBACK");
+      throw error;
+    }
+  }
+
+  async consume(consumer: LogConsumer, { group, batchRecords, signal }: ConsumeOptions): Promise<void> {
+    using _lock = await lockFile(`${this.#path}.${group}.lock`, `another process counts from ${this.#path}`);
+    const next = new Map<number, number>();
+    while (!signal.aborted) {
+      let delivered = false;
+      for (let partition = 0; partition < this.partitions && !signal.aborted; partition++) {
+        if (!next.has(partition)) {
+          if (this.#endOf(partition) === 0) continue;
+          next.set(partition, await consumer.take(partition));
+          if (signal.aborted) return;
+        }
+        const records = this.#rows(partition, next.get(partition)!, batchRecords);
+        if (records.length === 0) continue;
+        await consumer.batch(partition, records);
+        const done = records.at(-1)!.offset + 1;
+        next.set(partition, done);
+        this.#commit.run(group, partition, done);
+        delivered = true;
+      }
+      if (!delivered) await delay(POLL_MS, undefined, { signal }).catch(() => {});
+    }
+  }
+
+  async read(partition: number, fromOffset: number, limit: number): Promise<StoredRecord[]> {
+    return this.#rows(partition, fromOffset, limit);
+  }
+
+  async end(partition: number): Promise<number> {
+    return this.#endOf(partition);
+  }
+
+  async committed(group: string, partition: number): Promise<number> {
+    const row = this.#db.prepare("SELECT next_offset FROM positions WHERE consumer = ? AND partition = ?")
+      .get(group, partition) as { next_offset: number } | undefined;
+    return row?.next_offset ?? 0;
+  }
+
+  async close(): Promise<void> {
+    if (this.#db.isOpen) this.#db.close();
+  }
+
+  #endOf(partition: number): number {
+    const row = this.#readEnd.get(partition) as { next_offset: number } | undefined;
+    if (row === undefined) {
+      throw new LogFault(`Cannot use partition ${partition}: the log has 0 to ${this.partitions - 1}`);
+    }
+    return row.next_offset;
+  }
+
+  #rows(partition: number, fromOffset: number, limit: number): StoredRecord[] {
+    const first = partition * PARTITION_SPAN;
+    const rows = this.#select.all(first + fromOffset, first + PARTITION_SPAN, limit) as unknown as Row[];
+    return rows.map((row) => ({
+      partition,
+      offset: row.id - first,
+      appendedAtMs: row.appended_at,
+      version: headers.decode(row.version),
+      keyId: headers.decode(row.key_id),
+      senderKey: row.sender_key,
+      signature: row.signature,
+      value: row.value,
+    }));
+  }
+}
+
+/**
+ * Opens an election's log, and makes it when it is not there yet.
+ *
+ * @param directory Where the logs stand; made if missing.
+ * @param partitions From the manifest.
+ * @param now The log's clock, milliseconds since 1970.
+ * @throws {LogFault} when the log has another number of partitions.
+ */
+export function openSqliteLog(
+  directory: string,
+  election: string,
+  partitions: number,
+  now: () => number = Date.now,
+): SqliteLog {
+  Deno.mkdirSync(directory, { recursive: true, mode: 0o700 });
+  const path = `${directory}/votes.${election}.sqlite`;
+  // One at a time: turning a new file to write-ahead logging fails at once, and does not wait, while another does it.
+  using turn = Deno.openSync(`${path}.open`, { create: true, write: true });
+  turn.lockSync(true);
+  const db = new DatabaseSync(path, { timeout: LOCK_WAIT_MS });
+  try {
+    db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000;");
+    db.exec("BEGIN IMMEDIATE");
+    db.exec(SCHEMA);
+    let row = db.prepare("SELECT identity, partitions FROM log").get() as
+      | { identity: string; partitions: number }
+      | undefined;
+    if (row === undefined) {
+      row = { identity: crypto.randomUUID(), partitions };
+      db.prepare("INSERT INTO log VALUES (?, ?)").run(row.identity, partitions);
+      const insert = db.prepare("INSERT INTO ends VALUES (?, 0)");
+      for (let partition = 0; partition < partitions; partition++) insert.run(partition);
+    }
+    db.exec("COMMIT");
+    if (row.partitions !== partitions) {
+      throw new LogFault(
+        `Cannot use ${path}: it has ${row.partitions} partitions, and the manifest says ${partitions}`,
+      );
+    }
+    return new SqliteLog(db, path, row.identity, partitions, now);
+  } catch (error) {
+    db.close();
+    throw error;
+  }
+}
+
+/**
+ * Takes a file's lock for this process; the system frees it when the process ends, however it ends.
+ *
+ * @param inUse What to say when another process has it.
+ */
+export async function lockFile(path: string, inUse: string): Promise<Disposable> {
+  const file = await Deno.open(path, { create: true, write: true });
+  if (!await file.tryLock(true)) {
+    file.close();
+    throw new LogFault(`Cannot take the lock ${path}: ${inUse}`);
+  }
+  return { [Symbol.dispose]: () => file.close() };
+}

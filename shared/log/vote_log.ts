@@ -1,0 +1,69 @@
+/**
+ * The port of the log: an election's partitioned, durable, ordered store of records. It is the ballot box.
+ *
+ * @module
+ */
+import type { LogRecord } from "../record.ts";
+
+/** A record to append, and the partition it belongs on. */
+export type PlacedRecord = LogRecord & Readonly<{ partition: number }>;
+
+/**
+ * A record as it stands on the log. Offsets of a partition rise and may have gaps. `appendedAtMs` is the log's own
+ * clock, in milliseconds since 1970.
+ */
+export type StoredRecord = PlacedRecord & Readonly<{ offset: number; appendedAtMs: number }>;
+
+/** What a consumer does with the log. */
+export type LogConsumer = Readonly<{
+  /**
+   * Takes a partition over, when its first batch is about to be delivered. Returns the offset to begin at: no
+   * record below it is delivered.
+   */
+  take(partition: number): Promise<number>;
+  /** Counts one batch of one partition, in order, at most {@link ConsumeOptions.batchRecords} long. */
+  batch(partition: number, records: readonly StoredRecord[]): Promise<void>;
+}>;
+
+/** How to consume. */
+export type ConsumeOptions = Readonly<{
+  /** Consumers of the same group share the partitions. */
+  group: string;
+  batchRecords: number;
+  /** Ends the consumption, after the batch that is under way. */
+  signal: AbortSignal;
+}>;
+
+/** An election's log. Every call rejects when the log cannot be reached; {@link LogFault} when calling again is no use. */
+export interface VoteLog {
+  readonly partitions: number;
+
+  /** What tells this log from another of the same name: made with it, never reused. */
+  identity(): Promise<string>;
+
+  /** Appends in order and returns when every record is durable. After an error any of them may be on the log. */
+  append(records: readonly PlacedRecord[]): Promise<void>;
+
+  /**
+   * Delivers batches until the signal aborts, waiting for more when there are none. When a batch is done its
+   * position is noted on the log (see {@link committed}). Rejects with what the consumer throws.
+   */
+  consume(consumer: LogConsumer, options: ConsumeOptions): Promise<void>;
+
+  /** Reads up to `limit` records of a partition from an offset on; an empty list at the end. */
+  read(partition: number, fromOffset: number, limit: number): Promise<StoredRecord[]>;
+
+  /** The offset that the next record of a partition will have at the least. */
+  end(partition: number): Promise<number>;
+
+  /** Up to which offset a group has said it is done; 0 when it never has. A hint: the database decides. */
+  committed(group: string, partition: number): Promise<number>;
+
+  /** Closes the log; closing it again does nothing. Consumptions are to be aborted first. */
+  close(): Promise<void>;
+}
+
+/** The log is not what it should be, and trying again will not help. */
+export class LogFault extends Error {
+  override name = "LogFault";
+}

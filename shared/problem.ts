@@ -1,0 +1,116 @@
+/**
+ * Every way in which a request can be refused: RFC 9457 problem details, one type a cause. docs/wire-format.md
+ * lists them, and a test holds the list there to the one here.
+ *
+ * @module
+ */
+import { z } from "zod";
+import type { RejectionReason } from "./outcome.ts";
+
+/** Cause → status and title. The `type` of a problem is `urn:pollwire:problem:<cause>`. */
+export const PROBLEMS = {
+  "not-found": [404, "There is nothing at this address"],
+  "method-not-allowed": [405, "This address does not take that method"],
+  "query-not-allowed": [400, "A signed request has no query string"],
+  "unsupported-media-type": [415, "The content type is not the one this address takes"],
+  "encoded-body": [415, "The body is encoded, and must not be"],
+  "body-empty": [400, "The body is empty"],
+  "body-too-large": [413, "The body is larger than the limit"],
+  "body-cut-short": [400, "The body ended before its stated length"],
+  "signature-missing": [401, "The request is not signed"],
+  "signature-malformed": [401, "The signature is not in the profile's form"],
+  "signature-invalid": [401, "The signature does not fit"],
+  "signature-stale": [401, "The signature is too old"],
+  "signature-early": [401, "The signature lies in the future"],
+  "digest-mismatch": [401, "The body is not the one that was signed"],
+  "unknown-key": [401, "No device is known under this key"],
+  "revoked-key": [401, "This key is no longer believed"],
+  "not-json": [400, "The body is not JSON"],
+  "invalid-vote": [422, "The vote is not in the right form"],
+  "invalid-request": [422, "The request is not in the right form"],
+  "too-many-lines": [413, "The batch has more votes than the limit"],
+  "vote-id-mismatch": [422, "The vote id is not the one in Idempotency-Key"],
+  "vote-id-reused": [422, "This vote id came before with another body"],
+  "wrong-station": [422, "The device does not stand at this station"],
+  "foreign-station": [421, "This gateway does not serve the station"],
+  "not-open": [422, "The election takes no votes at this time"],
+  "cast-out-of-hours": [422, "The vote was cast outside the hours of the election"],
+  "unknown-station": [422, "The election has no such station"],
+  "unknown-contest": [422, "The station does not vote on that contest"],
+  "unknown-candidate": [422, "No such candidate stands in the contest"],
+  "repeated-candidate": [422, "The same candidate is selected twice"],
+  "overvote": [422, "More candidates are selected than the contest allows"],
+  "device-rate": [429, "The device sends more than its limit"],
+  "address-rate": [429, "The address sends more than its limit"],
+  "busy": [503, "The gateway has as much under way as it can hold"],
+  "spool-full": [503, "The gateway's spool is full"],
+  "spool-failed": [503, "The gateway cannot write to its disk"],
+  "not-ready": [503, "Not ready yet"],
+  "draining": [503, "The process is about to stop"],
+  "bad-receipt": [422, "No gateway of this election wrote this receipt"],
+  "unknown-election": [404, "There is no such election"],
+  "unknown-gateway": [401, "No gateway is known under this key"],
+  "internal": [500, "An error of the server's own"],
+} as const satisfies Record<string, readonly [number, string]>;
+
+/** What went wrong; the last part of a problem's `type`. */
+export type ProblemCause = keyof typeof PROBLEMS;
+
+/** The cause of a problem that a ballot's fault is answered with. */
+export function causeOfRejection(
+  reason: Extract<
+    RejectionReason,
+    | "not_open"
+    | "cast_out_of_hours"
+    | "unknown_station"
+    | "unknown_contest"
+    | "unknown_candidate"
+    | "repeated_candidate"
+    | "overvote"
+  >,
+): ProblemCause {
+  return reason.replaceAll("_", "-") as ProblemCause;
+}
+
+export const problemSchema = z.object({
+  type: z.string(),
+  title: z.string(),
+  status: z.int(),
+  /** What is wrong here, and what would be right. */
+  detail: z.string().optional(),
+  /** Which fields are wrong, by their path in the body. */
+  errors: z.array(z.object({ path: z.string(), message: z.string() })).optional(),
+  /** The server's clock, with problems of time. */
+  now: z.string().optional(),
+});
+export type Problem = z.infer<typeof problemSchema>;
+
+/** Writes a problem. */
+export function problem(
+  cause: ProblemCause,
+  detail?: string,
+  more: Pick<Problem, "errors" | "now"> = {},
+): Problem {
+  const [status, title] = PROBLEMS[cause];
+  return { type: `urn:pollwire:problem:${cause}`, title, status, ...(detail && { detail }), ...more };
+}
+
+/** A problem as an HTTP answer. */
+export function problemResponse(body: Problem, headers: Record<string, string> = {}): Response {
+  return new Response(JSON.stringify(body), {
+    status: body.status,
+    headers: {
+      "content-type": "application/problem+json",
+      ...(body.status === 401 && { "www-authenticate": `Signature realm="pollwire"` }),
+      ...headers,
+    },
+  });
+}
+
+/** The faults that zod found, as `errors` of a problem; at most 20. */
+export function fieldErrors(error: z.ZodError): NonNullable<Problem["errors"]> {
+  return error.issues.slice(0, 20).map(({ path, message }) => ({
+    path: path.join(".") || "(body)",
+    message,
+  }));
+}

@@ -1,0 +1,49 @@
+/**
+ * A receipt: one gateway's word that it took one vote. With it a device asks the centre what became of the vote.
+ * It says who and when, to the minute, and never what.
+ *
+ * @module
+ */
+import { z } from "zod";
+import { equalBytes, lengthPrefixed } from "./bytes.ts";
+import { idSchema } from "./election.ts";
+import { deriveKey, hmac } from "./keys.ts";
+import { voteIdSchema } from "./vote.ts";
+
+export const receiptSchema = z.strictObject({
+  election: idSchema,
+  voteId: voteIdSchema,
+  voterKey: z.string().regex(/^[0-9a-f]{64}$/, "must be 32 bytes in lower-case hex"),
+  /** The gateway and the version of its key, like `gateway-1.1`. */
+  gateway: z.string().regex(/^[a-z0-9-]{1,64}\.[1-9][0-9]{0,5}$/, "must be a gateway and a key version"),
+  /** UTC, like `2026-11-03T07:00Z`. */
+  minute: z.string().regex(/^\d{4}-\d\d-\d\dT\d\d:\d\dZ$/, "must be a UTC minute like 2026-11-03T07:00Z"),
+  mac: z.string().regex(/^[0-9a-f]{64}$/, "must be 32 bytes in lower-case hex"),
+});
+export type Receipt = z.infer<typeof receiptSchema>;
+
+/** The key of a gateway's receipts, from the key it countersigns with. */
+export function receiptKey(gatewayKey: Uint8Array): Uint8Array<ArrayBuffer> {
+  return deriveKey(gatewayKey, "receipt");
+}
+
+/** Spells the minute of a time, `2026-11-03T07:00Z`. Takes an ISO time in UTC. */
+export function minuteOf(instant: string): string {
+  return `${instant.slice(0, 16)}Z`;
+}
+
+function macOf(key: Uint8Array, receipt: Omit<Receipt, "mac">): Uint8Array {
+  const { election, voteId, voterKey, gateway, minute } = receipt;
+  return hmac(key, lengthPrefixed(election, voteId, voterKey, gateway, minute));
+}
+
+/** Writes a receipt. `key` is {@link receiptKey}. */
+export function writeReceipt(key: Uint8Array, receipt: Omit<Receipt, "mac">): Receipt {
+  const { election, voteId, voterKey, gateway, minute } = receipt;
+  return { election, voteId, voterKey, gateway, minute, mac: macOf(key, receipt).toHex() };
+}
+
+/** Whether the gateway wrote this receipt. */
+export function isGenuine(key: Uint8Array, receipt: Receipt): boolean {
+  return equalBytes(macOf(key, receipt), Uint8Array.fromHex(receipt.mac));
+}

@@ -1,0 +1,60 @@
+/**
+ * How a gateway gets what it needs from the centre: a POST signed with the gateway's key in the devices' profile,
+ * an answer sealed to that gateway and that request.
+ *
+ * @module
+ */
+import { z } from "zod";
+import { utf8 } from "./bytes.ts";
+import { idSchema, signedManifestSchema } from "./election.ts";
+import { deriveKey, sha256 } from "./keys.ts";
+
+/** Where a gateway asks the centre. */
+export const SYNC_PATH = "/v1/gateways/sync";
+
+const hexKeySchema = z.string().regex(/^[0-9a-f]{64}$/, "must be 32 bytes in lower-case hex");
+
+/** What a gateway is provisioned with: one file, readable by its owner only. */
+export const gatewayFileSchema = z.strictObject({
+  gateway: idSchema,
+  /** The centre's address. */
+  centre: z.url(),
+  elections: z.array(z.strictObject({
+    election: idSchema,
+    keyVersion: z.int().min(1),
+    /** The gateway's own key for this election, in hex. */
+    key: hexKeySchema,
+    /** The centre's Ed25519 public key for manifests, in hex. */
+    manifestKey: hexKeySchema,
+  })).min(1),
+});
+export type GatewayFile = z.infer<typeof gatewayFileSchema>;
+
+/** What a gateway asks: what it has ({@link revisionOf}), or `null`. */
+export const syncRequestSchema = z.strictObject({ have: hexKeySchema.nullable() });
+export type SyncRequest = z.infer<typeof syncRequestSchema>;
+
+/** What the centre answers, before it seals it; 204 without a body when the gateway has it already. */
+export const syncSchema = z.strictObject({
+  manifest: signedManifestSchema,
+  pseudonymKey: hexKeySchema,
+  /** Keys of the devices at this gateway's stations; `validUntil` is set once a newer version has replaced one. */
+  devices: z.array(z.strictObject({
+    device: idSchema,
+    version: z.int().min(1),
+    station: idSchema,
+    key: hexKeySchema,
+    validUntil: z.iso.datetime().nullable(),
+  })),
+});
+export type Sync = z.infer<typeof syncSchema>;
+
+/** The key under which the centre's answers are sealed, from the gateway's own. 32 bytes. */
+export function syncKey(gatewayKey: Uint8Array): Uint8Array<ArrayBuffer> {
+  return deriveKey(gatewayKey, "gateway-sync");
+}
+
+/** What tells one answer from another: SHA-256 of its text, in hex. */
+export function revisionOf(text: string): string {
+  return sha256(utf8(text)).toHex();
+}

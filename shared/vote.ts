@@ -1,0 +1,109 @@
+/**
+ * A vote as a device posts it, and whether an election takes it.
+ *
+ * @module
+ */
+import { z } from "zod";
+import { type ElectionIndex, idSchema, instantSchema } from "./election.ts";
+import type { RejectionReason } from "./outcome.ts";
+
+/** How a vote was cast. */
+export const VOTING_MODES = ["in_person", "early", "absentee", "provisional"] as const;
+export type VotingMode = (typeof VOTING_MODES)[number];
+
+/** Most selections a vote may carry, over all its contests. */
+export const MAX_SELECTIONS = 1_000;
+
+/** How far two clocks may be apart before one is not believed, in milliseconds: five minutes. */
+export const MAX_CLOCK_SKEW_MS = 300_000;
+
+/** A random UUID, version 4, lower case: a vote id must not tell the time. */
+export const voteIdSchema = z.string().regex(
+  /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/,
+  "must be a random UUID (version 4) in lower case",
+);
+
+export const selectionSchema = z.strictObject({ contest: idSchema, candidate: idSchema });
+
+/** What is common to the vote on its way in and the record on the log. */
+export const ballotShape = {
+  voteId: voteIdSchema,
+  station: idSchema,
+  mode: z.enum(VOTING_MODES),
+  /** One entry a selected candidate; a contest without an entry is blank. */
+  selections: z.array(selectionSchema).max(MAX_SELECTIONS),
+  castAt: instantSchema,
+};
+
+/** What a device POSTs for one voter. */
+export const voteSchema = z.strictObject({
+  ...ballotShape,
+  voterId: z.string().regex(/^[\x21-\x7e]{1,64}$/, "must be 1 to 64 visible ASCII characters"),
+});
+
+export type Selection = z.infer<typeof selectionSchema>;
+export type Vote = z.infer<typeof voteSchema>;
+
+/** Why an election does not take a vote; `detail` says what is wrong and what would be right. */
+export type BallotFault = Readonly<{ reason: RejectionReason; detail: string }>;
+
+/**
+ * Checks a vote against the election as one manifest version defines it. The gateway asks it of a vote, with its
+ * own clock; the centre asks it again of the record, with the time at which the gateway accepted it.
+ *
+ * @param acceptedAtMs Milliseconds since 1970, by the gateway's clock.
+ * @returns what is wrong, or `undefined`.
+ */
+export function checkBallot(
+  election: ElectionIndex,
+  ballot: Pick<Vote, "station" | "selections" | "castAt">,
+  acceptedAtMs: number,
+): BallotFault | undefined {
+  if (acceptedAtMs < election.opensAtMs || acceptedAtMs > election.acceptsUntilMs) {
+    const { opensAt, acceptsUntil } = election.manifest;
+    return fault("not_open", `votes are taken from ${opensAt} until ${acceptsUntil}`);
+  }
+  const castAtMs = Date.parse(ballot.castAt);
+  if (castAtMs < election.opensAtMs || castAtMs > election.closesAtMs) {
+    const { opensAt, closesAt } = election.manifest;
+    return fault("cast_out_of_hours", `castAt must lie between ${opensAt} and ${closesAt}`);
+  }
+  if (castAtMs > acceptedAtMs + MAX_CLOCK_SKEW_MS) {
+    return fault(
+      "cast_out_of_hours",
+      `castAt lies ${castAtMs - acceptedAtMs} ms ahead of the gateway's clock`,
+    );
+  }
+  const station = election.stations.get(ballot.station);
+  if (station === undefined) return fault("unknown_station", `the election has no station ${ballot.station}`);
+  return checkSelections(election, station.contests, ballot.selections);
+}
+
+function checkSelections(
+  election: ElectionIndex,
+  contestsHere: ReadonlySet<string>,
+  selections: readonly Selection[],
+): BallotFault | undefined {
+  const chosen = new Map<string, Set<string>>();
+  for (const { contest: id, candidate } of selections) {
+    const contest = contestsHere.has(id) ? election.contests.get(id) : undefined;
+    if (contest === undefined) return fault("unknown_contest", `the station does not vote on contest ${id}`);
+    if (!contest.candidates.has(candidate)) {
+      return fault("unknown_candidate", `no candidate ${candidate} stands in contest ${id}`);
+    }
+    let picked = chosen.get(id);
+    if (picked === undefined) chosen.set(id, picked = new Set());
+    if (picked.has(candidate)) {
+      return fault("repeated_candidate", `candidate ${candidate} of contest ${id} is selected twice`);
+    }
+    picked.add(candidate);
+    if (picked.size > contest.votesAllowed) {
+      return fault("overvote", `contest ${id} allows ${contest.votesAllowed} of its candidates`);
+    }
+  }
+  return undefined;
+}
+
+function fault(reason: RejectionReason, detail: string): BallotFault {
+  return { reason, detail };
+}
