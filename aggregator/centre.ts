@@ -1,0 +1,158 @@
+/**
+ * The running centre: counts and publishes every election the registry has, and serves what is released.
+ *
+ * @module
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import type { Logger } from "@logtape/logtape";
+import { gatewayKey, parseKeyName } from "../shared/keys.ts";
+import type { VoteLog } from "../shared/log/vote_log.ts";
+import { receiptKey } from "../shared/receipt.ts";
+import { createApp } from "./app.ts";
+import type { CentreConfig } from "./config.ts";
+import type { Database } from "./database/database.ts";
+import { ElectionRunner } from "./election_runner.ts";
+import { openHistory } from "./history.ts";
+import { centreMetrics } from "./metrics.ts";
+import { electionIds } from "./office/elections.ts";
+import { gatewaySync } from "./office/gateway_sync.ts";
+import type { Keyring } from "./office/keyring.ts";
+
+/** How often the registry is asked for elections that were added, in milliseconds. */
+const LOOK_EVERY_MS = 1_000;
+/** How long requests that are under way may take once the centre is to stop, in milliseconds. */
+const FINISH_MS = 5_000;
+/** The receipts' keys that are kept at hand. */
+const MAX_RECEIPT_KEYS = 10_000;
+
+/** What the centre is made of. */
+export type CentreParts = Readonly<{
+  db: Database;
+  openLog(election: string, partitions: number): Promise<VoteLog>;
+  keyring: Keyring;
+  /** Which of the shared counters this process adds to. */
+  lane: number;
+  log: Logger;
+}>;
+
+/** Runs the centre until the signal aborts. */
+export async function runCentre(
+  config: CentreConfig,
+  parts: CentreParts,
+  signal: AbortSignal,
+): Promise<void> {
+  const { db, keyring, log } = parts;
+  const runners = new Map<string, ElectionRunner>();
+  const metrics = centreMetrics(() =>
+    Promise.all([...runners].map(async ([election, runner]) => ({
+      election,
+      lag: await lagOf(db, election, runner.log),
+      counting: runner.stopped === undefined,
+    })))
+  );
+  const onFault = (election: string) => (what: string, error: unknown) => {
+    metrics.faults.inc({ election });
+    log.error("{what}: {error}", {
+      election,
+      what,
+      error: error instanceof Error ? error.message : String(error),
+    });
+  };
+  const { app, drained } = createApp({
+    db,
+    now: Date.now,
+    receiptKeyOf: receiptKeys(keyring),
+    logEnds: (election) => endsOf(runners.get(election)?.log),
+    metrics: metrics.registry,
+    ready: () => readiness(runners),
+    gatewaySync: gatewaySync({ db, master: (election) => keyring.master(election), now: Date.now }),
+    signal,
+    onError: (error) =>
+      log.error("request failed: {error}", { error: String((error as Error)?.stack ?? error) }),
+  });
+  const server = Deno.serve({
+    hostname: config.host,
+    port: config.port,
+    onListen: ({ hostname, port }) => console.log(`aggregator listens on http://${hostname}:${port}`),
+  }, app.fetch);
+  const running: Promise<void>[] = [];
+  while (!signal.aborted) {
+    for (const election of await electionIds(db.query).catch(() => [])) {
+      if (runners.has(election)) continue;
+      try {
+        const runner = await startRunner(parts, metrics, election, signal, onFault(election));
+        runners.set(election, runner);
+        running.push(runner.run());
+        log.info("counting {election}", { election });
+      } catch (error) {
+        onFault(election)(`election ${election} cannot be counted`, error);
+      }
+    }
+    await delay(LOOK_EVERY_MS, undefined, { signal }).catch(() => {});
+  }
+  await Promise.race([server.shutdown(), delay(FINISH_MS)]);
+  await Promise.all([...running, drained()]);
+  for (const { log } of runners.values()) await log.close();
+}
+
+async function startRunner(
+  { db, openLog, keyring, lane }: CentreParts,
+  metrics: ReturnType<typeof centreMetrics>,
+  election: string,
+  signal: AbortSignal,
+  onFault: (what: string, error: unknown) => void,
+): Promise<ElectionRunner> {
+  const history = (await openHistory(db.query, election, keyring.master(election)))!;
+  return new ElectionRunner({
+    db,
+    log: await openLog(election, history.partitions),
+    history,
+    lane,
+    now: Date.now,
+    signal,
+    onCounted(outcomes) {
+      for (const { fate, cause, records } of outcomes) {
+        metrics.outcomes.inc({ election, fate, cause }, records);
+      }
+    },
+    onReleased: (releases) => metrics.releases.inc({ election }, releases),
+    onFault,
+  });
+}
+
+/** Ready unless an election is no longer counted: that is for a person to see to, and must not look well. */
+function readiness(runners: ReadonlyMap<string, ElectionRunner>): { ready: boolean; why?: string } {
+  const stopped = [...runners.values()].map(({ stopped }) => stopped).filter((why) => why !== undefined);
+  return stopped.length === 0 ? { ready: true } : { ready: false, why: stopped.join("; ") };
+}
+
+/** The keys that check receipts, derived once. A receipt that names no gateway's key gets one that fits nothing. */
+function receiptKeys(keyring: Keyring): (election: string, gateway: string) => Uint8Array | undefined {
+  const keys = new Map<string, Uint8Array>();
+  return (election, gateway) => {
+    const text = `${election}/${gateway}`;
+    let key = keys.get(text);
+    if (key === undefined) {
+      const name = parseKeyName(text);
+      if (name === undefined || !keyring.has(election)) return undefined;
+      if (keys.size >= MAX_RECEIPT_KEYS) keys.clear();
+      keys.set(text, key = receiptKey(gatewayKey(keyring.master(election), name)));
+    }
+    return key;
+  };
+}
+
+async function endsOf(log: VoteLog | undefined): Promise<number[]> {
+  if (log === undefined) return [];
+  return await Promise.all(Array.from({ length: log.partitions }, (_, partition) => log.end(partition)));
+}
+
+async function lagOf(db: Database, election: string, log: VoteLog): Promise<number> {
+  const ends = await endsOf(log);
+  const rows = await db.query<{ partition: number; next: number }>(
+    "SELECT partition, next_offset::float8 AS next FROM counting.log_positions WHERE election = $1",
+    [election],
+  );
+  const next = new Map(rows.map((row) => [row.partition, row.next]));
+  return ends.reduce((lag, end, partition) => lag + Math.max(0, end - (next.get(partition) ?? 0)), 0);
+}

@@ -1,0 +1,45 @@
+/**
+ * The centre's settings, read once from its environment.
+ *
+ * @module
+ */
+import { z } from "zod";
+import { integer, readConfig } from "../shared/config.ts";
+
+/** Every setting, with its default and its meaning. */
+export const SETTINGS = {
+  /** Where everything is kept that has no place of its own. */
+  POLLWIRE_DATA: z.string().default("data"),
+  /** The database: `pglite:<directory>`; `pglite:<POLLWIRE_DATA>/db` when not set. */
+  DATABASE_URL: z.string().regex(/^pglite:.+/, "must be pglite:<directory>").optional(),
+  /** The logs: `sqlite:<directory>`; `sqlite:<POLLWIRE_DATA>/log` when not set. */
+  VOTE_LOG: z.string().regex(/^sqlite:.+/, "must be sqlite:<directory>").optional(),
+  /** The directory of the elections' master keys; `<POLLWIRE_DATA>/keys` when not set. */
+  KEYS_DIRECTORY: z.string().optional(),
+  HOST: z.string().default("127.0.0.1"),
+  PORT: integer(0, 65_535).default(8000),
+};
+
+/** The centre's settings, complete. */
+export type CentreConfig = Readonly<{
+  data: string;
+  databaseDirectory: string;
+  logDirectory: string;
+  keysDirectory: string;
+  host: string;
+  port: number;
+}>;
+
+/** @throws {ConfigError} naming what is wrong. */
+export function centreConfig(environment?: Record<string, string>): CentreConfig {
+  const config = readConfig(SETTINGS, environment);
+  const data = config.POLLWIRE_DATA;
+  return {
+    data,
+    databaseDirectory: (config.DATABASE_URL ?? `pglite:${data}/db`).slice("pglite:".length),
+    logDirectory: (config.VOTE_LOG ?? `sqlite:${data}/log`).slice("sqlite:".length),
+    keysDirectory: config.KEYS_DIRECTORY ?? `${data}/keys`,
+    host: config.HOST,
+    port: config.PORT,
+  };
+}

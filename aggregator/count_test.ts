@@ -1,0 +1,270 @@
+import assert from "assert";
+import fc from "fast-check";
+import { judge } from "../shared/judge.ts";
+import { LogFault, type PlacedRecord } from "../shared/log/vote_log.ts";
+import { partitionOf } from "../shared/partition.ts";
+import { fromHex } from "../shared/bytes.ts";
+import { countRecord, emptyCount, type Participations, type RollEntry } from "../shared/tally.ts";
+import { VOTING_MODES } from "../shared/vote.ts";
+import {
+  MASTER,
+  NOON_MS,
+  placed,
+  testDefinition,
+  testHistory,
+  testManifest,
+  testRecord,
+  testSealer,
+  testVoterKey,
+} from "../tests/fixture.ts";
+import { MemoryLog } from "../tests/memory_log.ts";
+import { countGroup, createCounter, Fenced } from "./count.ts";
+import { readTables } from "./tables.ts";
+import type { Database, Query } from "./database/database.ts";
+import { migrate } from "./database/migrate.ts";
+import { openPglite } from "./database/pglite.ts";
+
+const never = new AbortController().signal;
+
+async function withDatabase(work: (db: Database) => Promise<void>): Promise<void> {
+  const db = await openPglite();
+  try {
+    await migrate(db);
+    await work(db);
+  } finally {
+    await db.close();
+  }
+}
+
+async function enrol(db: Database, election: string, entries: readonly RollEntry[]): Promise<void> {
+  for (const { voterKey, effectiveAtMs, struckAtMs, region, station, ageGroup, gender } of entries) {
+    await db.query(
+      `INSERT INTO counting.roll VALUES ($1, decode($2, 'hex'), $3::timestamptz, $4::timestamptz, $5, $6, $7, $8)`,
+      [
+        election,
+        voterKey,
+        iso(effectiveAtMs),
+        struckAtMs === null ? null : iso(struckAtMs),
+        region,
+        station,
+        ageGroup,
+        gender,
+      ],
+    );
+  }
+}
+
+const iso = (ms: number) => new Date(ms).toISOString();
+
+function entry(voterKey: string, change: Partial<RollEntry> = {}): RollEntry {
+  return {
+    voterKey,
+    effectiveAtMs: 0,
+    struckAtMs: null,
+    region: "north",
+    station: null,
+    ageGroup: "25-34",
+    gender: "female",
+    ...change,
+  };
+}
+
+const VOTERS = 7;
+const PARTITIONS = 3;
+
+/** One record of a generated log: mostly in order, sometimes wrong in one way. */
+const generatedRecord = fc.record({
+  voter: fc.integer({ min: 0, max: VOTERS - 1 }),
+  voteId: fc.integer({ min: 0, max: 2 }),
+  station: fc.constantFrom("n-1", "n-2", "s-1", "s-2", "x-9"),
+  mode: fc.constantFrom(...VOTING_MODES),
+  mayor: fc.constantFrom(undefined, "ann", "bob", "cyd", "zed"),
+  council: fc.uniqueArray(fc.constantFrom("dan", "eve", "fay"), { maxLength: 3 }),
+  acceptedMinute: fc.integer({ min: -1, max: 4 }),
+  version: fc.constantFrom(1, 1, 1, 2, 3),
+  gateway: fc.constantFrom("g-1", "g-2", "g-1", "g-2", "g-9"),
+  fault: fc.constantFrom(
+    undefined,
+    undefined,
+    undefined,
+    undefined,
+    "signature",
+    "noise",
+    "partition",
+    "again",
+  ),
+  gap: fc.constantFrom(0, 0, 0, 1, 5),
+});
+
+/** How the log is delivered: batch sizes, and what goes wrong before each batch is counted. */
+const generatedDelivery = fc.array(
+  fc.record({
+    size: fc.integer({ min: 1, max: 9 }),
+    trouble: fc.constantFrom("none", "none", "redelivered", "rolled back", "answer lost", "taken again"),
+  }),
+  { minLength: 1, maxLength: 6 },
+);
+
+const generatedRoll = fc.array(
+  fc.record({
+    from: fc.integer({ min: -2, max: 3 }),
+    until: fc.option(fc.integer({ min: 0, max: 4 })),
+    station: fc.option(fc.constantFrom("n-1", "s-1")),
+    on: fc.integer({ min: 0, max: 4 }),
+  }),
+  { minLength: VOTERS, maxLength: VOTERS },
+);
+
+Deno.test("the counting statement comes to what the fold comes to, however records are delivered", async () => {
+  await withDatabase(async (db) => {
+    let run = 0;
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(generatedRecord, { maxLength: 40 }),
+        generatedDelivery,
+        generatedRoll,
+        async (records, deliveries, rollSketch) => {
+          const election = `run-${run++}`;
+          const world = buildWorld(election, records, rollSketch);
+          await enrol(db, election, world.roll);
+          await deliver(db, world, deliveries);
+          const tables = await db.transaction((query) => readTables(query, election), "snapshot");
+          const expected = foldLog(world);
+          assert.deepEqual(tables, expected);
+        },
+      ),
+      { numRuns: 1_000 },
+    );
+  });
+});
+
+type World = ReturnType<typeof buildWorld>;
+type Sketch<T> = T extends fc.Arbitrary<infer U> ? U : never;
+
+function buildWorld(
+  election: string,
+  sketches: Sketch<typeof generatedRecord>[],
+  rollSketch: Sketch<typeof generatedRoll>,
+) {
+  const first = testManifest(testDefinition({ election, partitions: PARTITIONS }));
+  const second = {
+    ...first,
+    version: 2,
+    closesAt: iso(NOON_MS + 120_000),
+    acceptsUntil: iso(NOON_MS + 120_000),
+  };
+  const history = testHistory(first, second);
+  const sealers = new Map(["g-1", "g-2", "g-9"].map((id) => [id, testSealer(first, id)]));
+  const log = new MemoryLog(PARTITIONS, "one", () => NOON_MS + 1_000);
+  let previous: PlacedRecord | undefined;
+  for (const sketch of sketches) {
+    const record = testRecord(`voter-${sketch.voter}`, {
+      voteId: `00000000-0000-4000-8000-${String(sketch.voter * 10 + sketch.voteId).padStart(12, "0")}`,
+      station: sketch.station,
+      mode: sketch.mode,
+      selections: [
+        ...(sketch.mayor ? [{ contest: "mayor", candidate: sketch.mayor }] : []),
+        ...sketch.council.map((candidate) => ({ contest: "council", candidate })),
+      ],
+      manifestVersion: sketch.version,
+      acceptedAt: iso(NOON_MS + sketch.acceptedMinute * 60_000),
+    }, election);
+    let appended = placed(sealers.get(sketch.gateway)!, record, PARTITIONS);
+    if (sketch.fault === "signature") appended = { ...appended, signature: new Uint8Array(32) };
+    if (sketch.fault === "noise") appended = { ...appended, value: new Uint8Array(7), version: "?" };
+    if (sketch.fault === "partition") {
+      appended = { ...appended, partition: (appended.partition + 1) % PARTITIONS };
+    }
+    if (sketch.fault === "again" && previous) appended = previous;
+    log.skip(appended.partition, sketch.gap);
+    log.append([appended]);
+    previous = appended;
+  }
+  const roll = rollSketch.flatMap(({ from, until, station, on }, voter) => {
+    if (on === 0) return [];
+    const voterKey = testVoterKey(`voter-${voter}`, election);
+    const effectiveAtMs = NOON_MS + from * 60_000;
+    const struckAtMs = until === null || until <= from ? null : NOON_MS + until * 60_000;
+    const groups = { station, ageGroup: `age-${voter % 3}`, gender: voter % 2 ? "female" : "male" };
+    const one = entry(voterKey, { effectiveAtMs, struckAtMs, ...groups });
+    const again = struckAtMs !== null && on === 4
+      ? [entry(voterKey, { effectiveAtMs: struckAtMs, ...groups, region: "south" })]
+      : [];
+    return [one, ...again];
+  });
+  return { election, history, log, roll };
+}
+
+/** Counts the whole log, with trouble on the way. */
+async function deliver(db: Database, { history, log }: World, deliveries: Sketch<typeof generatedDelivery>) {
+  let turn = 0;
+  let failing: "before" | "after" | undefined;
+  const troubled: Database = {
+    ...db,
+    transaction: async <T>(work: (query: Query) => Promise<T>) => {
+      const how = failing;
+      failing = undefined;
+      const result = await db.transaction(async (query) => {
+        const done = await work(query);
+        if (how === "before") throw new Error("the connection broke before COMMIT");
+        return done;
+      });
+      if (how === "after") throw new Error("the connection broke after COMMIT");
+      return result;
+    },
+  };
+  const make = () =>
+    createCounter({
+      db: troubled,
+      log,
+      history,
+      lane: turn % 2,
+      signal: never,
+      wait: () => Promise.resolve(),
+    });
+  for (let partition = 0; partition < PARTITIONS; partition++) {
+    let counter = make();
+    let from = await counter.take(partition);
+    let last: Awaited<ReturnType<MemoryLog["read"]>> = [];
+    while (true) {
+      const { size, trouble } = deliveries[turn++ % deliveries.length];
+      if (trouble === "taken again") {
+        counter = make();
+        from = await counter.take(partition);
+      }
+      if (trouble === "redelivered" && last.length > 0) await counter.batch(partition, last);
+      const records = await log.read(partition, from, size);
+      if (records.length === 0) break;
+      if (trouble === "rolled back") failing = "before";
+      if (trouble === "answer lost") failing = "after";
+      const overlapping = trouble === "redelivered" ? [...last, ...records] : records;
+      await counter.batch(partition, overlapping);
+      last = records;
+      from = records.at(-1)!.offset + 1;
+    }
+  }
+}
+
+/** What the pure fold makes of the same log. */
+function foldLog({ history, log, roll }: World): Awaited<ReturnType<typeof readTables>> {
+  const count = emptyCount();
+  const outcomes = new Map<string, number>();
+  const participations = new Map<string, string>();
+  const read = new Map<number, number>();
+  log.stored.forEach((records, partition) => {
+    const own = { ...count, outcomes: new Map<string, number>() };
+    const seen: Participations = new Map();
+    for (const stored of records) {
+      countRecord(
+        own,
+        seen,
+        judge(stored, history),
+        (key) => roll.filter(({ voterKey }) => voterKey === key),
+      );
+    }
+    for (const [name, n] of own.outcomes) outcomes.set(`${partition}/${name}`, n);
+    for (const [key, { voteId }] of seen) participations.set(key, voteId);
+    if (records.length > 0) read.set(partition, records.length);
+  });
+  return { ...count, outcomes, participations, read } as Awaited<ReturnType<typeof readTables>>;
+}

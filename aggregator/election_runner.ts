@@ -1,0 +1,173 @@
+/**
+ * Runs one election in the centre: counts its log, publishes its releases, follows its manifest.
+ *
+ * @module
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import { LogFault, type VoteLog } from "../shared/log/vote_log.ts";
+import { appendAudit } from "./audit.ts";
+import { COUNT_BATCH_RECORDS, countGroup, createCounter, Fenced } from "./count.ts";
+import type { OutcomeDelta } from "./count_batch.ts";
+import type { Database } from "./database/database.ts";
+import type { RegisteredHistory } from "./history.ts";
+import { hasChanges, publish } from "./publish.ts";
+
+/** How often changed stations are published, in milliseconds. */
+const PUBLISH_EVERY_MS = 100;
+/** How often the registry is asked for a newer manifest, in milliseconds. */
+const RELOAD_EVERY_MS = 1_000;
+/** How long to wait after counting failed, or was taken over, before trying again, in milliseconds. */
+const AGAIN_AFTER_MS = 1_000;
+
+/** What a runner is made of. */
+export type RunnerOptions = Readonly<{
+  db: Database;
+  log: VoteLog;
+  history: RegisteredHistory;
+  lane: number;
+  now(): number;
+  signal: AbortSignal;
+  onCounted(outcomes: readonly OutcomeDelta[], records: number): void;
+  onReleased(releases: number): void;
+  onFault(what: string, error: unknown): void;
+}>;
+
+/** Runs one election until the signal aborts. */
+export class ElectionRunner {
+  readonly #options: RunnerOptions;
+  #stopped?: string;
+  #newestManifest = 0;
+  #closingDone = false;
+  /** Stations are looked at without a change of theirs: after a start, and after a manifest changed the rules. */
+  #lookAtAll = true;
+
+  constructor(options: RunnerOptions) {
+    this.#options = options;
+  }
+
+  get log(): VoteLog {
+    return this.#options.log;
+  }
+
+  /** Why counting has stopped for good, if it has. */
+  get stopped(): string | undefined {
+    return this.#stopped;
+  }
+
+  async run(): Promise<void> {
+    await Promise.all([this.#count(), this.#publish(), this.#follow()]);
+  }
+
+  async #count(): Promise<void> {
+    const { db, log, history, lane, signal, onCounted, onFault } = this.#options;
+    const { election } = history;
+    const wait = (ms: number) => delay(ms, undefined, { signal });
+    while (!signal.aborted && this.#stopped === undefined) {
+      const counter = createCounter({
+        db,
+        log,
+        history,
+        lane,
+        signal,
+        wait,
+        onCounted,
+        onRetry: (error) => onFault(`counting of ${election} is tried again`, error),
+      });
+      try {
+        await log.consume(counter, {
+          group: countGroup(election),
+          batchRecords: COUNT_BATCH_RECORDS,
+          signal,
+        });
+      } catch (error) {
+        if (signal.aborted) return;
+        if (error instanceof LogFault) await this.#stop(error);
+        else {onFault(
+            error instanceof Fenced ? `another process counts ${election}` : `counting of ${election} failed`,
+            error,
+          );}
+        await wait(AGAIN_AFTER_MS).catch(() => {});
+      }
+    }
+  }
+
+  /** A wrong count is worse than none: counting of this election stops, and says so until someone acts. */
+  async #stop(fault: LogFault): Promise<void> {
+    const { db, history, now, onFault } = this.#options;
+    this.#stopped = fault.message;
+    onFault(`counting of ${history.election} has stopped`, fault);
+    try {
+      await db.transaction((query) =>
+        appendAudit(query, new Date(now()), "counting_stopped", history.election, { why: fault.message })
+      );
+    } catch (error) {
+      onFault("the audit trail could not be written", error);
+    }
+  }
+
+  async #publish(): Promise<void> {
+    const { history, signal, onFault } = this.#options;
+    while (!signal.aborted) {
+      try {
+        await this.#publishOnce();
+      } catch (error) {
+        if (!signal.aborted) onFault(`publishing of ${history.election} failed`, error);
+      }
+      await delay(PUBLISH_EVERY_MS, undefined, { signal }).catch(() => {});
+    }
+  }
+
+  async #publishOnce(): Promise<void> {
+    const { db, history, now, onReleased } = this.#options;
+    const { manifest, acceptsUntilMs } = history.newest;
+    const over = now() > acceptsUntilMs;
+    const closed = over && (this.#closingDone || await this.#isCaughtUp());
+    const closing = closed && !this.#closingDone;
+    const all = this.#lookAtAll;
+    if (!all && !closing && !await hasChanges(db.query, manifest.election)) return;
+    const releases = await publish(db, {
+      election: manifest.election,
+      threshold: manifest.releaseThreshold,
+      allowed: manifest.resultsBeforeClosing || closed,
+      closed,
+      stations: manifest.stations.map(({ id }) => id),
+      all,
+    }, new Date(now()));
+    if (releases === undefined) return; // Another process is publishing.
+    this.#lookAtAll = false;
+    this.#closingDone = closed;
+    if (releases > 0) onReleased(releases);
+  }
+
+  /** Whether everything on the log has been counted. */
+  async #isCaughtUp(): Promise<boolean> {
+    const { db, log, history } = this.#options;
+    const rows = await db.query<{ partition: number; next: number }>(
+      "SELECT partition, next_offset::float8 AS next FROM counting.log_positions WHERE election = $1",
+      [history.election],
+    );
+    const next = new Map(rows.map((row) => [row.partition, row.next]));
+    for (let partition = 0; partition < log.partitions; partition++) {
+      if (await log.end(partition) > (next.get(partition) ?? 0)) return false;
+    }
+    return true;
+  }
+
+  async #follow(): Promise<void> {
+    const { db, history, signal, onFault } = this.#options;
+    while (!signal.aborted) {
+      await delay(RELOAD_EVERY_MS, undefined, { signal }).catch(() => {});
+      try {
+        await history.reload(db.query);
+        const { version } = history.newest.manifest;
+        if (version !== this.#newestManifest) {
+          this.#newestManifest = version;
+          this.#closingDone = false;
+          this.#lookAtAll = true;
+        }
+      } catch (error) {
+        if (!signal.aborted) onFault(`the registry of ${history.election} could not be read`, error);
+      }
+    }
+  }
+}

@@ -1,0 +1,144 @@
+/**
+ * The election office's command: creates elections, puts voters on their rolls, closes them, and sees to the keys
+ * of devices.
+ *
+ * @module
+ */
+import { UsageError } from "../../cli/command.ts";
+import { progress } from "../../cli/progress.ts";
+import type { Database } from "../database/database.ts";
+import {
+  createElection,
+  OfficeError,
+  publishManifest,
+  revokeDeviceKey,
+  rotateDeviceKey,
+} from "./elections.ts";
+import type { Keyring } from "./keyring.ts";
+import { readDefinition, readRoll, writeDeviceFile, writeGatewayFiles } from "./provision.ts";
+import { importRoll } from "./roll.ts";
+
+/** What the command was asked for. */
+export type ProvisionOptions = Readonly<{
+  definition?: string;
+  roll?: string;
+  centre: string;
+  election?: string;
+  close?: boolean;
+  rotate?: string;
+  /** Seconds. */
+  overlap: number;
+  revoke?: string;
+}>;
+
+/** @throws {UsageError} when the options do not say one thing. */
+export function checkProvisionOptions(
+  { definition, roll, election, close, rotate, revoke }: ProvisionOptions,
+): void {
+  const asked = [definition, close, rotate, revoke].filter((value) => value !== undefined).length;
+  const onlyRoll = asked === 0 && roll !== undefined;
+  if (asked !== 1 && !onlyRoll) {
+    throw new UsageError(
+      "give one of --definition (a new election), or with --election one of --close, --rotate, --revoke or --roll",
+    );
+  }
+  if (definition === undefined && election === undefined) {
+    throw new UsageError("--election is missing: which election is meant");
+  }
+  if (revoke !== undefined && !/^.+\.\d+$/.test(revoke)) {
+    throw new UsageError("--revoke takes a device and a key version, like station-12-a.1");
+  }
+}
+
+/** Does what the options ask. `directory` is where the files of gateways and devices go. */
+export async function runOffice(
+  db: Database,
+  keyring: Keyring,
+  directory: string,
+  options: ProvisionOptions,
+  now: Date,
+): Promise<void> {
+  const election = options.definition === undefined
+    ? options.election!
+    : await create(db, keyring, directory, options.definition, options.centre, now);
+  const master = keyring.master(election);
+  if (options.roll !== undefined) await putOnRoll(db, election, master, options.roll, now);
+  if (options.close) {
+    const at = now.toISOString();
+    const change = { closesAt: at, acceptsUntil: at };
+    const { version } = await publishManifest(
+      db,
+      election,
+      master,
+      now,
+      (newest) => ({ ...newest, ...change }),
+    );
+    console.log(`election ${election} closed at ${at}, manifest version ${version}`);
+  }
+  if (options.rotate !== undefined) {
+    const version = await rotateDeviceKey(db, election, options.rotate, options.overlap, now);
+    console.log(
+      `device ${options.rotate} has key version ${version}; the one before is good for ${options.overlap} s`,
+    );
+    console.log(`wrote ${await writeDeviceFile(db.query, election, master, directory, now)}`);
+  }
+  if (options.revoke !== undefined) {
+    const at = options.revoke.lastIndexOf(".");
+    const version = Number(options.revoke.slice(at + 1));
+    await revokeDeviceKey(db, election, master, options.revoke.slice(0, at), version, now);
+    console.log(`device key ${options.revoke} is no longer believed`);
+  }
+}
+
+async function create(
+  db: Database,
+  keyring: Keyring,
+  directory: string,
+  definitionPath: string,
+  centre: string,
+  now: Date,
+): Promise<string> {
+  const definition = readDefinition(definitionPath);
+  const { election } = definition;
+  const master = keyring.create(election);
+  const manifest = await createElection(db, definition, master, now);
+  console.log(
+    `election ${election}: ${manifest.stations.length} stations, ${manifest.contests.length} contests`,
+  );
+  for (const path of writeGatewayFiles(manifest, master, directory, centre)) console.log(`wrote ${path}`);
+  console.log(`wrote ${await writeDeviceFile(db.query, election, master, directory, now)}`);
+  return election;
+}
+
+async function putOnRoll(
+  db: Database,
+  election: string,
+  master: Uint8Array,
+  path: string,
+  now: Date,
+): Promise<void> {
+  const lines = await countLines(path);
+  const bar = progress({ label: "roll", total: Math.max(0, lines - 1), unit: "voters" });
+  const { added, known } = await importRoll(
+    db,
+    election,
+    master,
+    readRoll(path),
+    now,
+    (voters) => bar.advance(voters),
+  );
+  bar.done(
+    `${added} voters put on the roll of ${election}${known > 0 ? `, ${known} were on it already` : ""}`,
+  );
+}
+
+async function countLines(path: string): Promise<number> {
+  let lines = 0;
+  try {
+    using file = await Deno.open(path);
+    for await (const piece of file.readable) for (const byte of piece) if (byte === 0x0a) lines++;
+  } catch (error) {
+    throw new OfficeError(`Cannot read the roll ${path}: ${(error as Error).message}`);
+  }
+  return lines;
+}

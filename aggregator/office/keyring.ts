@@ -1,0 +1,73 @@
+/**
+ * The elections' master keys: one file each, readable by its owner only, in a directory of the centre.
+ *
+ * @module
+ */
+import { fromHex } from "../../shared/bytes.ts";
+import { KEY_BYTES } from "../../shared/keys.ts";
+
+/** The master keys of a centre. */
+export class Keyring {
+  readonly #directory: string;
+  readonly #known = new Map<string, Uint8Array>();
+
+  /** @param directory Holds `<election>.key`, 32 bytes in hex each. */
+  constructor(directory: string) {
+    this.#directory = directory;
+  }
+
+  /** Whether there is a master key of that election. */
+  has(election: string): boolean {
+    if (this.#known.has(election)) return true;
+    try {
+      this.master(election);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  /**
+   * An election's master key, 32 bytes.
+   *
+   * @throws naming the file when it is missing or is no key.
+   */
+  master(election: string): Uint8Array {
+    const known = this.#known.get(election);
+    if (known !== undefined) return known;
+    const path = this.#path(election);
+    let text: string;
+    try {
+      text = Deno.readTextFileSync(path).trim();
+    } catch (error) {
+      throw new Error(
+        `Cannot read the master key of election ${election} from ${path}: ${(error as Error).message}`,
+      );
+    }
+    if (!/^[0-9a-f]{64}$/.test(text)) {
+      throw new Error(
+        `Cannot use the master key in ${path}: it must be ${KEY_BYTES} bytes in lower-case hex`,
+      );
+    }
+    const master = fromHex(text);
+    this.#known.set(election, master);
+    return master;
+  }
+
+  /** Makes an election's master key; the one that is there already, if there is one. */
+  create(election: string): Uint8Array {
+    const path = this.#path(election);
+    Deno.mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
+    try {
+      const key = crypto.getRandomValues(new Uint8Array(KEY_BYTES));
+      Deno.writeTextFileSync(path, `${key.toHex()}\n`, { createNew: true, mode: 0o600 });
+    } catch (error) {
+      if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+    }
+    return this.master(election);
+  }
+
+  #path(election: string): string {
+    return `${this.#directory}/${election}.key`;
+  }
+}

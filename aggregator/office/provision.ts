@@ -1,0 +1,132 @@
+/**
+ * Provisions an election: reads its definition and its roll, and writes the files that gateways and devices start
+ * with.
+ *
+ * @module
+ */
+import { createReadStream } from "node:fs";
+import { parse } from "csv-parse";
+import { definitionSchema, type ElectionDefinition, type Manifest } from "../../shared/election.ts";
+import { deviceKey, gatewayKey, manifestKeyPair } from "../../shared/keys.ts";
+import { type GatewayFile, gatewayFileSchema } from "../../shared/sync.ts";
+import type { Query } from "../database/database.ts";
+import { deviceKeys, OfficeError } from "./elections.ts";
+import { type Voter, voterSchema } from "./roll.ts";
+
+/** Faults that a message lists at the most. */
+const MAX_FAULTS = 10;
+
+/** Reads an election's definition. @throws {OfficeError} naming each fault by its path. */
+export function readDefinition(path: string): ElectionDefinition {
+  let value: unknown;
+  try {
+    value = JSON.parse(Deno.readTextFileSync(path));
+  } catch (error) {
+    throw new OfficeError(`Cannot read the definition ${path}: ${(error as Error).message}`);
+  }
+  const result = definitionSchema.safeParse(value);
+  if (result.success) return result.data;
+  const faults = result.error.issues.slice(0, MAX_FAULTS).map(({ path, message }) =>
+    `${path.join(".")}: ${message}`
+  );
+  throw new OfficeError(`Cannot use the definition ${path}: ${faults.join("; ")}`);
+}
+
+/** Reads a roll file, one voter at a time. @throws {OfficeError} naming the line and what would be right. */
+export async function* readRoll(path: string): AsyncGenerator<Voter> {
+  const parser = createReadStream(path).on("error", (error) => parser.destroy(error)).pipe(
+    parse({ bom: true, columns: checkHeader, info: true, skip_empty_lines: true, relax_column_count: false }),
+  );
+  try {
+    for await (const { record, info } of parser) {
+      const result = voterSchema.safeParse(record);
+      if (!result.success) {
+        const [{ path: field, message }] = result.error.issues;
+        throw new OfficeError(
+          `Cannot read the roll ${path}, line ${info.lines}: ${field.join(".")} ${message}`,
+        );
+      }
+      yield result.data;
+    }
+  } catch (error) {
+    if (error instanceof OfficeError) throw error;
+    throw new OfficeError(`Cannot read the roll ${path}: ${(error as Error).message}`);
+  }
+}
+
+const COLUMNS = ["voter_id", "region", "station", "birth_date", "gender"];
+
+function checkHeader(header: string[]): string[] {
+  const missing = COLUMNS.filter((column) => !header.includes(column));
+  if (missing.length > 0) {
+    throw new OfficeError(
+      `Cannot read the roll: the header lacks ${missing.join(", ")}; it must name ${COLUMNS.join(",")}`,
+    );
+  }
+  return header;
+}
+
+/**
+ * Writes one file a gateway, with its key, readable by its owner only. A gateway that serves other elections
+ * already keeps them.
+ *
+ * @param directory `gateways/<id>.json` is written below it.
+ * @param centre The centre's address.
+ * @returns the paths.
+ */
+export function writeGatewayFiles(
+  manifest: Manifest,
+  master: Uint8Array,
+  directory: string,
+  centre: string,
+): string[] {
+  const { election } = manifest;
+  const manifestKey = manifestKeyPair(master, election).publicKey.toHex();
+  return manifest.gateways.map(({ id }) => {
+    const path = `${directory}/gateways/${id}.json`;
+    const key = gatewayKey(master, { election, id, version: 1 }).toHex();
+    const others = keptElections(path).filter((kept) => kept.election !== election);
+    const elections = [...others, { election, keyVersion: 1, key, manifestKey }];
+    writeSecret(path, { gateway: id, centre, elections } satisfies GatewayFile);
+    return path;
+  });
+}
+
+/** Writes `devices/<election>.json` below a directory: each device's newest key. Returns the path. */
+export async function writeDeviceFile(
+  query: Query,
+  election: string,
+  master: Uint8Array,
+  directory: string,
+  now: Date,
+): Promise<string> {
+  const keys = await deviceKeys(query, election, now);
+  const devices = keys.filter(({ validUntil }) => validUntil === null).map((
+    { device, version, station },
+  ) => ({
+    device,
+    version,
+    station,
+    key: deviceKey(master, { election, id: device, version }).toHex(),
+  }));
+  const path = `${directory}/devices/${election}.json`;
+  writeSecret(path, { election, devices });
+  return path;
+}
+
+function keptElections(path: string): GatewayFile["elections"] {
+  try {
+    return gatewayFileSchema.parse(JSON.parse(Deno.readTextFileSync(path))).elections;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw new OfficeError(
+      `Cannot add to ${path}: it is not a gateway's file; move it away and provision again`,
+    );
+  }
+}
+
+function writeSecret(path: string, value: unknown): void {
+  Deno.mkdirSync(path.slice(0, path.lastIndexOf("/")), { recursive: true, mode: 0o700 });
+  Deno.writeTextFileSync(`${path}.new`, `${JSON.stringify(value, null, 2)}\n`, { mode: 0o600 });
+  Deno.renameSync(`${path}.new`, path);
+}

@@ -1,0 +1,158 @@
+/**
+ * A small election for tests, with its keys, and gateways that seal records for it.
+ *
+ * @module
+ */
+import { fromHex } from "../shared/bytes.ts";
+import {
+  definitionSchema,
+  type ElectionDefinition,
+  indexElection,
+  type Manifest,
+  manifestSchema,
+} from "../shared/election.ts";
+import type { ElectionHistory } from "../shared/judge.ts";
+import {
+  ephemeralKeyPair,
+  gatewayKey,
+  pseudonymKey,
+  recordKey,
+  sealingKeyPair,
+  voterKeyOf,
+} from "../shared/keys.ts";
+import type { PlacedRecord } from "../shared/log/vote_log.ts";
+import { partitionOf } from "../shared/partition.ts";
+import { recordBytesFor, type RecordSealer, recordSealer, type VoteRecord } from "../shared/record.ts";
+
+/** The master key of every election in tests. */
+export const MASTER: Uint8Array = fromHex("5a".repeat(32));
+
+/** Some time while the election is open, in milliseconds. */
+export const NOON_MS = Date.parse("2026-11-03T12:00:00.000Z");
+
+/** Two contests, four stations in two regions, two gateways that stand in for one another. */
+export function testDefinition(change: Partial<ElectionDefinition> = {}): ElectionDefinition {
+  return definitionSchema.parse({
+    election: "test-2026",
+    name: "A test",
+    opensAt: "2026-11-03T07:00:00.000Z",
+    closesAt: "2026-11-03T21:00:00.000Z",
+    acceptsUntil: "2026-11-03T23:00:00.000Z",
+    partitions: 3,
+    releaseThreshold: 3,
+    resultsBeforeClosing: true,
+    parties: [{ id: "red", name: "Red", colour: "#cc0000" }, { id: "blue", name: "Blue", colour: "#0000cc" }],
+    contests: [
+      {
+        id: "mayor",
+        name: "Mayor",
+        votesAllowed: 1,
+        candidates: [
+          { id: "ann", name: "Ann", party: "red" },
+          { id: "bob", name: "Bob", party: "blue" },
+          { id: "cyd", name: "Cyd" },
+        ],
+      },
+      {
+        id: "council",
+        name: "Council",
+        votesAllowed: 2,
+        candidates: [
+          { id: "dan", name: "Dan", party: "red" },
+          { id: "eve", name: "Eve", party: "blue" },
+          { id: "fay", name: "Fay" },
+        ],
+      },
+    ],
+    regions: [{ id: "north", name: "North" }, { id: "south", name: "South" }],
+    stations: [
+      { id: "n-1", name: "North 1", region: "north" },
+      { id: "n-2", name: "North 2", region: "north", contests: ["mayor"] },
+      { id: "s-1", name: "South 1", region: "south" },
+      { id: "s-2", name: "South 2", region: "south" },
+    ],
+    gateways: [
+      { id: "g-1", stations: ["n-1", "n-2"], fallbackFor: ["s-1"] },
+      { id: "g-2", stations: ["s-1", "s-2"], fallbackFor: ["n-1", "n-2"] },
+    ],
+    ...change,
+  });
+}
+
+/** The manifest that the centre makes of a definition. */
+export function testManifest(definition: ElectionDefinition = testDefinition(), version = 1): Manifest {
+  const { devices: _, ...rest } = definition;
+  return manifestSchema.parse({
+    ...rest,
+    version,
+    recordBytes: recordBytesFor(definition),
+    sealingKey: sealingKeyPair(MASTER, definition.election).publicKey.toHex(),
+    denied: [],
+  });
+}
+
+/** The history of an election whose manifests are given, oldest first. */
+export function testHistory(...manifests: Manifest[]): ElectionHistory & { reload(): Promise<void> } {
+  const { election, partitions, recordBytes } = manifests[0];
+  const centre = sealingKeyPair(MASTER, election);
+  const indexes = new Map(manifests.map((manifest) => [manifest.version, indexElection(manifest)]));
+  const gateways = new Set(manifests.flatMap((manifest) => manifest.gateways.map(({ id }) => id)));
+  return {
+    election,
+    partitions,
+    recordBytes,
+    manifest: (version) => indexes.get(version),
+    signingKey: (name) => gateways.has(name.id) ? gatewayKey(MASTER, name) : undefined,
+    sealingKey: (senderKey) => {
+      try {
+        return recordKey(centre.privateKey, senderKey, election, senderKey, centre.publicKey);
+      } catch {
+        return undefined;
+      }
+    },
+    reload: () => Promise.resolve(),
+  };
+}
+
+/** Seals records as a gateway of the election does. */
+export function testSealer(manifest: Manifest, gateway = "g-1", master: Uint8Array = MASTER): RecordSealer {
+  const name = { election: manifest.election, id: gateway, version: 1 };
+  const own = ephemeralKeyPair();
+  const centreKey = fromHex(manifest.sealingKey);
+  return recordSealer({
+    name,
+    signingKey: gatewayKey(master, name),
+    sealingKey: recordKey(own.privateKey, centreKey, manifest.election, own.publicKey, centreKey),
+    senderKey: own.publicKey,
+    recordBytes: manifest.recordBytes,
+  });
+}
+
+/** The voter key of a voter id, in hex. */
+export function testVoterKey(voterId: string, election = "test-2026"): string {
+  return voterKeyOf(pseudonymKey(MASTER, election), voterId).toHex();
+}
+
+/** A record that is in order, but for what `change` says. */
+export function testRecord(
+  voterId: string,
+  change: Partial<VoteRecord> = {},
+  election = "test-2026",
+): VoteRecord {
+  return {
+    voteId: crypto.randomUUID(),
+    station: "n-1",
+    mode: "in_person",
+    selections: [{ contest: "mayor", candidate: "ann" }],
+    castAt: new Date(NOON_MS).toISOString(),
+    voterKey: testVoterKey(voterId, election),
+    manifestVersion: 1,
+    acceptedAt: new Date(NOON_MS).toISOString(),
+    ...change,
+  };
+}
+
+/** Seals a record and puts it on the partition where it belongs. */
+export function placed(sealer: RecordSealer, record: VoteRecord, partitions = 3): PlacedRecord {
+  return { ...sealer.seal(record), partition: partitionOf(fromHex(record.voterKey), partitions) };
+}
