@@ -1,0 +1,68 @@
+/**
+ * Finds who signed a request. Nothing unauthenticated is parsed.
+ *
+ * @module
+ */
+import { type KeyName, parseKeyName } from "../shared/keys.ts";
+import { type Problem, problem } from "../shared/problem.ts";
+import { isFault, readClaim, type SignedHeaders, verifyClaim } from "../shared/signature.ts";
+import type { GatewayElection } from "./manifest.ts";
+
+/** A device whose signature was checked. */
+export type Authenticated = Readonly<{
+  name: KeyName;
+  /** The station at which it stands. */
+  station: string;
+  election: GatewayElection;
+  /** The vote id, or the batch's id. */
+  idempotencyKey: string;
+  /** How far the device's clock is behind the gateway's, in seconds. */
+  skewS: number;
+}>;
+
+/** Looks an election up by its id. */
+export type ElectionLookup = (election: string) => GatewayElection | undefined;
+
+/**
+ * Authenticates a signed request.
+ *
+ * @param path The path that was asked for, without query.
+ * @param nowMs The gateway's clock, milliseconds since 1970.
+ */
+export function authenticate(
+  path: string,
+  headers: SignedHeaders,
+  body: Uint8Array,
+  elections: ElectionLookup,
+  nowMs: number,
+): Authenticated | Problem {
+  const claim = readClaim(path, headers);
+  if (isFault(claim)) return problem(claim.cause, claim.detail);
+  const name = parseKeyName(claim.keyId);
+  const election = name && elections(name.election);
+  if (name === undefined || election === undefined) return unknownKey(claim.keyId);
+  const key = election.deviceKey(name);
+  if (key === undefined || key.validUntilMs <= nowMs) return unknownKey(claim.keyId);
+  const fault = verifyClaim(claim, key.key, body, nowMs);
+  if (fault !== undefined) {
+    const ofTime = fault.cause === "signature-stale" || fault.cause === "signature-early";
+    return problem(fault.cause, fault.detail, ofTime ? { now: new Date(nowMs).toISOString() } : {});
+  }
+  if (election.index.denied.has(`${name.id}.${name.version}`)) {
+    return problem("revoked-key", `the key ${claim.keyId} was revoked: ask the election office for another`);
+  }
+  return {
+    name,
+    station: key.station,
+    election,
+    idempotencyKey: claim.idempotencyKey,
+    skewS: nowMs / 1_000 - claim.created,
+  };
+}
+
+function unknownKey(keyId: string): Problem {
+  return problem(
+    "unknown-key",
+    `no device is known under ${keyId}: election, device and key version must be right`,
+  );
+}

@@ -1,0 +1,71 @@
+/**
+ * A gateway's settings, read once from its environment.
+ *
+ * @module
+ */
+import { z } from "zod";
+import { integer, readConfig } from "../shared/config.ts";
+import { type GatewayFile, gatewayFileSchema } from "../shared/sync.ts";
+import { ConfigError } from "../shared/config.ts";
+
+/** Every setting, with its default and its meaning. */
+export const SETTINGS = {
+  /** The file that `deno task provision` wrote for this gateway. */
+  GATEWAY_FILE: z.string({
+    error: "must be the path of the file that `deno task provision` wrote for this gateway",
+  }),
+  /** Where the spool and the sealed keys are kept; `data/gateway-<id>` when not set. */
+  GATEWAY_DATA: z.string().optional(),
+  /** The log: `sqlite:<directory>`. */
+  VOTE_LOG: z.string().regex(/^sqlite:.+/, "must be sqlite:<directory>").default("sqlite:data/log"),
+  HOST: z.string().default("127.0.0.1"),
+  PORT: integer(0, 65_535).default(8001),
+  /** Requests a second of one device. */
+  DEVICE_REQUESTS_PER_SECOND: integer(1, 1_000_000).default(50),
+  /** Requests a second of one address, before it is known who asks. */
+  ADDRESS_REQUESTS_PER_SECOND: integer(1, 1_000_000).default(1_000),
+  /** Bytes of records that the spool holds before votes are refused: 2 GiB. */
+  SPOOL_MAX_BYTES: integer(1_000_000, 2 ** 46).default(2 * 1024 ** 3),
+  /** How often the centre is asked for what is new, in milliseconds. */
+  SYNC_INTERVAL_MS: integer(100, 3_600_000).default(2_000),
+  /** How long the spool is forwarded after SIGTERM, in milliseconds. */
+  DRAIN_MS: integer(0, 600_000).default(10_000),
+};
+
+/** A gateway's settings. */
+export type GatewayConfig = Omit<ReturnType<typeof readConfig<typeof SETTINGS>>, "GATEWAY_DATA"> & {
+  file: GatewayFile;
+  GATEWAY_DATA: string;
+};
+
+/** @throws {ConfigError} naming what is wrong. */
+export function gatewayConfig(environment?: Record<string, string>): GatewayConfig {
+  const config = readConfig(SETTINGS, environment);
+  const file = readGatewayFile(config.GATEWAY_FILE);
+  return { ...config, file, GATEWAY_DATA: config.GATEWAY_DATA ?? `data/gateway-${file.gateway}` };
+}
+
+function readGatewayFile(path: string): GatewayFile {
+  let text: string;
+  try {
+    text = Deno.readTextFileSync(path);
+  } catch (error) {
+    throw new ConfigError(
+      `Cannot start: GATEWAY_FILE names ${path}, which cannot be read (${
+        (error as Error).message
+      }); make it with deno task provision`,
+    );
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw new ConfigError(`Cannot start: ${path} is not JSON; make it anew with deno task provision`);
+  }
+  const result = gatewayFileSchema.safeParse(value);
+  if (result.success) return result.data;
+  const [{ path: field, message }] = result.error.issues;
+  throw new ConfigError(
+    `Cannot start: ${path}: ${field.join(".")} ${message}; make it anew with deno task provision`,
+  );
+}

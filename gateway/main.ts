@@ -1,0 +1,140 @@
+/**
+ * The gateway: composes its parts, serves, and owns the drain at SIGTERM.
+ *
+ * @module
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import { command, runProgram } from "../cli/command.ts";
+import { startLog } from "../cli/log.ts";
+import { createGateway, type GatewayOptions } from "./app.ts";
+import { type GatewayConfig, gatewayConfig } from "./config.ts";
+import { ElectionStore } from "./manifest.ts";
+import { gatewayMetrics } from "./metrics.ts";
+import { RateLimiter } from "./rate.ts";
+import { SpoolClient, type SpoolEvents } from "./spool_client.ts";
+import type { SpoolListening, SpoolReply, SpoolSetup } from "./spool_host.ts";
+
+/** How long requests that are under way may take once the gateway is to stop, in milliseconds. */
+const FINISH_MS = 5_000;
+
+/** Runs a gateway until SIGTERM or SIGINT. `spoolWorker` is the module of the spool's thread. */
+export async function runGateway(
+  config: GatewayConfig,
+  spoolWorker: URL = new URL("./spool_worker.ts", import.meta.url),
+): Promise<void> {
+  const log = await startLog("gateway");
+  const stop = new AbortController();
+  const store = new ElectionStore(config.file, `${config.GATEWAY_DATA}/keys`);
+  const { loaded, faults } = store.loadKept();
+  for (const fault of faults) log.warn("{fault}", { fault });
+  let metrics: ReturnType<typeof gatewayMetrics> | undefined = undefined;
+  const spool = openSpool(config, spoolWorker, {
+    onForwarded: (records) => metrics?.forwarded.inc(records),
+    onFault(election, why) {
+      metrics?.logFaults.inc();
+      log.warn("log of {election} does not take records: {why}", { election, why });
+    },
+  }, (why) => {
+    log.fatal("spool thread ended: {why}", { why });
+    Deno.exit(1);
+  });
+  metrics = gatewayMetrics(() => spool.state);
+  await spool.opened;
+  const app = createGateway(
+    {
+      gateway: config.file.gateway,
+      elections: store.get,
+      electionIds: () => store.ids(),
+      spool,
+      spoolMaxBytes: config.SPOOL_MAX_BYTES,
+      metrics,
+      deviceRate: new RateLimiter(config.DEVICE_REQUESTS_PER_SECOND),
+      addressRate: new RateLimiter(config.ADDRESS_REQUESTS_PER_SECOND),
+      now: Date.now,
+      draining: () => stop.signal.aborted,
+      onError: (error) =>
+        log.error("request failed: {error}", { error: String((error as Error)?.stack ?? error) }),
+    } satisfies GatewayOptions,
+  );
+  const server = Deno.serve({
+    hostname: config.HOST,
+    port: config.PORT,
+    onListen: ({ hostname, port }) =>
+      console.log(
+        `gateway ${config.file.gateway} listens on http://${hostname}:${port} (elections kept: ${
+          loaded.join(", ") || "none"
+        })`,
+      ),
+  }, (request, info) => app.fetch(request, info));
+  const following = follow(store, config.SYNC_INTERVAL_MS, stop.signal, (error) => {
+    metrics.syncFaults.inc();
+    log.warn("centre {centre} does not answer: {error}", {
+      centre: config.file.centre,
+      error: String(error),
+    });
+  }, (election) => log.info("took up {election}", { election }));
+  for (const signal of ["SIGTERM", "SIGINT"] as const) Deno.addSignalListener(signal, () => stop.abort());
+  await new Promise((resolve) => stop.signal.addEventListener("abort", resolve, { once: true }));
+  await Promise.race([server.shutdown(), delay(FINISH_MS)]);
+  await following;
+  const left = await spool.drain(config.DRAIN_MS);
+  log.info("stopped; {records} records are left in the spool", { records: left.records });
+  console.log(`gateway ${config.file.gateway} stopped; ${left.records} records are left in its spool`);
+}
+
+/** Starts the spool's thread. */
+function openSpool(
+  config: GatewayConfig,
+  module: URL,
+  events: SpoolEvents,
+  onDeath: (why: string) => void,
+): SpoolClient {
+  const worker = new Worker(module, { type: "module", name: "spool" });
+  const client = new SpoolClient((request, transfer) => worker.postMessage(request, transfer), events);
+  worker.onmessage = ({ data }: MessageEvent<SpoolReply | SpoolListening>) => {
+    if (data.kind !== "listening") return client.handle(data);
+    const setup: SpoolSetup = {
+      path: `${config.GATEWAY_DATA}/spool.sqlite`,
+      maxBytes: config.SPOOL_MAX_BYTES,
+      voteLog: config.VOTE_LOG,
+    };
+    worker.postMessage(setup);
+  };
+  worker.onerror = (event) => {
+    event.preventDefault();
+    client.fail(event.message);
+    onDeath(event.message);
+  };
+  return client;
+}
+
+/** Asks the centre for what is new, at once and ever after; while it is away the gateway works with what it has. */
+async function follow(
+  store: ElectionStore,
+  everyMs: number,
+  signal: AbortSignal,
+  onFault: (error: unknown) => void,
+  onChange: (election: string) => void,
+): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      for (const election of await store.sync(Date.now(), signal)) onChange(election);
+    } catch (error) {
+      if (!signal.aborted) onFault(error);
+    }
+    await delay(everyMs, undefined, { signal }).catch(() => {});
+  }
+}
+
+if (import.meta.main) {
+  const gateway = command(
+    "gateway",
+    "Takes votes in for its polling stations, makes them durable and forwards them to the log.",
+  )
+    .addHelpText(
+      "after",
+      "\nSettings come from the environment; docs/operations.md lists them. GATEWAY_FILE is the one that has no default.",
+    )
+    .action(() => runGateway(gatewayConfig()));
+  Deno.exit(await runProgram(gateway));
+}

@@ -1,0 +1,88 @@
+/**
+ * A gateway's metrics, for Prometheus. No label ever names a voter or a device.
+ *
+ * @module
+ */
+import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import type { SpoolState } from "./spool.ts";
+
+/** Metrics of one gateway process. */
+export type GatewayMetrics = Readonly<{
+  registry: Registry;
+  /** Every vote that was answered, by the problem's cause, or `accepted` or `repeated`. */
+  answers: Counter<"endpoint" | "answer">;
+  /** How far devices' clocks are behind, in seconds. */
+  skew: Histogram;
+  /** From a request's arrival to its answer, in seconds. */
+  latency: Histogram<"endpoint">;
+  forwarded: Counter;
+  logFaults: Counter;
+  syncFaults: Counter;
+}>;
+
+/**
+ * Makes the metrics.
+ *
+ * @param spool How full the spool is, asked when scraped.
+ */
+export function gatewayMetrics(spool: () => SpoolState): GatewayMetrics {
+  const registry = new Registry();
+  const registers = [registry];
+  const gauge = (name: string, help: string, read: (state: SpoolState) => number) =>
+    new Gauge({
+      name,
+      help,
+      registers,
+      collect() {
+        this.set(read(spool()));
+      },
+    });
+  gauge(
+    "pollwire_gateway_spool_records",
+    "Records in the spool, not yet on the log",
+    ({ records }) => records,
+  );
+  gauge("pollwire_gateway_spool_bytes", "Bytes of records in the spool", ({ bytes }) => bytes);
+  gauge(
+    "pollwire_gateway_spool_damaged_records",
+    "Records that the disk gave back damaged, set aside",
+    ({ damagedRecords }) => damagedRecords,
+  );
+  return {
+    registry,
+    answers: new Counter({
+      name: "pollwire_gateway_votes_total",
+      help: "Votes answered, by endpoint and answer",
+      labelNames: ["endpoint", "answer"],
+      registers,
+    }),
+    skew: new Histogram({
+      name: "pollwire_gateway_device_clock_skew_seconds",
+      help: "How far devices' clocks are behind the gateway's",
+      buckets: [-300, -60, -10, -2, 2, 10, 60, 300],
+      registers,
+    }),
+    latency: new Histogram({
+      name: "pollwire_gateway_request_seconds",
+      help: "From a request's arrival to its answer",
+      labelNames: ["endpoint"],
+      buckets: [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5],
+      registers,
+    }),
+    forwarded: new Counter({
+      name: "pollwire_gateway_forwarded_records_total",
+      help: "Records that the log has acknowledged",
+      registers,
+    }),
+    logFaults: new Counter({
+      name: "pollwire_gateway_log_faults_total",
+      help: "Appends that failed",
+      registers,
+    }),
+    syncFaults: new Counter({
+      name: "pollwire_gateway_sync_faults_total",
+      help: "Times the centre could not be asked",
+      registers,
+    }),
+  };
+}

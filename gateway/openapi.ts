@@ -1,0 +1,152 @@
+/**
+ * The gateway's OpenAPI 3.1 document, from the same schemas that check the requests.
+ *
+ * @module
+ */
+import { type OpenAPIHono, z } from "@hono/zod-openapi";
+import type { Env } from "hono";
+import { signedManifestSchema } from "../shared/election.ts";
+import { type ProblemCause, PROBLEMS, problemSchema } from "../shared/problem.ts";
+import { receiptSchema } from "../shared/receipt.ts";
+import { voteIdSchema, voteSchema } from "../shared/vote.ts";
+
+const signedHeaders = z.object({
+  "content-digest": z.string().describe("RFC 9530: `sha-256=:<base64>:` of the body"),
+  "idempotency-key": z.string().describe(`A random UUID in double quotes: the vote id, or the batch's own`),
+  "signature-input": z.string().describe("RFC 9421, in the profile of docs/wire-format.md, byte for byte"),
+  "signature": z.string().describe("RFC 9421: `vote=:<base64>:`, HMAC-SHA256 under the device's key"),
+});
+
+const COMMON: ProblemCause[] = [
+  "query-not-allowed",
+  "unsupported-media-type",
+  "encoded-body",
+  "body-empty",
+  "body-too-large",
+  "body-cut-short",
+  "signature-missing",
+  "signature-malformed",
+  "signature-invalid",
+  "signature-stale",
+  "signature-early",
+  "digest-mismatch",
+  "unknown-key",
+  "revoked-key",
+  "device-rate",
+  "address-rate",
+  "draining",
+  "internal",
+];
+
+const VOTE: ProblemCause[] = [
+  "not-json",
+  "invalid-vote",
+  "vote-id-mismatch",
+  "vote-id-reused",
+  "wrong-station",
+  "foreign-station",
+  "not-open",
+  "cast-out-of-hours",
+  "unknown-station",
+  "unknown-contest",
+  "unknown-candidate",
+  "repeated-candidate",
+  "overvote",
+  "busy",
+  "spool-full",
+  "spool-failed",
+];
+
+/** Registers every route and serves the document at `/openapi.json`. */
+export function describeApi<E extends Env>(app: OpenAPIHono<E>): void {
+  const registry = app.openAPIRegistry;
+  registry.registerPath({
+    method: "post",
+    path: "/v1/votes",
+    summary: "Take one vote in",
+    description: "202 once the vote is durable. The same id and body again gets the same receipt.",
+    request: {
+      headers: signedHeaders,
+      body: { required: true, content: { "application/json": { schema: voteSchema } } },
+    },
+    responses: {
+      202: answer(
+        "The vote is durable; the receipt is this gateway's word for it",
+        z.object({ receipt: receiptSchema }),
+      ),
+      ...problems([...COMMON, ...VOTE]),
+    },
+  });
+  registry.registerPath({
+    method: "post",
+    path: "/v1/votes/batch",
+    summary: "Take up to 1,000 votes in, one a line, under one signature",
+    request: {
+      headers: signedHeaders,
+      body: { required: true, content: { "application/x-ndjson": { schema: z.string() } } },
+    },
+    responses: {
+      207: answer(
+        "One result a line, in order, once all that were taken are durable",
+        z.object({
+          results: z.array(z.object({
+            line: z.int().min(1),
+            status: z.int(),
+            voteId: voteIdSchema.optional(),
+            receipt: receiptSchema.optional(),
+            problem: problemSchema.optional(),
+          })),
+        }),
+      ),
+      ...problems([...COMMON, "too-many-lines"]),
+    },
+  });
+  registry.registerPath({
+    method: "get",
+    path: "/v1/manifest",
+    summary: "The manifest in force, as the centre signed it",
+    request: { query: z.object({ election: z.string().optional() }) },
+    responses: {
+      200: answer("The signed manifest", signedManifestSchema),
+      ...problems(["unknown-election"]),
+    },
+  });
+  const health = z.object({ ready: z.boolean(), why: z.string().optional() }).loose();
+  registry.registerPath({
+    method: "get",
+    path: "/health/live",
+    summary: "Whether the process runs",
+    responses: { 200: answer("It does", z.object({ live: z.boolean() }).loose()) },
+  });
+  registry.registerPath({
+    method: "get",
+    path: "/health/ready",
+    summary: "Whether votes should be sent here now",
+    responses: { 200: answer("They should", health), 503: answer("They should not, and why", health) },
+  });
+  registry.registerPath({
+    method: "get",
+    path: "/metrics",
+    summary: "Metrics for Prometheus",
+    responses: { 200: { description: "Metrics", content: { "text/plain": { schema: z.string() } } } },
+  });
+  app.doc31("/openapi.json", {
+    openapi: "3.1.0",
+    info: { title: "Pollwire gateway", version: "1", license: { name: "MIT" } },
+  });
+}
+
+function answer(description: string, schema: z.ZodType) {
+  return { description, content: { "application/json": { schema } } };
+}
+
+/** The problems that a route may answer with, gathered by status. */
+function problems(causes: readonly ProblemCause[]) {
+  const byStatus = Object.groupBy(causes, (cause) => PROBLEMS[cause][0]);
+  return Object.fromEntries(
+    Object.entries(byStatus).map(([status, list]) => [status, {
+      description: list!.map((cause) => `\`${cause}\`: ${PROBLEMS[cause][1]}`).join("; "),
+      content: { "application/problem+json": { schema: problemSchema } },
+    }]),
+  );
+}
