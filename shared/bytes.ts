@@ -30,16 +30,24 @@ export function fromHex(hex: string): Uint8Array<ArrayBuffer> {
  * four bytes, big-endian. Every MAC and key derivation of Pollwire is over such a list.
  */
 export function lengthPrefixed(...parts: (string | Uint8Array)[]): Uint8Array<ArrayBuffer> {
-  const pieces = parts.map((part) => typeof part === "string" ? encoder.encode(part) : part);
-  const joined = new Uint8Array(pieces.reduce((total, piece) => total + 4 + piece.length, 0));
+  // A UTF-16 unit takes three bytes of UTF-8 at the most; what is not needed is cut off.
+  let room = 0;
+  for (const part of parts) room += 4 + (typeof part === "string" ? 3 * part.length : part.length);
+  const joined = new Uint8Array(room);
   const view = new DataView(joined.buffer);
   let at = 0;
-  for (const piece of pieces) {
-    view.setUint32(at, piece.length);
-    joined.set(piece, at + 4);
-    at += 4 + piece.length;
+  for (const part of parts) {
+    const length = writePart(part, joined.subarray(at + 4));
+    view.setUint32(at, length);
+    at += 4 + length;
   }
-  return joined;
+  return joined.subarray(0, at);
+}
+
+function writePart(part: string | Uint8Array, to: Uint8Array): number {
+  if (typeof part === "string") return encoder.encodeInto(part, to).written;
+  to.set(part);
+  return part.length;
 }
 
 /** Compares in time that depends on the lengths only. */

@@ -45,6 +45,15 @@ Deno.test("lengthPrefixed() puts four bytes of length, big-endian, before each p
   assert.equal(lengthPrefixed("a".repeat(0x0102)).subarray(0, 4).toHex(), "00000102");
 });
 
+Deno.test("lengthPrefixed() takes a text for its UTF-8", () => {
+  fc.assert(
+    fc.property(fc.array(fc.string({ unit: "binary" })), (texts) => {
+      assert.deepEqual(lengthPrefixed(...texts), lengthPrefixed(...texts.map(utf8)));
+    }),
+    { numRuns: 1_000 },
+  );
+});
+
 Deno.test("lengthPrefixed() can be read back, so no two lists of parts give the same bytes", () => {
   fc.assert(
     fc.property(fc.array(bytes, { maxLength: 6 }), (parts) => {

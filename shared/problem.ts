@@ -17,6 +17,7 @@ export const PROBLEMS = {
   "body-empty": [400, "The body is empty"],
   "body-too-large": [413, "The body is larger than the limit"],
   "body-cut-short": [400, "The body ended before its stated length"],
+  "body-too-slow": [408, "The body took longer to come than the limit"],
   "signature-missing": [401, "The request is not signed"],
   "signature-malformed": [401, "The signature is not in the profile's form"],
   "signature-invalid": [401, "The signature does not fit"],
@@ -107,10 +108,18 @@ export function problemResponse(body: Problem, headers: Record<string, string> =
   });
 }
 
-/** The faults that zod found, as `errors` of a problem; at most 20. */
+/** Most faults that a problem names, and most characters of each: what was wrong may be of any size. */
+const MAX_FIELD_ERRORS = 20;
+const MAX_FIELD_ERROR_LENGTH = 200;
+
+/** The faults that zod found, as `errors` of a problem. */
 export function fieldErrors(error: z.ZodError): NonNullable<Problem["errors"]> {
-  return error.issues.slice(0, 20).map(({ path, message }) => ({
+  return error.issues.slice(0, MAX_FIELD_ERRORS).map(({ path, message }) => ({
     path: path.join(".") || "(body)",
-    message,
+    message: shorten(message),
   }));
+}
+
+function shorten(text: string): string {
+  return text.length <= MAX_FIELD_ERROR_LENGTH ? text : `${text.slice(0, MAX_FIELD_ERROR_LENGTH)}…`;
 }

@@ -89,3 +89,10 @@ Deno.test("fieldErrors() names at most 20", () => {
   const { error } = z.array(z.string()).safeParse(Array(1_000).fill(1));
   assert.equal(fieldErrors(error!).length, 20);
 });
+
+Deno.test("fieldErrors() cuts off what is too long to send back", () => {
+  const { error } = z.strictObject({}).safeParse({ ["x".repeat(10_000)]: 1 });
+  const [{ message }] = fieldErrors(error!);
+  assert.match(message, /^Unrecognized key: "x+…$/);
+  assert.equal(message.length, 201);
+});

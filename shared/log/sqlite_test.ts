@@ -140,7 +140,7 @@ Deno.test("openSqliteLog() syncs every commit to the disk", async () => {
 
 Deno.test("openSqliteLog() makes one log when four processes open a new one at the same moment", async () => {
   await withDirectory(async (directory) => {
-    const rounds = 25;
+    const rounds = 150;
     const children = Array.from({ length: 4 }, () =>
       startChild(`
         const { openSqliteLog } = await import(${JSON.stringify(MODULE)});

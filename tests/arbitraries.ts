@@ -1,0 +1,100 @@
+/**
+ * Inventions of fast-check: elections of many shapes, and the votes that they take.
+ *
+ * @module
+ */
+import fc from "fast-check";
+import type { Manifest } from "../shared/election.ts";
+import type { VoteRecord } from "../shared/record.ts";
+import { MAX_CLOCK_SKEW_MS, VOTING_MODES } from "../shared/vote.ts";
+import { testDefinition, testManifest } from "./fixture.ts";
+
+const LETTERS = fc.constantFrom(..."abcdefghijklmnopqrstuvwxyz0123456789-");
+
+/** Identifiers, most of them short, some of the greatest length. */
+export const ids: fc.Arbitrary<string> = fc.oneof(
+  { weight: 4, arbitrary: fc.string({ unit: LETTERS, minLength: 1, maxLength: 12 }) },
+  { weight: 1, arbitrary: fc.string({ unit: LETTERS, minLength: 62, maxLength: 64 }) },
+).map((text) => text.replace(/^-/, "a").replace(/-$/, "z"));
+
+/** 32 bytes in hex: a voter key. */
+export const voterKeys: fc.Arbitrary<string> = fc.uint8Array({ minLength: 32, maxLength: 32 })
+  .map((key) => key.toHex());
+
+function uniqueIds(minLength: number, maxLength: number): fc.Arbitrary<string[]> {
+  return fc.uniqueArray(ids, { minLength, maxLength });
+}
+
+const contestLists = uniqueIds(1, 5).chain((contests) =>
+  fc.tuple(
+    ...contests.map((id) =>
+      uniqueIds(1, 7).chain((candidates) =>
+        fc.integer({ min: 1, max: candidates.length }).map((votesAllowed) => ({
+          id,
+          name: id,
+          votesAllowed,
+          candidates: candidates.map((candidate) => ({ id: candidate, name: candidate })),
+        }))
+      )
+    ),
+  )
+);
+
+/** Manifests: a contest or several, some with more than one vote, some stations that vote on a part of them. */
+export const manifests: fc.Arbitrary<Manifest> = fc.tuple(
+  contestLists,
+  uniqueIds(1, 4),
+  fc.integer({ min: 1, max: 16 }),
+).chain(([contests, stations, partitions]) => {
+  const parts = fc.option(fc.subarray(contests.map(({ id }) => id)), { nil: undefined });
+  return fc.tuple(...stations.map(() => parts)).map((contestsOf) =>
+    testManifest(testDefinition({
+      partitions,
+      contests,
+      stations: stations.map((id, i) => ({ id, name: id, region: "north", contests: contestsOf[i] })),
+      gateways: [{ id: "g-1", stations, fallbackFor: [] }],
+    }))
+  );
+});
+
+/** Records of votes that the election takes: in every respect legal, and the whole range of what is. */
+export function legalRecords(manifest: Manifest): fc.Arbitrary<VoteRecord> {
+  const opensAtMs = Date.parse(manifest.opensAt);
+  const acceptsUntilMs = Date.parse(manifest.acceptsUntil);
+  return fc.record({
+    station: fc.constantFrom(...manifest.stations),
+    voteId: fc.uuid({ version: 4 }),
+    mode: fc.constantFrom(...VOTING_MODES),
+    castAtMs: fc.integer({ min: opensAtMs, max: Date.parse(manifest.closesAt) }),
+    voterKey: voterKeys,
+  }).chain(({ station, castAtMs, ...vote }) => {
+    const contests = manifest.contests.filter(({ id }) => station.contests?.includes(id) ?? true);
+    return fc.record({
+      acceptedAtMs: fc.integer({
+        min: Math.max(opensAtMs, castAtMs - MAX_CLOCK_SKEW_MS),
+        max: acceptsUntilMs,
+      }),
+      chosen: fc.tuple(
+        ...contests.map(({ id: contest, votesAllowed, candidates }) =>
+          fc.shuffledSubarray(candidates.map(({ id: candidate }) => ({ contest, candidate })), {
+            maxLength: votesAllowed,
+          })
+        ),
+      ),
+    }).map(({ acceptedAtMs, chosen }) => ({
+      ...vote,
+      station: station.id,
+      selections: chosen.flat(),
+      castAt: new Date(castAtMs).toISOString(),
+      manifestVersion: manifest.version,
+      acceptedAt: new Date(acceptedAtMs).toISOString(),
+    }));
+  });
+}
+
+/** An election, and some records that it takes. */
+export const elections: fc.Arbitrary<{ manifest: Manifest; records: VoteRecord[] }> = manifests.chain((
+  manifest,
+) =>
+  fc.array(legalRecords(manifest), { minLength: 2, maxLength: 5 }).map((records) => ({ manifest, records }))
+);

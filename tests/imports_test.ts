@@ -1,0 +1,237 @@
+import assert from "assert";
+
+Deno.test.sanitizer({ ops: true, resources: true });
+
+const ROOT = new URL("..", import.meta.url);
+
+/** Who imports whom: each folder of the project, and the folders it may import from besides itself. */
+const MAY_IMPORT: Record<string, readonly string[]> = {
+  shared: [],
+  cli: [],
+  gateway: ["shared", "cli"],
+  aggregator: ["shared", "cli"],
+  simulator: ["shared", "cli"],
+  deploy: ["shared", "cli"],
+  bench: ["shared", "cli", "gateway", "aggregator", "simulator", "tests"],
+  tests: ["shared", "cli", "gateway", "aggregator", "simulator", "bench", "deploy"],
+};
+
+/** All the libraries that shared/ may use; its adapters may use the one they adapt. */
+const LIBRARIES_OF_SHARED = ["zod", "libsodium-wrappers-sumo"];
+
+/** Files that stand for a server or an embedded one, behind a port. */
+const ADAPTERS = [
+  "shared/log/sqlite.ts",
+  "shared/log/kafka.ts",
+  "aggregator/database/pglite.ts",
+  "aggregator/database/postgres.ts",
+  "aggregator/index/elasticsearch.ts",
+];
+
+/** Where the choice of an adapter is made. */
+const CHOOSERS =
+  /(^|\/)main\.ts$|^gateway\/spool_worker\.ts$|^simulator\/demo(\.ts$|_|\/)|^bench\/|^tests\/|_test\.ts$/;
+
+const IS_TEST = /^tests\/|_test\.ts$/;
+
+/** What is wrong with one import, or `undefined`. `to` is a file of the project, `npm:…`, `node:…` or another address. */
+function importFault(from: string, to: string): string | undefined {
+  const folder = from.split("/")[0];
+  if (to.startsWith("node:")) return undefined;
+  if (to.startsWith("npm:")) {
+    const library = to.slice("npm:".length).replace(/^\//, "").match(/^(@[^/]+\/)?[^@/]+/)![0];
+    const free = folder !== "shared" || IS_TEST.test(from) || ADAPTERS.includes(from);
+    if (free || LIBRARIES_OF_SHARED.includes(library)) return undefined;
+    return `${from} imports ${library}: shared/ uses only ${LIBRARIES_OF_SHARED.join(", ")} and the runtime`;
+  }
+  // The version stands there, and nowhere else.
+  if (to === "deno.json" && folder !== "shared") return undefined;
+  const target = to.split("/")[0];
+  if (!(target in MAY_IMPORT)) return `${from} imports ${to}, which is neither the project's nor a library`;
+  const allowed = MAY_IMPORT[folder];
+  if (allowed === undefined) {
+    return `${from} stands in ${folder}/, of which tests/imports_test.ts knows nothing`;
+  }
+  const tests = IS_TEST.test(from) && target === "tests";
+  if (target !== folder && !allowed.includes(target) && !tests) {
+    return `${from} imports ${to}: ${folder}/ may import from ${[folder, ...allowed].join(", ")} only`;
+  }
+  if (ADAPTERS.includes(to) && !CHOOSERS.test(from)) {
+    return `${from} imports the adapter ${to}: only main.ts, the demo, bench/ and tests name adapters`;
+  }
+  return undefined;
+}
+
+/** Whether a file holds nothing but re-exports. */
+function isBarrel(source: string): boolean {
+  const code = source.replace(/\/\*[\s\S]*?\*\//g, "").replace(/^\s*\/\/.*$/gm, "");
+  const rest = code
+    .replace(
+      /\b(import|export)\s+(type\s+)?(\*(\s+as\s+\w+)?|\{[^}]*\}|\w+)\s+from\s+["'][^"']+["']\s*;?/g,
+      "",
+    )
+    .replace(/\bexport\s+(type\s+)?\{[^}]*\}\s*;?/g, "");
+  return rest.trim() === "" && /\bexport\b/.test(code);
+}
+
+/** Whether a file imports what only running it can tell. */
+function hasComputedImport(source: string): boolean {
+  return /(?<![.\w])import\(\s*(?!["'])/.test(source.replace(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm, ""));
+}
+
+/** The project's TypeScript files, as paths from its root. */
+async function sourceFiles(folder = ""): Promise<string[]> {
+  const files: string[] = [];
+  for await (const { name, isDirectory } of Deno.readDir(new URL(folder, ROOT))) {
+    const skipped = name.startsWith(".") || ["node_modules", "vendor", "data"].includes(name);
+    if (isDirectory && !skipped) files.push(...await sourceFiles(`${folder}${name}/`));
+    else if (name.endsWith(".ts") && !skipped) files.push(folder + name);
+  }
+  return files.toSorted();
+}
+
+type Graph = {
+  modules: {
+    specifier: string;
+    error?: string;
+    dependencies?: { specifier: string; code?: { specifier?: string }; type?: { specifier?: string } }[];
+  }[];
+};
+
+/** Every import there is, static or dynamic, of values or of types, as Deno itself parses and resolves them. */
+async function imports(files: readonly string[]): Promise<[from: string, to: string][]> {
+  const all = await Deno.makeTempFile({ suffix: ".ts" });
+  try {
+    await Deno.writeTextFile(
+      all,
+      files.map((file) => `import ${JSON.stringify(new URL(file, ROOT))};`).join("\n"),
+    );
+    const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["info", "--json", "--no-lock", "--config", new URL("deno.json", ROOT).pathname, all],
+      cwd: ROOT,
+    }).output();
+    assert.ok(success, new TextDecoder().decode(stderr));
+    const { modules }: Graph = JSON.parse(new TextDecoder().decode(stdout));
+    const name = (address: string) =>
+      address.startsWith(ROOT.href) ? address.slice(ROOT.href.length) : address;
+    const known = new Map(modules.map((module) => [name(module.specifier), module]));
+    return files.flatMap((file) => {
+      const module = known.get(file);
+      assert.ok(module && module.error === undefined, `${file} cannot be read: ${module?.error}`);
+      return (module.dependencies ?? []).map(({ specifier, code, type }): [string, string] => [
+        file,
+        name(code?.specifier ?? type?.specifier ?? specifier),
+      ]);
+    });
+  } finally {
+    await Deno.remove(all);
+  }
+}
+
+Deno.test("every import keeps to who imports whom, and only a main.ts, the demo, bench/ and tests name adapters", async () => {
+  const found = await imports(await sourceFiles());
+  assert.ok(
+    found.some(([from, to]) => from === "shared/judge.ts" && to === "shared/bytes.ts"),
+    "imports are found",
+  );
+  const faults = found.map(([from, to]) => importFault(from, to)).filter((fault) => fault !== undefined);
+  assert.equal([...new Set(faults)].join("\n"), "");
+});
+
+Deno.test("no file is a barrel, and none but tests compute what they import", async () => {
+  const faults: string[] = [];
+  for (const file of await sourceFiles()) {
+    const source = await Deno.readTextFile(new URL(file, ROOT));
+    if (isBarrel(source)) faults.push(`${file} holds nothing but re-exports: import from where the thing is`);
+    if (!IS_TEST.test(file) && hasComputedImport(source)) faults.push(`${file} computes what it imports`);
+  }
+  assert.equal(faults.join("\n"), "");
+});
+
+for (
+  const [from, to] of [
+    ["shared/judge.ts", "shared/bytes.ts"],
+    ["shared/log/sqlite.ts", "node:sqlite"],
+    ["shared/vote.ts", "npm:zod@4.6.7"],
+    ["shared/vote.ts", "npm:zod@4.6.7/mini"],
+    ["shared/bytes.ts", "npm:/libsodium-wrappers-sumo@0.8.4"],
+    ["shared/log/kafka.ts", "npm:kafkajs@2.2.4"],
+    ["shared/vote_test.ts", "npm:fast-check@4.10.2"],
+    ["shared/vote_test.ts", "tests/fixture.ts"],
+    ["shared/log/sqlite_test.ts", "shared/log/sqlite.ts"],
+    ["gateway/app.ts", "shared/vote.ts"],
+    ["gateway/app.ts", "npm:hono@4.13.19"],
+    ["gateway/main.ts", "shared/log/sqlite.ts"],
+    ["gateway/main.ts", "cli/progress.ts"],
+    ["cli/command.ts", "deno.json"],
+    ["gateway/spool_worker.ts", "shared/log/kafka.ts"],
+    ["aggregator/main.ts", "aggregator/database/postgres.ts"],
+    ["aggregator/count_test.ts", "aggregator/database/pglite.ts"],
+    ["simulator/demo.ts", "shared/log/sqlite.ts"],
+    ["bench/count.ts", "aggregator/database/pglite.ts"],
+    ["tests/path_of_a_vote_test.ts", "gateway/app.ts"],
+  ]
+) {
+  Deno.test(`importFault() lets ${from} import ${to}`, () => assert.equal(importFault(from, to), undefined));
+}
+
+for (
+  const [from, to, fault] of [
+    [
+      "shared/judge.ts",
+      "gateway/app.ts",
+      /shared\/judge\.ts imports gateway\/app\.ts: shared\/ may import from shared only/,
+    ],
+    ["shared/judge.ts", "cli/progress.ts", /shared\/ may import from shared only/],
+    ["shared/judge.ts", "tests/fixture.ts", /shared\/ may import from shared only/],
+    ["shared/judge.ts", "npm:hono@4.13.19", /shared\/judge\.ts imports hono/],
+    ["shared/judge.ts", "npm:@hono/zod-openapi@1.6.3", /imports @hono\/zod-openapi/],
+    ["shared/judge.ts", "https://deno.land/x/a.ts", /neither the project's nor a library/],
+    ["shared/judge.ts", "shared/log/sqlite.ts", /imports the adapter shared\/log\/sqlite\.ts/],
+    ["shared/judge.ts", "deno.json", /neither the project's nor a library/],
+    ["shared/vote_test.ts", "gateway/app.ts", /may import from shared only/],
+    ["gateway/app.ts", "aggregator/count.ts", /gateway\/ may import from gateway, shared, cli only/],
+    ["gateway/main.ts", "simulator/cast.ts", /gateway\/ may import from/],
+    ["gateway/forward.ts", "shared/log/kafka.ts", /imports the adapter/],
+    ["aggregator/count.ts", "aggregator/database/postgres.ts", /imports the adapter/],
+    ["aggregator/publish.ts", "aggregator/index/elasticsearch.ts", /imports the adapter/],
+    ["aggregator/domain.ts", "aggregator/database/pglite.ts", /imports the adapter/],
+    ["simulator/cast.ts", "gateway/app.ts", /simulator\/ may import from/],
+    ["simulator/demonstrate.ts", "shared/log/sqlite.ts", /imports the adapter/],
+    ["cli/progress.ts", "shared/bytes.ts", /cli\/ may import from cli only/],
+    ["elsewhere/a.ts", "shared/bytes.ts", /of which tests\/imports_test\.ts knows nothing/],
+  ] as const
+) {
+  Deno.test(`importFault() does not let ${from} import ${to}`, () => {
+    assert.match(importFault(from, to) ?? "", fault);
+  });
+}
+
+for (
+  const [source, barrel] of [
+    [`export * from "./a.ts";`, true],
+    [`/** All of it. */\nexport { a, type B } from "./a.ts";\nexport type { C } from './c.ts'`, true],
+    [`import { a } from "./a.ts";\nexport { a };`, true],
+    [`// one\nexport * as all from "./a.ts";\n`, true],
+    [`export { a } from "./a.ts";\nexport const b = 1;`, false],
+    [`import { a } from "./a.ts";\na();`, false],
+    [`/** Nothing yet. */\n`, false],
+  ] as const
+) {
+  Deno.test(`isBarrel() is ${barrel} of ${JSON.stringify(source)}`, () =>
+    assert.equal(isBarrel(source), barrel));
+}
+
+for (
+  const [source, computed] of [
+    [`await import(name)`, true],
+    ["await import(`./${name}.ts`)", true],
+    [`await import("./a.ts")`, false],
+    [`// import(name)\ntype A = import("./a.ts").A;`, false],
+    [`import { a } from "./a.ts"; this.import(a); reimport(a);`, false],
+  ] as const
+) {
+  Deno.test(`hasComputedImport() is ${computed} of ${JSON.stringify(source)}`, () => {
+    assert.equal(hasComputedImport(source), computed);
+  });
+}
