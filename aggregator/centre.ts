@@ -6,7 +6,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "@logtape/logtape";
 import { gatewayKey, parseKeyName } from "../shared/keys.ts";
-import type { VoteLog } from "../shared/log/vote_log.ts";
+import { logEnds, type VoteLog } from "../shared/log/vote_log.ts";
 import { receiptKey } from "../shared/receipt.ts";
 import { createApp } from "./app.ts";
 import type { CentreConfig } from "./config.ts";
@@ -17,6 +17,7 @@ import { centreMetrics } from "./metrics.ts";
 import { electionIds } from "./office/elections.ts";
 import { gatewaySync } from "./office/gateway_sync.ts";
 import type { Keyring } from "./office/keyring.ts";
+import { readReconciliation } from "./reconciliation.ts";
 
 /** How often the registry is asked for elections that were added, in milliseconds. */
 const LOOK_EVERY_MS = 1_000;
@@ -44,11 +45,7 @@ export async function runCentre(
   const { db, keyring, log } = parts;
   const runners = new Map<string, ElectionRunner>();
   const metrics = centreMetrics(() =>
-    Promise.all([...runners].map(async ([election, runner]) => ({
-      election,
-      lag: await lagOf(db, election, runner.log),
-      counting: runner.stopped === undefined,
-    })))
+    Promise.all([...runners].map(([election, runner]) => watch(db, election, runner)))
   );
   const onFault = (election: string) => (what: string, error: unknown) => {
     metrics.faults.inc({ election });
@@ -62,7 +59,7 @@ export async function runCentre(
     db,
     now: Date.now,
     receiptKeyOf: receiptKeys(keyring),
-    logEnds: (election) => endsOf(runners.get(election)?.log),
+    logEnds: async (election) => runners.has(election) ? await logEnds(runners.get(election)!.log) : [],
     metrics: metrics.registry,
     ready: () => readiness(runners),
     gatewaySync: gatewaySync({ db, master: (election) => keyring.master(election), now: Date.now }),
@@ -142,17 +139,13 @@ function receiptKeys(keyring: Keyring): (election: string, gateway: string) => U
   };
 }
 
-async function endsOf(log: VoteLog | undefined): Promise<number[]> {
-  if (log === undefined) return [];
-  return await Promise.all(Array.from({ length: log.partitions }, (_, partition) => log.end(partition)));
-}
-
-async function lagOf(db: Database, election: string, log: VoteLog): Promise<number> {
-  const ends = await endsOf(log);
-  const rows = await db.query<{ partition: number; next: number }>(
-    "SELECT partition, next_offset::float8 AS next FROM counting.log_positions WHERE election = $1",
-    [election],
-  );
-  const next = new Map(rows.map((row) => [row.partition, row.next]));
-  return ends.reduce((lag, end, partition) => lag + Math.max(0, end - (next.get(partition) ?? 0)), 0);
+/** Where an election's log ends, and how its books stand. */
+async function watch(db: Database, election: string, { log, stopped }: ElectionRunner) {
+  const books = await readReconciliation(db, election, log.partitions, () => logEnds(log));
+  return {
+    election,
+    lag: books.total.lag ?? 0,
+    unbalanced: books.partitions.filter(({ balanced }) => !balanced).length,
+    counting: stopped === undefined,
+  };
 }

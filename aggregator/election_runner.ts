@@ -4,13 +4,14 @@
  * @module
  */
 import { setTimeout as delay } from "node:timers/promises";
-import { LogFault, type VoteLog } from "../shared/log/vote_log.ts";
+import { logEnds, LogFault, type VoteLog } from "../shared/log/vote_log.ts";
 import { appendAudit } from "./audit.ts";
 import { COUNT_BATCH_RECORDS, countGroup, createCounter, Fenced } from "./count.ts";
 import type { OutcomeDelta } from "./count_batch.ts";
 import type { Database } from "./database/database.ts";
 import type { RegisteredHistory } from "./history.ts";
 import { hasChanges, publish } from "./publish.ts";
+import { readLag } from "./reconciliation.ts";
 
 /** How often changed stations are published, in milliseconds. */
 const PUBLISH_EVERY_MS = 100;
@@ -142,15 +143,7 @@ export class ElectionRunner {
   /** Whether everything on the log has been counted. */
   async #isCaughtUp(): Promise<boolean> {
     const { db, log, history } = this.#options;
-    const rows = await db.query<{ partition: number; next: number }>(
-      "SELECT partition, next_offset::float8 AS next FROM counting.log_positions WHERE election = $1",
-      [history.election],
-    );
-    const next = new Map(rows.map((row) => [row.partition, row.next]));
-    for (let partition = 0; partition < log.partitions; partition++) {
-      if (await log.end(partition) > (next.get(partition) ?? 0)) return false;
-    }
-    return true;
+    return await readLag(db.query, history.election, await logEnds(log)) === 0;
   }
 
   async #follow(): Promise<void> {

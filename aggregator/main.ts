@@ -8,6 +8,7 @@ import { command, EXIT, Failure, integerOption, originOption, program, runProgra
 import { startLog } from "../cli/log.ts";
 import { progress } from "../cli/progress.ts";
 import { openSqliteLog } from "../shared/log/sqlite.ts";
+import { logEnds } from "../shared/log/vote_log.ts";
 import { runCentre } from "./centre.ts";
 import { type CentreConfig, centreConfig } from "./config.ts";
 import type { Database } from "./database/database.ts";
@@ -94,10 +95,7 @@ async function recountAll({ election }: { election?: string }): Promise<void> {
   let differences = 0;
   await forElections(election, async (db, history, _keyring, config) => {
     const log = openLog(config, history.election, history.partitions);
-    const total = (await Promise.all(Array.from({ length: log.partitions }, (_, i) => log.end(i)))).reduce(
-      (a, b) => a + b,
-      0,
-    );
+    const total = (await logEnds(log)).reduce((sum, end) => sum + end, 0);
     const bar = progress({ label: `recount ${history.election}`, total, unit: "records" });
     const found = await recount(db, log, history, (records) => bar.advance(records));
     await log.close();
@@ -119,10 +117,7 @@ async function recountAll({ election }: { election?: string }): Promise<void> {
 async function rebuildAll({ election }: { election?: string }): Promise<void> {
   await forElections(election, async (db, history, keyring, config) => {
     const log = openLog(config, history.election, history.partitions);
-    const total = (await Promise.all(Array.from({ length: log.partitions }, (_, i) => log.end(i)))).reduce(
-      (a, b) => a + b,
-      0,
-    );
+    const total = (await logEnds(log)).reduce((sum, end) => sum + end, 0);
     const bar = progress({ label: `rebuild ${history.election}`, total, unit: "records" });
     const master = keyring.master(history.election);
     const made = await rebuild(db, log, history, master, new Date(), (records) => bar.advance(records));

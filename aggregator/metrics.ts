@@ -17,10 +17,11 @@ export type CentreMetrics = Readonly<{
 /**
  * Makes the metrics.
  *
- * @param elections Asked when scraped: each election's lag in records, and whether it is being counted.
+ * @param elections Asked when scraped: each election's lag in records, the partitions
+ *   whose books do not balance, and whether it is being counted.
  */
 export function centreMetrics(
-  elections: () => Promise<{ election: string; lag: number; counting: boolean }[]>,
+  elections: () => Promise<{ election: string; lag: number; unbalanced: number; counting: boolean }[]>,
 ): CentreMetrics {
   const registry = new Registry();
   const registers = [registry];
@@ -30,14 +31,21 @@ export function centreMetrics(
     labelNames: ["election"],
     registers,
   });
+  const unbalanced = new Gauge({
+    name: "pollwire_aggregator_unbalanced_partitions",
+    help: "Partitions where records read are not counted + duplicate + rejected: must be 0",
+    labelNames: ["election"],
+    registers,
+  });
   new Gauge({
     name: "pollwire_aggregator_lag_records",
     help: "Records on the log that have not been counted",
     labelNames: ["election"],
     registers,
     async collect() {
-      for (const { election, lag, counting: counts } of await elections()) {
+      for (const { election, lag, unbalanced: partitions, counting: counts } of await elections()) {
         this.set({ election }, lag);
+        unbalanced.set({ election }, partitions);
         counting.set({ election }, counts ? 1 : 0);
       }
     },

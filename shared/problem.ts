@@ -43,7 +43,7 @@ export const PROBLEMS = {
   "overvote": [422, "More candidates are selected than the contest allows"],
   "device-rate": [429, "The device sends more than its limit"],
   "address-rate": [429, "The address sends more than its limit"],
-  "busy": [503, "The gateway has as much under way as it can hold"],
+  "busy": [503, "The server has as much under way as it can hold"],
   "spool-full": [503, "The gateway's spool is full"],
   "spool-failed": [503, "The gateway cannot write to its disk"],
   "not-ready": [503, "Not ready yet"],

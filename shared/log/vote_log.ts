@@ -67,3 +67,8 @@ export interface VoteLog {
 export class LogFault extends Error {
   override name = "LogFault";
 }
+
+/** Where each partition of a log ends. */
+export async function logEnds(log: VoteLog): Promise<number[]> {
+  return await Promise.all(Array.from({ length: log.partitions }, (_, partition) => log.end(partition)));
+}

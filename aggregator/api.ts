@@ -1,0 +1,238 @@
+/**
+ * What the aggregator's HTTP interface says and takes: every answer's form, once, for the compiler, for the
+ * OpenAPI document and for tests.
+ *
+ * @module
+ */
+import { z } from "@hono/zod-openapi";
+import { contestSchema, idSchema, manifestSchema, signedManifestSchema } from "../shared/election.ts";
+import { problemSchema } from "../shared/problem.ts";
+import { receiptSchema } from "../shared/receipt.ts";
+import { VOTING_MODES } from "../shared/vote.ts";
+
+/** By what results can be asked for. */
+export const RESULTS_BY = ["candidate", "party", "region", "station", "time"] as const;
+export type ResultsBy = (typeof RESULTS_BY)[number];
+
+/** By what turnout can be asked for. */
+export const TURNOUT_BY = ["total", "region", "station", "age", "gender", "minute"] as const;
+export type TurnoutBy = (typeof TURNOUT_BY)[number];
+
+/** Most receipts of one question. */
+export const MAX_RECEIPTS = 1_000;
+
+/** Most rejections of one answer. */
+const MAX_REJECTIONS = 1_000;
+
+const count = z.int().min(0);
+const signed = z.int();
+const instant = z.iso.datetime();
+const minute = z.string().regex(/^\d{4}-\d\d-\d\dT\d\d:\d\dZ$/).openapi({ example: "2026-11-03T07:00Z" });
+const mode = z.enum(VOTING_MODES);
+const id = idSchema;
+
+const summaryShape = {
+  id,
+  name: z.string(),
+  phase: z.enum(["scheduled", "open", "closed"]).describe("By the server's clock"),
+  opensAt: instant,
+  closesAt: instant,
+  acceptsUntil: instant,
+  resultsBeforeClosing: z.boolean(),
+  releaseThreshold: count.describe("New voters that a release of a station holds at the least"),
+  stations: count,
+  contests: count,
+  manifestVersion: count,
+};
+export const summarySchema = z.strictObject(summaryShape).openapi("Election");
+/** An election in a list. */
+export type ElectionSummary = z.infer<typeof summarySchema>;
+
+export const electionsSchema = z.strictObject({ elections: z.array(summarySchema) }).openapi("Elections");
+
+export const detailsSchema = z.strictObject({
+  ...summaryShape,
+  ballot: z.array(contestSchema),
+  parties: manifestSchema.shape.parties,
+  regions: z.array(z.strictObject({ id, name: z.string(), stations: count })),
+}).openapi("ElectionDetails");
+/** An election with what its results name; its stations are in the manifest. */
+export type ElectionDetails = z.infer<typeof detailsSchema>;
+
+// A schema made elsewhere cannot be given a name: zod-to-openapi reaches those only that are made after it is loaded.
+export const manifestAnswerSchema = z.strictObject(signedManifestSchema.shape).openapi("SignedManifest");
+export const problemAnswerSchema = z.object(problemSchema.shape).openapi("Problem");
+
+/** A table: `head`, and rows of a form that depends on `by`. */
+function table<Head extends z.ZodRawShape, By extends string, Row extends z.ZodRawShape>(
+  head: Head,
+  by: By,
+  row: Row,
+) {
+  return z.strictObject({ ...head, by: z.literal(by), rows: z.array(z.strictObject(row)) });
+}
+
+const resultsHead = {
+  election: id,
+  manifestVersion: count,
+  revision: count.describe("Of the newest release; 0 while there is none"),
+  releasedAt: instant.nullable(),
+  voters: count.describe("Voters whose votes are released"),
+};
+const ofCandidate = { contest: id, candidate: id, votes: count };
+
+export const resultsSchema = z.discriminatedUnion("by", [
+  table(resultsHead, "candidate", { ...ofCandidate, name: z.string(), party: id.nullable() }),
+  table(resultsHead, "party", {
+    party: id.nullable().describe("null: candidates without a party"),
+    name: z.string().nullable(),
+    colour: z.string().nullable(),
+    votes: count,
+  }),
+  table(resultsHead, "region", { region: id, name: z.string(), ...ofCandidate }),
+  table(resultsHead, "station", { station: id, name: z.string(), region: id, mode, ...ofCandidate }),
+  table(resultsHead, "time", { minute, contest: id, candidate: id, votes: signed, total: signed }),
+]).openapi("Results");
+/** Released votes. `by` time: `minute` is of release, `votes` what was added then, and `total` runs on. */
+export type Results = z.infer<typeof resultsSchema>;
+type RowsOf<Table extends { by: string; rows: unknown[] }, By> = Extract<Table, { by: By }>["rows"][number];
+/** A row of results by something. */
+export type ResultsRow<By extends ResultsBy> = RowsOf<Results, By>;
+
+const share = { voters: count, registered: count.describe("Voters on the roll") };
+const turnoutHead = { election: id, ...share };
+
+export const turnoutSchema = z.discriminatedUnion("by", [
+  table(turnoutHead, "total", share),
+  table(turnoutHead, "region", { region: id, name: z.string(), ...share }),
+  table(turnoutHead, "station", { station: id, name: z.string(), region: id, voters: count }),
+  table(turnoutHead, "age", { age: z.string(), ...share }),
+  table(turnoutHead, "gender", { gender: z.string(), ...share }),
+  table(turnoutHead, "minute", { minute, voters: count, total: count }),
+]).openapi("Turnout");
+/** Turnout. A region is the voter's by the roll, a station where the vote was cast, a minute that of acceptance. */
+export type Turnout = z.infer<typeof turnoutSchema>;
+/** A row of turnout by something. */
+export type TurnoutRow<By extends TurnoutBy> = RowsOf<Turnout, By>;
+
+const books = {
+  read: count.describe("Records read from the log"),
+  counted: count,
+  duplicate: count,
+  rejected: count,
+  balanced: z.boolean().describe("read = counted + duplicate + rejected"),
+};
+const lag = count.nullable().describe(
+  "Records on the log that are still to be read; null when the log cannot be asked",
+);
+const booksSchema = z.strictObject(books);
+/** How many records, and what became of them. */
+export type Books = z.infer<typeof booksSchema>;
+const fate = z.enum(["counted", "duplicate", "rejected"]);
+
+const outcomes = z.array(
+  z.strictObject({ fate, cause: z.string().describe("Empty for counted"), records: count }),
+);
+
+export const reconciliationSchema = z.strictObject({
+  election: id,
+  total: z.strictObject({ ...books, lag }),
+  partitions: z.array(
+    z.strictObject({ partition: count, ...books, nextOffset: count, logEnd: count.nullable(), lag }),
+  ),
+  outcomes: z.array(
+    z.strictObject({ fate, cause: z.string().describe("Empty for counted"), records: count }),
+  ),
+  gaps: z.array(z.strictObject({ partition: count, from: count, until: count }))
+    .describe("Offsets that the log never delivered: from the first, up to and not with the second"),
+}).openapi("Reconciliation");
+/** The books of an election. */
+export type Reconciliation = z.infer<typeof reconciliationSchema>;
+
+export const rejectionsSchema = z.strictObject({
+  election: id,
+  doubleVotes: count.describe("Records of voters who had voted, under another vote id"),
+  rejected: count,
+  rows: z.array(z.strictObject({
+    partition: count,
+    offset: count,
+    fate: z.enum(["duplicate", "rejected"]),
+    cause: z.string(),
+    minute: minute.describe("When it came onto the log"),
+    gateway: id.nullable(),
+    station: id.nullable(),
+  })).describe("The newest first; without retransmissions"),
+}).openapi("Rejections");
+/** Records that were not counted. No vote id, no voter key, no time finer than a minute: this is for everyone. */
+export type Rejections = z.infer<typeof rejectionsSchema>;
+
+export const receiptsSchema = z.strictObject({ receipts: z.array(receiptSchema).min(1).max(MAX_RECEIPTS) })
+  .openapi("Receipts");
+
+export const receiptAnswersSchema = z.strictObject({
+  answers: z.array(z.union([
+    z.strictObject({
+      voteId: z.uuid(),
+      outcome: z.enum(["pending", "counted", "duplicate", "rejected"]),
+      cause: z.string().optional(),
+    }),
+    z.strictObject({ voteId: z.uuid(), problem: problemAnswerSchema }),
+  ])).describe("One a receipt, in order"),
+}).openapi("ReceiptAnswers");
+
+/** `event: release` of the stream; its id is the revision. */
+export const releaseSchema = z.strictObject({
+  revision: count,
+  station: id,
+  region: id.nullable(),
+  mode,
+  releasedAt: instant,
+  voters: count.describe("Of this station and mode so far"),
+  addedVoters: signed,
+  closing: z.boolean().describe("The release at the station's closing"),
+  votes: z.array(z.strictObject({ contest: id, candidate: id, votes: count, added: signed })),
+}).openapi("Release");
+export type Release = z.infer<typeof releaseSchema>;
+
+/** `event: turnout` of the stream. */
+export const progressSchema = z.strictObject({
+  ...books,
+  voters: count.describe("How many have voted"),
+  outcomes,
+})
+  .openapi("Progress");
+export type Progress = z.infer<typeof progressSchema>;
+
+/** `event: tick` of the stream. */
+export const tickSchema = z.strictObject({
+  now: instant.describe("The server's clock"),
+  readAt: instant.nullable().describe(
+    "When the database was last read; all that was sent is at least as new",
+  ),
+  revision: count,
+  lag,
+}).openapi("Tick");
+export type Tick = z.infer<typeof tickSchema>;
+
+/** Questions. Nothing but the named parameters, so that a misspelt one is not passed over in silence. */
+export const queries = {
+  election: z.object({ election: idSchema }),
+  results: z.strictObject({
+    by: oneOf(RESULTS_BY).default("candidate"),
+    contest: idSchema.optional(),
+    region: idSchema.optional(),
+    station: idSchema.optional(),
+  }),
+  turnout: z.strictObject({ by: oneOf(TURNOUT_BY).default("total") }),
+  rejections: z.strictObject({ limit: wholeNumber(1, MAX_REJECTIONS).default(100) }),
+  stream: z.strictObject({ after: wholeNumber(0, Number.MAX_SAFE_INTEGER).optional() }),
+};
+
+function oneOf<const Values extends readonly [string, ...string[]]>(values: Values) {
+  return z.enum(values, { error: `must be one of ${values.join(", ")}` });
+}
+
+function wholeNumber(min: number, max: number) {
+  const error = `must be a whole number from ${min} to ${max}`;
+  return z.coerce.number({ error }).int(error).min(min, error).max(max, error);
+}

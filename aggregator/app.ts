@@ -1,0 +1,357 @@
+/**
+ * The aggregator's HTTP interface: elections, results, turnout, the books, receipts, the live stream and the page.
+ * Everything read-only is for everyone; no answer holds a vote, a voter key or a voter id.
+ *
+ * @module
+ */
+import { OpenAPIHono } from "@hono/zod-openapi";
+import type { Context, MiddlewareHandler } from "hono";
+import { bodyLimit } from "hono/body-limit";
+import { cors } from "hono/cors";
+import { HTTPException } from "hono/http-exception";
+import { matchedRoutes } from "hono/route";
+import { Counter, Gauge, type Registry } from "prom-client";
+import type { z } from "zod";
+import { fieldErrors, problem, type ProblemCause, PROBLEMS } from "../shared/problem.ts";
+import { progressSchema, releaseSchema, tickSchema } from "./api.ts";
+import type { Database } from "./database/database.ts";
+import { detail, Elections, summarise } from "./elections.ts";
+import { readPages } from "./pages.ts";
+import { checkReceipts, type ReceiptAnswer, type ReceiptKeyOf } from "./receipts.ts";
+import { readReconciliation, readRejections } from "./reconciliation.ts";
+import { isFault, readResults, readTag } from "./results.ts";
+import * as routes from "./routes.ts";
+import { type STREAM_LIMITS, Streams } from "./stream.ts";
+import { readTurnout, RollCounts } from "./turnout.ts";
+
+/** How long the log may take to say where it ends, in milliseconds. */
+const LOG_ENDS_WAIT_MS = 2_000;
+/** How much of a refused body is read to its end, in bytes, so that the sender gets to see the answer. */
+const DRAIN_BYTES = 16 * routes.MAX_BODY_BYTES;
+/** When to come back after `busy`, in seconds. */
+const RETRY_AFTER_S = "5";
+
+/** The data of the stream's events: no answer of their own, and so named to the document. */
+const STREAM_EVENTS = { Release: releaseSchema, Progress: progressSchema, Tick: tickSchema };
+
+/** What the interface stands on. */
+export type AppOptions = Readonly<{
+  db: Database;
+  /** Milliseconds since 1970. */
+  now(): number;
+  receiptKeyOf: ReceiptKeyOf;
+  /** Where each partition of an election's log ends. */
+  logEnds(election: string): Promise<number[]>;
+  metrics: Registry;
+  /** Whether the process does its work, and if not, why. */
+  ready(): Readonly<{ ready: boolean; why?: string }>;
+  /** Answers POST /v1/gateways/sync. */
+  gatewaySync(request: Request): Promise<Response>;
+  /** Ends the streams; aborted when the process is about to stop. */
+  signal: AbortSignal;
+  /** Told of errors that were answered with `internal`, and of those that a stream got over. */
+  onError(error: unknown): void;
+  streamLimits?: Partial<typeof STREAM_LIMITS>;
+}>;
+
+/** The interface, and how to wait for the last of its queries once `signal` is aborted. */
+export type App = Readonly<{ app: OpenAPIHono; drained(): Promise<void> }>;
+
+/** Makes the interface. */
+export function createApp(options: AppOptions): App {
+  const { db, now, signal, onError } = options;
+  const elections = new Elections();
+  const roll = new RollCounts(now);
+  const logEnds = (election: string) => settleWithin(options.logEnds(election), LOG_ENDS_WAIT_MS, onError);
+  const streams = new Streams({ db, elections, logEnds, now, signal, onError, limits: options.streamLimits });
+  const app = new OpenAPIHono({ defaultHook: refuseInvalid });
+  const readable = cors({ origin: "*", allowMethods: ["GET", "HEAD"], exposeHeaders: ["ETag"] });
+  for (const path of ["/v1/elections", "/v1/elections/*", "/openapi.json"]) app.use(path, readable);
+  app.use(secureHeaders);
+  app.use(countAnswers(options.metrics, streams));
+  app.onError((error, c) => answerError(error, c, onError));
+  app.notFound((c) =>
+    refuse(c, "not-found", `nothing is at ${c.req.path}; GET /openapi.json lists what there is`)
+  );
+  addElections(app, options, elections);
+  addFigures(app, options, elections, { roll, logEnds });
+  addStream(app, options, elections, streams);
+  addReceipts(app, options);
+  addOperations(app, options);
+  addPages(app);
+  refuseOtherMethods(app);
+  return { app, drained: () => streams.drained() };
+}
+
+type StatusOf<Cause extends ProblemCause> = (typeof PROBLEMS)[Cause][0];
+
+/** Answers with a problem. Its status is part of the type, so that a route can give only those it has declared. */
+function refuse<Cause extends ProblemCause>(
+  c: Context,
+  cause: Cause,
+  detail?: string,
+  more: Parameters<typeof problem>[2] & { headers?: Record<string, string> } = {},
+) {
+  const { headers, ...rest } = more;
+  return c.json(problem(cause, detail, rest), PROBLEMS[cause][0] as StatusOf<Cause>, {
+    "content-type": "application/problem+json",
+    "cache-control": "no-store",
+    ...headers,
+  });
+}
+
+function unknownElection(c: Context) {
+  return refuse(c, "unknown-election", "GET /v1/elections lists the elections");
+}
+
+type Validation = { target: string } & ({ success: true } | { success: false; error: z.core.$ZodError });
+
+/** An id that no election could have is an election that there is not. */
+function refuseInvalid(result: Validation, c: Context) {
+  if (result.success) return;
+  if (result.target === "param") return unknownElection(c);
+  const errors = fieldErrors(result.error as z.ZodError);
+  return refuse(c, "invalid-request", `${errors[0].path}: ${errors[0].message}`, { errors });
+}
+
+const secureHeaders: MiddlewareHandler = async (c, next) => {
+  await next();
+  const { headers } = c.res;
+  headers.set("x-content-type-options", "nosniff");
+  headers.set("referrer-policy", "no-referrer");
+  if (!headers.has("content-security-policy")) {
+    headers.set("content-security-policy", "default-src 'none'; frame-ancestors 'none'");
+  }
+};
+
+function countAnswers(metrics: Registry, streams: Streams): MiddlewareHandler {
+  const answers = new Counter({
+    name: "pollwire_http_answers_total",
+    help: "Answers to HTTP requests",
+    labelNames: ["method", "route", "status"],
+    registers: [metrics],
+  });
+  new Gauge({
+    name: "pollwire_stream_clients",
+    help: "Listeners to the event streams",
+    registers: [metrics],
+    collect() {
+      this.set(streams.clients);
+    },
+  });
+  return async (c, next) => {
+    await next();
+    const route = matchedRoutes(c).findLast(({ method }) => method !== "ALL");
+    const method = route === undefined ? "other" : c.req.method;
+    answers.inc({ method, route: route?.path ?? "none", status: String(c.res.status) });
+  };
+}
+
+async function answerError(error: Error, c: Context, onError: (error: unknown) => void): Promise<Response> {
+  if (error instanceof HTTPException) {
+    if (error.status === 400) return refuse(c, "not-json");
+    if (error.status === 415) return refuse(c, "unsupported-media-type", "the body must be application/json");
+  }
+  onError(error);
+  return refuse(c, "internal");
+}
+
+/** Resolves to `undefined` when the promise rejects, or takes too long. */
+async function settleWithin<T>(
+  promise: Promise<T>,
+  ms: number,
+  onError: (error: unknown) => void,
+): Promise<T | undefined> {
+  const { promise: late, resolve } = Promise.withResolvers<undefined>();
+  const timer = setTimeout(() => resolve(undefined), ms);
+  try {
+    return await Promise.race([promise, late]);
+  } catch (error) {
+    onError(error);
+    return undefined;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function addElections(app: OpenAPIHono, { db, now }: AppOptions, elections: Elections): void {
+  app.openapi(routes.electionsRoute, async (c) => {
+    const all = await elections.list(db.query);
+    c.header("cache-control", "no-store");
+    return c.json({ elections: all.map((names) => summarise(names, now())) }, 200);
+  });
+
+  app.openapi(routes.electionRoute, async (c) => {
+    const names = await elections.find(db.query, c.req.valid("param").election);
+    if (names === undefined) return unknownElection(c);
+    c.header("cache-control", "no-store");
+    return c.json(detail(names, now()), 200);
+  });
+
+  app.openapi(routes.manifestRoute, async (c) => {
+    const names = await elections.find(db.query, c.req.valid("param").election);
+    if (names === undefined) return unknownElection(c);
+    const etag = `"${names.index.manifest.version}"`;
+    return hasTag(c, etag) ? c.body(null, 304, tagged(etag)) : c.json(names.signed, 200, tagged(etag));
+  });
+}
+
+/** Headers of an answer that may be kept, and must be asked about each time. */
+function tagged(etag: string): Record<string, string> {
+  return { etag, "cache-control": "no-cache" };
+}
+
+/** Whether the asker has the answer with this ETag already. */
+function hasTag(c: Context, etag: string): boolean {
+  const theirs = c.req.header("if-none-match")?.split(",") ?? [];
+  return theirs.some((tag) => tag.trim().replace(/^W\//, "") === etag);
+}
+
+type FigureSources = { roll: RollCounts; logEnds(election: string): Promise<number[] | undefined> };
+
+function addFigures(
+  app: OpenAPIHono,
+  { db }: AppOptions,
+  elections: Elections,
+  { roll, logEnds }: FigureSources,
+): void {
+  app.openapi(routes.resultsRoute, async (c) => {
+    const { election } = c.req.valid("param");
+    const { by, ...part } = c.req.valid("query");
+    const tagOf = (manifestVersion: number, revision: number) =>
+      `"${[election, manifestVersion, revision, by, part.contest, part.region, part.station].join("/")}"`;
+    if (c.req.header("if-none-match") !== undefined) {
+      const newest = await readTag(db.query, elections, election);
+      const etag = newest && tagOf(newest.names.index.manifest.version, newest.revision);
+      if (etag !== undefined && hasTag(c, etag)) return c.body(null, 304, tagged(etag));
+    }
+    const results = await readResults(db, elections, election, by, part);
+    if (isFault(results)) {
+      if (results.fault === "unknown-election") return unknownElection(c);
+      const { field, detail } = results;
+      return refuse(c, "invalid-request", detail, { errors: [{ path: field, message: detail }] });
+    }
+    return c.json(results, 200, tagged(tagOf(results.manifestVersion, results.revision)));
+  });
+
+  app.openapi(routes.turnoutRoute, async (c) => {
+    const turnout = await readTurnout(
+      db,
+      elections,
+      roll,
+      c.req.valid("param").election,
+      c.req.valid("query").by,
+    );
+    if (turnout === undefined) return unknownElection(c);
+    c.header("cache-control", "no-store");
+    return c.json(turnout, 200);
+  });
+
+  app.openapi(routes.reconciliationRoute, async (c) => {
+    const { election } = c.req.valid("param");
+    const names = await elections.find(db.query, election);
+    if (names === undefined) return unknownElection(c);
+    const { partitions } = names.index.manifest;
+    c.header("cache-control", "no-store");
+    return c.json(await readReconciliation(db, election, partitions, () => logEnds(election)), 200);
+  });
+
+  app.openapi(routes.rejectionsRoute, async (c) => {
+    const { election } = c.req.valid("param");
+    if (await elections.find(db.query, election) === undefined) return unknownElection(c);
+    c.header("cache-control", "no-store");
+    return c.json(await readRejections(db, election, c.req.valid("query").limit), 200);
+  });
+}
+
+function addStream(app: OpenAPIHono, { db }: AppOptions, elections: Elections, streams: Streams): void {
+  app.openapi(routes.streamRoute, async (c) => {
+    const { election } = c.req.valid("param");
+    if (await elections.find(db.query, election) === undefined) return unknownElection(c);
+    const last = c.req.header("last-event-id") ?? "";
+    const after = /^\d{1,15}$/.test(last) ? Number(last) : c.req.valid("query").after;
+    // Hono answers HEAD with GET's headers, and would leave the stream open for nobody.
+    const body = c.req.raw.method === "HEAD" ? null : streams.open(election, after);
+    if (body === undefined) {
+      return refuse(c, "busy", "as many listen as may; come back later", {
+        headers: { "retry-after": RETRY_AFTER_S },
+      });
+    }
+    c.header("content-type", "text/event-stream");
+    c.header("cache-control", "no-store");
+    c.header("x-accel-buffering", "no");
+    return (body === null ? c.body(null, 200) : c.body(body, 200)) as never;
+  });
+}
+
+function addReceipts(app: OpenAPIHono, { db, receiptKeyOf, metrics }: AppOptions): void {
+  const checked = new Counter({
+    name: "pollwire_receipts_checked_total",
+    help: "Receipts that were asked about, by what became of their votes",
+    labelNames: ["outcome"],
+    registers: [metrics],
+  });
+  const limit = bodyLimit({
+    maxSize: routes.MAX_BODY_BYTES,
+    async onError(c) {
+      await drain(c.req.raw);
+      return refuse(c, "body-too-large", `the limit is ${routes.MAX_BODY_BYTES} bytes`);
+    },
+  });
+  const outcomeOf = (answer: ReceiptAnswer) => "problem" in answer ? "bad_receipt" : answer.outcome;
+  app.openapi({ ...routes.receiptsRoute, middleware: limit }, async (c) => {
+    const answers = await checkReceipts(db.query, receiptKeyOf, c.req.valid("json").receipts);
+    for (const answer of answers) checked.inc({ outcome: outcomeOf(answer) });
+    c.header("cache-control", "no-store");
+    return c.json({ answers }, 200);
+  });
+}
+
+/** Reads a refused body away. */
+async function drain({ body }: Request): Promise<void> {
+  if (body === null || body.locked) return;
+  let left = DRAIN_BYTES;
+  for await (const chunk of body) if ((left -= chunk.length) < 0) break;
+}
+
+function addOperations(app: OpenAPIHono, { ready, metrics, gatewaySync }: AppOptions): void {
+  app.openapi(routes.liveRoute, (c) => c.json({ live: true as const }, 200));
+  app.openapi(routes.readyRoute, (c) => {
+    const { ready: isReady, why } = ready();
+    return isReady ? c.json({ ready: true as const }, 200) : refuse(c, "not-ready", why);
+  });
+  app.openapi(routes.metricsRoute, async (c) => {
+    return c.body(await metrics.metrics(), 200, { "content-type": metrics.contentType }) as never;
+  });
+  app.openapi(routes.syncRoute, async (c) => await gatewaySync(c.req.raw) as never);
+  for (const [name, schema] of Object.entries(STREAM_EVENTS)) app.openAPIRegistry.register(name, schema);
+  app.doc31("/openapi.json", {
+    openapi: "3.1.0",
+    info: {
+      title: "Pollwire aggregator",
+      version: "1",
+      description: "Elections, results, turnout and the books. Problems are RFC 9457 problem details; " +
+        "any address answers methods that it does not take with 405 and `method-not-allowed`.",
+    },
+  });
+}
+
+function addPages(app: OpenAPIHono): void {
+  for (const { path, body, headers } of readPages()) {
+    app.get(path, (c) => {
+      if (hasTag(c, headers.etag)) return c.body(null, 304, headers);
+      return c.body(body, 200, headers);
+    });
+  }
+}
+
+/** Every path that is there, with a method that it does not take. Comes after all routes. */
+function refuseOtherMethods(app: OpenAPIHono): void {
+  const routed = app.routes.filter(({ method }) => method !== "ALL");
+  for (const [path, found] of Map.groupBy(routed, ({ path }) => path)) {
+    const methods = new Set(found.map(({ method }) => method));
+    if (methods.has("GET")) methods.add("HEAD");
+    const allow = [...methods].join(", ");
+    app.all(path, (c) => refuse(c, "method-not-allowed", `it takes ${allow}`, { headers: { allow } }));
+  }
+}

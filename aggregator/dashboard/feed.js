@@ -1,0 +1,73 @@
+/** The page's only way to the server: the documented API, and its event stream. */
+
+/** Wait before the stream is opened again after the server has refused it, in milliseconds: doubled each time. */
+const RETRY_FIRST_MS = 1_000;
+const RETRY_LAST_MS = 15_000;
+/** Silence after which the stream is given up and opened again, in milliseconds; a tick comes every three seconds. */
+const SILENCE_MS = 12_000;
+
+/** Asks the API; rejects when it answers with a problem, or not at all. */
+export async function get(path) {
+  const answer = await fetch(path, {
+    headers: { accept: "application/json" },
+    signal: AbortSignal.timeout(10_000),
+  });
+  if (!answer.ok) throw new Error(`GET ${path} answered ${answer.status}`);
+  return await answer.json();
+}
+
+/** The path of an election's resource. */
+export function pathOf(election, resource = "") {
+  return `/v1/elections/${encodeURIComponent(election)}${resource}`;
+}
+
+/**
+ * Follows an election's stream for good, across restarts of the server, from the revision that `revision()` says.
+ *
+ * @param handlers `release`, `turnout`, `tick`, `reset` take the event's data, `lost` nothing.
+ * @returns a function that ends it.
+ */
+export function follow(election, revision, handlers) {
+  let source;
+  let timer;
+  let retryMs = RETRY_FIRST_MS;
+  let heardAtMs = Date.now();
+
+  const open = () => {
+    heardAtMs = Date.now();
+    source = new EventSource(pathOf(election, `/stream?after=${revision()}`));
+    for (const name of ["release", "turnout", "tick", "reset"]) {
+      source.addEventListener(name, ({ data }) => {
+        heardAtMs = Date.now();
+        retryMs = RETRY_FIRST_MS;
+        handlers[name](JSON.parse(data));
+      });
+    }
+    source.addEventListener("error", () => {
+      handlers.lost();
+      // The browser comes back by itself when the connection broke; not when the server refused it.
+      if (source.readyState === EventSource.CLOSED) again();
+    });
+  };
+
+  const again = () => {
+    source.close();
+    clearTimeout(timer);
+    timer = setTimeout(open, retryMs * (0.5 + Math.random()));
+    retryMs = Math.min(retryMs * 2, RETRY_LAST_MS);
+  };
+
+  const watch = setInterval(() => {
+    if (Date.now() - heardAtMs < SILENCE_MS) return;
+    heardAtMs = Date.now();
+    handlers.lost();
+    again();
+  }, 1_000);
+
+  open();
+  return () => {
+    source.close();
+    clearTimeout(timer);
+    clearInterval(watch);
+  };
+}

@@ -1,0 +1,168 @@
+/** Every text of the page, and how it spells numbers and times. Data comes from the server; nothing else is here. */
+
+const LOCALE = "en";
+const whole = new Intl.NumberFormat(LOCALE);
+const percent = new Intl.NumberFormat(LOCALE, {
+  style: "percent",
+  minimumFractionDigits: 1,
+  maximumFractionDigits: 1,
+});
+const clock = new Intl.DateTimeFormat(LOCALE, {
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+  hourCycle: "h23",
+});
+const hour = new Intl.DateTimeFormat(LOCALE, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+const moment = new Intl.DateTimeFormat(LOCALE, {
+  day: "numeric",
+  month: "short",
+  year: "numeric",
+  hour: "2-digit",
+  minute: "2-digit",
+  hourCycle: "h23",
+  timeZoneName: "short",
+});
+
+/** @param {number} value A whole number. */
+export const number = (value) => whole.format(value);
+/** @param {number} share From 0 to 1. */
+export const share = (share) => percent.format(share);
+/** @param {number | string} time */
+export const timeOfDay = (time) => clock.format(new Date(time));
+/** @param {number | string} time */
+export const minuteOfDay = (time) => hour.format(new Date(time));
+/** @param {number | string} time */
+export const dayAndTime = (time) => moment.format(new Date(time));
+/** @param {number} ms A length of time, to one decimal place while it is short. */
+export const seconds = (ms) =>
+  ms < 9_950 ? `${(ms / 1000).toFixed(1)} s` : `${number(Math.round(ms / 1000))} s`;
+
+const many = (count, noun) => `${number(count)} ${noun}${count === 1 ? "" : "s"}`;
+
+/** @type {Record<string, string>} What became of records, by fate and cause. */
+const outcomes = {
+  counted: "Counted",
+  "duplicate/retransmission": "The same vote sent again",
+  "duplicate/double_vote": "Second vote of a voter",
+  "rejected/unreadable": "Unreadable",
+  "rejected/wrong_election": "Of another election",
+  "rejected/unknown_gateway": "From an unknown gateway",
+  "rejected/bad_signature": "Gateway's signature wrong",
+  "rejected/cannot_open": "Cannot be opened",
+  "rejected/malformed": "Not a vote",
+  "rejected/wrong_partition": "On the wrong partition",
+  "rejected/unknown_manifest": "Names an unknown manifest",
+  "rejected/accepted_in_future": "Accepted in the future",
+  "rejected/not_open": "Accepted out of hours",
+  "rejected/cast_out_of_hours": "Cast out of hours",
+  "rejected/unknown_station": "Unknown station",
+  "rejected/foreign_station": "Station of another gateway",
+  "rejected/unknown_contest": "Unknown contest",
+  "rejected/unknown_candidate": "Unknown candidate",
+  "rejected/repeated_candidate": "Candidate selected twice",
+  "rejected/overvote": "Too many candidates",
+  "rejected/unknown_voter": "Voter not on the roll",
+  "rejected/wrong_station": "Voter of another station",
+};
+
+export const texts = {
+  title: (name) => `${name} – Pollwire`,
+  phases: { scheduled: "Not open yet", open: "Open", closed: "Closed" },
+  hours: {
+    scheduled: ({ opensAt }) => `Opens ${dayAndTime(opensAt)}`,
+    open: ({ closesAt }) => `Closes ${dayAndTime(closesAt)}`,
+    closed: ({ closesAt }) => `Closed ${dayAndTime(closesAt)}`,
+  },
+  size: ({ stations, regions }) => `${many(stations, "station")} in ${many(regions, "region")}`,
+
+  election: "Election",
+  totals: "Totals",
+  loading: "Loading",
+  noElections: "There is no election yet",
+  noElectionsHint: "This page shows the first one as soon as it is created.",
+  unreachable: "The server does not answer. Trying again.",
+
+  live: "Live",
+  late: "Late",
+  away: "Not connected",
+  connecting: "Connecting",
+  age: (ms) => `${seconds(ms)} old`,
+  asOf: (time) => `as of ${timeOfDay(time)}`,
+
+  turnout: "Turnout",
+  turnoutOf: (voters, registered) => `${number(voters)} of ${number(registered)} voters`,
+  rollUnknown: "no roll yet",
+  voters: "Voters counted",
+  inResults: (released) => `${number(released)} in the results`,
+  rate: "Votes per second",
+  rateHint: (spanS) => `over the last ${spanS} seconds`,
+  waiting: "Waiting on the log",
+  waitingHint: (records) =>
+    records === null ? "the log does not answer" : records === 1 ? "record" : "records",
+  notCounted: "Not counted",
+  notCountedHint: (duplicate, rejected) => `${number(duplicate)} repeated, ${number(rejected)} rejected`,
+
+  results: "Results",
+  contest: "Contest",
+  allParties: "Parties, all contests together",
+  withoutParty: "Without a party",
+  released: (released, counted, threshold) =>
+    released >= counted
+      ? `Votes of all ${number(released)} voters counted so far.`
+      : `Votes of ${number(released)} of ${
+        number(counted)
+      } voters. Each station's next votes follow in groups of ${
+        number(threshold)
+      } or more, so that nobody can see how one person voted.`,
+  afterClosing: "This election shows no results before it closes.",
+  nothingReleased: "No results yet.",
+  showAll: (count) => `Show all ${number(count)}`,
+  showFewer: "Show fewer",
+  votes: (votes) => votes === 1 ? "vote" : "votes",
+
+  regions: "Turnout by region",
+  findRegion: "Find a region",
+  noSuchRegion: "No region has that in its name.",
+  overTime: "Voters per minute",
+  overTimeLabel: (from, to, most) =>
+    `Voters per minute from ${minuteOfDay(from)} to ${minuteOfDay(to)}, at most ${number(most)}`,
+  noVotersYet: "Nobody has voted yet.",
+
+  books: "Every record accounted for",
+  balanced: "Balanced",
+  unbalanced: "NOT BALANCED",
+  unbalancedAlert: (difference) =>
+    `The count does not add up: ${number(Math.abs(difference))} ${
+      difference > 0 ? "records were read and have no outcome" : "outcomes more than records were read"
+    }. Do not rely on these figures until this is explained.`,
+  unbalancedPartitions:
+    "The count does not add up on every partition. Do not rely on these figures until this is explained.",
+  read: "read",
+  counted: "counted",
+  duplicate: "repeated",
+  rejected: "rejected",
+  outcome: "Outcome",
+  records: "Records",
+  outcomeOf: ({ fate, cause }) => {
+    const name = cause === "" ? fate : `${fate}/${cause}`;
+    return outcomes[name] ?? (cause || fate).replaceAll("_", " ");
+  },
+  doubleVotes: (count) =>
+    count === 1
+      ? "1 second vote of a voter was refused. Officials should look at it."
+      : `${number(count)} second votes of voters were refused. Officials should look at them.`,
+  gaps: (count) => `${many(count, "gap")} in the log's offsets to be explained before certification.`,
+  partitions: (count, atMs) => `${many(count, "partition")} of the log, ${texts.asOf(atMs)}`,
+  partition: "Partition",
+  lag: "Waiting",
+  unknown: "?",
+  none: "–",
+  rejections: "Newest records that were not counted",
+  noRejections: "None.",
+  when: "When",
+  why: "Why",
+  station: "Station",
+  gateway: "Gateway",
+  place: "Place on the log",
+};

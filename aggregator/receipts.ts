@@ -1,0 +1,81 @@
+/**
+ * What became of the votes that receipts stand for.
+ *
+ * @module
+ */
+import type { DuplicateKind, RejectionReason } from "../shared/outcome.ts";
+import { type Problem, problem } from "../shared/problem.ts";
+import { isGenuine, type Receipt } from "../shared/receipt.ts";
+import type { Query } from "./database/database.ts";
+
+/** What became of a vote; `pending` while its record has not been counted. */
+export type VoteOutcome =
+  | Readonly<{ outcome: "pending" | "counted" }>
+  | Readonly<{ outcome: "duplicate"; cause: Extract<DuplicateKind, "double_vote"> }>
+  | Readonly<{ outcome: "rejected"; cause: RejectionReason }>;
+
+/** The answer to one receipt. */
+export type ReceiptAnswer =
+  | (Readonly<{ voteId: string }> & VoteOutcome)
+  | Readonly<{ voteId: string; problem: Problem }>;
+
+/** The key that an election's gateway (`gateway-1.1`) writes receipts with; `undefined` when there is none. */
+export type ReceiptKeyOf = (election: string, gateway: string) => Uint8Array | undefined;
+
+/** Answers receipts, in their order, with one query. */
+export async function checkReceipts(
+  query: Query,
+  receiptKeyOf: ReceiptKeyOf,
+  receipts: readonly Receipt[],
+): Promise<ReceiptAnswer[]> {
+  const genuine = receipts.map((receipt) => {
+    const key = receiptKeyOf(receipt.election, receipt.gateway);
+    return key !== undefined && isGenuine(key, receipt);
+  });
+  const asked = receipts.filter((_, index) => genuine[index]);
+  const found = (asked.length === 0 ? [] : await votesOf(query, asked)).values();
+  return receipts.map((receipt, index) => {
+    const { voteId } = receipt;
+    if (!genuine[index]) return { voteId, problem: problem("bad-receipt") };
+    return { voteId, ...outcomeOf(receipt, found.next().value!) };
+  });
+}
+
+type FoundVote = { counted_id: string | null; rejected_for: RejectionReason | null };
+
+/**
+ * Another vote of this voter has counted: so this one never will, whether or not its record has been read. That it
+ * was rejected for itself, before or after, tells more, and comes first.
+ */
+function outcomeOf({ voteId }: Receipt, { counted_id, rejected_for }: FoundVote): VoteOutcome {
+  if (counted_id === voteId) return { outcome: "counted" };
+  if (rejected_for !== null) return { outcome: "rejected", cause: rejected_for };
+  if (counted_id !== null) return { outcome: "duplicate", cause: "double_vote" };
+  return { outcome: "pending" };
+}
+
+/**
+ * For each receipt, in order, the id of the vote that counted for its voter, and why the receipt's gateway's record
+ * of this vote was rejected: another gateway's may be refused for reasons of its own, and this one still be counted.
+ */
+async function votesOf(query: Query, receipts: readonly Receipt[]): Promise<FoundVote[]> {
+  const asked = receipts.map(({ election, voteId, voterKey, gateway }) => ({
+    election,
+    vote: voteId,
+    voter: voterKey,
+    gateway: gateway.slice(0, gateway.lastIndexOf(".")),
+  }));
+  return await query<FoundVote>(
+    `SELECT p.vote_id::text AS counted_id, r.cause AS rejected_for
+     FROM ROWS FROM (jsonb_to_recordset($1::text::jsonb) AS (election text, vote uuid, voter text, gateway text))
+       WITH ORDINALITY AS a (election, vote, voter, gateway, ord)
+     LEFT JOIN counting.participations p ON p.election = a.election AND p.voter_key = decode(a.voter, 'hex')
+     LEFT JOIN LATERAL (
+       SELECT cause FROM counting.rejections
+       WHERE vote_id = a.vote AND election = a.election AND gateway = a.gateway AND fate = 'rejected'
+       ORDER BY partition, log_offset LIMIT 1
+     ) r ON true
+     ORDER BY a.ord`,
+    [JSON.stringify(asked)],
+  );
+}

@@ -1,0 +1,184 @@
+/**
+ * The routes of the aggregator's HTTP interface with every answer they give, as OpenAPI describes them.
+ *
+ * @module
+ */
+import { createRoute, z } from "@hono/zod-openapi";
+import { type ProblemCause, PROBLEMS } from "../shared/problem.ts";
+import {
+  detailsSchema,
+  electionsSchema,
+  manifestAnswerSchema,
+  problemAnswerSchema,
+  queries,
+  receiptAnswersSchema,
+  receiptsSchema,
+  reconciliationSchema,
+  rejectionsSchema,
+  resultsSchema,
+  turnoutSchema,
+} from "./api.ts";
+
+/** Largest body of a request, in bytes. */
+export const MAX_BODY_BYTES = 1 << 20;
+
+const problemContent = { "application/problem+json": { schema: problemAnswerSchema } };
+
+type Answer = { description: string; content: typeof problemContent };
+
+/** The problems that a route answers with, by status; every route may fail by an error of the server's own. */
+function problems<const Causes extends readonly ProblemCause[]>(...causes: Causes) {
+  const answers: Record<number, Answer> = {};
+  for (const cause of [...causes, "internal"] as const) {
+    const [status, title] = PROBLEMS[cause];
+    const before = answers[status] === undefined ? "" : `${answers[status].description}; `;
+    answers[status] = { description: `${before}${title} (\`${cause}\`)`, content: problemContent };
+  }
+  return answers as Record<(typeof PROBLEMS)[Causes[number] | "internal"][0], Answer>;
+}
+
+function json<Schema extends z.ZodType>(description: string, schema: Schema) {
+  return { description, content: { "application/json": { schema } } };
+}
+
+const plain = (description: string, type: string) => ({
+  description,
+  content: { [type]: { schema: z.string() } },
+});
+const unchanged = { description: "Nothing has changed since the answer with that ETag" };
+const election = queries.election;
+
+export const electionsRoute = createRoute({
+  method: "get",
+  path: "/v1/elections",
+  summary: "All elections",
+  responses: { 200: json("The one that closes last comes first", electionsSchema), ...problems() },
+});
+
+export const electionRoute = createRoute({
+  method: "get",
+  path: "/v1/elections/{election}",
+  summary: "One election: contests, candidates, parties, regions",
+  request: { params: election },
+  responses: {
+    200: json("The election by its newest manifest", detailsSchema),
+    ...problems("unknown-election"),
+  },
+});
+
+export const manifestRoute = createRoute({
+  method: "get",
+  path: "/v1/elections/{election}/manifest",
+  summary: "The newest manifest, as it was signed",
+  request: { params: election },
+  responses: {
+    200: json(
+      "The text that was signed, and its Ed25519 signature",
+      manifestAnswerSchema,
+    ),
+    304: unchanged,
+    ...problems("unknown-election"),
+  },
+});
+
+export const resultsRoute = createRoute({
+  method: "get",
+  path: "/v1/elections/{election}/results",
+  summary: "Results: sums of releases",
+  request: { params: election, query: queries.results },
+  responses: {
+    200: json("Results of one moment; begin the stream at their revision", resultsSchema),
+    304: unchanged,
+    ...problems("unknown-election", "invalid-request"),
+  },
+});
+
+export const turnoutRoute = createRoute({
+  method: "get",
+  path: "/v1/elections/{election}/turnout",
+  summary: "How many have voted",
+  request: { params: election, query: queries.turnout },
+  responses: {
+    200: json("Turnout of one moment", turnoutSchema),
+    ...problems("unknown-election", "invalid-request"),
+  },
+});
+
+export const reconciliationRoute = createRoute({
+  method: "get",
+  path: "/v1/elections/{election}/reconciliation",
+  summary: "Whether records read = counted + duplicate + rejected, for each partition of the log",
+  request: { params: election },
+  responses: {
+    200: json("The books of one moment", reconciliationSchema),
+    ...problems("unknown-election"),
+  },
+});
+
+export const rejectionsRoute = createRoute({
+  method: "get",
+  path: "/v1/elections/{election}/rejections",
+  summary: "The newest records that were not counted",
+  request: { params: election, query: queries.rejections },
+  responses: {
+    200: json("The newest first", rejectionsSchema),
+    ...problems("unknown-election", "invalid-request"),
+  },
+});
+
+export const streamRoute = createRoute({
+  method: "get",
+  path: "/v1/elections/{election}/stream",
+  summary: "Releases, turnout and ticks as they come: server-sent events",
+  description:
+    "Begins after the revision in `Last-Event-ID`, else in `after`, else now. Events: `release` (its id is the " +
+    "revision; see Release), `turnout` (Progress), `tick` (Tick), and `reset`: what was sent before is void, get the results anew.",
+  request: { params: election, query: queries.stream },
+  responses: {
+    200: plain(
+      "The stream; it ends when the server stops, and when the listener is too slow",
+      "text/event-stream",
+    ),
+    ...problems("unknown-election", "invalid-request", "busy"),
+  },
+});
+
+export const receiptsRoute = createRoute({
+  method: "post",
+  path: "/v1/receipts/check",
+  summary: "What became of the votes that receipts stand for",
+  request: { body: { required: true, content: { "application/json": { schema: receiptsSchema } } } },
+  responses: {
+    200: json("One answer a receipt, in order", receiptAnswersSchema),
+    ...problems("not-json", "unsupported-media-type", "body-too-large", "invalid-request"),
+  },
+});
+
+export const liveRoute = createRoute({
+  method: "get",
+  path: "/health/live",
+  summary: "Whether the process runs",
+  responses: { 200: json("It does", z.strictObject({ live: z.literal(true) })), ...problems() },
+});
+
+export const readyRoute = createRoute({
+  method: "get",
+  path: "/health/ready",
+  summary: "Whether the process does its work",
+  responses: { 200: json("It does", z.strictObject({ ready: z.literal(true) })), ...problems("not-ready") },
+});
+
+export const metricsRoute = createRoute({
+  method: "get",
+  path: "/metrics",
+  summary: "Metrics, in Prometheus' text format",
+  responses: { 200: plain("Metrics", "text/plain"), ...problems() },
+});
+
+/** Answered by the office's part of the centre; described in docs/wire-format.md. */
+export const syncRoute = createRoute({
+  method: "post",
+  path: "/v1/gateways/sync",
+  summary: "A gateway asks for its stations' keys, signed; the answer is sealed to it",
+  responses: { default: { description: "See docs/wire-format.md" } },
+});

@@ -1,0 +1,169 @@
+/**
+ * A database in memory with an election in it, and rows of any kind, for tests of what reads them.
+ *
+ * @module
+ */
+import { type Database, type Query } from "../aggregator/database/database.ts";
+import { migrate } from "../aggregator/database/migrate.ts";
+import { openPglite } from "../aggregator/database/pglite.ts";
+import { createElection } from "../aggregator/office/elections.ts";
+import type { ElectionDefinition } from "../shared/election.ts";
+import type { VotingMode } from "../shared/vote.ts";
+import { MASTER, NOON_MS, testDefinition } from "./fixture.ts";
+
+/** Opens a database with an election, works, and closes it. */
+export async function withElection(
+  work: (db: Database) => Promise<void>,
+  definition: ElectionDefinition = testDefinition(),
+): Promise<void> {
+  const db = await openPglite();
+  try {
+    await migrate(db);
+    await createElection(db, definition, MASTER, new Date(NOON_MS));
+    await work(db);
+  } finally {
+    await db.close();
+  }
+}
+
+/** A release to write. `votes` is by `contest/candidate`: the total, and what was added. */
+export type SeededRelease = {
+  election?: string;
+  station: string;
+  mode?: VotingMode;
+  at?: string;
+  voters: number;
+  addedVoters?: number;
+  closing?: boolean;
+  votes: Record<string, [votes: number, added: number]>;
+};
+
+/** Writes a release as the publisher does, and returns its revision. */
+export async function writeRelease(db: Database, release: SeededRelease): Promise<number> {
+  const { election = "test-2026", station, mode = "in_person", at = "2026-11-03T12:00:10.000Z" } = release;
+  const { voters, addedVoters = voters, closing = false } = release;
+  const votes = Object.entries(release.votes).map(([key, [votes, added]]) => {
+    const [contest, candidate] = key.split("/");
+    return { contest, candidate, votes, added };
+  });
+  return await db.transaction(async (query) => {
+    const [{ revision }] = await query<{ revision: number }>(
+      `INSERT INTO results.releases
+       VALUES (nextval('results.revisions'), $1, $2, $3, $4::timestamptz, $5, $6, $7, $8::text::jsonb)
+       RETURNING revision::float8 AS revision`,
+      [election, station, mode, at, voters, addedVoters, closing, JSON.stringify(votes)],
+    );
+    await query(
+      `INSERT INTO results.current VALUES ($1, $2, $3, $4, $5, $6)
+       ON CONFLICT (election, station, mode) DO UPDATE SET revision = excluded.revision, voters = excluded.voters`,
+      [election, station, mode, revision, closing, voters],
+    );
+    return revision;
+  });
+}
+
+/** Puts voters of one kind on the roll. Voter keys begin with the kind's `first` and go up. */
+export async function enrol(
+  query: Query,
+  first: number,
+  voters: number,
+  { region = "north", ageGroup = "25-34", gender = "female", effectiveAt = "1970-01-01T00:00:00.000Z" } = {},
+): Promise<void> {
+  await query(
+    `INSERT INTO counting.roll (election, voter_key, effective_at, region, age_group, gender)
+     SELECT 'test-2026', decode(lpad(to_hex(n), 64, '0'), 'hex'), $6::timestamptz, $3, $4, $5
+     FROM generate_series($1::int, $1::int + $2::int - 1) AS n`,
+    [first, voters, region, ageGroup, gender, effectiveAt],
+  );
+}
+
+/** Adds voters to the count: to station, minute and group. */
+export async function countVoters(
+  query: Query,
+  voters: number,
+  place: {
+    station: string;
+    minute: string;
+    region: string;
+    ageGroup?: string;
+    gender?: string;
+    lane?: number;
+  },
+): Promise<void> {
+  const { station, minute, region, ageGroup = "25-34", gender = "female", lane = 0 } = place;
+  await query(
+    `INSERT INTO counting.station_voters AS t VALUES ('test-2026', $1, 'in_person', $2, $3)
+     ON CONFLICT (election, station, mode, lane) DO UPDATE SET voters = t.voters + excluded.voters`,
+    [station, lane, voters],
+  );
+  await query(
+    `INSERT INTO counting.turnout_counts AS t VALUES ('test-2026', $1, 'in_person', $2::timestamptz, $3, $4)
+     ON CONFLICT (election, station, mode, minute, lane) DO UPDATE SET voters = t.voters + excluded.voters`,
+    [station, minute, lane, voters],
+  );
+  await query(
+    `INSERT INTO counting.turnout_groups AS t VALUES ('test-2026', $1, $2, $3, $4, $5)
+     ON CONFLICT (election, region, age_group, gender, lane) DO UPDATE SET voters = t.voters + excluded.voters`,
+    [region, ageGroup, gender, lane, voters],
+  );
+}
+
+/** Writes where counting stands on a partition, and what became of its records. */
+export async function writeBooks(
+  query: Query,
+  partition: number,
+  read: number,
+  nextOffset: number,
+  outcomes: Record<string, number>,
+): Promise<void> {
+  await query(
+    `INSERT INTO counting.log_positions (election, partition, next_offset, records_read)
+     VALUES ('test-2026', $1, $2, $3)
+     ON CONFLICT (election, partition)
+     DO UPDATE SET next_offset = excluded.next_offset, records_read = excluded.records_read`,
+    [partition, nextOffset, read],
+  );
+  for (const [outcome, records] of Object.entries(outcomes)) {
+    const [fate, cause = ""] = outcome.split("/");
+    await query(
+      `INSERT INTO counting.outcome_counts VALUES ('test-2026', $1, $2, $3, $4)
+       ON CONFLICT (election, partition, fate, cause) DO UPDATE SET records = excluded.records`,
+      [partition, fate, cause, records],
+    );
+  }
+}
+
+/** Writes a rejection's details. */
+export async function writeRejection(
+  query: Query,
+  partition: number,
+  offset: number,
+  cause: string,
+  more: {
+    fate?: string;
+    at?: string;
+    gateway?: string | null;
+    station?: string | null;
+    voteId?: string | null;
+  } = {},
+): Promise<void> {
+  const {
+    fate = "rejected",
+    at = "2026-11-03T12:00:30.000Z",
+    gateway = "g-1",
+    station = "n-1",
+    voteId = null,
+  } = more;
+  await query(
+    `INSERT INTO counting.rejections VALUES ('test-2026', $1, $2, $3, $4, $5::timestamptz, $6, $7, $8::uuid)`,
+    [partition, offset, fate, cause, at, gateway, station, voteId],
+  );
+}
+
+/** Writes that a voter has voted. */
+export async function writeParticipation(query: Query, voterKey: string, voteId: string): Promise<void> {
+  await query(
+    `INSERT INTO counting.participations VALUES ('test-2026', decode($1, 'hex'), $2::uuid)`,
+    [voterKey, voteId],
+  );
+}
