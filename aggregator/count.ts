@@ -11,8 +11,8 @@ import { type LogConsumer, LogFault, type StoredRecord, type VoteLog } from "../
 import { countBatch, type CountedBatch, type OutcomeDelta } from "./count_batch.ts";
 import { type Database, isPassing, type Query } from "./database/database.ts";
 
-/** Records a batch, at most. */
-export const COUNT_BATCH_RECORDS = 4_000;
+/** Records a batch, at most: more is hardly faster, and holds everything else up for longer. */
+export const COUNT_BATCH_RECORDS = 2_000;
 /** Details of records that no gateway signed are kept up to so many for each partition and cause. */
 const MAX_FORGERY_DETAILS = 1_000;
 /** Waits between tries of a transaction that failed, in milliseconds: doubled from the first up to the last. */

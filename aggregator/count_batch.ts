@@ -93,7 +93,8 @@ async function noteGaps(
 /**
  * In order: the roll as it was when the gateway accepted each vote; each voter's first acceptable record;
  * the participations, which decide; what follows from those that were new; what became of the others.
- * `before` reads the participations as they were ahead of this statement.
+ * `before` reads the participations as they were ahead of this statement. Roll and participations are asked voter
+ * by voter, through their keys: a join would be planned from statistics, and without them reads the tables whole.
  */
 const COUNT = `
 WITH incoming AS (
@@ -105,8 +106,12 @@ known AS MATERIALIZED (
   SELECT i.*, r.region, r.age_group, r.gender,
     CASE WHEN r.voter_key IS NULL THEN 'unknown_voter' WHEN r.station <> i.station THEN 'wrong_station' END AS refusal
   FROM incoming i
-  LEFT JOIN counting.roll r ON r.election = $1::text AND r.voter_key = i.voter_key
-    AND r.effective_at <= i.accepted_at AND (r.struck_at IS NULL OR i.accepted_at < r.struck_at)
+  LEFT JOIN LATERAL (
+    SELECT * FROM counting.roll e
+    WHERE e.election = $1::text AND e.voter_key = i.voter_key
+      AND e.effective_at <= i.accepted_at AND (e.struck_at IS NULL OR i.accepted_at < e.struck_at)
+    ORDER BY e.effective_at DESC LIMIT 1
+  ) r ON true
 ),
 firsts AS MATERIALIZED (
   SELECT DISTINCT ON (voter_key) * FROM known WHERE refusal IS NULL ORDER BY voter_key, ord
@@ -150,11 +155,13 @@ others AS MATERIALIZED (
   SELECT k.ord, k.station, k.vote_id, CASE WHEN k.refusal IS NULL THEN 'duplicate' ELSE 'rejected' END AS fate,
     CASE
       WHEN k.refusal IS NOT NULL THEN k.refusal
-      WHEN coalesce(before.vote_id, f.vote_id) = k.vote_id THEN 'retransmission'
+      WHEN coalesce((
+        SELECT before.vote_id FROM counting.participations before
+        WHERE before.election = $1::text AND before.voter_key = k.voter_key
+      ), f.vote_id) = k.vote_id THEN 'retransmission'
       ELSE 'double_vote'
     END AS cause
   FROM known k
-  LEFT JOIN counting.participations before ON before.election = $1::text AND before.voter_key = k.voter_key
   LEFT JOIN firsts f ON f.voter_key = k.voter_key
   WHERE NOT EXISTS (SELECT FROM counted c WHERE c.ord = k.ord)
 ),

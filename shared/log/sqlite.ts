@@ -20,6 +20,11 @@ import {
 const LOCK_WAIT_MS = 10_000;
 /** How long the consumer waits before it looks for new records again, in milliseconds. */
 const POLL_MS = 10;
+/**
+ * How long the consumer stands back after each batch, in milliseconds. Reading is synchronous and an embedded
+ * database is too: without it a backlog would leave the process no turn for its requests.
+ */
+const YIELD_MS = 1;
 /** A row's id is partition × this + offset: one tree, each partition contiguous. 2^40 records a partition. */
 const PARTITION_SPAN = 2 ** 40;
 
@@ -126,6 +131,7 @@ export class SqliteLog implements VoteLog {
         next.set(partition, done);
         this.#commit.run(group, partition, done);
         delivered = true;
+        await delay(YIELD_MS);
       }
       if (!delivered) await delay(POLL_MS, undefined, { signal }).catch(() => {});
     }
