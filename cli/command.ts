@@ -1,0 +1,155 @@
+/**
+ * How every command of Pollwire looks from the shell: its help, its errors, its exit codes, its numbers' bounds.
+ *
+ * @module
+ */
+import process from "node:process";
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import config from "../deno.json" with { type: "json" };
+
+/** What a command tells its caller: all well; it found differences or failed; it was asked in the wrong way. */
+export const EXIT = { ok: 0, failed: 1, usage: 2, interrupted: 130 } as const;
+export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
+
+/**
+ * The work was done, or begun, and came out wrong: exit code 1. Without a message nothing more is printed, for a
+ * command that has already said it.
+ */
+export class Failure extends Error {
+  override name = "Failure";
+}
+
+/** What was asked for cannot be done as it was asked: exit code 2. The message says what would be right. */
+export class UsageError extends Error {
+  override name = "UsageError";
+}
+
+/**
+ * A program, or a command to be added to one with `addCommand`.
+ *
+ * @param name As it is typed.
+ * @param description One sentence for the help.
+ */
+export function command(name: string, description: string): Command {
+  return new Command(name)
+    .description(description)
+    .configureHelp({ sortSubcommands: false, showGlobalOptions: true })
+    .showHelpAfterError(`(--help shows what it takes)`)
+    .showSuggestionAfterError(true)
+    .allowExcessArguments(false)
+    .exitOverride();
+}
+
+/** A program of several commands. */
+export function program(name: string, description: string, commands: readonly Command[]): Command {
+  const root = command(name, description).version(config.version, "--version", "show the version");
+  for (const each of commands) root.addCommand(each);
+  return root;
+}
+
+/**
+ * Runs a program and returns its exit code; it does not exit itself, so that the caller owns the end.
+ *
+ * @param args What stands behind the program's name.
+ * @param printError Where an error's line goes; standard error when left out.
+ */
+export async function runProgram(
+  root: Command,
+  args: readonly string[] = Deno.args,
+  printError: (line: string) => void = console.error,
+): Promise<ExitCode> {
+  let ended = false;
+  // A key pressed under the progress bar ends the process at once, with code 0: that is no success.
+  const onExit = () => {
+    if (!ended) process.exitCode = EXIT.interrupted;
+  };
+  process.once("exit", onExit);
+  try {
+    await root.parseAsync(args, { from: "user" });
+    return EXIT.ok;
+  } catch (error) {
+    return exitCodeOf(error, printError);
+  } finally {
+    ended = true;
+    process.off("exit", onExit);
+  }
+}
+
+function exitCodeOf(error: unknown, printError: (line: string) => void): ExitCode {
+  if (error instanceof CommanderError) {
+    // Commander has printed it. `commander.help` is the help for want of a command; asked for, it is another code.
+    return error.exitCode === 0 && error.code !== "commander.help" ? EXIT.ok : EXIT.usage;
+  }
+  if (error instanceof UsageError) {
+    printError(`error: ${error.message}`);
+    return EXIT.usage;
+  }
+  if (error instanceof Failure) {
+    if (error.message !== "") printError(`error: ${error.message}`);
+    return EXIT.failed;
+  }
+  const known = error instanceof Error && error.name === "ConfigError";
+  printError(
+    known ? `error: ${error.message}` : `error: ${error instanceof Error ? error.stack : String(error)}`,
+  );
+  return known ? EXIT.usage : EXIT.failed;
+}
+
+/** Bounds of a number, both included. */
+export type Bounds = Readonly<{ min: number; max: number }>;
+
+/** An option that takes a whole number within bounds, such as `--batch <votes>`. */
+export function integerOption(flags: string, description: string, bounds: Bounds): Option {
+  return new Option(flags, `${description} (${range(bounds)})`).argParser((text) => {
+    // Digits only: Number() would also read "1e3", "0x10" and "".
+    if (!/^-?\d{1,15}$/.test(text)) {
+      throw new InvalidArgumentError(`It must be a whole number ${within(bounds)}.`);
+    }
+    return inBounds(Number(text), bounds, "a whole number");
+  });
+}
+
+/** An option that takes a number within bounds, such as `--kill-every <seconds>`. */
+export function numberOption(flags: string, description: string, bounds: Bounds): Option {
+  return new Option(flags, `${description} (${range(bounds)})`).argParser((text) => {
+    if (!/^-?\d{1,15}(?:\.\d{1,9})?$/.test(text)) {
+      throw new InvalidArgumentError(`It must be a number ${within(bounds)}.`);
+    }
+    return inBounds(Number(text), bounds, "a number");
+  });
+}
+
+/** An option that takes an http(s) URL without path or query, such as `--centre <url>`. */
+export function originOption(flags: string, description: string): Option {
+  return new Option(flags, description).argParser(parseOrigin);
+}
+
+/** An option that takes several such URLs, with commas between them. */
+export function originsOption(flags: string, description: string): Option {
+  return new Option(flags, description).argParser((text) =>
+    text.split(",").map((part) => parseOrigin(part.trim()))
+  );
+}
+
+function parseOrigin(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url === undefined || !/^https?:$/.test(url.protocol) || url.pathname !== "/" || url.search !== "") {
+    throw new InvalidArgumentError("It must be an address like http://127.0.0.1:8080, without a path.");
+  }
+  return url.origin;
+}
+
+function inBounds(value: number, bounds: Bounds, what: string): number {
+  if (value < bounds.min || value > bounds.max) {
+    throw new InvalidArgumentError(`It must be ${what} ${within(bounds)}.`);
+  }
+  return value;
+}
+
+function within({ min, max }: Bounds): string {
+  return `from ${min.toLocaleString("en")} to ${max.toLocaleString("en")}`;
+}
+
+function range({ min, max }: Bounds): string {
+  return `${min.toLocaleString("en")} to ${max.toLocaleString("en")}`;
+}
