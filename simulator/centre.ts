@@ -1,0 +1,176 @@
+/**
+ * What the simulator asks of the centre, over HTTP.
+ *
+ * @module
+ */
+import { z } from "zod";
+import { Failure } from "../cli/command.ts";
+import { type ElectionDefinition, manifestSchema, signedManifestSchema } from "../shared/election.ts";
+import { type Problem, problemSchema } from "../shared/problem.ts";
+import type { Receipt } from "../shared/receipt.ts";
+import { VOTING_MODES } from "../shared/vote.ts";
+
+/** Bounds of one question. */
+export const CENTRE_LIMITS = { requestTimeoutMs: 30_000, receipts: 1_000 } as const;
+
+/** The centre did not answer, or not now. Asking again later may help. */
+export class CentreAway extends Failure {
+  override name = "CentreAway";
+}
+
+/** The centre answered that the question was wrong. Asking again will not help. */
+export class CentreRefused extends Failure {
+  override name = "CentreRefused";
+  readonly status: number;
+
+  constructor(message: string, status: number) {
+    super(message);
+    this.status = status;
+  }
+}
+
+const count = z.int().min(0);
+const books = { read: count, counted: count, duplicate: count, rejected: count, balanced: z.boolean() };
+
+const reconciliationSchema = z.object({
+  total: z.object(books),
+  partitions: z.array(z.object({ partition: count, ...books, nextOffset: count, logEnd: count.nullable() })),
+  outcomes: z.array(z.object({ fate: z.string(), cause: z.string(), records: count })),
+});
+/** The books of an election. */
+export type Reconciliation = z.infer<typeof reconciliationSchema>;
+
+const stationRowsSchema = z.object({
+  revision: count,
+  rows: z.array(z.object({
+    station: z.string(),
+    contest: z.string(),
+    candidate: z.string(),
+    mode: z.enum(VOTING_MODES),
+    votes: count,
+  })),
+});
+/** Released votes of a candidate at a station in one mode. */
+export type StationRow = z.infer<typeof stationRowsSchema>["rows"][number];
+
+const turnoutSchema = z.object({ rows: z.array(z.object({ station: z.string(), voters: count })) });
+
+const answersSchema = z.object({
+  answers: z.array(z.object({
+    voteId: z.string(),
+    outcome: z.enum(["pending", "counted", "duplicate", "rejected"]).optional(),
+    cause: z.string().optional(),
+    problem: problemSchema.optional(),
+  })),
+});
+
+/** What the centre says of a receipt. `problem`: it does not believe the receipt. */
+export type ReceiptAnswer = Readonly<{
+  voteId: string;
+  outcome: "pending" | "counted" | "duplicate" | "rejected" | "problem";
+  cause?: string;
+}>;
+
+type Fetch = (url: string, init: RequestInit) => Promise<Response>;
+
+/** Asks the centre. Every question throws {@link CentreAway} or {@link CentreRefused} when it comes to nothing. */
+export class Centre {
+  readonly #origin: string;
+  readonly #fetch: Fetch;
+
+  /** @param origin Like `http://127.0.0.1:8080`. */
+  constructor(origin: string, fetch: Fetch) {
+    this.#origin = origin;
+    this.#fetch = fetch;
+  }
+
+  /** The books of an election. */
+  async reconciliation(election: string): Promise<Reconciliation> {
+    return await this.#get(`/v1/elections/${election}/reconciliation`, reconciliationSchema);
+  }
+
+  /** An election's newest manifest, as it says itself; its signature is not checked here. */
+  async manifest(election: string): Promise<ElectionDefinition> {
+    const signed = await this.#get(`/v1/elections/${election}/manifest`, signedManifestSchema);
+    return manifestSchema.parse(JSON.parse(signed.manifest));
+  }
+
+  /** Released votes by station and mode: region by region, and a large region station by station. */
+  async stationResults(
+    definition: Pick<ElectionDefinition, "election" | "regions" | "stations">,
+  ): Promise<StationRow[]> {
+    const rows: StationRow[] = [];
+    const ask = async (part: string) => {
+      const path = `/v1/elections/${definition.election}/results?by=station&${part}`;
+      for (const row of (await this.#get(path, stationRowsSchema)).rows) rows.push(row);
+    };
+    for (const { id } of definition.regions) {
+      try {
+        await ask(`region=${id}`);
+      } catch (error) {
+        if (!(error instanceof CentreRefused) || error.status !== 422) throw error;
+        for (const station of definition.stations) {
+          if (station.region === id) await ask(`station=${station.id}`);
+        }
+      }
+    }
+    return rows;
+  }
+
+  /** How many voters have voted, by station. */
+  async turnoutByStation(election: string): Promise<Map<string, number>> {
+    const { rows } = await this.#get(`/v1/elections/${election}/turnout?by=station`, turnoutSchema);
+    return new Map(rows.map(({ station, voters }) => [station, voters]));
+  }
+
+  /** What became of votes, by their receipts, in the same order. At most {@link CENTRE_LIMITS}.receipts. */
+  async checkReceipts(receipts: readonly Receipt[]): Promise<ReceiptAnswer[]> {
+    const { answers } = await this.#ask("/v1/receipts/check", answersSchema, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ receipts }),
+    });
+    if (
+      answers.length !== receipts.length || answers.some(({ voteId }, i) => voteId !== receipts[i].voteId)
+    ) {
+      throw new Error("The centre's answer must have one line a receipt, in the same order");
+    }
+    return answers.map(({ voteId, outcome, cause, problem }) =>
+      outcome === undefined
+        ? { voteId, outcome: "problem", cause: causeOf(problem) }
+        : { voteId, outcome, cause }
+    );
+  }
+
+  async #get<T>(path: string, schema: z.ZodType<T>): Promise<T> {
+    return await this.#ask(path, schema, {});
+  }
+
+  async #ask<T>(path: string, schema: z.ZodType<T>, init: RequestInit): Promise<T> {
+    const answer = await this.#exchange(path, init);
+    if (answer.status === 200) return schema.parse(JSON.parse(answer.text));
+    const message = `The centre answered ${answer.status} to ${path}: ${answer.text.slice(0, 500)}`;
+    if (answer.status >= 500 || answer.status === 429) throw new CentreAway(message);
+    throw new CentreRefused(message, answer.status);
+  }
+
+  async #exchange(path: string, init: RequestInit): Promise<{ status: number; text: string }> {
+    const abort = new AbortController();
+    const timer = setTimeout(
+      () => abort.abort(new Error("no answer in time")),
+      CENTRE_LIMITS.requestTimeoutMs,
+    );
+    try {
+      const response = await this.#fetch(this.#origin + path, { ...init, signal: abort.signal });
+      return { status: response.status, text: await response.text() };
+    } catch (error) {
+      throw new CentreAway(`The centre does not answer ${path}: ${(error as Error).message}`);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
+
+function causeOf(problem: Problem | undefined): string {
+  return problem?.type.split(":").at(-1) ?? "no outcome";
+}

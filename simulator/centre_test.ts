@@ -1,0 +1,98 @@
+import assert from "assert";
+import { Hono } from "hono";
+import { problem, problemResponse } from "../shared/problem.ts";
+import type { Receipt } from "../shared/receipt.ts";
+import { Centre, CentreAway, CentreRefused } from "./centre.ts";
+
+const strict = { sanitizeOps: true, sanitizeResources: true };
+
+function receipt(voteId: string): Receipt {
+  return {
+    election: "e",
+    voteId,
+    voterKey: "0".repeat(64),
+    gateway: "g.1",
+    minute: "2026-11-03T08:00Z",
+    mac: "0".repeat(64),
+  };
+}
+
+function centre(app: Hono) {
+  return new Centre("http://centre", async (url, init) => await app.request(url, init));
+}
+
+const row = (station: string, votes: number) => ({
+  station,
+  contest: "p",
+  candidate: "a",
+  mode: "early",
+  votes,
+  name: "S",
+  region: "r",
+});
+
+Deno.test(
+  "Centre asks for results region by region, and station by station where a region is too large",
+  strict,
+  async () => {
+    const asked: string[] = [];
+    const app = new Hono().get("/v1/elections/e/results", (c) => {
+      asked.push(new URL(c.req.url).search);
+      const { region, station } = c.req.query();
+      if (region === "large") {
+        return problemResponse(problem("invalid-request", "the answer would be too large"));
+      }
+      return c.json({ election: "e", revision: 3, rows: [row(station ?? "s1", 5)] });
+    });
+    const rows = await centre(app).stationResults({
+      election: "e",
+      regions: [{ id: "small", name: "Small" }, { id: "large", name: "Large" }],
+      stations: [{ id: "s1", name: "1", region: "small" }, { id: "s2", name: "2", region: "large" }, {
+        id: "s3",
+        name: "3",
+        region: "large",
+      }],
+    });
+    assert.deepEqual(rows.map(({ station }) => station), ["s1", "s2", "s3"]);
+    assert.deepEqual(asked, [
+      "?by=station&region=small",
+      "?by=station&region=large",
+      "?by=station&station=s2",
+      "?by=station&station=s3",
+    ]);
+  },
+);
+
+Deno.test("Centre reads the answers to receipts, and what is wrong with one", strict, async () => {
+  const app = new Hono().post("/v1/receipts/check", async (c) => {
+    const { receipts } = await c.req.json() as { receipts: Receipt[] };
+    return c.json({
+      answers: receipts.map(({ voteId }, i) =>
+        i === 0
+          ? { voteId, outcome: "rejected", cause: "unknown_voter" }
+          : { voteId, problem: problem("bad-receipt") }
+      ),
+    });
+  });
+  assert.deepEqual(await centre(app).checkReceipts([receipt("a"), receipt("b")]), [
+    { voteId: "a", outcome: "rejected", cause: "unknown_voter" },
+    { voteId: "b", outcome: "problem", cause: "bad-receipt" },
+  ]);
+});
+
+Deno.test("Centre refuses answers that do not go with the receipts", strict, async () => {
+  const app = new Hono().post(
+    "/v1/receipts/check",
+    (c) => c.json({ answers: [{ voteId: "z", outcome: "counted" }] }),
+  );
+  await assert.rejects(centre(app).checkReceipts([receipt("a")]), /one line a receipt, in the same order/);
+});
+
+Deno.test("Centre tells a centre that is away from a question that is wrong", strict, async () => {
+  const busy = new Hono().get("*", () => problemResponse(problem("not-ready")));
+  await assert.rejects(centre(busy).reconciliation("e"), CentreAway);
+  const none = new Hono().get("*", () => problemResponse(problem("unknown-election")));
+  await assert.rejects(centre(none).reconciliation("e"), CentreRefused);
+  const down = new Centre("http://centre", () => Promise.reject(new TypeError("connection refused")));
+  await assert.rejects(down.reconciliation("e"), CentreAway);
+});

@@ -1,0 +1,42 @@
+/**
+ * `ledger FILE`: the ledger's process. `simulate` starts it; by hand, it says what a ledger amounts to.
+ *
+ * @module
+ */
+import type { Command } from "commander";
+import { command, Failure } from "../cli/command.ts";
+import { keepLedger, readLedger } from "./ledger.ts";
+import { Differences, judgeLedger } from "./verdict.ts";
+
+/** The command `ledger`. */
+export function ledgerCommand(): Command {
+  return command(
+    "ledger",
+    "Keeps a ledger: appends what comes on standard input, durably. Started by simulate.",
+  )
+    .argument("<file>", "the ledger, appended to")
+    .option(
+      "--judge",
+      "read the ledger instead, and say whether every acknowledged vote became what it should",
+    )
+    .action(async (file: string, { judge }: { judge?: boolean }) => {
+      if (judge) return await judgeFile(file);
+      // Ctrl-C reaches the whole group; the ledger outlives it, and ends when its input does.
+      Deno.addSignalListener("SIGINT", () => {});
+      await keepLedger(file, Deno.stdin.readable, (mark) => console.log(`#${mark}`));
+    });
+}
+
+async function judgeFile(file: string): Promise<void> {
+  const differences = new Differences();
+  const { sent, acknowledged, outcomes } = await judgeLedger(readLedger(file), differences);
+  for (const text of differences.named) console.log(text);
+  const became = [...outcomes].map(([outcome, votes]) => `${votes} ${outcome}`).join(", ");
+  console.log(
+    `${sent.first + sent.double + sent.unknown} votes sent, ${acknowledged} acknowledged: ${
+      became || "none"
+    }`,
+  );
+  console.log(`${differences.count} differences`);
+  if (differences.count > 0) throw new Failure();
+}

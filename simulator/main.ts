@@ -1,0 +1,19 @@
+/**
+ * The simulator's commands: whole elections, made up or replayed from real results, over real HTTP.
+ *
+ * @module
+ */
+import { program, runProgram } from "../cli/command.ts";
+import { ledgerCommand } from "./ledger_command.ts";
+import { replayCommand } from "./replay.ts";
+import { simulateCommand } from "./simulate.ts";
+
+if (import.meta.main) {
+  const commands = [simulateCommand(), replayCommand(), ledgerCommand()];
+  const simulator = program(
+    "simulator",
+    "Votes as polling stations do, and checks what becomes of every vote.",
+    commands,
+  );
+  Deno.exit(await runProgram(simulator));
+}

@@ -1,0 +1,95 @@
+import assert from "assert";
+
+const strict = { sanitizeOps: true, sanitizeResources: true };
+const MAIN = new URL("./main.ts", import.meta.url).pathname;
+const COUNTY_MODES = new URL("./testdata/county_modes.csv", import.meta.url).pathname;
+
+/** Runs the simulator as from a shell. */
+async function run(args: string[], environment: Record<string, string> = {}) {
+  const command = new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--no-prompt", MAIN, ...args],
+    env: environment,
+  });
+  const { code, stdout, stderr } = await command.output();
+  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  return { code, out: text(stdout).trim().split("\n"), err: text(stderr) };
+}
+
+async function inDirectory(work: (dir: string) => Promise<void>): Promise<void> {
+  const dir = await Deno.makeTempDir();
+  try {
+    await work(dir);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+}
+
+Deno.test("each command has help", strict, async () => {
+  for (
+    const [name, option] of [["simulate", "--kill-every <seconds>"], ["replay", "--all-contests"], [
+      "ledger",
+      "--judge",
+    ]]
+  ) {
+    const { code, out } = await run([name, "--help"]);
+    assert.equal(code, 0);
+    assert.ok(out.join("\n").includes(option), name);
+  }
+});
+
+Deno.test("wrong usage is named, and begins nothing", strict, async () => {
+  await inDirectory(async (dir) => {
+    const wrong: [string[], RegExp][] = [
+      [["simulate", "--voters", "many"], /--voters <number>.*whole number from 1 to 2,000,000/],
+      [["simulate", "--gateways", "http://127.0.0.1:1"], /--gateways goes with --centre/],
+      [
+        ["simulate", "--centre", "http://127.0.0.1:1"],
+        /--centre needs --gateways, --devices and --voters-file/,
+      ],
+      [["replay"], /missing required argument 'file'/],
+      [["replay", `${dir}/none.csv`], /Cannot read .*none.csv: .*no such file/],
+      [["replay", COUNTY_MODES, "--contest", "mayor"], /no contest mayor. Its contests are president/],
+      [
+        ["replay", COUNTY_MODES, "--contest", "president", "--all-contests"],
+        /--contest or --all-contests, not both/,
+      ],
+    ];
+    for (const [args, message] of wrong) {
+      const { code, err } = await run(args, { POLLWIRE_DATA: `${dir}/data` });
+      assert.equal(code, 2, args.join(" "));
+      assert.match(err, message);
+    }
+    assert.deepEqual([...Deno.readDirSync(dir)], []);
+  });
+});
+
+Deno.test("replay gets out what the file says", strict, async () => {
+  await inDirectory(async (dir) => {
+    const { code, out, err } = await run([
+      "replay",
+      COUNTY_MODES,
+      "--data",
+      dir,
+      "--batch",
+      "100",
+      "--all-contests",
+    ]);
+    assert.equal(code, 0, err + out.join("\n"));
+    assert.equal(out.at(-1), "1255 votes, 3 stations, 0 differences");
+    assert.match(out.at(-2)!, /^peak memory: aggregator .*, gateway-1 .*, gateway-2 .*, this one /);
+  });
+});
+
+Deno.test("simulate accounts for every vote, with processes killed on the way", strict, async () => {
+  await inDirectory(async (dir) => {
+    const options = "--voters 2000 --rate 400 --batch 20 --duplicates 0.2 --kill-every 1.5 --seed 4".split(
+      " ",
+    );
+    const { code, out, err } = await run(["simulate", ...options], { POLLWIRE_DATA: dir });
+    assert.equal(code, 0, err + out.join("\n"));
+    assert.match(out.at(-1)!, /^2000 voters counted, 2\d\d\d votes acknowledged, 0 differences$/);
+    assert.match(out.join("\n"), /answered for every vote after .*, amid [1-9]\d* kills/);
+    const ledger = `${dir}/simulate-4/simulations/simulation-4/ledger.ndjson`;
+    assert.equal((await run(["ledger", ledger, "--judge"])).out.at(-1), "0 differences");
+  });
+});

@@ -1,0 +1,78 @@
+/**
+ * The polling stations of a run: their devices, each with its gateways.
+ *
+ * @module
+ */
+import { z } from "zod";
+import { UsageError } from "../cli/command.ts";
+import { type ElectionDefinition, idSchema } from "../shared/election.ts";
+import { Device, type DeviceWorld } from "./device.ts";
+import { GatewayLink } from "./gateway_link.ts";
+
+const devicesSchema = z.object({
+  election: idSchema,
+  devices: z.array(z.object({
+    device: idSchema,
+    version: z.int().min(1),
+    station: idSchema,
+    key: z.string().regex(/^[0-9a-f]{64}$/, "must be 32 bytes in lower-case hex"),
+  })).min(1),
+});
+
+/** The devices of an election with their keys, as `provision` writes them. */
+export type DevicesFile = z.infer<typeof devicesSchema>;
+
+/** @throws {UsageError} when it is no such file. */
+export async function readDevicesFile(path: string): Promise<DevicesFile> {
+  let value: unknown;
+  try {
+    value = JSON.parse(await Deno.readTextFile(path));
+  } catch (error) {
+    throw new UsageError(`Cannot read the devices in ${path}: ${(error as Error).message}`);
+  }
+  const result = devicesSchema.safeParse(value);
+  if (result.success) return result.data;
+  throw new UsageError(
+    `Cannot read the devices in ${path}, which provision writes: ${z.prettifyError(result.error)}`,
+  );
+}
+
+/**
+ * Sets the devices up, by station: each station's in the order of the file.
+ *
+ * @param definition Its gateways say which serves whom.
+ * @param origins Their addresses, in the order of the definition's gateways.
+ * @throws {UsageError} when the numbers differ, or a station has no device.
+ */
+export function openPolls(
+  file: DevicesFile,
+  definition: Pick<ElectionDefinition, "gateways" | "stations">,
+  origins: readonly string[],
+  world: DeviceWorld,
+): Map<string, Device[]> {
+  if (origins.length !== definition.gateways.length) {
+    const names = definition.gateways.map(({ id }) => id).join(", ");
+    throw new UsageError(
+      `Cannot reach the gateways: ${origins.length} addresses are given, and the election has ${names}`,
+    );
+  }
+  const primary = new Map<string, GatewayLink>();
+  const fallback = new Map<string, GatewayLink[]>();
+  definition.gateways.forEach(({ stations, fallbackFor }, i) => {
+    const link = new GatewayLink(origins[i]);
+    for (const station of stations) primary.set(station, link);
+    for (const station of fallbackFor) fallback.set(station, [...fallback.get(station) ?? [], link]);
+  });
+  const polls = new Map<string, Device[]>(definition.stations.map(({ id }) => [id, []]));
+  for (const { device, version, station, key } of file.devices) {
+    const identity = { election: file.election, device, version, station, key: Uint8Array.fromHex(key) };
+    const links = [primary.get(station), ...fallback.get(station) ?? []].filter((link) => link !== undefined);
+    polls.get(station)?.push(new Device(identity, links, world));
+  }
+  for (const [station, devices] of polls) {
+    if (devices.length === 0) {
+      throw new UsageError(`Cannot vote at station ${station}: the file has no device for it`);
+    }
+  }
+  return polls;
+}

@@ -1,0 +1,298 @@
+/**
+ * `replay FILE.csv`: casts every vote of a file of precinct results through the whole embedded stack, and compares
+ * what comes out with the file, number by number.
+ *
+ * @module
+ */
+import type { Command } from "commander";
+import { command, Failure, integerOption, numberOption, UsageError } from "../cli/command.ts";
+import { duration, progress } from "../cli/progress.ts";
+import type { CastVote } from "./cast.ts";
+import { Centre } from "./centre.ts";
+import { systemClock } from "./clock.ts";
+import { type Delivery, type Device, DEVICE_LIMITS } from "./device.ts";
+import { freeElectionId } from "./directory.ts";
+import { openPolls, readDevicesFile } from "./polls.ts";
+import {
+  chooseContests,
+  electionIdOf,
+  type PrecinctElection,
+  precinctElection,
+  type PrecinctStation,
+  stationBatches,
+} from "./precinct_election.ts";
+import { readPrecincts } from "./precincts.ts";
+import type { PrecinctTable } from "./precinct_table.ts";
+import { seededRandom } from "./random.ts";
+import { writeRoll } from "./roll.ts";
+import { differenceLines, number, spellBooks, spellMemory } from "./report.ts";
+import { amidChaos, chaosOf, hoursAround, interruptible, onStack } from "./run.ts";
+import { slug } from "./slug.ts";
+import { peakMemoryOf, Stack } from "./stack.ts";
+import { compareResults, Differences } from "./verdict.ts";
+import { isReadThrough, settleDifferences, waitForBooks } from "./wait.ts";
+import { eachOf } from "./workers.ts";
+
+/** The options of `replay`, as they are typed. */
+type ReplayOptions = Readonly<{
+  contest?: string;
+  allContests?: boolean;
+  batch: number;
+  inFlight: number;
+  killEvery?: number;
+  seed: number;
+  data: string;
+  election?: string;
+  votes: "auto" | "total" | "rest";
+  repeated: "refuse" | "add";
+}>;
+
+/** How long results may differ without a change before that is the result, in milliseconds. */
+const RELEASED_WITHIN_MS = 20_000;
+const ELECTION_ID_CHARS = 56;
+
+/** The command `replay`. */
+export function replayCommand(): Command {
+  return command(
+    "replay",
+    "Casts every vote of a file of precinct results, and compares what comes out with the file.",
+  )
+    .argument("<file>", "precinct results as OpenElections publishes them (CSV)")
+    .option("--contest <name>", "the contest to replay, by name or id (default: the one with most votes)")
+    .option("--all-contests", "all contests of the file, on one ballot a voter")
+    .addOption(
+      integerOption("--batch <votes>", "votes a request", { min: 1, max: DEVICE_LIMITS.batchVotes }).default(
+        500,
+      ),
+    )
+    .addOption(
+      integerOption("--in-flight <batches>", "batches under way at once", { min: 1, max: 64 }).default(4),
+    )
+    .addOption(
+      numberOption("--kill-every <seconds>", "kill -9 one of the processes so often", { min: 1, max: 3_600 }),
+    )
+    .addOption(integerOption("--seed <number>", "of the kills", { min: 0, max: 2 ** 31 }).default(1))
+    .option(
+      "--data <dir>",
+      "where the stack keeps its data; what is there already stays",
+      Deno.env.get("POLLWIRE_DATA") || "./data",
+    )
+    .option("--election <id>", "the election's id (default: from the file's name; -2, -3 … when it is taken)")
+    .addOption(
+      choiceOption("--votes <what>", "what votes is beside columns of modes", ["auto", "total", "rest"]),
+    )
+    .addOption(
+      choiceOption("--repeated <what>", "lines for the same precinct, contest and candidate", [
+        "refuse",
+        "add",
+      ]),
+    )
+    .addHelpText(
+      "after",
+      "\nThe last line says votes, stations and differences; the exit code is 1 when there are any.",
+    )
+    .action(async (file: string, options: ReplayOptions) =>
+      await interruptible((signal) => replay(file, options, signal))
+    );
+}
+
+function choiceOption(flags: string, description: string, choices: string[]) {
+  return command("", "").createOption(flags, description).choices(choices).default(choices[0]);
+}
+
+async function replay(file: string, options: ReplayOptions, signal: AbortSignal): Promise<void> {
+  if (options.allContests && options.contest !== undefined) {
+    throw new UsageError("give --contest or --all-contests, not both");
+  }
+  const table = await readPrecincts(file, { votes: options.votes, repeated: options.repeated });
+  const chosen = chooseContests(table, { contest: options.contest, all: options.allContests });
+  const dataDir = await absolute(options.data);
+  const id = await freeElectionId(dataDir, slug(options.election ?? electionIdOf(file), ELECTION_ID_CHARS));
+  const election = precinctElection(table, chosen, {
+    election: id,
+    name: `Replay of ${file.split("/").at(-1)}`,
+    ...hoursAround(Date.now()),
+  });
+  describe(table, chosen, election, options);
+  const stack = new Stack({
+    dataDir,
+    gateways: election.definition.gateways.map(({ id }) => id),
+    clock: systemClock,
+  });
+  let verdict: Verdict;
+  try {
+    await provision(stack, dataDir, election);
+    verdict = await onStack(stack, () => castAndCompare(stack, dataDir, election, options, signal));
+  } finally {
+    await stack.stop();
+  }
+  for (const text of stack.unexpected) verdict.differences.add(text);
+  if (signal.aborted) return;
+  report(verdict, election, stack);
+}
+
+async function absolute(dir: string): Promise<string> {
+  await Deno.mkdir(dir, { recursive: true });
+  return await Deno.realPath(dir);
+}
+
+function describe(
+  table: PrecinctTable,
+  chosen: readonly number[],
+  election: PrecinctElection,
+  options: ReplayOptions,
+): void {
+  for (const note of table.notes) console.log(note);
+  const { contests, regions, stations, election: id } = election.definition;
+  if (table.contests.length > 1 && options.contest === undefined && !options.allContests) {
+    const { id, votes } = table.contests[chosen[0]];
+    console.log(
+      `the file has ${table.contests.length} contests; this is ${id}, with most votes (${number(votes)}). ` +
+        `Choose with --contest, or take all with --all-contests`,
+    );
+  }
+  console.log(
+    `${id}: ${contests.length === 1 ? contests[0].name : `${contests.length} contests`}, ` +
+      `${contests.reduce((sum, { candidates }) => sum + candidates.length, 0)} candidates, ` +
+      `${regions.length} regions, ${stations.length} stations, ${number(election.voters)} voters`,
+  );
+}
+
+async function provision(stack: Stack, dataDir: string, election: PrecinctElection): Promise<void> {
+  const startedMs = performance.now();
+  const directory = `${dataDir}/replays/${election.definition.election}`;
+  await Deno.mkdir(directory, { recursive: true });
+  await Deno.writeTextFile(`${directory}/definition.json`, JSON.stringify(election.definition, undefined, 1));
+  await writeRoll(`${directory}/roll.csv`, election.roll());
+  await stack.provision(`${directory}/definition.json`, `${directory}/roll.csv`);
+  console.log(`provisioned in ${duration((performance.now() - startedMs) / 1_000)}`);
+}
+
+type Verdict = Readonly<{ counted: number; differences: Differences }>;
+
+async function castAndCompare(
+  stack: Stack,
+  dataDir: string,
+  election: PrecinctElection,
+  options: ReplayOptions,
+  signal: AbortSignal,
+): Promise<Verdict> {
+  const { definition, voters } = election;
+  const client = Deno.createHttpClient({ poolMaxIdlePerHost: options.inFlight });
+  const differences = new Differences();
+  try {
+    const http = (url: string, init: RequestInit) => fetch(url, { ...init, client });
+    const centre = new Centre(stack.centre, http);
+    const file = await readDevicesFile(`${dataDir}/devices/${definition.election}.json`);
+    const random = seededRandom(options.seed, "devices");
+    const world = { fetch: http, clock: systemClock, random, uuid: () => crypto.randomUUID(), signal };
+    const polls = openPolls(file, definition, stack.gateways, world);
+    const bar = progress({ label: "casting", total: voters, unit: "votes" });
+    const chaos = chaosOf(options, bar.note);
+    const startedMs = performance.now();
+    const { result, kills } = await amidChaos(stack, chaos, async () => {
+      await cast(election, polls, options, differences, bar.advance);
+      return performance.now();
+    });
+    const castS = (result - startedMs) / 1_000;
+    bar.done(
+      `${number(voters)} votes cast in ${duration(castS)} (${number(Math.round(voters / castS))}/s)${
+        kills > 0 ? `, amid ${kills} kills` : ""
+      }`,
+    );
+    if (signal.aborted) return { counted: 0, differences };
+    const counted = await waitUntilCounted(centre, election, differences, result);
+    await compareWithFile(centre, election, differences);
+    console.log(`cast, counted and compared in ${duration((performance.now() - startedMs) / 1_000)}`);
+    return { counted, differences };
+  } finally {
+    client.close();
+  }
+}
+
+type Batch = Readonly<{ station: PrecinctStation; votes: CastVote[] }>;
+
+/** All votes in batches, station after station; neighbours have different gateways, so both are kept busy. */
+function* batchesOf(stations: readonly PrecinctStation[], batchVotes: number): Generator<Batch> {
+  const maker = { uuid: () => crypto.randomUUID(), now: Date.now };
+  for (const station of stations) {
+    for (const votes of stationBatches(station, batchVotes, maker)) yield { station, votes };
+  }
+}
+
+async function cast(
+  election: PrecinctElection,
+  polls: ReadonlyMap<string, readonly Device[]>,
+  options: ReplayOptions,
+  differences: Differences,
+  onCast: (votes: number) => void,
+): Promise<void> {
+  await eachOf(batchesOf(election.stations, options.batch), options.inFlight, async ({ station, votes }) => {
+    const deliveries = await polls.get(station.id)![0].send(votes);
+    deliveries.forEach((delivery, i) => {
+      const fault = faultOf(delivery);
+      if (fault !== undefined) differences.add(`station ${station.id}, vote ${votes[i].voteId}: ${fault}`);
+    });
+    onCast(votes.length);
+  });
+}
+
+function faultOf(delivery: Delivery): string | undefined {
+  switch (delivery.fate) {
+    case "acknowledged":
+      return undefined;
+    case "refused":
+      return `refused: ${delivery.problem.title}${
+        delivery.problem.detail ? `, ${delivery.problem.detail}` : ""
+      }`;
+    case "undelivered":
+      return `undelivered: ${delivery.detail}`;
+  }
+}
+
+async function waitUntilCounted(
+  centre: Centre,
+  { definition, voters }: PrecinctElection,
+  differences: Differences,
+  castMs: number,
+): Promise<number> {
+  const bar = progress({ label: "counting", total: voters, unit: "records" });
+  const waited = await waitForBooks(
+    centre,
+    definition.election,
+    (books) => books.total.counted >= voters && isReadThrough(books),
+    { clock: systemClock, onRead: bar.advance },
+  );
+  const { total, partitions } = waited.books;
+  const books = spellBooks(total);
+  const late = duration((performance.now() - castMs) / 1_000);
+  if (waited.done) bar.done(`counted ${late} after the last receipt: ${books}`);
+  else bar.fail(`not all counted, and nothing has changed for two minutes: ${books}`);
+  if (total.counted !== voters) {
+    differences.add(`${number(total.counted)} votes counted, and ${number(voters)} were cast`);
+  }
+  for (const { partition, balanced } of partitions) {
+    if (!balanced) differences.add(`partition ${partition} does not balance`);
+  }
+  return total.counted;
+}
+
+async function compareWithFile(
+  centre: Centre,
+  election: PrecinctElection,
+  differences: Differences,
+): Promise<void> {
+  const compare = async () => {
+    const found = new Differences();
+    compareResults(election.expected, await centre.stationResults(election.definition), found);
+    return found;
+  };
+  differences.addAll(await settleDifferences(compare, systemClock, RELEASED_WITHIN_MS));
+}
+
+function report({ counted, differences }: Verdict, election: PrecinctElection, stack: Stack): void {
+  for (const line of differenceLines(differences)) console.log(line);
+  console.log(`peak memory: ${spellMemory(stack.peaks(), peakMemoryOf(Deno.pid))}`);
+  console.log(`${counted} votes, ${election.stations.length} stations, ${differences.count} differences`);
+  if (differences.count > 0) throw new Failure();
+}

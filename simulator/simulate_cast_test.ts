@@ -1,0 +1,184 @@
+import assert from "assert";
+import type { Receipt } from "../shared/receipt.ts";
+import type { CastVote } from "./cast.ts";
+import { CentreAway, type ReceiptAnswer } from "./centre.ts";
+import { type Delivery, Device } from "./device.ts";
+import { simulateElection, voterChoices } from "./election.ts";
+import type { LedgerEntry } from "./ledger.ts";
+import { planBatches } from "./plan.ts";
+import { seededRandom } from "./random.ts";
+import { castPlanned } from "./simulate_cast.ts";
+import { Differences, judgeLedger } from "./verdict.ts";
+import { Pacer } from "./workers.ts";
+
+const strict = { sanitizeOps: true, sanitizeResources: true };
+const size = {
+  voters: 400,
+  contests: 1,
+  candidates: 3,
+  parties: 2,
+  regions: 2,
+  stations: 4,
+  devicesPerStation: 2,
+  gateways: 2,
+};
+const { definition, voters } = simulateElection(1, size, {
+  election: "sim",
+  opensAt: "2026-11-03T07:00:00.000Z",
+  closesAt: "2026-11-03T20:00:00.000Z",
+  acceptsUntil: "2026-11-04T20:00:00.000Z",
+});
+
+/** Gateways and centre in one: takes everything, and counts each voter's first vote, as Pollwire must. */
+class Stub extends Map<string, string> {
+  readonly outcomes = new Map<string, ReceiptAnswer>();
+  readonly sends: string[] = [];
+  /** What this stub gets wrong. */
+  flaw?: "counts twice" | "loses one" | "loses all" | "counts anybody" | "away at times";
+  #asked = 0;
+
+  send(votes: readonly CastVote[], first = "primary"): Promise<Delivery[]> {
+    return Promise.resolve(votes.map(({ voteId, text }) => {
+      const { voterId } = JSON.parse(text);
+      this.sends.push(`${voteId} ${first}`);
+      const lost = this.flaw === "loses all" || (this.flaw === "loses one" && this.sends.length === 7);
+      if (!lost) this.#count(voteId, voterId);
+      const receipt: Receipt = {
+        election: "sim",
+        voteId,
+        voterKey: voterId,
+        gateway: "g.1",
+        minute: "",
+        mac: "",
+      };
+      return { fate: "acknowledged", receipt };
+    }));
+  }
+
+  #count(voteId: string, voterId: string): void {
+    if (this.outcomes.has(voteId)) return;
+    const counted = this.get(voterId);
+    if (voterId.startsWith("nobody") && this.flaw !== "counts anybody") {
+      this.outcomes.set(voteId, { voteId, outcome: "rejected", cause: "unknown_voter" });
+    } else if (counted === undefined || this.flaw === "counts twice") {
+      this.set(voterId, voteId);
+      this.outcomes.set(voteId, { voteId, outcome: "counted" });
+    } else {
+      this.outcomes.set(voteId, { voteId, outcome: "duplicate", cause: "double_vote" });
+    }
+  }
+
+  checkReceipts(receipts: readonly Receipt[]): Promise<ReceiptAnswer[]> {
+    if (this.flaw === "away at times" && this.#asked++ % 2 === 0) {
+      return Promise.reject(new CentreAway("away"));
+    }
+    return Promise.resolve(
+      receipts.map(({ voteId }) => this.outcomes.get(voteId) ?? { voteId, outcome: "pending" }),
+    );
+  }
+}
+
+/** Casts a whole small election against the stub, and judges the ledger. */
+async function run(flaw?: Stub["flaw"], duplicates = 0.3) {
+  const stub = new Stub();
+  stub.flaw = flaw;
+  const entries: LedgerEntry[] = [];
+  let nowMs = Date.parse(definition.opensAt);
+  const clock = {
+    now: () => nowMs,
+    sleep: async (ms: number) => {
+      nowMs += ms;
+      await new Promise((resolve) => setTimeout(resolve, 0));
+    },
+  };
+  const device = (id: string, station: string) => {
+    const world = {
+      fetch: () => Promise.reject(new Error("unused")),
+      clock,
+      random: seededRandom(1),
+      uuid: () => "",
+    };
+    const made = new Device(
+      { election: "sim", device: id, version: 1, station, key: new Uint8Array(32) },
+      [],
+      world,
+    );
+    made.send = (votes, first) => stub.send(votes, first);
+    return made;
+  };
+  const left = await castPlanned({
+    batches: planBatches({
+      voters: voters(),
+      polls: new Map(
+        definition.stations.map(({ id }) => [id, [device(`${id}-a`, id), device(`${id}-b`, id)]]),
+      ),
+      stationsOf: new Map(),
+      choices: voterChoices(1, definition),
+      batchVotes: 20,
+      duplicates,
+      random: seededRandom(1, "plan"),
+      uuid: () => crypto.randomUUID(),
+      now: () => nowMs,
+    }),
+    inFlight: 3,
+    pacer: new Pacer(Infinity, clock),
+    ledger: { write: (written) => Promise.resolve(void entries.push(...written)) },
+    centre: stub,
+    clock,
+    signal: new AbortController().signal,
+    onCast: () => {},
+    onAllCast: () => {},
+  });
+  const differences = new Differences();
+  const summary = await judgeLedger(
+    (async function* () {
+      yield* entries;
+    })(),
+    differences,
+  );
+  return { left, summary, differences, stub };
+}
+
+Deno.test("castPlanned() accounts for every vote, and for what must not count", strict, async () => {
+  const { left, summary, differences, stub } = await run();
+  assert.deepEqual([left, differences.named], [0, []]);
+  assert.deepEqual([summary.sent.first, summary.votersCounted], [400, 400]);
+  for (const extra of [summary.sent.double, summary.sent.unknown, summary.again]) {
+    assert.ok(extra > 20 && extra < 60, `${extra}`);
+  }
+  assert.equal(stub.sends.filter((send) => send.endsWith("fallback")).length, summary.again);
+});
+
+Deno.test("castPlanned() plans no extras when none are asked for", strict, async () => {
+  const { summary } = await run(undefined, 0);
+  assert.deepEqual([summary.sent, summary.again], [{ first: 400, double: 0, unknown: 0 }, 0]);
+});
+
+Deno.test("castPlanned() outlasts a centre that is away at times", strict, async () => {
+  const { left, differences } = await run("away at times");
+  assert.deepEqual([left, differences.named], [0, []]);
+});
+
+Deno.test("castPlanned() catches a centre that counts twice, or counts anybody", strict, async () => {
+  const twice = await run("counts twice");
+  assert.equal(twice.differences.count, twice.summary.sent.double);
+  assert.match(twice.differences.named[0], /2 of 2 votes counted, not 1/);
+  const anybody = await run("counts anybody");
+  assert.equal(anybody.differences.count, anybody.summary.sent.unknown);
+});
+
+Deno.test("castPlanned() sends a lost vote again until it is found, under the same id", strict, async () => {
+  const { left, differences, stub } = await run("loses one", 0);
+  assert.deepEqual([left, differences.named], [0, []]);
+  assert.equal(stub.sends.filter((send) => send.endsWith("fallback")).length, 1);
+});
+
+Deno.test(
+  "castPlanned() gives up on votes that nobody ever answers for, and says how many",
+  strict,
+  async () => {
+    const { left, differences, summary } = await run("loses all", 0);
+    assert.deepEqual([left, differences.count, summary.acknowledged], [400, 800, 400]);
+    assert.match(differences.named[0], /acknowledged, and its outcome is none/);
+  },
+);

@@ -1,0 +1,335 @@
+/**
+ * The embedded stack as processes of its own: the aggregator and its gateways, started, watched, killed and started
+ * again. What each of them writes goes to a file under `logs/` of the data directory.
+ *
+ * @module
+ */
+import process from "node:process";
+import { Failure } from "../cli/command.ts";
+import type { Clock } from "./clock.ts";
+
+/** Bounds of starting and stopping, in milliseconds; and of what is shown of a log that tells of a failure. */
+export const STACK_LIMITS = {
+  provisionMs: 600_000,
+  readyMs: 120_000,
+  readyPollMs: 50,
+  stopMs: 30_000,
+  memoryEveryMs: 1_000,
+  logTailChars: 2_000,
+} as const;
+
+/** Requests a second that a gateway takes from one device and from one address: a replay has only one address. */
+const REQUESTS_PER_SECOND = 1_000_000;
+
+/** Peak of a process's resident memory over all its starts, in bytes; 0 where the system does not tell. */
+export type PeakMemory = Readonly<{ name: string; bytes: number; starts: number }>;
+
+type Member = {
+  readonly name: string;
+  readonly origin: string;
+  readonly script: string;
+  readonly args: readonly string[];
+  readonly environment: Readonly<Record<string, string>>;
+  child?: Deno.ChildProcess;
+  /** Ends when the process has, and its log is written. */
+  ended?: Promise<Deno.CommandStatus>;
+  /** Whether its end was asked for. */
+  stopping: boolean;
+  peakBytes: number;
+  starts: number;
+};
+
+/** What to start, and where. */
+export type StackOptions = Readonly<{
+  /** Holds everything that the stack keeps; made when missing. */
+  dataDir: string;
+  gateways: readonly string[];
+  clock: Clock;
+}>;
+
+const HOST = "127.0.0.1";
+
+/** See the module. Begins stopped: {@link Stack.provision}, then {@link Stack.start}. */
+export class Stack {
+  readonly #options: StackOptions;
+  readonly #members: readonly Member[];
+  readonly #sampler: ReturnType<typeof setInterval>;
+  readonly #onExit = () => this.#signalAll("SIGTERM");
+  readonly #unexpected: string[] = [];
+
+  constructor(options: StackOptions) {
+    this.#options = options;
+    Deno.mkdirSync(`${options.dataDir}/logs`, { recursive: true });
+    const ports = freePorts(1 + options.gateways.length);
+    this.#members = [
+      this.#aggregator(ports[0]),
+      ...options.gateways.map((name, i) => this.#gateway(name, ports[i + 1])),
+    ];
+    this.#sampler = setInterval(() => this.#sampleMemory(), STACK_LIMITS.memoryEveryMs);
+    // However this process ends, it leaves no other behind that it could still have told.
+    process.on("exit", this.#onExit);
+  }
+
+  #aggregator(port: number): Member {
+    return this.#member("aggregator", "aggregator", ["aggregate"], port, {
+      POLLWIRE_DATA: this.#options.dataDir,
+    });
+  }
+
+  #gateway(name: string, port: number): Member {
+    const { dataDir } = this.#options;
+    return this.#member(name, "gateway", [], port, {
+      GATEWAY_FILE: `${dataDir}/gateways/${name}.json`,
+      GATEWAY_DATA: `${dataDir}/${name}`,
+      DEVICE_REQUESTS_PER_SECOND: String(REQUESTS_PER_SECOND),
+      ADDRESS_REQUESTS_PER_SECOND: String(REQUESTS_PER_SECOND),
+    });
+  }
+
+  #member(
+    name: string,
+    part: string,
+    args: readonly string[],
+    port: number,
+    more: Record<string, string>,
+  ): Member {
+    const environment = {
+      VOTE_LOG: `sqlite:${this.#options.dataDir}/log`,
+      HOST,
+      PORT: String(port),
+      ...more,
+    };
+    const origin = `http://${HOST}:${port}`;
+    return {
+      name,
+      origin,
+      script: scriptOf(part),
+      args,
+      environment,
+      stopping: false,
+      peakBytes: 0,
+      starts: 0,
+    };
+  }
+
+  /** The centre's address. */
+  get centre(): string {
+    return this.#members[0].origin;
+  }
+
+  /** The gateways' addresses, in the order in which they were named. */
+  get gateways(): string[] {
+    return this.#members.slice(1).map(({ origin }) => origin);
+  }
+
+  /** The processes that can be killed. */
+  get names(): string[] {
+    return this.#members.map(({ name }) => name);
+  }
+
+  /** Processes that ended without having been asked to; the message says which, and where its log is. */
+  get unexpected(): readonly string[] {
+    return this.#unexpected;
+  }
+
+  /**
+   * Creates an election. The aggregator must not be running. How far it is, and what is wrong, goes to this
+   * process's standard error as it comes.
+   */
+  async provision(definition: string, roll: string): Promise<void> {
+    const args = ["run", "-A", "--no-prompt", scriptOf("aggregator"), "provision"];
+    const child = new Deno.Command(Deno.execPath(), {
+      args: [...args, "--definition", definition, "--roll", roll, "--centre", this.centre],
+      env: { POLLWIRE_DATA: this.#options.dataDir },
+      stdin: "null",
+      stdout: "piped",
+      stderr: "inherit",
+    }).spawn();
+    const timer = setTimeout(() => child.kill("SIGKILL"), STACK_LIMITS.provisionMs);
+    const { code, stdout } = await child.output();
+    clearTimeout(timer);
+    await Deno.writeFile(`${this.#options.dataDir}/logs/provision.log`, stdout, { append: true });
+    if (code !== 0) {
+      throw new Failure(`Cannot provision the election: the centre's provision ended with code ${code}`);
+    }
+  }
+
+  /** Starts every process, the centre first, and waits until each is ready. */
+  async start(): Promise<void> {
+    const [aggregator, ...gateways] = this.#members;
+    await this.#launch(aggregator);
+    await Promise.all(gateways.map((gateway) => this.#launch(gateway)));
+  }
+
+  /** Kills a process as a power cut would (SIGKILL). */
+  async kill(name: string): Promise<void> {
+    const member = this.#find(name);
+    this.#sampleMemory();
+    member.stopping = true;
+    if (member.child !== undefined) signal(member.child, "SIGKILL");
+    await member.ended;
+    member.child = undefined;
+  }
+
+  /** Starts a process that was killed, and waits until it is ready. */
+  async restart(name: string): Promise<void> {
+    await this.#launch(this.#find(name));
+  }
+
+  /** Stops every process: the gateways first, so that they can still hand on what they have. Twice is harmless. */
+  async stop(): Promise<void> {
+    const [aggregator, ...gateways] = this.#members;
+    this.#sampleMemory();
+    await Promise.all(gateways.map((gateway) => this.#end(gateway)));
+    await this.#end(aggregator);
+    clearInterval(this.#sampler);
+    process.off("exit", this.#onExit);
+  }
+
+  /** The most memory each process has used. */
+  peaks(): PeakMemory[] {
+    this.#sampleMemory();
+    return this.#members.map(({ name, peakBytes, starts }) => ({ name, bytes: peakBytes, starts }));
+  }
+
+  #find(name: string): Member {
+    const member = this.#members.find((each) => each.name === name);
+    if (member === undefined) {
+      throw new Error(`There is no process ${name}: there are ${this.names.join(", ")}`);
+    }
+    return member;
+  }
+
+  async #launch(member: Member): Promise<void> {
+    const logPath = `${this.#options.dataDir}/logs/${member.name}.log`;
+    const log = await Deno.open(logPath, { create: true, append: true });
+    const { size: logFrom } = await log.stat();
+    const child = new Deno.Command(Deno.execPath(), {
+      args: ["run", "-A", "--no-prompt", member.script, ...member.args],
+      env: { ...member.environment },
+      stdin: "null",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    member.child = child;
+    member.stopping = false;
+    member.starts++;
+    let ended = false;
+    member.ended = this.#watch(member, child, log).then((status) => {
+      ended = true;
+      return status;
+    });
+    await this.#waitUntilReady(member, () => ended, () => tail(logPath, logFrom));
+  }
+
+  /** Copies what a process writes to its log, and notes an end that nobody asked for. */
+  async #watch(member: Member, child: Deno.ChildProcess, log: Deno.FsFile): Promise<Deno.CommandStatus> {
+    const copy = async (stream: ReadableStream<Uint8Array>) => {
+      for await (const chunk of stream) {
+        for (let written = 0; written < chunk.length;) written += await log.write(chunk.subarray(written));
+      }
+    };
+    await Promise.all([copy(child.stdout), copy(child.stderr)]);
+    log.close();
+    const status = await child.status;
+    if (!member.stopping) {
+      this.#unexpected.push(
+        `${member.name} ended by itself with code ${status.code}, see logs/${member.name}.log`,
+      );
+    }
+    return status;
+  }
+
+  async #waitUntilReady(
+    member: Member,
+    ended: () => boolean,
+    said: () => Promise<string>,
+  ): Promise<void> {
+    const { clock } = this.#options;
+    const deadlineMs = clock.now() + STACK_LIMITS.readyMs;
+    let last = "no answer";
+    while (clock.now() < deadlineMs) {
+      if (ended()) {
+        throw new Failure(`${member.name} ended before it was ready. It said:\n${await said()}`);
+      }
+      const answer = await askReady(member.origin);
+      if (answer === 200) return;
+      if (answer !== undefined) last = `status ${answer}`;
+      await clock.sleep(STACK_LIMITS.readyPollMs);
+    }
+    throw new Failure(
+      `${member.name} is not ready after ${
+        STACK_LIMITS.readyMs / 1_000
+      } s (${last}). It said:\n${await said()}`,
+    );
+  }
+
+  async #end(member: Member): Promise<void> {
+    if (member.child === undefined) return;
+    member.stopping = true;
+    signal(member.child, "SIGTERM");
+    const timer = setTimeout(() => signal(member.child!, "SIGKILL"), STACK_LIMITS.stopMs);
+    await member.ended;
+    clearTimeout(timer);
+    member.child = undefined;
+  }
+
+  #signalAll(name: Deno.Signal): void {
+    for (const { child } of this.#members) if (child !== undefined) signal(child, name);
+  }
+
+  #sampleMemory(): void {
+    for (const member of this.#members) {
+      if (member.child !== undefined) {
+        member.peakBytes = Math.max(member.peakBytes, peakMemoryOf(member.child.pid) ?? 0);
+      }
+    }
+  }
+}
+
+function scriptOf(part: string): string {
+  return new URL(`../${part}/main.ts`, import.meta.url).pathname;
+}
+
+function signal(child: Deno.ChildProcess, name: Deno.Signal): void {
+  try {
+    child.kill(name);
+  } catch {
+    // It has ended already.
+  }
+}
+
+async function askReady(origin: string): Promise<number | undefined> {
+  try {
+    const response = await fetch(`${origin}/health/ready`);
+    await response.body?.cancel();
+    return response.status;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The end of what was written to a log from an offset on. */
+async function tail(path: string, from: number): Promise<string> {
+  const bytes = (await Deno.readFile(path)).subarray(from);
+  return new TextDecoder().decode(bytes.subarray(-STACK_LIMITS.logTailChars)).trim() || "(nothing)";
+}
+
+/** Ports that nobody listens on now. Somebody may before they are used; then the process that wanted one says so. */
+function freePorts(n: number): number[] {
+  const listeners = Array.from({ length: n }, () => Deno.listen({ hostname: HOST, port: 0 }));
+  const ports = listeners.map(({ addr }) => (addr as Deno.NetAddr).port);
+  for (const listener of listeners) listener.close();
+  return ports;
+}
+
+/** The most memory a process has had resident, in bytes, by /proc; `undefined` where there is none. */
+export function peakMemoryOf(pid: number): number | undefined {
+  try {
+    const status = Deno.readTextFileSync(`/proc/${pid}/status`);
+    const kibibytes = /^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1];
+    return kibibytes === undefined ? undefined : Number(kibibytes) * 1_024;
+  } catch {
+    return undefined;
+  }
+}
