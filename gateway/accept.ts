@@ -3,8 +3,9 @@
  *
  * @module
  */
-import { fromUtf8 } from "../shared/bytes.ts";
-import { hmac, KEY_BYTES, voterKeyOf } from "../shared/keys.ts";
+import sodium from "libsodium-wrappers-sumo";
+import { equalBytes, fromUtf8 } from "../shared/bytes.ts";
+import { voterKeyOf } from "../shared/keys.ts";
 import type { PlacedRecord } from "../shared/log/vote_log.ts";
 import { partitionOf } from "../shared/partition.ts";
 import { causeOfRejection, fieldErrors, type Problem, problem } from "../shared/problem.ts";
@@ -12,37 +13,46 @@ import { minuteOf, type Receipt, writeReceipt } from "../shared/receipt.ts";
 import { checkBallot, type Vote, voteSchema } from "../shared/vote.ts";
 import type { Authenticated } from "./authenticate.ts";
 import type { GatewayElection } from "./manifest.ts";
+import { RecentMap } from "./recent.ts";
 
 /** Votes that are remembered, so that the same one again gets the same receipt and writes no second record. */
 const MAX_REMEMBERED_VOTES = 100_000;
-/** Bytes of a remembered body's MAC; longer than anyone can find another body for. */
-const BODY_MAC_BYTES = 16;
+/** Bytes of the key under which remembered bodies are hashed: SipHash-2-4 with 128 bits, for it is fast. */
+const MEMORY_KEY_BYTES = 16;
 
 /** A vote that was taken: a record that must be made durable before the receipt may be given out. */
 export type Taken = Readonly<{ election: GatewayElection; record: PlacedRecord; receipt: Receipt }>;
 
-/** A vote that came before, with the same body; `receipt` resolves once its record is durable. */
-export type Repeated = Readonly<{ repeated: Promise<Receipt> }>;
+/** A vote that came before, with the same body; the receipt may be given out once `durable` resolves. */
+export type Repeated = Readonly<{ repeated: Receipt; durable: Promise<void> }>;
 
-type Remembered = { mac: string; durable: Promise<Receipt> };
+type Remembered = Readonly<{ mac: Uint8Array; receipt: Receipt; durable: Promise<void> }>;
 
 /** Takes votes in, for one gateway process. */
 export class Acceptor {
-  readonly #memoryKey = crypto.getRandomValues(new Uint8Array(KEY_BYTES));
-  readonly #remembered = new Map<string, Remembered>();
+  readonly #memoryKey = crypto.getRandomValues(new Uint8Array(MEMORY_KEY_BYTES));
+  readonly #remembered: RecentMap<Remembered>;
+  #now = { ms: NaN, text: "" };
+
+  /** @param maxRemembered Votes that are remembered at the most; half as many at the least. */
+  constructor(maxRemembered: number = MAX_REMEMBERED_VOTES) {
+    this.#remembered = new RecentMap(maxRemembered);
+  }
 
   /**
-   * Parses a vote, checks it and makes its record.
+   * Parses a vote, checks it, makes its record, and remembers it from then on.
    *
    * @param bytes The vote's JSON, as it was signed.
    * @param voteId What the vote id must be; any, in a batch.
    * @param nowMs The gateway's clock, milliseconds since 1970.
+   * @param durable Resolves once the record is durable. When it is not to be, {@link Acceptor.forget} the vote.
    */
   accept(
     device: Authenticated,
     bytes: Uint8Array,
     voteId: string | undefined,
     nowMs: number,
+    durable: Promise<void>,
   ): Taken | Repeated | Problem {
     const vote = parseVote(bytes);
     if ("status" in vote) return vote;
@@ -52,37 +62,49 @@ export class Acceptor {
         `the vote says ${vote.voteId}, Idempotency-Key says ${voteId}: they must be the same`,
       );
     }
-    const { election } = device;
-    const { manifest } = election.index;
-    const known = this.#remembered.get(`${manifest.election}/${vote.voteId}`);
+    const { election, station, name } = device;
+    if (vote.station !== station) {
+      return problem(
+        "wrong-station",
+        `device ${name.id} stands at ${station}, and the vote says ${vote.station}`,
+      );
+    }
+    const key = memoryOf(election.index.manifest.election, vote.voteId);
+    const known = this.#remembered.get(key);
     if (known !== undefined) {
-      if (known.mac === this.#macOf(bytes)) return { repeated: known.durable };
+      if (equalBytes(known.mac, this.#macOf(bytes))) {
+        return { repeated: known.receipt, durable: known.durable };
+      }
       return problem(
         "vote-id-reused",
         "this vote id came before with another body: a vote id belongs to one vote",
       );
     }
-    const fault = checkVote(device, vote, nowMs);
-    return fault ?? makeRecord(election, vote, nowMs);
+    const fault = checkVote(election, vote, nowMs);
+    if (fault !== undefined) return fault;
+    const taken = makeRecord(election, vote, this.#spell(nowMs));
+    this.#remembered.set(key, { mac: this.#macOf(bytes), receipt: taken.receipt, durable });
+    return taken;
   }
 
-  /**
-   * Remembers a vote that was taken, until its record is durable and as long after as there is room.
-   *
-   * @param durable Settles when the record is, or is not, durable; a vote whose record is not is forgotten.
-   */
-  remember({ receipt }: Taken, bytes: Uint8Array, durable: Promise<Receipt>): void {
-    const id = `${receipt.election}/${receipt.voteId}`;
-    if (this.#remembered.size >= MAX_REMEMBERED_VOTES) {
-      this.#remembered.delete(this.#remembered.keys().next().value!);
-    }
-    this.#remembered.set(id, { mac: this.#macOf(bytes), durable });
-    durable.catch(() => this.#remembered.delete(id));
+  /** Forgets votes whose records did not become durable: they may come again. */
+  forget(taken: readonly Taken[]): void {
+    for (const { receipt } of taken) this.#remembered.delete(memoryOf(receipt.election, receipt.voteId));
   }
 
-  #macOf(bytes: Uint8Array): string {
-    return hmac(this.#memoryKey, bytes).subarray(0, BODY_MAC_BYTES).toHex();
+  /** Spells a time; the votes of a batch have it in common. */
+  #spell(nowMs: number): string {
+    if (this.#now.ms !== nowMs) this.#now = { ms: nowMs, text: new Date(nowMs).toISOString() };
+    return this.#now.text;
   }
+
+  #macOf(bytes: Uint8Array): Uint8Array {
+    return sodium.crypto_shorthash_siphashx24(bytes, this.#memoryKey);
+  }
+}
+
+function memoryOf(election: string, voteId: string): string {
+  return `${election}/${voteId}`;
 }
 
 function parseVote(bytes: Uint8Array): Vote | Problem {
@@ -99,26 +121,14 @@ function parseVote(bytes: Uint8Array): Vote | Problem {
   });
 }
 
-function checkVote(
-  { election, station, name }: Authenticated,
-  vote: Vote,
-  nowMs: number,
-): Problem | undefined {
+function checkVote(election: GatewayElection, vote: Vote, nowMs: number): Problem | undefined {
   const fault = checkBallot(election.index, vote, nowMs);
   if (fault !== undefined) {
-    const more = fault.reason === "not_open" || fault.reason === "cast_out_of_hours"
-      ? { now: new Date(nowMs).toISOString() }
-      : {};
+    const ofTime = fault.reason === "not_open" || fault.reason === "cast_out_of_hours";
     return problem(
       causeOfRejection(fault.reason as Parameters<typeof causeOfRejection>[0]),
       fault.detail,
-      more,
-    );
-  }
-  if (vote.station !== station) {
-    return problem(
-      "wrong-station",
-      `device ${name.id} stands at ${station}, and the vote says ${vote.station}`,
+      ofTime ? { now: new Date(nowMs).toISOString() } : {},
     );
   }
   if (!election.stations.has(vote.station)) {
@@ -127,11 +137,10 @@ function checkVote(
   return undefined;
 }
 
-function makeRecord(election: GatewayElection, vote: Vote, nowMs: number): Taken {
+function makeRecord(election: GatewayElection, vote: Vote, acceptedAt: string): Taken {
   const { manifest } = election.index;
   const voterKey = voterKeyOf(election.pseudonymKey, vote.voterId);
   const voterKeyHex = voterKey.toHex();
-  const acceptedAt = new Date(nowMs).toISOString();
   const record = election.sealer.seal({
     voteId: vote.voteId,
     station: vote.station,

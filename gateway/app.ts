@@ -7,9 +7,9 @@ import { OpenAPIHono } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import { type Problem, problem, type ProblemCause, problemResponse } from "../shared/problem.ts";
 import type { Receipt } from "../shared/receipt.ts";
-import { Acceptor, type Taken } from "./accept.ts";
+import { Acceptor, type Repeated, type Taken } from "./accept.ts";
 import { authenticate, type Authenticated, type ElectionLookup } from "./authenticate.ts";
-import { drain, readBody } from "./body.ts";
+import { BodyReader, drain } from "./body.ts";
 import type { GatewayMetrics } from "./metrics.ts";
 import { describeApi } from "./openapi.ts";
 import type { RateLimiter } from "./rate.ts";
@@ -43,38 +43,40 @@ export type GatewayOptions = Readonly<{
   onError(error: unknown): void;
 }>;
 
-type Endpoint = "vote" | "batch";
+/** Where votes are posted. `path` is signed, byte for byte. */
+const ENDPOINTS = {
+  vote: { path: "/v1/votes", contentType: "application/json", maxBytes: MAX_VOTE_BYTES },
+  batch: { path: "/v1/votes/batch", contentType: "application/x-ndjson", maxBytes: MAX_BATCH_BYTES },
+} as const;
+
+type Endpoint = keyof typeof ENDPOINTS;
 type Env = { Bindings: { remoteAddr?: Deno.Addr } };
+/** What the endpoints share: the options, and what is remembered from request to request. */
+type Gateway = GatewayOptions & Readonly<{ acceptor: Acceptor; bodies: BodyReader }>;
 
 /** Makes the app; `app.fetch(request, info)` serves a request. */
 export function createGateway(options: GatewayOptions): OpenAPIHono<Env> {
-  const { gateway, elections, spool, metrics } = options;
+  const { gateway: id, elections, spool, metrics, now } = options;
+  const gateway: Gateway = { ...options, acceptor: new Acceptor(), bodies: new BodyReader() };
   const app = new OpenAPIHono<Env>();
-  const acceptor = new Acceptor();
 
-  app.post("/v1/votes", async (c) => {
-    const admitted = await admit(c, options, "vote", "application/json", MAX_VOTE_BYTES);
-    if (admitted instanceof Response) return admitted;
-    const { device, body, nowMs } = admitted;
-    const [taken] = takeAll(options, acceptor, device, [body], device.idempotencyKey, nowMs);
-    return answerVote(options, await taken);
+  app.post(ENDPOINTS.vote.path, async (c) => {
+    const arrivedMs = now();
+    const answer = await takeVote(gateway, c, arrivedMs);
+    metrics.latency.observe({ endpoint: "vote" }, (now() - arrivedMs) / 1_000);
+    return answer;
   });
 
-  app.post("/v1/votes/batch", async (c) => {
-    const admitted = await admit(c, options, "batch", "application/x-ndjson", MAX_BATCH_BYTES);
-    if (admitted instanceof Response) return admitted;
-    const { device, body, nowMs } = admitted;
-    const lines = splitLines(body);
-    if (lines.length > MAX_BATCH_VOTES) {
-      return refuse(options, "batch", problem("too-many-lines", `a batch may have ${MAX_BATCH_VOTES} lines`));
-    }
-    const taken = takeAll(options, acceptor, device, lines, undefined, nowMs);
-    return await answerBatch(options, await Promise.all(taken));
+  app.post(ENDPOINTS.batch.path, async (c) => {
+    const arrivedMs = now();
+    const answer = await takeBatch(gateway, c, arrivedMs);
+    metrics.latency.observe({ endpoint: "batch" }, (now() - arrivedMs) / 1_000);
+    return answer;
   });
 
   app.get("/v1/manifest", (c) => {
     const election = elections(c.req.query("election") ?? options.electionIds()[0] ?? "");
-    if (election === undefined) {
+    if (election === undefined || election === "awaited") {
       return problemResponse(
         problem("unknown-election", `this gateway serves ${options.electionIds().join(", ") || "none yet"}`),
       );
@@ -82,14 +84,15 @@ export function createGateway(options: GatewayOptions): OpenAPIHono<Env> {
     return c.json(election.signedManifest);
   });
 
-  app.get("/health/live", (c) => c.json({ live: true, gateway }));
+  app.get("/health/live", (c) => c.json({ live: true, gateway: id }));
 
   app.get("/health/ready", (c) => {
     const { state } = spool;
     const why = notReady(options);
     return c.json(
-      { ready: why === undefined, why, gateway, elections: options.electionIds(), spool: state },
-      why ? 503 : 200,
+      { ready: why === undefined, why, gateway: id, elections: options.electionIds(), spool: state },
+      why === undefined ? 200 : 503,
+      why === undefined ? {} : { "retry-after": String(RETRY_AFTER_S) },
     );
   });
 
@@ -101,9 +104,14 @@ export function createGateway(options: GatewayOptions): OpenAPIHono<Env> {
 
   describeApi(app);
   app.notFound((c) => notFound(c));
-  app.onError((error) => {
+  app.onError((error, c) => {
     options.onError(error);
-    return problemResponse(problem("internal"));
+    const endpoint = (Object.keys(ENDPOINTS) as Endpoint[]).find((name) =>
+      ENDPOINTS[name].path === c.req.path
+    );
+    return endpoint === undefined
+      ? problemResponse(problem("internal"))
+      : refuse(gateway, endpoint, problem("internal"));
   });
   return app;
 }
@@ -118,141 +126,189 @@ function notReady({ spool, spoolMaxBytes, electionIds, draining }: GatewayOption
   return undefined;
 }
 
+async function takeVote(gateway: Gateway, c: Context<Env>, arrivedMs: number): Promise<Response> {
+  const admitted = await admit(gateway, c, "vote", arrivedMs);
+  if (admitted instanceof Response) return admitted;
+  const { device, body, nowMs } = admitted;
+  const [answer] = await takeAll(gateway, device, [body], device.idempotencyKey, nowMs);
+  if ("problem" in answer) return refuse(gateway, "vote", answer.problem);
+  gateway.metrics.answers.inc({ endpoint: "vote", answer: answer.fate });
+  return new Response(JSON.stringify({ receipt: answer.receipt }), { status: 202, headers: JSON_HEADERS });
+}
+
+async function takeBatch(gateway: Gateway, c: Context<Env>, arrivedMs: number): Promise<Response> {
+  const admitted = await admit(gateway, c, "batch", arrivedMs);
+  if (admitted instanceof Response) return admitted;
+  const { device, body, nowMs } = admitted;
+  const lines = splitLines(body, MAX_BATCH_VOTES + 1);
+  if (lines.length > MAX_BATCH_VOTES) {
+    return refuse(gateway, "batch", problem("too-many-lines", `a batch may have ${MAX_BATCH_VOTES} lines`));
+  }
+  const answers = await takeAll(gateway, device, lines, undefined, nowMs);
+  let retry = false;
+  const results = answers.map((answer, index) => {
+    const line = index + 1;
+    if ("problem" in answer) {
+      const { status } = answer.problem;
+      retry ||= status === 503;
+      gateway.metrics.answers.inc({ endpoint: "batch", answer: causeOf(answer.problem) });
+      return { line, voteId: answer.voteId, status, problem: answer.problem };
+    }
+    gateway.metrics.answers.inc({ endpoint: "batch", answer: answer.fate });
+    return { line, voteId: answer.receipt.voteId, status: 202, receipt: answer.receipt };
+  });
+  const headers = retry ? { ...JSON_HEADERS, "retry-after": String(RETRY_AFTER_S) } : JSON_HEADERS;
+  return new Response(JSON.stringify({ results }), { status: 207, headers });
+}
+
+const JSON_HEADERS = { "content-type": "application/json" };
+
 type Admitted = Readonly<{ device: Authenticated; body: Uint8Array; nowMs: number }>;
 
 /** Everything that comes before a vote is read: limits, form, signature. */
 async function admit(
+  gateway: Gateway,
   c: Context<Env>,
-  options: GatewayOptions,
   endpoint: Endpoint,
-  contentType: string,
-  maxBytes: number,
+  arrivedMs: number,
 ): Promise<Admitted | Response> {
   const request = c.req.raw;
-  const arrivedMs = options.now();
-  const address = c.env?.remoteAddr as Deno.NetAddr | undefined;
+  const { path, contentType, maxBytes } = ENDPOINTS[endpoint];
   const no = async (found: Problem, retryAfterS?: number) => {
     await drain(request);
-    return refuse(options, endpoint, found, retryAfterS);
+    return refuse(gateway, endpoint, found, retryAfterS);
   };
-  if (options.draining()) return await no(problem("draining"), RETRY_AFTER_S);
-  const addressWaitS = options.addressRate.take(address?.hostname ?? "", arrivedMs);
+  if (gateway.draining()) return await no(problem("draining"));
+  const address = c.env?.remoteAddr as Deno.NetAddr | undefined;
+  const addressWaitS = gateway.addressRate.take(address?.hostname ?? "", arrivedMs);
   if (addressWaitS > 0) {
     return await no(problem("address-rate", `come again in ${addressWaitS} s`), addressWaitS);
   }
   if (request.url.includes("?")) return await no(problem("query-not-allowed", "leave the query string out"));
+  // The router also finds other spellings of the path, with percent signs.
+  if (!request.url.endsWith(path)) {
+    return await no(problem("not-found", `the path is ${path}, in this spelling`));
+  }
   const { headers } = request;
   if (headers.get("content-type") !== contentType) {
     return await no(problem("unsupported-media-type", `Content-Type must be exactly ${contentType}`));
   }
-  const body = await readBody(request, maxBytes);
-  if (!(body instanceof Uint8Array)) return refuse(options, endpoint, body);
-  const nowMs = options.now();
-  const device = authenticate(
-    c.req.path,
-    {
-      contentType,
-      contentDigest: headers.get("content-digest"),
-      idempotencyKey: headers.get("idempotency-key"),
-      signatureInput: headers.get("signature-input"),
-      signature: headers.get("signature"),
-    },
-    body,
-    options.elections,
-    nowMs,
-  );
-  if ("status" in device) return refuse(options, endpoint, device);
-  options.metrics.skew.observe(device.skewS);
+  const body = await gateway.bodies.read(request, maxBytes);
+  if (!(body instanceof Uint8Array)) return refuse(gateway, endpoint, body);
+  const nowMs = gateway.now();
+  const signed = {
+    contentType,
+    contentDigest: headers.get("content-digest"),
+    idempotencyKey: headers.get("idempotency-key"),
+    signatureInput: headers.get("signature-input"),
+    signature: headers.get("signature"),
+  };
+  const device = authenticate(path, signed, body, gateway.elections, nowMs);
+  if ("status" in device) return refuse(gateway, endpoint, device);
+  gateway.metrics.skew.observe(device.skewS);
   const { election, id } = device.name;
-  const deviceWaitS = options.deviceRate.take(`${election}/${id}`, nowMs);
+  const deviceWaitS = gateway.deviceRate.take(`${election}/${id}`, nowMs);
   if (deviceWaitS > 0) {
-    return refuse(options, endpoint, problem("device-rate", `come again in ${deviceWaitS} s`), deviceWaitS);
+    return refuse(gateway, endpoint, problem("device-rate", `come again in ${deviceWaitS} s`), deviceWaitS);
   }
   return { device, body, nowMs };
 }
 
 /** What became of one vote of a request. */
-type VoteAnswer = Readonly<{ receipt: Receipt; repeated: boolean } | { problem: Problem }>;
+type VoteAnswer =
+  | Readonly<{ fate: "accepted" | "repeated"; receipt: Receipt }>
+  | Readonly<{ problem: Problem; voteId?: string }>;
 
 /** Takes the votes of one request in, and makes what is new durable together. */
-function takeAll(
-  { spool }: GatewayOptions,
-  acceptor: Acceptor,
+async function takeAll(
+  gateway: Gateway,
   device: Authenticated,
   votes: readonly Uint8Array[],
   voteId: string | undefined,
   nowMs: number,
-): (VoteAnswer | Promise<VoteAnswer>)[] {
-  const { manifest } = device.election.index;
+): Promise<VoteAnswer[]> {
+  const { acceptor, spool } = gateway;
+  const { election, partitions } = device.election.index.manifest;
   const durable = Promise.withResolvers<void>();
   durable.promise.catch(() => {});
-  const taken: Taken[] = [];
-  const answers = votes.map((bytes): VoteAnswer | Promise<VoteAnswer> => {
-    const result = acceptor.accept(device, bytes, voteId, nowMs);
-    if ("status" in result) return { problem: result };
-    if ("repeated" in result) {
-      return result.repeated.then((receipt) => ({ receipt, repeated: true }), notDurable);
-    }
-    taken.push(result);
-    const receipt = durable.promise.then(() => result.receipt);
-    acceptor.remember(result, bytes, receipt);
-    return receipt.then((receipt) => ({ receipt, repeated: false }), notDurable);
-  });
+  const results = votes.map((bytes) => acceptOne(gateway, device, bytes, voteId, nowMs, durable.promise));
+  const taken = results.filter((result) => "record" in result);
+  let failure: Problem | undefined;
   if (taken.length > 0) {
-    spool.append(manifest.election, manifest.partitions, taken.map(({ record }) => record))
-      .then(durable.resolve, durable.reject);
+    try {
+      await spool.append(election, partitions, taken.map(({ record }) => record));
+      durable.resolve();
+    } catch (error) {
+      acceptor.forget(taken);
+      failure = notDurable(gateway, error);
+      durable.reject(error);
+    }
+  }
+  const answers: VoteAnswer[] = [];
+  for (const result of results) {
+    if ("status" in result) answers.push({ problem: result });
+    else if ("repeated" in result) answers.push(await answerRepeated(gateway, result));
+    else if (failure === undefined) answers.push({ fate: "accepted", receipt: result.receipt });
+    else answers.push({ problem: failure, voteId: result.receipt.voteId });
   }
   return answers;
 }
 
-function notDurable(error: unknown): VoteAnswer {
-  if (error instanceof NotSpooled) return { problem: problem(error.cause, error.message) };
-  throw error;
+/** One vote's error must not leave the others of its batch without an answer. */
+function acceptOne(
+  { acceptor, onError }: Gateway,
+  device: Authenticated,
+  bytes: Uint8Array,
+  voteId: string | undefined,
+  nowMs: number,
+  durable: Promise<void>,
+): Taken | Repeated | Problem {
+  if (bytes.length > MAX_VOTE_BYTES) {
+    return problem("body-too-large", `a vote may have ${MAX_VOTE_BYTES} bytes`);
+  }
+  try {
+    return acceptor.accept(device, bytes, voteId, nowMs, durable);
+  } catch (error) {
+    onError(error);
+    return problem("internal");
+  }
 }
 
-function answerVote(options: GatewayOptions, answer: VoteAnswer): Response {
-  if ("problem" in answer) return refuse(options, "vote", answer.problem, retryAfter(answer.problem));
-  options.metrics.answers.inc({ endpoint: "vote", answer: answer.repeated ? "repeated" : "accepted" });
-  return new Response(JSON.stringify({ receipt: answer.receipt }), { status: 202, headers: JSON_HEADERS });
+/** The first sending's record may be on its way to the disk still. */
+async function answerRepeated(gateway: Gateway, { repeated, durable }: Repeated): Promise<VoteAnswer> {
+  try {
+    await durable;
+    return { fate: "repeated", receipt: repeated };
+  } catch (error) {
+    return { problem: notDurable(gateway, error), voteId: repeated.voteId };
+  }
 }
 
-const JSON_HEADERS = { "content-type": "application/json" };
-
-function answerBatch({ metrics }: GatewayOptions, answers: readonly VoteAnswer[]): Response {
-  const results = answers.map((answer, index) => {
-    const line = index + 1;
-    if ("problem" in answer) {
-      metrics.answers.inc({ endpoint: "batch", answer: causeOf(answer.problem) });
-      return { line, status: answer.problem.status, problem: answer.problem };
-    }
-    metrics.answers.inc({ endpoint: "batch", answer: answer.repeated ? "repeated" : "accepted" });
-    return { line, voteId: answer.receipt.voteId, status: 202, receipt: answer.receipt };
-  });
-  return new Response(JSON.stringify({ results }), { status: 207, headers: JSON_HEADERS });
+function notDurable({ onError }: Gateway, error: unknown): Problem {
+  if (error instanceof NotSpooled) return problem(error.cause, error.message);
+  onError(error);
+  return problem("internal");
 }
 
-function refuse(
-  { metrics }: GatewayOptions,
-  endpoint: Endpoint,
-  found: Problem,
-  retryAfterS?: number,
-): Response {
+/**
+ * Refuses a whole request.
+ *
+ * @param retryAfterS What Retry-After says; with 503 it says something in any case.
+ */
+function refuse({ metrics }: Gateway, endpoint: Endpoint, found: Problem, retryAfterS?: number): Response {
   metrics.answers.inc({ endpoint, answer: causeOf(found) });
-  return problemResponse(found, retryAfterS === undefined ? {} : { "retry-after": String(retryAfterS) });
+  const waitS = retryAfterS ?? (found.status === 503 ? RETRY_AFTER_S : undefined);
+  return problemResponse(found, waitS === undefined ? {} : { "retry-after": String(waitS) });
 }
 
 function causeOf({ type }: Problem): ProblemCause {
   return type.slice(type.lastIndexOf(":") + 1) as ProblemCause;
 }
 
-function retryAfter({ status }: Problem): number | undefined {
-  return status === 503 ? RETRY_AFTER_S : undefined;
-}
-
-/** A batch's lines; an empty one at the end is none. */
-function splitLines(body: Uint8Array): Uint8Array[] {
+/** A batch's lines, up to so many; an empty one at the end is none. */
+function splitLines(body: Uint8Array, maxLines: number): Uint8Array[] {
   const lines: Uint8Array[] = [];
-  for (let from = 0; from < body.length;) {
+  for (let from = 0; from < body.length && lines.length < maxLines;) {
     const end = body.indexOf(0x0a, from);
     lines.push(body.subarray(from, end === -1 ? body.length : end));
     from = end === -1 ? body.length : end + 1;

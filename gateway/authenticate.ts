@@ -20,8 +20,8 @@ export type Authenticated = Readonly<{
   skewS: number;
 }>;
 
-/** Looks an election up by its id. */
-export type ElectionLookup = (election: string) => GatewayElection | undefined;
+/** Looks an election up by its id. `awaited` is one of the gateway's own that the centre has not told it of yet. */
+export type ElectionLookup = (election: string) => GatewayElection | "awaited" | undefined;
 
 /**
  * Authenticates a signed request.
@@ -41,6 +41,10 @@ export function authenticate(
   const name = parseKeyName(claim.keyId);
   const election = name && elections(name.election);
   if (name === undefined || election === undefined) return unknownKey(claim.keyId);
+  // Not a refusal, which devices take for the last word on a vote.
+  if (election === "awaited") {
+    return problem("not-ready", `the centre has not told this gateway of election ${name.election} yet`);
+  }
   const key = election.deviceKey(name);
   if (key === undefined || key.validUntilMs <= nowMs) return unknownKey(claim.keyId);
   const fault = verifyClaim(claim, key.key, body, nowMs);

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { VoteLog } from "../shared/log/vote_log.ts";
+import type { PlacedRecord, VoteLog } from "../shared/log/vote_log.ts";
 import { unpackChunk } from "./chunk.ts";
 import type { Spool, SpooledChunk } from "./spool.ts";
 
@@ -46,12 +46,12 @@ export class Forwarder {
   async step(): Promise<number | undefined> {
     const { spool, now } = this.#options;
     const away = [...this.#routes].filter(([, { retryAtMs }]) => retryAtMs > now());
-    const chunks = spool.oldest(MAX_CHUNKS, away.map(([election]) => election));
+    const chunks = spool.oldest(MAX_CHUNKS, MAX_APPEND_RECORDS, away.map(([election]) => election));
     if (chunks.length === 0) {
-      return away.length === 0 ? undefined : Math.min(...away.map(([, { retryAtMs }]) => retryAtMs)) - now();
+      if (away.length === 0) return undefined;
+      return Math.max(1, Math.min(...away.map(([, { retryAtMs }]) => retryAtMs)) - now());
     }
-    const { election } = chunks[0];
-    await this.#forward(election, firstRun(chunks));
+    await this.#forward(chunks);
     return 0;
   }
 
@@ -60,33 +60,40 @@ export class Forwarder {
     for (const route of this.#routes.values()) await letGo(route);
   }
 
-  async #forward(election: string, chunks: readonly SpooledChunk[]): Promise<void> {
-    const { spool, onForwarded, onFault } = this.#options;
-    const readable: SpooledChunk[] = [];
-    const records = chunks.flatMap((chunk) => {
-      try {
-        const unpacked = unpackChunk(chunk);
-        readable.push(chunk);
-        return unpacked;
-      } catch (error) {
-        onFault?.(election, error);
-        spool.setAside(chunk, (error as Error).message);
-        return [];
-      }
-    });
-    if (readable.length === 0) return;
+  async #forward(chunks: readonly SpooledChunk[]): Promise<void> {
+    const { spool, openLog, onForwarded, onFault } = this.#options;
+    const { election, partitions } = chunks[0];
     const route = this.#route(election);
+    const records: PlacedRecord[] = [];
     try {
-      route.log ??= await this.#options.openLog(election, readable[0].partitions);
+      const readable = chunks.filter((chunk) => this.#unpackInto(records, chunk));
+      if (readable.length === 0) return;
+      route.log ??= await openLog(election, partitions);
       await route.log.append(records);
+      spool.free(readable);
     } catch (error) {
+      // Should the records be on the log and still in the spool, they are sent twice: harmless.
       onFault?.(election, error);
       await this.#backOff(route);
       return;
     }
     route.waitMs = RETRY_FIRST_MS;
-    spool.free(readable);
     onForwarded?.(records.length);
+  }
+
+  /** Unpacks a chunk; one that is damaged is set aside. */
+  #unpackInto(records: PlacedRecord[], chunk: SpooledChunk): boolean {
+    const { spool, onFault } = this.#options;
+    let unpacked: PlacedRecord[];
+    try {
+      unpacked = unpackChunk(chunk);
+    } catch (error) {
+      onFault?.(chunk.election, error);
+      spool.setAside(chunk, (error as Error).message);
+      return false;
+    }
+    for (const record of unpacked) records.push(record);
+    return true;
   }
 
   /** After an error the log is opened anew: what the old connection still does is its own affair. */
@@ -108,18 +115,4 @@ async function letGo(route: Route): Promise<void> {
   const { log } = route;
   route.log = undefined;
   await log?.close().catch(() => {});
-}
-
-/** Chunks at the front that go to one log together. */
-function firstRun(chunks: readonly SpooledChunk[]): SpooledChunk[] {
-  const { election } = chunks[0];
-  const run: SpooledChunk[] = [];
-  let records = 0;
-  for (const chunk of chunks) {
-    const fits = run.length === 0 || records + chunk.records <= MAX_APPEND_RECORDS;
-    if (chunk.election !== election || !fits) break;
-    run.push(chunk);
-    records += chunk.records;
-  }
-  return run;
 }

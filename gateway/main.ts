@@ -25,7 +25,7 @@ export async function runGateway(
   const log = await startLog("gateway");
   const stop = new AbortController();
   const store = new ElectionStore(config.file, `${config.GATEWAY_DATA}/keys`);
-  const { loaded, faults } = store.loadKept();
+  const { changed: loaded, faults } = store.loadKept();
   for (const fault of faults) log.warn("{fault}", { fault });
   let metrics: ReturnType<typeof gatewayMetrics> | undefined = undefined;
   const spool = openSpool(config, spoolWorker, {
@@ -43,7 +43,7 @@ export async function runGateway(
   const app = createGateway(
     {
       gateway: config.file.gateway,
-      elections: store.get,
+      elections: (id) => store.get(id) ?? (store.expects(id) ? "awaited" : undefined),
       electionIds: () => store.ids(),
       spool,
       spoolMaxBytes: config.SPOOL_MAX_BYTES,
@@ -66,12 +66,9 @@ export async function runGateway(
         })`,
       ),
   }, (request, info) => app.fetch(request, info));
-  const following = follow(store, config.SYNC_INTERVAL_MS, stop.signal, (error) => {
+  const following = follow(store, config.SYNC_INTERVAL_MS, stop.signal, (fault) => {
     metrics.syncFaults.inc();
-    log.warn("centre {centre} does not answer: {error}", {
-      centre: config.file.centre,
-      error: String(error),
-    });
+    log.warn("centre {centre} has no answer: {fault}", { centre: config.file.centre, fault });
   }, (election) => log.info("took up {election}", { election }));
   for (const signal of ["SIGTERM", "SIGINT"] as const) Deno.addSignalListener(signal, () => stop.abort());
   await new Promise((resolve) => stop.signal.addEventListener("abort", resolve, { once: true }));
@@ -113,15 +110,14 @@ async function follow(
   store: ElectionStore,
   everyMs: number,
   signal: AbortSignal,
-  onFault: (error: unknown) => void,
+  onFault: (fault: string) => void,
   onChange: (election: string) => void,
 ): Promise<void> {
   while (!signal.aborted) {
-    try {
-      for (const election of await store.sync(Date.now(), signal)) onChange(election);
-    } catch (error) {
-      if (!signal.aborted) onFault(error);
-    }
+    const { changed, faults } = await store.sync(Date.now(), signal);
+    for (const election of changed) onChange(election);
+    if (signal.aborted) return;
+    for (const fault of faults) onFault(fault);
     await delay(everyMs, undefined, { signal }).catch(() => {});
   }
 }

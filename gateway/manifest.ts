@@ -31,6 +31,9 @@ import {
 
 /** How long the centre may take to answer, in milliseconds. */
 const SYNC_TIMEOUT_MS = 10_000;
+/** Largest answer of the centre that is read, and how much of a refusal, in bytes. */
+const MAX_SYNC_BYTES = 256 * 1024 * 1024;
+const MAX_REFUSAL_BYTES = 500;
 
 /** A device's key as the gateway holds it. `validUntilMs` is infinite while no newer version has replaced it. */
 export type HeldKey = Readonly<{ key: Uint8Array; station: string; validUntilMs: number }>;
@@ -51,74 +54,96 @@ export type GatewayElection = Readonly<{
 
 type Credentials = GatewayFile["elections"][number];
 
+/** Elections that were taken up, and in words what went wrong with others. */
+export type Followed = Readonly<{ changed: string[]; faults: string[] }>;
+
 /** Follows the elections of one gateway. */
 export class ElectionStore {
   readonly #file: GatewayFile;
   readonly #directory: string;
+  readonly #fetch: typeof fetch;
   readonly #ephemeral: KeyPair = ephemeralKeyPair();
   readonly #elections = new Map<string, GatewayElection>();
+  /** The centre's last answer for each election, and the one that the disk has. */
   readonly #seen = new Map<string, string>();
+  readonly #kept = new Map<string, string>();
 
-  /** @param directory Where the sealed copies are kept; made if missing. */
-  constructor(file: GatewayFile, directory: string) {
+  /**
+   * @param directory Where the sealed copies are kept; made if missing.
+   * @param fetcher How the centre is asked.
+   */
+  constructor(file: GatewayFile, directory: string, fetcher: typeof fetch = fetch) {
     this.#file = file;
     this.#directory = directory;
+    this.#fetch = fetcher;
     Deno.mkdirSync(directory, { recursive: true, mode: 0o700 });
   }
 
   /** An election that the gateway can take votes for. */
   get = (election: string): GatewayElection | undefined => this.#elections.get(election);
 
+  /** Whether an election is one of this gateway's own, whether or not it can take votes for it yet. */
+  expects(election: string): boolean {
+    return this.#file.elections.some((own) => own.election === election);
+  }
+
   /** The ids of those that it can take votes for. */
   ids(): string[] {
     return [...this.#elections.keys()];
   }
 
-  /** Takes up what the disk has kept. Returns the elections that it had, and why others could not be read. */
-  loadKept(): { loaded: string[]; faults: string[] } {
-    const loaded: string[] = [];
+  /** Takes up what the disk has kept. */
+  loadKept(): Followed {
+    const changed: string[] = [];
     const faults: string[] = [];
     for (const credentials of this.#file.elections) {
+      const { election } = credentials;
       try {
-        const sealed = Deno.readFileSync(this.#path(credentials));
-        const text = unseal(diskKey(credentials), sealed, utf8(credentials.election));
+        const sealed = Deno.readFileSync(this.#path(election));
+        const text = unseal(diskKey(credentials), sealed, utf8(election));
         if (text === undefined) throw new Error("it does not open with this gateway's key");
         this.#take(credentials, fromUtf8(text));
-        loaded.push(credentials.election);
+        this.#kept.set(election, this.#seen.get(election)!);
+        changed.push(election);
       } catch (error) {
         if (error instanceof Deno.errors.NotFound) continue;
-        faults.push(`Cannot use ${this.#path(credentials)}: ${(error as Error).message}`);
+        faults.push(`Cannot use ${this.#path(election)}: ${(error as Error).message}`);
       }
     }
-    return { loaded, faults };
+    return { changed, faults };
   }
 
   /**
-   * Asks the centre for what is new, for every election.
-   *
-   * @returns the elections that changed.
-   * @throws when the centre cannot be reached, refuses, or answers what is not its own.
+   * Asks the centre for what is new, for every election. An election stays as it is when the centre cannot be
+   * reached, refuses, or answers what is not its own.
    */
-  async sync(nowMs: number, signal?: AbortSignal): Promise<string[]> {
+  async sync(nowMs: number, signal?: AbortSignal): Promise<Followed> {
     const changed: string[] = [];
+    const faults: string[] = [];
     for (const credentials of this.#file.elections) {
-      const text = await this.#fetch(credentials, nowMs, signal);
-      if (text === undefined || this.#seen.get(credentials.election) === text) continue;
-      this.#take(credentials, text);
-      await this.#keep(credentials, text);
-      changed.push(credentials.election);
+      const { election } = credentials;
+      try {
+        const text = await this.#ask(credentials, nowMs, signal);
+        if (text !== undefined && this.#seen.get(election) !== text) {
+          this.#take(credentials, text);
+          changed.push(election);
+        }
+        await this.#keep(credentials);
+      } catch (error) {
+        faults.push(`${election}: ${(error as Error).message}`);
+      }
     }
-    return changed;
+    return { changed, faults };
   }
 
   /** Asks for one election; `undefined` when the centre has nothing that is not known already. */
-  async #fetch(credentials: Credentials, nowMs: number, signal?: AbortSignal): Promise<string | undefined> {
+  async #ask(credentials: Credentials, nowMs: number, signal?: AbortSignal): Promise<string | undefined> {
     const idempotencyKey = crypto.randomUUID();
     const seen = this.#seen.get(credentials.election);
     const have = seen === undefined ? null : revisionOf(seen);
     const body = utf8(JSON.stringify({ have } satisfies SyncRequest));
     const key = fromHex(credentials.key);
-    const response = await fetch(new URL(SYNC_PATH, this.#file.centre), {
+    const response = await this.#fetch(new URL(SYNC_PATH, this.#file.centre), {
       method: "POST",
       body,
       headers: signRequest({
@@ -137,9 +162,11 @@ export class ElectionStore {
       return undefined;
     }
     if (!response.ok) {
-      throw new Error(`the centre answers ${response.status}: ${(await response.text()).slice(0, 500)}`);
+      const refusal = (await readUpTo(response, MAX_REFUSAL_BYTES)).bytes;
+      throw new Error(`the centre answers ${response.status}: ${new TextDecoder().decode(refusal)}`);
     }
-    const sealed = new Uint8Array(await response.arrayBuffer());
+    const { bytes: sealed, whole } = await readUpTo(response, MAX_SYNC_BYTES);
+    if (!whole) throw new Error(`the centre's answer is larger than ${MAX_SYNC_BYTES} bytes`);
     const text = unseal(syncKey(key), sealed, utf8(idempotencyKey));
     if (text === undefined) {
       throw new Error("the centre's answer was not sealed to this gateway and this request");
@@ -158,45 +185,27 @@ export class ElectionStore {
     if (manifest.version < known) {
       throw new Error(`the manifest has version ${manifest.version}, and ${known} is in force`);
     }
-    this.#elections.set(credentials.election, this.#ready(credentials, sync, indexElection(manifest)));
+    const name = this.#name(credentials);
+    const ready = readyElection(
+      name,
+      fromHex(credentials.key),
+      sync,
+      indexElection(manifest),
+      this.#ephemeral,
+    );
+    this.#elections.set(credentials.election, ready);
     this.#seen.set(credentials.election, text);
   }
 
-  #ready(credentials: Credentials, sync: Sync, index: ElectionIndex): GatewayElection {
-    const { manifest } = index;
-    const name = this.#name(credentials);
-    const key = fromHex(credentials.key);
-    const centreKey = fromHex(manifest.sealingKey);
-    const { privateKey, publicKey } = this.#ephemeral;
-    const devices = new Map(
-      sync.devices.map((device): [string, HeldKey] => [`${device.device}.${device.version}`, {
-        key: fromHex(device.key),
-        station: device.station,
-        validUntilMs: device.validUntil === null ? Infinity : Date.parse(device.validUntil),
-      }]),
-    );
-    return {
-      index,
-      signedManifest: sync.manifest,
-      stations: index.gateways.get(this.#file.gateway) ?? new Set(),
-      pseudonymKey: fromHex(sync.pseudonymKey),
-      receiptKey: receiptKey(key),
-      receiptName: `${name.id}.${name.version}`,
-      sealer: recordSealer({
-        name,
-        signingKey: key,
-        sealingKey: recordKey(privateKey, centreKey, manifest.election, publicKey, centreKey),
-        senderKey: publicKey,
-        recordBytes: manifest.recordBytes,
-      }),
-      deviceKey: ({ id, version }) => devices.get(`${id}.${version}`),
-    };
-  }
-
-  async #keep(credentials: Credentials, text: string): Promise<void> {
-    const path = this.#path(credentials);
-    const sealed = seal(diskKey(credentials), utf8(text), utf8(credentials.election));
-    const file = await Deno.open(`${path}.new`, { write: true, create: true, truncate: true, mode: 0o600 });
+  /** Keeps the last answer, unless the disk has it. */
+  async #keep(credentials: Credentials): Promise<void> {
+    const { election } = credentials;
+    const text = this.#seen.get(election);
+    if (text === undefined || text === this.#kept.get(election)) return;
+    const path = this.#path(election);
+    const sealed = seal(diskKey(credentials), utf8(text), utf8(election));
+    await Deno.remove(`${path}.new`).catch(() => {}); // Left over from a crash, with whatever mode it has.
+    const file = await Deno.open(`${path}.new`, { write: true, createNew: true, mode: 0o600 });
     try {
       for (let at = 0; at < sealed.length;) at += await file.write(sealed.subarray(at));
       await file.sync();
@@ -204,17 +213,81 @@ export class ElectionStore {
       file.close();
     }
     await Deno.rename(`${path}.new`, path);
+    this.#kept.set(election, text);
   }
 
   #name({ election, keyVersion }: Credentials): KeyName {
     return { election, id: this.#file.gateway, version: keyVersion };
   }
 
-  #path({ election }: Credentials): string {
+  #path(election: string): string {
     return `${this.#directory}/${election}.sealed`;
   }
 }
 
+/**
+ * Makes an election ready to take votes in.
+ *
+ * @param name The gateway, and its key's version.
+ * @param key The gateway's own key for this election, 32 bytes.
+ * @param sync What the centre answered.
+ * @param index Of the manifest in it.
+ * @param ephemeral This process's own key pair.
+ */
+export function readyElection(
+  name: KeyName,
+  key: Uint8Array,
+  sync: Sync,
+  index: ElectionIndex,
+  ephemeral: KeyPair,
+): GatewayElection {
+  const { manifest } = index;
+  const centreKey = fromHex(manifest.sealingKey);
+  const { privateKey, publicKey } = ephemeral;
+  const devices = new Map(
+    sync.devices.map((device): [string, HeldKey] => [`${device.device}.${device.version}`, {
+      key: fromHex(device.key),
+      station: device.station,
+      validUntilMs: device.validUntil === null ? Infinity : Date.parse(device.validUntil),
+    }]),
+  );
+  return {
+    index,
+    signedManifest: sync.manifest,
+    stations: index.gateways.get(name.id) ?? new Set(),
+    pseudonymKey: fromHex(sync.pseudonymKey),
+    receiptKey: receiptKey(key),
+    receiptName: `${name.id}.${name.version}`,
+    sealer: recordSealer({
+      name,
+      signingKey: key,
+      sealingKey: recordKey(privateKey, centreKey, manifest.election, publicKey, centreKey),
+      senderKey: publicKey,
+      recordBytes: manifest.recordBytes,
+    }),
+    deviceKey: ({ id, version }) => devices.get(`${id}.${version}`),
+  };
+}
+
 function diskKey({ key }: Credentials): Uint8Array<ArrayBuffer> {
   return deriveKey(fromHex(key), "gateway-disk");
+}
+
+/** Reads a body up to a limit; `whole` says whether that was all. */
+async function readUpTo(
+  { body }: Response,
+  maxBytes: number,
+): Promise<{ bytes: Uint8Array<ArrayBuffer>; whole: boolean }> {
+  const pieces: Uint8Array<ArrayBuffer>[] = [];
+  let length = 0;
+  let whole = true;
+  for await (const piece of body ?? []) {
+    pieces.push(piece.slice(0, maxBytes - length));
+    length += piece.length;
+    if (length > maxBytes) {
+      whole = false;
+      break;
+    }
+  }
+  return { bytes: await new Blob(pieces).bytes() as Uint8Array<ArrayBuffer>, whole };
 }

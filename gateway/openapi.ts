@@ -6,7 +6,7 @@
 import { type OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Env } from "hono";
 import { signedManifestSchema } from "../shared/election.ts";
-import { type ProblemCause, PROBLEMS, problemSchema } from "../shared/problem.ts";
+import { problem, type ProblemCause, PROBLEMS, problemSchema } from "../shared/problem.ts";
 import { receiptSchema } from "../shared/receipt.ts";
 import { voteIdSchema, voteSchema } from "../shared/vote.ts";
 
@@ -17,13 +17,16 @@ const signedHeaders = z.object({
   "signature": z.string().describe("RFC 9421: `vote=:<base64>:`, HMAC-SHA256 under the device's key"),
 });
 
+/** What any signed request may be answered with. */
 const COMMON: ProblemCause[] = [
   "query-not-allowed",
+  "not-found",
   "unsupported-media-type",
   "encoded-body",
   "body-empty",
   "body-too-large",
   "body-cut-short",
+  "body-too-slow",
   "signature-missing",
   "signature-malformed",
   "signature-invalid",
@@ -31,17 +34,19 @@ const COMMON: ProblemCause[] = [
   "signature-early",
   "digest-mismatch",
   "unknown-key",
+  "not-ready",
   "revoked-key",
   "device-rate",
   "address-rate",
   "draining",
+  "busy",
   "internal",
 ];
 
+/** What one vote may be answered with, alone or as a line of a batch. */
 const VOTE: ProblemCause[] = [
   "not-json",
   "invalid-vote",
-  "vote-id-mismatch",
   "vote-id-reused",
   "wrong-station",
   "foreign-station",
@@ -74,7 +79,7 @@ export function describeApi<E extends Env>(app: OpenAPIHono<E>): void {
         "The vote is durable; the receipt is this gateway's word for it",
         z.object({ receipt: receiptSchema }),
       ),
-      ...problems([...COMMON, ...VOTE]),
+      ...problems([...COMMON, ...VOTE, "vote-id-mismatch"]),
     },
   });
   registry.registerPath({
@@ -94,7 +99,7 @@ export function describeApi<E extends Env>(app: OpenAPIHono<E>): void {
             status: z.int(),
             voteId: voteIdSchema.optional(),
             receipt: receiptSchema.optional(),
-            problem: problemSchema.optional(),
+            problem: problemOf([...VOTE, "body-too-large", "internal"]).optional(),
           })),
         }),
       ),
@@ -130,6 +135,12 @@ export function describeApi<E extends Env>(app: OpenAPIHono<E>): void {
     summary: "Metrics for Prometheus",
     responses: { 200: { description: "Metrics", content: { "text/plain": { schema: z.string() } } } },
   });
+  for (const cause of ["not-found", "method-not-allowed"] as const) {
+    registry.registerComponent("responses", cause, {
+      description: PROBLEMS[cause][1],
+      content: { "application/problem+json": { example: problem(cause) } },
+    });
+  }
   app.doc31("/openapi.json", {
     openapi: "3.1.0",
     info: { title: "Pollwire gateway", version: "1", license: { name: "MIT" } },
@@ -142,11 +153,19 @@ function answer(description: string, schema: z.ZodType) {
 
 /** The problems that a route may answer with, gathered by status. */
 function problems(causes: readonly ProblemCause[]) {
-  const byStatus = Object.groupBy(causes, (cause) => PROBLEMS[cause][0]);
+  const byStatus = Object.groupBy(new Set(causes), (cause) => PROBLEMS[cause][0]);
   return Object.fromEntries(
     Object.entries(byStatus).map(([status, list]) => [status, {
       description: list!.map((cause) => `\`${cause}\`: ${PROBLEMS[cause][1]}`).join("; "),
-      content: { "application/problem+json": { schema: problemSchema } },
+      content: { "application/problem+json": { schema: problemOf(list!) } },
+      ...(RETRIED.has(status) && { headers: z.object({ "retry-after": z.string().describe("In seconds") }) }),
     }]),
   );
+}
+
+/** Statuses that come with Retry-After. */
+const RETRIED: ReadonlySet<string> = new Set(["429", "503"]);
+
+function problemOf(causes: readonly ProblemCause[]) {
+  return problemSchema.extend({ type: z.enum(causes.map((cause) => problem(cause).type)) });
 }

@@ -13,9 +13,11 @@ const SCHEMA = `
     partitions INTEGER NOT NULL, version TEXT NOT NULL, key_id TEXT NOT NULL, sender_key BLOB NOT NULL,
     records INTEGER NOT NULL, bytes BLOB NOT NULL
   ) STRICT;
+  CREATE INDEX IF NOT EXISTS chunks_of_election ON chunks (election);
   CREATE TABLE IF NOT EXISTS damaged (
-    id INTEGER PRIMARY KEY, spooled_at INTEGER NOT NULL, election TEXT NOT NULL, why TEXT NOT NULL,
-    records INTEGER NOT NULL, bytes BLOB NOT NULL
+    id INTEGER PRIMARY KEY, spooled_at INTEGER NOT NULL, election TEXT NOT NULL, partitions INTEGER NOT NULL,
+    version TEXT NOT NULL, key_id TEXT NOT NULL, sender_key BLOB NOT NULL, records INTEGER NOT NULL,
+    bytes BLOB NOT NULL, why TEXT NOT NULL
   ) STRICT;
 `;
 
@@ -37,7 +39,7 @@ export type SpoolOptions = Readonly<{
   /** Bytes of records that it holds at the most. */
   maxBytes: number;
   now(): number;
-  /** Ends the transaction, durably. */
+  /** Ends the transaction, durably. When it throws, nobody knows whether it has. */
   commit?(db: DatabaseSync): void;
 }>;
 
@@ -50,7 +52,6 @@ type Row = {
   key_id: string;
   sender_key: Uint8Array;
   records: number;
-  bytes: Uint8Array<ArrayBuffer>;
 };
 
 /** One gateway's spool. One process may have it open. */
@@ -60,25 +61,31 @@ export class Spool {
   readonly #commit: (db: DatabaseSync) => void;
   readonly #insert: StatementSync;
   readonly #delete: StatementSync;
+  readonly #firstOf: StatementSync;
+  readonly #rowsOf: StatementSync;
+  readonly #bytesOf: StatementSync;
   #state: { chunks: number; records: number; bytes: number; damagedRecords: number };
+  /** Chunks of each election that has some. */
+  #chunksOf: Map<string, number>;
 
+  /** @throws when the file is another process's just now, or no spool. */
   constructor(options: SpoolOptions) {
     this.#options = options;
     this.#commit = options.commit ?? ((db) => db.exec("COMMIT"));
-    this.#db = new DatabaseSync(options.path);
-    this.#db.exec(
-      "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000",
-    );
-    this.#db.exec(SCHEMA);
+    this.#db = openDatabase(options.path);
     this.#insert = this.#db.prepare(
       `INSERT INTO chunks (spooled_at, election, partitions, version, key_id, sender_key, records, bytes)
        VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
     );
     this.#delete = this.#db.prepare("DELETE FROM chunks WHERE id = ?");
-    this.#state = this.#db.prepare(
-      `SELECT count(*) AS chunks, coalesce(sum(records), 0) AS records, coalesce(sum(length(bytes)), 0) AS bytes,
-         (SELECT coalesce(sum(records), 0) FROM damaged) AS damagedRecords FROM chunks`,
-    ).get() as SpoolState;
+    this.#firstOf = this.#db.prepare("SELECT min(id) AS id FROM chunks WHERE election = ?");
+    this.#rowsOf = this.#db.prepare(
+      `SELECT id, spooled_at, election, partitions, version, key_id, sender_key, records
+       FROM chunks WHERE election = ? ORDER BY id LIMIT ?`,
+    );
+    this.#bytesOf = this.#db.prepare("SELECT bytes FROM chunks WHERE id = ?");
+    this.#state = this.#countState();
+    this.#chunksOf = this.#countElections();
   }
 
   /** How full the spool is. */
@@ -105,35 +112,45 @@ export class Spool {
         this.#insert.run(now, election, partitions, version, keyId, senderKey, records, chunk.bytes);
       }
     });
-    this.#state.chunks += chunks.length;
+    for (const { election, records } of chunks) {
+      this.#chunksOf.set(election, (this.#chunksOf.get(election) ?? 0) + 1);
+      this.#state.chunks += 1;
+      this.#state.records += records;
+    }
     this.#state.bytes += bytes;
-    this.#state.records += chunks.reduce((sum, { records }) => sum + records, 0);
   }
 
   /**
-   * The oldest chunks, up to so many, of elections that are not excluded.
+   * The oldest chunks of one election: of those that are not excluded, the one whose turn it is. At least one, if
+   * there is any.
    *
    * @param excluded Elections whose log does not answer just now.
    */
-  oldest(limit: number, excluded: readonly string[] = []): SpooledChunk[] {
-    const where = excluded.length === 0
-      ? ""
-      : `WHERE election NOT IN (${excluded.map(() => "?").join(", ")})`;
-    const rows = this.#db.prepare(`SELECT * FROM chunks ${where} ORDER BY id LIMIT ?`)
-      .all(...excluded, limit) as unknown as Row[];
-    return rows.map((
-      { id, spooled_at, election, partitions, version, key_id, sender_key, records, bytes },
-    ) => ({
-      id,
-      spooledAtMs: spooled_at,
-      election,
-      partitions,
-      version,
-      keyId: key_id,
-      senderKey: sender_key,
-      records,
-      bytes,
-    }));
+  oldest(maxChunks: number, maxRecords: number, excluded: readonly string[] = []): SpooledChunk[] {
+    const election = this.#electionNext(excluded);
+    if (election === undefined) return [];
+    const rows = this.#rowsOf.all(election, maxChunks) as unknown as Row[];
+    const chunks: SpooledChunk[] = [];
+    let sum = 0;
+    for (const { id, spooled_at, partitions, version, key_id, sender_key, records } of rows) {
+      sum += records;
+      if (chunks.length > 0 && sum > maxRecords) break;
+      // Bytes are read of these chunks only, not of all that stand behind them.
+      const { bytes } = this.#bytesOf.get(id) as { bytes: Uint8Array<ArrayBuffer> };
+      const [keyId, senderKey, spooledAtMs] = [key_id, sender_key, spooled_at];
+      chunks.push({ id, spooledAtMs, election, partitions, version, keyId, senderKey, records, bytes });
+    }
+    return chunks;
+  }
+
+  #electionNext(excluded: readonly string[]): string | undefined {
+    let next: { election: string; id: number } | undefined;
+    for (const election of this.#chunksOf.keys()) {
+      if (excluded.includes(election)) continue;
+      const { id } = this.#firstOf.get(election) as { id: number };
+      if (next === undefined || id < next.id) next = { election, id };
+    }
+    return next?.election;
   }
 
   /** Lets go of chunks that the log has acknowledged. */
@@ -144,22 +161,17 @@ export class Spool {
     this.#forget(chunks);
   }
 
-  /** Sets a chunk aside that cannot be read: nothing is dropped, and nothing stands in the others' way. */
+  /**
+   * Sets a chunk aside that cannot be read: nothing is dropped, and nothing stands in the others' way. All of its row
+   * is kept, so that what is whole of it can be taken out by hand.
+   */
   setAside(chunk: SpooledChunk, why: string): void {
-    const { id, spooledAtMs, election, records, bytes } = chunk;
     this.#transact(() => {
-      this.#db.prepare("INSERT INTO damaged VALUES (?, ?, ?, ?, ?, ?)").run(
-        id,
-        spooledAtMs,
-        election,
-        why,
-        records,
-        bytes,
-      );
-      this.#delete.run(id);
+      this.#db.prepare("INSERT INTO damaged SELECT *, ? FROM chunks WHERE id = ?").run(why, chunk.id);
+      this.#delete.run(chunk.id);
     });
     this.#forget([chunk]);
-    this.#state.damagedRecords += records;
+    this.#state.damagedRecords += chunk.records;
   }
 
   close(): void {
@@ -167,7 +179,10 @@ export class Spool {
   }
 
   #forget(chunks: readonly SpooledChunk[]): void {
-    for (const { records, bytes } of chunks) {
+    for (const { election, records, bytes } of chunks) {
+      const left = this.#chunksOf.get(election)! - 1;
+      if (left === 0) this.#chunksOf.delete(election);
+      else this.#chunksOf.set(election, left);
       this.#state.chunks -= 1;
       this.#state.records -= records;
       this.#state.bytes -= bytes.length;
@@ -180,8 +195,44 @@ export class Spool {
       work();
       this.#commit(this.#db);
     } catch (error) {
-      if (this.#db.isTransaction) this.#db.exec("ROLLBACK");
+      if (this.#db.isTransaction) {
+        this.#db.exec("ROLLBACK");
+      } else {
+        // It may have been committed all the same: only the file knows.
+        this.#state = this.#countState();
+        this.#chunksOf = this.#countElections();
+      }
       throw error;
     }
+  }
+
+  #countState(): SpoolState {
+    return this.#db.prepare(
+      `SELECT count(*) AS chunks, coalesce(sum(records), 0) AS records, coalesce(sum(length(bytes)), 0) AS bytes,
+         (SELECT coalesce(sum(records), 0) FROM damaged) AS damagedRecords FROM chunks`,
+    ).get() as SpoolState;
+  }
+
+  #countElections(): Map<string, number> {
+    const rows = this.#db.prepare("SELECT election, count(*) AS chunks FROM chunks GROUP BY election").all();
+    return new Map(
+      (rows as { election: string; chunks: number }[]).map(({ election, chunks }) => [election, chunks]),
+    );
+  }
+}
+
+function openDatabase(path: string): DatabaseSync {
+  const db = new DatabaseSync(path);
+  try {
+    db.exec(
+      "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000",
+    );
+    db.exec(SCHEMA);
+    // What a crash has left of a transaction must not be made whole by what a later one writes over it.
+    db.exec("PRAGMA wal_checkpoint(TRUNCATE)");
+    return db;
+  } catch (error) {
+    db.close();
+    throw new Error(`Cannot open the spool ${path}: ${(error as Error).message}`, { cause: error });
   }
 }

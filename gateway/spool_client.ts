@@ -46,6 +46,8 @@ export class SpoolClient {
   #underWay: { id: number; batch: Waiting[] } | undefined;
   #nextId = 1;
   #state: SpoolState = { chunks: 0, records: 0, bytes: 0, damagedRecords: 0 };
+  /** Why nothing can be made durable any more. */
+  #closed: NotSpooled | undefined;
   #drained = Promise.withResolvers<SpoolState>();
   #opened = Promise.withResolvers<void>();
 
@@ -71,6 +73,7 @@ export class SpoolClient {
    * @throws {NotSpooled}
    */
   append(election: string, partitions: number, records: readonly PlacedRecord[]): Promise<void> {
+    if (this.#closed !== undefined) return Promise.reject(this.#closed);
     if (this.#waitingRecords + records.length > MAX_WAITING_RECORDS) {
       return Promise.reject(new NotSpooled("busy", `${this.#waitingRecords} votes wait for the disk`));
     }
@@ -94,7 +97,8 @@ export class SpoolClient {
       case "fault":
         return this.#events.onFault?.(reply.election, reply.why);
       case "drained":
-        return this.#drained.resolve(reply.state);
+        this.#drained.resolve(reply.state);
+        return this.fail("the spool is closed");
     }
   }
 
@@ -106,8 +110,8 @@ export class SpoolClient {
 
   /** Tells everyone who waits that the spool's thread is gone. */
   fail(why: string): void {
-    const error = new NotSpooled("spool-failed", why);
-    for (const { reject } of [...this.#underWay?.batch ?? [], ...this.#waiting]) reject(error);
+    this.#closed = new NotSpooled("spool-failed", why);
+    for (const { reject } of [...this.#underWay?.batch ?? [], ...this.#waiting]) reject(this.#closed);
     this.#waiting = [];
     this.#waitingRecords = 0;
     this.#underWay = undefined;

@@ -33,27 +33,33 @@ export type SpoolHostOptions = Readonly<{
   spool: Spool;
   openLog(election: string, partitions: number): Promise<VoteLog>;
   send(reply: SpoolReply): void;
+  /** Milliseconds that never go back, whatever happens to the clock on the wall. */
+  now?(): number;
+  random?(): number;
 }>;
 
 /** See the module. */
 export class SpoolHost {
   readonly #spool: Spool;
   readonly #send: (reply: SpoolReply) => void;
+  readonly #now: () => number;
   readonly #forwarder: Forwarder;
   #wake: () => void = () => {};
   #drainUntilMs = Infinity;
 
-  constructor({ spool, openLog, send }: SpoolHostOptions) {
+  constructor(
+    { spool, openLog, send, now = () => performance.now(), random = Math.random }: SpoolHostOptions,
+  ) {
     this.#spool = spool;
     this.#send = send;
+    this.#now = now;
     this.#forwarder = new Forwarder({
       spool,
       openLog,
-      now: Date.now,
-      random: Math.random,
+      now,
+      random,
       onForwarded: (records) => send({ kind: "forwarded", records, state: spool.state }),
-      onFault: (election, error) =>
-        send({ kind: "fault", election, why: (error as Error).message, state: spool.state }),
+      onFault: (election, error) => this.#tellFault(election, error),
     });
     send({ kind: "opened", state: spool.state });
   }
@@ -61,25 +67,39 @@ export class SpoolHost {
   /** Takes a message from the client. */
   handle(request: SpoolRequest): void {
     if (request.kind === "append") this.#append(request.id, request.chunks);
-    else this.#drainUntilMs = Date.now() + request.forMs;
+    else this.#drainUntilMs = this.#now() + request.forMs;
     this.#wake();
   }
 
   /** Forwards until it has been drained. */
   async run(): Promise<void> {
-    while (Date.now() < this.#drainUntilMs) {
-      const waitMs = await this.#forwarder.step();
+    while (this.#now() < this.#drainUntilMs) {
+      const waitMs = await this.#step();
       if (waitMs === 0) {
         await turn(); // Let the chunks in that came meanwhile.
         continue;
       }
       if (waitMs === undefined && this.#drainUntilMs < Infinity) break;
-      await this.#sleep(Math.min(waitMs ?? MAX_SLEEP_MS, MAX_SLEEP_MS));
+      await this.#sleep(Math.min(waitMs ?? MAX_SLEEP_MS, MAX_SLEEP_MS, this.#drainUntilMs - this.#now()));
     }
     await this.#forwarder.close();
     const { state } = this.#spool;
     this.#spool.close();
     this.#send({ kind: "drained", state });
+  }
+
+  /** A disk that cannot be read now may still take votes, and be read later. */
+  async #step(): Promise<number | undefined> {
+    try {
+      return await this.#forwarder.step();
+    } catch (error) {
+      this.#tellFault("every election", error);
+      return MAX_SLEEP_MS;
+    }
+  }
+
+  #tellFault(election: string, error: unknown): void {
+    this.#send({ kind: "fault", election, why: (error as Error).message, state: this.#spool.state });
   }
 
   #append(id: number, chunks: readonly Chunk[]): void {

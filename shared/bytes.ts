@@ -15,6 +15,11 @@ export function utf8(text: string): Uint8Array<ArrayBuffer> {
   return encoder.encode(text);
 }
 
+/** Encodes a string as UTF-8 into bytes that are there already, as far as they reach: faster than new ones. */
+export function utf8Into(text: string, to: Uint8Array): { read: number; written: number } {
+  return encoder.encodeInto(text, to);
+}
+
 /** Decodes UTF-8. Throws a `TypeError` when the bytes are not well-formed. */
 export function fromUtf8(bytes: Uint8Array): string {
   return decoder.decode(bytes);
@@ -45,7 +50,7 @@ export function lengthPrefixed(...parts: (string | Uint8Array)[]): Uint8Array<Ar
 }
 
 function writePart(part: string | Uint8Array, to: Uint8Array): number {
-  if (typeof part === "string") return encoder.encodeInto(part, to).written;
+  if (typeof part === "string") return utf8Into(part, to).written;
   to.set(part);
   return part.length;
 }

@@ -5,10 +5,13 @@
  * @module
  */
 import { z } from "zod";
-import { fromUtf8, lengthPrefixed, utf8 } from "./bytes.ts";
+import { fromUtf8, lengthPrefixed, utf8, utf8Into } from "./bytes.ts";
 import { ELECTION_LIMITS, instantSchema, type Manifest } from "./election.ts";
 import { formatKeyName, hmac, KEY_BYTES, type KeyName, seal, SEAL_OVERHEAD_BYTES, unseal } from "./keys.ts";
 import { ballotShape, VOTING_MODES } from "./vote.ts";
+
+/** What a record's text is padded with. */
+const SPACE = 0x20;
 
 /** Version of the record's format: the header `v`. */
 export const RECORD_VERSION = "1";
@@ -112,15 +115,17 @@ export function recordSealer(options: {
   const context = recordContext(name.election, keyId, senderKey);
   const signed = signedBytes(context, new Uint8Array(sealedBytes(recordBytes)));
   const valueAt = signed.length - sealedBytes(recordBytes);
+  const padded = new Uint8Array(recordBytes);
   return {
     seal(record) {
       const text = JSON.stringify(record);
-      if (text.length > recordBytes) {
+      const { read, written } = utf8Into(text, padded);
+      if (read < text.length) {
         throw new RangeError(
-          `Cannot seal a record of ${text.length} bytes: the manifest allows ${recordBytes}`,
+          `Cannot seal a record of ${utf8(text).length} bytes: the manifest allows ${recordBytes}`,
         );
       }
-      const value = seal(sealingKey, utf8(text.padEnd(recordBytes, " ")), context);
+      const value = seal(sealingKey, padded.fill(SPACE, written), context);
       signed.set(value, valueAt);
       return { version: RECORD_VERSION, keyId, senderKey, signature: hmac(signingKey, signed), value };
     },

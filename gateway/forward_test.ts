@@ -1,0 +1,296 @@
+import assert from "assert";
+import type { DatabaseSync } from "node:sqlite";
+import type { PlacedRecord, VoteLog } from "../shared/log/vote_log.ts";
+import { placed, testManifest, testRecord, testSealer } from "../tests/fixture.ts";
+import { MemoryLog } from "../tests/memory_log.ts";
+import { packChunk } from "./chunk.ts";
+import { Forwarder } from "./forward.ts";
+import { Spool } from "./spool.ts";
+
+Deno.test.sanitizer({ ops: true, resources: true });
+
+const sealer = testSealer(testManifest());
+
+function makeRecords(count: number): PlacedRecord[] {
+  return Array.from({ length: count }, () => placed(sealer, testRecord(crypto.randomUUID())));
+}
+
+/** A log that does as it is told. */
+class FakeLog extends MemoryLog {
+  /** Thrown by the next appends, `before` or `after` the records are on the log. */
+  failures: { error: Error; when: "before" | "after" }[] = [];
+  appends: number[] = [];
+  closed = 0;
+  onAppend: () => void = () => {};
+
+  override async append(records: readonly PlacedRecord[]): Promise<void> {
+    this.appends.push(records.length);
+    this.onAppend();
+    const failure = this.failures.shift();
+    if (failure?.when === "before") throw failure.error;
+    await super.append(records);
+    if (failure !== undefined) throw failure.error;
+  }
+
+  override close(): Promise<void> {
+    this.closed++;
+    return Promise.resolve();
+  }
+
+  /** The signatures of what is on the log, in hex. */
+  signatures(): string[] {
+    return this.stored.flat().map(({ signature }) => signature.toHex()).sort();
+  }
+}
+
+const away = { error: new Error("the log is away"), when: "before" as const };
+
+type Bench = {
+  spool: Spool;
+  forwarder: Forwarder;
+  logs: Map<string, FakeLog>;
+  opened: string[];
+  forwarded: number[];
+  faults: string[];
+  clock: { nowMs: number; random: number; diskFails: boolean };
+  put(election: string, ...sizes: number[]): PlacedRecord[];
+};
+
+/** Gives `work` a forwarder over a real spool. */
+async function withForwarder(work: (bench: Bench) => Promise<void>): Promise<void> {
+  const directory = await Deno.makeTempDir();
+  const clock = { nowMs: 1_000_000, random: 1, diskFails: false };
+  const spool = new Spool({
+    path: `${directory}/spool.sqlite`,
+    maxBytes: 1e9,
+    now: () => clock.nowMs,
+    commit(db: DatabaseSync) {
+      if (clock.diskFails) throw new Error("disk I/O error");
+      db.exec("COMMIT");
+    },
+  });
+  const logs = new Map(["a", "b"].map((election) => [election, new FakeLog(3)]));
+  const opened: string[] = [];
+  const forwarded: number[] = [];
+  const faults: string[] = [];
+  const forwarder = new Forwarder({
+    spool,
+    async openLog(election, partitions): Promise<VoteLog> {
+      opened.push(election);
+      assert.equal(partitions, 3);
+      return logs.get(election) ?? Promise.reject(new Error("there is no such log"));
+    },
+    now: () => clock.nowMs,
+    random: () => clock.random,
+    onForwarded: (records) => forwarded.push(records),
+    onFault: (election, error) => faults.push(`${election}: ${(error as Error).message}`),
+  });
+  const put = (election: string, ...sizes: number[]) =>
+    sizes.flatMap((size) => {
+      const records = makeRecords(size);
+      spool.append([packChunk({ election, partitions: 3, records })]);
+      return records;
+    });
+  try {
+    await work({ spool, forwarder, logs, opened, forwarded, faults, clock, put });
+  } finally {
+    await forwarder.close();
+    spool.close();
+    await Deno.remove(directory, { recursive: true });
+  }
+}
+
+function signatures(records: readonly PlacedRecord[]): string[] {
+  return records.map(({ signature }) => signature.toHex()).sort();
+}
+
+/** Steps until there is nothing to do at this moment. */
+async function settle(forwarder: Forwarder): Promise<number | undefined> {
+  for (;;) {
+    const waitMs = await forwarder.step();
+    if (waitMs !== 0) return waitMs;
+  }
+}
+
+Deno.test("Forwarder.step() frees what the log has acknowledged, and says when there is no more", async () => {
+  await withForwarder(async ({ spool, forwarder, logs, opened, forwarded, put }) => {
+    assert.equal(await forwarder.step(), undefined);
+    const records = put("a", 3, 1, 2);
+    logs.get("a")!.onAppend = () =>
+      assert.equal(spool.state.records, 6, "not freed before it is acknowledged");
+    assert.equal(await forwarder.step(), 0);
+    assert.deepEqual(logs.get("a")!.signatures(), signatures(records));
+    assert.equal(spool.state.chunks, 0);
+    assert.equal(await forwarder.step(), undefined);
+    assert.deepEqual(forwarded, [6]);
+    put("a", 1);
+    await settle(forwarder);
+    assert.deepEqual(opened, ["a"], "the log stays open");
+  });
+});
+
+Deno.test("Forwarder.step() puts each record on its partition, as it was spooled", async () => {
+  await withForwarder(async ({ forwarder, logs, put }) => {
+    const records = put("a", 20);
+    await settle(forwarder);
+    for (const { offset: _, appendedAtMs: __, ...record } of logs.get("a")!.stored.flat()) {
+      const sent = records.find(({ signature }) => signature.toHex() === record.signature.toHex());
+      assert.deepEqual(record, sent);
+    }
+  });
+});
+
+Deno.test("Forwarder.step() appends at most 2,000 records at once, unless one chunk has more", async () => {
+  await withForwarder(async ({ forwarder, logs, put }) => {
+    put("a", 1_000, 900, 200, 2_500, 1);
+    await settle(forwarder);
+    assert.deepEqual(logs.get("a")!.appends, [1_900, 200, 2_500, 1]);
+  });
+});
+
+Deno.test("Forwarder.step() frees nothing when the append throws, and opens the log anew", async () => {
+  await withForwarder(async ({ spool, forwarder, logs, opened, forwarded, faults, clock, put }) => {
+    const records = put("a", 2);
+    const log = logs.get("a")!;
+    log.failures = [away];
+    const waitMs = await settle(forwarder);
+    assert.equal(spool.state.records, 2);
+    assert.deepEqual([forwarded, faults, log.closed], [[], ["a: the log is away"], 1]);
+    clock.nowMs += waitMs!;
+    assert.equal(await settle(forwarder), undefined);
+    assert.deepEqual(opened, ["a", "a"]);
+    assert.deepEqual(log.signatures(), signatures(records));
+    assert.equal(spool.state.records, 0);
+  });
+});
+
+Deno.test("Forwarder.step() sends twice what was appended and not acknowledged, and loses nothing", async () => {
+  await withForwarder(async ({ spool, forwarder, logs, clock, put }) => {
+    const records = put("a", 3);
+    logs.get("a")!.failures = [{ error: new Error("no answer"), when: "after" }];
+    clock.nowMs += (await settle(forwarder))!;
+    await settle(forwarder);
+    assert.deepEqual(logs.get("a")!.signatures(), signatures([...records, ...records]));
+    assert.equal(spool.state.chunks, 0);
+  });
+});
+
+Deno.test("Forwarder.step() sends twice what was acknowledged and could not be freed", async () => {
+  await withForwarder(async ({ spool, forwarder, logs, faults, forwarded, clock, put }) => {
+    const records = put("a", 3);
+    logs.get("a")!.onAppend = () => clock.diskFails = true;
+    const waitMs = await settle(forwarder);
+    assert.deepEqual(faults, ["a: disk I/O error"]);
+    assert.deepEqual([spool.state.records, forwarded], [3, []]);
+    logs.get("a")!.onAppend = () => clock.diskFails = false;
+    clock.nowMs += waitMs!;
+    assert.equal(await settle(forwarder), undefined);
+    assert.deepEqual(logs.get("a")!.signatures(), signatures([...records, ...records]));
+    assert.equal(spool.state.records, 0);
+  });
+});
+
+Deno.test("Forwarder.step() waits longer from try to try, up to a limit, and starts anew after a success", async () => {
+  await withForwarder(async ({ forwarder, logs, clock, put }) => {
+    const log = logs.get("a")!;
+    const waits = async (tries: number) => {
+      const found: number[] = [];
+      for (let n = 0; n < tries; n++) {
+        log.failures = [away];
+        const waitMs = (await settle(forwarder))!;
+        found.push(waitMs);
+        clock.nowMs += waitMs - 1;
+        assert.equal(await forwarder.step(), 1, "not before its time");
+        clock.nowMs += 1;
+      }
+      return found;
+    };
+    put("a", 1);
+    assert.deepEqual(await waits(10), [100, 200, 400, 800, 1_600, 3_200, 6_400, 10_000, 10_000, 10_000]);
+    clock.random = 0;
+    assert.deepEqual(await waits(2), [5_000, 5_000], "half of it at the least");
+    log.failures = [];
+    await settle(forwarder);
+    put("a", 1);
+    clock.random = 1;
+    assert.deepEqual(await waits(2), [100, 200]);
+  });
+});
+
+Deno.test("Forwarder.step() goes on with the other elections while one log is away", async () => {
+  await withForwarder(async ({ spool, forwarder, logs, clock, put }) => {
+    const ofA = put("a", 1, 2);
+    const ofB = put("b", 3);
+    logs.get("a")!.failures = [away, away];
+    assert.equal(await settle(forwarder), 100);
+    assert.deepEqual(logs.get("b")!.signatures(), signatures(ofB));
+    assert.equal(spool.state.records, 3);
+    ofB.push(...put("b", 4));
+    assert.equal(await settle(forwarder), 100, "b is forwarded while a waits");
+    assert.deepEqual(logs.get("b")!.signatures(), signatures(ofB));
+    clock.nowMs += 100;
+    assert.equal(await settle(forwarder), 200);
+    clock.nowMs += 200;
+    assert.equal(await settle(forwarder), undefined);
+    assert.deepEqual(logs.get("a")!.signatures(), signatures(ofA));
+  });
+});
+
+Deno.test("Forwarder.step() backs off from a log that cannot be opened", async () => {
+  await withForwarder(async ({ spool, forwarder, faults, put }) => {
+    put("c", 1);
+    assert.equal(await settle(forwarder), 100);
+    assert.deepEqual(faults, ["c: there is no such log"]);
+    assert.equal(spool.state.records, 1);
+  });
+});
+
+Deno.test("Forwarder.step() sets a damaged chunk aside and goes on with the rest", async () => {
+  await withForwarder(async ({ spool, forwarder, logs, faults, forwarded, put }) => {
+    const before = put("a", 2);
+    const chunk = packChunk({ election: "a", partitions: 3, records: makeRecords(4) });
+    spool.append([{ ...chunk, bytes: chunk.bytes.slice(0, -1) }]);
+    const after = put("a", 1);
+    assert.equal(await settle(forwarder), undefined);
+    assert.deepEqual(logs.get("a")!.signatures(), signatures([...before, ...after]));
+    assert.deepEqual(spool.state, { chunks: 0, records: 0, bytes: 0, damagedRecords: 4 });
+    assert.equal(faults.length, 1);
+    assert.match(faults[0], /^a: Cannot unpack a chunk: it is cut off/);
+    assert.deepEqual(forwarded, [3]);
+  });
+});
+
+Deno.test("Forwarder.step() opens no log for damaged chunks alone", async () => {
+  await withForwarder(async ({ spool, forwarder, opened, forwarded }) => {
+    const chunk = packChunk({ election: "a", partitions: 3, records: makeRecords(1) });
+    spool.append([{ ...chunk, records: 2 }]);
+    assert.equal(await settle(forwarder), undefined);
+    assert.deepEqual([opened, forwarded], [[], []]);
+  });
+});
+
+Deno.test("Forwarder.step() waits when a damaged chunk cannot be set aside, and comes back to it", async () => {
+  await withForwarder(async ({ spool, forwarder, clock }) => {
+    const chunk = packChunk({ election: "a", partitions: 3, records: makeRecords(1) });
+    spool.append([{ ...chunk, records: 2 }]);
+    clock.diskFails = true;
+    assert.equal(await settle(forwarder), 100);
+    assert.equal(spool.state.chunks, 1);
+    clock.diskFails = false;
+    clock.nowMs += 100;
+    assert.equal(await settle(forwarder), undefined);
+    assert.equal(spool.state.damagedRecords, 2);
+  });
+});
+
+Deno.test("Forwarder.close() closes every log, also one that throws at it", async () => {
+  await withForwarder(async ({ forwarder, logs, put }) => {
+    put("a", 1);
+    put("b", 1);
+    await settle(forwarder);
+    const closeA = logs.get("a")!;
+    closeA.close = () => Promise.reject(new Error("already gone"));
+    await forwarder.close();
+    assert.equal(logs.get("b")!.closed, 1);
+  });
+});

@@ -1,0 +1,557 @@
+import assert from "assert";
+import { existsSync } from "node:fs";
+import type { DatabaseSync } from "node:sqlite";
+import fc from "fast-check";
+import type { Chunk } from "./chunk.ts";
+import { Spool, type SpooledChunk, SpoolFull, type SpoolOptions } from "./spool.ts";
+
+Deno.test.sanitizer({ ops: true, resources: true });
+
+const NOW_MS = 1_700_000_000_000;
+const ALL = 1_000_000;
+const WAL_HEADER_BYTES = 32;
+const FRAME_BYTES = 24 + 4_096;
+const SECTOR_BYTES = 512;
+
+function chunk(bytes: Uint8Array | number, change: Partial<Chunk> = {}): Chunk {
+  return {
+    election: "a",
+    partitions: 3,
+    version: "1",
+    keyId: "a/g-1.1",
+    senderKey: new Uint8Array(32).fill(7),
+    records: 1,
+    ...change,
+    bytes: typeof bytes === "number" ? new Uint8Array(bytes).fill(bytes) : new Uint8Array(bytes),
+  };
+}
+
+function open(directory: string, change: Partial<SpoolOptions> = {}): Spool {
+  return new Spool({ path: `${directory}/spool.sqlite`, maxBytes: ALL, now: () => NOW_MS, ...change });
+}
+
+/** All chunks, of all elections, oldest first. */
+function contents(spool: Spool): SpooledChunk[] {
+  const found: SpooledChunk[] = [];
+  const read: string[] = [];
+  for (let chunks; (chunks = spool.oldest(ALL, ALL, read)).length > 0;) {
+    found.push(...chunks);
+    read.push(chunks[0].election);
+  }
+  return found.toSorted((a, b) => a.id - b.id);
+}
+
+/** Where files are kept: in memory, if there is such a place. The tests make their crashes themselves. */
+const PLACE = existsSync("/dev/shm") ? "/dev/shm" : undefined;
+
+/** Gives a directory to `work`, and takes it away again. */
+function inDirectory(work: (directory: string) => void): void {
+  const directory = Deno.makeTempDirSync({ dir: PLACE });
+  try {
+    work(directory);
+  } finally {
+    Deno.removeSync(directory, { recursive: true });
+  }
+}
+
+/** Gives an open spool to `work`. */
+function withSpool(
+  work: (spool: Spool, directory: string) => void,
+  change: Partial<SpoolOptions> = {},
+): void {
+  inDirectory((directory) => {
+    const spool = open(directory, change);
+    try {
+      work(spool, directory);
+    } finally {
+      spool.close();
+    }
+  });
+}
+
+Deno.test("Spool.append() keeps chunks as they are, in order", () => {
+  withSpool((spool) => {
+    const chunks = [
+      chunk(5, { records: 2 }),
+      chunk(0, { partitions: 1_024, version: "9", keyId: "é", senderKey: new Uint8Array(0), records: 0 }),
+      chunk(100_000),
+    ];
+    spool.append(chunks.slice(0, 2));
+    spool.append(chunks.slice(2));
+    assert.deepEqual(
+      contents(spool),
+      chunks.map((each, i) => ({ ...each, id: i + 1, spooledAtMs: NOW_MS })),
+    );
+    assert.deepEqual(spool.state, { chunks: 3, records: 3, bytes: 100_005, damagedRecords: 0 });
+  });
+});
+
+Deno.test("Spool.append() keeps nothing of chunks that do not fit", () => {
+  withSpool((spool) => {
+    spool.append([chunk(60)]);
+    const { state } = spool;
+    assert.throws(
+      () => spool.append([chunk(30), chunk(11)]),
+      new SpoolFull("Cannot spool 41 bytes: 60 of 100 are taken; the log must come back first"),
+    );
+    assert.deepEqual(spool.state, state);
+    assert.equal(contents(spool).length, 1);
+    spool.append([chunk(30), chunk(10)]);
+    assert.equal(spool.state.bytes, 100);
+    spool.free(contents(spool).slice(0, 1));
+    spool.append([chunk(60)]);
+  }, { maxBytes: 100 });
+});
+
+Deno.test("Spool holds its limit against what it finds on the disk", () => {
+  inDirectory((directory) => {
+    const first = open(directory);
+    first.append([chunk(60)]);
+    first.close();
+    const again = open(directory, { maxBytes: 50 });
+    assert.throws(() => again.append([chunk(1)]), SpoolFull);
+    again.free(contents(again));
+    again.append([chunk(50)]);
+    again.close();
+  });
+});
+
+Deno.test("Spool.append() never gives an id twice, even when the spool was empty in between", () => {
+  inDirectory((directory) => {
+    const ids: number[] = [];
+    for (let round = 0; round < 3; round++) {
+      const spool = open(directory);
+      spool.append([chunk(1)]);
+      ids.push(...contents(spool).map(({ id }) => id));
+      spool.free(contents(spool));
+      spool.close();
+    }
+    assert.deepEqual(ids, [1, 2, 3]);
+  });
+});
+
+Deno.test("Spool.oldest() gives one election's chunks, of the one whose turn it is", () => {
+  withSpool((spool) => {
+    for (const election of ["b", "a", "b", "c", "a"]) spool.append([chunk(1, { election })]);
+    const ids = (maxChunks: number, excluded: string[] = []) =>
+      spool.oldest(maxChunks, ALL, excluded).map(({ id }) => id);
+    assert.deepEqual(ids(10), [1, 3]);
+    assert.deepEqual(ids(1), [1]);
+    assert.deepEqual(ids(10, ["b"]), [2, 5]);
+    assert.deepEqual(ids(10, ["a", "b"]), [4]);
+    assert.deepEqual(ids(10, ["a", "b", "c"]), []);
+    spool.free(spool.oldest(10, ALL));
+    assert.deepEqual(ids(10), [2, 5]);
+  });
+});
+
+Deno.test("Spool.oldest() stops at so many records, but gives one chunk however large", () => {
+  withSpool((spool) => {
+    spool.append([5, 3, 4, 1].map((records) => chunk(1, { records })));
+    const records = (maxRecords: number) => spool.oldest(10, maxRecords).map(({ records }) => records);
+    assert.deepEqual(records(1), [5]);
+    assert.deepEqual(records(8), [5, 3]);
+    assert.deepEqual(records(11), [5, 3]);
+    assert.deepEqual(records(100), [5, 3, 4, 1]);
+  });
+});
+
+Deno.test("Spool.free() lets go of the chunks it is given and of no others", () => {
+  withSpool((spool) => {
+    spool.append([1, 2, 3, 4].map((size) => chunk(size, { records: size })));
+    const [first, second, third] = contents(spool);
+    spool.free([first, third]);
+    assert.deepEqual(contents(spool).map(({ records }) => records), [2, 4]);
+    assert.deepEqual(spool.state, { chunks: 2, records: 6, bytes: 6, damagedRecords: 0 });
+    spool.free([second]);
+    assert.equal(spool.state.chunks, 1);
+  });
+});
+
+Deno.test("Spool.setAside() takes a chunk out of the way, and keeps all of it", () => {
+  inDirectory((directory) => {
+    const spool = open(directory);
+    spool.append([chunk(4, { records: 2 }), chunk(5)]);
+    const [damaged] = contents(spool);
+    spool.setAside(damaged, "it is cut off");
+    assert.deepEqual(contents(spool).map(({ id }) => id), [2]);
+    const state = { chunks: 1, records: 1, bytes: 5, damagedRecords: 2 };
+    assert.deepEqual(spool.state, state);
+    spool.close();
+    let rows: unknown[] = [];
+    const again = open(directory, {
+      commit(db) {
+        rows = db.prepare("SELECT * FROM damaged").all();
+        db.exec("COMMIT");
+      },
+    });
+    assert.deepEqual(again.state, state);
+    again.append([chunk(1)]);
+    again.close();
+    assert.deepEqual(
+      rows.map((row) => ({ ...row as object })),
+      [{
+        id: 1,
+        spooled_at: NOW_MS,
+        election: "a",
+        partitions: 3,
+        version: "1",
+        key_id: "a/g-1.1",
+        sender_key: damaged.senderKey,
+        records: 2,
+        bytes: damaged.bytes,
+        why: "it is cut off",
+      }],
+    );
+  });
+});
+
+Deno.test("Spool keeps nothing of an append whose commit fails, and goes on", () => {
+  let broken = true;
+  const commit = (db: DatabaseSync) => {
+    if (broken) throw new Error("disk I/O error");
+    db.exec("COMMIT");
+  };
+  withSpool((spool) => {
+    assert.throws(() => spool.append([chunk(1), chunk(2)]), /disk I\/O error/);
+    assert.deepEqual(spool.state, { chunks: 0, records: 0, bytes: 0, damagedRecords: 0 });
+    assert.deepEqual(contents(spool), []);
+    broken = false;
+    spool.append([chunk(3)]);
+    const chunks = contents(spool);
+    assert.equal(chunks.length, 1);
+    broken = true;
+    assert.throws(() => spool.free(chunks), /disk/);
+    assert.throws(() => spool.setAside(chunks[0], "why"), /disk/);
+    assert.deepEqual(spool.state, { chunks: 1, records: 1, bytes: 3, damagedRecords: 0 });
+    assert.deepEqual(contents(spool), chunks);
+    broken = false;
+    spool.free(chunks);
+    assert.deepEqual(contents(spool), []);
+  }, { commit });
+});
+
+Deno.test("Spool asks the file when a commit went through and failed all the same", () => {
+  let broken = false;
+  const commit = (db: DatabaseSync) => {
+    db.exec("COMMIT");
+    if (broken) throw new Error("disk I/O error");
+  };
+  withSpool((spool) => {
+    spool.append([chunk(1)]);
+    broken = true;
+    assert.throws(() => spool.append([chunk(2, { election: "b" })]), /disk/);
+    assert.deepEqual(spool.state, { chunks: 2, records: 2, bytes: 3, damagedRecords: 0 });
+    const chunks = contents(spool);
+    assert.deepEqual(chunks.map(({ election }) => election), ["a", "b"]);
+    assert.throws(() => spool.free(chunks), /disk/);
+    assert.deepEqual(spool.state, { chunks: 0, records: 0, bytes: 0, damagedRecords: 0 });
+    assert.deepEqual(spool.oldest(10, ALL), []);
+  }, { commit });
+});
+
+Deno.test("Spool keeps nothing of an append when the disk is full, and goes on once it is not", () => {
+  let pages = 0;
+  const commit = (db: DatabaseSync) => {
+    if (pages === 0) pages = (db.prepare("PRAGMA page_count").get() as { page_count: number }).page_count;
+    db.exec("COMMIT");
+    db.exec(`PRAGMA max_page_count = ${pages + 2}`);
+  };
+  withSpool((spool) => {
+    spool.append([chunk(1)]);
+    const before = contents(spool);
+    assert.throws(() => spool.append([chunk(100), chunk(200_000)]), /full/);
+    assert.deepEqual(contents(spool), before);
+    assert.deepEqual(spool.state, { chunks: 1, records: 1, bytes: 1, damagedRecords: 0 });
+    spool.append([chunk(100)]);
+    spool.free(contents(spool));
+    assert.equal(spool.state.chunks, 0);
+  }, { commit });
+});
+
+Deno.test("Spool syncs its write-ahead log at every commit", () => {
+  let pragmas: unknown[] = [];
+  const commit = (db: DatabaseSync) => {
+    const read = (name: string) => Object.values(db.prepare(`PRAGMA ${name}`).get()!)[0];
+    pragmas = ["journal_mode", "synchronous", "locking_mode"].map(read);
+    db.exec("COMMIT");
+  };
+  withSpool((spool) => {
+    spool.append([chunk(1)]);
+    assert.deepEqual(pragmas, ["wal", 2, "exclusive"], "2 is FULL");
+  }, { commit });
+});
+
+Deno.test("Spool refuses a file that is no spool, and names it", () => {
+  inDirectory((directory) => {
+    Deno.writeTextFileSync(`${directory}/spool.sqlite`, "this is not a database".repeat(99));
+    assert.throws(() => open(directory), /Cannot open the spool .*spool\.sqlite: file is not a database/);
+  });
+});
+
+Deno.test("Spool refuses a file that another process has open", async () => {
+  const directory = await Deno.makeTempDir();
+  try {
+    const code = `
+      import { Spool } from ${JSON.stringify(new URL("./spool.ts", import.meta.url))};
+      const open = () => new Spool({ path: Deno.args[0], maxBytes: 9, now: Date.now });
+      const first = open();
+      const { stderr } = Deno.args[1] === "alone" ? {} : await new Deno.Command(Deno.execPath(), {
+        args: ["run", "-A", Deno.mainModule, Deno.args[0], "alone"],
+      }).output();
+      if (stderr) console.log(new TextDecoder().decode(stderr));
+      first.close();
+    `;
+    await Deno.writeTextFile(`${directory}/open.ts`, code);
+    const { stdout } = await new Deno.Command(Deno.execPath(), {
+      args: ["run", "-A", `${directory}/open.ts`, `${directory}/spool.sqlite`],
+    }).output();
+    assert.match(
+      new TextDecoder().decode(stdout),
+      /Cannot open the spool .*spool\.sqlite: database is locked/,
+    );
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+});
+
+/** What one step of a spool's life does. Numbers choose among what there is. */
+type Step =
+  | { kind: "append"; chunks: { election: string; size: number; records: number }[]; crash?: Crash }
+  | { kind: "free"; which: number[]; crash?: Crash }
+  | { kind: "setAside"; which: number; crash?: Crash }
+  | { kind: "checkpoint"; crash?: Crash };
+
+/**
+ * How the power fails while a step is under way. What is written before a sync reaches the disk in any order, or not
+ * at all: `sectors` says what of it did, `cut` where the write-ahead log ends, `garbage` what stands behind it.
+ */
+type Crash = { sectors: number[]; cut: number; garbage: Uint8Array };
+
+type Files = { main: Uint8Array; wal: Uint8Array };
+
+const crashes: fc.Arbitrary<Crash> = fc.record({
+  sectors: fc.array(fc.nat(1_000), { maxLength: 40 }),
+  cut: fc.nat(100_000),
+  garbage: fc.oneof(fc.constant(new Uint8Array(0)), fc.uint8Array({ maxLength: 600 })),
+});
+const maybeCrash = fc.option(crashes, { nil: undefined, freq: 3 });
+const sizes = fc.oneof(fc.nat(40), fc.integer({ min: 400, max: 9_000 }));
+const steps: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      kind: fc.constant("append" as const),
+      chunks: fc.array(
+        fc.record({ election: fc.constantFrom("a", "b", "c"), size: sizes, records: fc.nat(9) }),
+        { minLength: 1, maxLength: 4 },
+      ),
+      crash: maybeCrash,
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      kind: fc.constant("free" as const),
+      which: fc.array(fc.nat(20), { minLength: 1, maxLength: 6 }),
+      crash: maybeCrash,
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({ kind: fc.constant("setAside" as const), which: fc.nat(20), crash: maybeCrash }),
+  },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant("checkpoint" as const), crash: maybeCrash }) },
+);
+
+/** What should be in the spool, and how many records should have been set aside. */
+type Model = { chunks: SpooledChunk[]; nextId: number; damagedRecords: number };
+
+/** All of some chunks, as one text: comparing long arrays of bytes takes long. */
+function spell(chunks: readonly SpooledChunk[]): string {
+  return chunks.map(({ senderKey, bytes, ...rest }) =>
+    JSON.stringify([Object.entries(rest).sort(), senderKey.toHex(), bytes.toHex()])
+  ).join("\n");
+}
+
+function stateOf({ chunks, damagedRecords }: Model) {
+  return {
+    chunks: chunks.length,
+    records: chunks.reduce((sum, { records }) => sum + records, 0),
+    bytes: chunks.reduce((sum, { bytes }) => sum + bytes.length, 0),
+    damagedRecords,
+  };
+}
+
+function read(directory: string): Files {
+  const file = (name: string) => {
+    try {
+      return Deno.readFileSync(`${directory}/${name}`);
+    } catch {
+      return new Uint8Array(0);
+    }
+  };
+  return { main: file("spool.sqlite"), wal: file("spool.sqlite-wal") };
+}
+
+/** Of `after`, what of its sectors has reached the disk where `before` stood. The length is that of whichever is longer. */
+function torn(before: Uint8Array, after: Uint8Array, { sectors }: Crash, from = 0): Uint8Array<ArrayBuffer> {
+  const mixed = new Uint8Array(Math.max(before.length, after.length));
+  mixed.set(before);
+  const changed: number[] = [];
+  for (let at = from; at < after.length; at += SECTOR_BYTES) {
+    const end = Math.min(at + SECTOR_BYTES, after.length);
+    for (let i = at; i < end; i++) {
+      if (mixed[i] === after[i] && i < before.length) continue;
+      changed.push(at);
+      break;
+    }
+  }
+  for (const sector of sectors) {
+    if (changed.length === 0) break;
+    const at = changed[sector % changed.length];
+    mixed.set(after.subarray(at, Math.min(at + SECTOR_BYTES, after.length)), at);
+  }
+  return mixed;
+}
+
+/** The write-ahead log as a crash leaves it that comes before its sync. */
+function tornWal(before: Uint8Array, after: Uint8Array, crash: Crash): Uint8Array<ArrayBuffer> {
+  const base = new Uint8Array(Math.max(before.length, WAL_HEADER_BYTES));
+  base.set(before);
+  if (beginsAnew(before, after)) {
+    // Its header is synced before anything else of it is written.
+    const headerOnly = crash.cut % 2 === 0;
+    base.set(after.subarray(0, headerOnly ? crash.cut / 2 % (WAL_HEADER_BYTES + 1) : WAL_HEADER_BYTES));
+    if (headerOnly) return base;
+  }
+  if (crash.sectors.length % 2 === 0) return torn(base, after, crash, WAL_HEADER_BYTES);
+  // Or in order, up to any byte, with anything behind it.
+  let changed = WAL_HEADER_BYTES;
+  while (changed < base.length && base[changed] === after[changed]) changed++;
+  const end = changed + crash.cut % (Math.max(0, after.length - changed) + 1);
+  const left = new Uint8Array(Math.max(base.length, end + crash.garbage.length));
+  left.set(base);
+  left.set(after.subarray(0, end));
+  left.set(crash.garbage, end);
+  return left;
+}
+
+function beginsAnew(before: Uint8Array, after: Uint8Array): boolean {
+  return before.subarray(0, WAL_HEADER_BYTES).toHex() !== after.subarray(0, WAL_HEADER_BYTES).toHex();
+}
+
+Deno.test("Spool never takes what a crash has left of one append for the end of a later one", () => {
+  inDirectory((root) => {
+    const crash = ({ main, wal }: Files, name: string) => {
+      Deno.mkdirSync(`${root}/${name}`);
+      Deno.writeFileSync(`${root}/${name}/spool.sqlite`, main);
+      Deno.writeFileSync(`${root}/${name}/spool.sqlite-wal`, wal);
+      return open(`${root}/${name}`);
+    };
+    const spool = open(root);
+    spool.append([chunk(5)]);
+    const acknowledged = read(root);
+    spool.close();
+    const first = crash(acknowledged, "first");
+    const from = Math.max(WAL_HEADER_BYTES, read(`${root}/first`).wal.length);
+    first.append([chunk(new Uint8Array(9_000).fill(1, 8_999))]);
+    const one = read(`${root}/first`);
+    first.close();
+    // All of the append reached the disk but its first page.
+    one.wal.fill(0, from, from + FRAME_BYTES);
+    const second = crash(one, "one");
+    assert.equal(contents(second).length, 1);
+    const before = read(`${root}/one`).wal;
+    second.append([chunk(new Uint8Array(9_000).fill(2, 8_999))]);
+    const two = read(`${root}/one`);
+    second.close();
+    // Nothing of the next one did but its first page, which is the same.
+    const end = (beginsAnew(before, two.wal) ? WAL_HEADER_BYTES : from) + FRAME_BYTES;
+    const wal = new Uint8Array(Math.max(before.length, end));
+    wal.set(before);
+    wal.set(two.wal.subarray(0, end));
+    const third = crash({ main: two.main, wal }, "two");
+    assert.equal(contents(third).length, 1);
+    third.close();
+  });
+});
+
+Deno.test("Spool holds after any crash all that was acknowledged and not freed, and no part of the last step", () => {
+  let crashed = 0;
+  let lost = 0;
+  let restarted = 0;
+  fc.assert(
+    fc.property(fc.array(steps, { minLength: 1, maxLength: 14 }), (life) => {
+      inDirectory((root) => {
+        let directory = `${root}/0`;
+        Deno.mkdirSync(directory);
+        let checkpointing = false;
+        const commit = (db: DatabaseSync) => {
+          db.exec("COMMIT");
+          if (checkpointing) db.exec("PRAGMA wal_checkpoint(PASSIVE)");
+        };
+        let spool = open(directory, { commit });
+        let model: Model = { chunks: [], nextId: 1, damagedRecords: 0 };
+        let nextByte = 0;
+        for (const step of life) {
+          const before = read(directory);
+          const after: Model = { ...model, chunks: [...model.chunks] };
+          checkpointing = step.kind === "checkpoint";
+          if (step.kind === "append" || step.kind === "checkpoint") {
+            const chunks = (step.kind === "append" ? step.chunks : [{ election: "a", size: 3, records: 1 }])
+              .map(({ election, size, records }) =>
+                chunk(new Uint8Array(size).fill(++nextByte), { election, records })
+              );
+            spool.append(chunks);
+            for (const each of chunks) {
+              after.chunks.push({ ...each, id: after.nextId++, spooledAtMs: NOW_MS });
+            }
+          } else if (model.chunks.length === 0) {
+            continue;
+          } else if (step.kind === "free") {
+            const ids = new Set(step.which.map((n) => model.chunks[n % model.chunks.length].id));
+            spool.free(model.chunks.filter(({ id }) => ids.has(id)));
+            after.chunks = after.chunks.filter(({ id }) => !ids.has(id));
+          } else {
+            const aside = model.chunks[step.which % model.chunks.length];
+            spool.setAside(aside, "why");
+            after.chunks = after.chunks.filter(({ id }) => id !== aside.id);
+            after.damagedRecords += aside.records;
+          }
+          assert.deepEqual(spool.state, stateOf(after));
+          if (step.crash === undefined) {
+            model = after;
+            continue;
+          }
+          crashed++;
+          const now = read(directory);
+          if (before.wal.length > 0 && beginsAnew(before.wal, now.wal)) restarted++;
+          spool.close();
+          // A checkpoint writes to the main file what the write-ahead log, synced before, holds already.
+          const left: Files = step.kind === "checkpoint"
+            ? { main: torn(before.main, now.main, step.crash), wal: now.wal }
+            : { main: now.main, wal: tornWal(before.wal, now.wal, step.crash) };
+          directory = `${root}/${crashed}`;
+          Deno.mkdirSync(directory);
+          Deno.writeFileSync(`${directory}/spool.sqlite`, left.main);
+          Deno.writeFileSync(`${directory}/spool.sqlite-wal`, left.wal);
+          checkpointing = false;
+          spool = open(directory, { commit });
+          const found = contents(spool);
+          const whole = JSON.stringify(spool.state) === JSON.stringify(stateOf(after));
+          if (step.kind === "checkpoint") assert.ok(whole, "a commit that was synced is kept");
+          if (!whole) lost++;
+          if (whole) model = after;
+          assert.equal(spell(found), spell(model.chunks));
+          assert.deepEqual(spool.state, stateOf(model));
+        }
+        assert.equal(spell(contents(spool)), spell(model.chunks));
+        spool.close();
+      });
+    }),
+    { numRuns: 1_000 },
+  );
+  assert.ok(crashed > 1_000 && lost > 100 && crashed - lost > 100, `${crashed} crashes, ${lost} steps lost`);
+  assert.ok(restarted > 20, `the write-ahead log began anew ${restarted} times`);
+});

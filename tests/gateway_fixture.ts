@@ -1,0 +1,215 @@
+/**
+ * A gateway for tests: elections made ready without a centre, devices that sign, a spool in memory, and an app that
+ * opens no port.
+ *
+ * @module
+ */
+import type { OpenAPIHono } from "@hono/zod-openapi";
+import { createGateway, type GatewayOptions } from "../gateway/app.ts";
+import { type GatewayElection, readyElection } from "../gateway/manifest.ts";
+import { gatewayMetrics } from "../gateway/metrics.ts";
+import { RateLimiter } from "../gateway/rate.ts";
+import type { SpoolState } from "../gateway/spool.ts";
+import { fromUtf8, utf8 } from "../shared/bytes.ts";
+import { indexElection, type Manifest, signManifest } from "../shared/election.ts";
+import {
+  deviceKey,
+  ephemeralKeyPair,
+  formatKeyName,
+  gatewayKey,
+  type KeyName,
+  manifestKeyPair,
+  pseudonymKey,
+} from "../shared/keys.ts";
+import type { PlacedRecord } from "../shared/log/vote_log.ts";
+import { signRequest } from "../shared/signature.ts";
+import type { Sync } from "../shared/sync.ts";
+import type { Vote } from "../shared/vote.ts";
+import { MASTER, NOON_MS, testManifest } from "./fixture.ts";
+
+/** A device as the centre tells gateways of it; one a station, `<station>-a`. */
+export function testDevice(
+  station: string,
+  change: Partial<Sync["devices"][number]> = {},
+  election = "test-2026",
+): Sync["devices"][number] {
+  const { device = `${station}-a`, version = 1 } = change;
+  const key = deviceKey(MASTER, { election, id: device, version }).toHex();
+  return { device, version, station, key, validUntil: null, ...change };
+}
+
+/** What the centre answers a gateway. */
+export function testSync(manifest: Manifest = testManifest(), devices?: Sync["devices"]): Sync {
+  const { election } = manifest;
+  return {
+    manifest: signManifest(manifest, manifestKeyPair(MASTER, election).privateKey),
+    pseudonymKey: pseudonymKey(MASTER, election).toHex(),
+    devices: devices ?? manifest.stations.map(({ id }) => testDevice(id, {}, election)),
+  };
+}
+
+/** An election as gateway g-1 takes votes for it. */
+export function testElection(
+  manifest: Manifest = testManifest(),
+  devices?: Sync["devices"],
+  gateway = "g-1",
+): GatewayElection {
+  const name = { election: manifest.election, id: gateway, version: 1 };
+  const sync = testSync(manifest, devices);
+  return readyElection(name, gatewayKey(MASTER, name), sync, indexElection(manifest), ephemeralKeyPair());
+}
+
+/** A vote that is in order, but for what `change` says. */
+export function testVote(change: Partial<Vote> = {}): Vote {
+  return {
+    voteId: crypto.randomUUID(),
+    station: "n-1",
+    mode: "in_person",
+    selections: [{ contest: "mayor", candidate: "ann" }],
+    castAt: new Date(NOON_MS).toISOString(),
+    voterId: `voter-${crypto.randomUUID()}`,
+    ...change,
+  };
+}
+
+/** What is to be signed, and by whom. */
+export type Signing = Readonly<{
+  path?: string;
+  contentType?: string;
+  idempotencyKey?: string;
+  device?: KeyName;
+  key?: Uint8Array;
+  createdMs?: number;
+  /** Headers put in place of those signed; `null` leaves one out. */
+  headers?: Record<string, string | null>;
+  /** What is sent, when it is not what was signed. */
+  sent?: BodyInit | null;
+  /** Put behind the address. */
+  query?: string;
+}>;
+
+/** The device at n-1. */
+export const DEVICE: KeyName = { election: "test-2026", id: "n-1-a", version: 1 };
+
+/** A body, signed and ready to be sent. */
+export function signedRequest(body: Uint8Array<ArrayBuffer>, signing: Signing = {}): Request {
+  const { path = "/v1/votes", contentType = "application/json", device = DEVICE } = signing;
+  const headers = new Headers(signRequest({
+    path,
+    contentType,
+    body,
+    idempotencyKey: signing.idempotencyKey ?? crypto.randomUUID(),
+    keyId: formatKeyName(device),
+    key: signing.key ?? deviceKey(MASTER, device),
+    createdS: Math.floor((signing.createdMs ?? NOON_MS) / 1_000),
+  }));
+  const sent = signing.sent === undefined ? body : signing.sent;
+  if (sent instanceof Uint8Array) headers.set("content-length", String(sent.length));
+  for (const [name, value] of Object.entries(signing.headers ?? {})) {
+    if (value === null) headers.delete(name);
+    else headers.set(name, value);
+  }
+  return new Request(`http://gateway.test${path}${signing.query ?? ""}`, {
+    method: "POST",
+    body: sent,
+    headers,
+  });
+}
+
+/** One vote, signed. */
+export function voteRequest(vote: Vote, signing: Signing = {}): Request {
+  return signedRequest(utf8(JSON.stringify(vote)), { idempotencyKey: vote.voteId, ...signing });
+}
+
+/** A batch, signed. A line is a vote, or any text at all. */
+export function batchRequest(lines: readonly (Vote | string)[], signing: Signing = {}): Request {
+  const text = lines.map((line) => typeof line === "string" ? line : JSON.stringify(line)).join("\n");
+  return signedRequest(utf8(text), {
+    path: "/v1/votes/batch",
+    contentType: "application/x-ndjson",
+    ...signing,
+  });
+}
+
+/** A spool in memory, which does as it is told. */
+export class FakeSpool {
+  state: SpoolState = { chunks: 0, records: 0, bytes: 0, damagedRecords: 0 };
+  /** What was asked to be made durable, a list a call, whether or not it then was. */
+  readonly appends: (readonly PlacedRecord[])[] = [];
+  /** Thrown by the next call. */
+  failure: Error | undefined;
+  /** What calls wait for. */
+  turn: Promise<void> = Promise.resolve();
+
+  async append(_election: string, _partitions: number, records: readonly PlacedRecord[]): Promise<void> {
+    this.appends.push(records);
+    const { failure } = this;
+    this.failure = undefined;
+    await this.turn;
+    if (failure !== undefined) throw failure;
+  }
+
+  /** How many records were asked to be made durable. */
+  get records(): number {
+    return this.appends.flat().length;
+  }
+}
+
+/** A gateway's app on fakes. */
+export type TestGateway = Readonly<{
+  app: OpenAPIHono<any>;
+  spool: FakeSpool;
+  elections: Map<string, GatewayElection>;
+  errors: unknown[];
+  /** Sends a request. The body of the answer is read already. */
+  send(request: Request, hostname?: string): Promise<Answer>;
+  /** The value of a metric's line as Prometheus would scrape it; 0 when there is none. */
+  metric(line: string): Promise<number>;
+}>;
+
+export type Answer = Readonly<{ status: number; headers: Headers; body: any; cause?: string }>;
+
+/** Makes a gateway that serves test-2026 at noon. */
+export function testGateway(change: Partial<GatewayOptions> = {}, election = testElection()): TestGateway {
+  const spool = new FakeSpool();
+  const elections = new Map([[election.index.manifest.election, election]]);
+  const errors: unknown[] = [];
+  const metrics = gatewayMetrics(() => spool.state);
+  const app = createGateway({
+    gateway: "g-1",
+    elections: (id) => elections.get(id),
+    electionIds: () => [...elections.keys()],
+    spool,
+    spoolMaxBytes: 1_000_000,
+    metrics,
+    deviceRate: new RateLimiter(1_000_000),
+    addressRate: new RateLimiter(1_000_000),
+    now: () => NOON_MS,
+    draining: () => false,
+    onError: (error) => errors.push(error),
+    ...change,
+  });
+  return {
+    app,
+    spool,
+    elections,
+    errors,
+    async send(request, hostname = "127.0.0.1") {
+      const response = await app.fetch(request, { remoteAddr: { transport: "tcp", hostname, port: 5_000 } });
+      return await readAnswer(response);
+    },
+    async metric(line) {
+      const text = await metrics.registry.metrics();
+      const found = text.split("\n").find((each) => each.startsWith(`${line} `));
+      return Number(found?.slice(line.length + 1) ?? 0);
+    },
+  };
+}
+
+async function readAnswer(response: Response): Promise<Answer> {
+  const { status, headers } = response;
+  const text = fromUtf8(await response.bytes());
+  const isJson = /json/.test(headers.get("content-type") ?? "");
+  const body = isJson ? JSON.parse(text) : text;
+  return { status, headers, body, cause: body?.type?.replace("urn:pollwire:problem:", "") };
+}
