@@ -13,7 +13,7 @@ import type { CentreConfig } from "./config.ts";
 import type { Database } from "./database/database.ts";
 import { ElectionRunner } from "./election_runner.ts";
 import { openHistory } from "./history.ts";
-import { centreMetrics } from "./metrics.ts";
+import { centreMetrics, type ElectionState } from "./metrics.ts";
 import { electionIds } from "./office/elections.ts";
 import { gatewaySync } from "./office/gateway_sync.ts";
 import type { Keyring } from "./office/keyring.ts";
@@ -44,9 +44,12 @@ export async function runCentre(
 ): Promise<void> {
   const { db, keyring, log } = parts;
   const runners = new Map<string, ElectionRunner>();
-  const metrics = centreMetrics(() =>
-    Promise.all([...runners].map(([election, runner]) => watch(db, election, runner)))
-  );
+  /** Why elections cannot be counted that the registry has. */
+  const broken = new Map<string, string>();
+  const metrics = centreMetrics(async () => [
+    ...await Promise.all([...runners].map(([election, runner]) => watch(db, election, runner))),
+    ...[...broken.keys()].map((election) => ({ election, lag: null, unbalanced: null, counting: false })),
+  ]);
   const onFault = (election: string) => (what: string, error: unknown) => {
     metrics.faults.inc({ election });
     log.error("{what}: {error}", {
@@ -61,7 +64,7 @@ export async function runCentre(
     receiptKeyOf: receiptKeys(keyring),
     logEnds: async (election) => runners.has(election) ? await logEnds(runners.get(election)!.log) : [],
     metrics: metrics.registry,
-    ready: () => readiness(runners),
+    ready: () => readiness(runners, broken),
     gatewaySync: gatewaySync({ db, master: (election) => keyring.master(election), now: Date.now }),
     signal,
     onError: (error) =>
@@ -74,22 +77,37 @@ export async function runCentre(
   }, app.fetch);
   const running: Promise<void>[] = [];
   while (!signal.aborted) {
-    for (const election of await electionIds(db.query).catch(() => [])) {
+    for (const election of await known(db, log)) {
       if (runners.has(election)) continue;
       try {
         const runner = await startRunner(parts, metrics, election, signal, onFault(election));
         runners.set(election, runner);
+        broken.delete(election);
         running.push(runner.run());
         log.info("counting {election}", { election });
       } catch (error) {
+        broken.set(election, error instanceof Error ? error.message : String(error));
         onFault(election)(`election ${election} cannot be counted`, error);
       }
     }
     await delay(LOOK_EVERY_MS, undefined, { signal }).catch(() => {});
   }
-  await Promise.race([server.shutdown(), delay(FINISH_MS)]);
+  const finished = new AbortController();
+  const late = delay(FINISH_MS, undefined, { signal: finished.signal }).catch(() => {});
+  await Promise.race([server.shutdown(), late]);
+  finished.abort();
   await Promise.all([...running, drained()]);
   for (const { log } of runners.values()) await log.close();
+}
+
+/** The registry's elections; none while it cannot be read. */
+async function known(db: Database, log: Logger): Promise<string[]> {
+  try {
+    return await electionIds(db.query);
+  } catch (error) {
+    log.error("the registry cannot be read: {error}", { error: String(error) });
+    return [];
+  }
 }
 
 async function startRunner(
@@ -117,10 +135,14 @@ async function startRunner(
   });
 }
 
-/** Ready unless an election is no longer counted: that is for a person to see to, and must not look well. */
-function readiness(runners: ReadonlyMap<string, ElectionRunner>): { ready: boolean; why?: string } {
+/** Ready unless an election is not counted: that is for a person to see to, and must not look well. */
+function readiness(
+  runners: ReadonlyMap<string, ElectionRunner>,
+  broken: ReadonlyMap<string, string>,
+): { ready: boolean; why?: string } {
   const stopped = [...runners.values()].map(({ stopped }) => stopped).filter((why) => why !== undefined);
-  return stopped.length === 0 ? { ready: true } : { ready: false, why: stopped.join("; ") };
+  const why = [...stopped, ...broken.values()];
+  return why.length === 0 ? { ready: true } : { ready: false, why: why.join("; ") };
 }
 
 /** The keys that check receipts, derived once. A receipt that names no gateway's key gets one that fits nothing. */
@@ -139,13 +161,23 @@ function receiptKeys(keyring: Keyring): (election: string, gateway: string) => U
   };
 }
 
-/** Where an election's log ends, and how its books stand. */
-async function watch(db: Database, election: string, { log, stopped }: ElectionRunner) {
-  const books = await readReconciliation(db, election, log.partitions, () => logEnds(log));
-  return {
-    election,
-    lag: books.total.lag ?? 0,
-    unbalanced: books.partitions.filter(({ balanced }) => !balanced).length,
-    counting: stopped === undefined,
-  };
+/** Where an election's log ends, and how its books stand; a scrape must not fail when the database is away. */
+async function watch(
+  db: Database,
+  election: string,
+  { log, stopped }: ElectionRunner,
+): Promise<ElectionState> {
+  const counting = stopped === undefined;
+  try {
+    const books = await readReconciliation(
+      db,
+      election,
+      log.partitions,
+      () => logEnds(log).catch(() => undefined),
+    );
+    const unbalanced = books.partitions.filter(({ balanced }) => !balanced).length;
+    return { election, lag: books.total.lag, unbalanced, counting };
+  } catch {
+    return { election, lag: null, unbalanced: null, counting };
+  }
 }

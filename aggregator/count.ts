@@ -54,7 +54,7 @@ type Owned = { epoch: number; nextOffset: number; forgeries: Map<string, number>
 
 /** Makes the consumer that counts. Its calls reject with {@link Fenced}, or a LogFault when counting must stop. */
 export function createCounter(options: CounterOptions): LogConsumer {
-  const { db, log, history, lane, signal } = options;
+  const { db, history, lane, signal } = options;
   const owned = new Map<number, Owned>();
 
   async function judgeAll(records: readonly StoredRecord[]): Promise<Judgement[]> {

@@ -80,7 +80,7 @@ async function noteGaps(
   gaps: { from: number; until: number }[],
 ): Promise<void> {
   await query(
-    `INSERT INTO counting.gaps SELECT $1::text, $2::int, * FROM unnest($3::text::bigint[], $4::text::bigint[])`,
+    `INSERT INTO counting.gaps SELECT $1::text, $2::int, * FROM unnest($3::bigint[], $4::bigint[])`,
     [
       batch.election,
       batch.partition,
@@ -92,55 +92,74 @@ async function noteGaps(
 
 /**
  * In order: the roll as it was when the gateway accepted each vote; each voter's first acceptable record;
- * the participations, which decide; what follows from those that were new; what became of the others.
- * `before` reads the participations as they were ahead of this statement. Roll and participations are asked voter
- * by voter, through their keys: a join would be planned from statistics, and without them reads the tables whole.
+ * the participations, which decide; what follows from those that were new; what became of the others, whose
+ * `earlier` reads the participations as they were ahead of this statement.
+ *
+ * It takes the same shape whatever the planner knows, for an embedded database never gathers statistics and a new
+ * one has none yet. Roll and participations are asked voter by voter (LATERAL, subquery): a join might read the
+ * whole roll for every batch. `IN (…) IS TRUE` stays a hashed look-up, where a join might hold every row of the batch
+ * against every other. `is_first` is a boolean because half the rows is then the guess, not one in two hundred.
+ * Stations with their modes, and contests with their candidates, come once each, and are named by their number.
  */
 const COUNT = `
-WITH incoming AS (
-  SELECT ord, decode(voter_key, 'hex') AS voter_key, vote_id, accepted_at, station, mode
-  FROM unnest($4::text::text[], $5::text::uuid[], $6::text::timestamptz[], $7::text::text[], $8::text::text[])
-    WITH ORDINALITY AS t (voter_key, vote_id, accepted_at, station, mode, ord)
+WITH places AS MATERIALIZED (
+  SELECT * FROM unnest($8::text[], $9::text[]) WITH ORDINALITY AS p (station, mode, place)
 ),
 known AS MATERIALIZED (
-  SELECT i.*, r.region, r.age_group, r.gender,
-    CASE WHEN r.voter_key IS NULL THEN 'unknown_voter' WHEN r.station <> i.station THEN 'wrong_station' END AS refusal
-  FROM incoming i
-  LEFT JOIN LATERAL (
-    SELECT * FROM counting.roll e
-    WHERE e.election = $1::text AND e.voter_key = i.voter_key
-      AND e.effective_at <= i.accepted_at AND (e.struck_at IS NULL OR i.accepted_at < e.struck_at)
-    ORDER BY e.effective_at DESC LIMIT 1
-  ) r ON true
-),
-firsts AS MATERIALIZED (
-  SELECT DISTINCT ON (voter_key) * FROM known WHERE refusal IS NULL ORDER BY voter_key, ord
+  SELECT v.*, refusal IS NULL AND row_number() OVER voter = 1 AS is_first, first_value(vote_id) OVER voter AS first_vote_id
+  FROM (
+    SELECT i.*, r.region, r.age_group, r.gender,
+      CASE WHEN r.region IS NULL THEN 'unknown_voter' WHEN r.station <> i.station THEN 'wrong_station' END AS refusal
+    FROM (
+      SELECT ord, decode(voter_key, 'hex') AS voter_key, vote_id, accepted_at, place, station
+      FROM unnest($4::text[], $5::uuid[], $6::timestamptz[], $7::int[])
+        WITH ORDINALITY AS t (voter_key, vote_id, accepted_at, place, ord)
+      JOIN places USING (place)
+      OFFSET 0
+    ) i
+    LEFT JOIN LATERAL (
+      SELECT region, station, age_group, gender FROM counting.roll
+      WHERE election = $1::text AND voter_key = i.voter_key
+        AND effective_at <= i.accepted_at AND (struck_at IS NULL OR i.accepted_at < struck_at)
+      ORDER BY effective_at DESC LIMIT 1
+    ) r ON true
+  ) v
+  WINDOW voter AS (PARTITION BY voter_key, refusal ORDER BY ord)
 ),
 inserted AS (
   INSERT INTO counting.participations (election, voter_key, vote_id)
-  SELECT $1::text, voter_key, vote_id FROM firsts
+  SELECT $1::text, voter_key, vote_id FROM known WHERE is_first
   ON CONFLICT DO NOTHING
   RETURNING voter_key
 ),
 counted AS MATERIALIZED (
-  SELECT f.* FROM firsts f JOIN inserted USING (voter_key)
+  SELECT ord, place, date_bin('1 minute', accepted_at, timestamptz 'epoch') AS minute, region, age_group, gender
+  FROM known WHERE is_first AND (voter_key IN (SELECT voter_key FROM inserted)) IS TRUE
+),
+cells AS MATERIALIZED (
+  SELECT station, mode, minute, voters
+  FROM (SELECT place, minute, count(*)::int AS voters FROM counted GROUP BY place, minute) c JOIN places USING (place)
 ),
 votes AS (
   INSERT INTO counting.station_counts AS total (election, station, contest, candidate, mode, lane, votes)
-  SELECT $1::text, c.station, s.contest, s.candidate, c.mode, $3::smallint, count(*)
-  FROM counted c
-  JOIN unnest($9::text::int[], $10::text::text[], $11::text::text[]) AS s (ord, contest, candidate) ON s.ord = c.ord
-  GROUP BY c.station, s.contest, s.candidate, c.mode
+  SELECT $1::text, p.station, o.contest, o.candidate, p.mode, $3::smallint, s.votes
+  FROM (
+    SELECT c.place, s.option, count(*) AS votes
+    FROM counted c JOIN unnest($10::int[], $11::int[]) AS s (ord, option) ON s.ord = c.ord
+    GROUP BY c.place, s.option
+  ) s
+  JOIN places p USING (place)
+  JOIN unnest($12::text[], $13::text[]) WITH ORDINALITY AS o (contest, candidate, option) USING (option)
   ON CONFLICT (election, station, contest, candidate, mode, lane) DO UPDATE SET votes = total.votes + excluded.votes
 ),
 voters AS (
   INSERT INTO counting.station_voters AS total (election, station, mode, lane, voters)
-  SELECT $1::text, station, mode, $3::smallint, count(*) FROM counted GROUP BY station, mode
+  SELECT $1::text, station, mode, $3::smallint, sum(voters) FROM cells GROUP BY station, mode
   ON CONFLICT (election, station, mode, lane) DO UPDATE SET voters = total.voters + excluded.voters
 ),
 turnout AS (
   INSERT INTO counting.turnout_counts AS total (election, station, mode, minute, lane, voters)
-  SELECT $1::text, station, mode, date_trunc('minute', accepted_at), $3::smallint, count(*) FROM counted GROUP BY 2, 3, 4
+  SELECT $1::text, station, mode, minute, $3::smallint, voters FROM cells
   ON CONFLICT (election, station, mode, minute, lane) DO UPDATE SET voters = total.voters + excluded.voters
 ),
 groups AS (
@@ -149,39 +168,40 @@ groups AS (
   ON CONFLICT (election, region, age_group, gender, lane) DO UPDATE SET voters = total.voters + excluded.voters
 ),
 changed AS (
-  INSERT INTO counting.changes (election, station) SELECT DISTINCT $1::text, station FROM counted
+  INSERT INTO counting.changes (election, station) SELECT DISTINCT $1::text, station FROM cells
 ),
 others AS MATERIALIZED (
-  SELECT k.ord, k.station, k.vote_id, CASE WHEN k.refusal IS NULL THEN 'duplicate' ELSE 'rejected' END AS fate,
+  SELECT ord, station, vote_id, CASE WHEN refusal IS NULL THEN 'duplicate' ELSE 'rejected' END AS fate,
     CASE
-      WHEN k.refusal IS NOT NULL THEN k.refusal
+      WHEN refusal IS NOT NULL THEN refusal
       WHEN coalesce((
-        SELECT before.vote_id FROM counting.participations before
-        WHERE before.election = $1::text AND before.voter_key = k.voter_key
-      ), f.vote_id) = k.vote_id THEN 'retransmission'
+        SELECT earlier.vote_id FROM counting.participations earlier
+        WHERE earlier.election = $1::text AND earlier.voter_key = k.voter_key
+      ), first_vote_id) = vote_id THEN 'retransmission'
       ELSE 'double_vote'
     END AS cause
   FROM known k
-  LEFT JOIN firsts f ON f.voter_key = k.voter_key
-  WHERE NOT EXISTS (SELECT FROM counted c WHERE c.ord = k.ord)
+  WHERE (ord IN (SELECT ord FROM counted)) IS NOT TRUE
 ),
 details AS (
   INSERT INTO counting.rejections
     (election, partition, log_offset, fate, cause, appended_at, gateway, station, vote_id)
-  SELECT $1::text, $2::int, p.log_offset, o.fate, o.cause, p.appended_at, p.gateway, o.station, o.vote_id
+  SELECT $1::text, $2::int, p.log_offset, o.fate, o.cause, timestamptz 'epoch' + p.appended_ms * interval '1 ms',
+    p.gateway, o.station, o.vote_id
   FROM others o
-  JOIN unnest($12::text::bigint[], $13::text::timestamptz[], $14::text::text[])
-    WITH ORDINALITY AS p (log_offset, appended_at, gateway, ord) ON p.ord = o.ord
+  JOIN unnest($14::bigint[], $15::bigint[], $16::text[])
+    WITH ORDINALITY AS p (log_offset, appended_ms, gateway, ord) ON p.ord = o.ord
   WHERE o.cause <> 'retransmission'
   UNION ALL
-  SELECT $1::text, $2::int, log_offset, 'rejected', cause, appended_at, gateway, station, vote_id
-  FROM unnest($15::text::bigint[], $16::text::text[], $17::text::timestamptz[], $18::text::text[], $19::text::text[],
-    $20::text::uuid[]) AS r (log_offset, cause, appended_at, gateway, station, vote_id)
+  SELECT $1::text, $2::int, log_offset, 'rejected', cause, timestamptz 'epoch' + appended_ms * interval '1 ms',
+    gateway, station, vote_id
+  FROM unnest($17::bigint[], $18::text[], $19::bigint[], $20::text[], $21::text[], $22::uuid[])
+    AS r (log_offset, cause, appended_ms, gateway, station, vote_id)
 ),
 deltas AS MATERIALIZED (
   SELECT 'counted' AS fate, '' AS cause, count(*) AS records FROM counted HAVING count(*) > 0
   UNION ALL SELECT fate, cause, count(*) FROM others GROUP BY fate, cause
-  UNION ALL SELECT 'rejected', cause, records FROM unnest($21::text::text[], $22::text::bigint[]) AS r (cause, records)
+  UNION ALL SELECT 'rejected', cause, records FROM unnest($23::text[], $24::bigint[]) AS r (cause, records)
 ),
 outcomes AS (
   INSERT INTO counting.outcome_counts AS total (election, partition, fate, cause, records)
@@ -191,21 +211,22 @@ outcomes AS (
 SELECT fate, cause, sum(records)::float8 AS records FROM deltas GROUP BY fate, cause`;
 
 async function countRecords(query: Query, batch: CountedBatch): Promise<OutcomeDelta[]> {
+  const places = new Numbering();
+  const options = new Numbering();
   const accepted: AcceptedColumns = {
     voterKey: [],
     voteId: [],
     acceptedAt: [],
-    station: [],
-    mode: [],
+    place: [],
     offset: [],
-    appendedAt: [],
+    appendedMs: [],
     gateway: [],
   };
-  const selected = { ord: [] as number[], contest: [] as string[], candidate: [] as string[] };
+  const selected = { ord: [] as number[], option: [] as number[] };
   const refused: RefusedColumns = {
     offset: [],
     cause: [],
-    appendedAt: [],
+    appendedMs: [],
     gateway: [],
     station: [],
     voteId: [],
@@ -218,7 +239,7 @@ async function countRecords(query: Query, batch: CountedBatch): Promise<OutcomeD
       if (!batch.keepDetails[index]) return;
       refused.offset.push(offset);
       refused.cause.push(judgement.cause);
-      refused.appendedAt.push(isoTime(appendedAtMs));
+      refused.appendedMs.push(keptMs(appendedAtMs));
       refused.gateway.push(judgement.gateway ?? null);
       refused.station.push(judgement.record?.station ?? null);
       refused.voteId.push(judgement.record?.voteId ?? null);
@@ -228,15 +249,13 @@ async function countRecords(query: Query, batch: CountedBatch): Promise<OutcomeD
     accepted.voterKey.push(record.voterKey);
     accepted.voteId.push(record.voteId);
     accepted.acceptedAt.push(record.acceptedAt);
-    accepted.station.push(record.station);
-    accepted.mode.push(record.mode);
+    accepted.place.push(places.numberOf(record.station, record.mode));
     accepted.offset.push(offset);
-    accepted.appendedAt.push(isoTime(appendedAtMs));
+    accepted.appendedMs.push(keptMs(appendedAtMs));
     accepted.gateway.push(gateway);
     for (const { contest, candidate } of record.selections) {
       selected.ord.push(accepted.voterKey.length);
-      selected.contest.push(contest);
-      selected.candidate.push(candidate);
+      selected.option.push(options.numberOf(contest, candidate));
     }
   });
   return await query<OutcomeDelta>(COUNT, [
@@ -247,17 +266,19 @@ async function countRecords(query: Query, batch: CountedBatch): Promise<OutcomeD
       accepted.voterKey,
       accepted.voteId,
       accepted.acceptedAt,
-      accepted.station,
-      accepted.mode,
+      accepted.place,
+      places.firsts,
+      places.seconds,
       selected.ord,
-      selected.contest,
-      selected.candidate,
+      selected.option,
+      options.firsts,
+      options.seconds,
       accepted.offset,
-      accepted.appendedAt,
+      accepted.appendedMs,
       accepted.gateway,
       refused.offset,
       refused.cause,
-      refused.appendedAt,
+      refused.appendedMs,
       refused.gateway,
       refused.station,
       refused.voteId,
@@ -271,24 +292,44 @@ type AcceptedColumns = {
   voterKey: string[];
   voteId: string[];
   acceptedAt: string[];
-  station: string[];
-  mode: string[];
+  place: number[];
   offset: number[];
-  appendedAt: string[];
+  appendedMs: number[];
   gateway: string[];
 };
 
 type RefusedColumns = {
   offset: number[];
   cause: string[];
-  appendedAt: string[];
+  appendedMs: number[];
   gateway: (string | null)[];
   station: (string | null)[];
   voteId: (string | null)[];
 };
 
-/** A log's time as PostgreSQL reads it; a log may hold any number. */
-function isoTime(ms: number): string {
-  const time = new Date(ms);
-  return Number.isNaN(time.getTime()) ? "1970-01-01T00:00:00.000Z" : time.toISOString();
+/** Numbers pairs of ids from 1 on, in the order in which they come. */
+class Numbering {
+  readonly firsts: string[] = [];
+  readonly seconds: string[] = [];
+  readonly #numbers = new Map<string, Map<string, number>>();
+
+  numberOf(first: string, second: string): number {
+    let numbers = this.#numbers.get(first);
+    if (numbers === undefined) this.#numbers.set(first, numbers = new Map());
+    let number = numbers.get(second);
+    if (number === undefined) {
+      this.firsts.push(first);
+      this.seconds.push(second);
+      numbers.set(second, number = this.firsts.length);
+    }
+    return number;
+  }
+}
+
+/** The last millisecond of the year 9999. */
+const LATEST_MS = 253_402_300_799_999;
+
+/** A log's time as PostgreSQL can keep it, in whole milliseconds since 1970; a log may hold any number. */
+function keptMs(ms: number): number {
+  return ms >= 0 && ms <= LATEST_MS ? Math.trunc(ms) : 0;
 }

@@ -37,10 +37,8 @@ export type RunnerOptions = Readonly<{
 export class ElectionRunner {
   readonly #options: RunnerOptions;
   #stopped?: string;
-  #newestManifest = 0;
-  #closingDone = false;
-  /** Stations are looked at without a change of theirs: after a start, and after a manifest changed the rules. */
-  #lookAtAll = true;
+  /** The version by which was published last, and whether stations had closed by it. */
+  #published: Readonly<{ version: number; closed: boolean }> = { version: 0, closed: false };
 
   constructor(options: RunnerOptions) {
     this.#options = options;
@@ -121,10 +119,12 @@ export class ElectionRunner {
   async #publishOnce(): Promise<void> {
     const { db, history, now, onReleased } = this.#options;
     const { manifest, acceptsUntilMs } = history.newest;
-    const over = now() > acceptsUntilMs;
-    const closed = over && (this.#closingDone || await this.#isCaughtUp());
-    const closing = closed && !this.#closingDone;
-    const all = this.#lookAtAll;
+    const { version } = manifest;
+    // After a start, and after a manifest changed the rules, stations are looked at without a change of theirs.
+    const all = version !== this.#published.version;
+    const closedBefore = !all && this.#published.closed;
+    const closed = now() > acceptsUntilMs && (closedBefore || await this.#isCaughtUp());
+    const closing = closed && !closedBefore;
     if (!all && !closing && !await hasChanges(db.query, manifest.election)) return;
     const releases = await publish(db, {
       election: manifest.election,
@@ -135,8 +135,7 @@ export class ElectionRunner {
       all,
     }, new Date(now()));
     if (releases === undefined) return; // Another process is publishing.
-    this.#lookAtAll = false;
-    this.#closingDone = closed;
+    this.#published = { version, closed };
     if (releases > 0) onReleased(releases);
   }
 
@@ -152,12 +151,6 @@ export class ElectionRunner {
       await delay(RELOAD_EVERY_MS, undefined, { signal }).catch(() => {});
       try {
         await history.reload(db.query);
-        const { version } = history.newest.manifest;
-        if (version !== this.#newestManifest) {
-          this.#newestManifest = version;
-          this.#closingDone = false;
-          this.#lookAtAll = true;
-        }
       } catch (error) {
         if (!signal.aborted) onFault(`the registry of ${history.election} could not be read`, error);
       }

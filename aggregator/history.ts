@@ -99,7 +99,11 @@ async function gateways(query: Query, election: string): Promise<{ gateway: stri
   return await query("SELECT gateway, key_version FROM registry.gateways WHERE election = $1", [election]);
 }
 
-/** Opens the history of an election that the registry has; `undefined` when it has none of that name. */
+/**
+ * Opens the history of an election that the registry has; `undefined` when it has none of that name.
+ *
+ * @throws when the master key is not the election's: with another, every record would be rejected as forged.
+ */
 export async function openHistory(
   query: Query,
   election: string,
@@ -112,5 +116,10 @@ export async function openHistory(
   if (row === undefined) return undefined;
   const history = new RegisteredHistory(election, row.partitions, row.record_bytes, master);
   await history.reload(query);
+  if (history.newest.manifest.sealingKey !== sealingKeyPair(master, election).publicKey.toHex()) {
+    throw new Error(
+      `Cannot use the master key of election ${election}: its records are sealed to another one; bring the key back that the election was created with`,
+    );
+  }
   return history;
 }

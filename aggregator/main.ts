@@ -66,7 +66,7 @@ async function aggregate(config: CentreConfig): Promise<void> {
 async function provision(options: ProvisionOptions): Promise<void> {
   checkProvisionOptions(options);
   const config = centreConfig();
-  await withDatabase(config, (db, keyring) => runOffice(db, keyring, config.data, options, new Date()));
+  await withDatabase(config, (db, keyring) => runOffice(db, keyring, config.data, options, Date.now));
 }
 
 /** Does a piece of work for one election, or for all. */

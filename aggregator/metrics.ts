@@ -14,42 +14,51 @@ export type CentreMetrics = Readonly<{
   faults: Counter<"election">;
 }>;
 
+/** How an election stands. `lag`, in records, and `unbalanced`, in partitions, are `null` while they are not known. */
+export type ElectionState = Readonly<
+  { election: string; lag: number | null; unbalanced: number | null; counting: boolean }
+>;
+
 /**
  * Makes the metrics.
  *
- * @param elections Asked when scraped: each election's lag in records, the partitions
- *   whose books do not balance, and whether it is being counted.
+ * @param elections Asked once a scrape: every election, also those that cannot be counted.
  */
-export function centreMetrics(
-  elections: () => Promise<{ election: string; lag: number; unbalanced: number; counting: boolean }[]>,
-): CentreMetrics {
+export function centreMetrics(elections: () => Promise<readonly ElectionState[]>): CentreMetrics {
   const registry = new Registry();
   const registers = [registry];
-  const counting = new Gauge({
-    name: "pollwire_aggregator_counting",
-    help: "1 while an election is counted, 0 when counting has stopped",
-    labelNames: ["election"],
-    registers,
-  });
-  const unbalanced = new Gauge({
-    name: "pollwire_aggregator_unbalanced_partitions",
-    help: "Partitions where records read are not counted + duplicate + rejected: must be 0",
-    labelNames: ["election"],
-    registers,
-  });
-  new Gauge({
-    name: "pollwire_aggregator_lag_records",
-    help: "Records on the log that have not been counted",
-    labelNames: ["election"],
-    registers,
-    async collect() {
-      for (const { election, lag, unbalanced: partitions, counting: counts } of await elections()) {
-        this.set({ election }, lag);
-        unbalanced.set({ election }, partitions);
-        counting.set({ election }, counts ? 1 : 0);
-      }
-    },
-  });
+  let asked: Promise<readonly ElectionState[]> | undefined;
+  // A scrape collects all gauges at once and waits for none before the next: they share one answer.
+  const ask = () => asked ??= elections().finally(() => asked = undefined);
+  const gauge = (name: string, help: string, valueOf: (state: ElectionState) => number | null) =>
+    new Gauge({
+      name,
+      help,
+      labelNames: ["election"],
+      registers,
+      async collect() {
+        for (const state of await ask()) {
+          const value = valueOf(state);
+          if (value === null) this.remove({ election: state.election });
+          else this.set({ election: state.election }, value);
+        }
+      },
+    });
+  gauge(
+    "pollwire_aggregator_counting",
+    "1 while an election is counted, 0 when counting has stopped",
+    ({ counting }) => counting ? 1 : 0,
+  );
+  gauge(
+    "pollwire_aggregator_unbalanced_partitions",
+    "Partitions where records read are not counted + duplicate + rejected: must be 0",
+    ({ unbalanced }) => unbalanced,
+  );
+  gauge(
+    "pollwire_aggregator_lag_records",
+    "Records on the log that have not been counted",
+    ({ lag }) => lag,
+  );
   return {
     registry,
     outcomes: new Counter({

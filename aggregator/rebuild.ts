@@ -8,7 +8,7 @@ import { appendAudit } from "./audit.ts";
 import { COUNT_BATCH_RECORDS, createCounter } from "./count.ts";
 import type { Database, Query } from "./database/database.ts";
 import type { RegisteredHistory } from "./history.ts";
-import { rebuildRoll } from "./office/roll.ts";
+import { lockRolls, rebuildRoll } from "./office/roll.ts";
 
 /** Tables that are made anew, with an election column each. Who stands after whom it refers to. */
 const DERIVED = [
@@ -23,7 +23,6 @@ const DERIVED = [
   "counting.rejections",
   "counting.gaps",
   "counting.changes",
-  "counting.log_positions",
 ] as const;
 
 /** What a rebuild made. */
@@ -43,10 +42,11 @@ export async function rebuild(
   onProgress: (records: number) => void = () => {},
 ): Promise<Rebuilt> {
   const { election } = history;
-  const day = history.newest.manifest.opensAt.slice(0, 10);
   const voters = await db.transaction(async (query) => {
+    await lockRolls(query);
     await clear(query, election);
-    return await rebuildRoll(query, election, master, day);
+    await appendAudit(query, now, "rebuild_started", election, {});
+    return await rebuildRoll(query, election, master);
   });
   let records = 0;
   const counter = createCounter({
@@ -75,4 +75,11 @@ export async function rebuild(
 
 async function clear(query: Query, election: string): Promise<void> {
   for (const table of DERIVED) await query(`DELETE FROM ${table} WHERE election = $1`, [election]);
+  // Not deleted: an epoch that began anew would let in whoever had counted under the same one.
+  await query(
+    `UPDATE counting.log_positions SET epoch = epoch + 1, next_offset = 0, records_read = 0,
+       log_identity = NULL, last_offset = NULL, last_digest = NULL
+     WHERE election = $1`,
+    [election],
+  );
 }

@@ -46,8 +46,10 @@ export async function recount(
   history: GrowingHistory,
   onProgress: (records: number) => void = () => {},
 ): Promise<Recount> {
-  await history.reload(db.query);
-  return await db.transaction((query) => recountIn(query, log, history, onProgress), "snapshot");
+  return await db.transaction(async (query) => {
+    await history.reload(query);
+    return await recountIn(query, log, history, onProgress);
+  }, "snapshot");
 }
 
 async function recountIn(
@@ -61,12 +63,16 @@ async function recountIn(
   const totals = emptyCount();
   const outcomes = new Map<string, number>();
   const positions = await readPositions(query, election);
+  // A partition of which nothing was read must have left nothing in the tables either.
+  const partitions = new Set([...Array(log.partitions).keys(), ...positions.keys()]);
   let records = 0;
   let altered = 0;
-  for (const [partition, { nextOffset, read }] of positions) {
-    const roll = await readRoll(query, election, partition, log.partitions);
+  for (const partition of partitions) {
+    const { next, read } = positions.get(partition) ?? { next: 0, read: 0 };
+    const nextOffset = partition < log.partitions ? next : 0;
     const seen: Participations = new Map();
     const own: Count = { ...totals, outcomes: new Map() };
+    const roll = nextOffset === 0 ? new Map() : await readRoll(query, election, partition, log.partitions);
     let folded = 0;
     for (let from = 0; from < nextOffset;) {
       const batch = (await log.read(partition, from, READ_RECORDS)).filter(({ offset }) =>
@@ -143,13 +149,13 @@ function stationVoters(turnout: ReadonlyMap<string, number>): Map<string, number
 async function readPositions(
   query: Query,
   election: string,
-): Promise<Map<number, { nextOffset: number; read: number }>> {
+): Promise<Map<number, { next: number; read: number }>> {
   const rows = await query<{ partition: number; next: number; read: number }>(
     `SELECT partition, next_offset::float8 AS next, records_read::float8 AS read
      FROM counting.log_positions WHERE election = $1 ORDER BY partition`,
     [election],
   );
-  return new Map(rows.map(({ partition, next, read }) => [partition, { nextOffset: next, read }]));
+  return new Map(rows.map(({ partition, next, read }) => [partition, { next, read }]));
 }
 
 /** A voter key's partition, in SQL: see partition.ts. */

@@ -4,7 +4,7 @@
  * @module
  */
 
-/** Values that a query may carry. Bytes go as `\x…` text, times as ISO text, both cast in the SQL. */
+/** Values that a query may carry. Bytes go as hex, for `decode($1, 'hex')`, and times as ISO text, cast in the SQL. */
 export type Parameter = string | number | boolean | null;
 
 /**
@@ -22,22 +22,33 @@ export type Isolation = "read committed" | "snapshot";
 /** A PostgreSQL database. */
 export interface Database {
   query: Query;
-  /** Runs work in one transaction: committed when it resolves, rolled back when it rejects. */
+  /**
+   * Runs work in one transaction: committed when it resolves, rolled back when it rejects. A statement that failed
+   * spoils the transaction, which then rejects whatever work makes of the error. Work must use the query that it is
+   * given and no other of this database: with one session, that would wait for the transaction that waits for it.
+   */
   transaction<T>(work: (query: Query) => Promise<T>, isolation?: Isolation): Promise<T>;
   close(): Promise<void>;
 }
 
-/** An array parameter in PostgreSQL's own spelling, for values that need no quoting (ids, hex, numbers, times). */
+/** An array parameter in PostgreSQL's own spelling, for values that need no escaping (ids, hex, numbers, times). */
 export function arrayLiteral(values: readonly (string | number | null)[]): string {
-  return `{${values.map((value) => value === null ? "NULL" : value === "" ? `""` : value).join(",")}}`;
+  return `{${values.map(element).join(",")}}`;
+}
+
+/** Bare, but for the empty text, and for the one that would be read as no value at all: `null` is a legal id. */
+function element(value: string | number | null): string | number {
+  if (value === null) return "NULL";
+  return value === "" || value === "null" ? `"${value}"` : value;
 }
 
 /**
  * Whether an error may pass by itself: the connection broke, the server is starting, stopping or short of
  * something, or two transactions were in each other's way. The SQLSTATE classes are those of PostgreSQL's manual,
- * appendix A; an error without one comes from the connection.
+ * appendix A, of which none begins with E; an error without one comes from the connection, such as EPIPE.
  */
 export function isPassing(error: unknown): boolean {
   const code = (error as { code?: unknown } | null)?.code;
-  return typeof code !== "string" || !/^[0-9A-Z]{5}$/.test(code) || /^(?:08|25P|40|53|55|57|58)/.test(code);
+  return typeof code !== "string" || !/^[0-9A-DF-Z][0-9A-Z]{4}$/.test(code) ||
+    /^(?:08|25P|40|53|55|57|58)/.test(code);
 }

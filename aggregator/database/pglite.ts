@@ -20,7 +20,10 @@ export class DatabaseInUse extends Error {
  */
 export async function openPglite(directory?: string): Promise<Database> {
   const lock = directory === undefined ? undefined : await lockDirectory(directory);
-  const db = await PGlite.create(directory === undefined ? {} : { dataDir: directory });
+  const db = await PGlite.create(directory === undefined ? {} : { dataDir: directory }).catch((error) => {
+    lock?.close();
+    throw error;
+  });
   const wrap = (runner: { query: PGlite["query"] }): Query => async (sql, params) => {
     const { rows } = await runner.query(sql, params as Parameter[] | undefined);
     return rows as never[];
@@ -35,15 +38,15 @@ export async function openPglite(directory?: string): Promise<Database> {
         return await work(wrap(transaction as unknown as { query: PGlite["query"] }));
       }) as Promise<T>,
     async close() {
-      await db.close();
-      lock?.close();
+      await db.close().finally(() => lock?.close());
     },
   };
 }
 
 async function lockDirectory(directory: string): Promise<Deno.FsFile> {
   await Deno.mkdir(directory, { recursive: true, mode: 0o700 });
-  const lock = await Deno.open(`${directory}.lock`, { create: true, write: true });
+  // One directory, one lock, however the directory is spelt.
+  const lock = await Deno.open(`${await Deno.realPath(directory)}.lock`, { create: true, write: true });
   if (!await lock.tryLock(true)) {
     lock.close();
     throw new DatabaseInUse(

@@ -6,9 +6,12 @@
  */
 import { UsageError } from "../../cli/command.ts";
 import { progress } from "../../cli/progress.ts";
+import type { Manifest } from "../../shared/election.ts";
 import type { Database } from "../database/database.ts";
 import {
   createElection,
+  nameIsTaken,
+  newestManifest,
   OfficeError,
   publishManifest,
   revokeDeviceKey,
@@ -45,35 +48,35 @@ export function checkProvisionOptions(
   if (definition === undefined && election === undefined) {
     throw new UsageError("--election is missing: which election is meant");
   }
-  if (revoke !== undefined && !/^.+\.\d+$/.test(revoke)) {
+  if (revoke !== undefined && !/^.+\.[1-9]\d{0,5}$/.test(revoke)) {
     throw new UsageError("--revoke takes a device and a key version, like station-12-a.1");
   }
 }
 
-/** Does what the options ask. `directory` is where the files of gateways and devices go. */
+/**
+ * Does what the options ask.
+ *
+ * @param directory Where the files of gateways and devices go.
+ * @param clock Milliseconds since 1970.
+ */
 export async function runOffice(
   db: Database,
   keyring: Keyring,
   directory: string,
   options: ProvisionOptions,
-  now: Date,
+  clock: () => number,
 ): Promise<void> {
+  const now = new Date(clock());
   const election = options.definition === undefined
     ? options.election!
     : await create(db, keyring, directory, options.definition, options.centre, now);
   const master = keyring.master(election);
-  if (options.roll !== undefined) await putOnRoll(db, election, master, options.roll, now);
+  if (options.roll !== undefined) await putOnRoll(db, election, master, options.roll, clock);
   if (options.close) {
-    const at = now.toISOString();
-    const change = { closesAt: at, acceptsUntil: at };
-    const { version } = await publishManifest(
-      db,
-      election,
-      master,
-      now,
-      (newest) => ({ ...newest, ...change }),
+    const { version, closesAt, acceptsUntil } = await close(db, election, master, now);
+    console.log(
+      `election ${election} closed at ${closesAt}, takes votes in until ${acceptsUntil}, manifest version ${version}`,
     );
-    console.log(`election ${election} closed at ${at}, manifest version ${version}`);
   }
   if (options.rotate !== undefined) {
     const version = await rotateDeviceKey(db, election, options.rotate, options.overlap, now);
@@ -90,6 +93,19 @@ export async function runOffice(
   }
 }
 
+/** Closes an election now. What has closed already is not opened again by it. */
+async function close(db: Database, election: string, master: Uint8Array, now: Date): Promise<Manifest> {
+  const at = now.toISOString();
+  return await publishManifest(db, election, master, now, (newest) => {
+    if (newest.acceptsUntil <= at) {
+      throw new OfficeError(
+        `Cannot close election ${election}: it has taken no votes since ${newest.acceptsUntil}`,
+      );
+    }
+    return { ...newest, closesAt: newest.closesAt < at ? newest.closesAt : at, acceptsUntil: at };
+  });
+}
+
 async function create(
   db: Database,
   keyring: Keyring,
@@ -100,6 +116,8 @@ async function create(
 ): Promise<string> {
   const definition = readDefinition(definitionPath);
   const { election } = definition;
+  // Before a key is made: in another directory, an election that there is would get a second one.
+  if (await newestManifest(db.query, election) !== undefined) throw nameIsTaken(election);
   const master = keyring.create(election);
   const manifest = await createElection(db, definition, master, now);
   console.log(
@@ -115,7 +133,7 @@ async function putOnRoll(
   election: string,
   master: Uint8Array,
   path: string,
-  now: Date,
+  clock: () => number,
 ): Promise<void> {
   const lines = await countLines(path);
   const bar = progress({ label: "roll", total: Math.max(0, lines - 1), unit: "voters" });
@@ -124,7 +142,7 @@ async function putOnRoll(
     election,
     master,
     readRoll(path),
-    now,
+    clock,
     (voters) => bar.advance(voters),
   );
   bar.done(

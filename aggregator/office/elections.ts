@@ -5,6 +5,7 @@
  */
 import {
   type ElectionDefinition,
+  idSchema,
   type Manifest,
   manifestSchema,
   type SignedManifest,
@@ -20,6 +21,11 @@ export class OfficeError extends Error {
   override name = "OfficeError";
 }
 
+/** What is said of a second election of the same name. */
+export function nameIsTaken(election: string): OfficeError {
+  return new OfficeError(`Cannot create election ${election}: there is one of that name; choose another id`);
+}
+
 /** A device's key as the registry has it: `validUntil` is set once a newer version has replaced it. */
 export type DeviceKey = Readonly<
   { device: string; version: number; station: string; validUntil: string | null }
@@ -29,7 +35,7 @@ export type DeviceKey = Readonly<
  * Creates an election: its manifest's first version, its gateways and its devices.
  *
  * @param master The election's master key, 32 bytes.
- * @throws {OfficeError} when there is one of that name.
+ * @throws {OfficeError} when there is one of that name, or the definition asks for more than records and ids can hold.
  */
 export async function createElection(
   db: Database,
@@ -37,11 +43,12 @@ export async function createElection(
   master: Uint8Array,
   now: Date,
 ): Promise<Manifest> {
-  const { devices, ...rest } = definition;
+  const { devices: _, ...rest } = definition;
+  const devices = devicesOf(definition);
   const manifest = manifestSchema.parse({
     ...rest,
     version: 1,
-    recordBytes: recordBytesFor(definition),
+    recordBytes: sized(() => recordBytesFor(definition)),
     sealingKey: sealingKeyPair(master, definition.election).publicKey.toHex(),
     denied: [],
   });
@@ -50,17 +57,9 @@ export async function createElection(
       `INSERT INTO registry.elections VALUES ($1, $2, $3, $4, $5::timestamptz) ON CONFLICT DO NOTHING RETURNING 1`,
       [manifest.election, manifest.name, manifest.partitions, manifest.recordBytes, now.toISOString()],
     );
-    if (rows.length === 0) {
-      throw new OfficeError(
-        `Cannot create election ${manifest.election}: there is one of that name; choose another id`,
-      );
-    }
+    if (rows.length === 0) throw nameIsTaken(manifest.election);
     await insertManifest(query, manifest, master, now);
-    await insertDevices(
-      query,
-      manifest.election,
-      devices ?? manifest.stations.map(({ id }) => ({ id: `${id}-a`, station: id })),
-    );
+    await insertDevices(query, manifest.election, devices);
     await appendAudit(query, now, "election_created", manifest.election, {
       stations: manifest.stations.length,
       contests: manifest.contests.length,
@@ -68,6 +67,29 @@ export async function createElection(
     });
   });
   return manifest;
+}
+
+/** The devices that a definition names; one a station when it names none. */
+function devicesOf({ election, devices, stations }: ElectionDefinition): { id: string; station: string }[] {
+  if (devices !== undefined) return devices;
+  return stations.map(({ id: station }) => {
+    const id = `${station}-a`;
+    if (!idSchema.safeParse(id).success) {
+      throw new OfficeError(
+        `Cannot create election ${election}: ${id} would be too long for the id of a device; name devices, or use a shorter id for station ${station}`,
+      );
+    }
+    return { id, station };
+  });
+}
+
+/** Reckons with the size of records; a vote that fits into none is the office's to mend. */
+function sized<T>(reckon: () => T): T {
+  try {
+    return reckon();
+  } catch (error) {
+    throw error instanceof RangeError ? new OfficeError(error.message) : error;
+  }
 }
 
 /**
@@ -84,22 +106,30 @@ export async function publishManifest(
   now: Date,
   change: (newest: Manifest) => Manifest,
 ): Promise<Manifest> {
-  return await db.transaction(async (query) => {
-    await query("SELECT FROM registry.elections WHERE election = $1 FOR UPDATE", [election]);
-    const newest = await newestManifest(query, election);
-    if (newest === undefined) {
-      throw new OfficeError(`Cannot publish election ${election}: there is none of that name`);
-    }
-    const result = manifestSchema.safeParse({ ...change(newest), version: newest.version + 1 });
-    if (!result.success) {
-      const [{ path, message }] = result.error.issues;
-      throw new OfficeError(`Cannot publish election ${election}: ${path.join(".")} ${message}`);
-    }
-    refuseFrozen(newest, result.data);
-    await insertManifest(query, result.data, master, now);
-    await appendAudit(query, now, "manifest_published", election, { version: result.data.version });
-    return result.data;
-  });
+  return await db.transaction((query) => publishIn(query, election, master, now, change));
+}
+
+async function publishIn(
+  query: Query,
+  election: string,
+  master: Uint8Array,
+  now: Date,
+  change: (newest: Manifest) => Manifest,
+): Promise<Manifest> {
+  await query("SELECT FROM registry.elections WHERE election = $1 FOR UPDATE", [election]);
+  const newest = await newestManifest(query, election);
+  if (newest === undefined) {
+    throw new OfficeError(`Cannot publish election ${election}: there is none of that name`);
+  }
+  const result = manifestSchema.safeParse({ ...change(newest), version: newest.version + 1 });
+  if (!result.success) {
+    const [{ path, message }] = result.error.issues;
+    throw new OfficeError(`Cannot publish election ${election}: ${path.join(".")} ${message}`);
+  }
+  refuseFrozen(newest, result.data);
+  await insertManifest(query, result.data, master, now);
+  await appendAudit(query, now, "manifest_published", election, { version: result.data.version });
+  return result.data;
 }
 
 /** What gateways, logs and records already rely on. */
@@ -111,7 +141,7 @@ function refuseFrozen(before: Manifest, after: Manifest): void {
       );
     }
   }
-  const longest = longestRecordBytes(after);
+  const longest = sized(() => longestRecordBytes(after));
   if (longest > after.recordBytes) {
     throw new OfficeError(
       `Cannot publish election ${before.election}: a vote may take ${longest} bytes, and its records were sized to ${after.recordBytes}; use shorter ids`,
@@ -237,19 +267,19 @@ export async function revokeDeviceKey(
   now: Date,
 ): Promise<Manifest> {
   const name = `${device}.${version}`;
-  const [known] = await db.query(
-    "SELECT 1 FROM registry.device_keys WHERE election = $1 AND device = $2 AND version = $3",
-    [election, device, version],
-  );
-  if (known === undefined) {
-    throw new OfficeError(`Cannot revoke ${name}: election ${election} has no such device key`);
-  }
-  const manifest = await publishManifest(db, election, master, now, (newest) => ({
-    ...newest,
-    denied: [...new Set([...newest.denied, name])],
-  }));
-  await db.transaction((query) =>
-    appendAudit(query, now, "device_key_revoked", election, { device, version })
-  );
-  return manifest;
+  return await db.transaction(async (query) => {
+    const [known] = await query(
+      "SELECT 1 FROM registry.device_keys WHERE election = $1 AND device = $2 AND version = $3",
+      [election, device, version],
+    );
+    if (known === undefined) {
+      throw new OfficeError(`Cannot revoke ${name}: election ${election} has no such device key`);
+    }
+    const manifest = await publishIn(query, election, master, now, (newest) => ({
+      ...newest,
+      denied: [...new Set([...newest.denied, name])],
+    }));
+    await appendAudit(query, now, "device_key_revoked", election, { device, version });
+    return manifest;
+  });
 }

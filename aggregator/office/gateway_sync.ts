@@ -29,8 +29,11 @@ export function gatewaySync(
   { db, master, now }: GatewaySyncOptions,
 ): (request: Request) => Promise<Response> {
   return async (request) => {
-    const body = new Uint8Array(await request.arrayBuffer());
-    if (body.length > MAX_SYNC_REQUEST_BYTES) return problemResponse(problem("body-too-large"));
+    if (new URL(request.url).search !== "") return problemResponse(problem("query-not-allowed"));
+    const body = await readBody(request);
+    if (body === undefined) {
+      return problemResponse(problem("body-too-large", `the limit is ${MAX_SYNC_REQUEST_BYTES} bytes`));
+    }
     const { headers } = request;
     const claim = readClaim(SYNC_PATH, {
       contentType: headers.get("content-type"),
@@ -59,6 +62,18 @@ export function gatewaySync(
     const sealed = seal(syncKey(key), utf8(text), utf8(claim.idempotencyKey));
     return new Response(sealed, { headers: { "content-type": "application/octet-stream" } });
   };
+}
+
+/** Reads a body up to the limit; `undefined` when there is more, which is not read. */
+async function readBody({ body }: Request): Promise<Uint8Array | undefined> {
+  const read = new Uint8Array(MAX_SYNC_REQUEST_BYTES);
+  let bytes = 0;
+  for await (const piece of body ?? []) {
+    if (bytes + piece.length > read.length) return undefined;
+    read.set(piece, bytes);
+    bytes += piece.length;
+  }
+  return read.subarray(0, bytes);
 }
 
 function readHave(body: Uint8Array): string | null | undefined {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { fromHex } from "../../shared/bytes.ts";
+import { fromHex, utf8 } from "../../shared/bytes.ts";
 import { KEY_BYTES } from "../../shared/keys.ts";
 
 /** The master keys of a centre. */
@@ -59,8 +59,10 @@ export class Keyring {
     const path = this.#path(election);
     Deno.mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
     try {
+      using file = Deno.openSync(path, { createNew: true, write: true, mode: 0o600 });
       const key = crypto.getRandomValues(new Uint8Array(KEY_BYTES));
-      Deno.writeTextFileSync(path, `${key.toHex()}\n`, { createNew: true, mode: 0o600 });
+      file.writeSync(utf8(`${key.toHex()}\n`));
+      file.syncSync(); // Before anything is sealed to it: with this key an election is lost.
     } catch (error) {
       if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
     }

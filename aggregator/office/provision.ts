@@ -5,6 +5,7 @@
  * @module
  */
 import { createReadStream } from "node:fs";
+import { pipeline } from "node:stream";
 import { parse } from "csv-parse";
 import { definitionSchema, type ElectionDefinition, type Manifest } from "../../shared/election.ts";
 import { deviceKey, gatewayKey, manifestKeyPair } from "../../shared/keys.ts";
@@ -34,9 +35,11 @@ export function readDefinition(path: string): ElectionDefinition {
 
 /** Reads a roll file, one voter at a time. @throws {OfficeError} naming the line and what would be right. */
 export async function* readRoll(path: string): AsyncGenerator<Voter> {
-  const parser = createReadStream(path).on("error", (error) => parser.destroy(error)).pipe(
-    parse({ bom: true, columns: checkHeader, info: true, skip_empty_lines: true, relax_column_count: false }),
-  );
+  let header: readonly string[] = [];
+  const columns = (names: string[]) => checkHeader(path, header = names) as string[];
+  const parser = parse({ bom: true, columns, info: true, skip_empty_lines: true, relax_column_count: false });
+  // Lets go of the file when the parser fails, or is read no further.
+  pipeline(createReadStream(path), parser, () => {});
   try {
     for await (const { record, info } of parser) {
       const result = voterSchema.safeParse(record);
@@ -48,6 +51,7 @@ export async function* readRoll(path: string): AsyncGenerator<Voter> {
       }
       yield result.data;
     }
+    checkHeader(path, header); // The parser does not ask about a header that is not there.
   } catch (error) {
     if (error instanceof OfficeError) throw error;
     throw new OfficeError(`Cannot read the roll ${path}: ${(error as Error).message}`);
@@ -56,11 +60,13 @@ export async function* readRoll(path: string): AsyncGenerator<Voter> {
 
 const COLUMNS = ["voter_id", "region", "station", "birth_date", "gender"];
 
-function checkHeader(header: string[]): string[] {
+function checkHeader(path: string, header: readonly string[]): readonly string[] {
   const missing = COLUMNS.filter((column) => !header.includes(column));
   if (missing.length > 0) {
     throw new OfficeError(
-      `Cannot read the roll: the header lacks ${missing.join(", ")}; it must name ${COLUMNS.join(",")}`,
+      `Cannot read the roll ${path}: the header lacks ${missing.join(", ")}; it must name ${
+        COLUMNS.join(",")
+      }`,
     );
   }
   return header;

@@ -12,15 +12,20 @@ import { appendAudit } from "../audit.ts";
 import { arrayLiteral, type Database, type Query } from "../database/database.ts";
 import { newestManifest, OfficeError } from "./elections.ts";
 
-/** Voters that are written in one statement. */
+/** Voters that are written in one transaction. */
 const ROLL_BATCH = 5_000;
+
+/** Key of the advisory lock that lets one import or rebuild at a roll; any number, the same in every process. */
+const ROLL_LOCK = 7_026_414;
+
+const BIRTH_DATE = z.iso.date().refine((day) => !day.startsWith("0000"), "must be a day that exists");
 
 /** A voter as a roll file has it, one line each. */
 export const voterSchema = z.object({
   voter_id: z.string().regex(/^[\x21-\x7e]{1,64}$/, "must be 1 to 64 visible ASCII characters"),
   region: idSchema,
   station: z.union([z.literal(""), idSchema]),
-  birth_date: z.union([z.literal(""), z.iso.date()]),
+  birth_date: z.union([z.literal(""), BIRTH_DATE]),
   gender: z.enum(["female", "male", "other", "unknown"]),
 });
 export type Voter = z.infer<typeof voterSchema>;
@@ -46,12 +51,14 @@ export function ageGroupOf(birthDate: string, day: string): string {
 }
 
 /**
- * Puts voters on an election's roll.
+ * Puts voters on an election's roll, in transactions of {@link ROLL_BATCH}: what was written before a fault stays, and
+ * a second import goes on from there. Of a voter who is given twice the first line counts.
  *
  * Counting must come out the same whenever it is done, so an entry may not take effect in a past that was counted
  * already: before the first vote has been counted, entries hold from the beginning of time; after it, from
  * a little later than any vote can have been accepted that is on the log by now.
  *
+ * @param now Milliseconds since 1970; asked for each transaction, since an import may take long.
  * @param onProgress Told how many more voters were written.
  * @returns how many voters were put on the roll, and how many were on it already.
  */
@@ -60,68 +67,104 @@ export async function importRoll(
   election: string,
   master: Uint8Array,
   voters: AsyncIterable<Voter> | Iterable<Voter>,
-  now: Date,
+  now: () => number,
   onProgress: (voters: number) => void = () => {},
 ): Promise<{ added: number; known: number }> {
   const manifest = await newestManifest(db.query, election);
   if (manifest === undefined) throw new OfficeError(`Cannot import a roll: there is no election ${election}`);
   const regions = new Set(manifest.regions.map(({ id }) => id));
   const stations = new Map(manifest.stations.map(({ id, region }) => [id, region]));
-  const effectiveAt = await earliestEffect(db.query, election, now);
   const pseudonym = pseudonymKey(master, election);
-  const day = manifest.opensAt.slice(0, 10);
   let added = 0;
   let known = 0;
-  let batch: Voter[] = [];
+  let lines = 0;
+  const batch = new Map<string, Voter>();
   const flush = async () => {
-    const written = await insertVoters(db, election, pseudonym, batch, effectiveAt, day);
+    const written = await writeVoters(db, election, pseudonym, [...batch.values()], lines, now);
     added += written;
-    known += batch.length - written;
-    onProgress(batch.length);
-    batch = [];
+    known += lines - written;
+    onProgress(lines);
+    batch.clear();
+    lines = 0;
   };
   for await (const voter of voters) {
-    const place = stations.get(voter.station);
-    if (!regions.has(voter.region)) {
-      throw new OfficeError(
-        `Cannot import voter ${voter.voter_id}: the election has no region ${voter.region}`,
-      );
-    }
-    if (voter.station !== "" && place !== voter.region) {
-      throw new OfficeError(
-        `Cannot import voter ${voter.voter_id}: ${
-          place === undefined
-            ? `the election has no station ${voter.station}`
-            : `station ${voter.station} lies in ${place}, not in ${voter.region}`
-        }`,
-      );
-    }
-    batch.push(voter);
-    if (batch.length === ROLL_BATCH) await flush();
+    checkPlace(voter, regions, stations);
+    if (!batch.has(voter.voter_id)) batch.set(voter.voter_id, voter);
+    if (++lines === ROLL_BATCH) await flush();
   }
-  if (batch.length > 0) await flush();
-  await db.transaction((query) => appendAudit(query, now, "roll_imported", election, { added, known }));
+  if (lines > 0) await flush();
   return { added, known };
 }
 
-async function earliestEffect(query: Query, election: string, now: Date): Promise<Date> {
-  const [row] = await query<{ counted: boolean }>(
+/** @throws {OfficeError} when the election has no such place. */
+function checkPlace(
+  { voter_id, region, station }: Voter,
+  regions: ReadonlySet<string>,
+  stations: ReadonlyMap<string, string>,
+): void {
+  const place = stations.get(station);
+  if (!regions.has(region)) {
+    throw new OfficeError(`Cannot import voter ${voter_id}: the election has no region ${region}`);
+  }
+  if (station !== "" && place !== region) {
+    throw new OfficeError(
+      `Cannot import voter ${voter_id}: ${
+        place === undefined
+          ? `the election has no station ${station}`
+          : `station ${station} lies in ${place}, not in ${region}`
+      }`,
+    );
+  }
+}
+
+/** Waits until no one else writes a roll, and keeps others from it until the transaction ends. Take it first. */
+export async function lockRolls(query: Query): Promise<void> {
+  await query("SELECT pg_advisory_xact_lock($1::bigint)", [ROLL_LOCK]);
+}
+
+/** From when on voters may vote who are put on the roll in this transaction. */
+async function earliestEffect(query: Query, election: string, now: () => number): Promise<Date> {
+  if (!await isCounted(query, election)) {
+    // Nor may counting begin before these voters are there for it to see.
+    await query("LOCK TABLE counting.log_positions IN SHARE MODE");
+    if (!await isCounted(query, election)) return new Date(0);
+  }
+  // A gateway's clock may be ahead of the log's, and the log's ahead of this one.
+  return new Date(now() + 2 * MAX_CLOCK_SKEW_MS + 1);
+}
+
+async function isCounted(query: Query, election: string): Promise<boolean> {
+  const [{ counted }] = await query<{ counted: boolean }>(
     "SELECT coalesce(sum(records_read), 0) > 0 AS counted FROM counting.log_positions WHERE election = $1",
     [election],
   );
-  return row.counted ? new Date(now.getTime() + 2 * MAX_CLOCK_SKEW_MS) : new Date(0);
+  return counted;
 }
 
-/** Writes voters that the registry does not have, and their roll entries, in one transaction. */
-async function insertVoters(
+/**
+ * The day on which ages are reckoned: that of the first manifest's opening, whatever later ones say, so that a rebuild
+ * comes to the same groups.
+ */
+async function dayOfAges(query: Query, election: string): Promise<string> {
+  const [{ opens_at }] = await query<{ opens_at: string }>(
+    "SELECT manifest::json ->> 'opensAt' AS opens_at FROM registry.manifests WHERE election = $1 ORDER BY version LIMIT 1",
+    [election],
+  );
+  return opens_at.slice(0, 10);
+}
+
+/** Writes voters that the registry does not have, their roll entries, and that it was done, in one transaction. */
+async function writeVoters(
   db: Database,
   election: string,
   pseudonym: Uint8Array,
   voters: readonly Voter[],
-  effectiveAt: Date,
-  day: string,
+  lines: number,
+  now: () => number,
 ): Promise<number> {
   return await db.transaction(async (query) => {
+    await lockRolls(query);
+    const effectiveAt = await earliestEffect(query, election, now);
     // The ids may hold any visible character, so they travel as JSON, and not in an array's own spelling.
     const rows = await query<{ voter_id: string }>(
       `INSERT INTO registry.voters (election, voter_id, effective_at, region, station, birth_date, gender)
@@ -129,18 +172,17 @@ async function insertVoters(
        FROM json_to_recordset($2::json)
          AS v (voter_id text, region text, station text, birth_date text, gender text)
        WHERE NOT EXISTS (SELECT FROM registry.voters r WHERE r.election = $1 AND r.voter_id = v.voter_id)
-       ON CONFLICT DO NOTHING RETURNING voter_id`,
+       RETURNING voter_id`,
       [election, JSON.stringify(voters), effectiveAt.toISOString()],
     );
     const added = new Set(rows.map(({ voter_id }) => voter_id));
-    await insertRoll(
-      query,
-      election,
-      pseudonym,
-      voters.filter(({ voter_id }) => added.has(voter_id)),
-      effectiveAt,
-      day,
-    );
+    const day = await dayOfAges(query, election);
+    const fresh = voters.filter(({ voter_id }) => added.has(voter_id));
+    await insertRoll(query, election, pseudonym, fresh, effectiveAt, day);
+    await appendAudit(query, new Date(now()), "roll_imported", election, {
+      added: added.size,
+      known: lines - added.size,
+    });
     return added.size;
   });
 }
@@ -170,14 +212,10 @@ async function insertRoll(
   );
 }
 
-/** Makes an election's roll anew from the registry's voters, inside the caller's transaction. */
-export async function rebuildRoll(
-  query: Query,
-  election: string,
-  master: Uint8Array,
-  day: string,
-): Promise<number> {
+/** Makes an election's roll anew from the registry's voters, inside the caller's transaction: see {@link lockRolls}. */
+export async function rebuildRoll(query: Query, election: string, master: Uint8Array): Promise<number> {
   const pseudonym = pseudonymKey(master, election);
+  const day = await dayOfAges(query, election);
   await query("DELETE FROM counting.roll WHERE election = $1", [election]);
   let after = { voterId: "", effectiveAt: "-infinity" };
   for (let total = 0;;) {

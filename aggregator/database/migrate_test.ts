@@ -1,0 +1,75 @@
+import assert from "assert";
+import type { Database, Query } from "./database.ts";
+import { migrate } from "./migrate.ts";
+import { openPglite } from "./pglite.ts";
+
+/** The migrations' files, in the order of their numbers. */
+const FILES = [...Deno.readDirSync(new URL("migrations", import.meta.url))].map(({ name }) => name).sort();
+
+/** Everything there is in the database that migrations may have made. */
+async function objectsIn(query: Query): Promise<string[]> {
+  const rows = await query<{ name: string }>(
+    `SELECT n.nspname || '.' || c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'
+     UNION ALL SELECT nspname FROM pg_namespace WHERE nspname IN ('registry', 'counting', 'results', 'audit')
+     ORDER BY name`,
+  );
+  return rows.map(({ name }) => name);
+}
+
+/** The same database, in which a statement that holds this text fails, as one that is wrong would. */
+function failingAt(db: Database, text: string): Database {
+  return {
+    ...db,
+    transaction: (work, isolation) =>
+      db.transaction(
+        (query) => work(((sql, params) => query(sql.includes(text) ? "SELECT wrong" : sql, params)) as Query),
+        isolation,
+      ),
+  };
+}
+
+Deno.test("migrate() makes all of the tables once, or nothing at all", async (t) => {
+  const db = await openPglite();
+  try {
+    await t.step("a migration that fails leaves nothing", async () => {
+      // The last of the tables, so that all others have been made by then.
+      await assert.rejects(migrate(failingAt(db, "CREATE TABLE audit.events")), /wrong/);
+      assert.deepEqual(await objectsIn(db.query), []);
+      await assert.rejects(migrate(failingAt(db, "INSERT INTO public.migrations")), /wrong/);
+      assert.deepEqual(await objectsIn(db.query), []);
+    });
+
+    await t.step("of two at once, one makes the tables", async () => {
+      const runs = await Promise.all([migrate(db), migrate(db)]);
+      assert.deepEqual(runs.sort((a, b) => b.length - a.length), [FILES, []]);
+    });
+
+    await t.step("it makes what the design names, and notes what it ran", async () => {
+      const objects = await objectsIn(db.query);
+      for (
+        const table of ["registry.voters", "counting.participations", "results.releases", "audit.events"]
+      ) assert.ok(objects.includes(table), table);
+      assert.deepEqual(
+        await db.query("SELECT name FROM public.migrations ORDER BY name"),
+        FILES.map((name) => ({ name })),
+      );
+    });
+
+    await t.step("it does nothing the next time, and touches no row", async () => {
+      await db.query("INSERT INTO counting.changes VALUES ('e', 's')");
+      const before = await objectsIn(db.query);
+      assert.deepEqual(await migrate(db), []);
+      assert.deepEqual(await objectsIn(db.query), before);
+      assert.deepEqual(await db.query("SELECT * FROM counting.changes"), [{ election: "e", station: "s" }]);
+    });
+  } finally {
+    await db.close();
+  }
+});
+
+Deno.test("the files of migrations are numbered without a gap", () => {
+  FILES.forEach((name, i) =>
+    assert.match(name, new RegExp(`^${String(i + 1).padStart(6, "0")}_[a-z_]+\\.sql$`))
+  );
+});

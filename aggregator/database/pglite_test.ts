@@ -1,0 +1,85 @@
+import assert from "assert";
+import { databaseContract } from "../../tests/database_contract.ts";
+import { startChild } from "../../tests/child.ts";
+import { DatabaseInUse, openPglite } from "./pglite.ts";
+
+databaseContract("pglite", "one", async () => {
+  const parent = await Deno.makeTempDir();
+  let db = await openPglite(`${parent}/db`);
+  return {
+    db,
+    sessions: "one",
+    async reopen() {
+      await db.close();
+      return db = await openPglite(`${parent}/db`);
+    },
+    async cleanup() {
+      await db.close();
+      await Deno.remove(parent, { recursive: true });
+    },
+  };
+});
+
+async function withDirectory(work: (parent: string) => Promise<void>): Promise<void> {
+  const parent = await Deno.makeTempDir();
+  try {
+    await work(parent);
+  } finally {
+    await Deno.remove(parent, { recursive: true });
+  }
+}
+
+const refusal = (directory: string) => (error: unknown) => {
+  assert.ok(error instanceof DatabaseInUse, String(error));
+  assert.equal(
+    error.message,
+    `Cannot open the database ${directory}: another process has it open; stop that one, or use PostgreSQL to share a database`,
+  );
+  return true;
+};
+
+Deno.test("openPglite() refuses a directory that another process has open, and takes it once that is killed", async () => {
+  await withDirectory(async (parent) => {
+    const directory = `${parent}/db`;
+    const child = startChild(`
+      const { openPglite } = await import("./aggregator/database/pglite.ts");
+      const db = await openPglite(${JSON.stringify(directory)});
+      await db.query("CREATE TABLE kept (value text)");
+      await db.transaction((query) => query("INSERT INTO kept VALUES ('committed')"));
+      await db.transaction(async (query) => {
+        await query("INSERT INTO kept VALUES ('under way')");
+        say("open");
+        await go();
+      });
+    `);
+    try {
+      assert.equal(await child.said(), "open");
+      assert.equal((await Deno.stat(directory)).mode! & 0o077, 0, "it is kept from other users");
+      await assert.rejects(openPglite(directory), refusal(directory));
+      // However it is spelt: two locks on one directory would be none.
+      await Deno.symlink(directory, `${parent}/link`);
+      for (const spelling of [`${directory}/`, `${parent}/./db`, `${parent}/link`]) {
+        await assert.rejects(openPglite(spelling), refusal(spelling));
+      }
+    } finally {
+      child.kill();
+      await child.ended();
+    }
+    const db = await openPglite(directory);
+    try {
+      assert.deepEqual(await db.query("SELECT value FROM kept"), [{ value: "committed" }]);
+    } finally {
+      await db.close();
+    }
+  });
+});
+
+Deno.test("openPglite() lets go of a directory that is no database, and says so", async () => {
+  await withDirectory(async (parent) => {
+    await Deno.mkdir(`${parent}/db`);
+    await Deno.writeTextFile(`${parent}/db/PG_VERSION`, "9\n");
+    await assert.rejects(openPglite(`${parent}/db`), (error) => !(error instanceof DatabaseInUse));
+    using file = await Deno.open(`${parent}/db.lock`, { write: true });
+    assert.ok(await file.tryLock(true), "the lock is free");
+  });
+});

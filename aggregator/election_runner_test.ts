@@ -1,0 +1,323 @@
+import assert from "assert";
+import { openSqliteLog, type SqliteLog } from "../shared/log/sqlite.ts";
+import type { ElectionDefinition } from "../shared/election.ts";
+import { openBallotBox, testVoters } from "../tests/ballot_box.ts";
+import { eventually } from "../tests/eventually.ts";
+import { MASTER, NOON_MS } from "../tests/fixture.ts";
+import { testDatabase } from "../tests/test_database.ts";
+import { VOTING_MODES } from "../shared/vote.ts";
+import { countGroup } from "./count.ts";
+import type { Database } from "./database/database.ts";
+import { ElectionRunner, type RunnerOptions } from "./election_runner.ts";
+import { publishManifest } from "./office/elections.ts";
+import { recount } from "./recount.ts";
+import { readTables } from "./tables.ts";
+
+const db = await testDatabase();
+const CLOSED_MS = Date.parse("2026-11-03T23:00:00.001Z");
+
+/** An election with ten voters and an embedded log of its own, and a runner of it that can be started. */
+class Scene {
+  nowMs = NOON_MS;
+  counted = 0;
+  released = 0;
+  readonly faults: string[] = [];
+  #stop = new AbortController();
+  #running?: Promise<void>;
+
+  constructor(
+    readonly box: Awaited<ReturnType<typeof openBallotBox>>,
+    readonly log: SqliteLog,
+    readonly directory: string,
+  ) {}
+
+  get election(): string {
+    return this.box.election;
+  }
+
+  start(change: Partial<RunnerOptions> = {}): ElectionRunner {
+    this.#stop = new AbortController();
+    const runner = new ElectionRunner({
+      db,
+      log: this.log,
+      history: this.box.history,
+      lane: 0,
+      now: () => this.nowMs,
+      signal: this.#stop.signal,
+      onCounted: (_, records) => this.counted += records,
+      onReleased: (releases) => this.released += releases,
+      onFault: (what, error) => this.faults.push(`${what}: ${(error as Error).message}`),
+      ...change,
+    });
+    this.#running = runner.run();
+    return runner;
+  }
+
+  /** Puts votes of these voters on the log. */
+  async cast(...voters: number[]): Promise<void> {
+    await this.log.append(voters.map((voter) => this.box.seal(`voter-${voter}`)));
+  }
+
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    await this.#running;
+  }
+
+  /** What is shown of a station so far: voters of the newest release. */
+  async shownAt(station: string, mode = "in_person"): Promise<number | undefined> {
+    const [row] = await db.query<{ voters: number }>(
+      "SELECT voters::float8 AS voters FROM results.current WHERE election = $1 AND station = $2 AND mode = $3",
+      [this.election, station, mode],
+    );
+    return row?.voters;
+  }
+}
+
+async function withScene(
+  election: string,
+  work: (scene: Scene) => Promise<void>,
+  change: Partial<ElectionDefinition> = {},
+): Promise<void> {
+  const directory = await Deno.makeTempDir();
+  const box = await openBallotBox(db, election, change);
+  await box.enrol(testVoters(10));
+  const log = openSqliteLog(directory, election, box.history.partitions, () => NOON_MS + 1_000);
+  const scene = new Scene(box, log, directory);
+  try {
+    await work(scene);
+  } finally {
+    await scene.stop();
+    await log.close();
+    await Deno.remove(directory, { recursive: true });
+  }
+}
+
+const publish = (scene: Scene, change: Parameters<typeof publishManifest>[4]) =>
+  publishManifest(db, scene.election, MASTER, new Date(scene.nowMs), change);
+
+Deno.test("ElectionRunner counts what is on the log and what comes onto it, and publishes it", async () => {
+  await withScene("runs", async (scene) => {
+    await scene.cast(0, 1, 2);
+    scene.start();
+    await eventually("three are shown", async () => await scene.shownAt("n-1") === 3);
+    await scene.cast(3, 4);
+    await eventually("five are counted", () => scene.counted === 5);
+    await scene.cast(5);
+    await eventually("six are shown", async () => await scene.shownAt("n-1") === 6);
+    await scene.stop();
+    assert.equal(scene.counted, 6);
+    assert.equal(scene.released, 2);
+    assert.deepEqual(scene.faults, []);
+    assert.equal((await recount(db, scene.log, scene.box.history)).differences, 0);
+  });
+});
+
+Deno.test("ElectionRunner goes on where the one before it ended, and shows what that one had left", async () => {
+  await withScene("goes-on", async (scene) => {
+    await scene.cast(0, 1, 2);
+    // The first counts, and is stopped before it can publish.
+    const mute: Database = {
+      ...db,
+      query: (sql, params) =>
+        sql.includes("counting.changes") ? Promise.reject(new Error("mute")) : db.query(sql, params),
+      transaction: (work, isolation) =>
+        db.transaction(
+          (query) =>
+            work((sql, params) =>
+              sql.includes("results.releases") ? Promise.reject(new Error("mute")) : query(sql, params)
+            ),
+          isolation,
+        ),
+    };
+    scene.start({ db: mute });
+    await eventually("three are counted", () => scene.counted === 3);
+    await scene.stop();
+    assert.equal(await scene.shownAt("n-1"), undefined);
+    const { log } = scene.start();
+    assert.equal(log, scene.log);
+    await eventually("three are shown", async () => await scene.shownAt("n-1") === 3);
+    assert.equal(scene.counted, 3, "nothing was counted again");
+  });
+});
+
+Deno.test("ElectionRunner follows the manifest, and shows by its rules what was counted before", async () => {
+  await withScene("follows", async (scene) => {
+    await scene.cast(0, 1, 2);
+    scene.start();
+    await eventually("three are counted", () => scene.counted === 3);
+    await publish(scene, (newest) => ({ ...newest, releaseThreshold: 2 }));
+    await eventually("version 2 is taken up", () => scene.box.history.newest.manifest.version === 2);
+    assert.equal(await scene.shownAt("n-1"), undefined, "results are not for showing before closing");
+    await publish(scene, (newest) => ({ ...newest, resultsBeforeClosing: true }));
+    await eventually("three are shown", async () => await scene.shownAt("n-1") === 3);
+  }, { resultsBeforeClosing: false });
+});
+
+Deno.test("ElectionRunner writes the closing releases once the time is over and the log is counted", async () => {
+  await withScene("closes", async (scene) => {
+    await scene.cast(0);
+    // The log says that there is more than it delivers, as one does whose broker is slow.
+    const { log } = scene;
+    let undelivered = 1;
+    const slow = new Proxy(log, {
+      get(target, name) {
+        if (name === "end") return async (partition: number) => await target.end(partition) + undelivered;
+        const value = Reflect.get(target, name, target);
+        return typeof value === "function" ? value.bind(target) : value;
+      },
+    });
+    let asked = 0;
+    scene.start({
+      log: slow,
+      now: () => {
+        asked++;
+        return scene.nowMs;
+      },
+    });
+    await eventually("one is counted", () => scene.counted === 1);
+    assert.equal(await scene.shownAt("n-1"), undefined, "one voter is too few");
+    scene.nowMs = CLOSED_MS;
+    const before = asked;
+    await eventually("it has looked again", () => asked > before + 2);
+    assert.equal(await scene.shownAt("n-1"), undefined, "the last votes are still to come");
+    await scene.cast(1);
+    await eventually("two are counted", () => scene.counted === 2);
+    undelivered = 0;
+    await eventually("closing is shown", async () => await scene.shownAt("n-1") === 2);
+    const stations = 4;
+    assert.equal(scene.released, stations * VOTING_MODES.length);
+    assert.equal(await scene.shownAt("s-2", "absentee"), 0);
+    const twoLate = asked;
+    await eventually("it has looked again", () => asked > twoLate + 2);
+    assert.equal(scene.released, stations * VOTING_MODES.length, "closing happens once");
+  });
+});
+
+Deno.test("ElectionRunner writes closing releases at the last moment's end, and not before", async () => {
+  await withScene("in-time", async (scene) => {
+    scene.nowMs = CLOSED_MS - 1;
+    let asked = 0;
+    scene.start({ now: () => (asked++, scene.nowMs) });
+    await eventually("it has looked", () => asked > 2);
+    assert.equal(scene.released, 0);
+    scene.nowMs = CLOSED_MS;
+    await eventually("closing is shown", async () => await scene.shownAt("n-1") === 0);
+  });
+});
+
+Deno.test("ElectionRunner closes stations that a manifest adds after closing", async () => {
+  await withScene("adds", async (scene) => {
+    scene.nowMs = CLOSED_MS;
+    scene.start();
+    await eventually("closing is shown", async () => await scene.shownAt("n-1") === 0);
+    await publish(scene, ({ stations, gateways: [first, ...others], ...newest }) => ({
+      ...newest,
+      stations: [...stations, { id: "n-3", name: "North 3", region: "north" }],
+      gateways: [{ ...first, stations: [...first.stations, "n-3"] }, ...others],
+    }));
+    await eventually("the new station is shown", async () => await scene.shownAt("n-3") === 0);
+  });
+});
+
+Deno.test("ElectionRunner stops counting for good when the log is another one, says so, and shows on", async () => {
+  await withScene("stops", async (scene) => {
+    await scene.cast(0, 1, 2);
+    await db.query(
+      "INSERT INTO counting.log_positions (election, partition, log_identity) SELECT $1, n, 'the first log' FROM generate_series(0, 2) AS n",
+      [scene.election],
+    );
+    await db.query("INSERT INTO counting.station_voters VALUES ($1, 's-1', 'in_person', 0, 3)", [
+      scene.election,
+    ]);
+    const runner = scene.start();
+    await eventually("it has stopped", () => runner.stopped !== undefined);
+    assert.match(runner.stopped!, /^Cannot count election stops, partition \d: the log is another one/);
+    await eventually("what was counted is shown", async () => await scene.shownAt("s-1") === 3);
+    await eventually(
+      "it is on the audit trail",
+      async () => (await stoppedEvents(scene.election)).length === 1,
+    );
+    assert.deepEqual(await stoppedEvents(scene.election), [{ why: runner.stopped }]);
+    assert.deepEqual(scene.faults, [`counting of stops has stopped: ${runner.stopped}`]);
+    assert.equal(scene.counted, 0);
+  });
+});
+
+async function stoppedEvents(election: string): Promise<unknown[]> {
+  const rows = await db.query<{ details: unknown }>(
+    "SELECT (details #>> '{}')::json AS details FROM audit.events WHERE election = $1 AND event = 'counting_stopped'",
+    [election],
+  );
+  return rows.map(({ details }) => details);
+}
+
+Deno.test("ElectionRunner does not close an election whose counting has stopped", async () => {
+  await withScene("halted", async (scene) => {
+    await scene.cast(0);
+    await db.query(
+      "INSERT INTO counting.log_positions (election, partition, log_identity) SELECT $1, n, 'the first log' FROM generate_series(0, 2) AS n",
+      [scene.election],
+    );
+    scene.nowMs = CLOSED_MS;
+    let asked = 0;
+    const runner = scene.start({ now: () => (asked++, scene.nowMs) });
+    await eventually("it has stopped, and looked again", () => runner.stopped !== undefined && asked > 4);
+    assert.equal(scene.released, 0);
+  });
+});
+
+Deno.test("ElectionRunner counts on after faults that are not the log's, each reported", async () => {
+  await withScene("recovers", async (scene) => {
+    await scene.cast(0, 1, 2);
+    let faults = 2;
+    const failing: Database = {
+      ...db,
+      transaction: (work, isolation) =>
+        faults-- > 0
+          ? Promise.reject(Object.assign(new Error("out of order"), { code: "XX000" }))
+          : db.transaction(work, isolation),
+    };
+    const runner = scene.start({ db: failing });
+    await eventually("three are shown", async () => await scene.shownAt("n-1") === 3);
+    assert.equal(runner.stopped, undefined);
+    assert.equal(scene.faults.length, 2);
+    for (const fault of scene.faults) {
+      assert.match(fault, /^(?:counting|publishing) of recovers failed: out of order$/);
+    }
+    const { outcomes } = await readTables(db.query, scene.election);
+    assert.equal([...outcomes.values()].reduce((a, b) => a + b), 3);
+  });
+});
+
+Deno.test("ElectionRunner takes a partition back that another process took", async () => {
+  await withScene("fenced", async (scene) => {
+    await scene.cast(0);
+    scene.start();
+    await eventually("one is counted", () => scene.counted === 1);
+    await db.query("UPDATE counting.log_positions SET epoch = epoch + 1 WHERE election = $1", [
+      scene.election,
+    ]);
+    await scene.cast(1);
+    await eventually("two are counted", () => scene.counted === 2);
+    assert.deepEqual(scene.faults, [
+      "another process counts fenced: Cannot count partition 0: another process has taken it",
+    ]);
+    assert.equal((await recount(db, scene.log, scene.box.history)).differences, 0);
+  }, { partitions: 1 });
+});
+
+Deno.test("ElectionRunner ends when it is told to, whatever it waits for, and notes where it stood", async () => {
+  await withScene("ends", async (scene) => {
+    await scene.cast(0, 1);
+    scene.start();
+    await eventually("two are counted", () => scene.counted === 2);
+    await scene.stop();
+    await scene.cast(2);
+    assert.equal((await readTables(db.query, scene.election)).participations.size, 2);
+    let noted = 0;
+    for (let partition = 0; partition < scene.log.partitions; partition++) {
+      noted += await scene.log.committed(countGroup(scene.election), partition);
+    }
+    assert.equal(noted, 2);
+  });
+});

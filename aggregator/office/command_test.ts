@@ -1,0 +1,281 @@
+import assert from "assert";
+import { UsageError } from "../../cli/command.ts";
+import { MASTER, NOON_MS, testDefinition, testVoterKey } from "../../tests/fixture.ts";
+import { testDatabase } from "../../tests/test_database.ts";
+import { checkProvisionOptions, type ProvisionOptions, runOffice } from "./command.ts";
+import { deviceKeys, newestManifest, OfficeError } from "./elections.ts";
+import { Keyring } from "./keyring.ts";
+
+const db = await testDatabase();
+const BARE = { centre: "http://centre:8000", overlap: 86_400 };
+const ROLL = "voter_id,region,station,birth_date,gender\nA-1,north,,1990-05-17,female\nB-2,south,,,male\n";
+
+for (
+  const [what, options, message] of [
+    ["nothing", {}, /^give one of --definition/],
+    ["two things at once", { definition: "a", close: true, election: "e" }, /^give one of --definition/],
+    ["two keys at once", { rotate: "a", revoke: "a.1", election: "e" }, /^give one of --definition/],
+    ["an election and nothing to do with it", { election: "e" }, /^give one of --definition/],
+    ["closing, and not what", { close: true }, /^--election is missing/],
+    ["a roll, and not whose", { roll: "r" }, /^--election is missing/],
+    [
+      "a device without a version",
+      { revoke: "n-1-a", election: "e" },
+      /^--revoke takes a device and a key version/,
+    ],
+    ["a version that is none", { revoke: "n-1-a.0", election: "e" }, /^--revoke takes/],
+    ["a version that no key has", { revoke: "n-1-a.1000000", election: "e" }, /^--revoke takes/],
+    ["a version without a device", { revoke: ".1", election: "e" }, /^--revoke takes/],
+  ] as const
+) {
+  Deno.test(`checkProvisionOptions() refuses ${what}`, () => {
+    assert.throws(
+      () => checkProvisionOptions({ ...BARE, ...options }),
+      (error) => error instanceof UsageError && message.test(error.message),
+    );
+  });
+}
+
+for (
+  const [what, options] of [
+    ["a definition", { definition: "d" }],
+    ["a definition and its roll", { definition: "d", roll: "r" }],
+    ["a roll of an election", { roll: "r", election: "e" }],
+    ["closing an election", { close: true, election: "e" }],
+    ["a device's next key", { rotate: "n-1-a", election: "e" }],
+    ["a device's key that is lost", { revoke: "n-1-a.12", election: "e" }],
+  ] as const
+) {
+  Deno.test(`checkProvisionOptions() takes ${what}`, () => checkProvisionOptions({ ...BARE, ...options }));
+}
+
+/** An office with a directory of its own, and what it says. */
+class Office {
+  readonly said: string[] = [];
+  readonly keyring: Keyring;
+
+  constructor(readonly directory: string) {
+    this.keyring = new Keyring(`${directory}/keys`);
+  }
+
+  async run(options: Partial<ProvisionOptions>, nowMs = NOON_MS): Promise<void> {
+    const { log, error } = console;
+    console.log = (line: string) => void this.said.push(line);
+    console.error = () => {}; // The roll's progress, which looks different on a terminal.
+    try {
+      await runOffice(db, this.keyring, this.directory, { ...BARE, ...options }, () => nowMs);
+    } finally {
+      Object.assign(console, { log, error });
+    }
+  }
+
+  /** Creates an election, from a file as a person would write it. */
+  async create(election: string, roll?: string): Promise<void> {
+    const { devices: _, ...definition } = testDefinition({ election });
+    await Deno.writeTextFile(`${this.directory}/definition.json`, JSON.stringify(definition));
+    if (roll !== undefined) await Deno.writeTextFile(`${this.directory}/roll.csv`, roll);
+    const rolls = roll === undefined ? {} : { roll: `${this.directory}/roll.csv` };
+    await this.run({ definition: `${this.directory}/definition.json`, ...rolls }, NOON_MS - 86_400_000);
+    this.said.length = 0;
+  }
+
+  files(): string[] {
+    return [...walk(this.directory)].map((path) => path.slice(this.directory.length + 1)).sort();
+  }
+}
+
+function* walk(directory: string): Generator<string> {
+  for (const { name, isDirectory } of Deno.readDirSync(directory)) {
+    if (isDirectory) yield* walk(`${directory}/${name}`);
+    else yield `${directory}/${name}`;
+  }
+}
+
+async function withOffice(work: (office: Office) => Promise<void>): Promise<void> {
+  const directory = await Deno.makeTempDir();
+  try {
+    await work(new Office(directory));
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+}
+
+const refusal = (message: string | RegExp) => (error: unknown) => {
+  assert.ok(error instanceof OfficeError, String(error));
+  if (typeof message === "string") assert.equal(error.message, message);
+  else assert.match(error.message, message);
+  return true;
+};
+
+async function keysOnRoll(election: string): Promise<string[]> {
+  const rows = await db.query<{ key: string }>(
+    "SELECT encode(voter_key, 'hex') AS key FROM counting.roll WHERE election = $1",
+    [election],
+  );
+  return rows.map(({ key }) => key);
+}
+
+Deno.test("runOffice() creates an election with its key, its roll and its files, and names them", async () => {
+  await withOffice(async (office) => {
+    const { directory } = office;
+    const { devices: _, ...definition } = testDefinition({ election: "created" });
+    await Deno.writeTextFile(`${directory}/d.json`, JSON.stringify(definition));
+    await Deno.writeTextFile(`${directory}/r.csv`, ROLL);
+    await office.run({ definition: `${directory}/d.json`, roll: `${directory}/r.csv` });
+    assert.deepEqual(office.files(), [
+      "d.json",
+      "devices/created.json",
+      "gateways/g-1.json",
+      "gateways/g-2.json",
+      "keys/created.key",
+      "r.csv",
+    ]);
+    assert.deepEqual(office.said, [
+      "election created: 4 stations, 2 contests",
+      `wrote ${directory}/gateways/g-1.json`,
+      `wrote ${directory}/gateways/g-2.json`,
+      `wrote ${directory}/devices/created.json`,
+    ]);
+    assert.equal((await newestManifest(db.query, "created"))!.version, 1);
+    assert.equal((await keysOnRoll("created")).length, 2);
+    // The keys are the election's own, from the master key that was made.
+    assert.notDeepEqual(office.keyring.master("created"), MASTER);
+    assert.ok(!(await keysOnRoll("created")).includes(testVoterKey("A-1", "created")));
+  });
+});
+
+Deno.test("runOffice() refuses an election that there is, and makes no key for it", async () => {
+  await withOffice(async (office) => await office.create("there"));
+  await withOffice(async (elsewhere) => {
+    await assert.rejects(
+      elsewhere.create("there"),
+      refusal("Cannot create election there: there is one of that name; choose another id"),
+    );
+    assert.deepEqual(elsewhere.files(), ["definition.json"]);
+  });
+});
+
+Deno.test("runOffice() names what is wrong with a definition or a roll", async () => {
+  await withOffice(async (office) => {
+    await assert.rejects(
+      office.run({ definition: "/no/such" }),
+      refusal(/^Cannot read the definition \/no\/such/),
+    );
+    await assert.rejects(
+      office.create("bad-roll", ROLL.replace("south", "west")),
+      refusal(/no region west$/),
+    );
+    assert.ok(await newestManifest(db.query, "bad-roll"), "the election is there");
+    assert.deepEqual(await keysOnRoll("bad-roll"), []);
+    await assert.rejects(
+      office.run({ election: "bad-roll", roll: "/no/such" }),
+      refusal(/^Cannot read the roll \/no\/such/),
+    );
+  });
+});
+
+Deno.test("runOffice() adds voters later", async () => {
+  await withOffice(async (office) => {
+    await office.create("adds", ROLL);
+    await Deno.writeTextFile(`${office.directory}/more.csv`, `${ROLL}C-3,north,,,other\n`);
+    await office.run({ election: "adds", roll: `${office.directory}/more.csv` });
+    assert.equal((await keysOnRoll("adds")).length, 3);
+  });
+});
+
+Deno.test("runOffice() names the key of an election that is not here", async () => {
+  await withOffice(async (office) => {
+    await assert.rejects(office.run({ election: "nowhere", close: true }), /master key of election nowhere/);
+  });
+});
+
+/** The hours of an election, after it was asked to close at a time. */
+async function closedAt(office: Office, election: string, at: string): Promise<string[]> {
+  await office.run({ election, close: true }, Date.parse(at));
+  const { closesAt, acceptsUntil } = (await newestManifest(db.query, election))!;
+  return [closesAt, acceptsUntil];
+}
+
+Deno.test("runOffice() closes an election now, and says so", async () => {
+  await withOffice(async (office) => {
+    await office.create("closes");
+    const at = "2026-11-03T12:00:00.000Z";
+    assert.deepEqual(await closedAt(office, "closes", at), [at, at]);
+    assert.deepEqual(office.said, [
+      `election closes closed at ${at}, takes votes in until ${at}, manifest version 2`,
+    ]);
+  });
+});
+
+Deno.test("runOffice() does not open again, by closing it, an election that has closed", async () => {
+  await withOffice(async (office) => {
+    await office.create("closing-late");
+    // Between closing and the last moment for votes that were cast in time: nobody may cast one any longer.
+    const late = "2026-11-03T22:00:00.000Z";
+    assert.deepEqual(await closedAt(office, "closing-late", late), ["2026-11-03T21:00:00.000Z", late]);
+    await assert.rejects(
+      closedAt(office, "closing-late", "2026-11-03T22:30:00.000Z"),
+      refusal(`Cannot close election closing-late: it has taken no votes since ${late}`),
+    );
+    assert.equal((await newestManifest(db.query, "closing-late"))!.version, 2);
+  });
+});
+
+Deno.test("runOffice() refuses to close an election that has not opened", async () => {
+  await withOffice(async (office) => {
+    await office.create("unopened");
+    await assert.rejects(
+      closedAt(office, "unopened", "2026-11-03T06:59:59.999Z"),
+      refusal("Cannot publish election unopened: closesAt must be later than opensAt"),
+    );
+  });
+});
+
+Deno.test("runOffice() gives a device its next key, and writes it to the devices' file", async () => {
+  await withOffice(async (office) => {
+    await office.create("rotating");
+    await office.run({ election: "rotating", rotate: "n-1-a", overlap: 600 });
+    const path = `${office.directory}/devices/rotating.json`;
+    assert.deepEqual(office.said, [
+      "device n-1-a has key version 2; the one before is good for 600 s",
+      `wrote ${path}`,
+    ]);
+    const { devices } = JSON.parse(await Deno.readTextFile(path)) as {
+      devices: { device: string; version: number }[];
+    };
+    assert.deepEqual(devices.map(({ device, version }) => `${device}.${version}`), [
+      "n-1-a.2",
+      "n-2-a.1",
+      "s-1-a.1",
+      "s-2-a.1",
+    ]);
+    const [old] = await deviceKeys(db.query, "rotating", new Date(NOON_MS));
+    assert.equal(old.validUntil, new Date(NOON_MS + 600_000).toISOString());
+  });
+});
+
+Deno.test("runOffice() revokes a device's key", async () => {
+  await withOffice(async (office) => {
+    await office.create("revoking");
+    await office.run({ election: "revoking", revoke: "n-1-a.1" });
+    assert.deepEqual(office.said, ["device key n-1-a.1 is no longer believed"]);
+    assert.deepEqual((await newestManifest(db.query, "revoking"))!.denied, ["n-1-a.1"]);
+    await assert.rejects(
+      office.run({ election: "revoking", revoke: "n-1-a.2" }),
+      refusal(/^Cannot revoke n-1-a\.2: /),
+    );
+  });
+});
+
+Deno.test("runOffice() never says a key", async () => {
+  await withOffice(async (office) => {
+    const { directory } = office;
+    const { devices: _, ...definition } = testDefinition({ election: "secret" });
+    await Deno.writeTextFile(`${directory}/d.json`, JSON.stringify(definition));
+    await office.run({ definition: `${directory}/d.json` });
+    await office.run({ election: "secret", rotate: "n-1-a" });
+    await office.run({ election: "secret", revoke: "n-1-a.1" });
+    await office.run({ election: "secret", close: true });
+    assert.doesNotMatch(office.said.join("\n"), /[0-9a-f]{32}/);
+  });
+});

@@ -1,0 +1,274 @@
+import assert from "assert";
+import { fromUtf8, utf8 } from "../../shared/bytes.ts";
+import { openManifest } from "../../shared/election.ts";
+import { deviceKey, gatewayKey, manifestKeyPair, pseudonymKey, unseal } from "../../shared/keys.ts";
+import type { ProblemCause } from "../../shared/problem.ts";
+import { SIGNATURE_WINDOW_S, signRequest } from "../../shared/signature.ts";
+import { revisionOf, type Sync, SYNC_PATH, syncKey, syncSchema } from "../../shared/sync.ts";
+import { MASTER, NOON_MS, testDefinition } from "../../tests/fixture.ts";
+import { testDatabase } from "../../tests/test_database.ts";
+import { createElection, publishManifest, revokeDeviceKey, rotateDeviceKey } from "./elections.ts";
+import { gatewaySync } from "./gateway_sync.ts";
+
+const db = await testDatabase();
+const NOW = new Date(NOON_MS);
+const VOTE_ID = "5f0c1f6e-0b1a-4c3d-8e2f-000000000001";
+
+let nowMs = NOON_MS;
+const handle = gatewaySync({ db, master: () => MASTER, now: () => nowMs });
+
+async function create(election: string): Promise<string> {
+  nowMs = NOON_MS;
+  await createElection(db, testDefinition({ election }), MASTER, NOW);
+  return election;
+}
+
+type Asking = Partial<{
+  gateway: string;
+  version: number;
+  key: Uint8Array;
+  have: string | null;
+  body: Uint8Array<ArrayBuffer>;
+  idempotencyKey: string;
+  createdS: number;
+  path: string;
+}>;
+
+const keyOf = (election: string, id: string, version = 1) => gatewayKey(MASTER, { election, id, version });
+
+/** A gateway's request, as ElectionStore makes it. */
+function request(election: string, asking: Asking = {}): Request {
+  const { gateway = "g-1", version = 1, have = null } = asking;
+  const body = asking.body ?? utf8(JSON.stringify({ have }));
+  return new Request(`http://centre${asking.path ?? SYNC_PATH}`, {
+    method: "POST",
+    body,
+    headers: signRequest({
+      path: SYNC_PATH,
+      contentType: "application/json",
+      body,
+      idempotencyKey: asking.idempotencyKey ?? VOTE_ID,
+      keyId: `${election}/${gateway}.${version}`,
+      key: asking.key ?? keyOf(election, gateway, version),
+      createdS: asking.createdS ?? nowMs / 1_000,
+    }),
+  });
+}
+
+/** What the centre answers, opened as the gateway does; `undefined` when it has nothing new. */
+async function ask(election: string, asking: Asking = {}): Promise<{ text: string; sync: Sync } | undefined> {
+  const response = await handle(request(election, asking));
+  if (response.status === 204) {
+    assert.equal(response.body, null);
+    return undefined;
+  }
+  assert.equal(response.status, 200, await response.clone().text());
+  const sealed = new Uint8Array(await response.arrayBuffer());
+  const key = syncKey(keyOf(election, asking.gateway ?? "g-1", asking.version));
+  const text = fromUtf8(unseal(key, sealed, utf8(asking.idempotencyKey ?? VOTE_ID))!);
+  return { text, sync: syncSchema.parse(JSON.parse(text)) };
+}
+
+async function refusal(asked: Request): Promise<{ status: number; cause: ProblemCause; detail?: string }> {
+  const response = await handle(asked);
+  const { type, detail } = await response.json();
+  return { status: response.status, cause: type.replace("urn:pollwire:problem:", ""), detail };
+}
+
+Deno.test("gatewaySync() gives a gateway manifest, pseudonym key and the keys of its devices", async () => {
+  const election = await create("whole");
+  const { sync } = (await ask(election))!;
+  const manifest = openManifest(sync.manifest, manifestKeyPair(MASTER, election).publicKey.toHex());
+  assert.deepEqual([manifest.election, manifest.version], [election, 1]);
+  assert.equal(sync.pseudonymKey, pseudonymKey(MASTER, election).toHex());
+  // n-1 and n-2 are its own, s-1 may turn to it, s-2 may not.
+  assert.deepEqual(
+    sync.devices,
+    ["n-1", "n-2", "s-1"].map((station) => ({
+      device: `${station}-a`,
+      version: 1,
+      station,
+      key: deviceKey(MASTER, { election, id: `${station}-a`, version: 1 }).toHex(),
+      validUntil: null,
+    })),
+  );
+  const other = (await ask(election, { gateway: "g-2" }))!.sync;
+  assert.deepEqual(other.devices.map(({ station }) => station), ["n-1", "n-2", "s-1", "s-2"]);
+});
+
+Deno.test("gatewaySync() seals its answer to this gateway and this request", async () => {
+  const election = await create("sealed");
+  const response = await handle(request(election));
+  assert.equal(response.headers.get("content-type"), "application/octet-stream");
+  const sealed = new Uint8Array(await response.arrayBuffer());
+  assert.ok(!new TextDecoder().decode(sealed).includes("pseudonymKey"));
+  const open = (key: Uint8Array, id: string) => unseal(syncKey(key), sealed, utf8(id));
+  assert.ok(open(keyOf(election, "g-1"), VOTE_ID));
+  assert.equal(open(keyOf(election, "g-2"), VOTE_ID), undefined, "another gateway cannot open it");
+  assert.equal(open(keyOf(election, "g-1", 2), VOTE_ID), undefined, "nor another version of its key");
+  assert.equal(open(keyOf("other", "g-1"), VOTE_ID), undefined, "nor the gateway's key of another election");
+  const other = VOTE_ID.replace("1", "2");
+  assert.equal(open(keyOf(election, "g-1"), other), undefined, "it does not answer another request");
+  assert.equal(unseal(keyOf(election, "g-1"), sealed, utf8(VOTE_ID)), undefined, "a key for each purpose");
+});
+
+Deno.test("gatewaySync() gives each gateway its own election's keys", async () => {
+  const [one, two] = [await create("one"), await create("two")];
+  assert.notEqual((await ask(one))!.sync.pseudonymKey, (await ask(two))!.sync.pseudonymKey);
+  assert.equal((await refusal(request(two, { key: keyOf(one, "g-1") }))).cause, "signature-invalid");
+});
+
+Deno.test("gatewaySync() says nothing to a gateway that has everything already", async () => {
+  const election = await create("known");
+  const { text } = (await ask(election))!;
+  assert.equal(await ask(election, { have: revisionOf(text) }), undefined);
+  assert.equal((await ask(election, { have: "00".repeat(32) }))!.text, text);
+});
+
+Deno.test("gatewaySync() gives a new answer once a key was rotated or revoked, or a manifest published", async () => {
+  const election = await create("follows");
+  let have = revisionOf((await ask(election))!.text);
+  /** What is new; and after it nothing. */
+  const news = async () => {
+    const { text, sync } = (await ask(election, { have }))!;
+    have = revisionOf(text);
+    assert.equal(await ask(election, { have }), undefined);
+    return {
+      ...sync,
+      newest: openManifest(sync.manifest, manifestKeyPair(MASTER, election).publicKey.toHex()),
+    };
+  };
+  const keysOf = (sync: Sync, device: string) =>
+    sync.devices.filter((key) => key.device === device).map((
+      { version, validUntil },
+    ) => [version, validUntil]);
+
+  await rotateDeviceKey(db, election, "n-1-a", 600, NOW);
+  const until = new Date(NOON_MS + 600_000).toISOString();
+  assert.deepEqual(keysOf(await news(), "n-1-a"), [[1, until], [2, null]]);
+
+  await revokeDeviceKey(db, election, MASTER, "n-1-a", 1, NOW);
+  assert.deepEqual((await news()).newest.denied, ["n-1-a.1"]);
+
+  await publishManifest(db, election, MASTER, NOW, (newest) => ({
+    ...newest,
+    gateways: [
+      { id: "g-1", stations: ["n-1"], fallbackFor: [] },
+      { id: "g-2", stations: ["n-2", "s-1", "s-2"], fallbackFor: [] },
+    ],
+  }));
+  const moved = await news();
+  assert.equal(moved.newest.version, 3);
+  assert.deepEqual(new Set(moved.devices.map(({ station }) => station)), new Set(["n-1"]));
+
+  nowMs = NOON_MS + 600_000;
+  assert.deepEqual(keysOf(await news(), "n-1-a"), [[2, null]], "the old key has had its time");
+
+  await rotateDeviceKey(db, election, "s-1-a", 600, new Date(nowMs));
+  assert.equal(await ask(election, { have }), undefined, "a device of another's station is nothing new");
+});
+
+Deno.test("gatewaySync() gives a gateway that the manifest names no longer no device's key", async () => {
+  const election = await create("removed");
+  await publishManifest(db, election, MASTER, NOW, (newest) => ({
+    ...newest,
+    gateways: [{ id: "g-2", stations: ["n-1", "n-2", "s-1", "s-2"], fallbackFor: [] }],
+  }));
+  assert.deepEqual((await ask(election))!.sync.devices, []);
+});
+
+Deno.test("gatewaySync() takes any version of a gateway's key up to its newest", async () => {
+  const election = await create("versions");
+  assert.equal((await refusal(request(election, { version: 2 }))).cause, "unknown-gateway");
+  await db.query("UPDATE registry.gateways SET key_version = 2 WHERE election = $1", [election]);
+  for (const version of [1, 2]) assert.ok(await ask(election, { version }));
+  assert.equal((await refusal(request(election, { version: 3 }))).cause, "unknown-gateway");
+});
+
+Deno.test("gatewaySync() refuses gateways that it does not know, and says which", async () => {
+  const election = await create("unknown");
+  for (
+    const asked of [
+      request(election, { gateway: "g-9" }),
+      request("nowhere", {}),
+      request(election, { gateway: "n-1-a" }),
+    ]
+  ) {
+    const { status, cause, detail } = await refusal(asked);
+    assert.deepEqual([status, cause], [401, "unknown-gateway"]);
+    assert.match(detail!, /^no gateway is known under (unknown|nowhere)\/[a-z0-9-]+\.1$/);
+  }
+});
+
+Deno.test("gatewaySync() refuses a signature that does not fit, is too old or too early, or is of another body", async () => {
+  const election = await create("signatures");
+  const at = (seconds: number) => request(election, { createdS: NOON_MS / 1_000 + seconds });
+  assert.equal((await refusal(request(election, { key: new Uint8Array(32) }))).cause, "signature-invalid");
+  assert.equal(
+    (await refusal(request(election, { key: deviceKey(MASTER, { election, id: "g-1", version: 1 }) }))).cause,
+    "signature-invalid",
+  );
+  assert.equal((await refusal(at(-SIGNATURE_WINDOW_S - 1))).cause, "signature-stale");
+  assert.equal((await refusal(at(SIGNATURE_WINDOW_S + 1))).cause, "signature-early");
+  for (const seconds of [-SIGNATURE_WINDOW_S, SIGNATURE_WINDOW_S]) {
+    assert.equal((await handle(at(seconds))).status, 200);
+  }
+  const { headers } = request(election);
+  const other = new Request(`http://centre${SYNC_PATH}`, {
+    method: "POST",
+    headers,
+    body: `{"have": null }`,
+  });
+  assert.equal((await refusal(other)).cause, "digest-mismatch");
+});
+
+Deno.test("gatewaySync() tells a gateway whose clock is wrong what time it is", async () => {
+  const election = await create("clock");
+  const response = await handle(request(election, { createdS: NOON_MS / 1_000 - 3_600 }));
+  assert.equal((await response.json()).now, NOW.toISOString());
+});
+
+Deno.test("gatewaySync() refuses what is not signed at all", async () => {
+  const election = await create("unsigned");
+  const bare = new Request(`http://centre${SYNC_PATH}`, { method: "POST", body: `{"have":null}` });
+  assert.equal((await refusal(bare)).cause, "signature-missing");
+  const signed = request(election);
+  signed.headers.set("signature", "vote=:AAAA:");
+  assert.equal((await refusal(signed)).cause, "signature-malformed");
+});
+
+for (const body of ["", "null", "{}", `{"have":1}`, `{"have":"x"}`, `{"have":null,"more":1}`, "{", "\xff"]) {
+  Deno.test(`gatewaySync() refuses the signed body ${JSON.stringify(body)}`, async () => {
+    const bytes = Uint8Array.from(body, (char) => char.charCodeAt(0));
+    const election = `body${bytes.toHex()}`;
+    await create(election);
+    assert.deepEqual(await refusal(request(election, { body: bytes })), {
+      status: 422,
+      cause: "invalid-request",
+      detail: `the body must be {"have": <revision or null>}`,
+    });
+  });
+}
+
+Deno.test("gatewaySync() refuses a query string, which nobody signed", async () => {
+  const election = await create("query");
+  const { status, cause } = await refusal(request(election, { path: `${SYNC_PATH}?have=all` }));
+  assert.deepEqual([status, cause], [400, "query-not-allowed"]);
+});
+
+Deno.test("gatewaySync() reads no more of a body than it may have", async () => {
+  let pulled = 0;
+  const endless = new ReadableStream({
+    pull(controller) {
+      pulled++;
+      controller.enqueue(new Uint8Array(512));
+    },
+  });
+  const asked = new Request(`http://centre${SYNC_PATH}`, { method: "POST", body: endless });
+  assert.deepEqual(await refusal(asked), {
+    status: 413,
+    cause: "body-too-large",
+    detail: "the limit is 1024 bytes",
+  });
+  assert.ok(pulled < 10, `${pulled} pieces were read`);
+});

@@ -1,0 +1,92 @@
+import assert from "assert";
+import { Keyring } from "./keyring.ts";
+
+Deno.test.sanitizer({ ops: true, resources: true });
+
+async function withKeys(work: (directory: string) => void | Promise<void>): Promise<void> {
+  const parent = await Deno.makeTempDir();
+  try {
+    await work(`${parent}/keys`);
+  } finally {
+    await Deno.remove(parent, { recursive: true });
+  }
+}
+
+const modeOf = (path: string) => Deno.statSync(path).mode! & 0o777;
+
+Deno.test("Keyring makes a key of 32 random bytes, kept in a file that its owner alone can read", async () => {
+  await withKeys((directory) => {
+    const key = new Keyring(directory).create("one");
+    assert.equal(key.length, 32);
+    assert.notDeepEqual(key, new Uint8Array(32));
+    assert.equal(Deno.readTextFileSync(`${directory}/one.key`), `${key.toHex()}\n`);
+    assert.equal(modeOf(`${directory}/one.key`), 0o600);
+    assert.equal(modeOf(directory), 0o700);
+    assert.notDeepEqual(new Keyring(directory).create("two"), key);
+  });
+});
+
+Deno.test("Keyring never makes a second key of an election", async () => {
+  await withKeys((directory) => {
+    const key = new Keyring(directory).create("one");
+    assert.deepEqual(new Keyring(directory).create("one"), key);
+    assert.deepEqual(new Keyring(directory).master("one"), key);
+  });
+});
+
+Deno.test("Keyring reads a key that was put there, with or without a line's end", async () => {
+  await withKeys((directory) => {
+    Deno.mkdirSync(directory);
+    for (const end of ["", "\n", "\r\n"]) {
+      Deno.writeTextFileSync(`${directory}/one.key`, "5a".repeat(32) + end);
+      assert.deepEqual(new Keyring(directory).master("one"), new Uint8Array(32).fill(0x5a));
+    }
+  });
+});
+
+Deno.test("Keyring names the file of a key that is missing", async () => {
+  await withKeys((directory) => {
+    assert.throws(
+      () => new Keyring(directory).master("one"),
+      new RegExp(`^Error: Cannot read the master key of election one from ${directory}/one\\.key: `),
+    );
+  });
+});
+
+for (
+  const [what, text] of [
+    ["empty", ""],
+    ["too short", "5a".repeat(31)],
+    ["too long", "5a".repeat(33)],
+    ["in upper case", "5A".repeat(32)],
+    ["no hex", "zz".repeat(32)],
+  ]
+) {
+  Deno.test(`Keyring refuses a key that is ${what}, without repeating it`, async () => {
+    await withKeys((directory) => {
+      Deno.mkdirSync(directory);
+      Deno.writeTextFileSync(`${directory}/one.key`, text);
+      const keyring = new Keyring(directory);
+      assert.throws(() => keyring.master("one"), (error) => {
+        assert.equal(
+          (error as Error).message,
+          `Cannot use the master key in ${directory}/one.key: it must be 32 bytes in lower-case hex`,
+        );
+        return true;
+      });
+      assert.throws(() => keyring.create("one"), "it is not written over either");
+      assert.equal(Deno.readTextFileSync(`${directory}/one.key`), text);
+    });
+  });
+}
+
+Deno.test("Keyring says of which elections it has a key", async () => {
+  await withKeys((directory) => {
+    const keyring = new Keyring(directory);
+    assert.equal(keyring.has("one"), false);
+    keyring.create("one");
+    assert.equal(keyring.has("one"), true);
+    assert.equal(new Keyring(directory).has("one"), true);
+    assert.equal(keyring.has("two"), false);
+  });
+});
