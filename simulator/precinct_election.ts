@@ -70,6 +70,23 @@ export function chooseContests(
   );
 }
 
+/** The colours that readers of American results expect, by how the files spell the parties; others get the page's. */
+const PARTY_COLOURS: Readonly<Record<string, string>> = {
+  d: "#2a6fb5",
+  dem: "#2a6fb5",
+  democrat: "#2a6fb5",
+  democratic: "#2a6fb5",
+  r: "#c0392b",
+  rep: "#c0392b",
+  republican: "#c0392b",
+  l: "#b8860b",
+  lib: "#b8860b",
+  libertarian: "#b8860b",
+  g: "#3c8d40",
+  grn: "#3c8d40",
+  green: "#3c8d40",
+};
+
 /**
  * Makes the election. Its stations are those for which the file has rows of the chosen contests, and each votes on
  * the contests of its rows.
@@ -166,7 +183,11 @@ function define(
     ...frame,
     releaseThreshold: 1,
     resultsBeforeClosing: true,
-    parties: table.parties.filter(({ id }) => usedParties.has(id)),
+    parties: table.parties.filter(({ id }) => usedParties.has(id)).map(({ id, name }) => ({
+      id,
+      name,
+      colour: PARTY_COLOURS[id],
+    })),
     contests,
     regions: table.regions.filter(({ id }) => usedRegions.has(id)),
     stations,
