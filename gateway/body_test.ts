@@ -116,6 +116,11 @@ Deno.test("BodyReader.read() reads too large a body on for a bounded part, so th
   }
 });
 
+Deno.test("BodyReader.read() keeps nothing of a body that says itself that it is too large", async () => {
+  const large = post(pieces([new Uint8Array(50)]).stream, { "content-length": "200" });
+  assert.equal(causeOf(await new BodyReader(10).read(large, 100)), "body-too-large");
+});
+
 Deno.test("BodyReader.read() reads a large body of stated length piece by piece", async () => {
   const whole = Uint8Array.from({ length: 200_000 }, (_, i) => i % 251);
   const { stream } = pieces([whole.subarray(0, 70_000), whole.subarray(70_000)]);

@@ -17,6 +17,10 @@ const signedHeaders = z.object({
   "signature": z.string().describe("RFC 9421: `vote=:<base64>:`, HMAC-SHA256 under the device's key"),
 });
 
+/** Statuses that come with Retry-After; so does 207 when a line has one of them. */
+const RETRIED: ReadonlySet<string> = new Set(["429", "503"]);
+const retryHeader = z.object({ "retry-after": z.string().describe("When to come again, in seconds") });
+
 /** What any signed request may be answered with. */
 const COMMON: ProblemCause[] = [
   "query-not-allowed",
@@ -127,7 +131,10 @@ export function describeApi<E extends Env>(app: OpenAPIHono<E>): void {
     method: "get",
     path: "/health/ready",
     summary: "Whether votes should be sent here now",
-    responses: { 200: answer("They should", health), 503: answer("They should not, and why", health) },
+    responses: {
+      200: answer("They should", health),
+      503: { ...answer("They should not, and why", health), headers: retryHeader },
+    },
   });
   registry.registerPath({
     method: "get",
@@ -158,13 +165,10 @@ function problems(causes: readonly ProblemCause[]) {
     Object.entries(byStatus).map(([status, list]) => [status, {
       description: list!.map((cause) => `\`${cause}\`: ${PROBLEMS[cause][1]}`).join("; "),
       content: { "application/problem+json": { schema: problemOf(list!) } },
-      ...(RETRIED.has(status) && { headers: z.object({ "retry-after": z.string().describe("In seconds") }) }),
+      ...(RETRIED.has(status) && { headers: retryHeader }),
     }]),
   );
 }
-
-/** Statuses that come with Retry-After. */
-const RETRIED: ReadonlySet<string> = new Set(["429", "503"]);
 
 function problemOf(causes: readonly ProblemCause[]) {
   return problemSchema.extend({ type: z.enum(causes.map((cause) => problem(cause).type)) });

@@ -24,7 +24,7 @@ export class RecentMap<Value> {
 
   /** Sets an entry; it is the youngest from then on. */
   set(key: string, value: Value): void {
-    if (this.#young.size >= this.#half && !this.#young.has(key)) {
+    if (this.#young.size >= this.#half) {
       this.#old = this.#young;
       this.#young = new Map();
     }

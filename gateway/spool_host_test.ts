@@ -167,6 +167,17 @@ Deno.test("SpoolHost drains for so long and no longer, and says what is left", a
   });
 });
 
+Deno.test("SpoolHost does not sleep past the end of its drain", async () => {
+  await withHost(async ({ client, disk, faults }) => {
+    disk.failsRead = true;
+    await client.append("a", 3, makeRecords(1));
+    await until(() => faults.length > 0);
+    const startMs = performance.now();
+    await client.drain(20);
+    assert.ok(performance.now() - startMs < 900);
+  });
+});
+
 Deno.test("SpoolHost wakes up when it is told to drain", async () => {
   await withHost(async ({ client, ended }) => {
     await client.opened;

@@ -6,6 +6,7 @@
 import assert from "assert";
 import fc from "fast-check";
 import { arrayLiteral, type Database, isPassing, type Query } from "../aggregator/database/database.ts";
+import { migrate } from "../aggregator/database/migrate.ts";
 
 /** A database made for one suite. */
 export type DatabaseUnderTest = Readonly<{
@@ -297,6 +298,14 @@ export function databaseContract(
       "SELECT count(*)::float8 AS held FROM pg_locks WHERE locktype = 'advisory'",
     );
     assert.equal(held, 0);
+  });
+
+  test("migrate() run twice at once makes the tables once", async (db) => {
+    const runs = await Promise.all([migrate(db), migrate(db)]);
+    const [first, second] = runs.sort((a, b) => b.length - a.length);
+    assert.ok(first.length > 0);
+    assert.deepEqual(second, []);
+    assert.deepEqual(await migrate(db), []);
   });
 
   testOfSessions(

@@ -1,0 +1,136 @@
+import assert from "assert";
+import { ConfigError } from "../shared/config.ts";
+import type { GatewayFile } from "../shared/sync.ts";
+import { gatewayConfig } from "./config.ts";
+
+Deno.test.sanitizer({ ops: true, resources: true });
+
+const FILE: GatewayFile = {
+  gateway: "g-1",
+  centre: "http://127.0.0.1:8000",
+  elections: [{
+    election: "test-2026",
+    keyVersion: 1,
+    key: "ab".repeat(32),
+    manifestKey: "cd".repeat(32),
+  }],
+};
+
+/** Gives `work` the path of a file that holds `text`. */
+function withFile(text: string, work: (path: string) => void): void {
+  const path = Deno.makeTempFileSync();
+  try {
+    Deno.writeTextFileSync(path, text);
+    work(path);
+  } finally {
+    Deno.removeSync(path);
+  }
+}
+
+function refusal(environment: Record<string, string>): string {
+  try {
+    gatewayConfig(environment);
+  } catch (error) {
+    assert.ok(error instanceof ConfigError, String(error));
+    return error.message;
+  }
+  assert.fail("it was taken");
+}
+
+Deno.test("gatewayConfig() needs no more than the gateway's file", () => {
+  withFile(JSON.stringify(FILE), (path) => {
+    assert.deepEqual(gatewayConfig({ GATEWAY_FILE: path }), {
+      GATEWAY_FILE: path,
+      GATEWAY_DATA: "data/gateway-g-1",
+      VOTE_LOG: "sqlite:data/log",
+      HOST: "127.0.0.1",
+      PORT: 8_001,
+      DEVICE_REQUESTS_PER_SECOND: 50,
+      ADDRESS_REQUESTS_PER_SECOND: 1_000,
+      SPOOL_MAX_BYTES: 2 * 1024 ** 3,
+      SYNC_INTERVAL_MS: 2_000,
+      DRAIN_MS: 10_000,
+      file: FILE,
+    });
+  });
+});
+
+Deno.test("gatewayConfig() takes what the environment says", () => {
+  withFile(JSON.stringify(FILE), (path) => {
+    const config = gatewayConfig({
+      GATEWAY_FILE: path,
+      GATEWAY_DATA: "/var/lib/pollwire",
+      VOTE_LOG: "sqlite:/var/log/votes",
+      PORT: "0",
+      DRAIN_MS: "0",
+    });
+    assert.deepEqual(
+      [config.GATEWAY_DATA, config.VOTE_LOG, config.PORT, config.DRAIN_MS],
+      ["/var/lib/pollwire", "sqlite:/var/log/votes", 0, 0],
+    );
+  });
+});
+
+Deno.test("gatewayConfig() says that the gateway's file must be named, and how to get one", () => {
+  assert.match(
+    refusal({}),
+    /GATEWAY_FILE \(not set\): must be the path of the file that `deno task provision`/,
+  );
+});
+
+Deno.test("gatewayConfig() names a file that is not there", () => {
+  assert.match(
+    refusal({ GATEWAY_FILE: "/nowhere/g-1.json" }),
+    /GATEWAY_FILE names \/nowhere\/g-1\.json, which cannot be read .*deno task provision/,
+  );
+});
+
+const damaged: [what: string, text: string, message: RegExp][] = [
+  ["is not JSON", "{", /is not JSON; make it anew/],
+  [
+    "lacks a key",
+    JSON.stringify({ ...FILE, elections: [{ ...FILE.elections[0], key: undefined }] }),
+    /elections\.0\.key /,
+  ],
+  [
+    "has a key of another length",
+    JSON.stringify({ ...FILE, elections: [{ ...FILE.elections[0], key: "ab" }] }),
+    /elections\.0\.key must be 32 bytes/,
+  ],
+  ["has no election", JSON.stringify({ ...FILE, elections: [] }), /elections /],
+  ["has a field too many", JSON.stringify({ ...FILE, master: "ab" }), /[Uu]nrecognized key/],
+  ["has no address", JSON.stringify({ ...FILE, centre: "the centre" }), /centre /],
+];
+for (const [what, text, message] of damaged) {
+  Deno.test(`gatewayConfig() refuses a file that ${what}, and shows nothing of its keys`, () => {
+    withFile(text, (path) => {
+      const said = refusal({ GATEWAY_FILE: path });
+      assert.match(said, message);
+      assert.ok(said.includes(path));
+      assert.doesNotMatch(said, /abababab|cdcdcdcd/);
+    });
+  });
+}
+
+const wrong: [name: string, value: string][] = [
+  ["VOTE_LOG", "kafka"],
+  ["VOTE_LOG", "sqlite:"],
+  ["PORT", "65536"],
+  ["PORT", "-1"],
+  ["PORT", "80.5"],
+  ["DEVICE_REQUESTS_PER_SECOND", "0"],
+  ["ADDRESS_REQUESTS_PER_SECOND", "0"],
+  ["SPOOL_MAX_BYTES", "999999"],
+  ["SYNC_INTERVAL_MS", "99"],
+  ["DRAIN_MS", "600001"],
+];
+for (const [name, value] of wrong) {
+  Deno.test(`gatewayConfig() refuses ${name}=${value}, and names it`, () => {
+    withFile(JSON.stringify(FILE), (path) => {
+      assert.match(
+        refusal({ GATEWAY_FILE: path, [name]: value }),
+        new RegExp(`Cannot start: ${name}: must be`),
+      );
+    });
+  });
+}

@@ -1,0 +1,359 @@
+import assert from "assert";
+import { utf8 } from "../shared/bytes.ts";
+import { type Manifest, signManifest } from "../shared/election.ts";
+import { gatewayKey, manifestKeyPair, seal } from "../shared/keys.ts";
+import { type GatewayFile, revisionOf, syncKey } from "../shared/sync.ts";
+import { FakeCentre, testGatewayFile } from "../tests/fake_centre.ts";
+import { MASTER, NOON_MS, testDefinition, testManifest } from "../tests/fixture.ts";
+import { DEVICE, testDevice, testSync } from "../tests/gateway_fixture.ts";
+import { ElectionStore } from "./manifest.ts";
+
+Deno.test.sanitizer({ ops: true, resources: true });
+
+const ELECTION = "test-2026";
+const GATEWAY = { election: ELECTION, id: "g-1", version: 1 };
+
+const gatewayFile = (...elections: string[]) => testGatewayFile("http://centre.test:8000", ...elections);
+
+function manifestOf(version: number, change: Partial<Manifest> = {}): Manifest {
+  return { ...testManifest(testDefinition(), version), ...change };
+}
+
+type Bench = { centre: FakeCentre; directory: string; store(file?: GatewayFile): ElectionStore };
+
+async function withCentre(work: (bench: Bench) => Promise<void>): Promise<void> {
+  const root = await Deno.makeTempDir();
+  const directory = `${root}/data/keys`;
+  const centre = new FakeCentre(() => NOON_MS);
+  centre.tell(testSync(manifestOf(3)));
+  try {
+    await work({
+      centre,
+      directory,
+      store: (file = gatewayFile()) => new ElectionStore(file, directory, centre.fetch),
+    });
+  } finally {
+    await Deno.remove(root, { recursive: true });
+  }
+}
+
+const CHANGED = { changed: [ELECTION], faults: [] };
+const SAME = { changed: [], faults: [] };
+
+function versionIn(store: ElectionStore, election = ELECTION): number | undefined {
+  return store.get(election)?.index.manifest.version;
+}
+
+Deno.test("ElectionStore.sync() takes up what the centre tells", async () => {
+  await withCentre(async ({ centre, store }) => {
+    const elections = store();
+    assert.deepEqual([elections.ids(), elections.get(ELECTION)], [[], undefined]);
+    assert.deepEqual(await elections.sync(NOON_MS), CHANGED);
+    assert.deepEqual(elections.ids(), [ELECTION]);
+    const { index, stations, receiptName, signedManifest, deviceKey } = elections.get(ELECTION)!;
+    assert.deepEqual(index.manifest, manifestOf(3));
+    assert.deepEqual([...stations].sort(), ["n-1", "n-2", "s-1"]);
+    assert.equal(receiptName, "g-1.1");
+    assert.deepEqual(signedManifest, testSync(manifestOf(3)).manifest);
+    assert.deepEqual(deviceKey(DEVICE), {
+      key: Uint8Array.fromHex(testDevice("n-1").key),
+      station: "n-1",
+      validUntilMs: Infinity,
+    });
+    assert.equal(deviceKey({ ...DEVICE, version: 2 }), undefined);
+    assert.equal(centre.asked[0].have, null);
+  });
+});
+
+Deno.test("ElectionStore.sync() says what it has, and takes nothing up twice", async () => {
+  await withCentre(async ({ centre, store }) => {
+    const elections = store();
+    await elections.sync(NOON_MS);
+    const before = elections.get(ELECTION);
+    assert.deepEqual(await elections.sync(NOON_MS), SAME);
+    assert.equal(centre.asked[1].have, revisionOf(centre.texts.get(ELECTION)!));
+    centre.meddle = (_, asked) => centre.seal(centre.texts.get(ELECTION)!, asked);
+    assert.deepEqual(await elections.sync(NOON_MS), SAME, "the same answer again");
+    assert.equal(elections.get(ELECTION), before);
+    assert.notEqual(centre.asked[1].id, centre.asked[2].id);
+  });
+});
+
+Deno.test("ElectionStore.sync() follows a new manifest, and new keys under the same one", async () => {
+  await withCentre(async ({ centre, store }) => {
+    const elections = store();
+    await elections.sync(NOON_MS);
+    const validUntil = new Date(NOON_MS).toISOString();
+    centre.tell(
+      testSync(manifestOf(3), [testDevice("n-1", { validUntil }), testDevice("n-1", { version: 2 })]),
+    );
+    assert.deepEqual(await elections.sync(NOON_MS), CHANGED);
+    const { deviceKey } = elections.get(ELECTION)!;
+    assert.equal(deviceKey(DEVICE)!.validUntilMs, NOON_MS);
+    assert.equal(deviceKey({ ...DEVICE, version: 2 })!.validUntilMs, Infinity);
+    centre.tell(testSync(manifestOf(4, { denied: ["n-1-a.1"] })));
+    assert.deepEqual(await elections.sync(NOON_MS), CHANGED);
+    assert.ok(elections.get(ELECTION)!.index.denied.has("n-1-a.1"));
+    const later = store();
+    later.loadKept();
+    assert.equal(versionIn(later), 4, "and the disk follows");
+  });
+});
+
+Deno.test("ElectionStore serves no station of a manifest that does not name the gateway", async () => {
+  await withCentre(async ({ centre, store }) => {
+    const [first, second] = testDefinition().gateways;
+    const gateways = [{ ...second, stations: [...first.stations, ...second.stations], fallbackFor: [] }];
+    centre.tell(testSync(manifestOf(1, { gateways })));
+    const elections = store();
+    await elections.sync(NOON_MS);
+    assert.equal(elections.get(ELECTION)!.stations.size, 0);
+  });
+});
+
+/** Answers that must not be taken, and what is said of them. */
+const forged: [what: string, meddle: (centre: FakeCentre) => void, fault: RegExp][] = [
+  ["that is not sealed", (centre) => {
+    centre.meddle = () => new Response(centre.texts.get(ELECTION)!);
+  }, /not sealed to this gateway and this request/],
+  ["sealed with another key", (centre) => {
+    centre.meddle = (_, { id }) =>
+      new Response(
+        seal(
+          syncKey(gatewayKey(MASTER, { ...GATEWAY, version: 2 })),
+          utf8(centre.texts.get(ELECTION)!),
+          utf8(id),
+        ),
+      );
+  }, /not sealed/],
+  ["of which one bit differs", (centre) => {
+    centre.meddle = async (response) => {
+      const bytes = await response.bytes();
+      bytes[bytes.length >> 1] ^= 1;
+      return new Response(bytes);
+    };
+  }, /not sealed/],
+  ["that is cut off", (centre) => {
+    centre.meddle = async (response) => new Response((await response.bytes()).slice(0, -1));
+  }, /not sealed/],
+  ["that is empty", (centre) => {
+    centre.meddle = () => new Response("");
+  }, /not sealed/],
+  ["to an earlier request", (centre) => {
+    centre.meddle = (_, { election }) =>
+      centre.seal(centre.texts.get(ELECTION)!, { ...centre.asked[0], election });
+  }, /not sealed/],
+  ["that is no JSON", (centre) => {
+    centre.meddle = (_, asked) => centre.seal("{", asked);
+  }, /JSON/],
+  ["of another form", (centre) => {
+    centre.meddle = (_, asked) => centre.seal(JSON.stringify({ ...testSync(), master: "ab" }), asked);
+  }, /master/],
+  ["with a manifest of another election", (centre) => {
+    const other = manifestOf(9, { election: "other-2026" });
+    const { privateKey } = manifestKeyPair(MASTER, ELECTION);
+    centre.tell({ ...testSync(), manifest: signManifest(other, privateKey) });
+  }, /the manifest is of election other-2026, not test-2026/],
+  ["with an older manifest", (centre) => {
+    centre.tell(testSync(manifestOf(2)));
+  }, /the manifest has version 2, and 3 is in force/],
+  ["whose manifest another key signed", (centre) => {
+    const { privateKey } = manifestKeyPair(MASTER, "other-2026");
+    centre.tell({ ...testSync(), manifest: signManifest(manifestOf(4), privateKey) });
+  }, /its signature is not the centre's/],
+  ["whose manifest was changed after it was signed", (centre) => {
+    const sync = testSync(manifestOf(4));
+    const manifest = { ...sync.manifest, manifest: sync.manifest.manifest.replace("Ann", "Eve") };
+    centre.tell({ ...sync, manifest });
+  }, /its signature is not the centre's/],
+  ["that refuses", (centre) => {
+    centre.meddle = () => new Response("no such gateway".padEnd(9_000, "!"), { status: 401 });
+  }, /the centre answers 401: no such gateway!{485}$/],
+  ["that never begins", (centre) => {
+    centre.meddle = () => Promise.reject(new TypeError("connection refused"));
+  }, /connection refused/],
+  ["that breaks off", (centre) => {
+    centre.meddle = () =>
+      new Response(new ReadableStream({ start: (controller) => controller.error(new Error("cut")) }));
+  }, /cut/],
+];
+for (const [what, meddle, fault] of forged) {
+  Deno.test(`ElectionStore.sync() does not take an answer ${what}, and goes on with what it has`, async () => {
+    await withCentre(async ({ centre, directory, store }) => {
+      const elections = store();
+      await elections.sync(NOON_MS);
+      const before = elections.get(ELECTION);
+      const kept = await Deno.readFile(`${directory}/${ELECTION}.sealed`);
+      const right = centre.texts.get(ELECTION)!;
+      // An answer that says nothing new would be 204.
+      centre.tell(testSync(manifestOf(4)));
+      meddle(centre);
+      const { changed, faults } = await elections.sync(NOON_MS);
+      assert.deepEqual([changed, faults.length], [[], 1]);
+      assert.match(faults[0], fault);
+      assert.match(faults[0], /^test-2026: /);
+      assert.equal(elections.get(ELECTION), before);
+      assert.deepEqual(await Deno.readFile(`${directory}/${ELECTION}.sealed`), kept);
+      centre.meddle = (response) => response;
+      centre.texts.set(ELECTION, right);
+      assert.deepEqual(await elections.sync(NOON_MS), SAME);
+      centre.tell(testSync(manifestOf(5)));
+      assert.deepEqual(await elections.sync(NOON_MS), CHANGED);
+    });
+  });
+}
+
+Deno.test("ElectionStore.sync() gives up on a centre that does not answer, when it is told to stop", async () => {
+  await withCentre(async ({ directory }) => {
+    const stop = new AbortController();
+    const silent: typeof fetch = (_, init) =>
+      new Promise((_, reject) => init!.signal!.addEventListener("abort", () => reject(init!.signal!.reason)));
+    const syncing = new ElectionStore(gatewayFile(), directory, silent).sync(NOON_MS, stop.signal);
+    stop.abort(new Error("stopping"));
+    assert.deepEqual(await syncing, { changed: [], faults: ["test-2026: stopping"] });
+  });
+});
+
+Deno.test("ElectionStore.sync() follows the other elections when the centre refuses one", async () => {
+  await withCentre(async ({ centre, store }) => {
+    centre.texts.delete(ELECTION);
+    centre.tell(testSync(testManifest(testDefinition({ election: "other-2026" }))), "other-2026");
+    const elections = store(gatewayFile(ELECTION, "other-2026"));
+    const { changed, faults } = await elections.sync(NOON_MS);
+    assert.deepEqual(changed, ["other-2026"]);
+    assert.match(faults.join(), /^test-2026: the centre answers 401: no such gateway$/);
+    assert.deepEqual(elections.ids(), ["other-2026"]);
+    assert.ok(elections.expects(ELECTION) && !elections.expects("third-2026"));
+  });
+});
+
+Deno.test("ElectionStore keeps what it was told sealed, for nobody else to read", async () => {
+  await withCentre(async ({ directory, store }) => {
+    await store().sync(NOON_MS);
+    const names = [...Deno.readDirSync(directory)].map(({ name }) => name);
+    assert.deepEqual(names, [`${ELECTION}.sealed`]);
+    const path = `${directory}/${ELECTION}.sealed`;
+    assert.equal(Deno.statSync(path).mode! & 0o777, 0o600);
+    assert.equal(Deno.statSync(directory).mode! & 0o777, 0o700);
+    const bytes = await Deno.readFile(path);
+    const text = new TextDecoder("latin1").decode(bytes);
+    const { pseudonymKey, devices } = testSync();
+    for (const secret of [pseudonymKey, ...devices.map(({ key }) => key)]) {
+      assert.ok(!text.includes(secret));
+      assert.ok(!bytes.toHex().includes(secret));
+    }
+    assert.doesNotMatch(text, /manifest|mayor|n-1/);
+  });
+});
+
+Deno.test("ElectionStore writes its file anew, whatever a crash has left beside it", async () => {
+  await withCentre(async ({ directory, store }) => {
+    const elections = store();
+    await Deno.writeTextFile(`${directory}/${ELECTION}.sealed.new`, "half of it".repeat(9_999), {
+      mode: 0o644,
+    });
+    assert.deepEqual(await elections.sync(NOON_MS), CHANGED);
+    assert.equal(Deno.statSync(`${directory}/${ELECTION}.sealed`).mode! & 0o777, 0o600);
+    assert.deepEqual(store().loadKept(), CHANGED);
+  });
+});
+
+Deno.test("ElectionStore.loadKept() starts from the disk while the centre is away", async () => {
+  await withCentre(async ({ centre, store }) => {
+    await store().sync(NOON_MS);
+    centre.meddle = () => Promise.reject(new TypeError("connection refused"));
+    const elections = store();
+    assert.deepEqual(elections.loadKept(), CHANGED);
+    assert.equal(versionIn(elections), 3);
+    assert.ok(elections.get(ELECTION)!.deviceKey(DEVICE));
+    assert.equal((await elections.sync(NOON_MS)).faults.length, 1);
+    assert.equal(versionIn(elections), 3);
+    centre.meddle = (response) => response;
+    assert.deepEqual(await elections.sync(NOON_MS), SAME);
+    assert.equal(centre.asked.at(-1)!.have, revisionOf(centre.texts.get(ELECTION)!), "it asks for news only");
+  });
+});
+
+Deno.test("ElectionStore.loadKept() finds nothing at the first start, and has nothing against that", async () => {
+  await withCentre(async ({ store }) => {
+    assert.deepEqual(store().loadKept(), SAME);
+  });
+});
+
+const damages: [what: string, damage: (bytes: Uint8Array) => Uint8Array, fault: RegExp][] = [
+  ["cut off", (bytes) => bytes.slice(0, 100), /it does not open with this gateway's key/],
+  ["empty", () => new Uint8Array(0), /it does not open/],
+  ["changed in one bit", (bytes) => bytes.map((byte, i) => i === 500 ? byte ^ 1 : byte), /it does not open/],
+  [
+    "another gateway's",
+    () => seal(syncKey(gatewayKey(MASTER, GATEWAY)), utf8(JSON.stringify(testSync())), utf8(ELECTION)),
+    /it does not open/,
+  ],
+];
+for (const [what, damage, fault] of damages) {
+  Deno.test(`ElectionStore.loadKept() reports a file that is ${what}, and the centre puts it right`, async () => {
+    await withCentre(async ({ directory, store }) => {
+      await store().sync(NOON_MS);
+      const path = `${directory}/${ELECTION}.sealed`;
+      await Deno.writeFile(path, damage(await Deno.readFile(path)));
+      const elections = store();
+      const { changed, faults } = elections.loadKept();
+      assert.deepEqual([changed, faults.length], [[], 1]);
+      assert.match(faults[0], fault);
+      assert.ok(faults[0].includes(path));
+      assert.equal(elections.get(ELECTION), undefined);
+      assert.deepEqual(await elections.sync(NOON_MS), CHANGED);
+      assert.deepEqual(store().loadKept(), CHANGED);
+    });
+  });
+}
+
+Deno.test("ElectionStore.loadKept() takes up the elections that can be read beside one that cannot", async () => {
+  await withCentre(async ({ centre, directory, store }) => {
+    centre.tell(testSync(testManifest(testDefinition({ election: "other-2026" }))), "other-2026");
+    const file = gatewayFile(ELECTION, "other-2026");
+    await store(file).sync(NOON_MS);
+    // One election's file under the other's name.
+    await Deno.copyFile(`${directory}/other-2026.sealed`, `${directory}/${ELECTION}.sealed`);
+    const { changed, faults } = store(file).loadKept();
+    assert.deepEqual([changed, faults.length], [["other-2026"], 1]);
+  });
+});
+
+Deno.test("ElectionStore.sync() works with what it cannot keep, says so, and keeps it when it can", async () => {
+  await withCentre(async ({ directory, store }) => {
+    const elections = store();
+    await Deno.mkdir(`${directory}/${ELECTION}.sealed`);
+    const { changed, faults } = await elections.sync(NOON_MS);
+    assert.deepEqual([changed, faults.length], [[ELECTION], 1]);
+    assert.equal(versionIn(elections), 3);
+    assert.equal((await elections.sync(NOON_MS)).faults.length, 1, "it tries again");
+    await Deno.remove(`${directory}/${ELECTION}.sealed`);
+    assert.deepEqual(await elections.sync(NOON_MS), SAME);
+    assert.deepEqual(store().loadKept(), CHANGED);
+  });
+});
+
+Deno.test("two starts of a gateway seal under different keys", async () => {
+  await withCentre(async ({ store }) => {
+    const senders = [store(), store()].map((elections) => {
+      elections.loadKept();
+      return elections;
+    });
+    for (const elections of senders) await elections.sync(NOON_MS);
+    const record = {
+      voteId: crypto.randomUUID(),
+      station: "n-1",
+      mode: "in_person",
+      selections: [],
+      castAt: new Date(NOON_MS).toISOString(),
+      voterKey: "ab".repeat(32),
+      manifestVersion: 3,
+      acceptedAt: new Date(NOON_MS).toISOString(),
+    } as const;
+    const keys = senders.map((elections) =>
+      elections.get(ELECTION)!.sealer.seal({ ...record, selections: [] }).senderKey.toHex()
+    );
+    assert.notEqual(keys[0], keys[1]);
+  });
+});

@@ -1,0 +1,70 @@
+/**
+ * The production centre as aggregator/main.ts composes it, with crash points about the counting transaction.
+ *
+ * @module
+ */
+import { runCentre } from "../../aggregator/centre.ts";
+import { centreConfig } from "../../aggregator/config.ts";
+import type { Database, Query } from "../../aggregator/database/database.ts";
+import { migrate } from "../../aggregator/database/migrate.ts";
+import { openPglite } from "../../aggregator/database/pglite.ts";
+import { Keyring } from "../../aggregator/office/keyring.ts";
+import { startLog } from "../../cli/log.ts";
+import { openSqliteLog } from "../../shared/log/sqlite.ts";
+import type { VoteLog } from "../../shared/log/vote_log.ts";
+import { crashPoints, endWithStarter } from "./crash_point.ts";
+
+const passes = crashPoints();
+
+/** The statement that only the counting transaction has. */
+const MOVES_POSITION = /UPDATE counting\.log_positions\s+SET next_offset/;
+
+function withCrashPoints(db: Database): Database {
+  return {
+    ...db,
+    async transaction(work, isolation) {
+      let counts = false;
+      const result = await db.transaction(async (query) => {
+        const watched: Query = (sql, params) => {
+          counts ||= MOVES_POSITION.test(sql);
+          return query(sql, params);
+        };
+        const result = await work(watched);
+        if (counts) passes("before-commit");
+        return result;
+      }, isolation);
+      if (counts) passes("after-commit");
+      return result;
+    },
+  };
+}
+
+function openLog(directory: string, election: string, partitions: number): VoteLog {
+  const log = openSqliteLog(directory, election, partitions);
+  const consume = log.consume.bind(log);
+  log.consume = (consumer, options) =>
+    consume({
+      take: consumer.take,
+      batch(partition, records) {
+        passes("after-read");
+        return consumer.batch(partition, records);
+      },
+    }, options);
+  return log;
+}
+
+void endWithStarter();
+const config = centreConfig();
+const stop = new AbortController();
+Deno.addSignalListener("SIGTERM", () => stop.abort());
+const db = await openPglite(config.databaseDirectory);
+await migrate(db);
+await runCentre(config, {
+  db: withCrashPoints(db),
+  openLog: (election, partitions) => Promise.resolve(openLog(config.logDirectory, election, partitions)),
+  keyring: new Keyring(config.keysDirectory),
+  lane: 0,
+  log: await startLog("aggregator"),
+}, stop.signal);
+await db.close();
+Deno.exit(0);

@@ -1,0 +1,49 @@
+/**
+ * The points at which the processes of the crash test kill themselves. Only their own mains, beside this file, pass
+ * through them: production code knows nothing of it.
+ *
+ * @module
+ */
+
+/** The points: which process passes through them, and what has happened when it gets there. */
+export const CRASH_POINTS = {
+  "before-fsync": { of: "gateway", when: "the spool's transaction is not committed, no receipt is out" },
+  "after-fsync": { of: "gateway", when: "the spool's transaction is committed, no receipt is out" },
+  "before-append": { of: "gateway", when: "the spool has the records, the log does not" },
+  "after-append": { of: "gateway", when: "the log has acknowledged the records, the spool still has them" },
+  "after-read": { of: "centre", when: "a batch was read from the log, nothing of it is counted" },
+  "before-commit": { of: "centre", when: "a batch is counted and the position moved, not committed" },
+  "after-commit": { of: "centre", when: "a batch is committed, the log not told how far counting has come" },
+} as const;
+export type CrashPoint = keyof typeof CRASH_POINTS;
+
+/** A process's death foretold: at which point, and on which passage through it, from 1. */
+export type Crash = Readonly<{ point: CrashPoint; passage: number }>;
+
+/** How a process is told of its {@link Crash}: through its environment. `marker` is a file, a line a death. */
+export function crashEnvironment({ point, passage }: Crash, marker: string): Record<string, string> {
+  return { CRASH_POINT: point, CRASH_PASSAGE: String(passage), CRASH_MARKER: marker };
+}
+
+/**
+ * Reads what this process was told. The function returned is to be called at each passage through a point; on the
+ * one that was foretold it leaves a line in the marker file, and does not return.
+ */
+export function crashPoints(
+  environment: Readonly<Record<string, string>> = Deno.env.toObject(),
+): (point: CrashPoint) => void {
+  const { CRASH_POINT, CRASH_PASSAGE, CRASH_MARKER } = environment;
+  let left = Number(CRASH_PASSAGE);
+  return (point) => {
+    if (point !== CRASH_POINT || --left > 0) return;
+    Deno.writeTextFileSync(CRASH_MARKER, `${point}\n`, { append: true });
+    Deno.kill(Deno.pid, "SIGKILL");
+    while (true); // Should another thread be the one to get the signal: not one step further.
+  };
+}
+
+/** Ends this process when the one that started it is gone: standard input, on which nothing comes, ends then. */
+export async function endWithStarter(): Promise<void> {
+  while (await Deno.stdin.read(new Uint8Array(1)) !== null);
+  Deno.exit(1);
+}

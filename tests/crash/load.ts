@@ -1,0 +1,295 @@
+/**
+ * Votes without a pause, as devices cast them: alone and in batches, some handed over twice, some voters twice with
+ * another vote, some of whom nobody knows. Every vote stands in a ledger, kept by a process of its own, before it
+ * leaves, and so does every answer.
+ *
+ * @module
+ */
+import type { ElectionDefinition } from "../../shared/election.ts";
+import type { Selection } from "../../shared/vote.ts";
+import { type CastVote, castVote, selectionsText } from "../../simulator/cast.ts";
+import type { Centre } from "../../simulator/centre.ts";
+import { systemClock } from "../../simulator/clock.ts";
+import { type Delivery, Device, type DeviceWorld } from "../../simulator/device.ts";
+import { GatewayLink } from "../../simulator/gateway_link.ts";
+import { type LedgerEntry, LedgerProcess, type SentEntry, type VoteKind } from "../../simulator/ledger.ts";
+import type { DevicesFile } from "../../simulator/polls.ts";
+import { type Random, seededRandom } from "../../simulator/random.ts";
+import { Settler } from "../../simulator/settle.ts";
+import { Pacer } from "../../simulator/workers.ts";
+
+/** Devices that vote at once, spread over the stations. */
+const DEVICES = 8;
+/** Votes of a batch at the most. */
+const MAX_BATCH_VOTES = 30;
+/** Voters of whom a second vote may be drawn: the last so many. */
+const RECENT_VOTERS = 500;
+/** How long the centre may leave every vote that is held without an answer, in milliseconds. */
+const STALLED_MS = 30_000;
+const WATCH_MS = 250;
+
+/** Shares, of 1. */
+const SHARES = { batch: 0.2, double: 0.04, unknown: 0.03, twiceAtOnce: 0.1, onceMore: 0.1, blank: 0.1 };
+
+/** What the load is made of. */
+export type LoadOptions = Readonly<{
+  definition: ElectionDefinition;
+  devices: DevicesFile;
+  /** A gateway's address. */
+  origin: (gateway: string) => string;
+  centre: Centre;
+  /** How many voters are on the roll: {@link voterId}, from 0. */
+  voters: number;
+  votesPerSecond: number;
+  seed: number;
+  fetch: DeviceWorld["fetch"];
+}>;
+
+/** The id of a voter on the roll. */
+export function voterId(index: number): string {
+  return `voter-${index}`;
+}
+
+type Drawn = Readonly<{ vote: CastVote; sent: SentEntry }>;
+
+/** The voters of the election, each of whom votes for the first time once. */
+export class Load {
+  readonly options: LoadOptions;
+  #nextVoter = 0;
+  #nextUnknown = 0;
+  #rounds = 0;
+
+  constructor(options: LoadOptions) {
+    this.options = options;
+  }
+
+  /**
+   * Begins a round, with a ledger of its own.
+   *
+   * @param sendAgainAfterMs How long a vote may be pending before its device hands it to its other gateway.
+   */
+  round(ledger: string, sendAgainAfterMs = Number.MAX_SAFE_INTEGER): Round {
+    return new Round(this, ledger, seededRandom(this.options.seed, this.#rounds++), sendAgainAfterMs);
+  }
+
+  /** A voter who has not voted yet, if one is left. */
+  nextVoter(): string | undefined {
+    return this.#nextVoter < this.options.voters ? voterId(this.#nextVoter++) : undefined;
+  }
+
+  nextUnknown(): string {
+    return `nobody-${this.#nextUnknown++}`;
+  }
+}
+
+/** See {@link Load.round}. */
+export class Round {
+  readonly #load: Load;
+  readonly #random: Random;
+  readonly #ledger: LedgerProcess;
+  readonly #settler: Settler;
+  readonly #stop = new AbortController();
+  readonly #recent: string[] = [];
+  readonly #devices: readonly Device[];
+  #casting?: Promise<unknown>;
+  #asking?: Promise<number>;
+  #over = false;
+  #sentAgain = 0;
+
+  constructor(load: Load, ledger: string, random: Random, sendAgainAfterMs: number) {
+    const { centre, definition, devices, origin } = load.options;
+    this.#load = load;
+    this.#random = random;
+    this.#ledger = LedgerProcess.start(ledger);
+    this.#settler = new Settler({
+      checkReceipts: (receipts) => centre.checkReceipts(receipts),
+      onOutcome: (answers) =>
+        this.#ledger.write(answers.map(({ voteId, outcome, cause }) => ({
+          entry: "outcome",
+          voteId,
+          outcome,
+          cause,
+        }))),
+      onSentAgain: (voteId, delivery) => {
+        this.#sentAgain++;
+        return this.#ledger.write([{ entry: "again", voteId }, answerEntry(voteId, delivery)]);
+      },
+      clock: systemClock,
+      limits: { sendAgainAfterMs, askEveryMs: 300 },
+    });
+    this.#devices = Array.from({ length: DEVICES }, (_, i) => {
+      const { station, key, ...identity } = devices.devices[i % devices.devices.length];
+      // Links of its own: eight devices that share one would all be told of each of the eight's failures.
+      const links = gatewaysOf(definition, station).map((gateway) => new GatewayLink(origin(gateway)));
+      const world = {
+        fetch: load.options.fetch,
+        clock: systemClock,
+        random,
+        uuid: () => crypto.randomUUID(),
+        signal: this.#stop.signal,
+      };
+      const { election } = devices;
+      return new Device({ ...identity, election, station, key: Uint8Array.fromHex(key) }, links, world);
+    });
+  }
+
+  /** How often a vote that was pending for too long has gone to the other gateway. */
+  get sentAgain(): number {
+    return this.#sentAgain;
+  }
+
+  /** Begins to cast, until `stop()`, which waits for every vote under way; `failed` rejects when casting breaks off. */
+  cast(): { stop(): Promise<void>; failed: Promise<never> } {
+    let stopped = false;
+    const pacer = new Pacer(this.#load.options.votesPerSecond, systemClock);
+    const working = this.#devices.map(async (device) => {
+      while (!stopped && !this.#stop.signal.aborted) {
+        const drawn = this.#draw(device.identity.station);
+        await pacer.take(drawn.length);
+        await this.#deliver(device, drawn);
+      }
+    });
+    const all = this.#casting = Promise.all(working);
+    return {
+      async stop() {
+        stopped = true;
+        await all;
+      },
+      failed: all.then(() => new Promise<never>(() => {})),
+    };
+  }
+
+  /** Begins to ask the centre what became of the votes. */
+  ask(): void {
+    this.#asking ??= this.#settler.run(this.#stop.signal, () => this.#over);
+    this.#asking.catch(() => {}); // Whoever waits for it in settle() is told.
+  }
+
+  /**
+   * Asks until the centre has answered for every vote, or has answered for none in a long time, and closes the
+   * ledger. Nothing may be casting any more.
+   *
+   * @returns how many votes have no answer.
+   */
+  async settle(): Promise<number> {
+    this.#over = true;
+    this.ask();
+    let held = this.#settler.held;
+    let changedMs = Date.now();
+    const watch = setInterval(() => {
+      if (this.#settler.held !== held) changedMs = Date.now();
+      held = this.#settler.held;
+      if (Date.now() - changedMs > STALLED_MS) this.#stop.abort();
+    }, WATCH_MS);
+    try {
+      return await this.#asking!;
+    } finally {
+      clearInterval(watch);
+      await this.close();
+    }
+  }
+
+  /** Breaks off whatever is under way, and closes the ledger. */
+  async close(): Promise<void> {
+    this.#stop.abort();
+    await Promise.allSettled([this.#casting, this.#asking]);
+    await this.#ledger.close();
+  }
+
+  async #deliver(device: Device, drawn: readonly Drawn[]): Promise<void> {
+    const votes = drawn.map(({ vote }) => vote);
+    await this.#ledger.write(drawn.map(({ sent }) => sent));
+    const chance = this.#random.next();
+    if (chance < SHARES.twiceAtOnce) {
+      await Promise.all([this.#hand(device, votes, "primary"), this.#handAgain(device, votes)]);
+      return;
+    }
+    await this.#hand(device, votes, "primary");
+    if (chance < SHARES.twiceAtOnce + SHARES.onceMore) await this.#handAgain(device, votes);
+  }
+
+  async #handAgain(device: Device, votes: readonly CastVote[]): Promise<void> {
+    await this.#ledger.write(votes.map(({ voteId }) => ({ entry: "again", voteId })));
+    await this.#hand(device, votes, "fallback");
+  }
+
+  async #hand(device: Device, votes: readonly CastVote[], first: "primary" | "fallback"): Promise<void> {
+    const deliveries = await device.send(votes, first);
+    await this.#ledger.write(deliveries.map((delivery, i) => answerEntry(votes[i].voteId, delivery)));
+    for (const [i, delivery] of deliveries.entries()) {
+      if (delivery.fate === "acknowledged") await this.#settler.hold(votes[i], delivery.receipt, device);
+    }
+  }
+
+  #draw(station: string): Drawn[] {
+    const length = this.#random.next() < SHARES.batch ? 2 + this.#random.below(MAX_BATCH_VOTES - 1) : 1;
+    return Array.from({ length }, () => this.#drawOne(station));
+  }
+
+  #drawOne(station: string): Drawn {
+    const { kind, voter } = this.#drawVoter();
+    const voteId = crypto.randomUUID();
+    const selections = this.#drawSelections(station);
+    const castAt = new Date().toISOString();
+    return {
+      vote: castVote(voteId, voter, station, "in_person", selectionsText(selections), castAt),
+      sent: {
+        entry: "sent",
+        voteId,
+        voterId: voter,
+        kind,
+        station,
+        mode: "in_person",
+        selections: selections.map(({ contest, candidate }) => `${contest}/${candidate}`),
+      },
+    };
+  }
+
+  #drawVoter(): { kind: VoteKind; voter: string } {
+    const chance = this.#random.next();
+    if (chance < SHARES.double && this.#recent.length > 0) {
+      return { kind: "double", voter: this.#random.pick(this.#recent) };
+    }
+    const voter = chance < SHARES.double + SHARES.unknown ? undefined : this.#load.nextVoter();
+    if (voter === undefined) return { kind: "unknown", voter: this.#load.nextUnknown() };
+    this.#recent.push(voter);
+    if (this.#recent.length > RECENT_VOTERS) this.#recent.shift();
+    return { kind: "first", voter };
+  }
+
+  #drawSelections(station: string): Selection[] {
+    const { contests, stations } = this.#load.options.definition;
+    const here = stations.find(({ id }) => id === station)!.contests;
+    return contests.filter(({ id }) => here?.includes(id) ?? true).flatMap(
+      ({ id, votesAllowed, candidates }) => {
+        if (this.#random.next() < SHARES.blank) return [];
+        const from = this.#random.below(candidates.length);
+        const picked = 1 + this.#random.below(votesAllowed);
+        return Array.from({ length: picked }, (_, i) => ({
+          contest: id,
+          candidate: candidates[(from + i) % candidates.length].id,
+        }));
+      },
+    );
+  }
+}
+
+function gatewaysOf({ gateways }: ElectionDefinition, station: string): string[] {
+  return [
+    ...gateways.filter(({ stations }) => stations.includes(station)),
+    ...gateways.filter(({ fallbackFor }) => fallbackFor.includes(station)),
+  ].map(({ id }) => id);
+}
+
+function answerEntry(voteId: string, delivery: Delivery): LedgerEntry {
+  switch (delivery.fate) {
+    case "acknowledged": {
+      const { gateway, voterKey } = delivery.receipt;
+      return { entry: "acknowledged", voteId, gateway, voterKey };
+    }
+    case "refused":
+      return { entry: "refused", voteId, cause: delivery.problem.type };
+    case "undelivered":
+      return { entry: "undelivered", voteId, detail: delivery.detail };
+  }
+}

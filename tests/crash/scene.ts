@@ -1,0 +1,217 @@
+/**
+ * The election of the crash test: its processes, its voters and devices, and what has come of each round of voting.
+ *
+ * @module
+ */
+import assert from "assert";
+import type { ElectionDefinition } from "../../shared/election.ts";
+import { Centre, type Reconciliation } from "../../simulator/centre.ts";
+import { systemClock } from "../../simulator/clock.ts";
+import { readDevicesFile } from "../../simulator/polls.ts";
+import { writeRoll } from "../../simulator/roll.ts";
+import { compareBooks, compareResults, Differences } from "../../simulator/verdict.ts";
+import { isReadThrough, settleDifferences, waitForBooks } from "../../simulator/wait.ts";
+import { testDefinition } from "../fixture.ts";
+import { Load, type Round, voterId } from "./load.ts";
+import { CENTRE, Processes, until } from "./processes.ts";
+import { judgeRounds, type Verdict } from "./verdict.ts";
+
+/** How long gateways may take to hand on what they have, and the centre to count and to show it, in milliseconds. */
+const DRAIN_MS = 60_000;
+const SHOWN_MS = 20_000;
+
+/** The gateways; each is the other's fallback, for every station. */
+export const GATEWAYS = ["g-1", "g-2"] as const;
+
+/** How big it is. */
+export type SceneSize = Readonly<{ voters: number; votesPerSecond: number; seed: number }>;
+
+type Row = Readonly<{ hits: number } & Pick<Verdict, "acknowledged" | "lost" | "twice">>;
+
+/** What a round is besides its name. */
+export type RoundOptions = Readonly<{ sendAgainAfterMs?: number }>;
+
+/** See the module. */
+export class Scene {
+  readonly definition: ElectionDefinition;
+  readonly dataDir: string;
+  readonly processes: Processes;
+  readonly #centre: Centre;
+  readonly #load: Load;
+  readonly #client: Deno.HttpClient;
+  readonly #ledgers: string[] = [];
+  readonly #rows = new Map<string, Row>();
+  #counted = 0;
+
+  private constructor(
+    made: Pick<Scene, "definition" | "dataDir" | "processes"> & {
+      centre: Centre;
+      load: Load;
+      client: Deno.HttpClient;
+    },
+  ) {
+    this.definition = made.definition;
+    this.dataDir = made.dataDir;
+    this.processes = made.processes;
+    this.#centre = made.centre;
+    this.#load = made.load;
+    this.#client = made.client;
+  }
+
+  /** Provisions the election in a directory of its own, and starts all of its processes. */
+  static async open({ voters, ...pace }: SceneSize): Promise<Scene> {
+    const dataDir = await Deno.makeTempDir({ prefix: "pollwire-crash-" });
+    const definition = openNow();
+    const processes = new Processes(dataDir, GATEWAYS);
+    await Deno.writeTextFile(`${dataDir}/definition.json`, JSON.stringify(definition));
+    await writeRoll(`${dataDir}/roll.csv`, everyone(voters));
+    const files = ["--definition", `${dataDir}/definition.json`, "--roll", `${dataDir}/roll.csv`];
+    await processes.command("provision", ...files, "--centre", processes.origin(CENTRE));
+    const client = Deno.createHttpClient({});
+    const http = (url: string, init: RequestInit) => fetch(url, { ...init, client });
+    const centre = new Centre(processes.origin(CENTRE), http);
+    const devices = await readDevicesFile(`${dataDir}/devices/${definition.election}.json`);
+    const origin = (gateway: string) => processes.origin(gateway);
+    const load = new Load({ definition, devices, origin, centre, voters, fetch: http, ...pace });
+    const scene = new Scene({ definition, dataDir, processes, centre, load, client });
+    await scene.start();
+    return scene;
+  }
+
+  /** Starts every process that is not running. */
+  async start(): Promise<void> {
+    for (const name of [CENTRE, ...GATEWAYS]) {
+      if (!this.processes.isRunning(name)) await this.processes.start(name);
+    }
+  }
+
+  /** Stops every process that is running, the gateways first, which hand on what they have. */
+  async stop(): Promise<void> {
+    for (const name of [...GATEWAYS, CENTRE]) {
+      if (this.processes.isRunning(name)) await this.processes.stop(name);
+    }
+  }
+
+  /** Kills what runs. The data stay when something is wrong. */
+  async close({ keep }: { keep: boolean }): Promise<void> {
+    await this.processes.killAll();
+    this.#client.close();
+    if (keep) console.log(`what was left behind: ${this.dataDir}`);
+    else await Deno.remove(this.dataDir, { recursive: true });
+  }
+
+  /**
+   * A round of voting, with every process running. When its work is done every process runs again, the centre is asked about every vote that was
+   * acknowledged, and nothing may be lost and nothing counted twice.
+   *
+   * @param work Returns how often it has hit.
+   */
+  async round(name: string, work: (round: Round) => Promise<number>, options: RoundOptions = {}) {
+    await this.start();
+    const ledger = `${this.dataDir}/ledger-${this.#ledgers.length + 1}`;
+    const round = this.#load.round(ledger, options.sendAgainAfterMs);
+    let hits: number;
+    try {
+      hits = await work(round);
+      await this.start();
+    } catch (error) {
+      await round.close();
+      throw error;
+    }
+    const unanswered = await round.settle();
+    const { total } = await this.drained();
+    const verdict = await judgeRounds([ledger], total.counted - this.#counted);
+    this.#counted = total.counted;
+    this.#ledgers.push(ledger);
+    const { acknowledged, lost, twice, differences, summary } = verdict;
+    const before = this.#rows.get(name) ?? { hits: 0, acknowledged: 0, lost: 0, twice: 0 };
+    this.#rows.set(name, {
+      hits: before.hits + hits,
+      acknowledged: before.acknowledged + acknowledged,
+      lost: before.lost + lost,
+      twice: before.twice + twice,
+    });
+    assert.deepEqual({ unanswered, lost, twice, differences }, {
+      unanswered: 0,
+      lost: 0,
+      twice: 0,
+      differences: [],
+    });
+    assert.ok(summary.votersCounted > 0, "nobody has voted: the roll is used up");
+  }
+
+  /** Waits until the gateways that run have handed everything on and the centre has read it all. Returns the books. */
+  async drained(): Promise<Reconciliation> {
+    for (const name of GATEWAYS.filter((name) => this.processes.isRunning(name))) {
+      const isEmpty = async () => (await this.processes.health(name)).spool?.records === 0;
+      await until(`the spool of ${name} is empty`, DRAIN_MS, isEmpty);
+    }
+    const waited = await waitForBooks(this.#centre, this.definition.election, isReadThrough, {
+      clock: systemClock,
+      stalledMs: DRAIN_MS,
+    });
+    assert.ok(waited?.done, "the centre reads the log to its end");
+    return waited.books;
+  }
+
+  /** The centre's books as they are. */
+  async books(): Promise<Reconciliation> {
+    return await this.#centre.reconciliation(this.definition.election);
+  }
+
+  /** Holds books and results to all ledgers together. */
+  async compare(): Promise<void> {
+    const books = await this.drained();
+    const { summary, lost, twice, differences } = await judgeRounds(this.#ledgers, books.total.counted);
+    const found = new Differences();
+    compareBooks(books, summary, found);
+    const compare = async () => {
+      const found = new Differences();
+      compareResults(summary.tally, await this.#centre.stationResults(this.definition), found);
+      return found;
+    };
+    const results = await settleDifferences(compare, systemClock, SHOWN_MS);
+    assert.deepEqual({ lost, twice, found: [...differences, ...found.named, ...results.named] }, {
+      lost: 0,
+      twice: 0,
+      found: [],
+    });
+  }
+
+  /** The rounds so far, as a table; those of one name in one row. */
+  table(): string {
+    const columns = ["hits", "acknowledged", "lost", "twice"] as const;
+    const rows = [...this.#rows].map(([name, row]) => [name, ...columns.map((column) => row[column])]);
+    const totals = columns.map((column) => this.#rows.values().reduce((sum, row) => sum + row[column], 0));
+    return [["killed at", "hits", "votes acknowledged", "lost", "twice"], ...rows, ["all", ...totals]].map(
+      ([name, hits, ...votes]) =>
+        String(name).padEnd(16) + hits.toLocaleString("en").padStart(6) +
+        votes.map((cell, i) => cell.toLocaleString("en").padStart(i === 0 ? 20 : 7)).join(""),
+    ).join("\n");
+  }
+}
+
+/** The tests' election, open from an hour ago for a day. */
+function openNow(): ElectionDefinition {
+  const hours = (n: number) => new Date(Date.now() + n * 3_600_000).toISOString();
+  const { stations } = testDefinition();
+  const [first, second] = [stations.slice(0, 2), stations.slice(2)].map((part) => part.map(({ id }) => id));
+  return testDefinition({
+    opensAt: hours(-1),
+    closesAt: hours(24),
+    acceptsUntil: hours(25),
+    releaseThreshold: 1,
+    gateways: [
+      { id: GATEWAYS[0], stations: first, fallbackFor: second },
+      { id: GATEWAYS[1], stations: second, fallbackFor: first },
+    ],
+  });
+}
+
+/** Voters who may vote at any station. */
+function* everyone(voters: number) {
+  for (let i = 0; i < voters; i++) {
+    const region = i % 2 === 0 ? "north" : "south";
+    yield { id: voterId(i), region, station: "", birthDate: "1980-01-01", gender: "unknown" as const };
+  }
+}
