@@ -147,6 +147,29 @@ type Position = {
   last_digest: string | null;
 };
 
+const POSITION_COLUMNS =
+  "epoch::text, next_offset::text, log_identity, last_offset::text, encode(last_digest, 'hex') AS last_digest";
+
+/**
+ * Holds the log against every position that the database has. Taking a partition does so too, but a partition is taken
+ * when records come of it, and of one that was emptied none may ever come.
+ *
+ * @throws {LogFault}
+ */
+export async function checkLog(
+  { db, log, history: { election } }: Pick<CounterOptions, "db" | "log" | "history">,
+): Promise<void> {
+  const identity = await log.identity();
+  const positions = await db.query<Position & { partition: number }>(
+    `SELECT partition, ${POSITION_COLUMNS} FROM counting.log_positions
+     WHERE election = $1 AND log_identity IS NOT NULL ORDER BY partition`,
+    [election],
+  );
+  for (const position of positions) {
+    await checkPosition(log, election, position.partition, identity, position);
+  }
+}
+
 /** Takes a partition from whoever had it, and makes sure that the log is the one the database knows. */
 async function takePartition(
   { db, log, history, rebuilding }: CounterOptions,
@@ -162,7 +185,7 @@ async function takePartition(
     const [row] = await query<Position>(
       `UPDATE counting.log_positions SET epoch = epoch + 1, log_identity = coalesce(log_identity, $3)
        WHERE election = $1 AND partition = $2
-       RETURNING epoch::text, next_offset::text, log_identity, last_offset::text, encode(last_digest, 'hex') AS last_digest`,
+       RETURNING ${POSITION_COLUMNS}`,
       [election, partition, identity],
     );
     return row;

@@ -6,7 +6,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { logEnds, LogFault, type VoteLog } from "../shared/log/vote_log.ts";
 import { appendAudit } from "./audit.ts";
-import { COUNT_BATCH_RECORDS, countGroup, createCounter, Fenced } from "./count.ts";
+import { checkLog, COUNT_BATCH_RECORDS, countGroup, createCounter, Fenced } from "./count.ts";
 import type { OutcomeDelta } from "./count_batch.ts";
 import type { Database } from "./database/database.ts";
 import type { RegisteredHistory } from "./history.ts";
@@ -37,6 +37,8 @@ export type RunnerOptions = Readonly<{
 export class ElectionRunner {
   readonly #options: RunnerOptions;
   #stopped?: string;
+  /** Whether the log was found to be the one that was counted so far. */
+  #isLogKnown = false;
   /** The version by which was published last, and whether stations had closed by it. */
   #published: Readonly<{ version: number; closed: boolean }> = { version: 0, closed: false };
 
@@ -73,6 +75,8 @@ export class ElectionRunner {
         onRetry: (error) => onFault(`counting of ${election} is tried again`, error),
       });
       try {
+        await checkLog({ db, log, history });
+        this.#isLogKnown = true;
         await log.consume(counter, {
           group: countGroup(election),
           batchRecords: COUNT_BATCH_RECORDS,
@@ -139,8 +143,9 @@ export class ElectionRunner {
     if (releases > 0) onReleased(releases);
   }
 
-  /** Whether everything on the log has been counted. */
+  /** Whether everything on the log has been counted; of a log that is not the right one, nothing can be said. */
   async #isCaughtUp(): Promise<boolean> {
+    if (!this.#isLogKnown || this.#stopped !== undefined) return false;
     const { db, log, history } = this.#options;
     return await readLag(db.query, history.election, await logEnds(log)) === 0;
   }

@@ -243,6 +243,30 @@ Deno.test("ElectionRunner stops counting for good when the log is another one, s
   });
 });
 
+Deno.test("ElectionRunner stops counting when the log is another one that is empty, and closes nothing", async () => {
+  await withScene("emptied", async (scene) => {
+    await scene.cast(0, 1, 2);
+    scene.start();
+    await eventually("they are counted", () => scene.counted === 3);
+    await scene.stop();
+    const directory = await Deno.makeTempDir();
+    const log = openSqliteLog(directory, scene.election, scene.log.partitions);
+    try {
+      scene.nowMs = CLOSED_MS;
+      const runner = scene.start({ log });
+      await eventually("it has stopped", () => runner.stopped !== undefined);
+      assert.match(runner.stopped!, /the log is another one/);
+      await scene.stop();
+      const closed = "SELECT station FROM results.current WHERE election = $1 AND closed";
+      assert.deepEqual(await db.query(closed, [scene.election]), []);
+    } finally {
+      await scene.stop();
+      await log.close();
+      await Deno.remove(directory, { recursive: true });
+    }
+  });
+});
+
 async function stoppedEvents(election: string): Promise<unknown[]> {
   const rows = await db.query<{ details: unknown }>(
     "SELECT (details #>> '{}')::json AS details FROM audit.events WHERE election = $1 AND event = 'counting_stopped'",

@@ -32,24 +32,28 @@ export type ReleasePolicy = Readonly<{
 /**
  * One statement, and so one moment: takes the changes, sums the lanes, and writes what may be shown.
  * `at_closing` is a station and mode's one release without the gate; even an empty one is written, so that a vote
- * that arrives later finds the gate in place again.
+ * that arrives later finds the gate in place again. Every station is looked up by its keys (LATERAL, subqueries): an
+ * embedded database has no statistics, and a join might read all releases that ever were for each publishing.
  */
 const PUBLISH = `
 WITH taken AS (
   DELETE FROM counting.changes WHERE election = $1::text RETURNING station
 ),
+touched AS MATERIALIZED (
+  SELECT DISTINCT station FROM taken
+  UNION SELECT DISTINCT station FROM counting.station_voters WHERE $4::boolean AND election = $1::text
+),
 cells AS (
-  SELECT station, mode, sum(voters) AS voters FROM counting.station_voters
-  WHERE election = $1::text AND ($4::boolean OR station IN (SELECT station FROM taken))
-  GROUP BY station, mode
+  SELECT t.station, v.mode, v.voters
+  FROM touched t CROSS JOIN LATERAL (
+    SELECT mode, sum(voters) AS voters FROM counting.station_voters
+    WHERE election = $1::text AND station = t.station GROUP BY mode
+  ) v
 ),
 closing AS (
   SELECT station, mode, 0 AS voters
   FROM unnest($6::text::text[]) AS s (station) CROSS JOIN unnest($7::text::text[]) AS m (mode)
-  WHERE $5::boolean AND NOT EXISTS (
-    SELECT FROM results.current c
-    WHERE c.election = $1::text AND c.station = s.station AND c.mode = m.mode AND c.closed
-  )
+  WHERE $5::boolean
 ),
 asked AS (
   SELECT station, mode, max(voters) AS voters FROM (SELECT * FROM cells UNION ALL SELECT * FROM closing) AS both_of
@@ -59,26 +63,26 @@ due AS MATERIALIZED (
   SELECT a.station, a.mode, a.voters, a.voters - coalesce(c.voters, 0) AS added, c.revision AS previous,
     $5::boolean AND NOT coalesce(c.closed, false) AS at_closing
   FROM asked a
-  LEFT JOIN results.current c ON c.election = $1::text AND c.station = a.station AND c.mode = a.mode
+  LEFT JOIN LATERAL (
+    SELECT voters, revision, closed FROM results.current
+    WHERE election = $1::text AND station = a.station AND mode = a.mode LIMIT 1
+  ) c ON true
   WHERE ($3::boolean AND a.voters - coalesce(c.voters, 0) >= $2::bigint) OR ($5::boolean AND NOT coalesce(c.closed, false))
 ),
-sums AS (
-  SELECT s.station, s.mode, s.contest, s.candidate, sum(s.votes) AS votes
-  FROM counting.station_counts s JOIN due d ON d.station = s.station AND d.mode = s.mode
-  WHERE s.election = $1::text
-  GROUP BY s.station, s.mode, s.contest, s.candidate
-),
-before AS (
-  SELECT d.station, d.mode, v.contest, v.candidate, v.votes
-  FROM due d JOIN results.releases r ON r.revision = d.previous
-  CROSS JOIN jsonb_to_recordset(r.votes) AS v (contest text, candidate text, votes bigint)
-),
-packed AS (
-  SELECT s.station, s.mode, jsonb_agg(jsonb_build_object(
-    'contest', s.contest, 'candidate', s.candidate, 'votes', s.votes, 'added', s.votes - coalesce(b.votes, 0)
-  ) ORDER BY s.contest, s.candidate) AS votes
-  FROM sums s LEFT JOIN before b USING (station, mode, contest, candidate)
-  GROUP BY s.station, s.mode
+packed AS MATERIALIZED (
+  SELECT d.station, d.mode, (
+    SELECT jsonb_agg(jsonb_build_object(
+      'contest', s.contest, 'candidate', s.candidate, 'votes', s.votes, 'added', s.votes - coalesce(b.votes, 0)
+    ) ORDER BY s.contest, s.candidate)
+    FROM (
+      SELECT contest, candidate, sum(votes) AS votes FROM counting.station_counts
+      WHERE election = $1::text AND station = d.station AND mode = d.mode
+      GROUP BY contest, candidate
+    ) s
+    LEFT JOIN jsonb_to_recordset((SELECT votes FROM results.releases WHERE revision = d.previous))
+      AS b (contest text, candidate text, votes bigint) USING (contest, candidate)
+  ) AS votes
+  FROM due d
 ),
 released AS (
   INSERT INTO results.releases
