@@ -158,6 +158,15 @@ Deno.test("findBrokenLink() finds an event that was altered with a hash that fit
   });
 });
 
+Deno.test("findBrokenLink() finds an event that was given another number with a hash that fits", async () => {
+  await withTrail(async (query) => {
+    const { previous, at, event, election, details } = (await trail(query))[4];
+    const hash = sha256(lengthPrefixed(previous, "7", at, event, election!, details)).toHex();
+    await query("UPDATE audit.events SET number = 7, hash = decode($1, 'hex') WHERE number = 5", [hash]);
+    assert.equal(await findBrokenLink(query), 5);
+  });
+});
+
 Deno.test("AUDIT_EVENTS says what each kind of event means", () => {
   for (const [event, meaning] of Object.entries(AUDIT_EVENTS)) {
     assert.match(event, /^[a-z]+(?:_[a-z]+)+$/);

@@ -4,7 +4,7 @@
  * @module
  */
 import { setTimeout as delay } from "node:timers/promises";
-import { logEnds, LogFault, type VoteLog } from "../shared/log/vote_log.ts";
+import { logEnds, LogFault, LogInUse, type VoteLog } from "../shared/log/vote_log.ts";
 import { appendAudit } from "./audit.ts";
 import { checkLog, COUNT_BATCH_RECORDS, countGroup, createCounter, Fenced } from "./count.ts";
 import type { OutcomeDelta } from "./count_batch.ts";
@@ -32,6 +32,11 @@ export type RunnerOptions = Readonly<{
   onReleased(releases: number): void;
   onFault(what: string, error: unknown): void;
 }>;
+
+/** Whether another process counts, and this one has to wait for its turn. */
+function isOthers(error: unknown): boolean {
+  return error instanceof Fenced || error instanceof LogInUse;
+}
 
 /** Runs one election until the signal aborts. */
 export class ElectionRunner {
@@ -86,7 +91,7 @@ export class ElectionRunner {
         if (signal.aborted) return;
         if (error instanceof LogFault) await this.#stop(error);
         else {onFault(
-            error instanceof Fenced ? `another process counts ${election}` : `counting of ${election} failed`,
+            isOthers(error) ? `another process counts ${election}` : `counting of ${election} failed`,
             error,
           );}
         await wait(AGAIN_AFTER_MS).catch(() => {});

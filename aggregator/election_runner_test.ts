@@ -330,6 +330,30 @@ Deno.test("ElectionRunner takes a partition back that another process took", asy
   }, { partitions: 1 });
 });
 
+Deno.test("ElectionRunner waits while another process consumes the log, and then counts", async () => {
+  await withScene("queues", async (scene) => {
+    await scene.cast(0);
+    const abort = new AbortController();
+    const [taken, released] = [Promise.withResolvers<void>(), Promise.withResolvers<number>()];
+    const other = scene.log.consume({
+      take() {
+        taken.resolve();
+        return released.promise;
+      },
+      batch: () => Promise.resolve(),
+    }, { group: countGroup(scene.election), batchRecords: 1, signal: abort.signal });
+    await taken.promise;
+    const runner = scene.start();
+    await eventually("it was told to wait", () => scene.faults.length > 0);
+    assert.match(scene.faults[0], /^another process counts queues: Cannot take the lock/);
+    assert.deepEqual([runner.stopped, scene.counted], [undefined, 0]);
+    abort.abort();
+    released.resolve(0);
+    await other;
+    await eventually("one is counted", () => scene.counted === 1);
+  });
+});
+
 Deno.test("ElectionRunner ends when it is told to, whatever it waits for, and notes where it stood", async () => {
   await withScene("ends", async (scene) => {
     await scene.cast(0, 1);

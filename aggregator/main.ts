@@ -8,6 +8,7 @@ import { command, EXIT, Failure, integerOption, originOption, program, runProgra
 import { startLog } from "../cli/log.ts";
 import { progress } from "../cli/progress.ts";
 import { openSqliteLog } from "../shared/log/sqlite.ts";
+import { LogFault } from "../shared/log/vote_log.ts";
 import { logEnds } from "../shared/log/vote_log.ts";
 import { runCentre } from "./centre.ts";
 import { type CentreConfig, centreConfig } from "./config.ts";
@@ -36,7 +37,7 @@ async function withDatabase<T>(
     await migrate(db);
     return await work(db, new Keyring(config.keysDirectory));
   } catch (error) {
-    throw error instanceof OfficeError ? new Failure(error.message) : error;
+    throw error instanceof OfficeError || error instanceof LogFault ? new Failure(error.message) : error;
   } finally {
     await db.close();
   }

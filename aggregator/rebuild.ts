@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { VoteLog } from "../shared/log/vote_log.ts";
+import { logEnds, LogFault, type VoteLog } from "../shared/log/vote_log.ts";
 import { appendAudit } from "./audit.ts";
 import { COUNT_BATCH_RECORDS, createCounter } from "./count.ts";
 import type { Database, Query } from "./database/database.ts";
@@ -31,6 +31,7 @@ export type Rebuilt = Readonly<{ voters: number; records: number }>;
 /**
  * Rebuilds one election. Should it be broken off, counting refuses to go on from there, and it is run again.
  *
+ * @throws {LogFault} when the log is empty and had not been.
  * @param onProgress Told how many more records were counted.
  */
 export async function rebuild(
@@ -42,6 +43,7 @@ export async function rebuild(
   onProgress: (records: number) => void = () => {},
 ): Promise<Rebuilt> {
   const { election } = history;
+  await refuseEmptyLog(db, log, election);
   const voters = await db.transaction(async (query) => {
     await lockRolls(query);
     await clear(query, election);
@@ -71,6 +73,20 @@ export async function rebuild(
   }
   await db.transaction((query) => appendAudit(query, now, "rebuild_finished", election, { voters, records }));
   return { voters, records };
+}
+
+/** Nothing is as easily given as the wrong place of a log, and a log that is made there by opening it is empty. */
+async function refuseEmptyLog(db: Database, log: VoteLog, election: string): Promise<void> {
+  if ((await logEnds(log)).some((end) => end > 0)) return;
+  const [{ read }] = await db.query<{ read: number }>(
+    "SELECT coalesce(sum(records_read), 0)::float8 AS read FROM counting.log_positions WHERE election = $1",
+    [election],
+  );
+  if (read > 0) {
+    throw new LogFault(
+      `Cannot rebuild election ${election}: the log is empty, and ${read} records had been read; say where the log is, or bring it back from its copies`,
+    );
+  }
 }
 
 async function clear(query: Query, election: string): Promise<void> {

@@ -2,6 +2,7 @@ import assert from "assert";
 import { LogFault } from "../shared/log/vote_log.ts";
 import { type BallotBox, fillBallotBox, openBallotBox } from "../tests/ballot_box.ts";
 import { MASTER, NOON_MS, testVoterKey } from "../tests/fixture.ts";
+import { MemoryLog } from "../tests/memory_log.ts";
 import { testDatabase } from "../tests/test_database.ts";
 import { COUNT_BATCH_RECORDS, createCounter, Fenced } from "./count.ts";
 import type { Database } from "./database/database.ts";
@@ -167,6 +168,23 @@ Deno.test("rebuild() counts another log from its start, when that is the right o
   await box.cast("voter-28");
   await box.count();
   assert.equal((await recount(db, box.log, box.history)).differences, 0);
+});
+
+Deno.test("rebuild() refuses an empty log where there were records, and leaves the tables as they are", async () => {
+  const box = await countedBox();
+  const before = await contents(box);
+  const empty = new MemoryLog(box.log.partitions, "made by opening it");
+  await assert.rejects(
+    rebuild(db, empty, box.history, MASTER, NOW),
+    (error) =>
+      error instanceof LogFault &&
+      error.message.startsWith(
+        `Cannot rebuild election ${box.election}: the log is empty, and ${box.log.stored.flat().length} records`,
+      ),
+  );
+  assert.deepEqual(await contents(box), before);
+  const fresh = await openBallotBox(db, `box-${boxes++}`);
+  assert.deepEqual(await rebuildBox(fresh), { voters: 0, records: 0 });
 });
 
 Deno.test("rebuild() lets the publisher show the same results again, under revisions that go on rising", async () => {

@@ -24,6 +24,9 @@ export async function runGateway(
 ): Promise<void> {
   const log = await startLog("gateway");
   const stop = new AbortController();
+  // Before anything is open: a signal that finds nobody listening ends the process without a drain.
+  const stopped = new Promise((resolve) => stop.signal.addEventListener("abort", resolve, { once: true }));
+  for (const signal of ["SIGTERM", "SIGINT"] as const) Deno.addSignalListener(signal, () => stop.abort());
   const store = new ElectionStore(config.file, `${config.GATEWAY_DATA}/keys`);
   const { changed: loaded, faults } = store.loadKept();
   for (const fault of faults) log.warn("{fault}", { fault });
@@ -70,8 +73,7 @@ export async function runGateway(
     metrics.syncFaults.inc();
     log.warn("centre {centre} has no answer: {fault}", { centre: config.file.centre, fault });
   }, (election) => log.info("took up {election}", { election }));
-  for (const signal of ["SIGTERM", "SIGINT"] as const) Deno.addSignalListener(signal, () => stop.abort());
-  await new Promise((resolve) => stop.signal.addEventListener("abort", resolve, { once: true }));
+  await stopped;
   await Promise.race([server.shutdown(), delay(FINISH_MS)]);
   await following;
   const left = await spool.drain(config.DRAIN_MS);

@@ -6,7 +6,7 @@
 import { PGlite } from "@electric-sql/pglite";
 import type { Database, Isolation, Parameter, Query } from "./database.ts";
 
-/** The directory is another process's, or is no database. */
+/** The directory is another process's. */
 export class DatabaseInUse extends Error {
   override name = "DatabaseInUse";
 }

@@ -4,9 +4,10 @@
  *
  * @module
  */
-import { createReadStream } from "node:fs";
+import { createReadStream, existsSync } from "node:fs";
 import { pipeline } from "node:stream";
 import { parse } from "csv-parse";
+import { utf8 } from "../../shared/bytes.ts";
 import { definitionSchema, type ElectionDefinition, type Manifest } from "../../shared/election.ts";
 import { deviceKey, gatewayKey, manifestKeyPair } from "../../shared/keys.ts";
 import { type GatewayFile, gatewayFileSchema } from "../../shared/sync.ts";
@@ -133,6 +134,13 @@ function keptElections(path: string): GatewayFile["elections"] {
 
 function writeSecret(path: string, value: unknown): void {
   Deno.mkdirSync(path.slice(0, path.lastIndexOf("/")), { recursive: true, mode: 0o700 });
-  Deno.writeTextFileSync(`${path}.new`, `${JSON.stringify(value, null, 2)}\n`, { mode: 0o600 });
+  // One that is left over from a crash would keep whatever mode it has.
+  if (existsSync(`${path}.new`)) Deno.removeSync(`${path}.new`);
+  {
+    using file = Deno.openSync(`${path}.new`, { createNew: true, write: true, mode: 0o600 });
+    const bytes = utf8(`${JSON.stringify(value, null, 2)}\n`);
+    for (let at = 0; at < bytes.length;) at += file.writeSync(bytes.subarray(at));
+    file.syncSync();
+  }
   Deno.renameSync(`${path}.new`, path);
 }

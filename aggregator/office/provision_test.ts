@@ -226,6 +226,16 @@ Deno.test("writeGatewayFiles() keeps a gateway's other elections, and writes the
   });
 });
 
+Deno.test("writeGatewayFiles() lets nobody read a file by way of what a crash has left", async () => {
+  await withDirectory(async (directory) => {
+    await Deno.mkdir(`${directory}/gateways`);
+    await Deno.writeTextFile(`${directory}/gateways/g-1.json.new`, "x".repeat(10_000), { mode: 0o666 });
+    const [path] = writeGatewayFiles(testManifest(), MASTER, directory, CENTRE);
+    assert.equal(modeOf(path), 0o600);
+    assert.equal(gatewayFileSchema.parse(readJson(path)).gateway, "g-1");
+  });
+});
+
 Deno.test("writeGatewayFiles() does not write over what is no gateway's file", async () => {
   await withDirectory(async (directory) => {
     await Deno.mkdir(`${directory}/gateways`);

@@ -11,6 +11,7 @@ import {
   type ConsumeOptions,
   type LogConsumer,
   LogFault,
+  LogInUse,
   type PlacedRecord,
   type StoredRecord,
   type VoteLog,
@@ -229,12 +230,13 @@ export function openSqliteLog(
  * Takes a file's lock for this process; the system frees it when the process ends, however it ends.
  *
  * @param inUse What to say when another process has it.
+ * @throws {LogInUse} when it has.
  */
 export async function lockFile(path: string, inUse: string): Promise<Disposable> {
   const file = await Deno.open(path, { create: true, write: true });
   if (!await file.tryLock(true)) {
     file.close();
-    throw new LogFault(`Cannot take the lock ${path}: ${inUse}`);
+    throw new LogInUse(`Cannot take the lock ${path}: ${inUse}`);
   }
   return { [Symbol.dispose]: () => file.close() };
 }

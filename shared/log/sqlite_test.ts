@@ -3,7 +3,7 @@ import { startChild } from "../../tests/child.ts";
 import { voteLogContract } from "../../tests/vote_log_contract.ts";
 import { fromUtf8, utf8 } from "../bytes.ts";
 import { lockFile, openSqliteLog, type SqliteLog } from "./sqlite.ts";
-import { LogFault, type PlacedRecord } from "./vote_log.ts";
+import { LogFault, LogInUse, type PlacedRecord } from "./vote_log.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
@@ -228,7 +228,7 @@ Deno.test("consume() refuses a second consumer of the same group, and says why",
     await taken.promise;
     for (const second of [other, log]) {
       await assert.rejects(second.consume(nobody, options), (error) => {
-        assert.ok(error instanceof LogFault);
+        assert.ok(error instanceof LogInUse);
         assert.match(
           error.message,
           /^Cannot take the lock .*: another process counts from .*votes\.test-2026\.sqlite$/,
@@ -257,7 +257,7 @@ Deno.test("consume() may follow a consumer of the same group that was killed", a
     `);
     assert.equal(await child.said(), "counting");
     const options = { group: "count", batchRecords: 10, signal: AbortSignal.abort() };
-    await assert.rejects(log.consume(nobody, options), LogFault);
+    await assert.rejects(log.consume(nobody, options), LogInUse);
     child.kill();
     await child.ended();
     await log.consume(nobody, options);
@@ -272,7 +272,7 @@ Deno.test("lockFile() refuses a lock that is held, and gives it when it is free 
       using _held = await lockFile(path, "it is in use");
       await assert.rejects(
         lockFile(path, "it is in use"),
-        new LogFault(`Cannot take the lock ${path}: it is in use`),
+        new LogInUse(`Cannot take the lock ${path}: it is in use`),
       );
     }
     using _again = await lockFile(path, "it is in use");

@@ -63,6 +63,11 @@ export interface VoteLog {
   close(): Promise<void>;
 }
 
+/** Another process consumes the log, of which only one may. Trying again helps once that one has ended. */
+export class LogInUse extends Error {
+  override name = "LogInUse";
+}
+
 /** The log is not what it should be, and trying again will not help. */
 export class LogFault extends Error {
   override name = "LogFault";

@@ -1,0 +1,99 @@
+/**
+ * The election that benchmarks vote in, and its votes, signed and spelled as requests before any clock starts.
+ *
+ * @module
+ */
+import { utf8 } from "../shared/bytes.ts";
+import { hmac } from "../shared/keys.ts";
+import { signRequest } from "../shared/signature.ts";
+import type { Vote } from "../shared/vote.ts";
+import { type SimulatedElection, simulateElection, voterChoices } from "../simulator/election.ts";
+import { postRequest } from "./http_load.ts";
+
+/** The key under which the floor's server checks its one HMAC. It guards nothing. */
+export const FLOOR_KEY: Uint8Array = new Uint8Array(32);
+/** The header that carries it. */
+export const FLOOR_HEADER = "x-floor-mac";
+
+const SEED = 7;
+const HOUR_MS = 3_600_000;
+
+/** A device: who it is by the signature's `keyid`, and its key. */
+export type Signer = Readonly<{ keyId: string; key: Uint8Array }>;
+
+/** An election that is open now: two contests of six candidates, five parties, ten regions. */
+export function benchElection(
+  size: Readonly<{ voters: number; stations: number }>,
+  election = "bench",
+): SimulatedElection {
+  const nowMs = Date.now();
+  const instant = (ms: number) => new Date(ms).toISOString();
+  return simulateElection(SEED, {
+    ...size,
+    contests: 2,
+    candidates: 6,
+    parties: 5,
+    regions: 10,
+    devicesPerStation: 1,
+    gateways: 1,
+  }, {
+    election,
+    opensAt: instant(nowMs - HOUR_MS),
+    closesAt: instant(nowMs + 4 * HOUR_MS),
+    acceptsUntil: instant(nowMs + 5 * HOUR_MS),
+  });
+}
+
+/** The vote of one voter, under a vote id of its own each time it is asked for. */
+export function voteMaker(simulated: SimulatedElection): (voter: number) => Vote {
+  const choose = voterChoices(SEED, simulated.definition);
+  return (index) => {
+    const { id, station } = simulated.voter(index);
+    const { mode, selections } = choose(index, station, 0);
+    const castAt = new Date().toISOString();
+    return { voteId: crypto.randomUUID(), voterId: id, station, mode, selections: [...selections], castAt };
+  };
+}
+
+/** One vote as a request; the floor's server takes the same one, byte for byte. */
+export function voteRequest(vote: Vote, signer: Signer): Uint8Array {
+  return signed("/v1/votes", "application/json", utf8(JSON.stringify(vote)), vote.voteId, signer);
+}
+
+/** Votes of one device's station as a batch. */
+export function batchRequest(votes: readonly Vote[], signer: Signer): Uint8Array {
+  const body = utf8(votes.map((vote) => JSON.stringify(vote)).join("\n"));
+  return signed("/v1/votes/batch", "application/x-ndjson", body, crypto.randomUUID(), signer);
+}
+
+function signed(
+  path: string,
+  contentType: string,
+  body: Uint8Array,
+  idempotencyKey: string,
+  signer: Signer,
+): Uint8Array {
+  const createdS = Math.floor(Date.now() / 1_000);
+  const headers = signRequest({ path, contentType, body, idempotencyKey, createdS, ...signer });
+  return postRequest(path, { ...headers, [FLOOR_HEADER]: hmac(FLOOR_KEY, body).toHex() }, body);
+}
+
+/** Every so many votes of one station, in batches: voters of a station come one after another in steps of `stations`. */
+export function* stationBatches(
+  vote: (voter: number) => Vote,
+  voters: Readonly<{ from: number; count: number; stations: number }>,
+  batchVotes: number,
+): Generator<Vote[]> {
+  const { from, count, stations } = voters;
+  const waiting = new Map<number, Vote[]>();
+  for (let i = from; i < from + count; i++) {
+    const station = i % stations;
+    const votes = waiting.get(station) ?? [];
+    waiting.set(station, votes);
+    votes.push(vote(i));
+    if (votes.length < batchVotes) continue;
+    yield votes;
+    waiting.delete(station);
+  }
+  for (const votes of waiting.values()) yield votes;
+}

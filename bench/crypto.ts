@@ -1,0 +1,144 @@
+/**
+ * What the hot path's cryptography costs beyond the primitives that it stands on, one call after another.
+ *
+ * @module
+ */
+import sodium from "libsodium-wrappers-sumo";
+import { utf8 } from "../shared/bytes.ts";
+import { indexElection } from "../shared/election.ts";
+import { type ElectionHistory, judge } from "../shared/judge.ts";
+import { gatewayKey, hmac, KEY_BYTES, recordKey, sealingKeyPair } from "../shared/keys.ts";
+import type { StoredRecord } from "../shared/log/vote_log.ts";
+import { sealedBytes } from "../shared/record.ts";
+import { isFault, readClaim, signRequest, verifyClaim } from "../shared/signature.ts";
+import { MASTER, testManifest, testSealer } from "../tests/fixture.ts";
+import { benchElection, voteMaker } from "./ballots.ts";
+import { type Benchmark, compare, perSecond, type Row } from "./measure.ts";
+import { placer, recordMaker } from "./records.ts";
+
+const ROUNDS = 15;
+const CALLS = 4_000;
+const MESSAGES = 500;
+
+const key = new Uint8Array(KEY_BYTES).fill(1);
+const nonce = new Uint8Array(sodium.crypto_aead_xchacha20poly1305_ietf_NPUBBYTES);
+/** About as long as what a record's seal and signature are bound to. */
+const context = new Uint8Array(100);
+
+/** See the module. */
+export const crypto: Benchmark = {
+  name: "crypto",
+  work:
+    "records sealed, records judged, requests verified; floor: the libsodium calls they need, on as many bytes",
+  async run() {
+    const simulated = benchElection({ voters: MESSAGES, stations: 200 });
+    const manifest = testManifest(simulated.definition);
+    const vote = voteMaker(simulated);
+    const votes = Array.from({ length: MESSAGES }, (_, i) => vote(i));
+    const text = new Uint8Array(manifest.recordBytes);
+    const signed = new Uint8Array(sealedBytes(manifest.recordBytes) + context.length);
+    const sealed = aeadSeal(text);
+    return [
+      await sealing(votes.map(recordMaker(manifest)), manifest, () => {
+        aeadSeal(text);
+        hmac(key, signed);
+      }),
+      await judging(votes.map(placer(manifest)), manifest, () => {
+        hmac(key, signed);
+        sodium.crypto_aead_xchacha20poly1305_ietf_decrypt(null, sealed, context, nonce, key);
+      }),
+      await verifying(votes.map((each) => utf8(JSON.stringify(each)))),
+    ];
+  },
+};
+
+type Manifest = ReturnType<typeof testManifest>;
+
+function aeadSeal(text: Uint8Array): Uint8Array {
+  return sodium.crypto_aead_xchacha20poly1305_ietf_encrypt(text, context, null, nonce, key);
+}
+
+function sealing(
+  records: ReturnType<ReturnType<typeof recordMaker>>[],
+  manifest: Manifest,
+  floor: () => void,
+) {
+  const sealer = testSealer(manifest, "gateway-1");
+  return row("seal and countersign", 0.5, floor, (i) => sealer.seal(records[i]));
+}
+
+function judging(placed: ReturnType<ReturnType<typeof placer>>[], manifest: Manifest, floor: () => void) {
+  const nowMs = Date.now();
+  const stored = placed.map((record, offset): StoredRecord => ({ ...record, offset, appendedAtMs: nowMs }));
+  const history = knownHistory(manifest, stored[0].senderKey);
+  return row("open and judge", 0.4, floor, (i) => {
+    if (judge(stored[i], history).fate !== "acceptable") throw new Error("A record was not acceptable");
+  });
+}
+
+/** The history that the centre has once it has seen this gateway: its keys are at hand. */
+function knownHistory(manifest: Manifest, senderKey: Uint8Array): ElectionHistory {
+  const { election, partitions, recordBytes } = manifest;
+  const centre = sealingKeyPair(MASTER, election);
+  const index = indexElection(manifest);
+  const signingKey = gatewayKey(MASTER, { election, id: "gateway-1", version: 1 });
+  const sealingKey = recordKey(centre.privateKey, senderKey, election, senderKey, centre.publicKey);
+  return {
+    election,
+    partitions,
+    recordBytes,
+    manifest: () => index,
+    signingKey: () => signingKey,
+    sealingKey: () => sealingKey,
+  };
+}
+
+function verifying(bodies: readonly Uint8Array[]) {
+  const nowMs = Date.now();
+  const requests = bodies.map((body) => {
+    const headers = signRequest({
+      path: "/v1/votes",
+      contentType: "application/json",
+      body,
+      idempotencyKey: globalThis.crypto.randomUUID(),
+      keyId: "bench/station-1-a.1",
+      key,
+      createdS: Math.floor(nowMs / 1_000),
+    });
+    return {
+      contentType: headers["content-type"],
+      contentDigest: headers["content-digest"],
+      idempotencyKey: headers["idempotency-key"],
+      signatureInput: headers["signature-input"],
+      signature: headers["signature"],
+    };
+  });
+  const claim = readClaim("/v1/votes", requests[0]);
+  if (isFault(claim)) throw new Error(claim.detail);
+  const base = utf8(claim.base);
+  return row("verify a request", 0.5, (i) => {
+    hmac(key, base);
+    sodium.crypto_hash_sha256(bodies[i]);
+  }, (i) => {
+    const claim = readClaim("/v1/votes", requests[i]);
+    if (isFault(claim) || verifyClaim(claim, key, bodies[i], nowMs) !== undefined) {
+      throw new Error("A request was not believed");
+    }
+  });
+}
+
+async function row(
+  of: string,
+  goal: number,
+  floor: (i: number) => void,
+  candidate: (i: number) => void,
+): Promise<Row> {
+  const times = (work: (i: number) => void) => () =>
+    perSecond(CALLS, () => {
+      for (let i = 0; i < CALLS; i++) work(i % MESSAGES);
+    });
+  const compared = await compare(ROUNDS, times(floor), times(candidate));
+  const microseconds = (perSecond: number) => (1e6 / perSecond).toFixed(1);
+  const notes = `${microseconds(compared.value)} µs, floor ${microseconds(compared.floor)} µs`;
+  return { benchmark: "crypto", of, ...compared, unit: "/s", goal: { ratio: goal }, notes };
+}

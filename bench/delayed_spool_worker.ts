@@ -1,0 +1,12 @@
+/**
+ * The production spool's thread, on a slow disk.
+ *
+ * @module
+ */
+import { serveSpool } from "../gateway/spool_host.ts";
+import { openSqliteLog } from "../shared/log/sqlite.ts";
+import { commitSlowly } from "./delayed_commit.ts";
+
+serveSpool((address, election, partitions) => {
+  return Promise.resolve(openSqliteLog(address.slice("sqlite:".length), election, partitions));
+}, { commit: commitSlowly });

@@ -1,0 +1,108 @@
+/**
+ * The processes that are measured: the whole embedded stack, provisioned as in production, and servers of one script.
+ *
+ * @module
+ */
+import process from "node:process";
+import { fromHex } from "../shared/bytes.ts";
+import { formatKeyName } from "../shared/keys.ts";
+import { systemClock } from "../simulator/clock.ts";
+import type { SimulatedElection } from "../simulator/election.ts";
+import { writeRoll } from "../simulator/roll.ts";
+import { Stack } from "../simulator/stack.ts";
+import type { Signer } from "./ballots.ts";
+import type { Bench } from "./measure.ts";
+
+/** How long a server may take to be ready, or to forward all of its spool, in milliseconds. */
+const WAIT_MS = 60_000;
+const POLL_MS = 20;
+
+/** A running stack, and who may sign for each station. */
+export type Provisioned = Readonly<{
+  stack: Stack;
+  signers: ReadonlyMap<string, Signer>;
+}>;
+
+/** Provisions an election and starts centre and gateway, each a process of its own. Stopped when the run ends. */
+export async function provision(
+  bench: Bench,
+  name: string,
+  simulated: SimulatedElection,
+): Promise<Provisioned> {
+  const { election } = simulated.definition;
+  const dataDir = `${bench.directory}/${name}`;
+  const stack = new Stack({ dataDir, gateways: ["gateway-1"], clock: systemClock });
+  bench.atEnd(() => stack.stop());
+  await Deno.writeTextFile(`${dataDir}/definition.json`, JSON.stringify(simulated.definition));
+  await writeRoll(`${dataDir}/roll.csv`, simulated.voters());
+  await stack.provision(`${dataDir}/definition.json`, `${dataDir}/roll.csv`);
+  await stack.start();
+  const file = JSON.parse(await Deno.readTextFile(`${dataDir}/devices/${election}.json`)) as {
+    devices: { device: string; version: number; station: string; key: string }[];
+  };
+  const signers = new Map(file.devices.map(({ device, version, station, key }): [string, Signer] => [
+    station,
+    { keyId: formatKeyName({ election, id: device, version }), key: fromHex(key) },
+  ]));
+  return { stack, signers };
+}
+
+/** Starts a script of bench/ that serves on the port of its first argument. Stopped when the run ends. */
+export async function startServer(bench: Bench, script: string, ...args: string[]): Promise<string> {
+  const port = freePort();
+  const child = new Deno.Command(Deno.execPath(), {
+    args: [
+      "run",
+      "-A",
+      "--no-prompt",
+      new URL(script, import.meta.url).pathname,
+      String(port),
+      ...args,
+    ],
+    stdin: "null",
+    stdout: "null",
+    stderr: "inherit",
+  }).spawn();
+  const stop = () => child.kill("SIGKILL");
+  process.on("exit", stop);
+  bench.atEnd(async () => {
+    process.off("exit", stop);
+    stop();
+    await child.status;
+  });
+  const origin = `http://127.0.0.1:${port}`;
+  await until(async () => (await spooled(origin)) !== undefined, `${script} does not answer`);
+  return origin;
+}
+
+/** Waits until a server has nothing left in its spool, so that it does not forward while the other one is measured. */
+export async function untilIdle(origin: string): Promise<void> {
+  await until(async () => (await spooled(origin)) === 0, `${origin} does not empty its spool`);
+}
+
+/** Waits for a condition. @throws with the complaint when it does not come about in time. */
+export async function until(
+  condition: () => Promise<boolean>,
+  complaint: string,
+  waitMs = WAIT_MS,
+): Promise<void> {
+  const deadlineMs = performance.now() + waitMs;
+  while (!await condition()) {
+    if (performance.now() > deadlineMs) throw new Error(`${complaint} after ${waitMs / 1_000} s`);
+    await systemClock.sleep(POLL_MS);
+  }
+}
+
+async function spooled(origin: string): Promise<number | undefined> {
+  try {
+    const { spool } = await (await fetch(`${origin}/health/ready`)).json();
+    return spool.records;
+  } catch {
+    return undefined;
+  }
+}
+
+function freePort(): number {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return (listener.addr as Deno.NetAddr).port;
+}
