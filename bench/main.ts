@@ -28,7 +28,9 @@ async function measure(names: readonly string[], { json }: { json?: string }): P
   try {
     for (const benchmark of chosen) {
       console.error(`${benchmark.name}: ${benchmark.work}`);
-      rows.push(...await benchmark.run(bench));
+      const found = await benchmark.run(bench);
+      rows.push(...found);
+      console.error(`${table(found)}\n`);
     }
   } finally {
     for (const clean of cleanings) await clean();

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { freePorts } from "../simulator/ports.ts";
 import process from "node:process";
 import { fromHex } from "../shared/bytes.ts";
 import { formatKeyName } from "../shared/keys.ts";
@@ -49,7 +50,7 @@ export async function provision(
 
 /** Starts a script of bench/ that serves on the port of its first argument. Stopped when the run ends. */
 export async function startServer(bench: Bench, script: string, ...args: string[]): Promise<string> {
-  const port = freePort();
+  const [port] = freePorts(1);
   const child = new Deno.Command(Deno.execPath(), {
     args: [
       "run",
@@ -100,9 +101,4 @@ async function spooled(origin: string): Promise<number | undefined> {
   } catch {
     return undefined;
   }
-}
-
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return (listener.addr as Deno.NetAddr).port;
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import sodium from "libsodium-wrappers-sumo";
-import { equalBytes, fromUtf8 } from "../shared/bytes.ts";
+import { fromUtf8 } from "../shared/bytes.ts";
 import { voterKeyOf } from "../shared/keys.ts";
 import type { PlacedRecord } from "../shared/log/vote_log.ts";
 import { partitionOf } from "../shared/partition.ts";
@@ -26,7 +26,8 @@ export type Taken = Readonly<{ election: GatewayElection; record: PlacedRecord; 
 /** A vote that came before, with the same body; the receipt may be given out once `durable` resolves. */
 export type Repeated = Readonly<{ repeated: Receipt; durable: Promise<void> }>;
 
-type Remembered = Readonly<{ mac: Uint8Array; receipt: Receipt; durable: Promise<void> }>;
+/** As little as may be: the receipt is written again when it is asked for again, and comes out the same. */
+type Remembered = Readonly<{ mac: string; acceptedAt: string; durable: Promise<void> }>;
 
 /** Takes votes in, for one gateway process. */
 export class Acceptor {
@@ -72,8 +73,9 @@ export class Acceptor {
     const key = memoryOf(election.index.manifest.election, vote.voteId);
     const known = this.#remembered.get(key);
     if (known !== undefined) {
-      if (equalBytes(known.mac, this.#macOf(bytes))) {
-        return { repeated: known.receipt, durable: known.durable };
+      if (known.mac === this.#macOf(bytes)) {
+        const voterKey = voterKeyOf(election.pseudonymKey, vote.voterId).toHex();
+        return { repeated: makeReceipt(election, vote, voterKey, known.acceptedAt), durable: known.durable };
       }
       return problem(
         "vote-id-reused",
@@ -82,8 +84,9 @@ export class Acceptor {
     }
     const fault = checkVote(election, vote, nowMs);
     if (fault !== undefined) return fault;
-    const taken = makeRecord(election, vote, this.#spell(nowMs));
-    this.#remembered.set(key, { mac: this.#macOf(bytes), receipt: taken.receipt, durable });
+    const acceptedAt = this.#spell(nowMs);
+    const taken = makeRecord(election, vote, acceptedAt);
+    this.#remembered.set(key, { mac: this.#macOf(bytes), acceptedAt, durable });
     return taken;
   }
 
@@ -98,8 +101,8 @@ export class Acceptor {
     return this.#now.text;
   }
 
-  #macOf(bytes: Uint8Array): Uint8Array {
-    return sodium.crypto_shorthash_siphashx24(bytes, this.#memoryKey);
+  #macOf(bytes: Uint8Array): string {
+    return sodium.crypto_shorthash_siphashx24(bytes, this.#memoryKey).toHex();
   }
 }
 
@@ -151,12 +154,21 @@ function makeRecord(election: GatewayElection, vote: Vote, acceptedAt: string): 
     manifestVersion: manifest.version,
     acceptedAt,
   });
-  const receipt = writeReceipt(election.receiptKey, {
-    election: manifest.election,
-    voteId: vote.voteId,
-    voterKey: voterKeyHex,
-    gateway: election.receiptName,
+  const receipt = makeReceipt(election, vote, voterKeyHex, acceptedAt);
+  return { election, record: { ...record, partition: partitionOf(voterKey, manifest.partitions) }, receipt };
+}
+
+function makeReceipt(
+  { index, receiptKey, receiptName }: GatewayElection,
+  { voteId }: Vote,
+  voterKey: string,
+  acceptedAt: string,
+): Receipt {
+  return writeReceipt(receiptKey, {
+    election: index.manifest.election,
+    voteId,
+    voterKey,
+    gateway: receiptName,
     minute: minuteOf(acceptedAt),
   });
-  return { election, record: { ...record, partition: partitionOf(voterKey, manifest.partitions) }, receipt };
 }

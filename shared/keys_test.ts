@@ -91,6 +91,36 @@ Deno.test("hmac() is node:crypto's HMAC-SHA256", () => {
   );
 });
 
+Deno.test("hmac() is the same however often a key is used, and however long the messages are", () => {
+  const key = crypto.getRandomValues(new Uint8Array(32));
+  for (const length of [0, 1, 63, 64, 65, 1_000, 32 * 1_024, 32 * 1_024 + 1, 100_000, 5]) {
+    const message = new Uint8Array(length).map((_, i) => i);
+    const expected = createHmac("sha256", key).update(message).digest("hex");
+    for (let n = 0; n < 3; n++) assert.equal(hmac(key, message).toHex(), expected, `${length} bytes`);
+  }
+});
+
+Deno.test("hmac() takes a key that was written over for the key that it is now", () => {
+  const key = new Uint8Array(32);
+  for (let n = 0; n < 5; n++) {
+    key[31] = n >> 1;
+    const expected = createHmac("sha256", key).update("a").digest("hex");
+    for (let again = 0; again < 3; again++) assert.equal(hmac(key, utf8("a")).toHex(), expected);
+  }
+});
+
+Deno.test("hmac() keeps keys apart that are used in turn", () => {
+  const keys = Array.from({ length: 20 }, () => crypto.getRandomValues(new Uint8Array(32)));
+  for (let n = 0; n < 3; n++) {
+    for (const key of keys) {
+      assert.equal(
+        hmac(key, utf8("a message")).toHex(),
+        createHmac("sha256", key).update("a message").digest("hex"),
+      );
+    }
+  }
+});
+
 Deno.test("hmac() refuses a key of another length", () => {
   assert.throws(() => hmac(new Uint8Array(31), utf8("a")));
   assert.throws(() => hmac(new Uint8Array(64), utf8("a")));

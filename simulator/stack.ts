@@ -7,6 +7,7 @@
 import process from "node:process";
 import { Failure } from "../cli/command.ts";
 import type { Clock } from "./clock.ts";
+import { freePorts } from "./ports.ts";
 
 /** Bounds of starting and stopping, in milliseconds; and of what is shown of a log that tells of a failure. */
 export const STACK_LIMITS = {
@@ -60,7 +61,7 @@ export class Stack {
   constructor(options: StackOptions) {
     this.#options = options;
     Deno.mkdirSync(`${options.dataDir}/logs`, { recursive: true });
-    const ports = freePorts(1 + options.gateways.length);
+    const ports = freePorts(1 + options.gateways.length, HOST);
     this.#members = [
       this.#aggregator(ports[0]),
       ...options.gateways.map((name, i) => this.#gateway(name, ports[i + 1])),
@@ -313,14 +314,6 @@ async function askReady(origin: string): Promise<number | undefined> {
 async function tail(path: string, from: number): Promise<string> {
   const bytes = (await Deno.readFile(path)).subarray(from);
   return new TextDecoder().decode(bytes.subarray(-STACK_LIMITS.logTailChars)).trim() || "(nothing)";
-}
-
-/** Ports that nobody listens on now. Somebody may before they are used; then the process that wanted one says so. */
-function freePorts(n: number): number[] {
-  const listeners = Array.from({ length: n }, () => Deno.listen({ hostname: HOST, port: 0 }));
-  const ports = listeners.map(({ addr }) => (addr as Deno.NetAddr).port);
-  for (const listener of listeners) listener.close();
-  return ports;
 }
 
 /** The most memory a process has had resident, in bytes, by /proc; `undefined` where there is none. */

@@ -5,15 +5,13 @@
  */
 import assert from "assert";
 import { setTimeout as delay } from "node:timers/promises";
+import { freePorts } from "../../simulator/ports.ts";
 import { type Crash, crashEnvironment } from "./crash_point.ts";
 
 /** Bounds of waiting, in milliseconds. */
 const LIMITS = { commandMs: 300_000, startMs: 60_000, crashMs: 90_000, stopMs: 30_000, pollMs: 20 } as const;
 
 const HOST = "127.0.0.1";
-/** Ports below those that outgoing connections get: a device that knocks at a dead gateway's must not become it. */
-const FIRST_PORT = 18_000;
-const LAST_PORT = 30_000;
 const LOG_TAIL_CHARS = 3_000;
 
 /** How to start a process. */
@@ -48,7 +46,9 @@ export class Processes {
   /** @param dataDir Holds everything; what a process writes is in `logs/` there. */
   constructor(dataDir: string, gateways: readonly string[]) {
     this.#dataDir = dataDir;
-    this.#ports = new Map([CENTRE, ...gateways].map((name) => [name, freePort()]));
+    const names = [CENTRE, ...gateways];
+    const ports = freePorts(names.length, HOST);
+    this.#ports = new Map(names.map((name, i) => [name, ports[i]]));
     Deno.mkdirSync(`${dataDir}/logs`);
   }
 
@@ -234,17 +234,5 @@ function signal(child: Deno.ChildProcess, name: Deno.Signal): void {
     child.kill(name);
   } catch {
     // It has ended already.
-  }
-}
-
-function freePort(): number {
-  for (;;) {
-    const port = FIRST_PORT + Math.floor(Math.random() * (LAST_PORT - FIRST_PORT));
-    try {
-      Deno.listen({ hostname: HOST, port }).close();
-      return port;
-    } catch (error) {
-      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
-    }
   }
 }
