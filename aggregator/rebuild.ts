@@ -10,10 +10,11 @@ import type { Database, Query } from "./database/database.ts";
 import type { RegisteredHistory } from "./history.ts";
 import { lockRolls, rebuildRoll } from "./office/roll.ts";
 
-/** Tables that are made anew, with an election column each. Who stands after whom it refers to. */
+/**
+ * Tables that are made anew, with an election column each. What was released stays: shown anew from nothing, a
+ * station would at once tell of the few who have voted since its last release.
+ */
 const DERIVED = [
-  "results.current",
-  "results.releases",
   "counting.participations",
   "counting.station_counts",
   "counting.station_voters",
@@ -71,7 +72,10 @@ export async function rebuild(
       from = batch.at(-1)!.offset + 1;
     }
   }
-  await db.transaction((query) => appendAudit(query, now, "rebuild_finished", election, { voters, records }));
+  await db.transaction(async (query) => {
+    const withdrawn = await withdrawUnfounded(query, election);
+    await appendAudit(query, now, "rebuild_finished", election, { voters, records, withdrawn });
+  });
   return { voters, records };
 }
 
@@ -98,4 +102,43 @@ async function clear(query: Query, election: string): Promise<void> {
      WHERE election = $1`,
     [election],
   );
+}
+
+/**
+ * Withdraws releases that the new counts do not bear out: that tell of more voters or votes than there are, or of
+ * other votes of as many voters.
+ *
+ * @returns how many.
+ */
+async function withdrawUnfounded(query: Query, election: string): Promise<number> {
+  const rows = await query(
+    `DELETE FROM results.current c USING results.releases r
+     WHERE c.election = $1 AND r.revision = c.revision AND (
+       c.voters > (
+         SELECT coalesce(sum(v.voters), 0) FROM counting.station_voters v
+         WHERE v.election = c.election AND v.station = c.station AND v.mode = c.mode
+       )
+       OR EXISTS (
+         SELECT FROM jsonb_to_recordset(r.votes) AS shown (contest text, candidate text, votes bigint)
+         WHERE shown.votes > (
+           SELECT coalesce(sum(s.votes), 0) FROM counting.station_counts s
+           WHERE s.election = c.election AND s.station = c.station AND s.mode = c.mode
+             AND s.contest = shown.contest AND s.candidate = shown.candidate
+         )
+       )
+       OR (
+         c.voters = (
+           SELECT coalesce(sum(v.voters), 0) FROM counting.station_voters v
+           WHERE v.election = c.election AND v.station = c.station AND v.mode = c.mode
+         )
+         AND (SELECT coalesce(sum(shown.votes), 0) FROM jsonb_to_recordset(r.votes) AS shown (votes bigint)) <> (
+           SELECT coalesce(sum(s.votes), 0) FROM counting.station_counts s
+           WHERE s.election = c.election AND s.station = c.station AND s.mode = c.mode
+         )
+       )
+     )
+     RETURNING 1`,
+    [election],
+  );
+  return rows.length;
 }

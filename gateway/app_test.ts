@@ -272,7 +272,7 @@ for (const endpoint of ["vote", "batch"] as const) {
   Deno.test(`POST ${path} answers when a body breaks off or does not come`, async () => {
     const broken = new ReadableStream({ start: (controller) => controller.error(new Error("gone")) });
     assert.equal((await send(guarded(), request({ sent: broken }))).cause, "body-cut-short");
-    mock.timers.enable({ apis: ["setTimeout"] });
+    mock.timers.enable({ apis: ["setInterval"] });
     try {
       const answering = send(guarded(), request({ sent: new ReadableStream() }));
       await settle();

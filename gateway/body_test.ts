@@ -57,7 +57,7 @@ for (const [how, headers] of [["stated", { "content-length": "10" }], ["unstated
   });
 
   Deno.test(`BodyReader.read() gives up on a body of ${how} length that does not come`, async () => {
-    mock.timers.enable({ apis: ["setTimeout"] });
+    mock.timers.enable({ apis: ["setInterval"] });
     try {
       const { stream } = stalled(utf8("01"));
       const reading = read(post(stream, headers));
@@ -128,7 +128,7 @@ Deno.test("BodyReader.read() reads a large body of stated length piece by piece"
 });
 
 Deno.test("BodyReader.read() lets go of the sender of a large body that is late", async () => {
-  mock.timers.enable({ apis: ["setTimeout"] });
+  mock.timers.enable({ apis: ["setInterval"] });
   try {
     const { stream, cancelled } = stalled(new Uint8Array(70_000));
     const reading = read(post(stream, { "content-length": "80000" }), 100_000);
@@ -172,8 +172,42 @@ Deno.test("BodyReader.read() bounds what all large bodies hold, and frees it wha
   assert.equal(causeOf(await bodies.read(post(pieces([new Uint8Array(100)]).stream), 1_000)), "100 bytes");
 });
 
+Deno.test("BodyReader.read() gives each body its time, whoever else waits", async () => {
+  mock.timers.enable({ apis: ["setInterval"] });
+  try {
+    const settled: string[] = [];
+    const wait = (name: string, request: Request) => {
+      const reading = read(request, 100);
+      return reading.then((found) => void settled.push(`${name} ${causeOf(found)}`));
+    };
+    const slow = (length?: string) =>
+      post(stalled(utf8("01")).stream, length === undefined ? {} : { "content-length": length });
+    const all = [wait("first", slow("50"))];
+    await turn();
+    mock.timers.tick(BODY_TIMEOUT_MS / 2);
+    all.push(wait("second", slow()), wait("quick", post("0123", { "content-length": "4" })));
+    await turn();
+    assert.deepEqual(settled, ["quick 4 bytes"]);
+    mock.timers.tick(BODY_TIMEOUT_MS / 2);
+    await turn();
+    assert.deepEqual(settled.slice(1), ["first body-too-slow"]);
+    all.push(wait("third", slow("50")));
+    mock.timers.tick(BODY_TIMEOUT_MS / 2 - 1_000);
+    await turn();
+    assert.equal(settled.length, 2);
+    mock.timers.tick(2_000);
+    await turn();
+    assert.deepEqual(settled.slice(2), ["second body-too-slow"]);
+    mock.timers.tick(BODY_TIMEOUT_MS);
+    await Promise.all(all);
+    assert.deepEqual(settled.slice(3), ["third body-too-slow"]);
+  } finally {
+    mock.timers.reset();
+  }
+});
+
 Deno.test("drain() ends when the body does not, after its time", async () => {
-  mock.timers.enable({ apis: ["setTimeout"] });
+  mock.timers.enable({ apis: ["setInterval"] });
   try {
     const { stream, cancelled } = stalled(utf8("01"));
     const draining = drain(post(stream));
@@ -196,7 +230,7 @@ Deno.test("a body that never comes over a real connection is answered, and the n
   const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen() {} }, async (request) => {
     const timers = mock.timers;
     const stall = request.headers.has("x-stall");
-    if (stall) timers.enable({ apis: ["setTimeout"] });
+    if (stall) timers.enable({ apis: ["setInterval"] });
     const reading = bodies.read(request, 100);
     if (stall) {
       await turn();
