@@ -28,8 +28,8 @@ const PACED_CONNECTIONS = 32;
 const WARM_VOTES = 1_000;
 const LATENCY_GOAL_MS = 500;
 /** Votes of the second part, as fast as they go, in batches; and of its floor. */
-const RUSHED_VOTES = 150_000;
-const FLOOR_VOTES = 40_000;
+const RUSHED_VOTES = 60_000;
+const FLOOR_VOTES = 20_000;
 const BATCH_VOTES = 100;
 const RUSHED_CONNECTIONS = 8;
 const RUSHED_GOAL = { ratio: 0.8 };
