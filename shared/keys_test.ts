@@ -98,6 +98,8 @@ Deno.test("hmac() is the same however often a key is used, and however long the 
     const expected = createHmac("sha256", key).update(message).digest("hex");
     for (let n = 0; n < 3; n++) assert.equal(hmac(key, message).toHex(), expected, `${length} bytes`);
   }
+  const huge = new Uint8Array(40_000_000); // More than libsodium's memory holds at first.
+  assert.equal(hmac(key, huge).toHex(), createHmac("sha256", key).update(huge).digest("hex"));
 });
 
 Deno.test("hmac() takes a key that was written over for the key that it is now", () => {
