@@ -13,16 +13,16 @@ import { matchedRoutes } from "hono/route";
 import { Counter, Gauge, type Registry } from "prom-client";
 import type { z } from "zod";
 import { fieldErrors, problem, type ProblemCause, PROBLEMS } from "../shared/problem.ts";
-import { progressSchema, releaseSchema, tickSchema } from "./api.ts";
+import { progressSchema, releaseSchema, tickSchema } from "./api/schemas.ts";
 import type { Database } from "./database/database.ts";
-import { detail, Elections, summarise } from "./elections.ts";
-import { readPages } from "./pages.ts";
-import { checkReceipts, type ReceiptAnswer, type ReceiptKeyOf } from "./receipts.ts";
-import { readReconciliation, readRejections } from "./reconciliation.ts";
-import { isFault, readResults, readTag } from "./results.ts";
-import * as routes from "./routes.ts";
-import { type STREAM_LIMITS, Streams } from "./stream.ts";
-import { readTurnout, RollCounts } from "./turnout.ts";
+import { detail, Elections, summarise } from "./api/elections.ts";
+import { readPages } from "./api/pages.ts";
+import { checkReceipts, type ReceiptAnswer, type ReceiptKeyOf } from "./api/receipts.ts";
+import { readReconciliation, readRejections } from "./api/reconciliation.ts";
+import { isFault, readResults, readTag } from "./api/results.ts";
+import * as routes from "./api/routes.ts";
+import { type STREAM_LIMITS, Streams } from "./api/stream.ts";
+import { readTurnout, RollCounts } from "./api/turnout.ts";
 
 /** How long the log may take to say where it ends, in milliseconds. */
 const LOG_ENDS_WAIT_MS = 2_000;

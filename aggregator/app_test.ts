@@ -12,10 +12,10 @@ import {
   writeRejection,
   writeRelease,
 } from "../tests/seeded_database.ts";
-import * as api from "./api.ts";
+import * as api from "./api/schemas.ts";
 import { type AppOptions, createApp } from "./app.ts";
 import type { Database } from "./database/database.ts";
-import { MAX_BODY_BYTES } from "./routes.ts";
+import { MAX_BODY_BYTES } from "./api/routes.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 

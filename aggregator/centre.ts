@@ -17,7 +17,7 @@ import { centreMetrics, type ElectionState } from "./metrics.ts";
 import { electionIds } from "./office/elections.ts";
 import { gatewaySync } from "./office/gateway_sync.ts";
 import type { Keyring } from "./office/keyring.ts";
-import { readReconciliation } from "./reconciliation.ts";
+import { readReconciliation } from "./api/reconciliation.ts";
 
 /** How often the registry is asked for elections that were added, in milliseconds. */
 const LOOK_EVERY_MS = 1_000;

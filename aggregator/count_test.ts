@@ -16,23 +16,12 @@ import {
   testVoterKey,
 } from "../tests/fixture.ts";
 import { MemoryLog } from "../tests/memory_log.ts";
+import { withDatabase } from "../tests/test_database.ts";
 import { countGroup, createCounter, Fenced } from "./count.ts";
 import { readTables } from "./tables.ts";
 import type { Database, Query } from "./database/database.ts";
-import { migrate } from "./database/migrate.ts";
-import { openPglite } from "./database/pglite.ts";
 
 const never = new AbortController().signal;
-
-async function withDatabase(work: (db: Database) => Promise<void>): Promise<void> {
-  const db = await openPglite();
-  try {
-    await migrate(db);
-    await work(db);
-  } finally {
-    await db.close();
-  }
-}
 
 async function enrol(db: Database, election: string, entries: readonly RollEntry[]): Promise<void> {
   for (const { voterKey, effectiveAtMs, struckAtMs, region, station, ageGroup, gender } of entries) {

@@ -11,7 +11,7 @@ import type { OutcomeDelta } from "./count_batch.ts";
 import type { Database } from "./database/database.ts";
 import type { RegisteredHistory } from "./history.ts";
 import { hasChanges, publish } from "./publish.ts";
-import { readLag } from "./reconciliation.ts";
+import { readLag } from "./api/reconciliation.ts";
 
 /** How often changed stations are published, in milliseconds. */
 const PUBLISH_EVERY_MS = 100;

@@ -4,10 +4,9 @@ import type { Judgement } from "../shared/judge.ts";
 import type { StoredRecord } from "../shared/log/vote_log.ts";
 import { VOTING_MODES, type VotingMode } from "../shared/vote.ts";
 import { NOON_MS, testDefinition, testManifest, testRecord, testVoterKey } from "../tests/fixture.ts";
+import { withDatabase } from "../tests/test_database.ts";
 import { countBatch } from "./count_batch.ts";
 import type { Database, Query } from "./database/database.ts";
-import { migrate } from "./database/migrate.ts";
-import { openPglite } from "./database/pglite.ts";
 import { hasChanges, publish, type ReleasePolicy } from "./publish.ts";
 
 const STATIONS = ["n-1", "s-1", "s-2"];
@@ -143,16 +142,6 @@ function assertNoSmallStep(before: Shown, after: Shown, k: number): void {
     if (n === (before.votes.get(key) ?? 0)) continue;
     const more = after.voters.get(level)! - (before.voters.get(level) ?? 0);
     assert.ok(more >= k, `${key} changed while ${level} tells of ${more} more voters, and k is ${k}`);
-  }
-}
-
-async function withDatabase(work: (db: Database) => Promise<void>): Promise<void> {
-  const db = await openPglite();
-  try {
-    await migrate(db);
-    await work(db);
-  } finally {
-    await db.close();
   }
 }
 

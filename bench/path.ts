@@ -5,7 +5,7 @@
  * @module
  */
 import { setTimeout as delay } from "node:timers/promises";
-import type { Release, Results } from "../aggregator/api.ts";
+import type { Release, Results } from "../aggregator/api/schemas.ts";
 import type { Vote } from "../shared/vote.ts";
 import {
   batchRequest,

@@ -8,12 +8,13 @@ const ROOT = new URL("..", import.meta.url);
 const MAY_IMPORT: Record<string, readonly string[]> = {
   shared: [],
   cli: [],
+  device: ["shared"],
   gateway: ["shared", "cli"],
   aggregator: ["shared", "cli"],
-  simulator: ["shared", "cli"],
+  simulator: ["shared", "device", "cli"],
   deploy: ["shared", "cli"],
-  bench: ["shared", "cli", "gateway", "aggregator", "simulator", "tests"],
-  tests: ["shared", "cli", "gateway", "aggregator", "simulator", "bench", "deploy"],
+  bench: ["shared", "cli", "device", "gateway", "aggregator", "simulator", "tests"],
+  tests: ["shared", "cli", "device", "gateway", "aggregator", "simulator", "bench", "deploy"],
 };
 
 /** All the libraries that shared/ may use; its adapters may use the one they adapt. */

@@ -14,3 +14,14 @@ export async function testDatabase(): Promise<Database> {
   await migrate(db);
   return db;
 }
+
+/** Runs a test in an empty database of its own: for what is the same election in every test. */
+export async function withDatabase(work: (db: Database) => Promise<void>): Promise<void> {
+  const db = await openPglite();
+  try {
+    await migrate(db);
+    await work(db);
+  } finally {
+    await db.close();
+  }
+}

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { sha256 } from "../shared/keys.ts";
+import { sha256 } from "../../shared/keys.ts";
 
 const TYPES = {
   "index.html": "text/html; charset=utf-8",
@@ -29,7 +29,7 @@ const PAGE_HEADERS = {
 export type Page = Readonly<{ path: string; body: Uint8Array<ArrayBuffer>; headers: Record<string, string> }>;
 
 /** Reads the dashboard's files; `index.html` is at `/`, the others by name beside it. */
-export function readPages(directory: URL = new URL("./dashboard/", import.meta.url)): Page[] {
+export function readPages(directory: URL = new URL("../dashboard/", import.meta.url)): Page[] {
   return Object.entries(TYPES).map(([name, type]) => {
     const body = Deno.readFileSync(new URL(name, directory));
     const etag = `"${sha256(body).subarray(0, 12).toHex()}"`;

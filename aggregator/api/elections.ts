@@ -10,9 +10,9 @@ import {
   type Manifest,
   manifestSchema,
   type SignedManifest,
-} from "../shared/election.ts";
-import type { ElectionDetails, ElectionSummary } from "./api.ts";
-import type { Query } from "./database/database.ts";
+} from "../../shared/election.ts";
+import type { ElectionDetails, ElectionSummary } from "./schemas.ts";
+import type { Query } from "../database/database.ts";
 
 /** How many elections' manifests are kept at hand; the one that was not asked for the longest goes first. */
 const MAX_MANIFESTS = 64;

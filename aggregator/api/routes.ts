@@ -4,7 +4,7 @@
  * @module
  */
 import { createRoute, z } from "@hono/zod-openapi";
-import { type ProblemCause, PROBLEMS } from "../shared/problem.ts";
+import { type ProblemCause, PROBLEMS } from "../../shared/problem.ts";
 import {
   detailsSchema,
   electionsSchema,
@@ -17,7 +17,7 @@ import {
   rejectionsSchema,
   resultsSchema,
   turnoutSchema,
-} from "./api.ts";
+} from "./schemas.ts";
 
 /** Largest body of a request, in bytes. */
 export const MAX_BODY_BYTES = 1 << 20;

@@ -1,6 +1,6 @@
 import assert from "assert";
-import { withElection, writeBooks, writeRejection } from "../tests/seeded_database.ts";
-import { progressSchema, reconciliationSchema, rejectionsSchema } from "./api.ts";
+import { withElection, writeBooks, writeRejection } from "../../tests/seeded_database.ts";
+import { progressSchema, reconciliationSchema, rejectionsSchema } from "./schemas.ts";
 import { readLag, readProgress, readReconciliation, readRejections } from "./reconciliation.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });

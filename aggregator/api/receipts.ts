@@ -3,10 +3,10 @@
  *
  * @module
  */
-import type { DuplicateKind, RejectionReason } from "../shared/outcome.ts";
-import { type Problem, problem } from "../shared/problem.ts";
-import { isGenuine, type Receipt } from "../shared/receipt.ts";
-import type { Query } from "./database/database.ts";
+import type { DuplicateKind, RejectionReason } from "../../shared/outcome.ts";
+import { type Problem, problem } from "../../shared/problem.ts";
+import { isGenuine, type Receipt } from "../../shared/receipt.ts";
+import type { Query } from "../database/database.ts";
 
 /** What became of a vote; `pending` while its record has not been counted. */
 export type VoteOutcome =

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import type { Turnout, TurnoutBy, TurnoutRow } from "./api.ts";
-import type { Database, Query } from "./database/database.ts";
+import type { Turnout, TurnoutBy, TurnoutRow } from "./schemas.ts";
+import type { Database, Query } from "../database/database.ts";
 import type { ElectionNames, Elections } from "./elections.ts";
 
 /** How long a count of the roll is good for, in milliseconds: it reads every entry, and changes seldom. */

@@ -1,8 +1,8 @@
 import assert from "assert";
-import { createElection, publishManifest } from "./office/elections.ts";
-import { MASTER, NOON_MS, testDefinition } from "../tests/fixture.ts";
-import { withElection } from "../tests/seeded_database.ts";
-import { detailsSchema, summarySchema } from "./api.ts";
+import { createElection, publishManifest } from "../office/elections.ts";
+import { MASTER, NOON_MS, testDefinition } from "../../tests/fixture.ts";
+import { withElection } from "../../tests/seeded_database.ts";
+import { detailsSchema, summarySchema } from "./schemas.ts";
 import { detail, Elections, phaseOf, summarise } from "./elections.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });

@@ -1,8 +1,8 @@
 import assert from "assert";
 import { setTimeout as delay } from "node:timers/promises";
-import { withElection, writeBooks, writeRelease } from "../tests/seeded_database.ts";
-import { progressSchema, releaseSchema, tickSchema } from "./api.ts";
-import type { Database } from "./database/database.ts";
+import { withElection, writeBooks, writeRelease } from "../../tests/seeded_database.ts";
+import { progressSchema, releaseSchema, tickSchema } from "./schemas.ts";
+import type { Database } from "../database/database.ts";
 import { Elections } from "./elections.ts";
 import { type StreamOptions, Streams } from "./stream.ts";
 

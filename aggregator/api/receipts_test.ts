@@ -1,8 +1,8 @@
 import assert from "assert";
-import { gatewayKey } from "../shared/keys.ts";
-import { type Receipt, receiptKey, writeReceipt } from "../shared/receipt.ts";
-import { MASTER, testVoterKey } from "../tests/fixture.ts";
-import { withElection, writeParticipation, writeRejection } from "../tests/seeded_database.ts";
+import { gatewayKey } from "../../shared/keys.ts";
+import { type Receipt, receiptKey, writeReceipt } from "../../shared/receipt.ts";
+import { MASTER, testVoterKey } from "../../tests/fixture.ts";
+import { withElection, writeParticipation, writeRejection } from "../../tests/seeded_database.ts";
 import { checkReceipts, type ReceiptKeyOf } from "./receipts.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });

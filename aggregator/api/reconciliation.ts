@@ -4,9 +4,9 @@
  *
  * @module
  */
-import type { Fate } from "../shared/outcome.ts";
-import type { Books, Progress, Reconciliation, Rejections } from "./api.ts";
-import type { Database, Query } from "./database/database.ts";
+import type { Fate } from "../../shared/outcome.ts";
+import type { Books, Progress, Reconciliation, Rejections } from "./schemas.ts";
+import type { Database, Query } from "../database/database.ts";
 import { totalVoters } from "./turnout.ts";
 
 /** Most gaps of the log that one answer lists. */

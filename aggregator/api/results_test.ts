@@ -1,9 +1,9 @@
 import assert from "assert";
-import { testDefinition } from "../tests/fixture.ts";
-import { withElection, writeRelease } from "../tests/seeded_database.ts";
-import { type Results, resultsSchema } from "./api.ts";
+import { testDefinition } from "../../tests/fixture.ts";
+import { withElection, writeRelease } from "../../tests/seeded_database.ts";
+import { type Results, resultsSchema } from "./schemas.ts";
 import { Elections } from "./elections.ts";
-import { publish } from "./publish.ts";
+import { publish } from "../publish.ts";
 import { isFault, newestRelease, type Part, readResults, releasesSince } from "./results.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });

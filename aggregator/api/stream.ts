@@ -5,9 +5,9 @@
  * @module
  */
 import { setTimeout as delay } from "node:timers/promises";
-import { utf8 } from "../shared/bytes.ts";
-import type { Progress, Release, Tick } from "./api.ts";
-import type { Database } from "./database/database.ts";
+import { utf8 } from "../../shared/bytes.ts";
+import type { Progress, Release, Tick } from "./schemas.ts";
+import type { Database } from "../database/database.ts";
 import type { Elections } from "./elections.ts";
 import { readLag, readProgress } from "./reconciliation.ts";
 import { newestRelease, releasesSince } from "./results.ts";

@@ -5,10 +5,10 @@
  * @module
  */
 import { z } from "@hono/zod-openapi";
-import { contestSchema, idSchema, manifestSchema, signedManifestSchema } from "../shared/election.ts";
-import { problemSchema } from "../shared/problem.ts";
-import { receiptSchema } from "../shared/receipt.ts";
-import { VOTING_MODES } from "../shared/vote.ts";
+import { contestSchema, idSchema, manifestSchema, signedManifestSchema } from "../../shared/election.ts";
+import { problemSchema } from "../../shared/problem.ts";
+import { receiptSchema } from "../../shared/receipt.ts";
+import { VOTING_MODES } from "../../shared/vote.ts";
 
 /** By what results can be asked for. */
 export const RESULTS_BY = ["candidate", "party", "region", "station", "time"] as const;

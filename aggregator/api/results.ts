@@ -5,9 +5,9 @@
  *
  * @module
  */
-import type { VotingMode } from "../shared/vote.ts";
-import type { Release, Results, ResultsBy, ResultsRow } from "./api.ts";
-import { arrayLiteral, type Database, type Query } from "./database/database.ts";
+import type { VotingMode } from "../../shared/vote.ts";
+import type { Release, Results, ResultsBy, ResultsRow } from "./schemas.ts";
+import { arrayLiteral, type Database, type Query } from "../database/database.ts";
 import type { ElectionNames, Elections } from "./elections.ts";
 
 /** Most rows, and most releases, of one answer by station; a larger election is asked for in parts. */
