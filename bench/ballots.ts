@@ -7,7 +7,8 @@ import { utf8 } from "../shared/bytes.ts";
 import { hmac } from "../shared/keys.ts";
 import { signRequest } from "../shared/signature.ts";
 import type { Vote } from "../shared/vote.ts";
-import { type SimulatedElection, simulateElection, voterChoices } from "../simulator/election.ts";
+import { voterChoices } from "../simulator/country/choices.ts";
+import { type Country, simulateCountry } from "../simulator/country/country.ts";
 import { postRequest } from "./http_load.ts";
 
 /** The key under which the floor's server checks its one HMAC. It guards nothing. */
@@ -25,10 +26,10 @@ export type Signer = Readonly<{ keyId: string; key: Uint8Array }>;
 export function benchElection(
   size: Readonly<{ voters: number; stations: number }>,
   election = "bench",
-): SimulatedElection {
+): Country {
   const nowMs = Date.now();
   const instant = (ms: number) => new Date(ms).toISOString();
-  return simulateElection(SEED, {
+  return simulateCountry(SEED, {
     ...size,
     contests: 2,
     candidates: 6,
@@ -45,13 +46,20 @@ export function benchElection(
 }
 
 /** The vote of one voter, under a vote id of its own each time it is asked for. */
-export function voteMaker(simulated: SimulatedElection): (voter: number) => Vote {
-  const choose = voterChoices(SEED, simulated.definition);
+export function voteMaker(country: Country): (voter: number) => Vote {
+  const choose = voterChoices(SEED, country.definition);
   return (index) => {
-    const { id, station } = simulated.voter(index);
-    const { mode, selections } = choose(index, station, 0);
+    const voter = country.voter(index);
+    const { mode, selections } = choose(voter, voter.station, 0);
     const castAt = new Date().toISOString();
-    return { voteId: crypto.randomUUID(), voterId: id, station, mode, selections: [...selections], castAt };
+    return {
+      voteId: crypto.randomUUID(),
+      voterId: voter.id,
+      station: voter.station,
+      mode,
+      selections: [...selections],
+      castAt,
+    };
   };
 }
 

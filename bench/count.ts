@@ -13,7 +13,7 @@ import { importRoll } from "../aggregator/office/roll.ts";
 import { pseudonymKey, voterKeyOf } from "../shared/keys.ts";
 import type { PlacedRecord } from "../shared/log/vote_log.ts";
 import { partitionOf } from "../shared/partition.ts";
-import type { SimulatedElection } from "../simulator/election.ts";
+import type { Country } from "../simulator/country/country.ts";
 import { MASTER } from "../tests/fixture.ts";
 import { MemoryLog } from "../tests/memory_log.ts";
 import { benchElection, voteMaker } from "./ballots.ts";
@@ -72,7 +72,7 @@ export const count: Benchmark = {
   },
 };
 
-async function prepare(db: Database, simulated: SimulatedElection): Promise<Work> {
+async function prepare(db: Database, simulated: Country): Promise<Work> {
   const { definition } = simulated;
   const now = new Date();
   await migrate(db);

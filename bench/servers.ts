@@ -8,7 +8,7 @@ import process from "node:process";
 import { fromHex } from "../shared/bytes.ts";
 import { formatKeyName } from "../shared/keys.ts";
 import { systemClock } from "../simulator/clock.ts";
-import type { SimulatedElection } from "../simulator/election.ts";
+import type { Country } from "../simulator/country/country.ts";
 import { writeRoll } from "../simulator/roll.ts";
 import { Stack } from "../simulator/stack.ts";
 import type { Signer } from "./ballots.ts";
@@ -28,7 +28,7 @@ export type Provisioned = Readonly<{
 export async function provision(
   bench: Bench,
   name: string,
-  simulated: SimulatedElection,
+  simulated: Country,
 ): Promise<Provisioned> {
   const { election } = simulated.definition;
   const dataDir = `${bench.directory}/${name}`;

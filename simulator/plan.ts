@@ -4,8 +4,8 @@
  * @module
  */
 import { type CastVote, castVote, selectionsText } from "./cast.ts";
+import type { Choices } from "./country/choices.ts";
 import type { Device } from "./device.ts";
-import type { Choices } from "./election.ts";
 import type { SentEntry, VoteKind } from "./ledger.ts";
 import type { Random } from "./random.ts";
 import type { Voter } from "./roll.ts";
@@ -44,8 +44,8 @@ export async function* planBatches(options: PlanOptions): AsyncGenerator<Planned
   const open = new Map<Device, PlannedVote[]>();
   const full: PlannedBatch[] = [];
   let castAt = "";
-  const put = (device: Device, index: number, voterId: string, kind: VoteKind, again: boolean) => {
-    const planned = plan(options, device.identity.station, index, voterId, kind, again, castAt);
+  const put = (device: Device, voter: Voter, voterId: string, kind: VoteKind, again: boolean) => {
+    const planned = plan(options, device.identity.station, voter, voterId, kind, again, castAt);
     const votes = open.get(device) ?? [];
     votes.push(planned);
     open.set(device, votes);
@@ -59,10 +59,10 @@ export async function* planBatches(options: PlanOptions): AsyncGenerator<Planned
     const devices = polls.get(voter.station || random.pick(options.stationsOf.get(voter.region) ?? []))!;
     const first = random.below(devices.length);
     const extra = random.next() < duplicates ? random.pick(EXTRAS) : undefined;
-    put(devices[first], index, voter.id, "first", extra === "again");
+    put(devices[first], voter, voter.id, "first", extra === "again");
     const other = devices[(first + 1) % devices.length];
-    if (extra === "double") put(other, index, voter.id, "double", false);
-    if (extra === "unknown") put(other, index, `nobody-${index + 1}`, "unknown", false);
+    if (extra === "double") put(other, voter, voter.id, "double", false);
+    if (extra === "unknown") put(other, voter, `nobody-${index + 1}`, "unknown", false);
     index++;
     yield* full.splice(0);
   }
@@ -72,13 +72,13 @@ export async function* planBatches(options: PlanOptions): AsyncGenerator<Planned
 function plan(
   { choices, uuid }: PlanOptions,
   station: string,
-  index: number,
+  voter: Voter,
   voterId: string,
   kind: VoteKind,
   again: boolean,
   castAt: string,
 ): PlannedVote {
-  const { mode, selections } = choices(index, station, kind === "first" ? 0 : 1);
+  const { mode, selections } = choices(voter, station, kind === "first" ? 0 : 1);
   const vote = castVote(uuid(), voterId, station, mode, selectionsText(selections), castAt);
   return {
     vote,

@@ -1,6 +1,7 @@
 import assert from "assert";
 import { Device } from "./device.ts";
-import { simulateElection, voterChoices } from "./election.ts";
+import { voterChoices } from "./country/choices.ts";
+import { simulateCountry } from "./country/country.ts";
 import { planBatches, type PlannedBatch } from "./plan.ts";
 import { seededRandom } from "./random.ts";
 import type { Voter } from "./roll.ts";
@@ -16,7 +17,7 @@ const size = {
   devicesPerStation: 2,
   gateways: 2,
 };
-const { definition, voters } = simulateElection(1, size, {
+const { definition, voters } = simulateCountry(1, size, {
   election: "sim",
   opensAt: "2026-11-03T07:00:00.000Z",
   closesAt: "2026-11-03T20:00:00.000Z",

@@ -1,6 +1,6 @@
 import assert from "assert";
 import type { DeviceWorld } from "./device.ts";
-import { gatewaysFor } from "./election.ts";
+import { gatewaysFor } from "./country/gateways.ts";
 import { openPolls, readDevicesFile } from "./polls.ts";
 import { seededRandom } from "./random.ts";
 

@@ -18,9 +18,10 @@ import { duration, progress } from "../cli/progress.ts";
 import { type ElectionDefinition } from "../shared/election.ts";
 import { Centre, type Reconciliation } from "./centre.ts";
 import { systemClock } from "./clock.ts";
+import { voterChoices } from "./country/choices.ts";
+import { simulateCountry } from "./country/country.ts";
 import { DEVICE_LIMITS } from "./device.ts";
 import { freeElectionId, freshDirectory } from "./directory.ts";
-import { simulateElection, voterChoices } from "./election.ts";
 import { LedgerProcess, readLedger } from "./ledger.ts";
 import { planBatches } from "./plan.ts";
 import { openPolls, readDevicesFile } from "./polls.ts";
@@ -141,7 +142,7 @@ async function ownGround(options: SimulateOptions): Promise<Ground> {
     if (given !== undefined) throw new UsageError(`--${name} goes with --centre, which is missing`);
   }
   const dataDir = await dataDirectory(options);
-  const { definition, voters } = simulateElection(options.seed, { ...options, gateways: GATEWAYS }, {
+  const { definition, voters } = simulateCountry(options.seed, { ...options, gateways: GATEWAYS }, {
     election: await freeElectionId(dataDir, `simulation-${options.seed}`),
     ...hoursAround(Date.now()),
   });

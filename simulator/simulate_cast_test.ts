@@ -3,7 +3,8 @@ import type { Receipt } from "../shared/receipt.ts";
 import type { CastVote } from "./cast.ts";
 import { CentreAway, type ReceiptAnswer } from "./centre.ts";
 import { type Delivery, Device } from "./device.ts";
-import { simulateElection, voterChoices } from "./election.ts";
+import { voterChoices } from "./country/choices.ts";
+import { simulateCountry } from "./country/country.ts";
 import type { LedgerEntry } from "./ledger.ts";
 import { planBatches } from "./plan.ts";
 import { seededRandom } from "./random.ts";
@@ -22,7 +23,7 @@ const size = {
   devicesPerStation: 2,
   gateways: 2,
 };
-const { definition, voters } = simulateElection(1, size, {
+const { definition, voters } = simulateCountry(1, size, {
   election: "sim",
   opensAt: "2026-11-03T07:00:00.000Z",
   closesAt: "2026-11-03T20:00:00.000Z",

@@ -1,17 +1,17 @@
 /**
- * Makes up an election: who stands, who may vote, where, and whom each voter picks. Everything follows from a seed,
+ * Makes up a country and its election: who stands, who may vote, and where. Everything follows from a seed,
  * byte for byte, and every voter from the seed and a number, so that no list of voters is ever held.
  *
  * @module
  */
-import { definitionSchema, type ElectionDefinition } from "../shared/election.ts";
-import { type Selection, VOTING_MODES, type VotingMode } from "../shared/vote.ts";
-import { type Random, runningSums, seededRandom, weighted } from "./random.ts";
-import type { Voter } from "./roll.ts";
-import { Slugs } from "./slug.ts";
+import { definitionSchema, type ElectionDefinition } from "../../shared/election.ts";
+import { type Random, runningSums, seededRandom, weighted } from "../random.ts";
+import type { Voter } from "../roll.ts";
+import { Slugs } from "../slug.ts";
+import { gatewaysFor } from "./gateways.ts";
 
-/** How big an election to make up. All at least 1; `parties` may be 0. */
-export type ElectionSize = Readonly<{
+/** How big a country to make up. All at least 1; `parties` may be 0. */
+export type CountrySize = Readonly<{
   voters: number;
   contests: number;
   candidates: number;
@@ -22,30 +22,37 @@ export type ElectionSize = Readonly<{
   gateways: number;
 }>;
 
+/** A country when nothing else is asked for: two gateways, each the other's fallback. */
+export const DEFAULT_SIZE: CountrySize = {
+  voters: 1_000,
+  contests: 1,
+  candidates: 3,
+  parties: 3,
+  regions: 5,
+  stations: 20,
+  devicesPerStation: 2,
+  gateways: 2,
+};
+
 /** When, and under which name. Times are UTC with milliseconds. */
 export type ElectionFrame = Readonly<
   { election: string; opensAt: string; closesAt: string; acceptsUntil: string }
 >;
 
-/** An election made up. Voters are numbered from 0. */
-export type SimulatedElection = Readonly<{
+/** A country made up, and its election. Voters are numbered from 0. */
+export type Country = Readonly<{
   definition: ElectionDefinition;
-  size: ElectionSize;
+  size: CountrySize;
   voter(index: number): Voter;
   /** All voters, made one at a time. */
   voters(): Generator<Voter>;
 }>;
 
-/** A voter's decision. */
-export type Ballot = Readonly<{ mode: VotingMode; selections: readonly Selection[] }>;
-
 /** Votes allowed in each contest: one in the first, as for a president, more in the later ones, as for a council. */
 const LATER_CONTEST_VOTES = 2;
-/** Shares of the modes, in the order of VOTING_MODES, and of the genders below; and of picks left open. */
-const MODE_SUMS = runningSums([84, 8, 7, 1]);
+/** Shares of the genders. */
 const GENDERS = ["female", "male", "other", "unknown"] as const;
 const GENDER_SUMS = runningSums([49, 48, 1, 2]);
-const UNDERVOTE_SHARE = 0.03;
 /** Ages on the day of opening, in years: from, and how many more at most. */
 const YOUNGEST = 18;
 const AGE_SPAN = 77;
@@ -61,8 +68,8 @@ const PARTY_NAMES = "River Orchard Lantern Harbour Meadow Summit Compass Bridge 
 const PLACE_NAMES = "Alder Birch Cedar Elm Hazel Juniper Larch Maple Oak Rowan Spruce Willow".split(" ");
 const PLACE_KINDS = ["County", "Shire", "District", "Borough"];
 
-/** Makes up an election. */
-export function simulateElection(seed: number, size: ElectionSize, frame: ElectionFrame): SimulatedElection {
+/** Makes up a country. */
+export function simulateCountry(seed: number, size: CountrySize, frame: ElectionFrame): Country {
   const definition = define(seed, size, frame);
   const opensYear = Number(frame.opensAt.slice(0, 4));
   const stationOf = (index: number) => definition.stations[index % definition.stations.length];
@@ -78,56 +85,6 @@ export function simulateElection(seed: number, size: ElectionSize, frame: Electi
   return { definition, size, voter, voters };
 }
 
-/** What a voter decides at a station, at the first attempt (0) or at a later one. */
-export type Choices = (index: number, station: string, attempt: number) => Ballot;
-
-/**
- * Makes up what voters decide in any election: each candidate is liked more or less, and more or less by region.
- * The station must be one of the election's.
- */
-export function voterChoices(
-  seed: number,
-  definition: Pick<ElectionDefinition, "contests" | "stations">,
-): Choices {
-  const stations = new Map(definition.stations.map((station) => [station.id, station]));
-  const contests = definition.contests.map((contest) => ({
-    contest,
-    base: contest.candidates.map((_, i) =>
-      (0.3 + seededRandom(seed, "popular", contest.id, i).next()) / (1 + i / 3)
-    ),
-    ofRegion: new Map<string, number[]>(),
-  }));
-  const sumsFor = ({ contest, base, ofRegion }: typeof contests[number], region: string): number[] => {
-    let sums = ofRegion.get(region);
-    if (sums === undefined) {
-      const lean = seededRandom(seed, "lean", contest.id, region);
-      ofRegion.set(region, sums = runningSums(base.map((weight) => weight * (0.5 + lean.next()))));
-    }
-    return sums;
-  };
-  return (index, stationId, attempt) => {
-    const station = stations.get(stationId)!;
-    const random = seededRandom(seed, "ballot", index, attempt);
-    const mode = VOTING_MODES[weighted(random, MODE_SUMS)];
-    const selections = contests
-      .filter(({ contest }) => station.contests?.includes(contest.id) ?? true)
-      .flatMap((each) => pick(each.contest, sumsFor(each, station.region), random));
-    return { mode, selections };
-  };
-}
-
-function pick(
-  contest: ElectionDefinition["contests"][number],
-  sums: readonly number[],
-  random: Random,
-): Selection[] {
-  const picked = new Set<string>();
-  for (let n = 0; n < contest.votesAllowed; n++) {
-    if (random.next() >= UNDERVOTE_SHARE) picked.add(contest.candidates[weighted(random, sums)].id);
-  }
-  return [...picked].map((candidate) => ({ contest: contest.id, candidate }));
-}
-
 function birthDate(random: Random, opensYear: number): string {
   const pad = (n: number) => String(n).padStart(2, "0");
   return `${opensYear - YOUNGEST - 1 - random.below(AGE_SPAN)}-${pad(1 + random.below(12))}-${
@@ -135,7 +92,7 @@ function birthDate(random: Random, opensYear: number): string {
   }`;
 }
 
-function define(seed: number, size: ElectionSize, frame: ElectionFrame): ElectionDefinition {
+function define(seed: number, size: CountrySize, frame: ElectionFrame): ElectionDefinition {
   const random = seededRandom(seed, "definition");
   const regionIds = new Slugs();
   const regions = Array.from({ length: size.regions }, (_, i) => {
@@ -171,7 +128,7 @@ function define(seed: number, size: ElectionSize, frame: ElectionFrame): Electio
   });
 }
 
-function contest(index: number, size: ElectionSize, parties: readonly { id: string }[], random: Random) {
+function contest(index: number, size: CountrySize, parties: readonly { id: string }[], random: Random) {
   const ids = new Slugs();
   const candidates = Array.from({ length: size.candidates }, (_, i) => {
     const name = `${random.pick(FIRST_NAMES)} ${random.pick(LAST_NAMES)}`;
@@ -182,18 +139,6 @@ function contest(index: number, size: ElectionSize, parties: readonly { id: stri
   return index === 0
     ? { id: "president", name: "President", votesAllowed, candidates }
     : { id: `council-${index}`, name: `Council ${index}`, votesAllowed, candidates };
-}
-
-/**
- * Gives stations to gateways in turn. Each gateway is the first of every so many stations, and the fallback of
- * those whose first is the one before it. One gateway alone has no fallback.
- */
-export function gatewaysFor(stations: readonly string[], gateways: number): ElectionDefinition["gateways"] {
-  return Array.from({ length: gateways }, (_, g) => ({
-    id: `gateway-${g + 1}`,
-    stations: stations.filter((_, i) => i % gateways === g),
-    fallbackFor: gateways === 1 ? [] : stations.filter((_, i) => (i + 1) % gateways === g),
-  }));
 }
 
 /** Device names within a station: a … z, then aa … */
