@@ -12,11 +12,14 @@ import { HTTPException } from "hono/http-exception";
 import { matchedRoutes } from "hono/route";
 import { Counter, Gauge, type Registry } from "prom-client";
 import type { z } from "zod";
+import { utf8 } from "../shared/bytes.ts";
+import { sha256 } from "../shared/keys.ts";
 import { fieldErrors, problem, type ProblemCause, PROBLEMS } from "../shared/problem.ts";
 import { progressSchema, releaseSchema, tickSchema } from "./api/schemas.ts";
 import type { Database } from "./database/database.ts";
 import { detail, Elections, summarise } from "./api/elections.ts";
 import { readPages } from "./api/pages.ts";
+import { PHOTO_HEADERS, readFacts, readPhoto, readStations } from "./api/places.ts";
 import { checkReceipts, type ReceiptAnswer, type ReceiptKeyOf } from "./api/receipts.ts";
 import { readReconciliation, readRejections } from "./api/reconciliation.ts";
 import { isFault, readResults, readTag } from "./api/results.ts";
@@ -74,6 +77,7 @@ export function createApp(options: AppOptions): App {
     refuse(c, "not-found", `nothing is at ${c.req.path}; GET /openapi.json lists what there is`)
   );
   addElections(app, options, elections);
+  addPlaces(app, options, elections);
   addFigures(app, options, elections, { roll, logEnds });
   addStream(app, options, elections, streams);
   addReceipts(app, options);
@@ -106,11 +110,14 @@ function unknownElection(c: Context) {
 
 type Validation = { target: string } & ({ success: true } | { success: false; error: z.core.$ZodError });
 
-/** An id that no election could have is an election that there is not. */
+/** An id that no election could have is an election that there is not; so with what is below one. */
 function refuseInvalid(result: Validation, c: Context) {
   if (result.success) return;
-  if (result.target === "param") return unknownElection(c);
   const errors = fieldErrors(result.error as z.ZodError);
+  if (result.target === "param") {
+    const [{ path, message }] = errors;
+    return path === "election" ? unknownElection(c) : refuse(c, "not-found", `${path}: ${message}`);
+  }
   return refuse(c, "invalid-request", `${errors[0].path}: ${errors[0].message}`, { errors });
 }
 
@@ -184,8 +191,9 @@ function addElections(app: OpenAPIHono, { db, now }: AppOptions, elections: Elec
   app.openapi(routes.electionRoute, async (c) => {
     const names = await elections.find(db.query, c.req.valid("param").election);
     if (names === undefined) return unknownElection(c);
+    const facts = await readFacts(db.query, names.index.manifest.election);
     c.header("cache-control", "no-store");
-    return c.json(detail(names, now()), 200);
+    return c.json(detail(names, facts, now()), 200);
   });
 
   app.openapi(routes.manifestRoute, async (c) => {
@@ -194,6 +202,34 @@ function addElections(app: OpenAPIHono, { db, now }: AppOptions, elections: Elec
     const etag = `"${names.index.manifest.version}"`;
     return hasTag(c, etag) ? c.body(null, 304, tagged(etag)) : c.json(names.signed, 200, tagged(etag));
   });
+}
+
+function addPlaces(app: OpenAPIHono, { db }: AppOptions, elections: Elections): void {
+  app.openapi(routes.stationsRoute, async (c) => {
+    const names = await elections.find(db.query, c.req.valid("param").election);
+    if (names === undefined) return unknownElection(c);
+    const stations = await readStations(db.query, names, c.req.valid("query"));
+    if ("fault" in stations) return refusePart(c, stations);
+    c.header("cache-control", "no-store");
+    return c.json(stations, 200);
+  });
+
+  app.openapi(routes.photoRoute, async (c) => {
+    const { election, contest, candidate } = c.req.valid("param");
+    const photo = await readPhoto(db.query, election, contest, candidate);
+    if (photo === undefined) {
+      const names = await elections.find(db.query, election);
+      if (names === undefined) return unknownElection(c);
+      return refuse(c, "not-found", `there is no photo of candidate ${candidate} in contest ${contest}`);
+    }
+    const headers = { ...PHOTO_HEADERS, etag: `"${sha256(utf8(photo)).subarray(0, 12).toHex()}"` };
+    return (hasTag(c, headers.etag) ? c.body(null, 304, headers) : c.body(photo, 200, headers)) as never;
+  });
+}
+
+/** Refuses a question for a part of an election that there is not. */
+function refusePart(c: Context, { field, detail }: Readonly<{ field: string; detail: string }>) {
+  return refuse(c, "invalid-request", detail, { errors: [{ path: field, message: detail }] });
 }
 
 /** Headers of an answer that may be kept, and must be asked about each time. */
@@ -228,8 +264,7 @@ function addFigures(
     const results = await readResults(db, elections, election, by, part);
     if (isFault(results)) {
       if (results.fault === "unknown-election") return unknownElection(c);
-      const { field, detail } = results;
-      return refuse(c, "invalid-request", detail, { errors: [{ path: field, message: detail }] });
+      return refusePart(c, results);
     }
     return c.json(results, 200, tagged(tagOf(results.manifestVersion, results.revision)));
   });

@@ -3,7 +3,14 @@ import { Registry } from "prom-client";
 import { gatewayKey } from "../shared/keys.ts";
 import { problemSchema } from "../shared/problem.ts";
 import { type Receipt, receiptKey, writeReceipt } from "../shared/receipt.ts";
-import { MASTER, NOON_MS, testManifest, testVoterKey } from "../tests/fixture.ts";
+import {
+  ANNS_PHOTO,
+  definitionWithFacts,
+  MASTER,
+  NOON_MS,
+  testManifest,
+  testVoterKey,
+} from "../tests/fixture.ts";
 import {
   countVoters,
   withElection,
@@ -110,6 +117,42 @@ Deno.test("the aggregator's interface", async (t) => {
         assert.deepEqual(JSON.parse(signed.manifest), testManifest());
         const again = await ask(`${E}/manifest`, { headers: { "if-none-match": `"0", "1"` } });
         assert.deepEqual([again.status, await again.text()], [304, ""]);
+      });
+    });
+
+    await t.step("stations, page by page", async () => {
+      await withApp(db, async (ask) => {
+        const page = api.stationsSchema.parse(await (await ask(`${E}/stations?region=south&limit=1`)).json());
+        assert.deepEqual([page.rows.map(({ id }) => id), page.next], [["s-1"], "s-1"]);
+        const problem = await problemOf(await ask(`${E}/stations?region=east`));
+        assert.deepEqual([problem.type, problem.detail], [
+          "invalid-request",
+          "the election has no region east",
+        ]);
+      });
+    });
+
+    await t.step("a candidate's photo, which may do nothing", async () => {
+      await withApp(db, async (ask) => {
+        const details = api.detailsSchema.parse(await (await ask(E)).json());
+        const path = details.ballot[0].candidates[0].photo!;
+        const photo = await ask(path);
+        assert.equal(photo.headers.get("content-type"), "image/svg+xml");
+        assert.equal(photo.headers.get("x-content-type-options"), "nosniff");
+        assert.equal(
+          photo.headers.get("content-security-policy"),
+          "default-src 'none'; style-src 'unsafe-inline'; sandbox",
+        );
+        assert.equal(photo.headers.get("cache-control"), "public, max-age=3600");
+        assert.equal(await photo.text(), ANNS_PHOTO);
+        const again = await ask(path, { headers: { "if-none-match": photo.headers.get("etag")! } });
+        assert.deepEqual([again.status, await again.text()], [304, ""]);
+        for (const none of ["mayor/bob", "mayor/zoe", "none/ann", "mayor/A%00"]) {
+          const problem = await problemOf(await ask(`${E}/candidates/${none}/photo`));
+          assert.equal(problem.type, "not-found", none);
+        }
+        const elsewhere = await problemOf(await ask("/v1/elections/none/candidates/mayor/ann/photo"));
+        assert.equal(elsewhere.type, "unknown-election");
       });
     });
 
@@ -252,6 +295,7 @@ Deno.test("the aggregator's interface", async (t) => {
             "/reconciliation",
             "/rejections",
             "/stream",
+            "/stations",
           ];
           for (const path of paths) {
             const problem = await problemOf(await ask(`/v1/elections/${election}${path}`));
@@ -376,7 +420,8 @@ Deno.test("the aggregator's interface", async (t) => {
         for (const [answer, type] of seen) {
           const [method, path, status] = answer.split(" ");
           if (undescribed.has(path) || /^\/[a-z]+\.[a-z]+$/.test(path) || status === "405") continue;
-          const route = path.replace(/^\/v1\/elections\/[^/]+/, "/v1/elections/{election}");
+          const route = path.replace(/^\/v1\/elections\/[^/]+/, "/v1/elections/{election}")
+            .replace(/candidates\/[^/]+\/[^/]+/, "candidates/{contest}/{candidate}");
           const operation = document.paths[route]?.[method === "HEAD" ? "get" : method.toLowerCase()];
           assert(operation !== undefined, `${method} ${route} is not described`);
           const described = operation.responses[status] ?? operation.responses.default;
@@ -387,10 +432,10 @@ Deno.test("the aggregator's interface", async (t) => {
         }
         assert(answers > 40, `${answers} answers`);
         const described = Object.values(document.paths).flatMap((path) => Object.keys(path as object)).length;
-        assert.equal(described, 13);
+        assert.equal(described, 15);
         assert.equal(document.components.schemas.Results.oneOf.length, api.RESULTS_BY.length);
         for (const event of ["Release", "Progress", "Tick"]) assert(event in document.components.schemas);
       });
     });
-  });
+  }, definitionWithFacts());
 });

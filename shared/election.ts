@@ -19,7 +19,11 @@ export const instantSchema = z.string().regex(
   "must be a UTC time with milliseconds, like 2026-11-03T07:00:00.000Z",
 ).refine((text) => new Date(text).getUTCDate() === Number(text.slice(8, 10)), "must be a day that exists");
 
-const nameSchema = z.string().min(1).max(200);
+/** Text that any database can keep. */
+const textSchema = (maxChars: number) =>
+  z.string().min(1).max(maxChars)
+    .refine((text) => text.isWellFormed() && !text.includes("\0"), "must be text without NUL characters");
+const nameSchema = textSchema(200);
 const hexKeySchema = z.string().regex(/^[0-9a-f]{64}$/, "must be 32 bytes in lower-case hex");
 const keyNameSchema = z.string().regex(
   /^[a-z0-9-]{1,64}\.[1-9][0-9]{0,5}$/,
@@ -37,6 +41,9 @@ export const ELECTION_LIMITS = {
   manifestVersion: 999_999,
 } as const;
 
+/** Bounds of what the election office alone keeps of a candidate, in characters. */
+export const CANDIDATE_LIMITS = { biographyChars: 5_000, platformChars: 5_000, photoChars: 32_768 } as const;
+
 export const candidateSchema = z.strictObject({
   id: idSchema,
   name: nameSchema,
@@ -49,6 +56,8 @@ export const contestSchema = z.strictObject({
   votesAllowed: z.int().min(1).max(100),
   candidates: z.array(candidateSchema).min(1).max(ELECTION_LIMITS.candidatesPerContest),
 });
+
+const regionSchema = z.strictObject({ id: idSchema, name: nameSchema });
 
 export const stationSchema = z.strictObject({
   id: idSchema,
@@ -82,10 +91,31 @@ const definitionShape = {
     z.strictObject({ id: idSchema, name: nameSchema, colour: z.string().regex(/^#[0-9a-f]{6}$/).optional() }),
   ),
   contests: z.array(contestSchema).min(1).max(ELECTION_LIMITS.contests),
-  regions: z.array(z.strictObject({ id: idSchema, name: nameSchema })).min(1),
+  regions: z.array(regionSchema).min(1),
   stations: z.array(stationSchema).min(1).max(ELECTION_LIMITS.stations),
   gateways: z.array(gatewaySchema).min(1).max(ELECTION_LIMITS.gateways),
 };
+
+/** Where a place lies, in degrees of WGS 84; either both or neither. */
+const placeShape = {
+  latitude: z.number().min(-90).max(90).optional(),
+  longitude: z.number().min(-180).max(180).optional(),
+};
+const COORDINATES_GO_TOGETHER = "latitude and longitude go together: give both, or neither";
+
+function hasWholePlace({ latitude, longitude }: { latitude?: number; longitude?: number }): boolean {
+  return (latitude === undefined) === (longitude === undefined);
+}
+
+/** A candidate as the office writes it: `photo` is an SVG image's text. */
+const definedCandidateSchema = candidateSchema.extend({
+  biography: textSchema(CANDIDATE_LIMITS.biographyChars).optional(),
+  platform: textSchema(CANDIDATE_LIMITS.platformChars).optional(),
+  photo: textSchema(CANDIDATE_LIMITS.photoChars).regex(
+    /^\s*<svg[\s>][\s\S]*<\/svg>\s*$/,
+    "must be the text of an SVG image, from <svg to </svg>",
+  ).optional(),
+});
 
 /** What the election office writes. The centre adds version, record size and keys, and it becomes a manifest. */
 export const definitionSchema = z.strictObject({
@@ -95,6 +125,14 @@ export const definitionSchema = z.strictObject({
   releaseThreshold: definitionShape.releaseThreshold.default(10),
   resultsBeforeClosing: definitionShape.resultsBeforeClosing.default(false),
   parties: definitionShape.parties.default([]),
+  contests: z.array(
+    contestSchema.extend({
+      candidates: z.array(definedCandidateSchema).min(1).max(ELECTION_LIMITS.candidatesPerContest),
+    }),
+  ).min(1).max(ELECTION_LIMITS.contests),
+  regions: z.array(regionSchema.extend(placeShape).refine(hasWholePlace, COORDINATES_GO_TOGETHER)).min(1),
+  stations: z.array(stationSchema.extend(placeShape).refine(hasWholePlace, COORDINATES_GO_TOGETHER))
+    .min(1).max(ELECTION_LIMITS.stations),
   /** Polling-station machines; one a station, `<station>-a`, when left out. */
   devices: z.array(z.strictObject({ id: idSchema, station: idSchema })).optional(),
 }).superRefine(checkReferences);
@@ -115,6 +153,30 @@ export type ElectionDefinition = z.infer<typeof definitionSchema>;
 export type Manifest = z.infer<typeof manifestSchema>;
 export type Contest = z.infer<typeof contestSchema>;
 export type Station = z.infer<typeof stationSchema>;
+
+/**
+ * Of a definition, what goes into the manifest. Biographies, platforms, photos and coordinates stay with the office:
+ * no gateway needs them, and each fetches the manifest anew when it changes. Devices reach gateways with their keys.
+ */
+export function manifestPart(
+  { devices: _, ...definition }: ElectionDefinition,
+): Omit<Manifest, "version" | "recordBytes" | "sealingKey" | "denied"> {
+  return {
+    ...definition,
+    contests: definition.contests.map((contest) => ({
+      ...contest,
+      candidates: contest.candidates.map(({ biography: _, platform: __, photo: ___, ...rest }) => rest),
+    })),
+    regions: definition.regions.map(withoutPlace),
+    stations: definition.stations.map(withoutPlace),
+  };
+}
+
+function withoutPlace<Place extends { latitude?: number; longitude?: number }>(
+  { latitude: _, longitude: __, ...rest }: Place,
+): Omit<Place, "latitude" | "longitude"> {
+  return rest;
+}
 
 type References = Pick<
   Manifest,

@@ -1,13 +1,15 @@
 import assert from "assert";
 import fc from "fast-check";
 import { manifests } from "../tests/arbitraries.ts";
-import { MASTER, testDefinition, testManifest } from "../tests/fixture.ts";
+import { definitionWithFacts, MASTER, testDefinition, testManifest } from "../tests/fixture.ts";
 import {
+  CANDIDATE_LIMITS,
   definitionSchema,
   ELECTION_LIMITS,
   idSchema,
   indexElection,
   instantSchema,
+  manifestPart,
   manifestSchema,
   openManifest,
   signedManifestSchema,
@@ -208,6 +210,32 @@ const FAULTS: [string, (definition: Loose) => void, string][] = [
     (d) => d.opensAt = "2026-02-30T07:00:00.000Z",
     "opensAt: must be a day that exists",
   ],
+  ["a name with a NUL", (d) => d.regions[0].name = "a\0b", "regions.0.name: must be text without NUL"],
+  [
+    "half a place",
+    (d) => d.stations[0].latitude = 50,
+    "stations.0: latitude and longitude go together",
+  ],
+  [
+    "a place beyond the pole",
+    (d) => Object.assign(d.regions[0], { latitude: 90.5, longitude: 0 }),
+    "regions.0.latitude: ",
+  ],
+  [
+    "a photo that is no image",
+    (d) => d.contests[0].candidates[0].photo = "<html></html>",
+    "contests.0.candidates.0.photo: must be the text of an SVG image",
+  ],
+  [
+    "a photo past the limit",
+    (d) => d.contests[0].candidates[0].photo = `<svg ${" ".repeat(CANDIDATE_LIMITS.photoChars)}></svg>`,
+    "contests.0.candidates.0.photo: ",
+  ],
+  [
+    "a biography past the limit",
+    (d) => d.contests[0].candidates[0].biography = "x".repeat(CANDIDATE_LIMITS.biographyChars + 1),
+    "contests.0.candidates.0.biography: ",
+  ],
   ["a colour by name", (d) => d.parties[0].colour = "red", "parties.0.colour: "],
   ["an unknown field", (d) => d.stations[0].gateway = "g-1", `stations.0: Unrecognized key: "gateway"`],
   ["a manifest's field", (d) => d.version = 1, `: Unrecognized key: "version"`],
@@ -231,8 +259,17 @@ Deno.test("definitionSchema takes the same candidate id in two contests, and acc
   assert.deepEqual(faultsOf(definitionSchema, definition), []);
 });
 
+Deno.test("manifestPart() leaves the office's own data behind", () => {
+  const definition = definitionWithFacts();
+  assert.notDeepEqual(definition, testDefinition());
+  assert.deepEqual(manifestPart(definition), testDefinition());
+  assert.deepEqual(testManifest(definition), testManifest());
+});
+
 for (
   const [what, change, fault] of [
+    ["a candidate's photo", { contests: definitionWithFacts().contests }, "contests.0.candidates.0: Unrecog"],
+    ["coordinates", { regions: definitionWithFacts().regions }, "regions.0: Unrecognized key"],
     ["a station in no region", { regions: [{ id: "south", name: "South" }] }, "stations.0.region: "],
     ["version 0", { version: 0 }, "version: "],
     ["a version past the limit", { version: ELECTION_LIMITS.manifestVersion + 1 }, "version: "],

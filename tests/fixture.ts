@@ -9,6 +9,7 @@ import {
   type ElectionDefinition,
   indexElection,
   type Manifest,
+  manifestPart,
   manifestSchema,
 } from "../shared/election.ts";
 import type { ElectionHistory } from "../shared/judge.ts";
@@ -79,11 +80,33 @@ export function testDefinition(change: Partial<ElectionDefinition> = {}): Electi
   });
 }
 
+/** The same with what the office alone keeps: of Ann everything, of Bob a biography; where one region and station lie. */
+export function definitionWithFacts(change: Partial<ElectionDefinition> = {}): ElectionDefinition {
+  const { contests: [mayor, council], regions: [north, south], stations: [first, ...stations], ...rest } =
+    testDefinition(change);
+  const [ann, bob, cyd] = mayor.candidates;
+  return definitionSchema.parse({
+    ...rest,
+    contests: [{
+      ...mayor,
+      candidates: [
+        { ...ann, biography: "Born “here”.", platform: "More trees; less noise.", photo: ANNS_PHOTO },
+        { ...bob, biography: "Born there." },
+        cyd,
+      ],
+    }, council],
+    regions: [{ ...north, latitude: 54.5, longitude: -1.25 }, south],
+    stations: [{ ...first, latitude: 54.51, longitude: -1.26 }, ...stations],
+  });
+}
+
+/** Ann's photo in {@link definitionWithFacts}. */
+export const ANNS_PHOTO = '<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>';
+
 /** The manifest that the centre makes of a definition. */
 export function testManifest(definition: ElectionDefinition = testDefinition(), version = 1): Manifest {
-  const { devices: _, ...rest } = definition;
   return manifestSchema.parse({
-    ...rest,
+    ...manifestPart(definition),
     version,
     recordBytes: recordBytesFor(definition),
     sealingKey: sealingKeyPair(MASTER, definition.election).publicKey.toHex(),

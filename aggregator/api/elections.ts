@@ -11,6 +11,7 @@ import {
   manifestSchema,
   type SignedManifest,
 } from "../../shared/election.ts";
+import type { ElectionFacts } from "./places.ts";
 import type { ElectionDetails, ElectionSummary } from "./schemas.ts";
 import type { Query } from "../database/database.ts";
 
@@ -125,13 +126,25 @@ export function summarise({ index }: ElectionNames, nowMs: number): ElectionSumm
   };
 }
 
-/** An election with everything that its results name. */
-export function detail(names: ElectionNames, nowMs: number): ElectionDetails {
-  const { contests, parties, regions } = names.index.manifest;
+/** An election with everything that its results name, and what the registry adds to it. */
+export function detail(names: ElectionNames, facts: ElectionFacts, nowMs: number): ElectionDetails {
+  const { election, contests, parties, regions } = names.index.manifest;
   return {
     ...summarise(names, nowMs),
-    ballot: contests,
+    ballot: contests.map((contest) => ({
+      ...contest,
+      candidates: contest.candidates.map((candidate) => {
+        const { hasPhoto = false, ...texts } = facts.candidates.get(`${contest.id}/${candidate.id}`) ?? {};
+        const photo = `/v1/elections/${election}/candidates/${contest.id}/${candidate.id}/photo`;
+        return { ...candidate, ...texts, ...(hasPhoto && { photo }) };
+      }),
+    })),
     parties,
-    regions: regions.map(({ id, name }) => ({ id, name, stations: names.stationsOf.get(id)!.length })),
+    regions: regions.map(({ id, name }) => ({
+      id,
+      name,
+      stations: names.stationsOf.get(id)!.length,
+      ...facts.regions.get(id),
+    })),
   };
 }

@@ -3,6 +3,7 @@ import { createElection, publishManifest } from "../office/elections.ts";
 import { MASTER, NOON_MS, testDefinition } from "../../tests/fixture.ts";
 import { withElection } from "../../tests/seeded_database.ts";
 import { detailsSchema, summarySchema } from "./schemas.ts";
+import { readFacts } from "./places.ts";
 import { detail, Elections, phaseOf, summarise } from "./elections.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
@@ -33,7 +34,7 @@ Deno.test("Elections finds the newest manifest, and reads each version once", as
       contests: 2,
       manifestVersion: 1,
     });
-    const details = detail(names, NOON_MS);
+    const details = detail(names, await readFacts(db.query, "test-2026"), NOON_MS);
     assert.deepEqual(detailsSchema.parse(details), details);
     assert.deepEqual(details.regions, [
       { id: "north", name: "North", stations: 2 },

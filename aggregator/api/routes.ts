@@ -16,6 +16,7 @@ import {
   reconciliationSchema,
   rejectionsSchema,
   resultsSchema,
+  stationsSchema,
   turnoutSchema,
 } from "./schemas.ts";
 
@@ -63,6 +64,29 @@ export const electionRoute = createRoute({
   responses: {
     200: json("The election by its newest manifest", detailsSchema),
     ...problems("unknown-election"),
+  },
+});
+
+export const stationsRoute = createRoute({
+  method: "get",
+  path: "/v1/elections/{election}/stations",
+  summary: "Stations, and where they lie",
+  request: { params: election, query: queries.stations },
+  responses: {
+    200: json("In the manifest's order, page by page", stationsSchema),
+    ...problems("unknown-election", "invalid-request"),
+  },
+});
+
+export const photoRoute = createRoute({
+  method: "get",
+  path: "/v1/elections/{election}/candidates/{contest}/{candidate}/photo",
+  summary: "A candidate's photo, where the election office gave one",
+  request: { params: queries.candidate },
+  responses: {
+    200: plain("An SVG image, under a policy that lets it load and run nothing", "image/svg+xml"),
+    304: unchanged,
+    ...problems("unknown-election", "not-found"),
   },
 });
 

@@ -5,7 +5,13 @@
  * @module
  */
 import { z } from "@hono/zod-openapi";
-import { contestSchema, idSchema, manifestSchema, signedManifestSchema } from "../../shared/election.ts";
+import {
+  candidateSchema,
+  contestSchema,
+  idSchema,
+  manifestSchema,
+  signedManifestSchema,
+} from "../../shared/election.ts";
 import { problemSchema } from "../../shared/problem.ts";
 import { receiptSchema } from "../../shared/receipt.ts";
 import { VOTING_MODES } from "../../shared/vote.ts";
@@ -21,8 +27,9 @@ export type TurnoutBy = (typeof TURNOUT_BY)[number];
 /** Most receipts of one question. */
 export const MAX_RECEIPTS = 1_000;
 
-/** Most rejections of one answer. */
+/** Most rejections, and most stations, of one answer. */
 const MAX_REJECTIONS = 1_000;
+const MAX_STATIONS = 10_000;
 
 const count = z.int().min(0);
 const signed = z.int();
@@ -50,14 +57,34 @@ export type ElectionSummary = z.infer<typeof summarySchema>;
 
 export const electionsSchema = z.strictObject({ elections: z.array(summarySchema) }).openapi("Elections");
 
+/** Left out when the election office gave none. */
+const coordinates = {
+  latitude: z.number().optional().describe("In degrees of WGS 84"),
+  longitude: z.number().optional(),
+};
+
 export const detailsSchema = z.strictObject({
   ...summaryShape,
-  ballot: z.array(contestSchema),
+  ballot: z.array(contestSchema.extend({
+    candidates: z.array(candidateSchema.extend({
+      biography: z.string().optional(),
+      platform: z.string().optional(),
+      photo: z.string().optional().describe("Where the photo is: the path of an SVG image"),
+    })),
+  })),
   parties: manifestSchema.shape.parties,
-  regions: z.array(z.strictObject({ id, name: z.string(), stations: count })),
+  regions: z.array(z.strictObject({ id, name: z.string(), stations: count, ...coordinates })),
 }).openapi("ElectionDetails");
-/** An election with what its results name; its stations are in the manifest. */
+/** An election with what its results name; its stations are asked for by themselves. */
 export type ElectionDetails = z.infer<typeof detailsSchema>;
+
+export const stationsSchema = z.strictObject({
+  election: id,
+  rows: z.array(z.strictObject({ id, name: z.string(), region: id, ...coordinates })),
+  next: id.nullable().describe("Give it as `after` to get those that follow; null: there are none"),
+}).openapi("Stations");
+/** Some of an election's stations, in the manifest's order. */
+export type Stations = z.infer<typeof stationsSchema>;
 
 // A schema made elsewhere cannot be given a name: zod-to-openapi reaches those only that are made after it is loaded.
 export const manifestAnswerSchema = z.strictObject(signedManifestSchema.shape).openapi("SignedManifest");
@@ -217,6 +244,12 @@ export type Tick = z.infer<typeof tickSchema>;
 /** Questions. Nothing but the named parameters, so that a misspelt one is not passed over in silence. */
 export const queries = {
   election: z.object({ election: idSchema }),
+  candidate: z.object({ election: idSchema, contest: idSchema, candidate: idSchema }),
+  stations: z.strictObject({
+    region: idSchema.optional(),
+    after: idSchema.optional(),
+    limit: wholeNumber(1, MAX_STATIONS).default(1_000),
+  }),
   results: z.strictObject({
     by: oneOf(RESULTS_BY).default("candidate"),
     contest: idSchema.optional(),

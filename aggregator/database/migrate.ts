@@ -8,7 +8,7 @@ import type { Database } from "./database.ts";
 /** Key of the advisory lock under which migrations run; any number, the same in every process. */
 const MIGRATION_LOCK = 7_026_411;
 
-const FILES = ["000001_tables.sql"];
+const FILES = ["000001_tables.sql", "000002_definitions.sql"];
 
 /**
  * Runs the migrations that the database has not seen.

@@ -7,6 +7,7 @@ import {
   type ElectionDefinition,
   idSchema,
   type Manifest,
+  manifestPart,
   manifestSchema,
   type SignedManifest,
   signManifest,
@@ -15,6 +16,7 @@ import { manifestKeyPair, sealingKeyPair } from "../../shared/keys.ts";
 import { longestRecordBytes, recordBytesFor } from "../../shared/record.ts";
 import { appendAudit } from "../audit.ts";
 import { arrayLiteral, type Database, type Query } from "../database/database.ts";
+import { insertDefinition } from "./definition.ts";
 
 /** What the office asked for cannot be done; the message says why and what would be right. */
 export class OfficeError extends Error {
@@ -32,7 +34,7 @@ export type DeviceKey = Readonly<
 >;
 
 /**
- * Creates an election: its manifest's first version, its gateways and its devices.
+ * Creates an election: its manifest's first version, what the office keeps of it, its gateways and its devices.
  *
  * @param master The election's master key, 32 bytes.
  * @throws {OfficeError} when there is one of that name, or the definition asks for more than records and ids can hold.
@@ -43,10 +45,9 @@ export async function createElection(
   master: Uint8Array,
   now: Date,
 ): Promise<Manifest> {
-  const { devices: _, ...rest } = definition;
   const devices = devicesOf(definition);
   const manifest = manifestSchema.parse({
-    ...rest,
+    ...manifestPart(definition),
     version: 1,
     recordBytes: sized(() => recordBytesFor(definition)),
     sealingKey: sealingKeyPair(master, definition.election).publicKey.toHex(),
@@ -59,6 +60,7 @@ export async function createElection(
     );
     if (rows.length === 0) throw nameIsTaken(manifest.election);
     await insertManifest(query, manifest, master, now);
+    await insertDefinition(query, definition);
     await insertDevices(query, manifest.election, devices);
     await appendAudit(query, now, "election_created", manifest.election, {
       stations: manifest.stations.length,

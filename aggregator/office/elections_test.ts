@@ -2,7 +2,7 @@ import assert from "assert";
 import { ELECTION_LIMITS, type Manifest, openManifest } from "../../shared/election.ts";
 import { manifestKeyPair, sealingKeyPair } from "../../shared/keys.ts";
 import { recordBytesFor } from "../../shared/record.ts";
-import { MASTER, NOON_MS, testDefinition } from "../../tests/fixture.ts";
+import { definitionWithFacts, MASTER, NOON_MS, testDefinition } from "../../tests/fixture.ts";
 import { testDatabase } from "../../tests/test_database.ts";
 import { findBrokenLink } from "../audit.ts";
 import {
@@ -53,9 +53,9 @@ async function versions(election: string): Promise<{ version: number; at: string
 }
 
 Deno.test("createElection() publishes version 1, which opens with the election's manifest key and no other", async () => {
-  const definition = testDefinition({ election: "new" });
+  const definition = definitionWithFacts({ election: "new" });
   const manifest = await createElection(db, definition, MASTER, NOW);
-  const { devices: _, ...rest } = definition;
+  const { devices: _, ...rest } = testDefinition({ election: "new" });
   assert.deepEqual(manifest, {
     ...rest,
     version: 1,
