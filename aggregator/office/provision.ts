@@ -13,7 +13,11 @@ import { deviceKey, gatewayKey, manifestKeyPair } from "../../shared/keys.ts";
 import { type GatewayFile, gatewayFileSchema } from "../../shared/sync.ts";
 import type { Query } from "../database/database.ts";
 import { deviceKeys, OfficeError } from "./elections.ts";
+import { profileSchema } from "./profile.ts";
 import { type Voter, voterSchema } from "./roll.ts";
+
+/** Longest line of a roll, in bytes: a picture, and room for all else. */
+const MAX_LINE_BYTES = 65_536;
 
 /** Faults that a message lists at the most. */
 const MAX_FAULTS = 10;
@@ -38,16 +42,23 @@ export function readDefinition(path: string): ElectionDefinition {
 export async function* readRoll(path: string): AsyncGenerator<Voter> {
   let header: readonly string[] = [];
   const columns = (names: string[]) => checkHeader(path, header = names) as string[];
-  const parser = parse({ bom: true, columns, info: true, skip_empty_lines: true, relax_column_count: false });
+  const parser = parse({
+    bom: true,
+    columns,
+    info: true,
+    max_record_size: MAX_LINE_BYTES,
+    skip_empty_lines: true,
+    relax_column_count: false,
+  });
   // Lets go of the file when the parser fails, or is read no further.
   pipeline(createReadStream(path), parser, () => {});
   try {
     for await (const { record, info } of parser) {
-      const result = voterSchema.safeParse(record);
+      const result = voterSchema.safeParse(voterOf(record));
       if (!result.success) {
         const [{ path: field, message }] = result.error.issues;
         throw new OfficeError(
-          `Cannot read the roll ${path}, line ${info.lines}: ${field.join(".")} ${message}`,
+          `Cannot read the roll ${path}, line ${info.lines}: ${String(field.at(-1))} ${message}`,
         );
       }
       yield result.data;
@@ -59,17 +70,31 @@ export async function* readRoll(path: string): AsyncGenerator<Voter> {
   }
 }
 
+/** Columns that a roll must have, and those of a profile, which it may have. */
 const COLUMNS = ["voter_id", "region", "station", "birth_date", "gender"];
+const PROFILE_COLUMNS = Object.keys(profileSchema.shape);
+
+/** Puts a line's profile apart from the rest; without one when all of its cells are empty. */
+function voterOf(line: Record<string, string>): unknown {
+  const { voter_id, region, station, birth_date, gender, ...rest } = line;
+  const voter = { voter_id, region, station, birth_date, gender };
+  const profile = Object.entries(rest).filter(([, text]) => text !== "");
+  return profile.length === 0 ? voter : { ...voter, profile: Object.fromEntries(profile) };
+}
 
 function checkHeader(path: string, header: readonly string[]): readonly string[] {
-  const missing = COLUMNS.filter((column) => !header.includes(column));
-  if (missing.length > 0) {
-    throw new OfficeError(
-      `Cannot read the roll ${path}: the header lacks ${missing.join(", ")}; it must name ${
-        COLUMNS.join(",")
+  const refuse = (what: string) =>
+    new OfficeError(
+      `Cannot read the roll ${path}: the header ${what}; it must name ${COLUMNS.join(",")}, and may name ${
+        PROFILE_COLUMNS.join(",")
       }`,
     );
-  }
+  const missing = COLUMNS.filter((column) => !header.includes(column));
+  if (missing.length > 0) throw refuse(`lacks ${missing.join(", ")}`);
+  const unknown = header.filter((column) => !COLUMNS.includes(column) && !PROFILE_COLUMNS.includes(column));
+  if (unknown.length > 0) throw refuse(`names ${unknown.map((name) => JSON.stringify(name)).join(", ")}`);
+  const twice = header.filter((column, i) => header.indexOf(column) !== i);
+  if (twice.length > 0) throw refuse(`names ${twice.join(", ")} twice`);
   return header;
 }
 

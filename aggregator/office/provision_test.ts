@@ -99,9 +99,14 @@ for (
     ["quotes in quotes", `${HEADER}\n"A""1",north,n-1,1990-05-17,female\n`, [{ ...ANN, voter_id: `A"1` }]],
     ["a comma in quotes", `${HEADER}\n"A,1",north,n-1,1990-05-17,female\n`, [{ ...ANN, voter_id: "A,1" }]],
     [
-      "columns in another order, with more between",
-      "gender,note,voter_id,station,region,birth_date\nfemale,x,A-1,n-1,north,1990-05-17\n",
+      "columns in another order",
+      "gender,voter_id,station,region,birth_date\nfemale,A-1,n-1,north,1990-05-17\n",
       [ANN],
+    ],
+    [
+      "columns of a profile, some of them, and drops what is empty",
+      `name,${HEADER},email,picture\n"Ash, Ann",${ANN_LINE},,"<svg id=""a"">\n</svg>"\n,${BOB_LINE},,\n`,
+      [{ ...ANN, profile: { name: "Ash, Ann", picture: '<svg id="a">\n</svg>' } }, BOB],
     ],
     ["no voters", `${HEADER}\n`, []],
   ] as const
@@ -116,13 +121,36 @@ for (
     [
       "a header that lacks columns",
       "voter_id,region,station\nA-1,north,n-1\n",
-      /^Cannot read the roll .*\/file: the header lacks birth_date, gender; it must name voter_id,region,station,birth_date,gender$/,
+      /^Cannot read the roll .*\/file: the header lacks birth_date, gender; it must name voter_id,region,station,birth_date,gender, and may name name,nationality,.*,picture,registered_on$/,
     ],
     ["a header in upper case", `${HEADER.toUpperCase()}\n${ANN_LINE}\n`, /the header lacks voter_id, region/],
     [
       "an empty file",
       "",
-      /^Cannot read the roll .*file.* must name voter_id,region,station,birth_date,gender$/,
+      /^Cannot read the roll .*file.* must name voter_id,region,station,birth_date,gender, and may/,
+    ],
+    [
+      "a column that it does not know",
+      `${HEADER},note,Email\n`,
+      /the header names "note", "Email"; it must name voter_id,.*, and may name name,.*email/,
+    ],
+    ["a column that is there twice", `${HEADER},email,email\n`, /the header names email twice; it must/],
+    ["a birthday's column twice", `${HEADER},birth_date\n`, /the header names birth_date twice/],
+    [
+      "a wrong day of registration",
+      `${HEADER},registered_on\n${ANN_LINE},1 May\n`,
+      /^Cannot read the roll .*\/file, line 2: registered_on /,
+    ],
+    [
+      "a picture that is too large",
+      `${HEADER},picture\n${ANN_LINE},${"x".repeat(16_385)}\n`,
+      /^Cannot read the roll .*\/file, line 2: picture /,
+    ],
+    ["a NUL in a name", `${HEADER},name\n${ANN_LINE},a\0b\n`, /line 2: name must not hold a NUL$/],
+    [
+      "a line that does not end",
+      `${HEADER},name\n${ANN_LINE},"${"x".repeat(70_000)}\n`,
+      /^Cannot read the roll .*\/file: /,
     ],
     [
       "a wrong value",

@@ -11,22 +11,26 @@ import { MAX_CLOCK_SKEW_MS } from "../../shared/vote.ts";
 import { appendAudit } from "../audit.ts";
 import { arrayLiteral, type Database, type Query } from "../database/database.ts";
 import { newestManifest, OfficeError } from "./elections.ts";
+import { profileSchema } from "./profile.ts";
 
-/** Voters that are written in one transaction. */
+/** Voters that are written in one transaction; fewer when their profiles are long: see {@link ROLL_BATCH_CHARS}. */
 const ROLL_BATCH = 5_000;
+/** Characters of profiles from which on a batch is written. One statement carries them all. */
+const ROLL_BATCH_CHARS = 8_000_000;
 
 /** Key of the advisory lock that lets one import or rebuild at a roll; any number, the same in every process. */
 const ROLL_LOCK = 7_026_414;
 
-const BIRTH_DATE = z.iso.date().refine((day) => !day.startsWith("0000"), "must be a day that exists");
+const DAY = z.iso.date().refine((day) => !day.startsWith("0000"), "must be a day that exists");
 
 /** A voter as a roll file has it, one line each. */
 export const voterSchema = z.object({
   voter_id: z.string().regex(/^[\x21-\x7e]{1,64}$/, "must be 1 to 64 visible ASCII characters"),
   region: idSchema,
   station: z.union([z.literal(""), idSchema]),
-  birth_date: z.union([z.literal(""), BIRTH_DATE]),
+  birth_date: z.union([z.literal(""), DAY]),
   gender: z.enum(["female", "male", "other", "unknown"]),
+  profile: profileSchema.optional(),
 });
 export type Voter = z.infer<typeof voterSchema>;
 
@@ -51,7 +55,7 @@ export function ageGroupOf(birthDate: string, day: string): string {
 }
 
 /**
- * Puts voters on an election's roll, in transactions of {@link ROLL_BATCH}: what was written before a fault stays, and
+ * Puts voters on an election's roll, in transactions of {@link ROLL_BATCH} at the most: what was written before a fault stays, and
  * a second import goes on from there. Of a voter who is given twice the first line counts.
  *
  * Counting must come out the same whenever it is done, so an entry may not take effect in a past that was counted
@@ -78,6 +82,7 @@ export async function importRoll(
   let added = 0;
   let known = 0;
   let lines = 0;
+  let chars = 0;
   const batch = new Map<string, Voter>();
   const flush = async () => {
     const written = await writeVoters(db, election, pseudonym, [...batch.values()], lines, now);
@@ -85,12 +90,13 @@ export async function importRoll(
     known += lines - written;
     onProgress(lines);
     batch.clear();
-    lines = 0;
+    lines = chars = 0;
   };
   for await (const voter of voters) {
     checkPlace(voter, regions, stations);
     if (!batch.has(voter.voter_id)) batch.set(voter.voter_id, voter);
-    if (++lines === ROLL_BATCH) await flush();
+    for (const text of Object.values(voter.profile ?? {})) chars += text?.length ?? 0;
+    if (++lines === ROLL_BATCH || chars >= ROLL_BATCH_CHARS) await flush();
   }
   if (lines > 0) await flush();
   return { added, known };
@@ -167,10 +173,11 @@ async function writeVoters(
     const effectiveAt = await earliestEffect(query, election, now);
     // The ids may hold any visible character, so they travel as JSON, and not in an array's own spelling.
     const rows = await query<{ voter_id: string }>(
-      `INSERT INTO registry.voters (election, voter_id, effective_at, region, station, birth_date, gender)
-       SELECT $1, v.voter_id, $3::timestamptz, v.region, nullif(v.station, ''), nullif(v.birth_date, '')::date, v.gender
+      `INSERT INTO registry.voters (election, voter_id, effective_at, region, station, birth_date, gender, profile)
+       SELECT $1, v.voter_id, $3::timestamptz, v.region, nullif(v.station, ''), nullif(v.birth_date, '')::date, v.gender,
+         v.profile
        FROM json_to_recordset($2::json)
-         AS v (voter_id text, region text, station text, birth_date text, gender text)
+         AS v (voter_id text, region text, station text, birth_date text, gender text, profile jsonb)
        WHERE NOT EXISTS (SELECT FROM registry.voters r WHERE r.election = $1 AND r.voter_id = v.voter_id)
        RETURNING voter_id`,
       [election, JSON.stringify(voters), effectiveAt.toISOString()],
