@@ -26,7 +26,10 @@ async function inDirectory(work: (dir: string) => Promise<void>): Promise<void> 
 
 Deno.test("each command has help", strict, async () => {
   for (
-    const [name, option] of [["simulate", "--kill-every <seconds>"], ["replay", "--all-contests"], [
+    const [name, option] of [["simulate", "--kill-every <seconds>"], ["country", "--locale <name>"], [
+      "replay",
+      "--all-contests",
+    ], [
       "ledger",
       "--judge",
     ]]
@@ -46,6 +49,11 @@ Deno.test("wrong usage is named, and begins nothing", strict, async () => {
         ["simulate", "--centre", "http://127.0.0.1:1"],
         /--centre needs --gateways, --devices and --voters-file/,
       ],
+      [["country"], /required option '--out <dir>'/],
+      [["country", "--out", dir, "--locale", "xx"], /Cannot use the locale xx: it must be one of .*en_GB/],
+      [["country", "--out", dir, "--day", "2026-02-30"], /Cannot use --day 2026-02-30: it must be a day/],
+      [["country", "--out", dir, "--election", "A"], /Cannot use --election A: it must be 1 to 64 of a-z/],
+      [["country", "--out", "/proc/none"], /Cannot write to \/proc\/none: /],
       [["replay"], /missing required argument 'file'/],
       [["replay", `${dir}/none.csv`], /Cannot read .*none.csv: .*no such file/],
       [["replay", COUNTY_MODES, "--contest", "mayor"], /no contest mayor. Its contests are president/],

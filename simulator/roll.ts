@@ -16,26 +16,95 @@ export type Voter = Readonly<{
   gender: "female" | "male" | "other" | "unknown";
 }>;
 
-/** The first line of a roll. */
+/** What an election office knows of a voter beside what it counts by. Days are `YYYY-MM-DD`. */
+export type Profile = Readonly<{
+  name: string;
+  /** ISO 3166-1, two letters. */
+  nationality: string;
+  registrationNumber: string;
+  street: string;
+  city: string;
+  state: string;
+  country: string;
+  postcode: string;
+  email: string;
+  phone: string;
+  cell: string;
+  /** An SVG image's text. */
+  picture: string;
+  registeredOn: string;
+  /** In years on the election's day. It follows from the birth date, and no roll has it. */
+  age: number;
+}>;
+
+/** The first line of a roll, without and with profiles. */
 export const ROLL_HEADER = "voter_id,region,station,birth_date,gender";
+export const FULL_ROLL_HEADER =
+  `${ROLL_HEADER},name,nationality,registration_number,street,city,state,country,postcode,email,phone,cell,picture,registered_on`;
 
 /** How much of a roll is gathered before it is written, in characters. */
-const CHUNK_CHARS = 65_536;
+const CHUNK_CHARS = 262_144;
 
-/** A voter's line of the roll. Nothing in it needs quotes: ids, a date, a word. */
+/** A voter's line of a roll. Nothing in it needs quotes: ids, a date, a word. */
 export function rollLine({ id, region, station, birthDate, gender }: Voter): string {
   return `${id},${region},${station},${birthDate},${gender}\n`;
 }
 
-/** Writes a roll, chunk by chunk, however long it is. Returns the number of voters. */
+/** A voter's line of a roll with profiles. */
+export function fullRollLine(voter: Voter & { profile: Profile }): string {
+  const {
+    name,
+    nationality,
+    registrationNumber,
+    street,
+    city,
+    state,
+    country,
+    postcode,
+    email,
+    phone,
+    cell,
+  } = voter.profile;
+  const { picture, registeredOn } = voter.profile;
+  return `${rollLine(voter).slice(0, -1)},${quoted(name)},${nationality},${registrationNumber},${
+    quoted(street)
+  },` +
+    `${quoted(city)},${quoted(state)},${quoted(country)},${quoted(postcode)},${email},${phone},${cell},` +
+    `${quoted(picture)},${registeredOn}\n`;
+}
+
+/** A cell, in quotes where CSV (RFC 4180) needs them. */
+function quoted(text: string): string {
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+/** Writes a roll. Returns the number of voters. */
 export async function writeRoll(path: string, voters: Iterable<Voter>): Promise<number> {
+  return await writeLines(path, ROLL_HEADER, voters, rollLine);
+}
+
+/** Writes a roll with profiles. Returns the number of voters. */
+export async function writeFullRoll(
+  path: string,
+  voters: Iterable<Voter & { profile: Profile }>,
+): Promise<number> {
+  return await writeLines(path, FULL_ROLL_HEADER, voters, fullRollLine);
+}
+
+/** Writes chunk by chunk, however long it gets. */
+async function writeLines<T>(
+  path: string,
+  header: string,
+  voters: Iterable<T>,
+  lineOf: (voter: T) => string,
+): Promise<number> {
   using file = await Deno.open(path, { write: true, create: true, truncate: true });
   const writer = file.writable.getWriter();
   const encoder = new TextEncoder();
-  let chunk = `${ROLL_HEADER}\n`;
+  let chunk = `${header}\n`;
   let count = 0;
   for (const voter of voters) {
-    chunk += rollLine(voter);
+    chunk += lineOf(voter);
     count++;
     if (chunk.length < CHUNK_CHARS) continue;
     await writer.write(encoder.encode(chunk));
@@ -47,16 +116,18 @@ export async function writeRoll(path: string, voters: Iterable<Voter>): Promise<
 }
 
 /**
- * Reads a roll's voters, one by one.
+ * Reads a roll's voters, one by one, and passes over their profiles.
  *
  * @throws {UsageError} when the file cannot be read or its header is another.
  */
 export async function* readRoll(path: string): AsyncGenerator<Voter> {
   let header = true;
   for await (const { cells } of readCsv(path)) {
-    if (header && cells.join(",") !== ROLL_HEADER) {
+    if (header && ![ROLL_HEADER, FULL_ROLL_HEADER].includes(cells.join(","))) {
       throw new UsageError(
-        `Cannot read the roll ${path}: its first line is ${cells.join(",")}, and must be ${ROLL_HEADER}`,
+        `Cannot read the roll ${path}: its first line is ${
+          cells.join(",")
+        }, and must be ${ROLL_HEADER}, with or without the columns of a profile behind it`,
       );
     }
     const [id, region, station, birthDate, gender] = cells;

@@ -1,5 +1,14 @@
 import assert from "assert";
-import { readRoll, ROLL_HEADER, type Voter, writeRoll } from "./roll.ts";
+import { readCsv } from "./csv.ts";
+import {
+  FULL_ROLL_HEADER,
+  type Profile,
+  readRoll,
+  ROLL_HEADER,
+  type Voter,
+  writeFullRoll,
+  writeRoll,
+} from "./roll.ts";
 
 const strict = { sanitizeOps: true, sanitizeResources: true };
 
@@ -23,6 +32,37 @@ Deno.test("writeRoll() writes what readRoll() reads", strict, async () => {
     assert.equal(await writeRoll(path, voters(3_000)), 3_000);
     assert.deepEqual(await Array.fromAsync(readRoll(path)), [...voters(3_000)]);
     assert.equal((await Deno.readTextFile(path)).split("\n")[0], ROLL_HEADER);
+  } finally {
+    await Deno.remove(path);
+  }
+});
+
+Deno.test("writeFullRoll() quotes what needs it, and readRoll() passes over profiles", strict, async () => {
+  const path = await Deno.makeTempFile();
+  const profile: Profile = {
+    name: 'Ann "A." O’Dea',
+    nationality: "IE",
+    registrationNumber: "R1",
+    street: "1, High\nStreet",
+    city: "Ely",
+    state: "England",
+    country: "United Kingdom",
+    postcode: "EL1 1AA",
+    email: "a@example.com",
+    phone: "1",
+    cell: "2",
+    picture: '<svg a="b,c"></svg>',
+    registeredOn: "2020-01-01",
+    age: 30,
+  };
+  try {
+    const full = [...voters(2)].map((voter) => ({ ...voter, profile }));
+    assert.equal(await writeFullRoll(path, full), 2);
+    assert.deepEqual(await Array.fromAsync(readRoll(path)), [...voters(2)]);
+    const [header, first] = (await Array.fromAsync(readCsv(path))).map(({ cells }) => cells);
+    assert.equal(header.join(","), FULL_ROLL_HEADER);
+    const { age: _, ...written } = profile;
+    assert.deepEqual(first.slice(5), Object.values(written));
   } finally {
     await Deno.remove(path);
   }

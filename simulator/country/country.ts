@@ -6,9 +6,14 @@
  */
 import { definitionSchema, type ElectionDefinition } from "../../shared/election.ts";
 import { type Random, runningSums, seededRandom, weighted } from "../random.ts";
-import type { Voter } from "../roll.ts";
-import { Slugs } from "../slug.ts";
+import type { Profile, Voter } from "../roll.ts";
+import { slug, Slugs } from "../slug.ts";
+import { drawCandidates, drawParties } from "./candidates.ts";
 import { gatewaysFor } from "./gateways.ts";
+import { BRITISH, type Locale, seededFaker } from "./locales.ts";
+import { countryName, drawRegions, pointAround } from "./places.ts";
+import { type Home, makeProfile, REGISTERED_BY } from "./profile.ts";
+import { drawAddresses, drawNames, type Names } from "./words.ts";
 
 /** How big a country to make up. All at least 1; `parties` may be 0. */
 export type CountrySize = Readonly<{
@@ -43,9 +48,13 @@ export type ElectionFrame = Readonly<
 export type Country = Readonly<{
   definition: ElectionDefinition;
   size: CountrySize;
+  /** What is counted by. */
   voter(index: number): Voter;
+  /** The same with the profile. */
+  fullVoter(index: number): Voter & { profile: Profile };
   /** All voters, made one at a time. */
   voters(): Generator<Voter>;
+  fullVoters(): Generator<Voter & { profile: Profile }>;
 }>;
 
 /** Votes allowed in each contest: one in the first, as for a president, more in the later ones, as for a council. */
@@ -53,107 +62,125 @@ const LATER_CONTEST_VOTES = 2;
 /** Shares of the genders. */
 const GENDERS = ["female", "male", "other", "unknown"] as const;
 const GENDER_SUMS = runningSums([49, 48, 1, 2]);
-/** Ages on the day of opening, in years: from, and how many more at most. */
-const YOUNGEST = 18;
-const AGE_SPAN = 77;
+/** Ages in years on the day by which everybody is registered: from, up to and not with, share. About Britain's. */
+const AGES = [[18, 25, 11], [25, 35, 17], [35, 45, 17], [45, 55, 17], [55, 65, 16], [65, 75, 12], [
+  75,
+  95,
+  10,
+]];
+const AGE_SUMS = runningSums(AGES.map(([, , share]) => share));
+const DAY_MS = 86_400_000;
 const PARTITIONS = 12;
+const STATION_KINDS =
+  ("Village Hall|Library|Primary School|Community Centre|Church Hall|Sports Hall|Town Hall|" +
+    "Fire Station|Museum|College").split("|");
 
-const FIRST_NAMES =
-  "Ada Bela Chidi Dora Emil Fatou Goran Hana Iris Jonas Kofi Lena Mina Nils Oona Pavel Rosa Sven Tariq Uma"
-    .split(" ");
-const LAST_NAMES =
-  "Adler Brandt Castro Dahl Eze Fischer Gruber Haddad Ivers Jansen Keller Lund Moreau Novak Okoye Petrov Quist Rossi Singh Tamm"
-    .split(" ");
-const PARTY_NAMES = "River Orchard Lantern Harbour Meadow Summit Compass Bridge Anchor Beacon".split(" ");
-const PLACE_NAMES = "Alder Birch Cedar Elm Hazel Juniper Larch Maple Oak Rowan Spruce Willow".split(" ");
-const PLACE_KINDS = ["County", "Shire", "District", "Borough"];
-
-/** Makes up a country. */
-export function simulateCountry(seed: number, size: CountrySize, frame: ElectionFrame): Country {
-  const definition = define(seed, size, frame);
-  const opensYear = Number(frame.opensAt.slice(0, 4));
-  const stationOf = (index: number) => definition.stations[index % definition.stations.length];
+/**
+ * Makes up a country. Names and addresses come from the locale's generator; how, is said in words.ts and places.ts.
+ *
+ * Voters live in the towns of their stations. A voter follows from the seed, the locale, the numbers of regions and
+ * stations, and the voter's own number; from the frame only the age does.
+ */
+export function simulateCountry(
+  seed: number,
+  size: CountrySize,
+  frame: ElectionFrame,
+  locale: Locale = BRITISH,
+): Country {
+  const names = drawNames(locale, seed);
+  const { definition, homes } = define(seed, size, frame, locale, names);
+  const { stations } = definition;
   const voter = (index: number): Voter => {
     const random = seededRandom(seed, "voter", index);
-    const { id: station, region } = stationOf(index);
+    const { id: station, region } = stations[index % stations.length];
     const gender = GENDERS[weighted(random, GENDER_SUMS)];
-    return { id: `voter-${index + 1}`, region, station, birthDate: birthDate(random, opensYear), gender };
+    return { id: `voter-${index + 1}`, region, station, birthDate: birthDate(random), gender };
   };
-  function* voters() {
-    for (let index = 0; index < size.voters; index++) yield voter(index);
+  const day = frame.opensAt.slice(0, 10);
+  let addresses: ReturnType<typeof drawAddresses> | undefined;
+  const fullVoter = (index: number) => {
+    addresses ??= drawAddresses(locale, seed);
+    const plain = voter(index);
+    const home = homes[index % stations.length];
+    const source = { seed, names, addresses };
+    return { ...plain, profile: makeProfile(source, index, plain, ageOn(plain.birthDate, day), home) };
+  };
+  function* all<T>(one: (index: number) => T) {
+    for (let index = 0; index < size.voters; index++) yield one(index);
   }
-  return { definition, size, voter, voters };
+  return { definition, size, voter, fullVoter, voters: () => all(voter), fullVoters: () => all(fullVoter) };
 }
 
-function birthDate(random: Random, opensYear: number): string {
-  const pad = (n: number) => String(n).padStart(2, "0");
-  return `${opensYear - YOUNGEST - 1 - random.below(AGE_SPAN)}-${pad(1 + random.below(12))}-${
-    pad(1 + random.below(28))
-  }`;
+function birthDate(random: Random): string {
+  const [from, until] = AGES[weighted(random, AGE_SUMS)];
+  const years = from + random.below(until - from);
+  const birthdayMs = Date.UTC(Number(REGISTERED_BY.slice(0, 4)) - years, 0, 1);
+  return new Date(birthdayMs - random.below(365) * DAY_MS).toISOString().slice(0, 10);
 }
 
-function define(seed: number, size: CountrySize, frame: ElectionFrame): ElectionDefinition {
-  const random = seededRandom(seed, "definition");
+/** Age in whole years on a day; both days as YYYY-MM-DD. */
+function ageOn(birthDate: string, day: string): number {
+  const years = Number(day.slice(0, 4)) - Number(birthDate.slice(0, 4));
+  return day.slice(5) >= birthDate.slice(5) ? years : years - 1;
+}
+
+/** The definition, and where the voters of each station live. */
+function define(
+  seed: number,
+  size: CountrySize,
+  frame: ElectionFrame,
+  locale: Locale,
+  people: Names,
+): { definition: ElectionDefinition; homes: Home[] } {
   const regionIds = new Slugs();
-  const regions = Array.from({ length: size.regions }, (_, i) => {
-    const name = `${PLACE_NAMES[i % PLACE_NAMES.length]} ${random.pick(PLACE_KINDS)}`;
-    const id = regionIds.take(name);
-    const nth = Math.floor(i / PLACE_NAMES.length);
-    return { id, name: nth === 0 ? name : `${name} ${nth + 1}` };
-  });
+  const regions = drawRegions(locale, seed, size.regions).map(({ state, ...region }, i) => ({
+    region: {
+      id: regionIds.take(slug(region.name) === "unnamed" ? `region-${i + 1}` : region.name),
+      ...region,
+    },
+    state,
+  }));
+  const random = seededRandom(seed, "stations");
+  const faker = seededFaker(locale, seed, "towns");
+  const country = { country: countryName(locale.country), countryCode: locale.country };
+  const homes: Home[] = [];
   const stations = Array.from({ length: size.stations }, (_, i) => {
-    const region = regions[i % regions.length];
-    const nth = Math.floor(i / regions.length) + 1;
-    return { id: `station-${i + 1}`, name: `${region.name}, station ${nth}`, region: region.id };
+    const { region, state } = regions[i % regions.length];
+    const city = faker.location.city();
+    homes.push({ city, state, ...country });
+    const name = `${city}, ${random.pick(STATION_KINDS)}`;
+    return { id: `station-${i + 1}`, name, region: region.id, ...pointAround(region, random) };
   });
-  const parties = Array.from({ length: size.parties }, (_, i) => {
-    const nth = Math.floor(i / PARTY_NAMES.length);
-    const name = `${PARTY_NAMES[i % PARTY_NAMES.length]} Party${nth === 0 ? "" : ` ${nth + 1}`}`;
-    return { id: `party-${i + 1}`, name, colour: colour(i, size.parties) };
-  });
-  return definitionSchema.parse({
+  const parties = drawParties(size.parties);
+  const year = Number(REGISTERED_BY.slice(0, 4));
+  const definition = definitionSchema.parse({
     ...frame,
     name: `Simulated election, seed ${seed}`,
     partitions: PARTITIONS,
     releaseThreshold: 1,
     resultsBeforeClosing: true,
     parties,
-    contests: Array.from({ length: size.contests }, (_, i) => contest(i, size, parties, random)),
-    regions,
+    contests: Array.from({ length: size.contests }, (_, i) => {
+      const head = i === 0 ? { id: "president", name: "President", votesAllowed: 1 } : {
+        id: `council-${i}`,
+        name: `Council ${i}`,
+        votesAllowed: Math.min(LATER_CONTEST_VOTES, size.candidates),
+      };
+      const drawn = { parties, locale, people, year };
+      return { ...head, candidates: drawCandidates(seed, head.id, size.candidates, drawn) };
+    }),
+    regions: regions.map(({ region }) => region),
     stations,
     devices: stations.flatMap(({ id }) =>
       Array.from({ length: size.devicesPerStation }, (_, n) => ({ id: `${id}-${letters(n)}`, station: id }))
     ),
     gateways: gatewaysFor(stations.map(({ id }) => id), size.gateways),
   });
-}
-
-function contest(index: number, size: CountrySize, parties: readonly { id: string }[], random: Random) {
-  const ids = new Slugs();
-  const candidates = Array.from({ length: size.candidates }, (_, i) => {
-    const name = `${random.pick(FIRST_NAMES)} ${random.pick(LAST_NAMES)}`;
-    // The last candidate is independent when there are more candidates than parties.
-    return { id: ids.take(name), name, ...(i < parties.length && { party: parties[i].id }) };
-  });
-  const votesAllowed = index === 0 ? 1 : Math.min(LATER_CONTEST_VOTES, size.candidates);
-  return index === 0
-    ? { id: "president", name: "President", votesAllowed, candidates }
-    : { id: `council-${index}`, name: `Council ${index}`, votesAllowed, candidates };
+  return { definition, homes };
 }
 
 /** Device names within a station: a … z, then aa … */
 function letters(n: number): string {
   const last = String.fromCharCode(97 + n % 26);
   return n < 26 ? last : letters(Math.floor(n / 26) - 1) + last;
-}
-
-/** A colour for each of `n` parties, round the wheel. */
-function colour(index: number, n: number): string {
-  const hue = (360 * index) / Math.max(1, n);
-  const channel = (offset: number) => {
-    const k = (offset + hue / 30) % 12;
-    const value = 0.5 - 0.32 * Math.max(-1, Math.min(k - 3, 9 - k, 1));
-    return Math.round(255 * value).toString(16).padStart(2, "0");
-  };
-  return `#${channel(0)}${channel(8)}${channel(4)}`;
 }

@@ -1,11 +1,12 @@
 import assert from "assert";
+import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { definitionSchema, indexElection, type Manifest } from "../../shared/election.ts";
 import { checkBallot, voteSchema } from "../../shared/vote.ts";
 import { castVote, selectionsText } from "../cast.ts";
-import { rollLine } from "../roll.ts";
+import { fullRollLine } from "../roll.ts";
 import { voterChoices } from "./choices.ts";
-import { type CountrySize, simulateCountry } from "./country.ts";
+import { type CountrySize, DEFAULT_SIZE, simulateCountry } from "./country.ts";
 
 const strict = { sanitizeOps: true, sanitizeResources: true };
 const frame = {
@@ -28,13 +29,68 @@ const small: CountrySize = {
 function asText(seed: number, size = small): string {
   const country = simulateCountry(seed, size, frame);
   const choices = voterChoices(seed, country.definition);
-  return JSON.stringify(country.definition) + [...country.voters()].map(rollLine).join("") +
+  return JSON.stringify(country.definition) + [...country.fullVoters()].map(fullRollLine).join("") +
     JSON.stringify([...country.voters()].map((voter) => choices(voter, voter.station, 0)));
 }
 
 Deno.test("simulateCountry() gives the same bytes for the same seed, others for another", strict, () => {
   assert.equal(asText(7), asText(7));
   assert.notEqual(asText(7), asText(8));
+});
+
+Deno.test("simulateCountry() makes the country that it always made of a seed", strict, () => {
+  const { definition, fullVoters } = simulateCountry(1, DEFAULT_SIZE, frame);
+  const hash = (text: string) => createHash("sha256").update(text).digest("hex");
+  // Another version of the generator may change these; nothing else should.
+  assert.equal(
+    hash(JSON.stringify(definition)),
+    "53abe7511bb3b41f772dabdab441f599ffa72a1e3ed5464d873711468cdc3c1b",
+  );
+  assert.equal(
+    hash([...fullVoters()].map(fullRollLine).join("")),
+    "1f09ed9197bb59df4a23cbbd7bb7d751801041c128fe8459b721368d2786ed91",
+  );
+});
+
+Deno.test("simulateCountry() makes voters who follow from the seed and their number alone", strict, () => {
+  const large = simulateCountry(5, { ...small, voters: 1_000_000, candidates: 9, parties: 1 }, frame);
+  large.fullVoter(999_999);
+  const later = simulateCountry(5, small, {
+    ...frame,
+    opensAt: "2026-11-02T07:00:00.000Z",
+    election: "later",
+  });
+  for (const index of [0, 7, 199]) assert.deepEqual(later.fullVoter(index), large.fullVoter(index));
+  const { profile, ...plain } = large.fullVoter(3);
+  assert.deepEqual(large.voter(3), plain);
+  assert.ok(profile.name.length > 0);
+});
+
+Deno.test(
+  "simulateCountry() reckons ages on the election's day, and lets nobody be too young",
+  strict,
+  () => {
+    const ages = new Set<number>();
+    for (const opensAt of ["2026-01-01T07:00:00.000Z", frame.opensAt]) {
+      const country = simulateCountry(2, small, { ...frame, opensAt });
+      for (const { birthDate, profile: { age } } of country.fullVoters()) {
+        const birthday = `${Number(birthDate.slice(0, 4)) + age}${birthDate.slice(4)}`;
+        const next = `${Number(birthDate.slice(0, 4)) + age + 1}${birthDate.slice(4)}`;
+        assert.ok(birthday <= opensAt.slice(0, 10) && opensAt.slice(0, 10) < next, `${birthDate}: ${age}`);
+        assert.ok(age >= 18 && age < 96);
+        ages.add(age);
+      }
+    }
+    assert.ok(ages.size > 50);
+  },
+);
+
+Deno.test("simulateCountry() has voters live where they vote", strict, () => {
+  const { definition, fullVoters } = simulateCountry(2, small, frame);
+  const names = new Map(definition.stations.map(({ id, name }) => [id, name]));
+  for (const { station, profile } of fullVoters()) {
+    assert.ok(names.get(station)!.startsWith(`${profile.city}, `), `${names.get(station)}: ${profile.city}`);
+  }
 });
 
 Deno.test("simulateCountry() makes definitions that hold, whatever the size", strict, () => {
