@@ -30,6 +30,11 @@ export function fromHex(hex: string): Uint8Array<ArrayBuffer> {
   return Uint8Array.fromHex(hex);
 }
 
+/** Writes bytes in base64 (RFC 4648 section 4). Of a few bytes, and on every runtime: Node 20 has no `toBase64`. */
+export function toBase64(bytes: Uint8Array): string {
+  return btoa(String.fromCharCode(...bytes));
+}
+
 /**
  * Joins parts so that no two lists of parts give the same bytes: before each part stands its length,
  * four bytes, big-endian. Every MAC and key derivation of Pollwire is over such a list.

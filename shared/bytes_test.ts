@@ -1,6 +1,6 @@
 import assert from "assert";
 import fc from "fast-check";
-import { equalBytes, fromHex, fromUtf8, lengthPrefixed, utf8 } from "./bytes.ts";
+import { equalBytes, fromHex, fromUtf8, lengthPrefixed, toBase64, utf8 } from "./bytes.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
@@ -24,6 +24,10 @@ for (
     assert.throws(() => fromUtf8(Uint8Array.fromHex(hex)), TypeError);
   });
 }
+
+Deno.test("toBase64() writes what the runtime's own does", () => {
+  fc.assert(fc.property(bytes, (value) => assert.equal(toBase64(value), value.toBase64())));
+});
 
 Deno.test("fromHex() reads what toHex() wrote", () => {
   fc.assert(fc.property(bytes, (value) => assert.deepEqual(fromHex(value.toHex()), value)), {

@@ -6,7 +6,6 @@
  *
  * @module
  */
-import { hkdfSync } from "node:crypto";
 import sodium from "libsodium-wrappers-sumo";
 import { equalBytes, lengthPrefixed, utf8 } from "./bytes.ts";
 
@@ -26,10 +25,24 @@ export type KeyPurpose =
   | "token-signing"
   | "record";
 
-/** HKDF-SHA256 with a length-prefixed info. Returns 32 bytes. */
-export function deriveKey(secret: Uint8Array, purpose: KeyPurpose, ...context: (string | Uint8Array)[]) {
+/** HKDF's salt when none is given: as many zeros as a hash has bytes (RFC 5869 section 2.2). */
+const NO_SALT = new Uint8Array(KEY_BYTES);
+
+/**
+ * HKDF-SHA256 with a length-prefixed info. Returns 32 bytes, which is one block: extract and expand are one HMAC each.
+ * Not node:crypto's, because what devices import must load in a browser; keys_test.ts holds it to RFC 5869.
+ */
+export function deriveKey(
+  secret: Uint8Array,
+  purpose: KeyPurpose,
+  ...context: (string | Uint8Array)[]
+): Uint8Array<ArrayBuffer> {
   const info = lengthPrefixed("pollwire/1", purpose, ...context);
-  return new Uint8Array(hkdfSync("sha256", secret, new Uint8Array(0), info, KEY_BYTES));
+  const block = new Uint8Array(info.length + 1);
+  block.set(info);
+  block[info.length] = 1;
+  const extracted = sodium.crypto_auth_hmacsha256(secret, NO_SALT);
+  return new Uint8Array(sodium.crypto_auth_hmacsha256(block, extracted));
 }
 
 /** A key's public name: `election/id.version`, the `keyid` of signatures and the `key-id` of records. */

@@ -5,16 +5,17 @@
  *
  * @module
  */
-import { equalBytes, utf8 } from "./bytes.ts";
+import { equalBytes, toBase64, utf8 } from "./bytes.ts";
 import { hmac, sha256 } from "./keys.ts";
 
 /** How old or how early a signature may be by the gateway's clock, in seconds. */
 export const SIGNATURE_WINDOW_S = 300;
 
+// `created` may be short: a device whose clock has fallen back to the year 2000 is told the time, not sent away.
 const COMPONENTS = `("@method" "@path" "content-type" "content-digest" "idempotency-key")`;
 const INPUT = new RegExp(
   `^vote=\\("@method" "@path" "content-type" "content-digest" "idempotency-key"\\)` +
-    `;created=([1-9][0-9]{9});keyid="([a-z0-9-]{1,64}/[a-z0-9-]{1,64}\\.[1-9][0-9]{0,5})";alg="hmac-sha256";tag="pollwire"$`,
+    `;created=([1-9][0-9]{0,9});keyid="([a-z0-9-]{1,64}/[a-z0-9-]{1,64}\\.[1-9][0-9]{0,5})";alg="hmac-sha256";tag="pollwire"$`,
 );
 // 32 bytes in base64 have one spelling: the last character's two spare bits are zero.
 const SIGNATURE = /^vote=:([A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=):$/;
@@ -74,7 +75,7 @@ function voteBase(
 
 /** The value of a `Content-Digest` header: sha-256 of the body. */
 export function contentDigest(body: Uint8Array): string {
-  return `sha-256=:${sha256(body).toBase64()}:`;
+  return `sha-256=:${toBase64(sha256(body))}:`;
 }
 
 /**
@@ -103,7 +104,7 @@ export function signRequest(request: {
     "content-digest": digest,
     "idempotency-key": idempotencyKey,
     "signature-input": `vote=${params}`,
-    "signature": `vote=:${hmac(request.key, utf8(base)).toBase64()}:`,
+    "signature": `vote=:${toBase64(hmac(request.key, utf8(base)))}:`,
   };
 }
 
