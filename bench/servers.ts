@@ -7,7 +7,7 @@ import { freePorts } from "../simulator/ports.ts";
 import process from "node:process";
 import { fromHex } from "../shared/bytes.ts";
 import { formatKeyName } from "../shared/keys.ts";
-import { systemClock } from "../simulator/clock.ts";
+import { systemClock } from "../device/clock.ts";
 import type { Country } from "../simulator/country/country.ts";
 import { writeRoll } from "../simulator/roll.ts";
 import { Stack } from "../simulator/stack.ts";

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { setTimeout as delay } from "node:timers/promises";
 
 /** What time it is, in milliseconds since 1970, and how to let some pass. */
 export type Clock = Readonly<{
@@ -12,8 +11,19 @@ export type Clock = Readonly<{
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
 }>;
 
-/** The machine's clock. */
+/** The machine's clock. Not node:timers, which browsers have not. */
 export const systemClock: Clock = {
   now: Date.now,
-  sleep: (ms, signal) => delay(ms, undefined, { signal }).catch(() => {}),
+  sleep(ms, signal) {
+    return new Promise((resolve) => {
+      if (signal?.aborted) return resolve();
+      const end = () => {
+        clearTimeout(timer);
+        signal?.removeEventListener("abort", end);
+        resolve();
+      };
+      const timer = setTimeout(end, ms);
+      signal?.addEventListener("abort", end);
+    });
+  },
 };

@@ -1,6 +1,6 @@
 /**
  * A polling-station device: signs votes and hands them to its gateway, or to its fallback, again and again under the
- * same vote id, until a gateway has taken or refused them.
+ * same vote id, until a gateway has taken or refused them. It keeps nothing: client.ts does.
  *
  * @module
  */
@@ -8,10 +8,9 @@ import { formatKeyName } from "../shared/keys.ts";
 import type { Problem } from "../shared/problem.ts";
 import type { Receipt } from "../shared/receipt.ts";
 import { signRequest } from "../shared/signature.ts";
-import type { CastVote } from "./cast.ts";
 import type { Clock } from "./clock.ts";
-import { type GatewayLink, nextGateway } from "./gateway_link.ts";
-import type { Random } from "./random.ts";
+import { type GatewayLink, type Jitter, nextGateway } from "./gateway_link.ts";
+import type { Fetch } from "./receipts.ts";
 
 /** Bounds of what a device does. */
 export const DEVICE_LIMITS = {
@@ -36,6 +35,9 @@ export type DeviceIdentity = Readonly<{
   key: Uint8Array;
 }>;
 
+/** A vote ready to be sent, as often as it takes: always the same JSON, in ASCII, under the same id. */
+export type CastVote = Readonly<{ voteId: string; text: string }>;
+
 /** What became of one vote at the gateways. */
 export type Delivery =
   | Readonly<{ fate: "acknowledged"; receipt: Receipt }>
@@ -45,10 +47,13 @@ export type Delivery =
 
 /** What a device needs of the world. */
 export type DeviceWorld = Readonly<{
-  fetch: (url: string, init: RequestInit) => Promise<Response>;
+  fetch: Fetch;
   clock: Clock;
-  random: Random;
+  random: Jitter;
+  /** A random UUID, version 4. */
   uuid: () => string;
+  /** Told when a gateway's clock says that the device's is wrong; see {@link Device.clockOffsetMs}. */
+  onClock?: (offsetMs: number) => void;
   /** When aborted, requests under way end as undelivered. */
   signal?: AbortSignal;
   limits?: Partial<DeviceLimits>;
@@ -56,6 +61,11 @@ export type DeviceWorld = Readonly<{
 
 /** Answers after which the same request is sent again, later or elsewhere. */
 const TRY_AGAIN = new Set([408, 425, 429, 500, 502, 503, 504]);
+/** Refusals that come with the gateway's time, by which the device then signs. */
+const CLOCK_IS_WRONG = new Set([
+  "urn:pollwire:problem:signature-stale",
+  "urn:pollwire:problem:signature-early",
+]);
 const BATCH_TYPE = "application/x-ndjson";
 const VOTE_TYPE = "application/json";
 const encoder = new TextEncoder();
@@ -73,6 +83,7 @@ export class Device {
   readonly #world: DeviceWorld;
   readonly #limits: DeviceLimits;
   readonly #keyId: string;
+  #clockOffsetMs = 0;
 
   /** @param links Its primary gateway first, then its fallback, if it has one. */
   constructor(identity: DeviceIdentity, links: readonly GatewayLink[], world: DeviceWorld) {
@@ -85,6 +96,14 @@ export class Device {
       id: identity.device,
       version: identity.version,
     });
+  }
+
+  /**
+   * How far the gateways' clock is ahead of the device's, in milliseconds; 0 until one has refused a signature for
+   * its time. Requests are signed by the gateways' clock, so that a wrong one in the device keeps no vote back.
+   */
+  get clockOffsetMs(): number {
+    return this.#clockOffsetMs;
   }
 
   /**
@@ -133,31 +152,27 @@ export class Device {
     const giveUpAtMs = this.#world.clock.now() + this.#limits.giveUpAfterMs;
     while (open.length > 0) {
       const body = encoder.encode(open.map((index) => votes[index].text).join("\n") + "\n");
-      const post = {
-        path: "/v1/votes/batch",
-        contentType: BATCH_TYPE,
-        body,
-        idempotencyKey: this.#world.uuid(),
-      };
-      const answer = await this.#exchange(post, links);
-      if (typeof answer === "string" || answer.status !== 207) {
-        const fate: Delivery = typeof answer === "string"
-          ? { fate: "undelivered", detail: answer }
-          : { fate: "refused", problem: problemOf(answer) };
+      const idempotencyKey = this.#world.uuid();
+      const answer = await this.#exchange(
+        { path: "/v1/votes/batch", contentType: BATCH_TYPE, body, idempotencyKey },
+        links,
+      );
+      const results = typeof answer === "string" ? answer : resultsOf(answer, open.length);
+      if (!Array.isArray(results)) {
+        const fate: Delivery = typeof results === "string"
+          ? { fate: "undelivered", detail: results }
+          : { fate: "refused", problem: results };
         for (const index of open) deliveries[index] = fate;
         break;
       }
       const again: number[] = [];
-      readResults(answer.body, open.length).forEach((result, line) => {
+      results.forEach(({ status, receipt, problem }, line) => {
         const index = open[line];
-        if (result.status === 202) deliveries[index] = this.#acknowledged(votes[index], result.receipt);
-        else if (TRY_AGAIN.has(result.status) && this.#world.clock.now() < giveUpAtMs) again.push(index);
-        else {deliveries[index] = {
-            fate: "refused",
-            problem: problemOf({ ...answer, status: result.status, body: result.problem }),
-          };}
+        if (status === 202) deliveries[index] = this.#acknowledged(votes[index], receipt);
+        else if (TRY_AGAIN.has(status) && this.#world.clock.now() < giveUpAtMs) again.push(index);
+        else deliveries[index] = { fate: "refused", problem: problemOf({ status, body: problem }) };
       });
-      if (again.length > 0) answer.link.failed(this.#world.clock.now(), this.#world.random, null);
+      if (again.length > 0) (answer as Answer).link.failed(this.#world.clock.now(), this.#world.random, null);
       open = again;
     }
     return deliveries;
@@ -179,6 +194,7 @@ export class Device {
     const giveUpAtMs = clock.now() + this.#limits.giveUpAfterMs;
     let signed: Readonly<{ headers: Record<string, string>; atMs: number }> | undefined;
     let last = "no gateway was free to ask";
+    let clockSet = false;
     for (;;) {
       const link = nextGateway(links, clock.now());
       if (signal?.aborted) return `stopped while it was under way; ${last}`;
@@ -194,11 +210,25 @@ export class Device {
       const answer = await this.#post(link, post, signed.headers);
       if (!("failure" in answer)) {
         link.worked();
-        return answer;
+        // Once a request: a gateway that does not believe its own time would be asked for ever.
+        if (clockSet || !this.#setClock(answer)) return answer;
+        clockSet = true;
+        signed = undefined;
+        continue;
       }
       last = `${link.origin}: ${answer.failure}`;
       link.failed(clock.now(), random, answer.retryAfter);
     }
+  }
+
+  /** Takes the time from a refusal for a wrong clock. Returns whether the answer was one. */
+  #setClock({ body }: Answer): boolean {
+    const { type, now } = (body ?? {}) as Partial<Problem>;
+    const gatewayMs = Date.parse(now ?? "");
+    if (!CLOCK_IS_WRONG.has(type ?? "") || Number.isNaN(gatewayMs)) return false;
+    this.#clockOffsetMs = gatewayMs - this.#world.clock.now();
+    this.#world.onClock?.(this.#clockOffsetMs);
+    return true;
   }
 
   #sign(post: Post): Readonly<{ headers: Record<string, string>; atMs: number }> {
@@ -207,7 +237,7 @@ export class Device {
       ...post,
       keyId: this.#keyId,
       key: this.identity.key,
-      createdS: Math.floor(atMs / 1_000),
+      createdS: Math.floor((atMs + this.#clockOffsetMs) / 1_000),
     });
     return { headers, atMs };
   }
@@ -249,14 +279,16 @@ export class Device {
   }
 }
 
-function readResults(body: unknown, lines: number): readonly BatchResult[] {
-  const results = (body as { results?: unknown } | null)?.results;
-  if (!Array.isArray(results) || results.length !== lines || results.some(({ line }, i) => line !== i + 1)) {
-    throw new Error(
-      `The gateway's answer to a batch must have one result a line, in order, for ${lines} lines`,
-    );
+/** What a gateway said of each line of a batch; or why it took none; or in words what is wrong with its answer. */
+function resultsOf(answer: Answer, lines: number): BatchResult[] | Problem | string {
+  if (answer.status !== 207) return problemOf(answer);
+  const results = (answer.body as { results?: unknown } | null)?.results;
+  if (
+    Array.isArray(results) && results.length === lines && results.every((each, i) => each?.line === i + 1)
+  ) {
+    return results;
   }
-  return results;
+  return `${answer.link.origin}: the answer to a batch must have one result a line, in order, for ${lines} lines`;
 }
 
 function problemOf({ status, body }: Pick<Answer, "status" | "body">): Problem {

@@ -5,13 +5,12 @@ import { problem, type ProblemCause, problemResponse } from "../shared/problem.t
 import type { Receipt } from "../shared/receipt.ts";
 import { isFault, readClaim, verifyClaim } from "../shared/signature.ts";
 import { voteSchema } from "../shared/vote.ts";
-import { type CastVote, castVote } from "./cast.ts";
-import { type Delivery, Device, type DeviceLimits } from "./device.ts";
+import { type CastVote, type Delivery, Device, type DeviceLimits } from "./device.ts";
 import { GatewayLink, LINK_LIMITS } from "./gateway_link.ts";
-import { seededRandom } from "./random.ts";
 
 const strict = { sanitizeOps: true, sanitizeResources: true };
 const START_MS = Date.parse("2026-11-03T08:00:00.000Z");
+const steady = { next: () => 0.5 };
 const name = { election: "sim", id: "station-1-a", version: 1 };
 const key = deviceKey(new Uint8Array(32).fill(7), name);
 
@@ -45,7 +44,8 @@ function stubGateway(nowMs: () => number, fails: (nth: number, lines: string[]) 
     if (isFault(claim)) return problemResponse(problem(claim.cause, claim.detail));
     const fault = claim.keyId === formatKeyName(name) ? verifyClaim(claim, key, body, nowMs()) : undefined;
     if (fault !== undefined || claim.keyId !== formatKeyName(name)) {
-      return problemResponse(problem(fault?.cause ?? "unknown-key"));
+      const now = new Date(nowMs()).toISOString();
+      return problemResponse(problem(fault?.cause ?? "unknown-key", fault?.detail, { now }));
     }
     created.push(claim.created);
     const lines = new TextDecoder().decode(body).split("\n").filter((line) => line !== "");
@@ -69,11 +69,15 @@ function world(options: {
   primary?: (nth: number, lines: string[]) => Response | undefined;
   fallback?: (nth: number, lines: string[]) => Response | undefined;
   limits?: Partial<DeviceLimits>;
+  /** How far the gateways' clock is ahead of the device's. */
+  aheadMs?: number;
 } = {}) {
-  let nowMs = START_MS;
+  const { aheadMs = 0 } = options;
+  let nowMs = START_MS - aheadMs;
+  const told: number[] = [];
   const slept: number[] = [];
-  const primary = stubGateway(() => nowMs, options.primary ?? (() => undefined));
-  const fallback = stubGateway(() => nowMs, options.fallback ?? (() => undefined));
+  const primary = stubGateway(() => nowMs + aheadMs, options.primary ?? (() => undefined));
+  const fallback = stubGateway(() => nowMs + aheadMs, options.fallback ?? (() => undefined));
   const asked: string[] = [];
   const device = new Device(
     { election: "sim", device: name.id, version: 1, station: "station-1", key },
@@ -92,20 +96,21 @@ function world(options: {
           return Promise.resolve();
         },
       },
-      random: seededRandom(1),
+      random: steady,
       uuid: () => crypto.randomUUID(),
       limits: options.limits,
+      onClock: (offsetMs) => told.push(offsetMs),
     },
   );
-  return { device, primary, fallback, asked, slept, pass: (ms: number) => nowMs += ms };
+  return { device, told, primary, fallback, asked, slept, pass: (ms: number) => nowMs += ms };
 }
 
 function votes(n: number): CastVote[] {
-  return Array.from(
-    { length: n },
-    (_, i) =>
-      castVote(crypto.randomUUID(), `v${i}`, "station-1", "in_person", "", "2026-11-03T08:00:00.000Z"),
-  );
+  return Array.from({ length: n }, (_, i) => {
+    const voteId = crypto.randomUUID();
+    const vote = { voteId, voterId: `v${i}`, station: "station-1", mode: "in_person", selections: [] };
+    return { voteId, text: JSON.stringify({ ...vote, castAt: "2026-11-03T08:00:00.000Z" }) };
+  });
 }
 
 const fates = (deliveries: readonly Delivery[]) => deliveries.map(({ fate }) => fate);
@@ -243,9 +248,36 @@ Deno.test("Device believes no receipt for another vote", strict, async () => {
   assert.match(one.fate === "undelivered" ? one.detail : "", /receipt is not for vote/);
 });
 
-Deno.test("Device refuses an answer that has not one result a line", strict, async () => {
-  const { device } = world({ primary: () => Response.json({ results: [] }, { status: 207 }) });
-  await assert.rejects(device.send(votes(2)), /one result a line, in order, for 2 lines/);
+Deno.test("Device believes no answer that has not one result a line", strict, async () => {
+  for (const results of [[], undefined, [null, null], [{ line: 2 }, { line: 1 }]]) {
+    const { device } = world({ primary: () => Response.json({ results }, { status: 207 }) });
+    const [one, two] = await device.send(votes(2));
+    assert.match(one.fate === "undelivered" ? one.detail : "", /one result a line, in order, for 2 lines/);
+    assert.deepEqual(two, one);
+  }
+});
+
+for (const aheadMs of [-3 * 86_400_000, -301_000, 301_000, 26 * 365 * 86_400_000]) {
+  Deno.test(
+    `Device whose clock is off by ${-aheadMs} ms signs by the gateway's, and says so`,
+    strict,
+    async () => {
+      const { device, told, asked } = world({ aheadMs });
+      assert.deepEqual(fates(await device.send(votes(1))), ["acknowledged"]);
+      assert.deepEqual(fates(await device.send(votes(2))), ["acknowledged", "acknowledged"]);
+      assert.deepEqual([told, device.clockOffsetMs, asked.length], [[aheadMs], aheadMs, 3]);
+    },
+  );
+}
+
+Deno.test("Device does not argue with a gateway that refuses its own time", strict, async () => {
+  const now = "2026-11-03T09:00:00.000Z";
+  const { device, asked } = world({
+    primary: () => problemResponse(problem("signature-stale", undefined, { now })),
+  });
+  const [one] = await device.send(votes(1));
+  assert.equal(one.fate === "refused" && one.problem.type, "urn:pollwire:problem:signature-early");
+  assert.equal(asked.length, 2);
 });
 
 Deno.test("Device asks the fallback first when told to", strict, async () => {
@@ -269,7 +301,7 @@ Deno.test("Device talks HTTP to a real server over one connection", strict, asyn
       {
         fetch: (url, init) => fetch(url, { ...init, client }),
         clock: { now: Date.now, sleep: () => Promise.resolve() },
-        random: seededRandom(1),
+        random: steady,
         uuid: () => crypto.randomUUID(),
       },
     );
@@ -293,7 +325,7 @@ Deno.test("Device gives up on a request that gets no answer, and asks elsewhere"
         ? Promise.resolve(refusal("not-open"))
         : new Promise((_, reject) => signal!.addEventListener("abort", () => reject(signal!.reason))),
     clock: { now: () => START_MS, sleep: () => Promise.resolve() },
-    random: seededRandom(1),
+    random: steady,
     uuid: () => crypto.randomUUID(),
     limits: { requestTimeoutMs: 5 },
   });
@@ -307,7 +339,7 @@ Deno.test("Device ends what is under way when it is stopped", strict, async () =
     fetch: (_, { signal }) =>
       new Promise((_, reject) => signal!.addEventListener("abort", () => reject(signal!.reason))),
     clock: { now: () => START_MS, sleep: () => Promise.resolve() },
-    random: seededRandom(1),
+    random: steady,
     uuid: () => crypto.randomUUID(),
     signal: stop.signal,
   });

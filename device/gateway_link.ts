@@ -3,7 +3,6 @@
  *
  * @module
  */
-import type { Random } from "./random.ts";
 
 /** How long a gateway that failed is left alone, in milliseconds. */
 export const LINK_LIMITS = {
@@ -13,6 +12,9 @@ export const LINK_LIMITS = {
   /** Most that a Retry-After is believed. */
   longestRetryAfterMs: 60_000,
 } as const;
+
+/** Chance, so that devices do not all do the same at once: at least 0, less than 1. */
+export type Jitter = Readonly<{ next(): number }>;
 
 /** A gateway's address, and when to ask it next. Several devices may share one. */
 export class GatewayLink {
@@ -40,7 +42,7 @@ export class GatewayLink {
    *
    * @param retryAfter The header's value, if there was one.
    */
-  failed(nowMs: number, random: Random, retryAfter: string | null): void {
+  failed(nowMs: number, random: Jitter, retryAfter: string | null): void {
     this.#failures++;
     const asked = /^\d{1,6}$/.test(retryAfter?.trim() ?? "") ? Number(retryAfter) * 1_000 : 0;
     const doubled = LINK_LIMITS.firstBackoffMs * 2 ** Math.min(this.#failures - 1, 16);

@@ -1,14 +1,14 @@
 /**
- * Holds every acknowledged vote until the centre has answered for it. A gateway's receipt is its word alone, and its
- * disk may burn: a vote of which the centre knows nothing for too long goes to the other gateway, under the same id.
+ * Holds every vote until the centre has answered for it. A gateway's receipt is its word alone, and its disk may
+ * burn: a vote of which the centre knows nothing for too long goes to the other gateway, under the same id. So does
+ * one whose receipt the centre does not believe, and one that no gateway has taken yet.
  *
  * @module
  */
 import type { Receipt } from "../shared/receipt.ts";
-import type { CastVote } from "./cast.ts";
-import { CENTRE_LIMITS, CentreAway, type ReceiptAnswer } from "./centre.ts";
 import type { Clock } from "./clock.ts";
-import type { Delivery, Device } from "./device.ts";
+import type { CastVote, Delivery, Device } from "./device.ts";
+import { type ReceiptAnswer, RECEIPTS_LIMITS } from "./receipts.ts";
 
 /** Bounds of what is held, and of how it is asked for. */
 export const SETTLE_LIMITS = {
@@ -20,26 +20,35 @@ export const SETTLE_LIMITS = {
   sendAgainAfterMs: 30_000,
   /** How long to wait when the centre does not answer. */
   centreAwayMs: 500,
+  /** Longest sleep between two looks at what is due, in milliseconds. */
+  lookEveryMs: 50,
 } as const;
 export type SettleLimits = Readonly<Record<keyof typeof SETTLE_LIMITS, number>>;
 
 /** What a settler needs. */
 export type SettlerWorld = Readonly<{
-  checkReceipts: (receipts: readonly Receipt[]) => Promise<ReceiptAnswer[]>;
-  /** Told once for each vote, when the centre has answered; the settler waits for it. */
+  /** Asks the centre; `undefined` while it is away. */
+  checkReceipts: (receipts: readonly Receipt[]) => Promise<readonly ReceiptAnswer[] | undefined>;
+  /**
+   * Told once for each vote, when the centre has answered; the settler waits for it. An answer that is a `problem`
+   * settles nothing, and is told each time.
+   */
   onOutcome: (answers: readonly ReceiptAnswer[]) => Promise<void>;
-  /** Told of each vote that went to the other gateway. */
-  onSentAgain: (voteId: string, delivery: Delivery) => Promise<void>;
+  /** Told of each vote that went to a gateway again. */
+  onSentAgain: (vote: CastVote, delivery: Delivery) => Promise<void>;
   clock: Clock;
   limits?: Partial<SettleLimits>;
 }>;
 
+type Sender = Pick<Device, "send">;
 type Held = {
   vote: CastVote;
-  receipt: Receipt;
-  device: Pick<Device, "send">;
+  /** Missing while no gateway has taken the vote, or the centre does not believe the one that has. */
+  receipt: Receipt | undefined;
+  device: Sender;
   sentMs: number;
-  askMs: number;
+  /** When to ask for it next; without a receipt, when to send it. */
+  dueMs: number;
   sends: number;
 };
 
@@ -47,7 +56,7 @@ type Held = {
 export class Settler {
   readonly #world: SettlerWorld;
   readonly #limits: SettleLimits;
-  /** In the order in which they are to be asked for. */
+  /** In the order in which they were last put off. */
   readonly #held = new Map<string, Held>();
   readonly #room: (() => void)[] = [];
 
@@ -61,38 +70,37 @@ export class Settler {
     return this.#held.size;
   }
 
-  /** Takes a vote over, once there is room. */
-  async hold(vote: CastVote, receipt: Receipt, device: Pick<Device, "send">): Promise<void> {
+  /**
+   * Takes a vote over, once there is room.
+   *
+   * @param receipt Left out when no gateway has taken the vote: it is sent again.
+   */
+  async hold(vote: CastVote, receipt: Receipt | undefined, device: Sender): Promise<void> {
     while (this.#held.size >= this.#limits.heldVotes) {
       await new Promise<void>((resume) => this.#room.push(resume));
     }
     const nowMs = this.#world.clock.now();
-    this.#held.set(vote.voteId, {
-      vote,
-      receipt,
-      device,
-      sentMs: nowMs,
-      askMs: nowMs + this.#limits.askEveryMs,
-      sends: 0,
-    });
+    const dueMs = nowMs + this.#limits.askEveryMs;
+    this.#held.set(vote.voteId, { vote, receipt, device, sentMs: nowMs, dueMs, sends: 0 });
   }
 
   /**
-   * Asks, and asks again, until `signal` is aborted. With `untilEmpty` it returns when nothing is held.
+   * Asks, and asks again, until `signal` is aborted, or until `untilEmpty` says so and nothing is held.
    *
    * @returns how many votes are still held.
    */
   async run(signal: AbortSignal, untilEmpty: () => boolean): Promise<number> {
     const { clock } = this.#world;
+    const { askEveryMs, lookEveryMs } = this.#limits;
     while (!signal.aborted && !(untilEmpty() && this.#held.size === 0)) {
       const due = this.#due(clock.now());
       if (due.length === 0) {
-        await clock.sleep(Math.min(this.#limits.askEveryMs, 50), signal);
+        await clock.sleep(Math.min(askEveryMs, lookEveryMs), signal);
         continue;
       }
-      const answers = await this.#ask(due);
-      if (answers === undefined) await clock.sleep(this.#limits.centreAwayMs, signal);
-      else await this.#take(due, answers);
+      const unsent = due.filter(({ receipt }) => receipt === undefined);
+      const late = await this.#ask(due.filter(({ receipt }) => receipt !== undefined));
+      for (const [device, votes] of byDevice([...unsent, ...late])) await this.#sendAgain(device, votes);
     }
     return this.#held.size;
   }
@@ -100,54 +108,73 @@ export class Settler {
   #due(nowMs: number): Held[] {
     const due: Held[] = [];
     for (const held of this.#held.values()) {
-      if (held.askMs > nowMs || due.length === CENTRE_LIMITS.receipts) break;
-      due.push(held);
+      if (due.length === RECEIPTS_LIMITS.receipts) break;
+      if (held.dueMs <= nowMs) due.push(held);
     }
     return due;
   }
 
-  async #ask(due: readonly Held[]): Promise<ReceiptAnswer[] | undefined> {
-    try {
-      return await this.#world.checkReceipts(due.map(({ receipt }) => receipt));
-    } catch (error) {
-      if (error instanceof CentreAway) return undefined;
-      throw error;
-    }
+  /** To the end of the line: the map keeps the order of insertion. */
+  #later(held: Held, ms: number): void {
+    this.#held.delete(held.vote.voteId);
+    held.dueMs = this.#world.clock.now() + ms;
+    this.#held.set(held.vote.voteId, held);
   }
 
-  async #take(due: readonly Held[], answers: readonly ReceiptAnswer[]): Promise<void> {
-    const { clock, onOutcome } = this.#world;
-    const settled = answers.filter(({ outcome }) => outcome !== "pending");
-    if (settled.length > 0) await onOutcome(settled);
-    for (const { voteId } of settled) this.#held.delete(voteId);
-    for (const resume of this.#room.splice(0)) resume();
+  /** Asks for votes that have a receipt. Returns those that have been pending for too long. */
+  async #ask(due: readonly Held[]): Promise<Held[]> {
+    if (due.length === 0) return [];
+    const { checkReceipts, clock, onOutcome } = this.#world;
+    const { askEveryMs, centreAwayMs, sendAgainAfterMs } = this.#limits;
+    const answers = await checkReceipts(due.map(({ receipt }) => receipt!));
+    if (answers === undefined) {
+      for (const held of due) this.#later(held, centreAwayMs);
+      return [];
+    }
+    const told = answers.filter(({ outcome }) => outcome !== "pending");
+    if (told.length > 0) await onOutcome(told);
     const late: Held[] = [];
     for (const [index, { outcome }] of answers.entries()) {
-      if (outcome !== "pending") continue;
       const held = due[index];
-      // To the end of the line; the map keeps the order of insertion.
-      this.#held.delete(held.vote.voteId);
-      held.askMs = clock.now() + this.#limits.askEveryMs;
-      this.#held.set(held.vote.voteId, held);
-      if (clock.now() - held.sentMs >= this.#limits.sendAgainAfterMs) late.push(held);
+      if (outcome === "pending") {
+        this.#later(held, askEveryMs);
+        if (clock.now() - held.sentMs >= sendAgainAfterMs) late.push(held);
+      } else if (outcome === "problem") {
+        held.receipt = undefined;
+        this.#later(held, Math.max(0, held.sentMs + sendAgainAfterMs - clock.now()));
+      } else {
+        this.#held.delete(held.vote.voteId);
+      }
     }
-    for (const [device, votes] of Map.groupBy(late, (held) => held.device)) {
-      await this.#sendAgain(device, votes);
-    }
+    for (const resume of this.#room.splice(0)) resume();
+    return late;
   }
 
   /** To the fallback first, then in turn: whichever gateway burnt, the other is asked sooner or later. */
-  async #sendAgain(device: Pick<Device, "send">, late: readonly Held[]): Promise<void> {
+  async #sendAgain(device: Sender, votes: readonly Held[]): Promise<void> {
     const deliveries = await device.send(
-      late.map(({ vote }) => vote),
-      late[0].sends % 2 === 0 ? "fallback" : "primary",
+      votes.map(({ vote }) => vote),
+      votes[0].sends % 2 === 0 ? "fallback" : "primary",
     );
     for (const [index, delivery] of deliveries.entries()) {
-      const held = late[index];
+      const held = votes[index];
       held.sends++;
       held.sentMs = this.#world.clock.now();
       if (delivery.fate === "acknowledged") held.receipt = delivery.receipt;
-      await this.#world.onSentAgain(held.vote.voteId, delivery);
+      const { askEveryMs, sendAgainAfterMs } = this.#limits;
+      this.#later(held, held.receipt === undefined ? sendAgainAfterMs : askEveryMs);
+      await this.#world.onSentAgain(held.vote, delivery);
     }
   }
+}
+
+/** Votes by the device that cast them. Not Map.groupBy(), which Node has from version 21 on only. */
+function byDevice(votes: readonly Held[]): Map<Sender, Held[]> {
+  const groups = new Map<Sender, Held[]>();
+  for (const held of votes) {
+    const group = groups.get(held.device);
+    if (group === undefined) groups.set(held.device, [held]);
+    else group.push(held);
+  }
+  return groups;
 }

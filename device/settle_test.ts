@@ -1,8 +1,7 @@
 import assert from "assert";
 import type { Receipt } from "../shared/receipt.ts";
-import type { CastVote } from "./cast.ts";
-import { CentreAway, type ReceiptAnswer } from "./centre.ts";
-import type { Delivery } from "./device.ts";
+import type { CastVote, Delivery } from "./device.ts";
+import type { ReceiptAnswer } from "./receipts.ts";
 import { type SettleLimits, Settler } from "./settle.ts";
 
 const strict = { sanitizeOps: true, sanitizeResources: true };
@@ -31,14 +30,14 @@ function world(
     checkReceipts: (receipts) => {
       questions.push(receipts.length);
       const answers = receipts.map((each) => ({ voteId: each.voteId, outcome: say(each, nowMs) }));
-      if (answers.some(({ outcome }) => outcome === undefined)) return Promise.reject(new CentreAway("away"));
+      if (answers.some(({ outcome }) => outcome === undefined)) return Promise.resolve(undefined);
       return Promise.resolve(answers as ReceiptAnswer[]);
     },
     onOutcome: (answers) => {
       for (const { voteId, outcome } of answers) outcomes.push(`${voteId} ${outcome}`);
       return Promise.resolve();
     },
-    onSentAgain: (voteId, { fate }) => {
+    onSentAgain: ({ voteId }, { fate }) => {
       again.push(`${voteId} ${fate} at ${nowMs}`);
       return Promise.resolve();
     },
@@ -58,7 +57,8 @@ function world(
       ),
   };
   const hold = (voteId: string) => settler.hold({ voteId, text: "" }, receipt(voteId), device);
-  return { settler, hold, outcomes, again, questions };
+  const holdUntaken = (voteId: string) => settler.hold({ voteId, text: "" }, undefined, device);
+  return { settler, hold, holdUntaken, outcomes, again, questions };
 }
 
 const never = new AbortController().signal;
@@ -123,4 +123,34 @@ Deno.test("Settler says how many it still holds when it is stopped", strict, asy
   });
   await hold("a");
   assert.equal(await settler.run(stop.signal, () => true), 1);
+});
+
+Deno.test("Settler sends a vote that no gateway has taken, and asks for it then", strict, async () => {
+  const { settler, hold, holdUntaken, outcomes, again } = world(() => "counted");
+  await hold("a");
+  await holdUntaken("b");
+  assert.equal(await settler.run(never, () => true), 0);
+  assert.deepEqual(again, ["b acknowledged at 500"]);
+  assert.deepEqual(outcomes, ["a counted", "b counted"]);
+});
+
+Deno.test("Settler sends a vote again whose receipt the centre does not believe", strict, async () => {
+  const { settler, hold, outcomes, again } = world(({ gateway }) =>
+    gateway === "gateway-1.1" ? "problem" : "counted"
+  );
+  await hold("a");
+  assert.equal(await settler.run(never, () => true), 0);
+  assert.deepEqual(again, ["a acknowledged at 30000"]);
+  assert.deepEqual(outcomes, ["a problem", "a counted"]);
+});
+
+Deno.test("Settler sends what no gateway takes while the centre is away", strict, async () => {
+  const { settler, hold, holdUntaken, outcomes, again } = world((_, nowMs) =>
+    nowMs < 20_000 ? undefined : "counted"
+  );
+  await hold("a");
+  await holdUntaken("b");
+  await settler.run(never, () => true);
+  assert.deepEqual(again, ["b acknowledged at 500"]);
+  assert.deepEqual(outcomes.toSorted(), ["a counted", "b counted"]);
 });

@@ -3,10 +3,8 @@
  *
  * @module
  */
+import type { CastVote } from "../device/device.ts";
 import type { Selection, VotingMode } from "../shared/vote.ts";
-
-/** A vote ready to be sent, as often as it takes: always the same text under the same id. */
-export type CastVote = Readonly<{ voteId: string; text: string }>;
 
 /**
  * Writes a vote's JSON. Every value is an id, a time or a mode, in which JSON has nothing to escape; a voter id may

@@ -5,13 +5,13 @@
  */
 import { z } from "zod";
 import { Failure } from "../cli/command.ts";
+import { checkReceipts, type Fetch, type ReceiptAnswer } from "../device/receipts.ts";
 import { type ElectionDefinition, manifestSchema, signedManifestSchema } from "../shared/election.ts";
-import { type Problem, problemSchema } from "../shared/problem.ts";
 import type { Receipt } from "../shared/receipt.ts";
 import { VOTING_MODES } from "../shared/vote.ts";
 
-/** Bounds of one question. */
-export const CENTRE_LIMITS = { requestTimeoutMs: 30_000, receipts: 1_000 } as const;
+/** How long the centre may take to answer one question, in milliseconds. */
+const REQUEST_TIMEOUT_MS = 30_000;
 
 /** The centre did not answer, or not now. Asking again later may help. */
 export class CentreAway extends Failure {
@@ -54,24 +54,6 @@ const stationRowsSchema = z.object({
 export type StationRow = z.infer<typeof stationRowsSchema>["rows"][number];
 
 const turnoutSchema = z.object({ rows: z.array(z.object({ station: z.string(), voters: count })) });
-
-const answersSchema = z.object({
-  answers: z.array(z.object({
-    voteId: z.string(),
-    outcome: z.enum(["pending", "counted", "duplicate", "rejected"]).optional(),
-    cause: z.string().optional(),
-    problem: problemSchema.optional(),
-  })),
-});
-
-/** What the centre says of a receipt. `problem`: it does not believe the receipt. */
-export type ReceiptAnswer = Readonly<{
-  voteId: string;
-  outcome: "pending" | "counted" | "duplicate" | "rejected" | "problem";
-  cause?: string;
-}>;
-
-type Fetch = (url: string, init: RequestInit) => Promise<Response>;
 
 /** Asks the centre. Every question throws {@link CentreAway} or {@link CentreRefused} when it comes to nothing. */
 export class Centre {
@@ -123,23 +105,17 @@ export class Centre {
     return new Map(rows.map(({ station, voters }) => [station, voters]));
   }
 
-  /** What became of votes, by their receipts, in the same order. At most {@link CENTRE_LIMITS}.receipts. */
-  async checkReceipts(receipts: readonly Receipt[]): Promise<ReceiptAnswer[]> {
-    const { answers } = await this.#ask("/v1/receipts/check", answersSchema, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify({ receipts }),
-    });
-    if (
-      answers.length !== receipts.length || answers.some(({ voteId }, i) => voteId !== receipts[i].voteId)
-    ) {
-      throw new Error("The centre's answer must have one line a receipt, in the same order");
-    }
-    return answers.map(({ voteId, outcome, cause, problem }) =>
-      outcome === undefined
-        ? { voteId, outcome: "problem", cause: causeOf(problem) }
-        : { voteId, outcome, cause }
-    );
+  /**
+   * What became of votes, by their receipts, in the same order; `undefined` while the centre is away.
+   *
+   * @throws {CentreRefused} when the question, or the answer, is wrong.
+   */
+  async checkReceipts(receipts: readonly Receipt[]): Promise<readonly ReceiptAnswer[] | undefined> {
+    const answers = await checkReceipts(this.#origin, receipts, this.#fetch);
+    if (!("fault" in answers)) return answers;
+    const { fault, status } = answers;
+    if (status === undefined || isAway(status)) return undefined;
+    throw new CentreRefused(fault, status);
   }
 
   async #get<T>(path: string, schema: z.ZodType<T>): Promise<T> {
@@ -150,7 +126,7 @@ export class Centre {
     const answer = await this.#exchange(path, init);
     if (answer.status === 200) return schema.parse(JSON.parse(answer.text));
     const message = `The centre answered ${answer.status} to ${path}: ${answer.text.slice(0, 500)}`;
-    if (answer.status >= 500 || answer.status === 429) throw new CentreAway(message);
+    if (isAway(answer.status)) throw new CentreAway(message);
     throw new CentreRefused(message, answer.status);
   }
 
@@ -158,7 +134,7 @@ export class Centre {
     const abort = new AbortController();
     const timer = setTimeout(
       () => abort.abort(new Error("no answer in time")),
-      CENTRE_LIMITS.requestTimeoutMs,
+      REQUEST_TIMEOUT_MS,
     );
     try {
       const response = await this.#fetch(this.#origin + path, { ...init, signal: abort.signal });
@@ -171,6 +147,7 @@ export class Centre {
   }
 }
 
-function causeOf(problem: Problem | undefined): string {
-  return problem?.type.split(":").at(-1) ?? "no outcome";
+/** Whether asking again later may help. */
+function isAway(status: number): boolean {
+  return status >= 500 || status === 429;
 }

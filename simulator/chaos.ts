@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Clock } from "./clock.ts";
+import type { Clock } from "../device/clock.ts";
 import type { Random } from "./random.ts";
 import type { Stack } from "./stack.ts";
 

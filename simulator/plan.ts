@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { type CastVote, castVote, selectionsText } from "./cast.ts";
+import { castVote, selectionsText } from "./cast.ts";
 import type { Choices } from "./country/choices.ts";
-import type { Device } from "./device.ts";
+import type { CastVote, Device } from "../device/device.ts";
 import type { SentEntry, VoteKind } from "./ledger.ts";
 import type { Random } from "./random.ts";
 import type { Voter } from "./roll.ts";

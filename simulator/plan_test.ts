@@ -1,5 +1,5 @@
 import assert from "assert";
-import { Device } from "./device.ts";
+import { Device } from "../device/device.ts";
 import { voterChoices } from "./country/choices.ts";
 import { simulateCountry } from "./country/country.ts";
 import { planBatches, type PlannedBatch } from "./plan.ts";

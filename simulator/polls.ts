@@ -6,8 +6,8 @@
 import { z } from "zod";
 import { UsageError } from "../cli/command.ts";
 import { type ElectionDefinition, idSchema } from "../shared/election.ts";
-import { Device, type DeviceWorld } from "./device.ts";
-import { GatewayLink } from "./gateway_link.ts";
+import { Device, type DeviceWorld } from "../device/device.ts";
+import { GatewayLink } from "../device/gateway_link.ts";
 
 const devicesSchema = z.object({
   election: idSchema,

@@ -1,5 +1,5 @@
 import assert from "assert";
-import type { DeviceWorld } from "./device.ts";
+import type { DeviceWorld } from "../device/device.ts";
 import { gatewaysFor } from "./country/gateways.ts";
 import { openPolls, readDevicesFile } from "./polls.ts";
 import { seededRandom } from "./random.ts";

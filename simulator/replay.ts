@@ -7,10 +7,9 @@
 import type { Command } from "commander";
 import { command, Failure, integerOption, numberOption, UsageError } from "../cli/command.ts";
 import { duration, progress } from "../cli/progress.ts";
-import type { CastVote } from "./cast.ts";
 import { Centre } from "./centre.ts";
-import { systemClock } from "./clock.ts";
-import { type Delivery, type Device, DEVICE_LIMITS } from "./device.ts";
+import { systemClock } from "../device/clock.ts";
+import { type CastVote, type Delivery, type Device, DEVICE_LIMITS } from "../device/device.ts";
 import { freeElectionId } from "./directory.ts";
 import { openPolls, readDevicesFile } from "./polls.ts";
 import {

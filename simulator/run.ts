@@ -6,7 +6,7 @@
  */
 import { Failure } from "../cli/command.ts";
 import { killAtRandom, type Victims } from "./chaos.ts";
-import { type Clock, systemClock } from "./clock.ts";
+import { type Clock, systemClock } from "../device/clock.ts";
 import type { ElectionFrame } from "./country/country.ts";
 import { type Random, seededRandom } from "./random.ts";
 import type { Stack } from "./stack.ts";

@@ -17,10 +17,10 @@ import {
 import { duration, progress } from "../cli/progress.ts";
 import { type ElectionDefinition } from "../shared/election.ts";
 import { Centre, type Reconciliation } from "./centre.ts";
-import { systemClock } from "./clock.ts";
+import { systemClock } from "../device/clock.ts";
 import { voterChoices } from "./country/choices.ts";
 import { simulateCountry } from "./country/country.ts";
-import { DEVICE_LIMITS } from "./device.ts";
+import { DEVICE_LIMITS } from "../device/device.ts";
 import { freeElectionId, freshDirectory } from "./directory.ts";
 import { LedgerProcess, readLedger } from "./ledger.ts";
 import { planBatches } from "./plan.ts";

@@ -5,11 +5,11 @@
  * @module
  */
 import type { Centre } from "./centre.ts";
-import type { Clock } from "./clock.ts";
-import type { Delivery, Device } from "./device.ts";
+import type { Clock } from "../device/clock.ts";
+import type { Delivery, Device } from "../device/device.ts";
 import type { LedgerEntry, LedgerProcess } from "./ledger.ts";
 import type { PlannedBatch, PlannedVote } from "./plan.ts";
-import { Settler } from "./settle.ts";
+import { Settler } from "../device/settle.ts";
 import { eachOf, type Pacer } from "./workers.ts";
 
 /** How long no vote may be answered for, once all are cast, before the rest are given up, in milliseconds. */
@@ -41,7 +41,8 @@ export async function castPlanned(options: CastOptions): Promise<number> {
       ledger.write(
         answers.map(({ voteId, outcome, cause }) => ({ entry: "outcome", voteId, outcome, cause })),
       ),
-    onSentAgain: (voteId, delivery) => ledger.write([{ entry: "again", voteId }, entryOf(voteId, delivery)]),
+    onSentAgain: ({ voteId }, delivery) =>
+      ledger.write([{ entry: "again", voteId }, entryOf(voteId, delivery)]),
     clock,
   });
   let allCast = false;

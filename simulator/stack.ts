@@ -6,7 +6,7 @@
  */
 import process from "node:process";
 import { Failure } from "../cli/command.ts";
-import type { Clock } from "./clock.ts";
+import type { Clock } from "../device/clock.ts";
 import { freePorts } from "./ports.ts";
 
 /** Bounds of starting and stopping, in milliseconds; and of what is shown of a log that tells of a failure. */

@@ -1,6 +1,6 @@
 import assert from "assert";
 import { Failure } from "../cli/command.ts";
-import { systemClock } from "./clock.ts";
+import { systemClock } from "../device/clock.ts";
 import { onStack } from "./run.ts";
 import { peakMemoryOf, Stack } from "./stack.ts";
 

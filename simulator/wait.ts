@@ -4,7 +4,7 @@
  * @module
  */
 import { type Centre, CentreAway, type Reconciliation } from "./centre.ts";
-import type { Clock } from "./clock.ts";
+import type { Clock } from "../device/clock.ts";
 
 /** Bounds of waiting, in milliseconds. */
 export const WAIT_LIMITS = {

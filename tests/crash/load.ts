@@ -7,15 +7,15 @@
  */
 import type { ElectionDefinition } from "../../shared/election.ts";
 import type { Selection } from "../../shared/vote.ts";
-import { type CastVote, castVote, selectionsText } from "../../simulator/cast.ts";
+import { castVote, selectionsText } from "../../simulator/cast.ts";
 import type { Centre } from "../../simulator/centre.ts";
-import { systemClock } from "../../simulator/clock.ts";
-import { type Delivery, Device, type DeviceWorld } from "../../simulator/device.ts";
-import { GatewayLink } from "../../simulator/gateway_link.ts";
+import { systemClock } from "../../device/clock.ts";
+import { type CastVote, type Delivery, Device, type DeviceWorld } from "../../device/device.ts";
+import { GatewayLink } from "../../device/gateway_link.ts";
 import { type LedgerEntry, LedgerProcess, type SentEntry, type VoteKind } from "../../simulator/ledger.ts";
 import type { DevicesFile } from "../../simulator/polls.ts";
 import { type Random, seededRandom } from "../../simulator/random.ts";
-import { Settler } from "../../simulator/settle.ts";
+import { Settler } from "../../device/settle.ts";
 import { Pacer } from "../../simulator/workers.ts";
 
 /** Devices that vote at once, spread over the stations. */
@@ -110,7 +110,7 @@ export class Round {
           outcome,
           cause,
         }))),
-      onSentAgain: (voteId, delivery) => {
+      onSentAgain: ({ voteId }, delivery) => {
         this.#sentAgain++;
         return this.#ledger.write([{ entry: "again", voteId }, answerEntry(voteId, delivery)]);
       },

@@ -6,7 +6,7 @@
 import assert from "assert";
 import type { ElectionDefinition } from "../../shared/election.ts";
 import { Centre, type Reconciliation } from "../../simulator/centre.ts";
-import { systemClock } from "../../simulator/clock.ts";
+import { systemClock } from "../../device/clock.ts";
 import { readDevicesFile } from "../../simulator/polls.ts";
 import { writeRoll } from "../../simulator/roll.ts";
 import { compareBooks, compareResults, Differences } from "../../simulator/verdict.ts";

@@ -1,0 +1,67 @@
+import assert from "assert";
+import { Hono } from "hono";
+import { problem, problemResponse } from "../shared/problem.ts";
+import type { Receipt } from "../shared/receipt.ts";
+import { checkReceipts } from "./receipts.ts";
+
+Deno.test.sanitizer({ ops: true, resources: true });
+
+function receipt(voteId: string): Receipt {
+  return {
+    election: "e",
+    voteId,
+    voterKey: "0".repeat(64),
+    gateway: "g.1",
+    minute: "2026-11-03T08:00Z",
+    mac: "0".repeat(64),
+  };
+}
+
+function ask(answer: (receipts: readonly Receipt[]) => Response, ...receipts: Receipt[]) {
+  const app = new Hono().post("/v1/receipts/check", async (c) => answer((await c.req.json()).receipts));
+  return checkReceipts("http://centre", receipts, async (url, init) => await app.request(url, init));
+}
+
+Deno.test("checkReceipts() reads the answers to receipts, and what is wrong with one", async () => {
+  const answers = await ask(
+    (receipts) =>
+      Response.json({
+        answers: receipts.map(({ voteId }, i) =>
+          i === 0
+            ? { voteId, outcome: "rejected", cause: "unknown_voter" }
+            : { voteId, problem: problem("bad-receipt") }
+        ),
+      }),
+    receipt("a"),
+    receipt("b"),
+  );
+  assert.deepEqual(answers, [
+    { voteId: "a", outcome: "rejected", cause: "unknown_voter" },
+    { voteId: "b", outcome: "problem", cause: "bad-receipt" },
+  ]);
+});
+
+for (
+  const [what, answer, fault] of [
+    [
+      "do not go with the receipts",
+      () => Response.json({ answers: [{ voteId: "z", outcome: "counted" }] }),
+      /one line a receipt, in the same order/,
+    ],
+    ["are too few", () => Response.json({ answers: [] }), /one line a receipt, in the same order/],
+    ["are not JSON", () => new Response("<html>"), /one line a receipt, in the same order/],
+    ["are a problem", () => problemResponse(problem("not-ready")), /the centre answered 503: .*not-ready/],
+  ] as const
+) {
+  Deno.test(`checkReceipts() believes no answers that ${what}`, async () => {
+    const answers = await ask(answer, receipt("a"));
+    assert.match("fault" in answers ? answers.fault : "", fault);
+  });
+}
+
+Deno.test("checkReceipts() says that the centre does not answer", async () => {
+  const down = () => Promise.reject(new TypeError("connection refused"));
+  assert.deepEqual(await checkReceipts("http://centre", [receipt("a")], down), {
+    fault: "the centre does not answer: connection refused",
+  });
+});
