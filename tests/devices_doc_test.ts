@@ -3,43 +3,35 @@
  * that really run: what they cast must be acknowledged and counted.
  */
 import assert from "assert";
-import { systemClock } from "../device/clock.ts";
-import { definitionSchema, type ElectionDefinition } from "../shared/election.ts";
+import type { ElectionDefinition } from "../shared/election.ts";
 import { PROBLEMS } from "../shared/problem.ts";
-import { Centre } from "../simulator/centre.ts";
-import { readDevicesFile } from "../simulator/polls.ts";
-import { writeRoll } from "../simulator/roll.ts";
-import { Stack } from "../simulator/stack.ts";
 import { eventually } from "./eventually.ts";
+import { heldNow, votersOf, withRunningStack } from "./running_stack.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
 const ROOT = new URL("..", import.meta.url);
 const read = (path: string) => Deno.readTextFile(new URL(path, ROOT));
-const DAY_MS = 86_400_000;
 /** How long an example may take, in milliseconds. */
 const EXAMPLE_MS = 60_000;
 
 /** The election of the examples: that of 2020, open still, so that votes cast then and now are in order. */
 function definition(): ElectionDefinition {
-  const instant = (ms: number) => new Date(ms).toISOString();
-  return definitionSchema.parse({
+  return heldNow({
     election: "ri-2020",
     name: "Rhode Island 2020",
-    opensAt: "2020-11-03T11:00:00.000Z",
-    closesAt: instant(Date.now() + DAY_MS),
-    acceptsUntil: instant(Date.now() + DAY_MS),
     partitions: 3,
     releaseThreshold: 1,
     resultsBeforeClosing: true,
+    parties: [],
     contests: [{
       id: "president",
       name: "President",
       votesAllowed: 1,
-      candidates: [{ id: "joseph-r-biden", name: "Joseph R. Biden" }, {
-        id: "donald-j-trump",
-        name: "Donald J. Trump",
-      }],
+      candidates: [
+        { id: "joseph-r-biden", name: "Joseph R. Biden" },
+        { id: "donald-j-trump", name: "Donald J. Trump" },
+      ],
     }],
     regions: [{ id: "bristol", name: "Bristol" }],
     stations: [{ id: "barrington-0101", name: "Barrington 0101", region: "bristol" }],
@@ -47,15 +39,10 @@ function definition(): ElectionDefinition {
       { id: "gateway-1", stations: ["barrington-0101"], fallbackFor: [] },
       { id: "gateway-2", stations: [], fallbackFor: ["barrington-0101"] },
     ],
-  });
+  }, "2020-11-03T11:00:00.000Z");
 }
 
-function* voters() {
-  for (let n = 1; n <= 99; n++) {
-    const id = `RI-${String(n).padStart(4, "0")}`;
-    yield { id, region: "bristol", station: "", birthDate: "", gender: "unknown" } as const;
-  }
-}
+const VOTERS = Array.from({ length: 10 }, (_, i) => `RI-${String(i + 1).padStart(4, "0")}`);
 
 /** The fenced blocks of a language, in order. */
 function blocks(markdown: string, language: string): string[] {
@@ -91,47 +78,17 @@ const SHELL = ["bash", "-euo", "pipefail"];
 const PYTHON = ["python3", "-"];
 const TYPESCRIPT = [Deno.execPath(), "run", "-A", "--quiet", "--check", "--ext=ts", "-"];
 
-/** A provisioned election, running; what examples find in their environment; and a directory for them to work in. */
-async function withStack(work: (centre: Centre, env: Record<string, string>, cwd: string) => Promise<void>) {
-  const dataDir = await Deno.makeTempDir({ prefix: "pollwire-examples-" });
-  const election = definition();
-  const stack = new Stack({ dataDir, gateways: election.gateways.map(({ id }) => id), clock: systemClock });
-  const client = Deno.createHttpClient({});
-  try {
-    const files = [`${dataDir}/definition.json`, `${dataDir}/roll.csv`] as const;
-    await Deno.writeTextFile(files[0], JSON.stringify(election));
-    await writeRoll(files[1], voters());
-    await stack.provision(...files);
-    await stack.start();
-    const { devices: [{ device, version, key }] } = await readDevicesFile(`${dataDir}/devices/ri-2020.json`);
-    const [GATEWAY, FALLBACK] = stack.gateways;
-    const cwd = `${dataDir}/work`;
-    await Deno.mkdir(cwd);
-    const centre = new Centre(stack.centre, (url, init) => fetch(url, { ...init, client }));
-    await work(
-      centre,
-      {
-        GATEWAY,
-        FALLBACK,
-        CENTRE: stack.centre,
-        KEY: key,
-        KEYID: `ri-2020/${device}.${version}`,
-        VOTES: `${cwd}/kept`,
-      },
-      cwd,
-    );
-    assert.deepEqual(stack.unexpected, []);
-  } finally {
-    client.close();
-    await stack.stop();
-    await Deno.remove(dataDir, { recursive: true });
-  }
-}
-
 Deno.test("the examples for devices run as they stand, and what they cast is counted", async (t) => {
   const devices = await read("docs/devices.md");
   const readme = await read("README.md");
-  await withStack(async (centre, env, cwd) => {
+  const elections = [{ definition: definition(), voters: votersOf("bristol", VOTERS) }];
+  await withRunningStack(elections, async ({ stack, centre, devices: file, dataDir }) => {
+    const [{ device, version, key }] = file.devices;
+    const [GATEWAY, FALLBACK] = stack.gateways;
+    const cwd = `${dataDir}/work`;
+    await Deno.mkdir(cwd);
+    const KEYID = `ri-2020/${device}.${version}`;
+    const env = { GATEWAY, FALLBACK, CENTRE: stack.centre, KEY: key, KEYID, VOTES: `${cwd}/kept` };
     const counted = async (votes: number) => {
       const { total } = await centre.reconciliation("ri-2020");
       assert.deepEqual([total.counted, total.duplicate, total.rejected], [votes, 0, 0]);

@@ -12,6 +12,9 @@ const TYPES = {
   "state.js": "text/javascript; charset=utf-8",
   "feed.js": "text/javascript; charset=utf-8",
   "views.js": "text/javascript; charset=utf-8",
+  "books.js": "text/javascript; charset=utf-8",
+  "chart.js": "text/javascript; charset=utf-8",
+  "elements.js": "text/javascript; charset=utf-8",
   "texts.js": "text/javascript; charset=utf-8",
   "icon.svg": "image/svg+xml",
 } as const;

@@ -1,6 +1,9 @@
 /** The live page: chooses an election, follows it, and shows what it knows. */
+import { showBooks, showRejections } from "./books.js";
+import { showChart } from "./chart.js";
+import { at } from "./elements.js";
 import { follow, get, pathOf } from "./feed.js";
-import { applyProgress, applyRelease, heard, newState, sample } from "./state.js";
+import { applyProgress, applyRelease, heard, newState, phaseOf, sample, serverTime } from "./state.js";
 import { texts } from "./texts.js";
 import * as views from "./views.js";
 
@@ -10,8 +13,6 @@ const REFRESH_MS = 5_000;
 const ELECTIONS_MS = 30_000;
 /** Wait before a failed first reading is tried again, in milliseconds. */
 const RETRY_MS = 2_000;
-
-const at = (id) => document.getElementById(id);
 
 let state;
 let chosen = decodeURIComponent(location.hash.slice(1));
@@ -38,15 +39,14 @@ async function open(election) {
   const [details, results, turnout, books] = answers;
   state = newState(details, results, turnout, books);
   opened = `${details.id}.${details.manifestVersion}`;
-  const known = state.details.ballot.some(({ id }) => id === shown.contest) ||
-    shown.contest === views.ALL_PARTIES;
+  const known = state.details.ballot.some(({ id }) => id === shown.contest);
   if (!known) Object.assign(shown, { contest: state.details.ballot[0].id, all: false });
   shown.find = "";
   views.showNotice("");
   views.showElection(state);
   at("contests").value = shown.contest;
-  views.showBooks(books, Date.now());
-  views.showRejections();
+  showBooks(books, Date.now());
+  showRejections();
   unfollow = follow(election, () => state.revision, handlersFor());
   draw();
   await refresh();
@@ -102,9 +102,13 @@ async function refresh() {
     state.regionsAtMs = Date.now();
     state.registered = turnout.value.registered;
   }
-  if (books.value) views.showBooks(books.value, Date.now());
-  if (minutes.value) views.showChart(minutes.value.rows);
-  views.showRejections(rejections.value);
+  if (books.value) showBooks(books.value, Date.now());
+  if (minutes.value) {
+    const nowMs = Date.now();
+    const running = phaseOf(state, nowMs) === "open" && state.connection.open;
+    showChart(minutes.value.rows, running ? serverTime(state, nowMs) : undefined);
+  }
+  showRejections(rejections.value);
   draw();
 }
 

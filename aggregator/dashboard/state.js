@@ -94,9 +94,15 @@ export function freshness({ connection }, nowMs) {
   return { status, ageMs, ofMs: nowMs + clockMs - ageMs };
 }
 
+/** The server's clock, as far as it is known. */
+export function serverTime({ connection }, nowMs) {
+  return nowMs + connection.clockMs;
+}
+
 /** Where the election stands by the server's clock. */
-export function phaseOf({ details, connection }, nowMs) {
-  const serverMs = nowMs + connection.clockMs;
+export function phaseOf(state, nowMs) {
+  const { details } = state;
+  const serverMs = serverTime(state, nowMs);
   if (serverMs < Date.parse(details.opensAt)) return "scheduled";
   return serverMs <= Date.parse(details.closesAt) ? "open" : "closed";
 }
@@ -164,17 +170,20 @@ function ranked(rows) {
 }
 
 /**
- * Voters per minute, gaps filled with zeros, the last `limit` minutes at most.
+ * Voters per minute up to the last in which somebody voted, gaps filled with zeros.
  *
  * @param rows GET …/turnout?by=minute
+ * @param {{ atLeast: number, atMost: number, untilMs?: number }} range Minutes at the least and at the most; and a
+ *   time up to which they go in any case.
  */
-export function minutesOf(rows, limit) {
+export function minutesOf(rows, { atLeast, atMost, untilMs = 0 }) {
   if (rows.length === 0) return [];
   const votersAt = new Map(rows.map(({ minute, voters }) => [Date.parse(minute), voters]));
-  const last = Date.parse(rows.at(-1).minute);
-  const first = Math.max(Date.parse(rows[0].minute), last - (limit - 1) * 60_000);
-  return Array.from({ length: (last - first) / 60_000 + 1 }, (_, index) => {
-    const atMs = first + index * 60_000;
+  const last = Math.max(Date.parse(rows.at(-1).minute), Math.floor(untilMs / 60_000) * 60_000);
+  const wanted = (last - Date.parse(rows[0].minute)) / 60_000 + 1;
+  const length = Math.min(Math.max(wanted, atLeast), atMost);
+  return Array.from({ length }, (_, index) => {
+    const atMs = last - (length - 1 - index) * 60_000;
     return { atMs, voters: votersAt.get(atMs) ?? 0 };
   });
 }

@@ -115,15 +115,20 @@ Deno.test("phaseOf() goes by the server's clock", () => {
   assert.equal(state.phaseOf(election, NOON_MS), "closed");
 });
 
-Deno.test("minutesOf() fills the gaps, and goes back so far and no further", () => {
+Deno.test("minutesOf() fills the gaps, and goes back and on as far as it is asked to", () => {
   const rows = [
     { minute: "2026-11-03T07:00Z", voters: 1 },
     { minute: "2026-11-03T11:58Z", voters: 2 },
     { minute: "2026-11-03T12:00Z", voters: 3 },
   ];
-  assert.deepEqual(state.minutesOf(rows, 4).map(({ voters }) => voters), [0, 2, 0, 3]);
-  assert.equal(state.minutesOf(rows, 1_000).length, 301);
-  assert.deepEqual(state.minutesOf([], 4), []);
+  const votersOf = (range: { atLeast: number; atMost: number; untilMs?: number }, of = rows) =>
+    state.minutesOf(of, range).map(({ voters }) => voters);
+  assert.deepEqual(votersOf({ atLeast: 1, atMost: 4 }), [0, 2, 0, 3]);
+  assert.deepEqual(votersOf({ atLeast: 1, atMost: 4, untilMs: NOON_MS + 119_999 }), [2, 0, 3, 0]);
+  assert.deepEqual(votersOf({ atLeast: 1, atMost: 4, untilMs: NOON_MS - 600_000 }), [0, 2, 0, 3]);
+  assert.deepEqual(votersOf({ atLeast: 4, atMost: 9 }, rows.slice(2)), [0, 0, 0, 3]);
+  assert.equal(votersOf({ atLeast: 1, atMost: 1_000 }).length, 301);
+  assert.deepEqual(votersOf({ atLeast: 4, atMost: 4 }, []), []);
 });
 
 Deno.test("texts name every outcome that there is", () => {

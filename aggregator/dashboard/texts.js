@@ -1,6 +1,6 @@
 /** Every text of the page, and how it spells numbers and times. Data comes from the server; nothing else is here. */
 
-const LOCALE = "en";
+const LOCALE = "en-GB";
 const whole = new Intl.NumberFormat(LOCALE);
 const percent = new Intl.NumberFormat(LOCALE, {
   style: "percent",
@@ -66,9 +66,12 @@ const outcomes = {
   "rejected/wrong_station": "Voter of another station",
 };
 
+const phases = { scheduled: "Not open yet", open: "Open", closed: "Closed" };
+
 export const texts = {
   title: (name) => `${name} – Pollwire`,
-  phases: { scheduled: "Not open yet", open: "Open", closed: "Closed" },
+  phases,
+  electionOption: (name, phase) => `${name} (${phases[phase].toLowerCase()})`,
   hours: {
     scheduled: ({ opensAt }) => `Opens ${dayAndTime(opensAt)}`,
     open: ({ closesAt }) => `Closes ${dayAndTime(closesAt)}`,
@@ -87,25 +90,32 @@ export const texts = {
   late: "Late",
   away: "Not connected",
   connecting: "Connecting",
-  age: (ms) => `${seconds(ms)} old`,
-  asOf: (time) => `as of ${timeOfDay(time)}`,
+  age: (ms) => `figures ${seconds(ms)} old`,
+  asOf: (time) => `figures of ${timeOfDay(time)}`,
 
   turnout: "Turnout",
-  turnoutOf: (voters, registered) => `${number(voters)} of ${number(registered)} voters`,
+  turnoutOf: (voters, registered) => `${number(voters)} of ${number(registered)} on the roll`,
+  ofRegistered: (voters, registered) => `${number(voters)} of ${number(registered)}`,
   rollUnknown: "no roll yet",
   voters: "Voters counted",
   inResults: (released) => `${number(released)} in the results`,
   rate: "Votes per second",
   rateHint: (spanS) => `over the last ${spanS} seconds`,
-  waiting: "Waiting on the log",
+  waiting: "Waiting to be counted",
   waitingHint: (records) =>
-    records === null ? "the log does not answer" : records === 1 ? "record" : "records",
+    records === null ? "the log does not answer" : records === 1 ? "record on the log" : "records on the log",
   notCounted: "Not counted",
   notCountedHint: (duplicate, rejected) => `${number(duplicate)} repeated, ${number(rejected)} rejected`,
 
   results: "Results",
+  unofficial: "Unofficial",
   contest: "Contest",
-  allParties: "Parties, all contests together",
+  contestNote: (votes, allowed, candidates) =>
+    `Shares are of the ${many(votes, "vote")} in this contest, in which a voter may choose ${
+      allowed === 1 ? "one" : `up to ${number(allowed)}`
+    } of ${number(candidates)}.`,
+  parties: "Parties",
+  partiesOfAll: "Parties, all contests together",
   withoutParty: "Without a party",
   released: (released, counted, threshold) =>
     released >= counted
@@ -119,14 +129,17 @@ export const texts = {
   nothingReleased: "No results yet.",
   showAll: (count) => `Show all ${number(count)}`,
   showFewer: "Show fewer",
-  votes: (votes) => votes === 1 ? "vote" : "votes",
+  votes: (votes) => many(votes, "vote"),
 
   regions: "Turnout by region",
   findRegion: "Find a region",
+  regionsAge: (count, atMs) => `${many(count, "region")}, ${texts.asOf(atMs)}`,
   noSuchRegion: "No region has that in its name.",
   overTime: "Voters per minute",
   overTimeLabel: (from, to, most) =>
     `Voters per minute from ${minuteOfDay(from)} to ${minuteOfDay(to)}, at most ${number(most)}`,
+  peak: (voters, time) => `Most: ${voters} at ${time}`,
+  soFar: (time) => `${time}, so far`,
   noVotersYet: "Nobody has voted yet.",
 
   books: "Every record accounted for",
@@ -155,6 +168,7 @@ export const texts = {
   gaps: (count) => `${many(count, "gap")} in the log's offsets to be explained before certification.`,
   partitions: (count, atMs) => `${many(count, "partition")} of the log, ${texts.asOf(atMs)}`,
   partition: "Partition",
+  balance: "Balance",
   lag: "Waiting",
   unknown: "?",
   none: "–",
@@ -165,4 +179,8 @@ export const texts = {
   station: "Station",
   gateway: "Gateway",
   place: "Place on the log",
+
+  sources: "The same figures as data:",
+  resources: { results: "results", turnout: "turnout", reconciliation: "reconciliation" },
+  api: "description of the API",
 };

@@ -1,0 +1,54 @@
+/**
+ * Chromium, for tests of what people see. Debian's own; without one the tests are passed over, but not in CI.
+ *
+ * @module
+ */
+import type { Browser } from "playwright-core";
+import { chromium } from "playwright-core";
+
+const PLACES = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
+/** It reaches nothing but the page: no updates, no sync, no sandbox that a container has not. */
+const ARGS = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+
+function exists(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch {
+    return false;
+  }
+}
+
+const executablePath = PLACES.find(exists);
+
+/**
+ * Registers a test that gets a browser, and closes it. Where there is none it is ignored, with a line that says so; in
+ * CI it fails.
+ */
+export function browserTest(
+  name: string,
+  work: (browser: Browser, t: Deno.TestContext) => Promise<void>,
+): void {
+  const missing = `no Chromium at ${PLACES.join(", ")}: apt-get install chromium`;
+  const ignore = executablePath === undefined && Deno.env.get("CI") !== "true";
+  if (ignore) console.warn(`Passed over: ${name}: ${missing}`);
+  Deno.test({
+    name,
+    ignore,
+    async fn(t) {
+      if (executablePath === undefined) throw new Error(`Cannot test in a browser: ${missing}`);
+      const browser = await chromium.launch({ executablePath, args: ARGS });
+      try {
+        await work(browser, t);
+      } finally {
+        await browser.close();
+      }
+    },
+  });
+}
