@@ -42,3 +42,9 @@ export function keep(list, rows, create, update) {
     update(element, row);
   });
 }
+
+/** Empties a list that {@link keep} filled: its next rows are others, whatever their keys. */
+export function clear(list) {
+  list.replaceChildren();
+  list.rows = undefined;
+}

@@ -114,7 +114,8 @@ export function colourOf({ details }, party) {
 }
 
 /**
- * @typedef {{ id: string, name?: string, party?: string, colour?: string, votes: number, share: number }} BarRow
+ * @typedef {{ id: string, name?: string, party?: string, colour?: string, votes: number, share: number,
+ *   photo?: string, biography?: string, platform?: string }} BarRow
  */
 
 /**
@@ -125,9 +126,12 @@ export function colourOf({ details }, party) {
 export function candidateRows(state, contestId) {
   const { candidates } = state.details.ballot.find(({ id }) => id === contestId);
   const parties = new Map(state.details.parties.map(({ id, name }) => [id, name]));
-  return ranked(candidates.map(({ id, name, party }) => ({
+  return ranked(candidates.map(({ id, name, party, photo, biography, platform }) => ({
     id,
     name,
+    photo,
+    biography,
+    platform,
     party: parties.get(party),
     colour: colourOf(state, party),
     votes: state.votes.get(`${contestId}/${id}`) ?? 0,

@@ -114,6 +114,7 @@ export const texts = {
     `Shares are of the ${many(votes, "vote")} in this contest, in which a voter may choose ${
       allowed === 1 ? "one" : `up to ${number(allowed)}`
     } of ${number(candidates)}.`,
+  about: (name) => `About ${name}`,
   parties: "Parties",
   partiesOfAll: "Parties, all contests together",
   withoutParty: "Without a party",

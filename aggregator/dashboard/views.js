@@ -1,12 +1,14 @@
 /** Puts state on the page: elements are made once, and changed when their value has. */
 import { showBalance } from "./books.js";
 import { pathOf } from "./feed.js";
-import { at, keep, make, say, set, show } from "./elements.js";
+import { at, clear, keep, make, say, set, show } from "./elements.js";
 import { candidateRows, freshness, partyRows, phaseOf, RATE_SPAN_MS, rateOf } from "./state.js";
 import { number, share, texts } from "./texts.js";
 
 /** Rows that are shown before somebody asks for all. */
 const CANDIDATES_AT_FIRST = 12;
+/** Width and height of a candidate's picture, in pixels. */
+const PORTRAIT_PX = 44;
 /** From so many regions on, a field to find one. */
 const REGIONS_TO_SEARCH = 12;
 
@@ -63,6 +65,8 @@ export function showElection(state) {
   at("contests").replaceChildren(...details.ballot.map(({ id, name }) => new Option(name, id)));
   show(at("contest-label"), details.ballot.length > 1);
   show(at("find-label"), details.regions.length >= REGIONS_TO_SEARCH);
+  // Another election, or another version of it, may have other names under the same ids.
+  for (const id of ["candidates", "parties", "regions"]) clear(at(id));
   show(at("parties-card"), details.parties.length > 0);
   showSources(details.id);
   show(at("election"), true);
@@ -158,8 +162,7 @@ function showCandidates(state, { contest: id, all }) {
   const list = at("candidates");
   if (list.dataset.contest !== id) {
     list.dataset.contest = id;
-    list.replaceChildren();
-    list.rows = undefined;
+    clear(list);
   }
   showBars(list, all ? rows : rows.slice(0, CANDIDATES_AT_FIRST), state);
   const votes = rows.reduce((sum, row) => sum + row.votes, 0);
@@ -177,7 +180,7 @@ function showParties(state) {
 function showBars(list, rows, state) {
   const known = state.releasedVoters > 0;
   keep(list, rows, createCandidate, (element, row) => {
-    const [head, bar] = element.children;
+    const [head, bar] = element.querySelector(".bar").children;
     const [, votes, percent] = head.children;
     say(votes, known ? texts.votes(row.votes) : "");
     say(percent, known ? share(row.share) : texts.none);
@@ -185,18 +188,30 @@ function showBars(list, rows, state) {
   });
 }
 
-function createCandidate({ name, party, colour }) {
+function createCandidate(row) {
+  const { name, party, colour } = row;
   const who = make("span", "who", name ?? texts.withoutParty);
   if (party !== undefined) who.append(make("span", "party", party));
-  const bar = make("span", "bar-line");
-  bar.ariaHidden = "true";
-  if (colour !== undefined) bar.style.setProperty("--colour", colour);
-  return make(
-    "li",
-    "",
-    make("div", "row", who, make("span", "votes num"), make("strong", "percent num")),
-    bar,
-  );
+  const line = make("span", "bar-line");
+  line.ariaHidden = "true";
+  if (colour !== undefined) line.style.setProperty("--colour", colour);
+  const head = make("div", "row", who, make("span", "votes num"), make("strong", "percent num"));
+  const item = make("li", "", make("div", "bar", head, line));
+  if (row.photo !== undefined) item.prepend(portrait(row.photo));
+  if (row.biography !== undefined || row.platform !== undefined) item.append(about(row));
+  return item;
+}
+
+/** The name stands beside it: the picture says nothing more to those who cannot see it. */
+function portrait(photo) {
+  return Object.assign(new Image(PORTRAIT_PX, PORTRAIT_PX), { className: "portrait", alt: "", src: photo });
+}
+
+/** What is known of a candidate besides the votes, to be opened. */
+function about({ name, biography, platform }) {
+  const details = make("details", "about", make("summary", "", texts.about(name)));
+  for (const text of [biography, platform]) if (text !== undefined) details.append(make("p", "", text));
+  return details;
 }
 
 function showReleased(state, phase) {

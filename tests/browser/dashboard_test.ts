@@ -19,6 +19,10 @@ const PHONE = { width: 390, height: 844 };
 const ROLL = Array.from({ length: 40 }, (_, i) => `voter-${i}`);
 const OPENED = new Date(Date.now() - 3_600_000).toISOString();
 
+const PHOTO =
+  `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 8"><circle cx="4" cy="4" r="3" fill="#c01818"/></svg>`;
+const BIOGRAPHY = "Born <i>here</i>, and never left.";
+
 /** Two contests, three parties' candidates, fourteen regions, of which one votes. */
 function definition(): ElectionDefinition {
   return heldNow({
@@ -34,7 +38,7 @@ function definition(): ElectionDefinition {
         name: "Mayor",
         votesAllowed: 1,
         candidates: [
-          { id: "ann", name: "Ann Archer", party: "red" },
+          { id: "ann", name: "Ann Archer", party: "red", photo: PHOTO, biography: BIOGRAPHY },
           { id: "bob", name: "Bob Baker", party: "blue" },
           { id: "cyd", name: "Cyd <b>Cook</b>" },
         ],
@@ -59,6 +63,7 @@ function later(): ElectionDefinition {
     ...definition(),
     election: "later-2027",
     name: "A later election",
+    parties: [{ id: "red", name: "Scarlet Party" }, { id: "blue", name: "Azure Party" }],
     opensAt: at(2),
     closesAt: at(3),
     acceptsUntil: at(3),
@@ -189,6 +194,18 @@ browserTest("the live page", async (browser, t) => {
       assert.equal(await page.locator("#verdict").textContent(), "Balanced");
     });
 
+    await t.step("shows who the candidates are", async () => {
+      const ann = page.locator("#candidates li").first();
+      await eventually(
+        "the photo is there",
+        async () =>
+          await ann.locator("img").evaluate((image: any) => image.complete && image.naturalWidth > 0),
+      );
+      await ann.locator("summary").click();
+      assert.equal(await ann.locator("details p").innerText(), BIOGRAPHY);
+      assert.equal(await page.locator("#candidates img").count(), 1);
+    });
+
     await t.step("moves when votes come, without being loaded again", async () => {
       await page.evaluate("globalThis.sameDocument = true");
       await vote(6);
@@ -253,6 +270,11 @@ browserTest("the live page", async (browser, t) => {
       const name = page.locator("#name");
       await eventually("the other one is shown", async () => await name.textContent() === "A later election");
       assert.equal(await page.locator("#phase").textContent(), "Not open yet");
+      assert.deepEqual((await watched.bars("#parties")).map(([name]) => name).toSorted(), [
+        "Azure Party",
+        "Scarlet Party",
+        "Without a party",
+      ]);
       assert.equal(await page.locator("#released").textContent(), "No results yet.");
       assert.match(page.url(), /#later-2027$/);
       await page.goBack();
