@@ -105,7 +105,7 @@ async function refresh() {
   if (books.value) showBooks(books.value, Date.now());
   if (minutes.value) {
     const nowMs = Date.now();
-    const running = phaseOf(state, nowMs) === "open" && state.connection.open;
+    const running = phaseOf(state, nowMs) === "open";
     showChart(minutes.value.rows, running ? serverTime(state, nowMs) : undefined);
   }
   showRejections(rejections.value);

@@ -110,10 +110,12 @@ export const texts = {
   results: "Results",
   unofficial: "Unofficial",
   contest: "Contest",
-  contestNote: (votes, allowed, candidates) =>
-    `Shares are of the ${many(votes, "vote")} in this contest, in which a voter may choose ${
-      allowed === 1 ? "one" : `up to ${number(allowed)}`
-    } of ${number(candidates)}.`,
+  contestNote: (votes, allowed, candidates) => {
+    const choice = `A voter may choose ${allowed === 1 ? "one" : `up to ${number(allowed)}`} of ${
+      number(candidates)
+    }.`;
+    return votes === 0 ? choice : `${choice} Shares are of the ${many(votes, "vote")} in this contest.`;
+  },
   about: (name) => `About ${name}`,
   parties: "Parties",
   partiesOfAll: "Parties, all contests together",

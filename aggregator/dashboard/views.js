@@ -164,9 +164,11 @@ function showCandidates(state, { contest: id, all }) {
     list.dataset.contest = id;
     clear(list);
   }
+  list.classList.toggle("with-portraits", rows.some(({ photo }) => photo !== undefined));
   showBars(list, all ? rows : rows.slice(0, CANDIDATES_AT_FIRST), state);
   const votes = rows.reduce((sum, row) => sum + row.votes, 0);
   say(at("contest-note"), texts.contestNote(votes, contest.votesAllowed, rows.length));
+  show(at("status"), state.releasedVoters > 0);
   const more = at("more-candidates");
   show(more, rows.length > CANDIDATES_AT_FIRST);
   say(more, all ? texts.showFewer : texts.showAll(rows.length));
@@ -180,7 +182,7 @@ function showParties(state) {
 function showBars(list, rows, state) {
   const known = state.releasedVoters > 0;
   keep(list, rows, createCandidate, (element, row) => {
-    const [head, bar] = element.querySelector(".bar").children;
+    const [head, bar] = element.querySelector(".tally").children;
     const [, votes, percent] = head.children;
     say(votes, known ? texts.votes(row.votes) : "");
     say(percent, known ? share(row.share) : texts.none);
@@ -196,7 +198,7 @@ function createCandidate(row) {
   line.ariaHidden = "true";
   if (colour !== undefined) line.style.setProperty("--colour", colour);
   const head = make("div", "row", who, make("span", "votes num"), make("strong", "percent num"));
-  const item = make("li", "", make("div", "bar", head, line));
+  const item = make("li", "", make("div", "tally", head, line));
   if (row.photo !== undefined) item.prepend(portrait(row.photo));
   if (row.biography !== undefined || row.platform !== undefined) item.append(about(row));
   return item;

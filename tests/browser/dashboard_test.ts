@@ -103,6 +103,18 @@ class Watched {
     return await Promise.all(rows.map((row) => row.locator("> *").allTextContents()));
   }
 
+  /** How much of its line each bar of a list fills, once it stands still. */
+  async lengths(list: string): Promise<string[]> {
+    const lines = this.page.locator(`${list} .bar-line`);
+    await this.page.waitForFunction("document.getAnimations().length === 0");
+    return await lines.evaluateAll((elements: any[]) =>
+      elements.map((element) => {
+        const filled = parseFloat((globalThis as any).getComputedStyle(element, "::before").width);
+        return `${(100 * filled / element.getBoundingClientRect().width).toFixed(1)}%`;
+      })
+    );
+  }
+
   async status(): Promise<string | null> {
     return await this.page.locator("#pulse").getAttribute("data-status");
   }
@@ -177,6 +189,7 @@ browserTest("the live page", async (browser, t) => {
         ["Bob BakerBlue Party", "4 votes", "33.3%"],
         ["Cyd <b>Cook</b>", "0 votes", "0.0%"],
       ]);
+      assert.deepEqual(await watched.lengths("#candidates"), ["66.7%", "33.3%", "0.0%"]);
       assert.deepEqual((await watched.bars("#parties")).slice(0, 2), [
         ["Red Party", "8 votes", "66.7%"],
         ["Blue Party", "4 votes", "33.3%"],
@@ -264,7 +277,7 @@ browserTest("the live page", async (browser, t) => {
         "Dan DyerRed Party",
         "Eve Eames",
       ]);
-      assert.match(await page.locator("#contest-note").innerText(), /0 votes .* may choose up to 2 of 2/);
+      assert.match(await page.locator("#contest-note").innerText(), /^A voter may choose up to 2 of 2\.$/);
       await page.locator("#elections").focus();
       await page.keyboard.press("ArrowUp");
       const name = page.locator("#name");
