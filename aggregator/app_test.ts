@@ -364,7 +364,9 @@ Deno.test("the aggregator's interface", async (t) => {
         const html = await page.text();
         assert(!/\son\w+=|<style|style=|<script>/.test(html), "nothing inline");
         const asked = new Set<string>();
-        const queue = [...html.matchAll(/(?:src|href)="(\/[a-z]+\.[a-z]+)"/g)].map(([, path]) => path);
+        const queue = [...html.matchAll(/(?:src|<link[^>]* href)="(\/[a-z]+\.[a-z]+)"/g)].map(([, path]) =>
+          path
+        );
         for (const path of queue) {
           if (asked.has(path)) continue;
           asked.add(path);
