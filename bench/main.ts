@@ -8,13 +8,14 @@ import { command, runProgram } from "../cli/command.ts";
 import { machine } from "./machine.ts";
 import { type Bench, type Benchmark, isMet, type Row, table } from "./measure.ts";
 import { count } from "./count.ts";
+import { country } from "./country.ts";
 import { crypto } from "./crypto.ts";
 import { fsync } from "./fsync.ts";
 import { path } from "./path.ts";
 import { spool } from "./spool.ts";
 import { batch, single } from "./taking.ts";
 
-const BENCHMARKS: readonly Benchmark[] = [single, batch, spool, fsync, crypto, count, path];
+const BENCHMARKS: readonly Benchmark[] = [single, batch, spool, fsync, crypto, count, path, country];
 
 /** Runs benchmarks one after another, and prints what they came to. */
 async function measure(names: readonly string[], { json }: { json?: string }): Promise<void> {

@@ -1,0 +1,59 @@
+import assert from "assert";
+import { detail, Elections } from "../aggregator/api/elections.ts";
+import { readFacts, readPhoto } from "../aggregator/api/places.ts";
+import { createElection } from "../aggregator/office/elections.ts";
+import { readDefinition, readRoll } from "../aggregator/office/provision.ts";
+import { importRoll } from "../aggregator/office/roll.ts";
+import { DEFAULT_SIZE, simulateCountry } from "../simulator/country/country.ts";
+import { BRITISH, loadLocale } from "../simulator/country/locales.ts";
+import { writeFullRoll } from "../simulator/roll.ts";
+import { MASTER, NOON_MS } from "./fixture.ts";
+import { testDatabase } from "./test_database.ts";
+
+const db = await testDatabase();
+const frame = {
+  opensAt: "2026-11-03T07:00:00.000Z",
+  closesAt: "2026-11-03T20:00:00.000Z",
+  acceptsUntil: "2026-11-04T20:00:00.000Z",
+};
+
+for (const locale of [BRITISH, await loadLocale("ja")]) {
+  Deno.test(`a country of ${locale.name} is provisioned as its files are, and shown`, async () => {
+    const directory = await Deno.makeTempDir();
+    try {
+      const election = locale.name.toLowerCase().replace("_", "-");
+      const country = simulateCountry(1, { ...DEFAULT_SIZE, voters: 200 }, { election, ...frame }, locale);
+      await Deno.writeTextFile(`${directory}/definition.json`, JSON.stringify(country.definition));
+      await writeFullRoll(`${directory}/roll.csv`, country.fullVoters());
+
+      const definition = readDefinition(`${directory}/definition.json`);
+      assert.deepEqual(definition, country.definition);
+      await createElection(db, definition, MASTER, new Date(NOON_MS));
+      const roll = readRoll(`${directory}/roll.csv`);
+      assert.deepEqual(await importRoll(db, election, MASTER, roll, () => NOON_MS), { added: 200, known: 0 });
+
+      const { birthDate, profile: { age: _, registrationNumber, registeredOn, ...profile } } = country
+        .fullVoter(7);
+      const rows = await db.query(
+        "SELECT birth_date::text, profile FROM registry.voters WHERE election = $1 AND voter_id = 'voter-8'",
+        [election],
+      );
+      assert.deepEqual(rows, [{
+        birth_date: birthDate,
+        profile: { ...profile, registration_number: registrationNumber, registered_on: registeredOn },
+      }]);
+      const names = (await new Elections().find(db.query, election))!;
+      const { ballot, regions } = detail(names, await readFacts(db.query, election), NOON_MS);
+      const [contest] = country.definition.contests;
+      for (const [i, { photo, ...shown }] of ballot[0].candidates.entries()) {
+        const { photo: drawn, ...candidate } = contest.candidates[i];
+        assert.deepEqual(shown, candidate);
+        assert.ok(photo !== undefined);
+        assert.equal(await readPhoto(db.query, election, contest.id, candidate.id), drawn);
+      }
+      assert.deepEqual(regions.map(({ stations: _, ...region }) => region), country.definition.regions);
+    } finally {
+      await Deno.remove(directory, { recursive: true });
+    }
+  });
+}
