@@ -4,7 +4,7 @@
  * @module
  */
 import sodium from "libsodium-wrappers-sumo";
-import { fromUtf8 } from "../shared/bytes.ts";
+import { readJson } from "../shared/json.ts";
 import { voterKeyOf } from "../shared/keys.ts";
 import type { PlacedRecord } from "../shared/log/vote_log.ts";
 import { partitionOf } from "../shared/partition.ts";
@@ -111,13 +111,9 @@ function memoryOf(election: string, voteId: string): string {
 }
 
 function parseVote(bytes: Uint8Array): Vote | Problem {
-  let value: unknown;
-  try {
-    value = JSON.parse(fromUtf8(bytes));
-  } catch (error) {
-    return problem("not-json", `the body must be JSON in UTF-8: ${(error as Error).message}`);
-  }
-  const result = voteSchema.safeParse(value);
+  const read = readJson(bytes);
+  if ("cause" in read) return problem(read.cause, read.detail);
+  const result = voteSchema.safeParse(read.value);
   if (result.success) return result.data;
   return problem("invalid-vote", "see errors for each field that is wrong", {
     errors: fieldErrors(result.error),

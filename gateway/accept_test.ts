@@ -105,7 +105,7 @@ Deno.test("Acceptor.accept() makes records of one length, whatever was chosen", 
   assert.equal(new Set(lengths).size, 1);
 });
 
-for (const text of ["", "{", "nil", `{"a":1}x`, "\ufeff{}", "[1,]"]) {
+for (const text of ["", "{", "nil", `{"a":1}x`, "[1,]"]) {
   Deno.test(`Acceptor.accept() refuses ${JSON.stringify(text)}: not JSON`, () => {
     const { status, cause } = refusal(accept(text));
     assert.deepEqual([status, cause], [400, "not-json"]);
@@ -115,7 +115,13 @@ for (const text of ["", "{", "nil", `{"a":1}x`, "\ufeff{}", "[1,]"]) {
 Deno.test("Acceptor.accept() refuses what is not UTF-8, though it might be read as JSON", () => {
   const bytes = utf8(JSON.stringify(testVote({ voterId: "v*" })));
   bytes[bytes.indexOf("*".charCodeAt(0))] = 0xff;
-  assert.equal(refusal(accept(bytes)).cause, "not-json");
+  assert.equal(refusal(accept(bytes)).cause, "not-utf8");
+  assert.equal(refusal(accept("\ufeff{}")).cause, "not-utf8");
+});
+
+Deno.test("Acceptor.accept() refuses a key that comes twice, whatever it says", () => {
+  const text = JSON.stringify(testVote());
+  assert.equal(refusal(accept(text.replace("{", `{"station":"n-1",`))).cause, "duplicate-key");
 });
 
 const shapes: [what: string, vote: unknown, path: string][] = [

@@ -49,7 +49,9 @@ const COMMON: ProblemCause[] = [
 
 /** What one vote may be answered with, alone or as a line of a batch. */
 const VOTE: ProblemCause[] = [
+  "not-utf8",
   "not-json",
+  "duplicate-key",
   "invalid-vote",
   "vote-id-reused",
   "wrong-station",

@@ -9,6 +9,9 @@ import type { RejectionReason } from "./outcome.ts";
 
 /** Cause → status and title. The `type` of a problem is `urn:pollwire:problem:<cause>`. */
 export const PROBLEMS = {
+  "not-http": [400, "The request is not HTTP/1.1"],
+  "head-too-large": [431, "Address and headers are larger than the limit"],
+  "request-too-slow": [408, "The request took longer to come than the limit"],
   "not-found": [404, "There is nothing at this address"],
   "method-not-allowed": [405, "This address does not take that method"],
   "query-not-allowed": [400, "A signed request has no query string"],
@@ -26,7 +29,9 @@ export const PROBLEMS = {
   "digest-mismatch": [401, "The body is not the one that was signed"],
   "unknown-key": [401, "No device is known under this key"],
   "revoked-key": [401, "This key is no longer believed"],
-  "not-json": [400, "The body is not JSON"],
+  "not-utf8": [400, "The text is not UTF-8"],
+  "not-json": [400, "The text is not JSON"],
+  "duplicate-key": [400, "A key comes twice in one object"],
   "invalid-vote": [422, "The vote is not in the right form"],
   "invalid-request": [422, "The request is not in the right form"],
   "too-many-lines": [413, "The batch has more votes than the limit"],

@@ -1,0 +1,66 @@
+/**
+ * Reads JSON that came from elsewhere (RFC 8259), so strictly that no two readers can differ on what it says.
+ *
+ * @module
+ */
+import { fromUtf8 } from "./bytes.ts";
+
+/** Why a text is not read; `cause` is the problem type, see problem.ts. */
+export type JsonFault = Readonly<{ cause: "not-utf8" | "not-json" | "duplicate-key"; detail: string }>;
+
+/**
+ * Reads JSON in UTF-8 without a byte order mark (RFC 8259, section 8.1), in which no object has a key twice:
+ * `JSON.parse` takes the last of two, others the first (section 4).
+ */
+export function readJson(bytes: Uint8Array): Readonly<{ value: unknown }> | JsonFault {
+  let text: string;
+  try {
+    text = fromUtf8(bytes);
+  } catch {
+    return notUtf8("it has bytes that are not UTF-8");
+  }
+  if (text.startsWith("\ufeff")) return notUtf8("it begins with a byte order mark: leave it out");
+  if (text.includes("\0")) return notUtf8("it has zero bytes, as UTF-16 and UTF-32 do");
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    return { cause: "not-json", detail: `the text must be JSON: ${(error as Error).message}` };
+  }
+  if (countColons(text) !== countKeys(value)) {
+    return { cause: "duplicate-key", detail: "an object has a key twice: every key must be there once" };
+  }
+  return { value };
+}
+
+function notUtf8(found: string): JsonFault {
+  return { cause: "not-utf8", detail: `the text must be UTF-8, and ${found}` };
+}
+
+const QUOTE = 0x22, COLON = 0x3a, BACKSLASH = 0x5c;
+
+/** How many keys stand in a text that is JSON: outside of strings, a colon is nothing else. */
+function countColons(text: string): number {
+  let colons = 0;
+  let inString = false;
+  for (let at = 0; at < text.length; at++) {
+    const unit = text.charCodeAt(at);
+    if (unit === QUOTE) inString = !inString;
+    else if (unit === COLON && !inString) colons++;
+    else if (unit === BACKSLASH) at++;
+  }
+  return colons;
+}
+
+/** How many keys a value has. No recursion: a value may be nested more deeply than the stack is. */
+function countKeys(value: unknown): number {
+  let keys = 0;
+  const left = [value];
+  while (left.length > 0) {
+    const next = left.pop();
+    if (typeof next !== "object" || next === null) continue;
+    if (!Array.isArray(next)) keys += Object.keys(next).length;
+    for (const inner of Object.values(next)) if (typeof inner === "object") left.push(inner);
+  }
+  return keys;
+}

@@ -1,0 +1,84 @@
+import assert from "assert";
+import fc from "fast-check";
+import { utf8 } from "./bytes.ts";
+import { readJson } from "./json.ts";
+import { PROBLEMS } from "./problem.ts";
+
+Deno.test.sanitizer({ ops: true, resources: true });
+
+/** The cause why a text is not read; `undefined` when it is. */
+function causeOf(text: string | Uint8Array): string | undefined {
+  const read = readJson(typeof text === "string" ? utf8(text) : text);
+  if ("value" in read) return undefined;
+  assert.ok(read.cause in PROBLEMS);
+  return read.cause;
+}
+
+Deno.test("readJson() reads whatever JSON.stringify() writes, with spaces or without", () => {
+  fc.assert(
+    fc.property(fc.jsonValue(), fc.nat(3), (value, indent) => {
+      const text = JSON.stringify(value, undefined, indent);
+      assert.deepEqual(readJson(utf8(text)), { value: JSON.parse(text) });
+    }),
+    { numRuns: 2_000 },
+  );
+});
+
+Deno.test("readJson() refuses a key that comes twice, wherever it is and whatever stands there", () => {
+  fc.assert(
+    fc.property(fc.string(), fc.jsonValue(), fc.jsonValue(), fc.nat(3), (key, first, second, depth) => {
+      const name = JSON.stringify(key);
+      const twice = `{${name}:${JSON.stringify(first)},"${"x".repeat(40)}":0,${name}:${
+        JSON.stringify(second)
+      }}`;
+      assert.equal(causeOf(`${'[{"in":'.repeat(depth)}${twice}${"}]".repeat(depth)}`), "duplicate-key");
+    }),
+    { numRuns: 2_000 },
+  );
+});
+
+Deno.test("readJson() takes two spellings of a key for the same", () => {
+  assert.equal(causeOf(String.raw`{"a":1,"\u0061":2}`), "duplicate-key");
+  assert.equal(causeOf(`{"__proto__":1,"__proto__":2}`), "duplicate-key");
+});
+
+Deno.test("readJson() takes the same key of two objects, and colons and quotes in strings, for what they are", () => {
+  for (
+    const text of [`[{"a":1},{"a":2}]`, `{"a":{"a":1}}`, `{"a":":"}`, String.raw`{"a\":\"b":"\\"}`, `":"`]
+  ) {
+    assert.equal(causeOf(text), undefined, text);
+  }
+});
+
+Deno.test("readJson() gives __proto__ and constructor as keys like any others", () => {
+  const read = readJson(utf8(`{"__proto__":{"polluted":1},"constructor":2}`));
+  assert.ok("value" in read);
+  assert.deepEqual(Object.keys(read.value as object), ["__proto__", "constructor"]);
+  assert.equal(({} as Record<string, unknown>).polluted, undefined);
+});
+
+Deno.test("readJson() reads what is nested 100,000 deep", () => {
+  assert.equal(causeOf("[".repeat(100_000) + "]".repeat(100_000)), undefined);
+  assert.equal(causeOf(`${'{"a":'.repeat(100_000)}0${"}".repeat(100_000)}`), undefined);
+  assert.equal(causeOf("[".repeat(100_000)), "not-json");
+});
+
+Deno.test("readJson() tells text in another encoding from text that is not JSON", () => {
+  const text = `{"a":"é"}`;
+  const utf16 = new Uint8Array(Uint16Array.from(text, (unit) => unit.charCodeAt(0)).buffer);
+  assert.equal(causeOf(utf16), "not-utf8");
+  assert.equal(causeOf(new Uint8Array([0xff, 0xfe, ...utf16])), "not-utf8");
+  assert.equal(causeOf(new Uint8Array([0xef, 0xbb, 0xbf, ...utf8(text)])), "not-utf8");
+  assert.equal(causeOf(Uint8Array.from(text, (unit) => unit.charCodeAt(0))), "not-utf8", "Latin-1");
+  assert.equal(causeOf(new Uint8Array([0x22, 0xc0, 0xaf, 0x22])), "not-utf8", "an overlong spelling");
+  for (const broken of ["", " ", "{", "{'a':1}", `{"a":1,}`, "NaN", "{}{}", "\u00a0{}"]) {
+    assert.equal(causeOf(broken), "not-json", broken);
+  }
+});
+
+Deno.test("readJson() says what is wrong, and what would be right", () => {
+  const detail = (text: string) => (readJson(utf8(text)) as { detail: string }).detail;
+  assert.match(detail("\ufeff{}"), /must be UTF-8.*byte order mark: leave it out/);
+  assert.match(detail("{"), /must be JSON/);
+  assert.match(detail(`{"a":1,"a":1}`), /every key must be there once/);
+});
