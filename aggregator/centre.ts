@@ -8,6 +8,7 @@ import type { Logger } from "@logtape/logtape";
 import { gatewayKey, parseKeyName } from "../shared/keys.ts";
 import { logEnds, type VoteLog } from "../shared/log/vote_log.ts";
 import { receiptKey } from "../shared/receipt.ts";
+import { serve } from "../web/serve.ts";
 import { createApp } from "./app.ts";
 import type { CentreConfig } from "./config.ts";
 import type { Database } from "./database/database.ts";
@@ -58,6 +59,8 @@ export async function runCentre(
       error: error instanceof Error ? error.message : String(error),
     });
   };
+  const onError = (error: unknown) =>
+    log.error("request failed: {error}", { error: String((error as Error)?.stack ?? error) });
   const { app, drained } = createApp({
     db,
     now: Date.now,
@@ -67,14 +70,18 @@ export async function runCentre(
     ready: () => readiness(runners, broken),
     gatewaySync: gatewaySync({ db, master: (election) => keyring.master(election), now: Date.now }),
     signal,
-    onError: (error) =>
-      log.error("request failed: {error}", { error: String((error as Error)?.stack ?? error) }),
+    onError,
   });
-  const server = Deno.serve({
-    hostname: config.host,
-    port: config.port,
-    onListen: ({ hostname, port }) => console.log(`aggregator listens on http://${hostname}:${port}`),
-  }, app.fetch);
+  const { host: hostname, port, maxConnections, maxAddressConnections } = config;
+  const server = await serve({
+    hostname,
+    port,
+    maxConnections,
+    maxAddressConnections,
+    fetch: (request, arrival) => app.fetch(request, arrival),
+    onError,
+  });
+  console.log(`aggregator listens on ${server.origin}`);
   const running: Promise<void>[] = [];
   while (!signal.aborted) {
     for (const election of await known(db, log)) {

@@ -18,6 +18,9 @@ export const SETTINGS = {
   KEYS_DIRECTORY: z.string().optional(),
   HOST: z.string().default("127.0.0.1"),
   PORT: integer(0, 65_535).default(8000),
+  /** Connections at once, and of one address. Never more than the process may have file descriptors, less 128. */
+  MAX_CONNECTIONS: integer(1, 1_000_000).default(10_000),
+  ADDRESS_MAX_CONNECTIONS: integer(1, 1_000_000).default(1_000),
 };
 
 /** The centre's settings, complete. */
@@ -28,6 +31,8 @@ export type CentreConfig = Readonly<{
   keysDirectory: string;
   host: string;
   port: number;
+  maxConnections: number;
+  maxAddressConnections: number;
 }>;
 
 /** @throws {ConfigError} naming what is wrong. */
@@ -41,5 +46,7 @@ export function centreConfig(environment?: Record<string, string>): CentreConfig
     keysDirectory: config.KEYS_DIRECTORY ?? `${data}/keys`,
     host: config.HOST,
     port: config.PORT,
+    maxConnections: config.MAX_CONNECTIONS,
+    maxAddressConnections: config.ADDRESS_MAX_CONNECTIONS,
   };
 }

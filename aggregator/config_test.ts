@@ -12,6 +12,8 @@ Deno.test("centreConfig() has a default for everything", () => {
     keysDirectory: "data/keys",
     host: "127.0.0.1",
     port: 8000,
+    maxConnections: 10_000,
+    maxAddressConnections: 1_000,
   });
 });
 
@@ -38,6 +40,8 @@ Deno.test("centreConfig() takes what is set", () => {
     keysDirectory: "/run/keys",
     host: "0.0.0.0",
     port: 0,
+    maxConnections: 10_000,
+    maxAddressConnections: 1_000,
   });
 });
 

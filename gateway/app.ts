@@ -7,6 +7,8 @@ import { OpenAPIHono } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import { type Problem, problem, type ProblemCause, problemResponse } from "../shared/problem.ts";
 import type { Receipt } from "../shared/receipt.ts";
+import { networkOf } from "../web/address.ts";
+import type { Arrival } from "../web/serve.ts";
 import { Acceptor, type Repeated, type Taken } from "./accept.ts";
 import { authenticate, type Authenticated, type ElectionLookup } from "./authenticate.ts";
 import { BodyReader, drain } from "./body.ts";
@@ -50,7 +52,7 @@ const ENDPOINTS = {
 } as const;
 
 type Endpoint = keyof typeof ENDPOINTS;
-type Env = { Bindings: { remoteAddr?: Deno.Addr } };
+type Env = { Bindings: Partial<Arrival> };
 /** What the endpoints share: the options, and what is remembered from request to request. */
 type Gateway = GatewayOptions & Readonly<{ acceptor: Acceptor; bodies: BodyReader }>;
 
@@ -179,16 +181,14 @@ async function admit(
     return refuse(gateway, endpoint, found, retryAfterS);
   };
   if (gateway.draining()) return await no(problem("draining"));
-  const address = c.env?.remoteAddr as Deno.NetAddr | undefined;
-  const addressWaitS = gateway.addressRate.take(address?.hostname ?? "", arrivedMs);
+  const { address = "", target = targetOf(request.url) } = c.env ?? {};
+  const addressWaitS = gateway.addressRate.take(networkOf(address), arrivedMs);
   if (addressWaitS > 0) {
     return await no(problem("address-rate", `come again in ${addressWaitS} s`), addressWaitS);
   }
-  if (request.url.includes("?")) return await no(problem("query-not-allowed", "leave the query string out"));
-  // The router also finds other spellings of the path, with percent signs.
-  if (!request.url.endsWith(path)) {
-    return await no(problem("not-found", `the path is ${path}, in this spelling`));
-  }
+  if (target.includes("?")) return await no(problem("query-not-allowed", "leave the query string out"));
+  // The router also finds other spellings of the path, with percent signs, and by way of "..".
+  if (target !== path) return await no(problem("not-found", `the path is ${path}, in this spelling`));
   const { headers } = request;
   if (headers.get("content-type") !== contentType) {
     return await no(problem("unsupported-media-type", `Content-Type must be exactly ${contentType}`));
@@ -212,6 +212,11 @@ async function admit(
     return refuse(gateway, endpoint, problem("device-rate", `come again in ${deviceWaitS} s`), deviceWaitS);
   }
   return { device, body, nowMs };
+}
+
+/** What was asked for, by a URL as the request has it: path and query. */
+function targetOf(url: string): string {
+  return url.slice(url.indexOf("/", url.indexOf("//") + 2));
 }
 
 /** What became of one vote of a request. */
@@ -318,8 +323,10 @@ function splitLines(body: Uint8Array, maxLines: number): Uint8Array[] {
 
 async function notFound(c: Context<Env>): Promise<Response> {
   await drain(c.req.raw);
-  const allowed = { "/v1/votes": "POST", "/v1/votes/batch": "POST", "/v1/manifest": "GET" }[c.req.path] ??
-    (/^\/(?:health\/(?:live|ready)|metrics|openapi\.json)$/.test(c.req.path) ? "GET" : undefined);
+  const allowed = { "/v1/votes": "POST", "/v1/votes/batch": "POST" }[c.req.path] ??
+    (/^\/(?:v1\/manifest|health\/(?:live|ready)|metrics|openapi\.json)$/.test(c.req.path)
+      ? "GET, HEAD"
+      : undefined);
   if (allowed === undefined) {
     return problemResponse(problem("not-found", `see /openapi.json for what there is`));
   }

@@ -319,6 +319,13 @@ for (const endpoint of ["vote", "batch"] as const) {
     assert.ok((await send(gateway, request({}), "10.0.0.2")).status < 300);
   });
 
+  Deno.test(`POST ${path} takes all addresses of one IPv6 network of 64 bits for one`, async () => {
+    const gateway = testGateway({ addressRate: new RateLimiter(1) });
+    assert.ok((await send(gateway, request({}), "2001:db8::1")).status < 300);
+    assert.equal((await send(gateway, request({}), "2001:db8::ffff:1")).cause, "address-rate");
+    assert.ok((await send(gateway, request({}), "2001:db8:0:1::1")).status < 300);
+  });
+
   Deno.test(`POST ${path} takes nothing in once the gateway is about to stop`, async () => {
     const gateway = testGateway({ draining: () => true });
     const { status, cause } = await send(gateway, request({}));
@@ -341,6 +348,8 @@ const DEEP = "[".repeat(9_000) + "]".repeat(9_000);
 /** Votes that are refused, each with its cause; alone or as a line of a batch. */
 const votes: [what: string, body: () => string, status: number, cause: ProblemCause, now?: string][] = [
   ["that is no JSON", () => "{", 400, "not-json"],
+  ["that is not plain UTF-8", () => `\ufeff${text({})}`, 400, "not-utf8"],
+  ["with a key twice", () => text({}).replace("{", `{"mode":"early",`), 400, "duplicate-key"],
   ["with a field too many", () => text({}).replace("{", `{"votes":1000,`), 422, "invalid-vote"],
   ["with the key __proto__", () => text({}).replace("{", `{"__proto__":{},`), 422, "invalid-vote"],
   ["nested deeply", () => text({ selections: [] }).replace("[]", DEEP), 422, "invalid-vote"],
@@ -394,13 +403,13 @@ for (const [what, make, status, cause, now] of votes) {
 Deno.test("a vote whose bytes are not UTF-8 is refused, alone and among others", async () => {
   const bytes = utf8(JSON.stringify(testVote({ voterId: "*" })));
   bytes[bytes.indexOf("*".charCodeAt(0))] = 0xff;
-  assert.equal((await send(testGateway(), signedRequest(bytes))).cause, "not-json");
+  assert.equal((await send(testGateway(), signedRequest(bytes))).cause, "not-utf8");
   const batch = new Uint8Array([...bytes, 0x0a, ...utf8(JSON.stringify(testVote()))]);
   const answer = await send(
     testGateway(),
     signedRequest(batch, { path: "/v1/votes/batch", contentType: "application/x-ndjson" }),
   );
-  assert.deepEqual(fates(answer), ["400 not-json", "202"]);
+  assert.deepEqual(fates(answer), ["400 not-utf8", "202"]);
 });
 
 Deno.test("a vote is refused before the election opens and after it closes: 422 not-open", async () => {
@@ -674,8 +683,8 @@ Deno.test("an address that there is not, or not for that method, is answered as 
   const allowed = {
     "/v1/votes": "POST",
     "/v1/votes/batch": "POST",
-    "/v1/manifest": "GET",
-    "/metrics": "GET",
+    "/v1/manifest": "GET, HEAD",
+    "/metrics": "GET, HEAD",
   };
   for (const [path, allow] of Object.entries(allowed)) {
     const { status, cause, headers } = await ask("PUT", path);

@@ -24,6 +24,9 @@ export const SETTINGS = {
   DEVICE_REQUESTS_PER_SECOND: integer(1, 1_000_000).default(50),
   /** Requests a second of one address, before it is known who asks. */
   ADDRESS_REQUESTS_PER_SECOND: integer(1, 1_000_000).default(1_000),
+  /** Connections at once, and of one address. Never more than the process may have file descriptors, less 128. */
+  MAX_CONNECTIONS: integer(1, 1_000_000).default(10_000),
+  ADDRESS_MAX_CONNECTIONS: integer(1, 1_000_000).default(1_000),
   /** Bytes of records that the spool holds before votes are refused: 2 GiB. */
   SPOOL_MAX_BYTES: integer(1_000_000, 2 ** 46).default(2 * 1024 ** 3),
   /** How often the centre is asked for what is new, in milliseconds. */

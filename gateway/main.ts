@@ -11,6 +11,7 @@ import { type GatewayConfig, gatewayConfig } from "./config.ts";
 import { ElectionStore } from "./manifest.ts";
 import { gatewayMetrics } from "./metrics.ts";
 import { RateLimiter } from "./rate.ts";
+import { serve } from "../web/serve.ts";
 import { SpoolClient, type SpoolEvents } from "./spool_client.ts";
 import type { SpoolListening, SpoolReply, SpoolSetup } from "./spool_host.ts";
 
@@ -43,6 +44,8 @@ export async function runGateway(
   });
   metrics = gatewayMetrics(() => spool.state);
   await spool.opened;
+  const onError = (error: unknown) =>
+    log.error("request failed: {error}", { error: String((error as Error)?.stack ?? error) });
   const app = createGateway(
     {
       gateway: config.file.gateway,
@@ -55,20 +58,22 @@ export async function runGateway(
       addressRate: new RateLimiter(config.ADDRESS_REQUESTS_PER_SECOND),
       now: Date.now,
       draining: () => stop.signal.aborted,
-      onError: (error) =>
-        log.error("request failed: {error}", { error: String((error as Error)?.stack ?? error) }),
+      onError,
     } satisfies GatewayOptions,
   );
-  const server = Deno.serve({
+  const server = await serve({
     hostname: config.HOST,
     port: config.PORT,
-    onListen: ({ hostname, port }) =>
-      console.log(
-        `gateway ${config.file.gateway} listens on http://${hostname}:${port} (elections kept: ${
-          loaded.join(", ") || "none"
-        })`,
-      ),
-  }, (request, info) => app.fetch(request, info));
+    maxConnections: config.MAX_CONNECTIONS,
+    maxAddressConnections: config.ADDRESS_MAX_CONNECTIONS,
+    fetch: (request, arrival) => app.fetch(request, arrival),
+    onError,
+  });
+  console.log(
+    `gateway ${config.file.gateway} listens on ${server.origin} (elections kept: ${
+      loaded.join(", ") || "none"
+    })`,
+  );
   const following = follow(store, config.SYNC_INTERVAL_MS, stop.signal, (fault) => {
     metrics.syncFaults.inc();
     log.warn("centre {centre} has no answer: {fault}", { centre: config.file.centre, fault });

@@ -3,7 +3,6 @@
  *
  * @module
  */
-
 import { RecentMap } from "./recent.ts";
 
 /** Buckets kept at once; past that those that were used longest ago are forgotten, and full when they come again. */

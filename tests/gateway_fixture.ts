@@ -162,7 +162,7 @@ export type TestGateway = Readonly<{
   elections: Map<string, GatewayElection>;
   errors: unknown[];
   /** Sends a request. The body of the answer is read already. */
-  send(request: Request, hostname?: string): Promise<Answer>;
+  send(request: Request, address?: string): Promise<Answer>;
   /** The value of a metric's line as Prometheus would scrape it; 0 when there is none. */
   metric(line: string): Promise<number>;
 }>;
@@ -194,8 +194,8 @@ export function testGateway(change: Partial<GatewayOptions> = {}, election = tes
     spool,
     elections,
     errors,
-    async send(request, hostname = "127.0.0.1") {
-      const response = await app.fetch(request, { remoteAddr: { transport: "tcp", hostname, port: 5_000 } });
+    async send(request, address = "127.0.0.1") {
+      const response = await app.fetch(request, { address });
       return await readAnswer(response);
     },
     async metric(line) {

@@ -9,12 +9,13 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   shared: [],
   cli: [],
   device: ["shared"],
-  gateway: ["shared", "cli"],
-  aggregator: ["shared", "cli"],
+  web: ["shared"],
+  gateway: ["shared", "cli", "web"],
+  aggregator: ["shared", "cli", "web"],
   simulator: ["shared", "device", "cli"],
   deploy: ["shared", "cli"],
   bench: ["shared", "cli", "device", "gateway", "aggregator", "simulator", "tests"],
-  tests: ["shared", "cli", "device", "gateway", "aggregator", "simulator", "bench", "deploy"],
+  tests: ["shared", "cli", "web", "device", "gateway", "aggregator", "simulator", "bench", "deploy"],
 };
 
 /** All the libraries that shared/ may use; its adapters may use the one they adapt. */
@@ -191,7 +192,7 @@ for (
     ["shared/judge.ts", "shared/log/sqlite.ts", /imports the adapter shared\/log\/sqlite\.ts/],
     ["shared/judge.ts", "deno.json", /neither the project's nor a library/],
     ["shared/vote_test.ts", "gateway/app.ts", /may import from shared only/],
-    ["gateway/app.ts", "aggregator/count.ts", /gateway\/ may import from gateway, shared, cli only/],
+    ["gateway/app.ts", "aggregator/count.ts", /gateway\/ may import from gateway, shared, cli, web only/],
     ["gateway/main.ts", "simulator/cast.ts", /gateway\/ may import from/],
     ["gateway/forward.ts", "shared/log/kafka.ts", /imports the adapter/],
     ["aggregator/count.ts", "aggregator/database/postgres.ts", /imports the adapter/],

@@ -1,0 +1,138 @@
+/**
+ * A gateway as a process of its own, with a centre in memory and a directory to keep things in.
+ *
+ * @module
+ */
+import assert from "assert";
+import { setTimeout as delay } from "node:timers/promises";
+import type { Manifest } from "../shared/election.ts";
+import { openSqliteLog } from "../shared/log/sqlite.ts";
+import type { StoredRecord } from "../shared/log/vote_log.ts";
+import type { Sync } from "../shared/sync.ts";
+import { FakeCentre, testGatewayFile } from "./fake_centre.ts";
+import { testDefinition, testManifest } from "./fixture.ts";
+import { testSync } from "./gateway_fixture.ts";
+
+/** How long a gateway may take to listen, in milliseconds. */
+const DEADLINE_MS = 60_000;
+const DAY_MS = 86_400_000;
+
+/** A gateway's process. */
+export class GatewayProcess {
+  readonly #process: Deno.ChildProcess;
+  readonly stdout: Promise<string>;
+  readonly stderr: Promise<string>;
+  #said = "";
+
+  constructor(environment: Record<string, string>) {
+    this.#process = new Deno.Command(Deno.execPath(), {
+      args: [
+        "run",
+        "--no-check",
+        "--allow-net",
+        "--allow-read",
+        "--allow-write",
+        "--allow-env",
+        "--allow-sys",
+        "main.ts",
+      ],
+      cwd: new URL("../gateway", import.meta.url),
+      env: { PORT: "0", SYNC_INTERVAL_MS: "100", ...environment },
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    this.stdout = this.#listen();
+    this.stderr = new Response(this.#process.stderr).text();
+  }
+
+  async #listen(): Promise<string> {
+    for await (const piece of this.#process.stdout.pipeThrough(new TextDecoderStream())) this.#said += piece;
+    return this.#said;
+  }
+
+  /** The address that it listens at. Throws when it ends before it does. */
+  async address(): Promise<string> {
+    let ended = false;
+    this.#process.status.then(() => ended = true);
+    for (const endMs = Date.now() + DEADLINE_MS;;) {
+      const found = /listens on (http:\S+)/.exec(this.#said);
+      if (found !== null) return found[1];
+      if (ended) throw new Error(`It ended: ${this.#said} ${await this.stderr}`);
+      assert.ok(Date.now() < endMs, "it does not listen");
+      await delay(5);
+    }
+  }
+
+  /** Asks it to stop, and returns its exit code and what it has said. */
+  async stop(signal: Deno.Signal = "SIGTERM"): Promise<{ code: number; stdout: string; stderr: string }> {
+    try {
+      this.#process.kill(signal);
+    } catch {
+      // It has ended.
+    }
+    return await this.ended();
+  }
+
+  async ended(): Promise<{ code: number; stdout: string; stderr: string }> {
+    const { code } = await this.#process.status;
+    return { code, stdout: await this.stdout, stderr: await this.stderr };
+  }
+}
+
+/** What a test has: the centre, where things are kept, and how to start a gateway. */
+export type Bench = Readonly<{
+  centre: FakeCentre;
+  directory: string;
+  start(environment?: Record<string, string>): GatewayProcess;
+  /** What stands on the log. */
+  stored(): Promise<StoredRecord[]>;
+}>;
+
+/** The manifest of the test election, open since yesterday and until tomorrow. */
+export function openManifest(): Manifest {
+  return testManifest(testDefinition({
+    opensAt: new Date(Date.now() - DAY_MS).toISOString(),
+    closesAt: new Date(Date.now() + DAY_MS).toISOString(),
+    acceptsUntil: new Date(Date.now() + DAY_MS).toISOString(),
+  }));
+}
+
+/** Gives `work` a directory and a centre; whatever is started is stopped in the end. */
+export async function withCentre(
+  work: (bench: Bench) => Promise<void>,
+  sync: Sync = testSync(openManifest()),
+): Promise<void> {
+  const directory = await Deno.makeTempDir();
+  const centre = new FakeCentre();
+  centre.tell(sync);
+  const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen() {} }, centre.handle);
+  const file = testGatewayFile(`http://127.0.0.1:${server.addr.port}`);
+  await Deno.writeTextFile(`${directory}/g-1.json`, JSON.stringify(file));
+  const started: GatewayProcess[] = [];
+  try {
+    await work({
+      centre,
+      directory,
+      start(environment = {}) {
+        const gateway = new GatewayProcess({
+          GATEWAY_FILE: `${directory}/g-1.json`,
+          GATEWAY_DATA: `${directory}/data`,
+          VOTE_LOG: `sqlite:${directory}/log`,
+          ...environment,
+        });
+        started.push(gateway);
+        return gateway;
+      },
+      async stored() {
+        const log = openSqliteLog(`${directory}/log`, "test-2026", 3);
+        const records = await Promise.all([0, 1, 2].map((partition) => log.read(partition, 0, 1_000)));
+        await log.close();
+        return records.flat();
+      },
+    });
+  } finally {
+    for (const gateway of started) await gateway.stop("SIGKILL");
+    await server.shutdown();
+    await Deno.remove(directory, { recursive: true });
+  }
+}

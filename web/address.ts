@@ -1,0 +1,24 @@
+/**
+ * Who is behind an address, as far as limits go.
+ *
+ * @module
+ */
+
+/**
+ * What an address counts as when it is limited: an IPv4 address as itself, also where it is written as an IPv6 one
+ * (`::ffff:192.0.2.1`); an IPv6 address as its network of 64 bits, of which one sender has them all (RFC 6177).
+ */
+export function networkOf(address: string): string {
+  if (!address.includes(":")) return address;
+  const plain = address.split("%")[0];
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(plain);
+  if (mapped !== null) return mapped[1];
+  const [before, after] = plain.split("::");
+  const groups = before === "" ? [] : before.split(":");
+  if (after !== undefined) {
+    const behind = after === "" ? 0 : after.split(":").length + (after.includes(".") ? 1 : 0);
+    while (groups.length + behind < 8) groups.push("0");
+    if (after !== "") groups.push(...after.split(":"));
+  }
+  return groups.slice(0, 4).map((group) => parseInt(group, 16).toString(16)).join(":");
+}

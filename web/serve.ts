@@ -1,0 +1,230 @@
+/**
+ * Serves HTTP to whoever may come: connections are bounded in number and in time before a request is there to be
+ * judged, and what is no HTTP is answered with a problem. On `node:http`, since `Deno.serve` bounds neither, and ends
+ * with the process once file descriptors run out (docs/adr/0007-connections.md).
+ *
+ * @module
+ */
+import { getRequestListener } from "@hono/node-server";
+import { createServer, type IncomingMessage, type Server } from "node:http";
+import type { AddressInfo, Socket } from "node:net";
+import { type Problem, problem } from "../shared/problem.ts";
+import { networkOf } from "./address.ts";
+
+/** Bounds of one connection. */
+export const CONNECTION_LIMITS = {
+  /** From opening, or the request before, to the end of a request's head. */
+  headMs: 10_000,
+  /** From a request's first byte to its last. The apps give up sooner, and say why. */
+  requestMs: 20_000,
+  /** Between two requests. */
+  idleMs: 60_000,
+  /** In which nothing is sent or read: of a listener that reads no more. */
+  stalledMs: 120_000,
+  /** How often it is looked whether one has taken longer. */
+  checkEveryMs: 1_000,
+  headBytes: 16 * 1024,
+};
+
+/** File descriptors that are left for all else: the spool, logs, the database, requests to the centre. */
+const RESERVED_DESCRIPTORS = 128;
+
+/** What a request came over. */
+export type Arrival = Readonly<{
+  /** The sender's IP address. */
+  address: string;
+  /** What was asked for, byte for byte: a `Request`'s URL is a tidied one. */
+  target: string;
+}>;
+
+/** What is served, where, and to how many. */
+export type ServeOptions = Readonly<{
+  hostname: string;
+  /** 0 for any. */
+  port: number;
+  /** Connections at once, and of one address; more are closed as they come. */
+  maxConnections: number;
+  maxAddressConnections: number;
+  fetch(request: Request, arrival: Arrival): Response | Promise<Response>;
+  /** Told of errors of the server's own: an answer that could not be sent. */
+  onError(error: unknown): void;
+  limits?: Partial<typeof CONNECTION_LIMITS>;
+}>;
+
+/** A running server. */
+export type BoundedServer = Readonly<{
+  /** Like `http://127.0.0.1:8001`. */
+  origin: string;
+  /** Connections open now. */
+  connections(): number;
+  /** Takes no more requests, and resolves when those under way are answered. */
+  shutdown(): Promise<void>;
+}>;
+
+/** Begins to serve. Rejects when it cannot listen there. */
+export async function serve(options: ServeOptions): Promise<BoundedServer> {
+  const { hostname, port, fetch, onError } = options;
+  const limits = { ...CONNECTION_LIMITS, ...options.limits };
+  const answer = getRequestListener(
+    (request, { incoming }) => {
+      const { socket, url = "", rawHeaders } = incoming as IncomingMessage;
+      if (hasTwoHosts(rawHeaders)) return problemAnswer(problem("not-http", "there must be one Host header"));
+      return fetch(request, { address: socket.remoteAddress ?? "", target: url });
+    },
+    {
+      // node:http does it: a body that was not read is read away, for as long as a request may take.
+      autoCleanupIncoming: false,
+      errorHandler: (error) => {
+        if ((error as Error).name === "RequestError") {
+          return problemAnswer(problem("not-http", "the Host header and the address must make a URL"));
+        }
+        onError(error);
+        return problemAnswer(problem("internal"));
+      },
+    },
+  );
+  const server = createServer({
+    headersTimeout: limits.headMs,
+    requestTimeout: limits.requestMs,
+    keepAliveTimeout: limits.idleMs,
+    connectionsCheckingInterval: limits.checkEveryMs,
+    maxHeaderSize: limits.headBytes,
+    // The answer to a request without one is below, and is a problem.
+    requireHostHeader: false,
+  }, answer);
+  server.setTimeout(limits.stalledMs);
+  const mayAnswer = followRequests(server);
+  server.on("clientError", (error: Error & { code?: string }, socket: Socket) => {
+    if (error.code === "ECONNRESET" || !socket.writable || !mayAnswer(socket)) socket.destroy();
+    else socket.end(spell(problemOf(error, limits)));
+  });
+  const connections = boundConnections(server, options);
+  await listen(server, hostname, port);
+  const { address, family, port: bound } = server.address() as AddressInfo;
+  return {
+    origin: `http://${family === "IPv6" ? `[${address}]` : address}:${bound}`,
+    connections,
+    shutdown: () => close(server),
+  };
+}
+
+/** Closes connections beyond the limits as they come. Returns how many there are. */
+function boundConnections(
+  server: Server,
+  { maxConnections, maxAddressConnections }: ServeOptions,
+): () => number {
+  const byAddress = new Map<string, number>();
+  const limit = Math.min(maxConnections, descriptorLimit() - RESERVED_DESCRIPTORS);
+  let open = 0;
+  server.on("connection", (socket: Socket) => {
+    const address = networkOf(socket.remoteAddress ?? "");
+    const ofAddress = byAddress.get(address) ?? 0;
+    if (open >= limit || ofAddress >= maxAddressConnections) {
+      socket.destroy();
+      return;
+    }
+    open++;
+    byAddress.set(address, ofAddress + 1);
+    socket.once("close", () => {
+      open--;
+      const left = byAddress.get(address)! - 1;
+      if (left === 0) byAddress.delete(address);
+      else byAddress.set(address, left);
+    });
+  });
+  return () => open;
+}
+
+/** How many file descriptors the process may have, by /proc; without limit where there is none. */
+function descriptorLimit(): number {
+  try {
+    const limits = Deno.readTextFileSync("/proc/self/limits");
+    return Number(/^Max open files\s+(\d+)/m.exec(limits)?.[1] ?? Infinity);
+  } catch {
+    return Infinity;
+  }
+}
+
+/**
+ * Follows each connection's requests. Tells whether bytes that cannot be read may be answered: not while a request
+ * before them, which may yet be taken, has no answer, for this one would pass for that.
+ */
+function followRequests(server: Server): (socket: Socket) => boolean {
+  const following = new WeakMap<Socket, { unanswered: number; last: IncomingMessage }>();
+  server.on("request", (request, response) => {
+    const state = following.get(request.socket) ?? { unanswered: 0, last: request };
+    following.set(request.socket, state);
+    state.unanswered++;
+    state.last = request;
+    response.once("close", () => state.unanswered--);
+  });
+  return (socket) => {
+    const { unanswered, last } = following.get(socket) ?? { unanswered: 0 };
+    return unanswered === 0 || (unanswered === 1 && !last!.complete);
+  };
+}
+
+/** RFC 9112, section 3.2. `node:http` takes the first of two. */
+function hasTwoHosts(rawHeaders: readonly string[]): boolean {
+  let hosts = 0;
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const name = rawHeaders[at];
+    if (name.length === 4 && name.toLowerCase() === "host") hosts++;
+  }
+  return hosts > 1;
+}
+
+/** Spells the answer to what could not be read as a request. */
+function spell(found: Problem): string {
+  const body = JSON.stringify(found);
+  return `HTTP/1.1 ${found.status} ${
+    STATUS_TEXTS[found.status]
+  }\r\ncontent-type: application/problem+json\r\n` +
+    `content-length: ${body.length}\r\nconnection: close\r\n\r\n${body}`;
+}
+
+const STATUS_TEXTS: Record<number, string> = {
+  400: "Bad Request",
+  408: "Request Timeout",
+  431: "Request Header Fields Too Large",
+};
+
+function problemOf(
+  { code }: { code?: string },
+  { headBytes, headMs, requestMs }: typeof CONNECTION_LIMITS,
+): Problem {
+  if (code === "HPE_HEADER_OVERFLOW") {
+    return problem("head-too-large", `address and headers may have ${headBytes} bytes`);
+  }
+  if (code === "ERR_HTTP_REQUEST_TIMEOUT") {
+    return problem(
+      "request-too-slow",
+      `the headers must come within ${headMs / 1_000} s, the whole request within ${requestMs / 1_000} s`,
+    );
+  }
+  return problem("not-http", `a request must be HTTP/1.1 by RFC 9112 (${code ?? "cannot be read"})`);
+}
+
+function problemAnswer(found: Problem): Response {
+  return new Response(JSON.stringify(found), {
+    status: found.status,
+    headers: { "content-type": "application/problem+json", connection: "close" },
+  });
+}
+
+function listen(server: Server, hostname: string, port: number): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  server.once("error", reject);
+  server.listen(port, hostname, () => {
+    server.off("error", reject);
+    resolve();
+  });
+  return promise;
+}
+
+function close(server: Server): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  server.close(() => resolve());
+  server.closeIdleConnections();
+  return promise;
+}

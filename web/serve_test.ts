@@ -1,0 +1,164 @@
+import assert from "assert";
+import { mock } from "node:test";
+import { eventually } from "../tests/eventually.ts";
+import { exchange, type RawAnswer, RawConnection } from "../tests/raw_http.ts";
+import { type Arrival, type BoundedServer, serve, type ServeOptions } from "./serve.ts";
+
+Deno.test.sanitizer({ ops: true, resources: true });
+
+/** Serves while `work` is done. Answers with what came. */
+async function serving(
+  work: (server: BoundedServer, errors: unknown[]) => Promise<void>,
+  change: Partial<ServeOptions> = {},
+): Promise<void> {
+  const errors: unknown[] = [];
+  const server = await serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    maxConnections: 100,
+    maxAddressConnections: 100,
+    fetch: async (request, arrival) => Response.json({ ...arrival, body: await request.text() }),
+    onError: (error) => errors.push(error),
+    ...change,
+  });
+  try {
+    await work(server, errors);
+  } finally {
+    await server.shutdown();
+  }
+}
+
+/** Opens connections that say nothing, works, and closes them. */
+async function holding(
+  origin: string,
+  count: number,
+  work: (held: readonly RawConnection[]) => Promise<void>,
+): Promise<void> {
+  const held = await Promise.all(Array.from({ length: count }, () => RawConnection.open(origin)));
+  try {
+    await work(held);
+  } finally {
+    for (const connection of held) connection.close();
+  }
+}
+
+Deno.test("serve() hands requests on, with the address they came from and the target as it was sent", async () => {
+  await serving(async ({ origin }) => {
+    const answer = await exchange(origin, { target: "/a/../b?c#d", body: "ä" });
+    assert.deepEqual(
+      answer?.body,
+      { address: "127.0.0.1", target: "/a/../b?c#d", body: "ä" } satisfies
+        & Arrival
+        & { body: string },
+    );
+  });
+});
+
+for (
+  const [of, limits] of [
+    ["in all", { maxConnections: 5 }],
+    ["of one address", { maxAddressConnections: 5 }],
+  ] as const
+) {
+  Deno.test(`serve() closes connections beyond the limit ${of} as they come, and takes more once some have gone`, async () => {
+    await serving(async ({ origin, connections }) => {
+      await holding(origin, 5, async () => {
+        await eventually("all are counted", () => connections() === 5);
+        await using more = await RawConnection.open(origin);
+        assert.ok(await more.isClosed());
+      });
+      await eventually("none is counted", () => connections() === 0);
+      assert.equal((await exchange(origin, { target: "/", body: "" }))?.status, 200);
+    }, limits);
+  });
+}
+
+/** Short enough for a test, and all else unbounded. */
+const SHORT_MS = 50;
+const UNBOUNDED = { headMs: 0, requestMs: 0, idleMs: 0, stalledMs: 0, checkEveryMs: 20 };
+
+/** Serves with one bound, and waits until the server has closed the connection. */
+async function untilClosed(
+  limits: ServeOptions["limits"],
+  sent: string,
+  fetch?: ServeOptions["fetch"],
+): Promise<RawAnswer | undefined> {
+  let answer: RawAnswer | undefined;
+  await serving(async ({ origin }) => {
+    await using connection = await RawConnection.open(origin);
+    await connection.send(sent);
+    answer = await connection.answer();
+    assert.ok(await connection.isClosed());
+  }, { limits: { ...UNBOUNDED, ...limits }, ...(fetch && { fetch }) });
+  return answer;
+}
+
+for (const sent of ["", "POST / HTTP/1.1\r\nHost:", "POST / HTTP/1.1\r\nHost: a\r\n"]) {
+  Deno.test(`serve() bounds how long a head may take: ${JSON.stringify(sent)}`, async () => {
+    const answer = await untilClosed({ headMs: SHORT_MS, requestMs: 60_000 }, sent);
+    assert.deepEqual([answer?.status, answer?.cause], [408, "request-too-slow"]);
+  });
+}
+
+Deno.test("serve() bounds how long a whole request may take", async () => {
+  const sent = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc";
+  const answer = await untilClosed({ headMs: SHORT_MS, requestMs: SHORT_MS }, sent);
+  assert.deepEqual([answer?.status, answer?.cause], [408, "request-too-slow"]);
+});
+
+Deno.test("serve() closes a connection that has been idle", async () => {
+  const answer = await untilClosed({ idleMs: SHORT_MS }, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  assert.equal(answer?.status, 200);
+});
+
+Deno.test("serve() closes a connection on which nothing moves", async () => {
+  const answer = await untilClosed(
+    { stalledMs: SHORT_MS },
+    "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+    () => new Promise(() => {}),
+  );
+  assert.equal(answer, undefined);
+});
+
+Deno.test("serve() tells of errors of its own, and says nothing of them", async () => {
+  await serving(async ({ origin }, errors) => {
+    const answer = await exchange(origin, { target: "/", body: "" });
+    assert.equal(answer?.status, 500);
+    assert.doesNotMatch(JSON.stringify(answer?.body), /a secret/);
+    assert.match(String(errors), /a secret/);
+  }, {
+    fetch: () => {
+      throw new Error("a secret");
+    },
+  });
+});
+
+Deno.test("serve() rejects when it cannot listen", async () => {
+  await serving(async ({ origin }) => {
+    const { port } = new URL(origin);
+    await assert.rejects(serving(() => Promise.resolve(), { port: Number(port) }), /EADDRINUSE|in use/i);
+  });
+});
+
+Deno.test("serve() answers what is under way before shutdown() resolves", async () => {
+  const turn = Promise.withResolvers<void>();
+  const server = await serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    maxConnections: 10,
+    maxAddressConnections: 10,
+    fetch: async () => {
+      await turn.promise;
+      return new Response("done");
+    },
+    onError: () => {},
+  });
+  const asked = mock.fn();
+  const answering = exchange(server.origin, { target: "/", body: "" }).finally(asked);
+  await eventually("it is under way", () => server.connections() === 1);
+  const closing = server.shutdown();
+  assert.equal(asked.mock.callCount(), 0);
+  turn.resolve();
+  assert.equal((await answering)?.body, "done");
+  await closing;
+});
