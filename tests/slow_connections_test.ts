@@ -1,0 +1,119 @@
+/**
+ * Connections that are slow, half closed or silent, thousands at once, against a real gateway: honest devices vote
+ * on meanwhile.
+ */
+import assert from "assert";
+import { Socket } from "node:net";
+import { honest } from "./bad_day/scene.ts";
+import { eventually } from "./eventually.ts";
+import { withCentre } from "./gateway_process.ts";
+import { exchange, rawBytes } from "./raw_http.ts";
+
+Deno.test.sanitizer({ ops: true, resources: true });
+
+/** Bad connections at once. Both ends of each take a file descriptor, in two processes. */
+const BAD_CONNECTIONS = 2_000;
+/** Honest votes that must be taken while they are there. */
+const HONEST_VOTES = 200;
+/** Where the bad ones come from, when they are to be told from honest ones by their address. */
+const ELSEWHERE = "127.0.0.2";
+
+const HEAD = "POST /v1/votes HTTP/1.1\r\nHost: gateway.test\r\nContent-Type: application/json\r\n";
+
+/** What a bad connection sends, what it sends again and again, and whether it then closes its side. */
+const KINDS: readonly Readonly<{ sends: string; drips?: string; halfCloses?: boolean }>[] = [
+  { sends: "" },
+  { sends: "", halfCloses: true },
+  { sends: HEAD, drips: "X-A: a\r\n" },
+  { sends: HEAD, halfCloses: true },
+  { sends: `${HEAD}Content-Length: 60000\r\n\r\n{`, drips: " " },
+  { sends: `${HEAD}Content-Length: 60000\r\n\r\n{`, halfCloses: true },
+  { sends: `${HEAD}Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n`, drips: "1\r\n \r\n" },
+  { sends: "GET /metrics HTTP/1.1\r\nHost: gateway.test\r\n\r\n" },
+];
+
+/** Connections of all kinds, of which each goes on as its kind does. */
+class Crowd {
+  readonly #sockets: Socket[] = [];
+  #open = 0;
+  #timer: ReturnType<typeof setInterval> | undefined;
+
+  constructor(origin: string, connections: number, localAddress?: string) {
+    const { hostname, port } = new URL(origin);
+    for (let i = 0; i < connections; i++) {
+      const kind = KINDS[i % KINDS.length];
+      const socket = new Socket({ allowHalfOpen: true });
+      socket.on("error", () => {}); // Being sent away is what it came for.
+      socket.once("end", () => socket.destroy());
+      socket.once("close", () => this.#open--);
+      socket.resume();
+      this.#open++;
+      socket.connect({ host: hostname, port: Number(port), localAddress }, () => {
+        socket.write(kind.sends);
+        if (kind.halfCloses) socket.end();
+      });
+      this.#sockets.push(socket);
+    }
+    this.#timer = setInterval(() => this.#drip(), 200);
+  }
+
+  /** How many the gateway has not closed. */
+  get open(): number {
+    return this.#open;
+  }
+
+  #drip(): void {
+    this.#sockets.forEach((socket, i) => {
+      const { drips } = KINDS[i % KINDS.length];
+      if (drips !== undefined && socket.writable) socket.write(drips);
+    });
+  }
+
+  async leave(): Promise<void> {
+    clearInterval(this.#timer);
+    for (const socket of this.#sockets) socket.destroy();
+    await eventually("all have left", () => this.#open === 0);
+  }
+}
+
+/** Runs a gateway amid a crowd. Every honest vote must be taken, and be on the log in the end, and nothing else. */
+async function amidCrowd(environment: Record<string, string>, localAddress?: string): Promise<void> {
+  await withCentre(async ({ start, stored }) => {
+    const gateway = start({
+      DEVICE_REQUESTS_PER_SECOND: "1000000",
+      ADDRESS_REQUESTS_PER_SECOND: "1000000",
+      ...environment,
+    });
+    const origin = await gateway.address();
+    await eventually("the gateway is ready", async () => {
+      const answer = await exchange(origin, { method: "GET", target: "/health/ready" });
+      return answer?.status === 200;
+    });
+    const crowd = new Crowd(origin, BAD_CONNECTIONS, localAddress);
+    try {
+      for (let vote = 0; vote < HONEST_VOTES; vote++) {
+        assert.equal((await exchange(origin, honest("vote")))?.status, 202, `vote ${vote}`);
+      }
+      await eventually(
+        "those who only drip are sent away",
+        () => crowd.open <= BAD_CONNECTIONS / KINDS.length + 1,
+      );
+      const last = await exchange(origin, { bytes: rawBytes(honest("vote")), target: "" });
+      assert.equal(last?.status, 202);
+    } finally {
+      await crowd.leave();
+    }
+    const { code, stderr } = await gateway.stop();
+    assert.equal(code, 0, stderr);
+    assert.doesNotMatch(stderr, /request failed/);
+    assert.equal((await stored()).length, HONEST_VOTES + 1);
+  });
+}
+
+Deno.test("a gateway takes every honest vote amid thousands of slow and half-closed connections", async () => {
+  await amidCrowd({ ADDRESS_MAX_CONNECTIONS: "10000" });
+});
+
+Deno.test("a gateway lets no address have all its connections", async () => {
+  await amidCrowd({ MAX_CONNECTIONS: "500", ADDRESS_MAX_CONNECTIONS: "400" }, ELSEWHERE);
+});
