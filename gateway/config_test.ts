@@ -45,6 +45,8 @@ Deno.test("gatewayConfig() needs no more than the gateway's file", () => {
       VOTE_LOG: "sqlite:data/log",
       HOST: "127.0.0.1",
       PORT: 8_001,
+      MAX_CONNECTIONS: 10_000,
+      ADDRESS_MAX_CONNECTIONS: 1_000,
       DEVICE_REQUESTS_PER_SECOND: 50,
       ADDRESS_REQUESTS_PER_SECOND: 1_000,
       SPOOL_MAX_BYTES: 2 * 1024 ** 3,

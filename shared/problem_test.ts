@@ -15,7 +15,7 @@ Deno.test.sanitizer({ ops: true, resources: true });
 
 Deno.test("PROBLEMS gives each cause an error's status and a title", () => {
   for (const [cause, [status, title]] of Object.entries(PROBLEMS)) {
-    assert.match(cause, /^[a-z]+(-[a-z]+)*$/);
+    assert.match(cause, /^[a-z]+(-[a-z0-9]+)*$/);
     assert.ok(status >= 400 && status <= 599, cause);
     assert.match(title, /^[A-Z].{5,}[^.]$/, cause);
   }

@@ -58,7 +58,7 @@ async function aDay(work: (day: Day) => Promise<void>): Promise<void> {
 
 /** Holds an answer to its row. */
 function check(row: Row, answer: RawAnswer | undefined): void {
-  const { what, cause, says, allow, field, request } = row;
+  const { what, cause, allow, request } = row;
   assert.ok(answer !== undefined, `${what}: no answer`);
   const [status, title] = PROBLEMS[cause];
   const found = `${what}: ${answer.status} ${JSON.stringify(answer.body)}`;
