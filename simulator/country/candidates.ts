@@ -94,7 +94,7 @@ export function drawCandidates(
       id: ids.take(given.mail === "unnamed" ? `candidate-${i + 1}` : `${given.mail}-${family.mail}`),
       name,
       ...(party !== undefined && { party: party.id }),
-      biography: biography(random, name, gender, year - age, faker.location.city()),
+      biography: biography(random, name, gender, { age, year, town: faker.location.city() }),
       platform: platform(seed, i, name, party?.name),
       photo: drawCandidate(random, { gender, age }, party?.colour),
     };
@@ -105,12 +105,14 @@ function biography(
   random: Random,
   name: string,
   gender: "female" | "male",
-  born: number,
-  town: string,
+  { age, year, town }: Readonly<{ age: number; year: number; town: string }>,
 ): string {
   const [who, whose] = gender === "female" ? ["She", "her"] : ["He", "his"];
-  const years = 4 + random.below(14);
-  return `${name} was born in ${town} in ${born} and worked as ${random.pick(JOBS)} for ${years} years. ` +
+  // Nobody has worked since childhood.
+  const years = 3 + random.below(Math.min(15, age - 24));
+  return `${name} was born in ${town} in ${year - age} and worked as ${
+    random.pick(JOBS)
+  } for ${years} years. ` +
     `${who} has sat on ${random.pick(POSTS)}, where ${whose} work was on ${random.pick(THEMES)[0]}. ` +
     `${who} ${random.pick(PASTIMES)}.`;
 }
