@@ -6,7 +6,12 @@
 import { z } from "zod";
 import { Failure } from "../cli/command.ts";
 import { checkReceipts, type Fetch, type ReceiptAnswer } from "../device/receipts.ts";
-import { type ElectionDefinition, manifestSchema, signedManifestSchema } from "../shared/election.ts";
+import {
+  type ElectionDefinition,
+  type Manifest,
+  manifestSchema,
+  signedManifestSchema,
+} from "../shared/election.ts";
 import type { Receipt } from "../shared/receipt.ts";
 import { VOTING_MODES } from "../shared/vote.ts";
 
@@ -72,7 +77,7 @@ export class Centre {
   }
 
   /** An election's newest manifest, as it says itself; its signature is not checked here. */
-  async manifest(election: string): Promise<ElectionDefinition> {
+  async manifest(election: string): Promise<Manifest> {
     const signed = await this.#get(`/v1/elections/${election}/manifest`, signedManifestSchema);
     return manifestSchema.parse(JSON.parse(signed.manifest));
   }

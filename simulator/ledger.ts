@@ -9,16 +9,23 @@
  */
 import { z } from "zod";
 import { VOTING_MODES } from "../shared/vote.ts";
+import { VOTE_KINDS } from "./bad/kinds.ts";
+import { joined, linesOf } from "./lines.ts";
 
-/** What kind of vote an entry is of, and so what must become of it. */
-export const VOTE_KINDS = ["first", "double", "unknown"] as const;
-export type VoteKind = (typeof VOTE_KINDS)[number];
+/**
+ * Which vote of which voter. The voter stands in every entry, so that a ledger can be judged a part of the voters
+ * at a time.
+ */
+const ofVote = {
+  /** The vote's id; of a vote sent under another's id, or under none, an id of its own in the ledger. */
+  voteId: z.string(),
+  voterId: z.string(),
+};
 
 const sentSchema = z.strictObject({
   entry: z.literal("sent"),
-  voteId: z.string(),
-  voterId: z.string(),
-  /** `first`: a voter's own. `double`: the same voter's, under another id. `unknown`: of nobody on the roll. */
+  ...ofVote,
+  /** What kind of vote it is, and so what must become of it. */
   kind: z.enum(VOTE_KINDS),
   station: z.string(),
   mode: z.enum(VOTING_MODES),
@@ -28,19 +35,15 @@ const sentSchema = z.strictObject({
 
 const entrySchema = z.discriminatedUnion("entry", [
   sentSchema,
-  /** The same vote was handed over once more. */
-  z.strictObject({ entry: z.literal("again"), voteId: z.string() }),
-  z.strictObject({
-    entry: z.literal("acknowledged"),
-    voteId: z.string(),
-    gateway: z.string(),
-    voterKey: z.string(),
-  }),
-  z.strictObject({ entry: z.literal("refused"), voteId: z.string(), cause: z.string() }),
-  z.strictObject({ entry: z.literal("undelivered"), voteId: z.string(), detail: z.string() }),
+  /** The same vote was handed over once more: to see that it is not counted twice, or because nothing came of it. */
+  z.strictObject({ entry: z.literal("again"), ...ofVote, why: z.enum(["asked", "pending"]) }),
+  z.strictObject({ entry: z.literal("acknowledged"), ...ofVote, gateway: z.string(), voterKey: z.string() }),
+  /** `cause`: the last part of the problem's type. */
+  z.strictObject({ entry: z.literal("refused"), ...ofVote, cause: z.string(), detail: z.string() }),
+  z.strictObject({ entry: z.literal("undelivered"), ...ofVote, detail: z.string() }),
   z.strictObject({
     entry: z.literal("outcome"),
-    voteId: z.string(),
+    ...ofVote,
     outcome: z.string(),
     cause: z.string().optional(),
   }),
@@ -50,8 +53,6 @@ const entrySchema = z.discriminatedUnion("entry", [
 export type LedgerEntry = z.infer<typeof entrySchema>;
 export type SentEntry = z.infer<typeof sentSchema>;
 
-/** Longest line that is read, in bytes. */
-const MAX_LINE_BYTES = 100_000;
 const NEWLINE = 10;
 const HASH = 35;
 
@@ -78,33 +79,6 @@ function parseEntry(line: string): LedgerEntry | undefined {
   }
 }
 
-/** Cuts a stream of bytes into lines; the last may lack its end. */
-async function* linesOf(
-  stream: ReadableStream<Uint8Array>,
-): AsyncGenerator<{ line: Uint8Array; ended: boolean }> {
-  let rest = new Uint8Array(0);
-  for await (const chunk of stream) {
-    const bytes = rest.length === 0 ? chunk : concat(rest, chunk);
-    let from = 0;
-    for (let to = bytes.indexOf(NEWLINE); to !== -1; to = bytes.indexOf(NEWLINE, from)) {
-      yield { line: bytes.subarray(from, to), ended: true };
-      from = to + 1;
-    }
-    rest = bytes.slice(from);
-    if (rest.length > MAX_LINE_BYTES) {
-      throw new Error(`A line of the ledger is longer than ${MAX_LINE_BYTES} bytes`);
-    }
-  }
-  if (rest.length > 0) yield { line: rest, ended: false };
-}
-
-function concat(a: Uint8Array, b: Uint8Array): Uint8Array<ArrayBuffer> {
-  const joined = new Uint8Array(a.length + b.length);
-  joined.set(a);
-  joined.set(b, a.length);
-  return joined;
-}
-
 /**
  * Keeps a ledger until `input` ends: the whole of the ledger's process. Everything that has come in by the time of a
  * write goes to the disk with one sync (group commit), and the newest mark among it answers for the older ones.
@@ -119,7 +93,7 @@ export async function keepLedger(
   using file = await Deno.open(path, { create: true, append: true });
   let rest = new Uint8Array(0);
   for await (const chunk of input) {
-    const bytes = rest.length === 0 ? chunk : concat(rest, chunk);
+    const bytes = rest.length === 0 ? chunk : joined(rest, chunk);
     const end = bytes.lastIndexOf(NEWLINE) + 1;
     rest = bytes.slice(end);
     const { entries, mark } = withoutMarks(bytes.subarray(0, end));

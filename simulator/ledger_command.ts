@@ -5,8 +5,11 @@
  */
 import type { Command } from "commander";
 import { command, Failure } from "../cli/command.ts";
-import { keepLedger, readLedger } from "./ledger.ts";
-import { Differences, judgeLedger } from "./verdict.ts";
+import { keepLedger } from "./ledger.ts";
+import { judgeLedgerFile } from "./ledger_parts.ts";
+import { kindLines } from "./reconcile.ts";
+import { differenceLines } from "./report.ts";
+import { Differences } from "./verdict.ts";
 
 /** The command `ledger`. */
 export function ledgerCommand(): Command {
@@ -29,14 +32,8 @@ export function ledgerCommand(): Command {
 
 async function judgeFile(file: string): Promise<void> {
   const differences = new Differences();
-  const { sent, acknowledged, outcomes } = await judgeLedger(readLedger(file), differences);
-  for (const text of differences.named) console.log(text);
-  const became = [...outcomes].map(([outcome, votes]) => `${votes} ${outcome}`).join(", ");
-  console.log(
-    `${sent.first + sent.double + sent.unknown} votes sent, ${acknowledged} acknowledged: ${
-      became || "none"
-    }`,
-  );
+  const summary = await judgeLedgerFile(file, differences);
+  for (const line of [...kindLines(summary), ...differenceLines(differences)]) console.log(line);
   console.log(`${differences.count} differences`);
   if (differences.count > 0) throw new Failure();
 }

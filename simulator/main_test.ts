@@ -1,4 +1,5 @@
 import assert from "assert";
+import { VOTE_KINDS } from "./bad/kinds.ts";
 
 const strict = { sanitizeOps: true, sanitizeResources: true };
 const MAIN = new URL("./main.ts", import.meta.url).pathname;
@@ -44,6 +45,7 @@ Deno.test("wrong usage is named, and begins nothing", strict, async () => {
   await inDirectory(async (dir) => {
     const wrong: [string[], RegExp][] = [
       [["simulate", "--voters", "many"], /--voters <number>.*whole number from 1 to 2,000,000/],
+      [["simulate", "--bad", "forged=2"], /--bad <share>.*from 0 to 1/],
       [["simulate", "--gateways", "http://127.0.0.1:1"], /--gateways goes with --centre/],
       [
         ["simulate", "--centre", "http://127.0.0.1:1"],
@@ -90,7 +92,7 @@ Deno.test("replay gets out what the file says", strict, async () => {
 
 Deno.test("simulate accounts for every vote, with processes killed on the way", strict, async () => {
   await inDirectory(async (dir) => {
-    const options = "--voters 2000 --rate 400 --batch 20 --duplicates 0.2 --kill-every 1.5 --seed 4".split(
+    const options = "--voters 2000 --rate 400 --batch 20 --bad 0.03 --kill-every 1.5 --seed 4".split(
       " ",
     );
     const { code, out, err } = await run(["simulate", ...options], { POLLWIRE_DATA: dir });
@@ -99,5 +101,18 @@ Deno.test("simulate accounts for every vote, with processes killed on the way", 
     assert.match(out.join("\n"), /answered for every vote after .*, amid [1-9]\d* kills/);
     const ledger = `${dir}/simulate-4/simulations/simulation-4/ledger.ndjson`;
     assert.equal((await run(["ledger", ledger, "--judge"])).out.at(-1), "0 differences");
+  });
+});
+
+Deno.test("simulate has every kind of bad vote end as it must", strict, async () => {
+  await inDirectory(async (dir) => {
+    const { code, out, err } = await run("simulate --voters 100 --bad 0.5 --batch 10".split(" "), {
+      POLLWIRE_DATA: dir,
+    });
+    assert.equal(code, 0, err + out.join("\n"));
+    assert.match(out.at(-1)!, /^100 voters counted, \d+ votes acknowledged, 0 differences$/);
+    const table = out.join("\n");
+    for (const kind of VOTE_KINDS) assert.match(table, new RegExp(`^${kind} .* [1-9]\\d* `, "m"));
+    assert.doesNotMatch(table, /no bad votes of kind/);
   });
 });

@@ -1,96 +1,210 @@
 /**
- * Plans who votes where, and who tries what must not count: in batches, as they are asked for.
+ * Plans who votes where, and what bad votes come beside: as they are asked for.
  *
  * @module
  */
+import type { ElectionDefinition } from "../shared/election.ts";
+import type { Selection, Vote } from "../shared/vote.ts";
+import { BadBallots } from "./bad/ballots.ts";
+import { type BadKind, type BallotKind, describeKind, type RequestKind } from "./bad/kinds.ts";
+import type { BadMix } from "./bad/mix.ts";
 import { castVote, selectionsText } from "./cast.ts";
 import type { Choices } from "./country/choices.ts";
 import type { CastVote, Device } from "../device/device.ts";
-import type { SentEntry, VoteKind } from "./ledger.ts";
+import type { SentEntry } from "./ledger.ts";
 import type { Random } from "./random.ts";
 import type { Voter } from "./roll.ts";
 
-/** A vote to cast. `again`: once a gateway has taken it, the same is handed to another as well. */
-export type PlannedVote = Readonly<{ vote: CastVote; entry: SentEntry; again: boolean }>;
+/** A vote to cast. */
+export type PlannedVote = Readonly<{
+  vote: CastVote;
+  entry: SentEntry;
+  /** Once a gateway has taken it, the same is handed to another as well. */
+  again: boolean;
+  /** Once a gateway has taken it, this one, under the same id, is handed to the same gateway. */
+  reused?: Readonly<{ vote: CastVote; entry: SentEntry }>;
+}>;
 
 /** Votes that one device sends together. */
 export type PlannedBatch = Readonly<{ device: Device; votes: readonly PlannedVote[] }>;
 
+/** A request that is wrong around its vote. */
+export type PlannedRequest = Readonly<{
+  device: Device;
+  kind: RequestKind;
+  vote: CastVote;
+  entry: SentEntry;
+  /** Whether it goes as a batch, where the kind leaves a choice. */
+  batch: boolean;
+}>;
+
+/** What to do next. */
+export type Planned = PlannedBatch | PlannedRequest;
+
 /** What to plan. */
 export type PlanOptions = Readonly<{
   voters: Iterable<Voter> | AsyncIterable<Voter>;
+  definition: Pick<ElectionDefinition, "contests" | "stations" | "opensAt">;
   /** Station → its devices, at least one. */
   polls: ReadonlyMap<string, readonly Device[]>;
   /** Region → its stations, for voters who may vote at any. */
   stationsOf: ReadonlyMap<string, readonly string[]>;
   choices: Choices;
   batchVotes: number;
-  /** Share of voters of whom there is something that must not count, 0 to 1. */
-  duplicates: number;
+  bad: BadMix;
   random: Random;
   uuid: () => string;
   now: () => number;
 }>;
 
-/** What must not count: the same vote handed in twice; a second vote; a vote of nobody on the roll. */
-const EXTRAS = ["again", "double", "unknown"] as const;
-
 /**
- * Plans every voter's vote and, for a share of them, one extra. A second vote of a voter comes from another device
- * of the station, if it has one, and so may well overtake the first. At most one batch a device is held.
+ * Plans every voter's vote and, beside a share of them, bad votes of each kind. A second vote of a voter comes from
+ * another device of the station, if it has one, and so may well overtake the first. At most one batch a device is held.
  */
-export async function* planBatches(options: PlanOptions): AsyncGenerator<PlannedBatch> {
-  const { polls, batchVotes, duplicates, random, now } = options;
-  const open = new Map<Device, PlannedVote[]>();
-  const full: PlannedBatch[] = [];
-  let castAt = "";
-  const put = (device: Device, voter: Voter, voterId: string, kind: VoteKind, again: boolean) => {
-    const planned = plan(options, device.identity.station, voter, voterId, kind, again, castAt);
-    const votes = open.get(device) ?? [];
-    votes.push(planned);
-    open.set(device, votes);
-    if (votes.length < batchVotes) return;
-    full.push({ device, votes });
-    open.delete(device);
-  };
-  let index = 0;
+export async function* plan(options: PlanOptions): AsyncGenerator<Planned> {
+  const planner = new Planner(options);
   for await (const voter of options.voters) {
-    castAt = new Date(now()).toISOString();
-    const devices = polls.get(voter.station || random.pick(options.stationsOf.get(voter.region) ?? []))!;
-    const first = random.below(devices.length);
-    const extra = random.next() < duplicates ? random.pick(EXTRAS) : undefined;
-    put(devices[first], voter, voter.id, "first", extra === "again");
-    const other = devices[(first + 1) % devices.length];
-    if (extra === "double") put(other, voter, voter.id, "double", false);
-    if (extra === "unknown") put(other, voter, `nobody-${index + 1}`, "unknown", false);
-    index++;
-    yield* full.splice(0);
+    planner.add(voter);
+    yield* planner.ready.splice(0);
   }
-  for (const [device, votes] of open) yield { device, votes };
+  yield* planner.rest();
 }
 
-function plan(
-  { choices, uuid }: PlanOptions,
-  station: string,
-  voter: Voter,
-  voterId: string,
-  kind: VoteKind,
-  again: boolean,
-  castAt: string,
-): PlannedVote {
-  const { mode, selections } = choices(voter, station, kind === "first" ? 0 : 1);
-  const vote = castVote(uuid(), voterId, station, mode, selectionsText(selections), castAt);
-  return {
-    vote,
-    entry: {
-      entry: "sent",
-      voteId: vote.voteId,
-      voterId,
-      kind,
-      station,
-      mode,
-      selections: selections.map(({ contest, candidate }) => `${contest}/${candidate}`),
-    },
-    again,
-  };
+/** Plans bad votes alone, for as long as voters come: of each, one of the kinds of the mix. */
+export async function* planBad(options: PlanOptions): AsyncGenerator<Planned> {
+  const kinds = [...options.bad.keys()].filter((kind) => describeKind(kind).way !== "again");
+  if (kinds.length === 0) return;
+  const planner = new Planner(options);
+  for await (const voter of options.voters) {
+    planner.addBad(voter, options.random.pick(kinds));
+    yield* planner.ready.splice(0);
+  }
+  yield* planner.rest();
+}
+
+/** One voter at the polls. */
+type Visit = Readonly<
+  { voter: Voter; index: number; station: string; devices: readonly Device[]; castAt: string }
+>;
+
+class Planner {
+  readonly ready: Planned[] = [];
+  readonly #options: PlanOptions;
+  readonly #open = new Map<Device, PlannedVote[]>();
+  readonly #ballots: BadBallots;
+  #voters = 0;
+
+  constructor(options: PlanOptions) {
+    this.#options = options;
+    this.#ballots = new BadBallots(options.definition, options.random);
+  }
+
+  /** What is left when no voter comes any more. */
+  rest(): Planned[] {
+    return [...this.#open].map(([device, votes]) => ({ device, votes }));
+  }
+
+  add(voter: Voter): void {
+    const { bad, random } = this.#options;
+    const visit = this.#visit(voter);
+    const kinds = [...bad].filter(([, share]) => random.next() < share).map(([kind]) => kind);
+    const own = this.#vote(visit, voter.id, 0);
+    const reused = kinds.includes("reused-id") ? this.#reused(own) : undefined;
+    this.#put(visit.devices[0], {
+      vote: textOf(own),
+      entry: entryOf(own, "first"),
+      again: kinds.includes("retransmission"),
+      ...(reused && { reused }),
+    });
+    for (const kind of kinds) this.#beside(visit, kind);
+  }
+
+  addBad(voter: Voter, kind: BadKind): void {
+    this.#beside(this.#visit(voter), kind);
+  }
+
+  #visit(voter: Voter): Visit {
+    const { polls, stationsOf, random, now } = this.#options;
+    const station = voter.station || random.pick(stationsOf.get(voter.region) ?? []);
+    const all = polls.get(station)!;
+    const first = random.below(all.length);
+    const devices = [...all.slice(first), ...all.slice(0, first)];
+    return { voter, index: this.#voters++, station, devices, castAt: new Date(now()).toISOString() };
+  }
+
+  /** A vote in good form: at the first attempt the voter's own decision, at the second another. */
+  #vote({ voter, station, castAt }: Visit, voterId: string, attempt: 0 | 1): Vote {
+    const { choices, uuid } = this.#options;
+    const { mode, selections } = choices(voter, station, attempt);
+    return { voteId: uuid(), voterId, station, mode, selections: [...selections], castAt };
+  }
+
+  /** The same decision, cast a millisecond earlier: should it be taken, no count would differ, only the refusal. */
+  #reused(own: Vote): PlannedVote["reused"] {
+    const castAt = new Date(Date.parse(own.castAt) - 1).toISOString();
+    return {
+      vote: textOf({ ...own, castAt }),
+      entry: { ...entryOf(own, "reused-id"), voteId: this.#options.uuid() },
+    };
+  }
+
+  #beside(visit: Visit, kind: BadKind): void {
+    const { batchVotes, random } = this.#options;
+    const [device, other = device] = visit.devices;
+    switch (kind) {
+      case "retransmission":
+      case "reused-id":
+        return;
+      case "double":
+        return this.#putVote(other, this.#vote(visit, visit.voter.id, 1), kind);
+      case "unknown-voter":
+        return this.#putVote(other, this.#vote(visit, `nobody-${visit.index + 1}`, 1), kind);
+      case "other-station":
+        return this.#elsewhere(visit);
+      default: {
+        const vote = this.#vote(visit, visit.voter.id, 1);
+        const entry = entryOf(vote, kind);
+        if (describeKind(kind).way === "request") {
+          const batch = batchVotes > 1 && random.next() < 0.5;
+          this.ready.push({ device, kind: kind as RequestKind, vote: textOf(vote), entry, batch });
+          return;
+        }
+        const text = this.#ballots.text(kind as BallotKind, vote);
+        if (text !== undefined) {
+          this.#put(device, { vote: { voteId: vote.voteId, text }, entry, again: false });
+        }
+      }
+    }
+  }
+
+  /** A voter who may vote at any station is nowhere in the wrong place. */
+  #elsewhere(visit: Visit): void {
+    const { polls, random } = this.#options;
+    const station = this.#ballots.otherStation(visit.station);
+    if (visit.voter.station === "" || station === undefined) return;
+    const vote = this.#vote({ ...visit, station }, visit.voter.id, 1);
+    this.#putVote(random.pick(polls.get(station)!), vote, "other-station");
+  }
+
+  #putVote(device: Device, vote: Vote, kind: BadKind): void {
+    this.#put(device, { vote: textOf(vote), entry: entryOf(vote, kind), again: false });
+  }
+
+  #put(device: Device, planned: PlannedVote): void {
+    const votes = this.#open.get(device) ?? [];
+    votes.push(planned);
+    this.#open.set(device, votes);
+    if (votes.length < this.#options.batchVotes) return;
+    this.ready.push({ device, votes });
+    this.#open.delete(device);
+  }
+}
+
+function textOf({ voteId, voterId, station, mode, selections, castAt }: Vote): CastVote {
+  return castVote(voteId, voterId, station, mode, selectionsText(selections), castAt);
+}
+
+function entryOf({ voteId, voterId, station, mode, selections }: Vote, kind: SentEntry["kind"]): SentEntry {
+  const spell = ({ contest, candidate }: Selection) => `${contest}/${candidate}`;
+  return { entry: "sent", voteId, voterId, kind, station, mode, selections: selections.map(spell) };
 }

@@ -6,7 +6,7 @@
 import { z } from "zod";
 import { UsageError } from "../cli/command.ts";
 import { type ElectionDefinition, idSchema } from "../shared/election.ts";
-import { Device, type DeviceWorld } from "../device/device.ts";
+import { Device, type DeviceIdentity, type DeviceWorld } from "../device/device.ts";
 import { GatewayLink } from "../device/gateway_link.ts";
 
 const devicesSchema = z.object({
@@ -37,6 +37,40 @@ export async function readDevicesFile(path: string): Promise<DevicesFile> {
   );
 }
 
+/** Takes out the devices whose keys are denied (`device.version`); one of them as it would sign. */
+export function splitRevoked(
+  file: DevicesFile,
+  denied: readonly string[],
+): { good: DevicesFile; revoked?: DeviceIdentity } {
+  const isDenied = ({ device, version }: DevicesFile["devices"][number]) =>
+    denied.includes(`${device}.${version}`);
+  const revoked = file.devices.find(isDenied);
+  return {
+    good: { ...file, devices: file.devices.filter((device) => !isDenied(device)) },
+    ...(revoked && { revoked: identityOf(file.election, revoked) }),
+  };
+}
+
+function identityOf(
+  election: string,
+  { device, version, station, key }: DevicesFile["devices"][number],
+): DeviceIdentity {
+  return { election, device, version, station, key: Uint8Array.fromHex(key) };
+}
+
+/** Station → the addresses of its gateways, its primary first. `origins` is as {@link openPolls} takes it. */
+export function originsByStation(
+  { gateways }: Pick<ElectionDefinition, "gateways">,
+  origins: readonly string[],
+): Map<string, string[]> {
+  const byStation = new Map<string, string[]>();
+  gateways.forEach(({ stations }, i) => stations.forEach((station) => byStation.set(station, [origins[i]])));
+  gateways.forEach(({ fallbackFor }, i) => {
+    for (const station of fallbackFor) byStation.get(station)!.push(origins[i]);
+  });
+  return byStation;
+}
+
 /**
  * Sets the devices up, by station: each station's in the order of the file.
  *
@@ -64,8 +98,9 @@ export function openPolls(
     for (const station of fallbackFor) fallback.set(station, [...fallback.get(station) ?? [], link]);
   });
   const polls = new Map<string, Device[]>(definition.stations.map(({ id }) => [id, []]));
-  for (const { device, version, station, key } of file.devices) {
-    const identity = { election: file.election, device, version, station, key: Uint8Array.fromHex(key) };
+  for (const listed of file.devices) {
+    const { station } = listed;
+    const identity = identityOf(file.election, listed);
     const links = [primary.get(station), ...fallback.get(station) ?? []].filter((link) => link !== undefined);
     polls.get(station)?.push(new Device(identity, links, world));
   }

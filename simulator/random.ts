@@ -18,7 +18,7 @@ export type Random = Readonly<{
  * depend on how many were drawn before: `seededRandom(7, "voter", 12)`.
  */
 export function seededRandom(...seed: (number | string)[]): Random {
-  let state = hash(seed.join("/"));
+  let state = hashText(seed.join("/"));
   // splitmix32: 32 bits of state, every value once; ample for a simulation.
   const next = () => {
     state = (state + 0x9e3779b9) | 0;
@@ -32,11 +32,11 @@ export function seededRandom(...seed: (number | string)[]): Random {
   return { next, below, pick: (list) => list[below(list.length)] };
 }
 
-/** FNV-1a over UTF-16 code units, 32 bits. */
-function hash(text: string): number {
+/** FNV-1a over UTF-16 code units: a whole number of 32 bits, at least 0. */
+export function hashText(text: string): number {
   let h = 0x811c9dc5;
   for (let i = 0; i < text.length; i++) h = Math.imul(h ^ text.charCodeAt(i), 0x01000193);
-  return h;
+  return h >>> 0;
 }
 
 /**

@@ -15,24 +15,23 @@ import {
   UsageError,
 } from "../cli/command.ts";
 import { duration, progress } from "../cli/progress.ts";
-import { type ElectionDefinition } from "../shared/election.ts";
-import { Centre, type Reconciliation } from "./centre.ts";
+import { BAD_KINDS } from "./bad/kinds.ts";
+import { type BadOption, badOption } from "./bad/mix.ts";
+import { Centre } from "./centre.ts";
 import { systemClock } from "../device/clock.ts";
-import { voterChoices } from "./country/choices.ts";
-import { simulateCountry } from "./country/country.ts";
 import { DEVICE_LIMITS } from "../device/device.ts";
-import { freeElectionId, freshDirectory } from "./directory.ts";
-import { LedgerProcess, readLedger } from "./ledger.ts";
-import { planBatches } from "./plan.ts";
-import { openPolls, readDevicesFile } from "./polls.ts";
-import { seededRandom } from "./random.ts";
-import { readRoll, type Voter, writeRoll } from "./roll.ts";
-import { differenceLines, number, spellBooks, spellMemory } from "./report.ts";
-import { amidChaos, chaosOf, hoursAround, interruptible, onStack } from "./run.ts";
+import { freshDirectory } from "./directory.ts";
+import { type Ground, makeGround, openPolling, type Polling } from "./ground.ts";
+import { LedgerProcess } from "./ledger.ts";
+import { plan } from "./plan.ts";
+import { readDevicesFile } from "./polls.ts";
+import { reconcile, type Reconciled } from "./reconcile.ts";
+import { readRoll } from "./roll.ts";
+import { differenceLines, number, spellMemory } from "./report.ts";
+import { amidChaos, chaosOf, interruptible, onStack } from "./run.ts";
 import { castPlanned } from "./simulate_cast.ts";
-import { peakMemoryOf, Stack } from "./stack.ts";
-import { compareBooks, compareResults, Differences, judgeLedger, type LedgerSummary } from "./verdict.ts";
-import { isReadThrough, settleDifferences, waitForBooks } from "./wait.ts";
+import { Sending } from "./sending.ts";
+import { peakMemoryOf, type Stack } from "./stack.ts";
 import { Pacer } from "./workers.ts";
 
 /** The options of `simulate`, as they are typed. */
@@ -48,7 +47,7 @@ type SimulateOptions = Readonly<{
   rate?: number;
   batch: number;
   inFlight: number;
-  duplicates: number;
+  bad: BadOption;
   killEvery?: number;
   data?: string;
   centre?: string;
@@ -57,21 +56,10 @@ type SimulateOptions = Readonly<{
   votersFile?: string;
 }>;
 
-/** An election to vote in, and where. */
-type Ground = Readonly<{
-  definition: ElectionDefinition;
-  voters: () => Iterable<Voter> | AsyncIterable<Voter>;
-  total: number;
-  centre: string;
-  gateways: readonly string[];
-  devicesFile: string;
-  ledgerFile: string;
-  stack?: Stack;
-}>;
+/** The election of a stack that runs, or of one that simulate makes. */
+type SimulateGround = Ground & Readonly<{ stack?: Stack }>;
 
 const GATEWAYS = 2;
-/** How long results may differ without a change before that is the result, in milliseconds. */
-const RELEASED_WITHIN_MS = 20_000;
 
 /** The command `simulate`. */
 export function simulateCommand(): Command {
@@ -87,17 +75,19 @@ export function simulateCommand(): Command {
     .addOption(count("--stations <number>", "where votes are cast", 20_000, 20))
     .addOption(count("--devices-per-station <number>", "that cast them", 26, 2))
     .addOption(
-      numberOption("--rate <votes>", "votes a second (default: as fast as it goes)", { min: 0.1, max: 1e6 }),
+      numberOption("--rate <voters>", "voters a second (default: as fast as it goes)", {
+        min: 0.1,
+        max: 1e6,
+      }),
     )
     .addOption(
       count("--batch <votes>", "votes a request; 1 sends each by itself", DEVICE_LIMITS.batchVotes, 100),
     )
     .addOption(count("--in-flight <requests>", "requests under way at once", 256, 8))
     .addOption(
-      numberOption("--duplicates <share>", "voters of whom something comes that must not count", {
-        min: 0,
-        max: 1,
-      }).default(0.03),
+      badOption("for each kind of bad vote, the share of voters beside whom one comes").default({
+        every: 0.01,
+      }, "0.01"),
     )
     .addOption(
       numberOption("--kill-every <seconds>", "kill -9 one of the processes so often", { min: 1, max: 3_600 }),
@@ -112,7 +102,8 @@ export function simulateCommand(): Command {
     .option("--voters-file <file>", "its roll, as provision read it")
     .addHelpText(
       "after",
-      "\nNothing that is there already is removed. The exit code is 1 when a vote is not accounted for.",
+      `\nKinds of bad votes: ${BAD_KINDS.join(", ")}.` +
+        "\nNothing that is there already is removed. The exit code is 1 when a vote is not accounted for.",
     )
     .action(async (options: SimulateOptions) => await interruptible((signal) => simulate(options, signal)));
 }
@@ -131,7 +122,7 @@ async function simulate(options: SimulateOptions, signal: AbortSignal): Promise<
 }
 
 /** Makes an election up, and a stack for it. */
-async function ownGround(options: SimulateOptions): Promise<Ground> {
+async function ownGround(options: SimulateOptions): Promise<SimulateGround> {
   for (
     const [name, given] of Object.entries({
       gateways: options.gateways,
@@ -141,39 +132,19 @@ async function ownGround(options: SimulateOptions): Promise<Ground> {
   ) {
     if (given !== undefined) throw new UsageError(`--${name} goes with --centre, which is missing`);
   }
-  const dataDir = await dataDirectory(options);
-  const { definition, voters } = simulateCountry(options.seed, { ...options, gateways: GATEWAYS }, {
-    election: await freeElectionId(dataDir, `simulation-${options.seed}`),
-    ...hoursAround(Date.now()),
+  return await makeGround({
+    dataDir: await dataDirectory(options),
+    seed: options.seed,
+    size: { ...options, gateways: GATEWAYS },
+    name: "simulation",
   });
-  const directory = `${dataDir}/simulations/${definition.election}`;
-  await Deno.mkdir(directory, { recursive: true });
-  await Deno.writeTextFile(`${directory}/definition.json`, JSON.stringify(definition, undefined, 1));
-  await writeRoll(`${directory}/roll.csv`, voters());
-  const stack = new Stack({ dataDir, gateways: definition.gateways.map(({ id }) => id), clock: systemClock });
-  try {
-    await stack.provision(`${directory}/definition.json`, `${directory}/roll.csv`);
-  } catch (error) {
-    await stack.stop();
-    throw error;
-  }
-  return {
-    definition,
-    voters,
-    total: options.voters,
-    centre: stack.centre,
-    gateways: stack.gateways,
-    devicesFile: `${dataDir}/devices/${definition.election}.json`,
-    ledgerFile: `${directory}/ledger.ndjson`,
-    stack,
-  };
 }
 
 /** Takes the election of a stack that runs. */
 async function givenGround(
   options: SimulateOptions,
   http: Http,
-): Promise<Ground> {
+): Promise<SimulateGround> {
   const { centre, gateways, devices, votersFile } = options;
   if (centre === undefined || gateways === undefined || devices === undefined || votersFile === undefined) {
     throw new UsageError("--centre needs --gateways, --devices and --voters-file");
@@ -200,7 +171,7 @@ async function dataDirectory({ data, seed }: SimulateOptions): Promise<string> {
 type Http = (url: string, init: RequestInit) => Promise<Response>;
 
 async function vote(
-  ground: Ground,
+  ground: SimulateGround,
   options: SimulateOptions,
   http: Http,
   signal: AbortSignal,
@@ -213,24 +184,58 @@ async function vote(
       number(ground.total)
     } voters, ${definition.stations.length} stations, seed ${options.seed}`,
   );
-  const batches = await planFor(ground, options, http, signal);
+  const sending = new Sending(http);
+  const polling = await openPolling(ground, centre, {
+    seed: options.seed,
+    bad: options.bad,
+    batchVotes: options.batch,
+    kills: options.killEvery !== undefined,
+    fetch: sending.fetch,
+    signal,
+  });
+  for (const [kind, why] of polling.leftOut) console.log(`no bad votes of kind ${kind}: ${why}`);
   const ledger = LedgerProcess.start(ground.ledgerFile);
-  const bar = progress({ label: "casting", total: ground.total, unit: "voters" });
+  const { kills, left, seconds } = await cast(ground, polling, options, { centre, ledger, signal });
+  await ledger.close();
+  if (signal.aborted) return;
+  const settled = left === 0 ? "every vote" : `all but ${number(left)} votes`;
+  const amid = kills > 0 ? `, amid ${kills} kills` : "";
+  console.log(`the centre has answered for ${settled} after ${duration(seconds)}${amid}`);
+  const reconciled = await reconcile({
+    definition,
+    centre,
+    ledgerFile: ground.ledgerFile,
+    recordsBefore: before.total.read,
+    certain: kills === 0 && sending.unanswered === 0,
+    print: console.log,
+  });
+  report(ground, reconciled, stack);
+}
+
+async function cast(
+  ground: SimulateGround,
+  { plan: options, bad }: Polling,
+  { inFlight, rate, ...chaos }: SimulateOptions,
+  { centre, ledger, signal }: Readonly<{ centre: Centre; ledger: LedgerProcess; signal: AbortSignal }>,
+): Promise<{ kills: number; left: number; seconds: number }> {
+  const { stack, total, voters } = ground;
+  const bar = progress({ label: "casting", total, unit: "voters" });
   const startedMs = performance.now();
   const seconds = () => (performance.now() - startedMs) / 1_000;
   let sent = 0;
   const cast = () =>
     castPlanned({
-      batches,
-      inFlight: options.inFlight,
-      pacer: new Pacer(options.rate ?? Infinity, systemClock),
+      planned: plan({ ...options, voters: voters() }),
+      bad,
+      inFlight,
+      pacer: new Pacer(rate ?? Infinity, systemClock),
       ledger,
       centre,
       clock: systemClock,
       signal,
-      onCast: (votes) => {
-        sent += votes.length;
-        bar.advance(votes.filter(({ entry }) => entry.kind === "first").length);
+      onCast: (own, others) => {
+        sent += own + others;
+        bar.advance(own);
       },
       onAllCast: () =>
         bar.done(
@@ -239,58 +244,15 @@ async function vote(
     });
   const { result: left, kills } = stack === undefined
     ? { result: await cast(), kills: 0 }
-    : await amidChaos(stack, chaosOf(options, bar.note), cast);
-  await ledger.close();
-  if (signal.aborted) return;
-  const settled = left === 0 ? "every vote" : `all but ${number(left)} votes`;
-  const amid = kills > 0 ? `, amid ${kills} kills` : "";
-  console.log(`the centre has answered for ${settled} after ${duration(seconds())}${amid}`);
-  await judge(ground, centre, before);
+    : await amidChaos(stack, chaosOf(chaos, bar.note), cast);
+  return { kills, left, seconds: seconds() };
 }
 
-async function planFor(ground: Ground, options: SimulateOptions, http: Http, signal: AbortSignal) {
-  const { definition, devicesFile, gateways, voters } = ground;
-  const uuid = () => crypto.randomUUID();
-  const random = seededRandom(options.seed, "devices");
-  const polls = openPolls(await readDevicesFile(devicesFile), definition, gateways, {
-    fetch: http,
-    clock: systemClock,
-    random,
-    uuid,
-    signal,
-  });
-  const stationsOf = new Map<string, string[]>(definition.regions.map(({ id }) => [id, []]));
-  for (const { id, region } of definition.stations) stationsOf.get(region)!.push(id);
-  return planBatches({
-    voters: voters(),
-    polls,
-    stationsOf,
-    choices: voterChoices(options.seed, definition),
-    batchVotes: options.batch,
-    duplicates: options.duplicates,
-    random: seededRandom(options.seed, "plan"),
-    uuid,
-    now: Date.now,
-  });
-}
-
-async function judge(ground: Ground, centre: Centre, before: Reconciliation): Promise<void> {
-  const { definition, stack, ledgerFile } = ground;
-  const differences = new Differences();
-  const summary = await judgeLedger(readLedger(ledgerFile), differences);
-  describe(summary);
-  const waited = await waitForBooks(centre, definition.election, isReadThrough, { clock: systemClock });
-  console.log(`the centre's books: ${spellBooks(waited.books.total)}`);
-  if (before.total.read > 0) {
-    console.log(
-      `${
-        number(before.total.read)
-      } records were there before: books and results are not compared with the ledger`,
-    );
-  } else {
-    compareBooks(waited.books, summary, differences);
-    await compareShown(definition, centre, summary, differences);
-  }
+function report(
+  { ledgerFile }: SimulateGround,
+  { differences, summary }: Reconciled,
+  stack: Stack | undefined,
+): void {
   for (const text of stack?.unexpected ?? []) differences.add(text);
   for (const line of differenceLines(differences)) console.log(line);
   if (stack !== undefined) console.log(`peak memory: ${spellMemory(stack.peaks(), peakMemoryOf(Deno.pid))}`);
@@ -299,39 +261,4 @@ async function judge(ground: Ground, centre: Centre, before: Reconciliation): Pr
     `${summary.votersCounted} voters counted, ${summary.acknowledged} votes acknowledged, ${differences.count} differences`,
   );
   if (differences.count > 0) throw new Failure();
-}
-
-function describe({ sent, again, acknowledged, outcomes }: LedgerSummary): void {
-  console.log(
-    `sent: ${number(sent.first)} votes of voters, ${number(sent.double)} second votes, ${
-      number(sent.unknown)
-    } of nobody ` +
-      `on the roll; ${number(again)} handed in again`,
-  );
-  const list = [...outcomes].sort().map(([outcome, votes]) => `${number(votes)} ${outcome}`).join(", ");
-  console.log(`acknowledged: ${number(acknowledged)}, of which ${list || "none"}`);
-}
-
-/** What is shown: turnout always, results where the election lets every one be shown at once. */
-async function compareShown(
-  definition: ElectionDefinition,
-  centre: Centre,
-  summary: LedgerSummary,
-  differences: Differences,
-): Promise<void> {
-  const compare = async () => {
-    const found = new Differences();
-    const turnout = [...(await centre.turnoutByStation(definition.election)).values()].reduce(
-      (a, b) => a + b,
-      0,
-    );
-    if (turnout !== summary.votersCounted) {
-      found.add(`turnout is ${turnout}, and by the ledger ${summary.votersCounted}`);
-    }
-    if (definition.releaseThreshold === 1 && definition.resultsBeforeClosing) {
-      compareResults(summary.tally, await centre.stationResults(definition), found);
-    }
-    return found;
-  };
-  differences.addAll(await settleDifferences(compare, systemClock, RELEASED_WITHIN_MS));
 }

@@ -4,11 +4,14 @@
  *
  * @module
  */
+import { badRequest } from "./bad/requests.ts";
+import { sendBad, type SenderWorld } from "./bad/sender.ts";
+import type { CastVote } from "../device/device.ts";
 import type { Centre } from "./centre.ts";
 import type { Clock } from "../device/clock.ts";
-import type { Delivery, Device } from "../device/device.ts";
-import type { LedgerEntry, LedgerProcess } from "./ledger.ts";
-import type { PlannedBatch, PlannedVote } from "./plan.ts";
+import type { Delivery, Device, DeviceIdentity } from "../device/device.ts";
+import type { LedgerEntry, LedgerProcess, SentEntry } from "./ledger.ts";
+import type { Planned, PlannedBatch, PlannedRequest, PlannedVote } from "./plan.ts";
 import { Settler } from "../device/settle.ts";
 import { eachOf, type Pacer } from "./workers.ts";
 
@@ -16,9 +19,20 @@ import { eachOf, type Pacer } from "./workers.ts";
 export const SETTLE_STALLED_MS = 180_000;
 const WATCH_EVERY_MS = 500;
 
+/** Where wrong requests go, and what they need. */
+export type BadWorld = Readonly<{
+  fetch: SenderWorld["fetch"];
+  /** Station → its gateways' addresses, its primary first. */
+  gatewaysOf: ReadonlyMap<string, readonly string[]>;
+  /** A device whose key was revoked, if there is one. */
+  revoked?: DeviceIdentity;
+  uuid: () => string;
+}>;
+
 /** What casting needs. */
 export type CastOptions = Readonly<{
-  batches: AsyncIterable<PlannedBatch>;
+  planned: AsyncIterable<Planned>;
+  bad: BadWorld;
   inFlight: number;
   pacer: Pacer;
   ledger: Pick<LedgerProcess, "write">;
@@ -26,7 +40,8 @@ export type CastOptions = Readonly<{
   clock: Clock;
   /** Ends the casting early. */
   signal: AbortSignal;
-  onCast: (votes: readonly PlannedVote[]) => void;
+  /** Told of voters' own votes and of all others that gateways have answered. */
+  onCast: (own: number, others: number) => void;
   /** Called once, when all is cast, and the rest is waiting for the centre. */
   onAllCast: () => void;
 }>;
@@ -35,19 +50,37 @@ export type CastOptions = Readonly<{
 export async function castPlanned(options: CastOptions): Promise<number> {
   const { ledger, centre, clock, signal } = options;
   const giveUp = new AbortController();
+  const voters = new VotersHeld();
   const settler = new Settler({
     checkReceipts: (receipts) => centre.checkReceipts(receipts),
     onOutcome: (answers) =>
-      ledger.write(
-        answers.map(({ voteId, outcome, cause }) => ({ entry: "outcome", voteId, outcome, cause })),
-      ),
-    onSentAgain: ({ voteId }, delivery) =>
-      ledger.write([{ entry: "again", voteId }, entryOf(voteId, delivery)]),
+      ledger.write(answers.map(({ voteId, outcome, cause }) => ({
+        entry: "outcome",
+        voteId,
+        voterId: outcome === "problem" ? voters.of(voteId) : voters.release(voteId),
+        outcome,
+        cause,
+      }))),
+    onSentAgain: ({ voteId }, delivery) => {
+      const of = { voteId, voterId: voters.of(voteId) };
+      return ledger.write([{ entry: "again", ...of, why: "pending" }, answerEntry(of, delivery)]);
+    },
     clock,
   });
+  const hold = async (
+    { vote, entry }: Pick<PlannedVote, "vote" | "entry">,
+    delivery: Delivery,
+    device: Device,
+  ) => {
+    if (delivery.fate !== "acknowledged") return;
+    voters.hold(entry);
+    await settler.hold(vote, delivery.receipt, device);
+  };
   let allCast = false;
-  const casting = eachOf(options.batches, options.inFlight, async (batch) => {
-    if (!signal.aborted) await castBatch(batch, options, settler);
+  const casting = eachOf(options.planned, options.inFlight, async (next) => {
+    if (signal.aborted) return;
+    if ("votes" in next) await castBatch(next, options, hold);
+    else await castRequest(next, options);
   }).then(() => {
     allCast = true;
     options.onAllCast();
@@ -59,6 +92,25 @@ export async function castPlanned(options: CastOptions): Promise<number> {
   } finally {
     giveUp.abort();
     await watching;
+  }
+}
+
+/** Whose the votes are that the settler holds: as many at the most as it. */
+class VotersHeld {
+  readonly #voters = new Map<string, string>();
+
+  hold({ voteId, voterId }: SentEntry): void {
+    this.#voters.set(voteId, voterId);
+  }
+
+  of(voteId: string): string {
+    return this.#voters.get(voteId)!;
+  }
+
+  release(voteId: string): string {
+    const voterId = this.of(voteId);
+    this.#voters.delete(voteId);
+    return voterId;
   }
 }
 
@@ -80,47 +132,88 @@ async function watch(
   }
 }
 
-async function castBatch(
-  { device, votes }: PlannedBatch,
-  options: CastOptions,
-  settler: Settler,
-): Promise<void> {
-  const { ledger, pacer } = options;
-  await pacer.take(votes.length);
+type Hold = (
+  planned: Pick<PlannedVote, "vote" | "entry">,
+  delivery: Delivery,
+  device: Device,
+) => Promise<void>;
+
+async function castBatch({ device, votes }: PlannedBatch, options: CastOptions, hold: Hold): Promise<void> {
+  const { ledger, pacer, onCast } = options;
+  const own = votes.filter(({ entry }) => entry.kind === "first").length;
+  await pacer.take(own);
   // What is not on the ledger's disk is not sent: the ledger must know of more than the system, never of less.
   await ledger.write(votes.map(({ entry }) => entry));
   const deliveries = await device.send(votes.map(({ vote }) => vote));
-  await ledger.write(deliveries.map((delivery, i) => entryOf(votes[i].vote.voteId, delivery)));
-  for (const [i, delivery] of deliveries.entries()) {
-    if (delivery.fate === "acknowledged") await settler.hold(votes[i].vote, delivery.receipt, device);
-  }
-  options.onCast(votes);
-  const again = votes.filter(({ again }, i) => again && deliveries[i].fate === "acknowledged");
-  if (again.length > 0) await handInAgain(device, again, ledger);
+  await ledger.write(deliveries.map((delivery, i) => answerEntry(votes[i].entry, delivery)));
+  for (const [i, delivery] of deliveries.entries()) await hold(votes[i], delivery, device);
+  onCast(own, votes.length - own);
+  const taken = votes.filter((_, i) => deliveries[i].fate === "acknowledged");
+  await sendUnderSameId(device, taken.flatMap(({ reused }) => reused ?? []), options);
+  await handInAgain(device, taken.filter(({ again }) => again), options);
+}
+
+/** To the gateway that took the first: it knows the id. */
+async function sendUnderSameId(
+  device: Device,
+  reused: readonly Readonly<{ vote: CastVote; entry: SentEntry }>[],
+  { ledger, onCast }: CastOptions,
+): Promise<void> {
+  if (reused.length === 0) return;
+  await ledger.write(reused.map(({ entry }) => entry));
+  const deliveries = await device.send(reused.map(({ vote }) => vote));
+  await ledger.write(deliveries.map((delivery, i) => answerEntry(reused[i].entry, delivery)));
+  onCast(0, reused.length);
 }
 
 /** To the fallback: the gateway that took it knows it, and would write no second record. */
 async function handInAgain(
   device: Device,
   votes: readonly PlannedVote[],
-  ledger: CastOptions["ledger"],
+  { ledger, onCast }: CastOptions,
 ): Promise<void> {
-  await ledger.write(votes.map(({ vote }) => ({ entry: "again", voteId: vote.voteId })));
+  if (votes.length === 0) return;
+  await ledger.write(
+    votes.map(({ entry: { voteId, voterId } }) => ({ entry: "again", voteId, voterId, why: "asked" })),
+  );
   const deliveries = await device.send(votes.map(({ vote }) => vote), "fallback");
-  await ledger.write(deliveries.map((delivery, i) => entryOf(votes[i].vote.voteId, delivery)));
+  await ledger.write(deliveries.map((delivery, i) => answerEntry(votes[i].entry, delivery)));
+  onCast(0, votes.length);
 }
 
-function entryOf(voteId: string, delivery: Delivery): LedgerEntry {
+/** What is refused is not followed; should it be acknowledged, that alone is a difference. */
+async function castRequest(
+  { device, kind, vote, entry, batch }: PlannedRequest,
+  { bad, clock, ledger, onCast, signal }: CastOptions,
+): Promise<void> {
+  await ledger.write([entry]);
+  const { identity } = device;
+  const { revoked, uuid } = bad;
+  const make = () => badRequest(kind, { vote, device: identity, revoked, batch, nowMs: clock.now(), uuid });
+  const delivery = await sendBad(bad.gatewaysOf.get(identity.station)!, make, {
+    fetch: bad.fetch,
+    clock,
+    signal,
+  });
+  await ledger.write([answerEntry(entry, delivery)]);
+  onCast(0, 1);
+}
+
+function answerEntry(
+  { voteId, voterId }: Pick<SentEntry, "voteId" | "voterId">,
+  delivery: Delivery,
+): LedgerEntry {
+  const of = { voteId, voterId };
   switch (delivery.fate) {
     case "acknowledged": {
       const { gateway, voterKey } = delivery.receipt;
-      return { entry: "acknowledged", voteId, gateway, voterKey };
+      return { entry: "acknowledged", ...of, gateway, voterKey };
     }
     case "refused": {
       const { type, detail, title } = delivery.problem;
-      return { entry: "refused", voteId, cause: `${type.split(":").at(-1)}: ${detail ?? title}` };
+      return { entry: "refused", ...of, cause: type.split(":").at(-1)!, detail: detail ?? title };
     }
     case "undelivered":
-      return { entry: "undelivered", voteId, detail: delivery.detail };
+      return { entry: "undelivered", ...of, detail: delivery.detail };
   }
 }

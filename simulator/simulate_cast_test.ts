@@ -1,11 +1,13 @@
 import assert from "assert";
+import { problem, type ProblemCause } from "../shared/problem.ts";
 import type { Receipt } from "../shared/receipt.ts";
 import { type CastVote, type Delivery, Device } from "../device/device.ts";
 import type { ReceiptAnswer } from "../device/receipts.ts";
 import { voterChoices } from "./country/choices.ts";
 import { simulateCountry } from "./country/country.ts";
 import type { LedgerEntry } from "./ledger.ts";
-import { planBatches } from "./plan.ts";
+import type { BadKind, VoteKind } from "./bad/kinds.ts";
+import { plan } from "./plan.ts";
 import { seededRandom } from "./random.ts";
 import { castPlanned } from "./simulate_cast.ts";
 import { Differences, judgeLedger } from "./verdict.ts";
@@ -34,12 +36,26 @@ class Stub extends Map<string, string> {
   readonly outcomes = new Map<string, ReceiptAnswer>();
   readonly sends: string[] = [];
   /** What this stub gets wrong. */
-  flaw?: "counts twice" | "loses one" | "loses all" | "counts anybody" | "away at times";
+  flaw?:
+    | "counts twice"
+    | "loses one"
+    | "loses all"
+    | "counts anybody"
+    | "away at times"
+    | "takes forgeries"
+    | "forgets bodies"
+    | "wrong cause";
+  readonly #bodies = new Map<string, string>();
   #asked = 0;
 
   send(votes: readonly CastVote[], first = "primary"): Promise<Delivery[]> {
     return Promise.resolve(votes.map(({ voteId, text }) => {
-      const { voterId } = JSON.parse(text);
+      const { voterId, selections } = JSON.parse(text);
+      if (selections.length > 1) return refused(this.flaw === "wrong cause" ? "unknown-contest" : "overvote");
+      if (!this.#bodies.has(voteId)) this.#bodies.set(voteId, text);
+      if (this.#bodies.get(voteId) !== text && this.flaw !== "forgets bodies") {
+        return refused("vote-id-reused");
+      }
       this.sends.push(`${voteId} ${first}`);
       const lost = this.flaw === "loses all" || (this.flaw === "loses one" && this.sends.length === 7);
       if (!lost) this.#count(voteId, voterId);
@@ -53,6 +69,16 @@ class Stub extends Map<string, string> {
       };
       return { fate: "acknowledged", receipt };
     }));
+  }
+
+  /** Where wrong requests go. */
+  fetch(_url: string, init: RequestInit): Promise<Response> {
+    const { voteId, voterId } = JSON.parse(new TextDecoder().decode(init.body as Uint8Array));
+    if (this.flaw !== "takes forgeries") {
+      return Promise.resolve(new Response(JSON.stringify(problem("signature-invalid")), { status: 401 }));
+    }
+    const receipt = { election: "sim", voteId, voterKey: voterId, gateway: "g.1", minute: "", mac: "" };
+    return Promise.resolve(new Response(JSON.stringify({ receipt }), { status: 202 }));
   }
 
   #count(voteId: string, voterId: string): void {
@@ -78,8 +104,22 @@ class Stub extends Map<string, string> {
   }
 }
 
+function refused(cause: ProblemCause): Delivery {
+  return { fate: "refused", problem: problem(cause) };
+}
+
+/** The kinds that only casting can make. */
+const SOME_OF_EACH: Partial<Record<BadKind, number>> = {
+  "double": 0.1,
+  "unknown-voter": 0.1,
+  "retransmission": 0.1,
+  "reused-id": 0.1,
+  "forged": 0.1,
+  "overvote": 0.1,
+};
+
 /** Casts a whole small election against the stub, and judges the ledger. */
-async function run(flaw?: Stub["flaw"], duplicates = 0.3) {
+async function run(flaw?: Stub["flaw"], bad = SOME_OF_EACH) {
   const stub = new Stub();
   stub.flaw = flaw;
   const entries: LedgerEntry[] = [];
@@ -107,19 +147,25 @@ async function run(flaw?: Stub["flaw"], duplicates = 0.3) {
     return made;
   };
   const left = await castPlanned({
-    batches: planBatches({
+    planned: plan({
       voters: voters(),
+      definition,
       polls: new Map(
         definition.stations.map(({ id }) => [id, [device(`${id}-a`, id), device(`${id}-b`, id)]]),
       ),
       stationsOf: new Map(),
       choices: voterChoices(1, definition),
       batchVotes: 20,
-      duplicates,
+      bad: new Map(Object.entries(bad) as [BadKind, number][]),
       random: seededRandom(1, "plan"),
       uuid: () => crypto.randomUUID(),
       now: () => nowMs,
     }),
+    bad: {
+      fetch: (url, init) => stub.fetch(url, init),
+      gatewaysOf: new Map(definition.stations.map(({ id }) => [id, ["http://gateway"]])),
+      uuid: () => crypto.randomUUID(),
+    },
     inFlight: 3,
     pacer: new Pacer(Infinity, clock),
     ledger: { write: (written) => Promise.resolve(void entries.push(...written)) },
@@ -139,19 +185,25 @@ async function run(flaw?: Stub["flaw"], duplicates = 0.3) {
   return { left, summary, differences, stub };
 }
 
+function sentOf({ kinds }: Awaited<ReturnType<typeof run>>["summary"], kind: VoteKind): number {
+  return kinds.get(kind)!.sent;
+}
+
 Deno.test("castPlanned() accounts for every vote, and for what must not count", strict, async () => {
   const { left, summary, differences, stub } = await run();
   assert.deepEqual([left, differences.named], [0, []]);
-  assert.deepEqual([summary.sent.first, summary.votersCounted], [400, 400]);
-  for (const extra of [summary.sent.double, summary.sent.unknown, summary.again]) {
-    assert.ok(extra > 20 && extra < 60, `${extra}`);
+  assert.deepEqual([sentOf(summary, "first"), summary.votersCounted], [400, 400]);
+  for (const kind of Object.keys(SOME_OF_EACH) as BadKind[]) {
+    const sent = sentOf(summary, kind);
+    assert.ok(sent > 20 && sent < 60, `${sent} ${kind}`);
   }
-  assert.equal(stub.sends.filter((send) => send.endsWith("fallback")).length, summary.again);
+  assert.equal(stub.sends.filter((send) => send.endsWith("fallback")).length, summary.again.asked);
 });
 
 Deno.test("castPlanned() plans no extras when none are asked for", strict, async () => {
-  const { summary } = await run(undefined, 0);
-  assert.deepEqual([summary.sent, summary.again], [{ first: 400, double: 0, unknown: 0 }, 0]);
+  const { summary } = await run(undefined, {});
+  assert.deepEqual([...summary.kinds].filter(([, { sent }]) => sent > 0).map(([kind]) => kind), ["first"]);
+  assert.deepEqual(summary.again, { asked: 0, pending: 0 });
 });
 
 Deno.test("castPlanned() outlasts a centre that is away at times", strict, async () => {
@@ -161,14 +213,14 @@ Deno.test("castPlanned() outlasts a centre that is away at times", strict, async
 
 Deno.test("castPlanned() catches a centre that counts twice, or counts anybody", strict, async () => {
   const twice = await run("counts twice");
-  assert.equal(twice.differences.count, twice.summary.sent.double);
+  assert.equal(twice.differences.count, sentOf(twice.summary, "double"));
   assert.match(twice.differences.named[0], /2 of 2 votes counted, not 1/);
   const anybody = await run("counts anybody");
-  assert.equal(anybody.differences.count, anybody.summary.sent.unknown);
+  assert.equal(anybody.differences.count, sentOf(anybody.summary, "unknown-voter"));
 });
 
 Deno.test("castPlanned() sends a lost vote again until it is found, under the same id", strict, async () => {
-  const { left, differences, stub } = await run("loses one", 0);
+  const { left, differences, stub } = await run("loses one", {});
   assert.deepEqual([left, differences.named], [0, []]);
   assert.equal(stub.sends.filter((send) => send.endsWith("fallback")).length, 1);
 });
@@ -177,8 +229,26 @@ Deno.test(
   "castPlanned() gives up on votes that nobody ever answers for, and says how many",
   strict,
   async () => {
-    const { left, differences, summary } = await run("loses all", 0);
+    const { left, differences, summary } = await run("loses all", {});
     assert.deepEqual([left, differences.count, summary.acknowledged], [400, 800, 400]);
     assert.match(differences.named[0], /acknowledged, and its outcome is none/);
   },
 );
+
+Deno.test("castPlanned() catches a gateway that takes what it must refuse", strict, async () => {
+  const forged = await run("takes forgeries", { forged: 0.1 });
+  assert.equal(forged.differences.count, sentOf(forged.summary, "forged"));
+  assert.match(
+    forged.differences.named[0],
+    /\(forged\): acknowledged, its outcome is none, and it should be refused\/signature-invalid/,
+  );
+  const reused = await run("forgets bodies", { "reused-id": 0.1 });
+  assert.equal(reused.differences.count, sentOf(reused.summary, "reused-id"));
+  assert.match(reused.differences.named[0], /\(reused-id\): acknowledged/);
+});
+
+Deno.test("castPlanned() catches a gateway that refuses for another cause than it must", strict, async () => {
+  const { differences, summary } = await run("wrong cause", { overvote: 0.1 });
+  assert.equal(differences.count, sentOf(summary, "overvote"));
+  assert.match(differences.named[0], /\(overvote\): refused by a gateway, unknown-contest/);
+});

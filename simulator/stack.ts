@@ -46,6 +46,8 @@ export type StackOptions = Readonly<{
   dataDir: string;
   gateways: readonly string[];
   clock: Clock;
+  /** The centre's port; any free one when left out. */
+  centrePort?: number;
 }>;
 
 const HOST = "127.0.0.1";
@@ -61,10 +63,10 @@ export class Stack {
   constructor(options: StackOptions) {
     this.#options = options;
     Deno.mkdirSync(`${options.dataDir}/logs`, { recursive: true });
-    const ports = freePorts(1 + options.gateways.length, HOST);
+    const [anyPort, ...ports] = freePorts(1 + options.gateways.length, HOST);
     this.#members = [
-      this.#aggregator(ports[0]),
-      ...options.gateways.map((name, i) => this.#gateway(name, ports[i + 1])),
+      this.#aggregator(options.centrePort ?? anyPort),
+      ...options.gateways.map((name, i) => this.#gateway(name, ports[i])),
     ];
     this.#sampler = setInterval(() => this.#sampleMemory(), STACK_LIMITS.memoryEveryMs);
     // However this process ends, it leaves no other behind that it could still have told.
@@ -138,9 +140,20 @@ export class Stack {
    * process's standard error as it comes.
    */
   async provision(definition: string, roll: string): Promise<void> {
-    const args = ["run", "-A", "--no-prompt", scriptOf("aggregator"), "provision"];
+    await this.#office("provision the election", [
+      ...["--definition", definition, "--roll", roll],
+      ...["--centre", this.centre],
+    ]);
+  }
+
+  /** Refuses a device's key, `device.version`, from now on. The aggregator must not be running. */
+  async revoke(election: string, key: string): Promise<void> {
+    await this.#office("revoke a device's key", ["--election", election, "--revoke", key]);
+  }
+
+  async #office(what: string, options: readonly string[]): Promise<void> {
     const child = new Deno.Command(Deno.execPath(), {
-      args: [...args, "--definition", definition, "--roll", roll, "--centre", this.centre],
+      args: ["run", "-A", "--no-prompt", scriptOf("aggregator"), "provision", ...options],
       env: { POLLWIRE_DATA: this.#options.dataDir },
       stdin: "null",
       stdout: "piped",
@@ -151,7 +164,7 @@ export class Stack {
     clearTimeout(timer);
     await Deno.writeFile(`${this.#options.dataDir}/logs/provision.log`, stdout, { append: true });
     if (code !== 0) {
-      throw new Failure(`Cannot provision the election: the centre's provision ended with code ${code}`);
+      throw new Failure(`Cannot ${what}: the centre's provision ended with code ${code}`);
     }
   }
 

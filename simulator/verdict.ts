@@ -4,8 +4,9 @@
  *
  * @module
  */
+import { bookedOutcome, describeKind, expectedOf, mayCount, VOTE_KINDS, type VoteKind } from "./bad/kinds.ts";
 import type { Reconciliation, StationRow } from "./centre.ts";
-import type { LedgerEntry, SentEntry, VoteKind } from "./ledger.ts";
+import type { LedgerEntry, SentEntry } from "./ledger.ts";
 
 /** Most differences that are spelled out; the rest are counted. */
 export const MAX_DIFFERENCES_NAMED = 20;
@@ -29,13 +30,12 @@ export class Differences {
 
 /** What a ledger amounts to. */
 export type LedgerSummary = Readonly<{
-  sent: Record<VoteKind, number>;
-  /** Votes handed over once more, on purpose or for want of an answer. */
-  again: number;
+  /** Kind → how many such votes were sent, and what became of how many. `none`: nobody said. */
+  kinds: ReadonlyMap<VoteKind, { sent: number; became: Map<string, number> }>;
+  /** Votes handed over once more: on purpose, and for want of an answer. */
+  again: Record<"asked" | "pending", number>;
   acknowledged: number;
-  refused: number;
-  undelivered: number;
-  /** Acknowledged votes by what the centre said of them: `counted`, `duplicate/double_vote` … */
+  /** Acknowledged votes by their outcome in the centre's books: `counted`, `duplicate/double_vote` … */
   outcomes: Map<string, number>;
   /** Voters of whom a vote was counted. */
   votersCounted: number;
@@ -43,43 +43,49 @@ export type LedgerSummary = Readonly<{
   tally: Map<string, number>;
 }>;
 
+type Summing = { -readonly [Key in keyof LedgerSummary]: LedgerSummary[Key] };
+
+/** A ledger that nothing stands in. */
+export function emptySummary(): Summing {
+  return {
+    kinds: new Map(VOTE_KINDS.map((kind) => [kind, { sent: 0, became: new Map<string, number>() }])),
+    again: { asked: 0, pending: 0 },
+    acknowledged: 0,
+    outcomes: new Map(),
+    votersCounted: 0,
+    tally: new Map(),
+  };
+}
+
+type Again = keyof LedgerSummary["again"];
 type Known = {
   sent: SentEntry;
   acknowledged: boolean;
-  voterKey?: string;
-  outcome?: string;
-  elsewhere: boolean;
+  /** `undefined`: nobody has said. */
+  became?: string;
+  /** Why it was handed over again, as often as that was not answered yet. */
+  awaited: Again[];
 };
-type Voter = { voteIds: string[]; voterKey?: string };
+type VoterVotes = { votes: Known[]; voterKey?: string };
 
 /**
- * Reads a ledger through and judges it: every vote acknowledged must have an outcome; of a voter's votes exactly one
- * must be counted and the others be double votes; a vote of nobody on the roll must be rejected for that; and no
- * vote may be refused or get lost.
+ * Judges the ledger of any number of voters, and adds it to a summary. Of each vote must become what its kind says;
+ * of a voter's votes exactly one must be counted; and no vote may get lost. All entries of a voter must be there.
  */
 export async function judgeLedger(
   entries: AsyncIterable<LedgerEntry>,
   differences: Differences,
+  summary: Summing = emptySummary(),
 ): Promise<LedgerSummary> {
   const votes = new Map<string, Known>();
-  const voters = new Map<string, Voter>();
-  const summary = {
-    sent: { first: 0, double: 0, unknown: 0 },
-    again: 0,
-    acknowledged: 0,
-    refused: 0,
-    undelivered: 0,
-    outcomes: new Map<string, number>(),
-    votersCounted: 0,
-    tally: new Map<string, number>(),
-  };
+  const voters = new Map<string, VoterVotes>();
   for await (const entry of entries) {
     if (entry.entry === "sent") {
-      summary.sent[entry.kind]++;
-      votes.set(entry.voteId, { sent: entry, acknowledged: false, elsewhere: false });
+      const known: Known = { sent: entry, acknowledged: false, awaited: [] };
+      votes.set(entry.voteId, known);
       const voter = voters.get(entry.voterId);
-      if (voter === undefined) voters.set(entry.voterId, { voteIds: [entry.voteId] });
-      else voter.voteIds.push(entry.voteId);
+      if (voter === undefined) voters.set(entry.voterId, { votes: [known] });
+      else voter.votes.push(known);
       continue;
     }
     const known = votes.get(entry.voteId);
@@ -88,29 +94,24 @@ export async function judgeLedger(
     } else note(entry, known, voters.get(known.sent.voterId)!, summary, differences);
   }
   for (const [voteId, known] of votes) judgeVote(voteId, known, summary, differences);
-  for (const [voterId, { voteIds }] of voters) {
-    judgeVoter(
-      voterId,
-      voteIds.map((id) => votes.get(id)!),
-      summary,
-      differences,
-    );
-  }
+  for (const [voterId, { votes }] of voters) judgeVoter(voterId, votes, summary, differences);
   return summary;
 }
-
-type Tallying = { -readonly [Key in keyof LedgerSummary]: LedgerSummary[Key] };
 
 function note(
   entry: Exclude<LedgerEntry, SentEntry>,
   known: Known,
-  voter: Voter,
-  summary: Tallying,
+  voter: VoterVotes,
+  summary: Summing,
   differences: Differences,
-) {
+): void {
+  const { kind } = known.sent;
+  const vote = `vote ${entry.voteId} (${kind})`;
   switch (entry.entry) {
     case "again":
-      summary.again++;
+      summary.again[entry.why]++;
+      if (entry.why === "asked") summary.kinds.get("retransmission")!.sent++;
+      known.awaited.push(entry.why);
       return;
     case "acknowledged":
       known.acknowledged = true;
@@ -120,60 +121,98 @@ function note(
           `voter ${known.sent.voterId}: two voter keys, ${voter.voterKey} and ${entry.voterKey}`,
         );
       }
+      noteAgain(known, "acknowledged again", summary);
       return;
-    case "refused":
-      summary.refused++;
-      differences.add(`vote ${entry.voteId} (${known.sent.kind}): refused by a gateway, ${entry.cause}`);
+    case "refused": {
+      const became = `refused/${entry.cause}`;
+      const again = noteAgain(known, became, summary);
+      if (!again) known.became = became;
+      if (again || !expectedOf(kind).some((each) => each === became)) {
+        differences.add(`${vote}: refused by a gateway, ${entry.cause}: ${entry.detail}`);
+      }
       return;
+    }
     case "undelivered":
-      summary.undelivered++;
-      differences.add(`vote ${entry.voteId} (${known.sent.kind}): undelivered, ${entry.detail}`);
+      noteAgain(known, "undelivered", summary);
+      differences.add(`${vote}: undelivered, ${entry.detail}`);
       return;
     case "outcome": {
       const outcome = entry.cause === undefined ? entry.outcome : `${entry.outcome}/${entry.cause}`;
-      if (known.outcome !== undefined && known.outcome !== outcome) {
-        differences.add(`vote ${entry.voteId}: first ${known.outcome}, later ${outcome}`);
+      if (known.became !== undefined && known.became !== outcome) {
+        differences.add(`${vote}: first ${known.became}, later ${outcome}`);
       }
-      known.outcome = outcome;
+      known.became = outcome;
       return;
     }
   }
 }
 
+/** The first answer is to the vote itself, and each later one to its being handed over again: whether it is that. */
+function noteAgain(known: Known, answer: string, summary: Summing): boolean {
+  const why = known.awaited.shift();
+  if (why === "asked") add(summary.kinds.get("retransmission")!.became, answer);
+  return why !== undefined;
+}
+
 function judgeVote(
   voteId: string,
-  { sent, acknowledged, outcome }: Known,
-  summary: Tallying,
+  { sent, acknowledged, became }: Known,
+  summary: Summing,
   differences: Differences,
-) {
+): void {
+  const { kind } = sent;
+  const name = became ?? "none";
+  const ofKind = summary.kinds.get(kind)!;
+  ofKind.sent++;
+  add(ofKind.became, name);
   if (!acknowledged) return;
   summary.acknowledged++;
-  const name = outcome ?? "none";
-  summary.outcomes.set(name, (summary.outcomes.get(name) ?? 0) + 1);
-  const right = sent.kind === "unknown" ? ["rejected/unknown_voter"] : ["counted", "duplicate/double_vote"];
-  if (!right.includes(name)) {
+  add(summary.outcomes, bookedOutcome(kind, name));
+  const right = expectedOf(kind);
+  if ("refusedAs" in describeKind(kind).fate) {
     differences.add(
-      `vote ${voteId} (${sent.kind}): acknowledged, and its outcome is ${name}, not ${right.join(" or ")}`,
+      `vote ${voteId} (${kind}): acknowledged, its outcome is ${name}, and it should be ${right[0]}`,
+    );
+  } else if (!right.some((each) => each === name)) {
+    differences.add(
+      `vote ${voteId} (${kind}): acknowledged, and its outcome is ${name}, not ${right.join(" or ")}`,
     );
   }
   if (name !== "counted") return;
-  for (const selection of sent.selections) {
-    const key = `${selection}/${sent.station}/${sent.mode}`;
-    summary.tally.set(key, (summary.tally.get(key) ?? 0) + 1);
-  }
+  for (const selection of sent.selections) add(summary.tally, `${selection}/${sent.station}/${sent.mode}`);
 }
 
-function judgeVoter(voterId: string, votes: readonly Known[], summary: Tallying, differences: Differences) {
-  if (votes[0].sent.kind === "unknown") return;
-  const counted = votes.filter(({ outcome }) => outcome === "counted").length;
+function judgeVoter(
+  voterId: string,
+  all: readonly Known[],
+  summary: Summing,
+  differences: Differences,
+): void {
+  const counted = all.filter(({ became }) => became === "counted").length;
   if (counted > 0) summary.votersCounted++;
+  const votes = all.filter(({ sent }) => mayCount(sent.kind));
   // A vote that nobody acknowledged may yet have been counted, so that none of the others was.
-  if (counted === 1 || (counted === 0 && votes.some(({ acknowledged }) => !acknowledged))) return;
+  const may = counted === 0 && votes.some(({ acknowledged }) => !acknowledged);
+  if (votes.length === 0 || counted === 1 || may) return;
   differences.add(`voter ${voterId}: ${counted} of ${votes.length} votes counted, not 1`);
 }
 
-/** Holds the centre's books to the ledger: they balance, nothing is left unread, and each number is possible. */
-export function compareBooks(books: Reconciliation, summary: LedgerSummary, differences: Differences): void {
+function add(map: Map<string, number>, key: string): void {
+  map.set(key, (map.get(key) ?? 0) + 1);
+}
+
+/**
+ * Holds the centre's books to the ledger: they balance, nothing is left unread, and each number is possible.
+ *
+ * @param certain Whether every request was answered, and no process killed: then no vote can stand on the log
+ * but those acknowledged, and the numbers must be equal. Else a vote may stand there more than once.
+ */
+export function compareBooks(
+  books: Reconciliation,
+  summary: LedgerSummary,
+  certain: boolean,
+  differences: Differences,
+): void {
   for (
     const { partition, read, counted, duplicate, rejected, balanced, nextOffset, logEnd } of books.partitions
   ) {
@@ -191,20 +230,37 @@ export function compareBooks(books: Reconciliation, summary: LedgerSummary, diff
       `${books.total.counted} records counted, and by the ledger ${summary.votersCounted} voters`,
     );
   }
-  const records = new Map(books.outcomes.map(({ fate, cause, records }) => [`${fate}/${cause}`, records]));
-  const atLeast = (outcome: string, votes: number) => {
+  compareOutcomes(books, summary, certain && summary.again.pending === 0, differences);
+}
+
+function compareOutcomes(
+  books: Reconciliation,
+  summary: LedgerSummary,
+  certain: boolean,
+  differences: Differences,
+): void {
+  const records = new Map(
+    books.outcomes.map(({ fate, cause, records }) => [cause === "" ? fate : `${fate}/${cause}`, records]),
+  );
+  let repeated = 0;
+  for (const outcome of new Set([...records.keys(), ...summary.outcomes.keys()])) {
+    if (["counted", "none", "pending"].includes(outcome)) continue;
     const found = records.get(outcome) ?? 0;
+    const votes = summary.outcomes.get(outcome) ?? 0;
     if (found < votes) {
       differences.add(`${found} records are ${outcome}, and by the ledger at least ${votes}`);
+    } else if (outcome.startsWith("duplicate/")) {
+      repeated += found - votes;
+    } else if (found > votes && (certain || votes === 0)) {
+      differences.add(`${found} records are ${outcome}, and by the ledger ${votes}`);
     }
-  };
-  // A vote may stand on the log more than once, so these may be more than the votes, never fewer.
-  atLeast("duplicate/double_vote", summary.outcomes.get("duplicate/double_vote") ?? 0);
-  atLeast("rejected/unknown_voter", summary.outcomes.get("rejected/unknown_voter") ?? 0);
-  for (const { fate, cause, records } of books.outcomes) {
-    if (fate === "rejected" && cause !== "unknown_voter" && records > 0) {
-      differences.add(`${records} records are rejected as ${cause}, and nothing like it was sent`);
-    }
+  }
+  // A vote handed to a second gateway stands on the log twice.
+  const { asked } = summary.again;
+  if (certain && repeated > asked) {
+    differences.add(
+      `${repeated} records repeat a voter's, and by the ledger ${asked} votes were handed in again`,
+    );
   }
 }
 

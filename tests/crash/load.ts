@@ -12,7 +12,8 @@ import type { Centre } from "../../simulator/centre.ts";
 import { systemClock } from "../../device/clock.ts";
 import { type CastVote, type Delivery, Device, type DeviceWorld } from "../../device/device.ts";
 import { GatewayLink } from "../../device/gateway_link.ts";
-import { type LedgerEntry, LedgerProcess, type SentEntry, type VoteKind } from "../../simulator/ledger.ts";
+import { type LedgerEntry, LedgerProcess, type SentEntry } from "../../simulator/ledger.ts";
+import type { VoteKind } from "../../simulator/bad/kinds.ts";
 import type { DevicesFile } from "../../simulator/polls.ts";
 import { type Random, seededRandom } from "../../simulator/random.ts";
 import { Settler } from "../../device/settle.ts";
@@ -90,6 +91,8 @@ export class Round {
   readonly #settler: Settler;
   readonly #stop = new AbortController();
   readonly #recent: string[] = [];
+  /** Vote id → voter, of every vote of the round. */
+  readonly #voters = new Map<string, string>();
   readonly #devices: readonly Device[];
   #casting?: Promise<unknown>;
   #asking?: Promise<number>;
@@ -106,13 +109,14 @@ export class Round {
       onOutcome: (answers) =>
         this.#ledger.write(answers.map(({ voteId, outcome, cause }) => ({
           entry: "outcome",
-          voteId,
+          ...this.#of(voteId),
           outcome,
           cause,
         }))),
       onSentAgain: ({ voteId }, delivery) => {
         this.#sentAgain++;
-        return this.#ledger.write([{ entry: "again", voteId }, answerEntry(voteId, delivery)]);
+        const of = this.#of(voteId);
+        return this.#ledger.write([{ entry: "again", ...of, why: "pending" }, answerEntry(of, delivery)]);
       },
       clock: systemClock,
       limits: { sendAgainAfterMs, askEveryMs: 300 },
@@ -198,6 +202,7 @@ export class Round {
 
   async #deliver(device: Device, drawn: readonly Drawn[]): Promise<void> {
     const votes = drawn.map(({ vote }) => vote);
+    for (const { sent } of drawn) this.#voters.set(sent.voteId, sent.voterId);
     await this.#ledger.write(drawn.map(({ sent }) => sent));
     const chance = this.#random.next();
     if (chance < SHARES.twiceAtOnce) {
@@ -209,16 +214,24 @@ export class Round {
   }
 
   async #handAgain(device: Device, votes: readonly CastVote[]): Promise<void> {
-    await this.#ledger.write(votes.map(({ voteId }) => ({ entry: "again", voteId })));
+    await this.#ledger.write(
+      votes.map(({ voteId }) => ({ entry: "again", ...this.#of(voteId), why: "asked" })),
+    );
     await this.#hand(device, votes, "fallback");
   }
 
   async #hand(device: Device, votes: readonly CastVote[], first: "primary" | "fallback"): Promise<void> {
     const deliveries = await device.send(votes, first);
-    await this.#ledger.write(deliveries.map((delivery, i) => answerEntry(votes[i].voteId, delivery)));
+    await this.#ledger.write(
+      deliveries.map((delivery, i) => answerEntry(this.#of(votes[i].voteId), delivery)),
+    );
     for (const [i, delivery] of deliveries.entries()) {
       if (delivery.fate === "acknowledged") await this.#settler.hold(votes[i], delivery.receipt, device);
     }
+  }
+
+  #of(voteId: string): VoteOf {
+    return { voteId, voterId: this.#voters.get(voteId)! };
   }
 
   #draw(station: string): Drawn[] {
@@ -251,7 +264,7 @@ export class Round {
       return { kind: "double", voter: this.#random.pick(this.#recent) };
     }
     const voter = chance < SHARES.double + SHARES.unknown ? undefined : this.#load.nextVoter();
-    if (voter === undefined) return { kind: "unknown", voter: this.#load.nextUnknown() };
+    if (voter === undefined) return { kind: "unknown-voter", voter: this.#load.nextUnknown() };
     this.#recent.push(voter);
     if (this.#recent.length > RECENT_VOTERS) this.#recent.shift();
     return { kind: "first", voter };
@@ -281,15 +294,19 @@ function gatewaysOf({ gateways }: ElectionDefinition, station: string): string[]
   ].map(({ id }) => id);
 }
 
-function answerEntry(voteId: string, delivery: Delivery): LedgerEntry {
+type VoteOf = Readonly<{ voteId: string; voterId: string }>;
+
+function answerEntry(of: VoteOf, delivery: Delivery): LedgerEntry {
   switch (delivery.fate) {
     case "acknowledged": {
       const { gateway, voterKey } = delivery.receipt;
-      return { entry: "acknowledged", voteId, gateway, voterKey };
+      return { entry: "acknowledged", ...of, gateway, voterKey };
     }
-    case "refused":
-      return { entry: "refused", voteId, cause: delivery.problem.type };
+    case "refused": {
+      const { type, detail = "" } = delivery.problem;
+      return { entry: "refused", ...of, cause: type, detail };
+    }
     case "undelivered":
-      return { entry: "undelivered", voteId, detail: delivery.detail };
+      return { entry: "undelivered", ...of, detail: delivery.detail };
   }
 }

@@ -164,7 +164,7 @@ export class Scene {
     const books = await this.drained();
     const { summary, lost, twice, differences } = await judgeRounds(this.#ledgers, books.total.counted);
     const found = new Differences();
-    compareBooks(books, summary, found);
+    compareBooks(books, summary, false, found);
     const compare = async () => {
       const found = new Differences();
       compareResults(summary.tally, await this.#centre.stationResults(this.definition), found);

@@ -1,5 +1,6 @@
 import assert from "assert";
-import type { LedgerEntry, VoteKind } from "../../simulator/ledger.ts";
+import type { VoteKind } from "../../simulator/bad/kinds.ts";
+import type { LedgerEntry } from "../../simulator/ledger.ts";
 import { judgeRounds } from "./verdict.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
@@ -9,20 +10,19 @@ type Vote = Readonly<{ voter: string; kind?: VoteKind; gateway?: string; outcome
 
 function entries(votes: readonly Vote[]): LedgerEntry[] {
   return votes.flatMap(({ voter, kind = "first", gateway, outcome, cause }, i) => {
-    const voteId = `vote-${i}`;
+    const of = { voteId: `vote-${i}`, voterId: voter };
     const list: LedgerEntry[] = [{
       entry: "sent",
-      voteId,
-      voterId: voter,
+      ...of,
       kind,
       station: "n-1",
       mode: "in_person",
       selections: [],
     }];
     if (gateway !== undefined) {
-      list.push({ entry: "acknowledged", voteId, gateway, voterKey: `key of ${voter}` });
+      list.push({ entry: "acknowledged", ...of, gateway, voterKey: `key of ${voter}` });
     }
-    if (outcome !== undefined) list.push({ entry: "outcome", voteId, outcome, cause });
+    if (outcome !== undefined) list.push({ entry: "outcome", ...of, outcome, cause });
     return list;
   });
 }
@@ -48,7 +48,7 @@ const double: Vote = {
 };
 const unknown: Vote = {
   voter: "x",
-  kind: "unknown",
+  kind: "unknown-voter",
   gateway: "g-1",
   outcome: "rejected",
   cause: "unknown_voter",

@@ -1,0 +1,135 @@
+/**
+ * Every kind of vote that the simulator casts, and what must become of each: the one place that says so. Plan,
+ * ledger and verdict follow it.
+ *
+ * @module
+ */
+import type { DuplicateKind, RejectionReason } from "../../shared/outcome.ts";
+import type { ProblemCause } from "../../shared/problem.ts";
+
+/** What the centre may say of a vote, as `fate` or `fate/cause`. */
+export type OutcomeName = "counted" | `duplicate/${DuplicateKind}` | `rejected/${RejectionReason}`;
+
+/**
+ * What must become of a vote: a gateway refuses it for just this, or the centre says one of these of it. `early` is what
+ * it may also say while it has not read the record: another vote of this voter has counted, so this one never will.
+ */
+export type Fate =
+  | Readonly<{ refusedAs: ProblemCause }>
+  | Readonly<{ outcomes: readonly OutcomeName[]; early?: OutcomeName }>;
+
+/**
+ * How a kind comes about. `own`: each voter's vote. `vote`: another vote in good form, judged by the centre.
+ * `ballot`: a vote whose text is wrong, sent as any other, alone or as a line of a batch among good ones. `request`:
+ * a request of its own that is wrong around the text. `again`: sent once a gateway has taken the voter's own vote.
+ */
+export type Way = "own" | "vote" | "ballot" | "request" | "again";
+
+type Kind = Readonly<{ what: string; way: Way; fate: Fate }>;
+
+// A second vote may overtake the first: then that one counts, and the other is the double.
+const COUNTED_OR_DOUBLE: Fate = { outcomes: ["counted", "duplicate/double_vote"] };
+const ballot = (
+  what: string,
+  refusedAs: ProblemCause,
+) => ({ what, way: "ballot", fate: { refusedAs } } as const);
+const request = (
+  what: string,
+  refusedAs: ProblemCause,
+) => ({ what, way: "request", fate: { refusedAs } } as const);
+
+/** Kind → what it is, how it comes about, what must become of it. */
+const KINDS = {
+  "first": { what: "a voter's own vote", way: "own", fate: COUNTED_OR_DOUBLE },
+
+  "double": { what: "the same voter's, under another id", way: "vote", fate: COUNTED_OR_DOUBLE },
+  "unknown-voter": {
+    what: "of nobody on the roll",
+    way: "vote",
+    fate: { outcomes: ["rejected/unknown_voter"] },
+  },
+  "other-station": {
+    what: "at a station not the voter's",
+    way: "vote",
+    fate: { outcomes: ["rejected/wrong_station"], early: "duplicate/double_vote" },
+  },
+
+  "retransmission": {
+    what: "the voter's own, to the other gateway too",
+    way: "again",
+    fate: COUNTED_OR_DOUBLE,
+  },
+  "reused-id": {
+    what: "the own vote's id with another body",
+    way: "again",
+    fate: { refusedAs: "vote-id-reused" },
+  },
+
+  "not-json": ballot("text that is not JSON", "not-json"),
+  "wrong-field": ballot("a field missing, added or of another form", "invalid-vote"),
+  "too-large": ballot("longer than a vote may be", "body-too-large"),
+  "out-of-hours": ballot("cast before the election opened", "cast-out-of-hours"),
+  "other-device": ballot("by a device of another station", "wrong-station"),
+  "unknown-contest": ballot("for a contest that there is not", "unknown-contest"),
+  "unknown-candidate": ballot("for a candidate that there is not", "unknown-candidate"),
+  "repeated-candidate": ballot("the same candidate twice", "repeated-candidate"),
+  "overvote": ballot("more candidates than the contest allows", "overvote"),
+
+  "unsigned": request("without a signature", "signature-missing"),
+  "malformed-signature": request("signature parameters in another order", "signature-malformed"),
+  "forged": request("signed with another key", "signature-invalid"),
+  "stale": request("signed ten minutes ago", "signature-stale"),
+  "early": request("signed ten minutes ahead", "signature-early"),
+  "altered": request("other bytes than were signed", "digest-mismatch"),
+  "unknown-device": request("by a device that there is not", "unknown-key"),
+  "revoked-device": request("by a device whose key was revoked", "revoked-key"),
+  "other-id": request("Idempotency-Key is not the vote's id", "vote-id-mismatch"),
+  "empty": request("without a body", "body-empty"),
+  "encoded": request("with a Content-Encoding", "encoded-body"),
+  "query": request("with a query string", "query-not-allowed"),
+  "wrong-type": request("of another content type", "unsupported-media-type"),
+  "wrong-method": request("PUT in place of POST", "method-not-allowed"),
+  "wrong-path": request("to an address that there is not", "not-found"),
+  "too-many-lines": request("a batch of more lines than it may have", "too-many-lines"),
+} as const satisfies Record<string, Kind>;
+
+/** A kind of vote. */
+export type VoteKind = keyof typeof KINDS;
+
+type KindOf<W extends Way> = { [K in VoteKind]: (typeof KINDS)[K]["way"] extends W ? K : never }[VoteKind];
+/** Kinds whose text is wrong. */
+export type BallotKind = KindOf<"ballot">;
+/** Kinds whose request is wrong. */
+export type RequestKind = KindOf<"request">;
+/** What comes beside voters' own votes. */
+export type BadKind = Exclude<VoteKind, KindOf<"own">>;
+
+/** All kinds, in the order in which they are listed. */
+export const VOTE_KINDS = Object.keys(KINDS) as [VoteKind, ...VoteKind[]];
+
+/** All kinds but voters' own votes. */
+export const BAD_KINDS = VOTE_KINDS.filter((kind): kind is BadKind => KINDS[kind].way !== "own");
+
+/** What is known of a kind. */
+export function describeKind(kind: VoteKind): Kind {
+  return KINDS[kind];
+}
+
+/** Whether a vote of this kind may be the one of its voter that counts. */
+export function mayCount(kind: VoteKind): boolean {
+  const { fate } = describeKind(kind);
+  return "outcomes" in fate && fate.outcomes.includes("counted");
+}
+
+/** What must become of a kind, one of these: the centre's outcome, or `refused/` and the problem's cause. */
+export function expectedOf(kind: VoteKind): readonly (OutcomeName | `refused/${ProblemCause}`)[] {
+  const { fate } = describeKind(kind);
+  if ("refusedAs" in fate) return [`refused/${fate.refusedAs}`];
+  return fate.early === undefined ? fate.outcomes : [...fate.outcomes, fate.early];
+}
+
+/** The outcome in the centre's books of a vote of which it said `outcome`. */
+export function bookedOutcome(kind: VoteKind, outcome: string): string {
+  const { fate } = describeKind(kind);
+  return "outcomes" in fate && outcome === fate.early ? fate.outcomes[0] : outcome;
+}

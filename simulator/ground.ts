@@ -1,0 +1,136 @@
+/**
+ * The ground that a run stands on: an election to vote in, its stack, and its polling stations made ready.
+ *
+ * @module
+ */
+import type { ElectionDefinition } from "../shared/election.ts";
+import { type BadKind } from "./bad/kinds.ts";
+import { type BadOption, mixOf } from "./bad/mix.ts";
+import type { Centre } from "./centre.ts";
+import { systemClock } from "../device/clock.ts";
+import { voterChoices } from "./country/choices.ts";
+import { type CountrySize, simulateCountry } from "./country/country.ts";
+import { freeElectionId } from "./directory.ts";
+import type { PlanOptions } from "./plan.ts";
+import { openPolls, originsByStation, readDevicesFile, splitRevoked } from "./polls.ts";
+import { seededRandom } from "./random.ts";
+import { type Voter, writeRoll } from "./roll.ts";
+import { hoursAround } from "./run.ts";
+import type { BadWorld } from "./simulate_cast.ts";
+import { Stack } from "./stack.ts";
+
+/** An election to vote in, and where. */
+export type Ground = Readonly<{
+  definition: ElectionDefinition;
+  voters: () => Iterable<Voter> | AsyncIterable<Voter>;
+  total: number;
+  centre: string;
+  gateways: readonly string[];
+  devicesFile: string;
+  ledgerFile: string;
+}>;
+
+/** What to make a ground of. */
+export type GroundOptions = Readonly<{
+  dataDir: string;
+  seed: number;
+  size: CountrySize;
+  /** What the election's id begins with. */
+  name: string;
+  /** The port of the centre's page; any free one when left out. */
+  centrePort?: number;
+}>;
+
+/** Makes an election up, and a stack for it, provisioned and not started. */
+export async function makeGround(options: GroundOptions): Promise<Ground & { stack: Stack }> {
+  const { dataDir, seed, size, centrePort } = options;
+  const { definition: made, voters } = simulateCountry(seed, size, {
+    election: await freeElectionId(dataDir, `${options.name}-${seed}`),
+    ...hoursAround(Date.now()),
+  });
+  const { definition, lost } = withLostDevice(made);
+  const { election } = definition;
+  const directory = `${dataDir}/simulations/${election}`;
+  await Deno.mkdir(directory, { recursive: true });
+  await Deno.writeTextFile(`${directory}/definition.json`, JSON.stringify(definition, undefined, 1));
+  await writeRoll(`${directory}/roll.csv`, voters());
+  const gateways = definition.gateways.map(({ id }) => id);
+  const stack = new Stack({ dataDir, gateways, clock: systemClock, centrePort });
+  try {
+    await stack.provision(`${directory}/definition.json`, `${directory}/roll.csv`);
+    await stack.revoke(election, `${lost}.1`);
+  } catch (error) {
+    await stack.stop();
+    throw error;
+  }
+  return {
+    definition,
+    voters,
+    total: size.voters,
+    centre: stack.centre,
+    gateways: stack.gateways,
+    devicesFile: `${dataDir}/devices/${election}.json`,
+    ledgerFile: `${directory}/ledger.ndjson`,
+    stack,
+  };
+}
+
+/** One device more than the stations need, to be lost, and its key revoked before anybody votes. */
+function withLostDevice(definition: ElectionDefinition): { definition: ElectionDefinition; lost: string } {
+  const [{ id: station }] = definition.stations;
+  const lost = `lost-device`;
+  const devices = [...definition.devices ?? [], { id: lost, station }];
+  return { definition: { ...definition, devices }, lost };
+}
+
+/** What polling needs. */
+export type PollingOptions = Readonly<{
+  seed: number;
+  bad: BadOption;
+  /** The share of one kind; see {@link mixOf}. */
+  perKind?: (share: number, kinds: number) => number;
+  batchVotes: number;
+  kills: boolean;
+  fetch: (url: string, init: RequestInit) => Promise<Response>;
+  signal: AbortSignal;
+}>;
+
+/** Polling stations that can be voted at, and what bad votes can come there. */
+export type Polling = Readonly<{
+  plan: Omit<PlanOptions, "voters">;
+  bad: BadWorld;
+  /** Kinds of bad votes that were asked for and cannot be shown here, and why. */
+  leftOut: ReadonlyMap<BadKind, string>;
+}>;
+
+/** Makes the polling stations of a ground ready, whose centre must answer. */
+export async function openPolling(
+  { definition, devicesFile, gateways }: Pick<Ground, "definition" | "devicesFile" | "gateways">,
+  centre: Centre,
+  options: PollingOptions,
+): Promise<Polling> {
+  const { seed, batchVotes, kills, fetch, signal } = options;
+  const uuid = () => crypto.randomUUID();
+  const { denied } = await centre.manifest(definition.election);
+  const { good, revoked } = splitRevoked(await readDevicesFile(devicesFile), denied);
+  const world = { fetch, clock: systemClock, random: seededRandom(seed, "devices"), uuid, signal };
+  const stationsOf = new Map<string, string[]>(definition.regions.map(({ id }) => [id, []]));
+  for (const { id, region } of definition.stations) stationsOf.get(region)!.push(id);
+  const { mix, leftOut } = mixOf(
+    options.bad,
+    { definition, revoked: revoked !== undefined, kills },
+    options.perKind,
+  );
+  const plan = {
+    definition,
+    polls: openPolls(good, definition, gateways, world),
+    stationsOf,
+    choices: voterChoices(seed, definition),
+    batchVotes,
+    bad: mix,
+    random: seededRandom(seed, "plan"),
+    uuid,
+    now: Date.now,
+  };
+  return { plan, bad: { fetch, gatewaysOf: originsByStation(definition, gateways), revoked, uuid }, leftOut };
+}

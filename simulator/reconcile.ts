@@ -1,0 +1,90 @@
+/**
+ * Holds the centre to the ledger, and tells what came of it.
+ *
+ * @module
+ */
+import type { ElectionDefinition } from "../shared/election.ts";
+import { describeKind } from "./bad/kinds.ts";
+import type { Centre } from "./centre.ts";
+import { systemClock } from "../device/clock.ts";
+import { judgeLedgerFile } from "./ledger_parts.ts";
+import { number, spellBooks } from "./report.ts";
+import { compareBooks, compareResults, Differences, type LedgerSummary } from "./verdict.ts";
+import { isReadThrough, settleDifferences, waitForBooks } from "./wait.ts";
+
+/** How long results may differ without a change before that is the result, in milliseconds. */
+const RELEASED_WITHIN_MS = 20_000;
+
+/** What to reconcile. */
+export type ReconcileOptions = Readonly<{
+  definition: ElectionDefinition;
+  centre: Centre;
+  ledgerFile: string;
+  /** Records that were on the log before the ledger was begun. */
+  recordsBefore: number;
+  /** Whether every request was answered, and no process killed: see {@link compareBooks}. */
+  certain: boolean;
+  print: (line: string) => void;
+}>;
+
+/** What came of it. */
+export type Reconciled = Readonly<{ summary: LedgerSummary; differences: Differences }>;
+
+/** Judges the ledger, waits until the centre has read its log through, and compares books and results. */
+export async function reconcile(options: ReconcileOptions): Promise<Reconciled> {
+  const { definition, centre, recordsBefore, certain, print } = options;
+  const differences = new Differences();
+  const summary = await judgeLedgerFile(options.ledgerFile, differences);
+  for (const line of kindLines(summary)) print(line);
+  const waited = await waitForBooks(centre, definition.election, isReadThrough, { clock: systemClock });
+  print(`the centre's books: ${spellBooks(waited.books.total)}`);
+  if (recordsBefore > 0) {
+    print(
+      `${
+        number(recordsBefore)
+      } records were there before: books and results are not compared with the ledger`,
+    );
+  } else {
+    compareBooks(waited.books, summary, certain, differences);
+    await compareShown(definition, centre, summary, differences);
+  }
+  return { summary, differences };
+}
+
+/** What is shown: turnout always, results where the election lets every one be shown at once. */
+async function compareShown(
+  definition: ElectionDefinition,
+  centre: Centre,
+  summary: LedgerSummary,
+  differences: Differences,
+): Promise<void> {
+  const compare = async () => {
+    const found = new Differences();
+    const turnout = [...(await centre.turnoutByStation(definition.election)).values()].reduce(
+      (a, b) => a + b,
+      0,
+    );
+    if (turnout !== summary.votersCounted) {
+      found.add(`turnout is ${turnout}, and by the ledger ${summary.votersCounted}`);
+    }
+    if (definition.releaseThreshold === 1 && definition.resultsBeforeClosing) {
+      compareResults(summary.tally, await centre.stationResults(definition), found);
+    }
+    return found;
+  };
+  differences.addAll(await settleDifferences(compare, systemClock, RELEASED_WITHIN_MS));
+}
+
+/** A table of the kinds of votes that were sent, and what became of them. */
+export function kindLines({ kinds }: Pick<LedgerSummary, "kinds">): string[] {
+  const rows = [...kinds].filter(([, { sent }]) => sent > 0).map(([kind, { sent, became }]) => {
+    const list = [...became].sort(([, a], [, b]) => b - a).map(([name, votes]) => `${number(votes)} ${name}`);
+    return [kind, describeKind(kind).what, number(sent), list.join(", ") || "nothing yet"];
+  });
+  const table = [["kind", "what it is", "sent", "what became of it"], ...rows];
+  const width = (column: number) => Math.max(...table.map((row) => row[column].length));
+  const widths = [width(0), width(1), width(2)];
+  return table.map(([kind, what, sent, became]) =>
+    `${kind.padEnd(widths[0])}  ${what.padEnd(widths[1])}  ${sent.padStart(widths[2])}  ${became}`
+  );
+}
