@@ -154,6 +154,8 @@ export class LedgerProcess {
       stdin: "piped",
       stdout: "piped",
       stderr: "inherit",
+      // It ends when its input does, and not with the terminal.
+      detached: true,
     }).spawn();
     return new LedgerProcess(child);
   }

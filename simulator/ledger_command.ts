@@ -24,8 +24,6 @@ export function ledgerCommand(): Command {
     )
     .action(async (file: string, { judge }: { judge?: boolean }) => {
       if (judge) return await judgeFile(file);
-      // Ctrl-C reaches the whole group; the ledger outlives it, and ends when its input does.
-      Deno.addSignalListener("SIGINT", () => {});
       await keepLedger(file, Deno.stdin.readable, (mark) => console.log(`#${mark}`));
     });
 }

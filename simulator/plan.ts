@@ -41,6 +41,11 @@ export type PlannedRequest = Readonly<{
 /** What to do next. */
 export type Planned = PlannedBatch | PlannedRequest;
 
+/** How many voters cast their own vote in it. */
+export function votersOf(planned: Planned): number {
+  return "votes" in planned ? planned.votes.filter(({ entry }) => entry.kind === "first").length : 0;
+}
+
 /** What to plan. */
 export type PlanOptions = Readonly<{
   voters: Iterable<Voter> | AsyncIterable<Voter>;

@@ -23,7 +23,7 @@ import { DEVICE_LIMITS } from "../device/device.ts";
 import { freshDirectory } from "./directory.ts";
 import { type Ground, makeGround, openPolling, type Polling } from "./ground.ts";
 import { LedgerProcess } from "./ledger.ts";
-import { plan } from "./plan.ts";
+import { plan, votersOf } from "./plan.ts";
 import { readDevicesFile } from "./polls.ts";
 import { reconcile, type Reconciled } from "./reconcile.ts";
 import { readRoll } from "./roll.ts";
@@ -32,7 +32,7 @@ import { amidChaos, chaosOf, interruptible, onStack } from "./run.ts";
 import { castPlanned } from "./simulate_cast.ts";
 import { Sending } from "./sending.ts";
 import { peakMemoryOf, type Stack } from "./stack.ts";
-import { Pacer } from "./workers.ts";
+import { paced, Pacer } from "./workers.ts";
 
 /** The options of `simulate`, as they are typed. */
 type SimulateOptions = Readonly<{
@@ -222,13 +222,13 @@ async function cast(
   const bar = progress({ label: "casting", total, unit: "voters" });
   const startedMs = performance.now();
   const seconds = () => (performance.now() - startedMs) / 1_000;
+  const pacer = new Pacer(rate ?? Infinity, systemClock);
   let sent = 0;
   const cast = () =>
     castPlanned({
-      planned: plan({ ...options, voters: voters() }),
+      planned: paced(plan({ ...options, voters: voters() }), pacer, votersOf),
       bad,
       inFlight,
-      pacer: new Pacer(rate ?? Infinity, systemClock),
       ledger,
       centre,
       clock: systemClock,

@@ -6,14 +6,13 @@
  */
 import { badRequest } from "./bad/requests.ts";
 import { sendBad, type SenderWorld } from "./bad/sender.ts";
-import type { CastVote } from "../device/device.ts";
 import type { Centre } from "./centre.ts";
 import type { Clock } from "../device/clock.ts";
-import type { Delivery, Device, DeviceIdentity } from "../device/device.ts";
+import type { CastVote, Delivery, Device, DeviceIdentity } from "../device/device.ts";
 import type { LedgerEntry, LedgerProcess, SentEntry } from "./ledger.ts";
-import type { Planned, PlannedBatch, PlannedRequest, PlannedVote } from "./plan.ts";
+import { type Planned, type PlannedBatch, type PlannedRequest, type PlannedVote, votersOf } from "./plan.ts";
 import { Settler } from "../device/settle.ts";
-import { eachOf, type Pacer } from "./workers.ts";
+import { eachOf } from "./workers.ts";
 
 /** How long no vote may be answered for, once all are cast, before the rest are given up, in milliseconds. */
 export const SETTLE_STALLED_MS = 180_000;
@@ -34,7 +33,6 @@ export type CastOptions = Readonly<{
   planned: AsyncIterable<Planned>;
   bad: BadWorld;
   inFlight: number;
-  pacer: Pacer;
   ledger: Pick<LedgerProcess, "write">;
   centre: Pick<Centre, "checkReceipts">;
   clock: Clock;
@@ -139,9 +137,8 @@ type Hold = (
 ) => Promise<void>;
 
 async function castBatch({ device, votes }: PlannedBatch, options: CastOptions, hold: Hold): Promise<void> {
-  const { ledger, pacer, onCast } = options;
-  const own = votes.filter(({ entry }) => entry.kind === "first").length;
-  await pacer.take(own);
+  const { ledger, onCast } = options;
+  const own = votersOf({ device, votes });
   // What is not on the ledger's disk is not sent: the ledger must know of more than the system, never of less.
   await ledger.write(votes.map(({ entry }) => entry));
   const deliveries = await device.send(votes.map(({ vote }) => vote));

@@ -11,7 +11,6 @@ import { plan } from "./plan.ts";
 import { seededRandom } from "./random.ts";
 import { castPlanned } from "./simulate_cast.ts";
 import { Differences, judgeLedger } from "./verdict.ts";
-import { Pacer } from "./workers.ts";
 
 const strict = { sanitizeOps: true, sanitizeResources: true };
 const size = {
@@ -167,7 +166,6 @@ async function run(flaw?: Stub["flaw"], bad = SOME_OF_EACH) {
       uuid: () => crypto.randomUUID(),
     },
     inFlight: 3,
-    pacer: new Pacer(Infinity, clock),
     ledger: { write: (written) => Promise.resolve(void entries.push(...written)) },
     centre: stub,
     clock,

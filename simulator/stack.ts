@@ -7,6 +7,7 @@
 import process from "node:process";
 import { Failure } from "../cli/command.ts";
 import type { Clock } from "../device/clock.ts";
+import { Guard } from "./guard.ts";
 import { freePorts } from "./ports.ts";
 
 /** Bounds of starting and stopping, in milliseconds; and of what is shown of a log that tells of a failure. */
@@ -59,6 +60,7 @@ export class Stack {
   readonly #sampler: ReturnType<typeof setInterval>;
   readonly #onExit = () => this.#signalAll("SIGTERM");
   readonly #unexpected: string[] = [];
+  #guard?: Guard;
 
   constructor(options: StackOptions) {
     this.#options = options;
@@ -196,8 +198,18 @@ export class Stack {
     this.#sampleMemory();
     await Promise.all(gateways.map((gateway) => this.#end(gateway)));
     await this.#end(aggregator);
+    await this.#guard?.close();
+    this.#guard = undefined;
     clearInterval(this.#sampler);
     process.off("exit", this.#onExit);
+  }
+
+  /** The memory that each process uses now, in bytes; 0 where the system does not tell. */
+  memory(): Pick<PeakMemory, "name" | "bytes">[] {
+    return this.#members.map(({ name, child }) => ({
+      name,
+      bytes: child === undefined ? 0 : memoryOf(child.pid) ?? 0,
+    }));
   }
 
   /** The most memory each process has used. */
@@ -224,8 +236,12 @@ export class Stack {
       stdin: "null",
       stdout: "piped",
       stderr: "piped",
+      // Ctrl-C is for whoever started the stack: it stops its processes itself, when all is said.
+      detached: true,
     }).spawn();
     member.child = child;
+    this.#guard ??= new Guard();
+    await this.#guard.watch(child.pid);
     member.stopping = false;
     member.starts++;
     let ended = false;
@@ -246,6 +262,7 @@ export class Stack {
     await Promise.all([copy(child.stdout), copy(child.stderr)]);
     log.close();
     const status = await child.status;
+    await this.#guard?.forget(child.pid);
     if (!member.stopping) {
       this.#unexpected.push(
         `${member.name} ended by itself with code ${status.code}, see logs/${member.name}.log`,
@@ -331,9 +348,17 @@ async function tail(path: string, from: number): Promise<string> {
 
 /** The most memory a process has had resident, in bytes, by /proc; `undefined` where there is none. */
 export function peakMemoryOf(pid: number): number | undefined {
+  return statusOf(pid, /^VmHWM:\s+(\d+) kB$/m);
+}
+
+/** The memory a process has resident now, in the same way. */
+export function memoryOf(pid: number): number | undefined {
+  return statusOf(pid, /^VmRSS:\s+(\d+) kB$/m);
+}
+
+function statusOf(pid: number, line: RegExp): number | undefined {
   try {
-    const status = Deno.readTextFileSync(`/proc/${pid}/status`);
-    const kibibytes = /^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1];
+    const kibibytes = line.exec(Deno.readTextFileSync(`/proc/${pid}/status`))?.[1];
     return kibibytes === undefined ? undefined : Number(kibibytes) * 1_024;
   } catch {
     return undefined;

@@ -38,19 +38,38 @@ export async function eachOf<T>(
   for (const result of results) if (result.status === "rejected") throw result.reason;
 }
 
-/** Lets things through at a steady rate, after a burst of at most one tenth of a second's worth. */
+/**
+ * Hands things on at the pace of a pacer, until `signal` is aborted.
+ *
+ * @param weigh How much of the pace one thing takes; 0 for none.
+ */
+export async function* paced<T>(
+  items: AsyncIterable<T>,
+  pacer: Pacer,
+  weigh: (item: T) => number,
+  signal?: AbortSignal,
+): AsyncGenerator<T> {
+  for await (const item of items) {
+    const weight = weigh(item);
+    if (weight > 0) await pacer.take(weight);
+    if (signal?.aborted) return;
+    yield item;
+  }
+}
+
+/** Lets things through at a rate, after a burst of at most one tenth of a second's worth. */
 export class Pacer {
-  readonly #perSecond: number;
+  readonly #perSecond: (nowMs: number) => number;
   readonly #now: () => number;
   readonly #sleep: (ms: number) => Promise<void>;
   #nextMs: number;
 
-  /** @param perSecond How many a second, above 0; Infinity for no limit. */
+  /** @param perSecond How many a second, above 0, or how many at a time of the clock; Infinity for no limit. */
   constructor(
-    perSecond: number,
+    perSecond: number | ((nowMs: number) => number),
     clock: Readonly<{ now: () => number; sleep: (ms: number) => Promise<void> }>,
   ) {
-    this.#perSecond = perSecond;
+    this.#perSecond = typeof perSecond === "number" ? () => perSecond : perSecond;
     this.#now = clock.now;
     this.#sleep = clock.sleep;
     this.#nextMs = clock.now();
@@ -58,10 +77,11 @@ export class Pacer {
 
   /** Resolves when so many more may go. */
   async take(n: number): Promise<void> {
-    if (this.#perSecond === Infinity) return;
     const nowMs = this.#now();
+    const perSecond = this.#perSecond(nowMs);
+    if (perSecond === Infinity) return;
     const fromMs = Math.max(this.#nextMs, nowMs - 100);
-    this.#nextMs = fromMs + (1_000 * n) / this.#perSecond;
+    this.#nextMs = fromMs + (1_000 * n) / perSecond;
     if (fromMs > nowMs) await this.#sleep(fromMs - nowMs);
   }
 }
