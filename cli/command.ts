@@ -119,6 +119,23 @@ export function numberOption(flags: string, description: string, bounds: Bounds)
   });
 }
 
+/** Seconds in what a span of time may be counted in. */
+const SECONDS = { s: 1, m: 60, h: 3_600 } as const;
+
+/** An option that takes a span of time, such as `--duration <time>`: `90s`, `15m`, `1h`. Its value is in seconds. */
+export function durationOption(flags: string, description: string, maxSeconds: number): Option {
+  return new Option(flags, `${description} (like 90s, 15m, 1h)`).argParser((text) => {
+    const [, count, unit] = /^(\d{1,9}(?:\.\d{1,3})?)([smh])$/.exec(text) ?? [];
+    const seconds = Number(count) * SECONDS[unit as keyof typeof SECONDS];
+    if (!(seconds > 0 && seconds <= maxSeconds)) {
+      throw new InvalidArgumentError(
+        `It must be a time like 90s, 15m or 1h, of at most ${maxSeconds / SECONDS.h} hours.`,
+      );
+    }
+    return seconds;
+  });
+}
+
 /** An option that takes an http(s) URL without path or query, such as `--centre <url>`. */
 export function originOption(flags: string, description: string): Option {
   return new Option(flags, description).argParser(parseOrigin);

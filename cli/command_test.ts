@@ -2,6 +2,7 @@ import assert from "assert";
 import type { Command } from "commander";
 import {
   command,
+  durationOption,
   EXIT,
   Failure,
   integerOption,
@@ -21,6 +22,7 @@ function sample(ends: () => void = () => {}) {
   const cast = command("cast", "Casts votes.")
     .addOption(integerOption("--batch <votes>", "votes a request", { min: 1, max: 1_000 }).default(500))
     .addOption(numberOption("--rate <votes>", "votes a second", { min: 0.5, max: 100 }))
+    .addOption(durationOption("--for <time>", "how long", 7_200))
     .addOption(originsOption("--gateways <urls>", "where to send them"))
     .action((options) => {
       seen.push(options);
@@ -107,5 +109,18 @@ Deno.test("numberOption() takes fractions within its bounds", strict, async () =
 Deno.test("originsOption() refuses what is not a bare address", strict, async () => {
   for (const wrong of ["127.0.0.1:80", "ftp://a", "http://a/v1", "http://a,,http://b"]) {
     assert.equal(await sample().run("cast", "--gateways", wrong), EXIT.usage, wrong);
+  }
+});
+
+Deno.test("durationOption() takes seconds, minutes and hours, and comes to seconds", strict, async () => {
+  for (const [text, seconds] of [["90s", 90], ["1.5m", 90], ["2h", 7_200]] as const) {
+    const { run, seen } = sample();
+    assert.equal(await run("cast", "--for", text), EXIT.ok);
+    assert.equal(seen[0].for, seconds);
+  }
+  for (const wrong of ["90", "0s", "3h", "1d", "-1s", "", "1e2s"]) {
+    const { run, printed } = sample();
+    assert.equal(await run("cast", "--for", wrong), EXIT.usage, wrong);
+    assert.match(printed.join(""), /must be a time like 90s, 15m or 1h, of at most 2 hours/);
   }
 });

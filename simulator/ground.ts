@@ -10,11 +10,12 @@ import type { Centre } from "./centre.ts";
 import { systemClock } from "../device/clock.ts";
 import { voterChoices } from "./country/choices.ts";
 import { type CountrySize, simulateCountry } from "./country/country.ts";
+import { loadLocale } from "./country/locales.ts";
 import { freeElectionId } from "./directory.ts";
 import type { PlanOptions } from "./plan.ts";
 import { openPolls, originsByStation, readDevicesFile, splitRevoked } from "./polls.ts";
 import { seededRandom } from "./random.ts";
-import { type Voter, writeRoll } from "./roll.ts";
+import { type Voter, writeFullRoll, writeRoll } from "./roll.ts";
 import { hoursAround } from "./run.ts";
 import type { BadWorld } from "./simulate_cast.ts";
 import { Stack } from "./stack.ts";
@@ -35,6 +36,10 @@ export type GroundOptions = Readonly<{
   dataDir: string;
   seed: number;
   size: CountrySize;
+  /** Whose names and places, such as `en_GB`. */
+  locale: string;
+  /** Whether voters have whole profiles. */
+  profiles: boolean;
   /** What the election's id begins with. */
   name: string;
   /** The port of the centre's page; any free one when left out. */
@@ -44,16 +49,19 @@ export type GroundOptions = Readonly<{
 /** Makes an election up, and a stack for it, provisioned and not started. */
 export async function makeGround(options: GroundOptions): Promise<Ground & { stack: Stack }> {
   const { dataDir, seed, size, centrePort } = options;
-  const { definition: made, voters } = simulateCountry(seed, size, {
+  const frame = {
     election: await freeElectionId(dataDir, `${options.name}-${seed}`),
     ...hoursAround(Date.now()),
-  });
+  };
+  const country = simulateCountry(seed, size, frame, await loadLocale(options.locale));
+  const { definition: made, voters } = country;
   const { definition, lost } = withLostDevice(made);
   const { election } = definition;
   const directory = `${dataDir}/simulations/${election}`;
   await Deno.mkdir(directory, { recursive: true });
   await Deno.writeTextFile(`${directory}/definition.json`, JSON.stringify(definition, undefined, 1));
-  await writeRoll(`${directory}/roll.csv`, voters());
+  if (options.profiles) await writeFullRoll(`${directory}/roll.csv`, country.fullVoters());
+  else await writeRoll(`${directory}/roll.csv`, voters());
   const gateways = definition.gateways.map(({ id }) => id);
   const stack = new Stack({ dataDir, gateways, clock: systemClock, centrePort });
   try {

@@ -5,12 +5,13 @@
  */
 import { program, runProgram } from "../cli/command.ts";
 import { countryCommand } from "./country/command.ts";
+import { demoCommand } from "./demo.ts";
 import { ledgerCommand } from "./ledger_command.ts";
 import { replayCommand } from "./replay.ts";
 import { simulateCommand } from "./simulate.ts";
 
 if (import.meta.main) {
-  const commands = [simulateCommand(), countryCommand(), replayCommand(), ledgerCommand()];
+  const commands = [demoCommand(), simulateCommand(), countryCommand(), replayCommand(), ledgerCommand()];
   const simulator = program(
     "simulator",
     "Votes as polling stations do, and checks what becomes of every vote.",

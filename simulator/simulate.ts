@@ -44,6 +44,7 @@ type SimulateOptions = Readonly<{
   regions: number;
   stations: number;
   devicesPerStation: number;
+  locale: string;
   rate?: number;
   batch: number;
   inFlight: number;
@@ -73,6 +74,7 @@ export function simulateCommand(): Command {
     .addOption(count("--parties <number>", "that candidates stand for", 100, 3, 0))
     .addOption(count("--regions <number>", "in which the stations lie", 1_000, 4))
     .addOption(count("--stations <number>", "where votes are cast", 20_000, 20))
+    .option("--locale <name>", "whose names and places, such as de or fr_CA", "en_GB")
     .addOption(count("--devices-per-station <number>", "that cast them", 26, 2))
     .addOption(
       numberOption("--rate <voters>", "voters a second (default: as fast as it goes)", {
@@ -136,6 +138,8 @@ async function ownGround(options: SimulateOptions): Promise<SimulateGround> {
     dataDir: await dataDirectory(options),
     seed: options.seed,
     size: { ...options, gateways: GATEWAYS },
+    locale: options.locale,
+    profiles: false,
     name: "simulation",
   });
 }

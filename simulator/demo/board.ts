@@ -1,0 +1,103 @@
+/**
+ * How a demo is told of: as a board of lines on a terminal, as one line elsewhere.
+ *
+ * @module
+ */
+import { duration } from "../../cli/progress.ts";
+import { number } from "../report.ts";
+import type { Status } from "./watch.ts";
+
+/** Where a demo is. */
+export type Scene = Readonly<{
+  page: string;
+  /** What is done now, in a few words. */
+  doing: string;
+  /** Seconds since voting began. */
+  elapsedS: number;
+  voters: number;
+  /** Seconds that all voters take. */
+  votingS: number;
+}>;
+
+const BAR_COLUMNS = 24;
+const LABEL_COLUMNS = 12;
+/** Most causes that one line names. */
+const MAX_CAUSES = 6;
+
+/** The lines of the board. */
+export function boardLines(scene: Scene, status: Status): string[] {
+  const { centre, gateways, memory, refusals } = status;
+  const line = (label: string, text: string) => `  ${label.padEnd(LABEL_COLUMNS)}${text}`;
+  return [
+    `Pollwire demo   ${scene.page}   ${duration(scene.elapsedS)}   ${scene.doing}   (Ctrl-C stops)`,
+    "",
+    line("voters", progressOf(scene, status)),
+    ...gateways.map((gateway) =>
+      line(
+        gateway.name,
+        gateway.taken === undefined
+          ? "does not answer"
+          : `${number(gateway.taken)} taken (${rate(gateway.perSecond)})   ${
+            number(gateway.refused)
+          } refused   spool ${number(gateway.spool)}`,
+      )
+    ),
+    line("centre", centre === undefined ? "does not answer" : spellCentre(centre)),
+    line("not counted", causes(centre?.notCounted.map(({ outcome, records }) => [outcome, records]) ?? [])),
+    line("refused", causes(refusals.map(({ cause, votes }) => [cause, votes]))),
+    line("memory", memory.map(({ name, bytes }) => `${name} ${megabytes(bytes)}`).join("   ")),
+  ];
+}
+
+/** The same, in one line. */
+export function plainLine(scene: Scene, { centre, gateways, refusals }: Status): string {
+  const spoken = gateways.map((gateway) =>
+    gateway.taken === undefined
+      ? `${gateway.name} does not answer`
+      : `${gateway.name} ${number(gateway.taken)} taken, ${number(gateway.refused)} refused, spool ${
+        number(gateway.spool)
+      }`
+  );
+  const counted = centre === undefined
+    ? "the centre does not answer"
+    : `${number(centre.counted)} of ${number(scene.voters)} voters counted (${rate(centre.perSecond)}), ${
+      number(centre.duplicate)
+    } duplicate, ${number(centre.rejected)} rejected, lag ${number(centre.lag)}`;
+  const refused = refusals.reduce((sum, { votes }) => sum + votes, 0);
+  return `${duration(scene.elapsedS)}, ${scene.doing}: ${counted}; ${spoken.join("; ")}; ${
+    number(refused)
+  } refused in all`;
+}
+
+function progressOf({ voters, votingS, elapsedS }: Scene, { centre }: Status): string {
+  const counted = centre?.counted ?? 0;
+  const share = Math.min(1, counted / voters);
+  const full = Math.floor(share * BAR_COLUMNS);
+  const bar = "█".repeat(full) + "░".repeat(BAR_COLUMNS - full);
+  const leftS = votingS - elapsedS;
+  const left = counted < voters && leftS > 0 ? `   ${duration(leftS)} left` : "";
+  return `${bar}  ${number(counted)} of ${number(voters)} counted (${Math.floor(100 * share)} %)   ${
+    rate(centre?.perSecond ?? 0)
+  }${left}`;
+}
+
+function spellCentre({ counted, duplicate, rejected, balanced, lag }: NonNullable<Status["centre"]>): string {
+  return `${number(counted)} counted   ${number(duplicate)} duplicate   ${number(rejected)} rejected   lag ${
+    number(lag)
+  }   books ${balanced ? "balance" : "DO NOT BALANCE"}`;
+}
+
+function causes(list: readonly (readonly [string, number])[]): string {
+  const named = list.slice(0, MAX_CAUSES).map(([cause, count]) => `${number(count)} ${cause}`);
+  const rest = list.length - named.length;
+  return named.length === 0 ? "none" : named.join(", ") + (rest > 0 ? `, and ${rest} more kinds` : "");
+}
+
+function rate(perSecond: number): string {
+  return `${perSecond < 10 ? perSecond.toFixed(1) : number(Math.round(perSecond))}/s`;
+}
+
+/** Spells bytes: `210 MB`. */
+export function megabytes(bytes: number): string {
+  return bytes === 0 ? "not known" : `${Math.round(bytes / 1e6)} MB`;
+}
