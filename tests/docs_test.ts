@@ -1,6 +1,7 @@
 import assert from "assert";
 import { REJECTION_REASONS } from "../shared/outcome.ts";
 import { PROBLEMS } from "../shared/problem.ts";
+import { BAD_KINDS, describeKind } from "../simulator/bad/kinds.ts";
 import { SETTINGS as GATEWAY_SETTINGS } from "../gateway/config.ts";
 import { SETTINGS as CENTRE_SETTINGS } from "../aggregator/config.ts";
 
@@ -21,6 +22,19 @@ Deno.test("docs/operations.md lists every setting", async () => {
   const missing = [...Object.keys(GATEWAY_SETTINGS), ...Object.keys(CENTRE_SETTINGS)]
     .filter((name) => !text.includes(`| \`${name}\` |`));
   assert.deepEqual(missing, []);
+});
+
+Deno.test("docs/simulator.md lists every kind of bad vote, and what must become of it", async () => {
+  const text = await read("docs/simulator.md");
+  const rows = text.slice(text.indexOf("| kind |")).split("\n").filter((line) => /^\| `/.test(line));
+  const expected = BAD_KINDS.map((kind) => {
+    const { what, fate } = describeKind(kind);
+    const became = "refusedAs" in fate
+      ? `refused: \`${fate.refusedAs}\``
+      : fate.outcomes.map((outcome) => `\`${outcome}\``).join(" or ");
+    return `| \`${kind}\` | ${what} | ${became} |`;
+  });
+  assert.deepEqual(rows, expected);
 });
 
 Deno.test("every link in the documents leads to a file", async () => {
