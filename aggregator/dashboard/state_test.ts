@@ -137,3 +137,9 @@ Deno.test("texts name every outcome that there is", () => {
   }
   assert.equal(texts.outcomeOf({ fate: "counted", cause: "" }), "Counted");
 });
+
+Deno.test("texts say why votes are held back, where they are", () => {
+  assert.equal(texts.released(9, 9, 10), "Votes of all 9 voters counted so far.");
+  assert.equal(texts.released(8, 9, 1), "Votes of 8 of 9 voters counted so far.");
+  assert.match(texts.released(10, 19, 10), /^Votes of 10 of 19 voters .* in groups of 10 or more/);
+});

@@ -120,14 +120,15 @@ export const texts = {
   parties: "Parties",
   partiesOfAll: "Parties, all contests together",
   withoutParty: "Without a party",
-  released: (released, counted, threshold) =>
-    released >= counted
-      ? `Votes of all ${number(released)} voters counted so far.`
-      : `Votes of ${number(released)} of ${
-        number(counted)
-      } voters. Each station's next votes follow in groups of ${
+  released: (released, counted, threshold) => {
+    if (released >= counted) return `Votes of all ${number(released)} voters counted so far.`;
+    const some = `Votes of ${number(released)} of ${number(counted)} voters counted so far.`;
+    return threshold === 1
+      ? some
+      : `${some} Each station's next votes follow in groups of ${
         number(threshold)
-      } or more, so that nobody can see how one person voted.`,
+      } or more, so that nobody can see how one person voted.`;
+  },
   afterClosing: "This election shows no results before it closes.",
   nothingReleased: "No results yet.",
   showAll: (count) => `Show all ${number(count)}`,
