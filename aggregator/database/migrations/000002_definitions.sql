@@ -51,4 +51,3 @@ CREATE TABLE registry.stations (
   PRIMARY KEY (election, station),
   FOREIGN KEY (election, region) REFERENCES registry.regions
 );
-CREATE INDEX stations_of_region ON registry.stations (election, region, station);
