@@ -23,7 +23,7 @@ import { type Ending, Show } from "./demo/show.ts";
 import { stoppable } from "./demo/stop.ts";
 import { freshDirectory } from "./directory.ts";
 import { type Ground, makeGround } from "./ground.ts";
-import { freePortFrom, isFree } from "./ports.ts";
+import { type HeldPort, holdPort, holdPortFrom } from "./ports.ts";
 import { onStack } from "./run.ts";
 import type { Stack } from "./stack.ts";
 
@@ -98,14 +98,14 @@ export function demoCommand(): Command {
 
 async function demo(options: DemoOptions): Promise<void> {
   const pace = paceOf(options);
-  const port = pagePort(options.port);
+  const held = pagePort(options.port);
   const dataDir = options.data ?? await freshDirectory(`${Deno.env.get("POLLWIRE_DATA") || "./data"}/demo`);
   await Deno.mkdir(dataDir, { recursive: true });
   const directory = await Deno.realPath(dataDir);
-  console.log(`Pollwire demo: the page will be at http://127.0.0.1:${port}`);
+  console.log(`Pollwire demo: the page will be at http://127.0.0.1:${held.port}`);
   console.log(`${spellPace(pace)}. Everything is kept in ${directory}`);
   const ending = await stoppable(
-    (stop) => hold(options, pace, port, directory, stop),
+    (stop) => hold(options, pace, held, directory, stop),
     () => Deno.exit(EXIT.interrupted),
   );
   if (ending.clean && options.data === undefined) await Deno.remove(directory, { recursive: true });
@@ -117,14 +117,19 @@ async function demo(options: DemoOptions): Promise<void> {
 /** What is said of a demo that was stopped before the polls were open. */
 const NOTHING_YET: Ending = { clean: true, line: "stopped before the polls were open" };
 
-/** @throws {UsageError} when the port asked for is another's. */
-function pagePort(wanted: number | undefined): number {
+/**
+ * The page's port, kept until the aggregator takes it: until then another demo might.
+ *
+ * @throws {UsageError} when the port asked for is another's.
+ */
+function pagePort(wanted: number | undefined): HeldPort {
   if (wanted === undefined) {
-    const port = freePortFrom(PAGE_PORT);
-    if (port !== PAGE_PORT) console.log(`port ${PAGE_PORT} is taken; the page takes ${port}`);
-    return port;
+    const held = holdPortFrom(PAGE_PORT);
+    if (held.port !== PAGE_PORT) console.log(`port ${PAGE_PORT} is taken; the page takes ${held.port}`);
+    return held;
   }
-  if (isFree(wanted)) return wanted;
+  const held = holdPort(wanted);
+  if (held !== undefined) return held;
   throw new UsageError(
     `Cannot show the page on port ${wanted}: another process listens there; give another --port, or none`,
   );
@@ -134,7 +139,7 @@ function pagePort(wanted: number | undefined): number {
 async function hold(
   options: DemoOptions,
   pace: Pace,
-  centrePort: number,
+  held: HeldPort,
   dataDir: string,
   stop: AbortController,
 ): Promise<Ending> {
@@ -151,14 +156,16 @@ async function hold(
       locale: options.locale,
       profiles: pace.voters <= MOST_PROFILES,
       name: "demo",
-      centrePort,
+      centrePort: held.port,
     });
   } catch (error) {
+    held.release();
     // Ctrl-C ends the office's process too: that is no fault.
     if (stop.signal.aborted) return NOTHING_YET;
     throw error;
   }
   const { stack } = ground;
+  held.release();
   if (stop.signal.aborted) {
     await stack.stop();
     return NOTHING_YET;

@@ -15,6 +15,7 @@ class Demo {
   readonly #child: Deno.ChildProcess;
   readonly #hearing: Promise<void>;
   said = "";
+  #ended = false;
 
   constructor(...options: string[]) {
     this.#child = new Deno.Command(Deno.execPath(), {
@@ -27,6 +28,14 @@ class Demo {
     this.#hearing = Promise.all([this.#hear(this.#child.stdout), this.#hear(this.#child.stderr)]).then(
       () => {},
     );
+  }
+
+  /** Waits until it has said something. */
+  async says(what: RegExp): Promise<void> {
+    await eventually(String(what), () => {
+      assert.ok(!this.#ended, `it ended: ${this.said}`);
+      return what.test(this.said);
+    }, START_MS);
   }
 
   async #hear(stream: ReadableStream<Uint8Array>): Promise<void> {
@@ -74,7 +83,7 @@ class Demo {
 Deno.test("demo holds an election until it is stopped, accounts for it, and leaves nothing behind", async () => {
   const demo = new Demo("--voters", "300", "--rate", "60", "--flat", "--bad", "1", "--seed", "3");
   try {
-    await eventually("votes are counted", () => /[1-9]\d* of 300 voters counted/.test(demo.said), START_MS);
+    await demo.says(/[1-9]\d* of 300 voters counted/);
     const [, page] = /see them at (http:\S+)/.exec(demo.said)!;
     const response = await fetch(page);
     assert.deepEqual([response.status, /<html/.test(await response.text())], [200, true]);
@@ -94,7 +103,7 @@ Deno.test("demo holds an election until it is stopped, accounts for it, and leav
 Deno.test("demo stays when everybody has voted, until it is stopped", async () => {
   const demo = new Demo("--voters", "40", "--rate", "40", "--bad", "0.5");
   try {
-    await eventually("it has nobody left", () => /everybody has voted: \d+ votes/.test(demo.said), START_MS);
+    await demo.says(/everybody has voted: \d+ votes/);
     demo.send("SIGTERM");
     const { code, last } = await demo.end();
     assert.equal(code, 0, demo.said);
@@ -119,7 +128,7 @@ Deno.test("demo stops by itself when its time is over", async () => {
 Deno.test("demo that is stopped before the polls are open ends in order", async () => {
   const demo = new Demo("--voters", "50");
   try {
-    await eventually("it has begun", () => demo.said.includes("makes the country up"));
+    await demo.says(/makes the country up/);
     demo.send("SIGTERM");
     assert.deepEqual(await demo.end(), { code: 0, last: "stopped before the polls were open" });
     if (hasProc) await eventually("no process is left", () => demo.processes().length === 0);

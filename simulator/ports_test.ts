@@ -1,5 +1,5 @@
 import assert from "assert";
-import { freePortFrom, freePorts, isFree } from "./ports.ts";
+import { freePorts, holdPort, holdPortFrom } from "./ports.ts";
 
 Deno.test("freePorts() gives ports that can be listened on, each once, none that connections get", () => {
   const ports = freePorts(20);
@@ -10,10 +10,16 @@ Deno.test("freePorts() gives ports that can be listened on, each once, none that
   }
 });
 
-Deno.test("freePortFrom() passes over ports that are taken", () => {
-  const [port] = freePorts(1);
-  assert.equal(freePortFrom(port), port);
-  using _taken = Deno.listen({ hostname: "127.0.0.1", port });
-  assert.equal(isFree(port), false);
-  assert.ok(freePortFrom(port) > port);
+Deno.test("holdPortFrom() passes over ports that are held, until they are released", () => {
+  const [wanted] = freePorts(1);
+  const first = holdPortFrom(wanted);
+  assert.equal(first.port, wanted);
+  assert.equal(holdPort(wanted), undefined);
+  const second = holdPortFrom(wanted);
+  assert.ok(second.port > wanted);
+  first.release();
+  second.release();
+  const again = holdPort(wanted);
+  assert.equal(again?.port, wanted);
+  again?.release();
 });
