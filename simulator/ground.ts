@@ -136,6 +136,7 @@ export async function openPolling(
     choices: voterChoices(seed, definition),
     batchVotes,
     bad: mix,
+    revokedStation: revoked?.station,
     random: seededRandom(seed, "plan"),
     uuid,
     now: Date.now,

@@ -57,6 +57,8 @@ export type PlanOptions = Readonly<{
   choices: Choices;
   batchVotes: number;
   bad: BadMix;
+  /** Where the device stood whose key was revoked, if there is one. */
+  revokedStation?: string;
   random: Random;
   uuid: () => string;
   now: () => number;
@@ -154,7 +156,6 @@ class Planner {
   }
 
   #beside(visit: Visit, kind: BadKind): void {
-    const { batchVotes, random } = this.#options;
     const [device, other = device] = visit.devices;
     switch (kind) {
       case "retransmission":
@@ -167,19 +168,26 @@ class Planner {
       case "other-station":
         return this.#elsewhere(visit);
       default: {
+        if (describeKind(kind).way === "request") return this.#request(visit, kind as RequestKind);
         const vote = this.#vote(visit, visit.voter.id, 1);
         const entry = entryOf(vote, kind);
-        if (describeKind(kind).way === "request") {
-          const batch = batchVotes > 1 && random.next() < 0.5;
-          this.ready.push({ device, kind: kind as RequestKind, vote: textOf(vote), entry, batch });
-          return;
-        }
         const text = this.#ballots.text(kind as BallotKind, vote);
         if (text !== undefined) {
           this.#put(device, { vote: { voteId: vote.voteId, text }, entry, again: false });
         }
       }
     }
+  }
+
+  #request(visit: Visit, kind: RequestKind): void {
+    const { batchVotes, polls, random, revokedStation } = this.#options;
+    // Where the lost device stood, so that the vote is refused for nothing but its key.
+    const elsewhere = kind === "revoked-device" ? revokedStation : undefined;
+    const station = elsewhere ?? visit.station;
+    const device = elsewhere === undefined ? visit.devices[0] : random.pick(polls.get(station)!);
+    const vote = this.#vote({ ...visit, station }, visit.voter.id, 1);
+    const batch = batchVotes > 1 && random.next() < 0.5;
+    this.ready.push({ device, kind, vote: textOf(vote), entry: entryOf(vote, kind), batch });
   }
 
   /** A voter who may vote at any station is nowhere in the wrong place. */

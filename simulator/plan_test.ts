@@ -37,6 +37,7 @@ const polls = new Map(
   definition.stations.map(({ id }) => [id, [device(`${id}-a`, id), device(`${id}-b`, id)]]),
 );
 
+const REVOKED_STATION = definition.stations[1].id;
 type Mix = Partial<Record<BadKind, number>>;
 const everyKind = (share: number) => Object.fromEntries(BAD_KINDS.map((kind) => [kind, share])) as Mix;
 
@@ -54,6 +55,7 @@ async function plan(mix: Mix, who: Iterable<Voter> = voters(), planner = planned
     choices: voterChoices(1, definition),
     batchVotes: 20,
     bad: new Map(Object.entries(mix) as [BadKind, number][]),
+    revokedStation: REVOKED_STATION,
     random: seededRandom(1, "plan"),
     uuid: () => `vote-${ids++}`,
     now: () => 10,
@@ -152,6 +154,15 @@ Deno.test(
     }
   },
 );
+
+Deno.test("plan() has votes under a revoked key cast where its device stood", strict, async () => {
+  const requests = requestsOf(await plan({ "revoked-device": 1 }));
+  assert.equal(requests.length, 500);
+  for (const { device, entry, vote } of requests) {
+    const { station } = JSON.parse(vote.text);
+    assert.deepEqual([device.identity.station, entry.station, station], Array(3).fill(REVOKED_STATION));
+  }
+});
 
 Deno.test("plan() reuses an id for the same decision, at another moment", strict, async () => {
   const [{ votes }] = batchesOf(await plan({ "reused-id": 1 }));
