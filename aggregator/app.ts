@@ -6,21 +6,28 @@
  */
 import { OpenAPIHono } from "@hono/zod-openapi";
 import type { Context, MiddlewareHandler } from "hono";
-import { bodyLimit } from "hono/body-limit";
 import { cors } from "hono/cors";
-import { HTTPException } from "hono/http-exception";
 import { matchedRoutes } from "hono/route";
 import { Counter, Gauge, type Registry } from "prom-client";
 import type { z } from "zod";
 import { utf8 } from "../shared/bytes.ts";
 import { sha256 } from "../shared/keys.ts";
-import { fieldErrors, problem, type ProblemCause, PROBLEMS } from "../shared/problem.ts";
-import { progressSchema, releaseSchema, tickSchema } from "./api/schemas.ts";
+import {
+  fieldErrors,
+  type Problem,
+  problem,
+  type ProblemCause,
+  problemResponse,
+  PROBLEMS,
+} from "../shared/problem.ts";
+import { addApiDocs } from "../web/api_docs.ts";
+import { BodyReader, drain } from "../web/body.ts";
+import { progressSchema, type receiptAnswersSchema, releaseSchema, tickSchema } from "./api/schemas.ts";
 import type { Database } from "./database/database.ts";
 import { detail, Elections, summarise } from "./api/elections.ts";
 import { readPages } from "./api/pages.ts";
 import { PHOTO_HEADERS, readFacts, readPhoto, readStations } from "./api/places.ts";
-import { checkReceipts, type ReceiptAnswer, type ReceiptKeyOf } from "./api/receipts.ts";
+import { checkReceipts, readReceipts, type ReceiptAnswer, type ReceiptKeyOf } from "./api/receipts.ts";
 import { readReconciliation, readRejections } from "./api/reconciliation.ts";
 import { isFault, readResults, readTag } from "./api/results.ts";
 import * as routes from "./api/routes.ts";
@@ -29,8 +36,6 @@ import { readTurnout, RollCounts } from "./api/turnout.ts";
 
 /** How long the log may take to say where it ends, in milliseconds. */
 const LOG_ENDS_WAIT_MS = 2_000;
-/** How much of a refused body is read to its end, in bytes, so that the sender gets to see the answer. */
-const DRAIN_BYTES = 16 * routes.MAX_BODY_BYTES;
 /** When to come back after `busy`, in seconds. */
 const RETRY_AFTER_S = "5";
 
@@ -83,6 +88,7 @@ export function createApp(options: AppOptions): App {
   addReceipts(app, options);
   addOperations(app, options);
   addPages(app);
+  addApiDocs(app);
   refuseOtherMethods(app);
   return { app, drained: () => streams.drained() };
 }
@@ -102,6 +108,12 @@ function refuse<Cause extends ProblemCause>(
     "cache-control": "no-store",
     ...headers,
   });
+}
+
+/** Answers with a problem that was found elsewhere. */
+function refuseWith(found: Problem): Response {
+  const retry = found.status === 503 ? { "retry-after": RETRY_AFTER_S } : undefined;
+  return problemResponse(found, { "cache-control": "no-store", ...retry });
 }
 
 function unknownElection(c: Context) {
@@ -154,11 +166,7 @@ function countAnswers(metrics: Registry, streams: Streams): MiddlewareHandler {
   };
 }
 
-async function answerError(error: Error, c: Context, onError: (error: unknown) => void): Promise<Response> {
-  if (error instanceof HTTPException) {
-    if (error.status === 400) return refuse(c, "not-json");
-    if (error.status === 415) return refuse(c, "unsupported-media-type", "the body must be application/json");
-  }
+function answerError(error: Error, c: Context, onError: (error: unknown) => void): Response {
   onError(error);
   return refuse(c, "internal");
 }
@@ -326,27 +334,24 @@ function addReceipts(app: OpenAPIHono, { db, receiptKeyOf, metrics }: AppOptions
     labelNames: ["outcome"],
     registers: [metrics],
   });
-  const limit = bodyLimit({
-    maxSize: routes.MAX_BODY_BYTES,
-    async onError(c) {
-      await drain(c.req.raw);
-      return refuse(c, "body-too-large", `the limit is ${routes.MAX_BODY_BYTES} bytes`);
-    },
-  });
+  const bodies = new BodyReader();
   const outcomeOf = (answer: ReceiptAnswer) => "problem" in answer ? "bad_receipt" : answer.outcome;
-  app.openapi({ ...routes.receiptsRoute, middleware: limit }, async (c) => {
-    const answers = await checkReceipts(db.query, receiptKeyOf, c.req.valid("json").receipts);
+  app.openAPIRegistry.registerPath(routes.receiptsRoute);
+  app.post(routes.receiptsRoute.path, async (c) => {
+    const request = c.req.raw;
+    if (!/^application\/json(;|$)/.test(request.headers.get("content-type") ?? "")) {
+      await drain(request);
+      return refuse(c, "unsupported-media-type", "the body must be application/json");
+    }
+    const body = await bodies.read(request, routes.MAX_BODY_BYTES);
+    if (!(body instanceof Uint8Array)) return refuseWith(body);
+    const receipts = readReceipts(body);
+    if ("status" in receipts) return refuseWith(receipts);
+    const answers = await checkReceipts(db.query, receiptKeyOf, receipts);
     for (const answer of answers) checked.inc({ outcome: outcomeOf(answer) });
     c.header("cache-control", "no-store");
-    return c.json({ answers }, 200);
+    return c.json({ answers } satisfies z.infer<typeof receiptAnswersSchema>, 200);
   });
-}
-
-/** Reads a refused body away. */
-async function drain({ body }: Request): Promise<void> {
-  if (body === null || body.locked) return;
-  let left = DRAIN_BYTES;
-  for await (const chunk of body) if ((left -= chunk.length) < 0) break;
 }
 
 function addOperations(app: OpenAPIHono, { ready, metrics, gatewaySync }: AppOptions): void {
@@ -358,7 +363,8 @@ function addOperations(app: OpenAPIHono, { ready, metrics, gatewaySync }: AppOpt
   app.openapi(routes.metricsRoute, async (c) => {
     return c.body(await metrics.metrics(), 200, { "content-type": metrics.contentType }) as never;
   });
-  app.openapi(routes.syncRoute, async (c) => await gatewaySync(c.req.raw) as never);
+  app.openAPIRegistry.registerPath(routes.syncRoute);
+  app.post(routes.syncRoute.path, (c) => gatewaySync(c.req.raw));
   for (const [name, schema] of Object.entries(STREAM_EVENTS)) app.openAPIRegistry.register(name, schema);
   app.doc31("/openapi.json", {
     openapi: "3.1.0",

@@ -8,10 +8,11 @@ import type { Context } from "hono";
 import { type Problem, problem, type ProblemCause, problemResponse } from "../shared/problem.ts";
 import type { Receipt } from "../shared/receipt.ts";
 import { networkOf } from "../web/address.ts";
+import { addApiDocs, API_DOCS_PATHS } from "../web/api_docs.ts";
+import { BodyReader, drain } from "../web/body.ts";
 import type { Arrival } from "../web/serve.ts";
 import { Acceptor, type Repeated, type Taken } from "./accept.ts";
 import { authenticate, type Authenticated, type ElectionLookup } from "./authenticate.ts";
-import { BodyReader, drain } from "./body.ts";
 import type { GatewayMetrics } from "./metrics.ts";
 import { describeApi } from "./openapi.ts";
 import type { RateLimiter } from "./rate.ts";
@@ -105,6 +106,7 @@ export function createGateway(options: GatewayOptions): OpenAPIHono<Env> {
   );
 
   describeApi(app);
+  addApiDocs(app);
   app.notFound((c) => notFound(c));
   app.onError((error, c) => {
     options.onError(error);
@@ -321,12 +323,21 @@ function splitLines(body: Uint8Array, maxLines: number): Uint8Array[] {
   return lines;
 }
 
+/** Addresses that there are, by what they take. */
+const POSTED: ReadonlySet<string> = new Set(Object.values(ENDPOINTS).map(({ path }) => path));
+const READ: ReadonlySet<string> = new Set([
+  "/v1/manifest",
+  "/health/live",
+  "/health/ready",
+  "/metrics",
+  "/openapi.json",
+  ...API_DOCS_PATHS,
+]);
+
 async function notFound(c: Context<Env>): Promise<Response> {
   await drain(c.req.raw);
-  const allowed = { "/v1/votes": "POST", "/v1/votes/batch": "POST" }[c.req.path] ??
-    (/^\/(?:v1\/manifest|health\/(?:live|ready)|metrics|openapi\.json)$/.test(c.req.path)
-      ? "GET, HEAD"
-      : undefined);
+  const { path } = c.req;
+  const allowed = POSTED.has(path) ? "POST" : READ.has(path) ? "GET, HEAD" : undefined;
   if (allowed === undefined) {
     return problemResponse(problem("not-found", `see /openapi.json for what there is`));
   }

@@ -19,8 +19,8 @@ import {
   testVote,
   voteRequest,
 } from "../tests/gateway_fixture.ts";
+import { BODY_TIMEOUT_MS } from "../web/body.ts";
 import { MAX_BATCH_BYTES, MAX_BATCH_VOTES, MAX_VOTE_BYTES } from "./app.ts";
-import { BODY_TIMEOUT_MS } from "./body.ts";
 import { RateLimiter } from "./rate.ts";
 import { NotSpooled } from "./spool_client.ts";
 

@@ -76,7 +76,8 @@ const EDITS: Readonly<Record<string, Edit>> = {
       text.replaceAll("+", "-").replaceAll("/", "_"),
       text.replace("=", ""),
       text.replace("=:", "==:"),
-      text.replace(/(.)=:/, (_, last) => `${String.fromCharCode(last.charCodeAt(0) ^ 1)}=:`),
+      // Another spelling of the same bytes: the last character has two bits to spare.
+      text.replace(/(.)=:/, (_, last) => `${String.fromCharCode(last.charCodeAt(0) + 1)}=:`),
       text.replace("=:", "=\n:"),
     ][to % 5],
   percent: (text, at) => splice(text, at, 1, `%${(text.charCodeAt(at) || 0).toString(16).padStart(2, "0")}`),

@@ -4,9 +4,11 @@
  * @module
  */
 import type { DuplicateKind, RejectionReason } from "../../shared/outcome.ts";
-import { type Problem, problem } from "../../shared/problem.ts";
+import { readJson } from "../../shared/json.ts";
+import { fieldErrors, type Problem, problem } from "../../shared/problem.ts";
 import { isGenuine, type Receipt } from "../../shared/receipt.ts";
 import type { Query } from "../database/database.ts";
+import { receiptsSchema } from "./schemas.ts";
 
 /** What became of a vote; `pending` while its record has not been counted. */
 export type VoteOutcome =
@@ -21,6 +23,16 @@ export type ReceiptAnswer =
 
 /** The key that an election's gateway (`gateway-1.1`) writes receipts with; `undefined` when there is none. */
 export type ReceiptKeyOf = (election: string, gateway: string) => Uint8Array | undefined;
+
+/** Reads the question of a POST /v1/receipts/check. */
+export function readReceipts(body: Uint8Array): readonly Receipt[] | Problem {
+  const read = readJson(body);
+  if ("cause" in read) return problem(read.cause, read.detail);
+  const result = receiptsSchema.safeParse(read.value);
+  if (result.success) return result.data.receipts;
+  const errors = fieldErrors(result.error);
+  return problem("invalid-request", `${errors[0].path}: ${errors[0].message}`, { errors });
+}
 
 /** Answers receipts, in their order, with one query. */
 export async function checkReceipts(

@@ -5,6 +5,7 @@
  */
 import { createRoute, z } from "@hono/zod-openapi";
 import { type ProblemCause, PROBLEMS } from "../../shared/problem.ts";
+import { SYNC_PATH, syncRequestSchema } from "../../shared/sync.ts";
 import {
   detailsSchema,
   electionsSchema,
@@ -22,6 +23,16 @@ import {
 
 /** Largest body of a request, in bytes. */
 export const MAX_BODY_BYTES = 1 << 20;
+
+/** What may be wrong with any body. */
+const BODY_CAUSES = [
+  "encoded-body",
+  "body-empty",
+  "body-too-large",
+  "body-cut-short",
+  "body-too-slow",
+  "busy",
+] as const;
 
 const problemContent = { "application/problem+json": { schema: problemAnswerSchema } };
 
@@ -167,6 +178,7 @@ export const streamRoute = createRoute({
   },
 });
 
+/** Described here and served by itself: what comes is read more strictly than hono reads JSON. */
 export const receiptsRoute = createRoute({
   method: "post",
   path: "/v1/receipts/check",
@@ -174,7 +186,14 @@ export const receiptsRoute = createRoute({
   request: { body: { required: true, content: { "application/json": { schema: receiptsSchema } } } },
   responses: {
     200: json("One answer a receipt, in order", receiptAnswersSchema),
-    ...problems("not-json", "unsupported-media-type", "body-too-large", "invalid-request"),
+    ...problems(
+      "unsupported-media-type",
+      "not-utf8",
+      "not-json",
+      "duplicate-key",
+      "invalid-request",
+      ...BODY_CAUSES,
+    ),
   },
 });
 
@@ -199,10 +218,39 @@ export const metricsRoute = createRoute({
   responses: { 200: plain("Metrics", "text/plain"), ...problems() },
 });
 
-/** Answered by the office's part of the centre; described in docs/wire-format.md. */
+/** Answered by the office's part of the centre, over the bytes as they were signed. */
 export const syncRoute = createRoute({
   method: "post",
-  path: "/v1/gateways/sync",
+  path: SYNC_PATH,
   summary: "A gateway asks for its stations' keys, signed; the answer is sealed to it",
-  responses: { default: { description: "See docs/wire-format.md" } },
+  description: "The signature's profile and the answer are those of docs/wire-format.md.",
+  request: {
+    headers: z.object({
+      "content-digest": z.string(),
+      "idempotency-key": z.string(),
+      "signature-input": z.string(),
+      "signature": z.string(),
+    }),
+    body: { required: true, content: { "application/json": { schema: syncRequestSchema } } },
+  },
+  responses: {
+    200: plain("Manifest and keys, sealed", "application/octet-stream"),
+    204: { description: "The gateway has the newest" },
+    ...problems(
+      "query-not-allowed",
+      "unsupported-media-type",
+      "signature-missing",
+      "signature-malformed",
+      "signature-invalid",
+      "signature-stale",
+      "signature-early",
+      "digest-mismatch",
+      "unknown-gateway",
+      "not-utf8",
+      "not-json",
+      "duplicate-key",
+      "invalid-request",
+      ...BODY_CAUSES,
+    ),
+  },
 });

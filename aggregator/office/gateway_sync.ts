@@ -4,17 +4,29 @@
  *
  * @module
  */
-import { fromUtf8, utf8 } from "../../shared/bytes.ts";
+import { utf8 } from "../../shared/bytes.ts";
 import { manifestSchema } from "../../shared/election.ts";
 import { deviceKey, gatewayKey, parseKeyName, pseudonymKey, seal } from "../../shared/keys.ts";
-import { problem, problemResponse } from "../../shared/problem.ts";
+import { readJson } from "../../shared/json.ts";
+import { type Problem, problem, problemResponse } from "../../shared/problem.ts";
 import { isFault, readClaim, verifyClaim } from "../../shared/signature.ts";
-import { revisionOf, type Sync, SYNC_PATH, syncKey, syncRequestSchema } from "../../shared/sync.ts";
+import {
+  revisionOf,
+  type Sync,
+  SYNC_PATH,
+  syncKey,
+  type SyncRequest,
+  syncRequestSchema,
+} from "../../shared/sync.ts";
+import { BodyReader, drain } from "../../web/body.ts";
 import type { Database, Query } from "../database/database.ts";
 import { deviceKeys, newestSignedManifest } from "./elections.ts";
 
 /** Largest request that is read, in bytes. */
 const MAX_SYNC_REQUEST_BYTES = 1_024;
+const CONTENT_TYPE = "application/json";
+/** When to come back after `busy`, in seconds. */
+const RETRY_AFTER_S = "5";
 
 /** What the answers are made from. */
 export type GatewaySyncOptions = Readonly<{
@@ -28,13 +40,22 @@ export type GatewaySyncOptions = Readonly<{
 export function gatewaySync(
   { db, master, now }: GatewaySyncOptions,
 ): (request: Request) => Promise<Response> {
+  const bodies = new BodyReader();
   return async (request) => {
-    if (new URL(request.url).search !== "") return problemResponse(problem("query-not-allowed"));
-    const body = await readBody(request);
-    if (body === undefined) {
-      return problemResponse(problem("body-too-large", `the limit is ${MAX_SYNC_REQUEST_BYTES} bytes`));
-    }
     const { headers } = request;
+    const refusal = request.url.includes("?")
+      ? problem("query-not-allowed", "leave the query string out")
+      : headers.get("content-type") !== CONTENT_TYPE
+      ? problem("unsupported-media-type", `Content-Type must be exactly ${CONTENT_TYPE}`)
+      : undefined;
+    if (refusal !== undefined) {
+      await drain(request);
+      return problemResponse(refusal);
+    }
+    const body = await bodies.read(request, MAX_SYNC_REQUEST_BYTES);
+    if (!(body instanceof Uint8Array)) {
+      return problemResponse(body, body.status === 503 ? { "retry-after": RETRY_AFTER_S } : {});
+    }
     const claim = readClaim(SYNC_PATH, {
       contentType: headers.get("content-type"),
       contentDigest: headers.get("content-digest"),
@@ -53,35 +74,22 @@ export function gatewaySync(
     if (fault !== undefined) {
       return problemResponse(problem(fault.cause, fault.detail, { now: new Date(now()).toISOString() }));
     }
-    const have = readHave(body);
-    if (have === undefined) {
-      return problemResponse(problem("invalid-request", `the body must be {"have": <revision or null>}`));
-    }
+    const asked = readHave(body);
+    if ("status" in asked) return problemResponse(asked);
     const text = JSON.stringify(await syncFor(db.query, name.election, name.id, secret, new Date(now())));
-    if (have === revisionOf(text)) return new Response(null, { status: 204 });
+    if (asked.have === revisionOf(text)) return new Response(null, { status: 204 });
     const sealed = seal(syncKey(key), utf8(text), utf8(claim.idempotencyKey));
     return new Response(sealed, { headers: { "content-type": "application/octet-stream" } });
   };
 }
 
-/** Reads a body up to the limit; `undefined` when there is more, which is not read. */
-async function readBody({ body }: Request): Promise<Uint8Array | undefined> {
-  const read = new Uint8Array(MAX_SYNC_REQUEST_BYTES);
-  let bytes = 0;
-  for await (const piece of body ?? []) {
-    if (bytes + piece.length > read.length) return undefined;
-    read.set(piece, bytes);
-    bytes += piece.length;
-  }
-  return read.subarray(0, bytes);
-}
-
-function readHave(body: Uint8Array): string | null | undefined {
-  try {
-    return syncRequestSchema.parse(JSON.parse(fromUtf8(body))).have;
-  } catch {
-    return undefined;
-  }
+function readHave(body: Uint8Array): SyncRequest | Problem {
+  const read = readJson(body);
+  if ("cause" in read) return problem(read.cause, read.detail);
+  const result = syncRequestSchema.safeParse(read.value);
+  return result.success
+    ? result.data
+    : problem("invalid-request", `the body must be {"have": <revision or null>}`);
 }
 
 async function isGateway(query: Query, election: string, gateway: string, version: number): Promise<boolean> {
