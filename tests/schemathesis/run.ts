@@ -7,8 +7,8 @@
  * @module
  */
 import { Failure, program, runProgram } from "../../cli/command.ts";
-import { systemClock } from "../../simulator/clock.ts";
-import { simulateElection } from "../../simulator/election.ts";
+import { systemClock } from "../../device/clock.ts";
+import { simulateCountry } from "../../simulator/country/country.ts";
 import { writeRoll } from "../../simulator/roll.ts";
 import { onStack } from "../../simulator/run.ts";
 import { Stack } from "../../simulator/stack.ts";
@@ -62,7 +62,7 @@ async function install(directory: string): Promise<string> {
 async function provision(stack: Stack, dataDir: string): Promise<string> {
   const at = (hours: number) => new Date(Date.now() + hours * HOUR_MS).toISOString();
   const size = { voters: 1_000, contests: 2, candidates: 3, parties: 2, regions: 2, stations: 4 };
-  const simulated = simulateElection(SEED, { ...size, devicesPerStation: 1, gateways: 1 }, {
+  const simulated = simulateCountry(SEED, { ...size, devicesPerStation: 1, gateways: 1 }, {
     election: "schemathesis",
     opensAt: at(-1),
     closesAt: at(4),
