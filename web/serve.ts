@@ -68,10 +68,13 @@ export async function serve(options: ServeOptions): Promise<BoundedServer> {
   const answer = getRequestListener(
     (request, { incoming }) => {
       const { socket, url = "", rawHeaders } = incoming as IncomingMessage;
+      Object.defineProperty(request, "body", { get: () => bodyOf(incoming as IncomingMessage) });
       if (hasTwoHosts(rawHeaders)) return problemAnswer(problem("not-http", "there must be one Host header"));
       return fetch(request, { address: socket.remoteAddress ?? "", target: url });
     },
     {
+      // Its Request and Response in place of the runtime's would save 10 µs, and lack bytes().
+      overrideGlobalObjects: false,
       // node:http does it: a body that was not read is read away, for as long as a request may take.
       autoCleanupIncoming: false,
       errorHandler: (error) => {
@@ -106,6 +109,39 @@ export async function serve(options: ServeOptions): Promise<BoundedServer> {
     connections,
     shutdown: () => close(server),
   };
+}
+
+/** Bytes of a body that wait for its reader at the most; then no more are taken from the connection. */
+const MAX_WAITING_BYTES = 64 * 1024;
+
+/**
+ * A request's body, piece by piece. The runtime's own conversion, `Readable.toWeb()`, ends the process when a body is
+ * cancelled while more of it comes: it then adds to a stream that is closed (Deno 2.9.6).
+ */
+function bodyOf(incoming: IncomingMessage): ReadableStream<Uint8Array<ArrayBuffer>> {
+  let over = false;
+  const end = (how: () => void) => {
+    if (!over) how();
+    over = true;
+  };
+  return new ReadableStream<Uint8Array<ArrayBuffer>>({
+    start(controller) {
+      incoming.on("data", (piece: Uint8Array<ArrayBuffer>) => {
+        if (over) return;
+        controller.enqueue(new Uint8Array(piece));
+        if (controller.desiredSize! <= 0) incoming.pause();
+      });
+      incoming.once("end", () => end(() => controller.close()));
+      const breakOff = () => end(() => controller.error(new Error("the sender broke off")));
+      incoming.once("error", breakOff);
+      incoming.once("close", breakOff);
+      if (incoming.destroyed && !incoming.readableEnded) breakOff();
+      incoming.pause();
+    },
+    pull: () => void incoming.resume(),
+    // What still comes is read away, for as long as a request may take.
+    cancel: () => end(() => incoming.resume()),
+  }, new ByteLengthQueuingStrategy({ highWaterMark: MAX_WAITING_BYTES }));
 }
 
 /** Closes connections beyond the limits as they come. Returns how many there are. */

@@ -120,6 +120,58 @@ Deno.test("serve() closes a connection on which nothing moves", async () => {
   assert.equal(answer, undefined);
 });
 
+/** A body larger than all that may wait anywhere on its way. */
+const LARGE = new Uint8Array(8 * 1024 * 1024);
+
+Deno.test("serve() hands a large body on piece by piece, whole and in order", async () => {
+  const sent = LARGE.map((_, i) => i % 251);
+  await serving(async ({ origin }) => {
+    const answer = await exchange(origin, { target: "/", body: sent });
+    assert.equal(answer?.body, sent.length);
+  }, {
+    fetch: async ({ body }) => {
+      const read = await new Response(body).bytes();
+      assert.ok(read.every((byte, i) => byte === i % 251));
+      return Response.json(read.length);
+    },
+  });
+});
+
+Deno.test("serve() lives on, and answers, when a body is cancelled while more of it comes", async () => {
+  await serving(async ({ origin }, errors) => {
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, () => exchange(origin, { target: "/", body: LARGE })),
+    );
+    assert.deepEqual(new Set(answers.map((answer) => answer?.status)), new Set([413]));
+    assert.deepEqual(errors, []);
+  }, {
+    fetch: async ({ body }) => {
+      const reader = body!.getReader();
+      await reader.read();
+      await reader.cancel();
+      return new Response("enough", { status: 413 });
+    },
+  });
+});
+
+Deno.test("serve() tells a body's reader that its sender broke off", async () => {
+  const broken = Promise.withResolvers<unknown>();
+  await serving(async ({ origin }) => {
+    const connection = await RawConnection.open(origin);
+    await connection.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nabc");
+    await eventually("it is being read", () => reading);
+    connection.close();
+    assert.match(String(await broken.promise), /broke off/);
+  }, {
+    fetch: async ({ body }) => {
+      reading = true;
+      await new Response(body).bytes().catch(broken.resolve);
+      return new Response("");
+    },
+  });
+});
+let reading = false;
+
 Deno.test("serve() tells of errors of its own, and says nothing of them", async () => {
   await serving(async ({ origin }, errors) => {
     const answer = await exchange(origin, { target: "/", body: "" });
