@@ -37,8 +37,12 @@ const NEVER_ENDS = "/v1/elections/{election}/stream";
 
 const HOOKS = new URL("./hooks.py", import.meta.url).pathname;
 
-async function run(command: string, args: string[], env: Record<string, string> = {}): Promise<void> {
-  const { code } = await new Deno.Command(command, { args, env, stdin: "null" }).spawn().status;
+async function run(
+  command: string,
+  args: string[],
+  options: Pick<Deno.CommandOptions, "cwd" | "env"> = {},
+): Promise<void> {
+  const { code } = await new Deno.Command(command, { args, stdin: "null", ...options }).spawn().status;
   if (code !== 0) throw new Failure(`${command} ${args.slice(0, 3).join(" ")} … ended with code ${code}`);
 }
 
@@ -123,7 +127,11 @@ async function test(): Promise<void> {
           ...["--phases", "examples,coverage,fuzzing"],
           ...more,
           ...["--generation-database", "none", "--no-color"],
-        ], { SCHEMATHESIS_HOOKS: HOOKS, POLLWIRE_KEYS: keys }).catch((error) => faults.push(error.message));
+        ], {
+          // It leaves a cache where it runs.
+          cwd: directory,
+          env: { SCHEMATHESIS_HOOKS: HOOKS, POLLWIRE_KEYS: keys },
+        }).catch((error) => faults.push(error.message));
       }
       const votes = await acceptedVotes(stack.gateways[0]);
       console.log(`${votes} votes were signed so that the gateway took them`);
