@@ -152,7 +152,7 @@ export class Centre {
   }
 }
 
-/** Whether asking again later may help. */
+/** Whether asking again later may help: the centre is in trouble, has too much to do, or the question came too slowly. */
 function isAway(status: number): boolean {
-  return status >= 500 || status === 429;
+  return status >= 500 || status === 429 || status === 408;
 }

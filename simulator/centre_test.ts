@@ -70,8 +70,10 @@ Deno.test("Centre hands on what became of votes, and says nothing while it is aw
   assert.deepEqual(await counted.checkReceipts([receipt("a")]), [
     { voteId: "a", outcome: "counted", cause: undefined },
   ]);
-  const busy = answering(() => problemResponse(problem("not-ready")));
-  assert.equal(await busy.checkReceipts([receipt("a")]), undefined);
+  for (const cause of ["not-ready", "address-rate", "body-too-slow"] as const) {
+    const away = answering(() => problemResponse(problem(cause)));
+    assert.equal(await away.checkReceipts([receipt("a")]), undefined, cause);
+  }
   const wrong = answering((c) => c.json({ answers: [] }));
   await assert.rejects(wrong.checkReceipts([receipt("a")]), CentreRefused);
 });
