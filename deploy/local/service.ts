@@ -45,8 +45,12 @@ export type Service = Readonly<{
   prepare(): Promise<void>;
   /** What to run; asked for after `prepare`. */
   process(): ProcessSpec;
-  /** Whether it serves: `undefined`, or why not. Must answer within a few seconds, and not throw. */
-  unhealthy(): Promise<string | undefined>;
+  /**
+   * Whether it serves: `undefined`, or why not. Must answer within a few seconds, and not throw.
+   *
+   * @param said The beginning of what it has written to its log since it was started, up to 1 MiB.
+   */
+  unhealthy(said: () => Promise<string>): Promise<string | undefined>;
   /** Done once it serves, each time it was started: users, roles. Again is harmless. */
   settle?(): Promise<void>;
   /** What the apps need to know to use it: `{ ELASTICSEARCH_URL: "http://127.0.0.1:19201" }`. */

@@ -1,0 +1,88 @@
+/**
+ * A certificate authority of the stack's own, and what it signs, made with openssl. For this machine's loopback only.
+ *
+ * @module
+ */
+import { X509Certificate } from "node:crypto";
+import { run } from "./run.ts";
+
+/** How long certificates are good, in days; they are made anew on the last one. */
+const VALID_DAYS = 365;
+const RENEW_BEFORE_MS = 86_400_000;
+/** How long openssl may take, in milliseconds. */
+const OPENSSL_MS = 30_000;
+const KEY = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
+
+/** Files, absolute. */
+export type Certificate = Readonly<{ certFile: string; keyFile: string }>;
+
+/** Makes the authority unless it is there, good for a day more. */
+export async function makeAuthority(directory: string): Promise<Certificate> {
+  const made = { certFile: `${directory}/ca.crt`, keyFile: `${directory}/ca.key` };
+  if (await isGood(made)) return made;
+  await Deno.mkdir(directory, { recursive: true });
+  await openssl([
+    "req",
+    "-x509",
+    ...KEY,
+    "-keyout",
+    made.keyFile,
+    "-out",
+    made.certFile,
+    "-days",
+    String(VALID_DAYS),
+    "-subj",
+    "/CN=pollwire local stack",
+    "-addext",
+    "keyUsage=critical,keyCertSign,cRLSign",
+  ]);
+  await Deno.chmod(made.keyFile, 0o600);
+  return made;
+}
+
+/**
+ * Has a certificate signed unless it is there, for a server on loopback or for a client.
+ *
+ * @param name Its common name, and what its files are called.
+ */
+export async function makeCertificate(
+  directory: string,
+  authority: Certificate,
+  name: string,
+): Promise<Certificate> {
+  const made = { certFile: `${directory}/${name}.crt`, keyFile: `${directory}/${name}.key` };
+  const signed = await isGood(made, authority);
+  if (signed) return made;
+  const request = `${directory}/${name}.csr`;
+  const extensions = `${directory}/${name}.ext`;
+  await Deno.writeTextFile(
+    extensions,
+    "subjectAltName=DNS:localhost,IP:127.0.0.1\nextendedKeyUsage=serverAuth,clientAuth\n",
+  );
+  await openssl(["req", ...KEY, "-keyout", made.keyFile, "-out", request, "-subj", `/CN=${name}`]);
+  const signing = ["-CA", authority.certFile, "-CAkey", authority.keyFile, "-CAcreateserial"];
+  await openssl(["x509", "-req", "-in", request, "-out", made.certFile, ...signing, ...[
+    "-days",
+    String(VALID_DAYS),
+    "-extfile",
+    extensions,
+  ]]);
+  await Deno.chmod(made.keyFile, 0o600);
+  await Promise.all([request, extensions].map((file) => Deno.remove(file)));
+  return made;
+}
+
+async function openssl(args: readonly string[]): Promise<void> {
+  await run("openssl", args, { limitMs: OPENSSL_MS, missing: "install openssl (Debian: openssl)" });
+}
+
+async function isGood({ certFile }: Certificate, authority?: Certificate): Promise<boolean> {
+  try {
+    const certificate = new X509Certificate(await Deno.readTextFile(certFile));
+    const issuer = authority && new X509Certificate(await Deno.readTextFile(authority.certFile));
+    return certificate.validToDate.getTime() - Date.now() > RENEW_BEFORE_MS &&
+      (issuer === undefined || certificate.verify(issuer.publicKey));
+  } catch {
+    return false;
+  }
+}

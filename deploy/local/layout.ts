@@ -1,0 +1,192 @@
+/**
+ * What a local stack consists of: how it was asked for, what that makes of ports and passwords, and its services.
+ *
+ * @module
+ */
+import { z } from "zod";
+import { Failure, UsageError } from "../../cli/command.ts";
+import { type Certificate, makeAuthority, makeCertificate } from "./certificates.ts";
+import { elasticsearch } from "./elasticsearch.ts";
+import { kafka, newClusterId } from "./kafka.ts";
+import type { BrokerPorts, BrokerSecurity } from "./kafka_properties.ts";
+import { postgresql } from "./postgresql.ts";
+import type { Place, Service } from "./service.ts";
+
+/** The address that everything listens on: the stack is for one machine. */
+export const HOST = "127.0.0.1";
+/** The first port when none is asked for; below those that outgoing connections get. */
+export const FIRST_PORT = 19_000;
+/** How many ports from the first one on a stack may use. */
+export const PORTS = 20;
+/** How many random bytes a password is made of. */
+const PASSWORD_BYTES = 24;
+/** The name of the database, and who may do everything in it. */
+const DATABASE = "pollwire";
+const DATABASE_SUPERUSER = "postgres";
+/** Whom Kafka knows in a secure stack. `admin` and `broker` may do everything, the others what ACLs let them. */
+export const KAFKA_USERS = ["admin", "broker", "gateway-1", "gateway-2", "aggregator"] as const;
+
+/** How a stack is asked for. What is left out is as it was made, or the default. */
+export type Wish = Readonly<{ brokers?: number; secure?: boolean; port?: number }>;
+
+const madeSchema = z.strictObject({
+  brokers: z.union([z.literal(1), z.literal(3)]),
+  secure: z.boolean(),
+  port: z.int(),
+  clusterId: z.string(),
+  databasePassword: z.string(),
+  /** By user; empty unless the stack is secure. */
+  kafkaPasswords: z.record(z.string(), z.string()),
+});
+/** What a data directory was made as: `stack.json`. It holds the passwords. */
+export type Made = z.infer<typeof madeSchema>;
+
+/** What a data directory was made as; `undefined` when there is no stack in it. */
+export async function readMade(data: string): Promise<Made | undefined> {
+  const file = `${data}/stack.json`;
+  let text: string;
+  try {
+    text = await Deno.readTextFile(file);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+  try {
+    return madeSchema.parse(JSON.parse(text));
+  } catch (error) {
+    throw new Failure(`Cannot read ${file}: it must be as \`stack up\` wrote it (${(error as Error).message})`);
+  }
+}
+
+/** Writes it, for its owner's eyes. */
+export async function writeMade(data: string, made: Made): Promise<void> {
+  await Deno.writeTextFile(`${data}/stack.json`, `${JSON.stringify(made, null, 2)}\n`, { mode: 0o600 });
+}
+
+/** A new stack, with passwords of its own. */
+export function make({ brokers = 1, secure = false, port = FIRST_PORT }: Wish): Made {
+  if (brokers !== 1 && brokers !== 3) throw new UsageError(`Cannot start ${brokers} brokers: it must be 1 or 3`);
+  return {
+    brokers,
+    secure,
+    port,
+    clusterId: newClusterId(),
+    databasePassword: password(),
+    kafkaPasswords: secure ? Object.fromEntries(KAFKA_USERS.map((name) => [name, password()])) : {},
+  };
+}
+
+/** @throws {UsageError} when a stack that is there was made in another way than is asked for now. */
+export function checkWish(wish: Wish, made: Made, data: string): void {
+  for (const name of ["brokers", "secure", "port"] as const) {
+    if (wish[name] === undefined || wish[name] === made[name]) continue;
+    throw new UsageError(
+      `Cannot start the stack in ${data} with ${name} ${wish[name]}: it was made with ${made[name]}; wipe it first`,
+    );
+  }
+}
+
+function password(): string {
+  return crypto.getRandomValues(new Uint8Array(PASSWORD_BYTES)).toHex();
+}
+
+
+
+/** Makes what the services of a secure stack need before they can be prepared. */
+export async function makeSecrets(data: string, made: Made): Promise<void> {
+  if (!made.secure) return;
+  const directory = `${data}/certificates`;
+  const authority = await makeAuthority(directory);
+  await makeCertificate(directory, authority, "postgresql");
+  for (const name of brokerNames(made)) {
+    const { certFile, keyFile } = await makeCertificate(directory, authority, name);
+    // Kafka reads key and certificate from one file.
+    const both = await Deno.readTextFile(keyFile) + await Deno.readTextFile(certFile);
+    await Deno.writeTextFile(`${directory}/${name}.pem`, both, { mode: 0o600 });
+  }
+  await Deno.mkdir(`${data}/passwords`, { recursive: true, mode: 0o700 });
+  for (const [name, text] of Object.entries(made.kafkaPasswords)) {
+    await Deno.writeTextFile(`${data}/passwords/kafka-${name}`, text, { mode: 0o600 });
+  }
+}
+
+function brokerNames({ brokers }: Made): string[] {
+  return Array.from({ length: brokers }, (_, i) => `kafka-${i + 1}`);
+}
+
+/** The services, in the order in which they are started. */
+export function services(data: string, libraries: string, made: Made): Service[] {
+  const { port, brokers, secure, clusterId, kafkaPasswords } = made;
+  const place = (name: string): Place => ({ directory: `${data}/${name}`, libraries, host: HOST });
+  const certificate = (name: string): Certificate => ({
+    certFile: `${data}/certificates/${name}.crt`,
+    keyFile: `${data}/certificates/${name}.key`,
+  });
+  const cluster = Array.from({ length: brokers }, (_, i): BrokerPorts => ({
+    broker: port + 10 + 2 * i,
+    controller: port + 11 + 2 * i,
+  }));
+  const caFile = `${data}/certificates/ca.crt`;
+  const security = (id: number): BrokerSecurity => ({
+    caFile,
+    keystoreFile: `${data}/certificates/kafka-${id}.pem`,
+    brokerUser: "broker",
+    brokerPassword: kafkaPasswords.broker,
+    controllerNames: brokerNames(made),
+    adminUser: "admin",
+  });
+  return [
+    postgresql(place("postgresql"), {
+      port,
+      superuser: DATABASE_SUPERUSER,
+      password: made.databasePassword,
+      database: DATABASE,
+      certificate: secure ? certificate("postgresql") : undefined,
+      environment: databaseEnvironment(made, caFile),
+    }),
+    ...cluster.map((_, i) =>
+      kafka(place(`kafka-${i + 1}`), {
+        id: i + 1,
+        cluster,
+        clusterId,
+        security: secure ? security(i + 1) : undefined,
+        users: kafkaPasswords,
+        environment: kafkaEnvironment(data, cluster, secure, caFile),
+      })
+    ),
+    elasticsearch(place("elasticsearch"), { http: port + 1, transport: port + 2 }),
+  ];
+}
+
+function databaseEnvironment({ port, secure, databasePassword }: Made, caFile: string): Record<string, string> {
+  const user = `${DATABASE_SUPERUSER}:${databasePassword}`;
+  const mode = secure ? "verify-full" : "disable";
+  return {
+    DATABASE_URL: `postgres://${user}@${HOST}:${port}/${DATABASE}?sslmode=${mode}`,
+    ...secure ? { DATABASE_CA_FILE: caFile } : {},
+  };
+}
+
+function kafkaEnvironment(
+  data: string,
+  cluster: readonly BrokerPorts[],
+  secure: boolean,
+  caFile: string,
+): Record<string, string> {
+  return {
+    VOTE_LOG: `kafka://${cluster.map(({ broker }) => `${HOST}:${broker}`).join(",")}`,
+    ...secure
+      ? { KAFKA_CA_FILE: caFile, KAFKA_USERNAME: "admin", KAFKA_PASSWORD_FILE: `${data}/passwords/kafka-admin` }
+      : {},
+  };
+}
+
+/** The environment of all services as a shell, or `docker run --env-file`, reads it. */
+export function environmentText(all: readonly Service[]): string {
+  const environment = Object.assign({}, ...all.map(({ environment }) => environment)) as Record<string, string>;
+  return Object.entries(environment).map(([name, value]) => `${name}=${quote(value)}\n`).join("");
+}
+
+function quote(value: string): string {
+  return /^[\w@%+=:,./-]*$/.test(value) ? value : `'${value.replaceAll("'", `'\\''`)}'`;
+}

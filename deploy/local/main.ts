@@ -1,0 +1,127 @@
+/**
+ * The real stack as local processes: Kafka, PostgreSQL and Elasticsearch, for machines without Docker.
+ *
+ * @module
+ */
+import { resolve } from "node:path";
+import type { Command } from "commander";
+import { command, EXIT, Failure, integerOption, program, runProgram } from "../../cli/command.ts";
+import {
+  checkWish,
+  environmentText,
+  FIRST_PORT,
+  make,
+  makeSecrets,
+  PORTS,
+  readMade,
+  services,
+  type Wish,
+  writeMade,
+} from "./layout.ts";
+import { checkProc } from "./processes.ts";
+import { portsOf, Stack, type Status } from "./stack.ts";
+
+type Where = Readonly<{ data: string; libraries: string }>;
+
+const say = (line: string) => console.error(line);
+
+/** Keeps others from working on the same stack meanwhile. */
+async function withLock(data: string, work: () => Promise<void>): Promise<void> {
+  checkProc();
+  await Deno.mkdir(data, { recursive: true });
+  using lock = await Deno.open(`${data}/lock`, { create: true, write: true });
+  if (!await lock.tryLock(true)) throw new Failure(`Cannot work on ${data}: another \`stack\` command does`);
+  await work();
+}
+
+async function up({ data, libraries, ...wish }: Where & Wish): Promise<void> {
+  const [directory, jars] = [resolve(data), resolve(libraries)];
+  await withLock(directory, async () => {
+    const found = await readMade(directory);
+    if (found !== undefined) checkWish(wish, found, data);
+    const made = found ?? make(wish);
+    if (found === undefined) await writeMade(directory, made);
+    await makeSecrets(directory, made);
+    const all = services(directory, jars, made);
+    await new Stack(directory, all, say).up();
+    const environment = environmentText(all);
+    await Deno.writeTextFile(`${directory}/env`, environment, { mode: 0o600 });
+    console.log(environment.trimEnd());
+    say(`to use it: set -a; . ${data}/env; set +a`);
+  });
+}
+
+/** Opens the stack of a data directory, and does nothing when there is none. */
+async function withStack(
+  { data, libraries }: Where,
+  work: (stack: Stack, directory: string) => Promise<void>,
+): Promise<void> {
+  const directory = resolve(data);
+  const made = await readMade(directory);
+  if (made === undefined) return say(`there is no stack in ${data}`);
+  await withLock(directory, () =>
+    work(new Stack(directory, services(directory, resolve(libraries), made), say), directory));
+}
+
+async function down(where: Where): Promise<void> {
+  await withStack(where, (stack) => stack.down());
+}
+
+async function wipe(where: Where): Promise<void> {
+  await withStack(where, async (stack, directory) => {
+    await stack.down();
+    await Deno.remove(directory, { recursive: true });
+    say(`${where.data} is deleted`);
+  });
+}
+
+async function status(where: Where): Promise<void> {
+  const made = await readMade(resolve(where.data));
+  if (made === undefined) throw new Failure(`there is no stack in ${where.data}`);
+  checkProc();
+  const stack = new Stack(resolve(where.data), services(resolve(where.data), resolve(where.libraries), made), say);
+  const all = await stack.status();
+  for (const each of all) console.log(statusLine(each));
+  if (all.some(({ why }) => why !== undefined)) throw new Failure("");
+}
+
+function statusLine({ name, pid, memoryBytes, ports, why }: Status): string {
+  const memory = memoryBytes === undefined ? "-" : `${Math.round(memoryBytes / 1024 / 1024)} MiB`;
+  return [
+    name.padEnd(14),
+    (why === undefined ? "serves" : "DOWN").padEnd(7),
+    `pid ${pid ?? "-"}`.padEnd(12),
+    memory.padStart(9),
+    ` ${portsOf({ ports })}`,
+    why === undefined ? "" : ` (${why.split("\n")[0]})`,
+  ].join(" ").trimEnd();
+}
+
+function stackCommand(name: string, description: string): Command {
+  return command(name, description)
+    .option("--data <directory>", "where the stack keeps everything", "data/stack")
+    .option("--libraries <directory>", "where jars are kept, also over a wipe", "data/libraries");
+}
+
+function commands(): Command[] {
+  return [
+    stackCommand("up", "Starts the servers, waits until they serve, and prints what the apps need to know.")
+      .addOption(integerOption("--brokers <number>", "Kafka brokers: 1 or 3; 1 when left out", { min: 1, max: 3 }))
+      .option("--secure", "Kafka with TLS, SCRAM and ACLs, PostgreSQL with TLS")
+      .addOption(
+        integerOption("--port <number>", `the first of ${PORTS} ports; ${FIRST_PORT} when left out`, {
+          min: 1_024,
+          max: 65_535 - PORTS,
+        }),
+      )
+      .action(up),
+    stackCommand("down", "Ends the servers; their data stays.").action(down),
+    stackCommand("status", "Says what runs where, with its memory; exit code 1 unless all serve.").action(status),
+    stackCommand("wipe", "Ends the servers and deletes their data.").action(wipe),
+  ];
+}
+
+if (import.meta.main) {
+  const code = await runProgram(program("stack", "The real stack as local processes.", commands()));
+  Deno.exit(code === EXIT.ok ? 0 : code);
+}
