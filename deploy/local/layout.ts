@@ -54,7 +54,9 @@ export async function readMade(data: string): Promise<Made | undefined> {
   try {
     return madeSchema.parse(JSON.parse(text));
   } catch (error) {
-    throw new Failure(`Cannot read ${file}: it must be as \`stack up\` wrote it (${(error as Error).message})`);
+    throw new Failure(
+      `Cannot read ${file}: it must be as \`stack up\` wrote it (${(error as Error).message})`,
+    );
   }
 }
 
@@ -65,7 +67,9 @@ export async function writeMade(data: string, made: Made): Promise<void> {
 
 /** A new stack, with passwords of its own. */
 export function make({ brokers = 1, secure = false, port = FIRST_PORT }: Wish): Made {
-  if (brokers !== 1 && brokers !== 3) throw new UsageError(`Cannot start ${brokers} brokers: it must be 1 or 3`);
+  if (brokers !== 1 && brokers !== 3) {
+    throw new UsageError(`Cannot start ${brokers} brokers: it must be 1 or 3`);
+  }
   return {
     brokers,
     secure,
@@ -81,7 +85,9 @@ export function checkWish(wish: Wish, made: Made, data: string): void {
   for (const name of ["brokers", "secure", "port"] as const) {
     if (wish[name] === undefined || wish[name] === made[name]) continue;
     throw new UsageError(
-      `Cannot start the stack in ${data} with ${name} ${wish[name]}: it was made with ${made[name]}; wipe it first`,
+      `Cannot start the stack in ${data} with ${name} ${wish[name]}: it was made with ${
+        made[name]
+      }; wipe it first`,
     );
   }
 }
@@ -89,8 +95,6 @@ export function checkWish(wish: Wish, made: Made, data: string): void {
 function password(): string {
   return crypto.getRandomValues(new Uint8Array(PASSWORD_BYTES)).toHex();
 }
-
-
 
 /** Makes what the services of a secure stack need before they can be prepared. */
 export async function makeSecrets(data: string, made: Made): Promise<void> {
@@ -158,7 +162,10 @@ export function services(data: string, libraries: string, made: Made): Service[]
   ];
 }
 
-function databaseEnvironment({ port, secure, databasePassword }: Made, caFile: string): Record<string, string> {
+function databaseEnvironment(
+  { port, secure, databasePassword }: Made,
+  caFile: string,
+): Record<string, string> {
   const user = `${DATABASE_SUPERUSER}:${databasePassword}`;
   const mode = secure ? "verify-full" : "disable";
   return {
@@ -176,17 +183,24 @@ function kafkaEnvironment(
   return {
     VOTE_LOG: `kafka://${cluster.map(({ broker }) => `${HOST}:${broker}`).join(",")}`,
     ...secure
-      ? { KAFKA_CA_FILE: caFile, KAFKA_USERNAME: "admin", KAFKA_PASSWORD_FILE: `${data}/passwords/kafka-admin` }
+      ? {
+        KAFKA_CA_FILE: caFile,
+        KAFKA_USERNAME: "admin",
+        KAFKA_PASSWORD_FILE: `${data}/passwords/kafka-admin`,
+      }
       : {},
   };
 }
 
-/** The environment of all services as a shell, or `docker run --env-file`, reads it. */
+/** The environment of all services, as a shell reads it. */
 export function environmentText(all: readonly Service[]): string {
-  const environment = Object.assign({}, ...all.map(({ environment }) => environment)) as Record<string, string>;
+  const environment = Object.assign({}, ...all.map(({ environment }) => environment)) as Record<
+    string,
+    string
+  >;
   return Object.entries(environment).map(([name, value]) => `${name}=${quote(value)}\n`).join("");
 }
 
 function quote(value: string): string {
-  return /^[\w@%+=:,./-]*$/.test(value) ? value : `'${value.replaceAll("'", `'\\''`)}'`;
+  return /^[\w@%+=:,./?-]*$/.test(value) ? value : `'${value.replaceAll("'", `'\\''`)}'`;
 }

@@ -59,8 +59,10 @@ async function withStack(
   const directory = resolve(data);
   const made = await readMade(directory);
   if (made === undefined) return say(`there is no stack in ${data}`);
-  await withLock(directory, () =>
-    work(new Stack(directory, services(directory, resolve(libraries), made), say), directory));
+  await withLock(
+    directory,
+    () => work(new Stack(directory, services(directory, resolve(libraries), made), say), directory),
+  );
 }
 
 async function down(where: Where): Promise<void> {
@@ -79,7 +81,11 @@ async function status(where: Where): Promise<void> {
   const made = await readMade(resolve(where.data));
   if (made === undefined) throw new Failure(`there is no stack in ${where.data}`);
   checkProc();
-  const stack = new Stack(resolve(where.data), services(resolve(where.data), resolve(where.libraries), made), say);
+  const stack = new Stack(
+    resolve(where.data),
+    services(resolve(where.data), resolve(where.libraries), made),
+    say,
+  );
   const all = await stack.status();
   for (const each of all) console.log(statusLine(each));
   if (all.some(({ why }) => why !== undefined)) throw new Failure("");
@@ -106,7 +112,9 @@ function stackCommand(name: string, description: string): Command {
 function commands(): Command[] {
   return [
     stackCommand("up", "Starts the servers, waits until they serve, and prints what the apps need to know.")
-      .addOption(integerOption("--brokers <number>", "Kafka brokers: 1 or 3; 1 when left out", { min: 1, max: 3 }))
+      .addOption(
+        integerOption("--brokers <number>", "Kafka brokers: 1 or 3; 1 when left out", { min: 1, max: 3 }),
+      )
       .option("--secure", "Kafka with TLS, SCRAM and ACLs, PostgreSQL with TLS")
       .addOption(
         integerOption("--port <number>", `the first of ${PORTS} ports; ${FIRST_PORT} when left out`, {
@@ -116,7 +124,9 @@ function commands(): Command[] {
       )
       .action(up),
     stackCommand("down", "Ends the servers; their data stays.").action(down),
-    stackCommand("status", "Says what runs where, with its memory; exit code 1 unless all serve.").action(status),
+    stackCommand("status", "Says what runs where, with its memory; exit code 1 unless all serve.").action(
+      status,
+    ),
     stackCommand("wipe", "Ends the servers and deletes their data.").action(wipe),
   ];
 }
