@@ -1,0 +1,108 @@
+import assert from "assert";
+import { withDirectory } from "../../tests/directory.ts";
+import {
+  checkWish,
+  environmentText,
+  FIRST_PORT,
+  KAFKA_USERS,
+  make,
+  makeSecrets,
+  PORTS,
+  readMade,
+  services,
+  writeMade,
+} from "./layout.ts";
+
+Deno.test.sanitizer({ ops: true, resources: true });
+
+const environmentOf = (all: ReturnType<typeof services>) =>
+  Object.fromEntries(
+    environmentText(all).trim().split("\n").map((line) => {
+      const at = line.indexOf("=");
+      return [line.slice(0, at), line.slice(at + 1)];
+    }),
+  );
+
+Deno.test("make() gives every stack passwords of its own, and Kafka's users only when it is secure", () => {
+  const [a, b] = [make({}), make({ secure: true })];
+  assert.deepEqual([a.brokers, a.secure, a.port], [1, false, FIRST_PORT]);
+  assert.notEqual(a.databasePassword, b.databasePassword);
+  assert.match(a.databasePassword, /^[0-9a-f]{48}$/);
+  assert.deepEqual(a.kafkaPasswords, {});
+  assert.deepEqual(Object.keys(b.kafkaPasswords), KAFKA_USERS);
+  assert.equal(new Set(Object.values(b.kafkaPasswords)).size, KAFKA_USERS.length);
+});
+
+Deno.test("make() refuses two brokers", () => {
+  assert.throws(() => make({ brokers: 2 }), /Cannot start 2 brokers: it must be 1 or 3/);
+});
+
+Deno.test("readMade() reads what writeMade() wrote, for its owner only, and refuses what it did not", async () => {
+  await withDirectory(async (data) => {
+    assert.equal(await readMade(data), undefined);
+    const made = make({ brokers: 3, secure: true });
+    await writeMade(data, made);
+    assert.deepEqual(await readMade(data), made);
+    assert.equal((await Deno.stat(`${data}/stack.json`)).mode! & 0o777, 0o600);
+    await Deno.writeTextFile(`${data}/stack.json`, "{}");
+    await assert.rejects(readMade(data), /Cannot read .*stack\.json: it must be as `stack up` wrote it/);
+  });
+});
+
+Deno.test("checkWish() refuses what a stack was not made as, and nothing else", () => {
+  const made = make({ brokers: 3, secure: true, port: 20_000 });
+  for (const wish of [{}, { brokers: 3 }, { secure: true, port: 20_000 }]) checkWish(wish, made, "data");
+  assert.throws(
+    () => checkWish({ brokers: 1 }, made, "data"),
+    /the stack in data with brokers 1: it was made with 3; wipe it first/,
+  );
+  assert.throws(() => checkWish({ port: 20_001 }, made, "data"), /with port 20001: it was made with 20000/);
+});
+
+Deno.test("services() of three secure brokers have ports of their own, all within the stack's", () => {
+  const made = make({ brokers: 3, secure: true, port: 20_000 });
+  const ports = services("/data", "/libraries", made).flatMap(({ ports }) => Object.values(ports));
+  assert.equal(new Set(ports).size, ports.length);
+  assert.ok(ports.every((port) => port >= 20_000 && port < 20_000 + PORTS));
+});
+
+Deno.test("the environment of a secure stack names the authority, and asks for TLS", () => {
+  const made = make({ brokers: 3, secure: true, port: 20_000 });
+  const environment = environmentOf(services("/data", "/libraries", made));
+  assert.equal(environment.VOTE_LOG, "kafka://127.0.0.1:20010,127.0.0.1:20012,127.0.0.1:20014");
+  assert.equal(environment.KAFKA_CA_FILE, "/data/certificates/ca.crt");
+  assert.equal(
+    environment.DATABASE_URL,
+    `postgres://postgres:${made.databasePassword}@127.0.0.1:20000/pollwire?sslmode=verify-full`,
+  );
+  assert.equal(environment.DATABASE_CA_FILE, "/data/certificates/ca.crt");
+  assert.equal(environment.ELASTICSEARCH_URL, "http://127.0.0.1:20001");
+});
+
+Deno.test("the environment quotes what a shell would read otherwise", () => {
+  const all = services("/da ta's", "/libraries", make({ secure: true }));
+  assert.match(environmentText(all), /^KAFKA_CA_FILE='\/da ta'\\''s\/certificates\/ca\.crt'$/m);
+});
+
+Deno.test("makeSecrets() writes a password and a certificate for everyone, and keeps them", async () => {
+  await withDirectory(async (data) => {
+    const made = make({ secure: true });
+    await makeSecrets(data, made);
+    for (const name of KAFKA_USERS) {
+      const file = `${data}/passwords/kafka-${name}`;
+      assert.equal(await Deno.readTextFile(file), made.kafkaPasswords[name]);
+      assert.equal((await Deno.stat(file)).mode! & 0o777, 0o600);
+    }
+    const pem = await Deno.readTextFile(`${data}/certificates/kafka-1.pem`);
+    assert.match(pem, /^-----BEGIN PRIVATE KEY-----[^]*-----BEGIN CERTIFICATE-----/);
+    await makeSecrets(data, made);
+    assert.equal(await Deno.readTextFile(`${data}/certificates/kafka-1.pem`), pem);
+  });
+});
+
+Deno.test("makeSecrets() makes nothing for a stack that is not secure", async () => {
+  await withDirectory(async (data) => {
+    await makeSecrets(data, make({}));
+    assert.deepEqual([...Deno.readDirSync(data)], []);
+  });
+});

@@ -1,0 +1,29 @@
+import assert from "assert";
+import { accessRules, serverSettings } from "./postgresql.ts";
+
+Deno.test.sanitizer({ ops: true, resources: true });
+
+const place = { host: "127.0.0.1", directory: "/it's/here" };
+const certificate = { certFile: "/a.crt", keyFile: "/a.key" };
+
+Deno.test("serverSettings() listens on loopback alone, and quotes", () => {
+  const text = serverSettings(place, { port: 5000, certificate });
+  assert.match(text, /^listen_addresses = '127\.0\.0\.1'$/m);
+  assert.match(text, /^port = '5000'$/m);
+  assert.match(text, /^ssl = 'on'$/m);
+  assert.match(text, /^ssl_key_file = '\/it''s\/here\/server\.key'$/m);
+});
+
+Deno.test("serverSettings() without a certificate says nothing of TLS", () => {
+  assert.doesNotMatch(serverSettings(place, { port: 5000 }), /ssl/);
+});
+
+Deno.test("accessRules() lets nobody in without a password, nor without TLS when there is a certificate", () => {
+  const rules = (text: string) => text.trim().split("\n").map((line) => line.split(/\s+/));
+  for (const rule of rules(accessRules({}))) {
+    assert.deepEqual([rule[0], rule.at(-1)], ["host", "scram-sha-256"]);
+  }
+  for (const rule of rules(accessRules({ certificate }))) {
+    assert.deepEqual([rule[0], rule.at(-1)], ["hostssl", "scram-sha-256"]);
+  }
+});
