@@ -13,6 +13,8 @@ import type { ProcessSpec } from "./service.ts";
 const LOOK_EVERY_MS = 50;
 /** How long the kernel may take to end a process that was killed, in milliseconds. */
 const KILL_MS = 10_000;
+/** How long the parent of a process that ended may take to fetch it, in milliseconds. */
+const REAP_MS = 30_000;
 
 /**
  * What a pid file holds. `started` is the boot's id and the clock ticks since then; `logFrom` how long its log was, in
@@ -39,10 +41,17 @@ export function checkProc(): void {
 
 /** When a process began; `undefined` when there is none, or only what is left of one that ended. */
 export function startOf(pid: number): string | undefined {
+  const found = entryOf(pid);
+  return found === undefined || found.isLeftover ? undefined : found.started;
+}
+
+/** A process in the kernel's table. What is left of one that ended stays there until its parent has fetched it. */
+type Entry = Readonly<{ started: string; isLeftover: boolean }>;
+
+function entryOf(pid: number): Entry | undefined {
   try {
     const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
-    const boot = Deno.readTextFileSync("/proc/sys/kernel/random/boot_id").trim();
-    return parseStart(stat, boot);
+    return parseEntry(stat, Deno.readTextFileSync("/proc/sys/kernel/random/boot_id").trim());
   } catch {
     return undefined;
   }
@@ -52,10 +61,9 @@ export function startOf(pid: number): string | undefined {
  * Reads `/proc/<pid>/stat` (proc(5)): state is field 3, the start in clock ticks field 22, and field 2, the name, may
  * hold blanks and brackets.
  */
-export function parseStart(stat: string, boot: string): string | undefined {
+export function parseEntry(stat: string, boot: string): Entry {
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  const [state, ticks] = [fields[0], fields[19]];
-  return state === "Z" || state === "X" || ticks === undefined ? undefined : `${boot}/${ticks}`;
+  return { started: `${boot}/${fields[19]}`, isLeftover: fields[0] === "Z" || fields[0] === "X" };
 }
 
 /** Whether it is still that process. */
@@ -65,6 +73,27 @@ export function isAlive({ pid, started }: Running): boolean {
 
 /** The process that a pid file names, if it still runs. */
 export async function readRunning(file: string): Promise<Running | undefined> {
+  const named = await readPidFile(file);
+  return named !== undefined && isAlive(named) ? named : undefined;
+}
+
+/**
+ * Waits until nothing is left of the process that a pid file names, which has ended: PostgreSQL takes what is left of
+ * an earlier server for a running one.
+ */
+export async function awaitGone(file: string): Promise<void> {
+  const named = await readPidFile(file);
+  if (named === undefined) return;
+  const { pid, started } = named;
+  for (
+    const deadlineMs = Date.now() + REAP_MS;
+    entryOf(pid)?.started === started && Date.now() < deadlineMs;
+  ) {
+    await delay(LOOK_EVERY_MS);
+  }
+}
+
+async function readPidFile(file: string): Promise<Running | undefined> {
   let text: string;
   try {
     text = await Deno.readTextFile(file);
@@ -76,7 +105,7 @@ export async function readRunning(file: string): Promise<Running | undefined> {
   if (!parsed.success) {
     throw new Failure(`Cannot read ${file}: it must be a pid file that this command wrote`);
   }
-  return isAlive(parsed.data) ? parsed.data : undefined;
+  return parsed.data;
 }
 
 function parseJson(text: string): unknown {

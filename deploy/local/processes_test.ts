@@ -1,5 +1,5 @@
 import assert from "assert";
-import { end, isAlive, launch, memoryOf, parseStart, readRunning, startOf, userOf } from "./processes.ts";
+import { end, isAlive, launch, memoryOf, parseEntry, readRunning, startOf, userOf } from "./processes.ts";
 import { withDirectory } from "../../tests/directory.ts";
 import { eventually } from "../../tests/eventually.ts";
 
@@ -9,13 +9,14 @@ Deno.test.sanitizer({ ops: true, resources: true });
 const stat = (name: string, state: string) =>
   `4711 (${name}) ${state} 1 4711 4711 0 -1 4194304 100 0 0 0 1 2 0 0 20 0 1 0 998877 1000 50 184467 1 1 0`;
 
-Deno.test("parseStart() finds the start behind a name with blanks and brackets", () => {
-  assert.equal(parseStart(stat("java", "S"), "boot"), "boot/998877");
-  assert.equal(parseStart(stat("a) S 1 (b", "R"), "boot"), "boot/998877");
+Deno.test("parseEntry() finds the start behind a name with blanks and brackets", () => {
+  for (const line of [stat("java", "S"), stat("a) Z 1 (b", "R")]) {
+    assert.deepEqual(parseEntry(line, "boot"), { started: "boot/998877", isLeftover: false });
+  }
 });
 
-Deno.test("parseStart() takes a process that has ended and was not fetched for none", () => {
-  assert.equal(parseStart(stat("java", "Z"), "boot"), undefined);
+Deno.test("parseEntry() knows what is left of a process that has ended", () => {
+  assert.equal(parseEntry(stat("java", "Z"), "boot").isLeftover, true);
 });
 
 Deno.test("startOf() is undefined when there is no such process", () => {

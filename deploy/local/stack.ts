@@ -12,7 +12,7 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { Failure } from "../../cli/command.ts";
-import { end, isAlive, launch, memoryOf, readRunning, type Running } from "./processes.ts";
+import { awaitGone, end, isAlive, launch, memoryOf, readRunning, type Running } from "./processes.ts";
 import type { Service } from "./service.ts";
 
 /** How often a service that starts is asked whether it serves, in milliseconds. */
@@ -74,15 +74,15 @@ export class Stack {
       for (const service of this.#services) await this.#awaitReady(service, running.get(service)!);
       for (const service of this.#services) await service.settle?.();
     } catch (error) {
-      for (const service of idle.toReversed()) await this.#stop(service);
+      await this.#stopAll(idle);
       throw error;
     }
     for (const service of idle) this.#say(`${service.name} serves: ${portsOf(service)}`);
   }
 
-  /** Ends the services, the last started first. Others' processes are never touched. Twice is harmless. */
+  /** Ends the services. Others' processes are never touched. Twice is harmless. */
   async down(): Promise<void> {
-    for (const service of this.#services.toReversed()) await this.#stop(service);
+    await this.#stopAll(this.#services);
   }
 
   /** How every service is. */
@@ -98,6 +98,7 @@ export class Stack {
   }
 
   async #launch(service: Service): Promise<Running> {
+    await awaitGone(this.#pidFile(service));
     return await launch(
       service.process(),
       this.#directory(service),
@@ -132,6 +133,11 @@ export class Stack {
       n = await log.read(bytes.subarray(filled));
     }
     return new TextDecoder().decode(bytes.subarray(0, filled));
+  }
+
+  /** All at once: a broker of a cluster waits for a majority of them to let it go. */
+  async #stopAll(services: readonly Service[]): Promise<void> {
+    await Promise.all(services.map((service) => this.#stop(service)));
   }
 
   async #stop(service: Service): Promise<void> {

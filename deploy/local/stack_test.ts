@@ -58,7 +58,7 @@ Deno.test("up() starts every service, status() says where, down() ends them all"
       await stack.down();
       assert.deepEqual(status.map(({ pid }) => startOf(pid!)), [undefined, undefined]);
       assert.deepEqual((await stack.status()).map(({ why }) => why), ["it does not run", "it does not run"]);
-      assert.deepEqual(said.slice(-2), ["b ended", "a ended"]);
+      assert.deepEqual(said.slice(-2).toSorted(), ["a ended", "b ended"]);
     },
   );
 });
