@@ -96,8 +96,13 @@ function password(): string {
   return crypto.getRandomValues(new Uint8Array(PASSWORD_BYTES)).toHex();
 }
 
-/** Makes what the services of a secure stack need before they can be prepared. */
+/** Writes the passwords for their owner's eyes, and the certificates of a secure stack, where they are not yet. */
 export async function makeSecrets(data: string, made: Made): Promise<void> {
+  const kafka = Object.entries(made.kafkaPasswords).map(([name, text]) => [`kafka-${name}`, text]);
+  await Deno.mkdir(`${data}/passwords`, { recursive: true, mode: 0o700 });
+  for (const [name, text] of [[DATABASE_SUPERUSER, made.databasePassword], ...kafka]) {
+    await Deno.writeTextFile(`${data}/passwords/${name}`, text, { mode: 0o600 });
+  }
   if (!made.secure) return;
   const directory = `${data}/certificates`;
   const authority = await makeAuthority(directory);
@@ -107,10 +112,6 @@ export async function makeSecrets(data: string, made: Made): Promise<void> {
     // Kafka reads key and certificate from one file.
     const both = await Deno.readTextFile(keyFile) + await Deno.readTextFile(certFile);
     await Deno.writeTextFile(`${directory}/${name}.pem`, both, { mode: 0o600 });
-  }
-  await Deno.mkdir(`${data}/passwords`, { recursive: true, mode: 0o700 });
-  for (const [name, text] of Object.entries(made.kafkaPasswords)) {
-    await Deno.writeTextFile(`${data}/passwords/kafka-${name}`, text, { mode: 0o600 });
   }
 }
 
@@ -130,9 +131,8 @@ export function services(data: string, libraries: string, made: Made): Service[]
     broker: port + 10 + 2 * i,
     controller: port + 11 + 2 * i,
   }));
-  const caFile = `${data}/certificates/ca.crt`;
   const security = (id: number): BrokerSecurity => ({
-    caFile,
+    caFile: authorityFile(data),
     keystoreFile: `${data}/certificates/kafka-${id}.pem`,
     brokerUser: "broker",
     brokerPassword: kafkaPasswords.broker,
@@ -146,7 +146,7 @@ export function services(data: string, libraries: string, made: Made): Service[]
       password: made.databasePassword,
       database: DATABASE,
       certificate: secure ? certificate("postgresql") : undefined,
-      environment: databaseEnvironment(made, caFile),
+      environment: databaseEnvironment(data, made),
     }),
     ...cluster.map((_, i) =>
       kafka(place(`kafka-${i + 1}`), {
@@ -155,41 +155,40 @@ export function services(data: string, libraries: string, made: Made): Service[]
         clusterId,
         security: secure ? security(i + 1) : undefined,
         users: kafkaPasswords,
-        environment: kafkaEnvironment(data, cluster, secure, caFile),
+        environment: kafkaEnvironment(data, cluster, secure),
       })
     ),
     elasticsearch(place("elasticsearch"), { http: port + 1, transport: port + 2 }),
   ];
 }
 
-function databaseEnvironment(
-  { port, secure, databasePassword }: Made,
-  caFile: string,
-): Record<string, string> {
-  const user = `${DATABASE_SUPERUSER}:${databasePassword}`;
+/** For the superuser: who migrates and makes roles. */
+function databaseEnvironment(data: string, { port, secure }: Made): Record<string, string> {
   const mode = secure ? "verify-full" : "disable";
   return {
-    DATABASE_URL: `postgres://${user}@${HOST}:${port}/${DATABASE}?sslmode=${mode}`,
-    ...secure ? { DATABASE_CA_FILE: caFile } : {},
+    DATABASE_URL: `postgres://${DATABASE_SUPERUSER}@${HOST}:${port}/${DATABASE}?sslmode=${mode}`,
+    DATABASE_PASSWORD_FILE: `${data}/passwords/${DATABASE_SUPERUSER}`,
+    ...secure ? { DATABASE_CA_FILE: authorityFile(data) } : {},
   };
 }
 
+/** For the administrator, when there are users: who makes topics and gives permissions. */
 function kafkaEnvironment(
   data: string,
   cluster: readonly BrokerPorts[],
   secure: boolean,
-  caFile: string,
 ): Record<string, string> {
+  const brokers = cluster.map(({ broker }) => `${HOST}:${broker}`).join(",");
+  if (!secure) return { VOTE_LOG: `kafka://${brokers}` };
+  const options = new URLSearchParams({ ca: authorityFile(data), sasl: "scram-sha-512", user: "admin" });
   return {
-    VOTE_LOG: `kafka://${cluster.map(({ broker }) => `${HOST}:${broker}`).join(",")}`,
-    ...secure
-      ? {
-        KAFKA_CA_FILE: caFile,
-        KAFKA_USERNAME: "admin",
-        KAFKA_PASSWORD_FILE: `${data}/passwords/kafka-admin`,
-      }
-      : {},
+    VOTE_LOG: `kafka://${brokers}?${options}`,
+    VOTE_LOG_PASSWORD_FILE: `${data}/passwords/kafka-admin`,
   };
+}
+
+function authorityFile(data: string): string {
+  return `${data}/certificates/ca.crt`;
 }
 
 /** The environment of all services, as a shell reads it. */

@@ -69,19 +69,21 @@ Deno.test("services() of three secure brokers have ports of their own, all withi
 Deno.test("the environment of a secure stack names the authority, and asks for TLS", () => {
   const made = make({ brokers: 3, secure: true, port: 20_000 });
   const environment = environmentOf(services("/data", "/libraries", made));
-  assert.equal(environment.VOTE_LOG, "kafka://127.0.0.1:20010,127.0.0.1:20012,127.0.0.1:20014");
-  assert.equal(environment.KAFKA_CA_FILE, "/data/certificates/ca.crt");
   assert.equal(
-    environment.DATABASE_URL,
-    `postgres://postgres:${made.databasePassword}@127.0.0.1:20000/pollwire?sslmode=verify-full`,
+    environment.VOTE_LOG,
+    "'kafka://127.0.0.1:20010,127.0.0.1:20012,127.0.0.1:20014" +
+      "?ca=%2Fdata%2Fcertificates%2Fca.crt&sasl=scram-sha-512&user=admin'",
   );
+  assert.equal(environment.VOTE_LOG_PASSWORD_FILE, "/data/passwords/kafka-admin");
+  assert.equal(environment.DATABASE_URL, "postgres://postgres@127.0.0.1:20000/pollwire?sslmode=verify-full");
+  assert.equal(environment.DATABASE_PASSWORD_FILE, "/data/passwords/postgres");
   assert.equal(environment.DATABASE_CA_FILE, "/data/certificates/ca.crt");
   assert.equal(environment.ELASTICSEARCH_URL, "http://127.0.0.1:20001");
 });
 
 Deno.test("the environment quotes what a shell would read otherwise", () => {
   const all = services("/da ta's", "/libraries", make({ secure: true }));
-  assert.match(environmentText(all), /^KAFKA_CA_FILE='\/da ta'\\''s\/certificates\/ca\.crt'$/m);
+  assert.match(environmentText(all), /^DATABASE_CA_FILE='\/da ta'\\''s\/certificates\/ca\.crt'$/m);
 });
 
 Deno.test("makeSecrets() writes a password and a certificate for everyone, and keeps them", async () => {
@@ -100,9 +102,11 @@ Deno.test("makeSecrets() writes a password and a certificate for everyone, and k
   });
 });
 
-Deno.test("makeSecrets() makes nothing for a stack that is not secure", async () => {
+Deno.test("makeSecrets() makes no certificates for a stack that is not secure", async () => {
   await withDirectory(async (data) => {
-    await makeSecrets(data, make({}));
-    assert.deepEqual([...Deno.readDirSync(data)], []);
+    const made = make({});
+    await makeSecrets(data, made);
+    assert.deepEqual([...Deno.readDirSync(data)].map(({ name }) => name), ["passwords"]);
+    assert.equal(await Deno.readTextFile(`${data}/passwords/postgres`), made.databasePassword);
   });
 });

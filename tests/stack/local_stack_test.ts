@@ -112,7 +112,7 @@ async function checkStack(t: Deno.TestContext, { data, port, stack, status }: Sc
   await t.step("up", async () => {
     const said = await stack("up", "--secure", "--port", String(port));
     assert.equal(said.code, 0, said.error);
-    assert.match(said.out, new RegExp(`^VOTE_LOG=kafka://127\\.0\\.0\\.1:${port + 10}$`, "m"));
+    assert.match(said.out, new RegExp(`^VOTE_LOG='kafka://127\\.0\\.0\\.1:${port + 10}\\?ca=`, "m"));
     assert.equal(await Deno.readTextFile(`${data}/env`), said.out);
     assert.equal((await status()).code, 0);
   });
@@ -136,22 +136,22 @@ async function checkStack(t: Deno.TestContext, { data, port, stack, status }: Sc
     const admin = await create("admin", password("admin"));
     assert.equal(admin.code, 0, admin.out + admin.error);
     const gateway = await create("gateway-1", password("gateway-1"));
-    assert.match(gateway.out + gateway.error, /TopicAuthorizationException|Authorization failed/);
+    assert.match(gateway.out + gateway.error, /Authorization failed/);
     const wrong = await create("admin", "wrong");
-    assert.match(wrong.out + wrong.error, /SaslAuthenticationException/);
+    assert.match(wrong.out + wrong.error, /invalid credentials/);
   });
 
   await t.step("PostgreSQL lets in by TLS and password alone", async () => {
-    const url = new URL(/^DATABASE_URL=(.*)$/m.exec(await Deno.readTextFile(`${data}/env`))![1]);
     const psql = (password: string, tls: string) =>
       runCommand("psql", [
         `host=127.0.0.1 port=${port} user=postgres dbname=pollwire ${tls}`,
         "-Atc",
         "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()",
       ], { PGPASSWORD: password });
+    const password = await Deno.readTextFile(`${data}/passwords/postgres`);
     const verified = `sslmode=verify-full sslrootcert=${data}/certificates/ca.crt`;
-    assert.equal((await psql(url.password, verified)).out, "t\n");
-    assert.match((await psql(url.password, "sslmode=disable")).error, /no encryption/);
+    assert.equal((await psql(password, verified)).out, "t\n");
+    assert.match((await psql(password, "sslmode=disable")).error, /no encryption/);
     assert.match((await psql("wrong", verified)).error, /password authentication failed/);
   });
 
