@@ -7,9 +7,11 @@
  */
 import { getRequestListener } from "@hono/node-server";
 import { createServer, type IncomingMessage, type Server } from "node:http";
+import { createServer as createTlsServer, type Server as TlsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import { type Problem, problem } from "../shared/problem.ts";
 import { networkOf } from "./address.ts";
+import { Certificates, HANDSHAKE_MS, LOOK_EVERY_MS, type TlsEvents, type TlsFiles } from "./tls.ts";
 
 /** Bounds of one connection. */
 export const CONNECTION_LIMITS = {
@@ -49,6 +51,8 @@ export type ServeOptions = Readonly<{
   /** Told of errors of the server's own: an answer that could not be sent. */
   onError(error: unknown): void;
   limits?: Partial<typeof CONNECTION_LIMITS>;
+  /** With it, TLS and nothing else is spoken. */
+  tls?: Readonly<{ files: TlsFiles } & TlsEvents>;
 }>;
 
 /** A running server. */
@@ -61,10 +65,43 @@ export type BoundedServer = Readonly<{
   shutdown(): Promise<void>;
 }>;
 
-/** Begins to serve. Rejects when it cannot listen there. */
+/** Begins to serve. Rejects when it cannot listen there, or cannot use the certificates. */
 export async function serve(options: ServeOptions): Promise<BoundedServer> {
-  const { hostname, port, fetch, onError } = options;
+  const { hostname, port, tls } = options;
   const limits = { ...CONNECTION_LIMITS, ...options.limits };
+  const certificates = tls && new Certificates(tls.files);
+  const server = makeServer(options, limits, certificates);
+  server.setTimeout(limits.stalledMs);
+  const mayAnswer = followRequests(server);
+  const isOpen = followHandshakes(server, certificates !== undefined);
+  server.on("clientError", (error: Error & { code?: string }, socket: Socket) => {
+    const lost = error.code === "ECONNRESET" || !socket.writable;
+    if (lost || !isOpen(socket) || !mayAnswer(socket)) socket.destroy();
+    else socket.end(spell(problemOf(error, limits)));
+  });
+  const connections = boundConnections(server, options);
+  await listen(server, hostname, port);
+  const { address, family, port: bound } = server.address() as AddressInfo;
+  const looking = certificates &&
+    setInterval(
+      () => certificates.look((next) => (server as TlsServer).setSecureContext(next), tls!),
+      LOOK_EVERY_MS,
+    );
+  return {
+    origin: `${tls ? "https" : "http"}://${family === "IPv6" ? `[${address}]` : address}:${bound}`,
+    connections,
+    shutdown: () => {
+      clearInterval(looking);
+      return close(server);
+    },
+  };
+}
+
+function makeServer(
+  { fetch, onError }: ServeOptions,
+  limits: typeof CONNECTION_LIMITS,
+  certificates: Certificates | undefined,
+): Server {
   const answer = getRequestListener(
     (request, { incoming }) => {
       const { socket, url = "", rawHeaders } = incoming as IncomingMessage;
@@ -86,7 +123,7 @@ export async function serve(options: ServeOptions): Promise<BoundedServer> {
       },
     },
   );
-  const server = createServer({
+  const settings = {
     headersTimeout: limits.headMs,
     requestTimeout: limits.requestMs,
     keepAliveTimeout: limits.idleMs,
@@ -94,21 +131,20 @@ export async function serve(options: ServeOptions): Promise<BoundedServer> {
     maxHeaderSize: limits.headBytes,
     // The answer to a request without one is below, and is a problem.
     requireHostHeader: false,
-  }, answer);
-  server.setTimeout(limits.stalledMs);
-  const mayAnswer = followRequests(server);
-  server.on("clientError", (error: Error & { code?: string }, socket: Socket) => {
-    if (error.code === "ECONNRESET" || !socket.writable || !mayAnswer(socket)) socket.destroy();
-    else socket.end(spell(problemOf(error, limits)));
-  });
-  const connections = boundConnections(server, options);
-  await listen(server, hostname, port);
-  const { address, family, port: bound } = server.address() as AddressInfo;
-  return {
-    origin: `http://${family === "IPv6" ? `[${address}]` : address}:${bound}`,
-    connections,
-    shutdown: () => close(server),
   };
+  if (certificates === undefined) return createServer(settings, answer);
+  const { options } = certificates;
+  return createTlsServer(
+    { ...settings, ...options, minVersion: "TLSv1.2", handshakeTimeout: HANDSHAKE_MS },
+    answer,
+  );
+}
+
+/** Follows handshakes. Tells whether a connection has had its own: what is written before it would not be TLS. */
+function followHandshakes(server: Server, isTls: boolean): (socket: Socket) => boolean {
+  const open = new WeakSet<Socket>();
+  server.on("secureConnection", (socket: Socket) => open.add(socket));
+  return (socket) => !isTls || open.has(socket);
 }
 
 /** Bytes of a body that wait for its reader at the most; then no more are taken from the connection. */
