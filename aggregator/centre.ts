@@ -9,6 +9,7 @@ import { gatewayKey, parseKeyName } from "../shared/keys.ts";
 import { logEnds, type VoteLog } from "../shared/log/vote_log.ts";
 import { receiptKey } from "../shared/receipt.ts";
 import { serve } from "../web/serve.ts";
+import { tlsLog } from "../web/tls_log.ts";
 import { createApp } from "./app.ts";
 import type { CentreConfig } from "./config.ts";
 import type { Database } from "./database/database.ts";
@@ -80,6 +81,7 @@ export async function runCentre(
     maxAddressConnections,
     fetch: (request, arrival) => app.fetch(request, arrival),
     onError,
+    tls: config.tls && { files: config.tls, ...tlsLog(log) },
   });
   console.log(`aggregator listens on ${server.origin}`);
   const running: Promise<void>[] = [];

@@ -5,6 +5,7 @@
  */
 import { z } from "zod";
 import { integer, readConfig } from "../shared/config.ts";
+import { type TlsFiles, tlsFiles } from "../web/tls.ts";
 
 /** Every setting, with its default and its meaning. */
 export const SETTINGS = {
@@ -18,6 +19,9 @@ export const SETTINGS = {
   KEYS_DIRECTORY: z.string().optional(),
   HOST: z.string().default("127.0.0.1"),
   PORT: integer(0, 65_535).default(8000),
+  /** The certificate that it shows, with those between it and its authority, PEM; HTTP without TLS when not set. */
+  TLS_CERT_FILE: z.string().optional(),
+  TLS_KEY_FILE: z.string().optional(),
   /** Connections at once, and of one address. Never more than the process may have file descriptors, less 128. */
   MAX_CONNECTIONS: integer(1, 1_000_000).default(10_000),
   ADDRESS_MAX_CONNECTIONS: integer(1, 1_000_000).default(1_000),
@@ -31,6 +35,8 @@ export type CentreConfig = Readonly<{
   keysDirectory: string;
   host: string;
   port: number;
+  /** What it shows to those who ask it; plain HTTP when not set. */
+  tls?: TlsFiles;
   maxConnections: number;
   maxAddressConnections: number;
 }>;
@@ -39,6 +45,7 @@ export type CentreConfig = Readonly<{
 export function centreConfig(environment?: Record<string, string>): CentreConfig {
   const config = readConfig(SETTINGS, environment);
   const data = config.POLLWIRE_DATA;
+  const tls = tlsFiles(config);
   return {
     data,
     databaseDirectory: (config.DATABASE_URL ?? `pglite:${data}/db`).slice("pglite:".length),
@@ -46,6 +53,7 @@ export function centreConfig(environment?: Record<string, string>): CentreConfig
     keysDirectory: config.KEYS_DIRECTORY ?? `${data}/keys`,
     host: config.HOST,
     port: config.PORT,
+    ...tls && { tls },
     maxConnections: config.MAX_CONNECTIONS,
     maxAddressConnections: config.ADDRESS_MAX_CONNECTIONS,
   };

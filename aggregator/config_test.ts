@@ -45,6 +45,15 @@ Deno.test("centreConfig() takes what is set", () => {
   });
 });
 
+Deno.test("centreConfig() takes certificate and key together only", () => {
+  const { tls } = centreConfig({ TLS_CERT_FILE: "/a.crt", TLS_KEY_FILE: "/a.key" });
+  assert.deepEqual(tls, { certFile: "/a.crt", keyFile: "/a.key", clientCaFile: undefined });
+  assert.throws(
+    () => centreConfig({ TLS_KEY_FILE: "/a.key" }),
+    /TLS_KEY_FILE is set, which needs TLS_CERT_FILE/,
+  );
+});
+
 for (
   const [name, value] of [
     ["DATABASE_URL", "mysql://root:hunter2@db"],

@@ -7,6 +7,7 @@ import { z } from "zod";
 import { integer, readConfig } from "../shared/config.ts";
 import { type GatewayFile, gatewayFileSchema } from "../shared/sync.ts";
 import { ConfigError } from "../shared/config.ts";
+import { parseCertificates, type TlsFiles, tlsFiles } from "../web/tls.ts";
 
 /** Every setting, with its default and its meaning. */
 export const SETTINGS = {
@@ -20,6 +21,13 @@ export const SETTINGS = {
   VOTE_LOG: z.string().regex(/^sqlite:.+/, "must be sqlite:<directory>").default("sqlite:data/log"),
   HOST: z.string().default("127.0.0.1"),
   PORT: integer(0, 65_535).default(8001),
+  /** The certificate that it shows, with those between it and its authority, PEM; HTTP without TLS when not set. */
+  TLS_CERT_FILE: z.string().optional(),
+  TLS_KEY_FILE: z.string().optional(),
+  /** The authorities of devices' certificates, PEM. With it nobody is served who shows none of theirs. */
+  TLS_CLIENT_CA_FILE: z.string().optional(),
+  /** Authorities of the centre's certificate besides the system's, PEM. */
+  CENTRE_CA: z.string().optional(),
   /** Requests a second of one device. */
   DEVICE_REQUESTS_PER_SECOND: integer(1, 1_000_000).default(50),
   /** Requests a second of one address, before it is known who asks. */
@@ -39,13 +47,24 @@ export const SETTINGS = {
 export type GatewayConfig = Omit<ReturnType<typeof readConfig<typeof SETTINGS>>, "GATEWAY_DATA"> & {
   file: GatewayFile;
   GATEWAY_DATA: string;
+  /** What it shows to those who ask it; plain HTTP when not set. */
+  tls?: TlsFiles;
 };
 
 /** @throws {ConfigError} naming what is wrong. */
 export function gatewayConfig(environment?: Record<string, string>): GatewayConfig {
   const config = readConfig(SETTINGS, environment);
   const file = readGatewayFile(config.GATEWAY_FILE);
-  return { ...config, file, GATEWAY_DATA: config.GATEWAY_DATA ?? `data/gateway-${file.gateway}` };
+  if (config.CENTRE_CA !== undefined && parseCertificates(config.CENTRE_CA) === undefined) {
+    throw new ConfigError("Cannot start: CENTRE_CA must be certificates in PEM");
+  }
+  const tls = tlsFiles(config);
+  return {
+    ...config,
+    file,
+    GATEWAY_DATA: config.GATEWAY_DATA ?? `data/gateway-${file.gateway}`,
+    ...tls && { tls },
+  };
 }
 
 function readGatewayFile(path: string): GatewayFile {

@@ -73,6 +73,23 @@ Deno.test("gatewayConfig() takes what the environment says", () => {
   });
 });
 
+Deno.test("gatewayConfig() takes certificates together only, and authorities of the centre that are some", () => {
+  withFile(JSON.stringify(FILE), (path) => {
+    const of = (more: Record<string, string>) => ({ GATEWAY_FILE: path, ...more });
+    const { tls } = gatewayConfig(of({ TLS_CERT_FILE: "/a.crt", TLS_KEY_FILE: "/a.key" }));
+    assert.deepEqual(tls, { certFile: "/a.crt", keyFile: "/a.key", clientCaFile: undefined });
+    assert.match(
+      refusal(of({ TLS_CERT_FILE: "/a.crt" })),
+      /TLS_CERT_FILE is set, which needs TLS_KEY_FILE too/,
+    );
+    assert.match(refusal(of({ CENTRE_CA: "junk" })), /CENTRE_CA must be certificates in PEM/);
+    assert.match(
+      refusal(of({ CENTRE_CA_FILE: "/nowhere" })),
+      /CENTRE_CA_FILE names \/nowhere, which cannot be read/,
+    );
+  });
+});
+
 Deno.test("gatewayConfig() says that the gateway's file must be named, and how to get one", () => {
   assert.match(
     refusal({}),

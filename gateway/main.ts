@@ -8,6 +8,7 @@ import { command, runProgram } from "../cli/command.ts";
 import { startLog } from "../cli/log.ts";
 import { createGateway, type GatewayOptions } from "./app.ts";
 import { type GatewayConfig, gatewayConfig } from "./config.ts";
+import { tlsLog } from "../web/tls_log.ts";
 import { ElectionStore } from "./manifest.ts";
 import { gatewayMetrics } from "./metrics.ts";
 import { RateLimiter } from "./rate.ts";
@@ -28,7 +29,9 @@ export async function runGateway(
   // Before anything is open: a signal that finds nobody listening ends the process without a drain.
   const stopped = new Promise((resolve) => stop.signal.addEventListener("abort", resolve, { once: true }));
   for (const signal of ["SIGTERM", "SIGINT"] as const) Deno.addSignalListener(signal, () => stop.abort());
-  const store = new ElectionStore(config.file, `${config.GATEWAY_DATA}/keys`);
+  using centre = Deno.createHttpClient({ caCerts: config.CENTRE_CA === undefined ? [] : [config.CENTRE_CA] });
+  const askCentre: typeof fetch = (input, init) => fetch(input, { ...init, client: centre });
+  const store = new ElectionStore(config.file, `${config.GATEWAY_DATA}/keys`, askCentre);
   const { changed: loaded, faults } = store.loadKept();
   for (const fault of faults) log.warn("{fault}", { fault });
   let metrics: ReturnType<typeof gatewayMetrics> | undefined = undefined;
@@ -68,6 +71,7 @@ export async function runGateway(
     maxAddressConnections: config.ADDRESS_MAX_CONNECTIONS,
     fetch: (request, arrival) => app.fetch(request, arrival),
     onError,
+    tls: config.tls && { files: config.tls, ...tlsLog(log) },
   });
   console.log(
     `gateway ${config.file.gateway} listens on ${server.origin} (elections kept: ${

@@ -130,7 +130,7 @@ export class ElectionStore {
         }
         await this.#keep(credentials);
       } catch (error) {
-        faults.push(`${election}: ${(error as Error).message}`);
+        faults.push(`${election}: ${reasonOf(error)}`);
       }
     }
     return { changed, faults };
@@ -267,6 +267,12 @@ export function readyElection(
     }),
     deviceKey: ({ id, version }) => devices.get(`${id}.${version}`),
   };
+}
+
+/** What went wrong, in words. Of a failed `fetch` only the cause says it. */
+function reasonOf(error: unknown): string {
+  const { message, cause } = error as Error;
+  return cause instanceof Error ? `${message}: ${cause.message}` : message;
 }
 
 function diskKey({ key }: Credentials): Uint8Array<ArrayBuffer> {

@@ -55,7 +55,7 @@ export class GatewayProcess {
     let ended = false;
     this.#process.status.then(() => ended = true);
     for (const endMs = Date.now() + DEADLINE_MS;;) {
-      const found = /listens on (http:\S+)/.exec(this.#said);
+      const found = /listens on (https?:\S+)/.exec(this.#said);
       if (found !== null) return found[1];
       if (ended) throw new Error(`It ended: ${this.#said} ${await this.stderr}`);
       assert.ok(Date.now() < endMs, "it does not listen");
@@ -97,16 +97,21 @@ export function openManifest(): Manifest {
   }));
 }
 
-/** Gives `work` a directory and a centre; whatever is started is stopped in the end. */
+/**
+ * Gives `work` a directory and a centre; whatever is started is stopped in the end.
+ *
+ * @param tls The centre's certificate and key, PEM.
+ */
 export async function withCentre(
   work: (bench: Bench) => Promise<void>,
   sync: Sync = testSync(openManifest()),
+  tls?: Readonly<{ cert: string; key: string }>,
 ): Promise<void> {
   const directory = await Deno.makeTempDir();
   const centre = new FakeCentre();
   centre.tell(sync);
-  const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen() {} }, centre.handle);
-  const file = testGatewayFile(`http://127.0.0.1:${server.addr.port}`);
+  const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen() {}, ...tls }, centre.handle);
+  const file = testGatewayFile(`${tls ? "https" : "http"}://127.0.0.1:${server.addr.port}`);
   await Deno.writeTextFile(`${directory}/g-1.json`, JSON.stringify(file));
   const started: GatewayProcess[] = [];
   try {

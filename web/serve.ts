@@ -11,10 +11,12 @@ import { createServer as createTlsServer, type Server as TlsServer } from "node:
 import type { AddressInfo, Socket } from "node:net";
 import { type Problem, problem } from "../shared/problem.ts";
 import { networkOf } from "./address.ts";
-import { Certificates, HANDSHAKE_MS, LOOK_EVERY_MS, type TlsEvents, type TlsFiles } from "./tls.ts";
+import { Certificates, LOOK_EVERY_MS, type TlsEvents, type TlsFiles } from "./tls.ts";
 
 /** Bounds of one connection. */
 export const CONNECTION_LIMITS = {
+  /** From opening to agreed keys, with TLS. */
+  handshakeMs: 10_000,
   /** From opening, or the request before, to the end of a request's head. */
   headMs: 10_000,
   /** From a request's first byte to its last. The apps give up sooner, and say why. */
@@ -135,12 +137,12 @@ function makeServer(
   if (certificates === undefined) return createServer(settings, answer);
   const { options } = certificates;
   return createTlsServer(
-    { ...settings, ...options, minVersion: "TLSv1.2", handshakeTimeout: HANDSHAKE_MS },
+    { ...settings, ...options, minVersion: "TLSv1.2", handshakeTimeout: limits.handshakeMs },
     answer,
   );
 }
 
-/** Follows handshakes. Tells whether a connection has had its own: what is written before it would not be TLS. */
+/** Follows handshakes. Tells whether a connection has had its own: before, nothing can be written, nor it be ended. */
 function followHandshakes(server: Server, isTls: boolean): (socket: Socket) => boolean {
   const open = new WeakSet<Socket>();
   server.on("secureConnection", (socket: Socket) => open.add(socket));

@@ -101,6 +101,17 @@ Deno.test("serve() with certificates does not answer plain HTTP, and goes on", a
   });
 });
 
+Deno.test("serve() bounds how long a handshake may take", async () => {
+  await withScene(async ({ files }) => {
+    await serving(files, async ({ origin, connections }) => {
+      const { hostname, port } = new URL(origin);
+      using silent = await Deno.connect({ hostname, port: Number(port) });
+      assert.equal(await silent.read(new Uint8Array(1)), null);
+      await eventually("it is not counted any more", () => connections() === 0);
+    }, { limits: { handshakeMs: 50 } });
+  });
+});
+
 Deno.test("serve() rejects before it listens when it cannot use the certificates", async () => {
   await withScene(async ({ authority }) => {
     const past = await authority.sign("past", { fromDay: -10, toDay: -1 });

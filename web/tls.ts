@@ -9,8 +9,6 @@ import { ConfigError } from "../shared/config.ts";
 
 /** How often files are looked at for changes, in milliseconds. */
 export const LOOK_EVERY_MS = 5_000;
-/** How long a client may take to agree on keys, in milliseconds. */
-export const HANDSHAKE_MS = 10_000;
 
 /** Paths of PEM files. */
 export type TlsFiles = Readonly<{

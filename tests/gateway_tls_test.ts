@@ -1,0 +1,96 @@
+import assert from "assert";
+import { TestAuthority, type TestCertificate } from "./certificates.ts";
+import { withDirectory } from "./directory.ts";
+import { eventually } from "./eventually.ts";
+import { testSync, testVote, voteRequest } from "./gateway_fixture.ts";
+import { type Bench, openManifest, withCentre } from "./gateway_process.ts";
+
+Deno.test.sanitizer({ ops: true, resources: true });
+
+type Scene = Bench & Readonly<{ authority: TestAuthority; server: TestCertificate; device: TestCertificate }>;
+
+/** A centre that speaks TLS, and certificates for a gateway and a device. */
+async function withAuthority(work: (scene: Scene) => Promise<void>): Promise<void> {
+  await withDirectory(async (directory) => {
+    const authority = await TestAuthority.make(directory);
+    const [server, device] = [await authority.sign("server"), await authority.sign("device")];
+    const centre = { cert: await Deno.readTextFile(server.cert), key: await Deno.readTextFile(server.key) };
+    await withCentre(
+      (bench) => work({ ...bench, authority, server, device }),
+      testSync(openManifest()),
+      centre,
+    );
+  });
+}
+
+/** Posts a vote as a device does that trusts the authority, and may have a certificate. */
+async function post(
+  address: string,
+  authority: TestAuthority,
+  device?: TestCertificate,
+): Promise<number | string> {
+  const read = (file: string) => Deno.readTextFileSync(file);
+  using client = Deno.createHttpClient({
+    caCerts: [read(authority.file)],
+    ...device && { cert: read(device.cert), key: read(device.key) },
+  });
+  const signed = voteRequest(testVote({ castAt: new Date().toISOString() }), { createdMs: Date.now() });
+  try {
+    const response = await fetch(`${address}/v1/votes`, {
+      client,
+      method: "POST",
+      headers: signed.headers,
+      body: await signed.bytes(),
+    });
+    await response.body?.cancel();
+    return response.status;
+  } catch (error) {
+    return String((error as Error).cause ?? error);
+  }
+}
+
+Deno.test("a gateway takes votes over TLS from devices with a certificate, and follows a centre over TLS", async () => {
+  await withAuthority(async ({ authority, server, device, start, stored }) => {
+    const gateway = start({
+      CENTRE_CA_FILE: authority.file,
+      TLS_CERT_FILE: server.cert,
+      TLS_KEY_FILE: server.key,
+      TLS_CLIENT_CA_FILE: authority.file,
+    });
+    const address = await gateway.address();
+    assert.match(address, /^https:/);
+    await eventually("a vote is taken", async () => await post(address, authority, device) === 202);
+    assert.match(String(await post(address, authority)), /certificate|alert|close_notify|reset/i);
+    const { code, stderr } = await gateway.stop();
+    assert.equal(code, 0, stderr);
+    assert.equal((await stored()).length, 1);
+  });
+});
+
+Deno.test("a gateway does not follow a centre whose certificate it has no reason to trust", async () => {
+  await withAuthority(async ({ centre, start }) => {
+    await withDirectory(async (directory) => {
+      const foreign = await TestAuthority.make(directory, "foreign");
+      const gateway = start({ CENTRE_CA_FILE: foreign.file });
+      const address = await gateway.address();
+      await eventually("it has asked in vain", async () => {
+        const metrics = await (await fetch(`${address}/metrics`)).text();
+        return /^pollwire_gateway_sync_faults_total [1-9]/m.test(metrics);
+      });
+      assert.deepEqual(centre.asked, []);
+      assert.match((await gateway.stop()).stderr, /has no answer: .*(UnknownIssuer|certificate)/);
+    });
+  });
+});
+
+Deno.test("a gateway that cannot use its certificates says why and does not start", async () => {
+  await withAuthority(async ({ server, device, start }) => {
+    const gateway = start({ TLS_CERT_FILE: server.cert, TLS_KEY_FILE: device.key });
+    const { code, stderr } = await gateway.ended();
+    assert.equal(code, 2, stderr);
+    assert.match(
+      stderr,
+      /error: Cannot start: TLS_KEY_FILE names .*device\.key, which is not the key of the certificate/,
+    );
+  });
+});
