@@ -12,6 +12,7 @@ import { voterChoices } from "./country/choices.ts";
 import { type CountrySize, simulateCountry } from "./country/country.ts";
 import { loadLocale } from "./country/locales.ts";
 import { freeElectionId } from "./directory.ts";
+import type { StackTls } from "./https.ts";
 import type { PlanOptions } from "./plan.ts";
 import { openPolls, originsByStation, readDevicesFile, splitRevoked } from "./polls.ts";
 import { seededRandom } from "./random.ts";
@@ -44,11 +45,13 @@ export type GroundOptions = Readonly<{
   name: string;
   /** The port of the centre's page; any free one when left out. */
   centrePort?: number;
+  /** HTTPS with it, HTTP without. */
+  tls?: StackTls;
 }>;
 
 /** Makes an election up, and a stack for it, provisioned and not started. */
 export async function makeGround(options: GroundOptions): Promise<Ground & { stack: Stack }> {
-  const { dataDir, seed, size, centrePort } = options;
+  const { dataDir, seed, size, centrePort, tls } = options;
   const frame = {
     election: await freeElectionId(dataDir, `${options.name}-${seed}`),
     ...hoursAround(Date.now()),
@@ -63,7 +66,7 @@ export async function makeGround(options: GroundOptions): Promise<Ground & { sta
   if (options.profiles) await writeFullRoll(`${directory}/roll.csv`, country.fullVoters());
   else await writeRoll(`${directory}/roll.csv`, voters());
   const gateways = definition.gateways.map(({ id }) => id);
-  const stack = new Stack({ dataDir, gateways, clock: systemClock, centrePort });
+  const stack = new Stack({ dataDir, gateways, clock: systemClock, centrePort, tls });
   try {
     await stack.provision(`${directory}/definition.json`, `${directory}/roll.csv`);
     await stack.revoke(election, `${lost}.1`);

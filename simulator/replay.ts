@@ -11,6 +11,7 @@ import { Centre } from "./centre.ts";
 import { systemClock } from "../device/clock.ts";
 import { type CastVote, type Delivery, type Device, DEVICE_LIMITS } from "../device/device.ts";
 import { freeElectionId } from "./directory.ts";
+import { addHttpsOptions, clientTls, type HttpsOptions, stackTls } from "./https.ts";
 import { openPolls, readDevicesFile } from "./polls.ts";
 import {
   chooseContests,
@@ -33,18 +34,20 @@ import { isReadThrough, settleDifferences, waitForBooks } from "./wait.ts";
 import { eachOf } from "./workers.ts";
 
 /** The options of `replay`, as they are typed. */
-type ReplayOptions = Readonly<{
-  contest?: string;
-  allContests?: boolean;
-  batch: number;
-  inFlight: number;
-  killEvery?: number;
-  seed: number;
-  data: string;
-  election?: string;
-  votes: "auto" | "total" | "rest";
-  repeated: "refuse" | "add";
-}>;
+type ReplayOptions =
+  & HttpsOptions
+  & Readonly<{
+    contest?: string;
+    allContests?: boolean;
+    batch: number;
+    inFlight: number;
+    killEvery?: number;
+    seed: number;
+    data: string;
+    election?: string;
+    votes: "auto" | "total" | "rest";
+    repeated: "refuse" | "add";
+  }>;
 
 /** How long results may differ without a change before that is the result, in milliseconds. */
 const RELEASED_WITHIN_MS = 20_000;
@@ -52,10 +55,11 @@ const ELECTION_ID_CHARS = 56;
 
 /** The command `replay`. */
 export function replayCommand(): Command {
-  return command(
+  const replaying = command(
     "replay",
     "Casts every vote of a file of precinct results, and compares what comes out with the file.",
-  )
+  );
+  return addHttpsOptions(replaying)
     .argument("<file>", "precinct results as OpenElections publishes them (CSV)")
     .option("--contest <name>", "the contest to replay, by name or id (default: the one with most votes)")
     .option("--all-contests", "all contests of the file, on one ballot a voter")
@@ -117,6 +121,7 @@ async function replay(file: string, options: ReplayOptions, signal: AbortSignal)
     dataDir,
     gateways: election.definition.gateways.map(({ id }) => id),
     clock: systemClock,
+    tls: stackTls(options),
   });
   let verdict: Verdict;
   try {
@@ -177,7 +182,7 @@ async function castAndCompare(
   signal: AbortSignal,
 ): Promise<Verdict> {
   const { definition, voters } = election;
-  const client = Deno.createHttpClient({ poolMaxIdlePerHost: options.inFlight });
+  const client = Deno.createHttpClient({ poolMaxIdlePerHost: options.inFlight, ...clientTls(options) });
   const differences = new Differences();
   try {
     const http = (url: string, init: RequestInit) => fetch(url, { ...init, client });

@@ -22,6 +22,7 @@ import { systemClock } from "../device/clock.ts";
 import { DEVICE_LIMITS } from "../device/device.ts";
 import { freshDirectory } from "./directory.ts";
 import { type Ground, makeGround, openPolling, type Polling } from "./ground.ts";
+import { addHttpsOptions, clientTls, type HttpsOptions, stackTls } from "./https.ts";
 import { LedgerProcess } from "./ledger.ts";
 import { plan, votersOf } from "./plan.ts";
 import { readDevicesFile } from "./polls.ts";
@@ -35,27 +36,29 @@ import { peakMemoryOf, type Stack } from "./stack.ts";
 import { paced, Pacer } from "./workers.ts";
 
 /** The options of `simulate`, as they are typed. */
-type SimulateOptions = Readonly<{
-  voters: number;
-  seed: number;
-  contests: number;
-  candidates: number;
-  parties: number;
-  regions: number;
-  stations: number;
-  devicesPerStation: number;
-  locale: string;
-  rate?: number;
-  batch: number;
-  inFlight: number;
-  bad: BadOption;
-  killEvery?: number;
-  data?: string;
-  centre?: string;
-  gateways?: string[];
-  devices?: string;
-  votersFile?: string;
-}>;
+type SimulateOptions =
+  & HttpsOptions
+  & Readonly<{
+    voters: number;
+    seed: number;
+    contests: number;
+    candidates: number;
+    parties: number;
+    regions: number;
+    stations: number;
+    devicesPerStation: number;
+    locale: string;
+    rate?: number;
+    batch: number;
+    inFlight: number;
+    bad: BadOption;
+    killEvery?: number;
+    data?: string;
+    centre?: string;
+    gateways?: string[];
+    devices?: string;
+    votersFile?: string;
+  }>;
 
 /** The election of a stack that runs, or of one that simulate makes. */
 type SimulateGround = Ground & Readonly<{ stack?: Stack }>;
@@ -66,7 +69,7 @@ const GATEWAYS = 2;
 export function simulateCommand(): Command {
   const count = (flags: string, description: string, max: number, value: number, min = 1) =>
     integerOption(flags, description, { min, max }).default(value);
-  return command("simulate", "Votes in a made-up election, and accounts for every vote.")
+  return addHttpsOptions(command("simulate", "Votes in a made-up election, and accounts for every vote."))
     .addOption(count("--voters <number>", "how many there are", 2_000_000, 10_000))
     .addOption(count("--seed <number>", "the same seed, the same election", 2 ** 31, 1, 0))
     .addOption(count("--contests <number>", "on the ballot", 20, 2))
@@ -111,7 +114,7 @@ export function simulateCommand(): Command {
 }
 
 async function simulate(options: SimulateOptions, signal: AbortSignal): Promise<void> {
-  const client = Deno.createHttpClient({ poolMaxIdlePerHost: options.inFlight });
+  const client = Deno.createHttpClient({ poolMaxIdlePerHost: options.inFlight, ...clientTls(options) });
   const http = (url: string, init: RequestInit) => fetch(url, { ...init, client });
   try {
     const ground = options.centre === undefined ? await ownGround(options) : await givenGround(options, http);
@@ -141,6 +144,7 @@ async function ownGround(options: SimulateOptions): Promise<SimulateGround> {
     locale: options.locale,
     profiles: false,
     name: "simulation",
+    tls: stackTls(options),
   });
 }
 

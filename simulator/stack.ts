@@ -8,6 +8,7 @@ import process from "node:process";
 import { Failure } from "../cli/command.ts";
 import type { Clock } from "../device/clock.ts";
 import { Guard } from "./guard.ts";
+import type { StackTls } from "./https.ts";
 import { freePorts } from "./ports.ts";
 
 /** Bounds of starting and stopping, in milliseconds; and of what is shown of a log that tells of a failure. */
@@ -49,6 +50,8 @@ export type StackOptions = Readonly<{
   clock: Clock;
   /** The centre's port; any free one when left out. */
   centrePort?: number;
+  /** HTTPS with it, HTTP without. */
+  tls?: StackTls;
 }>;
 
 const HOST = "127.0.0.1";
@@ -82,8 +85,10 @@ export class Stack {
   }
 
   #gateway(name: string, port: number): Member {
-    const { dataDir } = this.#options;
+    const { dataDir, tls } = this.#options;
     return this.#member(name, "gateway", [], port, {
+      ...tls && { CENTRE_CA_FILE: tls.caFile },
+      ...tls?.clientCaFile && { TLS_CLIENT_CA_FILE: tls.clientCaFile },
       GATEWAY_FILE: `${dataDir}/gateways/${name}.json`,
       GATEWAY_DATA: `${dataDir}/${name}`,
       DEVICE_REQUESTS_PER_SECOND: String(REQUESTS_PER_SECOND),
@@ -98,13 +103,15 @@ export class Stack {
     port: number,
     more: Record<string, string>,
   ): Member {
+    const { dataDir, tls } = this.#options;
     const environment = {
-      VOTE_LOG: `sqlite:${this.#options.dataDir}/log`,
+      VOTE_LOG: `sqlite:${dataDir}/log`,
       HOST,
       PORT: String(port),
+      ...tls && { TLS_CERT_FILE: tls.certFile, TLS_KEY_FILE: tls.keyFile },
       ...more,
     };
-    const origin = `http://${HOST}:${port}`;
+    const origin = `${tls ? "https" : "http"}://${HOST}:${port}`;
     return {
       name,
       origin,
@@ -276,14 +283,15 @@ export class Stack {
     ended: () => boolean,
     said: () => Promise<string>,
   ): Promise<void> {
-    const { clock } = this.#options;
+    const { clock, tls } = this.#options;
+    using client = Deno.createHttpClient({ ...tls?.client });
     const deadlineMs = clock.now() + STACK_LIMITS.readyMs;
     let last = "no answer";
     while (clock.now() < deadlineMs) {
       if (ended()) {
         throw new Failure(`${member.name} ended before it was ready. It said:\n${await said()}`);
       }
-      const answer = await askReady(member.origin);
+      const answer = await askReady(member.origin, client);
       if (answer === 200) return;
       if (answer !== undefined) last = `status ${answer}`;
       await clock.sleep(STACK_LIMITS.readyPollMs);
@@ -330,9 +338,9 @@ function signal(child: Deno.ChildProcess, name: Deno.Signal): void {
   }
 }
 
-async function askReady(origin: string): Promise<number | undefined> {
+async function askReady(origin: string, client: Deno.HttpClient): Promise<number | undefined> {
   try {
-    const response = await fetch(`${origin}/health/ready`);
+    const response = await fetch(`${origin}/health/ready`, { client });
     await response.body?.cancel();
     return response.status;
   } catch {
