@@ -1,5 +1,5 @@
 /**
- * A certificate authority of the stack's own, and what it signs, made with openssl. For this machine's loopback only.
+ * A certificate authority of a stack's own, and what it signs, made with openssl.
  *
  * @module
  */
@@ -12,6 +12,9 @@ const RENEW_BEFORE_MS = 86_400_000;
 /** How long openssl may take, in milliseconds. */
 const OPENSSL_MS = 30_000;
 const KEY = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
+
+/** The names of a server that only this machine reaches. */
+export const LOOPBACK = ["DNS:localhost", "IP:127.0.0.1"];
 
 /** Files, absolute. */
 export type Certificate = Readonly<{ certFile: string; keyFile: string }>;
@@ -32,7 +35,7 @@ export async function makeAuthority(directory: string): Promise<Certificate> {
     "-days",
     String(VALID_DAYS),
     "-subj",
-    "/CN=pollwire local stack",
+    "/CN=pollwire stack",
     "-addext",
     "keyUsage=critical,keyCertSign,cRLSign",
   ]);
@@ -41,14 +44,16 @@ export async function makeAuthority(directory: string): Promise<Certificate> {
 }
 
 /**
- * Has a certificate signed unless it is there, for a server on loopback or for a client.
+ * Has a certificate signed unless it is there, for a server or for a client.
  *
  * @param name Its common name, and what its files are called.
+ * @param hosts What the server is reached as, like `DNS:localhost`.
  */
 export async function makeCertificate(
   directory: string,
   authority: Certificate,
   name: string,
+  hosts: readonly string[],
 ): Promise<Certificate> {
   const made = { certFile: `${directory}/${name}.crt`, keyFile: `${directory}/${name}.key` };
   const signed = await isGood(made, authority);
@@ -57,7 +62,7 @@ export async function makeCertificate(
   const extensions = `${directory}/${name}.ext`;
   await Deno.writeTextFile(
     extensions,
-    "subjectAltName=DNS:localhost,IP:127.0.0.1\nextendedKeyUsage=serverAuth,clientAuth\n",
+    `subjectAltName=${hosts.join(",")}\nextendedKeyUsage=serverAuth,clientAuth\n`,
   );
   await openssl(["req", ...KEY, "-keyout", made.keyFile, "-out", request, "-subj", `/CN=${name}`]);
   const signing = ["-CA", authority.certFile, "-CAkey", authority.keyFile, "-CAcreateserial"];

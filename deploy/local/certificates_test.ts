@@ -1,7 +1,7 @@
 import assert from "assert";
 import { X509Certificate } from "node:crypto";
 import { withDirectory } from "../../tests/directory.ts";
-import { makeAuthority, makeCertificate } from "./certificates.ts";
+import { LOOPBACK, makeAuthority, makeCertificate } from "./certificates.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
@@ -10,7 +10,7 @@ const read = async (file: string) => new X509Certificate(await Deno.readTextFile
 Deno.test("makeCertificate() is signed by the authority, for loopback, and its key is its owner's alone", async () => {
   await withDirectory(async (directory) => {
     const authority = await makeAuthority(directory);
-    const made = await makeCertificate(directory, authority, "kafka-1");
+    const made = await makeCertificate(directory, authority, "kafka-1", LOOPBACK);
     const [ca, certificate] = [await read(authority.certFile), await read(made.certFile)];
     assert.ok(certificate.verify(ca.publicKey));
     assert.equal(certificate.subject, "CN=kafka-1");
@@ -24,13 +24,13 @@ Deno.test("makeCertificate() is signed by the authority, for loopback, and its k
 Deno.test("makeCertificate() keeps what is good, and has another signed under another authority", async () => {
   await withDirectory(async (directory) => {
     const authority = await makeAuthority(directory);
-    const { certFile } = await makeCertificate(directory, authority, "kafka-1");
+    const { certFile } = await makeCertificate(directory, authority, "kafka-1", LOOPBACK);
     const first = await Deno.readTextFile(certFile);
     await makeAuthority(directory);
-    await makeCertificate(directory, authority, "kafka-1");
+    await makeCertificate(directory, authority, "kafka-1", LOOPBACK);
     assert.equal(await Deno.readTextFile(certFile), first);
     await Deno.remove(authority.certFile);
-    await makeCertificate(directory, await makeAuthority(directory), "kafka-1");
+    await makeCertificate(directory, await makeAuthority(directory), "kafka-1", LOOPBACK);
     assert.notEqual(await Deno.readTextFile(certFile), first);
     assert.ok((await read(certFile)).verify((await read(authority.certFile)).publicKey));
   });

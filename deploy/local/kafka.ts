@@ -19,7 +19,7 @@ const JDK_MISSING = "install a JDK 17 (Debian: openjdk-17-jdk-headless)";
 
 /** One broker of a cluster. */
 export type KafkaOptions = Readonly<
-  Omit<BrokerOptions, "dataDirectory" | "host"> & {
+  Omit<BrokerOptions, "dataDirectory"> & {
     /** The same for all brokers; see {@link newClusterId}. */
     clusterId: string;
     /** Passwords of the users that clients may come as, by name; none without `security`. */
@@ -44,7 +44,7 @@ export function kafka(place: Place, options: KafkaOptions): Service {
   const jars = `${place.libraries}/kafka`;
   const dataDirectory = `${place.directory}/data`;
   const configFile = `${place.directory}/server.properties`;
-  const { broker, controller } = cluster[id - 1];
+  const { host, broker, controller } = cluster[id - 1];
   return {
     name: `kafka-${id}`,
     ports: { broker, controller },
@@ -52,7 +52,7 @@ export function kafka(place: Place, options: KafkaOptions): Service {
     stopMs: 60_000,
     async prepare() {
       await copyJars(new URL("kafka/pom.xml", import.meta.url), jars);
-      const properties = brokerProperties({ id, host: place.host, cluster, dataDirectory, security });
+      const properties = brokerProperties({ id, cluster, dataDirectory, security });
       // It holds a password.
       await Deno.writeTextFile(configFile, propertiesText(properties), { mode: 0o600 });
       await format(jars, configFile, dataDirectory, clusterId, users);
@@ -72,7 +72,7 @@ export function kafka(place: Place, options: KafkaOptions): Service {
     }),
     async unhealthy(said) {
       if (!(await said()).includes(STARTED)) return `it has not said "${STARTED}" yet`;
-      return await askKafka(place.host, broker, security?.caFile);
+      return await askKafka(host, broker, security?.caFile);
     },
     environment,
   };

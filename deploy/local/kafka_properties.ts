@@ -4,8 +4,8 @@
  * @module
  */
 
-/** Where a broker listens. */
-export type BrokerPorts = Readonly<{ broker: number; controller: number }>;
+/** Where a broker listens: for clients and other brokers, and as a controller. */
+export type BrokerAddress = Readonly<{ host: string; broker: number; controller: number }>;
 
 /** What makes brokers ask who is there: TLS for all, SCRAM for clients, certificates between controllers. */
 export type BrokerSecurity = Readonly<{
@@ -26,9 +26,8 @@ export type BrokerSecurity = Readonly<{
 export type BrokerOptions = Readonly<{
   /** From 1; its place in `cluster`. */
   id: number;
-  host: string;
-  /** The ports of all brokers, in the order of their ids. */
-  cluster: readonly BrokerPorts[];
+  /** All brokers, in the order of their ids. */
+  cluster: readonly BrokerAddress[];
   dataDirectory: string;
   security?: BrokerSecurity;
 }>;
@@ -38,15 +37,17 @@ const INTERNAL_PARTITIONS = 12;
 
 /** A broker's `server.properties`, as pairs. */
 export function brokerProperties(options: BrokerOptions): Record<string, string> {
-  const { id, host, cluster, dataDirectory, security } = options;
-  const { broker, controller } = cluster[id - 1];
+  const { id, cluster, dataDirectory, security } = options;
+  const { host, broker, controller } = cluster[id - 1];
   const replicas = String(Math.min(3, cluster.length));
   const leastInSync = cluster.length < 3 ? "1" : "2";
   const client = security === undefined ? "PLAINTEXT" : "SASL_SSL";
   return {
     "process.roles": "broker,controller",
     "node.id": String(id),
-    "controller.quorum.voters": cluster.map((ports, i) => `${i + 1}@${host}:${ports.controller}`).join(","),
+    "controller.quorum.voters": cluster.map((each, i) => `${i + 1}@${each.host}:${each.controller}`).join(
+      ",",
+    ),
     "controller.listener.names": "CONTROLLER",
     "listeners": `${client}://${host}:${broker},CONTROLLER://${host}:${controller}`,
     "advertised.listeners": `${client}://${host}:${broker}`,

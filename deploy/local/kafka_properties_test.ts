@@ -5,12 +5,15 @@ Deno.test.sanitizer({ ops: true, resources: true });
 
 const one: BrokerOptions = {
   id: 1,
-  host: "127.0.0.1",
-  cluster: [{ broker: 1001, controller: 1002 }],
+  cluster: [{ host: "127.0.0.1", broker: 1001, controller: 1002 }],
   dataDirectory: "/data",
 };
 
-const cluster = [1, 2, 3].map((n) => ({ broker: 1000 * n + 1, controller: 1000 * n + 2 }));
+const cluster = [1, 2, 3].map((n) => ({
+  host: `host-${n}`,
+  broker: 1000 * n + 1,
+  controller: 1000 * n + 2,
+}));
 
 const secure: BrokerOptions = {
   ...one,
@@ -38,8 +41,8 @@ Deno.test("brokerProperties() of a single broker asks for no replicas that canno
 Deno.test("brokerProperties() of three brokers replicates three times, two in sync", () => {
   const properties = brokerProperties({ ...one, id: 3, cluster });
   assert.equal(properties["node.id"], "3");
-  assert.equal(properties["advertised.listeners"], "PLAINTEXT://127.0.0.1:3001");
-  assert.equal(properties["controller.quorum.voters"], "1@127.0.0.1:1002,2@127.0.0.1:2002,3@127.0.0.1:3002");
+  assert.equal(properties["advertised.listeners"], "PLAINTEXT://host-3:3001");
+  assert.equal(properties["controller.quorum.voters"], "1@host-1:1002,2@host-2:2002,3@host-3:3002");
   for (const [name, value] of Object.entries(properties)) {
     if (/replication\.factor$/.test(name)) assert.equal(value, "3", name);
     if (/min\.(isr|insync\.replicas)$/.test(name)) assert.equal(value, "2", name);

@@ -5,10 +5,10 @@
  */
 import { z } from "zod";
 import { Failure, UsageError } from "../../cli/command.ts";
-import { type Certificate, makeAuthority, makeCertificate } from "./certificates.ts";
+import { type Certificate, LOOPBACK, makeAuthority, makeCertificate } from "./certificates.ts";
 import { elasticsearch } from "./elasticsearch.ts";
 import { kafka, newClusterId } from "./kafka.ts";
-import type { BrokerPorts, BrokerSecurity } from "./kafka_properties.ts";
+import type { BrokerAddress, BrokerSecurity } from "./kafka_properties.ts";
 import { postgresql } from "./postgresql.ts";
 import type { Place, Service } from "./service.ts";
 
@@ -106,9 +106,9 @@ export async function makeSecrets(data: string, made: Made): Promise<void> {
   if (!made.secure) return;
   const directory = `${data}/certificates`;
   const authority = await makeAuthority(directory);
-  await makeCertificate(directory, authority, "postgresql");
+  await makeCertificate(directory, authority, "postgresql", LOOPBACK);
   for (const name of brokerNames(made)) {
-    const { certFile, keyFile } = await makeCertificate(directory, authority, name);
+    const { certFile, keyFile } = await makeCertificate(directory, authority, name, LOOPBACK);
     // Kafka reads key and certificate from one file.
     const both = await Deno.readTextFile(keyFile) + await Deno.readTextFile(certFile);
     await Deno.writeTextFile(`${directory}/${name}.pem`, both, { mode: 0o600 });
@@ -127,7 +127,8 @@ export function services(data: string, libraries: string, made: Made): Service[]
     certFile: `${data}/certificates/${name}.crt`,
     keyFile: `${data}/certificates/${name}.key`,
   });
-  const cluster = Array.from({ length: brokers }, (_, i): BrokerPorts => ({
+  const cluster = Array.from({ length: brokers }, (_, i): BrokerAddress => ({
+    host: HOST,
     broker: port + 10 + 2 * i,
     controller: port + 11 + 2 * i,
   }));
@@ -175,7 +176,7 @@ function databaseEnvironment(data: string, { port, secure }: Made): Record<strin
 /** For the administrator, when there are users: who makes topics and gives permissions. */
 function kafkaEnvironment(
   data: string,
-  cluster: readonly BrokerPorts[],
+  cluster: readonly BrokerAddress[],
   secure: boolean,
 ): Record<string, string> {
   const brokers = cluster.map(({ broker }) => `${HOST}:${broker}`).join(",");
@@ -183,7 +184,7 @@ function kafkaEnvironment(
   const options = new URLSearchParams({ ca: authorityFile(data), sasl: "scram-sha-512", user: "admin" });
   return {
     VOTE_LOG: `kafka://${brokers}?${options}`,
-    VOTE_LOG_PASSWORD_FILE: `${data}/passwords/kafka-admin`,
+    KAFKA_PASSWORD_FILE: `${data}/passwords/kafka-admin`,
   };
 }
 

@@ -74,7 +74,7 @@ Deno.test("the environment of a secure stack names the authority, and asks for T
     "'kafka://127.0.0.1:20010,127.0.0.1:20012,127.0.0.1:20014" +
       "?ca=%2Fdata%2Fcertificates%2Fca.crt&sasl=scram-sha-512&user=admin'",
   );
-  assert.equal(environment.VOTE_LOG_PASSWORD_FILE, "/data/passwords/kafka-admin");
+  assert.equal(environment.KAFKA_PASSWORD_FILE, "/data/passwords/kafka-admin");
   assert.equal(environment.DATABASE_URL, "postgres://postgres@127.0.0.1:20000/pollwire?sslmode=verify-full");
   assert.equal(environment.DATABASE_PASSWORD_FILE, "/data/passwords/postgres");
   assert.equal(environment.DATABASE_CA_FILE, "/data/certificates/ca.crt");

@@ -1,4 +1,5 @@
 import assert from "assert";
+import { parseEnvironment } from "./environment.ts";
 import { command as runCommand, missingPrograms, type Said } from "./local_stack.ts";
 import { withDirectory } from "../directory.ts";
 import { startOf } from "../../deploy/local/processes.ts";
@@ -112,7 +113,14 @@ async function checkStack(t: Deno.TestContext, { data, port, stack, status }: Sc
   await t.step("up", async () => {
     const said = await stack("up", "--secure", "--port", String(port));
     assert.equal(said.code, 0, said.error);
-    assert.match(said.out, new RegExp(`^VOTE_LOG='kafka://127\\.0\\.0\\.1:${port + 10}\\?ca=`, "m"));
+    const environment = parseEnvironment(said.out);
+    assert.equal(
+      environment.VOTE_LOG,
+      `kafka://127.0.0.1:${port + 10}?ca=${
+        encodeURIComponent(`${data}/certificates/ca.crt`)
+      }&sasl=scram-sha-512&user=admin`,
+    );
+    assert.equal(environment.ELASTICSEARCH_URL, `http://127.0.0.1:${port + 1}`);
     assert.equal(await Deno.readTextFile(`${data}/env`), said.out);
     assert.equal((await status()).code, 0);
   });

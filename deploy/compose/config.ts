@@ -1,0 +1,30 @@
+/**
+ * Settings of the one-shot services of docker-compose.yml.
+ *
+ * @module
+ */
+import { z } from "zod";
+import { integer, readConfig } from "../../shared/config.ts";
+
+/** Every setting, with its meaning. */
+export const SETTINGS = {
+  /** Where `setup` puts what servers need. */
+  SETUP_DIRECTORY: z.string().default("/setup"),
+  KAFKA_BROKERS: integer(1, 3).default(1),
+  KAFKA_BROKER_PASSWORD: z.string().optional(),
+  /** The servers that need certificates, and the users of their images: `name:uid name:uid …`. */
+  SETUP_SERVERS: z.string().default(""),
+  ELASTICSEARCH_URL: z.string().default("https://elasticsearch:9200"),
+  /** The superuser's. */
+  ELASTIC_PASSWORD: z.string().optional(),
+  KIBANA_PASSWORD: z.string().optional(),
+  LOGS_PASSWORD: z.string().optional(),
+};
+
+/** Settings as `environment` has them. */
+export type ComposeConfig = ReturnType<typeof readConfig<typeof SETTINGS>>;
+
+/** @throws {ConfigError} naming what is wrong. */
+export function composeConfig(environment?: Record<string, string>): ComposeConfig {
+  return readConfig(SETTINGS, environment);
+}

@@ -1,0 +1,9 @@
+#!/bin/sh
+# Starts PostgreSQL of docker-compose.yml with TLS: the server wants to own its key, which is another's in the volume.
+set -eu
+for file in server.crt server.key; do
+  install -o postgres -g postgres -m 600 "/setup/$file" "/var/lib/postgresql/$file"
+done
+exec docker-entrypoint.sh postgres \
+  -c ssl=on -c ssl_cert_file=/var/lib/postgresql/server.crt -c ssl_key_file=/var/lib/postgresql/server.key \
+  -c hba_file=/etc/pollwire/pg_hba.conf -c password_encryption=scram-sha-256 -c timezone=UTC
