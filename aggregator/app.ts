@@ -58,7 +58,7 @@ export type AppOptions = Readonly<{
   /** Ends the streams; aborted when the process is about to stop. */
   signal: AbortSignal;
   /** Told of errors that were answered with `internal`, and of those that a stream got over. */
-  onError(error: unknown): void;
+  onError(error: unknown, request?: Request): void;
   streamLimits?: Partial<typeof STREAM_LIMITS>;
 }>;
 
@@ -166,8 +166,8 @@ function countAnswers(metrics: Registry, streams: Streams): MiddlewareHandler {
   };
 }
 
-function answerError(error: Error, c: Context, onError: (error: unknown) => void): Response {
-  onError(error);
+function answerError(error: Error, c: Context, onError: AppOptions["onError"]): Response {
+  onError(error, c.req.raw);
   return refuse(c, "internal");
 }
 

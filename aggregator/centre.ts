@@ -9,6 +9,7 @@ import { gatewayKey, parseKeyName } from "../shared/keys.ts";
 import { logEnds, type VoteLog } from "../shared/log/vote_log.ts";
 import { receiptKey } from "../shared/receipt.ts";
 import { serve } from "../web/serve.ts";
+import { logErrors, logRequests } from "../web/request_log.ts";
 import { tlsLog } from "../web/tls_log.ts";
 import { createApp } from "./app.ts";
 import type { CentreConfig } from "./config.ts";
@@ -60,8 +61,7 @@ export async function runCentre(
       error: error instanceof Error ? error.message : String(error),
     });
   };
-  const onError = (error: unknown) =>
-    log.error("request failed: {error}", { error: String((error as Error)?.stack ?? error) });
+  const onError = logErrors(log);
   const { app, drained } = createApp({
     db,
     now: Date.now,
@@ -79,7 +79,7 @@ export async function runCentre(
     port,
     maxConnections,
     maxAddressConnections,
-    fetch: (request, arrival) => app.fetch(request, arrival),
+    fetch: logRequests((request, arrival) => app.fetch(request, arrival), log),
     onError,
     tls: config.tls && { files: config.tls, ...tlsLog(log) },
   });

@@ -4,6 +4,7 @@
  * @module
  */
 import { z } from "zod";
+import { LOG_LEVELS, type LogLevel } from "../cli/log.ts";
 import { integer, readConfig } from "../shared/config.ts";
 import { type TlsFiles, tlsFiles } from "../web/tls.ts";
 
@@ -17,6 +18,8 @@ export const SETTINGS = {
   VOTE_LOG: z.string().regex(/^sqlite:.+/, "must be sqlite:<directory>").optional(),
   /** The directory of the elections' master keys; `<POLLWIRE_DATA>/keys` when not set. */
   KEYS_DIRECTORY: z.string().optional(),
+  /** What the log says: at `debug` every request, with its ids. */
+  LOG_LEVEL: z.enum(LOG_LEVELS).default("info"),
   HOST: z.string().default("127.0.0.1"),
   PORT: integer(0, 65_535).default(8000),
   /** The certificate that it shows, with those between it and its authority, PEM; HTTP without TLS when not set. */
@@ -33,6 +36,7 @@ export type CentreConfig = Readonly<{
   databaseDirectory: string;
   logDirectory: string;
   keysDirectory: string;
+  logLevel: LogLevel;
   host: string;
   port: number;
   /** What it shows to those who ask it; plain HTTP when not set. */
@@ -51,6 +55,7 @@ export function centreConfig(environment?: Record<string, string>): CentreConfig
     databaseDirectory: (config.DATABASE_URL ?? `pglite:${data}/db`).slice("pglite:".length),
     logDirectory: (config.VOTE_LOG ?? `sqlite:${data}/log`).slice("sqlite:".length),
     keysDirectory: config.KEYS_DIRECTORY ?? `${data}/keys`,
+    logLevel: config.LOG_LEVEL,
     host: config.HOST,
     port: config.PORT,
     ...tls && { tls },

@@ -49,7 +49,7 @@ function openLog(config: CentreConfig, election: string, partitions: number) {
 
 /** Runs the centre until SIGTERM or SIGINT. */
 async function aggregate(config: CentreConfig): Promise<void> {
-  const log = await startLog("aggregator");
+  const log = await startLog("aggregator", config.logLevel);
   const stop = new AbortController();
   for (const signal of ["SIGTERM", "SIGINT"] as const) Deno.addSignalListener(signal, () => stop.abort());
   await withDatabase(config, async (db, keyring) => {

@@ -43,7 +43,7 @@ export type GatewayOptions = Readonly<{
   /** Whether the process is about to stop. */
   draining(): boolean;
   /** Told of errors that were answered with `internal`. */
-  onError(error: unknown): void;
+  onError(error: unknown, request?: Request): void;
 }>;
 
 /** Where votes are posted. `path` is signed, byte for byte. */
@@ -109,7 +109,7 @@ export function createGateway(options: GatewayOptions): OpenAPIHono<Env> {
   addApiDocs(app);
   app.notFound((c) => notFound(c));
   app.onError((error, c) => {
-    options.onError(error);
+    options.onError(error, c.req.raw);
     const endpoint = (Object.keys(ENDPOINTS) as Endpoint[]).find((name) =>
       ENDPOINTS[name].path === c.req.path
     );

@@ -4,6 +4,7 @@
  * @module
  */
 import { z } from "zod";
+import { LOG_LEVELS } from "../cli/log.ts";
 import { integer, readConfig } from "../shared/config.ts";
 import { type GatewayFile, gatewayFileSchema } from "../shared/sync.ts";
 import { ConfigError } from "../shared/config.ts";
@@ -19,6 +20,8 @@ export const SETTINGS = {
   GATEWAY_DATA: z.string().optional(),
   /** The log: `sqlite:<directory>`. */
   VOTE_LOG: z.string().regex(/^sqlite:.+/, "must be sqlite:<directory>").default("sqlite:data/log"),
+  /** What the log says: at `debug` every request, with its ids. */
+  LOG_LEVEL: z.enum(LOG_LEVELS).default("info"),
   HOST: z.string().default("127.0.0.1"),
   PORT: integer(0, 65_535).default(8001),
   /** The certificate that it shows, with those between it and its authority, PEM; HTTP without TLS when not set. */

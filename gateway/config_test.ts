@@ -43,6 +43,7 @@ Deno.test("gatewayConfig() needs no more than the gateway's file", () => {
       GATEWAY_FILE: path,
       GATEWAY_DATA: "data/gateway-g-1",
       VOTE_LOG: "sqlite:data/log",
+      LOG_LEVEL: "info",
       HOST: "127.0.0.1",
       PORT: 8_001,
       MAX_CONNECTIONS: 10_000,

@@ -8,6 +8,7 @@ import { command, runProgram } from "../cli/command.ts";
 import { startLog } from "../cli/log.ts";
 import { createGateway, type GatewayOptions } from "./app.ts";
 import { type GatewayConfig, gatewayConfig } from "./config.ts";
+import { logErrors, logRequests } from "../web/request_log.ts";
 import { tlsLog } from "../web/tls_log.ts";
 import { ElectionStore } from "./manifest.ts";
 import { gatewayMetrics } from "./metrics.ts";
@@ -24,7 +25,7 @@ export async function runGateway(
   config: GatewayConfig,
   spoolWorker: URL = new URL("./spool_worker.ts", import.meta.url),
 ): Promise<void> {
-  const log = await startLog("gateway");
+  const log = await startLog("gateway", config.LOG_LEVEL);
   const stop = new AbortController();
   // Before anything is open: a signal that finds nobody listening ends the process without a drain.
   const stopped = new Promise((resolve) => stop.signal.addEventListener("abort", resolve, { once: true }));
@@ -47,8 +48,7 @@ export async function runGateway(
   });
   metrics = gatewayMetrics(() => spool.state);
   await spool.opened;
-  const onError = (error: unknown) =>
-    log.error("request failed: {error}", { error: String((error as Error)?.stack ?? error) });
+  const onError = logErrors(log);
   const app = createGateway(
     {
       gateway: config.file.gateway,
@@ -69,7 +69,7 @@ export async function runGateway(
     port: config.PORT,
     maxConnections: config.MAX_CONNECTIONS,
     maxAddressConnections: config.ADDRESS_MAX_CONNECTIONS,
-    fetch: (request, arrival) => app.fetch(request, arrival),
+    fetch: logRequests((request, arrival) => app.fetch(request, arrival), log),
     onError,
     tls: config.tls && { files: config.tls, ...tlsLog(log) },
   });
