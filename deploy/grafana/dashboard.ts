@@ -1,0 +1,175 @@
+/**
+ * Grafana's dashboard of the running processes, as code; `deno task grafana` writes it to dashboards/pollwire.json.
+ *
+ * @module
+ */
+
+/** Columns of a row, and how high a panel is. */
+const GRID_COLUMNS = 24;
+const HEIGHT = 8;
+
+/** A panel: what it asks of Prometheus, and in which unit (Grafana's name) the answers are. */
+type Panel = Readonly<{
+  title: string;
+  description?: string;
+  kind: "timeseries" | "stat";
+  unit: string;
+  width: number;
+  /** Queries with how each series is named. */
+  of: readonly (readonly [expr: string, legend: string])[];
+  /** Of a `stat`: from this value on it is red. */
+  redFrom?: number;
+}>;
+
+const ROWS: readonly (readonly [title: string, panels: readonly Panel[]])[] = [
+  ["Is all well", [
+    stat("Processes that answer", "none", [['sum(up{job=~"pollwire-.*"})', ""]]),
+    stat("Elections not counted", "none", [["count(pollwire_aggregator_counting == 0) or vector(0)", ""]], 1),
+    stat("Partitions whose books do not balance", "none", [
+      ["max(pollwire_aggregator_unbalanced_partitions) or vector(0)", ""],
+    ], 1),
+    stat("Damaged records in spools", "none", [
+      ["sum(pollwire_gateway_spool_damaged_records) or vector(0)", ""],
+    ], 1),
+  ]],
+  ["Votes", [
+    lines("Votes answered by gateways", "ops", [
+      ["sum by (answer) (rate(pollwire_gateway_votes_total[1m]))", "{{answer}}"],
+    ]),
+    lines("Time to answer, gateways", "s", [
+      [
+        "histogram_quantile(0.5, sum by (le) (rate(pollwire_gateway_request_seconds_bucket[1m])))",
+        "half within",
+      ],
+      [
+        "histogram_quantile(0.99, sum by (le) (rate(pollwire_gateway_request_seconds_bucket[1m])))",
+        "99 % within",
+      ],
+    ]),
+    lines("Records in spools", "none", [["pollwire_gateway_spool_records", "{{instance}}"]]),
+    lines("Bytes in spools", "bytes", [["pollwire_gateway_spool_bytes", "{{instance}}"]]),
+    lines("Records to the log", "ops", [
+      ["sum by (instance) (rate(pollwire_gateway_forwarded_records_total[1m]))", "{{instance}}"],
+    ]),
+    lines("Devices' clocks behind the gateway's", "s", [
+      [
+        "histogram_quantile(0.5, sum by (instance, le) (rate(pollwire_gateway_device_clock_skew_seconds_bucket[5m])))",
+        "{{instance}}",
+      ],
+    ]),
+  ]],
+  ["Count", [
+    lines("Records counted", "ops", [
+      ["sum by (election) (rate(pollwire_aggregator_records_total[1m]))", "{{election}}"],
+    ]),
+    lines("Records that wait to be counted", "none", [
+      ["min by (election) (pollwire_aggregator_lag_records)", "{{election}}"],
+    ]),
+    lines("Duplicates and rejections", "ops", [
+      [
+        'sum by (fate, cause) (rate(pollwire_aggregator_records_total{fate!="counted"}[5m]))',
+        "{{fate}} {{cause}}",
+      ],
+    ]),
+    lines("Releases", "ops", [
+      ["sum by (election) (rate(pollwire_aggregator_releases_total[1m]))", "{{election}}"],
+    ]),
+  ]],
+  ["Readers and index", [
+    lines("Listeners to the live stream", "none", [["pollwire_stream_clients", "{{instance}}"]]),
+    lines("Answers of the aggregators", "ops", [
+      ["sum by (status) (rate(pollwire_http_answers_total[1m]))", "{{status}}"],
+    ]),
+    lines("Index behind the releases", "s", [["pollwire_index_lag_seconds", "{{instance}}"]]),
+    lines("Documents to the index", "ops", [
+      ["sum by (index, result) (rate(pollwire_index_documents_total[1m]))", "{{index}} {{result}}"],
+    ]),
+  ]],
+  ["Faults", [
+    lines("Faults that were got over", "ops", [
+      ["sum by (instance) (rate(pollwire_gateway_log_faults_total[5m]))", "{{instance}}: log"],
+      ["sum by (instance) (rate(pollwire_gateway_sync_faults_total[5m]))", "{{instance}}: centre"],
+      ["sum by (instance) (rate(pollwire_aggregator_faults_total[5m]))", "{{instance}}: count"],
+      ["sum by (instance) (rate(pollwire_index_faults_total[5m]))", "{{instance}}: index"],
+    ]),
+    lines("Receipts asked about", "ops", [
+      ["sum by (outcome) (rate(pollwire_receipts_checked_total[5m]))", "{{outcome}}"],
+    ]),
+  ]],
+];
+
+function lines(title: string, unit: string, of: Panel["of"]): Panel {
+  return { title, kind: "timeseries", unit, width: 12, of };
+}
+
+function stat(title: string, unit: string, of: Panel["of"], redFrom?: number): Panel {
+  return { title, kind: "stat", unit, width: 6, of, redFrom };
+}
+
+const DATASOURCE = { type: "prometheus", uid: "prometheus" };
+
+/** The dashboard as Grafana 11 reads it (schema version 39). */
+export function dashboardFile(): string {
+  const panels: unknown[] = [];
+  let y = 0;
+  for (const [title, row] of ROWS) {
+    panels.push({
+      type: "row",
+      id: panels.length + 1,
+      title,
+      collapsed: false,
+      gridPos: { x: 0, y, w: GRID_COLUMNS, h: 1 },
+      panels: [],
+    });
+    y++;
+    let x = 0;
+    for (const panel of row) {
+      if (x + panel.width > GRID_COLUMNS) [x, y] = [0, y + HEIGHT];
+      panels.push(spell(panel, panels.length + 1, { x, y, w: panel.width, h: HEIGHT }));
+      x += panel.width;
+    }
+    y += HEIGHT;
+  }
+  const dashboard = {
+    uid: "pollwire",
+    title: "Pollwire",
+    tags: ["pollwire"],
+    schemaVersion: 39,
+    version: 1,
+    editable: false,
+    refresh: "5s",
+    time: { from: "now-1h", to: "now" },
+    timezone: "utc",
+    templating: { list: [] },
+    annotations: { list: [] },
+    panels,
+  };
+  return `${JSON.stringify(dashboard, undefined, 2)}\n`;
+}
+
+function spell({ title, kind, unit, of, redFrom }: Panel, id: number, gridPos: Record<string, number>) {
+  const steps = redFrom === undefined
+    ? [{ color: "green", value: null }]
+    : [{ color: "green", value: null }, { color: "red", value: redFrom }];
+  return {
+    id,
+    type: kind,
+    title,
+    datasource: DATASOURCE,
+    gridPos,
+    fieldConfig: { defaults: { unit, thresholds: { mode: "absolute", steps } }, overrides: [] },
+    options: kind === "stat"
+      ? { reduceOptions: { calcs: ["lastNotNull"], fields: "", values: false }, colorMode: "background" }
+      : { legend: { displayMode: "list", placement: "bottom" }, tooltip: { mode: "multi", sort: "desc" } },
+    targets: of.map(([expr, legendFormat], i) => ({
+      refId: String.fromCharCode("A".charCodeAt(0) + i),
+      datasource: DATASOURCE,
+      expr,
+      legendFormat,
+    })),
+  };
+}
+
+if (import.meta.main) {
+  await Deno.writeTextFile(new URL("dashboards/pollwire.json", import.meta.url), dashboardFile());
+}

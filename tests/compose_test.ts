@@ -1,0 +1,182 @@
+import assert from "assert";
+import { parse } from "yaml";
+import { parseServers } from "../deploy/compose/setup.ts";
+import { withDirectory } from "./directory.ts";
+
+Deno.test.sanitizer({ ops: true, resources: true });
+
+// What the schema of compose files cannot see. The schema itself is held to in .ci/run.
+
+const ROOT = new URL("..", import.meta.url);
+const read = (path: string) => Deno.readTextFileSync(new URL(path, ROOT));
+
+type Mount = string | { type: string; source: string; target: string; volume?: { subpath?: string } };
+type Service = {
+  image?: string;
+  build?: unknown;
+  entrypoint?: string[];
+  command?: string[];
+  environment?: Record<string, string>;
+  depends_on?: Record<string, { condition: string }>;
+  healthcheck?: unknown;
+  restart?: string;
+  ports?: string[];
+  volumes?: Mount[];
+  extends?: { file: string; service: string };
+};
+type Compose = { services: Record<string, Service>; volumes: Record<string, null> };
+
+const base: Compose = parse(read("docker-compose.yml"), { merge: true });
+const cluster: Compose = parse(read("compose.cluster.yml"), { merge: true });
+
+/** The overlay as compose lays it: a service that extends another, and what is added to services that are there. */
+const clustered: Compose = {
+  services: { ...base.services },
+  volumes: { ...base.volumes, ...cluster.volumes },
+};
+for (const [name, over] of Object.entries(cluster.services)) {
+  const under = over.extends ? base.services[over.extends.service] : base.services[name];
+  clustered.services[name] = {
+    ...under,
+    ...over,
+    environment: { ...under?.environment, ...over.environment },
+    depends_on: { ...under?.depends_on, ...over.depends_on },
+    volumes: [...under?.volumes ?? [], ...over.volumes ?? []],
+  };
+}
+
+const each = (compose: Compose) => Object.entries(compose.services);
+
+for (
+  const [file, compose] of Object.entries({ "docker-compose.yml": base, "compose.cluster.yml": clustered })
+) {
+  Deno.test(`${file}: services wait for services that are there, and that can come to what is waited for`, () => {
+    for (const [name, { depends_on = {} }] of each(compose)) {
+      for (const [other, { condition }] of Object.entries(depends_on)) {
+        const awaited = compose.services[other];
+        assert.ok(awaited, `${name} waits for ${other}, which is not there`);
+        if (condition === "service_healthy") {
+          assert.ok(awaited.healthcheck, `${other} has no health to wait for`);
+        }
+        if (condition === "service_completed_successfully") {
+          assert.equal(awaited.restart, undefined, `${other} is to end, and would be started again`);
+        }
+      }
+    }
+  });
+
+  Deno.test(`${file}: no two services are reached by the same port, and all by this machine only`, () => {
+    const ports = each(compose).flatMap(([, { ports = [] }]) => ports);
+    for (const port of ports) assert.match(port, /^127\.0\.0\.1:\d+:\d+$/);
+    const published = ports.map((port) => port.split(":")[1]);
+    assert.equal(new Set(published).size, published.length, published.join(" "));
+  });
+
+  Deno.test(`${file}: every volume is declared and used, and every directory of setup's is made`, () => {
+    const servers = parseServers(compose.services.setup.environment!.SETUP_SERVERS)!.map(({ name }) => name);
+    const brokers = Number(compose.services.setup.environment!.KAFKA_BROKERS);
+    for (let id = 1; id <= brokers; id++) servers.push(`kafka-${id}`);
+    const used = new Set<string>();
+    for (const [name, { volumes = [] }] of each(compose)) {
+      for (const mount of volumes) {
+        const source = typeof mount === "string" ? mount.split(":")[0] : mount.source;
+        if (source.startsWith("./")) continue;
+        assert.ok(source in compose.volumes, `${name} mounts ${source}, which is not declared`);
+        used.add(source);
+        const part = typeof mount === "string" ? undefined : mount.volume?.subpath;
+        if (part !== undefined) {
+          assert.ok(servers.includes(part), `${name} mounts setup/${part}, which is not made`);
+        }
+      }
+    }
+    assert.deepEqual([...used].toSorted(), Object.keys(compose.volumes).toSorted());
+  });
+}
+
+Deno.test("docker-compose.yml mounts what the repository has", () => {
+  for (const [name, { volumes = [], entrypoint = [], command = [] }] of each(base)) {
+    const mounted = volumes.filter((mount) => typeof mount === "string" && mount.startsWith("./"))
+      .map((mount) => String(mount).split(":")[0]);
+    const run = [...entrypoint, ...command].filter((word) =>
+      /^(deploy|gateway|aggregator|simulator)\/.*\.(ts|sh)$/.test(word)
+    );
+    for (const path of [...mounted, ...run]) {
+      assert.doesNotThrow(() => Deno.statSync(new URL(path, ROOT)), `${name} needs ${path}`);
+    }
+  }
+});
+
+Deno.test("Prometheus scrapes the same in Docker as elsewhere, but the apps over HTTPS", () => {
+  const plain = parse(read("deploy/prometheus/prometheus.yml"));
+  const https = parse(read("deploy/compose/prometheus.yml"));
+  for (const job of plain.scrape_configs) {
+    if (!job.job_name.startsWith("pollwire-")) continue;
+    Object.assign(job, { scheme: "https", tls_config: { ca_file: "/setup/ca.crt" } });
+    for (const { targets } of job.static_configs) {
+      for (const target of targets) assert.ok(target.split(":")[0] in base.services, target);
+    }
+  }
+  assert.deepEqual(https, plain);
+});
+
+Deno.test("every image is of one version", () => {
+  for (const [name, { image = "", build }] of each(base)) {
+    if (build !== undefined) continue;
+    assert.match(image, /^[a-z/-]+:v?\d+\.\d+(\.\d+)?(-[a-z]+)?$/, name);
+  }
+  assert.match(read("deploy/Dockerfile"), /^FROM denoland\/deno:debian-\d+\.\d+\.\d+$/m);
+});
+
+Deno.test(".env.example names what compose files ask for, and gives nothing a value", () => {
+  const text = read("docker-compose.yml") + read("compose.cluster.yml");
+  const used = [...text.matchAll(/(?<!\$)\$\{(\w+)([^}]*)\}/g)];
+  for (const [whole, , rest] of used) {
+    assert.match(rest, /^:\?.{5,}/, `${whole} has a default, or does not say what it is`);
+  }
+  const asked = new Set(used.map(([, name]) => name));
+  const lines = read(".env.example").split("\n").filter((line) => line !== "" && !line.startsWith("#"));
+  for (const line of lines) assert.match(line, /^[A-Z0-9_]+=$/);
+  assert.deepEqual(lines.map((line) => line.slice(0, -1)).toSorted(), [...asked].toSorted());
+});
+
+Deno.test("every user whom an app is in Kafka is one that the brokers begin with", async () => {
+  await withDirectory(async (directory) => {
+    const storage = `${directory}/kafka-storage.sh`;
+    await Deno.writeTextFile(storage, '#!/bin/sh\nfor word; do echo "$word"; done\n', { mode: 0o755 });
+    await Deno.writeTextFile(`${directory}/kafka-server-start.sh`, '#!/bin/sh\necho "start $1"\n', {
+      mode: 0o755,
+    });
+    const passwords = Object.keys(base.services["kafka-1"].environment!).filter((name) =>
+      name.endsWith("PASSWORD")
+    );
+    const { code, stdout } = await new Deno.Command("/bin/sh", {
+      args: [new URL("deploy/kafka/start.sh", ROOT).pathname],
+      env: {
+        KAFKA_BIN: directory,
+        KAFKA_CLUSTER_ID: "id",
+        ...Object.fromEntries(passwords.map((name) => [name, `of ${name}`])),
+      },
+    }).output();
+    assert.equal(code, 0);
+    const said = new TextDecoder().decode(stdout);
+    assert.match(said, /^start \/setup\/server\.properties$/m);
+    const users = [...said.matchAll(/^SCRAM-SHA-512=\[name=([\w-]+),password=of \w+\]$/gm)].map(([, name]) =>
+      name
+    );
+    for (const [name, { environment }] of each(clustered)) {
+      const user = /[?&]user=([\w-]+)/.exec(environment?.VOTE_LOG ?? "")?.[1];
+      if (user !== undefined) assert.ok(users.includes(user), `${name} comes as ${user}`);
+    }
+    assert.equal(users.length, passwords.length);
+  });
+});
+
+Deno.test("the image has what the apps import, and none of their tests", () => {
+  const ignored = read("deploy/Dockerfile.dockerignore").split("\n");
+  for (
+    const folder of ["gateway", "aggregator", "simulator", "shared", "cli", "web", "deploy", "deno.lock"]
+  ) {
+    assert.ok(ignored.includes(`!${folder}`), folder);
+  }
+  assert.equal(ignored[0], "*");
+});
