@@ -312,7 +312,7 @@ function addStream(app: OpenAPIHono, { db }: AppOptions, elections: Elections, s
     const { election } = c.req.valid("param");
     if (await elections.find(db.query, election) === undefined) return unknownElection(c);
     const last = c.req.header("last-event-id") ?? "";
-    const after = /^\d{1,15}$/.test(last) ? Number(last) : c.req.valid("query").after;
+    const after = /^\d{1,16}$/.test(last) ? Number(last) : c.req.valid("query").after;
     // Hono answers HEAD with GET's headers, and would leave the stream open for nobody.
     const body = c.req.raw.method === "HEAD" ? null : streams.open(election, after);
     if (body === undefined) {

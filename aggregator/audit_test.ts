@@ -2,7 +2,7 @@ import assert from "assert";
 import { lengthPrefixed } from "../shared/bytes.ts";
 import { sha256 } from "../shared/keys.ts";
 import { NOON_MS } from "../tests/fixture.ts";
-import { testDatabase } from "../tests/test_database.ts";
+import { TAMPER, testDatabase } from "../tests/test_database.ts";
 import { appendAudit, AUDIT_EVENTS, findBrokenLink } from "./audit.ts";
 import type { Query } from "./database/database.ts";
 
@@ -38,6 +38,7 @@ async function withTrail(work: (query: Query) => Promise<void>): Promise<void> {
   const done = new Error("done");
   await assert.rejects(
     db.transaction(async (query) => {
+      await query(TAMPER);
       await query("DELETE FROM audit.events");
       for (let minute = 1; minute <= 5; minute++) await append(query, minute);
       await work(query);

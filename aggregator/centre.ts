@@ -13,7 +13,7 @@ import { logErrors, logRequests } from "../web/request_log.ts";
 import { tlsLog } from "../web/tls_log.ts";
 import { createApp } from "./app.ts";
 import type { CentreConfig } from "./config.ts";
-import type { Database } from "./database/database.ts";
+import type { Database, Databases } from "./database/database.ts";
 import { ElectionRunner } from "./election_runner.ts";
 import { openHistory } from "./history.ts";
 import { centreMetrics, type ElectionState } from "./metrics.ts";
@@ -31,11 +31,9 @@ const MAX_RECEIPT_KEYS = 10_000;
 
 /** What the centre is made of. */
 export type CentreParts = Readonly<{
-  db: Database;
+  databases: Databases;
   openLog(election: string, partitions: number): Promise<VoteLog>;
   keyring: Keyring;
-  /** Which of the shared counters this process adds to. */
-  lane: number;
   log: Logger;
 }>;
 
@@ -45,7 +43,7 @@ export async function runCentre(
   parts: CentreParts,
   signal: AbortSignal,
 ): Promise<void> {
-  const { db, keyring, log } = parts;
+  const { databases: { reading: db }, keyring, log } = parts;
   const runners = new Map<string, ElectionRunner>();
   /** Why elections cannot be counted that the registry has. */
   const broken = new Map<string, string>();
@@ -120,18 +118,17 @@ async function known(db: Database, log: Logger): Promise<string[]> {
 }
 
 async function startRunner(
-  { db, openLog, keyring, lane }: CentreParts,
+  { databases, openLog, keyring }: CentreParts,
   metrics: ReturnType<typeof centreMetrics>,
   election: string,
   signal: AbortSignal,
   onFault: (what: string, error: unknown) => void,
 ): Promise<ElectionRunner> {
-  const history = (await openHistory(db.query, election, keyring.master(election)))!;
+  const history = (await openHistory(databases.reading.query, election, keyring.master(election)))!;
   return new ElectionRunner({
-    db,
+    databases,
     log: await openLog(election, history.partitions),
     history,
-    lane,
     now: Date.now,
     signal,
     onCounted(outcomes) {

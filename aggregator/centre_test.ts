@@ -13,6 +13,7 @@ import { placed, testDefinition, testRecord } from "../tests/fixture.ts";
 import { testDatabase } from "../tests/test_database.ts";
 import { runCentre } from "./centre.ts";
 import { centreConfig } from "./config.ts";
+import { oneForAll } from "./database/database.ts";
 import { createElection } from "./office/elections.ts";
 import { Keyring } from "./office/keyring.ts";
 import { importRoll } from "./office/roll.ts";
@@ -81,11 +82,10 @@ Deno.test("runCentre() counts what gateways put on the log, serves what is relea
   const stop = new AbortController();
   const { origin, running } = await listening(() =>
     runCentre(config, {
-      db,
+      databases: oneForAll(db),
       openLog: (election, partitions) =>
         Promise.resolve(openSqliteLog(config.logDirectory, election, partitions)),
       keyring,
-      lane: 0,
       log: getLogger(["test"]),
     }, stop.signal)
   );

@@ -7,13 +7,27 @@ import { z } from "zod";
 import { LOG_LEVELS, type LogLevel } from "../cli/log.ts";
 import { integer, readConfig } from "../shared/config.ts";
 import { type TlsFiles, tlsFiles } from "../web/tls.ts";
+import { type DatabaseChoice, databaseChoice } from "./database/database_url.ts";
 
 /** Every setting, with its default and its meaning. */
 export const SETTINGS = {
   /** Where everything is kept that has no place of its own. */
   POLLWIRE_DATA: z.string().default("data"),
-  /** The database: `pglite:<directory>`; `pglite:<POLLWIRE_DATA>/db` when not set. */
-  DATABASE_URL: z.string().regex(/^pglite:.+/, "must be pglite:<directory>").optional(),
+  /** `pglite:<directory>` or `postgres://<user>@<host>:<port>/<database>`; `pglite:<POLLWIRE_DATA>/db` when not set. */
+  DATABASE_URL: z.string().optional(),
+  /** The password of the user in DATABASE_URL. */
+  DATABASE_PASSWORD: z.string().optional(),
+  /** The authorities that may have signed the server's certificate, PEM; the system's when not set. */
+  DATABASE_CA: z.string().regex(/^-----BEGIN CERTIFICATE-----/, "must be certificates in PEM").optional(),
+  /** How long the server may take over a statement. */
+  DATABASE_STATEMENT_TIMEOUT_MS: integer(1_000, 3_600_000).default(30_000),
+  /** How long a statement may wait for a lock. */
+  DATABASE_LOCK_TIMEOUT_MS: integer(100, 600_000).default(10_000),
+  /** How long a transaction may wait for its next statement. */
+  DATABASE_IDLE_TRANSACTION_MS: integer(1_000, 3_600_000).default(30_000),
+  /** Connections of an aggregator that count, and that read; one more publishes. */
+  DATABASE_COUNTING_CONNECTIONS: integer(1, 64).default(4),
+  DATABASE_READING_CONNECTIONS: integer(1, 64).default(4),
   /** The logs: `sqlite:<directory>`; `sqlite:<POLLWIRE_DATA>/log` when not set. */
   VOTE_LOG: z.string().regex(/^sqlite:.+/, "must be sqlite:<directory>").optional(),
   /** The directory of the elections' master keys; `<POLLWIRE_DATA>/keys` when not set. */
@@ -33,7 +47,14 @@ export const SETTINGS = {
 /** The centre's settings, complete. */
 export type CentreConfig = Readonly<{
   data: string;
-  databaseDirectory: string;
+  database: DatabaseChoice;
+  databaseLimits: Readonly<{
+    statementTimeoutMs: number;
+    lockTimeoutMs: number;
+    idleInTransactionTimeoutMs: number;
+    countingConnections: number;
+    readingConnections: number;
+  }>;
   logDirectory: string;
   keysDirectory: string;
   logLevel: LogLevel;
@@ -52,7 +73,18 @@ export function centreConfig(environment?: Record<string, string>): CentreConfig
   const tls = tlsFiles(config);
   return {
     data,
-    databaseDirectory: (config.DATABASE_URL ?? `pglite:${data}/db`).slice("pglite:".length),
+    database: databaseChoice(
+      config.DATABASE_URL ?? `pglite:${data}/db`,
+      config.DATABASE_PASSWORD,
+      config.DATABASE_CA,
+    ),
+    databaseLimits: {
+      statementTimeoutMs: config.DATABASE_STATEMENT_TIMEOUT_MS,
+      lockTimeoutMs: config.DATABASE_LOCK_TIMEOUT_MS,
+      idleInTransactionTimeoutMs: config.DATABASE_IDLE_TRANSACTION_MS,
+      countingConnections: config.DATABASE_COUNTING_CONNECTIONS,
+      readingConnections: config.DATABASE_READING_CONNECTIONS,
+    },
     logDirectory: (config.VOTE_LOG ?? `sqlite:${data}/log`).slice("sqlite:".length),
     keysDirectory: config.KEYS_DIRECTORY ?? `${data}/keys`,
     logLevel: config.LOG_LEVEL,

@@ -7,7 +7,14 @@ Deno.test.sanitizer({ ops: true, resources: true });
 Deno.test("centreConfig() has a default for everything", () => {
   assert.deepEqual(centreConfig({}), {
     data: "data",
-    databaseDirectory: "data/db",
+    database: { kind: "pglite", directory: "data/db" },
+    databaseLimits: {
+      statementTimeoutMs: 30_000,
+      lockTimeoutMs: 10_000,
+      idleInTransactionTimeoutMs: 30_000,
+      countingConnections: 4,
+      readingConnections: 4,
+    },
     logDirectory: "data/log",
     keysDirectory: "data/keys",
     logLevel: "info",
@@ -21,14 +28,19 @@ Deno.test("centreConfig() has a default for everything", () => {
 Deno.test("centreConfig() puts everything below POLLWIRE_DATA that has no place of its own", () => {
   const config = centreConfig({ POLLWIRE_DATA: "/srv/pollwire", VOTE_LOG: "sqlite:/mnt/log" });
   assert.deepEqual(
-    [config.databaseDirectory, config.logDirectory, config.keysDirectory],
-    ["/srv/pollwire/db", "/mnt/log", "/srv/pollwire/keys"],
+    [config.database, config.logDirectory, config.keysDirectory],
+    [{ kind: "pglite", directory: "/srv/pollwire/db" }, "/mnt/log", "/srv/pollwire/keys"],
   );
 });
 
 Deno.test("centreConfig() takes what is set", () => {
   const environment = {
     DATABASE_URL: "pglite:/mnt/db",
+    DATABASE_STATEMENT_TIMEOUT_MS: "60000",
+    DATABASE_LOCK_TIMEOUT_MS: "2000",
+    DATABASE_IDLE_TRANSACTION_MS: "5000",
+    DATABASE_COUNTING_CONNECTIONS: "8",
+    DATABASE_READING_CONNECTIONS: "2",
     VOTE_LOG: "sqlite:logs",
     KEYS_DIRECTORY: "/run/keys",
     HOST: "0.0.0.0",
@@ -36,7 +48,14 @@ Deno.test("centreConfig() takes what is set", () => {
   };
   assert.deepEqual(centreConfig(environment), {
     data: "data",
-    databaseDirectory: "/mnt/db",
+    database: { kind: "pglite", directory: "/mnt/db" },
+    databaseLimits: {
+      statementTimeoutMs: 60_000,
+      lockTimeoutMs: 2_000,
+      idleInTransactionTimeoutMs: 5_000,
+      countingConnections: 8,
+      readingConnections: 2,
+    },
     logDirectory: "logs",
     keysDirectory: "/run/keys",
     logLevel: "info",
@@ -60,6 +79,9 @@ for (
   const [name, value] of [
     ["DATABASE_URL", "mysql://root:hunter2@db"],
     ["DATABASE_URL", "pglite:"],
+    ["DATABASE_URL", "postgres://hunter2"],
+    ["DATABASE_CA", "/etc/ca.pem"],
+    ["DATABASE_COUNTING_CONNECTIONS", "0"],
     ["VOTE_LOG", "/mnt/hunter2"],
     ["VOTE_LOG", "sqlite:"],
     ["PORT", "http"],

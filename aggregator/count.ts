@@ -37,8 +37,6 @@ export type CounterOptions = Readonly<{
   db: Database;
   log: VoteLog;
   history: GrowingHistory;
-  /** Which of the shared counters this connection adds to; two that count at once have two. */
-  lane: number;
   signal: AbortSignal;
   /** Whether the tables are being made anew, and so are known to be behind what was once counted. */
   rebuilding?: boolean;
@@ -54,7 +52,7 @@ type Owned = { epoch: number; nextOffset: number; forgeries: Map<string, number>
 
 /** Makes the consumer that counts. Its calls reject with {@link Fenced}, or a LogFault when counting must stop. */
 export function createCounter(options: CounterOptions): LogConsumer {
-  const { db, history, lane, signal } = options;
+  const { db, history, signal } = options;
   const owned = new Map<number, Owned>();
 
   async function judgeAll(records: readonly StoredRecord[]): Promise<Judgement[]> {
@@ -101,7 +99,6 @@ export function createCounter(options: CounterOptions): LogConsumer {
       const batch: CountedBatch = {
         election: history.election,
         partition,
-        lane,
         epoch: own.epoch,
         fromOffset: own.nextOffset,
         nextOffset,

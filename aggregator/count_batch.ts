@@ -12,7 +12,6 @@ import { arrayLiteral, type Query } from "./database/database.ts";
 export type CountedBatch = Readonly<{
   election: string;
   partition: number;
-  lane: number;
   epoch: number;
   /** What the position must be now. */
   fromOffset: number;
@@ -32,24 +31,38 @@ export type OutcomeDelta = Readonly<
   { fate: "counted" | "duplicate" | "rejected"; cause: string; records: number }
 >;
 
+/** Lanes of the shared counters. Where more transactions count at once, some of them wait for another's rows. */
+const LANES = 64;
+/** Key of the advisory locks that lanes are taken with, beside the lane's number; the same in every process. */
+const LANE_LOCK = 7_026;
+
 /**
  * Counts a batch, inside the caller's transaction.
  *
  * @returns what was counted, or `undefined` when the partition is another process's: roll back.
  */
 export async function countBatch(query: Query, batch: CountedBatch): Promise<OutcomeDelta[] | undefined> {
-  if (!await movePosition(query, batch)) return undefined;
+  const lane = await movePosition(query, batch);
+  if (lane === undefined) return undefined;
   const gaps = gapsOf(batch);
   if (gaps.length > 0) await noteGaps(query, batch, gaps);
-  return await countRecords(query, batch);
+  return await countRecords(query, batch, lane);
 }
 
-async function movePosition(query: Query, batch: CountedBatch): Promise<boolean> {
-  const rows = await query(
+/**
+ * Moves the position, and takes the first lane that no other transaction has, until this one ends.
+ *
+ * @returns the lane, or `undefined` when the partition is another process's.
+ */
+async function movePosition(query: Query, batch: CountedBatch): Promise<number | undefined> {
+  const [row] = await query<{ lane: number }>(
     `UPDATE counting.log_positions
      SET next_offset = $5::bigint, records_read = records_read + $6::bigint, last_offset = $5::bigint - 1, last_digest = decode($7, 'hex')
      WHERE election = $1 AND partition = $2 AND next_offset = $3 AND epoch = $4
-     RETURNING 1`,
+     RETURNING coalesce(
+       (SELECT lane FROM generate_series(0, $9::int - 1) AS lane WHERE pg_try_advisory_xact_lock($8::int, lane) LIMIT 1),
+       partition % $9::int
+     ) AS lane`,
     [
       batch.election,
       batch.partition,
@@ -58,9 +71,11 @@ async function movePosition(query: Query, batch: CountedBatch): Promise<boolean>
       batch.nextOffset,
       batch.records.length,
       batch.lastDigest,
+      LANE_LOCK,
+      LANES,
     ],
   );
-  return rows.length === 1;
+  return row?.lane;
 }
 
 /** Ranges of offsets that were not delivered: from the first missing one until the next delivered one. */
@@ -210,7 +225,7 @@ outcomes AS (
 )
 SELECT fate, cause, sum(records)::float8 AS records FROM deltas GROUP BY fate, cause`;
 
-async function countRecords(query: Query, batch: CountedBatch): Promise<OutcomeDelta[]> {
+async function countRecords(query: Query, batch: CountedBatch, lane: number): Promise<OutcomeDelta[]> {
   const places = new Numbering();
   const options = new Numbering();
   const accepted: AcceptedColumns = {
@@ -261,7 +276,7 @@ async function countRecords(query: Query, batch: CountedBatch): Promise<OutcomeD
   return await query<OutcomeDelta>(COUNT, [
     batch.election,
     batch.partition,
-    batch.lane,
+    lane,
     ...[
       accepted.voterKey,
       accepted.voteId,

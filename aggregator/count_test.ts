@@ -217,7 +217,6 @@ async function deliver(db: Database, { history, log }: World, deliveries: Sketch
       db: troubled,
       log,
       history,
-      lane: turn % 2,
       signal: never,
       wait: () => Promise.resolve(),
     });
@@ -283,7 +282,6 @@ async function ballotBox(db: Database, voters: number, id = "log-1") {
       db,
       log: counted,
       history,
-      lane: 0,
       signal: never,
       wait: () => Promise.resolve(),
     });
@@ -348,8 +346,7 @@ Deno.test("counting stops and names it when the database was restored from earli
 Deno.test("the older of two owners of a partition is fenced, and writes nothing", async () => {
   await withDatabase(async (db) => {
     const { log, history } = await ballotBox(db, 6);
-    const make = () =>
-      createCounter({ db, log, history, lane: 0, signal: never, wait: () => Promise.resolve() });
+    const make = () => createCounter({ db, log, history, signal: never, wait: () => Promise.resolve() });
     const zombie = make();
     const records = await log.read(0, await zombie.take(0), 3);
     const heir = make();

@@ -8,7 +8,7 @@ import { logEnds, LogFault, LogInUse, type VoteLog } from "../shared/log/vote_lo
 import { appendAudit } from "./audit.ts";
 import { checkLog, COUNT_BATCH_RECORDS, countGroup, createCounter, Fenced } from "./count.ts";
 import type { OutcomeDelta } from "./count_batch.ts";
-import type { Database } from "./database/database.ts";
+import type { Databases } from "./database/database.ts";
 import type { RegisteredHistory } from "./history.ts";
 import { hasChanges, publish } from "./publish.ts";
 import { readLag } from "./api/reconciliation.ts";
@@ -17,15 +17,14 @@ import { readLag } from "./api/reconciliation.ts";
 const PUBLISH_EVERY_MS = 100;
 /** How often the registry is asked for a newer manifest, in milliseconds. */
 const RELOAD_EVERY_MS = 1_000;
-/** How long to wait after counting failed, or was taken over, before trying again, in milliseconds. */
+/** How long to wait after counting or publishing failed, or was taken over, before trying again, in milliseconds. */
 const AGAIN_AFTER_MS = 1_000;
 
 /** What a runner is made of. */
 export type RunnerOptions = Readonly<{
-  db: Database;
+  databases: Databases;
   log: VoteLog;
   history: RegisteredHistory;
-  lane: number;
   now(): number;
   signal: AbortSignal;
   onCounted(outcomes: readonly OutcomeDelta[], records: number): void;
@@ -65,7 +64,7 @@ export class ElectionRunner {
   }
 
   async #count(): Promise<void> {
-    const { db, log, history, lane, signal, onCounted, onFault } = this.#options;
+    const { databases: { counting: db }, log, history, signal, onCounted, onFault } = this.#options;
     const { election } = history;
     const wait = (ms: number) => delay(ms, undefined, { signal });
     while (!signal.aborted && this.#stopped === undefined) {
@@ -73,7 +72,6 @@ export class ElectionRunner {
         db,
         log,
         history,
-        lane,
         signal,
         wait,
         onCounted,
@@ -101,11 +99,11 @@ export class ElectionRunner {
 
   /** A wrong count is worse than none: counting of this election stops, and says so until someone acts. */
   async #stop(fault: LogFault): Promise<void> {
-    const { db, history, now, onFault } = this.#options;
+    const { databases, history, now, onFault } = this.#options;
     this.#stopped = fault.message;
     onFault(`counting of ${history.election} has stopped`, fault);
     try {
-      await db.transaction((query) =>
+      await databases.counting.transaction((query) =>
         appendAudit(query, new Date(now()), "counting_stopped", history.election, { why: fault.message })
       );
     } catch (error) {
@@ -119,14 +117,16 @@ export class ElectionRunner {
       try {
         await this.#publishOnce();
       } catch (error) {
-        if (!signal.aborted) onFault(`publishing of ${history.election} failed`, error);
+        if (signal.aborted) return;
+        onFault(`publishing of ${history.election} failed`, error);
+        await delay(AGAIN_AFTER_MS, undefined, { signal }).catch(() => {});
       }
       await delay(PUBLISH_EVERY_MS, undefined, { signal }).catch(() => {});
     }
   }
 
   async #publishOnce(): Promise<void> {
-    const { db, history, now, onReleased } = this.#options;
+    const { databases: { publishing: db }, history, now, onReleased } = this.#options;
     const { manifest, acceptsUntilMs } = history.newest;
     const { version } = manifest;
     // After a start, and after a manifest changed the rules, stations are looked at without a change of theirs.
@@ -151,16 +151,16 @@ export class ElectionRunner {
   /** Whether everything on the log has been counted; of a log that is not the right one, nothing can be said. */
   async #isCaughtUp(): Promise<boolean> {
     if (!this.#isLogKnown || this.#stopped !== undefined) return false;
-    const { db, log, history } = this.#options;
-    return await readLag(db.query, history.election, await logEnds(log)) === 0;
+    const { databases, log, history } = this.#options;
+    return await readLag(databases.reading.query, history.election, await logEnds(log)) === 0;
   }
 
   async #follow(): Promise<void> {
-    const { db, history, signal, onFault } = this.#options;
+    const { databases, history, signal, onFault } = this.#options;
     while (!signal.aborted) {
       await delay(RELOAD_EVERY_MS, undefined, { signal }).catch(() => {});
       try {
-        await history.reload(db.query);
+        await history.reload(databases.reading.query);
       } catch (error) {
         if (!signal.aborted) onFault(`the registry of ${history.election} could not be read`, error);
       }

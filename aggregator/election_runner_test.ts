@@ -7,7 +7,7 @@ import { MASTER, NOON_MS } from "../tests/fixture.ts";
 import { testDatabase } from "../tests/test_database.ts";
 import { VOTING_MODES } from "../shared/vote.ts";
 import { countGroup } from "./count.ts";
-import type { Database } from "./database/database.ts";
+import { type Database, oneForAll } from "./database/database.ts";
 import { ElectionRunner, type RunnerOptions } from "./election_runner.ts";
 import { publishManifest } from "./office/elections.ts";
 import { recount } from "./recount.ts";
@@ -38,10 +38,9 @@ class Scene {
   start(change: Partial<RunnerOptions> = {}): ElectionRunner {
     this.#stop = new AbortController();
     const runner = new ElectionRunner({
-      db,
+      databases: oneForAll(db),
       log: this.log,
       history: this.box.history,
-      lane: 0,
       now: () => this.nowMs,
       signal: this.#stop.signal,
       onCounted: (_, records) => this.counted += records,
@@ -129,7 +128,7 @@ Deno.test("ElectionRunner goes on where the one before it ended, and shows what 
           isolation,
         ),
     };
-    scene.start({ db: mute });
+    scene.start({ databases: oneForAll(mute) });
     await eventually("three are counted", () => scene.counted === 3);
     await scene.stop();
     assert.equal(await scene.shownAt("n-1"), undefined);
@@ -301,7 +300,7 @@ Deno.test("ElectionRunner counts on after faults that are not the log's, each re
           ? Promise.reject(Object.assign(new Error("out of order"), { code: "XX000" }))
           : db.transaction(work, isolation),
     };
-    const runner = scene.start({ db: failing });
+    const runner = scene.start({ databases: oneForAll(failing) });
     await eventually("three are shown", async () => await scene.shownAt("n-1") === 3);
     assert.equal(runner.stopped, undefined);
     assert.equal(scene.faults.length, 2);

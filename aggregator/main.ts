@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Logger } from "@logtape/logtape";
 import type { Command } from "commander";
 import { command, EXIT, Failure, integerOption, originOption, program, runProgram } from "../cli/command.ts";
 import { startLog } from "../cli/log.ts";
@@ -12,9 +13,13 @@ import { LogFault } from "../shared/log/vote_log.ts";
 import { logEnds } from "../shared/log/vote_log.ts";
 import { runCentre } from "./centre.ts";
 import { type CentreConfig, centreConfig } from "./config.ts";
-import type { Database } from "./database/database.ts";
+import { type Database, type Databases, oneForAll } from "./database/database.ts";
+import { databaseName } from "./database/database_url.ts";
+import { migrate, MigrationFault } from "./database/migrate.ts";
 import { DatabaseInUse, openPglite } from "./database/pglite.ts";
-import { migrate } from "./database/migrate.ts";
+import { isIssue1154, openPostgres } from "./database/postgres.ts";
+import { ConnectFault } from "./database/postgres_socket.ts";
+import { requireRoles, type Role, RoleFault } from "./database/roles.ts";
 import { openHistory, type RegisteredHistory } from "./history.ts";
 import { checkProvisionOptions, type ProvisionOptions, runOffice } from "./office/command.ts";
 import { electionIds, OfficeError } from "./office/elections.ts";
@@ -22,24 +27,71 @@ import { Keyring } from "./office/keyring.ts";
 import { rebuild } from "./rebuild.ts";
 import { recount } from "./recount.ts";
 
-/** Opens the database, brought to the newest tables, for as long as the work takes. */
-async function withDatabase<T>(
-  config: CentreConfig,
-  work: (db: Database, keyring: Keyring) => Promise<T>,
-): Promise<T> {
-  let db: Database;
+/** Limits for work that a person waits for, and that may take long: an hour for a statement, or between two. */
+const ATTENDED = {
+  statementTimeoutMs: 3_600_000,
+  lockTimeoutMs: 60_000,
+  idleInTransactionTimeoutMs: 3_600_000,
+  connections: 2,
+};
+
+/** Databases that were opened together, and are closed together. */
+type Opened = Databases & Readonly<{ close(): Promise<unknown> }>;
+
+/** Opens the database, brought to the newest tables, for a command that does one thing after another. */
+async function openOne(config: CentreConfig, name: string): Promise<Opened> {
+  const { database: choice } = config;
+  const db = choice.kind === "pglite"
+    ? await openPglite(choice.directory)
+    : await openPostgres(choice.target, { ...ATTENDED, applicationName: `pollwire ${name}` });
+  await migrate(db).catch((error) => db.close().then(() => Promise.reject(error)));
+  return { ...oneForAll(db), close: () => db.close() };
+}
+
+/** Opens it for the running centre: with a server, connections for each kind of work. */
+async function openForCentre(config: CentreConfig): Promise<Opened> {
+  const { database: choice, databaseLimits: { countingConnections, readingConnections, ...limits } } = config;
+  const first = await openOne(config, "start");
+  if (choice.kind === "pglite") return first;
+  await first.close();
+  const open = (work: string, connections: number, readOnly = false) =>
+    openPostgres(choice.target, { ...limits, connections, readOnly, applicationName: `pollwire ${work}` });
+  const [counting, publishing, reading] = await Promise.all([
+    open("count", countingConnections),
+    open("publish", 1),
+    open("read", readingConnections, true),
+  ]);
+  const close = () => Promise.all([counting, publishing, reading].map((db) => db.close()));
+  return { counting, publishing, reading, close };
+}
+
+/** SQLSTATE of a statement that this user may not run. */
+const DENIED = "42501";
+
+/** Failures that say what would be right, and need no stack to be understood. */
+const EXPECTED = [DatabaseInUse, ConnectFault, MigrationFault, RoleFault, OfficeError, LogFault];
+
+/** Opens the database for as long as the work takes, as a user who may do it. */
+async function withDatabases(
+  open: () => Promise<Opened>,
+  roles: readonly Role[],
+  work: (databases: Databases) => Promise<void>,
+): Promise<void> {
+  let opened: Opened | undefined;
   try {
-    db = await openPglite(config.databaseDirectory);
+    opened = await open();
+    await requireRoles(opened.reading.query, ...roles);
+    await work(opened);
   } catch (error) {
-    throw error instanceof DatabaseInUse ? new Failure(error.message) : error;
-  }
-  try {
-    await migrate(db);
-    return await work(db, new Keyring(config.keysDirectory));
-  } catch (error) {
-    throw error instanceof OfficeError || error instanceof LogFault ? new Failure(error.message) : error;
+    if (EXPECTED.some((kind) => error instanceof kind)) throw new Failure((error as Error).message);
+    if ((error as { code?: unknown }).code !== DENIED) throw error;
+    throw new Failure(
+      `Cannot do this: ${
+        (error as Error).message
+      }; connect as the owner of the database, who alone may empty what was counted`,
+    );
   } finally {
-    await db.close();
+    await opened?.close();
   }
 }
 
@@ -52,39 +104,55 @@ async function aggregate(config: CentreConfig): Promise<void> {
   const log = await startLog("aggregator", config.logLevel);
   const stop = new AbortController();
   for (const signal of ["SIGTERM", "SIGINT"] as const) Deno.addSignalListener(signal, () => stop.abort());
-  await withDatabase(config, async (db, keyring) => {
+  surviveIssue1154(log);
+  const keyring = new Keyring(config.keysDirectory);
+  await withDatabases(() => openForCentre(config), ["pollwire_counter"], async (databases) => {
     await runCentre(config, {
-      db,
+      databases,
       openLog: (election, partitions) => Promise.resolve(openLog(config, election, partitions)),
       keyring,
-      lane: 0,
       log,
     }, stop.signal);
   });
   console.log("aggregator stopped");
 }
 
+/** Brings the database to the newest tables: with a server, the one command that its owner has to run. */
+async function migrateAll(): Promise<void> {
+  const config = centreConfig();
+  await withDatabases(() => openOne(config, "migrate"), [], () => Promise.resolve());
+  console.log(`${databaseName(config.database)} has the newest tables`);
+}
+
 async function provision(options: ProvisionOptions): Promise<void> {
   checkProvisionOptions(options);
   const config = centreConfig();
-  await withDatabase(config, (db, keyring) => runOffice(db, keyring, config.data, options, Date.now));
+  const keyring = new Keyring(config.keysDirectory);
+  await withDatabases(
+    () => openOne(config, "provision"),
+    ["pollwire_registrar"],
+    ({ counting: db }) => runOffice(db, keyring, config.data, options, Date.now),
+  );
 }
 
 /** Does a piece of work for one election, or for all. */
 async function forElections(
+  name: string,
+  roles: readonly Role[],
   chosen: string | undefined,
   work: (db: Database, history: RegisteredHistory, keyring: Keyring, config: CentreConfig) => Promise<void>,
 ): Promise<void> {
   const config = centreConfig();
-  await withDatabase(config, async (db, keyring) => {
+  const keyring = new Keyring(config.keysDirectory);
+  await withDatabases(() => openOne(config, name), roles, async ({ counting: db }) => {
     const known = await electionIds(db.query);
     if (chosen !== undefined && !known.includes(chosen)) {
       throw new OfficeError(
-        `Cannot find election ${chosen}: ${config.databaseDirectory} has ${known.join(", ") || "none"}`,
+        `Cannot find election ${chosen}: ${databaseName(config.database)} has ${known.join(", ") || "none"}`,
       );
     }
     if (known.length === 0) {
-      throw new OfficeError(`Cannot find an election: ${config.databaseDirectory} has none`);
+      throw new OfficeError(`Cannot find an election: ${databaseName(config.database)} has none`);
     }
     for (const election of chosen === undefined ? known : [chosen]) {
       await work(db, (await openHistory(db.query, election, keyring.master(election)))!, keyring, config);
@@ -94,7 +162,7 @@ async function forElections(
 
 async function recountAll({ election }: { election?: string }): Promise<void> {
   let differences = 0;
-  await forElections(election, async (db, history, _keyring, config) => {
+  await forElections("recount", ["pollwire_auditor"], election, async (db, history, _keyring, config) => {
     const log = openLog(config, history.election, history.partitions);
     const total = (await logEnds(log)).reduce((sum, end) => sum + end, 0);
     const bar = progress({ label: `recount ${history.election}`, total, unit: "records" });
@@ -116,7 +184,8 @@ async function recountAll({ election }: { election?: string }): Promise<void> {
 }
 
 async function rebuildAll({ election }: { election?: string }): Promise<void> {
-  await forElections(election, async (db, history, keyring, config) => {
+  const roles: Role[] = ["pollwire_registrar", "pollwire_counter"];
+  await forElections("rebuild", roles, election, async (db, history, keyring, config) => {
     const log = openLog(config, history.election, history.partitions);
     const total = (await logEnds(log)).reduce((sum, end) => sum + end, 0);
     const bar = progress({ label: `rebuild ${history.election}`, total, unit: "records" });
@@ -124,6 +193,19 @@ async function rebuildAll({ election }: { election?: string }): Promise<void> {
     const made = await rebuild(db, log, history, master, new Date(), (records) => bar.advance(records));
     await log.close();
     bar.done(`${history.election}: rebuilt from ${made.records} records and ${made.voters} voters`);
+  });
+}
+
+/**
+ * postgres.js 3.4.9 writes to a connection that a dying server has closed, in a callback of its own, where nothing can
+ * catch it (porsager/postgres#1154). The session is thrown away by what it does see, or by its deadline; the process
+ * must not die with it. Of no other error anything is held back.
+ */
+function surviveIssue1154(log: Logger): void {
+  globalThis.addEventListener("error", (event) => {
+    if (!isIssue1154(event.error)) return;
+    event.preventDefault();
+    log.warn("the driver wrote to a closed connection (porsager/postgres#1154)");
   });
 }
 
@@ -136,6 +218,7 @@ function commands(): Command[] {
         "\nSettings come from the environment: POLLWIRE_DATA, DATABASE_URL, VOTE_LOG, KEYS_DIRECTORY, HOST, PORT.",
       )
       .action(() => aggregate(centreConfig())),
+    command("migrate", "Brings the database to the newest tables.").action(migrateAll),
     command(
       "provision",
       "Creates an election from its definition, imports its roll, writes the files of gateways and devices.",

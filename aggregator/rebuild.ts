@@ -56,7 +56,6 @@ export async function rebuild(
     db,
     log,
     history,
-    lane: 0,
     rebuilding: true,
     signal: new AbortController().signal,
     wait: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
@@ -93,14 +92,44 @@ async function refuseEmptyLog(db: Database, log: VoteLog, election: string): Pro
   }
 }
 
+/** Empties an election's tables. Those that are empty are left alone: only the tables' owner may empty the others. */
 async function clear(query: Query, election: string): Promise<void> {
-  for (const table of DERIVED) await query(`DELETE FROM ${table} WHERE election = $1`, [election]);
+  await query("SELECT set_config('pollwire.rebuilding', $1, true)", [election]);
+  for (const table of DERIVED) {
+    if (await hasRows(query, table, election)) {
+      await query(`DELETE FROM ${table} WHERE election = $1`, [election]);
+    }
+  }
+  await raiseRevisions(query);
   // Not deleted: an epoch that began anew would let in whoever had counted under the same one.
   await query(
     `UPDATE counting.log_positions SET epoch = epoch + 1, next_offset = 0, records_read = 0,
        log_identity = NULL, last_offset = NULL, last_digest = NULL
      WHERE election = $1`,
     [election],
+  );
+}
+
+async function hasRows(query: Query, table: string, election: string): Promise<boolean> {
+  const [{ some }] = await query<{ some: boolean }>(
+    `SELECT EXISTS (SELECT FROM ${table} WHERE election = $1) AS some`,
+    [election],
+  );
+  return some;
+}
+
+/**
+ * A database that was restored from a backup would give out revisions again that were given out since. They are the
+ * microseconds since 1970 at which it was made, counted on: now is later than all of them.
+ */
+async function raiseRevisions(query: Query): Promise<void> {
+  const [{ may }] = await query<{ may: boolean }>(
+    "SELECT has_sequence_privilege('results.revisions', 'UPDATE') AS may",
+  );
+  if (!may) return; // Not the tables' owner: so they were empty, and the database is as new as its revisions.
+  await query(
+    `SELECT setval('results.revisions', greatest(last_value, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint))
+     FROM results.revisions`,
   );
 }
 

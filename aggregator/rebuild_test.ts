@@ -3,7 +3,7 @@ import { LogFault } from "../shared/log/vote_log.ts";
 import { type BallotBox, fillBallotBox, openBallotBox } from "../tests/ballot_box.ts";
 import { MASTER, NOON_MS, testVoterKey } from "../tests/fixture.ts";
 import { MemoryLog } from "../tests/memory_log.ts";
-import { testDatabase } from "../tests/test_database.ts";
+import { tamper, testDatabase } from "../tests/test_database.ts";
 import { COUNT_BATCH_RECORDS, createCounter, Fenced } from "./count.ts";
 import type { Database } from "./database/database.ts";
 import { publish } from "./publish.ts";
@@ -141,7 +141,7 @@ Deno.test("rebuild() mends what was damaged", async () => {
       "DELETE FROM counting.roll WHERE election = $1 AND gender = 'male'",
       "UPDATE counting.log_positions SET next_offset = 1, log_identity = 'another' WHERE election = $1",
     ]
-  ) await db.query(damage, [box.election]);
+  ) await tamper(db, damage, [box.election]);
   await rebuildBox(box);
   assert.deepEqual(await contents(box), before);
 });
@@ -150,7 +150,7 @@ Deno.test("rebuild() makes everything from registry and log alone", async () => 
   const box = await countedBox();
   const before = await contents(box);
   for (const table of [...Object.keys(TABLES), "counting.changes", "results.current", "results.releases"]) {
-    await db.query(`DELETE FROM ${table} WHERE election = $1`, [box.election]);
+    await tamper(db, `DELETE FROM ${table} WHERE election = $1`, [box.election]);
   }
   await rebuildBox(box);
   assert.deepEqual(await contents(box), before);
@@ -201,7 +201,8 @@ Deno.test("rebuild() withdraws a release that tells of more than was counted, an
   const box = await countedBox();
   const before = await shown(box);
   await db.query("UPDATE results.current SET voters = voters + 1 WHERE election = $1", [box.election]);
-  await db.query(
+  await tamper(
+    db,
     "UPDATE results.releases SET voters = voters + 1 WHERE election = $1",
     [box.election],
   );
@@ -260,7 +261,7 @@ Deno.test("rebuild() takes the partitions from whoever counted them", async () =
   await fillBallotBox(box);
   const { log, history } = box;
   const signal = new AbortController().signal;
-  const counter = createCounter({ db, log, history, lane: 1, signal, wait: () => Promise.resolve() });
+  const counter = createCounter({ db, log, history, signal, wait: () => Promise.resolve() });
   await counter.take(0);
   await counter.batch(0, await log.read(0, 0, COUNT_BATCH_RECORDS));
   const end = await log.end(0);

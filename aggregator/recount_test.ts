@@ -4,7 +4,7 @@ import { judge } from "../shared/judge.ts";
 import { partitionOf } from "../shared/partition.ts";
 import { type BallotBox, fillBallotBox, openBallotBox, testVoter } from "../tests/ballot_box.ts";
 import { NOON_MS, testVoterKey } from "../tests/fixture.ts";
-import { testDatabase } from "../tests/test_database.ts";
+import { tamper, testDatabase } from "../tests/test_database.ts";
 import type { Database } from "./database/database.ts";
 import { type Recount, recount } from "./recount.ts";
 
@@ -177,7 +177,7 @@ const insertParticipation = ({ election }: BallotBox, voterId: string) =>
   ]);
 
 const deleteParticipation = ({ election }: BallotBox, voterId: string) =>
-  db.query("DELETE FROM counting.participations WHERE election = $1 AND voter_key = decode($2, 'hex')", [
+  tamper(db, "DELETE FROM counting.participations WHERE election = $1 AND voter_key = decode($2, 'hex')", [
     election,
     testVoterKey(voterId, election),
   ]);
@@ -226,7 +226,8 @@ Deno.test("recount() finds a participation that was put in another's place", asy
 Deno.test("recount() finds a participation with another vote id", async () => {
   const box = await countedBox();
   const voteId = crypto.randomUUID();
-  await db.query(
+  await tamper(
+    db,
     "UPDATE counting.participations SET vote_id = $3::uuid WHERE election = $1 AND voter_key = decode($2, 'hex')",
     [box.election, testVoterKey("voter-3", box.election), voteId],
   );

@@ -148,7 +148,6 @@ async function countAll(
     db,
     log,
     history,
-    lane: 0,
     signal,
     wait: () => Promise.reject(new Error("Counting failed")),
     onCounted: (_outcomes, records) => counted += records,

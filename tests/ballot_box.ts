@@ -75,7 +75,7 @@ export class BallotBox {
   async count(batchRecords = 4): Promise<void> {
     const { db, log, history } = this;
     const signal = new AbortController().signal;
-    const counter = createCounter({ db, log, history, lane: 0, signal, wait: () => Promise.resolve() });
+    const counter = createCounter({ db, log, history, signal, wait: () => Promise.resolve() });
     await log.consume(counter, { group: countGroup(this.election), batchRecords, signal });
   }
 }

@@ -176,6 +176,28 @@ export function databaseContract(
     ]);
   });
 
+  test("query() gives values of every type in the same shape", async (db) => {
+    const [row] = await db.query(
+      `SELECT 7::bigint AS small, 9007199254740993::bigint AS large, 1.50::numeric AS fraction, 0.5::float8 AS double,
+         '2026-11-03T07:00:00.001Z'::timestamptz AS time, '2026-11-03'::date AS day, decode('00ff', 'hex') AS bytes,
+         '{"a":[1,null]}'::jsonb AS jsonb, '"x"'::json AS json, true AS truth, NULL::bigint AS nothing`,
+    );
+    assert.deepEqual({ ...row, bytes: [...row.bytes as Uint8Array] }, {
+      small: 7,
+      large: 9_007_199_254_740_993n,
+      fraction: "1.50",
+      double: 0.5,
+      time: new Date("2026-11-03T07:00:00.001Z"),
+      day: new Date("2026-11-03"),
+      bytes: [0, 255],
+      jsonb: { a: [1, null] },
+      json: "x",
+      truth: true,
+      nothing: null,
+    });
+    assert.ok(row.bytes instanceof Uint8Array);
+  });
+
   for (const { code, sql, passing } of FAILURES) {
     test(`query() rejects with SQLSTATE ${code}, which ${passing ? "may pass" : "stays"}`, async (db) => {
       const error = await db.query(sql).then(() => assert.fail("it is taken"), (error) => error);

@@ -1,29 +1,24 @@
 /**
- * A database in memory with an election in it, and rows of any kind, for tests of what reads them.
+ * A database with an election in it, and rows of any kind, for tests of what reads them.
  *
  * @module
  */
 import { type Database, type Query } from "../aggregator/database/database.ts";
-import { migrate } from "../aggregator/database/migrate.ts";
-import { openPglite } from "../aggregator/database/pglite.ts";
 import { createElection } from "../aggregator/office/elections.ts";
 import type { ElectionDefinition } from "../shared/election.ts";
 import type { VotingMode } from "../shared/vote.ts";
 import { MASTER, NOON_MS, testDefinition } from "./fixture.ts";
+import { withDatabase } from "./test_database.ts";
 
 /** Opens a database with an election, works, and closes it. */
 export async function withElection(
   work: (db: Database) => Promise<void>,
   definition: ElectionDefinition = testDefinition(),
 ): Promise<void> {
-  const db = await openPglite();
-  try {
-    await migrate(db);
+  await withDatabase(async (db) => {
     await createElection(db, definition, MASTER, new Date(NOON_MS));
     await work(db);
-  } finally {
-    await db.close();
-  }
+  });
 }
 
 /** A release to write. `votes` is by `contest/candidate`: the total, and what was added. */

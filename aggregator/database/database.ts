@@ -8,8 +8,9 @@
 export type Parameter = string | number | boolean | null;
 
 /**
- * Runs one statement and returns its rows. Integers of 64 bits come as numbers or as text, by adapter: cast them to
- * float8 in the SQL, or take them through `Number`.
+ * Runs one statement and returns its rows. Integers of 64 bits come as numbers up to 2^53, and beyond as a bigint: cast
+ * them to float8 in the SQL, or to text. Numeric comes as text, times as Date, bytes as Uint8Array, JSON parsed. Arrays
+ * are not given back: unnest them.
  */
 export type Query = <Row extends object = Record<string, unknown>>(
   sql: string,
@@ -29,6 +30,24 @@ export interface Database {
    */
   transaction<T>(work: (query: Query) => Promise<T>, isolation?: Isolation): Promise<T>;
   close(): Promise<void>;
+}
+
+/**
+ * A database as the parts of a process connect to it, so that none waits for another's statements. With the embedded
+ * one, which has one session, all three are the same.
+ */
+export type Databases = Readonly<{
+  /** Counts; as many transactions at once as it has connections. */
+  counting: Database;
+  /** Publishes. */
+  publishing: Database;
+  /** Reads, for everything that is asked, and may not write. */
+  reading: Database;
+}>;
+
+/** A database that has one session, for all of them. */
+export function oneForAll(db: Database): Databases {
+  return { counting: db, publishing: db, reading: db };
 }
 
 /** An array parameter in PostgreSQL's own spelling, for values that need no escaping (ids, hex, numbers, times). */

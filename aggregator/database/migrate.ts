@@ -3,29 +3,36 @@
  *
  * @module
  */
-import type { Database } from "./database.ts";
+import type { Database, Query } from "./database.ts";
 
 /** Key of the advisory lock under which migrations run; any number, the same in every process. */
 const MIGRATION_LOCK = 7_026_411;
 
-const FILES = ["000001_tables.sql", "000002_definitions.sql"];
+const FILES = ["000001_tables.sql", "000002_definitions.sql", "000003_roles.sql"];
+
+/** The database and this program do not fit; the message says which of them has to follow. */
+export class MigrationFault extends Error {
+  override name = "MigrationFault";
+}
 
 /**
- * Runs the migrations that the database has not seen.
+ * Runs the migrations that the database has not seen. A database that has seen all is only read, so that users who own
+ * nothing in it may call this.
  *
  * @returns the names of those that were run.
+ * @throws {MigrationFault} when a newer program has been at the database, or this user may not change its tables.
  */
 export async function migrate(db: Database): Promise<string[]> {
+  if ((await missing(db.query)).length === 0) return [];
+  await refuseStranger(db.query);
   return await db.transaction(async (query) => {
     await query("SELECT pg_advisory_xact_lock($1::bigint)", [MIGRATION_LOCK]);
     await query(
       "CREATE TABLE IF NOT EXISTS public.migrations (name text PRIMARY KEY, run_at timestamptz NOT NULL DEFAULT now())",
     );
-    const done = new Set(
-      (await query<{ name: string }>("SELECT name FROM public.migrations")).map(({ name }) => name),
-    );
     const run: string[] = [];
-    for (const name of FILES.filter((file) => !done.has(file))) {
+    // Asked again: another process may have been at it meanwhile.
+    for (const name of await missing(query)) {
       const sql = await Deno.readTextFile(new URL(`migrations/${name}`, import.meta.url));
       for (const statement of statements(sql)) await query(statement);
       await query("INSERT INTO public.migrations (name) VALUES ($1)", [name]);
@@ -35,9 +42,40 @@ export async function migrate(db: Database): Promise<string[]> {
   });
 }
 
-/** Splits a migration at the semicolons that end its lines. */
-function statements(sql: string): string[] {
-  return sql.replaceAll(/^--.*$/gm, "").split(/;\s*$/m).map((text) => text.trim()).filter((text) =>
-    text !== ""
+/** Names of the migrations that the database has not seen. */
+async function missing(query: Query): Promise<string[]> {
+  const [{ any }] = await query<{ any: boolean }>(
+    "SELECT to_regclass('public.migrations') IS NOT NULL AS any",
   );
+  if (!any) return FILES;
+  const rows = await query<{ name: string }>("SELECT name FROM public.migrations ORDER BY name");
+  const done = new Set(rows.map(({ name }) => name));
+  const unknown = [...done].filter((name) => !FILES.includes(name));
+  if (unknown.length > 0) {
+    throw new MigrationFault(
+      `Cannot use the database: a newer Pollwire has brought it to ${
+        unknown.at(-1)
+      }, and this one knows it up to ${FILES.at(-1)}; run the newer one`,
+    );
+  }
+  return FILES.filter((file) => !done.has(file));
+}
+
+/** Tables are made and changed by the owner of the database, who makes the first of them, and by nobody else. */
+async function refuseStranger(query: Query): Promise<void> {
+  const [{ may, user, owner }] = await query<{ may: boolean; user: string; owner: string }>(
+    `SELECT pg_has_role(datdba, 'MEMBER') AS may, current_user AS user, pg_get_userbyid(datdba) AS owner
+     FROM pg_database WHERE datname = current_database()`,
+  );
+  if (!may) {
+    throw new MigrationFault(
+      `Cannot bring the database to the newest tables as ${user}: it is ${owner}'s; run the migrate task as ${owner} first`,
+    );
+  }
+}
+
+/** Splits a migration at the semicolons that end its lines, but for those in a function's body. */
+function statements(sql: string): string[] {
+  const pieces = sql.replaceAll(/^--.*$/gm, "").match(/(?:\$\$.*?\$\$|.)+?(?:;\s*$|$(?![^]))/gms) ?? [];
+  return pieces.map((text) => text.trim().replace(/;$/, "")).filter((text) => text !== "");
 }

@@ -1,7 +1,7 @@
 import assert from "assert";
 import type { Database, Query } from "./database.ts";
-import { migrate } from "./migrate.ts";
-import { openPglite } from "./pglite.ts";
+import { openTestDatabase, withDatabase } from "../../tests/test_database.ts";
+import { migrate, MigrationFault } from "./migrate.ts";
 
 /** The migrations' files, in the order of their numbers. */
 const FILES = [...Deno.readDirSync(new URL("migrations", import.meta.url))].map(({ name }) => name).sort();
@@ -30,7 +30,7 @@ function failingAt(db: Database, text: string): Database {
 }
 
 Deno.test("migrate() makes all of the tables once, or nothing at all", async (t) => {
-  const db = await openPglite();
+  const db = await openTestDatabase();
   try {
     await t.step("a migration that fails leaves nothing", async () => {
       // The last of the tables, so that all others have been made by then.
@@ -68,8 +68,21 @@ Deno.test("migrate() makes all of the tables once, or nothing at all", async (t)
   }
 });
 
-Deno.test("the files of migrations are numbered without a gap", () => {
-  FILES.forEach((name, i) =>
-    assert.match(name, new RegExp(`^${String(i + 1).padStart(6, "0")}_[a-z_]+\\.sql$`))
-  );
+Deno.test("migrate() refuses a database that a newer program has been at, and says so", async () => {
+  await withDatabase(async (db) => {
+    await db.query("INSERT INTO public.migrations (name) VALUES ('999999_later.sql')");
+    await assert.rejects(migrate(db), (error) => {
+      assert.ok(error instanceof MigrationFault);
+      assert.match(
+        error.message,
+        /^Cannot use the database: a newer Pollwire has brought it to 999999_later\.sql, /,
+      );
+      return true;
+    });
+  });
+});
+
+Deno.test("the files of migrations are numbered, each by a number of its own", () => {
+  for (const name of FILES) assert.match(name, /^\d{6}_[a-z_]+\.sql$/);
+  assert.equal(new Set(FILES.map((name) => name.slice(0, 6))).size, FILES.length);
 });

@@ -132,7 +132,7 @@ export async function lockRolls(query: Query): Promise<void> {
 async function earliestEffect(query: Query, election: string, now: () => number): Promise<Date> {
   if (!await isCounted(query, election)) {
     // Nor may counting begin before these voters are there for it to see.
-    await query("LOCK TABLE counting.log_positions IN SHARE MODE");
+    await query("SELECT FROM counting.hold_counting()");
     if (!await isCounted(query, election)) return new Date(0);
   }
   // A gateway's clock may be ahead of the log's, and the log's ahead of this one.
@@ -223,7 +223,11 @@ async function insertRoll(
 export async function rebuildRoll(query: Query, election: string, master: Uint8Array): Promise<number> {
   const pseudonym = pseudonymKey(master, election);
   const day = await dayOfAges(query, election);
-  await query("DELETE FROM counting.roll WHERE election = $1", [election]);
+  const [{ some }] = await query<{ some: boolean }>(
+    "SELECT EXISTS (SELECT FROM counting.roll WHERE election = $1) AS some",
+    [election],
+  );
+  if (some) await query("DELETE FROM counting.roll WHERE election = $1", [election]);
   let after = { voterId: "", effectiveAt: "-infinity" };
   for (let total = 0;;) {
     const rows = await query<Voter & { effective_at: string; struck_at: string | null }>(

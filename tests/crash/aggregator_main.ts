@@ -5,7 +5,7 @@
  */
 import { runCentre } from "../../aggregator/centre.ts";
 import { centreConfig } from "../../aggregator/config.ts";
-import type { Database, Query } from "../../aggregator/database/database.ts";
+import { type Database, oneForAll, type Query } from "../../aggregator/database/database.ts";
 import { migrate } from "../../aggregator/database/migrate.ts";
 import { openPglite } from "../../aggregator/database/pglite.ts";
 import { Keyring } from "../../aggregator/office/keyring.ts";
@@ -57,13 +57,13 @@ void endWithStarter();
 const config = centreConfig();
 const stop = new AbortController();
 Deno.addSignalListener("SIGTERM", () => stop.abort());
-const db = await openPglite(config.databaseDirectory);
+if (config.database.kind !== "pglite") throw new Error("Crash points are for the embedded database");
+const db = await openPglite(config.database.directory);
 await migrate(db);
 await runCentre(config, {
-  db: withCrashPoints(db),
+  databases: oneForAll(withCrashPoints(db)),
   openLog: (election, partitions) => Promise.resolve(openLog(config.logDirectory, election, partitions)),
   keyring: new Keyring(config.keysDirectory),
-  lane: 0,
   log: await startLog("aggregator"),
 }, stop.signal);
 await db.close();
