@@ -140,6 +140,7 @@ async function raiseRevisions(query: Query): Promise<void> {
  * @returns how many.
  */
 async function withdrawUnfounded(query: Query, election: string): Promise<number> {
+  if (!await hasRows(query, "results.current", election)) return 0;
   const rows = await query(
     `DELETE FROM results.current c USING results.releases r
      WHERE c.election = $1 AND r.revision = c.revision AND (

@@ -1,0 +1,203 @@
+import assert from "assert";
+import type { Database } from "../../aggregator/database/database.ts";
+import { migrate, MigrationFault } from "../../aggregator/database/migrate.ts";
+import { openPostgres } from "../../aggregator/database/postgres.ts";
+import { requireRoles, RoleFault, ROLES } from "../../aggregator/database/roles.ts";
+import { importRoll } from "../../aggregator/office/roll.ts";
+import { publish } from "../../aggregator/publish.ts";
+import { rebuild } from "../../aggregator/rebuild.ts";
+import { recount } from "../../aggregator/recount.ts";
+import { fillBallotBox, openBallotBox, testVoter } from "../ballot_box.ts";
+import { MASTER, NOON_MS } from "../fixture.ts";
+import { TEST_SESSIONS, testTarget } from "../test_database.ts";
+import { type Cluster, isWithoutServer, startCluster } from "./cluster.ts";
+
+Deno.test.sanitizer({ ops: true, resources: true });
+
+const USERS = {
+  office: "pollwire_registrar",
+  aggregator: "pollwire_counter",
+  reader: "pollwire_reader",
+  audit: "pollwire_auditor",
+};
+const NOW = new Date(NOON_MS);
+
+/** What each user must be refused. */
+const REFUSED: Record<keyof typeof USERS, readonly string[]> = {
+  office: [
+    "SELECT FROM counting.participations",
+    "SELECT FROM counting.station_counts",
+    "INSERT INTO counting.participations VALUES ('box', '\\x00', gen_random_uuid())",
+    "UPDATE counting.log_positions SET next_offset = 0",
+    "UPDATE registry.voters SET voter_id = 'other'",
+    "DELETE FROM registry.voters",
+    "UPDATE registry.manifests SET manifest = ''",
+    "DELETE FROM counting.roll",
+    "SELECT FROM results.releases",
+  ],
+  aggregator: [
+    "SELECT FROM registry.voters",
+    "INSERT INTO registry.manifests SELECT * FROM registry.manifests",
+    "INSERT INTO counting.roll SELECT * FROM counting.roll",
+    "UPDATE counting.roll SET struck_at = now()",
+    "DELETE FROM counting.station_counts",
+    "DELETE FROM counting.rejections",
+    "SELECT counting.hold_counting()",
+    "CREATE TABLE counting.mine ()",
+    "SELECT setval('results.revisions', 1)",
+  ],
+  reader: [
+    "SELECT FROM counting.station_counts",
+    "SELECT FROM counting.roll",
+    "SELECT FROM registry.voters",
+    "SELECT FROM registry.device_keys",
+    "SELECT FROM audit.events",
+    "INSERT INTO results.releases SELECT * FROM results.releases",
+  ],
+  audit: [
+    "SELECT FROM registry.voters",
+    "INSERT INTO audit.events SELECT * FROM audit.events",
+    "INSERT INTO counting.changes VALUES ('box', 'n-1')",
+    "UPDATE counting.log_positions SET next_offset = 0",
+  ],
+};
+
+/** What is kept as it is, for whoever asks. */
+const KEPT = ["counting.participations", "results.releases", "audit.events"].flatMap((table) => [
+  `UPDATE ${table} SET election = 'other'`,
+  `DELETE FROM ${table}`,
+  `TRUNCATE ${table} CASCADE`,
+]);
+
+let cluster: Cluster;
+const ignore = isWithoutServer();
+Deno.test.beforeAll(async () => {
+  if (!ignore) cluster = await startCluster({ fsync: "off" });
+});
+Deno.test.afterAll(async () => await cluster?.remove());
+
+/** A server's database whose owner is no superuser, with a user for each role. */
+async function withUsers(work: (as: (user: string) => Promise<Database>) => Promise<void>): Promise<void> {
+  const name = await cluster.createDatabase();
+  const opened: Database[] = [];
+  const as = async (user: string) => {
+    const target = { ...testTarget(cluster.url(name)), user, password: "secret" };
+    const db = await openPostgres(target, { ...TEST_SESSIONS, connections: 2 });
+    opened.push(db);
+    return db;
+  };
+  await cluster.psql(`
+    DO $$ BEGIN CREATE ROLE owner LOGIN CREATEROLE PASSWORD 'secret'; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
+    ALTER DATABASE ${name} OWNER TO owner`);
+  try {
+    await migrate(await as("owner"));
+    for (const [user, role] of Object.entries(USERS)) {
+      await cluster.psql(
+        `DO $$ BEGIN CREATE ROLE ${user} LOGIN PASSWORD 'secret' IN ROLE ${role}; EXCEPTION WHEN duplicate_object THEN NULL; END $$`,
+      );
+    }
+    await work(as);
+  } finally {
+    for (const db of opened) await db.close();
+  }
+}
+
+const refusalOf = (db: Database, sql: string) =>
+  db.query(sql).then(() => assert.fail(`it is let: ${sql}`), (error) => error.code as string);
+
+Deno.test({
+  name: "each user does its work with its own role, and nothing else",
+  ignore,
+  fn: () =>
+    withUsers(async (as) => {
+      const [owner, office, aggregator, audit] = [
+        await as("owner"),
+        await as("office"),
+        await as("aggregator"),
+        await as("audit"),
+      ];
+      // The office creates the election and its roll, the aggregator counts and publishes, the auditor recounts.
+      const box = await openBallotBox(office, "box");
+      await fillBallotBox(box);
+      const counting = Object.assign(Object.create(box), { db: aggregator });
+      await counting.count();
+      const stations = ["n-1", "n-2", "s-1", "s-2"];
+      const policy = { election: "box", threshold: 1, allowed: true, closed: false, stations, all: false };
+      assert.ok((await publish(aggregator, policy, NOW))! > 0);
+      const before = await recount(audit, box.log, box.history);
+      assert.equal(before.differences, 0);
+      assert.ok(before.counted > 20);
+      await importRoll(office, "box", MASTER, [testVoter("late")], () => NOON_MS);
+
+      for (const [user, statements] of Object.entries(REFUSED)) {
+        const db = await as(user);
+        for (const sql of [...statements, ...KEPT]) {
+          assert.equal(await refusalOf(db, sql), "42501", `${user}: ${sql}`);
+        }
+      }
+      for (const sql of KEPT) {
+        assert.equal(await refusalOf(owner, sql), "23001", `owner: ${sql}`);
+      }
+
+      // What was counted is emptied by the owner alone.
+      await assert.rejects(rebuild(aggregator, box.log, box.history, MASTER, NOW), { code: "42501" });
+      await rebuild(owner, box.log, box.history, MASTER, NOW);
+      assert.deepEqual(await recount(audit, box.log, box.history), before);
+    }),
+});
+
+Deno.test({
+  name: "rebuild() into empty tables takes the roles of office and aggregator, and no more",
+  ignore,
+  fn: () =>
+    withUsers(async (as) => {
+      const [office, audit] = [await as("office"), await as("audit")];
+      const box = await openBallotBox(office, "box");
+      await fillBallotBox(box);
+      await (await as("owner")).query("DELETE FROM counting.roll");
+      await cluster.psql("GRANT pollwire_counter TO office");
+      try {
+        await rebuild(office, box.log, box.history, MASTER, NOW);
+      } finally {
+        await cluster.psql("REVOKE pollwire_counter FROM office");
+      }
+      const { differences, counted } = await recount(audit, box.log, box.history);
+      assert.equal(differences, 0);
+      assert.ok(counted > 20);
+    }),
+});
+
+Deno.test({
+  name: "requireRoles() says which role a user lacks, and lets the owner",
+  ignore,
+  fn: () =>
+    withUsers(async (as) => {
+      const [owner, office] = [await as("owner"), await as("office")];
+      for (const role of Object.keys(ROLES) as (keyof typeof ROLES)[]) await requireRoles(owner.query, role);
+      await requireRoles(office.query, "pollwire_registrar");
+      await assert.rejects(requireRoles(office.query, "pollwire_registrar", "pollwire_counter"), (error) => {
+        assert.ok(error instanceof RoleFault);
+        assert.match(
+          error.message,
+          /as office: it is not a member of pollwire_counter, .*GRANT pollwire_counter TO office/,
+        );
+        return true;
+      });
+    }),
+});
+
+Deno.test({
+  name: "migrate() by a user who is not the owner changes nothing, and says who is",
+  ignore,
+  fn: () =>
+    withUsers(async (as) => {
+      const [owner, office] = [await as("owner"), await as("office")];
+      assert.deepEqual(await migrate(office), [], "there is nothing to do");
+      await owner.query("DELETE FROM public.migrations WHERE name = '000003_roles.sql'");
+      await assert.rejects(migrate(office), (error) => {
+        assert.ok(error instanceof MigrationFault);
+        assert.match(error.message, /as office: it is owner's; run the migrate task as owner first$/);
+        return true;
+      });
+    }),
+});

@@ -1,0 +1,40 @@
+import assert from "assert";
+import { isWithoutServer, startCluster } from "./cluster.ts";
+
+Deno.test.sanitizer({ ops: true, resources: true });
+
+/** The tests of what stands on the database: written once, for both adapters. */
+const SUITES = [
+  "aggregator/audit_test.ts",
+  "aggregator/centre_test.ts",
+  "aggregator/count_test.ts",
+  "aggregator/database/migrate_test.ts",
+  "aggregator/election_runner_test.ts",
+  "aggregator/history_test.ts",
+  "aggregator/publish_test.ts",
+  "aggregator/rebuild_test.ts",
+  "aggregator/recount_test.ts",
+  "aggregator/tables_test.ts",
+  "aggregator/api/",
+  "aggregator/office/",
+];
+
+Deno.test({
+  name: "what counts, publishes, rebuilds and recounts does so on PostgreSQL as on the embedded database",
+  ignore: isWithoutServer(),
+  async fn() {
+    const cluster = await startCluster({ fsync: "off" });
+    try {
+      const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+        args: ["test", "-A", "--quiet", ...SUITES],
+        cwd: new URL("../..", import.meta.url),
+        env: { TEST_DATABASE_URL: cluster.url(), NO_COLOR: "1" },
+      }).output();
+      const text = new TextDecoder();
+      assert.ok(success, text.decode(stdout) + text.decode(stderr));
+      assert.match(text.decode(stdout), /ok \| [1-9]\d+ passed/);
+    } finally {
+      await cluster.remove();
+    }
+  },
+});
