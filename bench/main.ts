@@ -18,11 +18,19 @@ import { batch, single } from "./taking.ts";
 const BENCHMARKS: readonly Benchmark[] = [single, batch, spool, fsync, crypto, count, path, country];
 
 /** Runs benchmarks one after another, and prints what they came to. */
-async function measure(names: readonly string[], { json }: { json?: string }): Promise<void> {
+async function measure(
+  names: readonly string[],
+  { json, database }: { json?: string; database?: string },
+): Promise<void> {
   const chosen = names.length === 0 ? BENCHMARKS : BENCHMARKS.filter(({ name }) => names.includes(name));
   const directory = await Deno.makeTempDir({ prefix: "pollwire-bench-" });
   const cleanings: (() => Promise<unknown>)[] = [];
-  const bench: Bench = { directory, say: console.error, atEnd: (clean) => void cleanings.unshift(clean) };
+  const bench: Bench = {
+    directory,
+    database,
+    say: console.error,
+    atEnd: (clean) => void cleanings.unshift(clean),
+  };
   const before = machine(directory);
   const rows: Row[] = [];
   console.error(before.text);
@@ -50,6 +58,7 @@ if (import.meta.main) {
   const bench = command("bench", "Measures each part against its floor, in the same run.")
     .addArgument(new Argument("[name...]", "which of those below; all when left out").choices(names))
     .option("--json <file>", "write the figures there, too")
+    .option("--database <url>", "postgres://…: count there (a superuser's; a database is made and dropped)")
     .addHelpText(
       "after",
       `\n${BENCHMARKS.map(({ name, work }) => `  ${name.padEnd(10)} ${work}`).join("\n")}`,

@@ -35,6 +35,8 @@ export type Benchmark = Readonly<{
 export type Bench = Readonly<{
   /** A directory of this run, on the disk that is measured; removed at the end. */
   directory: string;
+  /** A PostgreSQL server's address, to measure that in place of the embedded database. */
+  database?: string;
   /** Says how far things are. */
   say(line: string): void;
   /** Called when the run is over, last first. */

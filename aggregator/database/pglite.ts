@@ -6,6 +6,10 @@
 import { PGlite } from "@electric-sql/pglite";
 import type { Database, Isolation, Parameter, Query } from "./database.ts";
 
+/** Transactions after which tables are looked at for rows that are dead, and how many of them a table may have. */
+const VACUUM_LOOK_EVERY = 500;
+const MAX_DEAD_ROWS = 20_000;
+
 /** The directory is another process's. */
 export class DatabaseInUse extends Error {
   override name = "DatabaseInUse";
@@ -28,19 +32,36 @@ export async function openPglite(directory?: string): Promise<Database> {
     const { rows } = await runner.query(sql, params as Parameter[] | undefined);
     return rows as never[];
   };
+  let transactions = 0;
   return {
     query: wrap(db),
-    transaction: <T>(work: (query: Query) => Promise<T>, isolation?: Isolation) =>
-      db.transaction(async (transaction) => {
+    async transaction<T>(work: (query: Query) => Promise<T>, isolation?: Isolation): Promise<T> {
+      const result = await db.transaction(async (transaction) => {
         if (isolation === "snapshot") {
           await transaction.query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ");
         }
         return await work(wrap(transaction as unknown as { query: PGlite["query"] }));
-      }) as Promise<T>,
+      }) as T;
+      // What was committed is, whatever becomes of the vacuum: it is tried again.
+      if (++transactions % VACUUM_LOOK_EVERY === 0) await vacuum(wrap(db)).catch(() => {});
+      return result;
+    },
     async close() {
       await db.close().finally(() => lock?.close());
     },
   };
+}
+
+/**
+ * A server does this by itself; PGlite has no process for it, and without it a table that is filled and emptied over
+ * and over, as that of the changed stations is, grows for ever, and each emptying reads all that was ever in it.
+ */
+async function vacuum(query: Query): Promise<void> {
+  const tables = await query<{ name: string }>(
+    "SELECT format('%I.%I', schemaname, relname) AS name FROM pg_stat_user_tables WHERE n_dead_tup > $1::bigint",
+    [MAX_DEAD_ROWS],
+  );
+  for (const { name } of tables) await query(`VACUUM ${name}`);
 }
 
 async function lockDirectory(directory: string): Promise<Deno.FsFile> {

@@ -83,3 +83,23 @@ Deno.test("openPglite() lets go of a directory that is no database, and says so"
     assert.ok(await file.tryLock(true), "the lock is free");
   });
 });
+
+Deno.test("openPglite() keeps a table small that is filled and emptied over and over", async () => {
+  const db = await openPglite();
+  try {
+    await db.query("CREATE TABLE filled (value text)");
+    for (let round = 0; round < 600; round++) {
+      await db.transaction(async (query) => {
+        await query("INSERT INTO filled SELECT 'value-' || i FROM generate_series(1, 100) AS i");
+        await query("DELETE FROM filled");
+      });
+    }
+    const [{ bytes }] = await db.query<{ bytes: number }>(
+      "SELECT pg_relation_size('filled')::float8 AS bytes",
+    );
+    // All that was ever in it takes over 2 MB.
+    assert.ok(bytes < 1_000_000, `${bytes} bytes`);
+  } finally {
+    await db.close();
+  }
+});
