@@ -87,7 +87,7 @@ Deno.test({
       const passwd = `${directory}/passwd`;
       await Deno.writeTextFile(
         passwd,
-        "root:x:0:0:root:/root:/bin/sh\npostgres:x:101:104::/var/lib/postgresql:/bin/bash\n",
+        "root:x:0:0:root:/:/bin/sh\npostgres:x:101:104::/var/lib/postgresql:/bin/bash\n",
       );
       assert.deepEqual(userOf("postgres", passwd), { uid: 101, gid: 104 });
       assert.throws(() => userOf("nobody-here", passwd), /Cannot run as nobody-here: there is no such user/);
