@@ -30,11 +30,18 @@ const ADAPTERS = [
   "aggregator/index/elasticsearch.ts",
 ];
 
+/** The parts of an adapter that is more than one file: its own affair, and that of those who may name it. */
+const PARTS = /^shared\/log\/kafka_\w+\.ts$/;
+
 /** Where the choice of an adapter is made. */
 const CHOOSERS =
   /(^|\/)main\.ts$|^gateway\/spool_worker\.ts$|^simulator\/demo(\.ts$|_|\/)|^bench\/|^tests\/|_test\.ts$/;
 
 const IS_TEST = /^tests\/|_test\.ts$/;
+
+function isAdapter(file: string): boolean {
+  return ADAPTERS.includes(file) || PARTS.test(file);
+}
 
 /** What is wrong with one import, or `undefined`. `to` is a file of the project, `npm:…`, `node:…` or another address. */
 function importFault(from: string, to: string): string | undefined {
@@ -42,7 +49,7 @@ function importFault(from: string, to: string): string | undefined {
   if (to.startsWith("node:")) return undefined;
   if (to.startsWith("npm:")) {
     const library = to.slice("npm:".length).replace(/^\//, "").match(/^(@[^/]+\/)?[^@/]+/)![0];
-    const free = folder !== "shared" || IS_TEST.test(from) || ADAPTERS.includes(from);
+    const free = folder !== "shared" || IS_TEST.test(from) || isAdapter(from);
     if (free || LIBRARIES_OF_SHARED.includes(library)) return undefined;
     return `${from} imports ${library}: shared/ uses only ${LIBRARIES_OF_SHARED.join(", ")} and the runtime`;
   }
@@ -58,7 +65,7 @@ function importFault(from: string, to: string): string | undefined {
   if (target !== folder && !allowed.includes(target) && !tests) {
     return `${from} imports ${to}: ${folder}/ may import from ${[folder, ...allowed].join(", ")} only`;
   }
-  if (ADAPTERS.includes(to) && !CHOOSERS.test(from)) {
+  if (isAdapter(to) && !CHOOSERS.test(from) && !(isAdapter(from) && folder === target)) {
     return `${from} imports the adapter ${to}: only main.ts, the demo, bench/ and tests name adapters`;
   }
   return undefined;
@@ -158,6 +165,9 @@ for (
     ["shared/vote.ts", "npm:zod@4.6.7/mini"],
     ["shared/bytes.ts", "npm:/libsodium-wrappers-sumo@0.8.4"],
     ["shared/log/kafka.ts", "npm:kafkajs@2.2.4"],
+    ["shared/log/kafka_reader.ts", "npm:/kafkajs@2.2.4/src/cluster/index.js"],
+    ["shared/log/kafka.ts", "shared/log/kafka_client.ts"],
+    ["aggregator/main.ts", "shared/log/kafka_topics.ts"],
     ["shared/vote_test.ts", "npm:fast-check@4.10.2"],
     ["shared/vote_test.ts", "tests/fixture.ts"],
     ["shared/log/sqlite_test.ts", "shared/log/sqlite.ts"],
@@ -195,6 +205,8 @@ for (
     ["gateway/app.ts", "aggregator/count.ts", /gateway\/ may import from gateway, shared, cli, web only/],
     ["gateway/main.ts", "simulator/cast.ts", /gateway\/ may import from/],
     ["gateway/forward.ts", "shared/log/kafka.ts", /imports the adapter/],
+    ["aggregator/publish.ts", "shared/log/kafka_producer.ts", /imports the adapter/],
+    ["shared/log/address.ts", "npm:kafkajs@2.2.4", /imports kafkajs/],
     ["aggregator/count.ts", "aggregator/database/postgres.ts", /imports the adapter/],
     ["aggregator/publish.ts", "aggregator/index/elasticsearch.ts", /imports the adapter/],
     ["aggregator/domain.ts", "aggregator/database/pglite.ts", /imports the adapter/],

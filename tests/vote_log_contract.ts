@@ -31,11 +31,16 @@ export type LogUnderTest = Readonly<{
 /** How long anything may take before the test fails, in milliseconds. */
 const DEADLINE_MS = 30_000;
 
-/** Registers the suite. `open` makes a log that is new and empty. */
-export function voteLogContract(name: string, open: (partitions: number) => Promise<LogUnderTest>): void {
+/** Registers the suite. `open` makes a log that is new and empty; `ignore` skips all of it, where there is no server. */
+export function voteLogContract(
+  name: string,
+  open: (partitions: number) => Promise<LogUnderTest>,
+  { ignore = false } = {},
+): void {
   function test(what: string, run: (made: LogUnderTest) => Promise<void>, partitions = 3) {
     Deno.test({
       name: `${name}: ${what}`,
+      ignore,
       sanitizeOps: true,
       sanitizeResources: true,
       async fn() {

@@ -1,0 +1,89 @@
+/**
+ * Where an election's log is: the text of the setting `VOTE_LOG`, read into its parts.
+ *
+ * @module
+ */
+import { z } from "zod";
+
+/** The embedded log: a directory on this machine. */
+export type SqliteAddress = Readonly<{ kind: "sqlite"; directory: string }>;
+
+/** How a client says who it is. The password is a setting of its own, never part of an address. */
+export type SaslMechanism = "scram-sha-512" | "scram-sha-256" | "plain";
+
+/** A Kafka cluster. `ca`, `cert` and `key` are paths of PEM files, read whenever a connection is made anew. */
+export type KafkaAddress = Readonly<{
+  kind: "kafka";
+  /** `host:port`, at least one: where to ask for the others. */
+  brokers: readonly string[];
+  tls?: Readonly<{ ca?: string; cert?: string; key?: string }>;
+  sasl?: Readonly<{ mechanism: SaslMechanism; user: string; password: string }>;
+}>;
+
+/** Either of them. It can be posted to a worker. */
+export type LogAddress = SqliteAddress | KafkaAddress;
+
+/** What an address must look like, for error messages. */
+const SHAPE =
+  "must be sqlite:<directory> or kafka://host:port[,host:port…][?tls=true&ca=<file>&cert=<file>&key=<file>&sasl=<mechanism>&user=<name>]";
+const OPTIONS = ["tls", "ca", "cert", "key", "sasl", "user"];
+const MECHANISMS: readonly SaslMechanism[] = ["scram-sha-512", "scram-sha-256", "plain"];
+
+/** The setting `VOTE_LOG`, read into a {@link LogAddress}; a password comes later, see {@link withPassword}. */
+export const logAddressSetting = z.string().transform((text, context): LogAddress => {
+  const address = parseLogAddress(text);
+  if (typeof address !== "string") return address;
+  context.addIssue({ code: "custom", message: address });
+  return z.NEVER;
+});
+
+/** Reads an address; what is wrong with it, when something is. */
+export function parseLogAddress(text: string): LogAddress | string {
+  if (/^sqlite:.+/.test(text)) return { kind: "sqlite", directory: text.slice("sqlite:".length) };
+  const match = /^kafka:\/\/([^/?#]+)\/?(?:\?([^#]*))?$/.exec(text);
+  if (match === null) return SHAPE;
+  const brokers = match[1].split(",");
+  const odd = brokers.find((broker) => !/^[A-Za-z0-9._-]+:\d{1,5}$/.test(broker));
+  if (odd !== undefined) {
+    // No more of it than its end: who writes a password before an @ must not find it in a log.
+    return `names the broker ${odd.slice(odd.lastIndexOf("@") + 1)}, which must be host:port`;
+  }
+  const options = new URLSearchParams(match[2] ?? "");
+  const unknown = [...options.keys()].find((name) => !OPTIONS.includes(name));
+  if (unknown !== undefined) return `has the option ${unknown}, and must have ${OPTIONS.join(", ")} only`;
+  return kafkaAddress(brokers, options);
+}
+
+function kafkaAddress(brokers: readonly string[], options: URLSearchParams): KafkaAddress | string {
+  const option = (name: string) => options.get(name) || undefined;
+  const [tls, ca, cert, key] = ["tls", "ca", "cert", "key"].map(option);
+  const [sasl, user] = ["sasl", "user"].map(option);
+  if (tls !== undefined && tls !== "true") return `has tls=${tls}, and must have tls=true or none`;
+  if ((cert === undefined) !== (key === undefined)) {
+    return "has one of cert and key, and must have both or none";
+  }
+  if ((sasl === undefined) !== (user === undefined)) {
+    return "has one of sasl and user, and must have both or none";
+  }
+  const mechanism = MECHANISMS.find((each) => each === sasl);
+  if (sasl !== undefined && mechanism === undefined) {
+    return `has sasl=${sasl}, and must have ${MECHANISMS.join(", ")} or none`;
+  }
+  if (mechanism === "plain" && !(tls || ca || cert)) return "has sasl=plain, and must have TLS with it";
+  return {
+    kind: "kafka",
+    brokers,
+    ...(tls || ca || cert ? { tls: { ca, cert, key } } : {}),
+    ...(mechanism === undefined ? {} : { sasl: { mechanism, user: user!, password: "" } }),
+  };
+}
+
+/** The address with its password; what is wrong, when one of the two is there without the other. */
+export function withPassword<Address extends LogAddress>(
+  address: Address,
+  password: string | undefined,
+): Address | string {
+  if (address.kind !== "kafka" || address.sasl === undefined) return address;
+  if (!password) return `not set: VOTE_LOG names the user ${address.sasl.user}, whose password it must be`;
+  return { ...address, sasl: { ...address.sasl, password } };
+}

@@ -1,0 +1,260 @@
+/**
+ * Consumes a topic as a member of a group. kafkajs shares the partitions among the members; where to begin, and who
+ * may count, the database decides: `take` is called for every partition after every change of the group.
+ *
+ * @module
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import type { Consumer, EachBatchPayload, KafkaMessage } from "kafkajs";
+import type { KafkaClient } from "./kafka_client.ts";
+import { isAnswer } from "./kafka_client.ts";
+import { type ConsumeOptions, type LogConsumer, LogFault, type StoredRecord } from "./vote_log.ts";
+
+/** How long a member may be silent before its partitions go to others, in milliseconds. */
+export const SESSION_MS = 10_000;
+/** How often a member says that it lives, also while a batch is being counted, in milliseconds. */
+const HEARTBEAT_MS = 2_000;
+/** How long a change of the group waits for a member in the midst of a batch, in milliseconds. */
+const REBALANCE_MS = 20_000;
+/** How long a fetch waits for records, and so the longest that a consumer takes to stop, in milliseconds. */
+const FETCH_WAIT_MS = 250;
+/** Bytes of one partition, and of all, that a fetch asks for at most. */
+const FETCH_PARTITION_BYTES = 2 * 1024 * 1024;
+const FETCH_BYTES = 8 * 1024 * 1024;
+/** How often an idle consumer makes sure that the topic is still the same, in milliseconds. */
+const IDENTITY_EVERY_MS = 5_000;
+/** How long to wait for a consumer to leave its group before its connections are cut, in milliseconds. */
+const LEAVE_MS = 15_000;
+
+/** The answers by which a broker says that the group has changed, or that this is no member of it any more. */
+const GROUP_CHANGED = [
+  "REBALANCE_IN_PROGRESS",
+  "ILLEGAL_GENERATION",
+  "UNKNOWN_MEMBER_ID",
+  "NOT_COORDINATOR_FOR_GROUP",
+];
+
+/** What a consumption is made of. */
+export type ConsumptionParts = Readonly<{
+  client: KafkaClient;
+  topic: string;
+  /** See VoteLog.identity. */
+  identity(): Promise<string>;
+  /** See VoteLog.committed: of every partition. */
+  committed(): Promise<number[]>;
+  toRecord(partition: number, message: KafkaMessage): StoredRecord;
+}>;
+
+/** One run of one member, from joining to leaving. Used once. */
+export class Consumption {
+  readonly #parts: ConsumptionParts;
+  readonly #consumer: LogConsumer;
+  readonly #options: ConsumeOptions;
+  readonly #kafka: Consumer;
+  /** Of each partition that was taken since the group last changed: the offset that comes next. */
+  readonly #next = new Map<number, number>();
+  readonly #done = Promise.withResolvers<void>();
+  readonly #ended = new AbortController();
+  #identity = "";
+  /** Of each partition: up to where the group had come when this began. */
+  #committed: readonly number[] = [];
+  #failure?: unknown;
+
+  constructor(parts: ConsumptionParts, consumer: LogConsumer, options: ConsumeOptions) {
+    this.#parts = parts;
+    this.#consumer = consumer;
+    this.#options = options;
+    this.#kafka = parts.client.kafka.consumer({
+      groupId: options.group,
+      sessionTimeout: SESSION_MS,
+      heartbeatInterval: HEARTBEAT_MS,
+      rebalanceTimeout: REBALANCE_MS,
+      maxWaitTimeInMs: FETCH_WAIT_MS,
+      minBytes: 1,
+      maxBytesPerPartition: FETCH_PARTITION_BYTES,
+      maxBytes: FETCH_BYTES,
+      allowAutoTopicCreation: false,
+      // See the reader: transactions are nothing here.
+      readUncommitted: true,
+      // Whoever runs this begins anew, and looks at the log again first.
+      retry: { restartOnFailure: () => Promise.resolve(false) },
+    });
+  }
+
+  /** Runs until the signal aborts. Rejects with what the consumer throws, or with why the group cannot be followed. */
+  async run(): Promise<void> {
+    const { client, topic, identity, committed } = this.#parts;
+    const { signal } = this.#options;
+    const abort = () => this.#end();
+    signal.addEventListener("abort", abort, { once: true });
+    this.#kafka.on(this.#kafka.events.GROUP_JOIN, ({ payload: { memberAssignment } }) => {
+      this.#beginAnew(memberAssignment[topic] ?? []);
+    });
+    this.#kafka.on(this.#kafka.events.CRASH, ({ payload: { error } }) => {
+      this.#end(client.explain(`consume ${topic}`, error));
+    });
+    try {
+      [this.#identity, this.#committed] = await Promise.all([identity(), committed()]);
+      await this.#kafka.connect();
+      await this.#kafka.subscribe({ topic, fromBeginning: true });
+      if (!signal.aborted) {
+        await this.#kafka.run({
+          autoCommit: false,
+          eachBatchAutoResolve: false,
+          partitionsConsumedConcurrently: 1,
+          eachBatch: (payload) => this.#batch(payload),
+        });
+        await Promise.all([this.#done.promise, this.#watchIdentity()]);
+      }
+    } catch (error) {
+      throw this.#isOurs(error) ? error : client.explain(`consume ${topic}`, error);
+    } finally {
+      this.#end();
+      signal.removeEventListener("abort", abort);
+      await this.#leave();
+    }
+  }
+
+  /**
+   * The group has changed: every partition is to be taken again. kafkajs does not wait for its listeners, so they are
+   * taken in #batch; and there is a batch only when there are records, so each partition begins at the last one that
+   * the group is done with. It comes again, and nothing is made of it: but the database is asked, even when it wants
+   * more of what is behind, and nothing new ever comes.
+   */
+  #beginAnew(partitions: readonly number[]): void {
+    this.#next.clear();
+    for (const partition of partitions) {
+      const offset = Math.max(0, (this.#committed[partition] ?? 0) - 1);
+      this.#kafka.seek({ topic: this.#parts.topic, partition, offset: `${offset}` });
+    }
+  }
+
+  /** Whether an error came from above, and is to be thrown as it is. */
+  #isOurs(error: unknown): boolean {
+    return error instanceof LogFault || error === this.#failure;
+  }
+
+  #end(failure?: unknown): void {
+    if (this.#ended.signal.aborted) return;
+    this.#ended.abort();
+    if (failure === undefined) return this.#done.resolve();
+    this.#failure = failure;
+    this.#done.reject(failure);
+  }
+
+  async #leave(): Promise<void> {
+    const waited = new AbortController();
+    const late = delay(LEAVE_MS, undefined, { signal: waited.signal }).catch(() => {});
+    await Promise.race([this.#kafka.disconnect().catch(() => {}), late]);
+    waited.abort();
+    this.#parts.client.destroy();
+  }
+
+  /** One fetched batch. What is thrown here is for kafkajs, to have it join again; what concerns us ends the run. */
+  async #batch(payload: EachBatchPayload): Promise<void> {
+    const { batch: { partition, messages } } = payload;
+    const beating = new Heartbeat(payload.heartbeat);
+    try {
+      await this.#confirmIdentity();
+      const from = await this.#positionIn(partition, messages);
+      const records = from === undefined
+        ? []
+        : messages.filter(({ offset }) => Number(offset) >= from).map((message) =>
+          this.#parts.toRecord(partition, message)
+        );
+      for (let at = 0; at < records.length && this.#next.has(partition);) {
+        if (this.#ended.signal.aborted || beating.lost !== undefined) break;
+        const slice = records.slice(at, at += this.#options.batchRecords);
+        await this.#consumer.batch(partition, slice);
+        await this.#noteDone(payload, slice.at(-1)!.offset);
+      }
+    } catch (error) {
+      this.#end(error);
+    } finally {
+      beating.stop();
+    }
+    if (beating.lost !== undefined && !this.#ended.signal.aborted) throw beating.lost;
+  }
+
+  /**
+   * The offset to go on from in what was fetched; `undefined` when this fetch is not to be used. A partition is taken
+   * when its first records come; and again when they come from below, which happens when kafkajs has found the log
+   * shorter than it was and begins at its beginning: `take` finds out why.
+   */
+  async #positionIn(partition: number, messages: readonly KafkaMessage[]): Promise<number | undefined> {
+    if (this.#ended.signal.aborted) return undefined;
+    const [first, last] = [messages[0], messages.at(-1)!].map(({ offset }) => Number(offset));
+    const next = this.#next.get(partition);
+    if (next !== undefined && first >= next) return next;
+    const from = await this.#consumer.take(partition);
+    if (this.#ended.signal.aborted) return undefined;
+    this.#next.set(partition, from);
+    if (first <= from && from <= last + 1) return from;
+    // Once: whatever then comes at or above it is next, since offsets have gaps.
+    this.#kafka.seek({ topic: this.#parts.topic, partition, offset: `${from}` });
+    return undefined;
+  }
+
+  async #noteDone(
+    { batch: { topic, partition }, resolveOffset, commitOffsetsIfNecessary }: EachBatchPayload,
+    lastOffset: number,
+  ): Promise<void> {
+    if (!this.#next.has(partition)) return; // The group changed meanwhile, and kafkajs has begun anew.
+    this.#next.set(partition, lastOffset + 1);
+    resolveOffset(`${lastOffset}`);
+    try {
+      await commitOffsetsIfNecessary({
+        topics: [{ topic, partitions: [{ partition, offset: `${lastOffset + 1}` }] }],
+      });
+    } catch (error) {
+      // A hint that is missing is no harm; the next heartbeat tells kafkajs the same.
+      if (!isAnswer(error, ...GROUP_CHANGED)) throw error;
+    }
+  }
+
+  /**
+   * Fetching goes by the topic's name. So what was fetched is used only when, after the fetch, the topic still is the
+   * one that it was at the beginning: ids are never used again.
+   */
+  async #confirmIdentity(): Promise<void> {
+    const { topic, identity } = this.#parts;
+    const now = await identity();
+    if (now === this.#identity) return;
+    throw new LogFault(
+      `Cannot go on with ${topic}: it was removed and made anew while it was read: it is ${now}, and was ${this.#identity}`,
+    );
+  }
+
+  /** Nothing may ever come of a topic that was made anew, so it is looked at without that too. */
+  async #watchIdentity(): Promise<void> {
+    const { signal } = this.#ended;
+    while (!signal.aborted) {
+      await delay(IDENTITY_EVERY_MS, undefined, { signal }).catch(() => {});
+      if (signal.aborted) return;
+      try {
+        await this.#confirmIdentity();
+      } catch (error) {
+        if (error instanceof LogFault) this.#end(error);
+      }
+    }
+  }
+}
+
+/** Says that a member lives while it is busy; kafkajs does so between batches only. */
+class Heartbeat {
+  readonly #timer: ReturnType<typeof setInterval>;
+  /** The error by which the broker said that the group has changed; kafkajs joins again when it is thrown. */
+  lost?: unknown;
+
+  constructor(heartbeat: () => Promise<void>) {
+    this.#timer = setInterval(() => {
+      heartbeat().catch((error) => {
+        if (isAnswer(error, ...GROUP_CHANGED)) this.lost ??= error;
+      });
+    }, HEARTBEAT_MS);
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+}

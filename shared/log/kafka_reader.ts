@@ -1,0 +1,205 @@
+/**
+ * Reads a topic where it is told to, with no consumer group: what it is, where it ends, records from any offset.
+ * kafkajs offers no such reading, so this stands on the parts that kafkajs's own consumer is made of.
+ *
+ * @module
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import type { Broker, Cluster as ClusterType, KafkaMessage, TopicOffsets } from "kafkajs";
+import Batch from "kafkajs/src/consumer/batch.js";
+import Cluster from "kafkajs/src/cluster/index.js";
+import type { KafkaAddress } from "./address.ts";
+import { isAnswer, KafkaClient } from "./kafka_client.ts";
+import { topicIdentityRequest } from "./kafka_metadata.ts";
+import { LogFault } from "./vote_log.ts";
+
+/** Bytes that one fetch asks for, at most; a longer record comes whole. */
+const FETCH_BYTES = 4 * 1024 * 1024;
+/** How often a read is tried, with a new connection each time, and the wait in between, in milliseconds. */
+const TRIES = 3;
+const AGAIN_AFTER_MS = 300;
+/**
+ * Transactions are nothing here: a record counts by its gateway's signature alone. An aborted one would else be
+ * skipped, and an open one hold its partition up for everyone.
+ */
+const READ_UNCOMMITTED = 0;
+
+/** Broker answers after which trying again is no use until someone acts. */
+const FOR_A_PERSON = [
+  "UNKNOWN_TOPIC_OR_PARTITION",
+  "TOPIC_AUTHORIZATION_FAILED",
+  "GROUP_AUTHORIZATION_FAILED",
+  "SASL_AUTHENTICATION_FAILED",
+];
+
+type Fetched = Readonly<{ messages: KafkaMessage[]; rawMessages: unknown[]; lastOffset(): string }>;
+type Connected = Readonly<{ client: KafkaClient; cluster: ClusterType }>;
+
+/** Reads one topic. */
+export class KafkaReader {
+  readonly #address: KafkaAddress;
+  readonly #clientId: string;
+  readonly #topic: string;
+  #connected?: Promise<Connected>;
+  #closed = false;
+
+  constructor(address: KafkaAddress, clientId: string, topic: string) {
+    this.#address = address;
+    this.#clientId = clientId;
+    this.#topic = topic;
+  }
+
+  /** The cluster's id and the topic's: another after the topic was removed and made again. */
+  async identity(): Promise<string> {
+    return await this.#trying("read what topic it is:", async (cluster) => {
+      const { error, cluster: clusterId, topic } = await this.#ask(await cluster.findControllerBroker());
+      // The controller may know of a new topic before, or after, the broker that was asked for the partitions.
+      if (error !== 0) throw new TypeError(`its controller does not know the topic (error ${error})`);
+      return `${clusterId}/${topic}`;
+    });
+  }
+
+  /** How many partitions the topic has. */
+  async partitions(): Promise<number> {
+    return await this.#trying(
+      "open",
+      (cluster) => Promise.resolve(cluster.findTopicPartitionMetadata(this.#topic).length),
+    );
+  }
+
+  /** The offset that the next record of a partition will have. */
+  async end(partition: number): Promise<number> {
+    return await this.#trying("find the end of", (cluster) => this.#bound(cluster, partition, false));
+  }
+
+  /** Records of a partition from an offset on, as kafkajs gives them; none at the end. */
+  async read(partition: number, fromOffset: number, limit: number): Promise<KafkaMessage[]> {
+    return await this.#trying("read", async (cluster) => {
+      const messages: KafkaMessage[] = [];
+      for (let from = fromOffset; messages.length < limit;) {
+        const fetched = await this.#fetch(cluster, partition, from);
+        if (fetched === undefined || fetched.rawMessages.length === 0) break;
+        for (const message of fetched.messages) {
+          if (messages.length < limit) messages.push(message);
+        }
+        from = Number(fetched.lastOffset()) + 1;
+      }
+      return messages;
+    });
+  }
+
+  /** Up to which offset a group has said it is done; 0 when it never has, or the broker has forgotten it. */
+  async committed(group: string, partition: number): Promise<number> {
+    return await this.#trying("read how far counting had come on", async (cluster) => {
+      const coordinator = await cluster.findGroupCoordinator({ groupId: group });
+      // Typed as if offsets were given; only the partitions are asked for.
+      const topics = [{ topic: this.#topic, partitions: [{ partition }] }] as unknown as TopicOffsets[];
+      const { responses: [{ partitions: [{ offset }] }] } = await coordinator.offsetFetch({
+        groupId: group,
+        topics,
+      });
+      return Math.max(0, Number(offset));
+    });
+  }
+
+  /** Cuts the connections; what is under way rejects. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#letGo();
+  }
+
+  async #ask(broker: Broker) {
+    // Not in its types: what every request of kafkajs goes through.
+    const { connectionPool } = broker as unknown as {
+      connectionPool: {
+        send(request: ReturnType<typeof topicIdentityRequest>): Promise<
+          Awaited<ReturnType<ReturnType<typeof topicIdentityRequest>["response"]["parse"]>>
+        >;
+      };
+    };
+    return await connectionPool.send(topicIdentityRequest(this.#topic));
+  }
+
+  async #bound(cluster: ClusterType, partition: number, fromBeginning: boolean): Promise<number> {
+    const [{ partitions }] = await cluster.fetchTopicsOffset([
+      { topic: this.#topic, partitions: [{ partition }], fromBeginning },
+    ]);
+    return Number(partitions[0].offset);
+  }
+
+  /** One fetch; `undefined` past the end. Below the beginning it begins there. */
+  async #fetch(cluster: ClusterType, partition: number, fromOffset: number): Promise<Fetched | undefined> {
+    const [leader] = Object.keys(cluster.findLeaderForPartitions(this.#topic, [partition]));
+    const broker = await cluster.findBroker({ nodeId: leader });
+    try {
+      const { responses } = await broker.fetch({
+        isolationLevel: READ_UNCOMMITTED,
+        maxWaitTime: 0,
+        minBytes: 0,
+        maxBytes: FETCH_BYTES,
+        topics: [{
+          topic: this.#topic,
+          partitions: [{ partition, fetchOffset: `${fromOffset}`, maxBytes: FETCH_BYTES }],
+        }],
+      });
+      return new Batch(this.#topic, `${fromOffset}`, responses[0].partitions[0]) as Fetched;
+    } catch (error) {
+      if (!isAnswer(error, "OFFSET_OUT_OF_RANGE")) throw error;
+      const beginning = await this.#bound(cluster, partition, true);
+      return fromOffset < beginning ? await this.#fetch(cluster, partition, beginning) : undefined;
+    }
+  }
+
+  /** Does a piece of work, and does it again with a new connection when the old one has failed. */
+  async #trying<T>(action: string, work: (cluster: ClusterType) => Promise<T>): Promise<T> {
+    for (let tries = 1;; tries++) {
+      let connected: Connected | undefined;
+      try {
+        connected = await this.#connect();
+        return await work(connected.cluster);
+      } catch (error) {
+        if (error instanceof LogFault) throw error;
+        await this.#letGo(connected);
+        if (tries === TRIES || this.#closed || isAnswer(error, ...FOR_A_PERSON)) {
+          const client = connected?.client ?? new KafkaClient(this.#address, this.#clientId);
+          throw client.explain(`${action} ${this.#topic}`, error);
+        }
+        await delay(AGAIN_AFTER_MS);
+      }
+    }
+  }
+
+  #connect(): Promise<Connected> {
+    if (this.#closed) throw new Error("the log is closed");
+    return this.#connected ??= this.#open();
+  }
+
+  async #open(): Promise<Connected> {
+    const client = new KafkaClient(this.#address, this.#clientId);
+    const cluster: ClusterType = new Cluster({
+      ...client.config,
+      logger: client.kafka.logger(),
+      allowAutoTopicCreation: false,
+      isolationLevel: READ_UNCOMMITTED,
+    });
+    try {
+      await cluster.connect();
+      await cluster.addMultipleTargetTopics([this.#topic]);
+      return { client, cluster };
+    } catch (error) {
+      client.destroy();
+      throw error;
+    }
+  }
+
+  /** Lets a connection go: the one given, unless another has taken its place, or whatever there is. */
+  async #letGo(which?: Connected): Promise<void> {
+    const connecting = this.#connected;
+    const current = await connecting?.catch(() => undefined);
+    if (which === undefined || which === current) {
+      if (this.#connected === connecting) this.#connected = undefined;
+      current?.client.destroy();
+    }
+    which?.client.destroy();
+  }
+}

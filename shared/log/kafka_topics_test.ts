@@ -1,0 +1,71 @@
+import assert from "assert";
+import { AclOperationTypes, AclPermissionTypes } from "kafkajs";
+import { aclPlans, topicPlans } from "./kafka_topics.ts";
+
+Deno.test.sanitizer({ ops: true, resources: true });
+
+const elections = [{ election: "a-2026", partitions: 12 }, { election: "b-2026", partitions: 3 }];
+
+Deno.test("topicPlans() makes a log an election that keeps everything, by the broker's own clock", () => {
+  const [log] = topicPlans(elections, 3);
+  assert.deepEqual(log, {
+    topic: "votes.a-2026",
+    partitions: 12,
+    replicas: 3,
+    settings: {
+      "min.insync.replicas": "2",
+      "unclean.leader.election.enable": "false",
+      "message.timestamp.type": "LogAppendTime",
+      "cleanup.policy": "delete",
+      "retention.ms": "-1",
+      "retention.bytes": "-1",
+      "compression.type": "uncompressed",
+    },
+  });
+});
+
+Deno.test("topicPlans() makes the views, of which two keep the newest of each key", () => {
+  assert.deepEqual(
+    topicPlans(elections, 1).map((
+      { topic, partitions, settings },
+    ) => [topic, partitions, settings["cleanup.policy"]]),
+    [
+      ["votes.a-2026", 12, "delete"],
+      ["votes.b-2026", 3, "delete"],
+      ["rejected-votes", 1, "delete"],
+      ["tallies-by-candidate", 1, "compact"],
+      ["turnout-by-region", 1, "compact"],
+    ],
+  );
+});
+
+for (const [brokers, replicas, inSync] of [[1, 1, "1"], [2, 1, "1"], [3, 3, "2"], [5, 3, "2"]] as const) {
+  Deno.test(`topicPlans() keeps ${replicas} copies on ${brokers} brokers`, () => {
+    for (const plan of topicPlans(elections, brokers)) {
+      assert.equal(plan.replicas, replicas);
+      assert.equal(plan.settings["min.insync.replicas"], inSync);
+    }
+  });
+}
+
+Deno.test("aclPlans() lets gateways write votes, and aggregators read them and write their views", () => {
+  const plans = aclPlans(elections.slice(0, 1), { gateways: ["g"], aggregators: ["a"] });
+  assert.ok(plans.every(({ permissionType }) => permissionType === AclPermissionTypes.ALLOW));
+  const names = new Map(Object.entries(AclOperationTypes).map(([name, value]) => [value, name]));
+  const may = (user: string) =>
+    plans.filter(({ principal }) => principal === `User:${user}`)
+      .map(({ operation, resourceName }) => `${names.get(operation)} ${resourceName}`);
+  assert.deepEqual(may("g"), ["WRITE votes.a-2026", "DESCRIBE votes.a-2026"]);
+  assert.deepEqual(may("a"), [
+    "READ votes.a-2026",
+    "DESCRIBE votes.a-2026",
+    "READ count.a-2026",
+    "DESCRIBE count.a-2026",
+    "WRITE rejected-votes",
+    "DESCRIBE rejected-votes",
+    "WRITE tallies-by-candidate",
+    "DESCRIBE tallies-by-candidate",
+    "WRITE turnout-by-region",
+    "DESCRIBE turnout-by-region",
+  ]);
+});

@@ -1,0 +1,231 @@
+/**
+ * A Kafka of a test's own, as a local process: one broker from the jars on Maven Central, in a temporary folder.
+ *
+ * The tests of the layer "stack" need a JDK and Maven, and run when `POLLWIRE_STACK` is set, as CI does; without it
+ * they are skipped, and say so.
+ *
+ * @module
+ */
+import { eventually } from "../eventually.ts";
+
+/** The version that is tested with. */
+const KAFKA_VERSION = "4.3.1";
+const ROOT = new URL("../../", import.meta.url).pathname;
+
+/** Whether the tests that need real servers run here. */
+export const STACK = Boolean(Deno.env.get("POLLWIRE_STACK"));
+
+/** Registers a test of this layer. Sanitizers are the file's affair. */
+export function stackTest(name: string, run: () => Promise<void>): void {
+  Deno.test({ name: STACK ? name : `${name} (skipped: POLLWIRE_STACK is not set)`, ignore: !STACK, fn: run });
+}
+
+/** How a broker is to be. */
+export type BrokerOptions = Readonly<{
+  /** Server properties besides those that every broker gets. */
+  properties?: Readonly<Record<string, string>>;
+  /** Listeners besides the plain one, by name, with the port each has. */
+  listeners?: Readonly<Record<string, number>>;
+  /** The plain listener's port; a free one when left out. */
+  port?: number;
+  /** The port that clients are told to use; the plain listener's when left out. */
+  advertisedPort?: number;
+  /** Users for SCRAM-SHA-512, with their passwords. */
+  users?: Readonly<Record<string, string>>;
+}>;
+
+/** A broker that runs. */
+export class Broker {
+  /** `host:port` of its plain listener. */
+  readonly address: string;
+  readonly directory: string;
+  readonly #jars: string;
+  #process: Deno.ChildProcess;
+
+  /** @internal */
+  constructor(jars: string, directory: string, port: number, process: Deno.ChildProcess) {
+    this.#jars = jars;
+    this.directory = directory;
+    this.address = `127.0.0.1:${port}`;
+    this.#process = process;
+  }
+
+  /** Ends it at once, as the loss of its machine would. */
+  async kill(): Promise<void> {
+    this.#process.kill("SIGKILL");
+    await this.#process.status;
+  }
+
+  /** Starts it again, on what its disk holds. */
+  async restart(): Promise<void> {
+    this.#process = await spawn(this.#jars, this.directory);
+  }
+
+  /** Ends it, and removes what it had. */
+  async remove(): Promise<void> {
+    this.#process.kill("SIGKILL");
+    await this.#process.status;
+    await Deno.remove(this.directory, { recursive: true });
+  }
+}
+
+/** Starts a broker, new and empty. */
+export async function startBroker(options: BrokerOptions = {}): Promise<Broker> {
+  const jars = await kafkaJars();
+  const directory = await Deno.makeTempDir({ prefix: "pollwire-kafka-" });
+  const [port, controllerPort] = [options.port ?? freePort(), freePort()];
+  const listeners = { PLAINTEXT: port, CONTROLLER: controllerPort, ...options.listeners };
+  const properties: Record<string, string> = {
+    "process.roles": "broker,controller",
+    "node.id": "1",
+    "controller.quorum.voters": `1@127.0.0.1:${controllerPort}`,
+    "controller.listener.names": "CONTROLLER",
+    "listeners": Object.entries(listeners).map(([name, port]) => `${name}://127.0.0.1:${port}`).join(","),
+    "advertised.listeners": Object.entries(listeners).filter(([name]) => name !== "CONTROLLER")
+      .map(([name, own]) => `${name}://127.0.0.1:${own === port ? options.advertisedPort ?? port : own}`)
+      .join(","),
+    "inter.broker.listener.name": "PLAINTEXT",
+    "log.dirs": `${directory}/data`,
+    "offsets.topic.replication.factor": "1",
+    "offsets.topic.num.partitions": "1",
+    "transaction.state.log.replication.factor": "1",
+    "transaction.state.log.min.isr": "1",
+    "transaction.state.log.num.partitions": "1",
+    "share.coordinator.state.topic.replication.factor": "1",
+    "share.coordinator.state.topic.min.isr": "1",
+    "auto.create.topics.enable": "false",
+    "group.initial.rebalance.delay.ms": "0",
+    ...options.properties,
+  };
+  await Deno.writeTextFile(
+    `${directory}/server.properties`,
+    Object.entries(properties).map(([name, value]) => `${name}=${value}\n`).join(""),
+  );
+  const scram = Object.entries(options.users ?? {}).flatMap(([name, password]) => [
+    "--add-scram",
+    `SCRAM-SHA-512=[name=${name},password=${password}]`,
+  ]);
+  const id = crypto.getRandomValues(new Uint8Array(16)).toBase64({
+    alphabet: "base64url",
+    omitPadding: true,
+  });
+  await run(java(jars, "kafka.tools.StorageTool", [
+    "format",
+    "-t",
+    id,
+    "-c",
+    `${directory}/server.properties`,
+    ...scram,
+  ]));
+  return new Broker(jars, directory, port, await spawn(jars, directory));
+}
+
+/** A port that nobody listens on, below those that the system gives to connections. */
+export function freePort(): number {
+  for (let tries = 0; tries < 100; tries++) {
+    const port = 18_000 + Math.floor(Math.random() * 12_000);
+    try {
+      Deno.listen({ hostname: "127.0.0.1", port }).close();
+      return port;
+    } catch (error) {
+      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
+    }
+  }
+  throw new Error("Cannot find a free port from 18000 to 29999");
+}
+
+/** The broker's jars, fetched once: from `KAFKA_JARS` when that is set, else under `data/`. */
+export async function kafkaJars(): Promise<string> {
+  const given = Deno.env.get("KAFKA_JARS");
+  if (given) return given;
+  const directory = `${ROOT}data/stack/kafka-${KAFKA_VERSION}`;
+  await Deno.mkdir(directory, { recursive: true });
+  using turn = await Deno.open(`${directory}/lock`, { create: true, write: true });
+  await turn.lock(true);
+  if (await exists(`${directory}/complete`)) return `${directory}/lib`;
+  const dependency = (group: string, name: string, version: string) =>
+    `<dependency><groupId>${group}</groupId><artifactId>${name}</artifactId><version>${version}</version></dependency>`;
+  await Deno.writeTextFile(
+    `${directory}/pom.xml`,
+    `<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
+<groupId>pollwire</groupId><artifactId>kafka-jars</artifactId><version>1</version><dependencies>
+${dependency("org.apache.kafka", "kafka_2.13", KAFKA_VERSION)}
+${dependency("org.apache.kafka", "kafka-tools", KAFKA_VERSION)}
+${dependency("org.slf4j", "slf4j-simple", "1.7.36")}
+</dependencies></project>\n`,
+  );
+  await run(
+    new Deno.Command("mvn", {
+      args: [
+        "-q",
+        "-B",
+        "dependency:copy-dependencies",
+        "-DincludeScope=runtime",
+        `-DoutputDirectory=${directory}/lib`,
+      ],
+      cwd: directory,
+    }),
+  );
+  await Deno.writeTextFile(`${directory}/complete`, "");
+  return `${directory}/lib`;
+}
+
+/** A command of Kafka's, by its main class. */
+export function java(jars: string, main: string, args: readonly string[]): Deno.Command {
+  return new Deno.Command("java", {
+    args: [
+      "-Xms64m",
+      "-Xmx512m",
+      "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+      "-cp",
+      `${jars}/*`,
+      main,
+      ...args,
+    ],
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  });
+}
+
+async function run(command: Deno.Command): Promise<void> {
+  const { success, stdout, stderr } = await command.output();
+  if (!success) throw new Error(new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr));
+}
+
+async function spawn(jars: string, directory: string): Promise<Deno.ChildProcess> {
+  const properties = await Deno.readTextFile(`${directory}/server.properties`);
+  const port = Number(/^listeners=PLAINTEXT:\/\/127\.0\.0\.1:(\d+)/m.exec(properties)![1]);
+  // By way of a shell that becomes the broker, so that its log goes to a file and no pipe has to be read.
+  const process = new Deno.Command("sh", {
+    args: [
+      "-c",
+      'exec java -Xms128m -Xmx512m -Dorg.slf4j.simpleLogger.defaultLogLevel=warn -cp "$0/*" kafka.Kafka "$1/server.properties" >>"$1/broker.log" 2>&1',
+      jars,
+      directory,
+    ],
+    stdin: "null",
+    stdout: "null",
+    stderr: "null",
+  }).spawn();
+  let ended = false;
+  void process.status.then(() => ended = true);
+  await eventually("the broker listens", async () => {
+    if (ended) throw new Error(`The broker ended:\n${await Deno.readTextFile(`${directory}/broker.log`)}`);
+    return await listens(port);
+  });
+  return process;
+}
+
+async function listens(port: number): Promise<boolean> {
+  try {
+    (await Deno.connect({ hostname: "127.0.0.1", port })).close();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return await Deno.stat(path).then(() => true, () => false);
+}

@@ -1,0 +1,43 @@
+/**
+ * Makes and removes topics, for tests.
+ *
+ * @module
+ */
+import type { Admin } from "kafkajs";
+import type { KafkaAddress } from "../../shared/log/address.ts";
+import { votesTopic } from "../../shared/log/kafka.ts";
+import { KafkaClient } from "../../shared/log/kafka_client.ts";
+import { provisionTopics } from "../../shared/log/kafka_topics.ts";
+import { eventually } from "../eventually.ts";
+
+/** Makes an election's topic, as `deno task topics` does. */
+export async function makeVotesTopic(
+  address: KafkaAddress,
+  election: string,
+  partitions: number,
+): Promise<void> {
+  await provisionTopics(address, [{ election, partitions }]);
+}
+
+/** Removes an election's topic, and waits until it is gone. */
+export async function removeTopic(address: KafkaAddress, election: string): Promise<void> {
+  await withAdmin(address, async (admin) => {
+    const topic = votesTopic(election);
+    if (!(await admin.listTopics()).includes(topic)) return;
+    await admin.deleteTopics({ topics: [topic] });
+    await eventually(`${topic} is gone`, async () => !(await admin.listTopics()).includes(topic));
+  });
+}
+
+/** Lends a client for administration. */
+export async function withAdmin<T>(address: KafkaAddress, work: (admin: Admin) => Promise<T>): Promise<T> {
+  const client = new KafkaClient(address, "test");
+  const admin = client.kafka.admin();
+  try {
+    await admin.connect();
+    return await work(admin);
+  } finally {
+    await admin.disconnect();
+    client.destroy();
+  }
+}
