@@ -50,6 +50,16 @@ export class Child {
     this.#process.kill("SIGKILL");
   }
 
+  /** Lets it run no further, until {@link resume}. */
+  pause(): void {
+    this.#process.kill("SIGSTOP");
+  }
+
+  /** Lets it run on. */
+  resume(): void {
+    this.#process.kill("SIGCONT");
+  }
+
   /** Waits until it has ended, and throws when it failed; not when it was killed. */
   async ended(): Promise<void> {
     await this.#stdin.close().catch(() => {});

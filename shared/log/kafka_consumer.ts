@@ -10,10 +10,13 @@ import type { KafkaClient } from "./kafka_client.ts";
 import { isAnswer } from "./kafka_client.ts";
 import { type ConsumeOptions, type LogConsumer, LogFault, type StoredRecord } from "./vote_log.ts";
 
-/** How long a member may be silent before its partitions go to others, in milliseconds. */
-export const SESSION_MS = 10_000;
+/**
+ * How long a member may be silent before its partitions go to others, in milliseconds: the least that a broker takes
+ * unless told otherwise. One that lost its broker comes back as another member, and waits so long for itself.
+ */
+const SESSION_MS = 6_000;
 /** How often a member says that it lives, also while a batch is being counted, in milliseconds. */
-const HEARTBEAT_MS = 2_000;
+const HEARTBEAT_MS = 1_500;
 /** How long a change of the group waits for a member in the midst of a batch, in milliseconds. */
 const REBALANCE_MS = 20_000;
 /** How long a fetch waits for records, and so the longest that a consumer takes to stop, in milliseconds. */

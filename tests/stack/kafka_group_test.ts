@@ -1,0 +1,268 @@
+/**
+ * Several consumers of one group, which come, go, die and sleep: whatever happens, every record is counted once, by
+ * whoever has its partition.
+ *
+ * @module
+ */
+import assert from "assert";
+import { setTimeout as delay } from "node:timers/promises";
+import { fromUtf8, utf8 } from "../../shared/bytes.ts";
+import type { KafkaAddress } from "../../shared/log/address.ts";
+import { type KafkaLog, openKafkaLog } from "../../shared/log/kafka.ts";
+import { LogFault, type PlacedRecord } from "../../shared/log/vote_log.ts";
+import { type Child, startChild } from "../child.ts";
+import { eventually } from "../eventually.ts";
+import { type Broker, STACK, stackTest, startBroker } from "./broker.ts";
+import { Counted } from "./counted.ts";
+import { makeVotesTopic, removeTopic } from "./topics.ts";
+
+Deno.test.sanitizer({ ops: true, resources: true });
+
+const PARTITIONS = 4;
+
+let broker: Broker;
+let shared: KafkaAddress;
+
+if (STACK) {
+  Deno.test.beforeAll(async () => {
+    broker = await startBroker();
+    shared = { kind: "kafka", brokers: [broker.address] };
+  });
+  Deno.test.afterAll(async () => await broker.remove());
+}
+
+function record(partition: number, text: string): PlacedRecord {
+  const bytes = new Uint8Array(32);
+  return { partition, version: "1", keyId: "a", senderKey: bytes, signature: bytes, value: utf8(text) };
+}
+
+/** Appends records of every partition until told to stop; an append that fails is done again. */
+class Load {
+  readonly texts: string[] = [];
+  readonly #log: KafkaLog;
+  readonly #stop = new AbortController();
+  readonly #done: Promise<void>;
+  failures = 0;
+
+  constructor(log: KafkaLog) {
+    this.#log = log;
+    this.#done = this.#run();
+  }
+
+  async #run(): Promise<void> {
+    for (let n = 0; !this.#stop.signal.aborted; n++) {
+      const records = Array.from({ length: 20 }, (_, i) => record(i % PARTITIONS, `${n}-${i}`));
+      for (let appended = false; !appended;) {
+        appended = await this.#log.append(records).then(() => true, () => false);
+        if (!appended) this.failures++;
+      }
+      this.texts.push(...records.map((_, i) => `${n}-${i}`));
+      await delay(10);
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    await this.#done;
+  }
+}
+
+type Scene = Readonly<{
+  election: string;
+  log: KafkaLog;
+  counted: Counted;
+  load: Load;
+  /** Consumes in this process, as the runner does: again and again until it is stopped. */
+  member(name: string): { stop(): Promise<void>; faults: unknown[] };
+  /** Consumes in a process of its own, which says "counting" when it does. */
+  process(name: string): Child;
+}>;
+
+/** Runs with a topic under load, and holds what was counted against what was appended in the end. */
+async function scene(
+  election: string,
+  run: (scene: Scene) => Promise<void>,
+  address: KafkaAddress = shared,
+): Promise<void> {
+  const directory = await Deno.makeTempDir();
+  await makeVotesTopic(address, election, PARTITIONS);
+  const log = await openKafkaLog(address, election, PARTITIONS);
+  const counted = new Counted(`${directory}/counted.sqlite`);
+  const load = new Load(log);
+  const members: { stop(): Promise<void> }[] = [];
+  const member = (name: string) => {
+    const abort = new AbortController();
+    const faults: unknown[] = [];
+    const running = (async () => {
+      while (!abort.signal.aborted) {
+        const options = { group: `count.${election}`, batchRecords: 50, signal: abort.signal };
+        await log.consume(counted.consumer(name), options).catch((error) => faults.push(error));
+      }
+    })();
+    const made = {
+      faults,
+      async stop() {
+        abort.abort();
+        await running;
+      },
+    };
+    members.push(made);
+    return made;
+  };
+  const process = (name: string) =>
+    startChild(`
+      const { openKafkaLog } = await import(${
+      JSON.stringify(import.meta.resolve("../../shared/log/kafka.ts"))
+    });
+      const { Counted } = await import(${JSON.stringify(import.meta.resolve("./counted.ts"))});
+      const log = await openKafkaLog(${JSON.stringify(address)}, "${election}", ${PARTITIONS});
+      const counted = new Counted(${JSON.stringify(`${directory}/counted.sqlite`)});
+      let said = false;
+      const work = () => { if (!said) say("counting"); said = true; };
+      const options = { group: "count.${election}", batchRecords: 50, signal: new AbortController().signal };
+      await log.consume(counted.consumer("${name}", work), options).catch((error) => say("ended: " + error.name));
+      await go();
+    `);
+  try {
+    await run({ election, log, counted, load, member, process });
+    await load.stop();
+    if (members.length === 0) return;
+    await eventually("all is counted", () => counted.texts().length >= load.texts.length);
+    // A record is counted once for each time that it stands on the log: none of these is appended twice.
+    assert.equal(load.failures, 0);
+    assert.deepEqual(counted.texts(), load.texts.toSorted());
+  } finally {
+    await load.stop();
+    for (const each of members) await each.stop();
+    await log.close();
+    counted.close();
+    await Deno.remove(directory, { recursive: true });
+  }
+}
+
+stackTest(
+  "consume() shares the partitions when a second joins, and takes them all when it leaves",
+  async () => {
+    await scene("joins", async ({ counted, member }) => {
+      member("first");
+      await eventually(
+        "the first has all",
+        () => isSame(counted.owners(), ["first", "first", "first", "first"]),
+      );
+      const second = member("second");
+      await eventually(
+        "each has two",
+        () => counted.owners().filter((owner) => owner === "second").length === 2,
+      );
+      const before = counted.byOwner();
+      await eventually(
+        "both count",
+        () => counted.byOwner().first > before.first && counted.byOwner().second > 40,
+      );
+      await second.stop();
+      await eventually(
+        "the first has all again",
+        () => isSame(counted.owners(), ["first", "first", "first", "first"]),
+      );
+      const { second: bySecond } = counted.byOwner();
+      await eventually("it counts on", () => counted.byOwner().first > before.first + 200);
+      assert.equal(counted.byOwner().second, bySecond);
+      assert.deepEqual(second.faults, []);
+    });
+  },
+);
+
+stackTest("consume() takes over what another had when it was killed", async () => {
+  await scene("killed", async ({ counted, member, process }) => {
+    const other = process("other");
+    assert.equal(await other.said(), "counting");
+    other.kill();
+    await other.ended();
+    member("heir");
+    await eventually("the heir has all", () => isSame(counted.owners(), ["heir", "heir", "heir", "heir"]));
+  });
+});
+
+stackTest(
+  "consume() of one that slept past its session counts nothing of what others have taken",
+  async () => {
+    await scene("sleeps", async ({ counted, member, process }) => {
+      const sleeper = process("sleeper");
+      assert.equal(await sleeper.said(), "counting");
+      sleeper.pause();
+      member("heir");
+      await eventually("the heir has all", () => isSame(counted.owners(), ["heir", "heir", "heir", "heir"]));
+      const before = counted.byOwner();
+      sleeper.resume();
+      // It wakes in the midst of something: either the fence ends it, or the group has it join again as one of two.
+      const fenced = sleeper.said();
+      await eventually("the heir counts on", () => counted.byOwner().heir > before.heir + 400);
+      sleeper.kill();
+      await sleeper.ended();
+      await fenced.catch(() => {});
+    });
+  },
+);
+
+stackTest("consume() stops, and says so, when the topic is made anew beneath it", async () => {
+  await scene("anew", async ({ election, log, counted, load }) => {
+    await load.stop();
+    const identity = await log.identity();
+    const abort = new AbortController();
+    const options = { group: `count.${election}`, batchRecords: 50, signal: abort.signal };
+    const consuming = log.consume(counted.consumer("first"), options).then(() => undefined, (error) => error);
+    await eventually("all is counted", () => counted.texts().length === load.texts.length);
+    await removeTopic(shared, election);
+    await makeVotesTopic(shared, election, PARTITIONS);
+    // More than there was before: offsets alone would not tell.
+    const again = await openKafkaLog(shared, election, PARTITIONS);
+    for (let n = 0; n < load.texts.length + 100; n += 100) {
+      await again.append(Array.from({ length: 100 }, (_, i) => record(i % PARTITIONS, `new-${n + i}`)));
+    }
+    const fault = await consuming;
+    // That it was made anew, or before that, that there is none.
+    assert.match(String(fault), /made anew while it was read|no such topic/);
+    await again.close();
+    assert.ok(fault instanceof LogFault || fault instanceof Error);
+    assert.notEqual(await log.identity(), identity);
+    assert.deepEqual(counted.texts().filter((text) => text.startsWith("new-")), []);
+  });
+});
+
+stackTest("nothing is lost when the broker is killed under load, and comes back", async () => {
+  const broker = await startBroker();
+  try {
+    await scene("outage", async ({ counted, load, log, member }) => {
+      const { faults } = member("first");
+      await eventually("it counts", () => counted.texts().length > 200);
+      await broker.kill();
+      await eventually("the broker is missed", () => load.failures > 0 && faults.length > 0);
+      await broker.restart();
+      const before = load.texts.length;
+      await eventually("it appends and counts again", () => counted.texts().length > before + 200);
+      await load.stop();
+      const there = await textsOn(log);
+      const known = new Set(there);
+      assert.deepEqual(load.texts.filter((text) => !known.has(text)), []);
+      await eventually("all is counted", () => counted.texts().length === there.length);
+      assert.deepEqual(counted.texts(), there.toSorted());
+      // What was appended again after a failure may stand on the log twice.
+      load.texts.splice(0, Infinity, ...there);
+      load.failures = 0;
+    }, { kind: "kafka", brokers: [broker.address] });
+  } finally {
+    await broker.remove();
+  }
+});
+
+async function textsOn(log: KafkaLog): Promise<string[]> {
+  const texts: string[] = [];
+  for (let partition = 0; partition < PARTITIONS; partition++) {
+    texts.push(...(await log.read(partition, 0, 1_000_000)).map(({ value }) => fromUtf8(value)));
+  }
+  return texts;
+}
+
+function isSame(one: readonly unknown[], other: readonly unknown[]): boolean {
+  return one.length === other.length && one.every((each, i) => each === other[i]);
+}
