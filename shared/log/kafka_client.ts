@@ -158,6 +158,10 @@ function explainError(action: string, { brokers, tls, sasl }: KafkaAddress, erro
     if (errors.some(({ type }) => type?.endsWith("_AUTHORIZATION_FAILED"))) {
       return `${at} does not permit it to ${who} (${said}); deno task topics gives the permissions`;
     }
+    if (errors.some(({ name }) => name === "KafkaJSGroupCoordinatorNotFound")) {
+      // kafkajs keeps to itself why.
+      return `${at} names no coordinator of the group to ${who}: it has none yet, or does not permit it; deno task topics gives the permissions`;
+    }
     if (tls !== undefined && /certificate|issuer|tls|ssl|alert|handshake|closed/i.test(said)) {
       return `TLS with ${at} failed (${said}); ca must hold the brokers' authority, cert and key what they ask for`;
     }

@@ -1,0 +1,233 @@
+/**
+ * A broker that believes nobody without a password, a certificate or a permission.
+ *
+ * @module
+ */
+import assert from "assert";
+import { utf8 } from "../../shared/bytes.ts";
+import { type KafkaAddress } from "../../shared/log/address.ts";
+import { openKafkaLog } from "../../shared/log/kafka.ts";
+import { provisionTopics } from "../../shared/log/kafka_topics.ts";
+import { eventually } from "../eventually.ts";
+import { type Broker, freePort, STACK, stackTest, startBroker } from "./broker.ts";
+import { type Certificates, makeCertificates } from "./certificates.ts";
+import { withAdmin } from "./topics.ts";
+
+Deno.test.sanitizer({ ops: true, resources: true });
+
+const ELECTIONS = [{ election: "town-2026", partitions: 2 }];
+const USERS = { gateways: ["gateway"], aggregators: ["aggregator"] };
+
+let broker: Broker;
+let directory: string;
+let certificates: Certificates;
+let ports: { SASL_SSL: number; SSL: number };
+
+if (STACK) {
+  Deno.test.beforeAll(async () => {
+    directory = await Deno.makeTempDir();
+    certificates = await makeCertificates(directory);
+    ports = { SASL_SSL: freePort(), SSL: freePort() };
+    await Deno.writeTextFile(
+      `${directory}/broker.pem.both`,
+      await Deno.readTextFile(certificates.broker.key) + await Deno.readTextFile(certificates.broker.cert),
+    );
+    broker = await startBroker({
+      listeners: ports,
+      users: { admin: "admin-password", gateway: "gateway-password", aggregator: "aggregator-password" },
+      properties: {
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "super.users": "User:ANONYMOUS;User:admin",
+        "listener.security.protocol.map":
+          "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL,SSL:SSL",
+        "sasl.enabled.mechanisms": "SCRAM-SHA-512",
+        "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config":
+          "org.apache.kafka.common.security.scram.ScramLoginModule required;",
+        "ssl.keystore.type": "PEM",
+        "ssl.keystore.location": `${directory}/broker.pem.both`,
+        "ssl.truststore.type": "PEM",
+        "ssl.truststore.location": certificates.ca,
+        "listener.name.ssl.ssl.client.auth": "required",
+      },
+    });
+  });
+  Deno.test.afterAll(async () => {
+    await broker.remove();
+    await Deno.remove(directory, { recursive: true });
+  });
+}
+
+function as(user: string, password = `${user}-password`, ca = certificates.ca): KafkaAddress {
+  return {
+    kind: "kafka",
+    brokers: [`127.0.0.1:${ports.SASL_SSL}`],
+    tls: { ca },
+    sasl: { mechanism: "scram-sha-512", user, password },
+  };
+}
+
+function withCertificate(client?: { cert: string; key: string }): KafkaAddress {
+  return { kind: "kafka", brokers: [`127.0.0.1:${ports.SSL}`], tls: { ca: certificates.ca, ...client } };
+}
+
+const record = (partition: number) => {
+  const bytes = new Uint8Array(32);
+  return { partition, version: "1", keyId: "a", senderKey: bytes, signature: bytes, value: utf8("a") };
+};
+
+stackTest("provisionTopics() makes topics and permissions, and finds them made the second time", async () => {
+  const first = await provisionTopics(as("admin"), ELECTIONS, USERS);
+  assert.deepEqual(first.faults, []);
+  assert.deepEqual(first.kept, []);
+  assert.deepEqual(first.made, [
+    "topic votes.town-2026",
+    "topic rejected-votes",
+    "topic tallies-by-candidate",
+    "topic turnout-by-region",
+    "User:gateway may WRITE topic votes.town-2026",
+    "User:gateway may DESCRIBE topic votes.town-2026",
+    "User:aggregator may READ topic votes.town-2026",
+    "User:aggregator may DESCRIBE topic votes.town-2026",
+    "User:aggregator may READ group count.town-2026",
+    "User:aggregator may DESCRIBE group count.town-2026",
+    "User:aggregator may WRITE topic rejected-votes",
+    "User:aggregator may DESCRIBE topic rejected-votes",
+    "User:aggregator may WRITE topic tallies-by-candidate",
+    "User:aggregator may DESCRIBE topic tallies-by-candidate",
+    "User:aggregator may WRITE topic turnout-by-region",
+    "User:aggregator may DESCRIBE topic turnout-by-region",
+  ]);
+  const second = await provisionTopics(as("admin"), ELECTIONS, USERS);
+  assert.deepEqual(second.faults, []);
+  assert.deepEqual(second.made, []);
+  assert.deepEqual(second.kept.toSorted(), first.made.toSorted());
+});
+
+stackTest("a gateway appends and an aggregator counts, by name, password and permission", async () => {
+  await provisionTopics(as("admin"), ELECTIONS, USERS);
+  const [gateway, aggregator] = await Promise.all(["gateway", "aggregator"].map((user) => {
+    return openKafkaLog(as(user), "town-2026", 2);
+  }));
+  await gateway.append([record(0), record(1), record(1)]);
+  let counted = 0;
+  const abort = new AbortController();
+  const consuming = aggregator.consume({
+    take: () => Promise.resolve(0),
+    batch: async (_partition, records) => void (counted += records.length),
+  }, { group: "count.town-2026", batchRecords: 10, signal: abort.signal });
+  await eventually("all is counted", () => counted === 3);
+  abort.abort();
+  await consuming;
+  assert.equal(await aggregator.end(1), 2);
+  assert.equal(await aggregator.committed("count.town-2026", 1), 2);
+  assert.equal(await aggregator.identity(), await gateway.identity());
+  await gateway.close();
+  await aggregator.close();
+});
+
+stackTest("a gateway may not read, an aggregator not write, and each is told so", async () => {
+  await provisionTopics(as("admin"), ELECTIONS, USERS);
+  const [gateway, aggregator] = await Promise.all(["gateway", "aggregator"].map((user) => {
+    return openKafkaLog(as(user), "town-2026", 2);
+  }));
+  await aggregator.end(0);
+  const refused = (what: string, user: string) => (error: unknown) => {
+    assert.match(
+      String(error),
+      new RegExp(
+        `^Error: Cannot ${what} votes.town-2026: 127.0.0.1:\\d+ does not permit it to user ${user} \\(.*\\); deno task topics`,
+      ),
+    );
+    return true;
+  };
+  await assert.rejects(aggregator.append([record(0)]), refused("append to", "aggregator"));
+  await assert.rejects(gateway.read(0, 0, 1), refused("read", "gateway"));
+  const options = { group: "count.town-2026", batchRecords: 1, signal: new AbortController().signal };
+  await assert.rejects(
+    gateway.consume({ take: () => Promise.resolve(0), batch: () => Promise.resolve() }, options),
+    /does not permit it to user gateway/,
+  );
+  await assert.rejects(
+    openKafkaLog(as("gateway"), "other-2026", 2),
+    /does not permit it to user gateway|no such topic/,
+  );
+  await gateway.close();
+  await aggregator.close();
+});
+
+stackTest("a wrong password is refused with a message that says so", async () => {
+  for (const address of [as("gateway", "wrong"), as("nobody")]) {
+    await assert.rejects(openKafkaLog(address, "town-2026", 2), (error) => {
+      assert.match(
+        String(error),
+        /^Error: Cannot open votes\.town-2026: .* does not believe user (gateway|nobody); name and password must be ones it knows/,
+      );
+      assert.doesNotMatch(String(error), /wrong|nobody-password/);
+      return true;
+    });
+  }
+});
+
+stackTest("a broker whose certificate is not trusted, or that asks for one, is named", async () => {
+  await assert.rejects(
+    openKafkaLog(as("gateway", undefined, certificates.otherCa), "town-2026", 2),
+    /^Error: Cannot open votes\.town-2026: TLS with 127\.0\.0\.1:\d+ failed \(.*\); ca must hold/,
+  );
+  await assert.rejects(
+    openKafkaLog(withCertificate(), "town-2026", 2),
+    /^Error: Cannot open votes\.town-2026: TLS with 127\.0\.0\.1:\d+ failed \(.*\); ca must hold/,
+  );
+});
+
+stackTest("a client's certificate is a name too", async () => {
+  // What the broker makes of the certificate's subject.
+  const users = { gateways: ["CN=client"], aggregators: [] };
+  await provisionTopics(as("admin"), ELECTIONS, users);
+  const log = await openKafkaLog(withCertificate(certificates.client), "town-2026", 2);
+  await log.append([record(0)]);
+  await log.close();
+});
+
+stackTest(
+  "provisionTopics() names a setting and a permission that should not be so, and leaves them",
+  async () => {
+    await provisionTopics(as("admin"), ELECTIONS, USERS);
+    await withAdmin(as("admin"), async (admin) => {
+      await admin.alterConfigs({
+        validateOnly: false,
+        resources: [{
+          type: 2,
+          name: "votes.town-2026",
+          configEntries: [{ name: "retention.ms", value: "3600000" }, {
+            name: "message.timestamp.type",
+            value: "CreateTime",
+          }],
+        }],
+      });
+      await admin.createAcls({
+        acl: [{
+          resourceType: 2,
+          resourceName: "votes.town-2026",
+          resourcePatternType: 3,
+          principal: "User:gateway",
+          host: "*",
+          operation: 3,
+          permissionType: 3,
+        }],
+      });
+    });
+    const { made, faults } = await provisionTopics(
+      as("admin"),
+      [{ election: "town-2026", partitions: 3 }],
+      USERS,
+    );
+    assert.deepEqual(made, []);
+    assert.deepEqual(faults, [
+      "topic votes.town-2026: the number of partitions is 2, and must be 3",
+      "topic votes.town-2026: message.timestamp.type is CreateTime, and must be LogAppendTime",
+      "topic votes.town-2026: retention.ms is 3600000, and must be -1",
+      "topic votes.town-2026: compression.type is producer, and must be uncompressed",
+      "User:gateway may READ topic votes.town-2026: nobody asked for it; it must not be there",
+    ]);
+  },
+);
