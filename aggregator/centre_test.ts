@@ -78,13 +78,13 @@ Deno.test("runCentre() counts what gateways put on the log, serves what is relea
   const config = centreConfig({ POLLWIRE_DATA: directory, PORT: "0" });
   const keyring = new Keyring(config.keysDirectory);
   const { master, name, sealer, record } = await openElection(keyring, "town");
-  const log = openSqliteLog(config.logDirectory, "town", 3);
+  const log = openSqliteLog(`${directory}/log`, "town", 3);
   const stop = new AbortController();
   const { origin, running } = await listening(() =>
     runCentre(config, {
       databases: oneForAll(db),
       openLog: (election, partitions) =>
-        Promise.resolve(openSqliteLog(config.logDirectory, election, partitions)),
+        Promise.resolve(openSqliteLog(`${directory}/log`, election, partitions)),
       keyring,
       log: getLogger(["test"]),
     }, stop.signal)
@@ -161,7 +161,7 @@ Deno.test("runCentre() counts what gateways put on the log, serves what is relea
     // An election that is created while it runs is taken up; one whose key is not here is told of.
     assert.deepEqual(await json("/health/ready"), { ready: true });
     const village = await openElection(keyring, "village");
-    const villageLog = openSqliteLog(config.logDirectory, "village", 3);
+    const villageLog = openSqliteLog(`${directory}/log`, "village", 3);
     await villageLog.append([placed(village.sealer, village.record("voter-0"))]);
     await villageLog.close();
     await eventually(
@@ -183,7 +183,7 @@ Deno.test("runCentre() counts what gateways put on the log, serves what is relea
   }
   await assert.rejects(fetch(`${origin}/health/live`), "nothing listens any more");
   // Nothing holds the log: another process may count from it.
-  const again = openSqliteLog(config.logDirectory, "town", 3);
+  const again = openSqliteLog(`${directory}/log`, "town", 3);
   const done = AbortSignal.abort();
   const nobody = { take: () => Promise.resolve(0), batch: () => Promise.resolve() };
   await again.consume(nobody, { group: "count.town", batchRecords: 1, signal: done });

@@ -8,6 +8,7 @@ import { LOG_LEVELS, type LogLevel } from "../cli/log.ts";
 import { integer, readConfig } from "../shared/config.ts";
 import { type TlsFiles, tlsFiles } from "../web/tls.ts";
 import { type DatabaseChoice, databaseChoice } from "./database/database_url.ts";
+import { type LogAddress, logAddressSetting, withPassword } from "../shared/log/address.ts";
 
 /** Every setting, with its default and its meaning. */
 export const SETTINGS = {
@@ -28,8 +29,10 @@ export const SETTINGS = {
   /** Connections of an aggregator that count, and that read; one more publishes. */
   DATABASE_COUNTING_CONNECTIONS: integer(1, 64).default(4),
   DATABASE_READING_CONNECTIONS: integer(1, 64).default(4),
-  /** The logs: `sqlite:<directory>`; `sqlite:<POLLWIRE_DATA>/log` when not set. */
-  VOTE_LOG: z.string().regex(/^sqlite:.+/, "must be sqlite:<directory>").optional(),
+  /** The logs: `sqlite:<directory>` or `kafka://…`; `sqlite:<POLLWIRE_DATA>/log` when not set. */
+  VOTE_LOG: logAddressSetting.optional(),
+  /** The password of the user that VOTE_LOG names. */
+  KAFKA_PASSWORD: z.string().optional(),
   /** The directory of the elections' master keys; `<POLLWIRE_DATA>/keys` when not set. */
   KEYS_DIRECTORY: z.string().optional(),
   /** What the log says: at `debug` every request, with its ids. */
@@ -55,7 +58,7 @@ export type CentreConfig = Readonly<{
     countingConnections: number;
     readingConnections: number;
   }>;
-  logDirectory: string;
+  log: LogAddress;
   keysDirectory: string;
   logLevel: LogLevel;
   host: string;
@@ -85,7 +88,7 @@ export function centreConfig(environment?: Record<string, string>): CentreConfig
       countingConnections: config.DATABASE_COUNTING_CONNECTIONS,
       readingConnections: config.DATABASE_READING_CONNECTIONS,
     },
-    logDirectory: (config.VOTE_LOG ?? `sqlite:${data}/log`).slice("sqlite:".length),
+    log: withPassword(config.VOTE_LOG ?? { kind: "sqlite", directory: `${data}/log` }, config.KAFKA_PASSWORD),
     keysDirectory: config.KEYS_DIRECTORY ?? `${data}/keys`,
     logLevel: config.LOG_LEVEL,
     host: config.HOST,

@@ -15,7 +15,7 @@ Deno.test("centreConfig() has a default for everything", () => {
       countingConnections: 4,
       readingConnections: 4,
     },
-    logDirectory: "data/log",
+    log: { kind: "sqlite", directory: "data/log" },
     keysDirectory: "data/keys",
     logLevel: "info",
     host: "127.0.0.1",
@@ -28,8 +28,12 @@ Deno.test("centreConfig() has a default for everything", () => {
 Deno.test("centreConfig() puts everything below POLLWIRE_DATA that has no place of its own", () => {
   const config = centreConfig({ POLLWIRE_DATA: "/srv/pollwire", VOTE_LOG: "sqlite:/mnt/log" });
   assert.deepEqual(
-    [config.database, config.logDirectory, config.keysDirectory],
-    [{ kind: "pglite", directory: "/srv/pollwire/db" }, "/mnt/log", "/srv/pollwire/keys"],
+    [config.database, config.log, config.keysDirectory],
+    [
+      { kind: "pglite", directory: "/srv/pollwire/db" },
+      { kind: "sqlite", directory: "/mnt/log" },
+      "/srv/pollwire/keys",
+    ],
   );
 });
 
@@ -56,7 +60,7 @@ Deno.test("centreConfig() takes what is set", () => {
       countingConnections: 8,
       readingConnections: 2,
     },
-    logDirectory: "logs",
+    log: { kind: "sqlite", directory: "logs" },
     keysDirectory: "/run/keys",
     logLevel: "info",
     host: "0.0.0.0",
@@ -84,6 +88,7 @@ for (
     ["DATABASE_COUNTING_CONNECTIONS", "0"],
     ["VOTE_LOG", "/mnt/hunter2"],
     ["VOTE_LOG", "sqlite:"],
+    ["VOTE_LOG", "kafka//hunter2"],
     ["PORT", "http"],
     ["PORT", "65536"],
   ]

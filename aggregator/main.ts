@@ -5,12 +5,22 @@
  */
 import type { Logger } from "@logtape/logtape";
 import type { Command } from "commander";
-import { command, EXIT, Failure, integerOption, originOption, program, runProgram } from "../cli/command.ts";
+import {
+  command,
+  EXIT,
+  Failure,
+  integerOption,
+  originOption,
+  program,
+  runProgram,
+  UsageError,
+} from "../cli/command.ts";
 import { startLog } from "../cli/log.ts";
 import { progress } from "../cli/progress.ts";
+import { openKafkaLog } from "../shared/log/kafka.ts";
+import { type LoggedElection, provisionTopics } from "../shared/log/kafka_topics.ts";
 import { openSqliteLog } from "../shared/log/sqlite.ts";
-import { LogFault } from "../shared/log/vote_log.ts";
-import { logEnds } from "../shared/log/vote_log.ts";
+import { logEnds, LogFault, LogUnavailable, type VoteLog } from "../shared/log/vote_log.ts";
 import { runCentre } from "./centre.ts";
 import { type CentreConfig, centreConfig } from "./config.ts";
 import { type Database, type Databases, oneForAll } from "./database/database.ts";
@@ -69,7 +79,15 @@ async function openForCentre(config: CentreConfig): Promise<Opened> {
 const DENIED = "42501";
 
 /** Failures that say what would be right, and need no stack to be understood. */
-const EXPECTED = [DatabaseInUse, ConnectFault, MigrationFault, RoleFault, OfficeError, LogFault];
+const EXPECTED = [
+  DatabaseInUse,
+  ConnectFault,
+  MigrationFault,
+  RoleFault,
+  OfficeError,
+  LogFault,
+  LogUnavailable,
+];
 
 /** Opens the database for as long as the work takes, as a user who may do it. */
 async function withDatabases(
@@ -95,8 +113,9 @@ async function withDatabases(
   }
 }
 
-function openLog(config: CentreConfig, election: string, partitions: number) {
-  return openSqliteLog(config.logDirectory, election, partitions);
+async function openLog({ log }: CentreConfig, election: string, partitions: number): Promise<VoteLog> {
+  if (log.kind === "sqlite") return openSqliteLog(log.directory, election, partitions);
+  return await openKafkaLog(log, election, partitions, "pollwire-aggregator");
 }
 
 /** Runs the centre until SIGTERM or SIGINT. */
@@ -109,7 +128,7 @@ async function aggregate(config: CentreConfig): Promise<void> {
   await withDatabases(() => openForCentre(config), ["pollwire_counter"], async (databases) => {
     await runCentre(config, {
       databases,
-      openLog: (election, partitions) => Promise.resolve(openLog(config, election, partitions)),
+      openLog: (election, partitions) => openLog(config, election, partitions),
       keyring,
       log,
     }, stop.signal);
@@ -163,7 +182,7 @@ async function forElections(
 async function recountAll({ election }: { election?: string }): Promise<void> {
   let differences = 0;
   await forElections("recount", ["pollwire_auditor"], election, async (db, history, _keyring, config) => {
-    const log = openLog(config, history.election, history.partitions);
+    const log = await openLog(config, history.election, history.partitions);
     const total = (await logEnds(log)).reduce((sum, end) => sum + end, 0);
     const bar = progress({ label: `recount ${history.election}`, total, unit: "records" });
     const found = await recount(db, log, history, (records) => bar.advance(records));
@@ -186,7 +205,7 @@ async function recountAll({ election }: { election?: string }): Promise<void> {
 async function rebuildAll({ election }: { election?: string }): Promise<void> {
   const roles: Role[] = ["pollwire_registrar", "pollwire_counter"];
   await forElections("rebuild", roles, election, async (db, history, keyring, config) => {
-    const log = openLog(config, history.election, history.partitions);
+    const log = await openLog(config, history.election, history.partitions);
     const total = (await logEnds(log)).reduce((sum, end) => sum + end, 0);
     const bar = progress({ label: `rebuild ${history.election}`, total, unit: "records" });
     const master = keyring.master(history.election);
@@ -209,13 +228,42 @@ function surviveIssue1154(log: Logger): void {
   });
 }
 
+/** Makes the topics of every election, and the permissions of who is named. */
+async function topics(users: { gateways?: string[]; aggregators?: string[] }): Promise<void> {
+  const config = centreConfig();
+  const { log } = config;
+  if (log.kind !== "kafka") {
+    throw new UsageError("Cannot make topics: VOTE_LOG names an embedded log, and must name a Kafka cluster");
+  }
+  const keyring = new Keyring(config.keysDirectory);
+  const elections: LoggedElection[] = [];
+  await withDatabases(() => openOne(config, "topics"), ["pollwire_registrar"], async ({ counting: db }) => {
+    for (const election of await electionIds(db.query)) {
+      const { partitions } = (await openHistory(db.query, election, keyring.master(election)))!;
+      elections.push({ election, partitions });
+    }
+  });
+  const { gateways = [], aggregators = [] } = users;
+  const isNamed = gateways.length + aggregators.length > 0;
+  const { made, kept, faults } = await provisionTopics(
+    log,
+    elections,
+    isNamed ? { gateways, aggregators } : undefined,
+  ).catch((error) => {
+    throw error instanceof LogUnavailable ? new Failure(error.message) : error;
+  });
+  for (const each of made) console.log(`made: ${each}`);
+  console.log(`${made.length} made, ${kept.length} as they must be, ${faults.length} not`);
+  if (faults.length > 0) throw new Failure(faults.join("\n"));
+}
+
 function commands(): Command[] {
   const electionOption = ["--election <id>", "only this election; all when left out"] as const;
   return [
     command("aggregate", "Counts every election's log, publishes what may be shown, and serves API and page.")
       .addHelpText(
         "after",
-        "\nSettings come from the environment: POLLWIRE_DATA, DATABASE_URL, VOTE_LOG, KEYS_DIRECTORY, HOST, PORT.",
+        "\nSettings come from the environment: POLLWIRE_DATA, DATABASE_URL, VOTE_LOG, KAFKA_PASSWORD, KEYS_DIRECTORY, HOST, PORT.",
       )
       .action(() => aggregate(centreConfig())),
     command("migrate", "Brings the database to the newest tables.").action(migrateAll),
@@ -239,6 +287,20 @@ function commands(): Command[] {
       )
       .option("--revoke <key>", "believe a device's key no longer, like station-12-a.1")
       .action(provision),
+    command(
+      "topics",
+      "Makes the topics of every election on a Kafka cluster, and checks those that are there.",
+    )
+      .option("--gateways <users...>", "the cluster's users that gateways are, who may only write votes")
+      .option(
+        "--aggregators <users...>",
+        "and those that aggregators are, who may only read votes and write views",
+      )
+      .addHelpText(
+        "after",
+        "\nVOTE_LOG names the cluster, and a user who may do this. Nothing that exists is changed: what is not as it must be is named.",
+      )
+      .action(topics),
     command(
       "recount",
       "Counts the whole log again with the pure fold and compares it with the tables; exit code 1 on a difference.",

@@ -22,7 +22,7 @@ const [port, host, directory] = Deno.args as [string, Host, string];
 const setup: SpoolSetup = {
   path: `${directory}/${host}.sqlite`,
   maxBytes: SPOOL_MAX_BYTES,
-  voteLog: `sqlite:${directory}/log-${host}`,
+  voteLog: { kind: "sqlite", directory: `${directory}/log-${host}` },
 };
 const election = testElection(
   testManifest(JSON.parse(await Deno.readTextFile(`${directory}/definition.json`))),
@@ -62,8 +62,7 @@ function inThisThread(): SpoolClient {
   const client = new SpoolClient((request) => setImmediate(() => hosted.handle(request)));
   const hosted = new SpoolHost({
     spool: new Spool({ path: setup.path, maxBytes: setup.maxBytes, now: Date.now, commit: commitSlowly }),
-    openLog: (id, partitions) =>
-      Promise.resolve(openSqliteLog(setup.voteLog.slice("sqlite:".length), id, partitions)),
+    openLog: (id, partitions) => Promise.resolve(openSqliteLog(`${directory}/log-${host}`, id, partitions)),
     send: (reply) => client.handle(reply),
   });
   void hosted.run();

@@ -4,9 +4,10 @@
  * @module
  */
 import { serveSpool } from "../gateway/spool_host.ts";
+import type { SqliteAddress } from "../shared/log/address.ts";
 import { openSqliteLog } from "../shared/log/sqlite.ts";
 import { commitSlowly } from "./delayed_commit.ts";
 
 serveSpool((address, election, partitions) => {
-  return Promise.resolve(openSqliteLog(address.slice("sqlite:".length), election, partitions));
+  return Promise.resolve(openSqliteLog((address as SqliteAddress).directory, election, partitions));
 }, { commit: commitSlowly });

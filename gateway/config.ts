@@ -9,6 +9,7 @@ import { integer, readConfig } from "../shared/config.ts";
 import { type GatewayFile, gatewayFileSchema } from "../shared/sync.ts";
 import { ConfigError } from "../shared/config.ts";
 import { parseCertificates, type TlsFiles, tlsFiles } from "../web/tls.ts";
+import { logAddressSetting, withPassword } from "../shared/log/address.ts";
 
 /** Every setting, with its default and its meaning. */
 export const SETTINGS = {
@@ -18,8 +19,10 @@ export const SETTINGS = {
   }),
   /** Where the spool and the sealed keys are kept; `data/gateway-<id>` when not set. */
   GATEWAY_DATA: z.string().optional(),
-  /** The log: `sqlite:<directory>`. */
-  VOTE_LOG: z.string().regex(/^sqlite:.+/, "must be sqlite:<directory>").default("sqlite:data/log"),
+  /** The log: `sqlite:<directory>` or `kafka://…`. */
+  VOTE_LOG: logAddressSetting.prefault("sqlite:data/log"),
+  /** The password of the user that VOTE_LOG names. */
+  KAFKA_PASSWORD: z.string().optional(),
   /** What the log says: at `debug` every request, with its ids. */
   LOG_LEVEL: z.enum(LOG_LEVELS).default("info"),
   HOST: z.string().default("127.0.0.1"),
@@ -47,16 +50,18 @@ export const SETTINGS = {
 };
 
 /** A gateway's settings. */
-export type GatewayConfig = Omit<ReturnType<typeof readConfig<typeof SETTINGS>>, "GATEWAY_DATA"> & {
-  file: GatewayFile;
-  GATEWAY_DATA: string;
-  /** What it shows to those who ask it; plain HTTP when not set. */
-  tls?: TlsFiles;
-};
+export type GatewayConfig =
+  & Omit<ReturnType<typeof readConfig<typeof SETTINGS>>, "GATEWAY_DATA" | "KAFKA_PASSWORD">
+  & {
+    file: GatewayFile;
+    GATEWAY_DATA: string;
+    /** What it shows to those who ask it; plain HTTP when not set. */
+    tls?: TlsFiles;
+  };
 
 /** @throws {ConfigError} naming what is wrong. */
 export function gatewayConfig(environment?: Record<string, string>): GatewayConfig {
-  const config = readConfig(SETTINGS, environment);
+  const { KAFKA_PASSWORD, ...config } = readConfig(SETTINGS, environment);
   const file = readGatewayFile(config.GATEWAY_FILE);
   if (config.CENTRE_CA !== undefined && parseCertificates(config.CENTRE_CA) === undefined) {
     throw new ConfigError("Cannot start: CENTRE_CA must be certificates in PEM");
@@ -67,6 +72,7 @@ export function gatewayConfig(environment?: Record<string, string>): GatewayConf
     file,
     GATEWAY_DATA: config.GATEWAY_DATA ?? `data/gateway-${file.gateway}`,
     ...tls && { tls },
+    VOTE_LOG: withPassword(config.VOTE_LOG, KAFKA_PASSWORD),
   };
 }
 

@@ -42,7 +42,7 @@ Deno.test("gatewayConfig() needs no more than the gateway's file", () => {
     assert.deepEqual(gatewayConfig({ GATEWAY_FILE: path }), {
       GATEWAY_FILE: path,
       GATEWAY_DATA: "data/gateway-g-1",
-      VOTE_LOG: "sqlite:data/log",
+      VOTE_LOG: { kind: "sqlite", directory: "data/log" },
       LOG_LEVEL: "info",
       HOST: "127.0.0.1",
       PORT: 8_001,
@@ -69,7 +69,24 @@ Deno.test("gatewayConfig() takes what the environment says", () => {
     });
     assert.deepEqual(
       [config.GATEWAY_DATA, config.VOTE_LOG, config.PORT, config.DRAIN_MS],
-      ["/var/lib/pollwire", "sqlite:/var/log/votes", 0, 0],
+      ["/var/lib/pollwire", { kind: "sqlite", directory: "/var/log/votes" }, 0, 0],
+    );
+  });
+});
+
+Deno.test("gatewayConfig() takes a log on Kafka, and the password of its user", () => {
+  withFile(JSON.stringify(FILE), (path) => {
+    const VOTE_LOG = "kafka://a:9093,b:9093?ca=ca.pem&sasl=scram-sha-512&user=g";
+    const { VOTE_LOG: log } = gatewayConfig({ GATEWAY_FILE: path, VOTE_LOG, KAFKA_PASSWORD: "secret" });
+    assert.deepEqual(log, {
+      kind: "kafka",
+      brokers: ["a:9093", "b:9093"],
+      tls: { ca: "ca.pem", cert: undefined, key: undefined },
+      sasl: { mechanism: "scram-sha-512", user: "g", password: "secret" },
+    });
+    assert.match(
+      refusal({ GATEWAY_FILE: path, VOTE_LOG }),
+      /^Cannot start: KAFKA_PASSWORD \(not set\): must be the password of g/,
     );
   });
 });

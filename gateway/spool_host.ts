@@ -6,6 +6,7 @@
  * @module
  */
 import { setImmediate as turn } from "node:timers/promises";
+import type { LogAddress } from "../shared/log/address.ts";
 import type { VoteLog } from "../shared/log/vote_log.ts";
 import type { Chunk } from "./chunk.ts";
 import { Forwarder } from "./forward.ts";
@@ -127,7 +128,7 @@ export class SpoolHost {
 export type SpoolListening = Readonly<{ kind: "listening" }>;
 
 /** The first message to the spool's thread: where spool and log are. */
-export type SpoolSetup = Readonly<{ path: string; maxBytes: number; voteLog: string }>;
+export type SpoolSetup = Readonly<{ path: string; maxBytes: number; voteLog: LogAddress }>;
 
 /** A worker's own side. The types of a page's side are what the rest of the project is checked with. */
 type WorkerScope = Readonly<{
@@ -147,7 +148,7 @@ type WorkerScope = Readonly<{
  * @param spoolOptions What a spool has besides the setup.
  */
 export function serveSpool(
-  openLog: (address: string, election: string, partitions: number) => Promise<VoteLog>,
+  openLog: (address: LogAddress, election: string, partitions: number) => Promise<VoteLog>,
   spoolOptions: Pick<SpoolOptions, "commit"> = {},
 ): void {
   const scope = globalThis as unknown as WorkerScope;

@@ -191,7 +191,7 @@ Deno.test("SpoolHost wakes up when it is told to drain", async () => {
 
 Deno.test("the spool's worker makes votes durable, forwards them, and keeps what it could not", async () => {
   const directory = await Deno.makeTempDir();
-  const start = (voteLog: string): Promise<{ client: SpoolClient; ended: Promise<void>; end(): void }> =>
+  const start = (log: string): Promise<{ client: SpoolClient; ended: Promise<void>; end(): void }> =>
     new Promise((resolve) => {
       const worker = new Worker(new URL("./spool_worker.ts", import.meta.url), { type: "module" });
       const client = new SpoolClient((request, transfer) => worker.postMessage(request, transfer));
@@ -206,7 +206,7 @@ Deno.test("the spool's worker makes votes durable, forwards them, and keeps what
           {
             path: `${directory}/spool.sqlite`,
             maxBytes: 1e9,
-            voteLog,
+            voteLog: { kind: "sqlite", directory: log },
           } satisfies SpoolSetup,
         );
         resolve({ client, ended, end: () => worker.terminate() });
@@ -216,7 +216,7 @@ Deno.test("the spool's worker makes votes durable, forwards them, and keeps what
     // A file stands where the log's directory should: the log is away.
     await Deno.writeTextFile(`${directory}/log`, "");
     const records = makeRecords(50);
-    const first = await start(`sqlite:${directory}/log`);
+    const first = await start(`${directory}/log`);
     await first.client.opened;
     await Promise.all(records.map((record) => first.client.append("test-2026", 3, [record])));
     const left: SpoolState = await first.client.drain(0);
@@ -224,7 +224,7 @@ Deno.test("the spool's worker makes votes durable, forwards them, and keeps what
     await first.ended;
     first.end();
     await Deno.remove(`${directory}/log`);
-    const second = await start(`sqlite:${directory}/log`);
+    const second = await start(`${directory}/log`);
     await second.client.opened;
     assert.ok(second.client.state.records <= 50);
     assert.equal((await second.client.drain(DEADLINE_MS)).records, 0);

@@ -3,9 +3,14 @@
  *
  * @module
  */
+import { startLog } from "../cli/log.ts";
+import { openKafkaLog } from "../shared/log/kafka.ts";
 import { openSqliteLog } from "../shared/log/sqlite.ts";
 import { serveSpool } from "./spool_host.ts";
 
-serveSpool((address, election, partitions) => {
-  return Promise.resolve(openSqliteLog(address.slice("sqlite:".length), election, partitions));
-});
+await startLog("gateway");
+serveSpool(async (address, election, partitions) =>
+  address.kind === "sqlite"
+    ? openSqliteLog(address.directory, election, partitions)
+    : await openKafkaLog(address, election, partitions, "pollwire-gateway")
+);

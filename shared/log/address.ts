@@ -4,6 +4,7 @@
  * @module
  */
 import { z } from "zod";
+import { ConfigError } from "../config.ts";
 
 /** The embedded log: a directory on this machine. */
 export type SqliteAddress = Readonly<{ kind: "sqlite"; directory: string }>;
@@ -78,12 +79,18 @@ function kafkaAddress(brokers: readonly string[], options: URLSearchParams): Kaf
   };
 }
 
-/** The address with its password; what is wrong, when one of the two is there without the other. */
-export function withPassword<Address extends LogAddress>(
-  address: Address,
-  password: string | undefined,
-): Address | string {
+/**
+ * The address with its password.
+ *
+ * @throws {ConfigError} when it names a user, and there is no password.
+ */
+export function withPassword(address: LogAddress, password: string | undefined): LogAddress {
   if (address.kind !== "kafka" || address.sasl === undefined) return address;
-  if (!password) return `not set: VOTE_LOG names the user ${address.sasl.user}, whose password it must be`;
+  const { user } = address.sasl;
+  if (!password) {
+    throw new ConfigError(
+      `Cannot start: KAFKA_PASSWORD (not set): must be the password of ${user}, whom VOTE_LOG names`,
+    );
+  }
   return { ...address, sasl: { ...address.sasl, password } };
 }

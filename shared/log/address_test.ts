@@ -1,4 +1,5 @@
 import assert from "assert";
+import { ConfigError } from "../config.ts";
 import { logAddressSetting, parseLogAddress, withPassword } from "./address.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
@@ -68,12 +69,14 @@ Deno.test("withPassword() gives a user its password, and asks for it", () => {
   const address = parseLogAddress("kafka://a:9092?sasl=scram-sha-256&user=g");
   assert.ok(typeof address !== "string");
   const complete = withPassword(address, "secret");
-  assert.ok(typeof complete !== "string" && complete.kind === "kafka");
+  assert.ok(complete.kind === "kafka");
   assert.equal(complete.sasl?.password, "secret");
   for (const password of [undefined, ""]) {
-    assert.equal(
-      withPassword(address, password),
-      "not set: VOTE_LOG names the user g, whose password it must be",
+    assert.throws(
+      () => withPassword(address, password),
+      new ConfigError(
+        "Cannot start: KAFKA_PASSWORD (not set): must be the password of g, whom VOTE_LOG names",
+      ),
     );
   }
   const open = { kind: "kafka", brokers: ["a:9092"] } as const;

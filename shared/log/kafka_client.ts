@@ -9,6 +9,7 @@ import { getLogger } from "@logtape/logtape";
 import { type ISocketFactory, Kafka, type KafkaConfig, type LogEntry, logLevel } from "kafkajs";
 import RequestQueue from "kafkajs/src/network/requestQueue/index.js";
 import type { KafkaAddress, SaslMechanism } from "./address.ts";
+import { LogUnavailable } from "./vote_log.ts";
 
 /** How long a connection may take to stand, in milliseconds. */
 const CONNECT_MS = 3_000;
@@ -64,7 +65,7 @@ export class KafkaClient {
   }
 
   /** An error of kafkajs as one that says what to do. */
-  explain(action: string, error: unknown): Error {
+  explain(action: string, error: unknown): LogUnavailable {
     return explainError(action, this.#address, error);
   }
 
@@ -146,7 +147,7 @@ export function isAnswer(error: unknown, ...types: readonly string[]): boolean {
   return chain(error).some(({ type }) => type !== undefined && types.includes(type));
 }
 
-function explainError(action: string, { brokers, tls, sasl }: KafkaAddress, error: unknown): Error {
+function explainError(action: string, { brokers, tls, sasl }: KafkaAddress, error: unknown): LogUnavailable {
   const errors = chain(error);
   const said = errors.at(-1)?.message ?? String(error);
   const at = brokers.join(",");
@@ -170,5 +171,5 @@ function explainError(action: string, { brokers, tls, sasl }: KafkaAddress, erro
     }
     return `${at}: ${said}`;
   };
-  return new Error(`Cannot ${action}: ${because()}`, { cause: error });
+  return new LogUnavailable(`Cannot ${action}: ${because()}`, { cause: error });
 }

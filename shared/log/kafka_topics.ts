@@ -15,6 +15,7 @@ import {
 import type { KafkaAddress } from "./address.ts";
 import { votesTopic } from "./kafka.ts";
 import { isAnswer, KafkaClient } from "./kafka_client.ts";
+import { LogUnavailable } from "./vote_log.ts";
 
 /** The views beside the logs: each rebuilt from the database when it is lost. */
 export const VIEW_TOPICS = {
@@ -146,7 +147,7 @@ export async function provisionTopics(
     return done;
   } catch (error) {
     if (isAnswer(error, "SECURITY_DISABLED")) {
-      throw new Error(
+      throw new LogUnavailable(
         `Cannot give permissions: ${
           address.brokers.join(",")
         } has no authorizer; set authorizer.class.name there, or name no users`,

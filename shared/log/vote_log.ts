@@ -68,6 +68,11 @@ export class LogInUse extends Error {
   override name = "LogInUse";
 }
 
+/** The log cannot be reached, or does not let this process in. Trying again helps once someone has seen to it. */
+export class LogUnavailable extends Error {
+  override name = "LogUnavailable";
+}
+
 /** The log is not what it should be, and trying again will not help. */
 export class LogFault extends Error {
   override name = "LogFault";

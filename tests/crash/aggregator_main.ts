@@ -10,9 +10,10 @@ import { migrate } from "../../aggregator/database/migrate.ts";
 import { openPglite } from "../../aggregator/database/pglite.ts";
 import { Keyring } from "../../aggregator/office/keyring.ts";
 import { startLog } from "../../cli/log.ts";
-import { openSqliteLog } from "../../shared/log/sqlite.ts";
+import type { LogAddress } from "../../shared/log/address.ts";
 import type { VoteLog } from "../../shared/log/vote_log.ts";
 import { crashPoints, endWithStarter } from "./crash_point.ts";
+import { openLogAt } from "./open_log.ts";
 
 const passes = crashPoints();
 
@@ -39,8 +40,8 @@ function withCrashPoints(db: Database): Database {
   };
 }
 
-function openLog(directory: string, election: string, partitions: number): VoteLog {
-  const log = openSqliteLog(directory, election, partitions);
+async function openLog(address: LogAddress, election: string, partitions: number): Promise<VoteLog> {
+  const log = await openLogAt(address, election, partitions);
   const consume = log.consume.bind(log);
   log.consume = (consumer, options) =>
     consume({
@@ -62,7 +63,7 @@ const db = await openPglite(config.database.directory);
 await migrate(db);
 await runCentre(config, {
   databases: oneForAll(withCrashPoints(db)),
-  openLog: (election, partitions) => Promise.resolve(openLog(config.logDirectory, election, partitions)),
+  openLog: (election, partitions) => openLog(config.log, election, partitions),
   keyring: new Keyring(config.keysDirectory),
   log: await startLog("aggregator"),
 }, stop.signal);

@@ -5,9 +5,10 @@
  */
 import type { DatabaseSync } from "node:sqlite";
 import { serveSpool } from "../../gateway/spool_host.ts";
-import { openSqliteLog } from "../../shared/log/sqlite.ts";
+import type { LogAddress } from "../../shared/log/address.ts";
 import type { VoteLog } from "../../shared/log/vote_log.ts";
 import { crashPoints } from "./crash_point.ts";
+import { openLogAt } from "./open_log.ts";
 
 const passes = crashPoints();
 
@@ -31,8 +32,8 @@ function commit(db: DatabaseSync): void {
   if (takesVotes) passes("after-fsync");
 }
 
-function openLog(directory: string, election: string, partitions: number): VoteLog {
-  const log = openSqliteLog(directory, election, partitions);
+async function openLog(address: LogAddress, election: string, partitions: number): Promise<VoteLog> {
+  const log = await openLogAt(address, election, partitions);
   const append = log.append.bind(log);
   log.append = async (records) => {
     passes("before-append");
@@ -42,8 +43,4 @@ function openLog(directory: string, election: string, partitions: number): VoteL
   return log;
 }
 
-serveSpool(
-  (address, election, partitions) =>
-    Promise.resolve(openLog(address.slice("sqlite:".length), election, partitions)),
-  { commit },
-);
+serveSpool(openLog, { commit });

@@ -114,7 +114,7 @@ stackTest("append() loses nothing when answers stay away until its deadline", as
       const unanswered = messages(`unanswered-${round}`, 5);
       await assert.rejects(
         producer.append(unanswered),
-        /^Error: Cannot append to votes\.lost-always: .*no acknowledgement within 1500 ms$/,
+        /^LogUnavailable: Cannot append to votes\.lost-always: .*no acknowledgement within 1500 ms$/,
       );
       proxy.lose(0);
       // The broker has it; with the same producer, another batch of the same length would pass for it.
@@ -131,7 +131,7 @@ stackTest("append() ends at its deadline when nobody is there", async () => {
   const producer = new KafkaProducer(nobody, "test", "votes.any", 1_000);
   await assert.rejects(
     producer.append(messages("a", 1)),
-    /^Error: Cannot append to votes\.any: 127\.0\.0\.1:\d+: /,
+    /^LogUnavailable: Cannot append to votes\.any: 127\.0\.0\.1:\d+: /,
   );
   await producer.close();
   await assert.rejects(producer.append(messages("a", 1)), /it is closed$/);

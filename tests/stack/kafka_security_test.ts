@@ -135,7 +135,7 @@ stackTest("a gateway may not read, an aggregator not write, and each is told so"
     assert.match(
       String(error),
       new RegExp(
-        `^Error: Cannot ${what} votes.town-2026: 127.0.0.1:\\d+ does not permit it to user ${user} \\(.*\\); deno task topics`,
+        `^LogUnavailable: Cannot ${what} votes.town-2026: 127.0.0.1:\\d+ does not permit it to user ${user} \\(.*\\); deno task topics`,
       ),
     );
     return true;
@@ -145,7 +145,7 @@ stackTest("a gateway may not read, an aggregator not write, and each is told so"
   const options = { group: "count.town-2026", batchRecords: 1, signal: new AbortController().signal };
   await assert.rejects(
     gateway.consume({ take: () => Promise.resolve(0), batch: () => Promise.resolve() }, options),
-    /does not permit it to user gateway/,
+    /names no coordinator of the group to user gateway: .* does not permit it; deno task topics/,
   );
   await assert.rejects(
     openKafkaLog(as("gateway"), "other-2026", 2),
@@ -160,7 +160,7 @@ stackTest("a wrong password is refused with a message that says so", async () =>
     await assert.rejects(openKafkaLog(address, "town-2026", 2), (error) => {
       assert.match(
         String(error),
-        /^Error: Cannot open votes\.town-2026: .* does not believe user (gateway|nobody); name and password must be ones it knows/,
+        /^LogUnavailable: Cannot open votes\.town-2026: .* does not believe user (gateway|nobody); name and password must be ones it knows/,
       );
       assert.doesNotMatch(String(error), /wrong|nobody-password/);
       return true;
@@ -171,11 +171,11 @@ stackTest("a wrong password is refused with a message that says so", async () =>
 stackTest("a broker whose certificate is not trusted, or that asks for one, is named", async () => {
   await assert.rejects(
     openKafkaLog(as("gateway", undefined, certificates.otherCa), "town-2026", 2),
-    /^Error: Cannot open votes\.town-2026: TLS with 127\.0\.0\.1:\d+ failed \(.*\); ca must hold/,
+    /^LogUnavailable: Cannot open votes\.town-2026: TLS with 127\.0\.0\.1:\d+ failed \(.*\); ca must hold/,
   );
   await assert.rejects(
     openKafkaLog(withCertificate(), "town-2026", 2),
-    /^Error: Cannot open votes\.town-2026: TLS with 127\.0\.0\.1:\d+ failed \(.*\); ca must hold/,
+    /^LogUnavailable: Cannot open votes\.town-2026: TLS with 127\.0\.0\.1:\d+ failed \(.*\); ca must hold/,
   );
 });
 
