@@ -6,11 +6,11 @@
 import assert from "assert";
 import { cpSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
-import { setTimeout as delay } from "node:timers/promises";
 import { openSqliteLog } from "../../shared/log/sqlite.ts";
-import { type Random, seededRandom } from "../../simulator/random.ts";
+import { seededRandom } from "../../simulator/random.ts";
 import { CRASH_POINTS, type CrashPoint } from "./crash_point.ts";
 import type { Round } from "./load.ts";
+import { killAt, killAtAnyMoment, whileCasting } from "./kills.ts";
 import { CENTRE, until } from "./processes.ts";
 import { GATEWAYS, Scene } from "./scene.ts";
 
@@ -22,10 +22,6 @@ const VOTES_PER_SECOND = 200;
 const VOTERS = VOTES_PER_SECOND * (60 + 10 * HITS);
 /** How often a spool burns, and comes back. */
 const SPOOLS = Math.ceil(HITS / 5);
-/** The latest passage at which a process dies: some die while they take up what the one before has left. */
-const LAST_PASSAGE = 20;
-/** How long a process that is killed at any moment lives at the most once it is up, in milliseconds. */
-const LIFE_MS = 1_500;
 /** Records that a spool holds before it burns. */
 const SPOOLED = 100;
 /** How long devices wait for the centre's word before they hand a vote to their other gateway, in milliseconds. */
@@ -50,10 +46,13 @@ Deno.test("no vote that was acknowledged is lost or counted twice, whatever dies
     for (const [point, { when }] of Object.entries(CRASH_POINTS)) {
       await step(
         `killed at ${point}, ${HITS} times: ${when}`,
-        () => killAt(scene, point as CrashPoint, random),
+        () => killAt(scene, point as CrashPoint, HITS, random),
       );
     }
-    await step(`killed at any moment, ${HITS} times, all at once`, () => killAtAnyMoment(scene, random));
+    await step(
+      `killed at any moment, ${HITS} times, all at once`,
+      () => killAtAnyMoment(scene, HITS, random),
+    );
     await step("a recount finds the same, and so does what is shown", () => recounts(scene, { keep: true }));
     await step("a spool that burns: devices hand its votes to the other gateway", () => burnSpools(scene));
     await step(
@@ -73,46 +72,6 @@ Deno.test("no vote that was acknowledged is lost or counted twice, whatever dies
     await scene.close({ keep: !sound });
   }
 });
-
-/** Kills whoever passes through a point, again and again, while votes are cast. */
-async function killAt(scene: Scene, point: CrashPoint, random: Random): Promise<void> {
-  const { processes } = scene;
-  const victims = CRASH_POINTS[point].of === "gateway" ? GATEWAYS : [CENTRE];
-  let hits = 0;
-  const kill = async (name: string) => {
-    await processes.kill(name);
-    while (hits < HITS) {
-      await processes.start(name, { crash: { point, passage: 1 + random.below(LAST_PASSAGE) } });
-      await processes.crashed(name);
-      hits++;
-    }
-    await processes.start(name);
-  };
-  await scene.round(point, async (round) => {
-    round.ask();
-    await whileCasting(round, async () => void await Promise.all(victims.map(kill)));
-    return hits;
-  });
-}
-
-/** Kills every process again and again, wherever it may be, while votes are cast. */
-async function killAtAnyMoment(scene: Scene, random: Random): Promise<void> {
-  const { processes } = scene;
-  let hits = 0;
-  const kill = async (name: string) => {
-    while (hits < HITS) {
-      await delay(random.below(LIFE_MS));
-      await processes.kill(name);
-      hits++;
-      await processes.start(name);
-    }
-  };
-  await scene.round("any moment", async (round) => {
-    round.ask();
-    await whileCasting(round, async () => void await Promise.all([CENTRE, ...GATEWAYS].map(kill)));
-    return hits;
-  });
-}
 
 /** A gateway whose log cannot be reached dies, and its spool with it. */
 async function burnSpools(scene: Scene): Promise<void> {
@@ -191,12 +150,6 @@ function removeSpool({ dataDir }: Scene): void {
   for (const { name } of Deno.readDirSync(`${dataDir}/${BURNT}`)) {
     if (name.startsWith("spool.sqlite")) Deno.removeSync(`${dataDir}/${BURNT}/${name}`);
   }
-}
-
-async function whileCasting(round: Round, work: () => Promise<void>): Promise<void> {
-  const casting = round.cast();
-  await Promise.race([work(), casting.failed]);
-  await casting.stop();
 }
 
 /**

@@ -40,12 +40,21 @@ export const CENTRE = "aggregator";
 /** See the module. */
 export class Processes {
   readonly #dataDir: string;
+  readonly #more: Readonly<Record<string, string>>;
   readonly #ports: ReadonlyMap<string, number>;
   readonly #running = new Map<string, Running>();
 
-  /** @param dataDir Holds everything; what a process writes is in `logs/` there. */
-  constructor(dataDir: string, gateways: readonly string[]) {
+  /**
+   * @param dataDir Holds everything; what a process writes is in `logs/` there.
+   * @param more Settings of all processes and commands, besides the usual ones.
+   */
+  constructor(
+    dataDir: string,
+    gateways: readonly string[],
+    more: Readonly<Record<string, string>> = {},
+  ) {
     this.#dataDir = dataDir;
+    this.#more = more;
     const names = [CENTRE, ...gateways];
     const ports = freePorts(names.length, HOST);
     this.#ports = new Map(names.map((name, i) => [name, ports[i]]));
@@ -63,7 +72,7 @@ export class Processes {
         pathOf("../../aggregator/main.ts"),
         args,
       ),
-      env: { POLLWIRE_DATA: this.#dataDir },
+      env: { POLLWIRE_DATA: this.#dataDir, ...this.#more },
     }).output();
     const said = new TextDecoder().decode(stdout);
     assert.ok(success, `${args[0]} failed: ${said}${new TextDecoder().decode(stderr)}`);
@@ -172,6 +181,7 @@ export class Processes {
       VOTE_LOG: `sqlite:${this.#dataDir}/log`,
       HOST,
       PORT: String(this.#ports.get(name)),
+      ...this.#more,
     };
     if (name === CENTRE) return common;
     return {

@@ -24,7 +24,13 @@ const SHOWN_MS = 20_000;
 export const GATEWAYS = ["g-1", "g-2"] as const;
 
 /** How big it is. */
-export type SceneSize = Readonly<{ voters: number; votesPerSecond: number; seed: number }>;
+export type SceneSize = Readonly<{
+  voters: number;
+  votesPerSecond: number;
+  seed: number;
+  /** Settings of all processes, besides those that they have: a log elsewhere, which is made by `topics`. */
+  environment?: Readonly<Record<string, string>>;
+}>;
 
 type Row = Readonly<{ hits: number } & Pick<Verdict, "acknowledged" | "lost" | "twice">>;
 
@@ -59,14 +65,15 @@ export class Scene {
   }
 
   /** Provisions the election in a directory of its own, and starts all of its processes. */
-  static async open({ voters, ...pace }: SceneSize): Promise<Scene> {
+  static async open({ voters, environment = {}, ...pace }: SceneSize): Promise<Scene> {
     const dataDir = await Deno.makeTempDir({ prefix: "pollwire-crash-" });
     const definition = openNow();
-    const processes = new Processes(dataDir, GATEWAYS);
+    const processes = new Processes(dataDir, GATEWAYS, environment);
     await Deno.writeTextFile(`${dataDir}/definition.json`, JSON.stringify(definition));
     await writeRoll(`${dataDir}/roll.csv`, everyone(voters));
     const files = ["--definition", `${dataDir}/definition.json`, "--roll", `${dataDir}/roll.csv`];
     await processes.command("provision", ...files, "--centre", processes.origin(CENTRE));
+    if (environment.VOTE_LOG !== undefined) await processes.command("topics");
     const client = Deno.createHttpClient({});
     const http = (url: string, init: RequestInit) => fetch(url, { ...init, client });
     const centre = new Centre(processes.origin(CENTRE), http);

@@ -1,0 +1,68 @@
+/**
+ * Kills processes under load, at a point or at any moment.
+ *
+ * @module
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import type { Random } from "../../simulator/random.ts";
+import { CRASH_POINTS, type CrashPoint } from "./crash_point.ts";
+import type { Round } from "./load.ts";
+import { CENTRE } from "./processes.ts";
+import { GATEWAYS, type Scene } from "./scene.ts";
+
+/** The latest passage at which a process dies: some die while they take up what the one before has left. */
+const LAST_PASSAGE = 20;
+/** How long a process that is killed at any moment lives at the most once it is up, in milliseconds. */
+const LIFE_MS = 1_500;
+
+/** Kills whoever passes through a point, again and again, while votes are cast. */
+export async function killAt(
+  scene: Scene,
+  point: CrashPoint,
+  hitsWanted: number,
+  random: Random,
+): Promise<void> {
+  const { processes } = scene;
+  const victims = CRASH_POINTS[point].of === "gateway" ? GATEWAYS : [CENTRE];
+  let hits = 0;
+  const kill = async (name: string) => {
+    await processes.kill(name);
+    while (hits < hitsWanted) {
+      await processes.start(name, { crash: { point, passage: 1 + random.below(LAST_PASSAGE) } });
+      await processes.crashed(name);
+      hits++;
+    }
+    await processes.start(name);
+  };
+  await scene.round(point, async (round) => {
+    round.ask();
+    await whileCasting(round, async () => void await Promise.all(victims.map(kill)));
+    return hits;
+  });
+}
+
+/** Kills every process again and again, wherever it may be, while votes are cast. */
+export async function killAtAnyMoment(scene: Scene, hitsWanted: number, random: Random): Promise<void> {
+  const { processes } = scene;
+  let hits = 0;
+  const kill = async (name: string) => {
+    while (hits < hitsWanted) {
+      await delay(random.below(LIFE_MS));
+      await processes.kill(name);
+      hits++;
+      await processes.start(name);
+    }
+  };
+  await scene.round("any moment", async (round) => {
+    round.ask();
+    await whileCasting(round, async () => void await Promise.all([CENTRE, ...GATEWAYS].map(kill)));
+    return hits;
+  });
+}
+
+/** Casts for as long as the work takes. */
+export async function whileCasting(round: Round, work: () => Promise<void>): Promise<void> {
+  const casting = round.cast();
+  await Promise.race([work(), casting.failed]);
+  await casting.stop();
+}
