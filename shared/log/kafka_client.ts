@@ -20,9 +20,10 @@ const RETRY = { retries: 4, initialRetryTime: 100, maxRetryTime: 1_000 };
 /** How often the system asks whether an idle connection still stands, in milliseconds. */
 const KEEP_ALIVE_MS = 60_000;
 
+/** Whose errors all come to whoever asked as well: connections, and what stands on them. */
+const ALSO_THROWN = /^(Connection|BrokerPool|Producer|Broker|Consumer)$/;
 /** Said by kafkajs at level ERROR, though they are how a group goes on: a member came or went. */
-const ORDINARY =
-  /rebalancing|REBALANCE_IN_PROGRESS|re-joining|not aware of this member|Response (Heartbeat|JoinGroup|SyncGroup)/;
+const ORDINARY = /rebalancing|REBALANCE_IN_PROGRESS|re-joining|not aware of this member/;
 
 const log = getLogger(["pollwire", "kafka"]);
 
@@ -104,7 +105,8 @@ function saslOptions(sasl: KafkaAddress["sasl"]): KafkaConfig["sasl"] {
 function tell({ namespace, level, log: { message, broker, groupId } }: LogEntry): void {
   const text = "kafkajs {namespace}: {message}";
   const said = { namespace, message, ...(broker ? { broker } : {}), ...(groupId ? { groupId } : {}) };
-  if (level === logLevel.ERROR && !ORDINARY.test(message)) log.warn(text, said);
+  if (ALSO_THROWN.test(namespace)) log.debug(text, said);
+  else if (level === logLevel.ERROR && !ORDINARY.test(message)) log.warn(text, said);
   else if (level <= logLevel.WARN) log.info(text, said);
   else log.debug(text, said);
 }

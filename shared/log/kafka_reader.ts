@@ -11,13 +11,15 @@ import Cluster from "kafkajs/src/cluster/index.js";
 import type { KafkaAddress } from "./address.ts";
 import { isAnswer, KafkaClient } from "./kafka_client.ts";
 import { topicIdentityRequest } from "./kafka_metadata.ts";
-import { LogFault } from "./vote_log.ts";
+import { LogUnavailable } from "./vote_log.ts";
 
 /** Bytes that one fetch asks for, at most; a longer record comes whole. */
 const FETCH_BYTES = 4 * 1024 * 1024;
 /** How often a read is tried, with a new connection each time, and the wait in between, in milliseconds. */
 const TRIES = 3;
 const AGAIN_AFTER_MS = 300;
+/** How long a read may take with all its tries, in milliseconds: who opens a log for several elections has others waiting. */
+const READ_DEADLINE_MS = 10_000;
 /**
  * Transactions are nothing here: a record counts by its gateway's signature alone. An aborted one would else be
  * skipped, and an open one hold its partition up for everyone.
@@ -33,15 +35,17 @@ const FOR_A_PERSON = [
 ];
 
 type Fetched = Readonly<{ messages: KafkaMessage[]; rawMessages: unknown[]; lastOffset(): string }>;
-type Connected = Readonly<{ client: KafkaClient; cluster: ClusterType }>;
+type Connected = Readonly<{ client: KafkaClient; cluster: Promise<ClusterType> }>;
 
 /** Reads one topic. */
 export class KafkaReader {
   readonly #address: KafkaAddress;
   readonly #clientId: string;
   readonly #topic: string;
-  #connected?: Promise<Connected>;
+  #connected?: Connected;
   #closed = false;
+  /** Work that is under way, or was given up. */
+  readonly #leftBehind = new Set<Promise<unknown>>();
 
   constructor(address: KafkaAddress, clientId: string, topic: string) {
     this.#address = address;
@@ -105,7 +109,9 @@ export class KafkaReader {
   /** Cuts the connections; what is under way rejects. */
   async close(): Promise<void> {
     this.#closed = true;
-    await this.#letGo();
+    if (this.#connected !== undefined) this.#letGo(this.#connected);
+    // What was under way ends by itself, now that its connection is cut.
+    await Promise.all(this.#leftBehind);
   }
 
   async #ask(broker: Broker) {
@@ -152,54 +158,59 @@ export class KafkaReader {
 
   /** Does a piece of work, and does it again with a new connection when the old one has failed. */
   async #trying<T>(action: string, work: (cluster: ClusterType) => Promise<T>): Promise<T> {
-    for (let tries = 1;; tries++) {
-      let connected: Connected | undefined;
-      try {
-        connected = await this.#connect();
-        return await work(connected.cluster);
-      } catch (error) {
-        if (error instanceof LogFault) throw error;
-        await this.#letGo(connected);
-        if (tries === TRIES || this.#closed || isAnswer(error, ...FOR_A_PERSON)) {
-          const client = connected?.client ?? new KafkaClient(this.#address, this.#clientId);
-          throw client.explain(`${action} ${this.#topic}`, error);
+    const deadline = Promise.withResolvers<never>();
+    deadline.promise.catch(() => {});
+    const why = new Error(`no answer within ${READ_DEADLINE_MS} ms`);
+    const timer = setTimeout(() => deadline.reject(why), READ_DEADLINE_MS);
+    try {
+      for (let tries = 1;; tries++) {
+        const connected = this.#connect();
+        try {
+          const done = connected.cluster.then(work);
+          this.#remember(done);
+          return await Promise.race([done, deadline.promise]);
+        } catch (error) {
+          this.#letGo(connected);
+          if (tries === TRIES || this.#closed || error === why || isAnswer(error, ...FOR_A_PERSON)) {
+            throw connected.client.explain(`${action} ${this.#topic}`, error);
+          }
+          await delay(AGAIN_AFTER_MS);
         }
-        await delay(AGAIN_AFTER_MS);
       }
+    } finally {
+      clearTimeout(timer);
     }
   }
 
-  #connect(): Promise<Connected> {
-    if (this.#closed) throw new Error("the log is closed");
-    return this.#connected ??= this.#open();
+  #remember(work: Promise<unknown>): void {
+    const ended = work.catch(() => {}).finally(() => this.#leftBehind.delete(ended));
+    this.#leftBehind.add(ended);
   }
 
-  async #open(): Promise<Connected> {
+  #connect(): Connected {
+    if (this.#closed) throw new LogUnavailable(`Cannot read ${this.#topic}: it is closed`);
+    if (this.#connected !== undefined) return this.#connected;
     const client = new KafkaClient(this.#address, this.#clientId);
+    const cluster = this.#open(client);
+    cluster.catch(() => {});
+    return this.#connected = { client, cluster };
+  }
+
+  async #open(client: KafkaClient): Promise<ClusterType> {
     const cluster: ClusterType = new Cluster({
       ...client.config,
       logger: client.kafka.logger(),
       allowAutoTopicCreation: false,
       isolationLevel: READ_UNCOMMITTED,
     });
-    try {
-      await cluster.connect();
-      await cluster.addMultipleTargetTopics([this.#topic]);
-      return { client, cluster };
-    } catch (error) {
-      client.destroy();
-      throw error;
-    }
+    await cluster.connect();
+    await cluster.addMultipleTargetTopics([this.#topic]);
+    return cluster;
   }
 
-  /** Lets a connection go: the one given, unless another has taken its place, or whatever there is. */
-  async #letGo(which?: Connected): Promise<void> {
-    const connecting = this.#connected;
-    const current = await connecting?.catch(() => undefined);
-    if (which === undefined || which === current) {
-      if (this.#connected === connecting) this.#connected = undefined;
-      current?.client.destroy();
-    }
-    which?.client.destroy();
+  /** Cuts a connection; the next read makes another. */
+  #letGo(connected: Connected): void {
+    if (this.#connected === connected) this.#connected = undefined;
+    connected.client.destroy();
   }
 }

@@ -6,10 +6,12 @@
  *
  * @module
  */
-import { eventually } from "../eventually.ts";
+import { setTimeout as delay } from "node:timers/promises";
 
 /** The version that is tested with. */
 const KAFKA_VERSION = "4.3.1";
+/** How long a broker may take to start, in milliseconds, on a machine that has much else to do. */
+const START_MS = 120_000;
 const ROOT = new URL("../../", import.meta.url).pathname;
 
 /** Whether the tests that need real servers run here. */
@@ -210,10 +212,11 @@ async function spawn(jars: string, directory: string): Promise<Deno.ChildProcess
   }).spawn();
   let ended = false;
   void process.status.then(() => ended = true);
-  await eventually("the broker listens", async () => {
-    if (ended) throw new Error(`The broker ended:\n${await Deno.readTextFile(`${directory}/broker.log`)}`);
-    return await listens(port);
-  });
+  for (const deadlineMs = Date.now() + START_MS; !await listens(port); await delay(100)) {
+    if (!ended && Date.now() < deadlineMs) continue;
+    process.kill("SIGKILL");
+    throw new Error(`The broker is not up:\n${await Deno.readTextFile(`${directory}/broker.log`)}`);
+  }
   return process;
 }
 
