@@ -25,6 +25,10 @@ const ALSO_THROWN = /^(Connection|BrokerPool|Producer|Broker|Consumer)$/;
 /** Said by kafkajs at level ERROR, though they are how a group goes on: a member came or went. */
 const ORDINARY = /rebalancing|REBALANCE_IN_PROGRESS|re-joining|not aware of this member/;
 
+/** How errors read that have nothing to do with TLS. */
+const NO_HANDSHAKE =
+  /ECONNREFUSED|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_AGAIN|Connection timeout|within \d+ ms/;
+
 const log = getLogger(["pollwire", "kafka"]);
 
 /**
@@ -165,7 +169,8 @@ function explainError(action: string, { brokers, tls, sasl }: KafkaAddress, erro
       // kafkajs keeps to itself why.
       return `${at} names no coordinator of the group to ${who}: it has none yet, or does not permit it; deno task topics gives the permissions`;
     }
-    if (tls !== undefined && /certificate|issuer|tls|ssl|alert|handshake|closed/i.test(said)) {
+    // A handshake that fails is told in many ways, like "write after end"; what is no handshake's is told in few.
+    if (tls !== undefined && !errors.some(({ type }) => type !== undefined) && !NO_HANDSHAKE.test(said)) {
       return `TLS with ${at} failed (${said}); ca must hold the brokers' authority, cert and key what they ask for`;
     }
     if (isAnswer(error, "UNKNOWN_TOPIC_OR_PARTITION")) {
