@@ -7,6 +7,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "@logtape/logtape";
 import { gatewayKey, parseKeyName } from "../shared/keys.ts";
 import { logEnds, type VoteLog } from "../shared/log/vote_log.ts";
+import type { Views } from "../shared/log/views.ts";
 import { receiptKey } from "../shared/receipt.ts";
 import { serve } from "../web/serve.ts";
 import { logErrors, logRequests } from "../web/request_log.ts";
@@ -34,6 +35,8 @@ export type CentreParts = Readonly<{
   databases: Databases;
   openLog(election: string, partitions: number): Promise<VoteLog>;
   keyring: Keyring;
+  /** Where views are written to, if anywhere. */
+  views?: Views;
   log: Logger;
 }>;
 
@@ -118,7 +121,7 @@ async function known(db: Database, log: Logger): Promise<string[]> {
 }
 
 async function startRunner(
-  { databases, openLog, keyring }: CentreParts,
+  { databases, openLog, keyring, views }: CentreParts,
   metrics: ReturnType<typeof centreMetrics>,
   election: string,
   signal: AbortSignal,
@@ -129,6 +132,7 @@ async function startRunner(
     databases,
     log: await openLog(election, history.partitions),
     history,
+    views,
     now: Date.now,
     signal,
     onCounted(outcomes) {

@@ -19,6 +19,7 @@ import { startLog } from "../cli/log.ts";
 import { progress } from "../cli/progress.ts";
 import { openKafkaLog } from "../shared/log/kafka.ts";
 import { type LoggedElection, provisionTopics } from "../shared/log/kafka_topics.ts";
+import { KafkaViews } from "../shared/log/kafka_views.ts";
 import { openSqliteLog } from "../shared/log/sqlite.ts";
 import { logEnds, LogFault, LogUnavailable, type VoteLog } from "../shared/log/vote_log.ts";
 import { runCentre } from "./centre.ts";
@@ -125,14 +126,17 @@ async function aggregate(config: CentreConfig): Promise<void> {
   for (const signal of ["SIGTERM", "SIGINT"] as const) Deno.addSignalListener(signal, () => stop.abort());
   surviveIssue1154(log);
   const keyring = new Keyring(config.keysDirectory);
+  const views = config.log.kind === "kafka" ? new KafkaViews(config.log, "pollwire-aggregator") : undefined;
   await withDatabases(() => openForCentre(config), ["pollwire_counter"], async (databases) => {
     await runCentre(config, {
       databases,
       openLog: (election, partitions) => openLog(config, election, partitions),
       keyring,
+      views,
       log,
     }, stop.signal);
   });
+  await views?.close();
   console.log("aggregator stopped");
 }
 

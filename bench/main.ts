@@ -10,19 +10,22 @@ import { type Bench, type Benchmark, isMet, type Row, table } from "./measure.ts
 import { count } from "./count.ts";
 import { country } from "./country.ts";
 import { crypto } from "./crypto.ts";
+import { kafka } from "./kafka.ts";
 import { fsync } from "./fsync.ts";
 import { path } from "./path.ts";
 import { spool } from "./spool.ts";
 import { batch, single } from "./taking.ts";
 
-const BENCHMARKS: readonly Benchmark[] = [single, batch, spool, fsync, crypto, count, path, country];
+const BENCHMARKS: readonly Benchmark[] = [single, batch, spool, fsync, crypto, count, path, country, kafka];
 
 /** Runs benchmarks one after another, and prints what they came to. */
 async function measure(
   names: readonly string[],
   { json, database }: { json?: string; database?: string },
 ): Promise<void> {
-  const chosen = names.length === 0 ? BENCHMARKS : BENCHMARKS.filter(({ name }) => names.includes(name));
+  const chosen = BENCHMARKS.filter(({ name, needsServers }) =>
+    names.length === 0 ? needsServers === undefined : names.includes(name)
+  );
   const directory = await Deno.makeTempDir({ prefix: "pollwire-bench-" });
   const cleanings: (() => Promise<unknown>)[] = [];
   const bench: Bench = {
@@ -56,7 +59,9 @@ const names = BENCHMARKS.map(({ name }) => name);
 
 if (import.meta.main) {
   const bench = command("bench", "Measures each part against its floor, in the same run.")
-    .addArgument(new Argument("[name...]", "which of those below; all when left out").choices(names))
+    .addArgument(
+      new Argument("[name...]", "which of those below; all that need no server when left out").choices(names),
+    )
     .option("--json <file>", "write the figures there, too")
     .option("--database <url>", "postgres://…: count there (a superuser's; a database is made and dropped)")
     .addHelpText(

@@ -28,6 +28,8 @@ export type Benchmark = Readonly<{
   name: string;
   /** The work and its floor, in one line. */
   work: string;
+  /** Whether it needs a server that must be had first: then it runs only when it is named. */
+  needsServers?: true;
   run(bench: Bench): Promise<Row[]>;
 }>;
 

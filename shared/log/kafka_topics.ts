@@ -79,12 +79,7 @@ export function topicPlans(elections: readonly LoggedElection[], brokers: number
     topic,
     partitions: 1,
     replicas,
-    settings: {
-      ...settings,
-      ...(topic === VIEW_TOPICS.rejections
-        ? { "cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1" }
-        : { "cleanup.policy": "compact" }),
-    },
+    settings: { ...settings, "cleanup.policy": "compact" },
   }));
   return [...logs, ...views];
 }

@@ -1,0 +1,116 @@
+/**
+ * The log on a real broker against Kafka's own tools on the same one: writing against ProducerPerformance, reading
+ * against ConsumerPerformance. Needs a JDK and Maven, and so runs only when it is named.
+ *
+ * @module
+ */
+import { randomBytes } from "node:crypto";
+import type { KafkaAddress } from "../shared/log/address.ts";
+import { openKafkaLog, votesTopic } from "../shared/log/kafka.ts";
+import type { PlacedRecord } from "../shared/log/vote_log.ts";
+import { java, kafkaJars, startBroker } from "../tests/stack/broker.ts";
+import { makeVotesTopic } from "../tests/stack/topics.ts";
+import { type Bench, type Benchmark, compare, perSecond, type Row } from "./measure.ts";
+
+const ROUNDS = 3;
+const PARTITIONS = 12;
+/** Records a round, and of one append: what a gateway's forwarder takes at once. */
+const RECORDS = 60_000;
+const APPEND_RECORDS = 2_000;
+/** What a sealed record of a small election takes, in bytes. */
+const VALUE_BYTES = 500;
+const HEADER_BYTES = 130;
+/** kafkajs wrote 0.28 of what the JVM's client wrote, and read 0.3, when it was tried alone. */
+const GOALS = { write: { ratio: 0.25 }, read: { ratio: 0.25 } };
+
+/** See the module. */
+export const kafka: Benchmark = {
+  name: "kafka",
+  work: "records written to and read from a broker; floor: Kafka's own performance tools on the same broker",
+  needsServers: true,
+  async run(bench) {
+    const broker = await startBroker();
+    bench.atEnd(() => broker.remove());
+    const address: KafkaAddress = { kind: "kafka", brokers: [broker.address] };
+    return [await writing(bench, address), await reading(bench, address)];
+  },
+};
+
+async function writing(bench: Bench, address: KafkaAddress): Promise<Row> {
+  await makeVotesTopic(address, "bench-write", PARTITIONS);
+  const log = await openKafkaLog(address, "bench-write", PARTITIONS);
+  bench.atEnd(() => log.close());
+  const batch = makeRecords(APPEND_RECORDS);
+  const ours = () =>
+    perSecond(RECORDS, async () => {
+      for (let n = 0; n < RECORDS; n += APPEND_RECORDS) await log.append(batch);
+    });
+  const compared = await compare(ROUNDS, () => producerPerformance(address, votesTopic("bench-write")), ours);
+  return {
+    benchmark: "kafka",
+    of: `append, ${APPEND_RECORDS} at once, acks all`,
+    ...compared,
+    unit: "records/s",
+    goal: GOALS.write,
+  };
+}
+
+async function reading(bench: Bench, address: KafkaAddress): Promise<Row> {
+  await makeVotesTopic(address, "bench-read", PARTITIONS);
+  const log = await openKafkaLog(address, "bench-read", PARTITIONS);
+  bench.atEnd(() => log.close());
+  const batch = makeRecords(APPEND_RECORDS);
+  for (let n = 0; n < RECORDS; n += APPEND_RECORDS) await log.append(batch);
+  const ours = async (round: number) => {
+    let read = 0;
+    let fromMs = 0;
+    const abort = new AbortController();
+    await log.consume({
+      // From the first partition on: joining the group is no part of it, as it is none of the tool's figure.
+      take: () => Promise.resolve((fromMs ||= performance.now(), 0)),
+      batch: async (_partition, records) => {
+        read += records.length;
+        if (read >= RECORDS) abort.abort();
+      },
+    }, { group: `bench-${round}`, batchRecords: APPEND_RECORDS, signal: abort.signal });
+    return RECORDS / ((performance.now() - fromMs) / 1_000);
+  };
+  const compared = await compare(ROUNDS, () => consumerPerformance(address, votesTopic("bench-read")), ours);
+  return { benchmark: "kafka", of: "consume", ...compared, unit: "records/s", goal: GOALS.read };
+}
+
+/** Records of random bytes, as sealed ones are, spread over the partitions. */
+function makeRecords(count: number): PlacedRecord[] {
+  return Array.from({ length: count }, (_, n) => ({
+    partition: n % PARTITIONS,
+    version: "1",
+    keyId: "bench-2026/gateway-1.1",
+    senderKey: randomBytes(32),
+    signature: randomBytes(32),
+    value: randomBytes(VALUE_BYTES),
+  }));
+}
+
+async function producerPerformance(address: KafkaAddress, topic: string): Promise<number> {
+  const said = await tool("org.apache.kafka.tools.ProducerPerformance", [
+    ...["--topic", topic, "--num-records", `${RECORDS}`, "--record-size", `${VALUE_BYTES + HEADER_BYTES}`],
+    ...["--throughput", "-1", "--producer-props", `bootstrap.servers=${address.brokers}`, "acks=all"],
+  ]);
+  return Number([...said.matchAll(/([\d.]+) records\/sec/g)].at(-1)![1]);
+}
+
+async function consumerPerformance(address: KafkaAddress, topic: string): Promise<number> {
+  const said = await tool("org.apache.kafka.tools.ConsumerPerformance", [
+    ...["--bootstrap-server", `${address.brokers}`, "--topic", topic, "--num-records", `${RECORDS}`],
+    ...["--timeout", "30000", "--hide-header"],
+  ]);
+  // The last column is of fetching alone, without joining the group.
+  return Number(said.trim().split("\n").at(-1)!.split(",").at(-1)!.trim());
+}
+
+async function tool(main: string, args: readonly string[]): Promise<string> {
+  const { success, stdout, stderr } = await java(await kafkaJars(), main, args).output();
+  const said = new TextDecoder().decode(stdout);
+  if (!success) throw new Error(said + new TextDecoder().decode(stderr));
+  return said;
+}

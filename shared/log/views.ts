@@ -1,0 +1,20 @@
+/**
+ * The port of the views: what is released, beside the log, for whoever follows a cluster's topics. A view is never
+ * the truth, and is made again from the database when it is lost. The embedded log has none.
+ *
+ * @module
+ */
+
+/** Which there are. `tallies` and `turnout` keep the newest row of each key; so does `rejections`, of one each. */
+export type View = "tallies" | "turnout" | "rejections";
+
+/** A row: what it is of, always spelled in the same way, and what is said of it, to be written as JSON. */
+export type ViewRow = Readonly<{ key: string; value: Readonly<Record<string, string | number>> }>;
+
+/** Where views are written to. */
+export interface Views {
+  /** Writes rows, each in place of the one of the same key. After an error any of them may be there. */
+  write(view: View, rows: readonly ViewRow[]): Promise<void>;
+
+  close(): Promise<void>;
+}
