@@ -80,9 +80,9 @@ export function make({ brokers = 1, secure = false, port = FIRST_PORT }: Wish): 
   };
 }
 
-/** @throws {UsageError} when a stack that is there was made in another way than is asked for now. */
+/** @throws {UsageError} when a stack was made in another way than is asked for now; ports it may change. */
 export function checkWish(wish: Wish, made: Made, data: string): void {
-  for (const name of ["brokers", "secure", "port"] as const) {
+  for (const name of ["brokers", "secure"] as const) {
     if (wish[name] === undefined || wish[name] === made[name]) continue;
     throw new UsageError(
       `Cannot start the stack in ${data} with ${name} ${wish[name]}: it was made with ${

@@ -5,7 +5,7 @@
  */
 import { resolve } from "node:path";
 import type { Command } from "commander";
-import { command, EXIT, Failure, integerOption, program, runProgram } from "../../cli/command.ts";
+import { command, EXIT, Failure, integerOption, program, runProgram, UsageError } from "../../cli/command.ts";
 import {
   checkWish,
   environmentText,
@@ -39,8 +39,11 @@ async function up({ data, libraries, ...wish }: Where & Wish): Promise<void> {
   await withLock(directory, async () => {
     const found = await readMade(directory);
     if (found !== undefined) checkWish(wish, found, data);
-    const made = found ?? make(wish);
-    if (found === undefined) await writeMade(directory, made);
+    const made = found === undefined ? make(wish) : { ...found, port: wish.port ?? found.port };
+    if (found !== undefined && made.port !== found.port) {
+      await checkIsDown(new Stack(directory, services(directory, jars, found), say), data, made.port);
+    }
+    await writeMade(directory, made);
     await makeSecrets(directory, made);
     const all = services(directory, jars, made);
     await new Stack(directory, all, say).up();
@@ -49,6 +52,15 @@ async function up({ data, libraries, ...wish }: Where & Wish): Promise<void> {
     console.log(environment.trimEnd());
     say(`to use it: set -a; . ${data}/env; set +a`);
   });
+}
+
+/** @throws {UsageError} when something of a stack that is to move to other ports still runs on the ones it has. */
+async function checkIsDown(stack: Stack, data: string, port: number): Promise<void> {
+  const running = (await stack.status()).filter(({ pid }) => pid !== undefined).map(({ name }) => name);
+  if (running.length === 0) return;
+  throw new UsageError(
+    `Cannot move the stack in ${data} to port ${port}: ${running.join(", ")} run; take it down first`,
+  );
 }
 
 /** Opens the stack of a data directory, and does nothing when there is none. */
