@@ -113,8 +113,8 @@ export async function startBroker(options: BrokerOptions = {}): Promise<Broker> 
   });
   await run(java(jars, "kafka.tools.StorageTool", [
     "format",
-    "-t",
-    id,
+    // In one word: an id may begin with a hyphen.
+    `--cluster-id=${id}`,
     "-c",
     `${directory}/server.properties`,
     ...scram,
