@@ -1,0 +1,108 @@
+/**
+ * What the index holds: every index, its fields and their types. The one place that says so, for the adapters, for
+ * the types of documents, and for the checks of dashboards and documented queries.
+ *
+ * Names are spelled out beside ids, since a search joins nothing. No index has a voter, a voter key or a vote id.
+ *
+ * @module
+ */
+
+/** Elasticsearch's field types in use. */
+export type FieldType = "keyword" | "long" | "integer" | "boolean" | "date" | "geo_point" | "flattened";
+
+const election = { election: "keyword", election_name: "keyword" } as const;
+const place = {
+  region: "keyword",
+  region_name: "keyword",
+  station: "keyword",
+  station_name: "keyword",
+  /** Where the registry knows it. */
+  location: "geo_point",
+} as const;
+const candidate = {
+  contest: "keyword",
+  contest_name: "keyword",
+  candidate: "keyword",
+  candidate_name: "keyword",
+  /** Not there for a candidate without a party; `party_name` then says so. */
+  party: "keyword",
+  party_name: "keyword",
+} as const;
+const release = { mode: "keyword", revision: "long", released_at: "date" } as const;
+
+/** The fields of each index. Mappings are strict: a document with another field is refused. */
+export const INDEX_FIELDS = {
+  /** One document for each election, station, mode, contest and candidate: the votes of the newest release. */
+  "tallies": { ...election, ...place, ...candidate, ...release, votes: "long" },
+  /** One for each release: its voters so far, and those whom it added. */
+  "releases": {
+    ...election,
+    ...place,
+    ...release,
+    voters: "long",
+    added_voters: "long",
+    closing: "boolean",
+  },
+  /** One for each release and candidate: the votes so far, and those that the release added. Sums over time. */
+  "released-votes": { ...election, ...place, ...candidate, ...release, votes: "long", added_votes: "long" },
+  /** One for each station, mode and minute of acceptance. */
+  "turnout-per-minute": { ...election, ...place, mode: "keyword", minute: "date", voters: "long" },
+  /** One for each record that was not counted, but for retransmissions; `minute` is when it came onto the log. */
+  "rejected-votes": {
+    ...election,
+    ...place,
+    partition: "integer",
+    offset: "long",
+    fate: "keyword",
+    cause: "keyword",
+    minute: "date",
+    gateway: "keyword",
+  },
+  /** One for each event of the audit trail. */
+  "audit-events": {
+    number: "long",
+    at: "date",
+    election: "keyword",
+    event: "keyword",
+    details: "flattened",
+    hash: "keyword",
+  },
+} as const satisfies Record<string, Record<string, FieldType>>;
+
+/** The name of an index; with {@link INDEX_PREFIX} before it, the alias under which it is read. */
+export type IndexName = keyof typeof INDEX_FIELDS;
+
+/** All indices, those last whose documents say that the others are complete: see indexer.ts. */
+export const INDEX_NAMES = [
+  "tallies",
+  "released-votes",
+  "turnout-per-minute",
+  "rejected-votes",
+  "audit-events",
+  "releases",
+] as const satisfies readonly IndexName[];
+
+/** What stands before the name of every index, alias and template. */
+export const INDEX_PREFIX = "pollwire-";
+
+type ValueOf = {
+  keyword: string;
+  long: number;
+  integer: number;
+  boolean: boolean;
+  date: string;
+  geo_point: Readonly<{ lat: number; lon: number }>;
+  flattened: Readonly<Record<string, string | number | boolean>>;
+};
+
+/** The fields of an index. */
+export type FieldOf<Name extends IndexName> = keyof (typeof INDEX_FIELDS)[Name] & string;
+
+/** A document's fields; one that does not apply is left out. */
+export type FieldsOf<Name extends IndexName> = Readonly<
+  {
+    [Field in FieldOf<Name>]?: (typeof INDEX_FIELDS)[Name][Field] extends infer Type extends FieldType
+      ? ValueOf[Type]
+      : never;
+  }
+>;
