@@ -24,6 +24,7 @@ import { addApiDocs } from "../web/api_docs.ts";
 import { BodyReader, drain } from "../web/body.ts";
 import { progressSchema, type receiptAnswersSchema, releaseSchema, tickSchema } from "./api/schemas.ts";
 import type { Database } from "./database/database.ts";
+import type { VotesOf } from "./api/candidate_votes.ts";
 import { detail, Elections, summarise } from "./api/elections.ts";
 import { readPages } from "./api/pages.ts";
 import { PHOTO_HEADERS, readFacts, readPhoto, readStations } from "./api/places.ts";
@@ -50,6 +51,8 @@ export type AppOptions = Readonly<{
   receiptKeyOf: ReceiptKeyOf;
   /** Where each partition of an election's log ends. */
   logEnds(election: string): Promise<number[]>;
+  /** Answers for the votes of one candidate. */
+  votesOf: VotesOf;
   metrics: Registry;
   /** Whether the process does its work, and if not, why. */
   ready(): Readonly<{ ready: boolean; why?: string }>;
@@ -255,7 +258,7 @@ type FigureSources = { roll: RollCounts; logEnds(election: string): Promise<numb
 
 function addFigures(
   app: OpenAPIHono,
-  { db }: AppOptions,
+  { db, votesOf }: AppOptions,
   elections: Elections,
   { roll, logEnds }: FigureSources,
 ): void {
@@ -275,6 +278,20 @@ function addFigures(
       return refusePart(c, results);
     }
     return c.json(results, 200, tagged(tagOf(results.manifestVersion, results.revision)));
+  });
+
+  app.openapi(routes.candidateVotesRoute, async (c) => {
+    const asked = c.req.valid("param");
+    const names = await elections.find(db.query, asked.election);
+    if (names === undefined) return unknownElection(c);
+    const contest = names.contests.get(asked.contest);
+    const candidate = contest?.candidates.find(({ id }) => id === asked.candidate);
+    if (candidate === undefined) {
+      return refuse(c, "not-found", `no candidate ${asked.candidate} stands in contest ${asked.contest}`);
+    }
+    const { name, party = null } = candidate;
+    c.header("cache-control", "no-store");
+    return c.json({ ...asked, name, party, ...await votesOf(asked) }, 200);
   });
 
   app.openapi(routes.turnoutRoute, async (c) => {

@@ -19,6 +19,7 @@ import {
   writeRejection,
   writeRelease,
 } from "../tests/seeded_database.ts";
+import { votesFromResults } from "./api/candidate_votes.ts";
 import * as api from "./api/schemas.ts";
 import { type AppOptions, createApp } from "./app.ts";
 import type { Database } from "./database/database.ts";
@@ -46,6 +47,7 @@ async function withApp(
     now: () => NOON_MS,
     receiptKeyOf: (election, gateway) => election === "test-2026" && gateway === "g-1.1" ? KEY : undefined,
     logEnds: () => Promise.resolve([10, 0, 0]),
+    votesOf: votesFromResults(db.query),
     metrics: new Registry(),
     ready: () => ({ ready: true }),
     gatewaySync: async (request) =>
@@ -172,6 +174,32 @@ Deno.test("the aggregator's interface", async (t) => {
         assert.equal((await ask(`${E}/results`, { headers: { "if-none-match": tag } })).status, 200);
         await writeRelease(db, { station: "s-1", voters: 3, votes: { "mayor/bob": [3, 3] } });
         assert.equal((await ask(same, { headers: { "if-none-match": tag } })).status, 200);
+      });
+    });
+
+    await t.step("the votes of one candidate", async () => {
+      await withApp(db, async (ask) => {
+        const votes = async (candidate: string) =>
+          api.candidateVotesSchema.parse(
+            await (await ask(`${E}/candidates/mayor/${candidate}/votes`)).json(),
+          );
+        const { revision, ...ann } = await votes("ann");
+        assert.deepEqual(ann, {
+          election: "test-2026",
+          contest: "mayor",
+          candidate: "ann",
+          name: "Ann",
+          party: "red",
+          votes: 3,
+          from: "results",
+        });
+        assert.ok(revision > 0);
+        assert.deepEqual([(await votes("cyd")).votes, (await votes("cyd")).party], [0, null]);
+        for (const path of ["mayor/none", "none/ann"]) {
+          assert.equal((await problemOf(await ask(`${E}/candidates/${path}/votes`))).type, "not-found");
+        }
+        const unknown = await problemOf(await ask("/v1/elections/none/candidates/mayor/ann/votes"));
+        assert.equal(unknown.type, "unknown-election");
       });
     });
 
@@ -437,7 +465,7 @@ Deno.test("the aggregator's interface", async (t) => {
         }
         assert(answers > 40, `${answers} answers`);
         const described = Object.values(document.paths).flatMap((path) => Object.keys(path as object)).length;
-        assert.equal(described, 15);
+        assert.equal(described, 16);
         assert.equal(document.components.schemas.Results.oneOf.length, api.RESULTS_BY.length);
         for (const event of ["Release", "Progress", "Tick"]) assert(event in document.components.schemas);
       });

@@ -12,11 +12,14 @@ import { receiptKey } from "../shared/receipt.ts";
 import { serve } from "../web/serve.ts";
 import { logErrors, logRequests } from "../web/request_log.ts";
 import { tlsLog } from "../web/tls_log.ts";
+import { votesFromIndex, votesFromResults } from "./api/candidate_votes.ts";
 import { createApp } from "./app.ts";
 import type { CentreConfig } from "./config.ts";
 import type { Database, Databases } from "./database/database.ts";
 import { ElectionRunner } from "./election_runner.ts";
 import { openHistory } from "./history.ts";
+import { runIndexing } from "./index/indexing.ts";
+import type { TallyIndex } from "./index/tally_index.ts";
 import { centreMetrics, type ElectionState } from "./metrics.ts";
 import { electionIds } from "./office/elections.ts";
 import { gatewaySync } from "./office/gateway_sync.ts";
@@ -37,6 +40,8 @@ export type CentreParts = Readonly<{
   keyring: Keyring;
   /** Where views are written to, if anywhere. */
   views?: Views;
+  /** Where releases are indexed; nowhere when left out. */
+  index?: TallyIndex;
   log: Logger;
 }>;
 
@@ -46,7 +51,7 @@ export async function runCentre(
   parts: CentreParts,
   signal: AbortSignal,
 ): Promise<void> {
-  const { databases: { reading: db }, keyring, log } = parts;
+  const { databases: { reading: db }, index, keyring, log } = parts;
   const runners = new Map<string, ElectionRunner>();
   /** Why elections cannot be counted that the registry has. */
   const broken = new Map<string, string>();
@@ -63,11 +68,13 @@ export async function runCentre(
     });
   };
   const onError = logErrors(log);
+  const results = votesFromResults(db.query);
   const { app, drained } = createApp({
     db,
     now: Date.now,
     receiptKeyOf: receiptKeys(keyring),
     logEnds: async (election) => runners.has(election) ? await logEnds(runners.get(election)!.log) : [],
+    votesOf: index === undefined ? results : votesFromIndex(index, results, onError),
     metrics: metrics.registry,
     ready: () => readiness(runners, broken),
     gatewaySync: gatewaySync({ db, master: (election) => keyring.master(election), now: Date.now }),
@@ -86,6 +93,7 @@ export async function runCentre(
   });
   console.log(`aggregator listens on ${server.origin}`);
   const running: Promise<void>[] = [];
+  if (index !== undefined) running.push(runIndexing({ db, index, metrics: metrics.registry, log, signal }));
   while (!signal.aborted) {
     for (const election of await known(db, log)) {
       if (runners.has(election)) continue;

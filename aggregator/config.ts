@@ -9,6 +9,7 @@ import { integer, readConfig } from "../shared/config.ts";
 import { type TlsFiles, tlsFiles } from "../web/tls.ts";
 import { type DatabaseChoice, databaseChoice } from "./database/database_url.ts";
 import { type LogAddress, logAddressSetting, withPassword } from "../shared/log/address.ts";
+import type { IndexSettings } from "./index/tally_index.ts";
 
 /** Every setting, with its default and its meaning. */
 export const SETTINGS = {
@@ -37,6 +38,18 @@ export const SETTINGS = {
   KEYS_DIRECTORY: z.string().optional(),
   /** What the log says: at `debug` every request, with its ids. */
   LOG_LEVEL: z.enum(LOG_LEVELS).default("info"),
+  /** Where Elasticsearch is, `http://` or `https://`; without it there is no index. */
+  ELASTICSEARCH_URL: z.string().regex(
+    /^https?:\/\/[^@\s]+$/,
+    "must be http://<host>:<port> or https://<host>:<port>, without a user",
+  ).optional(),
+  ELASTICSEARCH_API_KEY: z.string().optional(),
+  /** Certificates, PEM, of which one must have signed Elasticsearch's; the system's when not set. */
+  ELASTICSEARCH_CA: z.string().regex(/^-----BEGIN CERTIFICATE-----/, "must be certificates in PEM")
+    .optional(),
+  /** Of each index. A change is for indices that are made after it: `deno task reindex`. */
+  ELASTICSEARCH_SHARDS: integer(1, 1_024).default(1),
+  ELASTICSEARCH_REPLICAS: integer(0, 100).default(1),
   HOST: z.string().default("127.0.0.1"),
   PORT: integer(0, 65_535).default(8000),
   /** The certificate that it shows, with those between it and its authority, PEM; HTTP without TLS when not set. */
@@ -61,6 +74,8 @@ export type CentreConfig = Readonly<{
   log: LogAddress;
   keysDirectory: string;
   logLevel: LogLevel;
+  /** `undefined` for none. */
+  elasticsearch: IndexSettings | undefined;
   host: string;
   port: number;
   /** What it shows to those who ask it; plain HTTP when not set. */
@@ -91,6 +106,13 @@ export function centreConfig(environment?: Record<string, string>): CentreConfig
     log: withPassword(config.VOTE_LOG ?? { kind: "sqlite", directory: `${data}/log` }, config.KAFKA_PASSWORD),
     keysDirectory: config.KEYS_DIRECTORY ?? `${data}/keys`,
     logLevel: config.LOG_LEVEL,
+    elasticsearch: config.ELASTICSEARCH_URL === undefined ? undefined : {
+      url: config.ELASTICSEARCH_URL,
+      apiKey: config.ELASTICSEARCH_API_KEY,
+      ca: config.ELASTICSEARCH_CA,
+      shards: config.ELASTICSEARCH_SHARDS,
+      replicas: config.ELASTICSEARCH_REPLICAS,
+    },
     host: config.HOST,
     port: config.PORT,
     ...tls && { tls },

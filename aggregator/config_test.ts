@@ -18,6 +18,7 @@ Deno.test("centreConfig() has a default for everything", () => {
     log: { kind: "sqlite", directory: "data/log" },
     keysDirectory: "data/keys",
     logLevel: "info",
+    elasticsearch: undefined,
     host: "127.0.0.1",
     port: 8000,
     maxConnections: 10_000,
@@ -63,6 +64,7 @@ Deno.test("centreConfig() takes what is set", () => {
     log: { kind: "sqlite", directory: "logs" },
     keysDirectory: "/run/keys",
     logLevel: "info",
+    elasticsearch: undefined,
     host: "0.0.0.0",
     port: 0,
     maxConnections: 10_000,
@@ -79,6 +81,25 @@ Deno.test("centreConfig() takes certificate and key together only", () => {
   );
 });
 
+Deno.test("centreConfig() takes where Elasticsearch is, and its secrets from files", async () => {
+  const ca = await Deno.makeTempFile();
+  await Deno.writeTextFile(ca, "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n");
+  const environment = {
+    ELASTICSEARCH_URL: "https://index:9200",
+    ELASTICSEARCH_API_KEY: "a2V5",
+    ELASTICSEARCH_CA_FILE: ca,
+    ELASTICSEARCH_REPLICAS: "0",
+  };
+  assert.deepEqual(centreConfig(environment).elasticsearch, {
+    url: "https://index:9200",
+    apiKey: "a2V5",
+    ca: "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----",
+    shards: 1,
+    replicas: 0,
+  });
+  await Deno.remove(ca);
+});
+
 for (
   const [name, value] of [
     ["DATABASE_URL", "mysql://root:hunter2@db"],
@@ -89,6 +110,10 @@ for (
     ["VOTE_LOG", "/mnt/hunter2"],
     ["VOTE_LOG", "sqlite:"],
     ["VOTE_LOG", "kafka//hunter2"],
+    ["ELASTICSEARCH_URL", "index:9200"],
+    ["ELASTICSEARCH_URL", "http://elastic:hunter2@index:9200"],
+    ["ELASTICSEARCH_CA", "hunter2"],
+    ["ELASTICSEARCH_SHARDS", "0"],
     ["PORT", "http"],
     ["PORT", "65536"],
   ]

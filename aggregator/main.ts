@@ -32,6 +32,9 @@ import { isIssue1154, openPostgres } from "./database/postgres.ts";
 import { ConnectFault } from "./database/postgres_socket.ts";
 import { requireRoles, type Role, RoleFault } from "./database/roles.ts";
 import { openHistory, type RegisteredHistory } from "./history.ts";
+import { openElasticsearch } from "./index/elasticsearch.ts";
+import { reindex } from "./index/reindex.ts";
+import { IndexFault, type TallyIndex } from "./index/tally_index.ts";
 import { checkProvisionOptions, type ProvisionOptions, runOffice } from "./office/command.ts";
 import { electionIds, OfficeError } from "./office/elections.ts";
 import { Keyring } from "./office/keyring.ts";
@@ -88,6 +91,7 @@ const EXPECTED = [
   OfficeError,
   LogFault,
   LogUnavailable,
+  IndexFault,
 ];
 
 /** Opens the database for as long as the work takes, as a user who may do it. */
@@ -119,10 +123,16 @@ async function openLog({ log }: CentreConfig, election: string, partitions: numb
   return await openKafkaLog(log, election, partitions, "pollwire-aggregator");
 }
 
+/** The index that the settings name; `undefined` when they name none. */
+function openIndex({ elasticsearch }: CentreConfig): TallyIndex | undefined {
+  return elasticsearch && openElasticsearch(elasticsearch);
+}
+
 /** Runs the centre until SIGTERM or SIGINT. */
 async function aggregate(config: CentreConfig): Promise<void> {
   const log = await startLog("aggregator", config.logLevel);
   const stop = new AbortController();
+  const index = openIndex(config);
   for (const signal of ["SIGTERM", "SIGINT"] as const) Deno.addSignalListener(signal, () => stop.abort());
   surviveIssue1154(log);
   const keyring = new Keyring(config.keysDirectory);
@@ -133,10 +143,12 @@ async function aggregate(config: CentreConfig): Promise<void> {
       openLog: (election, partitions) => openLog(config, election, partitions),
       keyring,
       views,
+      index,
       log,
     }, stop.signal);
   });
   await views?.close();
+  await index?.close();
   console.log("aggregator stopped");
 }
 
@@ -261,13 +273,28 @@ async function topics(users: { gateways?: string[]; aggregators?: string[] }): P
   if (faults.length > 0) throw new Failure(faults.join("\n"));
 }
 
+async function reindexAll(): Promise<void> {
+  const config = centreConfig();
+  const index = openIndex(config);
+  if (index === undefined) {
+    throw new UsageError("Cannot reindex: ELASTICSEARCH_URL is not set, and must say where Elasticsearch is");
+  }
+  try {
+    await withDatabases(() => openOne(config, "reindex"), ["pollwire_counter"], async ({ reading }) => {
+      if (await reindex(reading, index) > 0) throw new Failure("");
+    });
+  } finally {
+    await index.close();
+  }
+}
+
 function commands(): Command[] {
   const electionOption = ["--election <id>", "only this election; all when left out"] as const;
   return [
     command("aggregate", "Counts every election's log, publishes what may be shown, and serves API and page.")
       .addHelpText(
         "after",
-        "\nSettings come from the environment: POLLWIRE_DATA, DATABASE_URL, VOTE_LOG, KAFKA_PASSWORD, KEYS_DIRECTORY, HOST, PORT.",
+        "\nSettings come from the environment: POLLWIRE_DATA, DATABASE_URL, VOTE_LOG, KAFKA_PASSWORD, KEYS_DIRECTORY, ELASTICSEARCH_URL, HOST, PORT.",
       )
       .action(() => aggregate(centreConfig())),
     command("migrate", "Brings the database to the newest tables.").action(migrateAll),
@@ -314,6 +341,10 @@ function commands(): Command[] {
     command("rebuild", "Makes the counting tables anew from registry and log.")
       .option(...electionOption)
       .action(rebuildAll),
+    command(
+      "reindex",
+      "Makes every index of Elasticsearch anew from the database, and compares; exit code 1 on a difference.",
+    ).action(reindexAll),
   ];
 }
 

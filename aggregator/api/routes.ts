@@ -7,6 +7,7 @@ import { createRoute, z } from "@hono/zod-openapi";
 import { type ProblemCause, PROBLEMS } from "../../shared/problem.ts";
 import { SYNC_PATH, syncRequestSchema } from "../../shared/sync.ts";
 import {
+  candidateVotesSchema,
   detailsSchema,
   electionsSchema,
   manifestAnswerSchema,
@@ -97,6 +98,17 @@ export const photoRoute = createRoute({
   responses: {
     200: plain("An SVG image, under a policy that lets it load and run nothing", "image/svg+xml"),
     304: unchanged,
+    ...problems("unknown-election", "not-found"),
+  },
+});
+
+export const candidateVotesRoute = createRoute({
+  method: "get",
+  path: "/v1/elections/{election}/candidates/{contest}/{candidate}/votes",
+  summary: "The votes of one candidate, now",
+  request: { params: queries.candidate },
+  responses: {
+    200: json("A sum over all stations", candidateVotesSchema),
     ...problems("unknown-election", "not-found"),
   },
 });

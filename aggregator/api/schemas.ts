@@ -193,6 +193,17 @@ export const rejectionsSchema = z.strictObject({
 /** Records that were not counted. No vote id, no voter key, no time finer than a minute: this is for everyone. */
 export type Rejections = z.infer<typeof rejectionsSchema>;
 
+export const candidateVotesSchema = z.strictObject({
+  election: id,
+  contest: id,
+  candidate: id,
+  name: z.string(),
+  party: id.nullable(),
+  votes: count,
+  revision: count.describe("Of the newest release that names the candidate; 0 while there is none"),
+  from: z.enum(["index", "results"]).describe("Who was asked: the index may be a moment behind the results"),
+}).openapi("CandidateVotes");
+
 export const receiptsSchema = z.strictObject({ receipts: z.array(receiptSchema).min(1).max(MAX_RECEIPTS) })
   .openapi("Receipts");
 

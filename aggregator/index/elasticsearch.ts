@@ -11,6 +11,7 @@ import {
   addUpserted,
   type IndexDocument,
   IndexFault,
+  type IndexSettings,
   MAX_REFUSALS,
   NOTHING_UPSERTED,
   type Question,
@@ -33,22 +34,8 @@ const BUSY_WAIT_MS = 250;
 /** What a bulk request answers with, for each document, in their order. */
 const BULK_ANSWER = ["items.index.status", "items.index.error.type", "items.index.error.reason"];
 
-/** How Elasticsearch is reached, and how its indices are made. */
-export type ElasticsearchOptions = Readonly<{
-  /** `http://` or `https://`. */
-  url: string;
-  apiKey?: string;
-  /** Certificates, PEM, of which one must have signed the server's; those that the system trusts when left out. */
-  ca?: string;
-  /** Of each index. */
-  shards: number;
-  replicas: number;
-  /** Before the name of every index; {@link INDEX_PREFIX} when left out. */
-  prefix?: string;
-}>;
-
 /** Opens the index. Nothing is asked of the server before it is used. */
-export function openElasticsearch(options: ElasticsearchOptions): TallyIndex {
+export function openElasticsearch(options: IndexSettings): TallyIndex {
   const { url, apiKey, ca } = options;
   const client = new Client({
     node: url,
@@ -65,9 +52,9 @@ export function openElasticsearch(options: ElasticsearchOptions): TallyIndex {
 
 class Elasticsearch implements TallyIndex {
   readonly #client: Client;
-  readonly #options: ElasticsearchOptions;
+  readonly #options: IndexSettings;
 
-  constructor(client: Client, options: ElasticsearchOptions) {
+  constructor(client: Client, options: IndexSettings) {
     this.#client = client;
     this.#options = options;
   }
@@ -282,7 +269,7 @@ class Elasticsearch implements TallyIndex {
 export function indexTemplate(
   alias: string,
   name: IndexName,
-  { shards, replicas }: Pick<ElasticsearchOptions, "shards" | "replicas">,
+  { shards, replicas }: Pick<IndexSettings, "shards" | "replicas">,
 ) {
   const properties = Object.entries(INDEX_FIELDS[name]).map(([field, type]) => [field, { type }]);
   return {

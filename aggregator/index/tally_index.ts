@@ -80,6 +80,20 @@ export interface TallyIndex {
   close(): Promise<void>;
 }
 
+/** How an index's server is reached, and how its indices are made. */
+export type IndexSettings = Readonly<{
+  /** `http://` or `https://`. */
+  url: string;
+  apiKey?: string;
+  /** Certificates, PEM, of which one must have signed the server's; those that the system trusts when left out. */
+  ca?: string;
+  /** Of each index. */
+  shards: number;
+  replicas: number;
+  /** Before the name of every index; `INDEX_PREFIX` when left out. */
+  prefix?: string;
+}>;
+
 /** Answers of one search. */
 export const SUMS_PAGE = 5_000;
 
