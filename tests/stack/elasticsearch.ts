@@ -66,7 +66,8 @@ export class ElasticsearchServer {
       stdout: "null",
       stderr: "null",
     }).spawn();
-    await eventually("Elasticsearch serves", async () => await this.#service.unhealthy() === undefined);
+    const serves = async () => await this.#service.unhealthy() === undefined;
+    await eventually("Elasticsearch serves", serves, this.#service.readyMs);
   }
 
   /** Kills it, and starts it with nothing. */
