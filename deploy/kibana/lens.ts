@@ -17,9 +17,8 @@ export function lens(panel: LensPanel): Record<string, unknown> {
   const metricIds = metrics.map((_, i) => `${id}-of-${i}`);
   const columns = new Map<string, unknown>();
   // Time stands below what splits it: so the values that are shown are those with most of all, not of each interval.
-  const ordered = buckets.map((bucket, i) => [bucket, bucketIds[i]] as const).sort(([{ by }]) =>
-    by === "time" ? 1 : -1
-  );
+  const withIds = buckets.map((bucket, i) => [bucket, bucketIds[i]] as const);
+  const ordered = withIds.toSorted(([a], [b]) => Number(a.by === "time") - Number(b.by === "time"));
   for (const [bucket, columnId] of ordered) columns.set(columnId, bucketColumn(bucket, metricIds[0]));
   // What accumulates refers to what it accumulates, a column of its own that is not drawn.
   const drawn = metrics.map((of, i) => {

@@ -42,7 +42,7 @@ function grouped(buckets: readonly Bucket[], panel: LensPanel): Aggregation {
   const aggs = { ...metrics(panel, cumulates), ...grouped(inner, panel) };
   const by = isTime
     ? {
-      date_histogram: { field: outermost.field, fixed_interval: `${outermost.minutes}m`, min_doc_count: 1 },
+      date_histogram: { field: outermost.field, fixed_interval: `${outermost.minutes}m` },
     }
     : { terms: { field: outermost.field, size: outermost.size, order: orderOf(panel) } };
   return { by: { ...by, aggs } };

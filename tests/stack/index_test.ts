@@ -5,20 +5,20 @@ import type { TallyIndex } from "../../aggregator/index/tally_index.ts";
 import { INDEX_NAMES } from "../../aggregator/index/templates.ts";
 import { votesFromIndex, votesFromResults } from "../../aggregator/api/candidate_votes.ts";
 import { eventually } from "../eventually.ts";
-import { testDatabase } from "../test_database.ts";
-import { elasticsearchForFile, STACK, stackTest } from "./elasticsearch.ts";
+import type { Database } from "../../aggregator/database/database.ts";
+import { withDatabase } from "../test_database.ts";
+import { elasticsearchForFile, stackTest } from "./elasticsearch.ts";
 import { follow, inDatabase, inIndex, VotedElection } from "./index_fixture.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
 const server = elasticsearchForFile();
-const db = STACK ? await testDatabase() : undefined!;
 
 /** How long an index may take to catch up, in milliseconds, on a machine that does much else. */
 const CATCH_UP_MS = 120_000;
 
 /** Waits until the index says what the database says; fails with the difference. */
-async function isEqual(index: TallyIndex, election: string): Promise<void> {
+async function isEqual(db: Database, index: TallyIndex, election: string): Promise<void> {
   const wanted = await inDatabase(db, election);
   const same = async () => {
     const found = await inIndex(index, election).catch(() => undefined);
@@ -58,107 +58,115 @@ function killedAt(
 
 stackTest(
   "the index equals the results, by station and candidate, while votes are counted and at the end",
-  async () => {
-    const election = await VotedElection.open(db, "followed", 600);
-    const index = server().open("followed-");
-    const following = follow(db, index);
-    for (let lot = 0; lot < 6; lot++) await election.vote(100);
-    await isEqual(index, "followed");
-    await election.close();
-    await isEqual(index, "followed");
-    await following.stop();
-    assert.deepEqual(following.faults, []);
-    const results = votesFromResults(db.query);
-    const indexed = votesFromIndex(index, results, (error) => assert.fail(String(error)));
-    for (const candidate of ["ann", "bob", "cyd"]) {
-      const asked = { election: "followed", contest: "mayor", candidate };
-      const { votes, revision } = await results(asked);
-      assert.ok(votes > 50);
-      assert.deepEqual(await indexed(asked), { votes, revision, from: "index" });
-    }
-    await index.close();
-  },
+  () =>
+    withDatabase(async (db) => {
+      const election = await VotedElection.open(db, "followed", 600);
+      const index = server().open("followed-");
+      const following = follow(db, index);
+      for (let lot = 0; lot < 6; lot++) await election.vote(100);
+      await isEqual(db, index, "followed");
+      await election.close();
+      await isEqual(db, index, "followed");
+      await following.stop();
+      assert.deepEqual(following.faults, []);
+      const results = votesFromResults(db.query);
+      const indexed = votesFromIndex(index, results, (error) => assert.fail(String(error)));
+      for (const candidate of ["ann", "bob", "cyd"]) {
+        const asked = { election: "followed", contest: "mayor", candidate };
+        const { votes, revision } = await results(asked);
+        assert.ok(votes > 50);
+        assert.deepEqual(await indexed(asked), { votes, revision, from: "index" });
+      }
+      await index.close();
+    }),
 );
 
 for (const lot of [1, 2, 3, 5, 8]) {
   stackTest(
     `Elasticsearch killed in lot ${lot} of documents, and back: the index equals the results`,
-    async () => {
-      const election = await VotedElection.open(db, `killed-${lot}`, 400);
-      const index = server().open(`killed-${lot}-`);
-      const { index: doomed, killed } = killedAt(index, lot, () => server().kill());
-      await index.prepare();
-      const following = follow(db, doomed);
-      await election.vote(100);
-      await killed;
-      // The count does not wait for it.
-      await election.vote(200);
-      await eventually("it was tried in vain", () => following.faults.length >= 2);
-      await server().restart();
-      await election.vote(100);
-      await election.close();
-      await isEqual(index, `killed-${lot}`);
-      await following.stop();
-      await index.close();
-    },
+    () =>
+      withDatabase(async (db) => {
+        const election = await VotedElection.open(db, `killed-${lot}`, 400);
+        const index = server().open(`killed-${lot}-`);
+        const { index: doomed, killed } = killedAt(index, lot, () => server().kill());
+        await index.prepare();
+        const following = follow(db, doomed);
+        await election.vote(100);
+        await killed;
+        // The count does not wait for it.
+        await election.vote(200);
+        await eventually("it was tried in vain", () => following.faults.length >= 2);
+        await server().restart();
+        await election.vote(100);
+        await election.close();
+        await isEqual(db, index, `killed-${lot}`);
+        await following.stop();
+        await index.close();
+      }),
   );
 }
 
-stackTest("Elasticsearch emptied while it is followed is filled again", async () => {
-  const election = await VotedElection.open(db, "emptied", 200);
-  const index = server().open("emptied-");
-  const following = follow(db, index);
-  await election.vote(150);
-  await isEqual(index, "emptied");
-  await server().empty();
-  await isEqual(index, "emptied");
-  await election.vote(50);
-  await isEqual(index, "emptied");
-  await following.stop();
-  await index.close();
-});
+stackTest("Elasticsearch emptied while it is followed is filled again", () =>
+  withDatabase(async (db) => {
+    const election = await VotedElection.open(db, "emptied", 200);
+    const index = server().open("emptied-");
+    const following = follow(db, index);
+    await election.vote(150);
+    await isEqual(db, index, "emptied");
+    await server().empty();
+    await isEqual(db, index, "emptied");
+    await election.vote(50);
+    await isEqual(db, index, "emptied");
+    await following.stop();
+    await index.close();
+  }));
 
-stackTest("two that index at once leave one copy of everything", async () => {
-  const election = await VotedElection.open(db, "twice", 200);
-  const [first, second] = [server().open("twice-"), server().open("twice-")];
-  const following = [follow(db, first), follow(db, second)];
-  await election.vote(100);
-  await election.vote(100);
-  await election.close();
-  await isEqual(first, "twice");
-  for (const each of following) await each.stop();
-  for (const index of [first, second]) await index.close();
-});
+stackTest("two that index at once leave one copy of everything", () =>
+  withDatabase(async (db) => {
+    const election = await VotedElection.open(db, "twice", 200);
+    const [first, second] = [server().open("twice-"), server().open("twice-")];
+    const following = [follow(db, first), follow(db, second)];
+    await election.vote(100);
+    await election.vote(100);
+    await election.close();
+    await isEqual(db, first, "twice");
+    for (const each of following) await each.stop();
+    for (const index of [first, second]) await index.close();
+  }));
 
-stackTest("reindex on a live index: who reads sees all of it at every moment", async () => {
-  const election = await VotedElection.open(db, "reindexed", 200);
-  const index = server().open("reindexed-");
-  const following = follow(db, index);
-  await election.vote(200);
-  await election.close();
-  await isEqual(index, "reindexed");
-  await following.stop();
-  const whole = JSON.stringify(await inIndex(index, "reindexed"));
-  const before = await index.prepare();
-  let seen = 0;
-  const reading = new AbortController();
-  const reader = (async () => {
-    while (!reading.signal.aborted) {
+stackTest(
+  "reindex on a live index: who reads sees all of it at every moment",
+  () =>
+    withDatabase(async (db) => {
+      const election = await VotedElection.open(db, "reindexed", 200);
+      const index = server().open("reindexed-");
+      const following = follow(db, index);
+      await election.vote(200);
+      await election.close();
+      await isEqual(db, index, "reindexed");
+      await following.stop();
+      const whole = JSON.stringify(await inIndex(index, "reindexed"));
+      const before = await index.prepare();
+      let seen = 0;
+      const reading = new AbortController();
+      const reader = (async () => {
+        while (!reading.signal.aborted) {
+          assert.equal(JSON.stringify(await inIndex(index, "reindexed")), whole);
+          seen++;
+        }
+      })();
+      const { compared } = await rebuildIndices({ db, index, spellings: new Spellings() }, INDEX_NAMES);
+      reading.abort();
+      await reader;
+      assert.ok(seen > 0);
+      for (const { name, index, database } of compared) assert.deepEqual(index, database, name);
       assert.equal(JSON.stringify(await inIndex(index, "reindexed")), whole);
-      seen++;
-    }
-  })();
-  const { compared } = await rebuildIndices({ db, index, spellings: new Spellings() }, INDEX_NAMES);
-  reading.abort();
-  await reader;
-  assert.ok(seen > 0);
-  for (const { name, index, database } of compared) assert.deepEqual(index, database, name);
-  assert.equal(JSON.stringify(await inIndex(index, "reindexed")), whole);
-  const after = await index.prepare();
-  for (const name of INDEX_NAMES) assert.notEqual(after[name], before[name]);
-  const client = server().client();
-  const left = Object.keys(await client.indices.get({ index: "reindexed-*" }));
-  assert.equal(left.length, INDEX_NAMES.length, "the old ones are gone");
-  await client.close();
-  await index.close();
-});
+      const after = await index.prepare();
+      for (const name of INDEX_NAMES) assert.notEqual(after[name], before[name]);
+      const client = server().client();
+      const left = Object.keys(await client.indices.get({ index: "reindexed-*" }));
+      assert.equal(left.length, INDEX_NAMES.length, "the old ones are gone");
+      await client.close();
+      await index.close();
+    }),
+);
