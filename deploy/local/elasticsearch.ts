@@ -28,7 +28,7 @@ export function elasticsearch(place: Place, ports: ElasticsearchPorts): Service 
   return {
     name: "elasticsearch",
     ports,
-    readyMs: 120_000,
+    readyMs: 240_000,
     stopMs: 30_000,
     async prepare() {
       await copyJars(new URL("pom.xml", SOURCES), jars);
