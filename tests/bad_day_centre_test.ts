@@ -6,6 +6,7 @@ import assert from "assert";
 import { gzipSync } from "node:zlib";
 import { Registry } from "prom-client";
 import { MAX_BODY_BYTES } from "../aggregator/api/routes.ts";
+import { votesFromResults } from "../aggregator/api/candidate_votes.ts";
 import { createApp } from "../aggregator/app.ts";
 import { gatewaySync } from "../aggregator/office/gateway_sync.ts";
 import { utf8 } from "../shared/bytes.ts";
@@ -253,6 +254,7 @@ Deno.test("the centre answers every wrong request with what is wrong, and none w
       now,
       receiptKeyOf: (election) => election === "test-2026" ? KEY : undefined,
       logEnds: () => Promise.resolve([0, 0, 0]),
+      votesOf: votesFromResults(db.query),
       metrics: new Registry(),
       ready: () => ({ ready: true }),
       gatewaySync: gatewaySync({ db, master: () => MASTER, now }),

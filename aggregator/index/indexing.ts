@@ -60,18 +60,15 @@ export async function runIndexing({ db, index, metrics, log, signal }: IndexingO
       log.error("{what}: {error}", { what, error: error instanceof Error ? error.message : String(error) });
     },
   });
-  addLag(
-    metrics,
-    async () => await readBehind(db.query, indexer.revision, new Date()).catch(() => undefined),
-    indexer,
-  );
+  const ask = () => readBehind(db.query, indexer.revision, new Date()).catch(() => undefined);
+  addLag(metrics, ask);
   await indexer.run();
 }
 
 type Behind = Awaited<ReturnType<typeof readBehind>> | undefined;
 
 /** Two gauges of one answer: a scrape collects both at once. Without an answer of the database there is no figure. */
-function addLag(metrics: Registry, ask: () => Promise<Behind>, indexer: Indexer): void {
+function addLag(metrics: Registry, ask: () => Promise<Behind>): void {
   let asked: Promise<Behind> | undefined;
   const behind = () => asked ??= ask().finally(() => asked = undefined);
   const gauge = (name: string, help: string, valueOf: (behind: NonNullable<Behind>) => number) =>
@@ -87,8 +84,8 @@ function addLag(metrics: Registry, ask: () => Promise<Behind>, indexer: Indexer)
     });
   gauge(
     "pollwire_index_lag_revisions",
-    "How many revisions the index is behind the releases",
-    ({ newest }) => Math.max(0, newest - indexer.revision),
+    "Releases that are not in the index",
+    ({ releases }) => releases,
   );
   gauge(
     "pollwire_index_lag_seconds",

@@ -101,18 +101,16 @@ export async function releasedAt(query: Query, revision: number): Promise<number
   return row?.at;
 }
 
-/** The newest revision of all, and how old the oldest release after `revision` is, in seconds; 0 when there is none. */
+/** How many releases there are after a revision, and how old the oldest of them is, in seconds; 0 when there is none. */
 export async function readBehind(
   query: Query,
   revision: number,
   now: Date,
-): Promise<{ newest: number; seconds: number }> {
-  const [row] = await query<{ newest: number; seconds: number }>(
-    `SELECT coalesce((SELECT max(revision) FROM results.releases), 0)::float8 AS newest,
-       greatest(0, coalesce((
-         SELECT extract(epoch FROM $2::timestamptz - released_at) FROM results.releases
-         WHERE releases.revision > $1::bigint ORDER BY releases.revision LIMIT 1
-       ), 0))::float8 AS seconds`,
+): Promise<{ releases: number; seconds: number }> {
+  const [row] = await query<{ releases: number; seconds: number }>(
+    `SELECT count(*)::float8 AS releases,
+       greatest(0, coalesce(extract(epoch FROM $2::timestamptz - min(released_at)), 0))::float8 AS seconds
+     FROM results.releases WHERE revision > $1::bigint`,
     [revision, now.toISOString()],
   );
   return row;

@@ -66,7 +66,7 @@ export class ElasticsearchServer {
       stdout: "null",
       stderr: "null",
     }).spawn();
-    const serves = async () => await this.#service.unhealthy() === undefined;
+    const serves = async () => await this.#service.unhealthy(() => Promise.resolve("")) === undefined;
     await eventually("Elasticsearch serves", serves, this.#service.readyMs);
   }
 

@@ -7,7 +7,7 @@ import { votesFromIndex, votesFromResults } from "../../aggregator/api/candidate
 import { eventually } from "../eventually.ts";
 import type { Database } from "../../aggregator/database/database.ts";
 import { withDatabase } from "../test_database.ts";
-import { elasticsearchForFile, stackTest } from "./elasticsearch.ts";
+import { elasticsearchForFile, ElasticsearchServer, stackTest } from "./elasticsearch.ts";
 import { follow, inDatabase, inIndex, VotedElection } from "./index_fixture.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
@@ -88,8 +88,9 @@ for (const name of ["tallies", "released-votes", "releases", "turnout-per-minute
     () =>
       withDatabase(async (db) => {
         const election = await VotedElection.open(db, `killed-${name}`, 400);
-        const index = server().open(`killed-${name}-`);
-        const { index: doomed, killed } = killedIn(name, index, () => server().kill());
+        const mortal = await ElasticsearchServer.start();
+        const index = mortal.open(`killed-${name}-`);
+        const { index: doomed, killed } = killedIn(name, index, () => mortal.kill());
         await index.prepare();
         const following = follow(db, doomed);
         await election.vote(100);
@@ -97,12 +98,13 @@ for (const name of ["tallies", "released-votes", "releases", "turnout-per-minute
         // The count does not wait for it.
         await election.vote(200);
         await eventually("it was tried in vain", () => following.faults.length >= 2, CATCH_UP_MS);
-        await server().restart();
+        await mortal.restart();
         await election.vote(100);
         await election.close();
         await isEqual(db, index, `killed-${name}`);
         await following.stop();
         await index.close();
+        await mortal.stop();
       }),
   );
 }
@@ -110,16 +112,18 @@ for (const name of ["tallies", "released-votes", "releases", "turnout-per-minute
 stackTest("Elasticsearch emptied while it is followed is filled again", () =>
   withDatabase(async (db) => {
     const election = await VotedElection.open(db, "emptied", 200);
-    const index = server().open("emptied-");
+    const mortal = await ElasticsearchServer.start();
+    const index = mortal.open("emptied-");
     const following = follow(db, index);
     await election.vote(150);
     await isEqual(db, index, "emptied");
-    await server().empty();
+    await mortal.empty();
     await isEqual(db, index, "emptied");
     await election.vote(50);
     await isEqual(db, index, "emptied");
     await following.stop();
     await index.close();
+    await mortal.stop();
   }));
 
 stackTest("two that index at once leave one copy of everything", () =>
