@@ -7,6 +7,7 @@ import { countVoters, withElection, writeRejection, writeRelease } from "../../t
 import { definitionWithFacts } from "../../tests/fixture.ts";
 import { turnoutDocument } from "./documents.ts";
 import { Indexer } from "./indexer.ts";
+import { rebuildIndices } from "./rebuild_index.ts";
 import { Spellings } from "./spelling.ts";
 import { INDEX_NAMES, type IndexName } from "./templates.ts";
 
@@ -23,13 +24,14 @@ type Running = Readonly<{
   refused: string[];
   /** Stops the indexer, and starts another one on the same index. */
   restart(): Promise<void>;
-  stop(): Promise<void>;
 }>;
 
 /** Runs an indexer on an election's database. */
-async function withIndexer(work: (running: Running) => Promise<void>): Promise<void> {
+async function withIndexer(
+  work: (running: Running) => Promise<void>,
+  index: MemoryIndex = new MemoryIndex(),
+): Promise<void> {
   await withElection(async (db) => {
-    const index = new MemoryIndex();
     const [rebuilt, faults, refused]: string[][] = [[], [], []];
     let stop: () => Promise<void>;
     const start = () => {
@@ -56,7 +58,7 @@ async function withIndexer(work: (running: Running) => Promise<void>): Promise<v
       start();
     };
     try {
-      await work({ db, index, rebuilt, faults, refused, restart, stop: () => stop() });
+      await work({ db, index, rebuilt, faults, refused, restart });
     } finally {
       await stop!();
     }
@@ -257,19 +259,18 @@ Deno.test("Indexer makes turnout and rejections anew that the database no longer
 });
 
 Deno.test("Indexer makes everything anew on an index that was of another database", async () => {
-  await withIndexer(async ({ db, index, rebuilt, stop, restart }) => {
-    for (const voters of [1, 2, 3]) await release(db, voters);
-    await has(index, "releases", 3);
-    await stop();
-    await db.query("DELETE FROM results.current");
-    await db.query("DELETE FROM results.releases");
-    await db.query("ALTER SEQUENCE results.revisions RESTART");
-    const at = "2026-11-03T13:00:00.000Z";
-    for (const voters of [7, 8, 9]) {
-      await writeRelease(db, { station: "n-1", at, voters, votes: { [ANN]: [voters, 1] } });
-    }
-    await restart();
-    await eventually("votes are of the new database", () => votes(index)["n-1/in_person"] === 9);
-    await eventually("it is told", () => rebuilt.join().endsWith("the index is of another database"));
+  const other = new MemoryIndex();
+  await other.prepare();
+  await withElection(async (db) => {
+    for (const voters of [1, 2, 3]) await release(db, voters, "n-2");
+    await rebuildIndices({ db, index: other, spellings: new Spellings() }, INDEX_NAMES);
   });
+  await withIndexer(async ({ db, index, rebuilt }) => {
+    await release(db, 9);
+    await eventually("votes are of this database alone", () => {
+      const found = votes(index);
+      return found["n-1/in_person"] === 9 && Object.keys(found).length === 1;
+    });
+    await eventually("it is told", () => rebuilt.join().endsWith("the index is of another database"));
+  }, other);
 });
