@@ -1,6 +1,9 @@
 import assert from "assert";
 import { parse } from "yaml";
+import { SETTINGS as CENTRE_SETTINGS } from "../aggregator/config.ts";
+import { SETTINGS as COMPOSE_SETTINGS } from "../deploy/compose/config.ts";
 import { parseServers } from "../deploy/compose/setup.ts";
+import { SETTINGS as GATEWAY_SETTINGS } from "../gateway/config.ts";
 import { withDirectory } from "./directory.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
@@ -47,6 +50,9 @@ for (const [name, over] of Object.entries(cluster.services)) {
 
 const each = (compose: Compose) => Object.entries(compose.services);
 
+/** The app that a service runs, by its file. */
+const appOf = ({ command = [] }: Service) => command.find((word) => word.endsWith("main.ts"));
+
 for (
   const [file, compose] of Object.entries({ "docker-compose.yml": base, "compose.cluster.yml": clustered })
 ) {
@@ -91,7 +97,46 @@ for (
     }
     assert.deepEqual([...used].toSorted(), Object.keys(compose.volumes).toSorted());
   });
+
+  Deno.test(`${file}: an app is told nothing that it does not know`, () => {
+    const known: Record<string, object> = {
+      "gateway/main.ts": GATEWAY_SETTINGS,
+      "aggregator/main.ts": CENTRE_SETTINGS,
+      "deploy/compose/main.ts": COMPOSE_SETTINGS,
+    };
+    let apps = 0;
+    for (const [name, service] of each(compose)) {
+      const settings = known[appOf(service) ?? ""];
+      if (settings === undefined) continue;
+      apps++;
+      const unknown = Object.keys(service.environment ?? {}).filter((setting) =>
+        !(setting in settings) && !(setting.replace(/_FILE$/, "") in settings)
+      );
+      assert.deepEqual(unknown, [], name);
+    }
+    assert.ok(apps >= 8, "apps are found");
+  });
 }
+
+Deno.test("docker-compose.yml runs commands that the apps have", async () => {
+  const commands = new Set<string>();
+  for (const [, service] of each(base)) {
+    const app = appOf(service);
+    const next = service.command?.[service.command.indexOf(app ?? "") + 1];
+    if (app !== undefined && next !== undefined) commands.add(`${app} ${next}`);
+  }
+  assert.ok(commands.size >= 5, [...commands].join(", "));
+  for (const command of commands) {
+    const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["run", "-A", ...command.split(" "), "--help"],
+      cwd: ROOT,
+      env: { NO_COLOR: "1" },
+    }).output();
+    // Of a command that is not there the app shows its own help.
+    const usage = new RegExp(`^Usage: [a-z]+ ${command.split(" ")[1]} `, "m");
+    assert.match(new TextDecoder().decode(stdout), usage, `${command}: ${new TextDecoder().decode(stderr)}`);
+  }
+});
 
 Deno.test("docker-compose.yml mounts what the repository has", () => {
   for (const [name, { volumes = [], entrypoint = [], command = [] }] of each(base)) {
