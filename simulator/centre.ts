@@ -62,12 +62,16 @@ const turnoutSchema = z.object({ rows: z.array(z.object({ station: z.string(), v
 
 /** Asks the centre. Every question throws {@link CentreAway} or {@link CentreRefused} when it comes to nothing. */
 export class Centre {
-  readonly #origin: string;
+  readonly #origins: readonly string[];
   readonly #fetch: Fetch;
+  #asked = 0;
 
-  /** @param origin Like `http://127.0.0.1:8080`. */
-  constructor(origin: string, fetch: Fetch) {
-    this.#origin = origin;
+  /**
+   * @param origins Like `http://127.0.0.1:8080`; of several aggregators of one centre, which are asked in
+   * turn, and each for another that does not answer.
+   */
+  constructor(origins: string | readonly string[], fetch: Fetch) {
+    this.#origins = [origins].flat();
     this.#fetch = fetch;
   }
 
@@ -116,11 +120,16 @@ export class Centre {
    * @throws {CentreRefused} when the question, or the answer, is wrong.
    */
   async checkReceipts(receipts: readonly Receipt[]): Promise<readonly ReceiptAnswer[] | undefined> {
-    const answers = await checkReceipts(this.#origin, receipts, this.#fetch);
+    const answers = await checkReceipts(this.#next(), receipts, this.#fetch);
     if (!("fault" in answers)) return answers;
     const { fault, status } = answers;
     if (status === undefined || isAway(status)) return undefined;
     throw new CentreRefused(fault, status);
+  }
+
+  /** The aggregator whose turn it is. */
+  #next(): string {
+    return this.#origins[this.#asked++ % this.#origins.length];
   }
 
   async #get<T>(path: string, schema: z.ZodType<T>): Promise<T> {
@@ -136,16 +145,27 @@ export class Centre {
   }
 
   async #exchange(path: string, init: RequestInit): Promise<{ status: number; text: string }> {
+    for (let others = this.#origins.length - 1;; others--) {
+      try {
+        return await this.#exchangeWith(this.#next() + path, init);
+      } catch (error) {
+        if (others === 0) {
+          throw new CentreAway(`The centre does not answer ${path}: ${(error as Error).message}`);
+        }
+      }
+    }
+  }
+
+  /** @throws {Error} when there is no answer in time. */
+  async #exchangeWith(url: string, init: RequestInit): Promise<{ status: number; text: string }> {
     const abort = new AbortController();
     const timer = setTimeout(
       () => abort.abort(new Error("no answer in time")),
       REQUEST_TIMEOUT_MS,
     );
     try {
-      const response = await this.#fetch(this.#origin + path, { ...init, signal: abort.signal });
+      const response = await this.#fetch(url, { ...init, signal: abort.signal });
       return { status: response.status, text: await response.text() };
-    } catch (error) {
-      throw new CentreAway(`The centre does not answer ${path}: ${(error as Error).message}`);
     } finally {
       clearTimeout(timer);
     }

@@ -86,3 +86,21 @@ Deno.test("Centre tells a centre that is away from a question that is wrong", st
   const down = new Centre("http://centre", () => Promise.reject(new TypeError("connection refused")));
   await assert.rejects(down.reconciliation("e"), CentreAway);
 });
+
+Deno.test("Centre asks aggregators in turn, and another one where one does not answer", strict, async () => {
+  const asked: string[] = [];
+  const of = (dead: string) =>
+    new Centre(["http://one", "http://two"], (url) => {
+      const { hostname } = new URL(url);
+      asked.push(hostname);
+      return hostname === dead
+        ? Promise.reject(new TypeError("connection refused"))
+        : Promise.resolve(Response.json({ rows: [] }));
+    });
+  const both = of("neither");
+  await both.turnoutByStation("e");
+  await both.turnoutByStation("e");
+  assert.deepEqual(asked.splice(0), ["one", "two"]);
+  await of("one").turnoutByStation("e");
+  assert.deepEqual(asked.splice(0), ["one", "two"]);
+});

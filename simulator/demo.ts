@@ -1,5 +1,5 @@
 /**
- * `demo`: an election to look at. Starts the whole embedded stack, opens its page, has a made-up country vote with a
+ * `demo`: an election to look at. Starts a whole stack, opens its page, has a made-up country vote with a
  * day's rhythm and some bad votes among the good, and accounts for every vote when it is stopped.
  *
  * @module
@@ -25,11 +25,13 @@ import { freshDirectory } from "./directory.ts";
 import { type Ground, makeGround } from "./ground.ts";
 import { type HeldPort, holdPort, holdPortFrom } from "./ports.ts";
 import { onStack } from "./run.ts";
+import { addServersOptions, type Servers, serversOf, type ServersOptions } from "./servers.ts";
 import type { Stack } from "./stack.ts";
 
 /** The options of `demo`, as they are typed. */
 type DemoOptions =
   & PaceOptions
+  & ServersOptions
   & Readonly<{
     seed: number;
     candidates: number;
@@ -51,7 +53,11 @@ export function demoCommand(): Command {
   const { candidates, parties, regions, stations } = DEFAULT_SIZE;
   const count = (flags: string, description: string, max: number, value: number, min = 1) =>
     integerOption(flags, description, { min, max }).default(value);
-  return command("demo", "Starts everything, holds an election to look at, and accounts for every vote.")
+  const showing = command(
+    "demo",
+    "Starts everything, holds an election to look at, and accounts for every vote.",
+  );
+  return addServersOptions(showing)
     .addOption(
       integerOption("--voters <number>", "how many there are; 1,000 when nothing else is said", {
         min: 1,
@@ -98,6 +104,7 @@ export function demoCommand(): Command {
 
 async function demo(options: DemoOptions): Promise<void> {
   const pace = paceOf(options);
+  const servers = serversOf(options);
   const held = pagePort(options.port);
   const dataDir = options.data ?? await freshDirectory(`${Deno.env.get("POLLWIRE_DATA") || "./data"}/demo`);
   await Deno.mkdir(dataDir, { recursive: true });
@@ -105,7 +112,7 @@ async function demo(options: DemoOptions): Promise<void> {
   console.log(`Pollwire demo: the page will be at http://127.0.0.1:${held.port}`);
   console.log(`${spellPace(pace)}. Everything is kept in ${directory}`);
   const ending = await stoppable(
-    (stop) => hold(options, pace, held, directory, stop),
+    (stop) => hold({ ...options, servers }, pace, held, directory, stop),
     () => Deno.exit(EXIT.interrupted),
   );
   if (ending.clean && options.data === undefined) await Deno.remove(directory, { recursive: true });
@@ -137,7 +144,7 @@ function pagePort(wanted: number | undefined): HeldPort {
 
 /** Holds the election. */
 async function hold(
-  options: DemoOptions,
+  options: DemoOptions & Readonly<{ servers?: Servers }>,
   pace: Pace,
   held: HeldPort,
   dataDir: string,
@@ -157,6 +164,8 @@ async function hold(
       profiles: pace.voters <= MOST_PROFILES,
       name: "demo",
       centrePort: held.port,
+      aggregators: options.aggregators,
+      servers: options.servers,
     });
   } catch (error) {
     held.release();
@@ -170,7 +179,7 @@ async function hold(
     await stack.stop();
     return NOTHING_YET;
   }
-  step("starts the aggregator, then two gateways");
+  step(`starts ${options.aggregators === 1 ? "the aggregator" : "the aggregators"}, then two gateways`);
   let ending = NOTHING_YET;
   await onStack(stack, async () => {
     step(`the polls are open; see them at ${stack.centre}`);

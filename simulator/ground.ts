@@ -13,6 +13,7 @@ import { type CountrySize, simulateCountry } from "./country/country.ts";
 import { loadLocale } from "./country/locales.ts";
 import { freeElectionId } from "./directory.ts";
 import type { StackTls } from "./https.ts";
+import type { Servers } from "./servers.ts";
 import type { PlanOptions } from "./plan.ts";
 import { openPolls, originsByStation, readDevicesFile, splitRevoked } from "./polls.ts";
 import { seededRandom } from "./random.ts";
@@ -26,7 +27,8 @@ export type Ground = Readonly<{
   definition: ElectionDefinition;
   voters: () => Iterable<Voter> | AsyncIterable<Voter>;
   total: number;
-  centre: string;
+  /** The addresses of the centre's aggregators. */
+  centres: readonly string[];
   gateways: readonly string[];
   devicesFile: string;
   ledgerFile: string;
@@ -47,11 +49,15 @@ export type GroundOptions = Readonly<{
   centrePort?: number;
   /** HTTPS with it, HTTP without. */
   tls?: StackTls;
+  /** How many aggregators share the count; 1 when left out. */
+  aggregators?: number;
+  /** The servers that it stands on; embedded stores when left out. */
+  servers?: Servers;
 }>;
 
 /** Makes an election up, and a stack for it, provisioned and not started. */
 export async function makeGround(options: GroundOptions): Promise<Ground & { stack: Stack }> {
-  const { dataDir, seed, size, centrePort, tls } = options;
+  const { dataDir, seed, size, centrePort, tls, aggregators, servers } = options;
   const frame = {
     election: await freeElectionId(dataDir, `${options.name}-${seed}`),
     ...hoursAround(Date.now()),
@@ -66,7 +72,7 @@ export async function makeGround(options: GroundOptions): Promise<Ground & { sta
   if (options.profiles) await writeFullRoll(`${directory}/roll.csv`, country.fullVoters());
   else await writeRoll(`${directory}/roll.csv`, voters());
   const gateways = definition.gateways.map(({ id }) => id);
-  const stack = new Stack({ dataDir, gateways, clock: systemClock, centrePort, tls });
+  const stack = new Stack({ dataDir, gateways, clock: systemClock, centrePort, tls, aggregators, servers });
   try {
     await stack.provision(`${directory}/definition.json`, `${directory}/roll.csv`);
     await stack.revoke(election, `${lost}.1`);
@@ -78,7 +84,7 @@ export async function makeGround(options: GroundOptions): Promise<Ground & { sta
     definition,
     voters,
     total: size.voters,
-    centre: stack.centre,
+    centres: stack.centres,
     gateways: stack.gateways,
     devicesFile: `${dataDir}/devices/${election}.json`,
     ledgerFile: `${directory}/ledger.ndjson`,

@@ -1,5 +1,5 @@
 /**
- * `replay FILE.csv`: casts every vote of a file of precinct results through the whole embedded stack, and compares
+ * `replay FILE.csv`: casts every vote of a file of precinct results through a whole stack, and compares
  * what comes out with the file, number by number.
  *
  * @module
@@ -12,6 +12,7 @@ import { systemClock } from "../device/clock.ts";
 import { type CastVote, type Delivery, type Device, DEVICE_LIMITS } from "../device/device.ts";
 import { freeElectionId } from "./directory.ts";
 import { addHttpsOptions, clientTls, type HttpsOptions, stackTls } from "./https.ts";
+import { addServersOptions, serversOf, type ServersOptions } from "./servers.ts";
 import { openPolls, readDevicesFile } from "./polls.ts";
 import {
   chooseContests,
@@ -36,6 +37,7 @@ import { eachOf } from "./workers.ts";
 /** The options of `replay`, as they are typed. */
 type ReplayOptions =
   & HttpsOptions
+  & ServersOptions
   & Readonly<{
     contest?: string;
     allContests?: boolean;
@@ -59,7 +61,7 @@ export function replayCommand(): Command {
     "replay",
     "Casts every vote of a file of precinct results, and compares what comes out with the file.",
   );
-  return addHttpsOptions(replaying)
+  return addServersOptions(addHttpsOptions(replaying))
     .argument("<file>", "precinct results as OpenElections publishes them (CSV)")
     .option("--contest <name>", "the contest to replay, by name or id (default: the one with most votes)")
     .option("--all-contests", "all contests of the file, on one ballot a voter")
@@ -107,6 +109,7 @@ async function replay(file: string, options: ReplayOptions, signal: AbortSignal)
   if (options.allContests && options.contest !== undefined) {
     throw new UsageError("give --contest or --all-contests, not both");
   }
+  const servers = serversOf(options);
   const table = await readPrecincts(file, { votes: options.votes, repeated: options.repeated });
   const chosen = chooseContests(table, { contest: options.contest, all: options.allContests });
   const dataDir = await absolute(options.data);
@@ -121,6 +124,8 @@ async function replay(file: string, options: ReplayOptions, signal: AbortSignal)
     dataDir,
     gateways: election.definition.gateways.map(({ id }) => id),
     clock: systemClock,
+    aggregators: options.aggregators,
+    servers,
     tls: stackTls(options),
   });
   let verdict: Verdict;
@@ -186,7 +191,7 @@ async function castAndCompare(
   const differences = new Differences();
   try {
     const http = (url: string, init: RequestInit) => fetch(url, { ...init, client });
-    const centre = new Centre(stack.centre, http);
+    const centre = new Centre(stack.centres, http);
     const file = await readDevicesFile(`${dataDir}/devices/${definition.election}.json`);
     const random = seededRandom(options.seed, "devices");
     const world = { fetch: http, clock: systemClock, random, uuid: () => crypto.randomUUID(), signal };
@@ -206,7 +211,10 @@ async function castAndCompare(
     );
     if (signal.aborted) return { counted: 0, differences };
     const counted = await waitUntilCounted(centre, election, differences, result);
-    await compareWithFile(centre, election, differences);
+    // Each aggregator shows what all of them have counted.
+    for (const origin of stack.centres) {
+      await compareWithFile(new Centre(origin, http), election, differences);
+    }
     console.log(`cast, counted and compared in ${duration((performance.now() - startedMs) / 1_000)}`);
     return { counted, differences };
   } finally {

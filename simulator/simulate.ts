@@ -33,11 +33,13 @@ import { amidChaos, chaosOf, interruptible, onStack } from "./run.ts";
 import { castPlanned } from "./simulate_cast.ts";
 import { Sending } from "./sending.ts";
 import { peakMemoryOf, type Stack } from "./stack.ts";
+import { addServersOptions, serversOf, type ServersOptions } from "./servers.ts";
 import { paced, Pacer } from "./workers.ts";
 
 /** The options of `simulate`, as they are typed. */
 type SimulateOptions =
   & HttpsOptions
+  & ServersOptions
   & Readonly<{
     voters: number;
     seed: number;
@@ -69,7 +71,8 @@ const GATEWAYS = 2;
 export function simulateCommand(): Command {
   const count = (flags: string, description: string, max: number, value: number, min = 1) =>
     integerOption(flags, description, { min, max }).default(value);
-  return addHttpsOptions(command("simulate", "Votes in a made-up election, and accounts for every vote."))
+  const simulating = command("simulate", "Votes in a made-up election, and accounts for every vote.");
+  return addServersOptions(addHttpsOptions(simulating))
     .addOption(count("--voters <number>", "how many there are", 2_000_000, 10_000))
     .addOption(count("--seed <number>", "the same seed, the same election", 2 ** 31, 1, 0))
     .addOption(count("--contests <number>", "on the ballot", 20, 2))
@@ -145,6 +148,8 @@ async function ownGround(options: SimulateOptions): Promise<SimulateGround> {
     profiles: false,
     name: "simulation",
     tls: stackTls(options),
+    aggregators: options.aggregators,
+    servers: serversOf(options),
   });
 }
 
@@ -157,6 +162,9 @@ async function givenGround(
   if (centre === undefined || gateways === undefined || devices === undefined || votersFile === undefined) {
     throw new UsageError("--centre needs --gateways, --devices and --voters-file");
   }
+  if (options.stack !== undefined || options.aggregators > 1) {
+    throw new UsageError("--stack and --aggregators are for a stack of simulate's own, without --centre");
+  }
   if (options.killEvery !== undefined) {
     throw new UsageError("--kill-every is for a stack of simulate's own, without --centre");
   }
@@ -166,7 +174,7 @@ async function givenGround(
   for await (const _ of readRoll(votersFile)) total++;
   const voters = () => readRoll(votersFile);
   const ledgerFile = `${await dataDirectory(options)}/ledger.ndjson`;
-  return { definition, voters, total, centre, gateways, devicesFile: devices, ledgerFile };
+  return { definition, voters, total, centres: [centre], gateways, devicesFile: devices, ledgerFile };
 }
 
 async function dataDirectory({ data, seed }: SimulateOptions): Promise<string> {
@@ -185,7 +193,7 @@ async function vote(
   signal: AbortSignal,
 ): Promise<void> {
   const { definition, stack } = ground;
-  const centre = new Centre(ground.centre, http);
+  const centre = new Centre(ground.centres, http);
   const before = await centre.reconciliation(definition.election);
   console.log(
     `${definition.election}: ${

@@ -1,6 +1,6 @@
 /**
- * The embedded stack as processes of its own: the aggregator and its gateways, started, watched, killed and started
- * again. What each of them writes goes to a file under `logs/` of the data directory.
+ * A stack as processes of its own: aggregators and gateways, started, watched, killed and started again; on embedded
+ * stores, or on servers that run already. What each of them writes goes to a file under `logs/` of the data directory.
  *
  * @module
  */
@@ -8,8 +8,13 @@ import process from "node:process";
 import { Failure } from "../cli/command.ts";
 import type { Clock } from "../device/clock.ts";
 import { Guard } from "./guard.ts";
-import type { StackTls } from "./https.ts";
-import { freePorts } from "./ports.ts";
+import {
+  centreEnvironment,
+  membersOf,
+  type MembersOptions,
+  type MemberSpec,
+  scriptOf,
+} from "./stack_members.ts";
 
 /** Bounds of starting and stopping, in milliseconds; and of what is shown of a log that tells of a failure. */
 export const STACK_LIMITS = {
@@ -21,18 +26,10 @@ export const STACK_LIMITS = {
   logTailChars: 2_000,
 } as const;
 
-/** Requests a second that a gateway takes from one device and from one address: a replay has only one address. */
-const REQUESTS_PER_SECOND = 1_000_000;
-
 /** Peak of a process's resident memory over all its starts, in bytes; 0 where the system does not tell. */
 export type PeakMemory = Readonly<{ name: string; bytes: number; starts: number }>;
 
-type Member = {
-  readonly name: string;
-  readonly origin: string;
-  readonly script: string;
-  readonly args: readonly string[];
-  readonly environment: Readonly<Record<string, string>>;
+type Member = MemberSpec & {
   child?: Deno.ChildProcess;
   /** Ends when the process has, and its log is written. */
   ended?: Promise<Deno.CommandStatus>;
@@ -42,24 +39,14 @@ type Member = {
   starts: number;
 };
 
-/** What to start, and where. */
-export type StackOptions = Readonly<{
-  /** Holds everything that the stack keeps; made when missing. */
-  dataDir: string;
-  gateways: readonly string[];
-  clock: Clock;
-  /** The centre's port; any free one when left out. */
-  centrePort?: number;
-  /** HTTPS with it, HTTP without. */
-  tls?: StackTls;
-}>;
-
-const HOST = "127.0.0.1";
+/** What to start, and where. Its data directory is made when missing. */
+export type StackOptions = MembersOptions & Readonly<{ clock: Clock }>;
 
 /** See the module. Begins stopped: {@link Stack.provision}, then {@link Stack.start}. */
 export class Stack {
   readonly #options: StackOptions;
-  readonly #members: readonly Member[];
+  readonly #aggregators: readonly Member[];
+  readonly #gateways: readonly Member[];
   readonly #sampler: ReturnType<typeof setInterval>;
   readonly #onExit = () => this.#signalAll("SIGTERM");
   readonly #unexpected: string[] = [];
@@ -68,70 +55,32 @@ export class Stack {
   constructor(options: StackOptions) {
     this.#options = options;
     Deno.mkdirSync(`${options.dataDir}/logs`, { recursive: true });
-    const [anyPort, ...ports] = freePorts(1 + options.gateways.length, HOST);
-    this.#members = [
-      this.#aggregator(options.centrePort ?? anyPort),
-      ...options.gateways.map((name, i) => this.#gateway(name, ports[i])),
-    ];
+    const { aggregators, gateways } = membersOf(options);
+    const begin = (spec: MemberSpec): Member => ({ ...spec, stopping: false, peakBytes: 0, starts: 0 });
+    this.#aggregators = aggregators.map(begin);
+    this.#gateways = gateways.map(begin);
     this.#sampler = setInterval(() => this.#sampleMemory(), STACK_LIMITS.memoryEveryMs);
     // However this process ends, it leaves no other behind that it could still have told.
     process.on("exit", this.#onExit);
   }
 
-  #aggregator(port: number): Member {
-    return this.#member("aggregator", "aggregator", ["aggregate"], port, {
-      POLLWIRE_DATA: this.#options.dataDir,
-    });
+  get #members(): readonly Member[] {
+    return [...this.#aggregators, ...this.#gateways];
   }
 
-  #gateway(name: string, port: number): Member {
-    const { dataDir, tls } = this.#options;
-    return this.#member(name, "gateway", [], port, {
-      ...tls && { CENTRE_CA_FILE: tls.caFile },
-      ...tls?.clientCaFile && { TLS_CLIENT_CA_FILE: tls.clientCaFile },
-      GATEWAY_FILE: `${dataDir}/gateways/${name}.json`,
-      GATEWAY_DATA: `${dataDir}/${name}`,
-      DEVICE_REQUESTS_PER_SECOND: String(REQUESTS_PER_SECOND),
-      ADDRESS_REQUESTS_PER_SECOND: String(REQUESTS_PER_SECOND),
-    });
-  }
-
-  #member(
-    name: string,
-    part: string,
-    args: readonly string[],
-    port: number,
-    more: Record<string, string>,
-  ): Member {
-    const { dataDir, tls } = this.#options;
-    const environment = {
-      VOTE_LOG: `sqlite:${dataDir}/log`,
-      HOST,
-      PORT: String(port),
-      ...tls && { TLS_CERT_FILE: tls.certFile, TLS_KEY_FILE: tls.keyFile },
-      ...more,
-    };
-    const origin = `${tls ? "https" : "http"}://${HOST}:${port}`;
-    return {
-      name,
-      origin,
-      script: scriptOf(part),
-      args,
-      environment,
-      stopping: false,
-      peakBytes: 0,
-      starts: 0,
-    };
-  }
-
-  /** The centre's address. */
+  /** The centre's address: the first aggregator's. */
   get centre(): string {
-    return this.#members[0].origin;
+    return this.#aggregators[0].origin;
+  }
+
+  /** The addresses of all aggregators. */
+  get centres(): string[] {
+    return this.#aggregators.map(({ origin }) => origin);
   }
 
   /** The gateways' addresses, in the order in which they were named. */
   get gateways(): string[] {
-    return this.#members.slice(1).map(({ origin }) => origin);
+    return this.#gateways.map(({ origin }) => origin);
   }
 
   /** The processes that can be killed. */
@@ -153,6 +102,8 @@ export class Stack {
       ...["--definition", definition, "--roll", roll],
       ...["--centre", this.centre],
     ]);
+    // Embedded logs are made by whoever opens them first.
+    if (this.#options.servers !== undefined) await this.#command("make the election's topics", ["topics"]);
   }
 
   /** Refuses a device's key, `device.version`, from now on. The aggregator must not be running. */
@@ -161,9 +112,14 @@ export class Stack {
   }
 
   async #office(what: string, options: readonly string[]): Promise<void> {
+    await this.#command(what, ["provision", ...options]);
+  }
+
+  /** One of the centre's commands. */
+  async #command(what: string, args: readonly string[]): Promise<void> {
     const child = new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", "--no-prompt", scriptOf("aggregator"), "provision", ...options],
-      env: { POLLWIRE_DATA: this.#options.dataDir },
+      args: ["run", "-A", "--no-prompt", scriptOf("aggregator"), ...args],
+      env: centreEnvironment(this.#options),
       stdin: "null",
       stdout: "piped",
       stderr: "inherit",
@@ -173,15 +129,14 @@ export class Stack {
     clearTimeout(timer);
     await Deno.writeFile(`${this.#options.dataDir}/logs/provision.log`, stdout, { append: true });
     if (code !== 0) {
-      throw new Failure(`Cannot ${what}: the centre's provision ended with code ${code}`);
+      throw new Failure(`Cannot ${what}: the centre's ${args[0]} ended with code ${code}`);
     }
   }
 
   /** Starts every process, the centre first, and waits until each is ready. */
   async start(): Promise<void> {
-    const [aggregator, ...gateways] = this.#members;
-    await this.#launch(aggregator);
-    await Promise.all(gateways.map((gateway) => this.#launch(gateway)));
+    await Promise.all(this.#aggregators.map((aggregator) => this.#launch(aggregator)));
+    await Promise.all(this.#gateways.map((gateway) => this.#launch(gateway)));
   }
 
   /** Kills a process as a power cut would (SIGKILL). */
@@ -201,10 +156,9 @@ export class Stack {
 
   /** Stops every process: the gateways first, so that they can still hand on what they have. Twice is harmless. */
   async stop(): Promise<void> {
-    const [aggregator, ...gateways] = this.#members;
     this.#sampleMemory();
-    await Promise.all(gateways.map((gateway) => this.#end(gateway)));
-    await this.#end(aggregator);
+    await Promise.all(this.#gateways.map((gateway) => this.#end(gateway)));
+    await Promise.all(this.#aggregators.map((aggregator) => this.#end(aggregator)));
     await this.#guard?.close();
     this.#guard = undefined;
     clearInterval(this.#sampler);
@@ -324,10 +278,6 @@ export class Stack {
       }
     }
   }
-}
-
-function scriptOf(part: string): string {
-  return new URL(`../${part}/main.ts`, import.meta.url).pathname;
 }
 
 function signal(child: Deno.ChildProcess, name: Deno.Signal): void {

@@ -71,13 +71,13 @@ export class Show {
     const http = (url: string, init: RequestInit) => fetch(url, { ...init, client: this.#client });
     this.#options = options;
     this.#sending = new Sending(http);
-    this.#centre = new Centre(ground.centre, http);
+    this.#centre = new Centre(ground.centres, http);
     this.#ledger = LedgerProcess.start(ground.ledgerFile);
     this.#watcher = new Watcher({
       election: ground.definition.election,
       gateways: ground.gateways.map((origin, i) => ({ name: ground.definition.gateways[i].id, origin })),
       centre: this.#centre,
-      centreOrigin: ground.centre,
+      centreOrigin: ground.centres[0],
       memory: () => this.#memory(),
       fetch: http,
       clock: systemClock,
@@ -202,7 +202,7 @@ export class Show {
   #scene(elapsedS: number) {
     const { ground, pace } = this.#options;
     const { voters, votingS } = pace;
-    return { page: ground.centre, doing: this.#doing, elapsedS, voters, votingS };
+    return { page: ground.centres[0], doing: this.#doing, elapsedS, voters, votingS };
   }
 
   #memory(): Memory {

@@ -4,6 +4,7 @@
  * @module
  */
 import { dirname } from "node:path";
+import { parseEnvironment } from "../../simulator/servers.ts";
 
 /** What the apps need to know, and where passwords and certificates are. */
 export type RunningStack = Readonly<{
@@ -22,15 +23,4 @@ export function runningStack(): RunningStack | undefined {
     return undefined;
   }
   return { environment: parseEnvironment(Deno.readTextFileSync(file)), directory: dirname(file) };
-}
-
-/** Reads lines as `stack up` writes them: `NAME=value`, quoted as a shell wants it. */
-export function parseEnvironment(text: string): Record<string, string> {
-  const lines = text.split("\n").filter((line) => line !== "");
-  return Object.fromEntries(lines.map((line) => {
-    const at = line.indexOf("=");
-    const value = line.slice(at + 1);
-    const plain = value.startsWith("'") ? value.slice(1, -1).replaceAll(`'\\''`, "'") : value;
-    return [line.slice(0, at), plain];
-  }));
 }
