@@ -18,10 +18,11 @@ import { GATEWAYS, Scene } from "./scene.ts";
 const HITS = Number(Deno.env.get("CRASH_HITS") || 10);
 const SEED = Number(Deno.env.get("CRASH_SEED") || Date.now() % 1e9);
 const VOTES_PER_SECOND = 200;
-/** Voters on the roll: as many as may vote in this time, so that those who vote first do not run out. */
-const VOTERS = VOTES_PER_SECOND * (60 + 10 * HITS);
 /** How often a spool burns, and comes back. */
 const SPOOLS = Math.ceil(HITS / 5);
+/** Rounds with kills: at each point, and at any moment; and those with none: spools that burn, or come back, and the log. */
+const KILLED_ROUNDS = Object.keys(CRASH_POINTS).length + 1;
+const OTHER_ROUNDS = 2 * SPOOLS + 1;
 /** Records that a spool holds before it burns. */
 const SPOOLED = 100;
 /** How long devices wait for the centre's word before they hand a vote to their other gateway, in milliseconds. */
@@ -35,7 +36,12 @@ Deno.test("no vote that was acknowledged is lost or counted twice, whatever dies
   sanitizeOps: true,
   sanitizeResources: true,
 }, async (t) => {
-  const scene = await Scene.open({ voters: VOTERS, votesPerSecond: VOTES_PER_SECOND, seed: SEED });
+  const scene = await Scene.open({
+    rounds: KILLED_ROUNDS + OTHER_ROUNDS,
+    kills: KILLED_ROUNDS * HITS,
+    votesPerSecond: VOTES_PER_SECOND,
+    seed: SEED,
+  });
   const random = seededRandom(SEED, "kills");
   let sound = true;
   const step = async (name: string, fn: () => Promise<void>) => {

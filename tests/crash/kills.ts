@@ -24,17 +24,18 @@ export async function killAt(
 ): Promise<void> {
   const { processes } = scene;
   const victims = CRASH_POINTS[point].of === "gateway" ? GATEWAYS : [CENTRE];
-  let hits = 0;
-  const kill = async (name: string) => {
-    await processes.kill(name);
-    while (hits < hitsWanted) {
-      await processes.start(name, { crash: { point, passage: 1 + random.below(LAST_PASSAGE) } });
-      await processes.crashed(name);
-      hits++;
-    }
-    await processes.start(name);
-  };
   await scene.round(point, async (round) => {
+    let hits = 0;
+    const kill = async (name: string) => {
+      await processes.kill(name);
+      while (hits < hitsWanted) {
+        hits++;
+        round.letIn();
+        await processes.start(name, { crash: { point, passage: 1 + random.below(LAST_PASSAGE) } });
+        await processes.crashed(name);
+      }
+      await processes.start(name);
+    };
     round.ask();
     await whileCasting(round, async () => void await Promise.all(victims.map(kill)));
     return hits;
@@ -44,16 +45,17 @@ export async function killAt(
 /** Kills every process again and again, wherever it may be, while votes are cast. */
 export async function killAtAnyMoment(scene: Scene, hitsWanted: number, random: Random): Promise<void> {
   const { processes } = scene;
-  let hits = 0;
-  const kill = async (name: string) => {
-    while (hits < hitsWanted) {
-      await delay(random.below(LIFE_MS));
-      await processes.kill(name);
-      hits++;
-      await processes.start(name);
-    }
-  };
   await scene.round("any moment", async (round) => {
+    let hits = 0;
+    const kill = async (name: string) => {
+      while (hits < hitsWanted) {
+        hits++;
+        round.letIn();
+        await delay(random.below(LIFE_MS));
+        await processes.kill(name);
+        await processes.start(name);
+      }
+    };
     round.ask();
     await whileCasting(round, async () => void await Promise.all([CENTRE, ...GATEWAYS].map(kill)));
     return hits;

@@ -25,6 +25,14 @@ const DEVICES = 8;
 const MAX_BATCH_VOTES = 30;
 /** Voters of whom a second vote may be drawn: the last so many. */
 const RECENT_VOTERS = 500;
+/**
+ * Voters who are let in at once, for each round and before each kill. A roll has as many as all of these together, so
+ * that it cannot be used up, however slow the machine: until the next are let in, those who have voted vote again.
+ */
+export const VOTERS_AT_ONCE = 500;
+/** While fewer voters than these are left of those let in, votes come the more slowly, down to a share of the usual pace. */
+const PLENTY_VOTERS = 250;
+const SLOWEST = 0.1;
 /** How long the centre may leave every vote that is held without an answer, in milliseconds. */
 const STALLED_MS = 30_000;
 const WATCH_MS = 250;
@@ -53,9 +61,13 @@ export function voterId(index: number): string {
 
 type Drawn = Readonly<{ vote: CastVote; sent: SentEntry }>;
 
-/** The voters of the election, each of whom votes for the first time once. */
+/**
+ * The voters of the election, each of whom votes for the first time once. They are let in bit by bit, so that those
+ * still to be let in have never voted, however long a machine takes until then.
+ */
 export class Load {
   readonly options: LoadOptions;
+  #letIn = 0;
   #nextVoter = 0;
   #nextUnknown = 0;
   #rounds = 0;
@@ -73,9 +85,23 @@ export class Load {
     return new Round(this, ledger, seededRandom(this.options.seed, this.#rounds++), sendAgainAfterMs);
   }
 
-  /** A voter who has not voted yet, if one is left. */
+  /** Lets {@link VOTERS_AT_ONCE} more of the roll vote, which must have them. */
+  letIn(): void {
+    this.#letIn += VOTERS_AT_ONCE;
+    if (this.#letIn > this.options.voters) {
+      throw new Error(`Cannot let ${this.#letIn} voters in: the roll has ${this.options.voters}`);
+    }
+  }
+
+  /** A voter who has not voted yet, if one of those let in is left. */
   nextVoter(): string | undefined {
-    return this.#nextVoter < this.options.voters ? voterId(this.#nextVoter++) : undefined;
+    return this.#nextVoter < this.#letIn ? voterId(this.#nextVoter++) : undefined;
+  }
+
+  /** Votes a second, for now: on a slow machine, with long waits from kill to kill, what dies has the less to catch up with. */
+  pace(): number {
+    const share = (this.#letIn - this.#nextVoter) / PLENTY_VOTERS;
+    return this.options.votesPerSecond * Math.min(1, Math.max(SLOWEST, share));
   }
 
   nextUnknown(): string {
@@ -137,6 +163,11 @@ export class Round {
     });
   }
 
+  /** Lets more voters vote: before each kill. */
+  letIn(): void {
+    this.#load.letIn();
+  }
+
   /** How often a vote that was pending for too long has gone to the other gateway. */
   get sentAgain(): number {
     return this.#sentAgain;
@@ -145,7 +176,7 @@ export class Round {
   /** Begins to cast, until `stop()`, which waits for every vote under way; `failed` rejects when casting breaks off. */
   cast(): { stop(): Promise<void>; failed: Promise<never> } {
     let stopped = false;
-    const pacer = new Pacer(this.#load.options.votesPerSecond, systemClock);
+    const pacer = new Pacer(() => this.#load.pace(), systemClock);
     const working = this.#devices.map(async (device) => {
       while (!stopped && !this.#stop.signal.aborted) {
         const drawn = this.#draw(device.identity.station);
@@ -258,16 +289,20 @@ export class Round {
     };
   }
 
+  /** Where nobody may vote for the first time, somebody votes again: votes never stop passing where processes die. */
   #drawVoter(): { kind: VoteKind; voter: string } {
     const chance = this.#random.next();
-    if (chance < SHARES.double && this.#recent.length > 0) {
-      return { kind: "double", voter: this.#random.pick(this.#recent) };
-    }
     const voter = chance < SHARES.double + SHARES.unknown ? undefined : this.#load.nextVoter();
-    if (voter === undefined) return { kind: "unknown-voter", voter: this.#load.nextUnknown() };
-    this.#recent.push(voter);
-    if (this.#recent.length > RECENT_VOTERS) this.#recent.shift();
-    return { kind: "first", voter };
+    if (voter !== undefined) {
+      this.#recent.push(voter);
+      if (this.#recent.length > RECENT_VOTERS) this.#recent.shift();
+      return { kind: "first", voter };
+    }
+    const isUnknown = chance >= SHARES.double && chance < SHARES.double + SHARES.unknown;
+    if (isUnknown || this.#recent.length === 0) {
+      return { kind: "unknown-voter", voter: this.#load.nextUnknown() };
+    }
+    return { kind: "double", voter: this.#random.pick(this.#recent) };
   }
 
   #drawSelections(station: string): Selection[] {

@@ -9,7 +9,7 @@ import { freePorts } from "../../simulator/ports.ts";
 import { type Crash, crashEnvironment } from "./crash_point.ts";
 
 /** Bounds of waiting, in milliseconds. */
-const LIMITS = { commandMs: 300_000, startMs: 60_000, crashMs: 90_000, stopMs: 30_000, pollMs: 20 } as const;
+const LIMITS = { commandMs: 300_000, startMs: 60_000, crashMs: 180_000, stopMs: 30_000, pollMs: 20 } as const;
 
 const HOST = "127.0.0.1";
 const LOG_TAIL_CHARS = 3_000;

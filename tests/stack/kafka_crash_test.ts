@@ -14,8 +14,8 @@ import { type Broker, STACK, startBroker } from "./broker.ts";
 const HITS = Number(Deno.env.get("CRASH_HITS") || 2);
 const SEED = Number(Deno.env.get("CRASH_SEED") || Date.now() % 1e9);
 const VOTES_PER_SECOND = 100;
-/** Voters on the roll: a process that dies costs some seconds until another has its partitions. */
-const VOTERS = VOTES_PER_SECOND * (120 + 60 * HITS);
+/** At each point, at any moment, and of the broker. */
+const ROUNDS = Object.keys(CRASH_POINTS).length + 2;
 /** How long the broker is away, and how long it is there before it is killed again, in milliseconds. */
 const AWAY_MS = 2_000;
 const THERE_MS = 6_000;
@@ -34,7 +34,8 @@ Deno.test({
     };
     try {
       const opened = scene = await Scene.open({
-        voters: VOTERS,
+        rounds: ROUNDS,
+        kills: ROUNDS * HITS,
         votesPerSecond: VOTES_PER_SECOND,
         seed: SEED,
         environment: { VOTE_LOG: `kafka://${broker.address}` },
@@ -65,6 +66,7 @@ async function killBroker(scene: Scene, broker: Broker): Promise<void> {
     round.ask();
     await whileCasting(round, async () => {
       while (hits < HITS) {
+        round.letIn();
         await delay(THERE_MS);
         await broker.kill();
         hits++;
