@@ -74,8 +74,7 @@ export async function makeGround(options: GroundOptions): Promise<Ground & { sta
   const gateways = definition.gateways.map(({ id }) => id);
   const stack = new Stack({ dataDir, gateways, clock: systemClock, centrePort, tls, aggregators, servers });
   try {
-    await stack.provision(`${directory}/definition.json`, `${directory}/roll.csv`);
-    await stack.revoke(election, `${lost}.1`);
+    await stack.provision(`${directory}/definition.json`, `${directory}/roll.csv`, `${lost}.1`);
   } catch (error) {
     await stack.stop();
     throw error;

@@ -96,23 +96,15 @@ export class Stack {
   /**
    * Creates an election. The aggregator must not be running. How far it is, and what is wrong, goes to this
    * process's standard error as it comes.
+   *
+   * @param revoked A device's key that is refused from the beginning, `device.version`.
    */
-  async provision(definition: string, roll: string): Promise<void> {
-    await this.#office("provision the election", [
-      ...["--definition", definition, "--roll", roll],
-      ...["--centre", this.centre],
-    ]);
+  async provision(definition: string, roll: string, revoked?: string): Promise<void> {
+    const options = ["--definition", definition, "--roll", roll, "--centre", this.centre];
+    if (revoked !== undefined) options.push("--revoke", revoked);
+    await this.#command("provision the election", ["provision", ...options]);
     // Embedded logs are made by whoever opens them first.
     if (this.#options.servers !== undefined) await this.#command("make the election's topics", ["topics"]);
-  }
-
-  /** Refuses a device's key, `device.version`, from now on. The aggregator must not be running. */
-  async revoke(election: string, key: string): Promise<void> {
-    await this.#office("revoke a device's key", ["--election", election, "--revoke", key]);
-  }
-
-  async #office(what: string, options: readonly string[]): Promise<void> {
-    await this.#command(what, ["provision", ...options]);
   }
 
   /** One of the centre's commands. */

@@ -38,11 +38,14 @@ export type ProvisionOptions = Readonly<{
 export function checkProvisionOptions(
   { definition, roll, election, close, rotate, revoke }: ProvisionOptions,
 ): void {
-  const asked = [definition, close, rotate, revoke].filter((value) => value !== undefined).length;
+  // A key may be revoked together with what creates it: of a device that was lost while an election was prepared.
+  const alone = definition === undefined ? revoke : undefined;
+  const asked = [definition, close, rotate, alone].filter((value) => value !== undefined).length;
   const onlyRoll = asked === 0 && roll !== undefined;
   if (asked !== 1 && !onlyRoll) {
     throw new UsageError(
-      "give one of --definition (a new election), or with --election one of --close, --rotate, --revoke or --roll",
+      "give one of --definition (a new election, to which --revoke may be added), or with --election one of --close, " +
+        "--rotate, --revoke or --roll",
     );
   }
   if (definition === undefined && election === undefined) {
@@ -88,7 +91,8 @@ export async function runOffice(
   if (options.revoke !== undefined) {
     const at = options.revoke.lastIndexOf(".");
     const version = Number(options.revoke.slice(at + 1));
-    await revokeDeviceKey(db, election, master, options.revoke.slice(0, at), version, now);
+    // Now, and not when the roll's import began, which may have taken minutes.
+    await revokeDeviceKey(db, election, master, options.revoke.slice(0, at), version, new Date(clock()));
     console.log(`device key ${options.revoke} is no longer believed`);
   }
 }

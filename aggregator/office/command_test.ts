@@ -15,6 +15,7 @@ for (
     ["nothing", {}, /^give one of --definition/],
     ["two things at once", { definition: "a", close: true, election: "e" }, /^give one of --definition/],
     ["two keys at once", { rotate: "a", revoke: "a.1", election: "e" }, /^give one of --definition/],
+    ["a new election and a key's rotation", { definition: "d", rotate: "a" }, /^give one of --definition/],
     ["an election and nothing to do with it", { election: "e" }, /^give one of --definition/],
     ["closing, and not what", { close: true }, /^--election is missing/],
     ["a roll, and not whose", { roll: "r" }, /^--election is missing/],
@@ -42,6 +43,7 @@ for (
     ["a definition and its roll", { definition: "d", roll: "r" }],
     ["a roll of an election", { roll: "r", election: "e" }],
     ["closing an election", { close: true, election: "e" }],
+    ["a definition and a key that is lost already", { definition: "d", revoke: "n-1-a.1" }],
     ["a device's next key", { rotate: "n-1-a", election: "e" }],
     ["a device's key that is lost", { revoke: "n-1-a.12", election: "e" }],
   ] as const
@@ -264,6 +266,20 @@ Deno.test("runOffice() revokes a device's key", async () => {
       office.run({ election: "revoking", revoke: "n-1-a.2" }),
       refusal(/^Cannot revoke n-1-a\.2: /),
     );
+  });
+});
+
+Deno.test("runOffice() creates an election of which a device's key is revoked from the beginning", async () => {
+  await withOffice(async (office) => {
+    const { directory } = office;
+    const { devices: _, ...definition } = testDefinition({ election: "lost-early" });
+    await Deno.writeTextFile(`${directory}/d.json`, JSON.stringify(definition));
+    await Deno.writeTextFile(`${directory}/r.csv`, ROLL);
+    await office.run({ definition: `${directory}/d.json`, roll: `${directory}/r.csv`, revoke: "n-1-a.1" });
+    assert.equal(office.said.at(-1), "device key n-1-a.1 is no longer believed");
+    const { version, denied } = (await newestManifest(db.query, "lost-early"))!;
+    assert.deepEqual([version, denied], [2, ["n-1-a.1"]]);
+    assert.equal((await keysOnRoll("lost-early")).length, 2);
   });
 });
 
