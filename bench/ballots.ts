@@ -86,22 +86,21 @@ function signed(
   return postRequest(path, { ...headers, [FLOOR_HEADER]: hmac(FLOOR_KEY, body).toHex() }, body);
 }
 
-/** Every so many votes of one station, in batches: voters of a station come one after another in steps of `stations`. */
+/** Votes gathered by station, so many to a batch; of each station the rest in the end. */
 export function* stationBatches(
   vote: (voter: number) => Vote,
-  voters: Readonly<{ from: number; count: number; stations: number }>,
+  { from, count }: Readonly<{ from: number; count: number }>,
   batchVotes: number,
 ): Generator<Vote[]> {
-  const { from, count, stations } = voters;
-  const waiting = new Map<number, Vote[]>();
+  const waiting = new Map<string, Vote[]>();
   for (let i = from; i < from + count; i++) {
-    const station = i % stations;
-    const votes = waiting.get(station) ?? [];
-    waiting.set(station, votes);
-    votes.push(vote(i));
+    const next = vote(i);
+    const votes = waiting.get(next.station) ?? [];
+    waiting.set(next.station, votes);
+    votes.push(next);
     if (votes.length < batchVotes) continue;
     yield votes;
-    waiting.delete(station);
+    waiting.delete(next.station);
   }
-  for (const votes of waiting.values()) yield votes;
+  yield* waiting.values();
 }

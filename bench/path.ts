@@ -160,7 +160,7 @@ async function rush(rig: Rig, from: number, votes: number): Promise<{ perSecond:
 
 function batches({ signers, vote }: Rig, from: number, count: number): Uint8Array[] {
   const signer = ([{ station }]: readonly Vote[]): Signer => signers.get(station)!;
-  return [...stationBatches(vote, { from, count, stations: STATIONS }, BATCH_VOTES)]
+  return [...stationBatches(vote, { from, count }, BATCH_VOTES)]
     .map((votes) => batchRequest(votes, signer(votes)));
 }
 

@@ -66,7 +66,7 @@ async function build(bench: Bench): Promise<Rig> {
     batches(count) {
       const from = next;
       next += count;
-      return stationBatches(vote, { from, count, stations: STATIONS }, BATCH_VOTES);
+      return stationBatches(vote, { from, count }, BATCH_VOTES);
     },
   };
 }

@@ -25,14 +25,17 @@ import { freshDirectory } from "./directory.ts";
 import { type Ground, makeGround } from "./ground.ts";
 import { type HeldPort, holdPort, holdPortFrom } from "./ports.ts";
 import { onStack } from "./run.ts";
+import { number } from "./report.ts";
 import { addServersOptions, type Servers, serversOf, type ServersOptions } from "./servers.ts";
 import type { Stack } from "./stack.ts";
+import { turnoutOption } from "./turnout_option.ts";
 
 /** The options of `demo`, as they are typed. */
 type DemoOptions =
   & PaceOptions
   & ServersOptions
   & Readonly<{
+    turnout: number;
     seed: number;
     candidates: number;
     parties: number;
@@ -59,11 +62,12 @@ export function demoCommand(): Command {
   );
   return addServersOptions(showing)
     .addOption(
-      integerOption("--voters <number>", "how many there are; 1,000 when nothing else is said", {
+      integerOption("--voters <number>", "how many are on the roll; 1,000 when nothing else is said", {
         min: 1,
         max: PACE_LIMITS.voters,
       }),
     )
+    .addOption(turnoutOption())
     .addOption(
       numberOption("--rate <voters>", "voters a second, on average (default: 5, more when there are many)", {
         min: 0.1,
@@ -160,6 +164,7 @@ async function hold(
       dataDir,
       seed: options.seed,
       size: { ...DEFAULT_SIZE, ...options, voters: pace.voters },
+      turnout: options.turnout,
       locale: options.locale,
       profiles: pace.voters <= MOST_PROFILES,
       name: "demo",
@@ -182,7 +187,8 @@ async function hold(
   step(`starts ${options.aggregators === 1 ? "the aggregator" : "the aggregators"}, then two gateways`);
   let ending = NOTHING_YET;
   await onStack(stack, async () => {
-    step(`the polls are open; see them at ${stack.centre}`);
+    const come = `${number(ground.coming)} of ${number(ground.onRoll)} voters will come`;
+    step(`the polls are open, and ${come}; see them at ${stack.centre}`);
     const show = await Show.open({
       ground,
       pace,

@@ -11,6 +11,7 @@ import { systemClock } from "../device/clock.ts";
 import { voterChoices } from "./country/choices.ts";
 import { type CountrySize, simulateCountry } from "./country/country.ts";
 import { loadLocale } from "./country/locales.ts";
+import { comersOf } from "./country/turnout.ts";
 import { freeElectionId } from "./directory.ts";
 import type { StackTls } from "./https.ts";
 import type { Servers } from "./servers.ts";
@@ -25,8 +26,11 @@ import { Stack } from "./stack.ts";
 /** An election to vote in, and where. */
 export type Ground = Readonly<{
   definition: ElectionDefinition;
+  /** Those who come, in their order, and how many they are. */
   voters: () => Iterable<Voter> | AsyncIterable<Voter>;
-  total: number;
+  coming: number;
+  /** How many are on the roll. */
+  onRoll: number;
   /** The addresses of the centre's aggregators. */
   centres: readonly string[];
   gateways: readonly string[];
@@ -39,6 +43,8 @@ export type GroundOptions = Readonly<{
   dataDir: string;
   seed: number;
   size: CountrySize;
+  /** The share of voters who come. */
+  turnout: number;
   /** Whose names and places, such as `en_GB`. */
   locale: string;
   /** Whether voters have whole profiles. */
@@ -63,14 +69,13 @@ export async function makeGround(options: GroundOptions): Promise<Ground & { sta
     ...hoursAround(Date.now()),
   };
   const country = simulateCountry(seed, size, frame, await loadLocale(options.locale));
-  const { definition: made, voters } = country;
-  const { definition, lost } = withLostDevice(made);
+  const { definition, lost } = withLostDevice(country.definition);
   const { election } = definition;
   const directory = `${dataDir}/simulations/${election}`;
   await Deno.mkdir(directory, { recursive: true });
   await Deno.writeTextFile(`${directory}/definition.json`, JSON.stringify(definition, undefined, 1));
   if (options.profiles) await writeFullRoll(`${directory}/roll.csv`, country.fullVoters());
-  else await writeRoll(`${directory}/roll.csv`, voters());
+  else await writeRoll(`${directory}/roll.csv`, country.voters());
   const gateways = definition.gateways.map(({ id }) => id);
   const stack = new Stack({ dataDir, gateways, clock: systemClock, centrePort, tls, aggregators, servers });
   try {
@@ -79,10 +84,12 @@ export async function makeGround(options: GroundOptions): Promise<Ground & { sta
     await stack.stop();
     throw error;
   }
+  const { voters, total } = comersOf(country, seed, options.turnout);
   return {
     definition,
     voters,
-    total: size.voters,
+    coming: total,
+    onRoll: size.voters,
     centres: stack.centres,
     gateways: stack.gateways,
     devicesFile: `${dataDir}/devices/${election}.json`,

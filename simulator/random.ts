@@ -46,8 +46,18 @@ export function hashText(text: string): number {
  */
 export function weighted(random: Random, cumulative: readonly number[]): number {
   const at = random.next() * cumulative.at(-1)!;
-  const index = cumulative.findIndex((sum) => at < sum);
-  return index === -1 ? cumulative.length - 1 : index;
+  let low = 0;
+  for (let high = cumulative.length - 1; low < high;) {
+    const middle = (low + high) >> 1;
+    if (at < cumulative[middle]) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}
+
+/** A number of the normal distribution with mean 0 and deviation 1: Box and Muller's. */
+export function normal(random: Random): number {
+  return Math.sqrt(-2 * Math.log(1 - random.next())) * Math.cos(2 * Math.PI * random.next());
 }
 
 /** Running sums. */

@@ -1,5 +1,5 @@
 import assert from "assert";
-import { runningSums, seededRandom, weighted } from "./random.ts";
+import { normal, runningSums, seededRandom, weighted } from "./random.ts";
 
 const strict = { sanitizeOps: true, sanitizeResources: true };
 
@@ -32,4 +32,12 @@ Deno.test("weighted() draws by weight", strict, () => {
   for (let i = 0; i < 40_000; i++) counts[weighted(random, sums)]++;
   assert.equal(counts[1], 0);
   assert.ok(Math.abs(counts[2] - 30_000) < 600, String(counts));
+});
+
+Deno.test("normal() has mean 0 and deviation 1", strict, () => {
+  const random = seededRandom(7);
+  const drawn = Array.from({ length: 40_000 }, () => normal(random));
+  const mean = drawn.reduce((sum, each) => sum + each, 0) / drawn.length;
+  const variance = drawn.reduce((sum, each) => sum + (each - mean) ** 2, 0) / drawn.length;
+  assert.ok(Math.abs(mean) < 0.02 && Math.abs(variance - 1) < 0.03, `${mean}, ${variance}`);
 });

@@ -18,6 +18,8 @@ import { duration, progress } from "../cli/progress.ts";
 import { BAD_KINDS } from "./bad/kinds.ts";
 import { type BadOption, badOption } from "./bad/mix.ts";
 import { Centre } from "./centre.ts";
+import { voterTurnout } from "./country/turnout.ts";
+import { turnoutOption } from "./turnout_option.ts";
 import { systemClock } from "../device/clock.ts";
 import { DEVICE_LIMITS } from "../device/device.ts";
 import { freshDirectory } from "./directory.ts";
@@ -42,6 +44,7 @@ type SimulateOptions =
   & ServersOptions
   & Readonly<{
     voters: number;
+    turnout: number;
     seed: number;
     contests: number;
     candidates: number;
@@ -73,7 +76,8 @@ export function simulateCommand(): Command {
     integerOption(flags, description, { min, max }).default(value);
   const simulating = command("simulate", "Votes in a made-up election, and accounts for every vote.");
   return addServersOptions(addHttpsOptions(simulating))
-    .addOption(count("--voters <number>", "how many there are", 2_000_000, 10_000))
+    .addOption(count("--voters <number>", "how many are on the roll", 2_000_000, 10_000))
+    .addOption(turnoutOption())
     .addOption(count("--seed <number>", "the same seed, the same election", 2 ** 31, 1, 0))
     .addOption(count("--contests <number>", "on the ballot", 20, 2))
     .addOption(count("--candidates <number>", "in each contest", 100, 5))
@@ -144,6 +148,7 @@ async function ownGround(options: SimulateOptions): Promise<SimulateGround> {
     dataDir: await dataDirectory(options),
     seed: options.seed,
     size: { ...options, gateways: GATEWAYS },
+    turnout: options.turnout,
     locale: options.locale,
     profiles: false,
     name: "simulation",
@@ -170,11 +175,18 @@ async function givenGround(
   }
   const { election } = await readDevicesFile(devices);
   const definition = await new Centre(centre, http).manifest(election);
-  let total = 0;
-  for await (const _ of readRoll(votersFile)) total++;
-  const voters = () => readRoll(votersFile);
+  const comes = voterTurnout(options.seed, options.turnout, definition.regions.map(({ id }) => id));
+  const voters = async function* () {
+    for await (const voter of readRoll(votersFile)) if (comes(voter)) yield voter;
+  };
+  let coming = 0;
+  let onRoll = 0;
+  for await (const voter of readRoll(votersFile)) {
+    onRoll++;
+    if (comes(voter)) coming++;
+  }
   const ledgerFile = `${await dataDirectory(options)}/ledger.ndjson`;
-  return { definition, voters, total, centres: [centre], gateways, devicesFile: devices, ledgerFile };
+  return { definition, voters, coming, onRoll, centres: [centre], gateways, devicesFile: devices, ledgerFile };
 }
 
 async function dataDirectory({ data, seed }: SimulateOptions): Promise<string> {
@@ -196,9 +208,8 @@ async function vote(
   const centre = new Centre(ground.centres, http);
   const before = await centre.reconciliation(definition.election);
   console.log(
-    `${definition.election}: ${
-      number(ground.total)
-    } voters, ${definition.stations.length} stations, seed ${options.seed}`,
+    `${definition.election}: ${number(ground.coming)} of ${number(ground.onRoll)} voters come, ` +
+      `${definition.stations.length} stations, seed ${options.seed}`,
   );
   const sending = new Sending(http);
   const polling = await openPolling(ground, centre, {
@@ -234,8 +245,8 @@ async function cast(
   { inFlight, rate, ...chaos }: SimulateOptions,
   { centre, ledger, signal }: Readonly<{ centre: Centre; ledger: LedgerProcess; signal: AbortSignal }>,
 ): Promise<{ kills: number; left: number; seconds: number }> {
-  const { stack, total, voters } = ground;
-  const bar = progress({ label: "casting", total, unit: "voters" });
+  const { stack, coming, voters } = ground;
+  const bar = progress({ label: "casting", total: coming, unit: "voters" });
   const startedMs = performance.now();
   const seconds = () => (performance.now() - startedMs) / 1_000;
   const pacer = new Pacer(rate ?? Infinity, systemClock);

@@ -17,7 +17,7 @@
  */
 import type { ElectionDefinition } from "../../shared/election.ts";
 import { type Selection, VOTING_MODES, type VotingMode } from "../../shared/vote.ts";
-import { type Random, runningSums, seededRandom, weighted } from "../random.ts";
+import { normal, type Random, runningSums, seededRandom, weighted } from "../random.ts";
 import type { Voter } from "../roll.ts";
 
 /** A voter's decision. */
@@ -95,10 +95,9 @@ function leaningOf(seed: number, contest: string, { id, party }: Contest["candid
   };
 }
 
-/** A number of the normal distribution that belongs to what is named: Box and Muller's. */
+/** A number of the normal distribution that belongs to what is named. */
 function draw(seed: number, what: keyof typeof SPREADS, ...names: string[]): number {
-  const random = seededRandom(seed, what, ...names);
-  return SPREADS[what] * Math.sqrt(-2 * Math.log(1 - random.next())) * Math.cos(2 * Math.PI * random.next());
+  return SPREADS[what] * normal(seededRandom(seed, what, ...names));
 }
 
 /** From -1, young, to 1, old; 0 when the birth date is not known. To the year: leanings do not change on birthdays. */

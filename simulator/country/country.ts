@@ -13,6 +13,7 @@ import { gatewaysFor } from "./gateways.ts";
 import { BRITISH, type Locale, seededFaker } from "./locales.ts";
 import { countryName, drawRegions, pointAround } from "./places.ts";
 import { type Home, makeProfile, REGISTERED_BY } from "./profile.ts";
+import { stationSizeSums } from "./sizes.ts";
 import { drawAddresses, drawNames, type Names } from "./words.ts";
 
 /** How big a country to make up. All at least 1; `parties` may be 0. */
@@ -52,7 +53,7 @@ export type Country = Readonly<{
   voter(index: number): Voter;
   /** The same with the profile. */
   fullVoter(index: number): Voter & { profile: Profile };
-  /** All voters, made one at a time. */
+  /** All voters on the roll, by number, made one at a time. */
   voters(): Generator<Voter>;
   fullVoters(): Generator<Voter & { profile: Profile }>;
 }>;
@@ -78,7 +79,7 @@ const STATION_KINDS =
 /**
  * Makes up a country. Names and addresses come from the locale's generator; how, is said in words.ts and places.ts.
  *
- * Voters live in the towns of their stations. A voter follows from the seed, the locale, the numbers of regions and
+ * Voters live in the towns of their stations, which are of different sizes (sizes.ts). A voter follows from the seed, the locale, the numbers of regions and
  * stations, and the voter's own number; from the frame only the age does.
  */
 export function simulateCountry(
@@ -90,18 +91,21 @@ export function simulateCountry(
   const names = drawNames(locale, seed);
   const { definition, homes } = define(seed, size, frame, locale, names);
   const { stations } = definition;
-  const voter = (index: number): Voter => {
+  const sizeSums = stationSizeSums(seed, stations.map((_, i) => i % size.regions));
+  const draw = (index: number): { voter: Voter; home: Home } => {
     const random = seededRandom(seed, "voter", index);
-    const { id: station, region } = stations[index % stations.length];
+    const at = weighted(random, sizeSums);
+    const { id: station, region } = stations[at];
     const gender = GENDERS[weighted(random, GENDER_SUMS)];
-    return { id: `voter-${index + 1}`, region, station, birthDate: birthDate(random), gender };
+    const voter = { id: `voter-${index + 1}`, region, station, birthDate: birthDate(random), gender };
+    return { voter, home: homes[at] };
   };
+  const voter = (index: number) => draw(index).voter;
   const day = frame.opensAt.slice(0, 10);
   let addresses: ReturnType<typeof drawAddresses> | undefined;
   const fullVoter = (index: number) => {
     addresses ??= drawAddresses(locale, seed);
-    const plain = voter(index);
-    const home = homes[index % stations.length];
+    const { voter: plain, home } = draw(index);
     const source = { seed, names, addresses };
     return { ...plain, profile: makeProfile(source, index, plain, ageOn(plain.birthDate, day), home) };
   };

@@ -4,9 +4,10 @@ import fc from "fast-check";
 import { definitionSchema, indexElection, type Manifest } from "../../shared/election.ts";
 import { checkBallot, voteSchema } from "../../shared/vote.ts";
 import { castVote, selectionsText } from "../cast.ts";
-import { fullRollLine } from "../roll.ts";
+import { fullRollLine, rollLine } from "../roll.ts";
 import { voterChoices } from "./choices.ts";
 import { type CountrySize, DEFAULT_SIZE, simulateCountry } from "./country.ts";
+import { comersOf, DEFAULT_TURNOUT } from "./turnout.ts";
 
 const strict = { sanitizeOps: true, sanitizeResources: true };
 const frame = {
@@ -39,7 +40,8 @@ Deno.test("simulateCountry() gives the same bytes for the same seed, others for 
 });
 
 Deno.test("simulateCountry() makes the country that it always made of a seed", strict, () => {
-  const { definition, fullVoters } = simulateCountry(1, DEFAULT_SIZE, frame);
+  const country = simulateCountry(1, DEFAULT_SIZE, frame);
+  const { definition, fullVoters } = country;
   const hash = (text: string) => createHash("sha256").update(text).digest("hex");
   // Another version of the generator may change these; nothing else should.
   assert.equal(
@@ -48,7 +50,11 @@ Deno.test("simulateCountry() makes the country that it always made of a seed", s
   );
   assert.equal(
     hash([...fullVoters()].map(fullRollLine).join("")),
-    "1f09ed9197bb59df4a23cbbd7bb7d751801041c128fe8459b721368d2786ed91",
+    "7163d5400b48c13a3e628d27260fd2e6faf95c6d69c8a96feb83ace4a4f9aa11",
+  );
+  assert.equal(
+    hash([...comersOf(country, 1, DEFAULT_TURNOUT).voters()].map(rollLine).join("")),
+    "89ac7fdaa8160fff6b031c2ca45e7025ea62663942af12a59967750df74d61ab",
   );
 });
 

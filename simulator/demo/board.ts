@@ -14,8 +14,9 @@ export type Scene = Readonly<{
   doing: string;
   /** Seconds since voting began. */
   elapsedS: number;
-  voters: number;
-  /** Seconds that all voters take. */
+  /** How many voters come. */
+  coming: number;
+  /** Seconds that they take. */
   votingS: number;
 }>;
 
@@ -60,7 +61,7 @@ export function plainLine(scene: Scene, { centre, gateways, refusals }: Status):
   );
   const counted = centre === undefined
     ? "the centre does not answer"
-    : `${number(centre.counted)} of ${number(scene.voters)} voters counted (${rate(centre.perSecond)}), ${
+    : `${number(centre.counted)} of ${number(scene.coming)} voters counted (${rate(centre.perSecond)}), ${
       number(centre.duplicate)
     } duplicate, ${number(centre.rejected)} rejected, lag ${number(centre.lag)}`;
   const refused = refusals.reduce((sum, { votes }) => sum + votes, 0);
@@ -69,14 +70,14 @@ export function plainLine(scene: Scene, { centre, gateways, refusals }: Status):
   } refused in all`;
 }
 
-function progressOf({ voters, votingS, elapsedS }: Scene, { centre }: Status): string {
+function progressOf({ coming, votingS, elapsedS }: Scene, { centre }: Status): string {
   const counted = centre?.counted ?? 0;
-  const share = Math.min(1, counted / voters);
+  const share = Math.min(1, counted / coming);
   const full = Math.floor(share * BAR_COLUMNS);
   const bar = "█".repeat(full) + "░".repeat(BAR_COLUMNS - full);
   const leftS = votingS - elapsedS;
-  const left = counted < voters && leftS > 0 ? `   ${duration(leftS)} left` : "";
-  return `${bar}  ${number(counted)} of ${number(voters)} counted (${Math.floor(100 * share)} %)   ${
+  const left = counted < coming && leftS > 0 ? `   ${duration(leftS)} left` : "";
+  return `${bar}  ${number(counted)} of ${number(coming)} counted (${Math.floor(100 * share)} %)   ${
     rate(centre?.perSecond ?? 0)
   }${left}`;
 }

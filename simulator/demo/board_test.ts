@@ -8,7 +8,7 @@ const scene: Scene = {
   page: "http://127.0.0.1:8000",
   doing: "voting",
   elapsedS: 60,
-  voters: 1_000,
+  coming: 1_000,
   votingS: 200,
 };
 const status: Status = {

@@ -8,7 +8,7 @@ Deno.test("makeDisplay() writes a plain line every five seconds, and all that is
   const lines: string[] = [];
   let nowMs = 0;
   const display = makeDisplay({ terminal: false, write: (line) => lines.push(line), now: () => nowMs });
-  const scene: Scene = { page: "", doing: "voting", elapsedS: 0, voters: 1, votingS: 1 };
+  const scene: Scene = { page: "", doing: "voting", elapsedS: 0, coming: 1, votingS: 1 };
   for (nowMs = 0; nowMs <= 12_000; nowMs += 1_000) {
     display.show({ ...scene, elapsedS: nowMs / 1_000 }, { gateways: [], refusals: [], memory: [] });
   }

@@ -7,6 +7,7 @@ Deno.test.sanitizer({ ops: true, resources: true });
 Deno.test("paceOf() works out what was left open", () => {
   for (
     const [asked, voters, rate] of [
+      [{ duration: 3_600 }, 18_000, 5],
       [{}, 1_000, 5],
       [{ voters: 100 }, 100, 5],
       [{ voters: 24_000 }, 24_000, 100],
@@ -17,40 +18,60 @@ Deno.test("paceOf() works out what was left open", () => {
       [{ rate: 200, duration: 3_600 }, 720_000, 200],
       [{ voters: 600, duration: 60 }, 600, 10],
       [{ voters: 600, duration: 60, rate: 3 }, 600, 3],
-    ] as [PaceOptions, number, number][]
+    ] as [Omit<PaceOptions, "turnout">, number, number][]
   ) {
-    const pace = paceOf(asked);
+    const pace = paceOf({ ...asked, turnout: 1 });
     assert.deepEqual([pace.voters, pace.rate], [voters, rate], JSON.stringify(asked));
     assert.equal(pace.stopsAfterS, asked.duration);
   }
 });
 
-Deno.test("paceOf() has everybody vote within a polling day, with or without a rhythm", () => {
+Deno.test("paceOf() has enough voters on the roll for those who come", () => {
+  for (
+    const [asked, voters, coming, rate] of [
+      [{}, 1_000, 700, 5],
+      [{ voters: 24_000 }, 24_000, 16_800, 70],
+      [{ rate: 70 }, 24_000, 16_800, 70],
+      [{ voters: 600, duration: 60 }, 600, 420, 7],
+    ] as [Omit<PaceOptions, "turnout">, number, number, number][]
+  ) {
+    const pace = paceOf({ ...asked, turnout: 0.7 });
+    assert.deepEqual([pace.voters, pace.coming, pace.rate], [voters, coming, rate], JSON.stringify(asked));
+  }
+  const { coming, rate, votingS } = paceOf({ turnout: 0.7, rate: 10, duration: 60 });
+  assert.deepEqual([rate, votingS], [10, 60]);
+  assert.ok(coming > 600 && coming < 720, `${coming}`);
+});
+
+Deno.test("paceOf() has those who come vote within a polling day, with or without a rhythm", () => {
   for (const flat of [true, false]) {
-    const { rateAt, votingS } = paceOf({ voters: 1_000, rate: 10, flat });
+    const { rateAt, votingS } = paceOf({ turnout: 0.7, voters: 1_000, rate: 10, flat });
     let voters = 0;
     for (let ms = 0; ms < votingS * 1_000; ms += 10) voters += rateAt(ms) / 100;
-    assert.ok(Math.abs(voters - 1_000) < 5, `${voters}`);
+    assert.ok(Math.abs(voters - 700) < 5, `${voters}`);
   }
-  const { rateAt } = paceOf({ flat: true });
+  const { rateAt } = paceOf({ turnout: 0.7, flat: true });
   assert.deepEqual([rateAt(0), rateAt(100_000)], [5, 5]);
 });
 
 Deno.test("paceOf() refuses more than a demo can do, and says what to ask for", () => {
   assert.throws(
-    () => paceOf({ rate: 2_000, duration: 3_600 }),
+    () => paceOf({ turnout: 1, rate: 2_000, duration: 3_600 }),
     (error) => error instanceof UsageError && /7,200,000 voters.*lower --rate/.test(error.message),
   );
   assert.throws(
-    () => paceOf({ voters: PACE_LIMITS.voters, duration: 60 }),
+    () => paceOf({ turnout: 1, voters: PACE_LIMITS.voters, duration: 60 }),
     (error) => error instanceof UsageError && /33,333 voters a second.*--duration/.test(error.message),
   );
 });
 
 Deno.test("spellPace() says how long it takes, and when it stops", () => {
-  assert.equal(spellPace(paceOf({})), "1,000 voters at 5 a second on average: 3 min 20 s");
   assert.equal(
-    spellPace(paceOf({ rate: 200, duration: 3_600 })),
-    "720,000 voters at 200 a second on average: 1 h 0 min; it stops after 1 h 0 min",
+    spellPace(paceOf({ turnout: 0.7 })),
+    "1,000 voters, of whom about 700 come, 5 a second on average: about 2 min 20 s",
+  );
+  assert.equal(
+    spellPace(paceOf({ turnout: 1, rate: 200, duration: 3_600 })),
+    "720,000 voters, all of whom come, 200 a second on average: about 1 h 0 min; it stops after 1 h 0 min",
   );
 });

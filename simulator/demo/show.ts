@@ -1,6 +1,6 @@
 /**
  * One demo on a stack that runs: votes are cast, the board is kept up to date, and the ledger is compared with the
- * centre, once when everybody has voted and again in the end.
+ * centre, once when everybody who came has voted and again in the end.
  *
  * @module
  */
@@ -31,7 +31,7 @@ const SHOW_LIMITS = {
   watchEveryMs: 1_000,
   /** How long processes warm up before their memory is taken down, in milliseconds. */
   warmUpMs: 30_000,
-  /** Bad votes a second once everybody has voted, and voters of whom they may come. */
+  /** Bad votes a second once everybody who came has voted, and voters of whom they may come. */
   trickleRate: 0.5,
   trickleVoters: 1_000,
 } as const;
@@ -134,20 +134,20 @@ export class Show {
     await this.#cast(plan({ ...this.#polling.plan, voters: ground.voters() }), pacer, votersOf);
   }
 
-  /** Everybody has voted. The page stays, and bad votes go on coming. */
+  /** Everybody who came has voted. The page stays, and bad votes go on coming. */
   async #trickle(): Promise<void> {
     const { display, stop } = this.#options;
-    const reconciled = await this.#reconcile("everybody has voted");
+    const reconciled = await this.#reconcile("everybody who came has voted");
     for (const line of differenceLines(reconciled.differences)) display.say(line);
-    display.say(`everybody has voted: ${spellSum(reconciled)}. The page stays; Ctrl-C stops`);
-    this.#doing = "everybody has voted, bad votes go on";
+    display.say(`everybody who came has voted: ${spellSum(reconciled)}. The page stays; Ctrl-C stops`);
+    this.#doing = "everybody who came has voted, bad votes go on";
     const pacer = this.#pacer(SHOW_LIMITS.trickleRate);
     await this.#cast(planBad({ ...this.#polling.plan, voters: this.#anyVoters() }), pacer, () => 1);
     // Without bad votes there is nothing more to do but wait.
     if (!stop.signal.aborted) await new Promise((resolve) => stop.signal.addEventListener("abort", resolve));
   }
 
-  /** Voters drawn from the first of the country, without an end. */
+  /** Voters drawn from the first who came, without an end. */
   async *#anyVoters(): AsyncGenerator<Voter> {
     const { ground, seed } = this.#options;
     const some: Voter[] = [];
@@ -201,8 +201,13 @@ export class Show {
 
   #scene(elapsedS: number) {
     const { ground, pace } = this.#options;
-    const { voters, votingS } = pace;
-    return { page: ground.centres[0], doing: this.#doing, elapsedS, voters, votingS };
+    return {
+      page: ground.centres[0],
+      doing: this.#doing,
+      elapsedS,
+      coming: ground.coming,
+      votingS: pace.votingS,
+    };
   }
 
   #memory(): Memory {
