@@ -6,7 +6,7 @@
 import { program, runProgram } from "../cli/command.ts";
 import { countryCommand } from "./country/command.ts";
 import { demoCommand } from "./demo.ts";
-import { ledgerCommand } from "./ledger_command.ts";
+import { ledgerCommand } from "./ledger/command.ts";
 import { replayCommand } from "./replay.ts";
 import { simulateCommand } from "./simulate.ts";
 

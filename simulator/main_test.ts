@@ -3,7 +3,7 @@ import { VOTE_KINDS } from "./bad/kinds.ts";
 
 const strict = { sanitizeOps: true, sanitizeResources: true };
 const MAIN = new URL("./main.ts", import.meta.url).pathname;
-const COUNTY_MODES = new URL("./testdata/county_modes.csv", import.meta.url).pathname;
+const COUNTY_MODES = new URL("./precincts/testdata/county_modes.csv", import.meta.url).pathname;
 
 /** Runs the simulator as from a shell. */
 async function run(args: string[], environment: Record<string, string> = {}) {

@@ -11,7 +11,7 @@ import type { BadMix } from "./bad/mix.ts";
 import { castVote, selectionsText } from "./cast.ts";
 import type { Choices } from "./country/choices.ts";
 import type { CastVote, Device } from "../device/device.ts";
-import type { SentEntry } from "./ledger.ts";
+import type { SentEntry } from "./ledger/ledger.ts";
 import type { Random } from "./random.ts";
 import type { Voter } from "./roll.ts";
 

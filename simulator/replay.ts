@@ -21,16 +21,16 @@ import {
   precinctElection,
   type PrecinctStation,
   stationBatches,
-} from "./precinct_election.ts";
-import { readPrecincts } from "./precincts.ts";
-import type { PrecinctTable } from "./precinct_table.ts";
+} from "./precincts/election.ts";
+import { readPrecincts } from "./precincts/precincts.ts";
+import type { PrecinctTable } from "./precincts/table.ts";
 import { seededRandom } from "./random.ts";
 import { writeRoll } from "./roll.ts";
 import { differenceLines, number, spellBooks, spellMemory } from "./report.ts";
 import { amidChaos, chaosOf, hoursAround, interruptible, onStack } from "./run.ts";
 import { slug } from "./slug.ts";
 import { peakMemoryOf, Stack } from "./stack.ts";
-import { compareResults, Differences } from "./verdict.ts";
+import { compareResults, Differences } from "./ledger/verdict.ts";
 import { isReadThrough, settleDifferences, waitForBooks } from "./wait.ts";
 import { eachOf } from "./workers.ts";
 

@@ -4,7 +4,7 @@
  * @module
  */
 import type { PeakMemory } from "./stack.ts";
-import type { Differences } from "./verdict.ts";
+import type { Differences } from "./ledger/verdict.ts";
 
 /** Spells a number with separators: `517,757`. */
 export function number(n: number): string {

@@ -1,6 +1,6 @@
 import assert from "assert";
 import { differenceLines, spellBooks, spellMemory } from "./report.ts";
-import { Differences } from "./verdict.ts";
+import { Differences } from "./ledger/verdict.ts";
 
 const strict = { sanitizeOps: true, sanitizeResources: true };
 

@@ -25,10 +25,10 @@ import { DEVICE_LIMITS } from "../device/device.ts";
 import { freshDirectory } from "./directory.ts";
 import { type Ground, makeGround, openPolling, type Polling } from "./ground.ts";
 import { addHttpsOptions, clientTls, type HttpsOptions, stackTls } from "./https.ts";
-import { LedgerProcess } from "./ledger.ts";
+import { LedgerProcess } from "./ledger/ledger.ts";
 import { plan, votersOf } from "./plan.ts";
 import { readDevicesFile } from "./polls.ts";
-import { reconcile, type Reconciled } from "./reconcile.ts";
+import { reconcile, type Reconciled } from "./ledger/reconcile.ts";
 import { readRoll } from "./roll.ts";
 import { differenceLines, number, spellMemory } from "./report.ts";
 import { amidChaos, chaosOf, interruptible, onStack } from "./run.ts";
@@ -186,7 +186,16 @@ async function givenGround(
     if (comes(voter)) coming++;
   }
   const ledgerFile = `${await dataDirectory(options)}/ledger.ndjson`;
-  return { definition, voters, coming, onRoll, centres: [centre], gateways, devicesFile: devices, ledgerFile };
+  return {
+    definition,
+    voters,
+    coming,
+    onRoll,
+    centres: [centre],
+    gateways,
+    devicesFile: devices,
+    ledgerFile,
+  };
 }
 
 async function dataDirectory({ data, seed }: SimulateOptions): Promise<string> {

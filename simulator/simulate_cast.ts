@@ -9,7 +9,7 @@ import { sendBad, type SenderWorld } from "./bad/sender.ts";
 import type { Centre } from "./centre.ts";
 import type { Clock } from "../device/clock.ts";
 import type { CastVote, Delivery, Device, DeviceIdentity } from "../device/device.ts";
-import type { LedgerEntry, LedgerProcess, SentEntry } from "./ledger.ts";
+import type { LedgerEntry, LedgerProcess, SentEntry } from "./ledger/ledger.ts";
 import { type Planned, type PlannedBatch, type PlannedRequest, type PlannedVote, votersOf } from "./plan.ts";
 import { Settler } from "../device/settle.ts";
 import { eachOf } from "./workers.ts";

@@ -5,12 +5,12 @@ import { type CastVote, type Delivery, Device } from "../device/device.ts";
 import type { ReceiptAnswer } from "../device/receipts.ts";
 import { voterChoices } from "./country/choices.ts";
 import { simulateCountry } from "./country/country.ts";
-import type { LedgerEntry } from "./ledger.ts";
+import type { LedgerEntry } from "./ledger/ledger.ts";
 import type { BadKind, VoteKind } from "./bad/kinds.ts";
 import { plan } from "./plan.ts";
 import { seededRandom } from "./random.ts";
 import { castPlanned } from "./simulate_cast.ts";
-import { Differences, judgeLedger } from "./verdict.ts";
+import { Differences, judgeLedger } from "./ledger/verdict.ts";
 
 const strict = { sanitizeOps: true, sanitizeResources: true };
 const size = {

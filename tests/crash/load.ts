@@ -12,7 +12,7 @@ import type { Centre } from "../../simulator/centre.ts";
 import { systemClock } from "../../device/clock.ts";
 import { type CastVote, type Delivery, Device, type DeviceWorld } from "../../device/device.ts";
 import { GatewayLink } from "../../device/gateway_link.ts";
-import { type LedgerEntry, LedgerProcess, type SentEntry } from "../../simulator/ledger.ts";
+import { type LedgerEntry, LedgerProcess, type SentEntry } from "../../simulator/ledger/ledger.ts";
 import type { VoteKind } from "../../simulator/bad/kinds.ts";
 import type { DevicesFile } from "../../simulator/polls.ts";
 import { type Random, seededRandom } from "../../simulator/random.ts";

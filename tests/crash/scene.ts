@@ -9,7 +9,7 @@ import { Centre, type Reconciliation } from "../../simulator/centre.ts";
 import { systemClock } from "../../device/clock.ts";
 import { readDevicesFile } from "../../simulator/polls.ts";
 import { writeRoll } from "../../simulator/roll.ts";
-import { compareBooks, compareResults, Differences } from "../../simulator/verdict.ts";
+import { compareBooks, compareResults, Differences } from "../../simulator/ledger/verdict.ts";
 import { isReadThrough, settleDifferences, waitForBooks } from "../../simulator/wait.ts";
 import { testDefinition } from "../fixture.ts";
 import { Load, type Round, voterId, VOTERS_AT_ONCE } from "./load.ts";

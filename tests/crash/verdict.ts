@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { type LedgerEntry, readLedger } from "../../simulator/ledger.ts";
-import { Differences, judgeLedger, type LedgerSummary } from "../../simulator/verdict.ts";
+import { type LedgerEntry, readLedger } from "../../simulator/ledger/ledger.ts";
+import { Differences, judgeLedger, type LedgerSummary } from "../../simulator/ledger/verdict.ts";
 
 /** `lost` and `twice` are votes; `differences` are in words, and name these too. */
 export type Verdict = Readonly<{

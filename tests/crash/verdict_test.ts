@@ -1,6 +1,6 @@
 import assert from "assert";
 import type { VoteKind } from "../../simulator/bad/kinds.ts";
-import type { LedgerEntry } from "../../simulator/ledger.ts";
+import type { LedgerEntry } from "../../simulator/ledger/ledger.ts";
 import { judgeRounds } from "./verdict.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });

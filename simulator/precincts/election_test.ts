@@ -1,9 +1,9 @@
 import assert from "assert";
 import fc from "fast-check";
-import { VOTING_MODES } from "../shared/vote.ts";
-import { chooseContests, electionIdOf, precinctElection, stationBatches } from "./precinct_election.ts";
+import { VOTING_MODES } from "../../shared/vote.ts";
+import { chooseContests, electionIdOf, precinctElection, stationBatches } from "./election.ts";
 import { readPrecincts } from "./precincts.ts";
-import type { PrecinctTable } from "./precinct_table.ts";
+import type { PrecinctTable } from "./table.ts";
 
 const strict = { sanitizeOps: true, sanitizeResources: true };
 const COUNTY_MODES = new URL("./testdata/county_modes.csv", import.meta.url).pathname;

@@ -11,10 +11,10 @@
  *
  * @module
  */
-import { UsageError } from "../cli/command.ts";
-import { VOTING_MODES } from "../shared/vote.ts";
-import { type CsvRow, readCsv } from "./csv.ts";
-import { type PrecinctTable, TableBuilder } from "./precinct_table.ts";
+import { UsageError } from "../../cli/command.ts";
+import { VOTING_MODES } from "../../shared/vote.ts";
+import { type CsvRow, readCsv } from "../csv.ts";
+import { type PrecinctTable, TableBuilder } from "./table.ts";
 import {
   columnName,
   isNoCandidate,
@@ -23,7 +23,7 @@ import {
   modeOfColumn,
   parseCount,
   TOTAL_COLUMNS,
-} from "./precinct_spelling.ts";
+} from "./spelling.ts";
 
 /** How to read what a file leaves open. */
 export type PrecinctOptions = Readonly<{

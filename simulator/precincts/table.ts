@@ -4,8 +4,8 @@
  *
  * @module
  */
-import { isWriteIn, townOf, votesAllowedIn } from "./precinct_spelling.ts";
-import { slug, Slugs } from "./slug.ts";
+import { isWriteIn, townOf, votesAllowedIn } from "./spelling.ts";
+import { slug, Slugs } from "../slug.ts";
 
 /** What a precinct file says. Rows name contests, candidates and stations by their place in the lists. */
 export type PrecinctTable = Readonly<{

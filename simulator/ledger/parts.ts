@@ -5,8 +5,8 @@
  * @module
  */
 import { readLedger } from "./ledger.ts";
-import { linesOf } from "./lines.ts";
-import { hashText } from "./random.ts";
+import { linesOf } from "../lines.ts";
+import { hashText } from "../random.ts";
 import { type Differences, emptySummary, judgeLedger, type LedgerSummary } from "./verdict.ts";
 
 /** How much of a ledger is judged at once, in bytes: some 100,000 votes, with what was answered. */

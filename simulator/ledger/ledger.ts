@@ -8,9 +8,9 @@
  * @module
  */
 import { z } from "zod";
-import { VOTING_MODES } from "../shared/vote.ts";
-import { VOTE_KINDS } from "./bad/kinds.ts";
-import { joined, linesOf } from "./lines.ts";
+import { VOTING_MODES } from "../../shared/vote.ts";
+import { VOTE_KINDS } from "../bad/kinds.ts";
+import { joined, linesOf } from "../lines.ts";
 
 /**
  * Which vote of which voter. The voter stands in every entry, so that a ledger can be judged a part of the voters
@@ -148,7 +148,7 @@ export class LedgerProcess {
    * @param path The ledger's file; appended to when it is there.
    */
   static start(path: string): LedgerProcess {
-    const main = new URL("./main.ts", import.meta.url).pathname;
+    const main = new URL("../main.ts", import.meta.url).pathname;
     const child = new Deno.Command(Deno.execPath(), {
       args: ["run", "-A", "--no-prompt", main, "ledger", path],
       stdin: "piped",

@@ -4,8 +4,15 @@
  *
  * @module
  */
-import { bookedOutcome, describeKind, expectedOf, mayCount, VOTE_KINDS, type VoteKind } from "./bad/kinds.ts";
-import type { Reconciliation, StationRow } from "./centre.ts";
+import {
+  bookedOutcome,
+  describeKind,
+  expectedOf,
+  mayCount,
+  VOTE_KINDS,
+  type VoteKind,
+} from "../bad/kinds.ts";
+import type { Reconciliation, StationRow } from "../centre.ts";
 import type { LedgerEntry, SentEntry } from "./ledger.ts";
 
 /** Most differences that are spelled out; the rest are counted. */

@@ -3,14 +3,14 @@
  *
  * @module
  */
-import type { ElectionDefinition } from "../shared/election.ts";
-import { describeKind } from "./bad/kinds.ts";
-import type { Centre } from "./centre.ts";
-import { systemClock } from "../device/clock.ts";
-import { judgeLedgerFile } from "./ledger_parts.ts";
-import { number, spellBooks } from "./report.ts";
+import type { ElectionDefinition } from "../../shared/election.ts";
+import { describeKind } from "../bad/kinds.ts";
+import type { Centre } from "../centre.ts";
+import { systemClock } from "../../device/clock.ts";
+import { judgeLedgerFile } from "./parts.ts";
+import { number, spellBooks } from "../report.ts";
 import { compareBooks, compareResults, Differences, type LedgerSummary } from "./verdict.ts";
-import { isReadThrough, settleDifferences, waitForBooks } from "./wait.ts";
+import { isReadThrough, settleDifferences, waitForBooks } from "../wait.ts";
 
 /** How long results may differ without a change before that is the result, in milliseconds. */
 const RELEASED_WITHIN_MS = 20_000;

@@ -1,7 +1,7 @@
 import assert from "assert";
-import { UsageError } from "../cli/command.ts";
+import { UsageError } from "../../cli/command.ts";
 import { type PrecinctOptions, readPrecincts } from "./precincts.ts";
-import type { PrecinctTable } from "./precinct_table.ts";
+import type { PrecinctTable } from "./table.ts";
 
 const strict = { sanitizeOps: true, sanitizeResources: true };
 const COUNTY_MODES = new URL("./testdata/county_modes.csv", import.meta.url).pathname;

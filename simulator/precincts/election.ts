@@ -5,18 +5,18 @@
  * @module
  */
 import { z } from "zod";
-import { UsageError } from "../cli/command.ts";
-import { definitionSchema, ELECTION_LIMITS, type ElectionDefinition } from "../shared/election.ts";
-import { longestRecordBytes } from "../shared/record.ts";
-import { MAX_SELECTIONS, VOTING_MODES } from "../shared/vote.ts";
-import type { CastVote } from "../device/device.ts";
-import { castVote, selectionText } from "./cast.ts";
+import { UsageError } from "../../cli/command.ts";
+import { definitionSchema, ELECTION_LIMITS, type ElectionDefinition } from "../../shared/election.ts";
+import { longestRecordBytes } from "../../shared/record.ts";
+import { MAX_SELECTIONS, VOTING_MODES } from "../../shared/vote.ts";
+import type { CastVote } from "../../device/device.ts";
+import { castVote, selectionText } from "../cast.ts";
 import { ballotsNeeded, dealBallots, type Pile } from "./deal.ts";
-import type { ElectionFrame } from "./country/country.ts";
-import { gatewaysFor } from "./country/gateways.ts";
-import type { PrecinctTable } from "./precinct_table.ts";
-import type { Voter } from "./roll.ts";
-import { slug } from "./slug.ts";
+import type { ElectionFrame } from "../country/country.ts";
+import { gatewaysFor } from "../country/gateways.ts";
+import type { PrecinctTable } from "./table.ts";
+import type { Voter } from "../roll.ts";
+import { slug } from "../slug.ts";
 
 /** An election that is to come out as a file says. */
 export type PrecinctElection = Readonly<{

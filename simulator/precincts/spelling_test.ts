@@ -9,7 +9,7 @@ import {
   parseCount,
   townOf,
   votesAllowedIn,
-} from "./precinct_spelling.ts";
+} from "./spelling.ts";
 
 const strict = { sanitizeOps: true, sanitizeResources: true };
 

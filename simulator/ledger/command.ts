@@ -4,11 +4,11 @@
  * @module
  */
 import type { Command } from "commander";
-import { command, Failure } from "../cli/command.ts";
+import { command, Failure } from "../../cli/command.ts";
 import { keepLedger } from "./ledger.ts";
-import { judgeLedgerFile } from "./ledger_parts.ts";
+import { judgeLedgerFile } from "./parts.ts";
 import { kindLines } from "./reconcile.ts";
-import { differenceLines } from "./report.ts";
+import { differenceLines } from "../report.ts";
 import { Differences } from "./verdict.ts";
 
 /** The command `ledger`. */

@@ -1,6 +1,6 @@
 import assert from "assert";
 import type { LedgerEntry } from "./ledger.ts";
-import { judgeLedgerFile } from "./ledger_parts.ts";
+import { judgeLedgerFile } from "./parts.ts";
 import { Differences } from "./verdict.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });

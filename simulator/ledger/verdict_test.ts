@@ -1,6 +1,6 @@
 import assert from "assert";
-import type { Reconciliation } from "./centre.ts";
-import type { VoteKind } from "./bad/kinds.ts";
+import type { Reconciliation } from "../centre.ts";
+import type { VoteKind } from "../bad/kinds.ts";
 import type { LedgerEntry } from "./ledger.ts";
 import { compareBooks, compareResults, Differences, judgeLedger, MAX_DIFFERENCES_NAMED } from "./verdict.ts";
 

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { VOTING_MODES, type VotingMode } from "../shared/vote.ts";
+import { VOTING_MODES, type VotingMode } from "../../shared/vote.ts";
 
 /** Largest count one line may hold. No precinct has more voters. */
 const MAX_COUNT = 100_000_000;
