@@ -11,6 +11,7 @@ import { networkOf } from "../web/address.ts";
 import { addApiDocs, API_DOCS_PATHS } from "../web/api_docs.ts";
 import { BodyReader, drain } from "../web/body.ts";
 import type { Arrival } from "../web/serve.ts";
+import { WholeAnswer } from "../web/whole_answer.ts";
 import { Acceptor, type Repeated, type Taken } from "./accept.ts";
 import { authenticate, type Authenticated, type ElectionLookup } from "./authenticate.ts";
 import type { GatewayMetrics } from "./metrics.ts";
@@ -137,7 +138,7 @@ async function takeVote(gateway: Gateway, c: Context<Env>, arrivedMs: number): P
   const [answer] = await takeAll(gateway, device, [body], device.idempotencyKey, nowMs);
   if ("problem" in answer) return refuse(gateway, "vote", answer.problem);
   gateway.metrics.answers.inc({ endpoint: "vote", answer: answer.fate });
-  return new Response(JSON.stringify({ receipt: answer.receipt }), { status: 202, headers: JSON_HEADERS });
+  return new WholeAnswer(JSON.stringify({ receipt: answer.receipt }), { status: 202, headers: JSON_HEADERS });
 }
 
 async function takeBatch(gateway: Gateway, c: Context<Env>, arrivedMs: number): Promise<Response> {
@@ -162,7 +163,7 @@ async function takeBatch(gateway: Gateway, c: Context<Env>, arrivedMs: number): 
     return { line, voteId: answer.receipt.voteId, status: 202, receipt: answer.receipt };
   });
   const headers = retry ? { ...JSON_HEADERS, "retry-after": String(RETRY_AFTER_S) } : JSON_HEADERS;
-  return new Response(JSON.stringify({ results }), { status: 207, headers });
+  return new WholeAnswer(JSON.stringify({ results }), { status: 207, headers });
 }
 
 const JSON_HEADERS = { "content-type": "application/json" };

@@ -13,7 +13,9 @@ Deno.test.sanitizer({ ops: true, resources: true });
 
 /** Bad connections at once. Both ends of each take a file descriptor, in two processes. */
 const BAD_CONNECTIONS = 2_000;
-/** Honest votes that must be taken while they are there. */
+/** How many come at once: those that the gateway's queue has no place for (511) would wait on, unknown to it. */
+const BUNCH = 100;
+/** Honest votes that must be taken meanwhile, the first ones one after each bunch. */
 const HONEST_VOTES = 200;
 /** Until when the slow ones are to be gone, in milliseconds: a request may take 20 s. */
 const LEAVE_MS = 90_000;
@@ -36,27 +38,40 @@ const KINDS: readonly Readonly<{ sends: string; drips?: string; halfCloses?: boo
 
 /** Connections of all kinds, of which each goes on as its kind does. */
 class Crowd {
-  readonly #sockets: Socket[] = [];
+  readonly #sockets = new Map<Socket, (typeof KINDS)[number]>();
+  readonly #to: Readonly<{ host: string; port: number; localAddress?: string }>;
+  #came = 0;
   #open = 0;
-  #timer: ReturnType<typeof setInterval> | undefined;
+  readonly #timer: ReturnType<typeof setInterval>;
 
-  constructor(origin: string, connections: number, localAddress?: string) {
+  constructor(origin: string, localAddress?: string) {
     const { hostname, port } = new URL(origin);
-    for (let i = 0; i < connections; i++) {
-      const kind = KINDS[i % KINDS.length];
+    this.#to = { host: hostname, port: Number(port), localAddress };
+    this.#timer = setInterval(() => this.#drip(), 200);
+  }
+
+  /** So many more come. Each drips only once it has said what it opens with. */
+  async grow(connections: number): Promise<void> {
+    await Promise.all(Array.from({ length: connections }, async () => {
+      const kind = KINDS[this.#came++ % KINDS.length];
       const socket = new Socket({ allowHalfOpen: true });
+      const settled = Promise.withResolvers<void>();
       socket.on("error", () => {}); // Being sent away is what it came for.
       socket.once("end", () => socket.destroy());
-      socket.once("close", () => this.#open--);
+      socket.once("close", () => {
+        this.#open--;
+        settled.resolve();
+      });
       socket.resume();
       this.#open++;
-      socket.connect({ host: hostname, port: Number(port), localAddress }, () => {
+      socket.connect(this.#to, () => {
         socket.write(kind.sends);
         if (kind.halfCloses) socket.end();
+        this.#sockets.set(socket, kind);
+        settled.resolve();
       });
-      this.#sockets.push(socket);
-    }
-    this.#timer = setInterval(() => this.#drip(), 200);
+      await settled.promise;
+    }));
   }
 
   /** How many the gateway has not closed. */
@@ -65,15 +80,14 @@ class Crowd {
   }
 
   #drip(): void {
-    this.#sockets.forEach((socket, i) => {
-      const { drips } = KINDS[i % KINDS.length];
+    for (const [socket, { drips }] of this.#sockets) {
       if (drips !== undefined && socket.writable) socket.write(drips);
-    });
+    }
   }
 
   async leave(): Promise<void> {
     clearInterval(this.#timer);
-    for (const socket of this.#sockets) socket.destroy();
+    for (const socket of this.#sockets.keys()) socket.destroy();
     await eventually("all have left", () => this.#open === 0);
   }
 }
@@ -91,9 +105,11 @@ async function amidCrowd(environment: Record<string, string>, localAddress?: str
       const answer = await exchange(origin, { method: "GET", target: "/health/ready" });
       return answer?.status === 200;
     });
-    const crowd = new Crowd(origin, BAD_CONNECTIONS, localAddress);
+    const crowd = new Crowd(origin, localAddress);
     try {
       for (let vote = 0; vote < HONEST_VOTES; vote++) {
+        // The vote waits its turn behind them: once it is taken the gateway has them all.
+        if (vote < BAD_CONNECTIONS / BUNCH) await crowd.grow(BUNCH);
         assert.equal((await exchange(origin, honest("vote")))?.status, 202, `vote ${vote}`);
       }
       await eventually(

@@ -6,11 +6,14 @@
  * @module
  */
 import { getRequestListener } from "@hono/node-server";
-import { createServer, type IncomingMessage, type Server } from "node:http";
+import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { createServer as createTlsServer, type Server as TlsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import { type Problem, problem } from "../shared/problem.ts";
+import { Buffer } from "node:buffer";
 import { networkOf } from "./address.ts";
+import { WholeAnswer } from "./whole_answer.ts";
 import { Certificates, LOOK_EVERY_MS, type TlsEvents, type TlsFiles } from "./tls.ts";
 
 /** Bounds of one connection. */
@@ -19,7 +22,7 @@ export const CONNECTION_LIMITS = {
   handshakeMs: 10_000,
   /** From opening, or the request before, to the end of a request's head. */
   headMs: 10_000,
-  /** From a request's first byte to its last. The apps give up sooner, and say why. */
+  /** From a request's first byte to its last, from its head's end once it is answered. The apps give up sooner, and say why. */
   requestMs: 20_000,
   /** Between two requests. */
   idleMs: 60_000,
@@ -74,7 +77,7 @@ export async function serve(options: ServeOptions): Promise<BoundedServer> {
   const certificates = tls && new Certificates(tls.files);
   const server = makeServer(options, limits, certificates);
   server.setTimeout(limits.stalledMs);
-  const mayAnswer = followRequests(server);
+  const mayAnswer = followRequests(server, limits);
   const isOpen = followHandshakes(server, certificates !== undefined);
   server.on("clientError", (error: Error & { code?: string }, socket: Socket) => {
     const lost = error.code === "ECONNRESET" || !socket.writable;
@@ -105,11 +108,14 @@ function makeServer(
   certificates: Certificates | undefined,
 ): Server {
   const answer = getRequestListener(
-    (request, { incoming }) => {
+    async (request, { incoming, outgoing }) => {
       const { socket, url = "", rawHeaders } = incoming as IncomingMessage;
       Object.defineProperty(request, "body", { get: () => bodyOf(incoming as IncomingMessage) });
       if (hasTwoHosts(rawHeaders)) return problemAnswer(problem("not-http", "there must be one Host header"));
-      return fetch(request, { address: socket.remoteAddress ?? "", target: url });
+      const answered = await fetch(request, { address: socket.remoteAddress ?? "", target: url });
+      if (!(answered instanceof WholeAnswer)) return answered;
+      sendWhole(answered, outgoing as ServerResponse);
+      return RESPONSE_ALREADY_SENT;
     },
     {
       // Its Request and Response in place of the runtime's would save 10 µs, and lack bytes().
@@ -140,6 +146,12 @@ function makeServer(
     { ...settings, ...options, minVersion: "TLSv1.2", handshakeTimeout: limits.handshakeMs },
     answer,
   );
+}
+
+/** Sends an answer in one write. Through the streams of a `Response` it would cost a tenth of what a vote costs. */
+function sendWhole({ status, headers, whole }: WholeAnswer, outgoing: ServerResponse): void {
+  outgoing.writeHead(status, { ...Object.fromEntries(headers), "content-length": Buffer.byteLength(whole) });
+  outgoing.end(whole);
 }
 
 /** Follows handshakes. Tells whether a connection has had its own: before, nothing can be written, nor it be ended. */
@@ -223,18 +235,46 @@ function descriptorLimit(): number {
  * Follows each connection's requests. Tells whether bytes that cannot be read may be answered: not while a request
  * before them, which may yet be taken, has no answer, for this one would pass for that.
  */
-function followRequests(server: Server): (socket: Socket) => boolean {
+function followRequests(server: Server, limits: typeof CONNECTION_LIMITS): (socket: Socket) => boolean {
+  const bound = boundAnswered(server, limits);
   const following = new WeakMap<Socket, { unanswered: number; last: IncomingMessage }>();
   server.on("request", (request, response) => {
     const state = following.get(request.socket) ?? { unanswered: 0, last: request };
     following.set(request.socket, state);
     state.unanswered++;
     state.last = request;
-    response.once("close", () => state.unanswered--);
+    const headAtMs = performance.now();
+    response.once("close", () => {
+      state.unanswered--;
+      bound(request, headAtMs);
+    });
   });
   return (socket) => {
     const { unanswered, last } = following.get(socket) ?? { unanswered: 0 };
     return unanswered === 0 || (unanswered === 1 && !last!.complete);
+  };
+}
+
+/**
+ * Bounds requests that have been answered and still come: `node:http` does so no more. Returns what is told of each.
+ */
+function boundAnswered(
+  server: Server,
+  { requestMs, checkEveryMs }: typeof CONNECTION_LIMITS,
+): (request: IncomingMessage, headAtMs: number) => void {
+  const coming = new Map<IncomingMessage, number>();
+  const look = () => {
+    for (const [request, headAtMs] of coming) {
+      if (request.complete || request.socket.destroyed) coming.delete(request);
+      else if (performance.now() - headAtMs > requestMs) request.socket.destroy();
+    }
+  };
+  server.once("listening", () => {
+    const looking = setInterval(look, checkEveryMs);
+    server.once("close", () => clearInterval(looking));
+  });
+  return (request, headAtMs) => {
+    if (!request.complete && !request.socket.destroyed && requestMs > 0) coming.set(request, headAtMs);
   };
 }
 

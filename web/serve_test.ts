@@ -2,6 +2,7 @@ import assert from "assert";
 import { mock } from "node:test";
 import { eventually } from "../tests/eventually.ts";
 import { exchange, type RawAnswer, RawConnection } from "../tests/raw_http.ts";
+import { WholeAnswer } from "./whole_answer.ts";
 import { type Arrival, type BoundedServer, serve, type ServeOptions } from "./serve.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
@@ -104,6 +105,53 @@ Deno.test("serve() bounds how long a whole request may take", async () => {
   const sent = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc";
   const answer = await untilClosed({ headMs: SHORT_MS, requestMs: SHORT_MS }, sent);
   assert.deepEqual([answer?.status, answer?.cause], [408, "request-too-slow"]);
+});
+
+Deno.test("serve() bounds how long a request may come that has been answered, though it does not stop coming", async () => {
+  await serving(async ({ origin }) => {
+    await using connection = await RawConnection.open(origin);
+    await connection.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\nabc");
+    assert.equal((await connection.answer())?.status, 413);
+    const dripping = setInterval(() => connection.send("d"), SHORT_MS / 5);
+    try {
+      assert.ok(await connection.isClosed());
+    } finally {
+      clearInterval(dripping);
+    }
+  }, {
+    limits: { ...UNBOUNDED, requestMs: SHORT_MS },
+    fetch: () => new Response("enough", { status: 413 }),
+  });
+});
+
+Deno.test("serve() leaves a connection open whose request was answered before it had come, and came in time", async () => {
+  await serving(async ({ origin }) => {
+    await using connection = await RawConnection.open(origin);
+    await connection.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nabc");
+    assert.equal((await connection.answer())?.body, "enough");
+    await connection.send("dGET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert.equal((await connection.answer())?.body, "enough");
+  }, { fetch: () => new Response("enough") });
+});
+
+Deno.test("serve() sends a whole answer as it is, and what is made of one as any other", async () => {
+  const headers = { "content-type": "text/plain", "x-a": "b" };
+  for (const change of [(answer: Response) => answer, (answer: Response) => answer.clone()]) {
+    await serving(async ({ origin }, errors) => {
+      await using connection = await RawConnection.open(origin);
+      for (let i = 0; i < 2; i++) {
+        await connection.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
+        const answer = await connection.answer();
+        assert.deepEqual([answer?.status, answer?.body], [202, "ärmel"]);
+        assert.deepEqual(["content-type", "x-a", "content-length"].map((name) => answer?.headers.get(name)), [
+          "text/plain",
+          "b",
+          "6",
+        ]);
+      }
+      assert.deepEqual(errors, []);
+    }, { fetch: () => change(new WholeAnswer("ärmel", { status: 202, headers })) });
+  }
 });
 
 Deno.test("serve() closes a connection that has been idle", async () => {
