@@ -7,11 +7,11 @@
  */
 import { getRequestListener } from "@hono/node-server";
 import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
+import { Buffer } from "node:buffer";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { createServer as createTlsServer, type Server as TlsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import { type Problem, problem } from "../shared/problem.ts";
-import { Buffer } from "node:buffer";
 import { networkOf } from "./address.ts";
 import { WholeAnswer } from "./whole_answer.ts";
 import { Certificates, LOOK_EVERY_MS, type TlsEvents, type TlsFiles } from "./tls.ts";
@@ -148,7 +148,7 @@ function makeServer(
   );
 }
 
-/** Sends an answer in one write. Through the streams of a `Response` it would cost a tenth of what a vote costs. */
+/** Sends an answer in one write. Through the streams of a `Response` a vote would cost a fifth more. */
 function sendWhole({ status, headers, whole }: WholeAnswer, outgoing: ServerResponse): void {
   outgoing.writeHead(status, { ...Object.fromEntries(headers), "content-length": Buffer.byteLength(whole) });
   outgoing.end(whole);
