@@ -79,8 +79,8 @@ const STATION_KINDS =
 /**
  * Makes up a country. Names and addresses come from the locale's generator; how, is said in words.ts and places.ts.
  *
- * Voters live in the towns of their stations, which are of different sizes (sizes.ts). A voter follows from the seed, the locale, the numbers of regions and
- * stations, and the voter's own number; from the frame only the age does.
+ * Voters live in the towns of their stations, which are of different sizes (sizes.ts). A voter follows from the seed,
+ * the locale, the numbers of regions and stations, and the voter's own number; from the frame only the age does.
  */
 export function simulateCountry(
   seed: number,

@@ -98,7 +98,7 @@ export class Load {
     return this.#nextVoter < this.#letIn ? voterId(this.#nextVoter++) : undefined;
   }
 
-  /** Votes a second, for now: on a slow machine, with long waits from kill to kill, what dies has the less to catch up with. */
+  /** Votes a second, for now: where kills are slow to come, what is killed has the less to catch up with. */
   pace(): number {
     const share = (this.#letIn - this.#nextVoter) / PLENTY_VOTERS;
     return this.options.votesPerSecond * Math.min(1, Math.max(SLOWEST, share));
