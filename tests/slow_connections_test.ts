@@ -110,7 +110,8 @@ async function amidCrowd(environment: Record<string, string>, localAddress?: str
       for (let vote = 0; vote < HONEST_VOTES; vote++) {
         // The vote waits its turn behind them: once it is taken the gateway has them all.
         if (vote < BAD_CONNECTIONS / BUNCH) await crowd.grow(BUNCH);
-        assert.equal((await exchange(origin, honest("vote")))?.status, 202, `vote ${vote}`);
+        const answer = await exchange(origin, honest("vote"));
+        assert.equal(answer?.status, 202, `vote ${vote}: ${JSON.stringify(answer?.body)}`);
       }
       await eventually(
         "those who only drip are sent away",
