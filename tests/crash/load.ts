@@ -85,9 +85,12 @@ export class Load {
     return new Round(this, ledger, seededRandom(this.options.seed, this.#rounds++), sendAgainAfterMs);
   }
 
-  /** Lets {@link VOTERS_AT_ONCE} more of the roll vote, which must have them. */
+  /**
+   * Lets the roll's next {@link VOTERS_AT_ONCE} vote, which it must have. Those let in before who have not come yet are
+   * among them: quick kills leave many over, at whose full pace a backlog would build up for slow ones.
+   */
   letIn(): void {
-    this.#letIn += VOTERS_AT_ONCE;
+    this.#letIn = this.#nextVoter + VOTERS_AT_ONCE;
     if (this.#letIn > this.options.voters) {
       throw new Error(`Cannot let ${this.#letIn} voters in: the roll has ${this.options.voters}`);
     }
