@@ -8,6 +8,7 @@
 import { getRequestListener } from "@hono/node-server";
 import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import { Buffer } from "node:buffer";
+import { parsers } from "node:_http_common";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { createServer as createTlsServer, type Server as TlsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
@@ -72,6 +73,8 @@ export type BoundedServer = Readonly<{
 
 /** Begins to serve. Rejects when it cannot listen there, or cannot use the certificates. */
 export async function serve(options: ServeOptions): Promise<BoundedServer> {
+  // A parser that has failed once fails on the next connection too, whatever comes there (Deno 2.9.6).
+  parsers.max = 0;
   const { hostname, port, tls } = options;
   const limits = { ...CONNECTION_LIMITS, ...options.limits };
   const certificates = tls && new Certificates(tls.files);
