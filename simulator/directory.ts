@@ -8,12 +8,20 @@
 const MAX_TRIES = 10_000;
 
 /**
- * An election id that the data directory has no devices for yet: the one wanted, or `…-2`, `…-3`.
+ * An election id that the data directory has no devices for yet, and no key: the one wanted, or `…-2`, `…-3`.
  *
  * @param wanted At most 58 characters, to leave room.
+ * @param keys Where the master keys are; with servers, those of other data directories' elections are there too.
  */
-export async function freeElectionId(dataDir: string, wanted: string): Promise<string> {
-  return await firstFree(wanted, (id) => exists(`${dataDir}/devices/${id}.json`));
+export async function freeElectionId(
+  dataDir: string,
+  wanted: string,
+  keys = `${dataDir}/keys`,
+): Promise<string> {
+  return await firstFree(
+    wanted,
+    async (id) => await exists(`${dataDir}/devices/${id}.json`) || await exists(`${keys}/${id}.key`),
+  );
 }
 
 /** Makes a directory that was not there: the one wanted, or `…-2`, `…-3`. Returns its path. */

@@ -19,6 +19,8 @@ Deno.test("freeElectionId() takes the next id that is free", strict, async () =>
     await Deno.writeTextFile(`${dir}/devices/ri.json`, "{}");
     await Deno.writeTextFile(`${dir}/devices/ri-2.json`, "{}");
     assert.equal(await freeElectionId(dir, "ri"), "ri-3");
+    await Deno.writeTextFile(`${dir}/ri-3.key`, "");
+    assert.equal(await freeElectionId(dir, "ri", dir), "ri-4");
   });
 });
 

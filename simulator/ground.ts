@@ -65,7 +65,11 @@ export type GroundOptions = Readonly<{
 export async function makeGround(options: GroundOptions): Promise<Ground & { stack: Stack }> {
   const { dataDir, seed, size, centrePort, tls, aggregators, servers } = options;
   const frame = {
-    election: await freeElectionId(dataDir, `${options.name}-${seed}`),
+    election: await freeElectionId(
+      dataDir,
+      `${options.name}-${seed}`,
+      options.servers?.aggregators.KEYS_DIRECTORY,
+    ),
     ...hoursAround(Date.now()),
   };
   const country = simulateCountry(seed, size, frame, await loadLocale(options.locale));

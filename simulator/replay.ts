@@ -7,7 +7,7 @@
 import type { Command } from "commander";
 import { command, Failure, integerOption, numberOption, UsageError } from "../cli/command.ts";
 import { duration, progress } from "../cli/progress.ts";
-import { Centre } from "./centre.ts";
+import { Centre, type StationRow } from "./centre.ts";
 import { systemClock } from "../device/clock.ts";
 import { type CastVote, type Delivery, type Device, DEVICE_LIMITS } from "../device/device.ts";
 import { freeElectionId } from "./directory.ts";
@@ -27,11 +27,13 @@ import type { PrecinctTable } from "./precincts/table.ts";
 import { seededRandom } from "./random.ts";
 import { writeRoll } from "./roll.ts";
 import { differenceLines, number, spellBooks, spellMemory } from "./report.ts";
+import { indexedResults } from "./indexed.ts";
 import { amidChaos, chaosOf, hoursAround, interruptible, onStack } from "./run.ts";
 import { slug } from "./slug.ts";
 import { peakMemoryOf, Stack } from "./stack.ts";
 import { compareResults, Differences } from "./ledger/verdict.ts";
 import { isReadThrough, settleDifferences, waitForBooks } from "./wait.ts";
+import type { Fetch } from "../device/receipts.ts";
 import { eachOf } from "./workers.ts";
 
 /** The options of `replay`, as they are typed. */
@@ -113,7 +115,8 @@ async function replay(file: string, options: ReplayOptions, signal: AbortSignal)
   const table = await readPrecincts(file, { votes: options.votes, repeated: options.repeated });
   const chosen = chooseContests(table, { contest: options.contest, all: options.allContests });
   const dataDir = await absolute(options.data);
-  const id = await freeElectionId(dataDir, slug(options.election ?? electionIdOf(file), ELECTION_ID_CHARS));
+  const wanted = slug(options.election ?? electionIdOf(file), ELECTION_ID_CHARS);
+  const id = await freeElectionId(dataDir, wanted, servers?.aggregators.KEYS_DIRECTORY);
   const election = precinctElection(table, chosen, {
     election: id,
     name: `Replay of ${file.split("/").at(-1)}`,
@@ -211,10 +214,7 @@ async function castAndCompare(
     );
     if (signal.aborted) return { counted: 0, differences };
     const counted = await waitUntilCounted(centre, election, differences, result);
-    // Each aggregator shows what all of them have counted.
-    for (const origin of stack.centres) {
-      await compareWithFile(new Centre(origin, http), election, differences);
-    }
+    await compareWithFile(stack, http, election, differences);
     console.log(`cast, counted and compared in ${duration((performance.now() - startedMs) / 1_000)}`);
     return { counted, differences };
   } finally {
@@ -289,17 +289,29 @@ async function waitUntilCounted(
   return total.counted;
 }
 
+/** Each aggregator shows what all of them have counted, and so does the index. */
 async function compareWithFile(
-  centre: Centre,
-  election: PrecinctElection,
+  stack: Stack,
+  http: Fetch,
+  { definition, expected }: PrecinctElection,
   differences: Differences,
 ): Promise<void> {
-  const compare = async () => {
-    const found = new Differences();
-    compareResults(election.expected, await centre.stationResults(election.definition), found);
-    return found;
-  };
-  differences.addAll(await settleDifferences(compare, systemClock, RELEASED_WITHIN_MS));
+  const sources: [name: string, read: () => Promise<StationRow[]>][] = stack.centres.map((origin) => [
+    origin,
+    () => new Centre(origin, http).stationResults(definition),
+  ]);
+  const { index } = stack;
+  if (index !== undefined) sources.push([index, () => indexedResults(index, definition.election, http)]);
+  for (const [name, read] of sources) {
+    const compare = async () => {
+      const found = new Differences();
+      compareResults(expected, await read(), found);
+      return found;
+    };
+    const found = await settleDifferences(compare, systemClock, RELEASED_WITHIN_MS);
+    console.log(`${name} shows ${number(found.count)} differences`);
+    differences.addAll(found);
+  }
 }
 
 function report({ counted, differences }: Verdict, election: PrecinctElection, stack: Stack): void {

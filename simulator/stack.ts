@@ -78,6 +78,11 @@ export class Stack {
     return this.#aggregators.map(({ origin }) => origin);
   }
 
+  /** Where the index is that aggregators write to; `undefined` when there is none. */
+  get index(): string | undefined {
+    return this.#options.servers?.aggregators.ELASTICSEARCH_URL;
+  }
+
   /** The gateways' addresses, in the order in which they were named. */
   get gateways(): string[] {
     return this.#gateways.map(({ origin }) => origin);

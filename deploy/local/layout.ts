@@ -192,12 +192,16 @@ function authorityFile(data: string): string {
   return `${data}/certificates/ca.crt`;
 }
 
-/** The environment of all services, as a shell reads it. */
-export function environmentText(all: readonly Service[]): string {
-  const environment = Object.assign({}, ...all.map(({ environment }) => environment)) as Record<
-    string,
-    string
-  >;
+/**
+ * The environment of all services, as a shell reads it; and where the keys are of the elections in its database, which
+ * are nothing without it.
+ */
+export function environmentText(data: string, all: readonly Service[]): string {
+  const environment: Record<string, string> = Object.assign(
+    {},
+    ...all.map(({ environment }) => environment),
+    { KEYS_DIRECTORY: `${data}/keys` },
+  );
   return Object.entries(environment).map(([name, value]) => `${name}=${quote(value)}\n`).join("");
 }
 

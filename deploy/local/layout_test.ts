@@ -17,7 +17,7 @@ Deno.test.sanitizer({ ops: true, resources: true });
 
 const environmentOf = (all: ReturnType<typeof services>) =>
   Object.fromEntries(
-    environmentText(all).trim().split("\n").map((line) => {
+    environmentText("/data", all).trim().split("\n").map((line) => {
       const at = line.indexOf("=");
       return [line.slice(0, at), line.slice(at + 1)];
     }),
@@ -83,7 +83,10 @@ Deno.test("the environment of a secure stack names the authority, and asks for T
 
 Deno.test("the environment quotes what a shell would read otherwise", () => {
   const all = services("/da ta's", "/libraries", make({ secure: true }));
-  assert.match(environmentText(all), /^DATABASE_CA_FILE='\/da ta'\\''s\/certificates\/ca\.crt'$/m);
+  assert.match(
+    environmentText("/da ta's", all),
+    /^DATABASE_CA_FILE='\/da ta'\\''s\/certificates\/ca\.crt'$/m,
+  );
 });
 
 Deno.test("makeSecrets() writes a password and a certificate for everyone, and keeps them", async () => {

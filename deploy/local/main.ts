@@ -47,7 +47,7 @@ async function up({ data, libraries, ...wish }: Where & Wish): Promise<void> {
     await makeSecrets(directory, made);
     const all = services(directory, jars, made);
     await new Stack(directory, all, say).up();
-    const environment = environmentText(all);
+    const environment = environmentText(directory, all);
     await Deno.writeTextFile(`${directory}/env`, environment, { mode: 0o600 });
     console.log(environment.trimEnd());
     say(`to use it: set -a; . ${data}/env; set +a`);
