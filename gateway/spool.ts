@@ -4,8 +4,19 @@
  *
  * @module
  */
+import { statfsSync } from "node:fs";
+import { dirname } from "node:path";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import type { Chunk } from "./chunk.ts";
+
+/** Pages of the write-ahead log, of 4,096 bytes, from which on it is taken into the file. */
+const CHECKPOINT_PAGES = 4_000;
+/**
+ * Bytes that a spool leaves free on its disk, by refusing votes: twice what the write-ahead log and its way into the
+ * file may take. Letting go of a chunk has to be written too; without room for it, what is on the log already would be sent
+ * there again and again, and nothing behind it ever.
+ */
+export const RESERVED_DISK_BYTES = 4 * CHECKPOINT_PAGES * 4_096;
 
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS chunks (
@@ -39,6 +50,8 @@ export type SpoolOptions = Readonly<{
   /** Bytes of records that it holds at the most. */
   maxBytes: number;
   now(): number;
+  /** Bytes that are free on its disk; asked of the system when left out. */
+  freeBytes?(): number;
   /** Ends the transaction, durably. When it throws, nobody knows whether it has. */
   commit?(db: DatabaseSync): void;
 }>;
@@ -59,6 +72,7 @@ export class Spool {
   readonly #db: DatabaseSync;
   readonly #options: SpoolOptions;
   readonly #commit: (db: DatabaseSync) => void;
+  readonly #freeBytes: () => number;
   readonly #insert: StatementSync;
   readonly #delete: StatementSync;
   readonly #firstOf: StatementSync;
@@ -72,6 +86,7 @@ export class Spool {
   constructor(options: SpoolOptions) {
     this.#options = options;
     this.#commit = options.commit ?? ((db) => db.exec("COMMIT"));
+    this.#freeBytes = options.freeBytes ?? (() => freeBytesBeside(options.path));
     this.#db = openDatabase(options.path);
     this.#insert = this.#db.prepare(
       `INSERT INTO chunks (spooled_at, election, partitions, version, key_id, sender_key, records, bytes)
@@ -96,13 +111,19 @@ export class Spool {
   /**
    * Makes chunks durable: all of them, or none when it throws.
    *
-   * @throws {SpoolFull} when they do not fit under the limit; any other error is the disk's.
+   * @throws {SpoolFull} when they do not fit under the limit, or the disk has no room to spare; any other error is the disk's.
    */
   append(chunks: readonly Chunk[]): void {
     const bytes = chunks.reduce((sum, chunk) => sum + chunk.bytes.length, 0);
     if (this.#state.bytes + bytes > this.#options.maxBytes) {
       throw new SpoolFull(
         `Cannot spool ${bytes} bytes: ${this.#state.bytes} of ${this.#options.maxBytes} are taken; the log must come back first`,
+      );
+    }
+    const free = this.#freeBytes();
+    if (free - bytes < RESERVED_DISK_BYTES) {
+      throw new SpoolFull(
+        `Cannot spool ${bytes} bytes: the disk has ${free} bytes left, and must keep ${RESERVED_DISK_BYTES}; the log must come back first, or room be made`,
       );
     }
     const now = this.#options.now();
@@ -221,11 +242,17 @@ export class Spool {
   }
 }
 
+/** What whoever is not root may still write to the disk that holds a file. */
+function freeBytesBeside(path: string): number {
+  const { bavail, bsize } = statfsSync(dirname(path));
+  return bavail * bsize;
+}
+
 function openDatabase(path: string): DatabaseSync {
   const db = new DatabaseSync(path);
   try {
     db.exec(
-      "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000",
+      `PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}`,
     );
     db.exec(SCHEMA);
     // What a crash has left of a transaction must not be made whole by what a later one writes over it.

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import type { DatabaseSync } from "node:sqlite";
 import fc from "fast-check";
 import type { Chunk } from "./chunk.ts";
-import { Spool, type SpooledChunk, SpoolFull, type SpoolOptions } from "./spool.ts";
+import { RESERVED_DISK_BYTES, Spool, type SpooledChunk, SpoolFull, type SpoolOptions } from "./spool.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
@@ -101,6 +101,20 @@ Deno.test("Spool.append() keeps nothing of chunks that do not fit", () => {
     spool.free(contents(spool).slice(0, 1));
     spool.append([chunk(60)]);
   }, { maxBytes: 100 });
+});
+
+Deno.test("Spool leaves room on its disk to let go of what it has", () => {
+  let freeBytes = RESERVED_DISK_BYTES + 60;
+  withSpool((spool) => {
+    spool.append([chunk(60)]);
+    freeBytes -= 1;
+    assert.throws(() => spool.append([chunk(60)]), {
+      name: "SpoolFull",
+      message: /^Cannot spool 60 bytes: the disk has 65536059 bytes left, and must keep 65536000; /,
+    });
+    spool.free(contents(spool));
+    assert.deepEqual(contents(spool), []);
+  }, { freeBytes: () => freeBytes });
 });
 
 Deno.test("Spool holds its limit against what it finds on the disk", () => {
