@@ -50,7 +50,7 @@ const ATTENDED = {
 };
 
 /** Databases that were opened together, and are closed together. */
-type Opened = Databases & Readonly<{ close(): Promise<unknown> }>;
+export type Opened = Databases & Readonly<{ close(): Promise<unknown> }>;
 
 /** Opens the database, brought to the newest tables, for a command that does one thing after another. */
 async function openOne(config: CentreConfig, name: string): Promise<Opened> {
@@ -62,8 +62,8 @@ async function openOne(config: CentreConfig, name: string): Promise<Opened> {
   return { ...oneForAll(db), close: () => db.close() };
 }
 
-/** Opens it for the running centre: with a server, connections for each kind of work. */
-async function openForCentre(config: CentreConfig): Promise<Opened> {
+/** Opens the database for the running centre: with a server, connections for each kind of work. */
+export async function openForCentre(config: CentreConfig): Promise<Opened> {
   const { database: choice, databaseLimits: { countingConnections, readingConnections, ...limits } } = config;
   const first = await openOne(config, "start");
   if (choice.kind === "pglite") return first;
@@ -124,7 +124,7 @@ async function openLog({ log }: CentreConfig, election: string, partitions: numb
 }
 
 /** The index that the settings name; `undefined` when they name none. */
-function openIndex({ elasticsearch }: CentreConfig): TallyIndex | undefined {
+export function openIndex({ elasticsearch }: CentreConfig): TallyIndex | undefined {
   return elasticsearch && openElasticsearch(elasticsearch);
 }
 
@@ -236,7 +236,7 @@ async function rebuildAll({ election }: { election?: string }): Promise<void> {
  * catch it (porsager/postgres#1154). The session is thrown away by what it does see, or by its deadline; the process
  * must not die with it. Of no other error anything is held back.
  */
-function surviveIssue1154(log: Logger): void {
+export function surviveIssue1154(log: Logger): void {
   globalThis.addEventListener("error", (event) => {
     if (!isIssue1154(event.error)) return;
     event.preventDefault();

@@ -5,9 +5,8 @@
  */
 import { runCentre } from "../../aggregator/centre.ts";
 import { centreConfig } from "../../aggregator/config.ts";
-import { type Database, oneForAll, type Query } from "../../aggregator/database/database.ts";
-import { migrate } from "../../aggregator/database/migrate.ts";
-import { openPglite } from "../../aggregator/database/pglite.ts";
+import type { Database, Query } from "../../aggregator/database/database.ts";
+import { openForCentre, openIndex, surviveIssue1154 } from "../../aggregator/main.ts";
 import { Keyring } from "../../aggregator/office/keyring.ts";
 import { startLog } from "../../cli/log.ts";
 import type { LogAddress } from "../../shared/log/address.ts";
@@ -58,14 +57,17 @@ void endWithStarter();
 const config = centreConfig();
 const stop = new AbortController();
 Deno.addSignalListener("SIGTERM", () => stop.abort());
-if (config.database.kind !== "pglite") throw new Error("Crash points are for the embedded database");
-const db = await openPglite(config.database.directory);
-await migrate(db);
+const log = await startLog("aggregator");
+surviveIssue1154(log);
+const index = openIndex(config);
+const opened = await openForCentre(config);
 await runCentre(config, {
-  databases: oneForAll(withCrashPoints(db)),
+  databases: { ...opened, counting: withCrashPoints(opened.counting) },
   openLog: (election, partitions) => openLog(config.log, election, partitions),
   keyring: new Keyring(config.keysDirectory),
-  log: await startLog("aggregator"),
+  index,
+  log,
 }, stop.signal);
-await db.close();
+await opened.close();
+await index?.close();
 Deno.exit(0);

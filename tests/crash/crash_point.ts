@@ -17,28 +17,34 @@ export const CRASH_POINTS = {
 } as const;
 export type CrashPoint = keyof typeof CRASH_POINTS;
 
-/** A process's death foretold: at which point, and on which passage through it, from 1. */
-export type Crash = Readonly<{ point: CrashPoint; passage: number }>;
+/**
+ * A process's death foretold: at which point, and on which passage through it, from 1. With SIGSTOP it only seems
+ * dead, until it is told to go on.
+ */
+export type Crash = Readonly<{ point: CrashPoint; passage: number; signal?: "SIGKILL" | "SIGSTOP" }>;
 
 /** How a process is told of its {@link Crash}: through its environment. `marker` is a file, a line a death. */
-export function crashEnvironment({ point, passage }: Crash, marker: string): Record<string, string> {
-  return { CRASH_POINT: point, CRASH_PASSAGE: String(passage), CRASH_MARKER: marker };
+export function crashEnvironment(
+  { point, passage, signal = "SIGKILL" }: Crash,
+  marker: string,
+): Record<string, string> {
+  return { CRASH_POINT: point, CRASH_PASSAGE: String(passage), CRASH_SIGNAL: signal, CRASH_MARKER: marker };
 }
 
 /**
  * Reads what this process was told. The function returned is to be called at each passage through a point; on the
- * one that was foretold it leaves a line in the marker file, and does not return.
+ * one that was foretold it leaves a line in the marker file, and does not return before it is told to go on.
  */
 export function crashPoints(
   environment: Readonly<Record<string, string>> = Deno.env.toObject(),
 ): (point: CrashPoint) => void {
-  const { CRASH_POINT, CRASH_PASSAGE, CRASH_MARKER } = environment;
+  const { CRASH_POINT, CRASH_PASSAGE, CRASH_SIGNAL, CRASH_MARKER } = environment;
   let left = Number(CRASH_PASSAGE);
   return (point) => {
-    if (point !== CRASH_POINT || --left > 0) return;
+    if (point !== CRASH_POINT || --left !== 0) return;
     Deno.writeTextFileSync(CRASH_MARKER, `${point}\n`, { append: true });
-    Deno.kill(Deno.pid, "SIGKILL");
-    while (true); // Should another thread be the one to get the signal: not one step further.
+    Deno.kill(Deno.pid, CRASH_SIGNAL as Deno.Signal);
+    while (CRASH_SIGNAL === "SIGKILL"); // Should another thread be the one to get the signal: not one step further.
   };
 }
 

@@ -7,7 +7,6 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Random } from "../../simulator/random.ts";
 import { CRASH_POINTS, type CrashPoint } from "./crash_point.ts";
 import type { Round } from "./load.ts";
-import { CENTRE } from "./processes.ts";
 import { GATEWAYS, type Scene } from "./scene.ts";
 
 /** The latest passage at which a process dies: some die while they take up what the one before has left. */
@@ -23,7 +22,7 @@ export async function killAt(
   random: Random,
 ): Promise<void> {
   const { processes } = scene;
-  const victims = CRASH_POINTS[point].of === "gateway" ? GATEWAYS : [CENTRE];
+  const victims = CRASH_POINTS[point].of === "gateway" ? GATEWAYS : scene.centres;
   await scene.round(point, async (round) => {
     let hits = 0;
     const kill = async (name: string) => {
@@ -57,7 +56,7 @@ export async function killAtAnyMoment(scene: Scene, hitsWanted: number, random: 
       }
     };
     round.ask();
-    await whileCasting(round, async () => void await Promise.all([CENTRE, ...GATEWAYS].map(kill)));
+    await whileCasting(round, async () => void await Promise.all([...scene.centres, ...GATEWAYS].map(kill)));
     return hits;
   });
 }

@@ -34,13 +34,19 @@ type Running = Readonly<{
   deaths: number;
 }>;
 
-/** The name of the centre's process; gateways have their ids. */
+/** The name of the centre's process, when there is one; gateways have their ids. */
 export const CENTRE = "aggregator";
+
+/** Which processes there are. `guests` are aggregators too. */
+export type Names = Readonly<
+  { centres: readonly string[]; guests?: readonly string[]; gateways: readonly string[] }
+>;
 
 /** See the module. */
 export class Processes {
   readonly #dataDir: string;
   readonly #more: Readonly<Record<string, string>>;
+  readonly #centres: readonly string[];
   readonly #ports: ReadonlyMap<string, number>;
   readonly #running = new Map<string, Running>();
 
@@ -50,12 +56,13 @@ export class Processes {
    */
   constructor(
     dataDir: string,
-    gateways: readonly string[],
+    { centres, guests = [], gateways }: Names,
     more: Readonly<Record<string, string>> = {},
   ) {
     this.#dataDir = dataDir;
     this.#more = more;
-    const names = [CENTRE, ...gateways];
+    this.#centres = [...centres, ...guests];
+    const names = [...this.#centres, ...gateways];
     const ports = freePorts(names.length, HOST);
     this.#ports = new Map(names.map((name, i) => [name, ports[i]]));
     Deno.mkdirSync(`${dataDir}/logs`);
@@ -82,7 +89,7 @@ export class Processes {
   /** Starts a process and waits until it is up. One that is to crash may do so at any time from now on. */
   async start(name: string, { crash, environment, ready = true }: Start = {}): Promise<void> {
     assert.ok(!this.#running.has(name), `${name} is running already`);
-    const main = pathOf(name === CENTRE ? "./aggregator_main.ts" : "./gateway_main.ts");
+    const main = pathOf(this.#centres.includes(name) ? "./aggregator_main.ts" : "./gateway_main.ts");
     const child = new Deno.Command("sh", {
       // What it writes goes to a file straight away: nothing of it is lost, and nobody has to copy it.
       args: ["-c", `exec "$@" >>"$0" 2>&1`, this.#logPath(name), Deno.execPath()].concat(
@@ -123,6 +130,22 @@ export class Processes {
     }
     assert.equal(status.signal, "SIGKILL", `${name} ended by itself. ${this.#tail(name)}`);
     assert.deepEqual(this.#deaths(name).slice(deaths), [point], `where ${name} died`);
+  }
+
+  /** Waits until a process has stopped where it was foretold, and runs no further. */
+  async stopped(name: string): Promise<void> {
+    const { crash, deaths } = this.#running.get(name)!;
+    await until(`${name} stops at ${crash!.point}`, LIMITS.crashMs, () => this.#deaths(name).length > deaths);
+  }
+
+  /** Lets a process run on that has stopped. */
+  resume(name: string): void {
+    signal(this.#running.get(name)!.child, "SIGCONT");
+  }
+
+  /** Everything that a process has written. */
+  said(name: string): string {
+    return Deno.readTextFileSync(this.#logPath(name));
   }
 
   /** The points at which a process has noted its deaths. */
@@ -183,7 +206,7 @@ export class Processes {
       PORT: String(this.#ports.get(name)),
       ...this.#more,
     };
-    if (name === CENTRE) return common;
+    if (this.#centres.includes(name)) return common;
     return {
       ...common,
       GATEWAY_FILE: `${this.#dataDir}/gateways/${name}.json`,
@@ -209,7 +232,7 @@ export class Processes {
   }
 
   #tail(name: string): string {
-    return `It said: ${Deno.readTextFileSync(this.#logPath(name)).slice(-LOG_TAIL_CHARS)}`;
+    return `It said: ${this.said(name).slice(-LOG_TAIL_CHARS)}`;
   }
 }
 

@@ -6,6 +6,7 @@
 import assert from "assert";
 import type { ElectionDefinition } from "../../shared/election.ts";
 import { Centre, type Reconciliation } from "../../simulator/centre.ts";
+import { indexedResults } from "../../simulator/indexed.ts";
 import { systemClock } from "../../device/clock.ts";
 import { readDevicesFile } from "../../simulator/polls.ts";
 import { writeRoll } from "../../simulator/roll.ts";
@@ -30,6 +31,10 @@ export type SceneSize = Readonly<{
   kills: number;
   votesPerSecond: number;
   seed: number;
+  /** The aggregators; one when left out. More need a log and a database that can be shared. */
+  centres?: readonly string[];
+  /** Aggregators that are started by whoever wants one more. */
+  guests?: readonly string[];
   /** Settings of all processes, besides those that they have: a log elsewhere, which is made by `topics`. */
   environment?: Readonly<Record<string, string>>;
 }>;
@@ -44,6 +49,7 @@ export class Scene {
   readonly definition: ElectionDefinition;
   readonly dataDir: string;
   readonly processes: Processes;
+  readonly centres: readonly string[];
   readonly #centre: Centre;
   readonly #load: Load;
   readonly #client: Deno.HttpClient;
@@ -52,7 +58,7 @@ export class Scene {
   #counted = 0;
 
   private constructor(
-    made: Pick<Scene, "definition" | "dataDir" | "processes"> & {
+    made: Pick<Scene, "definition" | "dataDir" | "processes" | "centres"> & {
       centre: Centre;
       load: Load;
       client: Deno.HttpClient;
@@ -61,43 +67,46 @@ export class Scene {
     this.definition = made.definition;
     this.dataDir = made.dataDir;
     this.processes = made.processes;
+    this.centres = made.centres;
     this.#centre = made.centre;
     this.#load = made.load;
     this.#client = made.client;
   }
 
   /** Provisions the election in a directory of its own, and starts all of its processes. */
-  static async open({ rounds, kills, environment = {}, ...pace }: SceneSize): Promise<Scene> {
+  static async open(
+    { rounds, kills, environment = {}, centres = [CENTRE], guests, ...pace }: SceneSize,
+  ): Promise<Scene> {
     const voters = VOTERS_AT_ONCE * (rounds + kills);
     const dataDir = await Deno.makeTempDir({ prefix: "pollwire-crash-" });
     const definition = openNow();
-    const processes = new Processes(dataDir, GATEWAYS, environment);
+    const processes = new Processes(dataDir, { centres, guests, gateways: GATEWAYS }, environment);
     await Deno.writeTextFile(`${dataDir}/definition.json`, JSON.stringify(definition));
     await writeRoll(`${dataDir}/roll.csv`, everyone(voters));
     const files = ["--definition", `${dataDir}/definition.json`, "--roll", `${dataDir}/roll.csv`];
-    await processes.command("provision", ...files, "--centre", processes.origin(CENTRE));
+    await processes.command("provision", ...files, "--centre", processes.origin(centres[0]));
     if (environment.VOTE_LOG !== undefined) await processes.command("topics");
     const client = Deno.createHttpClient({});
     const http = (url: string, init: RequestInit) => fetch(url, { ...init, client });
-    const centre = new Centre(processes.origin(CENTRE), http);
+    const centre = new Centre(centres.map((name) => processes.origin(name)), http);
     const devices = await readDevicesFile(`${dataDir}/devices/${definition.election}.json`);
     const origin = (gateway: string) => processes.origin(gateway);
     const load = new Load({ definition, devices, origin, centre, voters, fetch: http, ...pace });
-    const scene = new Scene({ definition, dataDir, processes, centre, load, client });
+    const scene = new Scene({ definition, dataDir, processes, centres, centre, load, client });
     await scene.start();
     return scene;
   }
 
   /** Starts every process that is not running. */
   async start(): Promise<void> {
-    for (const name of [CENTRE, ...GATEWAYS]) {
+    for (const name of [...this.centres, ...GATEWAYS]) {
       if (!this.processes.isRunning(name)) await this.processes.start(name);
     }
   }
 
   /** Stops every process that is running, the gateways first, which hand on what they have. */
   async stop(): Promise<void> {
-    for (const name of [...GATEWAYS, CENTRE]) {
+    for (const name of [...GATEWAYS, ...this.centres]) {
       if (this.processes.isRunning(name)) await this.processes.stop(name);
     }
   }
@@ -170,19 +179,27 @@ export class Scene {
     return await this.#centre.reconciliation(this.definition.election);
   }
 
-  /** Holds books and results to all ledgers together. */
-  async compare(): Promise<void> {
+  /**
+   * Holds books and results to all ledgers together.
+   *
+   * @param index Where Elasticsearch is, whose sums must be the same once it has caught up.
+   */
+  async compare(index?: string): Promise<void> {
     const books = await this.drained();
     const { summary, lost, twice, differences } = await judgeRounds(this.#ledgers, books.total.counted);
     const found = new Differences();
     compareBooks(books, summary, false, found);
-    const compare = async () => {
-      const found = new Differences();
-      compareResults(summary.tally, await this.#centre.stationResults(this.definition), found);
-      return found;
-    };
-    const results = await settleDifferences(compare, systemClock, SHOWN_MS);
-    assert.deepEqual({ lost, twice, found: [...differences, ...found.named, ...results.named] }, {
+    const sources = [() => this.#centre.stationResults(this.definition)];
+    if (index !== undefined) sources.push(() => indexedResults(index, this.definition.election, fetch));
+    for (const read of sources) {
+      const compare = async () => {
+        const found = new Differences();
+        compareResults(summary.tally, await read(), found);
+        return found;
+      };
+      found.addAll(await settleDifferences(compare, systemClock, SHOWN_MS));
+    }
+    assert.deepEqual({ lost, twice, found: [...differences, ...found.named] }, {
       lost: 0,
       twice: 0,
       found: [],

@@ -1,6 +1,7 @@
 import assert from "assert";
 import { parseEnvironment } from "../../simulator/servers.ts";
 import { command as runCommand, missingPrograms, type Said } from "./local_stack.ts";
+import { freeRange } from "./own_stack.ts";
 import { withDirectory } from "../directory.ts";
 import { startOf } from "../../deploy/local/processes.ts";
 
@@ -13,21 +14,6 @@ const MAIN = `${ROOT}deploy/local/main.ts`;
 const missing = missingPrograms();
 if (missing.length > 0) {
   console.warn(`The local stack is not tested: this machine has no ${missing.join(", no ")}`);
-}
-
-/** A port with as many free ones behind it as a stack takes. */
-function freeRange(ports: number): number {
-  for (;;) {
-    const first = 20_000 + ports * Math.floor(Math.random() * 400);
-    try {
-      for (let port = first; port < first + ports; port++) {
-        Deno.listen({ hostname: "127.0.0.1", port }).close();
-      }
-      return first;
-    } catch (error) {
-      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
-    }
-  }
 }
 
 /** Kafka's own tool for topics, as a user. */

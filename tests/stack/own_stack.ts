@@ -1,0 +1,134 @@
+/**
+ * A local stack of a test's own, as `deno task stack` makes it, whose servers are killed and started again.
+ *
+ * @module
+ */
+import assert from "assert";
+import { setTimeout as delay } from "node:timers/promises";
+import { isAlive, readRunning } from "../../deploy/local/processes.ts";
+import { parseEnvironment } from "../../simulator/servers.ts";
+import { command } from "./local_stack.ts";
+
+const ROOT = new URL("../..", import.meta.url).pathname;
+/** Jars are fetched once for all tests. */
+const LIBRARIES = `${ROOT}data/libraries`;
+/** How many ports in a row a stack takes. */
+const PORTS = 20;
+/** How long a server may take to end, in milliseconds. */
+const END_MS = 60_000;
+const LOOK_EVERY_MS = 50;
+/** How often a stack is brought up before that is a failure: PostgreSQL waits for what its last life left behind. */
+const UP_TRIES = 5;
+
+/** The servers, by the names that `deno task stack status` gives them. */
+export type ServerName = "postgresql" | "kafka-1" | "elasticsearch";
+
+/** See the module. */
+export class OwnStack {
+  /** What the apps need to know. */
+  environment: Readonly<Record<string, string>> = {};
+  readonly #data: string;
+  readonly #port: number;
+
+  private constructor(data: string, port: number) {
+    this.#data = data;
+    this.#port = port;
+  }
+
+  /** Makes a stack, and brings it up. */
+  static async start(): Promise<OwnStack> {
+    const data = await Deno.makeTempDir({ prefix: "pollwire-stack-" });
+    // PostgreSQL's own user must get to its directory.
+    await Deno.chmod(data, 0o755);
+    const stack = new OwnStack(data, freeRange(PORTS));
+    await stack.up();
+    return stack;
+  }
+
+  /** Starts what does not run, and waits until everything serves. */
+  async up(): Promise<void> {
+    for (let tries = 1;; tries++) {
+      const { code, out, error } = await this.#command("up", "--port", String(this.#port));
+      if (code === 0) {
+        this.environment = parseEnvironment(out);
+        return;
+      }
+      assert.ok(tries < UP_TRIES, `the stack does not come up: ${error}`);
+    }
+  }
+
+  /**
+   * Ends a server and whatever it forked, and waits until it is gone.
+   *
+   * @param signal SIGKILL as the loss of its machine would; SIGINT is what PostgreSQL takes for a fast restart.
+   */
+  async end(name: ServerName, signal: "SIGKILL" | "SIGINT" = "SIGKILL"): Promise<void> {
+    const running = await readRunning(`${this.#data}/pids/${name}.json`);
+    assert.ok(running, `${name} does not run`);
+    const { pid } = running;
+    const forked = signal === "SIGKILL" ? childrenOf(pid) : [];
+    for (const each of [pid, ...forked]) send(each, signal);
+    for (const untilMs = Date.now() + END_MS; isAlive(running);) {
+      assert.ok(Date.now() < untilMs, `${name} does not end`);
+      await delay(LOOK_EVERY_MS);
+    }
+  }
+
+  /** Asks the database, as its administrator. Returns what psql prints, without frills. */
+  async sql(query: string): Promise<string> {
+    const { DATABASE_URL, DATABASE_PASSWORD_FILE } = this.environment;
+    const password = await Deno.readTextFile(DATABASE_PASSWORD_FILE);
+    const { code, out, error } = await command("psql", ["-XAtqc", query, DATABASE_URL], {
+      PGPASSWORD: password.trim(),
+    });
+    assert.equal(code, 0, error);
+    return out.trim();
+  }
+
+  /** Ends everything, and removes it. */
+  async remove(): Promise<void> {
+    const { code, error } = await this.#command("wipe");
+    assert.equal(code, 0, error);
+  }
+
+  async #command(name: string, ...args: string[]) {
+    const where = ["--data", this.#data, "--libraries", LIBRARIES];
+    return await command(Deno.execPath(), [
+      "run",
+      "-A",
+      `${ROOT}deploy/local/main.ts`,
+      name,
+      ...where,
+      ...args,
+    ]);
+  }
+}
+
+/** A port with as many free ones behind it as a stack takes. */
+export function freeRange(ports: number): number {
+  for (;;) {
+    const first = 20_000 + ports * Math.floor(Math.random() * 400);
+    try {
+      for (let port = first; port < first + ports; port++) {
+        Deno.listen({ hostname: "127.0.0.1", port }).close();
+      }
+      return first;
+    } catch (error) {
+      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
+    }
+  }
+}
+
+function childrenOf(pid: number): number[] {
+  const text = Deno.readTextFileSync(`/proc/${pid}/task/${pid}/children`);
+  return text.split(" ").filter((word) => word !== "").map(Number);
+}
+
+function send(pid: number, signal: Deno.Signal): void {
+  try {
+    Deno.kill(pid, signal);
+  } catch (error) {
+    // It ended in between.
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
