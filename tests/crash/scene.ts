@@ -213,7 +213,7 @@ export class Scene {
     const totals = columns.map((column) => this.#rows.values().reduce((sum, row) => sum + row[column], 0));
     return [["killed at", "hits", "votes acknowledged", "lost", "twice"], ...rows, ["all", ...totals]].map(
       ([name, hits, ...votes]) =>
-        String(name).padEnd(16) + hits.toLocaleString("en").padStart(6) +
+        String(name).padEnd(24) + hits.toLocaleString("en").padStart(6) +
         votes.map((cell, i) => cell.toLocaleString("en").padStart(i === 0 ? 20 : 7)).join(""),
     ).join("\n");
   }
