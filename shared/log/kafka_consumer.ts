@@ -165,6 +165,8 @@ export class Consumption {
         : messages.filter(({ offset }) => Number(offset) >= from).map((message) =>
           this.#parts.toRecord(partition, message)
         );
+      // Fetches go on behind what is resolved: without this the same records would come again, and be taken, for ever.
+      if (from !== undefined && records.length === 0) payload.resolveOffset(messages.at(-1)!.offset);
       for (let at = 0; at < records.length && this.#next.has(partition);) {
         if (this.#ended.signal.aborted || beating.lost !== undefined) break;
         const slice = records.slice(at, at += this.#options.batchRecords);

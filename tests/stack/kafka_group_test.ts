@@ -172,6 +172,46 @@ stackTest(
   },
 );
 
+stackTest("consume() takes a partition once when nothing new comes of it", async () => {
+  const [election, group] = ["idle", "count.idle"];
+  await makeVotesTopic(shared, election, PARTITIONS);
+  const log = await openKafkaLog(shared, election, PARTITIONS);
+  const partitions = Array.from({ length: PARTITIONS }, (_, partition) => partition);
+  const next = partitions.map(() => 0);
+  const consumeWhile = async (work: (takes: number[]) => Promise<void>) => {
+    const abort = new AbortController();
+    const takes = partitions.map(() => 0);
+    const consuming = log.consume({
+      take(partition) {
+        takes[partition]++;
+        return Promise.resolve(next[partition]);
+      },
+      batch(partition, records) {
+        next[partition] = records.at(-1)!.offset + 1;
+        return Promise.resolve();
+      },
+    }, { group, batchRecords: 10, signal: abort.signal });
+    await work(takes);
+    abort.abort();
+    await consuming;
+  };
+  const appendAndRead = async (read: number) => {
+    await log.append(partitions.map((partition) => record(partition, "vote")));
+    await eventually("all is read", () => next.every((offset) => offset === read));
+  };
+  try {
+    await consumeWhile(() => appendAndRead(1));
+    await consumeWhile(async (takes) => {
+      await eventually("all are taken", () => takes.every((times) => times > 0));
+      // Some fetches later, which new records are the sign of.
+      for (const read of [2, 3, 4]) await appendAndRead(read);
+      assert.deepEqual(takes, partitions.map(() => 1));
+    });
+  } finally {
+    await log.close();
+  }
+});
+
 stackTest("consume() takes over what another had when it was killed", async () => {
   await scene("killed", async ({ counted, member, process }) => {
     const other = process("other");
