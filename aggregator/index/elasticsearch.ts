@@ -79,7 +79,12 @@ class Elasticsearch implements TallyIndex {
   sums<Name extends IndexName>(name: Name, question: Question<Name>, fresh: boolean): Promise<Sum[]> {
     return this.#ask("search documents", async () => {
       if (fresh) await this.#client.indices.refresh({ index: this.#alias(name) });
-      return await this.#sumsOf(this.#alias(name), question);
+      try {
+        return await this.#sumsOf(this.#alias(name), question);
+      } catch (error) {
+        if (!isIndexGone(error)) throw error;
+        return await this.#sumsOf(this.#alias(name), question);
+      }
     });
   }
 
@@ -263,6 +268,11 @@ class Elasticsearch implements TallyIndex {
       });
     }
   }
+}
+
+/** Whether a rebuild may have taken the index away while it was searched: by now the alias leads to the new one. */
+function isIndexGone(error: unknown): boolean {
+  return error instanceof errors.ResponseError && (error.statusCode === 404 || error.statusCode === 503);
 }
 
 /** The template of an index, as it is put. No index is made by writing to it: one that is missing must be noticed. */
