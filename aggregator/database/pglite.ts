@@ -57,6 +57,8 @@ export async function openPglite(directory?: string): Promise<Database> {
  * and over, as that of the changed stations is, grows for ever, and each emptying reads all that was ever in it.
  */
 async function vacuum(query: Query): Promise<void> {
+  // What is dead is otherwise told once a second at the most: too late for what is filled faster.
+  await query("SELECT pg_stat_force_next_flush()");
   const tables = await query<{ name: string }>(
     "SELECT format('%I.%I', schemaname, relname) AS name FROM pg_stat_user_tables WHERE n_dead_tup > $1::bigint",
     [MAX_DEAD_ROWS],
