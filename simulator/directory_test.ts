@@ -1,19 +1,11 @@
 import assert from "assert";
+import { withDirectory } from "../tests/directory.ts";
 import { freeElectionId, freshDirectory } from "./directory.ts";
 
 const strict = { sanitizeOps: true, sanitizeResources: true };
 
-async function inDirectory(work: (dir: string) => Promise<void>): Promise<void> {
-  const dir = await Deno.makeTempDir();
-  try {
-    await work(dir);
-  } finally {
-    await Deno.remove(dir, { recursive: true });
-  }
-}
-
 Deno.test("freeElectionId() takes the next id that is free", strict, async () => {
-  await inDirectory(async (dir) => {
+  await withDirectory(async (dir) => {
     assert.equal(await freeElectionId(dir, "ri"), "ri");
     await Deno.mkdir(`${dir}/devices`);
     await Deno.writeTextFile(`${dir}/devices/ri.json`, "{}");
@@ -25,7 +17,7 @@ Deno.test("freeElectionId() takes the next id that is free", strict, async () =>
 });
 
 Deno.test("freshDirectory() never hands out one that is there", strict, async () => {
-  await inDirectory(async (dir) => {
+  await withDirectory(async (dir) => {
     const made = [1, 2, 3].map(() => freshDirectory(`${dir}/a/simulate-1`));
     assert.equal(await made[0], `${dir}/a/simulate-1`);
     await Promise.allSettled(made);

@@ -1,4 +1,5 @@
 import assert from "assert";
+import { withDirectory } from "../tests/directory.ts";
 import { VOTE_KINDS } from "./bad/kinds.ts";
 
 const strict = { sanitizeOps: true, sanitizeResources: true };
@@ -14,15 +15,6 @@ async function run(args: string[], environment: Record<string, string> = {}) {
   const { code, stdout, stderr } = await command.output();
   const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
   return { code, out: text(stdout).trim().split("\n"), err: text(stderr) };
-}
-
-async function inDirectory(work: (dir: string) => Promise<void>): Promise<void> {
-  const dir = await Deno.makeTempDir();
-  try {
-    await work(dir);
-  } finally {
-    await Deno.remove(dir, { recursive: true });
-  }
 }
 
 Deno.test("each command has help", strict, async () => {
@@ -42,7 +34,7 @@ Deno.test("each command has help", strict, async () => {
 });
 
 Deno.test("wrong usage is named, and begins nothing", strict, async () => {
-  await inDirectory(async (dir) => {
+  await withDirectory(async (dir) => {
     const wrong: [string[], RegExp][] = [
       [["simulate", "--voters", "many"], /--voters <number>.*whole number from 1 to 2,000,000/],
       [["simulate", "--bad", "forged=2"], /--bad <share>.*from 0 to 1/],
@@ -74,7 +66,7 @@ Deno.test("wrong usage is named, and begins nothing", strict, async () => {
 });
 
 Deno.test("replay gets out what the file says", strict, async () => {
-  await inDirectory(async (dir) => {
+  await withDirectory(async (dir) => {
     const { code, out, err } = await run([
       "replay",
       COUNTY_MODES,
@@ -91,7 +83,7 @@ Deno.test("replay gets out what the file says", strict, async () => {
 });
 
 Deno.test("simulate accounts for every vote, with processes killed on the way", strict, async () => {
-  await inDirectory(async (dir) => {
+  await withDirectory(async (dir) => {
     const options = "--voters 2000 --rate 400 --batch 20 --bad 0.03 --kill-every 1.5 --seed 4".split(
       " ",
     );
@@ -105,7 +97,7 @@ Deno.test("simulate accounts for every vote, with processes killed on the way", 
 });
 
 Deno.test("simulate has every kind of bad vote end as it must", strict, async () => {
-  await inDirectory(async (dir) => {
+  await withDirectory(async (dir) => {
     const { code, out, err } = await run(
       "simulate --voters 100 --turnout 1 --bad 0.5 --batch 10".split(" "),
       {

@@ -1,22 +1,14 @@
 import assert from "assert";
 import { Failure } from "../cli/command.ts";
 import { systemClock } from "../device/clock.ts";
+import { withDirectory } from "../tests/directory.ts";
 import { onStack } from "./run.ts";
 import { peakMemoryOf, Stack } from "./stack.ts";
 
 const strict = { sanitizeOps: true, sanitizeResources: true };
 
-async function inDirectory(work: (dir: string) => Promise<void>): Promise<void> {
-  const dir = await Deno.makeTempDir();
-  try {
-    await work(dir);
-  } finally {
-    await Deno.remove(dir, { recursive: true });
-  }
-}
-
 Deno.test("Stack starts, survives a kill, and stops; it tells what each process used", strict, async () => {
-  await inDirectory(async (dataDir) => {
+  await withDirectory(async (dataDir) => {
     const stack = new Stack({ dataDir, gateways: [], clock: systemClock });
     await onStack(stack, async () => {
       const ready = async () => {
@@ -39,7 +31,7 @@ Deno.test("Stack starts, survives a kill, and stops; it tells what each process 
 });
 
 Deno.test("Stack says what a process said that does not start, and stops the others", strict, async () => {
-  await inDirectory(async (dataDir) => {
+  await withDirectory(async (dataDir) => {
     const stack = new Stack({ dataDir, gateways: ["gateway-1"], clock: systemClock });
     await assert.rejects(onStack(stack, () => Promise.resolve()), (error) => {
       assert.ok(error instanceof Failure);
@@ -50,7 +42,7 @@ Deno.test("Stack says what a process said that does not start, and stops the oth
 });
 
 Deno.test("Stack.kill() names the processes there are", strict, async () => {
-  await inDirectory(async (dataDir) => {
+  await withDirectory(async (dataDir) => {
     const stack = new Stack({ dataDir, gateways: ["gateway-1"], clock: systemClock });
     await assert.rejects(stack.kill("gateway-9"), /no process gateway-9: there are aggregator, gateway-1/);
     await stack.stop();

@@ -2,6 +2,7 @@ import assert from "assert";
 import { databaseContract } from "../../tests/database_contract.ts";
 import { startChild } from "../../tests/child.ts";
 import { DatabaseInUse, openPglite } from "./pglite.ts";
+import { withDirectory } from "../../tests/directory.ts";
 
 databaseContract("pglite", "one", async () => {
   const parent = await Deno.makeTempDir();
@@ -19,15 +20,6 @@ databaseContract("pglite", "one", async () => {
     },
   };
 });
-
-async function withDirectory(work: (parent: string) => Promise<void>): Promise<void> {
-  const parent = await Deno.makeTempDir();
-  try {
-    await work(parent);
-  } finally {
-    await Deno.remove(parent, { recursive: true });
-  }
-}
 
 const refusal = (directory: string) => (error: unknown) => {
   assert.ok(error instanceof DatabaseInUse, String(error));

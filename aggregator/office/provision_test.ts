@@ -6,19 +6,11 @@ import { testDatabase } from "../../tests/test_database.ts";
 import { createElection, OfficeError, revokeDeviceKey, rotateDeviceKey } from "./elections.ts";
 import { readDefinition, readRoll, writeDeviceFile, writeGatewayFiles } from "./provision.ts";
 import type { Voter } from "./roll.ts";
+import { withDirectory } from "../../tests/directory.ts";
 
 const db = await testDatabase();
 const CENTRE = "http://centre:8000";
 const HEADER = "voter_id,region,station,birth_date,gender";
-
-async function withDirectory(work: (directory: string) => Promise<void>): Promise<void> {
-  const directory = await Deno.makeTempDir();
-  try {
-    await work(directory);
-  } finally {
-    await Deno.remove(directory, { recursive: true });
-  }
-}
 
 /** Runs with a file of this content. */
 async function withFile(content: string | Uint8Array, work: (path: string) => Promise<void>): Promise<void> {

@@ -4,6 +4,7 @@ import { voteLogContract } from "../../tests/vote_log_contract.ts";
 import { fromUtf8, utf8 } from "../bytes.ts";
 import { lockFile, openSqliteLog, type SqliteLog } from "./sqlite.ts";
 import { LogFault, LogInUse, type PlacedRecord } from "./vote_log.ts";
+import { withDirectory } from "../../tests/directory.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
@@ -35,16 +36,6 @@ voteLogContract("SqliteLog", async (partitions) => {
     },
   };
 });
-
-/** Runs with a directory of its own, and removes it. */
-async function withDirectory(run: (directory: string) => Promise<void>): Promise<void> {
-  const directory = await Deno.makeTempDir();
-  try {
-    await run(directory);
-  } finally {
-    await Deno.remove(directory, { recursive: true });
-  }
-}
 
 /** Runs with a log of its own, and removes it. */
 async function withLog(

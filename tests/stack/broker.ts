@@ -7,9 +7,10 @@
  * @module
  */
 import { setTimeout as delay } from "node:timers/promises";
+import { newClusterId } from "../../deploy/local/kafka.ts";
+import { copyJars } from "../../deploy/local/maven.ts";
+import { freePorts } from "../../simulator/ports.ts";
 
-/** The version that is tested with. */
-const KAFKA_VERSION = "4.3.1";
 /** How long a broker may take to start, in milliseconds, on a machine that has much else to do. */
 const START_MS = 120_000;
 const ROOT = new URL("../../", import.meta.url).pathname;
@@ -75,7 +76,8 @@ export class Broker {
 export async function startBroker(options: BrokerOptions = {}): Promise<Broker> {
   const jars = await kafkaJars();
   const directory = await Deno.makeTempDir({ prefix: "pollwire-kafka-" });
-  const [port, controllerPort] = [options.port ?? freePort(), freePort()];
+  const [freePort, controllerPort] = freePorts(2);
+  const port = options.port ?? freePort;
   const listeners = { PLAINTEXT: port, CONTROLLER: controllerPort, ...options.listeners };
   const properties: Record<string, string> = {
     "process.roles": "broker,controller",
@@ -107,14 +109,10 @@ export async function startBroker(options: BrokerOptions = {}): Promise<Broker> 
     "--add-scram",
     `SCRAM-SHA-512=[name=${name},password=${password}]`,
   ]);
-  const id = crypto.getRandomValues(new Uint8Array(16)).toBase64({
-    alphabet: "base64url",
-    omitPadding: true,
-  });
   await run(java(jars, "kafka.tools.StorageTool", [
     "format",
-    // In one word: an id may begin with a hyphen.
-    `--cluster-id=${id}`,
+    "-t",
+    newClusterId(),
     "-c",
     `${directory}/server.properties`,
     ...scram,
@@ -122,54 +120,11 @@ export async function startBroker(options: BrokerOptions = {}): Promise<Broker> 
   return new Broker(jars, directory, port, await spawn(jars, directory));
 }
 
-/** A port that nobody listens on, below those that the system gives to connections. */
-export function freePort(): number {
-  for (let tries = 0; tries < 100; tries++) {
-    const port = 18_000 + Math.floor(Math.random() * 12_000);
-    try {
-      Deno.listen({ hostname: "127.0.0.1", port }).close();
-      return port;
-    } catch (error) {
-      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
-    }
-  }
-  throw new Error("Cannot find a free port from 18000 to 29999");
-}
-
-/** The broker's jars, fetched once: from `KAFKA_JARS` when that is set, else under `data/`. */
+/** The jars of the local stack's Kafka, fetched once. Returns their directory. */
 export async function kafkaJars(): Promise<string> {
-  const given = Deno.env.get("KAFKA_JARS");
-  if (given) return given;
-  const directory = `${ROOT}data/stack/kafka-${KAFKA_VERSION}`;
-  await Deno.mkdir(directory, { recursive: true });
-  using turn = await Deno.open(`${directory}/lock`, { create: true, write: true });
-  await turn.lock(true);
-  if (await exists(`${directory}/complete`)) return `${directory}/lib`;
-  const dependency = (group: string, name: string, version: string) =>
-    `<dependency><groupId>${group}</groupId><artifactId>${name}</artifactId><version>${version}</version></dependency>`;
-  await Deno.writeTextFile(
-    `${directory}/pom.xml`,
-    `<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
-<groupId>pollwire</groupId><artifactId>kafka-jars</artifactId><version>1</version><dependencies>
-${dependency("org.apache.kafka", "kafka_2.13", KAFKA_VERSION)}
-${dependency("org.apache.kafka", "kafka-tools", KAFKA_VERSION)}
-${dependency("org.slf4j", "slf4j-simple", "1.7.36")}
-</dependencies></project>\n`,
-  );
-  await run(
-    new Deno.Command("mvn", {
-      args: [
-        "-q",
-        "-B",
-        "dependency:copy-dependencies",
-        "-DincludeScope=runtime",
-        `-DoutputDirectory=${directory}/lib`,
-      ],
-      cwd: directory,
-    }),
-  );
-  await Deno.writeTextFile(`${directory}/complete`, "");
-  return `${directory}/lib`;
+  const directory = `${ROOT}data/libraries/kafka`;
+  await copyJars(new URL("../../deploy/local/kafka/pom.xml", import.meta.url), directory);
+  return directory;
 }
 
 /** A command of Kafka's, by its main class. */
@@ -227,8 +182,4 @@ async function listens(port: number): Promise<boolean> {
   } catch {
     return false;
   }
-}
-
-async function exists(path: string): Promise<boolean> {
-  return await Deno.stat(path).then(() => true, () => false);
 }

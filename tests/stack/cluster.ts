@@ -6,6 +6,7 @@
  */
 import assert from "assert";
 import { setTimeout as delay } from "node:timers/promises";
+import { freePorts } from "../../simulator/ports.ts";
 
 /** Where Debian keeps the server's binaries, by version. */
 const DEBIAN = "/usr/lib/postgresql";
@@ -132,7 +133,7 @@ export async function startCluster(settings: Readonly<Record<string, string>> = 
   assert.ok(bin, "PostgreSQL is not installed: apt-get install postgresql");
   const directory = await Deno.makeTempDir({ prefix: "pollwire-postgres-" });
   const user = await serverUser();
-  const port = freePort();
+  const [port] = freePorts(1);
   await run("openssl", [
     "req",
     "-x509",
@@ -230,12 +231,6 @@ async function serverUser(): Promise<User> {
     uid: Number(await run("id", ["-u", "postgres"])),
     gid: Number(await run("id", ["-g", "postgres"])),
   };
-}
-
-/** A port that nobody listens on: a little later somebody might, and then the server says so. */
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
 }
 
 async function run(command: string, args: string[], options: User & { cwd?: string } = {}): Promise<string> {

@@ -11,6 +11,7 @@ import { openElasticsearch } from "../../aggregator/index/elasticsearch.ts";
 import type { TallyIndex } from "../../aggregator/index/tally_index.ts";
 import { elasticsearch } from "../../deploy/local/elasticsearch.ts";
 import type { Service } from "../../deploy/local/service.ts";
+import { freePorts } from "../../simulator/ports.ts";
 import { eventually } from "../eventually.ts";
 
 /** Where jars are kept from run to run. */
@@ -39,7 +40,8 @@ export class ElasticsearchServer {
   static async start(): Promise<ElasticsearchServer> {
     const directory = await Deno.makeTempDir({ prefix: "pollwire-elasticsearch-" });
     const place = { directory, libraries: LIBRARIES, host: "127.0.0.1" };
-    const service = elasticsearch(place, { http: freePort(), transport: freePort() });
+    const [http, transport] = freePorts(2);
+    const service = elasticsearch(place, { http, transport });
     await service.prepare();
     const server = new ElasticsearchServer(service, directory);
     await server.restart();
@@ -103,17 +105,4 @@ export function elasticsearchForFile(): () => ElasticsearchServer {
   });
   Deno.test.afterAll(async () => await server?.stop());
   return () => server!;
-}
-
-/** A port that nobody listens on at this moment, below those that the system gives to connections. */
-export function freePort(): number {
-  for (;;) {
-    const port = 18_000 + Math.floor(Math.random() * 12_000);
-    try {
-      Deno.listen({ hostname: "127.0.0.1", port }).close();
-      return port;
-    } catch (error) {
-      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
-    }
-  }
 }

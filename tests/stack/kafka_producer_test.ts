@@ -8,7 +8,8 @@ import { type KafkaAddress } from "../../shared/log/address.ts";
 import { fromUtf8, utf8 } from "../../shared/bytes.ts";
 import { openKafkaLog } from "../../shared/log/kafka.ts";
 import { KafkaProducer, type ProducedMessage } from "../../shared/log/kafka_producer.ts";
-import { type Broker, freePort, STACK, stackTest, startBroker } from "./broker.ts";
+import { freePorts } from "../../simulator/ports.ts";
+import { type Broker, STACK, stackTest, startBroker } from "./broker.ts";
 import { type LossyProxy, startProxy } from "./proxy.ts";
 import { makeVotesTopic } from "./topics.ts";
 
@@ -20,7 +21,7 @@ let address: KafkaAddress;
 
 if (STACK) {
   Deno.test.beforeAll(async () => {
-    const [advertised, own] = [freePort(), freePort()];
+    const [advertised, own] = freePorts(2);
     proxy = await startProxy(advertised, own);
     broker = await startBroker({ port: own, advertisedPort: advertised });
     address = { kind: "kafka", brokers: [`127.0.0.1:${advertised}`] };
@@ -127,7 +128,7 @@ stackTest("append() loses nothing when answers stay away until its deadline", as
 });
 
 stackTest("append() ends at its deadline when nobody is there", async () => {
-  const nobody: KafkaAddress = { kind: "kafka", brokers: [`127.0.0.1:${freePort()}`] };
+  const nobody: KafkaAddress = { kind: "kafka", brokers: [`127.0.0.1:${freePorts(1)[0]}`] };
   const producer = new KafkaProducer(nobody, "test", "votes.any", 1_000);
   await assert.rejects(
     producer.append(messages("a", 1)),

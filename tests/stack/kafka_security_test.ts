@@ -8,8 +8,9 @@ import { utf8 } from "../../shared/bytes.ts";
 import { type KafkaAddress } from "../../shared/log/address.ts";
 import { openKafkaLog } from "../../shared/log/kafka.ts";
 import { provisionTopics } from "../../shared/log/kafka_topics.ts";
+import { freePorts } from "../../simulator/ports.ts";
 import { eventually } from "../eventually.ts";
-import { type Broker, freePort, STACK, stackTest, startBroker } from "./broker.ts";
+import { type Broker, STACK, stackTest, startBroker } from "./broker.ts";
 import { type Certificates, makeCertificates } from "./certificates.ts";
 import { withAdmin } from "./topics.ts";
 
@@ -27,7 +28,8 @@ if (STACK) {
   Deno.test.beforeAll(async () => {
     directory = await Deno.makeTempDir();
     certificates = await makeCertificates(directory);
-    ports = { SASL_SSL: freePort(), SSL: freePort() };
+    const [SASL_SSL, SSL] = freePorts(2);
+    ports = { SASL_SSL, SSL };
     await Deno.writeTextFile(
       `${directory}/broker.pem.both`,
       await Deno.readTextFile(certificates.broker.key) + await Deno.readTextFile(certificates.broker.cert),

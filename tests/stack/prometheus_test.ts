@@ -1,7 +1,8 @@
 import assert from "assert";
+import { freePorts } from "../../simulator/ports.ts";
 import { eventually } from "../eventually.ts";
 import { testDefinition } from "../fixture.ts";
-import { freePort, stackTest } from "./elasticsearch.ts";
+import { stackTest } from "./elasticsearch.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
@@ -39,7 +40,7 @@ stackTest(
   "Prometheus scrapes a live gateway and a live aggregator, and every rule and panel has an answer",
   async () => {
     const data = await Deno.makeTempDir({ prefix: "pollwire-watched-" });
-    const [centrePort, gatewayPort, port] = [freePort(), freePort(), freePort()];
+    const [centrePort, gatewayPort, port] = freePorts(3);
     const centre = `http://127.0.0.1:${centrePort}`;
     const env = { POLLWIRE_DATA: data, VOTE_LOG: `sqlite:${data}/log` };
     const deno = (script: string, ...args: string[]) => ["run", "-A", "--no-check", script, ...args];
