@@ -49,26 +49,23 @@ export async function checkReceipts(
   return receipts.map((receipt, index) => {
     const { voteId } = receipt;
     if (!genuine[index]) return { voteId, problem: problem("bad-receipt") };
-    return { voteId, ...outcomeOf(receipt, found.next().value!) };
+    return { voteId, ...outcomeOf(found.next().value!) };
   });
 }
 
-type FoundVote = { counted_id: string | null; rejected_for: RejectionReason | null };
+type FoundVote = { counted: boolean; rejected_for: RejectionReason | null; doubled: boolean };
 
-/**
- * Another vote of this voter has counted: so this one never will, whether or not its record has been read. That it
- * was rejected for itself, before or after, tells more, and comes first.
- */
-function outcomeOf({ voteId }: Receipt, { counted_id, rejected_for }: FoundVote): VoteOutcome {
-  if (counted_id === voteId) return { outcome: "counted" };
+function outcomeOf({ counted, rejected_for, doubled }: FoundVote): VoteOutcome {
+  if (counted) return { outcome: "counted" };
   if (rejected_for !== null) return { outcome: "rejected", cause: rejected_for };
-  if (counted_id !== null) return { outcome: "duplicate", cause: "double_vote" };
-  return { outcome: "pending" };
+  return doubled ? { outcome: "duplicate", cause: "double_vote" } : { outcome: "pending" };
 }
 
 /**
- * For each receipt, in order, the id of the vote that counted for its voter, and why the receipt's gateway's record
- * of this vote was rejected: another gateway's may be refused for reasons of its own, and this one still be counted.
+ * For each receipt, in order, what was made of this vote's records. Why one was rejected is asked of the receipt's
+ * gateway alone: another gateway's may be refused for reasons of its own, and this one still be counted. That another
+ * vote of this voter has counted is no answer before a record of this vote was read: the device would forget a vote
+ * that burnt with a gateway's spool, and the books would never say what became of it.
  */
 async function votesOf(query: Query, receipts: readonly Receipt[]): Promise<FoundVote[]> {
   const asked = receipts.map(({ election, voteId, voterKey, gateway }) => ({
@@ -78,10 +75,14 @@ async function votesOf(query: Query, receipts: readonly Receipt[]): Promise<Foun
     gateway: gateway.slice(0, gateway.lastIndexOf(".")),
   }));
   return await query<FoundVote>(
-    `SELECT p.vote_id::text AS counted_id, r.cause AS rejected_for
+    `SELECT p.vote_id IS NOT NULL AS counted, r.cause AS rejected_for,
+       EXISTS (
+         SELECT FROM counting.rejections WHERE vote_id = a.vote AND election = a.election AND fate = 'duplicate'
+       ) AS doubled
      FROM ROWS FROM (jsonb_to_recordset($1::text::jsonb) AS (election text, vote uuid, voter text, gateway text))
        WITH ORDINALITY AS a (election, vote, voter, gateway, ord)
-     LEFT JOIN counting.participations p ON p.election = a.election AND p.voter_key = decode(a.voter, 'hex')
+     LEFT JOIN counting.participations p
+       ON p.election = a.election AND p.voter_key = decode(a.voter, 'hex') AND p.vote_id = a.vote
      LEFT JOIN LATERAL (
        SELECT cause FROM counting.rejections
        WHERE vote_id = a.vote AND election = a.election AND gateway = a.gateway AND fate = 'rejected'

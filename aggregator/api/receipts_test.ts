@@ -27,9 +27,9 @@ Deno.test("checkReceipts() answers each receipt, in order, with one query", asyn
   await withElection(async (db) => {
     let queries = 0;
     const counting: typeof db.query = (...args) => (queries++, db.query(...args));
-    const [counted, doubled, overvoted, replaced, pending, elsewhere] = ["a", "b", "c", "d", "e", "f"].map((
-      voter,
-    ) => receiptOf(voter));
+    const [counted, doubled, overvoted, replaced, pending, elsewhere, unread] = [..."abcdefg"].map((voter) =>
+      receiptOf(voter)
+    );
     const forged: Receipt = { ...receiptOf("a"), voterKey: testVoterKey("b") };
     const foreign: Receipt = { ...receiptOf("a"), election: "other" };
     const unknown: Receipt = { ...receiptOf("a"), gateway: "g-9.1" };
@@ -41,9 +41,16 @@ Deno.test("checkReceipts() answers each receipt, in order, with one query", asyn
     await writeParticipation(db.query, replaced.voterKey, crypto.randomUUID());
     // The same vote was rejected from another gateway: it can still be counted from this one.
     await writeRejection(db.query, 0, 2, "foreign_station", { voteId: elsewhere.voteId, gateway: "g-2" });
-    // Listed as a double vote, and not rejected.
-    await writeRejection(db.query, 0, 3, "double_vote", { fate: "duplicate", voteId: doubled.voteId });
-    const receipts = [counted, forged, doubled, overvoted, foreign, replaced, pending, elsewhere, unknown];
+    // Listed as a double vote, by whichever gateway it came.
+    await writeRejection(db.query, 0, 3, "double_vote", {
+      fate: "duplicate",
+      voteId: doubled.voteId,
+      gateway: "g-2",
+    });
+    // The voter has voted, and of this vote no record was read: its gateway's spool may have burnt.
+    await writeParticipation(db.query, unread.voterKey, crypto.randomUUID());
+    const receipts = [counted, forged, doubled, overvoted, foreign, replaced, pending, elsewhere, unknown]
+      .concat(unread);
     const answers = await checkReceipts(counting, keyOf, receipts);
     assert.deepEqual(
       answers.map((answer) => {
@@ -60,6 +67,7 @@ Deno.test("checkReceipts() answers each receipt, in order, with one query", asyn
         "pending",
         "pending",
         "urn:pollwire:problem:bad-receipt",
+        "pending",
       ],
     );
     assert.deepEqual(answers.map(({ voteId }) => voteId), receipts.map(({ voteId }) => voteId));

@@ -10,13 +10,8 @@ import type { ProblemCause } from "../../shared/problem.ts";
 /** What the centre may say of a vote, as `fate` or `fate/cause`. */
 export type OutcomeName = "counted" | `duplicate/${DuplicateKind}` | `rejected/${RejectionReason}`;
 
-/**
- * What must become of a vote: a gateway refuses it for just this, or the centre says one of these of it. `early` is what
- * it may also say while it has not read the record: another vote of this voter has counted, so this one never will.
- */
-export type Fate =
-  | Readonly<{ refusedAs: ProblemCause }>
-  | Readonly<{ outcomes: readonly OutcomeName[]; early?: OutcomeName }>;
+/** What must become of a vote: a gateway refuses it for just this, or the centre says one of these of it. */
+export type Fate = Readonly<{ refusedAs: ProblemCause }> | Readonly<{ outcomes: readonly OutcomeName[] }>;
 
 /**
  * How a kind comes about. `own`: each voter's vote. `vote`: another vote in good form, judged by the centre.
@@ -51,7 +46,7 @@ const KINDS = {
   "other-station": {
     what: "at a station not the voter's",
     way: "vote",
-    fate: { outcomes: ["rejected/wrong_station"], early: "duplicate/double_vote" },
+    fate: { outcomes: ["rejected/wrong_station"] },
   },
 
   "retransmission": {
@@ -125,11 +120,5 @@ export function mayCount(kind: VoteKind): boolean {
 export function expectedOf(kind: VoteKind): readonly (OutcomeName | `refused/${ProblemCause}`)[] {
   const { fate } = describeKind(kind);
   if ("refusedAs" in fate) return [`refused/${fate.refusedAs}`];
-  return fate.early === undefined ? fate.outcomes : [...fate.outcomes, fate.early];
-}
-
-/** The outcome in the centre's books of a vote of which it said `outcome`. */
-export function bookedOutcome(kind: VoteKind, outcome: string): string {
-  const { fate } = describeKind(kind);
-  return "outcomes" in fate && outcome === fate.early ? fate.outcomes[0] : outcome;
+  return fate.outcomes;
 }

@@ -4,14 +4,7 @@
  *
  * @module
  */
-import {
-  bookedOutcome,
-  describeKind,
-  expectedOf,
-  mayCount,
-  VOTE_KINDS,
-  type VoteKind,
-} from "../bad/kinds.ts";
+import { describeKind, expectedOf, mayCount, VOTE_KINDS, type VoteKind } from "../bad/kinds.ts";
 import type { Reconciliation, StationRow } from "../centre.ts";
 import type { LedgerEntry, SentEntry } from "./ledger.ts";
 
@@ -174,7 +167,7 @@ function judgeVote(
   add(ofKind.became, name);
   if (!acknowledged) return;
   summary.acknowledged++;
-  add(summary.outcomes, bookedOutcome(kind, name));
+  add(summary.outcomes, name);
   const right = expectedOf(kind);
   if ("refusedAs" in describeKind(kind).fate) {
     differences.add(

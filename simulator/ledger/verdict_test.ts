@@ -62,7 +62,7 @@ const good: readonly LedgerEntry[] = [
   refused("5", "signature-invalid"),
   sent("6", "bob", "other-station"),
   acknowledged("6", "kb"),
-  outcome("6", "duplicate", "double_vote"),
+  outcome("6", "rejected", "wrong_station"),
 ];
 
 async function judge(entries: readonly LedgerEntry[]) {
@@ -91,7 +91,7 @@ Deno.test(
       "first": [2, ["counted", 1], ["duplicate/double_vote", 1]],
       "double": [1, ["counted", 1]],
       "unknown-voter": [1, ["rejected/unknown_voter", 1]],
-      "other-station": [1, ["duplicate/double_vote", 1]],
+      "other-station": [1, ["rejected/wrong_station", 1]],
       "retransmission": [1, ["acknowledged again", 1]],
       "forged": [1, ["refused/signature-invalid", 1]],
     });
