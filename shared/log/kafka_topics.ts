@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { setTimeout as delay } from "node:timers/promises";
 import {
   type AclEntry,
   AclOperationTypes,
@@ -16,6 +17,10 @@ import type { KafkaAddress } from "./address.ts";
 import { votesTopic } from "./kafka.ts";
 import { isAnswer, KafkaClient } from "./kafka_client.ts";
 import { LogUnavailable } from "./vote_log.ts";
+
+/** How long new topics may take to have leaders, and how often it is asked, in milliseconds. */
+const LEADERS_WITHIN_MS = 30_000;
+const LEADERS_EVERY_MS = 100;
 
 /** The views beside the logs: each rebuilt from the database when it is lost. */
 export const VIEW_TOPICS = {
@@ -161,7 +166,8 @@ async function ensureTopics(admin: Admin, plans: readonly TopicPlan[], done: Pro
   const missing = plans.filter(({ topic }) => !there.has(topic));
   if (missing.length > 0) {
     await admin.createTopics({
-      waitForLeaders: true,
+      // kafkajs gives up when the first broker that it asks has not heard of them yet.
+      waitForLeaders: false,
       topics: missing.map(({ topic, partitions, replicas, settings }) => ({
         topic,
         numPartitions: partitions,
@@ -169,6 +175,7 @@ async function ensureTopics(admin: Admin, plans: readonly TopicPlan[], done: Pro
         configEntries: Object.entries(settings).map(([name, value]) => ({ name, value })),
       })),
     });
+    await awaitLeaders(admin, missing.map(({ topic }) => topic));
     done.made.push(...missing.map(({ topic }) => `topic ${topic}`));
   }
   for (const plan of plans) {
@@ -176,6 +183,28 @@ async function ensureTopics(admin: Admin, plans: readonly TopicPlan[], done: Pro
     const faults = await topicFaults(admin, plan);
     if (faults.length === 0) done.kept.push(`topic ${plan.topic}`);
     done.faults.push(...faults);
+  }
+}
+
+/** Waits until each partition of new topics has a broker that leads it: before, nobody can write to them. */
+async function awaitLeaders(admin: Admin, topics: string[]): Promise<void> {
+  const isLed = async () => {
+    const found = await admin.fetchTopicMetadata({ topics });
+    return found.topics.every(({ partitions }) => partitions.every(({ leader }) => leader >= 0));
+  };
+  for (const deadlineMs = Date.now() + LEADERS_WITHIN_MS;;) {
+    try {
+      if (await isLed()) return;
+    } catch (error) {
+      const notYet = isAnswer(error, "UNKNOWN_TOPIC_OR_PARTITION", "LEADER_NOT_AVAILABLE");
+      if (!notYet || Date.now() > deadlineMs) throw error;
+    }
+    if (Date.now() > deadlineMs) {
+      throw new Error(
+        `${topics.join(", ")}: no leader after ${LEADERS_WITHIN_MS / 1_000} s; the brokers' logs say why`,
+      );
+    }
+    await delay(LEADERS_EVERY_MS);
   }
 }
 
