@@ -98,7 +98,7 @@ export async function runCentre(
     for (const election of await known(db, log)) {
       if (runners.has(election)) continue;
       try {
-        const runner = await startRunner(parts, metrics, election, signal, onFault(election));
+        const runner = await startRunner(config, parts, metrics, election, signal, onFault(election));
         runners.set(election, runner);
         broken.delete(election);
         running.push(runner.run());
@@ -129,6 +129,7 @@ async function known(db: Database, log: Logger): Promise<string[]> {
 }
 
 async function startRunner(
+  { database, databaseLimits: { countingConnections } }: CentreConfig,
   { databases, openLog, keyring, views }: CentreParts,
   metrics: ReturnType<typeof centreMetrics>,
   election: string,
@@ -140,6 +141,7 @@ async function startRunner(
     databases,
     log: await openLog(election, history.partitions),
     history,
+    partitionsAtOnce: database.kind === "pglite" ? 1 : countingConnections,
     views,
     now: Date.now,
     signal,

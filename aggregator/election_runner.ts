@@ -29,6 +29,8 @@ export type RunnerOptions = Readonly<{
   databases: Databases;
   log: VoteLog;
   history: RegisteredHistory;
+  /** Of how many partitions a batch may be counted at once: more than one only where each has a connection. */
+  partitionsAtOnce: number;
   /** Where releases, turnout and rejections are written to besides the database, if anywhere. */
   views?: Views;
   now(): number;
@@ -70,7 +72,8 @@ export class ElectionRunner {
   }
 
   async #count(): Promise<void> {
-    const { databases: { counting: db }, log, history, signal, onCounted, onFault } = this.#options;
+    const { databases: { counting: db }, log, history, signal, onCounted, onFault, partitionsAtOnce } =
+      this.#options;
     const { election } = history;
     const wait = (ms: number) => delay(ms, undefined, { signal });
     while (!signal.aborted && this.#stopped === undefined) {
@@ -89,6 +92,7 @@ export class ElectionRunner {
         await log.consume(counter, {
           group: countGroup(election),
           batchRecords: COUNT_BATCH_RECORDS,
+          partitionsAtOnce,
           signal,
         });
       } catch (error) {

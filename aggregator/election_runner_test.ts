@@ -40,6 +40,7 @@ class Scene {
     const runner = new ElectionRunner({
       databases: oneForAll(db),
       log: this.log,
+      partitionsAtOnce: 1,
       history: this.box.history,
       now: () => this.nowMs,
       signal: this.#stop.signal,

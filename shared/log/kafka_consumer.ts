@@ -104,7 +104,7 @@ export class Consumption {
         await this.#kafka.run({
           autoCommit: false,
           eachBatchAutoResolve: false,
-          partitionsConsumedConcurrently: 1,
+          partitionsConsumedConcurrently: this.#options.partitionsAtOnce ?? 1,
           eachBatch: (payload) => this.#batch(payload),
         });
         await Promise.all([this.#done.promise, this.#watchIdentity()]);

@@ -30,6 +30,8 @@ export type ConsumeOptions = Readonly<{
   /** Consumers of the same group share the partitions. */
   group: string;
   batchRecords: number;
+  /** Of how many partitions a batch may be under way at once, at the most; 1 when left out. Of one partition it is always one. */
+  partitionsAtOnce?: number;
   /** Ends the consumption, after the batch that is under way. */
   signal: AbortSignal;
 }>;

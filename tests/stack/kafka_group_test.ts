@@ -19,6 +19,8 @@ import { makeVotesTopic, removeTopic } from "./topics.ts";
 Deno.test.sanitizer({ ops: true, resources: true });
 
 const PARTITIONS = 4;
+/** Partitions of which each member counts a batch at once. */
+const AT_ONCE = 2;
 
 let broker: Broker;
 let shared: KafkaAddress;
@@ -95,7 +97,12 @@ async function scene(
     const faults: unknown[] = [];
     const running = (async () => {
       while (!abort.signal.aborted) {
-        const options = { group: `count.${election}`, batchRecords: 50, signal: abort.signal };
+        const options = {
+          group: `count.${election}`,
+          batchRecords: 50,
+          partitionsAtOnce: AT_ONCE,
+          signal: abort.signal,
+        };
         await log.consume(counted.consumer(name), options).catch((error) => faults.push(error));
       }
     })();
@@ -125,7 +132,12 @@ async function scene(
         say("counting");
         await go();
       };
-      const options = { group: "count.${election}", batchRecords: 50, signal: new AbortController().signal };
+      const options = {
+        group: "count.${election}",
+        batchRecords: 50,
+        partitionsAtOnce: ${AT_ONCE},
+        signal: new AbortController().signal,
+      };
       await log.consume(counted.consumer("${name}", work), options).catch((error) => say("ended: " + error.name));
       await go();
     `);
@@ -145,6 +157,40 @@ async function scene(
     await Deno.remove(directory, { recursive: true });
   }
 }
+
+stackTest("consume() has batches of as many partitions under way as it may, and one of each", async () => {
+  await makeVotesTopic(shared, "at-once", PARTITIONS);
+  const log = await openKafkaLog(shared, "at-once", PARTITIONS);
+  const records = Array.from({ length: 100 }, (_, n) => record(n % PARTITIONS, `${n}`));
+  await log.append(records);
+  const underWay = new Map<number, () => void>();
+  const abort = new AbortController();
+  let most = 0;
+  let counted = 0;
+  const consumed = log.consume({
+    take: () => Promise.resolve(0),
+    batch: async (partition, { length }) => {
+      assert.ok(!underWay.has(partition), `two batches of partition ${partition} at once`);
+      const { promise, resolve } = Promise.withResolvers<void>();
+      underWay.set(partition, resolve);
+      most = Math.max(most, underWay.size);
+      await promise;
+      underWay.delete(partition);
+      counted += length;
+    },
+  }, { group: "at-once", batchRecords: 10, partitionsAtOnce: AT_ONCE, signal: abort.signal });
+  await eventually("as many are under way as may", () => underWay.size === AT_ONCE);
+  // From now on whatever comes is let go at once.
+  await eventually("all is counted", () => {
+    for (const letGo of underWay.values()) letGo();
+    return counted === records.length;
+  });
+  assert.equal(most, AT_ONCE);
+  abort.abort();
+  await consumed;
+  await log.close();
+  await removeTopic(shared, "at-once");
+});
 
 stackTest(
   "consume() shares the partitions when a second joins, and takes them all when it leaves",
