@@ -10,7 +10,14 @@ import { type KeyName, parseKeyName } from "./keys.ts";
 import type { StoredRecord } from "./log/vote_log.ts";
 import type { RejectionReason } from "./outcome.ts";
 import { partitionOf } from "./partition.ts";
-import { isRecordShaped, openRecord, parseRecord, recordSignature, type VoteRecord } from "./record.ts";
+import {
+  isRecordShaped,
+  openRecord,
+  parseRecord,
+  recordContext,
+  recordSignature,
+  type VoteRecord,
+} from "./record.ts";
 import { checkBallot, MAX_CLOCK_SKEW_MS } from "./vote.ts";
 
 /** What judging needs to know of one election; all of it kept history. */
@@ -39,12 +46,13 @@ export function judge(stored: StoredRecord, history: ElectionHistory): Judgement
   if (name.election !== history.election) return rejected("wrong_election");
   const signingKey = history.signingKey(name);
   if (signingKey === undefined) return rejected("unknown_gateway");
-  if (!equalBytes(recordSignature(signingKey, history.election, stored), stored.signature)) {
+  const context = recordContext(history.election, stored);
+  if (!equalBytes(recordSignature(signingKey, context, stored.value), stored.signature)) {
     return rejected("bad_signature");
   }
   const gateway = name.id;
   const sealingKey = history.sealingKey(stored.senderKey);
-  const text = sealingKey === undefined ? undefined : openRecord(sealingKey, history.election, stored);
+  const text = sealingKey === undefined ? undefined : openRecord(sealingKey, context, stored.value);
   if (text === undefined) return { fate: "rejected", cause: "cannot_open", gateway };
   const record = parseRecord(text);
   if (record === undefined) return { fate: "rejected", cause: "malformed", gateway };

@@ -90,8 +90,11 @@ export function longestRecordBytes({ contests, stations }: Pick<Manifest, "conte
   return longest;
 }
 
-/** What a record's seal and signature are bound to, besides the text. */
-function recordContext(election: string, keyId: string, senderKey: Uint8Array): Uint8Array {
+/** What a record's seal and signature are bound to, besides its text. */
+export function recordContext(
+  election: string,
+  { keyId, senderKey }: Pick<LogRecord, "keyId" | "senderKey">,
+): Uint8Array {
   return lengthPrefixed("pollwire/1 record", election, RECORD_VERSION, keyId, senderKey);
 }
 
@@ -112,7 +115,7 @@ export function recordSealer(options: {
 }): RecordSealer {
   const { name, signingKey, sealingKey, senderKey, recordBytes } = options;
   const keyId = formatKeyName(name);
-  const context = recordContext(name.election, keyId, senderKey);
+  const context = recordContext(name.election, { keyId, senderKey });
   const signed = signedBytes(context, new Uint8Array(sealedBytes(recordBytes)));
   const valueAt = signed.length - sealedBytes(recordBytes);
   const padded = new Uint8Array(recordBytes);
@@ -146,17 +149,30 @@ export function isRecordShaped(record: LogRecord, recordBytes: number): boolean 
     record.signature.length === KEY_BYTES && record.value.length === sealedBytes(recordBytes);
 }
 
-/** The gateway's signature over a record as it stands, for comparison with the one that it carries. */
-export function recordSignature(signingKey: Uint8Array, election: string, record: LogRecord): Uint8Array {
-  return hmac(signingKey, signedBytes(recordContext(election, record.keyId, record.senderKey), record.value));
+/**
+ * The gateway's signature over a record's value, for comparison with the one that the record carries.
+ *
+ * @param context See {@link recordContext}.
+ */
+export function recordSignature(signingKey: Uint8Array, context: Uint8Array, value: Uint8Array): Uint8Array {
+  return hmac(signingKey, signedBytes(context, value));
 }
 
-/** Opens a record's seal; `undefined` when it does not open. Returns the text, without its padding. */
-export function openRecord(sealingKey: Uint8Array, election: string, record: LogRecord): string | undefined {
-  const text = unseal(sealingKey, record.value, recordContext(election, record.keyId, record.senderKey));
-  if (text === undefined) return undefined;
+/**
+ * Opens the seal of a record's value; `undefined` when it does not open. Returns the text, without its padding.
+ *
+ * @param context See {@link recordContext}.
+ */
+export function openRecord(
+  sealingKey: Uint8Array,
+  context: Uint8Array,
+  value: Uint8Array,
+): string | undefined {
+  const padded = unseal(sealingKey, value, context);
+  if (padded === undefined) return undefined;
+  const end = padded.findLastIndex((byte) => byte !== SPACE) + 1;
   try {
-    return fromUtf8(text).trimEnd();
+    return fromUtf8(padded.subarray(0, end));
   } catch {
     return undefined;
   }

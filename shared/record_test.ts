@@ -22,6 +22,7 @@ import {
   parseRecord,
   RECORD_VERSION,
   recordBytesFor,
+  recordContext,
   recordSealer,
   recordSignature,
   sealedBytes,
@@ -37,7 +38,7 @@ const SEALER = testSealer(MANIFEST);
 
 function open(record: LogRecord, manifest = MANIFEST): VoteRecord | undefined {
   const sealingKey = testHistory(manifest).sealingKey(record.senderKey)!;
-  const text = openRecord(sealingKey, manifest.election, record);
+  const text = openRecord(sealingKey, recordContext(manifest.election, record), record.value);
   return text === undefined ? undefined : parseRecord(text);
 }
 
@@ -221,7 +222,8 @@ Deno.test("recordSignature() computes what seal() signed, also after other recor
   const signingKey = gatewayKey(MASTER, { election: "test-2026", id: "g-1", version: 1 });
   const records = Array.from({ length: 10 }, (_, i) => SEALER.seal(testRecord(String(i))));
   for (const record of records) {
-    assert.ok(equalBytes(recordSignature(signingKey, "test-2026", record), record.signature));
+    const signature = recordSignature(signingKey, recordContext("test-2026", record), record.value);
+    assert.ok(equalBytes(signature, record.signature));
   }
 });
 
@@ -288,17 +290,18 @@ for (const part of PARTS) {
 Deno.test("openRecord() opens nothing with a bit flipped in what the seal is bound to", () => {
   const record = SEALER.seal(testRecord("1"));
   const sealingKey = HISTORY.sealingKey(record.senderKey)!;
-  assert.ok(openRecord(sealingKey, "test-2026", record));
+  const opened = (each: LogRecord) => openRecord(sealingKey, recordContext("test-2026", each), each.value);
+  assert.ok(opened(record));
   fc.assert(
     fc.property(fc.constantFrom(...PARTS), fc.nat(), (part, bit) => {
-      const opened = openRecord(sealingKey, "test-2026", flipped(record, part, bit));
+      const text = opened(flipped(record, part, bit));
       // Version and signature are checked before the seal, and not by it.
-      if (part === "version" || part === "signature") assert.ok(opened);
-      else assert.equal(opened, undefined);
+      if (part === "version" || part === "signature") assert.ok(text);
+      else assert.equal(text, undefined);
     }),
     { numRuns: 1_000 },
   );
-  assert.equal(openRecord(sealingKey, "test-2027", record), undefined);
+  assert.equal(openRecord(sealingKey, recordContext("test-2027", record), record.value), undefined);
 });
 
 Deno.test("openRecord() gives up on sealed bytes that are not UTF-8, and does not throw", () => {
@@ -306,7 +309,7 @@ Deno.test("openRecord() gives up on sealed bytes that are not UTF-8, and does no
   const sealingKey = HISTORY.sealingKey(record.senderKey)!;
   const context = lengthPrefixed("pollwire/1 record", "test-2026", "1", record.keyId, record.senderKey);
   const value = seal(sealingKey, new Uint8Array(MANIFEST.recordBytes).fill(0xff), context);
-  assert.equal(openRecord(sealingKey, "test-2026", { ...record, value }), undefined);
+  assert.equal(openRecord(sealingKey, recordContext("test-2026", record), value), undefined);
 });
 
 for (
