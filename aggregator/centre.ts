@@ -25,6 +25,7 @@ import { electionIds } from "./office/elections.ts";
 import { gatewaySync } from "./office/gateway_sync.ts";
 import type { Keyring } from "./office/keyring.ts";
 import { readReconciliation } from "./api/reconciliation.ts";
+import { runViews } from "./views.ts";
 
 /** How often the registry is asked for elections that were added, in milliseconds. */
 const LOOK_EVERY_MS = 1_000;
@@ -51,7 +52,8 @@ export async function runCentre(
   parts: CentreParts,
   signal: AbortSignal,
 ): Promise<void> {
-  const { databases: { reading: db }, index, keyring, log } = parts;
+  const { databases, index, keyring, log, views } = parts;
+  const { reading: db } = databases;
   const runners = new Map<string, ElectionRunner>();
   /** Why elections cannot be counted that the registry has. */
   const broken = new Map<string, string>();
@@ -94,6 +96,8 @@ export async function runCentre(
   console.log(`aggregator listens on ${server.origin}`);
   const running: Promise<void>[] = [];
   if (index !== undefined) running.push(runIndexing({ db, index, metrics: metrics.registry, log, signal }));
+  // A fault of theirs is no one election's.
+  if (views !== undefined) running.push(runViews({ views, databases, signal, onFault: onFault("") }));
   while (!signal.aborted) {
     for (const election of await known(db, log)) {
       if (runners.has(election)) continue;
@@ -130,7 +134,7 @@ async function known(db: Database, log: Logger): Promise<string[]> {
 
 async function startRunner(
   { database, databaseLimits: { countingConnections } }: CentreConfig,
-  { databases, openLog, keyring, views }: CentreParts,
+  { databases, openLog, keyring }: CentreParts,
   metrics: ReturnType<typeof centreMetrics>,
   election: string,
   signal: AbortSignal,
@@ -142,7 +146,6 @@ async function startRunner(
     log: await openLog(election, history.partitions),
     history,
     partitionsAtOnce: database.kind === "pglite" ? 1 : countingConnections,
-    views,
     now: Date.now,
     signal,
     onCounted(outcomes) {

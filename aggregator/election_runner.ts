@@ -5,22 +5,18 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { logEnds, LogFault, LogInUse, type VoteLog } from "../shared/log/vote_log.ts";
-import type { Views } from "../shared/log/views.ts";
 import { appendAudit } from "./audit.ts";
 import { checkLog, COUNT_BATCH_RECORDS, countGroup, createCounter, Fenced } from "./count.ts";
 import type { OutcomeDelta } from "./count_batch.ts";
 import type { Databases } from "./database/database.ts";
 import type { RegisteredHistory } from "./history.ts";
 import { hasChanges, publish } from "./publish.ts";
-import { ViewWriter } from "./views.ts";
 import { readLag } from "./api/reconciliation.ts";
 
 /** How often changed stations are published, in milliseconds. */
 const PUBLISH_EVERY_MS = 100;
 /** How often the registry is asked for a newer manifest, in milliseconds. */
 const RELOAD_EVERY_MS = 1_000;
-/** How often views are written, in milliseconds. */
-const VIEWS_EVERY_MS = 1_000;
 /** How long to wait after counting or publishing failed, or was taken over, before trying again, in milliseconds. */
 const AGAIN_AFTER_MS = 1_000;
 
@@ -31,8 +27,6 @@ export type RunnerOptions = Readonly<{
   history: RegisteredHistory;
   /** Of how many partitions a batch may be counted at once: more than one only where each has a connection. */
   partitionsAtOnce: number;
-  /** Where releases, turnout and rejections are written to besides the database, if anywhere. */
-  views?: Views;
   now(): number;
   signal: AbortSignal;
   onCounted(outcomes: readonly OutcomeDelta[], records: number): void;
@@ -68,7 +62,7 @@ export class ElectionRunner {
   }
 
   async run(): Promise<void> {
-    await Promise.all([this.#count(), this.#publish(), this.#follow(), this.#writeViews()]);
+    await Promise.all([this.#count(), this.#publish(), this.#follow()]);
   }
 
   async #count(): Promise<void> {
@@ -163,21 +157,6 @@ export class ElectionRunner {
     if (!this.#isLogKnown || this.#stopped !== undefined) return false;
     const { databases, log, history } = this.#options;
     return await readLag(databases.reading.query, history.election, await logEnds(log)) === 0;
-  }
-
-  /** What of it fails is tried again: a view that is behind holds up nothing. */
-  async #writeViews(): Promise<void> {
-    const { databases, log, history, views, signal, onFault } = this.#options;
-    if (views === undefined) return;
-    const writer = new ViewWriter(views, history.election, log.partitions, () => performance.now());
-    while (!signal.aborted) {
-      try {
-        await writer.step(databases.reading.query);
-      } catch (error) {
-        if (!signal.aborted) onFault(`views of ${history.election} were not written`, error);
-      }
-      await delay(VIEWS_EVERY_MS, undefined, { signal }).catch(() => {});
-    }
   }
 
   async #follow(): Promise<void> {

@@ -1,26 +1,81 @@
 import assert from "assert";
 import type { View, ViewRow, Views } from "../shared/log/views.ts";
 import { withDatabase } from "../tests/test_database.ts";
-import type { Query } from "./database/database.ts";
+import { appendAudit } from "./audit.ts";
+import { type Database, oneForAll, type Query } from "./database/database.ts";
 import { ViewWriter } from "./views.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
-/** Views in memory: the rows that were written, newest of each key; they may be away. */
-function memoryViews(): Views & { rows: Map<string, ViewRow["value"]>; writes: number; away: boolean } {
-  const views = {
-    rows: new Map<string, ViewRow["value"]>(),
-    writes: 0,
-    away: false,
-    write(view: View, rows: readonly ViewRow[]) {
-      if (views.away) return Promise.reject(new Error("away"));
-      for (const { key, value } of rows) views.rows.set(`${view} ${key}`, value);
-      views.writes += rows.length;
-      return Promise.resolve();
-    },
-    close: () => Promise.resolve(),
-  };
-  return views;
+/** Views in memory: every row that was ever written; they may be away. */
+class MemoryViews implements Views {
+  readonly written: Readonly<{ view: View; row: ViewRow }>[] = [];
+  away = false;
+  /** How often a view was read whole. */
+  reads = 0;
+
+  end(view: View): Promise<number> {
+    return Promise.resolve(this.#of(view).length);
+  }
+
+  read(view: View) {
+    this.reads++;
+    const rows = new Map<string, string>();
+    for (const { key, value } of this.#of(view)) {
+      if (value === null) rows.delete(key);
+      else rows.set(key, JSON.stringify(value));
+    }
+    return Promise.resolve({ rows, end: this.#of(view).length });
+  }
+
+  write(view: View, rows: readonly ViewRow[]): Promise<void> {
+    if (this.away) return Promise.reject(new Error("away"));
+    this.written.push(...rows.map((row) => ({ view, row })));
+    return Promise.resolve();
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  /** What stands, by view and key: what compaction keeps. */
+  standing(): Record<string, ViewRow["value"]> {
+    const newest = new Map(this.written.map(({ view, row }) => [`${view} ${row.key}`, row.value]));
+    return Object.fromEntries([...newest].filter(([, value]) => value !== null));
+  }
+
+  #of(view: View): ViewRow[] {
+    return this.written.filter((each) => each.view === view).map(({ row }) => row);
+  }
+}
+
+/** A process that writes. */
+function writerOf(db: Database, views: Views): ViewWriter {
+  return new ViewWriter(views, oneForAll(db), crypto.randomUUID());
+}
+
+/** Steps until there is nothing to write. Returns how many rows were written. */
+async function stepAll(writer: ViewWriter, views: MemoryViews): Promise<number> {
+  const before = views.written.length;
+  while (await writer.step());
+  return views.written.length - before;
+}
+
+const leaseRunsOut = ({ query }: Database) => query("UPDATE counting.view_writer SET until = '-infinity'");
+
+/** Adds records that were not counted. */
+async function reject(query: Query, partition: number, ...offsets: number[]) {
+  await query(
+    "INSERT INTO counting.log_positions (election, partition) VALUES ('town', $1) ON CONFLICT DO NOTHING",
+    [partition],
+  );
+  for (const offset of offsets) {
+    await query(
+      `INSERT INTO counting.rejections VALUES ('town', $1, $2, 'rejected', 'unknown_voter', '2026-11-03T12:00:00.5Z',
+         'g-1', 'n-1', '5f0c1f6e-0000-4000-8000-000000000000')`,
+      [partition, offset],
+    );
+  }
 }
 
 /** Releases a station's votes, the newest of which stand. */
@@ -41,54 +96,47 @@ async function release(query: Query, revision: number, station: string, ann: num
 }
 
 Deno.test("ViewWriter writes sums of releases, and then only what has changed", async () => {
-  await withDatabase(async ({ query }) => {
-    const views = memoryViews();
-    const writer = new ViewWriter(views, "town", 2, () => 0);
-    assert.equal(await writer.step(query), 0);
-    await release(query, 1, "n-1", 3, 1);
-    await release(query, 2, "s-1", 2, 0);
-    assert.equal(await writer.step(query), 2);
-    assert.deepEqual(Object.fromEntries(views.rows), {
-      "tallies town/mayor/ann": {
-        election: "town",
-        contest: "mayor",
-        candidate: "ann",
-        votes: 5,
-        revision: 2,
-      },
-      "tallies town/mayor/bob": {
-        election: "town",
-        contest: "mayor",
-        candidate: "bob",
-        votes: 1,
-        revision: 2,
-      },
-    });
-    assert.equal(await writer.step(query), 0);
-    await release(query, 3, "n-1", 4, 1);
-    assert.equal(await writer.step(query), 2);
-    assert.deepEqual(views.rows.get("tallies town/mayor/ann"), {
+  await withDatabase(async (db) => {
+    const views = new MemoryViews();
+    const writer = writerOf(db, views);
+    const tally = (candidate: string, votes: number, revision: number) => ({
       election: "town",
       contest: "mayor",
-      candidate: "ann",
-      votes: 6,
-      revision: 3,
+      candidate,
+      votes,
+      revision,
     });
+    assert.equal(await stepAll(writer, views), 0);
+    await release(db.query, 1, "n-1", 3, 1);
+    await release(db.query, 2, "s-1", 2, 0);
+    assert.equal(await stepAll(writer, views), 2);
+    assert.deepEqual(views.standing(), {
+      "tallies town/mayor/ann": tally("ann", 5, 2),
+      "tallies town/mayor/bob": tally("bob", 1, 2),
+    });
+    assert.equal(await stepAll(writer, views), 0);
+    await release(db.query, 3, "n-1", 4, 1);
+    assert.equal(await stepAll(writer, views), 2);
+    assert.deepEqual(views.standing()["tallies town/mayor/ann"], tally("ann", 6, 3));
+    assert.equal(await stepAll(writer, views), 0);
+    assert.equal(views.reads, 3, "each view is read whole once");
   });
 });
 
 Deno.test("ViewWriter writes turnout by region, and rejections without who voted", async () => {
-  await withDatabase(async ({ query }) => {
-    const views = memoryViews();
-    const writer = new ViewWriter(views, "town", 2, () => 0);
-    await query(`INSERT INTO counting.turnout_groups VALUES
+  await withDatabase(async (db) => {
+    const views = new MemoryViews();
+    const writer = writerOf(db, views);
+    await db.query(`INSERT INTO counting.turnout_groups VALUES
       ('town', 'north', '18-24', 'female', 0, 2), ('town', 'north', '25-34', 'male', 1, 3), ('other', 'north', '18-24', 'female', 0, 9)`);
-    await query(`INSERT INTO counting.rejections VALUES
-      ('town', 1, 7, 'rejected', 'unknown_voter', '2026-11-03T12:00:00.5Z', 'g-1', 'n-1', '5f0c1f6e-0000-4000-8000-000000000000'),
+    await reject(db.query, 1, 7);
+    await reject(db.query, 0);
+    await db.query(`INSERT INTO counting.rejections VALUES
       ('town', 0, 2, 'rejected', 'malformed', '2026-11-03T12:00:00Z', NULL, NULL, NULL)`);
-    assert.equal(await writer.step(query), 3);
-    assert.deepEqual(Object.fromEntries(views.rows), {
+    assert.equal(await stepAll(writer, views), 4);
+    assert.deepEqual(views.standing(), {
       "turnout town/north": { election: "town", region: "north", voters: 5 },
+      "turnout other/north": { election: "other", region: "north", voters: 9 },
       "rejections town/0/2": {
         election: "town",
         partition: 0,
@@ -110,22 +158,156 @@ Deno.test("ViewWriter writes turnout by region, and rejections without who voted
         station: "n-1",
       },
     });
-    assert.equal(await writer.step(query), 0);
+    assert.equal(await stepAll(writer, views), 0);
   });
 });
 
-Deno.test("ViewWriter writes again what could not be written, and everything now and then", async () => {
-  await withDatabase(async ({ query }) => {
-    const views = memoryViews();
-    let nowMs = 0;
-    const writer = new ViewWriter(views, "town", 1, () => nowMs);
-    await release(query, 1, "n-1", 3, 1);
+Deno.test("ViewWriter writes every rejection once, of however many", async () => {
+  await withDatabase(async (db) => {
+    const views = new MemoryViews();
+    const writer = writerOf(db, views);
+    const offsets = Array.from({ length: 1_203 }, (_, i) => 2 * i);
+    await reject(db.query, 0, ...offsets);
+    await reject(db.query, 1, 5);
+    assert.equal(await stepAll(writer, views), 1_204);
+    assert.equal(Object.keys(views.standing()).length, 1_204);
+    await reject(db.query, 0, 9_001);
+    assert.equal(await stepAll(writer, views), 1);
+  });
+});
+
+Deno.test("ViewWriter writes again what could not be written", async () => {
+  await withDatabase(async (db) => {
+    const views = new MemoryViews();
+    const writer = writerOf(db, views);
+    await release(db.query, 1, "n-1", 3, 1);
     views.away = true;
-    await assert.rejects(writer.step(query), /away/);
+    await assert.rejects(writer.step(), /away/);
     views.away = false;
-    assert.equal(await writer.step(query), 2);
-    assert.equal(await writer.step(query), 0);
-    nowMs = 60_000;
-    assert.equal(await writer.step(query), 2);
+    assert.equal(await stepAll(writer, views), 2);
+    assert.equal(await stepAll(writer, views), 0);
+  });
+});
+
+Deno.test("ViewWriter goes on where the views end after a start, and writes nothing twice", async () => {
+  await withDatabase(async (db) => {
+    const views = new MemoryViews();
+    const writer = writerOf(db, views);
+    await release(db.query, 1, "n-1", 3, 1);
+    await reject(db.query, 0, 1, 2, 3);
+    assert.equal(await stepAll(writer, views), 5);
+    await writer.release();
+    await reject(db.query, 0, 4);
+    assert.equal(await stepAll(writerOf(db, views), views), 1);
+    assert.equal(views.written.at(-1)!.row.key, "town/0/4");
+  });
+});
+
+Deno.test("ViewWriter takes off tallies that were withdrawn, and what a rebuild did not bring back", async () => {
+  await withDatabase(async (db) => {
+    const views = new MemoryViews();
+    const writer = writerOf(db, views);
+    await release(db.query, 1, "n-1", 3, 1);
+    await db.query("INSERT INTO counting.turnout_groups VALUES ('town', 'north', '18-24', 'female', 0, 2)");
+    await reject(db.query, 0, 1, 2);
+    assert.equal(await stepAll(writer, views), 5);
+    await db.query("DELETE FROM results.current");
+    assert.equal(await stepAll(writer, views), 2);
+    await db.query("DELETE FROM counting.turnout_groups");
+    assert.equal(await stepAll(writer, views), 1);
+    await db.query("DELETE FROM counting.rejections WHERE log_offset = 1");
+    await db.query("UPDATE counting.rejections SET cause = 'malformed'");
+    await db.transaction((query) => appendAudit(query, new Date(0), "rebuild_finished", "town", {}));
+    assert.equal(await stepAll(writer, views), 2);
+    const standing = views.standing();
+    assert.deepEqual(Object.keys(standing), ["rejections town/0/2"]);
+    assert.equal(standing["rejections town/0/2"]!.cause, "malformed");
+    assert.equal(await stepAll(writer, views), 0);
+  });
+});
+
+Deno.test("ViewWriter takes off what was withdrawn while nobody wrote", async () => {
+  await withDatabase(async (db) => {
+    const views = new MemoryViews();
+    const before = writerOf(db, views);
+    await release(db.query, 1, "n-1", 3, 1);
+    await reject(db.query, 0, 1);
+    await stepAll(before, views);
+    await before.release();
+    await db.query("DELETE FROM results.current");
+    await db.query("DELETE FROM counting.rejections");
+    assert.equal(await stepAll(writerOf(db, views), views), 3);
+    assert.deepEqual(views.standing(), {});
+  });
+});
+
+Deno.test("ViewWriter leaves the views to one process, until that lets go of them or is silent too long", async () => {
+  await withDatabase(async (db) => {
+    const views = new MemoryViews();
+    const [a, b] = [writerOf(db, views), writerOf(db, views)];
+    await release(db.query, 1, "n-1", 3, 1);
+    assert.equal(await stepAll(a, views), 2);
+    await release(db.query, 2, "n-1", 4, 1);
+    assert.equal(await stepAll(b, views), 0, "another process writes");
+    assert.equal(await stepAll(a, views), 2);
+    await b.release();
+    await release(db.query, 3, "n-1", 5, 1);
+    assert.equal(await stepAll(b, views), 0, "what is not one's own is not let go of");
+    await leaseRunsOut(db);
+    assert.equal(await stepAll(b, views), 2);
+    await release(db.query, 4, "n-1", 6, 1);
+    assert.equal(await stepAll(a, views), 0, "it is the other's now");
+    await b.release();
+    assert.equal(await stepAll(a, views), 2);
+  });
+});
+
+Deno.test("ViewWriter does not write for a process that was silent too long between reading and writing", async () => {
+  await withDatabase(async (db) => {
+    const views = new MemoryViews();
+    const [a, b] = [writerOf(db, views), writerOf(db, views)];
+    const { read } = views;
+    views.read = async (view) => {
+      views.read = read;
+      await leaseRunsOut(db);
+      await b.step();
+      return read.call(views, view);
+    };
+    await release(db.query, 1, "n-1", 3, 1);
+    await reject(db.query, 0, 1);
+    // It has read too early to see what the other has written meanwhile, and must not write it again.
+    await a.step().catch((error) => assert.match(error.message, /another process/));
+    await stepAll(b, views);
+    assert.equal(views.written.length, 3);
+  });
+});
+
+Deno.test("ViewWriter puts right what a process wrote that had slept past its turn", async () => {
+  await withDatabase(async (db) => {
+    const views = new MemoryViews();
+    const writer = writerOf(db, views);
+    await release(db.query, 1, "n-1", 3, 1);
+    await reject(db.query, 0, 1);
+    await stepAll(writer, views);
+    const old = views.written.slice();
+    await release(db.query, 2, "n-1", 4, 1);
+    await stepAll(writer, views);
+    const right = views.standing();
+    views.written.push(...old, { view: "rejections", row: { key: "town/0/1", value: null } });
+    assert.notDeepEqual(views.standing(), right);
+    await stepAll(writer, views);
+    assert.deepEqual(views.standing(), right);
+    // The same, between a look at where the view ends and the write.
+    const { write } = views;
+    views.write = (view, rows) => {
+      views.write = write;
+      views.written.push(...old);
+      return write.call(views, view, rows);
+    };
+    await release(db.query, 3, "s-1", 1, 0);
+    await stepAll(writer, views);
+    await stepAll(writer, views);
+    assert.equal(views.standing()["tallies town/mayor/bob"]!.votes, 1);
+    assert.equal(views.standing()["tallies town/mayor/ann"]!.votes, 5);
   });
 });

@@ -29,6 +29,9 @@ export const VIEW_TOPICS = {
   turnout: "turnout-by-region",
 } as const;
 
+/** Of a view, in bytes. */
+const VIEW_SEGMENT_BYTES = "16777216";
+
 /** An election, as far as its log is concerned. */
 export type LoggedElection = Readonly<{ election: string; partitions: number }>;
 
@@ -63,7 +66,8 @@ function copies(brokers: number): { replicas: number; settings: Record<string, s
  *
  * - Logs keep everything for ever, and their times are the broker's: when a record came is not for its sender to say.
  *   The broker stores them uncompressed, whatever came: else one batch in a codec that a reader lacks would stop it.
- * - Views are of one partition, so that all of it has one order, and keep the newest of each key.
+ * - Views are of one partition, so that all of it has one order, and keep the newest of each key. The segment that is
+ *   written to is never compacted: small ones keep a view short enough to be read whole.
  */
 export function topicPlans(elections: readonly LoggedElection[], brokers: number): TopicPlan[] {
   const { replicas, settings } = copies(brokers);
@@ -84,12 +88,12 @@ export function topicPlans(elections: readonly LoggedElection[], brokers: number
     topic,
     partitions: 1,
     replicas,
-    settings: { ...settings, "cleanup.policy": "compact" },
+    settings: { ...settings, "cleanup.policy": "compact", "segment.bytes": VIEW_SEGMENT_BYTES },
   }));
   return [...logs, ...views];
 }
 
-/** The permissions: a gateway may only write votes, an aggregator only read them, count, and write its views. */
+/** The permissions: a gateway may only write votes, an aggregator only read them, count, and keep its views. */
 export function aclPlans(elections: readonly LoggedElection[], { gateways, aggregators }: Users): AclEntry[] {
   const { TOPIC, GROUP } = AclResourceTypes;
   const { READ, WRITE, DESCRIBE } = AclOperationTypes;
@@ -120,7 +124,7 @@ export function aclPlans(elections: readonly LoggedElection[], { gateways, aggre
     }
   }
   for (const user of aggregators) {
-    for (const topic of Object.values(VIEW_TOPICS)) allow(user, TOPIC, topic, WRITE, DESCRIBE);
+    for (const topic of Object.values(VIEW_TOPICS)) allow(user, TOPIC, topic, READ, WRITE, DESCRIBE);
   }
   return entries;
 }

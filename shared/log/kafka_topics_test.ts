@@ -61,10 +61,13 @@ Deno.test("aclPlans() lets gateways write votes, and aggregators read them and w
     "DESCRIBE votes.a-2026",
     "READ count.a-2026",
     "DESCRIBE count.a-2026",
+    "READ rejected-votes",
     "WRITE rejected-votes",
     "DESCRIBE rejected-votes",
+    "READ tallies-by-candidate",
     "WRITE tallies-by-candidate",
     "DESCRIBE tallies-by-candidate",
+    "READ turnout-by-region",
     "WRITE turnout-by-region",
     "DESCRIBE turnout-by-region",
   ]);

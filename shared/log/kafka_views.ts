@@ -6,32 +6,62 @@
 import { utf8 } from "../bytes.ts";
 import type { KafkaAddress } from "./address.ts";
 import { KafkaProducer } from "./kafka_producer.ts";
+import { KafkaReader } from "./kafka_reader.ts";
 import { VIEW_TOPICS } from "./kafka_topics.ts";
-import type { View, ViewRow, Views } from "./views.ts";
+import type { StandingView, View, ViewRow, Views } from "./views.ts";
 
-/** See {@link Views}. Connects when something is written. */
+/** The one partition of each. */
+const PARTITION = 0;
+/** Rows that one read of a topic asks for. */
+const READ_ROWS = 5_000;
+
+type Topic = Readonly<{ producer: KafkaProducer; reader: KafkaReader }>;
+
+/** See {@link Views}. Connects when something is read or written. */
 export class KafkaViews implements Views {
-  readonly #producers: Readonly<Record<View, KafkaProducer>>;
+  readonly #topics: Readonly<Record<View, Topic>>;
 
   constructor(address: KafkaAddress, clientId: string) {
-    const producer = (view: View) => new KafkaProducer(address, clientId, VIEW_TOPICS[view]);
-    this.#producers = {
-      tallies: producer("tallies"),
-      turnout: producer("turnout"),
-      rejections: producer("rejections"),
-    };
+    const topic = (view: View): Topic => ({
+      producer: new KafkaProducer(address, clientId, VIEW_TOPICS[view]),
+      reader: new KafkaReader(address, clientId, VIEW_TOPICS[view]),
+    });
+    this.#topics = { tallies: topic("tallies"), turnout: topic("turnout"), rejections: topic("rejections") };
+  }
+
+  async end(view: View): Promise<number> {
+    return await this.#topics[view].reader.end(PARTITION);
+  }
+
+  async read(view: View): Promise<StandingView> {
+    const { reader } = this.#topics[view];
+    const rows = new Map<string, string>();
+    let end = await reader.end(PARTITION);
+    for (let from = 0; from < end;) {
+      const messages = await reader.read(PARTITION, from, READ_ROWS);
+      if (messages.length === 0) break;
+      for (const { key, value } of messages) {
+        // A compacted topic takes nothing without a key.
+        if (value === null) rows.delete(key!.toString());
+        else rows.set(key!.toString(), value.toString());
+      }
+      from = Number(messages.at(-1)!.offset) + 1;
+      end = Math.max(end, from);
+    }
+    return { rows, end };
   }
 
   async write(view: View, rows: readonly ViewRow[]): Promise<void> {
-    if (rows.length === 0) return;
-    await this.#producers[view].append(rows.map(({ key, value }) => ({
-      partition: 0,
+    await this.#topics[view].producer.append(rows.map(({ key, value }) => ({
+      partition: PARTITION,
       key: utf8(key),
-      value: utf8(JSON.stringify(value)),
+      value: value === null ? null : utf8(JSON.stringify(value)),
     })));
   }
 
   async close(): Promise<void> {
-    await Promise.all(Object.values(this.#producers).map((producer) => producer.close()));
+    await Promise.all(
+      Object.values(this.#topics).flatMap(({ producer, reader }) => [producer.close(), reader.close()]),
+    );
   }
 }

@@ -8,12 +8,23 @@
 /** Which there are. `tallies` and `turnout` keep the newest row of each key; so does `rejections`, of one each. */
 export type View = "tallies" | "turnout" | "rejections";
 
-/** A row: what it is of, always spelled in the same way, and what is said of it, to be written as JSON. */
-export type ViewRow = Readonly<{ key: string; value: Readonly<Record<string, string | number>> }>;
+/** A row: what it is of, always spelled in the same way, and what is said of it; `null` takes it off the view. */
+export type ViewRow = Readonly<
+  { key: string; value: Readonly<Record<string, string | number>> | null }
+>;
+
+/** What stands on a view: the newest value of each key, as JSON, and where the view ended when it had been read. */
+export type StandingView = Readonly<{ rows: Map<string, string>; end: number }>;
 
 /** Where views are written to. */
 export interface Views {
-  /** Writes rows, each in place of the one of the same key. After an error any of them may be there. */
+  /** Where a view ends: it rises by one with every row that is written, whoever writes it. */
+  end(view: View): Promise<number>;
+
+  /** Reads all of a view. */
+  read(view: View): Promise<StandingView>;
+
+  /** Writes rows, in order, each in place of the one of the same key. After an error any of them may be there. */
   write(view: View, rows: readonly ViewRow[]): Promise<void>;
 
   close(): Promise<void>;

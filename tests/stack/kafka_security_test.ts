@@ -92,10 +92,13 @@ stackTest("provisionTopics() makes topics and permissions, and finds them made t
     "User:aggregator may DESCRIBE topic votes.town-2026",
     "User:aggregator may READ group count.town-2026",
     "User:aggregator may DESCRIBE group count.town-2026",
+    "User:aggregator may READ topic rejected-votes",
     "User:aggregator may WRITE topic rejected-votes",
     "User:aggregator may DESCRIBE topic rejected-votes",
+    "User:aggregator may READ topic tallies-by-candidate",
     "User:aggregator may WRITE topic tallies-by-candidate",
     "User:aggregator may DESCRIBE topic tallies-by-candidate",
+    "User:aggregator may READ topic turnout-by-region",
     "User:aggregator may WRITE topic turnout-by-region",
     "User:aggregator may DESCRIBE topic turnout-by-region",
   ]);
