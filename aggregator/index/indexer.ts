@@ -6,6 +6,8 @@
  * written after everything else that is made of them, so as many as the database has up to the highest of them mean
  * that all is there. Any number of processes may do this at once, since ids and versions decide what stays.
  *
+ * Elections have their turns, a page each: none waits for another's past. Releases come between all others' turns.
+ *
  * @module
  */
 import { setTimeout as delay } from "node:timers/promises";
@@ -16,12 +18,13 @@ import { PAGE_AUDIT, PAGE_RELEASES, rebuildIndices } from "./rebuild_index.ts";
 import {
   auditAfter,
   countAudit,
+  countFiguresUpTo,
   countRejections,
-  countReleasedVotes,
-  countReleases,
-  newestRevision,
+  countReleasesUpTo,
+  electionsBehind,
+  type Positions,
   releasedAt,
-  releasesAfter,
+  releasesOf,
   sumCurrent,
   turnoutByMinute,
 } from "./sources.ts";
@@ -58,6 +61,22 @@ export type IndexerOptions = Readonly<{
   pace?: Partial<typeof INDEXER_PACE>;
 }>;
 
+/** By election, how many of its releases an index has, and the newest revision of them. */
+type Indexed = ReadonlyMap<string, Readonly<{ documents: number; max: number }>>;
+
+function newestOf(indexed: Indexed): Positions {
+  return new Map([...indexed].map(([election, { max }]) => [election, max]));
+}
+
+/** Does a page of each piece of work in turn until all is done, and something else after each round. */
+async function inTurn(works: AsyncGenerator<void>[], between: () => Promise<unknown>): Promise<void> {
+  for (let left = works; left.length > 0; await between()) {
+    const unfinished: typeof works = [];
+    for (const work of left) if (!(await work.next()).done) unfinished.push(work);
+    left = unfinished;
+  }
+}
+
 /** Follows the database. */
 export class Indexer {
   readonly #options: IndexerOptions;
@@ -65,8 +84,9 @@ export class Indexer {
   readonly #spellings = new Spellings();
   /** What stands under each name; `undefined` until the index has been asked. */
   #standing: Readonly<Record<IndexName, string>> | undefined;
-  /** Releases up to this revision are in the index, and events up to this number. */
-  #revision = 0;
+  /** Election → the revision up to which its releases are in the index. */
+  readonly #positions = new Map<string, number>();
+  /** Events up to this number are in the index. */
   #auditNumber = 0;
   /** Election → the offset in each partition up to which rejections are in; asked of the index when not there. */
   readonly #rejected = new Map<string, number[]>();
@@ -84,9 +104,9 @@ export class Indexer {
     this.#pace = { ...INDEXER_PACE, ...options.pace };
   }
 
-  /** Releases up to this revision are in the index, as far as is known. */
-  get revision(): number {
-    return this.#revision;
+  /** Up to where each election's releases are in the index, as far as is known. */
+  get positions(): Positions {
+    return this.#positions;
   }
 
   /** Follows until the signal aborts. */
@@ -119,13 +139,13 @@ export class Indexer {
     const more = await this.#releases();
     if (now() - this.#passAtMs >= passMs) {
       const fromMs = now();
-      await this.#audit();
       const sent = new Map<string, number>();
       this.#turnoutMs = 0;
-      for (const election of await electionIds(db.query)) {
-        await this.#rejections(election);
-        await this.#turnout(election, sent);
-      }
+      const elections = await electionIds(db.query);
+      const works = elections.flatMap((
+        election,
+      ) => [this.#rejections(election), this.#turnout(election, sent)]);
+      await inTurn([this.#audit(), ...works], () => this.#releases());
       this.#sentTurnout = sent;
       this.#passAtMs = fromMs + Math.max(0, TURNOUT_SHARE * this.#turnoutMs - passMs);
     }
@@ -137,49 +157,70 @@ export class Indexer {
     const before = this.#standing;
     const standing = this.#standing = await this.#options.index.prepare();
     this.#rejected.clear();
-    const newest = await this.#newestIndexed();
-    if (await this.#isOfOtherHistory(newest)) {
+    const indexed = await this.#indexed();
+    if (await this.#isOfOtherHistory(indexed)) {
       return await this.#rebuild(INDEX_NAMES, "the index is of another database");
     }
     if (before === undefined) {
-      this.#revision = await this.#isWhole(newest) ? newest.max : 0;
+      await this.#beginWhereWhole(indexed);
       this.#auditNumber = await this.#newestAudit();
     } else if (INDEX_NAMES.some((name) => standing[name] !== before[name])) {
       // One was made anew, or put in another's place: all are filled from the start, and what is there stays.
-      [this.#revision, this.#auditNumber] = [0, 0];
+      this.#positions.clear();
+      this.#auditNumber = 0;
       this.#suspected.clear();
     } else {
-      if (await this.#isShort(newest)) this.#revision = 0;
+      await this.#beginAgainWhereShort(indexed);
       this.#auditNumber = Math.min(this.#auditNumber, await this.#newestAudit());
     }
     await this.#checkTallies();
   }
 
-  async #newestIndexed(): Promise<{ documents: number; max: number }> {
-    const [newest] = await this.#options.index.sums("releases", { max: "revision" }, true);
-    return newest;
+  /** By election, the releases that the index has. */
+  async #indexed(): Promise<Indexed> {
+    const sums = await this.#options.index.sums("releases", { by: ["election"], max: "revision" }, true);
+    return new Map(
+      sums.map(({ by: [election], documents, max }) => [election as string, { documents, max }]),
+    );
   }
 
   /** Whether the index has a release that the database has not: it was emptied, or restored from an older backup. */
-  async #isOfOtherHistory({ max }: { max: number }): Promise<boolean> {
-    if (max === 0) return false;
+  async #isOfOtherHistory(indexed: Indexed): Promise<boolean> {
+    const newest = Math.max(0, ...[...indexed.values()].map(({ max }) => max));
+    if (newest === 0) return false;
     const { db, index } = this.#options;
-    const question = { where: { revision: String(max) }, max: "released_at" } as const;
-    const [indexed] = await index.sums("releases", question, false);
-    return indexed.max !== await releasedAt(db.query, max);
+    const question = { where: { revision: String(newest) }, max: "released_at" } as const;
+    const [sum] = await index.sums("releases", question, false);
+    return sum.max !== await releasedAt(db.query, newest);
   }
 
-  /** Whether all is there up to the newest release that is. Reads every release: for the start. */
-  async #isWhole({ documents, max }: { documents: number; max: number }): Promise<boolean> {
-    const { db, index } = this.#options;
-    if (documents !== await countReleases(db.query, max)) return false;
-    const [lines] = await index.sums("released-votes", {}, true);
-    return lines.documents >= (await countReleasedVotes(db.query, max)).documents;
+  /** Begins after the newest release where all is there up to it, else at the start. Reads every release. */
+  async #beginWhereWhole(indexed: Indexed): Promise<void> {
+    const { db: { query }, index } = this.#options;
+    const newest = newestOf(indexed);
+    const lines = new Map(
+      (await index.sums("released-votes", { by: ["election"] }, true)).map((
+        sum,
+      ) => [sum.by[0], sum.documents]),
+    );
+    const [releases, figures] = [
+      await countReleasesUpTo(query, newest),
+      await countFiguresUpTo(query, newest),
+    ];
+    for (const [election, { documents, max }] of indexed) {
+      const isWhole = documents === releases.get(election) &&
+        (lines.get(election) ?? 0) >= figures.get(election)!;
+      if (isWhole) this.#positions.set(election, max);
+    }
   }
 
-  /** Whether releases are missing, twice running: another process may be about to write them. */
-  async #isShort({ documents, max }: { documents: number; max: number }): Promise<boolean> {
-    return this.#isSo("releases", documents < await countReleases(this.#options.db.query, max));
+  /** Where releases are missing, twice running: another process may be about to write them. */
+  async #beginAgainWhereShort(indexed: Indexed): Promise<void> {
+    const releases = await countReleasesUpTo(this.#options.db.query, newestOf(indexed));
+    for (const election of this.#positions.keys()) {
+      const isShort = (indexed.get(election)?.documents ?? 0) < (releases.get(election) ?? 0);
+      if (this.#isSo(`releases of ${election}`, isShort)) this.#positions.delete(election);
+    }
   }
 
   /** Whether something was found to be so this time and the last. */
@@ -199,7 +240,7 @@ export class Indexer {
   /** Tallies are held against `results` while nothing is released: a release may also have been withdrawn. */
   async #checkTallies(): Promise<void> {
     const { db, index } = this.#options;
-    const isQuiet = async () => await newestRevision(db.query) === this.#revision;
+    const isQuiet = async () => (await electionsBehind(db.query, this.#positions)).length === 0;
     if (!await isQuiet()) return;
     const [indexed] = await index.sums("tallies", { sum: "votes" }, true);
     const current = await sumCurrent(db.query);
@@ -208,10 +249,18 @@ export class Indexer {
     await this.#rebuild(["tallies"], "tallies are not those of the results");
   }
 
-  /** Brings releases up by a page. Returns whether there may be more. */
+  /** Brings the releases of each election up by a page. Returns whether there may be more. */
   async #releases(): Promise<boolean> {
+    let more = false;
+    for (const election of await electionsBehind(this.#options.db.query, this.#positions)) {
+      if (await this.#releasesOf(election)) more = true;
+    }
+    return more;
+  }
+
+  async #releasesOf(election: string): Promise<boolean> {
     const { db: { query } } = this.#options;
-    const rows = await releasesAfter(query, this.#revision, PAGE_RELEASES);
+    const rows = await releasesOf(query, election, this.#positions.get(election) ?? 0, PAGE_RELEASES);
     if (rows.length === 0) return false;
     const spelt = await this.#spellings.each(query, rows);
     const newest = new Map(
@@ -224,25 +273,27 @@ export class Indexer {
     );
     // Last, and alone: they say that the others are there.
     await this.#upsert("releases", spelt.map(([row, spelling]) => releaseDocument(row, spelling)));
-    this.#revision = rows.at(-1)!.revision;
+    this.#positions.set(election, rows.at(-1)!.revision);
     return rows.length === PAGE_RELEASES;
   }
 
-  async #audit(): Promise<void> {
+  async *#audit(): AsyncGenerator<void> {
     const { query } = this.#options.db;
     for (let rows; (rows = await auditAfter(query, this.#auditNumber, PAGE_AUDIT)).length > 0;) {
       await this.#upsert("audit-events", rows.map(auditDocument));
       this.#auditNumber = rows.at(-1)!.number;
+      yield;
     }
   }
 
-  async #rejections(election: string): Promise<void> {
+  async *#rejections(election: string): AsyncGenerator<void> {
     const { query } = this.#options.db;
     const spelling = await this.#spellings.of(query, election);
     const { partitions } = spelling.names.index.manifest;
     const after = this.#rejected.get(election) ?? await this.#rejectedUpTo(election, partitions);
     for await (const documents of rejectionPages(query, spelling, after)) {
       await this.#upsert("rejected-votes", documents);
+      yield;
     }
     this.#rejected.set(election, after);
   }
@@ -267,7 +318,7 @@ export class Indexer {
   }
 
   /** Compares every minute of an election's turnout, and sends those that differ. */
-  async #turnout(election: string, sent: Map<string, number>): Promise<void> {
+  async *#turnout(election: string, sent: Map<string, number>): AsyncGenerator<void> {
     const { db: { query }, index, now } = this.#options;
     const question = { where: { election }, by: ["minute"], sum: "voters" } as const;
     const indexed = new Map(
@@ -291,6 +342,7 @@ export class Indexer {
     const spelling = await this.#spellings.of(query, election);
     for await (const documents of turnoutPages(query, spelling, differing.map(([minute]) => minute))) {
       await this.#upsert("turnout-per-minute", documents);
+      yield;
     }
   }
 
@@ -306,7 +358,10 @@ export class Indexer {
   async #rebuild(names: readonly IndexName[], why: string): Promise<void> {
     const { db, index, signal, onRebuilt } = this.#options;
     const { revision } = await rebuildIndices({ db, index, spellings: this.#spellings, signal }, names);
-    this.#revision = names.includes("releases") ? revision : Math.min(this.#revision, revision);
+    for (const election of await electionIds(db.query)) {
+      const before = this.#positions.get(election) ?? 0;
+      this.#positions.set(election, names.includes("releases") ? revision : Math.min(before, revision));
+    }
     if (names.includes("audit-events")) this.#auditNumber = 0;
     this.#rejected.clear();
     this.#standing = await index.prepare();

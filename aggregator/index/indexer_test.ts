@@ -4,7 +4,8 @@ import { appendAudit } from "../audit.ts";
 import { eventually } from "../../tests/eventually.ts";
 import { MemoryIndex } from "../../tests/memory_index.ts";
 import { countVoters, withElection, writeRejection, writeRelease } from "../../tests/seeded_database.ts";
-import { definitionWithFacts } from "../../tests/fixture.ts";
+import { definitionWithFacts, MASTER, NOON_MS, testDefinition } from "../../tests/fixture.ts";
+import { createElection } from "../office/elections.ts";
 import { turnoutDocument } from "./documents.ts";
 import { Indexer } from "./indexer.ts";
 import { rebuildIndices } from "./rebuild_index.ts";
@@ -15,6 +16,30 @@ Deno.test.sanitizer({ ops: true, resources: true });
 
 /** Nothing is waited for longer than it must be. */
 const PACE = { pollMs: 1, passMs: 1, checkMs: 1, retryMs: 1, longestRetryMs: 5 };
+
+/** Runs an indexer that meets nothing unexpected, for as long as the work takes. */
+async function indexing(db: Database, index: MemoryIndex, work: () => Promise<void>): Promise<void> {
+  const abort = new AbortController();
+  const faults: unknown[] = [];
+  const indexer = new Indexer({
+    db,
+    index,
+    now: Date.now,
+    signal: abort.signal,
+    pace: PACE,
+    onUpserted: (_name, { refusals }) => faults.push(...refusals),
+    onRebuilt: (_names, why) => faults.push(why),
+    onFault: (_what, error) => faults.push(error),
+  });
+  const running = indexer.run();
+  try {
+    await work();
+  } finally {
+    abort.abort();
+    await running;
+  }
+  assert.deepEqual(faults, []);
+}
 
 type Running = Readonly<{
   db: Database;
@@ -214,12 +239,75 @@ Deno.test("Indexer does not send again what is there when it starts", async () =
   await withIndexer(async ({ db, index, restart }) => {
     await release(db, 1);
     await has(index, "releases", 1);
-    await restart();
     const lots: IndexName[] = [];
+    await restart();
     index.onUpsert = (name) => lots.push(name);
+    // Comes after the releases that there are.
+    await writeRejection(db.query, 0, 1, "unreadable");
+    await has(index, "rejected-votes", 1);
     await release(db, 2, "n-2");
     await has(index, "releases", 2);
-    assert.deepEqual(lots, ["tallies", "released-votes", "releases"]);
+    assert.deepEqual(lots, ["rejected-votes", "tallies", "released-votes", "releases"]);
+  });
+});
+
+Deno.test("Indexer lets no election wait for another's past, neither its releases nor its rejections", async () => {
+  await withElection(async (db) => {
+    const [old, young] = ["test-2026", "young-2026"];
+    await createElection(db, testDefinition({ election: young }), MASTER, new Date(NOON_MS));
+    await db.query(
+      `INSERT INTO results.releases
+       SELECT n, $1, 'n-1', 'early', '2026-11-03T12:00:00Z', n, 1, false, '[]' FROM generate_series(1, 901) AS n`,
+      [old],
+    );
+    await db.query(
+      `INSERT INTO counting.rejections
+       SELECT $1, 0, n, 'rejected', 'unreadable', '2026-11-03T12:00:00Z' FROM generate_series(1, 901) AS n`,
+      [old],
+    );
+    await db.query(
+      "INSERT INTO counting.rejections SELECT $1, 0, 7, fate, cause, appended_at FROM counting.rejections LIMIT 1",
+      [
+        young,
+      ],
+    );
+    await writeRelease(db, { election: young, station: "n-1", voters: 1, votes: { [ANN]: [1, 1] } });
+    const index = new MemoryIndex();
+    /** By index, how much of the old election was in when the young one's document was there. */
+    const before = new Map<string, number>();
+    index.onUpsert = () => {
+      for (const name of ["releases", "rejected-votes"] as const) {
+        const elections = [...index.documents(name).values()].map(({ election }) => election);
+        if (elections.includes(young) && !before.has(name)) {
+          before.set(name, elections.filter((each) => each === old).length);
+        }
+      }
+    };
+    await indexing(db, index, async () => {
+      await has(index, "releases", 902);
+      await has(index, "rejected-votes", 902);
+    });
+    for (const [name, documents] of before) assert.ok(documents <= 400, `${name}: ${documents}`);
+    assert.deepEqual([...before.keys()].sort(), ["rejected-votes", "releases"]);
+  });
+});
+
+Deno.test("Indexer brings releases up while it has much else to bring up", async () => {
+  await withElection(async (db) => {
+    await db.query(
+      `INSERT INTO counting.rejections
+       SELECT 'test-2026', 0, n, 'rejected', 'unreadable', '2026-11-03T12:00:00Z' FROM generate_series(1, 901) AS n`,
+    );
+    const index = new MemoryIndex();
+    let written: Promise<unknown> | undefined;
+    let rejections = -1;
+    index.onUpsert = (name) => {
+      if (name === "rejected-votes") written ??= release(db, 1);
+      if (name === "releases") rejections = index.documents("rejected-votes").size;
+    };
+    await indexing(db, index, () => has(index, "releases", 1));
+    await written;
+    assert.ok(rejections > 0 && rejections < 901, `${rejections} rejections came before the release`);
   });
 });
 

@@ -60,7 +60,7 @@ export async function runIndexing({ db, index, metrics, log, signal }: IndexingO
       log.error("{what}: {error}", { what, error: error instanceof Error ? error.message : String(error) });
     },
   });
-  const ask = () => readBehind(db.query, indexer.revision, new Date()).catch(() => undefined);
+  const ask = () => readBehind(db.query, indexer.positions, new Date()).catch(() => undefined);
   addLag(metrics, ask);
   await indexer.run();
 }

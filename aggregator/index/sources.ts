@@ -57,6 +57,43 @@ function parseRelease(row: StoredRelease): ReleaseRow {
   return { ...row, votes: JSON.parse(row.votes) };
 }
 
+/** By election: the revision up to which its releases are in the index. One that is not there has none. */
+export type Positions = ReadonlyMap<string, number>;
+
+/** Every election of the registry with its position: `e.election`, `p.revision`. */
+const POSITIONS = `registry.elections e
+  LEFT JOIN unnest($1::text::text[], $2::text::bigint[]) AS p (election, revision) USING (election)`;
+
+function positionParameters(positions: Positions): string[] {
+  return [arrayLiteral([...positions.keys()]), arrayLiteral([...positions.values()])];
+}
+
+/** The elections that have releases after their positions. */
+export async function electionsBehind(query: Query, positions: Positions): Promise<string[]> {
+  const rows = await query<{ election: string }>(
+    `SELECT e.election FROM ${POSITIONS} WHERE EXISTS (
+       SELECT FROM results.releases r WHERE r.election = e.election AND r.revision > coalesce(p.revision, 0)
+     ) ORDER BY e.election`,
+    positionParameters(positions),
+  );
+  return rows.map(({ election }) => election);
+}
+
+/** The releases of an election after a revision, oldest first, at most `limit`. */
+export async function releasesOf(
+  query: Query,
+  election: string,
+  revision: number,
+  limit: number,
+): Promise<ReleaseRow[]> {
+  const rows = await query<StoredRelease>(
+    `SELECT ${RELEASE_COLUMNS} FROM results.releases r
+     WHERE r.election = $1 AND r.revision > $2::bigint ORDER BY r.revision LIMIT $3::int`,
+    [election, revision, limit],
+  );
+  return rows.map(parseRelease);
+}
+
 /** The releases of all elections after a revision, oldest first, at most `limit`. */
 export async function releasesAfter(query: Query, revision: number, limit: number): Promise<ReleaseRow[]> {
   const rows = await query<StoredRelease>(
@@ -101,19 +138,42 @@ export async function releasedAt(query: Query, revision: number): Promise<number
   return row?.at;
 }
 
-/** How many releases there are after a revision, and how old the oldest of them is, in seconds; 0 when there is none. */
+/** How many releases there are after the positions, and how old the oldest of them is, in seconds; 0 when there is none. */
 export async function readBehind(
   query: Query,
-  revision: number,
+  positions: Positions,
   now: Date,
 ): Promise<{ releases: number; seconds: number }> {
   const [row] = await query<{ releases: number; seconds: number }>(
-    `SELECT count(*)::float8 AS releases,
-       greatest(0, coalesce(extract(epoch FROM $2::timestamptz - min(released_at)), 0))::float8 AS seconds
-     FROM results.releases WHERE revision > $1::bigint`,
-    [revision, now.toISOString()],
+    `SELECT coalesce(sum(behind.releases), 0)::float8 AS releases,
+       greatest(0, coalesce(extract(epoch FROM $3::timestamptz - min(behind.oldest)), 0))::float8 AS seconds
+     FROM ${POSITIONS} CROSS JOIN LATERAL (
+       SELECT count(*) AS releases, min(released_at) AS oldest FROM results.releases r
+       WHERE r.election = e.election AND r.revision > coalesce(p.revision, 0)
+     ) behind`,
+    [...positionParameters(positions), now.toISOString()],
   );
   return row;
+}
+
+/** How many releases each election has up to its position. */
+export async function countReleasesUpTo(query: Query, positions: Positions): Promise<Map<string, number>> {
+  return await countUpTo(query, positions, "count(r.revision)");
+}
+
+/** How many candidates' figures those releases have. Reads each of them. */
+export async function countFiguresUpTo(query: Query, positions: Positions): Promise<Map<string, number>> {
+  return await countUpTo(query, positions, "coalesce(sum(jsonb_array_length(r.votes)), 0)");
+}
+
+async function countUpTo(query: Query, positions: Positions, count: string): Promise<Map<string, number>> {
+  const rows = await query<{ election: string; counted: number }>(
+    `SELECT e.election, (${count})::float8 AS counted FROM ${POSITIONS}
+     LEFT JOIN results.releases r ON r.election = e.election AND r.revision <= p.revision
+     GROUP BY e.election`,
+    positionParameters(positions),
+  );
+  return new Map(rows.map(({ election, counted }) => [election, counted]));
 }
 
 /** How many releases there are up to a revision. */
