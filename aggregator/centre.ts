@@ -95,7 +95,9 @@ export async function runCentre(
   });
   console.log(`aggregator listens on ${server.origin}`);
   const running: Promise<void>[] = [];
-  if (index !== undefined) running.push(runIndexing({ db, index, metrics: metrics.registry, log, signal }));
+  if (index !== undefined) {
+    running.push(runIndexing({ databases, index, metrics: metrics.registry, log, signal }));
+  }
   // A fault of theirs is no one election's.
   if (views !== undefined) running.push(runViews({ views, databases, signal, onFault: onFault("") }));
   while (!signal.aborted) {

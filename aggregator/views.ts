@@ -12,6 +12,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { View, ViewRow, Views } from "../shared/log/views.ts";
 import { arrayLiteral, type Databases, type Query } from "./database/database.ts";
+import { Lease } from "./database/lease.ts";
 
 /** How often views are looked after, in milliseconds. */
 const EVERY_MS = 1_000;
@@ -52,7 +53,7 @@ export type ViewsOptions = Readonly<{
 
 /** Keeps views up until the signal aborts. What fails is tried again: a view that is behind holds up nothing. */
 export async function runViews({ views, databases, signal, onFault }: ViewsOptions): Promise<void> {
-  const writer = new ViewWriter(views, databases, crypto.randomUUID());
+  const writer = new ViewWriter(views, databases);
   while (!signal.aborted) {
     let waitMs = EVERY_MS;
     try {
@@ -69,14 +70,13 @@ export async function runViews({ views, databases, signal, onFault }: ViewsOptio
 export class ViewWriter {
   readonly #views: Views;
   readonly #databases: ViewsOptions["databases"];
-  readonly #process: string;
+  readonly #lease: Lease;
   #account?: Account;
 
-  /** @param process A UUID that no other process has. */
-  constructor(views: Views, databases: ViewsOptions["databases"], process: string) {
+  constructor(views: Views, databases: ViewsOptions["databases"]) {
     this.#views = views;
     this.#databases = databases;
-    this.#process = process;
+    this.#lease = new Lease(databases.publishing.query, "views", LEASE_MS);
   }
 
   /**
@@ -85,7 +85,7 @@ export class ViewWriter {
    * @returns whether there is more to write at once.
    */
   async step(): Promise<boolean> {
-    if (!await this.#hold()) {
+    if (!await this.#lease.hold()) {
       this.#account = undefined;
       return false;
     }
@@ -102,16 +102,11 @@ export class ViewWriter {
 
   /** Lets another process write at once. */
   async release(): Promise<void> {
-    await this.#databases.publishing.query(RELEASE, [this.#process]);
+    await this.#lease.release();
   }
 
   get #query(): Query {
     return this.#databases.reading.query;
-  }
-
-  async #hold(): Promise<boolean> {
-    const held = await this.#databases.publishing.query(HOLD, [this.#process, LEASE_MS]);
-    return held.length > 0;
   }
 
   /** The account, if nobody else has written since, and nothing was made anew. */
@@ -197,7 +192,7 @@ export class ViewWriter {
 
   async #write(account: Account, view: View, rows: readonly ViewRow[]): Promise<void> {
     for (let at = 0; at < rows.length; at += WRITE_ROWS) {
-      if (!await this.#hold()) {
+      if (!await this.#lease.hold()) {
         throw new Error("another process writes them now: this one was silent too long");
       }
       const some = rows.slice(at, at + WRITE_ROWS);
@@ -216,15 +211,6 @@ async function newestRebuild(query: Query): Promise<number> {
 }
 
 /** Takes or keeps the lease; a row when it is this process's. */
-const HOLD = `
-INSERT INTO counting.view_writer AS w (process, until)
-VALUES ($1::uuid, now() + $2::float8 * interval '1 millisecond')
-ON CONFLICT (sole) DO UPDATE SET process = excluded.process, until = excluded.until
-WHERE w.process = excluded.process OR w.until < now()
-RETURNING true AS held`;
-
-const RELEASE = "UPDATE counting.view_writer SET until = '-infinity' WHERE process = $1::uuid";
-
 /** Revisions rise: what is added changes the newest, and what is only withdrawn changes how many there are. */
 const STANDS =
   "SELECT election, count(*) || ' up to ' || max(revision) AS stand FROM results.current GROUP BY election";

@@ -51,7 +51,7 @@ class MemoryViews implements Views {
 
 /** A process that writes. */
 function writerOf(db: Database, views: Views): ViewWriter {
-  return new ViewWriter(views, oneForAll(db), crypto.randomUUID());
+  return new ViewWriter(views, oneForAll(db));
 }
 
 /** Steps until there is nothing to write. Returns how many rows were written. */
@@ -61,7 +61,7 @@ async function stepAll(writer: ViewWriter, views: MemoryViews): Promise<number> 
   return views.written.length - before;
 }
 
-const leaseRunsOut = ({ query }: Database) => query("UPDATE counting.view_writer SET until = '-infinity'");
+const leaseRunsOut = ({ query }: Database) => query("UPDATE counting.leases SET until = '-infinity'");
 
 /** Adds records that were not counted. */
 async function reject(query: Query, partition: number, ...offsets: number[]) {

@@ -2,6 +2,7 @@ import assert from "assert";
 import { getLogger } from "@logtape/logtape";
 import { Registry } from "prom-client";
 import { createApp } from "../aggregator/app.ts";
+import { oneForAll } from "../aggregator/database/database.ts";
 import { runIndexing } from "../aggregator/index/indexing.ts";
 import { centreMetrics } from "../aggregator/metrics.ts";
 import { dashboardFile } from "../deploy/grafana/dashboard.ts";
@@ -30,7 +31,13 @@ async function metricsOfApps(): Promise<Map<string, readonly string[]>> {
     signal,
     onError: () => {},
   });
-  await runIndexing({ db, index: new MemoryIndex(), metrics: centre, log: getLogger("test"), signal });
+  await runIndexing({
+    databases: oneForAll(db),
+    index: new MemoryIndex(),
+    metrics: centre,
+    log: getLogger("test"),
+    signal,
+  });
   const gateway = gatewayMetrics(() => ({ records: 0, bytes: 0, damagedRecords: 0 }) as never).registry;
   const found = new Map<string, readonly string[]>();
   for (const registry of [centre, gateway] satisfies Registry[]) {

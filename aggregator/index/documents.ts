@@ -38,12 +38,12 @@ export function releaseDocument(row: ReleaseRow, spelling: Spelling): IndexDocum
   };
 }
 
-/** What a release says of each candidate. */
+/** What a release says of each candidate whose votes it changed: of the others an earlier one has said it. */
 export function releasedVotesDocuments(
   row: ReleaseRow,
   spelling: Spelling,
 ): IndexDocument<"released-votes">[] {
-  return row.votes.map(({ contest, candidate, votes, added }) => ({
+  return row.votes.filter(({ added }) => added !== 0).map(({ contest, candidate, votes, added }) => ({
     id: `${row.revision}/${contest}/${candidate}`,
     version: row.revision,
     fields: { ...lineFields(row, spelling, contest, candidate), votes, added_votes: added },

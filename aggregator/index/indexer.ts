@@ -35,7 +35,7 @@ import { INDEX_NAMES, type IndexName } from "./templates.ts";
 /** How often things are done, in milliseconds. */
 export const INDEXER_PACE = {
   /** Releases are asked for. */
-  pollMs: 200,
+  pollMs: 1_000,
   /** Turnout, rejections and the audit trail are brought up. */
   passMs: 5_000,
   /** The index is held against the database. */

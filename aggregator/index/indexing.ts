@@ -5,23 +5,35 @@
  */
 import type { Logger } from "@logtape/logtape";
 import { Counter, Gauge, type Registry } from "prom-client";
-import type { Database } from "../database/database.ts";
+import type { Databases } from "../database/database.ts";
+import { Lease } from "../database/lease.ts";
 import { Indexer } from "./indexer.ts";
 import { readBehind } from "./sources.ts";
 import type { TallyIndex } from "./tally_index.ts";
 
+/**
+ * How long nobody indexes when the aggregator that did has died, in milliseconds. Several at once would do no harm, but
+ * the same work several times.
+ */
+const LEASE_MS = 6_000;
+
 /** What following needs. */
 export type IndexingOptions = Readonly<{
-  /** Read, and never written to. */
-  db: Database;
+  databases: Pick<Databases, "publishing" | "reading">;
   index: TallyIndex;
   metrics: Registry;
   log: Logger;
   signal: AbortSignal;
 }>;
 
-/** Keeps the index up until the signal aborts. Its faults are logged and counted, and never thrown. */
-export async function runIndexing({ db, index, metrics, log, signal }: IndexingOptions): Promise<void> {
+/**
+ * Keeps the index up until the signal aborts, one aggregator at a time. Its faults are logged and counted, and never
+ * thrown.
+ */
+export async function runIndexing(
+  { databases, index, metrics, log, signal }: IndexingOptions,
+): Promise<void> {
+  const { reading: db } = databases;
   const registers = [metrics];
   const documents = new Counter({
     name: "pollwire_index_documents_total",
@@ -40,29 +52,37 @@ export async function runIndexing({ db, index, metrics, log, signal }: IndexingO
     labelNames: ["index"],
     registers,
   });
-  const indexer = new Indexer({
-    db,
-    index,
-    now: Date.now,
-    signal,
-    onUpserted(name, { written, alreadyThere, refused, refusals }) {
-      documents.inc({ index: name, result: "written" }, written);
-      documents.inc({ index: name, result: "already_there" }, alreadyThere);
-      documents.inc({ index: name, result: "refused" }, refused);
-      if (refused > 0) log.error("{refused} documents of {name} were refused", { refused, name, refusals });
-    },
-    onRebuilt(names, why) {
-      for (const index of names) rebuilds.inc({ index });
-      log.warn("{names} made anew: {why}", { names, why });
-    },
-    onFault(what, error) {
-      faults.inc();
-      log.error("{what}: {error}", { what, error: error instanceof Error ? error.message : String(error) });
-    },
+  const onFault = (what: string, error: unknown) => {
+    faults.inc();
+    log.error("{what}: {error}", { what, error: error instanceof Error ? error.message : String(error) });
+  };
+  let indexer: Indexer | undefined;
+  addLag(metrics, async () => {
+    // Whoever does not index knows nothing of how far the index is.
+    return indexer && await readBehind(db.query, indexer.positions, new Date()).catch(() => undefined);
   });
-  const ask = () => readBehind(db.query, indexer.positions, new Date()).catch(() => undefined);
-  addLag(metrics, ask);
-  await indexer.run();
+  const lease = new Lease(databases.publishing.query, "index", LEASE_MS);
+  await lease.runInTurn(signal, async (turn) => {
+    indexer = new Indexer({
+      db,
+      index,
+      now: Date.now,
+      signal: turn,
+      onUpserted(name, { written, alreadyThere, refused, refusals }) {
+        documents.inc({ index: name, result: "written" }, written);
+        documents.inc({ index: name, result: "already_there" }, alreadyThere);
+        documents.inc({ index: name, result: "refused" }, refused);
+        if (refused > 0) log.error("{refused} documents of {name} were refused", { refused, name, refusals });
+      },
+      onRebuilt(names, why) {
+        for (const index of names) rebuilds.inc({ index });
+        log.warn("{names} made anew: {why}", { names, why });
+      },
+      onFault,
+    });
+    await indexer.run();
+    indexer = undefined;
+  }, (error) => onFault("it is not known whose turn it is to index", error));
 }
 
 type Behind = Awaited<ReturnType<typeof readBehind>> | undefined;

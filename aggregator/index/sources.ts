@@ -185,7 +185,7 @@ export async function countReleases(query: Query, upTo: number): Promise<number>
   return releases;
 }
 
-/** How many candidates' figures the releases up to a revision have, and the votes that they added. */
+/** How many candidates' figures the releases up to a revision changed, and the votes that they added. */
 export async function countReleasedVotes(
   query: Query,
   upTo: number,
@@ -193,7 +193,7 @@ export async function countReleasedVotes(
   const [row] = await query<{ documents: number; sum: number }>(
     `SELECT count(*)::float8 AS documents, coalesce(sum(v.added), 0)::float8 AS sum
      FROM results.releases r CROSS JOIN jsonb_to_recordset(r.votes) AS v (added bigint)
-     WHERE r.revision <= $1::bigint`,
+     WHERE r.revision <= $1::bigint AND v.added <> 0`,
     [upTo],
   );
   return row;

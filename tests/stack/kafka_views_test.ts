@@ -67,7 +67,7 @@ stackTest("two aggregators write each row once, in order, and take off what is n
   await withTopics((address) =>
     withElection(async (db) => {
       const views = [new KafkaViews(address, "a"), new KafkaViews(address, "b")];
-      const writers = views.map((each) => new ViewWriter(each, oneForAll(db), crypto.randomUUID()));
+      const writers = views.map((each) => new ViewWriter(each, oneForAll(db)));
       const step = async () => {
         for (const writer of writers) while (await writer.step());
       };

@@ -1,0 +1,79 @@
+/**
+ * Work that one process does at a time, by a lease in the database. A process that slept past its lease may still do a
+ * little of it: whoever works under a lease must bear that.
+ *
+ * @module
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import type { Query } from "./database.ts";
+
+/** The part of a lease after which it is asked for again. */
+const ASK_AFTER = 1 / 3;
+
+const HOLD = `
+INSERT INTO counting.leases AS l (work, process, until)
+VALUES ($1, $2::uuid, now() + $3::float8 * interval '1 millisecond')
+ON CONFLICT (work) DO UPDATE SET process = excluded.process, until = excluded.until
+WHERE l.process = excluded.process OR l.until < now()
+RETURNING true AS held`;
+
+const RELEASE = "UPDATE counting.leases SET until = '-infinity' WHERE work = $1 AND process = $2::uuid";
+
+/** One process's claim to a piece of work. */
+export class Lease {
+  readonly #query: Query;
+  readonly #work: string;
+  readonly #ms: number;
+  readonly #process: string = crypto.randomUUID();
+
+  /**
+   * @param work What it is for, by a name that every process has for it.
+   * @param ms How long it holds after it was last asked for: so long nobody works when its holder has died.
+   */
+  constructor(query: Query, work: string, ms: number) {
+    this.#query = query;
+    this.#work = work;
+    this.#ms = ms;
+  }
+
+  /** Whether this process may work now: takes the lease when nobody has it, and renews it. */
+  async hold(): Promise<boolean> {
+    const held = await this.#query(HOLD, [this.#work, this.#process, this.#ms]);
+    return held.length > 0;
+  }
+
+  /** Lets another process work at once. */
+  async release(): Promise<void> {
+    await this.#query(RELEASE, [this.#work, this.#process]);
+  }
+
+  /**
+   * Works whenever it is this process's turn, until the signal aborts.
+   *
+   * @param work Works until its signal aborts, which it does when the lease was lost; it does not throw.
+   * @param onFault Told when the database could not be asked whose turn it is.
+   */
+  async runInTurn(
+    signal: AbortSignal,
+    work: (signal: AbortSignal) => Promise<void>,
+    onFault: (error: unknown) => void,
+  ): Promise<void> {
+    const askEveryMs = this.#ms * ASK_AFTER;
+    const mayWork = () => this.hold().catch((error) => (signal.aborted || onFault(error), false));
+    let hasWorked = false;
+    while (!signal.aborted) {
+      if (await mayWork()) {
+        hasWorked = true;
+        const turn = new AbortController();
+        const working = work(AbortSignal.any([signal, turn.signal]));
+        while (!signal.aborted && await mayWork()) {
+          await delay(askEveryMs, undefined, { signal }).catch(() => {});
+        }
+        turn.abort();
+        await working;
+      }
+      await delay(askEveryMs, undefined, { signal }).catch(() => {});
+    }
+    if (hasWorked) await this.release().catch(onFault);
+  }
+}
