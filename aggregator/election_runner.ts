@@ -10,11 +10,15 @@ import { checkLog, COUNT_BATCH_RECORDS, countGroup, createCounter, Fenced } from
 import type { OutcomeDelta } from "./count_batch.ts";
 import type { Databases } from "./database/database.ts";
 import type { RegisteredHistory } from "./history.ts";
-import { hasChanges, publish } from "./publish.ts";
+import { isDue, publish } from "./publish.ts";
 import { readLag } from "./api/reconciliation.ts";
 
-/** How often changed stations are published, in milliseconds. */
-const PUBLISH_EVERY_MS = 100;
+/**
+ * How long at the least is between two publishings of changed stations, and how often it is asked whether one is due,
+ * in milliseconds: each costs the database about as much as the votes that it shows.
+ */
+const PUBLISH_EVERY_MS = 200;
+const LOOK_EVERY_MS = 50;
 /** How often the registry is asked for a newer manifest, in milliseconds. */
 const RELOAD_EVERY_MS = 1_000;
 /** How long to wait after counting or publishing failed, or was taken over, before trying again, in milliseconds. */
@@ -125,7 +129,7 @@ export class ElectionRunner {
         onFault(`publishing of ${history.election} failed`, error);
         await delay(AGAIN_AFTER_MS, undefined, { signal }).catch(() => {});
       }
-      await delay(PUBLISH_EVERY_MS, undefined, { signal }).catch(() => {});
+      await delay(LOOK_EVERY_MS, undefined, { signal }).catch(() => {});
     }
   }
 
@@ -138,7 +142,9 @@ export class ElectionRunner {
     const closedBefore = !all && this.#published.closed;
     const closed = now() > acceptsUntilMs && (closedBefore || await this.#isCaughtUp());
     const closing = closed && !closedBefore;
-    if (!all && !closing && !await hasChanges(db.query, manifest.election)) return;
+    if (!all && !closing) {
+      if (!await isDue(db.query, manifest.election, new Date(now()), PUBLISH_EVERY_MS)) return;
+    }
     const releases = await publish(db, {
       election: manifest.election,
       threshold: manifest.releaseThreshold,

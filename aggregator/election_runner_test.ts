@@ -42,7 +42,8 @@ class Scene {
       log: this.log,
       partitionsAtOnce: 1,
       history: this.box.history,
-      now: () => this.nowMs,
+      // From there on it goes as the clock on the wall does.
+      now: () => this.nowMs + performance.now(),
       signal: this.#stop.signal,
       onCounted: (_, records) => this.counted += records,
       onReleased: (releases) => this.released += releases,

@@ -131,11 +131,21 @@ async function becomePublisher(query: Query): Promise<boolean> {
   return mine;
 }
 
-/** Whether anything has changed since the last publishing. */
-export async function hasChanges(query: Query, election: string): Promise<boolean> {
-  const [{ some }] = await query<{ some: boolean }>(
-    "SELECT EXISTS (SELECT FROM counting.changes WHERE election = $1) AS some",
-    [election],
+/**
+ * Whether anything has changed since the last publishing, and nobody has published a moment ago: several processes
+ * that publish in turn keep to one pace. Of a publishing in the future, by another's clock, nothing is made.
+ *
+ * @param paceMs How long ago the last publishing must be, in milliseconds.
+ */
+export async function isDue(query: Query, election: string, now: Date, paceMs: number): Promise<boolean> {
+  const [{ due }] = await query<{ due: boolean }>(
+    `SELECT EXISTS (SELECT FROM counting.changes WHERE election = $1) AND NOT EXISTS (
+       SELECT FROM (
+         SELECT released_at FROM results.releases WHERE election = $1 ORDER BY revision DESC LIMIT 1
+       ) AS newest
+       WHERE released_at BETWEEN $2::timestamptz - $3::float8 * interval '1 millisecond' AND $2::timestamptz
+     ) AS due`,
+    [election, now.toISOString(), paceMs],
   );
-  return some;
+  return due;
 }

@@ -7,7 +7,7 @@ import { NOON_MS, testDefinition, testManifest, testRecord, testVoterKey } from 
 import { withDatabase } from "../tests/test_database.ts";
 import { countBatch } from "./count_batch.ts";
 import type { Database, Query } from "./database/database.ts";
-import { hasChanges, publish, type ReleasePolicy } from "./publish.ts";
+import { isDue, publish, type ReleasePolicy } from "./publish.ts";
 
 const STATIONS = ["n-1", "s-1", "s-2"];
 const REGION_OF: Record<string, string> = { "n-1": "north", "s-1": "south", "s-2": "south" };
@@ -233,8 +233,25 @@ Deno.test("publish() writes revisions that rise, with what each added", async ()
         ],
       },
     ]);
-    assert.equal(await hasChanges(db.query, "test"), false);
+    assert.equal(await isDue(db.query, "test", new Date(NOW.getTime() + 1_000), 200), false);
     assert.equal(await publish(db, policy("test"), NOW), 0, "nothing has changed");
+  });
+});
+
+Deno.test("isDue() waits from one publishing to the next, whoever did it, and not for one in the future", async () => {
+  await withDatabase(async (db) => {
+    const booth = new Booth(db, "test");
+    await booth.open();
+    const after = (ms: number) => isDue(db.query, "test", new Date(NOW.getTime() + ms), 200);
+    const cast = () => booth.cast([{ station: "n-1", mode: "in_person", candidate: "ann" }]);
+    assert.equal(await after(0), false, "nothing has changed");
+    await cast();
+    assert.equal(await after(0), true, "nothing was published yet");
+    await publish(db, policy("test", { threshold: 1 }), NOW);
+    await cast();
+    assert.deepEqual([await after(1), await after(200), await after(201)], [false, false, true]);
+    assert.equal(await after(-1), true, "another's clock is ahead");
+    assert.equal(await isDue(db.query, "other", NOW, 200), false);
   });
 });
 

@@ -11,7 +11,7 @@ import type { Spool, SpooledChunk } from "./spool.ts";
 /** Chunks that are read from the spool at once. */
 const MAX_CHUNKS = 64;
 /** Records that are appended to the log at once, unless one chunk holds more. */
-const MAX_APPEND_RECORDS = 2_000;
+export const MAX_APPEND_RECORDS = 2_000;
 /** Waits between tries while a log is away, in milliseconds: doubled from the first up to the last. */
 const RETRY_FIRST_MS = 100;
 const RETRY_LAST_MS = 10_000;

@@ -5,15 +5,21 @@
  *
  * @module
  */
-import { setImmediate as turn } from "node:timers/promises";
+import { setImmediate as turn, setTimeout as delay } from "node:timers/promises";
 import type { LogAddress } from "../shared/log/address.ts";
 import type { VoteLog } from "../shared/log/vote_log.ts";
 import type { Chunk } from "./chunk.ts";
-import { Forwarder } from "./forward.ts";
+import { Forwarder, MAX_APPEND_RECORDS } from "./forward.ts";
 import { Spool, SpoolFull, type SpoolOptions, type SpoolState } from "./spool.ts";
 
 /** Longest that the forwarder sleeps without looking again, in milliseconds. */
 const MAX_SLEEP_MS = 1_000;
+
+/**
+ * How long one append to the log begins after another at the least, unless there are enough records for a full one, in
+ * milliseconds: each costs the broker as much as some hundred votes. What comes after a rest goes at once.
+ */
+const LINGER_MS = 25;
 
 /** What the spool's thread is told. */
 export type SpoolRequest =
@@ -75,9 +81,10 @@ export class SpoolHost {
   /** Forwards until it has been drained. */
   async run(): Promise<void> {
     while (this.#now() < this.#drainUntilMs) {
+      const beganMs = this.#now();
       const waitMs = await this.#step();
       if (waitMs === 0) {
-        await turn(); // Let the chunks in that came meanwhile.
+        await this.#gather(beganMs);
         continue;
       }
       if (waitMs === undefined && this.#drainUntilMs < Infinity) break;
@@ -87,6 +94,14 @@ export class SpoolHost {
     const { state } = this.#spool;
     this.#spool.close();
     this.#send({ kind: "drained", state });
+  }
+
+  /** Lets the chunks in that came during an append, and those that come until the next may begin. */
+  async #gather(beganMs: number): Promise<void> {
+    const restMs = beganMs + LINGER_MS - this.#now();
+    const isFull = this.#spool.state.records >= MAX_APPEND_RECORDS;
+    if (restMs <= 0 || isFull || this.#drainUntilMs < Infinity) await turn();
+    else await delay(restMs);
   }
 
   /** A disk that cannot be read now may still take votes, and be read later. */

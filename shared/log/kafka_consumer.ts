@@ -19,8 +19,13 @@ const SESSION_MS = 6_000;
 const HEARTBEAT_MS = 1_500;
 /** How long a change of the group waits for a member in the midst of a batch, in milliseconds. */
 const REBALANCE_MS = 20_000;
-/** How long a fetch waits for records, and so the longest that a consumer takes to stop, in milliseconds. */
-const FETCH_WAIT_MS = 250;
+/**
+ * How long a fetch waits for records, and so the longest that a consumer takes to stop, in milliseconds; and how many
+ * bytes it does not wait for more than. Every batch costs broker, database and consumer something whatever it holds:
+ * with few votes in each, more than the votes.
+ */
+const FETCH_WAIT_MS = 100;
+const FETCH_MIN_BYTES = 512 * 1024;
 /** Bytes of one partition, and of all, that a fetch asks for at most. */
 const FETCH_PARTITION_BYTES = 2 * 1024 * 1024;
 const FETCH_BYTES = 8 * 1024 * 1024;
@@ -73,7 +78,7 @@ export class Consumption {
       heartbeatInterval: HEARTBEAT_MS,
       rebalanceTimeout: REBALANCE_MS,
       maxWaitTimeInMs: FETCH_WAIT_MS,
-      minBytes: 1,
+      minBytes: FETCH_MIN_BYTES,
       maxBytesPerPartition: FETCH_PARTITION_BYTES,
       maxBytes: FETCH_BYTES,
       allowAutoTopicCreation: false,
