@@ -1,6 +1,6 @@
 /**
- * A backlog to be counted: an election with a roll, a log full of its records, and what of them a database could at
- * best write down.
+ * A backlog to be counted: an election with a roll, the records of its log, and what of them a database could at best
+ * write down.
  *
  * @module
  */
@@ -12,13 +12,13 @@ import { createElection } from "../aggregator/office/elections.ts";
 import { importRoll } from "../aggregator/office/roll.ts";
 import { pseudonymKey, voterKeyOf } from "../shared/keys.ts";
 import type { PlacedRecord } from "../shared/log/vote_log.ts";
-import { partitionOf } from "../shared/partition.ts";
+import type { Vote } from "../shared/vote.ts";
 import { MASTER } from "../tests/fixture.ts";
 import { MemoryLog } from "../tests/memory_log.ts";
 import { benchElection, voteMaker } from "./ballots.ts";
 import { placer } from "./records.ts";
 
-/** Records of a backlog, and voters on its roll. */
+/** Records of a backlog in memory, and voters on its roll. */
 export const RECORDS = 48_000;
 const STATIONS = 200;
 /** One record in so many is of a voter who has voted: half of these are retransmissions, half double votes. */
@@ -38,22 +38,28 @@ const COUNTED = [
   "changes",
 ];
 
-/** The records, and the participations of their voters by partition. */
-export type Backlog = Readonly<{
+/** A voter's participation, as the database keeps it. */
+export type Participation = Readonly<{ voterKey: string; voteId: string }>;
+
+/** A record, and the participation that it makes unless its voter has voted. */
+export type BacklogRecord = Readonly<
+  { record: PlacedRecord; participation: Participation; isDuplicate: boolean }
+>;
+
+/** An election whose votes wait to be counted; `records` makes them, in the order of the log. */
+export type BacklogElection = Readonly<{
   history: RegisteredHistory;
-  records: readonly PlacedRecord[];
-  participations: readonly Readonly<{ voterKey: string; voteId: string }>[][];
+  records(): Generator<BacklogRecord>;
 }>;
 
-/** Makes tables, election and roll in an empty database, and the records. */
-export async function prepareBacklog(db: Database): Promise<Backlog> {
-  const simulated = benchElection({ voters: RECORDS, stations: STATIONS });
+/** Makes tables, an election and its roll in an empty database. @param records As many as voters on the roll. */
+export async function makeElection(db: Database, name: string, records: number): Promise<BacklogElection> {
+  const simulated = benchElection({ voters: records, stations: STATIONS }, name);
   const { definition } = simulated;
-  const now = new Date();
   await migrate(db);
   // Emptied for each round, which the tables of a real count refuse.
   await db.query("ALTER TABLE counting.participations DISABLE TRIGGER kept_whole");
-  const manifest = await createElection(db, definition, MASTER, now);
+  const manifest = await createElection(db, definition, MASTER, new Date());
   const roll = simulated.voters().map(({ id, region, station, birthDate, gender }) => {
     return { voter_id: id, region, station, birth_date: birthDate, gender };
   });
@@ -61,23 +67,37 @@ export async function prepareBacklog(db: Database): Promise<Backlog> {
   const vote = voteMaker(simulated);
   const place = placer(manifest);
   const pseudonym = pseudonymKey(MASTER, definition.election);
-  const participations: Backlog["participations"] = Array.from({ length: manifest.partitions }, () => []);
-  const records: PlacedRecord[] = [];
-  const votes: ReturnType<typeof vote>[] = [];
-  for (let i = 0; i < RECORDS; i++) {
-    const duplicate = i >= DUPLICATE_OF && i % DUPLICATE_EVERY === DUPLICATE_EVERY - 1;
-    const again = i % (2 * DUPLICATE_EVERY) === DUPLICATE_EVERY - 1;
-    const each = !duplicate ? vote(i) : again ? votes[i - DUPLICATE_OF] : vote(i - DUPLICATE_OF);
-    votes.push(each);
-    records.push(place(each));
-    const voterKey = voterKeyOf(pseudonym, each.voterId);
-    participations[partitionOf(voterKey, manifest.partitions)].push({
-      voterKey: voterKey.toHex(),
-      voteId: each.voteId,
-    });
+  function* made(): Generator<BacklogRecord> {
+    const last: Vote[] = [];
+    for (let i = 0; i < records; i++) {
+      const isDuplicate = i >= DUPLICATE_OF && i % DUPLICATE_EVERY === DUPLICATE_EVERY - 1;
+      const again = i % (2 * DUPLICATE_EVERY) === DUPLICATE_EVERY - 1;
+      const each = !isDuplicate ? vote(i) : again ? last[i % DUPLICATE_OF] : vote(i - DUPLICATE_OF);
+      last[i % DUPLICATE_OF] = each;
+      const voterKey = voterKeyOf(pseudonym, each.voterId).toHex();
+      yield { record: place(each), participation: { voterKey, voteId: each.voteId }, isDuplicate };
+    }
   }
-  const history = await openHistory(db.query, definition.election, MASTER);
-  return { history: history!, records, participations };
+  return { history: (await openHistory(db.query, definition.election, MASTER))!, records: made };
+}
+
+/** A backlog in memory, and the participations of its voters by partition. */
+export type Backlog = Readonly<{
+  history: RegisteredHistory;
+  records: readonly PlacedRecord[];
+  participations: readonly Participation[][];
+}>;
+
+/** Makes an election in an empty database, and the records of a log in memory. */
+export async function prepareBacklog(db: Database): Promise<Backlog> {
+  const { history, records: made } = await makeElection(db, "bench", RECORDS);
+  const participations: Backlog["participations"] = Array.from({ length: history.partitions }, () => []);
+  const records: PlacedRecord[] = [];
+  for (const { record, participation } of made()) {
+    records.push(record);
+    participations[record.partition].push(participation);
+  }
+  return { history, records, participations };
 }
 
 /** Empties the tables. */
@@ -85,38 +105,30 @@ export async function empty(db: Database): Promise<void> {
   await db.query(`TRUNCATE ${COUNTED.map((table) => `counting.${table}`).join(", ")}`);
 }
 
-/**
- * Counts a backlog from its start.
- *
- * @param workers Partitions that are counted at once.
- */
+/** Counts a backlog in memory from its start, a partition after the other. */
 export async function countBacklog(
   db: Database,
   { history, records }: Backlog,
   batchRecords: number,
-  workers = 1,
 ): Promise<void> {
   const log = new MemoryLog(history.partitions);
   await log.append(records);
   const { signal } = new AbortController();
   let counted = 0;
-  const partitions = Array.from({ length: history.partitions }, (_, partition) => partition);
-  await Promise.all(Array.from({ length: workers }, async () => {
-    const counter = createCounter({
-      db,
-      log,
-      history,
-      signal,
-      wait: () => Promise.reject(new Error("Counting failed")),
-      onCounted: (_outcomes, records) => counted += records,
-    });
-    for (let partition; (partition = partitions.pop()) !== undefined;) {
-      let from = await counter.take(partition);
-      for (let batch; (batch = await log.read(partition, from, batchRecords)).length > 0;) {
-        await counter.batch(partition, batch);
-        from = batch.at(-1)!.offset + 1;
-      }
+  const counter = createCounter({
+    db,
+    log,
+    history,
+    signal,
+    wait: () => Promise.reject(new Error("Counting failed")),
+    onCounted: (_outcomes, records) => counted += records,
+  });
+  for (let partition = 0; partition < history.partitions; partition++) {
+    let from = await counter.take(partition);
+    for (let batch; (batch = await log.read(partition, from, batchRecords)).length > 0;) {
+      await counter.batch(partition, batch);
+      from = batch.at(-1)!.offset + 1;
     }
-  }));
+  }
   if (counted !== RECORDS) throw new Error(`Only ${counted} of ${RECORDS} records were counted`);
 }

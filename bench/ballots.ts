@@ -24,19 +24,19 @@ export type Signer = Readonly<{ keyId: string; key: Uint8Array }>;
 
 /** An election that is open now: two contests of six candidates, five parties, ten regions. */
 export function benchElection(
-  size: Readonly<{ voters: number; stations: number }>,
+  size: Readonly<{ voters: number; stations: number; gateways?: number }>,
   election = "bench",
 ): Country {
   const nowMs = Date.now();
   const instant = (ms: number) => new Date(ms).toISOString();
   return simulateCountry(SEED, {
+    gateways: 1,
     ...size,
     contests: 2,
     candidates: 6,
     parties: 5,
     regions: 10,
     devicesPerStation: 1,
-    gateways: 1,
   }, {
     election,
     opensAt: instant(nowMs - HOUR_MS),

@@ -1,5 +1,5 @@
 /**
- * How fast the log is counted: into the embedded database, on a directory as in production, or into PostgreSQL.
+ * How fast the log is counted into the embedded database, on a directory as in production.
  *
  * @module
  */
@@ -7,7 +7,6 @@ import { COUNT_BATCH_RECORDS } from "../aggregator/count.ts";
 import { arrayLiteral, type Database } from "../aggregator/database/database.ts";
 import { openPglite } from "../aggregator/database/pglite.ts";
 import { type Backlog, countBacklog, empty, prepareBacklog, RECORDS } from "./backlog.ts";
-import { countOnServer } from "./count_postgres.ts";
 import { type Bench, type Benchmark, compare, median, perSecond, type Row } from "./measure.ts";
 
 const ROUNDS = 3;
@@ -22,9 +21,9 @@ const PARTICIPATIONS = `
 export const count: Benchmark = {
   name: "count",
   work:
-    "records judged and counted, 5 % duplicates, 12 partitions; floor: PGlite inserting the participations alone, or PostgreSQL's \\copy of them",
+    "records judged and counted, 5 % duplicates, 12 partitions; floor: PGlite inserting the participations alone",
+  on: "embedded",
   async run(bench) {
-    if (bench.database !== undefined) return await countOnServer(bench, bench.database);
     const db = await openPglite(`${bench.directory}/count`);
     const backlog = await prepareBacklog(db);
     bench.say(`count: ${RECORDS} records, and as many voters on the roll`);

@@ -18,6 +18,7 @@ const GOAL: Goal = { value: 1_000_000 / 60 };
 export const country: Benchmark = {
   name: "country",
   work: `${VOTERS.toLocaleString("en")} voters made up and written; floor: writing the same bytes`,
+  on: "embedded",
   async run(bench) {
     const make = () =>
       simulateCountry(1, { ...DEFAULT_SIZE, voters: VOTERS }, {

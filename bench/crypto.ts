@@ -30,6 +30,7 @@ export const crypto: Benchmark = {
   name: "crypto",
   work:
     "records sealed, records judged, requests verified; floor: the libsodium calls they need, on as many bytes",
+  on: "embedded",
   async run() {
     const simulated = benchElection({ voters: MESSAGES, stations: 200 });
     const manifest = testManifest(simulated.definition);

@@ -23,6 +23,7 @@ export const fsync: Benchmark = {
   name: "fsync-5ms",
   work:
     `single votes, each commit ${COMMIT_DELAY_MS} ms longer, spool in a worker; floor: spool in the main thread`,
+  on: "embedded",
   async run(bench) {
     const { definition, ...simulated } = benchElection({ voters: 1, stations: 200 });
     const vote = voteMaker({ definition, ...simulated });

@@ -3,34 +3,52 @@
  *
  * @module
  */
+import { dirname, resolve } from "node:path";
 import { Argument } from "commander";
-import { command, runProgram } from "../cli/command.ts";
+import { command, runProgram, UsageError } from "../cli/command.ts";
+import { readServers } from "../simulator/servers.ts";
 import { machine } from "./machine.ts";
 import { type Bench, type Benchmark, isMet, type Row, table } from "./measure.ts";
+import { backlog } from "./backlog_kafka.ts";
 import { count } from "./count.ts";
+import { counted } from "./counted.ts";
 import { country } from "./country.ts";
 import { crypto } from "./crypto.ts";
 import { kafka } from "./kafka.ts";
 import { fsync } from "./fsync.ts";
 import { path } from "./path.ts";
+import { rolls } from "./rolls.ts";
+import { soak } from "./soak.ts";
 import { spool } from "./spool.ts";
 import { batch, single } from "./taking.ts";
 
-const BENCHMARKS: readonly Benchmark[] = [single, batch, spool, fsync, crypto, count, path, country, kafka];
+const EMBEDDED = [single, batch, spool, fsync, crypto, count, path, country];
+const ON_SERVERS = [counted, kafka, backlog, rolls, soak];
+const BENCHMARKS: readonly Benchmark[] = [...EMBEDDED, ...ON_SERVERS];
+
+/** Those that were named; all that can be run when none was. */
+function chosenOf(names: readonly string[], stack: string | undefined): readonly Benchmark[] {
+  if (names.length === 0) return stack === undefined ? EMBEDDED : ON_SERVERS;
+  const chosen = BENCHMARKS.filter(({ name }) => names.includes(name));
+  const lacking = chosen.find(({ on }) => on === "servers" && stack === undefined);
+  if (lacking === undefined) return chosen;
+  throw new UsageError(
+    `Cannot measure ${lacking.name}: it needs real servers, which --stack must name: start them with \`stack up\``,
+  );
+}
 
 /** Runs benchmarks one after another, and prints what they came to. */
 async function measure(
   names: readonly string[],
-  { json, database }: { json?: string; database?: string },
+  { json, stack }: { json?: string; stack?: string },
 ): Promise<void> {
-  const chosen = BENCHMARKS.filter(({ name, needsServers }) =>
-    names.length === 0 ? needsServers === undefined : names.includes(name)
-  );
+  const chosen = chosenOf(names, stack);
   const directory = await Deno.makeTempDir({ prefix: "pollwire-bench-" });
   const cleanings: (() => Promise<unknown>)[] = [];
   const bench: Bench = {
     directory,
-    database,
+    run: globalThis.crypto.getRandomValues(new Uint8Array(3)).toHex(),
+    servers: stack === undefined ? undefined : { ...readServers(stack), directory: dirname(resolve(stack)) },
     say: console.error,
     atEnd: (clean) => void cleanings.unshift(clean),
   };
@@ -45,7 +63,7 @@ async function measure(
       console.error(`${table(found)}\n`);
     }
   } finally {
-    for (const clean of cleanings) await clean();
+    for (const clean of cleanings) await clean().catch((error) => console.error(`not cleaned up: ${error}`));
     await Deno.remove(directory, { recursive: true });
   }
   const [loadAtEnd] = Deno.loadavg();
@@ -60,10 +78,16 @@ const names = BENCHMARKS.map(({ name }) => name);
 if (import.meta.main) {
   const bench = command("bench", "Measures each part against its floor, in the same run.")
     .addArgument(
-      new Argument("[name...]", "which of those below; all that need no server when left out").choices(names),
+      new Argument(
+        "[name...]",
+        "which of those below; when left out all on servers with --stack, and all others without",
+      ).choices(names),
     )
     .option("--json <file>", "write the figures there, too")
-    .option("--database <url>", "postgres://…: count there (a superuser's; a database is made and dropped)")
+    .option(
+      "--stack <file>",
+      "real servers: the file `env` that `stack up` wrote. Databases and topics are made and dropped",
+    )
     .addHelpText(
       "after",
       `\n${BENCHMARKS.map(({ name, work }) => `  ${name.padEnd(10)} ${work}`).join("\n")}`,

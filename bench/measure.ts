@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Servers } from "../simulator/servers.ts";
 
 /** One line of the report. Higher is better for `value` and `floor`, which are in `unit`. */
 export type Row = Readonly<{
@@ -28,8 +29,8 @@ export type Benchmark = Readonly<{
   name: string;
   /** The work and its floor, in one line. */
   work: string;
-  /** Whether it needs a server that must be had first: then it runs only when it is named. */
-  needsServers?: true;
+  /** What it runs on: nothing but what is embedded, or the real servers that `--stack` names. */
+  on: "embedded" | "servers";
   run(bench: Bench): Promise<Row[]>;
 }>;
 
@@ -37,8 +38,10 @@ export type Benchmark = Readonly<{
 export type Bench = Readonly<{
   /** A directory of this run, on the disk that is measured; removed at the end. */
   directory: string;
-  /** A PostgreSQL server's address, to measure that in place of the embedded database. */
-  database?: string;
+  /** Tells this run's elections and databases from those of every other on the same servers. */
+  run: string;
+  /** Where the real servers are that benchmarks on servers use, and the directory that `stack up` keeps them in. */
+  servers?: Servers & Readonly<{ directory: string }>;
   /** Says how far things are. */
   say(line: string): void;
   /** Called when the run is over, last first. */

@@ -10,6 +10,8 @@ import { formatKeyName } from "../shared/keys.ts";
 import { systemClock } from "../device/clock.ts";
 import type { Country } from "../simulator/country/country.ts";
 import { writeRoll } from "../simulator/roll.ts";
+import { originsByStation } from "../simulator/polls.ts";
+import type { Servers } from "../simulator/servers.ts";
 import { Stack } from "../simulator/stack.ts";
 import type { Signer } from "./ballots.ts";
 import type { Bench } from "./measure.ts";
@@ -18,26 +20,34 @@ import type { Bench } from "./measure.ts";
 const WAIT_MS = 60_000;
 const POLL_MS = 20;
 
-/** A running stack, and who may sign for each station. */
+/** A running stack, who may sign for each station, and which gateway each station's votes go to. */
 export type Provisioned = Readonly<{
   stack: Stack;
   signers: ReadonlyMap<string, Signer>;
+  gatewayOf(station: string): string;
 }>;
 
-/** Provisions an election and starts centre and gateway, each a process of its own. Stopped when the run ends. */
+/** What a stack stands on: embedded stores and one aggregator unless it says otherwise. */
+export type Machinery = Readonly<{ servers?: Servers; aggregators?: number }>;
+
+/** Provisions an election and starts centre and gateways, each a process of its own. Stopped when the run ends. */
 export async function provision(
   bench: Bench,
   name: string,
   simulated: Country,
+  machinery: Machinery = {},
 ): Promise<Provisioned> {
-  const { election } = simulated.definition;
+  const { definition } = simulated;
+  const { election } = definition;
   const dataDir = `${bench.directory}/${name}`;
-  const stack = new Stack({ dataDir, gateways: ["gateway-1"], clock: systemClock });
+  const gateways = definition.gateways.map(({ id }) => id);
+  const stack = new Stack({ dataDir, gateways, clock: systemClock, ...machinery });
   bench.atEnd(() => stack.stop());
-  await Deno.writeTextFile(`${dataDir}/definition.json`, JSON.stringify(simulated.definition));
+  await Deno.writeTextFile(`${dataDir}/definition.json`, JSON.stringify(definition));
   await writeRoll(`${dataDir}/roll.csv`, simulated.voters());
   await stack.provision(`${dataDir}/definition.json`, `${dataDir}/roll.csv`);
   await stack.start();
+  const origins = originsByStation(definition, stack.gateways);
   const file = JSON.parse(await Deno.readTextFile(`${dataDir}/devices/${election}.json`)) as {
     devices: { device: string; version: number; station: string; key: string }[];
   };
@@ -45,7 +55,7 @@ export async function provision(
     station,
     { keyId: formatKeyName({ election, id: device, version }), key: fromHex(key) },
   ]));
-  return { stack, signers };
+  return { stack, signers, gatewayOf: (station) => origins.get(station)![0] };
 }
 
 /** Starts a script of bench/ that serves on the port of its first argument. Stopped when the run ends. */
@@ -86,11 +96,12 @@ export async function until(
   condition: () => Promise<boolean>,
   complaint: string,
   waitMs = WAIT_MS,
+  pollMs = POLL_MS,
 ): Promise<void> {
   const deadlineMs = performance.now() + waitMs;
   while (!await condition()) {
     if (performance.now() > deadlineMs) throw new Error(`${complaint} after ${waitMs / 1_000} s`);
-    await systemClock.sleep(POLL_MS);
+    await systemClock.sleep(pollMs);
   }
 }
 

@@ -26,6 +26,7 @@ export const spool: Benchmark = {
   name: "spool",
   work:
     "records packed, written and synced; floor: SQLite with the same PRAGMAs, one row a record, as many a commit",
+  on: "embedded",
   async run(bench) {
     const simulated = benchElection({ voters: 1, stations: 200 });
     const manifest = testManifest(simulated.definition);

@@ -75,6 +75,7 @@ async function build(bench: Bench): Promise<Rig> {
 export const single: Benchmark = {
   name: "single",
   work: "single votes, durable and acknowledged; floor: bare hono, one HMAC, the same schema, no disk",
+  on: "embedded",
   async run(bench) {
     const rig = await rigOf(bench);
     return await take(bench, rig, {
@@ -94,6 +95,7 @@ export const batch: Benchmark = {
   name: "batch",
   work:
     `votes in batches of ${BATCH_VOTES}, durable and acknowledged; floor: as of single, the schema for each line`,
+  on: "embedded",
   async run(bench) {
     const rig = await rigOf(bench);
     return await take(bench, rig, {

@@ -162,6 +162,11 @@ export class Stack {
     process.off("exit", this.#onExit);
   }
 
+  /** The processes that run now. */
+  get running(): { name: string; pid: number }[] {
+    return this.#members.flatMap(({ name, child }) => child === undefined ? [] : [{ name, pid: child.pid }]);
+  }
+
   /** The memory that each process uses now, in bytes; 0 where the system does not tell. */
   memory(): Pick<PeakMemory, "name" | "bytes">[] {
     return this.#members.map(({ name, child }) => ({

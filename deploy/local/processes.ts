@@ -202,7 +202,8 @@ export async function memoryOf(pid: number): Promise<{ bytes: number; processes:
   return { bytes, processes };
 }
 
-async function childrenOf(pid: number): Promise<number[]> {
+/** The processes that a process forked and that run now. */
+export async function childrenOf(pid: number): Promise<number[]> {
   const text = await Deno.readTextFile(`/proc/${pid}/task/${pid}/children`).catch(() => "");
   return text.split(" ").filter((word) => word !== "").map(Number);
 }

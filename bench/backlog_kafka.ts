@@ -1,0 +1,150 @@
+/**
+ * A backlog on Kafka, counted into PostgreSQL by aggregators as they run in production, against `\\copy` of the
+ * participations that come of it.
+ *
+ * @module
+ */
+import { countGroup } from "../aggregator/count.ts";
+import { systemClock } from "../device/clock.ts";
+import { openKafkaLog } from "../shared/log/kafka.ts";
+import type { PlacedRecord } from "../shared/log/vote_log.ts";
+import { Stack } from "../simulator/stack.ts";
+import { MASTER } from "../tests/fixture.ts";
+import { makeVotesTopic, removeTopic, withAdmin } from "../tests/stack/topics.ts";
+import { type BacklogElection, empty, makeElection } from "./backlog.ts";
+import { type Bench, type Benchmark, perSecond, type Row } from "./measure.ts";
+import { copyLine, copyParticipations } from "./psql.ts";
+import { type RealServers, realServers } from "./real_servers.ts";
+import { readBooks } from "./rig.ts";
+import { until } from "./servers.ts";
+
+const RECORDS = 1_000_000;
+const APPEND_RECORDS = 5_000;
+const GOAL = { ratio: 0.2 };
+/** Aggregators, and partitions that each of them counts at once. */
+const WORKERS = [
+  { aggregators: 1, partitions: 1 },
+  { aggregators: 1, partitions: 2 },
+  { aggregators: 1, partitions: 4 },
+  { aggregators: 2, partitions: 2 },
+] as const;
+/** How long the backlog may take, and how often the books are looked at, in milliseconds. */
+const COUNTED_WITHIN_MS = 600_000;
+const LOOK_EVERY_MS = 250;
+
+type Scene = Readonly<{ bench: Bench; real: RealServers; election: string; copyFile: string }>;
+
+/** See the module. */
+export const backlog: Benchmark = {
+  name: "backlog",
+  work: `${
+    RECORDS.toLocaleString("en")
+  } records on Kafka counted into PostgreSQL, 5 % duplicates, 12 partitions; floor: \\copy of the participations`,
+  on: "servers",
+  async run(bench) {
+    const real = await realServers(bench, "backlog", { connections: 2, index: false });
+    bench.say(`backlog: ${RECORDS.toLocaleString("en")} voters and their votes are made`);
+    const made = await makeElection(real.db, `bench-backlog-${bench.run}`, RECORDS);
+    const scene = await fillLog(bench, real, made);
+    const rows: Row[] = [];
+    for (const workers of WORKERS) rows.push(await row(scene, workers));
+    return rows;
+  },
+};
+
+/** Appends the records, and writes the participations as COPY reads them. */
+async function fillLog(
+  bench: Bench,
+  real: RealServers,
+  { history, records }: BacklogElection,
+): Promise<Scene> {
+  const { election, partitions } = history;
+  const keys = real.servers.aggregators.KEYS_DIRECTORY;
+  await Deno.mkdir(keys, { recursive: true, mode: 0o700 });
+  await Deno.writeTextFile(`${keys}/${election}.key`, MASTER.toHex(), { mode: 0o600 });
+  await makeVotesTopic(real.kafka, election, partitions);
+  bench.atEnd(() => removeTopic(real.kafka, election));
+  const log = await openKafkaLog(real.kafka, election, partitions);
+  const copyFile = `${bench.directory}/backlog/participations`;
+  using file = await Deno.open(copyFile, { create: true, write: true });
+  const writer = file.writable.getWriter();
+  let waiting: PlacedRecord[] = [];
+  let lines: string[] = [];
+  const flush = async () => {
+    await log.append(waiting);
+    await writer.write(new TextEncoder().encode(lines.join("")));
+    waiting = [];
+    lines = [];
+  };
+  for (const { record, participation, isDuplicate } of records()) {
+    waiting.push(record);
+    if (!isDuplicate) lines.push(copyLine(election, participation));
+    if (waiting.length === APPEND_RECORDS) await flush();
+  }
+  await flush();
+  await log.close();
+  return { bench, real, election, copyFile };
+}
+
+async function row(scene: Scene, workers: typeof WORKERS[number]): Promise<Row> {
+  const { bench, real: { db, target } } = scene;
+  await empty(db);
+  await db.query("CHECKPOINT");
+  const floor = await perSecond(RECORDS, () => copyParticipations(target, scene.copyFile));
+  await empty(db);
+  await db.query("CHECKPOINT");
+  const { value, notes } = await count(scene, workers);
+  const { aggregators, partitions } = workers;
+  const of = `${aggregators} aggregator${aggregators === 1 ? "" : "s"}, ${partitions} at once`;
+  bench.say(`backlog: ${of}: ${Math.round(value)} votes/s, and ${Math.round(floor)} copied`);
+  return {
+    benchmark: "backlog",
+    of,
+    value,
+    floor,
+    ratio: value / floor,
+    unit: "votes/s",
+    goal: GOAL,
+    notes,
+  };
+}
+
+/** Counts the whole backlog, from the first books that say something was read. */
+async function count(
+  { bench, real, election }: Scene,
+  { aggregators, partitions }: typeof WORKERS[number],
+): Promise<{ value: number; notes: string }> {
+  const settings = { ...real.servers.aggregators, DATABASE_COUNTING_CONNECTIONS: String(partitions) };
+  const stack = new Stack({
+    dataDir: `${bench.directory}/backlog`,
+    gateways: [],
+    aggregators,
+    servers: { ...real.servers, aggregators: settings },
+    clock: systemClock,
+  });
+  try {
+    await stack.start();
+    let first: { ms: number; read: number } | undefined;
+    let read = 0;
+    await until(
+      async () => {
+        read = (await readBooks(stack.centre, election)).read;
+        if (read > 0) first ??= { ms: performance.now(), read };
+        return read >= RECORDS;
+      },
+      "The backlog is not counted",
+      COUNTED_WITHIN_MS,
+      LOOK_EVERY_MS,
+    );
+    const seconds = (performance.now() - first!.ms) / 1_000;
+    const memory = stack.peaks().map(({ bytes }) => `${Math.round(bytes / 1_024 / 1_024)} MiB`);
+    return {
+      value: (read - first!.read) / seconds,
+      notes: `${seconds.toFixed(1)} s; memory at the most ${memory.join(" and ")}`,
+    };
+  } finally {
+    await stack.stop();
+    // The log remembers how far counting had come, and of an emptied database it would be said that it is too old.
+    await withAdmin(real.kafka, (admin) => admin.deleteGroups([countGroup(election)]));
+  }
+}
