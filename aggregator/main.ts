@@ -10,7 +10,7 @@ import {
   EXIT,
   Failure,
   integerOption,
-  originOption,
+  originEachOption,
   program,
   runProgram,
   UsageError,
@@ -305,7 +305,10 @@ function commands(): Command[] {
       .option("--definition <file>", "the election's definition, JSON")
       .option("--roll <file>", "its voters, CSV: voter_id,region,station,birth_date,gender")
       .addOption(
-        originOption("--centre <url>", "where gateways find the centre").default("http://127.0.0.1:8000"),
+        originEachOption(
+          "--centre <url>",
+          "where gateways find the centre; once for each of its addresses, in the order to try them",
+        ).default(["http://127.0.0.1:8000"]),
       )
       .option("--election <id>", "the election that the following are about")
       .option("--close", "publish a manifest that closes the election now")

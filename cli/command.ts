@@ -136,16 +136,20 @@ export function durationOption(flags: string, description: string, maxSeconds: n
   });
 }
 
-/** An option that takes an http(s) URL without path or query, such as `--centre <url>`. */
-export function originOption(flags: string, description: string): Option {
-  return new Option(flags, description).argParser(parseOrigin);
-}
-
-/** An option that takes several such URLs, with commas between them. */
+/** An option that takes several http(s) URLs without path or query, with commas between them. */
 export function originsOption(flags: string, description: string): Option {
   return new Option(flags, description).argParser((text) =>
     text.split(",").map((part) => parseOrigin(part.trim()))
   );
+}
+
+/** An option that takes such a URL, like `--centre <url>`, and may be given again: its value is all, in that order. */
+export function originEachOption(flags: string, description: string): Option {
+  const option = new Option(flags, description);
+  return option.argParser((text, before?: readonly string[]) => {
+    const given = before === undefined || before === option.defaultValue ? [] : before;
+    return [...given, parseOrigin(text)];
+  });
 }
 
 function parseOrigin(text: string): string {

@@ -7,6 +7,7 @@ import {
   Failure,
   integerOption,
   numberOption,
+  originEachOption,
   originsOption,
   program,
   runProgram,
@@ -24,6 +25,7 @@ function sample(ends: () => void = () => {}) {
     .addOption(numberOption("--rate <votes>", "votes a second", { min: 0.5, max: 100 }))
     .addOption(durationOption("--for <time>", "how long", 7_200))
     .addOption(originsOption("--gateways <urls>", "where to send them"))
+    .addOption(originEachOption("--centre <url>", "where to ask").default(["http://centre"]))
     .action((options) => {
       seen.push(options);
       ends();
@@ -44,7 +46,8 @@ Deno.test("runProgram() returns 0 when the work went well", strict, async () => 
     await run("cast", "--batch", "20", "--gateways", "http://127.0.0.1:1,http://localhost:2/"),
     EXIT.ok,
   );
-  assert.deepEqual(seen, [{ batch: 20, gateways: ["http://127.0.0.1:1", "http://localhost:2"] }]);
+  const centre = ["http://centre"];
+  assert.deepEqual(seen, [{ batch: 20, centre, gateways: ["http://127.0.0.1:1", "http://localhost:2"] }]);
 });
 
 Deno.test("runProgram() returns 1 when the work failed, and says why", strict, async () => {
@@ -111,6 +114,18 @@ Deno.test("originsOption() refuses what is not a bare address", strict, async ()
     assert.equal(await sample().run("cast", "--gateways", wrong), EXIT.usage, wrong);
   }
 });
+
+Deno.test(
+  "originEachOption() takes every address that is given, in their order, and else its default",
+  strict,
+  async () => {
+    const { run, seen } = sample();
+    assert.equal(await run("cast"), EXIT.ok);
+    assert.equal(await run("cast", "--centre", "http://b:1/", "--centre=http://a:2"), EXIT.ok);
+    assert.deepEqual(seen.map(({ centre }) => centre), [["http://centre"], ["http://b:1", "http://a:2"]]);
+    assert.equal(await sample().run("cast", "--centre", "http://a", "--centre", "b"), EXIT.usage);
+  },
+);
 
 Deno.test("durationOption() takes seconds, minutes and hours, and comes to seconds", strict, async () => {
   for (const [text, seconds] of [["90s", 90], ["1.5m", 90], ["2h", 7_200]] as const) {

@@ -3,7 +3,7 @@
  * has answered for it. It runs in Deno, in Node from version 20 on, and in browsers.
  *
  * ```ts
- * const device = await createDeviceClient({ identity, gateways, centre, store });
+ * const device = await createDeviceClient({ identity, gateways, centres, store });
  * const delivery = await device.cast({ voterId, mode: "in_person", selections });
  * if (delivery.fate === "refused") show(delivery.problem);
  * await device.settle();
@@ -55,7 +55,7 @@ export type Trouble =
   | Readonly<{ kind: "refused"; voteId: string; problem: Problem }>
   /** The centre does not believe a receipt, and says why; the vote goes to the other gateway. */
   | Readonly<{ kind: "receipt"; voteId: string; cause: string }>
-  /** The centre does not answer as it should. */
+  /** The centre does not answer as it should, at any of its addresses. */
   | Readonly<{ kind: "centre"; detail: string }>;
 
 /** What a client is made of. What is left out is the runtime's own. */
@@ -63,8 +63,8 @@ export type ClientOptions = Readonly<{
   identity: ClientIdentity;
   /** Addresses like `https://gateway.example`: the station's primary first, then its fallback. */
   gateways: readonly string[];
-  /** The centre's address. */
-  centre: string;
+  /** Addresses of the centre, in the order to try them; the one that answered last is asked first. */
+  centres: readonly string[];
   store: VoteStore;
   /** Told of each vote when the centre has answered for it, before it is forgotten. */
   onOutcome?: (answer: ReceiptAnswer) => void | Promise<void>;
@@ -82,7 +82,7 @@ export type ClientOptions = Readonly<{
 /**
  * Makes a client, with the votes that the store holds from before.
  *
- * @throws when the identity cannot sign, there is no gateway, or the store holds too many votes.
+ * @throws when the identity cannot sign, there is no gateway or no centre, or the store holds too many votes.
  */
 export async function createDeviceClient(options: ClientOptions): Promise<DeviceClient> {
   const client = new DeviceClient(options);
@@ -99,15 +99,20 @@ export class DeviceClient {
   readonly #settler: Settler;
   readonly #limits: Readonly<{ heldVotes: number }>;
   #settling = false;
+  /** Which of the centre's addresses answered last. */
+  #centre = 0;
 
   /** @internal */
   constructor(options: ClientOptions) {
-    const { identity, gateways, centre, onTrouble, signal } = options;
+    const { identity, gateways, centres, onTrouble, signal } = options;
     // Called as the global it is: browsers refuse a fetch() that is somebody's method.
     const http = options.fetch ?? ((url, init) => fetch(url, init));
     const limits = { ...CLIENT_LIMITS, ...options.limits };
     if (gateways.length === 0) {
       throw new Error("Cannot vote: no gateway is given, there must be one at least");
+    }
+    if (centres.length === 0) {
+      throw new Error("Cannot vote: no address of the centre is given, there must be one at least");
     }
     this.#options = options;
     this.#limits = limits;
@@ -124,7 +129,7 @@ export class DeviceClient {
       limits,
     });
     this.#settler = new Settler({
-      checkReceipts: (receipts) => this.#ask(centre, receipts, http),
+      checkReceipts: (receipts) => this.#ask(receipts, http),
       onOutcome: (answers) => this.#onOutcome(answers),
       onSentAgain: (vote, delivery) => this.#onSentAgain(vote, delivery),
       clock: this.#clock,
@@ -228,13 +233,21 @@ export class DeviceClient {
   }
 
   async #ask(
-    centre: string,
     receipts: readonly Receipt[],
     http: Fetch,
   ): Promise<readonly ReceiptAnswer[] | undefined> {
-    const answers = await checkReceipts(centre, receipts, http);
-    if (!("fault" in answers)) return answers;
-    this.#options.onTrouble?.({ kind: "centre", detail: answers.fault });
+    const { centres, onTrouble } = this.#options;
+    const faults: string[] = [];
+    for (let tried = 0; tried < centres.length; tried++) {
+      const at = (this.#centre + tried) % centres.length;
+      const answers = await checkReceipts(centres[at], receipts, http);
+      if (!("fault" in answers)) {
+        this.#centre = at;
+        return answers;
+      }
+      faults.push(`${centres[at]}: ${answers.fault}`);
+    }
+    onTrouble?.({ kind: "centre", detail: faults.join("; ") });
     return undefined;
   }
 

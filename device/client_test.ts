@@ -39,7 +39,7 @@ function world(change: Partial<ClientOptions> = {}) {
   const says = {
     gateway: (_host: string, _votes: readonly unknown[]): Response | undefined => undefined,
     outcome: (_receipt: Receipt): object => ({ outcome: "counted" }),
-    centre: (): Response | undefined => undefined,
+    centre: (_host: string): Response | undefined => undefined,
   };
   const store = memoryStore();
   const outcomes: string[] = [];
@@ -48,10 +48,10 @@ function world(change: Partial<ClientOptions> = {}) {
   const http = async (url: string, init: RequestInit): Promise<Response> => {
     const { host, pathname } = new URL(url);
     const text = await new Response(init.body).text();
-    if (host === "centre") {
+    if (host.startsWith("centre")) {
       const { receipts } = JSON.parse(text) as { receipts: Receipt[] };
       const answers = receipts.map((each) => ({ voteId: each.voteId, ...says.outcome(each) }));
-      return says.centre() ?? Response.json({ answers });
+      return says.centre(host) ?? Response.json({ answers });
     }
     const votes = text.trimEnd().split("\n").map((line) => voteSchema.parse(JSON.parse(line)));
     sent.push(...votes.map(({ voteId }) => `${host} ${voteId}`));
@@ -67,7 +67,7 @@ function world(change: Partial<ClientOptions> = {}) {
   const options: ClientOptions = {
     identity,
     gateways: ["http://primary", "http://fallback"],
-    centre: "http://centre",
+    centres: ["http://centre"],
     store,
     onOutcome: ({ voteId, outcome }) => void outcomes.push(`${voteId} ${outcome}`),
     onTrouble: (trouble) => troubles.push(trouble),
@@ -203,6 +203,38 @@ Deno.test("a centre that does not answer is asked again, and somebody is told", 
   says.centre = () => asked++ < 2 ? problemResponse(problem("not-ready")) : undefined;
   assert.equal(await device.settle(), 0);
   assert.deepEqual(troubles.map(({ kind }) => kind), ["centre", "centre"]);
+});
+
+Deno.test("a centre that does not answer at one address is asked at the next, and there first from then on", async () => {
+  const { options, says, troubles } = world({ centres: ["http://centre-1", "http://centre-2"] });
+  const device = await createDeviceClient(options);
+  const asked: string[] = [];
+  says.centre = (host) => {
+    asked.push(host);
+    return host === "centre-1" ? down() : undefined;
+  };
+  for (let votes = 0; votes < 2; votes++) {
+    await device.cast(ballot);
+    assert.equal(await device.settle(), 0);
+  }
+  assert.deepEqual(asked, ["centre-1", "centre-2", "centre-2"]);
+  assert.deepEqual(troubles, []);
+  await device.cast(ballot);
+  let left = 2;
+  says.centre = () => left-- > 0 ? down() : undefined;
+  assert.equal(await device.settle(), 0);
+  const why = "the centre does not answer: connection refused";
+  assert.deepEqual(troubles, [{
+    kind: "centre",
+    detail: `http://centre-2: ${why}; http://centre-1: ${why}`,
+  }]);
+});
+
+Deno.test("a client needs an address of the centre", async () => {
+  await assert.rejects(
+    createDeviceClient(world({ centres: [] }).options),
+    /no address of the centre is given/,
+  );
 });
 
 Deno.test("a device with a wrong clock casts by the gateways', and says so", async () => {

@@ -80,7 +80,7 @@ export async function runGateway(
   );
   const following = follow(store, config.SYNC_INTERVAL_MS, stop.signal, (fault) => {
     metrics.syncFaults.inc();
-    log.warn("centre {centre} has no answer: {fault}", { centre: config.file.centre, fault });
+    log.warn("the centre has no answer: {fault}", { fault });
   }, (election) => log.info("took up {election}", { election }));
   await stopped;
   await Promise.race([server.shutdown(), delay(FINISH_MS)]);

@@ -29,7 +29,7 @@ import {
   syncSchema,
 } from "../shared/sync.ts";
 
-/** How long the centre may take to answer, in milliseconds. */
+/** How long an address of the centre may take to answer, in milliseconds. */
 const SYNC_TIMEOUT_MS = 10_000;
 /** Largest answer of the centre that is read, and how much of a refusal, in bytes. */
 const MAX_SYNC_BYTES = 256 * 1024 * 1024;
@@ -64,6 +64,8 @@ export class ElectionStore {
   readonly #fetch: typeof fetch;
   readonly #ephemeral: KeyPair = ephemeralKeyPair();
   readonly #elections = new Map<string, GatewayElection>();
+  /** Which of the centre's addresses answered last, and is asked first. */
+  #centre = 0;
   /** The centre's last answer for each election, and the one that the disk has. */
   readonly #seen = new Map<string, string>();
   readonly #kept = new Map<string, string>();
@@ -114,8 +116,8 @@ export class ElectionStore {
   }
 
   /**
-   * Asks the centre for what is new, for every election. An election stays as it is when the centre cannot be
-   * reached, refuses, or answers what is not its own.
+   * Asks the centre for what is new, for every election, at one of its addresses after the other until one has an
+   * answer. An election stays as it is when none of them can be reached, or all refuse or answer what is not its own.
    */
   async sync(nowMs: number, signal?: AbortSignal): Promise<Followed> {
     const changed: string[] = [];
@@ -138,12 +140,33 @@ export class ElectionStore {
 
   /** Asks for one election; `undefined` when the centre has nothing that is not known already. */
   async #ask(credentials: Credentials, nowMs: number, signal?: AbortSignal): Promise<string | undefined> {
+    const { centres } = this.#file;
+    const faults: string[] = [];
+    for (let tried = 0; tried < centres.length && !signal?.aborted; tried++) {
+      const at = (this.#centre + tried) % centres.length;
+      try {
+        const text = await this.#askAt(centres[at], credentials, nowMs, signal);
+        this.#centre = at;
+        return text;
+      } catch (error) {
+        faults.push(`${centres[at]}: ${reasonOf(error)}`);
+      }
+    }
+    throw new Error(faults.join("; "));
+  }
+
+  async #askAt(
+    centre: string,
+    credentials: Credentials,
+    nowMs: number,
+    signal?: AbortSignal,
+  ): Promise<string | undefined> {
     const idempotencyKey = crypto.randomUUID();
     const seen = this.#seen.get(credentials.election);
     const have = seen === undefined ? null : revisionOf(seen);
     const body = utf8(JSON.stringify({ have } satisfies SyncRequest));
     const key = fromHex(credentials.key);
-    const response = await this.#fetch(new URL(SYNC_PATH, this.#file.centre), {
+    const response = await this.#fetch(new URL(SYNC_PATH, centre), {
       method: "POST",
       body,
       headers: signRequest({

@@ -13,7 +13,7 @@ Deno.test.sanitizer({ ops: true, resources: true });
 const ELECTION = "test-2026";
 const GATEWAY = { election: ELECTION, id: "g-1", version: 1 };
 
-const gatewayFile = (...elections: string[]) => testGatewayFile("http://centre.test:8000", ...elections);
+const gatewayFile = (...elections: string[]) => testGatewayFile(["http://centre.test:8000"], ...elections);
 
 function manifestOf(version: number, change: Partial<Manifest> = {}): Manifest {
   return { ...testManifest(testDefinition(), version), ...change };
@@ -210,7 +210,32 @@ Deno.test("ElectionStore.sync() gives up on a centre that does not answer, when 
       new Promise((_, reject) => init!.signal!.addEventListener("abort", () => reject(init!.signal!.reason)));
     const syncing = new ElectionStore(gatewayFile(), directory, silent).sync(NOON_MS, stop.signal);
     stop.abort(new Error("stopping"));
-    assert.deepEqual(await syncing, { changed: [], faults: ["test-2026: stopping"] });
+    assert.deepEqual(await syncing, {
+      changed: [],
+      faults: ["test-2026: http://centre.test:8000: stopping"],
+    });
+  });
+});
+
+Deno.test("ElectionStore.sync() goes on with the address of the centre that answered last", async () => {
+  await withCentre(async ({ centre, directory }) => {
+    const asked: string[] = [];
+    const away = new Set(["a.test"]);
+    const fetcher: typeof fetch = (input, init) => {
+      const { hostname } = new URL(String(input));
+      asked.push(hostname);
+      if (away.has(hostname)) return Promise.resolve(new Response("starting", { status: 503 }));
+      return centre.fetch(input, init);
+    };
+    const file = testGatewayFile(["http://a.test", "http://b.test", "http://c.test"], ELECTION);
+    const elections = new ElectionStore(file, directory, fetcher);
+    assert.deepEqual(await elections.sync(NOON_MS), CHANGED);
+    assert.deepEqual(await elections.sync(NOON_MS), SAME);
+    assert.deepEqual(asked, ["a.test", "b.test", "b.test"]);
+    away.add("b.test").add("c.test");
+    const { faults } = await elections.sync(NOON_MS);
+    const said = (host: string) => `http://${host}: the centre answers 503: starting`;
+    assert.deepEqual(faults, [`test-2026: ${["b.test", "c.test", "a.test"].map(said).join("; ")}`]);
   });
 });
 
@@ -221,7 +246,10 @@ Deno.test("ElectionStore.sync() follows the other elections when the centre refu
     const elections = store(gatewayFile(ELECTION, "other-2026"));
     const { changed, faults } = await elections.sync(NOON_MS);
     assert.deepEqual(changed, ["other-2026"]);
-    assert.match(faults.join(), /^test-2026: the centre answers 401: no such gateway$/);
+    assert.match(
+      faults.join(),
+      /^test-2026: http:\/\/centre.test:8000: the centre answers 401: no such gateway$/,
+    );
     assert.deepEqual(elections.ids(), ["other-2026"]);
     assert.ok(elections.expects(ELECTION) && !elections.expects("third-2026"));
   });

@@ -12,13 +12,19 @@ import { deriveKey, sha256 } from "./keys.ts";
 /** Where a gateway asks the centre. */
 export const SYNC_PATH = "/v1/gateways/sync";
 
+/** Addresses of the centre that a gateway knows at the most. */
+const MAX_CENTRES = 16;
+
 const hexKeySchema = z.string().regex(/^[0-9a-f]{64}$/, "must be 32 bytes in lower-case hex");
 
 /** What a gateway is provisioned with: one file, readable by its owner only. */
 export const gatewayFileSchema = z.strictObject({
   gateway: idSchema,
-  /** The centre's address. */
-  centre: z.url(),
+  /** The centre's addresses, one of each aggregator or of what stands in front of them, in the order to try them. */
+  centres: z.array(
+    z.url({ protocol: /^https?$/, error: "must be an address like https://centre.example:8000" }),
+  )
+    .min(1, "must name an address of the centre").max(MAX_CENTRES),
   elections: z.array(z.strictObject({
     election: idSchema,
     keyVersion: z.int().min(1),

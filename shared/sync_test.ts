@@ -23,12 +23,18 @@ Deno.test("syncRequestSchema takes a revision or null, and nothing beside", () =
 
 Deno.test("gatewayFileSchema names what is wrong with a gateway's file", () => {
   const election = { election: "e-1", keyVersion: 1, key: "00".repeat(32), manifestKey: "11".repeat(32) };
-  const file = { gateway: "g-1", centre: "http://127.0.0.1:8000", elections: [election] };
+  const file = {
+    gateway: "g-1",
+    centres: ["http://127.0.0.1:8000", "https://centre.test"],
+    elections: [election],
+  };
   assert.ok(gatewayFileSchema.safeParse(file).success);
   const wrong = gatewayFileSchema.safeParse({ ...file, elections: [{ ...election, key: "secret" }] });
   assert.deepEqual(wrong.error?.issues.map(({ path, message }) => [path.join("."), message]), [
     ["elections.0.key", "must be 32 bytes in lower-case hex"],
   ]);
   assert.ok(!gatewayFileSchema.safeParse({ ...file, elections: [] }).success);
-  assert.ok(!gatewayFileSchema.safeParse({ ...file, centre: "centre" }).success);
+  for (const centres of [[], ["centre"], ["ftp://centre.test"], "http://127.0.0.1:8000"]) {
+    assert.ok(!gatewayFileSchema.safeParse({ ...file, centres }).success, JSON.stringify(centres));
+  }
 });

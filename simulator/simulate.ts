@@ -10,7 +10,7 @@ import {
   Failure,
   integerOption,
   numberOption,
-  originOption,
+  originEachOption,
   originsOption,
   UsageError,
 } from "../cli/command.ts";
@@ -59,7 +59,7 @@ type SimulateOptions =
     bad: BadOption;
     killEvery?: number;
     data?: string;
-    centre?: string;
+    centre?: readonly string[];
     gateways?: string[];
     devices?: string;
     votersFile?: string;
@@ -108,7 +108,12 @@ export function simulateCommand(): Command {
       "--data <dir>",
       "where everything is kept (default: a new directory simulate-<seed> in POLLWIRE_DATA or ./data)",
     )
-    .addOption(originOption("--centre <url>", "vote over a stack that runs already: its centre"))
+    .addOption(
+      originEachOption(
+        "--centre <url>",
+        "vote over a stack that runs already: its centre, once for each of its addresses",
+      ),
+    )
     .addOption(originsOption("--gateways <urls>", "its gateways, in the order of the election's definition"))
     .option("--devices <file>", "its devices, as provision wrote them")
     .option("--voters-file <file>", "its roll, as provision read it")
@@ -191,7 +196,7 @@ async function givenGround(
     voters,
     coming,
     onRoll,
-    centres: [centre],
+    centres: centre,
     gateways,
     devicesFile: devices,
     ledgerFile,

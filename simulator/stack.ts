@@ -105,7 +105,8 @@ export class Stack {
    * @param revoked A device's key that is refused from the beginning, `device.version`.
    */
   async provision(definition: string, roll: string, revoked?: string): Promise<void> {
-    const options = ["--definition", definition, "--roll", roll, "--centre", this.centre];
+    const options = ["--definition", definition, "--roll", roll];
+    for (const centre of this.centres) options.push("--centre", centre);
     if (revoked !== undefined) options.push("--revoke", revoked);
     await this.#command("provision the election", ["provision", ...options]);
     // Embedded logs are made by whoever opens them first.

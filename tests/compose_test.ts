@@ -138,6 +138,15 @@ Deno.test("docker-compose.yml runs commands that the apps have", async () => {
   }
 });
 
+Deno.test("gateways and simulator in Docker know the address of every aggregator", () => {
+  const aggregators = Object.keys(base.services).filter((name) => name.startsWith("aggregator-"));
+  const addresses = aggregators.map((name) => `https://${name}:${base.services[name].environment!.PORT}`);
+  assert.ok(addresses.length > 1);
+  const named = (text: string) => [...text.matchAll(/--centre[ =](\S+)/g)].map(([, address]) => address);
+  assert.deepEqual(named(read("deploy/compose/provision.sh")), addresses);
+  assert.deepEqual(named(base.services.simulator.command!.join(" ")), addresses);
+});
+
 Deno.test("docker-compose.yml mounts what the repository has", () => {
   for (const [name, { volumes = [], entrypoint = [], command = [] }] of each(base)) {
     const mounted = volumes.filter((mount) => typeof mount === "string" && mount.startsWith("./"))

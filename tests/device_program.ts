@@ -19,7 +19,7 @@ const outcomes = [];
 const device = await createDeviceClient({
   identity: { election: "e", device: "n-1-a", version: 1, station: "n-1", key: "07".repeat(32) },
   gateways: ["http://gateway"],
-  centre: "http://centre",
+  centres: ["http://centre"],
   store: memoryStore(),
   limits: { askEveryMs: 1 },
   onOutcome: ({ outcome }) => outcomes.push(outcome),

@@ -24,10 +24,10 @@ function keyOf(election: string): Uint8Array<ArrayBuffer> {
 }
 
 /** What gateway g-1 is provisioned with. */
-export function testGatewayFile(centre: string, ...elections: string[]): GatewayFile {
+export function testGatewayFile(centres: string[], ...elections: string[]): GatewayFile {
   return {
     gateway: "g-1",
-    centre,
+    centres,
     elections: (elections.length > 0 ? elections : [ELECTION]).map((election) => ({
       election,
       keyVersion: 1,

@@ -44,11 +44,19 @@ class Centre {
     this.#server = undefined;
   }
 
-  /** Creates an election and writes the files of its gateways. */
-  async create(election: string): Promise<Manifest> {
+  /**
+   * Creates an election and writes the files of its gateways.
+   *
+   * @param before Addresses that gateways are to ask before this one.
+   */
+  async create(election: string, ...before: string[]): Promise<Manifest> {
     const manifest = await createElection(db, testDefinition({ election }), this.master, NOW);
-    writeGatewayFiles(manifest, this.master, this.directory, `http://127.0.0.1:${this.#port}`);
+    writeGatewayFiles(manifest, this.master, this.directory, [...before, this.origin]);
     return manifest;
+  }
+
+  get origin(): string {
+    return `http://127.0.0.1:${this.#port}`;
   }
 
   /** A gateway's process: what it was provisioned with, and what its disk has kept. */
@@ -84,6 +92,30 @@ Deno.test("a gateway that was provisioned gets all that it needs, once", async (
     assert.deepEqual([...election.stations], ["n-1", "n-2", "s-1"]);
     assert.deepEqual(election.pseudonymKey, pseudonymKey(MASTER, "fresh"));
     assert.deepEqual(await gateway.sync(NOON_MS), NOTHING_NEW);
+  });
+});
+
+Deno.test("a gateway asks the next address of the centre while one is away, and the first again when it is alone", async () => {
+  await withCentre(async (first) => {
+    const second = new Centre(first.directory);
+    second.start();
+    try {
+      await second.create("several", first.origin);
+      await first.stop();
+      const gateway = second.gateway();
+      assert.deepEqual(await gateway.sync(NOON_MS), taken("several"));
+      await rotateDeviceKey(db, "several", "n-1-a", 600, NOW);
+      assert.deepEqual(await gateway.sync(NOON_MS), taken("several"));
+      await second.stop();
+      const { changed, faults } = await gateway.sync(NOON_MS);
+      assert.deepEqual([changed, faults.length], [[], 1]);
+      for (const { origin } of [first, second]) assert.ok(faults[0].includes(`${origin}: `), faults[0]);
+      first.start();
+      await rotateDeviceKey(db, "several", "n-1-a", 600, NOW);
+      assert.deepEqual(await gateway.sync(NOON_MS), taken("several"));
+    } finally {
+      await second.stop();
+    }
   });
 });
 
@@ -211,7 +243,7 @@ Deno.test("a gateway stays with what it has when another answers for the centre"
     centre.master = new Uint8Array(32);
     const { changed, faults } = await gateway.sync(NOON_MS);
     assert.deepEqual(changed, []);
-    assert.match(faults[0], /^guarded: the centre answers 401: .*signature-invalid/);
+    assert.match(faults[0], /^guarded: \S+: the centre answers 401: .*signature-invalid/);
     assert.deepEqual(gateway.get("guarded")!.index.manifest, manifest);
   });
 });
@@ -236,7 +268,7 @@ Deno.test("a gateway whose clock is wrong is told so", async () => {
     const { faults } = await centre.gateway().sync(NOON_MS - 3_600_000);
     assert.match(
       faults[0],
-      /^clock: the centre answers 401: .*signature-stale.*"now":"2026-11-03T12:00:00\.000Z"/,
+      /^clock: \S+: the centre answers 401: .*signature-stale.*"now":"2026-11-03T12:00:00\.000Z"/,
     );
   });
 });

@@ -111,7 +111,7 @@ export async function withCentre(
   const centre = new FakeCentre();
   centre.tell(sync);
   const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen() {}, ...tls }, centre.handle);
-  const file = testGatewayFile(`${tls ? "https" : "http"}://127.0.0.1:${server.addr.port}`);
+  const file = testGatewayFile([`${tls ? "https" : "http"}://127.0.0.1:${server.addr.port}`]);
   await Deno.writeTextFile(`${directory}/g-1.json`, JSON.stringify(file));
   const started: GatewayProcess[] = [];
   try {

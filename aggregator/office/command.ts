@@ -25,7 +25,8 @@ import { importRoll } from "./roll.ts";
 export type ProvisionOptions = Readonly<{
   definition?: string;
   roll?: string;
-  centre: string;
+  /** Where gateways find the centre, in the order to try them. */
+  centre: readonly string[];
   election?: string;
   close?: boolean;
   rotate?: string;
@@ -115,7 +116,7 @@ async function create(
   keyring: Keyring,
   directory: string,
   definitionPath: string,
-  centre: string,
+  centres: readonly string[],
   now: Date,
 ): Promise<string> {
   const definition = readDefinition(definitionPath);
@@ -127,7 +128,7 @@ async function create(
   console.log(
     `election ${election}: ${manifest.stations.length} stations, ${manifest.contests.length} contests`,
   );
-  for (const path of writeGatewayFiles(manifest, master, directory, centre)) console.log(`wrote ${path}`);
+  for (const path of writeGatewayFiles(manifest, master, directory, centres)) console.log(`wrote ${path}`);
   console.log(`wrote ${await writeDeviceFile(db.query, election, master, directory, now)}`);
   return election;
 }

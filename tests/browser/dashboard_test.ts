@@ -131,7 +131,7 @@ async function openPoll({ stack, devices }: RunningStack): Promise<DeviceClient>
   return await createDeviceClient({
     identity: { election, ...device },
     gateways: stack.gateways,
-    centre: stack.centre,
+    centres: [stack.centre],
     store: memoryStore(),
   });
 }

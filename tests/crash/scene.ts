@@ -84,7 +84,8 @@ export class Scene {
     await Deno.writeTextFile(`${dataDir}/definition.json`, JSON.stringify(definition));
     await writeRoll(`${dataDir}/roll.csv`, everyone(voters));
     const files = ["--definition", `${dataDir}/definition.json`, "--roll", `${dataDir}/roll.csv`];
-    await processes.command("provision", ...files, "--centre", processes.origin(centres[0]));
+    const addresses = centres.flatMap((name) => ["--centre", processes.origin(name)]);
+    await processes.command("provision", ...files, ...addresses);
     if (environment.VOTE_LOG !== undefined) await processes.command("topics");
     const client = Deno.createHttpClient({});
     const http = (url: string, init: RequestInit) => fetch(url, { ...init, client });
