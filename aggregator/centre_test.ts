@@ -3,6 +3,7 @@ import { getLogger } from "@logtape/logtape";
 import { openSqliteLog } from "../shared/log/sqlite.ts";
 import { gatewayKey, pseudonymKey, recordKey, sealingKeyPair, voterKeyOf } from "../shared/keys.ts";
 import { ephemeralKeyPair } from "../shared/keys.ts";
+import { type PlacedRecord, type VoteLog } from "../shared/log/vote_log.ts";
 import { receiptKey, writeReceipt } from "../shared/receipt.ts";
 import { recordSealer } from "../shared/record.ts";
 import { signRequest } from "../shared/signature.ts";
@@ -10,7 +11,8 @@ import { SYNC_PATH } from "../shared/sync.ts";
 import { testVoters } from "../tests/ballot_box.ts";
 import { eventually } from "../tests/eventually.ts";
 import { placed, testDefinition, testRecord } from "../tests/fixture.ts";
-import { testDatabase } from "../tests/test_database.ts";
+import { MemoryLog } from "../tests/memory_log.ts";
+import { testDatabase, withDatabase } from "../tests/test_database.ts";
 import { runCentre } from "./centre.ts";
 import { centreConfig } from "./config.ts";
 import { oneForAll } from "./database/database.ts";
@@ -188,5 +190,85 @@ Deno.test("runCentre() counts what gateways put on the log, serves what is relea
   const nobody = { take: () => Promise.resolve(0), batch: () => Promise.resolve() };
   await again.consume(nobody, { group: "count.town", batchRecords: 1, signal: done });
   await again.close();
+  await Deno.remove(directory, { recursive: true });
+});
+
+/** A record that no gateway signed, on a partition. */
+function stray(partition: number): PlacedRecord {
+  const bytes = new Uint8Array(32);
+  return { partition, version: "1", keyId: "town/g-1.1", senderKey: bytes, signature: bytes, value: bytes };
+}
+
+/** A log as one member of a group has it: it consumes partitions of its own, once it is let, and sees all of them. */
+function shareOf(log: MemoryLog, partitions: readonly number[], mayBegin: Promise<void>): VoteLog {
+  return {
+    partitions: log.partitions,
+    identity: () => log.identity(),
+    append: (records) => log.append(records),
+    read: (partition, from, limit) => log.read(partition, from, limit),
+    end: (partition) => log.end(partition),
+    committed: (group, partition) => log.committed(group, partition),
+    close: () => log.close(),
+    async consume(consumer, { signal, batchRecords }) {
+      const ended = new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
+      await Promise.race([mayBegin, ended]);
+      for (const partition of signal.aborted ? [] : partitions) {
+        await consumer.batch(
+          partition,
+          await log.read(partition, await consumer.take(partition), batchRecords),
+        );
+      }
+      await ended;
+    },
+  };
+}
+
+Deno.test("runCentre() tells of the whole log's lag, and of its own records, when two share the partitions", async () => {
+  const directory = await Deno.makeTempDir();
+  await withDatabase(async (shared) => {
+    const config = centreConfig({ POLLWIRE_DATA: directory, PORT: "0" });
+    const keyring = new Keyring(config.keysDirectory);
+    await createElection(shared, testDefinition({ election: "town" }), keyring.create("town"), new Date());
+    const log = new MemoryLog(3);
+    await log.append([0, 0, 0, 0, 1, 1, 1, 2, 2].map(stray));
+    const stop = new AbortController();
+    const gates = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const centres: Awaited<ReturnType<typeof listening>>[] = [];
+    for (const [i, partitions] of [[0], [1, 2]].entries()) {
+      centres.push(
+        await listening(() =>
+          runCentre(config, {
+            databases: oneForAll(shared),
+            openLog: () => Promise.resolve(shareOf(log, partitions, gates[i].promise)),
+            keyring,
+            log: getLogger(["test"]),
+          }, stop.signal)
+        ),
+      );
+    }
+    const scrape = async (name: string) =>
+      await Promise.all(centres.map(async ({ origin }) => {
+        const lines = (await (await fetch(`${origin}/metrics`)).text()).split("\n");
+        return lines.filter((line) => line.startsWith(`${name}{`)).map((line) =>
+          Number(line.split(" ").at(-1))
+        );
+      }));
+    const lagBecomes = (lag: number) =>
+      eventually(`both lag by ${lag}`, async () => {
+        return JSON.stringify(await scrape("pollwire_aggregator_lag_records")) === `[[${lag}],[${lag}]]`;
+      });
+    try {
+      await lagBecomes(9);
+      gates[0].resolve();
+      await lagBecomes(5);
+      gates[1].resolve();
+      await lagBecomes(0);
+      assert.deepEqual(await scrape("pollwire_aggregator_records_total"), [[4], [5]]);
+      assert.deepEqual(await scrape("pollwire_aggregator_unbalanced_partitions"), [[0], [0]]);
+    } finally {
+      stop.abort();
+      await Promise.all(centres.map(({ running }) => running));
+    }
+  });
   await Deno.remove(directory, { recursive: true });
 });

@@ -56,7 +56,7 @@ export function centreMetrics(elections: () => Promise<readonly ElectionState[]>
   );
   gauge(
     "pollwire_aggregator_lag_records",
-    "Records on the log that have not been counted",
+    "Records on the log, in all of its partitions, that no aggregator has counted",
     ({ lag }) => lag,
   );
   return {

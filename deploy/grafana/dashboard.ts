@@ -63,7 +63,7 @@ const ROWS: readonly (readonly [title: string, panels: readonly Panel[]])[] = [
       ["sum by (election) (rate(pollwire_aggregator_records_total[1m]))", "{{election}}"],
     ]),
     lines("Records that wait to be counted", "none", [
-      ["min by (election) (pollwire_aggregator_lag_records)", "{{election}}"],
+      ["max by (election) (pollwire_aggregator_lag_records)", "{{election}}"],
     ]),
     lines("Duplicates and rejections", "ops", [
       [
