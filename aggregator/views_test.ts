@@ -1,53 +1,12 @@
 import assert from "assert";
-import type { View, ViewRow, Views } from "../shared/log/views.ts";
+import type { Views } from "../shared/log/views.ts";
+import { MemoryViews } from "../tests/memory_views.ts";
 import { withDatabase } from "../tests/test_database.ts";
 import { appendAudit } from "./audit.ts";
 import { type Database, oneForAll, type Query } from "./database/database.ts";
 import { ViewWriter } from "./views.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
-
-/** Views in memory: every row that was ever written; they may be away. */
-class MemoryViews implements Views {
-  readonly written: Readonly<{ view: View; row: ViewRow }>[] = [];
-  away = false;
-  /** How often a view was read whole. */
-  reads = 0;
-
-  end(view: View): Promise<number> {
-    return Promise.resolve(this.#of(view).length);
-  }
-
-  read(view: View) {
-    this.reads++;
-    const rows = new Map<string, string>();
-    for (const { key, value } of this.#of(view)) {
-      if (value === null) rows.delete(key);
-      else rows.set(key, JSON.stringify(value));
-    }
-    return Promise.resolve({ rows, end: this.#of(view).length });
-  }
-
-  write(view: View, rows: readonly ViewRow[]): Promise<void> {
-    if (this.away) return Promise.reject(new Error("away"));
-    this.written.push(...rows.map((row) => ({ view, row })));
-    return Promise.resolve();
-  }
-
-  close(): Promise<void> {
-    return Promise.resolve();
-  }
-
-  /** What stands, by view and key: what compaction keeps. */
-  standing(): Record<string, ViewRow["value"]> {
-    const newest = new Map(this.written.map(({ view, row }) => [`${view} ${row.key}`, row.value]));
-    return Object.fromEntries([...newest].filter(([, value]) => value !== null));
-  }
-
-  #of(view: View): ViewRow[] {
-    return this.written.filter((each) => each.view === view).map(({ row }) => row);
-  }
-}
 
 /** A process that writes. */
 function writerOf(db: Database, views: Views): ViewWriter {
@@ -259,6 +218,15 @@ Deno.test("ViewWriter leaves the views to one process, until that lets go of the
     assert.equal(await stepAll(a, views), 0, "it is the other's now");
     await b.release();
     assert.equal(await stepAll(a, views), 2);
+  });
+});
+
+Deno.test("of two ViewWriters that begin at once, one writes", async () => {
+  await withDatabase(async (db) => {
+    const views = new MemoryViews();
+    await release(db.query, 1, "n-1", 3, 1);
+    await Promise.all([writerOf(db, views).step(), writerOf(db, views).step()]);
+    assert.equal(views.written.length, 2);
   });
 });
 

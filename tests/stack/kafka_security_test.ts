@@ -8,6 +8,7 @@ import { utf8 } from "../../shared/bytes.ts";
 import { type KafkaAddress } from "../../shared/log/address.ts";
 import { openKafkaLog } from "../../shared/log/kafka.ts";
 import { provisionTopics } from "../../shared/log/kafka_topics.ts";
+import { KafkaViews } from "../../shared/log/kafka_views.ts";
 import { freePorts } from "../../simulator/ports.ts";
 import { eventually } from "../eventually.ts";
 import { type Broker, STACK, stackTest, startBroker } from "./broker.ts";
@@ -126,6 +127,10 @@ stackTest("a gateway appends and an aggregator counts, by name, password and per
   assert.equal(await aggregator.end(1), 2);
   assert.equal(await aggregator.committed("count.town-2026", 1), 2);
   assert.equal(await aggregator.identity(), await gateway.identity());
+  const views = new KafkaViews(as("aggregator"), "test");
+  await views.write("turnout", [{ key: "town-2026/north", value: { voters: 1 } }]);
+  assert.equal((await views.read("turnout")).end, 1);
+  await views.close();
   await gateway.close();
   await aggregator.close();
 });

@@ -1,5 +1,5 @@
 import assert from "assert";
-import type { Database } from "../../aggregator/database/database.ts";
+import { type Database, oneForAll } from "../../aggregator/database/database.ts";
 import { migrate, MigrationFault } from "../../aggregator/database/migrate.ts";
 import { openPostgres } from "../../aggregator/database/postgres.ts";
 import { requireRoles, RoleFault, ROLES } from "../../aggregator/database/roles.ts";
@@ -7,8 +7,10 @@ import { importRoll } from "../../aggregator/office/roll.ts";
 import { publish } from "../../aggregator/publish.ts";
 import { rebuild } from "../../aggregator/rebuild.ts";
 import { recount } from "../../aggregator/recount.ts";
+import { ViewWriter } from "../../aggregator/views.ts";
 import { fillBallotBox, openBallotBox, testVoter } from "../ballot_box.ts";
 import { MASTER, NOON_MS } from "../fixture.ts";
+import { MemoryViews } from "../memory_views.ts";
 import { TEST_SESSIONS, testTarget } from "../test_database.ts";
 import { type Cluster, isWithoutServer, startCluster } from "./cluster.ts";
 
@@ -42,6 +44,7 @@ const REFUSED: Record<keyof typeof USERS, readonly string[]> = {
     "UPDATE counting.roll SET struck_at = now()",
     "DELETE FROM counting.station_counts",
     "DELETE FROM counting.rejections",
+    "DELETE FROM counting.view_writer",
     "SELECT counting.hold_counting()",
     "CREATE TABLE counting.mine ()",
     "SELECT setval('results.revisions', 1)",
@@ -49,6 +52,7 @@ const REFUSED: Record<keyof typeof USERS, readonly string[]> = {
   reader: [
     "SELECT FROM counting.station_counts",
     "SELECT FROM counting.roll",
+    "SELECT FROM counting.view_writer",
     "SELECT FROM registry.voters",
     "SELECT FROM registry.device_keys",
     "SELECT FROM audit.events",
@@ -59,6 +63,7 @@ const REFUSED: Record<keyof typeof USERS, readonly string[]> = {
     "INSERT INTO audit.events SELECT * FROM audit.events",
     "INSERT INTO counting.changes VALUES ('box', 'n-1')",
     "UPDATE counting.log_positions SET next_offset = 0",
+    "UPDATE counting.view_writer SET until = now()",
   ],
 };
 
@@ -124,6 +129,9 @@ Deno.test({
       const stations = ["n-1", "n-2", "s-1", "s-2"];
       const policy = { election: "box", threshold: 1, allowed: true, closed: false, stations, all: false };
       assert.ok((await publish(aggregator, policy, NOW))! > 0);
+      const views = new MemoryViews();
+      await new ViewWriter(views, oneForAll(aggregator), crypto.randomUUID()).step();
+      assert.ok(views.written.length > 0);
       const before = await recount(audit, box.log, box.history);
       assert.equal(before.differences, 0);
       assert.ok(before.counted > 20);

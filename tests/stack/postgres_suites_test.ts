@@ -15,7 +15,9 @@ const SUITES = [
   "aggregator/rebuild_test.ts",
   "aggregator/recount_test.ts",
   "aggregator/tables_test.ts",
+  "aggregator/views_test.ts",
   "aggregator/api/",
+  "aggregator/index/indexer_test.ts",
   "aggregator/office/",
 ];
 
