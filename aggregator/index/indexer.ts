@@ -6,7 +6,7 @@
  * written after everything else that is made of them, so as many as the database has up to the highest of them mean
  * that all is there. Any number of processes may do this at once, since ids and versions decide what stays.
  *
- * Elections have their turns, a page each: none waits for another's past. Releases come between all others' turns.
+ * Elections have their turns, a page each: none waits for another's past. Releases come between all other pages.
  *
  * @module
  */
@@ -68,11 +68,14 @@ function newestOf(indexed: Indexed): Positions {
   return new Map([...indexed].map(([election, { max }]) => [election, max]));
 }
 
-/** Does a page of each piece of work in turn until all is done, and something else after each round. */
+/** Does a page of each piece of work in turn until all is done, and something else after each page. */
 async function inTurn(works: AsyncGenerator<void>[], between: () => Promise<unknown>): Promise<void> {
-  for (let left = works; left.length > 0; await between()) {
+  for (let left = works; left.length > 0;) {
     const unfinished: typeof works = [];
-    for (const work of left) if (!(await work.next()).done) unfinished.push(work);
+    for (const work of left) {
+      if (!(await work.next()).done) unfinished.push(work);
+      await between();
+    }
     left = unfinished;
   }
 }
