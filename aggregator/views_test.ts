@@ -1,10 +1,11 @@
 import assert from "assert";
 import type { Views } from "../shared/log/views.ts";
+import { eventually } from "../tests/eventually.ts";
 import { MemoryViews } from "../tests/memory_views.ts";
 import { withDatabase } from "../tests/test_database.ts";
 import { appendAudit } from "./audit.ts";
 import { type Database, oneForAll, type Query } from "./database/database.ts";
-import { ViewWriter } from "./views.ts";
+import { runViews, ViewWriter } from "./views.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
@@ -277,5 +278,29 @@ Deno.test("ViewWriter puts right what a process wrote that had slept past its tu
     await stepAll(writer, views);
     assert.equal(views.standing()["tallies town/mayor/bob"]!.votes, 1);
     assert.equal(views.standing()["tallies town/mayor/ann"]!.votes, 5);
+  });
+});
+
+Deno.test("runViews() goes on after faults, each reported, and lets go of the views in the end", async () => {
+  await withDatabase(async (db) => {
+    const views = new MemoryViews();
+    const stop = new AbortController();
+    const faults: string[] = [];
+    await release(db.query, 1, "n-1", 3, 1);
+    views.away = true;
+    const running = runViews({
+      views,
+      databases: oneForAll(db),
+      signal: stop.signal,
+      onFault: (what, error) => faults.push(`${what}: ${(error as Error).message}`),
+    });
+    await eventually("a fault is reported", () => faults.length > 0);
+    views.away = false;
+    await eventually("the tallies are written", () => views.written.length === 2);
+    stop.abort();
+    await running;
+    assert.deepEqual(new Set(faults), new Set(["views were not written: away"]));
+    await release(db.query, 2, "n-1", 4, 1);
+    assert.equal(await stepAll(writerOf(db, views), views), 2, "the next has them at once");
   });
 });
