@@ -37,8 +37,8 @@ type Account = {
   turnout: Map<string, string>;
   /** Rejections that stood there and that the database has not shown yet. */
   unproven: Map<string, string>;
-  /** Election → the releases of which its tallies were made. */
-  tallied: Map<string, string>;
+  /** Election → its newest release when its tallies were made. */
+  tallied: Map<string, number>;
   /** Election and partition → the last rejection that was seen. */
   rejected: Map<string, Readonly<Pick<Rejection, "election" | "partition" | "offset">>>;
 };
@@ -131,17 +131,17 @@ export class ViewWriter {
     };
   }
 
-  /** Reads again only of elections of which something was released, or withdrawn. */
+  /** Sums up again only those elections of which something was released. */
   async #tallies(account: Account): Promise<void> {
     const { tallied } = account;
-    const stands = await this.#query<{ election: string; stand: string }>(STANDS);
-    const now = new Map(stands.map(({ election, stand }) => [election, stand]));
+    const released = await this.#query<{ election: string; revision: number }>(NEWEST);
+    const newest = new Map(released.map(({ election, revision }) => [election, revision]));
     const written = [...account.tallies.keys()].map((key) => key.slice(0, key.indexOf("/")));
-    for (const election of new Set([...now.keys(), ...written])) {
-      const stand = now.get(election) ?? "";
-      if (tallied.get(election) === stand) continue;
+    for (const election of new Set([...newest.keys(), ...written])) {
+      const revision = newest.get(election) ?? 0;
+      if (tallied.get(election) === revision) continue;
       await this.#replace(account, "tallies", `${election}/`, await this.#query(TALLIES, [election]));
-      tallied.set(election, stand);
+      tallied.set(election, revision);
     }
   }
 
@@ -210,10 +210,12 @@ async function newestRebuild(query: Query): Promise<number> {
   return number;
 }
 
-/** Takes or keeps the lease; a row when it is this process's. */
-/** Revisions rise: what is added changes the newest, and what is only withdrawn changes how many there are. */
-const STANDS =
-  "SELECT election, count(*) || ' up to ' || max(revision) AS stand FROM results.current GROUP BY election";
+/** The newest release of each election. What stands is else changed by a rebuild alone, which withdraws. */
+const NEWEST = `
+SELECT e.election, n.revision::float8 AS revision
+FROM registry.elections e
+CROSS JOIN LATERAL (SELECT max(revision) AS revision FROM results.releases r WHERE r.election = e.election) n
+WHERE n.revision IS NOT NULL`;
 
 /** Sums of the releases that stand; `revision` always rises, and tells the newer of two rows of one key. */
 const TALLIES = `
