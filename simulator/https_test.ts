@@ -8,12 +8,12 @@ Deno.test.sanitizer({ ops: true, resources: true });
 Deno.test("clientTls() reads whom to trust and what to show", async () => {
   await withDirectory(async (directory) => {
     const authority = await TestAuthority.make(directory);
-    const device = await authority.sign("device");
+    const { certFile: cert, keyFile: key } = await authority.sign("device");
     assert.deepEqual(clientTls({}), {});
-    assert.deepEqual(clientTls({ ca: authority.file, ...device }), {
+    assert.deepEqual(clientTls({ ca: authority.file, cert, key }), {
       caCerts: [await Deno.readTextFile(authority.file)],
-      cert: await Deno.readTextFile(device.cert),
-      key: await Deno.readTextFile(device.key),
+      cert: await Deno.readTextFile(cert),
+      key: await Deno.readTextFile(key),
     });
   });
 });
@@ -32,7 +32,7 @@ Deno.test("options of HTTPS that go together are refused alone, and so is a file
 Deno.test("stackTls() has gateways ask for certificates only when devices have one", async () => {
   await withDirectory(async (directory) => {
     const authority = await TestAuthority.make(directory);
-    const { cert, key } = await authority.sign("server");
+    const { certFile: cert, keyFile: key } = await authority.sign("server");
     assert.equal(stackTls({ ca: authority.file }), undefined);
     const own = { ca: authority.file, tlsCert: cert, tlsKey: key };
     assert.equal(stackTls(own)?.clientCaFile, undefined);

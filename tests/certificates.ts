@@ -1,21 +1,20 @@
 /**
- * Certificates for tests, made with openssl.
+ * Certificates for tests, of any number of authorities, and good for any days.
  *
  * @module
  */
-import assert from "assert";
-
-/** Files of a certificate and its key, PEM. */
-export type TestCertificate = Readonly<{ cert: string; key: string }>;
+import { type Certificate, LOOPBACK, NEW_KEY, openssl } from "../deploy/local/certificates.ts";
 
 /** What may be unusual about a certificate. */
 export type Unusual = Readonly<{
-  /** Days from now on that it begins and ends; 0 and 10 when left out. */
+  /** Days from now on that it begins and ends; -1 and 10 when left out. */
   fromDay?: number;
   toDay?: number;
+  /** What its server is reached as; the loopback address and its name when left out. */
+  hosts?: readonly string[];
 }>;
 
-/** An authority with its files in a directory. */
+/** An authority with its files in a directory, which others may have theirs in too. */
 export class TestAuthority {
   readonly #directory: string;
   readonly #name: string;
@@ -39,32 +38,31 @@ export class TestAuthority {
     return this.#path("crt");
   }
 
-  /** Signs a certificate for a server on loopback, or for a client. */
-  async sign(name: string, { fromDay = -1, toDay = 10 }: Unusual = {}): Promise<TestCertificate> {
-    const [cert, key, request] = ["crt", "key", "csr"].map((kind) => `${this.#directory}/${name}.${kind}`);
-    const extensions = `${this.#directory}/${name}.ext`;
+  /**
+   * Signs a certificate for a server, or for a client.
+   *
+   * @param name Its common name, and what its files are called.
+   */
+  async sign(name: string, unusual: Unusual = {}): Promise<Certificate> {
+    const { fromDay = -1, toDay = 10, hosts = LOOPBACK } = unusual;
+    const [certFile, keyFile, request, config] = ["crt", "key", "csr", "ext"]
+      .map((kind) => `${this.#directory}/${name}.${kind}`);
     await Deno.writeTextFile(
-      extensions,
-      "[x]\nsubjectAltName=DNS:localhost,IP:127.0.0.1\nextendedKeyUsage=serverAuth,clientAuth\n" +
+      config,
+      `[x]\nsubjectAltName=${hosts.join(",")}\nextendedKeyUsage=serverAuth,clientAuth\n` +
         `[ca]\ndefault_ca=d\n[d]\nnew_certs_dir=${this.#directory}\ndatabase=${this.#directory}/index\n` +
         "default_md=sha256\npolicy=p\nrand_serial=yes\nunique_subject=no\n[p]\ncommonName=supplied\n",
     );
     await Deno.writeTextFile(`${this.#directory}/index`, "");
-    await openssl(["req", ...NEW_KEY, "-keyout", key, "-out", request, "-subj", `/CN=${name}`]);
+    await openssl(["req", ...NEW_KEY, "-keyout", keyFile, "-out", request, "-subj", `/CN=${name}`]);
     // `openssl x509` cannot sign for days past; `openssl ca` can.
-    const signing = [
-      "-cert",
-      this.file,
-      "-keyfile",
-      this.#path("key"),
-      "-config",
-      extensions,
-      "-extensions",
-      "x",
-    ];
-    const days = ["-startdate", opensslTime(fromDay), "-enddate", opensslTime(toDay)];
-    await openssl(["ca", "-batch", "-notext", ...signing, ...days, "-in", request, "-out", cert]);
-    return { cert, key };
+    await openssl([
+      ...["ca", "-batch", "-notext", "-config", config, "-extensions", "x"],
+      ...["-cert", this.file, "-keyfile", this.#path("key")],
+      ...["-startdate", opensslTime(fromDay), "-enddate", opensslTime(toDay)],
+      ...["-in", request, "-out", certFile],
+    ]);
+    return { certFile, keyFile };
   }
 
   #path(kind: string): string {
@@ -72,15 +70,9 @@ export class TestAuthority {
   }
 }
 
-const NEW_KEY = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
 const DAY_MS = 86_400_000;
 
 /** `YYYYMMDDHHMMSSZ`. */
 function opensslTime(day: number): string {
   return new Date(Date.now() + day * DAY_MS).toISOString().replace(/\.\d+/, "").replace(/[-:T]/g, "");
-}
-
-async function openssl(args: readonly string[]): Promise<void> {
-  const { success, stderr } = await new Deno.Command("openssl", { args: [...args] }).output();
-  assert.ok(success, new TextDecoder().decode(stderr));
 }

@@ -1,5 +1,6 @@
 import assert from "assert";
-import { TestAuthority, type TestCertificate } from "./certificates.ts";
+import type { Certificate } from "../deploy/local/certificates.ts";
+import { TestAuthority } from "./certificates.ts";
 import { withDirectory } from "./directory.ts";
 import { eventually } from "./eventually.ts";
 import { testSync, testVote, voteRequest } from "./gateway_fixture.ts";
@@ -7,18 +8,18 @@ import { type Bench, openManifest, withCentre } from "./gateway_process.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
-type Scene = Bench & Readonly<{ authority: TestAuthority; server: TestCertificate; device: TestCertificate }>;
+type Scene = Bench & Readonly<{ authority: TestAuthority; server: Certificate; device: Certificate }>;
 
 /** A centre that speaks TLS, and certificates for a gateway and a device. */
 async function withAuthority(work: (scene: Scene) => Promise<void>): Promise<void> {
   await withDirectory(async (directory) => {
     const authority = await TestAuthority.make(directory);
     const [server, device] = [await authority.sign("server"), await authority.sign("device")];
-    const centre = { cert: await Deno.readTextFile(server.cert), key: await Deno.readTextFile(server.key) };
+    const [cert, key] = [await Deno.readTextFile(server.certFile), await Deno.readTextFile(server.keyFile)];
     await withCentre(
       (bench) => work({ ...bench, authority, server, device }),
       testSync(openManifest()),
-      centre,
+      { cert, key },
     );
   });
 }
@@ -27,12 +28,12 @@ async function withAuthority(work: (scene: Scene) => Promise<void>): Promise<voi
 async function post(
   address: string,
   authority: TestAuthority,
-  device?: TestCertificate,
+  device?: Certificate,
 ): Promise<number | string> {
   const read = (file: string) => Deno.readTextFileSync(file);
   using client = Deno.createHttpClient({
     caCerts: [read(authority.file)],
-    ...device && { cert: read(device.cert), key: read(device.key) },
+    ...device && { cert: read(device.certFile), key: read(device.keyFile) },
   });
   const signed = voteRequest(testVote({ castAt: new Date().toISOString() }), { createdMs: Date.now() });
   try {
@@ -53,8 +54,8 @@ Deno.test("a gateway takes votes over TLS from devices with a certificate, and f
   await withAuthority(async ({ authority, server, device, start, stored }) => {
     const gateway = start({
       CENTRE_CA_FILE: authority.file,
-      TLS_CERT_FILE: server.cert,
-      TLS_KEY_FILE: server.key,
+      TLS_CERT_FILE: server.certFile,
+      TLS_KEY_FILE: server.keyFile,
       TLS_CLIENT_CA_FILE: authority.file,
     });
     const address = await gateway.address();
@@ -85,7 +86,7 @@ Deno.test("a gateway does not follow a centre whose certificate it has no reason
 
 Deno.test("a gateway that cannot use its certificates says why and does not start", async () => {
   await withAuthority(async ({ server, device, start }) => {
-    const gateway = start({ TLS_CERT_FILE: server.cert, TLS_KEY_FILE: device.key });
+    const gateway = start({ TLS_CERT_FILE: server.certFile, TLS_KEY_FILE: device.keyFile });
     const { code, stderr } = await gateway.ended();
     assert.equal(code, 2, stderr);
     assert.match(

@@ -1,7 +1,7 @@
 import assert from "assert";
 import { X509Certificate } from "node:crypto";
 import { mock } from "node:test";
-import { TestAuthority, type TestCertificate } from "../tests/certificates.ts";
+import { TestAuthority } from "../tests/certificates.ts";
 import { withDirectory } from "../tests/directory.ts";
 import { eventually } from "../tests/eventually.ts";
 import { type BoundedServer, serve, type ServeOptions } from "./serve.ts";
@@ -24,8 +24,7 @@ type Scene = Readonly<{
 async function withScene(work: (scene: Scene) => Promise<void>): Promise<void> {
   await withDirectory(async (directory) => {
     const authority = await TestAuthority.make(directory);
-    const { cert, key } = await authority.sign("server");
-    await work({ directory, authority, files: { certFile: cert, keyFile: key }, serving });
+    await work({ directory, authority, files: await authority.sign("server"), serving });
   });
 }
 
@@ -53,12 +52,12 @@ const serving: Scene["serving"] = async (files, work, change = {}) => {
 };
 
 /** One POST over a connection of its own: the answer's text, or what went wrong. */
-async function ask(origin: string, authorityFile: string, client?: TestCertificate): Promise<string> {
+async function ask(origin: string, authorityFile: string, client?: TlsFiles): Promise<string> {
   const read = (file: string) => Deno.readTextFileSync(file);
   using http = Deno.createHttpClient({
     caCerts: [read(authorityFile)],
     poolMaxIdlePerHost: 0,
-    ...client && { cert: read(client.cert), key: read(client.key) },
+    ...client && { cert: read(client.certFile), key: read(client.keyFile) },
   });
   try {
     return await (await fetch(origin, { client: http, method: "POST", body: "hello" })).text();
@@ -116,7 +115,7 @@ Deno.test("serve() rejects before it listens when it cannot use the certificates
   await withScene(async ({ authority }) => {
     const past = await authority.sign("past", { fromDay: -10, toDay: -1 });
     await assert.rejects(
-      serving({ certFile: past.cert, keyFile: past.key }, () => Promise.resolve()),
+      serving(past, () => Promise.resolve()),
       /Cannot start: TLS_CERT_FILE names .*past\.crt, which is good from/,
     );
   });

@@ -12,8 +12,7 @@ type Scene = Readonly<{ directory: string; authority: TestAuthority; files: TlsF
 async function withFiles(work: (scene: Scene) => Promise<void>): Promise<void> {
   await withDirectory(async (directory) => {
     const authority = await TestAuthority.make(directory);
-    const { cert, key } = await authority.sign("server");
-    await work({ directory, authority, files: { certFile: cert, keyFile: key } });
+    await work({ directory, authority, files: await authority.sign("server") });
   });
 }
 
@@ -78,7 +77,7 @@ Deno.test("Certificates names what it cannot use", async () => {
       /TLS_KEY_FILE names .*junk, which must hold a private key/,
     );
     assert.match(
-      refusal({ ...files, keyFile: other.key }),
+      refusal({ ...files, keyFile: other.keyFile }),
       /which is not the key of the certificate in TLS_CERT_FILE/,
     );
     assert.match(
@@ -92,9 +91,9 @@ Deno.test("Certificates refuses a certificate that is not good yet, or no longer
   await withFiles(async ({ authority }) => {
     const past = await authority.sign("past", { fromDay: -10, toDay: -1 });
     const future = await authority.sign("future", { fromDay: 1, toDay: 2 });
-    for (const { cert, key } of [past, future]) {
+    for (const files of [past, future]) {
       assert.match(
-        refusal({ certFile: cert, keyFile: key }),
+        refusal(files),
         /which is good from \S+Z to \S+Z, and must be good now \(\S+Z\)/,
       );
     }
@@ -132,15 +131,15 @@ Deno.test("look() keeps what was good when the files are not, says so once, and 
     const before = certificates.options;
     const next = await authority.sign("next");
     // The certificate first, its key later: as it may be seen while someone copies them.
-    await Deno.copyFile(next.cert, files.certFile);
+    await Deno.copyFile(next.certFile, files.certFile);
     assert.match(look(certificates).faults[0], /is not the key of the certificate/);
     assert.deepEqual(look(certificates), { used: [], expires: [], faults: [] });
     assert.deepEqual(certificates.options, before);
     await Deno.rename(files.certFile, `${directory}/away`);
     assert.match(look(certificates).faults[0], /cannot be read/);
     await Deno.rename(`${directory}/away`, files.certFile);
-    await Deno.copyFile(next.key, files.keyFile);
+    await Deno.copyFile(next.keyFile, files.keyFile);
     assert.equal(look(certificates).used.length, 1);
-    assert.equal(certificates.options.cert, await Deno.readTextFile(next.cert));
+    assert.equal(certificates.options.cert, await Deno.readTextFile(next.certFile));
   });
 });

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { makeAuthority, makeCertificate } from "../local/certificates.ts";
+import { makeAuthority, makeCertificate, writeKeystore } from "../local/certificates.ts";
 import { type BrokerAddress, brokerProperties, propertiesText } from "../local/kafka_properties.ts";
 
 /** Where Kafka's image keeps a broker's data, and where it finds what is made here. */
@@ -64,9 +64,10 @@ export async function setUp(
   }));
   for (const [i, name] of brokerNames.entries()) {
     const own = `${directory}/${name}`;
-    const keystore = await Deno.readTextFile(`${own}/server.key`) +
-      await Deno.readTextFile(`${own}/server.crt`);
-    await Deno.writeTextFile(`${own}/keystore.pem`, keystore, { mode: 0o600 });
+    await writeKeystore(
+      { certFile: `${own}/server.crt`, keyFile: `${own}/server.key` },
+      `${own}/keystore.pem`,
+    );
     const properties = brokerProperties({
       id: i + 1,
       cluster,

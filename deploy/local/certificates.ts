@@ -11,7 +11,8 @@ const VALID_DAYS = 365;
 const RENEW_BEFORE_MS = 86_400_000;
 /** How long openssl may take, in milliseconds. */
 const OPENSSL_MS = 30_000;
-const KEY = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
+/** Arguments of `openssl req` for a new key, without a passphrase. */
+export const NEW_KEY = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
 
 /** The names of a server that only this machine reaches. */
 export const LOOPBACK = ["DNS:localhost", "IP:127.0.0.1"];
@@ -27,7 +28,7 @@ export async function makeAuthority(directory: string): Promise<Certificate> {
   await openssl([
     "req",
     "-x509",
-    ...KEY,
+    ...NEW_KEY,
     "-keyout",
     made.keyFile,
     "-out",
@@ -64,7 +65,7 @@ export async function makeCertificate(
     extensions,
     `subjectAltName=${hosts.join(",")}\nextendedKeyUsage=serverAuth,clientAuth\n`,
   );
-  await openssl(["req", ...KEY, "-keyout", made.keyFile, "-out", request, "-subj", `/CN=${name}`]);
+  await openssl(["req", ...NEW_KEY, "-keyout", made.keyFile, "-out", request, "-subj", `/CN=${name}`]);
   const signing = ["-CA", authority.certFile, "-CAkey", authority.keyFile, "-CAcreateserial"];
   await openssl(["x509", "-req", "-in", request, "-out", made.certFile, ...signing, ...[
     "-days",
@@ -77,7 +78,18 @@ export async function makeCertificate(
   return made;
 }
 
-async function openssl(args: readonly string[]): Promise<void> {
+/** Writes a key and its certificate into one file, PEM, as Kafka reads them. Its owner alone may read it. */
+export async function writeKeystore({ certFile, keyFile }: Certificate, file: string): Promise<void> {
+  const both = await Deno.readTextFile(keyFile) + await Deno.readTextFile(certFile);
+  await Deno.writeTextFile(file, both, { mode: 0o600 });
+}
+
+/**
+ * Runs openssl.
+ *
+ * @throws {Failure} with what it said when it fails, or is not there.
+ */
+export async function openssl(args: readonly string[]): Promise<void> {
   await run("openssl", args, { limitMs: OPENSSL_MS, missing: "install openssl (Debian: openssl)" });
 }
 

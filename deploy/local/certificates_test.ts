@@ -1,7 +1,7 @@
 import assert from "assert";
 import { X509Certificate } from "node:crypto";
 import { withDirectory } from "../../tests/directory.ts";
-import { LOOPBACK, makeAuthority, makeCertificate } from "./certificates.ts";
+import { LOOPBACK, makeAuthority, makeCertificate, writeKeystore } from "./certificates.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
@@ -33,5 +33,16 @@ Deno.test("makeCertificate() keeps what is good, and has another signed under an
     await makeCertificate(directory, await makeAuthority(directory), "kafka-1", LOOPBACK);
     assert.notEqual(await Deno.readTextFile(certFile), first);
     assert.ok((await read(certFile)).verify((await read(authority.certFile)).publicKey));
+  });
+});
+
+Deno.test("writeKeystore() puts key and certificate into one file, which is its owner's alone", async () => {
+  await withDirectory(async (directory) => {
+    const made = await makeCertificate(directory, await makeAuthority(directory), "kafka-1", LOOPBACK);
+    const file = `${directory}/kafka-1.pem`;
+    await writeKeystore(made, file);
+    const labels = (await Deno.readTextFile(file)).match(/(?<=-----BEGIN )[A-Z ]+/g);
+    assert.deepEqual(labels, ["PRIVATE KEY", "CERTIFICATE"]);
+    assert.equal((await Deno.stat(file)).mode! & 0o777, 0o600);
   });
 });

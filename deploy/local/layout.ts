@@ -5,7 +5,7 @@
  */
 import { z } from "zod";
 import { Failure, UsageError } from "../../cli/command.ts";
-import { type Certificate, LOOPBACK, makeAuthority, makeCertificate } from "./certificates.ts";
+import { type Certificate, LOOPBACK, makeAuthority, makeCertificate, writeKeystore } from "./certificates.ts";
 import { elasticsearch } from "./elasticsearch.ts";
 import { kafka, newClusterId } from "./kafka.ts";
 import type { BrokerAddress, BrokerSecurity } from "./kafka_properties.ts";
@@ -108,10 +108,8 @@ export async function makeSecrets(data: string, made: Made): Promise<void> {
   const authority = await makeAuthority(directory);
   await makeCertificate(directory, authority, "postgresql", LOOPBACK);
   for (const name of brokerNames(made)) {
-    const { certFile, keyFile } = await makeCertificate(directory, authority, name, LOOPBACK);
-    // Kafka reads key and certificate from one file.
-    const both = await Deno.readTextFile(keyFile) + await Deno.readTextFile(certFile);
-    await Deno.writeTextFile(`${directory}/${name}.pem`, both, { mode: 0o600 });
+    const certificate = await makeCertificate(directory, authority, name, LOOPBACK);
+    await writeKeystore(certificate, `${directory}/${name}.pem`);
   }
 }
 

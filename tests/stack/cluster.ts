@@ -7,6 +7,7 @@
 import assert from "assert";
 import { setTimeout as delay } from "node:timers/promises";
 import { freePorts } from "../../simulator/ports.ts";
+import { TestAuthority } from "../certificates.ts";
 
 /** Where Debian keeps the server's binaries, by version. */
 const DEBIAN = "/usr/lib/postgresql";
@@ -134,63 +135,12 @@ export async function startCluster(settings: Readonly<Record<string, string>> = 
   const directory = await Deno.makeTempDir({ prefix: "pollwire-postgres-" });
   const user = await serverUser();
   const [port] = freePorts(1);
-  await run("openssl", [
-    "req",
-    "-x509",
-    "-newkey",
-    "ec",
-    "-pkeyopt",
-    "ec_paramgen_curve:P-256",
-    "-nodes",
-    "-days",
-    "2",
-    "-subj",
-    "/CN=test authority",
-    "-keyout",
-    `${directory}/ca.key`,
-    "-out",
-    `${directory}/ca.crt`,
-  ]);
-  await run("openssl", [
-    "req",
-    "-newkey",
-    "ec",
-    "-pkeyopt",
-    "ec_paramgen_curve:P-256",
-    "-nodes",
-    "-subj",
-    "/CN=localhost",
-    "-keyout",
-    `${directory}/server.key`,
-    "-out",
-    `${directory}/server.csr`,
-  ]);
-  await Deno.writeTextFile(
-    `${directory}/server.ext`,
-    "subjectAltName = DNS:localhost\nbasicConstraints = CA:FALSE\n",
-  );
-  await run("openssl", [
-    "x509",
-    "-req",
-    "-in",
-    `${directory}/server.csr`,
-    "-CA",
-    `${directory}/ca.crt`,
-    "-CAkey",
-    `${directory}/ca.key`,
-    "-CAcreateserial",
-    "-days",
-    "2",
-    "-extfile",
-    `${directory}/server.ext`,
-    "-out",
-    `${directory}/server.crt`,
-  ]);
+  const authority = await TestAuthority.make(directory);
+  const { certFile, keyFile } = await authority.sign("server", { hosts: ["DNS:localhost"] });
   await Deno.writeTextFile(`${directory}/password`, `${PASSWORD}\n`);
-  for (const path of ["", "/server.key", "/server.crt", "/password"]) {
-    await Deno.chown(directory + path, user.uid ?? null, user.gid ?? null);
+  for (const path of [directory, certFile, keyFile, `${directory}/password`]) {
+    await Deno.chown(path, user.uid ?? null, user.gid ?? null);
   }
-  await Deno.chmod(`${directory}/server.key`, 0o600);
   await run(`${bin}/initdb`, [
     "-D",
     `${directory}/data`,
@@ -209,8 +159,8 @@ export async function startCluster(settings: Readonly<Record<string, string>> = 
     listen_addresses: "'localhost'",
     unix_socket_directories: "''",
     ssl: "on",
-    ssl_cert_file: `'${directory}/server.crt'`,
-    ssl_key_file: `'${directory}/server.key'`,
+    ssl_cert_file: `'${certFile}'`,
+    ssl_key_file: `'${keyFile}'`,
     logging_collector: "on",
     ...settings,
   };

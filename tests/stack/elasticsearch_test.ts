@@ -2,6 +2,9 @@ import assert from "assert";
 import { type AddressInfo, connect, type Socket } from "node:net";
 import { createServer } from "node:tls";
 import { IndexFault } from "../../aggregator/index/tally_index.ts";
+import type { Certificate } from "../../deploy/local/certificates.ts";
+import { TestAuthority } from "../certificates.ts";
+import { withDirectory } from "../directory.ts";
 import { testTallyIndex } from "../tally_index_contract.ts";
 import { elasticsearchForFile, STACK, stackTest } from "./elasticsearch.ts";
 
@@ -50,52 +53,26 @@ stackTest("Elasticsearch that is away is a fault that names it", async () => {
 stackTest(
   "Elasticsearch behind TLS is believed by the authority that signed for it, and by no other",
   async () => {
-    const directory = await Deno.makeTempDir();
-    const [own, other] = [await authority(directory, "own"), await authority(directory, "other")];
-    await using proxy = await tlsProxy(own, Number(new URL(server().url).port));
-    const believed = server().open("tls-", { url: proxy.url, ca: await Deno.readTextFile(own.certFile) });
-    await believed.prepare();
-    await believed.close();
-    const doubted = server().open("tls-", { url: proxy.url, ca: await Deno.readTextFile(other.certFile) });
-    await assert.rejects(doubted.prepare(), (error: Error) => {
-      assert.ok(error instanceof IndexFault);
-      assert.match(
-        error.message,
-        /its certificate is not believed .*; ELASTICSEARCH_CA must hold who signed it$/,
-      );
-      return true;
+    await withDirectory(async (directory) => {
+      const own = await TestAuthority.make(directory, "own");
+      const other = await TestAuthority.make(directory, "other");
+      await using proxy = await tlsProxy(await own.sign("proxy"), Number(new URL(server().url).port));
+      const believed = server().open("tls-", { url: proxy.url, ca: await Deno.readTextFile(own.file) });
+      await believed.prepare();
+      await believed.close();
+      const doubted = server().open("tls-", { url: proxy.url, ca: await Deno.readTextFile(other.file) });
+      await assert.rejects(doubted.prepare(), (error: Error) => {
+        assert.ok(error instanceof IndexFault);
+        assert.match(
+          error.message,
+          /its certificate is not believed .*; ELASTICSEARCH_CA must hold who signed it$/,
+        );
+        return true;
+      });
+      await doubted.close();
     });
-    await doubted.close();
-    await Deno.remove(directory, { recursive: true });
   },
 );
-
-type Certificate = Readonly<{ certFile: string; keyFile: string }>;
-
-/** A certificate for 127.0.0.1 that has signed itself. */
-async function authority(directory: string, name: string): Promise<Certificate> {
-  const made = { certFile: `${directory}/${name}.crt`, keyFile: `${directory}/${name}.key` };
-  const { success } = await new Deno.Command("openssl", {
-    args: [
-      ...[
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:prime256v1",
-        "-nodes",
-        "-days",
-        "2",
-      ],
-      ...["-subj", `/CN=${name}`, "-addext", "subjectAltName=IP:127.0.0.1"],
-      ...["-keyout", made.keyFile, "-out", made.certFile],
-    ],
-    stderr: "null",
-  }).output();
-  assert.ok(success);
-  return made;
-}
 
 /** Speaks TLS on a port of its own, and hands on what it hears to another port of this machine. */
 async function tlsProxy({ certFile, keyFile }: Certificate, to: number) {

@@ -4,15 +4,16 @@
  * @module
  */
 import assert from "assert";
+import { type Certificate, writeKeystore } from "../../deploy/local/certificates.ts";
 import { utf8 } from "../../shared/bytes.ts";
 import { type KafkaAddress } from "../../shared/log/address.ts";
 import { openKafkaLog } from "../../shared/log/kafka.ts";
 import { provisionTopics } from "../../shared/log/kafka_topics.ts";
 import { KafkaViews } from "../../shared/log/kafka_views.ts";
 import { freePorts } from "../../simulator/ports.ts";
+import { TestAuthority } from "../certificates.ts";
 import { eventually } from "../eventually.ts";
 import { type Broker, STACK, stackTest, startBroker } from "./broker.ts";
-import { type Certificates, makeCertificates } from "./certificates.ts";
 import { withAdmin } from "./topics.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
@@ -22,19 +23,17 @@ const USERS = { gateways: ["gateway"], aggregators: ["aggregator"] };
 
 let broker: Broker;
 let directory: string;
-let certificates: Certificates;
+let authority: TestAuthority;
 let ports: { SASL_SSL: number; SSL: number };
 
 if (STACK) {
   Deno.test.beforeAll(async () => {
     directory = await Deno.makeTempDir();
-    certificates = await makeCertificates(directory);
+    authority = await TestAuthority.make(directory);
+    const keystore = `${directory}/keystore.pem`;
+    await writeKeystore(await authority.sign("broker"), keystore);
     const [SASL_SSL, SSL] = freePorts(2);
     ports = { SASL_SSL, SSL };
-    await Deno.writeTextFile(
-      `${directory}/broker.pem.both`,
-      await Deno.readTextFile(certificates.broker.key) + await Deno.readTextFile(certificates.broker.cert),
-    );
     broker = await startBroker({
       listeners: ports,
       users: { admin: "admin-password", gateway: "gateway-password", aggregator: "aggregator-password" },
@@ -47,9 +46,9 @@ if (STACK) {
         "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config":
           "org.apache.kafka.common.security.scram.ScramLoginModule required;",
         "ssl.keystore.type": "PEM",
-        "ssl.keystore.location": `${directory}/broker.pem.both`,
+        "ssl.keystore.location": keystore,
         "ssl.truststore.type": "PEM",
-        "ssl.truststore.location": certificates.ca,
+        "ssl.truststore.location": authority.file,
         "listener.name.ssl.ssl.client.auth": "required",
       },
     });
@@ -60,7 +59,7 @@ if (STACK) {
   });
 }
 
-function as(user: string, password = `${user}-password`, ca = certificates.ca): KafkaAddress {
+function as(user: string, password = `${user}-password`, ca = authority.file): KafkaAddress {
   return {
     kind: "kafka",
     brokers: [`127.0.0.1:${ports.SASL_SSL}`],
@@ -69,8 +68,9 @@ function as(user: string, password = `${user}-password`, ca = certificates.ca): 
   };
 }
 
-function withCertificate(client?: { cert: string; key: string }): KafkaAddress {
-  return { kind: "kafka", brokers: [`127.0.0.1:${ports.SSL}`], tls: { ca: certificates.ca, ...client } };
+function withCertificate(client?: Certificate): KafkaAddress {
+  const tls = { ca: authority.file, cert: client?.certFile, key: client?.keyFile };
+  return { kind: "kafka", brokers: [`127.0.0.1:${ports.SSL}`], tls };
 }
 
 const record = (partition: number) => {
@@ -179,8 +179,9 @@ stackTest("a wrong password is refused with a message that says so", async () =>
 });
 
 stackTest("a broker whose certificate is not trusted, or that asks for one, is named", async () => {
+  const other = await TestAuthority.make(directory, "other");
   await assert.rejects(
-    openKafkaLog(as("gateway", undefined, certificates.otherCa), "town-2026", 2),
+    openKafkaLog(as("gateway", undefined, other.file), "town-2026", 2),
     /^LogUnavailable: Cannot open votes\.town-2026: TLS with 127\.0\.0\.1:\d+ failed \(.*\); ca must hold/,
   );
   await assert.rejects(
@@ -193,7 +194,7 @@ stackTest("a client's certificate is a name too", async () => {
   // What the broker makes of the certificate's subject.
   const users = { gateways: ["CN=client"], aggregators: [] };
   await provisionTopics(as("admin"), ELECTIONS, users);
-  const log = await openKafkaLog(withCertificate(certificates.client), "town-2026", 2);
+  const log = await openKafkaLog(withCertificate(await authority.sign("client")), "town-2026", 2);
   await log.append([record(0)]);
   await log.close();
 });

@@ -4,6 +4,8 @@ import { isIssue1154, openPostgres, type PostgresOptions } from "../../aggregato
 import type { PostgresTarget } from "../../aggregator/database/database_url.ts";
 import { ConnectFault } from "../../aggregator/database/postgres_socket.ts";
 import { databaseContract } from "../database_contract.ts";
+import { TestAuthority } from "../certificates.ts";
+import { withDirectory } from "../directory.ts";
 import { TEST_SESSIONS, testTarget } from "../test_database.ts";
 import { type Cluster, isWithoutServer, startCluster } from "./cluster.ts";
 
@@ -47,8 +49,10 @@ if (!ignore) {
   });
 }
 
+type Change = Partial<PostgresTarget> | Promise<Partial<PostgresTarget>>;
+
 /** Ways to be refused, and what is said of each. */
-const REFUSALS: readonly [what: string, change: () => Partial<PostgresTarget>, message: RegExp][] = [
+const REFUSALS: readonly [what: string, change: () => Change, message: RegExp][] = [
   [
     "a wrong password",
     () => ({ password: "wrong" }),
@@ -62,7 +66,7 @@ const REFUSALS: readonly [what: string, change: () => Partial<PostgresTarget>, m
   ["a database that there is not", () => ({ database: "none" }), /there is no database none; create it/],
   [
     "a server whose authority is not the one that is believed",
-    () => ({ host: "localhost", tls: { ca: otherAuthority() } }),
+    async () => ({ host: "localhost", tls: { ca: await otherAuthority() } }),
     /its certificate is not believed \(.*\); it must be for localhost, and be signed by an authority in DATABASE_CA/,
   ],
   [
@@ -72,30 +76,16 @@ const REFUSALS: readonly [what: string, change: () => Partial<PostgresTarget>, m
   ],
 ];
 
-/** An authority that has nothing to do with the server. */
-function otherAuthority(): string {
-  const { success, stdout } = new Deno.Command("openssl", {
-    args: [
-      "req",
-      "-x509",
-      "-newkey",
-      "ec",
-      "-pkeyopt",
-      "ec_paramgen_curve:P-256",
-      "-nodes",
-      "-subj",
-      "/CN=other",
-    ]
-      .concat("-keyout", "/dev/null"),
-    stderr: "null",
-  }).outputSync();
-  assert.ok(success);
-  return new TextDecoder().decode(stdout);
+/** An authority that has nothing to do with the server, PEM. */
+async function otherAuthority(): Promise<string> {
+  return await withDirectory(async (directory) => {
+    return await Deno.readTextFile((await TestAuthority.make(directory, "other")).file);
+  });
 }
 
 for (const [what, change, message] of REFUSALS) {
   test(`openPostgres() refuses ${what} at once, and says what would be right`, async () => {
-    await assert.rejects(openPostgres(target(change()), TEST_SESSIONS), (error) => {
+    await assert.rejects(openPostgres(target(await change()), TEST_SESSIONS), (error) => {
       assert.ok(error instanceof ConnectFault, String(error));
       assert.match(error.message, /^Cannot connect to PostgreSQL at (localhost|127\.0\.0\.1):\d+ as /);
       assert.match(error.message, message);
