@@ -9,7 +9,7 @@ import { Failure } from "../cli/command.ts";
 import type { KafkaAddress } from "../shared/log/address.ts";
 import { openKafkaLog, votesTopic } from "../shared/log/kafka.ts";
 import type { PlacedRecord } from "../shared/log/vote_log.ts";
-import { java, kafkaJars } from "../tests/stack/broker.ts";
+import { kafkaTool } from "../tests/stack/broker.ts";
 import { makeVotesTopic, removeTopic } from "../tests/stack/topics.ts";
 import { type Bench, type Benchmark, compare, perSecond, type Row } from "./measure.ts";
 import { kafkaOf } from "./real_servers.ts";
@@ -109,7 +109,7 @@ function makeRecords(count: number): PlacedRecord[] {
 }
 
 async function producerPerformance(address: KafkaAddress, topic: string): Promise<number> {
-  const said = await tool("org.apache.kafka.tools.ProducerPerformance", [
+  const said = await kafkaTool("org.apache.kafka.tools.ProducerPerformance", [
     ...["--topic", topic, "--num-records", `${RECORDS}`, "--record-size", `${VALUE_BYTES + HEADER_BYTES}`],
     ...["--throughput", "-1", "--producer-props", `bootstrap.servers=${address.brokers}`, "acks=all"],
   ]);
@@ -117,17 +117,10 @@ async function producerPerformance(address: KafkaAddress, topic: string): Promis
 }
 
 async function consumerPerformance(address: KafkaAddress, topic: string): Promise<number> {
-  const said = await tool("org.apache.kafka.tools.ConsumerPerformance", [
+  const said = await kafkaTool("org.apache.kafka.tools.ConsumerPerformance", [
     ...["--bootstrap-server", `${address.brokers}`, "--topic", topic, "--num-records", `${RECORDS}`],
     ...["--timeout", "30000", "--hide-header"],
   ]);
   // The last column is of fetching alone, without joining the group.
   return Number(said.trim().split("\n").at(-1)!.split(",").at(-1)!.trim());
-}
-
-async function tool(main: string, args: readonly string[]): Promise<string> {
-  const { success, stdout, stderr } = await java(await kafkaJars(), main, args).output();
-  const said = new TextDecoder().decode(stdout);
-  if (!success) throw new Error(said + new TextDecoder().decode(stderr));
-  return said;
 }

@@ -12,7 +12,7 @@ import { killAt, killAtAnyMoment, whileCasting } from "../crash/kills.ts";
 import { until } from "../crash/processes.ts";
 import { GATEWAYS, Scene } from "../crash/scene.ts";
 import { RESERVED_DISK_BYTES } from "../../gateway/spool.ts";
-import { STACK } from "./broker.ts";
+import { STACK } from "./server.ts";
 import { command } from "./local_stack.ts";
 import { OwnStack, type ServerName } from "./own_stack.ts";
 import { makeVotesTopic, removeTopic } from "./topics.ts";

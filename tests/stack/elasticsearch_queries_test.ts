@@ -5,7 +5,8 @@ import { rebuildIndices } from "../../aggregator/index/rebuild_index.ts";
 import { Spellings } from "../../aggregator/index/spelling.ts";
 import { INDEX_NAMES, INDEX_PREFIX } from "../../aggregator/index/templates.ts";
 import { withDatabase } from "../test_database.ts";
-import { elasticsearchForFile, stackTest } from "./elasticsearch.ts";
+import { elasticsearchForFile } from "./elasticsearch.ts";
+import { stackTest } from "./server.ts";
 import { VotedElection } from "./index_fixture.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });

@@ -6,7 +6,8 @@ import type { Certificate } from "../../deploy/local/certificates.ts";
 import { TestAuthority } from "../certificates.ts";
 import { withDirectory } from "../directory.ts";
 import { testTallyIndex } from "../tally_index_contract.ts";
-import { elasticsearchForFile, STACK, stackTest } from "./elasticsearch.ts";
+import { elasticsearchForFile } from "./elasticsearch.ts";
+import { STACK, stackTest } from "./server.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 

@@ -7,7 +7,8 @@ import { votesFromIndex, votesFromResults } from "../../aggregator/api/candidate
 import { eventually } from "../eventually.ts";
 import type { Database } from "../../aggregator/database/database.ts";
 import { withDatabase } from "../test_database.ts";
-import { elasticsearchForFile, ElasticsearchServer, stackTest } from "./elasticsearch.ts";
+import { elasticsearchForFile, ElasticsearchServer } from "./elasticsearch.ts";
+import { stackTest } from "./server.ts";
 import { follow, inDatabase, inIndex, VotedElection } from "./index_fixture.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });

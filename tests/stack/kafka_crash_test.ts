@@ -8,7 +8,8 @@ import { seededRandom } from "../../simulator/random.ts";
 import { CRASH_POINTS, type CrashPoint } from "../crash/crash_point.ts";
 import { killAt, killAtAnyMoment, whileCasting } from "../crash/kills.ts";
 import { Scene } from "../crash/scene.ts";
-import { type Broker, STACK, startBroker } from "./broker.ts";
+import { type Broker, startBroker } from "./broker.ts";
+import { STACK } from "./server.ts";
 
 /** How often each point is hit, at the least, and the broker killed. */
 const HITS = Number(Deno.env.get("CRASH_HITS") || 2);

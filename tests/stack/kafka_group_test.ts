@@ -12,7 +12,8 @@ import { type KafkaLog, openKafkaLog } from "../../shared/log/kafka.ts";
 import { LogFault, type PlacedRecord } from "../../shared/log/vote_log.ts";
 import { type Child, startChild } from "../child.ts";
 import { eventually } from "../eventually.ts";
-import { type Broker, STACK, stackTest, startBroker } from "./broker.ts";
+import { type Broker, startBroker } from "./broker.ts";
+import { STACK, stackTest } from "./server.ts";
 import { Counted } from "./counted.ts";
 import { makeVotesTopic, removeTopic } from "./topics.ts";
 

@@ -2,7 +2,8 @@ import { openKafkaLog } from "../../shared/log/kafka.ts";
 import type { KafkaAddress } from "../../shared/log/address.ts";
 import type { KafkaLog } from "../../shared/log/kafka.ts";
 import { voteLogContract } from "../vote_log_contract.ts";
-import { type Broker, STACK, startBroker } from "./broker.ts";
+import { type Broker, startBroker } from "./broker.ts";
+import { STACK } from "./server.ts";
 import { makeVotesTopic, removeTopic } from "./topics.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });

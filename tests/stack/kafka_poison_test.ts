@@ -14,7 +14,8 @@ import { KafkaClient } from "../../shared/log/kafka_client.ts";
 import type { StoredRecord } from "../../shared/log/vote_log.ts";
 import { startChild } from "../child.ts";
 import { eventually } from "../eventually.ts";
-import { type Broker, STACK, stackTest, startBroker } from "./broker.ts";
+import { type Broker, startBroker } from "./broker.ts";
+import { STACK, stackTest } from "./server.ts";
 import { makeVotesTopic } from "./topics.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });

@@ -9,7 +9,8 @@ import { fromUtf8, utf8 } from "../../shared/bytes.ts";
 import { openKafkaLog } from "../../shared/log/kafka.ts";
 import { KafkaProducer, type ProducedMessage } from "../../shared/log/kafka_producer.ts";
 import { freePorts } from "../../simulator/ports.ts";
-import { type Broker, STACK, stackTest, startBroker } from "./broker.ts";
+import { type Broker, startBroker } from "./broker.ts";
+import { STACK, stackTest } from "./server.ts";
 import { type LossyProxy, startProxy } from "./proxy.ts";
 import { makeVotesTopic } from "./topics.ts";
 

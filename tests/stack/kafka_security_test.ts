@@ -13,7 +13,8 @@ import { KafkaViews } from "../../shared/log/kafka_views.ts";
 import { freePorts } from "../../simulator/ports.ts";
 import { TestAuthority } from "../certificates.ts";
 import { eventually } from "../eventually.ts";
-import { type Broker, STACK, stackTest, startBroker } from "./broker.ts";
+import { type Broker, startBroker } from "./broker.ts";
+import { STACK, stackTest } from "./server.ts";
 import { withAdmin } from "./topics.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });

@@ -12,7 +12,8 @@ import type { KafkaAddress } from "../../shared/log/address.ts";
 import { KafkaReader } from "../../shared/log/kafka_reader.ts";
 import { KafkaViews } from "../../shared/log/kafka_views.ts";
 import { withElection, writeBooks, writeRejection, writeRelease } from "../seeded_database.ts";
-import { stackTest, startBroker } from "./broker.ts";
+import { startBroker } from "./broker.ts";
+import { stackTest } from "./server.ts";
 import { makeVotesTopic } from "./topics.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });

@@ -14,7 +14,8 @@ import { queryOf } from "../../deploy/kibana/queries.ts";
 import { NOON_MS } from "../fixture.ts";
 import type { Database } from "../../aggregator/database/database.ts";
 import { withDatabase } from "../test_database.ts";
-import { elasticsearchForFile, stackTest } from "./elasticsearch.ts";
+import { elasticsearchForFile } from "./elasticsearch.ts";
+import { stackTest } from "./server.ts";
 import { VotedElection } from "./index_fixture.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });

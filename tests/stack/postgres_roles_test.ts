@@ -44,7 +44,7 @@ const REFUSED: Record<keyof typeof USERS, readonly string[]> = {
     "UPDATE counting.roll SET struck_at = now()",
     "DELETE FROM counting.station_counts",
     "DELETE FROM counting.rejections",
-    "DELETE FROM counting.view_writer",
+    "DELETE FROM counting.leases",
     "SELECT counting.hold_counting()",
     "CREATE TABLE counting.mine ()",
     "SELECT setval('results.revisions', 1)",
@@ -52,7 +52,7 @@ const REFUSED: Record<keyof typeof USERS, readonly string[]> = {
   reader: [
     "SELECT FROM counting.station_counts",
     "SELECT FROM counting.roll",
-    "SELECT FROM counting.view_writer",
+    "SELECT FROM counting.leases",
     "SELECT FROM registry.voters",
     "SELECT FROM registry.device_keys",
     "SELECT FROM audit.events",
@@ -63,7 +63,7 @@ const REFUSED: Record<keyof typeof USERS, readonly string[]> = {
     "INSERT INTO audit.events SELECT * FROM audit.events",
     "INSERT INTO counting.changes VALUES ('box', 'n-1')",
     "UPDATE counting.log_positions SET next_offset = 0",
-    "UPDATE counting.view_writer SET until = now()",
+    "UPDATE counting.leases SET until = now()",
   ],
 };
 

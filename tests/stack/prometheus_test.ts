@@ -2,7 +2,7 @@ import assert from "assert";
 import { freePorts } from "../../simulator/ports.ts";
 import { eventually } from "../eventually.ts";
 import { testDefinition } from "../fixture.ts";
-import { stackTest } from "./elasticsearch.ts";
+import { stackTest } from "./server.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
