@@ -202,7 +202,7 @@ export async function memoryOf(pid: number): Promise<{ bytes: number; processes:
   return { bytes, processes };
 }
 
-/** The processes that a process forked and that run now. */
+/** The processes that a process forked and that are still there, by Linux' list of them. */
 export async function childrenOf(pid: number): Promise<number[]> {
   const text = await Deno.readTextFile(`/proc/${pid}/task/${pid}/children`).catch(() => "");
   return text.split(" ").filter((word) => word !== "").map(Number);

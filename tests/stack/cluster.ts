@@ -6,14 +6,18 @@
  */
 import assert from "assert";
 import { setTimeout as delay } from "node:timers/promises";
+import { type User, userOf } from "../../deploy/local/processes.ts";
+import { run } from "../../deploy/local/run.ts";
 import { freePorts } from "../../simulator/ports.ts";
 import { TestAuthority } from "../certificates.ts";
+import { endFamily } from "./family.ts";
 
 /** Where Debian keeps the server's binaries, by version. */
 const DEBIAN = "/usr/lib/postgresql";
-/** How long a server may take to start or to end, in milliseconds. */
+/** How long a server may take to start, and one of its tools to end, in milliseconds. */
 const DEADLINE_MS = 60_000;
 const LOOK_EVERY_MS = 50;
+const TOOL = { limitMs: DEADLINE_MS, missing: "apt-get install postgresql" };
 /** Of the superuser. The server listens on the loopback address, and lives as long as a test. */
 const PASSWORD = "correct-horse";
 
@@ -44,12 +48,12 @@ export function isWithoutServer(): boolean {
 export class Cluster {
   readonly password: string = PASSWORD;
   readonly #bin: string;
-  readonly #user: User;
+  readonly #user: User | undefined;
   #process?: Deno.ChildProcess;
   #databases = 0;
 
   /** @internal */
-  constructor(readonly directory: string, readonly port: number, bin: string, user: User) {
+  constructor(readonly directory: string, readonly port: number, bin: string, user?: User) {
     this.#bin = bin;
     this.#user = user;
   }
@@ -74,7 +78,7 @@ export class Cluster {
   /** Runs SQL as the superuser, beside everything that is tested. Returns what psql prints, without frills. */
   async psql(sql: string, database = "postgres"): Promise<string> {
     const options = ["-XAtq", "-v", "ON_ERROR_STOP=1", "-d", this.url(database), "-c", sql];
-    return (await run(`${this.#bin}/psql`, options)).trim();
+    return (await run(`${this.#bin}/psql`, options, TOOL)).trim();
   }
 
   async start(): Promise<void> {
@@ -105,14 +109,8 @@ export class Cluster {
     const process = this.#process;
     if (process === undefined) return;
     this.#process = undefined;
-    const family = childrenOf(process.pid);
-    // By force each is ended by itself, as by the kernel when memory is short; else the server ends its own.
-    for (const pid of how === "kill" ? [process.pid, ...family] : [process.pid]) send(pid, SIGNALS[how]);
+    await endFamily(process.pid, SIGNALS[how]);
     await process.status;
-    for (const untilMs = Date.now() + DEADLINE_MS; family.some(isAlive);) {
-      assert.ok(Date.now() < untilMs, "processes of PostgreSQL are left");
-      await delay(LOOK_EVERY_MS);
-    }
   }
 
   /** Ends the server and removes its directory. */
@@ -121,8 +119,6 @@ export class Cluster {
     await Deno.remove(this.directory, { recursive: true });
   }
 }
-
-type User = Readonly<{ uid?: number; gid?: number }>;
 
 /**
  * Starts a server.
@@ -133,27 +129,19 @@ export async function startCluster(settings: Readonly<Record<string, string>> = 
   const bin = binaries();
   assert.ok(bin, "PostgreSQL is not installed: apt-get install postgresql");
   const directory = await Deno.makeTempDir({ prefix: "pollwire-postgres-" });
-  const user = await serverUser();
+  // The server refuses to be run by root, and is run by the user that its package made.
+  const user = userOf("postgres");
   const [port] = freePorts(1);
   const authority = await TestAuthority.make(directory);
   const { certFile, keyFile } = await authority.sign("server", { hosts: ["DNS:localhost"] });
   await Deno.writeTextFile(`${directory}/password`, `${PASSWORD}\n`);
   for (const path of [directory, certFile, keyFile, `${directory}/password`]) {
-    await Deno.chown(path, user.uid ?? null, user.gid ?? null);
+    if (user !== undefined) await Deno.chown(path, user.uid, user.gid);
   }
   await run(`${bin}/initdb`, [
-    "-D",
-    `${directory}/data`,
-    "-U",
-    "postgres",
-    "-A",
-    "scram-sha-256",
-    "-E",
-    "UTF8",
-    "--locale=C.UTF-8",
-    `--pwfile=${directory}/password`,
-    "--no-sync",
-  ], { ...user, cwd: directory });
+    ...["-D", `${directory}/data`, "-U", "postgres", "-A", "scram-sha-256", "-E", "UTF8"],
+    ...["--locale=C.UTF-8", `--pwfile=${directory}/password`, "--no-sync"],
+  ], { ...TOOL, as: user });
   const all = {
     port: String(port),
     listen_addresses: "'localhost'",
@@ -172,47 +160,4 @@ export async function startCluster(settings: Readonly<Record<string, string>> = 
   const cluster = new Cluster(directory, port, bin, user);
   await cluster.start();
   return cluster;
-}
-
-/** The server refuses to be run by root, and is run by the user that its package made. */
-async function serverUser(): Promise<User> {
-  if (Deno.uid() !== 0) return {};
-  return {
-    uid: Number(await run("id", ["-u", "postgres"])),
-    gid: Number(await run("id", ["-g", "postgres"])),
-  };
-}
-
-async function run(command: string, args: string[], options: User & { cwd?: string } = {}): Promise<string> {
-  const { success, stdout, stderr } = await new Deno.Command(command, { args, ...options }).output();
-  assert.ok(success, `${command} failed: ${new TextDecoder().decode(stderr)}`);
-  return new TextDecoder().decode(stdout);
-}
-
-/** The processes that a process has started, by Linux' list of all. */
-function childrenOf(parent: number): number[] {
-  return [...Deno.readDirSync("/proc")].map(({ name }) => Number(name)).filter((pid) => {
-    return Number.isInteger(pid) && parentOf(pid) === parent;
-  });
-}
-
-function parentOf(pid: number): number | undefined {
-  try {
-    const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
-    return Number(stat.slice(stat.lastIndexOf(")") + 4).split(" ")[0]);
-  } catch {
-    return undefined; // It has ended meanwhile.
-  }
-}
-
-function isAlive(pid: number): boolean {
-  return parentOf(pid) !== undefined;
-}
-
-function send(pid: number, signal: Deno.Signal): void {
-  try {
-    Deno.kill(pid, signal);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
 }

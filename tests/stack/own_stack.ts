@@ -4,9 +4,9 @@
  * @module
  */
 import assert from "assert";
-import { setTimeout as delay } from "node:timers/promises";
-import { isAlive, readRunning } from "../../deploy/local/processes.ts";
+import { readRunning } from "../../deploy/local/processes.ts";
 import { parseEnvironment } from "../../simulator/servers.ts";
+import { endFamily } from "./family.ts";
 import { command } from "./local_stack.ts";
 
 const ROOT = new URL("../..", import.meta.url).pathname;
@@ -14,9 +14,6 @@ const ROOT = new URL("../..", import.meta.url).pathname;
 const LIBRARIES = `${ROOT}data/libraries`;
 /** How many ports in a row a stack takes. */
 const PORTS = 20;
-/** How long a server may take to end, in milliseconds. */
-const END_MS = 60_000;
-const LOOK_EVERY_MS = 50;
 /** How often a stack is brought up before that is a failure: PostgreSQL waits for what its last life left behind. */
 const UP_TRIES = 5;
 
@@ -65,13 +62,7 @@ export class OwnStack {
   async end(name: ServerName, signal: "SIGKILL" | "SIGINT" = "SIGKILL"): Promise<void> {
     const running = await readRunning(`${this.#data}/pids/${name}.json`);
     assert.ok(running, `${name} does not run`);
-    const { pid } = running;
-    const forked = signal === "SIGKILL" ? childrenOf(pid) : [];
-    for (const each of [pid, ...forked]) send(each, signal);
-    for (const untilMs = Date.now() + END_MS; isAlive(running);) {
-      assert.ok(Date.now() < untilMs, `${name} does not end`);
-      await delay(LOOK_EVERY_MS);
-    }
+    await endFamily(running.pid, signal);
   }
 
   /** Asks the database, as its administrator. Returns what psql prints, without frills. */
@@ -116,19 +107,5 @@ export function freeRange(ports: number): number {
     } catch (error) {
       if (!(error instanceof Deno.errors.AddrInUse)) throw error;
     }
-  }
-}
-
-function childrenOf(pid: number): number[] {
-  const text = Deno.readTextFileSync(`/proc/${pid}/task/${pid}/children`);
-  return text.split(" ").filter((word) => word !== "").map(Number);
-}
-
-function send(pid: number, signal: Deno.Signal): void {
-  try {
-    Deno.kill(pid, signal);
-  } catch (error) {
-    // It ended in between.
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
 }
