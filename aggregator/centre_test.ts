@@ -9,6 +9,7 @@ import { recordSealer } from "../shared/record.ts";
 import { signRequest } from "../shared/signature.ts";
 import { SYNC_PATH } from "../shared/sync.ts";
 import { testVoters } from "../tests/ballot_box.ts";
+import { withDirectory } from "../tests/directory.ts";
 import { eventually } from "../tests/eventually.ts";
 import { placed, testDefinition, testRecord } from "../tests/fixture.ts";
 import { MemoryLog } from "../tests/memory_log.ts";
@@ -76,121 +77,125 @@ async function openElection(keyring: Keyring, election: string) {
 }
 
 Deno.test("runCentre() counts what gateways put on the log, serves what is released, and ends when it is told to", async () => {
-  const directory = await Deno.makeTempDir();
-  const config = centreConfig({ POLLWIRE_DATA: directory, PORT: "0" });
-  const keyring = new Keyring(config.keysDirectory);
-  const { master, name, sealer, record } = await openElection(keyring, "town");
-  const log = openSqliteLog(`${directory}/log`, "town", 3);
-  const stop = new AbortController();
-  const { origin, running } = await listening(() =>
-    runCentre(config, {
-      databases: oneForAll(db),
-      openLog: (election, partitions) =>
-        Promise.resolve(openSqliteLog(`${directory}/log`, election, partitions)),
-      keyring,
-      log: getLogger(["test"]),
-    }, stop.signal)
-  );
-  const json = async (path: string, init?: RequestInit) =>
-    await (await fetch(`${origin}${path}`, init)).json();
-  const metrics = async () => await (await fetch(`${origin}/metrics`)).text();
-  try {
-    const votes = ["voter-0", "voter-1"].map(record);
-    await log.append(votes.map((vote) => placed(sealer, vote)));
-
-    await eventually(
-      "two votes are shown",
-      async () => (await json("/v1/elections/town/results?by=candidate")).voters === 2,
+  await withDirectory(async (directory) => {
+    const config = centreConfig({ POLLWIRE_DATA: directory, PORT: "0" });
+    const keyring = new Keyring(config.keysDirectory);
+    const { master, name, sealer, record } = await openElection(keyring, "town");
+    const log = openSqliteLog(`${directory}/log`, "town", 3);
+    const stop = new AbortController();
+    const { origin, running } = await listening(() =>
+      runCentre(config, {
+        databases: oneForAll(db),
+        openLog: (election, partitions) =>
+          Promise.resolve(openSqliteLog(`${directory}/log`, election, partitions)),
+        keyring,
+        log: getLogger(["test"]),
+      }, stop.signal)
     );
-    const { rows } = await json("/v1/elections/town/results?by=candidate");
-    assert.deepEqual(
-      rows.filter(({ votes }: { votes: number }) => votes > 0).map((
-        { contest, candidate, votes }: Record<string, unknown>,
-      ) => [contest, candidate, votes]),
-      [["mayor", "ann", 2]],
-    );
+    const json = async (path: string, init?: RequestInit) =>
+      await (await fetch(`${origin}${path}`, init)).json();
+    const metrics = async () => await (await fetch(`${origin}/metrics`)).text();
+    try {
+      const votes = ["voter-0", "voter-1"].map(record);
+      await log.append(votes.map((vote) => placed(sealer, vote)));
 
-    const scraped = await metrics();
-    for (
-      const line of [
-        `pollwire_aggregator_records_total{election="town",fate="counted",cause=""} 2`,
-        `pollwire_aggregator_counting{election="town"} 1`,
-        `pollwire_aggregator_lag_records{election="town"} 0`,
-        `pollwire_aggregator_unbalanced_partitions{election="town"} 0`,
-        `pollwire_aggregator_releases_total{election="town"} 1`,
-      ]
-    ) assert.ok(scraped.includes(`${line}\n`), `${line} is not in\n${scraped}`);
+      await eventually(
+        "two votes are shown",
+        async () => (await json("/v1/elections/town/results?by=candidate")).voters === 2,
+      );
+      const { rows } = await json("/v1/elections/town/results?by=candidate");
+      assert.deepEqual(
+        rows.filter(({ votes }: { votes: number }) => votes > 0).map((
+          { contest, candidate, votes }: Record<string, unknown>,
+        ) => [contest, candidate, votes]),
+        [["mayor", "ann", 2]],
+      );
 
-    // A device asks what became of its vote, and of another that never came; and a forged receipt gets no answer.
-    const receipt = (vote: typeof votes[0], key = gatewayKey(master, name)) =>
-      writeReceipt(receiptKey(key), {
-        election: "town",
-        voteId: vote.voteId,
-        voterKey: vote.voterKey,
-        gateway: "g-1.1",
-        minute: `${vote.acceptedAt.slice(0, 16)}Z`,
+      const scraped = await metrics();
+      for (
+        const line of [
+          `pollwire_aggregator_records_total{election="town",fate="counted",cause=""} 2`,
+          `pollwire_aggregator_counting{election="town"} 1`,
+          `pollwire_aggregator_lag_records{election="town"} 0`,
+          `pollwire_aggregator_unbalanced_partitions{election="town"} 0`,
+          `pollwire_aggregator_releases_total{election="town"} 1`,
+        ]
+      ) assert.ok(scraped.includes(`${line}\n`), `${line} is not in\n${scraped}`);
+
+      // A device asks what became of its vote, and of another that never came; and a forged receipt gets no answer.
+      const receipt = (vote: typeof votes[0], key = gatewayKey(master, name)) =>
+        writeReceipt(receiptKey(key), {
+          election: "town",
+          voteId: vote.voteId,
+          voterKey: vote.voterKey,
+          gateway: "g-1.1",
+          minute: `${vote.acceptedAt.slice(0, 16)}Z`,
+        });
+      const receipts = [receipt(votes[0]), receipt(record("voter-2")), receipt(votes[1], new Uint8Array(32))];
+      const { answers } = await json("/v1/receipts/check", {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({ receipts }),
       });
-    const receipts = [receipt(votes[0]), receipt(record("voter-2")), receipt(votes[1], new Uint8Array(32))];
-    const { answers } = await json("/v1/receipts/check", {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify({ receipts }),
-    });
-    assert.deepEqual(
-      answers.map(({ outcome, problem }: Record<string, unknown>) =>
-        outcome ?? (problem as { type: string }).type
-      ),
-      ["counted", "pending", "urn:pollwire:problem:bad-receipt"],
-    );
+      assert.deepEqual(
+        answers.map(({ outcome, problem }: Record<string, unknown>) =>
+          outcome ?? (problem as { type: string }).type
+        ),
+        ["counted", "pending", "urn:pollwire:problem:bad-receipt"],
+      );
 
-    const body = new TextEncoder().encode(`{"have":null}`);
-    const synced = await fetch(`${origin}${SYNC_PATH}`, {
-      method: "POST",
-      body,
-      headers: signRequest({
-        path: SYNC_PATH,
-        contentType: "application/json",
+      const body = new TextEncoder().encode(`{"have":null}`);
+      const synced = await fetch(`${origin}${SYNC_PATH}`, {
+        method: "POST",
         body,
-        idempotencyKey: crypto.randomUUID(),
-        keyId: "town/g-1.1",
-        key: gatewayKey(master, name),
-        createdS: Math.floor(Date.now() / 1_000),
-      }),
-    });
-    assert.equal(synced.status, 200);
-    await synced.body?.cancel();
+        headers: signRequest({
+          path: SYNC_PATH,
+          contentType: "application/json",
+          body,
+          idempotencyKey: crypto.randomUUID(),
+          keyId: "town/g-1.1",
+          key: gatewayKey(master, name),
+          createdS: Math.floor(Date.now() / 1_000),
+        }),
+      });
+      assert.equal(synced.status, 200);
+      await synced.body?.cancel();
 
-    // An election that is created while it runs is taken up; one whose key is not here is told of.
-    assert.deepEqual(await json("/health/ready"), { ready: true });
-    const village = await openElection(keyring, "village");
-    const villageLog = openSqliteLog(`${directory}/log`, "village", 3);
-    await villageLog.append([placed(village.sealer, village.record("voter-0"))]);
-    await villageLog.close();
-    await eventually(
-      "the village is counted",
-      async () => (await json("/v1/elections/village/reconciliation")).total.counted === 1,
-    );
-    await openElection(new Keyring(`${directory}/elsewhere`), "keyless");
-    await eventually("it is not ready", async () => (await json("/health/ready")).ready !== true);
-    const { status, detail } = await json("/health/ready");
-    assert.equal(status, 503);
-    assert.match(detail, /^Cannot read the master key of election keyless from /);
-    assert.match(await metrics(), /pollwire_aggregator_counting\{election="keyless"\} 0\n/);
-    assert.match(await metrics(), /pollwire_aggregator_faults_total\{election="keyless"\} [1-9]/);
-    assert.equal((await json("/v1/elections/town/results?by=candidate")).voters, 2, "the others are served");
-  } finally {
-    stop.abort();
-    await running;
-    await log.close();
-  }
-  await assert.rejects(fetch(`${origin}/health/live`), "nothing listens any more");
-  // Nothing holds the log: another process may count from it.
-  const again = openSqliteLog(`${directory}/log`, "town", 3);
-  const done = AbortSignal.abort();
-  const nobody = { take: () => Promise.resolve(0), batch: () => Promise.resolve() };
-  await again.consume(nobody, { group: "count.town", batchRecords: 1, signal: done });
-  await again.close();
-  await Deno.remove(directory, { recursive: true });
+      // An election that is created while it runs is taken up; one whose key is not here is told of.
+      assert.deepEqual(await json("/health/ready"), { ready: true });
+      const village = await openElection(keyring, "village");
+      const villageLog = openSqliteLog(`${directory}/log`, "village", 3);
+      await villageLog.append([placed(village.sealer, village.record("voter-0"))]);
+      await villageLog.close();
+      await eventually(
+        "the village is counted",
+        async () => (await json("/v1/elections/village/reconciliation")).total.counted === 1,
+      );
+      await openElection(new Keyring(`${directory}/elsewhere`), "keyless");
+      await eventually("it is not ready", async () => (await json("/health/ready")).ready !== true);
+      const { status, detail } = await json("/health/ready");
+      assert.equal(status, 503);
+      assert.match(detail, /^Cannot read the master key of election keyless from /);
+      assert.match(await metrics(), /pollwire_aggregator_counting\{election="keyless"\} 0\n/);
+      assert.match(await metrics(), /pollwire_aggregator_faults_total\{election="keyless"\} [1-9]/);
+      assert.equal(
+        (await json("/v1/elections/town/results?by=candidate")).voters,
+        2,
+        "the others are served",
+      );
+    } finally {
+      stop.abort();
+      await running;
+      await log.close();
+    }
+    await assert.rejects(fetch(`${origin}/health/live`), "nothing listens any more");
+    // Nothing holds the log: another process may count from it.
+    const again = openSqliteLog(`${directory}/log`, "town", 3);
+    const done = AbortSignal.abort();
+    const nobody = { take: () => Promise.resolve(0), batch: () => Promise.resolve() };
+    await again.consume(nobody, { group: "count.town", batchRecords: 1, signal: done });
+    await again.close();
+  });
 });
 
 /** A record that no gateway signed, on a partition. */

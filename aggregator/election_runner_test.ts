@@ -2,6 +2,7 @@ import assert from "assert";
 import { openSqliteLog, type SqliteLog } from "../shared/log/sqlite.ts";
 import type { ElectionDefinition } from "../shared/election.ts";
 import { openBallotBox, testVoters } from "../tests/ballot_box.ts";
+import { withDirectory } from "../tests/directory.ts";
 import { eventually } from "../tests/eventually.ts";
 import { MASTER, NOON_MS } from "../tests/fixture.ts";
 import { testDatabase } from "../tests/test_database.ts";
@@ -79,18 +80,18 @@ async function withScene(
   work: (scene: Scene) => Promise<void>,
   change: Partial<ElectionDefinition> = {},
 ): Promise<void> {
-  const directory = await Deno.makeTempDir();
-  const box = await openBallotBox(db, election, change);
-  await box.enrol(testVoters(10));
-  const log = openSqliteLog(directory, election, box.history.partitions, () => NOON_MS + 1_000);
-  const scene = new Scene(box, log, directory);
-  try {
-    await work(scene);
-  } finally {
-    await scene.stop();
-    await log.close();
-    await Deno.remove(directory, { recursive: true });
-  }
+  await withDirectory(async (directory) => {
+    const box = await openBallotBox(db, election, change);
+    await box.enrol(testVoters(10));
+    const log = openSqliteLog(directory, election, box.history.partitions, () => NOON_MS + 1_000);
+    const scene = new Scene(box, log, directory);
+    try {
+      await work(scene);
+    } finally {
+      await scene.stop();
+      await log.close();
+    }
+  });
 }
 
 const publish = (scene: Scene, change: Parameters<typeof publishManifest>[4]) =>
@@ -250,21 +251,21 @@ Deno.test("ElectionRunner stops counting when the log is another one that is emp
     scene.start();
     await eventually("they are counted", () => scene.counted === 3);
     await scene.stop();
-    const directory = await Deno.makeTempDir();
-    const log = openSqliteLog(directory, scene.election, scene.log.partitions);
-    try {
-      scene.nowMs = CLOSED_MS;
-      const runner = scene.start({ log });
-      await eventually("it has stopped", () => runner.stopped !== undefined);
-      assert.match(runner.stopped!, /the log is another one/);
-      await scene.stop();
-      const closed = "SELECT station FROM results.current WHERE election = $1 AND closed";
-      assert.deepEqual(await db.query(closed, [scene.election]), []);
-    } finally {
-      await scene.stop();
-      await log.close();
-      await Deno.remove(directory, { recursive: true });
-    }
+    await withDirectory(async (directory) => {
+      const log = openSqliteLog(directory, scene.election, scene.log.partitions);
+      try {
+        scene.nowMs = CLOSED_MS;
+        const runner = scene.start({ log });
+        await eventually("it has stopped", () => runner.stopped !== undefined);
+        assert.match(runner.stopped!, /the log is another one/);
+        await scene.stop();
+        const closed = "SELECT station FROM results.current WHERE election = $1 AND closed";
+        assert.deepEqual(await db.query(closed, [scene.election]), []);
+      } finally {
+        await scene.stop();
+        await log.close();
+      }
+    });
   });
 });
 

@@ -1,6 +1,7 @@
 import assert from "assert";
 import type { DatabaseSync } from "node:sqlite";
 import type { PlacedRecord, VoteLog } from "../shared/log/vote_log.ts";
+import { withDirectory } from "../tests/directory.ts";
 import { placed, testManifest, testRecord, testSealer } from "../tests/fixture.ts";
 import { MemoryLog } from "../tests/memory_log.ts";
 import { packChunk } from "./chunk.ts";
@@ -58,46 +59,46 @@ type Bench = {
 
 /** Gives `work` a forwarder over a real spool. */
 async function withForwarder(work: (bench: Bench) => Promise<void>): Promise<void> {
-  const directory = await Deno.makeTempDir();
-  const clock = { nowMs: 1_000_000, random: 1, diskFails: false };
-  const spool = new Spool({
-    path: `${directory}/spool.sqlite`,
-    maxBytes: 1e9,
-    now: () => clock.nowMs,
-    commit(db: DatabaseSync) {
-      if (clock.diskFails) throw new Error("disk I/O error");
-      db.exec("COMMIT");
-    },
-  });
-  const logs = new Map(["a", "b"].map((election) => [election, new FakeLog(3)]));
-  const opened: string[] = [];
-  const forwarded: number[] = [];
-  const faults: string[] = [];
-  const forwarder = new Forwarder({
-    spool,
-    async openLog(election, partitions): Promise<VoteLog> {
-      opened.push(election);
-      assert.equal(partitions, 3);
-      return logs.get(election) ?? Promise.reject(new Error("there is no such log"));
-    },
-    now: () => clock.nowMs,
-    random: () => clock.random,
-    onForwarded: (records) => forwarded.push(records),
-    onFault: (election, error) => faults.push(`${election}: ${(error as Error).message}`),
-  });
-  const put = (election: string, ...sizes: number[]) =>
-    sizes.flatMap((size) => {
-      const records = makeRecords(size);
-      spool.append([packChunk({ election, partitions: 3, records })]);
-      return records;
+  await withDirectory(async (directory) => {
+    const clock = { nowMs: 1_000_000, random: 1, diskFails: false };
+    const spool = new Spool({
+      path: `${directory}/spool.sqlite`,
+      maxBytes: 1e9,
+      now: () => clock.nowMs,
+      commit(db: DatabaseSync) {
+        if (clock.diskFails) throw new Error("disk I/O error");
+        db.exec("COMMIT");
+      },
     });
-  try {
-    await work({ spool, forwarder, logs, opened, forwarded, faults, clock, put });
-  } finally {
-    await forwarder.close();
-    spool.close();
-    await Deno.remove(directory, { recursive: true });
-  }
+    const logs = new Map(["a", "b"].map((election) => [election, new FakeLog(3)]));
+    const opened: string[] = [];
+    const forwarded: number[] = [];
+    const faults: string[] = [];
+    const forwarder = new Forwarder({
+      spool,
+      async openLog(election, partitions): Promise<VoteLog> {
+        opened.push(election);
+        assert.equal(partitions, 3);
+        return logs.get(election) ?? Promise.reject(new Error("there is no such log"));
+      },
+      now: () => clock.nowMs,
+      random: () => clock.random,
+      onForwarded: (records) => forwarded.push(records),
+      onFault: (election, error) => faults.push(`${election}: ${(error as Error).message}`),
+    });
+    const put = (election: string, ...sizes: number[]) =>
+      sizes.flatMap((size) => {
+        const records = makeRecords(size);
+        spool.append([packChunk({ election, partitions: 3, records })]);
+        return records;
+      });
+    try {
+      await work({ spool, forwarder, logs, opened, forwarded, faults, clock, put });
+    } finally {
+      await forwarder.close();
+      spool.close();
+    }
+  });
 }
 
 function signatures(records: readonly PlacedRecord[]): string[] {

@@ -3,6 +3,7 @@ import { utf8 } from "../shared/bytes.ts";
 import { type Manifest, signManifest } from "../shared/election.ts";
 import { gatewayKey, manifestKeyPair, seal } from "../shared/keys.ts";
 import { type GatewayFile, revisionOf, syncKey } from "../shared/sync.ts";
+import { withDirectory } from "../tests/directory.ts";
 import { FakeCentre, testGatewayFile } from "../tests/fake_centre.ts";
 import { MASTER, NOON_MS, testDefinition, testManifest } from "../tests/fixture.ts";
 import { DEVICE, testDevice, testSync } from "../tests/gateway_fixture.ts";
@@ -22,19 +23,16 @@ function manifestOf(version: number, change: Partial<Manifest> = {}): Manifest {
 type Bench = { centre: FakeCentre; directory: string; store(file?: GatewayFile): ElectionStore };
 
 async function withCentre(work: (bench: Bench) => Promise<void>): Promise<void> {
-  const root = await Deno.makeTempDir();
-  const directory = `${root}/data/keys`;
-  const centre = new FakeCentre(() => NOON_MS);
-  centre.tell(testSync(manifestOf(3)));
-  try {
+  await withDirectory(async (root) => {
+    const directory = `${root}/data/keys`;
+    const centre = new FakeCentre(() => NOON_MS);
+    centre.tell(testSync(manifestOf(3)));
     await work({
       centre,
       directory,
       store: (file = gatewayFile()) => new ElectionStore(file, directory, centre.fetch),
     });
-  } finally {
-    await Deno.remove(root, { recursive: true });
-  }
+  });
 }
 
 const CHANGED = { changed: [ELECTION], faults: [] };

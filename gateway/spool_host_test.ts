@@ -3,6 +3,7 @@ import type { DatabaseSync } from "node:sqlite";
 import { setTimeout as delay } from "node:timers/promises";
 import type { PlacedRecord } from "../shared/log/vote_log.ts";
 import { openSqliteLog } from "../shared/log/sqlite.ts";
+import { withDirectory } from "../tests/directory.ts";
 import { placed, testManifest, testRecord, testSealer } from "../tests/fixture.ts";
 import { MemoryLog } from "../tests/memory_log.ts";
 import { packChunk } from "./chunk.ts";
@@ -42,46 +43,46 @@ type Bench = {
 
 /** Gives `work` a client whose host stands beside it. */
 async function withHost(work: (bench: Bench) => Promise<void>, { maxBytes = 1e9 } = {}): Promise<void> {
-  const directory = await Deno.makeTempDir();
-  const disk = { failsCommit: false, failsRead: false };
-  class TestSpool extends Spool {
-    override oldest(...args: Parameters<Spool["oldest"]>): ReturnType<Spool["oldest"]> {
-      if (disk.failsRead) throw new Error("disk read error");
-      return super.oldest(...args);
+  await withDirectory(async (directory) => {
+    const disk = { failsCommit: false, failsRead: false };
+    class TestSpool extends Spool {
+      override oldest(...args: Parameters<Spool["oldest"]>): ReturnType<Spool["oldest"]> {
+        if (disk.failsRead) throw new Error("disk read error");
+        return super.oldest(...args);
+      }
     }
-  }
-  const spool = new TestSpool({
-    path: `${directory}/spool.sqlite`,
-    maxBytes,
-    now: Date.now,
-    commit(db: DatabaseSync) {
-      if (disk.failsCommit) throw new Error("disk I/O error");
-      db.exec("COMMIT");
-    },
+    const spool = new TestSpool({
+      path: `${directory}/spool.sqlite`,
+      maxBytes,
+      now: Date.now,
+      commit(db: DatabaseSync) {
+        if (disk.failsCommit) throw new Error("disk I/O error");
+        db.exec("COMMIT");
+      },
+    });
+    const log = new MemoryLog(3);
+    const faults: string[] = [];
+    const client = new SpoolClient((request) => queueMicrotask(() => host.handle(request)), {
+      onFault: (election, why) => faults.push(`${election}: ${why}`),
+    });
+    const replies: SpoolReply[] = [];
+    const host: SpoolHost = new SpoolHost({
+      spool,
+      openLog: () => Promise.resolve(log),
+      send: (reply) => {
+        replies.push(reply);
+        queueMicrotask(() => client.handle(reply));
+      },
+    });
+    assert.equal(replies[0].kind, "opened");
+    const ended = host.run();
+    try {
+      await work({ spool, client, log, faults, disk, ended });
+    } finally {
+      await client.drain(0);
+      await ended;
+    }
   });
-  const log = new MemoryLog(3);
-  const faults: string[] = [];
-  const client = new SpoolClient((request) => queueMicrotask(() => host.handle(request)), {
-    onFault: (election, why) => faults.push(`${election}: ${why}`),
-  });
-  const replies: SpoolReply[] = [];
-  const host: SpoolHost = new SpoolHost({
-    spool,
-    openLog: () => Promise.resolve(log),
-    send: (reply) => {
-      replies.push(reply);
-      queueMicrotask(() => client.handle(reply));
-    },
-  });
-  assert.equal(replies[0].kind, "opened");
-  const ended = host.run();
-  try {
-    await work({ spool, client, log, faults, disk, ended });
-  } finally {
-    await client.drain(0);
-    await ended;
-    await Deno.remove(directory, { recursive: true });
-  }
 }
 
 Deno.test("SpoolHost makes records durable and forwards them", async () => {
@@ -190,29 +191,28 @@ Deno.test("SpoolHost wakes up when it is told to drain", async () => {
 });
 
 Deno.test("the spool's worker makes votes durable, forwards them, and keeps what it could not", async () => {
-  const directory = await Deno.makeTempDir();
-  const start = (log: string): Promise<{ client: SpoolClient; ended: Promise<void>; end(): void }> =>
-    new Promise((resolve) => {
-      const worker = new Worker(new URL("./spool_worker.ts", import.meta.url), { type: "module" });
-      const client = new SpoolClient((request, transfer) => worker.postMessage(request, transfer));
-      const { promise: ended, resolve: end } = Promise.withResolvers<void>();
-      worker.onmessage = ({ data }: MessageEvent<SpoolReply | SpoolListening>) => {
-        if (data.kind !== "listening") {
-          client.handle(data);
-          if (data.kind === "drained") end();
-          return;
-        }
-        worker.postMessage(
-          {
-            path: `${directory}/spool.sqlite`,
-            maxBytes: 1e9,
-            voteLog: { kind: "sqlite", directory: log },
-          } satisfies SpoolSetup,
-        );
-        resolve({ client, ended, end: () => worker.terminate() });
-      };
-    });
-  try {
+  await withDirectory(async (directory) => {
+    const start = (log: string): Promise<{ client: SpoolClient; ended: Promise<void>; end(): void }> =>
+      new Promise((resolve) => {
+        const worker = new Worker(new URL("./spool_worker.ts", import.meta.url), { type: "module" });
+        const client = new SpoolClient((request, transfer) => worker.postMessage(request, transfer));
+        const { promise: ended, resolve: end } = Promise.withResolvers<void>();
+        worker.onmessage = ({ data }: MessageEvent<SpoolReply | SpoolListening>) => {
+          if (data.kind !== "listening") {
+            client.handle(data);
+            if (data.kind === "drained") end();
+            return;
+          }
+          worker.postMessage(
+            {
+              path: `${directory}/spool.sqlite`,
+              maxBytes: 1e9,
+              voteLog: { kind: "sqlite", directory: log },
+            } satisfies SpoolSetup,
+          );
+          resolve({ client, ended, end: () => worker.terminate() });
+        };
+      });
     // A file stands where the log's directory should: the log is away.
     await Deno.writeTextFile(`${directory}/log`, "");
     const records = makeRecords(50);
@@ -234,7 +234,5 @@ Deno.test("the spool's worker makes votes durable, forwards them, and keeps what
     const stored = (await Promise.all([0, 1, 2].map((partition) => log.read(partition, 0, 100)))).flat();
     await log.close();
     assert.deepEqual(signatures(stored), signatures(records));
-  } finally {
-    await Deno.remove(directory, { recursive: true });
-  }
+  });
 });

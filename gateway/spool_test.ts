@@ -2,6 +2,7 @@ import assert from "assert";
 import { existsSync } from "node:fs";
 import type { DatabaseSync } from "node:sqlite";
 import fc from "fast-check";
+import { withDirectory } from "../tests/directory.ts";
 import type { Chunk } from "./chunk.ts";
 import { RESERVED_DISK_BYTES, Spool, type SpooledChunk, SpoolFull, type SpoolOptions } from "./spool.ts";
 
@@ -304,8 +305,7 @@ Deno.test("Spool refuses a file that is no spool, and names it", () => {
 });
 
 Deno.test("Spool refuses a file that another process has open", async () => {
-  const directory = await Deno.makeTempDir();
-  try {
+  await withDirectory(async (directory) => {
     const code = `
       import { Spool } from ${JSON.stringify(new URL("./spool.ts", import.meta.url))};
       const open = () => new Spool({ path: Deno.args[0], maxBytes: 9, now: Date.now });
@@ -324,9 +324,7 @@ Deno.test("Spool refuses a file that another process has open", async () => {
       new TextDecoder().decode(stdout),
       /Cannot open the spool .*spool\.sqlite: database is locked/,
     );
-  } finally {
-    await Deno.remove(directory, { recursive: true });
-  }
+  });
 });
 
 /** What one step of a spool's life does. Numbers choose among what there is. */

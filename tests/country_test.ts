@@ -7,6 +7,7 @@ import { importRoll } from "../aggregator/office/roll.ts";
 import { DEFAULT_SIZE, simulateCountry } from "../simulator/country/country.ts";
 import { BRITISH, loadLocale } from "../simulator/country/locales.ts";
 import { writeFullRoll } from "../simulator/roll.ts";
+import { withDirectory } from "./directory.ts";
 import { MASTER, NOON_MS } from "./fixture.ts";
 import { testDatabase } from "./test_database.ts";
 
@@ -19,8 +20,7 @@ const frame = {
 
 for (const locale of [BRITISH, await loadLocale("ja")]) {
   Deno.test(`a country of ${locale.name} is provisioned as its files are, and shown`, async () => {
-    const directory = await Deno.makeTempDir();
-    try {
+    await withDirectory(async (directory) => {
       const election = locale.name.toLowerCase().replace("_", "-");
       const country = simulateCountry(1, { ...DEFAULT_SIZE, voters: 200 }, { election, ...frame }, locale);
       await Deno.writeTextFile(`${directory}/definition.json`, JSON.stringify(country.definition));
@@ -52,8 +52,6 @@ for (const locale of [BRITISH, await loadLocale("ja")]) {
         assert.equal(await readPhoto(db.query, election, contest.id, candidate.id), drawn);
       }
       assert.deepEqual(regions.map(({ stations: _, ...region }) => region), country.definition.regions);
-    } finally {
-      await Deno.remove(directory, { recursive: true });
-    }
+    });
   });
 }

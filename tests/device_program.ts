@@ -4,6 +4,7 @@
  * @module
  */
 import assert from "assert";
+import { withDirectory } from "./directory.ts";
 
 const ROOT = new URL("..", import.meta.url);
 
@@ -39,8 +40,7 @@ console.log(JSON.stringify([fate, await device.settle(), outcomes]));
 
 /** Bundles the program for browsers. It prints {@link FOUND} as JSON. */
 export async function deviceProgram(): Promise<string> {
-  const directory = await Deno.makeTempDir();
-  try {
+  return await withDirectory(async (directory) => {
     const [source, bundle] = [`${directory}/program.ts`, `${directory}/program.mjs`];
     await Deno.writeTextFile(source, PROGRAM);
     const config = new URL("deno.json", ROOT).pathname;
@@ -51,7 +51,5 @@ export async function deviceProgram(): Promise<string> {
       .output();
     assert.ok(success, new TextDecoder().decode(stderr));
     return await Deno.readTextFile(bundle);
-  } finally {
-    await Deno.remove(directory, { recursive: true });
-  }
+  });
 }

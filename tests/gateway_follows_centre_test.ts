@@ -14,6 +14,7 @@ import type { Manifest } from "../shared/election.ts";
 import { judge } from "../shared/judge.ts";
 import { pseudonymKey } from "../shared/keys.ts";
 import { SYNC_PATH } from "../shared/sync.ts";
+import { withDirectory } from "./directory.ts";
 import { MASTER, NOON_MS, placed, testDefinition, testRecord } from "./fixture.ts";
 import { testDatabase } from "./test_database.ts";
 
@@ -67,14 +68,15 @@ class Centre {
 }
 
 async function withCentre(work: (centre: Centre) => Promise<void>): Promise<void> {
-  const centre = new Centre(await Deno.makeTempDir());
-  centre.start();
-  try {
-    await work(centre);
-  } finally {
-    await centre.stop();
-    await Deno.remove(centre.directory, { recursive: true });
-  }
+  await withDirectory(async (directory) => {
+    const centre = new Centre(directory);
+    centre.start();
+    try {
+      await work(centre);
+    } finally {
+      await centre.stop();
+    }
+  });
 }
 
 const NOTHING_NEW = { changed: [], faults: [] };

@@ -9,6 +9,7 @@ import type { Manifest } from "../shared/election.ts";
 import { openSqliteLog } from "../shared/log/sqlite.ts";
 import type { StoredRecord } from "../shared/log/vote_log.ts";
 import type { Sync } from "../shared/sync.ts";
+import { withDirectory } from "./directory.ts";
 import { FakeCentre, testGatewayFile } from "./fake_centre.ts";
 import { testDefinition, testManifest } from "./fixture.ts";
 import { testSync } from "./gateway_fixture.ts";
@@ -107,37 +108,37 @@ export async function withCentre(
   sync: Sync = testSync(openManifest()),
   tls?: Readonly<{ cert: string; key: string }>,
 ): Promise<void> {
-  const directory = await Deno.makeTempDir();
-  const centre = new FakeCentre();
-  centre.tell(sync);
-  const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen() {}, ...tls }, centre.handle);
-  const file = testGatewayFile([`${tls ? "https" : "http"}://127.0.0.1:${server.addr.port}`]);
-  await Deno.writeTextFile(`${directory}/g-1.json`, JSON.stringify(file));
-  const started: GatewayProcess[] = [];
-  try {
-    await work({
-      centre,
-      directory,
-      start(environment = {}) {
-        const gateway = new GatewayProcess({
-          GATEWAY_FILE: `${directory}/g-1.json`,
-          GATEWAY_DATA: `${directory}/data`,
-          VOTE_LOG: `sqlite:${directory}/log`,
-          ...environment,
-        });
-        started.push(gateway);
-        return gateway;
-      },
-      async stored() {
-        const log = openSqliteLog(`${directory}/log`, "test-2026", 3);
-        const records = await Promise.all([0, 1, 2].map((partition) => log.read(partition, 0, 1_000)));
-        await log.close();
-        return records.flat();
-      },
-    });
-  } finally {
-    for (const gateway of started) await gateway.stop("SIGKILL");
-    await server.shutdown();
-    await Deno.remove(directory, { recursive: true });
-  }
+  await withDirectory(async (directory) => {
+    const centre = new FakeCentre();
+    centre.tell(sync);
+    const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen() {}, ...tls }, centre.handle);
+    const file = testGatewayFile([`${tls ? "https" : "http"}://127.0.0.1:${server.addr.port}`]);
+    await Deno.writeTextFile(`${directory}/g-1.json`, JSON.stringify(file));
+    const started: GatewayProcess[] = [];
+    try {
+      await work({
+        centre,
+        directory,
+        start(environment = {}) {
+          const gateway = new GatewayProcess({
+            GATEWAY_FILE: `${directory}/g-1.json`,
+            GATEWAY_DATA: `${directory}/data`,
+            VOTE_LOG: `sqlite:${directory}/log`,
+            ...environment,
+          });
+          started.push(gateway);
+          return gateway;
+        },
+        async stored() {
+          const log = openSqliteLog(`${directory}/log`, "test-2026", 3);
+          const records = await Promise.all([0, 1, 2].map((partition) => log.read(partition, 0, 1_000)));
+          await log.close();
+          return records.flat();
+        },
+      });
+    } finally {
+      for (const gateway of started) await gateway.stop("SIGKILL");
+      await server.shutdown();
+    }
+  });
 }

@@ -1,5 +1,6 @@
 import assert from "assert";
 import { UsageError } from "../../cli/command.ts";
+import { withDirectory } from "../../tests/directory.ts";
 import { MASTER, NOON_MS, testDefinition, testVoterKey } from "../../tests/fixture.ts";
 import { testDatabase } from "../../tests/test_database.ts";
 import { checkProvisionOptions, type ProvisionOptions, runOffice } from "./command.ts";
@@ -94,12 +95,9 @@ function* walk(directory: string): Generator<string> {
 }
 
 async function withOffice(work: (office: Office) => Promise<void>): Promise<void> {
-  const directory = await Deno.makeTempDir();
-  try {
+  await withDirectory(async (directory) => {
     await work(new Office(directory));
-  } finally {
-    await Deno.remove(directory, { recursive: true });
-  }
+  });
 }
 
 const refusal = (message: string | RegExp) => (error: unknown) => {

@@ -1,15 +1,13 @@
 import assert from "assert";
+import { withDirectory } from "../../tests/directory.ts";
 import { Keyring } from "./keyring.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
 async function withKeys(work: (directory: string) => void | Promise<void>): Promise<void> {
-  const parent = await Deno.makeTempDir();
-  try {
+  await withDirectory(async (parent) => {
     await work(`${parent}/keys`);
-  } finally {
-    await Deno.remove(parent, { recursive: true });
-  }
+  });
 }
 
 const modeOf = (path: string) => Deno.statSync(path).mode! & 0o777;

@@ -1,5 +1,6 @@
 import assert from "assert";
 import fc from "fast-check";
+import { withDirectory } from "../../tests/directory.ts";
 import { keepLedger, type LedgerEntry, LedgerProcess, readLedger, type SentEntry } from "./ledger.ts";
 
 const strict = { sanitizeOps: true, sanitizeResources: true };
@@ -17,12 +18,9 @@ function sent(n: number): SentEntry {
 }
 
 async function withFile(work: (path: string) => Promise<void>): Promise<void> {
-  const dir = await Deno.makeTempDir();
-  try {
+  await withDirectory(async (dir) => {
     await work(`${dir}/ledger.ndjson`);
-  } finally {
-    await Deno.remove(dir, { recursive: true });
-  }
+  });
 }
 
 /** Text as a stream, cut wherever `cuts` says. */

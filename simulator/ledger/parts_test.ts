@@ -1,4 +1,5 @@
 import assert from "assert";
+import { withDirectory } from "../../tests/directory.ts";
 import type { LedgerEntry } from "./ledger.ts";
 import { judgeLedgerFile } from "./parts.ts";
 import { Differences } from "./verdict.ts";
@@ -20,8 +21,7 @@ function voter(n: number, wrong: boolean): LedgerEntry[] {
 }
 
 async function withLedger(text: string, work: (path: string) => Promise<void>): Promise<void> {
-  const dir = await Deno.makeTempDir();
-  try {
+  await withDirectory(async (dir) => {
     await Deno.writeTextFile(`${dir}/ledger.ndjson`, text);
     await work(`${dir}/ledger.ndjson`);
     assert.deepEqual(
@@ -29,9 +29,7 @@ async function withLedger(text: string, work: (path: string) => Promise<void>): 
       ["ledger.ndjson"],
       "no part is left",
     );
-  } finally {
-    await Deno.remove(dir, { recursive: true });
-  }
+  });
 }
 
 const lines = (entries: readonly LedgerEntry[]) =>

@@ -12,6 +12,7 @@ import { simulateCountry } from "../../simulator/country/country.ts";
 import { writeRoll } from "../../simulator/roll.ts";
 import { onStack } from "../../simulator/run.ts";
 import { Stack } from "../../simulator/stack.ts";
+import { withDirectory } from "../directory.ts";
 
 const SCHEMATHESIS = "schemathesis==4.32.5";
 /** Requests of each operation that are made up in each phase, at the most. */
@@ -105,8 +106,7 @@ async function acceptedVotes(origin: string): Promise<number> {
 }
 
 async function test(): Promise<void> {
-  const directory = await Deno.makeTempDir({ prefix: "pollwire-schemathesis-" });
-  try {
+  await withDirectory(async (directory) => {
     const bin = await install(directory);
     const dataDir = `${directory}/data`;
     const stack = new Stack({ dataDir, gateways: ["gateway-1"], clock: systemClock });
@@ -139,9 +139,7 @@ async function test(): Promise<void> {
       if (faults.length > 0) throw new Failure(faults.join("; "));
     });
     if (stack.unexpected.length > 0) throw new Failure(stack.unexpected.join("; "));
-  } finally {
-    await Deno.remove(directory, { recursive: true });
-  }
+  });
 }
 
 if (import.meta.main) {

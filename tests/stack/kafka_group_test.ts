@@ -11,6 +11,7 @@ import type { KafkaAddress } from "../../shared/log/address.ts";
 import { type KafkaLog, openKafkaLog } from "../../shared/log/kafka.ts";
 import { LogFault, type PlacedRecord } from "../../shared/log/vote_log.ts";
 import { type Child, startChild } from "../child.ts";
+import { withDirectory } from "../directory.ts";
 import { eventually } from "../eventually.ts";
 import { type Broker, startBroker } from "./broker.ts";
 import { STACK, stackTest } from "./server.ts";
@@ -87,41 +88,41 @@ async function scene(
   run: (scene: Scene) => Promise<void>,
   address: KafkaAddress = shared,
 ): Promise<void> {
-  const directory = await Deno.makeTempDir();
-  await makeVotesTopic(address, election, PARTITIONS);
-  const log = await openKafkaLog(address, election, PARTITIONS);
-  const counted = new Counted(`${directory}/counted.sqlite`);
-  const load = new Load(log);
-  const members: { stop(): Promise<void> }[] = [];
-  const member = (name: string) => {
-    const abort = new AbortController();
-    const faults: unknown[] = [];
-    const running = (async () => {
-      while (!abort.signal.aborted) {
-        const options = {
-          group: `count.${election}`,
-          batchRecords: 50,
-          partitionsAtOnce: AT_ONCE,
-          signal: abort.signal,
-        };
-        await log.consume(counted.consumer(name), options).catch((error) => faults.push(error));
-      }
-    })();
-    const made = {
-      faults,
-      async stop() {
-        abort.abort();
-        await running;
-      },
+  await withDirectory(async (directory) => {
+    await makeVotesTopic(address, election, PARTITIONS);
+    const log = await openKafkaLog(address, election, PARTITIONS);
+    const counted = new Counted(`${directory}/counted.sqlite`);
+    const load = new Load(log);
+    const members: { stop(): Promise<void> }[] = [];
+    const member = (name: string) => {
+      const abort = new AbortController();
+      const faults: unknown[] = [];
+      const running = (async () => {
+        while (!abort.signal.aborted) {
+          const options = {
+            group: `count.${election}`,
+            batchRecords: 50,
+            partitionsAtOnce: AT_ONCE,
+            signal: abort.signal,
+          };
+          await log.consume(counted.consumer(name), options).catch((error) => faults.push(error));
+        }
+      })();
+      const made = {
+        faults,
+        async stop() {
+          abort.abort();
+          await running;
+        },
+      };
+      members.push(made);
+      return made;
     };
-    members.push(made);
-    return made;
-  };
-  const process = (name: string) =>
-    startChild(`
+    const process = (name: string) =>
+      startChild(`
       const { openKafkaLog } = await import(${
-      JSON.stringify(import.meta.resolve("../../shared/log/kafka.ts"))
-    });
+        JSON.stringify(import.meta.resolve("../../shared/log/kafka.ts"))
+      });
       const { Counted } = await import(${JSON.stringify(import.meta.resolve("./counted.ts"))});
       const log = await openKafkaLog(${JSON.stringify(address)}, "${election}", ${PARTITIONS});
       const counted = new Counted(${JSON.stringify(`${directory}/counted.sqlite`)});
@@ -142,21 +143,21 @@ async function scene(
       await log.consume(counted.consumer("${name}", work), options).catch((error) => say("ended: " + error.name));
       await go();
     `);
-  try {
-    await run({ election, log, counted, load, member, process });
-    await load.stop();
-    if (members.length === 0) return;
-    await eventually("all is counted", () => counted.texts().length >= load.texts.length);
-    // A record is counted once for each time that it stands on the log: none of these is appended twice.
-    assert.equal(load.failures, 0);
-    assert.deepEqual(counted.texts(), load.texts.toSorted());
-  } finally {
-    await load.stop();
-    for (const each of members) await each.stop();
-    await log.close();
-    counted.close();
-    await Deno.remove(directory, { recursive: true });
-  }
+    try {
+      await run({ election, log, counted, load, member, process });
+      await load.stop();
+      if (members.length === 0) return;
+      await eventually("all is counted", () => counted.texts().length >= load.texts.length);
+      // A record is counted once for each time that it stands on the log: none of these is appended twice.
+      assert.equal(load.failures, 0);
+      assert.deepEqual(counted.texts(), load.texts.toSorted());
+    } finally {
+      await load.stop();
+      for (const each of members) await each.stop();
+      await log.close();
+      counted.close();
+    }
+  });
 }
 
 stackTest("consume() has batches of as many partitions under way as it may, and one of each", async () => {
