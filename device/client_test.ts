@@ -2,6 +2,7 @@ import assert from "assert";
 import { problem, problemResponse } from "../shared/problem.ts";
 import type { Receipt } from "../shared/receipt.ts";
 import { voteSchema } from "../shared/vote.ts";
+import { testReceipt } from "../tests/fixture.ts";
 import { type ClientOptions, createDeviceClient, type Trouble } from "./client.ts";
 import { memoryStore } from "./store.ts";
 
@@ -20,18 +21,6 @@ const ballot = {
   mode: "in_person",
   selections: [{ contest: "mayor", candidate: "ann" }],
 } as const;
-
-function receipt(voteId: string, gateway: string): Receipt {
-  const minute = "2026-11-03T08:00Z";
-  return {
-    election: "e",
-    voteId,
-    voterKey: "0".repeat(64),
-    gateway: `${gateway}.1`,
-    minute,
-    mac: "0".repeat(64),
-  };
-}
 
 /** Two gateways and a centre, each of which does as it is told; and a clock that moves when somebody sleeps. */
 function world(change: Partial<ClientOptions> = {}) {
@@ -57,7 +46,7 @@ function world(change: Partial<ClientOptions> = {}) {
     sent.push(...votes.map(({ voteId }) => `${host} ${voteId}`));
     const failure = says.gateway(host, votes);
     if (failure !== undefined) return failure;
-    const receipts = votes.map(({ voteId }) => receipt(voteId, host));
+    const receipts = votes.map(({ voteId }) => testReceipt(voteId, { election: "e", gateway: `${host}.1` }));
     if (pathname === "/v1/votes") return Response.json({ receipt: receipts[0] }, { status: 202 });
     return Response.json(
       { results: receipts.map((each, i) => ({ line: i + 1, status: 202, receipt: each })) },

@@ -2,9 +2,9 @@ import assert from "assert";
 import { Hono } from "hono";
 import { deviceKey, formatKeyName } from "../shared/keys.ts";
 import { problem, type ProblemCause, problemResponse } from "../shared/problem.ts";
-import type { Receipt } from "../shared/receipt.ts";
 import { isFault, readClaim, verifyClaim } from "../shared/signature.ts";
 import { voteSchema } from "../shared/vote.ts";
+import { testReceipt } from "../tests/fixture.ts";
 import { type CastVote, type Delivery, Device, type DeviceLimits } from "./device.ts";
 import { GatewayLink, LINK_LIMITS } from "./gateway_link.ts";
 
@@ -13,17 +13,6 @@ const START_MS = Date.parse("2026-11-03T08:00:00.000Z");
 const steady = { next: () => 0.5 };
 const name = { election: "sim", id: "station-1-a", version: 1 };
 const key = deviceKey(new Uint8Array(32).fill(7), name);
-
-function receiptFor(voteId: string): Receipt {
-  return {
-    election: "sim",
-    voteId,
-    voterKey: "0".repeat(64),
-    gateway: "gateway-1.1",
-    minute: "2026-11-03T08:00Z",
-    mac: "0".repeat(64),
-  };
-}
 
 /** A gateway that checks what devices must get right, and takes each vote unless `fails` says otherwise. */
 function stubGateway(nowMs: () => number, fails: (nth: number, lines: string[]) => Response | undefined) {
@@ -55,10 +44,10 @@ function stubGateway(nowMs: () => number, fails: (nth: number, lines: string[]) 
     taken.push(...ids);
     if (c.req.path === "/v1/votes") {
       if (ids[0] !== claim.idempotencyKey) return problemResponse(problem("vote-id-mismatch"));
-      return c.json({ receipt: receiptFor(ids[0]) }, 202);
+      return c.json({ receipt: testReceipt(ids[0]) }, 202);
     }
     return c.json({
-      results: ids.map((voteId, i) => ({ line: i + 1, voteId, status: 202, receipt: receiptFor(voteId) })),
+      results: ids.map((voteId, i) => ({ line: i + 1, voteId, status: 202, receipt: testReceipt(voteId) })),
     }, 207);
   });
   return { app, taken, created };
@@ -123,7 +112,7 @@ const down = () => {
 Deno.test("Device sends one vote by itself, signed as the profile says", strict, async () => {
   const { device, primary, asked } = world();
   const [vote] = votes(1);
-  assert.deepEqual(await device.send([vote]), [{ fate: "acknowledged", receipt: receiptFor(vote.voteId) }]);
+  assert.deepEqual(await device.send([vote]), [{ fate: "acknowledged", receipt: testReceipt(vote.voteId) }]);
   assert.deepEqual(primary.taken, [vote.voteId]);
   assert.deepEqual(asked, ["http://primary/v1/votes"]);
 });
@@ -190,7 +179,7 @@ Deno.test("Device sends again only the lines of a batch that a gateway had no ro
   const partly = (nth: number) =>
     nth > 0 ? undefined : Response.json({
       results: [
-        { line: 1, voteId: cast[0].voteId, status: 202, receipt: receiptFor(cast[0].voteId) },
+        { line: 1, voteId: cast[0].voteId, status: 202, receipt: testReceipt(cast[0].voteId) },
         { line: 2, voteId: cast[1].voteId, status: 503, problem: problem("spool-full") },
         { line: 3, voteId: cast[2].voteId, status: 422, problem: problem("overvote", "contest p allows 1") },
         { line: 4, voteId: cast[3].voteId, status: 429, problem: problem("device-rate") },
@@ -243,7 +232,9 @@ Deno.test("Device gives up after its limit, and says what the gateway last said"
 
 Deno.test("Device believes no receipt for another vote", strict, async () => {
   const other = crypto.randomUUID();
-  const { device } = world({ primary: () => Response.json({ receipt: receiptFor(other) }, { status: 202 }) });
+  const { device } = world({
+    primary: () => Response.json({ receipt: testReceipt(other) }, { status: 202 }),
+  });
   const [one] = await device.send(votes(1));
   assert.match(one.fate === "undelivered" ? one.detail : "", /receipt is not for vote/);
 });

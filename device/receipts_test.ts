@@ -2,20 +2,10 @@ import assert from "assert";
 import { Hono } from "hono";
 import { problem, problemResponse } from "../shared/problem.ts";
 import type { Receipt } from "../shared/receipt.ts";
+import { testReceipt } from "../tests/fixture.ts";
 import { checkReceipts } from "./receipts.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
-
-function receipt(voteId: string): Receipt {
-  return {
-    election: "e",
-    voteId,
-    voterKey: "0".repeat(64),
-    gateway: "g.1",
-    minute: "2026-11-03T08:00Z",
-    mac: "0".repeat(64),
-  };
-}
 
 function ask(answer: (receipts: readonly Receipt[]) => Response, ...receipts: Receipt[]) {
   const app = new Hono().post("/v1/receipts/check", async (c) => answer((await c.req.json()).receipts));
@@ -32,8 +22,8 @@ Deno.test("checkReceipts() reads the answers to receipts, and what is wrong with
             : { voteId, problem: problem("bad-receipt") }
         ),
       }),
-    receipt("a"),
-    receipt("b"),
+    testReceipt("a"),
+    testReceipt("b"),
   );
   assert.deepEqual(answers, [
     { voteId: "a", outcome: "rejected", cause: "unknown_voter" },
@@ -54,14 +44,14 @@ for (
   ] as const
 ) {
   Deno.test(`checkReceipts() believes no answers that ${what}`, async () => {
-    const answers = await ask(answer, receipt("a"));
+    const answers = await ask(answer, testReceipt("a"));
     assert.match("fault" in answers ? answers.fault : "", fault);
   });
 }
 
 Deno.test("checkReceipts() says that the centre does not answer", async () => {
   const down = () => Promise.reject(new TypeError("connection refused"));
-  assert.deepEqual(await checkReceipts("http://centre", [receipt("a")], down), {
+  assert.deepEqual(await checkReceipts("http://centre", [testReceipt("a")], down), {
     fault: "the centre does not answer: connection refused",
   });
 });

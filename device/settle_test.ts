@@ -1,21 +1,11 @@
 import assert from "assert";
 import type { Receipt } from "../shared/receipt.ts";
+import { testReceipt } from "../tests/fixture.ts";
 import type { CastVote, Delivery } from "./device.ts";
 import type { ReceiptAnswer } from "./receipts.ts";
 import { type SettleLimits, Settler } from "./settle.ts";
 
 const strict = { sanitizeOps: true, sanitizeResources: true };
-
-function receipt(voteId: string, gateway = "gateway-1.1"): Receipt {
-  return {
-    election: "sim",
-    voteId,
-    voterKey: "0".repeat(64),
-    gateway,
-    minute: "2026-11-03T08:00Z",
-    mac: "0".repeat(64),
-  };
-}
 
 /** A centre that answers as `say` does, a device that always finds the other gateway, a clock that sleeping moves. */
 function world(
@@ -53,10 +43,13 @@ function world(
   const device = {
     send: (votes: readonly CastVote[]): Promise<Delivery[]> =>
       Promise.resolve(
-        votes.map(({ voteId }) => ({ fate: "acknowledged", receipt: receipt(voteId, "gateway-2.1") })),
+        votes.map(({ voteId }) => ({
+          fate: "acknowledged",
+          receipt: testReceipt(voteId, { gateway: "gateway-2.1" }),
+        })),
       ),
   };
-  const hold = (voteId: string) => settler.hold({ voteId, text: "" }, receipt(voteId), device);
+  const hold = (voteId: string) => settler.hold({ voteId, text: "" }, testReceipt(voteId), device);
   const holdUntaken = (voteId: string) => settler.hold({ voteId, text: "" }, undefined, device);
   return { settler, hold, holdUntaken, outcomes, again, questions };
 }

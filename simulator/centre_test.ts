@@ -1,21 +1,10 @@
 import assert from "assert";
 import { type Context, Hono } from "hono";
 import { problem, problemResponse } from "../shared/problem.ts";
-import type { Receipt } from "../shared/receipt.ts";
+import { testReceipt } from "../tests/fixture.ts";
 import { Centre, CentreAway, CentreRefused } from "./centre.ts";
 
 const strict = { sanitizeOps: true, sanitizeResources: true };
-
-function receipt(voteId: string): Receipt {
-  return {
-    election: "e",
-    voteId,
-    voterKey: "0".repeat(64),
-    gateway: "g.1",
-    minute: "2026-11-03T08:00Z",
-    mac: "0".repeat(64),
-  };
-}
 
 function centre(app: Hono) {
   return new Centre("http://centre", async (url, init) => await app.request(url, init));
@@ -67,15 +56,15 @@ Deno.test("Centre hands on what became of votes, and says nothing while it is aw
   const answering = (answer: (c: Context) => Response) =>
     centre(new Hono().post("/v1/receipts/check", answer));
   const counted = answering((c) => c.json({ answers: [{ voteId: "a", outcome: "counted" }] }));
-  assert.deepEqual(await counted.checkReceipts([receipt("a")]), [
+  assert.deepEqual(await counted.checkReceipts([testReceipt("a")]), [
     { voteId: "a", outcome: "counted", cause: undefined },
   ]);
   for (const cause of ["not-ready", "address-rate", "body-too-slow"] as const) {
     const away = answering(() => problemResponse(problem(cause)));
-    assert.equal(await away.checkReceipts([receipt("a")]), undefined, cause);
+    assert.equal(await away.checkReceipts([testReceipt("a")]), undefined, cause);
   }
   const wrong = answering((c) => c.json({ answers: [] }));
-  await assert.rejects(wrong.checkReceipts([receipt("a")]), CentreRefused);
+  await assert.rejects(wrong.checkReceipts([testReceipt("a")]), CentreRefused);
 });
 
 Deno.test("Centre tells a centre that is away from a question that is wrong", strict, async () => {

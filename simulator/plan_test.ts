@@ -1,29 +1,14 @@
 import assert from "assert";
 import { Device } from "../device/device.ts";
+import { testCountry } from "../tests/simulated_country.ts";
 import { voterChoices } from "./country/choices.ts";
-import { simulateCountry } from "./country/country.ts";
 import { BAD_KINDS, type BadKind, describeKind } from "./bad/kinds.ts";
 import { plan as planned, planBad, type Planned, type PlannedBatch, type PlannedRequest } from "./plan.ts";
 import { seededRandom } from "./random.ts";
 import type { Voter } from "./roll.ts";
 
 const strict = { sanitizeOps: true, sanitizeResources: true };
-const size = {
-  voters: 500,
-  contests: 1,
-  candidates: 3,
-  parties: 2,
-  regions: 2,
-  stations: 5,
-  devicesPerStation: 2,
-  gateways: 2,
-};
-const { definition, voters } = simulateCountry(1, size, {
-  election: "sim",
-  opensAt: "2026-11-03T07:00:00.000Z",
-  closesAt: "2026-11-03T20:00:00.000Z",
-  acceptsUntil: "2026-11-04T20:00:00.000Z",
-});
+const { definition, voters } = testCountry();
 
 const world = {
   fetch: () => Promise.reject(new Error("unused")),

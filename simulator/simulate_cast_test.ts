@@ -3,8 +3,9 @@ import { problem, type ProblemCause } from "../shared/problem.ts";
 import type { Receipt } from "../shared/receipt.ts";
 import { type CastVote, type Delivery, Device } from "../device/device.ts";
 import type { ReceiptAnswer } from "../device/receipts.ts";
+import { testCountry } from "../tests/simulated_country.ts";
+import { testReceipt } from "../tests/fixture.ts";
 import { voterChoices } from "./country/choices.ts";
-import { simulateCountry } from "./country/country.ts";
 import type { LedgerEntry } from "./ledger/ledger.ts";
 import type { BadKind, VoteKind } from "./bad/kinds.ts";
 import { plan } from "./plan.ts";
@@ -13,22 +14,7 @@ import { castPlanned } from "./simulate_cast.ts";
 import { Differences, judgeLedger } from "./ledger/verdict.ts";
 
 const strict = { sanitizeOps: true, sanitizeResources: true };
-const size = {
-  voters: 400,
-  contests: 1,
-  candidates: 3,
-  parties: 2,
-  regions: 2,
-  stations: 4,
-  devicesPerStation: 2,
-  gateways: 2,
-};
-const { definition, voters } = simulateCountry(1, size, {
-  election: "sim",
-  opensAt: "2026-11-03T07:00:00.000Z",
-  closesAt: "2026-11-03T20:00:00.000Z",
-  acceptsUntil: "2026-11-04T20:00:00.000Z",
-});
+const { definition, voters, size } = testCountry();
 
 /** Gateways and centre in one: takes everything, and counts each voter's first vote, as Pollwire must. */
 class Stub extends Map<string, string> {
@@ -58,15 +44,7 @@ class Stub extends Map<string, string> {
       this.sends.push(`${voteId} ${first}`);
       const lost = this.flaw === "loses all" || (this.flaw === "loses one" && this.sends.length === 7);
       if (!lost) this.#count(voteId, voterId);
-      const receipt: Receipt = {
-        election: "sim",
-        voteId,
-        voterKey: voterId,
-        gateway: "g.1",
-        minute: "",
-        mac: "",
-      };
-      return { fate: "acknowledged", receipt };
+      return { fate: "acknowledged", receipt: testReceipt(voteId, { voterKey: voterId }) };
     }));
   }
 
@@ -76,7 +54,7 @@ class Stub extends Map<string, string> {
     if (this.flaw !== "takes forgeries") {
       return Promise.resolve(new Response(JSON.stringify(problem("signature-invalid")), { status: 401 }));
     }
-    const receipt = { election: "sim", voteId, voterKey: voterId, gateway: "g.1", minute: "", mac: "" };
+    const receipt = testReceipt(voteId, { voterKey: voterId });
     return Promise.resolve(new Response(JSON.stringify({ receipt }), { status: 202 }));
   }
 
@@ -190,10 +168,10 @@ function sentOf({ kinds }: Awaited<ReturnType<typeof run>>["summary"], kind: Vot
 Deno.test("castPlanned() accounts for every vote, and for what must not count", strict, async () => {
   const { left, summary, differences, stub } = await run();
   assert.deepEqual([left, differences.named], [0, []]);
-  assert.deepEqual([sentOf(summary, "first"), summary.votersCounted], [400, 400]);
+  assert.deepEqual([sentOf(summary, "first"), summary.votersCounted], [size.voters, size.voters]);
   for (const kind of Object.keys(SOME_OF_EACH) as BadKind[]) {
     const sent = sentOf(summary, kind);
-    assert.ok(sent > 20 && sent < 60, `${sent} ${kind}`);
+    assert.ok(sent > 25 && sent < 75, `${sent} ${kind}`);
   }
   assert.equal(stub.sends.filter((send) => send.endsWith("fallback")).length, summary.again.asked);
 });
@@ -228,7 +206,11 @@ Deno.test(
   strict,
   async () => {
     const { left, differences, summary } = await run("loses all", {});
-    assert.deepEqual([left, differences.count, summary.acknowledged], [400, 800, 400]);
+    assert.deepEqual([left, differences.count, summary.acknowledged], [
+      size.voters,
+      2 * size.voters,
+      size.voters,
+    ]);
     assert.match(differences.named[0], /acknowledged, and its outcome is none/);
   },
 );

@@ -23,6 +23,7 @@ import {
 } from "../shared/keys.ts";
 import type { PlacedRecord } from "../shared/log/vote_log.ts";
 import { partitionOf } from "../shared/partition.ts";
+import type { Receipt } from "../shared/receipt.ts";
 import { recordBytesFor, type RecordSealer, recordSealer, type VoteRecord } from "../shared/record.ts";
 
 /** The master key of every election in tests. */
@@ -178,4 +179,17 @@ export function testRecord(
 /** Seals a record and puts it on the partition where it belongs. */
 export function placed(sealer: RecordSealer, record: VoteRecord, partitions = 3): PlacedRecord {
   return { ...sealer.seal(record), partition: partitionOf(fromHex(record.voterKey), partitions) };
+}
+
+/** A receipt as devices get them, which the centre would not believe. */
+export function testReceipt(voteId: string, change: Partial<Receipt> = {}): Receipt {
+  return {
+    election: "sim",
+    voteId,
+    voterKey: "0".repeat(64),
+    gateway: "gateway-1.1",
+    minute: "2026-11-03T08:00Z",
+    mac: "0".repeat(64),
+    ...change,
+  };
 }

@@ -1,10 +1,11 @@
 import assert from "assert";
 import { problem } from "../../shared/problem.ts";
+import { testReceipt } from "../../tests/fixture.ts";
 import { sendBad, SENDER_LIMITS } from "./sender.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
-const receipt = { election: "e", voteId: "v", voterKey: "k", gateway: "g.1", minute: "", mac: "" };
+const receipt = testReceipt("v");
 const json = (value: unknown, status: number) => new Response(JSON.stringify(value), { status });
 
 /** Sends over gateways that answer in turn; the last answer stays. */

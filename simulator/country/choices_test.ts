@@ -1,17 +1,13 @@
 import assert from "assert";
 import type { ElectionDefinition } from "../../shared/election.ts";
+import { TEST_FRAME } from "../../tests/simulated_country.ts";
 import type { Voter } from "../roll.ts";
 import { type Chooser, voterChoices } from "./choices.ts";
 import { DEFAULT_SIZE, simulateCountry } from "./country.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
-const { definition } = simulateCountry(3, { ...DEFAULT_SIZE, contests: 2 }, {
-  election: "sim",
-  opensAt: "2026-11-03T07:00:00.000Z",
-  closesAt: "2026-11-03T20:00:00.000Z",
-  acceptsUntil: "2026-11-04T20:00:00.000Z",
-});
+const { definition } = simulateCountry(3, { ...DEFAULT_SIZE, contests: 2 }, TEST_FRAME);
 const [station, elsewhere] = definition.stations;
 
 const voters = (facts: Partial<Voter>, count = 2_000): Chooser[] =>

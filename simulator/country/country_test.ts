@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { definitionSchema, indexElection, type Manifest } from "../../shared/election.ts";
 import { checkBallot, voteSchema } from "../../shared/vote.ts";
+import { TEST_FRAME } from "../../tests/simulated_country.ts";
 import { castVote, selectionsText } from "../cast.ts";
 import { fullRollLine, rollLine } from "../roll.ts";
 import { voterChoices } from "./choices.ts";
@@ -10,12 +11,6 @@ import { type CountrySize, DEFAULT_SIZE, simulateCountry } from "./country.ts";
 import { comersOf, DEFAULT_TURNOUT } from "./turnout.ts";
 
 const strict = { sanitizeOps: true, sanitizeResources: true };
-const frame = {
-  election: "sim",
-  opensAt: "2026-11-03T07:00:00.000Z",
-  closesAt: "2026-11-03T20:00:00.000Z",
-  acceptsUntil: "2026-11-04T20:00:00.000Z",
-};
 const small: CountrySize = {
   voters: 200,
   contests: 2,
@@ -28,7 +23,7 @@ const small: CountrySize = {
 };
 
 function asText(seed: number, size = small): string {
-  const country = simulateCountry(seed, size, frame);
+  const country = simulateCountry(seed, size, TEST_FRAME);
   const choices = voterChoices(seed, country.definition);
   return JSON.stringify(country.definition) + [...country.fullVoters()].map(fullRollLine).join("") +
     JSON.stringify([...country.voters()].map((voter) => choices(voter, voter.station, 0)));
@@ -40,7 +35,7 @@ Deno.test("simulateCountry() gives the same bytes for the same seed, others for 
 });
 
 Deno.test("simulateCountry() makes the country that it always made of a seed", strict, () => {
-  const country = simulateCountry(1, DEFAULT_SIZE, frame);
+  const country = simulateCountry(1, DEFAULT_SIZE, TEST_FRAME);
   const { definition, fullVoters } = country;
   const hash = (text: string) => createHash("sha256").update(text).digest("hex");
   // Another version of the generator may change these; nothing else should.
@@ -59,10 +54,10 @@ Deno.test("simulateCountry() makes the country that it always made of a seed", s
 });
 
 Deno.test("simulateCountry() makes voters who follow from the seed and their number alone", strict, () => {
-  const large = simulateCountry(5, { ...small, voters: 1_000_000, candidates: 9, parties: 1 }, frame);
+  const large = simulateCountry(5, { ...small, voters: 1_000_000, candidates: 9, parties: 1 }, TEST_FRAME);
   large.fullVoter(999_999);
   const later = simulateCountry(5, small, {
-    ...frame,
+    ...TEST_FRAME,
     opensAt: "2026-11-02T07:00:00.000Z",
     election: "later",
   });
@@ -77,8 +72,8 @@ Deno.test(
   strict,
   () => {
     const ages = new Set<number>();
-    for (const opensAt of ["2026-01-01T07:00:00.000Z", frame.opensAt]) {
-      const country = simulateCountry(2, small, { ...frame, opensAt });
+    for (const opensAt of ["2026-01-01T07:00:00.000Z", TEST_FRAME.opensAt]) {
+      const country = simulateCountry(2, small, { ...TEST_FRAME, opensAt });
       for (const { birthDate, profile: { age } } of country.fullVoters()) {
         const birthday = `${Number(birthDate.slice(0, 4)) + age}${birthDate.slice(4)}`;
         const next = `${Number(birthDate.slice(0, 4)) + age + 1}${birthDate.slice(4)}`;
@@ -92,7 +87,7 @@ Deno.test(
 );
 
 Deno.test("simulateCountry() has voters live where they vote", strict, () => {
-  const { definition, fullVoters } = simulateCountry(2, small, frame);
+  const { definition, fullVoters } = simulateCountry(2, small, TEST_FRAME);
   const names = new Map(definition.stations.map(({ id, name }) => [id, name]));
   for (const { station, profile } of fullVoters()) {
     assert.ok(names.get(station)!.startsWith(`${profile.city}, `), `${names.get(station)}: ${profile.city}`);
@@ -113,7 +108,7 @@ Deno.test("simulateCountry() makes definitions that hold, whatever the size", st
   });
   fc.assert(
     fc.property(size, fc.nat(), (size, seed) => {
-      const { definition } = simulateCountry(seed, size, frame);
+      const { definition } = simulateCountry(seed, size, TEST_FRAME);
       assert.deepEqual(definitionSchema.parse(JSON.parse(JSON.stringify(definition))), definition);
       assert.equal(definition.stations.length, size.stations);
       assert.equal(definition.devices!.length, size.stations * size.devicesPerStation);
@@ -123,7 +118,7 @@ Deno.test("simulateCountry() makes definitions that hold, whatever the size", st
 });
 
 Deno.test("simulateCountry() gives each station a first gateway and another as fallback", strict, () => {
-  const { definition } = simulateCountry(1, small, frame);
+  const { definition } = simulateCountry(1, small, TEST_FRAME);
   const [one, two] = definition.gateways;
   assert.deepEqual(one.stations, two.fallbackFor);
   assert.deepEqual(two.stations, one.fallbackFor);
@@ -131,7 +126,7 @@ Deno.test("simulateCountry() gives each station a first gateway and another as f
 });
 
 Deno.test("simulateCountry() makes ballots that the election takes", strict, () => {
-  const country = simulateCountry(3, small, frame);
+  const country = simulateCountry(3, small, TEST_FRAME);
   const choices = voterChoices(3, country.definition);
   const manifest = {
     ...country.definition,
@@ -141,12 +136,19 @@ Deno.test("simulateCountry() makes ballots that the election takes", strict, () 
     denied: [],
   };
   const index = indexElection(manifest as Manifest);
-  const now = Date.parse(frame.opensAt) + 1_000;
+  const now = Date.parse(TEST_FRAME.opensAt) + 1_000;
   for (let i = 0; i < small.voters; i++) {
     const voter = country.voter(i);
     const { mode, selections } = choices(voter, voter.station, i % 3);
     const id = crypto.randomUUID();
-    const { text } = castVote(id, voter.id, voter.station, mode, selectionsText(selections), frame.opensAt);
+    const { text } = castVote(
+      id,
+      voter.id,
+      voter.station,
+      mode,
+      selectionsText(selections),
+      TEST_FRAME.opensAt,
+    );
     const vote = voteSchema.parse(JSON.parse(text));
     assert.deepEqual(vote.selections, selections);
     assert.equal(checkBallot(index, vote, now), undefined);

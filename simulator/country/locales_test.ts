@@ -1,19 +1,13 @@
 import assert from "assert";
 import { allLocales } from "@faker-js/faker";
 import { UsageError } from "../../cli/command.ts";
+import { TEST_FRAME } from "../../tests/simulated_country.ts";
 import { fullRollLine } from "../roll.ts";
 import { DEFAULT_SIZE, simulateCountry } from "./country.ts";
 import { loadLocale, LOCALE_NAMES } from "./locales.ts";
 import { countryName } from "./places.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
-
-const frame = {
-  election: "sim",
-  opensAt: "2026-11-03T07:00:00.000Z",
-  closesAt: "2026-11-03T20:00:00.000Z",
-  acceptsUntil: "2026-11-04T20:00:00.000Z",
-};
 
 Deno.test("loadLocale() knows every locale of the generator, under its own name", async () => {
   const all = Object.keys(allLocales).filter((name) => name !== "base").sort();
@@ -40,7 +34,7 @@ Deno.test("every locale makes a country that is whole, and twice the same", asyn
   for (const name of LOCALE_NAMES) {
     const locale = await loadLocale(name);
     const make = () =>
-      simulateCountry(4, { ...DEFAULT_SIZE, voters: 25, regions: 12, candidates: 5 }, frame, locale);
+      simulateCountry(4, { ...DEFAULT_SIZE, voters: 25, regions: 12, candidates: 5 }, TEST_FRAME, locale);
     const { definition, fullVoters } = make();
     assert.equal(new Set(definition.regions.map((region) => region.name)).size, 12, name);
     for (const { profile } of fullVoters()) {

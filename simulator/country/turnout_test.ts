@@ -1,19 +1,14 @@
 import assert from "assert";
+import { TEST_FRAME } from "../../tests/simulated_country.ts";
 import type { Voter } from "../roll.ts";
 import { DEFAULT_SIZE, simulateCountry } from "./country.ts";
 import { type Comer, comersOf, DEFAULT_TURNOUT, rollFor, voterTurnout } from "./turnout.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
-const frame = {
-  election: "sim",
-  opensAt: "2026-11-03T07:00:00.000Z",
-  closesAt: "2026-11-03T20:00:00.000Z",
-  acceptsUntil: "2026-11-04T20:00:00.000Z",
-};
 const SEEDS = [1, 2, 3, 4, 5, 6, 7, 8];
 const country = (seed: number, voters: number, regions = DEFAULT_SIZE.regions) =>
-  simulateCountry(seed, { ...DEFAULT_SIZE, voters, regions }, frame);
+  simulateCountry(seed, { ...DEFAULT_SIZE, voters, regions }, TEST_FRAME);
 
 /** The share of some voters who come, over some seeds: one alone may happen to lean little. */
 function shareOf(facts: Partial<Voter>): number {
