@@ -12,16 +12,18 @@ import { Counter, Gauge, type Registry } from "prom-client";
 import type { z } from "zod";
 import { utf8 } from "../shared/bytes.ts";
 import { sha256 } from "../shared/keys.ts";
-import {
-  fieldErrors,
-  type Problem,
-  problem,
-  type ProblemCause,
-  problemResponse,
-  PROBLEMS,
-} from "../shared/problem.ts";
 import { addApiDocs } from "../web/api_docs.ts";
 import { BodyReader, drain } from "../web/body.ts";
+import {
+  hasTag,
+  refuse,
+  refuseInvalid,
+  refusePart,
+  refuseWith,
+  RETRY_AFTER_S,
+  tagged,
+  unknownElection,
+} from "./api/answers.ts";
 import { progressSchema, type receiptAnswersSchema, releaseSchema, tickSchema } from "./api/schemas.ts";
 import type { Database } from "./database/database.ts";
 import type { VotesOf } from "./api/candidate_votes.ts";
@@ -37,8 +39,6 @@ import { readTurnout, RollCounts } from "./api/turnout.ts";
 
 /** How long the log may take to say where it ends, in milliseconds. */
 const LOG_ENDS_WAIT_MS = 2_000;
-/** When to come back after `busy`, in seconds. */
-const RETRY_AFTER_S = "5";
 
 /** The data of the stream's events: no answer of their own, and so named to the document. */
 const STREAM_EVENTS = { Release: releaseSchema, Progress: progressSchema, Tick: tickSchema };
@@ -94,46 +94,6 @@ export function createApp(options: AppOptions): App {
   addApiDocs(app);
   refuseOtherMethods(app);
   return { app, drained: () => streams.drained() };
-}
-
-type StatusOf<Cause extends ProblemCause> = (typeof PROBLEMS)[Cause][0];
-
-/** Answers with a problem. Its status is part of the type, so that a route can give only those it has declared. */
-function refuse<Cause extends ProblemCause>(
-  c: Context,
-  cause: Cause,
-  detail?: string,
-  more: Parameters<typeof problem>[2] & { headers?: Record<string, string> } = {},
-) {
-  const { headers, ...rest } = more;
-  return c.json(problem(cause, detail, rest), PROBLEMS[cause][0] as StatusOf<Cause>, {
-    "content-type": "application/problem+json",
-    "cache-control": "no-store",
-    ...headers,
-  });
-}
-
-/** Answers with a problem that was found elsewhere. */
-function refuseWith(found: Problem): Response {
-  const retry = found.status === 503 ? { "retry-after": RETRY_AFTER_S } : undefined;
-  return problemResponse(found, { "cache-control": "no-store", ...retry });
-}
-
-function unknownElection(c: Context) {
-  return refuse(c, "unknown-election", "GET /v1/elections lists the elections");
-}
-
-type Validation = { target: string } & ({ success: true } | { success: false; error: z.core.$ZodError });
-
-/** An id that no election could have is an election that there is not; so with what is below one. */
-function refuseInvalid(result: Validation, c: Context) {
-  if (result.success) return;
-  const errors = fieldErrors(result.error as z.ZodError);
-  if (result.target === "param") {
-    const [{ path, message }] = errors;
-    return path === "election" ? unknownElection(c) : refuse(c, "not-found", `${path}: ${message}`);
-  }
-  return refuse(c, "invalid-request", `${errors[0].path}: ${errors[0].message}`, { errors });
 }
 
 const secureHeaders: MiddlewareHandler = async (c, next) => {
@@ -236,22 +196,6 @@ function addPlaces(app: OpenAPIHono, { db }: AppOptions, elections: Elections): 
     const headers = { ...PHOTO_HEADERS, etag: `"${sha256(utf8(photo)).subarray(0, 12).toHex()}"` };
     return (hasTag(c, headers.etag) ? c.body(null, 304, headers) : c.body(photo, 200, headers)) as never;
   });
-}
-
-/** Refuses a question for a part of an election that there is not. */
-function refusePart(c: Context, { field, detail }: Readonly<{ field: string; detail: string }>) {
-  return refuse(c, "invalid-request", detail, { errors: [{ path: field, message: detail }] });
-}
-
-/** Headers of an answer that may be kept, and must be asked about each time. */
-function tagged(etag: string): Record<string, string> {
-  return { etag, "cache-control": "no-cache" };
-}
-
-/** Whether the asker has the answer with this ETag already. */
-function hasTag(c: Context, etag: string): boolean {
-  const theirs = c.req.header("if-none-match")?.split(",") ?? [];
-  return theirs.some((tag) => tag.trim().replace(/^W\//, "") === etag);
 }
 
 type FigureSources = { roll: RollCounts; logEnds(election: string): Promise<number[] | undefined> };

@@ -1,0 +1,84 @@
+/**
+ * What answers have in common: how a request is refused, and how an answer is told from the one before (RFC 9110,
+ * section 8.8.3).
+ *
+ * @module
+ */
+import type { Context } from "hono";
+import type { z } from "zod";
+import {
+  fieldErrors,
+  type Problem,
+  problem,
+  type ProblemCause,
+  problemResponse,
+  PROBLEMS,
+} from "../../shared/problem.ts";
+
+/** When to come back after `busy`, in seconds. */
+export const RETRY_AFTER_S = "5";
+
+/** The status that a cause is answered with. */
+type StatusOf<Cause extends ProblemCause> = (typeof PROBLEMS)[Cause][0];
+
+/**
+ * Answers with a problem. Its status is part of the type, so that a route can give only those it has declared.
+ *
+ * @param more The problem's further members, and headers of the answer.
+ */
+export function refuse<Cause extends ProblemCause>(
+  c: Context,
+  cause: Cause,
+  detail?: string,
+  more: Parameters<typeof problem>[2] & { headers?: Record<string, string> } = {},
+) {
+  const { headers, ...rest } = more;
+  return c.json(problem(cause, detail, rest), PROBLEMS[cause][0] as StatusOf<Cause>, {
+    "content-type": "application/problem+json",
+    "cache-control": "no-store",
+    ...headers,
+  });
+}
+
+/** Answers with a problem that was found elsewhere. */
+export function refuseWith(found: Problem): Response {
+  const retry = found.status === 503 ? { "retry-after": RETRY_AFTER_S } : undefined;
+  return problemResponse(found, { "cache-control": "no-store", ...retry });
+}
+
+/** Answers that there is no such election. */
+export function unknownElection(c: Context) {
+  return refuse(c, "unknown-election", "GET /v1/elections lists the elections");
+}
+
+type Validation = { target: string } & ({ success: true } | { success: false; error: z.core.$ZodError });
+
+/**
+ * Refuses what does not fit its schema. An id that no election could have is an election that there is not; so with
+ * what is below one.
+ */
+export function refuseInvalid(result: Validation, c: Context) {
+  if (result.success) return;
+  const errors = fieldErrors(result.error as z.ZodError);
+  if (result.target === "param") {
+    const [{ path, message }] = errors;
+    return path === "election" ? unknownElection(c) : refuse(c, "not-found", `${path}: ${message}`);
+  }
+  return refuse(c, "invalid-request", `${errors[0].path}: ${errors[0].message}`, { errors });
+}
+
+/** Refuses a question for a part of an election that there is not. */
+export function refusePart(c: Context, { field, detail }: Readonly<{ field: string; detail: string }>) {
+  return refuse(c, "invalid-request", detail, { errors: [{ path: field, message: detail }] });
+}
+
+/** Headers of an answer that may be kept, and must be asked about each time. */
+export function tagged(etag: string): Record<string, string> {
+  return { etag, "cache-control": "no-cache" };
+}
+
+/** Whether the asker has the answer with this ETag already. */
+export function hasTag(c: Context, etag: string): boolean {
+  const theirs = c.req.header("if-none-match")?.split(",") ?? [];
+  return theirs.some((tag) => tag.trim().replace(/^W\//, "") === etag);
+}
