@@ -5,6 +5,7 @@
  */
 import { fromHex, utf8 } from "../../shared/bytes.ts";
 import { KEY_BYTES } from "../../shared/keys.ts";
+import { OfficeError } from "./elections.ts";
 
 /** The master keys of a centre. */
 export class Keyring {
@@ -30,7 +31,7 @@ export class Keyring {
   /**
    * An election's master key, 32 bytes.
    *
-   * @throws naming the file when it is missing or is no key.
+   * @throws {OfficeError} naming the file when it is missing or is no key.
    */
   master(election: string): Uint8Array {
     const known = this.#known.get(election);
@@ -40,12 +41,13 @@ export class Keyring {
     try {
       text = Deno.readTextFileSync(path).trim();
     } catch (error) {
-      throw new Error(
-        `Cannot read the master key of election ${election} from ${path}: ${(error as Error).message}`,
+      throw new OfficeError(
+        `Cannot read the master key of election ${election} from ${path} (${(error as Error).message}); ` +
+          "KEYS_DIRECTORY must name the directory that holds it",
       );
     }
     if (!/^[0-9a-f]{64}$/.test(text)) {
-      throw new Error(
+      throw new OfficeError(
         `Cannot use the master key in ${path}: it must be ${KEY_BYTES} bytes in lower-case hex`,
       );
     }

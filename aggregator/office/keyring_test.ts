@@ -1,5 +1,6 @@
 import assert from "assert";
 import { withDirectory } from "../../tests/directory.ts";
+import { OfficeError } from "./elections.ts";
 import { Keyring } from "./keyring.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
@@ -46,7 +47,10 @@ Deno.test("Keyring names the file of a key that is missing", async () => {
   await withKeys((directory) => {
     assert.throws(
       () => new Keyring(directory).master("one"),
-      new RegExp(`^Error: Cannot read the master key of election one from ${directory}/one\\.key: `),
+      new RegExp(
+        `^OfficeError: Cannot read the master key of election one from ${directory}/one\\.key \\(.*\\); ` +
+          "KEYS_DIRECTORY must name the directory that holds it$",
+      ),
     );
   });
 });
@@ -66,8 +70,9 @@ for (
       Deno.writeTextFileSync(`${directory}/one.key`, text);
       const keyring = new Keyring(directory);
       assert.throws(() => keyring.master("one"), (error) => {
+        assert.ok(error instanceof OfficeError, String(error));
         assert.equal(
-          (error as Error).message,
+          error.message,
           `Cannot use the master key in ${directory}/one.key: it must be 32 bytes in lower-case hex`,
         );
         return true;

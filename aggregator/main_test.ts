@@ -1,0 +1,35 @@
+import assert from "assert";
+import { MASTER, testDefinition } from "../tests/fixture.ts";
+import { withDirectory } from "../tests/directory.ts";
+import { migrate } from "./database/migrate.ts";
+import { openPglite } from "./database/pglite.ts";
+import { createElection } from "./office/elections.ts";
+
+Deno.test.sanitizer({ ops: true, resources: true });
+
+/** Runs a command of the centre, with its data in a directory. */
+async function run(directory: string, ...args: string[]): Promise<{ code: number; errors: string[] }> {
+  const { code, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "--no-check", "-A", new URL("./main.ts", import.meta.url).pathname, ...args],
+    env: { POLLWIRE_DATA: directory },
+  }).output();
+  return { code, errors: new TextDecoder().decode(stderr).trim().split("\n") };
+}
+
+Deno.test("recount and rebuild without an election's master key say in one line where it must be", async () => {
+  await withDirectory(async (directory) => {
+    const db = await openPglite(`${directory}/db`);
+    await migrate(db);
+    await createElection(db, testDefinition(), MASTER, new Date());
+    await db.close();
+    for (const command of ["recount", "rebuild"]) {
+      const { code, errors } = await run(directory, command);
+      assert.equal(code, 1);
+      assert.equal(errors.length, 1, errors.join("\n"));
+      assert.match(
+        errors[0],
+        /^error: Cannot read the master key of election test-2026 from .*\/keys\/test-2026\.key \(.*\); KEYS_DIRECTORY must name the directory that holds it$/,
+      );
+    }
+  });
+});
