@@ -130,7 +130,7 @@ export function openIndex({ elasticsearch }: CentreConfig): TallyIndex | undefin
 
 /** Runs the centre until SIGTERM or SIGINT. */
 async function aggregate(config: CentreConfig): Promise<void> {
-  const log = await startLog("aggregator", config.logLevel);
+  const log = startLog("aggregator", config.logLevel);
   const stop = new AbortController();
   const index = openIndex(config);
   for (const signal of ["SIGTERM", "SIGINT"] as const) Deno.addSignalListener(signal, () => stop.abort());

@@ -23,6 +23,7 @@ const setup: SpoolSetup = {
   path: `${directory}/${host}.sqlite`,
   maxBytes: SPOOL_MAX_BYTES,
   voteLog: { kind: "sqlite", directory: `${directory}/log-${host}` },
+  logLevel: "warning",
 };
 const election = testElection(
   testManifest(JSON.parse(await Deno.readTextFile(`${directory}/definition.json`))),

@@ -4,16 +4,16 @@
  *
  * @module
  */
-import { configure, getLogger, jsonLinesFormatter, type Logger } from "@logtape/logtape";
+import { configureSync, getLogger, jsonLinesFormatter, type Logger } from "@logtape/logtape";
 
 /** What may be asked for. At `debug` every request is said. */
 export const LOG_LEVELS = ["debug", "info", "warning", "error"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
-/** Sets the process's log up and returns its logger. Call it once, from `main.ts`. */
-export async function startLog(process: string, lowestLevel: LogLevel = "info"): Promise<Logger> {
+/** Sets the log of a process, or of a worker, up and returns its logger. Call it once in each. */
+export function startLog(process: string, lowestLevel: LogLevel = "info"): Logger {
   const encoder = new TextEncoder();
-  await configure({
+  configureSync({
     sinks: { stderr: (record) => void Deno.stderr.writeSync(encoder.encode(jsonLinesFormatter(record))) },
     loggers: [
       { category: ["pollwire"], sinks: ["stderr"], lowestLevel },

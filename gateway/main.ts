@@ -25,7 +25,7 @@ export async function runGateway(
   config: GatewayConfig,
   spoolWorker: URL = new URL("./spool_worker.ts", import.meta.url),
 ): Promise<void> {
-  const log = await startLog("gateway", config.LOG_LEVEL);
+  const log = startLog("gateway", config.LOG_LEVEL);
   const stop = new AbortController();
   // Before anything is open: a signal that finds nobody listening ends the process without a drain.
   const stopped = new Promise((resolve) => stop.signal.addEventListener("abort", resolve, { once: true }));
@@ -105,6 +105,7 @@ function openSpool(
       path: `${config.GATEWAY_DATA}/spool.sqlite`,
       maxBytes: config.SPOOL_MAX_BYTES,
       voteLog: config.VOTE_LOG,
+      logLevel: config.LOG_LEVEL,
     };
     worker.postMessage(setup);
   };

@@ -89,6 +89,24 @@ Deno.test("a gateway that is killed while log and centre are away has every vote
   });
 });
 
+Deno.test("a gateway's spool says as much as LOG_LEVEL asks for", async () => {
+  await withCentre(async ({ start }) => {
+    // Nothing listens there; what the Kafka client says of connections is said at debug.
+    const gateway = start({ VOTE_LOG: "kafka://127.0.0.1:1", LOG_LEVEL: "debug", DRAIN_MS: "0" });
+    const address = await gateway.address();
+    await until(() => isReady(address));
+    assert.equal((await post(address)).status, 202);
+    await until(async () => {
+      const metrics = await (await fetch(`${address}/metrics`)).text();
+      return /^pollwire_gateway_log_faults_total [1-9]/m.test(metrics);
+    });
+    const { code, stderr } = await gateway.stop();
+    assert.equal(code, 0, stderr);
+    const said = stderr.trim().split("\n").map((line) => JSON.parse(line));
+    assert.ok(said.some(({ level, logger }) => level === "DEBUG" && /kafka/.test(logger)), stderr);
+  });
+});
+
 Deno.test("a gateway refuses to start on another's spool, and says so", async () => {
   await withCentre(async ({ start }) => {
     const first = start();

@@ -6,6 +6,7 @@
  * @module
  */
 import { setImmediate as turn, setTimeout as delay } from "node:timers/promises";
+import type { LogLevel } from "../cli/log.ts";
 import type { LogAddress } from "../shared/log/address.ts";
 import type { VoteLog } from "../shared/log/vote_log.ts";
 import type { Chunk } from "./chunk.ts";
@@ -142,8 +143,10 @@ export class SpoolHost {
 /** The first message from the spool's worker: it listens. What is posted to it earlier may be lost. */
 export type SpoolListening = Readonly<{ kind: "listening" }>;
 
-/** The first message to the spool's thread: where spool and log are. */
-export type SpoolSetup = Readonly<{ path: string; maxBytes: number; voteLog: LogAddress }>;
+/** The first message to the spool's thread: where spool and log are, and what the thread is to say. */
+export type SpoolSetup = Readonly<
+  { path: string; maxBytes: number; voteLog: LogAddress; logLevel: LogLevel }
+>;
 
 /** A worker's own side. The types of a page's side are what the rest of the project is checked with. */
 type WorkerScope = Readonly<{
@@ -160,15 +163,17 @@ type WorkerScope = Readonly<{
  * Hosts the spool in the worker that calls this, from the setup message on.
  *
  * @param openLog Opens an election's log by its address.
- * @param spoolOptions What a spool has besides the setup.
+ * @param options What a spool has besides the setup, and what is to be done with that before the spool is opened.
  */
 export function serveSpool(
   openLog: (address: LogAddress, election: string, partitions: number) => Promise<VoteLog>,
-  spoolOptions: Pick<SpoolOptions, "commit"> = {},
+  options: Pick<SpoolOptions, "commit"> & Readonly<{ begin?(setup: SpoolSetup): void }> = {},
 ): void {
+  const { begin, ...spoolOptions } = options;
   const scope = globalThis as unknown as WorkerScope;
   scope.addEventListener("message", ({ data }: MessageEvent<SpoolSetup>) => {
     const { path, maxBytes, voteLog } = data;
+    begin?.(data);
     const host = new SpoolHost({
       spool: new Spool({ path, maxBytes, now: Date.now, ...spoolOptions }),
       openLog: (election, partitions) => openLog(voteLog, election, partitions),

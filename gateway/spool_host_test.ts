@@ -208,6 +208,7 @@ Deno.test("the spool's worker makes votes durable, forwards them, and keeps what
               path: `${directory}/spool.sqlite`,
               maxBytes: 1e9,
               voteLog: { kind: "sqlite", directory: log },
+              logLevel: "warning",
             } satisfies SpoolSetup,
           );
           resolve({ client, ended, end: () => worker.terminate() });

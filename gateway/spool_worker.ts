@@ -8,9 +8,10 @@ import { openKafkaLog } from "../shared/log/kafka.ts";
 import { openSqliteLog } from "../shared/log/sqlite.ts";
 import { serveSpool } from "./spool_host.ts";
 
-await startLog("gateway");
-serveSpool(async (address, election, partitions) =>
-  address.kind === "sqlite"
-    ? openSqliteLog(address.directory, election, partitions)
-    : await openKafkaLog(address, election, partitions, "pollwire-gateway")
+serveSpool(
+  async (address, election, partitions) =>
+    address.kind === "sqlite"
+      ? openSqliteLog(address.directory, election, partitions)
+      : await openKafkaLog(address, election, partitions, "pollwire-gateway"),
+  { begin: ({ logLevel }) => void startLog("gateway", logLevel) },
 );

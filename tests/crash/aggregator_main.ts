@@ -57,7 +57,7 @@ void endWithStarter();
 const config = centreConfig();
 const stop = new AbortController();
 Deno.addSignalListener("SIGTERM", () => stop.abort());
-const log = await startLog("aggregator");
+const log = startLog("aggregator");
 surviveIssue1154(log);
 const index = openIndex(config);
 const opened = await openForCentre(config);
