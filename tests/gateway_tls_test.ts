@@ -64,6 +64,7 @@ Deno.test("a gateway takes votes over TLS from devices with a certificate, and f
     assert.match(String(await post(address, authority)), /certificate|alert|close_notify|reset/i);
     const { code, stderr } = await gateway.stop();
     assert.equal(code, 0, stderr);
+    assert.match(stderr, /"WARN".*TLS handshake with .*"address":"127\.0\.0\.1","why":".*certificate/);
     assert.equal((await stored()).length, 1);
   });
 });

@@ -14,6 +14,7 @@ import { createServer as createTlsServer, type Server as TlsServer } from "node:
 import type { AddressInfo, Socket } from "node:net";
 import { type Problem, problem } from "../shared/problem.ts";
 import { networkOf } from "./address.ts";
+import { type HandshakeEvents, HandshakeFaults } from "./handshakes.ts";
 import { WholeAnswer } from "./whole_answer.ts";
 import { Certificates, LOOK_EVERY_MS, type TlsEvents, type TlsFiles } from "./tls.ts";
 
@@ -58,7 +59,7 @@ export type ServeOptions = Readonly<{
   onError(error: unknown): void;
   limits?: Partial<typeof CONNECTION_LIMITS>;
   /** With it, TLS and nothing else is spoken. */
-  tls?: Readonly<{ files: TlsFiles } & TlsEvents>;
+  tls?: Readonly<{ files: TlsFiles } & TlsEvents & HandshakeEvents>;
 }>;
 
 /** A running server. */
@@ -81,7 +82,8 @@ export async function serve(options: ServeOptions): Promise<BoundedServer> {
   const server = makeServer(options, limits, certificates);
   server.setTimeout(limits.stalledMs);
   const mayAnswer = followRequests(server, limits);
-  const isOpen = followHandshakes(server, certificates !== undefined);
+  const faults = tls && new HandshakeFaults(tls);
+  const isOpen = followHandshakes(server, faults);
   server.on("clientError", (error: Error & { code?: string }, socket: Socket) => {
     const lost = error.code === "ECONNRESET" || !socket.writable;
     if (lost || !isOpen(socket) || !mayAnswer(socket)) socket.destroy();
@@ -90,17 +92,17 @@ export async function serve(options: ServeOptions): Promise<BoundedServer> {
   const connections = boundConnections(server, options);
   await listen(server, hostname, port);
   const { address, family, port: bound } = server.address() as AddressInfo;
-  const looking = certificates &&
-    setInterval(
-      () => certificates.look((next) => (server as TlsServer).setSecureContext(next), tls!),
-      LOOK_EVERY_MS,
-    );
+  const look = () => {
+    certificates!.look((next) => (server as TlsServer).setSecureContext(next), tls!);
+    faults!.look();
+  };
+  const looking = tls && setInterval(look, LOOK_EVERY_MS);
   return {
     origin: `${tls ? "https" : "http"}://${family === "IPv6" ? `[${address}]` : address}:${bound}`,
     connections,
     shutdown: () => {
       clearInterval(looking);
-      return close(server);
+      return close(server).finally(() => faults?.end());
     },
   };
 }
@@ -157,11 +159,16 @@ function sendWhole({ status, headers, whole }: WholeAnswer, outgoing: ServerResp
   outgoing.end(whole);
 }
 
-/** Follows handshakes. Tells whether a connection has had its own: before, nothing can be written, nor it be ended. */
-function followHandshakes(server: Server, isTls: boolean): (socket: Socket) => boolean {
+/**
+ * Follows handshakes, if there are any. Tells whether a connection has had its own: before, nothing can be written, nor
+ * it be ended.
+ */
+function followHandshakes(server: Server, faults: HandshakeFaults | undefined): (socket: Socket) => boolean {
+  if (faults === undefined) return () => true;
   const open = new WeakSet<Socket>();
   server.on("secureConnection", (socket: Socket) => open.add(socket));
-  return (socket) => !isTls || open.has(socket);
+  server.on("tlsClientError", (error: Error, socket: Socket) => faults.add(error, socket));
+  return (socket) => open.has(socket);
 }
 
 /** Bytes of a body that wait for its reader at the most; then no more are taken from the connection. */

@@ -4,10 +4,14 @@ import { mock } from "node:test";
 import { TestAuthority } from "../tests/certificates.ts";
 import { withDirectory } from "../tests/directory.ts";
 import { eventually } from "../tests/eventually.ts";
+import { MAX_TOLD } from "./handshakes.ts";
 import { type BoundedServer, serve, type ServeOptions } from "./serve.ts";
 import { LOOK_EVERY_MS, type TlsFiles } from "./tls.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
+
+/** What a server told of. */
+type Heard = Readonly<{ faults: string[]; reloads: Date[]; handshakes: string[] }>;
 
 type Scene = Readonly<{
   directory: string;
@@ -16,7 +20,7 @@ type Scene = Readonly<{
   /** Runs a server while the work is done. */
   serving(
     files: TlsFiles,
-    work: (server: BoundedServer, heard: { faults: string[]; reloads: Date[] }) => Promise<void>,
+    work: (server: BoundedServer, heard: Heard) => Promise<void>,
     change?: Partial<ServeOptions>,
   ): Promise<void>;
 }>;
@@ -29,7 +33,7 @@ async function withScene(work: (scene: Scene) => Promise<void>): Promise<void> {
 }
 
 const serving: Scene["serving"] = async (files, work, change = {}) => {
-  const heard = { faults: [] as string[], reloads: [] as Date[] };
+  const heard: Heard = { faults: [], reloads: [], handshakes: [] };
   const server = await serve({
     hostname: "127.0.0.1",
     port: 0,
@@ -41,6 +45,8 @@ const serving: Scene["serving"] = async (files, work, change = {}) => {
       files,
       onFault: (fault) => heard.faults.push(fault),
       onReload: (expires) => heard.reloads.push(expires),
+      onHandshakeFault: (address, why) => heard.handshakes.push(`${address}: ${why}`),
+      onMoreHandshakeFaults: (count) => heard.handshakes.push(`${count} more`),
     },
     ...change,
   });
@@ -97,6 +103,28 @@ Deno.test("serve() with certificates does not answer plain HTTP, and goes on", a
       await assert.rejects(fetch(plain, { method: "POST", body: "hello" }));
       assert.equal(await ask(origin, authority.file), "127.0.0.1 hello");
     });
+  });
+});
+
+Deno.test("serve() tells of handshakes that fail, of so many one by one, and counts the rest", async () => {
+  await withScene(async ({ directory, authority, files }) => {
+    const devices = await TestAuthority.make(directory, "devices");
+    const foreign = await TestAuthority.make(directory, "foreign");
+    let told: string[] = [];
+    await serving({ ...files, clientCaFile: devices.file }, async ({ origin }, { handshakes }) => {
+      told = handshakes;
+      await ask(origin, foreign.file);
+      await ask(origin, authority.file);
+      await ask(origin.replace("https", "http"), authority.file);
+      for (let n = 3; n < MAX_TOLD + 5; n++) await ask(origin, authority.file);
+      await ask(origin, authority.file, await devices.sign("device"));
+      await eventually("as many are told of as may be", () => told.length === MAX_TOLD);
+      for (const [i, why] of [/unknown.?ca/i, /certificate/i, /version/i].entries()) {
+        assert.match(told[i], /^127\.0\.0\.1: /);
+        assert.match(told[i], why);
+      }
+    });
+    assert.deepEqual(told.slice(MAX_TOLD), ["5 more"]);
   });
 });
 
