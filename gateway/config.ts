@@ -8,7 +8,7 @@ import { LOG_LEVELS } from "../cli/log.ts";
 import { integer, readConfig } from "../shared/config.ts";
 import { type GatewayFile, gatewayFileSchema } from "../shared/sync.ts";
 import { ConfigError } from "../shared/config.ts";
-import { parseCertificates, type TlsFiles, tlsFiles } from "../web/tls.ts";
+import { type TlsFiles, tlsFiles } from "../web/tls.ts";
 import { logAddressSetting, withPassword } from "../shared/log/address.ts";
 
 /** Every setting, with its default and its meaning. */
@@ -32,8 +32,9 @@ export const SETTINGS = {
   TLS_KEY_FILE: z.string().optional(),
   /** The authorities of devices' certificates, PEM. With it nobody is served who shows none of theirs. */
   TLS_CLIENT_CA_FILE: z.string().optional(),
-  /** Authorities of the centre's certificate besides the system's, PEM. */
+  /** Authorities of the centre's certificate besides the system's, PEM, or their file, which is read when it changes. */
   CENTRE_CA: z.string().optional(),
+  CENTRE_CA_FILE: z.string().optional(),
   /** Requests a second of one device. */
   DEVICE_REQUESTS_PER_SECOND: integer(1, 1_000_000).default(50),
   /** Requests a second of one address, before it is known who asks. */
@@ -63,9 +64,6 @@ export type GatewayConfig =
 export function gatewayConfig(environment?: Record<string, string>): GatewayConfig {
   const { KAFKA_PASSWORD, ...config } = readConfig(SETTINGS, environment);
   const file = readGatewayFile(config.GATEWAY_FILE);
-  if (config.CENTRE_CA !== undefined && parseCertificates(config.CENTRE_CA) === undefined) {
-    throw new ConfigError("Cannot start: CENTRE_CA must be certificates in PEM");
-  }
   const tls = tlsFiles(config);
   return {
     ...config,

@@ -7,6 +7,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { command, runProgram } from "../cli/command.ts";
 import { startLog } from "../cli/log.ts";
 import { createGateway, type GatewayOptions } from "./app.ts";
+import { CentreClient } from "./centre_client.ts";
 import { type GatewayConfig, gatewayConfig } from "./config.ts";
 import { logErrors, logRequests } from "../web/request_log.ts";
 import { tlsLog } from "../web/tls_log.ts";
@@ -30,9 +31,8 @@ export async function runGateway(
   // Before anything is open: a signal that finds nobody listening ends the process without a drain.
   const stopped = new Promise((resolve) => stop.signal.addEventListener("abort", resolve, { once: true }));
   for (const signal of ["SIGTERM", "SIGINT"] as const) Deno.addSignalListener(signal, () => stop.abort());
-  using centre = Deno.createHttpClient({ caCerts: config.CENTRE_CA === undefined ? [] : [config.CENTRE_CA] });
-  const askCentre: typeof fetch = (input, init) => fetch(input, { ...init, client: centre });
-  const store = new ElectionStore(config.file, `${config.GATEWAY_DATA}/keys`, askCentre);
+  using centre = new CentreClient(config, log);
+  const store = new ElectionStore(config.file, `${config.GATEWAY_DATA}/keys`, centre.fetch);
   const { changed: loaded, faults } = store.loadKept();
   for (const fault of faults) log.warn("{fault}", { fault });
   let metrics: ReturnType<typeof gatewayMetrics> | undefined = undefined;
@@ -78,7 +78,7 @@ export async function runGateway(
       loaded.join(", ") || "none"
     })`,
   );
-  const following = follow(store, config.SYNC_INTERVAL_MS, stop.signal, (fault) => {
+  const following = follow({ centre, store }, config.SYNC_INTERVAL_MS, stop.signal, (fault) => {
     metrics.syncFaults.inc();
     log.warn("the centre has no answer: {fault}", { fault });
   }, (election) => log.info("took up {election}", { election }));
@@ -119,13 +119,14 @@ function openSpool(
 
 /** Asks the centre for what is new, at once and ever after; while it is away the gateway works with what it has. */
 async function follow(
-  store: ElectionStore,
+  { centre, store }: Readonly<{ centre: CentreClient; store: ElectionStore }>,
   everyMs: number,
   signal: AbortSignal,
   onFault: (fault: string) => void,
   onChange: (election: string) => void,
 ): Promise<void> {
   while (!signal.aborted) {
+    centre.look();
     const { changed, faults } = await store.sync(Date.now(), signal);
     for (const election of changed) onChange(election);
     if (signal.aborted) return;

@@ -85,6 +85,26 @@ Deno.test("a gateway does not follow a centre whose certificate it has no reason
   });
 });
 
+Deno.test("a gateway follows its centre once the authority of the centre is in its file, without a restart", async () => {
+  await withAuthority(async ({ authority, centre, start }) => {
+    await withDirectory(async (directory) => {
+      const { file } = await TestAuthority.make(directory, "foreign");
+      const gateway = start({ CENTRE_CA_FILE: file });
+      const address = await gateway.address();
+      await eventually("it has asked in vain", async () => {
+        const metrics = await (await fetch(`${address}/metrics`)).text();
+        return /^pollwire_gateway_sync_faults_total [1-9]/m.test(metrics);
+      });
+      assert.deepEqual(centre.asked, []);
+      await Deno.copyFile(authority.file, file);
+      await eventually("it asks the centre", () => centre.asked.length > 1);
+      const { code, stderr } = await gateway.stop();
+      assert.equal(code, 0, stderr);
+      assert.match(stderr, /authorities of the centre were read anew/);
+    });
+  });
+});
+
 Deno.test("a gateway that cannot use its certificates says why and does not start", async () => {
   await withAuthority(async ({ server, device, start }) => {
     const gateway = start({ TLS_CERT_FILE: server.certFile, TLS_KEY_FILE: device.keyFile });
