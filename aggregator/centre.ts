@@ -6,7 +6,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "@logtape/logtape";
 import { gatewayKey, parseKeyName } from "../shared/keys.ts";
-import { logEnds, type VoteLog } from "../shared/log/vote_log.ts";
+import { logEnds, LogUnavailable, type VoteLog } from "../shared/log/vote_log.ts";
 import type { Views } from "../shared/log/views.ts";
 import { receiptKey } from "../shared/receipt.ts";
 import { serve } from "../web/serve.ts";
@@ -15,11 +15,11 @@ import { tlsLog } from "../web/tls_log.ts";
 import { votesFromIndex, votesFromResults } from "./api/candidate_votes.ts";
 import { createApp } from "./app.ts";
 import type { CentreConfig } from "./config.ts";
-import type { Database, Databases } from "./database/database.ts";
+import { type Database, type Databases, isDatabaseAway } from "./database/database.ts";
 import { ElectionRunner } from "./election_runner.ts";
 import { openHistory } from "./history.ts";
 import { runIndexing } from "./index/indexing.ts";
-import type { TallyIndex } from "./index/tally_index.ts";
+import { IndexFault, type TallyIndex } from "./index/tally_index.ts";
 import { centreMetrics, type ElectionState } from "./metrics.ts";
 import { electionIds } from "./office/elections.ts";
 import { gatewaySync } from "./office/gateway_sync.ts";
@@ -69,7 +69,7 @@ export async function runCentre(
       error: error instanceof Error ? error.message : String(error),
     });
   };
-  const onError = logErrors(log);
+  const onError = logErrors(log, isAway);
   const results = votesFromResults(db.query);
   const { app, drained } = createApp({
     db,
@@ -122,6 +122,11 @@ export async function runCentre(
   finished.abort();
   await Promise.all([...running, drained()]);
   for (const { log } of runners.values()) await log.close();
+}
+
+/** Whether an error says that a server is away: that has to do with the server, and not with where it was asked. */
+function isAway(error: unknown): boolean {
+  return isDatabaseAway(error) || error instanceof LogUnavailable || error instanceof IndexFault;
 }
 
 /** The registry's elections; none while it cannot be read. */

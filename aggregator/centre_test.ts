@@ -1,5 +1,5 @@
 import assert from "assert";
-import { getLogger } from "@logtape/logtape";
+import { getLogger, type Logger } from "@logtape/logtape";
 import { openSqliteLog } from "../shared/log/sqlite.ts";
 import { gatewayKey, pseudonymKey, recordKey, sealingKeyPair, voterKeyOf } from "../shared/keys.ts";
 import { ephemeralKeyPair } from "../shared/keys.ts";
@@ -16,7 +16,7 @@ import { MemoryLog } from "../tests/memory_log.ts";
 import { testDatabase, withDatabase } from "../tests/test_database.ts";
 import { runCentre } from "./centre.ts";
 import { centreConfig } from "./config.ts";
-import { oneForAll } from "./database/database.ts";
+import { type Database, DatabaseUnavailable, oneForAll } from "./database/database.ts";
 import { createElection } from "./office/elections.ts";
 import { Keyring } from "./office/keyring.ts";
 import { importRoll } from "./office/roll.ts";
@@ -276,4 +276,41 @@ Deno.test("runCentre() tells of the whole log's lag, and of its own records, whe
     }
   });
   await Deno.remove(directory, { recursive: true });
+});
+
+Deno.test("runCentre() says in one line that the database is away, and of a mistake where it was made", async () => {
+  await withDirectory(async (directory) => {
+    const config = centreConfig({ POLLWIRE_DATA: directory, PORT: "0" });
+    const said: string[] = [];
+    const log = {
+      isEnabledFor: () => false,
+      error: (_text: string, { error }: { error: string }) => said.push(error),
+    } as unknown as Logger;
+    let failure: Error = new DatabaseUnavailable("it is not reached");
+    const reading: Database = { ...db, query: () => Promise.reject(failure) };
+    const stop = new AbortController();
+    const { origin, running } = await listening(() =>
+      runCentre(config, {
+        databases: { ...oneForAll(db), reading },
+        openLog: () => Promise.reject(new Error("unused")),
+        keyring: new Keyring(config.keysDirectory),
+        log,
+      }, stop.signal)
+    );
+    const ask = async () => {
+      const answer = await fetch(`${origin}/v1/elections`);
+      assert.deepEqual([answer.status, (await answer.json()).type], [500, "urn:pollwire:problem:internal"]);
+    };
+    try {
+      await ask();
+      assert.ok(said.length > 0);
+      for (const error of said) assert.equal(error, "DatabaseUnavailable: it is not reached");
+      failure = new TypeError("x is not a function");
+      await ask();
+      assert.ok(said.some((error) => /^TypeError: x is not a function\n +at /.test(error)), said.join("\n"));
+    } finally {
+      stop.abort();
+      await running;
+    }
+  });
 });

@@ -24,12 +24,11 @@ import { openSqliteLog } from "../shared/log/sqlite.ts";
 import { logEnds, LogFault, LogUnavailable, type VoteLog } from "../shared/log/vote_log.ts";
 import { runCentre } from "./centre.ts";
 import { type CentreConfig, centreConfig } from "./config.ts";
-import { type Database, type Databases, oneForAll } from "./database/database.ts";
+import { type Database, type Databases, DatabaseUnavailable, oneForAll } from "./database/database.ts";
 import { databaseName } from "./database/database_url.ts";
 import { migrate, MigrationFault } from "./database/migrate.ts";
 import { DatabaseInUse, openPglite } from "./database/pglite.ts";
 import { isIssue1154, openPostgres } from "./database/postgres.ts";
-import { ConnectFault } from "./database/postgres_socket.ts";
 import { requireRoles, type Role, RoleFault } from "./database/roles.ts";
 import { openHistory, type RegisteredHistory } from "./history.ts";
 import { openElasticsearch } from "./index/elasticsearch.ts";
@@ -85,7 +84,7 @@ const DENIED = "42501";
 /** Failures that say what would be right, and need no stack to be understood. */
 const EXPECTED = [
   DatabaseInUse,
-  ConnectFault,
+  DatabaseUnavailable,
   MigrationFault,
   RoleFault,
   OfficeError,

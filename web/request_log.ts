@@ -54,11 +54,18 @@ export function logRequests(
   };
 }
 
-/** Has an error that no answer could explain said, with the request's ids. */
-export function logErrors(log: Logger): (error: unknown, request?: Request) => void {
+/**
+ * Has an error that no answer could explain said, with the request's ids.
+ *
+ * @param isPlain Of which errors the message says everything; of others the stack is said too.
+ */
+export function logErrors(
+  log: Logger,
+  isPlain: (error: unknown) => boolean = () => false,
+): (error: unknown, request?: Request) => void {
   return (error, request) =>
     log.error("request failed: {error}", {
-      error: String((error as Error)?.stack ?? error),
+      error: String(isPlain(error) ? error : (error as Error)?.stack ?? error),
       ...request && requestIds(request),
     });
 }

@@ -64,3 +64,12 @@ Deno.test("logErrors() says of which request an error was", () => {
   assert.match(String(said[0].properties.error), /Error: no/);
   assert.deepEqual(said[1].properties, { error: "no" });
 });
+
+Deno.test("logErrors() says where an error came from, unless its message is enough", () => {
+  const { said, log } = memoryLog("info");
+  const tell = logErrors(log, (error) => error instanceof RangeError);
+  tell(new TypeError("no"));
+  tell(new RangeError("no"));
+  assert.match(String(said[0].properties.error), /^TypeError: no\n +at /);
+  assert.deepEqual(said[1].properties, { error: "RangeError: no" });
+});

@@ -61,13 +61,33 @@ function element(value: string | number | null): string | number {
   return value === "" || value === "null" ? `"${value}"` : value;
 }
 
+/** The database cannot be had now: it is not reached, lets nobody in, or has no connection free. The message says why. */
+export class DatabaseUnavailable extends Error {
+  override name = "DatabaseUnavailable";
+}
+
+/** PostgreSQL's manual, appendix A: of its classes none begins with E, as the system's codes do, such as EPIPE. */
+const SQLSTATE = /^[0-9A-DF-Z][0-9A-Z]{4}$/;
+/** Of a broken connection, a transaction in another's way, and a server that is short of something or ends. */
+const PASSING_SQLSTATE = /^(?:08|25P|40|53|55|57|58)/;
+
+/** The SQLSTATE of an error that the server answered with; `undefined` when it is none. */
+function sqlStateOf(error: unknown): string | undefined {
+  const code = (error as { code?: unknown } | null)?.code;
+  return typeof code === "string" && SQLSTATE.test(code) ? code : undefined;
+}
+
 /**
  * Whether an error may pass by itself: the connection broke, the server is starting, stopping or short of
- * something, or two transactions were in each other's way. The SQLSTATE classes are those of PostgreSQL's manual,
- * appendix A, of which none begins with E; an error without one comes from the connection, such as EPIPE.
+ * something, or two transactions were in each other's way. An error of the database's without SQLSTATE comes from the
+ * connection.
  */
 export function isPassing(error: unknown): boolean {
-  const code = (error as { code?: unknown } | null)?.code;
-  return typeof code !== "string" || !/^[0-9A-DF-Z][0-9A-Z]{4}$/.test(code) ||
-    /^(?:08|25P|40|53|55|57|58)/.test(code);
+  const state = sqlStateOf(error);
+  return state === undefined || PASSING_SQLSTATE.test(state);
+}
+
+/** Whether any error, from wherever it comes, is the database's, and says with its message all that there is to say. */
+export function isDatabaseAway(error: unknown): boolean {
+  return error instanceof DatabaseUnavailable || (sqlStateOf(error) !== undefined && isPassing(error));
 }

@@ -1,5 +1,5 @@
 import assert from "assert";
-import { arrayLiteral, isPassing } from "./database.ts";
+import { arrayLiteral, DatabaseUnavailable, isDatabaseAway, isPassing } from "./database.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
@@ -39,5 +39,20 @@ const ERRORS: readonly [what: string, error: unknown, passing: boolean][] = [
 for (const [what, error, passing] of ERRORS) {
   Deno.test(`isPassing() says that ${what} ${passing ? "may pass" : "stays"}`, () => {
     assert.equal(isPassing(error), passing);
+  });
+}
+
+for (
+  const [what, error, away] of [
+    ["a database that is not to be had", new DatabaseUnavailable("no"), true],
+    ["a server that is shutting down", { code: "57P01" }, true],
+    ["a broken constraint", { code: "23505" }, false],
+    ["a mistake in the program", new TypeError("x is not a function"), false],
+    ["a file that is not there", { code: "ENOENT" }, false],
+    ["nothing at all", undefined, false],
+  ] as const
+) {
+  Deno.test(`isDatabaseAway() says ${away ? "yes" : "no"} to ${what}`, () => {
+    assert.equal(isDatabaseAway(error), away);
   });
 }

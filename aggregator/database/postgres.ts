@@ -4,8 +4,7 @@
  * @module
  */
 import { setTimeout as delay } from "node:timers/promises";
-import type { Database, Isolation, Query } from "./database.ts";
-import { isPassing } from "./database.ts";
+import { type Database, DatabaseUnavailable, type Isolation, isPassing, type Query } from "./database.ts";
 import type { PostgresTarget } from "./database_url.ts";
 import { Session, type SessionSettings } from "./postgres_session.ts";
 import { ConnectFault } from "./postgres_socket.ts";
@@ -32,7 +31,7 @@ export function isIssue1154(error: unknown): boolean {
 }
 
 /** No connection was free for too long, or too many wait for one. */
-export class PoolExhausted extends Error {
+export class PoolExhausted extends DatabaseUnavailable {
   override name = "PoolExhausted";
 }
 

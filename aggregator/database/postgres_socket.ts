@@ -9,6 +9,7 @@
 import { once } from "node:events";
 import { connect as connectTcp, isIP, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
+import { DatabaseUnavailable } from "./database.ts";
 import type { PostgresTarget } from "./database_url.ts";
 
 /** How long a server may take to answer to TCP, and to TLS, in milliseconds. */
@@ -23,7 +24,7 @@ const WILLING = "S".charCodeAt(0);
  * The server cannot be had as it was asked for. `isLasting` when only a person can help: a wrong password, another's
  * certificate; else it may be up again soon.
  */
-export class ConnectFault extends Error {
+export class ConnectFault extends DatabaseUnavailable {
   override name = "ConnectFault";
   constructor(
     target: PostgresTarget,
