@@ -5,18 +5,19 @@
  * @module
  */
 import assert from "assert";
-import { setTimeout as delay } from "node:timers/promises";
-import { type User, userOf } from "../../deploy/local/processes.ts";
+import { userOf } from "../../deploy/local/processes.ts";
 import { run } from "../../deploy/local/run.ts";
+import type { Service } from "../../deploy/local/service.ts";
 import { freePorts } from "../../simulator/ports.ts";
 import { TestAuthority } from "../certificates.ts";
-import { endFamily } from "./family.ts";
+import { OwnServer } from "./server.ts";
 
+/** Who runs the server when the tests are run by root, whom it refuses. */
+const SYSTEM_USER = "postgres";
 /** Where Debian keeps the server's binaries, by version. */
 const DEBIAN = "/usr/lib/postgresql";
 /** How long a server may take to start, and one of its tools to end, in milliseconds. */
 const DEADLINE_MS = 60_000;
-const LOOK_EVERY_MS = 50;
 const TOOL = { limitMs: DEADLINE_MS, missing: "apt-get install postgresql" };
 /** Of the superuser. The server listens on the loopback address, and lives as long as a test. */
 const PASSWORD = "correct-horse";
@@ -47,20 +48,21 @@ export function isWithoutServer(): boolean {
 /** A server that can be ended and started again. See {@link startCluster}. */
 export class Cluster {
   readonly password: string = PASSWORD;
+  readonly port: number;
+  readonly #server: OwnServer;
   readonly #bin: string;
-  readonly #user: User | undefined;
-  #process?: Deno.ChildProcess;
   #databases = 0;
 
   /** @internal */
-  constructor(readonly directory: string, readonly port: number, bin: string, user?: User) {
+  constructor(server: OwnServer, bin: string) {
+    this.#server = server;
     this.#bin = bin;
-    this.#user = user;
+    this.port = server.service.ports.sql;
   }
 
   /** The certificate of the authority that signed the server's, in PEM. */
   get ca(): string {
-    return Deno.readTextFileSync(`${this.directory}/ca.crt`);
+    return Deno.readTextFileSync(`${this.#server.directory}/ca.crt`);
   }
 
   /** A database's address, without TLS and with the password in it. The superuser's when no other user is named. */
@@ -82,41 +84,18 @@ export class Cluster {
   }
 
   async start(): Promise<void> {
-    const process = new Deno.Command(`${this.#bin}/postgres`, {
-      args: ["-D", `${this.directory}/data`],
-      ...this.#user,
-      cwd: this.directory,
-      stdin: "null",
-      stdout: "null",
-      stderr: "null",
-    }).spawn();
-    this.#process = process;
-    let ended = false;
-    process.status.then(() => ended = true);
-    for (const untilMs = Date.now() + DEADLINE_MS; !await this.#isReady();) {
-      assert.ok(!ended && Date.now() < untilMs, `PostgreSQL did not start: see ${this.directory}/data/log`);
-      await delay(LOOK_EVERY_MS);
-    }
-  }
-
-  async #isReady(): Promise<boolean> {
-    const args = ["-q", "-h", "127.0.0.1", "-p", String(this.port)];
-    return (await new Deno.Command(`${this.#bin}/pg_isready`, { args }).output()).success;
+    await this.#server.start();
   }
 
   /** Ends the server, and waits until the last of its processes is gone. */
   async stop(how: keyof typeof SIGNALS = "fast"): Promise<void> {
-    const process = this.#process;
-    if (process === undefined) return;
-    this.#process = undefined;
-    await endFamily(process.pid, SIGNALS[how]);
-    await process.status;
+    await this.#server.kill(SIGNALS[how]);
   }
 
   /** Ends the server and removes its directory. */
   async remove(): Promise<void> {
-    await this.stop("immediate");
-    await Deno.remove(this.directory, { recursive: true });
+    await this.stop("immediate"); // Killed it would leave its shared memory behind.
+    await this.#server.remove();
   }
 }
 
@@ -128,10 +107,40 @@ export class Cluster {
 export async function startCluster(settings: Readonly<Record<string, string>> = {}): Promise<Cluster> {
   const bin = binaries();
   assert.ok(bin, "PostgreSQL is not installed: apt-get install postgresql");
-  const directory = await Deno.makeTempDir({ prefix: "pollwire-postgres-" });
-  // The server refuses to be run by root, and is run by the user that its package made.
-  const user = userOf("postgres");
+  const server = await OwnServer.prepare(
+    "postgresql",
+    ({ directory }) => postgresql(directory, bin, settings),
+  );
+  await server.start();
+  return new Cluster(server, bin);
+}
+
+/** Unlike the local stack's server it takes clients with TLS and without, and has a certificate of one name only. */
+function postgresql(directory: string, bin: string, settings: Readonly<Record<string, string>>): Service {
   const [port] = freePorts(1);
+  const data = `${directory}/data`;
+  return {
+    name: "postgresql",
+    ports: { sql: port },
+    readyMs: DEADLINE_MS,
+    stopMs: DEADLINE_MS,
+    prepare: () => prepare(directory, bin, { port: String(port), ...settings }),
+    process: () => ({ program: `${bin}/postgres`, args: ["-D", data], user: SYSTEM_USER }),
+    async unhealthy() {
+      const args = ["-q", "-h", "127.0.0.1", "-p", String(port)];
+      const { success } = await new Deno.Command(`${bin}/pg_isready`, { args }).output();
+      return success ? undefined : "it takes no connections";
+    },
+    environment: {},
+  };
+}
+
+async function prepare(
+  directory: string,
+  bin: string,
+  settings: Readonly<Record<string, string>>,
+): Promise<void> {
+  const user = userOf(SYSTEM_USER);
   const authority = await TestAuthority.make(directory);
   const { certFile, keyFile } = await authority.sign("server", { hosts: ["DNS:localhost"] });
   await Deno.writeTextFile(`${directory}/password`, `${PASSWORD}\n`);
@@ -143,13 +152,11 @@ export async function startCluster(settings: Readonly<Record<string, string>> = 
     ...["--locale=C.UTF-8", `--pwfile=${directory}/password`, "--no-sync"],
   ], { ...TOOL, as: user });
   const all = {
-    port: String(port),
     listen_addresses: "'localhost'",
     unix_socket_directories: "''",
     ssl: "on",
     ssl_cert_file: `'${certFile}'`,
     ssl_key_file: `'${keyFile}'`,
-    logging_collector: "on",
     ...settings,
   };
   await Deno.writeTextFile(
@@ -157,7 +164,4 @@ export async function startCluster(settings: Readonly<Record<string, string>> = 
     Object.entries(all).map(([name, value]) => `${name} = ${value}\n`).join(""),
     { append: true },
   );
-  const cluster = new Cluster(directory, port, bin, user);
-  await cluster.start();
-  return cluster;
 }

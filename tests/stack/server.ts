@@ -6,8 +6,10 @@
  *
  * @module
  */
+import { userOf } from "../../deploy/local/processes.ts";
 import type { Place, Service } from "../../deploy/local/service.ts";
 import { eventually } from "../eventually.ts";
+import { endFamily } from "./family.ts";
 
 /** Where jars are kept from run to run. */
 export const LIBRARIES = new URL("../../data/libraries", import.meta.url).pathname;
@@ -41,7 +43,7 @@ export class OwnServer {
 
   /** Starts it on what its directory holds, and waits until it serves. */
   async start(): Promise<void> {
-    const { program, args } = this.service.process();
+    const { program, args, user } = this.service.process();
     const log = `${this.directory}/server.log`;
     // By way of a shell that becomes the server, so that its log goes to a file and no pipe has to be read.
     const process = new Deno.Command("/bin/sh", {
@@ -50,6 +52,7 @@ export class OwnServer {
       stdin: "null",
       stdout: "null",
       stderr: "null",
+      ...userOf(user),
     }).spawn();
     this.#process = process;
     let ended = false;
@@ -65,16 +68,13 @@ export class OwnServer {
     }
   }
 
-  /** Ends it at once, as the loss of its machine would. */
-  async kill(): Promise<void> {
+  /** Ends it and whatever it forked: at once, as the loss of its machine would, if no other signal is named. */
+  async kill(signal: Deno.Signal = "SIGKILL"): Promise<void> {
     const process = this.#process;
+    if (process === undefined) return;
     this.#process = undefined;
-    try {
-      process?.kill("SIGKILL");
-    } catch {
-      // It has ended.
-    }
-    await process?.status;
+    await endFamily(process.pid, signal);
+    await process.status;
   }
 
   /** Ends it, and removes what it had. */
