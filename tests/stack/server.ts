@@ -56,7 +56,11 @@ export class OwnServer {
     }).spawn();
     this.#process = process;
     let ended = false;
-    void process.status.then(() => ended = true);
+    void process.status.then(() => {
+      ended = true;
+      // Its pid may be another's from now on.
+      if (this.#process === process) this.#process = undefined;
+    });
     const said = () => Deno.readTextFile(log).catch(() => "");
     const { name, readyMs, unhealthy } = this.service;
     try {
