@@ -98,7 +98,7 @@ function addLag(metrics: Registry, ask: () => Promise<Behind>): void {
       registers: [metrics],
       async collect() {
         const found = await behind();
-        if (found === undefined) this.reset();
+        if (found === undefined) this.remove(); // Reset, it would tell of 0.
         else this.set(valueOf(found));
       },
     });
