@@ -18,12 +18,12 @@ import { kafka } from "./kafka.ts";
 import { fsync } from "./fsync.ts";
 import { path } from "./path.ts";
 import { rolls } from "./rolls.ts";
-import { soak } from "./soak.ts";
+import { latency, soak } from "./soak.ts";
 import { spool } from "./spool.ts";
 import { batch, single } from "./taking.ts";
 
 const EMBEDDED = [single, batch, spool, fsync, crypto, count, path, country];
-const ON_SERVERS = [counted, kafka, backlog, rolls, soak];
+const ON_SERVERS = [counted, latency, kafka, backlog, rolls, soak];
 const BENCHMARKS: readonly Benchmark[] = [...EMBEDDED, ...ON_SERVERS];
 
 /** Those that were named; all that can be run when none was. */

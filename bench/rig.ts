@@ -22,6 +22,8 @@ export type Rig =
   & Provisioned
   & Readonly<{
     bench: Bench;
+    /** Of the benchmark. */
+    name: string;
     election: string;
     /** The vote of one voter, under a vote id of its own each time. */
     vote(voter: number): Vote;
@@ -41,7 +43,7 @@ export async function buildRig(
   bench.say(`${name}: provisioning ${size.voters.toLocaleString("en")} voters`);
   const provisioned = await provision(bench, name, simulated, machinery);
   const { election } = simulated.definition;
-  return { ...provisioned, bench, election, vote: voteMaker(simulated) };
+  return { ...provisioned, bench, name, election, vote: voteMaker(simulated) };
 }
 
 /** Votes of some voters, each once. */

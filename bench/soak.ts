@@ -1,57 +1,73 @@
 /**
- * Ten minutes of votes at a steady rate on real servers: how long each took until pages had it, and whether the memory
+ * Votes at a steady rate on real servers: how long each took until pages had it, and, over ten minutes, whether the memory
  * of any process grows.
  *
  * @module
  */
 import { latencyRow } from "./latency.ts";
-import { type Benchmark, median, type Row } from "./measure.ts";
+import { type Bench, type Benchmark, median, type Row } from "./measure.ts";
 import { memoryOfEach, processesOf } from "./processes.ts";
 import { realServers } from "./real_servers.ts";
 import { buildRig, pace, type Rig, untilCounted } from "./rig.ts";
 
-const STATIONS = 1_000;
+const STATIONS = 500;
 const GATEWAYS = 2;
 const AGGREGATORS = 2;
-/** Votes a second, over so many connections to each gateway. */
-const PER_SECOND = 1_000;
+/** Connections to each gateway. */
 const CONNECTIONS = 32;
-const MINUTES = Number(Deno.env.get("MINUTES") ?? 10);
+/** Votes a second of each benchmark, and for how many minutes. */
+const LATENCY = { perSecond: 1_000, minutes: 1 };
+const SOAK = { perSecond: 500, minutes: 10 };
 /** How often memory is looked at, in milliseconds. */
 const LOOK_EVERY_MS = 5_000;
 /** Minutes that are held against one another: processes have warmed up by the first, and the last are the last. */
-const EARLY = { from: 0, until: 4 };
-const LATE = { from: MINUTES - 2, until: MINUTES };
+const EARLY = { from: 2, until: 4 };
+const LATE = { from: SOAK.minutes - 2, until: SOAK.minutes };
 /** Early memory in parts of late memory: what is less grows. */
 const GOAL = { value: 0.9 };
 const MIB = 1_024 * 1_024;
+const WHERE = `${GATEWAYS} gateways, ${AGGREGATORS} aggregators, index`;
 
-/** See the module. */
-export const soak: Benchmark = {
-  name: "soak",
-  work:
-    `${MINUTES} minutes of single votes: ${GATEWAYS} gateways, ${AGGREGATORS} aggregators, index; POST to page, and the memory of each process`,
+/** How long a vote takes. */
+export const latency: Benchmark = {
+  name: "latency",
+  work: `single votes from POST to page, ${LATENCY.perSecond.toLocaleString("en")} a second: ${WHERE}`,
   on: "servers",
   async run(bench) {
-    const { servers } = await realServers(bench, "soak", { index: true });
-    const votes = MINUTES * 60 * PER_SECOND;
-    const rig = await buildRig(bench, "soak", { voters: votes, stations: STATIONS, gateways: GATEWAYS }, {
-      servers,
-      aggregators: AGGREGATORS,
-    });
-    const memory = new Memory(rig);
-    const tookMs = await pace(rig, {
-      from: 0,
-      count: votes,
-      perSecond: PER_SECOND,
-      connections: CONNECTIONS,
-    });
-    memory.stop();
-    await untilCounted(rig, votes);
+    const rig = await build(bench, "latency", LATENCY);
+    const row = await paced(rig, LATENCY);
     await rig.stack.stop();
-    return [latencyRow("soak", PER_SECOND, tookMs), ...memory.rows()];
+    return [row];
   },
 };
+
+/** What ten minutes do to the processes. */
+export const soak: Benchmark = {
+  name: "soak",
+  work: `the same for ${SOAK.minutes} minutes, ${SOAK.perSecond} a second, and the memory of each process`,
+  on: "servers",
+  async run(bench) {
+    const rig = await build(bench, "soak", SOAK);
+    const memory = new Memory(rig);
+    const row = await paced(rig, SOAK);
+    memory.stop();
+    await rig.stack.stop();
+    return [row, ...memory.rows()];
+  },
+};
+
+async function build(bench: Bench, name: string, { perSecond, minutes }: typeof SOAK): Promise<Rig> {
+  const { servers } = await realServers(bench, name, { index: true });
+  const size = { voters: minutes * 60 * perSecond, stations: STATIONS, gateways: GATEWAYS };
+  return await buildRig(bench, name, size, { servers, aggregators: AGGREGATORS });
+}
+
+async function paced(rig: Rig, { perSecond, minutes }: typeof SOAK): Promise<Row> {
+  const count = minutes * 60 * perSecond;
+  const tookMs = await pace(rig, { from: 0, count, perSecond, connections: CONNECTIONS });
+  await untilCounted(rig, count);
+  return latencyRow(rig.name, perSecond, tookMs);
+}
 
 /** Looks at the memory of every process of a rig, and of the servers that are found, until it is stopped. */
 class Memory {

@@ -14,7 +14,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   aggregator: ["shared", "cli", "web"],
   simulator: ["shared", "device", "cli"],
   deploy: ["shared", "cli"],
-  bench: ["shared", "cli", "device", "gateway", "aggregator", "simulator", "tests"],
+  bench: ["shared", "cli", "device", "gateway", "aggregator", "simulator", "deploy", "tests"],
   tests: ["shared", "cli", "web", "device", "gateway", "aggregator", "simulator", "bench", "deploy"],
 };
 
