@@ -28,7 +28,7 @@ export const SETTINGS = {
   /** How long a transaction may wait for its next statement. */
   DATABASE_IDLE_TRANSACTION_MS: integer(1_000, 3_600_000).default(30_000),
   /** Connections of an aggregator that count, and that read; one more publishes. */
-  DATABASE_COUNTING_CONNECTIONS: integer(1, 64).default(4),
+  DATABASE_COUNTING_CONNECTIONS: integer(1, 64).default(2),
   DATABASE_READING_CONNECTIONS: integer(1, 64).default(4),
   /** The logs: `sqlite:<directory>` or `kafka://…`; `sqlite:<POLLWIRE_DATA>/log` when not set. */
   VOTE_LOG: logAddressSetting.optional(),

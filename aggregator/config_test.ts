@@ -12,7 +12,7 @@ Deno.test("centreConfig() has a default for everything", () => {
       statementTimeoutMs: 30_000,
       lockTimeoutMs: 10_000,
       idleInTransactionTimeoutMs: 30_000,
-      countingConnections: 4,
+      countingConnections: 2,
       readingConnections: 4,
     },
     log: { kind: "sqlite", directory: "data/log" },

@@ -12,7 +12,7 @@ const INDEX_WAIT_MS = 2_000;
 /** One candidate. */
 export type Candidate = Readonly<{ election: string; contest: string; candidate: string }>;
 
-/** Votes, the newest release that they are of (0 while there is none), and who was asked. */
+/** Votes, a release than which no newer one has changed them (0 while there is none), and who was asked. */
 export type CandidateVotes = Readonly<{ votes: number; revision: number; from: "index" | "results" }>;
 
 /** Answers for a candidate who stands in the election. */

@@ -200,7 +200,7 @@ export const candidateVotesSchema = z.strictObject({
   name: z.string(),
   party: id.nullable(),
   votes: count,
-  revision: count.describe("Of the newest release that names the candidate; 0 while there is none"),
+  revision: count.describe("No newer release has changed these votes; 0 while there is none"),
   from: z.enum(["index", "results"]).describe("Who was asked: the index may be a moment behind the results"),
 }).openapi("CandidateVotes");
 

@@ -38,19 +38,24 @@ export function releaseDocument(row: ReleaseRow, spelling: Spelling): IndexDocum
   };
 }
 
-/** What a release says of each candidate whose votes it changed: of the others an earlier one has said it. */
+/** A release with those candidates only whose votes it changed: of the others an earlier one has said the same. */
+export function changesOf(row: ReleaseRow): ReleaseRow {
+  return { ...row, votes: row.votes.filter(({ added }) => added !== 0) };
+}
+
+/** What a release says of each candidate whose votes it changed. */
 export function releasedVotesDocuments(
   row: ReleaseRow,
   spelling: Spelling,
 ): IndexDocument<"released-votes">[] {
-  return row.votes.filter(({ added }) => added !== 0).map(({ contest, candidate, votes, added }) => ({
+  return changesOf(row).votes.map(({ contest, candidate, votes, added }) => ({
     id: `${row.revision}/${contest}/${candidate}`,
     version: row.revision,
     fields: { ...lineFields(row, spelling, contest, candidate), votes, added_votes: added },
   }));
 }
 
-/** What stands now, once a release is the newest of its station and mode. */
+/** What stands now of each candidate in a release, once it is the newest of its station and mode. */
 export function tallyDocuments(row: ReleaseRow, spelling: Spelling): IndexDocument<"tallies">[] {
   return row.votes.map(({ contest, candidate, votes }) => ({
     id: `${row.election}/${row.station}/${row.mode}/${contest}/${candidate}`,

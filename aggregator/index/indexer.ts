@@ -13,7 +13,13 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Database } from "../database/database.ts";
 import { electionIds } from "../office/elections.ts";
-import { auditDocument, releaseDocument, releasedVotesDocuments, tallyDocuments } from "./documents.ts";
+import {
+  auditDocument,
+  changesOf,
+  releaseDocument,
+  releasedVotesDocuments,
+  tallyDocuments,
+} from "./documents.ts";
 import { PAGE_AUDIT, PAGE_RELEASES, rebuildIndices } from "./rebuild_index.ts";
 import {
   auditAfter,
@@ -267,7 +273,9 @@ export class Indexer {
     if (rows.length === 0) return false;
     const spelt = await this.#spellings.each(query, rows);
     const newest = new Map(
-      spelt.flatMap(([row, spelling]) => tallyDocuments(row, spelling)).map((each) => [each.id, each]),
+      spelt.flatMap(([row, spelling]) => tallyDocuments(changesOf(row), spelling)).map((
+        each,
+      ) => [each.id, each]),
     );
     await this.#upsert("tallies", [...newest.values()]);
     await this.#upsert(

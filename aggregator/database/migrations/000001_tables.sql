@@ -82,7 +82,8 @@ CREATE TABLE counting.station_counts (
   mode text NOT NULL,
   lane smallint NOT NULL,
   votes bigint NOT NULL CHECK (votes >= 0),
-  PRIMARY KEY (election, station, contest, candidate, mode, lane)
+  -- In the order in which a release sums them: all candidates of a station and mode stand together.
+  PRIMARY KEY (election, station, mode, contest, candidate, lane)
 ) WITH (fillfactor = 70);
 
 CREATE TABLE counting.turnout_counts (
