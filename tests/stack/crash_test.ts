@@ -1,6 +1,6 @@
 /**
- * The crash test on real servers: two aggregators and two gateways over Kafka and PostgreSQL, under load; every one of
- * them is killed, and every server under them. By hand:
+ * The crash test on real servers: two aggregators and two gateways over three brokers, PostgreSQL and Elasticsearch,
+ * under load; every one of them is killed, and every server under them. By hand:
  * `POLLWIRE_STACK=1 CRASH_HITS=10 CRASH_AWAY_S=120 deno test -A tests/stack/crash_test.ts`.
  */
 import assert from "assert";
@@ -22,6 +22,9 @@ const HITS = Number(Deno.env.get("CRASH_HITS") || 1);
 const SEED = Number(Deno.env.get("CRASH_SEED") || Date.now() % 1e9);
 /** How long Kafka is away while votes go on being cast, in milliseconds. */
 const AWAY_MS = 1_000 * Number(Deno.env.get("CRASH_AWAY_S") || 8);
+const BROKERS = ["kafka-1", "kafka-2", "kafka-3"] as const;
+/** Votes that must be counted while one broker is lost. */
+const COUNTED_WITHOUT = 150;
 const VOTES_PER_SECOND = 60;
 /** Rounds, and kills before which more voters are let in; see crashAll(). */
 const ROUNDS = 12;
@@ -44,7 +47,7 @@ Deno.test({
   sanitizeOps: true,
   sanitizeResources: true,
   async fn(t) {
-    const stack = await OwnStack.start();
+    const stack = await OwnStack.start(BROKERS.length);
     let sound = true;
     let scene: Scene | undefined;
     const step = async (name: string, fn: () => Promise<void>, ignore = false) => {
@@ -82,7 +85,8 @@ async function crashAll(
     await step(`killed at ${point}: ${when}`, () => killAt(scene, point as CrashPoint, HITS, random));
   }
   await step("gateways and aggregators killed at any moment", () => killAtAnyMoment(scene, 4 * HITS, random));
-  for (const server of ["kafka-1", "postgresql", "elasticsearch"] as const) {
+  await step("one broker of three lost: votes go on being counted without it", () => loseBroker(ground));
+  for (const server of ["postgresql", "elasticsearch"] as const) {
     await step(`${server} killed`, () => endServer(ground, server, "SIGKILL"));
   }
   await step("postgresql restarted amid batches", () => endServer(ground, "postgresql", "SIGINT"));
@@ -118,6 +122,32 @@ async function endServer({ scene, stack }: Ground, name: ServerName, signal: "SI
     });
     return HITS;
   });
+}
+
+/** A broker is lost, by lot, and comes back once many votes were cast and counted without it. */
+async function loseBroker({ scene, stack, random }: Ground): Promise<void> {
+  await scene.round("broker of three lost", async (round) => {
+    round.ask();
+    await whileCasting(round, async () => {
+      for (let hits = 0; hits < HITS; hits++) {
+        round.letIn();
+        await delay(THERE_MS);
+        await stack.end(BROKERS[random.below(BROKERS.length)]);
+        const { total } = await scene.books();
+        await until(`${COUNTED_WITHOUT} votes are counted without it`, DEADLINE_MS, async () => {
+          return (await scene.books()).total.counted >= total.counted + COUNTED_WITHOUT;
+        });
+        await stack.up();
+      }
+      await delay(THERE_MS);
+    });
+    return HITS;
+  });
+}
+
+/** All brokers at once, as when the network to them is cut. */
+async function endKafka(stack: OwnStack): Promise<void> {
+  await Promise.all(BROKERS.map((broker) => stack.end(broker)));
 }
 
 /**
@@ -183,7 +213,7 @@ async function cutOff({ scene, stack }: Ground): Promise<void> {
     round.ask();
     await whileCasting(round, async () => {
       round.letIn();
-      await stack.end("kafka-1");
+      await endKafka(stack);
       await delay(AWAY_MS);
       for (const name of GATEWAYS) {
         const { spool } = await scene.processes.health(name);
@@ -209,7 +239,7 @@ async function fillDisk({ scene, stack }: Ground): Promise<void> {
       await processes.stop(name);
       await processes.start(name, { environment: { GATEWAY_DATA: disk } });
       await whileCasting(round, async () => {
-        await stack.end("kafka-1");
+        await endKafka(stack);
         await until(
           `${name} refuses votes for want of room`,
           DEADLINE_MS,

@@ -18,7 +18,7 @@ const PORTS = 20;
 const UP_TRIES = 5;
 
 /** The servers, by the names that `deno task stack status` gives them. */
-export type ServerName = "postgresql" | "kafka-1" | "elasticsearch";
+export type ServerName = "postgresql" | "kafka-1" | "kafka-2" | "kafka-3" | "elasticsearch";
 
 /** See the module. */
 export class OwnStack {
@@ -26,18 +26,20 @@ export class OwnStack {
   environment: Readonly<Record<string, string>> = {};
   readonly #data: string;
   readonly #port: number;
+  readonly #brokers: 1 | 3;
 
-  private constructor(data: string, port: number) {
+  private constructor(data: string, port: number, brokers: 1 | 3) {
     this.#data = data;
     this.#port = port;
+    this.#brokers = brokers;
   }
 
   /** Makes a stack, and brings it up. */
-  static async start(): Promise<OwnStack> {
+  static async start(brokers: 1 | 3 = 1): Promise<OwnStack> {
     const data = await Deno.makeTempDir({ prefix: "pollwire-stack-" });
     // PostgreSQL's own user must get to its directory.
     await Deno.chmod(data, 0o755);
-    const stack = new OwnStack(data, freeRange(PORTS));
+    const stack = new OwnStack(data, freeRange(PORTS), brokers);
     await stack.up();
     return stack;
   }
@@ -45,7 +47,8 @@ export class OwnStack {
   /** Starts what does not run, and waits until everything serves. */
   async up(): Promise<void> {
     for (let tries = 1;; tries++) {
-      const { code, out, error } = await this.#command("up", "--port", String(this.#port));
+      const options = ["--port", String(this.#port), "--brokers", String(this.#brokers)];
+      const { code, out, error } = await this.#command("up", ...options);
       if (code === 0) {
         this.environment = parseEnvironment(out);
         return;
