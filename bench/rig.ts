@@ -146,7 +146,7 @@ export async function pace(rig: Rig, { from, count, perSecond, connections }: Pa
   return watches.map(({ tookMs }) => tookMs);
 }
 
-/** Connections to one gateway, of which an idle one takes the next request. */
+/** Connections to one gateway, of which the longest idle one takes the next request: none is idle until it is closed. */
 class Line {
   readonly #load: HttpLoad;
   readonly #idle: Connection[];
@@ -163,7 +163,7 @@ class Line {
   /** Sends as soon as a connection is idle, and does not wait for the answer. */
   async ask(request: Uint8Array): Promise<void> {
     while (this.#idle.length === 0) await delay(1);
-    const connection = this.#idle.pop()!;
+    const connection = this.#idle.shift()!;
     void connection.ask(request).then(({ status }) => {
       if (status !== 202) throw new Error(`A vote was answered with ${status}`);
       this.#idle.push(connection);
