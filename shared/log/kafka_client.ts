@@ -7,8 +7,8 @@ import { connect as connectPlain, isIP, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { getLogger } from "@logtape/logtape";
 import { type ISocketFactory, Kafka, type KafkaConfig, type LogEntry, logLevel } from "kafkajs";
-import RequestQueue from "kafkajs/src/network/requestQueue/index.js";
 import type { KafkaAddress, SaslMechanism } from "./address.ts";
+import { mendKafkajs } from "./kafka_mends.ts";
 import { LogUnavailable } from "./vote_log.ts";
 
 /** How long a connection may take to stand, in milliseconds. */
@@ -44,7 +44,7 @@ export class KafkaClient {
 
   /** @param clientId What the broker's logs and quotas know this process by. */
   constructor(address: KafkaAddress, clientId: string) {
-    mendRequestQueue();
+    mendKafkajs();
     this.#address = address;
     this.config = {
       clientId,
@@ -113,25 +113,6 @@ function tell({ namespace, level, log: { message, broker, groupId } }: LogEntry)
   else if (level === logLevel.ERROR && !ORDINARY.test(message)) log.warn(text, said);
   else if (level <= logLevel.WARN) log.info(text, said);
   else log.debug(text, said);
-}
-
-/** What is wrong of kafkajs's queue of requests, one for each connection. */
-type RequestQueueType = { pending: unknown[]; throttledUntil: number; scheduleCheckPendingRequests(): void };
-
-let isMended = false;
-
-/**
- * Once a connection has had an answer, kafkajs looks every millisecond whether requests wait for their turn, for ever,
- * by a timer set in the past, of which the runtime warns (tulios/kafkajs#1704, #1751). It is to look when some wait.
- */
-function mendRequestQueue(): void {
-  if (isMended) return;
-  isMended = true;
-  const queue: RequestQueueType = RequestQueue.prototype;
-  const { scheduleCheckPendingRequests } = queue;
-  queue.scheduleCheckPendingRequests = function () {
-    if (this.pending.length > 0 || this.throttledUntil > Date.now()) scheduleCheckPendingRequests.call(this);
-  };
 }
 
 /** The parts of a kafkajs error that tell it from others; it wraps one in another. */

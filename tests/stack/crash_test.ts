@@ -133,6 +133,7 @@ async function loseBroker({ scene, stack, random }: Ground): Promise<void> {
         round.letIn();
         await delay(THERE_MS);
         await stack.end(BROKERS[random.below(BROKERS.length)]);
+        round.letIn();
         const { total } = await scene.books();
         await until(`${COUNTED_WITHOUT} votes are counted without it`, DEADLINE_MS, async () => {
           return (await scene.books()).total.counted >= total.counted + COUNTED_WITHOUT;

@@ -13,7 +13,7 @@ import { recount } from "../../aggregator/recount.ts";
 import type { KafkaAddress } from "../../shared/log/address.ts";
 import { openKafkaLog, votesTopic } from "../../shared/log/kafka.ts";
 import { KafkaProducer } from "../../shared/log/kafka_producer.ts";
-import type { PlacedRecord } from "../../shared/log/vote_log.ts";
+import { LogUnavailable, type PlacedRecord } from "../../shared/log/vote_log.ts";
 import { type BallotBox, openBallotBox, testVoters } from "../ballot_box.ts";
 import { eventually } from "../eventually.ts";
 import { withDatabase } from "../test_database.ts";
@@ -107,17 +107,24 @@ async function whileCounting(
     const log = await openKafkaLog(address, election, PARTITIONS);
     const stop = new AbortController();
     let counted = 0;
-    const counting = log.consume(
-      createCounter({
-        db,
-        log,
-        history: box.history,
-        signal: stop.signal,
-        wait: delay,
-        onCounted: (_, records) => counted += records,
-      }),
-      { group: countGroup(election), batchRecords: 2_000, signal: stop.signal },
-    );
+    const { signal } = stop;
+    const counting = (async () => {
+      // As the runner does: a broker that has just begun knows of no coordinator yet.
+      while (!signal.aborted) {
+        const counter = createCounter({
+          db,
+          log,
+          history: box.history,
+          signal,
+          wait: delay,
+          onCounted: (_, records) => counted += records,
+        });
+        const options = { group: countGroup(election), batchRecords: 2_000, signal };
+        await log.consume(counter, options).catch((error) =>
+          assert.ok(error instanceof LogUnavailable, error)
+        );
+      }
+    })();
     const until = (records: number) =>
       eventually(`${records} records are counted`, () => counted >= records, COUNTED_WITHIN_MS);
     const cast = (from: number) =>
