@@ -28,7 +28,7 @@ const COUNTED_WITHOUT = 150;
 const VOTES_PER_SECOND = 60;
 /** Rounds, and kills before which more voters are let in; see crashAll(). */
 const ROUNDS = 12;
-const KILLS = 14 * HITS + 3;
+const KILLS = 16 * HITS + 3;
 /** How long a server is there before it is killed again, in milliseconds. */
 const THERE_MS = 3_000;
 /** How long anything else may take before the test fails, in milliseconds. */
