@@ -137,7 +137,8 @@ async function scene(
       const options = {
         group: "count.${election}",
         batchRecords: 50,
-        partitionsAtOnce: ${AT_ONCE},
+        // One, so that what it has in hand is all that it does.
+        partitionsAtOnce: 1,
         signal: new AbortController().signal,
       };
       await log.consume(counted.consumer("${name}", work), options).catch((error) => say("ended: " + error.name));
