@@ -11,6 +11,7 @@
  *
  * @module
  */
+import { Addresses } from "../shared/addresses.ts";
 import type { Receipt } from "../shared/receipt.ts";
 import type { Problem } from "../shared/problem.ts";
 import type { Selection, VotingMode } from "../shared/vote.ts";
@@ -99,8 +100,7 @@ export class DeviceClient {
   readonly #settler: Settler;
   readonly #limits: Readonly<{ heldVotes: number }>;
   #settling = false;
-  /** Which of the centre's addresses answered last. */
-  #centre = 0;
+  readonly #centres: Addresses;
 
   /** @internal */
   constructor(options: ClientOptions) {
@@ -115,6 +115,7 @@ export class DeviceClient {
       throw new Error("Cannot vote: no address of the centre is given, there must be one at least");
     }
     this.#options = options;
+    this.#centres = new Addresses(centres);
     this.#limits = limits;
     this.#clock = options.clock ?? systemClock;
     this.#uuid = options.uuid ?? (() => crypto.randomUUID());
@@ -236,18 +237,12 @@ export class DeviceClient {
     receipts: readonly Receipt[],
     http: Fetch,
   ): Promise<readonly ReceiptAnswer[] | undefined> {
-    const { centres, onTrouble } = this.#options;
-    const faults: string[] = [];
-    for (let tried = 0; tried < centres.length; tried++) {
-      const at = (this.#centre + tried) % centres.length;
-      const answers = await checkReceipts(centres[at], receipts, http);
-      if (!("fault" in answers)) {
-        this.#centre = at;
-        return answers;
-      }
-      faults.push(`${centres[at]}: ${answers.fault}`);
-    }
-    onTrouble?.({ kind: "centre", detail: faults.join("; ") });
+    const asked = await this.#centres.ask<readonly ReceiptAnswer[]>(async (centre) => {
+      const answers = await checkReceipts(centre, receipts, http);
+      return "fault" in answers ? answers : { answer: answers };
+    });
+    if (!("fault" in asked)) return asked.answer;
+    this.#options.onTrouble?.({ kind: "centre", detail: asked.fault });
     return undefined;
   }
 

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { Addresses } from "../shared/addresses.ts";
 import { fromHex, fromUtf8, utf8 } from "../shared/bytes.ts";
 import { type ElectionIndex, indexElection, openManifest, type SignedManifest } from "../shared/election.ts";
 import {
@@ -60,12 +61,11 @@ export type Followed = Readonly<{ changed: string[]; faults: string[] }>;
 /** Follows the elections of one gateway. */
 export class ElectionStore {
   readonly #file: GatewayFile;
+  readonly #centres: Addresses;
   readonly #directory: string;
   readonly #fetch: typeof fetch;
   readonly #ephemeral: KeyPair = ephemeralKeyPair();
   readonly #elections = new Map<string, GatewayElection>();
-  /** Which of the centre's addresses answered last, and is asked first. */
-  #centre = 0;
   /** The centre's last answer for each election, and the one that the disk has. */
   readonly #seen = new Map<string, string>();
   readonly #kept = new Map<string, string>();
@@ -76,6 +76,7 @@ export class ElectionStore {
    */
   constructor(file: GatewayFile, directory: string, fetcher: typeof fetch = fetch) {
     this.#file = file;
+    this.#centres = new Addresses(file.centres);
     this.#directory = directory;
     this.#fetch = fetcher;
     Deno.mkdirSync(directory, { recursive: true, mode: 0o700 });
@@ -140,19 +141,15 @@ export class ElectionStore {
 
   /** Asks for one election; `undefined` when the centre has nothing that is not known already. */
   async #ask(credentials: Credentials, nowMs: number, signal?: AbortSignal): Promise<string | undefined> {
-    const { centres } = this.#file;
-    const faults: string[] = [];
-    for (let tried = 0; tried < centres.length && !signal?.aborted; tried++) {
-      const at = (this.#centre + tried) % centres.length;
+    const asked = await this.#centres.ask(async (centre) => {
       try {
-        const text = await this.#askAt(centres[at], credentials, nowMs, signal);
-        this.#centre = at;
-        return text;
+        return { answer: await this.#askAt(centre, credentials, nowMs, signal) };
       } catch (error) {
-        faults.push(`${centres[at]}: ${reasonOf(error)}`);
+        return { fault: reasonOf(error) };
       }
-    }
-    throw new Error(faults.join("; "));
+    }, signal);
+    if ("fault" in asked) throw new Error(asked.fault);
+    return asked.answer;
   }
 
   async #askAt(
