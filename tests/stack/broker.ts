@@ -6,8 +6,9 @@
 import { kafka, newClusterId } from "../../deploy/local/kafka.ts";
 import { propertiesText } from "../../deploy/local/kafka_properties.ts";
 import { run } from "../../deploy/local/run.ts";
+import type { KafkaAddress } from "../../shared/log/address.ts";
 import { freePorts } from "../../simulator/ports.ts";
-import { LIBRARIES, OwnServer } from "./server.ts";
+import { LIBRARIES, OwnServer, STACK } from "./server.ts";
 
 /** How long one of Kafka's own tools may take, in milliseconds. */
 const TOOL_MS = 300_000;
@@ -46,6 +47,22 @@ export class Broker {
 
   /** Ends it, and removes what it had. */
   remove = (): Promise<void> => this.#server.remove();
+}
+
+/** One broker for all the tests of the file that calls this; its address is there when they run. */
+export function sharedBroker(): Readonly<{ address: KafkaAddress }> {
+  let broker: Broker;
+  if (STACK) {
+    Deno.test.beforeAll(async () => {
+      broker = await startBroker();
+    });
+    Deno.test.afterAll(async () => await broker.remove());
+  }
+  return {
+    get address() {
+      return { kind: "kafka", brokers: [broker.address] } as const;
+    },
+  };
 }
 
 /** Starts a broker, new and empty. */

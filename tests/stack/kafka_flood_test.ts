@@ -10,15 +10,14 @@ import { setTimeout as delay } from "node:timers/promises";
 import { countGroup, createCounter } from "../../aggregator/count.ts";
 import type { Database } from "../../aggregator/database/database.ts";
 import { recount } from "../../aggregator/recount.ts";
-import type { KafkaAddress } from "../../shared/log/address.ts";
 import { openKafkaLog, votesTopic } from "../../shared/log/kafka.ts";
 import { KafkaProducer } from "../../shared/log/kafka_producer.ts";
 import { LogUnavailable, type PlacedRecord } from "../../shared/log/vote_log.ts";
 import { type BallotBox, openBallotBox, testVoters } from "../ballot_box.ts";
 import { eventually } from "../eventually.ts";
 import { withDatabase } from "../test_database.ts";
-import { type Broker, startBroker } from "./broker.ts";
-import { STACK, stackTest } from "./server.ts";
+import { sharedBroker } from "./broker.ts";
+import { stackTest } from "./server.ts";
 import { makeVotesTopic } from "./topics.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
@@ -36,16 +35,7 @@ const REJECTION_BYTES = 1_000;
 /** As in aggregator/count.ts: details of records that nobody signed, for each partition and cause. */
 const KEPT = 1_000;
 
-let broker: Broker;
-let address: KafkaAddress;
-
-if (STACK) {
-  Deno.test.beforeAll(async () => {
-    broker = await startBroker();
-    address = { kind: "kafka", brokers: [broker.address] };
-  });
-  Deno.test.afterAll(async () => await broker.remove());
-}
+const broker = sharedBroker();
 
 /** Something written to a partition: a record, or any bytes without headers. */
 type Poison = PlacedRecord | Readonly<{ partition: number; value: Uint8Array }>;
@@ -68,7 +58,7 @@ function poisonOf(box: BallotBox) {
 }
 
 async function write(election: string, poison: readonly Poison[]): Promise<void> {
-  const producer = new KafkaProducer(address, "intruder", votesTopic(election));
+  const producer = new KafkaProducer(broker.address, "intruder", votesTopic(election));
   const text = (value: string) => new TextEncoder().encode(value);
   await producer.append(poison.map((each) => ({
     partition: each.partition,
@@ -103,8 +93,8 @@ async function whileCounting(
       ],
     });
     await box.enrol(testVoters(3 * HONEST));
-    await makeVotesTopic(address, election, PARTITIONS);
-    const log = await openKafkaLog(address, election, PARTITIONS);
+    await makeVotesTopic(broker.address, election, PARTITIONS);
+    const log = await openKafkaLog(broker.address, election, PARTITIONS);
     const stop = new AbortController();
     let counted = 0;
     const { signal } = stop;

@@ -13,8 +13,8 @@ import { LogFault, type PlacedRecord } from "../../shared/log/vote_log.ts";
 import { type Child, startChild } from "../child.ts";
 import { withDirectory } from "../directory.ts";
 import { eventually } from "../eventually.ts";
-import { type Broker, startBroker } from "./broker.ts";
-import { STACK, stackTest } from "./server.ts";
+import { sharedBroker, startBroker } from "./broker.ts";
+import { stackTest } from "./server.ts";
 import { Counted } from "./counted.ts";
 import { makeVotesTopic, removeTopic } from "./topics.ts";
 
@@ -24,16 +24,7 @@ const PARTITIONS = 4;
 /** Partitions of which each member counts a batch at once. */
 const AT_ONCE = 2;
 
-let broker: Broker;
-let shared: KafkaAddress;
-
-if (STACK) {
-  Deno.test.beforeAll(async () => {
-    broker = await startBroker();
-    shared = { kind: "kafka", brokers: [broker.address] };
-  });
-  Deno.test.afterAll(async () => await broker.remove());
-}
+const shared = sharedBroker();
 
 function record(partition: number, text: string): PlacedRecord {
   const bytes = new Uint8Array(32);
@@ -86,7 +77,7 @@ type Scene = Readonly<{
 async function scene(
   election: string,
   run: (scene: Scene) => Promise<void>,
-  address: KafkaAddress = shared,
+  address: KafkaAddress = shared.address,
 ): Promise<void> {
   await withDirectory(async (directory) => {
     await makeVotesTopic(address, election, PARTITIONS);
@@ -162,8 +153,8 @@ async function scene(
 }
 
 stackTest("consume() has batches of as many partitions under way as it may, and one of each", async () => {
-  await makeVotesTopic(shared, "at-once", PARTITIONS);
-  const log = await openKafkaLog(shared, "at-once", PARTITIONS);
+  await makeVotesTopic(shared.address, "at-once", PARTITIONS);
+  const log = await openKafkaLog(shared.address, "at-once", PARTITIONS);
   const records = Array.from({ length: 100 }, (_, n) => record(n % PARTITIONS, `${n}`));
   await log.append(records);
   const underWay = new Map<number, () => void>();
@@ -192,7 +183,7 @@ stackTest("consume() has batches of as many partitions under way as it may, and 
   abort.abort();
   await consumed;
   await log.close();
-  await removeTopic(shared, "at-once");
+  await removeTopic(shared.address, "at-once");
 });
 
 stackTest(
@@ -229,8 +220,8 @@ stackTest(
 
 stackTest("consume() takes a partition once when nothing new comes of it", async () => {
   const [election, group] = ["idle", "count.idle"];
-  await makeVotesTopic(shared, election, PARTITIONS);
-  const log = await openKafkaLog(shared, election, PARTITIONS);
+  await makeVotesTopic(shared.address, election, PARTITIONS);
+  const log = await openKafkaLog(shared.address, election, PARTITIONS);
   const partitions = Array.from({ length: PARTITIONS }, (_, partition) => partition);
   const next = partitions.map(() => 0);
   const consumeWhile = async (work: (takes: number[]) => Promise<void>) => {
@@ -306,10 +297,10 @@ stackTest("consume() stops, and says so, when the topic is made anew beneath it"
     const options = { group: `count.${election}`, batchRecords: 50, signal: abort.signal };
     const consuming = log.consume(counted.consumer("first"), options).then(() => undefined, (error) => error);
     await eventually("all is counted", () => counted.texts().length === load.texts.length);
-    await removeTopic(shared, election);
-    await makeVotesTopic(shared, election, PARTITIONS);
+    await removeTopic(shared.address, election);
+    await makeVotesTopic(shared.address, election, PARTITIONS);
     // More than there was before: offsets alone would not tell.
-    const again = await openKafkaLog(shared, election, PARTITIONS);
+    const again = await openKafkaLog(shared.address, election, PARTITIONS);
     for (let n = 0; n < load.texts.length + 100; n += 100) {
       await again.append(Array.from({ length: 100 }, (_, i) => record(i % PARTITIONS, `new-${n + i}`)));
     }

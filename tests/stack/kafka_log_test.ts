@@ -1,25 +1,17 @@
 import { openKafkaLog } from "../../shared/log/kafka.ts";
-import type { KafkaAddress } from "../../shared/log/address.ts";
 import type { KafkaLog } from "../../shared/log/kafka.ts";
 import { voteLogContract } from "../vote_log_contract.ts";
-import { type Broker, startBroker } from "./broker.ts";
+import { sharedBroker } from "./broker.ts";
 import { STACK } from "./server.ts";
 import { makeVotesTopic, removeTopic } from "./topics.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
-let broker: Broker;
+const broker = sharedBroker();
 let made = 0;
 
-if (STACK) {
-  Deno.test.beforeAll(async () => {
-    broker = await startBroker();
-  });
-  Deno.test.afterAll(async () => await broker.remove());
-}
-
 voteLogContract("KafkaLog", async (partitions) => {
-  const address: KafkaAddress = { kind: "kafka", brokers: [broker.address] };
+  const { address } = broker;
   const election = `test-${++made}`;
   const opened: KafkaLog[] = [];
   const open = async (count: number) => {

@@ -8,36 +8,26 @@ import { Buffer } from "node:buffer";
 import { zstdCompressSync } from "node:zlib";
 import { CompressionTypes, type Message } from "kafkajs";
 import { fromUtf8, utf8 } from "../../shared/bytes.ts";
-import type { KafkaAddress } from "../../shared/log/address.ts";
 import { type KafkaLog, openKafkaLog } from "../../shared/log/kafka.ts";
 import { KafkaClient } from "../../shared/log/kafka_client.ts";
 import type { StoredRecord } from "../../shared/log/vote_log.ts";
 import { startChild } from "../child.ts";
 import { eventually } from "../eventually.ts";
-import { type Broker, startBroker } from "./broker.ts";
-import { STACK, stackTest } from "./server.ts";
+import { sharedBroker } from "./broker.ts";
+import { stackTest } from "./server.ts";
 import { makeVotesTopic } from "./topics.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
-let broker: Broker;
-let address: KafkaAddress;
-
-if (STACK) {
-  Deno.test.beforeAll(async () => {
-    broker = await startBroker();
-    address = { kind: "kafka", brokers: [broker.address] };
-  });
-  Deno.test.afterAll(async () => await broker.remove());
-}
+const broker = sharedBroker();
 
 /** Runs with a topic of one partition, and with what a reader and a consumer make of it. */
 async function withTopic(
   election: string,
   run: (topic: string, log: KafkaLog, consumed: () => Promise<StoredRecord[]>) => Promise<void>,
 ): Promise<void> {
-  await makeVotesTopic(address, election, 1);
-  const log = await openKafkaLog(address, election, 1);
+  await makeVotesTopic(broker.address, election, 1);
+  const log = await openKafkaLog(broker.address, election, 1);
   const consumed = async () => {
     const records: StoredRecord[] = [];
     const abort = new AbortController();
@@ -60,7 +50,7 @@ async function withTopic(
 
 /** Writes past everything of ours, as an intruder would. */
 async function write(topic: string, messages: Message[], compression?: CompressionTypes): Promise<void> {
-  const client = new KafkaClient(address, "intruder");
+  const client = new KafkaClient(broker.address, "intruder");
   const producer = client.kafka.producer({ createPartitioner: () => () => 0 });
   try {
     await producer.connect();
@@ -124,7 +114,9 @@ stackTest(
       const { CompressionCodecs, CompressionTypes, Kafka } = (await import("kafkajs")).default;
       const { zstdCompressSync } = await import("node:zlib");
       CompressionCodecs[CompressionTypes.ZSTD] = () => ({ compress: async ({ buffer }) => zstdCompressSync(buffer) });
-      const producer = new Kafka({ brokers: ["${broker.address}"], logLevel: 0 }).producer();
+      const producer = new Kafka({ brokers: ${
+        JSON.stringify(broker.address.brokers)
+      }, logLevel: 0 }).producer();
       await producer.connect();
       await producer.send({
         topic: "${topic}",
@@ -148,7 +140,7 @@ stackTest(
 
 stackTest("a transaction, aborted or left open, holds nobody up, and its messages are records", async () => {
   await withTopic("transactions", async (topic, log, consumed) => {
-    const client = new KafkaClient(address, "intruder");
+    const client = new KafkaClient(broker.address, "intruder");
     const transactional = (transactionalId: string) =>
       client.kafka.producer({
         transactionalId,
@@ -195,7 +187,7 @@ stackTest("a log goes on quietly: nothing is printed by itself", async () => {
       }
       const process = (await import("node:process")).default;
       process.on("warning", (warning) => console.log(warning.name));
-      const log = await openKafkaLog(${JSON.stringify(address)}, "quiet", 1);
+      const log = await openKafkaLog(${JSON.stringify(broker.address)}, "quiet", 1);
       const bytes = new Uint8Array(32);
       await log.append([{ partition: 0, version: "1", keyId: "a", senderKey: bytes, signature: bytes, value: bytes }]);
       const abort = new AbortController();
