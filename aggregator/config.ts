@@ -9,7 +9,7 @@ import { integer, readConfig } from "../shared/config.ts";
 import { type TlsFiles, tlsFiles } from "../web/tls.ts";
 import { type DatabaseChoice, databaseChoice } from "./database/database_url.ts";
 import { type LogAddress, logAddressSetting, withPassword } from "../shared/log/address.ts";
-import type { IndexSettings } from "./index/tally_index.ts";
+import type { IndexSettings } from "./results/index/tally_index.ts";
 
 /** Every setting, with its default and its meaning. */
 export const SETTINGS = {

@@ -5,13 +5,13 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { logEnds, LogFault, LogInUse, type VoteLog } from "../shared/log/vote_log.ts";
-import { appendAudit } from "./audit.ts";
-import { checkLog, COUNT_BATCH_RECORDS, countGroup, createCounter, Fenced } from "./count.ts";
-import type { OutcomeDelta } from "./count_batch.ts";
+import { appendAudit } from "./audit/events.ts";
+import { checkLog, COUNT_BATCH_RECORDS, countGroup, createCounter, Fenced } from "./counting/count.ts";
+import type { OutcomeDelta } from "./counting/count_batch.ts";
 import type { Databases } from "./database/database.ts";
-import type { RegisteredHistory } from "./history.ts";
-import { isDue, publish } from "./publish.ts";
-import { readLag } from "./api/reconciliation.ts";
+import type { RegisteredHistory } from "./counting/history.ts";
+import { isDue, publish } from "./results/publish.ts";
+import { readLag } from "./counting/reconciliation.ts";
 
 /**
  * How long at the least is between two publishings of changed stations, and how often it is asked whether one is due,

@@ -7,12 +7,12 @@ import { eventually } from "../tests/eventually.ts";
 import { MASTER, NOON_MS } from "../tests/fixture.ts";
 import { testDatabase } from "../tests/test_database.ts";
 import { VOTING_MODES } from "../shared/vote.ts";
-import { countGroup } from "./count.ts";
+import { countGroup } from "./counting/count.ts";
 import { type Database, oneForAll } from "./database/database.ts";
 import { ElectionRunner, type RunnerOptions } from "./election_runner.ts";
-import { publishManifest } from "./office/elections.ts";
-import { recount } from "./recount.ts";
-import { readTables } from "./tables.ts";
+import { publishManifest } from "./registry/elections.ts";
+import { recount } from "./counting/recount.ts";
+import { readTables } from "./counting/tables.ts";
 
 const db = await testDatabase();
 const CLOSED_MS = Date.parse("2026-11-03T23:00:00.001Z");

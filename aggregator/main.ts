@@ -18,11 +18,11 @@ import {
 import { startLog } from "../cli/log.ts";
 import { progress } from "../cli/progress.ts";
 import { openKafkaLog } from "../shared/log/kafka.ts";
-import { type LoggedElection, provisionTopics } from "../shared/log/kafka_topics.ts";
-import { KafkaViews } from "../shared/log/kafka_views.ts";
+import { type LoggedElection, provisionTopics } from "./kafka_topics.ts";
+import { KafkaViews } from "./results/kafka_views.ts";
 import { openSqliteLog } from "../shared/log/sqlite.ts";
 import { logEnds, LogFault, LogUnavailable, type VoteLog } from "../shared/log/vote_log.ts";
-import { runCentre } from "./centre.ts";
+import { runCentre } from "./aggregate.ts";
 import { type CentreConfig, centreConfig } from "./config.ts";
 import { type Database, type Databases, DatabaseUnavailable, oneForAll } from "./database/database.ts";
 import { databaseName } from "./database/database_url.ts";
@@ -30,15 +30,15 @@ import { migrate, MigrationFault } from "./database/migrate.ts";
 import { DatabaseInUse, openPglite } from "./database/pglite.ts";
 import { isIssue1154, openPostgres } from "./database/postgres.ts";
 import { requireRoles, type Role, RoleFault } from "./database/roles.ts";
-import { openHistory, type RegisteredHistory } from "./history.ts";
-import { openElasticsearch } from "./index/elasticsearch.ts";
-import { reindex } from "./index/reindex.ts";
-import { IndexFault, type TallyIndex } from "./index/tally_index.ts";
+import { openHistory, type RegisteredHistory } from "./counting/history.ts";
+import { openElasticsearch } from "./results/index/elasticsearch.ts";
+import { reindex } from "./results/index/reindex.ts";
+import { IndexFault, type TallyIndex } from "./results/index/tally_index.ts";
 import { checkProvisionOptions, type ProvisionOptions, runOffice } from "./office/command.ts";
-import { electionIds, OfficeError } from "./office/elections.ts";
-import { Keyring } from "./office/keyring.ts";
-import { rebuild } from "./rebuild.ts";
-import { recount } from "./recount.ts";
+import { electionIds, OfficeError } from "./registry/elections.ts";
+import { Keyring } from "./registry/keyring.ts";
+import { rebuild } from "./counting/rebuild.ts";
+import { recount } from "./counting/recount.ts";
 
 /** Limits for work that a person waits for, and that may take long: an hour for a statement, or between two. */
 const ATTENDED = {

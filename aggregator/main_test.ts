@@ -3,7 +3,7 @@ import { MASTER, testDefinition } from "../tests/fixture.ts";
 import { withDirectory } from "../tests/directory.ts";
 import { migrate } from "./database/migrate.ts";
 import { openPglite } from "./database/pglite.ts";
-import { createElection } from "./office/elections.ts";
+import { createElection } from "./registry/elections.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 

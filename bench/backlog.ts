@@ -4,12 +4,12 @@
  *
  * @module
  */
-import { createCounter } from "../aggregator/count.ts";
+import { createCounter } from "../aggregator/counting/count.ts";
 import type { Database } from "../aggregator/database/database.ts";
 import { migrate } from "../aggregator/database/migrate.ts";
-import { openHistory, type RegisteredHistory } from "../aggregator/history.ts";
-import { createElection } from "../aggregator/office/elections.ts";
-import { importRoll } from "../aggregator/office/roll.ts";
+import { openHistory, type RegisteredHistory } from "../aggregator/counting/history.ts";
+import { createElection } from "../aggregator/registry/elections.ts";
+import { importRoll } from "../aggregator/registry/roll.ts";
 import { pseudonymKey, voterKeyOf } from "../shared/keys.ts";
 import type { PlacedRecord } from "../shared/log/vote_log.ts";
 import type { Vote } from "../shared/vote.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { COUNT_BATCH_RECORDS } from "../aggregator/count.ts";
+import { COUNT_BATCH_RECORDS } from "../aggregator/counting/count.ts";
 import { arrayLiteral, type Database } from "../aggregator/database/database.ts";
 import { openPglite } from "../aggregator/database/pglite.ts";
 import { type Backlog, countBacklog, empty, prepareBacklog, RECORDS } from "./backlog.ts";

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { COUNT_BATCH_RECORDS } from "../aggregator/count.ts";
+import { COUNT_BATCH_RECORDS } from "../aggregator/counting/count.ts";
 import { type Backlog, countBacklog, empty, prepareBacklog, RECORDS } from "./backlog.ts";
 import { type Bench, type Benchmark, compare, perSecond, type Row } from "./measure.ts";
 import { copyLine, copyParticipations } from "./psql.ts";

@@ -4,7 +4,7 @@ import { type Manifest, signManifest } from "../shared/election.ts";
 import { gatewayKey, manifestKeyPair, seal } from "../shared/keys.ts";
 import { type GatewayFile, revisionOf, syncKey } from "../shared/sync.ts";
 import { withDirectory } from "../tests/directory.ts";
-import { FakeCentre, testGatewayFile } from "../tests/fake_centre.ts";
+import { FakeCentre, testGatewayFile } from "../tests/fake_aggregator.ts";
 import { MASTER, NOON_MS, testDefinition, testManifest } from "../tests/fixture.ts";
 import { DEVICE, testDevice, testSync } from "../tests/gateway_fixture.ts";
 import { ElectionStore } from "./manifest.ts";

@@ -6,7 +6,7 @@
 import type { ElectionDefinition } from "../shared/election.ts";
 import { type BadKind } from "./bad/kinds.ts";
 import { type BadOption, mixOf } from "./bad/mix.ts";
-import type { Centre } from "./centre.ts";
+import type { Centre } from "./aggregator.ts";
 import { systemClock } from "../device/clock.ts";
 import { voterChoices } from "./country/choices.ts";
 import { type CountrySize, simulateCountry } from "./country/country.ts";

@@ -7,7 +7,7 @@
 import { z } from "zod";
 import type { Fetch } from "../device/receipts.ts";
 import { VOTING_MODES } from "../shared/vote.ts";
-import { CentreAway, type StationRow } from "./centre.ts";
+import { CentreAway, type StationRow } from "./aggregator.ts";
 
 /** The alias under which tallies are read. */
 const TALLIES = "pollwire-tallies";

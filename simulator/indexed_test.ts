@@ -1,5 +1,5 @@
 import assert from "assert";
-import { CentreAway } from "./centre.ts";
+import { CentreAway } from "./aggregator.ts";
 import { indexedResults } from "./indexed.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });

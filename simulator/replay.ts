@@ -7,7 +7,7 @@
 import type { Command } from "commander";
 import { command, Failure, integerOption, numberOption, UsageError } from "../cli/command.ts";
 import { duration, progress } from "../cli/progress.ts";
-import { Centre, type StationRow } from "./centre.ts";
+import { Centre, type StationRow } from "./aggregator.ts";
 import { systemClock } from "../device/clock.ts";
 import { type CastVote, type Delivery, type Device, DEVICE_LIMITS } from "../device/device.ts";
 import { freeElectionId } from "./directory.ts";

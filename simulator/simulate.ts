@@ -17,7 +17,7 @@ import {
 import { duration, progress } from "../cli/progress.ts";
 import { BAD_KINDS } from "./bad/kinds.ts";
 import { type BadOption, badOption } from "./bad/mix.ts";
-import { Centre } from "./centre.ts";
+import { Centre } from "./aggregator.ts";
 import { voterTurnout } from "./country/turnout.ts";
 import { turnoutOption } from "./turnout_option.ts";
 import { systemClock } from "../device/clock.ts";

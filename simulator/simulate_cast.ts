@@ -6,7 +6,7 @@
  */
 import { badRequest } from "./bad/requests.ts";
 import { sendBad, type SenderWorld } from "./bad/sender.ts";
-import type { Centre } from "./centre.ts";
+import type { Centre } from "./aggregator.ts";
 import type { Clock } from "../device/clock.ts";
 import type { CastVote, Delivery, Device, DeviceIdentity } from "../device/device.ts";
 import type { LedgerEntry, LedgerProcess, SentEntry } from "./ledger/ledger.ts";

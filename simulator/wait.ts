@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Centre, CentreAway, type Reconciliation } from "./centre.ts";
+import { type Centre, CentreAway, type Reconciliation } from "./aggregator.ts";
 import type { Clock } from "../device/clock.ts";
 
 /** Bounds of waiting, in milliseconds. */

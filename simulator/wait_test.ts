@@ -1,5 +1,5 @@
 import assert from "assert";
-import { CentreAway, type Reconciliation } from "./centre.ts";
+import { CentreAway, type Reconciliation } from "./aggregator.ts";
 import { isReadThrough, settleDifferences, waitForBooks } from "./wait.ts";
 
 const strict = { sanitizeOps: true, sanitizeResources: true };

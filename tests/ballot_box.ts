@@ -4,11 +4,11 @@
  *
  * @module
  */
-import { countGroup, createCounter } from "../aggregator/count.ts";
+import { countGroup, createCounter } from "../aggregator/counting/count.ts";
 import type { Database } from "../aggregator/database/database.ts";
-import { openHistory, type RegisteredHistory } from "../aggregator/history.ts";
-import { createElection } from "../aggregator/office/elections.ts";
-import { importRoll, type Voter } from "../aggregator/office/roll.ts";
+import { openHistory, type RegisteredHistory } from "../aggregator/counting/history.ts";
+import { createElection } from "../aggregator/registry/elections.ts";
+import { importRoll, type Voter } from "../aggregator/registry/roll.ts";
 import type { ElectionDefinition } from "../shared/election.ts";
 import type { RecordSealer, VoteRecord } from "../shared/record.ts";
 import { MASTER, NOON_MS, placed, testDefinition, testRecord, testSealer } from "./fixture.ts";

@@ -1,9 +1,9 @@
 import assert from "assert";
-import { detail, Elections } from "../aggregator/api/elections.ts";
-import { readFacts, readPhoto } from "../aggregator/api/places.ts";
-import { createElection } from "../aggregator/office/elections.ts";
+import { detail, Elections } from "../aggregator/registry/election_names.ts";
+import { readFacts, readPhoto } from "../aggregator/registry/places.ts";
+import { createElection } from "../aggregator/registry/elections.ts";
 import { readDefinition, readRoll } from "../aggregator/office/provision.ts";
-import { importRoll } from "../aggregator/office/roll.ts";
+import { importRoll } from "../aggregator/registry/roll.ts";
 import { DEFAULT_SIZE, simulateCountry } from "../simulator/country/country.ts";
 import { BRITISH, loadLocale } from "../simulator/country/locales.ts";
 import { writeFullRoll } from "../simulator/roll.ts";

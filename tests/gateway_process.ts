@@ -10,7 +10,7 @@ import { openSqliteLog } from "../shared/log/sqlite.ts";
 import type { StoredRecord } from "../shared/log/vote_log.ts";
 import type { Sync } from "../shared/sync.ts";
 import { withDirectory } from "./directory.ts";
-import { FakeCentre, testGatewayFile } from "./fake_centre.ts";
+import { FakeCentre, testGatewayFile } from "./fake_aggregator.ts";
 import { testDefinition, testManifest } from "./fixture.ts";
 import { testSync } from "./gateway_fixture.ts";
 

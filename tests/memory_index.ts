@@ -12,8 +12,8 @@ import {
   type Sum,
   type TallyIndex,
   type Upserted,
-} from "../aggregator/index/tally_index.ts";
-import { INDEX_FIELDS, INDEX_NAMES, type IndexName } from "../aggregator/index/templates.ts";
+} from "../aggregator/results/index/tally_index.ts";
+import { INDEX_FIELDS, INDEX_NAMES, type IndexName } from "../aggregator/results/index/templates.ts";
 
 type Stored = Map<string, { version: number; fields: Record<string, unknown> }>;
 type Standing = { identity: string; documents: Stored };

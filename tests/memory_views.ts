@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { View, ViewRow, Views } from "../shared/log/views.ts";
+import type { View, ViewRow, Views } from "../aggregator/results/views.ts";
 
 /** Keeps every row that was ever written, and may be away. */
 export class MemoryViews implements Views {

@@ -6,7 +6,7 @@
 import assert from "assert";
 import { systemClock } from "../device/clock.ts";
 import { definitionSchema, type ElectionDefinition } from "../shared/election.ts";
-import { Centre } from "../simulator/centre.ts";
+import { Centre } from "../simulator/aggregator.ts";
 import { type DevicesFile, readDevicesFile } from "../simulator/polls.ts";
 import { type Voter, writeRoll } from "../simulator/roll.ts";
 import { Stack } from "../simulator/stack.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 import { type Database, type Query } from "../aggregator/database/database.ts";
-import { createElection } from "../aggregator/office/elections.ts";
+import { createElection } from "../aggregator/registry/elections.ts";
 import type { ElectionDefinition } from "../shared/election.ts";
 import type { VotingMode } from "../shared/vote.ts";
 import { MASTER, NOON_MS, testDefinition } from "./fixture.ts";

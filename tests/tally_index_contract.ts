@@ -4,8 +4,8 @@
  * @module
  */
 import assert from "assert";
-import { type IndexDocument, IndexFault, type TallyIndex } from "../aggregator/index/tally_index.ts";
-import { INDEX_NAMES } from "../aggregator/index/templates.ts";
+import { type IndexDocument, IndexFault, type TallyIndex } from "../aggregator/results/index/tally_index.ts";
+import { INDEX_NAMES } from "../aggregator/results/index/templates.ts";
 
 /** An index with nothing in it; `drop` takes one of its indices away behind its back. */
 export type OpenIndex = () => Promise<

@@ -5,7 +5,7 @@ import assert from "assert";
 import { createHash, createHmac, hkdfSync } from "node:crypto";
 import { createSigner, httpbis } from "http-message-signatures";
 import { z } from "zod";
-import { checkReceipts } from "../aggregator/api/receipts.ts";
+import { checkReceipts } from "../aggregator/public/receipts.ts";
 import { problemSchema } from "../shared/problem.ts";
 import { isGenuine, receiptKey, receiptSchema } from "../shared/receipt.ts";
 import { contentDigest, isFault, readClaim, signRequest, verifyClaim } from "../shared/signature.ts";

@@ -1,9 +1,9 @@
 import assert from "assert";
 import { getLogger } from "@logtape/logtape";
 import { Registry } from "prom-client";
-import { createApp } from "../aggregator/app.ts";
+import { createApp } from "../aggregator/public/app.ts";
 import { oneForAll } from "../aggregator/database/database.ts";
-import { runIndexing } from "../aggregator/index/indexing.ts";
+import { runIndexing } from "../aggregator/results/index/indexing.ts";
 import { centreMetrics } from "../aggregator/metrics.ts";
 import { dashboardFile } from "../deploy/grafana/dashboard.ts";
 import { gatewayMetrics } from "../gateway/metrics.ts";

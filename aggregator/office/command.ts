@@ -16,10 +16,10 @@ import {
   publishManifest,
   revokeDeviceKey,
   rotateDeviceKey,
-} from "./elections.ts";
-import type { Keyring } from "./keyring.ts";
+} from "../registry/elections.ts";
+import type { Keyring } from "../registry/keyring.ts";
 import { readDefinition, readRoll, writeDeviceFile, writeGatewayFiles } from "./provision.ts";
-import { importRoll } from "./roll.ts";
+import { importRoll } from "../registry/roll.ts";
 
 /** What the command was asked for. */
 export type ProvisionOptions = Readonly<{

@@ -12,9 +12,9 @@ import { definitionSchema, type ElectionDefinition, type Manifest } from "../../
 import { deviceKey, gatewayKey, manifestKeyPair } from "../../shared/keys.ts";
 import { type GatewayFile, gatewayFileSchema } from "../../shared/sync.ts";
 import type { Query } from "../database/database.ts";
-import { deviceKeys, OfficeError } from "./elections.ts";
-import { profileSchema } from "./profile.ts";
-import { type Voter, voterSchema } from "./roll.ts";
+import { deviceKeys, OfficeError } from "../registry/elections.ts";
+import { profileSchema } from "../registry/profile.ts";
+import { type Voter, voterSchema } from "../registry/roll.ts";
 
 /** Longest line of a roll, in bytes: a picture, and room for all else. */
 const MAX_LINE_BYTES = 65_536;

@@ -3,9 +3,9 @@ import { deviceKey, gatewayKey, manifestKeyPair } from "../../shared/keys.ts";
 import { gatewayFileSchema } from "../../shared/sync.ts";
 import { MASTER, NOON_MS, testDefinition, testManifest } from "../../tests/fixture.ts";
 import { testDatabase } from "../../tests/test_database.ts";
-import { createElection, OfficeError, revokeDeviceKey, rotateDeviceKey } from "./elections.ts";
+import { createElection, OfficeError, revokeDeviceKey, rotateDeviceKey } from "../registry/elections.ts";
 import { readDefinition, readRoll, writeDeviceFile, writeGatewayFiles } from "./provision.ts";
-import type { Voter } from "./roll.ts";
+import type { Voter } from "../registry/roll.ts";
 import { withDirectory } from "../../tests/directory.ts";
 
 const db = await testDatabase();

@@ -6,7 +6,7 @@
  */
 import { systemClock } from "../../device/clock.ts";
 import type { BadOption } from "../bad/mix.ts";
-import { Centre } from "../centre.ts";
+import { Centre } from "../aggregator.ts";
 import { type Ground, openPolling, type Polling } from "../ground.ts";
 import { LedgerProcess } from "../ledger/ledger.ts";
 import { plan, planBad, type Planned, votersOf } from "../plan.ts";

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { type Centre, CentreAway } from "../centre.ts";
+import { type Centre, CentreAway } from "../aggregator.ts";
 import type { Clock } from "../../device/clock.ts";
 import { parseMetrics, type Sample, sumOf } from "./metrics.ts";
 

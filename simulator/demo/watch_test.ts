@@ -1,5 +1,5 @@
 import assert from "assert";
-import { CentreAway, type Reconciliation } from "../centre.ts";
+import { CentreAway, type Reconciliation } from "../aggregator.ts";
 import { Watcher } from "./watch.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });

@@ -5,7 +5,7 @@
  */
 import type { ElectionDefinition } from "../../shared/election.ts";
 import { describeKind } from "../bad/kinds.ts";
-import type { Centre } from "../centre.ts";
+import type { Centre } from "../aggregator.ts";
 import { systemClock } from "../../device/clock.ts";
 import { judgeLedgerFile } from "./parts.ts";
 import { number, spellBooks } from "../report.ts";

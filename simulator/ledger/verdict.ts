@@ -5,7 +5,7 @@
  * @module
  */
 import { describeKind, expectedOf, mayCount, VOTE_KINDS, type VoteKind } from "../bad/kinds.ts";
-import type { Reconciliation, StationRow } from "../centre.ts";
+import type { Reconciliation, StationRow } from "../aggregator.ts";
 import type { LedgerEntry, SentEntry } from "./ledger.ts";
 
 /** Most differences that are spelled out; the rest are counted. */

@@ -3,11 +3,11 @@
  *
  * @module
  */
-import { runCentre } from "../../aggregator/centre.ts";
+import { runCentre } from "../../aggregator/aggregate.ts";
 import { centreConfig } from "../../aggregator/config.ts";
 import type { Database, Query } from "../../aggregator/database/database.ts";
 import { openForCentre, openIndex, surviveIssue1154 } from "../../aggregator/main.ts";
-import { Keyring } from "../../aggregator/office/keyring.ts";
+import { Keyring } from "../../aggregator/registry/keyring.ts";
 import { startLog } from "../../cli/log.ts";
 import type { LogAddress } from "../../shared/log/address.ts";
 import type { VoteLog } from "../../shared/log/vote_log.ts";

@@ -8,7 +8,7 @@
 import type { ElectionDefinition } from "../../shared/election.ts";
 import type { Selection } from "../../shared/vote.ts";
 import { castVote, selectionsText } from "../../simulator/cast.ts";
-import type { Centre } from "../../simulator/centre.ts";
+import type { Centre } from "../../simulator/aggregator.ts";
 import { systemClock } from "../../device/clock.ts";
 import { type CastVote, type Delivery, Device, type DeviceWorld } from "../../device/device.ts";
 import { GatewayLink } from "../../device/gateway_link.ts";

@@ -5,7 +5,7 @@
  */
 import assert from "assert";
 import type { ElectionDefinition } from "../../shared/election.ts";
-import { Centre, type Reconciliation } from "../../simulator/centre.ts";
+import { Centre, type Reconciliation } from "../../simulator/aggregator.ts";
 import { indexedResults } from "../../simulator/indexed.ts";
 import { systemClock } from "../../device/clock.ts";
 import { readDevicesFile } from "../../simulator/polls.ts";

@@ -33,7 +33,7 @@ const CHECKS = [
   "unsupported_method",
   "allow_header_conformance",
 ];
-/** A stream never ends: aggregator/api/stream_test.ts tests it. */
+/** A stream never ends: aggregator/public/stream_test.ts tests it. */
 const NEVER_ENDS = "/v1/elections/{election}/stream";
 
 const HOOKS = new URL("./hooks.py", import.meta.url).pathname;

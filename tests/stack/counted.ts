@@ -1,6 +1,6 @@
 /**
  * A database in small, for tests of who counts what: positions fenced by epoch, and what was counted, in a SQLite
- * file that several processes share. It keeps to the order of aggregator/count.ts.
+ * file that several processes share. It keeps to the order of aggregator/counting/count.ts.
  *
  * @module
  */

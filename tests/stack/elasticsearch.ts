@@ -4,8 +4,8 @@
  * @module
  */
 import { Client, HttpConnection } from "@elastic/elasticsearch";
-import { openElasticsearch } from "../../aggregator/index/elasticsearch.ts";
-import type { TallyIndex } from "../../aggregator/index/tally_index.ts";
+import { openElasticsearch } from "../../aggregator/results/index/elasticsearch.ts";
+import type { TallyIndex } from "../../aggregator/results/index/tally_index.ts";
 import { elasticsearch } from "../../deploy/local/elasticsearch.ts";
 import { freePorts } from "../../simulator/ports.ts";
 import { OwnServer, STACK } from "./server.ts";

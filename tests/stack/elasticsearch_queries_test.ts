@@ -1,9 +1,9 @@
 import assert from "assert";
 import type { Client } from "@elastic/elasticsearch";
 import type { Database } from "../../aggregator/database/database.ts";
-import { rebuildIndices } from "../../aggregator/index/rebuild_index.ts";
-import { Spellings } from "../../aggregator/index/spelling.ts";
-import { INDEX_NAMES, INDEX_PREFIX } from "../../aggregator/index/templates.ts";
+import { rebuildIndices } from "../../aggregator/results/index/rebuild_index.ts";
+import { Spellings } from "../../aggregator/results/index/spelling.ts";
+import { INDEX_NAMES, INDEX_PREFIX } from "../../aggregator/results/index/templates.ts";
 import { withDatabase } from "../test_database.ts";
 import { elasticsearchForFile } from "./elasticsearch.ts";
 import { stackTest } from "./server.ts";

@@ -1,7 +1,7 @@
 import assert from "assert";
 import { type AddressInfo, connect, type Socket } from "node:net";
 import { createServer } from "node:tls";
-import { IndexFault } from "../../aggregator/index/tally_index.ts";
+import { IndexFault } from "../../aggregator/results/index/tally_index.ts";
 import type { Certificate } from "../../deploy/local/certificates.ts";
 import { TestAuthority } from "../certificates.ts";
 import { withDirectory } from "../directory.ts";

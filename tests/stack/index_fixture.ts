@@ -7,9 +7,9 @@
 import assert from "assert";
 import type { Client } from "@elastic/elasticsearch";
 import type { Database } from "../../aggregator/database/database.ts";
-import { Indexer } from "../../aggregator/index/indexer.ts";
-import type { TallyIndex } from "../../aggregator/index/tally_index.ts";
-import { publish } from "../../aggregator/publish.ts";
+import { Indexer } from "../../aggregator/results/index/indexer.ts";
+import type { TallyIndex } from "../../aggregator/results/index/tally_index.ts";
+import { publish } from "../../aggregator/results/publish.ts";
 import { type BallotBox, openBallotBox, testVoters } from "../ballot_box.ts";
 import { definitionWithFacts, NOON_MS } from "../fixture.ts";
 

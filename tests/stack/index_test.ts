@@ -1,9 +1,9 @@
 import assert from "assert";
-import { rebuildIndices } from "../../aggregator/index/rebuild_index.ts";
-import { Spellings } from "../../aggregator/index/spelling.ts";
-import type { TallyIndex } from "../../aggregator/index/tally_index.ts";
-import { INDEX_NAMES, type IndexName } from "../../aggregator/index/templates.ts";
-import { votesFromIndex, votesFromResults } from "../../aggregator/api/candidate_votes.ts";
+import { rebuildIndices } from "../../aggregator/results/index/rebuild_index.ts";
+import { Spellings } from "../../aggregator/results/index/spelling.ts";
+import type { TallyIndex } from "../../aggregator/results/index/tally_index.ts";
+import { INDEX_NAMES, type IndexName } from "../../aggregator/results/index/templates.ts";
+import { votesFromIndex, votesFromResults } from "../../aggregator/results/candidate_votes.ts";
 import { eventually } from "../eventually.ts";
 import type { Database } from "../../aggregator/database/database.ts";
 import { withDatabase } from "../test_database.ts";

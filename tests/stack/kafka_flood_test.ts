@@ -7,9 +7,9 @@ import assert from "assert";
 import { Buffer } from "node:buffer";
 import { randomBytes } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
-import { countGroup, createCounter } from "../../aggregator/count.ts";
+import { countGroup, createCounter } from "../../aggregator/counting/count.ts";
 import type { Database } from "../../aggregator/database/database.ts";
-import { recount } from "../../aggregator/recount.ts";
+import { recount } from "../../aggregator/counting/recount.ts";
 import { openKafkaLog, votesTopic } from "../../shared/log/kafka.ts";
 import { KafkaProducer } from "../../shared/log/kafka_producer.ts";
 import { LogUnavailable, type PlacedRecord } from "../../shared/log/vote_log.ts";
@@ -32,7 +32,7 @@ const PARTITIONS = 3;
 const COUNTED_WITHIN_MS = 240_000;
 /** What one rejection may take of the database's disk at the most, with its index, in bytes. */
 const REJECTION_BYTES = 1_000;
-/** As in aggregator/count.ts: details of records that nobody signed, for each partition and cause. */
+/** As in aggregator/counting/count.ts: details of records that nobody signed, for each partition and cause. */
 const KEPT = 1_000;
 
 const broker = sharedBroker();

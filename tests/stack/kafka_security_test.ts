@@ -8,8 +8,8 @@ import { type Certificate, writeKeystore } from "../../deploy/local/certificates
 import { utf8 } from "../../shared/bytes.ts";
 import { type KafkaAddress } from "../../shared/log/address.ts";
 import { openKafkaLog } from "../../shared/log/kafka.ts";
-import { provisionTopics } from "../../shared/log/kafka_topics.ts";
-import { KafkaViews } from "../../shared/log/kafka_views.ts";
+import { provisionTopics } from "../../aggregator/kafka_topics.ts";
+import { KafkaViews } from "../../aggregator/results/kafka_views.ts";
 import { freePorts } from "../../simulator/ports.ts";
 import { TestAuthority } from "../certificates.ts";
 import { eventually } from "../eventually.ts";

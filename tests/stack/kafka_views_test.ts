@@ -4,13 +4,13 @@
  * @module
  */
 import assert from "assert";
-import { appendAudit } from "../../aggregator/audit.ts";
+import { appendAudit } from "../../aggregator/audit/events.ts";
 import { oneForAll } from "../../aggregator/database/database.ts";
-import { ViewWriter } from "../../aggregator/views.ts";
+import { ViewWriter } from "../../aggregator/results/topics.ts";
 import { fromUtf8 } from "../../shared/bytes.ts";
 import type { KafkaAddress } from "../../shared/log/address.ts";
 import { KafkaReader } from "../../shared/log/kafka_reader.ts";
-import { KafkaViews } from "../../shared/log/kafka_views.ts";
+import { KafkaViews } from "../../aggregator/results/kafka_views.ts";
 import { withElection, writeBooks, writeRejection, writeRelease } from "../seeded_database.ts";
 import { startBroker } from "./broker.ts";
 import { stackTest } from "./server.ts";

@@ -1,8 +1,8 @@
 import assert from "assert";
-import { rebuildIndices } from "../../aggregator/index/rebuild_index.ts";
-import { Spellings } from "../../aggregator/index/spelling.ts";
-import { INDEX_NAMES, INDEX_PREFIX } from "../../aggregator/index/templates.ts";
-import { appendAudit } from "../../aggregator/audit.ts";
+import { rebuildIndices } from "../../aggregator/results/index/rebuild_index.ts";
+import { Spellings } from "../../aggregator/results/index/spelling.ts";
+import { INDEX_NAMES, INDEX_PREFIX } from "../../aggregator/results/index/templates.ts";
+import { appendAudit } from "../../aggregator/audit/events.ts";
 import {
   DASHBOARDS,
   DATE_FIELDS,

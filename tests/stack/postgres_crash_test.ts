@@ -1,10 +1,10 @@
 import assert from "assert";
 import { setTimeout as delay } from "node:timers/promises";
-import { createCounter } from "../../aggregator/count.ts";
+import { createCounter } from "../../aggregator/counting/count.ts";
 import { type Database, isPassing } from "../../aggregator/database/database.ts";
 import { migrate } from "../../aggregator/database/migrate.ts";
 import { openPostgres } from "../../aggregator/database/postgres.ts";
-import { recount } from "../../aggregator/recount.ts";
+import { recount } from "../../aggregator/counting/recount.ts";
 import { type BallotBox, openBallotBox, testVoters } from "../ballot_box.ts";
 import { eventually } from "../eventually.ts";
 import { TEST_SESSIONS, testTarget } from "../test_database.ts";

@@ -3,11 +3,11 @@ import { type Database, oneForAll } from "../../aggregator/database/database.ts"
 import { migrate, MigrationFault } from "../../aggregator/database/migrate.ts";
 import { openPostgres } from "../../aggregator/database/postgres.ts";
 import { requireRoles, RoleFault, ROLES } from "../../aggregator/database/roles.ts";
-import { importRoll } from "../../aggregator/office/roll.ts";
-import { publish } from "../../aggregator/publish.ts";
-import { rebuild } from "../../aggregator/rebuild.ts";
-import { recount } from "../../aggregator/recount.ts";
-import { ViewWriter } from "../../aggregator/views.ts";
+import { importRoll } from "../../aggregator/registry/roll.ts";
+import { publish } from "../../aggregator/results/publish.ts";
+import { rebuild } from "../../aggregator/counting/rebuild.ts";
+import { recount } from "../../aggregator/counting/recount.ts";
+import { ViewWriter } from "../../aggregator/results/topics.ts";
 import { fillBallotBox, openBallotBox, testVoter } from "../ballot_box.ts";
 import { MASTER, NOON_MS } from "../fixture.ts";
 import { MemoryViews } from "../memory_views.ts";

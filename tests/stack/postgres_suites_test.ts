@@ -5,19 +5,19 @@ Deno.test.sanitizer({ ops: true, resources: true });
 
 /** The tests of what stands on the database: written once, for both adapters. */
 const SUITES = [
-  "aggregator/audit_test.ts",
-  "aggregator/centre_test.ts",
-  "aggregator/count_test.ts",
+  "aggregator/audit/events_test.ts",
+  "aggregator/aggregate_test.ts",
+  "aggregator/counting/count_test.ts",
   "aggregator/database/migrate_test.ts",
   "aggregator/election_runner_test.ts",
-  "aggregator/history_test.ts",
-  "aggregator/publish_test.ts",
-  "aggregator/rebuild_test.ts",
-  "aggregator/recount_test.ts",
-  "aggregator/tables_test.ts",
-  "aggregator/views_test.ts",
+  "aggregator/counting/history_test.ts",
+  "aggregator/results/publish_test.ts",
+  "aggregator/counting/rebuild_test.ts",
+  "aggregator/counting/recount_test.ts",
+  "aggregator/counting/tables_test.ts",
+  "aggregator/results/topics_test.ts",
   "aggregator/api/",
-  "aggregator/index/indexer_test.ts",
+  "aggregator/results/index/indexer_test.ts",
   "aggregator/office/",
 ];
 

@@ -7,7 +7,7 @@ import type { Admin } from "kafkajs";
 import type { KafkaAddress } from "../../shared/log/address.ts";
 import { votesTopic } from "../../shared/log/kafka.ts";
 import { KafkaClient } from "../../shared/log/kafka_client.ts";
-import { provisionTopics } from "../../shared/log/kafka_topics.ts";
+import { provisionTopics } from "../../aggregator/kafka_topics.ts";
 import { eventually } from "../eventually.ts";
 
 /** Makes an election's topic, as `deno task topics` does. */

@@ -1,0 +1,298 @@
+import assert from "assert";
+import { LogFault } from "../../shared/log/vote_log.ts";
+import { type BallotBox, fillBallotBox, openBallotBox } from "../../tests/ballot_box.ts";
+import { MASTER, NOON_MS, testVoterKey } from "../../tests/fixture.ts";
+import { MemoryLog } from "../../tests/memory_log.ts";
+import { tamper, testDatabase } from "../../tests/test_database.ts";
+import { COUNT_BATCH_RECORDS, createCounter, Fenced } from "./count.ts";
+import type { Database } from "../database/database.ts";
+import { publish } from "../results/publish.ts";
+import { rebuild } from "./rebuild.ts";
+import { recount } from "./recount.ts";
+import { readTables } from "./tables.ts";
+
+const db = await testDatabase();
+const NOW = new Date(NOON_MS + 3_600_000);
+let boxes = 0;
+
+/** A box of everything, counted and published. */
+async function countedBox(): Promise<BallotBox> {
+  const box = await openBallotBox(db, `box-${boxes++}`);
+  await fillBallotBox(box);
+  await box.count();
+  await release(box);
+  return box;
+}
+
+const rebuildBox = (box: BallotBox, on: Database = db) => rebuild(on, box.log, box.history, MASTER, NOW);
+
+/** Publishes an election as after its closing. */
+async function release({ election, history }: BallotBox): Promise<void> {
+  const stations = history.newest.manifest.stations.map(({ id }) => id);
+  await publish(db, { election, threshold: 3, allowed: true, closed: true, stations, all: true }, NOW);
+}
+
+/** What each table of an election holds, but for who counted it and when. */
+const TABLES: Record<string, string> = {
+  "counting.roll": "*",
+  "counting.participations": "*",
+  "counting.station_counts": "*",
+  "counting.station_voters": "*",
+  "counting.turnout_counts": "*",
+  "counting.turnout_groups": "*",
+  "counting.outcome_counts": "*",
+  "counting.rejections": "*",
+  "counting.gaps": "*",
+  "counting.log_positions": "partition, next_offset, records_read, log_identity, last_offset, last_digest",
+};
+
+async function contents({ election }: BallotBox): Promise<Record<string, unknown[]>> {
+  const all: Record<string, unknown[]> = {};
+  for (const [table, columns] of Object.entries(TABLES)) {
+    const rows = await db.query<{ row: string }>(
+      `SELECT row_to_json(t)::text AS row FROM (SELECT ${columns} FROM ${table} WHERE election = $1) AS t ORDER BY 1`,
+      [election],
+    );
+    all[table] = rows.map(({ row }) => row);
+  }
+  return all;
+}
+
+/** What readers see of an election: of each station and mode, how many voted and for whom. */
+async function shown({ election }: BallotBox): Promise<unknown[]> {
+  return await db.query(
+    `SELECT c.station, c.mode, c.closed, r.voters::float8 AS voters, (
+       SELECT coalesce(json_agg(json_build_array(v.contest, v.candidate, v.votes) ORDER BY v.contest, v.candidate), '[]')
+       FROM jsonb_to_recordset(r.votes) AS v (contest text, candidate text, votes int)) AS votes
+     FROM results.current c JOIN results.releases r USING (revision) WHERE c.election = $1 ORDER BY 1, 2`,
+    [election],
+  );
+}
+
+Deno.test("rebuild() makes the same tables again", async () => {
+  const box = await countedBox();
+  const before = await contents(box);
+  assert.ok(Object.values(before).every((rows) => rows.length > 0), "no table is empty");
+  const tables = await readTables(db.query, box.election);
+  let progress = 0;
+  const made = await rebuild(db, box.log, box.history, MASTER, NOW, (records) => progress += records);
+  assert.deepEqual(made, { voters: 31, records: box.log.stored.flat().length });
+  assert.equal(progress, made.records);
+  assert.deepEqual(await contents(box), before);
+  assert.deepEqual(await readTables(db.query, box.election), tables);
+  assert.equal((await recount(db, box.log, box.history)).differences, 0);
+});
+
+Deno.test("rebuild() makes the same tables again when voters were struck off", async () => {
+  const box = await openBallotBox(db, `box-${boxes++}`);
+  const { election } = box;
+  await fillBallotBox(box);
+  // voter-5 may vote no longer, and nor may voter-6, who is accredited anew.
+  const at = new Date(NOON_MS - 3_600_000).toISOString();
+  for (const voter of ["voter-5", "voter-6"]) {
+    await db.query(
+      "UPDATE registry.voters SET struck_at = $3::timestamptz WHERE election = $1 AND voter_id = $2",
+      [
+        election,
+        voter,
+        at,
+      ],
+    );
+    await db.query(
+      "UPDATE counting.roll SET struck_at = $3::timestamptz WHERE election = $1 AND voter_key = decode($2, 'hex')",
+      [election, testVoterKey(voter, election), at],
+    );
+  }
+  await db.query(
+    `INSERT INTO registry.voters SELECT election, voter_id, struck_at, NULL, 'south', NULL, birth_date, gender
+     FROM registry.voters WHERE election = $1 AND voter_id = 'voter-6'`,
+    [election],
+  );
+  await db.query(
+    `INSERT INTO counting.roll SELECT election, voter_key, struck_at, NULL, 'south', NULL, age_group, gender
+     FROM counting.roll WHERE election = $1 AND voter_key = decode($2, 'hex')`,
+    [election, testVoterKey("voter-6", election)],
+  );
+  await box.count();
+  const before = await contents(box);
+  const { outcomes } = await readTables(db.query, election);
+  const refused = [...outcomes].filter(([name]) => name.endsWith("/unknown_voter")).reduce(
+    (sum, [, n]) => sum + n,
+    0,
+  );
+  assert.equal(refused, 2, "the stranger, and voter-5");
+  await rebuildBox(box);
+  assert.deepEqual(await contents(box), before);
+});
+
+Deno.test("rebuild() mends what was damaged", async () => {
+  const box = await countedBox();
+  const before = await contents(box);
+  for (
+    const damage of [
+      "UPDATE counting.station_counts SET votes = votes + 5 WHERE election = $1",
+      "DELETE FROM counting.participations WHERE election = $1 AND get_byte(voter_key, 31) % 2 = 0",
+      "UPDATE counting.outcome_counts SET records = 0 WHERE election = $1",
+      "DELETE FROM counting.rejections WHERE election = $1",
+      "DELETE FROM counting.gaps WHERE election = $1",
+      "DELETE FROM counting.station_voters WHERE election = $1",
+      "UPDATE counting.turnout_counts SET lane = 9, minute = minute + interval '1 day' WHERE election = $1",
+      "INSERT INTO counting.turnout_groups VALUES ($1, 'west', '25-34', 'male', 4, 12)",
+      "DELETE FROM counting.roll WHERE election = $1 AND gender = 'male'",
+      "UPDATE counting.log_positions SET next_offset = 1, log_identity = 'another' WHERE election = $1",
+    ]
+  ) await tamper(db, damage, [box.election]);
+  await rebuildBox(box);
+  assert.deepEqual(await contents(box), before);
+});
+
+Deno.test("rebuild() makes everything from registry and log alone", async () => {
+  const box = await countedBox();
+  const before = await contents(box);
+  for (const table of [...Object.keys(TABLES), "counting.changes", "results.current", "results.releases"]) {
+    await tamper(db, `DELETE FROM ${table} WHERE election = $1`, [box.election]);
+  }
+  await rebuildBox(box);
+  assert.deepEqual(await contents(box), before);
+});
+
+Deno.test("rebuild() counts another log from its start, when that is the right one", async () => {
+  const box = await countedBox();
+  const before = await contents(box);
+  Object.assign(box.log, { id: "restored" });
+  await assert.rejects(box.count(), LogFault);
+  await rebuildBox(box);
+  const { "counting.log_positions": _, ...rest } = await contents(box);
+  const { "counting.log_positions": __, ...restBefore } = before;
+  assert.deepEqual(rest, restBefore);
+  await box.cast("voter-28");
+  await box.count();
+  assert.equal((await recount(db, box.log, box.history)).differences, 0);
+});
+
+Deno.test("rebuild() refuses an empty log where there were records, and leaves the tables as they are", async () => {
+  const box = await countedBox();
+  const before = await contents(box);
+  const empty = new MemoryLog(box.log.partitions, "made by opening it");
+  await assert.rejects(
+    rebuild(db, empty, box.history, MASTER, NOW),
+    (error) =>
+      error instanceof LogFault &&
+      error.message.startsWith(
+        `Cannot rebuild election ${box.election}: the log is empty, and ${box.log.stored.flat().length} records`,
+      ),
+  );
+  assert.deepEqual(await contents(box), before);
+  const fresh = await openBallotBox(db, `box-${boxes++}`);
+  assert.deepEqual(await rebuildBox(fresh), { voters: 0, records: 0 });
+});
+
+Deno.test("rebuild() leaves what was released as it is, so that k goes on from there", async () => {
+  const box = await countedBox();
+  const before = await shown(box);
+  assert.ok(before.length > 0);
+  await rebuildBox(box);
+  assert.deepEqual(await shown(box), before);
+  await release(box);
+  assert.deepEqual(await shown(box), before, "nothing is left to be shown");
+});
+
+Deno.test("rebuild() withdraws a release that tells of more than was counted, and it is shown anew", async () => {
+  const box = await countedBox();
+  const before = await shown(box);
+  await db.query("UPDATE results.current SET voters = voters + 1 WHERE election = $1", [box.election]);
+  await tamper(
+    db,
+    "UPDATE results.releases SET voters = voters + 1 WHERE election = $1",
+    [box.election],
+  );
+  await rebuildBox(box);
+  assert.deepEqual(await shown(box), []);
+  await release(box);
+  assert.deepEqual(await shown(box), before);
+});
+
+Deno.test("rebuild() leaves other elections alone", async () => {
+  const [one, other] = [await countedBox(), await countedBox()];
+  const everything = async () => ({
+    ...await contents(other),
+    shown: await shown(other),
+    epochs: await db.query(
+      "SELECT partition, epoch FROM counting.log_positions WHERE election = $1 ORDER BY 1",
+      [
+        other.election,
+      ],
+    ),
+  });
+  const before = await everything();
+  await rebuildBox(one);
+  assert.deepEqual(await everything(), before);
+});
+
+Deno.test("rebuild() that is broken off keeps counting from going on, until it is run again", async () => {
+  const box = await countedBox();
+  const before = await contents(box);
+  const steps = 1 + 2 * box.log.stored.filter((records) => records.length > 0).length;
+  assert.ok(steps > 4);
+  for (let until = 1; until < steps; until++) {
+    // The database goes away after so many transactions.
+    let done = 0;
+    const failing: Database = {
+      ...db,
+      transaction: (work, isolation) => {
+        if (done++ === until) return Promise.reject(Object.assign(new Error("gone"), { code: "XX000" }));
+        return db.transaction(work, isolation);
+      },
+    };
+    await assert.rejects(rebuildBox(box, failing), /^Error: gone$/);
+    await assert.rejects(
+      box.count(),
+      (error) => error instanceof LogFault && /the database is older than the log/.test(error.message),
+      `after ${until} transactions`,
+    );
+  }
+  await rebuildBox(box);
+  assert.deepEqual(await contents(box), before);
+  await box.count();
+});
+
+Deno.test("rebuild() takes the partitions from whoever counted them", async () => {
+  const box = await openBallotBox(db, `box-${boxes++}`, { partitions: 1 });
+  await fillBallotBox(box);
+  const { log, history } = box;
+  const signal = new AbortController().signal;
+  const counter = createCounter({ db, log, history, signal, wait: () => Promise.resolve() });
+  await counter.take(0);
+  await counter.batch(0, await log.read(0, 0, COUNT_BATCH_RECORDS));
+  const end = await log.end(0);
+  await rebuildBox(box);
+  // It stands where the rebuilt tables stand, and would go on as if nothing had happened.
+  await box.cast("voter-28");
+  await assert.rejects(counter.batch(0, await log.read(0, end, COUNT_BATCH_RECORDS)), Fenced);
+  assert.equal((await recount(db, box.log, box.history)).differences, 0);
+});
+
+Deno.test("rebuild() is on the audit trail, also when it was broken off", async () => {
+  const box = await countedBox();
+  const events = async () =>
+    (await db.query<{ event: string; details: string }>(
+      "SELECT event, details #>> '{}' AS details FROM audit.events WHERE election = $1 AND event LIKE 'rebuild%' ORDER BY number",
+      [box.election],
+    )).map(({ event, details }) => [event, JSON.parse(details)]);
+  const failing: Database = {
+    ...db,
+    transaction: (work, isolation) =>
+      isolation === undefined && failed++ === 0
+        ? db.transaction(work)
+        : Promise.reject(Object.assign(new Error("gone"), { code: "XX000" })),
+  };
+  let failed = 0;
+  await assert.rejects(rebuildBox(box, failing));
+  assert.deepEqual(await events(), [["rebuild_started", {}]]);
+  const { voters, records } = await rebuildBox(box);
+  assert.deepEqual(await events(), [
+    ["rebuild_started", {}],
+    ["rebuild_started", {}],
+    ["rebuild_finished", { voters, records, withdrawn: 0 }],
+  ]);
+});

@@ -1,0 +1,158 @@
+/**
+ * Whether the books balance: for each partition, records read = counted + duplicate + rejected. Both sides are
+ * counters of their own; neither is worked out from offsets.
+ *
+ * @module
+ */
+import type { Fate } from "../../shared/outcome.ts";
+import type { Books, Progress, Reconciliation, Rejections } from "../public/schemas.ts";
+import type { Database, Query } from "../database/database.ts";
+import { totalVoters } from "../results/turnout.ts";
+
+/** Most gaps of the log that one answer lists. */
+const MAX_GAPS = 1_000;
+
+type PartitionBooks = Reconciliation["partitions"][number];
+type OutcomeRow = Reconciliation["outcomes"][number];
+type Gap = Reconciliation["gaps"][number];
+type RejectionRow = Rejections["rows"][number];
+
+/**
+ * Reads the books.
+ *
+ * @param partitions How many the election's log has, by the manifest.
+ * @param logEnds Where each partition of the log ends; asked after the database, so that no lag is negative.
+ */
+export async function readReconciliation(
+  db: Database,
+  election: string,
+  partitions: number,
+  logEnds: () => Promise<number[] | undefined>,
+): Promise<Reconciliation> {
+  const { places, counts, gaps } = await db.transaction(async (query) => ({
+    places: await positions(query, election),
+    counts: await outcomeCounts(query, election),
+    gaps: await logGaps(query, election),
+  }), "snapshot");
+  const ends = await logEnds();
+  const rows = Array.from({ length: partitions }, (_, partition): PartitionBooks => {
+    const place = places.get(partition);
+    const nextOffset = place?.next_offset ?? 0;
+    const logEnd = ends?.[partition] ?? null;
+    const books = balance(place?.read ?? 0, counts.get(partition) ?? []);
+    return { partition, ...books, nextOffset, logEnd, lag: logEnd === null ? null : logEnd - nextOffset };
+  });
+  const lag = rows.reduce<number | null>(
+    (sum, { lag }) => sum === null || lag === null ? null : sum + lag,
+    0,
+  );
+  const total = { ...totalBooks(places, counts), lag };
+  return { election, total, partitions: rows, outcomes: sumOutcomes(counts), gaps };
+}
+
+function balance(read: number, outcomes: readonly OutcomeRow[]): Books {
+  const of = (fate: Fate) => outcomes.reduce((sum, row) => row.fate === fate ? sum + row.records : sum, 0);
+  const [counted, duplicate, rejected] = [of("counted"), of("duplicate"), of("rejected")];
+  return { read, counted, duplicate, rejected, balanced: read === counted + duplicate + rejected };
+}
+
+/** The books of all partitions: balanced when each of them is, so that no two faults make up for one another. */
+function totalBooks(
+  places: ReadonlyMap<number, { read: number }>,
+  counts: ReadonlyMap<number, readonly OutcomeRow[]>,
+): Books {
+  const total: Books = { read: 0, counted: 0, duplicate: 0, rejected: 0, balanced: true };
+  for (const partition of new Set([...places.keys(), ...counts.keys()])) {
+    const books = balance(places.get(partition)?.read ?? 0, counts.get(partition) ?? []);
+    for (const field of ["read", "counted", "duplicate", "rejected"] as const) total[field] += books[field];
+    total.balanced &&= books.balanced;
+  }
+  return total;
+}
+
+function sumOutcomes(counts: ReadonlyMap<number, readonly OutcomeRow[]>): OutcomeRow[] {
+  const sums = new Map<string, OutcomeRow>();
+  for (const { fate, cause, records } of [...counts.values()].flat()) {
+    const key = `${fate}/${cause}`;
+    const sum = sums.get(key);
+    if (sum === undefined) sums.set(key, { fate, cause, records });
+    else sum.records += records;
+  }
+  return [...sums.entries()].sort(([a], [b]) => a < b ? -1 : 1).map(([, row]) => row);
+}
+
+type Position = { partition: number; read: number; next_offset: number };
+
+async function positions(query: Query, election: string): Promise<Map<number, Position>> {
+  const rows = await query<Position>(
+    `SELECT partition, records_read::float8 AS read, next_offset::float8 AS next_offset
+     FROM counting.log_positions WHERE election = $1`,
+    [election],
+  );
+  return new Map(rows.map((row) => [row.partition, row]));
+}
+
+async function outcomeCounts(query: Query, election: string): Promise<Map<number, OutcomeRow[]>> {
+  const rows = await query<OutcomeRow & { partition: number }>(
+    "SELECT partition, fate, cause, records::float8 AS records FROM counting.outcome_counts WHERE election = $1",
+    [election],
+  );
+  return Map.groupBy(rows, ({ partition }) => partition);
+}
+
+async function logGaps(query: Query, election: string): Promise<Gap[]> {
+  return await query(
+    `SELECT partition, from_offset::float8 AS "from", until_offset::float8 AS until
+     FROM counting.gaps WHERE election = $1 ORDER BY partition, from_offset LIMIT ${MAX_GAPS}`,
+    [election],
+  );
+}
+
+/** Reads the totals of the books and of turnout, at one moment; cheap enough for once a second. */
+export async function readProgress(db: Database, election: string): Promise<Progress> {
+  return await db.transaction(async (query) => {
+    const counts = await outcomeCounts(query, election);
+    const books = totalBooks(await positions(query, election), counts);
+    return { ...books, voters: await totalVoters(query, election), outcomes: sumOutcomes(counts) };
+  }, "snapshot");
+}
+
+/** How many records are on the log and not yet counted, as far as `ends` knows it. */
+export async function readLag(query: Query, election: string, ends: readonly number[]): Promise<number> {
+  const places = await positions(query, election);
+  return ends.reduce(
+    (sum, end, partition) => sum + Math.max(0, end - (places.get(partition)?.next_offset ?? 0)),
+    0,
+  );
+}
+
+/** Reads the newest rejections and double votes, at most `limit`. */
+export async function readRejections(db: Database, election: string, limit: number): Promise<Rejections> {
+  return await db.transaction(async (query) => {
+    const outcomes = [...(await outcomeCounts(query, election)).values()].flat();
+    const count = (wanted: (row: OutcomeRow) => boolean) =>
+      outcomes.filter(wanted).reduce((sum, { records }) => sum + records, 0);
+    return {
+      election,
+      doubleVotes: count(({ cause }) => cause === "double_vote"),
+      rejected: count(({ fate }) => fate === "rejected"),
+      rows: await newestRejections(query, election, limit),
+    };
+  }, "snapshot");
+}
+
+/** Takes the newest of each partition by the primary key, and of those the newest: no table of any size is sorted. */
+async function newestRejections(query: Query, election: string, limit: number): Promise<RejectionRow[]> {
+  return await query(
+    `SELECT p.partition, r.log_offset::float8 AS offset, r.fate, r.cause, r.gateway, r.station,
+       to_char(r.appended_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI"Z"') AS minute
+     FROM counting.log_positions p
+     CROSS JOIN LATERAL (
+       SELECT * FROM counting.rejections r WHERE r.election = p.election AND r.partition = p.partition
+       ORDER BY r.log_offset DESC LIMIT $2::int
+     ) r
+     WHERE p.election = $1
+     ORDER BY r.appended_at DESC, p.partition, r.log_offset DESC LIMIT $2::int`,
+    [election, limit],
+  );
+}

@@ -1,0 +1,119 @@
+import assert from "assert";
+import { withElection, writeBooks, writeRejection } from "../../tests/seeded_database.ts";
+import { progressSchema, reconciliationSchema, rejectionsSchema } from "../public/schemas.ts";
+import { readLag, readProgress, readReconciliation, readRejections } from "./reconciliation.ts";
+
+Deno.test.sanitizer({ ops: true, resources: true });
+
+Deno.test("readReconciliation() holds what was read against what became of it", async (t) => {
+  await withElection(async (db) => {
+    let ends: number[] | undefined = [0, 0, 0];
+    const read = async () => {
+      const books = await readReconciliation(db, "test-2026", 3, () => Promise.resolve(ends));
+      assert.deepEqual(reconciliationSchema.parse(books), books);
+      return books;
+    };
+
+    await t.step("nothing read yet: balanced", async () => {
+      const { total, partitions } = await read();
+      assert.deepEqual(total, { read: 0, counted: 0, duplicate: 0, rejected: 0, balanced: true, lag: 0 });
+      assert.equal(partitions.length, 3);
+    });
+
+    await writeBooks(db.query, 0, 10, 12, {
+      counted: 7,
+      "duplicate/retransmission": 1,
+      "rejected/overvote": 2,
+    });
+    await writeBooks(db.query, 2, 5, 5, { counted: 3, "duplicate/double_vote": 1, "rejected/overvote": 1 });
+    await db.query("INSERT INTO counting.gaps VALUES ('test-2026', 0, 4, 6)");
+    ends = [20, 0, 5];
+
+    await t.step("each partition and the total", async () => {
+      const { total, partitions, outcomes, gaps } = await read();
+      assert.deepEqual(total, { read: 15, counted: 10, duplicate: 2, rejected: 3, balanced: true, lag: 8 });
+      assert.deepEqual(partitions[0], {
+        partition: 0,
+        read: 10,
+        counted: 7,
+        duplicate: 1,
+        rejected: 2,
+        balanced: true,
+        nextOffset: 12,
+        logEnd: 20,
+        lag: 8,
+      });
+      assert.deepEqual(outcomes, [
+        { fate: "counted", cause: "", records: 10 },
+        { fate: "duplicate", cause: "double_vote", records: 1 },
+        { fate: "duplicate", cause: "retransmission", records: 1 },
+        { fate: "rejected", cause: "overvote", records: 3 },
+      ]);
+      assert.deepEqual(gaps, [{ partition: 0, from: 4, until: 6 }]);
+    });
+
+    await t.step("a log that does not answer", async () => {
+      ends = undefined;
+      const { total, partitions } = await read();
+      assert.equal(total.lag, null);
+      assert.deepEqual(partitions.map(({ logEnd, lag }) => [logEnd, lag]), [[null, null], [null, null], [
+        null,
+        null,
+      ]]);
+    });
+
+    await t.step("progress and lag", async () => {
+      const progress = await readProgress(db, "test-2026");
+      assert.deepEqual(progressSchema.parse(progress), progress);
+      const { outcomes, ...totals } = progress;
+      assert.deepEqual(totals, {
+        read: 15,
+        counted: 10,
+        duplicate: 2,
+        rejected: 3,
+        balanced: true,
+        voters: 0,
+      });
+      assert.deepEqual(outcomes, (await read()).outcomes);
+      assert.equal(await readLag(db.query, "test-2026", [13, 4, 5]), 5);
+    });
+
+    await t.step("differences that cancel out are still differences", async () => {
+      await writeBooks(db.query, 0, 11, 13, {});
+      await writeBooks(db.query, 2, 4, 4, {});
+      const { total, partitions } = await read();
+      assert.deepEqual(partitions.map(({ balanced }) => balanced), [false, true, false]);
+      assert.deepEqual([total.read, total.counted, total.balanced], [15, 10, false]);
+      assert.equal((await readProgress(db, "test-2026")).balanced, false);
+    });
+  });
+});
+
+Deno.test("readRejections() lists the newest of all partitions, and nothing that names a vote", async () => {
+  await withElection(async (db) => {
+    await writeBooks(db.query, 0, 3, 3, { "rejected/overvote": 2, "duplicate/retransmission": 1 });
+    await writeBooks(db.query, 1, 2, 2, { "duplicate/double_vote": 1, "rejected/bad_signature": 1 });
+    const voteId = crypto.randomUUID();
+    await writeRejection(db.query, 0, 0, "overvote", { at: "2026-11-03T12:00:01.000Z", voteId });
+    await writeRejection(db.query, 0, 1, "overvote", { at: "2026-11-03T12:03:01.000Z", voteId });
+    await writeRejection(db.query, 1, 0, "double_vote", {
+      fate: "duplicate",
+      at: "2026-11-03T12:02:01.000Z",
+      voteId,
+    });
+    await writeRejection(db.query, 1, 1, "bad_signature", {
+      at: "2026-11-03T12:04:01.000Z",
+      gateway: null,
+      station: null,
+    });
+    const found = await readRejections(db, "test-2026", 3);
+    assert.deepEqual(rejectionsSchema.parse(found), found);
+    assert.deepEqual([found.doubleVotes, found.rejected], [1, 3]);
+    assert.deepEqual(found.rows.map(({ minute, cause }) => [minute, cause]), [
+      ["2026-11-03T12:04Z", "bad_signature"],
+      ["2026-11-03T12:03Z", "overvote"],
+      ["2026-11-03T12:02Z", "double_vote"],
+    ]);
+    assert(!JSON.stringify(found).includes(voteId));
+  });
+});

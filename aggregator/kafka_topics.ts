@@ -1,0 +1,293 @@
+/**
+ * The topics and permissions that Pollwire needs of a Kafka cluster, declared in one list, and the making of them.
+ *
+ * @module
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import {
+  type AclEntry,
+  AclOperationTypes,
+  AclPermissionTypes,
+  AclResourceTypes,
+  type Admin,
+  ConfigResourceTypes,
+  ResourcePatternTypes,
+} from "kafkajs";
+import type { KafkaAddress } from "../shared/log/address.ts";
+import { votesTopic } from "../shared/log/kafka.ts";
+import { isAnswer, KafkaClient } from "../shared/log/kafka_client.ts";
+import { LogUnavailable } from "../shared/log/vote_log.ts";
+
+/** How long new topics may take to have leaders, and how often it is asked, in milliseconds. */
+const LEADERS_WITHIN_MS = 30_000;
+const LEADERS_EVERY_MS = 100;
+
+/** The views beside the logs: each rebuilt from the database when it is lost. */
+export const VIEW_TOPICS = {
+  rejections: "rejected-votes",
+  tallies: "tallies-by-candidate",
+  turnout: "turnout-by-region",
+} as const;
+
+/** Of a view, in bytes. */
+const VIEW_SEGMENT_BYTES = "16777216";
+
+/** An election, as far as its log is concerned. */
+export type LoggedElection = Readonly<{ election: string; partitions: number }>;
+
+/** A topic as it must be. */
+export type TopicPlan = Readonly<{
+  topic: string;
+  partitions: number;
+  replicas: number;
+  settings: Readonly<Record<string, string>>;
+}>;
+
+/** Who may do what: names as the cluster knows them, without the `User:`. */
+export type Users = Readonly<{ gateways: readonly string[]; aggregators: readonly string[] }>;
+
+/** What was found and done. `faults` is for a person: nothing that exists is ever changed. */
+export type Provisioned = Readonly<{ made: string[]; kept: string[]; faults: string[] }>;
+
+/** Three copies, two of which must have a record before it is acknowledged; one, where there are fewer brokers. */
+function copies(brokers: number): { replicas: number; settings: Record<string, string> } {
+  const replicas = brokers >= 3 ? 3 : 1;
+  return {
+    replicas,
+    settings: {
+      "min.insync.replicas": replicas === 3 ? "2" : "1",
+      "unclean.leader.election.enable": "false",
+    },
+  };
+}
+
+/**
+ * The declared list: every topic, for a cluster of so many brokers.
+ *
+ * - Logs keep everything for ever, and their times are the broker's: when a record came is not for its sender to say.
+ *   The broker stores them uncompressed, whatever came: else one batch in a codec that a reader lacks would stop it.
+ * - Views are of one partition, so that all of it has one order, and keep the newest of each key. The segment that is
+ *   written to is never compacted: small ones keep a view short enough to be read whole.
+ */
+export function topicPlans(elections: readonly LoggedElection[], brokers: number): TopicPlan[] {
+  const { replicas, settings } = copies(brokers);
+  const logs = elections.map(({ election, partitions }) => ({
+    topic: votesTopic(election),
+    partitions,
+    replicas,
+    settings: {
+      ...settings,
+      "message.timestamp.type": "LogAppendTime",
+      "cleanup.policy": "delete",
+      "retention.ms": "-1",
+      "retention.bytes": "-1",
+      "compression.type": "uncompressed",
+    },
+  }));
+  const views = Object.values(VIEW_TOPICS).map((topic) => ({
+    topic,
+    partitions: 1,
+    replicas,
+    settings: { ...settings, "cleanup.policy": "compact", "segment.bytes": VIEW_SEGMENT_BYTES },
+  }));
+  return [...logs, ...views];
+}
+
+/** The permissions: a gateway may only write votes, an aggregator only read them, count, and keep its views. */
+export function aclPlans(elections: readonly LoggedElection[], { gateways, aggregators }: Users): AclEntry[] {
+  const { TOPIC, GROUP } = AclResourceTypes;
+  const { READ, WRITE, DESCRIBE } = AclOperationTypes;
+  const entries: AclEntry[] = [];
+  const allow = (
+    user: string,
+    resourceType: AclResourceTypes,
+    resourceName: string,
+    ...operations: AclOperationTypes[]
+  ) => {
+    for (const operation of operations) {
+      entries.push({
+        resourceType,
+        resourceName,
+        resourcePatternType: ResourcePatternTypes.LITERAL,
+        principal: `User:${user}`,
+        host: "*",
+        operation,
+        permissionType: AclPermissionTypes.ALLOW,
+      });
+    }
+  };
+  for (const { election } of elections) {
+    for (const user of gateways) allow(user, TOPIC, votesTopic(election), WRITE, DESCRIBE);
+    for (const user of aggregators) {
+      allow(user, TOPIC, votesTopic(election), READ, DESCRIBE);
+      allow(user, GROUP, `count.${election}`, READ, DESCRIBE);
+    }
+  }
+  for (const user of aggregators) {
+    for (const topic of Object.values(VIEW_TOPICS)) allow(user, TOPIC, topic, READ, WRITE, DESCRIBE);
+  }
+  return entries;
+}
+
+/**
+ * Makes what is not there, and checks what is.
+ *
+ * @param users Whose permissions to see to; none when left out, for a cluster where everyone may do everything.
+ * @throws when the cluster cannot be reached or does not permit it.
+ */
+export async function provisionTopics(
+  address: KafkaAddress,
+  elections: readonly LoggedElection[],
+  users?: Users,
+): Promise<Provisioned> {
+  const client = new KafkaClient(address, "pollwire-topics");
+  const admin = client.kafka.admin();
+  const done: Provisioned = { made: [], kept: [], faults: [] };
+  try {
+    await admin.connect();
+    const { brokers } = await admin.describeCluster();
+    await ensureTopics(admin, topicPlans(elections, brokers.length), done);
+    if (users !== undefined) await ensureAcls(admin, aclPlans(elections, users), users, done);
+    return done;
+  } catch (error) {
+    if (isAnswer(error, "SECURITY_DISABLED")) {
+      throw new LogUnavailable(
+        `Cannot give permissions: ${
+          address.brokers.join(",")
+        } has no authorizer; set authorizer.class.name there, or name no users`,
+        { cause: error },
+      );
+    }
+    throw client.explain("make topics", error);
+  } finally {
+    await admin.disconnect().catch(() => {});
+    client.destroy();
+  }
+}
+
+async function ensureTopics(admin: Admin, plans: readonly TopicPlan[], done: Provisioned): Promise<void> {
+  const there = new Set(await admin.listTopics());
+  const missing = plans.filter(({ topic }) => !there.has(topic));
+  if (missing.length > 0) {
+    await admin.createTopics({
+      // kafkajs gives up when the first broker that it asks has not heard of them yet.
+      waitForLeaders: false,
+      topics: missing.map(({ topic, partitions, replicas, settings }) => ({
+        topic,
+        numPartitions: partitions,
+        replicationFactor: replicas,
+        configEntries: Object.entries(settings).map(([name, value]) => ({ name, value })),
+      })),
+    });
+    await awaitLeaders(admin, missing.map(({ topic }) => topic));
+    done.made.push(...missing.map(({ topic }) => `topic ${topic}`));
+  }
+  for (const plan of plans) {
+    if (!there.has(plan.topic)) continue;
+    const faults = await topicFaults(admin, plan);
+    if (faults.length === 0) done.kept.push(`topic ${plan.topic}`);
+    done.faults.push(...faults);
+  }
+}
+
+/** Waits until each partition of new topics has a broker that leads it: before, nobody can write to them. */
+async function awaitLeaders(admin: Admin, topics: string[]): Promise<void> {
+  const isLed = async () => {
+    const found = await admin.fetchTopicMetadata({ topics });
+    return found.topics.every(({ partitions }) => partitions.every(({ leader }) => leader >= 0));
+  };
+  for (const deadlineMs = Date.now() + LEADERS_WITHIN_MS;;) {
+    try {
+      if (await isLed()) return;
+    } catch (error) {
+      const notYet = isAnswer(error, "UNKNOWN_TOPIC_OR_PARTITION", "LEADER_NOT_AVAILABLE");
+      if (!notYet || Date.now() > deadlineMs) throw error;
+    }
+    if (Date.now() > deadlineMs) {
+      throw new Error(
+        `${topics.join(", ")}: no leader after ${LEADERS_WITHIN_MS / 1_000} s; the brokers' logs say why`,
+      );
+    }
+    await delay(LEADERS_EVERY_MS);
+  }
+}
+
+/** What of an existing topic is not as it must be. */
+async function topicFaults(
+  admin: Admin,
+  { topic, partitions, replicas, settings }: TopicPlan,
+): Promise<string[]> {
+  const faults: string[] = [];
+  const must = (what: string, is: string | number | undefined, wanted: string | number) => {
+    if (`${is}` !== `${wanted}`) {
+      faults.push(`topic ${topic}: ${what} is ${is ?? "not set"}, and must be ${wanted}`);
+    }
+  };
+  const { topics: [found] } = await admin.fetchTopicMetadata({ topics: [topic] });
+  must("the number of partitions", found.partitions.length, partitions);
+  must("the number of replicas", Math.min(...found.partitions.map((each) => each.replicas.length)), replicas);
+  const { resources: [{ configEntries }] } = await admin.describeConfigs({
+    includeSynonyms: false,
+    resources: [{ type: ConfigResourceTypes.TOPIC, name: topic, configNames: Object.keys(settings) }],
+  });
+  const set = new Map(configEntries.map(({ configName, configValue }) => [configName, configValue]));
+  for (const [name, value] of Object.entries(settings)) must(name, set.get(name), value);
+  return faults;
+}
+
+async function ensureAcls(
+  admin: Admin,
+  plans: readonly AclEntry[],
+  { gateways, aggregators }: Users,
+  done: Provisioned,
+): Promise<void> {
+  const there = new Map<string, AclEntry>();
+  for (const user of new Set([...gateways, ...aggregators])) {
+    for (const entry of await aclsOf(admin, `User:${user}`)) there.set(spell(entry), entry);
+  }
+  const wanted = new Map(plans.map((entry) => [spell(entry), entry]));
+  const missing = [...wanted].filter(([name]) => !there.has(name));
+  if (missing.length > 0) await admin.createAcls({ acl: missing.map(([, entry]) => entry) });
+  done.made.push(...missing.map(([name]) => name));
+  for (const [name, entry] of there) {
+    if (wanted.has(name)) done.kept.push(name);
+    else if (concerns(entry, wanted)) done.faults.push(`${name}: nobody asked for it; it must not be there`);
+  }
+}
+
+/** Whether a permission is of something that the plans speak of; those of other elections are not looked at. */
+function concerns({ resourceName }: AclEntry, wanted: ReadonlyMap<string, AclEntry>): boolean {
+  return resourceName === "*" || [...wanted.values()].some((each) => each.resourceName === resourceName);
+}
+
+async function aclsOf(admin: Admin, principal: string): Promise<AclEntry[]> {
+  const { resources } = await admin.describeAcls({
+    resourceType: AclResourceTypes.ANY,
+    resourcePatternType: ResourcePatternTypes.ANY,
+    principal,
+    operation: AclOperationTypes.ANY,
+    permissionType: AclPermissionTypes.ANY,
+  });
+  return resources.flatMap(({ resourceType, resourceName, resourcePatternType, acls }) =>
+    acls.map((acl) => ({ resourceType, resourceName, resourcePatternType, ...acl }))
+  );
+}
+
+/** A permission in words, which also tell it from every other. */
+function spell(entry: AclEntry): string {
+  const { principal, operation, permissionType, resourceType, resourceName, resourcePatternType, host } =
+    entry;
+  const verb = permissionType === AclPermissionTypes.ALLOW ? "may" : "may not";
+  const pattern = resourcePatternType === ResourcePatternTypes.LITERAL
+    ? ""
+    : ` (${nameOf(ResourcePatternTypes, resourcePatternType)})`;
+  const from = host === "*" ? "" : ` from ${host}`;
+  return `${principal} ${verb} ${nameOf(AclOperationTypes, operation)} ${
+    nameOf(AclResourceTypes, resourceType).toLowerCase()
+  } ${resourceName}${pattern}${from}`;
+}
+
+/** kafkajs's enumerations are names with numbers, and no way back. */
+function nameOf(enumeration: Readonly<Record<string, unknown>>, value: number): string {
+  return Object.entries(enumeration).find(([, each]) => each === value)?.[0] ?? `${value}`;
+}

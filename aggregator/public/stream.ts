@@ -1,0 +1,327 @@
+/**
+ * The live stream: server-sent events (WHATWG HTML, section 9.2) of an election's releases, turnout and the age of
+ * both. One poller an election feeds all who listen; while nobody does, nothing is asked of the database.
+ *
+ * @module
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import { utf8 } from "../../shared/bytes.ts";
+import type { Progress, Release, Tick } from "./schemas.ts";
+import type { Database } from "../database/database.ts";
+import type { Elections } from "../registry/election_names.ts";
+import { readLag, readProgress } from "../counting/reconciliation.ts";
+import { newestRelease, releasesSince } from "../results/results.ts";
+
+/** Bounds of the streams of one process. */
+export const STREAM_LIMITS = {
+  /** Listeners at once, over all elections. */
+  clients: 1_000,
+  /** What may wait for one listener; who falls further behind is sent away, and comes back where it was. */
+  clientBytes: 1 << 20,
+  /** Releases of one query. */
+  pageReleases: 100,
+  pollMs: 100,
+  progressMs: 1_000,
+  tickMs: 3_000,
+  /** After the database has failed. */
+  retryMs: 1_000,
+};
+
+/** What the streams need. */
+export type StreamOptions = Readonly<{
+  db: Database;
+  elections: Elections;
+  /** Where each partition of an election's log ends; `undefined` when it cannot be asked. */
+  logEnds(election: string): Promise<number[] | undefined>;
+  /** Milliseconds since 1970. */
+  now(): number;
+  /** Ends all streams. */
+  signal: AbortSignal;
+  onError(error: unknown): void;
+  limits?: Partial<typeof STREAM_LIMITS>;
+}>;
+
+/** A listener's end of a stream: the last revision and the last totals that it has; `live` once it has caught up. */
+type Client = {
+  controller: ReadableStreamDefaultController<Uint8Array<ArrayBuffer>>;
+  revision: number | undefined;
+  progress: Uint8Array | undefined;
+  live: boolean;
+};
+
+/** Spells one event. */
+function eventOf(event: string, data: unknown, id?: number): Uint8Array<ArrayBuffer> {
+  return utf8(`event: ${event}\n${id === undefined ? "" : `id: ${id}\n`}data: ${JSON.stringify(data)}\n\n`);
+}
+
+/** The streams of one process. */
+export class Streams {
+  readonly #options: StreamOptions;
+  readonly #limits: typeof STREAM_LIMITS;
+  readonly #feeds = new Map<string, Feed>();
+  readonly #ending = new Set<Promise<void>>();
+
+  constructor(options: StreamOptions) {
+    this.#options = options;
+    this.#limits = { ...STREAM_LIMITS, ...options.limits };
+  }
+
+  /** How many listen now. */
+  get clients(): number {
+    return this.#feeds.values().reduce((sum, { size }) => sum + size, 0);
+  }
+
+  /**
+   * Opens a stream of an election that exists.
+   *
+   * @param after The revision after which to begin; from now on when left out.
+   * @returns `undefined` when as many listen as may, or the process is about to stop.
+   */
+  open(election: string, after?: number): ReadableStream<Uint8Array<ArrayBuffer>> | undefined {
+    if (this.#options.signal.aborted || this.clients >= this.#limits.clients) return undefined;
+    let feed = this.#feeds.get(election);
+    if (feed === undefined || feed.isOver) {
+      feed = new Feed(election, this.#options, this.#limits);
+      const opened = feed;
+      this.#feeds.set(election, feed);
+      const ended = feed.run().finally(() => {
+        if (this.#feeds.get(election) === opened) this.#feeds.delete(election);
+        this.#ending.delete(ended);
+      });
+      this.#ending.add(ended);
+    }
+    return feed.open(after);
+  }
+
+  /** Resolves when all streams have ended, and their last query has come back. Abort the signal first. */
+  async drained(): Promise<void> {
+    await Promise.all(this.#ending);
+  }
+}
+
+/** One election's poller and its listeners. */
+class Feed {
+  readonly #election: string;
+  readonly #options: StreamOptions;
+  readonly #limits: typeof STREAM_LIMITS;
+  readonly #clients = new Set<Client>();
+  readonly #started = Promise.withResolvers<void>();
+  readonly #empty = new AbortController();
+  /** The newest revision that was sent to all. */
+  #revision = 0;
+  #progress: Uint8Array<ArrayBuffer> | undefined;
+  #progressText = "";
+  #progressAtMs = -Infinity;
+  #readAtMs: number | undefined;
+  /** Undefined until the log has been asked. */
+  #lag: number | null | undefined;
+
+  constructor(election: string, options: StreamOptions, limits: typeof STREAM_LIMITS) {
+    this.#election = election;
+    this.#options = options;
+    this.#limits = limits;
+  }
+
+  get size(): number {
+    return this.#clients.size;
+  }
+
+  /** Whether the last listener has left: the poller is ending, and takes no new ones. */
+  get isOver(): boolean {
+    return this.#empty.signal.aborted || this.#options.signal.aborted;
+  }
+
+  open(after: number | undefined): ReadableStream<Uint8Array<ArrayBuffer>> {
+    let client: Client;
+    return new ReadableStream<Uint8Array<ArrayBuffer>>({
+      start: (controller) => {
+        client = { controller, revision: after, progress: undefined, live: false };
+        this.#clients.add(client);
+        controller.enqueue(utf8("retry: 1000\n\n"));
+      },
+      // Called whenever there is room: so who comes back from far behind reads page by page, at its own pace.
+      pull: () => client.live ? undefined : this.#catchUp(client),
+      cancel: () => this.#leave(client),
+    }, new ByteLengthQueuingStrategy({ highWaterMark: this.#limits.clientBytes }));
+  }
+
+  /** Polls until nobody listens any more, or the process is about to stop. */
+  async run(): Promise<void> {
+    const signal = AbortSignal.any([this.#options.signal, this.#empty.signal]);
+    await Promise.all([this.#pollUntil(signal), this.#tickUntil(signal)]);
+    this.#started.resolve();
+    for (const client of this.#clients) this.#end(client);
+  }
+
+  async #pollUntil(signal: AbortSignal): Promise<void> {
+    const { pollMs, retryMs } = this.#limits;
+    const { now, onError } = this.#options;
+    while (!signal.aborted) {
+      const fromMs = now();
+      try {
+        if (this.#readAtMs === undefined) await this.#start();
+        const full = await this.#poll();
+        // At most a tenth of the time is spent asking, however long the database takes to answer.
+        if (!full) await pause(Math.max(pollMs, 9 * (now() - fromMs)), signal);
+      } catch (error) {
+        onError(error);
+        await pause(retryMs, signal);
+      }
+    }
+  }
+
+  async #start(): Promise<void> {
+    this.#revision = (await newestRelease(this.#options.db.query, this.#election)).revision;
+    this.#readAtMs = this.#options.now();
+    this.#started.resolve();
+  }
+
+  /**
+   * Sends what is new. The totals are read after the releases and sent before them, so that nobody ever sees more
+   * voters in the results than have been counted. Returns whether there may be more.
+   */
+  async #poll(): Promise<boolean> {
+    const { db, now } = this.#options;
+    const nowMs = now();
+    const releases = await this.#releases(this.#revision);
+    if (releases.length > 0 || Math.abs(nowMs - this.#progressAtMs) >= this.#limits.progressMs) {
+      this.#progressAtMs = nowMs;
+      this.#tell(await readProgress(db, this.#election));
+    }
+    for (const release of releases) {
+      const event = eventOf("release", release, release.revision);
+      for (const client of this.#clients) {
+        if (client.live && client.revision! < release.revision) this.#send(client, event, release.revision);
+      }
+      this.#revision = release.revision;
+    }
+    this.#readAtMs = nowMs;
+    return releases.length === this.#limits.pageReleases;
+  }
+
+  #tell(progress: Progress): void {
+    const text = JSON.stringify(progress);
+    if (text === this.#progressText) return;
+    this.#progressText = text;
+    this.#progress = eventOf("turnout", progress);
+    for (const client of this.#clients) if (client.live) this.#sendProgress(client);
+  }
+
+  async #releases(after: number): Promise<Release[]> {
+    const { db, elections } = this.#options;
+    const rows = await releasesSince(db.query, this.#election, after, this.#limits.pageReleases);
+    if (rows.length === 0) return [];
+    const names = await elections.find(db.query, this.#election);
+    return rows.map((row) => ({ ...row, region: names?.index.stations.get(row.station)?.region ?? null }));
+  }
+
+  async #tickUntil(signal: AbortSignal): Promise<void> {
+    await Promise.race([this.#started.promise, aborted(signal)]);
+    while (!signal.aborted) {
+      this.#lag = await this.#readLag();
+      const event = this.#tick();
+      for (const client of this.#clients) if (client.live) this.#send(client, event);
+      await pause(this.#limits.tickMs, signal);
+    }
+  }
+
+  async #readLag(): Promise<number | null> {
+    const { db, logEnds, onError } = this.#options;
+    try {
+      const ends = await logEnds(this.#election);
+      return ends === undefined ? null : await readLag(db.query, this.#election, ends);
+    } catch (error) {
+      onError(error);
+      return null;
+    }
+  }
+
+  #tick(): Uint8Array<ArrayBuffer> {
+    return eventOf(
+      "tick",
+      {
+        now: new Date(this.#options.now()).toISOString(),
+        readAt: this.#readAtMs === undefined ? null : new Date(this.#readAtMs).toISOString(),
+        revision: this.#revision,
+        lag: this.#lag ?? null,
+      } satisfies Tick,
+    );
+  }
+
+  /** Sends what a listener has missed, as long as there is room; it is live when there is no more. */
+  async #catchUp(client: Client): Promise<void> {
+    await this.#started.promise;
+    try {
+      client.revision ??= this.#revision;
+      if (client.revision > this.#revision) await this.#resetIfVoid(client, client.revision);
+      while (this.#clients.has(client) && client.revision < this.#revision) {
+        if (client.controller.desiredSize! <= 0) return;
+        this.#sendProgress(client);
+        await this.#sendPage(client, client.revision, this.#revision);
+      }
+    } catch (error) {
+      this.#options.onError(error);
+      this.#end(client);
+    }
+    if (!this.#clients.has(client)) return;
+    client.live = true;
+    if (this.#lag !== undefined) this.#send(client, this.#tick());
+    this.#sendProgress(client);
+  }
+
+  /** A revision that was never given out: the database was made anew, and what the listener has is of another count. */
+  async #resetIfVoid(client: Client, revision: number): Promise<void> {
+    const newest = await newestRelease(this.#options.db.query, this.#election);
+    if (revision <= newest.revision) return; // The listener has only asked later than the poller.
+    client.revision = newest.revision;
+    this.#send(client, eventOf("reset", {}, newest.revision));
+  }
+
+  async #sendPage(client: Client, after: number, upTo: number): Promise<void> {
+    const releases = (await this.#releases(after)).filter(({ revision }) => revision <= upTo);
+    if (!this.#clients.has(client)) return;
+    for (const release of releases) {
+      client.controller.enqueue(eventOf("release", release, release.revision));
+    }
+    client.revision = releases.at(-1)?.revision ?? upTo;
+  }
+
+  #sendProgress(client: Client): void {
+    if (this.#progress === undefined || client.progress === this.#progress) return;
+    client.progress = this.#progress;
+    this.#send(client, this.#progress);
+  }
+
+  /** Sends an event to a listener who is still there, or sends the listener away. */
+  #send(client: Client, event: Uint8Array<ArrayBuffer>, revision?: number): void {
+    if (!this.#clients.has(client)) return;
+    if (client.controller.desiredSize! <= 0) {
+      client.controller.enqueue(utf8(": too slow; come back with Last-Event-ID\n\n"));
+      return this.#end(client);
+    }
+    client.controller.enqueue(event);
+    if (revision !== undefined) client.revision = revision;
+  }
+
+  #end(client: Client): void {
+    if (!this.#clients.has(client)) return;
+    this.#leave(client);
+    client.controller.close();
+  }
+
+  #leave(client: Client): void {
+    this.#clients.delete(client);
+    if (this.#clients.size === 0) this.#empty.abort();
+  }
+}
+
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  await delay(ms, undefined, { signal }).catch(() => {});
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  if (signal.aborted) resolve();
+  else signal.addEventListener("abort", () => resolve(), { once: true });
+  return promise;
+}

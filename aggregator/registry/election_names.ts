@@ -1,0 +1,150 @@
+/**
+ * Elections as readers see them: the newest manifest, ready for looking names up.
+ *
+ * @module
+ */
+import {
+  type Contest,
+  type ElectionIndex,
+  indexElection,
+  type Manifest,
+  manifestSchema,
+  type SignedManifest,
+} from "../../shared/election.ts";
+import type { ElectionFacts } from "./places.ts";
+import type { ElectionDetails, ElectionSummary } from "../public/schemas.ts";
+import type { Query } from "../database/database.ts";
+
+/** How many elections' manifests are kept at hand; the one that was not asked for the longest goes first. */
+const MAX_MANIFESTS = 64;
+
+/** A manifest's names. Votes are kept by ids alone; these are joined to them when they are shown. */
+export type ElectionNames = Readonly<{
+  index: ElectionIndex;
+  signed: SignedManifest;
+  contests: ReadonlyMap<string, Contest>;
+  parties: ReadonlyMap<string, Manifest["parties"][number]>;
+  regions: ReadonlyMap<string, string>;
+  stations: ReadonlyMap<string, string>;
+  /** Region → its stations. */
+  stationsOf: ReadonlyMap<string, readonly string[]>;
+  /** Region → the contests that at least one of its stations votes on. */
+  contestsOf: ReadonlyMap<string, ReadonlySet<string>>;
+}>;
+
+/** Newest manifests, each read and indexed once. Manifests never change under a version, so none grows stale. */
+export class Elections {
+  readonly #names = new Map<string, ElectionNames>();
+
+  /** An election's names by its newest manifest; `undefined` when there is no such election. */
+  async find(query: Query, election: string): Promise<ElectionNames | undefined> {
+    const version = await newestVersion(query, election);
+    return version === undefined ? undefined : await this.#get(query, election, version);
+  }
+
+  /** All elections, the next or latest to close first. */
+  async list(query: Query): Promise<ElectionNames[]> {
+    const all: ElectionNames[] = [];
+    for (const { election, version } of await newestVersions(query)) {
+      all.push(await this.#get(query, election, version));
+    }
+    return all.sort((a, b) => b.index.closesAtMs - a.index.closesAtMs);
+  }
+
+  async #get(query: Query, election: string, version: number): Promise<ElectionNames> {
+    const key = `${election}.${version}`;
+    const names = this.#names.get(key) ?? nameElection(await readManifest(query, election, version));
+    this.#names.delete(key);
+    this.#names.set(key, names);
+    if (this.#names.size > MAX_MANIFESTS) this.#names.delete(this.#names.keys().next().value!);
+    return names;
+  }
+}
+
+async function newestVersion(query: Query, election: string): Promise<number | undefined> {
+  const [row] = await query<{ version: number }>(
+    "SELECT version FROM registry.manifests WHERE election = $1 ORDER BY version DESC LIMIT 1",
+    [election],
+  );
+  return row?.version;
+}
+
+async function newestVersions(query: Query): Promise<{ election: string; version: number }[]> {
+  return await query("SELECT election, max(version) AS version FROM registry.manifests GROUP BY election");
+}
+
+async function readManifest(query: Query, election: string, version: number): Promise<SignedManifest> {
+  const [row] = await query<SignedManifest>(
+    "SELECT manifest, signature FROM registry.manifests WHERE election = $1 AND version = $2",
+    [election, version],
+  );
+  return row;
+}
+
+/** Makes a manifest's names ready. */
+export function nameElection(signed: SignedManifest): ElectionNames {
+  const manifest = manifestSchema.parse(JSON.parse(signed.manifest));
+  const index = indexElection(manifest);
+  const stationsOf = new Map<string, string[]>(manifest.regions.map(({ id }) => [id, []]));
+  const contestsOf = new Map<string, Set<string>>(manifest.regions.map(({ id }) => [id, new Set()]));
+  for (const { id, region } of manifest.stations) {
+    stationsOf.get(region)!.push(id);
+    for (const contest of index.stations.get(id)!.contests) contestsOf.get(region)!.add(contest);
+  }
+  return {
+    index,
+    signed: { manifest: signed.manifest, signature: signed.signature },
+    contests: new Map(manifest.contests.map((contest) => [contest.id, contest])),
+    parties: new Map(manifest.parties.map((party) => [party.id, party])),
+    regions: new Map(manifest.regions.map(({ id, name }) => [id, name])),
+    stations: new Map(manifest.stations.map(({ id, name }) => [id, name])),
+    stationsOf,
+    contestsOf,
+  };
+}
+
+/** Where an election stands at a time, in milliseconds since 1970. The last moment is still open. */
+export function phaseOf({ opensAtMs, closesAtMs }: ElectionIndex, nowMs: number): ElectionSummary["phase"] {
+  return nowMs < opensAtMs ? "scheduled" : nowMs <= closesAtMs ? "open" : "closed";
+}
+
+/** An election as a list shows it. */
+export function summarise({ index }: ElectionNames, nowMs: number): ElectionSummary {
+  const { manifest } = index;
+  return {
+    id: manifest.election,
+    name: manifest.name,
+    phase: phaseOf(index, nowMs),
+    opensAt: manifest.opensAt,
+    closesAt: manifest.closesAt,
+    acceptsUntil: manifest.acceptsUntil,
+    resultsBeforeClosing: manifest.resultsBeforeClosing,
+    releaseThreshold: manifest.releaseThreshold,
+    stations: manifest.stations.length,
+    contests: manifest.contests.length,
+    manifestVersion: manifest.version,
+  };
+}
+
+/** An election with everything that its results name, and what the registry adds to it. */
+export function detail(names: ElectionNames, facts: ElectionFacts, nowMs: number): ElectionDetails {
+  const { election, contests, parties, regions } = names.index.manifest;
+  return {
+    ...summarise(names, nowMs),
+    ballot: contests.map((contest) => ({
+      ...contest,
+      candidates: contest.candidates.map((candidate) => {
+        const { hasPhoto = false, ...texts } = facts.candidates.get(`${contest.id}/${candidate.id}`) ?? {};
+        const photo = `/v1/elections/${election}/candidates/${contest.id}/${candidate.id}/photo`;
+        return { ...candidate, ...texts, ...(hasPhoto && { photo }) };
+      }),
+    })),
+    parties,
+    regions: regions.map(({ id, name }) => ({
+      id,
+      name,
+      stations: names.stationsOf.get(id)!.length,
+      ...facts.regions.get(id),
+    })),
+  };
+}

@@ -1,0 +1,287 @@
+/**
+ * The life of an election in the registry: created once, and published anew whenever its manifest changes.
+ *
+ * @module
+ */
+import {
+  type ElectionDefinition,
+  idSchema,
+  type Manifest,
+  manifestPart,
+  manifestSchema,
+  type SignedManifest,
+  signManifest,
+} from "../../shared/election.ts";
+import { manifestKeyPair, sealingKeyPair } from "../../shared/keys.ts";
+import { longestRecordBytes, recordBytesFor } from "../../shared/record.ts";
+import { appendAudit } from "../audit/events.ts";
+import { arrayLiteral, type Database, type Query } from "../database/database.ts";
+import { insertDefinition } from "./definition.ts";
+
+/** What the office asked for cannot be done; the message says why and what would be right. */
+export class OfficeError extends Error {
+  override name = "OfficeError";
+}
+
+/** What is said of a second election of the same name. */
+export function nameIsTaken(election: string): OfficeError {
+  return new OfficeError(`Cannot create election ${election}: there is one of that name; choose another id`);
+}
+
+/** A device's key as the registry has it: `validUntil` is set once a newer version has replaced it. */
+export type DeviceKey = Readonly<
+  { device: string; version: number; station: string; validUntil: string | null }
+>;
+
+/**
+ * Creates an election: its manifest's first version, what the office keeps of it, its gateways and its devices.
+ *
+ * @param master The election's master key, 32 bytes.
+ * @throws {OfficeError} when there is one of that name, or the definition asks for more than records and ids can hold.
+ */
+export async function createElection(
+  db: Database,
+  definition: ElectionDefinition,
+  master: Uint8Array,
+  now: Date,
+): Promise<Manifest> {
+  const devices = devicesOf(definition);
+  const manifest = manifestSchema.parse({
+    ...manifestPart(definition),
+    version: 1,
+    recordBytes: sized(() => recordBytesFor(definition)),
+    sealingKey: sealingKeyPair(master, definition.election).publicKey.toHex(),
+    denied: [],
+  });
+  await db.transaction(async (query) => {
+    const rows = await query(
+      `INSERT INTO registry.elections VALUES ($1, $2, $3, $4, $5::timestamptz) ON CONFLICT DO NOTHING RETURNING 1`,
+      [manifest.election, manifest.name, manifest.partitions, manifest.recordBytes, now.toISOString()],
+    );
+    if (rows.length === 0) throw nameIsTaken(manifest.election);
+    await insertManifest(query, manifest, master, now);
+    await insertDefinition(query, definition);
+    await insertDevices(query, manifest.election, devices);
+    await appendAudit(query, now, "election_created", manifest.election, {
+      stations: manifest.stations.length,
+      contests: manifest.contests.length,
+      gateways: manifest.gateways.length,
+    });
+  });
+  return manifest;
+}
+
+/** The devices that a definition names; one a station when it names none. */
+function devicesOf({ election, devices, stations }: ElectionDefinition): { id: string; station: string }[] {
+  if (devices !== undefined) return devices;
+  return stations.map(({ id: station }) => {
+    const id = `${station}-a`;
+    if (!idSchema.safeParse(id).success) {
+      throw new OfficeError(
+        `Cannot create election ${election}: ${id} would be too long for the id of a device; name devices, or use a shorter id for station ${station}`,
+      );
+    }
+    return { id, station };
+  });
+}
+
+/** Reckons with the size of records; a vote that fits into none is the office's to mend. */
+function sized<T>(reckon: () => T): T {
+  try {
+    return reckon();
+  } catch (error) {
+    throw error instanceof RangeError ? new OfficeError(error.message) : error;
+  }
+}
+
+/**
+ * Publishes another version of an election's manifest. Gateways follow within seconds; what they took in before
+ * is judged by the version they had.
+ *
+ * @param change Makes the new manifest from the newest one.
+ * @throws {OfficeError} when the change touches what is frozen, or the new version is not sound.
+ */
+export async function publishManifest(
+  db: Database,
+  election: string,
+  master: Uint8Array,
+  now: Date,
+  change: (newest: Manifest) => Manifest,
+): Promise<Manifest> {
+  return await db.transaction((query) => publishIn(query, election, master, now, change));
+}
+
+async function publishIn(
+  query: Query,
+  election: string,
+  master: Uint8Array,
+  now: Date,
+  change: (newest: Manifest) => Manifest,
+): Promise<Manifest> {
+  await query("SELECT FROM registry.elections WHERE election = $1 FOR UPDATE", [election]);
+  const newest = await newestManifest(query, election);
+  if (newest === undefined) {
+    throw new OfficeError(`Cannot publish election ${election}: there is none of that name`);
+  }
+  const result = manifestSchema.safeParse({ ...change(newest), version: newest.version + 1 });
+  if (!result.success) {
+    const [{ path, message }] = result.error.issues;
+    throw new OfficeError(`Cannot publish election ${election}: ${path.join(".")} ${message}`);
+  }
+  refuseFrozen(newest, result.data);
+  await insertManifest(query, result.data, master, now);
+  await appendAudit(query, now, "manifest_published", election, { version: result.data.version });
+  return result.data;
+}
+
+/** What gateways, logs and records already rely on. */
+function refuseFrozen(before: Manifest, after: Manifest): void {
+  for (const field of ["election", "partitions", "recordBytes", "sealingKey"] as const) {
+    if (before[field] !== after[field]) {
+      throw new OfficeError(
+        `Cannot publish election ${before.election}: ${field} is frozen at ${before[field]}`,
+      );
+    }
+  }
+  const longest = sized(() => longestRecordBytes(after));
+  if (longest > after.recordBytes) {
+    throw new OfficeError(
+      `Cannot publish election ${before.election}: a vote may take ${longest} bytes, and its records were sized to ${after.recordBytes}; use shorter ids`,
+    );
+  }
+}
+
+async function insertManifest(
+  query: Query,
+  manifest: Manifest,
+  master: Uint8Array,
+  now: Date,
+): Promise<void> {
+  const signed = signManifest(manifest, manifestKeyPair(master, manifest.election).privateKey);
+  await query(
+    `INSERT INTO registry.manifests (election, version, effective_at, manifest, signature)
+     VALUES ($1, $2, $3::timestamptz, $4, $5)`,
+    [manifest.election, manifest.version, now.toISOString(), signed.manifest, signed.signature],
+  );
+  await query(
+    `INSERT INTO registry.gateways (election, gateway) SELECT $1, unnest($2::text::text[]) ON CONFLICT DO NOTHING`,
+    [manifest.election, arrayLiteral(manifest.gateways.map(({ id }) => id))],
+  );
+}
+
+async function insertDevices(
+  query: Query,
+  election: string,
+  devices: readonly { id: string; station: string }[],
+): Promise<void> {
+  await query(
+    `INSERT INTO registry.device_keys (election, device, version, station)
+     SELECT $1, device, 1, station FROM unnest($2::text::text[], $3::text::text[]) AS d (device, station)`,
+    [
+      election,
+      arrayLiteral(devices.map(({ id }) => id)),
+      arrayLiteral(devices.map(({ station }) => station)),
+    ],
+  );
+}
+
+/** The newest manifest of an election. */
+export async function newestManifest(query: Query, election: string): Promise<Manifest | undefined> {
+  const signed = await newestSignedManifest(query, election);
+  return signed && manifestSchema.parse(JSON.parse(signed.manifest));
+}
+
+/** The newest manifest of an election, as it was signed. */
+export async function newestSignedManifest(
+  query: Query,
+  election: string,
+): Promise<SignedManifest | undefined> {
+  const [row] = await query<SignedManifest>(
+    "SELECT manifest, signature FROM registry.manifests WHERE election = $1 ORDER BY version DESC LIMIT 1",
+    [election],
+  );
+  return row;
+}
+
+/** The ids of all elections. */
+export async function electionIds(query: Query): Promise<string[]> {
+  const rows = await query<{ election: string }>("SELECT election FROM registry.elections ORDER BY election");
+  return rows.map(({ election }) => election);
+}
+
+/** An election's device keys that are believed at a time, or still to be. */
+export async function deviceKeys(query: Query, election: string, now: Date): Promise<DeviceKey[]> {
+  const rows = await query<{ device: string; version: number; station: string; valid_until: string | null }>(
+    `SELECT device, version, station, to_char(valid_until AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS valid_until
+     FROM registry.device_keys
+     WHERE election = $1 AND (valid_until IS NULL OR valid_until > $2::timestamptz)
+     ORDER BY device, version`,
+    [election, now.toISOString()],
+  );
+  return rows.map(({ device, version, station, valid_until }) => ({
+    device,
+    version,
+    station,
+    validUntil: valid_until,
+  }));
+}
+
+/**
+ * Gives a device its next key. The old one stays good for `overlapS` seconds, for the votes that it signed.
+ *
+ * @returns the new version.
+ */
+export async function rotateDeviceKey(
+  db: Database,
+  election: string,
+  device: string,
+  overlapS: number,
+  now: Date,
+): Promise<number> {
+  return await db.transaction(async (query) => {
+    const [row] = await query<{ version: number }>(
+      `WITH newest AS (
+         SELECT device, version, station FROM registry.device_keys
+         WHERE election = $1 AND device = $2 ORDER BY version DESC LIMIT 1
+       ), ended AS (
+         UPDATE registry.device_keys k SET valid_until = $3::timestamptz FROM newest n
+         WHERE k.election = $1 AND k.device = n.device AND k.version = n.version
+       )
+       INSERT INTO registry.device_keys (election, device, version, station)
+       SELECT $1, device, version + 1, station FROM newest RETURNING version`,
+      [election, device, new Date(now.getTime() + overlapS * 1_000).toISOString()],
+    );
+    if (row === undefined) {
+      throw new OfficeError(`Cannot rotate the key of ${device}: election ${election} has no such device`);
+    }
+    await appendAudit(query, now, "device_key_rotated", election, { device, version: row.version, overlapS });
+    return row.version;
+  });
+}
+
+/** Puts a device's key on the manifest's deny list: gateways refuse it within seconds. */
+export async function revokeDeviceKey(
+  db: Database,
+  election: string,
+  master: Uint8Array,
+  device: string,
+  version: number,
+  now: Date,
+): Promise<Manifest> {
+  const name = `${device}.${version}`;
+  return await db.transaction(async (query) => {
+    const [known] = await query(
+      "SELECT 1 FROM registry.device_keys WHERE election = $1 AND device = $2 AND version = $3",
+      [election, device, version],
+    );
+    if (known === undefined) {
+      throw new OfficeError(`Cannot revoke ${name}: election ${election} has no such device key`);
+    }
+    const manifest = await publishIn(query, election, master, now, (newest) => ({
+      ...newest,
+      denied: [...new Set([...newest.denied, name])],
+    }));
+    await appendAudit(query, now, "device_key_revoked", election, { device, version });
+    return manifest;
+  });
+}

@@ -1,0 +1,262 @@
+/**
+ * The roll: who may vote. The registry keeps voters by name; counting knows them by voter key, and no more of them
+ * than it reports on.
+ *
+ * @module
+ */
+import { z } from "zod";
+import { idSchema } from "../../shared/election.ts";
+import { pseudonymKey, voterKeyOf } from "../../shared/keys.ts";
+import { MAX_CLOCK_SKEW_MS } from "../../shared/vote.ts";
+import { appendAudit } from "../audit/events.ts";
+import { arrayLiteral, type Database, type Query } from "../database/database.ts";
+import { newestManifest, OfficeError } from "./elections.ts";
+import { profileSchema } from "./profile.ts";
+
+/** Voters that are written in one transaction; fewer when their profiles are long: see {@link ROLL_BATCH_CHARS}. */
+const ROLL_BATCH = 5_000;
+/** Characters of profiles from which on a batch is written. One statement carries them all. */
+const ROLL_BATCH_CHARS = 8_000_000;
+
+/** Key of the advisory lock that lets one import or rebuild at a roll; any number, the same in every process. */
+const ROLL_LOCK = 7_026_414;
+
+const DAY = z.iso.date().refine((day) => !day.startsWith("0000"), "must be a day that exists");
+
+/** A voter as a roll file has it, one line each. */
+export const voterSchema = z.object({
+  voter_id: z.string().regex(/^[\x21-\x7e]{1,64}$/, "must be 1 to 64 visible ASCII characters"),
+  region: idSchema,
+  station: z.union([z.literal(""), idSchema]),
+  birth_date: z.union([z.literal(""), DAY]),
+  gender: z.enum(["female", "male", "other", "unknown"]),
+  profile: profileSchema.optional(),
+});
+export type Voter = z.infer<typeof voterSchema>;
+
+/** Age groups by the first age that belongs to each. */
+const AGE_GROUPS: readonly (readonly [number, string])[] = [
+  [75, "75+"],
+  [65, "65-74"],
+  [55, "55-64"],
+  [45, "45-54"],
+  [35, "35-44"],
+  [25, "25-34"],
+  [18, "18-24"],
+  [0, "under-18"],
+];
+
+/** The age group of a voter on a day; both days as YYYY-MM-DD. `unknown` without a birth date. */
+export function ageGroupOf(birthDate: string, day: string): string {
+  if (birthDate === "") return "unknown";
+  const hadBirthday = day.slice(5) >= birthDate.slice(5);
+  const age = Number(day.slice(0, 4)) - Number(birthDate.slice(0, 4)) - (hadBirthday ? 0 : 1);
+  return AGE_GROUPS.find(([from]) => age >= from)?.[1] ?? "unknown";
+}
+
+/**
+ * Puts voters on an election's roll, in transactions of {@link ROLL_BATCH} at the most: what was written before a fault stays, and
+ * a second import goes on from there. Of a voter who is given twice the first line counts.
+ *
+ * Counting must come out the same whenever it is done, so an entry may not take effect in a past that was counted
+ * already: before the first vote has been counted, entries hold from the beginning of time; after it, from
+ * a little later than any vote can have been accepted that is on the log by now.
+ *
+ * @param now Milliseconds since 1970; asked for each transaction, since an import may take long.
+ * @param onProgress Told how many more voters were written.
+ * @returns how many voters were put on the roll, and how many were on it already.
+ */
+export async function importRoll(
+  db: Database,
+  election: string,
+  master: Uint8Array,
+  voters: AsyncIterable<Voter> | Iterable<Voter>,
+  now: () => number,
+  onProgress: (voters: number) => void = () => {},
+): Promise<{ added: number; known: number }> {
+  const manifest = await newestManifest(db.query, election);
+  if (manifest === undefined) throw new OfficeError(`Cannot import a roll: there is no election ${election}`);
+  const regions = new Set(manifest.regions.map(({ id }) => id));
+  const stations = new Map(manifest.stations.map(({ id, region }) => [id, region]));
+  const pseudonym = pseudonymKey(master, election);
+  let added = 0;
+  let known = 0;
+  let lines = 0;
+  let chars = 0;
+  const batch = new Map<string, Voter>();
+  const flush = async () => {
+    const written = await writeVoters(db, election, pseudonym, [...batch.values()], lines, now);
+    added += written;
+    known += lines - written;
+    onProgress(lines);
+    batch.clear();
+    lines = chars = 0;
+  };
+  for await (const voter of voters) {
+    checkPlace(voter, regions, stations);
+    if (!batch.has(voter.voter_id)) batch.set(voter.voter_id, voter);
+    for (const text of Object.values(voter.profile ?? {})) chars += text?.length ?? 0;
+    if (++lines === ROLL_BATCH || chars >= ROLL_BATCH_CHARS) await flush();
+  }
+  if (lines > 0) await flush();
+  return { added, known };
+}
+
+/** @throws {OfficeError} when the election has no such place. */
+function checkPlace(
+  { voter_id, region, station }: Voter,
+  regions: ReadonlySet<string>,
+  stations: ReadonlyMap<string, string>,
+): void {
+  const place = stations.get(station);
+  if (!regions.has(region)) {
+    throw new OfficeError(`Cannot import voter ${voter_id}: the election has no region ${region}`);
+  }
+  if (station !== "" && place !== region) {
+    throw new OfficeError(
+      `Cannot import voter ${voter_id}: ${
+        place === undefined
+          ? `the election has no station ${station}`
+          : `station ${station} lies in ${place}, not in ${region}`
+      }`,
+    );
+  }
+}
+
+/** Waits until no one else writes a roll, and keeps others from it until the transaction ends. Take it first. */
+export async function lockRolls(query: Query): Promise<void> {
+  await query("SELECT pg_advisory_xact_lock($1::bigint)", [ROLL_LOCK]);
+}
+
+/** From when on voters may vote who are put on the roll in this transaction. */
+async function earliestEffect(query: Query, election: string, now: () => number): Promise<Date> {
+  if (!await isCounted(query, election)) {
+    // Nor may counting begin before these voters are there for it to see.
+    await query("SELECT FROM counting.hold_counting()");
+    if (!await isCounted(query, election)) return new Date(0);
+  }
+  // A gateway's clock may be ahead of the log's, and the log's ahead of this one.
+  return new Date(now() + 2 * MAX_CLOCK_SKEW_MS + 1);
+}
+
+async function isCounted(query: Query, election: string): Promise<boolean> {
+  const [{ counted }] = await query<{ counted: boolean }>(
+    "SELECT coalesce(sum(records_read), 0) > 0 AS counted FROM counting.log_positions WHERE election = $1",
+    [election],
+  );
+  return counted;
+}
+
+/**
+ * The day on which ages are reckoned: that of the first manifest's opening, whatever later ones say, so that a rebuild
+ * comes to the same groups.
+ */
+async function dayOfAges(query: Query, election: string): Promise<string> {
+  const [{ opens_at }] = await query<{ opens_at: string }>(
+    "SELECT manifest::json ->> 'opensAt' AS opens_at FROM registry.manifests WHERE election = $1 ORDER BY version LIMIT 1",
+    [election],
+  );
+  return opens_at.slice(0, 10);
+}
+
+/** Writes voters that the registry does not have, their roll entries, and that it was done, in one transaction. */
+async function writeVoters(
+  db: Database,
+  election: string,
+  pseudonym: Uint8Array,
+  voters: readonly Voter[],
+  lines: number,
+  now: () => number,
+): Promise<number> {
+  return await db.transaction(async (query) => {
+    await lockRolls(query);
+    const effectiveAt = await earliestEffect(query, election, now);
+    // The ids may hold any visible character, so they travel as JSON, and not in an array's own spelling.
+    const rows = await query<{ voter_id: string }>(
+      `INSERT INTO registry.voters (election, voter_id, effective_at, region, station, birth_date, gender, profile)
+       SELECT $1, v.voter_id, $3::timestamptz, v.region, nullif(v.station, ''), nullif(v.birth_date, '')::date, v.gender,
+         v.profile
+       FROM json_to_recordset($2::json)
+         AS v (voter_id text, region text, station text, birth_date text, gender text, profile jsonb)
+       WHERE NOT EXISTS (SELECT FROM registry.voters r WHERE r.election = $1 AND r.voter_id = v.voter_id)
+       RETURNING voter_id`,
+      [election, JSON.stringify(voters), effectiveAt.toISOString()],
+    );
+    const added = new Set(rows.map(({ voter_id }) => voter_id));
+    const day = await dayOfAges(query, election);
+    const fresh = voters.filter(({ voter_id }) => added.has(voter_id));
+    await insertRoll(query, election, pseudonym, fresh, effectiveAt, day);
+    await appendAudit(query, new Date(now()), "roll_imported", election, {
+      added: added.size,
+      known: lines - added.size,
+    });
+    return added.size;
+  });
+}
+
+async function insertRoll(
+  query: Query,
+  election: string,
+  pseudonym: Uint8Array,
+  voters: readonly Voter[],
+  effectiveAt: Date,
+  day: string,
+): Promise<void> {
+  await query(
+    `INSERT INTO counting.roll (election, voter_key, effective_at, region, station, age_group, gender)
+     SELECT $1, decode(voter_key, 'hex'), $2::timestamptz, region, nullif(station, ''), age_group, gender
+     FROM unnest($3::text::text[], $4::text::text[], $5::text::text[], $6::text::text[], $7::text::text[])
+       AS v (voter_key, region, station, age_group, gender)`,
+    [
+      election,
+      effectiveAt.toISOString(),
+      arrayLiteral(voters.map(({ voter_id }) => voterKeyOf(pseudonym, voter_id).toHex())),
+      arrayLiteral(voters.map(({ region }) => region)),
+      arrayLiteral(voters.map(({ station }) => station)),
+      arrayLiteral(voters.map(({ birth_date }) => ageGroupOf(birth_date, day))),
+      arrayLiteral(voters.map(({ gender }) => gender)),
+    ],
+  );
+}
+
+/** Makes an election's roll anew from the registry's voters, inside the caller's transaction: see {@link lockRolls}. */
+export async function rebuildRoll(query: Query, election: string, master: Uint8Array): Promise<number> {
+  const pseudonym = pseudonymKey(master, election);
+  const day = await dayOfAges(query, election);
+  const [{ some }] = await query<{ some: boolean }>(
+    "SELECT EXISTS (SELECT FROM counting.roll WHERE election = $1) AS some",
+    [election],
+  );
+  if (some) await query("DELETE FROM counting.roll WHERE election = $1", [election]);
+  let after = { voterId: "", effectiveAt: "-infinity" };
+  for (let total = 0;;) {
+    const rows = await query<Voter & { effective_at: string; struck_at: string | null }>(
+      `SELECT voter_id, region, coalesce(station, '') AS station, coalesce(birth_date::text, '') AS birth_date, gender,
+         effective_at::text AS effective_at, struck_at::text AS struck_at
+       FROM registry.voters WHERE election = $1 AND (voter_id, effective_at) > ($2, $3::timestamptz)
+       ORDER BY voter_id, effective_at LIMIT $4`,
+      [election, after.voterId, after.effectiveAt, ROLL_BATCH],
+    );
+    if (rows.length === 0) return total;
+    await query(
+      `INSERT INTO counting.roll (election, voter_key, effective_at, struck_at, region, station, age_group, gender)
+       SELECT $1, decode(v.voter_key, 'hex'), v.effective_at, v.struck_at, v.region, nullif(v.station, ''), v.age_group, v.gender
+       FROM json_to_recordset($2::json) AS v (voter_key text, effective_at timestamptz, struck_at timestamptz,
+         region text, station text, age_group text, gender text)`,
+      [
+        election,
+        JSON.stringify(rows.map((row) => ({
+          voter_key: voterKeyOf(pseudonym, row.voter_id).toHex(),
+          effective_at: row.effective_at,
+          struck_at: row.struck_at,
+          region: row.region,
+          station: row.station,
+          age_group: ageGroupOf(row.birth_date, day),
+          gender: row.gender,
+        }))),
+      ],
+    );
+    total += rows.length;
+    after = { voterId: rows.at(-1)!.voter_id, effectiveAt: rows.at(-1)!.effective_at };
+  }
+}

@@ -1,0 +1,147 @@
+/**
+ * Documents of rows: with names spelled out, without anything that tells of a single voter.
+ *
+ * @module
+ */
+import type { ElectionNames } from "../../registry/election_names.ts";
+import type { AuditRow, RejectionRow, ReleaseRow, TurnoutRow } from "./sources.ts";
+import type { IndexDocument } from "./tally_index.ts";
+
+/** Degrees of WGS 84. */
+export type Location = Readonly<{ lat: number; lon: number }>;
+
+/** An election's names, and where its stations are, as far as it is known: by station, else by region. */
+export type Spelling = Readonly<{
+  names: ElectionNames;
+  locations: Readonly<{ stations: ReadonlyMap<string, Location>; regions: ReadonlyMap<string, Location> }>;
+}>;
+
+/** What a candidate without a party has in place of a party's name. */
+export const NO_PARTY = "No party";
+
+/** The document of a release. */
+export function releaseDocument(row: ReleaseRow, spelling: Spelling): IndexDocument<"releases"> {
+  const { revision, mode, releasedAt, voters, addedVoters, closing } = row;
+  return {
+    id: String(revision),
+    version: revision,
+    fields: {
+      ...electionFields(spelling),
+      ...placeFields(spelling, row.station),
+      mode,
+      revision,
+      released_at: releasedAt,
+      voters,
+      added_voters: addedVoters,
+      closing,
+    },
+  };
+}
+
+/** A release with those candidates only whose votes it changed: of the others an earlier one has said the same. */
+export function changesOf(row: ReleaseRow): ReleaseRow {
+  return { ...row, votes: row.votes.filter(({ added }) => added !== 0) };
+}
+
+/** What a release says of each candidate whose votes it changed. */
+export function releasedVotesDocuments(
+  row: ReleaseRow,
+  spelling: Spelling,
+): IndexDocument<"released-votes">[] {
+  return changesOf(row).votes.map(({ contest, candidate, votes, added }) => ({
+    id: `${row.revision}/${contest}/${candidate}`,
+    version: row.revision,
+    fields: { ...lineFields(row, spelling, contest, candidate), votes, added_votes: added },
+  }));
+}
+
+/** What stands now of each candidate in a release, once it is the newest of its station and mode. */
+export function tallyDocuments(row: ReleaseRow, spelling: Spelling): IndexDocument<"tallies">[] {
+  return row.votes.map(({ contest, candidate, votes }) => ({
+    id: `${row.election}/${row.station}/${row.mode}/${contest}/${candidate}`,
+    version: row.revision,
+    fields: { ...lineFields(row, spelling, contest, candidate), votes },
+  }));
+}
+
+/** The document of a minute's turnout at a station. `version` is when it was read, in milliseconds since 1970. */
+export function turnoutDocument(
+  { station, mode, minute, voters }: TurnoutRow,
+  version: number,
+  spelling: Spelling,
+): IndexDocument<"turnout-per-minute"> {
+  const { election } = spelling.names.index.manifest;
+  return {
+    id: `${election}/${station}/${mode}/${minute}`,
+    version,
+    fields: { ...electionFields(spelling), ...placeFields(spelling, station), mode, minute, voters },
+  };
+}
+
+/** The document of a record that was not counted. */
+export function rejectionDocument(row: RejectionRow, spelling: Spelling): IndexDocument<"rejected-votes"> {
+  const { partition, offset, fate, cause, minute, gateway, station } = row;
+  const { election } = spelling.names.index.manifest;
+  return {
+    id: `${election}/${partition}/${offset}`,
+    version: offset + 1,
+    fields: {
+      ...electionFields(spelling),
+      ...station === null ? {} : placeFields(spelling, station),
+      partition,
+      offset,
+      fate,
+      cause,
+      minute,
+      ...gateway === null ? {} : { gateway },
+    },
+  };
+}
+
+/** The document of an event of the audit trail. */
+export function auditDocument(row: AuditRow): IndexDocument<"audit-events"> {
+  const { number, at, election, event, details, hash } = row;
+  return {
+    id: String(number),
+    version: number,
+    fields: { number, at, ...election === null ? {} : { election }, event, details, hash },
+  };
+}
+
+function electionFields({ names }: Spelling) {
+  const { election, name } = names.index.manifest;
+  return { election, election_name: name };
+}
+
+/** A station that the newest manifest no longer has is named by its id. */
+function placeFields({ names, locations }: Spelling, station: string) {
+  const region = names.index.stations.get(station)?.region;
+  const location = locations.stations.get(station) ??
+    (region === undefined ? undefined : locations.regions.get(region));
+  return {
+    station,
+    station_name: names.stations.get(station) ?? station,
+    ...region === undefined ? {} : { region, region_name: names.regions.get(region)! },
+    ...location === undefined ? {} : { location },
+  };
+}
+
+function lineFields(row: ReleaseRow, spelling: Spelling, contestId: string, candidateId: string) {
+  const { names } = spelling;
+  const contest = names.contests.get(contestId);
+  const candidate = contest?.candidates.find(({ id }) => id === candidateId);
+  const party = candidate?.party;
+  return {
+    ...electionFields(spelling),
+    ...placeFields(spelling, row.station),
+    contest: contestId,
+    contest_name: contest?.name ?? contestId,
+    candidate: candidateId,
+    candidate_name: candidate?.name ?? candidateId,
+    ...party === undefined ? {} : { party },
+    party_name: party === undefined ? NO_PARTY : names.parties.get(party)!.name,
+    mode: row.mode,
+    revision: row.revision,
+    released_at: row.releasedAt,
+  };
+}

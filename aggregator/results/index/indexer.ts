@@ -1,0 +1,381 @@
+/**
+ * Keeps the index up with what is released, counted by the minute, rejected and audited. It follows the database and
+ * nothing follows it: when the index falls behind, dies or is emptied, the count goes on, and this catches up.
+ *
+ * Where it stands it asks the index itself, so there is no second account to go wrong: the documents of `releases` are
+ * written after everything else that is made of them, so as many as the database has up to the highest of them mean
+ * that all is there. Any number of processes may do this at once, since ids and versions decide what stays.
+ *
+ * Elections have their turns, a page each: none waits for another's past. Releases come between all other pages.
+ *
+ * @module
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import type { Database } from "../../database/database.ts";
+import { electionIds } from "../../registry/elections.ts";
+import {
+  auditDocument,
+  changesOf,
+  releaseDocument,
+  releasedVotesDocuments,
+  tallyDocuments,
+} from "./documents.ts";
+import { PAGE_AUDIT, PAGE_RELEASES, rebuildIndices } from "./rebuild_index.ts";
+import {
+  auditAfter,
+  countAudit,
+  countFiguresUpTo,
+  countRejections,
+  countReleasesUpTo,
+  electionsBehind,
+  type Positions,
+  releasedAt,
+  releasesOf,
+  sumCurrent,
+  turnoutByMinute,
+} from "./sources.ts";
+import { rejectionPages, Spellings, turnoutPages } from "./spelling.ts";
+import type { IndexDocument, TallyIndex, Upserted } from "./tally_index.ts";
+import { INDEX_NAMES, type IndexName } from "./templates.ts";
+
+/** How often things are done, in milliseconds. */
+export const INDEXER_PACE = {
+  /** Releases are asked for. */
+  pollMs: 1_000,
+  /** Turnout, rejections and the audit trail are brought up. */
+  passMs: 5_000,
+  /** The index is held against the database. */
+  checkMs: 30_000,
+  /** The wait after a fault, which doubles with every further one, up to the longest. */
+  retryMs: 250,
+  longestRetryMs: 15_000,
+};
+
+/** Turnout is read whole in each pass: the database spends one part in so many of the time on it, at the most. */
+const TURNOUT_SHARE = 20;
+
+/** What an indexer needs. */
+export type IndexerOptions = Readonly<{
+  db: Database;
+  index: TallyIndex;
+  /** Milliseconds since 1970. */
+  now(): number;
+  signal: AbortSignal;
+  onUpserted(name: IndexName, upserted: Upserted): void;
+  onRebuilt(names: readonly IndexName[], why: string): void;
+  onFault(what: string, error: unknown): void;
+  pace?: Partial<typeof INDEXER_PACE>;
+}>;
+
+/** By election, how many of its releases an index has, and the newest revision of them. */
+type Indexed = ReadonlyMap<string, Readonly<{ documents: number; max: number }>>;
+
+function newestOf(indexed: Indexed): Positions {
+  return new Map([...indexed].map(([election, { max }]) => [election, max]));
+}
+
+/** Does a page of each piece of work in turn until all is done, and something else after each page. */
+async function inTurn(works: AsyncGenerator<void>[], between: () => Promise<unknown>): Promise<void> {
+  for (let left = works; left.length > 0;) {
+    const unfinished: typeof works = [];
+    for (const work of left) {
+      if (!(await work.next()).done) unfinished.push(work);
+      await between();
+    }
+    left = unfinished;
+  }
+}
+
+/** Follows the database. */
+export class Indexer {
+  readonly #options: IndexerOptions;
+  readonly #pace: typeof INDEXER_PACE;
+  readonly #spellings = new Spellings();
+  /** What stands under each name; `undefined` until the index has been asked. */
+  #standing: Readonly<Record<IndexName, string>> | undefined;
+  /** Election → the revision up to which its releases are in the index. */
+  readonly #positions = new Map<string, number>();
+  /** Events up to this number are in the index. */
+  #auditNumber = 0;
+  /** Election → the offset in each partition up to which rejections are in; asked of the index when not there. */
+  readonly #rejected = new Map<string, number[]>();
+  /** Election and minute → its turnout when it was last sent. */
+  #sentTurnout = new Map<string, number>();
+  /** How long the database took to read turnout in the last pass, in milliseconds. */
+  #turnoutMs = 0;
+  /** What did not agree when it was last looked at: believed when it is so twice running. */
+  readonly #suspected = new Set<string>();
+  #checkAtMs = -Infinity;
+  #passAtMs = -Infinity;
+
+  constructor(options: IndexerOptions) {
+    this.#options = options;
+    this.#pace = { ...INDEXER_PACE, ...options.pace };
+  }
+
+  /** Up to where each election's releases are in the index, as far as is known. */
+  get positions(): Positions {
+    return this.#positions;
+  }
+
+  /** Follows until the signal aborts. */
+  async run(): Promise<void> {
+    const { signal, onFault } = this.#options;
+    const { pollMs, retryMs, longestRetryMs } = this.#pace;
+    for (let faults = 0; !signal.aborted;) {
+      let waitMs = pollMs;
+      try {
+        if (await this.#step()) waitMs = 0;
+        faults = 0;
+      } catch (error) {
+        if (signal.aborted) return;
+        onFault("indexing is tried again", error);
+        this.#checkAtMs = -Infinity;
+        waitMs = Math.min(longestRetryMs, retryMs * 2 ** faults++);
+      }
+      await delay(waitMs, undefined, { signal }).catch(() => {});
+    }
+  }
+
+  /** Does once what is due. Returns whether there is more to do at once. */
+  async #step(): Promise<boolean> {
+    const { db, now } = this.#options;
+    const { checkMs, passMs } = this.#pace;
+    if (now() - this.#checkAtMs >= checkMs) {
+      await this.#check();
+      this.#checkAtMs = now();
+    }
+    const more = await this.#releases();
+    if (now() - this.#passAtMs >= passMs) {
+      const fromMs = now();
+      const sent = new Map<string, number>();
+      this.#turnoutMs = 0;
+      const elections = await electionIds(db.query);
+      const works = elections.flatMap((
+        election,
+      ) => [this.#rejections(election), this.#turnout(election, sent)]);
+      await inTurn([this.#audit(), ...works], () => this.#releases());
+      this.#sentTurnout = sent;
+      this.#passAtMs = fromMs + Math.max(0, TURNOUT_SHARE * this.#turnoutMs - passMs);
+    }
+    return more;
+  }
+
+  /** Holds the index against the database, and finds out where it stands. */
+  async #check(): Promise<void> {
+    const before = this.#standing;
+    const standing = this.#standing = await this.#options.index.prepare();
+    this.#rejected.clear();
+    const indexed = await this.#indexed();
+    if (await this.#isOfOtherHistory(indexed)) {
+      return await this.#rebuild(INDEX_NAMES, "the index is of another database");
+    }
+    if (before === undefined) {
+      await this.#beginWhereWhole(indexed);
+      this.#auditNumber = await this.#newestAudit();
+    } else if (INDEX_NAMES.some((name) => standing[name] !== before[name])) {
+      // One was made anew, or put in another's place: all are filled from the start, and what is there stays.
+      this.#positions.clear();
+      this.#auditNumber = 0;
+      this.#suspected.clear();
+    } else {
+      await this.#beginAgainWhereShort(indexed);
+      this.#auditNumber = Math.min(this.#auditNumber, await this.#newestAudit());
+    }
+    await this.#checkTallies();
+  }
+
+  /** By election, the releases that the index has. */
+  async #indexed(): Promise<Indexed> {
+    const sums = await this.#options.index.sums("releases", { by: ["election"], max: "revision" }, true);
+    return new Map(
+      sums.map(({ by: [election], documents, max }) => [election as string, { documents, max }]),
+    );
+  }
+
+  /** Whether the index has a release that the database has not: it was emptied, or restored from an older backup. */
+  async #isOfOtherHistory(indexed: Indexed): Promise<boolean> {
+    const newest = Math.max(0, ...[...indexed.values()].map(({ max }) => max));
+    if (newest === 0) return false;
+    const { db, index } = this.#options;
+    const question = { where: { revision: String(newest) }, max: "released_at" } as const;
+    const [sum] = await index.sums("releases", question, false);
+    return sum.max !== await releasedAt(db.query, newest);
+  }
+
+  /** Begins after the newest release where all is there up to it, else at the start. Reads every release. */
+  async #beginWhereWhole(indexed: Indexed): Promise<void> {
+    const { db: { query }, index } = this.#options;
+    const newest = newestOf(indexed);
+    const lines = new Map(
+      (await index.sums("released-votes", { by: ["election"] }, true)).map((
+        sum,
+      ) => [sum.by[0], sum.documents]),
+    );
+    const [releases, figures] = [
+      await countReleasesUpTo(query, newest),
+      await countFiguresUpTo(query, newest),
+    ];
+    for (const [election, { documents, max }] of indexed) {
+      const isWhole = documents === releases.get(election) &&
+        (lines.get(election) ?? 0) >= figures.get(election)!;
+      if (isWhole) this.#positions.set(election, max);
+    }
+  }
+
+  /** Where releases are missing, twice running: another process may be about to write them. */
+  async #beginAgainWhereShort(indexed: Indexed): Promise<void> {
+    const releases = await countReleasesUpTo(this.#options.db.query, newestOf(indexed));
+    for (const election of this.#positions.keys()) {
+      const isShort = (indexed.get(election)?.documents ?? 0) < (releases.get(election) ?? 0);
+      if (this.#isSo(`releases of ${election}`, isShort)) this.#positions.delete(election);
+    }
+  }
+
+  /** Whether something was found to be so this time and the last. */
+  #isSo(what: string, found: boolean): boolean {
+    if (!found) return this.#suspected.delete(what) && false;
+    if (!this.#suspected.has(what)) return this.#suspected.add(what) && false;
+    return this.#suspected.delete(what);
+  }
+
+  /** The number up to which the trail's events are in the index; 0 when some are missing. */
+  async #newestAudit(): Promise<number> {
+    const { db, index } = this.#options;
+    const [{ documents, max }] = await index.sums("audit-events", { max: "number" }, true);
+    return documents === await countAudit(db.query, max) ? max : 0;
+  }
+
+  /** Tallies are held against `results` while nothing is released: a release may also have been withdrawn. */
+  async #checkTallies(): Promise<void> {
+    const { db, index } = this.#options;
+    const isQuiet = async () => (await electionsBehind(db.query, this.#positions)).length === 0;
+    if (!await isQuiet()) return;
+    const [indexed] = await index.sums("tallies", { sum: "votes" }, true);
+    const current = await sumCurrent(db.query);
+    const differs = indexed.documents !== current.documents || indexed.sum !== current.sum;
+    if (!await isQuiet() || !this.#isSo("tallies", differs)) return;
+    await this.#rebuild(["tallies"], "tallies are not those of the results");
+  }
+
+  /** Brings the releases of each election up by a page. Returns whether there may be more. */
+  async #releases(): Promise<boolean> {
+    let more = false;
+    for (const election of await electionsBehind(this.#options.db.query, this.#positions)) {
+      if (await this.#releasesOf(election)) more = true;
+    }
+    return more;
+  }
+
+  async #releasesOf(election: string): Promise<boolean> {
+    const { db: { query } } = this.#options;
+    const rows = await releasesOf(query, election, this.#positions.get(election) ?? 0, PAGE_RELEASES);
+    if (rows.length === 0) return false;
+    const spelt = await this.#spellings.each(query, rows);
+    const newest = new Map(
+      spelt.flatMap(([row, spelling]) => tallyDocuments(changesOf(row), spelling)).map((
+        each,
+      ) => [each.id, each]),
+    );
+    await this.#upsert("tallies", [...newest.values()]);
+    await this.#upsert(
+      "released-votes",
+      spelt.flatMap(([row, spelling]) => releasedVotesDocuments(row, spelling)),
+    );
+    // Last, and alone: they say that the others are there.
+    await this.#upsert("releases", spelt.map(([row, spelling]) => releaseDocument(row, spelling)));
+    this.#positions.set(election, rows.at(-1)!.revision);
+    return rows.length === PAGE_RELEASES;
+  }
+
+  async *#audit(): AsyncGenerator<void> {
+    const { query } = this.#options.db;
+    for (let rows; (rows = await auditAfter(query, this.#auditNumber, PAGE_AUDIT)).length > 0;) {
+      await this.#upsert("audit-events", rows.map(auditDocument));
+      this.#auditNumber = rows.at(-1)!.number;
+      yield;
+    }
+  }
+
+  async *#rejections(election: string): AsyncGenerator<void> {
+    const { query } = this.#options.db;
+    const spelling = await this.#spellings.of(query, election);
+    const { partitions } = spelling.names.index.manifest;
+    const after = this.#rejected.get(election) ?? await this.#rejectedUpTo(election, partitions);
+    for await (const documents of rejectionPages(query, spelling, after)) {
+      await this.#upsert("rejected-votes", documents);
+      yield;
+    }
+    this.#rejected.set(election, after);
+  }
+
+  /** The offset in each partition up to which an election's rejections are in the index; -1 where some are missing. */
+  async #rejectedUpTo(election: string, partitions: number): Promise<number[]> {
+    const { db, index } = this.#options;
+    const question = { where: { election }, by: ["partition"], max: "offset" } as const;
+    const found = new Map(
+      (await index.sums("rejected-votes", question, true)).map((sum) => [sum.by[0], sum]),
+    );
+    const upTo = Array.from({ length: partitions }, (_, partition) => found.get(partition)?.max ?? -1);
+    const counts = await countRejections(db.query, election, upTo);
+    const indexed = counts.map((_, partition) => found.get(partition)?.documents ?? 0);
+    if (this.#isSo(`rejections of ${election}`, indexed.some((documents, i) => documents > counts[i]))) {
+      await this.#rebuild(
+        ["rejected-votes"],
+        `rejections of ${election} are in the index that the database has not`,
+      );
+    }
+    return upTo.map((offset, i) => indexed[i] === counts[i] ? offset : -1);
+  }
+
+  /** Compares every minute of an election's turnout, and sends those that differ. */
+  async *#turnout(election: string, sent: Map<string, number>): AsyncGenerator<void> {
+    const { db: { query }, index, now } = this.#options;
+    const question = { where: { election }, by: ["minute"], sum: "voters" } as const;
+    const indexed = new Map(
+      (await index.sums("turnout-per-minute", question, true)).map((sum) => [sum.by[0], sum.sum]),
+    );
+    const fromMs = now();
+    const counted = await turnoutByMinute(query, election);
+    this.#turnoutMs += now() - fromMs;
+    const differing = [...counted].filter(([minute, voters]) => indexed.get(minute) !== voters);
+    // What was sent as it stands, and differs all the same, or is not in the database, only a fresh index can mend.
+    const stuck =
+      differing.some(([minute, voters]) => this.#sentTurnout.get(`${election} ${minute}`) === voters) ||
+      indexed.keys().some((minute) => !counted.has(minute as number));
+    if (this.#isSo(`turnout of ${election}`, stuck)) {
+      return await this.#rebuild(
+        ["turnout-per-minute"],
+        `turnout of ${election} is not that of the database`,
+      );
+    }
+    for (const [minute, voters] of differing) sent.set(`${election} ${minute}`, voters);
+    const spelling = await this.#spellings.of(query, election);
+    for await (const documents of turnoutPages(query, spelling, differing.map(([minute]) => minute))) {
+      await this.#upsert("turnout-per-minute", documents);
+      yield;
+    }
+  }
+
+  async #upsert<Name extends IndexName>(
+    name: Name,
+    documents: readonly IndexDocument<Name>[],
+  ): Promise<void> {
+    if (documents.length === 0) return;
+    this.#options.signal.throwIfAborted();
+    this.#options.onUpserted(name, await this.#options.index.upsert(name, documents));
+  }
+
+  async #rebuild(names: readonly IndexName[], why: string): Promise<void> {
+    const { db, index, signal, onRebuilt } = this.#options;
+    const { revision } = await rebuildIndices({ db, index, spellings: this.#spellings, signal }, names);
+    for (const election of await electionIds(db.query)) {
+      const before = this.#positions.get(election) ?? 0;
+      this.#positions.set(election, names.includes("releases") ? revision : Math.min(before, revision));
+    }
+    if (names.includes("audit-events")) this.#auditNumber = 0;
+    this.#rejected.clear();
+    this.#standing = await index.prepare();
+    onRebuilt(names, why);
+  }
+}

@@ -1,0 +1,364 @@
+import assert from "assert";
+import type { Database } from "../../database/database.ts";
+import { appendAudit } from "../../audit/events.ts";
+import { eventually } from "../../../tests/eventually.ts";
+import { MemoryIndex } from "../../../tests/memory_index.ts";
+import { countVoters, withElection, writeRejection, writeRelease } from "../../../tests/seeded_database.ts";
+import { definitionWithFacts, MASTER, NOON_MS, testDefinition } from "../../../tests/fixture.ts";
+import { createElection } from "../../registry/elections.ts";
+import { turnoutDocument } from "./documents.ts";
+import { Indexer } from "./indexer.ts";
+import { rebuildIndices } from "./rebuild_index.ts";
+import { Spellings } from "./spelling.ts";
+import { INDEX_NAMES, type IndexName } from "./templates.ts";
+
+Deno.test.sanitizer({ ops: true, resources: true });
+
+/** Nothing is waited for longer than it must be. */
+const PACE = { pollMs: 1, passMs: 1, checkMs: 1, retryMs: 1, longestRetryMs: 5 };
+
+/** Runs an indexer that meets nothing unexpected, for as long as the work takes. */
+async function indexing(db: Database, index: MemoryIndex, work: () => Promise<void>): Promise<void> {
+  const abort = new AbortController();
+  const faults: unknown[] = [];
+  const indexer = new Indexer({
+    db,
+    index,
+    now: Date.now,
+    signal: abort.signal,
+    pace: PACE,
+    onUpserted: (_name, { refusals }) => faults.push(...refusals),
+    onRebuilt: (_names, why) => faults.push(why),
+    onFault: (_what, error) => faults.push(error),
+  });
+  const running = indexer.run();
+  try {
+    await work();
+  } finally {
+    abort.abort();
+    await running;
+  }
+  assert.deepEqual(faults, []);
+}
+
+type Running = Readonly<{
+  db: Database;
+  index: MemoryIndex;
+  rebuilt: string[];
+  faults: string[];
+  refused: string[];
+  /** Stops the indexer, and starts another one on the same index. */
+  restart(): Promise<void>;
+}>;
+
+/** Runs an indexer on an election's database. */
+async function withIndexer(
+  work: (running: Running) => Promise<void>,
+  index: MemoryIndex = new MemoryIndex(),
+): Promise<void> {
+  await withElection(async (db) => {
+    const [rebuilt, faults, refused]: string[][] = [[], [], []];
+    let stop: () => Promise<void>;
+    const start = () => {
+      const abort = new AbortController();
+      const indexer = new Indexer({
+        db,
+        index,
+        now: Date.now,
+        signal: abort.signal,
+        pace: PACE,
+        onUpserted: (_name, { refusals }) => refused.push(...refusals.map(({ why }) => why)),
+        onRebuilt: (names, why) => rebuilt.push(`${names.join(" ")}: ${why}`),
+        onFault: (_what, error) => faults.push((error as Error).message),
+      });
+      const running = indexer.run();
+      stop = async () => {
+        abort.abort();
+        await running;
+      };
+    };
+    start();
+    const restart = async () => {
+      await stop();
+      start();
+    };
+    try {
+      await work({ db, index, rebuilt, faults, refused, restart });
+    } finally {
+      await stop!();
+    }
+    assert.deepEqual(refused, []);
+  });
+}
+
+const ANN = "mayor/ann";
+
+async function release(db: Database, voters: number, at = "n-1", mode: "in_person" | "early" = "in_person") {
+  return await writeRelease(db, { station: at, mode, voters, votes: { [ANN]: [voters, 1] } });
+}
+
+/** The votes in the index, by station and mode. */
+function votes(index: MemoryIndex): Record<string, unknown> {
+  return Object.fromEntries(
+    [...index.documents("tallies").values()].map(({ station, mode, votes }) => [`${station}/${mode}`, votes]),
+  );
+}
+
+const has = (index: MemoryIndex, name: IndexName, documents: number) =>
+  eventually(`${name} has ${documents} documents`, () => index.documents(name).size === documents);
+
+Deno.test("Indexer brings up what is there, and what comes", async () => {
+  await withIndexer(async ({ db, index }) => {
+    await release(db, 3);
+    await release(db, 4, "n-2");
+    await has(index, "releases", 2);
+    await release(db, 5);
+    await has(index, "releases", 3);
+    assert.deepEqual(votes(index), { "n-1/in_person": 5, "n-2/in_person": 4 });
+    await has(index, "released-votes", 3);
+  });
+});
+
+Deno.test("Indexer brings up turnout, rejections and the audit trail, and tells of no voter", async () => {
+  await withIndexer(async ({ db, index }) => {
+    const minute = "2026-11-03T12:00:00.000Z";
+    await countVoters(db.query, 5, { station: "n-1", minute, region: "north", lane: 0 });
+    await countVoters(db.query, 2, { station: "n-1", minute, region: "north", lane: 1 });
+    const voteId = "5f0c1f6e-0000-4000-8000-000000000001";
+    await writeRejection(db.query, 1, 41, "bad_signature", { voteId });
+    await writeRejection(db.query, 1, 43, "unreadable", { station: null, gateway: null });
+    await db.transaction((query) =>
+      appendAudit(query, new Date(minute), "counting_stopped", "test-2026", { why: "a test" })
+    );
+    await has(index, "rejected-votes", 2);
+    await has(index, "turnout-per-minute", 1);
+    // The election's creation is an event of its own.
+    await has(index, "audit-events", 2);
+    assert.deepEqual(index.documents("turnout-per-minute").get(`test-2026/n-1/in_person/${minute}`), {
+      election: "test-2026",
+      election_name: "A test",
+      station: "n-1",
+      station_name: "North 1",
+      region: "north",
+      region_name: "North",
+      mode: "in_person",
+      minute,
+      voters: 7,
+    });
+    assert.deepEqual(index.documents("rejected-votes").get("test-2026/1/43"), {
+      election: "test-2026",
+      election_name: "A test",
+      partition: 1,
+      offset: 43,
+      fate: "rejected",
+      cause: "unreadable",
+      minute,
+    });
+    assert.equal(index.documents("audit-events").get("2")!.event, "counting_stopped");
+    assert.ok(!JSON.stringify([...index.documents("rejected-votes").values()]).includes(voteId));
+
+    await countVoters(db.query, 1, { station: "n-1", minute, region: "north" });
+    await writeRejection(db.query, 1, 47, "bad_signature");
+    await has(index, "rejected-votes", 3);
+    await eventually(
+      "turnout has risen",
+      () => [...index.documents("turnout-per-minute").values()][0].voters === 8,
+    );
+  });
+});
+
+Deno.test("Indexer says where a station lies: as the registry has it, else as its region lies", async () => {
+  const definition = definitionWithFacts();
+  await withElection(async (db) => {
+    const spelling = await new Spellings().of(db.query, "test-2026");
+    const { stations, regions } = definition;
+    const located = stations.find(({ latitude }) => latitude !== undefined)!;
+    const other = stations.find(({ latitude, region }) =>
+      latitude === undefined && regions.find(({ id }) => id === region)!.latitude !== undefined
+    )!;
+    const place = (station: string) =>
+      turnoutDocument({ station, mode: "early", minute: "2026-11-03T12:00:00.000Z", voters: 1 }, 1, spelling)
+        .fields.location;
+    assert.deepEqual(place(located.id), { lat: located.latitude, lon: located.longitude });
+    const region = regions.find(({ id }) => id === other.region)!;
+    assert.deepEqual(place(other.id), { lat: region.latitude, lon: region.longitude });
+  }, definition);
+});
+
+Deno.test("Indexer goes on after a fault in the middle of a lot, and misses nothing", async () => {
+  await withIndexer(async ({ db, index, faults, rebuilt }) => {
+    await release(db, 1);
+    await has(index, "releases", 1);
+    for (const lots of [0, 1, 2]) {
+      index.lotsUntilFault = lots;
+      for (const station of ["n-1", "n-2", "s-1", "s-2"]) await release(db, 2 + lots, station);
+      await eventually("it died", () => index.fault !== undefined);
+      await eventually("it was tried in vain", () => faults.length >= 2);
+      index.lotsUntilFault = undefined;
+      index.fault = undefined;
+      await has(index, "releases", 1 + 4 * (lots + 1));
+      await has(index, "released-votes", 1 + 4 * (lots + 1));
+      assert.equal(votes(index)["s-2/in_person"], 2 + lots);
+    }
+    assert.deepEqual(rebuilt, []);
+  });
+});
+
+Deno.test("Indexer fills an emptied index, or one index that was lost", async () => {
+  for (const lost of [INDEX_NAMES, ["released-votes"], ["releases"], ["tallies"]] as const) {
+    await withIndexer(async ({ db, index, restart }) => {
+      await release(db, 1);
+      await release(db, 2, "n-2");
+      await countVoters(db.query, 3, { station: "n-1", minute: "2026-11-03T12:00:00.000Z", region: "north" });
+      const whole = () =>
+        index.documents("releases").size === 2 && index.documents("released-votes").size === 2 &&
+        index.documents("tallies").size === 2 && index.documents("turnout-per-minute").size === 1 &&
+        index.documents("audit-events").size === 1;
+      await eventually("all is there", whole);
+      for (const name of lost) index.drop(name);
+      await eventually("all is there again", whole);
+      for (const name of lost) index.drop(name);
+      await restart();
+      await eventually("all is there after a restart", whole);
+    });
+  }
+});
+
+Deno.test("Indexer brings releases again that were taken out of the index", async () => {
+  await withIndexer(async ({ db, index, rebuilt }) => {
+    const first = await release(db, 1);
+    await release(db, 2, "n-2");
+    await has(index, "releases", 2);
+    index.remove("releases", (id) => id === String(first));
+    await has(index, "releases", 2);
+    assert.deepEqual(rebuilt, []);
+  });
+});
+
+Deno.test("Indexer does not send again what is there when it starts", async () => {
+  await withIndexer(async ({ db, index, restart }) => {
+    await release(db, 1);
+    await has(index, "releases", 1);
+    const lots: IndexName[] = [];
+    await restart();
+    index.onUpsert = (name) => lots.push(name);
+    // Comes after the releases that there are.
+    await writeRejection(db.query, 0, 1, "unreadable");
+    await has(index, "rejected-votes", 1);
+    await release(db, 2, "n-2");
+    await has(index, "releases", 2);
+    assert.deepEqual(lots, ["rejected-votes", "tallies", "released-votes", "releases"]);
+  });
+});
+
+Deno.test("Indexer lets no election wait for another's past, neither its releases nor its rejections", async () => {
+  await withElection(async (db) => {
+    const [old, young] = ["test-2026", "young-2026"];
+    await createElection(db, testDefinition({ election: young }), MASTER, new Date(NOON_MS));
+    await db.query(
+      `INSERT INTO results.releases
+       SELECT n, $1, 'n-1', 'early', '2026-11-03T12:00:00Z', n, 1, false, '[]' FROM generate_series(1, 901) AS n`,
+      [old],
+    );
+    await db.query(
+      `INSERT INTO counting.rejections
+       SELECT $1, 0, n, 'rejected', 'unreadable', '2026-11-03T12:00:00Z' FROM generate_series(1, 901) AS n`,
+      [old],
+    );
+    await db.query(
+      "INSERT INTO counting.rejections SELECT $1, 0, 7, fate, cause, appended_at FROM counting.rejections LIMIT 1",
+      [
+        young,
+      ],
+    );
+    await writeRelease(db, { election: young, station: "n-1", voters: 1, votes: { [ANN]: [1, 1] } });
+    const index = new MemoryIndex();
+    /** By index, how much of the old election was in when the young one's document was there. */
+    const before = new Map<string, number>();
+    index.onUpsert = () => {
+      for (const name of ["releases", "rejected-votes"] as const) {
+        const elections = [...index.documents(name).values()].map(({ election }) => election);
+        if (elections.includes(young) && !before.has(name)) {
+          before.set(name, elections.filter((each) => each === old).length);
+        }
+      }
+    };
+    await indexing(db, index, async () => {
+      await has(index, "releases", 902);
+      await has(index, "rejected-votes", 902);
+    });
+    for (const [name, documents] of before) assert.ok(documents <= 400, `${name}: ${documents}`);
+    assert.deepEqual([...before.keys()].sort(), ["rejected-votes", "releases"]);
+  });
+});
+
+Deno.test("Indexer brings releases up while it has much else to bring up", async () => {
+  await withElection(async (db) => {
+    await db.query(
+      `INSERT INTO counting.rejections
+       SELECT 'test-2026', 0, n, 'rejected', 'unreadable', '2026-11-03T12:00:00Z' FROM generate_series(1, 901) AS n`,
+    );
+    const index = new MemoryIndex();
+    let written: Promise<unknown> | undefined;
+    let rejections = -1;
+    index.onUpsert = (name) => {
+      if (name === "rejected-votes") written ??= release(db, 1);
+      if (name === "releases") rejections = index.documents("rejected-votes").size;
+    };
+    await indexing(db, index, () => has(index, "releases", 1));
+    await written;
+    assert.ok(rejections > 0 && rejections < 901, `${rejections} rejections came before the release`);
+  });
+});
+
+Deno.test("Indexer makes tallies anew when a release was withdrawn", async () => {
+  await withIndexer(async ({ db, index, rebuilt }) => {
+    await release(db, 1);
+    await release(db, 2, "n-2");
+    await has(index, "tallies", 2);
+    await db.query("DELETE FROM results.current WHERE station = 'n-2'");
+    await has(index, "tallies", 1);
+    assert.deepEqual(votes(index), { "n-1/in_person": 1 });
+    await eventually(
+      "it is told",
+      () => rebuilt.join().startsWith("tallies: tallies are not those of the results"),
+    );
+  });
+});
+
+Deno.test("Indexer makes turnout and rejections anew that the database no longer has", async () => {
+  await withIndexer(async ({ db, index }) => {
+    for (const [minute, voters] of [["12:00", 3], ["12:01", 4]] as const) {
+      await countVoters(db.query, voters, {
+        station: "n-1",
+        minute: `2026-11-03T${minute}:00.000Z`,
+        region: "north",
+      });
+    }
+    await writeRejection(db.query, 0, 1, "unreadable");
+    await writeRejection(db.query, 0, 2, "unreadable");
+    await has(index, "turnout-per-minute", 2);
+    await has(index, "rejected-votes", 2);
+    await db.query("DELETE FROM counting.turnout_counts WHERE voters = 4");
+    await db.query("DELETE FROM counting.rejections WHERE log_offset = 1");
+    await has(index, "turnout-per-minute", 1);
+    await has(index, "rejected-votes", 1);
+  });
+});
+
+Deno.test("Indexer makes everything anew on an index that was of another database", async () => {
+  const other = new MemoryIndex();
+  await other.prepare();
+  await withElection(async (db) => {
+    for (const voters of [1, 2, 3]) await release(db, voters, "n-2");
+    await rebuildIndices({ db, index: other, spellings: new Spellings() }, INDEX_NAMES);
+  });
+  await withIndexer(async ({ db, index, rebuilt }) => {
+    await release(db, 9);
+    await eventually("votes are of this database alone", () => {
+      const found = votes(index);
+      return found["n-1/in_person"] === 9 && Object.keys(found).length === 1;
+    });
+    await eventually("it is told", () => rebuilt.join().endsWith("the index is of another database"));
+  }, other);
+});

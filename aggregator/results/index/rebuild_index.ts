@@ -1,0 +1,223 @@
+/**
+ * Makes indices anew from the database, beside those in use, and swaps them at one moment: who reads never sees half
+ * an index. Also what mends an index that holds more than it should.
+ *
+ * @module
+ */
+import type { Database } from "../../database/database.ts";
+import { electionIds } from "../../registry/elections.ts";
+import { auditDocument, releaseDocument, releasedVotesDocuments, tallyDocuments } from "./documents.ts";
+import {
+  auditAfter,
+  type Cell,
+  countAllRejections,
+  countAudit,
+  countReleasedVotes,
+  countReleases,
+  currentReleases,
+  newestRevision,
+  releasesAfter,
+  sumCurrent,
+  sumTurnout,
+  turnoutByMinute,
+} from "./sources.ts";
+import { rejectionPages, type Spellings, turnoutPages } from "./spelling.ts";
+import { type IndexDocument, IndexFault, type Rebuild, type TallyIndex } from "./tally_index.ts";
+import type { IndexName } from "./templates.ts";
+
+/** Releases of one page. */
+export const PAGE_RELEASES = 200;
+/** Events of the audit trail of one page. */
+export const PAGE_AUDIT = 500;
+/** How often what was released meanwhile is brought after before the swap; each time it is less. */
+const CATCH_UPS = 10;
+
+/** How many documents, and the votes or voters that they add up to; 0 where they hold none. */
+export type Figures = Readonly<{ documents: number; sum: number }>;
+
+/** How an index came out: what it holds, and what the database has. */
+export type Compared = Readonly<{ name: IndexName; index: Figures; database: Figures }>;
+
+/** What a rebuild needs. */
+export type RebuildOptions = Readonly<{
+  db: Database;
+  index: TallyIndex;
+  spellings: Spellings;
+  signal?: AbortSignal;
+  /** Told of every lot of documents. */
+  onWritten?(name: IndexName, documents: number): void;
+}>;
+
+/**
+ * Rebuilds indices.
+ *
+ * @returns how each came out, and the revision up to which releases are in. What is counted while figures are read is
+ * a difference between them.
+ * @throws {IndexFault} when the index cannot be used, or will not take a document; those in use stay as they are.
+ */
+export async function rebuildIndices(
+  options: RebuildOptions,
+  names: readonly IndexName[],
+): Promise<{ compared: Compared[]; revision: number }> {
+  const rebuild = await options.index.rebuild(names);
+  try {
+    const filling = new Filling(options, rebuild, new Set(names));
+    await filling.fill();
+    const compared: Compared[] = [];
+    for (const name of names) {
+      compared.push({
+        name,
+        index: await indexFigures(rebuild, name),
+        database: await databaseFigures(options.db, name, filling.revision),
+      });
+    }
+    await rebuild.swap();
+    return { compared, revision: filling.revision };
+  } catch (error) {
+    // What cannot be deleted now is deleted by the next swap.
+    await rebuild.discard().catch(() => {});
+    throw error;
+  }
+}
+
+/** How many documents there should be of all, for showing how far a rebuild is. */
+export async function countDocuments(db: Database): Promise<number> {
+  const newest = await newestRevision(db.query);
+  let total = 0;
+  for (const name of Object.keys(SUMMED) as IndexName[]) {
+    total += (await databaseFigures(db, name, newest)).documents;
+  }
+  return total;
+}
+
+/** What is added up of each index. */
+const SUMMED = {
+  "tallies": "votes",
+  "released-votes": "added_votes",
+  "turnout-per-minute": "voters",
+  "rejected-votes": undefined,
+  "audit-events": undefined,
+  "releases": undefined,
+} as const;
+
+async function indexFigures(rebuild: Rebuild, name: IndexName): Promise<Figures> {
+  const sum = SUMMED[name] as never;
+  const [{ documents, sum: total }] = await rebuild.sums(name, { sum });
+  return { documents, sum: total };
+}
+
+async function databaseFigures({ query }: Database, name: IndexName, revision: number): Promise<Figures> {
+  switch (name) {
+    case "tallies":
+      return await sumCurrent(query);
+    case "released-votes":
+      return await countReleasedVotes(query, revision);
+    case "releases":
+      return { documents: await countReleases(query, revision), sum: 0 };
+    case "turnout-per-minute":
+      return await sumTurnout(query);
+    case "rejected-votes":
+      return { documents: await countAllRejections(query), sum: 0 };
+    case "audit-events":
+      return { documents: await countAudit(query, Number.MAX_SAFE_INTEGER), sum: 0 };
+  }
+}
+
+/** Fills fresh indices. */
+class Filling {
+  readonly #options: RebuildOptions;
+  readonly #rebuild: Rebuild;
+  readonly #names: ReadonlySet<IndexName>;
+  /** Releases up to this one are in. */
+  revision = 0;
+
+  constructor(options: RebuildOptions, rebuild: Rebuild, names: ReadonlySet<IndexName>) {
+    this.#options = options;
+    this.#rebuild = rebuild;
+    this.#names = names;
+  }
+
+  async fill(): Promise<void> {
+    const { query } = this.#options.db;
+    const began = await newestRevision(query);
+    if (this.#names.has("tallies")) await this.#current();
+    const wantsHistory = this.#names.has("releases") || this.#names.has("released-votes");
+    this.revision = wantsHistory ? 0 : began;
+    await this.#releases(began);
+    if (this.#names.has("audit-events")) await this.#audit();
+    for (const election of await electionIds(query)) await this.#election(election);
+    for (let i = 0; i < CATCH_UPS && await this.#releases(began); i++);
+  }
+
+  async #write<Name extends IndexName>(name: Name, documents: readonly IndexDocument<Name>[]): Promise<void> {
+    if (!this.#names.has(name) || documents.length === 0) return;
+    this.#options.signal?.throwIfAborted();
+    const { refused, refusals } = await this.#rebuild.upsert(name, documents);
+    if (refused > 0) {
+      const [{ id, why }] = refusals;
+      throw new IndexFault(
+        `Cannot rebuild ${name}: ${refused} documents were refused, such as ${id}: ${why}`,
+      );
+    }
+    this.#options.onWritten?.(name, documents.length);
+  }
+
+  /** The newest release of each station and mode, and no others: one that was withdrawn is not among them. */
+  async #current(): Promise<void> {
+    const { db: { query }, spellings } = this.#options;
+    let after: Cell = { election: "", station: "", mode: "" };
+    for (
+      let rows;
+      (rows = await currentReleases(query, after, PAGE_RELEASES)).length > 0;
+      after = rows.at(-1)!
+    ) {
+      const spelt = await spellings.each(query, rows);
+      await this.#write("tallies", spelt.flatMap(([row, spelling]) => tallyDocuments(row, spelling)));
+    }
+  }
+
+  /** Takes in the releases after `revision`; tallies only of those after `began`. Returns whether there were any. */
+  async #releases(began: number): Promise<boolean> {
+    const { db: { query }, spellings } = this.#options;
+    const before = this.revision;
+    for (let rows; (rows = await releasesAfter(query, this.revision, PAGE_RELEASES)).length > 0;) {
+      const spelt = await spellings.each(query, rows);
+      const newer = spelt.filter(([{ revision }]) => revision > began);
+      await this.#write("tallies", newer.flatMap(([row, spelling]) => tallyDocuments(row, spelling)));
+      const lines = spelt.flatMap(([row, spelling]) => releasedVotesDocuments(row, spelling));
+      await this.#write("released-votes", lines);
+      await this.#write("releases", spelt.map(([row, spelling]) => releaseDocument(row, spelling)));
+      this.revision = rows.at(-1)!.revision;
+    }
+    return this.revision > before;
+  }
+
+  async #audit(): Promise<void> {
+    const { query } = this.#options.db;
+    let number = 0;
+    for (
+      let rows;
+      (rows = await auditAfter(query, number, PAGE_AUDIT)).length > 0;
+      number = rows.at(-1)!.number
+    ) {
+      await this.#write("audit-events", rows.map(auditDocument));
+    }
+  }
+
+  async #election(election: string): Promise<void> {
+    const { db: { query }, spellings } = this.#options;
+    const spelling = await spellings.of(query, election);
+    if (this.#names.has("turnout-per-minute")) {
+      const minutes = [...(await turnoutByMinute(query, election)).keys()];
+      for await (const documents of turnoutPages(query, spelling, minutes)) {
+        await this.#write("turnout-per-minute", documents);
+      }
+    }
+    if (this.#names.has("rejected-votes")) {
+      const fromStart = Array.from({ length: spelling.names.index.manifest.partitions }, () => -1);
+      for await (const documents of rejectionPages(query, spelling, fromStart)) {
+        await this.#write("rejected-votes", documents);
+      }
+    }
+  }
+}

@@ -1,0 +1,329 @@
+/**
+ * What the index is made from: `results`, turnout, rejections and the audit trail, read page by page. One query a
+ * function. Nothing here writes, or reads what would join a voter to a vote.
+ *
+ * @module
+ */
+import { arrayLiteral, type Query } from "../../database/database.ts";
+
+/** How times are spelled: UTC, milliseconds; and to the minute. */
+const ISO = `'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'`;
+const ISO_MINUTE = `'YYYY-MM-DD"T"HH24:MI:00.000"Z"'`;
+
+/** A release. */
+export type ReleaseRow = Readonly<{
+  election: string;
+  revision: number;
+  station: string;
+  mode: string;
+  releasedAt: string;
+  voters: number;
+  addedVoters: number;
+  closing: boolean;
+  votes: readonly Readonly<{ contest: string; candidate: string; votes: number; added: number }>[];
+}>;
+
+/** How many have voted at a station, in a mode and a minute. */
+export type TurnoutRow = Readonly<{ station: string; mode: string; minute: string; voters: number }>;
+
+/** A record that was not counted. */
+export type RejectionRow = Readonly<{
+  partition: number;
+  offset: number;
+  fate: string;
+  cause: string;
+  minute: string;
+  gateway: string | null;
+  station: string | null;
+}>;
+
+/** An event of the audit trail. */
+export type AuditRow = Readonly<{
+  number: number;
+  at: string;
+  election: string | null;
+  event: string;
+  details: Readonly<Record<string, string | number | boolean>>;
+  hash: string;
+}>;
+
+const RELEASE_COLUMNS = `r.election, r.revision::float8 AS revision, r.station, r.mode,
+  to_char(r.released_at AT TIME ZONE 'UTC', ${ISO}) AS "releasedAt", r.voters::float8 AS voters,
+  r.added_voters::float8 AS "addedVoters", r.closing, r.votes::text AS votes`;
+
+type StoredRelease = Omit<ReleaseRow, "votes"> & { votes: string };
+
+function parseRelease(row: StoredRelease): ReleaseRow {
+  return { ...row, votes: JSON.parse(row.votes) };
+}
+
+/** By election: the revision up to which its releases are in the index. One that is not there has none. */
+export type Positions = ReadonlyMap<string, number>;
+
+/** Every election of the registry with its position: `e.election`, `p.revision`. */
+const POSITIONS = `registry.elections e
+  LEFT JOIN unnest($1::text::text[], $2::text::bigint[]) AS p (election, revision) USING (election)`;
+
+function positionParameters(positions: Positions): string[] {
+  return [arrayLiteral([...positions.keys()]), arrayLiteral([...positions.values()])];
+}
+
+/** The elections that have releases after their positions. */
+export async function electionsBehind(query: Query, positions: Positions): Promise<string[]> {
+  const rows = await query<{ election: string }>(
+    `SELECT e.election FROM ${POSITIONS} WHERE EXISTS (
+       SELECT FROM results.releases r WHERE r.election = e.election AND r.revision > coalesce(p.revision, 0)
+     ) ORDER BY e.election`,
+    positionParameters(positions),
+  );
+  return rows.map(({ election }) => election);
+}
+
+/** The releases of an election after a revision, oldest first, at most `limit`. */
+export async function releasesOf(
+  query: Query,
+  election: string,
+  revision: number,
+  limit: number,
+): Promise<ReleaseRow[]> {
+  const rows = await query<StoredRelease>(
+    `SELECT ${RELEASE_COLUMNS} FROM results.releases r
+     WHERE r.election = $1 AND r.revision > $2::bigint ORDER BY r.revision LIMIT $3::int`,
+    [election, revision, limit],
+  );
+  return rows.map(parseRelease);
+}
+
+/** The releases of all elections after a revision, oldest first, at most `limit`. */
+export async function releasesAfter(query: Query, revision: number, limit: number): Promise<ReleaseRow[]> {
+  const rows = await query<StoredRelease>(
+    `SELECT ${RELEASE_COLUMNS} FROM results.releases r
+     WHERE r.revision > $1::bigint ORDER BY r.revision LIMIT $2::int`,
+    [revision, limit],
+  );
+  return rows.map(parseRelease);
+}
+
+/** A station and mode of an election: where a page of {@link currentReleases} begins. */
+export type Cell = Readonly<Pick<ReleaseRow, "election" | "station" | "mode">>;
+
+/** The newest release of each station and mode after a cell, at most `limit`: what every total is a sum of. */
+export async function currentReleases(query: Query, after: Cell, limit: number): Promise<ReleaseRow[]> {
+  const rows = await query<StoredRelease>(
+    `SELECT ${RELEASE_COLUMNS} FROM (
+       SELECT * FROM results.current WHERE (election, station, mode) > ($1, $2, $3)
+       ORDER BY election, station, mode LIMIT $4::int
+     ) c JOIN results.releases r USING (revision)
+     ORDER BY r.election, r.station, r.mode`,
+    [after.election, after.station, after.mode, limit],
+  );
+  return rows.map(parseRelease);
+}
+
+/** The newest revision of all elections; 0 while there is none. */
+export async function newestRevision(query: Query): Promise<number> {
+  const [{ newest }] = await query<{ newest: number }>(
+    "SELECT coalesce(max(revision), 0)::float8 AS newest FROM results.releases",
+  );
+  return newest;
+}
+
+/** When a release was written, in milliseconds since 1970; `undefined` when there is none of that revision. */
+export async function releasedAt(query: Query, revision: number): Promise<number | undefined> {
+  const [row] = await query<{ at: number }>(
+    `SELECT (extract(epoch FROM released_at) * 1000)::float8 AS at
+     FROM results.releases WHERE releases.revision = $1::bigint`,
+    [revision],
+  );
+  return row?.at;
+}
+
+/** How many releases there are after the positions, and how old the oldest of them is, in seconds; 0 when there is none. */
+export async function readBehind(
+  query: Query,
+  positions: Positions,
+  now: Date,
+): Promise<{ releases: number; seconds: number }> {
+  const [row] = await query<{ releases: number; seconds: number }>(
+    `SELECT coalesce(sum(behind.releases), 0)::float8 AS releases,
+       greatest(0, coalesce(extract(epoch FROM $3::timestamptz - min(behind.oldest)), 0))::float8 AS seconds
+     FROM ${POSITIONS} CROSS JOIN LATERAL (
+       SELECT count(*) AS releases, min(released_at) AS oldest FROM results.releases r
+       WHERE r.election = e.election AND r.revision > coalesce(p.revision, 0)
+     ) behind`,
+    [...positionParameters(positions), now.toISOString()],
+  );
+  return row;
+}
+
+/** How many releases each election has up to its position. */
+export async function countReleasesUpTo(query: Query, positions: Positions): Promise<Map<string, number>> {
+  return await countUpTo(query, positions, "count(r.revision)");
+}
+
+/** How many candidates' figures those releases have. Reads each of them. */
+export async function countFiguresUpTo(query: Query, positions: Positions): Promise<Map<string, number>> {
+  return await countUpTo(query, positions, "coalesce(sum(jsonb_array_length(r.votes)), 0)");
+}
+
+async function countUpTo(query: Query, positions: Positions, count: string): Promise<Map<string, number>> {
+  const rows = await query<{ election: string; counted: number }>(
+    `SELECT e.election, (${count})::float8 AS counted FROM ${POSITIONS}
+     LEFT JOIN results.releases r ON r.election = e.election AND r.revision <= p.revision
+     GROUP BY e.election`,
+    positionParameters(positions),
+  );
+  return new Map(rows.map(({ election, counted }) => [election, counted]));
+}
+
+/** How many releases there are up to a revision. */
+export async function countReleases(query: Query, upTo: number): Promise<number> {
+  const [{ releases }] = await query<{ releases: number }>(
+    "SELECT count(*)::float8 AS releases FROM results.releases WHERE revision <= $1::bigint",
+    [upTo],
+  );
+  return releases;
+}
+
+/** How many candidates' figures the releases up to a revision changed, and the votes that they added. */
+export async function countReleasedVotes(
+  query: Query,
+  upTo: number,
+): Promise<{ documents: number; sum: number }> {
+  const [row] = await query<{ documents: number; sum: number }>(
+    `SELECT count(*)::float8 AS documents, coalesce(sum(v.added), 0)::float8 AS sum
+     FROM results.releases r CROSS JOIN jsonb_to_recordset(r.votes) AS v (added bigint)
+     WHERE r.revision <= $1::bigint AND v.added <> 0`,
+    [upTo],
+  );
+  return row;
+}
+
+/** How many figures the newest releases have, and their votes. */
+export async function sumCurrent(query: Query): Promise<{ documents: number; sum: number }> {
+  const [row] = await query<{ documents: number; sum: number }>(
+    `SELECT count(*)::float8 AS documents, coalesce(sum(v.votes), 0)::float8 AS sum
+     FROM results.current c JOIN results.releases r USING (revision)
+     CROSS JOIN jsonb_to_recordset(r.votes) AS v (votes bigint)`,
+  );
+  return row;
+}
+
+/** The events of the audit trail after a number, oldest first, at most `limit`. */
+export async function auditAfter(query: Query, number: number, limit: number): Promise<AuditRow[]> {
+  const rows = await query<Omit<AuditRow, "details"> & { details: string }>(
+    `SELECT number::float8 AS number, to_char(at AT TIME ZONE 'UTC', ${ISO}) AS at, election, event,
+       details #>> '{}' AS details, encode(hash, 'hex') AS hash
+     FROM audit.events WHERE events.number > $1::bigint ORDER BY events.number LIMIT $2::int`,
+    [number, limit],
+  );
+  return rows.map((row) => ({ ...row, details: JSON.parse(row.details) }));
+}
+
+/** How many events there are up to a number. */
+export async function countAudit(query: Query, upTo: number): Promise<number> {
+  const [{ events }] = await query<{ events: number }>(
+    "SELECT count(*)::float8 AS events FROM audit.events WHERE number <= $1::bigint",
+    [upTo],
+  );
+  return events;
+}
+
+/** The records of an election that were not counted, after an offset in each partition, at most `limit` of each partition. */
+export async function rejectionsAfter(
+  query: Query,
+  election: string,
+  after: readonly number[],
+  limit: number,
+): Promise<RejectionRow[]> {
+  return await query(
+    `SELECT r.partition, r.log_offset::float8 AS offset, r.fate, r.cause, r.gateway, r.station,
+       to_char(r.appended_at AT TIME ZONE 'UTC', ${ISO_MINUTE}) AS minute
+     FROM unnest($2::text::int[], $3::text::bigint[]) AS p (partition, after)
+     CROSS JOIN LATERAL (
+       SELECT * FROM counting.rejections r
+       WHERE r.election = $1 AND r.partition = p.partition AND r.log_offset > p.after
+       ORDER BY r.log_offset LIMIT $4::int
+     ) r ORDER BY r.partition, r.log_offset`,
+    [election, arrayLiteral(after.map((_, partition) => partition)), arrayLiteral(after), limit],
+  );
+}
+
+/** How many of those there are up to an offset in each partition, by partition. */
+export async function countRejections(
+  query: Query,
+  election: string,
+  upTo: readonly number[],
+): Promise<number[]> {
+  const rows = await query<{ partition: number; rejections: number }>(
+    `SELECT p.partition, (
+       SELECT count(*) FROM counting.rejections r
+       WHERE r.election = $1 AND r.partition = p.partition AND r.log_offset <= p.up_to
+     )::float8 AS rejections
+     FROM unnest($2::text::int[], $3::text::bigint[]) AS p (partition, up_to)`,
+    [election, arrayLiteral(upTo.map((_, partition) => partition)), arrayLiteral(upTo)],
+  );
+  const counts = upTo.map(() => 0);
+  for (const { partition, rejections } of rows) counts[partition] = rejections;
+  return counts;
+}
+
+/** An election's turnout by minute, in milliseconds since 1970; reads all of its cells. */
+export async function turnoutByMinute(query: Query, election: string): Promise<Map<number, number>> {
+  const rows = await query<{ minute: number; voters: number }>(
+    `SELECT (extract(epoch FROM minute) * 1000)::float8 AS minute, sum(voters)::float8 AS voters
+     FROM counting.turnout_counts WHERE election = $1 GROUP BY turnout_counts.minute`,
+    [election],
+  );
+  return new Map(rows.map(({ minute, voters }) => [minute, voters]));
+}
+
+/** The turnout of some minutes, by station and mode, and the database's clock, in milliseconds since 1970. */
+export async function turnoutOf(
+  query: Query,
+  election: string,
+  minutes: readonly number[],
+): Promise<{ readAt: number; rows: TurnoutRow[] }> {
+  const rows = await query<TurnoutRow & { readAt: number }>(
+    `SELECT station, mode, to_char(t.minute AT TIME ZONE 'UTC', ${ISO_MINUTE}) AS minute, t.voters::float8 AS voters,
+       (extract(epoch FROM now()) * 1000)::float8 AS "readAt"
+     FROM (
+       SELECT station, mode, minute, sum(voters) AS voters FROM counting.turnout_counts
+       WHERE election = $1 AND minute = ANY ($2::text::timestamptz[]) GROUP BY station, mode, minute
+     ) t`,
+    [election, arrayLiteral(minutes.map((ms) => new Date(ms).toISOString()))],
+  );
+  return { readAt: Math.floor(rows[0]?.readAt ?? 0), rows };
+}
+
+/** How many cells of turnout there are, and their voters. */
+export async function sumTurnout(query: Query): Promise<{ documents: number; sum: number }> {
+  const [row] = await query<{ documents: number; sum: number }>(
+    `SELECT count(*)::float8 AS documents, coalesce(sum(voters), 0)::float8 AS sum FROM (
+       SELECT sum(voters) AS voters FROM counting.turnout_counts GROUP BY election, station, mode, minute
+     ) cells`,
+  );
+  return row;
+}
+
+/** Where an election's stations and regions lie, as far as the registry knows, in degrees. */
+export async function readLocations(
+  query: Query,
+  election: string,
+): Promise<{ station: string | null; region: string; lat: number; lon: number }[]> {
+  return await query(
+    `SELECT station, region, latitude AS lat, longitude AS lon FROM registry.stations
+     WHERE election = $1 AND latitude IS NOT NULL
+     UNION ALL
+     SELECT NULL, region, latitude, longitude FROM registry.regions WHERE election = $1 AND latitude IS NOT NULL`,
+    [election],
+  );
+}
+
+/** How many records were not counted and are kept. */
+export async function countAllRejections(query: Query): Promise<number> {
+  const [{ rejections }] = await query<{ rejections: number }>(
+    "SELECT count(*)::float8 AS rejections FROM counting.rejections",
+  );
+  return rejections;
+}

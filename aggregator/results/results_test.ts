@@ -1,0 +1,210 @@
+import assert from "assert";
+import { testDefinition } from "../../tests/fixture.ts";
+import { withElection, writeRelease } from "../../tests/seeded_database.ts";
+import { type Results, resultsSchema } from "../public/schemas.ts";
+import { Elections } from "../registry/election_names.ts";
+import { publish } from "./publish.ts";
+import { isFault, newestRelease, type Part, readResults, releasesSince } from "./results.ts";
+
+Deno.test.sanitizer({ ops: true, resources: true });
+
+/** The rows as short lines, without names. */
+function lines(results: Results): string[] {
+  assert.deepEqual(resultsSchema.parse(results), results);
+  return results.rows.map((row) => {
+    const values = Object.entries(row).filter(([key]) => key !== "name" && key !== "colour");
+    return values.map(([, value]) => value).join(" ");
+  });
+}
+
+Deno.test("readResults() sums releases, and nothing but releases", async (t) => {
+  await withElection(async (db) => {
+    const elections = new Elections();
+    const read = async (by: Results["by"], part?: Part) => {
+      const results = await readResults(db, elections, "test-2026", by, part);
+      assert(!isFault(results), JSON.stringify(results));
+      return results;
+    };
+
+    await t.step("before the first release, every candidate has none", async () => {
+      // Counted, and not released: must not be seen.
+      await db.query(
+        "INSERT INTO counting.station_counts VALUES ('test-2026', 'n-1', 'mayor', 'ann', 'early', 0, 99)",
+      );
+      const results = await read("candidate");
+      assert.equal(results.revision, 0);
+      assert.equal(results.releasedAt, null);
+      assert.equal(results.voters, 0);
+      assert.deepEqual(results.rows.map((row) => (row as { votes: number }).votes), [0, 0, 0, 0, 0, 0]);
+      for (const by of ["station", "time"] as const) assert.deepEqual(lines(await read(by)), []);
+    });
+
+    await writeRelease(db, {
+      station: "n-1",
+      at: "2026-11-03T12:00:10.000Z",
+      voters: 3,
+      votes: { "mayor/ann": [2, 2], "mayor/bob": [1, 1], "council/dan": [3, 3] },
+    });
+    await writeRelease(db, {
+      station: "n-1",
+      at: "2026-11-03T12:02:10.000Z",
+      voters: 7,
+      addedVoters: 4,
+      votes: { "mayor/ann": [5, 3], "mayor/bob": [2, 1], "council/dan": [4, 1] },
+    });
+    await writeRelease(db, {
+      station: "n-1",
+      mode: "early",
+      at: "2026-11-03T12:02:20.000Z",
+      voters: 3,
+      votes: { "mayor/cyd": [3, 3] },
+    });
+    const newest = await writeRelease(db, {
+      station: "s-2",
+      at: "2026-11-03T12:02:30.123Z",
+      voters: 4,
+      votes: { "mayor/ann": [4, 4], "council/fay": [2, 2] },
+    });
+
+    await t.step("by candidate: the newest release of each station and mode, zeros included", async () => {
+      const results = await read("candidate");
+      assert.equal(results.revision, newest);
+      assert.equal(results.releasedAt, "2026-11-03T12:02:30.123Z");
+      assert.equal(results.voters, 14);
+      assert.deepEqual(lines(results), [
+        "mayor ann red 9",
+        "mayor bob blue 2",
+        "mayor cyd  3",
+        "council dan red 4",
+        "council eve blue 0",
+        "council fay  2",
+      ]);
+      assert.equal((results.rows[0] as { name: string }).name, "Ann");
+    });
+
+    await t.step("by party: over all contests or in one, and candidates without a party last", async () => {
+      assert.deepEqual(lines(await read("party")), ["red 13", "blue 2", " 5"]);
+      assert.deepEqual(lines(await read("party", { contest: "mayor" })), ["red 9", "blue 2", " 3"]);
+      const [red] = (await read("party")).rows;
+      assert.deepEqual(red, { party: "red", name: "Red", colour: "#cc0000", votes: 13 });
+    });
+
+    await t.step("by region: contests that are voted on there", async () => {
+      const rows = lines(await read("region", { contest: "mayor" }));
+      assert.deepEqual(rows, [
+        "north mayor ann 5",
+        "north mayor bob 2",
+        "north mayor cyd 3",
+        "south mayor ann 4",
+        "south mayor bob 0",
+        "south mayor cyd 0",
+      ]);
+      assert.equal((await read("region")).rows.length, 12);
+    });
+
+    await t.step("by station: what is released there, with each candidate of its contests", async () => {
+      const rows = lines(await read("station", { region: "north", contest: "mayor" }));
+      assert.deepEqual(rows, [
+        "n-1 north early mayor ann 0",
+        "n-1 north early mayor bob 0",
+        "n-1 north early mayor cyd 3",
+        "n-1 north in_person mayor ann 5",
+        "n-1 north in_person mayor bob 2",
+        "n-1 north in_person mayor cyd 0",
+      ]);
+      await writeRelease(db, { station: "n-2", voters: 3, votes: { "mayor/ann": [3, 3] } });
+      assert.equal((await read("station", { station: "n-2" })).rows.length, 3, "n-2 has one contest only");
+    });
+
+    await t.step("by time: what each minute released, and the running total", async () => {
+      assert.deepEqual(lines(await read("time", { station: "n-1", contest: "mayor" })), [
+        "2026-11-03T12:00Z mayor ann 2 2",
+        "2026-11-03T12:00Z mayor bob 1 1",
+        "2026-11-03T12:02Z mayor ann 3 5",
+        "2026-11-03T12:02Z mayor bob 1 2",
+        "2026-11-03T12:02Z mayor cyd 3 3",
+      ]);
+    });
+
+    await t.step("in parts: voters, too, are those of the part", async () => {
+      assert.equal((await read("candidate", { region: "south" })).voters, 4);
+      assert.equal((await read("candidate", { region: "south", station: "n-1" })).voters, 0);
+      assert.deepEqual(lines(await read("region", { station: "s-2", contest: "council" })), [
+        "south council dan 0",
+        "south council eve 0",
+        "south council fay 2",
+      ]);
+    });
+
+    await t.step("no such election, contest, region or station", async () => {
+      assert.deepEqual(await readResults(db, elections, "none", "party"), { fault: "unknown-election" });
+      for (const field of ["contest", "region", "station"] as const) {
+        assert.deepEqual(await readResults(db, elections, "test-2026", "candidate", { [field]: "none" }), {
+          fault: "no-such-part",
+          field,
+          detail: `the election has no ${field} none`,
+        });
+      }
+    });
+
+    await t.step("newestRelease() and releasesSince()", async () => {
+      const all = await releasesSince(db.query, "test-2026", 0, 100);
+      assert.equal(all.length, 5);
+      assert.deepEqual(
+        all.map(({ revision }) => revision),
+        all.map(({ revision }) => revision).sort((a, b) => a - b),
+      );
+      const [first] = all;
+      assert.deepEqual(first, {
+        revision: first.revision,
+        station: "n-1",
+        mode: "in_person",
+        releasedAt: "2026-11-03T12:00:10.000Z",
+        voters: 3,
+        addedVoters: 3,
+        closing: false,
+        votes: [
+          { contest: "mayor", candidate: "ann", votes: 2, added: 2 },
+          { contest: "mayor", candidate: "bob", votes: 1, added: 1 },
+          { contest: "council", candidate: "dan", votes: 3, added: 3 },
+        ],
+      });
+      const page = await releasesSince(db.query, "test-2026", first.revision, 2);
+      assert.deepEqual(page, all.slice(1, 3));
+      assert.deepEqual(await newestRelease(db.query, "none"), { revision: 0, releasedAt: null });
+    });
+  });
+});
+
+Deno.test("readResults() shows what publish() releases", async () => {
+  await withElection(async (db) => {
+    for (const [candidate, votes] of [["ann", 4], ["bob", 2]] as const) {
+      await db.query(
+        "INSERT INTO counting.station_counts VALUES ('test-2026', 's-1', 'mayor', $1, 'in_person', 0, $2)",
+        [
+          candidate,
+          votes,
+        ],
+      );
+    }
+    await db.query("INSERT INTO counting.station_voters VALUES ('test-2026', 's-1', 'in_person', 0, 6)");
+    await db.query("INSERT INTO counting.changes VALUES ('test-2026', 's-1')");
+    const policy = {
+      election: "test-2026",
+      threshold: 7,
+      allowed: true,
+      closed: false,
+      stations: [],
+      all: false,
+    };
+    const rows = async () => {
+      const results = await readResults(db, new Elections(), "test-2026", "candidate", { contest: "mayor" });
+      assert(!isFault(results));
+      return lines(results);
+    };
+    await publish(db, policy, new Date("2026-11-03T12:00:00.000Z"));
+    assert.deepEqual(await rows(), ["mayor ann red 0", "mayor bob blue 0", "mayor cyd  0"]);
+    await publish(db, { ...policy, threshold: 6, all: true }, new Date("2026-11-03T12:00:00.000Z"));
+    assert.deepEqual(await rows(), ["mayor ann red 4", "mayor bob blue 2", "mayor cyd  0"]);
+  }, testDefinition());
+});

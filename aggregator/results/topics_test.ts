@@ -1,0 +1,306 @@
+import assert from "assert";
+import type { Views } from "./views.ts";
+import { eventually } from "../../tests/eventually.ts";
+import { MemoryViews } from "../../tests/memory_views.ts";
+import { withDatabase } from "../../tests/test_database.ts";
+import { appendAudit } from "../audit/events.ts";
+import { type Database, oneForAll, type Query } from "../database/database.ts";
+import { runViews, ViewWriter } from "./topics.ts";
+
+Deno.test.sanitizer({ ops: true, resources: true });
+
+/** A process that writes. */
+function writerOf(db: Database, views: Views): ViewWriter {
+  return new ViewWriter(views, oneForAll(db));
+}
+
+/** Steps until there is nothing to write. Returns how many rows were written. */
+async function stepAll(writer: ViewWriter, views: MemoryViews): Promise<number> {
+  const before = views.written.length;
+  while (await writer.step());
+  return views.written.length - before;
+}
+
+const leaseRunsOut = ({ query }: Database) => query("UPDATE counting.leases SET until = '-infinity'");
+
+/** Adds records that were not counted. */
+async function reject(query: Query, partition: number, ...offsets: number[]) {
+  await query(
+    "INSERT INTO counting.log_positions (election, partition) VALUES ('town', $1) ON CONFLICT DO NOTHING",
+    [partition],
+  );
+  for (const offset of offsets) {
+    await query(
+      `INSERT INTO counting.rejections VALUES ('town', $1, $2, 'rejected', 'unknown_voter', '2026-11-03T12:00:00.5Z',
+         'g-1', 'n-1', '5f0c1f6e-0000-4000-8000-000000000000')`,
+      [partition, offset],
+    );
+  }
+}
+
+/** Releases a station's votes, the newest of which stand. */
+async function release(query: Query, revision: number, station: string, ann: number, bob: number) {
+  await query("INSERT INTO registry.elections VALUES ('town', 'Town', 2, 512, now()) ON CONFLICT DO NOTHING");
+  const votes = JSON.stringify([
+    { contest: "mayor", candidate: "ann", votes: ann, added: ann },
+    { contest: "mayor", candidate: "bob", votes: bob, added: bob },
+  ]);
+  await query(
+    `INSERT INTO results.releases VALUES ($1, 'town', $2, 'in_person', '2026-11-03T12:00:00Z', $3, $3, false, $4::text::jsonb)`,
+    [revision, station, ann + bob, votes],
+  );
+  await query(
+    `INSERT INTO results.current VALUES ('town', $1, 'in_person', $2, false, $3)
+     ON CONFLICT (election, station, mode) DO UPDATE SET revision = excluded.revision`,
+    [station, revision, ann + bob],
+  );
+}
+
+Deno.test("ViewWriter writes sums of releases, and then only what has changed", async () => {
+  await withDatabase(async (db) => {
+    const views = new MemoryViews();
+    const writer = writerOf(db, views);
+    const tally = (candidate: string, votes: number, revision: number) => ({
+      election: "town",
+      contest: "mayor",
+      candidate,
+      votes,
+      revision,
+    });
+    assert.equal(await stepAll(writer, views), 0);
+    await release(db.query, 1, "n-1", 3, 1);
+    await release(db.query, 2, "s-1", 2, 0);
+    assert.equal(await stepAll(writer, views), 2);
+    assert.deepEqual(views.standing(), {
+      "tallies town/mayor/ann": tally("ann", 5, 2),
+      "tallies town/mayor/bob": tally("bob", 1, 2),
+    });
+    assert.equal(await stepAll(writer, views), 0);
+    await release(db.query, 3, "n-1", 4, 1);
+    assert.equal(await stepAll(writer, views), 2);
+    assert.deepEqual(views.standing()["tallies town/mayor/ann"], tally("ann", 6, 3));
+    assert.equal(await stepAll(writer, views), 0);
+    assert.equal(views.reads, 3, "each view is read whole once");
+  });
+});
+
+Deno.test("ViewWriter writes turnout by region, and rejections without who voted", async () => {
+  await withDatabase(async (db) => {
+    const views = new MemoryViews();
+    const writer = writerOf(db, views);
+    await db.query(`INSERT INTO counting.turnout_groups VALUES
+      ('town', 'north', '18-24', 'female', 0, 2), ('town', 'north', '25-34', 'male', 1, 3), ('other', 'north', '18-24', 'female', 0, 9)`);
+    await reject(db.query, 1, 7);
+    await reject(db.query, 0);
+    await db.query(`INSERT INTO counting.rejections VALUES
+      ('town', 0, 2, 'rejected', 'malformed', '2026-11-03T12:00:00Z', NULL, NULL, NULL)`);
+    assert.equal(await stepAll(writer, views), 4);
+    assert.deepEqual(views.standing(), {
+      "turnout town/north": { election: "town", region: "north", voters: 5 },
+      "turnout other/north": { election: "other", region: "north", voters: 9 },
+      "rejections town/0/2": {
+        election: "town",
+        partition: 0,
+        offset: 2,
+        fate: "rejected",
+        cause: "malformed",
+        appendedAt: "2026-11-03T12:00:00.000Z",
+        gateway: "",
+        station: "",
+      },
+      "rejections town/1/7": {
+        election: "town",
+        partition: 1,
+        offset: 7,
+        fate: "rejected",
+        cause: "unknown_voter",
+        appendedAt: "2026-11-03T12:00:00.500Z",
+        gateway: "g-1",
+        station: "n-1",
+      },
+    });
+    assert.equal(await stepAll(writer, views), 0);
+  });
+});
+
+Deno.test("ViewWriter writes every rejection once, of however many", async () => {
+  await withDatabase(async (db) => {
+    const views = new MemoryViews();
+    const writer = writerOf(db, views);
+    const offsets = Array.from({ length: 1_203 }, (_, i) => 2 * i);
+    await reject(db.query, 0, ...offsets);
+    await reject(db.query, 1, 5);
+    assert.equal(await stepAll(writer, views), 1_204);
+    assert.equal(Object.keys(views.standing()).length, 1_204);
+    await reject(db.query, 0, 9_001);
+    assert.equal(await stepAll(writer, views), 1);
+  });
+});
+
+Deno.test("ViewWriter writes again what could not be written", async () => {
+  await withDatabase(async (db) => {
+    const views = new MemoryViews();
+    const writer = writerOf(db, views);
+    await release(db.query, 1, "n-1", 3, 1);
+    views.away = true;
+    await assert.rejects(writer.step(), /away/);
+    views.away = false;
+    assert.equal(await stepAll(writer, views), 2);
+    assert.equal(await stepAll(writer, views), 0);
+  });
+});
+
+Deno.test("ViewWriter goes on where the views end after a start, and writes nothing twice", async () => {
+  await withDatabase(async (db) => {
+    const views = new MemoryViews();
+    const writer = writerOf(db, views);
+    await release(db.query, 1, "n-1", 3, 1);
+    await reject(db.query, 0, 1, 2, 3);
+    assert.equal(await stepAll(writer, views), 5);
+    await writer.release();
+    await reject(db.query, 0, 4);
+    assert.equal(await stepAll(writerOf(db, views), views), 1);
+    assert.equal(views.written.at(-1)!.row.key, "town/0/4");
+  });
+});
+
+Deno.test("ViewWriter takes off tallies that were withdrawn, and what a rebuild did not bring back", async () => {
+  await withDatabase(async (db) => {
+    const views = new MemoryViews();
+    const writer = writerOf(db, views);
+    await release(db.query, 1, "n-1", 3, 1);
+    await db.query("INSERT INTO counting.turnout_groups VALUES ('town', 'north', '18-24', 'female', 0, 2)");
+    await reject(db.query, 0, 1, 2);
+    assert.equal(await stepAll(writer, views), 5);
+    await db.query("DELETE FROM counting.turnout_groups");
+    assert.equal(await stepAll(writer, views), 1);
+    await db.query("DELETE FROM results.current");
+    await db.query("DELETE FROM counting.rejections WHERE log_offset = 1");
+    await db.query("UPDATE counting.rejections SET cause = 'malformed'");
+    await db.transaction((query) => appendAudit(query, new Date(0), "rebuild_finished", "town", {}));
+    assert.equal(await stepAll(writer, views), 4);
+    const standing = views.standing();
+    assert.deepEqual(Object.keys(standing), ["rejections town/0/2"]);
+    assert.equal(standing["rejections town/0/2"]!.cause, "malformed");
+    assert.equal(await stepAll(writer, views), 0);
+  });
+});
+
+Deno.test("ViewWriter takes off what was withdrawn while nobody wrote", async () => {
+  await withDatabase(async (db) => {
+    const views = new MemoryViews();
+    const before = writerOf(db, views);
+    await release(db.query, 1, "n-1", 3, 1);
+    await reject(db.query, 0, 1);
+    await stepAll(before, views);
+    await before.release();
+    await db.query("DELETE FROM results.current");
+    await db.query("DELETE FROM counting.rejections");
+    assert.equal(await stepAll(writerOf(db, views), views), 3);
+    assert.deepEqual(views.standing(), {});
+  });
+});
+
+Deno.test("ViewWriter leaves the views to one process, until that lets go of them or is silent too long", async () => {
+  await withDatabase(async (db) => {
+    const views = new MemoryViews();
+    const [a, b] = [writerOf(db, views), writerOf(db, views)];
+    await release(db.query, 1, "n-1", 3, 1);
+    assert.equal(await stepAll(a, views), 2);
+    await release(db.query, 2, "n-1", 4, 1);
+    assert.equal(await stepAll(b, views), 0, "another process writes");
+    assert.equal(await stepAll(a, views), 2);
+    await b.release();
+    await release(db.query, 3, "n-1", 5, 1);
+    assert.equal(await stepAll(b, views), 0, "what is not one's own is not let go of");
+    await leaseRunsOut(db);
+    assert.equal(await stepAll(b, views), 2);
+    await release(db.query, 4, "n-1", 6, 1);
+    assert.equal(await stepAll(a, views), 0, "it is the other's now");
+    await b.release();
+    assert.equal(await stepAll(a, views), 2);
+  });
+});
+
+Deno.test("of two ViewWriters that begin at once, one writes", async () => {
+  await withDatabase(async (db) => {
+    const views = new MemoryViews();
+    await release(db.query, 1, "n-1", 3, 1);
+    await Promise.all([writerOf(db, views).step(), writerOf(db, views).step()]);
+    assert.equal(views.written.length, 2);
+  });
+});
+
+Deno.test("ViewWriter does not write for a process that was silent too long between reading and writing", async () => {
+  await withDatabase(async (db) => {
+    const views = new MemoryViews();
+    const [a, b] = [writerOf(db, views), writerOf(db, views)];
+    const { read } = views;
+    views.read = async (view) => {
+      views.read = read;
+      await leaseRunsOut(db);
+      await b.step();
+      return read.call(views, view);
+    };
+    await release(db.query, 1, "n-1", 3, 1);
+    await reject(db.query, 0, 1);
+    // It has read too early to see what the other has written meanwhile, and must not write it again.
+    await a.step().catch((error) => assert.match(error.message, /another process/));
+    await stepAll(b, views);
+    assert.equal(views.written.length, 3);
+  });
+});
+
+Deno.test("ViewWriter puts right what a process wrote that had slept past its turn", async () => {
+  await withDatabase(async (db) => {
+    const views = new MemoryViews();
+    const writer = writerOf(db, views);
+    await release(db.query, 1, "n-1", 3, 1);
+    await reject(db.query, 0, 1);
+    await stepAll(writer, views);
+    const old = views.written.slice();
+    await release(db.query, 2, "n-1", 4, 1);
+    await stepAll(writer, views);
+    const right = views.standing();
+    views.written.push(...old, { view: "rejections", row: { key: "town/0/1", value: null } });
+    assert.notDeepEqual(views.standing(), right);
+    await stepAll(writer, views);
+    assert.deepEqual(views.standing(), right);
+    // The same, between a look at where the view ends and the write.
+    const { write } = views;
+    views.write = (view, rows) => {
+      views.write = write;
+      views.written.push(...old);
+      return write.call(views, view, rows);
+    };
+    await release(db.query, 3, "s-1", 1, 0);
+    await stepAll(writer, views);
+    await stepAll(writer, views);
+    assert.equal(views.standing()["tallies town/mayor/bob"]!.votes, 1);
+    assert.equal(views.standing()["tallies town/mayor/ann"]!.votes, 5);
+  });
+});
+
+Deno.test("runViews() goes on after faults, each reported, and lets go of the views in the end", async () => {
+  await withDatabase(async (db) => {
+    const views = new MemoryViews();
+    const stop = new AbortController();
+    const faults: string[] = [];
+    await release(db.query, 1, "n-1", 3, 1);
+    views.away = true;
+    const running = runViews({
+      views,
+      databases: oneForAll(db),
+      signal: stop.signal,
+      onFault: (what, error) => faults.push(`${what}: ${(error as Error).message}`),
+    });
+    await eventually("a fault is reported", () => faults.length > 0);
+    views.away = false;
+    await eventually("the tallies are written", () => views.written.length === 2);
+    stop.abort();
+    await running;
+    assert.deepEqual(new Set(faults), new Set(["views were not written: away"]));
+    await release(db.query, 2, "n-1", 4, 1);
+    assert.equal(await stepAll(writerOf(db, views), views), 2, "the next has them at once");
+  });
+});

@@ -1,0 +1,132 @@
+import assert from "assert";
+import type { Logger } from "@logtape/logtape";
+import { ConfigError } from "../shared/config.ts";
+import { TestAuthority } from "../tests/certificates.ts";
+import { withDirectory } from "../tests/directory.ts";
+import { CentreClient } from "./aggregator_client.ts";
+
+Deno.test.sanitizer({ ops: true, resources: true });
+
+/** A log that is kept. */
+function testLog(): { log: Logger; said: string[] } {
+  const said: string[] = [];
+  const say = (text: string, values: { fault?: string } = {}) =>
+    said.push(text.replace("{fault}", values.fault!));
+  return { log: { info: say, error: say } as unknown as Logger, said };
+}
+
+/** Gives the work a centre that speaks TLS, its authority, another one, and a file to name. */
+async function withCentre(
+  work: (
+    scene: Readonly<{ origin: string; own: TestAuthority; foreign: TestAuthority; file: string }>,
+  ) => Promise<void>,
+): Promise<void> {
+  await withDirectory(async (directory) => {
+    const own = await TestAuthority.make(directory, "own");
+    const foreign = await TestAuthority.make(directory, "foreign");
+    const { certFile, keyFile } = await own.sign("centre");
+    const server = Deno.serve({
+      hostname: "127.0.0.1",
+      port: 0,
+      onListen() {},
+      cert: await Deno.readTextFile(certFile),
+      key: await Deno.readTextFile(keyFile),
+    }, () => new Response("the centre"));
+    try {
+      const origin = `https://127.0.0.1:${server.addr.port}`;
+      await work({ origin, own, foreign, file: `${directory}/named.crt` });
+    } finally {
+      await server.shutdown();
+    }
+  });
+}
+
+async function ask(client: CentreClient, origin: string): Promise<string> {
+  try {
+    return await (await client.fetch(origin)).text();
+  } catch (error) {
+    return String((error as Error).cause ?? error);
+  }
+}
+
+Deno.test("CentreClient trusts the authorities of CENTRE_CA", async () => {
+  await withCentre(async ({ origin, own, foreign }) => {
+    for (
+      const [{ file }, answer] of [[own, /^the centre$/], [foreign, /UnknownIssuer|certificate/]] as const
+    ) {
+      using client = new CentreClient({ CENTRE_CA: await Deno.readTextFile(file) }, testLog().log);
+      assert.match(await ask(client, origin), answer);
+    }
+  });
+});
+
+Deno.test("CentreClient.look() takes up authorities that have changed", async () => {
+  await withCentre(async ({ origin, own, foreign, file }) => {
+    await Deno.copyFile(foreign.file, file);
+    const { log, said } = testLog();
+    using client = new CentreClient({ CENTRE_CA_FILE: file }, log);
+    assert.match(await ask(client, origin), /UnknownIssuer|certificate/);
+    client.look();
+    assert.deepEqual(said, []);
+    await Deno.copyFile(own.file, file);
+    client.look();
+    assert.equal(await ask(client, origin), "the centre");
+    client.look();
+    assert.deepEqual(said, ["authorities of the centre were read anew"]);
+    await Deno.copyFile(foreign.file, file);
+    client.look();
+    assert.match(
+      await ask(client, origin),
+      /UnknownIssuer|certificate/,
+      "the old ones are believed no longer",
+    );
+  });
+});
+
+Deno.test("CentreClient.look() keeps what was good, and says once what is wrong", async () => {
+  await withCentre(async ({ origin, own, file }) => {
+    await Deno.copyFile(own.file, file);
+    const { log, said } = testLog();
+    using client = new CentreClient({ CENTRE_CA_FILE: file }, log);
+    await Deno.writeTextFile(file, "junk");
+    client.look();
+    client.look();
+    assert.deepEqual(said.splice(0), [
+      `authorities of the centre stay as they are: CENTRE_CA_FILE names ${file}, which must hold certificates in PEM`,
+    ]);
+    await Deno.remove(file);
+    client.look();
+    assert.match(said.splice(0).join(), /CENTRE_CA_FILE names .*, which cannot be read/);
+    assert.equal(await ask(client, origin), "the centre");
+    await Deno.copyFile(own.file, file);
+    client.look();
+    assert.deepEqual(said, [], "they are the same as before");
+  });
+});
+
+Deno.test("CentreClient names what it cannot begin with", async () => {
+  await withDirectory(async (directory) => {
+    const file = `${directory}/junk`;
+    await Deno.writeTextFile(file, "junk");
+    for (
+      const [settings, message] of [
+        [{ CENTRE_CA: "junk" }, "Cannot start: CENTRE_CA must be certificates in PEM"],
+        [
+          { CENTRE_CA_FILE: "/nowhere" },
+          /^Cannot start: CENTRE_CA_FILE names \/nowhere, which cannot be read/,
+        ],
+        [
+          { CENTRE_CA_FILE: file },
+          /^Cannot start: CENTRE_CA_FILE names .*junk, which must hold certificates/,
+        ],
+      ] as const
+    ) {
+      assert.throws(() => new CentreClient(settings, testLog().log), (error) => {
+        assert.ok(error instanceof ConfigError, String(error));
+        if (typeof message === "string") assert.equal(error.message, message);
+        else assert.match(error.message, message);
+        return true;
+      });
+    }
+  });
+});

@@ -1,0 +1,95 @@
+import assert from "assert";
+import { type Context, Hono } from "hono";
+import { problem, problemResponse } from "../shared/problem.ts";
+import { testReceipt } from "../tests/fixture.ts";
+import { Centre, CentreAway, CentreRefused } from "./aggregator.ts";
+
+const strict = { sanitizeOps: true, sanitizeResources: true };
+
+function centre(app: Hono) {
+  return new Centre("http://centre", async (url, init) => await app.request(url, init));
+}
+
+const row = (station: string, votes: number) => ({
+  station,
+  contest: "p",
+  candidate: "a",
+  mode: "early",
+  votes,
+  name: "S",
+  region: "r",
+});
+
+Deno.test(
+  "Centre asks for results region by region, and station by station where a region is too large",
+  strict,
+  async () => {
+    const asked: string[] = [];
+    const app = new Hono().get("/v1/elections/e/results", (c) => {
+      asked.push(new URL(c.req.url).search);
+      const { region, station } = c.req.query();
+      if (region === "large") {
+        return problemResponse(problem("invalid-request", "the answer would be too large"));
+      }
+      return c.json({ election: "e", revision: 3, rows: [row(station ?? "s1", 5)] });
+    });
+    const rows = await centre(app).stationResults({
+      election: "e",
+      regions: [{ id: "small", name: "Small" }, { id: "large", name: "Large" }],
+      stations: [{ id: "s1", name: "1", region: "small" }, { id: "s2", name: "2", region: "large" }, {
+        id: "s3",
+        name: "3",
+        region: "large",
+      }],
+    });
+    assert.deepEqual(rows.map(({ station }) => station), ["s1", "s2", "s3"]);
+    assert.deepEqual(asked, [
+      "?by=station&region=small",
+      "?by=station&region=large",
+      "?by=station&station=s2",
+      "?by=station&station=s3",
+    ]);
+  },
+);
+
+Deno.test("Centre hands on what became of votes, and says nothing while it is away", strict, async () => {
+  const answering = (answer: (c: Context) => Response) =>
+    centre(new Hono().post("/v1/receipts/check", answer));
+  const counted = answering((c) => c.json({ answers: [{ voteId: "a", outcome: "counted" }] }));
+  assert.deepEqual(await counted.checkReceipts([testReceipt("a")]), [
+    { voteId: "a", outcome: "counted", cause: undefined },
+  ]);
+  for (const cause of ["not-ready", "address-rate", "body-too-slow"] as const) {
+    const away = answering(() => problemResponse(problem(cause)));
+    assert.equal(await away.checkReceipts([testReceipt("a")]), undefined, cause);
+  }
+  const wrong = answering((c) => c.json({ answers: [] }));
+  await assert.rejects(wrong.checkReceipts([testReceipt("a")]), CentreRefused);
+});
+
+Deno.test("Centre tells a centre that is away from a question that is wrong", strict, async () => {
+  const busy = new Hono().get("*", () => problemResponse(problem("not-ready")));
+  await assert.rejects(centre(busy).reconciliation("e"), CentreAway);
+  const none = new Hono().get("*", () => problemResponse(problem("unknown-election")));
+  await assert.rejects(centre(none).reconciliation("e"), CentreRefused);
+  const down = new Centre("http://centre", () => Promise.reject(new TypeError("connection refused")));
+  await assert.rejects(down.reconciliation("e"), CentreAway);
+});
+
+Deno.test("Centre asks aggregators in turn, and another one where one does not answer", strict, async () => {
+  const asked: string[] = [];
+  const of = (dead: string) =>
+    new Centre(["http://one", "http://two"], (url) => {
+      const { hostname } = new URL(url);
+      asked.push(hostname);
+      return hostname === dead
+        ? Promise.reject(new TypeError("connection refused"))
+        : Promise.resolve(Response.json({ rows: [] }));
+    });
+  const both = of("neither");
+  await both.turnoutByStation("e");
+  await both.turnoutByStation("e");
+  assert.deepEqual(asked.splice(0), ["one", "two"]);
+  await of("one").turnoutByStation("e");
+  assert.deepEqual(asked.splice(0), ["one", "two"]);
+});

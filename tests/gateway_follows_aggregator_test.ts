@@ -1,0 +1,276 @@
+import assert from "assert";
+import { openHistory } from "../aggregator/counting/history.ts";
+import {
+  createElection,
+  publishManifest,
+  revokeDeviceKey,
+  rotateDeviceKey,
+} from "../aggregator/registry/elections.ts";
+import { gatewaySync } from "../aggregator/registry/gateway_sync.ts";
+import { writeDeviceFile, writeGatewayFiles } from "../aggregator/office/provision.ts";
+import { gatewayConfig } from "../gateway/config.ts";
+import { ElectionStore } from "../gateway/manifest.ts";
+import type { Manifest } from "../shared/election.ts";
+import { judge } from "../shared/judge.ts";
+import { pseudonymKey } from "../shared/keys.ts";
+import { SYNC_PATH } from "../shared/sync.ts";
+import { withDirectory } from "./directory.ts";
+import { MASTER, NOON_MS, placed, testDefinition, testRecord } from "./fixture.ts";
+import { testDatabase } from "./test_database.ts";
+
+const db = await testDatabase();
+const NOW = new Date(NOON_MS);
+
+/** A centre that gateways can ask over HTTP, and the files of those that it was provisioned for. */
+class Centre {
+  #server?: Deno.HttpServer<Deno.NetAddr>;
+  #port = 0;
+
+  /** The master key of its elections. */
+  master = MASTER;
+
+  constructor(readonly directory: string) {}
+
+  start(): void {
+    const handle = gatewaySync({ db, master: () => this.master, now: () => NOON_MS });
+    this.#server = Deno.serve({ hostname: "127.0.0.1", port: this.#port, onListen() {} }, (request) => {
+      const { pathname } = new URL(request.url);
+      return pathname === SYNC_PATH ? handle(request) : new Response(null, { status: 404 });
+    });
+    this.#port = this.#server.addr.port;
+  }
+
+  async stop(): Promise<void> {
+    await this.#server?.shutdown();
+    this.#server = undefined;
+  }
+
+  /**
+   * Creates an election and writes the files of its gateways.
+   *
+   * @param before Addresses that gateways are to ask before this one.
+   */
+  async create(election: string, ...before: string[]): Promise<Manifest> {
+    const manifest = await createElection(db, testDefinition({ election }), this.master, NOW);
+    writeGatewayFiles(manifest, this.master, this.directory, [...before, this.origin]);
+    return manifest;
+  }
+
+  get origin(): string {
+    return `http://127.0.0.1:${this.#port}`;
+  }
+
+  /** A gateway's process: what it was provisioned with, and what its disk has kept. */
+  gateway(id = "g-1"): ElectionStore {
+    const { file } = gatewayConfig({ GATEWAY_FILE: `${this.directory}/gateways/${id}.json` });
+    return new ElectionStore(file, `${this.directory}/${id}`);
+  }
+}
+
+async function withCentre(work: (centre: Centre) => Promise<void>): Promise<void> {
+  await withDirectory(async (directory) => {
+    const centre = new Centre(directory);
+    centre.start();
+    try {
+      await work(centre);
+    } finally {
+      await centre.stop();
+    }
+  });
+}
+
+const NOTHING_NEW = { changed: [], faults: [] };
+const taken = (...elections: string[]) => ({ changed: elections, faults: [] });
+
+Deno.test("a gateway that was provisioned gets all that it needs, once", async () => {
+  await withCentre(async (centre) => {
+    const manifest = await centre.create("fresh");
+    const gateway = centre.gateway();
+    assert.deepEqual(gateway.loadKept(), NOTHING_NEW);
+    assert.equal(gateway.get("fresh"), undefined);
+    assert.deepEqual(await gateway.sync(NOON_MS), taken("fresh"));
+    const election = gateway.get("fresh")!;
+    assert.deepEqual(election.index.manifest, manifest);
+    assert.deepEqual([...election.stations], ["n-1", "n-2", "s-1"]);
+    assert.deepEqual(election.pseudonymKey, pseudonymKey(MASTER, "fresh"));
+    assert.deepEqual(await gateway.sync(NOON_MS), NOTHING_NEW);
+  });
+});
+
+Deno.test("a gateway asks the next address of the centre while one is away, and the first again when it is alone", async () => {
+  await withCentre(async (first) => {
+    const second = new Centre(first.directory);
+    second.start();
+    try {
+      await second.create("several", first.origin);
+      await first.stop();
+      const gateway = second.gateway();
+      assert.deepEqual(await gateway.sync(NOON_MS), taken("several"));
+      await rotateDeviceKey(db, "several", "n-1-a", 600, NOW);
+      assert.deepEqual(await gateway.sync(NOON_MS), taken("several"));
+      await second.stop();
+      const { changed, faults } = await gateway.sync(NOON_MS);
+      assert.deepEqual([changed, faults.length], [[], 1]);
+      for (const { origin } of [first, second]) assert.ok(faults[0].includes(`${origin}: `), faults[0]);
+      first.start();
+      await rotateDeviceKey(db, "several", "n-1-a", 600, NOW);
+      assert.deepEqual(await gateway.sync(NOON_MS), taken("several"));
+    } finally {
+      await second.stop();
+    }
+  });
+});
+
+Deno.test("a gateway holds the keys that the devices of its stations were provisioned with, and no others", async () => {
+  await withCentre(async (centre) => {
+    await centre.create("devices");
+    const path = await writeDeviceFile(db.query, "devices", MASTER, centre.directory, NOW);
+    const { devices } = JSON.parse(await Deno.readTextFile(path)) as {
+      devices: { device: string; version: number; station: string; key: string }[];
+    };
+    const gateway = centre.gateway();
+    await gateway.sync(NOON_MS);
+    for (const { device, version, station, key } of devices) {
+      const held = gateway.get("devices")!.deviceKey({ election: "devices", id: device, version });
+      if (station === "s-2") assert.equal(held, undefined, "s-2 does not turn to g-1");
+      else assert.deepEqual([held?.key.toHex(), held?.station, held?.validUntilMs], [key, station, Infinity]);
+    }
+  });
+});
+
+Deno.test("a record that a gateway seals with what it got is acceptable to the centre", async () => {
+  await withCentre(async (centre) => {
+    await centre.create("seals");
+    const gateway = centre.gateway("g-2");
+    await gateway.sync(NOON_MS);
+    const history = (await openHistory(db.query, "seals", MASTER))!;
+    const record = testRecord("voter-1", { station: "s-2" }, "seals");
+    const stored = { ...placed(gateway.get("seals")!.sealer, record), offset: 0, appendedAtMs: NOON_MS };
+    assert.deepEqual(judge(stored, history), { fate: "acceptable", record, region: "south", gateway: "g-2" });
+  });
+});
+
+Deno.test("a gateway follows what the office does to keys and manifest", async () => {
+  await withCentre(async (centre) => {
+    await centre.create("follows");
+    const [one, two] = [centre.gateway("g-1"), centre.gateway("g-2")];
+    await one.sync(NOON_MS);
+    await two.sync(NOON_MS);
+    const held = (version: number) =>
+      one.get("follows")!.deviceKey({ election: "follows", id: "n-1-a", version });
+
+    await rotateDeviceKey(db, "follows", "n-1-a", 600, NOW);
+    assert.equal(held(2), undefined);
+    assert.deepEqual(await one.sync(NOON_MS), taken("follows"));
+    assert.deepEqual([held(1)?.validUntilMs, held(2)?.validUntilMs], [NOON_MS + 600_000, Infinity]);
+    assert.notDeepEqual(held(1)?.key, held(2)?.key);
+    assert.deepEqual(await one.sync(NOON_MS), NOTHING_NEW);
+
+    await revokeDeviceKey(db, "follows", MASTER, "n-1-a", 1, NOW);
+    assert.deepEqual(await one.sync(NOON_MS), taken("follows"));
+    assert.ok(one.get("follows")!.index.denied.has("n-1-a.1"));
+
+    await publishManifest(db, "follows", MASTER, NOW, (newest) => ({
+      ...newest,
+      gateways: [
+        { id: "g-1", stations: ["n-1", "n-2", "s-1"], fallbackFor: [] },
+        { id: "g-2", stations: ["s-2"], fallbackFor: ["n-1"] },
+      ],
+    }));
+    assert.deepEqual([await one.sync(NOON_MS), await two.sync(NOON_MS)], [
+      taken("follows"),
+      taken("follows"),
+    ]);
+    assert.deepEqual([...two.get("follows")!.stations], ["s-2", "n-1"]);
+    assert.equal(two.get("follows")!.deviceKey({ election: "follows", id: "n-2-a", version: 1 }), undefined);
+  });
+});
+
+Deno.test("a gateway serves several elections from one file, each with its own keys", async () => {
+  await withCentre(async (centre) => {
+    await centre.create("town");
+    await centre.create("county");
+    const gateway = centre.gateway();
+    assert.deepEqual((await gateway.sync(NOON_MS)).changed.sort(), ["county", "town"]);
+    assert.notDeepEqual(gateway.get("town")!.pseudonymKey, gateway.get("county")!.pseudonymKey);
+    await rotateDeviceKey(db, "county", "n-1-a", 600, NOW);
+    assert.deepEqual(await gateway.sync(NOON_MS), taken("county"));
+  });
+});
+
+Deno.test("a gateway starts from its disk while the centre is away, and asks again when it is back", async () => {
+  await withCentre(async (centre) => {
+    const manifest = await centre.create("away");
+    await centre.gateway().sync(NOON_MS);
+    await centre.stop();
+    const restarted = centre.gateway();
+    assert.deepEqual(restarted.loadKept(), taken("away"));
+    assert.deepEqual(restarted.get("away")!.index.manifest, manifest);
+    const { changed, faults } = await restarted.sync(NOON_MS);
+    assert.deepEqual([changed.length, faults.length], [0, 1]);
+    assert.deepEqual(restarted.ids(), ["away"], "it goes on with what it has");
+    centre.start();
+    assert.deepEqual(await restarted.sync(NOON_MS), NOTHING_NEW);
+    await rotateDeviceKey(db, "away", "n-1-a", 600, NOW);
+    assert.deepEqual(await restarted.sync(NOON_MS), taken("away"));
+  });
+});
+
+Deno.test("what a gateway keeps on its disk opens with its own key alone, and shows nothing", async () => {
+  await withCentre(async (centre) => {
+    await centre.create("kept");
+    await centre.gateway("g-1").sync(NOON_MS);
+    const path = `${centre.directory}/g-1/kept.sealed`;
+    const sealed = await Deno.readFile(path);
+    assert.equal((await Deno.stat(path)).mode! & 0o777, 0o600);
+    const readable = new TextDecoder().decode(sealed);
+    for (const secret of ["kept", "n-1", pseudonymKey(MASTER, "kept").toHex()]) {
+      assert.ok(!readable.includes(secret));
+    }
+    await Deno.mkdir(`${centre.directory}/g-2`);
+    await Deno.writeFile(`${centre.directory}/g-2/kept.sealed`, sealed);
+    const { changed, faults } = centre.gateway("g-2").loadKept();
+    assert.deepEqual(changed, []);
+    assert.match(faults[0], /^Cannot use .*kept\.sealed: it does not open with this gateway's key$/);
+  });
+});
+
+Deno.test("a gateway stays with what it has when another answers for the centre", async () => {
+  await withCentre(async (centre) => {
+    const manifest = await centre.create("guarded");
+    const gateway = centre.gateway();
+    await gateway.sync(NOON_MS);
+    await publishManifest(db, "guarded", MASTER, NOW, (newest) => ({ ...newest, name: "Renamed" }));
+    // At the centre's address stands one that has its registry, and not its master key.
+    centre.master = new Uint8Array(32);
+    const { changed, faults } = await gateway.sync(NOON_MS);
+    assert.deepEqual(changed, []);
+    assert.match(faults[0], /^guarded: \S+: the centre answers 401: .*signature-invalid/);
+    assert.deepEqual(gateway.get("guarded")!.index.manifest, manifest);
+  });
+});
+
+Deno.test("a gateway refuses a manifest older than its own, which a centre restored from a backup would give", async () => {
+  await withCentre(async (centre) => {
+    await centre.create("restored");
+    const gateway = centre.gateway();
+    await publishManifest(db, "restored", MASTER, NOW, (newest) => ({ ...newest, name: "Renamed" }));
+    await gateway.sync(NOON_MS);
+    await db.query("DELETE FROM registry.manifests WHERE election = 'restored' AND version = 2");
+    const { changed, faults } = await gateway.sync(NOON_MS);
+    assert.deepEqual(changed, []);
+    assert.deepEqual(faults, ["restored: the manifest has version 1, and 2 is in force"]);
+    assert.equal(gateway.get("restored")!.index.manifest.name, "Renamed");
+  });
+});
+
+Deno.test("a gateway whose clock is wrong is told so", async () => {
+  await withCentre(async (centre) => {
+    await centre.create("clock");
+    const { faults } = await centre.gateway().sync(NOON_MS - 3_600_000);
+    assert.match(
+      faults[0],
+      /^clock: \S+: the centre answers 401: .*signature-stale.*"now":"2026-11-03T12:00:00\.000Z"/,
+    );
+  });
+});
