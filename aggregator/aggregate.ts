@@ -1,5 +1,5 @@
 /**
- * The running centre: counts and publishes every election the registry has, and serves what is released.
+ * The running aggregator: counts and publishes every election the registry has, and serves what is released.
  *
  * @module
  */
@@ -14,13 +14,13 @@ import { logErrors, logRequests } from "../web/request_log.ts";
 import { tlsLog } from "../web/tls_log.ts";
 import { votesFromIndex, votesFromResults } from "./results/candidate_votes.ts";
 import { createApp } from "./public/app.ts";
-import type { CentreConfig } from "./config.ts";
+import type { AggregatorConfig } from "./config.ts";
 import { type Database, type Databases, isDatabaseAway } from "./database/database.ts";
 import { ElectionRunner } from "./election_runner.ts";
 import { openHistory } from "./counting/history.ts";
 import { runIndexing } from "./results/index/indexing.ts";
 import { IndexFault, type TallyIndex } from "./results/index/tally_index.ts";
-import { centreMetrics, type ElectionState } from "./metrics.ts";
+import { aggregatorMetrics, type ElectionState } from "./metrics.ts";
 import { electionIds } from "./registry/elections.ts";
 import { gatewaySync } from "./registry/gateway_sync.ts";
 import type { Keyring } from "./registry/keyring.ts";
@@ -29,13 +29,13 @@ import { runViews } from "./results/topics.ts";
 
 /** How often the registry is asked for elections that were added, in milliseconds. */
 const LOOK_EVERY_MS = 1_000;
-/** How long requests that are under way may take once the centre is to stop, in milliseconds. */
+/** How long requests that are under way may take once the aggregator is to stop, in milliseconds. */
 const FINISH_MS = 5_000;
 /** The receipts' keys that are kept at hand. */
 const MAX_RECEIPT_KEYS = 10_000;
 
-/** What the centre is made of. */
-export type CentreParts = Readonly<{
+/** What the aggregator is made of. */
+export type AggregatorParts = Readonly<{
   databases: Databases;
   openLog(election: string, partitions: number): Promise<VoteLog>;
   keyring: Keyring;
@@ -46,10 +46,10 @@ export type CentreParts = Readonly<{
   log: Logger;
 }>;
 
-/** Runs the centre until the signal aborts. */
-export async function runCentre(
-  config: CentreConfig,
-  parts: CentreParts,
+/** Runs the aggregator until the signal aborts. */
+export async function runAggregator(
+  config: AggregatorConfig,
+  parts: AggregatorParts,
   signal: AbortSignal,
 ): Promise<void> {
   const { databases, index, keyring, log, views } = parts;
@@ -57,7 +57,7 @@ export async function runCentre(
   const runners = new Map<string, ElectionRunner>();
   /** Why elections cannot be counted that the registry has. */
   const broken = new Map<string, string>();
-  const metrics = centreMetrics(async () => [
+  const metrics = aggregatorMetrics(async () => [
     ...await Promise.all([...runners].map(([election, runner]) => watch(db, election, runner))),
     ...[...broken.keys()].map((election) => ({ election, lag: null, unbalanced: null, counting: false })),
   ]);
@@ -140,9 +140,9 @@ async function known(db: Database, log: Logger): Promise<string[]> {
 }
 
 async function startRunner(
-  { database, databaseLimits: { countingConnections } }: CentreConfig,
-  { databases, openLog, keyring }: CentreParts,
-  metrics: ReturnType<typeof centreMetrics>,
+  { database, databaseLimits: { countingConnections } }: AggregatorConfig,
+  { databases, openLog, keyring }: AggregatorParts,
+  metrics: ReturnType<typeof aggregatorMetrics>,
   election: string,
   signal: AbortSignal,
   onFault: (what: string, error: unknown) => void,
@@ -156,8 +156,8 @@ async function startRunner(
     now: Date.now,
     signal,
     onCounted(outcomes) {
-      for (const { fate, cause, records } of outcomes) {
-        metrics.outcomes.inc({ election, fate, cause }, records);
+      for (const { fate, reason, records } of outcomes) {
+        metrics.outcomes.inc({ election, fate, reason }, records);
       }
     },
     onReleased: (releases) => metrics.releases.inc({ election }, releases),

@@ -14,8 +14,8 @@ import { eventually } from "../tests/eventually.ts";
 import { placed, testDefinition, testRecord } from "../tests/fixture.ts";
 import { MemoryLog } from "../tests/memory_log.ts";
 import { testDatabase, withDatabase } from "../tests/test_database.ts";
-import { runCentre } from "./aggregate.ts";
-import { centreConfig } from "./config.ts";
+import { runAggregator } from "./aggregate.ts";
+import { aggregatorConfig } from "./config.ts";
 import { type Database, DatabaseUnavailable, oneForAll } from "./database/database.ts";
 import { createElection } from "./registry/elections.ts";
 import { Keyring } from "./registry/keyring.ts";
@@ -24,7 +24,7 @@ import { importRoll } from "./registry/roll.ts";
 const db = await testDatabase();
 const iso = (ms: number) => new Date(ms).toISOString();
 
-/** The address that the centre says it listens at. */
+/** The address that the aggregator says it listens at. */
 async function listening(start: () => Promise<void>): Promise<{ origin: string; running: Promise<void> }> {
   const { log } = console;
   const { promise, resolve } = Promise.withResolvers<string>();
@@ -59,11 +59,11 @@ async function openElection(keyring: Keyring, election: string) {
   await importRoll(db, election, master, testVoters(3), Date.now);
   const name = { election, id: "g-1", version: 1 };
   const own = ephemeralKeyPair();
-  const centre = sealingKeyPair(master, election).publicKey;
+  const aggregator = sealingKeyPair(master, election).publicKey;
   const sealer = recordSealer({
     name,
     signingKey: gatewayKey(master, name),
-    sealingKey: recordKey(own.privateKey, centre, election, own.publicKey, centre),
+    sealingKey: recordKey(own.privateKey, aggregator, election, own.publicKey, aggregator),
     senderKey: own.publicKey,
     recordBytes: manifest.recordBytes,
   });
@@ -76,15 +76,15 @@ async function openElection(keyring: Keyring, election: string) {
   return { master, name, sealer, record };
 }
 
-Deno.test("runCentre() counts what gateways put on the log, serves what is released, and ends when it is told to", async () => {
+Deno.test("runAggregator() counts what gateways put on the log, serves what is released, and ends when it is told to", async () => {
   await withDirectory(async (directory) => {
-    const config = centreConfig({ POLLWIRE_DATA: directory, PORT: "0" });
+    const config = aggregatorConfig({ POLLWIRE_DATA: directory, PORT: "0" });
     const keyring = new Keyring(config.keysDirectory);
     const { master, name, sealer, record } = await openElection(keyring, "town");
     const log = openSqliteLog(`${directory}/log`, "town", 3);
     const stop = new AbortController();
     const { origin, running } = await listening(() =>
-      runCentre(config, {
+      runAggregator(config, {
         databases: oneForAll(db),
         openLog: (election, partitions) =>
           Promise.resolve(openSqliteLog(`${directory}/log`, election, partitions)),
@@ -114,7 +114,7 @@ Deno.test("runCentre() counts what gateways put on the log, serves what is relea
       const scraped = await metrics();
       for (
         const line of [
-          `pollwire_aggregator_records_total{election="town",fate="counted",cause=""} 2`,
+          `pollwire_aggregator_records_total{election="town",fate="counted",reason=""} 2`,
           `pollwire_aggregator_counting{election="town"} 1`,
           `pollwire_aggregator_lag_records{election="town"} 0`,
           `pollwire_aggregator_unbalanced_partitions{election="town"} 0`,
@@ -228,21 +228,21 @@ function shareOf(log: MemoryLog, partitions: readonly number[], mayBegin: Promis
   };
 }
 
-Deno.test("runCentre() tells of the whole log's lag, and of its own records, when two share the partitions", async () => {
+Deno.test("runAggregator() tells of the whole log's lag, and of its own records, when two share the partitions", async () => {
   const directory = await Deno.makeTempDir();
   await withDatabase(async (shared) => {
-    const config = centreConfig({ POLLWIRE_DATA: directory, PORT: "0" });
+    const config = aggregatorConfig({ POLLWIRE_DATA: directory, PORT: "0" });
     const keyring = new Keyring(config.keysDirectory);
     await createElection(shared, testDefinition({ election: "town" }), keyring.create("town"), new Date());
     const log = new MemoryLog(3);
     await log.append([0, 0, 0, 0, 1, 1, 1, 2, 2].map(stray));
     const stop = new AbortController();
     const gates = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
-    const centres: Awaited<ReturnType<typeof listening>>[] = [];
+    const aggregators: Awaited<ReturnType<typeof listening>>[] = [];
     for (const [i, partitions] of [[0], [1, 2]].entries()) {
-      centres.push(
+      aggregators.push(
         await listening(() =>
-          runCentre(config, {
+          runAggregator(config, {
             databases: oneForAll(shared),
             openLog: () => Promise.resolve(shareOf(log, partitions, gates[i].promise)),
             keyring,
@@ -252,7 +252,7 @@ Deno.test("runCentre() tells of the whole log's lag, and of its own records, whe
       );
     }
     const scrape = async (name: string) =>
-      await Promise.all(centres.map(async ({ origin }) => {
+      await Promise.all(aggregators.map(async ({ origin }) => {
         const lines = (await (await fetch(`${origin}/metrics`)).text()).split("\n");
         return lines.filter((line) => line.startsWith(`${name}{`)).map((line) =>
           Number(line.split(" ").at(-1))
@@ -272,15 +272,15 @@ Deno.test("runCentre() tells of the whole log's lag, and of its own records, whe
       assert.deepEqual(await scrape("pollwire_aggregator_unbalanced_partitions"), [[0], [0]]);
     } finally {
       stop.abort();
-      await Promise.all(centres.map(({ running }) => running));
+      await Promise.all(aggregators.map(({ running }) => running));
     }
   });
   await Deno.remove(directory, { recursive: true });
 });
 
-Deno.test("runCentre() says in one line that the database is away, and of a mistake where it was made", async () => {
+Deno.test("runAggregator() says in one line that the database is away, and of a mistake where it was made", async () => {
   await withDirectory(async (directory) => {
-    const config = centreConfig({ POLLWIRE_DATA: directory, PORT: "0" });
+    const config = aggregatorConfig({ POLLWIRE_DATA: directory, PORT: "0" });
     const said: string[] = [];
     const log = {
       isEnabledFor: () => false,
@@ -290,7 +290,7 @@ Deno.test("runCentre() says in one line that the database is away, and of a mist
     const reading: Database = { ...db, query: () => Promise.reject(failure) };
     const stop = new AbortController();
     const { origin, running } = await listening(() =>
-      runCentre(config, {
+      runAggregator(config, {
         databases: { ...oneForAll(db), reading },
         openLog: () => Promise.reject(new Error("unused")),
         keyring: new Keyring(config.keysDirectory),

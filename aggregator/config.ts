@@ -1,5 +1,5 @@
 /**
- * The centre's settings, read once from its environment.
+ * The aggregator's settings, read once from its environment.
  *
  * @module
  */
@@ -60,8 +60,8 @@ export const SETTINGS = {
   ADDRESS_MAX_CONNECTIONS: integer(1, 1_000_000).default(1_000),
 };
 
-/** The centre's settings, complete. */
-export type CentreConfig = Readonly<{
+/** The aggregator's settings, complete. */
+export type AggregatorConfig = Readonly<{
   data: string;
   database: DatabaseChoice;
   databaseLimits: Readonly<{
@@ -85,7 +85,7 @@ export type CentreConfig = Readonly<{
 }>;
 
 /** @throws {ConfigError} naming what is wrong. */
-export function centreConfig(environment?: Record<string, string>): CentreConfig {
+export function aggregatorConfig(environment?: Record<string, string>): AggregatorConfig {
   const config = readConfig(SETTINGS, environment);
   const data = config.POLLWIRE_DATA;
   const tls = tlsFiles(config);

@@ -1,11 +1,11 @@
 import assert from "assert";
 import { ConfigError } from "../shared/config.ts";
-import { centreConfig, SETTINGS } from "./config.ts";
+import { aggregatorConfig, SETTINGS } from "./config.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
-Deno.test("centreConfig() has a default for everything", () => {
-  assert.deepEqual(centreConfig({}), {
+Deno.test("aggregatorConfig() has a default for everything", () => {
+  assert.deepEqual(aggregatorConfig({}), {
     data: "data",
     database: { kind: "pglite", directory: "data/db" },
     databaseLimits: {
@@ -26,8 +26,8 @@ Deno.test("centreConfig() has a default for everything", () => {
   });
 });
 
-Deno.test("centreConfig() puts everything below POLLWIRE_DATA that has no place of its own", () => {
-  const config = centreConfig({ POLLWIRE_DATA: "/srv/pollwire", VOTE_LOG: "sqlite:/mnt/log" });
+Deno.test("aggregatorConfig() puts everything below POLLWIRE_DATA that has no place of its own", () => {
+  const config = aggregatorConfig({ POLLWIRE_DATA: "/srv/pollwire", VOTE_LOG: "sqlite:/mnt/log" });
   assert.deepEqual(
     [config.database, config.log, config.keysDirectory],
     [
@@ -38,7 +38,7 @@ Deno.test("centreConfig() puts everything below POLLWIRE_DATA that has no place 
   );
 });
 
-Deno.test("centreConfig() takes what is set", () => {
+Deno.test("aggregatorConfig() takes what is set", () => {
   const environment = {
     DATABASE_URL: "pglite:/mnt/db",
     DATABASE_STATEMENT_TIMEOUT_MS: "60000",
@@ -51,7 +51,7 @@ Deno.test("centreConfig() takes what is set", () => {
     HOST: "0.0.0.0",
     PORT: "0",
   };
-  assert.deepEqual(centreConfig(environment), {
+  assert.deepEqual(aggregatorConfig(environment), {
     data: "data",
     database: { kind: "pglite", directory: "/mnt/db" },
     databaseLimits: {
@@ -72,16 +72,16 @@ Deno.test("centreConfig() takes what is set", () => {
   });
 });
 
-Deno.test("centreConfig() takes certificate and key together only", () => {
-  const { tls } = centreConfig({ TLS_CERT_FILE: "/a.crt", TLS_KEY_FILE: "/a.key" });
+Deno.test("aggregatorConfig() takes certificate and key together only", () => {
+  const { tls } = aggregatorConfig({ TLS_CERT_FILE: "/a.crt", TLS_KEY_FILE: "/a.key" });
   assert.deepEqual(tls, { certFile: "/a.crt", keyFile: "/a.key", clientCaFile: undefined });
   assert.throws(
-    () => centreConfig({ TLS_KEY_FILE: "/a.key" }),
+    () => aggregatorConfig({ TLS_KEY_FILE: "/a.key" }),
     /TLS_KEY_FILE is set, which needs TLS_CERT_FILE/,
   );
 });
 
-Deno.test("centreConfig() takes where Elasticsearch is, and its secrets from files", async () => {
+Deno.test("aggregatorConfig() takes where Elasticsearch is, and its secrets from files", async () => {
   const ca = await Deno.makeTempFile();
   await Deno.writeTextFile(ca, "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n");
   const environment = {
@@ -90,7 +90,7 @@ Deno.test("centreConfig() takes where Elasticsearch is, and its secrets from fil
     ELASTICSEARCH_CA_FILE: ca,
     ELASTICSEARCH_REPLICAS: "0",
   };
-  assert.deepEqual(centreConfig(environment).elasticsearch, {
+  assert.deepEqual(aggregatorConfig(environment).elasticsearch, {
     url: "https://index:9200",
     apiKey: "a2V5",
     ca: "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----",
@@ -118,8 +118,8 @@ for (
     ["PORT", "65536"],
   ]
 ) {
-  Deno.test(`centreConfig() refuses ${name}=${value}, names it, and does not repeat it`, () => {
-    assert.throws(() => centreConfig({ [name]: value }), (error) => {
+  Deno.test(`aggregatorConfig() refuses ${name}=${value}, names it, and does not repeat it`, () => {
+    assert.throws(() => aggregatorConfig({ [name]: value }), (error) => {
       assert.ok(error instanceof ConfigError);
       assert.match(error.message, new RegExp(`^Cannot start: ${name}: must be `));
       assert.doesNotMatch(error.message, /hunter2/);
@@ -128,7 +128,7 @@ for (
   });
 }
 
-Deno.test("every setting of the centre is in docs/operations.md", async () => {
+Deno.test("every setting of the aggregator is in docs/operations.md", async () => {
   const text = await Deno.readTextFile(new URL("../docs/operations.md", import.meta.url));
   for (const name of Object.keys(SETTINGS)) assert.ok(text.includes(`| \`${name}\` |`), name);
 });

@@ -1,5 +1,5 @@
 /**
- * Runs one election in the centre: counts its log, publishes its releases, follows its manifest.
+ * Runs one election in the aggregator: counts its log, publishes its releases, follows its manifest.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * The centre's commands: composes database, logs and keys, and runs one of them.
+ * The aggregator's commands: composes database, logs and keys, and runs one of them.
  *
  * @module
  */
@@ -22,8 +22,8 @@ import { type LoggedElection, provisionTopics } from "./kafka_topics.ts";
 import { KafkaViews } from "./results/kafka_views.ts";
 import { openSqliteLog } from "../shared/log/sqlite.ts";
 import { logEnds, LogFault, LogUnavailable, type VoteLog } from "../shared/log/vote_log.ts";
-import { runCentre } from "./aggregate.ts";
-import { type CentreConfig, centreConfig } from "./config.ts";
+import { runAggregator } from "./aggregate.ts";
+import { type AggregatorConfig, aggregatorConfig } from "./config.ts";
 import { type Database, type Databases, DatabaseUnavailable, oneForAll } from "./database/database.ts";
 import { databaseName } from "./database/database_url.ts";
 import { migrate, MigrationFault } from "./database/migrate.ts";
@@ -52,7 +52,7 @@ const ATTENDED = {
 export type Opened = Databases & Readonly<{ close(): Promise<unknown> }>;
 
 /** Opens the database, brought to the newest tables, for a command that does one thing after another. */
-async function openOne(config: CentreConfig, name: string): Promise<Opened> {
+async function openOne(config: AggregatorConfig, name: string): Promise<Opened> {
   const { database: choice } = config;
   const db = choice.kind === "pglite"
     ? await openPglite(choice.directory)
@@ -61,8 +61,8 @@ async function openOne(config: CentreConfig, name: string): Promise<Opened> {
   return { ...oneForAll(db), close: () => db.close() };
 }
 
-/** Opens the database for the running centre: with a server, connections for each kind of work. */
-export async function openForCentre(config: CentreConfig): Promise<Opened> {
+/** Opens the database for the running aggregator: with a server, connections for each kind of work. */
+export async function openForAggregator(config: AggregatorConfig): Promise<Opened> {
   const { database: choice, databaseLimits: { countingConnections, readingConnections, ...limits } } = config;
   const first = await openOne(config, "start");
   if (choice.kind === "pglite") return first;
@@ -117,18 +117,18 @@ async function withDatabases(
   }
 }
 
-async function openLog({ log }: CentreConfig, election: string, partitions: number): Promise<VoteLog> {
+async function openLog({ log }: AggregatorConfig, election: string, partitions: number): Promise<VoteLog> {
   if (log.kind === "sqlite") return openSqliteLog(log.directory, election, partitions);
   return await openKafkaLog(log, election, partitions, "pollwire-aggregator");
 }
 
 /** The index that the settings name; `undefined` when they name none. */
-export function openIndex({ elasticsearch }: CentreConfig): TallyIndex | undefined {
+export function openIndex({ elasticsearch }: AggregatorConfig): TallyIndex | undefined {
   return elasticsearch && openElasticsearch(elasticsearch);
 }
 
-/** Runs the centre until SIGTERM or SIGINT. */
-async function aggregate(config: CentreConfig): Promise<void> {
+/** Runs the aggregator until SIGTERM or SIGINT. */
+async function aggregate(config: AggregatorConfig): Promise<void> {
   const log = startLog("aggregator", config.logLevel);
   const stop = new AbortController();
   const index = openIndex(config);
@@ -136,8 +136,8 @@ async function aggregate(config: CentreConfig): Promise<void> {
   surviveIssue1154(log);
   const keyring = new Keyring(config.keysDirectory);
   const views = config.log.kind === "kafka" ? new KafkaViews(config.log, "pollwire-aggregator") : undefined;
-  await withDatabases(() => openForCentre(config), ["pollwire_counter"], async (databases) => {
-    await runCentre(config, {
+  await withDatabases(() => openForAggregator(config), ["pollwire_counter"], async (databases) => {
+    await runAggregator(config, {
       databases,
       openLog: (election, partitions) => openLog(config, election, partitions),
       keyring,
@@ -153,14 +153,14 @@ async function aggregate(config: CentreConfig): Promise<void> {
 
 /** Brings the database to the newest tables: with a server, the one command that its owner has to run. */
 async function migrateAll(): Promise<void> {
-  const config = centreConfig();
+  const config = aggregatorConfig();
   await withDatabases(() => openOne(config, "migrate"), [], () => Promise.resolve());
   console.log(`${databaseName(config.database)} has the newest tables`);
 }
 
 async function provision(options: ProvisionOptions): Promise<void> {
   checkProvisionOptions(options);
-  const config = centreConfig();
+  const config = aggregatorConfig();
   const keyring = new Keyring(config.keysDirectory);
   await withDatabases(
     () => openOne(config, "provision"),
@@ -174,9 +174,14 @@ async function forElections(
   name: string,
   roles: readonly Role[],
   chosen: string | undefined,
-  work: (db: Database, history: RegisteredHistory, keyring: Keyring, config: CentreConfig) => Promise<void>,
+  work: (
+    db: Database,
+    history: RegisteredHistory,
+    keyring: Keyring,
+    config: AggregatorConfig,
+  ) => Promise<void>,
 ): Promise<void> {
-  const config = centreConfig();
+  const config = aggregatorConfig();
   const keyring = new Keyring(config.keysDirectory);
   await withDatabases(() => openOne(config, name), roles, async ({ counting: db }) => {
     const known = await electionIds(db.query);
@@ -245,7 +250,7 @@ export function surviveIssue1154(log: Logger): void {
 
 /** Makes the topics of every election, and the permissions of who is named. */
 async function topics(users: { gateways?: string[]; aggregators?: string[] }): Promise<void> {
-  const config = centreConfig();
+  const config = aggregatorConfig();
   const { log } = config;
   if (log.kind !== "kafka") {
     throw new UsageError("Cannot make topics: VOTE_LOG names an embedded log, and must name a Kafka cluster");
@@ -273,7 +278,7 @@ async function topics(users: { gateways?: string[]; aggregators?: string[] }): P
 }
 
 async function reindexAll(): Promise<void> {
-  const config = centreConfig();
+  const config = aggregatorConfig();
   const index = openIndex(config);
   if (index === undefined) {
     throw new UsageError("Cannot reindex: ELASTICSEARCH_URL is not set, and must say where Elasticsearch is");
@@ -295,7 +300,7 @@ function commands(): Command[] {
         "after",
         "\nSettings come from the environment: POLLWIRE_DATA, DATABASE_URL, VOTE_LOG, KAFKA_PASSWORD, KEYS_DIRECTORY, ELASTICSEARCH_URL, HOST, PORT.",
       )
-      .action(() => aggregate(centreConfig())),
+      .action(() => aggregate(aggregatorConfig())),
     command("migrate", "Brings the database to the newest tables.").action(migrateAll),
     command(
       "provision",
@@ -305,8 +310,8 @@ function commands(): Command[] {
       .option("--roll <file>", "its voters, CSV: voter_id,region,station,birth_date,gender")
       .addOption(
         originEachOption(
-          "--centre <url>",
-          "where gateways find the centre; once for each of its addresses, in the order to try them",
+          "--aggregator <url>",
+          "where gateways find the aggregator; once for each of its addresses, in the order to try them",
         ).default(["http://127.0.0.1:8000"]),
       )
       .option("--election <id>", "the election that the following are about")
@@ -351,6 +356,6 @@ function commands(): Command[] {
 }
 
 if (import.meta.main) {
-  const code = await runProgram(program("aggregator", "The centre of Pollwire.", commands()));
+  const code = await runProgram(program("aggregator", "The aggregator of Pollwire.", commands()));
   Deno.exit(code === EXIT.ok ? 0 : code);
 }

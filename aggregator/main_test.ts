@@ -7,7 +7,7 @@ import { createElection } from "./registry/elections.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
-/** Runs a command of the centre, with its data in a directory. */
+/** Runs a command of the aggregator, with its data in a directory. */
 async function run(directory: string, ...args: string[]): Promise<{ code: number; errors: string[] }> {
   const { code, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["run", "--no-check", "-A", new URL("./main.ts", import.meta.url).pathname, ...args],

@@ -1,15 +1,15 @@
 /**
- * The centre's metrics, for Prometheus. No label ever names a voter or a device.
+ * The aggregator's metrics, for Prometheus. No label ever names a voter or a device.
  *
  * @module
  */
 import { Counter, Gauge, Registry } from "prom-client";
 
 /** Metrics of one aggregator process. */
-export type CentreMetrics = Readonly<{
+export type AggregatorMetrics = Readonly<{
   registry: Registry;
-  /** Records counted, by election, fate and cause. */
-  outcomes: Counter<"election" | "fate" | "cause">;
+  /** Records counted, by election, fate and reason. */
+  outcomes: Counter<"election" | "fate" | "reason">;
   releases: Counter<"election">;
   faults: Counter<"election">;
 }>;
@@ -24,7 +24,7 @@ export type ElectionState = Readonly<
  *
  * @param elections Asked once a scrape: every election, also those that cannot be counted.
  */
-export function centreMetrics(elections: () => Promise<readonly ElectionState[]>): CentreMetrics {
+export function aggregatorMetrics(elections: () => Promise<readonly ElectionState[]>): AggregatorMetrics {
   const registry = new Registry();
   const registers = [registry];
   let asked: Promise<readonly ElectionState[]> | undefined;
@@ -63,8 +63,8 @@ export function centreMetrics(elections: () => Promise<readonly ElectionState[]>
     registry,
     outcomes: new Counter({
       name: "pollwire_aggregator_records_total",
-      help: "Records read from the log, by fate and cause",
-      labelNames: ["election", "fate", "cause"],
+      help: "Records read from the log, by fate and reason",
+      labelNames: ["election", "fate", "reason"],
       registers,
     }),
     releases: new Counter({

@@ -1,13 +1,13 @@
 import assert from "assert";
-import { centreMetrics } from "./metrics.ts";
+import { aggregatorMetrics } from "./metrics.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
-type State = Awaited<ReturnType<Parameters<typeof centreMetrics>[0]>>[number];
+type State = Awaited<ReturnType<Parameters<typeof aggregatorMetrics>[0]>>[number];
 
 /** Metrics of elections whose state a test may change, and the lines of a scrape that have a value. */
 function watched(...states: State[]) {
-  const metrics = centreMetrics(() => Promise.resolve(states));
+  const metrics = aggregatorMetrics(() => Promise.resolve(states));
   const scrape = async (name: string) =>
     (await metrics.registry.metrics()).split("\n").filter((line) => line.startsWith(name));
   return { metrics, scrape, states };
@@ -15,7 +15,7 @@ function watched(...states: State[]) {
 
 const GOOD: State = { election: "one", lag: 0, unbalanced: 0, counting: true };
 
-Deno.test("centreMetrics() says at the first scrape how each election stands", async () => {
+Deno.test("aggregatorMetrics() says at the first scrape how each election stands", async () => {
   const { scrape } = watched(GOOD, { election: "two", lag: 12, unbalanced: 1, counting: false });
   assert.deepEqual(await scrape("pollwire_aggregator_counting"), [
     `pollwire_aggregator_counting{election="one"} 1`,
@@ -31,7 +31,7 @@ Deno.test("centreMetrics() says at the first scrape how each election stands", a
   ]);
 });
 
-Deno.test("centreMetrics() says how elections stand now, and not at the scrape before", async () => {
+Deno.test("aggregatorMetrics() says how elections stand now, and not at the scrape before", async () => {
   const { scrape, states } = watched(GOOD);
   await scrape("");
   states[0] = { ...GOOD, unbalanced: 2, counting: false };
@@ -40,7 +40,7 @@ Deno.test("centreMetrics() says how elections stand now, and not at the scrape b
   assert.ok(lines.includes(`pollwire_aggregator_unbalanced_partitions{election="one"} 2`), lines.join("\n"));
 });
 
-Deno.test("centreMetrics() says nothing of what is not known, rather than 0", async () => {
+Deno.test("aggregatorMetrics() says nothing of what is not known, rather than 0", async () => {
   const { scrape, states } = watched({ ...GOOD, lag: 5 });
   await scrape("");
   states[0] = { ...GOOD, lag: null, unbalanced: null };
@@ -51,9 +51,9 @@ Deno.test("centreMetrics() says nothing of what is not known, rather than 0", as
   ]);
 });
 
-Deno.test("centreMetrics() asks once a scrape", async () => {
+Deno.test("aggregatorMetrics() asks once a scrape", async () => {
   let asked = 0;
-  const { registry } = centreMetrics(() => {
+  const { registry } = aggregatorMetrics(() => {
     asked++;
     return Promise.resolve([GOOD]);
   });
@@ -63,22 +63,22 @@ Deno.test("centreMetrics() asks once a scrape", async () => {
   assert.equal(asked, 2);
 });
 
-Deno.test("centreMetrics() counts records by fate and cause, releases and faults", async () => {
+Deno.test("aggregatorMetrics() counts records by fate and reason, releases and faults", async () => {
   const { metrics, scrape } = watched();
-  metrics.outcomes.inc({ election: "one", fate: "counted", cause: "" }, 3);
-  metrics.outcomes.inc({ election: "one", fate: "rejected", cause: "bad_signature" }, 2);
-  metrics.outcomes.inc({ election: "one", fate: "counted", cause: "" });
+  metrics.outcomes.inc({ election: "one", fate: "counted", reason: "" }, 3);
+  metrics.outcomes.inc({ election: "one", fate: "rejected", reason: "bad_signature" }, 2);
+  metrics.outcomes.inc({ election: "one", fate: "counted", reason: "" });
   metrics.releases.inc({ election: "one" }, 5);
   metrics.faults.inc({ election: "two" });
   assert.deepEqual(await scrape("pollwire_aggregator_"), [
-    `pollwire_aggregator_records_total{election="one",fate="counted",cause=""} 4`,
-    `pollwire_aggregator_records_total{election="one",fate="rejected",cause="bad_signature"} 2`,
+    `pollwire_aggregator_records_total{election="one",fate="counted",reason=""} 4`,
+    `pollwire_aggregator_records_total{election="one",fate="rejected",reason="bad_signature"} 2`,
     `pollwire_aggregator_releases_total{election="one"} 5`,
     `pollwire_aggregator_faults_total{election="two"} 1`,
   ]);
 });
 
-Deno.test("centreMetrics() makes a registry of its own each time", async () => {
+Deno.test("aggregatorMetrics() makes a registry of its own each time", async () => {
   const [one, two] = [watched(), watched()];
   one.metrics.faults.inc({ election: "one" });
   assert.deepEqual(await two.scrape("pollwire_aggregator_faults_total"), []);

@@ -128,7 +128,7 @@ async function count(
     let read = 0;
     await until(
       async () => {
-        read = (await readBooks(stack.centre, election)).read;
+        read = (await readBooks(stack.aggregator, election)).read;
         if (read > 0) first ??= { ms: performance.now(), read };
         return read >= RECORDS;
       },

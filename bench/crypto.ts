@@ -77,13 +77,13 @@ function judging(placed: ReturnType<ReturnType<typeof placer>>[], manifest: Mani
   });
 }
 
-/** The history that the centre has once it has seen this gateway: its keys are at hand. */
+/** The history that the aggregator has once it has seen this gateway: its keys are at hand. */
 function knownHistory(manifest: Manifest, senderKey: Uint8Array): ElectionHistory {
   const { election, partitions, recordBytes } = manifest;
-  const centre = sealingKeyPair(MASTER, election);
+  const aggregator = sealingKeyPair(MASTER, election);
   const index = indexElection(manifest);
   const signingKey = gatewayKey(MASTER, { election, id: "gateway-1", version: 1 });
-  const sealingKey = recordKey(centre.privateKey, senderKey, election, senderKey, centre.publicKey);
+  const sealingKey = recordKey(aggregator.privateKey, senderKey, election, senderKey, aggregator.publicKey);
   return {
     election,
     partitions,

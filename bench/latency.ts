@@ -9,7 +9,7 @@ import { quantile, type Row } from "./measure.ts";
 const WARM_PART = 1 / 6;
 const GOAL_MS = 500;
 
-/** @param tookMs As `pace` returns it. The streams of all centres are one: a page may read any of them. */
+/** @param tookMs As `pace` returns it. The streams of all aggregators are one: a page may read any of them. */
 export function latencyRow(benchmark: string, perSecond: number, tookMs: readonly number[][]): Row {
   const warm = tookMs.flatMap((each) => each.slice(Math.floor(each.length * WARM_PART)));
   const [p50, p99] = [0.5, 0.99].map((q) => quantile(warm, q));

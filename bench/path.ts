@@ -32,7 +32,7 @@ const RUSHED_GOAL = { ratio: 0.8 };
 export const path: Benchmark = {
   name: "path",
   work:
-    "votes from POST to release, all embedded; floor: the gateway alone, then the centre alone, one after the other",
+    "votes from POST to release, all embedded; floor: the gateway alone, then the aggregator alone, one after the other",
   on: "embedded",
   async run(bench) {
     const rig = await buildRig(bench, "path", {
@@ -83,7 +83,7 @@ async function oneAfterTheOther(rig: Rig, voters: Voters) {
   const counting = (voters.from + voters.count - before) / countingS;
   const taking = voters.count / takingS;
   bench.say(`path: taken in at ${Math.round(taking)}/s, counted and released at ${Math.round(counting)}/s`);
-  const notes = `gateway alone ${Math.round(taking).toLocaleString("en")}/s, centre alone ${
+  const notes = `gateway alone ${Math.round(taking).toLocaleString("en")}/s, aggregator alone ${
     Math.round(counting).toLocaleString("en")
   }/s`;
   return { perSecond: 1 / (1 / taking + 1 / counting), notes };

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { centreConfig } from "../aggregator/config.ts";
+import { aggregatorConfig } from "../aggregator/config.ts";
 import type { Database } from "../aggregator/database/database.ts";
 import type { PostgresTarget } from "../aggregator/database/database_url.ts";
 import { openPostgres } from "../aggregator/database/postgres.ts";
@@ -41,7 +41,7 @@ export type ServersWish = Readonly<{
 /** Where the database server and the brokers are that `--stack` names. */
 function addresses({ servers }: Bench, name: string): { target: PostgresTarget; kafka: KafkaAddress } {
   if (servers === undefined) throw new Failure(`Cannot measure ${name}: --stack must name real servers`);
-  const { database, log } = centreConfig({ ...servers.aggregators });
+  const { database, log } = aggregatorConfig({ ...servers.aggregators });
   // What --stack names was checked when it was read.
   if (database.kind !== "postgres" || log.kind !== "kafka") throw new Error("--stack names embedded stores");
   return { target: database.target, kafka: log };

@@ -14,7 +14,7 @@ import { type Machinery, provision, type Provisioned, until } from "./servers.ts
 
 /** How long the last vote of a load may take to be counted and released, in milliseconds. */
 const THROUGH_WITHIN_MS = 180_000;
-/** How often the books are asked whether all is counted, in milliseconds: each time costs the centre a transaction. */
+/** How often the books are asked whether all is counted, in milliseconds: each time costs the aggregator a transaction. */
 const BOOKS_EVERY_MS = 100;
 
 /** What a rig consists of. */
@@ -89,7 +89,7 @@ export async function send(requests: Requests, connections: number, status: numb
 
 /** How many voters the released results have. */
 export async function releasedVoters({ stack, election }: Rig): Promise<number> {
-  const response = await fetch(`${stack.centre}/v1/elections/${election}/results`);
+  const response = await fetch(`${stack.aggregator}/v1/elections/${election}/results`);
   return (await response.json() as Results).voters;
 }
 
@@ -102,9 +102,9 @@ export async function untilReleased(rig: Rig, voters: number): Promise<void> {
   );
 }
 
-/** An election's books, as a centre shows them. */
-export async function readBooks(centre: string, election: string): Promise<Reconciliation["total"]> {
-  const response = await fetch(`${centre}/v1/elections/${election}/reconciliation`);
+/** An election's books, as an aggregator shows them. */
+export async function readBooks(aggregator: string, election: string): Promise<Reconciliation["total"]> {
+  const response = await fetch(`${aggregator}/v1/elections/${election}/reconciliation`);
   if (!response.ok) throw new Error(`The books of ${election} are answered with ${response.status}`);
   return (await response.json() as Reconciliation).total;
 }
@@ -112,7 +112,7 @@ export async function readBooks(centre: string, election: string): Promise<Recon
 /** Waits until so many votes are counted. */
 export async function untilCounted(rig: Rig, votes: number): Promise<void> {
   await until(
-    async () => (await readBooks(rig.stack.centre, rig.election)).counted === votes,
+    async () => (await readBooks(rig.stack.aggregator, rig.election)).counted === votes,
     `Not all of ${votes} votes are counted`,
     THROUGH_WITHIN_MS,
     BOOKS_EVERY_MS,
@@ -125,10 +125,12 @@ export type Pace = Voters & Readonly<{ perSecond: number; connections: number }>
 /**
  * Votes at a steady rate, whatever becomes of those before, each over a connection that waits for its answer.
  *
- * @returns for each centre what each vote took until its stream had it, in milliseconds, in the order of the releases.
+ * @returns for each aggregator what each vote took until its stream had it, in milliseconds, in the order of the releases.
  */
 export async function pace(rig: Rig, { from, count, perSecond, connections }: Pace): Promise<number[][]> {
-  const watches = await Promise.all(rig.stack.centres.map((centre) => Watch.open(rig, centre, count)));
+  const watches = await Promise.all(
+    rig.stack.aggregators.map((aggregator) => Watch.open(rig, aggregator, count)),
+  );
   const lines = new Map<string, Line>();
   for (const gateway of rig.stack.gateways) lines.set(gateway, await Line.open(gateway, connections));
   const fromMs = performance.now();
@@ -175,7 +177,7 @@ class Line {
   }
 }
 
-/** One centre's stream, and the votes whose release it has yet to bring. */
+/** One aggregator's stream, and the votes whose release it has yet to bring. */
 class Watch {
   readonly tookMs: number[] = [];
   readonly #waiting = new Map<string, number[]>();
@@ -188,8 +190,8 @@ class Watch {
   }
 
   /** Listens from the newest release on. */
-  static async open({ election }: Rig, centre: string, votes: number): Promise<Watch> {
-    const response = await fetch(`${centre}/v1/elections/${election}/stream`);
+  static async open({ election }: Rig, aggregator: string, votes: number): Promise<Watch> {
+    const response = await fetch(`${aggregator}/v1/elections/${election}/stream`);
     if (!response.ok) throw new Error(`The stream answers ${response.status}`);
     return new Watch(response.body!, votes);
   }

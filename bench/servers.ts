@@ -30,7 +30,7 @@ export type Provisioned = Readonly<{
 /** What a stack stands on: embedded stores and one aggregator unless it says otherwise. */
 export type Machinery = Readonly<{ servers?: Servers; aggregators?: number }>;
 
-/** Provisions an election and starts centre and gateways, each a process of its own. Stopped when the run ends. */
+/** Provisions an election and starts aggregator and gateways, each a process of its own. Stopped when the run ends. */
 export async function provision(
   bench: Bench,
   name: string,

@@ -1,6 +1,6 @@
 /**
  * How fast a production gateway takes votes in, durably: a process of its own with spool and log on the disk, and the
- * centre away. Each vote is authenticated, checked, sealed, countersigned, synced and answered with a receipt, while
+ * aggregator away. Each vote is authenticated, checked, sealed, countersigned, synced and answered with a receipt, while
  * the spool is forwarded to the log.
  *
  * @module

@@ -143,7 +143,7 @@ export function originsOption(flags: string, description: string): Option {
   );
 }
 
-/** An option that takes such a URL, like `--centre <url>`, and may be given again: its value is all, in that order. */
+/** An option that takes such a URL, like `--aggregator <url>`, and may be given again: its value is all, in that order. */
 export function originEachOption(flags: string, description: string): Option {
   const option = new Option(flags, description);
   return option.argParser((text, before?: readonly string[]) => {

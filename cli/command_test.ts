@@ -25,7 +25,7 @@ function sample(ends: () => void = () => {}) {
     .addOption(numberOption("--rate <votes>", "votes a second", { min: 0.5, max: 100 }))
     .addOption(durationOption("--for <time>", "how long", 7_200))
     .addOption(originsOption("--gateways <urls>", "where to send them"))
-    .addOption(originEachOption("--centre <url>", "where to ask").default(["http://centre"]))
+    .addOption(originEachOption("--aggregator <url>", "where to ask").default(["http://aggregator"]))
     .action((options) => {
       seen.push(options);
       ends();
@@ -46,8 +46,8 @@ Deno.test("runProgram() returns 0 when the work went well", strict, async () => 
     await run("cast", "--batch", "20", "--gateways", "http://127.0.0.1:1,http://localhost:2/"),
     EXIT.ok,
   );
-  const centre = ["http://centre"];
-  assert.deepEqual(seen, [{ batch: 20, centre, gateways: ["http://127.0.0.1:1", "http://localhost:2"] }]);
+  const aggregator = ["http://aggregator"];
+  assert.deepEqual(seen, [{ batch: 20, aggregator, gateways: ["http://127.0.0.1:1", "http://localhost:2"] }]);
 });
 
 Deno.test("runProgram() returns 1 when the work failed, and says why", strict, async () => {
@@ -79,7 +79,7 @@ Deno.test("runProgram() returns 2 for wrong usage", strict, async () => {
     assert.equal(await sample().run(...args), EXIT.usage, args.join(" "));
   }
   const { run } = sample(() => {
-    throw new UsageError("--devices goes with --centre");
+    throw new UsageError("--devices goes with --aggregator");
   });
   assert.equal(await run("cast"), EXIT.usage);
 });
@@ -121,9 +121,12 @@ Deno.test(
   async () => {
     const { run, seen } = sample();
     assert.equal(await run("cast"), EXIT.ok);
-    assert.equal(await run("cast", "--centre", "http://b:1/", "--centre=http://a:2"), EXIT.ok);
-    assert.deepEqual(seen.map(({ centre }) => centre), [["http://centre"], ["http://b:1", "http://a:2"]]);
-    assert.equal(await sample().run("cast", "--centre", "http://a", "--centre", "b"), EXIT.usage);
+    assert.equal(await run("cast", "--aggregator", "http://b:1/", "--aggregator=http://a:2"), EXIT.ok);
+    assert.deepEqual(seen.map(({ aggregator }) => aggregator), [["http://aggregator"], [
+      "http://b:1",
+      "http://a:2",
+    ]]);
+    assert.equal(await sample().run("cast", "--aggregator", "http://a", "--aggregator", "b"), EXIT.usage);
   },
 );
 

@@ -1,9 +1,9 @@
 /**
- * What a device's maker imports. A client signs votes, hands them to the gateways, and keeps each until the centre
+ * What a device's maker imports. A client signs votes, hands them to the gateways, and keeps each until the aggregator
  * has answered for it. It runs in Deno, in Node from version 20 on, and in browsers.
  *
  * ```ts
- * const device = await createDeviceClient({ identity, gateways, centres, store });
+ * const device = await createDeviceClient({ identity, gateways, aggregators, store });
  * const delivery = await device.cast({ voterId, mode: "in_person", selections });
  * if (delivery.fate === "refused") show(delivery.problem);
  * await device.settle();
@@ -26,14 +26,14 @@ import type { KeptVote, VoteStore } from "./store.ts";
 export const CLIENT_LIMITS = {
   /** How long `cast()` tries the gateways before it says `undelivered`: a voter stands there. */
   giveUpAfterMs: 20_000,
-  /** Most votes that wait for the centre; past that, casting waits. */
+  /** Most votes that wait for the aggregator; past that, casting waits. */
   heldVotes: 100_000,
-  /** How often the centre is asked; the simulator's devices are less patient. */
+  /** How often the aggregator is asked; the simulator's devices are less patient. */
   askEveryMs: 5_000,
   /** How long a vote may be pending before it goes to the other gateway. */
   sendAgainAfterMs: 120_000,
-  /** How long to wait when the centre does not answer. */
-  centreAwayMs: 5_000,
+  /** How long to wait when the aggregator does not answer. */
+  aggregatorAwayMs: 5_000,
 } as const;
 
 /** Who the device is: an entry of the file that `provision` wrote, and the election's id. `key` is 64 hex digits. */
@@ -54,20 +54,20 @@ export type Trouble =
   | Readonly<{ kind: "clock"; offsetMs: number }>
   /** A vote that is kept, and that a gateway refused when it was sent again. */
   | Readonly<{ kind: "refused"; voteId: string; problem: Problem }>
-  /** The centre does not believe a receipt, and says why; the vote goes to the other gateway. */
-  | Readonly<{ kind: "receipt"; voteId: string; cause: string }>
-  /** The centre does not answer as it should, at any of its addresses. */
-  | Readonly<{ kind: "centre"; detail: string }>;
+  /** The aggregator does not believe a receipt, and says why; the vote goes to the other gateway. */
+  | Readonly<{ kind: "receipt"; voteId: string; reason: string }>
+  /** The aggregator does not answer as it should, at any of its addresses. */
+  | Readonly<{ kind: "aggregator"; detail: string }>;
 
 /** What a client is made of. What is left out is the runtime's own. */
 export type ClientOptions = Readonly<{
   identity: ClientIdentity;
   /** Addresses like `https://gateway.example`: the station's primary first, then its fallback. */
   gateways: readonly string[];
-  /** Addresses of the centre, in the order to try them; the one that answered last is asked first. */
-  centres: readonly string[];
+  /** Addresses of the aggregator, in the order to try them; the one that answered last is asked first. */
+  aggregators: readonly string[];
   store: VoteStore;
-  /** Told of each vote when the centre has answered for it, before it is forgotten. */
+  /** Told of each vote when the aggregator has answered for it, before it is forgotten. */
   onOutcome?: (answer: ReceiptAnswer) => void | Promise<void>;
   onTrouble?: (trouble: Trouble) => void;
   fetch?: Fetch;
@@ -83,7 +83,7 @@ export type ClientOptions = Readonly<{
 /**
  * Makes a client, with the votes that the store holds from before.
  *
- * @throws when the identity cannot sign, there is no gateway or no centre, or the store holds too many votes.
+ * @throws when the identity cannot sign, there is no gateway or no aggregator, or the store holds too many votes.
  */
 export async function createDeviceClient(options: ClientOptions): Promise<DeviceClient> {
   const client = new DeviceClient(options);
@@ -100,22 +100,22 @@ export class DeviceClient {
   readonly #settler: Settler;
   readonly #limits: Readonly<{ heldVotes: number }>;
   #settling = false;
-  readonly #centres: Addresses;
+  readonly #aggregators: Addresses;
 
   /** @internal */
   constructor(options: ClientOptions) {
-    const { identity, gateways, centres, onTrouble, signal } = options;
+    const { identity, gateways, aggregators, onTrouble, signal } = options;
     // Called as the global it is: browsers refuse a fetch() that is somebody's method.
     const http = options.fetch ?? ((url, init) => fetch(url, init));
     const limits = { ...CLIENT_LIMITS, ...options.limits };
     if (gateways.length === 0) {
       throw new Error("Cannot vote: no gateway is given, there must be one at least");
     }
-    if (centres.length === 0) {
-      throw new Error("Cannot vote: no address of the centre is given, there must be one at least");
+    if (aggregators.length === 0) {
+      throw new Error("Cannot vote: no address of the aggregator is given, there must be one at least");
     }
     this.#options = options;
-    this.#centres = new Addresses(centres);
+    this.#aggregators = new Addresses(aggregators);
     this.#limits = limits;
     this.#clock = options.clock ?? systemClock;
     this.#uuid = options.uuid ?? (() => crypto.randomUUID());
@@ -138,7 +138,7 @@ export class DeviceClient {
     });
   }
 
-  /** How many votes wait for the centre's answer. */
+  /** How many votes wait for the aggregator's answer. */
   get held(): number {
     return this.#settler.held;
   }
@@ -162,11 +162,11 @@ export class DeviceClient {
 
   /**
    * Casts votes, one alone by itself and more in batches. Each is in the store before it leaves, and gets a fate:
-   * - `acknowledged`: a gateway has it on its disk. It stays in the store until the centre has answered for it.
+   * - `acknowledged`: a gateway has it on its disk. It stays in the store until the aggregator has answered for it.
    * - `undelivered`: no gateway answered in time. It stays in the store, and {@link run} sends it again.
    * - `refused`: it is not in the store any more; `problem` says why, and the voter can vote anew.
    *
-   * With `heldVotes` (see {@link SettleLimits}) waiting for the centre it waits for one of them to be answered for.
+   * With `heldVotes` (see {@link SettleLimits}) waiting for the aggregator it waits for one of them to be answered for.
    */
   async castAll(ballots: readonly Ballot[]): Promise<Delivery[]> {
     const { store } = this.#options;
@@ -186,7 +186,7 @@ export class DeviceClient {
   }
 
   /**
-   * Asks the centre for what became of the votes, and sends again what it does not know of, until `signal` is
+   * Asks the aggregator for what became of the votes, and sends again what it does not know of, until `signal` is
    * aborted. One of run() and {@link settle} at a time.
    */
   async run(signal: AbortSignal): Promise<void> {
@@ -194,7 +194,7 @@ export class DeviceClient {
   }
 
   /**
-   * Does as {@link run}, until the centre has answered for every vote, or `signal` is aborted: at the day's end.
+   * Does as {@link run}, until the aggregator has answered for every vote, or `signal` is aborted: at the day's end.
    *
    * @returns how many votes are still held.
    */
@@ -237,21 +237,21 @@ export class DeviceClient {
     receipts: readonly Receipt[],
     http: Fetch,
   ): Promise<readonly ReceiptAnswer[] | undefined> {
-    const asked = await this.#centres.ask<readonly ReceiptAnswer[]>(async (centre) => {
-      const answers = await checkReceipts(centre, receipts, http);
+    const asked = await this.#aggregators.ask<readonly ReceiptAnswer[]>(async (aggregator) => {
+      const answers = await checkReceipts(aggregator, receipts, http);
       return "fault" in answers ? answers : { answer: answers };
     });
     if (!("fault" in asked)) return asked.answer;
-    this.#options.onTrouble?.({ kind: "centre", detail: asked.fault });
+    this.#options.onTrouble?.({ kind: "aggregator", detail: asked.fault });
     return undefined;
   }
 
   async #onOutcome(answers: readonly ReceiptAnswer[]): Promise<void> {
     const { store, onOutcome, onTrouble } = this.#options;
     for (const answer of answers) {
-      const { voteId, outcome, cause = "" } = answer;
+      const { voteId, outcome, reason = "" } = answer;
       if (outcome === "problem") {
-        onTrouble?.({ kind: "receipt", voteId, cause });
+        onTrouble?.({ kind: "receipt", voteId, reason });
         continue;
       }
       await onOutcome?.(answer);

@@ -22,13 +22,13 @@ const ballot = {
   selections: [{ contest: "mayor", candidate: "ann" }],
 } as const;
 
-/** Two gateways and a centre, each of which does as it is told; and a clock that moves when somebody sleeps. */
+/** Two gateways and an aggregator, each of which does as it is told; and a clock that moves when somebody sleeps. */
 function world(change: Partial<ClientOptions> = {}) {
   let nowMs = START_MS;
   const says = {
     gateway: (_host: string, _votes: readonly unknown[]): Response | undefined => undefined,
     outcome: (_receipt: Receipt): object => ({ outcome: "counted" }),
-    centre: (_host: string): Response | undefined => undefined,
+    aggregator: (_host: string): Response | undefined => undefined,
   };
   const store = memoryStore();
   const outcomes: string[] = [];
@@ -37,10 +37,10 @@ function world(change: Partial<ClientOptions> = {}) {
   const http = async (url: string, init: RequestInit): Promise<Response> => {
     const { host, pathname } = new URL(url);
     const text = await new Response(init.body).text();
-    if (host.startsWith("centre")) {
+    if (host.startsWith("aggregator")) {
       const { receipts } = JSON.parse(text) as { receipts: Receipt[] };
       const answers = receipts.map((each) => ({ voteId: each.voteId, ...says.outcome(each) }));
-      return says.centre(host) ?? Response.json({ answers });
+      return says.aggregator(host) ?? Response.json({ answers });
     }
     const votes = text.trimEnd().split("\n").map((line) => voteSchema.parse(JSON.parse(line)));
     sent.push(...votes.map(({ voteId }) => `${host} ${voteId}`));
@@ -56,7 +56,7 @@ function world(change: Partial<ClientOptions> = {}) {
   const options: ClientOptions = {
     identity,
     gateways: ["http://primary", "http://fallback"],
-    centres: ["http://centre"],
+    aggregators: ["http://aggregator"],
     store,
     onOutcome: ({ voteId, outcome }) => void outcomes.push(`${voteId} ${outcome}`),
     onTrouble: (trouble) => troubles.push(trouble),
@@ -79,7 +79,7 @@ const down = () => {
 };
 const ids = async (store: ClientOptions["store"]) => (await store.all()).map(({ voteId }) => voteId);
 
-Deno.test("cast() keeps a vote, with its receipt, until the centre has answered for it", async () => {
+Deno.test("cast() keeps a vote, with its receipt, until the aggregator has answered for it", async () => {
   const { options, store, outcomes } = world();
   const device = await createDeviceClient(options);
   const delivery = await device.cast(ballot);
@@ -149,7 +149,7 @@ Deno.test("a vote that stays pending goes to the other gateway, and its new rece
   await device.cast(ballot);
   let kept: string | undefined;
   says.outcome = ({ gateway }) => ({ outcome: gateway === "primary.1" ? "pending" : "counted" });
-  says.centre = () => {
+  says.aggregator = () => {
     store.all().then(([vote]) => kept = vote?.receipt?.gateway);
     return undefined;
   };
@@ -158,7 +158,7 @@ Deno.test("a vote that stays pending goes to the other gateway, and its new rece
   assert.deepEqual([outcomes.length, kept], [1, "fallback.1"]);
 });
 
-Deno.test("a receipt that the centre does not believe is no reason to forget the vote", async () => {
+Deno.test("a receipt that the aggregator does not believe is no reason to forget the vote", async () => {
   const { options, says, troubles, outcomes } = world();
   const device = await createDeviceClient(options);
   await device.cast(ballot);
@@ -184,45 +184,45 @@ Deno.test("a vote that is refused when it is sent again stays, and somebody is t
   assert.deepEqual(troubles.map(({ kind }) => kind), ["refused"]);
 });
 
-Deno.test("a centre that does not answer is asked again, and somebody is told", async () => {
+Deno.test("an aggregator that does not answer is asked again, and somebody is told", async () => {
   const { options, says, troubles } = world();
   const device = await createDeviceClient(options);
   await device.cast(ballot);
   let asked = 0;
-  says.centre = () => asked++ < 2 ? problemResponse(problem("not-ready")) : undefined;
+  says.aggregator = () => asked++ < 2 ? problemResponse(problem("not-ready")) : undefined;
   assert.equal(await device.settle(), 0);
-  assert.deepEqual(troubles.map(({ kind }) => kind), ["centre", "centre"]);
+  assert.deepEqual(troubles.map(({ kind }) => kind), ["aggregator", "aggregator"]);
 });
 
-Deno.test("a centre that does not answer at one address is asked at the next, and there first from then on", async () => {
-  const { options, says, troubles } = world({ centres: ["http://centre-1", "http://centre-2"] });
+Deno.test("an aggregator that does not answer at one address is asked at the next, and there first from then on", async () => {
+  const { options, says, troubles } = world({ aggregators: ["http://aggregator-1", "http://aggregator-2"] });
   const device = await createDeviceClient(options);
   const asked: string[] = [];
-  says.centre = (host) => {
+  says.aggregator = (host) => {
     asked.push(host);
-    return host === "centre-1" ? down() : undefined;
+    return host === "aggregator-1" ? down() : undefined;
   };
   for (let votes = 0; votes < 2; votes++) {
     await device.cast(ballot);
     assert.equal(await device.settle(), 0);
   }
-  assert.deepEqual(asked, ["centre-1", "centre-2", "centre-2"]);
+  assert.deepEqual(asked, ["aggregator-1", "aggregator-2", "aggregator-2"]);
   assert.deepEqual(troubles, []);
   await device.cast(ballot);
   let left = 2;
-  says.centre = () => left-- > 0 ? down() : undefined;
+  says.aggregator = () => left-- > 0 ? down() : undefined;
   assert.equal(await device.settle(), 0);
-  const why = "the centre does not answer: connection refused";
+  const why = "the aggregator does not answer: connection refused";
   assert.deepEqual(troubles, [{
-    kind: "centre",
-    detail: `http://centre-2: ${why}; http://centre-1: ${why}`,
+    kind: "aggregator",
+    detail: `http://aggregator-2: ${why}; http://aggregator-1: ${why}`,
   }]);
 });
 
-Deno.test("a client needs an address of the centre", async () => {
+Deno.test("a client needs an address of the aggregator", async () => {
   await assert.rejects(
-    createDeviceClient(world({ centres: [] }).options),
-    /no address of the centre is given/,
+    createDeviceClient(world({ aggregators: [] }).options),
+    /no address of the aggregator is given/,
   );
 });
 

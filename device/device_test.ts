@@ -1,7 +1,7 @@
 import assert from "assert";
 import { Hono } from "hono";
 import { deviceKey, formatKeyName } from "../shared/keys.ts";
-import { problem, type ProblemCause, problemResponse } from "../shared/problem.ts";
+import { problem, problemResponse, type ProblemType } from "../shared/problem.ts";
 import { isFault, readClaim, verifyClaim } from "../shared/signature.ts";
 import { voteSchema } from "../shared/vote.ts";
 import { testReceipt } from "../tests/fixture.ts";
@@ -30,11 +30,11 @@ function stubGateway(nowMs: () => number, fails: (nth: number, lines: string[]) 
       signatureInput: header("signature-input"),
       signature: header("signature"),
     });
-    if (isFault(claim)) return problemResponse(problem(claim.cause, claim.detail));
+    if (isFault(claim)) return problemResponse(problem(claim.reason, claim.detail));
     const fault = claim.keyId === formatKeyName(name) ? verifyClaim(claim, key, body, nowMs()) : undefined;
     if (fault !== undefined || claim.keyId !== formatKeyName(name)) {
       const now = new Date(nowMs()).toISOString();
-      return problemResponse(problem(fault?.cause ?? "unknown-key", fault?.detail, { now }));
+      return problemResponse(problem(fault?.reason ?? "unknown-key", fault?.detail, { now }));
     }
     created.push(claim.created);
     const lines = new TextDecoder().decode(body).split("\n").filter((line) => line !== "");
@@ -103,8 +103,8 @@ function votes(n: number): CastVote[] {
 }
 
 const fates = (deliveries: readonly Delivery[]) => deliveries.map(({ fate }) => fate);
-const refusal = (cause: ProblemCause, headers?: Record<string, string>) =>
-  problemResponse(problem(cause), headers);
+const refusal = (reason: ProblemType, headers?: Record<string, string>) =>
+  problemResponse(problem(reason), headers);
 const down = () => {
   throw new TypeError("connection refused");
 };

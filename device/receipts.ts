@@ -1,5 +1,5 @@
 /**
- * Asks the centre what became of votes, by their receipts: `POST /v1/receipts/check`.
+ * Asks the aggregator what became of votes, by their receipts: `POST /v1/receipts/check`.
  *
  * @module
  */
@@ -10,15 +10,15 @@ import type { Receipt } from "../shared/receipt.ts";
 /** Bounds of one question: how long its answer may take, in milliseconds, and how many receipts it may hold. */
 export const RECEIPTS_LIMITS = { requestTimeoutMs: 30_000, receipts: 1_000 } as const;
 
-/** What the centre says of a receipt. `problem`: it does not believe the receipt, and `cause` says why. */
+/** What the aggregator says of a receipt. `problem`: it does not believe the receipt, and `reason` says why. */
 export type ReceiptAnswer = Readonly<{
   voteId: string;
   outcome: "pending" | "counted" | "duplicate" | "rejected" | "problem";
-  cause?: string;
+  reason?: string;
 }>;
 
-/** The centre gave no answer that can be read: why, and with which HTTP status if it gave one. */
-export type CentreFault = Readonly<{ fault: string; status?: number }>;
+/** The aggregator gave no answer that can be read: why, and with which HTTP status if it gave one. */
+export type AggregatorFault = Readonly<{ fault: string; status?: number }>;
 
 /** Like the global `fetch`, with an address in full. */
 export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
@@ -27,7 +27,7 @@ const answersSchema = z.object({
   answers: z.array(z.object({
     voteId: z.string(),
     outcome: z.enum(["pending", "counted", "duplicate", "rejected"]).optional(),
-    cause: z.string().optional(),
+    reason: z.string().optional(),
     problem: problemSchema.optional(),
   })),
 });
@@ -35,21 +35,21 @@ const answersSchema = z.object({
 /**
  * Asks for at most {@link RECEIPTS_LIMITS}.receipts.
  *
- * @param centre Its address, like `https://centre.example`.
+ * @param aggregator Its address, like `https://aggregator.example`.
  * @returns one answer a receipt, in the same order; or why there is none.
  */
 export async function checkReceipts(
-  centre: string,
+  aggregator: string,
   receipts: readonly Receipt[],
   fetch: Fetch,
-): Promise<readonly ReceiptAnswer[] | CentreFault> {
+): Promise<readonly ReceiptAnswer[] | AggregatorFault> {
   const abort = new AbortController();
   const timer = setTimeout(
     () => abort.abort(new Error(`no answer within ${RECEIPTS_LIMITS.requestTimeoutMs} ms`)),
     RECEIPTS_LIMITS.requestTimeoutMs,
   );
   try {
-    const response = await fetch(`${centre}/v1/receipts/check`, {
+    const response = await fetch(`${aggregator}/v1/receipts/check`, {
       method: "POST",
       headers: { "content-type": "application/json" },
       body: JSON.stringify({ receipts }),
@@ -57,7 +57,7 @@ export async function checkReceipts(
     });
     return readAnswers(response.status, await response.text(), receipts);
   } catch (error) {
-    return { fault: `the centre does not answer: ${(error as Error).message}` };
+    return { fault: `the aggregator does not answer: ${(error as Error).message}` };
   } finally {
     clearTimeout(timer);
   }
@@ -67,17 +67,17 @@ function readAnswers(
   status: number,
   text: string,
   receipts: readonly Receipt[],
-): readonly ReceiptAnswer[] | CentreFault {
-  if (status !== 200) return { fault: `the centre answered ${status}: ${text.slice(0, 500)}`, status };
+): readonly ReceiptAnswer[] | AggregatorFault {
+  if (status !== 200) return { fault: `the aggregator answered ${status}: ${text.slice(0, 500)}`, status };
   const read = answersSchema.safeParse(parseJson(text));
   const answers = read.data?.answers;
   if (answers?.length !== receipts.length || answers.some(({ voteId }, i) => voteId !== receipts[i].voteId)) {
-    return { fault: "the centre's answer must have one line a receipt, in the same order", status };
+    return { fault: "the aggregator's answer must have one line a receipt, in the same order", status };
   }
-  return answers.map(({ voteId, outcome, cause, problem }) =>
+  return answers.map(({ voteId, outcome, reason, problem }) =>
     outcome === undefined
-      ? { voteId, outcome: "problem", cause: problem?.type.split(":").at(-1) ?? "no outcome" }
-      : { voteId, outcome, cause }
+      ? { voteId, outcome: "problem", reason: problem?.type.split(":").at(-1) ?? "no outcome" }
+      : { voteId, outcome, reason }
   );
 }
 

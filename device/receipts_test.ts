@@ -9,7 +9,7 @@ Deno.test.sanitizer({ ops: true, resources: true });
 
 function ask(answer: (receipts: readonly Receipt[]) => Response, ...receipts: Receipt[]) {
   const app = new Hono().post("/v1/receipts/check", async (c) => answer((await c.req.json()).receipts));
-  return checkReceipts("http://centre", receipts, async (url, init) => await app.request(url, init));
+  return checkReceipts("http://aggregator", receipts, async (url, init) => await app.request(url, init));
 }
 
 Deno.test("checkReceipts() reads the answers to receipts, and what is wrong with one", async () => {
@@ -18,7 +18,7 @@ Deno.test("checkReceipts() reads the answers to receipts, and what is wrong with
       Response.json({
         answers: receipts.map(({ voteId }, i) =>
           i === 0
-            ? { voteId, outcome: "rejected", cause: "unknown_voter" }
+            ? { voteId, outcome: "rejected", reason: "unknown_voter" }
             : { voteId, problem: problem("bad-receipt") }
         ),
       }),
@@ -26,8 +26,8 @@ Deno.test("checkReceipts() reads the answers to receipts, and what is wrong with
     testReceipt("b"),
   );
   assert.deepEqual(answers, [
-    { voteId: "a", outcome: "rejected", cause: "unknown_voter" },
-    { voteId: "b", outcome: "problem", cause: "bad-receipt" },
+    { voteId: "a", outcome: "rejected", reason: "unknown_voter" },
+    { voteId: "b", outcome: "problem", reason: "bad-receipt" },
   ]);
 });
 
@@ -40,7 +40,11 @@ for (
     ],
     ["are too few", () => Response.json({ answers: [] }), /one line a receipt, in the same order/],
     ["are not JSON", () => new Response("<html>"), /one line a receipt, in the same order/],
-    ["are a problem", () => problemResponse(problem("not-ready")), /the centre answered 503: .*not-ready/],
+    [
+      "are a problem",
+      () => problemResponse(problem("not-ready")),
+      /the aggregator answered 503: .*not-ready/,
+    ],
   ] as const
 ) {
   Deno.test(`checkReceipts() believes no answers that ${what}`, async () => {
@@ -49,9 +53,9 @@ for (
   });
 }
 
-Deno.test("checkReceipts() says that the centre does not answer", async () => {
+Deno.test("checkReceipts() says that the aggregator does not answer", async () => {
   const down = () => Promise.reject(new TypeError("connection refused"));
-  assert.deepEqual(await checkReceipts("http://centre", [testReceipt("a")], down), {
-    fault: "the centre does not answer: connection refused",
+  assert.deepEqual(await checkReceipts("http://aggregator", [testReceipt("a")], down), {
+    fault: "the aggregator does not answer: connection refused",
   });
 });

@@ -1,7 +1,7 @@
 /**
- * Holds every vote until the centre has answered for it. A gateway's receipt is its word alone, and its disk may
- * burn: a vote of which the centre knows nothing for too long goes to the other gateway, under the same id. So does
- * one whose receipt the centre does not believe, and one that no gateway has taken yet.
+ * Holds every vote until the aggregator has answered for it. A gateway's receipt is its word alone, and its disk may
+ * burn: a vote of which the aggregator knows nothing for too long goes to the other gateway, under the same id. So does
+ * one whose receipt the aggregator does not believe, and one that no gateway has taken yet.
  *
  * @module
  */
@@ -18,8 +18,8 @@ export const SETTLE_LIMITS = {
   askEveryMs: 500,
   /** How long a vote may be pending before it goes to the other gateway, and again after each time. */
   sendAgainAfterMs: 30_000,
-  /** How long to wait when the centre does not answer. */
-  centreAwayMs: 500,
+  /** How long to wait when the aggregator does not answer. */
+  aggregatorAwayMs: 500,
   /** Longest sleep between two looks at what is due, in milliseconds. */
   lookEveryMs: 50,
 } as const;
@@ -27,10 +27,10 @@ export type SettleLimits = Readonly<Record<keyof typeof SETTLE_LIMITS, number>>;
 
 /** What a settler needs. */
 export type SettlerWorld = Readonly<{
-  /** Asks the centre; `undefined` while it is away. */
+  /** Asks the aggregator; `undefined` while it is away. */
   checkReceipts: (receipts: readonly Receipt[]) => Promise<readonly ReceiptAnswer[] | undefined>;
   /**
-   * Told once for each vote, when the centre has answered; the settler waits for it. An answer that is a `problem`
+   * Told once for each vote, when the aggregator has answered; the settler waits for it. An answer that is a `problem`
    * settles nothing, and is told each time.
    */
   onOutcome: (answers: readonly ReceiptAnswer[]) => Promise<void>;
@@ -43,7 +43,7 @@ export type SettlerWorld = Readonly<{
 type Sender = Pick<Device, "send">;
 type Held = {
   vote: CastVote;
-  /** Missing while no gateway has taken the vote, or the centre does not believe the one that has. */
+  /** Missing while no gateway has taken the vote, or the aggregator does not believe the one that has. */
   receipt: Receipt | undefined;
   device: Sender;
   sentMs: number;
@@ -125,10 +125,10 @@ export class Settler {
   async #ask(due: readonly Held[]): Promise<Held[]> {
     if (due.length === 0) return [];
     const { checkReceipts, clock, onOutcome } = this.#world;
-    const { askEveryMs, centreAwayMs, sendAgainAfterMs } = this.#limits;
+    const { askEveryMs, aggregatorAwayMs, sendAgainAfterMs } = this.#limits;
     const answers = await checkReceipts(due.map(({ receipt }) => receipt!));
     if (answers === undefined) {
-      for (const held of due) this.#later(held, centreAwayMs);
+      for (const held of due) this.#later(held, aggregatorAwayMs);
       return [];
     }
     const told = answers.filter(({ outcome }) => outcome !== "pending");

@@ -7,7 +7,7 @@ import { type SettleLimits, Settler } from "./settle.ts";
 
 const strict = { sanitizeOps: true, sanitizeResources: true };
 
-/** A centre that answers as `say` does, a device that always finds the other gateway, a clock that sleeping moves. */
+/** An aggregator that answers as `say` does, a device that always finds the other gateway, a clock that sleeping moves. */
 function world(
   say: (receipt: Receipt, nowMs: number) => ReceiptAnswer["outcome"] | undefined,
   limits?: Partial<SettleLimits>,
@@ -56,7 +56,7 @@ function world(
 
 const never = new AbortController().signal;
 
-Deno.test("Settler keeps a vote until the centre has answered for it", strict, async () => {
+Deno.test("Settler keeps a vote until the aggregator has answered for it", strict, async () => {
   const { settler, hold, outcomes } = world(({ voteId }, nowMs) =>
     voteId === "b" && nowMs < 5_000 ? "pending" : "counted"
   );
@@ -80,7 +80,7 @@ Deno.test(
   },
 );
 
-Deno.test("Settler waits while the centre is away", strict, async () => {
+Deno.test("Settler waits while the aggregator is away", strict, async () => {
   const { settler, hold, outcomes } = world((_, nowMs) => nowMs < 20_000 ? undefined : "duplicate");
   await hold("a");
   await settler.run(never, () => true);
@@ -88,7 +88,7 @@ Deno.test("Settler waits while the centre is away", strict, async () => {
 });
 
 Deno.test(
-  "Settler asks for at most as many at a time as the centre takes, and holds no more than its limit",
+  "Settler asks for at most as many at a time as the aggregator takes, and holds no more than its limit",
   strict,
   async () => {
     const { settler, hold, questions } = world(() => "counted", { heldVotes: 2_500 });
@@ -127,7 +127,7 @@ Deno.test("Settler sends a vote that no gateway has taken, and asks for it then"
   assert.deepEqual(outcomes, ["a counted", "b counted"]);
 });
 
-Deno.test("Settler sends a vote again whose receipt the centre does not believe", strict, async () => {
+Deno.test("Settler sends a vote again whose receipt the aggregator does not believe", strict, async () => {
   const { settler, hold, outcomes, again } = world(({ gateway }) =>
     gateway === "gateway-1.1" ? "problem" : "counted"
   );
@@ -137,7 +137,7 @@ Deno.test("Settler sends a vote again whose receipt the centre does not believe"
   assert.deepEqual(outcomes, ["a problem", "a counted"]);
 });
 
-Deno.test("Settler sends what no gateway takes while the centre is away", strict, async () => {
+Deno.test("Settler sends what no gateway takes while the aggregator is away", strict, async () => {
   const { settler, hold, holdUntaken, outcomes, again } = world((_, nowMs) =>
     nowMs < 20_000 ? undefined : "counted"
   );

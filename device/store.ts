@@ -1,5 +1,5 @@
 /**
- * Where a device keeps its votes until the centre has answered for them.
+ * Where a device keeps its votes until the aggregator has answered for them.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import type { CastVote } from "./device.ts";
 export type KeptVote = CastVote & Readonly<{ receipt?: Receipt }>;
 
 /**
- * What the device's maker provides: a file, a database, a chip. It holds who voted for whom until the centre has
+ * What the device's maker provides: a file, a database, a chip. It holds who voted for whom until the aggregator has
  * answered, so it must be sealed, and what is deleted must be gone.
  */
 export type VoteStore = Readonly<{

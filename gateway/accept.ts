@@ -8,7 +8,7 @@ import { readJson } from "../shared/json.ts";
 import { voterKeyOf } from "../shared/keys.ts";
 import type { PlacedRecord } from "../shared/log/vote_log.ts";
 import { partitionOf } from "../shared/partition.ts";
-import { causeOfRejection, fieldErrors, type Problem, problem } from "../shared/problem.ts";
+import { fieldErrors, type Problem, problem, reasonOfRejection } from "../shared/problem.ts";
 import { minuteOf, type Receipt, writeReceipt } from "../shared/receipt.ts";
 import { checkBallot, type Vote, voteSchema } from "../shared/vote.ts";
 import type { Authenticated } from "./authenticate.ts";
@@ -112,7 +112,7 @@ function memoryOf(election: string, voteId: string): string {
 
 function parseVote(bytes: Uint8Array): Vote | Problem {
   const read = readJson(bytes);
-  if ("cause" in read) return problem(read.cause, read.detail);
+  if ("reason" in read) return problem(read.reason, read.detail);
   const result = voteSchema.safeParse(read.value);
   if (result.success) return result.data;
   return problem("invalid-vote", "see errors for each field that is wrong", {
@@ -125,7 +125,7 @@ function checkVote(election: GatewayElection, vote: Vote, nowMs: number): Proble
   if (fault !== undefined) {
     const ofTime = fault.reason === "not_open" || fault.reason === "cast_out_of_hours";
     return problem(
-      causeOfRejection(fault.reason as Parameters<typeof causeOfRejection>[0]),
+      reasonOfRejection(fault.reason as Parameters<typeof reasonOfRejection>[0]),
       fault.detail,
       ofTime ? { now: new Date(nowMs).toISOString() } : {},
     );

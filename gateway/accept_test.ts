@@ -40,12 +40,12 @@ function taken(result: Taken | Repeated | Problem): Taken {
   return result;
 }
 
-function refusal(result: Taken | Repeated | Problem): Problem & { cause: string } {
+function refusal(result: Taken | Repeated | Problem): Problem & { reason: string } {
   assert.ok("status" in result, "it was taken");
-  return { ...result, cause: result.type.replace("urn:pollwire:problem:", "") };
+  return { ...result, reason: result.type.replace("urn:pollwire:problem:", "") };
 }
 
-Deno.test("Acceptor.accept() makes a record that the centre counts, with all that the vote said", () => {
+Deno.test("Acceptor.accept() makes a record that the aggregator counts, with all that the vote said", () => {
   const vote = testVote({
     voterId: "voter-7",
     mode: "absentee",
@@ -107,21 +107,21 @@ Deno.test("Acceptor.accept() makes records of one length, whatever was chosen", 
 
 for (const text of ["", "{", "nil", `{"a":1}x`, "[1,]"]) {
   Deno.test(`Acceptor.accept() refuses ${JSON.stringify(text)}: not JSON`, () => {
-    const { status, cause } = refusal(accept(text));
-    assert.deepEqual([status, cause], [400, "not-json"]);
+    const { status, reason } = refusal(accept(text));
+    assert.deepEqual([status, reason], [400, "not-json"]);
   });
 }
 
 Deno.test("Acceptor.accept() refuses what is not UTF-8, though it might be read as JSON", () => {
   const bytes = utf8(JSON.stringify(testVote({ voterId: "v*" })));
   bytes[bytes.indexOf("*".charCodeAt(0))] = 0xff;
-  assert.equal(refusal(accept(bytes)).cause, "not-utf8");
-  assert.equal(refusal(accept("\ufeff{}")).cause, "not-utf8");
+  assert.equal(refusal(accept(bytes)).reason, "not-utf8");
+  assert.equal(refusal(accept("\ufeff{}")).reason, "not-utf8");
 });
 
 Deno.test("Acceptor.accept() refuses a key that comes twice, whatever it says", () => {
   const text = JSON.stringify(testVote());
-  assert.equal(refusal(accept(text.replace("{", `{"station":"n-1",`))).cause, "duplicate-key");
+  assert.equal(refusal(accept(text.replace("{", `{"station":"n-1",`))).reason, "duplicate-key");
 });
 
 const shapes: [what: string, vote: unknown, path: string][] = [
@@ -146,30 +146,30 @@ const shapes: [what: string, vote: unknown, path: string][] = [
 ];
 for (const [what, vote, path] of shapes) {
   Deno.test(`Acceptor.accept() refuses ${what}, and names it`, () => {
-    const { status, cause, errors } = refusal(accept(vote));
-    assert.deepEqual([status, cause, errors![0].path], [422, "invalid-vote", path]);
+    const { status, reason, errors } = refusal(accept(vote));
+    assert.deepEqual([status, reason, errors![0].path], [422, "invalid-vote", path]);
   });
 }
 
 for (const key of ["__proto__", "constructor", "toString", "hasOwnProperty"]) {
   Deno.test(`Acceptor.accept() refuses a vote and a selection with the key ${key}`, () => {
     const vote = JSON.stringify(testVote());
-    assert.equal(refusal(accept(vote.replace("{", `{"${key}":{"station":"n-1"},`))).cause, "invalid-vote");
+    assert.equal(refusal(accept(vote.replace("{", `{"${key}":{"station":"n-1"},`))).reason, "invalid-vote");
     const selection = vote.replace(`"contest"`, `"${key}":{},"contest"`);
-    assert.equal(refusal(accept(selection)).cause, "invalid-vote");
+    assert.equal(refusal(accept(selection)).reason, "invalid-vote");
   });
 }
 
 Deno.test("Acceptor.accept() does not take a missing field from the key __proto__", () => {
   const vote = JSON.stringify(testVote()).replace(`"station":"n-1",`, `"__proto__":{"station":"n-1"},`);
-  assert.equal(refusal(accept(vote)).cause, "invalid-vote");
+  assert.equal(refusal(accept(vote)).reason, "invalid-vote");
 });
 
 Deno.test("Acceptor.accept() refuses deep nesting like anything else that is wrong", () => {
   const deep = "[".repeat(30_000) + "]".repeat(30_000);
   const vote = JSON.stringify(testVote({ selections: [] })).replace("[]", deep);
-  assert.equal(refusal(accept(vote)).cause, "invalid-vote");
-  assert.equal(refusal(accept("[".repeat(60_000))).cause, "not-json");
+  assert.equal(refusal(accept(vote)).reason, "invalid-vote");
+  assert.equal(refusal(accept("[".repeat(60_000))).reason, "not-json");
 });
 
 Deno.test("Acceptor.accept() never answers with more than a few faults of a few words", () => {
@@ -183,13 +183,13 @@ Deno.test("Acceptor.accept() never answers with more than a few faults of a few 
 
 Deno.test("Acceptor.accept() holds the vote's id to the header's", () => {
   const vote = testVote();
-  const { status, cause } = refusal(accept(vote, { voteId: crypto.randomUUID() }));
-  assert.deepEqual([status, cause], [422, "vote-id-mismatch"]);
+  const { status, reason } = refusal(accept(vote, { voteId: crypto.randomUUID() }));
+  assert.deepEqual([status, reason], [422, "vote-id-mismatch"]);
   taken(accept(vote, { voteId: vote.voteId }));
 });
 
 const now = "2026-11-03T12:00:00.000Z";
-const ballots: [what: string, change: Partial<Vote>, cause: string, now?: string][] = [
+const ballots: [what: string, change: Partial<Vote>, reason: string, now?: string][] = [
   ["cast before opening", { castAt: "2026-11-03T06:59:59.999Z" }, "cast-out-of-hours", now],
   ["cast in the future", { castAt: "2026-11-03T12:05:00.001Z" }, "cast-out-of-hours", now],
   ["for an unknown contest", { selections: [{ contest: "sheriff", candidate: "ann" }] }, "unknown-contest"],
@@ -208,10 +208,10 @@ const ballots: [what: string, change: Partial<Vote>, cause: string, now?: string
   ["of another station", { station: "n-2" }, "wrong-station"],
   ["of no station at all", { station: "nowhere" }, "wrong-station"],
 ];
-for (const [what, change, cause, now] of ballots) {
-  Deno.test(`Acceptor.accept() refuses a vote ${what}: ${cause}`, () => {
+for (const [what, change, reason, now] of ballots) {
+  Deno.test(`Acceptor.accept() refuses a vote ${what}: ${reason}`, () => {
     const found = refusal(accept(testVote(change)));
-    assert.deepEqual([found.cause, found.status, found.now], [cause, 422, now]);
+    assert.deepEqual([found.reason, found.status, found.now], [reason, 422, now]);
     assert.ok(found.detail);
   });
 }
@@ -223,15 +223,15 @@ Deno.test("Acceptor.accept() takes votes from opening until the last moment, and
   taken(accept(vote(), { nowMs: opensAtMs }));
   taken(accept(vote(), { nowMs: acceptsUntilMs }));
   for (const nowMs of [opensAtMs - 1, acceptsUntilMs + 1]) {
-    const { cause, now } = refusal(accept(vote(), { nowMs }));
-    assert.deepEqual([cause, now], ["not-open", new Date(nowMs).toISOString()]);
+    const { reason, now } = refusal(accept(vote(), { nowMs }));
+    assert.deepEqual([reason, now], ["not-open", new Date(nowMs).toISOString()]);
   }
 });
 
 Deno.test("Acceptor.accept() takes a fallback's votes, and sends those of other stations elsewhere", () => {
   taken(accept(testVote({ station: "s-1" }), { device: deviceAt("s-1") }));
-  const { status, cause } = refusal(accept(testVote({ station: "s-2" }), { device: deviceAt("s-2") }));
-  assert.deepEqual([status, cause], [421, "foreign-station"]);
+  const { status, reason } = refusal(accept(testVote({ station: "s-2" }), { device: deviceAt("s-2") }));
+  assert.deepEqual([status, reason], [421, "foreign-station"]);
 });
 
 Deno.test("Acceptor.accept() refuses a station that a later manifest has no more", () => {
@@ -244,7 +244,7 @@ Deno.test("Acceptor.accept() refuses a station that a later manifest has no more
       fallbackFor: gateway.fallbackFor.filter((id) => id !== "n-1"),
     })),
   })));
-  assert.equal(refusal(accept(testVote(), { device: deviceAt("n-1", later) })).cause, "unknown-station");
+  assert.equal(refusal(accept(testVote(), { device: deviceAt("n-1", later) })).reason, "unknown-station");
 });
 
 Deno.test("Acceptor.accept() gives the same vote the same receipt, and no second record", () => {
@@ -260,8 +260,8 @@ Deno.test("Acceptor.accept() refuses another body under the same id, were it one
   const vote = testVote();
   taken(accept(vote, { acceptor }));
   for (const other of [{ ...vote, voterId: "other" }, `${JSON.stringify(vote)} `]) {
-    const { status, cause } = refusal(accept(other, { acceptor }));
-    assert.deepEqual([status, cause], [422, "vote-id-reused"]);
+    const { status, reason } = refusal(accept(other, { acceptor }));
+    assert.deepEqual([status, reason], [422, "vote-id-reused"]);
   }
 });
 
@@ -269,7 +269,7 @@ Deno.test("Acceptor.accept() gives no device another station's receipt", () => {
   const acceptor = new Acceptor();
   const vote = testVote();
   taken(accept(vote, { acceptor }));
-  assert.equal(refusal(accept(vote, { acceptor, device: deviceAt("n-2") })).cause, "wrong-station");
+  assert.equal(refusal(accept(vote, { acceptor, device: deviceAt("n-2") })).reason, "wrong-station");
 });
 
 Deno.test("Acceptor.accept() keeps the ids of different elections apart", () => {

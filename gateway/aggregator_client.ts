@@ -1,5 +1,5 @@
 /**
- * How a gateway reaches its centre: trusting the system's authorities and those that the settings name, whose file is
+ * How a gateway reaches its aggregator: trusting the system's authorities and those that the settings name, whose file is
  * read again when it has changed.
  *
  * @module
@@ -8,12 +8,12 @@ import type { Logger } from "@logtape/logtape";
 import { ConfigError } from "../shared/config.ts";
 import { parseCertificates } from "../web/tls.ts";
 
-/** Settings that name authorities of the centre's certificate besides the system's: PEM, or the path of a file of it. */
-export type CentreSettings = Readonly<{ CENTRE_CA?: string; CENTRE_CA_FILE?: string }>;
+/** Settings that name authorities of the aggregator's certificate besides the system's: PEM, or the path of a file of it. */
+export type AggregatorSettings = Readonly<{ AGGREGATOR_CA?: string; AGGREGATOR_CA_FILE?: string }>;
 
-/** Asks the centre. */
-export class CentreClient implements Disposable {
-  readonly #settings: CentreSettings;
+/** Asks the aggregator. */
+export class AggregatorClient implements Disposable {
+  readonly #settings: AggregatorSettings;
   readonly #log: Logger;
   #pem: string;
   #http: Deno.HttpClient;
@@ -21,7 +21,7 @@ export class CentreClient implements Disposable {
   #fault: string | undefined;
 
   /** @throws {ConfigError} naming what cannot be used. */
-  constructor(settings: CentreSettings, log: Logger) {
+  constructor(settings: AggregatorSettings, log: Logger) {
     this.#settings = settings;
     this.#log = log;
     const read = readAuthorities(settings);
@@ -42,7 +42,7 @@ export class CentreClient implements Disposable {
     if ("fault" in read) {
       const { fault } = read;
       if (fault !== this.#fault) {
-        this.#log.error("authorities of the centre stay as they are: {fault}", { fault });
+        this.#log.error("authorities of the aggregator stay as they are: {fault}", { fault });
       }
       this.#fault = fault;
       return;
@@ -52,7 +52,7 @@ export class CentreClient implements Disposable {
     this.#pem = read.pem;
     this.#http.close();
     this.#http = openHttp(read.pem);
-    this.#log.info("authorities of the centre were read anew");
+    this.#log.info("authorities of the aggregator were read anew");
   }
 
   [Symbol.dispose](): void {
@@ -66,18 +66,18 @@ function openHttp(pem: string): Deno.HttpClient {
 
 /** What the settings name, PEM, empty when they name nothing; or what is wrong, the rest of a sentence. */
 function readAuthorities(
-  { CENTRE_CA = "", CENTRE_CA_FILE: file }: CentreSettings,
+  { AGGREGATOR_CA = "", AGGREGATOR_CA_FILE: file }: AggregatorSettings,
 ): Readonly<{ pem: string } | { fault: string }> {
   if (file === undefined) {
-    if (CENTRE_CA === "" || parseCertificates(CENTRE_CA) !== undefined) return { pem: CENTRE_CA };
-    return { fault: "CENTRE_CA must be certificates in PEM" };
+    if (AGGREGATOR_CA === "" || parseCertificates(AGGREGATOR_CA) !== undefined) return { pem: AGGREGATOR_CA };
+    return { fault: "AGGREGATOR_CA must be certificates in PEM" };
   }
   let pem: string;
   try {
     pem = Deno.readTextFileSync(file);
   } catch (error) {
-    return { fault: `CENTRE_CA_FILE names ${file}, which cannot be read (${(error as Error).message})` };
+    return { fault: `AGGREGATOR_CA_FILE names ${file}, which cannot be read (${(error as Error).message})` };
   }
   if (parseCertificates(pem) !== undefined) return { pem };
-  return { fault: `CENTRE_CA_FILE names ${file}, which must hold certificates in PEM` };
+  return { fault: `AGGREGATOR_CA_FILE names ${file}, which must hold certificates in PEM` };
 }

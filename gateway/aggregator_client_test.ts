@@ -3,7 +3,7 @@ import type { Logger } from "@logtape/logtape";
 import { ConfigError } from "../shared/config.ts";
 import { TestAuthority } from "../tests/certificates.ts";
 import { withDirectory } from "../tests/directory.ts";
-import { CentreClient } from "./aggregator_client.ts";
+import { AggregatorClient } from "./aggregator_client.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
@@ -15,8 +15,8 @@ function testLog(): { log: Logger; said: string[] } {
   return { log: { info: say, error: say } as unknown as Logger, said };
 }
 
-/** Gives the work a centre that speaks TLS, its authority, another one, and a file to name. */
-async function withCentre(
+/** Gives the work an aggregator that speaks TLS, its authority, another one, and a file to name. */
+async function withAggregator(
   work: (
     scene: Readonly<{ origin: string; own: TestAuthority; foreign: TestAuthority; file: string }>,
   ) => Promise<void>,
@@ -24,14 +24,14 @@ async function withCentre(
   await withDirectory(async (directory) => {
     const own = await TestAuthority.make(directory, "own");
     const foreign = await TestAuthority.make(directory, "foreign");
-    const { certFile, keyFile } = await own.sign("centre");
+    const { certFile, keyFile } = await own.sign("aggregator");
     const server = Deno.serve({
       hostname: "127.0.0.1",
       port: 0,
       onListen() {},
       cert: await Deno.readTextFile(certFile),
       key: await Deno.readTextFile(keyFile),
-    }, () => new Response("the centre"));
+    }, () => new Response("the aggregator"));
     try {
       const origin = `https://127.0.0.1:${server.addr.port}`;
       await work({ origin, own, foreign, file: `${directory}/named.crt` });
@@ -41,7 +41,7 @@ async function withCentre(
   });
 }
 
-async function ask(client: CentreClient, origin: string): Promise<string> {
+async function ask(client: AggregatorClient, origin: string): Promise<string> {
   try {
     return await (await client.fetch(origin)).text();
   } catch (error) {
@@ -49,30 +49,30 @@ async function ask(client: CentreClient, origin: string): Promise<string> {
   }
 }
 
-Deno.test("CentreClient trusts the authorities of CENTRE_CA", async () => {
-  await withCentre(async ({ origin, own, foreign }) => {
+Deno.test("AggregatorClient trusts the authorities of AGGREGATOR_CA", async () => {
+  await withAggregator(async ({ origin, own, foreign }) => {
     for (
-      const [{ file }, answer] of [[own, /^the centre$/], [foreign, /UnknownIssuer|certificate/]] as const
+      const [{ file }, answer] of [[own, /^the aggregator$/], [foreign, /UnknownIssuer|certificate/]] as const
     ) {
-      using client = new CentreClient({ CENTRE_CA: await Deno.readTextFile(file) }, testLog().log);
+      using client = new AggregatorClient({ AGGREGATOR_CA: await Deno.readTextFile(file) }, testLog().log);
       assert.match(await ask(client, origin), answer);
     }
   });
 });
 
-Deno.test("CentreClient.look() takes up authorities that have changed", async () => {
-  await withCentre(async ({ origin, own, foreign, file }) => {
+Deno.test("AggregatorClient.look() takes up authorities that have changed", async () => {
+  await withAggregator(async ({ origin, own, foreign, file }) => {
     await Deno.copyFile(foreign.file, file);
     const { log, said } = testLog();
-    using client = new CentreClient({ CENTRE_CA_FILE: file }, log);
+    using client = new AggregatorClient({ AGGREGATOR_CA_FILE: file }, log);
     assert.match(await ask(client, origin), /UnknownIssuer|certificate/);
     client.look();
     assert.deepEqual(said, []);
     await Deno.copyFile(own.file, file);
     client.look();
-    assert.equal(await ask(client, origin), "the centre");
+    assert.equal(await ask(client, origin), "the aggregator");
     client.look();
-    assert.deepEqual(said, ["authorities of the centre were read anew"]);
+    assert.deepEqual(said, ["authorities of the aggregator were read anew"]);
     await Deno.copyFile(foreign.file, file);
     client.look();
     assert.match(
@@ -83,45 +83,45 @@ Deno.test("CentreClient.look() takes up authorities that have changed", async ()
   });
 });
 
-Deno.test("CentreClient.look() keeps what was good, and says once what is wrong", async () => {
-  await withCentre(async ({ origin, own, file }) => {
+Deno.test("AggregatorClient.look() keeps what was good, and says once what is wrong", async () => {
+  await withAggregator(async ({ origin, own, file }) => {
     await Deno.copyFile(own.file, file);
     const { log, said } = testLog();
-    using client = new CentreClient({ CENTRE_CA_FILE: file }, log);
+    using client = new AggregatorClient({ AGGREGATOR_CA_FILE: file }, log);
     await Deno.writeTextFile(file, "junk");
     client.look();
     client.look();
     assert.deepEqual(said.splice(0), [
-      `authorities of the centre stay as they are: CENTRE_CA_FILE names ${file}, which must hold certificates in PEM`,
+      `authorities of the aggregator stay as they are: AGGREGATOR_CA_FILE names ${file}, which must hold certificates in PEM`,
     ]);
     await Deno.remove(file);
     client.look();
-    assert.match(said.splice(0).join(), /CENTRE_CA_FILE names .*, which cannot be read/);
-    assert.equal(await ask(client, origin), "the centre");
+    assert.match(said.splice(0).join(), /AGGREGATOR_CA_FILE names .*, which cannot be read/);
+    assert.equal(await ask(client, origin), "the aggregator");
     await Deno.copyFile(own.file, file);
     client.look();
     assert.deepEqual(said, [], "they are the same as before");
   });
 });
 
-Deno.test("CentreClient names what it cannot begin with", async () => {
+Deno.test("AggregatorClient names what it cannot begin with", async () => {
   await withDirectory(async (directory) => {
     const file = `${directory}/junk`;
     await Deno.writeTextFile(file, "junk");
     for (
       const [settings, message] of [
-        [{ CENTRE_CA: "junk" }, "Cannot start: CENTRE_CA must be certificates in PEM"],
+        [{ AGGREGATOR_CA: "junk" }, "Cannot start: AGGREGATOR_CA must be certificates in PEM"],
         [
-          { CENTRE_CA_FILE: "/nowhere" },
-          /^Cannot start: CENTRE_CA_FILE names \/nowhere, which cannot be read/,
+          { AGGREGATOR_CA_FILE: "/nowhere" },
+          /^Cannot start: AGGREGATOR_CA_FILE names \/nowhere, which cannot be read/,
         ],
         [
-          { CENTRE_CA_FILE: file },
-          /^Cannot start: CENTRE_CA_FILE names .*junk, which must hold certificates/,
+          { AGGREGATOR_CA_FILE: file },
+          /^Cannot start: AGGREGATOR_CA_FILE names .*junk, which must hold certificates/,
         ],
       ] as const
     ) {
-      assert.throws(() => new CentreClient(settings, testLog().log), (error) => {
+      assert.throws(() => new AggregatorClient(settings, testLog().log), (error) => {
         assert.ok(error instanceof ConfigError, String(error));
         if (typeof message === "string") assert.equal(error.message, message);
         else assert.match(error.message, message);

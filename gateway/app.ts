@@ -5,7 +5,7 @@
  */
 import { OpenAPIHono } from "@hono/zod-openapi";
 import type { Context } from "hono";
-import { type Problem, problem, type ProblemCause, problemResponse } from "../shared/problem.ts";
+import { type Problem, problem, problemResponse, type ProblemType } from "../shared/problem.ts";
 import type { Receipt } from "../shared/receipt.ts";
 import { networkOf } from "../web/address.ts";
 import { addApiDocs, API_DOCS_PATHS } from "../web/api_docs.ts";
@@ -124,7 +124,7 @@ export function createGateway(options: GatewayOptions): OpenAPIHono<Env> {
 /** Why the gateway should get no votes now, if so. */
 function notReady({ spool, spoolMaxBytes, electionIds, draining }: GatewayOptions): string | undefined {
   if (draining()) return "the gateway is about to stop";
-  if (electionIds().length === 0) return "no manifest yet: the centre has not been reached";
+  if (electionIds().length === 0) return "no manifest yet: the aggregator has not been reached";
   if (spool.state.bytes > 0.95 * spoolMaxBytes) {
     return "the spool is almost full: the log does not take records";
   }
@@ -156,7 +156,7 @@ async function takeBatch(gateway: Gateway, c: Context<Env>, arrivedMs: number): 
     if ("problem" in answer) {
       const { status } = answer.problem;
       retry ||= status === 503;
-      gateway.metrics.answers.inc({ endpoint: "batch", answer: causeOf(answer.problem) });
+      gateway.metrics.answers.inc({ endpoint: "batch", answer: reasonOf(answer.problem) });
       return { line, voteId: answer.voteId, status, problem: answer.problem };
     }
     gateway.metrics.answers.inc({ endpoint: "batch", answer: answer.fate });
@@ -293,7 +293,7 @@ async function answerRepeated(gateway: Gateway, { repeated, durable }: Repeated)
 }
 
 function notDurable({ onError }: Gateway, error: unknown): Problem {
-  if (error instanceof NotSpooled) return problem(error.cause, error.message);
+  if (error instanceof NotSpooled) return problem(error.reason, error.message);
   onError(error);
   return problem("internal");
 }
@@ -304,13 +304,13 @@ function notDurable({ onError }: Gateway, error: unknown): Problem {
  * @param retryAfterS What Retry-After says; with 503 it says something in any case.
  */
 function refuse({ metrics }: Gateway, endpoint: Endpoint, found: Problem, retryAfterS?: number): Response {
-  metrics.answers.inc({ endpoint, answer: causeOf(found) });
+  metrics.answers.inc({ endpoint, answer: reasonOf(found) });
   const waitS = retryAfterS ?? (found.status === 503 ? RETRY_AFTER_S : undefined);
   return problemResponse(found, waitS === undefined ? {} : { "retry-after": String(waitS) });
 }
 
-function causeOf({ type }: Problem): ProblemCause {
-  return type.slice(type.lastIndexOf(":") + 1) as ProblemCause;
+function reasonOf({ type }: Problem): ProblemType {
+  return type.slice(type.lastIndexOf(":") + 1) as ProblemType;
 }
 
 /** A batch's lines, up to so many; an empty one at the end is none. */

@@ -4,7 +4,7 @@ import { setImmediate as turn } from "node:timers/promises";
 import { utf8 } from "../shared/bytes.ts";
 import { indexElection, openManifest } from "../shared/election.ts";
 import { deviceKey, manifestKeyPair } from "../shared/keys.ts";
-import { type ProblemCause, PROBLEMS } from "../shared/problem.ts";
+import { PROBLEMS, type ProblemType } from "../shared/problem.ts";
 import { MASTER, NOON_MS, testDefinition, testManifest } from "../tests/fixture.ts";
 import {
   type Answer,
@@ -35,21 +35,21 @@ const seen = new Set<string>();
 /** Sends a request, and checks what is true of every answer. */
 async function send(gateway: TestGateway, request: Request, hostname?: string): Promise<Answer> {
   const answer = await gateway.send(request, hostname);
-  const { status, headers, body, cause } = answer;
+  const { status, headers, body, reason } = answer;
   const { pathname } = new URL(request.url);
-  seen.add(`${request.method} ${pathname} ${status} ${cause ?? ""}`);
+  seen.add(`${request.method} ${pathname} ${status} ${reason ?? ""}`);
   const problems = [body, ...(body?.results ?? []).map(({ problem }: any) => problem)].filter((each) =>
     each?.type
   );
   for (const { type, title, status, ...more } of problems) {
-    const [statusOf, titleOf] = PROBLEMS[type.replace("urn:pollwire:problem:", "") as ProblemCause];
-    assert.deepEqual([status, title], [statusOf, titleOf], "the cause's own status and title");
+    const [statusOf, titleOf] = PROBLEMS[type.replace("urn:pollwire:problem:", "") as ProblemType];
+    assert.deepEqual([status, title], [statusOf, titleOf], "the reason's own status and title");
     assert.ok(Object.keys(more).every((name) => ["detail", "errors", "now"].includes(name)));
   }
   for (const { problem } of body?.results ?? []) {
     if (problem) seen.add(`line ${problem.status} ${problem.type.replace("urn:pollwire:problem:", "")}`);
   }
-  if (cause !== undefined) {
+  if (reason !== undefined) {
     assert.equal(headers.get("content-type"), "application/problem+json");
     assert.equal(status, body.status);
     assert.equal(headers.has("www-authenticate"), status === 401);
@@ -61,7 +61,7 @@ async function send(gateway: TestGateway, request: Request, hostname?: string): 
   return answer;
 }
 
-/** Statuses and causes of a batch's lines: `202`, or `422 overvote`. */
+/** Statuses and reasons of a batch's lines: `202`, or `422 overvote`. */
 function fates({ status, body }: Answer): string[] {
   assert.equal(status, 207);
   body.results.forEach((result: any, i: number) => assert.equal(result.line, i + 1));
@@ -135,25 +135,25 @@ Deno.test("POST /v1/votes refuses another body under the same id, also while the
   const first = send(gateway, voteRequest(vote));
   await settle();
   const other = () => send(gateway, voteRequest({ ...vote, voterId: "other" }));
-  assert.deepEqual([(await other()).status, (await other()).cause], [422, "vote-id-reused"]);
+  assert.deepEqual([(await other()).status, (await other()).reason], [422, "vote-id-reused"]);
   turnOf.resolve();
   assert.equal((await first).status, 202);
-  assert.equal((await other()).cause, "vote-id-reused");
+  assert.equal((await other()).reason, "vote-id-reused");
   assert.equal(gateway.spool.records, 1);
 });
 
-for (const cause of ["busy", "spool-full", "spool-failed"] as const) {
-  Deno.test(`POST /v1/votes answers 503 ${cause}, to both who wait for the record, and takes the vote later`, async () => {
+for (const reason of ["busy", "spool-full", "spool-failed"] as const) {
+  Deno.test(`POST /v1/votes answers 503 ${reason}, to both who wait for the record, and takes the vote later`, async () => {
     const gateway = testGateway();
     const vote = testVote();
     const turnOf = Promise.withResolvers<void>();
     gateway.spool.turn = turnOf.promise;
-    gateway.spool.failure = new NotSpooled(cause, "for a reason");
+    gateway.spool.failure = new NotSpooled(reason, "for a reason");
     const both = [1, 2].map(() => send(gateway, voteRequest(vote)));
     await settle();
     turnOf.resolve();
-    for (const { status, cause: found, body } of await Promise.all(both)) {
-      assert.deepEqual([status, found, body.detail], [503, cause, "for a reason"]);
+    for (const { status, reason: found, body } of await Promise.all(both)) {
+      assert.deepEqual([status, found, body.detail], [503, reason, "for a reason"]);
     }
     assert.equal((await send(gateway, voteRequest(vote))).status, 202);
     assert.equal(gateway.spool.records, 2);
@@ -165,8 +165,8 @@ Deno.test("POST /v1/votes answers an error of its own with no word about it, and
   const gateway = testGateway();
   const vote = testVote();
   gateway.spool.failure = new Error("a secret");
-  const { cause, body } = await send(gateway, voteRequest(vote));
-  assert.equal(cause, "internal");
+  const { reason, body } = await send(gateway, voteRequest(vote));
+  assert.equal(reason, "internal");
   assert.doesNotMatch(JSON.stringify(body), /secret/);
   assert.match(String(gateway.errors), /a secret/);
   assert.equal((await send(gateway, voteRequest(vote))).status, 202);
@@ -181,8 +181,8 @@ Deno.test("an error in the middle of a request is answered, counted and told", a
   for (
     const [endpoint, request] of [["vote", voteRequest(testVote())], ["batch", batchRequest([])]] as const
   ) {
-    const { status, cause } = await send(gateway, endpoint === "batch" ? batchRequest(["{}"]) : request);
-    assert.deepEqual([status, cause], [500, "internal"]);
+    const { status, reason } = await send(gateway, endpoint === "batch" ? batchRequest(["{}"]) : request);
+    assert.deepEqual([status, reason], [500, "internal"]);
     assert.equal(
       await gateway.metric(`pollwire_gateway_votes_total{endpoint="${endpoint}",answer="internal"}`),
       1,
@@ -192,7 +192,7 @@ Deno.test("an error in the middle of a request is answered, counted and told", a
 });
 
 /** Requests that are refused before a vote is read; the same for both endpoints. */
-const refused: [what: string, signing: Signing, status: number, cause: ProblemCause, now?: string][] = [
+const refused: [what: string, signing: Signing, status: number, reason: ProblemType, now?: string][] = [
   ["with a query", { query: "?a=1" }, 400, "query-not-allowed"],
   ["with an empty query", { query: "?" }, 400, "query-not-allowed"],
   ["of another type", { headers: { "content-type": "text/plain" } }, 415, "unsupported-media-type"],
@@ -226,15 +226,15 @@ for (const endpoint of ["vote", "batch"] as const) {
   const path = endpoint === "vote" ? "/v1/votes" : "/v1/votes/batch";
   const maxBytes = endpoint === "vote" ? MAX_VOTE_BYTES : MAX_BATCH_BYTES;
 
-  for (const [what, signing, status, cause, now] of refused) {
-    Deno.test(`POST ${path} refuses a request ${what}: ${status} ${cause}`, async () => {
+  for (const [what, signing, status, reason, now] of refused) {
+    Deno.test(`POST ${path} refuses a request ${what}: ${status} ${reason}`, async () => {
       const gateway = guarded();
       const answer = await send(gateway, request(signing));
-      assert.deepEqual([answer.status, answer.cause], [status, cause]);
+      assert.deepEqual([answer.status, answer.reason], [status, reason]);
       assert.equal(answer.body.now, now);
       assert.equal(gateway.spool.records, 0);
       assert.equal(
-        await gateway.metric(`pollwire_gateway_votes_total{endpoint="${endpoint}",answer="${cause}"}`),
+        await gateway.metric(`pollwire_gateway_votes_total{endpoint="${endpoint}",answer="${reason}"}`),
         1,
       );
     });
@@ -243,8 +243,8 @@ for (const endpoint of ["vote", "batch"] as const) {
   Deno.test(`POST ${path} takes its content type byte for byte`, async () => {
     const type = endpoint === "vote" ? "application/json" : "application/x-ndjson";
     for (const other of [`${type}; charset=utf-8`, type.toUpperCase(), "text/json", `${type}, ${type}`]) {
-      const { cause } = await send(guarded(), request({ headers: { "content-type": other } }));
-      assert.equal(cause, "unsupported-media-type", other);
+      const { reason } = await send(guarded(), request({ headers: { "content-type": other } }));
+      assert.equal(reason, "unsupported-media-type", other);
     }
     assert.equal((await send(guarded(), request({ headers: { "content-type": null } }))).status, 415);
   });
@@ -254,31 +254,31 @@ for (const endpoint of ["vote", "batch"] as const) {
       const from = request({});
       const { headers, body } = from;
       const spelled = new Request(`http://gateway.test${other}`, { method: "POST", headers, body });
-      const { status, cause } = await guarded().send(spelled);
-      assert.deepEqual([status, cause], [404, "not-found"], other);
+      const { status, reason } = await guarded().send(spelled);
+      assert.deepEqual([status, reason], [404, "not-found"], other);
     }
   });
 
   Deno.test(`POST ${path} bounds its body, whether its length is stated or not`, async () => {
     const body = new Uint8Array(maxBytes + 1);
     for (const sent of [body, new Blob([body]).stream()]) {
-      const { status, cause } = await send(guarded(), request({ sent }));
-      assert.deepEqual([status, cause], [413, "body-too-large"]);
+      const { status, reason } = await send(guarded(), request({ sent }));
+      assert.deepEqual([status, reason], [413, "body-too-large"]);
     }
     const fits = await send(guarded(), request({ sent: body.subarray(1) }));
-    assert.equal(fits.cause, "digest-mismatch", "it was read");
+    assert.equal(fits.reason, "digest-mismatch", "it was read");
   });
 
   Deno.test(`POST ${path} answers when a body breaks off or does not come`, async () => {
     const broken = new ReadableStream({ start: (controller) => controller.error(new Error("gone")) });
-    assert.equal((await send(guarded(), request({ sent: broken }))).cause, "body-cut-short");
+    assert.equal((await send(guarded(), request({ sent: broken }))).reason, "body-cut-short");
     mock.timers.enable({ apis: ["setInterval"] });
     try {
       const answering = send(guarded(), request({ sent: new ReadableStream() }));
       await settle();
       mock.timers.tick(BODY_TIMEOUT_MS);
-      const { status, cause } = await answering;
-      assert.deepEqual([status, cause], [408, "body-too-slow"]);
+      const { status, reason } = await answering;
+      assert.deepEqual([status, reason], [408, "body-too-slow"]);
     } finally {
       mock.timers.reset();
     }
@@ -290,7 +290,7 @@ for (const endpoint of ["vote", "batch"] as const) {
     const [first, second, third] = [await by("n-1-a"), await by("n-1-a"), await by("n-1-a")];
     assert.ok(first.status < 300 && second.status < 300);
     assert.deepEqual(
-      [third.status, third.cause, third.headers.get("retry-after")],
+      [third.status, third.reason, third.headers.get("retry-after")],
       [429, "device-rate", "1"],
     );
     assert.notEqual((await by("n-2-a")).status, 429);
@@ -299,14 +299,14 @@ for (const endpoint of ["vote", "batch"] as const) {
 
   Deno.test(`POST ${path} asks a device to come again that came before the manifest: 503 not-ready`, async () => {
     const gateway = testGateway({ elections: () => "awaited" });
-    const { status, cause } = await send(gateway, request({}));
-    assert.deepEqual([status, cause], [503, "not-ready"]);
+    const { status, reason } = await send(gateway, request({}));
+    assert.deepEqual([status, reason], [503, "not-ready"]);
   });
 
   Deno.test(`POST ${path} counts nothing against a device that someone else says to be`, async () => {
     const gateway = testGateway({ deviceRate: new RateLimiter(1) });
     for (let n = 0; n < 5; n++) {
-      assert.equal((await send(gateway, request({ key: new Uint8Array(32) }))).cause, "signature-invalid");
+      assert.equal((await send(gateway, request({ key: new Uint8Array(32) }))).reason, "signature-invalid");
     }
     assert.ok((await send(gateway, request({}))).status < 300);
   });
@@ -314,22 +314,22 @@ for (const endpoint of ["vote", "batch"] as const) {
   Deno.test(`POST ${path} limits how often one address may ask, whoever it says to be`, async () => {
     const gateway = testGateway({ addressRate: new RateLimiter(1) });
     assert.equal((await send(gateway, request({ key: new Uint8Array(32) }), "10.0.0.1")).status, 401);
-    const { status, cause } = await send(gateway, request({}), "10.0.0.1");
-    assert.deepEqual([status, cause], [429, "address-rate"]);
+    const { status, reason } = await send(gateway, request({}), "10.0.0.1");
+    assert.deepEqual([status, reason], [429, "address-rate"]);
     assert.ok((await send(gateway, request({}), "10.0.0.2")).status < 300);
   });
 
   Deno.test(`POST ${path} takes all addresses of one IPv6 network of 64 bits for one`, async () => {
     const gateway = testGateway({ addressRate: new RateLimiter(1) });
     assert.ok((await send(gateway, request({}), "2001:db8::1")).status < 300);
-    assert.equal((await send(gateway, request({}), "2001:db8::ffff:1")).cause, "address-rate");
+    assert.equal((await send(gateway, request({}), "2001:db8::ffff:1")).reason, "address-rate");
     assert.ok((await send(gateway, request({}), "2001:db8:0:1::1")).status < 300);
   });
 
   Deno.test(`POST ${path} takes nothing in once the gateway is about to stop`, async () => {
     const gateway = testGateway({ draining: () => true });
-    const { status, cause } = await send(gateway, request({}));
-    assert.deepEqual([status, cause], [503, "draining"]);
+    const { status, reason } = await send(gateway, request({}));
+    assert.deepEqual([status, reason], [503, "draining"]);
     assert.equal(gateway.spool.records, 0);
   });
 
@@ -345,8 +345,8 @@ for (const endpoint of ["vote", "batch"] as const) {
 const text = (change: Parameters<typeof testVote>[0]) => JSON.stringify(testVote(change));
 const DEEP = "[".repeat(9_000) + "]".repeat(9_000);
 
-/** Votes that are refused, each with its cause; alone or as a line of a batch. */
-const votes: [what: string, body: () => string, status: number, cause: ProblemCause, now?: string][] = [
+/** Votes that are refused, each with its reason; alone or as a line of a batch. */
+const votes: [what: string, body: () => string, status: number, reason: ProblemType, now?: string][] = [
   ["that is no JSON", () => "{", 400, "not-json"],
   ["that is not plain UTF-8", () => `\ufeff${text({})}`, 400, "not-utf8"],
   ["with a key twice", () => text({}).replace("{", `{"mode":"early",`), 400, "duplicate-key"],
@@ -386,15 +386,15 @@ const votes: [what: string, body: () => string, status: number, cause: ProblemCa
     "overvote",
   ],
 ];
-for (const [what, make, status, cause, now] of votes) {
-  Deno.test(`a vote ${what} is refused, alone and among others: ${status} ${cause}`, async () => {
+for (const [what, make, status, reason, now] of votes) {
+  Deno.test(`a vote ${what} is refused, alone and among others: ${status} ${reason}`, async () => {
     const body = make();
     const idempotencyKey = /"voteId":"([0-9a-f-]{36})"/.exec(body)?.[1];
     const alone = await send(testGateway(), signedRequest(utf8(body), { idempotencyKey }));
-    assert.deepEqual([alone.status, alone.cause, alone.body.now], [status, cause, now]);
+    assert.deepEqual([alone.status, alone.reason, alone.body.now], [status, reason, now]);
     const gateway = testGateway();
     const batch = await send(gateway, batchRequest([testVote(), body, testVote()]));
-    assert.deepEqual(fates(batch), ["202", `${status} ${cause}`, "202"]);
+    assert.deepEqual(fates(batch), ["202", `${status} ${reason}`, "202"]);
     assert.deepEqual(batch.body.results[1].problem, alone.body);
     assert.equal(gateway.spool.records, 2);
   });
@@ -403,7 +403,7 @@ for (const [what, make, status, cause, now] of votes) {
 Deno.test("a vote whose bytes are not UTF-8 is refused, alone and among others", async () => {
   const bytes = utf8(JSON.stringify(testVote({ voterId: "*" })));
   bytes[bytes.indexOf("*".charCodeAt(0))] = 0xff;
-  assert.equal((await send(testGateway(), signedRequest(bytes))).cause, "not-utf8");
+  assert.equal((await send(testGateway(), signedRequest(bytes))).reason, "not-utf8");
   const batch = new Uint8Array([...bytes, 0x0a, ...utf8(JSON.stringify(testVote()))]);
   const answer = await send(
     testGateway(),
@@ -418,7 +418,7 @@ Deno.test("a vote is refused before the election opens and after it closes: 422 
     const createdMs = nowMs;
     const castAt = new Date(OPENS_MS).toISOString();
     const alone = await send(gateway, voteRequest(testVote({ castAt }), { createdMs }));
-    assert.deepEqual([alone.status, alone.cause], [422, "not-open"]);
+    assert.deepEqual([alone.status, alone.reason], [422, "not-open"]);
     assert.equal(alone.body.now, new Date(nowMs).toISOString());
     const batch = await send(gateway, batchRequest([testVote({ castAt })], { createdMs }));
     assert.deepEqual(fates(batch), ["422 not-open"]);
@@ -429,7 +429,7 @@ Deno.test("a vote of a station that is another gateway's is sent there: 421 fore
   const gateway = testGateway();
   const device = { ...DEVICE, id: "s-2-a" };
   const alone = await send(gateway, voteRequest(testVote({ station: "s-2" }), { device }));
-  assert.deepEqual([alone.status, alone.cause], [421, "foreign-station"]);
+  assert.deepEqual([alone.status, alone.reason], [421, "foreign-station"]);
   const batch = await send(gateway, batchRequest([testVote({ station: "s-2" })], { device }));
   assert.deepEqual(fates(batch), ["421 foreign-station"]);
 });
@@ -441,16 +441,16 @@ Deno.test("a vote of a station that the manifest has no more is refused: 422 unk
   }));
   const gateway = testGateway({}, testElection(manifest, [testDevice("n-1")]));
   const alone = await send(gateway, voteRequest(testVote()));
-  assert.deepEqual([alone.status, alone.cause], [422, "unknown-station"]);
+  assert.deepEqual([alone.status, alone.reason], [422, "unknown-station"]);
   assert.deepEqual(fates(await send(gateway, batchRequest([testVote()]))), ["422 unknown-station"]);
 });
 
 Deno.test("POST /v1/votes holds the vote's id to the header's: 422 vote-id-mismatch", async () => {
-  const { status, cause } = await send(
+  const { status, reason } = await send(
     testGateway(),
     voteRequest(testVote(), { idempotencyKey: crypto.randomUUID() }),
   );
-  assert.deepEqual([status, cause], [422, "vote-id-mismatch"]);
+  assert.deepEqual([status, reason], [422, "vote-id-mismatch"]);
 });
 
 Deno.test("POST /v1/votes takes a vote anew that was refused before, once it is right", async () => {
@@ -515,7 +515,7 @@ Deno.test("POST /v1/votes/batch takes 1,000 lines and not one more", async () =>
   assert.equal(fates(await send(testGateway(), batchRequest(lines))).length, MAX_BATCH_VOTES);
   const gateway = testGateway();
   const more = await send(gateway, batchRequest([testVote(), ...lines]));
-  assert.deepEqual([more.status, more.cause], [413, "too-many-lines"]);
+  assert.deepEqual([more.status, more.reason], [413, "too-many-lines"]);
   assert.equal(gateway.spool.records, 0);
 });
 
@@ -550,15 +550,15 @@ Deno.test("POST /v1/votes/batch remembers each line alone, from batch to batch a
   assert.equal(await gateway.metric('pollwire_gateway_votes_total{endpoint="batch",answer="repeated"}'), 3);
 });
 
-for (const cause of ["busy", "spool-full", "spool-failed"] as const) {
-  Deno.test(`POST /v1/votes/batch answers 503 ${cause} to each line that was not made durable, and takes it later`, async () => {
+for (const reason of ["busy", "spool-full", "spool-failed"] as const) {
+  Deno.test(`POST /v1/votes/batch answers 503 ${reason} to each line that was not made durable, and takes it later`, async () => {
     const gateway = testGateway();
     const list = [testVote(), testVote()];
     await send(gateway, voteRequest(list[0]));
-    gateway.spool.failure = new NotSpooled(cause, "for a reason");
+    gateway.spool.failure = new NotSpooled(reason, "for a reason");
     const lines = [...list, "{", list[1]];
     const answer = await send(gateway, batchRequest(lines));
-    assert.deepEqual(fates(answer), ["202", `503 ${cause}`, "400 not-json", `503 ${cause}`]);
+    assert.deepEqual(fates(answer), ["202", `503 ${reason}`, "400 not-json", `503 ${reason}`]);
     assert.equal(answer.body.results[1].voteId, list[1].voteId, "which to send again");
     assert.deepEqual(fates(await send(gateway, batchRequest(lines))), ["202", "202", "400 not-json", "202"]);
   });
@@ -607,10 +607,10 @@ Deno.test("a device of one election has no key in another", async () => {
   );
   const device = { ...DEVICE, election: "other-2026" };
   const key = deviceKey(MASTER, DEVICE);
-  assert.equal((await send(gateway, voteRequest(testVote(), { device, key }))).cause, "signature-invalid");
+  assert.equal((await send(gateway, voteRequest(testVote(), { device, key }))).reason, "signature-invalid");
 });
 
-Deno.test("GET /v1/manifest gives the manifest as the centre signed it", async () => {
+Deno.test("GET /v1/manifest gives the manifest as the aggregator signed it", async () => {
   const gateway = testGateway();
   const get = (query: string) => send(gateway, new Request(`http://gateway.test/v1/manifest${query}`));
   const { publicKey } = manifestKeyPair(MASTER, "test-2026");
@@ -619,10 +619,13 @@ Deno.test("GET /v1/manifest gives the manifest as the centre signed it", async (
     assert.equal(status, 200);
     assert.deepEqual(openManifest(body, publicKey.toHex()), testManifest());
   }
-  const { status, cause, body } = await get("?election=other");
-  assert.deepEqual([status, cause], [404, "unknown-election"]);
+  const { status, reason, body } = await get("?election=other");
+  assert.deepEqual([status, reason], [404, "unknown-election"]);
   const early = testGateway({ elections: () => "awaited" });
-  assert.equal((await send(early, new Request("http://gateway.test/v1/manifest"))).cause, "unknown-election");
+  assert.equal(
+    (await send(early, new Request("http://gateway.test/v1/manifest"))).reason,
+    "unknown-election",
+  );
   assert.match(body.detail, /test-2026/);
   gateway.elections.clear();
   assert.match((await get("")).body.detail, /none yet/);
@@ -678,7 +681,7 @@ Deno.test("an address that there is not, or not for that method, is answered as 
   const ask = (method: string, path: string) =>
     gateway.send(new Request(`http://gateway.test${path}`, { method, body: method === "GET" ? null : "{}" }));
   for (const path of ["/", "/v1", "/v1/votes/1", "/health", "/openapi.json/x"]) {
-    assert.deepEqual([(await ask("GET", path)).cause, (await ask("POST", path)).status], ["not-found", 404]);
+    assert.deepEqual([(await ask("GET", path)).reason, (await ask("POST", path)).status], ["not-found", 404]);
   }
   const allowed = {
     "/v1/votes": "POST",
@@ -687,8 +690,8 @@ Deno.test("an address that there is not, or not for that method, is answered as 
     "/metrics": "GET, HEAD",
   };
   for (const [path, allow] of Object.entries(allowed)) {
-    const { status, cause, headers } = await ask("PUT", path);
-    assert.deepEqual([status, cause, headers.get("allow")], [405, "method-not-allowed", allow], path);
+    const { status, reason, headers } = await ask("PUT", path);
+    assert.deepEqual([status, reason, headers.get("allow")], [405, "method-not-allowed", allow], path);
   }
   assert.equal((await ask("GET", "/v1/votes")).status, 405);
   assert.equal((await ask("POST", "/openapi.json")).status, 405);
@@ -712,7 +715,7 @@ Deno.test("an election is served as it is when a request comes: a new manifest h
   assert.equal((await send(gateway, voteRequest(testVote()))).status, 202);
   const denied = indexElection({ ...testManifest(testDefinition(), 2), denied: ["n-1-a.1"] });
   gateway.elections.set("test-2026", testElection(denied.manifest));
-  assert.equal((await send(gateway, voteRequest(testVote()))).cause, "revoked-key");
+  assert.equal((await send(gateway, voteRequest(testVote()))).reason, "revoked-key");
 });
 
 Deno.test("GET /openapi.json documents every answer that these tests have seen, and no other problem", async () => {
@@ -720,18 +723,18 @@ Deno.test("GET /openapi.json documents every answer that these tests have seen, 
   await send(gateway, new Request("http://gateway.test/openapi.json"));
   const { body: document } = await gateway.send(new Request("http://gateway.test/openapi.json"));
   const documented = new Set<string>();
-  const causesIn = (schema: any): string[] =>
+  const reasonsIn = (schema: any): string[] =>
     (schema?.properties?.type?.enum ?? []).map((type: string) => type.replace("urn:pollwire:problem:", ""));
   for (const [path, methods] of Object.entries<any>(document.paths)) {
     for (const [method, { responses }] of Object.entries<any>(methods)) {
       for (const [status, { content }] of Object.entries<any>(responses)) {
         const where = `${method.toUpperCase()} ${path} ${status} `;
-        const causes = causesIn(content["application/problem+json"]?.schema);
-        if (causes.length === 0) documented.add(where);
-        for (const cause of causes) documented.add(where + cause);
+        const reasons = reasonsIn(content["application/problem+json"]?.schema);
+        if (reasons.length === 0) documented.add(where);
+        for (const reason of reasons) documented.add(where + reason);
         const line = content["application/json"]?.schema?.properties?.results?.items?.properties?.problem;
-        for (const cause of causesIn(line)) {
-          documented.add(`line ${PROBLEMS[cause as ProblemCause][0]} ${cause}`);
+        for (const reason of reasonsIn(line)) {
+          documented.add(`line ${PROBLEMS[reason as ProblemType][0]} ${reason}`);
         }
       }
     }

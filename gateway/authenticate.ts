@@ -20,7 +20,7 @@ export type Authenticated = Readonly<{
   skewS: number;
 }>;
 
-/** Looks an election up by its id. `awaited` is one of the gateway's own that the centre has not told it of yet. */
+/** Looks an election up by its id. `awaited` is one of the gateway's own that the aggregator has not told it of yet. */
 export type ElectionLookup = (election: string) => GatewayElection | "awaited" | undefined;
 
 /**
@@ -37,20 +37,20 @@ export function authenticate(
   nowMs: number,
 ): Authenticated | Problem {
   const claim = readClaim(path, headers);
-  if (isFault(claim)) return problem(claim.cause, claim.detail);
+  if (isFault(claim)) return problem(claim.reason, claim.detail);
   const name = parseKeyName(claim.keyId);
   const election = name && elections(name.election);
   if (name === undefined || election === undefined) return unknownKey(claim.keyId);
   // Not a refusal, which devices take for the last word on a vote.
   if (election === "awaited") {
-    return problem("not-ready", `the centre has not told this gateway of election ${name.election} yet`);
+    return problem("not-ready", `the aggregator has not told this gateway of election ${name.election} yet`);
   }
   const key = election.deviceKey(name);
   if (key === undefined || key.validUntilMs <= nowMs) return unknownKey(claim.keyId);
   const fault = verifyClaim(claim, key.key, body, nowMs);
   if (fault !== undefined) {
-    const ofTime = fault.cause === "signature-stale" || fault.cause === "signature-early";
-    return problem(fault.cause, fault.detail, ofTime ? { now: new Date(nowMs).toISOString() } : {});
+    const ofTime = fault.reason === "signature-stale" || fault.reason === "signature-early";
+    return problem(fault.reason, fault.detail, ofTime ? { now: new Date(nowMs).toISOString() } : {});
   }
   if (election.index.denied.has(`${name.id}.${name.version}`)) {
     return problem("revoked-key", `the key ${claim.keyId} was revoked: ask the election office for another`);

@@ -32,10 +32,10 @@ function ask(
   return authenticate(path, headersOf(signing), body, lookup, nowMs);
 }
 
-function refusal(result: Authenticated | Problem): Problem & { cause: string } {
+function refusal(result: Authenticated | Problem): Problem & { reason: string } {
   assert.ok("status" in result, "it was let in");
   assert.equal(result.status, 401);
-  return { ...result, cause: result.type.replace("urn:pollwire:problem:", "") };
+  return { ...result, reason: result.type.replace("urn:pollwire:problem:", "") };
 }
 
 Deno.test("authenticate() finds the device, its station and its election", () => {
@@ -56,7 +56,7 @@ Deno.test("authenticate() finds the station of the key, whatever the device is c
 
 for (const header of ["content-digest", "idempotency-key", "signature-input", "signature"]) {
   Deno.test(`authenticate() refuses a request without ${header}`, () => {
-    assert.equal(refusal(ask({ headers: { [header]: null } })).cause, "signature-missing");
+    assert.equal(refusal(ask({ headers: { [header]: null } })).reason, "signature-missing");
   });
 
   Deno.test(`authenticate() refuses a ${header} of another form`, () => {
@@ -64,7 +64,7 @@ for (const header of ["content-digest", "idempotency-key", "signature-input", "s
       header.replace(/-(.)/, (_, letter) => letter.toUpperCase()) as keyof SignedHeaders
     ]!;
     for (const other of [`${value},`, `${value}, ${value}`, ` ;${value}`, value.slice(0, -1), "x"]) {
-      assert.equal(refusal(ask({ headers: { [header]: other } })).cause, "signature-malformed", other);
+      assert.equal(refusal(ask({ headers: { [header]: other } })).reason, "signature-malformed", other);
     }
   });
 }
@@ -78,12 +78,12 @@ Deno.test("authenticate() refuses a signature of another path, content type, id 
     { headers: { "signature-input": headersOf({ createdMs: NOON_MS + 1_000 }).signatureInput } },
   ];
   for (const other of others) {
-    assert.equal(refusal(ask(other)).cause, "signature-invalid", JSON.stringify(other));
+    assert.equal(refusal(ask(other)).reason, "signature-invalid", JSON.stringify(other));
   }
 });
 
 Deno.test("authenticate() refuses another body than the one that was signed", () => {
-  assert.equal(refusal(ask({}, { body: utf8(`{"a":2}`) })).cause, "digest-mismatch");
+  assert.equal(refusal(ask({}, { body: utf8(`{"a":2}`) })).reason, "digest-mismatch");
 });
 
 Deno.test("authenticate() takes signatures of five minutes, either way, and tells its time beyond", () => {
@@ -93,9 +93,9 @@ Deno.test("authenticate() takes signatures of five minutes, either way, and tell
   assert.equal((ask({ createdMs: nowMs - limitMs }) as Authenticated).skewS, 300);
   assert.equal((ask({ createdMs: nowMs + limitMs }) as Authenticated).skewS, -300);
   const stale = refusal(ask({ createdMs: nowMs - limitMs - 1_000 }));
-  assert.deepEqual([stale.cause, stale.now], ["signature-stale", now]);
+  assert.deepEqual([stale.reason, stale.now], ["signature-stale", now]);
   const early = refusal(ask({ createdMs: nowMs + limitMs + 1_000 }));
-  assert.deepEqual([early.cause, early.now], ["signature-early", now]);
+  assert.deepEqual([early.reason, early.now], ["signature-early", now]);
 });
 
 Deno.test("authenticate() tells its time with no other refusal", () => {
@@ -109,8 +109,8 @@ const unknown: [what: string, device: KeyName][] = [
 ];
 for (const [what, device] of unknown) {
   Deno.test(`authenticate() refuses an unknown ${what}, and says no more than that`, () => {
-    const { cause, detail } = refusal(ask({ device }));
-    assert.equal(cause, "unknown-key");
+    const { reason, detail } = refusal(ask({ device }));
+    assert.equal(reason, "unknown-key");
     assert.equal(
       detail,
       `no device is known under ${device.election}/${device.id}.${device.version}: election, device and key version must be right`,
@@ -118,7 +118,7 @@ for (const [what, device] of unknown) {
   });
 }
 
-Deno.test("authenticate() asks a device to come again while the centre has not told of its election", () => {
+Deno.test("authenticate() asks a device to come again while the aggregator has not told of its election", () => {
   const found = authenticate("/v1/votes", headersOf(), BODY, () => "awaited", NOON_MS);
   assert.ok("status" in found, "it was let in");
   assert.deepEqual([found.status, found.type], [503, "urn:pollwire:problem:not-ready"]);
@@ -132,13 +132,13 @@ Deno.test("authenticate() believes an old key until its time is up, and the new 
   ]);
   assert.ok("station" in ask({}, { known: rotated, nowMs: NOON_MS - 1 }));
   assert.ok("station" in ask({ device: { ...DEVICE, version: 2 } }, { known: rotated }));
-  assert.equal(refusal(ask({}, { known: rotated })).cause, "unknown-key");
+  assert.equal(refusal(ask({}, { known: rotated })).reason, "unknown-key");
 });
 
 Deno.test("authenticate() refuses a key that was denied, and only to who holds it", () => {
   const known = testElection({ ...testManifest(), denied: ["n-1-a.1", "n-2-a.2"] });
-  assert.equal(refusal(ask({}, { known })).cause, "revoked-key");
-  assert.equal(refusal(ask({ key: new Uint8Array(32) }, { known })).cause, "signature-invalid");
+  assert.equal(refusal(ask({}, { known })).reason, "revoked-key");
+  assert.equal(refusal(ask({ key: new Uint8Array(32) }, { known })).reason, "signature-invalid");
   assert.ok("station" in ask({ device: { ...DEVICE, id: "n-2-a" } }, { known }), "another version of a key");
 });
 

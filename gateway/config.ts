@@ -32,9 +32,9 @@ export const SETTINGS = {
   TLS_KEY_FILE: z.string().optional(),
   /** The authorities of devices' certificates, PEM. With it nobody is served who shows none of theirs. */
   TLS_CLIENT_CA_FILE: z.string().optional(),
-  /** Authorities of the centre's certificate besides the system's, PEM, or their file, which is read when it changes. */
-  CENTRE_CA: z.string().optional(),
-  CENTRE_CA_FILE: z.string().optional(),
+  /** Authorities of the aggregator's certificate besides the system's, PEM, or their file, which is read when it changes. */
+  AGGREGATOR_CA: z.string().optional(),
+  AGGREGATOR_CA_FILE: z.string().optional(),
   /** Requests a second of one device. */
   DEVICE_REQUESTS_PER_SECOND: integer(1, 1_000_000).default(50),
   /** Requests a second of one address, before it is known who asks. */
@@ -44,7 +44,7 @@ export const SETTINGS = {
   ADDRESS_MAX_CONNECTIONS: integer(1, 1_000_000).default(1_000),
   /** Bytes of records that the spool holds before votes are refused: 2 GiB. */
   SPOOL_MAX_BYTES: integer(1_000_000, 2 ** 46).default(2 * 1024 ** 3),
-  /** How often the centre is asked for what is new, in milliseconds. */
+  /** How often the aggregator is asked for what is new, in milliseconds. */
   SYNC_INTERVAL_MS: integer(100, 3_600_000).default(2_000),
   /** How long the spool is forwarded after SIGTERM, in milliseconds. */
   DRAIN_MS: integer(0, 600_000).default(10_000),

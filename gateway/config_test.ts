@@ -7,7 +7,7 @@ Deno.test.sanitizer({ ops: true, resources: true });
 
 const FILE: GatewayFile = {
   gateway: "g-1",
-  centres: ["http://127.0.0.1:8000"],
+  aggregators: ["http://127.0.0.1:8000"],
   elections: [{
     election: "test-2026",
     keyVersion: 1,
@@ -131,11 +131,15 @@ const damaged: [what: string, text: string, message: RegExp][] = [
   ],
   ["has no election", JSON.stringify({ ...FILE, elections: [] }), /elections /],
   ["has a field too many", JSON.stringify({ ...FILE, master: "ab" }), /[Uu]nrecognized key/],
-  ["has no address", JSON.stringify({ ...FILE, centres: [] }), /centres must name an address of the centre;/],
+  [
+    "has no address",
+    JSON.stringify({ ...FILE, aggregators: [] }),
+    /aggregators must name an address of the aggregator;/,
+  ],
   [
     "has something else for an address",
-    JSON.stringify({ ...FILE, centres: [...FILE.centres, "the centre"] }),
-    /centres\.1 must be an address like/,
+    JSON.stringify({ ...FILE, aggregators: [...FILE.aggregators, "the aggregator"] }),
+    /aggregators\.1 must be an address like/,
   ],
 ];
 for (const [what, text, message] of damaged) {

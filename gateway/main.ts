@@ -7,7 +7,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { command, runProgram } from "../cli/command.ts";
 import { startLog } from "../cli/log.ts";
 import { createGateway, type GatewayOptions } from "./app.ts";
-import { CentreClient } from "./aggregator_client.ts";
+import { AggregatorClient } from "./aggregator_client.ts";
 import { type GatewayConfig, gatewayConfig } from "./config.ts";
 import { logErrors, logRequests } from "../web/request_log.ts";
 import { tlsLog } from "../web/tls_log.ts";
@@ -31,8 +31,8 @@ export async function runGateway(
   // Before anything is open: a signal that finds nobody listening ends the process without a drain.
   const stopped = new Promise((resolve) => stop.signal.addEventListener("abort", resolve, { once: true }));
   for (const signal of ["SIGTERM", "SIGINT"] as const) Deno.addSignalListener(signal, () => stop.abort());
-  using centre = new CentreClient(config, log);
-  const store = new ElectionStore(config.file, `${config.GATEWAY_DATA}/keys`, centre.fetch);
+  using aggregator = new AggregatorClient(config, log);
+  const store = new ElectionStore(config.file, `${config.GATEWAY_DATA}/keys`, aggregator.fetch);
   const { changed: loaded, faults } = store.loadKept();
   for (const fault of faults) log.warn("{fault}", { fault });
   let metrics: ReturnType<typeof gatewayMetrics> | undefined = undefined;
@@ -78,9 +78,9 @@ export async function runGateway(
       loaded.join(", ") || "none"
     })`,
   );
-  const following = follow({ centre, store }, config.SYNC_INTERVAL_MS, stop.signal, (fault) => {
+  const following = follow({ aggregator, store }, config.SYNC_INTERVAL_MS, stop.signal, (fault) => {
     metrics.syncFaults.inc();
-    log.warn("the centre has no answer: {fault}", { fault });
+    log.warn("the aggregator has no answer: {fault}", { fault });
   }, (election) => log.info("took up {election}", { election }));
   await stopped;
   await Promise.race([server.shutdown(), delay(FINISH_MS)]);
@@ -117,16 +117,16 @@ function openSpool(
   return client;
 }
 
-/** Asks the centre for what is new, at once and ever after; while it is away the gateway works with what it has. */
+/** Asks the aggregator for what is new, at once and ever after; while it is away the gateway works with what it has. */
 async function follow(
-  { centre, store }: Readonly<{ centre: CentreClient; store: ElectionStore }>,
+  { aggregator, store }: Readonly<{ aggregator: AggregatorClient; store: ElectionStore }>,
   everyMs: number,
   signal: AbortSignal,
   onFault: (fault: string) => void,
   onChange: (election: string) => void,
 ): Promise<void> {
   while (!signal.aborted) {
-    centre.look();
+    aggregator.look();
     const { changed, faults } = await store.sync(Date.now(), signal);
     for (const election of changed) onChange(election);
     if (signal.aborted) return;

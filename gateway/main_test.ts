@@ -1,7 +1,7 @@
 import assert from "assert";
 import { setTimeout as delay } from "node:timers/promises";
 import { testVote, voteRequest } from "../tests/gateway_fixture.ts";
-import { withCentre } from "../tests/gateway_process.ts";
+import { withAggregator } from "../tests/gateway_process.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
@@ -31,7 +31,7 @@ async function post(address: string): Promise<{ status: number; body: any }> {
 }
 
 Deno.test("a gateway takes votes in, forwards them to the log, and drains when it is told to stop", async () => {
-  await withCentre(async ({ directory, start, stored }) => {
+  await withAggregator(async ({ directory, start, stored }) => {
     await Deno.writeTextFile(`${directory}/log`, "a file stands where the log's directory should");
     const gateway = start();
     const address = await gateway.address();
@@ -48,32 +48,32 @@ Deno.test("a gateway takes votes in, forwards them to the log, and drains when i
   });
 });
 
-Deno.test("a gateway asks devices to come again while the centre has not told it of their election", async () => {
-  await withCentre(async ({ centre, start }) => {
-    const text = centre.texts.get("test-2026")!;
-    centre.texts.clear();
+Deno.test("a gateway asks devices to come again while the aggregator has not told it of their election", async () => {
+  await withAggregator(async ({ aggregator, start }) => {
+    const text = aggregator.texts.get("test-2026")!;
+    aggregator.texts.clear();
     const gateway = start();
     const address = await gateway.address();
     const { status, body } = await post(address);
     assert.deepEqual([status, body.type], [503, "urn:pollwire:problem:not-ready"]);
     assert.ok(!await isReady(address));
-    centre.texts.set("test-2026", text);
+    aggregator.texts.set("test-2026", text);
     await until(() => isReady(address));
     assert.equal((await post(address)).status, 202);
     const { stderr } = await gateway.stop();
-    assert.match(stderr, /the centre answers 401/);
+    assert.match(stderr, /the aggregator answers 401/);
   });
 });
 
-Deno.test("a gateway that is killed while log and centre are away has every vote when it starts again", async () => {
-  await withCentre(async ({ centre, directory, start, stored }) => {
+Deno.test("a gateway that is killed while log and aggregator are away has every vote when it starts again", async () => {
+  await withAggregator(async ({ aggregator, directory, start, stored }) => {
     await Deno.writeTextFile(`${directory}/log`, "a file stands where the log's directory should");
     const first = start();
     const address = await first.address();
     await until(() => isReady(address));
     for (let n = 0; n < 5; n++) assert.equal((await post(address)).status, 202);
     await first.stop("SIGKILL");
-    centre.meddle = () => new Response("away", { status: 502 });
+    aggregator.meddle = () => new Response("away", { status: 502 });
     const second = start({ DRAIN_MS: "0" });
     const again = await second.address();
     assert.ok(await isReady(again), "it starts from what it has kept");
@@ -90,7 +90,7 @@ Deno.test("a gateway that is killed while log and centre are away has every vote
 });
 
 Deno.test("a gateway's spool says as much as LOG_LEVEL asks for", async () => {
-  await withCentre(async ({ start }) => {
+  await withAggregator(async ({ start }) => {
     // Nothing listens there; what the Kafka client says of connections is said at debug.
     const gateway = start({ VOTE_LOG: "kafka://127.0.0.1:1", LOG_LEVEL: "debug", DRAIN_MS: "0" });
     const address = await gateway.address();
@@ -108,7 +108,7 @@ Deno.test("a gateway's spool says as much as LOG_LEVEL asks for", async () => {
 });
 
 Deno.test("a gateway refuses to start on another's spool, and says so", async () => {
-  await withCentre(async ({ start }) => {
+  await withAggregator(async ({ start }) => {
     const first = start();
     await first.address();
     const { code, stderr } = await start().ended();
@@ -118,7 +118,7 @@ Deno.test("a gateway refuses to start on another's spool, and says so", async ()
 });
 
 Deno.test("a gateway names a wrong setting and exits with 2", async () => {
-  await withCentre(async ({ start }) => {
+  await withAggregator(async ({ start }) => {
     const { code, stderr } = await start({ PORT: "eighty" }).ended();
     assert.equal(code, 2);
     assert.match(stderr, /^error: Cannot start: PORT: must be a whole number from 0 to 65535$/m);

@@ -1,6 +1,6 @@
 /**
- * What a gateway knows of its elections: manifest, device keys and pseudonym key. It fetches them from the centre,
- * keeps them sealed on its disk so as to start and work while the centre is away, and follows changes.
+ * What a gateway knows of its elections: manifest, device keys and pseudonym key. It fetches them from the aggregator,
+ * keeps them sealed on its disk so as to start and work while the aggregator is away, and follows changes.
  *
  * @module
  */
@@ -30,16 +30,16 @@ import {
   syncSchema,
 } from "../shared/sync.ts";
 
-/** How long an address of the centre may take to answer, in milliseconds. */
+/** How long an address of the aggregator may take to answer, in milliseconds. */
 const SYNC_TIMEOUT_MS = 10_000;
-/** Largest answer of the centre that is read, and how much of a refusal, in bytes. */
+/** Largest answer of the aggregator that is read, and how much of a refusal, in bytes. */
 const MAX_SYNC_BYTES = 256 * 1024 * 1024;
 const MAX_REFUSAL_BYTES = 500;
 
 /** A device's key as the gateway holds it. `validUntilMs` is infinite while no newer version has replaced it. */
 export type HeldKey = Readonly<{ key: Uint8Array; station: string; validUntilMs: number }>;
 
-/** One election as the gateway takes votes for it. Made anew when the centre has something new. */
+/** One election as the gateway takes votes for it. Made anew when the aggregator has something new. */
 export type GatewayElection = Readonly<{
   index: ElectionIndex;
   signedManifest: SignedManifest;
@@ -61,22 +61,22 @@ export type Followed = Readonly<{ changed: string[]; faults: string[] }>;
 /** Follows the elections of one gateway. */
 export class ElectionStore {
   readonly #file: GatewayFile;
-  readonly #centres: Addresses;
+  readonly #aggregators: Addresses;
   readonly #directory: string;
   readonly #fetch: typeof fetch;
   readonly #ephemeral: KeyPair = ephemeralKeyPair();
   readonly #elections = new Map<string, GatewayElection>();
-  /** The centre's last answer for each election, and the one that the disk has. */
+  /** The aggregator's last answer for each election, and the one that the disk has. */
   readonly #seen = new Map<string, string>();
   readonly #kept = new Map<string, string>();
 
   /**
    * @param directory Where the sealed copies are kept; made if missing.
-   * @param fetcher How the centre is asked.
+   * @param fetcher How the aggregator is asked.
    */
   constructor(file: GatewayFile, directory: string, fetcher: typeof fetch = fetch) {
     this.#file = file;
-    this.#centres = new Addresses(file.centres);
+    this.#aggregators = new Addresses(file.aggregators);
     this.#directory = directory;
     this.#fetch = fetcher;
     Deno.mkdirSync(directory, { recursive: true, mode: 0o700 });
@@ -117,7 +117,7 @@ export class ElectionStore {
   }
 
   /**
-   * Asks the centre for what is new, for every election, at one of its addresses after the other until one has an
+   * Asks the aggregator for what is new, for every election, at one of its addresses after the other until one has an
    * answer. An election stays as it is when none of them can be reached, or all refuse or answer what is not its own.
    */
   async sync(nowMs: number, signal?: AbortSignal): Promise<Followed> {
@@ -139,11 +139,11 @@ export class ElectionStore {
     return { changed, faults };
   }
 
-  /** Asks for one election; `undefined` when the centre has nothing that is not known already. */
+  /** Asks for one election; `undefined` when the aggregator has nothing that is not known already. */
   async #ask(credentials: Credentials, nowMs: number, signal?: AbortSignal): Promise<string | undefined> {
-    const asked = await this.#centres.ask(async (centre) => {
+    const asked = await this.#aggregators.ask(async (aggregator) => {
       try {
-        return { answer: await this.#askAt(centre, credentials, nowMs, signal) };
+        return { answer: await this.#askAt(aggregator, credentials, nowMs, signal) };
       } catch (error) {
         return { fault: reasonOf(error) };
       }
@@ -153,7 +153,7 @@ export class ElectionStore {
   }
 
   async #askAt(
-    centre: string,
+    aggregator: string,
     credentials: Credentials,
     nowMs: number,
     signal?: AbortSignal,
@@ -163,7 +163,7 @@ export class ElectionStore {
     const have = seen === undefined ? null : revisionOf(seen);
     const body = utf8(JSON.stringify({ have } satisfies SyncRequest));
     const key = fromHex(credentials.key);
-    const response = await this.#fetch(new URL(SYNC_PATH, centre), {
+    const response = await this.#fetch(new URL(SYNC_PATH, aggregator), {
       method: "POST",
       body,
       headers: signRequest({
@@ -183,13 +183,13 @@ export class ElectionStore {
     }
     if (!response.ok) {
       const refusal = (await readUpTo(response, MAX_REFUSAL_BYTES)).bytes;
-      throw new Error(`the centre answers ${response.status}: ${new TextDecoder().decode(refusal)}`);
+      throw new Error(`the aggregator answers ${response.status}: ${new TextDecoder().decode(refusal)}`);
     }
     const { bytes: sealed, whole } = await readUpTo(response, MAX_SYNC_BYTES);
-    if (!whole) throw new Error(`the centre's answer is larger than ${MAX_SYNC_BYTES} bytes`);
+    if (!whole) throw new Error(`the aggregator's answer is larger than ${MAX_SYNC_BYTES} bytes`);
     const text = unseal(syncKey(key), sealed, utf8(idempotencyKey));
     if (text === undefined) {
-      throw new Error("the centre's answer was not sealed to this gateway and this request");
+      throw new Error("the aggregator's answer was not sealed to this gateway and this request");
     }
     return fromUtf8(text);
   }
@@ -250,7 +250,7 @@ export class ElectionStore {
  *
  * @param name The gateway, and its key's version.
  * @param key The gateway's own key for this election, 32 bytes.
- * @param sync What the centre answered.
+ * @param sync What the aggregator answered.
  * @param index Of the manifest in it.
  * @param ephemeral This process's own key pair.
  */
@@ -262,7 +262,7 @@ export function readyElection(
   ephemeral: KeyPair,
 ): GatewayElection {
   const { manifest } = index;
-  const centreKey = fromHex(manifest.sealingKey);
+  const aggregatorKey = fromHex(manifest.sealingKey);
   const { privateKey, publicKey } = ephemeral;
   const devices = new Map(
     sync.devices.map((device): [string, HeldKey] => [`${device.device}.${device.version}`, {
@@ -281,7 +281,7 @@ export function readyElection(
     sealer: recordSealer({
       name,
       signingKey: key,
-      sealingKey: recordKey(privateKey, centreKey, manifest.election, publicKey, centreKey),
+      sealingKey: recordKey(privateKey, aggregatorKey, manifest.election, publicKey, aggregatorKey),
       senderKey: publicKey,
       recordBytes: manifest.recordBytes,
     }),
@@ -289,7 +289,7 @@ export function readyElection(
   };
 }
 
-/** What went wrong, in words. Of a failed `fetch` only the cause says it. */
+/** What went wrong, in words. A failed `fetch` says it in its cause only. */
 function reasonOf(error: unknown): string {
   const { message, cause } = error as Error;
   return cause instanceof Error ? `${message}: ${cause.message}` : message;

@@ -4,7 +4,7 @@ import { type Manifest, signManifest } from "../shared/election.ts";
 import { gatewayKey, manifestKeyPair, seal } from "../shared/keys.ts";
 import { type GatewayFile, revisionOf, syncKey } from "../shared/sync.ts";
 import { withDirectory } from "../tests/directory.ts";
-import { FakeCentre, testGatewayFile } from "../tests/fake_aggregator.ts";
+import { FakeAggregator, testGatewayFile } from "../tests/fake_aggregator.ts";
 import { MASTER, NOON_MS, testDefinition, testManifest } from "../tests/fixture.ts";
 import { DEVICE, testDevice, testSync } from "../tests/gateway_fixture.ts";
 import { ElectionStore } from "./manifest.ts";
@@ -14,23 +14,24 @@ Deno.test.sanitizer({ ops: true, resources: true });
 const ELECTION = "test-2026";
 const GATEWAY = { election: ELECTION, id: "g-1", version: 1 };
 
-const gatewayFile = (...elections: string[]) => testGatewayFile(["http://centre.test:8000"], ...elections);
+const gatewayFile = (...elections: string[]) =>
+  testGatewayFile(["http://aggregator.test:8000"], ...elections);
 
 function manifestOf(version: number, change: Partial<Manifest> = {}): Manifest {
   return { ...testManifest(testDefinition(), version), ...change };
 }
 
-type Bench = { centre: FakeCentre; directory: string; store(file?: GatewayFile): ElectionStore };
+type Bench = { aggregator: FakeAggregator; directory: string; store(file?: GatewayFile): ElectionStore };
 
-async function withCentre(work: (bench: Bench) => Promise<void>): Promise<void> {
+async function withAggregator(work: (bench: Bench) => Promise<void>): Promise<void> {
   await withDirectory(async (root) => {
     const directory = `${root}/data/keys`;
-    const centre = new FakeCentre(() => NOON_MS);
-    centre.tell(testSync(manifestOf(3)));
+    const aggregator = new FakeAggregator(() => NOON_MS);
+    aggregator.tell(testSync(manifestOf(3)));
     await work({
-      centre,
+      aggregator,
       directory,
-      store: (file = gatewayFile()) => new ElectionStore(file, directory, centre.fetch),
+      store: (file = gatewayFile()) => new ElectionStore(file, directory, aggregator.fetch),
     });
   });
 }
@@ -42,8 +43,8 @@ function versionIn(store: ElectionStore, election = ELECTION): number | undefine
   return store.get(election)?.index.manifest.version;
 }
 
-Deno.test("ElectionStore.sync() takes up what the centre tells", async () => {
-  await withCentre(async ({ centre, store }) => {
+Deno.test("ElectionStore.sync() takes up what the aggregator tells", async () => {
+  await withAggregator(async ({ aggregator, store }) => {
     const elections = store();
     assert.deepEqual([elections.ids(), elections.get(ELECTION)], [[], undefined]);
     assert.deepEqual(await elections.sync(NOON_MS), CHANGED);
@@ -59,37 +60,37 @@ Deno.test("ElectionStore.sync() takes up what the centre tells", async () => {
       validUntilMs: Infinity,
     });
     assert.equal(deviceKey({ ...DEVICE, version: 2 }), undefined);
-    assert.equal(centre.asked[0].have, null);
+    assert.equal(aggregator.asked[0].have, null);
   });
 });
 
 Deno.test("ElectionStore.sync() says what it has, and takes nothing up twice", async () => {
-  await withCentre(async ({ centre, store }) => {
+  await withAggregator(async ({ aggregator, store }) => {
     const elections = store();
     await elections.sync(NOON_MS);
     const before = elections.get(ELECTION);
     assert.deepEqual(await elections.sync(NOON_MS), SAME);
-    assert.equal(centre.asked[1].have, revisionOf(centre.texts.get(ELECTION)!));
-    centre.meddle = (_, asked) => centre.seal(centre.texts.get(ELECTION)!, asked);
+    assert.equal(aggregator.asked[1].have, revisionOf(aggregator.texts.get(ELECTION)!));
+    aggregator.meddle = (_, asked) => aggregator.seal(aggregator.texts.get(ELECTION)!, asked);
     assert.deepEqual(await elections.sync(NOON_MS), SAME, "the same answer again");
     assert.equal(elections.get(ELECTION), before);
-    assert.notEqual(centre.asked[1].id, centre.asked[2].id);
+    assert.notEqual(aggregator.asked[1].id, aggregator.asked[2].id);
   });
 });
 
 Deno.test("ElectionStore.sync() follows a new manifest, and new keys under the same one", async () => {
-  await withCentre(async ({ centre, store }) => {
+  await withAggregator(async ({ aggregator, store }) => {
     const elections = store();
     await elections.sync(NOON_MS);
     const validUntil = new Date(NOON_MS).toISOString();
-    centre.tell(
+    aggregator.tell(
       testSync(manifestOf(3), [testDevice("n-1", { validUntil }), testDevice("n-1", { version: 2 })]),
     );
     assert.deepEqual(await elections.sync(NOON_MS), CHANGED);
     const { deviceKey } = elections.get(ELECTION)!;
     assert.equal(deviceKey(DEVICE)!.validUntilMs, NOON_MS);
     assert.equal(deviceKey({ ...DEVICE, version: 2 })!.validUntilMs, Infinity);
-    centre.tell(testSync(manifestOf(4, { denied: ["n-1-a.1"] })));
+    aggregator.tell(testSync(manifestOf(4, { denied: ["n-1-a.1"] })));
     assert.deepEqual(await elections.sync(NOON_MS), CHANGED);
     assert.ok(elections.get(ELECTION)!.index.denied.has("n-1-a.1"));
     const later = store();
@@ -99,10 +100,10 @@ Deno.test("ElectionStore.sync() follows a new manifest, and new keys under the s
 });
 
 Deno.test("ElectionStore serves no station of a manifest that does not name the gateway", async () => {
-  await withCentre(async ({ centre, store }) => {
+  await withAggregator(async ({ aggregator, store }) => {
     const [first, second] = testDefinition().gateways;
     const gateways = [{ ...second, stations: [...first.stations, ...second.stations], fallbackFor: [] }];
-    centre.tell(testSync(manifestOf(1, { gateways })));
+    aggregator.tell(testSync(manifestOf(1, { gateways })));
     const elections = store();
     await elections.sync(NOON_MS);
     assert.equal(elections.get(ELECTION)!.stations.size, 0);
@@ -110,99 +111,99 @@ Deno.test("ElectionStore serves no station of a manifest that does not name the 
 });
 
 /** Answers that must not be taken, and what is said of them. */
-const forged: [what: string, meddle: (centre: FakeCentre) => void, fault: RegExp][] = [
-  ["that is not sealed", (centre) => {
-    centre.meddle = () => new Response(centre.texts.get(ELECTION)!);
+const forged: [what: string, meddle: (aggregator: FakeAggregator) => void, fault: RegExp][] = [
+  ["that is not sealed", (aggregator) => {
+    aggregator.meddle = () => new Response(aggregator.texts.get(ELECTION)!);
   }, /not sealed to this gateway and this request/],
-  ["sealed with another key", (centre) => {
-    centre.meddle = (_, { id }) =>
+  ["sealed with another key", (aggregator) => {
+    aggregator.meddle = (_, { id }) =>
       new Response(
         seal(
           syncKey(gatewayKey(MASTER, { ...GATEWAY, version: 2 })),
-          utf8(centre.texts.get(ELECTION)!),
+          utf8(aggregator.texts.get(ELECTION)!),
           utf8(id),
         ),
       );
   }, /not sealed/],
-  ["of which one bit differs", (centre) => {
-    centre.meddle = async (response) => {
+  ["of which one bit differs", (aggregator) => {
+    aggregator.meddle = async (response) => {
       const bytes = await response.bytes();
       bytes[bytes.length >> 1] ^= 1;
       return new Response(bytes);
     };
   }, /not sealed/],
-  ["that is cut off", (centre) => {
-    centre.meddle = async (response) => new Response((await response.bytes()).slice(0, -1));
+  ["that is cut off", (aggregator) => {
+    aggregator.meddle = async (response) => new Response((await response.bytes()).slice(0, -1));
   }, /not sealed/],
-  ["that is empty", (centre) => {
-    centre.meddle = () => new Response("");
+  ["that is empty", (aggregator) => {
+    aggregator.meddle = () => new Response("");
   }, /not sealed/],
-  ["to an earlier request", (centre) => {
-    centre.meddle = (_, { election }) =>
-      centre.seal(centre.texts.get(ELECTION)!, { ...centre.asked[0], election });
+  ["to an earlier request", (aggregator) => {
+    aggregator.meddle = (_, { election }) =>
+      aggregator.seal(aggregator.texts.get(ELECTION)!, { ...aggregator.asked[0], election });
   }, /not sealed/],
-  ["that is no JSON", (centre) => {
-    centre.meddle = (_, asked) => centre.seal("{", asked);
+  ["that is no JSON", (aggregator) => {
+    aggregator.meddle = (_, asked) => aggregator.seal("{", asked);
   }, /JSON/],
-  ["of another form", (centre) => {
-    centre.meddle = (_, asked) => centre.seal(JSON.stringify({ ...testSync(), master: "ab" }), asked);
+  ["of another form", (aggregator) => {
+    aggregator.meddle = (_, asked) => aggregator.seal(JSON.stringify({ ...testSync(), master: "ab" }), asked);
   }, /master/],
-  ["with a manifest of another election", (centre) => {
+  ["with a manifest of another election", (aggregator) => {
     const other = manifestOf(9, { election: "other-2026" });
     const { privateKey } = manifestKeyPair(MASTER, ELECTION);
-    centre.tell({ ...testSync(), manifest: signManifest(other, privateKey) });
+    aggregator.tell({ ...testSync(), manifest: signManifest(other, privateKey) });
   }, /the manifest is of election other-2026, not test-2026/],
-  ["with an older manifest", (centre) => {
-    centre.tell(testSync(manifestOf(2)));
+  ["with an older manifest", (aggregator) => {
+    aggregator.tell(testSync(manifestOf(2)));
   }, /the manifest has version 2, and 3 is in force/],
-  ["whose manifest another key signed", (centre) => {
+  ["whose manifest another key signed", (aggregator) => {
     const { privateKey } = manifestKeyPair(MASTER, "other-2026");
-    centre.tell({ ...testSync(), manifest: signManifest(manifestOf(4), privateKey) });
-  }, /its signature is not the centre's/],
-  ["whose manifest was changed after it was signed", (centre) => {
+    aggregator.tell({ ...testSync(), manifest: signManifest(manifestOf(4), privateKey) });
+  }, /its signature is not the aggregator's/],
+  ["whose manifest was changed after it was signed", (aggregator) => {
     const sync = testSync(manifestOf(4));
     const manifest = { ...sync.manifest, manifest: sync.manifest.manifest.replace("Ann", "Eve") };
-    centre.tell({ ...sync, manifest });
-  }, /its signature is not the centre's/],
-  ["that refuses", (centre) => {
-    centre.meddle = () => new Response("no such gateway".padEnd(9_000, "!"), { status: 401 });
-  }, /the centre answers 401: no such gateway!{485}$/],
-  ["that never begins", (centre) => {
-    centre.meddle = () => Promise.reject(new TypeError("connection refused"));
+    aggregator.tell({ ...sync, manifest });
+  }, /its signature is not the aggregator's/],
+  ["that refuses", (aggregator) => {
+    aggregator.meddle = () => new Response("no such gateway".padEnd(9_000, "!"), { status: 401 });
+  }, /the aggregator answers 401: no such gateway!{485}$/],
+  ["that never begins", (aggregator) => {
+    aggregator.meddle = () => Promise.reject(new TypeError("connection refused"));
   }, /connection refused/],
-  ["that breaks off", (centre) => {
-    centre.meddle = () =>
+  ["that breaks off", (aggregator) => {
+    aggregator.meddle = () =>
       new Response(new ReadableStream({ start: (controller) => controller.error(new Error("cut")) }));
   }, /cut/],
 ];
 for (const [what, meddle, fault] of forged) {
   Deno.test(`ElectionStore.sync() does not take an answer ${what}, and goes on with what it has`, async () => {
-    await withCentre(async ({ centre, directory, store }) => {
+    await withAggregator(async ({ aggregator, directory, store }) => {
       const elections = store();
       await elections.sync(NOON_MS);
       const before = elections.get(ELECTION);
       const kept = await Deno.readFile(`${directory}/${ELECTION}.sealed`);
-      const right = centre.texts.get(ELECTION)!;
+      const right = aggregator.texts.get(ELECTION)!;
       // An answer that says nothing new would be 204.
-      centre.tell(testSync(manifestOf(4)));
-      meddle(centre);
+      aggregator.tell(testSync(manifestOf(4)));
+      meddle(aggregator);
       const { changed, faults } = await elections.sync(NOON_MS);
       assert.deepEqual([changed, faults.length], [[], 1]);
       assert.match(faults[0], fault);
       assert.match(faults[0], /^test-2026: /);
       assert.equal(elections.get(ELECTION), before);
       assert.deepEqual(await Deno.readFile(`${directory}/${ELECTION}.sealed`), kept);
-      centre.meddle = (response) => response;
-      centre.texts.set(ELECTION, right);
+      aggregator.meddle = (response) => response;
+      aggregator.texts.set(ELECTION, right);
       assert.deepEqual(await elections.sync(NOON_MS), SAME);
-      centre.tell(testSync(manifestOf(5)));
+      aggregator.tell(testSync(manifestOf(5)));
       assert.deepEqual(await elections.sync(NOON_MS), CHANGED);
     });
   });
 }
 
-Deno.test("ElectionStore.sync() gives up on a centre that does not answer, when it is told to stop", async () => {
-  await withCentre(async ({ directory }) => {
+Deno.test("ElectionStore.sync() gives up on an aggregator that does not answer, when it is told to stop", async () => {
+  await withAggregator(async ({ directory }) => {
     const stop = new AbortController();
     const silent: typeof fetch = (_, init) =>
       new Promise((_, reject) => init!.signal!.addEventListener("abort", () => reject(init!.signal!.reason)));
@@ -210,20 +211,20 @@ Deno.test("ElectionStore.sync() gives up on a centre that does not answer, when 
     stop.abort(new Error("stopping"));
     assert.deepEqual(await syncing, {
       changed: [],
-      faults: ["test-2026: http://centre.test:8000: stopping"],
+      faults: ["test-2026: http://aggregator.test:8000: stopping"],
     });
   });
 });
 
-Deno.test("ElectionStore.sync() goes on with the address of the centre that answered last", async () => {
-  await withCentre(async ({ centre, directory }) => {
+Deno.test("ElectionStore.sync() goes on with the address of the aggregator that answered last", async () => {
+  await withAggregator(async ({ aggregator, directory }) => {
     const asked: string[] = [];
     const away = new Set(["a.test"]);
     const fetcher: typeof fetch = (input, init) => {
       const { hostname } = new URL(String(input));
       asked.push(hostname);
       if (away.has(hostname)) return Promise.resolve(new Response("starting", { status: 503 }));
-      return centre.fetch(input, init);
+      return aggregator.fetch(input, init);
     };
     const file = testGatewayFile(["http://a.test", "http://b.test", "http://c.test"], ELECTION);
     const elections = new ElectionStore(file, directory, fetcher);
@@ -232,21 +233,21 @@ Deno.test("ElectionStore.sync() goes on with the address of the centre that answ
     assert.deepEqual(asked, ["a.test", "b.test", "b.test"]);
     away.add("b.test").add("c.test");
     const { faults } = await elections.sync(NOON_MS);
-    const said = (host: string) => `http://${host}: the centre answers 503: starting`;
+    const said = (host: string) => `http://${host}: the aggregator answers 503: starting`;
     assert.deepEqual(faults, [`test-2026: ${["b.test", "c.test", "a.test"].map(said).join("; ")}`]);
   });
 });
 
-Deno.test("ElectionStore.sync() follows the other elections when the centre refuses one", async () => {
-  await withCentre(async ({ centre, store }) => {
-    centre.texts.delete(ELECTION);
-    centre.tell(testSync(testManifest(testDefinition({ election: "other-2026" }))), "other-2026");
+Deno.test("ElectionStore.sync() follows the other elections when the aggregator refuses one", async () => {
+  await withAggregator(async ({ aggregator, store }) => {
+    aggregator.texts.delete(ELECTION);
+    aggregator.tell(testSync(testManifest(testDefinition({ election: "other-2026" }))), "other-2026");
     const elections = store(gatewayFile(ELECTION, "other-2026"));
     const { changed, faults } = await elections.sync(NOON_MS);
     assert.deepEqual(changed, ["other-2026"]);
     assert.match(
       faults.join(),
-      /^test-2026: http:\/\/centre.test:8000: the centre answers 401: no such gateway$/,
+      /^test-2026: http:\/\/aggregator.test:8000: the aggregator answers 401: no such gateway$/,
     );
     assert.deepEqual(elections.ids(), ["other-2026"]);
     assert.ok(elections.expects(ELECTION) && !elections.expects("third-2026"));
@@ -254,7 +255,7 @@ Deno.test("ElectionStore.sync() follows the other elections when the centre refu
 });
 
 Deno.test("ElectionStore keeps what it was told sealed, for nobody else to read", async () => {
-  await withCentre(async ({ directory, store }) => {
+  await withAggregator(async ({ directory, store }) => {
     await store().sync(NOON_MS);
     const names = [...Deno.readDirSync(directory)].map(({ name }) => name);
     assert.deepEqual(names, [`${ELECTION}.sealed`]);
@@ -273,7 +274,7 @@ Deno.test("ElectionStore keeps what it was told sealed, for nobody else to read"
 });
 
 Deno.test("ElectionStore writes its file anew, whatever a crash has left beside it", async () => {
-  await withCentre(async ({ directory, store }) => {
+  await withAggregator(async ({ directory, store }) => {
     const elections = store();
     await Deno.writeTextFile(`${directory}/${ELECTION}.sealed.new`, "half of it".repeat(9_999), {
       mode: 0o644,
@@ -284,24 +285,28 @@ Deno.test("ElectionStore writes its file anew, whatever a crash has left beside 
   });
 });
 
-Deno.test("ElectionStore.loadKept() starts from the disk while the centre is away", async () => {
-  await withCentre(async ({ centre, store }) => {
+Deno.test("ElectionStore.loadKept() starts from the disk while the aggregator is away", async () => {
+  await withAggregator(async ({ aggregator, store }) => {
     await store().sync(NOON_MS);
-    centre.meddle = () => Promise.reject(new TypeError("connection refused"));
+    aggregator.meddle = () => Promise.reject(new TypeError("connection refused"));
     const elections = store();
     assert.deepEqual(elections.loadKept(), CHANGED);
     assert.equal(versionIn(elections), 3);
     assert.ok(elections.get(ELECTION)!.deviceKey(DEVICE));
     assert.equal((await elections.sync(NOON_MS)).faults.length, 1);
     assert.equal(versionIn(elections), 3);
-    centre.meddle = (response) => response;
+    aggregator.meddle = (response) => response;
     assert.deepEqual(await elections.sync(NOON_MS), SAME);
-    assert.equal(centre.asked.at(-1)!.have, revisionOf(centre.texts.get(ELECTION)!), "it asks for news only");
+    assert.equal(
+      aggregator.asked.at(-1)!.have,
+      revisionOf(aggregator.texts.get(ELECTION)!),
+      "it asks for news only",
+    );
   });
 });
 
 Deno.test("ElectionStore.loadKept() finds nothing at the first start, and has nothing against that", async () => {
-  await withCentre(async ({ store }) => {
+  await withAggregator(async ({ store }) => {
     assert.deepEqual(store().loadKept(), SAME);
   });
 });
@@ -317,8 +322,8 @@ const damages: [what: string, damage: (bytes: Uint8Array) => Uint8Array, fault: 
   ],
 ];
 for (const [what, damage, fault] of damages) {
-  Deno.test(`ElectionStore.loadKept() reports a file that is ${what}, and the centre puts it right`, async () => {
-    await withCentre(async ({ directory, store }) => {
+  Deno.test(`ElectionStore.loadKept() reports a file that is ${what}, and the aggregator puts it right`, async () => {
+    await withAggregator(async ({ directory, store }) => {
       await store().sync(NOON_MS);
       const path = `${directory}/${ELECTION}.sealed`;
       await Deno.writeFile(path, damage(await Deno.readFile(path)));
@@ -335,8 +340,8 @@ for (const [what, damage, fault] of damages) {
 }
 
 Deno.test("ElectionStore.loadKept() takes up the elections that can be read beside one that cannot", async () => {
-  await withCentre(async ({ centre, directory, store }) => {
-    centre.tell(testSync(testManifest(testDefinition({ election: "other-2026" }))), "other-2026");
+  await withAggregator(async ({ aggregator, directory, store }) => {
+    aggregator.tell(testSync(testManifest(testDefinition({ election: "other-2026" }))), "other-2026");
     const file = gatewayFile(ELECTION, "other-2026");
     await store(file).sync(NOON_MS);
     // One election's file under the other's name.
@@ -347,7 +352,7 @@ Deno.test("ElectionStore.loadKept() takes up the elections that can be read besi
 });
 
 Deno.test("ElectionStore.sync() works with what it cannot keep, says so, and keeps it when it can", async () => {
-  await withCentre(async ({ directory, store }) => {
+  await withAggregator(async ({ directory, store }) => {
     const elections = store();
     await Deno.mkdir(`${directory}/${ELECTION}.sealed`);
     const { changed, faults } = await elections.sync(NOON_MS);
@@ -361,7 +366,7 @@ Deno.test("ElectionStore.sync() works with what it cannot keep, says so, and kee
 });
 
 Deno.test("two starts of a gateway seal under different keys", async () => {
-  await withCentre(async ({ store }) => {
+  await withAggregator(async ({ store }) => {
     const senders = [store(), store()].map((elections) => {
       elections.loadKept();
       return elections;

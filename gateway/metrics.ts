@@ -9,7 +9,7 @@ import type { SpoolState } from "./spool.ts";
 /** Metrics of one gateway process. */
 export type GatewayMetrics = Readonly<{
   registry: Registry;
-  /** Every vote that was answered, by the problem's cause, or `accepted` or `repeated`. */
+  /** Every vote that was answered, by the problem's reason, or `accepted` or `repeated`. */
   answers: Counter<"endpoint" | "answer">;
   /** How far devices' clocks are behind, in seconds. */
   skew: Histogram;
@@ -81,7 +81,7 @@ export function gatewayMetrics(spool: () => SpoolState): GatewayMetrics {
     }),
     syncFaults: new Counter({
       name: "pollwire_gateway_sync_faults_total",
-      help: "Times the centre could not be asked",
+      help: "Times the aggregator could not be asked",
       registers,
     }),
   };

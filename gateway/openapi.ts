@@ -6,7 +6,7 @@
 import { type OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Env } from "hono";
 import { signedManifestSchema } from "../shared/election.ts";
-import { problem, type ProblemCause, PROBLEMS, problemSchema } from "../shared/problem.ts";
+import { problem, PROBLEMS, problemSchema, type ProblemType } from "../shared/problem.ts";
 import { receiptSchema } from "../shared/receipt.ts";
 import { voteIdSchema, voteSchema } from "../shared/vote.ts";
 
@@ -22,7 +22,7 @@ const RETRIED: ReadonlySet<string> = new Set(["429", "503"]);
 const retryHeader = z.object({ "retry-after": z.string().describe("When to come again, in seconds") });
 
 /** What any signed request may be answered with. */
-const COMMON: ProblemCause[] = [
+const COMMON: ProblemType[] = [
   "query-not-allowed",
   "not-found",
   "unsupported-media-type",
@@ -48,7 +48,7 @@ const COMMON: ProblemCause[] = [
 ];
 
 /** What one vote may be answered with, alone or as a line of a batch. */
-const VOTE: ProblemCause[] = [
+const VOTE: ProblemType[] = [
   "not-utf8",
   "not-json",
   "duplicate-key",
@@ -115,7 +115,7 @@ export function describeApi<E extends Env>(app: OpenAPIHono<E>): void {
   registry.registerPath({
     method: "get",
     path: "/v1/manifest",
-    summary: "The manifest in force, as the centre signed it",
+    summary: "The manifest in force, as the aggregator signed it",
     request: { query: z.object({ election: z.string().optional() }) },
     responses: {
       200: answer("The signed manifest", signedManifestSchema),
@@ -144,10 +144,10 @@ export function describeApi<E extends Env>(app: OpenAPIHono<E>): void {
     summary: "Metrics for Prometheus",
     responses: { 200: { description: "Metrics", content: { "text/plain": { schema: z.string() } } } },
   });
-  for (const cause of ["not-found", "method-not-allowed"] as const) {
-    registry.registerComponent("responses", cause, {
-      description: PROBLEMS[cause][1],
-      content: { "application/problem+json": { example: problem(cause) } },
+  for (const reason of ["not-found", "method-not-allowed"] as const) {
+    registry.registerComponent("responses", reason, {
+      description: PROBLEMS[reason][1],
+      content: { "application/problem+json": { example: problem(reason) } },
     });
   }
   app.doc31("/openapi.json", {
@@ -161,17 +161,17 @@ function answer(description: string, schema: z.ZodType) {
 }
 
 /** The problems that a route may answer with, gathered by status. */
-function problems(causes: readonly ProblemCause[]) {
-  const byStatus = Object.groupBy(new Set(causes), (cause) => PROBLEMS[cause][0]);
+function problems(reasons: readonly ProblemType[]) {
+  const byStatus = Object.groupBy(new Set(reasons), (reason) => PROBLEMS[reason][0]);
   return Object.fromEntries(
     Object.entries(byStatus).map(([status, list]) => [status, {
-      description: list!.map((cause) => `\`${cause}\`: ${PROBLEMS[cause][1]}`).join("; "),
+      description: list!.map((reason) => `\`${reason}\`: ${PROBLEMS[reason][1]}`).join("; "),
       content: { "application/problem+json": { schema: problemOf(list!) } },
       ...(RETRIED.has(status) && { headers: retryHeader }),
     }]),
   );
 }
 
-function problemOf(causes: readonly ProblemCause[]) {
-  return problemSchema.extend({ type: z.enum(causes.map((cause) => problem(cause).type)) });
+function problemOf(reasons: readonly ProblemType[]) {
+  return problemSchema.extend({ type: z.enum(reasons.map((reason) => problem(reason).type)) });
 }

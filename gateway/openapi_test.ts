@@ -57,8 +57,8 @@ Deno.test("GET /openapi.json gives each problem under its own status", async () 
   for (const [name, { responses }] of operations((await read()).document)) {
     for (const [status, { content }] of Object.entries<any>(responses)) {
       for (const type of content["application/problem+json"]?.schema.properties.type.enum ?? []) {
-        const cause = type.replace("urn:pollwire:problem:", "") as keyof typeof PROBLEMS;
-        assert.equal(String(PROBLEMS[cause][0]), status, `${name} ${cause}`);
+        const reason = type.replace("urn:pollwire:problem:", "") as keyof typeof PROBLEMS;
+        assert.equal(String(PROBLEMS[reason][0]), status, `${name} ${reason}`);
         found++;
       }
     }

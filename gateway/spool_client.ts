@@ -17,7 +17,7 @@ const MAX_COMMIT_RECORDS = 5_000;
 /** Why records were not made durable: nothing was kept of them, and the device should come again. */
 export class NotSpooled extends Error {
   override name = "NotSpooled";
-  constructor(override readonly cause: "busy" | "spool-full" | "spool-failed", message: string) {
+  constructor(readonly reason: "busy" | "spool-full" | "spool-failed", message: string) {
     super(message);
   }
 }

@@ -146,7 +146,7 @@ Deno.test("SpoolClient.append() is busy when too many records wait, and not once
 });
 
 for (
-  const [failed, cause] of [["full", "spool-full"], ["disk", "spool-failed"]] as const
+  const [failed, reason] of [["full", "spool-full"], ["disk", "spool-failed"]] as const
 ) {
   Deno.test(`SpoolClient tells a failed commit (${failed}) to those concerned and to no others`, async () => {
     const { client, append, answer } = connect();
@@ -159,7 +159,7 @@ for (
     answer({ failed, why: "for a reason" });
     assert.deepEqual(
       await fates([before, ...concerned, after]),
-      ["durable", `${cause}: for a reason`, `${cause}: for a reason`, "waits"],
+      ["durable", `${reason}: for a reason`, `${reason}: for a reason`, "waits"],
     );
     assert.equal(unpacked(append(2)).length, 1);
     answer();

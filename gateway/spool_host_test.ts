@@ -100,10 +100,10 @@ Deno.test("SpoolHost answers a full spool and a failing disk, and goes on after 
   await withHost(async ({ client, log, disk }) => {
     log.append = () => Promise.reject(new Error("the log is away"));
     await client.append("a", 3, makeRecords(2));
-    await assert.rejects(client.append("a", 3, makeRecords(2)), { cause: "spool-full" });
+    await assert.rejects(client.append("a", 3, makeRecords(2)), { reason: "spool-full" });
     disk.failsCommit = true;
     await assert.rejects(client.append("a", 3, makeRecords(1)), {
-      cause: "spool-failed",
+      reason: "spool-failed",
       message: "disk I/O error",
     });
     disk.failsCommit = false;
@@ -153,7 +153,7 @@ Deno.test("SpoolHost drains: forwards what there is, and closes", async () => {
     assert.deepEqual(left, { chunks: 0, records: 0, bytes: 0, damagedRecords: 0 });
     assert.equal(log.stored.flat().length, 3_000);
     await ended;
-    await assert.rejects(client.append("a", 3, makeRecords(1)), { cause: "spool-failed" });
+    await assert.rejects(client.append("a", 3, makeRecords(1)), { reason: "spool-failed" });
   });
 });
 

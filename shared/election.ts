@@ -117,7 +117,7 @@ const definedCandidateSchema = candidateSchema.extend({
   ).optional(),
 });
 
-/** What the election office writes. The centre adds version, record size and keys, and it becomes a manifest. */
+/** What the election office writes. The aggregator adds version, record size and keys, and it becomes a manifest. */
 export const definitionSchema = z.strictObject({
   ...definitionShape,
   closesAt: definitionShape.closesAt,
@@ -143,7 +143,7 @@ export const manifestSchema = z.strictObject({
   version: z.int().min(1).max(ELECTION_LIMITS.manifestVersion),
   /** Length of every record's text before sealing, in bytes: the same for all, since lengths tell choices. */
   recordBytes: z.int().min(1).max(ELECTION_LIMITS.recordBytes),
-  /** The centre's X25519 public key, in hex. */
+  /** The aggregator's X25519 public key, in hex. */
   sealingKey: hexKeySchema,
   /** Device keys that are no longer believed, as `device.version`. */
   denied: z.array(keyNameSchema),
@@ -308,6 +308,6 @@ export function openManifest(signed: SignedManifest, publicKey: string): Manifes
   if (
     signature.length !== 64 ||
     !sodium.crypto_sign_verify_detached(signature, utf8(signed.manifest), fromHex(publicKey))
-  ) throw new Error("Cannot take the manifest: its signature is not the centre's");
+  ) throw new Error("Cannot take the manifest: its signature is not the aggregator's");
   return manifestSchema.parse(JSON.parse(signed.manifest));
 }

@@ -337,7 +337,7 @@ Deno.test("openManifest() refuses a change of any character", () => {
     const manifest = signed.manifest.slice(0, at) + char + signed.manifest.slice(at + 1);
     assert.throws(
       () => openManifest({ ...signed, manifest }, publicKey.toHex()),
-      /its signature is not the centre's/,
+      /its signature is not the aggregator's/,
     );
   }
 });
@@ -362,14 +362,14 @@ Deno.test("openManifest() refuses a flipped bit anywhere in the signature", () =
 for (const signature of ["", "AAAA", new Uint8Array(63).toBase64(), new Uint8Array(65).toBase64()]) {
   Deno.test(`openManifest() refuses a signature of ${Uint8Array.fromBase64(signature).length} bytes`, () => {
     const signed = { ...signManifest(testManifest(), privateKey), signature };
-    assert.throws(() => openManifest(signed, publicKey.toHex()), /its signature is not the centre's/);
+    assert.throws(() => openManifest(signed, publicKey.toHex()), /its signature is not the aggregator's/);
   });
 }
 
-Deno.test("openManifest() refuses another centre's signature", () => {
+Deno.test("openManifest() refuses another aggregator's signature", () => {
   const other = manifestKeyPair(MASTER, "other-2026");
   const signed = signManifest(testManifest(), other.privateKey);
-  assert.throws(() => openManifest(signed, publicKey.toHex()), /its signature is not the centre's/);
+  assert.throws(() => openManifest(signed, publicKey.toHex()), /its signature is not the aggregator's/);
   assert.ok(openManifest(signed, other.publicKey.toHex()));
 });
 

@@ -5,8 +5,8 @@
  */
 import { fromUtf8 } from "./bytes.ts";
 
-/** Why a text is not read; `cause` is the problem type, see problem.ts. */
-export type JsonFault = Readonly<{ cause: "not-utf8" | "not-json" | "duplicate-key"; detail: string }>;
+/** Why a text is not read; `reason` is the problem type, see problem.ts. */
+export type JsonFault = Readonly<{ reason: "not-utf8" | "not-json" | "duplicate-key"; detail: string }>;
 
 /**
  * Reads JSON in UTF-8 without a byte order mark (RFC 8259, section 8.1), in which no object has a key twice:
@@ -25,16 +25,16 @@ export function readJson(bytes: Uint8Array): Readonly<{ value: unknown }> | Json
   try {
     value = JSON.parse(text);
   } catch (error) {
-    return { cause: "not-json", detail: `the text must be JSON: ${(error as Error).message}` };
+    return { reason: "not-json", detail: `the text must be JSON: ${(error as Error).message}` };
   }
   if (countColons(text) !== countKeys(value)) {
-    return { cause: "duplicate-key", detail: "an object has a key twice: every key must be there once" };
+    return { reason: "duplicate-key", detail: "an object has a key twice: every key must be there once" };
   }
   return { value };
 }
 
 function notUtf8(found: string): JsonFault {
-  return { cause: "not-utf8", detail: `the text must be UTF-8, and ${found}` };
+  return { reason: "not-utf8", detail: `the text must be UTF-8, and ${found}` };
 }
 
 const QUOTE = 0x22, COLON = 0x3a, BACKSLASH = 0x5c;

@@ -6,12 +6,12 @@ import { PROBLEMS } from "./problem.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
-/** The cause why a text is not read; `undefined` when it is. */
-function causeOf(text: string | Uint8Array): string | undefined {
+/** The reason why a text is not read; `undefined` when it is. */
+function reasonOf(text: string | Uint8Array): string | undefined {
   const read = readJson(typeof text === "string" ? utf8(text) : text);
   if ("value" in read) return undefined;
-  assert.ok(read.cause in PROBLEMS);
-  return read.cause;
+  assert.ok(read.reason in PROBLEMS);
+  return read.reason;
 }
 
 Deno.test("readJson() reads whatever JSON.stringify() writes, with spaces or without", () => {
@@ -31,22 +31,22 @@ Deno.test("readJson() refuses a key that comes twice, wherever it is and whateve
       const twice = `{${name}:${JSON.stringify(first)},"${"x".repeat(40)}":0,${name}:${
         JSON.stringify(second)
       }}`;
-      assert.equal(causeOf(`${'[{"in":'.repeat(depth)}${twice}${"}]".repeat(depth)}`), "duplicate-key");
+      assert.equal(reasonOf(`${'[{"in":'.repeat(depth)}${twice}${"}]".repeat(depth)}`), "duplicate-key");
     }),
     { numRuns: 2_000 },
   );
 });
 
 Deno.test("readJson() takes two spellings of a key for the same", () => {
-  assert.equal(causeOf(String.raw`{"a":1,"\u0061":2}`), "duplicate-key");
-  assert.equal(causeOf(`{"__proto__":1,"__proto__":2}`), "duplicate-key");
+  assert.equal(reasonOf(String.raw`{"a":1,"\u0061":2}`), "duplicate-key");
+  assert.equal(reasonOf(`{"__proto__":1,"__proto__":2}`), "duplicate-key");
 });
 
 Deno.test("readJson() takes the same key of two objects, and colons and quotes in strings, for what they are", () => {
   for (
     const text of [`[{"a":1},{"a":2}]`, `{"a":{"a":1}}`, `{"a":":"}`, String.raw`{"a\":\"b":"\\"}`, `":"`]
   ) {
-    assert.equal(causeOf(text), undefined, text);
+    assert.equal(reasonOf(text), undefined, text);
   }
 });
 
@@ -58,21 +58,21 @@ Deno.test("readJson() gives __proto__ and constructor as keys like any others", 
 });
 
 Deno.test("readJson() reads what is nested 100,000 deep", () => {
-  assert.equal(causeOf("[".repeat(100_000) + "]".repeat(100_000)), undefined);
-  assert.equal(causeOf(`${'{"a":'.repeat(100_000)}0${"}".repeat(100_000)}`), undefined);
-  assert.equal(causeOf("[".repeat(100_000)), "not-json");
+  assert.equal(reasonOf("[".repeat(100_000) + "]".repeat(100_000)), undefined);
+  assert.equal(reasonOf(`${'{"a":'.repeat(100_000)}0${"}".repeat(100_000)}`), undefined);
+  assert.equal(reasonOf("[".repeat(100_000)), "not-json");
 });
 
 Deno.test("readJson() tells text in another encoding from text that is not JSON", () => {
   const text = `{"a":"é"}`;
   const utf16 = new Uint8Array(Uint16Array.from(text, (unit) => unit.charCodeAt(0)).buffer);
-  assert.equal(causeOf(utf16), "not-utf8");
-  assert.equal(causeOf(new Uint8Array([0xff, 0xfe, ...utf16])), "not-utf8");
-  assert.equal(causeOf(new Uint8Array([0xef, 0xbb, 0xbf, ...utf8(text)])), "not-utf8");
-  assert.equal(causeOf(Uint8Array.from(text, (unit) => unit.charCodeAt(0))), "not-utf8", "Latin-1");
-  assert.equal(causeOf(new Uint8Array([0x22, 0xc0, 0xaf, 0x22])), "not-utf8", "an overlong spelling");
+  assert.equal(reasonOf(utf16), "not-utf8");
+  assert.equal(reasonOf(new Uint8Array([0xff, 0xfe, ...utf16])), "not-utf8");
+  assert.equal(reasonOf(new Uint8Array([0xef, 0xbb, 0xbf, ...utf8(text)])), "not-utf8");
+  assert.equal(reasonOf(Uint8Array.from(text, (unit) => unit.charCodeAt(0))), "not-utf8", "Latin-1");
+  assert.equal(reasonOf(new Uint8Array([0x22, 0xc0, 0xaf, 0x22])), "not-utf8", "an overlong spelling");
   for (const broken of ["", " ", "{", "{'a':1}", `{"a":1,}`, "NaN", "{}{}", "\u00a0{}"]) {
-    assert.equal(causeOf(broken), "not-json", broken);
+    assert.equal(reasonOf(broken), "not-json", broken);
   }
 });
 

@@ -36,7 +36,7 @@ export type ElectionHistory = Readonly<{
 /** What can be said of a record before the roll is asked. `gateway` is known once its signature was checked. */
 export type Judgement =
   | Readonly<{ fate: "acceptable"; record: VoteRecord; region: string; gateway: string }>
-  | Readonly<{ fate: "rejected"; cause: RejectionReason; gateway?: string; record?: VoteRecord }>;
+  | Readonly<{ fate: "rejected"; reason: RejectionReason; gateway?: string; record?: VoteRecord }>;
 
 /** Judges a record. Never throws on what the record holds. */
 export function judge(stored: StoredRecord, history: ElectionHistory): Judgement {
@@ -53,9 +53,9 @@ export function judge(stored: StoredRecord, history: ElectionHistory): Judgement
   const gateway = name.id;
   const sealingKey = history.sealingKey(stored.senderKey);
   const text = sealingKey === undefined ? undefined : openRecord(sealingKey, context, stored.value);
-  if (text === undefined) return { fate: "rejected", cause: "cannot_open", gateway };
+  if (text === undefined) return { fate: "rejected", reason: "cannot_open", gateway };
   const record = parseRecord(text);
-  if (record === undefined) return { fate: "rejected", cause: "malformed", gateway };
+  if (record === undefined) return { fate: "rejected", reason: "malformed", gateway };
   return judgeOpened(record, gateway, stored, history);
 }
 
@@ -65,7 +65,7 @@ function judgeOpened(
   stored: StoredRecord,
   history: ElectionHistory,
 ): Judgement {
-  const no = (cause: RejectionReason): Judgement => ({ fate: "rejected", cause, gateway, record });
+  const no = (reason: RejectionReason): Judgement => ({ fate: "rejected", reason, gateway, record });
   if (partitionOf(fromHex(record.voterKey), history.partitions) !== stored.partition) {
     return no("wrong_partition");
   }
@@ -79,6 +79,6 @@ function judgeOpened(
   return { fate: "acceptable", record, region: election.stations.get(record.station)!.region, gateway };
 }
 
-function rejected(cause: RejectionReason): Judgement {
-  return { fate: "rejected", cause };
+function rejected(reason: RejectionReason): Judgement {
+  return { fate: "rejected", reason };
 }

@@ -89,8 +89,8 @@ function make(change: Partial<Making> = {}): StoredRecord {
   };
 }
 
-function causeOf(judgement: Judgement): RejectionReason | undefined {
-  return judgement.fate === "rejected" ? judgement.cause : undefined;
+function reasonOf(judgement: Judgement): RejectionReason | undefined {
+  return judgement.fate === "rejected" ? judgement.reason : undefined;
 }
 
 Deno.test("judge() accepts a record that is in order, and says region and gateway", () => {
@@ -215,7 +215,7 @@ for (const [reason, ways] of Object.entries(REJECTED)) {
   for (const [what, record] of ways) {
     Deno.test(`judge() rejects ${what}: ${reason}`, () => {
       const judgement = judge(record, HISTORY);
-      assert.equal(causeOf(judgement), reason);
+      assert.equal(reasonOf(judgement), reason);
     });
   }
 }
@@ -244,7 +244,7 @@ for (
   ] as [string, Partial<Making>][]
 ) {
   Deno.test(`judge() accepts ${what}`, () => {
-    assert.equal(causeOf(judge(make(change), HISTORY)), undefined);
+    assert.equal(reasonOf(judge(make(change), HISTORY)), undefined);
   });
 }
 
@@ -293,7 +293,7 @@ Deno.test("judge() gives the first reason of REJECTION_REASONS when there are se
       const reasons = spoilings.map(([reason]) => reason).toSorted((a, b) =>
         order.indexOf(a) - order.indexOf(b)
       );
-      assert.equal(causeOf(judge(make(made), HISTORY)), reasons[0]);
+      assert.equal(reasonOf(judge(make(made), HISTORY)), reasons[0]);
     }),
     { numRuns: 1_000 },
   );
@@ -324,7 +324,7 @@ const REASONS = new Set(Object.keys(REJECTION_REASONS));
 function isJudged(stored: StoredRecord): void {
   const judgement = judge(stored, HISTORY);
   assert.ok(judgement.fate === "rejected", "garbage is accepted");
-  assert.ok(REASONS.has(judgement.cause), judgement.cause);
+  assert.ok(REASONS.has(judgement.reason), judgement.reason);
 }
 
 const some32 = fc.uint8Array({ minLength: 32, maxLength: 32 });
@@ -365,7 +365,7 @@ Deno.test("judge() never throws on garbage that a gateway signed", () => {
   fc.assert(
     fc.property(garbage, (stored) => {
       isJudged(stored);
-      assert.equal(causeOf(judge(stored, HISTORY)), "cannot_open");
+      assert.equal(reasonOf(judge(stored, HISTORY)), "cannot_open");
     }),
     { numRuns: 300 },
   );

@@ -1,5 +1,5 @@
 /**
- * Every key of an election, derived from its one master key, which is in the centre only.
+ * Every key of an election, derived from its one master key, which is in the aggregator only.
  *
  * HKDF-SHA256 (RFC 5869) with an empty salt and a length-prefixed info: `pollwire/1`, purpose, election, id,
  * version. What is not derived is the gateways' ephemeral X25519 key, which each makes when it starts.
@@ -66,7 +66,7 @@ export function deviceKey(master: Uint8Array, name: KeyName): Uint8Array<ArrayBu
   return deriveKey(master, "device", name.election, name.id, String(name.version));
 }
 
-/** A gateway's HMAC key: it countersigns records, and its requests to the centre. 32 bytes. */
+/** A gateway's HMAC key: it countersigns records, and its requests to the aggregator. 32 bytes. */
 export function gatewayKey(master: Uint8Array, name: KeyName): Uint8Array<ArrayBuffer> {
   return deriveKey(master, "gateway", name.election, name.id, String(name.version));
 }
@@ -79,7 +79,7 @@ export function pseudonymKey(master: Uint8Array, election: string): Uint8Array<A
 /** An X25519 key pair, in 32 bytes each. */
 export type KeyPair = Readonly<{ publicKey: Uint8Array; privateKey: Uint8Array }>;
 
-/** The centre's X25519 key pair, to whose public half records are sealed. */
+/** The aggregator's X25519 key pair, to whose public half records are sealed. */
 export function sealingKeyPair(master: Uint8Array, election: string): KeyPair {
   const privateKey = deriveKey(master, "sealing", election);
   return { privateKey, publicKey: sodium.crypto_scalarmult_base(privateKey) };
@@ -91,13 +91,13 @@ export function ephemeralKeyPair(): KeyPair {
   return { privateKey, publicKey: sodium.crypto_scalarmult_base(privateKey) };
 }
 
-/** The centre's Ed25519 key pair for manifests: the private half is 64 bytes, the public one 32. */
+/** The aggregator's Ed25519 key pair for manifests: the private half is 64 bytes, the public one 32. */
 export function manifestKeyPair(master: Uint8Array, election: string): KeyPair {
   return sodium.crypto_sign_seed_keypair(deriveKey(master, "manifest", election));
 }
 
 /**
- * The key that seals one gateway process's records: from X25519 of its ephemeral key and the centre's.
+ * The key that seals one gateway process's records: from X25519 of its ephemeral key and the aggregator's.
  * Both ends compute it; `own` is whichever private key the caller has.
  *
  * @throws when `other` is a point of low order, which no honest key is.
@@ -107,9 +107,9 @@ export function recordKey(
   other: Uint8Array,
   election: string,
   senderKey: Uint8Array,
-  centreKey: Uint8Array,
+  aggregatorKey: Uint8Array,
 ): Uint8Array<ArrayBuffer> {
-  return deriveKey(sodium.crypto_scalarmult(own, other), "record", election, senderKey, centreKey);
+  return deriveKey(sodium.crypto_scalarmult(own, other), "record", election, senderKey, aggregatorKey);
 }
 
 /**

@@ -215,7 +215,7 @@ Deno.test("deriveKey() gives every purpose a key of its own", () => {
 Deno.test("the keys of an election are what another implementation derives", () => {
   const gateway = gatewayKey(MASTER, { election: "ri-2020", id: "gateway-1", version: 1 });
   const pseudonym = pseudonymKey(MASTER, "ri-2020");
-  const centre = sealingKeyPair(MASTER, "ri-2020");
+  const aggregator = sealingKeyPair(MASTER, "ri-2020");
   assert.equal(
     deviceKey(MASTER, { election: "ri-2020", id: "station-12-a", version: 1 }).toHex(),
     "3b07709c8d088ce832eec2484d447493a7285b103e461315e1663b790556c43a",
@@ -226,7 +226,10 @@ Deno.test("the keys of an election are what another implementation derives", () 
     voterKeyOf(pseudonym, "RI-0001234").toHex(),
     "3b57ba9f1178044e4442453b06b9b61927d25c8f1c61a0ae0d8b582c7eaa9e8f",
   );
-  assert.equal(centre.publicKey.toHex(), "ddcdc67c8d40d8f69e278e42d7f75f4ce9ec15ce5708bd0f980b700525b91660");
+  assert.equal(
+    aggregator.publicKey.toHex(),
+    "ddcdc67c8d40d8f69e278e42d7f75f4ce9ec15ce5708bd0f980b700525b91660",
+  );
   assert.equal(
     manifestKeyPair(MASTER, "ri-2020").publicKey.toHex(),
     "311635547a22fb7c65cc6b49dd2c11466da8074a073675891b4cee774e34ecda",
@@ -234,12 +237,12 @@ Deno.test("the keys of an election are what another implementation derives", () 
 });
 
 Deno.test("recordKey() is what another implementation agrees on", () => {
-  const centre = sealingKeyPair(MASTER, "ri-2020");
+  const aggregator = sealingKeyPair(MASTER, "ri-2020");
   const own = range(100, 131);
   // PyNaCl's crypto_scalarmult_base(own).
   const senderKey = fromHex("7d9c24316539825c1896e57f28197746793ce60cbee3ad47da9d07b85fa55e2a");
   assert.equal(
-    recordKey(own, centre.publicKey, "ri-2020", senderKey, centre.publicKey).toHex(),
+    recordKey(own, aggregator.publicKey, "ri-2020", senderKey, aggregator.publicKey).toHex(),
     "7b5dd84fc783de75ea0f0a48a44a1c123a50f070c52fc6d3965ba9e40c541300",
   );
 });
@@ -252,20 +255,20 @@ Deno.test("device and gateway keys depend on election, id and version", () => {
 });
 
 Deno.test("recordKey() is the same at both ends, and another for another election or sender", () => {
-  const centre = sealingKeyPair(MASTER, "a");
+  const aggregator = sealingKeyPair(MASTER, "a");
   const own = ephemeralKeyPair();
-  const sealing = recordKey(own.privateKey, centre.publicKey, "a", own.publicKey, centre.publicKey);
+  const sealing = recordKey(own.privateKey, aggregator.publicKey, "a", own.publicKey, aggregator.publicKey);
   assert.deepEqual(
-    recordKey(centre.privateKey, own.publicKey, "a", own.publicKey, centre.publicKey),
+    recordKey(aggregator.privateKey, own.publicKey, "a", own.publicKey, aggregator.publicKey),
     sealing,
   );
   assert.notDeepEqual(
-    recordKey(centre.privateKey, own.publicKey, "b", own.publicKey, centre.publicKey),
+    recordKey(aggregator.privateKey, own.publicKey, "b", own.publicKey, aggregator.publicKey),
     sealing,
   );
   const other = ephemeralKeyPair();
   assert.notDeepEqual(
-    recordKey(centre.privateKey, other.publicKey, "a", other.publicKey, centre.publicKey),
+    recordKey(aggregator.privateKey, other.publicKey, "a", other.publicKey, aggregator.publicKey),
     sealing,
   );
 });

@@ -11,7 +11,7 @@ export const REJECTION_REASONS = {
   wrong_election: "it was signed for another election",
   unknown_gateway: "no gateway of this election has that key",
   bad_signature: "the gateway's signature does not fit the bytes",
-  cannot_open: "the seal does not open with the centre's key",
+  cannot_open: "the seal does not open with the aggregator's key",
   malformed: "what was sealed is not a vote",
   wrong_partition: "the voter's records belong on another partition",
   unknown_manifest: "it names a manifest version that was never published",
@@ -40,13 +40,13 @@ export type DuplicateKind = "retransmission" | "double_vote";
 /** What became of one record. */
 export type Outcome =
   | Readonly<{ fate: "counted" }>
-  | Readonly<{ fate: "duplicate"; cause: DuplicateKind }>
-  | Readonly<{ fate: "rejected"; cause: RejectionReason }>;
+  | Readonly<{ fate: "duplicate"; reason: DuplicateKind }>
+  | Readonly<{ fate: "rejected"; reason: RejectionReason }>;
 
 /** The fates. */
 export type Fate = Outcome["fate"];
 
-/** A row of the outcome counters: a fate, and its cause (`""` for counted). */
+/** A row of the outcome counters: a fate, and its reason (`""` for counted). */
 export function outcomeName(outcome: Outcome): string {
-  return outcome.fate === "counted" ? "counted" : `${outcome.fate}/${outcome.cause}`;
+  return outcome.fate === "counted" ? "counted" : `${outcome.fate}/${outcome.reason}`;
 }

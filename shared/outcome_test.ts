@@ -3,19 +3,19 @@ import { outcomeName, REJECTION_REASONS, type RejectionReason } from "./outcome.
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
-Deno.test("outcomeName() spells counted without a cause and the others with theirs", () => {
+Deno.test("outcomeName() spells counted without a reason and the others with theirs", () => {
   assert.equal(outcomeName({ fate: "counted" }), "counted");
-  assert.equal(outcomeName({ fate: "duplicate", cause: "double_vote" }), "duplicate/double_vote");
-  assert.equal(outcomeName({ fate: "rejected", cause: "bad_signature" }), "rejected/bad_signature");
+  assert.equal(outcomeName({ fate: "duplicate", reason: "double_vote" }), "duplicate/double_vote");
+  assert.equal(outcomeName({ fate: "rejected", reason: "bad_signature" }), "rejected/bad_signature");
 });
 
 Deno.test("outcomeName() gives every outcome a name of its own", () => {
   const reasons = Object.keys(REJECTION_REASONS) as RejectionReason[];
   const names = [
     outcomeName({ fate: "counted" }),
-    outcomeName({ fate: "duplicate", cause: "retransmission" }),
-    outcomeName({ fate: "duplicate", cause: "double_vote" }),
-    ...reasons.map((cause) => outcomeName({ fate: "rejected", cause })),
+    outcomeName({ fate: "duplicate", reason: "retransmission" }),
+    outcomeName({ fate: "duplicate", reason: "double_vote" }),
+    ...reasons.map((reason) => outcomeName({ fate: "rejected", reason })),
   ];
   assert.equal(new Set(names).size, reasons.length + 3);
 });

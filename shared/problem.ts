@@ -1,5 +1,5 @@
 /**
- * Every way in which a request can be refused: RFC 9457 problem details, one type a cause. docs/wire-format.md
+ * Every way in which a request can be refused: RFC 9457 problem details, one type a reason. docs/wire-format.md
  * lists them, and a test holds the list there to the one here.
  *
  * @module
@@ -7,7 +7,7 @@
 import { z } from "zod";
 import type { RejectionReason } from "./outcome.ts";
 
-/** Cause → status and title. The `type` of a problem is `urn:pollwire:problem:<cause>`. */
+/** Reason → status and title. The `type` of a problem is `urn:pollwire:problem:<reason>`. */
 export const PROBLEMS = {
   "not-http": [400, "The request is not HTTP/1.1"],
   "head-too-large": [431, "Address and headers are larger than the limit"],
@@ -60,10 +60,10 @@ export const PROBLEMS = {
 } as const satisfies Record<string, readonly [number, string]>;
 
 /** What went wrong; the last part of a problem's `type`. */
-export type ProblemCause = keyof typeof PROBLEMS;
+export type ProblemType = keyof typeof PROBLEMS;
 
-/** The cause of a problem that a ballot's fault is answered with. */
-export function causeOfRejection(
+/** The reason of a problem that a ballot's fault is answered with. */
+export function reasonOfRejection(
   reason: Extract<
     RejectionReason,
     | "not_open"
@@ -74,8 +74,8 @@ export function causeOfRejection(
     | "repeated_candidate"
     | "overvote"
   >,
-): ProblemCause {
-  return reason.replaceAll("_", "-") as ProblemCause;
+): ProblemType {
+  return reason.replaceAll("_", "-") as ProblemType;
 }
 
 export const problemSchema = z.object({
@@ -93,12 +93,12 @@ export type Problem = z.infer<typeof problemSchema>;
 
 /** Writes a problem. */
 export function problem(
-  cause: ProblemCause,
+  reason: ProblemType,
   detail?: string,
   more: Pick<Problem, "errors" | "now"> = {},
 ): Problem {
-  const [status, title] = PROBLEMS[cause];
-  return { type: `urn:pollwire:problem:${cause}`, title, status, ...(detail && { detail }), ...more };
+  const [status, title] = PROBLEMS[reason];
+  return { type: `urn:pollwire:problem:${reason}`, title, status, ...(detail && { detail }), ...more };
 }
 
 /** A problem as an HTTP answer. */

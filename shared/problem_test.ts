@@ -2,26 +2,26 @@ import assert from "assert";
 import { z } from "zod";
 import { REJECTION_REASONS } from "./outcome.ts";
 import {
-  causeOfRejection,
   fieldErrors,
   problem,
-  type ProblemCause,
   problemResponse,
   PROBLEMS,
   problemSchema,
+  type ProblemType,
+  reasonOfRejection,
 } from "./problem.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
-Deno.test("PROBLEMS gives each cause an error's status and a title", () => {
-  for (const [cause, [status, title]] of Object.entries(PROBLEMS)) {
-    assert.match(cause, /^[a-z]+(-[a-z0-9]+)*$/);
-    assert.ok(status >= 400 && status <= 599, cause);
-    assert.match(title, /^[A-Z].{5,}[^.]$/, cause);
+Deno.test("PROBLEMS gives each reason an error's status and a title", () => {
+  for (const [reason, [status, title]] of Object.entries(PROBLEMS)) {
+    assert.match(reason, /^[a-z]+(-[a-z0-9]+)*$/);
+    assert.ok(status >= 400 && status <= 599, reason);
+    assert.match(title, /^[A-Z].{5,}[^.]$/, reason);
   }
 });
 
-Deno.test("problem() writes type, title and status of its cause", () => {
+Deno.test("problem() writes type, title and status of its reason", () => {
   assert.deepEqual(problem("overvote", "contest mayor allows 1 of its candidates"), {
     type: "urn:pollwire:problem:overvote",
     title: "More candidates are selected than the contest allows",
@@ -39,7 +39,7 @@ Deno.test("problem() leaves out what it is not given, and keeps what it is", () 
   assert.deepEqual(problemSchema.parse(written), written);
 });
 
-Deno.test("causeOfRejection() names a problem for every fault of a ballot", () => {
+Deno.test("reasonOfRejection() names a problem for every fault of a ballot", () => {
   const faults = [
     "not_open",
     "cast_out_of_hours",
@@ -51,24 +51,24 @@ Deno.test("causeOfRejection() names a problem for every fault of a ballot", () =
   ] as const;
   for (const fault of faults) {
     assert.ok(fault in REJECTION_REASONS);
-    assert.ok(causeOfRejection(fault) in PROBLEMS, fault);
+    assert.ok(reasonOfRejection(fault) in PROBLEMS, fault);
   }
-  assert.equal(causeOfRejection("cast_out_of_hours"), "cast-out-of-hours");
+  assert.equal(reasonOfRejection("cast_out_of_hours"), "cast-out-of-hours");
 });
 
-Deno.test("problemResponse() answers each cause with its status, as a problem", async () => {
-  for (const [cause, [status]] of Object.entries(PROBLEMS)) {
-    const response = problemResponse(problem(cause as ProblemCause, "a detail"));
+Deno.test("problemResponse() answers each reason with its status, as a problem", async () => {
+  for (const [reason, [status]] of Object.entries(PROBLEMS)) {
+    const response = problemResponse(problem(reason as ProblemType, "a detail"));
     assert.equal(response.status, status);
     assert.equal(response.headers.get("content-type"), "application/problem+json");
-    assert.deepEqual(await response.json(), problem(cause as ProblemCause, "a detail"));
+    assert.deepEqual(await response.json(), problem(reason as ProblemType, "a detail"));
   }
 });
 
 Deno.test("problemResponse() asks for a signature with 401 and only then", () => {
-  for (const [cause, [status]] of Object.entries(PROBLEMS)) {
-    const asked = problemResponse(problem(cause as ProblemCause)).headers.get("www-authenticate");
-    assert.equal(asked, status === 401 ? `Signature realm="pollwire"` : null, cause);
+  for (const [reason, [status]] of Object.entries(PROBLEMS)) {
+    const asked = problemResponse(problem(reason as ProblemType)).headers.get("www-authenticate");
+    assert.equal(asked, status === 401 ? `Signature realm="pollwire"` : null, reason);
   }
 });
 

@@ -1,5 +1,5 @@
 /**
- * A receipt: one gateway's word that it took one vote. With it a device asks the centre what became of the vote.
+ * A receipt: one gateway's word that it took one vote. With it a device asks the aggregator what became of the vote.
  * It says who and when, to the minute, and never what.
  *
  * @module

@@ -1,5 +1,5 @@
 /**
- * A record: the vote with the voter key in place of the voter id, padded, sealed to the centre, countersigned by
+ * A record: the vote with the voter key in place of the voter id, padded, sealed to the aggregator, countersigned by
  * the gateway. This is what the spool and the log hold.
  *
  * @module

@@ -203,9 +203,15 @@ Deno.test("seal() writes a record that judge() accepts, whatever the vote", () =
 Deno.test("seal() seals and signs as the format says", () => {
   const name = { election: "test-2026", id: "g-1", version: 1 };
   const signingKey = gatewayKey(MASTER, name);
-  const centre = sealingKeyPair(MASTER, "test-2026");
+  const aggregator = sealingKeyPair(MASTER, "test-2026");
   const senderKey = sealingKeyPair(MASTER, "any").publicKey;
-  const sealingKey = recordKey(centre.privateKey, senderKey, "test-2026", senderKey, centre.publicKey);
+  const sealingKey = recordKey(
+    aggregator.privateKey,
+    senderKey,
+    "test-2026",
+    senderKey,
+    aggregator.publicKey,
+  );
   const record = testRecord("1");
   const sealed = recordSealer({ name, signingKey, sealingKey, senderKey, recordBytes: MANIFEST.recordBytes })
     .seal(record);
@@ -280,8 +286,8 @@ for (const part of PARTS) {
       const judgement = judge({ ...flipped(record, part, bit), ...place }, HISTORY);
       assert.ok(judgement.fate === "rejected", `bit ${bit}`);
       assert.ok(
-        ["unreadable", "wrong_election", "unknown_gateway", "bad_signature"].includes(judgement.cause),
-        `bit ${bit}: ${judgement.cause}`,
+        ["unreadable", "wrong_election", "unknown_gateway", "bad_signature"].includes(judgement.reason),
+        `bit ${bit}: ${judgement.reason}`,
       );
     }
   });

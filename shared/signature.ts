@@ -43,9 +43,9 @@ export type SignatureClaim = Readonly<{
   base: string;
 }>;
 
-/** What is wrong with a signature; `cause` is the problem type, see problem.ts. */
+/** What is wrong with a signature; `reason` is the problem type, see problem.ts. */
 export type SignatureFault = Readonly<{
-  cause:
+  reason:
     | "signature-missing"
     | "signature-malformed"
     | "signature-stale"
@@ -79,7 +79,7 @@ export function contentDigest(body: Uint8Array): string {
 }
 
 /**
- * Signs a POST as a device does, or a gateway that asks the centre.
+ * Signs a POST as a device does, or a gateway that asks the aggregator.
  *
  * @param key 32 bytes.
  * @param createdS Seconds since 1970.
@@ -160,38 +160,38 @@ export function verifyClaim(
 ): SignatureFault | undefined {
   if (!equalBytes(hmac(key, utf8(claim.base)), claim.signature)) {
     return {
-      cause: "signature-invalid",
+      reason: "signature-invalid",
       detail: "the signature does not fit method, path, headers and the key that it names",
     };
   }
   const ageS = nowMs / 1_000 - claim.created;
   if (ageS > SIGNATURE_WINDOW_S) {
     return {
-      cause: "signature-stale",
+      reason: "signature-stale",
       detail: `the signature is ${Math.round(ageS)} s old: sign again with the time of now`,
     };
   }
   if (ageS < -SIGNATURE_WINDOW_S) {
     return {
-      cause: "signature-early",
+      reason: "signature-early",
       detail: `the signature is ${Math.round(-ageS)} s ahead: set the device's clock`,
     };
   }
   if (!equalBytes(sha256(body), claim.digest)) {
-    return { cause: "digest-mismatch", detail: "Content-Digest is not the SHA-256 of the body that came" };
+    return { reason: "digest-mismatch", detail: "Content-Digest is not the SHA-256 of the body that came" };
   }
   return undefined;
 }
 
 /** Whether reading or checking went wrong. */
 export function isFault(result: SignatureClaim | SignatureFault): result is SignatureFault {
-  return "cause" in result;
+  return "reason" in result;
 }
 
 function missing(header: string): SignatureFault {
-  return { cause: "signature-missing", detail: `the request has no ${header} header` };
+  return { reason: "signature-missing", detail: `the request has no ${header} header` };
 }
 
 function malformed(detail: string): SignatureFault {
-  return { cause: "signature-malformed", detail };
+  return { reason: "signature-malformed", detail };
 }

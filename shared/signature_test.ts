@@ -49,12 +49,12 @@ function faultOf(
   headers: SignedHeaders,
   body: Uint8Array,
   { key = KEY, nowMs = CREATED_S * 1_000 } = {},
-): SignatureFault["cause"] | undefined {
+): SignatureFault["reason"] | undefined {
   const claim = readClaim(path, headers);
-  return isFault(claim) ? claim.cause : verifyClaim(claim, key, body, nowMs)?.cause;
+  return isFault(claim) ? claim.reason : verifyClaim(claim, key, body, nowMs)?.reason;
 }
 
-function faultWith(change: Partial<SignedHeaders>): SignatureFault["cause"] | undefined {
+function faultWith(change: Partial<SignedHeaders>): SignatureFault["reason"] | undefined {
   return faultOf(REQUEST.path, { ...headersOf(signRequest(REQUEST)), ...change }, REQUEST.body);
 }
 
@@ -214,7 +214,7 @@ for (
   Deno.test(`readClaim() refuses a request without ${header}, and names it`, () => {
     const headers = { ...headersOf(signRequest(REQUEST)), [field]: null };
     assert.deepEqual(readClaim(REQUEST.path, headers), {
-      cause: "signature-missing",
+      reason: "signature-missing",
       detail: `the request has no ${header} header`,
     });
   });

@@ -1,5 +1,5 @@
 /**
- * How a gateway gets what it needs from the centre: a POST signed with the gateway's key in the devices' profile,
+ * How a gateway gets what it needs from the aggregator: a POST signed with the gateway's key in the devices' profile,
  * an answer sealed to that gateway and that request.
  *
  * @module
@@ -9,28 +9,28 @@ import { utf8 } from "./bytes.ts";
 import { idSchema, signedManifestSchema } from "./election.ts";
 import { deriveKey, sha256 } from "./keys.ts";
 
-/** Where a gateway asks the centre. */
+/** Where a gateway asks the aggregator. */
 export const SYNC_PATH = "/v1/gateways/sync";
 
-/** Addresses of the centre that a gateway knows at the most. */
-const MAX_CENTRES = 16;
+/** Addresses of the aggregator that a gateway knows at the most. */
+const MAX_AGGREGATORS = 16;
 
 const hexKeySchema = z.string().regex(/^[0-9a-f]{64}$/, "must be 32 bytes in lower-case hex");
 
 /** What a gateway is provisioned with: one file, readable by its owner only. */
 export const gatewayFileSchema = z.strictObject({
   gateway: idSchema,
-  /** The centre's addresses, one of each aggregator or of what stands in front of them, in the order to try them. */
-  centres: z.array(
-    z.url({ protocol: /^https?$/, error: "must be an address like https://centre.example:8000" }),
+  /** The aggregator's addresses, one of each aggregator or of what stands in front of them, in the order to try them. */
+  aggregators: z.array(
+    z.url({ protocol: /^https?$/, error: "must be an address like https://aggregator.example:8000" }),
   )
-    .min(1, "must name an address of the centre").max(MAX_CENTRES),
+    .min(1, "must name an address of the aggregator").max(MAX_AGGREGATORS),
   elections: z.array(z.strictObject({
     election: idSchema,
     keyVersion: z.int().min(1),
     /** The gateway's own key for this election, in hex. */
     key: hexKeySchema,
-    /** The centre's Ed25519 public key for manifests, in hex. */
+    /** The aggregator's Ed25519 public key for manifests, in hex. */
     manifestKey: hexKeySchema,
   })).min(1),
 });
@@ -40,7 +40,7 @@ export type GatewayFile = z.infer<typeof gatewayFileSchema>;
 export const syncRequestSchema = z.strictObject({ have: hexKeySchema.nullable() });
 export type SyncRequest = z.infer<typeof syncRequestSchema>;
 
-/** What the centre answers, before it seals it; 204 without a body when the gateway has it already. */
+/** What the aggregator answers, before it seals it; 204 without a body when the gateway has it already. */
 export const syncSchema = z.strictObject({
   manifest: signedManifestSchema,
   pseudonymKey: hexKeySchema,
@@ -55,7 +55,7 @@ export const syncSchema = z.strictObject({
 });
 export type Sync = z.infer<typeof syncSchema>;
 
-/** The key under which the centre's answers are sealed, from the gateway's own. 32 bytes. */
+/** The key under which the aggregator's answers are sealed, from the gateway's own. 32 bytes. */
 export function syncKey(gatewayKey: Uint8Array): Uint8Array<ArrayBuffer> {
   return deriveKey(gatewayKey, "gateway-sync");
 }

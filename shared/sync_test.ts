@@ -25,7 +25,7 @@ Deno.test("gatewayFileSchema names what is wrong with a gateway's file", () => {
   const election = { election: "e-1", keyVersion: 1, key: "00".repeat(32), manifestKey: "11".repeat(32) };
   const file = {
     gateway: "g-1",
-    centres: ["http://127.0.0.1:8000", "https://centre.test"],
+    aggregators: ["http://127.0.0.1:8000", "https://aggregator.test"],
     elections: [election],
   };
   assert.ok(gatewayFileSchema.safeParse(file).success);
@@ -34,7 +34,7 @@ Deno.test("gatewayFileSchema names what is wrong with a gateway's file", () => {
     ["elections.0.key", "must be 32 bytes in lower-case hex"],
   ]);
   assert.ok(!gatewayFileSchema.safeParse({ ...file, elections: [] }).success);
-  for (const centres of [[], ["centre"], ["ftp://centre.test"], "http://127.0.0.1:8000"]) {
-    assert.ok(!gatewayFileSchema.safeParse({ ...file, centres }).success, JSON.stringify(centres));
+  for (const aggregators of [[], ["aggregator"], ["ftp://aggregator.test"], "http://127.0.0.1:8000"]) {
+    assert.ok(!gatewayFileSchema.safeParse({ ...file, aggregators }).success, JSON.stringify(aggregators));
   }
 });

@@ -27,7 +27,7 @@ export type RollEntry = Readonly<{
 
 /**
  * What part of a log amounts to. Every value is a number of records or of voters, and keys are joined with `/`:
- * `outcomes` by fate and cause, `votes` by contest, candidate, station and mode, `turnout` by station, mode and
+ * `outcomes` by fate and reason, `votes` by contest, candidate, station and mode, `turnout` by station, mode and
  * minute, `groups` by the voter's region, age group and gender.
  */
 export type Count = Readonly<{
@@ -80,20 +80,20 @@ function outcomeOf(
   roll: (voterKey: string) => readonly RollEntry[],
 ): { outcome: Outcome; entry?: RollEntry; altered: boolean } {
   if (judgement.fate === "rejected") {
-    return { outcome: { fate: "rejected", cause: judgement.cause }, altered: false };
+    return { outcome: { fate: "rejected", reason: judgement.reason }, altered: false };
   }
   const { record } = judgement;
   const acceptedAtMs = Date.parse(record.acceptedAt);
   const entry = entryAt(roll(record.voterKey), acceptedAtMs);
-  if (entry === undefined) return { outcome: { fate: "rejected", cause: "unknown_voter" }, altered: false };
+  if (entry === undefined) return { outcome: { fate: "rejected", reason: "unknown_voter" }, altered: false };
   if (entry.station !== null && entry.station !== record.station) {
-    return { outcome: { fate: "rejected", cause: "wrong_station" }, altered: false };
+    return { outcome: { fate: "rejected", reason: "wrong_station" }, altered: false };
   }
   const first = participations.get(record.voterKey);
   if (first === undefined) return { outcome: { fate: "counted" }, entry, altered: false };
   const again = first.voteId === record.voteId;
   return {
-    outcome: { fate: "duplicate", cause: again ? "retransmission" : "double_vote" },
+    outcome: { fate: "duplicate", reason: again ? "retransmission" : "double_vote" },
     altered: again && first.contents !== contentsOf(record),
   };
 }

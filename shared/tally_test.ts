@@ -68,7 +68,7 @@ function fold(judgements: readonly Judgement[], roll: readonly RollEntry[] = [en
 
 function fates(judgements: readonly Judgement[], roll?: readonly RollEntry[]): string[] {
   return fold(judgements, roll).counted.map(({ outcome, altered }) =>
-    (outcome.fate === "counted" ? "counted" : outcome.cause) + (altered ? ", altered" : "")
+    (outcome.fate === "counted" ? "counted" : outcome.reason) + (altered ? ", altered" : "")
   );
 }
 
@@ -219,7 +219,7 @@ Deno.test("countRecord() rejects a voter who is accredited at another station", 
 });
 
 Deno.test("countRecord() rejects what judge() rejected, and knows nothing of its voter afterwards", () => {
-  const rejected: Judgement = { fate: "rejected", cause: "overvote", gateway: "g-1", record: record() };
+  const rejected: Judgement = { fate: "rejected", reason: "overvote", gateway: "g-1", record: record() };
   assert.deepEqual(fates([rejected, acceptable()]), ["overvote", "counted"]);
 });
 
@@ -261,7 +261,7 @@ const judgements: fc.Arbitrary<Judgement> = fc.oneof(
   {
     weight: 1,
     arbitrary: fc.constantFrom<RejectionReason[]>("bad_signature", "overvote", "malformed")
-      .map((cause): Judgement => ({ fate: "rejected", cause })),
+      .map((reason): Judgement => ({ fate: "rejected", reason })),
   },
   {
     weight: 6,

@@ -49,7 +49,7 @@ export type BallotFault = Readonly<{ reason: RejectionReason; detail: string }>;
 
 /**
  * Checks a vote against the election as one manifest version defines it. The gateway asks it of a vote, with its
- * own clock; the centre asks it again of the record, with the time at which the gateway accepted it.
+ * own clock; the aggregator asks it again of the record, with the time at which the gateway accepted it.
  *
  * @param acceptedAtMs Milliseconds since 1970, by the gateway's clock.
  * @returns what is wrong, or `undefined`.

@@ -1,5 +1,5 @@
 /**
- * What the simulator asks of the centre, over HTTP.
+ * What the simulator asks of the aggregator, over HTTP.
  *
  * @module
  */
@@ -15,17 +15,17 @@ import {
 import type { Receipt } from "../shared/receipt.ts";
 import { VOTING_MODES } from "../shared/vote.ts";
 
-/** How long the centre may take to answer one question, in milliseconds. */
+/** How long the aggregator may take to answer one question, in milliseconds. */
 const REQUEST_TIMEOUT_MS = 30_000;
 
-/** The centre did not answer, or not now. Asking again later may help. */
-export class CentreAway extends Failure {
-  override name = "CentreAway";
+/** The aggregator did not answer, or not now. Asking again later may help. */
+export class AggregatorAway extends Failure {
+  override name = "AggregatorAway";
 }
 
-/** The centre answered that the question was wrong. Asking again will not help. */
-export class CentreRefused extends Failure {
-  override name = "CentreRefused";
+/** The aggregator answered that the question was wrong. Asking again will not help. */
+export class AggregatorRefused extends Failure {
+  override name = "AggregatorRefused";
   readonly status: number;
 
   constructor(message: string, status: number) {
@@ -40,7 +40,7 @@ const books = { read: count, counted: count, duplicate: count, rejected: count, 
 const reconciliationSchema = z.object({
   total: z.object(books),
   partitions: z.array(z.object({ partition: count, ...books, nextOffset: count, logEnd: count.nullable() })),
-  outcomes: z.array(z.object({ fate: z.string(), cause: z.string(), records: count })),
+  outcomes: z.array(z.object({ fate: z.string(), reason: z.string(), records: count })),
 });
 /** The books of an election. */
 export type Reconciliation = z.infer<typeof reconciliationSchema>;
@@ -60,14 +60,14 @@ export type StationRow = z.infer<typeof stationRowsSchema>["rows"][number];
 
 const turnoutSchema = z.object({ rows: z.array(z.object({ station: z.string(), voters: count })) });
 
-/** Asks the centre. Every question throws {@link CentreAway} or {@link CentreRefused} when it comes to nothing. */
-export class Centre {
+/** Asks the aggregator. Every question throws {@link AggregatorAway} or {@link AggregatorRefused} when it comes to nothing. */
+export class Aggregator {
   readonly #origins: readonly string[];
   readonly #fetch: Fetch;
   #asked = 0;
 
   /**
-   * @param origins Like `http://127.0.0.1:8080`; of several aggregators of one centre, which are asked in
+   * @param origins Like `http://127.0.0.1:8080`; of several aggregators of one aggregator, which are asked in
    * turn, and each for another that does not answer.
    */
   constructor(origins: string | readonly string[], fetch: Fetch) {
@@ -99,7 +99,7 @@ export class Centre {
       try {
         await ask(`region=${id}`);
       } catch (error) {
-        if (!(error instanceof CentreRefused) || error.status !== 422) throw error;
+        if (!(error instanceof AggregatorRefused) || error.status !== 422) throw error;
         for (const station of definition.stations) {
           if (station.region === id) await ask(`station=${station.id}`);
         }
@@ -115,16 +115,16 @@ export class Centre {
   }
 
   /**
-   * What became of votes, by their receipts, in the same order; `undefined` while the centre is away.
+   * What became of votes, by their receipts, in the same order; `undefined` while the aggregator is away.
    *
-   * @throws {CentreRefused} when the question, or the answer, is wrong.
+   * @throws {AggregatorRefused} when the question, or the answer, is wrong.
    */
   async checkReceipts(receipts: readonly Receipt[]): Promise<readonly ReceiptAnswer[] | undefined> {
     const answers = await checkReceipts(this.#next(), receipts, this.#fetch);
     if (!("fault" in answers)) return answers;
     const { fault, status } = answers;
     if (status === undefined || isAway(status)) return undefined;
-    throw new CentreRefused(fault, status);
+    throw new AggregatorRefused(fault, status);
   }
 
   /** The aggregator whose turn it is. */
@@ -139,9 +139,9 @@ export class Centre {
   async #ask<T>(path: string, schema: z.ZodType<T>, init: RequestInit): Promise<T> {
     const answer = await this.#exchange(path, init);
     if (answer.status === 200) return schema.parse(JSON.parse(answer.text));
-    const message = `The centre answered ${answer.status} to ${path}: ${answer.text.slice(0, 500)}`;
-    if (isAway(answer.status)) throw new CentreAway(message);
-    throw new CentreRefused(message, answer.status);
+    const message = `The aggregator answered ${answer.status} to ${path}: ${answer.text.slice(0, 500)}`;
+    if (isAway(answer.status)) throw new AggregatorAway(message);
+    throw new AggregatorRefused(message, answer.status);
   }
 
   async #exchange(path: string, init: RequestInit): Promise<{ status: number; text: string }> {
@@ -150,7 +150,7 @@ export class Centre {
         return await this.#exchangeWith(this.#next() + path, init);
       } catch (error) {
         if (others === 0) {
-          throw new CentreAway(`The centre does not answer ${path}: ${(error as Error).message}`);
+          throw new AggregatorAway(`The aggregator does not answer ${path}: ${(error as Error).message}`);
         }
       }
     }
@@ -172,7 +172,7 @@ export class Centre {
   }
 }
 
-/** Whether asking again later may help: the centre is in trouble, has too much to do, or the question came too slowly. */
+/** Whether asking again later may help: the aggregator is in trouble, has too much to do, or the question came too slowly. */
 function isAway(status: number): boolean {
   return status >= 500 || status === 429 || status === 408;
 }

@@ -2,12 +2,12 @@ import assert from "assert";
 import { type Context, Hono } from "hono";
 import { problem, problemResponse } from "../shared/problem.ts";
 import { testReceipt } from "../tests/fixture.ts";
-import { Centre, CentreAway, CentreRefused } from "./aggregator.ts";
+import { Aggregator, AggregatorAway, AggregatorRefused } from "./aggregator.ts";
 
 const strict = { sanitizeOps: true, sanitizeResources: true };
 
-function centre(app: Hono) {
-  return new Centre("http://centre", async (url, init) => await app.request(url, init));
+function aggregator(app: Hono) {
+  return new Aggregator("http://aggregator", async (url, init) => await app.request(url, init));
 }
 
 const row = (station: string, votes: number) => ({
@@ -21,7 +21,7 @@ const row = (station: string, votes: number) => ({
 });
 
 Deno.test(
-  "Centre asks for results region by region, and station by station where a region is too large",
+  "Aggregator asks for results region by region, and station by station where a region is too large",
   strict,
   async () => {
     const asked: string[] = [];
@@ -33,7 +33,7 @@ Deno.test(
       }
       return c.json({ election: "e", revision: 3, rows: [row(station ?? "s1", 5)] });
     });
-    const rows = await centre(app).stationResults({
+    const rows = await aggregator(app).stationResults({
       election: "e",
       regions: [{ id: "small", name: "Small" }, { id: "large", name: "Large" }],
       stations: [{ id: "s1", name: "1", region: "small" }, { id: "s2", name: "2", region: "large" }, {
@@ -52,44 +52,48 @@ Deno.test(
   },
 );
 
-Deno.test("Centre hands on what became of votes, and says nothing while it is away", strict, async () => {
+Deno.test("Aggregator hands on what became of votes, and says nothing while it is away", strict, async () => {
   const answering = (answer: (c: Context) => Response) =>
-    centre(new Hono().post("/v1/receipts/check", answer));
+    aggregator(new Hono().post("/v1/receipts/check", answer));
   const counted = answering((c) => c.json({ answers: [{ voteId: "a", outcome: "counted" }] }));
   assert.deepEqual(await counted.checkReceipts([testReceipt("a")]), [
-    { voteId: "a", outcome: "counted", cause: undefined },
+    { voteId: "a", outcome: "counted", reason: undefined },
   ]);
-  for (const cause of ["not-ready", "address-rate", "body-too-slow"] as const) {
-    const away = answering(() => problemResponse(problem(cause)));
-    assert.equal(await away.checkReceipts([testReceipt("a")]), undefined, cause);
+  for (const reason of ["not-ready", "address-rate", "body-too-slow"] as const) {
+    const away = answering(() => problemResponse(problem(reason)));
+    assert.equal(await away.checkReceipts([testReceipt("a")]), undefined, reason);
   }
   const wrong = answering((c) => c.json({ answers: [] }));
-  await assert.rejects(wrong.checkReceipts([testReceipt("a")]), CentreRefused);
+  await assert.rejects(wrong.checkReceipts([testReceipt("a")]), AggregatorRefused);
 });
 
-Deno.test("Centre tells a centre that is away from a question that is wrong", strict, async () => {
+Deno.test("Aggregator tells an aggregator that is away from a question that is wrong", strict, async () => {
   const busy = new Hono().get("*", () => problemResponse(problem("not-ready")));
-  await assert.rejects(centre(busy).reconciliation("e"), CentreAway);
+  await assert.rejects(aggregator(busy).reconciliation("e"), AggregatorAway);
   const none = new Hono().get("*", () => problemResponse(problem("unknown-election")));
-  await assert.rejects(centre(none).reconciliation("e"), CentreRefused);
-  const down = new Centre("http://centre", () => Promise.reject(new TypeError("connection refused")));
-  await assert.rejects(down.reconciliation("e"), CentreAway);
+  await assert.rejects(aggregator(none).reconciliation("e"), AggregatorRefused);
+  const down = new Aggregator("http://aggregator", () => Promise.reject(new TypeError("connection refused")));
+  await assert.rejects(down.reconciliation("e"), AggregatorAway);
 });
 
-Deno.test("Centre asks aggregators in turn, and another one where one does not answer", strict, async () => {
-  const asked: string[] = [];
-  const of = (dead: string) =>
-    new Centre(["http://one", "http://two"], (url) => {
-      const { hostname } = new URL(url);
-      asked.push(hostname);
-      return hostname === dead
-        ? Promise.reject(new TypeError("connection refused"))
-        : Promise.resolve(Response.json({ rows: [] }));
-    });
-  const both = of("neither");
-  await both.turnoutByStation("e");
-  await both.turnoutByStation("e");
-  assert.deepEqual(asked.splice(0), ["one", "two"]);
-  await of("one").turnoutByStation("e");
-  assert.deepEqual(asked.splice(0), ["one", "two"]);
-});
+Deno.test(
+  "Aggregator asks aggregators in turn, and another one where one does not answer",
+  strict,
+  async () => {
+    const asked: string[] = [];
+    const of = (dead: string) =>
+      new Aggregator(["http://one", "http://two"], (url) => {
+        const { hostname } = new URL(url);
+        asked.push(hostname);
+        return hostname === dead
+          ? Promise.reject(new TypeError("connection refused"))
+          : Promise.resolve(Response.json({ rows: [] }));
+      });
+    const both = of("neither");
+    await both.turnoutByStation("e");
+    await both.turnoutByStation("e");
+    assert.deepEqual(asked.splice(0), ["one", "two"]);
+    await of("one").turnoutByStation("e");
+    assert.deepEqual(asked.splice(0), ["one", "two"]);
+  },
+);

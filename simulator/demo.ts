@@ -100,7 +100,7 @@ export function demoCommand(): Command {
     )
     .addHelpText(
       "after",
-      "\nCtrl-C stops it: it waits until the centre has answered for every vote, and compares. Twice, and it ends at once." +
+      "\nCtrl-C stops it: it waits until the aggregator has answered for every vote, and compares. Twice, and it ends at once." +
         "\nThe exit code is 1 when a vote is not accounted for.",
     )
     .action(async (options: DemoOptions) => await demo(options));
@@ -168,7 +168,7 @@ async function hold(
       locale: options.locale,
       profiles: pace.voters <= MOST_PROFILES,
       name: "demo",
-      centrePort: held.port,
+      aggregatorPort: held.port,
       aggregators: options.aggregators,
       servers: options.servers,
     });
@@ -188,7 +188,7 @@ async function hold(
   let ending = NOTHING_YET;
   await onStack(stack, async () => {
     const come = `${number(ground.coming)} of ${number(ground.onRoll)} voters will come`;
-    step(`the polls are open, and ${come}; see them at ${stack.centre}`);
+    step(`the polls are open, and ${come}; see them at ${stack.aggregator}`);
     const show = await Show.open({
       ground,
       pace,

@@ -6,7 +6,7 @@
 import type { ElectionDefinition } from "../shared/election.ts";
 import { type BadKind } from "./bad/kinds.ts";
 import { type BadOption, mixOf } from "./bad/mix.ts";
-import type { Centre } from "./aggregator.ts";
+import type { Aggregator } from "./aggregator.ts";
 import { systemClock } from "../device/clock.ts";
 import { voterChoices } from "./country/choices.ts";
 import { type CountrySize, simulateCountry } from "./country/country.ts";
@@ -31,8 +31,8 @@ export type Ground = Readonly<{
   coming: number;
   /** How many are on the roll. */
   onRoll: number;
-  /** The addresses of the centre's aggregators. */
-  centres: readonly string[];
+  /** The addresses of the aggregator's aggregators. */
+  aggregators: readonly string[];
   gateways: readonly string[];
   devicesFile: string;
   ledgerFile: string;
@@ -51,8 +51,8 @@ export type GroundOptions = Readonly<{
   profiles: boolean;
   /** What the election's id begins with. */
   name: string;
-  /** The port of the centre's page; any free one when left out. */
-  centrePort?: number;
+  /** The port of the aggregator's page; any free one when left out. */
+  aggregatorPort?: number;
   /** HTTPS with it, HTTP without. */
   tls?: StackTls;
   /** How many aggregators share the count; 1 when left out. */
@@ -63,7 +63,7 @@ export type GroundOptions = Readonly<{
 
 /** Makes an election up, and a stack for it, provisioned and not started. */
 export async function makeGround(options: GroundOptions): Promise<Ground & { stack: Stack }> {
-  const { dataDir, seed, size, centrePort, tls, aggregators, servers } = options;
+  const { dataDir, seed, size, aggregatorPort, tls, aggregators, servers } = options;
   const frame = {
     election: await freeElectionId(
       dataDir,
@@ -81,7 +81,15 @@ export async function makeGround(options: GroundOptions): Promise<Ground & { sta
   if (options.profiles) await writeFullRoll(`${directory}/roll.csv`, country.fullVoters());
   else await writeRoll(`${directory}/roll.csv`, country.voters());
   const gateways = definition.gateways.map(({ id }) => id);
-  const stack = new Stack({ dataDir, gateways, clock: systemClock, centrePort, tls, aggregators, servers });
+  const stack = new Stack({
+    dataDir,
+    gateways,
+    clock: systemClock,
+    aggregatorPort,
+    tls,
+    aggregators,
+    servers,
+  });
   try {
     await stack.provision(`${directory}/definition.json`, `${directory}/roll.csv`, `${lost}.1`);
   } catch (error) {
@@ -94,7 +102,7 @@ export async function makeGround(options: GroundOptions): Promise<Ground & { sta
     voters,
     coming: total,
     onRoll: size.voters,
-    centres: stack.centres,
+    aggregators: stack.aggregators,
     gateways: stack.gateways,
     devicesFile: `${dataDir}/devices/${election}.json`,
     ledgerFile: `${directory}/ledger.ndjson`,
@@ -130,15 +138,15 @@ export type Polling = Readonly<{
   leftOut: ReadonlyMap<BadKind, string>;
 }>;
 
-/** Makes the polling stations of a ground ready, whose centre must answer. */
+/** Makes the polling stations of a ground ready, whose aggregator must answer. */
 export async function openPolling(
   { definition, devicesFile, gateways }: Pick<Ground, "definition" | "devicesFile" | "gateways">,
-  centre: Centre,
+  aggregator: Aggregator,
   options: PollingOptions,
 ): Promise<Polling> {
   const { seed, batchVotes, kills, fetch, signal } = options;
   const uuid = () => crypto.randomUUID();
-  const { denied } = await centre.manifest(definition.election);
+  const { denied } = await aggregator.manifest(definition.election);
   const { good, revoked } = splitRevoked(await readDevicesFile(devicesFile), denied);
   const world = { fetch, clock: systemClock, random: seededRandom(seed, "devices"), uuid, signal };
   const stationsOf = new Map<string, string[]>(definition.regions.map(({ id }) => [id, []]));

@@ -33,7 +33,7 @@ export type StackTls = Readonly<{
 /** Adds the options to a command. */
 export function addHttpsOptions(command: Command): Command {
   return command
-    .option("--ca <file>", "authorities of the centre's and the gateways' certificates, PEM")
+    .option("--ca <file>", "authorities of the aggregator's and the gateways' certificates, PEM")
     .option("--cert <file>", "the devices' certificate, for gateways that ask for one, PEM")
     .option("--key <file>", "its key, PEM")
     .option("--tls-cert <file>", "the certificate with which a stack of the command's own serves, PEM")

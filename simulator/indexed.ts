@@ -7,7 +7,7 @@
 import { z } from "zod";
 import type { Fetch } from "../device/receipts.ts";
 import { VOTING_MODES } from "../shared/vote.ts";
-import { CentreAway, type StationRow } from "./aggregator.ts";
+import { AggregatorAway, type StationRow } from "./aggregator.ts";
 
 /** The alias under which tallies are read. */
 const TALLIES = "pollwire-tallies";
@@ -35,7 +35,7 @@ const answerSchema = z.object({
  * Sums an election's documents.
  *
  * @param url Where Elasticsearch is.
- * @throws {CentreAway} when it does not answer with sums: it is written to beside the count, and may be behind or away.
+ * @throws {AggregatorAway} when it does not answer with sums: it is written to beside the count, and may be behind or away.
  */
 export async function indexedResults(url: string, election: string, fetch: Fetch): Promise<StationRow[]> {
   const rows: StationRow[] = [];
@@ -74,6 +74,6 @@ async function ask(url: string, body: unknown, fetch: Fetch) {
     if (!response.ok) throw new Error(`status ${response.status}: ${text.slice(0, 500)}`);
     return answerSchema.parse(JSON.parse(text)).aggregations.lines;
   } catch (error) {
-    throw new CentreAway(`Elasticsearch does not answer: ${(error as Error).message}`);
+    throw new AggregatorAway(`Elasticsearch does not answer: ${(error as Error).message}`);
   }
 }

@@ -1,5 +1,5 @@
 import assert from "assert";
-import { CentreAway } from "./aggregator.ts";
+import { AggregatorAway } from "./aggregator.ts";
 import { indexedResults } from "./indexed.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
@@ -29,7 +29,7 @@ Deno.test("indexedResults() asks page after page for an election's sums", async 
 Deno.test("indexedResults() says that the index is away, whatever keeps it from answering", async () => {
   const away = (answer: () => Promise<Response>) =>
     assert.rejects(indexedResults("http://index", "e", answer), (error) => {
-      assert.ok(error instanceof CentreAway);
+      assert.ok(error instanceof AggregatorAway);
       assert.match(error.message, /^Elasticsearch does not answer: /);
       return true;
     });

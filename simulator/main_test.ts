@@ -38,10 +38,10 @@ Deno.test("wrong usage is named, and begins nothing", strict, async () => {
     const wrong: [string[], RegExp][] = [
       [["simulate", "--voters", "many"], /--voters <number>.*whole number from 1 to 2,000,000/],
       [["simulate", "--bad", "forged=2"], /--bad <share>.*from 0 to 1/],
-      [["simulate", "--gateways", "http://127.0.0.1:1"], /--gateways goes with --centre/],
+      [["simulate", "--gateways", "http://127.0.0.1:1"], /--gateways goes with --aggregator/],
       [
-        ["simulate", "--centre", "http://127.0.0.1:1"],
-        /--centre needs --gateways, --devices and --voters-file/,
+        ["simulate", "--aggregator", "http://127.0.0.1:1"],
+        /--aggregator needs --gateways, --devices and --voters-file/,
       ],
       [["country"], /required option '--out <dir>'/],
       [["country", "--out", dir, "--locale", "xx"], /Cannot use the locale xx: it must be one of .*en_GB/],

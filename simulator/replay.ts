@@ -7,7 +7,7 @@
 import type { Command } from "commander";
 import { command, Failure, integerOption, numberOption, UsageError } from "../cli/command.ts";
 import { duration, progress } from "../cli/progress.ts";
-import { Centre, type StationRow } from "./aggregator.ts";
+import { Aggregator, type StationRow } from "./aggregator.ts";
 import { systemClock } from "../device/clock.ts";
 import { type CastVote, type Delivery, type Device, DEVICE_LIMITS } from "../device/device.ts";
 import { freeElectionId } from "./directory.ts";
@@ -194,7 +194,7 @@ async function castAndCompare(
   const differences = new Differences();
   try {
     const http = (url: string, init: RequestInit) => fetch(url, { ...init, client });
-    const centre = new Centre(stack.centres, http);
+    const aggregator = new Aggregator(stack.aggregators, http);
     const file = await readDevicesFile(`${dataDir}/devices/${definition.election}.json`);
     const random = seededRandom(options.seed, "devices");
     const world = { fetch: http, clock: systemClock, random, uuid: () => crypto.randomUUID(), signal };
@@ -213,7 +213,7 @@ async function castAndCompare(
       }`,
     );
     if (signal.aborted) return { counted: 0, differences };
-    const counted = await waitUntilCounted(centre, election, differences, result);
+    const counted = await waitUntilCounted(aggregator, election, differences, result);
     await compareWithFile(stack, http, election, differences);
     console.log(`cast, counted and compared in ${duration((performance.now() - startedMs) / 1_000)}`);
     return { counted, differences };
@@ -263,14 +263,14 @@ function faultOf(delivery: Delivery): string | undefined {
 }
 
 async function waitUntilCounted(
-  centre: Centre,
+  aggregator: Aggregator,
   { definition, voters }: PrecinctElection,
   differences: Differences,
   castMs: number,
 ): Promise<number> {
   const bar = progress({ label: "counting", total: voters, unit: "records" });
   const waited = await waitForBooks(
-    centre,
+    aggregator,
     definition.election,
     (books) => books.total.counted >= voters && isReadThrough(books),
     { clock: systemClock, onRead: bar.advance },
@@ -296,9 +296,9 @@ async function compareWithFile(
   { definition, expected }: PrecinctElection,
   differences: Differences,
 ): Promise<void> {
-  const sources: [name: string, read: () => Promise<StationRow[]>][] = stack.centres.map((origin) => [
+  const sources: [name: string, read: () => Promise<StationRow[]>][] = stack.aggregators.map((origin) => [
     origin,
-    () => new Centre(origin, http).stationResults(definition),
+    () => new Aggregator(origin, http).stationResults(definition),
   ]);
   const { index } = stack;
   if (index !== undefined) sources.push([index, () => indexedResults(index, definition.election, http)]);

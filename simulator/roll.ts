@@ -1,5 +1,5 @@
 /**
- * The roll as the centre imports it: a CSV file, a voter a line.
+ * The roll as the aggregator imports it: a CSV file, a voter a line.
  *
  * @module
  */

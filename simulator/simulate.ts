@@ -17,7 +17,7 @@ import {
 import { duration, progress } from "../cli/progress.ts";
 import { BAD_KINDS } from "./bad/kinds.ts";
 import { type BadOption, badOption } from "./bad/mix.ts";
-import { Centre } from "./aggregator.ts";
+import { Aggregator } from "./aggregator.ts";
 import { voterTurnout } from "./country/turnout.ts";
 import { turnoutOption } from "./turnout_option.ts";
 import { systemClock } from "../device/clock.ts";
@@ -59,7 +59,7 @@ type SimulateOptions =
     bad: BadOption;
     killEvery?: number;
     data?: string;
-    centre?: readonly string[];
+    aggregator?: readonly string[];
     gateways?: string[];
     devices?: string;
     votersFile?: string;
@@ -110,8 +110,8 @@ export function simulateCommand(): Command {
     )
     .addOption(
       originEachOption(
-        "--centre <url>",
-        "vote over a stack that runs already: its centre, once for each of its addresses",
+        "--aggregator <url>",
+        "vote over a stack that runs already: its aggregator, once for each of its addresses",
       ),
     )
     .addOption(originsOption("--gateways <urls>", "its gateways, in the order of the election's definition"))
@@ -129,7 +129,9 @@ async function simulate(options: SimulateOptions, signal: AbortSignal): Promise<
   const client = Deno.createHttpClient({ poolMaxIdlePerHost: options.inFlight, ...clientTls(options) });
   const http = (url: string, init: RequestInit) => fetch(url, { ...init, client });
   try {
-    const ground = options.centre === undefined ? await ownGround(options) : await givenGround(options, http);
+    const ground = options.aggregator === undefined
+      ? await ownGround(options)
+      : await givenGround(options, http);
     const run = () => vote(ground, options, http, signal);
     if (ground.stack === undefined) return await run();
     await onStack(ground.stack, run);
@@ -147,7 +149,7 @@ async function ownGround(options: SimulateOptions): Promise<SimulateGround> {
       "voters-file": options.votersFile,
     })
   ) {
-    if (given !== undefined) throw new UsageError(`--${name} goes with --centre, which is missing`);
+    if (given !== undefined) throw new UsageError(`--${name} goes with --aggregator, which is missing`);
   }
   return await makeGround({
     dataDir: await dataDirectory(options),
@@ -168,18 +170,20 @@ async function givenGround(
   options: SimulateOptions,
   http: Http,
 ): Promise<SimulateGround> {
-  const { centre, gateways, devices, votersFile } = options;
-  if (centre === undefined || gateways === undefined || devices === undefined || votersFile === undefined) {
-    throw new UsageError("--centre needs --gateways, --devices and --voters-file");
+  const { aggregator, gateways, devices, votersFile } = options;
+  if (
+    aggregator === undefined || gateways === undefined || devices === undefined || votersFile === undefined
+  ) {
+    throw new UsageError("--aggregator needs --gateways, --devices and --voters-file");
   }
   if (options.stack !== undefined || options.aggregators > 1) {
-    throw new UsageError("--stack and --aggregators are for a stack of simulate's own, without --centre");
+    throw new UsageError("--stack and --aggregators are for a stack of simulate's own, without --aggregator");
   }
   if (options.killEvery !== undefined) {
-    throw new UsageError("--kill-every is for a stack of simulate's own, without --centre");
+    throw new UsageError("--kill-every is for a stack of simulate's own, without --aggregator");
   }
   const { election } = await readDevicesFile(devices);
-  const definition = await new Centre(centre, http).manifest(election);
+  const definition = await new Aggregator(aggregator, http).manifest(election);
   const comes = voterTurnout(options.seed, options.turnout, definition.regions.map(({ id }) => id));
   const voters = async function* () {
     for await (const voter of readRoll(votersFile)) if (comes(voter)) yield voter;
@@ -196,7 +200,7 @@ async function givenGround(
     voters,
     coming,
     onRoll,
-    centres: centre,
+    aggregators: aggregator,
     gateways,
     devicesFile: devices,
     ledgerFile,
@@ -219,14 +223,14 @@ async function vote(
   signal: AbortSignal,
 ): Promise<void> {
   const { definition, stack } = ground;
-  const centre = new Centre(ground.centres, http);
-  const before = await centre.reconciliation(definition.election);
+  const aggregator = new Aggregator(ground.aggregators, http);
+  const before = await aggregator.reconciliation(definition.election);
   console.log(
     `${definition.election}: ${number(ground.coming)} of ${number(ground.onRoll)} voters come, ` +
       `${definition.stations.length} stations, seed ${options.seed}`,
   );
   const sending = new Sending(http);
-  const polling = await openPolling(ground, centre, {
+  const polling = await openPolling(ground, aggregator, {
     seed: options.seed,
     bad: options.bad,
     batchVotes: options.batch,
@@ -236,15 +240,15 @@ async function vote(
   });
   for (const [kind, why] of polling.leftOut) console.log(`no bad votes of kind ${kind}: ${why}`);
   const ledger = LedgerProcess.start(ground.ledgerFile);
-  const { kills, left, seconds } = await cast(ground, polling, options, { centre, ledger, signal });
+  const { kills, left, seconds } = await cast(ground, polling, options, { aggregator, ledger, signal });
   await ledger.close();
   if (signal.aborted) return;
   const settled = left === 0 ? "every vote" : `all but ${number(left)} votes`;
   const amid = kills > 0 ? `, amid ${kills} kills` : "";
-  console.log(`the centre has answered for ${settled} after ${duration(seconds)}${amid}`);
+  console.log(`the aggregator has answered for ${settled} after ${duration(seconds)}${amid}`);
   const reconciled = await reconcile({
     definition,
-    centre,
+    aggregator,
     ledgerFile: ground.ledgerFile,
     recordsBefore: before.total.read,
     certain: kills === 0 && sending.unanswered === 0,
@@ -257,7 +261,9 @@ async function cast(
   ground: SimulateGround,
   { plan: options, bad }: Polling,
   { inFlight, rate, ...chaos }: SimulateOptions,
-  { centre, ledger, signal }: Readonly<{ centre: Centre; ledger: LedgerProcess; signal: AbortSignal }>,
+  { aggregator, ledger, signal }: Readonly<
+    { aggregator: Aggregator; ledger: LedgerProcess; signal: AbortSignal }
+  >,
 ): Promise<{ kills: number; left: number; seconds: number }> {
   const { stack, coming, voters } = ground;
   const bar = progress({ label: "casting", total: coming, unit: "voters" });
@@ -271,7 +277,7 @@ async function cast(
       bad,
       inFlight,
       ledger,
-      centre,
+      aggregator,
       clock: systemClock,
       signal,
       onCast: (own, others) => {

@@ -1,12 +1,12 @@
 /**
- * Casts what was planned, with the ledger as witness, and follows every acknowledged vote until the centre has
+ * Casts what was planned, with the ledger as witness, and follows every acknowledged vote until the aggregator has
  * answered for it.
  *
  * @module
  */
 import { badRequest } from "./bad/requests.ts";
 import { sendBad, type SenderWorld } from "./bad/sender.ts";
-import type { Centre } from "./aggregator.ts";
+import type { Aggregator } from "./aggregator.ts";
 import type { Clock } from "../device/clock.ts";
 import type { CastVote, Delivery, Device, DeviceIdentity } from "../device/device.ts";
 import type { LedgerEntry, LedgerProcess, SentEntry } from "./ledger/ledger.ts";
@@ -34,30 +34,30 @@ export type CastOptions = Readonly<{
   bad: BadWorld;
   inFlight: number;
   ledger: Pick<LedgerProcess, "write">;
-  centre: Pick<Centre, "checkReceipts">;
+  aggregator: Pick<Aggregator, "checkReceipts">;
   clock: Clock;
   /** Ends the casting early. */
   signal: AbortSignal;
   /** Told of voters' own votes and of all others that gateways have answered. */
   onCast: (own: number, others: number) => void;
-  /** Called once, when all is cast, and the rest is waiting for the centre. */
+  /** Called once, when all is cast, and the rest is waiting for the aggregator. */
   onAllCast: () => void;
 }>;
 
-/** Casts everything. Returns how many acknowledged votes the centre had not answered for when it gave up. */
+/** Casts everything. Returns how many acknowledged votes the aggregator had not answered for when it gave up. */
 export async function castPlanned(options: CastOptions): Promise<number> {
-  const { ledger, centre, clock, signal } = options;
+  const { ledger, aggregator, clock, signal } = options;
   const giveUp = new AbortController();
   const voters = new VotersHeld();
   const settler = new Settler({
-    checkReceipts: (receipts) => centre.checkReceipts(receipts),
+    checkReceipts: (receipts) => aggregator.checkReceipts(receipts),
     onOutcome: (answers) =>
-      ledger.write(answers.map(({ voteId, outcome, cause }) => ({
+      ledger.write(answers.map(({ voteId, outcome, reason }) => ({
         entry: "outcome",
         voteId,
         voterId: outcome === "problem" ? voters.of(voteId) : voters.release(voteId),
         outcome,
-        cause,
+        reason,
       }))),
     onSentAgain: ({ voteId }, delivery) => {
       const of = { voteId, voterId: voters.of(voteId) };
@@ -112,7 +112,7 @@ class VotersHeld {
   }
 }
 
-/** Gives up when asked to, or when the centre answers for nothing more. */
+/** Gives up when asked to, or when the aggregator answers for nothing more. */
 async function watch(
   settler: Settler,
   allCast: () => boolean,
@@ -208,7 +208,7 @@ function answerEntry(
     }
     case "refused": {
       const { type, detail, title } = delivery.problem;
-      return { entry: "refused", ...of, cause: type.split(":").at(-1)!, detail: detail ?? title };
+      return { entry: "refused", ...of, reason: type.split(":").at(-1)!, detail: detail ?? title };
     }
     case "undelivered":
       return { entry: "undelivered", ...of, detail: delivery.detail };

@@ -1,5 +1,5 @@
 import assert from "assert";
-import { problem, type ProblemCause } from "../shared/problem.ts";
+import { problem, type ProblemType } from "../shared/problem.ts";
 import type { Receipt } from "../shared/receipt.ts";
 import { type CastVote, type Delivery, Device } from "../device/device.ts";
 import type { ReceiptAnswer } from "../device/receipts.ts";
@@ -16,7 +16,7 @@ import { Differences, judgeLedger } from "./ledger/verdict.ts";
 const strict = { sanitizeOps: true, sanitizeResources: true };
 const { definition, voters, size } = testCountry();
 
-/** Gateways and centre in one: takes everything, and counts each voter's first vote, as Pollwire must. */
+/** Gateways and aggregator in one: takes everything, and counts each voter's first vote, as Pollwire must. */
 class Stub extends Map<string, string> {
   readonly outcomes = new Map<string, ReceiptAnswer>();
   readonly sends: string[] = [];
@@ -29,14 +29,16 @@ class Stub extends Map<string, string> {
     | "away at times"
     | "takes forgeries"
     | "forgets bodies"
-    | "wrong cause";
+    | "wrong reason";
   readonly #bodies = new Map<string, string>();
   #asked = 0;
 
   send(votes: readonly CastVote[], first = "primary"): Promise<Delivery[]> {
     return Promise.resolve(votes.map(({ voteId, text }) => {
       const { voterId, selections } = JSON.parse(text);
-      if (selections.length > 1) return refused(this.flaw === "wrong cause" ? "unknown-contest" : "overvote");
+      if (selections.length > 1) {
+        return refused(this.flaw === "wrong reason" ? "unknown-contest" : "overvote");
+      }
       if (!this.#bodies.has(voteId)) this.#bodies.set(voteId, text);
       if (this.#bodies.get(voteId) !== text && this.flaw !== "forgets bodies") {
         return refused("vote-id-reused");
@@ -62,12 +64,12 @@ class Stub extends Map<string, string> {
     if (this.outcomes.has(voteId)) return;
     const counted = this.get(voterId);
     if (voterId.startsWith("nobody") && this.flaw !== "counts anybody") {
-      this.outcomes.set(voteId, { voteId, outcome: "rejected", cause: "unknown_voter" });
+      this.outcomes.set(voteId, { voteId, outcome: "rejected", reason: "unknown_voter" });
     } else if (counted === undefined || this.flaw === "counts twice") {
       this.set(voterId, voteId);
       this.outcomes.set(voteId, { voteId, outcome: "counted" });
     } else {
-      this.outcomes.set(voteId, { voteId, outcome: "duplicate", cause: "double_vote" });
+      this.outcomes.set(voteId, { voteId, outcome: "duplicate", reason: "double_vote" });
     }
   }
 
@@ -81,8 +83,8 @@ class Stub extends Map<string, string> {
   }
 }
 
-function refused(cause: ProblemCause): Delivery {
-  return { fate: "refused", problem: problem(cause) };
+function refused(reason: ProblemType): Delivery {
+  return { fate: "refused", problem: problem(reason) };
 }
 
 /** The kinds that only casting can make. */
@@ -145,7 +147,7 @@ async function run(flaw?: Stub["flaw"], bad = SOME_OF_EACH) {
     },
     inFlight: 3,
     ledger: { write: (written) => Promise.resolve(void entries.push(...written)) },
-    centre: stub,
+    aggregator: stub,
     clock,
     signal: new AbortController().signal,
     onCast: () => {},
@@ -182,12 +184,12 @@ Deno.test("castPlanned() plans no extras when none are asked for", strict, async
   assert.deepEqual(summary.again, { asked: 0, pending: 0 });
 });
 
-Deno.test("castPlanned() outlasts a centre that is away at times", strict, async () => {
+Deno.test("castPlanned() outlasts an aggregator that is away at times", strict, async () => {
   const { left, differences } = await run("away at times");
   assert.deepEqual([left, differences.named], [0, []]);
 });
 
-Deno.test("castPlanned() catches a centre that counts twice, or counts anybody", strict, async () => {
+Deno.test("castPlanned() catches an aggregator that counts twice, or counts anybody", strict, async () => {
   const twice = await run("counts twice");
   assert.equal(twice.differences.count, sentOf(twice.summary, "double"));
   assert.match(twice.differences.named[0], /2 of 2 votes counted, not 1/);
@@ -227,8 +229,12 @@ Deno.test("castPlanned() catches a gateway that takes what it must refuse", stri
   assert.match(reused.differences.named[0], /\(reused-id\): acknowledged/);
 });
 
-Deno.test("castPlanned() catches a gateway that refuses for another cause than it must", strict, async () => {
-  const { differences, summary } = await run("wrong cause", { overvote: 0.1 });
-  assert.equal(differences.count, sentOf(summary, "overvote"));
-  assert.match(differences.named[0], /\(overvote\): refused by a gateway, unknown-contest/);
-});
+Deno.test(
+  "castPlanned() catches a gateway that refuses for another reason than it must",
+  strict,
+  async () => {
+    const { differences, summary } = await run("wrong reason", { overvote: 0.1 });
+    assert.equal(differences.count, sentOf(summary, "overvote"));
+    assert.match(differences.named[0], /\(overvote\): refused by a gateway, unknown-contest/);
+  },
+);

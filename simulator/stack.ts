@@ -9,7 +9,7 @@ import { Failure } from "../cli/command.ts";
 import type { Clock } from "../device/clock.ts";
 import { Guard } from "./guard.ts";
 import {
-  centreEnvironment,
+  aggregatorEnvironment,
   membersOf,
   type MembersOptions,
   type MemberSpec,
@@ -68,13 +68,13 @@ export class Stack {
     return [...this.#aggregators, ...this.#gateways];
   }
 
-  /** The centre's address: the first aggregator's. */
-  get centre(): string {
+  /** The aggregator's address: the first aggregator's. */
+  get aggregator(): string {
     return this.#aggregators[0].origin;
   }
 
   /** The addresses of all aggregators. */
-  get centres(): string[] {
+  get aggregators(): string[] {
     return this.#aggregators.map(({ origin }) => origin);
   }
 
@@ -106,18 +106,18 @@ export class Stack {
    */
   async provision(definition: string, roll: string, revoked?: string): Promise<void> {
     const options = ["--definition", definition, "--roll", roll];
-    for (const centre of this.centres) options.push("--centre", centre);
+    for (const aggregator of this.aggregators) options.push("--aggregator", aggregator);
     if (revoked !== undefined) options.push("--revoke", revoked);
     await this.#command("provision the election", ["provision", ...options]);
     // Embedded logs are made by whoever opens them first.
     if (this.#options.servers !== undefined) await this.#command("make the election's topics", ["topics"]);
   }
 
-  /** One of the centre's commands. */
+  /** One of the aggregator's commands. */
   async #command(what: string, args: readonly string[]): Promise<void> {
     const child = new Deno.Command(Deno.execPath(), {
       args: ["run", "-A", "--no-prompt", scriptOf("aggregator"), ...args],
-      env: centreEnvironment(this.#options),
+      env: aggregatorEnvironment(this.#options),
       stdin: "null",
       stdout: "piped",
       stderr: "inherit",
@@ -127,11 +127,11 @@ export class Stack {
     clearTimeout(timer);
     await Deno.writeFile(`${this.#options.dataDir}/logs/provision.log`, stdout, { append: true });
     if (code !== 0) {
-      throw new Failure(`Cannot ${what}: the centre's ${args[0]} ended with code ${code}`);
+      throw new Failure(`Cannot ${what}: the aggregator's ${args[0]} ended with code ${code}`);
     }
   }
 
-  /** Starts every process, the centre first, and waits until each is ready. */
+  /** Starts every process, the aggregator first, and waits until each is ready. */
   async start(): Promise<void> {
     await Promise.all(this.#aggregators.map((aggregator) => this.#launch(aggregator)));
     await Promise.all(this.#gateways.map((gateway) => this.#launch(gateway)));

@@ -29,7 +29,7 @@ export type MembersOptions = Readonly<{
   /** How many share the count; 1 when left out. More need servers to share. */
   aggregators?: number;
   /** The first aggregator's port; any free one when left out. */
-  centrePort?: number;
+  aggregatorPort?: number;
   /** HTTPS with it, HTTP without. */
   tls?: StackTls;
   /** The servers that it stands on; embedded stores when left out. */
@@ -40,9 +40,9 @@ export type MembersOptions = Readonly<{
 export function membersOf(
   options: MembersOptions,
 ): { aggregators: MemberSpec[]; gateways: MemberSpec[] } {
-  const { aggregators: count = 1, gateways, centrePort } = options;
+  const { aggregators: count = 1, gateways, aggregatorPort } = options;
   const ports = freePorts(count + gateways.length, HOST);
-  if (centrePort !== undefined) ports[0] = centrePort;
+  if (aggregatorPort !== undefined) ports[0] = aggregatorPort;
   const names = Array.from({ length: count }, (_, i) => count === 1 ? "aggregator" : `aggregator-${i + 1}`);
   return {
     aggregators: names.map((name, i) => aggregator(name, ports[i], options)),
@@ -50,19 +50,19 @@ export function membersOf(
   };
 }
 
-/** Settings of the centre's commands. */
-export function centreEnvironment({ dataDir, servers }: MembersOptions): Record<string, string> {
+/** Settings of the aggregator's commands. */
+export function aggregatorEnvironment({ dataDir, servers }: MembersOptions): Record<string, string> {
   return { POLLWIRE_DATA: dataDir, ...servers?.aggregators };
 }
 
 function aggregator(name: string, port: number, options: MembersOptions): MemberSpec {
-  return member(name, "aggregator", ["aggregate"], port, options, centreEnvironment(options));
+  return member(name, "aggregator", ["aggregate"], port, options, aggregatorEnvironment(options));
 }
 
 function gateway(name: string, port: number, options: MembersOptions): MemberSpec {
   const { dataDir, tls, servers } = options;
   return member(name, "gateway", [], port, options, {
-    ...tls && { CENTRE_CA_FILE: tls.caFile },
+    ...tls && { AGGREGATOR_CA_FILE: tls.caFile },
     ...tls?.clientCaFile && { TLS_CLIENT_CA_FILE: tls.clientCaFile },
     GATEWAY_FILE: `${dataDir}/gateways/${name}.json`,
     GATEWAY_DATA: `${dataDir}/${name}`,

@@ -12,7 +12,7 @@ Deno.test("Stack starts, survives a kill, and stops; it tells what each process 
     const stack = new Stack({ dataDir, gateways: [], clock: systemClock });
     await onStack(stack, async () => {
       const ready = async () => {
-        const response = await fetch(`${stack.centre}/health/ready`).catch(() => undefined);
+        const response = await fetch(`${stack.aggregator}/health/ready`).catch(() => undefined);
         await response?.body?.cancel();
         return response?.status;
       };

@@ -1,9 +1,9 @@
 /**
- * Waits for the centre to catch up: as long as it gets on, and not for ever.
+ * Waits for the aggregator to catch up: as long as it gets on, and not for ever.
  *
  * @module
  */
-import { type Centre, CentreAway, type Reconciliation } from "./aggregator.ts";
+import { type Aggregator, AggregatorAway, type Reconciliation } from "./aggregator.ts";
 import type { Clock } from "../device/clock.ts";
 
 /** Bounds of waiting, in milliseconds. */
@@ -13,17 +13,17 @@ export const WAIT_LIMITS = {
   stalledMs: 120_000,
 } as const;
 
-type Books = Pick<Centre, "reconciliation">;
+type Books = Pick<Aggregator, "reconciliation">;
 
 /**
  * Reads the books until `isDone` is content with them, or until they have not changed for too long.
  *
  * @param onRead Told how many records were read since it was last told.
  * @returns the books, and whether `isDone` was content.
- * @throws {CentreAway} when the centre never answered in all that time: its last reason.
+ * @throws {AggregatorAway} when the aggregator never answered in all that time: its last reason.
  */
 export async function waitForBooks(
-  centre: Books,
+  aggregator: Books,
   election: string,
   isDone: (books: Reconciliation) => boolean,
   { clock, onRead = () => {}, stalledMs = WAIT_LIMITS.stalledMs }: {
@@ -35,8 +35,8 @@ export async function waitForBooks(
   let newest: Reconciliation | undefined;
   let changedMs = clock.now();
   for (;;) {
-    const books = await centre.reconciliation(election).catch(awayIsReturned);
-    if (!(books instanceof CentreAway)) {
+    const books = await aggregator.reconciliation(election).catch(awayIsReturned);
+    if (!(books instanceof AggregatorAway)) {
       if (isDone(books)) {
         onRead(books.total.read - (newest?.total.read ?? 0));
         return { books, done: true };
@@ -49,7 +49,7 @@ export async function waitForBooks(
     }
     if (clock.now() - changedMs > stalledMs) {
       if (newest !== undefined) return { books: newest, done: false };
-      if (books instanceof CentreAway) throw books;
+      if (books instanceof AggregatorAway) throw books;
     }
     await clock.sleep(WAIT_LIMITS.pollMs);
   }
@@ -73,20 +73,20 @@ export async function settleDifferences(
   let changedMs = clock.now();
   for (;;) {
     const found = await compare().catch(awayIsReturned);
-    if (!(found instanceof CentreAway)) {
+    if (!(found instanceof AggregatorAway)) {
       if (found.count === 0) return found;
       if (found.count !== newest?.count) changedMs = clock.now();
       newest = found;
     }
     if (clock.now() - changedMs > stalledMs) {
       if (newest !== undefined) return newest;
-      if (found instanceof CentreAway) return { count: 1, named: [found.message] };
+      if (found instanceof AggregatorAway) return { count: 1, named: [found.message] };
     }
     await clock.sleep(WAIT_LIMITS.pollMs);
   }
 }
 
-function awayIsReturned(error: unknown): CentreAway {
-  if (error instanceof CentreAway) return error;
+function awayIsReturned(error: unknown): AggregatorAway {
+  if (error instanceof AggregatorAway) return error;
   throw error;
 }

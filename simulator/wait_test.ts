@@ -1,5 +1,5 @@
 import assert from "assert";
-import { CentreAway, type Reconciliation } from "./aggregator.ts";
+import { AggregatorAway, type Reconciliation } from "./aggregator.ts";
 import { isReadThrough, settleDifferences, waitForBooks } from "./wait.ts";
 
 const strict = { sanitizeOps: true, sanitizeResources: true };
@@ -20,24 +20,24 @@ function clock() {
   };
 }
 
-/** A centre that answers with each of these in turn, and then for ever with the last. */
-function centre(...answers: (Reconciliation | undefined)[]) {
+/** An aggregator that answers with each of these in turn, and then for ever with the last. */
+function aggregator(...answers: (Reconciliation | undefined)[]) {
   let next = 0;
   return {
     reconciliation: () => {
       const answer = answers[Math.min(next++, answers.length - 1)];
-      return answer === undefined ? Promise.reject(new CentreAway("away")) : Promise.resolve(answer);
+      return answer === undefined ? Promise.reject(new AggregatorAway("away")) : Promise.resolve(answer);
     },
   };
 }
 
 Deno.test(
-  "waitForBooks() waits until the books are as wanted, over a centre that goes away",
+  "waitForBooks() waits until the books are as wanted, over an aggregator that goes away",
   strict,
   async () => {
     const read: number[] = [];
     const waited = await waitForBooks(
-      centre(books(10), undefined, books(10), books(25), books(40)),
+      aggregator(books(10), undefined, books(10), books(25), books(40)),
       "e",
       ({ total }) => total.read >= 40,
       { clock: clock(), onRead: (records) => read.push(records) },
@@ -47,17 +47,20 @@ Deno.test(
   },
 );
 
-Deno.test("waitForBooks() waits as long as the centre gets on, and no longer", strict, async () => {
+Deno.test("waitForBooks() waits as long as the aggregator gets on, and no longer", strict, async () => {
   const time = clock();
   const slowly = Array.from({ length: 2_000 }, (_, i) => books(Math.floor(i / 100)));
-  const waited = await waitForBooks(centre(...slowly), "e", () => false, { clock: time, stalledMs: 30_000 });
+  const waited = await waitForBooks(aggregator(...slowly), "e", () => false, {
+    clock: time,
+    stalledMs: 30_000,
+  });
   assert.deepEqual([waited.done, waited.books.total.read], [false, 19]);
   assert.ok(time.now() > 2_000 * 200);
 });
 
-Deno.test("waitForBooks() says when the centre never answered", strict, async () => {
-  await assert.rejects(waitForBooks(centre(undefined), "e", () => true, { clock: clock() }), {
-    name: "CentreAway",
+Deno.test("waitForBooks() says when the aggregator never answered", strict, async () => {
+  await assert.rejects(waitForBooks(aggregator(undefined), "e", () => true, { clock: clock() }), {
+    name: "AggregatorAway",
     message: "away",
   });
 });
@@ -83,9 +86,9 @@ Deno.test("settleDifferences() returns what differs once that has settled", stri
   let n = 0;
   const compare = () =>
     n++ % 2 === 1
-      ? Promise.reject(new CentreAway("away"))
+      ? Promise.reject(new AggregatorAway("away"))
       : Promise.resolve({ count: Math.max(3, 9 - n), named: ["a"] });
   assert.deepEqual(await settleDifferences(compare, clock(), 20_000), { count: 3, named: ["a"] });
-  const never = await settleDifferences(() => Promise.reject(new CentreAway("away")), clock(), 20_000);
+  const never = await settleDifferences(() => Promise.reject(new AggregatorAway("away")), clock(), 20_000);
   assert.deepEqual(never, { count: 1, named: ["away"] });
 });

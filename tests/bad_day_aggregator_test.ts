@@ -1,6 +1,6 @@
 /**
- * The bad day of the centre's HTTP side, from the outside: over TCP, on a database in memory. Whatever comes has an
- * answer that says what is wrong, and none is an error of the centre's own.
+ * The bad day of the aggregator's HTTP side, from the outside: over TCP, on a database in memory. Whatever comes has an
+ * answer that says what is wrong, and none is an error of the aggregator's own.
  */
 import assert from "assert";
 import { gzipSync } from "node:zlib";
@@ -11,7 +11,7 @@ import { createApp } from "../aggregator/public/app.ts";
 import { gatewaySync } from "../aggregator/registry/gateway_sync.ts";
 import { utf8 } from "../shared/bytes.ts";
 import { gatewayKey } from "../shared/keys.ts";
-import { type ProblemCause, PROBLEMS } from "../shared/problem.ts";
+import { PROBLEMS, type ProblemType } from "../shared/problem.ts";
 import { type Receipt, receiptKey, writeReceipt } from "../shared/receipt.ts";
 import { signRequest } from "../shared/signature.ts";
 import { SYNC_PATH } from "../shared/sync.ts";
@@ -27,7 +27,7 @@ const RECEIPTS = "/v1/receipts/check";
 const GATEWAY = { election: "test-2026", id: "g-1", version: 1 };
 const KEY = receiptKey(gatewayKey(MASTER, GATEWAY));
 
-type Row = [what: string, request: RawRequest, cause: ProblemCause, says: RegExp];
+type Row = [what: string, request: RawRequest, reason: ProblemType, says: RegExp];
 
 const get = (target: string, method = "GET"): RawRequest => ({ method, target });
 const post = (
@@ -243,7 +243,7 @@ const ADDRESSES: Row[] = [
   ]),
 ];
 
-Deno.test("the centre answers every wrong request with what is wrong, and none with an error of its own", async () => {
+Deno.test("the aggregator answers every wrong request with what is wrong, and none with an error of its own", async () => {
   await withElection(async (db) => {
     const stop = new AbortController();
     const errors: unknown[] = [];
@@ -270,11 +270,11 @@ Deno.test("the centre answers every wrong request with what is wrong, and none w
       onError,
     });
     try {
-      for (const [what, request, cause, says] of [...QUESTIONS, ...BODIES, ...SYNCS, ...ADDRESSES]) {
+      for (const [what, request, reason, says] of [...QUESTIONS, ...BODIES, ...SYNCS, ...ADDRESSES]) {
         const answer = await exchange(server.origin, request);
         const found = `${what}: ${answer?.status} ${JSON.stringify(answer?.body)}`;
-        assert.equal(answer?.cause, cause, found);
-        assert.equal(answer?.status, PROBLEMS[cause][0], found);
+        assert.equal(answer?.reason, reason, found);
+        assert.equal(answer?.status, PROBLEMS[reason][0], found);
         assert.equal(answer?.headers.get("content-type"), "application/problem+json", found);
         assert.match(answer?.body.detail, says, found);
       }

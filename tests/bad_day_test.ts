@@ -10,7 +10,7 @@ import { honest, post, type Row, vote } from "./bad_day/scene.ts";
 import { hands, headers, inputs } from "./bad_day/signatures.ts";
 import { eventually } from "./eventually.ts";
 import { testDevice, testSync } from "./gateway_fixture.ts";
-import { openManifest, withCentre } from "./gateway_process.ts";
+import { openManifest, withAggregator } from "./gateway_process.ts";
 import { exchange, type RawAnswer, rawBytes, RawConnection } from "./raw_http.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
@@ -31,7 +31,7 @@ type Day = Readonly<{
 async function aDay(work: (day: Day) => Promise<void>): Promise<void> {
   const manifest = { ...openManifest(), denied: ["s-1-a.1"] };
   const sync = testSync(manifest, ["n-1", "n-2", "s-1"].map((station) => testDevice(station)));
-  await withCentre(async ({ start, stored }) => {
+  await withAggregator(async ({ start, stored }) => {
     const gateway = start({ DEVICE_REQUESTS_PER_SECOND: "1000000", ADDRESS_REQUESTS_PER_SECOND: "1000000" });
     const origin = await gateway.address();
     await eventually("the gateway is ready", async () => {
@@ -58,9 +58,9 @@ async function aDay(work: (day: Day) => Promise<void>): Promise<void> {
 
 /** Holds an answer to its row. */
 function check(row: Row, answer: RawAnswer | undefined): void {
-  const { what, cause, allow, request } = row;
+  const { what, reason, allow, request } = row;
   assert.ok(answer !== undefined, `${what}: no answer`);
-  const [status, title] = PROBLEMS[cause];
+  const [status, title] = PROBLEMS[reason];
   const found = `${what}: ${answer.status} ${JSON.stringify(answer.body)}`;
   assert.equal(answer.status, status, found);
   if (allow !== undefined) assert.equal(answer.headers.get("allow"), allow, what);
@@ -72,10 +72,10 @@ function check(row: Row, answer: RawAnswer | undefined): void {
 }
 
 function checkProblem(
-  { what, cause, says, field }: Pick<Row, "what" | "cause" | "says" | "field">,
+  { what, reason, says, field }: Pick<Row, "what" | "reason" | "says" | "field">,
   found: any,
 ): void {
-  assert.equal(found?.type, `urn:pollwire:problem:${cause}`, `${what}: ${JSON.stringify(found)}`);
+  assert.equal(found?.type, `urn:pollwire:problem:${reason}`, `${what}: ${JSON.stringify(found)}`);
   assert.match(found.detail, says, what);
   if (field === undefined) return;
   const paths = found.errors.map(({ path, message }: { path: string; message: string }) => {
@@ -125,7 +125,7 @@ Deno.test("a gateway refuses every vote that is wrong among others, and takes th
       assert.ok(answer?.status === 207, row.what);
       const [first, bad, last] = answer.body.results;
       assert.deepEqual([first.status, last.status, bad.line], [202, 202, 2], row.what);
-      assert.equal(bad.status, PROBLEMS[row.cause][0], row.what);
+      assert.equal(bad.status, PROBLEMS[row.reason][0], row.what);
       checkProblem(row, bad.problem);
       day.taken(2);
     }
@@ -141,13 +141,13 @@ Deno.test("a gateway answers methods and addresses that it does not have", async
 
 Deno.test("a gateway takes no HTTP that could be read in two ways, and answers what it cannot read", async () => {
   await aDay(async (day) => {
-    for (const { what, bytes, cause } of shapes()) {
+    for (const { what, bytes, reason } of shapes()) {
       await using connection = await RawConnection.open(day.origin);
       await connection.send(bytes);
       const answer = await connection.answer();
-      assert.equal(answer?.cause, cause, `${what}: ${answer?.status} ${JSON.stringify(answer?.body)}`);
-      if (cause === undefined) continue;
-      assert.equal(answer!.status, PROBLEMS[cause][0], what);
+      assert.equal(answer?.reason, reason, `${what}: ${answer?.status} ${JSON.stringify(answer?.body)}`);
+      if (reason === undefined) continue;
+      assert.equal(answer!.status, PROBLEMS[reason][0], what);
       assert.match(
         answer!.body.detail,
         /HTTP\/1\.1 by RFC 9112|one Host header|must make a URL|16384 bytes/,

@@ -1,6 +1,6 @@
 import assert from "assert";
 import { parse } from "yaml";
-import { SETTINGS as CENTRE_SETTINGS } from "../aggregator/config.ts";
+import { SETTINGS as AGGREGATOR_SETTINGS } from "../aggregator/config.ts";
 import { SETTINGS as COMPOSE_SETTINGS } from "../deploy/compose/config.ts";
 import { parseServers } from "../deploy/compose/setup.ts";
 import { SETTINGS as GATEWAY_SETTINGS } from "../gateway/config.ts";
@@ -101,7 +101,7 @@ for (
   Deno.test(`${file}: an app is told nothing that it does not know`, () => {
     const known: Record<string, object> = {
       "gateway/main.ts": GATEWAY_SETTINGS,
-      "aggregator/main.ts": CENTRE_SETTINGS,
+      "aggregator/main.ts": AGGREGATOR_SETTINGS,
       "deploy/compose/main.ts": COMPOSE_SETTINGS,
     };
     let apps = 0;
@@ -142,7 +142,7 @@ Deno.test("gateways and simulator in Docker know the address of every aggregator
   const aggregators = Object.keys(base.services).filter((name) => name.startsWith("aggregator-"));
   const addresses = aggregators.map((name) => `https://${name}:${base.services[name].environment!.PORT}`);
   assert.ok(addresses.length > 1);
-  const named = (text: string) => [...text.matchAll(/--centre[ =](\S+)/g)].map(([, address]) => address);
+  const named = (text: string) => [...text.matchAll(/--aggregator[ =](\S+)/g)].map(([, address]) => address);
   assert.deepEqual(named(read("deploy/compose/provision.sh")), addresses);
   assert.deepEqual(named(base.services.simulator.command!.join(" ")), addresses);
 });

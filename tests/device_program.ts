@@ -20,12 +20,12 @@ const outcomes = [];
 const device = await createDeviceClient({
   identity: { election: "e", device: "n-1-a", version: 1, station: "n-1", key: "07".repeat(32) },
   gateways: ["http://gateway"],
-  centres: ["http://centre"],
+  aggregators: ["http://aggregator"],
   store: memoryStore(),
   limits: { askEveryMs: 1 },
   onOutcome: ({ outcome }) => outcomes.push(outcome),
   fetch: async (url, { headers, body }) => {
-    if (url.startsWith("http://centre")) {
+    if (url.startsWith("http://aggregator")) {
       const { receipts } = JSON.parse(body);
       return Response.json({ answers: receipts.map(({ voteId }) => ({ voteId, outcome: "counted" })) });
     }

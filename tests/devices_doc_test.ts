@@ -82,15 +82,15 @@ Deno.test("the examples for devices run as they stand, and what they cast is cou
   const devices = await read("docs/devices.md");
   const readme = await read("README.md");
   const elections = [{ definition: definition(), voters: votersOf("bristol", VOTERS) }];
-  await withRunningStack(elections, async ({ stack, centre, devices: file, dataDir }) => {
+  await withRunningStack(elections, async ({ stack, aggregator, devices: file, dataDir }) => {
     const [{ device, version, key }] = file.devices;
     const [GATEWAY, FALLBACK] = stack.gateways;
     const cwd = `${dataDir}/work`;
     await Deno.mkdir(cwd);
     const KEYID = `ri-2020/${device}.${version}`;
-    const env = { GATEWAY, FALLBACK, CENTRE: stack.centre, KEY: key, KEYID, VOTES: `${cwd}/kept` };
+    const env = { GATEWAY, FALLBACK, AGGREGATOR: stack.aggregator, KEY: key, KEYID, VOTES: `${cwd}/kept` };
     const counted = async (votes: number) => {
-      const { total } = await centre.reconciliation("ri-2020");
+      const { total } = await aggregator.reconciliation("ri-2020");
       assert.deepEqual([total.counted, total.duplicate, total.rejected], [votes, 0, 0]);
     };
 
@@ -135,7 +135,7 @@ Deno.test("the examples for devices run as they stand, and what they cast is cou
 
     await t.step("all of it is in the results", async () => {
       await eventually("nine votes for one candidate, and one for the other", async () => {
-        const rows = await centre.stationResults(definition());
+        const rows = await aggregator.stationResults(definition());
         const votesFor = (id: string) =>
           rows.reduce((sum, { candidate, votes }) => candidate === id ? sum + votes : sum, 0);
         return votesFor("joseph-r-biden") === 9 && votesFor("donald-j-trump") === 1;
@@ -164,5 +164,5 @@ const vote = {
 
 Deno.test("docs/devices.md says what to do with every problem", async () => {
   const text = await read("docs/devices.md");
-  assert.deepEqual(Object.keys(PROBLEMS).filter((cause) => !text.includes(`\`${cause}\``)), []);
+  assert.deepEqual(Object.keys(PROBLEMS).filter((reason) => !text.includes(`\`${reason}\``)), []);
 });

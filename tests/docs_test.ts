@@ -3,7 +3,7 @@ import { REJECTION_REASONS } from "../shared/outcome.ts";
 import { PROBLEMS } from "../shared/problem.ts";
 import { BAD_KINDS, describeKind } from "../simulator/bad/kinds.ts";
 import { SETTINGS as GATEWAY_SETTINGS } from "../gateway/config.ts";
-import { SETTINGS as CENTRE_SETTINGS } from "../aggregator/config.ts";
+import { SETTINGS as AGGREGATOR_SETTINGS } from "../aggregator/config.ts";
 
 const read = (path: string) => Deno.readTextFile(new URL(`../${path}`, import.meta.url));
 
@@ -12,14 +12,16 @@ Deno.test("docs/wire-format.md lists every problem and every reason, as the code
   const rows = text.split("\n").filter((line) => /^\| `/.test(line));
   const expected = [
     ...Object.entries(REJECTION_REASONS).map(([reason, meaning]) => `| \`${reason}\` | ${meaning} |`),
-    ...Object.entries(PROBLEMS).map(([cause, [status, title]]) => `| \`${cause}\` | ${status} | ${title} |`),
+    ...Object.entries(PROBLEMS).map(([reason, [status, title]]) =>
+      `| \`${reason}\` | ${status} | ${title} |`
+    ),
   ];
   assert.deepEqual(rows, expected);
 });
 
 Deno.test("docs/operations.md lists every setting", async () => {
   const text = await read("docs/operations.md");
-  const missing = [...Object.keys(GATEWAY_SETTINGS), ...Object.keys(CENTRE_SETTINGS)]
+  const missing = [...Object.keys(GATEWAY_SETTINGS), ...Object.keys(AGGREGATOR_SETTINGS)]
     .filter((name) => !text.includes(`| \`${name}\` |`));
   assert.deepEqual(missing, []);
 });

@@ -1,5 +1,5 @@
 /**
- * A centre in memory, as gateway g-1 sees it.
+ * An aggregator in memory, as gateway g-1 sees it.
  *
  * @module
  */
@@ -24,10 +24,10 @@ function keyOf(election: string): Uint8Array<ArrayBuffer> {
 }
 
 /** What gateway g-1 is provisioned with. */
-export function testGatewayFile(centres: string[], ...elections: string[]): GatewayFile {
+export function testGatewayFile(aggregators: string[], ...elections: string[]): GatewayFile {
   return {
     gateway: "g-1",
-    centres,
+    aggregators,
     elections: (elections.length > 0 ? elections : [ELECTION]).map((election) => ({
       election,
       keyVersion: 1,
@@ -40,8 +40,8 @@ export function testGatewayFile(centres: string[], ...elections: string[]): Gate
 /** What a gateway asked. `id` is the request's. */
 export type Asked = { election: string; have: string | null; id: string };
 
-/** A centre that answers as the real one does, but for what a test puts in its way. */
-export class FakeCentre {
+/** An aggregator that answers as the real one does, but for what a test puts in its way. */
+export class FakeAggregator {
   readonly texts = new Map<string, string>();
   readonly asked: Asked[] = [];
   readonly #now: () => number;

@@ -104,7 +104,7 @@ export function definitionWithFacts(change: Partial<ElectionDefinition> = {}): E
 /** Ann's photo in {@link definitionWithFacts}. */
 export const ANNS_PHOTO = '<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>';
 
-/** The manifest that the centre makes of a definition. */
+/** The manifest that the aggregator makes of a definition. */
 export function testManifest(definition: ElectionDefinition = testDefinition(), version = 1): Manifest {
   return manifestSchema.parse({
     ...manifestPart(definition),
@@ -118,7 +118,7 @@ export function testManifest(definition: ElectionDefinition = testDefinition(), 
 /** The history of an election whose manifests are given, oldest first. */
 export function testHistory(...manifests: Manifest[]): ElectionHistory & { reload(): Promise<void> } {
   const { election, partitions, recordBytes } = manifests[0];
-  const centre = sealingKeyPair(MASTER, election);
+  const aggregator = sealingKeyPair(MASTER, election);
   const indexes = new Map(manifests.map((manifest) => [manifest.version, indexElection(manifest)]));
   const gateways = new Set(manifests.flatMap((manifest) => manifest.gateways.map(({ id }) => id)));
   return {
@@ -129,7 +129,7 @@ export function testHistory(...manifests: Manifest[]): ElectionHistory & { reloa
     signingKey: (name) => gateways.has(name.id) ? gatewayKey(MASTER, name) : undefined,
     sealingKey: (senderKey) => {
       try {
-        return recordKey(centre.privateKey, senderKey, election, senderKey, centre.publicKey);
+        return recordKey(aggregator.privateKey, senderKey, election, senderKey, aggregator.publicKey);
       } catch {
         return undefined;
       }
@@ -142,11 +142,11 @@ export function testHistory(...manifests: Manifest[]): ElectionHistory & { reloa
 export function testSealer(manifest: Manifest, gateway = "g-1", master: Uint8Array = MASTER): RecordSealer {
   const name = { election: manifest.election, id: gateway, version: 1 };
   const own = ephemeralKeyPair();
-  const centreKey = fromHex(manifest.sealingKey);
+  const aggregatorKey = fromHex(manifest.sealingKey);
   return recordSealer({
     name,
     signingKey: gatewayKey(master, name),
-    sealingKey: recordKey(own.privateKey, centreKey, manifest.election, own.publicKey, centreKey),
+    sealingKey: recordKey(own.privateKey, aggregatorKey, manifest.election, own.publicKey, aggregatorKey),
     senderKey: own.publicKey,
     recordBytes: manifest.recordBytes,
   });
@@ -181,7 +181,7 @@ export function placed(sealer: RecordSealer, record: VoteRecord, partitions = 3)
   return { ...sealer.seal(record), partition: partitionOf(fromHex(record.voterKey), partitions) };
 }
 
-/** A receipt as devices get them, which the centre would not believe. */
+/** A receipt as devices get them, which the aggregator would not believe. */
 export function testReceipt(voteId: string, change: Partial<Receipt> = {}): Receipt {
   return {
     election: "sim",

@@ -1,5 +1,5 @@
 /**
- * A gateway for tests: elections made ready without a centre, devices that sign, a spool in memory, and an app that
+ * A gateway for tests: elections made ready without an aggregator, devices that sign, a spool in memory, and an app that
  * opens no port.
  *
  * @module
@@ -27,7 +27,7 @@ import type { Sync } from "../shared/sync.ts";
 import type { Vote } from "../shared/vote.ts";
 import { MASTER, NOON_MS, testManifest } from "./fixture.ts";
 
-/** A device as the centre tells gateways of it; one a station, `<station>-a`. */
+/** A device as the aggregator tells gateways of it; one a station, `<station>-a`. */
 export function testDevice(
   station: string,
   change: Partial<Sync["devices"][number]> = {},
@@ -38,7 +38,7 @@ export function testDevice(
   return { device, version, station, key, validUntil: null, ...change };
 }
 
-/** What the centre answers a gateway. */
+/** What the aggregator answers a gateway. */
 export function testSync(manifest: Manifest = testManifest(), devices?: Sync["devices"]): Sync {
   const { election } = manifest;
   return {
@@ -167,7 +167,7 @@ export type TestGateway = Readonly<{
   metric(line: string): Promise<number>;
 }>;
 
-export type Answer = Readonly<{ status: number; headers: Headers; body: any; cause?: string }>;
+export type Answer = Readonly<{ status: number; headers: Headers; body: any; reason?: string }>;
 
 /** Makes a gateway that serves test-2026 at noon. */
 export function testGateway(change: Partial<GatewayOptions> = {}, election = testElection()): TestGateway {
@@ -211,5 +211,5 @@ async function readAnswer(response: Response): Promise<Answer> {
   const text = fromUtf8(await response.bytes());
   const isJson = /json/.test(headers.get("content-type") ?? "");
   const body = isJson ? JSON.parse(text) : text;
-  return { status, headers, body, cause: body?.type?.replace("urn:pollwire:problem:", "") };
+  return { status, headers, body, reason: body?.type?.replace("urn:pollwire:problem:", "") };
 }

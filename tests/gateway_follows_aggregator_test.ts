@@ -21,8 +21,8 @@ import { testDatabase } from "./test_database.ts";
 const db = await testDatabase();
 const NOW = new Date(NOON_MS);
 
-/** A centre that gateways can ask over HTTP, and the files of those that it was provisioned for. */
-class Centre {
+/** An aggregator that gateways can ask over HTTP, and the files of those that it was provisioned for. */
+class Aggregator {
   #server?: Deno.HttpServer<Deno.NetAddr>;
   #port = 0;
 
@@ -67,14 +67,14 @@ class Centre {
   }
 }
 
-async function withCentre(work: (centre: Centre) => Promise<void>): Promise<void> {
+async function withAggregator(work: (aggregator: Aggregator) => Promise<void>): Promise<void> {
   await withDirectory(async (directory) => {
-    const centre = new Centre(directory);
-    centre.start();
+    const aggregator = new Aggregator(directory);
+    aggregator.start();
     try {
-      await work(centre);
+      await work(aggregator);
     } finally {
-      await centre.stop();
+      await aggregator.stop();
     }
   });
 }
@@ -83,9 +83,9 @@ const NOTHING_NEW = { changed: [], faults: [] };
 const taken = (...elections: string[]) => ({ changed: elections, faults: [] });
 
 Deno.test("a gateway that was provisioned gets all that it needs, once", async () => {
-  await withCentre(async (centre) => {
-    const manifest = await centre.create("fresh");
-    const gateway = centre.gateway();
+  await withAggregator(async (aggregator) => {
+    const manifest = await aggregator.create("fresh");
+    const gateway = aggregator.gateway();
     assert.deepEqual(gateway.loadKept(), NOTHING_NEW);
     assert.equal(gateway.get("fresh"), undefined);
     assert.deepEqual(await gateway.sync(NOON_MS), taken("fresh"));
@@ -97,9 +97,9 @@ Deno.test("a gateway that was provisioned gets all that it needs, once", async (
   });
 });
 
-Deno.test("a gateway asks the next address of the centre while one is away, and the first again when it is alone", async () => {
-  await withCentre(async (first) => {
-    const second = new Centre(first.directory);
+Deno.test("a gateway asks the next address of the aggregator while one is away, and the first again when it is alone", async () => {
+  await withAggregator(async (first) => {
+    const second = new Aggregator(first.directory);
     second.start();
     try {
       await second.create("several", first.origin);
@@ -122,13 +122,13 @@ Deno.test("a gateway asks the next address of the centre while one is away, and 
 });
 
 Deno.test("a gateway holds the keys that the devices of its stations were provisioned with, and no others", async () => {
-  await withCentre(async (centre) => {
-    await centre.create("devices");
-    const path = await writeDeviceFile(db.query, "devices", MASTER, centre.directory, NOW);
+  await withAggregator(async (aggregator) => {
+    await aggregator.create("devices");
+    const path = await writeDeviceFile(db.query, "devices", MASTER, aggregator.directory, NOW);
     const { devices } = JSON.parse(await Deno.readTextFile(path)) as {
       devices: { device: string; version: number; station: string; key: string }[];
     };
-    const gateway = centre.gateway();
+    const gateway = aggregator.gateway();
     await gateway.sync(NOON_MS);
     for (const { device, version, station, key } of devices) {
       const held = gateway.get("devices")!.deviceKey({ election: "devices", id: device, version });
@@ -138,10 +138,10 @@ Deno.test("a gateway holds the keys that the devices of its stations were provis
   });
 });
 
-Deno.test("a record that a gateway seals with what it got is acceptable to the centre", async () => {
-  await withCentre(async (centre) => {
-    await centre.create("seals");
-    const gateway = centre.gateway("g-2");
+Deno.test("a record that a gateway seals with what it got is acceptable to the aggregator", async () => {
+  await withAggregator(async (aggregator) => {
+    await aggregator.create("seals");
+    const gateway = aggregator.gateway("g-2");
     await gateway.sync(NOON_MS);
     const history = (await openHistory(db.query, "seals", MASTER))!;
     const record = testRecord("voter-1", { station: "s-2" }, "seals");
@@ -151,9 +151,9 @@ Deno.test("a record that a gateway seals with what it got is acceptable to the c
 });
 
 Deno.test("a gateway follows what the office does to keys and manifest", async () => {
-  await withCentre(async (centre) => {
-    await centre.create("follows");
-    const [one, two] = [centre.gateway("g-1"), centre.gateway("g-2")];
+  await withAggregator(async (aggregator) => {
+    await aggregator.create("follows");
+    const [one, two] = [aggregator.gateway("g-1"), aggregator.gateway("g-2")];
     await one.sync(NOON_MS);
     await two.sync(NOON_MS);
     const held = (version: number) =>
@@ -187,10 +187,10 @@ Deno.test("a gateway follows what the office does to keys and manifest", async (
 });
 
 Deno.test("a gateway serves several elections from one file, each with its own keys", async () => {
-  await withCentre(async (centre) => {
-    await centre.create("town");
-    await centre.create("county");
-    const gateway = centre.gateway();
+  await withAggregator(async (aggregator) => {
+    await aggregator.create("town");
+    await aggregator.create("county");
+    const gateway = aggregator.gateway();
     assert.deepEqual((await gateway.sync(NOON_MS)).changed.sort(), ["county", "town"]);
     assert.notDeepEqual(gateway.get("town")!.pseudonymKey, gateway.get("county")!.pseudonymKey);
     await rotateDeviceKey(db, "county", "n-1-a", 600, NOW);
@@ -198,18 +198,18 @@ Deno.test("a gateway serves several elections from one file, each with its own k
   });
 });
 
-Deno.test("a gateway starts from its disk while the centre is away, and asks again when it is back", async () => {
-  await withCentre(async (centre) => {
-    const manifest = await centre.create("away");
-    await centre.gateway().sync(NOON_MS);
-    await centre.stop();
-    const restarted = centre.gateway();
+Deno.test("a gateway starts from its disk while the aggregator is away, and asks again when it is back", async () => {
+  await withAggregator(async (aggregator) => {
+    const manifest = await aggregator.create("away");
+    await aggregator.gateway().sync(NOON_MS);
+    await aggregator.stop();
+    const restarted = aggregator.gateway();
     assert.deepEqual(restarted.loadKept(), taken("away"));
     assert.deepEqual(restarted.get("away")!.index.manifest, manifest);
     const { changed, faults } = await restarted.sync(NOON_MS);
     assert.deepEqual([changed.length, faults.length], [0, 1]);
     assert.deepEqual(restarted.ids(), ["away"], "it goes on with what it has");
-    centre.start();
+    aggregator.start();
     assert.deepEqual(await restarted.sync(NOON_MS), NOTHING_NEW);
     await rotateDeviceKey(db, "away", "n-1-a", 600, NOW);
     assert.deepEqual(await restarted.sync(NOON_MS), taken("away"));
@@ -217,43 +217,43 @@ Deno.test("a gateway starts from its disk while the centre is away, and asks aga
 });
 
 Deno.test("what a gateway keeps on its disk opens with its own key alone, and shows nothing", async () => {
-  await withCentre(async (centre) => {
-    await centre.create("kept");
-    await centre.gateway("g-1").sync(NOON_MS);
-    const path = `${centre.directory}/g-1/kept.sealed`;
+  await withAggregator(async (aggregator) => {
+    await aggregator.create("kept");
+    await aggregator.gateway("g-1").sync(NOON_MS);
+    const path = `${aggregator.directory}/g-1/kept.sealed`;
     const sealed = await Deno.readFile(path);
     assert.equal((await Deno.stat(path)).mode! & 0o777, 0o600);
     const readable = new TextDecoder().decode(sealed);
     for (const secret of ["kept", "n-1", pseudonymKey(MASTER, "kept").toHex()]) {
       assert.ok(!readable.includes(secret));
     }
-    await Deno.mkdir(`${centre.directory}/g-2`);
-    await Deno.writeFile(`${centre.directory}/g-2/kept.sealed`, sealed);
-    const { changed, faults } = centre.gateway("g-2").loadKept();
+    await Deno.mkdir(`${aggregator.directory}/g-2`);
+    await Deno.writeFile(`${aggregator.directory}/g-2/kept.sealed`, sealed);
+    const { changed, faults } = aggregator.gateway("g-2").loadKept();
     assert.deepEqual(changed, []);
     assert.match(faults[0], /^Cannot use .*kept\.sealed: it does not open with this gateway's key$/);
   });
 });
 
-Deno.test("a gateway stays with what it has when another answers for the centre", async () => {
-  await withCentre(async (centre) => {
-    const manifest = await centre.create("guarded");
-    const gateway = centre.gateway();
+Deno.test("a gateway stays with what it has when another answers for the aggregator", async () => {
+  await withAggregator(async (aggregator) => {
+    const manifest = await aggregator.create("guarded");
+    const gateway = aggregator.gateway();
     await gateway.sync(NOON_MS);
     await publishManifest(db, "guarded", MASTER, NOW, (newest) => ({ ...newest, name: "Renamed" }));
-    // At the centre's address stands one that has its registry, and not its master key.
-    centre.master = new Uint8Array(32);
+    // At the aggregator's address stands one that has its registry, and not its master key.
+    aggregator.master = new Uint8Array(32);
     const { changed, faults } = await gateway.sync(NOON_MS);
     assert.deepEqual(changed, []);
-    assert.match(faults[0], /^guarded: \S+: the centre answers 401: .*signature-invalid/);
+    assert.match(faults[0], /^guarded: \S+: the aggregator answers 401: .*signature-invalid/);
     assert.deepEqual(gateway.get("guarded")!.index.manifest, manifest);
   });
 });
 
-Deno.test("a gateway refuses a manifest older than its own, which a centre restored from a backup would give", async () => {
-  await withCentre(async (centre) => {
-    await centre.create("restored");
-    const gateway = centre.gateway();
+Deno.test("a gateway refuses a manifest older than its own, which an aggregator restored from a backup would give", async () => {
+  await withAggregator(async (aggregator) => {
+    await aggregator.create("restored");
+    const gateway = aggregator.gateway();
     await publishManifest(db, "restored", MASTER, NOW, (newest) => ({ ...newest, name: "Renamed" }));
     await gateway.sync(NOON_MS);
     await db.query("DELETE FROM registry.manifests WHERE election = 'restored' AND version = 2");
@@ -265,12 +265,12 @@ Deno.test("a gateway refuses a manifest older than its own, which a centre resto
 });
 
 Deno.test("a gateway whose clock is wrong is told so", async () => {
-  await withCentre(async (centre) => {
-    await centre.create("clock");
-    const { faults } = await centre.gateway().sync(NOON_MS - 3_600_000);
+  await withAggregator(async (aggregator) => {
+    await aggregator.create("clock");
+    const { faults } = await aggregator.gateway().sync(NOON_MS - 3_600_000);
     assert.match(
       faults[0],
-      /^clock: \S+: the centre answers 401: .*signature-stale.*"now":"2026-11-03T12:00:00\.000Z"/,
+      /^clock: \S+: the aggregator answers 401: .*signature-stale.*"now":"2026-11-03T12:00:00\.000Z"/,
     );
   });
 });

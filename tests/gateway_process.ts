@@ -1,5 +1,5 @@
 /**
- * A gateway as a process of its own, with a centre in memory and a directory to keep things in.
+ * A gateway as a process of its own, with an aggregator in memory and a directory to keep things in.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import { openSqliteLog } from "../shared/log/sqlite.ts";
 import type { StoredRecord } from "../shared/log/vote_log.ts";
 import type { Sync } from "../shared/sync.ts";
 import { withDirectory } from "./directory.ts";
-import { FakeCentre, testGatewayFile } from "./fake_aggregator.ts";
+import { FakeAggregator, testGatewayFile } from "./fake_aggregator.ts";
 import { testDefinition, testManifest } from "./fixture.ts";
 import { testSync } from "./gateway_fixture.ts";
 
@@ -80,9 +80,9 @@ export class GatewayProcess {
   }
 }
 
-/** What a test has: the centre, where things are kept, and how to start a gateway. */
+/** What a test has: the aggregator, where things are kept, and how to start a gateway. */
 export type Bench = Readonly<{
-  centre: FakeCentre;
+  aggregator: FakeAggregator;
   directory: string;
   start(environment?: Record<string, string>): GatewayProcess;
   /** What stands on the log. */
@@ -99,25 +99,25 @@ export function openManifest(): Manifest {
 }
 
 /**
- * Gives `work` a directory and a centre; whatever is started is stopped in the end.
+ * Gives `work` a directory and an aggregator; whatever is started is stopped in the end.
  *
- * @param tls The centre's certificate and key, PEM.
+ * @param tls The aggregator's certificate and key, PEM.
  */
-export async function withCentre(
+export async function withAggregator(
   work: (bench: Bench) => Promise<void>,
   sync: Sync = testSync(openManifest()),
   tls?: Readonly<{ cert: string; key: string }>,
 ): Promise<void> {
   await withDirectory(async (directory) => {
-    const centre = new FakeCentre();
-    centre.tell(sync);
-    const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen() {}, ...tls }, centre.handle);
+    const aggregator = new FakeAggregator();
+    aggregator.tell(sync);
+    const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen() {}, ...tls }, aggregator.handle);
     const file = testGatewayFile([`${tls ? "https" : "http"}://127.0.0.1:${server.addr.port}`]);
     await Deno.writeTextFile(`${directory}/g-1.json`, JSON.stringify(file));
     const started: GatewayProcess[] = [];
     try {
       await work({
-        centre,
+        aggregator,
         directory,
         start(environment = {}) {
           const gateway = new GatewayProcess({

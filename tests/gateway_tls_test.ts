@@ -4,19 +4,19 @@ import { TestAuthority } from "./certificates.ts";
 import { withDirectory } from "./directory.ts";
 import { eventually } from "./eventually.ts";
 import { testSync, testVote, voteRequest } from "./gateway_fixture.ts";
-import { type Bench, openManifest, withCentre } from "./gateway_process.ts";
+import { type Bench, openManifest, withAggregator } from "./gateway_process.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
 type Scene = Bench & Readonly<{ authority: TestAuthority; server: Certificate; device: Certificate }>;
 
-/** A centre that speaks TLS, and certificates for a gateway and a device. */
+/** An aggregator that speaks TLS, and certificates for a gateway and a device. */
 async function withAuthority(work: (scene: Scene) => Promise<void>): Promise<void> {
   await withDirectory(async (directory) => {
     const authority = await TestAuthority.make(directory);
     const [server, device] = [await authority.sign("server"), await authority.sign("device")];
     const [cert, key] = [await Deno.readTextFile(server.certFile), await Deno.readTextFile(server.keyFile)];
-    await withCentre(
+    await withAggregator(
       (bench) => work({ ...bench, authority, server, device }),
       testSync(openManifest()),
       { cert, key },
@@ -50,10 +50,10 @@ async function post(
   }
 }
 
-Deno.test("a gateway takes votes over TLS from devices with a certificate, and follows a centre over TLS", async () => {
+Deno.test("a gateway takes votes over TLS from devices with a certificate, and follows an aggregator over TLS", async () => {
   await withAuthority(async ({ authority, server, device, start, stored }) => {
     const gateway = start({
-      CENTRE_CA_FILE: authority.file,
+      AGGREGATOR_CA_FILE: authority.file,
       TLS_CERT_FILE: server.certFile,
       TLS_KEY_FILE: server.keyFile,
       TLS_CLIENT_CA_FILE: authority.file,
@@ -69,38 +69,38 @@ Deno.test("a gateway takes votes over TLS from devices with a certificate, and f
   });
 });
 
-Deno.test("a gateway does not follow a centre whose certificate it has no reason to trust", async () => {
-  await withAuthority(async ({ centre, start }) => {
+Deno.test("a gateway does not follow an aggregator whose certificate it has no reason to trust", async () => {
+  await withAuthority(async ({ aggregator, start }) => {
     await withDirectory(async (directory) => {
       const foreign = await TestAuthority.make(directory, "foreign");
-      const gateway = start({ CENTRE_CA_FILE: foreign.file });
+      const gateway = start({ AGGREGATOR_CA_FILE: foreign.file });
       const address = await gateway.address();
       await eventually("it has asked in vain", async () => {
         const metrics = await (await fetch(`${address}/metrics`)).text();
         return /^pollwire_gateway_sync_faults_total [1-9]/m.test(metrics);
       });
-      assert.deepEqual(centre.asked, []);
+      assert.deepEqual(aggregator.asked, []);
       assert.match((await gateway.stop()).stderr, /has no answer: .*(UnknownIssuer|certificate)/);
     });
   });
 });
 
-Deno.test("a gateway follows its centre once the authority of the centre is in its file, without a restart", async () => {
-  await withAuthority(async ({ authority, centre, start }) => {
+Deno.test("a gateway follows its aggregator once the authority of the aggregator is in its file, without a restart", async () => {
+  await withAuthority(async ({ authority, aggregator, start }) => {
     await withDirectory(async (directory) => {
       const { file } = await TestAuthority.make(directory, "foreign");
-      const gateway = start({ CENTRE_CA_FILE: file });
+      const gateway = start({ AGGREGATOR_CA_FILE: file });
       const address = await gateway.address();
       await eventually("it has asked in vain", async () => {
         const metrics = await (await fetch(`${address}/metrics`)).text();
         return /^pollwire_gateway_sync_faults_total [1-9]/m.test(metrics);
       });
-      assert.deepEqual(centre.asked, []);
+      assert.deepEqual(aggregator.asked, []);
       await Deno.copyFile(authority.file, file);
-      await eventually("it asks the centre", () => centre.asked.length > 1);
+      await eventually("it asks the aggregator", () => aggregator.asked.length > 1);
       const { code, stderr } = await gateway.stop();
       assert.equal(code, 0, stderr);
-      assert.match(stderr, /authorities of the centre were read anew/);
+      assert.match(stderr, /authorities of the aggregator were read anew/);
     });
   });
 });

@@ -202,7 +202,11 @@ for (
     ["shared/judge.ts", "shared/log/sqlite.ts", /imports the adapter shared\/log\/sqlite\.ts/],
     ["shared/judge.ts", "deno.json", /neither the project's nor a library/],
     ["shared/vote_test.ts", "gateway/app.ts", /may import from shared only/],
-    ["gateway/app.ts", "aggregator/counting/count.ts", /gateway\/ may import from gateway, shared, cli, web only/],
+    [
+      "gateway/app.ts",
+      "aggregator/counting/count.ts",
+      /gateway\/ may import from gateway, shared, cli, web only/,
+    ],
     ["gateway/main.ts", "simulator/cast.ts", /gateway\/ may import from/],
     ["gateway/forward.ts", "shared/log/kafka.ts", /imports the adapter/],
     ["aggregator/results/publish.ts", "shared/log/kafka_producer.ts", /imports the adapter/],

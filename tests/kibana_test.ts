@@ -1,5 +1,10 @@
 import assert from "assert";
-import { type FieldType, INDEX_FIELDS, INDEX_NAMES, INDEX_PREFIX } from "../aggregator/results/index/templates.ts";
+import {
+  type FieldType,
+  INDEX_FIELDS,
+  INDEX_NAMES,
+  INDEX_PREFIX,
+} from "../aggregator/results/index/templates.ts";
 import { DASHBOARDS, TIME_FIELDS } from "../deploy/kibana/panels.ts";
 import { exportFile } from "../deploy/kibana/saved_objects.ts";
 

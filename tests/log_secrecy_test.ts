@@ -1,6 +1,6 @@
 import assert from "assert";
 import { batchRequest, signedRequest, testVote, voteRequest } from "./gateway_fixture.ts";
-import { withCentre } from "./gateway_process.ts";
+import { withAggregator } from "./gateway_process.ts";
 import { eventually } from "./eventually.ts";
 import { deviceKey, pseudonymKey } from "../shared/keys.ts";
 import { utf8 } from "../shared/bytes.ts";
@@ -30,7 +30,7 @@ function requests(): Request[] {
 }
 
 Deno.test("a gateway's log at level debug tells every request and vote id, and never who, what, or a secret", async () => {
-  await withCentre(async ({ start }) => {
+  await withAggregator(async ({ start }) => {
     const gateway = start({ LOG_LEVEL: "debug" });
     const address = await gateway.address();
     const health = async () => {

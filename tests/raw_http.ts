@@ -24,12 +24,12 @@ export type RawRequest = Readonly<{
   bytes?: Uint8Array | string;
 }>;
 
-/** An answer. `body` is parsed when it says that it is JSON. `cause` is a problem's. */
+/** An answer. `body` is parsed when it says that it is JSON. `reason` is a problem's. */
 export type RawAnswer = Readonly<{
   status: number;
   headers: Headers;
   body: any;
-  cause: string | undefined;
+  reason: string | undefined;
 }>;
 
 /** The bytes of a request; its length is stated when it has a body and does not say otherwise. */
@@ -96,7 +96,7 @@ export class RawConnection implements AsyncDisposable {
     const text = bodiless ? "" : await this.#body(headers);
     const isJson = /json/.test(headers.get("content-type") ?? "") && text !== "";
     const body = isJson ? JSON.parse(text) : text;
-    return { status, headers, body, cause: body?.type?.replace("urn:pollwire:problem:", "") };
+    return { status, headers, body, reason: body?.type?.replace("urn:pollwire:problem:", "") };
   }
 
   /** Whether the other side has closed, and had nothing more to say. */

@@ -6,7 +6,7 @@
 import assert from "assert";
 import { systemClock } from "../device/clock.ts";
 import { definitionSchema, type ElectionDefinition } from "../shared/election.ts";
-import { Centre } from "../simulator/aggregator.ts";
+import { Aggregator } from "../simulator/aggregator.ts";
 import { type DevicesFile, readDevicesFile } from "../simulator/polls.ts";
 import { type Voter, writeRoll } from "../simulator/roll.ts";
 import { Stack } from "../simulator/stack.ts";
@@ -15,7 +15,9 @@ import { Stack } from "../simulator/stack.ts";
 const OPEN_FOR_MS = 86_400_000;
 
 /** What runs. `devices` is the first election's; `dataDir` goes away with it. */
-export type RunningStack = Readonly<{ stack: Stack; centre: Centre; devices: DevicesFile; dataDir: string }>;
+export type RunningStack = Readonly<
+  { stack: Stack; aggregator: Aggregator; devices: DevicesFile; dataDir: string }
+>;
 
 /** An election's definition, open from `opensAt` until a day from now. */
 export function heldNow(
@@ -51,9 +53,9 @@ export async function withRunningStack(
       await stack.provision(...files);
     }
     await stack.start();
-    const centre = new Centre(stack.centre, (url, init) => fetch(url, { ...init, client }));
+    const aggregator = new Aggregator(stack.aggregator, (url, init) => fetch(url, { ...init, client }));
     const devices = await readDevicesFile(`${dataDir}/devices/${first.election}.json`);
-    await work({ stack, centre, devices, dataDir });
+    await work({ stack, aggregator, devices, dataDir });
     assert.deepEqual(stack.unexpected, []);
   } finally {
     client.close();

@@ -119,11 +119,11 @@ export async function writeBooks(
     [partition, nextOffset, read],
   );
   for (const [outcome, records] of Object.entries(outcomes)) {
-    const [fate, cause = ""] = outcome.split("/");
+    const [fate, reason = ""] = outcome.split("/");
     await query(
       `INSERT INTO counting.outcome_counts VALUES ('test-2026', $1, $2, $3, $4)
-       ON CONFLICT (election, partition, fate, cause) DO UPDATE SET records = excluded.records`,
-      [partition, fate, cause, records],
+       ON CONFLICT (election, partition, fate, reason) DO UPDATE SET records = excluded.records`,
+      [partition, fate, reason, records],
     );
   }
 }
@@ -133,7 +133,7 @@ export async function writeRejection(
   query: Query,
   partition: number,
   offset: number,
-  cause: string,
+  reason: string,
   more: {
     fate?: string;
     at?: string;
@@ -151,7 +151,7 @@ export async function writeRejection(
   } = more;
   await query(
     `INSERT INTO counting.rejections VALUES ('test-2026', $1, $2, $3, $4, $5::timestamptz, $6, $7, $8::uuid)`,
-    [partition, offset, fate, cause, at, gateway, station, voteId],
+    [partition, offset, fate, reason, at, gateway, station, voteId],
   );
 }
 

@@ -6,7 +6,7 @@ import assert from "assert";
 import { Socket } from "node:net";
 import { honest } from "./bad_day/scene.ts";
 import { eventually } from "./eventually.ts";
-import { withCentre } from "./gateway_process.ts";
+import { withAggregator } from "./gateway_process.ts";
 import { exchange, rawBytes } from "./raw_http.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
@@ -94,7 +94,7 @@ class Crowd {
 
 /** Runs a gateway amid a crowd. Every honest vote must be taken, and be on the log in the end, and nothing else. */
 async function amidCrowd(environment: Record<string, string>, localAddress?: string): Promise<void> {
-  await withCentre(async ({ start, stored }) => {
+  await withAggregator(async ({ start, stored }) => {
     const gateway = start({
       DEVICE_REQUESTS_PER_SECOND: "1000000",
       ADDRESS_REQUESTS_PER_SECOND: "1000000",

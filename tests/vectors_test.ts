@@ -195,7 +195,7 @@ Deno.test("the vectors' receipt is what node:crypto and Pollwire make of it", ()
   assert.deepEqual("body" in answer && answer.body.receipt, receipt.receipt);
 });
 
-Deno.test("the centre answers the vectors' question as they say", async () => {
+Deno.test("the aggregator answers the vectors' question as they say", async () => {
   const { request, answers } = receipt.check;
   const { receipts } = z.strictObject({ receipts: z.array(receiptSchema) }).parse(JSON.parse(request.body));
   const nothingKnown = () => Promise.resolve([{ counted_id: null, rejected_for: null }] as any[]);

@@ -4,7 +4,7 @@ import { Registry } from "prom-client";
 import { createApp } from "../aggregator/public/app.ts";
 import { oneForAll } from "../aggregator/database/database.ts";
 import { runIndexing } from "../aggregator/results/index/indexing.ts";
-import { centreMetrics } from "../aggregator/metrics.ts";
+import { aggregatorMetrics } from "../aggregator/metrics.ts";
 import { dashboardFile } from "../deploy/grafana/dashboard.ts";
 import { gatewayMetrics } from "../gateway/metrics.ts";
 import { MemoryIndex } from "./memory_index.ts";
@@ -13,9 +13,9 @@ Deno.test.sanitizer({ ops: true, resources: true });
 
 const read = (path: string) => Deno.readTextFile(new URL(`../deploy/${path}`, import.meta.url));
 
-/** The metrics of the running gateway and centre, by name, each with its labels. */
+/** The metrics of the running gateway and aggregator, by name, each with its labels. */
 async function metricsOfApps(): Promise<Map<string, readonly string[]>> {
-  const centre = centreMetrics(() => Promise.resolve([])).registry;
+  const aggregator = aggregatorMetrics(() => Promise.resolve([])).registry;
   const nothing = () => Promise.reject(new Error("nothing is asked of it"));
   const db = { query: nothing, transaction: nothing, close: () => Promise.resolve() };
   const signal = AbortSignal.abort();
@@ -25,7 +25,7 @@ async function metricsOfApps(): Promise<Map<string, readonly string[]>> {
     receiptKeyOf: () => undefined,
     logEnds: () => Promise.resolve([]),
     votesOf: nothing,
-    metrics: centre,
+    metrics: aggregator,
     ready: () => ({ ready: true }),
     gatewaySync: nothing,
     signal,
@@ -34,13 +34,13 @@ async function metricsOfApps(): Promise<Map<string, readonly string[]>> {
   await runIndexing({
     databases: oneForAll(db),
     index: new MemoryIndex(),
-    metrics: centre,
+    metrics: aggregator,
     log: getLogger("test"),
     signal,
   });
   const gateway = gatewayMetrics(() => ({ records: 0, bytes: 0, damagedRecords: 0 }) as never).registry;
   const found = new Map<string, readonly string[]>();
-  for (const registry of [centre, gateway] satisfies Registry[]) {
+  for (const registry of [aggregator, gateway] satisfies Registry[]) {
     for (const metric of registry.getMetricsAsArray()) {
       const { name, type, labelNames } = metric as never as {
         name: string;
@@ -123,7 +123,7 @@ Deno.test("every alert is tested, but those whose rule is one threshold of one c
     "PollwireRejections",
     "PollwireSpoolDamaged",
     "PollwireVotesRefused",
-    "PollwireCentreAway",
+    "PollwireAggregatorAway",
     "PollwireClocksApart",
     "PollwireIndexRefusesDocuments",
   ]);

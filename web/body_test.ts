@@ -39,7 +39,7 @@ function read(request: Request, maxBytes = 10): Promise<Uint8Array | Problem> {
   return new BodyReader().read(request, maxBytes);
 }
 
-function causeOf(result: Uint8Array | Problem): string {
+function reasonOf(result: Uint8Array | Problem): string {
   return "type" in result ? result.type.replace("urn:pollwire:problem:", "") : `${result.length} bytes`;
 }
 
@@ -47,13 +47,13 @@ for (const [how, headers] of [["stated", { "content-length": "10" }], ["unstated
   Deno.test(`BodyReader.read() reads a body of ${how} length, up to the limit and not beyond`, async () => {
     assert.deepEqual(await read(post(utf8("0123456789"), headers)), utf8("0123456789"));
     const larger = how === "stated" ? { "content-length": "11" } : undefined;
-    assert.equal(causeOf(await read(post(utf8("0123456789a"), larger))), "body-too-large");
+    assert.equal(reasonOf(await read(post(utf8("0123456789a"), larger))), "body-too-large");
   });
 
   Deno.test(`BodyReader.read() refuses an empty body of ${how} length`, async () => {
     const empty = how === "stated" ? { "content-length": "0" } : undefined;
-    assert.equal(causeOf(await read(post(null, empty))), "body-empty");
-    assert.equal(causeOf(await read(post(new Uint8Array(0), empty))), "body-empty");
+    assert.equal(reasonOf(await read(post(null, empty))), "body-empty");
+    assert.equal(reasonOf(await read(post(new Uint8Array(0), empty))), "body-empty");
   });
 
   Deno.test(`BodyReader.read() gives up on a body of ${how} length that does not come`, async () => {
@@ -69,7 +69,7 @@ for (const [how, headers] of [["stated", { "content-length": "10" }], ["unstated
       assert.ok(!settled);
       mock.timers.tick(1);
       const late = await reading as Problem;
-      assert.equal(causeOf(late), "body-too-slow");
+      assert.equal(reasonOf(late), "body-too-slow");
       assert.equal(late.status, 408);
       assert.equal(late.detail, "the whole body must come within 15 s");
     } finally {
@@ -85,7 +85,7 @@ for (const [how, headers] of [["stated", { "content-length": "10" }], ["unstated
       },
     });
     const found = await read(post(broken, headers)) as Problem;
-    assert.equal(causeOf(found), "body-cut-short");
+    assert.equal(reasonOf(found), "body-cut-short");
     assert.equal(found.detail, "the connection is gone");
   });
 }
@@ -97,28 +97,28 @@ Deno.test("BodyReader.read() joins pieces in order", async () => {
 
 Deno.test("BodyReader.read() counts what comes, whatever length was stated", async () => {
   assert.equal(
-    causeOf(await read(post(utf8("0123456789a"), { "content-length": "3" }))),
+    reasonOf(await read(post(utf8("0123456789a"), { "content-length": "3" }))),
     "body-too-large",
   );
 });
 
 Deno.test("BodyReader.read() refuses an encoded body, and reads it to its end", async () => {
   const { stream, taken } = pieces([utf8("01"), utf8("23")]);
-  assert.equal(causeOf(await read(post(stream, { "content-encoding": "gzip" }))), "encoded-body");
+  assert.equal(reasonOf(await read(post(stream, { "content-encoding": "gzip" }))), "encoded-body");
   assert.equal(taken(), 2);
 });
 
 Deno.test("BodyReader.read() reads too large a body on for a bounded part, so that the refusal arrives", async () => {
   for (const headers of [{ "content-length": String(5 * MIB) }, undefined]) {
     const { stream, taken } = pieces(Array.from({ length: 80 }, () => new Uint8Array(MIB / 16)));
-    assert.equal(causeOf(await read(post(stream, headers), 100)), "body-too-large");
+    assert.equal(reasonOf(await read(post(stream, headers), 100)), "body-too-large");
     assert.equal(taken(), 17);
   }
 });
 
 Deno.test("BodyReader.read() keeps nothing of a body that says itself that it is too large", async () => {
   const large = post(pieces([new Uint8Array(50)]).stream, { "content-length": "200" });
-  assert.equal(causeOf(await new BodyReader(10).read(large, 100)), "body-too-large");
+  assert.equal(reasonOf(await new BodyReader(10).read(large, 100)), "body-too-large");
 });
 
 Deno.test("BodyReader.read() reads a large body of stated length piece by piece", async () => {
@@ -134,7 +134,7 @@ Deno.test("BodyReader.read() lets go of the sender of a large body that is late"
     const reading = read(post(stream, { "content-length": "80000" }), 100_000);
     await turn();
     mock.timers.tick(BODY_TIMEOUT_MS);
-    assert.equal(causeOf(await reading), "body-too-slow");
+    assert.equal(reasonOf(await reading), "body-too-slow");
     assert.ok(cancelled());
   } finally {
     mock.timers.reset();
@@ -153,23 +153,23 @@ Deno.test("BodyReader.read() bounds what all large bodies hold, and frees it wha
   const first = bodies.read(post(slow), 1_000);
   await turn();
   const crowded = await bodies.read(post(pieces([new Uint8Array(41)]).stream), 1_000) as Problem;
-  assert.deepEqual([causeOf(crowded), crowded.status], ["busy", 503]);
-  assert.equal(causeOf(await bodies.read(post(pieces([new Uint8Array(40)]).stream), 1_000)), "40 bytes");
+  assert.deepEqual([reasonOf(crowded), crowded.status], ["busy", 503]);
+  assert.equal(reasonOf(await bodies.read(post(pieces([new Uint8Array(40)]).stream), 1_000)), "40 bytes");
   assert.equal(
-    causeOf(await bodies.read(post(new Uint8Array(500), { "content-length": "500" }), 1_000)),
+    reasonOf(await bodies.read(post(new Uint8Array(500), { "content-length": "500" }), 1_000)),
     "500 bytes",
     "a small one is not counted",
   );
   end();
-  assert.equal(causeOf(await first), "60 bytes");
+  assert.equal(reasonOf(await first), "60 bytes");
   const broken = new ReadableStream<Uint8Array>({
     start(controller) {
       controller.enqueue(new Uint8Array(100));
     },
     pull: (controller) => controller.error(new Error("gone")),
   });
-  assert.equal(causeOf(await bodies.read(post(broken), 1_000)), "body-cut-short");
-  assert.equal(causeOf(await bodies.read(post(pieces([new Uint8Array(100)]).stream), 1_000)), "100 bytes");
+  assert.equal(reasonOf(await bodies.read(post(broken), 1_000)), "body-cut-short");
+  assert.equal(reasonOf(await bodies.read(post(pieces([new Uint8Array(100)]).stream), 1_000)), "100 bytes");
 });
 
 Deno.test("BodyReader.read() gives each body its time, whoever else waits", async () => {
@@ -178,7 +178,7 @@ Deno.test("BodyReader.read() gives each body its time, whoever else waits", asyn
     const settled: string[] = [];
     const wait = (name: string, request: Request) => {
       const reading = read(request, 100);
-      return reading.then((found) => void settled.push(`${name} ${causeOf(found)}`));
+      return reading.then((found) => void settled.push(`${name} ${reasonOf(found)}`));
     };
     const slow = (length?: string) =>
       post(stalled(utf8("01")).stream, length === undefined ? {} : { "content-length": length });
@@ -237,7 +237,7 @@ Deno.test("a body that never comes over a real connection is answered, and the n
       timers.tick(BODY_TIMEOUT_MS);
       timers.reset();
     }
-    return new Response(causeOf(await reading));
+    return new Response(reasonOf(await reading));
   });
   try {
     using connection = await Deno.connect({ port: server.addr.port, hostname: "127.0.0.1" });

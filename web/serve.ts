@@ -35,7 +35,7 @@ export const CONNECTION_LIMITS = {
   headBytes: 16 * 1024,
 };
 
-/** File descriptors that are left for all else: the spool, logs, the database, requests to the centre. */
+/** File descriptors that are left for all else: the spool, logs, the database, requests to the aggregator. */
 const RESERVED_DESCRIPTORS = 128;
 
 /** What a request came over. */

@@ -97,14 +97,14 @@ async function untilClosed(
 for (const sent of ["", "POST / HTTP/1.1\r\nHost:", "POST / HTTP/1.1\r\nHost: a\r\n"]) {
   Deno.test(`serve() bounds how long a head may take: ${JSON.stringify(sent)}`, async () => {
     const answer = await untilClosed({ headMs: SHORT_MS, requestMs: 60_000 }, sent);
-    assert.deepEqual([answer?.status, answer?.cause], [408, "request-too-slow"]);
+    assert.deepEqual([answer?.status, answer?.reason], [408, "request-too-slow"]);
   });
 }
 
 Deno.test("serve() bounds how long a whole request may take", async () => {
   const sent = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc";
   const answer = await untilClosed({ headMs: SHORT_MS, requestMs: SHORT_MS }, sent);
-  assert.deepEqual([answer?.status, answer?.cause], [408, "request-too-slow"]);
+  assert.deepEqual([answer?.status, answer?.reason], [408, "request-too-slow"]);
 });
 
 Deno.test("serve() bounds how long a request may come that has been answered, though it does not stop coming", async () => {

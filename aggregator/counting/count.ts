@@ -13,7 +13,7 @@ import { type Database, isPassing, type Query } from "../database/database.ts";
 
 /** Records a batch, at most: more is hardly faster, and holds everything else up for longer. */
 export const COUNT_BATCH_RECORDS = 2_000;
-/** Details of records that no gateway signed are kept up to so many for each partition and cause. */
+/** Details of records that no gateway signed are kept up to so many for each partition and reason. */
 const MAX_FORGERY_DETAILS = 1_000;
 /** Waits between tries of a transaction that failed, in milliseconds: doubled from the first up to the last. */
 const RETRY_FIRST_MS = 100;
@@ -58,8 +58,8 @@ export function createCounter(options: CounterOptions): LogConsumer {
   async function judgeAll(records: readonly StoredRecord[]): Promise<Judgement[]> {
     const judgements = records.map((record) => judge(record, history));
     const stale = judgements.some(({ fate, ...rest }) =>
-      fate === "rejected" && "cause" in rest &&
-      (rest.cause === "unknown_manifest" || rest.cause === "unknown_gateway")
+      fate === "rejected" && "reason" in rest &&
+      (rest.reason === "unknown_manifest" || rest.reason === "unknown_gateway")
     );
     if (!stale) return judgements;
     await history.reload(db.query);
@@ -125,9 +125,9 @@ function fenced(partition: number): Fenced {
 /** Whether a record's details are kept: always when a gateway signed it, else up to a limit. */
 function keepsDetails(judgement: Judgement, forgeries: Map<string, number>): boolean {
   if (judgement.fate === "acceptable" || judgement.gateway !== undefined) return true;
-  const kept = forgeries.get(judgement.cause) ?? 0;
+  const kept = forgeries.get(judgement.reason) ?? 0;
   if (kept >= MAX_FORGERY_DETAILS) return false;
-  forgeries.set(judgement.cause, kept + 1);
+  forgeries.set(judgement.reason, kept + 1);
   return true;
 }
 
@@ -189,15 +189,15 @@ async function takePartition(
   });
   await checkPosition(log, election, partition, identity, position);
   if (!rebuilding) await checkCommitted(log, election, partition, Number(position.next_offset));
-  const forgeries = await db.query<{ cause: string; kept: string }>(
-    `SELECT cause, count(*)::text AS kept FROM counting.rejections
-     WHERE election = $1 AND partition = $2 AND gateway IS NULL GROUP BY cause`,
+  const forgeries = await db.query<{ reason: string; kept: string }>(
+    `SELECT reason, count(*)::text AS kept FROM counting.rejections
+     WHERE election = $1 AND partition = $2 AND gateway IS NULL GROUP BY reason`,
     [election, partition],
   );
   return {
     epoch: Number(position.epoch),
     nextOffset: Number(position.next_offset),
-    forgeries: new Map(forgeries.map(({ cause, kept }) => [cause, Number(kept)])),
+    forgeries: new Map(forgeries.map(({ reason, kept }) => [reason, Number(kept)])),
   };
 }
 

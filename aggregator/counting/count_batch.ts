@@ -26,9 +26,9 @@ export type CountedBatch = Readonly<{
   keepDetails: readonly boolean[];
 }>;
 
-/** How many of a batch's records had one outcome; `cause` is empty for `counted`. */
+/** How many of a batch's records had one outcome; `reason` is empty for `counted`. */
 export type OutcomeDelta = Readonly<
-  { fate: "counted" | "duplicate" | "rejected"; cause: string; records: number }
+  { fate: "counted" | "duplicate" | "rejected"; reason: string; records: number }
 >;
 
 /** Lanes of the shared counters. Where more transactions count at once, some of them wait for another's rows. */
@@ -194,36 +194,36 @@ others AS MATERIALIZED (
         WHERE earlier.election = $1::text AND earlier.voter_key = k.voter_key
       ), first_vote_id) = vote_id THEN 'retransmission'
       ELSE 'double_vote'
-    END AS cause
+    END AS reason
   FROM known k
   WHERE (ord IN (SELECT ord FROM counted)) IS NOT TRUE
 ),
 details AS (
   INSERT INTO counting.rejections
-    (election, partition, log_offset, fate, cause, appended_at, gateway, station, vote_id)
-  SELECT $1::text, $2::int, p.log_offset, o.fate, o.cause, timestamptz 'epoch' + p.appended_ms * interval '1 ms',
+    (election, partition, log_offset, fate, reason, appended_at, gateway, station, vote_id)
+  SELECT $1::text, $2::int, p.log_offset, o.fate, o.reason, timestamptz 'epoch' + p.appended_ms * interval '1 ms',
     p.gateway, o.station, o.vote_id
   FROM others o
   JOIN unnest($14::bigint[], $15::bigint[], $16::text[])
     WITH ORDINALITY AS p (log_offset, appended_ms, gateway, ord) ON p.ord = o.ord
-  WHERE o.cause <> 'retransmission'
+  WHERE o.reason <> 'retransmission'
   UNION ALL
-  SELECT $1::text, $2::int, log_offset, 'rejected', cause, timestamptz 'epoch' + appended_ms * interval '1 ms',
+  SELECT $1::text, $2::int, log_offset, 'rejected', reason, timestamptz 'epoch' + appended_ms * interval '1 ms',
     gateway, station, vote_id
   FROM unnest($17::bigint[], $18::text[], $19::bigint[], $20::text[], $21::text[], $22::uuid[])
-    AS r (log_offset, cause, appended_ms, gateway, station, vote_id)
+    AS r (log_offset, reason, appended_ms, gateway, station, vote_id)
 ),
 deltas AS MATERIALIZED (
-  SELECT 'counted' AS fate, '' AS cause, count(*) AS records FROM counted HAVING count(*) > 0
-  UNION ALL SELECT fate, cause, count(*) FROM others GROUP BY fate, cause
-  UNION ALL SELECT 'rejected', cause, records FROM unnest($23::text[], $24::bigint[]) AS r (cause, records)
+  SELECT 'counted' AS fate, '' AS reason, count(*) AS records FROM counted HAVING count(*) > 0
+  UNION ALL SELECT fate, reason, count(*) FROM others GROUP BY fate, reason
+  UNION ALL SELECT 'rejected', reason, records FROM unnest($23::text[], $24::bigint[]) AS r (reason, records)
 ),
 outcomes AS (
-  INSERT INTO counting.outcome_counts AS total (election, partition, fate, cause, records)
-  SELECT $1::text, $2::int, fate, cause, sum(records) FROM deltas GROUP BY fate, cause
-  ON CONFLICT (election, partition, fate, cause) DO UPDATE SET records = total.records + excluded.records
+  INSERT INTO counting.outcome_counts AS total (election, partition, fate, reason, records)
+  SELECT $1::text, $2::int, fate, reason, sum(records) FROM deltas GROUP BY fate, reason
+  ON CONFLICT (election, partition, fate, reason) DO UPDATE SET records = total.records + excluded.records
 )
-SELECT fate, cause, sum(records)::float8 AS records FROM deltas GROUP BY fate, cause`;
+SELECT fate, reason, sum(records)::float8 AS records FROM deltas GROUP BY fate, reason`;
 
 async function countRecords(query: Query, batch: CountedBatch, lane: number): Promise<OutcomeDelta[]> {
   const places = new Numbering();
@@ -240,7 +240,7 @@ async function countRecords(query: Query, batch: CountedBatch, lane: number): Pr
   const selected = { ord: [] as number[], option: [] as number[] };
   const refused: RefusedColumns = {
     offset: [],
-    cause: [],
+    reason: [],
     appendedMs: [],
     gateway: [],
     station: [],
@@ -250,10 +250,10 @@ async function countRecords(query: Query, batch: CountedBatch, lane: number): Pr
   batch.judgements.forEach((judgement, index) => {
     const { offset, appendedAtMs } = batch.records[index];
     if (judgement.fate === "rejected") {
-      refusals.set(judgement.cause, (refusals.get(judgement.cause) ?? 0) + 1);
+      refusals.set(judgement.reason, (refusals.get(judgement.reason) ?? 0) + 1);
       if (!batch.keepDetails[index]) return;
       refused.offset.push(offset);
-      refused.cause.push(judgement.cause);
+      refused.reason.push(judgement.reason);
       refused.appendedMs.push(keptMs(appendedAtMs));
       refused.gateway.push(judgement.gateway ?? null);
       refused.station.push(judgement.record?.station ?? null);
@@ -292,7 +292,7 @@ async function countRecords(query: Query, batch: CountedBatch, lane: number): Pr
       accepted.appendedMs,
       accepted.gateway,
       refused.offset,
-      refused.cause,
+      refused.reason,
       refused.appendedMs,
       refused.gateway,
       refused.station,
@@ -315,7 +315,7 @@ type AcceptedColumns = {
 
 type RefusedColumns = {
   offset: number[];
-  cause: string[];
+  reason: string[];
   appendedMs: number[];
   gateway: (string | null)[];
   station: (string | null)[];

@@ -14,7 +14,7 @@ const MAX_SEALING_KEYS = 10_000;
 /** An election's history, which grows while the election runs. */
 export class RegisteredHistory implements ElectionHistory {
   readonly #master: Uint8Array;
-  readonly #centre: ReturnType<typeof sealingKeyPair>;
+  readonly #aggregator: ReturnType<typeof sealingKeyPair>;
   readonly #manifests = new Map<number, ElectionIndex>();
   readonly #gateways = new Map<string, number>();
   readonly #signingKeys = new Map<string, Uint8Array>();
@@ -29,7 +29,7 @@ export class RegisteredHistory implements ElectionHistory {
     master: Uint8Array,
   ) {
     this.#master = master;
-    this.#centre = sealingKeyPair(master, election);
+    this.#aggregator = sealingKeyPair(master, election);
   }
 
   /** The newest manifest. Call {@link reload} once before. */
@@ -78,7 +78,7 @@ export class RegisteredHistory implements ElectionHistory {
   }
 
   #agree(senderKey: Uint8Array): Uint8Array | undefined {
-    const { privateKey, publicKey } = this.#centre;
+    const { privateKey, publicKey } = this.#aggregator;
     try {
       return recordKey(privateKey, senderKey, this.election, senderKey, publicKey);
     } catch {

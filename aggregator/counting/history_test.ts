@@ -96,9 +96,9 @@ Deno.test("signingKey() gives the keys of gateways that a manifest has named, of
 Deno.test("sealingKey() agrees with a gateway's key, and is none for what is no key", async () => {
   await create("sealing");
   const history = (await openHistory(db.query, "sealing", MASTER))!;
-  const { publicKey: centre } = sealingKeyPair(MASTER, "sealing");
+  const { publicKey: aggregator } = sealingKeyPair(MASTER, "sealing");
   const gateway = ephemeralKeyPair();
-  const agreed = recordKey(gateway.privateKey, centre, "sealing", gateway.publicKey, centre);
+  const agreed = recordKey(gateway.privateKey, aggregator, "sealing", gateway.publicKey, aggregator);
   for (let time = 0; time < 2; time++) assert.deepEqual(history.sealingKey(gateway.publicKey), agreed);
   // Points of low order, whose agreed secret anyone knows.
   for (

@@ -72,10 +72,10 @@ function totalBooks(
 
 function sumOutcomes(counts: ReadonlyMap<number, readonly OutcomeRow[]>): OutcomeRow[] {
   const sums = new Map<string, OutcomeRow>();
-  for (const { fate, cause, records } of [...counts.values()].flat()) {
-    const key = `${fate}/${cause}`;
+  for (const { fate, reason, records } of [...counts.values()].flat()) {
+    const key = `${fate}/${reason}`;
     const sum = sums.get(key);
-    if (sum === undefined) sums.set(key, { fate, cause, records });
+    if (sum === undefined) sums.set(key, { fate, reason, records });
     else sum.records += records;
   }
   return [...sums.entries()].sort(([a], [b]) => a < b ? -1 : 1).map(([, row]) => row);
@@ -94,7 +94,7 @@ async function positions(query: Query, election: string): Promise<Map<number, Po
 
 async function outcomeCounts(query: Query, election: string): Promise<Map<number, OutcomeRow[]>> {
   const rows = await query<OutcomeRow & { partition: number }>(
-    "SELECT partition, fate, cause, records::float8 AS records FROM counting.outcome_counts WHERE election = $1",
+    "SELECT partition, fate, reason, records::float8 AS records FROM counting.outcome_counts WHERE election = $1",
     [election],
   );
   return Map.groupBy(rows, ({ partition }) => partition);
@@ -134,7 +134,7 @@ export async function readRejections(db: Database, election: string, limit: numb
       outcomes.filter(wanted).reduce((sum, { records }) => sum + records, 0);
     return {
       election,
-      doubleVotes: count(({ cause }) => cause === "double_vote"),
+      doubleVotes: count(({ reason }) => reason === "double_vote"),
       rejected: count(({ fate }) => fate === "rejected"),
       rows: await newestRejections(query, election, limit),
     };
@@ -144,7 +144,7 @@ export async function readRejections(db: Database, election: string, limit: numb
 /** Takes the newest of each partition by the primary key, and of those the newest: no table of any size is sorted. */
 async function newestRejections(query: Query, election: string, limit: number): Promise<RejectionRow[]> {
   return await query(
-    `SELECT p.partition, r.log_offset::float8 AS offset, r.fate, r.cause, r.gateway, r.station,
+    `SELECT p.partition, r.log_offset::float8 AS offset, r.fate, r.reason, r.gateway, r.station,
        to_char(r.appended_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI"Z"') AS minute
      FROM counting.log_positions p
      CROSS JOIN LATERAL (

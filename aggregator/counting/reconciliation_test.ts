@@ -44,10 +44,10 @@ Deno.test("readReconciliation() holds what was read against what became of it", 
         lag: 8,
       });
       assert.deepEqual(outcomes, [
-        { fate: "counted", cause: "", records: 10 },
-        { fate: "duplicate", cause: "double_vote", records: 1 },
-        { fate: "duplicate", cause: "retransmission", records: 1 },
-        { fate: "rejected", cause: "overvote", records: 3 },
+        { fate: "counted", reason: "", records: 10 },
+        { fate: "duplicate", reason: "double_vote", records: 1 },
+        { fate: "duplicate", reason: "retransmission", records: 1 },
+        { fate: "rejected", reason: "overvote", records: 3 },
       ]);
       assert.deepEqual(gaps, [{ partition: 0, from: 4, until: 6 }]);
     });
@@ -109,7 +109,7 @@ Deno.test("readRejections() lists the newest of all partitions, and nothing that
     const found = await readRejections(db, "test-2026", 3);
     assert.deepEqual(rejectionsSchema.parse(found), found);
     assert.deepEqual([found.doubleVotes, found.rejected], [1, 3]);
-    assert.deepEqual(found.rows.map(({ minute, cause }) => [minute, cause]), [
+    assert.deepEqual(found.rows.map(({ minute, reason }) => [minute, reason]), [
       ["2026-11-03T12:04Z", "bad_signature"],
       ["2026-11-03T12:03Z", "overvote"],
       ["2026-11-03T12:02Z", "double_vote"],

@@ -6,7 +6,13 @@
  */
 import { judge } from "../../shared/judge.ts";
 import type { VoteLog } from "../../shared/log/vote_log.ts";
-import { type Count, countRecord, emptyCount, type Participations, type RollEntry } from "../../shared/tally.ts";
+import {
+  type Count,
+  countRecord,
+  emptyCount,
+  type Participations,
+  type RollEntry,
+} from "../../shared/tally.ts";
 import type { Database, Query } from "../database/database.ts";
 import type { GrowingHistory } from "./count.ts";
 import { readOutcomes, readStationVoters, readTotals } from "./tables.ts";

@@ -97,7 +97,7 @@ const FORGERIES: readonly [what: string, sql: string, lines: RegExp[]][] = [
   ],
   [
     "an outcome's counter",
-    "UPDATE counting.outcome_counts SET records = records - 1 WHERE election = $1 AND cause = 'bad_signature'",
+    "UPDATE counting.outcome_counts SET records = records - 1 WHERE election = $1 AND reason = 'bad_signature'",
     [/^outcomes \d\/rejected\/bad_signature$/],
   ],
   [

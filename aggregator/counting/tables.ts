@@ -7,7 +7,7 @@ import type { Count } from "../../shared/tally.ts";
 import type { Query } from "../database/database.ts";
 
 /**
- * What the tables say: as {@link Count}, but with outcomes keyed by partition, fate and cause. `read` is the number
+ * What the tables say: as {@link Count}, but with outcomes keyed by partition, fate and reason. `read` is the number
  * of records read of each partition that has any.
  */
 export type Tables = Count & Readonly<{ participations: Map<string, string>; read: Map<number, number> }>;
@@ -47,11 +47,11 @@ export async function readTotals(query: Query, election: string): Promise<Omit<C
   };
 }
 
-/** Records by partition, fate and cause: `3/counted`, `3/duplicate/double_vote`. */
+/** Records by partition, fate and reason: `3/counted`, `3/duplicate/double_vote`. */
 export async function readOutcomes(query: Query, election: string): Promise<Map<string, number>> {
   return await sums(
     query,
-    `SELECT partition || '/' || fate || CASE cause WHEN '' THEN '' ELSE '/' || cause END AS key,
+    `SELECT partition || '/' || fate || CASE reason WHEN '' THEN '' ELSE '/' || reason END AS key,
        records::float8 AS total
      FROM counting.outcome_counts WHERE election = $1`,
     election,

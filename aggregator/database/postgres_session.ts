@@ -195,8 +195,8 @@ export class Session {
     return why === undefined ? error : new ConnectFault(this.#target, why, true, code, error);
   }
 
-  #gone(why: string, cause?: unknown): ConnectFault {
-    return new ConnectFault(this.#target, why, false, undefined, cause);
+  #gone(why: string, reason?: unknown): ConnectFault {
+    return new ConnectFault(this.#target, why, false, undefined, reason);
   }
 }
 

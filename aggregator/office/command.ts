@@ -25,8 +25,8 @@ import { importRoll } from "../registry/roll.ts";
 export type ProvisionOptions = Readonly<{
   definition?: string;
   roll?: string;
-  /** Where gateways find the centre, in the order to try them. */
-  centre: readonly string[];
+  /** Where gateways find the aggregator, in the order to try them. */
+  aggregator: readonly string[];
   election?: string;
   close?: boolean;
   rotate?: string;
@@ -73,7 +73,7 @@ export async function runOffice(
   const now = new Date(clock());
   const election = options.definition === undefined
     ? options.election!
-    : await create(db, keyring, directory, options.definition, options.centre, now);
+    : await create(db, keyring, directory, options.definition, options.aggregator, now);
   const master = keyring.master(election);
   if (options.roll !== undefined) await putOnRoll(db, election, master, options.roll, clock);
   if (options.close) {
@@ -116,7 +116,7 @@ async function create(
   keyring: Keyring,
   directory: string,
   definitionPath: string,
-  centres: readonly string[],
+  aggregators: readonly string[],
   now: Date,
 ): Promise<string> {
   const definition = readDefinition(definitionPath);
@@ -128,7 +128,9 @@ async function create(
   console.log(
     `election ${election}: ${manifest.stations.length} stations, ${manifest.contests.length} contests`,
   );
-  for (const path of writeGatewayFiles(manifest, master, directory, centres)) console.log(`wrote ${path}`);
+  for (const path of writeGatewayFiles(manifest, master, directory, aggregators)) {
+    console.log(`wrote ${path}`);
+  }
   console.log(`wrote ${await writeDeviceFile(db.query, election, master, directory, now)}`);
   return election;
 }

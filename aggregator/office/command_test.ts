@@ -8,7 +8,7 @@ import { deviceKeys, newestManifest, OfficeError } from "../registry/elections.t
 import { Keyring } from "../registry/keyring.ts";
 
 const db = await testDatabase();
-const BARE = { centre: ["http://centre:8000"], overlap: 86_400 };
+const BARE = { aggregator: ["http://aggregator:8000"], overlap: 86_400 };
 const ROLL = "voter_id,region,station,birth_date,gender\nA-1,north,,1990-05-17,female\nB-2,south,,,male\n";
 
 for (

@@ -103,14 +103,14 @@ function checkHeader(path: string, header: readonly string[]): readonly string[]
  * already keeps them.
  *
  * @param directory `gateways/<id>.json` is written below it.
- * @param centres The centre's addresses, in the order to try them.
+ * @param aggregators The aggregator's addresses, in the order to try them.
  * @returns the paths.
  */
 export function writeGatewayFiles(
   manifest: Manifest,
   master: Uint8Array,
   directory: string,
-  centres: readonly string[],
+  aggregators: readonly string[],
 ): string[] {
   const { election } = manifest;
   const manifestKey = manifestKeyPair(master, election).publicKey.toHex();
@@ -119,7 +119,7 @@ export function writeGatewayFiles(
     const key = gatewayKey(master, { election, id, version: 1 }).toHex();
     const others = keptElections(path).filter((kept) => kept.election !== election);
     const elections = [...others, { election, keyVersion: 1, key, manifestKey }];
-    writeSecret(path, { gateway: id, centres: [...centres], elections } satisfies GatewayFile);
+    writeSecret(path, { gateway: id, aggregators: [...aggregators], elections } satisfies GatewayFile);
     return path;
   });
 }

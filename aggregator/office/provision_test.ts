@@ -9,7 +9,7 @@ import type { Voter } from "../registry/roll.ts";
 import { withDirectory } from "../../tests/directory.ts";
 
 const db = await testDatabase();
-const CENTRES = ["http://centre-1:8000", "http://centre-2:8000"];
+const AGGREGATORS = ["http://aggregator-1:8000", "http://aggregator-2:8000"];
 const HEADER = "voter_id,region,station,birth_date,gender";
 
 /** Runs with a file of this content. */
@@ -212,12 +212,12 @@ function isOpen(path: string): boolean {
 Deno.test("writeGatewayFiles() writes one file a gateway, with its own key, for its owner alone", async () => {
   await withDirectory(async (directory) => {
     const manifest = testManifest();
-    const paths = writeGatewayFiles(manifest, MASTER, directory, CENTRES);
+    const paths = writeGatewayFiles(manifest, MASTER, directory, AGGREGATORS);
     assert.deepEqual(paths, ["g-1", "g-2"].map((id) => `${directory}/gateways/${id}.json`));
     for (const [i, id] of ["g-1", "g-2"].entries()) {
       assert.deepEqual(gatewayFileSchema.parse(readJson(paths[i])), {
         gateway: id,
-        centres: CENTRES,
+        aggregators: AGGREGATORS,
         elections: [{
           election: "test-2026",
           keyVersion: 1,
@@ -236,11 +236,11 @@ Deno.test("writeGatewayFiles() writes one file a gateway, with its own key, for 
 Deno.test("writeGatewayFiles() keeps a gateway's other elections, and writes the same one once", async () => {
   await withDirectory(async (directory) => {
     const [first, second] = ["first", "second"].map((election) => testManifest(testDefinition({ election })));
-    writeGatewayFiles(first, MASTER, directory, CENTRES);
-    writeGatewayFiles(second, MASTER, directory, CENTRES);
+    writeGatewayFiles(first, MASTER, directory, AGGREGATORS);
+    writeGatewayFiles(second, MASTER, directory, AGGREGATORS);
     const [path] = writeGatewayFiles(first, MASTER, directory, ["http://moved:8000"]);
-    const { centres, elections } = gatewayFileSchema.parse(readJson(path));
-    assert.deepEqual(centres, ["http://moved:8000"]);
+    const { aggregators, elections } = gatewayFileSchema.parse(readJson(path));
+    assert.deepEqual(aggregators, ["http://moved:8000"]);
     assert.deepEqual(elections.map(({ election }) => election).sort(), ["first", "second"]);
     assert.equal(modeOf(path), 0o600);
   });
@@ -250,7 +250,7 @@ Deno.test("writeGatewayFiles() lets nobody read a file by way of what a crash ha
   await withDirectory(async (directory) => {
     await Deno.mkdir(`${directory}/gateways`);
     await Deno.writeTextFile(`${directory}/gateways/g-1.json.new`, "x".repeat(10_000), { mode: 0o666 });
-    const [path] = writeGatewayFiles(testManifest(), MASTER, directory, CENTRES);
+    const [path] = writeGatewayFiles(testManifest(), MASTER, directory, AGGREGATORS);
     assert.equal(modeOf(path), 0o600);
     assert.equal(gatewayFileSchema.parse(readJson(path)).gateway, "g-1");
   });
@@ -263,7 +263,7 @@ Deno.test("writeGatewayFiles() does not write over what is no gateway's file", a
     for (const content of ["{", "{}", JSON.stringify({ gateway: "g-1", elections: [] })]) {
       await Deno.writeTextFile(path, content);
       assert.throws(
-        () => writeGatewayFiles(testManifest(), MASTER, directory, CENTRES),
+        () => writeGatewayFiles(testManifest(), MASTER, directory, AGGREGATORS),
         refusal(`Cannot add to ${path}: it is not a gateway's file; move it away and provision again`),
       );
       assert.equal(await Deno.readTextFile(path), content);

@@ -10,30 +10,30 @@ import {
   fieldErrors,
   type Problem,
   problem,
-  type ProblemCause,
   problemResponse,
   PROBLEMS,
+  type ProblemType,
 } from "../../shared/problem.ts";
 
 /** When to come back after `busy`, in seconds. */
 export const RETRY_AFTER_S = "5";
 
-/** The status that a cause is answered with. */
-type StatusOf<Cause extends ProblemCause> = (typeof PROBLEMS)[Cause][0];
+/** The status that a reason is answered with. */
+type StatusOf<Reason extends ProblemType> = (typeof PROBLEMS)[Reason][0];
 
 /**
  * Answers with a problem. Its status is part of the type, so that a route can give only those it has declared.
  *
  * @param more The problem's further members, and headers of the answer.
  */
-export function refuse<Cause extends ProblemCause>(
+export function refuse<Reason extends ProblemType>(
   c: Context,
-  cause: Cause,
+  reason: Reason,
   detail?: string,
   more: Parameters<typeof problem>[2] & { headers?: Record<string, string> } = {},
 ) {
   const { headers, ...rest } = more;
-  return c.json(problem(cause, detail, rest), PROBLEMS[cause][0] as StatusOf<Cause>, {
+  return c.json(problem(reason, detail, rest), PROBLEMS[reason][0] as StatusOf<Reason>, {
     "content-type": "application/problem+json",
     "cache-control": "no-store",
     ...headers,

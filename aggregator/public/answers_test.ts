@@ -32,8 +32,8 @@ Deno.test("refusePart() names the field", async () => {
 });
 
 Deno.test("refuseWith() says when to come back only where that may help", async () => {
-  const of = async (cause: "not-ready" | "body-too-large") =>
-    (await ask(() => refuseWith(problem(cause)))).headers["retry-after"];
+  const of = async (reason: "not-ready" | "body-too-large") =>
+    (await ask(() => refuseWith(problem(reason)))).headers["retry-after"];
   assert.deepEqual([await of("not-ready"), await of("body-too-large")], ["5", undefined]);
 });
 

@@ -73,7 +73,7 @@ async function withApp(
   }
 }
 
-/** Checks that an answer is a problem, and returns it with its cause alone as `type`. */
+/** Checks that an answer is a problem, and returns it with its reason alone as `type`. */
 async function problemOf(answer: Response): Promise<{ type: string; status: number; detail?: string }> {
   assert.equal(answer.headers.get("content-type"), "application/problem+json");
   const problem = problemSchema.parse(await answer.json());

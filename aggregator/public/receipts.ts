@@ -13,8 +13,8 @@ import { receiptsSchema } from "./schemas.ts";
 /** What became of a vote; `pending` while its record has not been counted. */
 export type VoteOutcome =
   | Readonly<{ outcome: "pending" | "counted" }>
-  | Readonly<{ outcome: "duplicate"; cause: Extract<DuplicateKind, "double_vote"> }>
-  | Readonly<{ outcome: "rejected"; cause: RejectionReason }>;
+  | Readonly<{ outcome: "duplicate"; reason: Extract<DuplicateKind, "double_vote"> }>
+  | Readonly<{ outcome: "rejected"; reason: RejectionReason }>;
 
 /** The answer to one receipt. */
 export type ReceiptAnswer =
@@ -27,7 +27,7 @@ export type ReceiptKeyOf = (election: string, gateway: string) => Uint8Array | u
 /** Reads the question of a POST /v1/receipts/check. */
 export function readReceipts(body: Uint8Array): readonly Receipt[] | Problem {
   const read = readJson(body);
-  if ("cause" in read) return problem(read.cause, read.detail);
+  if ("reason" in read) return problem(read.reason, read.detail);
   const result = receiptsSchema.safeParse(read.value);
   if (result.success) return result.data.receipts;
   const errors = fieldErrors(result.error);
@@ -57,8 +57,8 @@ type FoundVote = { counted: boolean; rejected_for: RejectionReason | null; doubl
 
 function outcomeOf({ counted, rejected_for, doubled }: FoundVote): VoteOutcome {
   if (counted) return { outcome: "counted" };
-  if (rejected_for !== null) return { outcome: "rejected", cause: rejected_for };
-  return doubled ? { outcome: "duplicate", cause: "double_vote" } : { outcome: "pending" };
+  if (rejected_for !== null) return { outcome: "rejected", reason: rejected_for };
+  return doubled ? { outcome: "duplicate", reason: "double_vote" } : { outcome: "pending" };
 }
 
 /**
@@ -75,7 +75,7 @@ async function votesOf(query: Query, receipts: readonly Receipt[]): Promise<Foun
     gateway: gateway.slice(0, gateway.lastIndexOf(".")),
   }));
   return await query<FoundVote>(
-    `SELECT p.vote_id IS NOT NULL AS counted, r.cause AS rejected_for,
+    `SELECT p.vote_id IS NOT NULL AS counted, r.reason AS rejected_for,
        EXISTS (
          SELECT FROM counting.rejections WHERE vote_id = a.vote AND election = a.election AND fate = 'duplicate'
        ) AS doubled
@@ -84,7 +84,7 @@ async function votesOf(query: Query, receipts: readonly Receipt[]): Promise<Foun
      LEFT JOIN counting.participations p
        ON p.election = a.election AND p.voter_key = decode(a.voter, 'hex') AND p.vote_id = a.vote
      LEFT JOIN LATERAL (
-       SELECT cause FROM counting.rejections
+       SELECT reason FROM counting.rejections
        WHERE vote_id = a.vote AND election = a.election AND gateway = a.gateway AND fate = 'rejected'
        ORDER BY partition, log_offset LIMIT 1
      ) r ON true

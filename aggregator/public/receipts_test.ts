@@ -55,7 +55,7 @@ Deno.test("checkReceipts() answers each receipt, in order, with one query", asyn
     assert.deepEqual(
       answers.map((answer) => {
         if ("problem" in answer) return answer.problem.type;
-        return "cause" in answer ? `${answer.outcome}/${answer.cause}` : answer.outcome;
+        return "reason" in answer ? `${answer.outcome}/${answer.reason}` : answer.outcome;
       }),
       [
         "counted",

@@ -4,7 +4,7 @@
  * @module
  */
 import { createRoute, z } from "@hono/zod-openapi";
-import { type ProblemCause, PROBLEMS } from "../../shared/problem.ts";
+import { PROBLEMS, type ProblemType } from "../../shared/problem.ts";
 import { SYNC_PATH, syncRequestSchema } from "../../shared/sync.ts";
 import {
   candidateVotesSchema,
@@ -40,14 +40,14 @@ const problemContent = { "application/problem+json": { schema: problemAnswerSche
 type Answer = { description: string; content: typeof problemContent };
 
 /** The problems that a route answers with, by status; every route may fail by an error of the server's own. */
-function problems<const Causes extends readonly ProblemCause[]>(...causes: Causes) {
+function problems<const Reasons extends readonly ProblemType[]>(...reasons: Reasons) {
   const answers: Record<number, Answer> = {};
-  for (const cause of [...causes, "internal"] as const) {
-    const [status, title] = PROBLEMS[cause];
+  for (const reason of [...reasons, "internal"] as const) {
+    const [status, title] = PROBLEMS[reason];
     const before = answers[status] === undefined ? "" : `${answers[status].description}; `;
-    answers[status] = { description: `${before}${title} (\`${cause}\`)`, content: problemContent };
+    answers[status] = { description: `${before}${title} (\`${reason}\`)`, content: problemContent };
   }
-  return answers as Record<(typeof PROBLEMS)[Causes[number] | "internal"][0], Answer>;
+  return answers as Record<(typeof PROBLEMS)[Reasons[number] | "internal"][0], Answer>;
 }
 
 function json<Schema extends z.ZodType>(description: string, schema: Schema) {
@@ -230,7 +230,7 @@ export const metricsRoute = createRoute({
   responses: { 200: plain("Metrics", "text/plain"), ...problems() },
 });
 
-/** Answered by the office's part of the centre, over the bytes as they were signed. */
+/** Answered by the office's part of the aggregator, over the bytes as they were signed. */
 export const syncRoute = createRoute({
   method: "post",
   path: SYNC_PATH,

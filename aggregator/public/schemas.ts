@@ -158,7 +158,7 @@ export type Books = z.infer<typeof booksSchema>;
 const fate = z.enum(["counted", "duplicate", "rejected"]);
 
 const outcomes = z.array(
-  z.strictObject({ fate, cause: z.string().describe("Empty for counted"), records: count }),
+  z.strictObject({ fate, reason: z.string().describe("Empty for counted"), records: count }),
 );
 
 export const reconciliationSchema = z.strictObject({
@@ -168,7 +168,7 @@ export const reconciliationSchema = z.strictObject({
     z.strictObject({ partition: count, ...books, nextOffset: count, logEnd: count.nullable(), lag }),
   ),
   outcomes: z.array(
-    z.strictObject({ fate, cause: z.string().describe("Empty for counted"), records: count }),
+    z.strictObject({ fate, reason: z.string().describe("Empty for counted"), records: count }),
   ),
   gaps: z.array(z.strictObject({ partition: count, from: count, until: count }))
     .describe("Offsets that the log never delivered: from the first, up to and not with the second"),
@@ -184,7 +184,7 @@ export const rejectionsSchema = z.strictObject({
     partition: count,
     offset: count,
     fate: z.enum(["duplicate", "rejected"]),
-    cause: z.string(),
+    reason: z.string(),
     minute: minute.describe("When it came onto the log"),
     gateway: id.nullable(),
     station: id.nullable(),
@@ -212,7 +212,7 @@ export const receiptAnswersSchema = z.strictObject({
     z.strictObject({
       voteId: z.uuid(),
       outcome: z.enum(["pending", "counted", "duplicate", "rejected"]),
-      cause: z.string().optional(),
+      reason: z.string().optional(),
     }),
     z.strictObject({ voteId: z.uuid(), problem: problemAnswerSchema }),
   ])).describe("One a receipt, in order"),

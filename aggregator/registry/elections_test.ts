@@ -66,7 +66,7 @@ Deno.test("createElection() publishes version 1, which opens with the election's
   const signed = (await newestSignedManifest(db.query, "new"))!;
   const key = (election: string) => manifestKeyPair(MASTER, election).publicKey.toHex();
   assert.deepEqual(openManifest(signed, key("new")), manifest);
-  assert.throws(() => openManifest(signed, key("other")), /its signature is not the centre's/);
+  assert.throws(() => openManifest(signed, key("other")), /its signature is not the aggregator's/);
   assert.deepEqual(await newestManifest(db.query, "new"), manifest);
   assert.deepEqual(await versions("new"), [{ version: 1, at: iso(NOON_MS) }]);
 });

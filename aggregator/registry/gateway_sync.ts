@@ -63,7 +63,7 @@ export function gatewaySync(
       signatureInput: headers.get("signature-input"),
       signature: headers.get("signature"),
     });
-    if (isFault(claim)) return problemResponse(problem(claim.cause, claim.detail));
+    if (isFault(claim)) return problemResponse(problem(claim.reason, claim.detail));
     const name = parseKeyName(claim.keyId);
     if (name === undefined || !await isGateway(db.query, name.election, name.id, name.version)) {
       return problemResponse(problem("unknown-gateway", `no gateway is known under ${claim.keyId}`));
@@ -72,7 +72,7 @@ export function gatewaySync(
     const key = gatewayKey(secret, name);
     const fault = verifyClaim(claim, key, body, now());
     if (fault !== undefined) {
-      return problemResponse(problem(fault.cause, fault.detail, { now: new Date(now()).toISOString() }));
+      return problemResponse(problem(fault.reason, fault.detail, { now: new Date(now()).toISOString() }));
     }
     const asked = readHave(body);
     if ("status" in asked) return problemResponse(asked);
@@ -85,7 +85,7 @@ export function gatewaySync(
 
 function readHave(body: Uint8Array): SyncRequest | Problem {
   const read = readJson(body);
-  if ("cause" in read) return problem(read.cause, read.detail);
+  if ("reason" in read) return problem(read.reason, read.detail);
   const result = syncRequestSchema.safeParse(read.value);
   return result.success
     ? result.data

@@ -2,7 +2,7 @@ import assert from "assert";
 import { fromUtf8, utf8 } from "../../shared/bytes.ts";
 import { openManifest } from "../../shared/election.ts";
 import { deviceKey, gatewayKey, manifestKeyPair, pseudonymKey, sha256, unseal } from "../../shared/keys.ts";
-import type { ProblemCause } from "../../shared/problem.ts";
+import type { ProblemType } from "../../shared/problem.ts";
 import { SIGNATURE_WINDOW_S, signRequest } from "../../shared/signature.ts";
 import { revisionOf, type Sync, SYNC_PATH, syncKey, syncSchema } from "../../shared/sync.ts";
 import { MASTER, NOON_MS, testDefinition } from "../../tests/fixture.ts";
@@ -40,7 +40,7 @@ const keyOf = (election: string, id: string, version = 1) => gatewayKey(MASTER, 
 function request(election: string, asking: Asking = {}): Request {
   const { gateway = "g-1", version = 1, have = null } = asking;
   const body = asking.body ?? utf8(JSON.stringify({ have }));
-  return new Request(`http://centre${asking.path ?? SYNC_PATH}`, {
+  return new Request(`http://aggregator${asking.path ?? SYNC_PATH}`, {
     method: "POST",
     body,
     headers: signRequest({
@@ -55,7 +55,7 @@ function request(election: string, asking: Asking = {}): Request {
   });
 }
 
-/** What the centre answers, opened as the gateway does; `undefined` when it has nothing new. */
+/** What the aggregator answers, opened as the gateway does; `undefined` when it has nothing new. */
 async function ask(election: string, asking: Asking = {}): Promise<{ text: string; sync: Sync } | undefined> {
   const response = await handle(request(election, asking));
   if (response.status === 204) {
@@ -69,10 +69,10 @@ async function ask(election: string, asking: Asking = {}): Promise<{ text: strin
   return { text, sync: syncSchema.parse(JSON.parse(text)) };
 }
 
-async function refusal(asked: Request): Promise<{ status: number; cause: ProblemCause; detail?: string }> {
+async function refusal(asked: Request): Promise<{ status: number; reason: ProblemType; detail?: string }> {
   const response = await handle(asked);
   const { type, detail } = await response.json();
-  return { status: response.status, cause: type.replace("urn:pollwire:problem:", ""), detail };
+  return { status: response.status, reason: type.replace("urn:pollwire:problem:", ""), detail };
 }
 
 Deno.test("gatewaySync() gives a gateway manifest, pseudonym key and the keys of its devices", async () => {
@@ -115,7 +115,7 @@ Deno.test("gatewaySync() seals its answer to this gateway and this request", asy
 Deno.test("gatewaySync() gives each gateway its own election's keys", async () => {
   const [one, two] = [await create("one"), await create("two")];
   assert.notEqual((await ask(one))!.sync.pseudonymKey, (await ask(two))!.sync.pseudonymKey);
-  assert.equal((await refusal(request(two, { key: keyOf(one, "g-1") }))).cause, "signature-invalid");
+  assert.equal((await refusal(request(two, { key: keyOf(one, "g-1") }))).reason, "signature-invalid");
 });
 
 Deno.test("gatewaySync() says nothing to a gateway that has everything already", async () => {
@@ -179,10 +179,10 @@ Deno.test("gatewaySync() gives a gateway that the manifest names no longer no de
 
 Deno.test("gatewaySync() takes any version of a gateway's key up to its newest", async () => {
   const election = await create("versions");
-  assert.equal((await refusal(request(election, { version: 2 }))).cause, "unknown-gateway");
+  assert.equal((await refusal(request(election, { version: 2 }))).reason, "unknown-gateway");
   await db.query("UPDATE registry.gateways SET key_version = 2 WHERE election = $1", [election]);
   for (const version of [1, 2]) assert.ok(await ask(election, { version }));
-  assert.equal((await refusal(request(election, { version: 3 }))).cause, "unknown-gateway");
+  assert.equal((await refusal(request(election, { version: 3 }))).reason, "unknown-gateway");
 });
 
 Deno.test("gatewaySync() refuses gateways that it does not know, and says which", async () => {
@@ -194,8 +194,8 @@ Deno.test("gatewaySync() refuses gateways that it does not know, and says which"
       request(election, { gateway: "n-1-a" }),
     ]
   ) {
-    const { status, cause, detail } = await refusal(asked);
-    assert.deepEqual([status, cause], [401, "unknown-gateway"]);
+    const { status, reason, detail } = await refusal(asked);
+    assert.deepEqual([status, reason], [401, "unknown-gateway"]);
     assert.match(detail!, /^no gateway is known under (unknown|nowhere)\/[a-z0-9-]+\.1$/);
   }
 });
@@ -203,23 +203,24 @@ Deno.test("gatewaySync() refuses gateways that it does not know, and says which"
 Deno.test("gatewaySync() refuses a signature that does not fit, is too old or too early, or is of another body", async () => {
   const election = await create("signatures");
   const at = (seconds: number) => request(election, { createdS: NOON_MS / 1_000 + seconds });
-  assert.equal((await refusal(request(election, { key: new Uint8Array(32) }))).cause, "signature-invalid");
+  assert.equal((await refusal(request(election, { key: new Uint8Array(32) }))).reason, "signature-invalid");
   assert.equal(
-    (await refusal(request(election, { key: deviceKey(MASTER, { election, id: "g-1", version: 1 }) }))).cause,
+    (await refusal(request(election, { key: deviceKey(MASTER, { election, id: "g-1", version: 1 }) })))
+      .reason,
     "signature-invalid",
   );
-  assert.equal((await refusal(at(-SIGNATURE_WINDOW_S - 1))).cause, "signature-stale");
-  assert.equal((await refusal(at(SIGNATURE_WINDOW_S + 1))).cause, "signature-early");
+  assert.equal((await refusal(at(-SIGNATURE_WINDOW_S - 1))).reason, "signature-stale");
+  assert.equal((await refusal(at(SIGNATURE_WINDOW_S + 1))).reason, "signature-early");
   for (const seconds of [-SIGNATURE_WINDOW_S, SIGNATURE_WINDOW_S]) {
     assert.equal((await handle(at(seconds))).status, 200);
   }
   const { headers } = request(election);
-  const other = new Request(`http://centre${SYNC_PATH}`, {
+  const other = new Request(`http://aggregator${SYNC_PATH}`, {
     method: "POST",
     headers,
     body: `{"have": null }`,
   });
-  assert.equal((await refusal(other)).cause, "digest-mismatch");
+  assert.equal((await refusal(other)).reason, "digest-mismatch");
 });
 
 Deno.test("gatewaySync() tells a gateway whose clock is wrong what time it is", async () => {
@@ -231,15 +232,19 @@ Deno.test("gatewaySync() tells a gateway whose clock is wrong what time it is", 
 Deno.test("gatewaySync() refuses what is not signed at all", async () => {
   const election = await create("unsigned");
   const headers = { "content-type": "application/json" };
-  const bare = new Request(`http://centre${SYNC_PATH}`, { method: "POST", headers, body: `{"have":null}` });
-  assert.equal((await refusal(bare)).cause, "signature-missing");
+  const bare = new Request(`http://aggregator${SYNC_PATH}`, {
+    method: "POST",
+    headers,
+    body: `{"have":null}`,
+  });
+  assert.equal((await refusal(bare)).reason, "signature-missing");
   const signed = request(election);
   signed.headers.set("signature", "vote=:AAAA:");
-  assert.equal((await refusal(signed)).cause, "signature-malformed");
+  assert.equal((await refusal(signed)).reason, "signature-malformed");
 });
 
 const form = `the body must be {"have": <revision or null>}`;
-const wrongBodies: [body: string, status: number, cause: string, says: string | RegExp][] = [
+const wrongBodies: [body: string, status: number, reason: string, says: string | RegExp][] = [
   ["", 400, "body-empty", "the request has no body"],
   ...["null", "{}", `{"have":1}`, `{"have":"x"}`, `{"have":null,"more":1}`].map(
     (body): [string, number, string, string] => [body, 422, "invalid-request", form],
@@ -248,28 +253,28 @@ const wrongBodies: [body: string, status: number, cause: string, says: string | 
   ["\xff", 400, "not-utf8", /must be UTF-8/],
   [`{"have":null,"have":null}`, 400, "duplicate-key", /every key must be there once/],
 ];
-for (const [body, status, cause, says] of wrongBodies) {
-  Deno.test(`gatewaySync() refuses the signed body ${JSON.stringify(body)}: ${cause}`, async () => {
+for (const [body, status, reason, says] of wrongBodies) {
+  Deno.test(`gatewaySync() refuses the signed body ${JSON.stringify(body)}: ${reason}`, async () => {
     const bytes = Uint8Array.from(body, (char) => char.charCodeAt(0));
     const election = `body${sha256(bytes).toHex().slice(0, 32)}`;
     await create(election);
     const found = await refusal(request(election, { body: bytes }));
-    assert.deepEqual([found.status, found.cause], [status, cause]);
+    assert.deepEqual([found.status, found.reason], [status, reason]);
     assert.match(found.detail!, says instanceof RegExp ? says : new RegExp(RegExp.escape(says)));
   });
 }
 
 Deno.test("gatewaySync() refuses a query string, which nobody signed", async () => {
   const election = await create("query");
-  const { status, cause } = await refusal(request(election, { path: `${SYNC_PATH}?have=all` }));
-  assert.deepEqual([status, cause], [400, "query-not-allowed"]);
+  const { status, reason } = await refusal(request(election, { path: `${SYNC_PATH}?have=all` }));
+  assert.deepEqual([status, reason], [400, "query-not-allowed"]);
 });
 
 Deno.test("gatewaySync() takes its content type byte for byte", async () => {
   const election = await create("type");
   const asked = request(election);
   asked.headers.set("content-type", "application/json; charset=utf-8");
-  assert.equal((await refusal(asked)).cause, "unsupported-media-type");
+  assert.equal((await refusal(asked)).reason, "unsupported-media-type");
 });
 
 Deno.test("gatewaySync() keeps no more of a body than it may have, and stops reading it", async () => {
@@ -281,10 +286,10 @@ Deno.test("gatewaySync() keeps no more of a body than it may have, and stops rea
     },
   });
   const headers = { "content-type": "application/json" };
-  const asked = new Request(`http://centre${SYNC_PATH}`, { method: "POST", headers, body: endless });
+  const asked = new Request(`http://aggregator${SYNC_PATH}`, { method: "POST", headers, body: endless });
   assert.deepEqual(await refusal(asked), {
     status: 413,
-    cause: "body-too-large",
+    reason: "body-too-large",
     detail: "the body may have 1024 bytes",
   });
   assert.ok(pulled < 3_000, `${pulled} pieces were read`);

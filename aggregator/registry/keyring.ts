@@ -1,5 +1,5 @@
 /**
- * The elections' master keys: one file each, readable by its owner only, in a directory of the centre.
+ * The elections' master keys: one file each, readable by its owner only, in a directory of the aggregator.
  *
  * @module
  */
@@ -7,7 +7,7 @@ import { fromHex, utf8 } from "../../shared/bytes.ts";
 import { KEY_BYTES } from "../../shared/keys.ts";
 import { OfficeError } from "./elections.ts";
 
-/** The master keys of a centre. */
+/** The master keys of an aggregator. */
 export class Keyring {
   readonly #directory: string;
   readonly #known = new Map<string, Uint8Array>();

@@ -235,10 +235,10 @@ const TURNOUT = `
 SELECT election || '/' || region AS key, election, region, sum(voters)::float8 AS voters
 FROM counting.turnout_groups GROUP BY election, region ORDER BY key`;
 
-/** After an offset in each partition that is given. No vote id and no voter key: who may know of them asks the centre. */
+/** After an offset in each partition that is given. No vote id and no voter key: who may know of them asks the aggregator. */
 const REJECTIONS = `
 SELECT r.election || '/' || r.partition || '/' || r.log_offset AS key, r.election, r.partition,
-  r.log_offset::float8 AS "offset", r.fate, r.cause,
+  r.log_offset::float8 AS "offset", r.fate, r.reason,
   to_char(r.appended_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "appendedAt",
   coalesce(r.gateway, '') AS gateway, coalesce(r.station, '') AS station
 FROM counting.log_positions l

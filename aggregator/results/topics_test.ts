@@ -103,7 +103,7 @@ Deno.test("ViewWriter writes turnout by region, and rejections without who voted
         partition: 0,
         offset: 2,
         fate: "rejected",
-        cause: "malformed",
+        reason: "malformed",
         appendedAt: "2026-11-03T12:00:00.000Z",
         gateway: "",
         station: "",
@@ -113,7 +113,7 @@ Deno.test("ViewWriter writes turnout by region, and rejections without who voted
         partition: 1,
         offset: 7,
         fate: "rejected",
-        cause: "unknown_voter",
+        reason: "unknown_voter",
         appendedAt: "2026-11-03T12:00:00.500Z",
         gateway: "g-1",
         station: "n-1",
@@ -176,12 +176,12 @@ Deno.test("ViewWriter takes off tallies that were withdrawn, and what a rebuild 
     assert.equal(await stepAll(writer, views), 1);
     await db.query("DELETE FROM results.current");
     await db.query("DELETE FROM counting.rejections WHERE log_offset = 1");
-    await db.query("UPDATE counting.rejections SET cause = 'malformed'");
+    await db.query("UPDATE counting.rejections SET reason = 'malformed'");
     await db.transaction((query) => appendAudit(query, new Date(0), "rebuild_finished", "town", {}));
     assert.equal(await stepAll(writer, views), 4);
     const standing = views.standing();
     assert.deepEqual(Object.keys(standing), ["rejections town/0/2"]);
-    assert.equal(standing["rejections town/0/2"]!.cause, "malformed");
+    assert.equal(standing["rejections town/0/2"]!.reason, "malformed");
     assert.equal(await stepAll(writer, views), 0);
   });
 });

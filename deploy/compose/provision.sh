@@ -4,7 +4,7 @@ set -eu
 app="deno run --cached-only --no-prompt --allow-net --allow-env --allow-sys --allow-read --allow-write=/office,/election"
 if [ ! -f "/office/keys/$ELECTION.key" ]; then
   $app simulator/main.ts country --out /election --election "$ELECTION" --voters "$VOTERS" --gateways 2
-  $app aggregator/main.ts provision --centre https://aggregator-1:8000 --centre https://aggregator-2:8000 \
+  $app aggregator/main.ts provision --aggregator https://aggregator-1:8000 --aggregator https://aggregator-2:8000 \
     --definition /election/definition.json --roll /election/roll.csv
 fi
 for gateway in gateway-1 gateway-2; do

@@ -67,8 +67,8 @@ const ROWS: readonly (readonly [title: string, panels: readonly Panel[]])[] = [
     ]),
     lines("Duplicates and rejections", "ops", [
       [
-        'sum by (fate, cause) (rate(pollwire_aggregator_records_total{fate!="counted"}[5m]))',
-        "{{fate}} {{cause}}",
+        'sum by (fate, reason) (rate(pollwire_aggregator_records_total{fate!="counted"}[5m]))',
+        "{{fate}} {{reason}}",
       ],
     ]),
     lines("Releases", "ops", [
@@ -88,7 +88,7 @@ const ROWS: readonly (readonly [title: string, panels: readonly Panel[]])[] = [
   ["Faults", [
     lines("Faults that were got over", "ops", [
       ["sum by (instance) (rate(pollwire_gateway_log_faults_total[5m]))", "{{instance}}: log"],
-      ["sum by (instance) (rate(pollwire_gateway_sync_faults_total[5m]))", "{{instance}}: centre"],
+      ["sum by (instance) (rate(pollwire_gateway_sync_faults_total[5m]))", "{{instance}}: aggregator"],
       ["sum by (instance) (rate(pollwire_aggregator_faults_total[5m]))", "{{instance}}: count"],
       ["sum by (instance) (rate(pollwire_index_faults_total[5m]))", "{{instance}}: index"],
     ]),

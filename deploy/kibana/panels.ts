@@ -282,20 +282,20 @@ export const DASHBOARDS: readonly Dashboard[] = [
         field: "station",
         label: "Stations",
       }),
-      chart("rejections-causes", "By cause", "rejected-votes", "bars", [terms("cause", "Cause", 30)], [
+      chart("rejections-reasons", "By reason", "rejected-votes", "bars", [terms("reason", "Reason", 30)], [
         RECORDS,
       ]),
-      chart("rejections-time", "By time and cause", "rejected-votes", "bars", [
+      chart("rejections-time", "By time and reason", "rejected-votes", "bars", [
         time("minute", 10),
-        terms("cause", "Cause", 30),
+        terms("reason", "Reason", 30),
       ], [RECORDS]),
-      chart("rejections-gateways", "By gateway and cause", "rejected-votes", "table", [
+      chart("rejections-gateways", "By gateway and reason", "rejected-votes", "table", [
         terms("gateway", "Gateway", 100),
-        terms("cause", "Cause", 30),
+        terms("reason", "Reason", 30),
       ], [RECORDS]),
-      chart("rejections-stations-table", "By station and cause", "rejected-votes", "table", [
+      chart("rejections-stations-table", "By station and reason", "rejected-votes", "table", [
         terms("station_name", "Station", 200),
-        terms("cause", "Cause", 30),
+        terms("reason", "Reason", 30),
       ], [RECORDS]),
     ],
   },

@@ -1,6 +1,6 @@
 import assert from "assert";
 import { indexElection, type Manifest } from "../../shared/election.ts";
-import { causeOfRejection, type ProblemCause } from "../../shared/problem.ts";
+import { type ProblemType, reasonOfRejection } from "../../shared/problem.ts";
 import { checkBallot, type Vote, voteSchema } from "../../shared/vote.ts";
 import { seededRandom } from "../random.ts";
 import { BadBallots } from "./ballots.ts";
@@ -46,7 +46,7 @@ const vote: Vote = {
 const MAX_VOTE_BYTES = 64 * 1024;
 
 /** What a gateway must find wrong with a text from a device of the vote's station. */
-function causeOf(text: string, station: string): ProblemCause | undefined {
+function reasonOf(text: string, station: string): ProblemType | undefined {
   if (text.length > MAX_VOTE_BYTES) return "body-too-large";
   let value: unknown;
   try {
@@ -58,7 +58,7 @@ function causeOf(text: string, station: string): ProblemCause | undefined {
   if (!parsed.success) return "invalid-vote";
   if (parsed.data.station !== station) return "wrong-station";
   const fault = checkBallot(index, parsed.data, Date.parse(vote.castAt));
-  return fault && causeOfRejection(fault.reason as Parameters<typeof causeOfRejection>[0]);
+  return fault && reasonOfRejection(fault.reason as Parameters<typeof reasonOfRejection>[0]);
 }
 
 const kinds = BAD_KINDS.filter((kind) => describeKind(kind).way === "ballot") as BallotKind[];
@@ -67,11 +67,11 @@ for (const kind of kinds) {
   Deno.test(`BadBallots.text() makes votes wrong by just one thing: ${kind}`, () => {
     const ballots = new BadBallots(manifest, seededRandom(1));
     const { fate } = describeKind(kind);
-    assert.equal(causeOf(JSON.stringify(vote), "s"), undefined, "the vote itself is right");
+    assert.equal(reasonOf(JSON.stringify(vote), "s"), undefined, "the vote itself is right");
     for (let i = 0; i < 300; i++) {
       const text = ballots.text(kind, vote)!;
       assert.ok(text.length > 0 && !text.includes("\n"), "it is one line of a batch");
-      assert.deepEqual({ refusedAs: causeOf(text, "s") }, fate, text.slice(0, 300));
+      assert.deepEqual({ refusedAs: reasonOf(text, "s") }, fate, text.slice(0, 300));
     }
   });
 }

@@ -5,16 +5,16 @@
  * @module
  */
 import type { DuplicateKind, RejectionReason } from "../../shared/outcome.ts";
-import type { ProblemCause } from "../../shared/problem.ts";
+import type { ProblemType } from "../../shared/problem.ts";
 
-/** What the centre may say of a vote, as `fate` or `fate/cause`. */
+/** What the aggregator may say of a vote, as `fate` or `fate/reason`. */
 export type OutcomeName = "counted" | `duplicate/${DuplicateKind}` | `rejected/${RejectionReason}`;
 
-/** What must become of a vote: a gateway refuses it for just this, or the centre says one of these of it. */
-export type Fate = Readonly<{ refusedAs: ProblemCause }> | Readonly<{ outcomes: readonly OutcomeName[] }>;
+/** What must become of a vote: a gateway refuses it for just this, or the aggregator says one of these of it. */
+export type Fate = Readonly<{ refusedAs: ProblemType }> | Readonly<{ outcomes: readonly OutcomeName[] }>;
 
 /**
- * How a kind comes about. `own`: each voter's vote. `vote`: another vote in good form, judged by the centre.
+ * How a kind comes about. `own`: each voter's vote. `vote`: another vote in good form, judged by the aggregator.
  * `ballot`: a vote whose text is wrong, sent as any other, alone or as a line of a batch among good ones. `request`:
  * a request of its own that is wrong around the text. `again`: sent once a gateway has taken the voter's own vote.
  */
@@ -26,11 +26,11 @@ type Kind = Readonly<{ what: string; way: Way; fate: Fate }>;
 const COUNTED_OR_DOUBLE: Fate = { outcomes: ["counted", "duplicate/double_vote"] };
 const ballot = (
   what: string,
-  refusedAs: ProblemCause,
+  refusedAs: ProblemType,
 ) => ({ what, way: "ballot", fate: { refusedAs } } as const);
 const request = (
   what: string,
-  refusedAs: ProblemCause,
+  refusedAs: ProblemType,
 ) => ({ what, way: "request", fate: { refusedAs } } as const);
 
 /** Kind → what it is, how it comes about, what must become of it. */
@@ -116,8 +116,8 @@ export function mayCount(kind: VoteKind): boolean {
   return "outcomes" in fate && fate.outcomes.includes("counted");
 }
 
-/** What must become of a kind, one of these: the centre's outcome, or `refused/` and the problem's cause. */
-export function expectedOf(kind: VoteKind): readonly (OutcomeName | `refused/${ProblemCause}`)[] {
+/** What must become of a kind, one of these: the aggregator's outcome, or `refused/` and the problem's reason. */
+export function expectedOf(kind: VoteKind): readonly (OutcomeName | `refused/${ProblemType}`)[] {
   const { fate } = describeKind(kind);
   if ("refusedAs" in fate) return [`refused/${fate.refusedAs}`];
   return fate.outcomes;

@@ -3,13 +3,13 @@ import { BAD_KINDS, describeKind, expectedOf, mayCount, VOTE_KINDS } from "./kin
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
-Deno.test("expectedOf() names one refusal, or what the centre may say", () => {
+Deno.test("expectedOf() names one refusal, or what the aggregator may say", () => {
   assert.deepEqual(expectedOf("forged"), ["refused/signature-invalid"]);
   assert.deepEqual(expectedOf("unknown-voter"), ["rejected/unknown_voter"]);
   assert.deepEqual(expectedOf("other-station"), ["rejected/wrong_station"]);
 });
 
-Deno.test("every kind that gateways refuse for itself has a cause of its own", () => {
+Deno.test("every kind that gateways refuse for itself has a reason of its own", () => {
   const refusals = VOTE_KINDS.flatMap((kind) =>
     "refusedAs" in describeKind(kind).fate ? expectedOf(kind) : []
   );

@@ -35,10 +35,10 @@ function signatureFault({ path, headers, body }: BadRequest): string | undefined
     signatureInput: headers["signature-input"] ?? null,
     signature: headers["signature"] ?? null,
   });
-  if (isFault(claim)) return claim.cause;
+  if (isFault(claim)) return claim.reason;
   const known = [device, revoked].find((each) => claim.keyId === `e/${each.device}.1`);
   if (known === undefined) return "unknown-key";
-  return verifyClaim(claim, known.key, body, nowMs)?.cause;
+  return verifyClaim(claim, known.key, body, nowMs)?.reason;
 }
 
 /** Kinds with which the signature itself is at fault; with all others it fits, so that only the fault is refused. */

@@ -22,12 +22,12 @@ export type Scene = Readonly<{
 
 const BAR_COLUMNS = 24;
 const LABEL_COLUMNS = 12;
-/** Most causes that one line names. */
+/** Most reasons that one line names. */
 const MAX_CAUSES = 6;
 
 /** The lines of the board. */
 export function boardLines(scene: Scene, status: Status): string[] {
-  const { centre, gateways, memory, refusals } = status;
+  const { aggregator, gateways, memory, refusals } = status;
   const line = (label: string, text: string) => `  ${label.padEnd(LABEL_COLUMNS)}${text}`;
   return [
     `Pollwire demo   ${scene.page}   ${duration(scene.elapsedS)}   ${scene.doing}   (Ctrl-C stops)`,
@@ -43,15 +43,18 @@ export function boardLines(scene: Scene, status: Status): string[] {
           } refused   spool ${number(gateway.spool)}`,
       )
     ),
-    line("centre", centre === undefined ? "does not answer" : spellCentre(centre)),
-    line("not counted", causes(centre?.notCounted.map(({ outcome, records }) => [outcome, records]) ?? [])),
-    line("refused", causes(refusals.map(({ cause, votes }) => [cause, votes]))),
+    line("aggregator", aggregator === undefined ? "does not answer" : spellAggregator(aggregator)),
+    line(
+      "not counted",
+      reasons(aggregator?.notCounted.map(({ outcome, records }) => [outcome, records]) ?? []),
+    ),
+    line("refused", reasons(refusals.map(({ reason, votes }) => [reason, votes]))),
     line("memory", memory.map(({ name, bytes }) => `${name} ${megabytes(bytes)}`).join("   ")),
   ];
 }
 
 /** The same, in one line. */
-export function plainLine(scene: Scene, { centre, gateways, refusals }: Status): string {
+export function plainLine(scene: Scene, { aggregator, gateways, refusals }: Status): string {
   const spoken = gateways.map((gateway) =>
     gateway.taken === undefined
       ? `${gateway.name} does not answer`
@@ -59,37 +62,41 @@ export function plainLine(scene: Scene, { centre, gateways, refusals }: Status):
         number(gateway.spool)
       }`
   );
-  const counted = centre === undefined
-    ? "the centre does not answer"
-    : `${number(centre.counted)} of ${number(scene.coming)} voters counted (${rate(centre.perSecond)}), ${
-      number(centre.duplicate)
-    } duplicate, ${number(centre.rejected)} rejected, lag ${number(centre.lag)}`;
+  const counted = aggregator === undefined
+    ? "the aggregator does not answer"
+    : `${number(aggregator.counted)} of ${number(scene.coming)} voters counted (${
+      rate(aggregator.perSecond)
+    }), ${number(aggregator.duplicate)} duplicate, ${number(aggregator.rejected)} rejected, lag ${
+      number(aggregator.lag)
+    }`;
   const refused = refusals.reduce((sum, { votes }) => sum + votes, 0);
   return `${duration(scene.elapsedS)}, ${scene.doing}: ${counted}; ${spoken.join("; ")}; ${
     number(refused)
   } refused in all`;
 }
 
-function progressOf({ coming, votingS, elapsedS }: Scene, { centre }: Status): string {
-  const counted = centre?.counted ?? 0;
+function progressOf({ coming, votingS, elapsedS }: Scene, { aggregator }: Status): string {
+  const counted = aggregator?.counted ?? 0;
   const share = Math.min(1, counted / coming);
   const full = Math.floor(share * BAR_COLUMNS);
   const bar = "█".repeat(full) + "░".repeat(BAR_COLUMNS - full);
   const leftS = votingS - elapsedS;
   const left = counted < coming && leftS > 0 ? `   ${duration(leftS)} left` : "";
   return `${bar}  ${number(counted)} of ${number(coming)} counted (${Math.floor(100 * share)} %)   ${
-    rate(centre?.perSecond ?? 0)
+    rate(aggregator?.perSecond ?? 0)
   }${left}`;
 }
 
-function spellCentre({ counted, duplicate, rejected, balanced, lag }: NonNullable<Status["centre"]>): string {
+function spellAggregator(
+  { counted, duplicate, rejected, balanced, lag }: NonNullable<Status["aggregator"]>,
+): string {
   return `${number(counted)} counted   ${number(duplicate)} duplicate   ${number(rejected)} rejected   lag ${
     number(lag)
   }   books ${balanced ? "balance" : "DO NOT BALANCE"}`;
 }
 
-function causes(list: readonly (readonly [string, number])[]): string {
-  const named = list.slice(0, MAX_CAUSES).map(([cause, count]) => `${number(count)} ${cause}`);
+function reasons(list: readonly (readonly [string, number])[]): string {
+  const named = list.slice(0, MAX_CAUSES).map(([reason, count]) => `${number(count)} ${reason}`);
   const rest = list.length - named.length;
   return named.length === 0 ? "none" : named.join(", ") + (rest > 0 ? `, and ${rest} more kinds` : "");
 }

@@ -15,7 +15,7 @@ const status: Status = {
   gateways: [{ name: "gateway-1", taken: 1_310, refused: 12, spool: 3, perSecond: 3.14 }, {
     name: "gateway-2",
   }],
-  centre: {
+  aggregator: {
     counted: 250,
     duplicate: 2,
     rejected: 1,
@@ -27,7 +27,7 @@ const status: Status = {
       records: 1,
     }],
   },
-  refusals: Array.from({ length: 8 }, (_, i) => ({ cause: `cause-${i}`, votes: 9 - i })),
+  refusals: Array.from({ length: 8 }, (_, i) => ({ reason: `reason-${i}`, votes: 9 - i })),
   memory: [{ name: "aggregator", bytes: 210e6 }, { name: "demo", bytes: 0 }],
 };
 
@@ -38,23 +38,25 @@ Deno.test("boardLines() has a line for each process and each kind of number", ()
     "  voters      ██████░░░░░░░░░░░░░░░░░░  250 of 1,000 counted (25 %)   5.0/s   2 min 20 s left",
     "  gateway-1   1,310 taken (3.1/s)   12 refused   spool 3",
     "  gateway-2   does not answer",
-    "  centre      250 counted   2 duplicate   1 rejected   lag 4   books balance",
+    "  aggregator      250 counted   2 duplicate   1 rejected   lag 4   books balance",
     "  not counted 2 duplicate/double_vote, 1 rejected/unknown_voter",
-    "  refused     9 cause-0, 8 cause-1, 7 cause-2, 6 cause-3, 5 cause-4, 4 cause-5, and 2 more kinds",
+    "  refused     9 reason-0, 8 reason-1, 7 reason-2, 6 reason-3, 5 reason-4, 4 reason-5, and 2 more kinds",
     "  memory      aggregator 210 MB   demo not known",
   ]);
 });
 
-Deno.test("boardLines() says so when the centre is away, or its books do not balance", () => {
-  const away = boardLines(scene, { ...status, centre: undefined }).join("\n");
-  assert.match(away, /centre {6}does not answer/);
+Deno.test("boardLines() says so when the aggregator is away, or its books do not balance", () => {
+  const away = boardLines(scene, { ...status, aggregator: undefined }).join("\n");
+  assert.match(away, /aggregator {6}does not answer/);
   assert.match(away, /░{24} {2}0 of 1,000 counted \(0 %\)/);
-  const odd = boardLines(scene, { ...status, centre: { ...status.centre!, balanced: false } }).join("\n");
+  const odd = boardLines(scene, { ...status, aggregator: { ...status.aggregator!, balanced: false } }).join(
+    "\n",
+  );
   assert.match(odd, /DO NOT BALANCE/);
 });
 
 Deno.test("boardLines() has nothing left to wait for when everybody has voted", () => {
-  const lines = boardLines(scene, { ...status, centre: { ...status.centre!, counted: 1_000 } });
+  const lines = boardLines(scene, { ...status, aggregator: { ...status.aggregator!, counted: 1_000 } });
   assert.match(lines[2], /█{24} {2}1,000 of 1,000 counted \(100 %\) {3}5\.0\/s$/);
 });
 
@@ -64,5 +66,5 @@ Deno.test("plainLine() has it all in one line", () => {
     "1 min 0 s, voting: 250 of 1,000 voters counted (5.0/s), 2 duplicate, 1 rejected, lag 4; " +
       "gateway-1 1,310 taken, 12 refused, spool 3; gateway-2 does not answer; 44 refused in all",
   );
-  assert.match(plainLine(scene, { ...status, centre: undefined }), /the centre does not answer/);
+  assert.match(plainLine(scene, { ...status, aggregator: undefined }), /the aggregator does not answer/);
 });

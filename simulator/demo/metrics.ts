@@ -1,5 +1,5 @@
 /**
- * Reads the metrics that gateways and centre serve, in Prometheus' text format.
+ * Reads the metrics that gateways and aggregator serve, in Prometheus' text format.
  *
  * @module
  */

@@ -1,12 +1,12 @@
 /**
  * One demo on a stack that runs: votes are cast, the board is kept up to date, and the ledger is compared with the
- * centre, once when everybody who came has voted and again in the end.
+ * aggregator, once when everybody who came has voted and again in the end.
  *
  * @module
  */
 import { systemClock } from "../../device/clock.ts";
 import type { BadOption } from "../bad/mix.ts";
-import { Centre } from "../aggregator.ts";
+import { Aggregator } from "../aggregator.ts";
 import { type Ground, openPolling, type Polling } from "../ground.ts";
 import { LedgerProcess } from "../ledger/ledger.ts";
 import { plan, planBad, type Planned, votersOf } from "../plan.ts";
@@ -57,7 +57,7 @@ export class Show {
   readonly #options: ShowOptions;
   readonly #client = Deno.createHttpClient({ poolMaxIdlePerHost: SHOW_LIMITS.inFlight });
   readonly #sending: Sending;
-  readonly #centre: Centre;
+  readonly #aggregator: Aggregator;
   readonly #ledger: LedgerProcess;
   readonly #watcher: Watcher;
   readonly #atOnce = new AbortController();
@@ -71,13 +71,13 @@ export class Show {
     const http = (url: string, init: RequestInit) => fetch(url, { ...init, client: this.#client });
     this.#options = options;
     this.#sending = new Sending(http);
-    this.#centre = new Centre(ground.centres, http);
+    this.#aggregator = new Aggregator(ground.aggregators, http);
     this.#ledger = LedgerProcess.start(ground.ledgerFile);
     this.#watcher = new Watcher({
       election: ground.definition.election,
       gateways: ground.gateways.map((origin, i) => ({ name: ground.definition.gateways[i].id, origin })),
-      centre: this.#centre,
-      centreOrigin: ground.centres[0],
+      aggregator: this.#aggregator,
+      aggregatorOrigin: ground.aggregators[0],
       memory: () => this.#memory(),
       fetch: http,
       clock: systemClock,
@@ -88,7 +88,7 @@ export class Show {
   static async open(options: ShowOptions): Promise<Show> {
     const show = new Show(options);
     const { bad, display, ground, seed } = options;
-    show.#polling = await openPolling(ground, show.#centre, {
+    show.#polling = await openPolling(ground, show.#aggregator, {
       seed,
       bad,
       perKind: (share, kinds) => share / kinds,
@@ -175,12 +175,12 @@ export class Show {
       bad: this.#polling.bad,
       inFlight: SHOW_LIMITS.inFlight,
       ledger: this.#ledger,
-      centre: this.#centre,
+      aggregator: this.#aggregator,
       clock: systemClock,
       signal: this.#atOnce.signal,
       onCast: () => {},
       onAllCast: () => {
-        this.#doing = "waiting for the centre's answers";
+        this.#doing = "waiting for the aggregator's answers";
       },
     });
     if (!signal.aborted) this.#doing = doing;
@@ -202,7 +202,7 @@ export class Show {
   #scene(elapsedS: number) {
     const { ground, pace } = this.#options;
     return {
-      page: ground.centres[0],
+      page: ground.aggregators[0],
       doing: this.#doing,
       elapsedS,
       coming: ground.coming,
@@ -220,13 +220,13 @@ export class Show {
 
   async #reconcile(doing: string): Promise<Reconciled> {
     const { display, ground } = this.#options;
-    this.#doing = `${doing}: compares the ledger with the centre`;
+    this.#doing = `${doing}: compares the ledger with the aggregator`;
     display.say(this.#doing);
     // Before the ledger is judged, which takes memory of its own.
     this.#warm ??= this.#memory();
     return await reconcile({
       definition: ground.definition,
-      centre: this.#centre,
+      aggregator: this.#aggregator,
       ledgerFile: ground.ledgerFile,
       recordsBefore: 0,
       certain: this.#sending.unanswered === 0,

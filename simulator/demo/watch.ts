@@ -1,10 +1,10 @@
 /**
- * How a demo stands, by what its processes say themselves: the metrics of the gateways, and the centre's metrics and
+ * How a demo stands, by what its processes say themselves: the metrics of the gateways, and the aggregator's metrics and
  * books.
  *
  * @module
  */
-import { type Centre, CentreAway } from "../aggregator.ts";
+import { type Aggregator, AggregatorAway } from "../aggregator.ts";
 import type { Clock } from "../../device/clock.ts";
 import { parseMetrics, type Sample, sumOf } from "./metrics.ts";
 
@@ -20,8 +20,8 @@ export type GatewayStatus = Readonly<{
   perSecond: number;
 }>;
 
-/** The centre: its books in records, and how many on the log it has not read. */
-export type CentreStatus = Readonly<{
+/** The aggregator: its books in records, and how many on the log it has not read. */
+export type AggregatorStatus = Readonly<{
   counted: number;
   duplicate: number;
   rejected: number;
@@ -29,16 +29,16 @@ export type CentreStatus = Readonly<{
   lag: number;
   /** Records counted a second. */
   perSecond: number;
-  /** Records that were not counted, by fate and cause. */
+  /** Records that were not counted, by fate and reason. */
   notCounted: readonly Readonly<{ outcome: string; records: number }>[];
 }>;
 
 /** Everything. A process that does not answer is named and has no numbers. */
 export type Status = Readonly<{
   gateways: readonly (GatewayStatus | Readonly<{ name: string; taken?: undefined }>)[];
-  centre?: CentreStatus;
-  /** Requests and votes that gateways refused, by the problem's cause, the most first. */
-  refusals: readonly Readonly<{ cause: string; votes: number }>[];
+  aggregator?: AggregatorStatus;
+  /** Requests and votes that gateways refused, by the problem's reason, the most first. */
+  refusals: readonly Readonly<{ reason: string; votes: number }>[];
   /** Resident memory by process, in bytes; 0 where the system does not tell. */
   memory: readonly Readonly<{ name: string; bytes: number }>[];
 }>;
@@ -47,8 +47,8 @@ export type Status = Readonly<{
 export type Watched = Readonly<{
   election: string;
   gateways: readonly Readonly<{ name: string; origin: string }>[];
-  centre: Pick<Centre, "reconciliation">;
-  centreOrigin: string;
+  aggregator: Pick<Aggregator, "reconciliation">;
+  aggregatorOrigin: string;
   memory: () => Status["memory"];
   fetch: (url: string, init: RequestInit) => Promise<Response>;
   clock: Pick<Clock, "now">;
@@ -68,9 +68,9 @@ export class Watcher {
 
   /** How it stands now. */
   async read(): Promise<Status> {
-    const { gateways, centreOrigin, memory } = this.#watched;
-    const [ofCentre, ...ofGateways] = await Promise.all(
-      [centreOrigin, ...gateways.map(({ origin }) => origin)].map((origin) => this.#metrics(origin)),
+    const { gateways, aggregatorOrigin, memory } = this.#watched;
+    const [ofAggregator, ...ofGateways] = await Promise.all(
+      [aggregatorOrigin, ...gateways.map(({ origin }) => origin)].map((origin) => this.#metrics(origin)),
     );
     const refusals = new Map<string, number>();
     const rows = gateways.map(({ name }, i) => {
@@ -79,8 +79,8 @@ export class Watcher {
     });
     return {
       gateways: rows,
-      centre: ofCentre && await this.#centre(ofCentre),
-      refusals: [...refusals].map(([cause, votes]) => ({ cause, votes })).sort((a, b) => b.votes - a.votes),
+      aggregator: ofAggregator && await this.#aggregator(ofAggregator),
+      refusals: [...refusals].map(([reason, votes]) => ({ reason, votes })).sort((a, b) => b.votes - a.votes),
       memory: memory(),
     };
   }
@@ -100,16 +100,16 @@ export class Watcher {
     return { name, taken, refused, spool, perSecond: this.#rate(name, taken) };
   }
 
-  async #centre(samples: readonly Sample[]): Promise<CentreStatus | undefined> {
-    const { centre, election } = this.#watched;
+  async #aggregator(samples: readonly Sample[]): Promise<AggregatorStatus | undefined> {
+    const { aggregator, election } = this.#watched;
     try {
-      const { total, outcomes } = await centre.reconciliation(election);
+      const { total, outcomes } = await aggregator.reconciliation(election);
       const notCounted = outcomes.filter(({ fate, records }) => fate !== "counted" && records > 0)
-        .map(({ fate, cause, records }) => ({ outcome: `${fate}/${cause}`, records }));
+        .map(({ fate, reason, records }) => ({ outcome: `${fate}/${reason}`, records }));
       const lag = sumOf(samples, "pollwire_aggregator_lag_records", { election });
-      return { ...total, lag, notCounted, perSecond: this.#rate("centre", total.counted) };
+      return { ...total, lag, notCounted, perSecond: this.#rate("aggregator", total.counted) };
     } catch (error) {
-      if (error instanceof CentreAway) return undefined;
+      if (error instanceof AggregatorAway) return undefined;
       throw error;
     }
   }

@@ -1,5 +1,5 @@
 import assert from "assert";
-import { CentreAway, type Reconciliation } from "../aggregator.ts";
+import { AggregatorAway, type Reconciliation } from "../aggregator.ts";
 import { Watcher } from "./watch.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
@@ -8,23 +8,23 @@ const books: Reconciliation = {
   total: { read: 12, counted: 9, duplicate: 2, rejected: 1, balanced: true },
   partitions: [],
   outcomes: [
-    { fate: "counted", cause: "", records: 9 },
-    { fate: "duplicate", cause: "double_vote", records: 2 },
-    { fate: "duplicate", cause: "retransmission", records: 0 },
-    { fate: "rejected", cause: "unknown_voter", records: 1 },
+    { fate: "counted", reason: "", records: 9 },
+    { fate: "duplicate", reason: "double_vote", records: 2 },
+    { fate: "duplicate", reason: "retransmission", records: 0 },
+    { fate: "rejected", reason: "unknown_voter", records: 1 },
   ],
 };
 const votes = (endpoint: string, answer: string, n: number) =>
   `pollwire_gateway_votes_total{endpoint="${endpoint}",answer="${answer}"} ${n}\n`;
 
 /** Watches processes that answer with these metrics; one without is away. */
-function watcher(metrics: Record<string, string>, centre = () => Promise.resolve(books)) {
+function watcher(metrics: Record<string, string>, aggregator = () => Promise.resolve(books)) {
   const at = { ms: 0 };
   const watcher = new Watcher({
     election: "e",
     gateways: [{ name: "gateway-1", origin: "http://one" }, { name: "gateway-2", origin: "http://two" }],
-    centre: { reconciliation: centre },
-    centreOrigin: "http://centre",
+    aggregator: { reconciliation: aggregator },
+    aggregatorOrigin: "http://aggregator",
     memory: () => [{ name: "demo", bytes: 5 }],
     fetch: (url) => {
       const text = metrics[url];
@@ -39,11 +39,11 @@ const GATEWAY = votes("vote", "accepted", 7) + votes("batch", "accepted", 3) + v
   votes("vote", "overvote", 2) + votes("batch", "overvote", 2) + votes("vote", "signature-stale", 5) +
   "pollwire_gateway_spool_records 4\n";
 
-Deno.test("Watcher.read() tells what gateways took and refused, and what the centre made of it", async () => {
+Deno.test("Watcher.read() tells what gateways took and refused, and what the aggregator made of it", async () => {
   const { watcher: watch } = watcher({
     "http://one/metrics": GATEWAY,
     "http://two/metrics": votes("vote", "overvote", 3),
-    "http://centre/metrics":
+    "http://aggregator/metrics":
       `pollwire_aggregator_lag_records{election="e"} 6\npollwire_aggregator_lag_records{election="f"} 9\n`,
   });
   assert.deepEqual(await watch.read(), {
@@ -51,7 +51,7 @@ Deno.test("Watcher.read() tells what gateways took and refused, and what the cen
       { name: "gateway-1", taken: 11, refused: 9, spool: 4, perSecond: 0 },
       { name: "gateway-2", taken: 0, refused: 3, spool: 0, perSecond: 0 },
     ],
-    centre: {
+    aggregator: {
       ...books.total,
       lag: 6,
       perSecond: 0,
@@ -60,25 +60,25 @@ Deno.test("Watcher.read() tells what gateways took and refused, and what the cen
         { outcome: "rejected/unknown_voter", records: 1 },
       ],
     },
-    refusals: [{ cause: "overvote", votes: 7 }, { cause: "signature-stale", votes: 5 }],
+    refusals: [{ reason: "overvote", votes: 7 }, { reason: "signature-stale", votes: 5 }],
     memory: [{ name: "demo", bytes: 5 }],
   });
 });
 
 Deno.test("Watcher.read() says who does not answer", async () => {
   const { watcher: watch } = watcher({ "http://two/metrics": "" });
-  const { gateways, centre } = await watch.read();
+  const { gateways, aggregator } = await watch.read();
   assert.deepEqual(gateways, [
     { name: "gateway-1" },
     { name: "gateway-2", taken: 0, refused: 0, spool: 0, perSecond: 0 },
   ]);
-  assert.equal(centre, undefined);
-  const away = watcher({ "http://centre/metrics": "" }, () => Promise.reject(new CentreAway("away")));
-  assert.equal((await away.watcher.read()).centre, undefined);
+  assert.equal(aggregator, undefined);
+  const away = watcher({ "http://aggregator/metrics": "" }, () => Promise.reject(new AggregatorAway("away")));
+  assert.equal((await away.watcher.read()).aggregator, undefined);
 });
 
 Deno.test("Watcher.read() has rates over the last seconds, and begins anew with a gateway that does", async () => {
-  const { watcher: watch, at, metrics } = watcher({ "http://centre/metrics": "" });
+  const { watcher: watch, at, metrics } = watcher({ "http://aggregator/metrics": "" });
   const rateAt = async (ms: number, taken: number) => {
     at.ms = ms;
     metrics["http://one/metrics"] = votes("vote", "accepted", taken);

@@ -38,14 +38,14 @@ const entrySchema = z.discriminatedUnion("entry", [
   /** The same vote was handed over once more: to see that it is not counted twice, or because nothing came of it. */
   z.strictObject({ entry: z.literal("again"), ...ofVote, why: z.enum(["asked", "pending"]) }),
   z.strictObject({ entry: z.literal("acknowledged"), ...ofVote, gateway: z.string(), voterKey: z.string() }),
-  /** `cause`: the last part of the problem's type. */
-  z.strictObject({ entry: z.literal("refused"), ...ofVote, cause: z.string(), detail: z.string() }),
+  /** `reason`: the last part of the problem's type. */
+  z.strictObject({ entry: z.literal("refused"), ...ofVote, reason: z.string(), detail: z.string() }),
   z.strictObject({ entry: z.literal("undelivered"), ...ofVote, detail: z.string() }),
   z.strictObject({
     entry: z.literal("outcome"),
     ...ofVote,
     outcome: z.string(),
-    cause: z.string().optional(),
+    reason: z.string().optional(),
   }),
 ]);
 

@@ -9,10 +9,15 @@ Deno.test.sanitizer({ ops: true, resources: true });
 /** A voter's vote and a double, of which both were counted by mistake when `wrong`. */
 function voter(n: number, wrong: boolean): LedgerEntry[] {
   const voterId = n % 3 === 0 ? `vo"ter\\${n}` : `voter-${n}`;
-  const vote = (voteId: string, kind: "first" | "double", outcome: string, cause?: string): LedgerEntry[] => [
+  const vote = (
+    voteId: string,
+    kind: "first" | "double",
+    outcome: string,
+    reason?: string,
+  ): LedgerEntry[] => [
     { entry: "sent", voteId, voterId, kind, station: "s", mode: "early", selections: [`p/${n % 2}`] },
     { entry: "acknowledged", voteId, voterId, gateway: "g.1", voterKey: `k${n}` },
-    { entry: "outcome", voteId, voterId, outcome, cause },
+    { entry: "outcome", voteId, voterId, outcome, reason },
   ];
   return [
     ...vote(`a-${n}`, "first", "counted"),

@@ -1,11 +1,11 @@
 /**
- * Holds the centre to the ledger, and tells what came of it.
+ * Holds the aggregator to the ledger, and tells what came of it.
  *
  * @module
  */
 import type { ElectionDefinition } from "../../shared/election.ts";
 import { describeKind } from "../bad/kinds.ts";
-import type { Centre } from "../aggregator.ts";
+import type { Aggregator } from "../aggregator.ts";
 import { systemClock } from "../../device/clock.ts";
 import { judgeLedgerFile } from "./parts.ts";
 import { number, spellBooks } from "../report.ts";
@@ -18,7 +18,7 @@ const RELEASED_WITHIN_MS = 20_000;
 /** What to reconcile. */
 export type ReconcileOptions = Readonly<{
   definition: ElectionDefinition;
-  centre: Centre;
+  aggregator: Aggregator;
   ledgerFile: string;
   /** Records that were on the log before the ledger was begun. */
   recordsBefore: number;
@@ -30,14 +30,14 @@ export type ReconcileOptions = Readonly<{
 /** What came of it. */
 export type Reconciled = Readonly<{ summary: LedgerSummary; differences: Differences }>;
 
-/** Judges the ledger, waits until the centre has read its log through, and compares books and results. */
+/** Judges the ledger, waits until the aggregator has read its log through, and compares books and results. */
 export async function reconcile(options: ReconcileOptions): Promise<Reconciled> {
-  const { definition, centre, recordsBefore, certain, print } = options;
+  const { definition, aggregator, recordsBefore, certain, print } = options;
   const differences = new Differences();
   const summary = await judgeLedgerFile(options.ledgerFile, differences);
   for (const line of kindLines(summary)) print(line);
-  const waited = await waitForBooks(centre, definition.election, isReadThrough, { clock: systemClock });
-  print(`the centre's books: ${spellBooks(waited.books.total)}`);
+  const waited = await waitForBooks(aggregator, definition.election, isReadThrough, { clock: systemClock });
+  print(`the aggregator's books: ${spellBooks(waited.books.total)}`);
   if (recordsBefore > 0) {
     print(
       `${
@@ -46,7 +46,7 @@ export async function reconcile(options: ReconcileOptions): Promise<Reconciled> 
     );
   } else {
     compareBooks(waited.books, summary, certain, differences);
-    await compareShown(definition, centre, summary, differences);
+    await compareShown(definition, aggregator, summary, differences);
   }
   return { summary, differences };
 }
@@ -54,13 +54,13 @@ export async function reconcile(options: ReconcileOptions): Promise<Reconciled> 
 /** What is shown: turnout always, results where the election lets every one be shown at once. */
 async function compareShown(
   definition: ElectionDefinition,
-  centre: Centre,
+  aggregator: Aggregator,
   summary: LedgerSummary,
   differences: Differences,
 ): Promise<void> {
   const compare = async () => {
     const found = new Differences();
-    const turnout = [...(await centre.turnoutByStation(definition.election)).values()].reduce(
+    const turnout = [...(await aggregator.turnoutByStation(definition.election)).values()].reduce(
       (a, b) => a + b,
       0,
     );
@@ -68,7 +68,7 @@ async function compareShown(
       found.add(`turnout is ${turnout}, and by the ledger ${summary.votersCounted}`);
     }
     if (definition.releaseThreshold === 1 && definition.resultsBeforeClosing) {
-      compareResults(summary.tally, await centre.stationResults(definition), found);
+      compareResults(summary.tally, await aggregator.stationResults(definition), found);
     }
     return found;
   };

@@ -35,11 +35,11 @@ export type LedgerSummary = Readonly<{
   /** Votes handed over once more: on purpose, and for want of an answer. */
   again: Record<"asked" | "pending", number>;
   acknowledged: number;
-  /** Acknowledged votes by their outcome in the centre's books: `counted`, `duplicate/double_vote` … */
+  /** Acknowledged votes by their outcome in the aggregator's books: `counted`, `duplicate/double_vote` … */
   outcomes: Map<string, number>;
   /** Voters of whom a vote was counted. */
   votersCounted: number;
-  /** `contest/candidate/station/mode` → votes: of the votes that the centre says it counted. */
+  /** `contest/candidate/station/mode` → votes: of the votes that the aggregator says it counted. */
   tally: Map<string, number>;
 }>;
 
@@ -124,11 +124,11 @@ function note(
       noteAgain(known, "acknowledged again", summary);
       return;
     case "refused": {
-      const became = `refused/${entry.cause}`;
+      const became = `refused/${entry.reason}`;
       const again = noteAgain(known, became, summary);
       if (!again) known.became = became;
       if (again || !expectedOf(kind).some((each) => each === became)) {
-        differences.add(`${vote}: refused by a gateway, ${entry.cause}: ${entry.detail}`);
+        differences.add(`${vote}: refused by a gateway, ${entry.reason}: ${entry.detail}`);
       }
       return;
     }
@@ -137,7 +137,7 @@ function note(
       differences.add(`${vote}: undelivered, ${entry.detail}`);
       return;
     case "outcome": {
-      const outcome = entry.cause === undefined ? entry.outcome : `${entry.outcome}/${entry.cause}`;
+      const outcome = entry.reason === undefined ? entry.outcome : `${entry.outcome}/${entry.reason}`;
       if (known.became !== undefined && known.became !== outcome) {
         differences.add(`${vote}: first ${known.became}, later ${outcome}`);
       }
@@ -202,7 +202,7 @@ function add(map: Map<string, number>, key: string): void {
 }
 
 /**
- * Holds the centre's books to the ledger: they balance, nothing is left unread, and each number is possible.
+ * Holds the aggregator's books to the ledger: they balance, nothing is left unread, and each number is possible.
  *
  * @param certain Whether every request was answered, and no process killed: then no vote can stand on the log
  * but those acknowledged, and the numbers must be equal. Else a vote may stand there more than once.
@@ -240,7 +240,7 @@ function compareOutcomes(
   differences: Differences,
 ): void {
   const records = new Map(
-    books.outcomes.map(({ fate, cause, records }) => [cause === "" ? fate : `${fate}/${cause}`, records]),
+    books.outcomes.map(({ fate, reason, records }) => [reason === "" ? fate : `${fate}/${reason}`, records]),
   );
   let repeated = 0;
   for (const outcome of new Set([...records.keys(), ...summary.outcomes.keys()])) {

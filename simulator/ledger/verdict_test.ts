@@ -24,10 +24,10 @@ const acknowledged = (voteId: string, voterKey = "k"): LedgerEntry => ({
   gateway: "g.1",
   voterKey,
 });
-const refused = (voteId: string, cause: string): LedgerEntry => ({
+const refused = (voteId: string, reason: string): LedgerEntry => ({
   entry: "refused",
   ...of(voteId),
-  cause,
+  reason,
   detail: "so it is",
 });
 const again = (voteId: string, why: "asked" | "pending" = "asked"): LedgerEntry => ({
@@ -35,11 +35,11 @@ const again = (voteId: string, why: "asked" | "pending" = "asked"): LedgerEntry 
   ...of(voteId),
   why,
 });
-const outcome = (voteId: string, outcome: string, cause?: string): LedgerEntry => ({
+const outcome = (voteId: string, outcome: string, reason?: string): LedgerEntry => ({
   entry: "outcome",
   ...of(voteId),
   outcome,
-  cause,
+  reason,
 });
 
 /** One voter of each kind, all as it should be. */
@@ -165,7 +165,7 @@ Deno.test("judgeLedger() does not blame a vote that was never acknowledged", str
   assert.deepEqual(await faults(sent("1", "a")), []);
 });
 
-Deno.test("judgeLedger() finds a vote that was refused for another cause, or taken", strict, async () => {
+Deno.test("judgeLedger() finds a vote that was refused for another reason, or taken", strict, async () => {
   assert.deepEqual(await faults(sent("1", "a", "forged"), refused("1", "signature-stale")), [
     "vote 1 (forged): refused by a gateway, signature-stale: so it is",
   ]);
@@ -208,11 +208,11 @@ const books: Reconciliation = {
   total: { read: 6, counted: 2, duplicate: 2, rejected: 2, balanced: true },
   partitions: [partition],
   outcomes: [
-    { fate: "counted", cause: "", records: 2 },
-    { fate: "duplicate", cause: "retransmission", records: 1 },
-    { fate: "duplicate", cause: "double_vote", records: 1 },
-    { fate: "rejected", cause: "unknown_voter", records: 1 },
-    { fate: "rejected", cause: "wrong_station", records: 1 },
+    { fate: "counted", reason: "", records: 2 },
+    { fate: "duplicate", reason: "retransmission", records: 1 },
+    { fate: "duplicate", reason: "double_vote", records: 1 },
+    { fate: "rejected", reason: "unknown_voter", records: 1 },
+    { fate: "rejected", reason: "wrong_station", records: 1 },
   ],
 };
 
@@ -237,7 +237,7 @@ Deno.test("compareBooks() finds books that do not", strict, async () => {
   await wrong(/3 records counted, and by the ledger 2 voters/, { total: { ...books.total, counted: 3 } });
   await wrong(/0 records are duplicate\/double_vote, and by the ledger at least 1/, { outcomes: [] });
   await wrong(/1 records are rejected\/bad_signature, and by the ledger 0/, {
-    outcomes: [...books.outcomes, { fate: "rejected", cause: "bad_signature", records: 1 }],
+    outcomes: [...books.outcomes, { fate: "rejected", reason: "bad_signature", records: 1 }],
   });
 });
 
@@ -245,18 +245,20 @@ Deno.test(
   "compareBooks() finds a record that the ledger knows nothing of, when all is certain",
   strict,
   async () => {
-    const withMore = (cause: string): Reconciliation => ({
+    const withMore = (reason: string): Reconciliation => ({
       ...books,
-      outcomes: books.outcomes.map((row) => row.cause === cause ? { ...row, records: row.records + 1 } : row),
+      outcomes: books.outcomes.map((row) =>
+        row.reason === reason ? { ...row, records: row.records + 1 } : row
+      ),
     });
     for (
-      const [cause, expected] of [
+      const [reason, expected] of [
         ["unknown_voter", "2 records are rejected/unknown_voter, and by the ledger 1"],
         ["double_vote", "2 records repeat a voter's, and by the ledger 1 votes were handed in again"],
       ]
     ) {
-      assert.deepEqual(await booksFaults(withMore(cause)), [expected]);
-      assert.deepEqual(await booksFaults(withMore(cause), false), [], "a request may have arrived twice");
+      assert.deepEqual(await booksFaults(withMore(reason)), [expected]);
+      assert.deepEqual(await booksFaults(withMore(reason), false), [], "a request may have arrived twice");
     }
   },
 );

@@ -7,7 +7,7 @@ import { gzipSync } from "node:zlib";
 import { z } from "zod";
 import { MAX_BATCH_BYTES, MAX_BATCH_VOTES, MAX_VOTE_BYTES } from "../../gateway/app.ts";
 import { utf8 } from "../../shared/bytes.ts";
-import type { ProblemCause } from "../../shared/problem.ts";
+import type { ProblemType } from "../../shared/problem.ts";
 import type { RawRequest } from "../raw_http.ts";
 import { voteSchema } from "../../shared/vote.ts";
 import { type Endpoint, ENDPOINTS, honest, post, type Row, signed, vote } from "./scene.ts";
@@ -20,18 +20,18 @@ export function bodies(endpoint: Endpoint): Row[] {
   const encoded = post(endpoint, new Uint8Array(gzipped));
   const tooLarge = new RegExp(`may have ${maxBytes} bytes`);
   const rows: Row[] = [
-    { what: "an empty body", request: post(endpoint, ""), cause: "body-empty", says: /has no body/ },
+    { what: "an empty body", request: post(endpoint, ""), reason: "body-empty", says: /has no body/ },
     {
       what: "an empty body in chunks",
       request: chunked(endpoint, new Uint8Array(0)),
-      cause: "body-empty",
+      reason: "body-empty",
       says: /has no body/,
     },
-    { what: "a huge body", request: post(endpoint, large), cause: "body-too-large", says: tooLarge },
+    { what: "a huge body", request: post(endpoint, large), reason: "body-too-large", says: tooLarge },
     {
       what: "a huge body in chunks",
       request: chunked(endpoint, large),
-      cause: "body-too-large",
+      reason: "body-too-large",
       says: tooLarge,
     },
   ];
@@ -39,7 +39,7 @@ export function bodies(endpoint: Endpoint): Row[] {
     rows.push({
       what: `content-encoding ${coding}`,
       request: { ...encoded, headers: [...encoded.headers!, ["content-encoding", coding]] },
-      cause: "encoded-body",
+      reason: "encoded-body",
       says: /without Content-Encoding/,
     });
   }
@@ -47,7 +47,7 @@ export function bodies(endpoint: Endpoint): Row[] {
     rows.push({
       what: "a line too many",
       request: post("batch", "{}\n".repeat(MAX_BATCH_VOTES + 1)),
-      cause: "too-many-lines",
+      reason: "too-many-lines",
       says: new RegExp(`may have ${MAX_BATCH_VOTES} lines`),
     });
   }
@@ -81,7 +81,7 @@ export type BadVote = Readonly<{
   what: string;
   /** Makes it anew, for the same vote id may not come twice. */
   make(): Uint8Array<ArrayBuffer>;
-  cause: ProblemCause;
+  reason: ProblemType;
   says: RegExp;
   field?: string;
 }>;
@@ -96,67 +96,67 @@ const utf16 = (text: string, mark: string) =>
 
 /** Texts that are no JSON to be believed. */
 const TEXTS: BadVote[] = [
-  { what: "not JSON", make: () => utf8("vote for ann"), cause: "not-json", says: /must be JSON/ },
-  { what: "cut off", make: edited((json) => json.slice(0, -1)), cause: "not-json", says: /must be JSON/ },
+  { what: "not JSON", make: () => utf8("vote for ann"), reason: "not-json", says: /must be JSON/ },
+  { what: "cut off", make: edited((json) => json.slice(0, -1)), reason: "not-json", says: /must be JSON/ },
   {
     what: "with something behind",
     make: edited((json) => `${json}{}`),
-    cause: "not-json",
+    reason: "not-json",
     says: /must be JSON/,
   },
-  { what: "with a comment", make: edited((json) => `${json}//`), cause: "not-json", says: /must be JSON/ },
+  { what: "with a comment", make: edited((json) => `${json}//`), reason: "not-json", says: /must be JSON/ },
   {
     what: "with NaN",
     make: edited((json) => json.replace(/"n-1"/, "NaN")),
-    cause: "not-json",
+    reason: "not-json",
     says: /must be JSON/,
   },
   {
     what: "in UTF-16",
     make: () => utf16(JSON.stringify(vote()), ""),
-    cause: "not-utf8",
+    reason: "not-utf8",
     says: /must be UTF-8/,
   },
   {
     what: "in UTF-16 with its mark",
     make: () => utf16(JSON.stringify(vote()), "\ufeff"),
-    cause: "not-utf8",
+    reason: "not-utf8",
     says: /must be UTF-8/,
   },
   {
     what: "with a byte order mark",
     make: edited((json) => `\ufeff${json}`),
-    cause: "not-utf8",
+    reason: "not-utf8",
     says: /leave it out/,
   },
   {
     what: "with bytes that are not UTF-8",
     make: () => new Uint8Array([...utf8(JSON.stringify(vote())), 0xff]),
-    cause: "not-utf8",
+    reason: "not-utf8",
     says: /must be UTF-8/,
   },
   {
     what: "with a surrogate in UTF-8",
     make: () => new Uint8Array([0x22, 0xed, 0xa0, 0x80, 0x22]),
-    cause: "not-utf8",
+    reason: "not-utf8",
     says: /must be UTF-8/,
   },
   {
     what: "with a key twice",
     make: edited((json) => json.replace("{", `{"station":"s-1",`)),
-    cause: "duplicate-key",
+    reason: "duplicate-key",
     says: /every key must be there once/,
   },
   {
     what: "with a key twice, spelled otherwise",
     make: edited((json) => json.replace("{", String.raw`{"st\u0061tion":"n-1",`)),
-    cause: "duplicate-key",
+    reason: "duplicate-key",
     says: /once/,
   },
   {
     what: "with __proto__ twice",
     make: edited((json) => json.replace("{", `{"__proto__":1,"__proto__":2,`)),
-    cause: "duplicate-key",
+    reason: "duplicate-key",
     says: /once/,
   },
 ];
@@ -166,68 +166,68 @@ const SHAPES: BadVote[] = [
   ...["null", "true", "1", '"a"', "[]", "{}", "1e999", "-0"].map((json): BadVote => ({
     what: json,
     make: () => utf8(json),
-    cause: "invalid-vote",
+    reason: "invalid-vote",
     says: /see errors for each field/,
   })),
   {
     what: "nested deeply, in lists",
     make: () => utf8(deep("[", "]")),
-    cause: "invalid-vote",
+    reason: "invalid-vote",
     says: /see errors/,
   },
   {
     what: "nested deeply, in a field",
     make: text({ selections: 0 }),
-    cause: "invalid-vote",
+    reason: "invalid-vote",
     says: /see errors/,
     field: "selections",
   },
   {
     what: "nested deeply, in selections",
     make: edited((json) => json.replace(/"selections":\[.*?\]/, `"selections":${deep("[", "]")}`)),
-    cause: "invalid-vote",
+    reason: "invalid-vote",
     says: /see errors/,
     field: "selections.0",
   },
   {
     what: "nested deeply, in an unknown field",
     make: edited((json) => json.replace("{", `{"x":${deep("[", "]")},`)),
-    cause: "invalid-vote",
+    reason: "invalid-vote",
     says: /see errors/,
     field: "(body)",
   },
   ...["votes", "__proto__", "constructor", "toString", "length", ""].map((name): BadVote => ({
     what: `an extra field ${name}`,
     make: edited((json) => json.replace("{", `{${JSON.stringify(name)}:{"votes":1000},`)),
-    cause: "invalid-vote",
+    reason: "invalid-vote",
     says: /see errors/,
     field: "(body)",
   })),
   {
     what: "a lone surrogate",
     make: edited((json) => json.replace(/"voterId":"[^"]+"/, String.raw`"voterId":"\ud800"`)),
-    cause: "invalid-vote",
+    reason: "invalid-vote",
     says: /see errors/,
     field: "voterId",
   },
   {
     what: "1e999 for a station",
     make: edited((json) => json.replace('"n-1"', "1e999")),
-    cause: "invalid-vote",
+    reason: "invalid-vote",
     says: /see errors/,
     field: "station",
   },
   {
     what: "1,001 selections",
     make: text({ selections: Array(1_001).fill({ contest: "a", candidate: "b" }) }),
-    cause: "invalid-vote",
+    reason: "invalid-vote",
     says: /see errors/,
     field: "selections",
   },
   {
     what: "an extra field in a selection",
     make: text({ selections: [{ contest: "mayor", candidate: "ann", votes: 9 }] }),
-    cause: "invalid-vote",
+    reason: "invalid-vote",
     says: /see errors/,
     field: "selections.0",
   },
@@ -255,7 +255,7 @@ function fields(): BadVote[] {
     return wrong.filter(([what]) => !allowed[field]?.includes(what)).map(([what, value]): BadVote => ({
       what: `${field} ${what}`,
       make: text({ [field]: value }),
-      cause: "invalid-vote",
+      reason: "invalid-vote",
       says: /see errors for each field/,
       field,
     }));
@@ -267,90 +267,90 @@ const CHOICES: BadVote[] = [
   {
     what: "an id of version 1",
     make: text({ voteId: "5f0c1f6e-7a53-1d0e-9b1c-0c8a4b7f2e11" }),
-    cause: "invalid-vote",
+    reason: "invalid-vote",
     says: /see errors/,
     field: "voteId",
   },
   {
     what: "the nil id",
     make: text({ voteId: "00000000-0000-0000-0000-000000000000" }),
-    cause: "invalid-vote",
+    reason: "invalid-vote",
     says: /see errors/,
     field: "voteId",
   },
   {
     what: "another station's vote",
     make: text({ station: "n-2" }),
-    cause: "wrong-station",
+    reason: "wrong-station",
     says: /n-1-a stands at n-1, and the vote says n-2/,
   },
   {
     what: "an unknown mode",
     make: text({ mode: "online" }),
-    cause: "invalid-vote",
+    reason: "invalid-vote",
     says: /see errors/,
     field: "mode",
   },
   {
     what: "cast before opening",
     make: text({ castAt: ELSEWHERE }),
-    cause: "cast-out-of-hours",
+    reason: "cast-out-of-hours",
     says: /castAt must lie between/,
   },
   {
     what: "cast in the future",
     make: () => utf8(JSON.stringify(vote({ castAt: new Date(Date.now() + 400_000).toISOString() }))),
-    cause: "cast-out-of-hours",
+    reason: "cast-out-of-hours",
     says: /ahead of the gateway's clock/,
   },
   {
     what: "a date that is none",
     make: text({ castAt: "2026-02-30T12:00:00.000Z" }),
-    cause: "invalid-vote",
+    reason: "invalid-vote",
     says: /see errors/,
     field: "castAt",
   },
   {
     what: "another time zone",
     make: text({ castAt: "2026-11-03T12:00:00.000+01:00" }),
-    cause: "invalid-vote",
+    reason: "invalid-vote",
     says: /see errors/,
     field: "castAt",
   },
   {
     what: "an unknown contest",
     make: text({ selections: [{ contest: "x", candidate: "ann" }] }),
-    cause: "unknown-contest",
+    reason: "unknown-contest",
     says: /does not vote on contest x/,
   },
   {
     what: "the contest __proto__",
     make: text({ selections: [{ contest: "constructor", candidate: "ann" }] }),
-    cause: "unknown-contest",
+    reason: "unknown-contest",
     says: /does not vote on contest constructor/,
   },
   {
     what: "an unknown candidate",
     make: text({ selections: [{ contest: "mayor", candidate: "x" }] }),
-    cause: "unknown-candidate",
+    reason: "unknown-candidate",
     says: /no candidate x stands/,
   },
   {
     what: "a candidate of another contest",
     make: text({ selections: [{ contest: "mayor", candidate: "dan" }] }),
-    cause: "unknown-candidate",
+    reason: "unknown-candidate",
     says: /no candidate dan stands/,
   },
   {
     what: "a candidate twice",
     make: text({ selections: Array(2).fill({ contest: "council", candidate: "dan" }) }),
-    cause: "repeated-candidate",
+    reason: "repeated-candidate",
     says: /is selected twice/,
   },
   {
     what: "an overvote",
     make: text({ selections: ["ann", "bob"].map((candidate) => ({ contest: "mayor", candidate })) }),
-    cause: "overvote",
+    reason: "overvote",
     says: /allows 1 of its candidates/,
   },
 ];
@@ -360,12 +360,12 @@ export const BAD_VOTES: readonly BadVote[] = [...TEXTS, ...SHAPES, ...fields(), 
 
 /** Single requests of those votes. The header's id is the vote's, where that can be read. */
 export function badVotes(): Row[] {
-  return BAD_VOTES.map(({ what, make, cause, says, field }) => {
+  return BAD_VOTES.map(({ what, make, reason, says, field }) => {
     const body = make();
     const idempotencyKey = /"voteId":"([0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f-]{21})"/.exec(
       new TextDecoder("latin1").decode(body),
     )?.[1];
-    return { what, request: post("vote", body, { idempotencyKey }), cause, says, field };
+    return { what, request: post("vote", body, { idempotencyKey }), reason, says, field };
   });
 }
 
@@ -375,7 +375,7 @@ export function ids(before: { voteId: string }): Row[] {
     {
       what: "another id in the header",
       request: honest("vote", { idempotencyKey: crypto.randomUUID() }),
-      cause: "vote-id-mismatch",
+      reason: "vote-id-mismatch",
       says: /they must be the same/,
     },
     {
@@ -383,7 +383,7 @@ export function ids(before: { voteId: string }): Row[] {
       request: post("vote", JSON.stringify(vote({ voteId: before.voteId })), {
         idempotencyKey: before.voteId,
       }),
-      cause: "vote-id-reused",
+      reason: "vote-id-reused",
       says: /a vote id belongs to one vote/,
     },
   ];

@@ -5,7 +5,7 @@
  * @module
  */
 import { utf8 } from "../../shared/bytes.ts";
-import type { ProblemCause } from "../../shared/problem.ts";
+import type { ProblemType } from "../../shared/problem.ts";
 import { rawBytes, type RawRequest } from "../raw_http.ts";
 import { type Endpoint, ENDPOINTS, honest, type Row } from "./scene.ts";
 
@@ -22,7 +22,7 @@ export function methods(): Row[] {
       rows.push({
         what: `${method} ${target}`,
         request: { method, target, headers, ...(!bodiless && { body }) },
-        cause: "method-not-allowed",
+        reason: "method-not-allowed",
         says: /use POST/,
         allow: "POST",
       });
@@ -33,7 +33,7 @@ export function methods(): Row[] {
       rows.push({
         what: `${method} ${target}`,
         request: { method, target, body: "{}" },
-        cause: "method-not-allowed",
+        reason: "method-not-allowed",
         says: /use GET/,
         allow: "GET, HEAD",
       });
@@ -73,7 +73,7 @@ export function addresses(endpoint: Endpoint): Row[] {
     rows.push({
       what: `address ${target.slice(0, 40)}`,
       request: { ...honest(endpoint), target },
-      cause: "not-found",
+      reason: "not-found",
       says: notFound,
     });
   }
@@ -81,7 +81,7 @@ export function addresses(endpoint: Endpoint): Row[] {
     rows.push({
       what: `address ${path}${query}`,
       request: { ...honest(endpoint), target: path + query },
-      cause: "query-not-allowed",
+      reason: "query-not-allowed",
       says: /leave the query string out/,
     });
   }
@@ -90,7 +90,7 @@ export function addresses(endpoint: Endpoint): Row[] {
     rows.push({
       what: `host ${host}`,
       request: { ...request, headers: [...request.headers!, ["Host", host]] },
-      cause: "not-http",
+      reason: "not-http",
       says: /Host header and the address must make a URL|must be HTTP/,
     });
   }
@@ -98,7 +98,7 @@ export function addresses(endpoint: Endpoint): Row[] {
 }
 
 /** HTTP that is none, or that two servers in a row could take for two different things. */
-export function shapes(): { what: string; bytes: Uint8Array<ArrayBuffer>; cause?: ProblemCause }[] {
+export function shapes(): { what: string; bytes: Uint8Array<ArrayBuffer>; reason?: ProblemType }[] {
   const request = honest("vote");
   const length = String((request.body as Uint8Array).length);
   const size = (request.body as Uint8Array).length.toString(16);
@@ -107,16 +107,16 @@ export function shapes(): { what: string; bytes: Uint8Array<ArrayBuffer>; cause?
   const body = whole.slice(head.length + 4);
   const inChunks = `${size}\r\n${body}\r\n0\r\n\r\n`;
   const bare = head.replace(/\r\nContent-Length: \d+/, "");
-  const shape = (what: string, text: string, cause: ProblemCause | undefined = "not-http") => ({
+  const shape = (what: string, text: string, reason: ProblemType | undefined = "not-http") => ({
     what,
     bytes: Uint8Array.from(text, (character) => character.charCodeAt(0)),
-    cause,
+    reason,
   });
   const withHead = (what: string, line: string, sent = body, of = head) =>
     shape(what, `${of}\r\n${line}\r\n\r\n${sent}`);
   const tooLarge = (what: string, text: string) => shape(what, text, "head-too-large");
   // What there is no answer to: the connection is closed.
-  const closed = (what: string, text: string) => ({ ...shape(what, text), cause: undefined });
+  const closed = (what: string, text: string) => ({ ...shape(what, text), reason: undefined });
   return [
     withHead("Content-Length and Transfer-Encoding", "Transfer-Encoding: chunked", inChunks),
     withHead("two lengths", "Content-Length: 3"),

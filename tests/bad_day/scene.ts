@@ -5,7 +5,7 @@
  */
 import { utf8 } from "../../shared/bytes.ts";
 import { deviceKey, formatKeyName, type KeyName } from "../../shared/keys.ts";
-import type { ProblemCause } from "../../shared/problem.ts";
+import type { ProblemType } from "../../shared/problem.ts";
 import { signRequest } from "../../shared/signature.ts";
 import type { Vote } from "../../shared/vote.ts";
 import { MASTER } from "../fixture.ts";
@@ -16,7 +16,7 @@ import type { RawRequest } from "../raw_http.ts";
 export type Row = Readonly<{
   what: string;
   request: RawRequest;
-  cause: ProblemCause;
+  reason: ProblemType;
   /** What the problem's detail must say: what is wrong, and what would be right. */
   says: RegExp;
   /** What an answer's `Allow` must be. */

@@ -33,17 +33,17 @@ export function headers(endpoint: Endpoint): Row[] {
     rows.push({
       what: `no ${name}`,
       request: withHeader(request, name, undefined),
-      cause: "signature-missing",
+      reason: "signature-missing",
       says: new RegExp(`has no ${name} header`, "i"),
     });
     const twice = withHeader(request, name, [own, own]);
-    rows.push({ what: `${name} twice`, request: twice, cause: "signature-malformed", says: form });
+    rows.push({ what: `${name} twice`, request: twice, reason: "signature-malformed", says: form });
     for (const value of GARBAGE) {
       const spoilt = withHeader(request, name, value);
       rows.push({
         what: `${name}: ${value.slice(0, 20)}`,
         request: spoilt,
-        cause: "signature-malformed",
+        reason: "signature-malformed",
         says: form,
       });
     }
@@ -61,7 +61,7 @@ export function headers(endpoint: Endpoint): Row[] {
     rows.push({
       what: `content-type ${type}`,
       request: withHeader(honest(endpoint), "content-type", type),
-      cause: "unsupported-media-type",
+      reason: "unsupported-media-type",
       says: new RegExp(`must be exactly ${contentType}`),
     });
   }
@@ -98,7 +98,7 @@ export function inputs(endpoint: Endpoint): Row[] {
     return {
       what: `Signature-Input with ${what}`,
       request: withHeader(request, "signature-input", input),
-      cause: "signature-malformed",
+      reason: "signature-malformed",
       says: PROFILE,
     };
   });
@@ -120,115 +120,115 @@ export function hands(endpoint: Endpoint): Row[] {
     {
       what: "signed 301 s ago",
       request: honest(endpoint, { ageS: 310 }),
-      cause: "signature-stale",
+      reason: "signature-stale",
       says: /s old: sign again with the time of now/,
     },
     {
       what: "signed in 301 s",
       request: honest(endpoint, { ageS: -310 }),
-      cause: "signature-early",
+      reason: "signature-early",
       says: /s ahead: set the device's clock/,
     },
     {
       what: "a revoked key",
       request: honest(endpoint, { device: { ...DEVICE, id: "s-1-a" } }),
-      cause: "revoked-key",
+      reason: "revoked-key",
       says: /was revoked: ask the election office for another/,
     },
     {
       what: "an unknown device",
       request: honest(endpoint, { device: { ...DEVICE, id: "x-1-a" } }),
-      cause: "unknown-key",
+      reason: "unknown-key",
       says: unknown,
     },
     {
       what: "an unknown version",
       request: honest(endpoint, { device: { ...DEVICE, version: 2 } }),
-      cause: "unknown-key",
+      reason: "unknown-key",
       says: unknown,
     },
     {
       what: "a device of another gateway",
       request: honest(endpoint, { device: { ...DEVICE, id: "s-2-a" } }),
-      cause: "unknown-key",
+      reason: "unknown-key",
       says: unknown,
     },
     {
       what: "another election",
       request: honest(endpoint, { device: { ...DEVICE, election: "other-2026" } }),
-      cause: "unknown-key",
+      reason: "unknown-key",
       says: unknown,
     },
     {
       what: "another election's key of the same device",
       request: honest(endpoint, { key: deviceKey(MASTER, { ...DEVICE, election: "other-2026" }) }),
-      cause: "signature-invalid",
+      reason: "signature-invalid",
       says: invalid,
     },
     {
       what: "another device's key",
       request: honest(endpoint, { key: deviceKey(MASTER, { ...DEVICE, id: "n-2-a" }) }),
-      cause: "signature-invalid",
+      reason: "signature-invalid",
       says: invalid,
     },
     {
       what: "a key of zeros",
       request: honest(endpoint, { key: fromHex("00".repeat(32)) }),
-      cause: "signature-invalid",
+      reason: "signature-invalid",
       says: invalid,
     },
     {
       what: "signed for the other address",
       request: honest(endpoint, { path: other }),
-      cause: "signature-invalid",
+      reason: "signature-invalid",
       says: invalid,
     },
     {
       what: "a signature with a bit changed",
       request: flipped("signature"),
-      cause: "signature-invalid",
+      reason: "signature-invalid",
       says: invalid,
     },
     {
       what: "a digest with a bit changed",
       request: flipped("content-digest"),
-      cause: "signature-invalid",
+      reason: "signature-invalid",
       says: invalid,
     },
     {
       what: "another request's signature",
       request: withHeader(honest(endpoint), "signature", headerOf(honest(endpoint), "signature")),
-      cause: "signature-invalid",
+      reason: "signature-invalid",
       says: invalid,
     },
     {
       what: "another request's id",
       request: withHeader(honest(endpoint), "idempotency-key", `"${crypto.randomUUID()}"`),
-      cause: "signature-invalid",
+      reason: "signature-invalid",
       says: invalid,
     },
     {
       what: "other bytes",
       request: { ...honest(endpoint), body: JSON.stringify(vote()) },
-      cause: "digest-mismatch",
+      reason: "digest-mismatch",
       says: /not the SHA-256 of the body that came/,
     },
     {
       what: "a space more",
       request: { ...honest(endpoint), body: `${JSON.stringify(vote())} ` },
-      cause: "digest-mismatch",
+      reason: "digest-mismatch",
       says: /not the SHA-256/,
     },
     {
       what: "the digest of other bytes put in after signing",
       request: withHeader(honest(endpoint), "content-digest", contentDigest(utf8("{}"))),
-      cause: "signature-invalid",
+      reason: "signature-invalid",
       says: invalid,
     },
     {
       what: "a sha-512 digest",
       request: withHeader(honest(endpoint), "content-digest", sha512("{}")),
-      cause: "signature-malformed",
+      reason: "signature-malformed",
       says: FORMS["content-digest"],
     },
     {
@@ -238,7 +238,7 @@ export function hands(endpoint: Endpoint): Row[] {
         "content-digest",
         `${contentDigest(utf8("{}"))}, ${sha512("{}")}`,
       ),
-      cause: "signature-malformed",
+      reason: "signature-malformed",
       says: FORMS["content-digest"],
     },
     {
@@ -246,13 +246,13 @@ export function hands(endpoint: Endpoint): Row[] {
       request: post(endpoint, JSON.stringify(vote()), {
         idempotencyKey: "5f0c1f6e-7a53-1d0e-9b1c-0c8a4b7f2e11",
       }),
-      cause: "signature-malformed",
+      reason: "signature-malformed",
       says: FORMS["idempotency-key"],
     },
     {
       what: "an id in capitals",
       request: post(endpoint, JSON.stringify(vote()), { idempotencyKey: crypto.randomUUID().toUpperCase() }),
-      cause: "signature-malformed",
+      reason: "signature-malformed",
       says: FORMS["idempotency-key"],
     },
   ];

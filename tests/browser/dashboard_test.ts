@@ -131,7 +131,7 @@ async function openPoll({ stack, devices }: RunningStack): Promise<DeviceClient>
   return await createDeviceClient({
     identity: { election, ...device },
     gateways: stack.gateways,
-    centres: [stack.centre],
+    aggregators: [stack.aggregator],
     store: memoryStore(),
   });
 }
@@ -151,7 +151,7 @@ function voting(poll: DeviceClient) {
 }
 
 async function api(stack: RunningStack["stack"], path: string): Promise<any> {
-  return await (await fetch(`${stack.centre}/v1/elections/town-2026/${path}`)).json();
+  return await (await fetch(`${stack.aggregator}/v1/elections/town-2026/${path}`)).json();
 }
 
 /** What axe-core finds wrong, a line each. Its source is evaluated by the debugger: the page's policy lets no script in. */
@@ -173,7 +173,7 @@ browserTest("the live page", async (browser, t) => {
     const poll = await openPoll(running);
     const vote = voting(poll);
     await vote(12);
-    const watched = await Watched.open(browser, stack.centre);
+    const watched = await Watched.open(browser, stack.aggregator);
     const { page } = watched;
 
     await t.step("shows what the API says", async () => {
@@ -238,7 +238,7 @@ browserTest("the live page", async (browser, t) => {
     });
 
     await t.step("asks nobody but its server, and has nothing to complain of", () => {
-      assert.deepEqual([...watched.hosts], [new URL(stack.centre).host]);
+      assert.deepEqual([...watched.hosts], [new URL(stack.aggregator).host]);
       assert.deepEqual(watched.said, []);
     });
 
@@ -269,7 +269,7 @@ browserTest("the live page", async (browser, t) => {
     );
 
     await t.step("is the same when it is loaded anew", async () => {
-      const fresh = await Watched.open(browser, stack.centre);
+      const fresh = await Watched.open(browser, stack.aggregator);
       await eventually(
         "the bars are there",
         async () => (await fresh.bars("#candidates"))[0]?.[1] === "14 votes",
@@ -308,7 +308,7 @@ browserTest("the live page", async (browser, t) => {
     for (const colorScheme of ["light", "dark"] as const) {
       for (const [name, viewport] of Object.entries({ desktop: DESKTOP, phone: PHONE })) {
         await t.step(`shuts nobody out, ${colorScheme}, ${name}`, async () => {
-          const { page: other } = await Watched.open(browser, stack.centre, { colorScheme, viewport });
+          const { page: other } = await Watched.open(browser, stack.aggregator, { colorScheme, viewport });
           await other.locator("#partitions summary").click();
           await other.locator("#partitions td").first().waitFor();
           assert.deepEqual(await axeFindings(other), []);

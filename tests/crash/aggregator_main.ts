@@ -1,12 +1,12 @@
 /**
- * The production centre as aggregator/main.ts composes it, with crash points about the counting transaction.
+ * The production aggregator as aggregator/main.ts composes it, with crash points about the counting transaction.
  *
  * @module
  */
-import { runCentre } from "../../aggregator/aggregate.ts";
-import { centreConfig } from "../../aggregator/config.ts";
+import { runAggregator } from "../../aggregator/aggregate.ts";
+import { aggregatorConfig } from "../../aggregator/config.ts";
 import type { Database, Query } from "../../aggregator/database/database.ts";
-import { openForCentre, openIndex, surviveIssue1154 } from "../../aggregator/main.ts";
+import { openForAggregator, openIndex, surviveIssue1154 } from "../../aggregator/main.ts";
 import { Keyring } from "../../aggregator/registry/keyring.ts";
 import { startLog } from "../../cli/log.ts";
 import type { LogAddress } from "../../shared/log/address.ts";
@@ -54,14 +54,14 @@ async function openLog(address: LogAddress, election: string, partitions: number
 }
 
 void endWithStarter();
-const config = centreConfig();
+const config = aggregatorConfig();
 const stop = new AbortController();
 Deno.addSignalListener("SIGTERM", () => stop.abort());
 const log = startLog("aggregator");
 surviveIssue1154(log);
 const index = openIndex(config);
-const opened = await openForCentre(config);
-await runCentre(config, {
+const opened = await openForAggregator(config);
+await runAggregator(config, {
   databases: { ...opened, counting: withCrashPoints(opened.counting) },
   openLog: (election, partitions) => openLog(config.log, election, partitions),
   keyring: new Keyring(config.keysDirectory),

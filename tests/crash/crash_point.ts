@@ -11,9 +11,12 @@ export const CRASH_POINTS = {
   "after-fsync": { of: "gateway", when: "the spool's transaction is committed, no receipt is out" },
   "before-append": { of: "gateway", when: "the spool has the records, the log does not" },
   "after-append": { of: "gateway", when: "the log has acknowledged the records, the spool still has them" },
-  "after-read": { of: "centre", when: "a batch was read from the log, nothing of it is counted" },
-  "before-commit": { of: "centre", when: "a batch is counted and the position moved, not committed" },
-  "after-commit": { of: "centre", when: "a batch is committed, the log not told how far counting has come" },
+  "after-read": { of: "aggregator", when: "a batch was read from the log, nothing of it is counted" },
+  "before-commit": { of: "aggregator", when: "a batch is counted and the position moved, not committed" },
+  "after-commit": {
+    of: "aggregator",
+    when: "a batch is committed, the log not told how far counting has come",
+  },
 } as const;
 export type CrashPoint = keyof typeof CRASH_POINTS;
 

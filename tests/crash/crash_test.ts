@@ -1,5 +1,5 @@
 /**
- * The crash test: centre and gateways as processes of their own, killed under load at every point where a vote could
+ * The crash test: aggregator and gateways as processes of their own, killed under load at every point where a vote could
  * be lost or counted twice; a spool that burns, and one that comes back from a backup; a log and a database that are
  * not what they were. By hand: `CRASH_HITS=50 deno test -A tests/crash/`.
  */
@@ -11,7 +11,7 @@ import { seededRandom } from "../../simulator/random.ts";
 import { CRASH_POINTS, type CrashPoint } from "./crash_point.ts";
 import type { Round } from "./load.ts";
 import { killAt, killAtAnyMoment, whileCasting } from "./kills.ts";
-import { CENTRE, until } from "./processes.ts";
+import { AGGREGATOR, until } from "./processes.ts";
 import { GATEWAYS, Scene } from "./scene.ts";
 
 /** How often each point is hit, at the least. */
@@ -25,7 +25,7 @@ const KILLED_ROUNDS = Object.keys(CRASH_POINTS).length + 1;
 const OTHER_ROUNDS = 2 * SPOOLS + 1;
 /** Records that a spool holds before it burns. */
 const SPOOLED = 100;
-/** How long devices wait for the centre's word before they hand a vote to their other gateway, in milliseconds. */
+/** How long devices wait for the aggregator's word before they hand a vote to their other gateway, in milliseconds. */
 const SEND_AGAIN_AFTER_MS = 1_000;
 /** How long anything else may take before the test fails, in milliseconds. */
 const DEADLINE_MS = 30_000;
@@ -125,11 +125,11 @@ async function restoreSpools(scene: Scene): Promise<void> {
     }, { sendAgainAfterMs: SEND_AGAIN_AFTER_MS }));
 }
 
-/** Asks the centre about the votes until devices have handed some to their other gateway. */
+/** Asks the aggregator about the votes until devices have handed some to their other gateway. */
 async function handedOn(round: Round): Promise<void> {
   round.ask();
   await until(
-    "devices send votes again that the centre does not know",
+    "devices send votes again that the aggregator does not know",
     DEADLINE_MS,
     () => round.sentAgain > 0,
   );
@@ -177,7 +177,7 @@ async function rebuilds(scene: Scene): Promise<void> {
   await recounts(scene);
 }
 
-/** A log that was lost, and another in its place, empty at first: the centre stops until the first one is back. */
+/** A log that was lost, and another in its place, empty at first: the aggregator stops until the first one is back. */
 async function replaceLog(scene: Scene): Promise<void> {
   const { dataDir } = scene;
   await scene.round("log replaced", async (round) => {
@@ -226,15 +226,15 @@ async function restoreDatabase(scene: Scene): Promise<void> {
   Deno.removeSync(`${dataDir}/db`, { recursive: true });
   Deno.renameSync(`${dataDir}/db.older`, `${dataDir}/db`);
   await refusesToCount(scene, /the database is older than the log/);
-  await processes.stop(CENTRE);
+  await processes.stop(AGGREGATOR);
   await rebuilds(scene);
 }
 
-/** Starts the centre, which must not be ready, say why, and read nothing. */
+/** Starts the aggregator, which must not be ready, say why, and read nothing. */
 async function refusesToCount(scene: Scene, why: RegExp, read?: number): Promise<void> {
   const { processes } = scene;
-  await processes.start(CENTRE, { ready: false });
-  assert.match((await processes.health(CENTRE)).why ?? "", why);
+  await processes.start(AGGREGATOR, { ready: false });
+  assert.match((await processes.health(AGGREGATOR)).why ?? "", why);
   if (read !== undefined) assert.equal((await scene.books()).total.read, read);
 }
 

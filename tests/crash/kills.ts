@@ -22,7 +22,7 @@ export async function killAt(
   random: Random,
 ): Promise<void> {
   const { processes } = scene;
-  const victims = CRASH_POINTS[point].of === "gateway" ? GATEWAYS : scene.centres;
+  const victims = CRASH_POINTS[point].of === "gateway" ? GATEWAYS : scene.aggregators;
   await scene.round(point, async (round) => {
     let hits = 0;
     const kill = async (name: string) => {
@@ -56,7 +56,10 @@ export async function killAtAnyMoment(scene: Scene, hitsWanted: number, random: 
       }
     };
     round.ask();
-    await whileCasting(round, async () => void await Promise.all([...scene.centres, ...GATEWAYS].map(kill)));
+    await whileCasting(
+      round,
+      async () => void await Promise.all([...scene.aggregators, ...GATEWAYS].map(kill)),
+    );
     return hits;
   });
 }

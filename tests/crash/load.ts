@@ -8,7 +8,7 @@
 import type { ElectionDefinition } from "../../shared/election.ts";
 import type { Selection } from "../../shared/vote.ts";
 import { castVote, selectionsText } from "../../simulator/cast.ts";
-import type { Centre } from "../../simulator/aggregator.ts";
+import type { Aggregator } from "../../simulator/aggregator.ts";
 import { systemClock } from "../../device/clock.ts";
 import { type CastVote, type Delivery, Device, type DeviceWorld } from "../../device/device.ts";
 import { GatewayLink } from "../../device/gateway_link.ts";
@@ -33,7 +33,7 @@ export const VOTERS_AT_ONCE = 500;
 /** While fewer voters than these are left of those let in, votes come the more slowly, down to a share of the usual pace. */
 const PLENTY_VOTERS = 250;
 const SLOWEST = 0.1;
-/** How long the centre may leave every vote that is held without an answer, in milliseconds. */
+/** How long the aggregator may leave every vote that is held without an answer, in milliseconds. */
 const STALLED_MS = 30_000;
 const WATCH_MS = 250;
 
@@ -46,7 +46,7 @@ export type LoadOptions = Readonly<{
   devices: DevicesFile;
   /** A gateway's address. */
   origin: (gateway: string) => string;
-  centre: Centre;
+  aggregator: Aggregator;
   /** How many voters are on the roll: {@link voterId}, from 0. */
   voters: number;
   votesPerSecond: number;
@@ -129,18 +129,18 @@ export class Round {
   #sentAgain = 0;
 
   constructor(load: Load, ledger: string, random: Random, sendAgainAfterMs: number) {
-    const { centre, definition, devices, origin } = load.options;
+    const { aggregator, definition, devices, origin } = load.options;
     this.#load = load;
     this.#random = random;
     this.#ledger = LedgerProcess.start(ledger);
     this.#settler = new Settler({
-      checkReceipts: (receipts) => centre.checkReceipts(receipts),
+      checkReceipts: (receipts) => aggregator.checkReceipts(receipts),
       onOutcome: (answers) =>
-        this.#ledger.write(answers.map(({ voteId, outcome, cause }) => ({
+        this.#ledger.write(answers.map(({ voteId, outcome, reason }) => ({
           entry: "outcome",
           ...this.#of(voteId),
           outcome,
-          cause,
+          reason,
         }))),
       onSentAgain: ({ voteId }, delivery) => {
         this.#sentAgain++;
@@ -197,14 +197,14 @@ export class Round {
     };
   }
 
-  /** Begins to ask the centre what became of the votes. */
+  /** Begins to ask the aggregator what became of the votes. */
   ask(): void {
     this.#asking ??= this.#settler.run(this.#stop.signal, () => this.#over);
     this.#asking.catch(() => {}); // Whoever waits for it in settle() is told.
   }
 
   /**
-   * Asks until the centre has answered for every vote, or has answered for none in a long time, and closes the
+   * Asks until the aggregator has answered for every vote, or has answered for none in a long time, and closes the
    * ledger. Nothing may be casting any more.
    *
    * @returns how many votes have no answer.
@@ -342,7 +342,7 @@ function answerEntry(of: VoteOf, delivery: Delivery): LedgerEntry {
     }
     case "refused": {
       const { type, detail = "" } = delivery.problem;
-      return { entry: "refused", ...of, cause: type, detail };
+      return { entry: "refused", ...of, reason: type, detail };
     }
     case "undelivered":
       return { entry: "undelivered", ...of, detail: delivery.detail };

@@ -1,5 +1,5 @@
 /**
- * The processes of the crash test: the centre and its gateways, each of its own, told where to die, and started again.
+ * The processes of the crash test: the aggregator and its gateways, each of its own, told where to die, and started again.
  *
  * @module
  */
@@ -34,19 +34,19 @@ type Running = Readonly<{
   deaths: number;
 }>;
 
-/** The name of the centre's process, when there is one; gateways have their ids. */
-export const CENTRE = "aggregator";
+/** The name of the aggregator's process, when there is one; gateways have their ids. */
+export const AGGREGATOR = "aggregator";
 
 /** Which processes there are. `guests` are aggregators too. */
 export type Names = Readonly<
-  { centres: readonly string[]; guests?: readonly string[]; gateways: readonly string[] }
+  { aggregators: readonly string[]; guests?: readonly string[]; gateways: readonly string[] }
 >;
 
 /** See the module. */
 export class Processes {
   readonly #dataDir: string;
   readonly #more: Readonly<Record<string, string>>;
-  readonly #centres: readonly string[];
+  readonly #aggregators: readonly string[];
   readonly #ports: ReadonlyMap<string, number>;
   readonly #running = new Map<string, Running>();
 
@@ -56,13 +56,13 @@ export class Processes {
    */
   constructor(
     dataDir: string,
-    { centres, guests = [], gateways }: Names,
+    { aggregators, guests = [], gateways }: Names,
     more: Readonly<Record<string, string>> = {},
   ) {
     this.#dataDir = dataDir;
     this.#more = more;
-    this.#centres = [...centres, ...guests];
-    const names = [...this.#centres, ...gateways];
+    this.#aggregators = [...aggregators, ...guests];
+    const names = [...this.#aggregators, ...gateways];
     const ports = freePorts(names.length, HOST);
     this.#ports = new Map(names.map((name, i) => [name, ports[i]]));
     Deno.mkdirSync(`${dataDir}/logs`);
@@ -72,7 +72,7 @@ export class Processes {
     return `http://${HOST}:${this.#ports.get(name)}`;
   }
 
-  /** Runs one of the centre's commands to its end. Returns what it said; its exit code must be 0. */
+  /** Runs one of the aggregator's commands to its end. Returns what it said; its exit code must be 0. */
   async command(...args: string[]): Promise<string> {
     const { success, stdout, stderr } = await new Deno.Command("timeout", {
       args: [String(LIMITS.commandMs / 1_000), Deno.execPath(), "run", "-A", "--no-prompt"].concat(
@@ -89,7 +89,7 @@ export class Processes {
   /** Starts a process and waits until it is up. One that is to crash may do so at any time from now on. */
   async start(name: string, { crash, environment, ready = true }: Start = {}): Promise<void> {
     assert.ok(!this.#running.has(name), `${name} is running already`);
-    const main = pathOf(this.#centres.includes(name) ? "./aggregator_main.ts" : "./gateway_main.ts");
+    const main = pathOf(this.#aggregators.includes(name) ? "./aggregator_main.ts" : "./gateway_main.ts");
     const child = new Deno.Command("sh", {
       // What it writes goes to a file straight away: nothing of it is lost, and nobody has to copy it.
       args: ["-c", `exec "$@" >>"$0" 2>&1`, this.#logPath(name), Deno.execPath()].concat(
@@ -206,7 +206,7 @@ export class Processes {
       PORT: String(this.#ports.get(name)),
       ...this.#more,
     };
-    if (this.#centres.includes(name)) return common;
+    if (this.#aggregators.includes(name)) return common;
     return {
       ...common,
       GATEWAY_FILE: `${this.#dataDir}/gateways/${name}.json`,

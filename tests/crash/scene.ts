@@ -5,7 +5,7 @@
  */
 import assert from "assert";
 import type { ElectionDefinition } from "../../shared/election.ts";
-import { Centre, type Reconciliation } from "../../simulator/aggregator.ts";
+import { Aggregator, type Reconciliation } from "../../simulator/aggregator.ts";
 import { indexedResults } from "../../simulator/indexed.ts";
 import { systemClock } from "../../device/clock.ts";
 import { readDevicesFile } from "../../simulator/polls.ts";
@@ -14,10 +14,10 @@ import { compareBooks, compareResults, Differences } from "../../simulator/ledge
 import { isReadThrough, settleDifferences, waitForBooks } from "../../simulator/wait.ts";
 import { testDefinition } from "../fixture.ts";
 import { Load, type Round, voterId, VOTERS_AT_ONCE } from "./load.ts";
-import { CENTRE, Processes, until } from "./processes.ts";
+import { AGGREGATOR, Processes, until } from "./processes.ts";
 import { judgeRounds, type Verdict } from "./verdict.ts";
 
-/** How long gateways may take to hand on what they have, and the centre to count and to show it, in milliseconds. */
+/** How long gateways may take to hand on what they have, and the aggregator to count and to show it, in milliseconds. */
 const DRAIN_MS = 60_000;
 const SHOWN_MS = 20_000;
 
@@ -32,7 +32,7 @@ export type SceneSize = Readonly<{
   votesPerSecond: number;
   seed: number;
   /** The aggregators; one when left out. More need a log and a database that can be shared. */
-  centres?: readonly string[];
+  aggregators?: readonly string[];
   /** Aggregators that are started by whoever wants one more. */
   guests?: readonly string[];
   /** Settings of all processes, besides those that they have: a log elsewhere, which is made by `topics`. */
@@ -49,8 +49,8 @@ export class Scene {
   readonly definition: ElectionDefinition;
   readonly dataDir: string;
   readonly processes: Processes;
-  readonly centres: readonly string[];
-  readonly #centre: Centre;
+  readonly aggregators: readonly string[];
+  readonly #aggregator: Aggregator;
   readonly #load: Load;
   readonly #client: Deno.HttpClient;
   readonly #ledgers: string[] = [];
@@ -58,8 +58,8 @@ export class Scene {
   #counted = 0;
 
   private constructor(
-    made: Pick<Scene, "definition" | "dataDir" | "processes" | "centres"> & {
-      centre: Centre;
+    made: Pick<Scene, "definition" | "dataDir" | "processes" | "aggregators"> & {
+      aggregator: Aggregator;
       load: Load;
       client: Deno.HttpClient;
     },
@@ -67,47 +67,47 @@ export class Scene {
     this.definition = made.definition;
     this.dataDir = made.dataDir;
     this.processes = made.processes;
-    this.centres = made.centres;
-    this.#centre = made.centre;
+    this.aggregators = made.aggregators;
+    this.#aggregator = made.aggregator;
     this.#load = made.load;
     this.#client = made.client;
   }
 
   /** Provisions the election in a directory of its own, and starts all of its processes. */
   static async open(
-    { rounds, kills, environment = {}, centres = [CENTRE], guests, ...pace }: SceneSize,
+    { rounds, kills, environment = {}, aggregators = [AGGREGATOR], guests, ...pace }: SceneSize,
   ): Promise<Scene> {
     const voters = VOTERS_AT_ONCE * (rounds + kills);
     const dataDir = await Deno.makeTempDir({ prefix: "pollwire-crash-" });
     const definition = openNow();
-    const processes = new Processes(dataDir, { centres, guests, gateways: GATEWAYS }, environment);
+    const processes = new Processes(dataDir, { aggregators, guests, gateways: GATEWAYS }, environment);
     await Deno.writeTextFile(`${dataDir}/definition.json`, JSON.stringify(definition));
     await writeRoll(`${dataDir}/roll.csv`, everyone(voters));
     const files = ["--definition", `${dataDir}/definition.json`, "--roll", `${dataDir}/roll.csv`];
-    const addresses = centres.flatMap((name) => ["--centre", processes.origin(name)]);
+    const addresses = aggregators.flatMap((name) => ["--aggregator", processes.origin(name)]);
     await processes.command("provision", ...files, ...addresses);
     if (environment.VOTE_LOG !== undefined) await processes.command("topics");
     const client = Deno.createHttpClient({});
     const http = (url: string, init: RequestInit) => fetch(url, { ...init, client });
-    const centre = new Centre(centres.map((name) => processes.origin(name)), http);
+    const aggregator = new Aggregator(aggregators.map((name) => processes.origin(name)), http);
     const devices = await readDevicesFile(`${dataDir}/devices/${definition.election}.json`);
     const origin = (gateway: string) => processes.origin(gateway);
-    const load = new Load({ definition, devices, origin, centre, voters, fetch: http, ...pace });
-    const scene = new Scene({ definition, dataDir, processes, centres, centre, load, client });
+    const load = new Load({ definition, devices, origin, aggregator, voters, fetch: http, ...pace });
+    const scene = new Scene({ definition, dataDir, processes, aggregators, aggregator, load, client });
     await scene.start();
     return scene;
   }
 
   /** Starts every process that is not running. */
   async start(): Promise<void> {
-    for (const name of [...this.centres, ...GATEWAYS]) {
+    for (const name of [...this.aggregators, ...GATEWAYS]) {
       if (!this.processes.isRunning(name)) await this.processes.start(name);
     }
   }
 
   /** Stops every process that is running, the gateways first, which hand on what they have. */
   async stop(): Promise<void> {
-    for (const name of [...GATEWAYS, ...this.centres]) {
+    for (const name of [...GATEWAYS, ...this.aggregators]) {
       if (this.processes.isRunning(name)) await this.processes.stop(name);
     }
   }
@@ -121,7 +121,7 @@ export class Scene {
   }
 
   /**
-   * A round of voting, with every process running. When its work is done every process runs again, the centre is asked about every vote that was
+   * A round of voting, with every process running. When its work is done every process runs again, the aggregator is asked about every vote that was
    * acknowledged, and nothing may be lost and nothing counted twice.
    *
    * @param work Returns how often it has hit.
@@ -161,23 +161,23 @@ export class Scene {
     assert.ok(summary.votersCounted > 0, "nobody has voted");
   }
 
-  /** Waits until the gateways that run have handed everything on and the centre has read it all. Returns the books. */
+  /** Waits until the gateways that run have handed everything on and the aggregator has read it all. Returns the books. */
   async drained(): Promise<Reconciliation> {
     for (const name of GATEWAYS.filter((name) => this.processes.isRunning(name))) {
       const isEmpty = async () => (await this.processes.health(name)).spool?.records === 0;
       await until(`the spool of ${name} is empty`, DRAIN_MS, isEmpty);
     }
-    const waited = await waitForBooks(this.#centre, this.definition.election, isReadThrough, {
+    const waited = await waitForBooks(this.#aggregator, this.definition.election, isReadThrough, {
       clock: systemClock,
       stalledMs: DRAIN_MS,
     });
-    assert.ok(waited?.done, "the centre reads the log to its end");
+    assert.ok(waited?.done, "the aggregator reads the log to its end");
     return waited.books;
   }
 
-  /** The centre's books as they are. */
+  /** The aggregator's books as they are. */
   async books(): Promise<Reconciliation> {
-    return await this.#centre.reconciliation(this.definition.election);
+    return await this.#aggregator.reconciliation(this.definition.election);
   }
 
   /**
@@ -190,7 +190,7 @@ export class Scene {
     const { summary, lost, twice, differences } = await judgeRounds(this.#ledgers, books.total.counted);
     const found = new Differences();
     compareBooks(books, summary, false, found);
-    const sources = [() => this.#centre.stationResults(this.definition)];
+    const sources = [() => this.#aggregator.stationResults(this.definition)];
     if (index !== undefined) sources.push(() => indexedResults(index, this.definition.election, fetch));
     for (const read of sources) {
       const compare = async () => {

@@ -18,7 +18,7 @@ export type Verdict = Readonly<{
 /**
  * Judges ledgers together. No vote of one may be of a voter of another.
  *
- * @param counted How many records the centre has counted of these votes.
+ * @param counted How many records the aggregator has counted of these votes.
  */
 export async function judgeRounds(ledgers: readonly string[], counted: number): Promise<Verdict> {
   const differences = new Differences();

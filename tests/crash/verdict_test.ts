@@ -5,11 +5,11 @@ import { judgeRounds } from "./verdict.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
-/** A vote of a voter: it was acknowledged when it has a gateway, and the centre has answered when it has an outcome. */
-type Vote = Readonly<{ voter: string; kind?: VoteKind; gateway?: string; outcome?: string; cause?: string }>;
+/** A vote of a voter: it was acknowledged when it has a gateway, and the aggregator has answered when it has an outcome. */
+type Vote = Readonly<{ voter: string; kind?: VoteKind; gateway?: string; outcome?: string; reason?: string }>;
 
 function entries(votes: readonly Vote[]): LedgerEntry[] {
-  return votes.flatMap(({ voter, kind = "first", gateway, outcome, cause }, i) => {
+  return votes.flatMap(({ voter, kind = "first", gateway, outcome, reason }, i) => {
     const of = { voteId: `vote-${i}`, voterId: voter };
     const list: LedgerEntry[] = [{
       entry: "sent",
@@ -22,7 +22,7 @@ function entries(votes: readonly Vote[]): LedgerEntry[] {
     if (gateway !== undefined) {
       list.push({ entry: "acknowledged", ...of, gateway, voterKey: `key of ${voter}` });
     }
-    if (outcome !== undefined) list.push({ entry: "outcome", ...of, outcome, cause });
+    if (outcome !== undefined) list.push({ entry: "outcome", ...of, outcome, reason });
     return list;
   });
 }
@@ -44,14 +44,14 @@ const double: Vote = {
   kind: "double",
   gateway: "g-2",
   outcome: "duplicate",
-  cause: "double_vote",
+  reason: "double_vote",
 };
 const unknown: Vote = {
   voter: "x",
   kind: "unknown-voter",
   gateway: "g-1",
   outcome: "rejected",
-  cause: "unknown_voter",
+  reason: "unknown_voter",
 };
 
 Deno.test("judgeRounds() finds nothing where each vote has become what it should", async () => {
@@ -74,7 +74,7 @@ Deno.test("judgeRounds() takes a vote without an answer for lost, and one that n
   });
 });
 
-Deno.test("judgeRounds() takes a vote for lost that the centre says it counted and its books do not have", async () => {
+Deno.test("judgeRounds() takes a vote for lost that the aggregator says it counted and its books do not have", async () => {
   assert.deepEqual(await judge([counted], 0), { acknowledged: 1, lost: 1, twice: 0, sound: false });
 });
 

@@ -114,7 +114,7 @@ async function test(): Promise<void> {
     await onStack(stack, async () => {
       const faults: string[] = [];
       const targets: [name: string, origin: string, more: string[]][] = [
-        ["aggregator", stack.centre, ["--exclude-path", NEVER_ENDS]],
+        ["aggregator", stack.aggregator, ["--exclude-path", NEVER_ENDS]],
         ["gateway", stack.gateways[0], []],
       ];
       for (const [name, origin, more] of targets) {

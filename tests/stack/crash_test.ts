@@ -36,7 +36,7 @@ const DEADLINE_MS = 90_000;
 /** The full disk: so much more than a spool leaves free, which is taken within seconds. */
 const DISK_BYTES = RESERVED_DISK_BYTES + 1_000_000;
 
-const CENTRES = ["aggregator-1", "aggregator-2"] as const;
+const AGGREGATORS = ["aggregator-1", "aggregator-2"] as const;
 const GUEST = "aggregator-3";
 
 type Ground = Readonly<{ scene: Scene; stack: OwnStack; random: Random }>;
@@ -62,7 +62,7 @@ Deno.test({
         votesPerSecond: VOTES_PER_SECOND,
         seed: SEED,
         environment: stack.environment,
-        centres: CENTRES,
+        aggregators: AGGREGATORS,
         guests: [GUEST],
       });
       await crashAll({ scene, stack, random: seededRandom(SEED, "kills") }, step);
@@ -157,7 +157,7 @@ async function endKafka(stack: OwnStack): Promise<void> {
  */
 async function zombie({ scene, stack, random }: Ground): Promise<void> {
   const { processes } = scene;
-  const [sleeper] = CENTRES;
+  const [sleeper] = AGGREGATORS;
   const fencings = () => processes.said(sleeper).split("another process counts").length;
   await scene.round("SIGSTOP", async (round) => {
     round.ask();
@@ -283,7 +283,7 @@ async function recreateTopic(scene: Scene, stack: OwnStack): Promise<void> {
   await scene.start();
   await removeTopic(address, election);
   await makeVotesTopic(address, election, partitions);
-  for (const name of CENTRES) {
+  for (const name of AGGREGATORS) {
     await until(
       `${name} stops the count`,
       DEADLINE_MS,

@@ -43,7 +43,7 @@ const WANTED: readonly ((db: Database) => Promise<unknown>)[] = [
   async (db) =>
     sorted(
       await db.query(
-        "SELECT cause AS a, count(*)::float8 AS n FROM counting.rejections WHERE election = 'town' GROUP BY cause",
+        "SELECT reason AS a, count(*)::float8 AS n FROM counting.rejections WHERE election = 'town' GROUP BY reason",
       ),
     ),
 ];
@@ -63,7 +63,7 @@ const FOUND: readonly ((aggregations: Answer) => unknown)[] = [
       times.buckets.filter(({ doc_count }: Answer) => doc_count > 0)
         .map(({ key, voters, total }: Answer) => ({ a: key, b: voters.value, n: total.value })),
     ),
-  ({ causes }) => sorted(causes.buckets.map(({ key, doc_count }: Answer) => ({ a: key, n: doc_count }))),
+  ({ reasons }) => sorted(reasons.buckets.map(({ key, doc_count }: Answer) => ({ a: key, n: doc_count }))),
 ];
 
 async function rows(db: Database, select: string, where: string, groups?: string): Promise<unknown> {

@@ -132,7 +132,7 @@ export async function inDatabase(db: Database, election: string): Promise<Record
        FROM counting.turnout_counts WHERE election = $1 GROUP BY 1 ORDER BY 1`,
     ),
     rejected: await rows(
-      `SELECT fate || '/' || cause AS key, count(*)::float8 AS n FROM counting.rejections
+      `SELECT fate || '/' || reason AS key, count(*)::float8 AS n FROM counting.rejections
        WHERE election = $1 GROUP BY 1 ORDER BY 1`,
     ),
   };
@@ -162,7 +162,7 @@ export async function inIndex(index: TallyIndex, election: string): Promise<Reco
       await index.sums("turnout-per-minute", { where, by: ["station", "minute"], sum: "voters" }, true),
       "sum",
     ),
-    rejected: keyed(await index.sums("rejected-votes", { where, by: ["fate", "cause"] }, true), "documents"),
+    rejected: keyed(await index.sums("rejected-votes", { where, by: ["fate", "reason"] }, true), "documents"),
   };
 }
 

@@ -1,5 +1,5 @@
 /**
- * The crash test over Kafka: centre and gateways killed under load at every point, and at any moment; the broker
+ * The crash test over Kafka: aggregator and gateways killed under load at every point, and at any moment; the broker
  * killed too. By hand: `POLLWIRE_STACK=1 CRASH_HITS=20 deno test -A tests/stack/kafka_crash_test.ts`.
  */
 import assert from "assert";

@@ -48,7 +48,7 @@ const ROWS: Record<PanelIndex, string> = {
     FROM results.releases d ${PLACE}`,
   "turnout-per-minute":
     `SELECT ${PLACE_COLUMNS}, d.mode, d.minute, d.voters FROM counting.turnout_counts d ${PLACE}`,
-  "rejected-votes": `SELECT ${PLACE_COLUMNS}, d.partition, d.cause, d.gateway,
+  "rejected-votes": `SELECT ${PLACE_COLUMNS}, d.partition, d.reason, d.gateway,
       date_trunc('minute', d.appended_at) AS minute
     FROM counting.rejections d ${PLACE}`,
   "audit-events": "SELECT event, at FROM audit.events",

@@ -40,8 +40,8 @@ stackTest(
   "Prometheus scrapes a live gateway and a live aggregator, and every rule and panel has an answer",
   async () => {
     const data = await Deno.makeTempDir({ prefix: "pollwire-watched-" });
-    const [centrePort, gatewayPort, port] = freePorts(3);
-    const centre = `http://127.0.0.1:${centrePort}`;
+    const [aggregatorPort, gatewayPort, port] = freePorts(3);
+    const aggregator = `http://127.0.0.1:${aggregatorPort}`;
     const env = { POLLWIRE_DATA: data, VOTE_LOG: `sqlite:${data}/log` };
     const deno = (script: string, ...args: string[]) => ["run", "-A", "--no-check", script, ...args];
     const nowMs = Date.now();
@@ -57,10 +57,10 @@ stackTest(
       "voter_id,region,station,birth_date,gender\nvoter-1,north,,,female\n",
     );
     const provision = ["provision", "--definition", `${data}/definition.json`, "--roll", `${data}/roll.csv`];
-    await run(Deno.execPath(), deno("aggregator/main.ts", ...provision, "--centre", centre), env);
+    await run(Deno.execPath(), deno("aggregator/main.ts", ...provision, "--aggregator", aggregator), env);
     const config = (await Deno.readTextFile(`${PROMETHEUS}/prometheus.yml`))
       .replace(/\["gateway-1.*\]/, `["127.0.0.1:${gatewayPort}"]`)
-      .replace(/\["aggregator-1.*\]/, `["127.0.0.1:${centrePort}"]`)
+      .replace(/\["aggregator-1.*\]/, `["127.0.0.1:${aggregatorPort}"]`)
       .replace("localhost:9090", `127.0.0.1:${port}`).replaceAll(/: [45]s/g, ": 1s")
       .replace("- alerts.yml", `- ${PROMETHEUS}/alerts.yml`);
     await Deno.writeTextFile(`${data}/prometheus.yml`, config);
@@ -69,7 +69,7 @@ stackTest(
       // An index that is away is watched too.
       start(Deno.execPath(), deno("aggregator/main.ts", "aggregate"), {
         ...env,
-        PORT: String(centrePort),
+        PORT: String(aggregatorPort),
         ELASTICSEARCH_URL: "http://127.0.0.1:9",
       }),
       start(Deno.execPath(), deno("gateway/main.ts"), { ...gatewayEnv, PORT: String(gatewayPort) }),

@@ -18,7 +18,7 @@ export function showBalance(state) {
   const alarm = at("alarm");
   say(alarm, balanced ? "" : read === sum ? texts.unbalancedPartitions : texts.unbalancedAlert(read - sum));
   show(alarm, !balanced);
-  const doubles = outcomes.find(({ cause }) => cause === "double_vote")?.records ?? 0;
+  const doubles = outcomes.find(({ reason }) => reason === "double_vote")?.records ?? 0;
   say(at("doubles"), doubles === 0 ? "" : texts.doubleVotes(doubles));
   show(at("doubles"), doubles > 0);
   fill(

@@ -132,10 +132,10 @@ Deno.test("minutesOf() fills the gaps, and goes back and on as far as it is aske
 });
 
 Deno.test("texts name every outcome that there is", () => {
-  for (const cause of Object.keys(REJECTION_REASONS)) {
-    assert.notEqual(texts.outcomeOf({ fate: "rejected", cause }), cause.replaceAll("_", " "), cause);
+  for (const reason of Object.keys(REJECTION_REASONS)) {
+    assert.notEqual(texts.outcomeOf({ fate: "rejected", reason }), reason.replaceAll("_", " "), reason);
   }
-  assert.equal(texts.outcomeOf({ fate: "counted", cause: "" }), "Counted");
+  assert.equal(texts.outcomeOf({ fate: "counted", reason: "" }), "Counted");
 });
 
 Deno.test("texts say why votes are held back, where they are", () => {

@@ -40,7 +40,7 @@ export const seconds = (ms) =>
 
 const many = (count, noun) => `${number(count)} ${noun}${count === 1 ? "" : "s"}`;
 
-/** @type {Record<string, string>} What became of records, by fate and cause. */
+/** @type {Record<string, string>} What became of records, by fate and reason. */
 const outcomes = {
   counted: "Counted",
   "duplicate/retransmission": "The same vote sent again",
@@ -161,9 +161,9 @@ export const texts = {
   rejected: "rejected",
   outcome: "Outcome",
   records: "Records",
-  outcomeOf: ({ fate, cause }) => {
-    const name = cause === "" ? fate : `${fate}/${cause}`;
-    return outcomes[name] ?? (cause || fate).replaceAll("_", " ");
+  outcomeOf: ({ fate, reason }) => {
+    const name = reason === "" ? fate : `${fate}/${reason}`;
+    return outcomes[name] ?? (reason || fate).replaceAll("_", " ");
   },
   doubleVotes: (count) =>
     count === 1

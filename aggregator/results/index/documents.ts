@@ -80,7 +80,7 @@ export function turnoutDocument(
 
 /** The document of a record that was not counted. */
 export function rejectionDocument(row: RejectionRow, spelling: Spelling): IndexDocument<"rejected-votes"> {
-  const { partition, offset, fate, cause, minute, gateway, station } = row;
+  const { partition, offset, fate, reason, minute, gateway, station } = row;
   const { election } = spelling.names.index.manifest;
   return {
     id: `${election}/${partition}/${offset}`,
@@ -91,7 +91,7 @@ export function rejectionDocument(row: RejectionRow, spelling: Spelling): IndexD
       partition,
       offset,
       fate,
-      cause,
+      reason,
       minute,
       ...gateway === null ? {} : { gateway },
     },

@@ -151,7 +151,7 @@ Deno.test("Indexer brings up turnout, rejections and the audit trail, and tells 
       partition: 1,
       offset: 43,
       fate: "rejected",
-      cause: "unreadable",
+      reason: "unreadable",
       minute,
     });
     assert.equal(index.documents("audit-events").get("2")!.event, "counting_stopped");
@@ -266,7 +266,7 @@ Deno.test("Indexer lets no election wait for another's past, neither its release
       [old],
     );
     await db.query(
-      "INSERT INTO counting.rejections SELECT $1, 0, 7, fate, cause, appended_at FROM counting.rejections LIMIT 1",
+      "INSERT INTO counting.rejections SELECT $1, 0, 7, fate, reason, appended_at FROM counting.rejections LIMIT 1",
       [
         young,
       ],

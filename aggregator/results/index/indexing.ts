@@ -1,5 +1,5 @@
 /**
- * The indexer as a part of the running centre, with its metrics.
+ * The indexer as a part of the running aggregator, with its metrics.
  *
  * @module
  */

@@ -31,7 +31,7 @@ export type RejectionRow = Readonly<{
   partition: number;
   offset: number;
   fate: string;
-  cause: string;
+  reason: string;
   minute: string;
   gateway: string | null;
   station: string | null;
@@ -237,7 +237,7 @@ export async function rejectionsAfter(
   limit: number,
 ): Promise<RejectionRow[]> {
   return await query(
-    `SELECT r.partition, r.log_offset::float8 AS offset, r.fate, r.cause, r.gateway, r.station,
+    `SELECT r.partition, r.log_offset::float8 AS offset, r.fate, r.reason, r.gateway, r.station,
        to_char(r.appended_at AT TIME ZONE 'UTC', ${ISO_MINUTE}) AS minute
      FROM unnest($2::text::int[], $3::text::bigint[]) AS p (partition, after)
      CROSS JOIN LATERAL (

@@ -54,7 +54,7 @@ export const INDEX_FIELDS = {
     partition: "integer",
     offset: "long",
     fate: "keyword",
-    cause: "keyword",
+    reason: "keyword",
     minute: "date",
     gateway: "keyword",
   },
