@@ -8,7 +8,13 @@ import type { Database, Query } from "./database.ts";
 /** Key of the advisory lock under which migrations run; any number, the same in every process. */
 const MIGRATION_LOCK = 7_026_411;
 
-const FILES = ["000001_tables.sql", "000002_definitions.sql", "000003_roles.sql", "000004_leases.sql"];
+const FILES = [
+  "000001_tables.sql",
+  "000002_definitions.sql",
+  "000003_roles.sql",
+  "000004_leases.sql",
+  "000005_reasons.sql",
+];
 
 /** The database and this program do not fit; the message says which of them has to follow. */
 export class MigrationFault extends Error {
