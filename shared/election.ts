@@ -37,7 +37,7 @@ export const ELECTION_LIMITS = {
   stations: 250_000,
   gateways: 2_000,
   partitions: 1_024,
-  recordBytes: 16_384,
+  voteBytes: 16_384,
   manifestVersion: 999_999,
 } as const;
 
@@ -141,8 +141,8 @@ export const definitionSchema = z.strictObject({
 export const manifestSchema = z.strictObject({
   ...definitionShape,
   version: z.int().min(1).max(ELECTION_LIMITS.manifestVersion),
-  /** Length of every record's text before sealing, in bytes: the same for all, since lengths tell choices. */
-  recordBytes: z.int().min(1).max(ELECTION_LIMITS.recordBytes),
+  /** Longest vote text, in bytes. Every record is padded to it, since lengths tell choices. */
+  voteBytes: z.int().min(1).max(ELECTION_LIMITS.voteBytes),
   /** The aggregator's X25519 public key, in hex. */
   sealingKey: hexKeySchema,
   /** Device keys that are no longer believed, as `device.version`. */
@@ -160,7 +160,7 @@ export type Station = z.infer<typeof stationSchema>;
  */
 export function manifestPart(
   { devices: _, ...definition }: ElectionDefinition,
-): Omit<Manifest, "version" | "recordBytes" | "sealingKey" | "denied"> {
+): Omit<Manifest, "version" | "voteBytes" | "sealingKey" | "denied"> {
   return {
     ...definition,
     contests: definition.contests.map((contest) => ({
