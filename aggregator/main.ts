@@ -35,10 +35,11 @@ import { openElasticsearch } from "./results/index/elasticsearch.ts";
 import { reindex } from "./results/index/reindex.ts";
 import { IndexFault, type TallyIndex } from "./results/index/tally_index.ts";
 import { checkProvisionOptions, type ProvisionOptions, runOffice } from "./office/command.ts";
-import { electionIds, OfficeError } from "./registry/elections.ts";
+import { electionIds } from "./registry/elections.ts";
 import { Keyring } from "./registry/keyring.ts";
 import { decide } from "./counting/decide.ts";
 import { type DecideOptions, readDecideOptions } from "./office/decide_command.ts";
+import { OfficeError } from "./registry/office_error.ts";
 import { rebuild } from "./counting/rebuild.ts";
 import { recount } from "./counting/recount.ts";
 

@@ -62,13 +62,13 @@ export async function enrol(
   query: Query,
   first: number,
   voters: number,
-  { region = "north", ageGroup = "25-34", gender = "female", effectiveAt = "1970-01-01T00:00:00.000Z" } = {},
+  { region = "north", ageGroup = "25-34", gender = "female" } = {},
 ): Promise<void> {
   await query(
-    `INSERT INTO counting.roll (election, voter_key, effective_at, region, age_group, gender)
-     SELECT 'test-2026', decode(lpad(to_hex(n), 64, '0'), 'hex'), $6::timestamptz, $3, $4, $5
+    `INSERT INTO counting.roll (election, voter_key, region, age_group, gender)
+     SELECT 'test-2026', decode(lpad(to_hex(n), 64, '0'), 'hex'), $3, $4, $5
      FROM generate_series($1::int, $1::int + $2::int - 1) AS n`,
-    [first, voters, region, ageGroup, gender, effectiveAt],
+    [first, voters, region, ageGroup, gender],
   );
 }
 

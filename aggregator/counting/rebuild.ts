@@ -131,8 +131,8 @@ async function clear(query: Query, election: string): Promise<void> {
   await raiseRevisions(query);
   // Not deleted: an epoch that began anew would let in whoever had counted under the same one.
   await query(
-    `UPDATE counting.log_positions SET epoch = epoch + 1, next_offset = 0, records_read = 0,
-       log_identity = NULL, last_offset = NULL, last_digest = NULL
+    `UPDATE counting.log_positions SET epoch = epoch + 1, highest_offset = greatest(highest_offset, next_offset),
+       next_offset = 0, records_read = 0, log_identity = NULL, last_offset = NULL, last_digest = NULL
      WHERE election = $1`,
     [election],
   );
