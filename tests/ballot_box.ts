@@ -38,7 +38,7 @@ export function testVoter(voterId: string, change: Partial<Voter> = {}): Voter {
 export function testVoters(voters: number): Voter[] {
   return Array.from({ length: voters }, (_, i) =>
     testVoter(`voter-${i}`, {
-      region: i % 3 === 0 ? "south" : "north",
+      region: i % 3 === 2 ? "south" : "north",
       birth_date: `${1940 + (i * 7) % 60}-05-17`,
       gender: i % 2 === 0 ? "female" : "male",
     }));

@@ -4,17 +4,26 @@
  *
  * @module
  */
-import { judge } from "../../shared/judge.ts";
+import { type Decision, formatPosition, type HeldRecord, selects } from "../../shared/decision.ts";
+import type { Judgement } from "../../shared/judge.ts";
+import { sha256 } from "../../shared/keys.ts";
 import type { VoteLog } from "../../shared/log/vote_log.ts";
+import type { Outcome } from "../../shared/outcome.ts";
 import {
   type Count,
+  countDecision,
   countRecord,
+  type DecidedFate,
   emptyCount,
   type Participations,
   type RollEntry,
 } from "../../shared/tally.ts";
 import type { Database, Query } from "../database/database.ts";
+import { readDecisions } from "../registry/decisions.ts";
 import type { GrowingHistory } from "./count.ts";
+import { readHeld } from "./held.ts";
+import { type JudgedRecord, judgeEntries } from "./judged.ts";
+import { addNumber, bitsToBytes, BLOCK_NUMBERS, blockOf, hasNumber } from "./sequences.ts";
 import { readOutcomes, readStationVoters, readTotals } from "./tables.ts";
 
 /** Records that are read from the log at once. */
@@ -209,9 +218,9 @@ class SequenceFold {
     addNumber(numbers, judgement.sequence);
   }
 
-  /** By sender key and block, the numbers in hex. */
+  /** What was read, by the beginning of the sender key, and block. */
   digests(): Map<string, string> {
-    return new Map([...this.#blocks].map(([key, numbers]) => [key, numbers.toHex()]));
+    return new Map([...this.#blocks].map(([key, numbers]) => [shortKey(key), summaryOf(numbers)]));
   }
 }
 
@@ -221,7 +230,18 @@ async function readSequences(query: Query, election: string): Promise<Map<string
      FROM counting.sequences WHERE election = $1 GROUP BY sender_key, block`,
     [election],
   );
-  return new Map(rows.map(({ key, numbers }) => [key, bitsToBytes(numbers).toHex()]));
+  return new Map(rows.map(({ key, numbers }) => [shortKey(key), summaryOf(bitsToBytes(numbers))]));
+}
+
+/** What tells one set of numbers from another, short enough to be shown. */
+function summaryOf(numbers: Uint8Array): string {
+  return sha256(numbers).subarray(0, 8).toHex();
+}
+
+/** Names a sender key by its first 8 bytes: a line is for people. */
+function shortKey(key: string): string {
+  const [senderKey, block] = key.split("/");
+  return `${senderKey!.slice(0, 16)}/${block}`;
 }
 
 /** Gathers the lines that differ. */

@@ -86,6 +86,6 @@ function selectorOf(words: readonly string[]): DecisionSelector {
 function parse(selector: unknown): DecisionSelector {
   const result = selectorSchema.safeParse(selector);
   if (result.success) return result.data;
-  const [{ path, message }] = result.error.issues as [{ path: PropertyKey[]; message: string }];
+  const { path, message } = result.error.issues[0]!;
   throw new UsageError(`Cannot decide: ${path.join(".")} ${message}`);
 }
