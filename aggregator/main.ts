@@ -352,7 +352,9 @@ function commands(): Command[] {
           max: 31_536_000,
         }).default(86_400),
       )
-      .option("--revoke <key>", "believe a device's key no longer, like station-12-a.1")
+      .option("--revoke <key>", "revoke a device's key, like station-12-a.1")
+      .option("--rotate-gateway <id>", "give a gateway its next key, and write its file")
+      .option("--revoke-gateway <key>", "revoke a gateway's key, like gateway-1.1")
       .action(provision),
     command(
       "topics",

@@ -18,7 +18,6 @@ export const AUDIT_EVENTS = {
   gateway_key_revoked: "a gateway's key was revoked",
   records_decided: "officials decided about held records",
   sender_keys_waived: "officials waived the statements of sender keys",
-  held_decided: "two officials decided about held records, or waived a statement",
   counting_stopped: "counting stopped because the log is not what it should be",
   rebuild_started: "the tables were emptied, to be made anew",
   rebuild_finished: "the tables were made anew from registry and log",

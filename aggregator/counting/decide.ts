@@ -60,7 +60,7 @@ async function decideIn(
   admitted: ReadonlyMap<string, JudgedRecord>,
   now: Date,
 ): Promise<DecisionResult> {
-  const { revision } = await writeDecision(query, election, request, now);
+  const { revision } = await writeDecision(query, election, request, request, now);
   if (request.action === "waive") {
     const records = await waive(query, election, request, revision);
     if (records === 0) {
@@ -97,9 +97,10 @@ function lookUp(admitted: ReadonlyMap<string, JudgedRecord>, held: HeldRecord): 
 async function waive(
   query: Query,
   election: string,
-  { selector: { senderKey, gateway } }: DecisionRequest,
+  { selector }: DecisionRequest & { action: "waive" },
   revision: number,
 ): Promise<number> {
+  const { senderKey, gateway } = { senderKey: undefined, gateway: undefined, ...selector };
   const rows = await query(
     `UPDATE counting.sender_keys SET waived_revision = $4
      WHERE election = $1 AND ($2::text IS NULL OR sender_key = decode($2, 'hex')) AND ($3::text IS NULL OR gateway = $3)

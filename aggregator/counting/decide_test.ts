@@ -4,6 +4,7 @@ import { type BallotBox, openBallotBox, testVoter } from "../../tests/ballot_box
 import { MASTER, NOON_MS } from "../../tests/fixture.ts";
 import { testDatabase } from "../../tests/test_database.ts";
 import { publishManifest } from "../registry/elections.ts";
+import type { DecisionRequest } from "../registry/decisions.ts";
 import { OfficeError } from "../registry/office_error.ts";
 import { decide } from "./decide.ts";
 import { readHeld } from "./held.ts";
@@ -30,7 +31,13 @@ async function closedEarly(...voters: string[]): Promise<BallotBox> {
 }
 
 async function decided(box: BallotBox, action: DecisionAction, selector: DecisionSelector) {
-  const request = { action, selector, reason: "a test", decidedBy: "Ada", approvedBy: "Ben" };
+  const request = {
+    action,
+    selector,
+    reason: "a test",
+    decidedBy: "Ada",
+    approvedBy: "Ben",
+  } as DecisionRequest;
   const result = await decide(db, box.log, box.history, request, new Date(NOON_MS));
   await box.history.reload(db.query);
   return result;

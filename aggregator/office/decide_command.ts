@@ -45,10 +45,9 @@ export function readDecideOptions(options: DecideOptions): { election: string; r
   }
   const [action] = actions as [DecisionAction];
   const selector = action === "waive" ? waiverOf(options.waive!) : selectorOf(options[action]!);
-  return {
-    election,
-    request: { action, selector, reason, decidedBy: by.trim(), approvedBy: approvedBy.trim() },
-  };
+  const request = { action, selector, reason, decidedBy: by.trim(), approvedBy: approvedBy.trim() };
+  // Which selector belongs to which action is checked when the decision is kept.
+  return { election, request: request as DecisionRequest };
 }
 
 /** A waiver names one sender key, or all of one gateway. */
