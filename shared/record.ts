@@ -138,7 +138,8 @@ function longestVote(
 /**
  * Writes a record, padded with zeros to {@link recordBytes}.
  *
- * @throws {RangeError} when the vote's text is longer than `voteBytes`: callers refuse it earlier.
+ * @throws {RangeError} when the vote's text is longer than `voteBytes`, or {@link decodeRecord} would not read the record:
+ * callers refuse it earlier.
  */
 export function encodeRecord(content: RecordContent, voteBytes: number): Uint8Array<ArrayBuffer> {
   const { acceptedAtMs, manifestVersion, proof, vote } = content;
@@ -146,6 +147,14 @@ export function encodeRecord(content: RecordContent, voteBytes: number): Uint8Ar
     throw new RangeError(`Cannot record a vote of ${vote.length} bytes: the manifest allows ${voteBytes}`);
   }
   const name = utf8(content.proofKey);
+  if (proof.length !== PROOF_BYTES || name.length > MAX_PROOF_KEY_CHARS) {
+    throw new RangeError(
+      `Cannot record a proof of ${proof.length} bytes under a name of ${name.length} bytes: a proof has ${PROOF_BYTES}, a name at most ${MAX_PROOF_KEY_CHARS}`,
+    );
+  }
+  if (!(acceptedAtMs >= 0 && acceptedAtMs <= MAX_INSTANT_MS)) {
+    throw new RangeError(`Cannot record a vote accepted at ${acceptedAtMs}: a time lies from 1970 to 9999`);
+  }
   const bytes = new Uint8Array(recordBytes(voteBytes));
   const view = new DataView(bytes.buffer);
   view.setUint8(0, CREDENTIAL_VOTER_ID);

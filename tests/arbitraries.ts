@@ -45,7 +45,8 @@ const contestLists = uniqueIds(1, 5).chain((contests) =>
 /** Manifests: a contest or several, some with more than one vote, some stations that vote on a part of them. */
 export const manifests: fc.Arbitrary<Manifest> = fc.tuple(
   contestLists,
-  uniqueIds(1, 4),
+  // A station's device is named after it, with two characters more.
+  uniqueIds(1, 4).filter((stations) => stations.every((id) => id.length <= 62)),
   fc.integer({ min: 1, max: 16 }),
 ).chain(([contests, stations, partitions]) => {
   const parts = fc.option(fc.subarray(contests.map(({ id }) => id)), { nil: undefined });
