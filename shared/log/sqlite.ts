@@ -105,7 +105,7 @@ export class SqliteLog implements VoteLog {
           utf8(kind),
           utf8(keyId),
           senderKey,
-          Number.isSafeInteger(sequence) ? sequence : null,
+          Number.isSafeInteger(sequence) && sequence >= 0 ? sequence : null,
           signature,
           value,
         );
