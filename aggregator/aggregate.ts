@@ -5,7 +5,7 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "@logtape/logtape";
-import { gatewayKey, parseKeyName } from "../shared/keys.ts";
+import { answerKeyPair, gatewayKey, parseKeyName } from "../shared/keys.ts";
 import { logEnds, LogUnavailable, type VoteLog } from "../shared/log/vote_log.ts";
 import type { Views } from "./results/views.ts";
 import { receiptKey } from "../shared/receipt.ts";
@@ -14,6 +14,7 @@ import { logErrors, logRequests } from "../web/request_log.ts";
 import { tlsLog } from "../web/tls_log.ts";
 import { votesFromIndex, votesFromResults } from "./results/candidate_votes.ts";
 import { createApp } from "./public/app.ts";
+import type { ReceiptKeys, ReceiptKeysOf } from "./public/receipts.ts";
 import type { AggregatorConfig } from "./config.ts";
 import { type Database, type Databases, isDatabaseAway } from "./database/database.ts";
 import { ElectionRunner } from "./election_runner.ts";
@@ -31,7 +32,8 @@ import { runViews } from "./results/topics.ts";
 const LOOK_EVERY_MS = 1_000;
 /** How long requests that are under way may take once the aggregator is to stop, in milliseconds. */
 const FINISH_MS = 5_000;
-/** The receipts' keys that are kept at hand. */
+/** Elections whose receipt keys are kept in memory, and gateways' keys of each. */
+const MAX_RECEIPT_ELECTIONS = 100;
 const MAX_RECEIPT_KEYS = 10_000;
 
 /** What the aggregator is made of. */
@@ -74,7 +76,7 @@ export async function runAggregator(
   const { app, drained } = createApp({
     db,
     now: Date.now,
-    receiptKeyOf: receiptKeys(keyring),
+    receiptKeysOf: receiptKeys(keyring),
     logEnds: async (election) => runners.has(election) ? await logEnds(runners.get(election)!.log) : [],
     votesOf: index === undefined ? results : votesFromIndex(index, results, onError),
     metrics: metrics.registry,
@@ -175,19 +177,34 @@ function readiness(
   return why.length === 0 ? { ready: true } : { ready: false, why: why.join("; ") };
 }
 
-/** The keys that check receipts, derived once. A receipt that names no gateway's key gets one that fits nothing. */
-function receiptKeys(keyring: Keyring): (election: string, gateway: string) => Uint8Array | undefined {
-  const keys = new Map<string, Uint8Array>();
-  return (election, gateway) => {
-    const text = `${election}/${gateway}`;
-    let key = keys.get(text);
-    if (key === undefined) {
-      const name = parseKeyName(text);
-      if (name === undefined || !keyring.has(election)) return undefined;
-      if (keys.size >= MAX_RECEIPT_KEYS) keys.clear();
-      keys.set(text, key = receiptKey(gatewayKey(keyring.master(election), name)));
+/** The keys of receipts and answers, derived once. */
+function receiptKeys(keyring: Keyring): ReceiptKeysOf {
+  const elections = new Map<string, ReceiptKeys>();
+  return (election) => {
+    let keys = elections.get(election);
+    if (keys === undefined) {
+      if (!keyring.has(election)) return undefined;
+      if (elections.size >= MAX_RECEIPT_ELECTIONS) elections.clear();
+      elections.set(election, keys = keysOf(election, keyring.master(election)));
     }
-    return key;
+    return keys;
+  };
+}
+
+function keysOf(election: string, master: Uint8Array): ReceiptKeys {
+  const gateways = new Map<string, Uint8Array>();
+  return {
+    answerKey: answerKeyPair(master, election).privateKey,
+    receiptKey(gateway) {
+      let key = gateways.get(gateway);
+      if (key === undefined) {
+        const name = parseKeyName(`${election}/${gateway}`);
+        if (name === undefined) return undefined;
+        if (gateways.size >= MAX_RECEIPT_KEYS) gateways.clear();
+        gateways.set(gateway, key = receiptKey(gatewayKey(master, name)));
+      }
+      return key;
+    },
   };
 }
 

@@ -5,16 +5,16 @@
  * @module
  */
 import { lengthPrefixed } from "../../shared/bytes.ts";
-import { type ElectionHistory, judge, type Judgement } from "../../shared/judge.ts";
+import type { ElectionHistory } from "../../shared/history.ts";
 import { sha256 } from "../../shared/keys.ts";
 import { type LogConsumer, LogFault, type StoredRecord, type VoteLog } from "../../shared/log/vote_log.ts";
 import { countBatch, type CountedBatch, type OutcomeDelta } from "./count_batch.ts";
 import { type Database, isPassing, type Query } from "../database/database.ts";
+import { boundDetails, type JudgedRecord, judgeEntries } from "./judged.ts";
+import { SequenceTracker } from "./sequences.ts";
 
 /** Records a batch, at most: more is hardly faster, and holds everything else up for longer. */
 export const COUNT_BATCH_RECORDS = 2_000;
-/** Details of records that no gateway signed are kept up to so many for each partition and reason. */
-const MAX_FORGERY_DETAILS = 1_000;
 /** Waits between tries of a transaction that failed, in milliseconds: doubled from the first up to the last. */
 const RETRY_FIRST_MS = 100;
 const RETRY_LAST_MS = 5_000;
@@ -29,8 +29,10 @@ export class Fenced extends Error {
   override name = "Fenced";
 }
 
-/** The history of an election that runs: it can be read again when a record names what it does not know yet. */
-export type GrowingHistory = ElectionHistory & Readonly<{ reload(query: Query): Promise<unknown> }>;
+/** The history of an election that runs: it can be read again when the registry has a newer revision. */
+export type GrowingHistory =
+  & ElectionHistory
+  & Readonly<{ revision: number; reload(query: Query): Promise<unknown> }>;
 
 /** What a counter is made of. */
 export type CounterOptions = Readonly<{
@@ -44,37 +46,69 @@ export type CounterOptions = Readonly<{
   wait(ms: number): Promise<unknown>;
   /** Told what was committed. */
   onCounted?(outcomes: readonly OutcomeDelta[], records: number): void;
+  /** Told how the committed records were judged, and how many sequence numbers came a second time. */
+  onJudged?(records: readonly JudgedRecord[], repeated: number): void;
   /** Told of a transaction that failed and is tried again. */
   onRetry?(error: unknown): void;
 }>;
 
-type Owned = { epoch: number; nextOffset: number; forgeries: Map<string, number> };
+type Owned = {
+  epoch: number;
+  nextOffset: number;
+  forgeries: Map<string, number>;
+  sequences: SequenceTracker;
+};
+
+/** The history changed since a batch was judged: judge it again. */
+class Stale extends Error {
+  override name = "Stale";
+}
 
 /** Makes the consumer that counts. Its calls reject with {@link Fenced}, or a LogFault when counting must stop. */
 export function createCounter(options: CounterOptions): LogConsumer {
   const { db, history, signal } = options;
   const owned = new Map<number, Owned>();
 
-  async function judgeAll(records: readonly StoredRecord[]): Promise<Judgement[]> {
-    const judgements = records.map((record) => judge(record, history));
-    const stale = judgements.some(({ fate, ...rest }) =>
-      fate === "rejected" && "reason" in rest &&
-      (rest.reason === "unknown_manifest" || rest.reason === "unknown_gateway")
-    );
-    if (!stale) return judgements;
-    await history.reload(db.query);
-    return records.map((record) => judge(record, history));
+  /** Counts entries of one partition, judged with the history that is known. @throws {Stale} */
+  async function commit(partition: number, entries: readonly StoredRecord[], own: Owned): Promise<void> {
+    const judged = judgeEntries(entries, history);
+    const forgeries = new Map(own.forgeries);
+    const update = await own.sequences.update(db.query, judged);
+    const last = entries.at(-1)!;
+    const batch: CountedBatch = {
+      election: history.election,
+      partition,
+      epoch: own.epoch,
+      fromOffset: own.nextOffset,
+      nextOffset: last.offset + 1,
+      lastDigest: digestOf(last),
+      revision: history.revision,
+      offsets: entries.map(({ offset }) => offset),
+      records: boundDetails(judged, forgeries),
+      sequences: update.blocks,
+      news: update.news,
+    };
+    await commitBatch(batch, own);
+    own.nextOffset = batch.nextOffset;
+    own.forgeries = forgeries;
+    own.sequences.keep(update);
+    options.onJudged?.(judged, update.repeated);
   }
 
-  async function commit(batch: CountedBatch, own: Owned): Promise<void> {
+  async function commitBatch(batch: CountedBatch, own: Owned): Promise<void> {
     for (let waitMs = RETRY_FIRST_MS;; waitMs = Math.min(waitMs * 2, RETRY_LAST_MS)) {
       try {
-        const outcomes = await db.transaction((query) => countBatch(query, batch));
-        if (outcomes === undefined) throw fenced(batch.partition);
+        const outcomes = await db.transaction(async (query) => {
+          const counted = await countBatch(query, batch);
+          if (counted === undefined) throw await whyNotMoved(query, batch);
+          return counted;
+        });
         options.onCounted?.(outcomes, batch.records.length);
         return;
       } catch (error) {
-        if (error instanceof Fenced || signal.aborted || !isPassing(error)) throw error;
+        if (error instanceof Fenced || error instanceof Stale || signal.aborted || !isPassing(error)) {
+          throw error;
+        }
         options.onRetry?.(error);
         await options.wait(waitMs);
         if (await isCommitted(db, batch, own)) return; // Only COMMIT's answer was lost.
@@ -94,22 +128,22 @@ export function createCounter(options: CounterOptions): LogConsumer {
       if (own === undefined) throw fenced(partition);
       const records = delivered.filter(({ offset }) => offset >= own.nextOffset);
       if (records.length === 0) return;
-      const judgements = await judgeAll(records);
-      const nextOffset = records.at(-1)!.offset + 1;
-      const batch: CountedBatch = {
-        election: history.election,
-        partition,
-        epoch: own.epoch,
-        fromOffset: own.nextOffset,
-        nextOffset,
-        lastDigest: digestOf(records.at(-1)!),
-        records,
-        judgements,
-        keepDetails: judgements.map((judgement) => keepsDetails(judgement, own.forgeries)),
-      };
       try {
-        await commit(batch, own);
-        own.nextOffset = nextOffset;
+        for (;;) {
+          try {
+            await commit(partition, records, own);
+            return;
+          } catch (error) {
+            if (!(error instanceof Stale)) throw error;
+            const judgedWith = history.revision;
+            await history.reload(db.query);
+            if (history.revision === judgedWith) {
+              throw new Error(
+                `Cannot count partition ${partition}: its position names a revision that the registry lacks, after ${judgedWith}`,
+              );
+            }
+          }
+        }
       } catch (error) {
         owned.delete(partition);
         throw error;
@@ -118,22 +152,25 @@ export function createCounter(options: CounterOptions): LogConsumer {
   };
 }
 
+/** A position that did not move: the history changed, or the partition is another process's. */
+async function whyNotMoved(query: Query, batch: CountedBatch): Promise<Error> {
+  const [row] = await query<{ epoch: number; revision: number }>(
+    `SELECT epoch::float8 AS epoch, revision::float8 AS revision FROM counting.log_positions
+     WHERE election = $1 AND partition = $2`,
+    [batch.election, batch.partition],
+  );
+  const isStale = row !== undefined && row.epoch === batch.epoch && row.revision !== batch.revision;
+  return isStale ? new Stale("The history changed while a batch was judged") : fenced(batch.partition);
+}
+
 function fenced(partition: number): Fenced {
   return new Fenced(`Cannot count partition ${partition}: another process has taken it`);
 }
 
-/** Whether a record's details are kept: always when a gateway signed it, else up to a limit. */
-function keepsDetails(judgement: Judgement, forgeries: Map<string, number>): boolean {
-  if (judgement.fate === "acceptable" || judgement.gateway !== undefined) return true;
-  const kept = forgeries.get(judgement.reason) ?? 0;
-  if (kept >= MAX_FORGERY_DETAILS) return false;
-  forgeries.set(judgement.reason, kept + 1);
-  return true;
-}
-
 /** What tells one record of a log from every other, whatever it holds. */
-export function digestOf({ version, keyId, senderKey, signature, value }: StoredRecord): string {
-  return sha256(lengthPrefixed(version, keyId, senderKey, signature, value)).toHex();
+export function digestOf(entry: StoredRecord): string {
+  const { version, kind, keyId, senderKey, sequence, signature, value } = entry;
+  return sha256(lengthPrefixed(version, kind, keyId, senderKey, String(sequence), signature, value)).toHex();
 }
 
 type Position = {
@@ -176,7 +213,9 @@ async function takePartition(
   const identity = await log.identity();
   const position = await db.transaction(async (query) => {
     await query(
-      "INSERT INTO counting.log_positions (election, partition) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+      `INSERT INTO counting.log_positions (election, partition, revision)
+       VALUES ($1, $2, coalesce((SELECT revision FROM registry.revisions WHERE election = $1), 0))
+       ON CONFLICT DO NOTHING`,
       [election, partition],
     );
     const [row] = await query<Position>(
@@ -198,6 +237,7 @@ async function takePartition(
     epoch: Number(position.epoch),
     nextOffset: Number(position.next_offset),
     forgeries: new Map(forgeries.map(({ reason, kept }) => [reason, Number(kept)])),
+    sequences: new SequenceTracker(election, partition),
   };
 }
 

@@ -3,10 +3,13 @@
  *
  * @module
  */
-import { logEnds, LogFault, type VoteLog } from "../../shared/log/vote_log.ts";
+import type { Decision } from "../../shared/decision.ts";
+import { type LogConsumer, logEnds, LogFault, type VoteLog } from "../../shared/log/vote_log.ts";
 import { appendAudit } from "../audit/events.ts";
 import { COUNT_BATCH_RECORDS, createCounter } from "./count.ts";
 import type { Database, Query } from "../database/database.ts";
+import { readDecisions } from "../registry/decisions.ts";
+import { decideAgain } from "./decide.ts";
 import type { RegisteredHistory } from "./history.ts";
 import { lockRolls, rebuildRoll } from "../registry/roll.ts";
 
@@ -23,6 +26,8 @@ const DERIVED = [
   "counting.outcome_counts",
   "counting.rejections",
   "counting.gaps",
+  "counting.held",
+  "counting.sequences",
   "counting.changes",
 ] as const;
 
@@ -64,18 +69,41 @@ export async function rebuild(
       onProgress(counted);
     },
   });
+  const decisions = await readDecisions(db.query, election);
   for (let partition = 0; partition < log.partitions; partition++) {
-    let from = await counter.take(partition);
-    for (let batch; (batch = await log.read(partition, from, COUNT_BATCH_RECORDS)).length > 0;) {
-      await counter.batch(partition, batch);
-      from = batch.at(-1)!.offset + 1;
-    }
+    await countPartition(db, log, history, counter, decisions, partition);
   }
   await db.transaction(async (query) => {
     const withdrawn = await withdrawUnfounded(query, election);
     await appendAudit(query, now, "rebuild_finished", election, { voters, records, withdrawn });
   });
   return { voters, records };
+}
+
+/** Counts one partition from its start, and repeats each decision at the offset where it was made. */
+async function countPartition(
+  db: Database,
+  log: VoteLog,
+  history: RegisteredHistory,
+  counter: LogConsumer,
+  decisions: readonly Decision[],
+  partition: number,
+): Promise<void> {
+  let from = await counter.take(partition);
+  const countUpTo = async (end: number) => {
+    while (from < end) {
+      const read = await log.read(partition, from, COUNT_BATCH_RECORDS);
+      const batch = read.filter(({ offset }) => offset < end);
+      if (batch.length === 0) return;
+      await counter.batch(partition, batch);
+      from = batch.at(-1)!.offset + 1;
+    }
+  };
+  for (const decision of decisions) {
+    await countUpTo(decision.positions[partition] ?? 0);
+    await decideAgain(db, log, history, decision, partition);
+  }
+  await countUpTo(Infinity);
 }
 
 /** Nothing is as easily given as the wrong place of a log, and a log that is made there by opening it is empty. */
@@ -103,8 +131,8 @@ async function clear(query: Query, election: string): Promise<void> {
   await raiseRevisions(query);
   // Not deleted: an epoch that began anew would let in whoever had counted under the same one.
   await query(
-    `UPDATE counting.log_positions SET epoch = epoch + 1, next_offset = 0, records_read = 0,
-       log_identity = NULL, last_offset = NULL, last_digest = NULL
+    `UPDATE counting.log_positions SET epoch = epoch + 1, highest_offset = greatest(highest_offset, next_offset),
+       next_offset = 0, records_read = 0, log_identity = NULL, last_offset = NULL, last_digest = NULL
      WHERE election = $1`,
     [election],
   );

@@ -91,25 +91,25 @@ Deno.test("rebuild() makes the same tables again when voters were struck off", a
   const at = new Date(NOON_MS - 3_600_000).toISOString();
   for (const voter of ["voter-5", "voter-6"]) {
     await db.query(
-      "UPDATE registry.voters SET struck_at = $3::timestamptz WHERE election = $1 AND voter_id = $2",
-      [
-        election,
-        voter,
-        at,
-      ],
+      `UPDATE registry.voters SET revision = 1, struck_revision = 2, struck_at = $3::timestamptz
+       WHERE election = $1 AND voter_id = $2`,
+      [election, voter, at],
     );
     await db.query(
-      "UPDATE counting.roll SET struck_at = $3::timestamptz WHERE election = $1 AND voter_key = decode($2, 'hex')",
+      `UPDATE counting.roll SET revision = 1, struck_revision = 2, struck_at = $3::timestamptz
+       WHERE election = $1 AND voter_key = decode($2, 'hex')`,
       [election, testVoterKey(voter, election), at],
     );
   }
   await db.query(
-    `INSERT INTO registry.voters SELECT election, voter_id, struck_at, NULL, 'south', NULL, birth_date, gender
+    `INSERT INTO registry.voters (election, voter_id, revision, effective_at, region, birth_date, gender)
+     SELECT election, voter_id, 2, struck_at, region, birth_date, gender
      FROM registry.voters WHERE election = $1 AND voter_id = 'voter-6'`,
     [election],
   );
   await db.query(
-    `INSERT INTO counting.roll SELECT election, voter_key, struck_at, NULL, 'south', NULL, age_group, gender
+    `INSERT INTO counting.roll (election, voter_key, revision, region, age_group, gender)
+     SELECT election, voter_key, 2, region, age_group, gender
      FROM counting.roll WHERE election = $1 AND voter_key = decode($2, 'hex')`,
     [election, testVoterKey("voter-6", election)],
   );

@@ -12,12 +12,12 @@ import {
   createElection,
   nameIsTaken,
   newestManifest,
-  OfficeError,
   publishManifest,
   revokeDeviceKey,
   rotateDeviceKey,
 } from "../registry/elections.ts";
 import type { Keyring } from "../registry/keyring.ts";
+import { OfficeError } from "../registry/office_error.ts";
 import { readDefinition, readRoll, writeDeviceFile, writeGatewayFiles } from "./provision.ts";
 import { importRoll } from "../registry/roll.ts";
 

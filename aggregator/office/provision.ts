@@ -12,7 +12,8 @@ import { definitionSchema, type ElectionDefinition, type Manifest } from "../../
 import { deviceKey, gatewayKey, manifestKeyPair } from "../../shared/keys.ts";
 import { type GatewayFile, gatewayFileSchema } from "../../shared/sync.ts";
 import type { Query } from "../database/database.ts";
-import { deviceKeys, OfficeError } from "../registry/elections.ts";
+import { deviceKeys } from "../registry/elections.ts";
+import { OfficeError } from "../registry/office_error.ts";
 import { profileSchema } from "../registry/profile.ts";
 import { type Voter, voterSchema } from "../registry/roll.ts";
 

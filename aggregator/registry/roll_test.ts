@@ -6,7 +6,8 @@ import { MASTER, NOON_MS, testVoterKey } from "../../tests/fixture.ts";
 import { testDatabase } from "../../tests/test_database.ts";
 import { recount } from "../counting/recount.ts";
 import { readTables } from "../counting/tables.ts";
-import { OfficeError, publishManifest } from "./elections.ts";
+import { publishManifest } from "./elections.ts";
+import { OfficeError } from "./office_error.ts";
 import { ageGroupOf, importRoll, rebuildRoll, type Voter, voterSchema } from "./roll.ts";
 
 const db = await testDatabase();
