@@ -141,8 +141,8 @@ function toRecord(partition: number, { offset, timestamp, headers, value }: Kafk
   };
 }
 
-/** Decimal digits, without a leading zero; NaN for anything else. */
-function parseSequence(text: string): number {
+/** Reads the header `sequence`: decimal digits, without a leading zero; NaN for anything else. */
+export function parseSequence(text: string): number {
   return /^(0|[1-9][0-9]{0,14})$/.test(text) ? Number(text) : NaN;
 }
 
