@@ -22,7 +22,7 @@ async function metricsOfApps(): Promise<Map<string, readonly string[]>> {
   createApp({
     db,
     now: Date.now,
-    receiptKeyOf: () => undefined,
+    receiptKeysOf: () => undefined,
     logEnds: () => Promise.resolve([]),
     votesOf: nothing,
     metrics: aggregator,
