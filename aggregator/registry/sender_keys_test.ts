@@ -1,6 +1,8 @@
 import assert from "assert";
-import { ephemeralKeyPair } from "../../shared/keys.ts";
-import type { LogRecord } from "../../shared/record.ts";
+import { fromHex } from "../../shared/bytes.ts";
+import { ephemeralKeyPair, gatewayKey, parseKeyName } from "../../shared/keys.ts";
+import { entryContext, entrySealer, entrySignature, type LogRecord } from "../../shared/record.ts";
+import { encodeStatement } from "../../shared/statement.ts";
 import type { StatementEntry, SyncRequest } from "../../shared/sync.ts";
 import { MASTER, NOON_MS, testDefinition, testManifest, testSealer } from "../../tests/fixture.ts";
 import { testDatabase } from "../../tests/test_database.ts";
@@ -30,6 +32,13 @@ function entry({ keyId, senderKey, sequence, signature, value }: LogRecord): Sta
     signature: signature.toHex(),
     value: value.toHex(),
   };
+}
+
+/** A thief's signature, with the gateway's key, over a statement with another number. */
+function resigned({ keyId, senderKey, value }: StatementEntry, sequence: number): string {
+  const name = parseKeyName(keyId)!;
+  const head = { version: "2", kind: "statement", keyId, senderKey: fromHex(senderKey), sequence };
+  return entrySignature(gatewayKey(MASTER, name), entryContext(name.election, head), fromHex(value)).toHex();
 }
 
 /** Made-up sender keys, of which nobody has the private half. */
@@ -172,14 +181,29 @@ Deno.test("a thief with a gateway's file cannot state anything for a live sender
   const key = honest.senderKey.toHex();
   await say({ senderKeys: [key] });
   const genuine = entry(honest.state(10));
-  // He has the gateway's key, so he can sign; of the sender key he has the public half only.
-  const own = sealerOf(election);
-  const forged = entry(own.state(2));
+  // He has the gateway's key, so he can sign whatever he likes; of the sender key he has the public half only.
+  const name = { election, id: "g-1", version: 1 };
+  const forger = entrySealer({
+    name,
+    signingKey: gatewayKey(MASTER, name),
+    sealingKey: crypto.getRandomValues(new Uint8Array(32)),
+    senderKey: honest.senderKey,
+  });
+  const forged = entry(forger.seal("statement", 2, encodeStatement({ records: 2, statedAtMs: NOON_MS })));
   const foreign = entry(sealerOf(election, "g-2").state(2));
   const flipped = (hex: string) => `${hex.startsWith("0") ? "1" : "0"}${hex.slice(1)}`;
   for (
     const [what, statement] of [
-      ["a statement of his own key, under the live key's name", { ...forged, senderKey: key }],
+      ["a statement that he signed and sealed, under the live key's name", forged],
+      ["the genuine seal under a number that he signed", {
+        ...genuine,
+        sequence: 2_000,
+        signature: resigned(genuine, 2_000),
+      }],
+      ["a statement of his own sender key, under the live key's name", {
+        ...entry(sealerOf(election).state(2)),
+        senderKey: key,
+      }],
       ["the genuine statement with another number", { ...genuine, sequence: 2_000 }],
       ["the genuine statement with another signature", { ...genuine, signature: flipped(genuine.signature) }],
       ["another value", { ...genuine, value: flipped(genuine.value) }],
