@@ -24,6 +24,7 @@ import { IndexFault, type TallyIndex } from "./results/index/tally_index.ts";
 import { aggregatorMetrics, type ElectionState } from "./metrics.ts";
 import { electionIds } from "./registry/elections.ts";
 import { gatewaySync } from "./registry/gateway_sync.ts";
+import { noteIgnored } from "./registry/ignored_claims.ts";
 import type { Keyring } from "./registry/keyring.ts";
 import { readReconciliation } from "./counting/reconciliation.ts";
 import { runViews } from "./results/topics.ts";
@@ -81,7 +82,13 @@ export async function runAggregator(
     votesOf: index === undefined ? results : votesFromIndex(index, results, onError),
     metrics: metrics.registry,
     ready: () => readiness(runners, broken),
-    gatewaySync: gatewaySync({ db, master: (election) => keyring.master(election), now: Date.now }),
+    gatewaySync: gatewaySync({
+      reading: db,
+      writing: databases.counting,
+      master: (election) => keyring.master(election),
+      now: Date.now,
+      onIgnored: noteIgnored(metrics.ignoredClaims, log, Date.now),
+    }),
     signal,
     onError,
   });

@@ -12,6 +12,8 @@ export type AggregatorMetrics = Readonly<{
   outcomes: Counter<"election" | "fate" | "reason">;
   releases: Counter<"election">;
   faults: Counter<"election">;
+  /** What gateways said of their sender keys in vain, by election and kind. */
+  ignoredClaims: Counter<"election" | "kind">;
 }>;
 
 /** How an election stands. `lag`, in records, and `unbalanced`, in partitions, are `null` while they are not known. */
@@ -77,6 +79,13 @@ export function aggregatorMetrics(elections: () => Promise<readonly ElectionStat
       name: "pollwire_aggregator_faults_total",
       help: "Things that failed and were tried again",
       labelNames: ["election"],
+      registers,
+    }),
+    ignoredClaims: new Counter({
+      name: "pollwire_aggregator_ignored_claims_total",
+      help:
+        "Sender keys beyond a gateway's limit or too late, and statements that prove nothing: maybe a thief's",
+      labelNames: ["election", "kind"],
       registers,
     }),
   };

@@ -245,8 +245,10 @@ export const metricsRoute = createRoute({
 export const syncRoute = createRoute({
   method: "post",
   path: SYNC_PATH,
-  summary: "A gateway asks for its stations' keys, signed; the answer is sealed to it",
-  description: "The signature's profile and the answer are those of docs/wire-format.md.",
+  summary:
+    "A gateway asks for its stations' keys and tells of its sender keys, signed; the answer is sealed to it",
+  description:
+    "The signature's profile and the answer are those of docs/wire-format.md. Every answer has the aggregator's time in `pollwire-time`, in milliseconds since 1970.",
   request: {
     headers: z.object({
       "content-digest": z.string(),
@@ -269,6 +271,7 @@ export const syncRoute = createRoute({
       "signature-early",
       "digest-mismatch",
       "unknown-gateway",
+      "revoked-key",
       "not-utf8",
       "not-json",
       "duplicate-key",

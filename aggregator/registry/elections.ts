@@ -235,14 +235,24 @@ export async function electionIds(query: Query): Promise<string[]> {
   return rows.map(({ election }) => election);
 }
 
-/** An election's device keys that are believed at a time, or still to be. */
-export async function deviceKeys(query: Query, election: string, now: Date): Promise<DeviceKey[]> {
+/**
+ * An election's device keys that are good at a time, or will be.
+ *
+ * @param stations Only those of devices at these stations; all when left out.
+ */
+export async function deviceKeys(
+  query: Query,
+  election: string,
+  now: Date,
+  stations?: readonly string[],
+): Promise<DeviceKey[]> {
   const rows = await query<{ device: string; version: number; station: string; valid_until: string | null }>(
     `SELECT device, version, station, to_char(valid_until AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS valid_until
      FROM registry.device_keys
      WHERE election = $1 AND (valid_until IS NULL OR valid_until > $2::timestamptz)
+       AND ($3::text IS NULL OR station = ANY ($3::text::text[]))
      ORDER BY device, version`,
-    [election, now.toISOString()],
+    [election, now.toISOString(), stations === undefined ? null : arrayLiteral(stations)],
   );
   return rows.map(({ device, version, station, valid_until }) => ({
     device,

@@ -3,8 +3,13 @@ import { type Database, oneForAll } from "../../aggregator/database/database.ts"
 import { migrate, MigrationFault } from "../../aggregator/database/migrate.ts";
 import { openPostgres } from "../../aggregator/database/postgres.ts";
 import { requireRoles, RoleFault, ROLES } from "../../aggregator/database/roles.ts";
+import { readDecisions, writeDecision } from "../../aggregator/registry/decisions.ts";
+import { publishManifest, revokeDeviceKey, rotateDeviceKey } from "../../aggregator/registry/elections.ts";
+import { revokeGatewayKey, rotateGatewayKey } from "../../aggregator/registry/gateway_keys.ts";
 import { importRoll } from "../../aggregator/registry/roll.ts";
+import { SenderKeys } from "../../aggregator/registry/sender_keys.ts";
 import { publish } from "../../aggregator/results/publish.ts";
+import { openHistory } from "../../aggregator/counting/history.ts";
 import { rebuild } from "../../aggregator/counting/rebuild.ts";
 import { recount } from "../../aggregator/counting/recount.ts";
 import { ViewWriter } from "../../aggregator/results/topics.ts";
@@ -151,6 +156,52 @@ Deno.test({
       await assert.rejects(rebuild(aggregator, box.log, box.history, MASTER, NOW), { code: "42501" });
       await rebuild(owner, box.log, box.history, MASTER, NOW);
       assert.deepEqual(await recount(audit, box.log, box.history), before);
+    }),
+});
+
+Deno.test({
+  name: "the office changes history and the aggregator takes in what gateways say, each with its own role",
+  ignore,
+  fn: () =>
+    withUsers(async (as) => {
+      const [office, aggregator] = [await as("office"), await as("aggregator")];
+      const box = await openBallotBox(office, "box");
+      await box.enrol([testVoter("a")]);
+      await publishManifest(office, "box", MASTER, NOW, (newest) => ({ ...newest, name: "Renamed" }));
+      await rotateDeviceKey(office, "box", "n-1-a", 0, NOW);
+      await revokeDeviceKey(office, "box", MASTER, "n-1-a", 1, NOW);
+      await rotateGatewayKey(office, "box", "g-1", NOW);
+      await revokeGatewayKey(office, "box", "g-1", 1, NOW);
+      const authority = { reason: "Its disk was lost.", decidedBy: "Ann", approvedBy: "Bob" };
+      const waiver = { action: "waive", selector: { gateway: "g-1" } } as const;
+      await office.transaction((query) => writeDecision(query, "box", waiver, authority, NOW));
+
+      const history = (await openHistory(aggregator.query, "box", MASTER))!;
+      assert.equal(history.revision, 8);
+      assert.equal((await readDecisions(aggregator.query, "box")).length, 1);
+      const keys = new SenderKeys(aggregator);
+      const claimant = { election: "box", gateway: "g-2", nowMs: NOON_MS, acceptsUntilMs: NOON_MS };
+      const senderKeys = ["ab".repeat(32)];
+      const said = { have: null, senderKeys, statements: [] };
+      assert.equal((await keys.take(said, claimant, MASTER)).senderKeys, 0);
+      const later = { ...claimant, nowMs: NOON_MS + 1 };
+      assert.equal((await keys.take({ ...said, listedKeys: senderKeys }, later, MASTER)).senderKeys, 0);
+      for (
+        const sql of [
+          "SELECT FROM counting.sender_keys",
+          "INSERT INTO counting.closed_gateways VALUES ('box', 'g-1', now())",
+          "UPDATE registry.changes SET positions = '{}'",
+          "DELETE FROM registry.decisions",
+        ]
+      ) assert.equal(await refusalOf(office, sql), "42501", `office: ${sql}`);
+      for (
+        const sql of [
+          "INSERT INTO registry.changes SELECT * FROM registry.changes",
+          "UPDATE registry.revisions SET revision = 99",
+          "UPDATE registry.gateway_keys SET revoked_revision = NULL",
+          "INSERT INTO registry.decisions SELECT * FROM registry.decisions",
+        ]
+      ) assert.equal(await refusalOf(aggregator, sql), "42501", `aggregator: ${sql}`);
     }),
 });
 
