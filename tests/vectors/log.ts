@@ -643,12 +643,24 @@ function decisions(log: LogWriter): void {
   log.change({
     kind: "decision",
     action: "admit",
-    positions: [...positionsOf(({ decided }) => decided === "counted"), first],
+    selector: { positions: [...positionsOf(({ decided }) => decided === "counted"), first] },
   });
   const rejected = ({ outcome, decided }: ExpectedRecord) =>
     outcome === "held/clock" && decided === "rejected/by_decision";
-  log.change({ kind: "decision", action: "reject", positions: positionsOf(rejected) });
-  log.change({ kind: "decision", action: "reject", reason: "gateway_revoked", gateway: "g-1" });
+  log.change({ kind: "decision", action: "reject", selector: { positions: positionsOf(rejected) } });
+  const late: VoteMaking = { vote: { acceptedAt: at(NOON_MS + 1) } };
+  log.vote("a revoked key, accepted when the next decision no longer means it", "held/gateway_revoked", late);
+  log.change({ kind: "decision", action: "defer", selector: { reason: "superseded" } });
+  log.change({
+    kind: "decision",
+    action: "reject",
+    selector: {
+      reason: "gateway_revoked",
+      gateway: "g-1",
+      senderKey: SENDER.publicKey.toHex(),
+      until: at(NOON_MS + 1),
+    },
+  });
   log.vote("a copy of a vote that was held and admitted", "duplicate/retransmission", {
     ...second,
     entry: { ...byNew, appendedAtMs: OPENS_MS },
