@@ -6,6 +6,7 @@
  */
 import { z } from "zod";
 import { fromHex } from "../shared/bytes.ts";
+import { formatPosition, type HeldRecord, selectorSchema, selects } from "../shared/decision.ts";
 import { idSchema, indexElection, instantSchema, manifestSchema } from "../shared/election.ts";
 import type { EffectiveManifest, ElectionHistory, HistoryKey, HistoryView } from "../shared/history.ts";
 import { judge, type Judgement } from "../shared/judge.ts";
@@ -55,11 +56,8 @@ const changeShapes = [
   }),
   z.strictObject({
     kind: z.literal("decision"),
-    action: z.enum(["admit", "reject"]),
-    /** Records by `partition/offset/index`. */
-    positions: z.array(z.string()).optional(),
-    reason: z.string().optional(),
-    gateway: z.string().optional(),
+    action: z.enum(["admit", "reject", "defer"]),
+    selector: selectorSchema,
   }),
 ] as const;
 
@@ -69,7 +67,6 @@ export const changeSchema = z.strictObject({
   change: z.discriminatedUnion("kind", changeShapes),
 });
 export type KeptChange = z.infer<typeof changeSchema>;
-type ChangeOf<Kind> = Extract<KeptChange["change"], { kind: Kind }>;
 
 /** What an election's history stands on, besides its changes. */
 export type HistoryBasis = Readonly<{
@@ -159,40 +156,38 @@ export function countLog(
   const fates = new Map<string, Fated>();
   for (let partition = 0; partition < history.partitions; partition++) {
     const participations: Participations = new Map();
-    const held = new Map<string, Judgement & { fate: "held" }>();
+    const held: { record: HeldRecord; judgement: Judgement & { fate: "held" } }[] = [];
     const decisions = changes.flatMap(({ from, change }) =>
       change.kind === "decision" ? [{ from: from[partition], change }] : []
     );
     const decideUpTo = (offset: number) => {
       while (decisions.length > 0 && decisions[0].from <= offset) {
-        const { from, change } = decisions.shift()!;
-        for (const [position, judgement] of held) {
-          if (Number(position.split("/")[1]) >= from || !concerns(change, position, judgement)) continue;
-          held.delete(position);
-          const decided = countDecision(count, participations, judgement, change.action, roll);
+        const { action, selector } = decisions.shift()!.change;
+        if (action === "defer") continue;
+        const isMeant = selects(selector);
+        for (const { record, judgement } of held.filter(({ record }) => isMeant(record))) {
+          held.splice(held.findIndex((each) => each.record === record), 1);
+          const decided = countDecision(count, participations, judgement, action, roll);
+          const position = formatPosition(record);
           fates.set(position, { ...fates.get(position)!, decided });
         }
       }
     };
     for (const entry of log.filter((each) => each.partition === partition)) {
-      decideUpTo(entry.offset);
+      const { offset } = entry;
+      decideUpTo(offset);
       judge(entry, history).forEach((judgement, index) => {
-        const position = `${partition}/${entry.offset}/${index}`;
+        const place = { partition, offset, index };
         const counted = countRecord(count, participations, judgement, roll);
-        fates.set(position, { judgement, counted });
-        if (counted.outcome.fate === "held" && judgement.fate === "held") held.set(position, judgement);
+        fates.set(formatPosition(place), { judgement, counted });
+        if (counted.outcome.fate !== "held" || judgement.fate !== "held") return;
+        const { reason, gateway, record: { acceptedAt } } = judgement;
+        const senderKey = entry.senderKey.toHex();
+        const acceptedAtMs = Date.parse(acceptedAt);
+        held.push({ record: { ...place, reason, gateway, senderKey, acceptedAtMs }, judgement });
       });
     }
     decideUpTo(Infinity);
   }
   return { count, fates };
-}
-
-function concerns(
-  { positions, reason, gateway }: ChangeOf<"decision">,
-  position: string,
-  held: Judgement & { fate: "held" },
-): boolean {
-  return (positions?.includes(position) ?? true) && (reason ?? held.reason) === held.reason &&
-    (gateway ?? held.gateway) === held.gateway;
 }

@@ -366,6 +366,11 @@ function moreUnreadable(log: LogWriter): void {
   log.vote("a value that is a byte long", outcome, {
     headers: { value: new Uint8Array(163 + MANIFEST.voteBytes) },
   });
+  log.append("a statement of a number past 2^48", {
+    kind: "statement",
+    sequence: 2 ** 48 + 1,
+    plaintext: plainStatement(2 ** 48 + 1),
+  }, [{ outcome }]);
   log.append("a statement as long as a vote", {
     kind: "statement",
     sequence: 1,
@@ -417,8 +422,16 @@ function moreRejected(log: LogWriter): void {
   log.vote("a version of the device's key that there is not", "rejected/bad_proof", {
     record: { deviceVersion: 2 },
   });
-  log.vote("a vote with a key twice", "rejected/invalid_vote", {
-    record: { text: utf8(`{"mode":"early","mode":"early"}`) },
+  const doubled = log.record(log.nextVoter());
+  const text = new TextDecoder().decode(voteText(doubled));
+  log.vote("a vote with a key twice, which many programs would read", "rejected/invalid_vote", {
+    voter: doubled.voterId,
+    vote: doubled,
+    record: { text: utf8(text.replace("{", `{"mode":"early",`)) },
+  });
+  log.vote("manifest version 0", "rejected/unknown_manifest", { vote: { manifestVersion: 0 } });
+  log.vote("a contest of other stations", "rejected/unknown_contest", {
+    vote: { station: "n-2", selections: [DAN] },
   });
   log.vote("cast too far ahead of its gateway's clock", "rejected/cast_out_of_hours", {
     vote: { castAt: at(NOON_MS + 300_001) },
@@ -539,7 +552,7 @@ function keys(log: LogWriter): void {
   log.vote("a new key of the device", "counted", { record: { deviceVersion: 2 }, entry: rotated });
 }
 
-/** From 14:00 on n-2 turns to g-2 alone, and n-3 is new; at 16:00 the office closes early. */
+/** From 14:00 on n-2 turns to g-2 alone, s-2 is in the north, and n-3 is new; at 16:00 the office closes early. */
 const MOVED_MS = NOON_MS + 2 * HOUR_MS;
 const CLOSED_MS = NOON_MS + 4 * HOUR_MS;
 
@@ -561,7 +574,10 @@ function manifests(log: LogWriter): void {
   const moved: Manifest = {
     ...MANIFEST,
     version: 2,
-    stations: [...MANIFEST.stations, { id: "n-3", name: "North 3", region: "north" }],
+    stations: [
+      ...MANIFEST.stations.map((station) => station.id === "s-2" ? { ...station, region: "north" } : station),
+      { id: "n-3", name: "North 3", region: "north" },
+    ],
     gateways: [
       { id: "g-1", stations: ["n-1", "n-3"], fallbackFor: [] },
       { id: "g-2", stations: ["n-2", "s-1", "s-2"], fallbackFor: ["n-1"] },
@@ -575,6 +591,12 @@ function manifests(log: LogWriter): void {
     vote: { station: "n-2", acceptedAt: at(MOVED_MS + 60_000) },
     entry: { ...BY_SECOND, appendedAtMs: MOVED_MS + HOUR_MS },
   });
+  const s2 = (afterMs: number): VoteMaking => ({
+    vote: { station: "s-2", acceptedAt: at(MOVED_MS + afterMs) },
+    entry: { ...BY_SECOND, appendedAtMs: MOVED_MS + HOUR_MS },
+  });
+  log.vote("a station that changed its region, before it did", "rejected/wrong_region", s2(-1));
+  log.vote("a station that changed its region, as it does", "counted", s2(0));
   log.vote("a station that is new, as it is", "counted", n3(0));
   log.vote("a station that is new, by a clock less than 60 s slow", "counted", n3(-59_999));
   log.vote("a station that is new, accepted 60 s before", "rejected/unknown_station", n3(-60_000));
@@ -643,12 +665,24 @@ function decisions(log: LogWriter): void {
   log.change({
     kind: "decision",
     action: "admit",
-    positions: [...positionsOf(({ decided }) => decided === "counted"), first],
+    selector: { positions: [...positionsOf(({ decided }) => decided === "counted"), first] },
   });
   const rejected = ({ outcome, decided }: ExpectedRecord) =>
     outcome === "held/clock" && decided === "rejected/by_decision";
-  log.change({ kind: "decision", action: "reject", positions: positionsOf(rejected) });
-  log.change({ kind: "decision", action: "reject", reason: "gateway_revoked", gateway: "g-1" });
+  log.change({ kind: "decision", action: "reject", selector: { positions: positionsOf(rejected) } });
+  const late: VoteMaking = { vote: { acceptedAt: at(NOON_MS + 1) } };
+  log.vote("a revoked key, accepted when the next decision no longer means it", "held/gateway_revoked", late);
+  log.change({ kind: "decision", action: "defer", selector: { reason: "superseded" } });
+  log.change({
+    kind: "decision",
+    action: "reject",
+    selector: {
+      reason: "gateway_revoked",
+      gateway: "g-1",
+      senderKey: SENDER.publicKey.toHex(),
+      until: at(NOON_MS + 1),
+    },
+  });
   log.vote("a copy of a vote that was held and admitted", "duplicate/retransmission", {
     ...second,
     entry: { ...byNew, appendedAtMs: OPENS_MS },
