@@ -307,13 +307,15 @@ export class Spool {
 
   #transact(work: () => void): void {
     this.#db.exec("BEGIN IMMEDIATE");
+    let isCommitting = false;
     try {
       work();
+      isCommitting = true;
       this.#commit(this.#db);
     } catch (error) {
       if (this.#db.isTransaction) {
         this.#db.exec("ROLLBACK");
-      } else {
+      } else if (isCommitting) {
         // It may have been committed all the same: only the file knows. Its numbers may be given away, so the sender
         // keys give no more; what they took is in their statements, in the file.
         this.senderKeys.retireAll();

@@ -20,8 +20,10 @@ import {
   gatewayKey,
   type KeyName,
   manifestKeyPair,
+  proofKey,
   pseudonymKey,
 } from "../shared/keys.ts";
+import { proofOf, type SignedVote } from "../shared/proof.ts";
 import { signRequest } from "../shared/signature.ts";
 import type { Sync } from "../shared/sync.ts";
 import type { Vote } from "../shared/vote.ts";
@@ -116,9 +118,16 @@ export function signedRequest(body: Uint8Array<ArrayBuffer>, signing: Signing = 
   });
 }
 
-/** What a device posts for a vote, as JSON: the vote's text and its proof. */
-export function signedText(vote: Vote, { id, election }: Pick<KeyName, "id" | "election"> = DEVICE): string {
-  return JSON.stringify(testSignedVote(vote, id, election));
+/** What a device posts for a vote, or for a text in place of one, as JSON: the text and its proof. */
+export function signedText(
+  vote: Vote | string,
+  { id, election }: Pick<KeyName, "id" | "election"> = DEVICE,
+): string {
+  if (typeof vote !== "string") return JSON.stringify(testSignedVote(vote, id, election));
+  const name = `${id}.1`;
+  const key = proofKey(MASTER, { election, id, version: 1 });
+  const proof = proofOf(key, election, name, vote).toHex();
+  return JSON.stringify({ vote, proof, proofKey: name, scheme: "hmac-sha256" } satisfies SignedVote);
 }
 
 /** One vote, signed. */
