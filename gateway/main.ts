@@ -51,6 +51,7 @@ export async function runGateway(
     log.fatal("spool thread ended: {why}", { why });
     Deno.exit(1);
   });
+  await spool.opened;
   const store = new ElectionStore(config.file, `${config.GATEWAY_DATA}/keys`, aggregator.fetch, spool);
   const { changed: loaded, faults } = store.loadKept();
   for (const fault of faults) log.warn("{fault}", { fault });
@@ -59,8 +60,6 @@ export async function runGateway(
     statementsDue: () => spool.statementsDue,
     clockDifferenceMs: () => store.clock.differenceMs,
   });
-  await spool.opened;
-  for (const election of loaded) spool.use(store.get(election)!.sender);
   const onError = logErrors(log);
   const app = createGateway(
     {
@@ -106,10 +105,7 @@ export async function runGateway(
       metrics.syncFaults.inc();
       log.warn("the aggregator has no answer: {fault}", { fault });
     },
-    onChange(election) {
-      spool.use(store.get(election)!.sender);
-      log.info("took up {election}", { election });
-    },
+    onChange: (election) => log.info("took up {election}", { election }),
     onClock: (fault) => {
       if (fault === undefined) {
         log.info("this gateway's clock and the aggregator's agree again: votes are taken");
@@ -131,6 +127,7 @@ function openSpool(
   events: SpoolEvents,
   onDeath: (why: string) => void,
 ): SpoolClient {
+  Deno.mkdirSync(config.GATEWAY_DATA, { recursive: true, mode: 0o700 });
   const worker = new Worker(module, { type: "module", name: "spool" });
   const client = new SpoolClient((request, transfer) => worker.postMessage(request, transfer), events);
   worker.onmessage = ({ data }: MessageEvent<SpoolReply | SpoolListening>) => {

@@ -57,11 +57,11 @@ type Credentials = GatewayFile["elections"][number];
 /** Elections that were taken up, and in words what went wrong with others. */
 export type Followed = Readonly<{ changed: string[]; faults: string[] }>;
 
-/** What the spool knows of sender keys, and where it is told what the aggregator has. */
-export type KeyLedger = Pick<SpoolClient, "keysOf" | "told">;
+/** What the spool knows of sender keys, and where it is told of elections and of what the aggregator has. */
+export type KeyLedger = Pick<SpoolClient, "use" | "keysOf" | "told">;
 
 /** A ledger of a gateway that has no spool. */
-const NO_KEYS: KeyLedger = { keysOf: () => undefined, told: () => {} };
+const NO_KEYS: KeyLedger = { use: () => {}, keysOf: () => undefined, told: () => {} };
 
 /** What one request tells the aggregator besides what the gateway has. */
 type Told = Pick<SyncRequest, "senderKeys" | "statements" | "listedKeys">;
@@ -257,6 +257,8 @@ export class ElectionStore {
     }
     const name = this.#name(credentials);
     const ready = readyElection(name, fromHex(credentials.key), sync, indexElection(manifest));
+    // The spool first: from then on votes may come.
+    this.#ledger.use(ready.sender);
     this.#elections.set(credentials.election, ready);
     this.#seen.set(credentials.election, text);
   }
