@@ -207,7 +207,7 @@ const SYNCS: Row[] = [
     "signed in the future",
     sync(NOTHING, { createdS: NOON_MS / 1_000 + 301 }),
     "signature-early",
-    /set the device's clock/,
+    /sign again with the time of now/,
   ],
   ["other bytes", { ...sync(NOTHING), body: "{}" }, "digest-mismatch", /not the SHA-256/],
   [
