@@ -12,6 +12,15 @@ import type { Receipt } from "../shared/receipt.ts";
 import { signRequest } from "../shared/signature.ts";
 import { Attempt } from "./attempt.ts";
 import type { Clock } from "./clock.ts";
+import {
+  type Answer,
+  type Failure,
+  isProblem,
+  readAnswer,
+  refusalOf,
+  resultsOf,
+  type VoteResult,
+} from "./gateway_answer.ts";
 import { type GatewayLink, type Jitter, nextGateway } from "./gateway_link.ts";
 import { post } from "./post.ts";
 import type { Fetch } from "./receipts.ts";
@@ -72,8 +81,6 @@ export type DeviceWorld = Readonly<{
   limits?: Partial<DeviceLimits>;
 }>;
 
-/** Answers after which the same request is sent again, later or elsewhere. Nobody knows what became of the vote. */
-const TRY_AGAIN = new Set([408, 425, 429, 500, 502, 503, 504]);
 /** Refusals that come with the gateway's time, by which the device then signs. They say nothing of the vote. */
 const CLOCK_IS_WRONG = new Set([
   "urn:pollwire:problem:signature-stale",
@@ -86,9 +93,6 @@ const encoder = new TextEncoder();
 type Request = Readonly<
   { path: string; contentType: string; body: Uint8Array<ArrayBuffer>; idempotencyKey: string }
 >;
-type Answer = Readonly<{ status: number; body: unknown }>;
-type Failure = Readonly<{ failure: string; retryAfter: string | null }>;
-type BatchResult = Readonly<{ line: number; status: number; receipt?: Receipt; problem?: Problem }>;
 
 /** See the module. One request of a device is under way at a time, unless its caller sends twice at once. */
 export class Device {
@@ -244,7 +248,7 @@ export class Device {
   #takeResult(
     link: GatewayLink,
     attempt: Attempt,
-    { status, receipt, problem }: BatchResult,
+    { status, receipt, problem }: VoteResult,
   ): string | undefined {
     if (status === 202) {
       const fault = this.#receiptFault(attempt.vote, receipt);
@@ -360,43 +364,4 @@ class SignedRequests {
 /** What is posted for one vote, alone or as a line of a batch. */
 export function bodyOf({ vote, proof, proofKey, scheme }: SignedVote): string {
   return JSON.stringify({ vote, proof, proofKey, scheme });
-}
-
-async function readAnswer(response: Response): Promise<Answer | Failure> {
-  if (TRY_AGAIN.has(response.status)) {
-    await response.body?.cancel();
-    return { failure: `status ${response.status}`, retryAfter: response.headers.get("retry-after") };
-  }
-  return { status: response.status, body: await response.json() };
-}
-
-/** What a gateway said of each vote; or why it refuses all; or in words what is wrong with its answer. */
-function resultsOf(answer: Answer, votes: number): BatchResult[] | Problem | string {
-  const { status, body } = answer;
-  if (status === 202 && votes === 1) {
-    return [{ line: 1, status, receipt: (body as { receipt?: Receipt } | null)?.receipt }];
-  }
-  if (status !== 207) return refusalOf(answer) ?? `status ${status} without a reason`;
-  const results = (body as { results?: unknown } | null)?.results;
-  if (
-    Array.isArray(results) && results.length === votes && results.every((each, i) => each?.line === i + 1)
-  ) {
-    return results;
-  }
-  return `the answer to a batch must have one result a line, in order, for ${votes} lines`;
-}
-
-/** Why a gateway refuses; `undefined` for what no gateway answers, or answers while it cannot take votes. */
-function refusalOf({ status, body }: Answer): Problem | undefined {
-  const problem = body as Partial<Problem> | null | undefined;
-  if (status < 400 || status > 499 || TRY_AGAIN.has(status)) return undefined;
-  const { type, title } = problem ?? {};
-  if (typeof type !== "string" || !type.startsWith("urn:pollwire:problem:") || typeof title !== "string") {
-    return undefined;
-  }
-  return problem as Problem;
-}
-
-function isProblem(results: ReturnType<typeof resultsOf>): results is Problem {
-  return typeof results === "object" && !Array.isArray(results);
 }
