@@ -6,7 +6,7 @@
  */
 import sodium from "libsodium-wrappers-sumo";
 import { z } from "zod";
-import { fromHex, utf8 } from "./bytes.ts";
+import { fromHex, toHex, utf8 } from "./bytes.ts";
 import { idSchema, instantSchema } from "./election.ts";
 import { problemSchema } from "./problem.ts";
 
@@ -55,7 +55,7 @@ export type SignedAnswers = z.infer<typeof signedAnswersSchema>;
 /** Signs answers. `privateKey` is the 64 bytes of `answerKeyPair()` in keys.ts. */
 export function signAnswers(answers: Answers, privateKey: Uint8Array): SignedAnswers {
   const signed = JSON.stringify(answers);
-  return { signed, signature: sodium.crypto_sign_detached(messageOf(signed), privateKey).toHex() };
+  return { signed, signature: toHex(sodium.crypto_sign_detached(messageOf(signed), privateKey)) };
 }
 
 /** What is wrong with an answer, for the operator. */

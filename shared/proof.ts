@@ -5,7 +5,7 @@
  * @module
  */
 import { z } from "zod";
-import { equalBytes, lengthPrefixed } from "./bytes.ts";
+import { equalBytes, lengthPrefixed, toHex } from "./bytes.ts";
 import { hmac, sha256 } from "./keys.ts";
 
 /** How the proof is made. One scheme for now; the record has room for more. */
@@ -71,5 +71,5 @@ export function isProofOf(
 export function proofLeaf(proof: Uint8Array): string {
   const leaf = new Uint8Array(1 + proof.length);
   leaf.set(proof, 1);
-  return sha256(leaf).subarray(0, PROOF_LEAF_BYTES).toHex();
+  return toHex(sha256(leaf).subarray(0, PROOF_LEAF_BYTES));
 }

@@ -33,6 +33,8 @@ Deno.test("docs/simulator.md lists every kind of bad vote, and what must become 
     const { what, fate } = describeKind(kind);
     const became = "refusedAs" in fate
       ? `refused: \`${fate.refusedAs}\``
+      : "unanswered" in fate
+      ? `\`${fate.unanswered}\`, and its receipt stays \`pending\``
       : fate.outcomes.map((outcome) => `\`${outcome}\``).join(" or ");
     return `| \`${kind}\` | ${what} | ${became} |`;
   });
