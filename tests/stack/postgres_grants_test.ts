@@ -13,6 +13,7 @@ const READ_ADD = "SELECT, INSERT";
 const READ_ADD_CHANGE = "SELECT, INSERT, UPDATE";
 const SHOWN: Grants = { office: READ_ADD, aggregator: READ, reader: READ, audit: READ };
 const TOTALS: Grants = { aggregator: READ_ADD_CHANGE, audit: READ };
+const HISTORY: Grants = { office: READ_ADD, aggregator: READ, audit: READ };
 
 /**
  * What each user may do to each table, and nothing else. `SELECT` is of all columns and of no system column. A new table
@@ -22,29 +23,39 @@ const TABLES: Record<string, Grants> = {
   "audit.events": { office: READ_ADD, aggregator: READ_ADD, audit: READ },
   "counting.changes": { aggregator: "SELECT, INSERT, DELETE", audit: READ },
   "counting.gaps": { aggregator: READ_ADD, audit: READ },
+  "counting.closed_gateways": TOTALS,
+  "counting.held": { aggregator: "SELECT, INSERT, UPDATE, DELETE", audit: READ },
   "counting.leases": TOTALS,
-  "counting.log_positions": { office: READ, ...TOTALS },
+  "counting.log_positions": {
+    office: "SELECT, INSERT (election, partition, revision), UPDATE (revision)",
+    ...TOTALS,
+  },
   "counting.outcome_counts": TOTALS,
   "counting.participations": { aggregator: READ_ADD, audit: READ },
   "counting.rejections": { aggregator: READ_ADD, audit: READ },
   "counting.roll": { office: "INSERT", aggregator: READ, audit: READ },
+  "counting.sender_keys": TOTALS,
+  "counting.sequences": TOTALS,
   "counting.station_counts": TOTALS,
   "counting.station_voters": TOTALS,
   "counting.turnout_counts": TOTALS,
   "counting.turnout_groups": TOTALS,
   "public.migrations": { office: READ, aggregator: READ, reader: READ, audit: READ },
   "registry.candidates": SHOWN,
+  "registry.changes": HISTORY,
   "registry.contests": SHOWN,
+  "registry.decisions": HISTORY,
   "registry.device_keys": {
     office: "SELECT, INSERT, UPDATE (valid_until)",
     aggregator: READ,
     audit: READ,
   },
   "registry.elections": { ...SHOWN, office: "SELECT, INSERT, UPDATE (name)" },
-  "registry.gateways": { office: READ_ADD, aggregator: READ, audit: READ },
+  "registry.gateway_keys": { ...HISTORY, office: "SELECT, INSERT, UPDATE (revoked_revision, revoked_at)" },
   "registry.manifests": SHOWN,
   "registry.parties": SHOWN,
   "registry.regions": SHOWN,
+  "registry.revisions": { ...HISTORY, office: "SELECT, INSERT, UPDATE (revision)" },
   "registry.stations": SHOWN,
   "registry.voters": { office: READ_ADD },
   "results.current": { aggregator: READ_ADD_CHANGE, reader: READ, audit: READ },
@@ -54,7 +65,6 @@ const TABLES: Record<string, Grants> = {
 /** Who may call each function, and who may use each sequence. */
 const CALLS: Record<string, readonly User[]> = {
   "audit.refuse_change()": [],
-  "counting.hold_counting(text)": ["office"],
   "public.pollwire_grant_columns()": [],
   "results.revisions": ["aggregator"],
 };
@@ -100,7 +110,9 @@ const CHANGING_WAYS: readonly (readonly [User, string])[] = [
      ON CONFLICT (election, station, mode, contest, candidate, lane) DO UPDATE SET votes = t.votes WHERE t.xmin = '3'`,
   ],
   ["office", "UPDATE registry.elections SET name = name RETURNING xmin"],
+  ["office", "UPDATE registry.revisions SET revision = revision RETURNING ctid"],
   ["office", "INSERT INTO counting.roll SELECT * FROM counting.roll"],
+  ["aggregator", "DELETE FROM counting.held RETURNING xmin"],
 ];
 
 /** The join that links a voter key to a ballot: what only the owner of the tables may do. */

@@ -38,7 +38,6 @@ const REFUSED: Record<User, readonly string[]> = {
     "DELETE FROM counting.station_counts",
     "DELETE FROM counting.rejections",
     "DELETE FROM counting.leases",
-    "SELECT counting.hold_counting('box')",
     "CREATE TABLE counting.mine ()",
     "SELECT setval('results.revisions', 1)",
   ],
