@@ -134,6 +134,8 @@ async function noteGaps(
  * In order: the roll as it applies at each record's position; each voter's first acceptable record; the
  * participations, which decide; what follows from those that were new; what became of the others, whose
  * `earlier` reads the participations as they were ahead of this statement. A held record takes no participation.
+ * Participations are written in the order of voter keys, so that how they are stored does not tell in which order the
+ * votes of a transaction came.
  *
  * It takes the same shape whatever the planner knows, for an embedded database never gathers statistics and a new
  * one has none yet. Roll and participations are asked voter by voter (LATERAL, subquery): a join might read the
@@ -174,7 +176,7 @@ known AS MATERIALIZED (
 ),
 inserted AS (
   INSERT INTO counting.participations (election, voter_key, vote_id)
-  SELECT $1::text, voter_key, vote_id FROM known WHERE is_first
+  SELECT $1::text, voter_key, vote_id FROM known WHERE is_first ORDER BY voter_key
   ON CONFLICT DO NOTHING
   RETURNING voter_key
 ),

@@ -185,6 +185,7 @@ async function writeVoters(
   });
 }
 
+/** Writes in the order of voter keys: in that of the registry's voters, the n-th row of both would be one person. */
 async function insertRoll(
   query: Query,
   election: string,
@@ -197,7 +198,8 @@ async function insertRoll(
     `INSERT INTO counting.roll (election, voter_key, revision, region, station, age_group, gender)
      SELECT $1, decode(voter_key, 'hex'), $2, region, nullif(station, ''), age_group, gender
      FROM unnest($3::text::text[], $4::text::text[], $5::text::text[], $6::text::text[], $7::text::text[])
-       AS v (voter_key, region, station, age_group, gender)`,
+       AS v (voter_key, region, station, age_group, gender)
+     ORDER BY voter_key`,
     [
       election,
       revision,
@@ -235,7 +237,8 @@ export async function rebuildRoll(query: Query, election: string, master: Uint8A
        SELECT $1, decode(v.voter_key, 'hex'), v.revision, v.struck_revision, v.struck_at, v.region,
          nullif(v.station, ''), v.age_group, v.gender
        FROM json_to_recordset($2::json) AS v (voter_key text, revision bigint, struck_revision bigint,
-         struck_at timestamptz, region text, station text, age_group text, gender text)`,
+         struck_at timestamptz, region text, station text, age_group text, gender text)
+       ORDER BY v.voter_key`,
       [
         election,
         JSON.stringify(rows.map(({ voter_id, birth_date, ...row }) => ({

@@ -390,3 +390,18 @@ Deno.test("rebuildRoll() makes the same roll again, with the spans of voters who
   assert.equal(await db.transaction((query) => rebuildRoll(query, "again", MASTER)), 20);
   assert.deepEqual(await db.query(all), before);
 });
+
+Deno.test("importRoll() and rebuildRoll() store the roll in another order than the registry its voters", async () => {
+  const box = await openBallotBox(db, "order");
+  await box.enrol(testVoters(20));
+  const stored = async () => {
+    const rows = await db.query<{ key: string }>(
+      "SELECT encode(voter_key, 'hex') AS key FROM counting.roll WHERE election = 'order' ORDER BY ctid",
+    );
+    return rows.map(({ key }) => key);
+  };
+  const keys = testVoters(20).map(({ voter_id }) => testVoterKey(voter_id, "order"));
+  assert.deepEqual(await stored(), keys.toSorted());
+  await db.transaction((query) => rebuildRoll(query, "order", MASTER));
+  assert.deepEqual(await stored(), keys.toSorted());
+});
