@@ -211,6 +211,8 @@ function shareOf(log: MemoryLog, partitions: readonly number[], mayBegin: Promis
     identity: () => log.identity(),
     append: (records) => log.append(records),
     read: (partition, from, limit) => log.read(partition, from, limit),
+    start: (partition) => log.start(partition),
+    retentionFaults: () => log.retentionFaults(),
     end: (partition) => log.end(partition),
     committed: (group, partition) => log.committed(group, partition),
     close: () => log.close(),

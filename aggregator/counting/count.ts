@@ -7,17 +7,24 @@
 import { lengthPrefixed } from "../../shared/bytes.ts";
 import { type ElectionHistory, judge, type Judgement } from "../../shared/judge.ts";
 import { sha256 } from "../../shared/keys.ts";
-import { type LogConsumer, LogFault, type StoredRecord, type VoteLog } from "../../shared/log/vote_log.ts";
+import {
+  deletedFront,
+  type LogConsumer,
+  LogFault,
+  logStarts,
+  type StoredRecord,
+  type VoteLog,
+} from "../../shared/log/vote_log.ts";
 import { countBatch, type CountedBatch, type OutcomeDelta } from "./count_batch.ts";
-import { type Database, isPassing, type Query } from "../database/database.ts";
+import type { Database, Query } from "../database/database.ts";
+import { finishWithin, type RetryOptions, retryPassing } from "./retry.ts";
 
 /** Records a batch, at most: more is hardly faster, and holds everything else up for longer. */
 export const COUNT_BATCH_RECORDS = 2_000;
 /** Details of records that no gateway signed are kept up to so many for each partition and reason. */
 const MAX_FORGERY_DETAILS = 1_000;
-/** Waits between tries of a transaction that failed, in milliseconds: doubled from the first up to the last. */
-const RETRY_FIRST_MS = 100;
-const RETRY_LAST_MS = 5_000;
+/** How long a batch may still take once counting is to end, in milliseconds. */
+const FINISH_BATCH_MS = 3_000;
 
 /** The consumer group that counts an election. */
 export function countGroup(election: string): string {
@@ -29,30 +36,42 @@ export class Fenced extends Error {
   override name = "Fenced";
 }
 
+/**
+ * Counting was to end, and the database has not said what became of a batch. Nothing is lost: whoever takes the
+ * partition next finds out.
+ */
+export class BatchAbandoned extends Error {
+  override name = "BatchAbandoned";
+}
+
+/** The log's settings would delete votes. Trying again helps once someone has changed them. */
+export class RetentionFault extends Error {
+  override name = "RetentionFault";
+}
+
 /** The history of an election that runs: it can be read again when a record names what it does not know yet. */
 export type GrowingHistory = ElectionHistory & Readonly<{ reload(query: Query): Promise<unknown> }>;
 
 /** What a counter is made of. */
-export type CounterOptions = Readonly<{
-  db: Database;
-  log: VoteLog;
-  history: GrowingHistory;
-  signal: AbortSignal;
-  /** Whether the tables are being made anew, and so are known to be behind what was once counted. */
-  rebuilding?: boolean;
-  /** Waits so many milliseconds, and rejects when the signal aborts. */
-  wait(ms: number): Promise<unknown>;
-  /** Told what was committed. */
-  onCounted?(outcomes: readonly OutcomeDelta[], records: number): void;
-  /** Told of a transaction that failed and is tried again. */
-  onRetry?(error: unknown): void;
-}>;
+export type CounterOptions =
+  & RetryOptions
+  & Readonly<{
+    db: Database;
+    log: VoteLog;
+    history: GrowingHistory;
+    /** Whether the tables are being made anew, and so are known to be behind what was once counted. */
+    rebuilding?: boolean;
+    /** How long a batch may still take once the signal has aborted, in milliseconds. */
+    finishMs?: number;
+    /** Told what was committed. */
+    onCounted?(outcomes: readonly OutcomeDelta[], records: number): void;
+  }>;
 
 type Owned = { epoch: number; nextOffset: number; forgeries: Map<string, number> };
 
 /** Makes the consumer that counts. Its calls reject with {@link Fenced}, or a LogFault when counting must stop. */
 export function createCounter(options: CounterOptions): LogConsumer {
-  const { db, history, signal } = options;
+  const { db, log, history, signal, finishMs = FINISH_BATCH_MS } = options;
   const owned = new Map<number, Owned>();
 
   async function judgeAll(records: readonly StoredRecord[]): Promise<Judgement[]> {
@@ -62,29 +81,50 @@ export function createCounter(options: CounterOptions): LogConsumer {
       (rest.reason === "unknown_manifest" || rest.reason === "unknown_gateway")
     );
     if (!stale) return judgements;
-    await history.reload(db.query);
+    await retryPassing(() => history.reload(db.query), options);
     return records.map((record) => judge(record, history));
   }
 
   async function commit(batch: CountedBatch, own: Owned): Promise<void> {
-    for (let waitMs = RETRY_FIRST_MS;; waitMs = Math.min(waitMs * 2, RETRY_LAST_MS)) {
-      try {
-        const outcomes = await db.transaction((query) => countBatch(query, batch));
-        if (outcomes === undefined) throw fenced(batch.partition);
-        options.onCounted?.(outcomes, batch.records.length);
-        return;
-      } catch (error) {
-        if (error instanceof Fenced || signal.aborted || !isPassing(error)) throw error;
-        options.onRetry?.(error);
-        await options.wait(waitMs);
-        if (await isCommitted(db, batch, own)) return; // Only COMMIT's answer was lost.
-      }
-    }
+    let isUnsure = false;
+    await retryPassing(async () => {
+      if (isUnsure && await isCommitted(db, batch, own)) return; // Only COMMIT's answer was lost.
+      isUnsure = true;
+      const outcomes = await db.transaction((query) => countBatch(query, batch));
+      if (outcomes === undefined) throw fenced(batch.partition);
+      options.onCounted?.(outcomes, batch.records.length);
+    }, options);
+  }
+
+  async function count(partition: number, records: readonly StoredRecord[], own: Owned): Promise<void> {
+    await checkGaps(log, history.election, partition, own.nextOffset, records);
+    const judgements = await judgeAll(records);
+    const nextOffset = records.at(-1)!.offset + 1;
+    await commit({
+      election: history.election,
+      partition,
+      epoch: own.epoch,
+      fromOffset: own.nextOffset,
+      nextOffset,
+      lastDigest: digestOf(records.at(-1)!),
+      records,
+      judgements,
+      keepDetails: judgements.map((judgement) => keepsDetails(judgement, own.forgeries)),
+    }, own);
+    own.nextOffset = nextOffset;
+  }
+
+  /** A database that does not answer must not keep this from ending, and its partitions from others. */
+  async function finish<T>(partition: number, work: Promise<T>): Promise<T> {
+    return await finishWithin(work, signal, finishMs, () =>
+      new BatchAbandoned(
+        `Cannot finish with partition ${partition}: the database has not answered within ${finishMs} ms; another process may count its partition`,
+      ));
   }
 
   return {
     async take(partition) {
-      const own = await takePartition(options, partition);
+      const own = await finish(partition, retryPassing(() => takePartition(options, partition), options));
       owned.set(partition, own);
       return own.nextOffset;
     },
@@ -94,22 +134,8 @@ export function createCounter(options: CounterOptions): LogConsumer {
       if (own === undefined) throw fenced(partition);
       const records = delivered.filter(({ offset }) => offset >= own.nextOffset);
       if (records.length === 0) return;
-      const judgements = await judgeAll(records);
-      const nextOffset = records.at(-1)!.offset + 1;
-      const batch: CountedBatch = {
-        election: history.election,
-        partition,
-        epoch: own.epoch,
-        fromOffset: own.nextOffset,
-        nextOffset,
-        lastDigest: digestOf(records.at(-1)!),
-        records,
-        judgements,
-        keepDetails: judgements.map((judgement) => keepsDetails(judgement, own.forgeries)),
-      };
       try {
-        await commit(batch, own);
-        own.nextOffset = nextOffset;
+        await finish(partition, count(partition, records, own));
       } catch (error) {
         owned.delete(partition);
         throw error;
@@ -148,15 +174,24 @@ const POSITION_COLUMNS =
   "epoch::text, next_offset::text, log_identity, last_offset::text, encode(last_digest, 'hex') AS last_digest";
 
 /**
- * Holds the log against every position that the database has. Taking a partition does so too, but a partition is taken
- * when records come of it, and of one that was emptied none may ever come.
+ * Checks the log's settings, and holds the log against every position that the database has. Taking a partition does so
+ * too, but a partition is taken when records come of it, and of one that was emptied none may ever come.
  *
  * @throws {LogFault}
+ * @throws {RetentionFault}
  */
 export async function checkLog(
   { db, log, history: { election } }: Pick<CounterOptions, "db" | "log" | "history">,
 ): Promise<void> {
   const identity = await log.identity();
+  const faults = await log.retentionFaults();
+  if (faults.length > 0) {
+    throw new RetentionFault(
+      `Cannot count election ${election}: ${
+        faults.join("; ")
+      }; a vote that is counted is on the log alone, which must never delete it`,
+    );
+  }
   const positions = await db.query<Position & { partition: number }>(
     `SELECT partition, ${POSITION_COLUMNS} FROM counting.log_positions
      WHERE election = $1 AND log_identity IS NOT NULL ORDER BY partition`,
@@ -164,6 +199,40 @@ export async function checkLog(
   );
   for (const position of positions) {
     await checkPosition(log, election, position.partition, identity, position);
+  }
+  const known = new Set(positions.map(({ partition }) => partition));
+  for (const [partition, start] of (await logStarts(log)).entries()) {
+    if (!known.has(partition)) checkFront(election, partition, start, 0);
+  }
+}
+
+/** Whether everything that is still to be read is there. @throws {LogFault} */
+function checkFront(election: string, partition: number, start: number, nextOffset: number): void {
+  if (start <= nextOffset) return;
+  throw new LogFault(
+    `Cannot count election ${election}, partition ${partition}: ${
+      deletedFront(start)
+    }; ${nextOffset} is the first offset that had not been read; bring the log back from its copies, or accept the loss for good with the rebuild task and --accept-loss`,
+  );
+}
+
+/**
+ * Offsets may be left out: a log keeps some for itself. Those that were left out because the log's front was deleted
+ * are votes that nobody has read.
+ *
+ * @throws {LogFault}
+ */
+async function checkGaps(
+  log: VoteLog,
+  election: string,
+  partition: number,
+  nextOffset: number,
+  records: readonly StoredRecord[],
+): Promise<void> {
+  let expected = nextOffset;
+  for (const { offset } of records) {
+    if (offset > expected) return checkFront(election, partition, await log.start(partition), expected);
+    expected = offset + 1;
   }
 }
 
@@ -227,7 +296,10 @@ async function checkPosition(
       `Cannot count ${where}: the log was truncated: it ends at offset ${end}, and ${nextOffset} records had been read; bring the log back from its copies`,
     );
   }
-  if (position.last_offset === null) return;
+  const start = await log.start(partition);
+  checkFront(election, partition, start, nextOffset);
+  // Nothing can be compared when it was deleted; but nothing that is still to be counted is missing.
+  if (position.last_offset === null || start > Number(position.last_offset)) return;
   const [last] = await log.read(partition, Number(position.last_offset), 1);
   if (last?.offset !== Number(position.last_offset) || digestOf(last) !== position.last_digest) {
     throw new LogFault(

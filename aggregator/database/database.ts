@@ -71,23 +71,42 @@ const SQLSTATE = /^[0-9A-DF-Z][0-9A-Z]{4}$/;
 /** Of a broken connection, a transaction in another's way, and a server that is short of something or ends. */
 const PASSING_SQLSTATE = /^(?:08|25P|40|53|55|57|58)/;
 
+/** By which the system and the driver say that a connection is not there, or is no more. */
+const CONNECTION_CODES = new Set([
+  "ECONNREFUSED",
+  "ECONNRESET",
+  "EHOSTUNREACH",
+  "ENETUNREACH",
+  "EPIPE",
+  "ETIMEDOUT",
+  "CONNECTION_CLOSED",
+  "CONNECTION_DESTROYED",
+  "CONNECTION_ENDED",
+  "CONNECT_TIMEOUT",
+]);
+
+function codeOf(error: unknown): string | undefined {
+  const code = (error as { code?: unknown } | null | undefined)?.code;
+  return typeof code === "string" ? code : undefined;
+}
+
 /** The SQLSTATE of an error that the server answered with; `undefined` when it is none. */
 function sqlStateOf(error: unknown): string | undefined {
-  const code = (error as { code?: unknown } | null)?.code;
-  return typeof code === "string" && SQLSTATE.test(code) ? code : undefined;
+  const code = codeOf(error);
+  return code !== undefined && SQLSTATE.test(code) ? code : undefined;
 }
 
 /**
- * Whether an error may pass by itself: the connection broke, the server is starting, stopping or short of
- * something, or two transactions were in each other's way. An error of the database's without SQLSTATE comes from the
- * connection.
+ * Whether an error may pass by itself: the database is away, the connection broke, the server is starting, stopping or
+ * short of something, or two transactions were in each other's way. Any other error, such as a mistake in the
+ * program, is none.
  */
 export function isPassing(error: unknown): boolean {
-  const state = sqlStateOf(error);
-  return state === undefined || PASSING_SQLSTATE.test(state);
+  if (error instanceof DatabaseUnavailable) return true;
+  return PASSING_SQLSTATE.test(sqlStateOf(error) ?? "") || CONNECTION_CODES.has(codeOf(error) ?? "");
 }
 
 /** Whether any error, from wherever it comes, is the database's, and says with its message all that there is to say. */
 export function isDatabaseAway(error: unknown): boolean {
-  return error instanceof DatabaseUnavailable || (sqlStateOf(error) !== undefined && isPassing(error));
+  return error instanceof DatabaseUnavailable || PASSING_SQLSTATE.test(sqlStateOf(error) ?? "");
 }

@@ -24,6 +24,13 @@ import {
 const NOTHING = new Uint8Array(0);
 const headerText = new TextDecoder("utf-8", { ignoreBOM: true });
 
+/** Settings of a topic that never deletes a record. */
+export const RETENTION = {
+  "cleanup.policy": "delete",
+  "retention.ms": "-1",
+  "retention.bytes": "-1",
+} as const;
+
 /** The topic of an election's log. */
 export function votesTopic(election: string): string {
   return `votes.${election}`;
@@ -85,6 +92,19 @@ export class KafkaLog implements VoteLog {
     this.#check(partition);
     const messages = await this.#reader.read(partition, fromOffset, limit);
     return messages.map((message) => toRecord(partition, message));
+  }
+
+  async start(partition: number): Promise<number> {
+    this.#check(partition);
+    return await this.#reader.start(partition);
+  }
+
+  async retentionFaults(): Promise<string[]> {
+    const set = await this.#reader.settings(Object.keys(RETENTION));
+    return Object.entries(RETENTION).flatMap(([name, wanted]) => {
+      const is = set.get(name);
+      return is === wanted ? [] : [`${name} of ${this.#topic} is ${is ?? "not set"}, and must be ${wanted}`];
+    });
   }
 
   async end(partition: number): Promise<number> {

@@ -1,4 +1,5 @@
 import assert from "assert";
+import { DatabaseSync } from "node:sqlite";
 import { startChild } from "../../tests/child.ts";
 import { voteLogContract } from "../../tests/vote_log_contract.ts";
 import { fromUtf8, utf8 } from "../bytes.ts";
@@ -25,6 +26,13 @@ voteLogContract("SqliteLog", async (partitions) => {
       for (const log of opened) await log.close();
       for await (const { name } of Deno.readDir(directory)) await Deno.remove(`${directory}/${name}`);
       return open(partitions);
+    },
+    deleteBefore(partition, offset) {
+      const db = new DatabaseSync(`${directory}/votes.test-2026.sqlite`);
+      const first = partition * 2 ** 40;
+      db.prepare("DELETE FROM records WHERE id >= ? AND id < ?").run(first, first + offset);
+      db.close();
+      return Promise.resolve();
     },
     elsewhere: {
       module: MODULE,
