@@ -21,7 +21,7 @@ import { openKafkaLog } from "../shared/log/kafka.ts";
 import { type LoggedElection, provisionTopics } from "./kafka_topics.ts";
 import { KafkaViews } from "./results/kafka_views.ts";
 import { openSqliteLog } from "../shared/log/sqlite.ts";
-import { logEnds, LogFault, LogUnavailable, type VoteLog } from "../shared/log/vote_log.ts";
+import { deletedFront, logEnds, LogFault, LogUnavailable, type VoteLog } from "../shared/log/vote_log.ts";
 import { runAggregator } from "./aggregate.ts";
 import { type AggregatorConfig, aggregatorConfig } from "./config.ts";
 import { type Database, type Databases, DatabaseUnavailable, oneForAll } from "./database/database.ts";
@@ -208,6 +208,10 @@ async function recountAll({ election }: { election?: string }): Promise<void> {
     const found = await recount(db, log, history, (records) => bar.advance(records));
     await log.close();
     bar.done(`${history.election}: recounted`);
+    for (const { partition, start, isAccepted } of found.deleted) {
+      const what = isAccepted ? "a loss that was accepted when the tables were rebuilt" : deletedFront(start);
+      console.log(`partition ${partition} begins at ${start}: ${what}`);
+    }
     for (const { line, tables, recount } of found.shown) {
       console.log(`${line}: tables ${tables}, recount ${recount}`);
     }
@@ -222,14 +226,32 @@ async function recountAll({ election }: { election?: string }): Promise<void> {
   if (differences > 0) throw new Failure("");
 }
 
-async function rebuildAll({ election }: { election?: string }): Promise<void> {
+/** `0:2657` as partition and number of missing offsets. */
+function readLoss(text: string): [partition: number, missing: number] {
+  const [, partition, missing] = /^(\d{1,5}):(\d{1,15})$/.exec(text) ?? [];
+  if (partition !== undefined) return [Number(partition), Number(missing)];
+  throw new UsageError(
+    `Cannot read --accept-loss ${text}: it must be <partition>:<missing offsets>, as the refusal of rebuild names it`,
+  );
+}
+
+async function rebuildAll(
+  { election, acceptLoss = [] }: { election?: string; acceptLoss?: string[] },
+): Promise<void> {
+  const acceptedLoss = new Map(acceptLoss.map(readLoss));
+  if (acceptedLoss.size > 0 && election === undefined) {
+    throw new UsageError("Cannot accept a loss: --election must name the election whose log it is");
+  }
   const roles: Role[] = ["pollwire_registrar", "pollwire_counter"];
   await forElections("rebuild", roles, election, async (db, history, keyring, config) => {
     const log = await openLog(config, history.election, history.partitions);
     const total = (await logEnds(log)).reduce((sum, end) => sum + end, 0);
     const bar = progress({ label: `rebuild ${history.election}`, total, unit: "records" });
     const master = keyring.master(history.election);
-    const made = await rebuild(db, log, history, master, new Date(), (records) => bar.advance(records));
+    const made = await rebuild(db, log, history, master, new Date(), {
+      acceptedLoss,
+      onProgress: (records) => bar.advance(records),
+    });
     await log.close();
     bar.done(`${history.election}: rebuilt from ${made.records} records and ${made.voters} voters`);
   });
@@ -347,6 +369,10 @@ function commands(): Command[] {
       .action(recountAll),
     command("rebuild", "Makes the counting tables anew from registry and log.")
       .option(...electionOption)
+      .option(
+        "--accept-loss <partition:offsets...>",
+        "go on for good without what the log has lost, named as the refusal names it",
+      )
       .action(rebuildAll),
     command(
       "reindex",

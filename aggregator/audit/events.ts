@@ -15,6 +15,7 @@ export const AUDIT_EVENTS = {
   device_key_rotated: "a device got a new key",
   device_key_revoked: "a device's key is no longer believed",
   counting_stopped: "counting stopped because the log is not what it should be",
+  loss_accepted: "records are missing from the log, and the tables are made anew without them",
   rebuild_started: "the tables were emptied, to be made anew",
   rebuild_finished: "the tables were made anew from registry and log",
 } as const;

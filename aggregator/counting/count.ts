@@ -207,7 +207,7 @@ export async function checkLog(
 }
 
 /** Whether everything that is still to be read is there. @throws {LogFault} */
-function checkFront(election: string, partition: number, start: number, nextOffset: number): void {
+export function checkFront(election: string, partition: number, start: number, nextOffset: number): void {
   if (start <= nextOffset) return;
   throw new LogFault(
     `Cannot count election ${election}, partition ${partition}: ${

@@ -5,7 +5,7 @@
  * @module
  */
 import { judge } from "../../shared/judge.ts";
-import type { VoteLog } from "../../shared/log/vote_log.ts";
+import { logStarts, type VoteLog } from "../../shared/log/vote_log.ts";
 import {
   type Count,
   countRecord,
@@ -15,6 +15,7 @@ import {
 } from "../../shared/tally.ts";
 import type { Database, Query } from "../database/database.ts";
 import type { GrowingHistory } from "./count.ts";
+import { type DeletedFront, findDeletedFronts } from "./losses.ts";
 import { readOutcomes, readStationVoters, readTotals } from "./tables.ts";
 
 /** Records that are read from the log at once. */
@@ -36,6 +37,11 @@ export type Recount = Readonly<{
   /** How many lines were compared. */
   lines: number;
   differences: number;
+  /**
+   * Partitions that do not start at 0. Where one of them is no accepted loss, nothing was compared: the log is not
+   * whole, and each such partition is one difference.
+   */
+  deleted: readonly DeletedFront[];
   /** The first of them. */
   shown: readonly Difference[];
 }>;
@@ -65,6 +71,8 @@ async function recountIn(
   onProgress: (records: number) => void,
 ): Promise<Recount> {
   const { election } = history;
+  const deleted = await findDeletedFronts(query, election, await logStarts(log));
+  if (deleted.some(({ isAccepted }) => !isAccepted)) return notWhole(deleted);
   const comparison = new Comparison();
   const totals = emptyCount();
   const outcomes = new Map<string, number>();
@@ -103,6 +111,9 @@ async function recountIn(
     for (const [name, n] of own.outcomes) outcomes.set(`${partition}/${name}`, n);
     await compareParticipations(query, election, partition, log.partitions, seen, comparison);
   }
+  // It may have been deleted while it was read.
+  const deletedSince = await findDeletedFronts(query, election, await logStarts(log));
+  if (deletedSince.some(({ isAccepted }) => !isAccepted)) return notWhole(deletedSince);
   const tables = await readTotals(query, election);
   comparison.maps("outcomes", await readOutcomes(query, election), outcomes);
   comparison.maps("votes", tables.votes, totals.votes);
@@ -115,7 +126,25 @@ async function recountIn(
   );
   let counted = 0;
   for (const [name, n] of outcomes) if (name.endsWith("/counted")) counted += n;
-  return { records, counted, altered, ...comparison.result() };
+  return { records, counted, altered, deleted, ...comparison.result() };
+}
+
+/** What is found of a log whose front was deleted: that, and not the thousand lines that follow from it. */
+function notWhole(deleted: readonly DeletedFront[]): Recount {
+  const shown = deleted.filter(({ isAccepted }) => !isAccepted).map(({ partition, start }) => ({
+    line: `partition ${partition} first offset`,
+    tables: "0",
+    recount: `${start}`,
+  }));
+  return {
+    records: 0,
+    counted: 0,
+    altered: 0,
+    lines: shown.length,
+    differences: shown.length,
+    shown,
+    deleted,
+  };
 }
 
 /** Gathers the lines that differ. */
