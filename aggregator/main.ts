@@ -69,13 +69,14 @@ export async function openForAggregator(config: AggregatorConfig): Promise<Opene
   await first.close();
   const open = (work: string, connections: number, readOnly = false) =>
     openPostgres(choice.target, { ...limits, connections, readOnly, applicationName: `pollwire ${work}` });
-  const [counting, publishing, reading] = await Promise.all([
+  const [counting, publishing, reading, watching] = await Promise.all([
     open("count", countingConnections),
     open("publish", 1),
     open("read", readingConnections, true),
+    open("watch", 1, true),
   ]);
-  const close = () => Promise.all([counting, publishing, reading].map((db) => db.close()));
-  return { counting, publishing, reading, close };
+  const databases = { counting, publishing, reading, watching };
+  return { ...databases, close: () => Promise.all(Object.values(databases).map((db) => db.close())) };
 }
 
 /** SQLSTATE of a statement that this user may not run. */
@@ -117,9 +118,14 @@ async function withDatabases(
   }
 }
 
-async function openLog({ log }: AggregatorConfig, election: string, partitions: number): Promise<VoteLog> {
+async function openLog(
+  { log }: AggregatorConfig,
+  election: string,
+  partitions: number,
+  signal?: AbortSignal,
+): Promise<VoteLog> {
   if (log.kind === "sqlite") return openSqliteLog(log.directory, election, partitions);
-  return await openKafkaLog(log, election, partitions, "pollwire-aggregator");
+  return await openKafkaLog(log, election, partitions, "pollwire-aggregator", signal);
 }
 
 /** The index that the settings name; `undefined` when they name none. */
@@ -139,7 +145,7 @@ async function aggregate(config: AggregatorConfig): Promise<void> {
   await withDatabases(() => openForAggregator(config), ["pollwire_counter"], async (databases) => {
     await runAggregator(config, {
       databases,
-      openLog: (election, partitions) => openLog(config, election, partitions),
+      openLog: (election, partitions, signal) => openLog(config, election, partitions, signal),
       keyring,
       views,
       index,

@@ -108,3 +108,12 @@ export async function findDeletedFronts(
     start === 0 ? [] : [{ partition, start, isAccepted: start <= (accepted.get(partition) ?? 0) }]
   );
 }
+
+/** How many offsets of a log were never delivered. */
+export async function sumGaps(query: Query, election: string): Promise<number> {
+  const [{ offsets }] = await query<{ offsets: number }>(
+    "SELECT coalesce(sum(until_offset - from_offset), 0)::float8 AS offsets FROM counting.gaps WHERE election = $1",
+    [election],
+  );
+  return offsets;
+}

@@ -29,12 +29,17 @@ export interface Database {
    * given and no other of this database: with one session, that would wait for the transaction that waits for it.
    */
   transaction<T>(work: (query: Query) => Promise<T>, isolation?: Isolation): Promise<T>;
+  /**
+   * Breaks every connection at once: what is under way rejects, and the server rolls it back unless it has committed.
+   * Later calls connect anew, unless it is for good. An embedded database has no connections, and goes on.
+   */
+  cut(options?: { forGood: boolean }): void;
   close(): Promise<void>;
 }
 
 /**
  * A database as the parts of a process connect to it, so that none waits for another's statements. With the embedded
- * one, which has one session, all three are the same.
+ * one, which has one session, all of them are the same.
  */
 export type Databases = Readonly<{
   /** Counts; as many transactions at once as it has connections. */
@@ -43,11 +48,13 @@ export type Databases = Readonly<{
   publishing: Database;
   /** Reads, for everything that is asked, and may not write. */
   reading: Database;
+  /** Is asked whether the server answers, and for nothing else: it never waits behind other work. */
+  watching: Database;
 }>;
 
 /** A database that has one session, for all of them. */
 export function oneForAll(db: Database): Databases {
-  return { counting: db, publishing: db, reading: db };
+  return { counting: db, publishing: db, reading: db, watching: db };
 }
 
 /** An array parameter in PostgreSQL's own spelling, for values that need no escaping (ids, hex, numbers, times). */

@@ -163,6 +163,7 @@ function header(headers: IHeaders | undefined, name: string): Uint8Array {
  *
  * @param partitions From the manifest.
  * @param clientId What the broker's logs and quotas know this process by.
+ * @param signal Gives the attempt up.
  * @throws {LogFault} when the topic has another number of partitions; an Error when it is not there, or not to be had.
  */
 export async function openKafkaLog(
@@ -170,9 +171,12 @@ export async function openKafkaLog(
   election: string,
   partitions: number,
   clientId = "pollwire",
+  signal?: AbortSignal,
 ): Promise<KafkaLog> {
   const topic = votesTopic(election);
   const reader = new KafkaReader(address, clientId, topic);
+  const giveUp = () => void reader.close();
+  signal?.addEventListener("abort", giveUp, { once: true });
   try {
     const found = await reader.partitions();
     if (found === partitions) return new KafkaLog({ address, clientId, topic, partitions, reader });
@@ -184,5 +188,7 @@ export async function openKafkaLog(
   } catch (error) {
     await reader.close();
     throw error;
+  } finally {
+    signal?.removeEventListener("abort", giveUp);
   }
 }

@@ -55,7 +55,7 @@ export class KafkaReader {
   readonly #clientId: string;
   readonly #topic: string;
   #connected?: Connected;
-  #closed = false;
+  readonly #ended = new AbortController();
   /** Work that is under way, or was given up. */
   readonly #leftBehind = new Set<Promise<unknown>>();
 
@@ -138,7 +138,7 @@ export class KafkaReader {
 
   /** Cuts the connections; what is under way rejects. */
   async close(): Promise<void> {
-    this.#closed = true;
+    this.#ended.abort();
     if (this.#connected !== undefined) this.#letGo(this.#connected);
     // What was under way ends by itself, now that its connection is cut.
     await Promise.all(this.#leftBehind);
@@ -201,10 +201,12 @@ export class KafkaReader {
           return await Promise.race([done, deadline.promise]);
         } catch (error) {
           this.#letGo(connected);
-          if (tries === TRIES || this.#closed || error === why || isAnswer(error, ...FOR_A_PERSON)) {
+          if (
+            tries === TRIES || this.#ended.signal.aborted || error === why || isAnswer(error, ...FOR_A_PERSON)
+          ) {
             throw connected.client.explain(`${action} ${this.#topic}`, error);
           }
-          await delay(AGAIN_AFTER_MS);
+          await delay(AGAIN_AFTER_MS, undefined, { signal: this.#ended.signal }).catch(() => {});
         }
       }
     } finally {
@@ -218,7 +220,7 @@ export class KafkaReader {
   }
 
   #connect(): Connected {
-    if (this.#closed) throw new LogUnavailable(`Cannot read ${this.#topic}: it is closed`);
+    if (this.#ended.signal.aborted) throw new LogUnavailable(`Cannot read ${this.#topic}: it is closed`);
     if (this.#connected !== undefined) return this.#connected;
     const client = new KafkaClient(this.#address, this.#clientId);
     const cluster = this.#open(client);
