@@ -285,7 +285,7 @@ Deno.test("the aggregator answers every wrong request with what is wrong, and no
       votesOf: votesFromResults(db.query),
       metrics: new Registry(),
       ready: () => ({ ready: true, elections: [] }),
-      gatewaySync: gatewaySync({ db, master: () => MASTER, now }),
+      gatewaySync: gatewaySync({ reading: db, writing: db, master: () => MASTER, now }),
       signal: stop.signal,
       onError,
     });
