@@ -35,6 +35,8 @@ import { runViews } from "./results/topics.ts";
 
 /** How often the registry is asked for elections that were added, in milliseconds. */
 const LOOK_EVERY_MS = 1_000;
+/** The same until it was first read, in milliseconds. */
+const LOOK_FIRST_MS = 50;
 /** How long requests that are under way may take once the aggregator is to stop, in milliseconds. */
 const FINISH_MS = 5_000;
 /** How long what is left may take, once the database has been cut off, in milliseconds. */
@@ -75,6 +77,7 @@ export async function runAggregator(
     },
   });
   const elections = new Map<string, RunningElection>();
+  let isRegistryRead = false;
   const metrics = aggregatorMetrics(() =>
     Promise.all([...elections].map(([election, each]) => electionState(db, watch, election, each)))
   );
@@ -101,7 +104,11 @@ export async function runAggregator(
     metrics: metrics.registry,
     ready: () =>
       readiness(
-        watch.away === undefined ? diskFault(embedded) : `the database is away: ${watch.away}`,
+        watch.away !== undefined
+          ? `the database is away: ${watch.away}`
+          : isRegistryRead
+          ? diskFault(embedded)
+          : "the registry has not been read yet",
         new Map([...elections].map(([election, each]) => [election, standingOf(each).reason])),
       ),
     gatewaySync: gatewaySync({
@@ -130,9 +137,15 @@ export async function runAggregator(
     running.push(runIndexing({ databases, index, metrics: metrics.registry, log, signal }));
   }
   // A fault of theirs is no one election's.
-  if (views !== undefined) running.push(runViews({ views, databases, signal, onFault: onFault("") }));
+  if (views !== undefined) {
+    running.push(runViews({ views, databases, signal, onFault: onFault("") }));
+    // What is read of brokers that are away is given up.
+    signal.addEventListener("abort", () => void views.close().catch(() => {}), { once: true });
+  }
   while (!signal.aborted) {
-    for (const election of watch.away === undefined ? await known(db, log) : []) {
+    const known = watch.away === undefined ? await readElections(db, log) : undefined;
+    isRegistryRead ||= known !== undefined;
+    for (const election of known ?? []) {
       if (signal.aborted || elections.has(election)) continue;
       const each: RunningElection = {};
       elections.set(election, each);
@@ -140,7 +153,7 @@ export async function runAggregator(
         runElection({ config, parts, metrics, watch, election, signal, onFault: onFault(election) }, each),
       );
     }
-    await delay(LOOK_EVERY_MS, undefined, { signal }).catch(() => {});
+    await delay(isRegistryRead ? LOOK_EVERY_MS : LOOK_FIRST_MS, undefined, { signal }).catch(() => {});
   }
   await finish(Promise.all([server.shutdown(), ...running, drained()]), databases);
   const logs = [...elections.values()].map(({ runner }) => runner?.log.close());
@@ -187,13 +200,13 @@ function isAway(error: unknown): boolean {
   return isDatabaseAway(error) || error instanceof LogUnavailable || error instanceof IndexFault;
 }
 
-/** The registry's elections; none while it cannot be read. */
-async function known(db: Database, log: Logger): Promise<string[]> {
+/** The registry's elections; `undefined` when it cannot be read. */
+async function readElections(db: Database, log: Logger): Promise<string[] | undefined> {
   try {
     return await electionIds(db.query);
   } catch (error) {
     log.error("the registry cannot be read: {error}", { error: String(error) });
-    return [];
+    return undefined;
   }
 }
 

@@ -202,7 +202,7 @@ export class ElectionCount {
   async #watchLog(): Promise<void> {
     const { databaseState, history, log, signal, lookEveryMs } = this.#options;
     const watch = new LogWatch(log, history.election, () => performance.now());
-    while (!signal.aborted && this.#stopped === undefined) {
+    while (!signal.aborted) {
       try {
         if (databaseState.away === undefined) await this.#look(watch);
       } catch (error) {
@@ -220,6 +220,8 @@ export class ElectionCount {
     this.#deleted = deleted;
     if (notCounting === undefined) this.#warning = warning;
     if (lag === 0 && this.#failure?.when === "counting") this.#failure = undefined;
-    if (isSuspect && this.#isLogKnown) await checkLog({ db: counting, log, history });
+    if (isSuspect && this.#isLogKnown && this.#stopped === undefined) {
+      await checkLog({ db: counting, log, history });
+    }
   }
 }

@@ -192,6 +192,8 @@ export class KafkaReader {
     deadline.promise.catch(() => {});
     const why = new Error(`no answer within ${READ_DEADLINE_MS} ms`);
     const timer = setTimeout(() => deadline.reject(why), READ_DEADLINE_MS);
+    const close = () => deadline.reject(new Error("it was closed"));
+    this.#ended.signal.addEventListener("abort", close, { once: true });
     try {
       for (let tries = 1;; tries++) {
         const connected = this.#connect();
@@ -211,6 +213,7 @@ export class KafkaReader {
       }
     } finally {
       clearTimeout(timer);
+      this.#ended.signal.removeEventListener("abort", close);
     }
   }
 
