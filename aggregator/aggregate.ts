@@ -30,6 +30,7 @@ import { electionIds } from "./registry/elections.ts";
 import { gatewaySync } from "./registry/gateway_sync.ts";
 import { noteIgnored } from "./registry/ignored_claims.ts";
 import type { Keyring } from "./registry/keyring.ts";
+import { openSenderKeys, readGateways } from "./counting/sender_keys.ts";
 import { readReconciliation } from "./counting/reconciliation.ts";
 import { runViews } from "./results/topics.ts";
 
@@ -258,6 +259,17 @@ async function startRunner(
         metrics.outcomes.inc({ election, fate, reason }, records);
       }
     },
+    onJudged(records, repeated) {
+      if (repeated > 0) metrics.repeatedNumbers.inc({ election }, repeated);
+      for (const { judgement } of records) {
+        const { gateway } = judgement;
+        if (gateway === undefined) continue;
+        if (judgement.fate === "rejected" && judgement.reason === "bad_proof") {
+          metrics.badProofs.inc({ election, gateway });
+        }
+        if ("clockAheadMs" in judgement) metrics.clocksAhead.inc({ election, gateway });
+      }
+    },
     onReleased: (releases) => metrics.releases.inc({ election }, releases),
     onFault,
   });
@@ -310,13 +322,25 @@ async function electionState(
     lag: null,
     unbalanced: null,
     gaps: null,
+    held: null,
+    openKeys: null,
+    missingNumbers: null,
   };
   if (runner === undefined || watch.away !== undefined) return unknown;
   const read = async (): Promise<ElectionState> => {
     const ends = () => logEnds(runner.log).catch(() => undefined);
     const books = await readReconciliation(db, election, runner.log.partitions, ends);
     const unbalanced = books.partitions.filter(({ balanced }) => !balanced).length;
-    return { ...unknown, lag: books.total.lag, unbalanced, gaps: await sumGaps(db.query, election) };
+    const { open, missingNumbers } = openSenderKeys(await readGateways(db, election));
+    return {
+      ...unknown,
+      lag: books.total.lag,
+      unbalanced,
+      gaps: await sumGaps(db.query, election),
+      held: books.total.held,
+      openKeys: open,
+      missingNumbers,
+    };
   };
   const late = new AbortController();
   try {

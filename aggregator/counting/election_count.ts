@@ -10,6 +10,7 @@ import { appendAudit } from "../audit/events.ts";
 import type { Databases } from "../database/database.ts";
 import type { DatabaseState } from "../database/watch.ts";
 import { checkLog, COUNT_BATCH_RECORDS, countGroup, createCounter, Fenced } from "./count.ts";
+import type { JudgedRecord } from "./judged.ts";
 import type { OutcomeDelta } from "./count_batch.ts";
 import type { RegisteredHistory } from "./history.ts";
 import { LogWatch } from "./log_watch.ts";
@@ -33,6 +34,8 @@ export type ElectionCountOptions = Readonly<{
   now(): number;
   signal: AbortSignal;
   onCounted(outcomes: readonly OutcomeDelta[], records: number): void;
+  /** Told how counted records were judged, and how many sequence numbers came a second time. */
+  onJudged?(records: readonly JudgedRecord[], repeated: number): void;
   onFault(what: string, error: unknown): void;
   lookEveryMs?: number;
 }>;
@@ -141,6 +144,7 @@ export class ElectionCount {
         this.#againMs = AGAIN_FIRST_MS;
         onCounted(outcomes, records);
       },
+      onJudged: this.#options.onJudged,
       onRetry: (error) => {
         this.#fail("counting", error);
         onFault(`counting of ${election} is tried again`, error);

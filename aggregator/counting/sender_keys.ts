@@ -32,14 +32,14 @@ export async function readGateways(db: Database, election: string): Promise<Gate
 }
 
 /** What keeps the final release back: sender keys without statement or waiver, and stated numbers that were not read. */
-export type OpenSenderKeys = Readonly<{ open: number; incomplete: number }>;
+export type OpenSenderKeys = Readonly<{ open: number; missingNumbers: number }>;
 
 /** Counts what keeps the final release back. */
 export function openSenderKeys({ rows }: Gateways): OpenSenderKeys {
   const keys = rows.flatMap(({ senderKeys }) => senderKeys).filter(({ isWaived }) => !isWaived);
   return {
-    open: keys.filter(({ stated }) => stated === null).length,
-    incomplete: keys.filter(({ stated, missingNumbers }) => stated !== null && missingNumbers > 0).length,
+    open: keys.filter(({ isOpen }) => isOpen).length,
+    missingNumbers: keys.reduce((sum, key) => sum + (key.stated === null ? 0 : key.missingNumbers), 0),
   };
 }
 
