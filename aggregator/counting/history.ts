@@ -15,6 +15,7 @@ import {
   recordKey,
   sealingKeyPair,
 } from "../../shared/keys.ts";
+import { RECORD_VERSION } from "../../shared/record.ts";
 import type { Query } from "../database/database.ts";
 import { formatFault } from "../registry/changes.ts";
 import { OfficeError } from "../registry/office_error.ts";
@@ -278,7 +279,7 @@ export async function openHistory(
     [election],
   );
   if (row === undefined) return undefined;
-  if (row.format !== 2) {
+  if (String(row.format) !== RECORD_VERSION) {
     throw new OfficeError(`Cannot count election ${election}: ${formatFault(row.format)}`);
   }
   const history = new RegisteredHistory(election, row.partitions, row.vote_bytes, master);

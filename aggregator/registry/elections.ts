@@ -14,10 +14,10 @@ import {
   signManifest,
 } from "../../shared/election.ts";
 import { manifestKeyPair, sealingKeyPair } from "../../shared/keys.ts";
-import { longestVoteBytes, voteBytesFor } from "../../shared/record.ts";
+import { longestVoteBytes, RECORD_VERSION, voteBytesFor } from "../../shared/record.ts";
 import { appendAudit } from "../audit/events.ts";
 import { arrayLiteral, type Database, type Query } from "../database/database.ts";
-import { changeHistory, type ChangeKind, lockHistory } from "./changes.ts";
+import { changeHistory, type ChangeKind, formatFault, lockHistory } from "./changes.ts";
 import { insertDefinition } from "./definition.ts";
 import { OfficeError } from "./office_error.ts";
 
@@ -211,10 +211,22 @@ async function insertDevices(
   );
 }
 
-/** The newest manifest of an election. */
+/**
+ * The newest manifest of an election; `undefined` when there is no such election.
+ *
+ * @throws {OfficeError} when the election's log has another record format.
+ */
 export async function newestManifest(query: Query, election: string): Promise<Manifest | undefined> {
-  const signed = await newestSignedManifest(query, election);
-  return signed && manifestSchema.parse(JSON.parse(signed.manifest));
+  const [row] = await query<{ format: number; manifest: string }>(
+    `SELECT format, manifest FROM registry.manifests JOIN registry.elections USING (election)
+     WHERE election = $1 ORDER BY version DESC LIMIT 1`,
+    [election],
+  );
+  if (row === undefined) return undefined;
+  if (String(row.format) !== RECORD_VERSION) {
+    throw new OfficeError(`Cannot use election ${election}: ${formatFault(row.format)}`);
+  }
+  return manifestSchema.parse(JSON.parse(row.manifest));
 }
 
 /** The newest manifest of an election, as it was signed. */
