@@ -16,10 +16,18 @@ export type AggregatorMetrics = Readonly<{
   ignoredClaims: Counter<"election" | "kind">;
 }>;
 
-/** How an election stands. `lag`, in records, and `unbalanced`, in partitions, are `null` while they are not known. */
-export type ElectionState = Readonly<
-  { election: string; lag: number | null; unbalanced: number | null; counting: boolean }
->;
+/**
+ * How an election stands: `lag` in records, `unbalanced` in partitions, `gaps` and `deleted` in offsets. They are `null`
+ * while they are not known.
+ */
+export type ElectionState = Readonly<{
+  election: string;
+  counting: boolean;
+  lag: number | null;
+  unbalanced: number | null;
+  gaps: number | null;
+  deleted: number | null;
+}>;
 
 /**
  * Makes the metrics.
@@ -60,6 +68,16 @@ export function aggregatorMetrics(elections: () => Promise<readonly ElectionStat
     "pollwire_aggregator_lag_records",
     "Records on the log, in all of its partitions, that no aggregator has counted",
     ({ lag }) => lag,
+  );
+  gauge(
+    "pollwire_aggregator_log_gap_offsets",
+    "Offsets that the log has left out: its own records, or a loss that was accepted",
+    ({ gaps }) => gaps,
+  );
+  gauge(
+    "pollwire_aggregator_log_deleted_offsets",
+    "Offsets that were deleted from the front of the log: must be 0",
+    ({ deleted }) => deleted,
   );
   return {
     registry,

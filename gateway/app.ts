@@ -28,10 +28,10 @@ export const MAX_BATCH_VOTES = 1_000;
 /** What Retry-After says when the gateway cannot take votes in just now, in seconds. */
 const RETRY_AFTER_S = 2;
 /**
- * Batches of one device whose bodies are on their way at once: a head that was signed once could be sent again and again
- * with a slow body, and all bodies together may hold only so much.
+ * Bytes of one device's batches that are on their way at once, as they were announced: a head that was signed once could
+ * be sent again and again with a slow body, and all bodies together may hold only so much.
  */
-export const MAX_DEVICE_BATCHES = 4;
+export const MAX_DEVICE_BODY_BYTES = 4 * MAX_BATCH_BYTES;
 
 /** What a gateway's app is made of. */
 export type GatewayOptions = Readonly<{
@@ -74,8 +74,8 @@ type Gateway =
   & Readonly<{
     acceptor: Acceptor;
     bodies: BodyReader;
-    /** How many batches of a device are on their way, by its election and name. */
-    batchesOf: Map<string, number>;
+    /** Bytes of a device's batches that are on their way, by its election and name. */
+    bytesOf: Map<string, number>;
   }>;
 
 /** Makes the app; `app.fetch(request, info)` serves a request. */
@@ -85,7 +85,7 @@ export function createGateway(options: GatewayOptions): OpenAPIHono<Env> {
     ...options,
     acceptor: new Acceptor(),
     bodies: new BodyReader(),
-    batchesOf: new Map(),
+    bytesOf: new Map(),
   };
   const app = new OpenAPIHono<Env>();
 
@@ -280,28 +280,30 @@ async function admit(
   return { device, body, nowMs };
 }
 
-/** Reads a body. Of the large ones, a device may have a few on their way at once. */
+/** Reads a body. Batches of one device may hold so many bytes while they come. */
 async function readBody(
-  { bodies, batchesOf }: Gateway,
+  { bodies, bytesOf }: Gateway,
   device: Authenticated,
   request: Request,
   endpoint: Endpoint,
   maxBytes: number,
 ): Promise<Uint8Array | Problem> {
   if (endpoint === "vote") return await bodies.read(request, maxBytes);
+  const stated = Number(request.headers.get("content-length") ?? NaN);
+  const bytes = stated <= maxBytes ? stated : stated > maxBytes ? 0 : maxBytes;
   const name = nameOf(device);
-  const underWay = batchesOf.get(name) ?? 0;
-  if (underWay >= MAX_DEVICE_BATCHES) {
+  const underWay = bytesOf.get(name) ?? 0;
+  if (underWay + bytes > MAX_DEVICE_BODY_BYTES) {
     await drain(request);
-    return problem("busy", `a device may send ${MAX_DEVICE_BATCHES} batches at once`);
+    return problem("busy", `a device may have ${MAX_DEVICE_BODY_BYTES} bytes of batches on their way`);
   }
-  batchesOf.set(name, underWay + 1);
+  bytesOf.set(name, underWay + bytes);
   try {
     return await bodies.read(request, maxBytes);
   } finally {
-    const left = batchesOf.get(name)! - 1;
-    if (left > 0) batchesOf.set(name, left);
-    else batchesOf.delete(name);
+    const left = bytesOf.get(name)! - bytes;
+    if (left > 0) bytesOf.set(name, left);
+    else bytesOf.delete(name);
   }
 }
 

@@ -21,7 +21,7 @@ import {
   voteRequest,
 } from "../tests/gateway_fixture.ts";
 import { BODY_TIMEOUT_MS } from "../web/body.ts";
-import { MAX_BATCH_BYTES, MAX_BATCH_VOTES, MAX_DEVICE_BATCHES, MAX_VOTE_BYTES } from "./app.ts";
+import { MAX_BATCH_BYTES, MAX_BATCH_VOTES, MAX_DEVICE_BODY_BYTES, MAX_VOTE_BYTES } from "./app.ts";
 import { RateLimiter } from "./rate.ts";
 import { NotSpooled } from "./spool_client.ts";
 
@@ -650,7 +650,7 @@ Deno.test("POST /v1/votes/batch is not crowded out by slow bodies of 8 MiB that 
   for (const { reason } of await Promise.all(crowd)) assert.equal(reason, "signature-invalid");
 });
 
-Deno.test("POST /v1/votes/batch takes a few slow batches of one device at once, and others beside them", async () => {
+Deno.test("POST /v1/votes/batch takes so many bytes of one device's batches at once, and others beside them", async () => {
   const gateway = testGateway();
   const ends: (() => void)[] = [];
   const slow = () => {
@@ -672,7 +672,7 @@ Deno.test("POST /v1/votes/batch takes a few slow batches of one device at once, 
       }),
     );
   };
-  const waiting = Array.from({ length: MAX_DEVICE_BATCHES }, slow);
+  const waiting = Array.from({ length: MAX_DEVICE_BODY_BYTES / MAX_BATCH_BYTES }, slow);
   await settle();
   const { status, reason } = await send(gateway, batchRequest([testVote()]));
   assert.deepEqual([status, reason], [503, "busy"]);

@@ -16,11 +16,11 @@ class FakeLog extends MemoryLog {
   failures: { error: Error; when: "before" | "after" }[] = [];
   appends: number[] = [];
   closed = 0;
-  onAppend: () => void = () => {};
+  onAppend: (records: readonly PlacedRecord[]) => void = () => {};
 
   override async append(records: readonly PlacedRecord[]): Promise<void> {
     this.appends.push(records.length);
-    this.onAppend();
+    this.onAppend(records);
     const failure = this.failures.shift();
     if (failure?.when === "before") throw failure.error;
     await super.append(records);
@@ -148,11 +148,71 @@ Deno.test("Forwarder.step() puts each record on its partition, as it was spooled
   });
 });
 
-Deno.test("Forwarder.step() appends at most 2,000 records at once", async () => {
-  await withForwarder(async ({ forwarder, logs, put }) => {
-    put("a", 1_000, 900, 200, 2_500, 1);
+Deno.test("Forwarder.step() appends at most 2,000 records at once, and frees a chunk when all of it is on the log", async () => {
+  await withForwarder(async ({ spool, forwarder, logs, put }) => {
+    const records = put("a", 1_000, 900, 200, 4_500, 1);
+    const log = logs.get("a")!;
     await settle(forwarder);
-    assert.deepEqual(logs.get("a")!.appends, [1_900, 1_200, 1_501]);
+    assert.deepEqual(log.signatures(), signatures(records), "each once");
+    assert.ok(Math.max(...log.appends) <= 2_000, log.appends.join());
+    assert.ok(log.appends.includes(2_000), "it grows while the link carries it");
+    assert.equal(spool.state.records, 0);
+  });
+});
+
+Deno.test("Forwarder.step() sizes appends by what the link carries", async () => {
+  await withForwarder(async ({ spool, forwarder, logs, clock, put }) => {
+    const log = logs.get("a")!;
+    const bytesOf = (records: readonly PlacedRecord[]) =>
+      records.reduce((sum, { value }) => sum + value.length + 200, 0);
+    const took: number[] = [];
+    let bytesPerMs = 32;
+    log.onAppend = (records) => {
+      const ms = bytesOf(records) / bytesPerMs;
+      took.push(ms);
+      clock.nowMs += ms;
+    };
+    const records = put("a", 1_000, 1_000, 1_000, 1_000);
+    await forwarder.step();
+    const before = spool.state.records;
+    for (let n = 0; n < 40; n++) await forwarder.step();
+    assert.ok(took.length > 40 && took.slice(1).every((ms) => ms <= 2_000), took.join());
+    assert.ok(took.slice(2).every((ms) => ms >= 1_000), took.join());
+    assert.ok(spool.state.records < before, "chunks are freed one by one");
+    // A faster link is made use of, a slower one is not overloaded for long.
+    bytesPerMs = 3_200;
+    await settle(forwarder);
+    assert.ok(log.appends.at(-2)! > 2 * log.appends[20], log.appends.join());
+    assert.deepEqual(log.signatures(), signatures(records), "each once");
+  });
+});
+
+Deno.test("Forwarder.step() appends less after each append that failed, down to one record", async () => {
+  await withForwarder(async ({ forwarder, logs, clock, put }) => {
+    const log = logs.get("a")!;
+    const records = put("a", 1_000);
+    log.failures = Array.from({ length: 5 }, () => away);
+    for (let n = 0; n < 5; n++) clock.nowMs += (await settle(forwarder))!;
+    assert.ok(log.appends[0] > 8 * log.appends[1] - 8, log.appends.join());
+    assert.ok(log.appends[4] <= 10 && log.appends[4] >= 1, log.appends.join());
+    await settle(forwarder);
+    assert.deepEqual(log.signatures(), signatures(records));
+  });
+});
+
+Deno.test("Forwarder.step() goes on behind what is on the log when a chunk's next part fails", async () => {
+  await withForwarder(async ({ spool, forwarder, logs, clock, put }) => {
+    const log = logs.get("a")!;
+    const records = put("a", 1_000);
+    await forwarder.step();
+    const [first] = log.appends;
+    assert.ok(first < 500, `${first}`);
+    log.failures = [away];
+    assert.equal(spool.state.records, 1_000, "a chunk is freed as a whole");
+    clock.nowMs += (await settle(forwarder))!;
+    await settle(forwarder);
+    assert.deepEqual(log.signatures(), signatures(records), "nothing of it was sent twice");
+    assert.equal(spool.state.records, 0);
   });
 });
 

@@ -41,7 +41,11 @@ for (
   const [name, selector, message] of [
     ["nothing at all", {}, /must say which records are meant/],
     ["a position without its index", { positions: ["3/1207"] }, /must be partition\/offset\/index/],
-    ["an unknown reason", { reason: "overvote" }, /must be one of gateway_revoked, device_revoked, clock, superseded/],
+    [
+      "an unknown reason",
+      { reason: "overvote" },
+      /must be one of gateway_revoked, device_revoked, clock, superseded/,
+    ],
     ["an unknown field", { station: "n-1" }, /station/],
   ] as const
 ) {

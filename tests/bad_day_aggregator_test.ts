@@ -284,8 +284,8 @@ Deno.test("the aggregator answers every wrong request with what is wrong, and no
       logEnds: () => Promise.resolve([0, 0, 0]),
       votesOf: votesFromResults(db.query),
       metrics: new Registry(),
-      ready: () => ({ ready: true }),
-      gatewaySync: gatewaySync({ db, master: () => MASTER, now }),
+      ready: () => ({ ready: true, elections: [] }),
+      gatewaySync: gatewaySync({ reading: db, writing: db, master: () => MASTER, now }),
       signal: stop.signal,
       onError,
     });

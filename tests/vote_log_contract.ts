@@ -23,6 +23,8 @@ export type LogUnderTest = Readonly<{
   reopen(partitions?: number): Promise<VoteLog>;
   /** Removes the log and makes another of the same name. */
   recreate(): Promise<VoteLog>;
+  /** Deletes what is below an offset, as a topic's retention or an administrator does. */
+  deleteBefore(partition: number, offset: number): Promise<void>;
   /** How another process opens the same log: a module's address, and an expression in which `module` is that module. */
   elsewhere: Readonly<{ module: string; open: string }>;
   /** Closes all that was opened, and removes the log. */
@@ -89,6 +91,37 @@ export function voteLogContract(
     assertRising(offsets);
     assert.ok(await log.end(1) > offsets.at(-1)!);
     assert.deepEqual(await log.read(1, await log.end(1), 100), []);
+  });
+
+  test("start() is 0 until records are deleted, and then where the first of those that are left is", async ({ log, deleteBefore }) => {
+    assert.equal(await log.start(0), 0);
+    await log.append([...many(0, 10), ...many(1, 2)]);
+    assert.equal(await log.start(0), 0);
+    const all = await log.read(0, 0, 10);
+    await deleteBefore(0, all[4].offset);
+    await until(async () => await log.start(0) === all[4].offset);
+    assert.deepEqual(values(await log.read(0, 0, 100)), values(all.slice(4)));
+    assert.equal(await log.start(1), 0);
+    await deleteBefore(0, await log.end(0));
+    await until(async () => await log.start(0) === await log.end(0));
+    assert.deepEqual(await log.read(0, 0, 100), []);
+    await log.append([record(0, "later")]);
+    const [{ offset }] = await log.read(0, 0, 100);
+    assert.equal(await log.start(0), offset);
+  });
+
+  test("consume() delivers what is left of a partition whose front was deleted", async ({ log, deleteBefore }) => {
+    await log.append(many(0, 10));
+    const { offset } = (await log.read(0, 0, 10))[6];
+    await deleteBefore(0, offset);
+    await until(async () => await log.start(0) === offset);
+    const heard = listener();
+    await consume(log, heard, {}, () => heard.records.length >= 4);
+    assert.deepEqual(values(heard.records), ["6", "7", "8", "9"]);
+  });
+
+  test("retentionFaults() finds nothing wrong with a log that keeps everything", async ({ log }) => {
+    assert.deepEqual(await log.retentionFaults(), []);
   });
 
   test("read() begins at the offset it is given and gives no more than it may", async ({ log }) => {

@@ -19,6 +19,7 @@ export const AUDIT_EVENTS = {
   records_decided: "officials decided about held records",
   sender_keys_waived: "officials waived the statements of sender keys",
   counting_stopped: "counting stopped because the log is not what it should be",
+  loss_accepted: "records are missing from the log, and the tables are made anew without them",
   rebuild_started: "the tables were emptied, to be made anew",
   rebuild_finished: "the tables were made anew from registry and log",
 } as const;

@@ -19,9 +19,9 @@ import {
 } from "../../tests/fixture.ts";
 import { MemoryLog } from "../../tests/memory_log.ts";
 import { withDatabase } from "../../tests/test_database.ts";
-import { countGroup, createCounter, Fenced, type GrowingHistory } from "./count.ts";
+import { checkLog, countGroup, createCounter, Fenced, type GrowingHistory } from "./count.ts";
 import { readTables } from "./tables.ts";
-import type { Database, Query } from "../database/database.ts";
+import { type Database, DatabaseUnavailable, type Query } from "../database/database.ts";
 
 const never = new AbortController().signal;
 
@@ -298,10 +298,10 @@ async function deliver(db: Database, { history, log }: World, deliveries: Sketch
       failing = undefined;
       const result = await db.transaction(async (query) => {
         const done = await work(query);
-        if (how === "before") throw new Error("the connection broke before COMMIT");
+        if (how === "before") throw new DatabaseUnavailable("the connection broke before COMMIT");
         return done;
       });
-      if (how === "after") throw new Error("the connection broke after COMMIT");
+      if (how === "after") throw new DatabaseUnavailable("the connection broke after COMMIT");
       return result;
     },
   };
@@ -416,6 +416,181 @@ Deno.test("counting stops and names it when the log was truncated and written on
     await log.append((await ballotBox(db, 5)).log.stored[0]);
     await assert.rejects(count(), refusal(/other contents: the record at offset 5/));
     assert.equal(await countedIn(db), 6);
+  });
+});
+
+const FRONT_DELETED = (start: number) =>
+  refusal(
+    new RegExp(
+      `records were deleted from the front of the log \\(it starts at ${start}\\): check the topic's retention`,
+    ),
+  );
+
+Deno.test("counting stops when records were deleted before it read them", async () => {
+  await withDatabase(async (db) => {
+    const { log, count } = await ballotBox(db, 6);
+    log.deleteBefore(0, 2);
+    await assert.rejects(count(), FRONT_DELETED(2));
+    assert.equal(await countedIn(db), 0);
+  });
+});
+
+Deno.test("counting stops when records were deleted that it had counted, and some that it had not", async () => {
+  await withDatabase(async (db) => {
+    const more = (await ballotBox(db, 6)).log.stored[0].slice(3);
+    const { log, count } = await ballotBox(db, 3);
+    await count();
+    await log.append(more);
+    log.deleteBefore(0, 5);
+    await assert.rejects(count(), FRONT_DELETED(5));
+    assert.equal(await countedIn(db), 3);
+  });
+});
+
+Deno.test("counting that runs stops when records are deleted before it reads them", async () => {
+  await withDatabase(async (db) => {
+    const { log, history } = await ballotBox(db, 9);
+    const counter = createCounter({ db, log, history, signal: never, wait: () => Promise.resolve() });
+    const from = await counter.take(0);
+    await counter.batch(0, await log.read(0, from, 3));
+    log.deleteBefore(0, 6);
+    await assert.rejects(counter.batch(0, await log.read(0, 3, 3)), FRONT_DELETED(6));
+    assert.equal(await countedIn(db), 3);
+    assert.deepEqual(await db.query("SELECT FROM counting.gaps"), []);
+  });
+});
+
+Deno.test("counting goes on over offsets that the log left out by itself, and notes the gap", async () => {
+  await withDatabase(async (db) => {
+    const more = (await ballotBox(db, 5)).log.stored[0].slice(3);
+    const { log, count } = await ballotBox(db, 3);
+    log.skip(0, 2);
+    await log.append(more);
+    await count();
+    assert.equal(await countedIn(db), 5);
+    assert.deepEqual(
+      await db.query(
+        `SELECT from_offset::float8 AS "from", until_offset::float8 AS until FROM counting.gaps`,
+      ),
+      [{ from: 3, until: 5 }],
+    );
+  });
+});
+
+Deno.test("counting goes on when only records were deleted that it had counted", async () => {
+  await withDatabase(async (db) => {
+    const more = (await ballotBox(db, 6)).log.stored[0].slice(4);
+    const { log, count } = await ballotBox(db, 4);
+    await count();
+    await log.append(more);
+    for (const start of [2, 4]) {
+      log.deleteBefore(0, start);
+      await count();
+    }
+    assert.equal(await countedIn(db), 6);
+  });
+});
+
+Deno.test("counting does not begin on a log whose settings delete records", async () => {
+  await withDatabase(async (db) => {
+    const { log, history } = await ballotBox(db, 2);
+    log.retention = ["retention.ms of votes.box is 604800000, and must be -1"];
+    await assert.rejects(
+      checkLog({ db, log, history }),
+      /^RetentionFault: Cannot count election box: retention\.ms of votes\.box is 604800000, and must be -1/,
+    );
+  });
+});
+
+Deno.test("counting asks again whether a batch was committed until the database answers", async () => {
+  await withDatabase(async (db) => {
+    const { log, history } = await ballotBox(db, 4);
+    let failures = 0;
+    const waits: number[] = [];
+    const away = (
+      error = new DatabaseUnavailable("it is not reached"),
+    ) => (failures++, Promise.reject(error));
+    let isAway = false;
+    const troubled: Database = {
+      ...db,
+      query: (sql, params) => isAway ? away() : db.query(sql, params),
+      transaction: async (work) => {
+        if (isAway) return await away();
+        // The first commits, and its answer is lost, together with the database.
+        const done = await db.transaction(work);
+        isAway = failures === 0 && counting;
+        return isAway ? await away() : done;
+      },
+    };
+    let counting = false;
+    const counter = createCounter({
+      db: troubled,
+      log,
+      history,
+      signal: never,
+      wait(ms) {
+        waits.push(ms);
+        isAway = waits.length < 8;
+        return Promise.resolve();
+      },
+    });
+    const records = await log.read(0, await counter.take(0), 10);
+    counting = true;
+    await counter.batch(0, records);
+    assert.equal(failures, 8);
+    assert.deepEqual(waits, [100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000]);
+    assert.equal(await countedIn(db), 4);
+  });
+});
+
+Deno.test("counting gives up at once on an error of its own", async () => {
+  await withDatabase(async (db) => {
+    const { log, history } = await ballotBox(db, 2);
+    let tries = 0;
+    const broken: Database = {
+      ...db,
+      transaction: (work) =>
+        counting ? (tries++, Promise.reject(new TypeError("x is not a function"))) : db.transaction(work),
+    };
+    let counting = false;
+    const counter = createCounter({ db: broken, log, history, signal: never, wait: () => Promise.resolve() });
+    const records = await log.read(0, await counter.take(0), 10);
+    counting = true;
+    await assert.rejects(counter.batch(0, records), /^TypeError: x is not a function$/);
+    assert.equal(tries, 1);
+  });
+});
+
+Deno.test("counting lets go of a batch that the database does not answer for, soon after it is told to end", async () => {
+  await withDatabase(async (db) => {
+    const { log, history } = await ballotBox(db, 2);
+    const stop = new AbortController();
+    const [begun, answer] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const silent: Database = {
+      ...db,
+      async transaction(work) {
+        if (!counting) return await db.transaction(work);
+        begun.resolve();
+        await answer.promise;
+        throw new DatabaseUnavailable("no answer");
+      },
+    };
+    let counting = false;
+    const counter = createCounter({
+      db: silent,
+      log,
+      history,
+      signal: stop.signal,
+      wait: () => Promise.resolve(),
+      finishMs: 1,
+    });
+    const records = await log.read(0, await counter.take(0), 10);
+    counting = true;
+    const counted = counter.batch(0, records);
+    await begun.promise;
+    stop.abort();
+    await assert.rejects(counted, /another process may count its partition/);
+    answer.resolve();
   });
 });
 

@@ -7,7 +7,7 @@
 import { type Decision, formatPosition, type HeldRecord, selects } from "../../shared/decision.ts";
 import type { Judgement } from "../../shared/judge.ts";
 import { sha256 } from "../../shared/keys.ts";
-import type { VoteLog } from "../../shared/log/vote_log.ts";
+import { logStarts, type VoteLog } from "../../shared/log/vote_log.ts";
 import type { Outcome } from "../../shared/outcome.ts";
 import {
   type Count,
@@ -23,6 +23,7 @@ import { readDecisions } from "../registry/decisions.ts";
 import type { GrowingHistory } from "./count.ts";
 import { readHeld } from "./held.ts";
 import { type JudgedRecord, judgeEntries } from "./judged.ts";
+import { type DeletedFront, findDeletedFronts } from "./losses.ts";
 import { addNumber, bitsToBytes, BLOCK_NUMBERS, blockOf, hasNumber } from "./sequences.ts";
 import { readOutcomes, readStationVoters, readTotals } from "./tables.ts";
 
@@ -47,6 +48,11 @@ export type Recount = Readonly<{
   /** How many lines were compared. */
   lines: number;
   differences: number;
+  /**
+   * Partitions that do not start at 0. Where one of them is no accepted loss, nothing was compared: the log is not
+   * whole, and each such partition is one difference.
+   */
+  deleted: readonly DeletedFront[];
   /** The first of them. */
   shown: readonly Difference[];
 }>;
@@ -76,6 +82,8 @@ async function recountIn(
   onProgress: (records: number) => void,
 ): Promise<Recount> {
   const { election } = history;
+  const deleted = await findDeletedFronts(query, election, await logStarts(log));
+  if (deleted.some(({ isAccepted }) => !isAccepted)) return notWhole(deleted);
   const comparison = new Comparison();
   const totals = emptyCount();
   const outcomes = new Map<string, number>();
@@ -119,6 +127,9 @@ async function recountIn(
     );
     await compareParticipations(query, election, partition, log.partitions, fold.participations, comparison);
   }
+  // It may have been deleted while it was read.
+  const deletedSince = await findDeletedFronts(query, election, await logStarts(log));
+  if (deletedSince.some(({ isAccepted }) => !isAccepted)) return notWhole(deletedSince);
   const tables = await readTotals(query, election);
   comparison.maps("outcomes", await readOutcomes(query, election), outcomes);
   comparison.maps("votes", tables.votes, totals.votes);
@@ -132,7 +143,26 @@ async function recountIn(
   comparison.maps("sequence numbers of", await readSequences(query, election), sequences.digests());
   let counted = 0;
   for (const [name, n] of outcomes) if (name.endsWith("/counted")) counted += n;
-  return { records, counted, altered, reused: sequences.reused, ...comparison.result() };
+  return { records, counted, altered, reused: sequences.reused, deleted, ...comparison.result() };
+}
+
+/** What is found of a log whose front was deleted: that, and not the thousand lines that follow from it. */
+function notWhole(deleted: readonly DeletedFront[]): Recount {
+  const shown = deleted.filter(({ isAccepted }) => !isAccepted).map(({ partition, start }) => ({
+    line: `partition ${partition} first offset`,
+    tables: "0",
+    recount: `${start}`,
+  }));
+  return {
+    records: 0,
+    counted: 0,
+    altered: 0,
+    reused: 0,
+    lines: shown.length,
+    differences: shown.length,
+    shown,
+    deleted,
+  };
 }
 
 /** The fold of one partition: its records in log order, with decisions at the offsets where they were made. */

@@ -38,7 +38,15 @@ Deno.test("recount() finds no difference after a count of everything there is", 
   const { lines, ...rest } = found;
   // 24 of the first round, and one of the two that are the same.
   const records = box.log.stored.flat().length;
-  assert.deepEqual(rest, { records, counted: 25, altered: 0, reused: 0, differences: 0, shown: [] });
+  assert.deepEqual(rest, {
+    records,
+    counted: 25,
+    altered: 0,
+    reused: 0,
+    differences: 0,
+    shown: [],
+    deleted: [],
+  });
   assert.equal(read, records);
   assert.ok(lines > 80, `${lines} lines were compared`);
   const gaps = await db.query("SELECT FROM counting.gaps WHERE election = $1", [box.election]);
@@ -263,6 +271,34 @@ Deno.test("recount() finds a record that is gone from the log", async () => {
   assert.ok(lines.includes(`partition ${partition} records read`), lines.join("\n"));
   assert.ok(lines.includes(`outcomes ${partition}/counted`), lines.join("\n"));
   assert.ok(lines.includes("votes mayor/bob/n-2/in_person"), lines.join("\n"));
+});
+
+Deno.test("recount() says of a log whose front was deleted where it begins, and compares nothing", async () => {
+  const box = await countedBox();
+  const partition = box.log.stored.findIndex(({ length }) => length > 3);
+  const start = box.log.stored[partition][3].offset;
+  box.log.deleteBefore(partition, start);
+  assert.deepEqual(await recounted(box), {
+    records: 0,
+    counted: 0,
+    altered: 0,
+    lines: 1,
+    differences: 1,
+    shown: [{ line: `partition ${partition} first offset`, tables: "0", recount: `${start}` }],
+    deleted: [{ partition, start, isAccepted: false }],
+  });
+});
+
+Deno.test("recount() finds a front that is deleted while it reads", async () => {
+  const box = await countedBox();
+  const read = box.log.read.bind(box.log);
+  box.log.read = async (partition, from, limit) => {
+    const records = await read(partition, from, limit);
+    if (partition === 0 && records.length > 0) box.log.deleteBefore(0, records[1].offset);
+    return records;
+  };
+  const { differences, deleted } = await recounted(box);
+  assert.deepEqual([differences, deleted.map(({ partition }) => partition)], [1, [0]]);
 });
 
 Deno.test("recount() finds a log that ends before what was read of it", async () => {

@@ -37,6 +37,7 @@ import { readReconciliation, readRejections } from "../counting/reconciliation.t
 import { isFault, readResults, readTag } from "../results/results.ts";
 import * as routes from "./routes.ts";
 import { type STREAM_LIMITS, Streams } from "./stream.ts";
+import type { Readiness } from "./readiness.ts";
 import { readTurnout, RollCounts } from "../results/turnout.ts";
 
 /** How long the log may take to say where it ends, in milliseconds. */
@@ -56,8 +57,8 @@ export type AppOptions = Readonly<{
   /** Answers for the votes of one candidate. */
   votesOf: VotesOf;
   metrics: Registry;
-  /** Whether the process does its work, and if not, why. */
-  ready(): Readonly<{ ready: boolean; why?: string }>;
+  /** Whether the process does its work, and each election's part of it, and if not, why. */
+  ready(): Readiness;
   /** Answers POST /v1/gateways/sync. */
   gatewaySync(request: Request): Promise<Response>;
   /** Ends the streams; aborted when the process is about to stop. */
@@ -329,8 +330,15 @@ function addReceipts(app: OpenAPIHono, { db, now, receiptKeysOf, metrics }: AppO
 function addOperations(app: OpenAPIHono, { ready, metrics, gatewaySync }: AppOptions): void {
   app.openapi(routes.liveRoute, (c) => c.json({ live: true as const }, 200));
   app.openapi(routes.readyRoute, (c) => {
-    const { ready: isReady, why } = ready();
-    return isReady ? c.json({ ready: true as const }, 200) : refuse(c, "not-ready", why);
+    const { election } = c.req.valid("query");
+    const all = ready();
+    const elections = all.elections.filter((each) => election === undefined || each.election === election);
+    const { ready: isReady, why } = election === undefined ? all : elections[0] ?? all;
+    if (election !== undefined && elections.length === 0 && isReady) return unknownElection(c);
+    c.header("cache-control", "no-store");
+    return isReady
+      ? c.json({ ready: true as const, elections }, 200)
+      : refuse(c, "not-ready", why, { elections });
   });
   app.openapi(routes.metricsRoute, async (c) => {
     return c.body(await metrics.metrics(), 200, { "content-type": metrics.contentType }) as never;

@@ -51,7 +51,7 @@ async function withApp(
     logEnds: () => Promise.resolve([10, 0, 0]),
     votesOf: votesFromResults(db.query),
     metrics: new Registry(),
-    ready: () => ({ ready: true }),
+    ready: () => ({ ready: true, elections: [] }),
     gatewaySync: async (request) =>
       new Response(await request.text(), { headers: { "content-type": "application/octet-stream" } }),
     signal: stop.signal,
@@ -371,13 +371,35 @@ Deno.test("the aggregator's interface", async (t) => {
     await t.step("health and readiness", async () => {
       await withApp(db, async (ask) => {
         assert.deepEqual(await (await ask("/health/live")).json(), { live: true });
-        assert.deepEqual(await (await ask("/health/ready")).json(), { ready: true });
+        assert.deepEqual(await (await ask("/health/ready")).json(), { ready: true, elections: [] });
         assert.match((await ask("/metrics")).headers.get("content-type")!, /^text\/plain/);
       });
       await withApp(db, async (ask) => {
         const problem = await problemOf(await ask("/health/ready"));
         assert.deepEqual([problem.status, problem.detail], [503, "the log does not answer"]);
-      }, { ready: () => ({ ready: false, why: "the log does not answer" }) });
+      }, { ready: () => ({ ready: false, why: "the log does not answer", elections: [] }) });
+      const elections = [{ election: "town", ready: true }, {
+        election: "village",
+        ready: false,
+        why: "gone",
+      }];
+      await withApp(db, async (ask) => {
+        assert.deepEqual(await (await ask("/health/ready")).json(), { ready: true, elections });
+        assert.deepEqual(await (await ask("/health/ready?election=town")).json(), {
+          ready: true,
+          elections: elections.slice(0, 1),
+        });
+        const village = await ask("/health/ready?election=village");
+        assert.equal(village.status, 503);
+        const { type, detail, elections: each } = await village.json();
+        assert.deepEqual([type, detail, each], [
+          "urn:pollwire:problem:not-ready",
+          "gone",
+          elections.slice(1),
+        ]);
+        assert.equal((await problemOf(await ask("/health/ready?election=hamlet"))).status, 404);
+        assert.equal((await problemOf(await ask("/health/ready?elections=town"))).status, 422);
+      }, { ready: () => ({ ready: true, elections }) });
     });
 
     await t.step("a gateway's request goes to its handler as it came", async () => {

@@ -14,6 +14,7 @@ import {
   manifestAnswerSchema,
   problemAnswerSchema,
   queries,
+  readinessSchema,
   receiptAnswersSchema,
   receiptsSchema,
   reconciliationSchema,
@@ -230,8 +231,14 @@ export const liveRoute = createRoute({
 export const readyRoute = createRoute({
   method: "get",
   path: "/health/ready",
-  summary: "Whether the process does its work",
-  responses: { 200: json("It does", z.strictObject({ ready: z.literal(true) })), ...problems("not-ready") },
+  summary: "Whether the process does its work: counts at least one election, or the one that is named",
+  description:
+    "`elections` says of each election whether it is counted, and if not, why; a problem has it too.",
+  request: { query: queries.readiness },
+  responses: {
+    200: json("It does", z.strictObject({ ready: z.literal(true), elections: z.array(readinessSchema) })),
+    ...problems("not-ready", "unknown-election", "invalid-request"),
+  },
 });
 
 export const metricsRoute = createRoute({

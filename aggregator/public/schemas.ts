@@ -277,6 +277,14 @@ export const tickSchema = z.strictObject({
 }).openapi("Tick");
 export type Tick = z.infer<typeof tickSchema>;
 
+/** How one election stands in the process that is asked. */
+export const readinessSchema = z.strictObject({
+  election: z.string(),
+  ready: z.boolean(),
+  /** Why it is not counted, or what else a person must see to. */
+  why: z.string().optional(),
+});
+
 /** Questions. Nothing but the named parameters, so that a misspelt one is not passed over in silence. */
 export const queries = {
   election: z.object({ election: idSchema }),
@@ -294,6 +302,7 @@ export const queries = {
   }),
   turnout: z.strictObject({ by: oneOf(TURNOUT_BY).default("total") }),
   rejections: z.strictObject({ limit: wholeNumber(1, MAX_REJECTIONS).default(100) }),
+  readiness: z.strictObject({ election: idSchema.optional() }),
   stream: z.strictObject({ after: wholeNumber(0, Number.MAX_SAFE_INTEGER).optional() }),
 };
 

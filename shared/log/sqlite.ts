@@ -147,6 +147,15 @@ export class SqliteLog implements VoteLog {
     return this.#rows(partition, fromOffset, limit);
   }
 
+  async start(partition: number): Promise<number> {
+    return this.#rows(partition, 0, 1)[0]?.offset ?? this.#endOf(partition);
+  }
+
+  /** Nothing of it is ever deleted by a setting. */
+  retentionFaults(): Promise<string[]> {
+    return Promise.resolve([]);
+  }
+
   async end(partition: number): Promise<number> {
     return this.#endOf(partition);
   }

@@ -27,6 +27,13 @@ voteLogContract("SqliteLog", async (partitions) => {
       for await (const { name } of Deno.readDir(directory)) await Deno.remove(`${directory}/${name}`);
       return open(partitions);
     },
+    deleteBefore(partition, offset) {
+      const db = new DatabaseSync(`${directory}/votes.test-2026.sqlite`);
+      const first = partition * 2 ** 40;
+      db.prepare("DELETE FROM records WHERE id >= ? AND id < ?").run(first, first + offset);
+      db.close();
+      return Promise.resolve();
+    },
     elsewhere: {
       module: MODULE,
       open: `module.openSqliteLog(${JSON.stringify(directory)}, "test-2026", ${partitions})`,

@@ -101,6 +101,7 @@ stackTest("provisionTopics() makes topics and permissions, and finds them made t
     "User:gateway may DESCRIBE topic votes.town-2026",
     "User:aggregator may READ topic votes.town-2026",
     "User:aggregator may DESCRIBE topic votes.town-2026",
+    "User:aggregator may DESCRIBE_CONFIGS topic votes.town-2026",
     "User:aggregator may READ group count.town-2026",
     "User:aggregator may DESCRIBE group count.town-2026",
     "User:aggregator may READ topic rejected-votes",
