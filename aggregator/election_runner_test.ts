@@ -40,6 +40,7 @@ class Scene {
     this.#stop = new AbortController();
     const runner = new ElectionRunner({
       databases: oneForAll(db),
+      databaseState: { away: undefined, outage: new AbortController().signal },
       log: this.log,
       partitionsAtOnce: 1,
       history: this.box.history,

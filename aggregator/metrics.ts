@@ -12,12 +12,22 @@ export type AggregatorMetrics = Readonly<{
   outcomes: Counter<"election" | "fate" | "reason">;
   releases: Counter<"election">;
   faults: Counter<"election">;
+  /** What gateways said of their sender keys in vain, by election and kind. */
+  ignoredClaims: Counter<"election" | "kind">;
 }>;
 
-/** How an election stands. `lag`, in records, and `unbalanced`, in partitions, are `null` while they are not known. */
-export type ElectionState = Readonly<
-  { election: string; lag: number | null; unbalanced: number | null; counting: boolean }
->;
+/**
+ * How an election stands: `lag` in records, `unbalanced` in partitions, `gaps` and `deleted` in offsets. They are `null`
+ * while they are not known.
+ */
+export type ElectionState = Readonly<{
+  election: string;
+  counting: boolean;
+  lag: number | null;
+  unbalanced: number | null;
+  gaps: number | null;
+  deleted: number | null;
+}>;
 
 /**
  * Makes the metrics.
@@ -59,6 +69,16 @@ export function aggregatorMetrics(elections: () => Promise<readonly ElectionStat
     "Records on the log, in all of its partitions, that no aggregator has counted",
     ({ lag }) => lag,
   );
+  gauge(
+    "pollwire_aggregator_log_gap_offsets",
+    "Offsets that the log has left out: its own records, or a loss that was accepted",
+    ({ gaps }) => gaps,
+  );
+  gauge(
+    "pollwire_aggregator_log_deleted_offsets",
+    "Offsets that were deleted from the front of the log: must be 0",
+    ({ deleted }) => deleted,
+  );
   return {
     registry,
     outcomes: new Counter({
@@ -77,6 +97,13 @@ export function aggregatorMetrics(elections: () => Promise<readonly ElectionStat
       name: "pollwire_aggregator_faults_total",
       help: "Things that failed and were tried again",
       labelNames: ["election"],
+      registers,
+    }),
+    ignoredClaims: new Counter({
+      name: "pollwire_aggregator_ignored_claims_total",
+      help:
+        "Sender keys beyond a gateway's limit or too late, and statements that prove nothing: maybe a thief's",
+      labelNames: ["election", "kind"],
       registers,
     }),
   };

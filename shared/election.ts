@@ -19,6 +19,9 @@ export const instantSchema = z.string().regex(
   "must be a UTC time with milliseconds, like 2026-11-03T07:00:00.000Z",
 ).refine((text) => new Date(text).getUTCDate() === Number(text.slice(8, 10)), "must be a day that exists");
 
+/** The last millisecond that {@link instantSchema} can write: the end of the year 9999. */
+export const MAX_INSTANT_MS = 253_402_300_799_999;
+
 /** Text that any database can keep. */
 const textSchema = (maxChars: number) =>
   z.string().min(1).max(maxChars)
@@ -120,7 +123,6 @@ const definedCandidateSchema = candidateSchema.extend({
 /** What the election office writes. The aggregator adds version, record size and keys, and it becomes a manifest. */
 export const definitionSchema = z.strictObject({
   ...definitionShape,
-  closesAt: definitionShape.closesAt,
   partitions: definitionShape.partitions.default(12),
   releaseThreshold: definitionShape.releaseThreshold.default(10),
   resultsBeforeClosing: definitionShape.resultsBeforeClosing.default(false),

@@ -24,7 +24,10 @@ import {
 import { decodeStatement } from "./statement.ts";
 import { checkChoices, checkTime, MAX_CLOCK_SKEW_MS, type Vote, voteSchema } from "./vote.ts";
 
-/** How long a manifest is still respected after a newer one took effect: gateways need time to hear of it. */
+/**
+ * How long a manifest is still respected after a newer one took effect, since gateways need time to hear of it, and how
+ * long before it took effect, since a gateway's clock may be that much behind: see docs/adr/0013-manifest-overlap.md.
+ */
 export const MANIFEST_OVERLAP_MS = 60_000;
 
 /** A vote as it is counted: what the device signed, with the voter key in place of the voter id. */
@@ -206,28 +209,32 @@ function judgeTime(
   const regionIn = ({ index }: EffectiveManifest) => index.stations.get(record.station)!.region;
   const legal = inForce.find((manifest) => check(manifest) === undefined);
   if (legal !== undefined) return { record: dated, region: regionIn(legal), ...clock };
-  const newest = inForce[0];
+  const [newest] = inForce;
+  const older = view.manifests.slice(0, view.manifests.indexOf(newest)).reverse();
   if (isAhead) {
-    const place = checkPlace(newest, record, gateway, deviceStation);
-    if (place !== undefined) return { reject: place, record };
-    return { record: dated, region: regionIn(newest), held: "clock", ...clock };
+    const place = (manifest: EffectiveManifest) => checkPlace(manifest, record, gateway, deviceStation);
+    const placed = [...inForce, ...older].find((manifest) => place(manifest) === undefined);
+    if (placed === undefined) return { reject: place(newest)!, record };
+    return { record: dated, region: regionIn(placed), held: "clock", ...clock };
   }
-  const older = view.manifests.toReversed().find((manifest) =>
-    manifest.effectiveAtMs < newest.effectiveAtMs && check(manifest) === undefined
-  );
-  if (older !== undefined) return { record: dated, region: regionIn(older), held: "superseded" };
+  const superseded = older.find((manifest) => check(manifest) === undefined);
+  if (superseded !== undefined) return { record: dated, region: regionIn(superseded), held: "superseded" };
   return { reject: check(newest)!, record };
 }
 
-/** Manifests in force at a time or in the minute before, newest first. At least one: the first has no beginning. */
+/**
+ * Manifests in force at a time or less than a minute before or after it: that of the time first, then the ones before it,
+ * newest first, then the ones after it. At least one: the first has no beginning.
+ */
 function manifestsInForce(manifests: readonly EffectiveManifest[], atMs: number): EffectiveManifest[] {
-  const found: EffectiveManifest[] = [];
-  for (let i = manifests.length - 1; i >= 0; i--) {
-    const endsMs = manifests[i + 1]?.effectiveAtMs ?? Infinity;
-    const begins = i === 0 || manifests[i].effectiveAtMs <= atMs;
-    if (begins && endsMs > atMs - MANIFEST_OVERLAP_MS) found.push(manifests[i]);
-  }
-  return found;
+  let current = manifests.length - 1;
+  while (current > 0 && manifests[current].effectiveAtMs > atMs) current--;
+  const endsMs = (i: number) => manifests[i + 1].effectiveAtMs;
+  let first = current;
+  while (first > 0 && endsMs(first - 1) > atMs - MANIFEST_OVERLAP_MS) first--;
+  let last = current;
+  while (last + 1 < manifests.length && endsMs(last) < atMs + MANIFEST_OVERLAP_MS) last++;
+  return [...manifests.slice(first, current + 1).reverse(), ...manifests.slice(current + 1, last + 1)];
 }
 
 /** What depends on station, choices, device and gateway, and not on the time. */

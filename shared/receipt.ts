@@ -1,6 +1,6 @@
 /**
  * A receipt: one gateway's word that it took one vote. With it a device asks the aggregator what became of the vote.
- * It says who and when, to the minute, and never what. As JSON it has fewer than 400 characters, so that it fits into
+ * It says who and when, to the minute, and never what. As JSON it has at most 402 characters, so that it fits into
  * a QR code.
  *
  * @module

@@ -5,7 +5,7 @@
  * @module
  */
 import { fromUtf8, lengthPrefixed, utf8 } from "./bytes.ts";
-import { ELECTION_LIMITS, type Manifest } from "./election.ts";
+import { ELECTION_LIMITS, type Manifest, MAX_INSTANT_MS } from "./election.ts";
 import { formatKeyName, hmac, KEY_BYTES, type KeyName, seal, SEAL_OVERHEAD_BYTES, unseal } from "./keys.ts";
 import { MAX_PROOF_KEY_CHARS, proofKeySchema } from "./proof.ts";
 import { STATEMENT_BYTES } from "./statement.ts";
@@ -24,7 +24,7 @@ const DOMAINS: Record<EntryKind, string> = {
 
 /** Records that one entry holds at most. */
 export const MAX_ENTRY_RECORDS = 64;
-/** Highest sequence number that is believed. */
+/** Highest sequence number of a record. */
 export const MAX_SEQUENCE = 2 ** 48;
 
 /** Codes of the credential by which the voter is known: 2 is for tokens, later. */
@@ -80,18 +80,22 @@ export function sealedBytes(voteBytes: number, records = 1): number {
  */
 export function voteBytesFor(manifest: Pick<Manifest, "contests" | "stations">): number {
   const roomBytes = 64;
-  const { bytes, separators } = longestVote(manifest);
-  return Math.min(Math.ceil((bytes + separators + roomBytes) / 64) * 64, ELECTION_LIMITS.voteBytes);
+  const { spacedBytes } = longestVote(manifest);
+  return Math.min(Math.ceil((spacedBytes + roomBytes) / 64) * 64, ELECTION_LIMITS.voteBytes);
 }
 
-/** Length of the longest text that a legal vote of this election can have without white space, in bytes. */
+/**
+ * Length of the longest text that a legal vote of this election can have without white space, in bytes, when the voter
+ * id has no character that JSON escapes. The room of {@link voteBytesFor} also takes the escapes.
+ */
 export function longestVoteBytes(manifest: Pick<Manifest, "contests" | "stations">): number {
   return longestVote(manifest).bytes;
 }
 
+/** Without white space, and with a space after each separator: the two need not be votes of one station. */
 function longestVote(
   { contests, stations }: Pick<Manifest, "contests" | "stations">,
-): { bytes: number; separators: number } {
+): { bytes: number; spacedBytes: number } {
   const contestParts = new Map(contests.map(({ id, votesAllowed, candidates }) => {
     const lengths = candidates.map((candidate) => candidate.id.length).sort((a, b) => b - a)
       .slice(0, votesAllowed);
@@ -110,7 +114,7 @@ function longestVote(
     selections: [],
     castAt: "0".repeat(24),
   });
-  let longest = { bytes: 0, separators: 0 };
+  const longest = { bytes: 0, spacedBytes: 0 };
   for (const station of stations) {
     let bytes = frame.length + station.id.length;
     let selections = 0;
@@ -120,7 +124,8 @@ function longestVote(
       selections += part.selections;
     }
     if (selections > 0) bytes -= 1; // The last selection has no comma behind it.
-    if (bytes > longest.bytes) longest = { bytes, separators: 11 + 4 * selections };
+    longest.bytes = Math.max(longest.bytes, bytes);
+    longest.spacedBytes = Math.max(longest.spacedBytes, bytes + 11 + 4 * selections);
   }
   if (longest.bytes > ELECTION_LIMITS.voteBytes) {
     throw new RangeError(
@@ -133,7 +138,8 @@ function longestVote(
 /**
  * Writes a record, padded with zeros to {@link recordBytes}.
  *
- * @throws {RangeError} when the vote's text is longer than `voteBytes`: callers refuse it earlier.
+ * @throws {RangeError} when the vote's text is longer than `voteBytes`, or {@link decodeRecord} would not read the record:
+ * callers refuse it earlier.
  */
 export function encodeRecord(content: RecordContent, voteBytes: number): Uint8Array<ArrayBuffer> {
   const { acceptedAtMs, manifestVersion, proof, vote } = content;
@@ -141,6 +147,14 @@ export function encodeRecord(content: RecordContent, voteBytes: number): Uint8Ar
     throw new RangeError(`Cannot record a vote of ${vote.length} bytes: the manifest allows ${voteBytes}`);
   }
   const name = utf8(content.proofKey);
+  if (proof.length !== PROOF_BYTES || name.length > MAX_PROOF_KEY_CHARS) {
+    throw new RangeError(
+      `Cannot record a proof of ${proof.length} bytes under a name of ${name.length} bytes: a proof has ${PROOF_BYTES}, a name at most ${MAX_PROOF_KEY_CHARS}`,
+    );
+  }
+  if (!(acceptedAtMs >= 0 && acceptedAtMs <= MAX_INSTANT_MS)) {
+    throw new RangeError(`Cannot record a vote accepted at ${acceptedAtMs}: a time lies from 1970 to 9999`);
+  }
   const bytes = new Uint8Array(recordBytes(voteBytes));
   const view = new DataView(bytes.buffer);
   view.setUint8(0, CREDENTIAL_VOTER_ID);
@@ -166,8 +180,10 @@ export function decodeRecord(bytes: Uint8Array): RecordContent | undefined {
   const proofAt = FIXED_BYTES + view.getUint8(14);
   const voteAt = proofAt + PROOF_BYTES + 4;
   if (voteAt > bytes.length) return undefined;
-  const end = voteAt + view.getUint32(voteAt - 4);
-  if (end > bytes.length) return undefined;
+  const voteLength = view.getUint32(voteAt - 4);
+  // A short key name leaves room behind the vote, which is no room for a longer vote.
+  if (voteLength > bytes.length - RECORD_OVERHEAD_BYTES) return undefined;
+  const end = voteAt + voteLength;
   for (let at = end; at < bytes.length; at++) if (bytes[at] !== 0) return undefined;
   let proofKey: string;
   try {
@@ -185,12 +201,9 @@ export function decodeRecord(bytes: Uint8Array): RecordContent | undefined {
   };
 }
 
-/** The last millisecond of the year 9999. */
-const MAX_INSTANT_MS = 253_402_300_799_999;
-
 /** What an entry's seal and signature are bound to, besides its value. */
 export function entryContext(election: string, head: EntryHead): Uint8Array {
-  const domain = DOMAINS[head.kind as EntryKind];
+  const domain = Object.hasOwn(DOMAINS, head.kind) ? DOMAINS[head.kind as EntryKind] : undefined;
   if (domain === undefined) throw new RangeError(`Cannot sign an entry of kind ${head.kind}`);
   return lengthPrefixed(
     domain,
@@ -258,7 +271,8 @@ export function entryRecords(entry: LogRecord, voteBytes: number): number | unde
   if (kind === "statement") return bytes === STATEMENT_BYTES ? 1 : undefined;
   if (kind !== "vote" || sequence < 1) return undefined;
   const records = bytes / recordBytes(voteBytes);
-  return Number.isInteger(records) && records >= 1 && records <= MAX_ENTRY_RECORDS ? records : undefined;
+  if (!Number.isInteger(records) || records < 1 || records > MAX_ENTRY_RECORDS) return undefined;
+  return sequence + records - 1 <= MAX_SEQUENCE ? records : undefined;
 }
 
 /**

@@ -5,6 +5,8 @@
  * @module
  */
 
+import { MAX_INSTANT_MS } from "./election.ts";
+
 /** Bytes of a statement before it is sealed: two numbers of 64 bits, big-endian. */
 export const STATEMENT_BYTES = 16;
 
@@ -26,6 +28,6 @@ export function decodeStatement(bytes: Uint8Array): Statement | undefined {
   const view = new DataView(bytes.buffer, bytes.byteOffset, STATEMENT_BYTES);
   const records = Number(view.getBigUint64(0));
   const statedAtMs = Number(view.getBigUint64(8));
-  if (!Number.isSafeInteger(records) || !Number.isSafeInteger(statedAtMs)) return undefined;
+  if (!Number.isSafeInteger(records) || statedAtMs > MAX_INSTANT_MS) return undefined;
   return { records, statedAtMs };
 }

@@ -7,7 +7,9 @@
 import { z } from "zod";
 import { utf8 } from "./bytes.ts";
 import { idSchema, signedManifestSchema } from "./election.ts";
-import { deriveKey, sha256 } from "./keys.ts";
+import { deriveKey, SEAL_OVERHEAD_BYTES, sha256 } from "./keys.ts";
+import { MAX_SEQUENCE } from "./record.ts";
+import { STATEMENT_BYTES } from "./statement.ts";
 
 /** Where a gateway asks the aggregator. */
 export const SYNC_PATH = "/v1/gateways/sync";
@@ -44,6 +46,9 @@ export const SYNC_LIMITS = {
   requestBytes: 1_048_576,
 } as const;
 
+/** Bytes of a statement, sealed. */
+const SEALED_STATEMENT_BYTES = STATEMENT_BYTES + SEAL_OVERHEAD_BYTES;
+
 /** The header of every answer to a sync that has the aggregator's clock, in milliseconds since 1970. */
 export const TIME_HEADER = "pollwire-time";
 
@@ -51,9 +56,12 @@ export const TIME_HEADER = "pollwire-time";
 export const statementEntrySchema = z.strictObject({
   keyId: z.string(),
   senderKey: hexKeySchema,
-  sequence: z.int().min(0),
+  sequence: z.int().min(0).max(MAX_SEQUENCE),
   signature: hexKeySchema,
-  value: z.string().regex(/^[0-9a-f]{2,256}$/),
+  value: z.string().regex(
+    new RegExp(`^[0-9a-f]{${2 * SEALED_STATEMENT_BYTES}}$`),
+    `must be ${SEALED_STATEMENT_BYTES} bytes in lower-case hex`,
+  ),
 });
 export type StatementEntry = z.infer<typeof statementEntrySchema>;
 

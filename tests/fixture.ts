@@ -15,8 +15,10 @@ import {
 import type { ElectionHistory } from "../shared/history.ts";
 import type { VoteRecord } from "../shared/judge.ts";
 import {
+  answerKeyPair,
   ephemeralKeyPair,
   gatewayKey,
+  parseKeyName,
   proofKey,
   pseudonymKey,
   recordKey,
@@ -26,7 +28,7 @@ import {
 import type { PlacedRecord } from "../shared/log/vote_log.ts";
 import { partitionOf } from "../shared/partition.ts";
 import { proofOf, type SignedVote } from "../shared/proof.ts";
-import type { Receipt } from "../shared/receipt.ts";
+import { type Receipt, receiptKey } from "../shared/receipt.ts";
 import { encodeRecord, entrySealer, type LogRecord, voteBytesFor } from "../shared/record.ts";
 import { encodeStatement } from "../shared/statement.ts";
 import type { Vote } from "../shared/vote.ts";
@@ -201,7 +203,7 @@ export function testSealer(
   return {
     senderKey: own.publicKey,
     seal(...records) {
-      const parts = records.map((record) => encodeRecord(contentOf(record), manifest.voteBytes));
+      const parts = records.map((record) => encodeRecord(contentOf(record, master), manifest.voteBytes));
       const plaintext = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
       let at = 0;
       for (const part of parts) {
@@ -222,10 +224,11 @@ export function testSignedVote(
   vote: Vote,
   device = testDevice(vote.station),
   election = "test-2026",
+  master: Uint8Array = MASTER,
 ): SignedVote {
   const text = JSON.stringify(vote);
   const name = `${device}.1`;
-  const key = proofKey(MASTER, { election, id: device, version: 1 });
+  const key = proofKey(master, { election, id: device, version: 1 });
   return {
     vote: text,
     proof: proofOf(key, election, name, text).toHex(),
@@ -234,12 +237,13 @@ export function testSignedVote(
   };
 }
 
-function contentOf(record: TestRecord) {
+function contentOf(record: TestRecord, master: Uint8Array) {
   const { voteId, voterId, station, mode, selections, castAt, election, device } = record;
   const signed = testSignedVote(
     { voteId, voterId, station, mode, selections, castAt },
     device,
     election,
+    master,
   );
   return {
     acceptedAtMs: Date.parse(record.acceptedAt),
@@ -281,6 +285,17 @@ export function testRecord(
 /** Seals a record and puts it on the partition where it belongs. */
 export function placed(sealer: TestSealer, record: TestRecord, partitions = 3): PlacedRecord {
   return { ...sealer.seal(record), partition: partitionOf(fromHex(record.voterKey), partitions) };
+}
+
+/** The keys with which an aggregator answers receipts of the test election's gateways `g-1` and `g-2`. */
+export function testReceiptKeys(election = "test-2026", master: Uint8Array = MASTER) {
+  return {
+    answerKey: answerKeyPair(master, election).privateKey,
+    receiptKey(gateway: string): Uint8Array | undefined {
+      const name = parseKeyName(`${election}/${gateway}`);
+      return name?.id.startsWith("g-") ? receiptKey(gatewayKey(master, name)) : undefined;
+    },
+  };
 }
 
 /** A receipt as devices get them, which the aggregator would not believe. */

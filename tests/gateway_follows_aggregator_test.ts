@@ -32,7 +32,7 @@ class Aggregator {
   constructor(readonly directory: string) {}
 
   start(): void {
-    const handle = gatewaySync({ db, master: () => this.master, now: () => NOON_MS });
+    const handle = gatewaySync({ reading: db, writing: db, master: () => this.master, now: () => NOON_MS });
     this.#server = Deno.serve({ hostname: "127.0.0.1", port: this.#port, onListen() {} }, (request) => {
       const { pathname } = new URL(request.url);
       return pathname === SYNC_PATH ? handle(request) : new Response(null, { status: 404 });

@@ -105,7 +105,7 @@ export class SqliteLog implements VoteLog {
           utf8(kind),
           utf8(keyId),
           senderKey,
-          Number.isSafeInteger(sequence) ? sequence : null,
+          Number.isSafeInteger(sequence) && sequence >= 0 ? sequence : null,
           signature,
           value,
         );
@@ -145,6 +145,15 @@ export class SqliteLog implements VoteLog {
 
   async read(partition: number, fromOffset: number, limit: number): Promise<StoredRecord[]> {
     return this.#rows(partition, fromOffset, limit);
+  }
+
+  async start(partition: number): Promise<number> {
+    return this.#rows(partition, 0, 1)[0]?.offset ?? this.#endOf(partition);
+  }
+
+  /** Nothing of it is ever deleted by a setting. */
+  retentionFaults(): Promise<string[]> {
+    return Promise.resolve([]);
   }
 
   async end(partition: number): Promise<number> {
@@ -193,7 +202,7 @@ export class SqliteLog implements VoteLog {
  * @param directory Where the logs stand; made if missing.
  * @param partitions From the manifest.
  * @param now The log's clock, milliseconds since 1970.
- * @throws {LogFault} when the log has another number of partitions.
+ * @throws {LogFault} when the log has another number of partitions, or records of format 1.
  */
 export function openSqliteLog(
   directory: string,
@@ -211,6 +220,11 @@ export function openSqliteLog(
     db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000;");
     db.exec("BEGIN IMMEDIATE");
     db.exec(SCHEMA);
+    if (db.prepare("SELECT 1 FROM pragma_table_info('records') WHERE name = 'kind'").get() === undefined) {
+      throw new LogFault(
+        `Cannot use ${path}: it has records of format 1, and this version reads format 2; finish this election with 0.1`,
+      );
+    }
     let row = db.prepare("SELECT identity, partitions FROM log").get() as
       | { identity: string; partitions: number }
       | undefined;

@@ -12,8 +12,8 @@ import type { BallotKind } from "./kinds.ts";
 /** More than any election takes of a vote's text, and more than a gateway takes of a body or of a line. */
 const TOO_LONG_BYTES = ELECTION_LIMITS.voteBytes + 1;
 const TOO_LARGE_BYTES = 64 * 1024 + 1;
-/** How deep a field is nested that is to hurt a parser. */
-const DEEP = 5_000;
+/** How deep a field is nested; its vote is within the length that the election takes. */
+const DEEP = 80;
 
 type Definition = Pick<ElectionDefinition, "contests" | "stations" | "opensAt">;
 

@@ -7,7 +7,8 @@ ALTER TABLE registry.elections ADD COLUMN vote_bytes integer CHECK (vote_bytes >
 ALTER TABLE registry.elections ALTER COLUMN record_bytes DROP NOT NULL;
 
 -- Every change of what records are judged by, in the order in which it was made. positions[partition + 1] is the first
--- offset to which it applies; it never falls from one revision to the next.
+-- offset to which it applies. It never falls from one revision to the next, nor from one decision or waiver to the next:
+-- those two are about records that were read, and apply exactly where counting stands.
 CREATE TABLE registry.changes (
   election text NOT NULL REFERENCES registry.elections,
   revision bigint NOT NULL CHECK (revision > 0),
@@ -16,6 +17,9 @@ CREATE TABLE registry.changes (
   positions bigint[] NOT NULL,
   PRIMARY KEY (election, revision)
 );
+-- What gateways are told of: the newest of these says whether a gateway's answer may have changed.
+CREATE INDEX changes_for_gateways ON registry.changes (election, revision)
+  WHERE kind IN ('created', 'manifest', 'device_key');
 
 -- The newest revision; a change takes this row first, so that changes come one after another.
 CREATE TABLE registry.revisions (
@@ -25,6 +29,8 @@ CREATE TABLE registry.revisions (
 
 ALTER TABLE registry.manifests ADD COLUMN revision bigint NOT NULL DEFAULT 1;
 ALTER TABLE registry.device_keys ADD COLUMN revision bigint NOT NULL DEFAULT 1;
+CREATE INDEX device_keys_of_revision ON registry.device_keys (election, revision);
+CREATE INDEX device_keys_of_station ON registry.device_keys (election, station);
 
 -- Every version of every gateway's key; a revoked one is revoked from a revision on.
 CREATE TABLE registry.gateway_keys (
@@ -40,11 +46,30 @@ INSERT INTO registry.gateway_keys (election, gateway, version, revision)
 SELECT election, gateway, generate_series(1, key_version), 1 FROM registry.gateways;
 DROP TABLE registry.gateways;
 
--- The roll applies from revision on, and a strike from struck_revision on.
+-- A roll entry applies from revision on, and its strike from struck_revision on. The registry keeps the time as well.
 ALTER TABLE registry.voters ADD COLUMN revision bigint NOT NULL DEFAULT 1;
 ALTER TABLE registry.voters ADD COLUMN struck_revision bigint;
 ALTER TABLE counting.roll ADD COLUMN revision bigint NOT NULL DEFAULT 1;
 ALTER TABLE counting.roll ADD COLUMN struck_revision bigint;
+UPDATE registry.voters v SET revision = n.number
+FROM (
+  SELECT election, voter_id, effective_at,
+    row_number() OVER (PARTITION BY election, voter_id ORDER BY effective_at) AS number
+  FROM registry.voters
+) n
+WHERE n.number > 1 AND n.election = v.election AND n.voter_id = v.voter_id AND n.effective_at = v.effective_at;
+UPDATE counting.roll r SET revision = n.number
+FROM (
+  SELECT election, voter_key, effective_at,
+    row_number() OVER (PARTITION BY election, voter_key ORDER BY effective_at) AS number
+  FROM counting.roll
+) n
+WHERE n.number > 1 AND n.election = r.election AND n.voter_key = r.voter_key AND n.effective_at = r.effective_at;
+ALTER TABLE registry.voters DROP CONSTRAINT voters_pkey;
+ALTER TABLE registry.voters ADD PRIMARY KEY (election, voter_id, revision);
+ALTER TABLE counting.roll DROP CONSTRAINT roll_pkey;
+ALTER TABLE counting.roll DROP COLUMN effective_at;
+ALTER TABLE counting.roll ADD PRIMARY KEY (election, voter_key, revision);
 
 -- Officials' decisions about held records, and waivers of sender keys. selector: {"positions": ["p/o/i", …]} or
 -- {"reason": …, "gateway": …, "senderKey": …, "from": …, "until": …}.
@@ -62,6 +87,8 @@ CREATE TABLE registry.decisions (
 
 -- The revision that a partition's records are judged with: a change sets it on all partitions, under its lock.
 ALTER TABLE counting.log_positions ADD COLUMN revision bigint NOT NULL DEFAULT 0;
+-- How far counting had come before a rebuild began anew: no change may apply to what was counted without it.
+ALTER TABLE counting.log_positions ADD COLUMN highest_offset bigint NOT NULL DEFAULT 0;
 
 -- A record is at partition, offset of its entry, and index in the entry.
 ALTER TABLE counting.rejections ADD COLUMN record_index smallint NOT NULL DEFAULT 0;
