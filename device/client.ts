@@ -34,7 +34,7 @@ import {
   type ReceiptAnswer,
   RECEIPTS_LIMITS,
 } from "./receipts.ts";
-import { isSettled, type SettleLimits, Settler } from "./settle.ts";
+import { type SettleLimits, Settler } from "./settle.ts";
 import type { KeptVote, VoteStore } from "./store.ts";
 import { DeviceTime, type TimeSource } from "./time.ts";
 
@@ -311,7 +311,7 @@ export class DeviceClient {
 
   async #onOutcome(answers: readonly ReceiptAnswer[]): Promise<void> {
     const { store, onOutcome } = this.#options;
-    for (const answer of answers.filter(isSettled)) {
+    for (const answer of answers) {
       await onOutcome?.(answer);
       await store.delete(answer.voteId);
     }

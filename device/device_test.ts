@@ -222,6 +222,10 @@ const AMBIGUOUS: [string, Misbehaviour][] = [
   ["an answer that is cut short", () => new Response("{", { status: 202 })],
   ["a page of somebody else's", () => new Response("<html>", { status: 404 })],
   ["a refusal without a reason", () => Response.json({}, { status: 403 })],
+  [
+    "a refusal of somebody else's",
+    () => Response.json({ type: "about:blank", title: "No" }, { status: 404 }),
+  ],
   ["a receipt for another vote", () => Response.json({ receipt: testReceipt("x") }, { status: 202 })],
 ];
 for (const [what, primary] of AMBIGUOUS) {
@@ -450,6 +454,27 @@ Deno.test("Device gives up on a request that gets no answer, and asks elsewhere"
   const [one] = await silent.send(votes(1));
   assert.equal(one.fate === "undelivered" && one.problem?.type, "urn:pollwire:problem:not-open");
 });
+
+Deno.test(
+  "Device takes no vote for refused when it is stopped before it has asked every gateway",
+  strict,
+  async () => {
+    const stop = new AbortController();
+    const { device } = world();
+    const stopped = new Device(device.identity, [new GatewayLink("http://a"), new GatewayLink("http://b")], {
+      fetch: () => {
+        stop.abort();
+        return Promise.resolve(refusal("overvote"));
+      },
+      clock: moving(),
+      random: steady,
+      uuid: () => crypto.randomUUID(),
+      signal: stop.signal,
+    });
+    const [one] = await stopped.send(votes(1));
+    assert.equal(one.fate === "undelivered" && one.problem?.type, "urn:pollwire:problem:overvote");
+  },
+);
 
 Deno.test("Device ends what is under way when it is stopped", strict, async () => {
   const stop = new AbortController();
