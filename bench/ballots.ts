@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { toHex, utf8 } from "../shared/bytes.ts";
+import { utf8 } from "../shared/bytes.ts";
 import { hmac } from "../shared/keys.ts";
 import { PROOF_SCHEME, proofOf, type SignedVote } from "../shared/proof.ts";
 import { signRequest } from "../shared/signature.ts";
@@ -20,7 +20,7 @@ export const FLOOR_HEADER = "x-floor-mac";
 const SEED = 7;
 const HOUR_MS = 3_600_000;
 
-/** A device: who it is by the signature's `keyid`, its key for requests, and its key for votes. */
+/** A device: who it is by the signature's `keyid`, and its keys for requests and for votes, 32 bytes each. */
 export type Signer = Readonly<{ keyId: string; key: Uint8Array; proofKey: Uint8Array }>;
 
 /** An election that is open now: two contests of six candidates, five parties, ten regions. */
@@ -64,23 +64,23 @@ export function voteMaker(country: Country): (voter: number) => Vote {
   };
 }
 
+/** What a device posts for a vote: the text and its proof, as JSON. */
+export function signedText(vote: Vote, { keyId, proofKey }: Signer): string {
+  const text = JSON.stringify(vote);
+  const [election, name] = keyId.split("/");
+  const proof = proofOf(proofKey, election, name, text).toHex();
+  return JSON.stringify({ vote: text, proof, proofKey: name, scheme: PROOF_SCHEME } satisfies SignedVote);
+}
+
 /** One vote as a request; the floor's server takes the same one, byte for byte. */
 export function voteRequest(vote: Vote, signer: Signer): Uint8Array {
-  return signed("/v1/votes", "application/json", utf8(signedVote(vote, signer)), vote.voteId, signer);
+  return signed("/v1/votes", "application/json", utf8(signedText(vote, signer)), vote.voteId, signer);
 }
 
 /** Votes of one device's station as a batch. */
 export function batchRequest(votes: readonly Vote[], signer: Signer): Uint8Array {
-  const body = utf8(votes.map((vote) => signedVote(vote, signer)).join("\n"));
+  const body = utf8(votes.map((vote) => signedText(vote, signer)).join("\n"));
   return signed("/v1/votes/batch", "application/x-ndjson", body, crypto.randomUUID(), signer);
-}
-
-/** A vote as its device posts it, with its proof. */
-function signedVote(vote: Vote, { keyId, proofKey }: Signer): string {
-  const [election, name] = keyId.split("/");
-  const text = JSON.stringify(vote);
-  const proof = toHex(proofOf(proofKey, election, name, text));
-  return JSON.stringify({ vote: text, proof, proofKey: name, scheme: PROOF_SCHEME } satisfies SignedVote);
 }
 
 function signed(

@@ -1,6 +1,6 @@
 /**
  * The floor of taking votes in: bare hono on Deno.serve that reads the body, checks one HMAC over it, parses it with
- * the schemas of signed votes and of votes, and answers. No signature profile, no manifest, no sealing, no disk.
+ * the schemas of what is posted and of the vote in it, and answers. No signature profile, no manifest, no sealing, no disk.
  *
  * @module
  */
@@ -20,8 +20,8 @@ async function checkedBody(request: Request): Promise<string | undefined> {
 }
 
 function isVote(text: string): boolean {
-  const signed = signedVoteSchema.safeParse(JSON.parse(text));
-  return signed.success && voteSchema.safeParse(JSON.parse(signed.data.vote)).success;
+  const posted = signedVoteSchema.safeParse(JSON.parse(text));
+  return posted.success && voteSchema.safeParse(JSON.parse(posted.data.vote)).success;
 }
 
 app.post("/v1/votes", async (c) => {

@@ -9,11 +9,12 @@ import { type Problem, problem, problemResponse, type ProblemType } from "../sha
 import type { Receipt } from "../shared/receipt.ts";
 import { networkOf } from "../web/address.ts";
 import { addApiDocs, API_DOCS_PATHS } from "../web/api_docs.ts";
-import { BodyReader, drain } from "../web/body.ts";
+import { drain } from "../web/body.ts";
 import type { Arrival } from "../web/serve.ts";
 import { WholeAnswer } from "../web/whole_answer.ts";
 import { Acceptor, type Repeated, type Taken } from "./accept.ts";
 import { authenticate, type Authenticated, checkBody, type ElectionLookup } from "./authenticate.ts";
+import { DeviceLimits } from "./limits.ts";
 import type { GatewayMetrics } from "./metrics.ts";
 import { describeApi } from "./openapi.ts";
 import type { RateLimiter } from "./rate.ts";
@@ -27,12 +28,6 @@ export const MAX_BATCH_BYTES = 8 * 1024 * 1024;
 export const MAX_BATCH_VOTES = 1_000;
 /** What Retry-After says when the gateway cannot take votes in just now, in seconds. */
 const RETRY_AFTER_S = 2;
-/**
- * Bytes of one device's batches that are on their way at once, as they were announced: a head that was signed once could
- * be sent again and again with a slow body, and all bodies together may hold only so much.
- */
-export const MAX_DEVICE_BODY_BYTES = 4 * MAX_BATCH_BYTES;
-
 /** What a gateway's app is made of. */
 export type GatewayOptions = Readonly<{
   gateway: string;
@@ -73,20 +68,13 @@ type Gateway =
   & GatewayOptions
   & Readonly<{
     acceptor: Acceptor;
-    bodies: BodyReader;
-    /** Bytes of a device's batches that are on their way, by its election and name. */
-    bytesOf: Map<string, number>;
+    limits: DeviceLimits;
   }>;
 
 /** Makes the app; `app.fetch(request, info)` serves a request. */
 export function createGateway(options: GatewayOptions): OpenAPIHono<Env> {
   const { gateway: id, elections, spool, metrics, now } = options;
-  const gateway: Gateway = {
-    ...options,
-    acceptor: new Acceptor(),
-    bodies: new BodyReader(),
-    bytesOf: new Map(),
-  };
+  const gateway: Gateway = { ...options, acceptor: new Acceptor(), limits: new DeviceLimits(options) };
   const app = new OpenAPIHono<Env>();
 
   app.post(ENDPOINTS.vote.path, async (c) => {
@@ -202,11 +190,12 @@ async function takeBatch(gateway: Gateway, c: Context<Env>, arrivedMs: number): 
   }
   // The batch's first vote was paid for before its body was read. Lines beyond the rate are refused, and the device
   // sends them again: a batch that is refused as a whole might never fit.
-  const allowed = 1 + takeUpTo(gateway, device, lines.length - 1, nowMs);
+  const { limits } = gateway;
+  const allowed = 1 + limits.takeUpTo(device, lines.length - 1, nowMs);
   const answers = await takeAll(gateway, device, lines.slice(0, allowed), undefined, nowMs);
   let retryAfterS = 0;
   if (allowed < lines.length) {
-    const { found, waitS } = takeOrRefuse(gateway, device, lines.length - allowed, nowMs)!;
+    const { found, waitS } = limits.take(device, lines.length - allowed, nowMs)!;
     retryAfterS = waitS;
     for (let i = allowed; i < lines.length; i++) answers.push({ problem: found });
   }
@@ -271,78 +260,13 @@ async function admit(
   const device = authenticate(path, signed, gateway.elections, nowMs);
   if ("status" in device) return await no(device);
   gateway.metrics.skew.observe(device.skewS);
-  const refused = takeOrRefuse(gateway, device, 1, nowMs);
+  const refused = gateway.limits.take(device, 1, nowMs);
   if (refused !== undefined) return await no(refused.found, refused.waitS);
-  const body = await readBody(gateway, device, request, endpoint, maxBytes);
+  const body = await gateway.limits.readBody(device, request, maxBytes);
   if (!(body instanceof Uint8Array)) return refuse(gateway, endpoint, body);
   const changed = checkBody(device, body);
   if (changed !== undefined) return refuse(gateway, endpoint, changed);
   return { device, body, nowMs };
-}
-
-/** Reads a body. Batches of one device may hold so many bytes while they come. */
-async function readBody(
-  { bodies, bytesOf }: Gateway,
-  device: Authenticated,
-  request: Request,
-  endpoint: Endpoint,
-  maxBytes: number,
-): Promise<Uint8Array | Problem> {
-  if (endpoint === "vote") return await bodies.read(request, maxBytes);
-  const stated = Number(request.headers.get("content-length") ?? NaN);
-  const bytes = stated <= maxBytes ? stated : stated > maxBytes ? 0 : maxBytes;
-  const name = nameOf(device);
-  const underWay = bytesOf.get(name) ?? 0;
-  if (underWay + bytes > MAX_DEVICE_BODY_BYTES) {
-    await drain(request);
-    return problem("busy", `a device may have ${MAX_DEVICE_BODY_BYTES} bytes of batches on their way`);
-  }
-  bytesOf.set(name, underWay + bytes);
-  try {
-    return await bodies.read(request, maxBytes);
-  } finally {
-    const left = bytesOf.get(name)! - bytes;
-    if (left > 0) bytesOf.set(name, left);
-    else bytesOf.delete(name);
-  }
-}
-
-function nameOf({ name: { election, id } }: Authenticated): string {
-  return `${election}/${id}`;
-}
-
-function stationOf({ name: { election }, station }: Authenticated): string {
-  return `${election}/${station}`;
-}
-
-/** Takes so many votes off what device and station may send; when there are not so many, none, and says why and how long to wait. */
-function takeOrRefuse(
-  { deviceRate, stationRate }: Gateway,
-  device: Authenticated,
-  votes: number,
-  nowMs: number,
-): { found: Problem; waitS: number } | undefined {
-  const station = stationOf(device);
-  if (stationRate.available(station, nowMs) < votes) {
-    const waitS = stationRate.take(station, nowMs, votes);
-    return { found: problem("station-rate", `come again in ${waitS} s`), waitS };
-  }
-  const waitS = deviceRate.take(nameOf(device), nowMs, votes);
-  if (waitS > 0) return { found: problem("device-rate", `come again in ${waitS} s`), waitS };
-  stationRate.take(station, nowMs, votes);
-  return undefined;
-}
-
-/** Takes as many votes as device and station may send, up to a number. Returns how many. */
-function takeUpTo(gateway: Gateway, device: Authenticated, votes: number, nowMs: number): number {
-  const { deviceRate, stationRate } = gateway;
-  const allowed = Math.min(
-    votes,
-    deviceRate.available(nameOf(device), nowMs),
-    stationRate.available(stationOf(device), nowMs),
-  );
-  if (allowed > 0) takeOrRefuse(gateway, device, allowed, nowMs);
-  return Math.max(0, allowed);
 }
 
 /** What was asked for, by a URL as the request has it: path and query. */

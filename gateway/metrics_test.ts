@@ -52,7 +52,7 @@ Deno.test("gatewayMetrics() gives every metric a name of Prometheus's kind, and 
 
 Deno.test("gatewayMetrics() asks for statements that are due and for the clock when it is scraped", async () => {
   const state = { chunks: 0, records: 0, bytes: 0, damagedRecords: 0 };
-  let differenceMs: number | undefined;
+  let differenceMs: number | undefined = undefined;
   const { registry } = gatewayMetrics({
     spool: () => state,
     statementsDue: () => 3,

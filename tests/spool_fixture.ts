@@ -11,6 +11,7 @@ import { fromHex, utf8 } from "../shared/bytes.ts";
 import { gatewayKey, SEAL_OVERHEAD_BYTES, sealingKeyPair } from "../shared/keys.ts";
 import { partitionOf } from "../shared/partition.ts";
 import { encodeRecord } from "../shared/record.ts";
+import type { Vote } from "../shared/vote.ts";
 import { MASTER, NOON_MS, testManifest, testSignedVote, testVoterKey } from "./fixture.ts";
 import { testVote } from "./gateway_fixture.ts";
 
@@ -54,14 +55,18 @@ export function spooledBytes(recordBytes: number, records = 1): number {
 }
 
 /** Real votes' records, as a gateway hands them to its spool's thread. */
-export function testRecords(count: number): SpoolRecord[] {
+export function testRecords(
+  count: number,
+  change: Partial<Vote> = {},
+  election = "test-2026",
+): SpoolRecord[] {
   const { voteBytes } = testManifest();
   return Array.from({ length: count }, () => {
-    const cast = testVote();
-    const { vote, proof, proofKey } = testSignedVote(cast);
+    const cast = testVote(change);
+    const { vote, proof, proofKey } = testSignedVote(cast, undefined, election);
     const content = { acceptedAtMs: NOON_MS, manifestVersion: 1, proofKey, proof: fromHex(proof) };
     return {
-      partition: partitionOf(fromHex(testVoterKey(cast.voterId)), PARTITIONS),
+      partition: partitionOf(fromHex(testVoterKey(cast.voterId, election)), PARTITIONS),
       plaintext: encodeRecord({ ...content, vote: utf8(vote) }, voteBytes),
     };
   });
