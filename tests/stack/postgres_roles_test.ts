@@ -129,7 +129,7 @@ Deno.test({
   name: "the office changes history and the aggregator takes in what gateways say, each with its own role",
   ignore,
   fn: () =>
-    withUsers(async (as) => {
+    withUsers(cluster, async (as) => {
       const [office, aggregator] = [await as("office"), await as("aggregator")];
       const box = await openBallotBox(office, "box");
       await box.enrol([testVoter("a")]);
