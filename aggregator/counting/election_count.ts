@@ -35,6 +35,7 @@ export type ElectionCountOptions = Readonly<{
   onCounted(outcomes: readonly OutcomeDelta[], records: number): void;
   onFault(what: string, error: unknown): void;
   lookEveryMs?: number;
+  failingAfterMs?: number;
 }>;
 
 /** How an election stands. */
@@ -92,8 +93,9 @@ export class ElectionCount {
   }
 
   #whyNotCounting(): string | undefined {
+    const { failingAfterMs = FAILING_AFTER_MS } = this.#options;
     const failure = this.#failure;
-    if (failure !== undefined && performance.now() - failure.sinceMs >= FAILING_AFTER_MS) {
+    if (failure !== undefined && performance.now() - failure.sinceMs >= failingAfterMs) {
       return failure.reason;
     }
     if (!this.#isLogKnown) return failure?.reason ?? "counting has not begun yet";
