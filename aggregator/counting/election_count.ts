@@ -38,6 +38,7 @@ export type ElectionCountOptions = Readonly<{
   onJudged?(records: readonly JudgedRecord[], repeated: number): void;
   onFault(what: string, error: unknown): void;
   lookEveryMs?: number;
+  failingAfterMs?: number;
 }>;
 
 /** How an election stands. */
@@ -95,8 +96,9 @@ export class ElectionCount {
   }
 
   #whyNotCounting(): string | undefined {
+    const { failingAfterMs = FAILING_AFTER_MS } = this.#options;
     const failure = this.#failure;
-    if (failure !== undefined && performance.now() - failure.sinceMs >= FAILING_AFTER_MS) {
+    if (failure !== undefined && performance.now() - failure.sinceMs >= failingAfterMs) {
       return failure.reason;
     }
     if (!this.#isLogKnown) return failure?.reason ?? "counting has not begun yet";
