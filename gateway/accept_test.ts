@@ -69,6 +69,11 @@ Deno.test("Acceptor.accept() makes a record that the aggregator counts, with all
       manifestVersion: 1,
       acceptedAt: "2026-11-03T12:00:01.234Z",
     },
+    marks: [
+      ...vote.selections,
+      { contest: "mayor", candidate: "#ballots" },
+      { contest: "council", candidate: "#ballots" },
+    ],
     region: "north",
     gateway: "g-1",
   });

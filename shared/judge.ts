@@ -8,6 +8,7 @@ import { equalBytes, fromHex } from "./bytes.ts";
 import type { ElectionIndex } from "./election.ts";
 import { type KeyName, parseKeyName } from "./keys.ts";
 import type { StoredRecord } from "./log/vote_log.ts";
+import { marksOf } from "./marks.ts";
 import type { RejectionReason } from "./outcome.ts";
 import { partitionOf } from "./partition.ts";
 import {
@@ -18,7 +19,7 @@ import {
   recordSignature,
   type VoteRecord,
 } from "./record.ts";
-import { checkBallot, MAX_CLOCK_SKEW_MS } from "./vote.ts";
+import { checkBallot, MAX_CLOCK_SKEW_MS, type Selection } from "./vote.ts";
 
 /** What judging needs to know of one election; all of it kept history. */
 export type ElectionHistory = Readonly<{
@@ -33,9 +34,14 @@ export type ElectionHistory = Readonly<{
   sealingKey(senderKey: Uint8Array): Uint8Array | undefined;
 }>;
 
-/** What can be said of a record before the roll is asked. `gateway` is known once its signature was checked. */
+/**
+ * What can be said of a record before the roll is asked. `gateway` is known once its signature was checked. `marks` is
+ * what the ballot adds to the count: see marks.ts.
+ */
 export type Judgement =
-  | Readonly<{ fate: "acceptable"; record: VoteRecord; region: string; gateway: string }>
+  | Readonly<
+    { fate: "acceptable"; record: VoteRecord; marks: readonly Selection[]; region: string; gateway: string }
+  >
   | Readonly<{ fate: "rejected"; reason: RejectionReason; gateway?: string; record?: VoteRecord }>;
 
 /** Judges a record. Never throws on what the record holds. */
@@ -76,7 +82,13 @@ function judgeOpened(
   const fault = checkBallot(election, record, acceptedAtMs);
   if (fault !== undefined) return no(fault.reason);
   if (!election.gateways.get(gateway)?.has(record.station)) return no("foreign_station");
-  return { fate: "acceptable", record, region: election.stations.get(record.station)!.region, gateway };
+  return {
+    fate: "acceptable",
+    record,
+    marks: marksOf(election, record),
+    region: election.stations.get(record.station)!.region,
+    gateway,
+  };
 }
 
 function rejected(reason: RejectionReason): Judgement {

@@ -5,6 +5,7 @@ import { fromHex, lengthPrefixed, utf8 } from "./bytes.ts";
 import { type ElectionHistory, judge, type Judgement } from "./judge.ts";
 import { formatKeyName, gatewayKey, hmac, recordKey, seal, sealingKeyPair } from "./keys.ts";
 import type { StoredRecord } from "./log/vote_log.ts";
+import { marksOf } from "./marks.ts";
 import { REJECTION_REASONS, type RejectionReason } from "./outcome.ts";
 import { partitionOf } from "./partition.ts";
 import type { VoteRecord } from "./record.ts";
@@ -98,6 +99,7 @@ Deno.test("judge() accepts a record that is in order, and says region and gatewa
   assert.deepEqual(judge(make({ vote }), HISTORY), {
     fate: "acceptable",
     record: vote,
+    marks: marksOf(HISTORY.manifest(1)!, vote),
     region: "north",
     gateway: "g-1",
   });

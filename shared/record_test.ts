@@ -13,6 +13,7 @@ import { equalBytes, fromHex, fromUtf8, lengthPrefixed, utf8 } from "./bytes.ts"
 import { ELECTION_LIMITS, indexElection, type Manifest } from "./election.ts";
 import { judge } from "./judge.ts";
 import { gatewayKey, hmac, recordKey, seal, sealingKeyPair, unseal } from "./keys.ts";
+import { marksOf } from "./marks.ts";
 import { partitionOf } from "./partition.ts";
 import {
   isRecordShaped,
@@ -193,7 +194,8 @@ Deno.test("seal() writes a record that judge() accepts, whatever the vote", () =
         const partition = partitionOf(fromHex(record.voterKey), manifest.partitions);
         const appendedAtMs = Date.parse(record.acceptedAt);
         const judgement = judge({ ...sealer.seal(record), partition, offset: 0, appendedAtMs }, history);
-        assert.deepEqual(judgement, { fate: "acceptable", record, region: "north", gateway: "g-1" });
+        const marks = marksOf(history.manifest(record.manifestVersion)!, record);
+        assert.deepEqual(judgement, { fate: "acceptable", record, marks, region: "north", gateway: "g-1" });
       }
     }),
     { numRuns: 300 },

@@ -40,7 +40,8 @@ function record(change: Partial<VoteRecord> = {}): VoteRecord {
 }
 
 function acceptable(change: Partial<VoteRecord> = {}): Judgement {
-  return { fate: "acceptable", record: record(change), region: "north", gateway: "g-1" };
+  const made = record(change);
+  return { fate: "acceptable", record: made, marks: made.selections, region: "north", gateway: "g-1" };
 }
 
 function entry(change: Partial<RollEntry> = {}): RollEntry {
@@ -88,6 +89,19 @@ Deno.test("countRecord() counts a blank vote as turnout and for no candidate", (
   assert.deepEqual(count.votes, new Map());
   assert.equal(count.turnout.size, 1);
   assert.equal(count.groups.size, 1);
+});
+
+Deno.test("countRecord() counts the marks of the ballot beside its votes", () => {
+  const marks = [ANN, { contest: "mayor", candidate: "#ballots" }, {
+    contest: "council",
+    candidate: "#blank",
+  }];
+  const { count } = fold([{ ...acceptable({ selections: [ANN] }), marks } as Judgement]);
+  assert.deepEqual([...count.votes], [
+    ["mayor/ann/n-1/in_person", 1],
+    ["mayor/#ballots/n-1/in_person", 1],
+    ["council/#blank/n-1/in_person", 1],
+  ]);
 });
 
 Deno.test("countRecord() takes the group's region from the roll and the place of the vote from the vote", () => {

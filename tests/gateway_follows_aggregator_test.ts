@@ -13,6 +13,7 @@ import { ElectionStore } from "../gateway/manifest.ts";
 import type { Manifest } from "../shared/election.ts";
 import { judge } from "../shared/judge.ts";
 import { pseudonymKey } from "../shared/keys.ts";
+import { marksOf } from "../shared/marks.ts";
 import { SYNC_PATH } from "../shared/sync.ts";
 import { withDirectory } from "./directory.ts";
 import { MASTER, NOON_MS, placed, testDefinition, testRecord } from "./fixture.ts";
@@ -146,7 +147,14 @@ Deno.test("a record that a gateway seals with what it got is acceptable to the a
     const history = (await openHistory(db.query, "seals", MASTER))!;
     const record = testRecord("voter-1", { station: "s-2" }, "seals");
     const stored = { ...placed(gateway.get("seals")!.sealer, record), offset: 0, appendedAtMs: NOON_MS };
-    assert.deepEqual(judge(stored, history), { fate: "acceptable", record, region: "south", gateway: "g-2" });
+    const marks = marksOf(history.newest, record);
+    assert.deepEqual(judge(stored, history), {
+      fate: "acceptable",
+      record,
+      marks,
+      region: "south",
+      gateway: "g-2",
+    });
   });
 });
 

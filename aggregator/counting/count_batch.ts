@@ -260,7 +260,7 @@ async function countRecords(query: Query, batch: CountedBatch, lane: number): Pr
       refused.voteId.push(judgement.record?.voteId ?? null);
       return;
     }
-    const { record, gateway } = judgement;
+    const { record, marks, gateway } = judgement;
     accepted.voterKey.push(record.voterKey);
     accepted.voteId.push(record.voteId);
     accepted.acceptedAt.push(record.acceptedAt);
@@ -268,7 +268,7 @@ async function countRecords(query: Query, batch: CountedBatch, lane: number): Pr
     accepted.offset.push(offset);
     accepted.appendedMs.push(keptMs(appendedAtMs));
     accepted.gateway.push(gateway);
-    for (const { contest, candidate } of record.selections) {
+    for (const { contest, candidate } of marks) {
       selected.ord.push(accepted.voterKey.length);
       selected.option.push(options.numberOf(contest, candidate));
     }
