@@ -4,14 +4,16 @@
  * @module
  */
 import { setTimeout as delay } from "node:timers/promises";
-import { logEnds, LogFault, LogInUse, type VoteLog } from "../shared/log/vote_log.ts";
+import { LogFault, LogInUse, type VoteLog } from "../shared/log/vote_log.ts";
 import { appendAudit } from "./audit/events.ts";
 import { checkLog, COUNT_BATCH_RECORDS, countGroup, createCounter, Fenced } from "./counting/count.ts";
 import type { OutcomeDelta } from "./counting/count_batch.ts";
-import type { Databases } from "./database/database.ts";
+import type { Databases, Query } from "./database/database.ts";
 import type { RegisteredHistory } from "./counting/history.ts";
+import { isBeingRebuilt } from "./counting/rebuild_lease.ts";
+import { type FinalReleaseGate, OPEN_GATE } from "./results/final_gate.ts";
+import { FinalWatch } from "./results/final_watch.ts";
 import { isDue, publish } from "./results/publish.ts";
-import { readLag } from "./counting/reconciliation.ts";
 
 /**
  * How long at the least is between two publishings of changed stations, and how often it is asked whether one is due,
@@ -19,6 +21,8 @@ import { readLag } from "./counting/reconciliation.ts";
  */
 const PUBLISH_EVERY_MS = 200;
 const LOOK_EVERY_MS = 50;
+/** The same after the final release: what comes late is shown together, as far as it comes together. */
+const PUBLISH_LATE_EVERY_MS = 5_000;
 /** How often the registry is asked for a newer manifest, in milliseconds. */
 const RELOAD_EVERY_MS = 1_000;
 /** How long to wait after counting or publishing failed, or was taken over, before trying again, in milliseconds. */
@@ -31,6 +35,8 @@ export type RunnerOptions = Readonly<{
   history: RegisteredHistory;
   /** Of how many partitions a batch may be counted at once: more than one only where each has a connection. */
   partitionsAtOnce: number;
+  /** What the final release waits for; nothing when left out. */
+  gate?: FinalReleaseGate;
   now(): number;
   signal: AbortSignal;
   onCounted(outcomes: readonly OutcomeDelta[], records: number): void;
@@ -49,11 +55,25 @@ export class ElectionRunner {
   #stopped?: string;
   /** Whether the log was found to be the one that was counted so far. */
   #isLogKnown = false;
-  /** The version by which was published last, and whether stations had closed by it. */
-  #published: Readonly<{ version: number; closed: boolean }> = { version: 0, closed: false };
+  readonly #final: FinalWatch;
+  /** The terms of the last publishing. */
+  #published = { version: 0, final: false, caughtUp: false };
 
   constructor(options: RunnerOptions) {
     this.#options = options;
+    const { databases, log, history, gate = OPEN_GATE, now, signal, onFault } = options;
+    this.#final = new FinalWatch({
+      query: databases.reading.query,
+      election: history.election,
+      log,
+      gate,
+      now,
+      acceptsUntilMs: () => history.newest.acceptsUntilMs,
+      isLogKnown: () => this.#isLogKnown && this.#stopped === undefined,
+      signal,
+      onFault: (error) =>
+        onFault(`it is not known whether ${history.election} was counted to its end`, error),
+    });
   }
 
   get log(): VoteLog {
@@ -66,7 +86,7 @@ export class ElectionRunner {
   }
 
   async run(): Promise<void> {
-    await Promise.all([this.#count(), this.#publish(), this.#follow()]);
+    await Promise.all([this.#count(), this.#publish(), this.#follow(), this.#final.run()]);
   }
 
   async #count(): Promise<void> {
@@ -74,7 +94,11 @@ export class ElectionRunner {
       this.#options;
     const { election } = history;
     const wait = (ms: number) => delay(ms, undefined, { signal });
-    while (!signal.aborted && this.#stopped === undefined) {
+    while (!signal.aborted) {
+      if (this.#stopped !== undefined) {
+        await this.#waitForRebuild();
+        continue;
+      }
       const counter = createCounter({
         db,
         log,
@@ -95,7 +119,8 @@ export class ElectionRunner {
         });
       } catch (error) {
         if (signal.aborted) return;
-        if (error instanceof LogFault) await this.#stop(error);
+        // Tables that are being made anew are behind the log, and that is no fault of the log.
+        if (error instanceof LogFault && !await this.#isBeingRebuilt()) await this.#stop(error);
         else {onFault(
             isOthers(error) ? `another process counts ${election}` : `counting of ${election} failed`,
             error,
@@ -119,6 +144,30 @@ export class ElectionRunner {
     }
   }
 
+  async #isBeingRebuilt(): Promise<boolean> {
+    const { databases, history } = this.#options;
+    return await isBeingRebuilt(databases.reading.query, history.election).catch(() => false);
+  }
+
+  /** A rebuild is how people put right what counting stopped for: once one has ended, counting is tried again. */
+  async #waitForRebuild(): Promise<void> {
+    const { databases: { reading }, history, signal, onFault } = this.#options;
+    const newest = () => newestRebuild(reading.query, history.election);
+    let before: number | undefined;
+    while (!signal.aborted) {
+      try {
+        before ??= await newest();
+        if (await newest() > before) {
+          this.#stopped = undefined;
+          return;
+        }
+      } catch (error) {
+        if (!signal.aborted) onFault("the audit trail could not be read", error);
+      }
+      await delay(AGAIN_AFTER_MS, undefined, { signal }).catch(() => {});
+    }
+  }
+
   async #publish(): Promise<void> {
     const { history, signal, onFault } = this.#options;
     while (!signal.aborted) {
@@ -135,34 +184,30 @@ export class ElectionRunner {
 
   async #publishOnce(): Promise<void> {
     const { databases: { publishing: db }, history, now, onReleased } = this.#options;
-    const { manifest, acceptsUntilMs } = history.newest;
-    const { version } = manifest;
+    const { manifest, stations } = history.newest;
+    const terms = {
+      version: manifest.version,
+      final: this.#final.isDue,
+      caughtUp: this.#final.isCaughtUp,
+    };
     // After a start, and after a manifest changed the rules, stations are looked at without a change of theirs.
-    const all = version !== this.#published.version;
-    const closedBefore = !all && this.#published.closed;
-    const closed = now() > acceptsUntilMs && (closedBefore || await this.#isCaughtUp());
-    const closing = closed && !closedBefore;
-    if (!all && !closing) {
-      if (!await isDue(db.query, manifest.election, new Date(now()), PUBLISH_EVERY_MS)) return;
-    }
+    const all = terms.version !== this.#published.version;
+    const isNews = all || (terms.final && !this.#published.final) ||
+      (terms.caughtUp && !this.#published.caughtUp);
+    const paceMs = terms.final ? PUBLISH_LATE_EVERY_MS : PUBLISH_EVERY_MS;
+    if (!isNews && !await isDue(db.query, manifest.election, new Date(now()), paceMs)) return;
     const releases = await publish(db, {
       election: manifest.election,
       threshold: manifest.releaseThreshold,
-      allowed: manifest.resultsBeforeClosing || closed,
-      closed,
-      stations: manifest.stations.map(({ id }) => id),
+      beforeFinal: manifest.resultsBeforeClosing,
+      final: terms.final,
+      caughtUp: terms.caughtUp,
+      regionOf: (station) => stations.get(station)?.region,
       all,
     }, new Date(now()));
-    if (releases === undefined) return; // Another process is publishing.
-    this.#published = { version, closed };
+    if (releases === undefined) return; // Another process is publishing, or rebuilds.
+    this.#published = terms;
     if (releases > 0) onReleased(releases);
-  }
-
-  /** Whether everything on the log has been counted; of a log that is not the right one, nothing can be said. */
-  async #isCaughtUp(): Promise<boolean> {
-    if (!this.#isLogKnown || this.#stopped !== undefined) return false;
-    const { databases, log, history } = this.#options;
-    return await readLag(databases.reading.query, history.election, await logEnds(log)) === 0;
   }
 
   async #follow(): Promise<void> {
@@ -176,4 +221,12 @@ export class ElectionRunner {
       }
     }
   }
+}
+
+async function newestRebuild(query: Query, election: string): Promise<number> {
+  const [{ number }] = await query<{ number: number }>(
+    "SELECT coalesce(max(number), 0)::float8 AS number FROM audit.events WHERE event = 'rebuild_finished' AND election = $1",
+    [election],
+  );
+  return number;
 }

@@ -38,6 +38,7 @@ import { checkProvisionOptions, type ProvisionOptions, runOffice } from "./offic
 import { electionIds, OfficeError } from "./registry/elections.ts";
 import { Keyring } from "./registry/keyring.ts";
 import { rebuild } from "./counting/rebuild.ts";
+import { withdrawUnfounded } from "./results/withdraw.ts";
 import { recount } from "./counting/recount.ts";
 
 /** Limits for work that a person waits for, and that may take long: an hour for a statement, or between two. */
@@ -229,7 +230,8 @@ async function rebuildAll({ election }: { election?: string }): Promise<void> {
     const total = (await logEnds(log)).reduce((sum, end) => sum + end, 0);
     const bar = progress({ label: `rebuild ${history.election}`, total, unit: "records" });
     const master = keyring.master(history.election);
-    const made = await rebuild(db, log, history, master, new Date(), (records) => bar.advance(records));
+    const advance = (records: number) => bar.advance(records);
+    const made = await rebuild(db, log, history, master, new Date(), withdrawUnfounded, advance);
     await log.close();
     bar.done(`${history.election}: rebuilt from ${made.records} records and ${made.voters} voters`);
   });

@@ -10,6 +10,7 @@ import { sha256 } from "../../shared/keys.ts";
 import { type LogConsumer, LogFault, type StoredRecord, type VoteLog } from "../../shared/log/vote_log.ts";
 import { countBatch, type CountedBatch, type OutcomeDelta } from "./count_batch.ts";
 import { type Database, isPassing, type Query } from "../database/database.ts";
+import { rebuildWork } from "./rebuild_lease.ts";
 
 /** Records a batch, at most: more is hardly faster, and holds everything else up for longer. */
 export const COUNT_BATCH_RECORDS = 2_000;
@@ -174,19 +175,24 @@ async function takePartition(
 ): Promise<Owned> {
   const { election } = history;
   const identity = await log.identity();
-  const position = await db.transaction(async (query) => {
+  const position = await db.transaction(async (query): Promise<Position | undefined> => {
     await query(
       "INSERT INTO counting.log_positions (election, partition) VALUES ($1, $2) ON CONFLICT DO NOTHING",
       [election, partition],
     );
     const [row] = await query<Position>(
       `UPDATE counting.log_positions SET epoch = epoch + 1, log_identity = coalesce(log_identity, $3)
-       WHERE election = $1 AND partition = $2
+       WHERE election = $1 AND partition = $2 AND ($4::boolean OR NOT EXISTS (
+         SELECT FROM counting.leases WHERE work = $5 AND until > now()
+       ))
        RETURNING ${POSITION_COLUMNS}`,
-      [election, partition, identity],
+      [election, partition, identity, rebuilding === true, rebuildWork(election)],
     );
     return row;
   });
+  if (position === undefined) {
+    throw new Fenced(`Cannot count election ${election}: it is being rebuilt, and is counted on from there`);
+  }
   await checkPosition(log, election, partition, identity, position);
   if (!rebuilding) await checkCommitted(log, election, partition, Number(position.next_offset));
   const forgeries = await db.query<{ reason: string; kept: string }>(

@@ -8,6 +8,8 @@ import { appendAudit } from "../audit/events.ts";
 import { COUNT_BATCH_RECORDS, createCounter } from "./count.ts";
 import type { Database, Query } from "../database/database.ts";
 import type { RegisteredHistory } from "./history.ts";
+import { Lease } from "../database/lease.ts";
+import { REBUILD_LEASE_MS, rebuildWork } from "./rebuild_lease.ts";
 import { lockRolls, rebuildRoll } from "../registry/roll.ts";
 
 /**
@@ -26,11 +28,15 @@ const DERIVED = [
   "counting.changes",
 ] as const;
 
+/** Withdraws what was published and the new counts do not bear out, in a transaction; resolves to how much. */
+export type Withdraw = (query: Query, election: string, now: Date) => Promise<number>;
+
 /** What a rebuild made. */
 export type Rebuilt = Readonly<{ voters: number; records: number }>;
 
 /**
- * Rebuilds one election. Should it be broken off, counting refuses to go on from there, and it is run again.
+ * Rebuilds one election. Should it be broken off, counting refuses to go on from there, and it is run again. Running
+ * aggregators wait until it has ended, and go on then.
  *
  * @throws {LogFault} when the log is empty and had not been.
  * @param onProgress Told how many more records were counted.
@@ -41,12 +47,43 @@ export async function rebuild(
   history: RegisteredHistory,
   master: Uint8Array,
   now: Date,
+  withdraw: Withdraw,
   onProgress: (records: number) => void = () => {},
 ): Promise<Rebuilt> {
   const { election } = history;
   await refuseEmptyLog(db, log, election);
+  const lease = new Lease(db.query, rebuildWork(election), REBUILD_LEASE_MS);
+  if (!await lease.hold()) {
+    throw new LogFault(
+      `Cannot rebuild election ${election}: another rebuild of it is under way; wait until it has ended`,
+    );
+  }
+  try {
+    return await rebuildHeld(db, log, history, master, now, withdraw, onProgress, () => lease.hold());
+  } finally {
+    await lease.release();
+  }
+}
+
+/** Rebuilds, while `hold` keeps the lease: other processes neither count nor publish the election. */
+async function rebuildHeld(
+  db: Database,
+  log: VoteLog,
+  history: RegisteredHistory,
+  master: Uint8Array,
+  now: Date,
+  withdraw: Withdraw,
+  onProgress: (records: number) => void,
+  hold: () => Promise<unknown>,
+): Promise<Rebuilt> {
+  const { election } = history;
   const voters = await db.transaction(async (query) => {
     await lockRolls(query);
+    await query(
+      `INSERT INTO counting.former_voters SELECT election, voter_key FROM counting.participations WHERE election = $1
+       ON CONFLICT DO NOTHING`,
+      [election],
+    );
     await clear(query, election);
     await appendAudit(query, now, "rebuild_started", election, {});
     return await rebuildRoll(query, election, master);
@@ -67,12 +104,18 @@ export async function rebuild(
   for (let partition = 0; partition < log.partitions; partition++) {
     let from = await counter.take(partition);
     for (let batch; (batch = await log.read(partition, from, COUNT_BATCH_RECORDS)).length > 0;) {
+      await hold();
       await counter.batch(partition, batch);
       from = batch.at(-1)!.offset + 1;
     }
   }
   await db.transaction(async (query) => {
-    const withdrawn = await withdrawUnfounded(query, election);
+    await query(
+      `DELETE FROM counting.former_voters f USING counting.participations p
+       WHERE f.election = $1 AND p.election = f.election AND p.voter_key = f.voter_key`,
+      [election],
+    );
+    const withdrawn = await withdraw(query, election, now);
     await appendAudit(query, now, "rebuild_finished", election, { voters, records, withdrawn });
   });
   return { voters, records };
@@ -131,44 +174,4 @@ async function raiseRevisions(query: Query): Promise<void> {
     `SELECT setval('results.revisions', greatest(last_value, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint))
      FROM results.revisions`,
   );
-}
-
-/**
- * Withdraws releases that the new counts do not bear out: that tell of more voters or votes than there are, or of
- * other votes of as many voters.
- *
- * @returns how many.
- */
-async function withdrawUnfounded(query: Query, election: string): Promise<number> {
-  if (!await hasRows(query, "results.current", election)) return 0;
-  const rows = await query(
-    `DELETE FROM results.current c USING results.releases r
-     WHERE c.election = $1 AND r.revision = c.revision AND (
-       c.voters > (
-         SELECT coalesce(sum(v.voters), 0) FROM counting.station_voters v
-         WHERE v.election = c.election AND v.station = c.station AND v.mode = c.mode
-       )
-       OR EXISTS (
-         SELECT FROM jsonb_to_recordset(r.votes) AS shown (contest text, candidate text, votes bigint)
-         WHERE shown.votes > (
-           SELECT coalesce(sum(s.votes), 0) FROM counting.station_counts s
-           WHERE s.election = c.election AND s.station = c.station AND s.mode = c.mode
-             AND s.contest = shown.contest AND s.candidate = shown.candidate
-         )
-       )
-       OR (
-         c.voters = (
-           SELECT coalesce(sum(v.voters), 0) FROM counting.station_voters v
-           WHERE v.election = c.election AND v.station = c.station AND v.mode = c.mode
-         )
-         AND (SELECT coalesce(sum(shown.votes), 0) FROM jsonb_to_recordset(r.votes) AS shown (votes bigint)) <> (
-           SELECT coalesce(sum(s.votes), 0) FROM counting.station_counts s
-           WHERE s.election = c.election AND s.station = c.station AND s.mode = c.mode
-         )
-       )
-     )
-     RETURNING 1`,
-    [election],
-  );
-  return rows.length;
 }

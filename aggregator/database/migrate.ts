@@ -14,6 +14,7 @@ const FILES = [
   "000003_roles.sql",
   "000004_leases.sql",
   "000005_reasons.sql",
+  "000010_release_units.sql",
 ];
 
 /** The database and this program do not fit; the message says which of them has to follow. */

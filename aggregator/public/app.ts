@@ -32,7 +32,7 @@ import { readPages } from "./pages.ts";
 import { PHOTO_HEADERS, readFacts, readPhoto, readStations } from "../registry/places.ts";
 import { checkReceipts, readReceipts, type ReceiptAnswer, type ReceiptKeyOf } from "./receipts.ts";
 import { readReconciliation, readRejections } from "../counting/reconciliation.ts";
-import { isFault, readResults, readTag } from "../results/results.ts";
+import { isFault, readNotShown, readResults, readTag } from "../results/results.ts";
 import * as routes from "./routes.ts";
 import { type STREAM_LIMITS, Streams } from "./stream.ts";
 import { readTurnout, RollCounts } from "../results/turnout.ts";
@@ -257,7 +257,9 @@ function addFigures(
     if (names === undefined) return unknownElection(c);
     const { partitions } = names.index.manifest;
     c.header("cache-control", "no-store");
-    return c.json(await readReconciliation(db, election, partitions, () => logEnds(election)), 200);
+    const books = await readReconciliation(db, election, partitions, () => logEnds(election));
+    const notShown = await readNotShown(db.query, election, books.total.counted);
+    return c.json({ ...books, notShown }, 200);
   });
 
   app.openapi(routes.rejectionsRoute, async (c) => {
