@@ -24,6 +24,8 @@ export type Habits = Readonly<{
   countsLost: boolean;
   /** A contest's cells are counted by the voters who had the contest, and not by all voters of the cell. */
   countsByContest: boolean;
+  /** A voter is shown in one unit. */
+  isDisjoint: boolean;
   /** Before the final release the snapshot is shown, and not what was counted. */
   showsSnapshot: boolean;
 }>;
@@ -32,6 +34,7 @@ export const GOOD_HABITS: Habits = {
   keepsKnown: true,
   countsLost: true,
   countsByContest: true,
+  isDisjoint: true,
   showsSnapshot: true,
 };
 
@@ -221,7 +224,7 @@ export class ModelPublisher {
   #showDivided(contest: string, batches: readonly Batch[]): void {
     for (const batch of batches) {
       if (batch.cells.every(({ counted, shown }) => counted === shown)) continue;
-      for (const cell of batch.cells.length > 1 ? batch.cells : []) {
+      for (const cell of batch.cells.length > 1 && this.#habits.isDisjoint ? batch.cells : []) {
         this.#stateOf(contest, cell).parts.delete(this.#rules.cellUnit(cell).id);
       }
       this.#show(contest, batch, ({ counted }) => counted);
@@ -236,7 +239,10 @@ export class ModelPublisher {
         for (const each of this.#cellsOf(contest)) each.withdrawn.delete(id);
       }
       const elsewhere = union([...state.parts].filter(([id]) => id !== unit.id).map(([, voters]) => voters));
-      state.parts.set(unit.id, of(state).difference(elsewhere));
+      state.parts.set(
+        unit.id,
+        this.#habits.isDisjoint ? of(state).difference(elsewhere) : new Set(of(state)),
+      );
       const lost = this.#habits.countsLost ? Math.min(this.#lost, state.known) : 0;
       state.known = Math.max(state.known, sizeOf(state.parts) + lost);
     }

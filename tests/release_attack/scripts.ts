@@ -39,64 +39,76 @@ const CHOICES = ["ann", "bob", "cyd", "#blank"];
 /** Places of a vote, as shares: most vote in person at large stations, so that small cells are common. */
 const place = fc.record({ station: fc.nat(1_000), mode: fc.nat(1_000), late: fc.nat(3) });
 
-const round = fc.record({
-  places: fc.array(place, { minLength: 1, maxLength: 30 }),
-  rebuild: fc.option(
-    fc.record({ without: fc.array(fc.nat(10_000), { maxLength: 6 }), back: fc.boolean() }),
-    { freq: 4 },
-  ),
-  caughtUp: fc.boolean(),
-});
+/** What happens in a while; with rebuilds in half of them, or without any. */
+const roundWith = (rebuilds: boolean) =>
+  fc.record({
+    places: fc.array(place, { minLength: 1, maxLength: 30 }),
+    rebuild: rebuilds
+      ? fc.option(
+        fc.record({ without: fc.array(fc.nat(10_000), { maxLength: 6 }), back: fc.boolean() }),
+        { freq: 2 },
+      )
+      : fc.constant(null),
+    caughtUp: fc.boolean(),
+  });
 
 /** Elections of up to 6 stations in up to 3 regions, with up to 3 contests, one of which may come amid voting. */
-export const scripts: fc.Arbitrary<Script> = fc.record({
-  k: fc.integer({ min: 2, max: 10 }),
-  beforeFinal: fc.boolean(),
-  regions: fc.integer({ min: 1, max: 3 }),
-  stations: fc.integer({ min: 1, max: 6 }),
-  /** Of contests after the first: at which stations (bits), and from which round on. */
-  contests: fc.array(fc.record({ at: fc.integer({ min: 1, max: 63 }), from: fc.nat(4) }), { maxLength: 2 }),
-  rounds: fc.array(round, { minLength: 1, maxLength: 8 }),
-  late: fc.array(round, { maxLength: 5 }),
-  seed: fc.nat(),
-}).map(({ k, beforeFinal, regions, stations, contests, rounds, late, seed }) => {
-  const places = Array.from({ length: stations }, (_, i) => ({ id: `s-${i}`, region: `r-${i % regions}` }));
-  const onBallot = (station: number, round: number) => [
-    "c-0",
-    ...contests.flatMap(({ at, from }, i) => (at >> station) & 1 && round >= from ? [`c-${i + 1}`] : []),
-  ];
-  let voters = 0;
-  const stepsOf = ({ places: chosen, rebuild, caughtUp }: typeof rounds[number], round: number): Step[] => {
-    const ballots = chosen.map(({ station: s, mode: m }): Ballot => {
-      // Squared: the first of each are chosen most often.
-      const station = Math.floor((s / 1_001) ** 2 * stations);
-      const mode = VOTING_MODES[Math.floor((m / 1_001) ** 3 * VOTING_MODES.length)];
-      return { voter: voters++, station: places[station].id, mode, contests: onBallot(station, round) };
-    });
-    return [
-      { what: "vote", ballots },
-      ...rebuild === null ? [] : [{ what: "rebuild", ...rebuild } as const],
-      { what: "publish", caughtUp },
+const scriptsOf = (rebuilds: boolean): fc.Arbitrary<Script> =>
+  fc.record({
+    k: fc.integer({ min: 2, max: 10 }),
+    beforeFinal: fc.boolean(),
+    regions: fc.integer({ min: 1, max: 3 }),
+    stations: fc.integer({ min: 1, max: 6 }),
+    /** Of contests after the first: at which stations (bits), and from which round on. */
+    contests: fc.array(fc.record({ at: fc.integer({ min: 1, max: 63 }), from: fc.nat(4) }), { maxLength: 2 }),
+    rounds: fc.array(roundWith(rebuilds), { minLength: 1, maxLength: 8 }),
+    late: fc.array(roundWith(rebuilds), { maxLength: 5 }),
+    seed: fc.nat(),
+  }).map(({ k, beforeFinal, regions, stations, contests, rounds, late, seed }) => {
+    const places = Array.from({ length: stations }, (_, i) => ({ id: `s-${i}`, region: `r-${i % regions}` }));
+    const onBallot = (station: number, round: number) => [
+      "c-0",
+      ...contests.flatMap(({ at, from }, i) => (at >> station) & 1 && round >= from ? [`c-${i + 1}`] : []),
     ];
-  };
-  const steps: Step[] = [
-    ...rounds.flatMap(stepsOf),
-    { what: "final" },
-    // A handful at a time: late votes are few.
-    ...late.flatMap((each, i) =>
-      stepsOf({ ...each, places: each.places.slice(0, 1 + each.places[0].late * 3) }, rounds.length + i)
-    ),
-  ];
-  return {
-    k,
-    beforeFinal,
-    stations: places,
-    contests: ["c-0", ...contests.map((_, i) => `c-${i + 1}`)],
-    steps,
-    choiceOf: (voter, contest) =>
-      CHOICES[hash(seed, voter, contest.length + contest.charCodeAt(2)) % CHOICES.length],
-  };
-});
+    let voters = 0;
+    const stepsOf = (
+      { places: chosen, rebuild, caughtUp }: (typeof rounds)[number],
+      round: number,
+    ): Step[] => {
+      const ballots = chosen.map(({ station: s, mode: m }): Ballot => {
+        // Squared: the first of each are chosen most often.
+        const station = Math.floor((s / 1_001) ** 2 * stations);
+        const mode = VOTING_MODES[Math.floor((m / 1_001) ** 3 * VOTING_MODES.length)];
+        return { voter: voters++, station: places[station].id, mode, contests: onBallot(station, round) };
+      });
+      return [
+        { what: "vote", ballots },
+        ...rebuild === null ? [] : [{ what: "rebuild", ...rebuild } as const],
+        { what: "publish", caughtUp },
+      ];
+    };
+    const steps: Step[] = [
+      ...rounds.flatMap(stepsOf),
+      { what: "final" },
+      // A handful at a time: late votes are few.
+      ...late.flatMap((each, i) =>
+        stepsOf({ ...each, places: each.places.slice(0, 1 + each.places[0].late * 3) }, rounds.length + i)
+      ),
+    ];
+    return {
+      k,
+      beforeFinal,
+      stations: places,
+      contests: ["c-0", ...contests.map((_, i) => `c-${i + 1}`)],
+      steps,
+      choiceOf: (voter, contest) =>
+        CHOICES[hash(seed, voter, contest.length + contest.charCodeAt(2)) % CHOICES.length],
+    };
+  });
+
+/** Without rebuilds, and with many. */
+export const calmScripts: fc.Arbitrary<Script> = scriptsOf(false);
+export const rebuiltScripts: fc.Arbitrary<Script> = scriptsOf(true);
 
 function hash(...values: number[]): number {
   let h = 0x811c9dc5;
