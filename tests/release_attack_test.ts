@@ -10,6 +10,7 @@ import { findings } from "./release_attack/findings.ts";
 import { GOOD_HABITS } from "./release_attack/model.ts";
 import { loadRules, MUTANTS } from "./release_attack/mutants.ts";
 import { calmScripts, rebuiltScripts } from "./release_attack/scripts.ts";
+import { votersOf } from "./release_attack/voters.ts";
 
 /** Elections of the attack on the publisher in memory, and of each mutant at the most. */
 const ELECTIONS = Number(Deno.env.get("ATTACK_ELECTIONS") ?? 200);
@@ -21,7 +22,7 @@ const set = (unit: string, ...voters: number[]): PublishedSet => ({
   name: unit,
   unit,
   isPool: false,
-  voters: new Set(voters),
+  voters: votersOf(voters),
 });
 
 Deno.test("the attack finds a small set, a small difference, and one that takes several sets to find", () => {

@@ -302,7 +302,8 @@ async function publishLate(publishing: Publishing): Promise<number> {
       }
     }
     const done = new Set(batches.flatMap(({ cells }) => cells));
-    for (const cell of cells) if (!done.has(cell)) hidden.add(cell.station);
+    // A cell that was found to have fewer voters than are known stays in the reckoning.
+    for (const cell of cells) if (!done.has(cell) || cell.counted < cell.known) hidden.add(cell.station);
   }
   const releases = await showDivided(publishing, divided, "late");
   await showCells(query, election, shown, "count");
@@ -361,7 +362,8 @@ async function readUnits(
        c.members::text AS members
      FROM results.parts p JOIN results.current c ON c.election = p.election AND c.unit = p.unit
      WHERE p.election = $1 AND p.contest = $2 AND p.candidate = '${MARK.ballots}'
-       AND NOT coalesce(c.members ? 'late', false) AND ($3::text IS NULL OR p.station = ANY ($3::text::text[]))`,
+       AND NOT coalesce(c.members ? 'late', false) AND ($3::text IS NULL OR p.station = ANY ($3::text::text[]))
+     ORDER BY p.withdrawn DESC, c.unit`,
     [election, contest, stations === null ? null : arrayLiteral([...new Set(stations)])],
   );
   const byCell = new Map<string, Unit>();

@@ -9,6 +9,7 @@
  *
  * @module
  */
+import { netOf, plus, type Voters } from "./voters.ts";
 
 /** A published set: whose votes a published number of votes is made of, and of which unit. Voters are numbers. */
 export type PublishedSet = Readonly<{
@@ -16,7 +17,7 @@ export type PublishedSet = Readonly<{
   unit: string;
   /** Votes that came late, from wherever: a pool that was withdrawn may be filled again with other votes. */
   isPool: boolean;
-  voters: ReadonlySet<number>;
+  voters: Voters;
 }>;
 
 /** What was found: a combination of published sets that leaves so few voters. */
@@ -27,8 +28,10 @@ const MAX_TRIES = 20_000;
 /** A prime below 2^31, so that products are exact in a double after splitting. Ranks are taken modulo it. */
 const PRIME = 2_147_483_629n;
 
-/** Voters who are in the same published sets, and so cannot be told apart. */
-type Column = Readonly<{ voters: readonly number[]; rows: readonly number[] }>;
+/** Voters who are in the same published sets, as often, and so cannot be told apart; `rows` are these sets. */
+type Column = Readonly<
+  { voters: readonly number[]; rows: readonly (readonly [row: number, times: number])[] }
+>;
 
 /** Tries everything on the published sets of one contest. */
 export function attack(published: readonly PublishedSet[], k: number): Leak[] {
@@ -42,18 +45,19 @@ export function attack(published: readonly PublishedSet[], k: number): Leak[] {
 function pairs(published: readonly PublishedSet[], k: number): Leak[] {
   const leaks: Leak[] = [];
   const distinct = new Map(
-    published.map((set) => [`${set.unit} ${[...set.voters].sort((a, b) => a - b).join()}`, set]),
+    published.map((set) => [`${set.unit} ${JSON.stringify([...set.voters].sort(([a], [b]) => a - b))}`, set]),
   );
   const sets = [...distinct.values()];
   sets.forEach((one, i) => {
-    if (one.voters.size > 0 && one.voters.size < k) {
-      leaks.push({ what: `${one.name} alone`, voters: [...one.voters] });
+    const net = netOf(one.voters);
+    if (one.voters.size > 0 && net < k) {
+      leaks.push({ what: `${one.name} alone`, voters: [...one.voters.keys()] });
     }
     for (const other of sets.slice(0, i)) {
-      const net = Math.abs(one.voters.size - other.voters.size);
+      const more = Math.abs(net - netOf(other.voters));
       const isSameUnit = one.unit === other.unit && !one.isPool;
-      if (net >= k || (!isSameUnit && one.voters.isDisjointFrom(other.voters))) continue;
-      const difference = [...one.voters.symmetricDifference(other.voters)];
+      if (more >= k) continue;
+      const difference = [...plus(one.voters, other.voters, -1).keys()];
       if (difference.length > 0 && (isSameUnit || difference.length < k)) {
         leaks.push({ what: `${one.name} less ${other.name}`, voters: difference });
       }
@@ -90,17 +94,17 @@ function eliminate(published: readonly PublishedSet[], k: number): Leak[] {
 }
 
 function columnsOf(published: readonly PublishedSet[]): Column[] {
-  const rowsOf = new Map<number, number[]>();
+  const rowsOf = new Map<number, [row: number, times: number][]>();
   published.forEach(({ voters }, row) => {
-    for (const voter of voters) {
+    for (const [voter, times] of voters) {
       const rows = rowsOf.get(voter);
-      if (rows === undefined) rowsOf.set(voter, [row]);
-      else rows.push(row);
+      if (rows === undefined) rowsOf.set(voter, [[row, times]]);
+      else rows.push([row, times]);
     }
   });
-  const columns = new Map<string, { voters: number[]; rows: number[] }>();
+  const columns = new Map<string, { voters: number[]; rows: [number, number][] }>();
   for (const [voter, rows] of rowsOf) {
-    const key = rows.join();
+    const key = rows.join(";");
     const column = columns.get(key);
     if (column === undefined) columns.set(key, { voters: [voter], rows });
     else column.voters.push(voter);
@@ -112,7 +116,7 @@ function columnsOf(published: readonly PublishedSet[]): Column[] {
 function rankOf(columns: readonly Column[]): number {
   const pivots = new Map<number, Map<number, bigint>>();
   for (const { rows } of columns) {
-    let vector = new Map(rows.map((row) => [row, 1n]));
+    let vector = new Map(rows.map(([row, times]) => [row, (BigInt(times) + PRIME) % PRIME]));
     while (vector.size > 0) {
       const lead = Math.min(...vector.keys());
       const pivot = pivots.get(lead);

@@ -8,6 +8,7 @@ import { ALL_VOTERS } from "../../shared/marks.ts";
 import { attack, type PublishedSet } from "./attack.ts";
 import { GOOD_HABITS, type Habits, ModelPublisher, type Rules } from "./model.ts";
 import { type Ballot, run, type Script, stationOf } from "./scripts.ts";
+import { netOf } from "./voters.ts";
 
 /** What may be published besides releases: sets of voters whose number is told. */
 export type Watch = (ballots: readonly Ballot[], script: Script) => PublishedSet[];
@@ -59,7 +60,7 @@ function hasRebuild({ steps }: Script): boolean {
 function keptBack({ k }: Script, model: ModelPublisher, when: string, most: number): string[] {
   return model.contests.flatMap((contest) => {
     const counted = model.counted(contest).size;
-    const shown = [...model.shown(contest).values()].reduce((sum, voters) => sum + voters.size, 0);
+    const shown = [...model.shown(contest).values()].reduce((sum, voters) => sum + netOf(voters), 0);
     const may = counted < k ? counted : most;
     return counted - shown <= may
       ? []

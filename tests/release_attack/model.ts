@@ -9,6 +9,7 @@ import type { VotingMode } from "../../shared/vote.ts";
 import type { Batch, Cell, Unit } from "../../aggregator/results/units.ts";
 import type { PublishedSet } from "./attack.ts";
 import { type Ballot, type Script, stationOf } from "./scripts.ts";
+import { netOf, NOBODY, plus, total, type Voters, votersOf } from "./voters.ts";
 
 /** The decisions of units.ts, or of a mutant of it. */
 export type Rules = Pick<
@@ -47,12 +48,12 @@ type State = {
   counted: Set<number>;
   snapshot: Set<number>;
   known: number;
-  parts: Map<string, Set<number>>;
-  withdrawn: Map<string, Set<number>>;
+  parts: Map<string, Voters>;
+  withdrawn: Map<string, Voters>;
 };
 
 /** What a unit shows of a contest: whose votes. */
-export type Shown = ReadonlyMap<string, ReadonlySet<number>>;
+export type Shown = ReadonlyMap<string, Voters>;
 
 /** See the module. */
 export class ModelPublisher {
@@ -89,9 +90,9 @@ export class ModelPublisher {
 
   /** What stands published of a contest, by unit. */
   shown(contest: string): Shown {
-    const shown = new Map<string, Set<number>>();
+    const shown = new Map<string, Voters>();
     for (const { parts } of this.#cellsOf(contest)) {
-      for (const [unit, voters] of parts) shown.set(unit, union([shown.get(unit) ?? new Set(), voters]));
+      for (const [unit, voters] of parts) shown.set(unit, plus(shown.get(unit) ?? NOBODY, voters));
     }
     return shown;
   }
@@ -141,9 +142,9 @@ export class ModelPublisher {
 
   #withdraw(contest: string): void {
     const states = this.#cellsOf(contest);
-    const isUnfounded = ({ counted }: State, parts: Map<string, Set<number>>) =>
+    const isUnfounded = ({ counted }: State, parts: Map<string, Voters>) =>
       parts.size > 0 &&
-      !isBorneOut(this.#tally(contest, union([...parts.values()])), this.#tally(contest, counted));
+      !isBorneOut(this.#tally(contest, total(parts.values())), this.#tally(contest, votersOf(counted)));
     const unfounded = states.filter((state) => isUnfounded(state, state.parts));
     const units = new Set(unfounded.flatMap(({ parts }) => [...parts.keys()]));
     for (const state of states) {
@@ -166,12 +167,12 @@ export class ModelPublisher {
   }
 
   /** Votes by choice, which is all that tables tell. */
-  #tally(contest: string, voters: ReadonlySet<number>): Map<string, number> {
+  #tally(contest: string, voters: Voters): Map<string, number> {
     const tally = new Map<string, number>();
-    const add = (key: string) => tally.set(key, (tally.get(key) ?? 0) + 1);
-    for (const voter of voters) {
-      add("#ballots");
-      if (contest !== ALL_VOTERS) add(this.#script.choiceOf(voter, contest));
+    const add = (key: string, n: number) => tally.set(key, (tally.get(key) ?? 0) + n);
+    for (const [voter, n] of voters) {
+      add("#ballots", n);
+      if (contest !== ALL_VOTERS) add(this.#script.choiceOf(voter, contest), n);
     }
     return tally;
   }
@@ -215,7 +216,7 @@ export class ModelPublisher {
         if (unit.members !== null && "late" in unit.members) continue;
         byCell.set(keyOf(state), unit);
         const found = all.get(id) ?? { unit, voters: 0 };
-        all.set(id, { unit, voters: found.voters + voters.size });
+        all.set(id, { unit, voters: found.voters + netOf(voters) });
       }
     }
     return { byCell, all: [...all.values()] };
@@ -238,11 +239,9 @@ export class ModelPublisher {
       for (const id of [...state.withdrawn.keys()]) {
         for (const each of this.#cellsOf(contest)) each.withdrawn.delete(id);
       }
-      const elsewhere = union([...state.parts].filter(([id]) => id !== unit.id).map(([, voters]) => voters));
-      state.parts.set(
-        unit.id,
-        this.#habits.isDisjoint ? of(state).difference(elsewhere) : new Set(of(state)),
-      );
+      const elsewhere = total([...state.parts].filter(([id]) => id !== unit.id).map(([, voters]) => voters));
+      const all = votersOf(of(state));
+      state.parts.set(unit.id, this.#habits.isDisjoint ? plus(all, elsewhere, -1) : all);
       const lost = this.#habits.countsLost ? Math.min(this.#lost, state.known) : 0;
       state.known = Math.max(state.known, sizeOf(state.parts) + lost);
     }
@@ -257,8 +256,8 @@ export class ModelPublisher {
     const after = this.shown(contest);
     const published = this.#published.get(contest) ?? [];
     for (const unit of new Set([...before.keys(), ...after.keys()])) {
-      const voters = after.get(unit) ?? new Set<number>();
-      if (voters.symmetricDifference(before.get(unit) ?? new Set()).size === 0) continue;
+      const voters = after.get(unit) ?? NOBODY;
+      if (plus(voters, before.get(unit) ?? NOBODY, -1).size === 0) continue;
       const isPool = unit.endsWith(":late");
       published.push({ name: `${contest} of ${unit} (${published.length})`, unit, isPool, voters });
     }
@@ -315,8 +314,8 @@ function union(sets: readonly ReadonlySet<number>[]): Set<number> {
   return new Set(sets.flatMap((set) => [...set]));
 }
 
-function sizeOf(parts: ReadonlyMap<string, ReadonlySet<number>>): number {
-  return [...parts.values()].reduce((sum, voters) => sum + voters.size, 0);
+function sizeOf(parts: ReadonlyMap<string, Voters>): number {
+  return netOf(total(parts.values()));
 }
 
 /** Whether counts bear out what is shown: not more of anything, and, of as many ballots, the same. */

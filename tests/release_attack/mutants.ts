@@ -8,6 +8,7 @@ import type { PublishedSet } from "./attack.ts";
 import type { Watch } from "./findings.ts";
 import type { Habits, Rules } from "./model.ts";
 import type { Script, Step } from "./scripts.ts";
+import { votersOf } from "./voters.ts";
 
 /** A rule of DESIGN "Releases", how it is taken out, and how that is seen. */
 export type Mutant = Readonly<{
@@ -148,7 +149,7 @@ export const MUTANTS: readonly Mutant[] = [
         name: `turnout of ${id}`,
         unit: `turnout ${id}`,
         isPool: false,
-        voters: new Set(ballots.filter(({ station }) => station === id).map(({ voter }) => voter)),
+        voters: votersOf(ballots.filter(({ station }) => station === id).map(({ voter }) => voter)),
       })),
     seen: "attack",
   },
