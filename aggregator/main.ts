@@ -41,6 +41,7 @@ import { decide } from "./counting/decide.ts";
 import { type DecideOptions, readDecideOptions } from "./office/decide_command.ts";
 import { OfficeError } from "./registry/office_error.ts";
 import { rebuild } from "./counting/rebuild.ts";
+import { withdrawUnfounded } from "./results/withdraw.ts";
 import { recount } from "./counting/recount.ts";
 
 /** Limits for work that a person waits for, and that may take long: an hour for a statement, or between two. */
@@ -283,7 +284,7 @@ async function rebuildAll(
     const total = (await logEnds(log)).reduce((sum, end) => sum + end, 0);
     const bar = progress({ label: `rebuild ${history.election}`, total, unit: "records" });
     const master = keyring.master(history.election);
-    const made = await rebuild(db, log, history, master, new Date(), {
+    const made = await rebuild(db, log, history, master, new Date(), withdrawUnfounded, {
       acceptedLoss,
       onProgress: (records) => bar.advance(records),
     });

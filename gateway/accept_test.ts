@@ -99,6 +99,11 @@ Deno.test("Acceptor.accept() makes a record that the aggregator counts, with all
       acceptedAt: "2026-11-03T12:00:01.234Z",
       device: "n-1-a",
     },
+    marks: [
+      ...vote.selections,
+      { contest: "mayor", candidate: "#ballots" },
+      { contest: "council", candidate: "#ballots" },
+    ],
     region: "north",
     revision: 1,
     gateway: "g-1",

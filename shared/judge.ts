@@ -10,6 +10,7 @@ import type { EffectiveManifest, ElectionHistory, HistoryKey, HistoryView } from
 import { readJson } from "./json.ts";
 import { parseKeyName, voterKeyOf } from "./keys.ts";
 import type { StoredRecord } from "./log/vote_log.ts";
+import { marksOf } from "./marks.ts";
 import type { HeldReason, RejectionReason } from "./outcome.ts";
 import { partitionOf } from "./partition.ts";
 import { isProofOf } from "./proof.ts";
@@ -22,7 +23,7 @@ import {
   type RecordContent,
 } from "./record.ts";
 import { decodeStatement } from "./statement.ts";
-import { checkChoices, checkTime, MAX_CLOCK_SKEW_MS, type Vote, voteSchema } from "./vote.ts";
+import { checkChoices, checkTime, MAX_CLOCK_SKEW_MS, type Selection, type Vote, voteSchema } from "./vote.ts";
 
 /**
  * How long a manifest is still respected after a newer one took effect, since gateways need time to hear of it, and how
@@ -56,6 +57,8 @@ export type Judgement =
   | Readonly<{
     fate: "acceptable";
     record: VoteRecord;
+    /** What the ballot adds to the count: see marks.ts. */
+    marks: readonly Selection[];
     region: string;
     /** The newest change of history that applies at the record's position. */
     revision: number;
@@ -68,6 +71,7 @@ export type Judgement =
       fate: "held";
       reason: HeldReason;
       record: VoteRecord;
+      marks: readonly Selection[];
       region: string;
       revision: number;
       clockAheadMs?: number;
@@ -156,10 +160,11 @@ function judgeRecord(
     view,
   );
   if ("reject" in timed) return no(timed.reject, timed.record);
-  const { region, clockAheadMs } = timed;
+  const { region, marks, clockAheadMs } = timed;
   const held = signing.isRevoked ? "gateway_revoked" : device.isRevoked ? "device_revoked" : timed.held;
   const found = {
     record: timed.record,
+    marks,
     region,
     revision: view.revision,
     ...clockAheadMs !== undefined && { clockAheadMs },
@@ -183,7 +188,13 @@ function recordOf(
 }
 
 type Timed =
-  | Readonly<{ record: VoteRecord; region: string; held?: "clock" | "superseded"; clockAheadMs?: number }>
+  | Readonly<{
+    record: VoteRecord;
+    region: string;
+    marks: readonly Selection[];
+    held?: "clock" | "superseded";
+    clockAheadMs?: number;
+  }>
   | Readonly<{ reject: RejectionReason; record: VoteRecord }>;
 
 /**
@@ -206,19 +217,23 @@ function judgeTime(
   const inForce = manifestsInForce(view.manifests, atMs);
   const check = (manifest: EffectiveManifest): RejectionReason | undefined =>
     checkTime(manifest.index, record, atMs)?.reason ?? checkPlace(manifest, record, gateway, deviceStation);
-  const regionIn = ({ index }: EffectiveManifest) => index.stations.get(record.station)!.region;
+  const by = ({ index }: EffectiveManifest) => ({
+    record: dated,
+    region: index.stations.get(record.station)!.region,
+    marks: marksOf(index, record),
+  });
   const legal = inForce.find((manifest) => check(manifest) === undefined);
-  if (legal !== undefined) return { record: dated, region: regionIn(legal), ...clock };
+  if (legal !== undefined) return { ...by(legal), ...clock };
   const [newest] = inForce;
   const older = view.manifests.slice(0, view.manifests.indexOf(newest)).reverse();
   if (isAhead) {
     const place = (manifest: EffectiveManifest) => checkPlace(manifest, record, gateway, deviceStation);
     const placed = [...inForce, ...older].find((manifest) => place(manifest) === undefined);
     if (placed === undefined) return { reject: place(newest)!, record };
-    return { record: dated, region: regionIn(placed), held: "clock", ...clock };
+    return { ...by(placed), held: "clock", ...clock };
   }
   const superseded = older.find((manifest) => check(manifest) === undefined);
-  if (superseded !== undefined) return { record: dated, region: regionIn(superseded), held: "superseded" };
+  if (superseded !== undefined) return { ...by(superseded), held: "superseded" };
   return { reject: check(newest)!, record };
 }
 

@@ -27,8 +27,8 @@ export type RollEntry = Readonly<{
 
 /**
  * What part of a log amounts to. Every value is a number of records or of voters, and keys are joined with `/`:
- * `outcomes` by fate and reason, `votes` by contest, candidate, station and mode, `turnout` by station, mode and
- * minute, `groups` by the voter's region, age group and gender.
+ * `outcomes` by fate and reason, `votes` by contest, candidate (or mark: see marks.ts), station and mode, `turnout` by
+ * station, mode and minute, `groups` by the voter's region, age group and gender.
  */
 export type Count = Readonly<{
   outcomes: Map<string, number>;
@@ -98,9 +98,9 @@ function tally(
 ): void {
   add(count.outcomes, outcomeName(outcome));
   if (outcome.fate !== "counted" || judgement.fate !== "acceptable") return;
-  const { record } = judgement;
+  const { record, marks } = judgement;
   participations.set(record.voterKey, { voteId: record.voteId, contents: contentsOf(record) });
-  for (const { contest, candidate } of record.selections) {
+  for (const { contest, candidate } of marks) {
     add(count.votes, `${contest}/${candidate}/${record.station}/${record.mode}`);
   }
   add(count.turnout, `${record.station}/${record.mode}/${minuteOf(record.acceptedAt)}`);

@@ -109,6 +109,19 @@ Deno.test("countRecord() counts a blank vote as turnout and for no candidate", (
   assert.equal(count.groups.size, 1);
 });
 
+Deno.test("countRecord() counts the marks of the ballot beside its votes", () => {
+  const marks = [ANN, { contest: "mayor", candidate: "#ballots" }, {
+    contest: "council",
+    candidate: "#blank",
+  }];
+  const { count } = fold([{ ...acceptable({ selections: [ANN] }), marks } as Judgement]);
+  assert.deepEqual([...count.votes], [
+    ["mayor/ann/n-1/in_person", 1],
+    ["mayor/#ballots/n-1/in_person", 1],
+    ["council/#blank/n-1/in_person", 1],
+  ]);
+});
+
 Deno.test("countRecord() takes the group's region from the roll and the place of the vote from the vote", () => {
   const { count } = fold([acceptable({ station: "s-1", mode: "absentee" })], [
     entry({ region: "far", station: "s-1" }),

@@ -18,6 +18,7 @@ import {
 import { countBatch, type CountedBatch, type OutcomeDelta } from "./count_batch.ts";
 import type { Database, Query } from "../database/database.ts";
 import { boundDetails, type JudgedRecord, judgeEntries } from "./judged.ts";
+import { rebuildWork } from "./rebuild_lease.ts";
 import { finishWithin, type RetryOptions, retryPassing } from "./retry.ts";
 import { SequenceTracker } from "./sequences.ts";
 
@@ -278,7 +279,7 @@ async function takePartition(
 ): Promise<Owned> {
   const { election } = history;
   const identity = await log.identity();
-  const position = await db.transaction(async (query) => {
+  const position = await db.transaction(async (query): Promise<Position | undefined> => {
     await query(
       `INSERT INTO counting.log_positions (election, partition, revision)
        VALUES ($1, $2, coalesce((SELECT revision FROM registry.revisions WHERE election = $1), 0))
@@ -287,12 +288,17 @@ async function takePartition(
     );
     const [row] = await query<Position>(
       `UPDATE counting.log_positions SET epoch = epoch + 1, log_identity = coalesce(log_identity, $3)
-       WHERE election = $1 AND partition = $2
+       WHERE election = $1 AND partition = $2 AND ($4::boolean OR NOT EXISTS (
+         SELECT FROM counting.leases WHERE work = $5 AND until > now()
+       ))
        RETURNING ${POSITION_COLUMNS}`,
-      [election, partition, identity],
+      [election, partition, identity, rebuilding === true, rebuildWork(election)],
     );
     return row;
   });
+  if (position === undefined) {
+    throw new Fenced(`Cannot count election ${election}: it is being rebuilt, and is counted on from there`);
+  }
   await checkPosition(log, election, partition, identity, position);
   if (!rebuilding) await checkCommitted(log, election, partition, Number(position.next_offset));
   const forgeries = await db.query<{ reason: string; kept: string }>(

@@ -369,7 +369,7 @@ function columnsOf(records: readonly JudgedRecord[]) {
       refused.voteId.push(judgement.record?.voteId ?? null);
       continue;
     }
-    const { record, gateway, region, revision } = judgement;
+    const { record, marks, gateway, region, revision } = judgement;
     accepted.voterKey.push(record.voterKey);
     accepted.voteId.push(record.voteId);
     accepted.acceptedAt.push(record.acceptedAt);
@@ -381,7 +381,7 @@ function columnsOf(records: readonly JudgedRecord[]) {
     accepted.appendedMs.push(keptMs(appendedAtMs));
     accepted.gateway.push(gateway);
     accepted.senderKey.push(senderKey.toHex());
-    for (const { contest, candidate } of record.selections) {
+    for (const { contest, candidate } of marks) {
       selected.ord.push(accepted.voterKey.length);
       selected.option.push(options.numberOf(contest, candidate));
     }

@@ -6,13 +6,14 @@
  * @module
  */
 import type { Fate } from "../../shared/outcome.ts";
-import type { Books, Progress, Reconciliation, Rejections } from "../public/schemas.ts";
+import type { Books, Progress, Reconciliation as Answer, Rejections } from "../public/schemas.ts";
 import type { Database, Query } from "../database/database.ts";
-import { totalVoters } from "../results/turnout.ts";
 
 /** Most gaps of the log that one answer lists. */
 const MAX_GAPS = 1_000;
 
+/** The books; what is shown of the count is no affair of theirs. */
+type Reconciliation = Omit<Answer, "notShown">;
 type PartitionBooks = Reconciliation["partitions"][number];
 type OutcomeRow = Reconciliation["outcomes"][number];
 type Gap = Reconciliation["gaps"][number];
@@ -119,6 +120,15 @@ async function logGaps(query: Query, election: string): Promise<Gap[]> {
      FROM counting.gaps WHERE election = $1 ORDER BY partition, from_offset LIMIT ${MAX_GAPS}`,
     [election],
   );
+}
+
+/** How many have voted so far. */
+export async function totalVoters(query: Query, election: string): Promise<number> {
+  const [{ voters }] = await query<{ voters: number }>(
+    "SELECT coalesce(sum(voters), 0)::float8 AS voters FROM counting.station_voters WHERE election = $1",
+    [election],
+  );
+  return voters;
 }
 
 /** Reads the totals of the books and of turnout, at one moment; cheap enough for once a second. */

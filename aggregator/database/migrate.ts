@@ -15,6 +15,7 @@ const FILES = [
   "000004_leases.sql",
   "000005_reasons.sql",
   "000006_format_2.sql",
+  "000010_release_units.sql",
   "000030_columns.sql",
   "000031_hold_counting.sql",
 ];

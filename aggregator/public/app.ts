@@ -34,7 +34,7 @@ import { PHOTO_HEADERS, readFacts, readPhoto, readStations } from "../registry/p
 import { answerReceipts, readReceipts, type ReceiptKeysOf } from "./receipts.ts";
 import { readGateways } from "../counting/sender_keys.ts";
 import { readReconciliation, readRejections } from "../counting/reconciliation.ts";
-import { isFault, readResults, readTag } from "../results/results.ts";
+import { isFault, readNotShown, readResults, readTag } from "../results/results.ts";
 import * as routes from "./routes.ts";
 import { type STREAM_LIMITS, Streams } from "./stream.ts";
 import type { Readiness } from "./readiness.ts";
@@ -260,7 +260,9 @@ function addFigures(
     if (names === undefined) return unknownElection(c);
     const { partitions } = names.index.manifest;
     c.header("cache-control", "no-store");
-    return c.json(await readReconciliation(db, election, partitions, () => logEnds(election)), 200);
+    const books = await readReconciliation(db, election, partitions, () => logEnds(election));
+    const notShown = await readNotShown(db.query, election, books.total.counted);
+    return c.json({ ...books, notShown }, 200);
   });
 
   app.openapi(routes.gatewaysRoute, async (c) => {

@@ -45,7 +45,7 @@ const summaryShape = {
   closesAt: instant,
   acceptsUntil: instant,
   resultsBeforeClosing: z.boolean(),
-  releaseThreshold: count.describe("New voters that a release of a station holds at the least"),
+  releaseThreshold: count.describe("k: voters not published before that a release holds at the least"),
   stations: count,
   contests: count,
   manifestVersion: count,
@@ -89,13 +89,14 @@ export type Stations = z.infer<typeof stationsSchema>;
 export const manifestAnswerSchema = z.strictObject(signedManifestSchema.shape).openapi("SignedManifest");
 export const problemAnswerSchema = z.object(problemSchema.shape).openapi("Problem");
 
-/** A table: `head`, and rows of a form that depends on `by`. */
-function table<Head extends z.ZodRawShape, By extends string, Row extends z.ZodRawShape>(
-  head: Head,
-  by: By,
-  row: Row,
-) {
-  return z.strictObject({ ...head, by: z.literal(by), rows: z.array(z.strictObject(row)) });
+/** A table: `head`, and rows of a form that depends on `by`; and further lists, where it has any. */
+function table<
+  Head extends z.ZodRawShape,
+  By extends string,
+  Row extends z.ZodRawShape,
+  More extends z.ZodRawShape = Record<never, never>,
+>(head: Head, by: By, row: Row, more = {} as More) {
+  return z.strictObject({ ...head, by: z.literal(by), rows: z.array(z.strictObject(row)), ...more });
 }
 
 const resultsHead = {
@@ -103,20 +104,63 @@ const resultsHead = {
   manifestVersion: count,
   revision: count.describe("Of the newest release; 0 while there is none"),
   releasedAt: instant.nullable(),
+  final: z.boolean().describe("Whether the final release has been made"),
   voters: count.describe("Voters whose votes are released"),
 };
 const ofCandidate = { contest: id, candidate: id, votes: count };
+const ofContest = {
+  contest: id,
+  ballots: count.describe("Ballots that had the contest"),
+  undervotes: count.describe("Choices that were allowed and not made, those of blank ballots included"),
+  blanks: count.describe("Ballots on which nothing was chosen in the contest"),
+};
+const unit = z.string().describe(
+  "Cells that are shown together. `station/mode` is one cell; `units`, or a release's `members`, tells what others are",
+);
+const membersShape = {
+  modes: z.array(mode).optional().describe("Modes of the station"),
+  stations: z.array(id).optional().describe("All of these stations"),
+  regions: z.array(z.string()).optional().describe("All of these regions"),
+  late: z.literal(true).optional().describe("Votes counted after the final release, of the region or of all"),
+};
+const ofUnit = { unit, station: id.nullable(), mode: mode.nullable() };
 
 export const resultsSchema = z.discriminatedUnion("by", [
-  table(resultsHead, "candidate", { ...ofCandidate, name: z.string(), party: id.nullable() }),
+  table(resultsHead, "candidate", { ...ofCandidate, name: z.string(), party: id.nullable() }, {
+    contests: z.array(z.strictObject(ofContest)),
+  }),
   table(resultsHead, "party", {
     party: id.nullable().describe("null: candidates without a party"),
     name: z.string().nullable(),
     colour: z.string().nullable(),
     votes: count,
   }),
-  table(resultsHead, "region", { region: id, name: z.string(), ...ofCandidate }),
-  table(resultsHead, "station", { station: id, name: z.string(), region: id, mode, ...ofCandidate }),
+  table(
+    resultsHead,
+    "region",
+    {
+      region: id.nullable().describe("null: regions that are shown together"),
+      name: z.string().nullable(),
+      ...ofCandidate,
+    },
+    { contests: z.array(z.strictObject({ region: id.nullable(), ...ofContest })) },
+  ),
+  table(
+    resultsHead,
+    "station",
+    {
+      ...ofUnit,
+      name: z.string().nullable().describe("The station's; null where the unit has several"),
+      region: id.nullable(),
+      ...ofCandidate,
+    },
+    {
+      contests: z.array(z.strictObject({ ...ofUnit, ...ofContest })),
+      units: z.array(z.strictObject({ unit, ...membersShape })).describe(
+        "What units of several cells are made of",
+      ),
+    },
+  ),
   table(resultsHead, "time", { minute, contest: id, candidate: id, votes: signed, total: signed }),
 ]).openapi("Results");
 /** Released votes. `by` time: `minute` is of release, `votes` what was added then, and `total` runs on. */
@@ -171,6 +215,12 @@ export const reconciliationSchema = z.strictObject({
   outcomes: z.array(
     z.strictObject({ fate, reason: z.string().describe("Empty for counted"), records: count }),
   ),
+  notShown: z.strictObject({
+    final: z.boolean().describe("Whether the final release has been made"),
+    voters: count.describe("Voters counted of whom nothing is shown yet"),
+    contests: z.array(z.strictObject({ contest: id, ballots: count }))
+      .describe("Ballots counted and not shown, by contest; after the final release only"),
+  }),
   gaps: z.array(z.strictObject({ partition: count, from: count, until: count }))
     .describe("Offsets that the log never delivered: from the first, up to and not with the second"),
 }).openapi("Reconciliation");
@@ -246,14 +296,19 @@ export const receiptAnswersSchema = z.strictObject({
 /** `event: release` of the stream; its id is the revision. */
 export const releaseSchema = z.strictObject({
   revision: count,
-  station: id,
+  ...ofUnit,
   region: id.nullable(),
-  mode,
+  members: z.strictObject(membersShape).nullable(),
+  kind: z.enum(["interim", "final", "late", "moved", "withdrawn", "restored"]).describe(
+    "moved: shown as part of another unit from now on; withdrawn: a rebuild did not bear it out; restored: a later one did",
+  ),
   releasedAt: instant,
-  voters: count.describe("Of this station and mode so far"),
+  voters: count.describe("Of this unit so far"),
   addedVoters: signed,
-  closing: z.boolean().describe("The release at the station's closing"),
   votes: z.array(z.strictObject({ contest: id, candidate: id, votes: count, added: signed })),
+  contests: z.array(
+    z.strictObject({ ...ofContest, addedBallots: signed, addedUndervotes: signed, addedBlanks: signed }),
+  ),
 }).openapi("Release");
 export type Release = z.infer<typeof releaseSchema>;
 
