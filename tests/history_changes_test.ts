@@ -12,6 +12,7 @@ import { openHistory, type RegisteredHistory } from "../aggregator/counting/hist
 import { readHeld } from "../aggregator/counting/held.ts";
 import { rebuild } from "../aggregator/counting/rebuild.ts";
 import { recount } from "../aggregator/counting/recount.ts";
+import { withdrawUnfounded } from "../aggregator/results/withdraw.ts";
 import { readTables } from "../aggregator/counting/tables.ts";
 import { publishManifest, revokeDeviceKey } from "../aggregator/registry/elections.ts";
 import { revokeGatewayKey, rotateGatewayKey } from "../aggregator/registry/gateway_keys.ts";
@@ -92,7 +93,7 @@ Deno.test("whatever changes while votes stream, a recount and a rebuild find wha
       assert.equal(found.differences, 0, JSON.stringify(found.shown));
       const tables = await readTables(db.query, box.election);
       const held = await readHeld(db.query, box.election);
-      await rebuild(db, box.log, box.history, MASTER, new Date(nowMs));
+      await rebuild(db, box.log, box.history, MASTER, new Date(nowMs), withdrawUnfounded);
       assert.deepEqual(await readTables(db.query, box.election), tables);
       assert.deepEqual(await readHeld(db.query, box.election), held);
       for (const key of tables.outcomes.keys()) reached.add(key.slice(key.indexOf("/") + 1));

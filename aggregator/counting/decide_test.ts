@@ -6,6 +6,7 @@ import { testDatabase } from "../../tests/test_database.ts";
 import { publishManifest } from "../registry/elections.ts";
 import type { DecisionRequest } from "../registry/decisions.ts";
 import { OfficeError } from "../registry/office_error.ts";
+import { withdrawUnfounded } from "../results/withdraw.ts";
 import { decide } from "./decide.ts";
 import { readHeld } from "./held.ts";
 import { rebuild } from "./rebuild.ts";
@@ -60,7 +61,7 @@ async function holdsTo(box: BallotBox): Promise<void> {
   assert.equal(differences, 0, JSON.stringify(shown));
   const before = await readTables(db.query, box.election);
   const held = await readHeld(db.query, box.election);
-  await rebuild(db, box.log, box.history, MASTER, new Date(NOON_MS));
+  await rebuild(db, box.log, box.history, MASTER, new Date(NOON_MS), withdrawUnfounded);
   assert.deepEqual(await readTables(db.query, box.election), before);
   assert.deepEqual(await readHeld(db.query, box.election), held);
   assert.equal((await recount(db, box.log, box.history)).differences, 0);
