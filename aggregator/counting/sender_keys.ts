@@ -15,20 +15,23 @@ type KeyRow = Row["senderKeys"][number];
 
 /** Reads the report, of one moment. */
 export async function readGateways(db: Database, election: string): Promise<Gateways> {
-  return await db.transaction(async (query) => {
-    const blocks = Map.groupBy(await readBlocks(query, election), ({ sender_key }) => sender_key);
-    const keys = await readKeys(query, election);
-    const closed = new Set(await closedGateways(query, election));
-    const rows = Map.groupBy(keys, ({ gateway }) => gateway);
-    return {
-      election,
-      rows: [...rows].map(([gateway, of]): Row => ({
-        gateway,
-        isClosed: closed.has(gateway),
-        senderKeys: of.map((key) => reportOf(key, blocks.get(key.sender_key) ?? [])),
-      })),
-    };
-  }, "snapshot");
+  return await db.transaction((query) => readGatewaysIn(query, election), "snapshot");
+}
+
+/** Reads the report with the caller's query. */
+export async function readGatewaysIn(query: Query, election: string): Promise<Gateways> {
+  const blocks = Map.groupBy(await readBlocks(query, election), ({ sender_key }) => sender_key);
+  const keys = await readKeys(query, election);
+  const closed = new Set(await closedGateways(query, election));
+  const rows = Map.groupBy(keys, ({ gateway }) => gateway);
+  return {
+    election,
+    rows: [...rows].map(([gateway, of]): Row => ({
+      gateway,
+      isClosed: closed.has(gateway),
+      senderKeys: of.map((key) => reportOf(key, blocks.get(key.sender_key) ?? [])),
+    })),
+  };
 }
 
 /** What keeps the final release back: sender keys without statement or waiver, and stated numbers that were not read. */
