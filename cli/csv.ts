@@ -68,6 +68,9 @@ async function* bytesOf(path: string): AsyncGenerator<Uint8Array> {
     using file = await Deno.open(path);
     for await (const piece of file.readable) yield piece;
   } catch (error) {
+    if (error instanceof Deno.errors.NotFound) {
+      throw new UsageError(`Cannot read ${path}: there is no such file`);
+    }
     if (!(error instanceof Error && "code" in error)) throw error;
     throw new UsageError(`Cannot read ${path}: ${error.message}`);
   }

@@ -65,7 +65,7 @@ export function summarise(table: PrecinctTable): Summary {
 
 /** A summary as text, a line each. */
 export function summaryLines(
-  { contests, stations, voters, votes, modes, leftOut, notes }: Summary,
+  { contests, stations, voters, votes, modes, notes }: Summary,
 ): string[] {
   const byMode = VOTING_MODES.map((mode) => `${mode.replace("_", " ")} ${number(modes[mode])}`).join(", ");
   const lines = [
