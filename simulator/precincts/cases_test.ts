@@ -239,7 +239,10 @@ Deno.test(
       `${HEAD}A,1,P,,,\u200b,1\n`,
       /line 2: column candidate must be a name, and shows nothing: U\+200B/,
     );
-    await refuses(`${HEAD}A,1,P,,,,5\nA,1,P,,,B,1\n`, /line 2: column candidate is empty, with 5 votes/);
+    await refuses(
+      `${HEAD}A,1,P,,,,5\nA,1,P,,,B,1\n`,
+      /line 2: column candidate is empty, with 5 votes; all others have 1/,
+    );
     await refuses(`${HEAD}A,1,,,,B,5\n`, /line 2: column office is empty/);
     const found = await checkText(`${HEAD}A,1,P,,,Ann\u202e,1\nA,2,P,,,Ann,2\n`);
     assert.deepEqual(spelled(found), ["P (1): Ann 3"]);
@@ -382,6 +385,39 @@ Deno.test("a file that was cut off is refused where it ends", strict, async () =
   await refuses(`${HEAD}A,1,P,,,"Ann,5\nA,2,P,,,Bob,5\n`, /line 2: it begins a quote/);
   const whole = "precinct,office,candidate,votes,early,election_day\n1,P,A,5,2,3";
   assert.deepEqual(sizes(await checkText(whole)), [1, 5, 5]);
+});
+
+Deno.test(
+  "a file whose last count is confirmed by arithmetic is whole, whatever it ends with",
+  strict,
+  async () => {
+    const whole = `${HEAD}A,1,P,,,Ann,5\nA,1,P,,,Bob,3\nA,1,P,,,Total,8`;
+    assert.deepEqual(sizes(await checkText(whole)), [1, 8, 8]);
+    await refuses(whole.replace(/8$/, "6"), /line 4: the file ends here/);
+    assert.deepEqual(sizes(await checkText(`${HEAD}A,1,P,,,Ann,5\nA,1,P,,,Bob,0`)), [1, 5, 5]);
+  },
+);
+
+Deno.test("a total may stand in the party's column, or name nothing", strict, async () => {
+  const rows = (total: string) => `${HEAD}A,1,P,,D,Ann,5\nA,1,P,,R,Bob,3\nA,1,P,,${total},8\n`;
+  assert.deepEqual(sizes(await checkText(rows("Total,"))), [1, 8, 8]);
+  const nameless = await checkText(rows(","));
+  assert.deepEqual(sizes(nameless), [1, 8, 8]);
+  assert.match(notes(nameless), /left out 1 lines without a candidate: 1 are the sum of their contest/);
+});
+
+Deno.test("a town may count one contest by precinct and another as a whole", strict, async () => {
+  const head = "county,town,precinct,office,candidate,votes\n";
+  const found = await checkText(`${head}A,X,1,P,Ann,5\nA,X,2,P,Ann,4\nA,X,,Q,Bob,8\n`);
+  assert.deepEqual(sizes(found), [3, 17, 17]);
+});
+
+Deno.test("names that are perhaps spellings of one are said", strict, async () => {
+  const found = await checkText(`${HEAD}A,1,P,,R,Ann J. Lee,5\nB,1,P,,R,Ann Lee,4\nA,1,P,,D,Bob,3\n`);
+  assert.match(
+    notes(found),
+    /in P, Ann J. Lee 5, Ann Lee 4 stand for R in different precincts only, and are counted apart/,
+  );
 });
 
 Deno.test("semicolons, tabs, UTF-16 and headers in other words and orders are read", strict, async () => {

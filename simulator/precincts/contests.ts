@@ -68,7 +68,16 @@ function isPrimary(offices: ReadonlyMap<string, Office>, { path, options }: Read
   const { primary = "auto" } = options;
   if (primary !== "auto") return primary === "yes";
   const file = path.split("/").at(-1)!;
-  if (/primary/i.test(file)) return true;
+  const crowdedAnywhere = [...offices.values()].some(({ crowded, hasWriteInsByParty }) =>
+    crowded.size > 0 || hasWriteInsByParty
+  );
+  if (/primary/i.test(file)) {
+    if (crowdedAnywhere || ![...offices.values()].some(({ parties }) => parties.size > 1)) return true;
+    throw new UsageError(
+      `Cannot read ${path}: its name says primary, and no party has two candidates for an office. ` +
+        `--primary yes gives each party a contest of its own, --primary no joins them`,
+    );
+  }
   if (/(?:^|[^a-z])general(?:[^a-z]|$)/i.test(file)) return false;
   const partisan = [...offices.values()].filter(({ parties }) => parties.size > 1);
   if (partisan.some(({ hasWriteInsByParty }) => hasWriteInsByParty)) return true;
@@ -150,7 +159,29 @@ export function candidatesOf(contest: string, lines: readonly Line[], reading: R
     }
     found.push({ name: own[0].candidate, party: byParty[0]?.party ?? "", lines: kept });
   }
+  noteSpellings(contest, found, reading);
   return found;
+}
+
+/** Says which candidates of one party never stand in the same precinct: one person, perhaps, whom counties spell differently. */
+function noteSpellings(contest: string, found: readonly FoundCandidate[], reading: Reading): void {
+  for (const [party, candidates] of Map.groupBy(found, ({ party }) => party)) {
+    if (party === "" || candidates.length < 2) continue;
+    const stations = candidates.map(({ lines }) => new Set(lines.map((line) => reading.stationKey(line))));
+    const apart = stations.every((here, i) =>
+      stations.slice(i + 1).every((there) => here.isDisjointFrom(there))
+    );
+    if (!apart) continue;
+    const names = candidates.map(({ name, lines }) =>
+      `${name} ${lines.reduce((sum, line) => sum + votesOf(line), 0)}`
+    );
+    reading.notes.push(
+      `in ${contest}, ${
+        listOf(names)
+      } stand for ${party} in different precincts only, and are counted apart; ` +
+        `if they are one, give them one name in the file`,
+    );
+  }
 }
 
 function withoutPartyTotals(contest: string, lines: readonly Line[], reading: Reading): readonly Line[] {

@@ -43,6 +43,8 @@ export type Lines = Readonly<{
   lines: Line[];
   notes: string[];
   unusedColumns: readonly Readonly<{ name: string; votes: number }>[];
+  /** The last line, if nothing in it says that its last count is whole. */
+  doubtfulEnd: Readonly<{ line: number; problem: string }> | undefined;
 }>;
 
 /** Most lines of a file. */
@@ -66,6 +68,7 @@ export class LineReader {
   #contradictions = 0;
   #firstContradiction: string | undefined;
   #beyondModes = 0;
+  #doubtfulEnd: Lines["doubtfulEnd"];
 
   /** @param votesAre What `votes` is beside columns of modes: see the top of this file. */
   constructor(path: string, columns: Columns, votesAre: "auto" | "total" | "rest") {
@@ -89,22 +92,21 @@ export class LineReader {
       return this.#faults.add(line, `it has ${cells.length} cells, and the header ${names.length}`);
     }
     const counts = this.#counts(cells);
-    const isWhole = cells.length === names.length && (counts.addUp || !this.#isUsed(names.length - 1));
-    if (isCutOff && !isWhole) {
-      return this.#faults.add(
-        line,
-        cutOff(names[Math.min(cells.length, names.length) - 1], cells.at(-1) ?? ""),
-      );
+    if (isCutOff) {
+      const problem = cutOff(names[Math.min(cells.length, names.length) - 1], cells.at(-1) ?? "");
+      if (cells.length < names.length) return this.#faults.add(line, problem);
+      // No number but 0 begins with 0: it is whole.
+      const isWhole = counts.addUp || cells.at(-1)!.trim() === "0" || !this.#isUsed(names.length - 1);
+      if (!isWhole) this.#doubtfulEnd = { line, problem };
     }
     const text = (column: number | undefined) => column === undefined ? "" : this.#text(line, column, cells);
-    const [office, candidate] = [text(at.office), text(at.candidate)];
+    const office = text(at.office);
+    // Some files name what a line is in the party's column.
+    const candidate = text(at.candidate) || (otherLine(text(at.party)) === undefined ? "" : text(at.party));
     if (this.#isUnnamed(line, at.office!, cells) || this.#isUnnamed(line, at.candidate!, cells)) return;
     const other = otherOf(office, candidate, counts.total);
     if (other === "nothing") return;
     if (other === undefined) {
-      if (candidate === "") {
-        return this.#faults.add(line, `column candidate is empty, with ${counts.total} votes`);
-      }
       if (office === "") return this.#faults.add(line, `column office is empty, and must name the contest`);
       if (counts.fault !== undefined) return this.#faults.add(line, counts.fault);
       this.#check(line, counts);
@@ -276,7 +278,12 @@ export class LineReader {
       name: this.#columns.names[at],
       votes: this.#unused[i],
     }));
-    return { lines: this.#lines, notes: this.#notes(unusedColumns), unusedColumns };
+    return {
+      lines: this.#lines,
+      notes: this.#notes(unusedColumns),
+      unusedColumns,
+      doubtfulEnd: this.#doubtfulEnd,
+    };
   }
 
   #notes(unused: Lines["unusedColumns"]): string[] {
@@ -314,7 +321,7 @@ type Counts = Readonly<{
   byMode: readonly number[];
   modesTotal: number;
   total: number;
-  /** Whether `votes` is the sum of the modes, and not 0: nothing is missing then. */
+  /** Whether `votes` is the sum of the modes: nothing is missing then. */
   addUp: boolean;
   untold: string | undefined;
   fault: string | undefined;

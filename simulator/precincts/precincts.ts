@@ -9,13 +9,19 @@
 import { UsageError } from "../../cli/command.ts";
 import { type CsvRow, openCsv } from "../../cli/csv.ts";
 import { type Columns, findColumns } from "./columns.ts";
-import { listOf } from "./faults.ts";
+import { Faults, listOf } from "./faults.ts";
 import { type Line, LineReader } from "./lines.ts";
 import { uniteParties } from "./parties.ts";
 import { nameOf, type PrecinctOptions, Reading } from "./reading.ts";
 import { withoutRepeats } from "./repeats.ts";
 import { buildTable, type PrecinctTable } from "./table.ts";
-import { withoutModeTotals, withoutPlaceTotals, withoutTotalCandidates } from "./totals.ts";
+import {
+  isInTotal,
+  withoutModeTotals,
+  withoutNamelessTotals,
+  withoutPlaceTotals,
+  withoutTotalCandidates,
+} from "./totals.ts";
 
 /** Rows that are looked at to tell what the columns hold. */
 const SAMPLE_ROWS = 100;
@@ -31,8 +37,18 @@ export async function readPrecincts(path: string, options: PrecinctOptions = {})
   const file = await openCsv(path);
   const reading = new Reading(path, options);
   reading.notes.push(...file.notes);
-  const { columns, lines: all, notes, unusedColumns } = await readLines(path, file.rows, options);
+  const { columns, lines: all, notes, unusedColumns, doubtfulEnd } = await readLines(
+    path,
+    file.rows,
+    options,
+  );
   reading.notes.push(...notes);
+  const last = all.at(-1);
+  if (doubtfulEnd !== undefined && (last?.line !== doubtfulEnd.line || !isInTotal(last, all, reading))) {
+    const faults = new Faults(path);
+    faults.add(doubtfulEnd.line, doubtfulEnd.problem);
+    faults.refuse();
+  }
   const told = withoutSuppressed(all, reading);
   uniteParties(told, reading);
   const others = told.filter(({ other }) => other !== undefined);
@@ -41,6 +57,7 @@ export async function readPrecincts(path: string, options: PrecinctOptions = {})
   lines = withoutRepeats(lines, reading);
   if (columns.at.mode !== undefined) lines = withoutModeTotals(lines, reading);
   lines = withoutPlaceTotals(lines, reading);
+  lines = withoutNamelessTotals(lines, others, reading);
   lines = withoutTotalCandidates(lines, others, reading);
   if (lines.length === 0) throw new UsageError(`Cannot read ${path}: it has no line of a candidate`);
   const table = buildTable(lines, others, columns.at.county !== undefined, reading);

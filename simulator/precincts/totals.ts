@@ -165,12 +165,22 @@ function leaveOutTotals(
   }
 }
 
-/** A town without precincts is a place of its own; one with precincts may have a total besides. */
+/** A town without precincts is a place of its own, in each contest; one with precincts may have a total besides. */
 function withoutTownTotals(lines: readonly Line[], reading: Reading, faults: Faults): Line[] {
   return [...Map.groupBy(lines, ({ town }) => reading.key(town))].flatMap(([town, here]) => {
-    const parts = here.filter(({ precinct }) => precinct !== "");
-    if (town === "" || parts.length === 0 || parts.length === here.length) return here;
-    leaveOutTotals(here.filter(({ precinct }) => precinct === ""), parts, here[0].town, reading, faults);
+    if (town === "") return here;
+    const split = new Set(
+      here.filter(({ precinct }) => precinct !== "").map((line) => reading.contestKey(line)),
+    );
+    const isTotal = (line: Line) => line.precinct === "" && split.has(reading.contestKey(line));
+    const parts = here.filter((line) => !isTotal(line));
+    leaveOutTotals(
+      here.filter(isTotal),
+      parts.filter(({ precinct }) => precinct !== ""),
+      here[0].town,
+      reading,
+      faults,
+    );
     return parts;
   });
 }
@@ -277,6 +287,53 @@ export function withoutTotalCandidates(
     reading.leaveOut(line.candidate, line);
     return false;
   });
+}
+
+/**
+ * The lines without those that name no candidate, if they are the totals of their contests.
+ *
+ * @throws {UsageError} naming the lines that are not.
+ */
+export function withoutNamelessTotals(
+  lines: readonly Line[],
+  others: readonly Line[],
+  reading: Reading,
+): Line[] {
+  const nameless = lines.filter(({ candidate }) => candidate === "");
+  if (nameless.length === 0) return [...lines];
+  const named = lines.filter(({ candidate }) => candidate !== "");
+  const cells = cellsOf(named, others, reading);
+  const faults = new Faults(reading.path);
+  let equal = 0;
+  for (const line of nameless) {
+    const cell = cells.get(`${reading.contestKey(line)}\n${reading.stationKey(line)}`);
+    const sum = cell?.sum ?? 0;
+    if ([sum, sum + (cell?.lost ?? 0)].includes(votesOf(line))) equal++;
+    else {faults.add(
+        line.line,
+        `column candidate is empty, with ${votesOf(line)} votes; all others have ${sum}`,
+      );}
+  }
+  if (equal < NEARLY_ALL * nameless.length) faults.refuse();
+  reading.notes.push(
+    `left out ${nameless.length} lines without a candidate: ${equal} are the sum of their contest`,
+  );
+  for (const line of nameless) reading.leaveOut("no candidate", line);
+  return named;
+}
+
+/** Whether a line's votes are confirmed by a total of its contest and precinct, its own or another line's. */
+export function isInTotal(line: Line, lines: readonly Line[], reading: Reading): boolean {
+  const key = (each: Line) => `${reading.contestKey(each)}\n${reading.stationKey(each)}`;
+  const here = lines.filter((each) =>
+    key(each) === key(line) && (line.party === "" || reading.key(each.party) === reading.key(line.party))
+  );
+  const sum = (kind: Line["other"]) =>
+    here.filter(({ other }) => other === kind).reduce((all, each) => all + votesOf(each), 0);
+  const votes = sum(undefined);
+  return here.some((each) =>
+    each.other === "total" && [votes, votes + sum("lost")].includes(votesOf(each))
+  ) && votes > 0;
 }
 
 function isTooMuchForChance(
