@@ -64,6 +64,7 @@ export function ageGroupOf(birthDate: string, day: string): string {
  *
  * @param now Milliseconds since 1970; asked for each transaction, since an import may take long.
  * @param onProgress Told how many more voters were written.
+ * @param onDifferent Told of each voter who is on the roll already with other data, and what differs.
  * @returns how many voters were put on the roll, and how many were on it already.
  */
 export async function importRoll(
@@ -73,6 +74,7 @@ export async function importRoll(
   voters: AsyncIterable<Voter> | Iterable<Voter>,
   now: () => number,
   onProgress: (voters: number) => void = () => {},
+  onDifferent?: (voterId: string, differs: string) => void,
 ): Promise<{ added: number; known: number }> {
   const manifest = await newestManifest(db.query, election);
   if (manifest === undefined) throw new OfficeError(`Cannot import a roll: there is no election ${election}`);
@@ -85,9 +87,13 @@ export async function importRoll(
   let chars = 0;
   const batch = new Map<string, Voter>();
   const flush = async () => {
-    const written = await writeVoters(db, election, pseudonym, [...batch.values()], lines, now);
+    const all = [...batch.values()];
+    const written = await writeVoters(db, election, pseudonym, all, lines, now);
     added += written;
     known += lines - written;
+    if (onDifferent !== undefined && written < all.length) {
+      await tellDifferences(db.query, election, all, onDifferent);
+    }
     onProgress(lines);
     batch.clear();
     lines = chars = 0;
@@ -192,6 +198,34 @@ async function writeVoters(
     });
     return added.size;
   });
+}
+
+/** Compares voters with what the registry has of them. */
+async function tellDifferences(
+  query: Query,
+  election: string,
+  voters: readonly Voter[],
+  onDifferent: (voterId: string, differs: string) => void,
+): Promise<void> {
+  const rows = await query<Pick<Voter, "voter_id" | "region" | "station" | "birth_date" | "gender">>(
+    `SELECT r.voter_id, r.region, coalesce(r.station, '') AS station, coalesce(r.birth_date::text, '') AS birth_date,
+       r.gender
+     FROM registry.voters r JOIN json_to_recordset($2::json) AS v (voter_id text) ON r.voter_id = v.voter_id
+     WHERE r.election = $1 AND r.struck_at IS NULL`,
+    [election, JSON.stringify(voters.map(({ voter_id }) => ({ voter_id })))],
+  );
+  const kept = new Map(rows.map((row) => [row.voter_id, row]));
+  for (const voter of voters) {
+    const known = kept.get(voter.voter_id);
+    if (known === undefined) continue;
+    const columns = ["region", "station", "birth_date", "gender"] as const;
+    const differs = columns.filter((column) => known[column] !== voter[column]).map((column) =>
+      `${column} is ${JSON.stringify(known[column])} on the roll and ${
+        JSON.stringify(voter[column])
+      } in the file`
+    );
+    if (differs.length > 0) onDifferent(voter.voter_id, differs.join(", "));
+  }
 }
 
 async function insertRoll(
