@@ -164,7 +164,7 @@ Deno.test("runOffice() names what is wrong with a definition or a roll", async (
     await assert.rejects(
       office.create("bad-roll", ROLL.replace("south", "west")),
       refusal(
-        /1 values are wrong, and nothing was written; all are in .*roll.csv.findings.csv:\n  line 3: region "west" must/,
+        /1 values are wrong, and nothing was written; all are in .*roll.csv.findings.csv:\n {2}line 3: region "west" must/,
       ),
     );
     assert.equal(
@@ -186,15 +186,20 @@ Deno.test("runOffice() names what is wrong with a definition or a roll", async (
 
 Deno.test("runOffice() says which voters are given twice, and who is on the roll with other data", async () => {
   await withOffice(async (office) => {
-    await office.create("twice", `${ROLL}A-1,north,n-2,1990-05-17,female\na-1,north,,,male\n`);
+    await office.create("twice");
+    await Deno.writeTextFile(
+      `${office.directory}/roll.csv`,
+      `${ROLL}A-1,north,n-2,1990-05-17,female\na-1,north,,,male\n`,
+    );
+    await office.run({ election: "twice", roll: `${office.directory}/roll.csv` });
     const said = office.said.join("\n");
     assert.match(
       said,
-      /1 lines give a voter again; .*findings.csv\):\n  line 4: voter_id "A-1" is on line 2 already, .*station is "n-2" here and "" there/,
+      /1 lines give a voter again; .*findings.csv\):\n {2}line 4: voter_id "A-1" is on line 2 already, .*station is "n-2" here and "" there/,
     );
     assert.match(
       said,
-      /1 voter ids are easily confused .*:\n  line 5: voter_id "a-1" differs from "A-1" on line 2/,
+      /1 voter ids are easily confused .*:\n {2}line 5: voter_id "a-1" differs from "A-1" on line 2/,
     );
     assert.equal((await keysOnRoll("twice")).length, 3);
     await Deno.writeTextFile(`${office.directory}/more.csv`, ROLL.replace("north,,", "north,n-1,"));
