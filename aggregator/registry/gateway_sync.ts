@@ -19,6 +19,7 @@ import {
   syncRequestSchema,
 } from "../../shared/sync.ts";
 import { BodyReader, drain } from "../../web/body.ts";
+import { isOfType } from "../../web/content_type.ts";
 import type { Database, Query } from "../database/database.ts";
 import { deviceKeys, newestSignedManifest } from "./elections.ts";
 
@@ -45,8 +46,8 @@ export function gatewaySync(
     const { headers } = request;
     const refusal = request.url.includes("?")
       ? problem("query-not-allowed", "leave the query string out")
-      : headers.get("content-type") !== CONTENT_TYPE
-      ? problem("unsupported-media-type", `Content-Type must be exactly ${CONTENT_TYPE}`)
+      : !isOfType(headers.get("content-type"), CONTENT_TYPE)
+      ? problem("unsupported-media-type", `Content-Type must be ${CONTENT_TYPE}, alone or with charset=utf-8`)
       : undefined;
     if (refusal !== undefined) {
       await drain(request);
