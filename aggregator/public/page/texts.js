@@ -148,7 +148,10 @@ export const texts = {
 
   regions: "Turnout by region",
   findRegion: "Find a region",
-  regionsAge: (count, atMs) => `${many(count, "region")}, ${texts.asOf(atMs)}`,
+  regionsAge: (count, atMs) =>
+    `${many(count, "region")}, ${
+      texts.asOf(atMs)
+    }. A voter counts in the region of the roll, a vote in that of its station.`,
   noSuchRegion: "No region has that in its name.",
   overTime: "Voters per minute",
   overTimeLabel: (from, to, most) =>
