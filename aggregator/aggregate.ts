@@ -5,7 +5,7 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "@logtape/logtape";
-import { gatewayKey, parseKeyName } from "../shared/keys.ts";
+import { answerKeyPair, gatewayKey, parseKeyName } from "../shared/keys.ts";
 import { logEnds, LogUnavailable, type VoteLog } from "../shared/log/vote_log.ts";
 import type { Views } from "./results/views.ts";
 import { receiptKey } from "../shared/receipt.ts";
@@ -14,30 +14,45 @@ import { logErrors, logRequests } from "../web/request_log.ts";
 import { tlsLog } from "../web/tls_log.ts";
 import { votesFromIndex, votesFromResults } from "./results/candidate_votes.ts";
 import { createApp } from "./public/app.ts";
+import type { ReceiptKeys, ReceiptKeysOf } from "./public/receipts.ts";
 import type { AggregatorConfig } from "./config.ts";
 import { type Database, type Databases, isDatabaseAway } from "./database/database.ts";
 import { ElectionRunner } from "./election_runner.ts";
 import { openHistory } from "./counting/history.ts";
+import { allOf, DatabaseWatch } from "./database/watch.ts";
+import type { Standing } from "./counting/election_count.ts";
+import { sumGaps } from "./counting/losses.ts";
+import { diskFault, readiness } from "./public/readiness.ts";
 import { runIndexing } from "./results/index/indexing.ts";
 import { IndexFault, type TallyIndex } from "./results/index/tally_index.ts";
 import { aggregatorMetrics, type ElectionState } from "./metrics.ts";
 import { electionIds } from "./registry/elections.ts";
 import { gatewaySync } from "./registry/gateway_sync.ts";
+import { noteIgnored } from "./registry/ignored_claims.ts";
 import type { Keyring } from "./registry/keyring.ts";
+import { openSenderKeys, readGateways } from "./counting/sender_keys.ts";
 import { readReconciliation } from "./counting/reconciliation.ts";
 import { runViews } from "./results/topics.ts";
 
 /** How often the registry is asked for elections that were added, in milliseconds. */
 const LOOK_EVERY_MS = 1_000;
+/** The same until it was first read, in milliseconds. */
+const LOOK_FIRST_MS = 50;
 /** How long requests that are under way may take once the aggregator is to stop, in milliseconds. */
 const FINISH_MS = 5_000;
-/** The receipts' keys that are kept at hand. */
+/** How long what is left may take, once the database has been cut off, in milliseconds. */
+const CLOSE_MS = 1_500;
+/** How long a scrape of the metrics waits for what servers are asked, in milliseconds. */
+const SCRAPE_MS = 2_000;
+/** Elections whose receipt keys are kept in memory, and gateways' keys of each. */
+const MAX_RECEIPT_ELECTIONS = 100;
 const MAX_RECEIPT_KEYS = 10_000;
 
 /** What the aggregator is made of. */
 export type AggregatorParts = Readonly<{
   databases: Databases;
-  openLog(election: string, partitions: number): Promise<VoteLog>;
+  /** @param signal Gives the attempt up. */
+  openLog(election: string, partitions: number, signal: AbortSignal): Promise<VoteLog>;
   keyring: Keyring;
   /** Where views are written to, if anywhere. */
   views?: Views;
@@ -54,13 +69,19 @@ export async function runAggregator(
 ): Promise<void> {
   const { databases, index, keyring, log, views } = parts;
   const { reading: db } = databases;
-  const runners = new Map<string, ElectionRunner>();
-  /** Why elections cannot be counted that the registry has. */
-  const broken = new Map<string, string>();
-  const metrics = aggregatorMetrics(async () => [
-    ...await Promise.all([...runners].map(([election, runner]) => watch(db, election, runner))),
-    ...[...broken.keys()].map((election) => ({ election, lag: null, unbalanced: null, counting: false })),
-  ]);
+  const watch = new DatabaseWatch({
+    databases,
+    signal,
+    onChange(away) {
+      if (away === undefined) log.info("the database answers");
+      else log.error("the database is away: {away}", { away });
+    },
+  });
+  const elections = new Map<string, RunningElection>();
+  let isRegistryRead = false;
+  const metrics = aggregatorMetrics(() =>
+    Promise.all([...elections].map(([election, each]) => electionState(db, watch, election, each)))
+  );
   const onFault = (election: string) => (what: string, error: unknown) => {
     metrics.faults.inc({ election });
     log.error("{what}: {error}", {
@@ -71,15 +92,33 @@ export async function runAggregator(
   };
   const onError = logErrors(log, isAway);
   const results = votesFromResults(db.query);
+  const embedded = embeddedDirectories(config);
   const { app, drained } = createApp({
     db,
     now: Date.now,
-    receiptKeyOf: receiptKeys(keyring),
-    logEnds: async (election) => runners.has(election) ? await logEnds(runners.get(election)!.log) : [],
+    receiptKeysOf: receiptKeys(keyring),
+    logEnds: async (election) => {
+      const runner = elections.get(election)?.runner;
+      return runner === undefined ? [] : await logEnds(runner.log);
+    },
     votesOf: index === undefined ? results : votesFromIndex(index, results, onError),
     metrics: metrics.registry,
-    ready: () => readiness(runners, broken),
-    gatewaySync: gatewaySync({ db, master: (election) => keyring.master(election), now: Date.now }),
+    ready: () =>
+      readiness(
+        watch.away !== undefined
+          ? `the database is away: ${watch.away}`
+          : isRegistryRead
+          ? diskFault(embedded)
+          : "the registry has not been read yet",
+        new Map([...elections].map(([election, each]) => [election, standingOf(each).reason])),
+      ),
+    gatewaySync: gatewaySync({
+      reading: db,
+      writing: databases.counting,
+      master: (election) => keyring.master(election),
+      now: Date.now,
+      onIgnored: noteIgnored(metrics.ignoredClaims, log, Date.now),
+    }),
     signal,
     onError,
   });
@@ -94,34 +133,67 @@ export async function runAggregator(
     tls: config.tls && { files: config.tls, ...tlsLog(log) },
   });
   console.log(`aggregator listens on ${server.origin}`);
-  const running: Promise<void>[] = [];
+  const running: Promise<void>[] = [watch.run()];
   if (index !== undefined) {
     running.push(runIndexing({ databases, index, metrics: metrics.registry, log, signal }));
   }
   // A fault of theirs is no one election's.
-  if (views !== undefined) running.push(runViews({ views, databases, signal, onFault: onFault("") }));
-  while (!signal.aborted) {
-    for (const election of await known(db, log)) {
-      if (runners.has(election)) continue;
-      try {
-        const runner = await startRunner(config, parts, metrics, election, signal, onFault(election));
-        runners.set(election, runner);
-        broken.delete(election);
-        running.push(runner.run());
-        log.info("counting {election}", { election });
-      } catch (error) {
-        broken.set(election, error instanceof Error ? error.message : String(error));
-        onFault(election)(`election ${election} cannot be counted`, error);
-      }
-    }
-    await delay(LOOK_EVERY_MS, undefined, { signal }).catch(() => {});
+  if (views !== undefined) {
+    running.push(runViews({ views, databases, signal, onFault: onFault("") }));
+    // What is read of brokers that are away is given up.
+    signal.addEventListener("abort", () => void views.close().catch(() => {}), { once: true });
   }
-  const finished = new AbortController();
-  const late = delay(FINISH_MS, undefined, { signal: finished.signal }).catch(() => {});
-  await Promise.race([server.shutdown(), late]);
-  finished.abort();
-  await Promise.all([...running, drained()]);
-  for (const { log } of runners.values()) await log.close();
+  while (!signal.aborted) {
+    const known = watch.away === undefined ? await readElections(db, log) : undefined;
+    isRegistryRead ||= known !== undefined;
+    for (const election of known ?? []) {
+      if (signal.aborted || elections.has(election)) continue;
+      const each: RunningElection = {};
+      elections.set(election, each);
+      running.push(
+        runElection({ config, parts, metrics, watch, election, signal, onFault: onFault(election) }, each),
+      );
+    }
+    await delay(isRegistryRead ? LOOK_EVERY_MS : LOOK_FIRST_MS, undefined, { signal }).catch(() => {});
+  }
+  await finish(Promise.all([server.shutdown(), ...running, drained()]), databases);
+  const logs = [...elections.values()].map(({ runner }) => runner?.log.close());
+  await settledWithin(Promise.all(logs), CLOSE_MS);
+}
+
+/** Waits for what is under way, and cuts off what a database that does not answer holds up. */
+async function finish(ended: Promise<unknown>, databases: Databases): Promise<void> {
+  if (await settledWithin(ended, FINISH_MS)) return;
+  for (const db of allOf(databases)) db.cut({ forGood: true });
+  await settledWithin(ended, CLOSE_MS);
+}
+
+/** Whether work settles in time; what does not is left behind. @throws what it throws in time. */
+async function settledWithin(work: Promise<unknown>, ms: number): Promise<boolean> {
+  const settled = new AbortController();
+  const late = delay(ms, false, { signal: settled.signal }).catch(() => false);
+  work.catch(() => {});
+  try {
+    return await Promise.race([work.then(() => true), late]);
+  } finally {
+    settled.abort();
+  }
+}
+
+/** An election that is counted, once its log is open; until then, what has kept it from being opened. */
+type RunningElection = { runner?: ElectionRunner; failed?: string };
+
+function standingOf({ runner, failed }: RunningElection): Standing {
+  if (runner !== undefined) return runner.standing;
+  return { isCounting: false, reason: failed ?? "its log has not been opened yet" };
+}
+
+/** Where embedded stores keep what they have; servers see to their own disks. */
+function embeddedDirectories({ database, log }: AggregatorConfig): string[] {
+  const directories = [];
+  if (database.kind === "pglite") directories.push(database.directory);
+  if (log.kind === "sqlite") directories.push(log.directory);
+  return directories;
 }
 
 /** Whether an error says that a server is away: that has to do with the server, and not with where it was asked. */
@@ -129,28 +201,55 @@ function isAway(error: unknown): boolean {
   return isDatabaseAway(error) || error instanceof LogUnavailable || error instanceof IndexFault;
 }
 
-/** The registry's elections; none while it cannot be read. */
-async function known(db: Database, log: Logger): Promise<string[]> {
+/** The registry's elections; `undefined` when it cannot be read. */
+async function readElections(db: Database, log: Logger): Promise<string[] | undefined> {
   try {
     return await electionIds(db.query);
   } catch (error) {
     log.error("the registry cannot be read: {error}", { error: String(error) });
-    return [];
+    return undefined;
   }
 }
 
+type ElectionParts = Readonly<{
+  config: AggregatorConfig;
+  parts: AggregatorParts;
+  metrics: ReturnType<typeof aggregatorMetrics>;
+  watch: DatabaseWatch;
+  election: string;
+  signal: AbortSignal;
+  onFault(what: string, error: unknown): void;
+}>;
+
+/** Opens an election's log, again and again until that succeeds, and counts it until the signal aborts. */
+async function runElection(parts: ElectionParts, running: RunningElection): Promise<void> {
+  const { election, signal, onFault, parts: { log } } = parts;
+  while (!signal.aborted) {
+    try {
+      running.runner = await startRunner(parts);
+      break;
+    } catch (error) {
+      if (signal.aborted) return;
+      running.failed = error instanceof Error ? error.message : String(error);
+      onFault(`election ${election} cannot be counted`, error);
+      await delay(LOOK_EVERY_MS, undefined, { signal }).catch(() => {});
+    }
+  }
+  if (running.runner === undefined) return;
+  log.info("counting {election}", { election });
+  await running.runner.run();
+}
+
 async function startRunner(
-  { database, databaseLimits: { countingConnections } }: AggregatorConfig,
-  { databases, openLog, keyring }: AggregatorParts,
-  metrics: ReturnType<typeof aggregatorMetrics>,
-  election: string,
-  signal: AbortSignal,
-  onFault: (what: string, error: unknown) => void,
+  { config, parts, metrics, watch, election, signal, onFault }: ElectionParts,
 ): Promise<ElectionRunner> {
+  const { database, databaseLimits: { countingConnections } } = config;
+  const { databases, openLog, keyring } = parts;
   const history = (await openHistory(databases.reading.query, election, keyring.master(election)))!;
   return new ElectionRunner({
     databases,
-    log: await openLog(election, history.partitions),
+    databaseState: watch,
+    log: await openLog(election, history.partitions, signal),
     history,
     partitionsAtOnce: database.kind === "pglite" ? 1 : countingConnections,
     now: Date.now,
@@ -160,54 +259,98 @@ async function startRunner(
         metrics.outcomes.inc({ election, fate, reason }, records);
       }
     },
+    onJudged(records, repeated) {
+      if (repeated > 0) metrics.repeatedNumbers.inc({ election }, repeated);
+      for (const { judgement } of records) {
+        const { gateway } = judgement;
+        if (gateway === undefined) continue;
+        if (judgement.fate === "rejected" && judgement.reason === "bad_proof") {
+          metrics.badProofs.inc({ election, gateway });
+        }
+        if ("clockAheadMs" in judgement) metrics.clocksAhead.inc({ election, gateway });
+      }
+    },
     onReleased: (releases) => metrics.releases.inc({ election }, releases),
     onFault,
   });
 }
 
-/** Ready unless an election is not counted: that is for a person to see to, and must not look well. */
-function readiness(
-  runners: ReadonlyMap<string, ElectionRunner>,
-  broken: ReadonlyMap<string, string>,
-): { ready: boolean; why?: string } {
-  const stopped = [...runners.values()].map(({ stopped }) => stopped).filter((why) => why !== undefined);
-  const why = [...stopped, ...broken.values()];
-  return why.length === 0 ? { ready: true } : { ready: false, why: why.join("; ") };
-}
-
-/** The keys that check receipts, derived once. A receipt that names no gateway's key gets one that fits nothing. */
-function receiptKeys(keyring: Keyring): (election: string, gateway: string) => Uint8Array | undefined {
-  const keys = new Map<string, Uint8Array>();
-  return (election, gateway) => {
-    const text = `${election}/${gateway}`;
-    let key = keys.get(text);
-    if (key === undefined) {
-      const name = parseKeyName(text);
-      if (name === undefined || !keyring.has(election)) return undefined;
-      if (keys.size >= MAX_RECEIPT_KEYS) keys.clear();
-      keys.set(text, key = receiptKey(gatewayKey(keyring.master(election), name)));
+/** The keys of receipts and answers, derived once. */
+function receiptKeys(keyring: Keyring): ReceiptKeysOf {
+  const elections = new Map<string, ReceiptKeys>();
+  return (election) => {
+    let keys = elections.get(election);
+    if (keys === undefined) {
+      if (!keyring.has(election)) return undefined;
+      if (elections.size >= MAX_RECEIPT_ELECTIONS) elections.clear();
+      elections.set(election, keys = keysOf(election, keyring.master(election)));
     }
-    return key;
+    return keys;
   };
 }
 
-/** Where an election's log ends, and how its books stand; a scrape must not fail when the database is away. */
-async function watch(
+function keysOf(election: string, master: Uint8Array): ReceiptKeys {
+  const gateways = new Map<string, Uint8Array>();
+  return {
+    answerKey: answerKeyPair(master, election).privateKey,
+    receiptKey(gateway) {
+      let key = gateways.get(gateway);
+      if (key === undefined) {
+        const name = parseKeyName(`${election}/${gateway}`);
+        if (name === undefined) return undefined;
+        if (gateways.size >= MAX_RECEIPT_KEYS) gateways.clear();
+        gateways.set(gateway, key = receiptKey(gatewayKey(master, name)));
+      }
+      return key;
+    },
+  };
+}
+
+/** How an election stands and its books; a scrape must not fail, nor wait for long, when a server is away. */
+async function electionState(
   db: Database,
+  watch: DatabaseWatch,
   election: string,
-  { log, stopped }: ElectionRunner,
+  running: RunningElection,
 ): Promise<ElectionState> {
-  const counting = stopped === undefined;
-  try {
-    const books = await readReconciliation(
-      db,
-      election,
-      log.partitions,
-      () => logEnds(log).catch(() => undefined),
-    );
+  const { runner } = running;
+  const { isCounting } = standingOf(running);
+  const unknown = {
+    election,
+    counting: isCounting,
+    deleted: runner?.deleted ?? null,
+    lag: null,
+    unbalanced: null,
+    gaps: null,
+    held: null,
+    openKeys: null,
+    missingNumbers: null,
+  };
+  if (runner === undefined || watch.away !== undefined) return unknown;
+  const read = async (): Promise<ElectionState> => {
+    const ends = () => logEnds(runner.log).catch(() => undefined);
+    const books = await readReconciliation(db, election, runner.log.partitions, ends);
     const unbalanced = books.partitions.filter(({ balanced }) => !balanced).length;
-    return { election, lag: books.total.lag, unbalanced, counting };
+    const { open, missingNumbers } = openSenderKeys(await readGateways(db, election));
+    return {
+      ...unknown,
+      lag: books.total.lag,
+      unbalanced,
+      gaps: await sumGaps(db.query, election),
+      held: books.total.held,
+      openKeys: open,
+      missingNumbers,
+    };
+  };
+  const late = new AbortController();
+  try {
+    return await Promise.race([
+      read(),
+      delay(SCRAPE_MS, unknown, { signal: late.signal }),
+    ]);
   } catch {
-    return { election, lag: null, unbalanced: null, counting };
+    return unknown;
+  } finally {
+    late.abort();
   }
 }

@@ -1,5 +1,6 @@
 import assert from "assert";
 import { openSqliteLog, type SqliteLog } from "../shared/log/sqlite.ts";
+import type { VoteLog } from "../shared/log/vote_log.ts";
 import type { ElectionDefinition } from "../shared/election.ts";
 import { openBallotBox, testVoters } from "../tests/ballot_box.ts";
 import { withDirectory } from "../tests/directory.ts";
@@ -40,6 +41,7 @@ class Scene {
     this.#stop = new AbortController();
     const runner = new ElectionRunner({
       databases: oneForAll(db),
+      databaseState: { away: undefined, outage: new AbortController().signal },
       log: this.log,
       partitionsAtOnce: 1,
       history: this.box.history,
@@ -312,6 +314,145 @@ Deno.test("ElectionRunner counts on after faults that are not the log's, each re
     }
     const { outcomes } = await readTables(db.query, scene.election);
     assert.equal([...outcomes.values()].reduce((a, b) => a + b), 3);
+  });
+});
+
+/** A log with some of its methods replaced. */
+function withLog(log: SqliteLog, change: Partial<VoteLog>): VoteLog {
+  return new Proxy<VoteLog>(log, {
+    get(target, name) {
+      if (name in change) return change[name as keyof VoteLog];
+      const value = Reflect.get(target, name, target);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+}
+
+/** Ends when it is told to, and delivers nothing. */
+const deliverNothing: VoteLog["consume"] = (_consumer, { signal }) =>
+  new Promise((resolve) => signal.addEventListener("abort", () => resolve()));
+
+Deno.test("ElectionRunner stops counting when records are deleted that it never hears of", async () => {
+  await withScene("deleted", async (scene) => {
+    await scene.cast(0, 1, 2);
+    scene.start();
+    await eventually("three are counted", () => scene.counted === 3);
+    await scene.stop();
+    let deleted = 0;
+    const start = async (partition: number) => partition === 0 ? deleted : await scene.log.start(partition);
+    const runner = scene.start({
+      lookEveryMs: 5,
+      log: withLog(scene.log, {
+        start,
+        end: async (n) => deleted + await scene.log.end(n),
+        consume: deliverNothing,
+      }),
+    });
+    await eventually("it counts", () => runner.standing.isCounting);
+    deleted = 20;
+    await eventually("it has stopped", () => runner.stopped !== undefined);
+    assert.match(runner.stopped!, /records were deleted from the front of the log \(it starts at 20\)/);
+    assert.deepEqual(runner.standing, { isCounting: false, reason: runner.stopped });
+    await eventually(
+      "it is on the audit trail",
+      async () => (await stoppedEvents(scene.election)).length === 1,
+    );
+    await eventually("it says how many are missing", () => runner.deleted === 20);
+  });
+});
+
+Deno.test("ElectionRunner says why nothing is counted, and that something is again", async () => {
+  await withScene("fails", async (scene) => {
+    await scene.cast(0);
+    let fails = true;
+    const failing: Database = {
+      ...db,
+      transaction: (work, isolation) =>
+        fails
+          ? Promise.reject(Object.assign(new Error("No space left on device"), { code: "53100" }))
+          : db.transaction(work, isolation),
+    };
+    const runner = scene.start({ databases: oneForAll(failing), failingAfterMs: 5, lookEveryMs: 5 });
+    assert.deepEqual(runner.standing, { isCounting: false, reason: "counting has not begun yet" });
+    await eventually("it says why", () => runner.standing.reason === "No space left on device");
+    assert.equal(runner.standing.isCounting, false);
+    fails = false;
+    await eventually("it is counted", () => scene.counted === 1);
+    await eventually("it says so", () => runner.standing.isCounting);
+    assert.equal(runner.standing.reason, undefined);
+  });
+});
+
+Deno.test("ElectionRunner says that the log does not answer", async () => {
+  await withScene("unanswered", async (scene) => {
+    let isAway = false;
+    const end = async (partition: number) => {
+      if (isAway) throw new Error("no broker is reached");
+      return await scene.log.end(partition);
+    };
+    const runner = scene.start({ log: withLog(scene.log, { end, consume: deliverNothing }), lookEveryMs: 5 });
+    await eventually("it counts", () => runner.standing.isCounting);
+    isAway = true;
+    await eventually("it does not", () => !runner.standing.isCounting);
+    assert.equal(runner.standing.reason, "the log does not answer: no broker is reached");
+    isAway = false;
+    await eventually("it counts again", () => runner.standing.isCounting);
+  });
+});
+
+Deno.test("ElectionRunner waits until the log's settings delete nothing", async () => {
+  await withScene("retention", async (scene) => {
+    await scene.cast(0);
+    let faults = ["retention.ms is 1000, and must be -1"];
+    const runner = scene.start({
+      log: withLog(scene.log, { retentionFaults: () => Promise.resolve(faults) }),
+    });
+    await eventually("it was told", () => scene.faults.length > 0);
+    assert.match(runner.standing.reason!, /retention\.ms is 1000, and must be -1/);
+    assert.deepEqual([runner.stopped, scene.counted], [undefined, 0]);
+    faults = [];
+    await eventually("one is counted", () => scene.counted === 1);
+  });
+});
+
+Deno.test("ElectionRunner lets go of the log while the database is away, and takes it up again", async () => {
+  await withScene("outage", async (scene) => {
+    await scene.cast(0);
+    let outage = new AbortController();
+    const state: { away?: string } = {};
+    const runner = scene.start({
+      databaseState: {
+        get away() {
+          return state.away;
+        },
+        get outage() {
+          return outage.signal;
+        },
+      },
+    });
+    await eventually("one is counted", () => scene.counted === 1);
+    state.away = "it has not answered";
+    outage.abort();
+    assert.deepEqual(runner.standing, {
+      isCounting: false,
+      reason: "the database is away: it has not answered",
+    });
+    // Only one may consume: who else does, has been let.
+    const other = new AbortController();
+    await eventually("another may count", async () => {
+      const consumption = scene.log.consume({
+        take() {
+          other.abort();
+          return Promise.resolve(0);
+        },
+        batch: () => Promise.resolve(),
+      }, { group: countGroup(scene.election), batchRecords: 1, signal: other.signal });
+      return await consumption.then(() => true, () => false);
+    });
+    await scene.cast(1);
+    outage = new AbortController();
+    state.away = undefined;
+    await eventually("two are counted", () => scene.counted === 2);
   });
 });
 

@@ -14,7 +14,7 @@ import {
   ResourcePatternTypes,
 } from "kafkajs";
 import type { KafkaAddress } from "../shared/log/address.ts";
-import { votesTopic } from "../shared/log/kafka.ts";
+import { RETENTION, votesTopic } from "../shared/log/kafka.ts";
 import { isAnswer, KafkaClient } from "../shared/log/kafka_client.ts";
 import { LogUnavailable } from "../shared/log/vote_log.ts";
 
@@ -78,9 +78,7 @@ export function topicPlans(elections: readonly LoggedElection[], brokers: number
     settings: {
       ...settings,
       "message.timestamp.type": "LogAppendTime",
-      "cleanup.policy": "delete",
-      "retention.ms": "-1",
-      "retention.bytes": "-1",
+      ...RETENTION,
       "compression.type": "uncompressed",
     },
   }));
@@ -96,7 +94,7 @@ export function topicPlans(elections: readonly LoggedElection[], brokers: number
 /** The permissions: a gateway may only write votes, an aggregator only read them, count, and keep its views. */
 export function aclPlans(elections: readonly LoggedElection[], { gateways, aggregators }: Users): AclEntry[] {
   const { TOPIC, GROUP } = AclResourceTypes;
-  const { READ, WRITE, DESCRIBE } = AclOperationTypes;
+  const { READ, WRITE, DESCRIBE, DESCRIBE_CONFIGS } = AclOperationTypes;
   const entries: AclEntry[] = [];
   const allow = (
     user: string,
@@ -119,7 +117,8 @@ export function aclPlans(elections: readonly LoggedElection[], { gateways, aggre
   for (const { election } of elections) {
     for (const user of gateways) allow(user, TOPIC, votesTopic(election), WRITE, DESCRIBE);
     for (const user of aggregators) {
-      allow(user, TOPIC, votesTopic(election), READ, DESCRIBE);
+      // Each start of counting checks the topic's retention.
+      allow(user, TOPIC, votesTopic(election), READ, DESCRIBE, DESCRIBE_CONFIGS);
       allow(user, GROUP, `count.${election}`, READ, DESCRIBE);
     }
   }

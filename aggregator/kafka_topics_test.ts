@@ -59,6 +59,7 @@ Deno.test("aclPlans() lets gateways write votes, and aggregators read them and w
   assert.deepEqual(may("a"), [
     "READ votes.a-2026",
     "DESCRIBE votes.a-2026",
+    "DESCRIBE_CONFIGS votes.a-2026",
     "READ count.a-2026",
     "DESCRIBE count.a-2026",
     "READ rejected-votes",

@@ -21,7 +21,7 @@ import { openKafkaLog } from "../shared/log/kafka.ts";
 import { type LoggedElection, provisionTopics } from "./kafka_topics.ts";
 import { KafkaViews } from "./results/kafka_views.ts";
 import { openSqliteLog } from "../shared/log/sqlite.ts";
-import { logEnds, LogFault, LogUnavailable, type VoteLog } from "../shared/log/vote_log.ts";
+import { deletedFront, logEnds, LogFault, LogUnavailable, type VoteLog } from "../shared/log/vote_log.ts";
 import { runAggregator } from "./aggregate.ts";
 import { type AggregatorConfig, aggregatorConfig } from "./config.ts";
 import { type Database, type Databases, DatabaseUnavailable, oneForAll } from "./database/database.ts";
@@ -35,8 +35,11 @@ import { openElasticsearch } from "./results/index/elasticsearch.ts";
 import { reindex } from "./results/index/reindex.ts";
 import { IndexFault, type TallyIndex } from "./results/index/tally_index.ts";
 import { checkProvisionOptions, type ProvisionOptions, runOffice } from "./office/command.ts";
-import { electionIds, OfficeError } from "./registry/elections.ts";
+import { electionIds } from "./registry/elections.ts";
 import { Keyring } from "./registry/keyring.ts";
+import { decide } from "./counting/decide.ts";
+import { type DecideOptions, readDecideOptions } from "./office/decide_command.ts";
+import { OfficeError } from "./registry/office_error.ts";
 import { rebuild } from "./counting/rebuild.ts";
 import { recount } from "./counting/recount.ts";
 
@@ -69,13 +72,14 @@ export async function openForAggregator(config: AggregatorConfig): Promise<Opene
   await first.close();
   const open = (work: string, connections: number, readOnly = false) =>
     openPostgres(choice.target, { ...limits, connections, readOnly, applicationName: `pollwire ${work}` });
-  const [counting, publishing, reading] = await Promise.all([
+  const [counting, publishing, reading, watching] = await Promise.all([
     open("count", countingConnections),
     open("publish", 1),
     open("read", readingConnections, true),
+    open("watch", 1, true),
   ]);
-  const close = () => Promise.all([counting, publishing, reading].map((db) => db.close()));
-  return { counting, publishing, reading, close };
+  const databases = { counting, publishing, reading, watching };
+  return { ...databases, close: () => Promise.all(Object.values(databases).map((db) => db.close())) };
 }
 
 /** SQLSTATE of a statement that this user may not run. */
@@ -118,9 +122,14 @@ async function withDatabases(
   }
 }
 
-async function openLog({ log }: AggregatorConfig, election: string, partitions: number): Promise<VoteLog> {
+async function openLog(
+  { log }: AggregatorConfig,
+  election: string,
+  partitions: number,
+  signal?: AbortSignal,
+): Promise<VoteLog> {
   if (log.kind === "sqlite") return openSqliteLog(log.directory, election, partitions);
-  return await openKafkaLog(log, election, partitions, "pollwire-aggregator");
+  return await openKafkaLog(log, election, partitions, "pollwire-aggregator", signal);
 }
 
 /** The index that the settings name; `undefined` when they name none. */
@@ -140,7 +149,7 @@ async function aggregate(config: AggregatorConfig): Promise<void> {
   await withDatabases(() => openForAggregator(config), ["pollwire_counter"], async (databases) => {
     await runAggregator(config, {
       databases,
-      openLog: (election, partitions) => openLog(config, election, partitions),
+      openLog: (election, partitions, signal) => openLog(config, election, partitions, signal),
       keyring,
       views,
       index,
@@ -209,8 +218,15 @@ async function recountAll({ election }: { election?: string }): Promise<void> {
     const found = await recount(db, log, history, (records) => bar.advance(records));
     await log.close();
     bar.done(`${history.election}: recounted`);
+    for (const { partition, start, isAccepted } of found.deleted) {
+      const what = isAccepted ? "a loss that was accepted when the tables were rebuilt" : deletedFront(start);
+      console.log(`partition ${partition} begins at ${start}: ${what}`);
+    }
     for (const { line, tables, recount } of found.shown) {
       console.log(`${line}: tables ${tables}, recount ${recount}`);
+    }
+    if (found.reused > 0) {
+      console.log(`ALERT: ${found.reused} counted votes have a sequence number that an earlier record had`);
     }
     if (found.altered > 0) {
       console.log(`ALERT: ${found.altered} records repeat a vote id with other contents`);
@@ -223,14 +239,55 @@ async function recountAll({ election }: { election?: string }): Promise<void> {
   if (differences > 0) throw new Failure("");
 }
 
-async function rebuildAll({ election }: { election?: string }): Promise<void> {
+/** Makes one decision of officials. */
+async function decideOnce(options: DecideOptions): Promise<void> {
+  const { election, request } = readDecideOptions(options);
+  const roles: Role[] = ["pollwire_registrar", "pollwire_counter"];
+  await forElections("decide", roles, election, async (db, history, _keyring, config) => {
+    const log = await openLog(config, history.election, history.partitions);
+    try {
+      const { revision, records, outcomes } = await decide(db, log, history, request, new Date());
+      const became = outcomes.map(({ fate, reason, records }) =>
+        `${records} ${reason === "" ? fate : `${fate}/${reason}`}`
+      );
+      const what = request.action === "waive" ? "sender keys waived" : `held records: ${request.action}`;
+      console.log(
+        `${election}: decision ${revision}, ${records} ${what}${
+          became.length > 0 ? `; ${became.join(", ")}` : ""
+        }`,
+      );
+    } finally {
+      await log.close();
+    }
+  });
+}
+
+/** `0:2657` as partition and number of missing offsets. */
+function readLoss(text: string): [partition: number, missing: number] {
+  const [, partition, missing] = /^(\d{1,5}):(\d{1,15})$/.exec(text) ?? [];
+  if (partition !== undefined) return [Number(partition), Number(missing)];
+  throw new UsageError(
+    `Cannot read --accept-loss ${text}: it must be <partition>:<missing offsets>, as the refusal of rebuild names it`,
+  );
+}
+
+async function rebuildAll(
+  { election, acceptLoss = [] }: { election?: string; acceptLoss?: string[] },
+): Promise<void> {
+  const acceptedLoss = new Map(acceptLoss.map(readLoss));
+  if (acceptedLoss.size > 0 && election === undefined) {
+    throw new UsageError("Cannot accept a loss: --election must name the election whose log it is");
+  }
   const roles: Role[] = ["pollwire_registrar", "pollwire_counter"];
   await forElections("rebuild", roles, election, async (db, history, keyring, config) => {
     const log = await openLog(config, history.election, history.partitions);
     const total = (await logEnds(log)).reduce((sum, end) => sum + end, 0);
     const bar = progress({ label: `rebuild ${history.election}`, total, unit: "records" });
     const master = keyring.master(history.election);
-    const made = await rebuild(db, log, history, master, new Date(), (records) => bar.advance(records));
+    const made = await rebuild(db, log, history, master, new Date(), {
+      acceptedLoss,
+      onProgress: (records) => bar.advance(records),
+    });
     await log.close();
     bar.done(`${history.election}: rebuilt from ${made.records} records and ${made.voters} voters`);
   });
@@ -324,7 +381,9 @@ function commands(): Command[] {
           max: 31_536_000,
         }).default(86_400),
       )
-      .option("--revoke <key>", "believe a device's key no longer, like station-12-a.1")
+      .option("--revoke <key>", "revoke a device's key, like station-12-a.1")
+      .option("--rotate-gateway <id>", "give a gateway its next key, and write its file")
+      .option("--revoke-gateway <key>", "revoke a gateway's key, like gateway-1.1")
       .action(provision),
     command(
       "topics",
@@ -346,8 +405,32 @@ function commands(): Command[] {
     )
       .option(...electionOption)
       .action(recountAll),
+    command(
+      "decide",
+      "Decides about held records, or waives a gateway's statement: two officials, with a reason.",
+    )
+      .option("--election <id>", "the election")
+      .option(
+        "--admit <which...>",
+        "count them: positions like 3/1207/0, or reason=, gateway=, sender-key=, from=, until=",
+      )
+      .option("--reject <which...>", "reject them")
+      .option("--defer <which...>", "put the decision off, so that the final release does not wait for it")
+      .option(
+        "--waive <key>",
+        "expect no statement of this sender key, or of all of a gateway",
+        (value) => [value],
+      )
+      .option("--reason <text>", "why")
+      .option("--by <name>", "the official who decides")
+      .option("--approved-by <name>", "another official, who approves")
+      .action(decideOnce),
     command("rebuild", "Makes the counting tables anew from registry and log.")
       .option(...electionOption)
+      .option(
+        "--accept-loss <partition:offsets...>",
+        "go on for good without what the log has lost, named as the refusal names it",
+      )
       .action(rebuildAll),
     command(
       "reindex",

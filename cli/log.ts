@@ -5,6 +5,7 @@
  * @module
  */
 import { configureSync, getLogger, jsonLinesFormatter, type Logger } from "@logtape/logtape";
+import { withoutRepeats } from "./repeats.ts";
 
 /** What may be asked for. At `debug` every request is said. */
 export const LOG_LEVELS = ["debug", "info", "warning", "error"] as const;
@@ -14,7 +15,11 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 export function startLog(process: string, lowestLevel: LogLevel = "info"): Logger {
   const encoder = new TextEncoder();
   configureSync({
-    sinks: { stderr: (record) => void Deno.stderr.writeSync(encoder.encode(jsonLinesFormatter(record))) },
+    sinks: {
+      stderr: withoutRepeats((record) =>
+        void Deno.stderr.writeSync(encoder.encode(jsonLinesFormatter(record)))
+      ),
+    },
     loggers: [
       { category: ["pollwire"], sinks: ["stderr"], lowestLevel },
       { category: ["logtape", "meta"], sinks: ["stderr"], lowestLevel: "warning" },

@@ -1,17 +1,35 @@
 /**
- * Drains the spool to the log, and frees only what the log has acknowledged. While a log is away it tries again,
- * with back-off, and goes on with the other elections.
+ * Drains the spool to the log, and frees only what the log has acknowledged. Appends are as large as the link carries
+ * in about a second, so that a slow one is drained piece by piece. While a log is away it tries again, with back-off,
+ * and goes on with the other elections.
  *
  * @module
  */
 import type { PlacedRecord, VoteLog } from "../shared/log/vote_log.ts";
 import { unpackChunk } from "./chunk.ts";
+import type { DueStatements } from "./sender_keys.ts";
 import type { Spool, SpooledChunk } from "./spool.ts";
 
 /** Chunks that are read from the spool at once. */
 const MAX_CHUNKS = 64;
-/** Records that are appended to the log at once, unless one chunk holds more. */
+/** Records that are appended to the log at once. */
 export const MAX_APPEND_RECORDS = 2_000;
+/**
+ * Bytes that are appended at once: the first time, at the least, and at the most. At the least one record.
+ */
+const FIRST_APPEND_BYTES = 65_536;
+const MIN_APPEND_BYTES = 4_096;
+const MAX_APPEND_BYTES = 4_194_304;
+/**
+ * How long an append should take, in milliseconds. A Kafka client considers an answer lost after 5 s, and sends
+ * everything once more.
+ */
+const APPEND_MS = 1_500;
+/** By how much the next append is larger, at the most, and by how much smaller once one has failed. */
+const GROWTH = 2;
+const SHRINKING = 8;
+/** What a record takes on its way besides its value, in bytes. */
+const RECORD_OVERHEAD_BYTES = 200;
 /** Waits between tries while a log is away, in milliseconds: doubled from the first up to the last. */
 const RETRY_FIRST_MS = 100;
 const RETRY_LAST_MS = 10_000;
@@ -23,11 +41,34 @@ export type ForwarderOptions = Readonly<{
   openLog(election: string, partitions: number): Promise<VoteLog>;
   now(): number;
   random(): number;
-  onForwarded?(records: number): void;
+  onForwarded?(election: string, records: number): void;
   onFault?(election: string, error: unknown): void;
 }>;
 
-type Route = { log?: VoteLog; retryAtMs: number; waitMs: number };
+/** How many records of a chunk, from its front, the log has acknowledged. */
+type Progress = Readonly<{ chunk: number; records: number }>;
+
+type Route = {
+  log?: VoteLog;
+  retryAtMs: number;
+  waitMs: number;
+  /** Bytes that the next append may have. */
+  appendBytes: number;
+  /** Of the oldest chunk; kept in memory alone, for what is sent twice is harmless. */
+  sent?: Progress;
+};
+
+/** What one append takes. */
+type Part = Readonly<{
+  records: PlacedRecord[];
+  bytes: number;
+  /** Chunks of which nothing is left. */
+  finished: SpooledChunk[];
+  /** What is done of the chunk behind them. */
+  sent?: Progress;
+  /** Whether more would have been taken, had it been allowed. */
+  isFull: boolean;
+}>;
 
 /** Forwards one spool. */
 export class Forwarder {
@@ -46,6 +87,11 @@ export class Forwarder {
   async step(): Promise<number | undefined> {
     const { spool, now } = this.#options;
     const away = [...this.#routes].filter(([, { retryAtMs }]) => retryAtMs > now());
+    const due = spool.senderKeys.dueForLog(away.map(([election]) => election));
+    if (due !== undefined) {
+      await this.#appendStatements(due);
+      return 0;
+    }
     const chunks = spool.oldest(MAX_CHUNKS, MAX_APPEND_RECORDS, away.map(([election]) => election));
     if (chunks.length === 0) {
       if (away.length === 0) return undefined;
@@ -64,36 +110,88 @@ export class Forwarder {
     const { spool, openLog, onForwarded, onFault } = this.#options;
     const { election, partitions } = chunks[0];
     const route = this.#route(election);
-    const records: PlacedRecord[] = [];
     try {
-      const readable = chunks.filter((chunk) => this.#unpackInto(records, chunk));
-      if (readable.length === 0) return;
+      const part = this.#nextPart(route, chunks);
+      if (part.records.length === 0) return;
       route.log ??= await openLog(election, partitions);
-      await route.log.append(records);
-      spool.free(readable);
+      await this.#append(route, route.log, part);
+      if (part.finished.length > 0) spool.free(part.finished);
+      route.sent = part.sent;
+      route.waitMs = RETRY_FIRST_MS;
+      onForwarded?.(election, part.records.length);
     } catch (error) {
       // Should the records be on the log and still in the spool, they are sent twice: harmless.
       onFault?.(election, error);
       await this.#backOff(route);
-      return;
     }
-    route.waitMs = RETRY_FIRST_MS;
-    onForwarded?.(records.length);
+  }
+
+  /** Statements go first: they are few, and they say what is missing should this spool be lost now. */
+  async #appendStatements(due: DueStatements): Promise<void> {
+    const { spool, openLog, onFault } = this.#options;
+    const { election, partitions, entries } = due;
+    const route = this.#route(election);
+    try {
+      route.log ??= await openLog(election, partitions);
+      await route.log.append(entries);
+      spool.senderKeys.markOnLog(due);
+      route.waitMs = RETRY_FIRST_MS;
+    } catch (error) {
+      onFault?.(election, error);
+      await this.#backOff(route);
+    }
+  }
+
+  /** Appends, and learns from it how much the link carries. */
+  async #append(route: Route, log: VoteLog, { records, bytes, isFull }: Part): Promise<void> {
+    const { now } = this.#options;
+    const begunMs = now();
+    try {
+      await log.append(records);
+    } catch (error) {
+      route.appendBytes = Math.max(MIN_APPEND_BYTES, route.appendBytes / SHRINKING);
+      throw error;
+    }
+    const factor = Math.min(GROWTH, APPEND_MS / Math.max(1, now() - begunMs));
+    // One that was not full says nothing of what more the link would carry.
+    if (factor < 1 || isFull) {
+      route.appendBytes = Math.min(MAX_APPEND_BYTES, Math.max(MIN_APPEND_BYTES, bytes * factor));
+    }
+  }
+
+  /** The oldest records, as many as one append may have. */
+  #nextPart({ appendBytes, sent }: Route, chunks: readonly SpooledChunk[]): Part {
+    const records: PlacedRecord[] = [];
+    const finished: SpooledChunk[] = [];
+    let bytes = 0;
+    for (const chunk of chunks) {
+      const unpacked = this.#unpack(chunk);
+      if (unpacked === undefined) continue;
+      let at = sent?.chunk === chunk.id ? sent.records : 0;
+      for (; at < unpacked.length; at++) {
+        const size = RECORD_OVERHEAD_BYTES + unpacked[at].value.length;
+        const isTooMuch = records.length >= MAX_APPEND_RECORDS || bytes + size > appendBytes;
+        if (isTooMuch && records.length > 0) {
+          return { records, bytes, finished, sent: { chunk: chunk.id, records: at }, isFull: true };
+        }
+        records.push(unpacked[at]);
+        bytes += size;
+      }
+      finished.push(chunk);
+    }
+    return { records, bytes, finished, isFull: false };
   }
 
   /** Unpacks a chunk; one that is damaged is set aside. */
-  #unpackInto(records: PlacedRecord[], chunk: SpooledChunk): boolean {
+  #unpack(chunk: SpooledChunk): PlacedRecord[] | undefined {
     const { spool, onFault } = this.#options;
-    let unpacked: PlacedRecord[];
     try {
-      unpacked = unpackChunk(chunk);
+      return unpackChunk(chunk);
     } catch (error) {
       onFault?.(chunk.election, error);
       spool.setAside(chunk, (error as Error).message);
-      return false;
+      return undefined;
     }
-    for (const record of unpacked) records.push(record);
-    return true;
   }
 
   /** After an error the log is opened anew: what the old connection still does is its own affair. */
@@ -106,7 +204,10 @@ export class Forwarder {
 
   #route(election: string): Route {
     let route = this.#routes.get(election);
-    if (route === undefined) this.#routes.set(election, route = { retryAtMs: 0, waitMs: RETRY_FIRST_MS });
+    if (route === undefined) {
+      route = { retryAtMs: 0, waitMs: RETRY_FIRST_MS, appendBytes: FIRST_APPEND_BYTES };
+      this.#routes.set(election, route);
+    }
     return route;
   }
 }

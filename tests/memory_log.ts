@@ -15,6 +15,9 @@ export class MemoryLog implements VoteLog {
   readonly stored: StoredRecord[][];
   readonly #committed = new Map<string, number>();
   readonly #ends: number[];
+  readonly #starts: number[];
+  /** What {@link retentionFaults} answers. */
+  retention: string[] = [];
 
   constructor(
     readonly partitions: number,
@@ -23,6 +26,7 @@ export class MemoryLog implements VoteLog {
   ) {
     this.stored = Array.from({ length: partitions }, () => []);
     this.#ends = new Array(partitions).fill(0);
+    this.#starts = new Array(partitions).fill(0);
   }
 
   identity(): Promise<string> {
@@ -38,6 +42,12 @@ export class MemoryLog implements VoteLog {
   truncate(partition: number, end: number): void {
     this.stored[partition] = this.stored[partition].filter(({ offset }) => offset < end);
     this.#ends[partition] = end;
+  }
+
+  /** Deletes what is below an offset, as a topic's retention does. */
+  deleteBefore(partition: number, offset: number): void {
+    this.stored[partition] = this.stored[partition].filter((each) => each.offset >= offset);
+    this.#starts[partition] = offset;
   }
 
   append(records: readonly PlacedRecord[]): Promise<void> {
@@ -71,6 +81,14 @@ export class MemoryLog implements VoteLog {
     return Promise.resolve(
       this.stored[partition].filter(({ offset }) => offset >= fromOffset).slice(0, limit),
     );
+  }
+
+  start(partition: number): Promise<number> {
+    return Promise.resolve(this.#starts[partition]);
+  }
+
+  retentionFaults(): Promise<string[]> {
+    return Promise.resolve(this.retention);
   }
 
   end(partition: number): Promise<number> {

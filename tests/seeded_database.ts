@@ -62,13 +62,13 @@ export async function enrol(
   query: Query,
   first: number,
   voters: number,
-  { region = "north", ageGroup = "25-34", gender = "female", effectiveAt = "1970-01-01T00:00:00.000Z" } = {},
+  { region = "north", ageGroup = "25-34", gender = "female" } = {},
 ): Promise<void> {
   await query(
-    `INSERT INTO counting.roll (election, voter_key, effective_at, region, age_group, gender)
-     SELECT 'test-2026', decode(lpad(to_hex(n), 64, '0'), 'hex'), $6::timestamptz, $3, $4, $5
+    `INSERT INTO counting.roll (election, voter_key, region, age_group, gender)
+     SELECT 'test-2026', decode(lpad(to_hex(n), 64, '0'), 'hex'), $3, $4, $5
      FROM generate_series($1::int, $1::int + $2::int - 1) AS n`,
-    [first, voters, region, ageGroup, gender, effectiveAt],
+    [first, voters, region, ageGroup, gender],
   );
 }
 
@@ -150,8 +150,29 @@ export async function writeRejection(
     voteId = null,
   } = more;
   await query(
-    `INSERT INTO counting.rejections VALUES ('test-2026', $1, $2, $3, $4, $5::timestamptz, $6, $7, $8::uuid)`,
+    `INSERT INTO counting.rejections
+       (election, partition, log_offset, fate, reason, appended_at, gateway, station, vote_id)
+     VALUES ('test-2026', $1, $2, $3, $4, $5::timestamptz, $6, $7, $8::uuid)`,
     [partition, offset, fate, reason, at, gateway, station, voteId],
+  );
+}
+
+/** Writes a held record. */
+export async function writeHeld(
+  query: Query,
+  partition: number,
+  offset: number,
+  reason: string,
+  more: { gateway?: string; station?: string; voteId?: string; senderKey?: string; acceptedAt?: string } = {},
+): Promise<void> {
+  const { gateway = "g-1", station = "n-1", voteId = crypto.randomUUID(), senderKey = "ab".repeat(32) } =
+    more;
+  const { acceptedAt = "2026-11-03T12:00:00.000Z" } = more;
+  await query(
+    `INSERT INTO counting.held (election, partition, log_offset, record_index, reason, appended_at, accepted_at, gateway,
+       sender_key, station, vote_id)
+     VALUES ('test-2026', $1, $2, 0, $3, $4::timestamptz, $4::timestamptz, $5, decode($6, 'hex'), $7, $8::uuid)`,
+    [partition, offset, reason, acceptedAt, gateway, senderKey, station, voteId],
   );
 }
 

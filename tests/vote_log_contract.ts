@@ -13,6 +13,7 @@ import {
   type StoredRecord,
   type VoteLog,
 } from "../shared/log/vote_log.ts";
+import { MAX_SEQUENCE } from "../shared/record.ts";
 import { startChild } from "./child.ts";
 
 /** A log made for one test. */
@@ -22,6 +23,8 @@ export type LogUnderTest = Readonly<{
   reopen(partitions?: number): Promise<VoteLog>;
   /** Removes the log and makes another of the same name. */
   recreate(): Promise<VoteLog>;
+  /** Deletes what is below an offset, as a topic's retention or an administrator does. */
+  deleteBefore(partition: number, offset: number): Promise<void>;
   /** How another process opens the same log: a module's address, and an expression in which `module` is that module. */
   elsewhere: Readonly<{ module: string; open: string }>;
   /** Closes all that was opened, and removes the log. */
@@ -90,6 +93,37 @@ export function voteLogContract(
     assert.deepEqual(await log.read(1, await log.end(1), 100), []);
   });
 
+  test("start() is 0 until records are deleted, and then where the first of those that are left is", async ({ log, deleteBefore }) => {
+    assert.equal(await log.start(0), 0);
+    await log.append([...many(0, 10), ...many(1, 2)]);
+    assert.equal(await log.start(0), 0);
+    const all = await log.read(0, 0, 10);
+    await deleteBefore(0, all[4].offset);
+    await until(async () => await log.start(0) === all[4].offset);
+    assert.deepEqual(values(await log.read(0, 0, 100)), values(all.slice(4)));
+    assert.equal(await log.start(1), 0);
+    await deleteBefore(0, await log.end(0));
+    await until(async () => await log.start(0) === await log.end(0));
+    assert.deepEqual(await log.read(0, 0, 100), []);
+    await log.append([record(0, "later")]);
+    const [{ offset }] = await log.read(0, 0, 100);
+    assert.equal(await log.start(0), offset);
+  });
+
+  test("consume() delivers what is left of a partition whose front was deleted", async ({ log, deleteBefore }) => {
+    await log.append(many(0, 10));
+    const { offset } = (await log.read(0, 0, 10))[6];
+    await deleteBefore(0, offset);
+    await until(async () => await log.start(0) === offset);
+    const heard = listener();
+    await consume(log, heard, {}, () => heard.records.length >= 4);
+    assert.deepEqual(values(heard.records), ["6", "7", "8", "9"]);
+  });
+
+  test("retentionFaults() finds nothing wrong with a log that keeps everything", async ({ log }) => {
+    assert.deepEqual(await log.retentionFaults(), []);
+  });
+
   test("read() begins at the offset it is given and gives no more than it may", async ({ log }) => {
     await log.append(many(0, 10));
     const all = await log.read(0, 0, 100);
@@ -103,8 +137,10 @@ export function voteLogContract(
     const any = fc.record({
       partition: fc.nat({ max: 2 }),
       version: text,
+      kind: text,
       keyId: text,
       senderKey: bytes,
+      sequence: fc.oneof(fc.integer({ min: 0, max: MAX_SEQUENCE }), fc.constantFrom(0, MAX_SEQUENCE)),
       signature: bytes,
       value: bytes,
     }, { noNullPrototype: true });
@@ -123,10 +159,26 @@ export function voteLogContract(
       {
         numRuns: 100,
         examples: [[
-          ["a\0b", "\ufeffa", "", "\0"].map((text) => ({ ...record(0, ""), version: text, keyId: text })),
+          ["a\0b", "\ufeffa", "", "\0"].map((text) => ({
+            ...record(0, ""),
+            version: text,
+            kind: text,
+            keyId: text,
+          })),
         ]],
       },
     );
+  });
+
+  test("a sequence that is none is read as no number, and costs no other record", async ({ log }) => {
+    const odd = [NaN, -1, 0.5, Infinity, -Infinity, 2 ** 64].map((sequence) => ({
+      ...record(0, "odd"),
+      sequence,
+    }));
+    await log.append([...odd, { ...record(0, "whole"), sequence: 7 }]);
+    const read = await log.read(0, 0, 10);
+    assert.deepEqual(read.map(({ sequence }) => sequence), [...odd.map(() => NaN), 7]);
+    assert.deepEqual(values(read), [...odd.map(() => "odd"), "whole"]);
   });
 
   for (const partition of [3, -1]) {
@@ -194,9 +246,11 @@ export function voteLogContract(
         for (let n = 0; n < 300; n += 10) {
           await log.append(Array.from({ length: 10 }, (_, i) => ({
             partition: (n + i) % 3,
-            version: "1",
+            version: "2",
+            kind: "vote",
             keyId: "a",
             senderKey: new Uint8Array(32),
+            sequence: n + i + 1,
             signature: new Uint8Array(32),
             value: new TextEncoder().encode("${writer}" + (n + i)),
           })));
@@ -229,9 +283,11 @@ export function voteLogContract(
       const log = await ${open};
       await log.append([{
         partition: 1,
-        version: "1",
+        version: "2",
+        kind: "vote",
         keyId: "a",
         senderKey: new Uint8Array(32),
+        sequence: 1,
         signature: new Uint8Array(32),
         value: new TextEncoder().encode("appended"),
       }]);
@@ -441,9 +497,11 @@ export function voteLogContract(
 function record(partition: number, value: string): PlacedRecord {
   return {
     partition,
-    version: "1",
+    version: "2",
+    kind: "vote",
     keyId: "test-2026/g-1.1",
     senderKey: new Uint8Array(32).fill(1),
+    sequence: 1,
     signature: new Uint8Array(32).fill(2),
     value: utf8(value),
   };

@@ -38,7 +38,9 @@ async function metricsOfApps(): Promise<Map<string, readonly string[]>> {
     log: getLogger("test"),
     signal,
   });
-  const gateway = gatewayMetrics(() => ({ records: 0, bytes: 0, damagedRecords: 0 }) as never).registry;
+  const gateway = gatewayMetrics({
+    spool: () => ({ records: 0, bytes: 0, damagedRecords: 0 }) as never,
+  }).registry;
   const found = new Map<string, readonly string[]>();
   for (const registry of [aggregator, gateway] satisfies Registry[]) {
     for (const metric of registry.getMetricsAsArray()) {

@@ -5,19 +5,26 @@
  * @module
  */
 import { lengthPrefixed } from "../../shared/bytes.ts";
-import { type ElectionHistory, judge, type Judgement } from "../../shared/judge.ts";
+import type { ElectionHistory } from "../../shared/history.ts";
 import { sha256 } from "../../shared/keys.ts";
-import { type LogConsumer, LogFault, type StoredRecord, type VoteLog } from "../../shared/log/vote_log.ts";
+import {
+  deletedFront,
+  type LogConsumer,
+  LogFault,
+  logStarts,
+  type StoredRecord,
+  type VoteLog,
+} from "../../shared/log/vote_log.ts";
 import { countBatch, type CountedBatch, type OutcomeDelta } from "./count_batch.ts";
-import { type Database, isPassing, type Query } from "../database/database.ts";
+import type { Database, Query } from "../database/database.ts";
+import { boundDetails, type JudgedRecord, judgeEntries } from "./judged.ts";
+import { finishWithin, type RetryOptions, retryPassing } from "./retry.ts";
+import { SequenceTracker } from "./sequences.ts";
 
 /** Records a batch, at most: more is hardly faster, and holds everything else up for longer. */
 export const COUNT_BATCH_RECORDS = 2_000;
-/** Details of records that no gateway signed are kept up to so many for each partition and reason. */
-const MAX_FORGERY_DETAILS = 1_000;
-/** Waits between tries of a transaction that failed, in milliseconds: doubled from the first up to the last. */
-const RETRY_FIRST_MS = 100;
-const RETRY_LAST_MS = 5_000;
+/** How long a batch may still take once counting is to end, in milliseconds. */
+const FINISH_BATCH_MS = 3_000;
 
 /** The consumer group that counts an election. */
 export function countGroup(election: string): string {
@@ -29,62 +36,127 @@ export class Fenced extends Error {
   override name = "Fenced";
 }
 
-/** The history of an election that runs: it can be read again when a record names what it does not know yet. */
-export type GrowingHistory = ElectionHistory & Readonly<{ reload(query: Query): Promise<unknown> }>;
+/**
+ * Counting was to end, and the database has not said what became of a batch. Nothing is lost: whoever takes the
+ * partition next finds out.
+ */
+export class BatchAbandoned extends Error {
+  override name = "BatchAbandoned";
+}
+
+/** The log's settings would delete votes. Trying again helps once someone has changed them. */
+export class RetentionFault extends Error {
+  override name = "RetentionFault";
+}
+
+/** The history of an election that runs: it can be read again when the registry has a newer revision. */
+export type GrowingHistory =
+  & ElectionHistory
+  & Readonly<{ revision: number; reload(query: Query): Promise<unknown> }>;
 
 /** What a counter is made of. */
-export type CounterOptions = Readonly<{
-  db: Database;
-  log: VoteLog;
-  history: GrowingHistory;
-  signal: AbortSignal;
-  /** Whether the tables are being made anew, and so are known to be behind what was once counted. */
-  rebuilding?: boolean;
-  /** Waits so many milliseconds, and rejects when the signal aborts. */
-  wait(ms: number): Promise<unknown>;
-  /** Told what was committed. */
-  onCounted?(outcomes: readonly OutcomeDelta[], records: number): void;
-  /** Told of a transaction that failed and is tried again. */
-  onRetry?(error: unknown): void;
-}>;
+export type CounterOptions =
+  & RetryOptions
+  & Readonly<{
+    db: Database;
+    log: VoteLog;
+    history: GrowingHistory;
+    /** Whether the tables are being made anew, and so are known to be behind what was once counted. */
+    rebuilding?: boolean;
+    /** How long a batch may still take once the signal has aborted, in milliseconds. */
+    finishMs?: number;
+    /** Told what was committed. */
+    onCounted?(outcomes: readonly OutcomeDelta[], records: number): void;
+    /** Told how the committed records were judged, and how many sequence numbers came a second time. */
+    onJudged?(records: readonly JudgedRecord[], repeated: number): void;
+  }>;
 
-type Owned = { epoch: number; nextOffset: number; forgeries: Map<string, number> };
+type Owned = {
+  epoch: number;
+  nextOffset: number;
+  forgeries: Map<string, number>;
+  sequences: SequenceTracker;
+};
+
+/** The history changed since a batch was judged: judge it again. */
+class Stale extends Error {
+  override name = "Stale";
+}
 
 /** Makes the consumer that counts. Its calls reject with {@link Fenced}, or a LogFault when counting must stop. */
 export function createCounter(options: CounterOptions): LogConsumer {
-  const { db, history, signal } = options;
+  const { db, log, history, signal, finishMs = FINISH_BATCH_MS } = options;
   const owned = new Map<number, Owned>();
 
-  async function judgeAll(records: readonly StoredRecord[]): Promise<Judgement[]> {
-    const judgements = records.map((record) => judge(record, history));
-    const stale = judgements.some(({ fate, ...rest }) =>
-      fate === "rejected" && "reason" in rest &&
-      (rest.reason === "unknown_manifest" || rest.reason === "unknown_gateway")
-    );
-    if (!stale) return judgements;
-    await history.reload(db.query);
-    return records.map((record) => judge(record, history));
+  /** Counts entries of one partition, judged with the history that is known. @throws {Stale} */
+  async function countOnce(partition: number, entries: readonly StoredRecord[], own: Owned): Promise<void> {
+    const judged = judgeEntries(entries, history);
+    const forgeries = new Map(own.forgeries);
+    const update = await retryPassing(() => own.sequences.update(db.query, judged), options);
+    const last = entries.at(-1)!;
+    const batch: CountedBatch = {
+      election: history.election,
+      partition,
+      epoch: own.epoch,
+      fromOffset: own.nextOffset,
+      nextOffset: last.offset + 1,
+      lastDigest: digestOf(last),
+      revision: history.revision,
+      offsets: entries.map(({ offset }) => offset),
+      records: boundDetails(judged, forgeries),
+      sequences: update.blocks,
+      news: update.news,
+    };
+    await commit(batch, own);
+    own.nextOffset = batch.nextOffset;
+    own.forgeries = forgeries;
+    own.sequences.keep(update);
+    options.onJudged?.(judged, update.repeated);
   }
 
   async function commit(batch: CountedBatch, own: Owned): Promise<void> {
-    for (let waitMs = RETRY_FIRST_MS;; waitMs = Math.min(waitMs * 2, RETRY_LAST_MS)) {
+    let isUnsure = false;
+    await retryPassing(async () => {
+      if (isUnsure && await isCommitted(db, batch, own)) return; // Only COMMIT's answer was lost.
+      isUnsure = true;
+      const outcomes = await db.transaction(async (query) => {
+        const counted = await countBatch(query, batch);
+        if (counted === undefined) throw await whyNotMoved(query, batch);
+        return counted;
+      });
+      options.onCounted?.(outcomes, batch.records.length);
+    }, options);
+  }
+
+  async function count(partition: number, entries: readonly StoredRecord[], own: Owned): Promise<void> {
+    await checkGaps(log, history.election, partition, own.nextOffset, entries);
+    for (;;) {
       try {
-        const outcomes = await db.transaction((query) => countBatch(query, batch));
-        if (outcomes === undefined) throw fenced(batch.partition);
-        options.onCounted?.(outcomes, batch.records.length);
-        return;
+        return await countOnce(partition, entries, own);
       } catch (error) {
-        if (error instanceof Fenced || signal.aborted || !isPassing(error)) throw error;
-        options.onRetry?.(error);
-        await options.wait(waitMs);
-        if (await isCommitted(db, batch, own)) return; // Only COMMIT's answer was lost.
+        if (!(error instanceof Stale)) throw error;
+        const judgedWith = history.revision;
+        await retryPassing(() => history.reload(db.query), options);
+        if (history.revision === judgedWith) {
+          throw new Error(
+            `Cannot count partition ${partition}: its position names a revision that the registry lacks, after ${judgedWith}`,
+          );
+        }
       }
     }
   }
 
+  /** A database that does not answer must not keep this from ending, and its partitions from others. */
+  async function finish<T>(partition: number, work: Promise<T>): Promise<T> {
+    return await finishWithin(work, signal, finishMs, () =>
+      new BatchAbandoned(
+        `Cannot finish with partition ${partition}: the database has not answered within ${finishMs} ms; another process may count its partition`,
+      ));
+  }
+
   return {
     async take(partition) {
-      const own = await takePartition(options, partition);
+      const own = await finish(partition, retryPassing(() => takePartition(options, partition), options));
       owned.set(partition, own);
       return own.nextOffset;
     },
@@ -94,22 +166,8 @@ export function createCounter(options: CounterOptions): LogConsumer {
       if (own === undefined) throw fenced(partition);
       const records = delivered.filter(({ offset }) => offset >= own.nextOffset);
       if (records.length === 0) return;
-      const judgements = await judgeAll(records);
-      const nextOffset = records.at(-1)!.offset + 1;
-      const batch: CountedBatch = {
-        election: history.election,
-        partition,
-        epoch: own.epoch,
-        fromOffset: own.nextOffset,
-        nextOffset,
-        lastDigest: digestOf(records.at(-1)!),
-        records,
-        judgements,
-        keepDetails: judgements.map((judgement) => keepsDetails(judgement, own.forgeries)),
-      };
       try {
-        await commit(batch, own);
-        own.nextOffset = nextOffset;
+        await finish(partition, count(partition, records, own));
       } catch (error) {
         owned.delete(partition);
         throw error;
@@ -118,22 +176,25 @@ export function createCounter(options: CounterOptions): LogConsumer {
   };
 }
 
+/** A position that did not move: the history changed, or the partition is another process's. */
+async function whyNotMoved(query: Query, batch: CountedBatch): Promise<Error> {
+  const [row] = await query<{ epoch: number; revision: number }>(
+    `SELECT epoch::float8 AS epoch, revision::float8 AS revision FROM counting.log_positions
+     WHERE election = $1 AND partition = $2`,
+    [batch.election, batch.partition],
+  );
+  const isStale = row !== undefined && row.epoch === batch.epoch && row.revision !== batch.revision;
+  return isStale ? new Stale("The history changed while a batch was judged") : fenced(batch.partition);
+}
+
 function fenced(partition: number): Fenced {
   return new Fenced(`Cannot count partition ${partition}: another process has taken it`);
 }
 
-/** Whether a record's details are kept: always when a gateway signed it, else up to a limit. */
-function keepsDetails(judgement: Judgement, forgeries: Map<string, number>): boolean {
-  if (judgement.fate === "acceptable" || judgement.gateway !== undefined) return true;
-  const kept = forgeries.get(judgement.reason) ?? 0;
-  if (kept >= MAX_FORGERY_DETAILS) return false;
-  forgeries.set(judgement.reason, kept + 1);
-  return true;
-}
-
 /** What tells one record of a log from every other, whatever it holds. */
-export function digestOf({ version, keyId, senderKey, signature, value }: StoredRecord): string {
-  return sha256(lengthPrefixed(version, keyId, senderKey, signature, value)).toHex();
+export function digestOf(entry: StoredRecord): string {
+  const { version, kind, keyId, senderKey, sequence, signature, value } = entry;
+  return sha256(lengthPrefixed(version, kind, keyId, senderKey, String(sequence), signature, value)).toHex();
 }
 
 type Position = {
@@ -148,15 +209,24 @@ const POSITION_COLUMNS =
   "epoch::text, next_offset::text, log_identity, last_offset::text, encode(last_digest, 'hex') AS last_digest";
 
 /**
- * Holds the log against every position that the database has. Taking a partition does so too, but a partition is taken
- * when records come of it, and of one that was emptied none may ever come.
+ * Checks the log's settings, and holds the log against every position that the database has. Taking a partition does so
+ * too, but a partition is taken when records come of it, and of one that was emptied none may ever come.
  *
  * @throws {LogFault}
+ * @throws {RetentionFault}
  */
 export async function checkLog(
   { db, log, history: { election } }: Pick<CounterOptions, "db" | "log" | "history">,
 ): Promise<void> {
   const identity = await log.identity();
+  const faults = await log.retentionFaults();
+  if (faults.length > 0) {
+    throw new RetentionFault(
+      `Cannot count election ${election}: ${
+        faults.join("; ")
+      }; a vote that is counted is on the log alone, which must never delete it`,
+    );
+  }
   const positions = await db.query<Position & { partition: number }>(
     `SELECT partition, ${POSITION_COLUMNS} FROM counting.log_positions
      WHERE election = $1 AND log_identity IS NOT NULL ORDER BY partition`,
@@ -164,6 +234,40 @@ export async function checkLog(
   );
   for (const position of positions) {
     await checkPosition(log, election, position.partition, identity, position);
+  }
+  const known = new Set(positions.map(({ partition }) => partition));
+  for (const [partition, start] of (await logStarts(log)).entries()) {
+    if (!known.has(partition)) checkFront(election, partition, start, 0);
+  }
+}
+
+/** Whether everything that is still to be read is there. @throws {LogFault} */
+export function checkFront(election: string, partition: number, start: number, nextOffset: number): void {
+  if (start <= nextOffset) return;
+  throw new LogFault(
+    `Cannot count election ${election}, partition ${partition}: ${
+      deletedFront(start)
+    }; ${nextOffset} is the first offset that had not been read; bring the log back from its copies, or accept the loss for good with the rebuild task and --accept-loss`,
+  );
+}
+
+/**
+ * Offsets may be left out: a log keeps some for itself. Those that were left out because the log's front was deleted
+ * are votes that nobody has read.
+ *
+ * @throws {LogFault}
+ */
+async function checkGaps(
+  log: VoteLog,
+  election: string,
+  partition: number,
+  nextOffset: number,
+  records: readonly StoredRecord[],
+): Promise<void> {
+  let expected = nextOffset;
+  for (const { offset } of records) {
+    if (offset > expected) return checkFront(election, partition, await log.start(partition), expected);
+    expected = offset + 1;
   }
 }
 
@@ -176,7 +280,9 @@ async function takePartition(
   const identity = await log.identity();
   const position = await db.transaction(async (query) => {
     await query(
-      "INSERT INTO counting.log_positions (election, partition) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+      `INSERT INTO counting.log_positions (election, partition, revision)
+       VALUES ($1, $2, coalesce((SELECT revision FROM registry.revisions WHERE election = $1), 0))
+       ON CONFLICT DO NOTHING`,
       [election, partition],
     );
     const [row] = await query<Position>(
@@ -198,6 +304,7 @@ async function takePartition(
     epoch: Number(position.epoch),
     nextOffset: Number(position.next_offset),
     forgeries: new Map(forgeries.map(({ reason, kept }) => [reason, Number(kept)])),
+    sequences: new SequenceTracker(election, partition),
   };
 }
 
@@ -227,7 +334,10 @@ async function checkPosition(
       `Cannot count ${where}: the log was truncated: it ends at offset ${end}, and ${nextOffset} records had been read; bring the log back from its copies`,
     );
   }
-  if (position.last_offset === null) return;
+  const start = await log.start(partition);
+  checkFront(election, partition, start, nextOffset);
+  // Nothing can be compared when it was deleted; but nothing that is still to be counted is missing.
+  if (position.last_offset === null || start > Number(position.last_offset)) return;
   const [last] = await log.read(partition, Number(position.last_offset), 1);
   if (last?.offset !== Number(position.last_offset) || digestOf(last) !== position.last_digest) {
     throw new LogFault(

@@ -3,11 +3,17 @@
  *
  * @module
  */
-import { logEnds, LogFault, type VoteLog } from "../../shared/log/vote_log.ts";
+import { setTimeout as delay } from "node:timers/promises";
+import type { Decision } from "../../shared/decision.ts";
+import { type LogConsumer, logEnds, LogFault, type VoteLog } from "../../shared/log/vote_log.ts";
 import { appendAudit } from "../audit/events.ts";
-import { COUNT_BATCH_RECORDS, createCounter } from "./count.ts";
+import { checkFront, COUNT_BATCH_RECORDS, createCounter } from "./count.ts";
 import type { Database, Query } from "../database/database.ts";
+import { readDecisions } from "../registry/decisions.ts";
+import { decideAgain } from "./decide.ts";
 import type { RegisteredHistory } from "./history.ts";
+import { checkLosses, findLosses, noteLosses } from "./losses.ts";
+import { retryPassing } from "./retry.ts";
 import { lockRolls, rebuildRoll } from "../registry/roll.ts";
 
 /**
@@ -23,17 +29,31 @@ const DERIVED = [
   "counting.outcome_counts",
   "counting.rejections",
   "counting.gaps",
+  "counting.held",
+  "counting.sequences",
   "counting.changes",
 ] as const;
 
 /** What a rebuild made. */
 export type Rebuilt = Readonly<{ voters: number; records: number }>;
 
+/** How to rebuild. */
+export type RebuildOptions = Readonly<{
+  /** Told how many more records were counted. */
+  onProgress?(records: number): void;
+  /** What the log has lost and is to be left out for good: of each partition, how many offsets are missing. */
+  acceptedLoss?: ReadonlyMap<number, number>;
+  /** Told of what failed and is tried again. */
+  onRetry?(error: unknown): void;
+  /** Waits so many milliseconds. */
+  wait?(ms: number): Promise<unknown>;
+}>;
+
 /**
- * Rebuilds one election. Should it be broken off, counting refuses to go on from there, and it is run again.
+ * Rebuilds one election. A database that is away for a while is waited for. Should it be broken off, counting refuses
+ * to go on from there, and it is run again.
  *
- * @throws {LogFault} when the log is empty and had not been.
- * @param onProgress Told how many more records were counted.
+ * @throws {LogFault} when the log has lost records, unless exactly that is accepted.
  */
 export async function rebuild(
   db: Database,
@@ -41,41 +61,77 @@ export async function rebuild(
   history: RegisteredHistory,
   master: Uint8Array,
   now: Date,
-  onProgress: (records: number) => void = () => {},
+  { onProgress, acceptedLoss = new Map(), onRetry, wait = delay }: RebuildOptions = {},
 ): Promise<Rebuilt> {
   const { election } = history;
+  const retry = { signal: new AbortController().signal, wait, onRetry };
   await refuseEmptyLog(db, log, election);
-  const voters = await db.transaction(async (query) => {
+  const losses = await findLosses(db.query, log, election);
+  checkLosses(election, losses, acceptedLoss);
+  const begin = async (query: Query) => {
     await lockRolls(query);
     await clear(query, election);
+    const voters = await rebuildRoll(query, election, master);
+    // Last: whoever else has something to put on the audit trail waits until this transaction ends.
+    await noteLosses(query, now, election, losses);
     await appendAudit(query, now, "rebuild_started", election, {});
-    return await rebuildRoll(query, election, master);
-  });
+    return voters;
+  };
+  const voters = await retryPassing(() => db.transaction(begin), retry);
   let records = 0;
   const counter = createCounter({
+    ...retry,
     db,
     log,
     history,
     rebuilding: true,
-    signal: new AbortController().signal,
-    wait: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
     onCounted(_outcomes, counted) {
       records += counted;
-      onProgress(counted);
+      onProgress?.(counted);
     },
   });
+  const decisions = await readDecisions(db.query, election);
   for (let partition = 0; partition < log.partitions; partition++) {
-    let from = await counter.take(partition);
-    for (let batch; (batch = await log.read(partition, from, COUNT_BATCH_RECORDS)).length > 0;) {
+    const from = await countPartition(db, log, history, counter, decisions, partition);
+    checkFront(election, partition, await log.start(partition), from);
+  }
+  const end = async (query: Query) => {
+    const withdrawn = await withdrawUnfounded(query, election);
+    await appendAudit(query, now, "rebuild_finished", election, { voters, records, withdrawn });
+  };
+  await retryPassing(() => db.transaction(end), retry);
+  return { voters, records };
+}
+
+/**
+ * Counts one partition from its start, and repeats each decision at the offset where it was made.
+ *
+ * @returns the offset to be read next.
+ */
+async function countPartition(
+  db: Database,
+  log: VoteLog,
+  history: RegisteredHistory,
+  counter: LogConsumer,
+  decisions: readonly Decision[],
+  partition: number,
+): Promise<number> {
+  let from = await counter.take(partition);
+  const countUpTo = async (end: number) => {
+    while (from < end) {
+      const read = await log.read(partition, from, COUNT_BATCH_RECORDS);
+      const batch = read.filter(({ offset }) => offset < end);
+      if (batch.length === 0) return;
       await counter.batch(partition, batch);
       from = batch.at(-1)!.offset + 1;
     }
+  };
+  for (const decision of decisions) {
+    await countUpTo(decision.positions[partition] ?? 0);
+    await decideAgain(db, log, history, decision, partition);
   }
-  await db.transaction(async (query) => {
-    const withdrawn = await withdrawUnfounded(query, election);
-    await appendAudit(query, now, "rebuild_finished", election, { voters, records, withdrawn });
-  });
-  return { voters, records };
+  await countUpTo(Infinity);
+  return from;
 }
 
 /** Nothing is as easily given as the wrong place of a log, and a log that is made there by opening it is empty. */
@@ -103,8 +159,8 @@ async function clear(query: Query, election: string): Promise<void> {
   await raiseRevisions(query);
   // Not deleted: an epoch that began anew would let in whoever had counted under the same one.
   await query(
-    `UPDATE counting.log_positions SET epoch = epoch + 1, next_offset = 0, records_read = 0,
-       log_identity = NULL, last_offset = NULL, last_digest = NULL
+    `UPDATE counting.log_positions SET epoch = epoch + 1, highest_offset = greatest(highest_offset, next_offset),
+       next_offset = 0, records_read = 0, log_identity = NULL, last_offset = NULL, last_digest = NULL
      WHERE election = $1`,
     [election],
   );

@@ -4,8 +4,8 @@ import { type BallotBox, fillBallotBox, openBallotBox } from "../../tests/ballot
 import { MASTER, NOON_MS, testVoterKey } from "../../tests/fixture.ts";
 import { MemoryLog } from "../../tests/memory_log.ts";
 import { tamper, testDatabase } from "../../tests/test_database.ts";
-import { COUNT_BATCH_RECORDS, createCounter, Fenced } from "./count.ts";
-import type { Database } from "../database/database.ts";
+import { checkLog, COUNT_BATCH_RECORDS, createCounter, Fenced } from "./count.ts";
+import { type Database, DatabaseUnavailable } from "../database/database.ts";
 import { publish } from "../results/publish.ts";
 import { rebuild } from "./rebuild.ts";
 import { recount } from "./recount.ts";
@@ -75,7 +75,9 @@ Deno.test("rebuild() makes the same tables again", async () => {
   assert.ok(Object.values(before).every((rows) => rows.length > 0), "no table is empty");
   const tables = await readTables(db.query, box.election);
   let progress = 0;
-  const made = await rebuild(db, box.log, box.history, MASTER, NOW, (records) => progress += records);
+  const made = await rebuild(db, box.log, box.history, MASTER, NOW, {
+    onProgress: (records) => progress += records,
+  });
   assert.deepEqual(made, { voters: 31, records: box.log.stored.flat().length });
   assert.equal(progress, made.records);
   assert.deepEqual(await contents(box), before);
@@ -91,25 +93,25 @@ Deno.test("rebuild() makes the same tables again when voters were struck off", a
   const at = new Date(NOON_MS - 3_600_000).toISOString();
   for (const voter of ["voter-5", "voter-6"]) {
     await db.query(
-      "UPDATE registry.voters SET struck_at = $3::timestamptz WHERE election = $1 AND voter_id = $2",
-      [
-        election,
-        voter,
-        at,
-      ],
+      `UPDATE registry.voters SET revision = 1, struck_revision = 2, struck_at = $3::timestamptz
+       WHERE election = $1 AND voter_id = $2`,
+      [election, voter, at],
     );
     await db.query(
-      "UPDATE counting.roll SET struck_at = $3::timestamptz WHERE election = $1 AND voter_key = decode($2, 'hex')",
+      `UPDATE counting.roll SET revision = 1, struck_revision = 2, struck_at = $3::timestamptz
+       WHERE election = $1 AND voter_key = decode($2, 'hex')`,
       [election, testVoterKey(voter, election), at],
     );
   }
   await db.query(
-    `INSERT INTO registry.voters SELECT election, voter_id, struck_at, NULL, 'south', NULL, birth_date, gender
+    `INSERT INTO registry.voters (election, voter_id, revision, effective_at, region, birth_date, gender)
+     SELECT election, voter_id, 2, struck_at, region, birth_date, gender
      FROM registry.voters WHERE election = $1 AND voter_id = 'voter-6'`,
     [election],
   );
   await db.query(
-    `INSERT INTO counting.roll SELECT election, voter_key, struck_at, NULL, 'south', NULL, age_group, gender
+    `INSERT INTO counting.roll (election, voter_key, revision, region, age_group, gender)
+     SELECT election, voter_key, 2, region, age_group, gender
      FROM counting.roll WHERE election = $1 AND voter_key = decode($2, 'hex')`,
     [election, testVoterKey("voter-6", election)],
   );
@@ -185,6 +187,122 @@ Deno.test("rebuild() refuses an empty log where there were records, and leaves t
   assert.deepEqual(await contents(box), before);
   const fresh = await openBallotBox(db, `box-${boxes++}`);
   assert.deepEqual(await rebuildBox(fresh), { voters: 0, records: 0 });
+});
+
+/** Deletes the front of a partition that has records behind it, and says where the log starts now. */
+function deleteFront({ log }: BallotBox, records = 2): { partition: number; start: number } {
+  const partition = log.stored.findIndex(({ length }) => length > records);
+  const start = log.stored[partition][records].offset;
+  log.deleteBefore(partition, start);
+  return { partition, start };
+}
+
+Deno.test("rebuild() refuses a log whose front was deleted, names the loss, and leaves the tables as they are", async () => {
+  const box = await countedBox();
+  const before = await contents(box);
+  const { partition, start } = deleteFront(box);
+  await assert.rejects(rebuildBox(box), (error) => {
+    assert.ok(error instanceof LogFault, String(error));
+    assert.equal(
+      error.message,
+      `Cannot rebuild election ${box.election}: partition ${partition}: records were deleted from the front of the log (it starts at ${start}): check the topic's retention; bring the log back from its copies, or accept the loss for good with --accept-loss ${partition}:${start}`,
+    );
+    return true;
+  });
+  assert.deepEqual(await contents(box), before);
+});
+
+Deno.test("rebuild() refuses a log that holds fewer records than were read", async () => {
+  const box = await countedBox();
+  const before = await contents(box);
+  const end = await box.log.end(1);
+  box.log.truncate(1, end - 3);
+  const read = before["counting.log_positions"].map((row) => JSON.parse(row as string))[1].records_read;
+  await assert.rejects(
+    rebuildBox(box),
+    (error) =>
+      error instanceof LogFault &&
+      error.message.includes(`partition 1: the log ends at ${end - 3}, and ${read} records had been read`),
+  );
+  assert.deepEqual(await contents(box), before);
+});
+
+Deno.test("rebuild() goes on without what is missing when the loss is named, and puts it on the audit trail", async () => {
+  const box = await countedBox();
+  const { partition, start } = deleteFront(box);
+  const read = box.log.stored.flat().length + 2;
+  for (const [other, missing] of [[partition, start - 1], [partition, start + 1], [partition + 1, start]]) {
+    await assert.rejects(
+      rebuild(db, box.log, box.history, MASTER, NOW, { acceptedLoss: new Map([[other, missing]]) }),
+      LogFault,
+      `${other}:${missing}`,
+    );
+  }
+  const acceptedLoss = new Map([[partition, start]]);
+  const { records } = await rebuild(db, box.log, box.history, MASTER, NOW, { acceptedLoss });
+  assert.equal(records, read - 2);
+  const events = await db.query<{ details: string }>(
+    "SELECT details #>> '{}' AS details FROM audit.events WHERE election = $1 AND event = 'loss_accepted'",
+    [box.election],
+  );
+  assert.deepEqual(events.map(({ details }) => JSON.parse(details)), [
+    { partition, missing: start, start, end: await box.log.end(partition) },
+  ]);
+  // What was accepted stops nobody any more.
+  const { differences, deleted } = await recount(db, box.log, box.history);
+  assert.deepEqual([differences, deleted], [0, [{ partition, start, isAccepted: true }]]);
+  await box.cast("voter-28");
+  await box.count();
+  // What is deleted later does.
+  const more = deleteFront(box);
+  assert.ok(more.start > start);
+  await assert.rejects(rebuild(db, box.log, box.history, MASTER, NOW, { acceptedLoss }), LogFault);
+});
+
+Deno.test("rebuild() with an accepted loss leaves the position behind it, also where nothing is left", async () => {
+  const box = await countedBox();
+  const end = await box.log.end(2);
+  box.log.deleteBefore(2, end);
+  await rebuild(db, box.log, box.history, MASTER, NOW, { acceptedLoss: new Map([[2, end]]) });
+  await checkLog({ db, log: box.log, history: box.history });
+  assert.equal((await recount(db, box.log, box.history)).differences, 0);
+});
+
+Deno.test("rebuild() does not hold the audit trail up while it makes the roll", async () => {
+  const box = await countedBox();
+  const held: string[] = [];
+  const watched: Database = {
+    ...db,
+    transaction: (work, isolation) =>
+      db.transaction((query) =>
+        work((sql, params) => {
+          held.push(
+            /pg_advisory_xact_lock/.test(sql)
+              ? `lock ${params![0]}`
+              : sql.trim().split(/\s+/).slice(0, 3).join(" "),
+          );
+          return query(sql, params);
+        }), isolation),
+  };
+  await rebuildBox(box, watched);
+  const auditLocks = held.flatMap((what, at) => what === "lock 7026413" ? [at] : []);
+  assert.equal(auditLocks.length, 2, held.join(", "));
+  assert.ok(held.lastIndexOf("INSERT INTO counting.roll") < auditLocks[0], held.join(", "));
+});
+
+Deno.test("rebuild() goes on when the database was away for a while", async () => {
+  const box = await countedBox();
+  const before = await contents(box);
+  let transactions = 0;
+  const troubled: Database = {
+    ...db,
+    transaction: (work, isolation) =>
+      transactions++ % 2 === 1
+        ? Promise.reject(new DatabaseUnavailable("it is not reached"))
+        : db.transaction(work, isolation),
+  };
+  await rebuild(troubled, box.log, box.history, MASTER, NOW, { wait: () => Promise.resolve() });
+  assert.deepEqual(await contents(box), before);
 });
 
 Deno.test("rebuild() leaves what was released as it is, so that k goes on from there", async () => {

@@ -29,12 +29,17 @@ export interface Database {
    * given and no other of this database: with one session, that would wait for the transaction that waits for it.
    */
   transaction<T>(work: (query: Query) => Promise<T>, isolation?: Isolation): Promise<T>;
+  /**
+   * Breaks every connection at once: what is under way rejects, and the server rolls it back unless it has committed.
+   * Later calls connect anew, unless it is for good. An embedded database has no connections, and goes on.
+   */
+  cut(options?: { forGood: boolean }): void;
   close(): Promise<void>;
 }
 
 /**
  * A database as the parts of a process connect to it, so that none waits for another's statements. With the embedded
- * one, which has one session, all three are the same.
+ * one, which has one session, all of them are the same.
  */
 export type Databases = Readonly<{
   /** Counts; as many transactions at once as it has connections. */
@@ -43,11 +48,13 @@ export type Databases = Readonly<{
   publishing: Database;
   /** Reads, for everything that is asked, and may not write. */
   reading: Database;
+  /** Is asked whether the server answers, and for nothing else: it never waits behind other work. */
+  watching: Database;
 }>;
 
 /** A database that has one session, for all of them. */
 export function oneForAll(db: Database): Databases {
-  return { counting: db, publishing: db, reading: db };
+  return { counting: db, publishing: db, reading: db, watching: db };
 }
 
 /** An array parameter in PostgreSQL's own spelling, for values that need no escaping (ids, hex, numbers, times). */
@@ -71,23 +78,42 @@ const SQLSTATE = /^[0-9A-DF-Z][0-9A-Z]{4}$/;
 /** Of a broken connection, a transaction in another's way, and a server that is short of something or ends. */
 const PASSING_SQLSTATE = /^(?:08|25P|40|53|55|57|58)/;
 
+/** By which the system and the driver say that a connection is not there, or is no more. */
+const CONNECTION_CODES = new Set([
+  "ECONNREFUSED",
+  "ECONNRESET",
+  "EHOSTUNREACH",
+  "ENETUNREACH",
+  "EPIPE",
+  "ETIMEDOUT",
+  "CONNECTION_CLOSED",
+  "CONNECTION_DESTROYED",
+  "CONNECTION_ENDED",
+  "CONNECT_TIMEOUT",
+]);
+
+function codeOf(error: unknown): string | undefined {
+  const code = (error as { code?: unknown } | null | undefined)?.code;
+  return typeof code === "string" ? code : undefined;
+}
+
 /** The SQLSTATE of an error that the server answered with; `undefined` when it is none. */
 function sqlStateOf(error: unknown): string | undefined {
-  const code = (error as { code?: unknown } | null)?.code;
-  return typeof code === "string" && SQLSTATE.test(code) ? code : undefined;
+  const code = codeOf(error);
+  return code !== undefined && SQLSTATE.test(code) ? code : undefined;
 }
 
 /**
- * Whether an error may pass by itself: the connection broke, the server is starting, stopping or short of
- * something, or two transactions were in each other's way. An error of the database's without SQLSTATE comes from the
- * connection.
+ * Whether an error may pass by itself: the database is away, the connection broke, the server is starting, stopping or
+ * short of something, or two transactions were in each other's way. Any other error, such as a mistake in the
+ * program, is none.
  */
 export function isPassing(error: unknown): boolean {
-  const state = sqlStateOf(error);
-  return state === undefined || PASSING_SQLSTATE.test(state);
+  if (error instanceof DatabaseUnavailable) return true;
+  return PASSING_SQLSTATE.test(sqlStateOf(error) ?? "") || CONNECTION_CODES.has(codeOf(error) ?? "");
 }
 
 /** Whether any error, from wherever it comes, is the database's, and says with its message all that there is to say. */
 export function isDatabaseAway(error: unknown): boolean {
-  return error instanceof DatabaseUnavailable || (sqlStateOf(error) !== undefined && isPassing(error));
+  return error instanceof DatabaseUnavailable || PASSING_SQLSTATE.test(sqlStateOf(error) ?? "");
 }

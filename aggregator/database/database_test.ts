@@ -31,9 +31,12 @@ const ERRORS: readonly [what: string, error: unknown, passing: boolean][] = [
   ["a refused connection, by the system's code", { code: "ECONNREFUSED" }, true],
   ["a pipe that broke, by the system's code of five letters", { code: "EPIPE" }, true],
   ["a connection that ended, by the driver's code", { code: "CONNECTION_ENDED" }, true],
-  ["a code that is a number", { code: 8 }, true],
-  ["an error without a code", new Error("Connection terminated"), true],
-  ["nothing at all", null, true],
+  ["a database that is not to be had", new DatabaseUnavailable("no"), true],
+  ["a file that is not there", { code: "ENOENT" }, false],
+  ["a code that is a number", { code: 8 }, false],
+  ["an error without a code", new Error("Cannot query: the database is closed"), false],
+  ["a mistake in the program", new TypeError("x is not a function"), false],
+  ["nothing at all", null, false],
 ];
 
 for (const [what, error, passing] of ERRORS) {

@@ -61,6 +61,7 @@ export async function openPglite(directory?: string): Promise<Database> {
       if (++transactions % VACUUM_LOOK_EVERY === 0) await vacuum(wrap(db)).catch(() => {});
       return result;
     },
+    cut() {},
     async close() {
       await db.close().finally(() => lock?.close());
     },

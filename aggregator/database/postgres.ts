@@ -46,6 +46,7 @@ export async function openPostgres(target: PostgresTarget, options: PostgresOpti
     query: (sql, params) => pool.use(({ query }) => query(sql, params)),
     transaction: <T>(work: (query: Query) => Promise<T>, isolation?: Isolation) =>
       pool.use((session) => session.transaction(work, isolation)),
+    cut: (options) => pool.cut(options?.forGood ?? false),
     close: () => pool.close(),
   };
   for (const untilMs = Date.now() + START_WITHIN_MS;;) {
@@ -69,11 +70,14 @@ type Waiting = { give(session: Session): void; fail(error: Error): void };
 class Pool {
   readonly #make: () => Session;
   readonly #idle: Session[] = [];
+  /** Sessions that are handed out. */
+  readonly #busy = new Set<Session>();
   readonly #waiting: Waiting[] = [];
   /** Sessions that may still be made. */
   #room: number;
   readonly #size: number;
   #isClosed = false;
+  #isCut = false;
   readonly #drained = Promise.withResolvers<void>();
 
   constructor(make: () => Session, size: number) {
@@ -83,11 +87,20 @@ class Pool {
 
   async use<T>(work: (session: Session) => Promise<T>): Promise<T> {
     const session = await this.#take();
+    this.#busy.add(session);
     try {
       return await work(session);
     } finally {
+      this.#busy.delete(session);
       this.#giveBack(session);
     }
+  }
+
+  cut(forGood: boolean): void {
+    for (const session of [...this.#busy, ...this.#idle]) session.destroy();
+    if (!forGood) return;
+    this.#isCut = true;
+    for (const { fail } of this.#waiting.splice(0)) fail(closed());
   }
 
   async close(): Promise<void> {
@@ -101,7 +114,7 @@ class Pool {
   }
 
   async #take(): Promise<Session> {
-    if (this.#isClosed) throw closed();
+    if (this.#isClosed || this.#isCut) throw closed();
     // The one that was used last knows the most statements.
     for (let session; (session = this.#idle.pop()) !== undefined;) {
       if (!session.isBroken) return session;

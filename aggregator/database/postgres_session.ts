@@ -59,6 +59,7 @@ export class Session {
   readonly #target: PostgresTarget;
   readonly #deadMs: number;
   readonly #sql: ReturnType<typeof postgres>;
+  readonly #destroyed = new AbortController();
   #socket?: Socket;
   #isBroken = false;
 
@@ -150,31 +151,34 @@ export class Session {
     this.destroy();
   }
 
-  /** Lets go of the connection at once; the server rolls back what was under way. */
+  /** Closes the connection at once; the server rolls back what was under way, which rejects. */
   destroy(): void {
     this.#isBroken = true;
     this.#socket?.destroy();
+    this.#destroyed.abort();
   }
 
   async #connectOnce(): Promise<Socket> {
     if (this.#socket !== undefined || this.#isBroken) throw this.#gone("the connection broke");
-    this.#socket = await connectSocket(this.#target);
+    this.#socket = await connectSocket(this.#target, this.#destroyed.signal);
     return this.#socket;
   }
 
   /** A server that neither answers nor closes the connection would else be waited for as long as TCP likes. */
   async #untilDead<T>(running: Promise<T>): Promise<T> {
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const dead = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => {
-        this.destroy();
-        reject(this.#gone(`no answer in ${this.#deadMs} ms`));
-      }, this.#deadMs);
-    });
+    const dead = Promise.withResolvers<never>();
+    const reject = (why: string) => dead.reject(this.#gone(why));
+    const timer = setTimeout(() => {
+      reject(`no answer in ${this.#deadMs} ms`);
+      this.destroy();
+    }, this.#deadMs);
+    const cut = () => reject("the connection was cut");
+    this.#destroyed.signal.addEventListener("abort", cut, { once: true });
     try {
-      return await Promise.race([running, dead]);
+      return await Promise.race([running, dead.promise]);
     } finally {
       clearTimeout(timer);
+      this.#destroyed.signal.removeEventListener("abort", cut);
     }
   }
 

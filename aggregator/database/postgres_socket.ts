@@ -40,14 +40,20 @@ export class ConnectFault extends DatabaseUnavailable {
   }
 }
 
-/** Opens a connection on which the server waits for its first message. @throws {ConnectFault} */
-export async function connectSocket(target: PostgresTarget): Promise<Socket> {
+/**
+ * Opens a connection on which the server waits for its first message.
+ *
+ * @param signal Gives the attempt up.
+ * @throws {ConnectFault}
+ */
+export async function connectSocket(target: PostgresTarget, signal: AbortSignal): Promise<Socket> {
   const socket = connectTcp({ host: target.host, port: target.port });
   const late = new AbortController();
   const timer = setTimeout(() => late.abort(), CONNECT_MS);
+  const ends = AbortSignal.any([late.signal, signal]);
   try {
-    await reach(target, socket, late.signal);
-    return target.tls === undefined ? socket : await encrypt(target, socket, late.signal);
+    await reach(target, socket, ends);
+    return target.tls === undefined ? socket : await encrypt(target, socket, ends);
   } catch (error) {
     socket.destroy();
     throw error;

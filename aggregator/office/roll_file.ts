@@ -6,7 +6,7 @@
  */
 import { UsageError } from "../../cli/command.ts";
 import { type CsvFile, type CsvRow, openCsv } from "../../cli/csv.ts";
-import { OfficeError } from "../registry/elections.ts";
+import { OfficeError } from "../registry/office_error.ts";
 import { profileSchema } from "../registry/profile.ts";
 import { type Voter, voterSchema } from "../registry/roll.ts";
 

@@ -1,7 +1,7 @@
 import assert from "assert";
 import { testDefinition } from "../../tests/fixture.ts";
 import { withDirectory } from "../../tests/directory.ts";
-import { OfficeError } from "../registry/elections.ts";
+import { OfficeError } from "../registry/office_error.ts";
 import type { Voter } from "../registry/roll.ts";
 import { type Finding, inspectRoll, readRoll, spellFinding, writeFindings } from "./roll_file.ts";
 

@@ -14,6 +14,7 @@ import {
   PROBLEMS,
   type ProblemType,
 } from "../../shared/problem.ts";
+import type { ElectionReadiness } from "./readiness.ts";
 
 /** When to come back after `busy`, in seconds. */
 export const RETRY_AFTER_S = "5";
@@ -30,14 +31,21 @@ export function refuse<Reason extends ProblemType>(
   c: Context,
   reason: Reason,
   detail?: string,
-  more: Parameters<typeof problem>[2] & { headers?: Record<string, string> } = {},
+  more: Parameters<typeof problem>[2] & {
+    headers?: Record<string, string>;
+    elections?: readonly ElectionReadiness[];
+  } = {},
 ) {
-  const { headers, ...rest } = more;
-  return c.json(problem(reason, detail, rest), PROBLEMS[reason][0] as StatusOf<Reason>, {
-    "content-type": "application/problem+json",
-    "cache-control": "no-store",
-    ...headers,
-  });
+  const { headers, elections, ...rest } = more;
+  return c.json(
+    { ...problem(reason, detail, rest), ...elections && { elections } },
+    PROBLEMS[reason][0] as StatusOf<Reason>,
+    {
+      "content-type": "application/problem+json",
+      "cache-control": "no-store",
+      ...headers,
+    },
+  );
 }
 
 /** Answers with a problem that was found elsewhere. */

@@ -10,6 +10,7 @@ import { cors } from "hono/cors";
 import { matchedRoutes } from "hono/route";
 import { Counter, Gauge, type Registry } from "prom-client";
 import type { z } from "zod";
+import type { Answer } from "../../shared/answers.ts";
 import { utf8 } from "../../shared/bytes.ts";
 import { sha256 } from "../../shared/keys.ts";
 import { addApiDocs } from "../../web/api_docs.ts";
@@ -31,11 +32,13 @@ import type { VotesOf } from "../results/candidate_votes.ts";
 import { detail, Elections, summarise } from "../registry/election_names.ts";
 import { readPages } from "./pages.ts";
 import { PHOTO_HEADERS, readFacts, readPhoto, readStations } from "../registry/places.ts";
-import { checkReceipts, readReceipts, type ReceiptAnswer, type ReceiptKeyOf } from "./receipts.ts";
+import { answerReceipts, readReceipts, type ReceiptKeysOf } from "./receipts.ts";
+import { readGateways } from "../counting/sender_keys.ts";
 import { readReconciliation, readRejections } from "../counting/reconciliation.ts";
 import { isFault, readResults, readTag } from "../results/results.ts";
 import * as routes from "./routes.ts";
 import { type STREAM_LIMITS, Streams } from "./stream.ts";
+import type { Readiness } from "./readiness.ts";
 import { readTurnout, RollCounts } from "../results/turnout.ts";
 
 /** How long the log may take to say where it ends, in milliseconds. */
@@ -49,14 +52,14 @@ export type AppOptions = Readonly<{
   db: Database;
   /** Milliseconds since 1970. */
   now(): number;
-  receiptKeyOf: ReceiptKeyOf;
+  receiptKeysOf: ReceiptKeysOf;
   /** Where each partition of an election's log ends. */
   logEnds(election: string): Promise<number[]>;
   /** Answers for the votes of one candidate. */
   votesOf: VotesOf;
   metrics: Registry;
-  /** Whether the process does its work, and if not, why. */
-  ready(): Readonly<{ ready: boolean; why?: string }>;
+  /** Whether the process does its work, and each election's part of it, and if not, why. */
+  ready(): Readiness;
   /** Answers POST /v1/gateways/sync. */
   gatewaySync(request: Request): Promise<Response>;
   /** Ends the streams; aborted when the process is about to stop. */
@@ -263,6 +266,13 @@ function addFigures(
     return c.json(await readReconciliation(db, election, partitions, () => logEnds(election)), 200);
   });
 
+  app.openapi(routes.gatewaysRoute, async (c) => {
+    const { election } = c.req.valid("param");
+    if (await elections.find(db.query, election) === undefined) return unknownElection(c);
+    c.header("cache-control", "no-store");
+    return c.json(await readGateways(db, election), 200);
+  });
+
   app.openapi(routes.rejectionsRoute, async (c) => {
     const { election } = c.req.valid("param");
     if (await elections.find(db.query, election) === undefined) return unknownElection(c);
@@ -291,7 +301,7 @@ function addStream(app: OpenAPIHono, { db }: AppOptions, elections: Elections, s
   });
 }
 
-function addReceipts(app: OpenAPIHono, { db, receiptKeyOf, metrics }: AppOptions): void {
+function addReceipts(app: OpenAPIHono, { db, now, receiptKeysOf, metrics }: AppOptions): void {
   const checked = new Counter({
     name: "pollwire_receipts_checked_total",
     help: "Receipts that were asked about, by what became of their votes",
@@ -299,7 +309,7 @@ function addReceipts(app: OpenAPIHono, { db, receiptKeyOf, metrics }: AppOptions
     registers: [metrics],
   });
   const bodies = new BodyReader();
-  const outcomeOf = (answer: ReceiptAnswer) => "problem" in answer ? "bad_receipt" : answer.outcome;
+  const outcomeOf = (answer: Answer) => "problem" in answer ? "bad_receipt" : answer.outcome;
   app.openAPIRegistry.registerPath(routes.receiptsRoute);
   app.post(routes.receiptsRoute.path, async (c) => {
     const request = c.req.raw;
@@ -313,20 +323,29 @@ function addReceipts(app: OpenAPIHono, { db, receiptKeyOf, metrics }: AppOptions
     }
     const body = await bodies.read(request, routes.MAX_BODY_BYTES);
     if (!(body instanceof Uint8Array)) return refuseWith(body);
-    const receipts = readReceipts(body);
-    if ("status" in receipts) return refuseWith(receipts);
-    const answers = await checkReceipts(db.query, receiptKeyOf, receipts);
+    const asked = readReceipts(body);
+    if ("status" in asked) return refuseWith(asked);
+    const keys = receiptKeysOf(asked.election);
+    if (keys === undefined) return refuse(c, "unknown-election", `there is no election ${asked.election}`);
+    const { answers, signed } = await answerReceipts(db.query, keys, asked, new Date(now()));
     for (const answer of answers) checked.inc({ outcome: outcomeOf(answer) });
     c.header("cache-control", "no-store");
-    return c.json({ answers } satisfies z.infer<typeof receiptAnswersSchema>, 200);
+    return c.json(signed satisfies z.infer<typeof receiptAnswersSchema>, 200);
   });
 }
 
 function addOperations(app: OpenAPIHono, { ready, metrics, gatewaySync }: AppOptions): void {
   app.openapi(routes.liveRoute, (c) => c.json({ live: true as const }, 200));
   app.openapi(routes.readyRoute, (c) => {
-    const { ready: isReady, why } = ready();
-    return isReady ? c.json({ ready: true as const }, 200) : refuse(c, "not-ready", why);
+    const { election } = c.req.valid("query");
+    const all = ready();
+    const elections = all.elections.filter((each) => election === undefined || each.election === election);
+    const { ready: isReady, why } = election === undefined ? all : elections[0] ?? all;
+    if (election !== undefined && elections.length === 0 && isReady) return unknownElection(c);
+    c.header("cache-control", "no-store");
+    return isReady
+      ? c.json({ ready: true as const, elections }, 200)
+      : refuse(c, "not-ready", why, { elections });
   });
   app.openapi(routes.metricsRoute, async (c) => {
     return c.body(await metrics.metrics(), 200, { "content-type": metrics.contentType }) as never;

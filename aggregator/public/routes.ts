@@ -10,9 +10,11 @@ import {
   candidateVotesSchema,
   detailsSchema,
   electionsSchema,
+  gatewaysSchema,
   manifestAnswerSchema,
   problemAnswerSchema,
   queries,
+  readinessSchema,
   receiptAnswersSchema,
   receiptsSchema,
   reconciliationSchema,
@@ -154,7 +156,8 @@ export const turnoutRoute = createRoute({
 export const reconciliationRoute = createRoute({
   method: "get",
   path: "/v1/elections/{election}/reconciliation",
-  summary: "Whether records read = counted + duplicate + rejected, for each partition of the log",
+  summary:
+    "Whether records read = counted + duplicate + rejected + held + statements, for each partition of the log",
   request: { params: election },
   responses: {
     200: json("The books of one moment", reconciliationSchema),
@@ -190,6 +193,14 @@ export const streamRoute = createRoute({
   },
 });
 
+export const gatewaysRoute = createRoute({
+  method: "get",
+  path: "/v1/elections/{election}/gateways",
+  summary: "What gateways state that they took, held against what was read",
+  request: { params: election },
+  responses: { 200: json("By gateway and sender key", gatewaysSchema), ...problems("unknown-election") },
+});
+
 /** Described here and served by itself: what comes is read more strictly than hono reads JSON. */
 export const receiptsRoute = createRoute({
   method: "post",
@@ -197,8 +208,9 @@ export const receiptsRoute = createRoute({
   summary: "What became of the votes that receipts stand for",
   request: { body: { required: true, content: { "application/json": { schema: receiptsSchema } } } },
   responses: {
-    200: json("One answer a receipt, in order", receiptAnswersSchema),
+    200: json("The aggregator's signed answers", receiptAnswersSchema),
     ...problems(
+      "unknown-election",
       "unsupported-media-type",
       "not-utf8",
       "not-json",
@@ -219,8 +231,14 @@ export const liveRoute = createRoute({
 export const readyRoute = createRoute({
   method: "get",
   path: "/health/ready",
-  summary: "Whether the process does its work",
-  responses: { 200: json("It does", z.strictObject({ ready: z.literal(true) })), ...problems("not-ready") },
+  summary: "Whether the process does its work: counts at least one election, or the one that is named",
+  description:
+    "`elections` says of each election whether it is counted, and if not, why; a problem has it too.",
+  request: { query: queries.readiness },
+  responses: {
+    200: json("It does", z.strictObject({ ready: z.literal(true), elections: z.array(readinessSchema) })),
+    ...problems("not-ready", "unknown-election", "invalid-request"),
+  },
 });
 
 export const metricsRoute = createRoute({
@@ -234,8 +252,10 @@ export const metricsRoute = createRoute({
 export const syncRoute = createRoute({
   method: "post",
   path: SYNC_PATH,
-  summary: "A gateway asks for its stations' keys, signed; the answer is sealed to it",
-  description: "The signature's profile and the answer are those of docs/wire-format.md.",
+  summary:
+    "A gateway asks for its stations' keys and tells of its sender keys, signed; the answer is sealed to it",
+  description:
+    "The signature's profile and the answer are those of docs/wire-format.md. Every answer has the aggregator's time in `pollwire-time`, in milliseconds since 1970.",
   request: {
     headers: z.object({
       "content-digest": z.string(),
@@ -258,6 +278,7 @@ export const syncRoute = createRoute({
       "signature-early",
       "digest-mismatch",
       "unknown-gateway",
+      "revoked-key",
       "not-utf8",
       "not-json",
       "duplicate-key",

@@ -12,9 +12,11 @@ import {
   manifestSchema,
   signedManifestSchema,
 } from "../../shared/election.ts";
+import { signedAnswersSchema } from "../../shared/answers.ts";
+import { FATES } from "../../shared/outcome.ts";
 import { problemSchema } from "../../shared/problem.ts";
-import { receiptSchema } from "../../shared/receipt.ts";
 import { VOTING_MODES } from "../../shared/vote.ts";
+import { receiptsRequestSchema } from "./receipts.ts";
 
 /** By what results can be asked for. */
 export const RESULTS_BY = ["candidate", "party", "region", "station", "time"] as const;
@@ -23,9 +25,6 @@ export type ResultsBy = (typeof RESULTS_BY)[number];
 /** By what turnout can be asked for. */
 export const TURNOUT_BY = ["total", "region", "station", "age", "gender", "minute"] as const;
 export type TurnoutBy = (typeof TURNOUT_BY)[number];
-
-/** Most receipts of one question. */
-export const MAX_RECEIPTS = 1_000;
 
 /** Most rejections, and most stations, of one answer. */
 const MAX_REJECTIONS = 1_000;
@@ -147,7 +146,9 @@ const books = {
   counted: count,
   duplicate: count,
   rejected: count,
-  balanced: z.boolean().describe("read = counted + duplicate + rejected"),
+  held: count.describe("Records that wait for the office's decision"),
+  statements: count.describe("Gateways' statements of how many records they took"),
+  balanced: z.boolean().describe("read = counted + duplicate + rejected + held + statements"),
 };
 const lag = count.nullable().describe(
   "Records on the log that are still to be read; null when the log cannot be asked",
@@ -155,7 +156,7 @@ const lag = count.nullable().describe(
 const booksSchema = z.strictObject(books);
 /** How many records, and what became of them. */
 export type Books = z.infer<typeof booksSchema>;
-const fate = z.enum(["counted", "duplicate", "rejected"]);
+const fate = z.enum(FATES);
 
 const outcomes = z.array(
   z.strictObject({ fate, reason: z.string().describe("Empty for counted"), records: count }),
@@ -183,6 +184,7 @@ export const rejectionsSchema = z.strictObject({
   rows: z.array(z.strictObject({
     partition: count,
     offset: count,
+    index: count.describe("Of the record in its entry"),
     fate: z.enum(["duplicate", "rejected"]),
     reason: z.string(),
     minute: minute.describe("When it came onto the log"),
@@ -192,6 +194,33 @@ export const rejectionsSchema = z.strictObject({
 }).openapi("Rejections");
 /** Records that were not counted. No vote id, no voter key, no time finer than a minute: this is for everyone. */
 export type Rejections = z.infer<typeof rejectionsSchema>;
+
+const range = z.strictObject({ from: count, to: count });
+
+export const gatewaysSchema = z.strictObject({
+  election: id,
+  rows: z.array(z.strictObject({
+    gateway: id,
+    isClosed: z.boolean().describe("The gateway has named all its sender keys after the acceptance window"),
+    senderKeys: z.array(z.strictObject({
+      senderKey: z.string().describe("In hex"),
+      registeredAt: instant,
+      registeredBy: z.enum(["sync", "log"]),
+      stated: count.nullable().describe("Records that the gateway says it took; null while the key is open"),
+      read: count.describe("Different numbers that were read"),
+      missing: z.array(range).describe(
+        "Numbers that were not read, up to the number stated, or else to the highest read",
+      ),
+      missingNumbers: count.describe("How many numbers that is"),
+      aboveStated: count.describe("Numbers above the one stated that were read all the same"),
+      isOpen: z.boolean().describe("Neither stated nor waived"),
+      isListed: z.boolean().describe("The gateway named it in its closing list"),
+      isWaived: z.boolean().describe("Officials accept that no statement comes"),
+    })),
+  })),
+}).openapi("Gateways");
+/** What gateways state, held against what was read. */
+export type Gateways = z.infer<typeof gatewaysSchema>;
 
 export const candidateVotesSchema = z.strictObject({
   election: id,
@@ -204,18 +233,14 @@ export const candidateVotesSchema = z.strictObject({
   from: z.enum(["index", "results"]).describe("Who was asked: the index may be a moment behind the results"),
 }).openapi("CandidateVotes");
 
-export const receiptsSchema = z.strictObject({ receipts: z.array(receiptSchema).min(1).max(MAX_RECEIPTS) })
-  .openapi("Receipts");
+// See answerSchema above: a schema made elsewhere cannot be given a name.
+export const receiptsSchema = z.strictObject(receiptsRequestSchema.shape).openapi("Receipts");
 
 export const receiptAnswersSchema = z.strictObject({
-  answers: z.array(z.union([
-    z.strictObject({
-      voteId: z.uuid(),
-      outcome: z.enum(["pending", "counted", "duplicate", "rejected"]),
-      reason: z.string().optional(),
-    }),
-    z.strictObject({ voteId: z.uuid(), problem: problemAnswerSchema }),
-  ])).describe("One a receipt, in order"),
+  signed: z.string().describe(
+    "The exact text that was signed: JSON with election, nonce, answeredAt, and answers, one a receipt, in order",
+  ),
+  signature: signedAnswersSchema.shape.signature.describe("Ed25519, in hex"),
 }).openapi("ReceiptAnswers");
 
 /** `event: release` of the stream; its id is the revision. */
@@ -252,6 +277,14 @@ export const tickSchema = z.strictObject({
 }).openapi("Tick");
 export type Tick = z.infer<typeof tickSchema>;
 
+/** How one election stands in the process that is asked. */
+export const readinessSchema = z.strictObject({
+  election: z.string(),
+  ready: z.boolean(),
+  /** Why it is not counted, or what else a person must see to. */
+  why: z.string().optional(),
+});
+
 /** Questions. Nothing but the named parameters, so that a misspelt one is not passed over in silence. */
 export const queries = {
   election: z.object({ election: idSchema }),
@@ -269,6 +302,7 @@ export const queries = {
   }),
   turnout: z.strictObject({ by: oneOf(TURNOUT_BY).default("total") }),
   rejections: z.strictObject({ limit: wholeNumber(1, MAX_REJECTIONS).default(100) }),
+  readiness: z.strictObject({ election: idSchema.optional() }),
   stream: z.strictObject({ after: wholeNumber(0, Number.MAX_SAFE_INTEGER).optional() }),
 };
 

@@ -41,7 +41,7 @@ export class RollCounts {
 async function registeredGroups(query: Query, election: string, now: Date): Promise<Group[]> {
   return await query(
     `SELECT region, age_group AS age, gender, count(*)::float8 AS voters FROM counting.roll
-     WHERE election = $1 AND effective_at <= $2::timestamptz AND (struck_at IS NULL OR struck_at > $2::timestamptz)
+     WHERE election = $1 AND (struck_at IS NULL OR struck_at > $2::timestamptz)
      GROUP BY region, age_group, gender`,
     [election, now.toISOString()],
   );

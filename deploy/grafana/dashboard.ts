@@ -28,6 +28,12 @@ const ROWS: readonly (readonly [title: string, panels: readonly Panel[]])[] = [
     stat("Partitions whose books do not balance", "none", [
       ["max(pollwire_aggregator_unbalanced_partitions) or vector(0)", ""],
     ], 1),
+    stat("Offsets deleted from logs", "none", [
+      ["max(pollwire_aggregator_log_deleted_offsets) or vector(0)", ""],
+    ], 1),
+    stat("Offsets that logs left out", "none", [
+      ["max(pollwire_aggregator_log_gap_offsets) or vector(0)", ""],
+    ], 1),
     stat("Damaged records in spools", "none", [
       ["sum(pollwire_gateway_spool_damaged_records) or vector(0)", ""],
     ], 1),

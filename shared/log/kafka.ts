@@ -24,6 +24,13 @@ import {
 const NOTHING = new Uint8Array(0);
 const headerText = new TextDecoder("utf-8", { ignoreBOM: true });
 
+/** Settings of a topic that never deletes a record. */
+export const RETENTION = {
+  "cleanup.policy": "delete",
+  "retention.ms": "-1",
+  "retention.bytes": "-1",
+} as const;
+
 /** The topic of an election's log. */
 export function votesTopic(election: string): string {
   return `votes.${election}`;
@@ -87,6 +94,19 @@ export class KafkaLog implements VoteLog {
     return messages.map((message) => toRecord(partition, message));
   }
 
+  async start(partition: number): Promise<number> {
+    this.#check(partition);
+    return await this.#reader.start(partition);
+  }
+
+  async retentionFaults(): Promise<string[]> {
+    const set = await this.#reader.settings(Object.keys(RETENTION));
+    return Object.entries(RETENTION).flatMap(([name, wanted]) => {
+      const is = set.get(name);
+      return is === wanted ? [] : [`${name} of ${this.#topic} is ${is ?? "not set"}, and must be ${wanted}`];
+    });
+  }
+
   async end(partition: number): Promise<number> {
     this.#check(partition);
     return await this.#reader.end(partition);
@@ -109,12 +129,19 @@ export class KafkaLog implements VoteLog {
 }
 
 function toMessage(
-  { partition, version, keyId, senderKey, signature, value }: PlacedRecord,
+  { partition, version, kind, keyId, senderKey, sequence, signature, value }: PlacedRecord,
 ): ProducedMessage {
   return {
     partition,
     value,
-    headers: { "v": utf8(version), "key-id": utf8(keyId), "sender-key": senderKey, "signature": signature },
+    headers: {
+      "v": utf8(version),
+      "kind": utf8(kind),
+      "key-id": utf8(keyId),
+      "sender-key": senderKey,
+      "sequence": utf8(String(sequence)),
+      "signature": signature,
+    },
   };
 }
 
@@ -125,11 +152,18 @@ function toRecord(partition: number, { offset, timestamp, headers, value }: Kafk
     offset: Number(offset),
     appendedAtMs: Number(timestamp),
     version: headerText.decode(header(headers, "v")),
+    kind: headerText.decode(header(headers, "kind")),
     keyId: headerText.decode(header(headers, "key-id")),
     senderKey: header(headers, "sender-key"),
+    sequence: parseSequence(headerText.decode(header(headers, "sequence"))),
     signature: header(headers, "signature"),
     value: value ?? NOTHING,
   };
+}
+
+/** Reads the header `sequence`: decimal digits, without a leading zero; NaN for anything else. */
+export function parseSequence(text: string): number {
+  return /^(0|[1-9][0-9]{0,14})$/.test(text) ? Number(text) : NaN;
 }
 
 function header(headers: IHeaders | undefined, name: string): Uint8Array {
@@ -143,6 +177,7 @@ function header(headers: IHeaders | undefined, name: string): Uint8Array {
  *
  * @param partitions From the manifest.
  * @param clientId What the broker's logs and quotas know this process by.
+ * @param signal Gives the attempt up.
  * @throws {LogFault} when the topic has another number of partitions; an Error when it is not there, or not to be had.
  */
 export async function openKafkaLog(
@@ -150,9 +185,12 @@ export async function openKafkaLog(
   election: string,
   partitions: number,
   clientId = "pollwire",
+  signal?: AbortSignal,
 ): Promise<KafkaLog> {
   const topic = votesTopic(election);
   const reader = new KafkaReader(address, clientId, topic);
+  const giveUp = () => void reader.close();
+  signal?.addEventListener("abort", giveUp, { once: true });
   try {
     const found = await reader.partitions();
     if (found === partitions) return new KafkaLog({ address, clientId, topic, partitions, reader });
@@ -164,5 +202,7 @@ export async function openKafkaLog(
   } catch (error) {
     await reader.close();
     throw error;
+  } finally {
+    signal?.removeEventListener("abort", giveUp);
   }
 }

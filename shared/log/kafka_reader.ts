@@ -5,7 +5,14 @@
  * @module
  */
 import { setTimeout as delay } from "node:timers/promises";
-import type { Broker, Cluster as ClusterType, KafkaMessage, TopicOffsets } from "kafkajs";
+import {
+  type Broker,
+  type Cluster as ClusterType,
+  ConfigResourceTypes,
+  type DescribeConfigResponse,
+  type KafkaMessage,
+  type TopicOffsets,
+} from "kafkajs";
 import Batch from "kafkajs/src/consumer/batch.js";
 import Cluster from "kafkajs/src/cluster/index.js";
 import type { KafkaAddress } from "./address.ts";
@@ -35,6 +42,11 @@ const FOR_A_PERSON = [
 ];
 
 type Fetched = Readonly<{ messages: KafkaMessage[]; rawMessages: unknown[]; lastOffset(): string }>;
+type DescribesConfigs = Readonly<{
+  describeConfigs(request: {
+    resources: { type: ConfigResourceTypes; name: string; configNames: string[] }[];
+  }): Promise<DescribeConfigResponse>;
+}>;
 type Connected = Readonly<{ client: KafkaClient; cluster: Promise<ClusterType> }>;
 
 /** Reads one topic. */
@@ -43,7 +55,7 @@ export class KafkaReader {
   readonly #clientId: string;
   readonly #topic: string;
   #connected?: Connected;
-  #closed = false;
+  readonly #ended = new AbortController();
   /** Work that is under way, or was given up. */
   readonly #leftBehind = new Set<Promise<unknown>>();
 
@@ -74,6 +86,24 @@ export class KafkaReader {
   /** The offset that the next record of a partition will have. */
   async end(partition: number): Promise<number> {
     return await this.#trying("find the end of", (cluster) => this.#bound(cluster, partition, false));
+  }
+
+  /** The offset of the first record that a partition still holds; its end when it holds none. */
+  async start(partition: number): Promise<number> {
+    return await this.#trying("find the start of", (cluster) => this.#bound(cluster, partition, true));
+  }
+
+  /** The values of some of the topic's settings, by name. */
+  async settings(names: readonly string[]): Promise<Map<string, string>> {
+    return await this.#trying("read the settings of", async (cluster) => {
+      const broker = await cluster.findControllerBroker();
+      // Not in the broker's types, though the administration client calls it so.
+      const { resources: [{ configEntries }] } = await (broker as unknown as DescribesConfigs)
+        .describeConfigs({
+          resources: [{ type: ConfigResourceTypes.TOPIC, name: this.#topic, configNames: [...names] }],
+        });
+      return new Map(configEntries.map(({ configName, configValue }) => [configName, configValue]));
+    });
   }
 
   /** Records of a partition from an offset on, as kafkajs gives them; none at the end. */
@@ -108,7 +138,7 @@ export class KafkaReader {
 
   /** Cuts the connections; what is under way rejects. */
   async close(): Promise<void> {
-    this.#closed = true;
+    this.#ended.abort();
     if (this.#connected !== undefined) this.#letGo(this.#connected);
     // What was under way ends by itself, now that its connection is cut.
     await Promise.all(this.#leftBehind);
@@ -162,6 +192,8 @@ export class KafkaReader {
     deadline.promise.catch(() => {});
     const why = new Error(`no answer within ${READ_DEADLINE_MS} ms`);
     const timer = setTimeout(() => deadline.reject(why), READ_DEADLINE_MS);
+    const close = () => deadline.reject(new Error("it was closed"));
+    this.#ended.signal.addEventListener("abort", close, { once: true });
     try {
       for (let tries = 1;; tries++) {
         const connected = this.#connect();
@@ -171,14 +203,17 @@ export class KafkaReader {
           return await Promise.race([done, deadline.promise]);
         } catch (error) {
           this.#letGo(connected);
-          if (tries === TRIES || this.#closed || error === why || isAnswer(error, ...FOR_A_PERSON)) {
+          if (
+            tries === TRIES || this.#ended.signal.aborted || error === why || isAnswer(error, ...FOR_A_PERSON)
+          ) {
             throw connected.client.explain(`${action} ${this.#topic}`, error);
           }
-          await delay(AGAIN_AFTER_MS);
+          await delay(AGAIN_AFTER_MS, undefined, { signal: this.#ended.signal }).catch(() => {});
         }
       }
     } finally {
       clearTimeout(timer);
+      this.#ended.signal.removeEventListener("abort", close);
     }
   }
 
@@ -188,7 +223,7 @@ export class KafkaReader {
   }
 
   #connect(): Connected {
-    if (this.#closed) throw new LogUnavailable(`Cannot read ${this.#topic}: it is closed`);
+    if (this.#ended.signal.aborted) throw new LogUnavailable(`Cannot read ${this.#topic}: it is closed`);
     if (this.#connected !== undefined) return this.#connected;
     const client = new KafkaClient(this.#address, this.#clientId);
     const cluster = this.#open(client);

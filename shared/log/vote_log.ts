@@ -55,6 +55,15 @@ export interface VoteLog {
   /** Reads up to `limit` records of a partition from an offset on; an empty list at the end. */
   read(partition: number, fromOffset: number, limit: number): Promise<StoredRecord[]>;
 
+  /**
+   * The offset of the first record that a partition still holds, or its end when it holds none. Above 0, records were
+   * deleted from its front: records that are merely left out, as a broker's own are, do not move it.
+   */
+  start(partition: number): Promise<number>;
+
+  /** What is wrong with the log's settings: those by which it would delete records. Empty when it keeps everything. */
+  retentionFaults(): Promise<string[]>;
+
   /** The offset that the next record of a partition will have at the least. */
   end(partition: number): Promise<number>;
 
@@ -83,4 +92,14 @@ export class LogFault extends Error {
 /** Where each partition of a log ends. */
 export async function logEnds(log: VoteLog): Promise<number[]> {
   return await Promise.all(Array.from({ length: log.partitions }, (_, partition) => log.end(partition)));
+}
+
+/** Where each partition of a log starts: see {@link VoteLog.start}. */
+export async function logStarts(log: VoteLog): Promise<number[]> {
+  return await Promise.all(Array.from({ length: log.partitions }, (_, partition) => log.start(partition)));
+}
+
+/** What to say of a partition whose front was deleted. */
+export function deletedFront(start: number): string {
+  return `records were deleted from the front of the log (it starts at ${start}): check the topic's retention`;
 }

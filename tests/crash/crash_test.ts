@@ -234,7 +234,12 @@ async function restoreDatabase(scene: Scene): Promise<void> {
 async function refusesToCount(scene: Scene, why: RegExp, read?: number): Promise<void> {
   const { processes } = scene;
   await processes.start(AGGREGATOR, { ready: false });
-  assert.match((await processes.health(AGGREGATOR)).why ?? "", why);
+  // Until its log has been looked at it is not ready either.
+  await until(
+    `the aggregator says ${why}`,
+    DEADLINE_MS,
+    async () => why.test((await processes.health(AGGREGATOR)).why ?? ""),
+  );
   if (read !== undefined) assert.equal((await scene.books()).total.read, read);
 }
 

@@ -1,9 +1,11 @@
 import { openKafkaLog } from "../../shared/log/kafka.ts";
 import type { KafkaLog } from "../../shared/log/kafka.ts";
+import assert from "assert";
+import { eventually } from "../eventually.ts";
 import { voteLogContract } from "../vote_log_contract.ts";
 import { sharedBroker } from "./broker.ts";
-import { STACK } from "./server.ts";
-import { makeVotesTopic, removeTopic } from "./topics.ts";
+import { STACK, stackTest } from "./server.ts";
+import { deleteRecords, makeVotesTopic, removeTopic, setTopic } from "./topics.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
@@ -29,6 +31,7 @@ voteLogContract("KafkaLog", async (partitions) => {
       await makeVotesTopic(address, election, partitions);
       return await open(partitions);
     },
+    deleteBefore: (partition, offset) => deleteRecords(address, election, partition, offset),
     elsewhere: {
       module: import.meta.resolve("../../shared/log/kafka.ts"),
       open: `module.openKafkaLog(${JSON.stringify(address)}, "${election}", ${partitions})`,
@@ -39,3 +42,26 @@ voteLogContract("KafkaLog", async (partitions) => {
     },
   };
 }, { ignore: !STACK });
+
+stackTest(
+  "KafkaLog.retentionFaults() names each setting by which the topic would delete records",
+  async () => {
+    const { address } = broker;
+    await makeVotesTopic(address, "retained", 2);
+    const log = await openKafkaLog(address, "retained", 2);
+    try {
+      assert.deepEqual(await log.retentionFaults(), []);
+      // alterConfigs leaves nothing as it was: what is not named has the broker's default, which is a week.
+      await setTopic(address, "retained", { "cleanup.policy": "compact", "retention.bytes": "1000000" });
+      await eventually("the settings are changed", async () => (await log.retentionFaults()).length > 0);
+      assert.deepEqual(await log.retentionFaults(), [
+        "cleanup.policy of votes.retained is compact, and must be delete",
+        "retention.ms of votes.retained is 604800000, and must be -1",
+        "retention.bytes of votes.retained is 1000000, and must be -1",
+      ]);
+    } finally {
+      await log.close();
+      await removeTopic(address, "retained");
+    }
+  },
+);

@@ -76,7 +76,16 @@ function withCertificate(client?: Certificate): KafkaAddress {
 
 const record = (partition: number) => {
   const bytes = new Uint8Array(32);
-  return { partition, version: "1", keyId: "a", senderKey: bytes, signature: bytes, value: utf8("a") };
+  return {
+    partition,
+    version: "2",
+    kind: "vote",
+    sequence: 1,
+    keyId: "a",
+    senderKey: bytes,
+    signature: bytes,
+    value: utf8("a"),
+  };
 };
 
 stackTest("provisionTopics() makes topics and permissions, and finds them made the second time", async () => {
@@ -92,6 +101,7 @@ stackTest("provisionTopics() makes topics and permissions, and finds them made t
     "User:gateway may DESCRIBE topic votes.town-2026",
     "User:aggregator may READ topic votes.town-2026",
     "User:aggregator may DESCRIBE topic votes.town-2026",
+    "User:aggregator may DESCRIBE_CONFIGS topic votes.town-2026",
     "User:aggregator may READ group count.town-2026",
     "User:aggregator may DESCRIBE group count.town-2026",
     "User:aggregator may READ topic rejected-votes",

@@ -4,8 +4,10 @@ import { createCounter } from "../../aggregator/counting/count.ts";
 import { type Database, isPassing } from "../../aggregator/database/database.ts";
 import { migrate } from "../../aggregator/database/migrate.ts";
 import { openPostgres } from "../../aggregator/database/postgres.ts";
+import { rebuild } from "../../aggregator/counting/rebuild.ts";
 import { recount } from "../../aggregator/counting/recount.ts";
 import { type BallotBox, openBallotBox, testVoters } from "../ballot_box.ts";
+import { MASTER } from "../fixture.ts";
 import { eventually } from "../eventually.ts";
 import { TEST_SESSIONS, testTarget } from "../test_database.ts";
 import { type Cluster, isWithoutServer, startCluster } from "./cluster.ts";
@@ -125,6 +127,27 @@ for (const how of ["fast", "immediate", "kill"] as const) {
       }),
   });
 }
+
+Deno.test({
+  name: "a rebuild goes on when the server was away in the midst of it",
+  ignore,
+  fn: () =>
+    withServer(async (cluster, db) => {
+      const box = await fullBox(db, "town");
+      await countAll(db, box);
+      let outages = 0;
+      const retried: unknown[] = [];
+      await rebuild(db, box.log, box.history, MASTER, new Date(), {
+        onRetry: (error) => retried.push(error),
+        // Between one batch and the next, while the statements that follow are on their way.
+        onProgress() {
+          if (outages++ === 0) void cluster.stop("fast").then(() => cluster.start());
+        },
+      });
+      assert.ok(retried.length > 0, "it was away");
+      await assertCountedOnce(db, box);
+    }),
+});
 
 Deno.test({
   name: "a connection that is cut at COMMIT, before it or behind it: the batch is counted once",

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Admin } from "kafkajs";
+import { type Admin, ConfigResourceTypes } from "kafkajs";
 import type { KafkaAddress } from "../../shared/log/address.ts";
 import { votesTopic } from "../../shared/log/kafka.ts";
 import { KafkaClient } from "../../shared/log/kafka_client.ts";
@@ -26,6 +26,39 @@ export async function removeTopic(address: KafkaAddress, election: string): Prom
     if (!(await admin.listTopics()).includes(topic)) return;
     await admin.deleteTopics({ topics: [topic] });
     await eventually(`${topic} is gone`, async () => !(await admin.listTopics()).includes(topic));
+  });
+}
+
+/** Deletes what a partition of an election's log holds below an offset. */
+export async function deleteRecords(
+  address: KafkaAddress,
+  election: string,
+  partition: number,
+  offset: number,
+): Promise<void> {
+  await withAdmin(address, async (admin) => {
+    const topic = votesTopic(election);
+    // kafkajs looks for the partition's leader among the topics that it was asked about before.
+    await admin.fetchTopicOffsets(topic);
+    await admin.deleteTopicRecords({
+      topic,
+      partitions: [{ partition, offset: `${offset}` }],
+    });
+  });
+}
+
+/** Changes settings of an election's topic. */
+export async function setTopic(
+  address: KafkaAddress,
+  election: string,
+  settings: Readonly<Record<string, string>>,
+): Promise<void> {
+  const configEntries = Object.entries(settings).map(([name, value]) => ({ name, value }));
+  await withAdmin(address, async (admin) => {
+    await admin.alterConfigs({
+      validateOnly: false,
+      resources: [{ type: ConfigResourceTypes.TOPIC, name: votesTopic(election), configEntries }],
+    });
   });
 }
 
