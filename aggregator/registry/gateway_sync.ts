@@ -113,7 +113,10 @@ function readRequest(request: Request): { claim: SignatureClaim; name: KeyName |
   const { headers, url } = request;
   if (url.includes("?")) return problem("query-not-allowed", "leave the query string out");
   if (!isOfType(headers.get("content-type"), CONTENT_TYPE)) {
-    return problem("unsupported-media-type", `Content-Type must be ${CONTENT_TYPE}, alone or with charset=utf-8`);
+    return problem(
+      "unsupported-media-type",
+      `Content-Type must be ${CONTENT_TYPE}, alone or with charset=utf-8`,
+    );
   }
   const claim = readClaim(SYNC_PATH, {
     contentType: headers.get("content-type"),
