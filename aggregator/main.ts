@@ -27,7 +27,7 @@ import { type AggregatorConfig, aggregatorConfig } from "./config.ts";
 import { type Database, type Databases, DatabaseUnavailable, oneForAll } from "./database/database.ts";
 import { databaseName } from "./database/database_url.ts";
 import { migrate, MigrationFault } from "./database/migrate.ts";
-import { DatabaseInUse, openPglite } from "./database/pglite.ts";
+import { DatabaseBroken, DatabaseInUse, openPglite } from "./database/pglite.ts";
 import { isIssue1154, openPostgres } from "./database/postgres.ts";
 import { requireRoles, type Role, RoleFault } from "./database/roles.ts";
 import { openHistory, type RegisteredHistory } from "./counting/history.ts";
@@ -88,6 +88,7 @@ const DENIED = "42501";
 
 /** Failures that say what would be right, and need no stack to be understood. */
 const EXPECTED = [
+  DatabaseBroken,
   DatabaseInUse,
   DatabaseUnavailable,
   MigrationFault,
