@@ -5,15 +5,17 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "@logtape/logtape";
-import { gatewayKey, parseKeyName } from "../shared/keys.ts";
+import { answerKeyPair, gatewayKey, parseKeyName } from "../shared/keys.ts";
 import { logEnds, LogUnavailable, type VoteLog } from "../shared/log/vote_log.ts";
 import type { Views } from "./results/views.ts";
 import { receiptKey } from "../shared/receipt.ts";
 import { serve } from "../web/serve.ts";
 import { logErrors, logRequests } from "../web/request_log.ts";
 import { tlsLog } from "../web/tls_log.ts";
+import { BALLOT_BOX_GATE } from "./results/final_gate.ts";
 import { votesFromIndex, votesFromResults } from "./results/candidate_votes.ts";
 import { createApp } from "./public/app.ts";
+import type { ReceiptKeys, ReceiptKeysOf } from "./public/receipts.ts";
 import type { AggregatorConfig } from "./config.ts";
 import { type Database, type Databases, isDatabaseAway } from "./database/database.ts";
 import { ElectionRunner } from "./election_runner.ts";
@@ -27,7 +29,9 @@ import { IndexFault, type TallyIndex } from "./results/index/tally_index.ts";
 import { aggregatorMetrics, type ElectionState } from "./metrics.ts";
 import { electionIds } from "./registry/elections.ts";
 import { gatewaySync } from "./registry/gateway_sync.ts";
+import { noteIgnored } from "./registry/ignored_claims.ts";
 import type { Keyring } from "./registry/keyring.ts";
+import { openSenderKeys, readGateways } from "./counting/sender_keys.ts";
 import { readReconciliation } from "./counting/reconciliation.ts";
 import { runViews } from "./results/topics.ts";
 
@@ -41,7 +45,8 @@ const FINISH_MS = 5_000;
 const CLOSE_MS = 1_500;
 /** How long a scrape of the metrics waits for what servers are asked, in milliseconds. */
 const SCRAPE_MS = 2_000;
-/** The receipts' keys that are kept at hand. */
+/** Elections whose receipt keys are kept in memory, and gateways' keys of each. */
+const MAX_RECEIPT_ELECTIONS = 100;
 const MAX_RECEIPT_KEYS = 10_000;
 
 /** What the aggregator is made of. */
@@ -92,7 +97,7 @@ export async function runAggregator(
   const { app, drained } = createApp({
     db,
     now: Date.now,
-    receiptKeyOf: receiptKeys(keyring),
+    receiptKeysOf: receiptKeys(keyring),
     logEnds: async (election) => {
       const runner = elections.get(election)?.runner;
       return runner === undefined ? [] : await logEnds(runner.log);
@@ -108,7 +113,13 @@ export async function runAggregator(
           : "the registry has not been read yet",
         new Map([...elections].map(([election, each]) => [election, standingOf(each).reason])),
       ),
-    gatewaySync: gatewaySync({ db, master: (election) => keyring.master(election), now: Date.now }),
+    gatewaySync: gatewaySync({
+      reading: db,
+      writing: databases.counting,
+      master: (election) => keyring.master(election),
+      now: Date.now,
+      onIgnored: noteIgnored(metrics.ignoredClaims, log, Date.now),
+    }),
     signal,
     onError,
   });
@@ -241,6 +252,7 @@ async function startRunner(
     databaseState: watch,
     log: await openLog(election, history.partitions, signal),
     history,
+    gate: BALLOT_BOX_GATE,
     partitionsAtOnce: database.kind === "pglite" ? 1 : countingConnections,
     now: Date.now,
     signal,
@@ -249,24 +261,50 @@ async function startRunner(
         metrics.outcomes.inc({ election, fate, reason }, records);
       }
     },
+    onJudged(records, repeated) {
+      if (repeated > 0) metrics.repeatedNumbers.inc({ election }, repeated);
+      for (const { judgement } of records) {
+        const { gateway } = judgement;
+        if (gateway === undefined) continue;
+        if (judgement.fate === "rejected" && judgement.reason === "bad_proof") {
+          metrics.badProofs.inc({ election, gateway });
+        }
+        if ("clockAheadMs" in judgement) metrics.clocksAhead.inc({ election, gateway });
+      }
+    },
     onReleased: (releases) => metrics.releases.inc({ election }, releases),
     onFault,
   });
 }
 
-/** The keys that check receipts, derived once. A receipt that names no gateway's key gets one that fits nothing. */
-function receiptKeys(keyring: Keyring): (election: string, gateway: string) => Uint8Array | undefined {
-  const keys = new Map<string, Uint8Array>();
-  return (election, gateway) => {
-    const text = `${election}/${gateway}`;
-    let key = keys.get(text);
-    if (key === undefined) {
-      const name = parseKeyName(text);
-      if (name === undefined || !keyring.has(election)) return undefined;
-      if (keys.size >= MAX_RECEIPT_KEYS) keys.clear();
-      keys.set(text, key = receiptKey(gatewayKey(keyring.master(election), name)));
+/** The keys of receipts and answers, derived once. */
+function receiptKeys(keyring: Keyring): ReceiptKeysOf {
+  const elections = new Map<string, ReceiptKeys>();
+  return (election) => {
+    let keys = elections.get(election);
+    if (keys === undefined) {
+      if (!keyring.has(election)) return undefined;
+      if (elections.size >= MAX_RECEIPT_ELECTIONS) elections.clear();
+      elections.set(election, keys = keysOf(election, keyring.master(election)));
     }
-    return key;
+    return keys;
+  };
+}
+
+function keysOf(election: string, master: Uint8Array): ReceiptKeys {
+  const gateways = new Map<string, Uint8Array>();
+  return {
+    answerKey: answerKeyPair(master, election).privateKey,
+    receiptKey(gateway) {
+      let key = gateways.get(gateway);
+      if (key === undefined) {
+        const name = parseKeyName(`${election}/${gateway}`);
+        if (name === undefined) return undefined;
+        if (gateways.size >= MAX_RECEIPT_KEYS) gateways.clear();
+        gateways.set(gateway, key = receiptKey(gatewayKey(master, name)));
+      }
+      return key;
+    },
   };
 }
 
@@ -286,13 +324,25 @@ async function electionState(
     lag: null,
     unbalanced: null,
     gaps: null,
+    held: null,
+    openKeys: null,
+    missingNumbers: null,
   };
   if (runner === undefined || watch.away !== undefined) return unknown;
   const read = async (): Promise<ElectionState> => {
     const ends = () => logEnds(runner.log).catch(() => undefined);
     const books = await readReconciliation(db, election, runner.log.partitions, ends);
     const unbalanced = books.partitions.filter(({ balanced }) => !balanced).length;
-    return { ...unknown, lag: books.total.lag, unbalanced, gaps: await sumGaps(db.query, election) };
+    const { open, missingNumbers } = openSenderKeys(await readGateways(db, election));
+    return {
+      ...unknown,
+      lag: books.total.lag,
+      unbalanced,
+      gaps: await sumGaps(db.query, election),
+      held: books.total.held,
+      openKeys: open,
+      missingNumbers,
+    };
   };
   const late = new AbortController();
   try {

@@ -1,17 +1,16 @@
 import assert from "assert";
 import { getLogger, type Logger } from "@logtape/logtape";
 import { openSqliteLog } from "../shared/log/sqlite.ts";
-import { gatewayKey, pseudonymKey, recordKey, sealingKeyPair, voterKeyOf } from "../shared/keys.ts";
-import { ephemeralKeyPair } from "../shared/keys.ts";
+import { openAnswers } from "../shared/answers.ts";
+import { answerKeyPair, gatewayKey, pseudonymKey, voterKeyOf } from "../shared/keys.ts";
 import { type PlacedRecord, type VoteLog } from "../shared/log/vote_log.ts";
 import { receiptKey, writeReceipt } from "../shared/receipt.ts";
-import { recordSealer } from "../shared/record.ts";
 import { signRequest } from "../shared/signature.ts";
 import { SYNC_PATH } from "../shared/sync.ts";
 import { testVoters } from "../tests/ballot_box.ts";
 import { withDirectory } from "../tests/directory.ts";
 import { eventually } from "../tests/eventually.ts";
-import { placed, testDefinition, testRecord } from "../tests/fixture.ts";
+import { placed, testDefinition, testRecord, testSealer } from "../tests/fixture.ts";
 import { MemoryLog } from "../tests/memory_log.ts";
 import { testDatabase, withDatabase } from "../tests/test_database.ts";
 import { runAggregator } from "./aggregate.ts";
@@ -58,21 +57,15 @@ async function openElection(keyring: Keyring, election: string) {
   );
   await importRoll(db, election, master, testVoters(3), Date.now);
   const name = { election, id: "g-1", version: 1 };
-  const own = ephemeralKeyPair();
-  const aggregator = sealingKeyPair(master, election).publicKey;
-  const sealer = recordSealer({
-    name,
-    signingKey: gatewayKey(master, name),
-    sealingKey: recordKey(own.privateKey, aggregator, election, own.publicKey, aggregator),
-    senderKey: own.publicKey,
-    recordBytes: manifest.recordBytes,
-  });
+  const sealer = testSealer(manifest, "g-1", master);
   const record = (voter: string) =>
     testRecord(voter, {
       voterKey: voterKeyOf(pseudonymKey(master, election), voter).toHex(),
+      // South is where the roll has every third voter.
+      ...voter === "voter-2" && { station: "s-1" },
       castAt: iso(Date.now()),
       acceptedAt: iso(Date.now()),
-    });
+    }, election);
   return { master, name, sealer, record };
 }
 
@@ -128,19 +121,21 @@ Deno.test("runAggregator() counts what gateways put on the log, serves what is r
           election: "town",
           voteId: vote.voteId,
           voterKey: vote.voterKey,
+          proof: "00".repeat(16),
           gateway: "g-1.1",
           minute: `${vote.acceptedAt.slice(0, 16)}Z`,
         });
       const receipts = [receipt(votes[0]), receipt(record("voter-2")), receipt(votes[1], new Uint8Array(32))];
-      const { answers } = await json("/v1/receipts/check", {
+      const asked = { election: "town", nonce: "ab".repeat(16) };
+      const signed = await json("/v1/receipts/check", {
         method: "POST",
         headers: { "content-type": "application/json" },
-        body: JSON.stringify({ receipts }),
+        body: JSON.stringify({ ...asked, receipts }),
       });
+      const opened = openAnswers(signed, answerKeyPair(master, "town").publicKey.toHex(), asked);
+      if ("fault" in opened) assert.fail(opened.fault);
       assert.deepEqual(
-        answers.map(({ outcome, problem }: Record<string, unknown>) =>
-          outcome ?? (problem as { type: string }).type
-        ),
+        opened.answers.map((answer) => "problem" in answer ? answer.problem.type : answer.outcome),
         ["counted", "pending", "urn:pollwire:problem:bad-receipt"],
       );
 
@@ -208,7 +203,16 @@ Deno.test("runAggregator() counts what gateways put on the log, serves what is r
 /** A record that no gateway signed, on a partition. */
 function stray(partition: number): PlacedRecord {
   const bytes = new Uint8Array(32);
-  return { partition, version: "1", keyId: "town/g-1.1", senderKey: bytes, signature: bytes, value: bytes };
+  return {
+    partition,
+    version: "2",
+    kind: "vote",
+    keyId: "town/g-1.1",
+    senderKey: bytes,
+    sequence: 1,
+    signature: bytes,
+    value: bytes,
+  };
 }
 
 /** A log as one member of a group has it: it consumes partitions of its own, once it is let, and sees all of them. */

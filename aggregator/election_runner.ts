@@ -4,10 +4,11 @@
  * @module
  */
 import { setTimeout as delay } from "node:timers/promises";
-import { logEnds, type VoteLog } from "../shared/log/vote_log.ts";
+import type { VoteLog } from "../shared/log/vote_log.ts";
 import { ElectionCount, type ElectionCountOptions, type Standing } from "./counting/election_count.ts";
+import { type FinalReleaseGate, OPEN_GATE } from "./results/final_gate.ts";
+import { FinalWatch } from "./results/final_watch.ts";
 import { isDue, publish } from "./results/publish.ts";
-import { readLag } from "./counting/reconciliation.ts";
 
 /**
  * How long at the least is between two publishings of changed stations, and how often it is asked whether one is due,
@@ -15,24 +16,46 @@ import { readLag } from "./counting/reconciliation.ts";
  */
 const PUBLISH_EVERY_MS = 200;
 const LOOK_EVERY_MS = 50;
+/** The same after the final release: what comes late is shown together, as far as it comes together. */
+const PUBLISH_LATE_EVERY_MS = 5_000;
 /** How often the registry is asked for a newer manifest, in milliseconds. */
 const RELOAD_EVERY_MS = 1_000;
 /** How long to wait after publishing failed before trying again, in milliseconds. */
 const AGAIN_AFTER_MS = 1_000;
 
 /** What a runner is made of. */
-export type RunnerOptions = ElectionCountOptions & Readonly<{ onReleased(releases: number): void }>;
+export type RunnerOptions =
+  & ElectionCountOptions
+  & Readonly<{
+    /** What the final release waits for; nothing when left out. */
+    gate?: FinalReleaseGate;
+    onReleased(releases: number): void;
+  }>;
 
 /** Runs one election until the signal aborts. */
 export class ElectionRunner {
   readonly #options: RunnerOptions;
   readonly #count: ElectionCount;
-  /** The version by which was published last, and whether stations had closed by it. */
-  #published: Readonly<{ version: number; closed: boolean }> = { version: 0, closed: false };
+  readonly #final: FinalWatch;
+  /** The terms of the last publishing. */
+  #published = { version: 0, final: false, caughtUp: false };
 
   constructor(options: RunnerOptions) {
     this.#options = options;
     this.#count = new ElectionCount(options);
+    const { databases, log, history, gate = OPEN_GATE, now, signal, onFault } = options;
+    this.#final = new FinalWatch({
+      query: databases.reading.query,
+      election: history.election,
+      log,
+      gate,
+      now,
+      acceptsUntilMs: () => history.newest.acceptsUntilMs,
+      isLogKnown: () => this.#count.isLogKnown && this.stopped === undefined,
+      signal,
+      onFault: (error) =>
+        onFault(`it is not known whether ${history.election} was counted to its end`, error),
+    });
   }
 
   get log(): VoteLog {
@@ -55,7 +78,7 @@ export class ElectionRunner {
   }
 
   async run(): Promise<void> {
-    await Promise.all([this.#count.run(), this.#publish(), this.#follow()]);
+    await Promise.all([this.#count.run(), this.#publish(), this.#follow(), this.#final.run()]);
   }
 
   async #publish(): Promise<void> {
@@ -74,34 +97,30 @@ export class ElectionRunner {
 
   async #publishOnce(): Promise<void> {
     const { databases: { publishing: db }, history, now, onReleased } = this.#options;
-    const { manifest, acceptsUntilMs } = history.newest;
-    const { version } = manifest;
+    const { manifest, stations } = history.newest;
+    const terms = {
+      version: manifest.version,
+      final: this.#final.isDue,
+      caughtUp: this.#final.isCaughtUp,
+    };
     // After a start, and after a manifest changed the rules, stations are looked at without a change of theirs.
-    const all = version !== this.#published.version;
-    const closedBefore = !all && this.#published.closed;
-    const closed = now() > acceptsUntilMs && (closedBefore || await this.#isCaughtUp());
-    const closing = closed && !closedBefore;
-    if (!all && !closing) {
-      if (!await isDue(db.query, manifest.election, new Date(now()), PUBLISH_EVERY_MS)) return;
-    }
+    const all = terms.version !== this.#published.version;
+    const isNews = all || (terms.final && !this.#published.final) ||
+      (terms.caughtUp && !this.#published.caughtUp);
+    const paceMs = terms.final ? PUBLISH_LATE_EVERY_MS : PUBLISH_EVERY_MS;
+    if (!isNews && !await isDue(db.query, manifest.election, new Date(now()), paceMs)) return;
     const releases = await publish(db, {
       election: manifest.election,
       threshold: manifest.releaseThreshold,
-      allowed: manifest.resultsBeforeClosing || closed,
-      closed,
-      stations: manifest.stations.map(({ id }) => id),
+      beforeFinal: manifest.resultsBeforeClosing,
+      final: terms.final,
+      caughtUp: terms.caughtUp,
+      regionOf: (station) => stations.get(station)?.region,
       all,
     }, new Date(now()));
-    if (releases === undefined) return; // Another process is publishing.
-    this.#published = { version, closed };
+    if (releases === undefined) return; // Another process is publishing, or rebuilds.
+    this.#published = terms;
     if (releases > 0) onReleased(releases);
-  }
-
-  /** Whether everything on the log has been counted; of a log that is not the right one, nothing can be said. */
-  async #isCaughtUp(): Promise<boolean> {
-    if (!this.#count.isLogKnown || this.stopped !== undefined) return false;
-    const { databases, log, history } = this.#options;
-    return await readLag(databases.reading.query, history.election, await logEnds(log)) === 0;
   }
 
   async #follow(): Promise<void> {

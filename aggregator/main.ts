@@ -35,9 +35,13 @@ import { openElasticsearch } from "./results/index/elasticsearch.ts";
 import { reindex } from "./results/index/reindex.ts";
 import { IndexFault, type TallyIndex } from "./results/index/tally_index.ts";
 import { checkProvisionOptions, type ProvisionOptions, runOffice } from "./office/command.ts";
-import { electionIds, OfficeError } from "./registry/elections.ts";
+import { electionIds } from "./registry/elections.ts";
 import { Keyring } from "./registry/keyring.ts";
+import { decide } from "./counting/decide.ts";
+import { type DecideOptions, readDecideOptions } from "./office/decide_command.ts";
+import { OfficeError } from "./registry/office_error.ts";
 import { rebuild } from "./counting/rebuild.ts";
+import { withdrawUnfounded } from "./results/withdraw.ts";
 import { recount } from "./counting/recount.ts";
 
 /** Limits for work that a person waits for, and that may take long: an hour for a statement, or between two. */
@@ -221,6 +225,9 @@ async function recountAll({ election }: { election?: string }): Promise<void> {
     for (const { line, tables, recount } of found.shown) {
       console.log(`${line}: tables ${tables}, recount ${recount}`);
     }
+    if (found.reused > 0) {
+      console.log(`ALERT: ${found.reused} counted votes have a sequence number that an earlier record had`);
+    }
     if (found.altered > 0) {
       console.log(`ALERT: ${found.altered} records repeat a vote id with other contents`);
     }
@@ -230,6 +237,29 @@ async function recountAll({ election }: { election?: string }): Promise<void> {
     differences += found.differences;
   });
   if (differences > 0) throw new Failure("");
+}
+
+/** Makes one decision of officials. */
+async function decideOnce(options: DecideOptions): Promise<void> {
+  const { election, request } = readDecideOptions(options);
+  const roles: Role[] = ["pollwire_registrar", "pollwire_counter"];
+  await forElections("decide", roles, election, async (db, history, _keyring, config) => {
+    const log = await openLog(config, history.election, history.partitions);
+    try {
+      const { revision, records, outcomes } = await decide(db, log, history, request, new Date());
+      const became = outcomes.map(({ fate, reason, records }) =>
+        `${records} ${reason === "" ? fate : `${fate}/${reason}`}`
+      );
+      const what = request.action === "waive" ? "sender keys waived" : `held records: ${request.action}`;
+      console.log(
+        `${election}: decision ${revision}, ${records} ${what}${
+          became.length > 0 ? `; ${became.join(", ")}` : ""
+        }`,
+      );
+    } finally {
+      await log.close();
+    }
+  });
 }
 
 /** `0:2657` as partition and number of missing offsets. */
@@ -254,7 +284,7 @@ async function rebuildAll(
     const total = (await logEnds(log)).reduce((sum, end) => sum + end, 0);
     const bar = progress({ label: `rebuild ${history.election}`, total, unit: "records" });
     const master = keyring.master(history.election);
-    const made = await rebuild(db, log, history, master, new Date(), {
+    const made = await rebuild(db, log, history, master, new Date(), withdrawUnfounded, {
       acceptedLoss,
       onProgress: (records) => bar.advance(records),
     });
@@ -351,7 +381,9 @@ function commands(): Command[] {
           max: 31_536_000,
         }).default(86_400),
       )
-      .option("--revoke <key>", "believe a device's key no longer, like station-12-a.1")
+      .option("--revoke <key>", "revoke a device's key, like station-12-a.1")
+      .option("--rotate-gateway <id>", "give a gateway its next key, and write its file")
+      .option("--revoke-gateway <key>", "revoke a gateway's key, like gateway-1.1")
       .action(provision),
     command(
       "topics",
@@ -373,6 +405,26 @@ function commands(): Command[] {
     )
       .option(...electionOption)
       .action(recountAll),
+    command(
+      "decide",
+      "Decides about held records, or waives a gateway's statement: two officials, with a reason.",
+    )
+      .option("--election <id>", "the election")
+      .option(
+        "--admit <which...>",
+        "count them: positions like 3/1207/0, or reason=, gateway=, sender-key=, from=, until=",
+      )
+      .option("--reject <which...>", "reject them")
+      .option("--defer <which...>", "put the decision off, so that the final release does not wait for it")
+      .option(
+        "--waive <key>",
+        "expect no statement of this sender key, or of all of a gateway",
+        (value) => [value],
+      )
+      .option("--reason <text>", "why")
+      .option("--by <name>", "the official who decides")
+      .option("--approved-by <name>", "another official, who approves")
+      .action(decideOnce),
     command("rebuild", "Makes the counting tables anew from registry and log.")
       .option(...electionOption)
       .option(

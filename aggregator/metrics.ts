@@ -11,7 +11,15 @@ export type AggregatorMetrics = Readonly<{
   /** Records counted, by election, fate and reason. */
   outcomes: Counter<"election" | "fate" | "reason">;
   releases: Counter<"election">;
+  /** Records whose gateway altered a vote or made it up, by gateway. */
+  badProofs: Counter<"election" | "gateway">;
+  /** Records whose gateway's clock was ahead of the log's by more than is allowed, by gateway. */
+  clocksAhead: Counter<"election" | "gateway">;
+  /** Sequence numbers that came again. */
+  repeatedNumbers: Counter<"election">;
   faults: Counter<"election">;
+  /** What gateways said of their sender keys in vain, by election and kind. */
+  ignoredClaims: Counter<"election" | "kind">;
 }>;
 
 /**
@@ -25,6 +33,10 @@ export type ElectionState = Readonly<{
   unbalanced: number | null;
   gaps: number | null;
   deleted: number | null;
+  held: number | null;
+  /** Sender keys without a statement or waiver, and stated numbers that were not read. */
+  openKeys: number | null;
+  missingNumbers: number | null;
 }>;
 
 /**
@@ -59,7 +71,7 @@ export function aggregatorMetrics(elections: () => Promise<readonly ElectionStat
   );
   gauge(
     "pollwire_aggregator_unbalanced_partitions",
-    "Partitions where records read are not counted + duplicate + rejected: must be 0",
+    "Partitions where records read are not counted + duplicate + rejected + held + statements: must be 0",
     ({ unbalanced }) => unbalanced,
   );
   gauge(
@@ -77,8 +89,38 @@ export function aggregatorMetrics(elections: () => Promise<readonly ElectionStat
     "Offsets that were deleted from the front of the log: must be 0",
     ({ deleted }) => deleted,
   );
+  gauge("pollwire_aggregator_held_records", "Records that wait for officials", ({ held }) => held);
+  gauge(
+    "pollwire_aggregator_open_sender_keys",
+    "Sender keys without a statement or a waiver",
+    ({ openKeys }) => openKeys,
+  );
+  gauge(
+    "pollwire_aggregator_missing_numbers",
+    "Sequence numbers that gateways state and that were not read, without a waiver",
+    ({ missingNumbers }) => missingNumbers,
+  );
   return {
     registry,
+    badProofs: new Counter({
+      name: "pollwire_aggregator_bad_proofs_total",
+      help: "Records with a wrong proof: their gateway altered a vote or made it up",
+      labelNames: ["election", "gateway"],
+      registers,
+    }),
+    clocksAhead: new Counter({
+      name: "pollwire_aggregator_clocks_ahead_total",
+      help:
+        "Records accepted later than the log took them, by more than is allowed: their gateway's clock is ahead",
+      labelNames: ["election", "gateway"],
+      registers,
+    }),
+    repeatedNumbers: new Counter({
+      name: "pollwire_aggregator_repeated_numbers_total",
+      help: "Records whose sequence number was read before: sent again, or numbered twice",
+      labelNames: ["election"],
+      registers,
+    }),
     outcomes: new Counter({
       name: "pollwire_aggregator_records_total",
       help: "Records read from the log, by fate and reason",
@@ -95,6 +137,13 @@ export function aggregatorMetrics(elections: () => Promise<readonly ElectionStat
       name: "pollwire_aggregator_faults_total",
       help: "Things that failed and were tried again",
       labelNames: ["election"],
+      registers,
+    }),
+    ignoredClaims: new Counter({
+      name: "pollwire_aggregator_ignored_claims_total",
+      help:
+        "Sender keys beyond a gateway's limit or too late, and statements that prove nothing: maybe a thief's",
+      labelNames: ["election", "kind"],
       registers,
     }),
   };

@@ -13,7 +13,17 @@ function watched(...states: State[]) {
   return { metrics, scrape, states };
 }
 
-const GOOD: State = { election: "one", lag: 0, unbalanced: 0, gaps: 0, deleted: 0, counting: true };
+const GOOD: State = {
+  election: "one",
+  lag: 0,
+  unbalanced: 0,
+  gaps: 0,
+  deleted: 0,
+  held: 0,
+  openKeys: 0,
+  missingNumbers: 0,
+  counting: true,
+};
 
 Deno.test("aggregatorMetrics() says at the first scrape how each election stands", async () => {
   const { scrape } = watched(GOOD, {
@@ -22,6 +32,9 @@ Deno.test("aggregatorMetrics() says at the first scrape how each election stands
     unbalanced: 1,
     gaps: 3,
     deleted: 7,
+    held: 2,
+    openKeys: 1,
+    missingNumbers: 4,
     counting: false,
   });
   assert.deepEqual(await scrape("pollwire_aggregator_counting"), [
@@ -41,6 +54,18 @@ Deno.test("aggregatorMetrics() says at the first scrape how each election stands
     `pollwire_aggregator_log_gap_offsets{election="two"} 3`,
     `pollwire_aggregator_log_deleted_offsets{election="one"} 0`,
     `pollwire_aggregator_log_deleted_offsets{election="two"} 7`,
+  ]);
+  assert.deepEqual(await scrape("pollwire_aggregator_held"), [
+    `pollwire_aggregator_held_records{election="one"} 0`,
+    `pollwire_aggregator_held_records{election="two"} 2`,
+  ]);
+  assert.deepEqual(await scrape("pollwire_aggregator_open"), [
+    `pollwire_aggregator_open_sender_keys{election="one"} 0`,
+    `pollwire_aggregator_open_sender_keys{election="two"} 1`,
+  ]);
+  assert.deepEqual(await scrape("pollwire_aggregator_missing"), [
+    `pollwire_aggregator_missing_numbers{election="one"} 0`,
+    `pollwire_aggregator_missing_numbers{election="two"} 4`,
   ]);
 });
 

@@ -5,6 +5,7 @@
  */
 import { utf8 } from "../shared/bytes.ts";
 import { hmac } from "../shared/keys.ts";
+import { PROOF_SCHEME, proofOf, type SignedVote } from "../shared/proof.ts";
 import { signRequest } from "../shared/signature.ts";
 import type { Vote } from "../shared/vote.ts";
 import { voterChoices } from "../simulator/country/choices.ts";
@@ -19,8 +20,8 @@ export const FLOOR_HEADER = "x-floor-mac";
 const SEED = 7;
 const HOUR_MS = 3_600_000;
 
-/** A device: who it is by the signature's `keyid`, and its key. */
-export type Signer = Readonly<{ keyId: string; key: Uint8Array }>;
+/** A device: who it is by the signature's `keyid`, and its keys for requests and for votes, 32 bytes each. */
+export type Signer = Readonly<{ keyId: string; key: Uint8Array; proofKey: Uint8Array }>;
 
 /** An election that is open now: two contests of six candidates, five parties, ten regions. */
 export function benchElection(
@@ -63,14 +64,22 @@ export function voteMaker(country: Country): (voter: number) => Vote {
   };
 }
 
+/** What a device posts for a vote: the text and its proof, as JSON. */
+export function signedText(vote: Vote, { keyId, proofKey }: Signer): string {
+  const text = JSON.stringify(vote);
+  const [election, name] = keyId.split("/");
+  const proof = proofOf(proofKey, election, name, text).toHex();
+  return JSON.stringify({ vote: text, proof, proofKey: name, scheme: PROOF_SCHEME } satisfies SignedVote);
+}
+
 /** One vote as a request; the floor's server takes the same one, byte for byte. */
 export function voteRequest(vote: Vote, signer: Signer): Uint8Array {
-  return signed("/v1/votes", "application/json", utf8(JSON.stringify(vote)), vote.voteId, signer);
+  return signed("/v1/votes", "application/json", utf8(signedText(vote, signer)), vote.voteId, signer);
 }
 
 /** Votes of one device's station as a batch. */
 export function batchRequest(votes: readonly Vote[], signer: Signer): Uint8Array {
-  const body = utf8(votes.map((vote) => JSON.stringify(vote)).join("\n"));
+  const body = utf8(votes.map((vote) => signedText(vote, signer)).join("\n"));
   return signed("/v1/votes/batch", "application/x-ndjson", body, crypto.randomUUID(), signer);
 }
 
@@ -79,10 +88,10 @@ function signed(
   contentType: string,
   body: Uint8Array,
   idempotencyKey: string,
-  signer: Signer,
+  { keyId, key }: Signer,
 ): Uint8Array {
   const createdS = Math.floor(Date.now() / 1_000);
-  const headers = signRequest({ path, contentType, body, idempotencyKey, createdS, ...signer });
+  const headers = signRequest({ path, contentType, body, idempotencyKey, createdS, keyId, key });
   return postRequest(path, { ...headers, [FLOOR_HEADER]: hmac(FLOOR_KEY, body).toHex() }, body);
 }
 

@@ -5,16 +5,16 @@
  */
 import sodium from "libsodium-wrappers-sumo";
 import { utf8 } from "../shared/bytes.ts";
-import { indexElection } from "../shared/election.ts";
-import { type ElectionHistory, judge } from "../shared/judge.ts";
-import { gatewayKey, hmac, KEY_BYTES, recordKey, sealingKeyPair } from "../shared/keys.ts";
-import type { StoredRecord } from "../shared/log/vote_log.ts";
-import { sealedBytes } from "../shared/record.ts";
+import type { ElectionHistory } from "../shared/history.ts";
+import { judge } from "../shared/judge.ts";
+import { ephemeralKeyPair, gatewayKey, hmac, KEY_BYTES, recordKey } from "../shared/keys.ts";
+import type { PlacedRecord, StoredRecord } from "../shared/log/vote_log.ts";
+import { entrySealer, recordBytes, sealedBytes } from "../shared/record.ts";
 import { isFault, readClaim, signRequest, verifyClaim } from "../shared/signature.ts";
-import { MASTER, testManifest, testSealer } from "../tests/fixture.ts";
+import { MASTER, testHistory, testManifest, testSignedVote } from "../tests/fixture.ts";
 import { benchElection, voteMaker } from "./ballots.ts";
 import { type Benchmark, compare, perSecond, type Row } from "./measure.ts";
-import { placer, recordMaker } from "./records.ts";
+import { placer, plaintextMaker } from "./records.ts";
 
 const ROUNDS = 15;
 const CALLS = 4_000;
@@ -36,19 +36,24 @@ export const crypto: Benchmark = {
     const manifest = testManifest(simulated.definition);
     const vote = voteMaker(simulated);
     const votes = Array.from({ length: MESSAGES }, (_, i) => vote(i));
-    const text = new Uint8Array(manifest.recordBytes);
-    const signed = new Uint8Array(sealedBytes(manifest.recordBytes) + context.length);
+    const { voteBytes } = manifest;
+    const text = new Uint8Array(recordBytes(voteBytes));
+    const signed = new Uint8Array(sealedBytes(voteBytes) + context.length);
+    const proven = new Uint8Array(
+      votes.reduce((sum, each) => sum + JSON.stringify(each).length, 0) / MESSAGES,
+    );
     const sealed = aeadSeal(text);
     return [
-      await sealing(votes.map(recordMaker(manifest)), manifest, () => {
+      await sealing(votes.map(plaintextMaker(manifest)), manifest, () => {
         aeadSeal(text);
         hmac(key, signed);
       }),
       await judging(votes.map(placer(manifest)), manifest, () => {
         hmac(key, signed);
         sodium.crypto_aead_xchacha20poly1305_ietf_decrypt(null, sealed, context, nonce, key);
+        hmac(key, proven);
       }),
-      await verifying(votes.map((each) => utf8(JSON.stringify(each)))),
+      await verifying(votes.map((each) => utf8(JSON.stringify(testSignedVote(each))))),
     ];
   },
 };
@@ -59,39 +64,44 @@ function aeadSeal(text: Uint8Array): Uint8Array {
   return sodium.crypto_aead_xchacha20poly1305_ietf_encrypt(text, context, null, nonce, key);
 }
 
-function sealing(
-  records: ReturnType<ReturnType<typeof recordMaker>>[],
-  manifest: Manifest,
-  floor: () => void,
-) {
-  const sealer = testSealer(manifest, "gateway-1");
-  return row("seal and countersign", 0.5, floor, (i) => sealer.seal(records[i]));
+function sealing(plaintexts: readonly Uint8Array[], manifest: Manifest, floor: () => void) {
+  const name = { election: manifest.election, id: "gateway-1", version: 1 };
+  const aggregatorKey = Uint8Array.fromHex(manifest.sealingKey);
+  const { privateKey, publicKey } = ephemeralKeyPair();
+  const sealer = entrySealer({
+    name,
+    signingKey: gatewayKey(MASTER, name),
+    sealingKey: recordKey(privateKey, aggregatorKey, manifest.election, publicKey, aggregatorKey),
+    senderKey: publicKey,
+  });
+  return row("seal and countersign", 0.5, floor, (i) => sealer.seal("vote", i + 1, plaintexts[i]));
 }
 
-function judging(placed: ReturnType<ReturnType<typeof placer>>[], manifest: Manifest, floor: () => void) {
+function judging(placed: readonly PlacedRecord[], manifest: Manifest, floor: () => void) {
   const nowMs = Date.now();
   const stored = placed.map((record, offset): StoredRecord => ({ ...record, offset, appendedAtMs: nowMs }));
   const history = knownHistory(manifest, stored[0].senderKey);
   return row("open and judge", 0.4, floor, (i) => {
-    if (judge(stored[i], history).fate !== "acceptable") throw new Error("A record was not acceptable");
+    if (judge(stored[i], history)[0].fate !== "acceptable") throw new Error("A record was not acceptable");
   });
 }
 
 /** The history that the aggregator has once it has seen this gateway: its keys are at hand. */
 function knownHistory(manifest: Manifest, senderKey: Uint8Array): ElectionHistory {
-  const { election, partitions, recordBytes } = manifest;
-  const aggregator = sealingKeyPair(MASTER, election);
-  const index = indexElection(manifest);
-  const signingKey = gatewayKey(MASTER, { election, id: "gateway-1", version: 1 });
-  const sealingKey = recordKey(aggregator.privateKey, senderKey, election, senderKey, aggregator.publicKey);
-  return {
-    election,
-    partitions,
-    recordBytes,
-    manifest: () => index,
-    signingKey: () => signingKey,
-    sealingKey: () => sealingKey,
+  const history = testHistory(manifest);
+  const sealingKey = history.sealingKey(senderKey);
+  const view = history.at(0, 0);
+  const gateway = view.gatewayKey({ election: manifest.election, id: "gateway-1", version: 1 });
+  const devices = new Map<string, ReturnType<typeof view.deviceKey>>();
+  const known: typeof view = {
+    ...view,
+    gatewayKey: () => gateway,
+    deviceKey(device, version) {
+      if (!devices.has(device)) devices.set(device, view.deviceKey(device, version));
+      return devices.get(device);
+    },
   };
+  return { ...history, at: () => known, sealingKey: () => sealingKey };
 }
 
 function verifying(bodies: readonly Uint8Array[]) {

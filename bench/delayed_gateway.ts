@@ -16,12 +16,13 @@ import { testElection } from "../tests/gateway_fixture.ts";
 import { commitSlowly, type Host } from "./delayed_commit.ts";
 
 const SPOOL_MAX_BYTES = 2 ** 40;
-const REQUESTS_PER_SECOND = 1_000_000;
+const PER_SECOND = 1_000_000;
 
 const [port, host, directory] = Deno.args as [string, Host, string];
 const setup: SpoolSetup = {
   path: `${directory}/${host}.sqlite`,
   maxBytes: SPOOL_MAX_BYTES,
+  deviceMaxBytes: SPOOL_MAX_BYTES,
   voteLog: { kind: "sqlite", directory: `${directory}/log-${host}` },
   logLevel: "warning",
 };
@@ -32,15 +33,20 @@ const election = testElection(
 );
 const spool = host === "worker" ? inWorker() : inThisThread();
 await spool.opened;
+spool.use(election.sender);
 const app = createGateway({
   gateway: "gateway-1",
   elections: () => election,
   electionIds: () => [election.index.manifest.election],
+  awaitedIds: () => [],
   spool,
   spoolMaxBytes: SPOOL_MAX_BYTES,
-  metrics: gatewayMetrics(() => spool.state),
-  deviceRate: new RateLimiter(REQUESTS_PER_SECOND),
-  addressRate: new RateLimiter(REQUESTS_PER_SECOND),
+  metrics: gatewayMetrics({ spool: () => spool.state }),
+  deviceRate: new RateLimiter(PER_SECOND),
+  stationRate: new RateLimiter(PER_SECOND),
+  addressRate: new RateLimiter(PER_SECOND),
+  logFault: () => undefined,
+  clockFault: () => undefined,
   now: Date.now,
   draining: () => false,
   onError: console.error,

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { deviceKey, formatKeyName } from "../shared/keys.ts";
+import { deviceKey, formatKeyName, proofKey } from "../shared/keys.ts";
 import { MASTER } from "../tests/fixture.ts";
 import { benchElection, type Signer, voteMaker, voteRequest } from "./ballots.ts";
 import { COMMIT_DELAY_MS, type Host } from "./delayed_commit.ts";
@@ -32,7 +32,8 @@ export const fsync: Benchmark = {
     await Deno.writeTextFile(`${directory}/definition.json`, JSON.stringify(definition));
     const signers = new Map(definition.stations.map(({ id }): [string, Signer] => {
       const name = { election: definition.election, id: `${id}-a`, version: 1 };
-      return [id, { keyId: formatKeyName(name), key: deviceKey(MASTER, name) }];
+      const keys = { key: deviceKey(MASTER, name), proofKey: proofKey(MASTER, name) };
+      return [id, { keyId: formatKeyName(name), ...keys }];
     }));
     let next = 0;
     const p99s: Record<Host, number[]> = { worker: [], main: [] };

@@ -3,24 +3,35 @@
  *
  * @module
  */
-import { fromHex } from "../shared/bytes.ts";
+import { fromHex, utf8 } from "../shared/bytes.ts";
 import type { Manifest } from "../shared/election.ts";
 import { pseudonymKey, voterKeyOf } from "../shared/keys.ts";
 import type { PlacedRecord } from "../shared/log/vote_log.ts";
 import { partitionOf } from "../shared/partition.ts";
-import type { VoteRecord } from "../shared/record.ts";
+import { encodeRecord } from "../shared/record.ts";
 import type { Vote } from "../shared/vote.ts";
-import { MASTER, testSealer } from "../tests/fixture.ts";
+import { MASTER, testDevice, type TestRecord, testSealer, testSignedVote } from "../tests/fixture.ts";
 
 /** Makes the record of a vote that was taken in just now. */
-export function recordMaker({ election }: Pick<Manifest, "election">): (vote: Vote) => VoteRecord {
+export function recordMaker({ election }: Pick<Manifest, "election">): (vote: Vote) => TestRecord {
   const pseudonym = pseudonymKey(MASTER, election);
-  return ({ voterId, ...ballot }) => ({
-    ...ballot,
-    voterKey: voterKeyOf(pseudonym, voterId).toHex(),
+  return (vote) => ({
+    ...vote,
+    election,
+    voterKey: voterKeyOf(pseudonym, vote.voterId).toHex(),
     manifestVersion: 1,
-    acceptedAt: ballot.castAt,
+    acceptedAt: vote.castAt,
+    device: testDevice(vote.station),
   });
+}
+
+/** Makes the plaintext of a vote that was taken in just now, as a gateway hands it to its spool's thread. */
+export function plaintextMaker({ election, voteBytes }: Manifest): (vote: Vote) => Uint8Array<ArrayBuffer> {
+  return (cast) => {
+    const { vote, proof, proofKey } = testSignedVote(cast, undefined, election);
+    const content = { acceptedAtMs: Date.parse(cast.castAt), manifestVersion: 1, proofKey };
+    return encodeRecord({ ...content, proof: fromHex(proof), vote: utf8(vote) }, voteBytes);
+  };
 }
 
 /** Seals and places a vote's record as the election's one gateway does. */

@@ -17,8 +17,8 @@ const GOAL = { ratio: 1 / 1.5 };
 
 /** Voters beside those of the backlog: their keys are as evenly spread as real ones. */
 const MORE_VOTERS = `
-  INSERT INTO counting.roll (election, voter_key, effective_at, region, age_group, gender)
-  SELECT $1, sha256(convert_to(n::text, 'UTF8')), timestamptz 'epoch', 'region-1', '25-34', 'female'
+  INSERT INTO counting.roll (election, voter_key, region, age_group, gender)
+  SELECT $1, sha256(convert_to(n::text, 'UTF8')), 'region-1', '25-34', 'female'
   FROM generate_series($2::int, $3::int - 1) AS n`;
 
 /** See the module. */

@@ -49,12 +49,18 @@ export async function provision(
   await stack.start();
   const origins = originsByStation(definition, stack.gateways);
   const file = JSON.parse(await Deno.readTextFile(`${dataDir}/devices/${election}.json`)) as {
-    devices: { device: string; version: number; station: string; key: string }[];
+    devices: { device: string; version: number; station: string; key: string; proofKey: string }[];
   };
-  const signers = new Map(file.devices.map(({ device, version, station, key }): [string, Signer] => [
-    station,
-    { keyId: formatKeyName({ election, id: device, version }), key: fromHex(key) },
-  ]));
+  const signers = new Map(
+    file.devices.map(({ device, version, station, key, proofKey }): [string, Signer] => [
+      station,
+      {
+        keyId: formatKeyName({ election, id: device, version }),
+        key: fromHex(key),
+        proofKey: fromHex(proofKey),
+      },
+    ]),
+  );
   return { stack, signers, gatewayOf: (station) => origins.get(station)![0] };
 }
 

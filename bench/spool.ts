@@ -1,16 +1,19 @@
 /**
- * How fast the spool makes records durable, against plain SQLite that inserts them one row each.
+ * How fast the spool numbers, seals and signs records and makes them durable, against plain SQLite that inserts them
+ * one row each, sealed and signed under a number that is always the same.
  *
  * @module
  */
 import { DatabaseSync } from "node:sqlite";
-import { packChunk } from "../gateway/chunk.ts";
-import { Spool } from "../gateway/spool.ts";
-import type { PlacedRecord } from "../shared/log/vote_log.ts";
-import { testManifest } from "../tests/fixture.ts";
+import { Spool, type SpoolRun } from "../gateway/spool.ts";
+import { fromHex } from "../shared/bytes.ts";
+import type { Manifest } from "../shared/election.ts";
+import { ephemeralKeyPair, gatewayKey, recordKey } from "../shared/keys.ts";
+import { entrySealer } from "../shared/record.ts";
+import { MASTER, testManifest } from "../tests/fixture.ts";
 import { benchElection, voteMaker } from "./ballots.ts";
 import { type Bench, type Benchmark, compare, perSecond, type Row } from "./measure.ts";
-import { placer } from "./records.ts";
+import { plaintextMaker } from "./records.ts";
 
 const ROUNDS = 5;
 /** Records a commit, and commits a round. */
@@ -25,17 +28,17 @@ const PRAGMAS =
 export const spool: Benchmark = {
   name: "spool",
   work:
-    "records packed, written and synced; floor: SQLite with the same PRAGMAs, one row a record, as many a commit",
+    "records numbered, sealed, written and synced; floor: sealed, SQLite with the same PRAGMAs, one row a record, as many a commit",
   on: "embedded",
   async run(bench) {
     const simulated = benchElection({ voters: 1, stations: 200 });
     const manifest = testManifest(simulated.definition);
     const vote = voteMaker(simulated);
-    const place = placer(manifest);
-    const records = Array.from({ length: 256 }, (_, i) => place(vote(i)));
+    const plaintextOf = plaintextMaker(manifest);
+    const plaintexts = Array.from({ length: 256 }, (_, i) => plaintextOf(vote(i)));
     const rows: Row[] = [];
     for (const [size, commits] of SIZES) {
-      const compared = await compareCommits(bench, records.slice(0, size), commits);
+      const compared = await compareCommits(bench, manifest, plaintexts.slice(0, size), commits);
       rows.push({
         benchmark: "spool",
         of: `${size} a commit`,
@@ -49,9 +52,19 @@ export const spool: Benchmark = {
   },
 };
 
-async function compareCommits({ directory }: Bench, records: readonly PlacedRecord[], commits: number) {
-  const path = `${directory}/spool-${records.length}`;
+async function compareCommits(
+  { directory }: Bench,
+  manifest: Manifest,
+  plaintexts: readonly Uint8Array[],
+  commits: number,
+) {
+  const { election, partitions } = manifest;
+  const name = { election, id: "gateway-1", version: 1 };
+  const signingKey = gatewayKey(MASTER, name);
+  const aggregatorKey = fromHex(manifest.sealingKey);
+  const path = `${directory}/spool-${plaintexts.length}`;
   const held = new Spool({ path: `${path}.sqlite`, maxBytes: 2 ** 40, now: Date.now });
+  held.senderKeys.use({ name, signingKey, sealingKey: aggregatorKey, partitions, acceptsUntilMs: Infinity });
   const plain = new DatabaseSync(`${path}-plain.sqlite`);
   plain.exec(PRAGMAS);
   plain.exec(
@@ -63,17 +76,27 @@ async function compareCommits({ directory }: Bench, records: readonly PlacedReco
     `INSERT INTO records (spooled_at, election, partition, version, key_id, sender_key, signature, value)
      VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
   );
+  const { privateKey, publicKey } = ephemeralKeyPair();
+  const sealingKey = recordKey(privateKey, aggregatorKey, election, publicKey, aggregatorKey);
+  const sealer = entrySealer({ name, signingKey, sealingKey, senderKey: publicKey });
   const insertAll = () => {
     const now = Date.now();
     plain.exec("BEGIN IMMEDIATE");
-    for (const { partition, version, keyId, senderKey, signature, value } of records) {
-      insert.run(now, "bench", partition, version, keyId, senderKey, signature, value);
+    for (const plaintext of plaintexts) {
+      const { version, keyId, senderKey, signature, value } = sealer.seal("vote", 1, plaintext);
+      insert.run(now, election, 0, version, keyId, senderKey, signature, value);
     }
     plain.exec("COMMIT");
   };
-  const append = () => held.append([packChunk({ election: "bench", partitions: 12, records })]);
+  const run: SpoolRun = {
+    election,
+    partitions: new Uint16Array(plaintexts.length),
+    plaintexts: new Uint8Array(plaintexts.flatMap((plaintext) => [...plaintext])),
+    parts: plaintexts.map((_, id) => ({ id, device: `station-${id}-a`, records: 1 })),
+  };
+  const append = () => void held.append([run]);
   const times = (work: () => void) => () =>
-    perSecond(commits * records.length, () => {
+    perSecond(commits * plaintexts.length, () => {
       for (let i = 0; i < commits; i++) work();
     });
   const compared = await compare(ROUNDS, times(insertAll), times(append));

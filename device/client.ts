@@ -12,15 +12,31 @@
  * @module
  */
 import { Addresses } from "../shared/addresses.ts";
+import { fromHex } from "../shared/bytes.ts";
 import type { Receipt } from "../shared/receipt.ts";
 import type { Problem } from "../shared/problem.ts";
+import { PROOF_SCHEME } from "../shared/proof.ts";
 import type { Selection, VotingMode } from "../shared/vote.ts";
 import { type Clock, systemClock } from "./clock.ts";
-import { type CastVote, type Delivery, Device, type DeviceIdentity, type DeviceLimits } from "./device.ts";
+import {
+  type CastVote,
+  type Delivery,
+  Device,
+  type DeviceIdentity,
+  type DeviceLimits,
+  type Taken,
+} from "./device.ts";
 import { GatewayLink, type Jitter } from "./gateway_link.ts";
-import { checkReceipts, type Fetch, type ReceiptAnswer } from "./receipts.ts";
+import {
+  type CheckedReceipts,
+  checkReceipts,
+  type Fetch,
+  type ReceiptAnswer,
+  RECEIPTS_LIMITS,
+} from "./receipts.ts";
 import { type SettleLimits, Settler } from "./settle.ts";
 import type { KeptVote, VoteStore } from "./store.ts";
+import { DeviceTime, type TimeSource } from "./time.ts";
 
 /** Bounds of a client, where they are not those of {@link DeviceLimits} and {@link SettleLimits}. */
 export const CLIENT_LIMITS = {
@@ -30,14 +46,24 @@ export const CLIENT_LIMITS = {
   heldVotes: 100_000,
   /** How often the aggregator is asked; the simulator's devices are less patient. */
   askEveryMs: 5_000,
+  /** The same, while nothing but officials can change its outcome. */
+  askUndecidedEveryMs: 60_000,
   /** How long a vote may be pending before it goes to the other gateway. */
   sendAgainAfterMs: 120_000,
   /** How long to wait when the aggregator does not answer. */
   aggregatorAwayMs: 5_000,
 } as const;
 
-/** Who the device is: an entry of the file that `provision` wrote, and the election's id. `key` is 64 hex digits. */
-export type ClientIdentity = Omit<DeviceIdentity, "key"> & Readonly<{ key: string }>;
+/** How long the aggregator may take to say what time it is, in milliseconds: somebody may be waiting to vote. */
+const TIME_REQUEST_MS = 5_000;
+
+/**
+ * Who the device is: an entry of the file that `provision` wrote, and the election's id. Each key is 64 hex digits.
+ * `key` signs requests, `proofKey` signs votes, and answers that are signed under `answerKey` are the aggregator's.
+ */
+export type ClientIdentity =
+  & Omit<DeviceIdentity, "key" | "proofKey">
+  & Readonly<{ key: string; proofKey: string; answerKey: string }>;
 
 /** One voter's ballot. */
 export type Ballot = Readonly<{
@@ -50,13 +76,23 @@ export type Ballot = Readonly<{
 
 /** What somebody should be told. None of it loses a vote. */
 export type Trouble =
-  /** The gateways' clock is so far ahead of the device's, in milliseconds: set the device's. */
-  | Readonly<{ kind: "clock"; offsetMs: number }>
-  /** A vote that is kept, and that a gateway refused when it was sent again. */
+  /**
+   * A clock is so far ahead of the device's, in milliseconds. `source` is `aggregator`, whose word is signed and moves the
+   * time at which votes are cast, or the address of a gateway, whose word moves the time of requests to it alone.
+   */
+  | Readonly<{ kind: "clock"; offsetMs: number; source: TimeSource }>
+  /** A vote that is kept, and that the gateways refused when it was sent again, or that one of them refused. */
   | Readonly<{ kind: "refused"; voteId: string; problem: Problem }>
   /** The aggregator does not believe a receipt, and says why; the vote goes to the other gateway. */
   | Readonly<{ kind: "receipt"; voteId: string; reason: string }>
-  /** The aggregator does not answer as it should, at any of its addresses. */
+  /** The aggregator holds the vote until officials decide. The device keeps it. */
+  | Readonly<{ kind: "held"; voteId: string; reason: string }>
+  /**
+   * The aggregator rejects the record that one gateway made of the vote, which proves nothing. The device keeps it, and
+   * sends it to the other gateway. A device that has no other one keeps it until officials decide.
+   */
+  | Readonly<{ kind: "rejected"; voteId: string; reason: string; gateways: readonly string[] }>
+  /** The aggregator does not answer as it should, at any of its addresses; or somebody answers in its name. */
   | Readonly<{ kind: "aggregator"; detail: string }>;
 
 /** What a client is made of. What is left out is the runtime's own. */
@@ -81,9 +117,11 @@ export type ClientOptions = Readonly<{
 }>;
 
 /**
- * Makes a client, with the votes that the store holds from before.
+ * Makes a client, with the votes that the store holds from before, and asks the aggregator for the time. It does without
+ * the time when the aggregator does not answer within seconds.
  *
- * @throws when the identity cannot sign, there is no gateway or no aggregator, or the store holds too many votes.
+ * @throws when the identity cannot sign, there is no gateway or no aggregator, or the store holds too many votes, or
+ * votes without a proof.
  */
 export async function createDeviceClient(options: ClientOptions): Promise<DeviceClient> {
   const client = new DeviceClient(options);
@@ -94,19 +132,19 @@ export async function createDeviceClient(options: ClientOptions): Promise<Device
 /** See {@link createDeviceClient}. */
 export class DeviceClient {
   readonly #options: ClientOptions;
+  readonly #http: Fetch;
   readonly #clock: Clock;
   readonly #uuid: () => string;
+  readonly #time: DeviceTime;
   readonly #device: Device;
   readonly #settler: Settler;
   readonly #limits: Readonly<{ heldVotes: number }>;
-  #settling = false;
   readonly #aggregators: Addresses;
+  #settling = false;
 
   /** @internal */
   constructor(options: ClientOptions) {
     const { identity, gateways, aggregators, onTrouble, signal } = options;
-    // Called as the global it is: browsers refuse a fetch() that is somebody's method.
-    const http = options.fetch ?? ((url, init) => fetch(url, init));
     const limits = { ...CLIENT_LIMITS, ...options.limits };
     if (gateways.length === 0) {
       throw new Error("Cannot vote: no gateway is given, there must be one at least");
@@ -115,24 +153,34 @@ export class DeviceClient {
       throw new Error("Cannot vote: no address of the aggregator is given, there must be one at least");
     }
     this.#options = options;
+    // Called as the global it is: browsers refuse a fetch() that is somebody's method.
+    this.#http = options.fetch ?? ((url, init) => fetch(url, init));
     this.#aggregators = new Addresses(aggregators);
     this.#limits = limits;
     this.#clock = options.clock ?? systemClock;
     this.#uuid = options.uuid ?? (() => crypto.randomUUID());
-    const key = keyOf(identity);
-    this.#device = new Device({ ...identity, key }, gateways.map((origin) => new GatewayLink(origin)), {
-      fetch: http,
+    this.#time = new DeviceTime({
+      clock: this.#clock,
+      ask: async () => void await this.#ask([], TIME_REQUEST_MS),
+      onDiffers: (offsetMs, source) => onTrouble?.({ kind: "clock", offsetMs, source }),
+    });
+    const own = { ...identity, key: keyOf(identity, "key"), proofKey: keyOf(identity, "proofKey") };
+    keyOf(identity, "answerKey");
+    this.#device = new Device(own, [...new Set(gateways)].map((origin) => new GatewayLink(origin)), {
+      fetch: this.#http,
       clock: this.#clock,
       random: options.random ?? { next: Math.random },
       uuid: this.#uuid,
-      onClock: (offsetMs) => onTrouble?.({ kind: "clock", offsetMs }),
+      time: this.#time,
       signal,
       limits,
     });
     this.#settler = new Settler({
-      checkReceipts: (receipts) => this.#ask(receipts, http),
+      checkReceipts: (receipts) => this.#ask(receipts, RECEIPTS_LIMITS.requestTimeoutMs),
       onOutcome: (answers) => this.#onOutcome(answers),
+      onKept: (answer) => this.#onKept(answer),
       onSentAgain: (vote, delivery) => this.#onSentAgain(vote, delivery),
+      onIdle: () => this.#time.keepUp(),
       clock: this.#clock,
       limits,
     });
@@ -151,7 +199,18 @@ export class DeviceClient {
         `Cannot go on: the store holds ${kept.length} votes, there must be ${this.#limits.heldVotes} at most`,
       );
     }
-    for (const vote of kept) await this.#hold(vote, vote.receipt);
+    for (const vote of kept) {
+      // What 0.1 kept has a text and no proof, and no gateway of this version takes it.
+      if (vote.scheme !== PROOF_SCHEME) {
+        throw new Error(
+          `Cannot go on: the store holds vote ${vote.voteId} without a proof; finish its election with 0.1`,
+        );
+      }
+    }
+    for (const { receipt, gateway = this.#device.gateways[0], ...vote } of kept) {
+      await this.#settler.hold(vote, receipt && { receipt, gateway }, this.#device);
+    }
+    await this.#time.ask();
   }
 
   /** Casts one vote. See {@link castAll}. */
@@ -163,13 +222,15 @@ export class DeviceClient {
   /**
    * Casts votes, one alone by itself and more in batches. Each is in the store before it leaves, and gets a fate:
    * - `acknowledged`: a gateway has it on its disk. It stays in the store until the aggregator has answered for it.
-   * - `undelivered`: no gateway answered in time. It stays in the store, and {@link run} sends it again.
-   * - `refused`: it is not in the store any more; `problem` says why, and the voter can vote anew.
+   * - `undelivered`: no gateway is known to have taken it, and one may have. It stays in the store, and {@link run} sends it
+   *   again. `problem` says what a gateway refused it for, if one did.
+   * - `refused`: by every gateway. It is not in the store any more; `problem` says why, and the voter can vote anew.
    *
    * With `heldVotes` (see {@link SettleLimits}) waiting for the aggregator it waits for one of them to be answered for.
    */
   async castAll(ballots: readonly Ballot[]): Promise<Delivery[]> {
     const { store } = this.#options;
+    await this.#time.askInDoubt();
     const votes = ballots.map((ballot) => this.#write(ballot));
     for (const vote of votes) await store.put(vote);
     const deliveries = await this.#device.send(votes);
@@ -178,9 +239,9 @@ export class DeviceClient {
         await store.delete(votes[i].voteId);
         continue;
       }
-      const receipt = delivery.fate === "acknowledged" ? delivery.receipt : undefined;
-      if (receipt !== undefined) await store.put({ ...votes[i], receipt });
-      await this.#hold(votes[i], receipt);
+      const taken = delivery.fate === "acknowledged" ? delivery : undefined;
+      if (taken !== undefined) await store.put(keptVote(votes[i], taken));
+      await this.#settler.hold(votes[i], taken, this.#device);
     }
     return deliveries;
   }
@@ -220,59 +281,68 @@ export class DeviceClient {
     }
   }
 
-  #write({ voterId, mode, selections, castAtMs }: Ballot): CastVote {
+  #write({ voterId, mode, selections, castAtMs = this.#time.now() }: Ballot): CastVote {
     const voteId = this.#uuid();
     const { station } = this.#device.identity;
-    // By the gateways' clock, once one has told it: a wrong one in the device would make every vote out of hours.
-    const atMs = castAtMs ?? this.#clock.now() + this.#device.clockOffsetMs;
-    const castAt = new Date(atMs).toISOString();
-    return { voteId, text: JSON.stringify({ voteId, voterId, station, mode, selections, castAt }) };
+    const castAt = new Date(castAtMs).toISOString();
+    return this.#device.sign({
+      voteId,
+      text: JSON.stringify({ voteId, voterId, station, mode, selections, castAt }),
+    });
   }
 
-  async #hold({ voteId, text }: CastVote, receipt: Receipt | undefined): Promise<void> {
-    await this.#settler.hold({ voteId, text }, receipt, this.#device);
-  }
-
+  /** Asks the aggregator, and takes its time from what it signed. */
   async #ask(
     receipts: readonly Receipt[],
-    http: Fetch,
+    timeoutMs: number,
   ): Promise<readonly ReceiptAnswer[] | undefined> {
-    const asked = await this.#aggregators.ask<readonly ReceiptAnswer[]>(async (aggregator) => {
-      const answers = await checkReceipts(aggregator, receipts, http);
-      return "fault" in answers ? answers : { answer: answers };
+    const { identity, onTrouble } = this.#options;
+    const asked = await this.#aggregators.ask<CheckedReceipts>(async (aggregator) => {
+      const sentMs = this.#clock.now();
+      const checked = await checkReceipts(aggregator, receipts, identity, this.#http, timeoutMs);
+      if ("fault" in checked) return checked;
+      this.#time.learn(checked.answeredAtMs, sentMs, this.#clock.now());
+      return { answer: checked };
     });
-    if (!("fault" in asked)) return asked.answer;
-    this.#options.onTrouble?.({ kind: "aggregator", detail: asked.fault });
+    if (!("fault" in asked)) return asked.answer.answers;
+    onTrouble?.({ kind: "aggregator", detail: asked.fault });
     return undefined;
   }
 
   async #onOutcome(answers: readonly ReceiptAnswer[]): Promise<void> {
-    const { store, onOutcome, onTrouble } = this.#options;
+    const { store, onOutcome } = this.#options;
     for (const answer of answers) {
-      const { voteId, outcome, reason = "" } = answer;
-      if (outcome === "problem") {
-        onTrouble?.({ kind: "receipt", voteId, reason });
-        continue;
-      }
       await onOutcome?.(answer);
-      await store.delete(voteId);
+      await store.delete(answer.voteId);
     }
   }
 
-  async #onSentAgain(vote: KeptVote, delivery: Delivery): Promise<void> {
+  #onKept({ voteId, outcome, reason = "", gateways = [] }: ReceiptAnswer): Promise<void> {
+    const { onTrouble } = this.#options;
+    if (outcome === "problem") onTrouble?.({ kind: "receipt", voteId, reason });
+    else if (outcome === "held") onTrouble?.({ kind: "held", voteId, reason });
+    else if (outcome === "rejected") onTrouble?.({ kind: "rejected", voteId, reason, gateways });
+    return Promise.resolve();
+  }
+
+  async #onSentAgain(vote: CastVote, delivery: Delivery): Promise<void> {
     const { store, onTrouble } = this.#options;
-    if (delivery.fate === "acknowledged") await store.put({ ...vote, receipt: delivery.receipt });
-    else if (delivery.fate === "refused") {
+    if (delivery.fate === "acknowledged") await store.put(keptVote(vote, delivery));
+    else if (delivery.problem !== undefined) {
       onTrouble?.({ kind: "refused", voteId: vote.voteId, problem: delivery.problem });
     }
   }
 }
 
-function keyOf({ device, key }: ClientIdentity): Uint8Array<ArrayBuffer> {
-  if (!/^[0-9a-f]{64}$/.test(key)) {
-    throw new Error(
-      `Cannot sign as ${device}: its key has ${key.length} characters, and must be 64 hex digits`,
-    );
+function keptVote(vote: CastVote, { receipt, gateway }: Taken): KeptVote {
+  return { ...vote, receipt, gateway };
+}
+
+function keyOf(identity: ClientIdentity, name: "key" | "proofKey" | "answerKey"): Uint8Array<ArrayBuffer> {
+  const text: unknown = identity[name];
+  if (typeof text !== "string" || !/^[0-9a-f]{64}$/.test(text)) {
+    const found = typeof text === "string" ? `has ${text.length} characters` : "is missing";
+    throw new Error(`Cannot vote as ${identity.device}: its ${name} ${found}, and must be 64 hex digits`);
   }
-  return Uint8Array.from(key.match(/../g)!, (byte) => parseInt(byte, 16));
+  return fromHex(text);
 }

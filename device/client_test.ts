@@ -1,21 +1,19 @@
 import assert from "assert";
+import type { SignedAnswers } from "../shared/answers.ts";
 import { problem, problemResponse } from "../shared/problem.ts";
+import { signedVoteSchema } from "../shared/proof.ts";
 import type { Receipt } from "../shared/receipt.ts";
 import { voteSchema } from "../shared/vote.ts";
-import { testReceipt } from "../tests/fixture.ts";
+import { testAnswers, testDeviceIdentity, testIdentity, testTaking } from "../tests/device_fixture.ts";
 import { type ClientOptions, createDeviceClient, type Trouble } from "./client.ts";
+import type { KeptVote } from "./store.ts";
 import { memoryStore } from "./store.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
 const START_MS = Date.parse("2026-11-03T08:00:00.000Z");
-const identity = {
-  election: "e",
-  device: "n-1-a",
-  version: 1,
-  station: "n-1",
-  key: "07".repeat(32),
-} as const;
+const identity = testIdentity();
+const signer = testDeviceIdentity();
 const ballot = {
   voterId: "v-1",
   mode: "in_person",
@@ -26,9 +24,12 @@ const ballot = {
 function world(change: Partial<ClientOptions> = {}) {
   let nowMs = START_MS;
   const says = {
-    gateway: (_host: string, _votes: readonly unknown[]): Response | undefined => undefined,
+    gateway: (_host: string, _lines: readonly string[]): Response | undefined => undefined,
     outcome: (_receipt: Receipt): object => ({ outcome: "counted" }),
     aggregator: (_host: string): Response | undefined => undefined,
+    /** Changes what the aggregator has signed. */
+    forge: (answers: SignedAnswers): object => answers,
+    aggregatorAheadMs: 0,
   };
   const store = memoryStore();
   const outcomes: string[] = [];
@@ -38,15 +39,19 @@ function world(change: Partial<ClientOptions> = {}) {
     const { host, pathname } = new URL(url);
     const text = await new Response(init.body).text();
     if (host.startsWith("aggregator")) {
-      const { receipts } = JSON.parse(text) as { receipts: Receipt[] };
-      const answers = receipts.map((each) => ({ voteId: each.voteId, ...says.outcome(each) }));
-      return says.aggregator(host) ?? Response.json({ answers });
+      const failure = says.aggregator(host);
+      if (failure !== undefined) return failure;
+      const atMs = nowMs + says.aggregatorAheadMs;
+      return Response.json(says.forge(testAnswers(JSON.parse(text), says.outcome, atMs)));
     }
-    const votes = text.trimEnd().split("\n").map((line) => voteSchema.parse(JSON.parse(line)));
-    sent.push(...votes.map(({ voteId }) => `${host} ${voteId}`));
-    const failure = says.gateway(host, votes);
+    const lines = text.trimEnd().split("\n");
+    for (const line of lines) {
+      const { vote, proof } = signedVoteSchema.parse(JSON.parse(line));
+      sent.push(`${host} ${voteSchema.parse(JSON.parse(vote)).voteId} ${proof}`);
+    }
+    const failure = says.gateway(host, lines);
     if (failure !== undefined) return failure;
-    const receipts = votes.map(({ voteId }) => testReceipt(voteId, { election: "e", gateway: `${host}.1` }));
+    const receipts = lines.map((line) => testTaking(signer, line, host));
     if (pathname === "/v1/votes") return Response.json({ receipt: receipts[0] }, { status: 202 });
     return Response.json(
       { results: receipts.map((each, i) => ({ line: i + 1, status: 202, receipt: each })) },
@@ -71,12 +76,13 @@ function world(change: Partial<ClientOptions> = {}) {
     random: { next: () => 0 },
     ...change,
   };
-  return { options, says, store, outcomes, troubles, sent };
+  return { options, says, store, outcomes, troubles, sent, pass: (ms: number) => nowMs += ms };
 }
 
 const down = () => {
   throw new TypeError("connection refused");
 };
+const castAtOf = ({ vote }: KeptVote) => voteSchema.parse(JSON.parse(vote)).castAt;
 const ids = async (store: ClientOptions["store"]) => (await store.all()).map(({ voteId }) => voteId);
 
 Deno.test("cast() keeps a vote, with its receipt, until the aggregator has answered for it", async () => {
@@ -87,25 +93,29 @@ Deno.test("cast() keeps a vote, with its receipt, until the aggregator has answe
   const { voteId } = delivery.receipt;
   const [kept] = await store.all();
   assert.deepEqual(kept.receipt, delivery.receipt);
-  assert.equal(voteSchema.parse(JSON.parse(kept.text)).castAt, "2026-11-03T08:00:00.000Z");
+  assert.equal(castAtOf(kept), "2026-11-03T08:00:00.000Z");
+  assert.deepEqual([kept.gateway, kept.proofKey], ["http://primary", "n-1-a.1"]);
   assert.equal(device.held, 1);
   assert.equal(await device.settle(), 0);
   assert.deepEqual([await store.all(), outcomes], [[], [`${voteId} counted`]]);
 });
 
 Deno.test("cast() has a vote in the store before it leaves", async () => {
-  const { options, says, store } = world();
-  let kept: readonly unknown[] = [];
-  says.gateway = () => undefined;
+  const { options, store } = world();
+  let kept: readonly KeptVote[] = [];
+  let left = "";
   const device = await createDeviceClient({
     ...options,
     fetch: async (url, init) => {
       kept = await store.all();
-      return await options.fetch!(url, init);
+      const response = await options.fetch!(url, init);
+      left = await new Response(init.body).text();
+      return response;
     },
   });
   await device.cast(ballot);
-  assert.equal(kept.length, 1);
+  const [{ voteId: _, ...signed }] = kept;
+  assert.deepEqual(signed, JSON.parse(left), "with its proof");
 });
 
 Deno.test("cast() gives a refused vote back, and keeps it no longer", async () => {
@@ -126,7 +136,8 @@ Deno.test("a vote that no gateway took goes out later, under the same id", async
   says.gateway = () => undefined;
   assert.equal(await device.settle(), 0);
   assert.deepEqual(outcomes, [`${voteId} counted`]);
-  assert.ok(sent.every((each) => each.endsWith(voteId)) && sent.length > 2);
+  assert.ok(sent.length > 2 && new Set(sent.map((each) => each.split(" ").slice(1).join())).size === 1);
+  assert.equal(sent[0].split(" ")[1], voteId);
 });
 
 Deno.test("a client goes on with what the store held when the device was switched off", async () => {
@@ -196,17 +207,16 @@ Deno.test("an aggregator that does not answer is asked again, and somebody is to
 
 Deno.test("an aggregator that does not answer at one address is asked at the next, and there first from then on", async () => {
   const { options, says, troubles } = world({ aggregators: ["http://aggregator-1", "http://aggregator-2"] });
-  const device = await createDeviceClient(options);
   const asked: string[] = [];
   says.aggregator = (host) => {
     asked.push(host);
     return host === "aggregator-1" ? down() : undefined;
   };
-  for (let votes = 0; votes < 2; votes++) {
-    await device.cast(ballot);
-    assert.equal(await device.settle(), 0);
-  }
-  assert.deepEqual(asked, ["aggregator-1", "aggregator-2", "aggregator-2"]);
+  const device = await createDeviceClient(options);
+  assert.deepEqual(asked.splice(0), ["aggregator-1", "aggregator-2"], "for the time");
+  await device.cast(ballot);
+  assert.equal(await device.settle(), 0);
+  assert.deepEqual(asked, ["aggregator-2"]);
   assert.deepEqual(troubles, []);
   await device.cast(ballot);
   let left = 2;
@@ -226,20 +236,217 @@ Deno.test("a client needs an address of the aggregator", async () => {
   );
 });
 
-Deno.test("a device with a wrong clock casts by the gateways', and says so", async () => {
+Deno.test("a device with a wrong clock casts by the aggregator's from the first vote on, and says so", async () => {
+  const { options, says, store, troubles } = world();
+  says.aggregatorAheadMs = -3_600_000;
+  const device = await createDeviceClient(options);
+  assert.equal((await device.cast(ballot)).fate, "acknowledged");
+  assert.deepEqual(troubles, [{ kind: "clock", offsetMs: -3_600_000, source: "aggregator" }]);
+  assert.deepEqual((await store.all()).map(castAtOf), ["2026-11-03T07:00:00.000Z"]);
+});
+
+Deno.test("a gateway's word moves the time of requests to it, and not the time at which votes are cast", async () => {
   const { options, says, store, troubles } = world();
   let early = true;
-  says.gateway = () => {
-    if (!early) return undefined;
+  says.gateway = (host) => {
+    if (host !== "primary" || !early) return undefined;
     early = false;
     return problemResponse(problem("signature-early", undefined, { now: "2026-11-03T07:00:00.000Z" }));
   };
   const device = await createDeviceClient(options);
   assert.equal((await device.cast(ballot)).fate, "acknowledged");
   await device.cast(ballot);
-  assert.deepEqual(troubles, [{ kind: "clock", offsetMs: -3_600_000 }]);
-  const [first, second] = (await store.all()).map(({ text }) => JSON.parse(text).castAt);
-  assert.deepEqual([first, second], ["2026-11-03T08:00:00.000Z", "2026-11-03T07:00:00.000Z"]);
+  assert.deepEqual(troubles, [{ kind: "clock", offsetMs: -3_600_000, source: "http://primary" }]);
+  assert.deepEqual((await store.all()).map(castAtOf), Array(2).fill("2026-11-03T08:00:00.000Z"));
+});
+
+for (const offMs of [-240_000, 240_000]) {
+  Deno.test(`a device ${offMs} ms off finds out near opening and closing, and its next vote is cast in time`, async () => {
+    const { options, says, store, troubles } = world();
+    says.aggregator = () => problemResponse(problem("not-ready"));
+    const device = await createDeviceClient(options);
+    says.aggregator = () => undefined;
+    says.aggregatorAheadMs = -offMs;
+    const now = new Date(START_MS - offMs).toISOString();
+    says.gateway = () => problemResponse(problem("cast-out-of-hours", undefined, { now }));
+    assert.equal((await device.cast(ballot)).fate, "refused");
+    says.gateway = () => undefined;
+    assert.equal((await device.cast(ballot)).fate, "acknowledged");
+    assert.deepEqual(troubles.slice(1), [
+      { kind: "clock", offsetMs: -offMs, source: "http://primary" },
+      { kind: "clock", offsetMs: -offMs, source: "http://fallback" },
+      { kind: "clock", offsetMs: -offMs, source: "aggregator" },
+    ]);
+    assert.deepEqual((await store.all()).map(castAtOf), [now]);
+  });
+}
+
+Deno.test("a device whose clock stands in the year 2000 votes once the aggregator has said what time it is", async () => {
+  const { options, says, store, troubles } = world();
+  const nowMs = Date.parse("2000-01-01T00:00:00.000Z");
+  says.aggregatorAheadMs = START_MS - nowMs;
+  const device = await createDeviceClient({
+    ...options,
+    clock: { ...options.clock!, now: () => options.clock!.now() - says.aggregatorAheadMs },
+    fetch: (url, init) => {
+      // The world's own clock is the aggregator's.
+      says.aggregatorAheadMs = 0;
+      return options.fetch!(url, init).finally(() => says.aggregatorAheadMs = START_MS - nowMs);
+    },
+  });
+  await device.cast(ballot);
+  assert.deepEqual((await store.all()).map(castAtOf), ["2026-11-03T08:00:00.000Z"]);
+  assert.deepEqual(troubles.map(({ kind }) => kind), ["clock"]);
+});
+
+Deno.test("a client that waits asks for the time now and then", async () => {
+  const { options, says } = world();
+  let asked = 0;
+  says.outcome = () => ({ outcome: "held", reason: "clock", gateways: ["g-1", "g-2"] });
+  const stop = new AbortController();
+  says.aggregator = () => {
+    if (++asked === 4) stop.abort();
+    return undefined;
+  };
+  const device = await createDeviceClient(options);
+  await device.run(stop.signal);
+  assert.ok(options.clock!.now() - START_MS >= 3 * 600_000);
+});
+
+const FORGERIES: [string, (signed: SignedAnswers) => object][] = [
+  ["without a signature", ({ signed }) => JSON.parse(signed)],
+  ["under a signature of its own", ({ signed }) => ({ signed, signature: "00".repeat(64) })],
+  ["in place of pending", ({ signed, signature }) => ({
+    signed: signed.replaceAll("pending", "counted"),
+    signature,
+  })],
+];
+for (const [what, forge] of FORGERIES) {
+  Deno.test(`a forged counted ${what} deletes nothing, and somebody is told`, async () => {
+    const { options, says, store, outcomes, troubles } = world();
+    const device = await createDeviceClient(options);
+    const stop = new AbortController();
+    await device.cast(ballot);
+    says.outcome = () => ({ outcome: "pending" });
+    let asked = 0;
+    says.forge = (answers) => {
+      if (++asked === 3) stop.abort();
+      return forge(
+        what === "in place of pending" ? answers : {
+          ...answers,
+          signed: answers.signed.replaceAll("pending", "counted"),
+        },
+      );
+    };
+    await device.run(stop.signal);
+    assert.deepEqual([(await store.all()).length, device.held, outcomes], [1, 1, []]);
+    assert.deepEqual(troubles.map(({ kind }) => kind), Array(3).fill("aggregator"));
+    assert.match(troubles[0].kind === "aggregator" ? troubles[0].detail : "", /signed|signature/);
+    says.forge = (answers) => answers;
+    says.outcome = () => ({ outcome: "counted" });
+    assert.equal(await device.settle(), 0);
+  });
+}
+
+Deno.test("an old answer that is sent again is believed by nobody", async () => {
+  const { options, says, store } = world();
+  const device = await createDeviceClient(options);
+  const stop = new AbortController();
+  await device.cast(ballot);
+  let old: SignedAnswers | undefined;
+  // A vote of another device was counted, and its answer is played back: nonce and votes are others.
+  says.forge = (answers) => {
+    if (old !== undefined) stop.abort();
+    old ??= answers;
+    return old;
+  };
+  const other = await createDeviceClient({ ...options, store: memoryStore() });
+  await other.cast(ballot);
+  await device.run(stop.signal);
+  assert.equal((await store.all()).length, 1);
+});
+
+Deno.test("a gateway that refuses everything makes a device delete nothing", async () => {
+  for (const lying of ["primary", "fallback"]) {
+    const { options, says, outcomes } = world();
+    says.gateway = (host) => host === lying ? problemResponse(problem("overvote")) : undefined;
+    const device = await createDeviceClient(options);
+    const delivery = await device.cast(ballot);
+    assert.equal(delivery.fate, "acknowledged");
+    assert.equal(await device.settle(), 0);
+    assert.equal(outcomes.length, 1);
+  }
+});
+
+Deno.test("a vote that one gateway has spoilt stays, goes to the other, and somebody is told", async () => {
+  const { options, says, store, outcomes, troubles, sent } = world();
+  const device = await createDeviceClient(options);
+  await device.cast(ballot);
+  const [voteId] = await ids(store);
+  says.outcome = ({ gateway }) =>
+    gateway === "primary.1"
+      ? { outcome: "rejected", reason: "not_open", gateways: ["primary"] }
+      : { outcome: "counted" };
+  assert.equal(await device.settle(), 0);
+  assert.deepEqual(sent.map((each) => each.split(" ")[0]), ["primary", "fallback"]);
+  assert.equal(new Set(sent.map((each) => each.split(" ")[2])).size, 1, "with the same proof");
+  assert.deepEqual(troubles, [{ kind: "rejected", voteId, reason: "not_open", gateways: ["primary"] }]);
+  assert.deepEqual(outcomes, [`${voteId} counted`]);
+});
+
+Deno.test("a device with one gateway keeps what is rejected until it is decided, and somebody is told", async () => {
+  const { options, says, store, troubles } = world({ gateways: ["http://primary"] });
+  const stop = new AbortController();
+  const device = await createDeviceClient(options);
+  await device.cast(ballot);
+  let asked = 0;
+  says.outcome = () => {
+    if (++asked === 5) stop.abort();
+    return { outcome: "rejected", reason: "unknown_voter", gateways: ["primary"] };
+  };
+  await device.run(stop.signal);
+  assert.equal((await store.all()).length, 1);
+  assert.deepEqual(troubles.map(({ kind }) => kind), ["rejected"]);
+  says.outcome = () => ({ outcome: "rejected", reason: "by_decision", gateways: ["primary"], decided: true });
+  assert.equal(await device.settle(), 0);
+  assert.deepEqual(await store.all(), []);
+});
+
+Deno.test("a held vote stays until officials have decided, and somebody is told once", async () => {
+  const { options, says, troubles, outcomes } = world();
+  const device = await createDeviceClient(options);
+  await device.cast(ballot);
+  let asked = 0;
+  says.outcome = ({ gateway }) =>
+    ++asked < 20
+      ? { outcome: "held", reason: "superseded", gateways: gateway === "primary.1" ? ["a"] : ["a", "b"] }
+      : { outcome: "counted" };
+  assert.equal(await device.settle(), 0);
+  assert.deepEqual(troubles.map(({ kind }) => kind), ["held"]);
+  assert.match(outcomes.join(), /counted$/);
+});
+
+Deno.test("a vote that may be on a gateway's disk stays, although the other gateway refuses it", async () => {
+  const { options, says, store, troubles, outcomes } = world();
+  says.gateway = (host) => host === "primary" ? down() : problemResponse(problem("overvote"));
+  const device = await createDeviceClient(options);
+  const delivery = await device.cast(ballot);
+  assert.ok(delivery.fate === "undelivered");
+  assert.equal(delivery.problem?.type, "urn:pollwire:problem:overvote");
+  assert.equal((await store.all()).length, 1);
+  const stop = new AbortController();
+  const again = await createDeviceClient({
+    ...options,
+    onTrouble: (trouble) => {
+      troubles.push(trouble);
+      stop.abort();
+    },
+  });
+  await again.run(stop.signal);
+  assert.deepEqual(troubles.map(({ kind }) => kind), ["refused"]);
+  says.gateway = () => undefined;
+  assert.equal(await again.settle(), 0);
+  assert.equal(outcomes.length, 1);
 });
 
 Deno.test("a client settles once at a time, and stops when it is told to", async () => {
@@ -260,11 +467,20 @@ Deno.test("createDeviceClient() says what is wrong with what it is given", async
   for (
     const [change, message] of [
       [{ gateways: [] }, /Cannot vote: no gateway is given/],
-      [{ identity: { ...identity, key: "07" } }, /Cannot sign as n-1-a: its key has 2 characters/],
+      [{ identity: { ...identity, key: "07" } }, /Cannot vote as n-1-a: its key has 2 characters/],
+      [
+        { identity: { ...identity, proofKey: undefined as unknown as string } },
+        /its proofKey is missing, and must be 64 hex digits/,
+      ],
+      [{ identity: { ...identity, answerKey: "x".repeat(64) } }, /its answerKey has 64 characters/],
       [{ limits: { heldVotes: 0 } }, /Cannot go on: the store holds 1 votes, there must be 0 at most/],
     ] as const
   ) {
-    await store.put({ voteId: "a", text: "" });
+    await store.put({ voteId: "a", text: "" } as unknown as KeptVote);
     await assert.rejects(createDeviceClient({ ...options, ...change }), message);
   }
+  await assert.rejects(
+    createDeviceClient(options),
+    /holds vote a without a proof; finish its election with 0.1/,
+  );
 });

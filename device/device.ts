@@ -1,16 +1,30 @@
 /**
  * A polling-station device: signs votes and hands them to its gateway, or to its fallback, again and again under the
- * same vote id, until a gateway has taken or refused them. It keeps nothing: client.ts does.
+ * same vote id, until a gateway has taken them or all have refused them. It keeps nothing: client.ts does.
  *
  * @module
  */
+import { fromHex, toHex } from "../shared/bytes.ts";
 import { formatKeyName } from "../shared/keys.ts";
 import type { Problem } from "../shared/problem.ts";
+import { PROOF_SCHEME, proofLeaf, proofOf, type SignedVote } from "../shared/proof.ts";
 import type { Receipt } from "../shared/receipt.ts";
 import { signRequest } from "../shared/signature.ts";
+import { Attempt } from "./attempt.ts";
 import type { Clock } from "./clock.ts";
+import {
+  type Answer,
+  type Failure,
+  isProblem,
+  readAnswer,
+  refusalOf,
+  resultsOf,
+  type VoteResult,
+} from "./gateway_answer.ts";
 import { type GatewayLink, type Jitter, nextGateway } from "./gateway_link.ts";
+import { post } from "./post.ts";
 import type { Fetch } from "./receipts.ts";
+import { type DeviceTime, TIME_LIMITS } from "./time.ts";
 
 /** Bounds of what a device does. */
 export const DEVICE_LIMITS = {
@@ -26,24 +40,32 @@ export const DEVICE_LIMITS = {
 } as const;
 export type DeviceLimits = Readonly<Record<keyof typeof DEVICE_LIMITS, number>>;
 
-/** Who a device is. `key` is 32 bytes. */
+/** Who a device is. `key`, which gateways know, and `proofKey`, which only the aggregator knows, are 32 bytes each. */
 export type DeviceIdentity = Readonly<{
   election: string;
   device: string;
   version: number;
   station: string;
   key: Uint8Array;
+  proofKey: Uint8Array;
 }>;
 
-/** A vote ready to be sent, as often as it takes: always the same JSON, in ASCII, under the same id. */
-export type CastVote = Readonly<{ voteId: string; text: string }>;
+/** A vote that is not signed yet. `text` is its JSON, in ASCII. */
+export type VoteText = Readonly<{ voteId: string; text: string }>;
+
+/** A vote ready to be sent, as often as it takes: always the same text and proof under the same id. */
+export type CastVote = Readonly<{ voteId: string }> & Readonly<SignedVote>;
+
+/** A gateway's word that it has a vote on its disk. `gateway` is the address that gave it. */
+export type Taken = Readonly<{ receipt: Receipt; gateway: string }>;
 
 /** What became of one vote at the gateways. */
 export type Delivery =
-  | Readonly<{ fate: "acknowledged"; receipt: Receipt }>
+  | Readonly<{ fate: "acknowledged" }> & Taken
+  /** By every gateway, and none of them can have it on its disk. */
   | Readonly<{ fate: "refused"; problem: Problem }>
-  /** Nobody knows: no gateway answered in time, or one answered what cannot be. */
-  | Readonly<{ fate: "undelivered"; detail: string }>;
+  /** A gateway may have it, or may take it later. `problem`: what a gateway refused it for, if one did. */
+  | Readonly<{ fate: "undelivered"; detail: string; problem?: Problem }>;
 
 /** What a device needs of the world. */
 export type DeviceWorld = Readonly<{
@@ -52,29 +74,25 @@ export type DeviceWorld = Readonly<{
   random: Jitter;
   /** A random UUID, version 4. */
   uuid: () => string;
-  /** Told when a gateway's clock says that the device's is wrong; see {@link Device.clockOffsetMs}. */
-  onClock?: (offsetMs: number) => void;
+  /** What the aggregator says of the time; the device's own clock is taken to be right when left out. */
+  time?: DeviceTime;
   /** When aborted, requests under way end as undelivered. */
   signal?: AbortSignal;
   limits?: Partial<DeviceLimits>;
 }>;
 
-/** Answers after which the same request is sent again, later or elsewhere. */
-const TRY_AGAIN = new Set([408, 425, 429, 500, 502, 503, 504]);
-/** Refusals that come with the gateway's time, by which the device then signs. */
+/** Refusals that come with the gateway's time, by which the device then signs. They say nothing of the vote. */
 const CLOCK_IS_WRONG = new Set([
   "urn:pollwire:problem:signature-stale",
   "urn:pollwire:problem:signature-early",
 ]);
-const BATCH_TYPE = "application/x-ndjson";
-const VOTE_TYPE = "application/json";
+const BATCH = { path: "/v1/votes/batch", contentType: "application/x-ndjson" } as const;
+const SINGLE = { path: "/v1/votes", contentType: "application/json" } as const;
 const encoder = new TextEncoder();
 
-type Post = Readonly<
+type Request = Readonly<
   { path: string; contentType: string; body: Uint8Array<ArrayBuffer>; idempotencyKey: string }
 >;
-type Answer = Readonly<{ status: number; body: unknown; link: GatewayLink }>;
-type BatchResult = Readonly<{ line: number; status: number; receipt?: Receipt; problem?: Problem }>;
 
 /** See the module. One request of a device is under way at a time, unless its caller sends twice at once. */
 export class Device {
@@ -83,216 +101,267 @@ export class Device {
   readonly #world: DeviceWorld;
   readonly #limits: DeviceLimits;
   readonly #keyId: string;
-  #clockOffsetMs = 0;
+  readonly #proofKey: string;
+  /** How far a gateway's clock is ahead of the device's own, by its word. */
+  readonly #offsetsMs = new Map<string, number>();
 
   /** @param links Its primary gateway first, then its fallback, if it has one. */
   constructor(identity: DeviceIdentity, links: readonly GatewayLink[], world: DeviceWorld) {
+    const { election, device: id, version } = identity;
     this.identity = identity;
     this.#links = links;
     this.#world = world;
     this.#limits = { ...DEVICE_LIMITS, ...world.limits };
-    this.#keyId = formatKeyName({
-      election: identity.election,
-      id: identity.device,
-      version: identity.version,
-    });
+    this.#keyId = formatKeyName({ election, id, version });
+    this.#proofKey = `${id}.${version}`;
   }
 
-  /**
-   * How far the gateways' clock is ahead of the device's, in milliseconds; 0 until one has refused a signature for
-   * its time. Requests are signed by the gateways' clock, so that a wrong one in the device keeps no vote back.
-   */
-  get clockOffsetMs(): number {
-    return this.#clockOffsetMs;
+  /** Addresses of its gateways, its primary first. */
+  get gateways(): readonly string[] {
+    return this.#links.map(({ origin }) => origin);
+  }
+
+  /** Signs a vote with the key that no gateway has. */
+  sign({ voteId, text }: VoteText): CastVote {
+    const { election, proofKey } = this.identity;
+    const proof = proofOf(proofKey, election, this.#proofKey, text);
+    return { voteId, vote: text, proof: toHex(proof), proofKey: this.#proofKey, scheme: PROOF_SCHEME };
   }
 
   /**
    * Delivers votes: one alone by itself, more in batches. Returns what became of each, in the same order.
    *
-   * @param first Which gateway to ask first; the fallback gets votes of which the primary's receipt led nowhere.
+   * @param gateways Addresses of the gateways to ask, the first first; all of {@link Device.gateways} when left out.
    */
-  async send(votes: readonly CastVote[], first: "primary" | "fallback" = "primary"): Promise<Delivery[]> {
-    const links = first === "primary" ? this.#links : this.#links.toReversed();
-    if (votes.length === 1) return [await this.#sendOne(votes[0], links)];
+  async send(votes: readonly CastVote[], gateways: readonly string[] = this.gateways): Promise<Delivery[]> {
+    const links = gateways.map((gateway) => this.#links.find(({ origin }) => origin === gateway)!);
     const deliveries: Delivery[] = [];
+    const isAlone = votes.length === 1;
     for (let from = 0; from < votes.length;) {
-      const to = this.#batchEnd(votes, from);
-      deliveries.push(...await this.#sendBatch(votes.slice(from, to), links));
-      from = to;
+      const attempts = this.#nextBatch(votes, from);
+      deliveries.push(...await this.#deliver(attempts, links, isAlone));
+      from += attempts.length;
     }
     return deliveries;
   }
 
-  #batchEnd(votes: readonly CastVote[], from: number): number {
+  #nextBatch(votes: readonly CastVote[], from: number): Attempt[] {
+    const attempts: Attempt[] = [];
     let bytes = 0;
-    let to = from;
-    while (to < votes.length && to - from < this.#limits.batchVotes) {
-      bytes += votes[to].text.length + 1; // A vote's text is ASCII.
-      if (to > from && bytes > this.#limits.batchBytes) break;
-      to++;
+    for (const vote of votes.slice(from, from + this.#limits.batchVotes)) {
+      const body = bodyOf(vote);
+      bytes += body.length + 1; // ASCII, and a line feed.
+      if (attempts.length > 0 && bytes > this.#limits.batchBytes) break;
+      attempts.push(new Attempt(vote, body));
     }
-    return to;
+    return attempts;
   }
 
-  async #sendOne(vote: CastVote, links: readonly GatewayLink[]): Promise<Delivery> {
-    const body = encoder.encode(vote.text);
-    const answer = await this.#exchange(
-      { path: "/v1/votes", contentType: VOTE_TYPE, body, idempotencyKey: vote.voteId },
-      links,
-    );
-    if (typeof answer === "string") return { fate: "undelivered", detail: answer };
-    const { receipt } = (answer.body ?? {}) as { receipt?: Receipt };
-    if (answer.status === 202) return this.#acknowledged(vote, receipt);
-    return { fate: "refused", problem: problemOf(answer) };
-  }
-
-  async #sendBatch(votes: readonly CastVote[], links: readonly GatewayLink[]): Promise<Delivery[]> {
-    const deliveries = new Array<Delivery>(votes.length);
-    let open = votes.map((_, index) => index);
+  /** Asks one gateway after another, for as long as a vote is open to one of them. */
+  async #deliver(
+    attempts: readonly Attempt[],
+    links: readonly GatewayLink[],
+    isAlone: boolean,
+  ): Promise<Delivery[]> {
     const giveUpAtMs = this.#world.clock.now() + this.#limits.giveUpAfterMs;
-    while (open.length > 0) {
-      const body = encoder.encode(open.map((index) => votes[index].text).join("\n") + "\n");
-      const idempotencyKey = this.#world.uuid();
-      const answer = await this.#exchange(
-        { path: "/v1/votes/batch", contentType: BATCH_TYPE, body, idempotencyKey },
-        links,
-      );
-      const results = typeof answer === "string" ? answer : resultsOf(answer, open.length);
-      if (!Array.isArray(results)) {
-        const fate: Delivery = typeof results === "string"
-          ? { fate: "undelivered", detail: results }
-          : { fate: "refused", problem: results };
-        for (const index of open) deliveries[index] = fate;
+    const requests = new SignedRequests(isAlone, this.#world.uuid);
+    let last = "no gateway was free to ask";
+    for (;;) {
+      const asked = links.filter(({ origin }) => attempts.some((attempt) => attempt.isOpenTo(origin)));
+      if (asked.length === 0) break;
+      const link = await this.#nextLink(asked, giveUpAtMs);
+      if (typeof link === "string") {
+        last = `${link}; ${last}`;
         break;
       }
-      const again: number[] = [];
-      results.forEach(({ status, receipt, problem }, line) => {
-        const index = open[line];
-        if (status === 202) deliveries[index] = this.#acknowledged(votes[index], receipt);
-        else if (TRY_AGAIN.has(status) && this.#world.clock.now() < giveUpAtMs) again.push(index);
-        else deliveries[index] = { fate: "refused", problem: problemOf({ status, body: problem }) };
-      });
-      if (again.length > 0) (answer as Answer).link.failed(this.#world.clock.now(), this.#world.random, null);
-      open = again;
+      const open = attempts.filter((attempt) => attempt.isOpenTo(link.origin));
+      last = await this.#ask(link, open, requests) ?? last;
     }
-    return deliveries;
+    const gateways = links.map(({ origin }) => origin);
+    return attempts.map((attempt) => attempt.conclude(gateways, last));
   }
 
-  #acknowledged(vote: CastVote, receipt: Receipt | undefined): Delivery {
-    if (receipt?.voteId === vote.voteId && receipt.election === this.identity.election) {
-      return { fate: "acknowledged", receipt };
-    }
-    return {
-      fate: "undelivered",
-      detail: `the gateway's receipt is not for vote ${vote.voteId}: ${JSON.stringify(receipt)}`,
-    };
-  }
-
-  /** Sends a request until a gateway answers it. Returns in words why none did. */
-  async #exchange(post: Post, links: readonly GatewayLink[]): Promise<Answer | string> {
-    const { clock, random, signal } = this.#world;
-    const giveUpAtMs = clock.now() + this.#limits.giveUpAfterMs;
-    let signed: Readonly<{ headers: Record<string, string>; atMs: number }> | undefined;
-    let last = "no gateway was free to ask";
-    let clockSet = false;
+  /** Waits for a gateway that may be asked. Returns in words why it does not wait any more. */
+  async #nextLink(links: readonly GatewayLink[], giveUpAtMs: number): Promise<GatewayLink | string> {
+    const { clock, signal } = this.#world;
     for (;;) {
+      if (signal?.aborted) return "stopped while it was under way";
       const link = nextGateway(links, clock.now());
-      if (signal?.aborted) return `stopped while it was under way; ${last}`;
-      if (typeof link === "number") {
-        if (link > giveUpAtMs) return `given up after ${this.#limits.giveUpAfterMs / 1_000} s; ${last}`;
-        await clock.sleep(Math.max(1, link - clock.now()), signal);
-        continue;
-      }
-      if (clock.now() > giveUpAtMs) return `given up after ${this.#limits.giveUpAfterMs / 1_000} s; ${last}`;
-      if (signed === undefined || clock.now() - signed.atMs > this.#limits.signAgainAfterMs) {
-        signed = this.#sign(post);
-      }
-      const answer = await this.#post(link, post, signed.headers);
-      if (!("failure" in answer)) {
-        link.worked();
-        // Once a request: a gateway that does not believe its own time would be asked for ever.
-        if (clockSet || !this.#setClock(answer)) return answer;
-        clockSet = true;
-        signed = undefined;
-        continue;
-      }
-      last = `${link.origin}: ${answer.failure}`;
-      link.failed(clock.now(), random, answer.retryAfter);
+      const atMs = typeof link === "number" ? link : clock.now();
+      if (atMs > giveUpAtMs) return `given up after ${this.#limits.giveUpAfterMs / 1_000} s`;
+      if (typeof link !== "number") return link;
+      await clock.sleep(Math.max(1, link - clock.now()), signal);
     }
   }
 
-  /** Takes the time from a refusal for a wrong clock. Returns whether the answer was one. */
-  #setClock({ body }: Answer): boolean {
-    const { type, now } = (body ?? {}) as Partial<Problem>;
+  /** Asks a gateway for all of these votes. Returns what went wrong, in words, unless it took or refused them. */
+  async #ask(
+    link: GatewayLink,
+    open: readonly Attempt[],
+    requests: SignedRequests,
+  ): Promise<string | undefined> {
+    const { clock, random } = this.#world;
+    const request = requests.requestFor(open);
+    const answer = await this.#post(link, request, this.#headers(link, request, requests));
+    if ("failure" in answer) {
+      // Reset, timed out, cut short, or busy: whether the votes arrived is not known.
+      for (const attempt of open) attempt.doubt();
+      link.failed(clock.now(), random, answer.retryAfter);
+      return `${link.origin}: ${answer.failure}`;
+    }
+    const results = resultsOf(answer, open.length);
+    if (isProblem(results)) return await this.#refused(link, open, results, requests);
+    const faults = typeof results === "string"
+      ? open.map((attempt) => (attempt.doubt(), results))
+      : results.map((result, i) => this.#takeResult(link, open[i], result));
+    const fault = faults.find((each) => each !== undefined);
+    if (fault === undefined) {
+      link.worked();
+      return undefined;
+    }
+    link.failed(clock.now(), random, null);
+    return `${link.origin}: ${fault}`;
+  }
+
+  /** A refusal of the whole request. By a gateway's own time it is signed again, once. */
+  async #refused(
+    link: GatewayLink,
+    open: readonly Attempt[],
+    problem: Problem,
+    requests: SignedRequests,
+  ): Promise<string | undefined> {
+    link.worked();
+    this.#hearTime(link, problem);
+    const ofClock = CLOCK_IS_WRONG.has(problem.type);
+    if (ofClock && !requests.retimed.has(link.origin)) {
+      requests.retimed.add(link.origin);
+      if (await this.#adoptTime(link, problem)) return undefined;
+    }
+    for (const attempt of open) {
+      attempt.refuse(link.origin, problem);
+      if (ofClock) attempt.doubt();
+    }
+    return `${link.origin}: ${problem.title}`;
+  }
+
+  /** Returns in words what a gateway could not do now, or did wrong. */
+  #takeResult(
+    link: GatewayLink,
+    attempt: Attempt,
+    { status, receipt, problem }: VoteResult,
+  ): string | undefined {
+    if (status === 202) {
+      const fault = this.#receiptFault(attempt.vote, receipt);
+      if (fault === undefined) {
+        attempt.take({ fate: "acknowledged", receipt: receipt!, gateway: link.origin });
+      } else attempt.doubt();
+      return fault;
+    }
+    const refusal = refusalOf({ status, body: problem });
+    if (refusal === undefined) {
+      attempt.doubt();
+      return `status ${status} for vote ${attempt.vote.voteId}${problem ? `, ${problem.title}` : ""}`;
+    }
+    this.#hearTime(link, refusal);
+    attempt.refuse(link.origin, refusal);
+    return undefined;
+  }
+
+  #receiptFault({ voteId, proof }: CastVote, receipt: Receipt | undefined): string | undefined {
+    const isOwn = receipt?.voteId === voteId && receipt.election === this.identity.election &&
+      receipt.proof === proofLeaf(fromHex(proof));
+    return isOwn ? undefined : `its receipt is not for vote ${voteId}: ${JSON.stringify(receipt)}`;
+  }
+
+  /** Takes note of a gateway's clock, which comes with every problem of time. */
+  #hearTime({ origin }: GatewayLink, { now }: Problem): void {
     const gatewayMs = Date.parse(now ?? "");
-    if (!CLOCK_IS_WRONG.has(type ?? "") || Number.isNaN(gatewayMs)) return false;
-    this.#clockOffsetMs = gatewayMs - this.#world.clock.now();
-    this.#world.onClock?.(this.#clockOffsetMs);
+    if (!Number.isNaN(gatewayMs)) this.#world.time?.hear(origin, gatewayMs - this.#world.clock.now());
+  }
+
+  /** Signs requests to this gateway by its time from now on, if that is near enough. Returns whether it is. */
+  async #adoptTime({ origin }: GatewayLink, { now }: Problem): Promise<boolean> {
+    const { clock, time } = this.#world;
+    const offsetMs = Date.parse(now ?? "") - clock.now();
+    if (Number.isNaN(offsetMs)) return false;
+    const isNear = () => Math.abs(offsetMs - (time?.offsetMs ?? 0)) <= TIME_LIMITS.gatewayOffsetMs;
+    if (!isNear()) await time?.ask();
+    if (!isNear()) return false;
+    this.#offsetsMs.set(origin, offsetMs);
     return true;
   }
 
-  #sign(post: Post): Readonly<{ headers: Record<string, string>; atMs: number }> {
-    const atMs = this.#world.clock.now();
-    const headers = signRequest({
-      ...post,
-      keyId: this.#keyId,
-      key: this.identity.key,
-      createdS: Math.floor((atMs + this.#clockOffsetMs) / 1_000),
-    });
-    return { headers, atMs };
+  #headers(link: GatewayLink, request: Request, requests: SignedRequests): Record<string, string> {
+    const nowMs = this.#world.clock.now();
+    const offsetMs = this.#offsetsMs.get(link.origin) ?? this.#world.time?.offsetMs ?? 0;
+    return requests.headersFor(request, offsetMs, nowMs, this.#limits.signAgainAfterMs, () =>
+      signRequest({
+        ...request,
+        keyId: this.#keyId,
+        key: this.identity.key,
+        createdS: Math.floor((nowMs + offsetMs) / 1_000),
+      }));
   }
 
   async #post(
     link: GatewayLink,
-    post: Post,
+    { path, body }: Request,
     headers: Record<string, string>,
-  ): Promise<Answer | { failure: string; retryAfter: string | null }> {
-    const { signal } = this.#world;
-    const abort = new AbortController();
-    const stop = () => abort.abort(new Error("stopped"));
-    if (signal?.aborted) stop();
-    signal?.addEventListener("abort", stop);
-    // Not AbortSignal.timeout(), whose timers stay until they end: at thousands of requests a second that is a heap.
-    const timer = setTimeout(
-      () => abort.abort(new Error(`no answer within ${this.#limits.requestTimeoutMs} ms`)),
-      this.#limits.requestTimeoutMs,
-    );
+  ): Promise<Answer | Failure> {
+    const limits = { timeoutMs: this.#limits.requestTimeoutMs, signal: this.#world.signal };
     try {
-      const response = await this.#world.fetch(link.origin + post.path, {
-        method: "POST",
-        headers,
-        body: post.body,
-        signal: abort.signal,
-      });
-      if (TRY_AGAIN.has(response.status)) {
-        await response.body?.cancel();
-        return { failure: `status ${response.status}`, retryAfter: response.headers.get("retry-after") };
-      }
-      return { status: response.status, body: await response.json(), link };
+      return await post(this.#world.fetch, link.origin + path, { headers, body }, limits, readAnswer);
     } catch (error) {
-      // Refused, reset, timed out, or cut short: whether the vote arrived is not known, and need not be.
       return { failure: (error as Error).message, retryAfter: null };
-    } finally {
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", stop);
     }
   }
 }
 
-/** What a gateway said of each line of a batch; or why it took none; or in words what is wrong with its answer. */
-function resultsOf(answer: Answer, lines: number): BatchResult[] | Problem | string {
-  if (answer.status !== 207) return problemOf(answer);
-  const results = (answer.body as { results?: unknown } | null)?.results;
-  if (
-    Array.isArray(results) && results.length === lines && results.every((each, i) => each?.line === i + 1)
-  ) {
-    return results;
+/** The request of one delivery as it was made last: the same votes are asked for with the same bytes. */
+class SignedRequests {
+  /** Addresses of gateways by whose time the request was signed again. */
+  readonly retimed = new Set<string>();
+  readonly #isAlone: boolean;
+  readonly #uuid: () => string;
+  #made?: Readonly<{ bodies: readonly string[]; request: Request }>;
+  #signed?: Readonly<
+    { request: Request; offsetMs: number; atMs: number; headers: Record<string, string> }
+  >;
+
+  constructor(isAlone: boolean, uuid: () => string) {
+    this.#isAlone = isAlone;
+    this.#uuid = uuid;
   }
-  return `${answer.link.origin}: the answer to a batch must have one result a line, in order, for ${lines} lines`;
+
+  requestFor(open: readonly Attempt[]): Request {
+    const bodies = open.map(({ body }) => body);
+    const made = this.#made?.bodies;
+    if (made?.length === bodies.length && made.every((body, i) => body === bodies[i])) {
+      return this.#made!.request;
+    }
+    const request: Request = this.#isAlone
+      ? { ...SINGLE, body: encoder.encode(bodies[0]), idempotencyKey: open[0].vote.voteId }
+      : { ...BATCH, body: encoder.encode(`${bodies.join("\n")}\n`), idempotencyKey: this.#uuid() };
+    this.#made = { bodies, request };
+    return request;
+  }
+
+  headersFor(
+    request: Request,
+    offsetMs: number,
+    nowMs: number,
+    signAgainAfterMs: number,
+    sign: () => Record<string, string>,
+  ): Record<string, string> {
+    const signed = this.#signed;
+    const isFresh = signed?.request === request && signed.offsetMs === offsetMs &&
+      nowMs - signed.atMs <= signAgainAfterMs;
+    if (!isFresh) this.#signed = { request, offsetMs, atMs: nowMs, headers: sign() };
+    return this.#signed!.headers;
+  }
 }
 
-function problemOf({ status, body }: Pick<Answer, "status" | "body">): Problem {
-  const problem = body as Problem | null | undefined;
-  if (typeof problem?.type === "string" && typeof problem.title === "string") return problem;
-  return { type: "about:blank", title: "The gateway gave no reason", status };
+/** What is posted for one vote, alone or as a line of a batch. */
+export function bodyOf({ vote, proof, proofKey, scheme }: SignedVote): string {
+  return JSON.stringify({ vote, proof, proofKey, scheme });
 }

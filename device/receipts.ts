@@ -1,84 +1,95 @@
 /**
- * Asks the aggregator what became of votes, by their receipts: `POST /v1/receipts/check`.
+ * Asks the aggregator what became of votes, by their receipts: `POST /v1/receipts/check`. The answer is signed for this
+ * one request, and nothing of it is believed before the signature is checked.
  *
  * @module
  */
-import { z } from "zod";
-import { problemSchema } from "../shared/problem.ts";
+import { type Answer, MAX_RECEIPTS, openAnswers, signedAnswersSchema } from "../shared/answers.ts";
+import { toHex } from "../shared/bytes.ts";
 import type { Receipt } from "../shared/receipt.ts";
+import { post } from "./post.ts";
 
 /** Bounds of one question: how long its answer may take, in milliseconds, and how many receipts it may hold. */
-export const RECEIPTS_LIMITS = { requestTimeoutMs: 30_000, receipts: 1_000 } as const;
+export const RECEIPTS_LIMITS = { requestTimeoutMs: 30_000, receipts: MAX_RECEIPTS } as const;
 
 /** What the aggregator says of a receipt. `problem`: it does not believe the receipt, and `reason` says why. */
 export type ReceiptAnswer = Readonly<{
   voteId: string;
-  outcome: "pending" | "counted" | "duplicate" | "rejected" | "problem";
+  outcome: "pending" | "counted" | "duplicate" | "held" | "rejected" | "problem";
   reason?: string;
+  /** Gateways whose copies of the vote were held or rejected. */
+  gateways?: readonly string[];
+  /** Officials have decided, and nothing more comes. */
+  decided?: boolean;
 }>;
 
-/** The aggregator gave no answer that can be read: why, and with which HTTP status if it gave one. */
+/** Answers that the aggregator has signed: one a receipt, in the same order, and its clock when it answered. */
+export type CheckedReceipts = Readonly<{ answers: readonly ReceiptAnswer[]; answeredAtMs: number }>;
+
+/** The aggregator gave no answer that can be believed: why, and with which HTTP status if it gave one. */
 export type AggregatorFault = Readonly<{ fault: string; status?: number }>;
+
+/** Whose answers are believed. `answerKey` is the aggregator's Ed25519 public key, in hex. */
+export type AnswerSource = Readonly<{ election: string; answerKey: string }>;
 
 /** Like the global `fetch`, with an address in full. */
 export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
 
-const answersSchema = z.object({
-  answers: z.array(z.object({
-    voteId: z.string(),
-    outcome: z.enum(["pending", "counted", "duplicate", "rejected"]).optional(),
-    reason: z.string().optional(),
-    problem: problemSchema.optional(),
-  })),
-});
-
 /**
- * Asks for at most {@link RECEIPTS_LIMITS}.receipts.
+ * Asks for at most {@link RECEIPTS_LIMITS}.receipts; without any, for the aggregator's time alone.
  *
  * @param aggregator Its address, like `https://aggregator.example`.
- * @returns one answer a receipt, in the same order; or why there is none.
  */
 export async function checkReceipts(
   aggregator: string,
   receipts: readonly Receipt[],
+  source: AnswerSource,
   fetch: Fetch,
-): Promise<readonly ReceiptAnswer[] | AggregatorFault> {
-  const abort = new AbortController();
-  const timer = setTimeout(
-    () => abort.abort(new Error(`no answer within ${RECEIPTS_LIMITS.requestTimeoutMs} ms`)),
-    RECEIPTS_LIMITS.requestTimeoutMs,
-  );
+  timeoutMs: number = RECEIPTS_LIMITS.requestTimeoutMs,
+): Promise<CheckedReceipts | AggregatorFault> {
+  const asked = {
+    election: source.election,
+    nonce: toHex(crypto.getRandomValues(new Uint8Array(16))),
+    receipts,
+  };
   try {
-    const response = await fetch(`${aggregator}/v1/receipts/check`, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify({ receipts }),
-      signal: abort.signal,
-    });
-    return readAnswers(response.status, await response.text(), receipts);
+    const request = { headers: { "content-type": "application/json" }, body: JSON.stringify(asked) };
+    return await post(
+      fetch,
+      `${aggregator}/v1/receipts/check`,
+      request,
+      { timeoutMs },
+      async (response) => readAnswers(response.status, await response.text(), asked, source.answerKey),
+    );
   } catch (error) {
     return { fault: `the aggregator does not answer: ${(error as Error).message}` };
-  } finally {
-    clearTimeout(timer);
   }
 }
 
 function readAnswers(
   status: number,
   text: string,
-  receipts: readonly Receipt[],
-): readonly ReceiptAnswer[] | AggregatorFault {
+  asked: Readonly<{ election: string; nonce: string; receipts: readonly Receipt[] }>,
+  answerKey: string,
+): CheckedReceipts | AggregatorFault {
   if (status !== 200) return { fault: `the aggregator answered ${status}: ${text.slice(0, 500)}`, status };
-  const read = answersSchema.safeParse(parseJson(text));
-  const answers = read.data?.answers;
-  if (answers?.length !== receipts.length || answers.some(({ voteId }, i) => voteId !== receipts[i].voteId)) {
+  const read = signedAnswersSchema.safeParse(parseJson(text));
+  if (!read.success) {
+    return { fault: "the aggregator's answer must be signed: it has no text and signature", status };
+  }
+  const opened = openAnswers(read.data, answerKey, asked);
+  if ("fault" in opened) return { ...opened, status };
+  const { answers, answeredAt } = opened;
+  const { receipts } = asked;
+  if (answers.length !== receipts.length || answers.some(({ voteId }, i) => voteId !== receipts[i].voteId)) {
     return { fault: "the aggregator's answer must have one line a receipt, in the same order", status };
   }
-  return answers.map(({ voteId, outcome, reason, problem }) =>
-    outcome === undefined
-      ? { voteId, outcome: "problem", reason: problem?.type.split(":").at(-1) ?? "no outcome" }
-      : { voteId, outcome, reason }
-  );
+  return { answers: answers.map(readAnswer), answeredAtMs: Date.parse(answeredAt) };
+}
+
+function readAnswer(answer: Answer): ReceiptAnswer {
+  if (!("problem" in answer)) return answer;
+  return { voteId: answer.voteId, outcome: "problem", reason: answer.problem.type.split(":").at(-1) };
 }
 
 function parseJson(text: string): unknown {

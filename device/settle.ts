@@ -1,13 +1,13 @@
 /**
- * Holds every vote until the aggregator has answered for it. A gateway's receipt is its word alone, and its disk may
- * burn: a vote of which the aggregator knows nothing for too long goes to the other gateway, under the same id. So does
- * one whose receipt the aggregator does not believe, and one that no gateway has taken yet.
+ * Holds every vote until the aggregator has answered for it. No single gateway's word and no single gateway's record
+ * proves anything, because a gateway may lie, and its disk may burn: while a vote is pending, held or rejected through
+ * one gateway only, the same text and proof go to the other one.
  *
  * @module
  */
 import type { Receipt } from "../shared/receipt.ts";
 import type { Clock } from "./clock.ts";
-import type { CastVote, Delivery, Device } from "./device.ts";
+import type { CastVote, Delivery, Device, Taken } from "./device.ts";
 import { type ReceiptAnswer, RECEIPTS_LIMITS } from "./receipts.ts";
 
 /** Bounds of what is held, and of how it is asked for. */
@@ -16,6 +16,8 @@ export const SETTLE_LIMITS = {
   heldVotes: 20_000,
   /** How long after its receipt a vote is first asked for, and again while it is pending, in milliseconds. */
   askEveryMs: 500,
+  /** How often it is asked for while nothing but officials can change its outcome. */
+  askUndecidedEveryMs: 10_000,
   /** How long a vote may be pending before it goes to the other gateway, and again after each time. */
   sendAgainAfterMs: 30_000,
   /** How long to wait when the aggregator does not answer. */
@@ -29,27 +31,37 @@ export type SettleLimits = Readonly<Record<keyof typeof SETTLE_LIMITS, number>>;
 export type SettlerWorld = Readonly<{
   /** Asks the aggregator; `undefined` while it is away. */
   checkReceipts: (receipts: readonly Receipt[]) => Promise<readonly ReceiptAnswer[] | undefined>;
-  /**
-   * Told once for each vote, when the aggregator has answered; the settler waits for it. An answer that is a `problem`
-   * settles nothing, and is told each time.
-   */
+  /** Told once for each vote, when the aggregator has settled it; the settler waits for it, and forgets the vote. */
   onOutcome: (answers: readonly ReceiptAnswer[]) => Promise<void>;
-  /** Told of each vote that went to a gateway again. */
-  onSentAgain: (vote: CastVote, delivery: Delivery) => Promise<void>;
+  /**
+   * Told of answers for votes that are kept: each `problem`, and a `held` or `rejected` once.
+   * A `pending` vote is not worth a word.
+   */
+  onKept?: (answer: ReceiptAnswer) => Promise<void>;
+  /** Told of each vote that went to a gateway again, and of what it was until then. */
+  onSentAgain: (vote: CastVote, delivery: Delivery, was: ReceiptAnswer["outcome"]) => Promise<void>;
+  /** Called while nothing is due. */
+  onIdle?: () => Promise<void>;
   clock: Clock;
   limits?: Partial<SettleLimits>;
 }>;
 
-type Sender = Pick<Device, "send">;
+/** Of a device, what a settler needs. */
+export type Sender = Pick<Device, "send" | "gateways">;
 type Held = {
   vote: CastVote;
-  /** Missing while no gateway has taken the vote, or the aggregator does not believe the one that has. */
-  receipt: Receipt | undefined;
+  /** By the address of the gateway that gave it, the newest last. None while no gateway has taken the vote. */
+  receipts: Map<string, Receipt>;
+  /** Addresses of the gateways that took it, the one that did so last at the end. */
+  takenBy: string[];
   device: Sender;
+  /** What the aggregator said of it last, and whether somebody was told. */
+  outcome: ReceiptAnswer["outcome"];
+  /** Whether a copy was offered to a gateway that had not taken it, after the first had. */
+  isCopied: boolean;
   sentMs: number;
   /** When to ask for it next; without a receipt, when to send it. */
   dueMs: number;
-  sends: number;
 };
 
 /** See the module. */
@@ -73,15 +85,23 @@ export class Settler {
   /**
    * Takes a vote over, once there is room.
    *
-   * @param receipt Left out when no gateway has taken the vote: it is sent again.
+   * @param taken Left out when no gateway has taken the vote: it is sent again.
    */
-  async hold(vote: CastVote, receipt: Receipt | undefined, device: Sender): Promise<void> {
+  async hold(vote: CastVote, taken: Taken | undefined, device: Sender): Promise<void> {
     while (this.#held.size >= this.#limits.heldVotes) {
       await new Promise<void>((resume) => this.#room.push(resume));
     }
     const nowMs = this.#world.clock.now();
-    const dueMs = nowMs + this.#limits.askEveryMs;
-    this.#held.set(vote.voteId, { vote, receipt, device, sentMs: nowMs, dueMs, sends: 0 });
+    this.#held.set(vote.voteId, {
+      vote,
+      receipts: new Map(taken && [[taken.gateway, taken.receipt]]),
+      takenBy: taken === undefined ? [] : [taken.gateway],
+      device,
+      outcome: "pending",
+      isCopied: false,
+      sentMs: nowMs,
+      dueMs: nowMs + this.#limits.askEveryMs,
+    });
   }
 
   /**
@@ -90,17 +110,18 @@ export class Settler {
    * @returns how many votes are still held.
    */
   async run(signal: AbortSignal, untilEmpty: () => boolean): Promise<number> {
-    const { clock } = this.#world;
+    const { clock, onIdle } = this.#world;
     const { askEveryMs, lookEveryMs } = this.#limits;
     while (!signal.aborted && !(untilEmpty() && this.#held.size === 0)) {
       const due = this.#due(clock.now());
       if (due.length === 0) {
+        await onIdle?.();
         await clock.sleep(Math.min(askEveryMs, lookEveryMs), signal);
         continue;
       }
-      const unsent = due.filter(({ receipt }) => receipt === undefined);
-      const late = await this.#ask(due.filter(({ receipt }) => receipt !== undefined));
-      for (const [device, votes] of byDevice([...unsent, ...late])) await this.#sendAgain(device, votes);
+      const unsent = due.filter(({ receipts }) => receipts.size === 0);
+      const late = await this.#ask(due.filter(({ receipts }) => receipts.size > 0));
+      for (const votes of byNextGateway([...unsent, ...late])) await this.#sendAgain(votes);
     }
     return this.#held.size;
   }
@@ -121,59 +142,109 @@ export class Settler {
     this.#held.set(held.vote.voteId, held);
   }
 
-  /** Asks for votes that have a receipt. Returns those that have been pending for too long. */
+  /** Asks for votes that have a receipt. Returns those that must go to a gateway again. */
   async #ask(due: readonly Held[]): Promise<Held[]> {
     if (due.length === 0) return [];
-    const { checkReceipts, clock, onOutcome } = this.#world;
-    const { askEveryMs, aggregatorAwayMs, sendAgainAfterMs } = this.#limits;
-    const answers = await checkReceipts(due.map(({ receipt }) => receipt!));
+    const { checkReceipts, onOutcome } = this.#world;
+    const answers = await checkReceipts(due.map(({ receipts }) => [...receipts.values()].at(-1)!));
     if (answers === undefined) {
-      for (const held of due) this.#later(held, aggregatorAwayMs);
+      for (const held of due) this.#later(held, this.#limits.aggregatorAwayMs);
       return [];
     }
-    const told = answers.filter(({ outcome }) => outcome !== "pending");
-    if (told.length > 0) await onOutcome(told);
-    const late: Held[] = [];
-    for (const [index, { outcome }] of answers.entries()) {
+    const settled = answers.filter(isSettled);
+    if (settled.length > 0) await onOutcome(settled);
+    const again: Held[] = [];
+    for (const [index, answer] of answers.entries()) {
       const held = due[index];
-      if (outcome === "pending") {
-        this.#later(held, askEveryMs);
-        if (clock.now() - held.sentMs >= sendAgainAfterMs) late.push(held);
-      } else if (outcome === "problem") {
-        held.receipt = undefined;
-        this.#later(held, Math.max(0, held.sentMs + sendAgainAfterMs - clock.now()));
-      } else {
-        this.#held.delete(held.vote.voteId);
-      }
+      if (isSettled(answer)) this.#held.delete(held.vote.voteId);
+      else if (await this.#keep(held, answer)) again.push(held);
     }
     for (const resume of this.#room.splice(0)) resume();
-    return late;
+    return again;
   }
 
-  /** To the fallback first, then in turn: whichever gateway burnt, the other is asked sooner or later. */
-  async #sendAgain(device: Sender, votes: readonly Held[]): Promise<void> {
+  /** Puts a vote off that is not settled. Returns whether it must go to a gateway again. */
+  async #keep(held: Held, answer: ReceiptAnswer): Promise<boolean> {
+    const { clock, onKept } = this.#world;
+    const { askEveryMs, askUndecidedEveryMs, sendAgainAfterMs } = this.#limits;
+    const { outcome } = answer;
+    if (outcome === "problem" || (outcome !== "pending" && outcome !== held.outcome)) await onKept?.(answer);
+    held.outcome = outcome;
+    const sendsAgainAtMs = held.sentMs + sendAgainAfterMs;
+    if (outcome === "problem") {
+      held.receipts.delete([...held.receipts.keys()].at(-1)!);
+      // One that another gateway gave is asked with; without one the vote goes out again.
+      const nextMs = held.receipts.size > 0 ? askEveryMs : Math.max(0, sendsAgainAtMs - clock.now());
+      this.#later(held, nextMs);
+      return false;
+    }
+    // No other gateway can make a copy, or both copies are held: only officials can change anything.
+    const isUndecided = outcome !== "pending" &&
+      (held.device.gateways.length < 2 || copiesOf(answer) > 1);
+    this.#later(held, isUndecided ? askUndecidedEveryMs : askEveryMs);
+    if (isUndecided) return false;
+    return (outcome !== "pending" && !held.isCopied) || clock.now() >= sendsAgainAtMs;
+  }
+
+  /** All to the same gateway first: to one that has not taken them, or else to the one that did so the longest ago. */
+  async #sendAgain(votes: readonly Held[]): Promise<void> {
+    const [{ device }] = votes;
+    const first = nextGatewayOf(votes[0]);
     const deliveries = await device.send(
       votes.map(({ vote }) => vote),
-      votes[0].sends % 2 === 0 ? "fallback" : "primary",
+      [first, ...device.gateways.filter((gateway) => gateway !== first)],
     );
+    const { askEveryMs, sendAgainAfterMs } = this.#limits;
     for (const [index, delivery] of deliveries.entries()) {
       const held = votes[index];
-      held.sends++;
       held.sentMs = this.#world.clock.now();
-      if (delivery.fate === "acknowledged") held.receipt = delivery.receipt;
-      const { askEveryMs, sendAgainAfterMs } = this.#limits;
-      this.#later(held, held.receipt === undefined ? sendAgainAfterMs : askEveryMs);
-      await this.#world.onSentAgain(held.vote, delivery);
+      if (held.takenBy.length > 0) held.isCopied = true;
+      if (delivery.fate === "acknowledged") {
+        const { gateway, receipt } = delivery;
+        held.receipts.delete(gateway);
+        held.receipts.set(gateway, receipt);
+        held.takenBy = [...held.takenBy.filter((each) => each !== gateway), gateway];
+      }
+      this.#later(held, held.receipts.size === 0 ? sendAgainAfterMs : askEveryMs);
+      await this.#world.onSentAgain(held.vote, delivery, held.outcome);
     }
   }
 }
 
-/** Votes by the device that cast them. Not Map.groupBy(), which Node has from version 21 on only. */
-function byDevice(votes: readonly Held[]): Map<Sender, Held[]> {
-  const groups = new Map<Sender, Held[]>();
+/** Whether a device may forget the vote: nothing that one gateway alone does leads to such an answer. */
+export function isSettled(answer: ReceiptAnswer): boolean {
+  const { outcome, decided = false } = answer;
+  switch (outcome) {
+    case "counted":
+    case "duplicate":
+      return true;
+    case "rejected":
+      return decided || copiesOf(answer) > 1;
+    case "held":
+      return decided;
+    case "pending":
+    case "problem":
+      return false;
+  }
+}
+
+/** How many gateways have made copies that were held or rejected. Two versions of a key are one gateway's. */
+function copiesOf({ gateways = [] }: ReceiptAnswer): number {
+  return new Set(gateways.map((gateway) => gateway.split(".")[0])).size;
+}
+
+function nextGatewayOf({ device, takenBy }: Held): string {
+  return device.gateways.find((gateway) => !takenBy.includes(gateway)) ?? takenBy[0];
+}
+
+/** Votes by the device that cast them, and the gateway to ask next. Not Map.groupBy(): Node has it from version 21 on. */
+function byNextGateway(votes: readonly Held[]): Held[][] {
+  const groups: Held[][] = [];
   for (const held of votes) {
-    const group = groups.get(held.device);
-    if (group === undefined) groups.set(held.device, [held]);
+    const group = groups.find(([one]) =>
+      one.device === held.device && nextGatewayOf(one) === nextGatewayOf(held)
+    );
+    if (group === undefined) groups.push([held]);
     else group.push(held);
   }
   return groups;

@@ -3,32 +3,48 @@ import type { Receipt } from "../shared/receipt.ts";
 import { testReceipt } from "../tests/fixture.ts";
 import type { CastVote, Delivery } from "./device.ts";
 import type { ReceiptAnswer } from "./receipts.ts";
-import { type SettleLimits, Settler } from "./settle.ts";
+import { isSettled, type SettleLimits, Settler } from "./settle.ts";
 
 const strict = { sanitizeOps: true, sanitizeResources: true };
 
-/** An aggregator that answers as `say` does, a device that always finds the other gateway, a clock that sleeping moves. */
+type Said = ReceiptAnswer["outcome"] | Omit<ReceiptAnswer, "voteId"> | undefined;
+
+/**
+ * An aggregator that answers as `say` does (`undefined` while it is away), a device with some gateways of which `down`
+ * do not answer, and a clock that sleeping moves.
+ */
 function world(
-  say: (receipt: Receipt, nowMs: number) => ReceiptAnswer["outcome"] | undefined,
-  limits?: Partial<SettleLimits>,
+  say: (receipt: Receipt, nowMs: number) => Said,
+  { limits, gateways = ["http://g-1", "http://g-2"], down = [] }: {
+    limits?: Partial<SettleLimits>;
+    gateways?: readonly string[];
+    down?: string[];
+  } = {},
 ) {
   let nowMs = 0;
   const outcomes: string[] = [];
+  const kept: string[] = [];
   const again: string[] = [];
   const questions: number[] = [];
   const settler = new Settler({
     checkReceipts: (receipts) => {
       questions.push(receipts.length);
-      const answers = receipts.map((each) => ({ voteId: each.voteId, outcome: say(each, nowMs) }));
-      if (answers.some(({ outcome }) => outcome === undefined)) return Promise.resolve(undefined);
-      return Promise.resolve(answers as ReceiptAnswer[]);
+      const answers = receipts.map((each) => {
+        const said = say(each, nowMs);
+        return said && { voteId: each.voteId, ...typeof said === "string" ? { outcome: said } : said };
+      });
+      return Promise.resolve(
+        answers.some((each) => each === undefined) ? undefined : answers as ReceiptAnswer[],
+      );
     },
     onOutcome: (answers) => {
       for (const { voteId, outcome } of answers) outcomes.push(`${voteId} ${outcome}`);
       return Promise.resolve();
     },
-    onSentAgain: ({ voteId }, { fate }) => {
-      again.push(`${voteId} ${fate} at ${nowMs}`);
+    onKept: ({ voteId, outcome }) => Promise.resolve(void kept.push(`${voteId} ${outcome}`)),
+    onSentAgain: ({ voteId }, delivery, was) => {
+      const to = delivery.fate === "acknowledged" ? delivery.gateway.split("/").at(-1) : delivery.fate;
+      again.push(`${voteId}, ${was}, to ${to} at ${nowMs}`);
       return Promise.resolve();
     },
     clock: {
@@ -41,17 +57,41 @@ function world(
     limits,
   });
   const device = {
-    send: (votes: readonly CastVote[]): Promise<Delivery[]> =>
-      Promise.resolve(
-        votes.map(({ voteId }) => ({
-          fate: "acknowledged",
-          receipt: testReceipt(voteId, { gateway: "gateway-2.1" }),
-        })),
-      ),
+    gateways,
+    send: (votes: readonly CastVote[], asked: readonly string[] = gateways): Promise<Delivery[]> => {
+      const gateway = asked.find((each) => !down.includes(each));
+      return Promise.resolve(
+        votes.map(({ voteId }): Delivery =>
+          gateway === undefined
+            ? { fate: "undelivered", detail: "all are down" }
+            : { fate: "acknowledged", receipt: receiptOf(voteId, gateway), gateway }
+        ),
+      );
+    },
   };
-  const hold = (voteId: string) => settler.hold({ voteId, text: "" }, testReceipt(voteId), device);
-  const holdUntaken = (voteId: string) => settler.hold({ voteId, text: "" }, undefined, device);
-  return { settler, hold, holdUntaken, outcomes, again, questions };
+  const hold = (voteId: string, gateway = gateways[0]) =>
+    settler.hold(castVote(voteId), { receipt: receiptOf(voteId, gateway), gateway }, device);
+  const holdUntaken = (voteId: string) => settler.hold(castVote(voteId), undefined, device);
+  return { settler, hold, holdUntaken, outcomes, kept, again, questions };
+}
+
+const receiptOf = (voteId: string, gateway: string) =>
+  testReceipt(voteId, { gateway: `${gateway.split("/").at(-1)}.1` });
+
+function castVote(voteId: string): CastVote {
+  return { voteId, vote: "", proof: "00".repeat(32), proofKey: "d.1", scheme: "hmac-sha256" };
+}
+
+/** Stops a run at a time of the world's clock. */
+function until(endMs: number) {
+  const stop = new AbortController();
+  return {
+    signal: stop.signal,
+    saying: (say: (receipt: Receipt, nowMs: number) => Said) => (receipt: Receipt, nowMs: number) => {
+      if (nowMs >= endMs) stop.abort();
+      return say(receipt, nowMs);
+    },
+  };
 }
 
 const never = new AbortController().signal;
@@ -70,12 +110,12 @@ Deno.test(
   strict,
   async () => {
     const { settler, hold, outcomes, again } = world(({ gateway }) =>
-      gateway === "gateway-1.1" ? "pending" : "counted"
+      gateway === "g-1.1" ? "pending" : "counted"
     );
     await hold("a");
     await settler.run(never, () => true);
     assert.equal(again.length, 1);
-    assert.match(again[0], /^a acknowledged at 30\d\d\d/);
+    assert.match(again[0], /^a, pending, to g-2 at 30\d\d\d/);
     assert.deepEqual(outcomes, ["a counted"]);
   },
 );
@@ -91,7 +131,7 @@ Deno.test(
   "Settler asks for at most as many at a time as the aggregator takes, and holds no more than its limit",
   strict,
   async () => {
-    const { settler, hold, questions } = world(() => "counted", { heldVotes: 2_500 });
+    const { settler, hold, questions } = world(() => "counted", { limits: { heldVotes: 2_500 } });
     let ended = false;
     let most = 0;
     const casting = (async () => {
@@ -123,18 +163,18 @@ Deno.test("Settler sends a vote that no gateway has taken, and asks for it then"
   await hold("a");
   await holdUntaken("b");
   assert.equal(await settler.run(never, () => true), 0);
-  assert.deepEqual(again, ["b acknowledged at 500"]);
+  assert.deepEqual(again, ["b, pending, to g-1 at 500"]);
   assert.deepEqual(outcomes, ["a counted", "b counted"]);
 });
 
 Deno.test("Settler sends a vote again whose receipt the aggregator does not believe", strict, async () => {
-  const { settler, hold, outcomes, again } = world(({ gateway }) =>
-    gateway === "gateway-1.1" ? "problem" : "counted"
+  const { settler, hold, outcomes, kept, again } = world(({ gateway }) =>
+    gateway === "g-1.1" ? "problem" : "counted"
   );
   await hold("a");
   assert.equal(await settler.run(never, () => true), 0);
-  assert.deepEqual(again, ["a acknowledged at 30000"]);
-  assert.deepEqual(outcomes, ["a problem", "a counted"]);
+  assert.deepEqual(again, ["a, problem, to g-2 at 30000"]);
+  assert.deepEqual([outcomes, kept], [["a counted"], ["a problem"]]);
 });
 
 Deno.test("Settler sends what no gateway takes while the aggregator is away", strict, async () => {
@@ -144,6 +184,140 @@ Deno.test("Settler sends what no gateway takes while the aggregator is away", st
   await hold("a");
   await holdUntaken("b");
   await settler.run(never, () => true);
-  assert.deepEqual(again, ["b acknowledged at 500"]);
+  assert.deepEqual(again, ["b, pending, to g-1 at 500"]);
   assert.deepEqual(outcomes.toSorted(), ["a counted", "b counted"]);
+});
+
+/** Every answer, and whether a device may forget the vote. */
+const ANSWERS: [Omit<ReceiptAnswer, "voteId">, boolean][] = [
+  [{ outcome: "counted" }, true],
+  [{ outcome: "duplicate", reason: "double_vote" }, true],
+  [{ outcome: "pending" }, false],
+  [{ outcome: "pending", gateways: ["g-1", "g-2"] }, false],
+  [{ outcome: "problem", reason: "bad-receipt" }, false],
+  [{ outcome: "rejected", reason: "not_open" }, false],
+  [{ outcome: "rejected", reason: "not_open", gateways: ["g-1"] }, false],
+  [{ outcome: "rejected", reason: "not_open", gateways: ["g-1", "g-1"] }, false],
+  [{ outcome: "rejected", reason: "not_open", gateways: ["g-1.1", "g-1.2"] }, false],
+  [{ outcome: "rejected", reason: "not_open", gateways: ["g-1", "g-2"] }, true],
+  [{ outcome: "rejected", reason: "by_decision", gateways: ["g-1"], decided: true }, true],
+  [{ outcome: "held", reason: "superseded", gateways: ["g-1"] }, false],
+  [{ outcome: "held", reason: "superseded", gateways: ["g-1", "g-2"] }, false],
+  [{ outcome: "held", reason: "superseded", gateways: ["g-1"], decided: true }, true],
+];
+for (const [answer, settled] of ANSWERS) {
+  Deno.test(`isSettled() is ${settled} for ${JSON.stringify(answer)}`, strict, () => {
+    assert.equal(isSettled({ voteId: "a", ...answer }), settled);
+  });
+}
+
+/** What a lying gateway's record makes the aggregator say, until the other gateway's is read. */
+const LIES: [string, Omit<ReceiptAnswer, "voteId">][] = [
+  ["stamps every record 1970", { outcome: "rejected", reason: "not_open", gateways: ["g-1"] }],
+  ["names no manifest", { outcome: "rejected", reason: "unknown_manifest", gateways: ["g-1"] }],
+  ["picks a wrong partition", { outcome: "rejected", reason: "wrong_partition", gateways: ["g-1"] }],
+  ["is ahead of the log", { outcome: "held", reason: "clock", gateways: ["g-1"] }],
+  ["goes on after it was revoked", { outcome: "held", reason: "gateway_revoked", gateways: ["g-1"] }],
+  ["gives receipts and drops", { outcome: "pending" }],
+  ["alters votes", { outcome: "pending" }],
+];
+for (const [what, lie] of LIES) {
+  Deno.test(`Settler keeps a vote and hands it to the other gateway when one ${what}`, strict, async () => {
+    const { settler, hold, outcomes, kept, again } = world(({ gateway }) =>
+      gateway === "g-1.1" ? lie : "counted"
+    );
+    await hold("a");
+    assert.equal(await settler.run(never, () => true), 0);
+    assert.deepEqual(outcomes, ["a counted"]);
+    const atMs = lie.outcome === "pending" ? 30_000 : 500;
+    assert.deepEqual(again, [`a, ${lie.outcome}, to g-2 at ${atMs}`]);
+    assert.deepEqual(kept, lie.outcome === "pending" ? [] : [`a ${lie.outcome}`]);
+  });
+}
+
+Deno.test("Settler forgets a vote when the records of two gateways were rejected", strict, async () => {
+  const { settler, hold, outcomes, kept } = world(({ gateway }, nowMs) => ({
+    outcome: "rejected",
+    reason: "unknown_voter",
+    // The other copy is read some time after the gateway took it.
+    gateways: gateway === "g-1.1" || nowMs < 20_000 ? ["g-1"] : ["g-1", "g-2"],
+  }));
+  await hold("a");
+  assert.equal(await settler.run(never, () => true), 0);
+  assert.deepEqual([outcomes, kept], [["a rejected"], ["a rejected"]]);
+});
+
+Deno.test(
+  "Settler only asks for a vote whose copies are both held, until officials decide",
+  strict,
+  async () => {
+    const { settler, hold, outcomes, kept, again, questions } = world(({ gateway }, nowMs) => {
+      if (nowMs >= 3_600_000) return { outcome: "rejected", reason: "by_decision", decided: true };
+      return {
+        outcome: "held",
+        reason: "superseded",
+        gateways: gateway === "g-1.1" ? ["g-1"] : ["g-1", "g-2"],
+      };
+    });
+    await hold("a");
+    assert.equal(await settler.run(never, () => true), 0);
+    assert.deepEqual([outcomes, kept], [["a rejected"], ["a held"]]);
+    assert.equal(again.length, 1, "to the other gateway, once");
+    assert.ok(questions.length < 400, `${questions.length} questions in an hour`);
+  },
+);
+
+Deno.test(
+  "Settler keeps asking the other gateway while that is down, and not all the time",
+  strict,
+  async () => {
+    const { signal, saying } = until(200_000);
+    const down = ["http://g-2"];
+    const { settler, hold, again } = world(
+      saying(() => ({ outcome: "rejected", reason: "not_open", gateways: ["g-1"] })),
+      { down },
+    );
+    await hold("a");
+    assert.equal(await settler.run(signal, () => true), 1);
+    assert.ok(again.length > 4 && again.length < 8, `${again.length} in 200 s`);
+    assert.ok(again.every((each) => each.includes("to g-1")));
+  },
+);
+
+Deno.test(
+  "Settler of a device with one gateway keeps what is rejected until it is decided",
+  strict,
+  async () => {
+    const { settler, hold, outcomes, kept, again } = world(
+      (_, nowMs) => ({
+        outcome: "rejected",
+        reason: "not_open",
+        gateways: ["g-1"],
+        decided: nowMs >= 600_000,
+      }),
+      { gateways: ["http://g-1"] },
+    );
+    await hold("a");
+    assert.equal(await settler.run(never, () => true), 0);
+    assert.deepEqual([outcomes, kept, again], [["a rejected"], ["a rejected"], []]);
+  },
+);
+
+Deno.test("Settler asks with another gateway's receipt when one is not believed", strict, async () => {
+  const { settler, hold, outcomes, kept, again } = world(({ gateway }, nowMs) => {
+    if (gateway === "g-2.1") return "problem";
+    return nowMs < 60_000 ? "pending" : "counted";
+  });
+  await hold("a");
+  assert.equal(await settler.run(never, () => true), 0);
+  assert.deepEqual([outcomes, again.length], [["a counted"], 1]);
+  assert.deepEqual(kept, ["a problem"]);
+});
+
+Deno.test("Settler sends what stays pending to its gateways in turn", strict, async () => {
+  const { signal, saying } = until(100_000);
+  const { settler, hold, again } = world(saying(() => "pending"));
+  await hold("a", "http://g-2");
+  await settler.run(signal, () => true);
+  assert.deepEqual(again.map((each) => each.split(" ")[3]), ["g-1", "g-2", "g-1"]);
 });

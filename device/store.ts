@@ -6,8 +6,11 @@
 import type { Receipt } from "../shared/receipt.ts";
 import type { CastVote } from "./device.ts";
 
-/** A vote as it is kept: plain JSON. `receipt` is the newest that a gateway gave for it, if one did. */
-export type KeptVote = CastVote & Readonly<{ receipt?: Receipt }>;
+/**
+ * A vote as it is kept, with its proof: plain JSON. `receipt` is the newest that a gateway gave for it, if one did, and
+ * `gateway` the address that gave it.
+ */
+export type KeptVote = CastVote & Readonly<{ receipt?: Receipt; gateway?: string }>;
 
 /**
  * What the device's maker provides: a file, a database, a chip. It holds who voted for whom until the aggregator has

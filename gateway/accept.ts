@@ -4,27 +4,34 @@
  * @module
  */
 import sodium from "libsodium-wrappers-sumo";
+import type { z } from "zod";
+import { fromHex, utf8 } from "../shared/bytes.ts";
 import { readJson } from "../shared/json.ts";
 import { voterKeyOf } from "../shared/keys.ts";
-import type { PlacedRecord } from "../shared/log/vote_log.ts";
 import { partitionOf } from "../shared/partition.ts";
 import { fieldErrors, type Problem, problem, reasonOfRejection } from "../shared/problem.ts";
+import { proofLeaf, type SignedVote, signedVoteSchema } from "../shared/proof.ts";
 import { minuteOf, type Receipt, writeReceipt } from "../shared/receipt.ts";
+import { encodeRecord } from "../shared/record.ts";
 import { checkBallot, type Vote, voteSchema } from "../shared/vote.ts";
 import type { Authenticated } from "./authenticate.ts";
 import type { GatewayElection } from "./manifest.ts";
 import { RecentMap } from "./recent.ts";
+import type { SpoolRecord } from "./spool_client.ts";
 
 /** Votes that are remembered, so that the same one again gets the same receipt and writes no second record. */
 const MAX_REMEMBERED_VOTES = 100_000;
-/** Bytes of the key under which remembered bodies are hashed: SipHash-2-4 with 128 bits, for it is fast. */
+/** Bytes of the key under which remembered votes are hashed: SipHash-2-4 with 128 bits, for it is fast. */
 const MEMORY_KEY_BYTES = 16;
 
 /** A vote that was taken: a record that must be made durable before the receipt may be given out. */
-export type Taken = Readonly<{ election: GatewayElection; record: PlacedRecord; receipt: Receipt }>;
+export type Taken = Readonly<{ election: GatewayElection; record: SpoolRecord; receipt: Receipt }>;
 
-/** A vote that came before, with the same body; the receipt may be given out once `durable` resolves. */
+/** A vote that came before, with the same text and proof; the receipt may be given out once `durable` resolves. */
 export type Repeated = Readonly<{ repeated: Receipt; durable: Promise<void> }>;
+
+/** What the device signed: the vote's text as bytes, its proof, and what the text says. */
+type Signed = Readonly<{ text: Uint8Array; proof: Uint8Array; proofKey: string; vote: Vote }>;
 
 /** As little as may be: the receipt is written again when it is asked for again, and comes out the same. */
 type Remembered = Readonly<{ mac: string; acceptedAt: string; durable: Promise<void> }>;
@@ -41,9 +48,10 @@ export class Acceptor {
   }
 
   /**
-   * Parses a vote, checks it, makes its record, and remembers it from then on.
+   * Parses a signed vote, checks it, makes its record, and remembers it from then on. The proof is the aggregator's to
+   * check: no gateway has its key.
    *
-   * @param bytes The vote's JSON, as it was signed.
+   * @param bytes The signed vote's JSON: see {@link signedVoteSchema}.
    * @param voteId What the vote id must be; any, in a batch.
    * @param nowMs The gateway's clock, milliseconds since 1970.
    * @param durable Resolves once the record is durable. When it is not to be, {@link Acceptor.forget} the vote.
@@ -55,8 +63,9 @@ export class Acceptor {
     nowMs: number,
     durable: Promise<void>,
   ): Taken | Repeated | Problem {
-    const vote = parseVote(bytes);
-    if ("status" in vote) return vote;
+    const signed = parseSigned(device, bytes);
+    if ("status" in signed) return signed;
+    const { vote } = signed;
     if (voteId !== undefined && vote.voteId !== voteId) {
       return problem(
         "vote-id-mismatch",
@@ -73,20 +82,23 @@ export class Acceptor {
     const key = memoryOf(election.index.manifest.election, vote.voteId);
     const known = this.#remembered.get(key);
     if (known !== undefined) {
-      if (known.mac === this.#macOf(bytes)) {
+      if (known.mac === this.#macOf(signed)) {
         const voterKey = voterKeyOf(election.pseudonymKey, vote.voterId).toHex();
-        return { repeated: makeReceipt(election, vote, voterKey, known.acceptedAt), durable: known.durable };
+        return {
+          repeated: makeReceipt(election, signed, voterKey, known.acceptedAt),
+          durable: known.durable,
+        };
       }
       return problem(
         "vote-id-reused",
-        "this vote id came before with another body: a vote id belongs to one vote",
+        "this vote id came before with another text or proof: a vote id belongs to one vote",
       );
     }
     const fault = checkVote(election, vote, nowMs);
     if (fault !== undefined) return fault;
     const acceptedAt = this.#spell(nowMs);
-    const taken = makeRecord(election, vote, acceptedAt);
-    this.#remembered.set(key, { mac: this.#macOf(bytes), acceptedAt, durable });
+    const taken = makeRecord(election, signed, nowMs, acceptedAt);
+    this.#remembered.set(key, { mac: this.#macOf(signed), acceptedAt, durable });
     return taken;
   }
 
@@ -101,7 +113,10 @@ export class Acceptor {
     return this.#now.text;
   }
 
-  #macOf(bytes: Uint8Array): string {
+  #macOf({ proof, text }: Signed): string {
+    const bytes = new Uint8Array(proof.length + text.length);
+    bytes.set(proof);
+    bytes.set(text, proof.length);
     return sodium.crypto_shorthash_siphashx24(bytes, this.#memoryKey).toHex();
   }
 }
@@ -110,12 +125,40 @@ function memoryOf(election: string, voteId: string): string {
   return `${election}/${voteId}`;
 }
 
-function parseVote(bytes: Uint8Array): Vote | Problem {
+function parseSigned({ name, election }: Authenticated, bytes: Uint8Array): Signed | Problem {
+  const posted = parse<SignedVote>(bytes, signedVoteSchema, "");
+  if ("status" in posted) return posted;
+  // A device that has a new key may still hold votes that it signed with the one before.
+  if (posted.proofKey.slice(0, posted.proofKey.lastIndexOf(".")) !== name.id) {
+    return problem(
+      "foreign-proof",
+      `the proof key is ${posted.proofKey}, and the request is signed by ${name.id}: they must be the same device's`,
+    );
+  }
+  // Half of a surrogate pair has no UTF-8: the text would no longer be the one that the device signed.
+  if (!posted.vote.isWellFormed()) {
+    return problem("not-utf8", "the vote's text must be well-formed Unicode, and has half a surrogate pair");
+  }
+  const text = utf8(posted.vote);
+  const { voteBytes } = election.index.manifest;
+  if (text.length > voteBytes) {
+    return problem(
+      "vote-too-long",
+      `the vote's text has ${text.length} bytes, and may have ${voteBytes}: leave white space out`,
+    );
+  }
+  const vote = parse<Vote>(text, voteSchema, "in the vote's text: ");
+  if ("status" in vote) return vote;
+  return { text, proof: fromHex(posted.proof), proofKey: posted.proofKey, vote };
+}
+
+/** Reads JSON of a schema. `where` begins the detail of what is wrong with it. */
+function parse<T extends object>(bytes: Uint8Array, schema: z.ZodType<T>, where: string): T | Problem {
   const read = readJson(bytes);
-  if ("reason" in read) return problem(read.reason, read.detail);
-  const result = voteSchema.safeParse(read.value);
+  if ("reason" in read) return problem(read.reason, where + read.detail);
+  const result = schema.safeParse(read.value);
   if (result.success) return result.data;
-  return problem("invalid-vote", "see errors for each field that is wrong", {
+  return problem("invalid-vote", `${where}see errors for each field that is wrong`, {
     errors: fieldErrors(result.error),
   });
 }
@@ -136,27 +179,26 @@ function checkVote(election: GatewayElection, vote: Vote, nowMs: number): Proble
   return undefined;
 }
 
-function makeRecord(election: GatewayElection, vote: Vote, acceptedAt: string): Taken {
+function makeRecord(
+  election: GatewayElection,
+  signed: Signed,
+  acceptedAtMs: number,
+  acceptedAt: string,
+): Taken {
   const { manifest } = election.index;
-  const voterKey = voterKeyOf(election.pseudonymKey, vote.voterId);
-  const voterKeyHex = voterKey.toHex();
-  const record = election.sealer.seal({
-    voteId: vote.voteId,
-    station: vote.station,
-    mode: vote.mode,
-    selections: vote.selections,
-    castAt: vote.castAt,
-    voterKey: voterKeyHex,
-    manifestVersion: manifest.version,
-    acceptedAt,
-  });
-  const receipt = makeReceipt(election, vote, voterKeyHex, acceptedAt);
-  return { election, record: { ...record, partition: partitionOf(voterKey, manifest.partitions) }, receipt };
+  const { text, proof, proofKey } = signed;
+  const voterKey = voterKeyOf(election.pseudonymKey, signed.vote.voterId);
+  const plaintext = encodeRecord(
+    { acceptedAtMs, manifestVersion: manifest.version, proofKey, proof, vote: text },
+    manifest.voteBytes,
+  );
+  const receipt = makeReceipt(election, signed, voterKey.toHex(), acceptedAt);
+  return { election, record: { partition: partitionOf(voterKey, manifest.partitions), plaintext }, receipt };
 }
 
 function makeReceipt(
   { index, receiptKey, receiptName }: GatewayElection,
-  { voteId }: Vote,
+  { vote: { voteId }, proof }: Signed,
   voterKey: string,
   acceptedAt: string,
 ): Receipt {
@@ -164,6 +206,7 @@ function makeReceipt(
     election: index.manifest.election,
     voteId,
     voterKey,
+    proof: proofLeaf(proof),
     gateway: receiptName,
     minute: minuteOf(acceptedAt),
   });

@@ -1,11 +1,22 @@
 import assert from "assert";
 import fc from "fast-check";
-import { utf8 } from "../shared/bytes.ts";
+import { fromHex, utf8 } from "../shared/bytes.ts";
 import { judge } from "../shared/judge.ts";
+import { ephemeralKeyPair, proofKey, recordKey } from "../shared/keys.ts";
+import type { StoredRecord } from "../shared/log/vote_log.ts";
 import type { Problem } from "../shared/problem.ts";
+import { proofLeaf, proofOf, type SignedVote } from "../shared/proof.ts";
 import { isGenuine } from "../shared/receipt.ts";
+import { decodeRecord, entrySealer } from "../shared/record.ts";
 import type { Vote } from "../shared/vote.ts";
-import { NOON_MS, testDefinition, testHistory, testManifest, testVoterKey } from "../tests/fixture.ts";
+import {
+  MASTER,
+  NOON_MS,
+  testDefinition,
+  testHistory,
+  testManifest,
+  testVoterKey,
+} from "../tests/fixture.ts";
 import { DEVICE, testElection, testVote } from "../tests/gateway_fixture.ts";
 import { Acceptor, type Repeated, type Taken } from "./accept.ts";
 import type { Authenticated } from "./authenticate.ts";
@@ -17,9 +28,17 @@ const election = testElection();
 const durable = Promise.resolve();
 
 function deviceAt(station = "n-1", of: GatewayElection = election): Authenticated {
-  return { name: DEVICE, station, election: of, idempotencyKey: "", skewS: 0 };
+  return { name: DEVICE, station, election: of, idempotencyKey: "", digest: new Uint8Array(32), skewS: 0 };
 }
 
+/** What the device at n-1 posts for a text, whatever that is. */
+function signed(text: string, election = "test-2026"): SignedVote {
+  const key = proofKey(MASTER, { ...DEVICE, election });
+  const proof = proofOf(key, election, "n-1-a.1", text).toHex();
+  return { vote: text, proof, proofKey: "n-1-a.1", scheme: "hmac-sha256" };
+}
+
+/** Posts a vote, or a text in place of one; bytes are posted as they are. */
 function accept(
   vote: unknown,
   {
@@ -29,10 +48,24 @@ function accept(
     nowMs = NOON_MS,
   } = {},
 ): Taken | Repeated | Problem {
+  const text = () => typeof vote === "string" ? vote : JSON.stringify(vote);
   const bytes = vote instanceof Uint8Array
     ? vote
-    : utf8(typeof vote === "string" ? vote : JSON.stringify(vote));
+    : utf8(JSON.stringify(signed(text(), device.election.index.manifest.election)));
   return acceptor.accept(device, bytes, voteId, nowMs, durable);
+}
+
+/** Seals what was accepted as the spool's thread does, and puts it on a log. */
+function stored({ election: { sender }, record }: Taken, appendedAtMs: number): StoredRecord {
+  const { privateKey, publicKey } = ephemeralKeyPair();
+  const sealingKey = recordKey(privateKey, sender.sealingKey, "test-2026", publicKey, sender.sealingKey);
+  const sealer = entrySealer({ ...sender, sealingKey, senderKey: publicKey });
+  return {
+    ...sealer.seal("vote", 1, record.plaintext),
+    partition: record.partition,
+    offset: 0,
+    appendedAtMs,
+  };
 }
 
 function taken(result: Taken | Repeated | Problem): Taken {
@@ -55,23 +88,37 @@ Deno.test("Acceptor.accept() makes a record that the aggregator counts, with all
       { contest: "council", candidate: "fay" },
     ],
   });
-  const { record } = taken(accept(vote, { nowMs: NOON_MS + 1_234 }));
-  const judgement = judge(
-    { ...record, offset: 0, appendedAtMs: NOON_MS + 2_000 },
-    testHistory(testManifest()),
-  );
+  const entry = stored(taken(accept(vote, { nowMs: NOON_MS + 1_234 })), NOON_MS + 2_000);
   const { voterId: _, ...rest } = vote;
-  assert.deepEqual(judgement, {
+  assert.deepEqual(judge(entry, testHistory(testManifest())), [{
     fate: "acceptable",
     record: {
       ...rest,
       voterKey: testVoterKey("voter-7"),
       manifestVersion: 1,
       acceptedAt: "2026-11-03T12:00:01.234Z",
+      device: "n-1-a",
     },
+    marks: [
+      ...vote.selections,
+      { contest: "mayor", candidate: "#ballots" },
+      { contest: "council", candidate: "#ballots" },
+    ],
     region: "north",
+    revision: 1,
     gateway: "g-1",
-  });
+    gatewayKey: "g-1.1",
+    sequence: 1,
+  }]);
+});
+
+Deno.test("Acceptor.accept() records the text that the device signed, byte for byte, and its proof", () => {
+  const text = JSON.stringify(testVote(), null, 1).replaceAll("\n", "\r\n");
+  const { record } = taken(accept(text));
+  const { vote, proof, ...more } = decodeRecord(record.plaintext)!;
+  assert.deepEqual(more, { acceptedAtMs: NOON_MS, manifestVersion: 1, proofKey: "n-1-a.1" });
+  assert.equal(new TextDecoder().decode(vote), text);
+  assert.equal(proof.toHex(), signed(text).proof);
 });
 
 Deno.test("Acceptor.accept() writes a receipt that says who and when, and never what", () => {
@@ -82,10 +129,11 @@ Deno.test("Acceptor.accept() writes a receipt that says who and when, and never 
     election: "test-2026",
     voteId: vote.voteId,
     voterKey: testVoterKey("voter-7"),
+    proof: proofLeaf(fromHex(signed(JSON.stringify(vote)).proof)),
     gateway: "g-1.1",
     minute: "2026-11-03T12:00Z",
   });
-  assert.match(mac, /^[0-9a-f]{64}$/);
+  assert.match(mac, /^[0-9a-f]{32}$/);
   assert.ok(isGenuine(election.receiptKey, receipt));
 });
 
@@ -101,7 +149,7 @@ Deno.test("Acceptor.accept() makes records of one length, whatever was chosen", 
   const lengths = [[], [{ contest: "mayor", candidate: "ann" }], [
     { contest: "council", candidate: "dan" },
     { contest: "council", candidate: "eve" },
-  ]].map((selections) => taken(accept(testVote({ selections }))).record.value.length);
+  ]].map((selections) => taken(accept(testVote({ selections }))).record.plaintext.length);
   assert.equal(new Set(lengths).size, 1);
 });
 
@@ -113,15 +161,67 @@ for (const text of ["", "{", "nil", `{"a":1}x`, "[1,]"]) {
 }
 
 Deno.test("Acceptor.accept() refuses what is not UTF-8, though it might be read as JSON", () => {
-  const bytes = utf8(JSON.stringify(testVote({ voterId: "v*" })));
+  const bytes = utf8(JSON.stringify(signed(JSON.stringify(testVote({ voterId: "v*" })))));
   bytes[bytes.indexOf("*".charCodeAt(0))] = 0xff;
   assert.equal(refusal(accept(bytes)).reason, "not-utf8");
+  assert.equal(refusal(accept(utf8("\ufeff{}"))).reason, "not-utf8");
   assert.equal(refusal(accept("\ufeff{}")).reason, "not-utf8");
 });
 
-Deno.test("Acceptor.accept() refuses a key that comes twice, whatever it says", () => {
+Deno.test("Acceptor.accept() refuses half a surrogate pair: its bytes are not what the device signed", () => {
+  const text = JSON.stringify(testVote()).replace("in_person", "\ud800");
+  const { status, reason, detail } = refusal(accept(text));
+  assert.deepEqual([status, reason], [400, "not-utf8"]);
+  assert.match(detail!, /half a surrogate pair/);
+});
+
+Deno.test("Acceptor.accept() refuses a key that comes twice, whatever it says, in either JSON", () => {
   const text = JSON.stringify(testVote());
-  assert.equal(refusal(accept(text.replace("{", `{"station":"n-1",`))).reason, "duplicate-key");
+  const inner = refusal(accept(text.replace("{", `{"station":"n-1",`)));
+  assert.deepEqual([inner.reason, /^in the vote's text: /.test(inner.detail!)], ["duplicate-key", true]);
+  const outer = JSON.stringify(signed(text)).replace("{", `{"proof":"00",`);
+  assert.equal(refusal(accept(utf8(outer))).reason, "duplicate-key");
+});
+
+const posts: [what: string, change: Record<string, unknown>, path: string][] = [
+  ["without a proof", { proof: undefined }, "proof"],
+  ["with half a proof", { proof: "ab".repeat(16) }, "proof"],
+  ["with a proof in capitals", { proof: "AB".repeat(32) }, "proof"],
+  ["without a proof key", { proofKey: undefined }, "proofKey"],
+  ["with a proof key of no version", { proofKey: "n-1-a" }, "proofKey"],
+  ["with another scheme", { scheme: "none" }, "scheme"],
+  ["with a vote that is no text", { vote: testVote() }, "vote"],
+  ["with a field too many", { station: "n-1" }, "(body)"],
+];
+for (const [what, change, path] of posts) {
+  Deno.test(`Acceptor.accept() refuses a vote ${what}, and names it`, () => {
+    const posted = { ...signed(JSON.stringify(testVote())), ...change };
+    const { status, reason, errors } = refusal(accept(utf8(JSON.stringify(posted))));
+    assert.deepEqual([status, reason, errors![0].path], [422, "invalid-vote", path]);
+  });
+}
+
+Deno.test("Acceptor.accept() refuses the proof of another device, and takes one of the device's older key", () => {
+  const post = (proofKey: string) =>
+    accept(utf8(JSON.stringify({ ...signed(JSON.stringify(testVote())), proofKey })));
+  for (const foreign of ["n-2-a.1", "n-1-a-.1", "n-1.1", "1-a.1"]) {
+    const { status, reason, detail } = refusal(post(foreign));
+    assert.deepEqual([status, reason], [422, "foreign-proof"], foreign);
+    assert.match(detail!, /signed by n-1-a/);
+  }
+  taken(post("n-1-a.1"));
+  taken(post("n-1-a.7"));
+});
+
+Deno.test("Acceptor.accept() takes a text as long as the manifest allows, and refuses one byte more: vote-too-long", () => {
+  const { voteBytes } = election.index.manifest;
+  const padded = (bytes: number) => JSON.stringify(testVote()).padEnd(bytes, " ");
+  taken(accept(padded(voteBytes)));
+  const { status, reason, detail } = refusal(accept(padded(voteBytes + 1)));
+  assert.deepEqual([status, reason], [422, "vote-too-long"]);
+  assert.match(detail!, new RegExp(`has ${voteBytes + 1} bytes, and may have ${voteBytes}`));
+  // In bytes, not in characters: é has two.
+  assert.equal(refusal(accept(`"${"é".repeat(voteBytes / 2)}"`)).reason, "vote-too-long");
 });
 
 const shapes: [what: string, vote: unknown, path: string][] = [
@@ -139,10 +239,6 @@ const shapes: [what: string, vote: unknown, path: string][] = [
   ["a voter id that is too long", testVote({ voterId: "a".repeat(65) }), "voterId"],
   ["a time without milliseconds", testVote({ castAt: "2026-11-03T12:00:00Z" }), "castAt"],
   ["a vote id that tells the time", testVote({ voteId: "0190a8f0-7f6c-7cc0-98e5-6f2d3a1b4c5d" }), "voteId"],
-  ["more selections than any vote has", {
-    ...testVote(),
-    selections: Array(1_001).fill({ contest: "mayor", candidate: "ann" }),
-  }, "selections"],
 ];
 for (const [what, vote, path] of shapes) {
   Deno.test(`Acceptor.accept() refuses ${what}, and names it`, () => {
@@ -166,19 +262,37 @@ Deno.test("Acceptor.accept() does not take a missing field from the key __proto_
 });
 
 Deno.test("Acceptor.accept() refuses deep nesting like anything else that is wrong", () => {
-  const deep = "[".repeat(30_000) + "]".repeat(30_000);
+  const roomy = testElection({ ...testManifest(), voteBytes: 16_384 });
+  const device = deviceAt("n-1", roomy);
+  const deep = "[".repeat(7_000) + "]".repeat(7_000);
   const vote = JSON.stringify(testVote({ selections: [] })).replace("[]", deep);
-  assert.equal(refusal(accept(vote)).reason, "invalid-vote");
-  assert.equal(refusal(accept("[".repeat(60_000))).reason, "not-json");
+  assert.equal(refusal(accept(vote, { device })).reason, "invalid-vote");
+  assert.equal(refusal(accept("[".repeat(16_000), { device })).reason, "not-json");
+  const outer = "[".repeat(30_000) + "]".repeat(30_000);
+  assert.equal(refusal(accept(utf8(outer))).reason, "invalid-vote");
+  assert.equal(refusal(accept(utf8(`{"vote":${outer}}`))).reason, "invalid-vote");
+});
+
+Deno.test("Acceptor.accept() refuses more selections than any vote has", () => {
+  const device = deviceAt("n-1", testElection({ ...testManifest(), voteBytes: 16_384 }));
+  const selections = Array(1_001).fill({ contest: "", candidate: "" });
+  const { reason, errors } = refusal(accept(testVote({ selections }), { device }));
+  assert.equal(reason, "vote-too-long", "the longest text that any manifest allows has no room for them");
+  assert.equal(errors, undefined);
 });
 
 Deno.test("Acceptor.accept() never answers with more than a few faults of a few words", () => {
   const vote = {
     ...testVote(),
-    ["x".repeat(60_000)]: 1,
-    selections: Array(1_000).fill({ a: "b".repeat(99) }),
+    ["x".repeat(10_000)]: 1,
+    selections: Array(100).fill({ a: "b".repeat(9) }),
   };
-  assert.ok(JSON.stringify(refusal(accept(vote))).length < 10_000);
+  const device = deviceAt("n-1", testElection({ ...testManifest(), voteBytes: 16_384 }));
+  const found = refusal(accept(vote, { device }));
+  assert.equal(found.reason, "invalid-vote");
+  assert.ok(JSON.stringify(found).length < 10_000);
+  const outer = { ...signed("{}"), ["x".repeat(50_000)]: 1 };
+  assert.ok(JSON.stringify(refusal(accept(utf8(JSON.stringify(outer))))).length < 1_000);
 });
 
 Deno.test("Acceptor.accept() holds the vote's id to the header's", () => {
@@ -255,7 +369,24 @@ Deno.test("Acceptor.accept() gives the same vote the same receipt, and no second
   assert.deepEqual(again, { repeated: receipt, durable }, "even when the election has closed meanwhile");
 });
 
-Deno.test("Acceptor.accept() refuses another body under the same id, were it one space", () => {
+Deno.test("Acceptor.accept() gives the same text and proof the same receipt, however the JSON around them is spelled", () => {
+  const acceptor = new Acceptor();
+  const posted = signed(JSON.stringify(testVote()));
+  const post = (text: string) => accept(utf8(text), { acceptor });
+  const { receipt } = taken(post(JSON.stringify(posted)));
+  assert.deepEqual(post(`${JSON.stringify(posted, null, 2)}\r`), { repeated: receipt, durable });
+});
+
+Deno.test("Acceptor.accept() refuses another proof under the same id", () => {
+  const acceptor = new Acceptor();
+  const posted = signed(JSON.stringify(testVote()));
+  const post = (change: Partial<SignedVote>) =>
+    accept(utf8(JSON.stringify({ ...posted, ...change })), { acceptor });
+  taken(post({}));
+  assert.equal(refusal(post({ proof: "ab".repeat(32) })).reason, "vote-id-reused");
+});
+
+Deno.test("Acceptor.accept() refuses another text under the same id, were it one space", () => {
   const acceptor = new Acceptor();
   const vote = testVote();
   taken(accept(vote, { acceptor }));
@@ -318,6 +449,8 @@ Deno.test("Acceptor.accept() throws on nothing that a device can send", () => {
         return; // A bigint, or a loop.
       }
       accept(text, { acceptor });
+      accept(utf8(text), { acceptor });
+      accept(utf8(JSON.stringify({ ...signed("{}"), vote: value })), { acceptor });
     }),
     { numRuns: 1_000 },
   );

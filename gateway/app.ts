@@ -9,11 +9,12 @@ import { type Problem, problem, problemResponse, type ProblemType } from "../sha
 import type { Receipt } from "../shared/receipt.ts";
 import { networkOf } from "../web/address.ts";
 import { addApiDocs, API_DOCS_PATHS } from "../web/api_docs.ts";
-import { BodyReader, drain } from "../web/body.ts";
+import { drain } from "../web/body.ts";
 import type { Arrival } from "../web/serve.ts";
 import { WholeAnswer } from "../web/whole_answer.ts";
 import { Acceptor, type Repeated, type Taken } from "./accept.ts";
-import { authenticate, type Authenticated, type ElectionLookup } from "./authenticate.ts";
+import { authenticate, type Authenticated, checkBody, type ElectionLookup } from "./authenticate.ts";
+import { DeviceLimits } from "./limits.ts";
 import type { GatewayMetrics } from "./metrics.ts";
 import { describeApi } from "./openapi.ts";
 import type { RateLimiter } from "./rate.ts";
@@ -27,19 +28,26 @@ export const MAX_BATCH_BYTES = 8 * 1024 * 1024;
 export const MAX_BATCH_VOTES = 1_000;
 /** What Retry-After says when the gateway cannot take votes in just now, in seconds. */
 const RETRY_AFTER_S = 2;
-
 /** What a gateway's app is made of. */
 export type GatewayOptions = Readonly<{
   gateway: string;
   elections: ElectionLookup;
   electionIds(): string[];
-  spool: Pick<SpoolClient, "append" | "state">;
+  /** Elections of this gateway's own that the aggregator has not told it of yet. */
+  awaitedIds(): string[];
+  spool: Pick<SpoolClient, "append" | "state" | "keysOf" | "numberedOf">;
   /** Bytes of records that the spool holds at the most. */
   spoolMaxBytes: number;
   metrics: GatewayMetrics;
-  /** Requests a second, of a device that was authenticated, and of an address before that. */
+  /** Votes of a device that was authenticated, and of its station. */
   deviceRate: RateLimiter;
+  stationRate: RateLimiter;
+  /** Requests of an address, whoever it says to be. */
   addressRate: RateLimiter;
+  /** Why an election's log takes no records just now; `undefined` while it does. */
+  logFault(election: string): string | undefined;
+  /** What is wrong when this gateway's clock and the aggregator's differ by too much. */
+  clockFault(): string | undefined;
   now(): number;
   /** Whether the process is about to stop. */
   draining(): boolean;
@@ -56,12 +64,17 @@ const ENDPOINTS = {
 type Endpoint = keyof typeof ENDPOINTS;
 type Env = { Bindings: Partial<Arrival> };
 /** What the endpoints share: the options, and what is remembered from request to request. */
-type Gateway = GatewayOptions & Readonly<{ acceptor: Acceptor; bodies: BodyReader }>;
+type Gateway =
+  & GatewayOptions
+  & Readonly<{
+    acceptor: Acceptor;
+    limits: DeviceLimits;
+  }>;
 
 /** Makes the app; `app.fetch(request, info)` serves a request. */
 export function createGateway(options: GatewayOptions): OpenAPIHono<Env> {
   const { gateway: id, elections, spool, metrics, now } = options;
-  const gateway: Gateway = { ...options, acceptor: new Acceptor(), bodies: new BodyReader() };
+  const gateway: Gateway = { ...options, acceptor: new Acceptor(), limits: new DeviceLimits(options) };
   const app = new OpenAPIHono<Env>();
 
   app.post(ENDPOINTS.vote.path, async (c) => {
@@ -94,7 +107,7 @@ export function createGateway(options: GatewayOptions): OpenAPIHono<Env> {
     const { state } = spool;
     const why = notReady(options);
     return c.json(
-      { ready: why === undefined, why, gateway: id, elections: options.electionIds(), spool: state },
+      { ready: why === undefined, why, gateway: id, elections: describeElections(options), spool: state },
       why === undefined ? 200 : 503,
       why === undefined ? {} : { "retry-after": String(RETRY_AFTER_S) },
     );
@@ -122,13 +135,39 @@ export function createGateway(options: GatewayOptions): OpenAPIHono<Env> {
 }
 
 /** Why the gateway should get no votes now, if so. */
-function notReady({ spool, spoolMaxBytes, electionIds, draining }: GatewayOptions): string | undefined {
+function notReady(
+  { spool, spoolMaxBytes, electionIds, draining, clockFault }: GatewayOptions,
+): string | undefined {
   if (draining()) return "the gateway is about to stop";
+  const clock = clockFault();
+  if (clock !== undefined) return clock;
   if (electionIds().length === 0) return "no manifest yet: the aggregator has not been reached";
   if (spool.state.bytes > 0.95 * spoolMaxBytes) {
     return "the spool is almost full: the log does not take records";
   }
   return undefined;
+}
+
+/** What can be said of each election alone. Records wait in the spool while a log takes none: that is no refusal. */
+function describeElections({ electionIds, awaitedIds, elections, spool, now, logFault }: GatewayOptions) {
+  const told = electionIds().map((election) => {
+    const known = elections(election);
+    const isOver = typeof known === "object" && now() > known.index.acceptsUntilMs;
+    return {
+      election,
+      ready: !isOver,
+      why: isOver ? "its acceptance window is over" : undefined,
+      numberedRecords: spool.numberedOf(election),
+      statementsDue: spool.keysOf(election)?.statementsDue ?? 0,
+      logFault: logFault(election),
+    };
+  });
+  const awaited = awaitedIds().map((election) => ({
+    election,
+    ready: false,
+    why: "the aggregator has not told this gateway of it yet",
+  }));
+  return [...told, ...awaited];
 }
 
 async function takeVote(gateway: Gateway, c: Context<Env>, arrivedMs: number): Promise<Response> {
@@ -149,20 +188,29 @@ async function takeBatch(gateway: Gateway, c: Context<Env>, arrivedMs: number): 
   if (lines.length > MAX_BATCH_VOTES) {
     return refuse(gateway, "batch", problem("too-many-lines", `a batch may have ${MAX_BATCH_VOTES} lines`));
   }
-  const answers = await takeAll(gateway, device, lines, undefined, nowMs);
-  let retry = false;
+  // The batch's first vote was paid for before its body was read. Lines beyond the rate are refused, and the device
+  // sends them again: a batch that is refused as a whole might never fit.
+  const { limits } = gateway;
+  const allowed = 1 + limits.takeUpTo(device, lines.length - 1, nowMs);
+  const answers = await takeAll(gateway, device, lines.slice(0, allowed), undefined, nowMs);
+  let retryAfterS = 0;
+  if (allowed < lines.length) {
+    const { found, waitS } = limits.take(device, lines.length - allowed, nowMs)!;
+    retryAfterS = waitS;
+    for (let i = allowed; i < lines.length; i++) answers.push({ problem: found });
+  }
   const results = answers.map((answer, index) => {
     const line = index + 1;
     if ("problem" in answer) {
       const { status } = answer.problem;
-      retry ||= status === 503;
+      if (status === 503) retryAfterS = Math.max(retryAfterS, RETRY_AFTER_S);
       gateway.metrics.answers.inc({ endpoint: "batch", answer: reasonOf(answer.problem) });
       return { line, voteId: answer.voteId, status, problem: answer.problem };
     }
     gateway.metrics.answers.inc({ endpoint: "batch", answer: answer.fate });
     return { line, voteId: answer.receipt.voteId, status: 202, receipt: answer.receipt };
   });
-  const headers = retry ? { ...JSON_HEADERS, "retry-after": String(RETRY_AFTER_S) } : JSON_HEADERS;
+  const headers = retryAfterS > 0 ? { ...JSON_HEADERS, "retry-after": String(retryAfterS) } : JSON_HEADERS;
   return new WholeAnswer(JSON.stringify({ results }), { status: 207, headers });
 }
 
@@ -170,7 +218,10 @@ const JSON_HEADERS = { "content-type": "application/json" };
 
 type Admitted = Readonly<{ device: Authenticated; body: Uint8Array; nowMs: number }>;
 
-/** Everything that comes before a vote is read: limits, form, signature. */
+/**
+ * Everything that comes before a vote is read: limits, form, signature. The signature is over the headers, and is checked
+ * before the body is read: who has no key can make the gateway hold nothing.
+ */
 async function admit(
   gateway: Gateway,
   c: Context<Env>,
@@ -184,6 +235,8 @@ async function admit(
     return refuse(gateway, endpoint, found, retryAfterS);
   };
   if (gateway.draining()) return await no(problem("draining"));
+  const clock = gateway.clockFault();
+  if (clock !== undefined) return await no(problem("clock-differs", clock));
   const { address = "", target = targetOf(request.url) } = c.env ?? {};
   const addressWaitS = gateway.addressRate.take(networkOf(address), arrivedMs);
   if (addressWaitS > 0) {
@@ -196,8 +249,6 @@ async function admit(
   if (headers.get("content-type") !== contentType) {
     return await no(problem("unsupported-media-type", `Content-Type must be exactly ${contentType}`));
   }
-  const body = await gateway.bodies.read(request, maxBytes);
-  if (!(body instanceof Uint8Array)) return refuse(gateway, endpoint, body);
   const nowMs = gateway.now();
   const signed = {
     contentType,
@@ -206,14 +257,15 @@ async function admit(
     signatureInput: headers.get("signature-input"),
     signature: headers.get("signature"),
   };
-  const device = authenticate(path, signed, body, gateway.elections, nowMs);
-  if ("status" in device) return refuse(gateway, endpoint, device);
+  const device = authenticate(path, signed, gateway.elections, nowMs);
+  if ("status" in device) return await no(device);
   gateway.metrics.skew.observe(device.skewS);
-  const { election, id } = device.name;
-  const deviceWaitS = gateway.deviceRate.take(`${election}/${id}`, nowMs);
-  if (deviceWaitS > 0) {
-    return refuse(gateway, endpoint, problem("device-rate", `come again in ${deviceWaitS} s`), deviceWaitS);
-  }
+  const refused = gateway.limits.take(device, 1, nowMs);
+  if (refused !== undefined) return await no(refused.found, refused.waitS);
+  const body = await gateway.limits.readBody(device, request, maxBytes);
+  if (!(body instanceof Uint8Array)) return refuse(gateway, endpoint, body);
+  const changed = checkBody(device, body);
+  if (changed !== undefined) return refuse(gateway, endpoint, changed);
   return { device, body, nowMs };
 }
 
@@ -236,7 +288,7 @@ async function takeAll(
   nowMs: number,
 ): Promise<VoteAnswer[]> {
   const { acceptor, spool } = gateway;
-  const { election, partitions } = device.election.index.manifest;
+  const { election, id } = device.name;
   const durable = Promise.withResolvers<void>();
   durable.promise.catch(() => {});
   const results = votes.map((bytes) => acceptOne(gateway, device, bytes, voteId, nowMs, durable.promise));
@@ -244,7 +296,7 @@ async function takeAll(
   let failure: Problem | undefined;
   if (taken.length > 0) {
     try {
-      await spool.append(election, partitions, taken.map(({ record }) => record));
+      await spool.append(election, id, taken.map(({ record }) => record));
       durable.resolve();
     } catch (error) {
       acceptor.forget(taken);

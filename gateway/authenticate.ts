@@ -1,14 +1,14 @@
 /**
- * Finds who signed a request. Nothing unauthenticated is parsed.
+ * Finds who signed a request, by its headers alone. No body is read, and nothing parsed, of who is not known.
  *
  * @module
  */
 import { type KeyName, parseKeyName } from "../shared/keys.ts";
 import { type Problem, problem } from "../shared/problem.ts";
-import { isFault, readClaim, type SignedHeaders, verifyClaim } from "../shared/signature.ts";
+import { isFault, readClaim, type SignedHeaders, verifyBody, verifyHead } from "../shared/signature.ts";
 import type { GatewayElection } from "./manifest.ts";
 
-/** A device whose signature was checked. */
+/** A device whose signature over the headers was checked. */
 export type Authenticated = Readonly<{
   name: KeyName;
   /** The station at which it stands. */
@@ -16,6 +16,8 @@ export type Authenticated = Readonly<{
   election: GatewayElection;
   /** The vote id, or the batch's id. */
   idempotencyKey: string;
+  /** SHA-256 of the body that it signed: see {@link checkBody}. */
+  digest: Uint8Array;
   /** How far the device's clock is behind the gateway's, in seconds. */
   skewS: number;
 }>;
@@ -24,7 +26,7 @@ export type Authenticated = Readonly<{
 export type ElectionLookup = (election: string) => GatewayElection | "awaited" | undefined;
 
 /**
- * Authenticates a signed request.
+ * Authenticates the head of a signed request.
  *
  * @param path The path that was asked for, without query.
  * @param nowMs The gateway's clock, milliseconds since 1970.
@@ -32,7 +34,6 @@ export type ElectionLookup = (election: string) => GatewayElection | "awaited" |
 export function authenticate(
   path: string,
   headers: SignedHeaders,
-  body: Uint8Array,
   elections: ElectionLookup,
   nowMs: number,
 ): Authenticated | Problem {
@@ -47,7 +48,7 @@ export function authenticate(
   }
   const key = election.deviceKey(name);
   if (key === undefined || key.validUntilMs <= nowMs) return unknownKey(claim.keyId);
-  const fault = verifyClaim(claim, key.key, body, nowMs);
+  const fault = verifyHead(claim, key.key, nowMs);
   if (fault !== undefined) {
     const ofTime = fault.reason === "signature-stale" || fault.reason === "signature-early";
     return problem(fault.reason, fault.detail, ofTime ? { now: new Date(nowMs).toISOString() } : {});
@@ -60,8 +61,15 @@ export function authenticate(
     station: key.station,
     election,
     idempotencyKey: claim.idempotencyKey,
+    digest: claim.digest,
     skewS: nowMs / 1_000 - claim.created,
   };
+}
+
+/** Checks that a body is the one that its head was signed for. */
+export function checkBody(device: Pick<Authenticated, "digest">, body: Uint8Array): Problem | undefined {
+  const fault = verifyBody(device, body);
+  return fault && problem(fault.reason, fault.detail);
 }
 
 function unknownKey(keyId: string): Problem {

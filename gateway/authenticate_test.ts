@@ -1,11 +1,11 @@
 import assert from "assert";
 import { utf8 } from "../shared/bytes.ts";
-import { deviceKey, type KeyName } from "../shared/keys.ts";
+import { deviceKey, type KeyName, sha256 } from "../shared/keys.ts";
 import type { Problem } from "../shared/problem.ts";
 import { SIGNATURE_WINDOW_S, type SignedHeaders } from "../shared/signature.ts";
 import { MASTER, NOON_MS, testManifest } from "../tests/fixture.ts";
 import { DEVICE, signedRequest, type Signing, testDevice, testElection } from "../tests/gateway_fixture.ts";
-import { authenticate, type Authenticated } from "./authenticate.ts";
+import { authenticate, type Authenticated, checkBody } from "./authenticate.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
@@ -26,10 +26,10 @@ function headersOf(signing: Signing = {}): SignedHeaders {
 
 function ask(
   signing: Signing = {},
-  { body = BODY, path = "/v1/votes", known = election, nowMs = NOON_MS } = {},
+  { path = "/v1/votes", known = election, nowMs = NOON_MS } = {},
 ): Authenticated | Problem {
   const lookup = (id: string) => id === known.index.manifest.election ? known : undefined;
-  return authenticate(path, headersOf(signing), body, lookup, nowMs);
+  return authenticate(path, headersOf(signing), lookup, nowMs);
 }
 
 function refusal(result: Authenticated | Problem): Problem & { reason: string } {
@@ -45,6 +45,7 @@ Deno.test("authenticate() finds the device, its station and its election", () =>
     station: "n-1",
     election,
     idempotencyKey: BATCH_ID,
+    digest: sha256(BODY),
     skewS: 2,
   });
 });
@@ -82,8 +83,10 @@ Deno.test("authenticate() refuses a signature of another path, content type, id 
   }
 });
 
-Deno.test("authenticate() refuses another body than the one that was signed", () => {
-  assert.equal(refusal(ask({}, { body: utf8(`{"a":2}`) })).reason, "digest-mismatch");
+Deno.test("checkBody() refuses another body than the one that was signed", () => {
+  const device = ask() as Authenticated;
+  assert.equal(checkBody(device, BODY), undefined);
+  assert.equal(checkBody(device, utf8(`{"a":2}`))!.type, "urn:pollwire:problem:digest-mismatch");
 });
 
 Deno.test("authenticate() takes signatures of five minutes, either way, and tells its time beyond", () => {
@@ -119,7 +122,7 @@ for (const [what, device] of unknown) {
 }
 
 Deno.test("authenticate() asks a device to come again while the aggregator has not told of its election", () => {
-  const found = authenticate("/v1/votes", headersOf(), BODY, () => "awaited", NOON_MS);
+  const found = authenticate("/v1/votes", headersOf(), () => "awaited", NOON_MS);
   assert.ok("status" in found, "it was let in");
   assert.deepEqual([found.status, found.type], [503, "urn:pollwire:problem:not-ready"]);
 });

@@ -1,6 +1,6 @@
 /**
- * A chunk: records of one election and one gateway process, packed into one run of bytes. The spool holds chunks,
- * so that a commit of many records is one row.
+ * A chunk: records of one election and one sender key, packed into one run of bytes. The spool holds chunks, so that a
+ * commit of many records is one row.
  *
  * @module
  */
@@ -11,7 +11,10 @@ import type { PlacedRecord } from "../shared/log/vote_log.ts";
 export const MAX_CHUNK_RECORDS = 1_000;
 
 /** Per record: partition (2 bytes), length of the value (4), signature (32), then the value. Big-endian. */
-const FRAME_BYTES = 2 + 4 + KEY_BYTES;
+export const FRAME_BYTES = 2 + 4 + KEY_BYTES;
+
+/** How many of a chunk's records each device sent. */
+export type DeviceRecords = Readonly<Record<string, number>>;
 
 /** Packed records. `bytes` is all that differs between records; the rest they share. */
 export type Chunk = Readonly<{
@@ -20,16 +23,21 @@ export type Chunk = Readonly<{
   version: string;
   keyId: string;
   senderKey: Uint8Array;
+  /** The first record's number; the others follow it. */
+  sequence: number;
   records: number;
+  devices: DeviceRecords;
   bytes: Uint8Array<ArrayBuffer>;
 }>;
 
-/** Records to pack, of one election; all from this process, so they share version, key id and sender key. */
-export type Packable = Readonly<{ election: string; partitions: number; records: readonly PlacedRecord[] }>;
+/** Records to pack, of one election: one sender key's, numbered one after another, each an entry of its own. */
+export type Packable = Readonly<
+  { election: string; partitions: number; devices: DeviceRecords; records: readonly PlacedRecord[] }
+>;
 
 /** Packs records. There must be at least one. */
-export function packChunk({ election, partitions, records }: Packable): Chunk {
-  const { version, keyId, senderKey } = records[0];
+export function packChunk({ election, partitions, devices, records }: Packable): Chunk {
+  const { version, keyId, senderKey, sequence } = records[0];
   const bytes = new Uint8Array(records.reduce((sum, { value }) => sum + FRAME_BYTES + value.length, 0));
   const view = new DataView(bytes.buffer);
   let at = 0;
@@ -40,7 +48,17 @@ export function packChunk({ election, partitions, records }: Packable): Chunk {
     bytes.set(value, at + FRAME_BYTES);
     at += FRAME_BYTES + value.length;
   }
-  return { election, partitions, version, keyId, senderKey, records: records.length, bytes };
+  return {
+    election,
+    partitions,
+    version,
+    keyId,
+    senderKey,
+    sequence,
+    records: records.length,
+    devices,
+    bytes,
+  };
 }
 
 /**
@@ -49,7 +67,7 @@ export function packChunk({ election, partitions, records }: Packable): Chunk {
  * @throws {RangeError} when the bytes are not those of so many records: the disk gave back something else.
  */
 export function unpackChunk(
-  { version, keyId, senderKey, records, partitions, bytes }: Chunk,
+  { version, keyId, senderKey, sequence, records, partitions, bytes }: Chunk,
 ): PlacedRecord[] {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const unpacked: PlacedRecord[] = [];
@@ -66,8 +84,10 @@ export function unpackChunk(
     }
     unpacked.push({
       version,
+      kind: "vote",
       keyId,
       senderKey,
+      sequence: sequence + unpacked.length,
       partition,
       signature: bytes.subarray(at + 6, valueAt),
       value: bytes.subarray(valueAt, valueAt + length),

@@ -6,7 +6,10 @@ Deno.test.sanitizer({ ops: true, resources: true });
 
 const PARTITIONS = 7;
 const senderKey = new Uint8Array(32).fill(3);
-const shared = { version: "1", keyId: "test-2026/g-1.1", senderKey };
+const shared = { version: "2", kind: "vote", keyId: "test-2026/g-1.1", senderKey };
+const chunked = { version: "2", keyId: "test-2026/g-1.1", senderKey, sequence: 1, devices: { "n-1-a": 1 } };
+
+const devices = { "n-1-a": 2, "n-2-a": 1 };
 
 const records = fc.array(
   fc.record({
@@ -15,21 +18,27 @@ const records = fc.array(
     value: fc.uint8Array({ maxLength: 80 }),
   }).map((record) => ({ ...shared, ...record })),
   { minLength: 1, maxLength: 20 },
+).chain((list) =>
+  fc.nat(2 ** 40).map((first) => list.map((record, i) => ({ ...record, sequence: first + i })))
 );
 const chunks = records.map((list) =>
-  packChunk({ election: "test-2026", partitions: PARTITIONS, records: list })
+  packChunk({ election: "test-2026", partitions: PARTITIONS, devices, records: list })
 );
 
 Deno.test("unpackChunk() gives back what packChunk() packed", () => {
   fc.assert(
     fc.property(records, (list) => {
-      const chunk = packChunk({ election: "test-2026", partitions: PARTITIONS, records: list });
+      const chunk = packChunk({ election: "test-2026", partitions: PARTITIONS, devices, records: list });
       const { bytes: _, ...rest } = chunk;
       assert.deepEqual(rest, {
         election: "test-2026",
         partitions: PARTITIONS,
-        ...shared,
+        version: "2",
+        keyId: "test-2026/g-1.1",
+        senderKey,
+        sequence: list[0].sequence,
         records: list.length,
+        devices,
       });
       assert.deepEqual(unpackChunk(chunk), list);
     }),
@@ -38,8 +47,10 @@ Deno.test("unpackChunk() gives back what packChunk() packed", () => {
 });
 
 Deno.test("packChunk() keeps the highest partition and a value as large as a record may be", () => {
-  const record = { ...shared, partition: 1_023, signature: senderKey, value: new Uint8Array(70_000).fill(9) };
-  assert.deepEqual(unpackChunk(packChunk({ election: "a", partitions: 1_024, records: [record] })), [record]);
+  const value = new Uint8Array(70_000).fill(9);
+  const record = { ...shared, sequence: 2 ** 48, partition: 1_023, signature: senderKey, value };
+  const chunk = packChunk({ election: "a", partitions: 1_024, devices, records: [record] });
+  assert.deepEqual(unpackChunk(chunk), [record]);
 });
 
 Deno.test("unpackChunk() reads bytes that stand somewhere in a larger buffer", () => {
@@ -69,8 +80,8 @@ Deno.test("unpackChunk() refuses a chunk that has another number of records", ()
 });
 
 Deno.test("unpackChunk() refuses a partition that the election does not have", () => {
-  const record = { ...shared, partition: PARTITIONS, signature: senderKey, value: senderKey };
-  const chunk = packChunk({ election: "a", partitions: PARTITIONS, records: [record] });
+  const record = { ...shared, sequence: 1, partition: PARTITIONS, signature: senderKey, value: senderKey };
+  const chunk = packChunk({ election: "a", partitions: PARTITIONS, devices, records: [record] });
   assert.throws(() => unpackChunk(chunk), new RangeError("Cannot unpack a chunk: there is no partition 7"));
 });
 
@@ -78,7 +89,7 @@ Deno.test("unpackChunk() throws a RangeError, and nothing else, of any bytes at 
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 200 }), fc.nat(4), (bytes, count) => {
       const chunk = {
-        ...shared,
+        ...chunked,
         election: "a",
         partitions: PARTITIONS,
         records: count,

@@ -35,8 +35,9 @@ export const SETTINGS = {
   /** Authorities of the aggregator's certificate besides the system's, PEM, or their file, which is read when it changes. */
   AGGREGATOR_CA: z.string().optional(),
   AGGREGATOR_CA_FILE: z.string().optional(),
-  /** Requests a second of one device. */
-  DEVICE_REQUESTS_PER_SECOND: integer(1, 1_000_000).default(50),
+  /** Votes a second of one device, and of one station, after a burst of 1,000: single votes and lines of batches alike. */
+  DEVICE_VOTES_PER_SECOND: integer(1, 1_000_000).default(100),
+  STATION_VOTES_PER_SECOND: integer(1, 1_000_000).default(400),
   /** Requests a second of one address, before it is known who asks. */
   ADDRESS_REQUESTS_PER_SECOND: integer(1, 1_000_000).default(1_000),
   /** Connections at once, and of one address. Never more than the process may have file descriptors, less 128. */
@@ -44,6 +45,8 @@ export const SETTINGS = {
   ADDRESS_MAX_CONNECTIONS: integer(1, 1_000_000).default(1_000),
   /** Bytes of records that the spool holds before votes are refused: 2 GiB. */
   SPOOL_MAX_BYTES: integer(1_000_000, 2 ** 46).default(2 * 1024 ** 3),
+  /** What part of that one device's records may take, in per cent. */
+  DEVICE_SPOOL_PERCENT: integer(1, 100).default(5),
   /** How often the aggregator is asked for what is new, in milliseconds. */
   SYNC_INTERVAL_MS: integer(100, 3_600_000).default(2_000),
   /** How long the spool is forwarded after SIGTERM, in milliseconds. */

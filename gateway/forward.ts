@@ -7,6 +7,7 @@
  */
 import type { PlacedRecord, VoteLog } from "../shared/log/vote_log.ts";
 import { unpackChunk } from "./chunk.ts";
+import type { DueStatements } from "./sender_keys.ts";
 import type { Spool, SpooledChunk } from "./spool.ts";
 
 /** Chunks that are read from the spool at once. */
@@ -40,7 +41,7 @@ export type ForwarderOptions = Readonly<{
   openLog(election: string, partitions: number): Promise<VoteLog>;
   now(): number;
   random(): number;
-  onForwarded?(records: number): void;
+  onForwarded?(election: string, records: number): void;
   onFault?(election: string, error: unknown): void;
 }>;
 
@@ -86,6 +87,11 @@ export class Forwarder {
   async step(): Promise<number | undefined> {
     const { spool, now } = this.#options;
     const away = [...this.#routes].filter(([, { retryAtMs }]) => retryAtMs > now());
+    const due = spool.senderKeys.dueForLog(away.map(([election]) => election));
+    if (due !== undefined) {
+      await this.#appendStatements(due);
+      return 0;
+    }
     const chunks = spool.oldest(MAX_CHUNKS, MAX_APPEND_RECORDS, away.map(([election]) => election));
     if (chunks.length === 0) {
       if (away.length === 0) return undefined;
@@ -112,9 +118,25 @@ export class Forwarder {
       if (part.finished.length > 0) spool.free(part.finished);
       route.sent = part.sent;
       route.waitMs = RETRY_FIRST_MS;
-      onForwarded?.(part.records.length);
+      onForwarded?.(election, part.records.length);
     } catch (error) {
       // Should the records be on the log and still in the spool, they are sent twice: harmless.
+      onFault?.(election, error);
+      await this.#backOff(route);
+    }
+  }
+
+  /** Statements go first: they are few, and they say what is missing should this spool be lost now. */
+  async #appendStatements(due: DueStatements): Promise<void> {
+    const { spool, openLog, onFault } = this.#options;
+    const { election, partitions, entries } = due;
+    const route = this.#route(election);
+    try {
+      route.log ??= await openLog(election, partitions);
+      await route.log.append(entries);
+      spool.senderKeys.markOnLog(due);
+      route.waitMs = RETRY_FIRST_MS;
+    } catch (error) {
       onFault?.(election, error);
       await this.#backOff(route);
     }

@@ -2,19 +2,13 @@ import assert from "assert";
 import type { DatabaseSync } from "node:sqlite";
 import type { PlacedRecord, VoteLog } from "../shared/log/vote_log.ts";
 import { withDirectory } from "../tests/directory.ts";
-import { placed, testManifest, testRecord, testSealer } from "../tests/fixture.ts";
 import { MemoryLog } from "../tests/memory_log.ts";
-import { packChunk } from "./chunk.ts";
+import { testRun, testSender } from "../tests/spool_fixture.ts";
+import { unpackChunk } from "./chunk.ts";
 import { Forwarder } from "./forward.ts";
 import { Spool } from "./spool.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
-
-const sealer = testSealer(testManifest());
-
-function makeRecords(count: number): PlacedRecord[] {
-  return Array.from({ length: count }, () => placed(sealer, testRecord(crypto.randomUUID())));
-}
 
 /** A log that does as it is told. */
 class FakeLog extends MemoryLog {
@@ -54,22 +48,30 @@ type Bench = {
   forwarded: number[];
   faults: string[];
   clock: { nowMs: number; random: number; diskFails: boolean };
+  /** Spools records, an append each number; returns them as they are in the spool. */
   put(election: string, ...sizes: number[]): PlacedRecord[];
+  /** The same, and the disk damages the chunk: SQL that sets columns of it. */
+  damaged(election: string, records: number, change: string): void;
 };
 
 /** Gives `work` a forwarder over a real spool. */
 async function withForwarder(work: (bench: Bench) => Promise<void>): Promise<void> {
   await withDirectory(async (directory) => {
     const clock = { nowMs: 1_000_000, random: 1, diskFails: false };
+    let damage: string | undefined;
     const spool = new Spool({
       path: `${directory}/spool.sqlite`,
       maxBytes: 1e9,
       now: () => clock.nowMs,
       commit(db: DatabaseSync) {
         if (clock.diskFails) throw new Error("disk I/O error");
+        if (damage !== undefined) {
+          db.exec(`UPDATE chunks SET ${damage} WHERE id = (SELECT max(id) FROM chunks)`);
+        }
         db.exec("COMMIT");
       },
     });
+    for (const election of ["a", "b", "c"]) spool.senderKeys.use(testSender(election));
     const logs = new Map(["a", "b"].map((election) => [election, new FakeLog(3)]));
     const opened: string[] = [];
     const forwarded: number[] = [];
@@ -83,17 +85,22 @@ async function withForwarder(work: (bench: Bench) => Promise<void>): Promise<voi
       },
       now: () => clock.nowMs,
       random: () => clock.random,
-      onForwarded: (records) => forwarded.push(records),
+      onForwarded: (_, records) => forwarded.push(records),
       onFault: (election, error) => faults.push(`${election}: ${(error as Error).message}`),
     });
     const put = (election: string, ...sizes: number[]) =>
-      sizes.flatMap((size) => {
-        const records = makeRecords(size);
-        spool.append([packChunk({ election, partitions: 3, records })]);
-        return records;
+      sizes.flatMap((records) => {
+        spool.append([testRun({ election, records })]);
+        const others = ["a", "b", "c"].filter((other) => other !== election);
+        return spool.oldest(1e6, 1e6, others).slice(-Math.ceil(records / 1_000)).flatMap(unpackChunk);
       });
+    const damaged = (election: string, records: number, change: string) => {
+      damage = change;
+      spool.append([testRun({ election, records })]);
+      damage = undefined;
+    };
     try {
-      await work({ spool, forwarder, logs, opened, forwarded, faults, clock, put });
+      await work({ spool, forwarder, logs, opened, forwarded, faults, clock, put, damaged });
     } finally {
       await forwarder.close();
       spool.close();
@@ -307,14 +314,14 @@ Deno.test("Forwarder.step() backs off from a log that cannot be opened", async (
 });
 
 Deno.test("Forwarder.step() sets a damaged chunk aside and goes on with the rest", async () => {
-  await withForwarder(async ({ spool, forwarder, logs, faults, forwarded, put }) => {
+  await withForwarder(async ({ spool, forwarder, logs, faults, forwarded, put, damaged }) => {
     const before = put("a", 2);
-    const chunk = packChunk({ election: "a", partitions: 3, records: makeRecords(4) });
-    spool.append([{ ...chunk, bytes: chunk.bytes.slice(0, -1) }]);
+    damaged("a", 4, "bytes = substr(bytes, 1, length(bytes) - 1)");
     const after = put("a", 1);
     assert.equal(await settle(forwarder), undefined);
     assert.deepEqual(logs.get("a")!.signatures(), signatures([...before, ...after]));
-    assert.deepEqual(spool.state, { chunks: 0, records: 0, bytes: 0, damagedRecords: 4 });
+    const { bytes: _, ...state } = spool.state;
+    assert.deepEqual(state, { chunks: 0, records: 0, damagedRecords: 4 });
     assert.equal(faults.length, 1);
     assert.match(faults[0], /^a: Cannot unpack a chunk: it is cut off/);
     assert.deepEqual(forwarded, [3]);
@@ -322,18 +329,16 @@ Deno.test("Forwarder.step() sets a damaged chunk aside and goes on with the rest
 });
 
 Deno.test("Forwarder.step() opens no log for damaged chunks alone", async () => {
-  await withForwarder(async ({ spool, forwarder, opened, forwarded }) => {
-    const chunk = packChunk({ election: "a", partitions: 3, records: makeRecords(1) });
-    spool.append([{ ...chunk, records: 2 }]);
+  await withForwarder(async ({ forwarder, opened, forwarded, damaged }) => {
+    damaged("a", 1, "records = 2");
     assert.equal(await settle(forwarder), undefined);
     assert.deepEqual([opened, forwarded], [[], []]);
   });
 });
 
 Deno.test("Forwarder.step() waits when a damaged chunk cannot be set aside, and comes back to it", async () => {
-  await withForwarder(async ({ spool, forwarder, clock }) => {
-    const chunk = packChunk({ election: "a", partitions: 3, records: makeRecords(1) });
-    spool.append([{ ...chunk, records: 2 }]);
+  await withForwarder(async ({ spool, forwarder, clock, damaged }) => {
+    damaged("a", 1, "records = 2");
     clock.diskFails = true;
     assert.equal(await settle(forwarder), 100);
     assert.equal(spool.state.chunks, 1);
@@ -353,5 +358,49 @@ Deno.test("Forwarder.close() closes every log, also one that throws at it", asyn
     closeA.close = () => Promise.reject(new Error("already gone"));
     await forwarder.close();
     assert.equal(logs.get("b")!.closed, 1);
+  });
+});
+
+Deno.test("Forwarder.step() appends the statements of ended keys, before the records, and each once", async () => {
+  await withForwarder(async ({ spool, forwarder, logs, put }) => {
+    put("a", 2);
+    spool.senderKeys.retireAll();
+    put("a", 3);
+    put("b", 4);
+    assert.equal(await forwarder.step(), 0);
+    const [statement, ...more] = logs.get("a")!.stored.flat();
+    assert.deepEqual([statement.kind, statement.sequence, more], ["statement", 2, []]);
+    assert.equal(await settle(forwarder), undefined);
+    assert.deepEqual(logs.get("a")!.appends, [1, 5], "a key that still numbers states nothing");
+    assert.deepEqual(logs.get("b")!.appends, [4]);
+    spool.senderKeys.retireAll();
+    assert.equal(await settle(forwarder), undefined);
+    const stated = (election: string) =>
+      logs.get(election)!.stored.flat().filter(({ kind }) => kind === "statement");
+    assert.deepEqual(stated("a").map(({ sequence }) => sequence).sort(), [2, 3]);
+    assert.deepEqual(stated("b").map(({ sequence }) => sequence), [4]);
+  });
+});
+
+Deno.test("Forwarder.step() keeps a statement that the log did not acknowledge, and backs off", async () => {
+  await withForwarder(async ({ spool, forwarder, logs, opened, faults, clock, put }) => {
+    put("a", 1);
+    await settle(forwarder);
+    spool.senderKeys.retireAll();
+    const log = logs.get("a")!;
+    log.failures = [away, { error: new Error("no answer"), when: "after" }];
+    assert.equal(await settle(forwarder), 100);
+    const ofB = put("b", 1);
+    assert.equal(await settle(forwarder), 100, "b is forwarded while a waits");
+    assert.deepEqual(logs.get("b")!.signatures(), signatures(ofB));
+    clock.nowMs += 100;
+    assert.equal(await settle(forwarder), 200);
+    clock.nowMs += 200;
+    assert.equal(await settle(forwarder), undefined);
+    const statements = log.stored.flat().filter(({ kind }) => kind === "statement");
+    assert.equal(statements.length, 2, "twice on the log is harmless");
+    assert.deepEqual(faults, ["a: the log is away", "a: no answer"]);
+    assert.equal(opened.filter((election) => election === "a").length, 3, "it is opened anew");
+    assert.equal(spool.senderKeys.dueForLog(), undefined);
   });
 });

@@ -6,13 +6,13 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { command, runProgram } from "../cli/command.ts";
 import { startLog } from "../cli/log.ts";
-import { createGateway, type GatewayOptions } from "./app.ts";
+import { createGateway, type GatewayOptions, MAX_BATCH_VOTES } from "./app.ts";
 import { AggregatorClient } from "./aggregator_client.ts";
 import { type GatewayConfig, gatewayConfig } from "./config.ts";
 import { logErrors, logRequests } from "../web/request_log.ts";
 import { tlsLog } from "../web/tls_log.ts";
 import { ElectionStore } from "./manifest.ts";
-import { gatewayMetrics } from "./metrics.ts";
+import { type GatewayMetrics, gatewayMetrics } from "./metrics.ts";
 import { RateLimiter } from "./rate.ts";
 import { serve } from "../web/serve.ts";
 import { SpoolClient, type SpoolEvents } from "./spool_client.ts";
@@ -32,33 +32,55 @@ export async function runGateway(
   const stopped = new Promise((resolve) => stop.signal.addEventListener("abort", resolve, { once: true }));
   for (const signal of ["SIGTERM", "SIGINT"] as const) Deno.addSignalListener(signal, () => stop.abort());
   using aggregator = new AggregatorClient(config, log);
-  const store = new ElectionStore(config.file, `${config.GATEWAY_DATA}/keys`, aggregator.fetch);
-  const { changed: loaded, faults } = store.loadKept();
-  for (const fault of faults) log.warn("{fault}", { fault });
-  let metrics: ReturnType<typeof gatewayMetrics> | undefined = undefined;
+  const logFaults = new Map<string, string>();
+  const news = new Wakeup();
+  let metrics: GatewayMetrics | undefined = undefined;
   const spool = openSpool(config, spoolWorker, {
-    onForwarded: (records) => metrics?.forwarded.inc(records),
+    onNumbered: (records) => metrics?.numbered.inc(records),
+    onForwarded(election, records) {
+      logFaults.delete(election);
+      metrics?.forwarded.inc(records);
+    },
     onFault(election, why) {
+      logFaults.set(election, why);
       metrics?.logFaults.inc();
       log.warn("log of {election} does not take records: {why}", { election, why });
     },
+    onSenderKeys: () => news.wake(),
   }, (why) => {
     log.fatal("spool thread ended: {why}", { why });
     Deno.exit(1);
   });
-  metrics = gatewayMetrics(() => spool.state);
   await spool.opened;
+  const store = new ElectionStore(config.file, `${config.GATEWAY_DATA}/keys`, aggregator.fetch, spool);
+  const { changed: loaded, faults } = store.loadKept();
+  for (const fault of faults) log.warn("{fault}", { fault });
+  metrics = gatewayMetrics({
+    spool: () => spool.state,
+    statementsDue: () => spool.statementsDue,
+    clockDifferenceMs: () => store.clock.differenceMs,
+  });
   const onError = logErrors(log);
   const app = createGateway(
     {
       gateway: config.file.gateway,
       elections: (id) => store.get(id) ?? (store.expects(id) ? "awaited" : undefined),
       electionIds: () => store.ids(),
+      awaitedIds: () => store.awaitedIds(),
       spool,
       spoolMaxBytes: config.SPOOL_MAX_BYTES,
       metrics,
-      deviceRate: new RateLimiter(config.DEVICE_REQUESTS_PER_SECOND),
+      deviceRate: new RateLimiter(
+        config.DEVICE_VOTES_PER_SECOND,
+        Math.max(config.DEVICE_VOTES_PER_SECOND, MAX_BATCH_VOTES),
+      ),
+      stationRate: new RateLimiter(
+        config.STATION_VOTES_PER_SECOND,
+        Math.max(config.STATION_VOTES_PER_SECOND, MAX_BATCH_VOTES),
+      ),
       addressRate: new RateLimiter(config.ADDRESS_REQUESTS_PER_SECOND),
+      logFault: (election) => logFaults.get(election),
+      clockFault: () => store.clock.fault,
       now: Date.now,
       draining: () => stop.signal.aborted,
       onError,
@@ -78,10 +100,18 @@ export async function runGateway(
       loaded.join(", ") || "none"
     })`,
   );
-  const following = follow({ aggregator, store }, config.SYNC_INTERVAL_MS, stop.signal, (fault) => {
-    metrics.syncFaults.inc();
-    log.warn("the aggregator has no answer: {fault}", { fault });
-  }, (election) => log.info("took up {election}", { election }));
+  const following = follow({ aggregator, store, news }, config.SYNC_INTERVAL_MS, stop.signal, {
+    onFault(fault) {
+      metrics.syncFaults.inc();
+      log.warn("the aggregator has no answer: {fault}", { fault });
+    },
+    onChange: (election) => log.info("took up {election}", { election }),
+    onClock: (fault) => {
+      if (fault === undefined) {
+        log.info("this gateway's clock and the aggregator's agree again: votes are taken");
+      } else log.error("no votes are taken: {fault}", { fault });
+    },
+  });
   await stopped;
   await Promise.race([server.shutdown(), delay(FINISH_MS)]);
   await following;
@@ -97,6 +127,7 @@ function openSpool(
   events: SpoolEvents,
   onDeath: (why: string) => void,
 ): SpoolClient {
+  Deno.mkdirSync(config.GATEWAY_DATA, { recursive: true, mode: 0o700 });
   const worker = new Worker(module, { type: "module", name: "spool" });
   const client = new SpoolClient((request, transfer) => worker.postMessage(request, transfer), events);
   worker.onmessage = ({ data }: MessageEvent<SpoolReply | SpoolListening>) => {
@@ -104,6 +135,7 @@ function openSpool(
     const setup: SpoolSetup = {
       path: `${config.GATEWAY_DATA}/spool.sqlite`,
       maxBytes: config.SPOOL_MAX_BYTES,
+      deviceMaxBytes: Math.floor(config.SPOOL_MAX_BYTES * config.DEVICE_SPOOL_PERCENT / 100),
       voteLog: config.VOTE_LOG,
       logLevel: config.LOG_LEVEL,
     };
@@ -117,21 +149,55 @@ function openSpool(
   return client;
 }
 
-/** Asks the aggregator for what is new, at once and ever after; while it is away the gateway works with what it has. */
+/** Ends a wait early. */
+class Wakeup {
+  #woken = Promise.withResolvers<void>();
+
+  wake(): void {
+    this.#woken.resolve();
+  }
+
+  /** Waits until it is woken, or time is up, or the signal aborts. */
+  async wait(ms: number, signal: AbortSignal): Promise<void> {
+    const done = new AbortController();
+    const ended = AbortSignal.any([signal, done.signal]);
+    await Promise.race([this.#woken.promise, delay(ms, undefined, { signal: ended }).catch(() => {})]);
+    done.abort();
+    this.#woken = Promise.withResolvers<void>();
+  }
+}
+
+/** What {@link follow} tells. */
+type Following = Readonly<{
+  onFault(fault: string): void;
+  onChange(election: string): void;
+  /** The clocks differ by too much, or do so no more. */
+  onClock(fault: string | undefined): void;
+}>;
+
+/**
+ * Asks the aggregator for what is new, at once and ever after, and as soon as there is something to tell it; while it is
+ * away the gateway works with what it has.
+ */
 async function follow(
-  { aggregator, store }: Readonly<{ aggregator: AggregatorClient; store: ElectionStore }>,
+  { aggregator, store, news }: Readonly<
+    { aggregator: AggregatorClient; store: ElectionStore; news: Wakeup }
+  >,
   everyMs: number,
   signal: AbortSignal,
-  onFault: (fault: string) => void,
-  onChange: (election: string) => void,
+  { onFault, onChange, onClock }: Following,
 ): Promise<void> {
+  let differed = false;
   while (!signal.aborted) {
     aggregator.look();
     const { changed, faults } = await store.sync(Date.now(), signal);
     for (const election of changed) onChange(election);
     if (signal.aborted) return;
     for (const fault of faults) onFault(fault);
-    await delay(everyMs, undefined, { signal }).catch(() => {});
+    const { fault } = store.clock;
+    if ((fault !== undefined) !== differed) onClock(fault);
+    differed = fault !== undefined;
+    await news.wait(everyMs, signal);
   }
 }
 

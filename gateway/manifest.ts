@@ -1,40 +1,38 @@
 /**
  * What a gateway knows of its elections: manifest, device keys and pseudonym key. It fetches them from the aggregator,
- * keeps them sealed on its disk so as to start and work while the aggregator is away, and follows changes.
+ * keeps them sealed on its disk so as to start and work while the aggregator is away, and follows changes. The same
+ * request tells the aggregator of the spool's sender keys and statements, and the answer tells the aggregator's time.
  *
  * @module
  */
 import { Addresses } from "../shared/addresses.ts";
 import { fromHex, fromUtf8, utf8 } from "../shared/bytes.ts";
 import { type ElectionIndex, indexElection, openManifest, type SignedManifest } from "../shared/election.ts";
-import {
-  deriveKey,
-  ephemeralKeyPair,
-  formatKeyName,
-  type KeyName,
-  type KeyPair,
-  recordKey,
-  seal,
-  unseal,
-} from "../shared/keys.ts";
+import { deriveKey, formatKeyName, type KeyName, seal, unseal } from "../shared/keys.ts";
 import { receiptKey } from "../shared/receipt.ts";
-import { type RecordSealer, recordSealer } from "../shared/record.ts";
 import { signRequest } from "../shared/signature.ts";
 import {
   type GatewayFile,
   revisionOf,
   type Sync,
+  SYNC_LIMITS,
   SYNC_PATH,
   syncKey,
   type SyncRequest,
   syncSchema,
+  TIME_HEADER,
 } from "../shared/sync.ts";
+import { AggregatorClock } from "./clock.ts";
+import type { SenderElection } from "./sender_keys.ts";
+import type { SpoolClient } from "./spool_client.ts";
 
 /** How long an address of the aggregator may take to answer, in milliseconds. */
 const SYNC_TIMEOUT_MS = 10_000;
 /** Largest answer of the aggregator that is read, and how much of a refusal, in bytes. */
 const MAX_SYNC_BYTES = 256 * 1024 * 1024;
 const MAX_REFUSAL_BYTES = 500;
+/** How often the list of all sender keys is sent once the acceptance window is over, in milliseconds. */
+const LISTING_EVERY_MS = 60_000;
 
 /** A device's key as the gateway holds it. `validUntilMs` is infinite while no newer version has replaced it. */
 export type HeldKey = Readonly<{ key: Uint8Array; station: string; validUntilMs: number }>;
@@ -49,7 +47,8 @@ export type GatewayElection = Readonly<{
   receiptKey: Uint8Array;
   /** The gateway and its key's version, as receipts name it. */
   receiptName: string;
-  sealer: RecordSealer;
+  /** What the spool's thread seals its records with. */
+  sender: SenderElection;
   deviceKey(name: KeyName): HeldKey | undefined;
 }>;
 
@@ -58,13 +57,25 @@ type Credentials = GatewayFile["elections"][number];
 /** Elections that were taken up, and in words what went wrong with others. */
 export type Followed = Readonly<{ changed: string[]; faults: string[] }>;
 
+/** What the spool knows of sender keys, and where it is told of elections and of what the aggregator has. */
+export type KeyLedger = Pick<SpoolClient, "use" | "keysOf" | "told">;
+
+/** A ledger of a gateway that has no spool. */
+const NO_KEYS: KeyLedger = { use: () => {}, keysOf: () => undefined, told: () => {} };
+
+/** What one request tells the aggregator besides what the gateway has. */
+type Told = Pick<SyncRequest, "senderKeys" | "statements" | "listedKeys">;
+
 /** Follows the elections of one gateway. */
 export class ElectionStore {
   readonly #file: GatewayFile;
   readonly #aggregators: Addresses;
   readonly #directory: string;
   readonly #fetch: typeof fetch;
-  readonly #ephemeral: KeyPair = ephemeralKeyPair();
+  readonly #ledger: KeyLedger;
+  readonly #listedAtMs = new Map<string, number>();
+  /** How far this gateway's clock is from the aggregator's. */
+  readonly clock: AggregatorClock = new AggregatorClock();
   readonly #elections = new Map<string, GatewayElection>();
   /** The aggregator's last answer for each election, and the one that the disk has. */
   readonly #seen = new Map<string, string>();
@@ -73,12 +84,19 @@ export class ElectionStore {
   /**
    * @param directory Where the sealed copies are kept; made if missing.
    * @param fetcher How the aggregator is asked.
+   * @param ledger The spool's sender keys.
    */
-  constructor(file: GatewayFile, directory: string, fetcher: typeof fetch = fetch) {
+  constructor(
+    file: GatewayFile,
+    directory: string,
+    fetcher: typeof fetch = fetch,
+    ledger: KeyLedger = NO_KEYS,
+  ) {
     this.#file = file;
     this.#aggregators = new Addresses(file.aggregators);
     this.#directory = directory;
     this.#fetch = fetcher;
+    this.#ledger = ledger;
     Deno.mkdirSync(directory, { recursive: true, mode: 0o700 });
   }
 
@@ -93,6 +111,11 @@ export class ElectionStore {
   /** The ids of those that it can take votes for. */
   ids(): string[] {
     return [...this.#elections.keys()];
+  }
+
+  /** The ids of those that the aggregator has not told it of yet. */
+  awaitedIds(): string[] {
+    return this.#file.elections.map(({ election }) => election).filter((id) => !this.#elections.has(id));
   }
 
   /** Takes up what the disk has kept. */
@@ -117,7 +140,7 @@ export class ElectionStore {
   }
 
   /**
-   * Asks the aggregator for what is new, for every election, at one of its addresses after the other until one has an
+   * Asks the aggregator for what is new, and tells it of sender keys and statements, for every election, at one of its addresses after the other until one has an
    * answer. An election stays as it is when none of them can be reached, or all refuse or answer what is not its own.
    */
   async sync(nowMs: number, signal?: AbortSignal): Promise<Followed> {
@@ -141,28 +164,51 @@ export class ElectionStore {
 
   /** Asks for one election; `undefined` when the aggregator has nothing that is not known already. */
   async #ask(credentials: Credentials, nowMs: number, signal?: AbortSignal): Promise<string | undefined> {
+    const { election } = credentials;
+    const told = this.#toTell(election, nowMs);
     const asked = await this.#aggregators.ask(async (aggregator) => {
       try {
-        return { answer: await this.#askAt(aggregator, credentials, nowMs, signal) };
+        return { answer: await this.#askAt(aggregator, credentials, told, nowMs, signal) };
       } catch (error) {
         return { fault: reasonOf(error) };
       }
     }, signal);
     if ("fault" in asked) throw new Error(asked.fault);
+    this.#ledger.told(election, told.statements.map(({ senderKey }) => senderKey));
+    if (told.listedKeys !== undefined) this.#listedAtMs.set(election, nowMs);
     return asked.answer;
+  }
+
+  /**
+   * What there is to tell of sender keys. The list of all of them closes the gateway's books: it goes out once the
+   * acceptance window is over and no key numbers any more.
+   */
+  #toTell(election: string, nowMs: number): Told {
+    const keys = this.#ledger.keysOf(election);
+    const statements = keys?.untold.slice(0, SYNC_LIMITS.statements - 1) ?? [];
+    const stated = statements.map(({ senderKey }) => senderKey);
+    const senderKeys = keys?.current === undefined ? stated : [...stated, keys.current];
+    const all = keys?.all ?? [];
+    const acceptsUntilMs = this.#elections.get(election)?.index.acceptsUntilMs ?? Infinity;
+    const listedAtMs = this.#listedAtMs.get(election) ?? -Infinity;
+    const isDue = nowMs > acceptsUntilMs && Math.abs(nowMs - listedAtMs) >= LISTING_EVERY_MS;
+    const isClosed = keys?.current === undefined && all.length <= SYNC_LIMITS.listedKeys;
+    return { senderKeys, statements, ...isDue && isClosed && { listedKeys: [...all] } };
   }
 
   async #askAt(
     aggregator: string,
     credentials: Credentials,
+    told: Told,
     nowMs: number,
     signal?: AbortSignal,
   ): Promise<string | undefined> {
     const idempotencyKey = crypto.randomUUID();
     const seen = this.#seen.get(credentials.election);
     const have = seen === undefined ? null : revisionOf(seen);
-    const body = utf8(JSON.stringify({ have } satisfies SyncRequest));
+    const body = utf8(JSON.stringify({ have, ...told } satisfies SyncRequest));
     const key = fromHex(credentials.key);
+    const askedAtMs = performance.now();
     const response = await this.#fetch(new URL(SYNC_PATH, aggregator), {
       method: "POST",
       body,
@@ -177,13 +223,17 @@ export class ElectionStore {
       }),
       signal: AbortSignal.any([AbortSignal.timeout(SYNC_TIMEOUT_MS), ...signal ? [signal] : []]),
     });
+    this.clock.note(response.headers.get(TIME_HEADER), nowMs, performance.now() - askedAtMs);
     if (response.status === 204) {
       await response.body?.cancel();
       return undefined;
     }
     if (!response.ok) {
-      const refusal = (await readUpTo(response, MAX_REFUSAL_BYTES)).bytes;
-      throw new Error(`the aggregator answers ${response.status}: ${new TextDecoder().decode(refusal)}`);
+      const refusal = new TextDecoder().decode((await readUpTo(response, MAX_REFUSAL_BYTES)).bytes);
+      // A signature that is too old or too early for the aggregator says that the clocks differ, and not which is wrong.
+      const isOfTime = /signature-(stale|early)/.test(refusal);
+      if (isOfTime && this.clock.fault !== undefined) throw new Error(this.clock.fault);
+      throw new Error(`the aggregator answers ${response.status}: ${refusal}`);
     }
     const { bytes: sealed, whole } = await readUpTo(response, MAX_SYNC_BYTES);
     if (!whole) throw new Error(`the aggregator's answer is larger than ${MAX_SYNC_BYTES} bytes`);
@@ -206,13 +256,9 @@ export class ElectionStore {
       throw new Error(`the manifest has version ${manifest.version}, and ${known} is in force`);
     }
     const name = this.#name(credentials);
-    const ready = readyElection(
-      name,
-      fromHex(credentials.key),
-      sync,
-      indexElection(manifest),
-      this.#ephemeral,
-    );
+    const ready = readyElection(name, fromHex(credentials.key), sync, indexElection(manifest));
+    // The spool first: from then on votes may come.
+    this.#ledger.use(ready.sender);
     this.#elections.set(credentials.election, ready);
     this.#seen.set(credentials.election, text);
   }
@@ -252,18 +298,14 @@ export class ElectionStore {
  * @param key The gateway's own key for this election, 32 bytes.
  * @param sync What the aggregator answered.
  * @param index Of the manifest in it.
- * @param ephemeral This process's own key pair.
  */
 export function readyElection(
   name: KeyName,
   key: Uint8Array,
   sync: Sync,
   index: ElectionIndex,
-  ephemeral: KeyPair,
 ): GatewayElection {
-  const { manifest } = index;
-  const aggregatorKey = fromHex(manifest.sealingKey);
-  const { privateKey, publicKey } = ephemeral;
+  const { manifest, acceptsUntilMs } = index;
   const devices = new Map(
     sync.devices.map((device): [string, HeldKey] => [`${device.device}.${device.version}`, {
       key: fromHex(device.key),
@@ -278,13 +320,13 @@ export function readyElection(
     pseudonymKey: fromHex(sync.pseudonymKey),
     receiptKey: receiptKey(key),
     receiptName: `${name.id}.${name.version}`,
-    sealer: recordSealer({
+    sender: {
       name,
       signingKey: key,
-      sealingKey: recordKey(privateKey, aggregatorKey, manifest.election, publicKey, aggregatorKey),
-      senderKey: publicKey,
-      recordBytes: manifest.recordBytes,
-    }),
+      sealingKey: fromHex(manifest.sealingKey),
+      partitions: manifest.partitions,
+      acceptsUntilMs,
+    },
     deviceKey: ({ id, version }) => devices.get(`${id}.${version}`),
   };
 }

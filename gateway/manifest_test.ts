@@ -2,12 +2,13 @@ import assert from "assert";
 import { utf8 } from "../shared/bytes.ts";
 import { type Manifest, signManifest } from "../shared/election.ts";
 import { gatewayKey, manifestKeyPair, seal } from "../shared/keys.ts";
-import { type GatewayFile, revisionOf, syncKey } from "../shared/sync.ts";
+import { type GatewayFile, revisionOf, type StatementEntry, SYNC_LIMITS, syncKey } from "../shared/sync.ts";
 import { withDirectory } from "../tests/directory.ts";
 import { FakeAggregator, testGatewayFile } from "../tests/fake_aggregator.ts";
 import { MASTER, NOON_MS, testDefinition, testManifest } from "../tests/fixture.ts";
 import { DEVICE, testDevice, testSync } from "../tests/gateway_fixture.ts";
-import { ElectionStore } from "./manifest.ts";
+import { ElectionStore, type KeyLedger } from "./manifest.ts";
+import type { ElectionKeys, SenderElection } from "./sender_keys.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
@@ -21,7 +22,11 @@ function manifestOf(version: number, change: Partial<Manifest> = {}): Manifest {
   return { ...testManifest(testDefinition(), version), ...change };
 }
 
-type Bench = { aggregator: FakeAggregator; directory: string; store(file?: GatewayFile): ElectionStore };
+type Bench = {
+  aggregator: FakeAggregator;
+  directory: string;
+  store(file?: GatewayFile, ledger?: KeyLedger): ElectionStore;
+};
 
 async function withAggregator(work: (bench: Bench) => Promise<void>): Promise<void> {
   await withDirectory(async (root) => {
@@ -31,7 +36,7 @@ async function withAggregator(work: (bench: Bench) => Promise<void>): Promise<vo
     await work({
       aggregator,
       directory,
-      store: (file = gatewayFile()) => new ElectionStore(file, directory, aggregator.fetch),
+      store: (file = gatewayFile(), ledger) => new ElectionStore(file, directory, aggregator.fetch, ledger),
     });
   });
 }
@@ -365,26 +370,202 @@ Deno.test("ElectionStore.sync() works with what it cannot keep, says so, and kee
   });
 });
 
-Deno.test("two starts of a gateway seal under different keys", async () => {
-  await withAggregator(async ({ store }) => {
-    const senders = [store(), store()].map((elections) => {
-      elections.loadKept();
-      return elections;
+/** Keys as a spool would tell them. */
+class FakeLedger implements KeyLedger {
+  readonly keys = new Map<string, ElectionKeys>();
+  readonly heard: [election: string, senderKeys: readonly string[]][] = [];
+  readonly used: SenderElection[] = [];
+
+  use(election: SenderElection): void {
+    this.used.push(election);
+  }
+
+  keysOf(election: string): ElectionKeys | undefined {
+    return this.keys.get(election);
+  }
+
+  told(election: string, senderKeys: readonly string[]): void {
+    if (senderKeys.length > 0) this.heard.push([election, senderKeys]);
+  }
+}
+
+Deno.test("ElectionStore tells the spool of an election before votes can come, and of all that is new", async () => {
+  await withAggregator(async ({ aggregator, store }) => {
+    const ledger = new FakeLedger();
+    const elections = store(gatewayFile(), ledger);
+    const readyBefore: boolean[] = [];
+    ledger.use = (election) => {
+      readyBefore.push(elections.get(ELECTION) !== undefined);
+      ledger.used.push(election);
+    };
+    await elections.sync(NOON_MS);
+    aggregator.tell(testSync(manifestOf(4, { acceptsUntil: "2026-11-03T22:00:00.000Z" })));
+    await elections.sync(NOON_MS);
+    const sender = {
+      name: GATEWAY,
+      signingKey: gatewayKey(MASTER, GATEWAY),
+      sealingKey: Uint8Array.fromHex(manifestOf(3).sealingKey),
+      partitions: 3,
+      acceptsUntilMs: Date.parse("2026-11-03T23:00:00.000Z"),
+    };
+    const later = { ...sender, acceptsUntilMs: Date.parse("2026-11-03T22:00:00.000Z") };
+    assert.deepEqual([ledger.used, readyBefore], [[sender, later], [false, true]]);
+    assert.deepEqual(elections.get(ELECTION)!.sender, later);
+    const again = store(gatewayFile(), ledger);
+    again.loadKept();
+    assert.deepEqual(ledger.used[2], later);
+  });
+});
+
+const keyHex = (n: number) => n.toString(16).padStart(64, "0");
+
+function statement(n: number): StatementEntry {
+  return {
+    keyId: "test-2026/g-1.1",
+    senderKey: keyHex(n),
+    sequence: n,
+    signature: keyHex(n),
+    value: "ab".repeat(56),
+  };
+}
+
+Deno.test("ElectionStore.sync() tells of sender keys and statements, and notes what the aggregator has", async () => {
+  await withAggregator(async ({ aggregator, store }) => {
+    const ledger = new FakeLedger();
+    const elections = store(gatewayFile(), ledger);
+    await elections.sync(NOON_MS);
+    const { senderKeys, statements, listedKeys } = aggregator.asked[0];
+    assert.deepEqual([senderKeys, statements, listedKeys], [[], [], undefined]);
+    ledger.keys.set(ELECTION, {
+      election: ELECTION,
+      current: keyHex(3),
+      all: [1, 2, 3].map(keyHex),
+      untold: [statement(2)],
+      statementsDue: 1,
     });
-    for (const elections of senders) await elections.sync(NOON_MS);
-    const record = {
-      voteId: crypto.randomUUID(),
-      station: "n-1",
-      mode: "in_person",
-      selections: [],
-      castAt: new Date(NOON_MS).toISOString(),
-      voterKey: "ab".repeat(32),
-      manifestVersion: 3,
-      acceptedAt: new Date(NOON_MS).toISOString(),
-    } as const;
-    const keys = senders.map((elections) =>
-      elections.get(ELECTION)!.sealer.seal({ ...record, selections: [] }).senderKey.toHex()
-    );
-    assert.notEqual(keys[0], keys[1]);
+    await elections.sync(NOON_MS);
+    assert.deepEqual(aggregator.asked[1].senderKeys, [keyHex(2), keyHex(3)]);
+    assert.deepEqual(aggregator.asked[1].statements, [statement(2)]);
+    assert.deepEqual(ledger.heard, [[ELECTION, [keyHex(2)]]]);
+    aggregator.meddle = () => new Response("away", { status: 502 });
+    await elections.sync(NOON_MS);
+    assert.equal(ledger.heard.length, 1, "what was refused is told again");
+  });
+});
+
+Deno.test("ElectionStore.sync() tells so many statements at once, the oldest first, and the key that numbers now", async () => {
+  await withAggregator(async ({ aggregator, store }) => {
+    const ledger = new FakeLedger();
+    const untold = Array.from({ length: 250 }, (_, i) => statement(i + 1));
+    const all = untold.map(({ senderKey }) => senderKey);
+    ledger.keys.set(ELECTION, {
+      election: ELECTION,
+      current: keyHex(999),
+      all,
+      untold,
+      statementsDue: 250,
+    });
+    assert.deepEqual(await store(gatewayFile(), ledger).sync(NOON_MS), CHANGED);
+    const { statements, senderKeys } = aggregator.asked[0];
+    assert.deepEqual(statements, untold.slice(0, SYNC_LIMITS.statements - 1));
+    assert.deepEqual(senderKeys, [...all.slice(0, SYNC_LIMITS.senderKeys - 1), keyHex(999)]);
+  });
+});
+
+Deno.test("ElectionStore.sync() lists every key once the acceptance window is over and none numbers, once a minute", async () => {
+  await withAggregator(async ({ aggregator, store }) => {
+    const ledger = new FakeLedger();
+    const elections = store(gatewayFile(), ledger);
+    const overMs = Date.parse("2026-11-03T23:00:00.001Z");
+    let nowMs = overMs - 1;
+    aggregator.now = () => nowMs;
+    const listed = async () => {
+      assert.deepEqual((await elections.sync(nowMs)).faults, []);
+      return aggregator.asked.at(-1)!.listedKeys;
+    };
+    const keys = { election: ELECTION, all: [1, 2].map(keyHex), untold: [], statementsDue: 0 };
+    ledger.keys.set(ELECTION, keys);
+    assert.equal(await listed(), undefined, "its manifest is not known yet");
+    assert.equal(await listed(), undefined, "the last moment belongs to the window");
+    nowMs = overMs;
+    ledger.keys.set(ELECTION, { ...keys, current: keyHex(2) });
+    assert.equal(await listed(), undefined, "a key still numbers");
+    ledger.keys.set(ELECTION, keys);
+    aggregator.meddle = () => new Response("away", { status: 502 });
+    await elections.sync(nowMs);
+    aggregator.meddle = (response) => response;
+    assert.deepEqual(await listed(), keys.all);
+    assert.equal(await listed(), undefined);
+    nowMs += 59_999;
+    assert.equal(await listed(), undefined);
+    nowMs += 1;
+    ledger.keys.delete(ELECTION);
+    assert.deepEqual(await listed(), [], "a gateway that used none says so");
+  });
+});
+
+Deno.test("ElectionStore.sync() lists no keys that one request cannot hold", async () => {
+  await withAggregator(async ({ aggregator, store }) => {
+    const ledger = new FakeLedger();
+    const all = Array.from({ length: SYNC_LIMITS.listedKeys + 1 }, (_, i) => keyHex(i));
+    const overMs = Date.parse("2026-11-03T23:00:00.001Z");
+    aggregator.now = () => overMs;
+    ledger.keys.set(ELECTION, { election: ELECTION, all, untold: [], statementsDue: 0 });
+    const elections = store(gatewayFile(), ledger);
+    await elections.sync(overMs);
+    await elections.sync(overMs);
+    assert.equal(aggregator.asked[1].listedKeys, undefined);
+    ledger.keys.set(ELECTION, { election: ELECTION, all: all.slice(1), untold: [], statementsDue: 0 });
+    await elections.sync(overMs);
+    assert.equal(aggregator.asked[2].listedKeys!.length, SYNC_LIMITS.listedKeys);
+  });
+});
+
+for (const [minutes, direction] of [[6, "ahead of"], [-6, "behind"]] as const) {
+  Deno.test(`ElectionStore.sync() says that its clock is six minutes ${direction} the aggregator's, and blames neither`, async () => {
+    await withAggregator(async ({ aggregator, store }) => {
+      const elections = store();
+      assert.deepEqual([elections.clock.differenceMs, elections.clock.fault], [undefined, undefined]);
+      const { changed, faults } = await elections.sync(NOON_MS + minutes * 60_000);
+      assert.deepEqual(changed, []);
+      assert.match(faults[0], new RegExp(`this gateway's clock is 360 s ${direction} the aggregator's`));
+      assert.doesNotMatch(faults[0], /device/);
+      assert.ok(elections.clock.fault);
+      assert.deepEqual(await elections.sync(NOON_MS), CHANGED);
+      assert.equal(elections.clock.fault, undefined);
+      // Two minutes apart the aggregator answers as ever.
+      assert.deepEqual(await elections.sync(NOON_MS + 120_000), SAME);
+      assert.match(elections.clock.fault!, /120 s ahead/);
+      aggregator.meddle = () => Promise.reject(new TypeError("connection refused"));
+      await elections.sync(NOON_MS);
+      assert.ok(elections.clock.fault, "an aggregator that is away says nothing new");
+    });
+  });
+}
+
+Deno.test("ElectionStore that has never reached the aggregator goes on with what the disk has, whatever the clock", async () => {
+  await withAggregator(async ({ directory, store }) => {
+    await store().sync(NOON_MS);
+    const away: typeof fetch = () => Promise.reject(new TypeError("connection refused"));
+    const elections = new ElectionStore(gatewayFile(), directory, away);
+    assert.deepEqual(elections.loadKept(), CHANGED);
+    assert.equal((await elections.sync(NOON_MS + 360_000)).faults.length, 1);
+    assert.equal(versionIn(elections), 3);
+    assert.deepEqual([elections.clock.differenceMs, elections.clock.fault], [undefined, undefined]);
+  });
+});
+
+Deno.test("a gateway file with a newer key signs with it, and opens no more what was kept under the old one", async () => {
+  await withAggregator(async ({ aggregator, store }) => {
+    await store().sync(NOON_MS);
+    const [own] = gatewayFile().elections;
+    const key = gatewayKey(MASTER, { ...GATEWAY, version: 2 });
+    const rotated = { ...gatewayFile(), elections: [{ ...own, keyVersion: 2, key: key.toHex() }] };
+    const elections = store(rotated);
+    assert.equal(elections.loadKept().faults.length, 1);
+    assert.deepEqual(await elections.sync(NOON_MS), CHANGED);
+    assert.equal(aggregator.asked.at(-1)!.version, 2);
+    const { sender, receiptName } = elections.get(ELECTION)!;
+    assert.deepEqual([sender.name.version, sender.signingKey, receiptName], [2, key, "g-1.2"]);
   });
 });

@@ -15,38 +15,57 @@ export type GatewayMetrics = Readonly<{
   skew: Histogram;
   /** From a request's arrival to its answer, in seconds. */
   latency: Histogram<"endpoint">;
+  numbered: Counter;
   forwarded: Counter;
   logFaults: Counter;
   syncFaults: Counter;
 }>;
 
-/**
- * Makes the metrics.
- *
- * @param spool How full the spool is, asked when scraped.
- */
-export function gatewayMetrics(spool: () => SpoolState): GatewayMetrics {
+/** What is asked when metrics are scraped. */
+export type MetricSources = Readonly<{
+  /** How full the spool is. */
+  spool(): SpoolState;
+  /** Statements that the log or the aggregator does not have yet; none when left out. */
+  statementsDue?(): number;
+  /** How far this gateway's clock is ahead of the aggregator's, in milliseconds; `undefined` before it is known. */
+  clockDifferenceMs?(): number | undefined;
+}>;
+
+/** Makes the metrics. */
+export function gatewayMetrics(
+  { spool, statementsDue = () => 0, clockDifferenceMs = () => undefined }: MetricSources,
+): GatewayMetrics {
   const registry = new Registry();
   const registers = [registry];
-  const gauge = (name: string, help: string, read: (state: SpoolState) => number) =>
+  const gauge = (name: string, help: string, read: () => number) =>
     new Gauge({
       name,
       help,
       registers,
       collect() {
-        this.set(read(spool()));
+        this.set(read());
       },
     });
   gauge(
     "pollwire_gateway_spool_records",
     "Records in the spool, not yet on the log",
-    ({ records }) => records,
+    () => spool().records,
   );
-  gauge("pollwire_gateway_spool_bytes", "Bytes of records in the spool", ({ bytes }) => bytes);
+  gauge("pollwire_gateway_spool_bytes", "Bytes of records in the spool", () => spool().bytes);
   gauge(
     "pollwire_gateway_spool_damaged_records",
     "Records that the disk gave back damaged, set aside",
-    ({ damagedRecords }) => damagedRecords,
+    () => spool().damagedRecords,
+  );
+  gauge(
+    "pollwire_gateway_statements_due",
+    "Statements of ended sender keys that the log or the aggregator does not have yet",
+    statementsDue,
+  );
+  gauge(
+    "pollwire_gateway_clock_difference_seconds",
+    "How far this gateway's clock is ahead of the aggregator's; NaN before it is known",
+    () => (clockDifferenceMs() ?? NaN) / 1_000,
   );
   return {
     registry,
@@ -67,6 +86,11 @@ export function gatewayMetrics(spool: () => SpoolState): GatewayMetrics {
       help: "From a request's arrival to its answer",
       labelNames: ["endpoint"],
       buckets: [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5],
+      registers,
+    }),
+    numbered: new Counter({
+      name: "pollwire_gateway_numbered_records_total",
+      help: "Records that were numbered and made durable",
       registers,
     }),
     forwarded: new Counter({

@@ -7,8 +7,9 @@ import { type OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Env } from "hono";
 import { signedManifestSchema } from "../shared/election.ts";
 import { problem, PROBLEMS, problemSchema, type ProblemType } from "../shared/problem.ts";
+import { signedVoteSchema } from "../shared/proof.ts";
 import { receiptSchema } from "../shared/receipt.ts";
-import { voteIdSchema, voteSchema } from "../shared/vote.ts";
+import { voteIdSchema } from "../shared/vote.ts";
 
 const signedHeaders = z.object({
   "content-digest": z.string().describe("RFC 9530: `sha-256=:<base64>:` of the body"),
@@ -41,8 +42,10 @@ const COMMON: ProblemType[] = [
   "not-ready",
   "revoked-key",
   "device-rate",
+  "station-rate",
   "address-rate",
   "draining",
+  "clock-differs",
   "busy",
   "internal",
 ];
@@ -53,6 +56,8 @@ const VOTE: ProblemType[] = [
   "not-json",
   "duplicate-key",
   "invalid-vote",
+  "foreign-proof",
+  "vote-too-long",
   "vote-id-reused",
   "wrong-station",
   "foreign-station",
@@ -66,6 +71,7 @@ const VOTE: ProblemType[] = [
   "busy",
   "spool-full",
   "spool-failed",
+  "device-share",
 ];
 
 /** Registers every route and serves the document at `/openapi.json`. */
@@ -75,10 +81,12 @@ export function describeApi<E extends Env>(app: OpenAPIHono<E>): void {
     method: "post",
     path: "/v1/votes",
     summary: "Take one vote in",
-    description: "202 once the vote is durable. The same id and body again gets the same receipt.",
+    description:
+      "202 once the vote is durable. The same text and proof again gets the same receipt. `vote` is the text that the device " +
+      "signed for the aggregator: JSON, as docs/wire-format.md describes it.",
     request: {
       headers: signedHeaders,
-      body: { required: true, content: { "application/json": { schema: voteSchema } } },
+      body: { required: true, content: { "application/json": { schema: signedVoteSchema } } },
     },
     responses: {
       202: answer(
@@ -92,6 +100,8 @@ export function describeApi<E extends Env>(app: OpenAPIHono<E>): void {
     method: "post",
     path: "/v1/votes/batch",
     summary: "Take up to 1,000 votes in, one a line, under one signature",
+    description:
+      "A line is what POST /v1/votes takes. Lines beyond a rate or a share get 429 or 503: send those again.",
     request: {
       headers: signedHeaders,
       body: { required: true, content: { "application/x-ndjson": { schema: z.string() } } },
@@ -105,7 +115,8 @@ export function describeApi<E extends Env>(app: OpenAPIHono<E>): void {
             status: z.int(),
             voteId: voteIdSchema.optional(),
             receipt: receiptSchema.optional(),
-            problem: problemOf([...VOTE, "body-too-large", "internal"]).optional(),
+            problem: problemOf([...VOTE, "body-too-large", "device-rate", "station-rate", "internal"])
+              .optional(),
           })),
         }),
       ),
@@ -122,7 +133,18 @@ export function describeApi<E extends Env>(app: OpenAPIHono<E>): void {
       ...problems(["unknown-election"]),
     },
   });
-  const health = z.object({ ready: z.boolean(), why: z.string().optional() }).loose();
+  const health = z.object({
+    ready: z.boolean(),
+    why: z.string().optional(),
+    elections: z.array(z.object({
+      election: z.string(),
+      ready: z.boolean(),
+      why: z.string().optional(),
+      numberedRecords: z.int().optional().describe("Records that this process has numbered"),
+      statementsDue: z.int().optional().describe("Statements that log or aggregator do not have yet"),
+      logFault: z.string().optional().describe("Why its log takes no records just now"),
+    })),
+  }).loose();
   registry.registerPath({
     method: "get",
     path: "/health/live",

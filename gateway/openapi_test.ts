@@ -75,12 +75,12 @@ Deno.test("GET /openapi.json refers to nothing that is not in it", async () => {
   }
 });
 
-Deno.test("GET /openapi.json describes a vote by the schema that checks it", async () => {
+Deno.test("GET /openapi.json describes a signed vote by the schema that checks it", async () => {
   const { document } = await read();
   const { schema } = document.paths["/v1/votes"].post.requestBody.content["application/json"];
   assert.deepEqual(
     Object.keys(schema.properties).sort(),
-    ["castAt", "mode", "selections", "station", "voteId", "voterId"],
+    ["proof", "proofKey", "scheme", "vote"],
   );
   assert.equal(schema.additionalProperties, false);
   const headers = document.paths["/v1/votes"].post.parameters.map(({ name }: { name: string }) => name);

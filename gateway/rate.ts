@@ -1,5 +1,5 @@
 /**
- * Token buckets: how often a device, or an address, may ask.
+ * Token buckets: how many votes a device or a station may send, and how often an address may ask.
  *
  * @module
  */
@@ -10,30 +10,47 @@ const MAX_BUCKETS = 100_000;
 
 type Bucket = { tokens: number; atMs: number };
 
-/** Limits each of many askers to a rate, with a burst of one second's worth. */
+/** Limits each of many askers to a rate, with a burst. */
 export class RateLimiter {
   readonly #perSecond: number;
+  readonly #burst: number;
   readonly #buckets: RecentMap<Bucket>;
 
-  /** @param perSecond How often each may ask, on average. */
-  constructor(perSecond: number, maxBuckets: number = MAX_BUCKETS) {
+  /**
+   * @param perSecond Tokens that each asker gets a second.
+   * @param burst Tokens that an asker may save up; a second's worth when left out.
+   */
+  constructor(perSecond: number, burst: number = perSecond, maxBuckets: number = MAX_BUCKETS) {
     this.#perSecond = perSecond;
+    this.#burst = burst;
     this.#buckets = new RecentMap(maxBuckets);
   }
 
+  /** How many tokens an asker could take, a whole number. */
+  available(asker: string, nowMs: number): number {
+    return Math.floor(this.#fill(asker, nowMs).tokens);
+  }
+
   /**
-   * Takes one token.
+   * Takes tokens: all of them or none.
    *
-   * @returns 0 when there was one; else the seconds until there will be, rounded up.
+   * @returns 0 when there were so many; else the seconds until there will be, or the burst is full, rounded up.
    */
-  take(asker: string, nowMs: number): number {
-    const bucket = this.#buckets.get(asker) ?? { tokens: this.#perSecond, atMs: nowMs };
+  take(asker: string, nowMs: number, count = 1): number {
+    const bucket = this.#fill(asker, nowMs);
+    if (bucket.tokens < count) {
+      return Math.max(1, Math.ceil((Math.min(count, this.#burst) - bucket.tokens) / this.#perSecond));
+    }
+    bucket.tokens -= count;
+    return 0;
+  }
+
+  #fill(asker: string, nowMs: number): Bucket {
+    const bucket = this.#buckets.get(asker) ?? { tokens: this.#burst, atMs: nowMs };
     const refill = Math.max(0, nowMs - bucket.atMs) / 1_000 * this.#perSecond;
-    bucket.tokens = Math.min(this.#perSecond, bucket.tokens + refill);
+    bucket.tokens = Math.min(this.#burst, bucket.tokens + refill);
     bucket.atMs = nowMs;
     this.#buckets.set(asker, bucket);
-    if (bucket.tokens < 1) return Math.ceil((1 - bucket.tokens) / this.#perSecond);
-    bucket.tokens -= 1;
-    return 0;
+    return bucket;
   }
 }

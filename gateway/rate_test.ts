@@ -31,6 +31,23 @@ Deno.test("RateLimiter.take() neither gives nor takes tokens when the clock goes
   assert.equal(limiter.take("a", 1_000), 0);
 });
 
+Deno.test("RateLimiter.take() takes all that is asked for or nothing, and says when there will be so much", () => {
+  const limiter = new RateLimiter(10, 100);
+  assert.equal(limiter.take("a", 0, 95), 0);
+  assert.equal(limiter.available("a", 0), 5);
+  assert.equal(limiter.take("a", 0, 50), 5, "45 more at 10 a second");
+  assert.equal(limiter.take("a", 0, 5), 0, "nothing was taken before");
+  assert.equal(limiter.available("a", 1_950), 19);
+  assert.equal(limiter.take("a", 1_000, 1_000), 9, "more than the burst: when the burst is full");
+});
+
+Deno.test("RateLimiter.available() never exceeds the burst, and a whole number of tokens", () => {
+  const limiter = new RateLimiter(3, 7);
+  assert.equal(limiter.available("a", 0), 7);
+  limiter.take("a", 0, 7);
+  assert.deepEqual([0, 300, 400, 999, 100_000].map((ms) => limiter.available("a", ms)), [0, 0, 1, 2, 7]);
+});
+
 Deno.test("RateLimiter lets no asker have more than the rate and one burst, however it asks", () => {
   fc.assert(
     fc.property(
@@ -52,7 +69,7 @@ Deno.test("RateLimiter lets no asker have more than the rate and one burst, howe
 });
 
 Deno.test("RateLimiter forgets askers past its limit, and not those that keep asking", () => {
-  const limiter = new RateLimiter(1, 10);
+  const limiter = new RateLimiter(1, 1, 10);
   limiter.take("a", 0);
   for (let other = 0; other < 100; other++) {
     limiter.take(`other-${other}`, 0);

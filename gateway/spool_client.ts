@@ -4,9 +4,8 @@
  *
  * @module
  */
-import type { PlacedRecord } from "../shared/log/vote_log.ts";
-import { type Chunk, MAX_CHUNK_RECORDS, packChunk } from "./chunk.ts";
-import type { SpoolState } from "./spool.ts";
+import type { ElectionKeys, SenderElection } from "./sender_keys.ts";
+import type { SpoolPart, SpoolRun, SpoolState } from "./spool.ts";
 import type { SpoolReply, SpoolRequest } from "./spool_host.ts";
 
 /** Records that wait for their commit at the most. */
@@ -17,24 +16,31 @@ const MAX_COMMIT_RECORDS = 5_000;
 /** Why records were not made durable: nothing was kept of them, and the device should come again. */
 export class NotSpooled extends Error {
   override name = "NotSpooled";
-  constructor(readonly reason: "busy" | "spool-full" | "spool-failed", message: string) {
+  constructor(readonly reason: "busy" | "spool-full" | "spool-failed" | "device-share", message: string) {
     super(message);
   }
 }
 
-/** Records to be made durable together. */
+/** A record on its way to the spool's thread, which numbers and seals it. See `encodeRecord` in record.ts. */
+export type SpoolRecord = Readonly<{ partition: number; plaintext: Uint8Array }>;
+
+/** One device's records, to be made durable together. */
 type Waiting = Readonly<{
   election: string;
-  partitions: number;
-  records: readonly PlacedRecord[];
+  device: string;
+  records: readonly SpoolRecord[];
   resolve(): void;
   reject(error: NotSpooled): void;
 }>;
 
 /** What the client is told besides answers. */
 export type SpoolEvents = Readonly<{
-  onForwarded?(records: number): void;
+  /** Records that were numbered and made durable. */
+  onNumbered?(records: number): void;
+  onForwarded?(election: string, records: number): void;
   onFault?(election: string, why: string): void;
+  /** A sender key was made, or ended, or a statement has arrived somewhere. */
+  onSenderKeys?(): void;
 }>;
 
 /** See the module. */
@@ -45,6 +51,9 @@ export class SpoolClient {
   #waitingRecords = 0;
   #underWay: { id: number; batch: Waiting[] } | undefined;
   #nextId = 1;
+  /** What the thread said last of each election's sender keys, and how many records it numbered since its start. */
+  #keys = new Map<string, ElectionKeys>();
+  readonly #numbered = new Map<string, number>();
   #state: SpoolState = { chunks: 0, records: 0, bytes: 0, damagedRecords: 0 };
   /** Why nothing can be made durable any more. */
   #closed: NotSpooled | undefined;
@@ -67,18 +76,43 @@ export class SpoolClient {
     return this.#opened.promise;
   }
 
+  /** What is known of an election's sender keys; `undefined` when this spool has used none. */
+  keysOf(election: string): ElectionKeys | undefined {
+    return this.#keys.get(election);
+  }
+
+  /** Records of an election that this process numbered. */
+  numberedOf(election: string): number {
+    return this.#numbered.get(election) ?? 0;
+  }
+
+  /** Statements of all elections that the log or the aggregator does not have yet. */
+  get statementsDue(): number {
+    return this.#keys.values().reduce((sum, keys) => sum + keys.statementsDue, 0);
+  }
+
+  /** Takes up an election, or what is new of it. Its records come after. */
+  use(election: SenderElection): void {
+    this.#send({ kind: "election", election }, []);
+  }
+
+  /** Notes that the aggregator has the statements of these sender keys, in hex. */
+  told(election: string, senderKeys: readonly string[]): void {
+    if (senderKeys.length > 0) this.#send({ kind: "told", election, senderKeys }, []);
+  }
+
   /**
-   * Makes records durable.
+   * Has records of one device numbered, sealed and made durable.
    *
    * @throws {NotSpooled}
    */
-  append(election: string, partitions: number, records: readonly PlacedRecord[]): Promise<void> {
+  append(election: string, device: string, records: readonly SpoolRecord[]): Promise<void> {
     if (this.#closed !== undefined) return Promise.reject(this.#closed);
     if (this.#waitingRecords + records.length > MAX_WAITING_RECORDS) {
       return Promise.reject(new NotSpooled("busy", `${this.#waitingRecords} votes wait for the disk`));
     }
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ election, partitions, records, resolve, reject });
+      this.#waiting.push({ election, device, records, resolve, reject });
       this.#waitingRecords += records.length;
       if (this.#underWay === undefined) queueMicrotask(() => this.#commit());
     });
@@ -93,9 +127,12 @@ export class SpoolClient {
       case "appended":
         return this.#settle(reply);
       case "forwarded":
-        return this.#events.onForwarded?.(reply.records);
+        return this.#events.onForwarded?.(reply.election, reply.records);
       case "fault":
         return this.#events.onFault?.(reply.election, reply.why);
+      case "senderKeys":
+        this.#keys = new Map(reply.keys.map((keys) => [keys.election, keys]));
+        return this.#events.onSenderKeys?.();
       case "drained":
         this.#drained.resolve(reply.state);
         return this.fail("the spool is closed");
@@ -127,8 +164,11 @@ export class SpoolClient {
     const batch = this.#waiting.splice(0, count);
     this.#waitingRecords -= records;
     this.#underWay = { id: this.#nextId++, batch };
-    const chunks = packAll(batch);
-    this.#send({ kind: "append", id: this.#underWay.id, chunks }, chunks.map(({ bytes }) => bytes.buffer));
+    const runs = gather(batch);
+    this.#send(
+      { kind: "append", id: this.#underWay.id, runs },
+      runs.flatMap(({ partitions, plaintexts }) => [partitions.buffer, plaintexts.buffer]),
+    );
   }
 
   #settle(reply: Extract<SpoolReply, { kind: "appended" }>): void {
@@ -136,30 +176,39 @@ export class SpoolClient {
     const { batch } = this.#underWay;
     this.#underWay = undefined;
     if (reply.failed === undefined) {
-      for (const { resolve } of batch) resolve();
+      const refused = new Set(reply.refused);
+      batch.forEach((each, part) => this.#answer(each, refused.has(part)));
     } else {
       const error = new NotSpooled(reply.failed === "full" ? "spool-full" : "spool-failed", reply.why ?? "");
       for (const { reject } of batch) reject(error);
     }
     this.#commit();
   }
+
+  #answer({ election, device, records, resolve, reject }: Waiting, isRefused: boolean): void {
+    if (isRefused) {
+      const message = `votes of device ${device} fill its share of the spool: the log must come back first`;
+      return reject(new NotSpooled("device-share", message));
+    }
+    this.#numbered.set(election, this.numberedOf(election) + records.length);
+    this.#events.onNumbered?.(records.length);
+    resolve();
+  }
 }
 
-/** Packs what waits into as few chunks as may be: one run of records an election. */
-function packAll(batch: readonly Waiting[]): Chunk[] {
-  const byElection = new Map<string, { partitions: number; records: PlacedRecord[] }>();
-  for (const { election, partitions, records } of batch) {
-    let run = byElection.get(election);
-    if (run === undefined) byElection.set(election, run = { partitions, records: [] });
-    for (const record of records) run.records.push(record);
-  }
-  const chunks: Chunk[] = [];
-  for (const [election, { partitions, records }] of byElection) {
-    for (let from = 0; from < records.length; from += MAX_CHUNK_RECORDS) {
-      chunks.push(
-        packChunk({ election, partitions, records: records.slice(from, from + MAX_CHUNK_RECORDS) }),
-      );
-    }
-  }
-  return chunks;
+/** Joins what waits into one run of records an election. A part's id is where it stands in the batch. */
+function gather(batch: readonly Waiting[]): SpoolRun[] {
+  const byElection = Map.groupBy(batch.map((each, id) => ({ ...each, id })), ({ election }) => election);
+  return [...byElection].map(([election, parts]) => {
+    const records = parts.flatMap((part) => part.records);
+    const size = records[0].plaintext.length;
+    const plaintexts = new Uint8Array(records.length * size);
+    records.forEach(({ plaintext }, i) => plaintexts.set(plaintext, i * size));
+    return {
+      election,
+      partitions: Uint16Array.from(records, ({ partition }) => partition),
+      plaintexts,
+      parts: parts.map(({ id, device, records }): SpoolPart => ({ id, device, records: records.length })),
+    };
+  });
 }

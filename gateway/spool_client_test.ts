@@ -1,22 +1,34 @@
 import assert from "assert";
-import type { PlacedRecord } from "../shared/log/vote_log.ts";
-import { placed, testManifest, testRecord, testSealer } from "../tests/fixture.ts";
-import { MAX_CHUNK_RECORDS, unpackChunk } from "./chunk.ts";
-import type { SpoolState } from "./spool.ts";
-import { MAX_WAITING_RECORDS, NotSpooled, SpoolClient, type SpoolEvents } from "./spool_client.ts";
+import { testSender } from "../tests/spool_fixture.ts";
+import type { ElectionKeys } from "./sender_keys.ts";
+import type { SpoolRun, SpoolState } from "./spool.ts";
+import {
+  MAX_WAITING_RECORDS,
+  NotSpooled,
+  SpoolClient,
+  type SpoolEvents,
+  type SpoolRecord,
+} from "./spool_client.ts";
 import type { SpoolReply, SpoolRequest } from "./spool_host.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
-const sealer = testSealer(testManifest());
+const DEVICE = "n-1-a";
+const RECORD_BYTES = 5;
 const EMPTY: SpoolState = { chunks: 0, records: 0, bytes: 0, damagedRecords: 0 };
 
-function makeRecords(count: number): PlacedRecord[] {
-  return Array.from({ length: count }, () => placed(sealer, testRecord(crypto.randomUUID())));
+let made = 0;
+
+function makeRecords(count: number): SpoolRecord[] {
+  return Array.from({ length: count }, () => {
+    const plaintext = new Uint8Array(RECORD_BYTES);
+    new DataView(plaintext.buffer).setUint32(0, ++made);
+    return { partition: made % 3, plaintext };
+  });
 }
 
 /** The same record, many times: enough where only the number matters. */
-function many(count: number): PlacedRecord[] {
+function many(count: number): SpoolRecord[] {
   return new Array(count).fill(makeRecords(1)[0]);
 }
 
@@ -48,42 +60,51 @@ async function fates(promises: readonly Promise<void>[]): Promise<string[]> {
   promises.forEach((promise, i) =>
     promise.then(() => found[i] = "durable", (error) => {
       assert.ok(error instanceof NotSpooled);
-      found[i] = `${error.cause}: ${error.message}`;
+      found[i] = `${error.reason}: ${error.message}`;
     })
   );
   await new Promise((resolve) => setTimeout(resolve, 0));
   return found;
 }
 
-function unpacked({ chunks }: Append): PlacedRecord[] {
-  return chunks.flatMap(unpackChunk);
+/** The records of a run, as they were handed over. */
+function recordsOf({ partitions, plaintexts }: SpoolRun): SpoolRecord[] {
+  assert.equal(plaintexts.length, partitions.length * RECORD_BYTES);
+  return Array.from(partitions, (partition, i) => ({
+    partition,
+    plaintext: plaintexts.slice(i * RECORD_BYTES, (i + 1) * RECORD_BYTES),
+  }));
+}
+
+function unpacked({ runs }: Append): SpoolRecord[] {
+  return runs.flatMap(recordsOf);
 }
 
 Deno.test("SpoolClient.append() resolves once its records are durable, and not before", async () => {
   const { client, append, answer, transferred } = connect();
   const records = makeRecords(3);
-  const appended = client.append("a", 3, records);
+  const appended = client.append("a", DEVICE, records);
   assert.deepEqual(await fates([appended]), ["waits"]);
-  const { election, partitions } = append(0).chunks[0];
-  assert.deepEqual([election, partitions], ["a", 3]);
+  const [{ election, parts, partitions, plaintexts }] = append(0).runs;
+  assert.deepEqual([election, parts], ["a", [{ id: 0, device: DEVICE, records: 3 }]]);
   assert.deepEqual(unpacked(append(0)), records);
-  assert.deepEqual(transferred[0], append(0).chunks.map(({ bytes }) => bytes.buffer));
+  assert.deepEqual(transferred[0], [partitions.buffer, plaintexts.buffer]);
   answer();
   assert.deepEqual(await fates([appended]), ["durable"]);
 });
 
 Deno.test("SpoolClient sends what comes during a commit in one message, in order", async () => {
   const { client, sent, append, answer } = connect();
-  const first = client.append("a", 3, makeRecords(1));
+  const first = client.append("a", DEVICE, makeRecords(1));
   await fates([first]);
   const records = Array.from({ length: 50 }, () => makeRecords(1));
-  const rest = records.map((list) => client.append("a", 3, list));
+  const rest = records.map((list) => client.append("a", DEVICE, list));
   assert.deepEqual(new Set(await fates(rest)), new Set(["waits"]));
   assert.equal(sent.length, 1);
   answer();
   await fates([first]);
   assert.equal(sent.length, 2);
-  assert.equal(append(1).chunks.length, 1, "one chunk, one row");
+  assert.equal(append(1).runs.length, 1, "one run");
   assert.deepEqual(unpacked(append(1)), records.flat());
   assert.deepEqual(new Set(await fates(rest)), new Set(["waits"]));
   answer();
@@ -93,7 +114,7 @@ Deno.test("SpoolClient sends what comes during a commit in one message, in order
 
 Deno.test("SpoolClient sends what comes in one turn in one message", async () => {
   const { client, sent, append, answer } = connect();
-  const appended = [1, 2, 3].map((count) => client.append("a", 3, makeRecords(count)));
+  const appended = [1, 2, 3].map((count) => client.append("a", DEVICE, makeRecords(count)));
   await fates(appended);
   assert.equal(sent.length, 1);
   assert.equal(unpacked(append(0)).length, 6);
@@ -101,25 +122,48 @@ Deno.test("SpoolClient sends what comes in one turn in one message", async () =>
   assert.deepEqual(await fates(appended), ["durable", "durable", "durable"]);
 });
 
-Deno.test("SpoolClient packs each election's records by themselves, in chunks of a bounded size", async () => {
+Deno.test("SpoolClient joins each election's records by themselves, and says whose they are", async () => {
   const { client, append, answer } = connect();
+  const [first, second, third] = [makeRecords(2), makeRecords(1), makeRecords(3)];
   const appended = [
-    client.append("a", 3, many(MAX_CHUNK_RECORDS - 1)),
-    client.append("b", 5, makeRecords(2)),
-    client.append("a", 3, many(3)),
+    client.append("a", "n-1-a", first),
+    client.append("b", "n-1-a", second),
+    client.append("a", "n-2-a", third),
   ];
   await fates(appended);
-  assert.deepEqual(
-    append(0).chunks.map(({ election, partitions, records }) => [election, partitions, records]),
-    [["a", 3, MAX_CHUNK_RECORDS], ["a", 3, 2], ["b", 5, 2]],
-  );
+  assert.deepEqual(append(0).runs.map(({ election, parts }) => [election, parts]), [
+    ["a", [{ id: 0, device: "n-1-a", records: 2 }, { id: 2, device: "n-2-a", records: 3 }]],
+    ["b", [{ id: 1, device: "n-1-a", records: 1 }]],
+  ]);
+  assert.deepEqual(append(0).runs.map(recordsOf), [[...first, ...third], second]);
   answer();
   assert.deepEqual(await fates(appended), ["durable", "durable", "durable"]);
 });
 
+Deno.test("SpoolClient tells a device that has used up its share, and nobody else", async () => {
+  const numbered: number[] = [];
+  const { client, answer } = connect({ onNumbered: (records) => numbered.push(records) });
+  const appended = [
+    client.append("a", "n-1-a", makeRecords(2)),
+    client.append("a", "n-2-a", makeRecords(3)),
+    client.append("b", "n-1-a", makeRecords(1)),
+  ];
+  await fates(appended);
+  answer({ refused: [1] });
+  assert.deepEqual(await fates(appended), [
+    "durable",
+    "device-share: votes of device n-2-a fill its share of the spool: the log must come back first",
+    "durable",
+  ]);
+  assert.deepEqual(numbered, [2, 1]);
+  assert.deepEqual(["a", "b", "c"].map((election) => client.numberedOf(election)), [2, 1, 0]);
+});
+
 Deno.test("SpoolClient bounds a commit, unless one request brings more", async () => {
   const { client, sent, append, answer } = connect();
-  const appended = [many(4_999), many(2), many(1), many(6_000)].map((list) => client.append("a", 3, list));
+  const appended = [many(4_999), many(2), many(1), many(6_000)].map((list) =>
+    client.append("a", DEVICE, list)
+  );
   await fates(appended);
   assert.equal(unpacked(append(0)).length, 5_001);
   answer();
@@ -132,13 +176,13 @@ Deno.test("SpoolClient bounds a commit, unless one request brings more", async (
 
 Deno.test("SpoolClient.append() is busy when too many records wait, and not once they have gone", async () => {
   const { client, answer } = connect();
-  const first = client.append("a", 3, many(1));
+  const first = client.append("a", DEVICE, many(1));
   await fates([first]);
-  const full = client.append("a", 3, many(MAX_WAITING_RECORDS));
-  const refused = client.append("a", 3, many(1));
+  const full = client.append("a", DEVICE, many(MAX_WAITING_RECORDS));
+  const refused = client.append("a", DEVICE, many(1));
   assert.deepEqual(await fates([full, refused]), ["waits", "busy: 50000 votes wait for the disk"]);
   answer();
-  const later = client.append("a", 3, many(MAX_WAITING_RECORDS));
+  const later = client.append("a", DEVICE, many(MAX_WAITING_RECORDS));
   answer();
   assert.deepEqual(await fates([first, full, later]), ["durable", "durable", "waits"]);
   answer();
@@ -150,12 +194,15 @@ for (
 ) {
   Deno.test(`SpoolClient tells a failed commit (${failed}) to those concerned and to no others`, async () => {
     const { client, append, answer } = connect();
-    const before = client.append("a", 3, makeRecords(1));
+    const before = client.append("a", DEVICE, makeRecords(1));
     await fates([before]);
     answer();
-    const concerned = [client.append("a", 3, makeRecords(1)), client.append("b", 3, makeRecords(1))];
+    const concerned = [
+      client.append("a", DEVICE, makeRecords(1)),
+      client.append("b", DEVICE, makeRecords(1)),
+    ];
     await fates(concerned);
-    const after = client.append("a", 3, makeRecords(1));
+    const after = client.append("a", DEVICE, makeRecords(1));
     answer({ failed, why: "for a reason" });
     assert.deepEqual(
       await fates([before, ...concerned, after]),
@@ -169,7 +216,7 @@ for (
 
 Deno.test("SpoolClient takes no answer for another commit's", async () => {
   const { client, answer, append } = connect();
-  const appended = client.append("a", 3, makeRecords(1));
+  const appended = client.append("a", DEVICE, makeRecords(1));
   await fates([appended]);
   answer({ id: append(0).id + 1 });
   assert.deepEqual(await fates([appended]), ["waits"]);
@@ -180,11 +227,11 @@ Deno.test("SpoolClient takes no answer for another commit's", async () => {
 
 Deno.test("SpoolClient.fail() tells everyone who waits, and everyone who comes", async () => {
   const { client, sent } = connect();
-  const underWay = client.append("a", 3, makeRecords(1));
+  const underWay = client.append("a", DEVICE, makeRecords(1));
   await fates([underWay]);
-  const waiting = client.append("a", 3, makeRecords(1));
+  const waiting = client.append("a", DEVICE, makeRecords(1));
   client.fail("the thread is gone");
-  const later = client.append("a", 3, makeRecords(1));
+  const later = client.append("a", DEVICE, makeRecords(1));
   assert.deepEqual(
     await fates([underWay, waiting, later]),
     Array(3).fill("spool-failed: the thread is gone"),
@@ -194,9 +241,9 @@ Deno.test("SpoolClient.fail() tells everyone who waits, and everyone who comes",
 
 Deno.test("SpoolClient.drain() resolves with what is left, and whoever still waits is told", async () => {
   const { client, sent } = connect();
-  const underWay = client.append("a", 3, makeRecords(1));
+  const underWay = client.append("a", DEVICE, makeRecords(1));
   await fates([underWay]);
-  const waiting = client.append("a", 3, makeRecords(1));
+  const waiting = client.append("a", DEVICE, makeRecords(1));
   const drained = client.drain(1_234);
   assert.deepEqual(sent.at(-1), { kind: "drain", forMs: 1_234 });
   const left: SpoolState = { chunks: 1, records: 5, bytes: 9, damagedRecords: 0 };
@@ -205,10 +252,40 @@ Deno.test("SpoolClient.drain() resolves with what is left, and whoever still wai
   assert.deepEqual(await fates([underWay, waiting]), Array(2).fill("spool-failed: the spool is closed"));
 });
 
+Deno.test("SpoolClient passes elections on, and what the aggregator has of their statements", () => {
+  const { client, sent } = connect();
+  const election = testSender("a");
+  client.use(election);
+  client.told("a", []);
+  client.told("a", ["ab"]);
+  assert.deepEqual(sent, [{ kind: "election", election }, {
+    kind: "told",
+    election: "a",
+    senderKeys: ["ab"],
+  }]);
+});
+
+Deno.test("SpoolClient knows what the spool's thread said last of sender keys", () => {
+  let changes = 0;
+  const { client } = connect({ onSenderKeys: () => changes++ });
+  const keys = (election: string, statementsDue: number): ElectionKeys => ({
+    election,
+    current: "ab",
+    all: ["ab"],
+    untold: [],
+    statementsDue,
+  });
+  assert.deepEqual([client.keysOf("a"), client.statementsDue], [undefined, 0]);
+  client.handle({ kind: "senderKeys", keys: [keys("a", 2), keys("b", 1)], state: EMPTY });
+  assert.deepEqual([client.keysOf("a"), client.statementsDue], [keys("a", 2), 3]);
+  client.handle({ kind: "senderKeys", keys: [keys("b", 1)], state: EMPTY });
+  assert.deepEqual([client.keysOf("a"), client.statementsDue, changes], [undefined, 1, 2]);
+});
+
 Deno.test("SpoolClient knows the spool's state from whatever its thread says", async () => {
   const told: unknown[] = [];
   const { client } = connect({
-    onForwarded: (records) => told.push(records),
+    onForwarded: (election, records) => told.push([election, records]),
     onFault: (election, why) => told.push([election, why]),
   });
   assert.deepEqual(client.state, EMPTY);
@@ -217,11 +294,11 @@ Deno.test("SpoolClient knows the spool's state from whatever its thread says", a
   client.handle({ kind: "opened", state: state() });
   await client.opened;
   assert.equal(client.state.records, 1);
-  client.handle({ kind: "forwarded", records: 7, state: state() });
+  client.handle({ kind: "forwarded", election: "a", records: 7, state: state() });
   assert.equal(client.state.records, 2);
   client.handle({ kind: "fault", election: "a", why: "away", state: state() });
   assert.equal(client.state.records, 3);
   client.handle({ kind: "appended", id: 99, state: state() });
   assert.equal(client.state.records, 4);
-  assert.deepEqual(told, [7, ["a", "away"]]);
+  assert.deepEqual(told, [["a", 7], ["a", "away"]]);
 });

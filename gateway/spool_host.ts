@@ -9,9 +9,9 @@ import { setImmediate as turn, setTimeout as delay } from "node:timers/promises"
 import type { LogLevel } from "../cli/log.ts";
 import type { LogAddress } from "../shared/log/address.ts";
 import type { VoteLog } from "../shared/log/vote_log.ts";
-import type { Chunk } from "./chunk.ts";
 import { Forwarder, MAX_APPEND_RECORDS } from "./forward.ts";
-import { Spool, SpoolFull, type SpoolOptions, type SpoolState } from "./spool.ts";
+import type { ElectionKeys, SenderElection } from "./sender_keys.ts";
+import { Spool, SpoolFull, type SpoolOptions, type SpoolRun, type SpoolState } from "./spool.ts";
 
 /** Longest that the forwarder sleeps without looking again, in milliseconds. */
 const MAX_SLEEP_MS = 1_000;
@@ -24,15 +24,30 @@ const LINGER_MS = 25;
 
 /** What the spool's thread is told. */
 export type SpoolRequest =
-  | Readonly<{ kind: "append"; id: number; chunks: readonly Chunk[] }>
+  /** An election whose records may come, or what is new of one. */
+  | Readonly<{ kind: "election"; election: SenderElection }>
+  | Readonly<{ kind: "append"; id: number; runs: readonly SpoolRun[] }>
+  /** The aggregator has the statements of these sender keys, in hex. */
+  | Readonly<{ kind: "told"; election: string; senderKeys: readonly string[] }>
   /** Forward what there is for so long at the most, in milliseconds, and close. */
   | Readonly<{ kind: "drain"; forMs: number }>;
 
 /** What it answers, and tells of itself. */
 export type SpoolReply =
   | Readonly<{ kind: "opened"; state: SpoolState }>
-  | Readonly<{ kind: "appended"; id: number; state: SpoolState; failed?: "full" | "disk"; why?: string }>
-  | Readonly<{ kind: "forwarded"; records: number; state: SpoolState }>
+  | Readonly<
+    {
+      kind: "appended";
+      id: number;
+      state: SpoolState;
+      /** Parts that were refused: they would be more than their device's share. */
+      refused?: readonly number[];
+      failed?: "full" | "disk";
+      why?: string;
+    }
+  >
+  | Readonly<{ kind: "forwarded"; election: string; records: number; state: SpoolState }>
+  | Readonly<{ kind: "senderKeys"; keys: readonly ElectionKeys[]; state: SpoolState }>
   | Readonly<{ kind: "fault"; election: string; why: string; state: SpoolState }>
   | Readonly<{ kind: "drained"; state: SpoolState }>;
 
@@ -54,6 +69,7 @@ export class SpoolHost {
   readonly #forwarder: Forwarder;
   #wake: () => void = () => {};
   #drainUntilMs = Infinity;
+  #toldKeys = -1;
 
   constructor(
     { spool, openLog, send, now = () => performance.now(), random = Math.random }: SpoolHostOptions,
@@ -66,16 +82,30 @@ export class SpoolHost {
       openLog,
       now,
       random,
-      onForwarded: (records) => send({ kind: "forwarded", records, state: spool.state }),
+      onForwarded: (election, records) => send({ kind: "forwarded", election, records, state: spool.state }),
       onFault: (election, error) => this.#tellFault(election, error),
     });
     send({ kind: "opened", state: spool.state });
+    this.#tellKeys();
   }
 
   /** Takes a message from the client. */
   handle(request: SpoolRequest): void {
-    if (request.kind === "append") this.#append(request.id, request.chunks);
-    else this.#drainUntilMs = this.#now() + request.forMs;
+    switch (request.kind) {
+      case "election":
+        this.#spool.senderKeys.use(request.election);
+        break;
+      case "append":
+        this.#append(request.id, request.runs);
+        break;
+      case "told":
+        this.#try(() => this.#spool.senderKeys.markTold(request.election, request.senderKeys));
+        break;
+      case "drain":
+        this.#spool.senderKeys.retireAll();
+        this.#drainUntilMs = this.#now() + request.forMs;
+    }
+    this.#tellKeys();
     this.#wake();
   }
 
@@ -83,7 +113,11 @@ export class SpoolHost {
   async run(): Promise<void> {
     while (this.#now() < this.#drainUntilMs) {
       const beganMs = this.#now();
+      // Votes that are still under way while it drains may have made a new key.
+      if (this.#drainUntilMs < Infinity) this.#spool.senderKeys.retireAll();
+      else this.#spool.senderKeys.retireOld();
       const waitMs = await this.#step();
+      this.#tellKeys();
       if (waitMs === 0) {
         await this.#gather(beganMs);
         continue;
@@ -119,13 +153,33 @@ export class SpoolHost {
     this.#send({ kind: "fault", election, why: (error as Error).message, state: this.#spool.state });
   }
 
-  #append(id: number, chunks: readonly Chunk[]): void {
+  #append(id: number, runs: readonly SpoolRun[]): void {
     try {
-      this.#spool.append(chunks);
-      this.#send({ kind: "appended", id, state: this.#spool.state });
+      const refused = this.#spool.append(runs);
+      this.#send({ kind: "appended", id, state: this.#spool.state, ...refused.length > 0 && { refused } });
     } catch (error) {
       const failed = error instanceof SpoolFull ? "full" : "disk";
       this.#send({ kind: "appended", id, state: this.#spool.state, failed, why: (error as Error).message });
+    }
+  }
+
+  /** Tells of the sender keys when something about them has changed. */
+  #tellKeys(): void {
+    const { senderKeys, state } = this.#spool;
+    if (senderKeys.revision === this.#toldKeys) return;
+    this.#try(() => {
+      const { revision } = senderKeys;
+      this.#send({ kind: "senderKeys", keys: senderKeys.list(), state });
+      this.#toldKeys = revision;
+    });
+  }
+
+  /** What fails here is tried again later, or does no harm when it stays undone. */
+  #try(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.#tellFault("every election", error);
     }
   }
 
@@ -145,7 +199,7 @@ export type SpoolListening = Readonly<{ kind: "listening" }>;
 
 /** The first message to the spool's thread: where spool and log are, and what the thread is to say. */
 export type SpoolSetup = Readonly<
-  { path: string; maxBytes: number; voteLog: LogAddress; logLevel: LogLevel }
+  { path: string; maxBytes: number; deviceMaxBytes: number; voteLog: LogAddress; logLevel: LogLevel }
 >;
 
 /** A worker's own side. The types of a page's side are what the rest of the project is checked with. */
@@ -172,10 +226,10 @@ export function serveSpool(
   const { begin, ...spoolOptions } = options;
   const scope = globalThis as unknown as WorkerScope;
   scope.addEventListener("message", ({ data }: MessageEvent<SpoolSetup>) => {
-    const { path, maxBytes, voteLog } = data;
+    const { path, maxBytes, deviceMaxBytes, voteLog } = data;
     begin?.(data);
     const host = new SpoolHost({
-      spool: new Spool({ path, maxBytes, now: Date.now, ...spoolOptions }),
+      spool: new Spool({ path, maxBytes, deviceMaxBytes, now: Date.now, ...spoolOptions }),
       openLog: (election, partitions) => openLog(voteLog, election, partitions),
       send: (reply) => scope.postMessage(reply),
     });

@@ -1,34 +1,38 @@
 import assert from "assert";
 import { existsSync } from "node:fs";
-import type { DatabaseSync } from "node:sqlite";
+import { DatabaseSync } from "node:sqlite";
 import fc from "fast-check";
 import { withDirectory } from "../tests/directory.ts";
-import type { Chunk } from "./chunk.ts";
-import { RESERVED_DISK_BYTES, Spool, type SpooledChunk, SpoolFull, type SpoolOptions } from "./spool.ts";
+import { spooledBytes, testRun, testSender } from "../tests/spool_fixture.ts";
+import { unpackChunk } from "./chunk.ts";
+import {
+  RESERVED_DISK_BYTES,
+  Spool,
+  type SpooledChunk,
+  SpoolFull,
+  type SpoolOptions,
+  type SpoolRun,
+} from "./spool.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
+/** Where the names of libraries are: a program outside of this directory does not find it by itself. */
+const CONFIG = new URL("../deno.json", import.meta.url).pathname;
 const NOW_MS = 1_700_000_000_000;
 const ALL = 1_000_000;
 const WAL_HEADER_BYTES = 32;
 const FRAME_BYTES = 24 + 4_096;
 const SECTOR_BYTES = 512;
 
-function chunk(bytes: Uint8Array | number, change: Partial<Chunk> = {}): Chunk {
-  return {
-    election: "a",
-    partitions: 3,
-    version: "1",
-    keyId: "a/g-1.1",
-    senderKey: new Uint8Array(32).fill(7),
-    records: 1,
-    ...change,
-    bytes: typeof bytes === "number" ? new Uint8Array(bytes).fill(bytes) : new Uint8Array(bytes),
-  };
+/** A run of one record of so many bytes, of election a. */
+function run(recordBytes: number, change: Parameters<typeof testRun>[0] = {}): SpoolRun {
+  return testRun({ election: "a", recordBytes, ...change });
 }
 
 function open(directory: string, change: Partial<SpoolOptions> = {}): Spool {
-  return new Spool({ path: `${directory}/spool.sqlite`, maxBytes: ALL, now: () => NOW_MS, ...change });
+  const spool = new Spool({ path: `${directory}/spool.sqlite`, maxBytes: ALL, now: () => NOW_MS, ...change });
+  for (const election of ["a", "b", "c"]) spool.senderKeys.use(testSender(election));
+  return spool;
 }
 
 /** All chunks, of all elections, oldest first. */
@@ -70,48 +74,89 @@ function withSpool(
   });
 }
 
-Deno.test("Spool.append() keeps chunks as they are, in order", () => {
+Deno.test("Spool.append() keeps records in order, sealed, one chunk an election and commit", () => {
   withSpool((spool) => {
-    const chunks = [
-      chunk(5, { records: 2 }),
-      chunk(0, { partitions: 1_024, version: "9", keyId: "é", senderKey: new Uint8Array(0), records: 0 }),
-      chunk(100_000),
-    ];
-    spool.append(chunks.slice(0, 2));
-    spool.append(chunks.slice(2));
-    assert.deepEqual(
-      contents(spool),
-      chunks.map((each, i) => ({ ...each, id: i + 1, spooledAtMs: NOW_MS })),
-    );
-    assert.deepEqual(spool.state, { chunks: 3, records: 3, bytes: 100_005, damagedRecords: 0 });
+    spool.append([run(5, { records: 2, device: "n-1-a" }), run(5, { records: 1, device: "n-2-a" })]);
+    spool.append([run(100_000, { election: "b" })]);
+    const [first, second] = contents(spool);
+    const { bytes: _, senderKey, ...head } = first;
+    assert.deepEqual(head, {
+      id: 1,
+      spooledAtMs: NOW_MS,
+      election: "a",
+      partitions: 3,
+      version: "2",
+      keyId: "a/g-1.1",
+      sequence: 1,
+      records: 3,
+      devices: { "n-1-a": 2, "n-2-a": 1 },
+    });
+    assert.equal(senderKey.length, 32);
+    assert.deepEqual(unpackChunk(first).map(({ partition }) => partition), [0, 1, 0]);
+    assert.equal(second.bytes.length, spooledBytes(100_000));
+    const bytes = spooledBytes(5, 3) + spooledBytes(100_000);
+    assert.deepEqual(spool.state, { chunks: 2, records: 4, bytes, damagedRecords: 0 });
   });
 });
 
-Deno.test("Spool.append() keeps nothing of chunks that do not fit", () => {
+Deno.test("Spool.append() packs chunks of 1,000 records at the most", () => {
   withSpool((spool) => {
-    spool.append([chunk(60)]);
+    spool.append([run(1, { records: 999 }), run(1, { records: 3 }), run(1, { records: 999 })]);
+    assert.deepEqual(contents(spool).map(({ sequence, records }) => [sequence, records]), [
+      [1, 1_000],
+      [1_001, 1_000],
+      [2_001, 1],
+    ]);
+  });
+});
+
+Deno.test("Spool.append() refuses an election whose keys it does not know", () => {
+  withSpool((spool) => {
+    assert.throws(
+      () => spool.append([run(1, { election: "d" })]),
+      /Cannot number records of d: its keys are not known yet/,
+    );
+    assert.equal(spool.state.chunks, 0);
+  });
+});
+
+Deno.test("Spool.append() keeps nothing of records that do not fit", () => {
+  const maxBytes = spooledBytes(60) + spooledBytes(40);
+  withSpool((spool) => {
+    spool.append([run(60)]);
     const { state } = spool;
     assert.throws(
-      () => spool.append([chunk(30), chunk(11)]),
-      new SpoolFull("Cannot spool 41 bytes: 60 of 100 are taken; the log must come back first"),
+      () => spool.append([run(41)]),
+      new SpoolFull(
+        `Cannot spool ${spooledBytes(41)} bytes: ${
+          spooledBytes(60)
+        } of ${maxBytes} are taken; the log must come back first`,
+      ),
     );
     assert.deepEqual(spool.state, state);
     assert.equal(contents(spool).length, 1);
-    spool.append([chunk(30), chunk(10)]);
-    assert.equal(spool.state.bytes, 100);
+    spool.append([run(40)]);
+    assert.equal(spool.state.bytes, maxBytes);
     spool.free(contents(spool).slice(0, 1));
-    spool.append([chunk(60)]);
-  }, { maxBytes: 100 });
+    spool.append([run(60)]);
+    assert.deepEqual(
+      contents(spool).map(({ sequence }) => sequence),
+      [2, 3],
+      "what was refused has no number",
+    );
+  }, { maxBytes });
 });
 
 Deno.test("Spool leaves room on its disk to let go of what it has", () => {
-  let freeBytes = RESERVED_DISK_BYTES + 60;
+  let freeBytes = RESERVED_DISK_BYTES + spooledBytes(60);
   withSpool((spool) => {
-    spool.append([chunk(60)]);
+    spool.append([run(60)]);
     freeBytes -= 1;
-    assert.throws(() => spool.append([chunk(60)]), {
+    assert.throws(() => spool.append([run(60)]), {
       name: "SpoolFull",
-      message: /^Cannot spool 60 bytes: the disk has 65536059 bytes left, and must keep 65536000; /,
+      message:
+        `Cannot spool ${spooledBytes(60)} bytes: the disk has ${freeBytes} bytes left, and must keep ` +
+        `${RESERVED_DISK_BYTES}; the log must come back first, or room be made`,
     });
     spool.free(contents(spool));
     assert.deepEqual(contents(spool), []);
@@ -121,13 +166,58 @@ Deno.test("Spool leaves room on its disk to let go of what it has", () => {
 Deno.test("Spool holds its limit against what it finds on the disk", () => {
   inDirectory((directory) => {
     const first = open(directory);
-    first.append([chunk(60)]);
+    first.append([run(60)]);
     first.close();
-    const again = open(directory, { maxBytes: 50 });
-    assert.throws(() => again.append([chunk(1)]), SpoolFull);
+    const again = open(directory, { maxBytes: spooledBytes(50) });
+    assert.throws(() => again.append([run(1)]), SpoolFull);
     again.free(contents(again));
-    again.append([chunk(50)]);
+    again.append([run(50)]);
     again.close();
+  });
+});
+
+Deno.test("Spool.append() refuses what would be more than a device's share, and takes the others' records", () => {
+  inDirectory((directory) => {
+    const change = { deviceMaxBytes: spooledBytes(10, 3) };
+    const first = open(directory, change);
+    const by = (device: string, records: number, id: number, election = "a") =>
+      run(10, { device, records, id, election });
+    assert.deepEqual(first.append([by("x", 2, 0), by("x", 2, 1), by("y", 3, 2), by("x", 1, 3)]), [1]);
+    assert.deepEqual(contents(first).map(({ devices }) => devices), [{ x: 3, y: 3 }]);
+    assert.deepEqual(first.append([by("x", 1, 7)]), [7]);
+    assert.deepEqual(first.append([by("x", 1, 0, "b")]), [], "a device of that name in another election");
+    first.close();
+    const again = open(directory, change);
+    assert.deepEqual(again.append([by("x", 1, 0), by("z", 1, 1)]), [0], "the disk knows whose they are");
+    again.free(contents(again).slice(0, 1));
+    assert.deepEqual(again.append([by("x", 3, 0), by("y", 3, 1), by("z", 2, 2)]), []);
+    const aside = contents(again).at(-1)!;
+    assert.deepEqual(again.append([by("x", 1, 0)]), [0]);
+    again.setAside(aside, "why");
+    assert.deepEqual(again.append([by("x", 3, 0)]), []);
+    again.close();
+  });
+});
+
+Deno.test("Spool refuses records of format 1, and takes a file of 0.1 that holds none", () => {
+  inDirectory((directory) => {
+    const path = `${directory}/spool.sqlite`;
+    const old = new DatabaseSync(path);
+    old.exec(`CREATE TABLE chunks (id INTEGER PRIMARY KEY AUTOINCREMENT, bytes BLOB NOT NULL) STRICT;
+      CREATE TABLE damaged (id INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT;
+      INSERT INTO chunks (bytes) VALUES (x'00')`);
+    old.close();
+    assert.throws(
+      () => open(directory),
+      /Cannot open the spool .*: it holds records of format 1: finish that election with 0\.1/,
+    );
+    const drained = new DatabaseSync(path);
+    drained.exec("DELETE FROM chunks");
+    drained.close();
+    const spool = open(directory);
+    spool.append([run(1)]);
+    assert.equal(contents(spool).length, 1);
+    spool.close();
   });
 });
 
@@ -136,7 +226,7 @@ Deno.test("Spool.append() never gives an id twice, even when the spool was empty
     const ids: number[] = [];
     for (let round = 0; round < 3; round++) {
       const spool = open(directory);
-      spool.append([chunk(1)]);
+      spool.append([run(1)]);
       ids.push(...contents(spool).map(({ id }) => id));
       spool.free(contents(spool));
       spool.close();
@@ -147,7 +237,7 @@ Deno.test("Spool.append() never gives an id twice, even when the spool was empty
 
 Deno.test("Spool.oldest() gives one election's chunks, of the one whose turn it is", () => {
   withSpool((spool) => {
-    for (const election of ["b", "a", "b", "c", "a"]) spool.append([chunk(1, { election })]);
+    for (const election of ["b", "a", "b", "c", "a"]) spool.append([run(1, { election })]);
     const ids = (maxChunks: number, excluded: string[] = []) =>
       spool.oldest(maxChunks, ALL, excluded).map(({ id }) => id);
     assert.deepEqual(ids(10), [1, 3]);
@@ -162,7 +252,7 @@ Deno.test("Spool.oldest() gives one election's chunks, of the one whose turn it 
 
 Deno.test("Spool.oldest() stops at so many records, but gives one chunk however large", () => {
   withSpool((spool) => {
-    spool.append([5, 3, 4, 1].map((records) => chunk(1, { records })));
+    for (const records of [5, 3, 4, 1]) spool.append([run(1, { records })]);
     const records = (maxRecords: number) => spool.oldest(10, maxRecords).map(({ records }) => records);
     assert.deepEqual(records(1), [5]);
     assert.deepEqual(records(8), [5, 3]);
@@ -173,11 +263,11 @@ Deno.test("Spool.oldest() stops at so many records, but gives one chunk however 
 
 Deno.test("Spool.free() lets go of the chunks it is given and of no others", () => {
   withSpool((spool) => {
-    spool.append([1, 2, 3, 4].map((size) => chunk(size, { records: size })));
+    for (const records of [1, 2, 3, 4]) spool.append([run(1, { records })]);
     const [first, second, third] = contents(spool);
     spool.free([first, third]);
     assert.deepEqual(contents(spool).map(({ records }) => records), [2, 4]);
-    assert.deepEqual(spool.state, { chunks: 2, records: 6, bytes: 6, damagedRecords: 0 });
+    assert.deepEqual(spool.state, { chunks: 2, records: 6, bytes: spooledBytes(1, 6), damagedRecords: 0 });
     spool.free([second]);
     assert.equal(spool.state.chunks, 1);
   });
@@ -186,11 +276,12 @@ Deno.test("Spool.free() lets go of the chunks it is given and of no others", () 
 Deno.test("Spool.setAside() takes a chunk out of the way, and keeps all of it", () => {
   inDirectory((directory) => {
     const spool = open(directory);
-    spool.append([chunk(4, { records: 2 }), chunk(5)]);
+    spool.append([run(4, { records: 2 })]);
+    spool.append([run(5)]);
     const [damaged] = contents(spool);
     spool.setAside(damaged, "it is cut off");
     assert.deepEqual(contents(spool).map(({ id }) => id), [2]);
-    const state = { chunks: 1, records: 1, bytes: 5, damagedRecords: 2 };
+    const state = { chunks: 1, records: 1, bytes: spooledBytes(5), damagedRecords: 2 };
     assert.deepEqual(spool.state, state);
     spool.close();
     let rows: unknown[] = [];
@@ -201,7 +292,7 @@ Deno.test("Spool.setAside() takes a chunk out of the way, and keeps all of it", 
       },
     });
     assert.deepEqual(again.state, state);
-    again.append([chunk(1)]);
+    again.append([run(1)]);
     again.close();
     assert.deepEqual(
       rows.map((row) => ({ ...row as object })),
@@ -210,10 +301,12 @@ Deno.test("Spool.setAside() takes a chunk out of the way, and keeps all of it", 
         spooled_at: NOW_MS,
         election: "a",
         partitions: 3,
-        version: "1",
+        version: "2",
         key_id: "a/g-1.1",
         sender_key: damaged.senderKey,
+        sequence: 1,
         records: 2,
+        devices: '{"n-1-a":2}',
         bytes: damaged.bytes,
         why: "it is cut off",
       }],
@@ -228,17 +321,17 @@ Deno.test("Spool keeps nothing of an append whose commit fails, and goes on", ()
     db.exec("COMMIT");
   };
   withSpool((spool) => {
-    assert.throws(() => spool.append([chunk(1), chunk(2)]), /disk I\/O error/);
+    assert.throws(() => spool.append([run(1), run(1, { election: "b" })]), /disk I\/O error/);
     assert.deepEqual(spool.state, { chunks: 0, records: 0, bytes: 0, damagedRecords: 0 });
     assert.deepEqual(contents(spool), []);
     broken = false;
-    spool.append([chunk(3)]);
+    spool.append([run(3)]);
     const chunks = contents(spool);
     assert.equal(chunks.length, 1);
     broken = true;
     assert.throws(() => spool.free(chunks), /disk/);
     assert.throws(() => spool.setAside(chunks[0], "why"), /disk/);
-    assert.deepEqual(spool.state, { chunks: 1, records: 1, bytes: 3, damagedRecords: 0 });
+    assert.deepEqual(spool.state, { chunks: 1, records: 1, bytes: spooledBytes(3), damagedRecords: 0 });
     assert.deepEqual(contents(spool), chunks);
     broken = false;
     spool.free(chunks);
@@ -253,10 +346,11 @@ Deno.test("Spool asks the file when a commit went through and failed all the sam
     if (broken) throw new Error("disk I/O error");
   };
   withSpool((spool) => {
-    spool.append([chunk(1)]);
+    spool.append([run(1)]);
     broken = true;
-    assert.throws(() => spool.append([chunk(2, { election: "b" })]), /disk/);
-    assert.deepEqual(spool.state, { chunks: 2, records: 2, bytes: 3, damagedRecords: 0 });
+    assert.throws(() => spool.append([run(2, { election: "b" })]), /disk/);
+    const bytes = spooledBytes(1) + spooledBytes(2);
+    assert.deepEqual(spool.state, { chunks: 2, records: 2, bytes, damagedRecords: 0 });
     const chunks = contents(spool);
     assert.deepEqual(chunks.map(({ election }) => election), ["a", "b"]);
     assert.throws(() => spool.free(chunks), /disk/);
@@ -273,12 +367,13 @@ Deno.test("Spool keeps nothing of an append when the disk is full, and goes on o
     db.exec(`PRAGMA max_page_count = ${pages + 2}`);
   };
   withSpool((spool) => {
-    spool.append([chunk(1)]);
+    spool.append([run(1)]);
     const before = contents(spool);
-    assert.throws(() => spool.append([chunk(100), chunk(200_000)]), /full/);
+    assert.throws(() => spool.append([run(100), run(200_000, { election: "b" })]), /full/);
     assert.deepEqual(contents(spool), before);
-    assert.deepEqual(spool.state, { chunks: 1, records: 1, bytes: 1, damagedRecords: 0 });
-    spool.append([chunk(100)]);
+    assert.deepEqual(spool.state, { chunks: 1, records: 1, bytes: spooledBytes(1), damagedRecords: 0 });
+    spool.append([run(100)]);
+    assert.deepEqual(contents(spool).map(({ sequence }) => sequence), [1, 2]);
     spool.free(contents(spool));
     assert.equal(spool.state.chunks, 0);
   }, { commit });
@@ -292,7 +387,7 @@ Deno.test("Spool syncs its write-ahead log at every commit", () => {
     db.exec("COMMIT");
   };
   withSpool((spool) => {
-    spool.append([chunk(1)]);
+    spool.append([run(1)]);
     assert.deepEqual(pragmas, ["wal", 2, "exclusive"], "2 is FULL");
   }, { commit });
 });
@@ -310,15 +405,15 @@ Deno.test("Spool refuses a file that another process has open", async () => {
       import { Spool } from ${JSON.stringify(new URL("./spool.ts", import.meta.url))};
       const open = () => new Spool({ path: Deno.args[0], maxBytes: 9, now: Date.now });
       const first = open();
-      const { stderr } = Deno.args[1] === "alone" ? {} : await new Deno.Command(Deno.execPath(), {
-        args: ["run", "-A", Deno.mainModule, Deno.args[0], "alone"],
+      const { stderr } = Deno.args[2] === "alone" ? {} : await new Deno.Command(Deno.execPath(), {
+        args: ["run", "-A", "--config", Deno.args[1], Deno.mainModule, Deno.args[0], Deno.args[1], "alone"],
       }).output();
       if (stderr) console.log(new TextDecoder().decode(stderr));
       first.close();
     `;
     await Deno.writeTextFile(`${directory}/open.ts`, code);
     const { stdout } = await new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", `${directory}/open.ts`, `${directory}/spool.sqlite`],
+      args: ["run", "-A", "--config", CONFIG, `${directory}/open.ts`, `${directory}/spool.sqlite`, CONFIG],
     }).output();
     assert.match(
       new TextDecoder().decode(stdout),
@@ -355,7 +450,11 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
     arbitrary: fc.record({
       kind: fc.constant("append" as const),
       chunks: fc.array(
-        fc.record({ election: fc.constantFrom("a", "b", "c"), size: sizes, records: fc.nat(9) }),
+        fc.record({
+          election: fc.constantFrom("a", "b", "c"),
+          size: sizes,
+          records: fc.integer({ min: 1, max: 4 }),
+        }),
         { minLength: 1, maxLength: 4 },
       ),
       crash: maybeCrash,
@@ -376,8 +475,28 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
   { weight: 2, arbitrary: fc.record({ kind: fc.constant("checkpoint" as const), crash: maybeCrash }) },
 );
 
-/** What should be in the spool, and how many records should have been set aside. */
-type Model = { chunks: SpooledChunk[]; nextId: number; damagedRecords: number };
+/** What should be in the spool, how many records should have been set aside, and what each sender key should state. */
+type Model = { chunks: SpooledChunk[]; nextId: number; damagedRecords: number; taken: Map<string, number> };
+
+/** What the statements in a spool's file say that was just opened: none of its keys numbers any more. */
+function stated(spool: Spool): Map<string, number> {
+  const statements = spool.senderKeys.list().flatMap(({ untold }) => untold);
+  return new Map(statements.map(({ senderKey, sequence }) => [senderKey, sequence]));
+}
+
+/** Both in one order: keys are told by election. */
+function sorted(taken: Map<string, number>): [string, number][] {
+  return [...taken].sort();
+}
+
+/** Records by election. */
+function recordsOf(parts: readonly Readonly<{ election: string; records: number }>[]): [string, number][] {
+  const sums = Map.groupBy(parts, ({ election }) => election);
+  return [...sums].map(([election, list]): [string, number] => [
+    election,
+    list.reduce((sum, { records }) => sum + records, 0),
+  ]).sort();
+}
 
 /** All of some chunks, as one text: comparing long arrays of bytes takes long. */
 function spell(chunks: readonly SpooledChunk[]): string {
@@ -462,12 +581,12 @@ Deno.test("Spool never takes what a crash has left of one append for the end of 
       return open(`${root}/${name}`);
     };
     const spool = open(root);
-    spool.append([chunk(5)]);
+    spool.append([run(5)]);
     const acknowledged = read(root);
     spool.close();
     const first = crash(acknowledged, "first");
     const from = Math.max(WAL_HEADER_BYTES, read(`${root}/first`).wal.length);
-    first.append([chunk(new Uint8Array(9_000).fill(1, 8_999))]);
+    first.append([run(9_000)]);
     const one = read(`${root}/first`);
     first.close();
     // All of the append reached the disk but its first page.
@@ -475,7 +594,7 @@ Deno.test("Spool never takes what a crash has left of one append for the end of 
     const second = crash(one, "one");
     assert.equal(contents(second).length, 1);
     const before = read(`${root}/one`).wal;
-    second.append([chunk(new Uint8Array(9_000).fill(2, 8_999))]);
+    second.append([run(9_000)]);
     const two = read(`${root}/one`);
     second.close();
     // Nothing of the next one did but its first page, which is the same.
@@ -504,20 +623,25 @@ Deno.test("Spool holds after any crash all that was acknowledged and not freed, 
           if (checkpointing) db.exec("PRAGMA wal_checkpoint(PASSIVE)");
         };
         let spool = open(directory, { commit });
-        let model: Model = { chunks: [], nextId: 1, damagedRecords: 0 };
-        let nextByte = 0;
+        let model: Model = { chunks: [], nextId: 1, damagedRecords: 0, taken: new Map() };
         for (const step of life) {
           const before = read(directory);
-          const after: Model = { ...model, chunks: [...model.chunks] };
+          const after: Model = { ...model, chunks: [...model.chunks], taken: new Map(model.taken) };
           checkpointing = step.kind === "checkpoint";
           if (step.kind === "append" || step.kind === "checkpoint") {
-            const chunks = (step.kind === "append" ? step.chunks : [{ election: "a", size: 3, records: 1 }])
-              .map(({ election, size, records }) =>
-                chunk(new Uint8Array(size).fill(++nextByte), { election, records })
-              );
-            spool.append(chunks);
-            for (const each of chunks) {
-              after.chunks.push({ ...each, id: after.nextId++, spooledAtMs: NOW_MS });
+            const parts = step.kind === "append" ? step.chunks : [{ election: "a", size: 3, records: 1 }];
+            spool.append(
+              parts.map(({ election, size, records }) => run(size, { election, records })),
+            );
+            // Seals are random: what came in is taken as it is, and held to what it must be.
+            const added = contents(spool).filter(({ id }) => id >= model.nextId);
+            assert.deepEqual(recordsOf(added), recordsOf(parts));
+            for (const chunk of added) {
+              const key = chunk.senderKey.toHex();
+              assert.equal(chunk.id, after.nextId++);
+              assert.equal(chunk.sequence, (after.taken.get(key) ?? 0) + 1, "numbers have no gap");
+              after.taken.set(key, chunk.sequence + chunk.records - 1);
+              after.chunks.push(chunk);
             }
           } else if (model.chunks.length === 0) {
             continue;
@@ -556,6 +680,7 @@ Deno.test("Spool holds after any crash all that was acknowledged and not freed, 
           if (!whole) lost++;
           if (whole) model = after;
           assert.equal(spell(found), spell(model.chunks));
+          assert.deepEqual(sorted(stated(spool)), sorted(model.taken), "each key states what is durable");
           assert.deepEqual(spool.state, stateOf(model));
         }
         assert.equal(spell(contents(spool)), spell(model.chunks));

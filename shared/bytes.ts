@@ -25,9 +25,29 @@ export function fromUtf8(bytes: Uint8Array): string {
   return decoder.decode(bytes);
 }
 
-/** Reads hex, of either case. Throws a `SyntaxError` when the text is not hex of even length. */
+/** What Node 20 lacks. */
+type Hex = { fromHex?(hex: string): Uint8Array<ArrayBuffer> };
+
+/** Reads hex, of either case, on every runtime. Throws a `SyntaxError` when the text is not hex of even length. */
 export function fromHex(hex: string): Uint8Array<ArrayBuffer> {
-  return Uint8Array.fromHex(hex);
+  const { fromHex } = Uint8Array as Hex;
+  return fromHex === undefined ? fromHexPortably(hex) : Uint8Array.fromHex(hex);
+}
+
+/** {@link fromHex} without the runtime's own. */
+export function fromHexPortably(hex: string): Uint8Array<ArrayBuffer> {
+  if (!/^(?:[0-9a-f]{2})*$/i.test(hex)) throw new SyntaxError("the text must be hex of even length");
+  return Uint8Array.from(hex.match(/../g) ?? [], (byte) => parseInt(byte, 16));
+}
+
+/** Writes hex in lower case, on every runtime. */
+export function toHex(bytes: Uint8Array): string {
+  return (bytes as { toHex?(): string }).toHex?.() ?? toHexPortably(bytes);
+}
+
+/** {@link toHex} without the runtime's own. */
+export function toHexPortably(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 /** Writes bytes in base64 (RFC 4648 section 4). Of a few bytes, and on every runtime: Node 20 has no `toBase64`. */

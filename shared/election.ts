@@ -19,6 +19,9 @@ export const instantSchema = z.string().regex(
   "must be a UTC time with milliseconds, like 2026-11-03T07:00:00.000Z",
 ).refine((text) => new Date(text).getUTCDate() === Number(text.slice(8, 10)), "must be a day that exists");
 
+/** The last millisecond that {@link instantSchema} can write: the end of the year 9999. */
+export const MAX_INSTANT_MS = 253_402_300_799_999;
+
 /** Text that any database can keep. */
 const textSchema = (maxChars: number) =>
   z.string().min(1).max(maxChars)
@@ -37,7 +40,7 @@ export const ELECTION_LIMITS = {
   stations: 250_000,
   gateways: 2_000,
   partitions: 1_024,
-  recordBytes: 16_384,
+  voteBytes: 16_384,
   manifestVersion: 999_999,
 } as const;
 
@@ -120,7 +123,6 @@ const definedCandidateSchema = candidateSchema.extend({
 /** What the election office writes. The aggregator adds version, record size and keys, and it becomes a manifest. */
 export const definitionSchema = z.strictObject({
   ...definitionShape,
-  closesAt: definitionShape.closesAt,
   partitions: definitionShape.partitions.default(12),
   releaseThreshold: definitionShape.releaseThreshold.default(10),
   resultsBeforeClosing: definitionShape.resultsBeforeClosing.default(false),
@@ -141,8 +143,8 @@ export const definitionSchema = z.strictObject({
 export const manifestSchema = z.strictObject({
   ...definitionShape,
   version: z.int().min(1).max(ELECTION_LIMITS.manifestVersion),
-  /** Length of every record's text before sealing, in bytes: the same for all, since lengths tell choices. */
-  recordBytes: z.int().min(1).max(ELECTION_LIMITS.recordBytes),
+  /** Longest vote text, in bytes. Every record is padded to it, since lengths tell choices. */
+  voteBytes: z.int().min(1).max(ELECTION_LIMITS.voteBytes),
   /** The aggregator's X25519 public key, in hex. */
   sealingKey: hexKeySchema,
   /** Device keys that are no longer believed, as `device.version`. */
@@ -160,7 +162,7 @@ export type Station = z.infer<typeof stationSchema>;
  */
 export function manifestPart(
   { devices: _, ...definition }: ElectionDefinition,
-): Omit<Manifest, "version" | "recordBytes" | "sealingKey" | "denied"> {
+): Omit<Manifest, "version" | "voteBytes" | "sealingKey" | "denied"> {
   return {
     ...definition,
     contests: definition.contests.map((contest) => ({

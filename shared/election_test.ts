@@ -11,6 +11,7 @@ import {
   instantSchema,
   manifestPart,
   manifestSchema,
+  MAX_INSTANT_MS,
   openManifest,
   signedManifestSchema,
   signManifest,
@@ -89,6 +90,11 @@ for (
     assert.ok(!instantSchema.safeParse(text).success);
   });
 }
+
+Deno.test("instantSchema takes the millisecond of MAX_INSTANT_MS and no later one", () => {
+  assert.ok(instantSchema.safeParse(new Date(MAX_INSTANT_MS).toISOString()).success);
+  assert.ok(!instantSchema.safeParse(new Date(MAX_INSTANT_MS + 1).toISOString()).success);
+});
 
 Deno.test("instantSchema takes the leap day of a leap year", () => {
   assert.ok(instantSchema.safeParse("2028-02-29T23:59:59.999Z").success);
@@ -273,8 +279,9 @@ for (
     ["a station in no region", { regions: [{ id: "south", name: "South" }] }, "stations.0.region: "],
     ["version 0", { version: 0 }, "version: "],
     ["a version past the limit", { version: ELECTION_LIMITS.manifestVersion + 1 }, "version: "],
-    ["records of no length", { recordBytes: 0 }, "recordBytes: "],
-    ["records past the limit", { recordBytes: ELECTION_LIMITS.recordBytes + 1 }, "recordBytes: "],
+    ["votes of no length", { voteBytes: 0 }, "voteBytes: "],
+    ["votes past the limit", { voteBytes: ELECTION_LIMITS.voteBytes + 1 }, "voteBytes: "],
+    ["format 1's size of a record", { recordBytes: 512 }, `: Unrecognized key: "recordBytes"`],
     ["a sealing key of 31 bytes", { sealingKey: "00".repeat(31) }, "sealingKey: must be 32 bytes"],
     ["a sealing key in capitals", { sealingKey: "AB".repeat(32) }, "sealingKey: must be 32 bytes"],
     [

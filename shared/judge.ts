@@ -1,84 +1,270 @@
 /**
- * Judges one record by its own bytes, its place on the log and the kept manifests: everything but the roll and
- * what came before it, which {@link countRecord} in tally.ts, and the counting statement, know.
+ * Judges one entry of the log by its own bytes, its position and time on the log, and the kept history that applies
+ * there: everything but the roll and what came before it, which {@link countRecord} in tally.ts, and the counting
+ * statement, know.
  *
  * @module
  */
-import { equalBytes, fromHex } from "./bytes.ts";
-import type { ElectionIndex } from "./election.ts";
-import { type KeyName, parseKeyName } from "./keys.ts";
+import { equalBytes } from "./bytes.ts";
+import type { EffectiveManifest, ElectionHistory, HistoryKey, HistoryView } from "./history.ts";
+import { readJson } from "./json.ts";
+import { parseKeyName, voterKeyOf } from "./keys.ts";
 import type { StoredRecord } from "./log/vote_log.ts";
-import type { RejectionReason } from "./outcome.ts";
+import { marksOf } from "./marks.ts";
+import type { HeldReason, RejectionReason } from "./outcome.ts";
 import { partitionOf } from "./partition.ts";
+import { isProofOf } from "./proof.ts";
 import {
-  isRecordShaped,
-  openRecord,
-  parseRecord,
-  recordContext,
-  recordSignature,
-  type VoteRecord,
+  decodeRecord,
+  entryContext,
+  entryRecords,
+  entrySignature,
+  openEntry,
+  type RecordContent,
 } from "./record.ts";
-import { checkBallot, MAX_CLOCK_SKEW_MS } from "./vote.ts";
+import { decodeStatement } from "./statement.ts";
+import { checkChoices, checkTime, MAX_CLOCK_SKEW_MS, type Selection, type Vote, voteSchema } from "./vote.ts";
 
-/** What judging needs to know of one election; all of it kept history. */
-export type ElectionHistory = Readonly<{
-  election: string;
-  partitions: number;
-  recordBytes: number;
-  /** The manifest of a version, or `undefined` when none was published under it. */
-  manifest(version: number): ElectionIndex | undefined;
-  /** A gateway's signing key, 32 bytes, or `undefined` when no manifest ever named that gateway. */
-  signingKey(gateway: KeyName): Uint8Array | undefined;
-  /** The key that opens what one gateway process sealed, or `undefined` when its public key is not one. */
-  sealingKey(senderKey: Uint8Array): Uint8Array | undefined;
+/**
+ * How long a manifest is still respected after a newer one took effect, since gateways need time to hear of it, and how
+ * long before it took effect, since a gateway's clock may be that much behind: see docs/adr/0013-manifest-overlap.md.
+ */
+export const MANIFEST_OVERLAP_MS = 60_000;
+
+/** A vote as it is counted: what the device signed, with the voter key in place of the voter id. */
+export type VoteRecord =
+  & Omit<Vote, "voterId">
+  & Readonly<{
+    /** In hex. */
+    voterKey: string;
+    /** The vote's time: when the gateway accepted it, or when the log took it if that clock was ahead. ISO, UTC. */
+    acceptedAt: string;
+    manifestVersion: number;
+    device: string;
+  }>;
+
+/** What judging finds out about every record of an entry that its gateway signed. */
+type Signed = Readonly<{
+  /** Gateway and key version, `gateway-1.2`. */
+  gatewayKey: string;
+  gateway: string;
+  /** The record's number under its sender key; missing when the seal did not open: no such number is believed. */
+  sequence?: number;
 }>;
 
-/** What can be said of a record before the roll is asked. `gateway` is known once its signature was checked. */
+/** What can be said of a record before the roll is asked. */
 export type Judgement =
-  | Readonly<{ fate: "acceptable"; record: VoteRecord; region: string; gateway: string }>
-  | Readonly<{ fate: "rejected"; reason: RejectionReason; gateway?: string; record?: VoteRecord }>;
+  | Readonly<{
+    fate: "acceptable";
+    record: VoteRecord;
+    /** What the ballot adds to the count: see marks.ts. */
+    marks: readonly Selection[];
+    region: string;
+    /** The newest change of history that applies at the record's position. */
+    revision: number;
+    /** How far the gateway's clock was ahead of the log's, when that is more than allowed, in milliseconds. */
+    clockAheadMs?: number;
+  }>
+    & Signed
+  | Readonly<
+    {
+      fate: "held";
+      reason: HeldReason;
+      record: VoteRecord;
+      marks: readonly Selection[];
+      region: string;
+      revision: number;
+      clockAheadMs?: number;
+    }
+  >
+    & Signed
+  | Readonly<{ fate: "rejected"; reason: RejectionReason; record?: VoteRecord }> & Partial<Signed>
+  | Readonly<{ fate: "statement"; records: number; statedAtMs: number }> & Signed;
 
-/** Judges a record. Never throws on what the record holds. */
-export function judge(stored: StoredRecord, history: ElectionHistory): Judgement {
-  if (!isRecordShaped(stored, history.recordBytes)) return rejected("unreadable");
-  const name = parseKeyName(stored.keyId);
-  if (name === undefined) return rejected("unreadable");
-  if (name.election !== history.election) return rejected("wrong_election");
-  const signingKey = history.signingKey(name);
-  if (signingKey === undefined) return rejected("unknown_gateway");
-  const context = recordContext(history.election, stored);
-  if (!equalBytes(recordSignature(signingKey, context, stored.value), stored.signature)) {
-    return rejected("bad_signature");
+/**
+ * Judges an entry. Returns one judgement a record, in their order; one when the entry cannot be read. Never throws on
+ * what the entry holds.
+ */
+export function judge(stored: StoredRecord, history: ElectionHistory): Judgement[] {
+  const view = history.at(stored.partition, stored.offset);
+  const records = entryRecords(stored, history.voteBytes);
+  const name = records === undefined ? undefined : parseKeyName(stored.keyId);
+  if (records === undefined || name === undefined) return [rejected("unreadable")];
+  const all = (judgement: Judgement) => Array<Judgement>(records).fill(judgement);
+  if (name.election !== history.election) return all(rejected("wrong_election"));
+  const signing = view.gatewayKey(name);
+  if (signing === undefined) return all(rejected("unknown_gateway"));
+  const context = entryContext(history.election, stored);
+  if (!equalBytes(entrySignature(signing.key, context, stored.value), stored.signature)) {
+    return all(rejected("bad_signature"));
   }
-  const gateway = name.id;
+  const signed = { gateway: name.id, gatewayKey: `${name.id}.${name.version}` };
   const sealingKey = history.sealingKey(stored.senderKey);
-  const text = sealingKey === undefined ? undefined : openRecord(sealingKey, context, stored.value);
-  if (text === undefined) return { fate: "rejected", reason: "cannot_open", gateway };
-  const record = parseRecord(text);
-  if (record === undefined) return { fate: "rejected", reason: "malformed", gateway };
-  return judgeOpened(record, gateway, stored, history);
+  const plaintext = sealingKey && openEntry(sealingKey, context, stored.value);
+  if (plaintext === undefined) return all({ ...rejected("cannot_open"), ...signed });
+  if (stored.kind === "statement") return [judgeStatement(plaintext, stored.sequence, signed)];
+  const bytes = plaintext.length / records;
+  return Array.from({ length: records }, (_, index) =>
+    judgeRecord(
+      plaintext.subarray(index * bytes, (index + 1) * bytes),
+      { ...signed, sequence: stored.sequence + index },
+      stored,
+      { history, view, signing },
+    ));
 }
 
-function judgeOpened(
+type Known = Readonly<{ history: ElectionHistory; view: HistoryView; signing: HistoryKey }>;
+
+function judgeStatement(plaintext: Uint8Array, sequence: number, signed: Signed): Judgement {
+  const statement = decodeStatement(plaintext);
+  if (statement === undefined || statement.records !== sequence) {
+    return { ...rejected("malformed"), ...signed };
+  }
+  return { fate: "statement", ...statement, ...signed };
+}
+
+function judgeRecord(
+  plaintext: Uint8Array,
+  signed: Signed,
+  stored: StoredRecord,
+  { history, view, signing }: Known,
+): Judgement {
+  const no = (reason: RejectionReason, record?: VoteRecord): Judgement =>
+    record === undefined
+      ? { fate: "rejected", reason, ...signed }
+      : { fate: "rejected", reason, record, ...signed };
+  const content = decodeRecord(plaintext);
+  if (content === undefined) return no("malformed");
+  const proofKey = parseKeyName(`${history.election}/${content.proofKey}`)!;
+  const device = view.deviceKey(proofKey.id, proofKey.version);
+  if (
+    device === undefined ||
+    !isProofOf(content.proof, device.key, history.election, content.proofKey, content.vote)
+  ) {
+    return no("bad_proof");
+  }
+  const vote = readVote(content.vote);
+  if (vote === undefined) return no("invalid_vote");
+  const voterKey = voterKeyOf(history.pseudonymKey, vote.voterId);
+  const record = recordOf(vote, voterKey.toHex(), content, proofKey.id);
+  if (partitionOf(voterKey, history.partitions) !== stored.partition) return no("wrong_partition", record);
+  if (!view.manifests.some(({ index }) => index.manifest.version === content.manifestVersion)) {
+    return no("unknown_manifest", record);
+  }
+  const timed = judgeTime(
+    record,
+    content.acceptedAtMs,
+    stored.appendedAtMs,
+    signed.gateway,
+    device.station,
+    view,
+  );
+  if ("reject" in timed) return no(timed.reject, timed.record);
+  const { region, marks, clockAheadMs } = timed;
+  const held = signing.isRevoked ? "gateway_revoked" : device.isRevoked ? "device_revoked" : timed.held;
+  const found = {
+    record: timed.record,
+    marks,
+    region,
+    revision: view.revision,
+    ...clockAheadMs !== undefined && { clockAheadMs },
+    ...signed,
+  };
+  return held === undefined ? { fate: "acceptable", ...found } : { fate: "held", reason: held, ...found };
+}
+
+function readVote(bytes: Uint8Array): Vote | undefined {
+  const read = readJson(bytes);
+  return "reason" in read ? undefined : voteSchema.safeParse(read.value).data;
+}
+
+function recordOf(
+  { voterId: _, ...ballot }: Vote,
+  voterKey: string,
+  { acceptedAtMs, manifestVersion }: RecordContent,
+  device: string,
+): VoteRecord {
+  return { ...ballot, voterKey, acceptedAt: new Date(acceptedAtMs).toISOString(), manifestVersion, device };
+}
+
+type Timed =
+  | Readonly<{
+    record: VoteRecord;
+    region: string;
+    marks: readonly Selection[];
+    held?: "clock" | "superseded";
+    clockAheadMs?: number;
+  }>
+  | Readonly<{ reject: RejectionReason; record: VoteRecord }>;
+
+/**
+ * The rules of time. A vote's time is `acceptedAt`; a gateway whose clock is ahead of the log's by more than the
+ * allowed skew is not believed, and the vote's time is the log's.
+ */
+function judgeTime(
+  record: VoteRecord,
+  acceptedAtMs: number,
+  appendedAtMs: number,
+  gateway: string,
+  deviceStation: string,
+  view: HistoryView,
+): Timed {
+  const aheadMs = acceptedAtMs - appendedAtMs;
+  const isAhead = aheadMs > MAX_CLOCK_SKEW_MS;
+  const atMs = isAhead ? Math.max(0, appendedAtMs) : acceptedAtMs;
+  const clock = isAhead ? { clockAheadMs: aheadMs } : {};
+  const dated = isAhead ? { ...record, acceptedAt: new Date(atMs).toISOString() } : record;
+  const inForce = manifestsInForce(view.manifests, atMs);
+  const check = (manifest: EffectiveManifest): RejectionReason | undefined =>
+    checkTime(manifest.index, record, atMs)?.reason ?? checkPlace(manifest, record, gateway, deviceStation);
+  const by = ({ index }: EffectiveManifest) => ({
+    record: dated,
+    region: index.stations.get(record.station)!.region,
+    marks: marksOf(index, record),
+  });
+  const legal = inForce.find((manifest) => check(manifest) === undefined);
+  if (legal !== undefined) return { ...by(legal), ...clock };
+  const [newest] = inForce;
+  const older = view.manifests.slice(0, view.manifests.indexOf(newest)).reverse();
+  if (isAhead) {
+    const place = (manifest: EffectiveManifest) => checkPlace(manifest, record, gateway, deviceStation);
+    const placed = [...inForce, ...older].find((manifest) => place(manifest) === undefined);
+    if (placed === undefined) return { reject: place(newest)!, record };
+    return { ...by(placed), held: "clock", ...clock };
+  }
+  const superseded = older.find((manifest) => check(manifest) === undefined);
+  if (superseded !== undefined) return { ...by(superseded), held: "superseded" };
+  return { reject: check(newest)!, record };
+}
+
+/**
+ * Manifests in force at a time or less than a minute before or after it: that of the time first, then the ones before it,
+ * newest first, then the ones after it. At least one: the first has no beginning.
+ */
+function manifestsInForce(manifests: readonly EffectiveManifest[], atMs: number): EffectiveManifest[] {
+  let current = manifests.length - 1;
+  while (current > 0 && manifests[current].effectiveAtMs > atMs) current--;
+  const endsMs = (i: number) => manifests[i + 1].effectiveAtMs;
+  let first = current;
+  while (first > 0 && endsMs(first - 1) > atMs - MANIFEST_OVERLAP_MS) first--;
+  let last = current;
+  while (last + 1 < manifests.length && endsMs(last) < atMs + MANIFEST_OVERLAP_MS) last++;
+  return [...manifests.slice(first, current + 1).reverse(), ...manifests.slice(current + 1, last + 1)];
+}
+
+/** What depends on station, choices, device and gateway, and not on the time. */
+function checkPlace(
+  { index }: EffectiveManifest,
   record: VoteRecord,
   gateway: string,
-  stored: StoredRecord,
-  history: ElectionHistory,
-): Judgement {
-  const no = (reason: RejectionReason): Judgement => ({ fate: "rejected", reason, gateway, record });
-  if (partitionOf(fromHex(record.voterKey), history.partitions) !== stored.partition) {
-    return no("wrong_partition");
-  }
-  const election = history.manifest(record.manifestVersion);
-  if (election === undefined) return no("unknown_manifest");
-  const acceptedAtMs = Date.parse(record.acceptedAt);
-  if (acceptedAtMs > stored.appendedAtMs + MAX_CLOCK_SKEW_MS) return no("accepted_in_future");
-  const fault = checkBallot(election, record, acceptedAtMs);
-  if (fault !== undefined) return no(fault.reason);
-  if (!election.gateways.get(gateway)?.has(record.station)) return no("foreign_station");
-  return { fate: "acceptable", record, region: election.stations.get(record.station)!.region, gateway };
+  deviceStation: string,
+): RejectionReason | undefined {
+  const fault = checkChoices(index, record);
+  if (fault !== undefined) return fault.reason;
+  if (deviceStation !== record.station) return "foreign_device";
+  return index.gateways.get(gateway)?.has(record.station) ? undefined : "foreign_station";
 }
 
-function rejected(reason: RejectionReason): Judgement {
+function rejected(reason: RejectionReason): Judgement & { fate: "rejected" } {
   return { fate: "rejected", reason };
 }

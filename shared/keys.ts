@@ -1,8 +1,8 @@
 /**
  * Every key of an election, derived from its one master key, which is in the aggregator only.
  *
- * HKDF-SHA256 (RFC 5869) with an empty salt and a length-prefixed info: `pollwire/1`, purpose, election, id,
- * version. What is not derived is the gateways' ephemeral X25519 key, which each makes when it starts.
+ * HKDF-SHA256 (RFC 5869) with an empty salt and a length-prefixed info: `pollwire/2`, purpose, election, id,
+ * version. Only the gateways' sender keys (X25519) are not derived: each gateway makes a new one every hour.
  *
  * @module
  */
@@ -15,6 +15,7 @@ export const KEY_BYTES = 32;
 /** What a derived key is for. One purpose, one key: none is used for two things. */
 export type KeyPurpose =
   | "device"
+  | "device-proof"
   | "gateway"
   | "gateway-sync"
   | "gateway-disk"
@@ -22,6 +23,7 @@ export type KeyPurpose =
   | "pseudonym"
   | "sealing"
   | "manifest"
+  | "answers"
   | "token-signing"
   | "record";
 
@@ -37,7 +39,7 @@ export function deriveKey(
   purpose: KeyPurpose,
   ...context: (string | Uint8Array)[]
 ): Uint8Array<ArrayBuffer> {
-  const info = lengthPrefixed("pollwire/1", purpose, ...context);
+  const info = lengthPrefixed("pollwire/2", purpose, ...context);
   const block = new Uint8Array(info.length + 1);
   block.set(info);
   block[info.length] = 1;
@@ -61,9 +63,14 @@ export function parseKeyName(text: string): KeyName | undefined {
   return match ? { election: match[1], id: match[2], version: Number(match[3]) } : undefined;
 }
 
-/** A device's HMAC key: it signs votes. 32 bytes. */
+/** A device's HMAC key for its requests: gateways know it. 32 bytes. */
 export function deviceKey(master: Uint8Array, name: KeyName): Uint8Array<ArrayBuffer> {
   return deriveKey(master, "device", name.election, name.id, String(name.version));
+}
+
+/** A device's HMAC key for its votes: only the device and the aggregator know it. 32 bytes. */
+export function proofKey(master: Uint8Array, name: KeyName): Uint8Array<ArrayBuffer> {
+  return deriveKey(master, "device-proof", name.election, name.id, String(name.version));
 }
 
 /** A gateway's HMAC key: it countersigns records, and its requests to the aggregator. 32 bytes. */
@@ -85,7 +92,7 @@ export function sealingKeyPair(master: Uint8Array, election: string): KeyPair {
   return { privateKey, publicKey: sodium.crypto_scalarmult_base(privateKey) };
 }
 
-/** A fresh X25519 key pair; a gateway makes one when it starts and never writes it down. */
+/** A fresh X25519 key pair: a gateway's sender key. Its private half is never written down. */
 export function ephemeralKeyPair(): KeyPair {
   const privateKey = crypto.getRandomValues(new Uint8Array(KEY_BYTES));
   return { privateKey, publicKey: sodium.crypto_scalarmult_base(privateKey) };
@@ -96,8 +103,13 @@ export function manifestKeyPair(master: Uint8Array, election: string): KeyPair {
   return sodium.crypto_sign_seed_keypair(deriveKey(master, "manifest", election));
 }
 
+/** The aggregator's Ed25519 key pair for its answers to receipts: private half 64 bytes, public half 32. */
+export function answerKeyPair(master: Uint8Array, election: string): KeyPair {
+  return sodium.crypto_sign_seed_keypair(deriveKey(master, "answers", election));
+}
+
 /**
- * The key that seals one gateway process's records: from X25519 of its ephemeral key and the aggregator's.
+ * The key that seals the entries of one sender key: from X25519 of its ephemeral key and the aggregator's.
  * Both ends compute it; `own` is whichever private key the caller has.
  *
  * @throws when `other` is a point of low order, which no honest key is.

@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { createHmac } from "node:crypto";
 import { fromHex, lengthPrefixed, utf8 } from "./bytes.ts";
 import {
+  answerKeyPair,
   deriveKey,
   deviceKey,
   ephemeralKeyPair,
@@ -12,6 +13,7 @@ import {
   type KeyPurpose,
   manifestKeyPair,
   parseKeyName,
+  proofKey,
   pseudonymKey,
   recordKey,
   seal,
@@ -27,6 +29,7 @@ Deno.test.sanitizer({ ops: true, resources: true });
 const MASTER = new Uint8Array(32).map((_, i) => i);
 const PURPOSES: Record<KeyPurpose, true> = {
   "device": true,
+  "device-proof": true,
   "gateway": true,
   "gateway-sync": true,
   "gateway-disk": true,
@@ -34,6 +37,7 @@ const PURPOSES: Record<KeyPurpose, true> = {
   "pseudonym": true,
   "sealing": true,
   "manifest": true,
+  "answers": true,
   "token-signing": true,
   "record": true,
 };
@@ -195,7 +199,7 @@ Deno.test("deriveKey() is RFC 5869 without a salt over a length-prefixed info", 
       fc.uint8Array({ minLength: 1, maxLength: 80 }),
       fc.array(fc.oneof(fc.string(), messages), { maxLength: 4 }),
       (secret, context) => {
-        const info = lengthPrefixed("pollwire/1", "device", ...context);
+        const info = lengthPrefixed("pollwire/2", "device", ...context);
         assert.deepEqual(deriveKey(secret, "device", ...context), hkdf(secret, new Uint8Array(0), info, 32));
       },
     ),
@@ -218,21 +222,29 @@ Deno.test("the keys of an election are what another implementation derives", () 
   const aggregator = sealingKeyPair(MASTER, "ri-2020");
   assert.equal(
     deviceKey(MASTER, { election: "ri-2020", id: "station-12-a", version: 1 }).toHex(),
-    "3b07709c8d088ce832eec2484d447493a7285b103e461315e1663b790556c43a",
+    "0a177c6e3603ec859f79df42bfc2d968925846775900574144d1c773884b6a18",
   );
-  assert.equal(gateway.toHex(), "9c2053bfa82ca1a38efc45cf7ebf4e5d241644716f7906e1ef13059b2f27e528");
-  assert.equal(pseudonym.toHex(), "5516bddb70e769744c700334ad2b392e1b3428397b45010318f4a59fe9a5f1bd");
+  assert.equal(
+    proofKey(MASTER, { election: "ri-2020", id: "station-12-a", version: 1 }).toHex(),
+    "9e9cf711756a82d2bc319f6f8d58d3e4a11b267000ac3d5c570136a0ab7fedb1",
+  );
+  assert.equal(gateway.toHex(), "ee4ce006eb9c57f55f439dea1aa1c7148957477003513a988f9d2df300bed7d3");
+  assert.equal(pseudonym.toHex(), "4045742a8b07d0e980beb14a2132e1aef632e2653036ed6d6e4f6b1a70235a84");
   assert.equal(
     voterKeyOf(pseudonym, "RI-0001234").toHex(),
-    "3b57ba9f1178044e4442453b06b9b61927d25c8f1c61a0ae0d8b582c7eaa9e8f",
+    "936efe6455d8e65269df030e4cac6efc1acf770849e5b9aafd44df94ca19ae5e",
   );
   assert.equal(
     aggregator.publicKey.toHex(),
-    "ddcdc67c8d40d8f69e278e42d7f75f4ce9ec15ce5708bd0f980b700525b91660",
+    "727467bd214ba7618a31af3229cba4f81df047f57e9642fef737060d33e6546b",
   );
   assert.equal(
     manifestKeyPair(MASTER, "ri-2020").publicKey.toHex(),
-    "311635547a22fb7c65cc6b49dd2c11466da8074a073675891b4cee774e34ecda",
+    "7831eaafe60aa804b05e1076bd18ea060fd979e14002054e42bb023e025d4270",
+  );
+  assert.equal(
+    answerKeyPair(MASTER, "ri-2020").publicKey.toHex(),
+    "7276d43c4d428e5f4ddecf42791d9952481d8451cf7ebfce1c94563a442ec474",
   );
 });
 
@@ -243,15 +255,17 @@ Deno.test("recordKey() is what another implementation agrees on", () => {
   const senderKey = fromHex("7d9c24316539825c1896e57f28197746793ce60cbee3ad47da9d07b85fa55e2a");
   assert.equal(
     recordKey(own, aggregator.publicKey, "ri-2020", senderKey, aggregator.publicKey).toHex(),
-    "7b5dd84fc783de75ea0f0a48a44a1c123a50f070c52fc6d3965ba9e40c541300",
+    "608a51d5b8b4718928f634ffb02d4c9cb9f3718916a59321c21f418653e546f7",
   );
 });
 
-Deno.test("device and gateway keys depend on election, id and version", () => {
+Deno.test("device, proof and gateway keys depend on election, id and version", () => {
   const name = { election: "a", id: "b", version: 1 };
   const others = [{ ...name, election: "c" }, { ...name, id: "c" }, { ...name, version: 2 }];
-  const keys = [name, ...others].flatMap((each) => [deviceKey(MASTER, each), gatewayKey(MASTER, each)]);
-  assert.equal(new Set(keys.map((key) => key.toHex())).size, 8);
+  const keys = [name, ...others].flatMap((each) =>
+    [deviceKey, proofKey, gatewayKey].map((keyOf) => keyOf(MASTER, each))
+  );
+  assert.equal(new Set(keys.map((key) => key.toHex())).size, 12);
 });
 
 Deno.test("recordKey() is the same at both ends, and another for another election or sender", () => {

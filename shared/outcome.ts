@@ -1,5 +1,5 @@
 /**
- * The one fate of every record, from a closed list. Add to the lists here and the compiler names every place
+ * The one outcome of every record, from a closed list. Add to the lists here and the compiler names every place
  * that has to follow.
  *
  * @module
@@ -7,15 +7,16 @@
 
 /** Why a record is rejected, in the order in which the checks are made, and what each one means. */
 export const REJECTION_REASONS = {
-  unreadable: "the record's headers or its size are not those of a record",
+  unreadable: "the entry's headers or its size are not those of an entry",
   wrong_election: "it was signed for another election",
   unknown_gateway: "no gateway of this election has that key",
   bad_signature: "the gateway's signature does not fit the bytes",
   cannot_open: "the seal does not open with the aggregator's key",
-  malformed: "what was sealed is not a vote",
+  malformed: "what was sealed is not a record or a statement",
+  bad_proof: "the proof is not that of a device of this election: the gateway altered the vote or made it up",
+  invalid_vote: "the device signed a text that is not a vote",
   wrong_partition: "the voter's records belong on another partition",
-  unknown_manifest: "it names a manifest version that was never published",
-  accepted_in_future: "its gateway's clock was ahead of the log's by more than the limit",
+  unknown_manifest: "it names a manifest version that was not published at that position on the log",
   not_open: "its gateway accepted it while the election took no votes",
   cast_out_of_hours: "it was cast before opening or after closing",
   unknown_station: "the manifest has no such station",
@@ -23,13 +24,27 @@ export const REJECTION_REASONS = {
   unknown_candidate: "no such candidate stands in the contest",
   repeated_candidate: "the same candidate is selected twice",
   overvote: "more candidates are selected than the contest allows",
+  foreign_device: "the device that signed it does not stand at the vote's station",
   foreign_station: "the manifest does not give that station to its gateway",
-  unknown_voter: "the voter was not on the roll when the gateway accepted the vote",
+  unknown_voter: "the voter was not on the roll",
   wrong_station: "the voter is accredited at another station",
+  wrong_region: "the voter is accredited in another region",
+  by_decision: "officials rejected it after it had been held",
 } as const;
 
 /** Why a record is rejected. */
 export type RejectionReason = keyof typeof REJECTION_REASONS;
+
+/** Why a record is held until officials decide, in the order in which the checks are made. */
+export const HELD_REASONS = {
+  gateway_revoked: "its gateway's key had been revoked at that position on the log",
+  device_revoked: "its device's key had been revoked at that position on the log",
+  clock: "its gateway's clock was ahead, and by the log's clock the election took no votes",
+  superseded: "only a manifest that was no longer in force allows it",
+} as const;
+
+/** Why a record is held. */
+export type HeldReason = keyof typeof HELD_REASONS;
 
 /**
  * Why a record is a duplicate: `retransmission`, the same vote id again (benign); `double_vote`, another vote id
@@ -37,16 +52,19 @@ export type RejectionReason = keyof typeof REJECTION_REASONS;
  */
 export type DuplicateKind = "retransmission" | "double_vote";
 
-/** What became of one record. */
+/** What became of one record. A statement is no vote, and is counted apart. */
 export type Outcome =
   | Readonly<{ fate: "counted" }>
   | Readonly<{ fate: "duplicate"; reason: DuplicateKind }>
-  | Readonly<{ fate: "rejected"; reason: RejectionReason }>;
+  | Readonly<{ fate: "rejected"; reason: RejectionReason }>
+  | Readonly<{ fate: "held"; reason: HeldReason }>
+  | Readonly<{ fate: "statement" }>;
 
-/** The fates. */
+/** The fates, in the order in which they are shown. */
+export const FATES = ["counted", "duplicate", "rejected", "held", "statement"] as const;
 export type Fate = Outcome["fate"];
 
-/** A row of the outcome counters: a fate, and its reason (`""` for counted). */
+/** A row of the outcome counters: a fate, and its reason where it has one. */
 export function outcomeName(outcome: Outcome): string {
-  return outcome.fate === "counted" ? "counted" : `${outcome.fate}/${outcome.reason}`;
+  return "reason" in outcome ? `${outcome.fate}/${outcome.reason}` : outcome.fate;
 }

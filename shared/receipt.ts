@@ -1,6 +1,7 @@
 /**
  * A receipt: one gateway's word that it took one vote. With it a device asks the aggregator what became of the vote.
- * It says who and when, to the minute, and never what.
+ * It says who and when, to the minute, and never what. As JSON it has at most 402 characters, so that it fits into
+ * a QR code.
  *
  * @module
  */
@@ -10,15 +11,22 @@ import { idSchema } from "./election.ts";
 import { deriveKey, hmac } from "./keys.ts";
 import { voteIdSchema } from "./vote.ts";
 
+/** Bytes of a receipt's MAC: the first half of an HMAC-SHA256 (RFC 2104 section 5). */
+const MAC_BYTES = 16;
+
+const shortHexSchema = z.string().regex(/^[0-9a-f]{32}$/, "must be 16 bytes in lower-case hex");
+
 export const receiptSchema = z.strictObject({
   election: idSchema,
   voteId: voteIdSchema,
   voterKey: z.string().regex(/^[0-9a-f]{64}$/, "must be 32 bytes in lower-case hex"),
+  /** What the gateway took: see `proofLeaf()` in proof.ts. */
+  proof: shortHexSchema,
   /** The gateway and the version of its key, like `gateway-1.1`. */
   gateway: z.string().regex(/^[a-z0-9-]{1,64}\.[1-9][0-9]{0,5}$/, "must be a gateway and a key version"),
   /** UTC, like `2026-11-03T07:00Z`. */
   minute: z.string().regex(/^\d{4}-\d\d-\d\dT\d\d:\d\dZ$/, "must be a UTC minute like 2026-11-03T07:00Z"),
-  mac: z.string().regex(/^[0-9a-f]{64}$/, "must be 32 bytes in lower-case hex"),
+  mac: shortHexSchema,
 });
 export type Receipt = z.infer<typeof receiptSchema>;
 
@@ -27,20 +35,21 @@ export function receiptKey(gatewayKey: Uint8Array): Uint8Array<ArrayBuffer> {
   return deriveKey(gatewayKey, "receipt");
 }
 
-/** Spells the minute of a time, `2026-11-03T07:00Z`. Takes an ISO time in UTC. */
+/** Writes the minute of a time, `2026-11-03T07:00Z`. Takes an ISO time in UTC. */
 export function minuteOf(instant: string): string {
   return `${instant.slice(0, 16)}Z`;
 }
 
 function macOf(key: Uint8Array, receipt: Omit<Receipt, "mac">): Uint8Array {
-  const { election, voteId, voterKey, gateway, minute } = receipt;
-  return hmac(key, lengthPrefixed(election, voteId, voterKey, gateway, minute));
+  const { election, voteId, voterKey, proof, gateway, minute } = receipt;
+  return hmac(key, lengthPrefixed("pollwire/2 receipt", election, voteId, voterKey, proof, gateway, minute))
+    .subarray(0, MAC_BYTES);
 }
 
 /** Writes a receipt. `key` is {@link receiptKey}. */
 export function writeReceipt(key: Uint8Array, receipt: Omit<Receipt, "mac">): Receipt {
-  const { election, voteId, voterKey, gateway, minute } = receipt;
-  return { election, voteId, voterKey, gateway, minute, mac: macOf(key, receipt).toHex() };
+  const { election, voteId, voterKey, proof, gateway, minute } = receipt;
+  return { election, voteId, voterKey, proof, gateway, minute, mac: macOf(key, receipt).toHex() };
 }
 
 /** Whether the gateway wrote this receipt. */

@@ -1,190 +1,314 @@
 /**
- * A record: the vote with the voter key in place of the voter id, padded, sealed to the aggregator, countersigned by
- * the gateway. This is what the spool and the log hold.
+ * A record: a vote's exact text with its proof, padded. An entry: one message on the log, which holds one or more
+ * records of one partition, sealed to the aggregator and countersigned by the gateway. docs/wire-format.md has every byte.
  *
  * @module
  */
-import { z } from "zod";
-import { fromUtf8, lengthPrefixed, utf8, utf8Into } from "./bytes.ts";
-import { ELECTION_LIMITS, instantSchema, type Manifest } from "./election.ts";
+import { fromUtf8, lengthPrefixed, utf8 } from "./bytes.ts";
+import { ELECTION_LIMITS, type Manifest, MAX_INSTANT_MS } from "./election.ts";
 import { formatKeyName, hmac, KEY_BYTES, type KeyName, seal, SEAL_OVERHEAD_BYTES, unseal } from "./keys.ts";
-import { ballotShape, VOTING_MODES } from "./vote.ts";
-
-/** What a record's text is padded with. */
-const SPACE = 0x20;
+import { MAX_PROOF_KEY_CHARS, proofKeySchema } from "./proof.ts";
+import { STATEMENT_BYTES } from "./statement.ts";
+import { VOTING_MODES } from "./vote.ts";
 
 /** Version of the record's format: the header `v`. */
-export const RECORD_VERSION = "1";
+export const RECORD_VERSION = "2";
 
-/** The text of a record, before it is padded and sealed. */
-export const recordSchema = z.strictObject({
-  ...ballotShape,
-  voterKey: z.string().regex(/^[0-9a-f]{64}$/),
-  manifestVersion: z.int().min(1),
-  /** When the gateway took the vote in, by its own clock. */
-  acceptedAt: instantSchema,
-});
-export type VoteRecord = z.infer<typeof recordSchema>;
+/** What an entry holds. Each kind is signed and sealed under a domain of its own. */
+export const ENTRY_KINDS = ["vote", "statement"] as const;
+export type EntryKind = (typeof ENTRY_KINDS)[number];
+const DOMAINS: Record<EntryKind, string> = {
+  vote: "pollwire/2 record",
+  statement: "pollwire/2 statement",
+};
+
+/** Records that one entry holds at most. */
+export const MAX_ENTRY_RECORDS = 64;
+/** Highest sequence number of a record. */
+export const MAX_SEQUENCE = 2 ** 48;
+
+/** Codes of the credential by which the voter is known: 2 is for tokens, later. */
+const CREDENTIAL_VOTER_ID = 1;
+/** Codes of the proof's scheme. */
+const SCHEME_HMAC_SHA256 = 1;
+
+/** Bytes of a proof. */
+const PROOF_BYTES = 32;
+/** Credential, scheme, acceptedAt, manifest version, length of the proof key's name: before that name. */
+const FIXED_BYTES = 1 + 1 + 8 + 4 + 1;
+/** Bytes of a record besides the vote's text, at most. */
+export const RECORD_OVERHEAD_BYTES = FIXED_BYTES + MAX_PROOF_KEY_CHARS + PROOF_BYTES + 4;
+
+/** What a record says. `vote` is the text that the device signed, UTF-8; `proofKey` is `<device>.<version>`. */
+export type RecordContent = Readonly<{
+  /** The gateway's clock when it took the vote, milliseconds since 1970. */
+  acceptedAtMs: number;
+  manifestVersion: number;
+  proofKey: string;
+  proof: Uint8Array;
+  vote: Uint8Array;
+}>;
+
+/** The headers of an entry. `sequence` is the number of its first record, or the number that a statement states. */
+export type EntryHead = Readonly<{
+  version: string;
+  kind: string;
+  keyId: string;
+  senderKey: Uint8Array;
+  sequence: number;
+}>;
 
 /**
  * What a gateway puts on the log. `senderKey` (X25519) and `signature` (HMAC-SHA256) are 32 bytes; `value` is
- * nonce, sealed text and tag. A record read from a log may hold anything at all in any of these.
+ * nonce, sealed text and tag. An entry read from a log may hold anything at all in any of these.
  */
-export type LogRecord = Readonly<{
-  version: string;
-  keyId: string;
-  senderKey: Uint8Array;
-  signature: Uint8Array;
-  value: Uint8Array;
-}>;
+export type LogRecord = EntryHead & Readonly<{ signature: Uint8Array; value: Uint8Array }>;
 
-/** What a gateway needs to seal and countersign its records for one election. Made once, when it starts. */
-export type RecordSealer = Readonly<{ seal(record: VoteRecord): LogRecord }>;
+/** Length of every record of an election before sealing, in bytes. */
+export function recordBytes(voteBytes: number): number {
+  return RECORD_OVERHEAD_BYTES + voteBytes;
+}
 
-/** Length of every sealed record of an election, in bytes. */
-export function sealedBytes(recordBytes: number): number {
-  return recordBytes + SEAL_OVERHEAD_BYTES;
+/** Length of a sealed entry of so many records, in bytes. */
+export function sealedBytes(voteBytes: number, records = 1): number {
+  return records * recordBytes(voteBytes) + SEAL_OVERHEAD_BYTES;
 }
 
 /**
- * The size to which an election's records are padded: no legal vote's text is longer, and there is room for the
- * stations and candidates that a later manifest may add, up to the limit. A multiple of 64, in bytes.
+ * The longest vote text that an election takes, in bytes: room for every legal vote with a space after each separator,
+ * as many JSON writers put, and for the stations and candidates that a later manifest may add. A multiple of 64.
  */
-export function recordBytesFor(manifest: Pick<Manifest, "contests" | "stations">): number {
+export function voteBytesFor(manifest: Pick<Manifest, "contests" | "stations">): number {
   const roomBytes = 64;
-  return Math.min(
-    Math.ceil((longestRecordBytes(manifest) + roomBytes) / 64) * 64,
-    ELECTION_LIMITS.recordBytes,
-  );
+  const { spacedBytes } = longestVote(manifest);
+  return Math.min(Math.ceil((spacedBytes + roomBytes) / 64) * 64, ELECTION_LIMITS.voteBytes);
 }
 
-/** Length of the longest text that a legal vote of this election can have, in bytes. */
-export function longestRecordBytes({ contests, stations }: Pick<Manifest, "contests" | "stations">): number {
-  const contestBytes = new Map(contests.map(({ id, votesAllowed, candidates }) => {
-    const lengths = candidates.map((candidate) => candidate.id.length).sort((a, b) => b - a);
+/**
+ * Length of the longest text that a legal vote of this election can have without white space, in bytes, when the voter
+ * id has no character that JSON escapes. The room of {@link voteBytesFor} also takes the escapes.
+ */
+export function longestVoteBytes(manifest: Pick<Manifest, "contests" | "stations">): number {
+  return longestVote(manifest).bytes;
+}
+
+/** Without white space, and with a space after each separator: the two need not be votes of one station. */
+function longestVote(
+  { contests, stations }: Pick<Manifest, "contests" | "stations">,
+): { bytes: number; spacedBytes: number } {
+  const contestParts = new Map(contests.map(({ id, votesAllowed, candidates }) => {
+    const lengths = candidates.map((candidate) => candidate.id.length).sort((a, b) => b - a)
+      .slice(0, votesAllowed);
     const each = `{"contest":"${id}","candidate":""},`.length;
-    return [id, lengths.slice(0, votesAllowed).reduce((sum, length) => sum + length + each, 0)];
+    return [id, {
+      bytes: lengths.reduce((sum, length) => sum + length + each, 0),
+      selections: lengths.length,
+    }];
   }));
   const all = contests.map(({ id }) => id);
   const frame = JSON.stringify({
     voteId: "0".repeat(36),
+    voterId: "0".repeat(64),
     station: "",
     mode: VOTING_MODES.reduce((a, b) => a.length >= b.length ? a : b),
     selections: [],
     castAt: "0".repeat(24),
-    voterKey: "0".repeat(64),
-    manifestVersion: ELECTION_LIMITS.manifestVersion,
-    acceptedAt: "0".repeat(24),
-  }).length;
-  let longest = 0;
+  });
+  const longest = { bytes: 0, spacedBytes: 0 };
   for (const station of stations) {
-    const selections = (station.contests ?? all).reduce((sum, id) => sum + contestBytes.get(id)!, 0);
-    // The last selection has no comma behind it.
-    longest = Math.max(longest, frame + station.id.length + Math.max(0, selections - 1));
+    let bytes = frame.length + station.id.length;
+    let selections = 0;
+    for (const id of station.contests ?? all) {
+      const part = contestParts.get(id)!;
+      bytes += part.bytes;
+      selections += part.selections;
+    }
+    if (selections > 0) bytes -= 1; // The last selection has no comma behind it.
+    longest.bytes = Math.max(longest.bytes, bytes);
+    longest.spacedBytes = Math.max(longest.spacedBytes, bytes + 11 + 4 * selections);
   }
-  if (longest > ELECTION_LIMITS.recordBytes) {
+  if (longest.bytes > ELECTION_LIMITS.voteBytes) {
     throw new RangeError(
-      `Cannot fit a vote of this election into a record: it may take ${longest} bytes, and ${ELECTION_LIMITS.recordBytes} is the limit`,
+      `Cannot fit a vote of this election into a record: it may take ${longest.bytes} bytes, and ${ELECTION_LIMITS.voteBytes} is the limit`,
     );
   }
   return longest;
 }
 
-/** What a record's seal and signature are bound to, besides its text. */
-export function recordContext(
-  election: string,
-  { keyId, senderKey }: Pick<LogRecord, "keyId" | "senderKey">,
-): Uint8Array {
-  return lengthPrefixed("pollwire/1 record", election, RECORD_VERSION, keyId, senderKey);
+/**
+ * Writes a record, padded with zeros to {@link recordBytes}.
+ *
+ * @throws {RangeError} when the vote's text is longer than `voteBytes`, or {@link decodeRecord} would not read the record:
+ * callers refuse it earlier.
+ */
+export function encodeRecord(content: RecordContent, voteBytes: number): Uint8Array<ArrayBuffer> {
+  const { acceptedAtMs, manifestVersion, proof, vote } = content;
+  if (vote.length > voteBytes) {
+    throw new RangeError(`Cannot record a vote of ${vote.length} bytes: the manifest allows ${voteBytes}`);
+  }
+  const name = utf8(content.proofKey);
+  if (proof.length !== PROOF_BYTES || name.length > MAX_PROOF_KEY_CHARS) {
+    throw new RangeError(
+      `Cannot record a proof of ${proof.length} bytes under a name of ${name.length} bytes: a proof has ${PROOF_BYTES}, a name at most ${MAX_PROOF_KEY_CHARS}`,
+    );
+  }
+  if (!(acceptedAtMs >= 0 && acceptedAtMs <= MAX_INSTANT_MS)) {
+    throw new RangeError(`Cannot record a vote accepted at ${acceptedAtMs}: a time lies from 1970 to 9999`);
+  }
+  const bytes = new Uint8Array(recordBytes(voteBytes));
+  const view = new DataView(bytes.buffer);
+  view.setUint8(0, CREDENTIAL_VOTER_ID);
+  view.setUint8(1, SCHEME_HMAC_SHA256);
+  view.setBigUint64(2, BigInt(acceptedAtMs));
+  view.setUint32(10, manifestVersion);
+  view.setUint8(14, name.length);
+  bytes.set(name, FIXED_BYTES);
+  bytes.set(proof, FIXED_BYTES + name.length);
+  const voteAt = FIXED_BYTES + name.length + PROOF_BYTES;
+  view.setUint32(voteAt, vote.length);
+  bytes.set(vote, voteAt + 4);
+  return bytes;
 }
+
+/** Reads a record; `undefined` when it is not one, byte for byte. The proof is not checked here. */
+export function decodeRecord(bytes: Uint8Array): RecordContent | undefined {
+  if (bytes.length < RECORD_OVERHEAD_BYTES) return undefined;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  if (view.getUint8(0) !== CREDENTIAL_VOTER_ID || view.getUint8(1) !== SCHEME_HMAC_SHA256) return undefined;
+  const acceptedAtMs = Number(view.getBigUint64(2));
+  if (acceptedAtMs > MAX_INSTANT_MS) return undefined;
+  const proofAt = FIXED_BYTES + view.getUint8(14);
+  const voteAt = proofAt + PROOF_BYTES + 4;
+  if (voteAt > bytes.length) return undefined;
+  const voteLength = view.getUint32(voteAt - 4);
+  // A short key name leaves room behind the vote, which is no room for a longer vote.
+  if (voteLength > bytes.length - RECORD_OVERHEAD_BYTES) return undefined;
+  const end = voteAt + voteLength;
+  for (let at = end; at < bytes.length; at++) if (bytes[at] !== 0) return undefined;
+  let proofKey: string;
+  try {
+    proofKey = fromUtf8(bytes.subarray(FIXED_BYTES, proofAt));
+  } catch {
+    return undefined;
+  }
+  if (!proofKeySchema.safeParse(proofKey).success) return undefined;
+  return {
+    acceptedAtMs,
+    manifestVersion: view.getUint32(10),
+    proofKey,
+    proof: bytes.slice(proofAt, proofAt + PROOF_BYTES),
+    vote: bytes.slice(voteAt, end),
+  };
+}
+
+/** What an entry's seal and signature are bound to, besides its value. */
+export function entryContext(election: string, head: EntryHead): Uint8Array {
+  const domain = Object.hasOwn(DOMAINS, head.kind) ? DOMAINS[head.kind as EntryKind] : undefined;
+  if (domain === undefined) throw new RangeError(`Cannot sign an entry of kind ${head.kind}`);
+  return lengthPrefixed(
+    domain,
+    election,
+    head.version,
+    head.keyId,
+    head.senderKey,
+    sequenceBytes(head.sequence),
+  );
+}
+
+function sequenceBytes(sequence: number): Uint8Array {
+  const bytes = new Uint8Array(8);
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(sequence));
+  return bytes;
+}
+
+/** Seals and countersigns entries under one gateway key and one sender key. */
+export type EntrySealer = Readonly<{
+  senderKey: Uint8Array;
+  /**
+   * @param sequence Number of the first record; in a statement, the number stated.
+   * @param plaintext Records one after another ({@link encodeRecord}), or a statement.
+   */
+  seal(kind: EntryKind, sequence: number, plaintext: Uint8Array): LogRecord;
+}>;
 
 /**
  * Prepares to seal and countersign.
  *
  * @param signingKey The gateway's, 32 bytes.
- * @param sealingKey See {@link recordKey} in keys.ts, 32 bytes.
- * @param senderKey The public half of the gateway's ephemeral key, 32 bytes.
- * @param recordBytes From the manifest.
+ * @param sealingKey See `recordKey()` in keys.ts, 32 bytes.
+ * @param senderKey The public half of the sender key, 32 bytes.
  */
-export function recordSealer(options: {
+export function entrySealer(options: {
   name: KeyName;
   signingKey: Uint8Array;
   sealingKey: Uint8Array;
   senderKey: Uint8Array;
-  recordBytes: number;
-}): RecordSealer {
-  const { name, signingKey, sealingKey, senderKey, recordBytes } = options;
+}): EntrySealer {
+  const { name, signingKey, sealingKey, senderKey } = options;
   const keyId = formatKeyName(name);
-  const context = recordContext(name.election, { keyId, senderKey });
-  const signed = signedBytes(context, new Uint8Array(sealedBytes(recordBytes)));
-  const valueAt = signed.length - sealedBytes(recordBytes);
-  const padded = new Uint8Array(recordBytes);
+  const contexts = {} as Record<EntryKind, Uint8Array>;
+  for (const kind of ENTRY_KINDS) {
+    contexts[kind] = entryContext(name.election, {
+      version: RECORD_VERSION,
+      kind,
+      keyId,
+      senderKey,
+      sequence: 0,
+    });
+  }
   return {
-    seal(record) {
-      const text = JSON.stringify(record);
-      const { read, written } = utf8Into(text, padded);
-      if (read < text.length) {
-        throw new RangeError(
-          `Cannot seal a record of ${utf8(text).length} bytes: the manifest allows ${recordBytes}`,
-        );
-      }
-      const value = seal(sealingKey, padded.fill(SPACE, written), context);
-      signed.set(value, valueAt);
-      return { version: RECORD_VERSION, keyId, senderKey, signature: hmac(signingKey, signed), value };
+    senderKey,
+    seal(kind, sequence, plaintext) {
+      const head: EntryHead = { version: RECORD_VERSION, kind, keyId, senderKey, sequence };
+      // Only the number differs from entry to entry, and it stands at the end.
+      const context = contexts[kind];
+      context.set(sequenceBytes(sequence), context.length - 8);
+      const value = seal(sealingKey, plaintext, context);
+      return { ...head, signature: entrySignature(signingKey, context, value), value };
     },
   };
 }
 
-function signedBytes(context: Uint8Array, value: Uint8Array): Uint8Array<ArrayBuffer> {
+/**
+ * How many records an entry holds by its length, 1 for a statement; `undefined` when headers or length are not those of
+ * an entry. Nothing is believed yet.
+ */
+export function entryRecords(entry: LogRecord, voteBytes: number): number | undefined {
+  const { version, kind, senderKey, signature, sequence, value } = entry;
+  if (version !== RECORD_VERSION || senderKey.length !== KEY_BYTES || signature.length !== KEY_BYTES) {
+    return undefined;
+  }
+  if (!Number.isSafeInteger(sequence) || sequence < 0 || sequence > MAX_SEQUENCE) return undefined;
+  const bytes = value.length - SEAL_OVERHEAD_BYTES;
+  if (kind === "statement") return bytes === STATEMENT_BYTES ? 1 : undefined;
+  if (kind !== "vote" || sequence < 1) return undefined;
+  const records = bytes / recordBytes(voteBytes);
+  if (!Number.isInteger(records) || records < 1 || records > MAX_ENTRY_RECORDS) return undefined;
+  return sequence + records - 1 <= MAX_SEQUENCE ? records : undefined;
+}
+
+/**
+ * The gateway's signature over an entry's value, for comparison with the one that the entry carries. 32 bytes.
+ *
+ * @param context See {@link entryContext}.
+ */
+export function entrySignature(signingKey: Uint8Array, context: Uint8Array, value: Uint8Array): Uint8Array {
   const signed = new Uint8Array(context.length + 4 + value.length);
   signed.set(context);
   new DataView(signed.buffer).setUint32(context.length, value.length);
   signed.set(value, context.length + 4);
-  return signed;
-}
-
-/** Whether headers and sizes are those of a record at all; nothing is believed yet. */
-export function isRecordShaped(record: LogRecord, recordBytes: number): boolean {
-  return record.version === RECORD_VERSION && record.senderKey.length === KEY_BYTES &&
-    record.signature.length === KEY_BYTES && record.value.length === sealedBytes(recordBytes);
+  return hmac(signingKey, signed);
 }
 
 /**
- * The gateway's signature over a record's value, for comparison with the one that the record carries.
+ * Opens an entry's seal; `undefined` when it does not open. Returns the plaintext.
  *
- * @param context See {@link recordContext}.
+ * @param context See {@link entryContext}.
  */
-export function recordSignature(signingKey: Uint8Array, context: Uint8Array, value: Uint8Array): Uint8Array {
-  return hmac(signingKey, signedBytes(context, value));
-}
-
-/**
- * Opens the seal of a record's value; `undefined` when it does not open. Returns the text, without its padding.
- *
- * @param context See {@link recordContext}.
- */
-export function openRecord(
+export function openEntry(
   sealingKey: Uint8Array,
   context: Uint8Array,
   value: Uint8Array,
-): string | undefined {
-  const padded = unseal(sealingKey, value, context);
-  if (padded === undefined) return undefined;
-  const end = padded.findLastIndex((byte) => byte !== SPACE) + 1;
-  try {
-    return fromUtf8(padded.subarray(0, end));
-  } catch {
-    return undefined;
-  }
-}
-
-/** Reads a record's text; `undefined` when it is not one. */
-export function parseRecord(text: string): VoteRecord | undefined {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-  return recordSchema.safeParse(value).data;
+): Uint8Array | undefined {
+  return unseal(sealingKey, value, context);
 }

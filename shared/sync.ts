@@ -7,7 +7,9 @@
 import { z } from "zod";
 import { utf8 } from "./bytes.ts";
 import { idSchema, signedManifestSchema } from "./election.ts";
-import { deriveKey, sha256 } from "./keys.ts";
+import { deriveKey, SEAL_OVERHEAD_BYTES, sha256 } from "./keys.ts";
+import { MAX_SEQUENCE } from "./record.ts";
+import { STATEMENT_BYTES } from "./statement.ts";
 
 /** Where a gateway asks the aggregator. */
 export const SYNC_PATH = "/v1/gateways/sync";
@@ -36,8 +38,44 @@ export const gatewayFileSchema = z.strictObject({
 });
 export type GatewayFile = z.infer<typeof gatewayFileSchema>;
 
-/** What a gateway asks: what it has ({@link revisionOf}), or `null`. */
-export const syncRequestSchema = z.strictObject({ have: hexKeySchema.nullable() });
+/** Bounds of a sync request: sender keys and statements of one election, and its size in bytes. */
+export const SYNC_LIMITS = {
+  senderKeys: 100,
+  statements: 100,
+  listedKeys: 10_000,
+  requestBytes: 1_048_576,
+} as const;
+
+/** Bytes of a statement, sealed. */
+const SEALED_STATEMENT_BYTES = STATEMENT_BYTES + SEAL_OVERHEAD_BYTES;
+
+/** The header of every answer to a sync that has the aggregator's clock, in milliseconds since 1970. */
+export const TIME_HEADER = "pollwire-time";
+
+/** A statement as it also stands on the log: see `EntrySealer` in record.ts. Bytes are hex. */
+export const statementEntrySchema = z.strictObject({
+  keyId: z.string(),
+  senderKey: hexKeySchema,
+  sequence: z.int().min(0).max(MAX_SEQUENCE),
+  signature: hexKeySchema,
+  value: z.string().regex(
+    new RegExp(`^[0-9a-f]{${2 * SEALED_STATEMENT_BYTES}}$`),
+    `must be ${SEALED_STATEMENT_BYTES} bytes in lower-case hex`,
+  ),
+});
+export type StatementEntry = z.infer<typeof statementEntrySchema>;
+
+/** What a gateway asks for, and what it states, for one election. */
+export const syncRequestSchema = z.strictObject({
+  /** What it has ({@link revisionOf}), or `null`. */
+  have: hexKeySchema.nullable(),
+  /** Sender keys that it uses: the aggregator registers them. */
+  senderKeys: z.array(hexKeySchema).max(SYNC_LIMITS.senderKeys).default([]),
+  /** Statements of sender keys that number no more records. */
+  statements: z.array(statementEntrySchema).max(SYNC_LIMITS.statements).default([]),
+  /** After the acceptance window: every sender key that it ever used, so that the list is closed. */
+  listedKeys: z.array(hexKeySchema).max(SYNC_LIMITS.listedKeys).optional(),
+});
 export type SyncRequest = z.infer<typeof syncRequestSchema>;
 
 /** What the aggregator answers, before it seals it; 204 without a body when the gateway has it already. */

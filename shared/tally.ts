@@ -6,17 +6,17 @@
  */
 import { sha256 } from "./keys.ts";
 import { utf8 } from "./bytes.ts";
-import type { Judgement } from "./judge.ts";
-import { type Outcome, outcomeName } from "./outcome.ts";
+import type { Judgement, VoteRecord } from "./judge.ts";
+import { type Outcome, outcomeName, type RejectionReason } from "./outcome.ts";
 import { minuteOf } from "./receipt.ts";
-import type { VoteRecord } from "./record.ts";
 
-/** An entry of the roll: one span of time in which a voter is accredited. `voterKey` is hex. */
+/** An entry of the roll: a voter is accredited from one change of history on, until another. `voterKey` is hex. */
 export type RollEntry = Readonly<{
   voterKey: string;
-  /** Milliseconds since 1970; the span begins here, included. */
-  effectiveAtMs: number;
-  /** Where the span ends, excluded; `null` while it lasts. */
+  /** The change of history that added the entry: records see it whose position that change applies to. */
+  revision: number;
+  /** The change that struck it, and from when on votes of this voter are not taken; `null` while it lasts. */
+  struckRevision: number | null;
   struckAtMs: number | null;
   region: string;
   /** The one station where the voter may vote; `null` for any. */
@@ -27,8 +27,8 @@ export type RollEntry = Readonly<{
 
 /**
  * What part of a log amounts to. Every value is a number of records or of voters, and keys are joined with `/`:
- * `outcomes` by fate and reason, `votes` by contest, candidate, station and mode, `turnout` by station, mode and
- * minute, `groups` by the voter's region, age group and gender.
+ * `outcomes` by fate and reason, `votes` by contest, candidate (or mark: see marks.ts), station and mode, `turnout` by
+ * station, mode and minute, `groups` by the voter's region, age group and gender.
  */
 export type Count = Readonly<{
   outcomes: Map<string, number>;
@@ -60,18 +60,51 @@ export function countRecord(
   judgement: Judgement,
   roll: (voterKey: string) => readonly RollEntry[],
 ): Counted {
-  const { outcome, entry, altered } = outcomeOf(judgement, participations, roll);
-  add(count.outcomes, outcomeName(outcome));
-  if (outcome.fate === "counted" && judgement.fate === "acceptable") {
-    const { record } = judgement;
-    participations.set(record.voterKey, { voteId: record.voteId, contents: contentsOf(record) });
-    for (const { contest, candidate } of record.selections) {
-      add(count.votes, `${contest}/${candidate}/${record.station}/${record.mode}`);
-    }
-    add(count.turnout, `${record.station}/${record.mode}/${minuteOf(record.acceptedAt)}`);
-    add(count.groups, `${entry!.region}/${entry!.ageGroup}/${entry!.gender}`);
+  const counted = outcomeOf(judgement, participations, roll);
+  tally(count, participations, judgement, counted);
+  return { outcome: counted.outcome, altered: counted.altered };
+}
+
+/** What officials decided about held records. */
+export type DecidedFate = "admit" | "reject";
+
+/**
+ * Moves a held record to what officials decided: an admitted one counts as if it came now, so that it is a duplicate when
+ * another copy counted meanwhile.
+ *
+ * @param held A judgement that {@link countRecord} found to be `held`.
+ */
+export function countDecision(
+  count: Count,
+  participations: Participations,
+  held: Judgement & { fate: "held" },
+  decided: DecidedFate,
+  roll: (voterKey: string) => readonly RollEntry[],
+): Counted {
+  add(count.outcomes, outcomeName({ fate: "held", reason: held.reason }), -1);
+  if (decided === "reject") {
+    const outcome: Outcome = { fate: "rejected", reason: "by_decision" };
+    add(count.outcomes, outcomeName(outcome));
+    return { outcome, altered: false };
   }
-  return { outcome, altered };
+  return countRecord(count, participations, { ...held, fate: "acceptable" }, roll);
+}
+
+function tally(
+  count: Count,
+  participations: Participations,
+  judgement: Judgement,
+  { outcome, entry }: Readonly<{ outcome: Outcome; entry?: RollEntry }>,
+): void {
+  add(count.outcomes, outcomeName(outcome));
+  if (outcome.fate !== "counted" || judgement.fate !== "acceptable") return;
+  const { record, marks } = judgement;
+  participations.set(record.voterKey, { voteId: record.voteId, contents: contentsOf(record) });
+  for (const { contest, candidate } of marks) {
+    add(count.votes, `${contest}/${candidate}/${record.station}/${record.mode}`);
+  }
+  add(count.turnout, `${record.station}/${record.mode}/${minuteOf(record.acceptedAt)}`);
+  add(count.groups, `${entry!.region}/${entry!.ageGroup}/${entry!.gender}`);
 }
 
 function outcomeOf(
@@ -82,12 +115,13 @@ function outcomeOf(
   if (judgement.fate === "rejected") {
     return { outcome: { fate: "rejected", reason: judgement.reason }, altered: false };
   }
-  const { record } = judgement;
-  const acceptedAtMs = Date.parse(record.acceptedAt);
-  const entry = entryAt(roll(record.voterKey), acceptedAtMs);
-  if (entry === undefined) return { outcome: { fate: "rejected", reason: "unknown_voter" }, altered: false };
-  if (entry.station !== null && entry.station !== record.station) {
-    return { outcome: { fate: "rejected", reason: "wrong_station" }, altered: false };
+  if (judgement.fate === "statement") return { outcome: { fate: "statement" }, altered: false };
+  const { record, revision, region } = judgement;
+  const entry = entryAt(roll(record.voterKey), Date.parse(record.acceptedAt), revision);
+  const refusal = refusalOf(entry, record, region);
+  if (refusal !== undefined) return { outcome: { fate: "rejected", reason: refusal }, altered: false };
+  if (judgement.fate === "held") {
+    return { outcome: { fate: "held", reason: judgement.reason }, altered: false };
   }
   const first = participations.get(record.voterKey);
   if (first === undefined) return { outcome: { fate: "counted" }, entry, altered: false };
@@ -98,15 +132,27 @@ function outcomeOf(
   };
 }
 
-/** The entry in force at a time. Spans of a voter do not overlap; should two, the one that began later holds. */
-function entryAt(entries: readonly RollEntry[], atMs: number): RollEntry | undefined {
-  let held: RollEntry | undefined;
+/** What the roll says against a vote, if anything. `region` is that of the vote's station. */
+function refusalOf(
+  entry: RollEntry | undefined,
+  record: VoteRecord,
+  region: string,
+): RejectionReason | undefined {
+  if (entry === undefined) return "unknown_voter";
+  if (entry.station !== null) return entry.station === record.station ? undefined : "wrong_station";
+  return entry.region === region ? undefined : "wrong_region";
+}
+
+/** The entry in force at a time, as of a change of history; of several the one that was added last. */
+function entryAt(entries: readonly RollEntry[], atMs: number, revision: number): RollEntry | undefined {
+  let found: RollEntry | undefined;
   for (const entry of entries) {
-    const { effectiveAtMs, struckAtMs } = entry;
-    if (effectiveAtMs > atMs || (struckAtMs !== null && atMs >= struckAtMs)) continue;
-    if (held === undefined || effectiveAtMs > held.effectiveAtMs) held = entry;
+    const { struckRevision, struckAtMs } = entry;
+    if (entry.revision > revision) continue;
+    const isStruck = struckRevision !== null && struckRevision <= revision && atMs >= struckAtMs!;
+    if (!isStruck && (found === undefined || entry.revision > found.revision)) found = entry;
   }
-  return held;
+  return found;
 }
 
 /** A digest of what the voter decided, whichever gateway took it and in whatever order it was written. */
@@ -115,6 +161,8 @@ function contentsOf({ station, mode, castAt, selections }: VoteRecord): string {
   return sha256(utf8([station, mode, castAt, ...chosen].join("\n"))).subarray(0, 16).toHex();
 }
 
-function add(map: Map<string, number>, key: string): void {
-  map.set(key, (map.get(key) ?? 0) + 1);
+function add(map: Map<string, number>, key: string, n = 1): void {
+  const sum = (map.get(key) ?? 0) + n;
+  if (sum === 0) map.delete(key);
+  else map.set(key, sum);
 }

@@ -49,17 +49,26 @@ export type BallotFault = Readonly<{ reason: RejectionReason; detail: string }>;
 
 /**
  * Checks a vote against the election as one manifest version defines it. The gateway asks it of a vote, with its
- * own clock; the aggregator asks it again of the record, with the time at which the gateway accepted it.
+ * own clock; the aggregator asks it again of the record, with the record's time.
  *
- * @param acceptedAtMs Milliseconds since 1970, by the gateway's clock.
+ * @param atMs When the vote was accepted, milliseconds since 1970.
  * @returns what is wrong, or `undefined`.
  */
 export function checkBallot(
   election: ElectionIndex,
   ballot: Pick<Vote, "station" | "selections" | "castAt">,
-  acceptedAtMs: number,
+  atMs: number,
 ): BallotFault | undefined {
-  if (acceptedAtMs < election.opensAtMs || acceptedAtMs > election.acceptsUntilMs) {
+  return checkTime(election, ballot, atMs) ?? checkChoices(election, ballot);
+}
+
+/** The part of {@link checkBallot} that depends on the time. */
+export function checkTime(
+  election: ElectionIndex,
+  ballot: Pick<Vote, "castAt">,
+  atMs: number,
+): BallotFault | undefined {
+  if (atMs < election.opensAtMs || atMs > election.acceptsUntilMs) {
     const { opensAt, acceptsUntil } = election.manifest;
     return fault("not_open", `votes are taken from ${opensAt} until ${acceptsUntil}`);
   }
@@ -68,12 +77,17 @@ export function checkBallot(
     const { opensAt, closesAt } = election.manifest;
     return fault("cast_out_of_hours", `castAt must lie between ${opensAt} and ${closesAt}`);
   }
-  if (castAtMs > acceptedAtMs + MAX_CLOCK_SKEW_MS) {
-    return fault(
-      "cast_out_of_hours",
-      `castAt lies ${castAtMs - acceptedAtMs} ms ahead of the gateway's clock`,
-    );
+  if (castAtMs > atMs + MAX_CLOCK_SKEW_MS) {
+    return fault("cast_out_of_hours", `castAt lies ${castAtMs - atMs} ms ahead of the gateway's clock`);
   }
+  return undefined;
+}
+
+/** The part of {@link checkBallot} that depends on station and choices. */
+export function checkChoices(
+  election: ElectionIndex,
+  ballot: Pick<Vote, "station" | "selections">,
+): BallotFault | undefined {
   const station = election.stations.get(ballot.station);
   if (station === undefined) return fault("unknown_station", `the election has no station ${ballot.station}`);
   return checkSelections(election, station.contests, ballot.selections);

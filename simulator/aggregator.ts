@@ -5,7 +5,7 @@
  */
 import { z } from "zod";
 import { Failure } from "../cli/command.ts";
-import { checkReceipts, type Fetch, type ReceiptAnswer } from "../device/receipts.ts";
+import { type AnswerSource, checkReceipts, type Fetch, type ReceiptAnswer } from "../device/receipts.ts";
 import {
   type ElectionDefinition,
   type Manifest,
@@ -35,7 +35,15 @@ export class AggregatorRefused extends Failure {
 }
 
 const count = z.int().min(0);
-const books = { read: count, counted: count, duplicate: count, rejected: count, balanced: z.boolean() };
+const books = {
+  read: count,
+  counted: count,
+  duplicate: count,
+  rejected: count,
+  held: count,
+  statements: count,
+  balanced: z.boolean(),
+};
 
 const reconciliationSchema = z.object({
   total: z.object(books),
@@ -117,12 +125,16 @@ export class Aggregator {
   /**
    * What became of votes, by their receipts, in the same order; `undefined` while the aggregator is away.
    *
+   * @param source Whose signature the answer must have.
    * @throws {AggregatorRefused} when the question, or the answer, is wrong.
    */
-  async checkReceipts(receipts: readonly Receipt[]): Promise<readonly ReceiptAnswer[] | undefined> {
-    const answers = await checkReceipts(this.#next(), receipts, this.#fetch);
-    if (!("fault" in answers)) return answers;
-    const { fault, status } = answers;
+  async checkReceipts(
+    receipts: readonly Receipt[],
+    source: AnswerSource,
+  ): Promise<readonly ReceiptAnswer[] | undefined> {
+    const checked = await checkReceipts(this.#next(), receipts, source, this.#fetch);
+    if (!("fault" in checked)) return checked.answers;
+    const { fault, status } = checked;
     if (status === undefined || isAway(status)) return undefined;
     throw new AggregatorRefused(fault, status);
   }

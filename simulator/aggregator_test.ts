@@ -1,6 +1,7 @@
 import assert from "assert";
 import { type Context, Hono } from "hono";
 import { problem, problemResponse } from "../shared/problem.ts";
+import { testAnswerKey, testAnswers } from "../tests/device_fixture.ts";
 import { testReceipt } from "../tests/fixture.ts";
 import { Aggregator, AggregatorAway, AggregatorRefused } from "./aggregator.ts";
 
@@ -53,18 +54,21 @@ Deno.test(
 );
 
 Deno.test("Aggregator hands on what became of votes, and says nothing while it is away", strict, async () => {
-  const answering = (answer: (c: Context) => Response) =>
+  const source = { election: "e", answerKey: testAnswerKey() };
+  const answering = (answer: (c: Context) => Response | Promise<Response>) =>
     aggregator(new Hono().post("/v1/receipts/check", answer));
-  const counted = answering((c) => c.json({ answers: [{ voteId: "a", outcome: "counted" }] }));
-  assert.deepEqual(await counted.checkReceipts([testReceipt("a")]), [
-    { voteId: "a", outcome: "counted", reason: undefined },
+  const counted = answering(async (c) =>
+    c.json(testAnswers(await c.req.json(), () => ({ outcome: "counted" }), 0))
+  );
+  assert.deepEqual(await counted.checkReceipts([testReceipt("a")], source), [
+    { voteId: "a", outcome: "counted" },
   ]);
   for (const reason of ["not-ready", "address-rate", "body-too-slow"] as const) {
     const away = answering(() => problemResponse(problem(reason)));
-    assert.equal(await away.checkReceipts([testReceipt("a")]), undefined, reason);
+    assert.equal(await away.checkReceipts([testReceipt("a")], source), undefined, reason);
   }
   const wrong = answering((c) => c.json({ answers: [] }));
-  await assert.rejects(wrong.checkReceipts([testReceipt("a")]), AggregatorRefused);
+  await assert.rejects(wrong.checkReceipts([testReceipt("a")], source), AggregatorRefused);
 });
 
 Deno.test("Aggregator tells an aggregator that is away from a question that is wrong", strict, async () => {

@@ -3,11 +3,11 @@
  *
  * @module
  */
-import type { CastVote } from "../device/device.ts";
+import type { VoteText } from "../device/device.ts";
 import type { Selection, VotingMode } from "../shared/vote.ts";
 
 /**
- * Writes a vote's JSON. Every value is an id, a time or a mode, in which JSON has nothing to escape; a voter id may
+ * Writes a vote's JSON, which its device must sign. Every value is an id, a time or a mode, in which JSON has nothing to escape; a voter id may
  * hold any visible character, so it alone is quoted properly.
  *
  * @param selections As {@link selectionsText} writes them.
@@ -19,7 +19,7 @@ export function castVote(
   mode: VotingMode,
   selections: string,
   castAt: string,
-): CastVote {
+): VoteText {
   const text =
     `{"voteId":"${voteId}","voterId":${JSON.stringify(voterId)},"station":"${station}","mode":"${mode}",` +
     `"selections":[${selections}],"castAt":"${castAt}"}`;

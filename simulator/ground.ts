@@ -7,6 +7,7 @@ import type { ElectionDefinition } from "../shared/election.ts";
 import { type BadKind } from "./bad/kinds.ts";
 import { type BadOption, mixOf } from "./bad/mix.ts";
 import type { Aggregator } from "./aggregator.ts";
+import type { AnswerSource } from "../device/receipts.ts";
 import { systemClock } from "../device/clock.ts";
 import { voterChoices } from "./country/choices.ts";
 import { type CountrySize, simulateCountry } from "./country/country.ts";
@@ -16,7 +17,7 @@ import { freeElectionId } from "./directory.ts";
 import type { StackTls } from "./https.ts";
 import type { Servers } from "./servers.ts";
 import type { PlanOptions } from "./plan.ts";
-import { openPolls, originsByStation, readDevicesFile, splitRevoked } from "./polls.ts";
+import { answerSourceOf, openPolls, originsByStation, readDevicesFile, splitRevoked } from "./polls.ts";
 import { seededRandom } from "./random.ts";
 import { type Voter, writeFullRoll, writeRoll } from "./roll.ts";
 import { hoursAround } from "./run.ts";
@@ -134,6 +135,8 @@ export type PollingOptions = Readonly<{
 export type Polling = Readonly<{
   plan: Omit<PlanOptions, "voters">;
   bad: BadWorld;
+  /** Whose answers to receipts are believed. */
+  answerSource: AnswerSource;
   /** Kinds of bad votes that were asked for and cannot be shown here, and why. */
   leftOut: ReadonlyMap<BadKind, string>;
 }>;
@@ -147,7 +150,8 @@ export async function openPolling(
   const { seed, batchVotes, kills, fetch, signal } = options;
   const uuid = () => crypto.randomUUID();
   const { denied } = await aggregator.manifest(definition.election);
-  const { good, revoked } = splitRevoked(await readDevicesFile(devicesFile), denied);
+  const file = await readDevicesFile(devicesFile);
+  const { good, revoked } = splitRevoked(file, denied);
   const world = { fetch, clock: systemClock, random: seededRandom(seed, "devices"), uuid, signal };
   const stationsOf = new Map<string, string[]>(definition.regions.map(({ id }) => [id, []]));
   for (const { id, region } of definition.stations) stationsOf.get(region)!.push(id);
@@ -168,5 +172,6 @@ export async function openPolling(
     uuid,
     now: Date.now,
   };
-  return { plan, bad: { fetch, gatewaysOf: originsByStation(definition, gateways), revoked, uuid }, leftOut };
+  const gatewaysOf = originsByStation(definition, gateways);
+  return { plan, bad: { fetch, gatewaysOf, revoked, uuid }, answerSource: answerSourceOf(file), leftOut };
 }

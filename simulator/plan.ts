@@ -10,7 +10,9 @@ import { type BadKind, type BallotKind, describeKind, type RequestKind } from ".
 import type { BadMix } from "./bad/mix.ts";
 import { castVote, selectionsText } from "./cast.ts";
 import type { Choices } from "./country/choices.ts";
-import type { CastVote, Device } from "../device/device.ts";
+import type { CastVote, Device, VoteText } from "../device/device.ts";
+import { toHex } from "../shared/bytes.ts";
+import { proofOf } from "../shared/proof.ts";
 import type { SentEntry } from "./ledger/ledger.ts";
 import type { Random } from "./random.ts";
 import type { Voter } from "./roll.ts";
@@ -116,9 +118,10 @@ class Planner {
     const visit = this.#visit(voter);
     const kinds = [...bad].filter(([, share]) => random.next() < share).map(([kind]) => kind);
     const own = this.#vote(visit, voter.id, 0);
-    const reused = kinds.includes("reused-id") ? this.#reused(own) : undefined;
-    this.#put(visit.devices[0], {
-      vote: textOf(own),
+    const reused = kinds.includes("reused-id") ? this.#reused(own, visit.devices[0]) : undefined;
+    const [device] = visit.devices;
+    this.#put(device, {
+      vote: device.sign(textOf(own)),
       entry: entryOf(own, "first"),
       again: kinds.includes("retransmission"),
       ...(reused && { reused }),
@@ -147,10 +150,10 @@ class Planner {
   }
 
   /** The same decision, cast a millisecond earlier: should it be taken, no count would differ, only the refusal. */
-  #reused(own: Vote): PlannedVote["reused"] {
+  #reused(own: Vote, device: Device): PlannedVote["reused"] {
     const castAt = new Date(Date.parse(own.castAt) - 1).toISOString();
     return {
-      vote: textOf({ ...own, castAt }),
+      vote: device.sign(textOf({ ...own, castAt })),
       entry: { ...entryOf(own, "reused-id"), voteId: this.#options.uuid() },
     };
   }
@@ -167,13 +170,23 @@ class Planner {
         return this.#putVote(other, this.#vote(visit, `nobody-${visit.index + 1}`, 1), kind);
       case "other-station":
         return this.#elsewhere(visit);
+      case "wrong-proof": {
+        const vote = this.#vote(visit, visit.voter.id, 1);
+        const planned = {
+          vote: signedWrongly(device, textOf(vote)),
+          entry: entryOf(vote, kind),
+          again: false,
+        };
+        return this.#put(device, planned);
+      }
       default: {
         if (describeKind(kind).way === "request") return this.#request(visit, kind as RequestKind);
         const vote = this.#vote(visit, visit.voter.id, 1);
         const entry = entryOf(vote, kind);
         const text = this.#ballots.text(kind as BallotKind, vote);
         if (text !== undefined) {
-          this.#put(device, { vote: { voteId: vote.voteId, text }, entry, again: false });
+          const signed = device.sign({ voteId: vote.voteId, text });
+          this.#put(device, { vote: signed, entry, again: false });
         }
       }
     }
@@ -187,7 +200,7 @@ class Planner {
     const device = elsewhere === undefined ? visit.devices[0] : random.pick(polls.get(station)!);
     const vote = this.#vote({ ...visit, station }, visit.voter.id, 1);
     const batch = batchVotes > 1 && random.next() < 0.5;
-    this.ready.push({ device, kind, vote: textOf(vote), entry: entryOf(vote, kind), batch });
+    this.ready.push({ device, kind, vote: device.sign(textOf(vote)), entry: entryOf(vote, kind), batch });
   }
 
   /** A voter who may vote at any station is nowhere in the wrong place. */
@@ -200,7 +213,7 @@ class Planner {
   }
 
   #putVote(device: Device, vote: Vote, kind: BadKind): void {
-    this.#put(device, { vote: textOf(vote), entry: entryOf(vote, kind), again: false });
+    this.#put(device, { vote: device.sign(textOf(vote)), entry: entryOf(vote, kind), again: false });
   }
 
   #put(device: Device, planned: PlannedVote): void {
@@ -213,7 +226,14 @@ class Planner {
   }
 }
 
-function textOf({ voteId, voterId, station, mode, selections, castAt }: Vote): CastVote {
+/** By the key that signs requests, which gateways know. No gateway can tell; the aggregator must. */
+function signedWrongly(device: Device, vote: VoteText): CastVote {
+  const { election, key } = device.identity;
+  const signed = device.sign(vote);
+  return { ...signed, proof: toHex(proofOf(key, election, signed.proofKey, signed.vote)) };
+}
+
+function textOf({ voteId, voterId, station, mode, selections, castAt }: Vote): VoteText {
   return castVote(voteId, voterId, station, mode, selectionsText(selections), castAt);
 }
 

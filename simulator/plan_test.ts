@@ -1,5 +1,7 @@
 import assert from "assert";
 import { Device } from "../device/device.ts";
+import { isProofOf } from "../shared/proof.ts";
+import { testDeviceIdentity } from "../tests/device_fixture.ts";
 import { testCountry } from "../tests/simulated_country.ts";
 import { voterChoices } from "./country/choices.ts";
 import { BAD_KINDS, type BadKind, describeKind } from "./bad/kinds.ts";
@@ -16,8 +18,7 @@ const world = {
   random: seededRandom(1),
   uuid: () => "",
 };
-const device = (id: string, station: string) =>
-  new Device({ election: "sim", device: id, version: 1, station, key: new Uint8Array(32) }, [], world);
+const device = (id: string, station: string) => new Device(testDeviceIdentity("sim", id, station), [], world);
 const polls = new Map(
   definition.stations.map(({ id }) => [id, [device(`${id}-a`, id), device(`${id}-b`, id)]]),
 );
@@ -60,7 +61,7 @@ Deno.test(
       assert.ok(votes.length >= 1 && votes.length <= 20);
       for (const { entry, vote } of votes) {
         assert.equal(entry.station, device.identity.station);
-        assert.equal(JSON.parse(vote.text).voteId, entry.voteId);
+        assert.equal(JSON.parse(vote.vote).voteId, entry.voteId);
         assert.ok(!seen.has(entry.voterId));
         seen.set(entry.voterId, entry.station);
       }
@@ -144,15 +145,38 @@ Deno.test("plan() has votes under a revoked key cast where its device stood", st
   const requests = requestsOf(await plan({ "revoked-device": 1 }));
   assert.equal(requests.length, 500);
   for (const { device, entry, vote } of requests) {
-    const { station } = JSON.parse(vote.text);
+    const { station } = JSON.parse(vote.vote);
     assert.deepEqual([device.identity.station, entry.station, station], Array(3).fill(REVOKED_STATION));
   }
 });
 
+Deno.test(
+  "plan() has each device sign its votes, and signs with another key where that is the fault",
+  strict,
+  async () => {
+    const all = await plan(everyKind(0.3));
+    const signed = [
+      ...batchesOf(all).flatMap(({ device, votes }) =>
+        votes.flatMap(({ vote, entry, reused }) => [
+          { device, vote, kind: entry.kind },
+          ...reused === undefined ? [] : [{ device, vote: reused.vote, kind: entry.kind }],
+        ])
+      ),
+      ...requestsOf(all).map(({ device, vote, kind }) => ({ device, vote, kind })),
+    ];
+    for (const { device: { identity }, vote: { vote, proof, proofKey }, kind } of signed) {
+      assert.equal(proofKey, `${identity.device}.1`);
+      const isOwn = isProofOf(Uint8Array.fromHex(proof), identity.proofKey, "sim", proofKey, vote);
+      assert.equal(isOwn, kind !== "wrong-proof", kind);
+    }
+    assert.ok(signed.some(({ kind }) => kind === "wrong-proof"));
+  },
+);
+
 Deno.test("plan() reuses an id for the same decision, at another moment", strict, async () => {
   const [{ votes }] = batchesOf(await plan({ "reused-id": 1 }));
   const [{ vote, reused, entry }] = votes;
-  const [was, is] = [JSON.parse(vote.text), JSON.parse(reused!.vote.text)];
+  const [was, is] = [JSON.parse(vote.vote), JSON.parse(reused!.vote.vote)];
   assert.deepEqual({ ...is, castAt: was.castAt }, was);
   assert.notEqual(is.castAt, was.castAt);
   assert.deepEqual([reused!.vote.voteId, reused!.entry.kind], [entry.voteId, "reused-id"]);

@@ -8,6 +8,9 @@ import { UsageError } from "../cli/command.ts";
 import { type ElectionDefinition, idSchema } from "../shared/election.ts";
 import { Device, type DeviceIdentity, type DeviceWorld } from "../device/device.ts";
 import { GatewayLink } from "../device/gateway_link.ts";
+import type { AnswerSource } from "../device/receipts.ts";
+
+const hexKeySchema = z.string().regex(/^[0-9a-f]{64}$/, "must be 32 bytes in lower-case hex");
 
 const devicesSchema = z.object({
   election: idSchema,
@@ -15,7 +18,9 @@ const devicesSchema = z.object({
     device: idSchema,
     version: z.int().min(1),
     station: idSchema,
-    key: z.string().regex(/^[0-9a-f]{64}$/, "must be 32 bytes in lower-case hex"),
+    key: hexKeySchema,
+    proofKey: hexKeySchema,
+    answerKey: hexKeySchema,
   })).min(1),
 });
 
@@ -51,11 +56,24 @@ export function splitRevoked(
   };
 }
 
-function identityOf(
+/** A device of the file, as it signs. */
+export function identityOf(
   election: string,
-  { device, version, station, key }: DevicesFile["devices"][number],
+  { device, version, station, key, proofKey }: DevicesFile["devices"][number],
 ): DeviceIdentity {
-  return { election, device, version, station, key: Uint8Array.fromHex(key) };
+  return {
+    election,
+    device,
+    version,
+    station,
+    key: Uint8Array.fromHex(key),
+    proofKey: Uint8Array.fromHex(proofKey),
+  };
+}
+
+/** Whose answers to receipts are believed: the aggregator's key is the same for all devices of an election. */
+export function answerSourceOf({ election, devices: [{ answerKey }] }: DevicesFile): AnswerSource {
+  return { election, answerKey };
 }
 
 /** Station → the addresses of its gateways, its primary first. `origins` is as {@link openPolls} takes it. */

@@ -1,13 +1,20 @@
 import assert from "assert";
 import type { DeviceWorld } from "../device/device.ts";
 import { gatewaysFor } from "./country/gateways.ts";
-import { openPolls, readDevicesFile } from "./polls.ts";
+import { answerSourceOf, openPolls, readDevicesFile } from "./polls.ts";
 import { seededRandom } from "./random.ts";
 
 const strict = { sanitizeOps: true, sanitizeResources: true };
 const stations = ["a", "b"].map((id) => ({ id, name: id, region: "r" }));
 const definition = { stations, gateways: gatewaysFor(["a", "b"], 2) };
-const device = (id: string, station: string) => ({ device: id, version: 1, station, key: "0".repeat(64) });
+const device = (id: string, station: string) => ({
+  device: id,
+  version: 1,
+  station,
+  key: "0".repeat(64),
+  proofKey: "1".repeat(64),
+  answerKey: "2".repeat(64),
+});
 const file = { election: "e", devices: [device("a-a", "a"), device("a-b", "a"), device("b-a", "b")] };
 
 /** Gateways that are all down: what is asked is all there is to see. */
@@ -31,7 +38,8 @@ Deno.test("openPolls() gives each device its primary gateway first, then its fal
     const asked: string[] = [];
     const polls = openPolls(file, definition, ["http://one", "http://two"], world(asked));
     assert.equal(polls.get("a")!.length, 2);
-    await polls.get(station)![0].send([{ voteId: crypto.randomUUID(), text: "{}" }]);
+    const [first] = polls.get(station)!;
+    await first.send([first.sign({ voteId: crypto.randomUUID(), text: "{}" })]);
     assert.deepEqual(asked, hosts);
   }
 });
@@ -46,6 +54,10 @@ Deno.test("openPolls() refuses too few addresses, and a station without a device
     () => openPolls(without, definition, ["http://one", "http://two"], world([])),
     /no device for it/,
   );
+});
+
+Deno.test("answerSourceOf() is whose answers the devices believe", strict, () => {
+  assert.deepEqual(answerSourceOf(file), { election: "e", answerKey: "2".repeat(64) });
 });
 
 Deno.test("readDevicesFile() names what is wrong with a file", strict, async () => {

@@ -9,7 +9,7 @@ import { command, Failure, integerOption, numberOption, UsageError } from "../cl
 import { duration, progress } from "../cli/progress.ts";
 import { Aggregator, type StationRow } from "./aggregator.ts";
 import { systemClock } from "../device/clock.ts";
-import { type CastVote, type Delivery, type Device, DEVICE_LIMITS } from "../device/device.ts";
+import { type Delivery, type Device, DEVICE_LIMITS, type VoteText } from "../device/device.ts";
 import { freeElectionId } from "./directory.ts";
 import { addHttpsOptions, clientTls, type HttpsOptions, stackTls } from "./https.ts";
 import { addServersOptions, serversOf, type ServersOptions } from "./servers.ts";
@@ -222,7 +222,7 @@ async function castAndCompare(
   }
 }
 
-type Batch = Readonly<{ station: PrecinctStation; votes: CastVote[] }>;
+type Batch = Readonly<{ station: PrecinctStation; votes: VoteText[] }>;
 
 /** All votes in batches, station after station; neighbours have different gateways, so both are kept busy. */
 function* batchesOf(stations: readonly PrecinctStation[], batchVotes: number): Generator<Batch> {
@@ -240,7 +240,8 @@ async function cast(
   onCast: (votes: number) => void,
 ): Promise<void> {
   await eachOf(batchesOf(election.stations, options.batch), options.inFlight, async ({ station, votes }) => {
-    const deliveries = await polls.get(station.id)![0].send(votes);
+    const [device] = polls.get(station.id)!;
+    const deliveries = await device.send(votes.map((vote) => device.sign(vote)));
     deliveries.forEach((delivery, i) => {
       const fault = faultOf(delivery);
       if (fault !== undefined) differences.add(`station ${station.id}, vote ${votes[i].voteId}: ${fault}`);

@@ -11,14 +11,13 @@ export function number(n: number): string {
   return n.toLocaleString("en");
 }
 
-/** Spells the books: `10 read = 8 counted + 1 duplicate + 1 rejected`. */
+/** Spells the books: `13 read = 8 counted + 1 duplicate + 1 rejected + 0 held + 3 statements`. */
 export function spellBooks(
-  books: Readonly<Record<"read" | "counted" | "duplicate" | "rejected", number>>,
+  books: Readonly<Record<"read" | "counted" | "duplicate" | "rejected" | "held" | "statements", number>>,
 ): string {
-  const { read, counted, duplicate, rejected } = books;
-  return `${number(read)} read = ${number(counted)} counted + ${number(duplicate)} duplicate + ${
-    number(rejected)
-  } rejected`;
+  const parts = (["counted", "duplicate", "rejected", "held", "statements"] as const)
+    .map((part) => `${number(books[part])} ${part}`);
+  return `${number(books.read)} read = ${parts.join(" + ")}`;
 }
 
 /** The lines that name differences, and how many more there are. */

@@ -22,8 +22,8 @@ Deno.test("spellMemory() names each process and how often it was started", stric
 
 Deno.test("spellBooks() and differenceLines() spell what a reader wants to know", strict, () => {
   assert.equal(
-    spellBooks({ read: 1_010, counted: 1_000, duplicate: 9, rejected: 1 }),
-    "1,010 read = 1,000 counted + 9 duplicate + 1 rejected",
+    spellBooks({ read: 1_015, counted: 1_000, duplicate: 9, rejected: 1, held: 2, statements: 3 }),
+    "1,015 read = 1,000 counted + 9 duplicate + 1 rejected + 2 held + 3 statements",
   );
   const differences = new Differences();
   differences.addAll({ count: 1_500, named: ["one", "two"] });

@@ -250,7 +250,7 @@ async function vote(
     definition,
     aggregator,
     ledgerFile: ground.ledgerFile,
-    recordsBefore: before.total.read,
+    recordsBefore: before.total.read - before.total.statements,
     certain: kills === 0 && sending.unanswered === 0,
     print: console.log,
   });
@@ -259,7 +259,7 @@ async function vote(
 
 async function cast(
   ground: SimulateGround,
-  { plan: options, bad }: Polling,
+  { plan: options, bad, answerSource }: Polling,
   { inFlight, rate, ...chaos }: SimulateOptions,
   { aggregator, ledger, signal }: Readonly<
     { aggregator: Aggregator; ledger: LedgerProcess; signal: AbortSignal }
@@ -278,6 +278,7 @@ async function cast(
       inFlight,
       ledger,
       aggregator,
+      answerSource,
       clock: systemClock,
       signal,
       onCast: (own, others) => {

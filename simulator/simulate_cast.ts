@@ -5,10 +5,12 @@
  * @module
  */
 import { badRequest } from "./bad/requests.ts";
+import { unansweredOf } from "./bad/kinds.ts";
 import { sendBad, type SenderWorld } from "./bad/sender.ts";
 import type { Aggregator } from "./aggregator.ts";
 import type { Clock } from "../device/clock.ts";
 import type { CastVote, Delivery, Device, DeviceIdentity } from "../device/device.ts";
+import type { AnswerSource, ReceiptAnswer } from "../device/receipts.ts";
 import type { LedgerEntry, LedgerProcess, SentEntry } from "./ledger/ledger.ts";
 import { type Planned, type PlannedBatch, type PlannedRequest, type PlannedVote, votersOf } from "./plan.ts";
 import { Settler } from "../device/settle.ts";
@@ -35,6 +37,8 @@ export type CastOptions = Readonly<{
   inFlight: number;
   ledger: Pick<LedgerProcess, "write">;
   aggregator: Pick<Aggregator, "checkReceipts">;
+  /** Whose answers to receipts are believed. */
+  answerSource: AnswerSource;
   clock: Clock;
   /** Ends the casting early. */
   signal: AbortSignal;
@@ -46,22 +50,21 @@ export type CastOptions = Readonly<{
 
 /** Casts everything. Returns how many acknowledged votes the aggregator had not answered for when it gave up. */
 export async function castPlanned(options: CastOptions): Promise<number> {
-  const { ledger, aggregator, clock, signal } = options;
+  const { ledger, aggregator, answerSource, clock, signal } = options;
   const giveUp = new AbortController();
   const voters = new VotersHeld();
+  const voteOf = ({ voteId }: { voteId: string }) => ({ voteId, voterId: voters.of(voteId) });
+  const releasedOf = ({ voteId }: { voteId: string }) => ({ voteId, voterId: voters.release(voteId) });
   const settler = new Settler({
-    checkReceipts: (receipts) => aggregator.checkReceipts(receipts),
-    onOutcome: (answers) =>
-      ledger.write(answers.map(({ voteId, outcome, reason }) => ({
-        entry: "outcome",
-        voteId,
-        voterId: outcome === "problem" ? voters.of(voteId) : voters.release(voteId),
-        outcome,
-        reason,
-      }))),
-    onSentAgain: ({ voteId }, delivery) => {
-      const of = { voteId, voterId: voters.of(voteId) };
-      return ledger.write([{ entry: "again", ...of, why: "pending" }, answerEntry(of, delivery)]);
+    checkReceipts: (receipts) => aggregator.checkReceipts(receipts, answerSource),
+    onOutcome: (answers) => ledger.write(answers.map((answer) => outcomeEntry(answer, releasedOf(answer)))),
+    onKept: (answer) =>
+      answer.outcome === "rejected"
+        ? Promise.resolve()
+        : ledger.write([outcomeEntry(answer, voteOf(answer))]),
+    onSentAgain: (vote, delivery, was) => {
+      const of = voteOf(vote);
+      return ledger.write([againEntry(of, was), answerEntry(of, delivery)]);
     },
     clock,
   });
@@ -70,9 +73,9 @@ export async function castPlanned(options: CastOptions): Promise<number> {
     delivery: Delivery,
     device: Device,
   ) => {
-    if (delivery.fate !== "acknowledged") return;
+    if (delivery.fate !== "acknowledged" || unansweredOf(entry.kind) !== undefined) return;
     voters.hold(entry);
-    await settler.hold(vote, delivery.receipt, device);
+    await settler.hold(vote, delivery, device);
   };
   let allCast = false;
   const casting = eachOf(options.planned, options.inFlight, async (next) => {
@@ -145,35 +148,50 @@ async function castBatch({ device, votes }: PlannedBatch, options: CastOptions, 
   await ledger.write(deliveries.map((delivery, i) => answerEntry(votes[i].entry, delivery)));
   for (const [i, delivery] of deliveries.entries()) await hold(votes[i], delivery, device);
   onCast(own, votes.length - own);
-  const taken = votes.filter((_, i) => deliveries[i].fate === "acknowledged");
-  await sendUnderSameId(device, taken.flatMap(({ reused }) => reused ?? []), options);
-  await handInAgain(device, taken.filter(({ again }) => again), options);
+  for (const [gateway, taken] of byTaker(votes, deliveries)) {
+    await sendUnderSameId(device, taken.flatMap(({ reused }) => reused ?? []), gateway, options);
+    await handInAgain(device, taken.filter(({ again }) => again), gateway, options);
+  }
 }
 
-/** To the gateway that took the first: it knows the id. */
+/** Votes that were taken, by the address of the gateway that did so. */
+function byTaker(votes: readonly PlannedVote[], deliveries: readonly Delivery[]): Map<string, PlannedVote[]> {
+  const takers = new Map<string, PlannedVote[]>();
+  for (const [i, delivery] of deliveries.entries()) {
+    if (delivery.fate !== "acknowledged") continue;
+    const { gateway } = delivery;
+    takers.set(gateway, [...takers.get(gateway) ?? [], votes[i]]);
+  }
+  return takers;
+}
+
+/** To the gateway that took the first, and to no other: it knows the id. */
 async function sendUnderSameId(
   device: Device,
   reused: readonly Readonly<{ vote: CastVote; entry: SentEntry }>[],
+  gateway: string,
   { ledger, onCast }: CastOptions,
 ): Promise<void> {
   if (reused.length === 0) return;
   await ledger.write(reused.map(({ entry }) => entry));
-  const deliveries = await device.send(reused.map(({ vote }) => vote));
+  const deliveries = await device.send(reused.map(({ vote }) => vote), [gateway]);
   await ledger.write(deliveries.map((delivery, i) => answerEntry(reused[i].entry, delivery)));
   onCast(0, reused.length);
 }
 
-/** To the fallback: the gateway that took it knows it, and would write no second record. */
+/** To another gateway: the one that took it knows it, and would write no second record. */
 async function handInAgain(
   device: Device,
   votes: readonly PlannedVote[],
+  taker: string,
   { ledger, onCast }: CastOptions,
 ): Promise<void> {
   if (votes.length === 0) return;
   await ledger.write(
     votes.map(({ entry: { voteId, voterId } }) => ({ entry: "again", voteId, voterId, why: "asked" })),
   );
-  const deliveries = await device.send(votes.map(({ vote }) => vote), "fallback");
+  const others = device.gateways.filter((gateway) => gateway !== taker);
+  const deliveries = await device.send(votes.map(({ vote }) => vote), [...others, taker]);
   await ledger.write(deliveries.map((delivery, i) => answerEntry(votes[i].entry, delivery)));
   onCast(0, votes.length);
 }
@@ -196,10 +214,20 @@ async function castRequest(
   onCast(0, 1);
 }
 
-function answerEntry(
-  { voteId, voterId }: Pick<SentEntry, "voteId" | "voterId">,
-  delivery: Delivery,
-): LedgerEntry {
+type VoteOf = Readonly<{ voteId: string; voterId: string }>;
+
+/** What the aggregator answered. */
+export function outcomeEntry({ outcome, reason }: ReceiptAnswer, { voteId, voterId }: VoteOf): LedgerEntry {
+  return { entry: "outcome", voteId, voterId, outcome, reason };
+}
+
+/** That a vote goes to a gateway again, for what the aggregator last said of it. */
+export function againEntry(of: VoteOf, was: ReceiptAnswer["outcome"]): LedgerEntry {
+  return { entry: "again", ...of, why: was === "held" || was === "rejected" ? was : "pending" };
+}
+
+/** What a gateway answered. */
+export function answerEntry({ voteId, voterId }: VoteOf, delivery: Delivery): LedgerEntry {
   const of = { voteId, voterId };
   switch (delivery.fate) {
     case "acknowledged": {
@@ -208,9 +236,15 @@ function answerEntry(
     }
     case "refused": {
       const { type, detail, title } = delivery.problem;
-      return { entry: "refused", ...of, reason: type.split(":").at(-1)!, detail: detail ?? title };
+      return { entry: "refused", ...of, reason: reasonOf(type), detail: detail ?? title };
     }
-    case "undelivered":
-      return { entry: "undelivered", ...of, detail: delivery.detail };
+    case "undelivered": {
+      const { detail, problem } = delivery;
+      return { entry: "undelivered", ...of, detail, ...problem && { reason: reasonOf(problem.type) } };
+    }
   }
+}
+
+function reasonOf(type: string): string {
+  return type.split(":").at(-1)!;
 }

@@ -2,7 +2,10 @@ import assert from "assert";
 import { problem, type ProblemType } from "../shared/problem.ts";
 import type { Receipt } from "../shared/receipt.ts";
 import { type CastVote, type Delivery, Device } from "../device/device.ts";
+import { GatewayLink } from "../device/gateway_link.ts";
 import type { ReceiptAnswer } from "../device/receipts.ts";
+import { isProofOf } from "../shared/proof.ts";
+import { testDeviceIdentity } from "../tests/device_fixture.ts";
 import { testCountry } from "../tests/simulated_country.ts";
 import { testReceipt } from "../tests/fixture.ts";
 import { voterChoices } from "./country/choices.ts";
@@ -33,26 +36,30 @@ class Stub extends Map<string, string> {
   readonly #bodies = new Map<string, string>();
   #asked = 0;
 
-  send(votes: readonly CastVote[], first = "primary"): Promise<Delivery[]> {
-    return Promise.resolve(votes.map(({ voteId, text }) => {
-      const { voterId, selections } = JSON.parse(text);
+  send(votes: readonly CastVote[], [gateway]: readonly string[]): Promise<Delivery[]> {
+    return Promise.resolve(votes.map((vote): Delivery => {
+      const { voteId } = vote;
+      const { voterId, selections } = JSON.parse(vote.vote);
       if (selections.length > 1) {
         return refused(this.flaw === "wrong reason" ? "unknown-contest" : "overvote");
       }
-      if (!this.#bodies.has(voteId)) this.#bodies.set(voteId, text);
-      if (this.#bodies.get(voteId) !== text && this.flaw !== "forgets bodies") {
+      // A gateway knows the ids of what it took itself.
+      const id = `${gateway} ${voteId}`;
+      if (!this.#bodies.has(id)) this.#bodies.set(id, vote.vote);
+      if (this.#bodies.get(id) !== vote.vote && this.flaw !== "forgets bodies") {
         return refused("vote-id-reused");
       }
-      this.sends.push(`${voteId} ${first}`);
+      this.sends.push(`${voteId} ${gateway}`);
       const lost = this.flaw === "loses all" || (this.flaw === "loses one" && this.sends.length === 7);
-      if (!lost) this.#count(voteId, voterId);
-      return { fate: "acknowledged", receipt: testReceipt(voteId, { voterKey: voterId }) };
+      if (!lost) this.#count(vote, voterId, gateway);
+      return { fate: "acknowledged", receipt: testReceipt(voteId, { voterKey: voterId }), gateway };
     }));
   }
 
   /** Where wrong requests go. */
   fetch(_url: string, init: RequestInit): Promise<Response> {
-    const { voteId, voterId } = JSON.parse(new TextDecoder().decode(init.body as Uint8Array));
+    const { vote } = JSON.parse(new TextDecoder().decode(init.body as Uint8Array));
+    const { voteId, voterId } = JSON.parse(vote);
     if (this.flaw !== "takes forgeries") {
       return Promise.resolve(new Response(JSON.stringify(problem("signature-invalid")), { status: 401 }));
     }
@@ -60,11 +67,25 @@ class Stub extends Map<string, string> {
     return Promise.resolve(new Response(JSON.stringify({ receipt }), { status: 202 }));
   }
 
-  #count(voteId: string, voterId: string): void {
-    if (this.outcomes.has(voteId)) return;
+  #count({ voteId, vote, proof, proofKey }: CastVote, voterId: string, gateway: string): void {
+    const { proofKey: key } = testDeviceIdentity("sim", proofKey.split(".")[0]);
+    const isOwn = isProofOf(Uint8Array.fromHex(proof), key, "sim", proofKey, vote);
+    if (!isOwn) return;
+    const known = this.outcomes.get(voteId);
+    if (known !== undefined) {
+      // Another copy: one that another gateway made.
+      const gateways = [...new Set([...known.gateways ?? [], gateway])];
+      if (known.outcome === "rejected") this.outcomes.set(voteId, { ...known, gateways });
+      return;
+    }
     const counted = this.get(voterId);
     if (voterId.startsWith("nobody") && this.flaw !== "counts anybody") {
-      this.outcomes.set(voteId, { voteId, outcome: "rejected", reason: "unknown_voter" });
+      this.outcomes.set(voteId, {
+        voteId,
+        outcome: "rejected",
+        reason: "unknown_voter",
+        gateways: [gateway],
+      });
     } else if (counted === undefined || this.flaw === "counts twice") {
       this.set(voterId, voteId);
       this.outcomes.set(voteId, { voteId, outcome: "counted" });
@@ -91,6 +112,7 @@ function refused(reason: ProblemType): Delivery {
 const SOME_OF_EACH: Partial<Record<BadKind, number>> = {
   "double": 0.1,
   "unknown-voter": 0.1,
+  "wrong-proof": 0.1,
   "retransmission": 0.1,
   "reused-id": 0.1,
   "forged": 0.1,
@@ -117,12 +139,9 @@ async function run(flaw?: Stub["flaw"], bad = SOME_OF_EACH) {
       random: seededRandom(1),
       uuid: () => "",
     };
-    const made = new Device(
-      { election: "sim", device: id, version: 1, station, key: new Uint8Array(32) },
-      [],
-      world,
-    );
-    made.send = (votes, first) => stub.send(votes, first);
+    const links = ["http://primary", "http://fallback"].map((origin) => new GatewayLink(origin));
+    const made = new Device(testDeviceIdentity("sim", id, station), links, world);
+    made.send = (votes, gateways = made.gateways) => stub.send(votes, gateways);
     return made;
   };
   const left = await castPlanned({
@@ -148,6 +167,7 @@ async function run(flaw?: Stub["flaw"], bad = SOME_OF_EACH) {
     inFlight: 3,
     ledger: { write: (written) => Promise.resolve(void entries.push(...written)) },
     aggregator: stub,
+    answerSource: { election: "sim", answerKey: "" },
     clock,
     signal: new AbortController().signal,
     onCast: () => {},
@@ -175,13 +195,17 @@ Deno.test("castPlanned() accounts for every vote, and for what must not count", 
     const sent = sentOf(summary, kind);
     assert.ok(sent > 25 && sent < 75, `${sent} ${kind}`);
   }
-  assert.equal(stub.sends.filter((send) => send.endsWith("fallback")).length, summary.again.asked);
+  const unknown = sentOf(summary, "unknown-voter");
+  const asked = sentOf(summary, "retransmission");
+  assert.deepEqual(summary.again, { asked, pending: 0, held: 0, rejected: unknown });
+  assert.equal(summary.outcomes.get("rejected/bad_proof"), sentOf(summary, "wrong-proof"));
+  assert.equal(stub.sends.filter((send) => send.endsWith("fallback")).length, summary.again.asked + unknown);
 });
 
 Deno.test("castPlanned() plans no extras when none are asked for", strict, async () => {
   const { summary } = await run(undefined, {});
   assert.deepEqual([...summary.kinds].filter(([, { sent }]) => sent > 0).map(([kind]) => kind), ["first"]);
-  assert.deepEqual(summary.again, { asked: 0, pending: 0 });
+  assert.deepEqual(summary.again, { asked: 0, pending: 0, held: 0, rejected: 0 });
 });
 
 Deno.test("castPlanned() outlasts an aggregator that is away at times", strict, async () => {

@@ -66,7 +66,8 @@ function gateway(name: string, port: number, options: MembersOptions): MemberSpe
     ...tls?.clientCaFile && { TLS_CLIENT_CA_FILE: tls.clientCaFile },
     GATEWAY_FILE: `${dataDir}/gateways/${name}.json`,
     GATEWAY_DATA: `${dataDir}/${name}`,
-    DEVICE_REQUESTS_PER_SECOND: String(REQUESTS_PER_SECOND),
+    DEVICE_VOTES_PER_SECOND: String(REQUESTS_PER_SECOND),
+    STATION_VOTES_PER_SECOND: String(REQUESTS_PER_SECOND),
     ADDRESS_REQUESTS_PER_SECOND: String(REQUESTS_PER_SECOND),
     ...servers?.gateways,
   });

@@ -5,7 +5,7 @@ import { isReadThrough, settleDifferences, waitForBooks } from "./wait.ts";
 const strict = { sanitizeOps: true, sanitizeResources: true };
 
 function books(read: number, logEnd: number | null = read): Reconciliation {
-  const line = { read, counted: read, duplicate: 0, rejected: 0, balanced: true };
+  const line = { read, counted: read, duplicate: 0, rejected: 0, held: 0, statements: 0, balanced: true };
   return { total: line, partitions: [{ partition: 0, ...line, nextOffset: read, logEnd }], outcomes: [] };
 }
 

@@ -5,9 +5,8 @@
  */
 import fc from "fast-check";
 import type { Manifest } from "../shared/election.ts";
-import type { VoteRecord } from "../shared/record.ts";
 import { MAX_CLOCK_SKEW_MS, VOTING_MODES } from "../shared/vote.ts";
-import { testDefinition, testManifest } from "./fixture.ts";
+import { testDefinition, testDevice, testManifest, type TestRecord, testVoterKey } from "./fixture.ts";
 
 const LETTERS = fc.constantFrom(..."abcdefghijklmnopqrstuvwxyz0123456789-");
 
@@ -17,9 +16,12 @@ export const ids: fc.Arbitrary<string> = fc.oneof(
   { weight: 1, arbitrary: fc.string({ unit: LETTERS, minLength: 62, maxLength: 64 }) },
 ).map((text) => text.replace(/^-/, "a").replace(/-$/, "z"));
 
-/** 32 bytes in hex: a voter key. */
-export const voterKeys: fc.Arbitrary<string> = fc.uint8Array({ minLength: 32, maxLength: 32 })
-  .map((key) => key.toHex());
+/** Voter ids: 1 to 64 visible ASCII characters, also such as JSON escapes. */
+export const voterIds: fc.Arbitrary<string> = fc.string({
+  unit: fc.integer({ min: 0x21, max: 0x7e }).map((code) => String.fromCharCode(code)),
+  minLength: 1,
+  maxLength: 64,
+});
 
 function uniqueIds(minLength: number, maxLength: number): fc.Arbitrary<string[]> {
   return fc.uniqueArray(ids, { minLength, maxLength });
@@ -43,7 +45,8 @@ const contestLists = uniqueIds(1, 5).chain((contests) =>
 /** Manifests: a contest or several, some with more than one vote, some stations that vote on a part of them. */
 export const manifests: fc.Arbitrary<Manifest> = fc.tuple(
   contestLists,
-  uniqueIds(1, 4),
+  // A station's device is named after it, with two characters more.
+  uniqueIds(1, 4).filter((stations) => stations.every((id) => id.length <= 62)),
   fc.integer({ min: 1, max: 16 }),
 ).chain(([contests, stations, partitions]) => {
   const parts = fc.option(fc.subarray(contests.map(({ id }) => id)), { nil: undefined });
@@ -58,7 +61,7 @@ export const manifests: fc.Arbitrary<Manifest> = fc.tuple(
 });
 
 /** Records of votes that the election takes: in every respect legal, and the whole range of what is. */
-export function legalRecords(manifest: Manifest): fc.Arbitrary<VoteRecord> {
+export function legalRecords(manifest: Manifest): fc.Arbitrary<TestRecord> {
   const opensAtMs = Date.parse(manifest.opensAt);
   const acceptsUntilMs = Date.parse(manifest.acceptsUntil);
   return fc.record({
@@ -66,7 +69,7 @@ export function legalRecords(manifest: Manifest): fc.Arbitrary<VoteRecord> {
     voteId: fc.uuid({ version: 4 }),
     mode: fc.constantFrom(...VOTING_MODES),
     castAtMs: fc.integer({ min: opensAtMs, max: Date.parse(manifest.closesAt) }),
-    voterKey: voterKeys,
+    voterId: voterIds,
   }).chain(({ station, castAtMs, ...vote }) => {
     const contests = manifest.contests.filter(({ id }) => station.contests?.includes(id) ?? true);
     return fc.record({
@@ -83,6 +86,9 @@ export function legalRecords(manifest: Manifest): fc.Arbitrary<VoteRecord> {
       ),
     }).map(({ acceptedAtMs, chosen }) => ({
       ...vote,
+      election: manifest.election,
+      voterKey: testVoterKey(vote.voterId, manifest.election),
+      device: testDevice(station.id),
       station: station.id,
       selections: chosen.flat(),
       castAt: new Date(castAtMs).toISOString(),
@@ -93,7 +99,7 @@ export function legalRecords(manifest: Manifest): fc.Arbitrary<VoteRecord> {
 }
 
 /** An election, and some records that it takes. */
-export const elections: fc.Arbitrary<{ manifest: Manifest; records: VoteRecord[] }> = manifests.chain((
+export const elections: fc.Arbitrary<{ manifest: Manifest; records: TestRecord[] }> = manifests.chain((
   manifest,
 ) =>
   fc.array(legalRecords(manifest), { minLength: 2, maxLength: 5 }).map((records) => ({ manifest, records }))

@@ -16,7 +16,7 @@ import { type Receipt, receiptKey, writeReceipt } from "../shared/receipt.ts";
 import { signRequest } from "../shared/signature.ts";
 import { SYNC_PATH } from "../shared/sync.ts";
 import { serve } from "../web/serve.ts";
-import { MASTER, NOON_MS, testVoterKey } from "./fixture.ts";
+import { MASTER, NOON_MS, testReceiptKeys, testVoterKey } from "./fixture.ts";
 import { exchange, type RawRequest } from "./raw_http.ts";
 import { withElection } from "./seeded_database.ts";
 
@@ -44,10 +44,15 @@ const RECEIPT: Receipt = writeReceipt(KEY, {
   election: "test-2026",
   voteId: crypto.randomUUID(),
   voterKey: testVoterKey("voter-1"),
+  proof: "ab".repeat(16),
   gateway: "g-1.1",
   minute: "2026-11-03T12:00Z",
 });
-const receipts = (...list: unknown[]) => post(JSON.stringify({ receipts: list }));
+const ASKED = { election: "test-2026", nonce: "ab".repeat(16) };
+const receipts = (...list: unknown[]) => post(JSON.stringify({ ...ASKED, receipts: list }));
+
+/** The answers in a signed answer, whose signature receipts_test.ts checks. */
+const answersIn = (body: { signed?: string } | undefined) => JSON.parse(body?.signed ?? "{}").answers;
 
 /** Questions whose parameters are wrong. */
 const QUESTIONS: Row[] = [
@@ -106,11 +111,34 @@ const BODIES: Row[] = [
   ],
   ["no JSON", post("{"), "not-json", /must be JSON/],
   ["JSON nested deeply", post(DEEP), "invalid-request", /expected object/],
-  ["a receipt nested deeply", post(`{"receipts":${DEEP}}`), "invalid-request", /receipts\.0/],
+  [
+    "a receipt nested deeply",
+    post(`{"election":"test-2026","nonce":"${"ab".repeat(16)}","receipts":${DEEP}}`),
+    "invalid-request",
+    /receipts\.0/,
+  ],
   ["bytes that are not UTF-8", post(new Uint8Array([0x22, 0xff, 0x22])), "not-utf8", /must be UTF-8/],
   ["a byte order mark", post("\ufeff{}"), "not-utf8", /leave it out/],
   ["a key twice", post(`{"receipts":[],"receipts":[]}`), "duplicate-key", /once/],
-  ["no receipts", receipts(), "invalid-request", /receipts/],
+  ["no receipts", post(JSON.stringify(ASKED)), "invalid-request", /receipts/],
+  [
+    "no nonce",
+    post(JSON.stringify({ ...ASKED, nonce: undefined, receipts: [] })),
+    "invalid-request",
+    /nonce/,
+  ],
+  [
+    "an unknown election",
+    post(JSON.stringify({ ...ASKED, election: "nowhere", receipts: [] })),
+    "unknown-election",
+    /there is no election nowhere/,
+  ],
+  [
+    "a receipt of another election",
+    receipts({ ...RECEIPT, election: "other" }),
+    "invalid-request",
+    /receipts\.0\.election: must be test-2026/,
+  ],
   ["too many receipts", receipts(...Array(1_001).fill(RECEIPT)), "invalid-request", /receipts: .*1000/],
   ["receipts that are none", receipts(null), "invalid-request", /receipts\.0/],
   ...Object.keys(RECEIPT).flatMap((field) =>
@@ -179,7 +207,7 @@ const SYNCS: Row[] = [
     "signed in the future",
     sync(NOTHING, { createdS: NOON_MS / 1_000 + 301 }),
     "signature-early",
-    /set the device's clock/,
+    /sign again with the time of now/,
   ],
   ["other bytes", { ...sync(NOTHING), body: "{}" }, "digest-mismatch", /not the SHA-256/],
   [
@@ -252,12 +280,12 @@ Deno.test("the aggregator answers every wrong request with what is wrong, and no
     const { app, drained } = createApp({
       db,
       now,
-      receiptKeyOf: (election) => election === "test-2026" ? KEY : undefined,
+      receiptKeysOf: (election) => election === "test-2026" ? testReceiptKeys() : undefined,
       logEnds: () => Promise.resolve([0, 0, 0]),
       votesOf: votesFromResults(db.query),
       metrics: new Registry(),
       ready: () => ({ ready: true, elections: [] }),
-      gatewaySync: gatewaySync({ db, master: () => MASTER, now }),
+      gatewaySync: gatewaySync({ reading: db, writing: db, master: () => MASTER, now }),
       signal: stop.signal,
       onError,
     });
@@ -279,9 +307,9 @@ Deno.test("the aggregator answers every wrong request with what is wrong, and no
         assert.match(answer?.body.detail, says, found);
       }
       const honest = await exchange(server.origin, receipts(RECEIPT));
-      assert.equal(honest?.body.answers[0].outcome, "pending");
-      const forged = await exchange(server.origin, receipts({ ...RECEIPT, mac: "00".repeat(32) }));
-      assert.equal(forged?.body.answers[0].problem.type, "urn:pollwire:problem:bad-receipt");
+      assert.equal(answersIn(honest?.body)[0].outcome, "pending");
+      const forged = await exchange(server.origin, receipts({ ...RECEIPT, mac: "00".repeat(16) }));
+      assert.equal(answersIn(forged?.body)[0].problem.type, "urn:pollwire:problem:bad-receipt");
       assert.deepEqual(errors, []);
     } finally {
       stop.abort();

@@ -9,7 +9,7 @@ import { addresses, methods, shapes, trailing } from "./bad_day/http.ts";
 import { honest, post, type Row, vote } from "./bad_day/scene.ts";
 import { hands, headers, inputs } from "./bad_day/signatures.ts";
 import { eventually } from "./eventually.ts";
-import { testDevice, testSync } from "./gateway_fixture.ts";
+import { signedText, testDevice, testSync } from "./gateway_fixture.ts";
 import { openManifest, withAggregator } from "./gateway_process.ts";
 import { exchange, type RawAnswer, rawBytes, RawConnection } from "./raw_http.ts";
 
@@ -32,7 +32,11 @@ async function aDay(work: (day: Day) => Promise<void>): Promise<void> {
   const manifest = { ...openManifest(), denied: ["s-1-a.1"] };
   const sync = testSync(manifest, ["n-1", "n-2", "s-1"].map((station) => testDevice(station)));
   await withAggregator(async ({ start, stored }) => {
-    const gateway = start({ DEVICE_REQUESTS_PER_SECOND: "1000000", ADDRESS_REQUESTS_PER_SECOND: "1000000" });
+    const gateway = start({
+      DEVICE_VOTES_PER_SECOND: "1000000",
+      STATION_VOTES_PER_SECOND: "1000000",
+      ADDRESS_REQUESTS_PER_SECOND: "1000000",
+    });
     const origin = await gateway.address();
     await eventually("the gateway is ready", async () => {
       const response = await fetch(`${origin}/health/ready`);
@@ -107,7 +111,7 @@ Deno.test("a gateway refuses every body and vote that is wrong, and says what wo
     for (const endpoint of ["vote", "batch"] as const) await drive(day, bodies(endpoint));
     await drive(day, badVotes());
     const before = vote();
-    const first = post("vote", JSON.stringify(before), { idempotencyKey: before.voteId });
+    const first = post("vote", signedText(before), { idempotencyKey: before.voteId });
     assert.equal((await exchange(day.origin, first))?.status, 202);
     day.taken(1);
     await drive(day, ids(before));
@@ -119,7 +123,7 @@ Deno.test("a gateway refuses every vote that is wrong among others, and takes th
     // A line feed would cut such a line in two.
     const rows = BAD_VOTES.filter(({ make }) => !make().includes(0x0a));
     for (const row of rows) {
-      const lines = [JSON.stringify(vote()), row.make(), JSON.stringify(vote())];
+      const lines = [signedText(vote()), row.make(), signedText(vote())];
       const body = await new Blob(lines.flatMap((line) => [line, "\n"])).bytes();
       const answer = await exchange(day.origin, post("batch", body));
       assert.ok(answer?.status === 207, row.what);

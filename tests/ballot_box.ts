@@ -10,8 +10,16 @@ import { openHistory, type RegisteredHistory } from "../aggregator/counting/hist
 import { createElection } from "../aggregator/registry/elections.ts";
 import { importRoll, type Voter } from "../aggregator/registry/roll.ts";
 import type { ElectionDefinition } from "../shared/election.ts";
-import type { RecordSealer, VoteRecord } from "../shared/record.ts";
-import { MASTER, NOON_MS, placed, testDefinition, testRecord, testSealer } from "./fixture.ts";
+import {
+  MASTER,
+  NOON_MS,
+  placed,
+  testDefinition,
+  type TestRecord,
+  testRecord,
+  type TestSealer,
+  testSealer,
+} from "./fixture.ts";
 import { MemoryLog } from "./memory_log.ts";
 
 /** A voter as a roll has one. */
@@ -30,7 +38,7 @@ export function testVoter(voterId: string, change: Partial<Voter> = {}): Voter {
 export function testVoters(voters: number): Voter[] {
   return Array.from({ length: voters }, (_, i) =>
     testVoter(`voter-${i}`, {
-      region: i % 3 === 0 ? "south" : "north",
+      region: i % 3 === 2 ? "south" : "north",
       birth_date: `${1940 + (i * 7) % 60}-05-17`,
       gender: i % 2 === 0 ? "female" : "male",
     }));
@@ -41,7 +49,7 @@ export class BallotBox {
   /** The log's clock. */
   logMs = NOON_MS + 1_000;
   readonly log: MemoryLog;
-  readonly #sealers = new Map<string, RecordSealer>();
+  readonly #sealers = new Map<string, TestSealer>();
 
   /** @internal */
   constructor(readonly db: Database, readonly history: RegisteredHistory) {
@@ -58,7 +66,7 @@ export class BallotBox {
   }
 
   /** Seals a vote as a gateway does; it is not on the log yet. */
-  seal(voterId: string, change: Partial<VoteRecord> = {}, gateway = "g-1") {
+  seal(voterId: string, change: Partial<TestRecord> = {}, gateway = "g-1") {
     let sealer = this.#sealers.get(gateway);
     if (sealer === undefined) {
       this.#sealers.set(gateway, sealer = testSealer(this.history.newest.manifest, gateway));
@@ -67,7 +75,7 @@ export class BallotBox {
   }
 
   /** Puts a vote on the log. */
-  async cast(voterId: string, change: Partial<VoteRecord> = {}, gateway = "g-1"): Promise<void> {
+  async cast(voterId: string, change: Partial<TestRecord> = {}, gateway = "g-1"): Promise<void> {
     await this.log.append([this.seal(voterId, change, gateway)]);
   }
 

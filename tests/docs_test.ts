@@ -1,5 +1,12 @@
 import assert from "assert";
-import { REJECTION_REASONS } from "../shared/outcome.ts";
+import { MAX_RECEIPTS } from "../shared/answers.ts";
+import { MAX_INSTANT_MS } from "../shared/election.ts";
+import { MANIFEST_OVERLAP_MS } from "../shared/judge.ts";
+import { FATES, HELD_REASONS, REJECTION_REASONS } from "../shared/outcome.ts";
+import { MAX_PROOF_KEY_CHARS } from "../shared/proof.ts";
+import { MAX_ENTRY_RECORDS, MAX_SEQUENCE, RECORD_OVERHEAD_BYTES } from "../shared/record.ts";
+import { SYNC_LIMITS } from "../shared/sync.ts";
+import { MAX_CLOCK_SKEW_MS, MAX_SELECTIONS } from "../shared/vote.ts";
 import { PROBLEMS } from "../shared/problem.ts";
 import { BAD_KINDS, describeKind } from "../simulator/bad/kinds.ts";
 import { SETTINGS as GATEWAY_SETTINGS } from "../gateway/config.ts";
@@ -7,16 +14,48 @@ import { SETTINGS as AGGREGATOR_SETTINGS } from "../aggregator/config.ts";
 
 const read = (path: string) => Deno.readTextFile(new URL(`../${path}`, import.meta.url));
 
-Deno.test("docs/wire-format.md lists every problem and every reason, as the code has them", async () => {
+/** The rows of the first table below a heading, without its head. */
+function rowsBelow(text: string, heading: string): string[] {
+  const at = text.indexOf(`\n${heading}\n`);
+  assert.ok(at >= 0, `there is no heading ${heading}`);
+  const lines = text.slice(at).split("\n");
+  const first = lines.findIndex((line) => line.startsWith("| --- |")) + 1;
+  return lines.slice(first, lines.findIndex((line, i) => i >= first && !line.startsWith("| ")));
+}
+
+Deno.test("docs/wire-format.md lists every problem, fate and reason, as the code has them", async () => {
   const text = await read("docs/wire-format.md");
-  const rows = text.split("\n").filter((line) => /^\| `/.test(line));
-  const expected = [
-    ...Object.entries(REJECTION_REASONS).map(([reason, meaning]) => `| \`${reason}\` | ${meaning} |`),
-    ...Object.entries(PROBLEMS).map(([reason, [status, title]]) =>
-      `| \`${reason}\` | ${status} | ${title} |`
-    ),
+  const meanings = (reasons: Record<string, string>) =>
+    Object.entries(reasons).map(([reason, meaning]) => `| \`${reason}\` | ${meaning} |`);
+  assert.deepEqual(rowsBelow(text, "### Why a record is rejected"), meanings(REJECTION_REASONS));
+  assert.deepEqual(rowsBelow(text, "### Why a record is held"), meanings(HELD_REASONS));
+  assert.deepEqual(
+    rowsBelow(text, "## Problems"),
+    Object.entries(PROBLEMS).map(([reason, [status, title]]) => `| \`${reason}\` | ${status} | ${title} |`),
+  );
+  assert.deepEqual(
+    rowsBelow(text, "## Outcomes").map((row) => row.split(" | ")[0]),
+    FATES.map((fate) => `| ${fate}`),
+  );
+});
+
+Deno.test("docs/wire-format.md says the sizes and limits that the code has", async () => {
+  const text = (await read("docs/wire-format.md")).replaceAll(/\s+/g, " ");
+  const sayings = [
+    `1 to ${MAX_ENTRY_RECORDS} **records**`,
+    `${RECORD_OVERHEAD_BYTES} + \`voteBytes\` bytes`,
+    `at most ${MAX_INSTANT_MS.toLocaleString("en")} (the end of 9999)`,
+    `n, at most ${MAX_PROOF_KEY_CHARS} |`,
+    `less than ${MANIFEST_OVERLAP_MS.toLocaleString("en")} ms before or after`,
+    `append time by more than ${MAX_CLOCK_SKEW_MS.toLocaleString("en")} ms`,
+    `No number is above 2^${Math.log2(MAX_SEQUENCE)}`,
+    `at most ${MAX_RECEIPTS.toLocaleString("en")}. None are allowed`,
+    `Up to ${MAX_SELECTIONS.toLocaleString("en")} selections`,
+    `in hex, at most ${SYNC_LIMITS.senderKeys}; the aggregator`,
+    `at most ${SYNC_LIMITS.statements} statements`,
+    `at most ${SYNC_LIMITS.listedKeys.toLocaleString("en")}; left out before`,
   ];
-  assert.deepEqual(rows, expected);
+  assert.deepEqual(sayings.filter((saying) => !text.includes(saying)), []);
 });
 
 Deno.test("docs/operations.md lists every setting", async () => {
@@ -33,6 +72,8 @@ Deno.test("docs/simulator.md lists every kind of bad vote, and what must become 
     const { what, fate } = describeKind(kind);
     const became = "refusedAs" in fate
       ? `refused: \`${fate.refusedAs}\``
+      : "unanswered" in fate
+      ? `\`${fate.unanswered}\`, and its receipt stays \`pending\``
       : fate.outcomes.map((outcome) => `\`${outcome}\``).join(" or ");
     return `| \`${kind}\` | ${what} | ${became} |`;
   });

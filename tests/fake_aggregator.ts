@@ -5,7 +5,8 @@
  */
 import assert from "assert";
 import { fromUtf8, utf8 } from "../shared/bytes.ts";
-import { gatewayKey, manifestKeyPair, seal } from "../shared/keys.ts";
+import { gatewayKey, manifestKeyPair, parseKeyName, seal } from "../shared/keys.ts";
+import { problem, problemResponse } from "../shared/problem.ts";
 import { isFault, readClaim, verifyClaim } from "../shared/signature.ts";
 import {
   type GatewayFile,
@@ -13,14 +14,16 @@ import {
   type Sync,
   SYNC_PATH,
   syncKey,
+  type SyncRequest,
   syncRequestSchema,
+  TIME_HEADER,
 } from "../shared/sync.ts";
 import { MASTER } from "./fixture.ts";
 
 const ELECTION = "test-2026";
 
-function keyOf(election: string): Uint8Array<ArrayBuffer> {
-  return gatewayKey(MASTER, { election, id: "g-1", version: 1 });
+function keyOf(election: string, version = 1): Uint8Array<ArrayBuffer> {
+  return gatewayKey(MASTER, { election, id: "g-1", version });
 }
 
 /** What gateway g-1 is provisioned with. */
@@ -37,19 +40,20 @@ export function testGatewayFile(aggregators: string[], ...elections: string[]): 
   };
 }
 
-/** What a gateway asked. `id` is the request's. */
-export type Asked = { election: string; have: string | null; id: string };
+/** What a gateway asked and told. `id` is the request's; `version` that of the gateway's key. */
+export type Asked = SyncRequest & { election: string; id: string; version: number };
 
 /** An aggregator that answers as the real one does, but for what a test puts in its way. */
 export class FakeAggregator {
   readonly texts = new Map<string, string>();
   readonly asked: Asked[] = [];
-  readonly #now: () => number;
+  /** Its clock. */
+  now: () => number;
   /** Changes an answer on its way. */
   meddle: (response: Response, asked: Asked) => Response | Promise<Response> = (response) => response;
 
   constructor(now: () => number = Date.now) {
-    this.#now = now;
+    this.now = now;
   }
 
   /** What it answers from now on. */
@@ -58,14 +62,21 @@ export class FakeAggregator {
   }
 
   /** An answer, sealed to who asked. */
-  seal(text: string, { election, id }: Asked): Response {
-    return new Response(seal(syncKey(keyOf(election)), utf8(text), utf8(id)));
+  seal(text: string, { election, id, version }: Pick<Asked, "election" | "id" | "version">): Response {
+    return new Response(seal(syncKey(keyOf(election, version)), utf8(text), utf8(id)));
   }
 
   /** Stands in for the network. */
   fetch: typeof fetch = (input, init) => this.handle(new Request(input, init));
 
   handle = async (request: Request): Promise<Response> => {
+    const response = await this.#answer(request);
+    const answer = new Response(response.body, response);
+    answer.headers.set(TIME_HEADER, String(this.now()));
+    return answer;
+  };
+
+  async #answer(request: Request): Promise<Response> {
     assert.equal(new URL(request.url).pathname, SYNC_PATH);
     const body = new Uint8Array(await request.arrayBuffer());
     const header = (name: string) => request.headers.get(name);
@@ -77,19 +88,22 @@ export class FakeAggregator {
       signature: header("signature"),
     });
     assert.ok(!isFault(claim));
-    const election = claim.keyId.split("/")[0];
-    assert.equal(claim.keyId, `${election}/g-1.1`);
-    assert.equal(
-      verifyClaim(claim, keyOf(election), body, this.#now()),
-      undefined,
-      "signed with its own key",
-    );
-    const { have } = syncRequestSchema.parse(JSON.parse(fromUtf8(body)));
-    const asked = { election, have, id: claim.idempotencyKey };
+    const { election, version } = parseKeyName(claim.keyId)!;
+    assert.equal(claim.keyId, `${election}/g-1.${version}`);
+    const fault = verifyClaim(claim, keyOf(election, version), body, this.now());
+    if (fault !== undefined) {
+      assert.match(fault.reason, /^signature-(stale|early)$/, "signed with its own key");
+      const now = new Date(this.now()).toISOString();
+      return problemResponse(problem(fault.reason, fault.detail, { now }));
+    }
+    const told = syncRequestSchema.parse(JSON.parse(fromUtf8(body)));
+    const asked = { ...told, election, version, id: claim.idempotencyKey };
     this.asked.push(asked);
     const text = this.texts.get(election);
     if (text === undefined) return await this.meddle(new Response("no such gateway", { status: 401 }), asked);
-    const answer = have === revisionOf(text) ? new Response(null, { status: 204 }) : this.seal(text, asked);
+    const answer = told.have === revisionOf(text)
+      ? new Response(null, { status: 204 })
+      : this.seal(text, asked);
     return await this.meddle(answer, asked);
-  };
+  }
 }

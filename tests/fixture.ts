@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { fromHex } from "../shared/bytes.ts";
+import { fromHex, utf8 } from "../shared/bytes.ts";
 import {
   definitionSchema,
   type ElectionDefinition,
@@ -12,10 +12,14 @@ import {
   manifestPart,
   manifestSchema,
 } from "../shared/election.ts";
-import type { ElectionHistory } from "../shared/judge.ts";
+import type { ElectionHistory } from "../shared/history.ts";
+import type { VoteRecord } from "../shared/judge.ts";
 import {
+  answerKeyPair,
   ephemeralKeyPair,
   gatewayKey,
+  parseKeyName,
+  proofKey,
   pseudonymKey,
   recordKey,
   sealingKeyPair,
@@ -23,8 +27,11 @@ import {
 } from "../shared/keys.ts";
 import type { PlacedRecord } from "../shared/log/vote_log.ts";
 import { partitionOf } from "../shared/partition.ts";
-import type { Receipt } from "../shared/receipt.ts";
-import { recordBytesFor, type RecordSealer, recordSealer, type VoteRecord } from "../shared/record.ts";
+import { proofOf, type SignedVote } from "../shared/proof.ts";
+import { type Receipt, receiptKey } from "../shared/receipt.ts";
+import { encodeRecord, entrySealer, type LogRecord, voteBytesFor } from "../shared/record.ts";
+import { encodeStatement } from "../shared/statement.ts";
+import type { Vote } from "../shared/vote.ts";
 
 /** The master key of every election in tests. */
 export const MASTER: Uint8Array = fromHex("5a".repeat(32));
@@ -109,24 +116,50 @@ export function testManifest(definition: ElectionDefinition = testDefinition(), 
   return manifestSchema.parse({
     ...manifestPart(definition),
     version,
-    recordBytes: recordBytesFor(definition),
+    voteBytes: voteBytesFor(definition),
     sealingKey: sealingKeyPair(MASTER, definition.election).publicKey.toHex(),
     denied: [],
   });
 }
 
-/** The history of an election whose manifests are given, oldest first. */
+/** Devices of tests: one a station, `<station>-a`, as an election without named devices has them. */
+export function testDevice(station: string): string {
+  return `${station}-a`;
+}
+
+/**
+ * The history of an election whose manifests are given, oldest first. Each took effect an hour before the one after it;
+ * the last at 06:00 of the election's day. All apply from the log's beginning on.
+ */
 export function testHistory(...manifests: Manifest[]): ElectionHistory & { reload(): Promise<void> } {
-  const { election, partitions, recordBytes } = manifests[0];
+  const { election, partitions, voteBytes } = manifests[0];
   const aggregator = sealingKeyPair(MASTER, election);
-  const indexes = new Map(manifests.map((manifest) => [manifest.version, indexElection(manifest)]));
   const gateways = new Set(manifests.flatMap((manifest) => manifest.gateways.map(({ id }) => id)));
+  const stations = new Map(
+    manifests.flatMap((manifest) => manifest.stations.map(({ id }) => [testDevice(id), id])),
+  );
+  const denied = new Set(manifests.flatMap((manifest) => manifest.denied));
+  const view = {
+    revision: manifests.length,
+    manifests: manifests.map((manifest, i) => ({
+      effectiveAtMs: NOON_MS - (6 + manifests.length - 1 - i) * 3_600_000,
+      index: indexElection(manifest),
+    })),
+    gatewayKey: (name: { election: string; id: string; version: number }) =>
+      gateways.has(name.id) ? { key: gatewayKey(MASTER, name), isRevoked: false } : undefined,
+    deviceKey(device: string, version: number) {
+      const station = stations.get(device);
+      if (station === undefined) return undefined;
+      const key = proofKey(MASTER, { election, id: device, version });
+      return { key, station, isRevoked: denied.has(`${device}.${version}`) };
+    },
+  };
   return {
     election,
     partitions,
-    recordBytes,
-    manifest: (version) => indexes.get(version),
-    signingKey: (name) => gateways.has(name.id) ? gatewayKey(MASTER, name) : undefined,
+    voteBytes,
+    pseudonymKey: pseudonymKey(MASTER, election),
+    at: () => view,
     sealingKey: (senderKey) => {
       try {
         return recordKey(aggregator.privateKey, senderKey, election, senderKey, aggregator.publicKey);
@@ -138,18 +171,87 @@ export function testHistory(...manifests: Manifest[]): ElectionHistory & { reloa
   };
 }
 
+/** A vote with what its gateway adds: what {@link TestSealer} seals. `device` signs it; `proof` replaces its proof. */
+export type TestRecord = VoteRecord & Readonly<{ voterId: string; election: string; proof?: Uint8Array }>;
+
+/** Seals as a gateway does, numbering its records from 1 on. */
+export type TestSealer = Readonly<{
+  senderKey: Uint8Array;
+  /** One entry of one or more records. */
+  seal(...records: TestRecord[]): LogRecord;
+  /** States how many records it took; so many as it sealed when left out. */
+  state(records?: number): LogRecord;
+}>;
+
 /** Seals records as a gateway of the election does. */
-export function testSealer(manifest: Manifest, gateway = "g-1", master: Uint8Array = MASTER): RecordSealer {
-  const name = { election: manifest.election, id: gateway, version: 1 };
+export function testSealer(
+  manifest: Manifest,
+  gateway = "g-1",
+  master: Uint8Array = MASTER,
+  version = 1,
+): TestSealer {
+  const name = { election: manifest.election, id: gateway, version };
   const own = ephemeralKeyPair();
   const aggregatorKey = fromHex(manifest.sealingKey);
-  return recordSealer({
+  const sealer = entrySealer({
     name,
     signingKey: gatewayKey(master, name),
     sealingKey: recordKey(own.privateKey, aggregatorKey, manifest.election, own.publicKey, aggregatorKey),
     senderKey: own.publicKey,
-    recordBytes: manifest.recordBytes,
   });
+  let taken = 0;
+  return {
+    senderKey: own.publicKey,
+    seal(...records) {
+      const parts = records.map((record) => encodeRecord(contentOf(record, master), manifest.voteBytes));
+      const plaintext = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+      let at = 0;
+      for (const part of parts) {
+        plaintext.set(part, at);
+        at += part.length;
+      }
+      const entry = sealer.seal("vote", taken + 1, plaintext);
+      taken += records.length;
+      return entry;
+    },
+    state: (records = taken) =>
+      sealer.seal("statement", records, encodeStatement({ records, statedAtMs: NOON_MS })),
+  };
+}
+
+/** A vote as its device posts it, signed with its proof key. */
+export function testSignedVote(
+  vote: Vote,
+  device = testDevice(vote.station),
+  election = "test-2026",
+  master: Uint8Array = MASTER,
+): SignedVote {
+  const text = JSON.stringify(vote);
+  const name = `${device}.1`;
+  const key = proofKey(master, { election, id: device, version: 1 });
+  return {
+    vote: text,
+    proof: proofOf(key, election, name, text).toHex(),
+    proofKey: name,
+    scheme: "hmac-sha256",
+  };
+}
+
+function contentOf(record: TestRecord, master: Uint8Array) {
+  const { voteId, voterId, station, mode, selections, castAt, election, device } = record;
+  const signed = testSignedVote(
+    { voteId, voterId, station, mode, selections, castAt },
+    device,
+    election,
+    master,
+  );
+  return {
+    acceptedAtMs: Date.parse(record.acceptedAt),
+    manifestVersion: record.manifestVersion,
+    proofKey: signed.proofKey,
+    proof: record.proof ?? fromHex(signed.proof),
+    vote: utf8(signed.vote),
+  };
 }
 
 /** The voter key of a voter id, in hex. */
@@ -160,25 +262,40 @@ export function testVoterKey(voterId: string, election = "test-2026"): string {
 /** A record that is in order, but for what `change` says. */
 export function testRecord(
   voterId: string,
-  change: Partial<VoteRecord> = {},
+  change: Partial<TestRecord> = {},
   election = "test-2026",
-): VoteRecord {
+): TestRecord {
+  const station = change.station ?? "n-1";
   return {
     voteId: crypto.randomUUID(),
-    station: "n-1",
+    voterId,
+    election,
+    station,
     mode: "in_person",
     selections: [{ contest: "mayor", candidate: "ann" }],
     castAt: new Date(NOON_MS).toISOString(),
     voterKey: testVoterKey(voterId, election),
     manifestVersion: 1,
     acceptedAt: new Date(NOON_MS).toISOString(),
+    device: testDevice(station),
     ...change,
   };
 }
 
 /** Seals a record and puts it on the partition where it belongs. */
-export function placed(sealer: RecordSealer, record: VoteRecord, partitions = 3): PlacedRecord {
+export function placed(sealer: TestSealer, record: TestRecord, partitions = 3): PlacedRecord {
   return { ...sealer.seal(record), partition: partitionOf(fromHex(record.voterKey), partitions) };
+}
+
+/** The keys with which an aggregator answers receipts of the test election's gateways `g-1` and `g-2`. */
+export function testReceiptKeys(election = "test-2026", master: Uint8Array = MASTER) {
+  return {
+    answerKey: answerKeyPair(master, election).privateKey,
+    receiptKey(gateway: string): Uint8Array | undefined {
+      const name = parseKeyName(`${election}/${gateway}`);
+      return name?.id.startsWith("g-") ? receiptKey(gatewayKey(master, name)) : undefined;
+    },
+  };
 }
 
 /** A receipt as devices get them, which the aggregator would not believe. */
@@ -187,9 +304,10 @@ export function testReceipt(voteId: string, change: Partial<Receipt> = {}): Rece
     election: "sim",
     voteId,
     voterKey: "0".repeat(64),
+    proof: "0".repeat(32),
     gateway: "gateway-1.1",
     minute: "2026-11-03T08:00Z",
-    mac: "0".repeat(64),
+    mac: "0".repeat(32),
     ...change,
   };
 }

@@ -9,23 +9,25 @@ import { createGateway, type GatewayOptions } from "../gateway/app.ts";
 import { type GatewayElection, readyElection } from "../gateway/manifest.ts";
 import { gatewayMetrics } from "../gateway/metrics.ts";
 import { RateLimiter } from "../gateway/rate.ts";
+import type { ElectionKeys } from "../gateway/sender_keys.ts";
 import type { SpoolState } from "../gateway/spool.ts";
+import type { SpoolRecord } from "../gateway/spool_client.ts";
 import { fromUtf8, utf8 } from "../shared/bytes.ts";
 import { indexElection, type Manifest, signManifest } from "../shared/election.ts";
 import {
   deviceKey,
-  ephemeralKeyPair,
   formatKeyName,
   gatewayKey,
   type KeyName,
   manifestKeyPair,
+  proofKey,
   pseudonymKey,
 } from "../shared/keys.ts";
-import type { PlacedRecord } from "../shared/log/vote_log.ts";
+import { proofOf, type SignedVote } from "../shared/proof.ts";
 import { signRequest } from "../shared/signature.ts";
 import type { Sync } from "../shared/sync.ts";
 import type { Vote } from "../shared/vote.ts";
-import { MASTER, NOON_MS, testManifest } from "./fixture.ts";
+import { MASTER, NOON_MS, testManifest, testSignedVote } from "./fixture.ts";
 
 /** A device as the aggregator tells gateways of it; one a station, `<station>-a`. */
 export function testDevice(
@@ -56,7 +58,7 @@ export function testElection(
 ): GatewayElection {
   const name = { election: manifest.election, id: gateway, version: 1 };
   const sync = testSync(manifest, devices);
-  return readyElection(name, gatewayKey(MASTER, name), sync, indexElection(manifest), ephemeralKeyPair());
+  return readyElection(name, gatewayKey(MASTER, name), sync, indexElection(manifest));
 }
 
 /** A vote that is in order, but for what `change` says. */
@@ -116,15 +118,28 @@ export function signedRequest(body: Uint8Array<ArrayBuffer>, signing: Signing = 
   });
 }
 
+/** What a device posts for a vote, or for a text in place of one, as JSON: the text and its proof. */
+export function signedText(
+  vote: Vote | string,
+  { id, election }: Pick<KeyName, "id" | "election"> = DEVICE,
+): string {
+  if (typeof vote !== "string") return JSON.stringify(testSignedVote(vote, id, election));
+  const name = `${id}.1`;
+  const key = proofKey(MASTER, { election, id, version: 1 });
+  const proof = proofOf(key, election, name, vote).toHex();
+  return JSON.stringify({ vote, proof, proofKey: name, scheme: "hmac-sha256" } satisfies SignedVote);
+}
+
 /** One vote, signed. */
 export function voteRequest(vote: Vote, signing: Signing = {}): Request {
-  return signedRequest(utf8(JSON.stringify(vote)), { idempotencyKey: vote.voteId, ...signing });
+  const body = utf8(signedText(vote, signing.device));
+  return signedRequest(body, { idempotencyKey: vote.voteId, ...signing });
 }
 
 /** A batch, signed. A line is a vote, or any text at all. */
 export function batchRequest(lines: readonly (Vote | string)[], signing: Signing = {}): Request {
-  const text = lines.map((line) => typeof line === "string" ? line : JSON.stringify(line)).join("\n");
-  return signedRequest(utf8(text), {
+  const text = lines.map((line) => typeof line === "string" ? line : signedText(line, signing.device));
+  return signedRequest(utf8(text.join("\n")), {
     path: "/v1/votes/batch",
     contentType: "application/x-ndjson",
     ...signing,
@@ -135,13 +150,23 @@ export function batchRequest(lines: readonly (Vote | string)[], signing: Signing
 export class FakeSpool {
   state: SpoolState = { chunks: 0, records: 0, bytes: 0, damagedRecords: 0 };
   /** What was asked to be made durable, a list a call, whether or not it then was. */
-  readonly appends: (readonly PlacedRecord[])[] = [];
+  readonly appends: (readonly SpoolRecord[])[] = [];
+  readonly keys = new Map<string, ElectionKeys>();
+  readonly numbered = new Map<string, number>();
   /** Thrown by the next call. */
   failure: Error | undefined;
   /** What calls wait for. */
   turn: Promise<void> = Promise.resolve();
 
-  async append(_election: string, _partitions: number, records: readonly PlacedRecord[]): Promise<void> {
+  keysOf(election: string): ElectionKeys | undefined {
+    return this.keys.get(election);
+  }
+
+  numberedOf(election: string): number {
+    return this.numbered.get(election) ?? 0;
+  }
+
+  async append(_election: string, _device: string, records: readonly SpoolRecord[]): Promise<void> {
     this.appends.push(records);
     const { failure } = this;
     this.failure = undefined;
@@ -174,16 +199,20 @@ export function testGateway(change: Partial<GatewayOptions> = {}, election = tes
   const spool = new FakeSpool();
   const elections = new Map([[election.index.manifest.election, election]]);
   const errors: unknown[] = [];
-  const metrics = gatewayMetrics(() => spool.state);
+  const metrics = gatewayMetrics({ spool: () => spool.state });
   const app = createGateway({
     gateway: "g-1",
     elections: (id) => elections.get(id),
     electionIds: () => [...elections.keys()],
+    awaitedIds: () => [],
     spool,
     spoolMaxBytes: 1_000_000,
     metrics,
     deviceRate: new RateLimiter(1_000_000),
+    stationRate: new RateLimiter(1_000_000),
     addressRate: new RateLimiter(1_000_000),
+    logFault: () => undefined,
+    clockFault: () => undefined,
     now: () => NOON_MS,
     draining: () => false,
     onError: (error) => errors.push(error),

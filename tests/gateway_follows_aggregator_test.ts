@@ -1,5 +1,4 @@
 import assert from "assert";
-import { openHistory } from "../aggregator/counting/history.ts";
 import {
   createElection,
   publishManifest,
@@ -8,14 +7,18 @@ import {
 } from "../aggregator/registry/elections.ts";
 import { gatewaySync } from "../aggregator/registry/gateway_sync.ts";
 import { writeDeviceFile, writeGatewayFiles } from "../aggregator/office/provision.ts";
+import { unpackChunk } from "../gateway/chunk.ts";
 import { gatewayConfig } from "../gateway/config.ts";
+import { Spool } from "../gateway/spool.ts";
 import { ElectionStore } from "../gateway/manifest.ts";
 import type { Manifest } from "../shared/election.ts";
 import { judge } from "../shared/judge.ts";
 import { pseudonymKey } from "../shared/keys.ts";
+import { marksOf } from "../shared/marks.ts";
 import { SYNC_PATH } from "../shared/sync.ts";
 import { withDirectory } from "./directory.ts";
-import { MASTER, NOON_MS, placed, testDefinition, testRecord } from "./fixture.ts";
+import { MASTER, NOON_MS, testDefinition, testHistory } from "./fixture.ts";
+import { recordsRun, testRecords } from "./spool_fixture.ts";
 import { testDatabase } from "./test_database.ts";
 
 const db = await testDatabase();
@@ -32,7 +35,7 @@ class Aggregator {
   constructor(readonly directory: string) {}
 
   start(): void {
-    const handle = gatewaySync({ db, master: () => this.master, now: () => NOON_MS });
+    const handle = gatewaySync({ reading: db, writing: db, master: () => this.master, now: () => NOON_MS });
     this.#server = Deno.serve({ hostname: "127.0.0.1", port: this.#port, onListen() {} }, (request) => {
       const { pathname } = new URL(request.url);
       return pathname === SYNC_PATH ? handle(request) : new Response(null, { status: 404 });
@@ -138,15 +141,25 @@ Deno.test("a gateway holds the keys that the devices of its stations were provis
   });
 });
 
-Deno.test("a record that a gateway seals with what it got is acceptable to the aggregator", async () => {
+Deno.test("a record that a gateway's spool seals with what it got is acceptable to the aggregator", async () => {
   await withAggregator(async (aggregator) => {
-    await aggregator.create("seals");
+    const manifest = await aggregator.create("seals");
     const gateway = aggregator.gateway("g-2");
     await gateway.sync(NOON_MS);
-    const history = (await openHistory(db.query, "seals", MASTER))!;
-    const record = testRecord("voter-1", { station: "s-2" }, "seals");
-    const stored = { ...placed(gateway.get("seals")!.sealer, record), offset: 0, appendedAtMs: NOON_MS };
-    assert.deepEqual(judge(stored, history), { fate: "acceptable", record, region: "south", gateway: "g-2" });
+    const { sender } = gateway.get("seals")!;
+    const spool = new Spool({
+      path: `${aggregator.directory}/spool.sqlite`,
+      maxBytes: 1e9,
+      now: () => NOON_MS,
+    });
+    spool.senderKeys.use(sender);
+    const [record] = testRecords(1, { station: "s-2" }, "seals");
+    spool.append([recordsRun([record], "seals")]);
+    const [entry] = spool.oldest(1, 1).flatMap(unpackChunk);
+    spool.close();
+    const [judgement] = judge({ ...entry, offset: 0, appendedAtMs: NOON_MS }, testHistory(manifest));
+    assert.ok(judgement.fate === "acceptable", judgement.fate);
+    assert.deepEqual([judgement.region, judgement.gateway, judgement.sequence], ["south", "g-2", 1]);
   });
 });
 
@@ -264,13 +277,14 @@ Deno.test("a gateway refuses a manifest older than its own, which an aggregator 
   });
 });
 
-Deno.test("a gateway whose clock is wrong is told so", async () => {
+Deno.test("a gateway whose clock is wrong is told by how much", async () => {
   await withAggregator(async (aggregator) => {
     await aggregator.create("clock");
-    const { faults } = await aggregator.gateway().sync(NOON_MS - 3_600_000);
-    assert.match(
-      faults[0],
-      /^clock: \S+: the aggregator answers 401: .*signature-stale.*"now":"2026-11-03T12:00:00\.000Z"/,
-    );
+    const gateway = aggregator.gateway();
+    const { faults } = await gateway.sync(NOON_MS - 360_000);
+    assert.match(faults[0], /^clock: \S+: this gateway's clock is 360 s behind the aggregator's/);
+    assert.ok(gateway.clock.fault);
+    assert.deepEqual(await gateway.sync(NOON_MS), taken("clock"));
+    assert.equal(gateway.clock.fault, undefined);
   });
 });

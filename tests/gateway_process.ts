@@ -85,8 +85,9 @@ export type Bench = Readonly<{
   aggregator: FakeAggregator;
   directory: string;
   start(environment?: Record<string, string>): GatewayProcess;
-  /** What stands on the log. */
+  /** The votes on the log, and the statements. */
   stored(): Promise<StoredRecord[]>;
+  statements(): Promise<StoredRecord[]>;
 }>;
 
 /** The manifest of the test election, open since yesterday and until tomorrow. */
@@ -96,6 +97,13 @@ export function openManifest(): Manifest {
     closesAt: new Date(Date.now() + DAY_MS).toISOString(),
     acceptsUntil: new Date(Date.now() + DAY_MS).toISOString(),
   }));
+}
+
+async function readLog(directory: string, kind: string): Promise<StoredRecord[]> {
+  const log = openSqliteLog(`${directory}/log`, "test-2026", 3);
+  const records = await Promise.all([0, 1, 2].map((partition) => log.read(partition, 0, 1_000)));
+  await log.close();
+  return records.flat().filter((record) => record.kind === kind);
 }
 
 /**
@@ -129,12 +137,8 @@ export async function withAggregator(
           started.push(gateway);
           return gateway;
         },
-        async stored() {
-          const log = openSqliteLog(`${directory}/log`, "test-2026", 3);
-          const records = await Promise.all([0, 1, 2].map((partition) => log.read(partition, 0, 1_000)));
-          await log.close();
-          return records.flat();
-        },
+        stored: () => readLog(directory, "vote"),
+        statements: () => readLog(directory, "statement"),
       });
     } finally {
       for (const gateway of started) await gateway.stop("SIGKILL");

@@ -49,6 +49,8 @@ Deno.test("a gateway's log at level debug tells every request and vote id, and n
       const headers = new Headers(request.headers);
       headers.set("x-request-id", REQUEST_ID);
       ids.push(headers.get("idempotency-key")!.replaceAll('"', ""));
+      const text = await request.clone().text();
+      for (const [, proof] of text.matchAll(/"proof":"([^"]+)"/g)) secrets.add(proof);
       for (const name of ["content-digest", "signature"]) {
         secrets.add(/:(.+):/.exec(headers.get(name)!)![1]);
       }
@@ -58,7 +60,9 @@ Deno.test("a gateway's log at level debug tells every request and vote id, and n
         body: await request.bytes(),
       });
       statuses.add(answer.status);
-      for (const [, mac] of (await answer.text()).matchAll(/"mac":"([^"]+)"/g)) secrets.add(mac);
+      for (const [, secret] of (await answer.text()).matchAll(/"(?:mac|proof)":"([^"]+)"/g)) {
+        secrets.add(secret);
+      }
     }
     await (await fetch(`${address}/v1/votes/${VOTER}`, { method: "POST", body: VOTER })).body?.cancel();
     const { code, stdout, stderr } = await gateway.stop();

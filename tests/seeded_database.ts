@@ -5,18 +5,24 @@
  */
 import { type Database, type Query } from "../aggregator/database/database.ts";
 import { createElection } from "../aggregator/registry/elections.ts";
+import type { ReleaseKind } from "../aggregator/results/write_releases.ts";
 import type { ElectionDefinition } from "../shared/election.ts";
+import { MARK } from "../shared/marks.ts";
 import type { VotingMode } from "../shared/vote.ts";
 import { MASTER, NOON_MS, testDefinition } from "./fixture.ts";
 import { withDatabase } from "./test_database.ts";
 
-/** Opens a database with an election, works, and closes it. */
+/** Opens a database with an election that publishes with k = 1, works, and closes it. */
 export async function withElection(
   work: (db: Database) => Promise<void>,
-  definition: ElectionDefinition = testDefinition(),
+  definition: ElectionDefinition = testDefinition({ releaseThreshold: 1 }),
 ): Promise<void> {
   await withDatabase(async (db) => {
     await createElection(db, definition, MASTER, new Date(NOON_MS));
+    await db.query("INSERT INTO results.elections VALUES ($1, $2)", [
+      definition.election,
+      definition.releaseThreshold,
+    ]);
     await work(db);
   });
 }
@@ -29,29 +35,47 @@ export type SeededRelease = {
   at?: string;
   voters: number;
   addedVoters?: number;
-  closing?: boolean;
+  kind?: ReleaseKind;
   votes: Record<string, [votes: number, added: number]>;
 };
 
 /** Writes a release as the publisher does, and returns its revision. */
 export async function writeRelease(db: Database, release: SeededRelease): Promise<number> {
   const { election = "test-2026", station, mode = "in_person", at = "2026-11-03T12:00:10.000Z" } = release;
-  const { voters, addedVoters = voters, closing = false } = release;
+  const { voters, addedVoters = voters, kind = "interim" } = release;
   const votes = Object.entries(release.votes).map(([key, [votes, added]]) => {
     const [contest, candidate] = key.split("/");
     return { contest, candidate, votes, added };
   });
+  const contests = [...new Set(votes.map(({ contest }) => contest))];
+  const marks = contests.flatMap((contest) => [
+    { contest, candidate: MARK.ballots, votes: voters, added: addedVoters },
+    { contest, candidate: MARK.blank, votes: 1, added: 0 },
+  ]);
+  const unit = `${station}/${mode}`;
   return await db.transaction(async (query) => {
     const [{ revision }] = await query<{ revision: number }>(
       `INSERT INTO results.releases
-       VALUES (nextval('results.revisions'), $1, $2, $3, $4::timestamptz, $5, $6, $7, $8::text::jsonb)
+         (revision, election, unit, station, mode, released_at, voters, added_voters, kind, votes, marks)
+       VALUES (nextval('results.revisions'), $1, $2, $3, $4, $5::timestamptz, $6, $7, $8, $9::text::jsonb, $10::text::jsonb)
        RETURNING revision::float8 AS revision`,
-      [election, station, mode, at, voters, addedVoters, closing, JSON.stringify(votes)],
+      [
+        election,
+        unit,
+        station,
+        mode,
+        at,
+        voters,
+        addedVoters,
+        kind,
+        JSON.stringify(votes),
+        JSON.stringify(marks),
+      ],
     );
     await query(
-      `INSERT INTO results.current VALUES ($1, $2, $3, $4, $5, $6)
-       ON CONFLICT (election, station, mode) DO UPDATE SET revision = excluded.revision, voters = excluded.voters`,
-      [election, station, mode, revision, closing, voters],
+      `INSERT INTO results.current (election, unit, station, mode, revision, voters) VALUES ($1, $2, $3, $4, $5, $6)
+       ON CONFLICT (election, unit) DO UPDATE SET revision = excluded.revision, voters = excluded.voters`,
+      [election, unit, station, mode, revision, voters],
     );
     return revision;
   });
@@ -62,13 +86,13 @@ export async function enrol(
   query: Query,
   first: number,
   voters: number,
-  { region = "north", ageGroup = "25-34", gender = "female", effectiveAt = "1970-01-01T00:00:00.000Z" } = {},
+  { region = "north", ageGroup = "25-34", gender = "female" } = {},
 ): Promise<void> {
   await query(
-    `INSERT INTO counting.roll (election, voter_key, effective_at, region, age_group, gender)
-     SELECT 'test-2026', decode(lpad(to_hex(n), 64, '0'), 'hex'), $6::timestamptz, $3, $4, $5
+    `INSERT INTO counting.roll (election, voter_key, region, age_group, gender)
+     SELECT 'test-2026', decode(lpad(to_hex(n), 64, '0'), 'hex'), $3, $4, $5
      FROM generate_series($1::int, $1::int + $2::int - 1) AS n`,
-    [first, voters, region, ageGroup, gender, effectiveAt],
+    [first, voters, region, ageGroup, gender],
   );
 }
 
@@ -150,8 +174,29 @@ export async function writeRejection(
     voteId = null,
   } = more;
   await query(
-    `INSERT INTO counting.rejections VALUES ('test-2026', $1, $2, $3, $4, $5::timestamptz, $6, $7, $8::uuid)`,
+    `INSERT INTO counting.rejections
+       (election, partition, log_offset, fate, reason, appended_at, gateway, station, vote_id)
+     VALUES ('test-2026', $1, $2, $3, $4, $5::timestamptz, $6, $7, $8::uuid)`,
     [partition, offset, fate, reason, at, gateway, station, voteId],
+  );
+}
+
+/** Writes a held record. */
+export async function writeHeld(
+  query: Query,
+  partition: number,
+  offset: number,
+  reason: string,
+  more: { gateway?: string; station?: string; voteId?: string; senderKey?: string; acceptedAt?: string } = {},
+): Promise<void> {
+  const { gateway = "g-1", station = "n-1", voteId = crypto.randomUUID(), senderKey = "ab".repeat(32) } =
+    more;
+  const { acceptedAt = "2026-11-03T12:00:00.000Z" } = more;
+  await query(
+    `INSERT INTO counting.held (election, partition, log_offset, record_index, reason, appended_at, accepted_at, gateway,
+       sender_key, station, vote_id)
+     VALUES ('test-2026', $1, $2, 0, $3, $4::timestamptz, $4::timestamptz, $5, decode($6, 'hex'), $7, $8::uuid)`,
+    [partition, offset, reason, acceptedAt, gateway, senderKey, station, voteId],
   );
 }
 

@@ -96,7 +96,8 @@ class Crowd {
 async function amidCrowd(environment: Record<string, string>, localAddress?: string): Promise<void> {
   await withAggregator(async ({ start, stored }) => {
     const gateway = start({
-      DEVICE_REQUESTS_PER_SECOND: "1000000",
+      DEVICE_VOTES_PER_SECOND: "1000000",
+      STATION_VOTES_PER_SECOND: "1000000",
       ADDRESS_REQUESTS_PER_SECOND: "1000000",
       ...environment,
     });

@@ -1,102 +1,125 @@
 /**
- * Holds docs/vectors.json to node:crypto and to an independent library, and Pollwire to docs/vectors.json.
+ * Holds docs/vectors.json to node:crypto and to an independent library, and Pollwire to docs/vectors.json. A gateway is
+ * held to its requests in gateway_vectors_test.ts.
  */
 import assert from "assert";
-import { createHash, createHmac, hkdfSync } from "node:crypto";
+import {
+  createHash,
+  createHmac,
+  createPrivateKey,
+  createPublicKey,
+  hkdfSync,
+  type KeyObject,
+  verify,
+} from "node:crypto";
 import { createSigner, httpbis } from "http-message-signatures";
-import { z } from "zod";
-import { checkReceipts } from "../aggregator/public/receipts.ts";
-import { problemSchema } from "../shared/problem.ts";
-import { isGenuine, receiptKey, receiptSchema } from "../shared/receipt.ts";
+import sodium from "libsodium-wrappers-sumo";
+import { openAnswers } from "../shared/answers.ts";
 import { contentDigest, isFault, readClaim, signRequest, verifyClaim } from "../shared/signature.ts";
 import { fromHex, utf8 } from "../shared/bytes.ts";
-import { testGateway } from "./gateway_fixture.ts";
-import { MASTER } from "./fixture.ts";
+import { FATES, HELD_REASONS, outcomeName, REJECTION_REASONS } from "../shared/outcome.ts";
+import { isProofOf, proofLeaf } from "../shared/proof.ts";
+import { isGenuine } from "../shared/receipt.ts";
+import { decodeRecord, encodeRecord } from "../shared/record.ts";
+import { decodeStatement } from "../shared/statement.ts";
+import type { Outcome } from "../shared/outcome.ts";
+import { countLog, type Fated, keptHistory } from "./kept_history.ts";
+import { vectorsText } from "./vectors/make.ts";
+import { readVectors, storedEntry, type VectorEntry, type VectorRequest } from "./vectors/schema.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
-const requestSchema = z.strictObject({
-  method: z.literal("POST"),
-  path: z.string(),
-  headers: z.record(z.string(), z.string()),
-  body: z.string(),
-});
-type VectorRequest = z.infer<typeof requestSchema>;
-
-const lineSchema = z.strictObject({
-  line: z.int(),
-  voteId: z.string().optional(),
-  status: z.int(),
-  type: z.string().optional(),
-  receipt: receiptSchema.optional(),
-});
-
-const vectors = z.strictObject({
-  about: z.string(),
-  gatewayTime: z.iso.datetime(),
-  device: z.strictObject({ keyid: z.string(), key: z.string(), station: z.string() }),
-  accepted: z.array(z.strictObject({
-    name: z.string(),
-    signatureBase: z.string(),
-    request: requestSchema,
-    answer: z.union([
-      z.strictObject({ status: z.literal(202), body: z.strictObject({ receipt: receiptSchema }) }),
-      z.strictObject({ status: z.literal(207), lines: z.array(lineSchema) }),
-    ]),
-  })),
-  receipt: z.strictObject({
-    about: z.string(),
-    pseudonymKey: z.string(),
-    gatewayKey: z.string(),
-    receiptKey: z.string(),
-    voterId: z.string(),
-    macInput: z.string(),
-    receipt: receiptSchema,
-    check: z.strictObject({
-      request: requestSchema,
-      answers: z.array(
-        z.strictObject({ voteId: z.string(), outcome: z.string().optional(), type: z.string().optional() }),
-      ),
-    }),
-  }),
-  refused: z.array(z.strictObject({
-    name: z.string(),
-    request: requestSchema,
-    answer: z.strictObject({ status: z.int(), type: z.string() }),
-  })),
-}).parse(JSON.parse(await Deno.readTextFile(new URL("../docs/vectors.json", import.meta.url))));
-
-const { device, receipt, gatewayTime } = vectors;
-const gatewayMs = Date.parse(gatewayTime);
+const { text, vectors } = await readVectors();
+const { device, receipt, log } = vectors;
+const gatewayMs = Date.parse(vectors.gatewayTime);
 const createdS = gatewayMs / 1_000;
+
+Deno.test("docs/vectors.json is what tests/vectors/make.ts makes", () => {
+  assert.ok(text === vectorsText(), "Run deno run -A tests/vectors/make.ts, and look at the difference");
+});
+
+function hmac(key: string, ...parts: (string | Uint8Array)[]): string {
+  const mac = createHmac("sha256", fromHex(key));
+  for (const part of parts) mac.update(part);
+  return mac.digest("hex");
+}
+
+/** Each part behind its length in four bytes, big-endian. */
+function prefixed(...parts: (string | Uint8Array)[]): Buffer {
+  return Buffer.concat(parts.flatMap((part) => {
+    const bytes = Buffer.from(part);
+    const length = Buffer.alloc(4);
+    length.writeUInt32BE(bytes.length);
+    return [length, bytes];
+  }));
+}
+
+const keyOf = (name: string) => vectors.keys.derived.find((each) => each.name === name)!;
+
+// RFC 8410's PKCS #8 frames of a bare key of 32 bytes.
+const FRAMES = { x25519: "302e020100300506032b656e04220420", ed25519: "302e020100300506032b657004220420" };
+
+function privateKeyOf(kind: keyof typeof FRAMES, key: string): KeyObject {
+  const der = Buffer.from(FRAMES[kind] + key, "hex");
+  return createPrivateKey({ key: der, format: "der", type: "pkcs8" });
+}
+
+function publicHalf(key: KeyObject): string {
+  const { x } = createPublicKey(key).export({ format: "jwk" });
+  return Buffer.from(x!, "base64url").toString("hex");
+}
+
+for (const { name, secret, info, key, publicKey } of vectors.keys.derived) {
+  Deno.test(`vector of a key, ${name}: node:crypto derives it`, () => {
+    const derived = hkdfSync("sha256", fromHex(secret), new Uint8Array(0), fromHex(info), 32);
+    assert.equal(new Uint8Array(derived).toHex(), key);
+    if (publicKey === undefined) return;
+    const kind = name.includes("X25519") ? "x25519" : "ed25519";
+    assert.equal(publicHalf(privateKeyOf(kind, key)), publicKey);
+  });
+}
+
+Deno.test("the vectors' keys stand on one another as wire-format.md says", () => {
+  const { derived, master, voter } = vectors.keys;
+  const infos: Record<string, string[]> = {
+    "a device's key for requests": ["device", "test-2026", "n-1-a", "1"],
+    "a device's key for proofs": ["device-proof", "test-2026", "n-1-a", "1"],
+    "a gateway's key": ["gateway", "test-2026", "g-1", "1"],
+    "the key of a gateway's receipts": ["receipt"],
+    "the key of answers to a gateway's sync": ["gateway-sync"],
+    "the key of voter keys": ["pseudonym", "test-2026"],
+    "the aggregator's X25519 key": ["sealing", "test-2026"],
+    "the seed of the Ed25519 key for manifests": ["manifest", "test-2026"],
+    "the seed of the Ed25519 key for answers": ["answers", "test-2026"],
+  };
+  assert.deepEqual(derived.map(({ name }) => name), Object.keys(infos));
+  const ofGateway = ["the key of a gateway's receipts", "the key of answers to a gateway's sync"];
+  for (const { name, secret, info } of derived) {
+    assert.equal(info, prefixed("pollwire/2", ...infos[name]).toString("hex"));
+    assert.equal(secret, ofGateway.includes(name) ? keyOf("a gateway's key").key : master);
+  }
+  assert.equal(voter.voterKey, hmac(keyOf("the key of voter keys").key, voter.voterId));
+  assert.equal(device.key, keyOf("a device's key for requests").key);
+  assert.equal(device.proofKey, keyOf("a device's key for proofs").key);
+  assert.equal(log.pseudonymKey, keyOf("the key of voter keys").key);
+  assert.equal(log.aggregatorPrivateKey, keyOf("the aggregator's X25519 key").key);
+});
+
+for (const { name, message, leaf, body } of vectors.signedVotes) {
+  Deno.test(`vector of a vote ${name}: node:crypto and Pollwire come to its proof and leaf`, () => {
+    const expected = prefixed("pollwire/2 vote", "test-2026", body.proofKey, body.vote);
+    assert.equal(message, expected.toString("hex"));
+    assert.equal(body.proof, hmac(device.proofKey, expected));
+    assert.equal(leaf, createHash("sha256").update(fromHex(`00${body.proof}`)).digest("hex").slice(0, 32));
+    assert.equal(proofLeaf(fromHex(body.proof)), leaf);
+    const key = fromHex(device.proofKey);
+    assert.ok(isProofOf(fromHex(body.proof), key, "test-2026", body.proofKey, body.vote));
+  });
+}
 
 /** The headers of a request by their names in lower case. */
 function headersOf({ headers }: VectorRequest): Record<string, string> {
   return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
-}
-
-/** What a gateway at {@link gatewayTime} answers. */
-async function answerTo({ path, ...init }: VectorRequest) {
-  const gateway = testGateway({ now: () => gatewayMs });
-  return await gateway.send(new Request(`http://gateway.test${path}`, init));
-}
-
-function hmac(key: string, text: string | Uint8Array): string {
-  return createHmac("sha256", fromHex(key)).update(text).digest("hex");
-}
-
-/** Each text behind its length in four bytes, big-endian. */
-function prefixed(...texts: string[]): Uint8Array {
-  return Buffer.concat(texts.flatMap((text) => {
-    const length = Buffer.alloc(4);
-    length.writeUInt32BE(Buffer.byteLength(text));
-    return [length, Buffer.from(text)];
-  }));
-}
-
-function derived(secret: Uint8Array, ...context: string[]): string {
-  const info = prefixed("pollwire/1", ...context);
-  return new Uint8Array(hkdfSync("sha256", secret, new Uint8Array(0), info, 32)).toHex();
 }
 
 for (const { name, request, signatureBase } of vectors.accepted) {
@@ -159,49 +182,155 @@ for (const { name, request, signatureBase } of vectors.accepted) {
   });
 }
 
-for (const { name, request, answer } of vectors.accepted) {
-  Deno.test(`vector "${name}": a gateway answers as it says`, async () => {
-    const { status, body } = await answerTo(request);
-    assert.equal(status, answer.status);
-    if (answer.status === 202) return assert.deepEqual(body, answer.body);
-    const lines = body.results.map(({ problem, ...line }: { problem?: { type: string } }) =>
-      problem === undefined ? line : { ...line, type: problem.type }
-    );
-    assert.deepEqual(lines, answer.lines);
-  });
-}
-
-for (const { name, request, answer } of vectors.refused) {
-  Deno.test(`vector of a request that is refused: ${name}`, async () => {
-    const { status, body } = await answerTo(request);
-    const { type } = problemSchema.parse(body);
-    assert.deepEqual({ status, type }, answer);
-  });
-}
-
 Deno.test("the vectors' receipt is what node:crypto and Pollwire make of it", () => {
-  assert.equal(receipt.gatewayKey, derived(MASTER, "gateway", "test-2026", "g-1", "1"));
-  assert.equal(receipt.receiptKey, derived(fromHex(receipt.gatewayKey), "receipt"));
-  assert.equal(receiptKey(fromHex(receipt.gatewayKey)).toHex(), receipt.receiptKey);
-  const { election, voteId, voterKey, gateway, minute, mac } = receipt.receipt;
-  assert.equal(voterKey, hmac(receipt.pseudonymKey, receipt.voterId));
-  assert.equal(
-    receipt.macInput,
-    Buffer.from(prefixed(election, voteId, voterKey, gateway, minute)).toString("hex"),
-  );
-  assert.equal(mac, hmac(receipt.receiptKey, fromHex(receipt.macInput)));
-  assert.ok(isGenuine(fromHex(receipt.receiptKey), receipt.receipt));
+  const { key } = keyOf("the key of a gateway's receipts");
+  const { mac, ...fields } = receipt.receipt;
+  const { election, voteId, voterKey, proof, gateway, minute } = fields;
+  const expected = prefixed("pollwire/2 receipt", election, voteId, voterKey, proof, gateway, minute);
+  assert.equal(receipt.macInput, expected.toString("hex"));
+  assert.equal(mac, hmac(key, expected).slice(0, 32));
+  assert.ok(isGenuine(fromHex(key), receipt.receipt));
+  assert.equal(voterKey, vectors.keys.voter.voterKey);
+  assert.equal(proof, vectors.signedVotes[0].leaf);
   const [{ answer }] = vectors.accepted;
   assert.deepEqual("body" in answer && answer.body.receipt, receipt.receipt);
 });
 
-Deno.test("the aggregator answers the vectors' question as they say", async () => {
-  const { request, answers } = receipt.check;
-  const { receipts } = z.strictObject({ receipts: z.array(receiptSchema) }).parse(JSON.parse(request.body));
-  const nothingKnown = () => Promise.resolve([{ counted_id: null, rejected_for: null }] as any[]);
-  const found = await checkReceipts(nothingKnown, () => fromHex(receipt.receiptKey), receipts);
-  const told = found.map((each) =>
-    "problem" in each ? { voteId: each.voteId, type: each.problem.type } : each
+Deno.test("the vectors' answer to a receipt is signed as node:crypto and Pollwire check it", () => {
+  const { request, answer, signedMessage, publicKey } = receipt.check;
+  const message = Buffer.from(`pollwire/2 answers\n${answer.signed}`);
+  assert.equal(signedMessage, message.toString("hex"));
+  const seed = keyOf("the seed of the Ed25519 key for answers");
+  assert.equal(publicKey, seed.publicKey);
+  const key = createPublicKey(privateKeyOf("ed25519", seed.key));
+  assert.ok(verify(null, message, key, fromHex(answer.signature)));
+  assert.ok(!verify(null, Buffer.from(answer.signed), key, fromHex(answer.signature)));
+  const { election, nonce } = JSON.parse(request.body);
+  assert.deepEqual(openAnswers(answer, publicKey, { election, nonce }), JSON.parse(answer.signed));
+});
+
+const stored = log.entries.map(storedEntry);
+
+for (const { name, partition, offset, ...opened } of vectors.openedEntries) {
+  Deno.test(`vector of an entry, ${name}: another composition comes to its context, seal and signature`, () => {
+    const entry = stored.find((each) => each.partition === partition && each.offset === offset)!;
+    const number = Buffer.alloc(8);
+    number.writeBigUInt64BE(BigInt(entry.sequence));
+    const domain = entry.kind === "vote" ? "pollwire/2 record" : "pollwire/2 statement";
+    const context = prefixed(domain, "test-2026", "2", entry.keyId, entry.senderKey, number);
+    assert.equal(opened.context, context.toString("hex"));
+    const aggregator = keyOf("the aggregator's X25519 key");
+    const agreed = sodium.crypto_scalarmult(fromHex(aggregator.key), entry.senderKey);
+    const info = prefixed(
+      "pollwire/2",
+      "record",
+      "test-2026",
+      entry.senderKey,
+      fromHex(aggregator.publicKey!),
+    );
+    const sealingKey = new Uint8Array(hkdfSync("sha256", agreed, new Uint8Array(0), info, 32));
+    assert.equal(opened.sealingKey, sealingKey.toHex());
+    const [nonce, plaintext] = [fromHex(opened.nonce), fromHex(opened.plaintext)];
+    const sealed = sodium.crypto_aead_xchacha20poly1305_ietf_encrypt(
+      plaintext,
+      context,
+      null,
+      nonce,
+      sealingKey,
+    );
+    assert.equal(entry.value.toHex(), opened.nonce + sealed.toHex());
+    const { key } = keyOf("a gateway's key");
+    assert.equal(hmac(key, context, prefixed(entry.value)), entry.signature.toHex());
+  });
+
+  Deno.test(`vector of an entry, ${name}: Pollwire reads its plaintext and writes the same again`, () => {
+    const entry = log.entries.find((each) => each.partition === partition && each.offset === offset)!;
+    const plaintext = fromHex(opened.plaintext);
+    if (entry.headers.kind === "statement") {
+      assert.equal(decodeStatement(plaintext)?.records, Number(entry.headers.sequence));
+      return;
+    }
+    const bytes = 122 + log.voteBytes;
+    assert.equal(plaintext.length, entry.expected.length * bytes);
+    for (let at = 0; at < plaintext.length; at += bytes) {
+      const part = plaintext.subarray(at, at + bytes);
+      assert.deepEqual(encodeRecord(decodeRecord(part)!, log.voteBytes), part);
+    }
+  });
+}
+
+const privateKey = fromHex(log.aggregatorPrivateKey);
+const { count, fates } = countLog(
+  keptHistory({
+    election: log.election,
+    partitions: log.partitions,
+    voteBytes: log.voteBytes,
+    pseudonymKey: fromHex(log.pseudonymKey),
+    aggregator: { privateKey, publicKey: sodium.crypto_scalarmult_base(privateKey) },
+  }, log.changes),
+  log.changes,
+  stored,
+);
+
+/** What became of a record, in the vectors' words. */
+function found({ judgement, counted, decided }: Fated): VectorEntry["expected"][number] {
+  return {
+    outcome: outcomeName(counted.outcome),
+    ..."sequence" in judgement && judgement.sequence !== undefined && { sequence: judgement.sequence },
+    ..."clockAheadMs" in judgement && judgement.clockAheadMs !== undefined &&
+      { clockAheadMs: judgement.clockAheadMs },
+    ...counted.altered && { altered: true },
+    ...decided !== undefined && { decided: outcomeName(decided.outcome) },
+  };
+}
+
+for (const { name, partition, offset, expected } of log.entries) {
+  Deno.test(`vector of the log, ${name}: ${expected.map(({ outcome }) => outcome).join(", ")}`, () => {
+    const records = [...fates].filter(([position]) => position.startsWith(`${partition}/${offset}/`));
+    assert.deepEqual(
+      records.map(([position]) => position),
+      expected.map((_, i) => `${partition}/${offset}/${i}`),
+    );
+    assert.deepEqual(records.map(([, fated]) => found(fated)), expected);
+  });
+}
+
+Deno.test("the vectors' log comes to the totals that they say", () => {
+  for (const name of ["outcomes", "votes", "turnout", "groups"] as const) {
+    assert.deepEqual(
+      Object.fromEntries([...count[name]].toSorted(([a], [b]) => a < b ? -1 : 1)),
+      log.count[name],
+    );
+  }
+});
+
+Deno.test("the vectors' log has every outcome there is, each rejection alone and with all that is checked later", () => {
+  const outcomes = new Set(
+    log.entries.flatMap(({ expected }) => expected.flatMap(({ outcome, decided }) => [outcome, decided])),
   );
-  assert.deepEqual(told, answers);
+  const reasons = {
+    rejected: Object.keys(REJECTION_REASONS),
+    held: Object.keys(HELD_REASONS),
+    duplicate: ["retransmission", "double_vote"],
+  };
+  const all = FATES.flatMap((fate: Outcome["fate"]) =>
+    fate in reasons ? reasons[fate as keyof typeof reasons].map((reason) => `${fate}/${reason}`) : [fate]
+  );
+  assert.deepEqual(all.filter((outcome) => !outcomes.has(outcome)), []);
+  const byRoll = ["unknown_voter", "wrong_station", "wrong_region", "by_decision"];
+  for (const reason of Object.keys(REJECTION_REASONS).filter((each) => !byRoll.includes(each))) {
+    for (const name of [`${reason}, and nothing else wrong`, `${reason}, and all that is checked later`]) {
+      assert.ok(log.entries.some((entry) => entry.name === name), name);
+    }
+  }
+});
+
+Deno.test("the vectors' log stands in order, with a gap and several records in an entry", () => {
+  for (let partition = 0; partition < log.partitions; partition++) {
+    const offsets = stored.filter((entry) => entry.partition === partition).map(({ offset }) => offset);
+    assert.deepEqual(offsets, offsets.toSorted((a, b) => a - b));
+    assert.equal(new Set(offsets).size, offsets.length);
+    assert.equal(offsets.at(-1)! >= offsets.length, partition === 1, "partition 1 leaves an offset out");
+  }
+  assert.ok(log.entries.some(({ expected }) => expected.length > 1));
 });

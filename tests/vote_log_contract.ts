@@ -13,6 +13,7 @@ import {
   type StoredRecord,
   type VoteLog,
 } from "../shared/log/vote_log.ts";
+import { MAX_SEQUENCE } from "../shared/record.ts";
 import { startChild } from "./child.ts";
 
 /** A log made for one test. */
@@ -136,8 +137,10 @@ export function voteLogContract(
     const any = fc.record({
       partition: fc.nat({ max: 2 }),
       version: text,
+      kind: text,
       keyId: text,
       senderKey: bytes,
+      sequence: fc.oneof(fc.integer({ min: 0, max: MAX_SEQUENCE }), fc.constantFrom(0, MAX_SEQUENCE)),
       signature: bytes,
       value: bytes,
     }, { noNullPrototype: true });
@@ -156,10 +159,26 @@ export function voteLogContract(
       {
         numRuns: 100,
         examples: [[
-          ["a\0b", "\ufeffa", "", "\0"].map((text) => ({ ...record(0, ""), version: text, keyId: text })),
+          ["a\0b", "\ufeffa", "", "\0"].map((text) => ({
+            ...record(0, ""),
+            version: text,
+            kind: text,
+            keyId: text,
+          })),
         ]],
       },
     );
+  });
+
+  test("a sequence that is none is read as no number, and costs no other record", async ({ log }) => {
+    const odd = [NaN, -1, 0.5, Infinity, -Infinity, 2 ** 64].map((sequence) => ({
+      ...record(0, "odd"),
+      sequence,
+    }));
+    await log.append([...odd, { ...record(0, "whole"), sequence: 7 }]);
+    const read = await log.read(0, 0, 10);
+    assert.deepEqual(read.map(({ sequence }) => sequence), [...odd.map(() => NaN), 7]);
+    assert.deepEqual(values(read), [...odd.map(() => "odd"), "whole"]);
   });
 
   for (const partition of [3, -1]) {
@@ -227,9 +246,11 @@ export function voteLogContract(
         for (let n = 0; n < 300; n += 10) {
           await log.append(Array.from({ length: 10 }, (_, i) => ({
             partition: (n + i) % 3,
-            version: "1",
+            version: "2",
+            kind: "vote",
             keyId: "a",
             senderKey: new Uint8Array(32),
+            sequence: n + i + 1,
             signature: new Uint8Array(32),
             value: new TextEncoder().encode("${writer}" + (n + i)),
           })));
@@ -262,9 +283,11 @@ export function voteLogContract(
       const log = await ${open};
       await log.append([{
         partition: 1,
-        version: "1",
+        version: "2",
+        kind: "vote",
         keyId: "a",
         senderKey: new Uint8Array(32),
+        sequence: 1,
         signature: new Uint8Array(32),
         value: new TextEncoder().encode("appended"),
       }]);
@@ -474,9 +497,11 @@ export function voteLogContract(
 function record(partition: number, value: string): PlacedRecord {
   return {
     partition,
-    version: "1",
+    version: "2",
+    kind: "vote",
     keyId: "test-2026/g-1.1",
     senderKey: new Uint8Array(32).fill(1),
+    sequence: 1,
     signature: new Uint8Array(32).fill(2),
     value: utf8(value),
   };

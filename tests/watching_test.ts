@@ -17,7 +17,7 @@ const read = (path: string) => Deno.readTextFile(new URL(`../deploy/${path}`, im
 async function metricsOfApps(): Promise<Map<string, readonly string[]>> {
   const aggregator = aggregatorMetrics(() => Promise.resolve([])).registry;
   const nothing = () => Promise.reject(new Error("nothing is asked of it"));
-  const db = { query: nothing, transaction: nothing, cut: () => {}, close: () => Promise.resolve() };
+  const db = { query: nothing, transaction: nothing, close: () => Promise.resolve() };
   const signal = AbortSignal.abort();
   createApp({
     db,
@@ -26,7 +26,7 @@ async function metricsOfApps(): Promise<Map<string, readonly string[]>> {
     logEnds: () => Promise.resolve([]),
     votesOf: nothing,
     metrics: aggregator,
-    ready: () => ({ ready: true, elections: [] }),
+    ready: () => ({ ready: true }),
     gatewaySync: nothing,
     signal,
     onError: () => {},
@@ -38,7 +38,9 @@ async function metricsOfApps(): Promise<Map<string, readonly string[]>> {
     log: getLogger("test"),
     signal,
   });
-  const gateway = gatewayMetrics(() => ({ records: 0, bytes: 0, damagedRecords: 0 }) as never).registry;
+  const gateway = gatewayMetrics({
+    spool: () => ({ records: 0, bytes: 0, damagedRecords: 0 }) as never,
+  }).registry;
   const found = new Map<string, readonly string[]>();
   for (const registry of [aggregator, gateway] satisfies Registry[]) {
     for (const metric of registry.getMetricsAsArray()) {

@@ -5,7 +5,7 @@
  * @module
  */
 import { lengthPrefixed } from "../../shared/bytes.ts";
-import { type ElectionHistory, judge, type Judgement } from "../../shared/judge.ts";
+import type { ElectionHistory } from "../../shared/history.ts";
 import { sha256 } from "../../shared/keys.ts";
 import {
   deletedFront,
@@ -17,12 +17,13 @@ import {
 } from "../../shared/log/vote_log.ts";
 import { countBatch, type CountedBatch, type OutcomeDelta } from "./count_batch.ts";
 import type { Database, Query } from "../database/database.ts";
+import { boundDetails, type JudgedRecord, judgeEntries } from "./judged.ts";
+import { rebuildWork } from "./rebuild_lease.ts";
 import { finishWithin, type RetryOptions, retryPassing } from "./retry.ts";
+import { SequenceTracker } from "./sequences.ts";
 
 /** Records a batch, at most: more is hardly faster, and holds everything else up for longer. */
 export const COUNT_BATCH_RECORDS = 2_000;
-/** Details of records that no gateway signed are kept up to so many for each partition and reason. */
-const MAX_FORGERY_DETAILS = 1_000;
 /** How long a batch may still take once counting is to end, in milliseconds. */
 const FINISH_BATCH_MS = 3_000;
 
@@ -49,8 +50,10 @@ export class RetentionFault extends Error {
   override name = "RetentionFault";
 }
 
-/** The history of an election that runs: it can be read again when a record names what it does not know yet. */
-export type GrowingHistory = ElectionHistory & Readonly<{ reload(query: Query): Promise<unknown> }>;
+/** The history of an election that runs: it can be read again when the registry has a newer revision. */
+export type GrowingHistory =
+  & ElectionHistory
+  & Readonly<{ revision: number; reload(query: Query): Promise<unknown> }>;
 
 /** What a counter is made of. */
 export type CounterOptions =
@@ -65,24 +68,51 @@ export type CounterOptions =
     finishMs?: number;
     /** Told what was committed. */
     onCounted?(outcomes: readonly OutcomeDelta[], records: number): void;
+    /** Told how the committed records were judged, and how many sequence numbers came a second time. */
+    onJudged?(records: readonly JudgedRecord[], repeated: number): void;
   }>;
 
-type Owned = { epoch: number; nextOffset: number; forgeries: Map<string, number> };
+type Owned = {
+  epoch: number;
+  nextOffset: number;
+  forgeries: Map<string, number>;
+  sequences: SequenceTracker;
+};
+
+/** The history changed since a batch was judged: judge it again. */
+class Stale extends Error {
+  override name = "Stale";
+}
 
 /** Makes the consumer that counts. Its calls reject with {@link Fenced}, or a LogFault when counting must stop. */
 export function createCounter(options: CounterOptions): LogConsumer {
   const { db, log, history, signal, finishMs = FINISH_BATCH_MS } = options;
   const owned = new Map<number, Owned>();
 
-  async function judgeAll(records: readonly StoredRecord[]): Promise<Judgement[]> {
-    const judgements = records.map((record) => judge(record, history));
-    const stale = judgements.some(({ fate, ...rest }) =>
-      fate === "rejected" && "reason" in rest &&
-      (rest.reason === "unknown_manifest" || rest.reason === "unknown_gateway")
-    );
-    if (!stale) return judgements;
-    await retryPassing(() => history.reload(db.query), options);
-    return records.map((record) => judge(record, history));
+  /** Counts entries of one partition, judged with the history that is known. @throws {Stale} */
+  async function countOnce(partition: number, entries: readonly StoredRecord[], own: Owned): Promise<void> {
+    const judged = judgeEntries(entries, history);
+    const forgeries = new Map(own.forgeries);
+    const update = await retryPassing(() => own.sequences.update(db.query, judged), options);
+    const last = entries.at(-1)!;
+    const batch: CountedBatch = {
+      election: history.election,
+      partition,
+      epoch: own.epoch,
+      fromOffset: own.nextOffset,
+      nextOffset: last.offset + 1,
+      lastDigest: digestOf(last),
+      revision: history.revision,
+      offsets: entries.map(({ offset }) => offset),
+      records: boundDetails(judged, forgeries),
+      sequences: update.blocks,
+      news: update.news,
+    };
+    await commit(batch, own);
+    own.nextOffset = batch.nextOffset;
+    own.forgeries = forgeries;
+    own.sequences.keep(update);
+    options.onJudged?.(judged, update.repeated);
   }
 
   async function commit(batch: CountedBatch, own: Owned): Promise<void> {
@@ -90,28 +120,31 @@ export function createCounter(options: CounterOptions): LogConsumer {
     await retryPassing(async () => {
       if (isUnsure && await isCommitted(db, batch, own)) return; // Only COMMIT's answer was lost.
       isUnsure = true;
-      const outcomes = await db.transaction((query) => countBatch(query, batch));
-      if (outcomes === undefined) throw fenced(batch.partition);
+      const outcomes = await db.transaction(async (query) => {
+        const counted = await countBatch(query, batch);
+        if (counted === undefined) throw await whyNotMoved(query, batch);
+        return counted;
+      });
       options.onCounted?.(outcomes, batch.records.length);
     }, options);
   }
 
-  async function count(partition: number, records: readonly StoredRecord[], own: Owned): Promise<void> {
-    await checkGaps(log, history.election, partition, own.nextOffset, records);
-    const judgements = await judgeAll(records);
-    const nextOffset = records.at(-1)!.offset + 1;
-    await commit({
-      election: history.election,
-      partition,
-      epoch: own.epoch,
-      fromOffset: own.nextOffset,
-      nextOffset,
-      lastDigest: digestOf(records.at(-1)!),
-      records,
-      judgements,
-      keepDetails: judgements.map((judgement) => keepsDetails(judgement, own.forgeries)),
-    }, own);
-    own.nextOffset = nextOffset;
+  async function count(partition: number, entries: readonly StoredRecord[], own: Owned): Promise<void> {
+    await checkGaps(log, history.election, partition, own.nextOffset, entries);
+    for (;;) {
+      try {
+        return await countOnce(partition, entries, own);
+      } catch (error) {
+        if (!(error instanceof Stale)) throw error;
+        const judgedWith = history.revision;
+        await retryPassing(() => history.reload(db.query), options);
+        if (history.revision === judgedWith) {
+          throw new Error(
+            `Cannot count partition ${partition}: its position names a revision that the registry lacks, after ${judgedWith}`,
+          );
+        }
+      }
+    }
   }
 
   /** A database that does not answer must not keep this from ending, and its partitions from others. */
@@ -144,22 +177,25 @@ export function createCounter(options: CounterOptions): LogConsumer {
   };
 }
 
+/** A position that did not move: the history changed, or the partition is another process's. */
+async function whyNotMoved(query: Query, batch: CountedBatch): Promise<Error> {
+  const [row] = await query<{ epoch: number; revision: number }>(
+    `SELECT epoch::float8 AS epoch, revision::float8 AS revision FROM counting.log_positions
+     WHERE election = $1 AND partition = $2`,
+    [batch.election, batch.partition],
+  );
+  const isStale = row !== undefined && row.epoch === batch.epoch && row.revision !== batch.revision;
+  return isStale ? new Stale("The history changed while a batch was judged") : fenced(batch.partition);
+}
+
 function fenced(partition: number): Fenced {
   return new Fenced(`Cannot count partition ${partition}: another process has taken it`);
 }
 
-/** Whether a record's details are kept: always when a gateway signed it, else up to a limit. */
-function keepsDetails(judgement: Judgement, forgeries: Map<string, number>): boolean {
-  if (judgement.fate === "acceptable" || judgement.gateway !== undefined) return true;
-  const kept = forgeries.get(judgement.reason) ?? 0;
-  if (kept >= MAX_FORGERY_DETAILS) return false;
-  forgeries.set(judgement.reason, kept + 1);
-  return true;
-}
-
 /** What tells one record of a log from every other, whatever it holds. */
-export function digestOf({ version, keyId, senderKey, signature, value }: StoredRecord): string {
-  return sha256(lengthPrefixed(version, keyId, senderKey, signature, value)).toHex();
+export function digestOf(entry: StoredRecord): string {
+  const { version, kind, keyId, senderKey, sequence, signature, value } = entry;
+  return sha256(lengthPrefixed(version, kind, keyId, senderKey, String(sequence), signature, value)).toHex();
 }
 
 type Position = {
@@ -243,19 +279,26 @@ async function takePartition(
 ): Promise<Owned> {
   const { election } = history;
   const identity = await log.identity();
-  const position = await db.transaction(async (query) => {
+  const position = await db.transaction(async (query): Promise<Position | undefined> => {
     await query(
-      "INSERT INTO counting.log_positions (election, partition) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+      `INSERT INTO counting.log_positions (election, partition, revision)
+       VALUES ($1, $2, coalesce((SELECT revision FROM registry.revisions WHERE election = $1), 0))
+       ON CONFLICT DO NOTHING`,
       [election, partition],
     );
     const [row] = await query<Position>(
       `UPDATE counting.log_positions SET epoch = epoch + 1, log_identity = coalesce(log_identity, $3)
-       WHERE election = $1 AND partition = $2
+       WHERE election = $1 AND partition = $2 AND ($4::boolean OR NOT EXISTS (
+         SELECT FROM counting.leases WHERE work = $5 AND until > now()
+       ))
        RETURNING ${POSITION_COLUMNS}`,
-      [election, partition, identity],
+      [election, partition, identity, rebuilding === true, rebuildWork(election)],
     );
     return row;
   });
+  if (position === undefined) {
+    throw new Fenced(`Cannot count election ${election}: it is being rebuilt, and is counted on from there`);
+  }
   await checkPosition(log, election, partition, identity, position);
   if (!rebuilding) await checkCommitted(log, election, partition, Number(position.next_offset));
   const forgeries = await db.query<{ reason: string; kept: string }>(
@@ -267,6 +310,7 @@ async function takePartition(
     epoch: Number(position.epoch),
     nextOffset: Number(position.next_offset),
     forgeries: new Map(forgeries.map(({ reason, kept }) => [reason, Number(kept)])),
+    sequences: new SequenceTracker(election, partition),
   };
 }
 

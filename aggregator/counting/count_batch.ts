@@ -4,9 +4,10 @@
  *
  * @module
  */
-import type { Judgement } from "../../shared/judge.ts";
-import type { StoredRecord } from "../../shared/log/vote_log.ts";
+import type { Fate } from "../../shared/outcome.ts";
 import { arrayLiteral, type Query } from "../database/database.ts";
+import type { JudgedRecord } from "./judged.ts";
+import { type SenderKeyNews, type SequenceBlock, writeSenderKeys } from "./sequences.ts";
 
 /** A batch of one partition, judged. */
 export type CountedBatch = Readonly<{
@@ -19,17 +20,18 @@ export type CountedBatch = Readonly<{
   nextOffset: number;
   /** What tells the batch's last record from every other, in hex. */
   lastDigest: string;
-  records: readonly StoredRecord[];
-  /** One a record. */
-  judgements: readonly Judgement[];
-  /** One a record: whether its details are to be kept if it is rejected. */
-  keepDetails: readonly boolean[];
+  /** The change of history that the records were judged with: a newer one makes the batch stale. */
+  revision: number;
+  /** Offsets of the batch's entries, rising. */
+  offsets: readonly number[];
+  records: readonly JudgedRecord[];
+  /** Sequence numbers that the batch adds, and what it says of sender keys. */
+  sequences: readonly SequenceBlock[];
+  news: SenderKeyNews;
 }>;
 
 /** How many of a batch's records had one outcome; `reason` is empty for `counted`. */
-export type OutcomeDelta = Readonly<
-  { fate: "counted" | "duplicate" | "rejected"; reason: string; records: number }
->;
+export type OutcomeDelta = Readonly<{ fate: Fate; reason: string; records: number }>;
 
 /** Lanes of the shared counters. Where more transactions count at once, some of them wait for another's rows. */
 const LANES = 64;
@@ -46,8 +48,33 @@ export async function countBatch(query: Query, batch: CountedBatch): Promise<Out
   if (lane === undefined) return undefined;
   const gaps = gapsOf(batch);
   if (gaps.length > 0) await noteGaps(query, batch, gaps);
+  if (batch.news.size > 0) await writeSenderKeys(query, batch.election, batch.news);
   return await countRecords(query, batch, lane);
 }
+
+/**
+ * Counts records whose position was moved before, inside the caller's transaction: held ones that officials admitted.
+ * The caller holds the partition's position.
+ */
+export async function countAdmitted(
+  query: Query,
+  election: string,
+  partition: number,
+  records: readonly JudgedRecord[],
+): Promise<OutcomeDelta[]> {
+  const [{ lane }] = await query<{ lane: number }>(`SELECT ${FREE_LANE} AS lane`, [
+    partition,
+    LANE_LOCK,
+    LANES,
+  ]);
+  return await countRecords(query, { election, partition, records, sequences: [] }, lane);
+}
+
+/** The first lane that no other transaction has, until this one ends. Parameters: partition, {@link LANE_LOCK}, {@link LANES}. */
+const FREE_LANE = `coalesce(
+  (SELECT lane FROM generate_series(0, $3::int - 1) AS lane WHERE pg_try_advisory_xact_lock($2::int, lane) LIMIT 1),
+  $1::int % $3::int
+)`;
 
 /**
  * Moves the position, and takes the first lane that no other transaction has, until this one ends.
@@ -57,32 +84,30 @@ export async function countBatch(query: Query, batch: CountedBatch): Promise<Out
 async function movePosition(query: Query, batch: CountedBatch): Promise<number | undefined> {
   const [row] = await query<{ lane: number }>(
     `UPDATE counting.log_positions
-     SET next_offset = $5::bigint, records_read = records_read + $6::bigint, last_offset = $5::bigint - 1, last_digest = decode($7, 'hex')
-     WHERE election = $1 AND partition = $2 AND next_offset = $3 AND epoch = $4
-     RETURNING coalesce(
-       (SELECT lane FROM generate_series(0, $9::int - 1) AS lane WHERE pg_try_advisory_xact_lock($8::int, lane) LIMIT 1),
-       partition % $9::int
-     ) AS lane`,
+     SET next_offset = $7::bigint, records_read = records_read + $8::bigint, last_offset = $7::bigint - 1, last_digest = decode($9, 'hex')
+     WHERE election = $4 AND partition = $1 AND next_offset = $5 AND epoch = $6 AND revision = $10
+     RETURNING ${FREE_LANE} AS lane`,
     [
-      batch.election,
       batch.partition,
+      LANE_LOCK,
+      LANES,
+      batch.election,
       batch.fromOffset,
       batch.epoch,
       batch.nextOffset,
       batch.records.length,
       batch.lastDigest,
-      LANE_LOCK,
-      LANES,
+      batch.revision,
     ],
   );
   return row?.lane;
 }
 
 /** Ranges of offsets that were not delivered: from the first missing one until the next delivered one. */
-function gapsOf({ fromOffset, records }: CountedBatch): { from: number; until: number }[] {
+function gapsOf({ fromOffset, offsets }: CountedBatch): { from: number; until: number }[] {
   const gaps: { from: number; until: number }[] = [];
   let expected = fromOffset;
-  for (const { offset } of records) {
+  for (const offset of offsets) {
     if (offset > expected) gaps.push({ from: expected, until: offset });
     expected = offset + 1;
   }
@@ -106,9 +131,11 @@ async function noteGaps(
 }
 
 /**
- * In order: the roll as it was when the gateway accepted each vote; each voter's first acceptable record;
- * the participations, which decide; what follows from those that were new; what became of the others, whose
- * `earlier` reads the participations as they were ahead of this statement.
+ * In order: the roll as it applies at each record's position; each voter's first acceptable record; the
+ * participations, which decide; what follows from those that were new; what became of the others, whose
+ * `earlier` reads the participations as they were ahead of this statement. A held record takes no participation.
+ * Participations are written in the order of voter keys, so that how they are stored does not tell in which order the
+ * votes of a transaction came.
  *
  * It takes the same shape whatever the planner knows, for an embedded database never gathers statistics and a new
  * one has none yet. Roll and participations are asked voter by voter (LATERAL, subquery): a join might read the
@@ -118,32 +145,38 @@ async function noteGaps(
  */
 const COUNT = `
 WITH places AS MATERIALIZED (
-  SELECT * FROM unnest($8::text[], $9::text[]) WITH ORDINALITY AS p (station, mode, place)
+  SELECT * FROM unnest($8::text[], $9::text[], $25::text[]) WITH ORDINALITY AS p (station, mode, region, place)
 ),
 known AS MATERIALIZED (
-  SELECT v.*, refusal IS NULL AND row_number() OVER voter = 1 AS is_first, first_value(vote_id) OVER voter AS first_vote_id
+  SELECT v.*, refusal IS NULL AND held IS NULL AND row_number() OVER voter = 1 AS is_first,
+    first_value(vote_id) OVER voter AS first_vote_id
   FROM (
-    SELECT i.*, r.region, r.age_group, r.gender,
-      CASE WHEN r.region IS NULL THEN 'unknown_voter' WHEN r.station <> i.station THEN 'wrong_station' END AS refusal
+    SELECT i.ord, i.voter_key, i.vote_id, i.accepted_at, i.place, i.station, i.held, r.region, r.age_group, r.gender,
+      CASE
+        WHEN r.region IS NULL THEN 'unknown_voter'
+        WHEN r.station <> i.station THEN 'wrong_station'
+        WHEN r.station IS NULL AND r.region <> i.station_region THEN 'wrong_region'
+      END AS refusal
     FROM (
-      SELECT ord, decode(voter_key, 'hex') AS voter_key, vote_id, accepted_at, place, station
-      FROM unnest($4::text[], $5::uuid[], $6::timestamptz[], $7::int[])
-        WITH ORDINALITY AS t (voter_key, vote_id, accepted_at, place, ord)
+      SELECT ord, decode(voter_key, 'hex') AS voter_key, vote_id, accepted_at, revision, held, place, station,
+        region AS station_region
+      FROM unnest($4::text[], $5::uuid[], $6::timestamptz[], $7::int[], $26::bigint[], $27::text[])
+        WITH ORDINALITY AS t (voter_key, vote_id, accepted_at, place, revision, held, ord)
       JOIN places USING (place)
       OFFSET 0
     ) i
     LEFT JOIN LATERAL (
       SELECT region, station, age_group, gender FROM counting.roll
-      WHERE election = $1::text AND voter_key = i.voter_key
-        AND effective_at <= i.accepted_at AND (struck_at IS NULL OR i.accepted_at < struck_at)
-      ORDER BY effective_at DESC LIMIT 1
+      WHERE election = $1::text AND voter_key = i.voter_key AND revision <= i.revision
+        AND NOT coalesce(struck_revision <= i.revision AND struck_at <= i.accepted_at, false)
+      ORDER BY revision DESC LIMIT 1
     ) r ON true
   ) v
-  WINDOW voter AS (PARTITION BY voter_key, refusal ORDER BY ord)
+  WINDOW voter AS (PARTITION BY voter_key, refusal, held ORDER BY ord)
 ),
 inserted AS (
   INSERT INTO counting.participations (election, voter_key, vote_id)
-  SELECT $1::text, voter_key, vote_id FROM known WHERE is_first
+  SELECT $1::text, voter_key, vote_id FROM known WHERE is_first ORDER BY voter_key
   ON CONFLICT DO NOTHING
   RETURNING voter_key
 ),
@@ -186,9 +219,11 @@ changed AS (
   INSERT INTO counting.changes (election, station) SELECT DISTINCT $1::text, station FROM cells
 ),
 others AS MATERIALIZED (
-  SELECT ord, station, vote_id, CASE WHEN refusal IS NULL THEN 'duplicate' ELSE 'rejected' END AS fate,
+  SELECT ord, station, vote_id, accepted_at,
+    CASE WHEN refusal IS NOT NULL THEN 'rejected' WHEN held IS NOT NULL THEN 'held' ELSE 'duplicate' END AS fate,
     CASE
       WHEN refusal IS NOT NULL THEN refusal
+      WHEN held IS NOT NULL THEN held
       WHEN coalesce((
         SELECT earlier.vote_id FROM counting.participations earlier
         WHERE earlier.election = $1::text AND earlier.voter_key = k.voter_key
@@ -198,25 +233,42 @@ others AS MATERIALIZED (
   FROM known k
   WHERE (ord IN (SELECT ord FROM counted)) IS NOT TRUE
 ),
+positions AS MATERIALIZED (
+  SELECT * FROM unnest($14::bigint[], $15::bigint[], $16::text[], $28::int[], $29::text[])
+    WITH ORDINALITY AS p (log_offset, appended_ms, gateway, record_index, sender_key, ord)
+),
 details AS (
   INSERT INTO counting.rejections
-    (election, partition, log_offset, fate, reason, appended_at, gateway, station, vote_id)
-  SELECT $1::text, $2::int, p.log_offset, o.fate, o.reason, timestamptz 'epoch' + p.appended_ms * interval '1 ms',
-    p.gateway, o.station, o.vote_id
-  FROM others o
-  JOIN unnest($14::bigint[], $15::bigint[], $16::text[])
-    WITH ORDINALITY AS p (log_offset, appended_ms, gateway, ord) ON p.ord = o.ord
-  WHERE o.reason <> 'retransmission'
+    (election, partition, log_offset, record_index, fate, reason, appended_at, gateway, station, vote_id)
+  SELECT $1::text, $2::int, p.log_offset, p.record_index, o.fate, o.reason,
+    timestamptz 'epoch' + p.appended_ms * interval '1 ms', p.gateway, o.station, o.vote_id
+  FROM others o JOIN positions p USING (ord)
+  WHERE o.reason <> 'retransmission' AND o.fate <> 'held'
   UNION ALL
-  SELECT $1::text, $2::int, log_offset, 'rejected', reason, timestamptz 'epoch' + appended_ms * interval '1 ms',
+  SELECT $1::text, $2::int, log_offset, record_index, 'rejected', reason, timestamptz 'epoch' + appended_ms * interval '1 ms',
     gateway, station, vote_id
-  FROM unnest($17::bigint[], $18::text[], $19::bigint[], $20::text[], $21::text[], $22::uuid[])
-    AS r (log_offset, reason, appended_ms, gateway, station, vote_id)
+  FROM unnest($17::bigint[], $18::text[], $19::bigint[], $20::text[], $21::text[], $22::uuid[], $30::int[])
+    AS r (log_offset, reason, appended_ms, gateway, station, vote_id, record_index)
+),
+kept AS (
+  INSERT INTO counting.held (election, partition, log_offset, record_index, reason, appended_at, accepted_at, gateway,
+    sender_key, station, vote_id)
+  SELECT $1::text, $2::int, p.log_offset, p.record_index, o.reason, timestamptz 'epoch' + p.appended_ms * interval '1 ms',
+    o.accepted_at, p.gateway, decode(p.sender_key, 'hex'), o.station, o.vote_id
+  FROM others o JOIN positions p USING (ord)
+  WHERE o.fate = 'held'
+),
+numbered AS (
+  INSERT INTO counting.sequences AS s (election, sender_key, partition, block, numbers)
+  SELECT $1::text, decode(sender_key, 'hex'), $2::int, block, numbers::bit(1024)
+  FROM unnest($32::text[], $33::bigint[], $34::text[]) AS n (sender_key, block, numbers)
+  ON CONFLICT (election, sender_key, block, partition) DO UPDATE SET numbers = s.numbers | excluded.numbers
 ),
 deltas AS MATERIALIZED (
   SELECT 'counted' AS fate, '' AS reason, count(*) AS records FROM counted HAVING count(*) > 0
   UNION ALL SELECT fate, reason, count(*) FROM others GROUP BY fate, reason
   UNION ALL SELECT 'rejected', reason, records FROM unnest($23::text[], $24::bigint[]) AS r (reason, records)
+  UNION ALL SELECT 'statement', '', $31::bigint WHERE $31::bigint > 0
 ),
 outcomes AS (
   INSERT INTO counting.outcome_counts AS total (election, partition, fate, reason, records)
@@ -225,54 +277,12 @@ outcomes AS (
 )
 SELECT fate, reason, sum(records)::float8 AS records FROM deltas GROUP BY fate, reason`;
 
-async function countRecords(query: Query, batch: CountedBatch, lane: number): Promise<OutcomeDelta[]> {
-  const places = new Numbering();
-  const options = new Numbering();
-  const accepted: AcceptedColumns = {
-    voterKey: [],
-    voteId: [],
-    acceptedAt: [],
-    place: [],
-    offset: [],
-    appendedMs: [],
-    gateway: [],
-  };
-  const selected = { ord: [] as number[], option: [] as number[] };
-  const refused: RefusedColumns = {
-    offset: [],
-    reason: [],
-    appendedMs: [],
-    gateway: [],
-    station: [],
-    voteId: [],
-  };
-  const refusals = new Map<string, number>();
-  batch.judgements.forEach((judgement, index) => {
-    const { offset, appendedAtMs } = batch.records[index];
-    if (judgement.fate === "rejected") {
-      refusals.set(judgement.reason, (refusals.get(judgement.reason) ?? 0) + 1);
-      if (!batch.keepDetails[index]) return;
-      refused.offset.push(offset);
-      refused.reason.push(judgement.reason);
-      refused.appendedMs.push(keptMs(appendedAtMs));
-      refused.gateway.push(judgement.gateway ?? null);
-      refused.station.push(judgement.record?.station ?? null);
-      refused.voteId.push(judgement.record?.voteId ?? null);
-      return;
-    }
-    const { record, gateway } = judgement;
-    accepted.voterKey.push(record.voterKey);
-    accepted.voteId.push(record.voteId);
-    accepted.acceptedAt.push(record.acceptedAt);
-    accepted.place.push(places.numberOf(record.station, record.mode));
-    accepted.offset.push(offset);
-    accepted.appendedMs.push(keptMs(appendedAtMs));
-    accepted.gateway.push(gateway);
-    for (const { contest, candidate } of record.selections) {
-      selected.ord.push(accepted.voterKey.length);
-      selected.option.push(options.numberOf(contest, candidate));
-    }
-  });
+async function countRecords(
+  query: Query,
+  batch: Pick<CountedBatch, "election" | "partition" | "records" | "sequences">,
+  lane: number,
+): Promise<OutcomeDelta[]> {
+  const { places, options, accepted, selected, refused, refusals, statements } = columnsOf(batch.records);
   return await query<OutcomeDelta>(COUNT, [
     batch.election,
     batch.partition,
@@ -282,12 +292,12 @@ async function countRecords(query: Query, batch: CountedBatch, lane: number): Pr
       accepted.voteId,
       accepted.acceptedAt,
       accepted.place,
-      places.firsts,
-      places.seconds,
+      places.column(0),
+      places.column(1),
       selected.ord,
       selected.option,
-      options.firsts,
-      options.seconds,
+      options.column(0),
+      options.column(1),
       accepted.offset,
       accepted.appendedMs,
       accepted.gateway,
@@ -299,45 +309,107 @@ async function countRecords(query: Query, batch: CountedBatch, lane: number): Pr
       refused.voteId,
       [...refusals.keys()],
       [...refusals.values()],
+      places.column(2),
+      accepted.revision,
+      accepted.held,
+      accepted.index,
+      accepted.senderKey,
+      refused.index,
     ].map(arrayLiteral),
+    statements,
+    arrayLiteral(batch.sequences.map(({ senderKey }) => senderKey)),
+    arrayLiteral(batch.sequences.map(({ block }) => block)),
+    arrayLiteral(batch.sequences.map(({ numbers }) => `x${numbers.toHex()}`)),
   ]);
 }
 
-type AcceptedColumns = {
-  voterKey: string[];
-  voteId: string[];
-  acceptedAt: string[];
-  place: number[];
-  offset: number[];
-  appendedMs: number[];
-  gateway: string[];
-};
+/** A batch's records as the columns that {@link COUNT} takes. */
+function columnsOf(records: readonly JudgedRecord[]) {
+  const places = new Interner(3);
+  const options = new Interner(2);
+  const accepted = {
+    voterKey: [] as string[],
+    voteId: [] as string[],
+    acceptedAt: [] as string[],
+    place: [] as number[],
+    revision: [] as number[],
+    held: [] as (string | null)[],
+    offset: [] as number[],
+    index: [] as number[],
+    appendedMs: [] as number[],
+    gateway: [] as string[],
+    senderKey: [] as string[],
+  };
+  const selected = { ord: [] as number[], option: [] as number[] };
+  const refused = {
+    offset: [] as number[],
+    index: [] as number[],
+    reason: [] as string[],
+    appendedMs: [] as number[],
+    gateway: [] as (string | null)[],
+    station: [] as (string | null)[],
+    voteId: [] as (string | null)[],
+  };
+  const refusals = new Map<string, number>();
+  let statements = 0;
+  for (const { judgement, offset, index, appendedAtMs, senderKey, keepsDetails } of records) {
+    if (judgement.fate === "statement") {
+      statements++;
+      continue;
+    }
+    if (judgement.fate === "rejected") {
+      refusals.set(judgement.reason, (refusals.get(judgement.reason) ?? 0) + 1);
+      if (!keepsDetails) continue;
+      refused.offset.push(offset);
+      refused.index.push(index);
+      refused.reason.push(judgement.reason);
+      refused.appendedMs.push(keptMs(appendedAtMs));
+      refused.gateway.push(judgement.gateway ?? null);
+      refused.station.push(judgement.record?.station ?? null);
+      refused.voteId.push(judgement.record?.voteId ?? null);
+      continue;
+    }
+    const { record, marks, gateway, region, revision } = judgement;
+    accepted.voterKey.push(record.voterKey);
+    accepted.voteId.push(record.voteId);
+    accepted.acceptedAt.push(record.acceptedAt);
+    accepted.place.push(places.numberOf(record.station, record.mode, region));
+    accepted.revision.push(revision);
+    accepted.held.push(judgement.fate === "held" ? judgement.reason : null);
+    accepted.offset.push(offset);
+    accepted.index.push(index);
+    accepted.appendedMs.push(keptMs(appendedAtMs));
+    accepted.gateway.push(gateway);
+    accepted.senderKey.push(senderKey.toHex());
+    for (const { contest, candidate } of marks) {
+      selected.ord.push(accepted.voterKey.length);
+      selected.option.push(options.numberOf(contest, candidate));
+    }
+  }
+  return { places, options, accepted, selected, refused, refusals, statements };
+}
 
-type RefusedColumns = {
-  offset: number[];
-  reason: string[];
-  appendedMs: number[];
-  gateway: (string | null)[];
-  station: (string | null)[];
-  voteId: (string | null)[];
-};
+/** Numbers tuples of ids from 1 on, in the order in which they come. */
+class Interner {
+  readonly #columns: string[][];
+  readonly #numbers = new Map<string, number>();
 
-/** Numbers pairs of ids from 1 on, in the order in which they come. */
-class Numbering {
-  readonly firsts: string[] = [];
-  readonly seconds: string[] = [];
-  readonly #numbers = new Map<string, Map<string, number>>();
+  constructor(width: number) {
+    this.#columns = Array.from({ length: width }, () => []);
+  }
 
-  numberOf(first: string, second: string): number {
-    let numbers = this.#numbers.get(first);
-    if (numbers === undefined) this.#numbers.set(first, numbers = new Map());
-    let number = numbers.get(second);
+  numberOf(...ids: string[]): number {
+    const key = ids.join("/"); // No id holds a slash.
+    let number = this.#numbers.get(key);
     if (number === undefined) {
-      this.firsts.push(first);
-      this.seconds.push(second);
-      numbers.set(second, number = this.firsts.length);
+      ids.forEach((id, i) => this.#columns[i]!.push(id));
+      this.#numbers.set(key, number = this.#numbers.size + 1);
     }
     return number;
+  }
+
+  column(i: number): string[] {
+    return this.#columns[i]!;
   }
 }
 

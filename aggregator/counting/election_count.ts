@@ -7,12 +7,14 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { LogFault, LogInUse, type VoteLog } from "../../shared/log/vote_log.ts";
 import { appendAudit } from "../audit/events.ts";
-import type { Databases } from "../database/database.ts";
+import type { Databases, Query } from "../database/database.ts";
 import type { DatabaseState } from "../database/watch.ts";
 import { checkLog, COUNT_BATCH_RECORDS, countGroup, createCounter, Fenced } from "./count.ts";
+import type { JudgedRecord } from "./judged.ts";
 import type { OutcomeDelta } from "./count_batch.ts";
 import type { RegisteredHistory } from "./history.ts";
 import { LogWatch } from "./log_watch.ts";
+import { isBeingRebuilt } from "./rebuild_lease.ts";
 
 /** Waits after counting failed, in milliseconds: doubled from the first up to the last, until something is counted. */
 const AGAIN_FIRST_MS = 1_000;
@@ -33,6 +35,8 @@ export type ElectionCountOptions = Readonly<{
   now(): number;
   signal: AbortSignal;
   onCounted(outcomes: readonly OutcomeDelta[], records: number): void;
+  /** Told how counted records were judged, and how many sequence numbers came a second time. */
+  onJudged?(records: readonly JudgedRecord[], repeated: number): void;
   onFault(what: string, error: unknown): void;
   lookEveryMs?: number;
   failingAfterMs?: number;
@@ -56,7 +60,8 @@ type Failure = { reason: string; sinceMs: number; when: "starting" | "counting" 
 /** See the module. */
 export class ElectionCount {
   readonly #options: ElectionCountOptions;
-  readonly #halt = new AbortController();
+  /** Ends what is consumed once counting stops for good; a new one when it goes on after a rebuild. */
+  #halt = new AbortController();
   #stopped?: string;
   /** Whether the log was found to be the one that was counted so far. */
   #isLogKnown = false;
@@ -110,7 +115,11 @@ export class ElectionCount {
   async #count(): Promise<void> {
     const { databaseState, signal } = this.#options;
     const pause = (ms: number) => delay(ms, undefined, { signal }).catch(() => {});
-    while (!signal.aborted && this.#stopped === undefined) {
+    while (!signal.aborted) {
+      if (this.#stopped !== undefined) {
+        await this.#waitForRebuild();
+        continue;
+      }
       if (databaseState.away !== undefined) {
         await pause(AGAIN_FIRST_MS);
         continue;
@@ -143,6 +152,7 @@ export class ElectionCount {
         this.#againMs = AGAIN_FIRST_MS;
         onCounted(outcomes, records);
       },
+      onJudged: this.#options.onJudged,
       onRetry: (error) => {
         this.#fail("counting", error);
         onFault(`counting of ${election} is tried again`, error);
@@ -170,7 +180,8 @@ export class ElectionCount {
 
   async #note(error: unknown): Promise<void> {
     const { history: { election }, onFault } = this.#options;
-    if (error instanceof LogFault) return await this.#stop(error);
+    // Tables that are being made anew are behind the log, and that is no fault of the log.
+    if (error instanceof LogFault && !await this.#isBeingRebuilt()) return await this.#stop(error);
     if (isOthers(error)) {
       this.#againMs = AGAIN_FIRST_MS;
       onFault(`another process counts ${election}`, error);
@@ -201,6 +212,38 @@ export class ElectionCount {
     }
   }
 
+  async #isBeingRebuilt(): Promise<boolean> {
+    const { databases, history } = this.#options;
+    return await isBeingRebuilt(databases.reading.query, history.election).catch(() => false);
+  }
+
+  /** People run a rebuild to repair what counting stopped for: counting is tried again once one has ended. */
+  async #waitForRebuild(): Promise<void> {
+    const { databases: { reading }, databaseState, history, signal, onFault } = this.#options;
+    const newest = () => newestRebuild(reading.query, history.election);
+    let before: number | undefined;
+    while (!signal.aborted) {
+      try {
+        if (databaseState.away === undefined) {
+          before ??= await newest();
+          if (await newest() > before) return this.#begin();
+        }
+      } catch (error) {
+        if (!signal.aborted) onFault("the audit trail could not be read", error);
+      }
+      await delay(AGAIN_FIRST_MS, undefined, { signal }).catch(() => {});
+    }
+  }
+
+  #begin(): void {
+    this.#stopped = undefined;
+    this.#failure = undefined;
+    this.#notCounting = undefined;
+    this.#isLogKnown = false;
+    this.#againMs = AGAIN_FIRST_MS;
+    this.#halt = new AbortController();
+  }
+
   async #watchLog(): Promise<void> {
     const { databaseState, history, log, signal, lookEveryMs } = this.#options;
     const watch = new LogWatch(log, history.election, () => performance.now());
@@ -208,7 +251,7 @@ export class ElectionCount {
       try {
         if (databaseState.away === undefined) await this.#look(watch);
       } catch (error) {
-        if (error instanceof LogFault) await this.#stop(error);
+        if (error instanceof LogFault && !await this.#isBeingRebuilt()) await this.#stop(error);
         // The database is watched by itself.
       }
       await delay(lookEveryMs ?? LOOK_EVERY_MS, undefined, { signal }).catch(() => {});
@@ -226,4 +269,13 @@ export class ElectionCount {
       await checkLog({ db: counting, log, history });
     }
   }
+}
+
+/** The number of the newest rebuild's audit event; 0 when there was none. */
+async function newestRebuild(query: Query, election: string): Promise<number> {
+  const [{ number }] = await query<{ number: number }>(
+    "SELECT coalesce(max(number), 0)::float8 AS number FROM audit.events WHERE event = 'rebuild_finished' AND election = $1",
+    [election],
+  );
+  return number;
 }

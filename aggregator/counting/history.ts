@@ -1,107 +1,272 @@
 /**
- * What judging a record needs of an election, read from the registry: manifests of all versions, and keys.
+ * The kept history of one election, read from the registry: what applies at each position on the log. See
+ * shared/history.ts for how judging uses it, and registry/changes.ts for how it grows.
  *
  * @module
  */
+import { type ElectionIndex, indexElection, manifestSchema } from "../../shared/election.ts";
+import type { EffectiveManifest, ElectionHistory, HistoryKey, HistoryView } from "../../shared/history.ts";
+import {
+  gatewayKey,
+  type KeyName,
+  type KeyPair,
+  proofKey,
+  pseudonymKey,
+  recordKey,
+  sealingKeyPair,
+} from "../../shared/keys.ts";
+import { RECORD_VERSION } from "../../shared/record.ts";
 import type { Query } from "../database/database.ts";
-import { type ElectionIndex, indexElection, type Manifest, manifestSchema } from "../../shared/election.ts";
-import type { ElectionHistory } from "../../shared/judge.ts";
-import { gatewayKey, type KeyName, recordKey, sealingKeyPair } from "../../shared/keys.ts";
+import { formatFault } from "../registry/changes.ts";
+import { OfficeError } from "../registry/office_error.ts";
 
-/** How many gateway processes' sealing keys are kept at hand; one costs a scalar multiplication to make anew. */
+/** Most sender keys whose sealing keys are kept; one costs a scalar multiplication to make anew. */
 const MAX_SEALING_KEYS = 10_000;
+/** Most devices' and gateways' keys that are kept; one costs two HMACs to derive anew. */
+const MAX_DERIVED_KEYS = 50_000;
+/** Most views that are kept, one for a revision; a view itself holds no more than a few references. */
+const MAX_VIEWS = 1_000;
 
-/** An election's history, which grows while the election runs. */
+/** A gateway's key: from which revision on it is known, and from which on it is revoked. */
+type RegisteredKey = Readonly<{ revision: number; revokedRevision: number }>;
+type RegisteredDevice = RegisteredKey & Readonly<{ station: string }>;
+type RegisteredManifest = EffectiveManifest & Readonly<{ revision: number }>;
+
+/** A change that judging depends on. */
+type Step = Readonly<{ revision: number; positions: readonly number[] }>;
+
+/** An election's history, which grows while the election runs. Call {@link RegisteredHistory.reload} once before use. */
 export class RegisteredHistory implements ElectionHistory {
+  readonly pseudonymKey: Uint8Array;
   readonly #master: Uint8Array;
-  readonly #aggregator: ReturnType<typeof sealingKeyPair>;
-  readonly #manifests = new Map<number, ElectionIndex>();
-  readonly #gateways = new Map<string, number>();
-  readonly #signingKeys = new Map<string, Uint8Array>();
-  readonly #sealingKeys = new Map<string, Uint8Array | undefined>();
-  #newest?: ElectionIndex;
+  readonly #aggregator: KeyPair;
+  readonly #steps: Step[] = [];
+  readonly #manifests: RegisteredManifest[] = [];
+  readonly #gatewayKeys = new Map<string, RegisteredKey>();
+  readonly #deviceKeys = new Map<string, RegisteredDevice>();
+  /** Device keys that a manifest denies, also those that no device has. */
+  readonly #denied = new Map<string, number>();
+  readonly #views = new LimitedMap<number, HistoryView>(MAX_VIEWS);
+  readonly #derivedKeys = new LimitedMap<string, Uint8Array>(MAX_DERIVED_KEYS);
+  /** `null` for what is no public key. */
+  readonly #sealingKeys = new LimitedMap<string, Uint8Array | null>(MAX_SEALING_KEYS);
+  #revision = 0;
 
   /** @param master The election's master key, 32 bytes. */
   constructor(
     readonly election: string,
     readonly partitions: number,
-    readonly recordBytes: number,
+    readonly voteBytes: number,
     master: Uint8Array,
   ) {
     this.#master = master;
     this.#aggregator = sealingKeyPair(master, election);
+    this.pseudonymKey = pseudonymKey(master, election);
   }
 
-  /** The newest manifest. Call {@link reload} once before. */
+  /** The newest change that is known, of any kind. 0 before anything was read. */
+  get revision(): number {
+    return this.#revision;
+  }
+
+  /** The newest manifest. */
   get newest(): ElectionIndex {
-    if (this.#newest === undefined) {
-      throw new Error(`Cannot use election ${this.election}: it has no manifest`);
-    }
-    return this.#newest;
+    const newest = this.#manifests.at(-1);
+    if (newest === undefined) throw new Error(`Cannot use election ${this.election}: it has no manifest`);
+    return newest.index;
   }
 
-  /** Reads what the registry has gained. Returns whether there was anything. */
+  /**
+   * Reads what the registry has gained, and nothing else: one statement when that is nothing.
+   *
+   * @returns whether there was anything.
+   */
   async reload(query: Query): Promise<boolean> {
-    const known = this.#newest?.manifest.version ?? 0;
-    const manifests = await newManifests(query, this.election, known);
+    const [row] = await query<{ revision: number }>(
+      "SELECT revision::float8 AS revision FROM registry.revisions WHERE election = $1",
+      [this.election],
+    );
+    const newest = row?.revision ?? 0;
+    if (newest <= this.#revision) return false;
+    // Up to this revision only: a change that is made meanwhile is read whole, and the next time.
+    const span = [this.election, this.#revision, newest] as const;
+    const [steps, manifests, gateways, devices] = [
+      await readSteps(query, span),
+      await readManifests(query, span),
+      await readGatewayKeys(query, span),
+      await readDeviceKeys(query, span),
+    ];
+    this.#steps.push(...steps);
     for (const manifest of manifests) {
-      const index = indexElection(manifest);
-      this.#manifests.set(manifest.version, index);
-      this.#newest = index;
+      this.#manifests.push(manifest);
+      for (const name of manifest.index.denied) {
+        if (!this.#denied.has(name)) this.#denied.set(name, manifest.revision);
+      }
     }
-    for (const { gateway, key_version } of await gateways(query, this.election)) {
-      this.#gateways.set(gateway, key_version);
+    for (const { gateway, version, ...key } of gateways) this.#gatewayKeys.set(`${gateway}.${version}`, key);
+    for (const { device, version, revision, station } of devices) {
+      this.#deviceKeys.set(`${device}.${version}`, { revision, station, revokedRevision: Infinity });
     }
-    return manifests.length > 0;
+    this.#revision = newest;
+    return true;
   }
 
-  manifest(version: number): ElectionIndex | undefined {
-    return this.#manifests.get(version);
+  at(partition: number, offset: number): HistoryView {
+    return this.#viewOf(this.#revisionAt(partition, offset));
   }
 
-  signingKey(name: KeyName): Uint8Array | undefined {
-    const newestVersion = this.#gateways.get(name.id);
-    if (newestVersion === undefined || name.version > newestVersion) return undefined;
-    const cached = `${name.id}.${name.version}`;
-    let key = this.#signingKeys.get(cached);
-    if (key === undefined) this.#signingKeys.set(cached, key = gatewayKey(this.#master, name));
-    return key;
+  /** The newest change that applies at a position. Positions never fall from one change to the next. */
+  #revisionAt(partition: number, offset: number): number {
+    let [low, high] = [0, this.#steps.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.#steps[middle].positions[partition] ?? 0) <= offset) low = middle + 1;
+      else high = middle;
+    }
+    if (low === 0) {
+      throw new Error(`Cannot judge offset ${offset} of partition ${partition}: no history applies there`);
+    }
+    return this.#steps[low - 1].revision;
+  }
+
+  #viewOf(revision: number): HistoryView {
+    return this.#views.get(revision) ?? this.#views.set(revision, {
+      revision,
+      manifests: this.#manifests.filter((manifest) => manifest.revision <= revision),
+      gatewayKey: (name) => this.#gatewayKey(name, revision),
+      deviceKey: (device, version) => this.#deviceKey(device, version, revision),
+    });
+  }
+
+  #gatewayKey(name: KeyName, revision: number): HistoryKey | undefined {
+    const known = this.#gatewayKeys.get(`${name.id}.${name.version}`);
+    if (known === undefined || known.revision > revision || name.election !== this.election) return undefined;
+    const key = this.#derive("gateway", name, gatewayKey);
+    return { key, isRevoked: known.revokedRevision <= revision };
+  }
+
+  #deviceKey(
+    id: string,
+    version: number,
+    revision: number,
+  ): (HistoryKey & { station: string }) | undefined {
+    const name = `${id}.${version}`;
+    const known = this.#deviceKeys.get(name);
+    if (known === undefined || known.revision > revision) return undefined;
+    const key = this.#derive("device", { election: this.election, id, version }, proofKey);
+    return { key, station: known.station, isRevoked: (this.#denied.get(name) ?? Infinity) <= revision };
+  }
+
+  #derive(
+    of: "gateway" | "device",
+    name: KeyName,
+    derive: (master: Uint8Array, name: KeyName) => Uint8Array,
+  ): Uint8Array {
+    const cached = `${of}/${name.id}.${name.version}`;
+    return this.#derivedKeys.get(cached) ?? this.#derivedKeys.set(cached, derive(this.#master, name));
   }
 
   sealingKey(senderKey: Uint8Array): Uint8Array | undefined {
     const cached = senderKey.toHex();
-    if (!this.#sealingKeys.has(cached)) {
-      if (this.#sealingKeys.size >= MAX_SEALING_KEYS) this.#sealingKeys.clear();
-      this.#sealingKeys.set(cached, this.#agree(senderKey));
-    }
-    return this.#sealingKeys.get(cached);
+    const known = this.#sealingKeys.get(cached);
+    const key = known === undefined ? this.#sealingKeys.set(cached, this.#agree(senderKey)) : known;
+    return key ?? undefined;
   }
 
-  #agree(senderKey: Uint8Array): Uint8Array | undefined {
+  #agree(senderKey: Uint8Array): Uint8Array | null {
     const { privateKey, publicKey } = this.#aggregator;
     try {
       return recordKey(privateKey, senderKey, this.election, senderKey, publicKey);
     } catch {
-      return undefined; // A point of low order: no gateway made it.
+      return null; // A point of low order: no gateway made it.
     }
   }
 }
 
-async function newManifests(query: Query, election: string, after: number): Promise<Manifest[]> {
-  const rows = await query<{ manifest: string }>(
-    "SELECT manifest FROM registry.manifests WHERE election = $1 AND version > $2 ORDER BY version",
-    [election, after],
-  );
-  return rows.map(({ manifest }) => manifestSchema.parse(JSON.parse(manifest)));
+/**
+ * A map that keeps at least half of `maxEntries`, those that were set last. Two generations, because a Map whose oldest
+ * keys are deleted one by one gets slower with each.
+ */
+class LimitedMap<Key, Value> {
+  #young = new Map<Key, Value>();
+  #old = new Map<Key, Value>();
+
+  constructor(readonly maxEntries: number) {}
+
+  get(key: Key): Value | undefined {
+    return this.#young.get(key) ?? this.#old.get(key);
+  }
+
+  set(key: Key, value: Value): Value {
+    if (this.#young.size >= this.maxEntries / 2) {
+      this.#old = this.#young;
+      this.#young = new Map();
+    }
+    this.#young.set(key, value);
+    return value;
+  }
 }
 
-async function gateways(query: Query, election: string): Promise<{ gateway: string; key_version: number }[]> {
-  return await query("SELECT gateway, key_version FROM registry.gateways WHERE election = $1", [election]);
+/** An election, and revisions: after the first, up to the second. */
+type Span = readonly [election: string, after: number, upTo: number];
+
+async function readSteps(query: Query, span: Span): Promise<Step[]> {
+  const rows = await query<{ revision: number; positions: string }>(
+    `SELECT revision::float8 AS revision, array_to_string(positions, ',') AS positions FROM registry.changes
+     WHERE election = $1 AND revision > $2 AND revision <= $3 AND kind NOT IN ('decision', 'waiver')
+     ORDER BY revision`,
+    span,
+  );
+  return rows.map(({ revision, positions }) => ({ revision, positions: positions.split(",").map(Number) }));
+}
+
+async function readManifests(query: Query, span: Span): Promise<RegisteredManifest[]> {
+  const rows = await query<{ revision: number; effectiveAtMs: number; manifest: string }>(
+    `SELECT revision::float8 AS revision, (extract(epoch FROM effective_at) * 1000)::float8 AS "effectiveAtMs", manifest
+     FROM registry.manifests WHERE election = $1 AND revision > $2 AND revision <= $3 ORDER BY version`,
+    span,
+  );
+  return rows.map(({ revision, effectiveAtMs, manifest }) => ({
+    revision,
+    effectiveAtMs,
+    index: indexElection(manifestSchema.parse(JSON.parse(manifest))),
+  }));
+}
+
+async function readGatewayKeys(
+  query: Query,
+  span: Span,
+): Promise<(RegisteredKey & { gateway: string; version: number })[]> {
+  const rows = await query<
+    { gateway: string; version: number; revision: number; revokedRevision: number | null }
+  >(
+    `SELECT gateway, version, revision::float8 AS revision, revoked_revision::float8 AS "revokedRevision"
+     FROM registry.gateway_keys
+     WHERE election = $1 AND revision <= $3 AND (revision > $2 OR revoked_revision > $2)`,
+    span,
+  );
+  // One that is revoked after the span is read again then.
+  return rows.map(({ revokedRevision, ...key }) => ({
+    ...key,
+    revokedRevision: revokedRevision ?? Infinity,
+  }));
+}
+
+async function readDeviceKeys(
+  query: Query,
+  span: Span,
+): Promise<{ device: string; version: number; revision: number; station: string }[]> {
+  return await query(
+    `SELECT device, version, revision::float8 AS revision, station FROM registry.device_keys
+     WHERE election = $1 AND revision > $2 AND revision <= $3`,
+    span,
+  );
 }
 
 /**
  * Opens the history of an election that the registry has; `undefined` when it has none of that name.
  *
+ * @throws {OfficeError} when the election's log has record format 1.
  * @throws when the master key is not the election's: with another, every record would be rejected as forged.
  */
 export async function openHistory(
@@ -109,12 +274,15 @@ export async function openHistory(
   election: string,
   master: Uint8Array,
 ): Promise<RegisteredHistory | undefined> {
-  const [row] = await query<{ partitions: number; record_bytes: number }>(
-    "SELECT partitions, record_bytes FROM registry.elections WHERE election = $1",
+  const [row] = await query<{ format: number; partitions: number; vote_bytes: number }>(
+    "SELECT format, partitions, vote_bytes FROM registry.elections WHERE election = $1",
     [election],
   );
   if (row === undefined) return undefined;
-  const history = new RegisteredHistory(election, row.partitions, row.record_bytes, master);
+  if (String(row.format) !== RECORD_VERSION) {
+    throw new OfficeError(`Cannot count election ${election}: ${formatFault(row.format)}`);
+  }
+  const history = new RegisteredHistory(election, row.partitions, row.vote_bytes, master);
   await history.reload(query);
   if (history.newest.manifest.sealingKey !== sealingKeyPair(master, election).publicKey.toHex()) {
     throw new Error(

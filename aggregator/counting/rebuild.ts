@@ -4,12 +4,17 @@
  * @module
  */
 import { setTimeout as delay } from "node:timers/promises";
-import { logEnds, LogFault, type VoteLog } from "../../shared/log/vote_log.ts";
+import type { Decision } from "../../shared/decision.ts";
+import { type LogConsumer, logEnds, LogFault, type VoteLog } from "../../shared/log/vote_log.ts";
 import { appendAudit } from "../audit/events.ts";
 import { checkFront, COUNT_BATCH_RECORDS, createCounter } from "./count.ts";
 import type { Database, Query } from "../database/database.ts";
+import { readDecisions } from "../registry/decisions.ts";
+import { decideAgain } from "./decide.ts";
 import type { RegisteredHistory } from "./history.ts";
+import { Lease } from "../database/lease.ts";
 import { checkLosses, findLosses, noteLosses } from "./losses.ts";
+import { REBUILD_LEASE_MS, rebuildWork } from "./rebuild_lease.ts";
 import { retryPassing } from "./retry.ts";
 import { lockRolls, rebuildRoll } from "../registry/roll.ts";
 
@@ -26,8 +31,13 @@ const DERIVED = [
   "counting.outcome_counts",
   "counting.rejections",
   "counting.gaps",
+  "counting.held",
+  "counting.sequences",
   "counting.changes",
 ] as const;
+
+/** Withdraws what was published and the new counts do not bear out, in a transaction; resolves to how much. */
+export type Withdraw = (query: Query, election: string, now: Date) => Promise<number>;
 
 /** What a rebuild made. */
 export type Rebuilt = Readonly<{ voters: number; records: number }>;
@@ -46,7 +56,7 @@ export type RebuildOptions = Readonly<{
 
 /**
  * Rebuilds one election. A database that is away for a while is waited for. Should it be broken off, counting refuses
- * to go on from there, and it is run again.
+ * to go on from there, and it is run again. Running aggregators wait until it has ended, and go on then.
  *
  * @throws {LogFault} when the log has lost records, unless exactly that is accepted.
  */
@@ -56,6 +66,7 @@ export async function rebuild(
   history: RegisteredHistory,
   master: Uint8Array,
   now: Date,
+  withdraw: Withdraw,
   { onProgress, acceptedLoss = new Map(), onRetry, wait = delay }: RebuildOptions = {},
 ): Promise<Rebuilt> {
   const { election } = history;
@@ -63,8 +74,46 @@ export async function rebuild(
   await refuseEmptyLog(db, log, election);
   const losses = await findLosses(db.query, log, election);
   checkLosses(election, losses, acceptedLoss);
+  const lease = new Lease(db.query, rebuildWork(election), REBUILD_LEASE_MS);
+  const hold = () => retryPassing(() => lease.hold(), retry);
+  if (!await hold()) {
+    throw new LogFault(
+      `Cannot rebuild election ${election}: another rebuild of it is under way; wait until it has ended`,
+    );
+  }
+  try {
+    const work = { db, log, history, master, now, withdraw, retry, losses, hold, onProgress };
+    return await rebuildHeld(work);
+  } finally {
+    await lease.release().catch(onRetry);
+  }
+}
+
+type Work = Readonly<{
+  db: Database;
+  log: VoteLog;
+  history: RegisteredHistory;
+  master: Uint8Array;
+  now: Date;
+  withdraw: Withdraw;
+  retry: Parameters<typeof retryPassing>[1];
+  losses: Awaited<ReturnType<typeof findLosses>>;
+  /** Keeps the lease: other processes neither count nor publish the election. */
+  hold(): Promise<unknown>;
+  onProgress?(records: number): void;
+}>;
+
+async function rebuildHeld(
+  { db, log, history, master, now, withdraw, retry, losses, hold, onProgress }: Work,
+): Promise<Rebuilt> {
+  const { election } = history;
   const begin = async (query: Query) => {
     await lockRolls(query);
+    await query(
+      `INSERT INTO counting.former_voters SELECT election, voter_key FROM counting.participations WHERE election = $1
+       ON CONFLICT DO NOTHING`,
+      [election],
+    );
     await clear(query, election);
     const voters = await rebuildRoll(query, election, master);
     // Last: whoever else has something to put on the audit trail waits until this transaction ends.
@@ -85,20 +134,61 @@ export async function rebuild(
       onProgress?.(counted);
     },
   });
+  const decisions = await readDecisions(db.query, election);
   for (let partition = 0; partition < log.partitions; partition++) {
-    let from = await counter.take(partition);
-    for (let batch; (batch = await log.read(partition, from, COUNT_BATCH_RECORDS)).length > 0;) {
-      await counter.batch(partition, batch);
-      from = batch.at(-1)!.offset + 1;
-    }
+    await hold();
+    const from = await countPartition({ db, log, history, counter, decisions, hold }, partition);
     checkFront(election, partition, await log.start(partition), from);
   }
   const end = async (query: Query) => {
-    const withdrawn = await withdrawUnfounded(query, election);
+    await query(
+      `DELETE FROM counting.former_voters f USING counting.participations p
+       WHERE f.election = $1 AND p.election = f.election AND p.voter_key = f.voter_key`,
+      [election],
+    );
+    const withdrawn = await withdraw(query, election, now);
     await appendAudit(query, now, "rebuild_finished", election, { voters, records, withdrawn });
   };
   await retryPassing(() => db.transaction(end), retry);
   return { voters, records };
+}
+
+type Counting = Readonly<{
+  db: Database;
+  log: VoteLog;
+  history: RegisteredHistory;
+  counter: LogConsumer;
+  decisions: readonly Decision[];
+  /** Keeps others away for a while longer. */
+  hold(): Promise<unknown>;
+}>;
+
+/**
+ * Counts one partition from its start, and repeats each decision at the offset where it was made.
+ *
+ * @returns the offset to be read next.
+ */
+async function countPartition(
+  { db, log, history, counter, decisions, hold }: Counting,
+  partition: number,
+): Promise<number> {
+  let from = await counter.take(partition);
+  const countUpTo = async (end: number) => {
+    while (from < end) {
+      const read = await log.read(partition, from, COUNT_BATCH_RECORDS);
+      const batch = read.filter(({ offset }) => offset < end);
+      if (batch.length === 0) return;
+      await hold();
+      await counter.batch(partition, batch);
+      from = batch.at(-1)!.offset + 1;
+    }
+  };
+  for (const decision of decisions) {
+    await countUpTo(decision.positions[partition] ?? 0);
+    await decideAgain(db, log, history, decision, partition);
+  }
+  await countUpTo(Infinity);
+  return from;
 }
 
 /** Nothing is as easily given as the wrong place of a log, and a log that is made there by opening it is empty. */
@@ -126,8 +216,8 @@ async function clear(query: Query, election: string): Promise<void> {
   await raiseRevisions(query);
   // Not deleted: an epoch that began anew would let in whoever had counted under the same one.
   await query(
-    `UPDATE counting.log_positions SET epoch = epoch + 1, next_offset = 0, records_read = 0,
-       log_identity = NULL, last_offset = NULL, last_digest = NULL
+    `UPDATE counting.log_positions SET epoch = epoch + 1, highest_offset = greatest(highest_offset, next_offset),
+       next_offset = 0, records_read = 0, log_identity = NULL, last_offset = NULL, last_digest = NULL
      WHERE election = $1`,
     [election],
   );
@@ -154,44 +244,4 @@ async function raiseRevisions(query: Query): Promise<void> {
     `SELECT setval('results.revisions', greatest(last_value, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint))
      FROM results.revisions`,
   );
-}
-
-/**
- * Withdraws releases that the new counts do not bear out: that tell of more voters or votes than there are, or of
- * other votes of as many voters.
- *
- * @returns how many.
- */
-async function withdrawUnfounded(query: Query, election: string): Promise<number> {
-  if (!await hasRows(query, "results.current", election)) return 0;
-  const rows = await query(
-    `DELETE FROM results.current c USING results.releases r
-     WHERE c.election = $1 AND r.revision = c.revision AND (
-       c.voters > (
-         SELECT coalesce(sum(v.voters), 0) FROM counting.station_voters v
-         WHERE v.election = c.election AND v.station = c.station AND v.mode = c.mode
-       )
-       OR EXISTS (
-         SELECT FROM jsonb_to_recordset(r.votes) AS shown (contest text, candidate text, votes bigint)
-         WHERE shown.votes > (
-           SELECT coalesce(sum(s.votes), 0) FROM counting.station_counts s
-           WHERE s.election = c.election AND s.station = c.station AND s.mode = c.mode
-             AND s.contest = shown.contest AND s.candidate = shown.candidate
-         )
-       )
-       OR (
-         c.voters = (
-           SELECT coalesce(sum(v.voters), 0) FROM counting.station_voters v
-           WHERE v.election = c.election AND v.station = c.station AND v.mode = c.mode
-         )
-         AND (SELECT coalesce(sum(shown.votes), 0) FROM jsonb_to_recordset(r.votes) AS shown (votes bigint)) <> (
-           SELECT coalesce(sum(s.votes), 0) FROM counting.station_counts s
-           WHERE s.election = c.election AND s.station = c.station AND s.mode = c.mode
-         )
-       )
-     )
-     RETURNING 1`,
-    [election],
-  );
-  return rows.length;
 }

@@ -7,6 +7,7 @@ import { tamper, testDatabase } from "../../tests/test_database.ts";
 import { checkLog, COUNT_BATCH_RECORDS, createCounter, Fenced } from "./count.ts";
 import { type Database, DatabaseUnavailable } from "../database/database.ts";
 import { publish } from "../results/publish.ts";
+import { withdrawUnfounded } from "../results/withdraw.ts";
 import { rebuild } from "./rebuild.ts";
 import { recount } from "./recount.ts";
 import { readTables } from "./tables.ts";
@@ -24,12 +25,14 @@ async function countedBox(): Promise<BallotBox> {
   return box;
 }
 
-const rebuildBox = (box: BallotBox, on: Database = db) => rebuild(on, box.log, box.history, MASTER, NOW);
+const rebuildBox = (box: BallotBox, on: Database = db) =>
+  rebuild(on, box.log, box.history, MASTER, NOW, withdrawUnfounded);
 
 /** Publishes an election as after its closing. */
 async function release({ election, history }: BallotBox): Promise<void> {
-  const stations = history.newest.manifest.stations.map(({ id }) => id);
-  await publish(db, { election, threshold: 3, allowed: true, closed: true, stations, all: true }, NOW);
+  const terms = { threshold: 3, beforeFinal: true, final: true, caughtUp: true, all: true };
+  const regionOf = (station: string) => history.newest.stations.get(station)?.region;
+  await publish(db, { election, ...terms, regionOf }, NOW);
 }
 
 /** What each table of an election holds, but for who counted it and when. */
@@ -75,7 +78,7 @@ Deno.test("rebuild() makes the same tables again", async () => {
   assert.ok(Object.values(before).every((rows) => rows.length > 0), "no table is empty");
   const tables = await readTables(db.query, box.election);
   let progress = 0;
-  const made = await rebuild(db, box.log, box.history, MASTER, NOW, {
+  const made = await rebuild(db, box.log, box.history, MASTER, NOW, withdrawUnfounded, {
     onProgress: (records) => progress += records,
   });
   assert.deepEqual(made, { voters: 31, records: box.log.stored.flat().length });
@@ -93,25 +96,25 @@ Deno.test("rebuild() makes the same tables again when voters were struck off", a
   const at = new Date(NOON_MS - 3_600_000).toISOString();
   for (const voter of ["voter-5", "voter-6"]) {
     await db.query(
-      "UPDATE registry.voters SET struck_at = $3::timestamptz WHERE election = $1 AND voter_id = $2",
-      [
-        election,
-        voter,
-        at,
-      ],
+      `UPDATE registry.voters SET revision = 1, struck_revision = 2, struck_at = $3::timestamptz
+       WHERE election = $1 AND voter_id = $2`,
+      [election, voter, at],
     );
     await db.query(
-      "UPDATE counting.roll SET struck_at = $3::timestamptz WHERE election = $1 AND voter_key = decode($2, 'hex')",
+      `UPDATE counting.roll SET revision = 1, struck_revision = 2, struck_at = $3::timestamptz
+       WHERE election = $1 AND voter_key = decode($2, 'hex')`,
       [election, testVoterKey(voter, election), at],
     );
   }
   await db.query(
-    `INSERT INTO registry.voters SELECT election, voter_id, struck_at, NULL, 'south', NULL, birth_date, gender
+    `INSERT INTO registry.voters (election, voter_id, revision, effective_at, region, birth_date, gender)
+     SELECT election, voter_id, 2, struck_at, region, birth_date, gender
      FROM registry.voters WHERE election = $1 AND voter_id = 'voter-6'`,
     [election],
   );
   await db.query(
-    `INSERT INTO counting.roll SELECT election, voter_key, struck_at, NULL, 'south', NULL, age_group, gender
+    `INSERT INTO counting.roll (election, voter_key, revision, region, age_group, gender)
+     SELECT election, voter_key, 2, region, age_group, gender
      FROM counting.roll WHERE election = $1 AND voter_key = decode($2, 'hex')`,
     [election, testVoterKey("voter-6", election)],
   );
@@ -177,7 +180,7 @@ Deno.test("rebuild() refuses an empty log where there were records, and leaves t
   const before = await contents(box);
   const empty = new MemoryLog(box.log.partitions, "made by opening it");
   await assert.rejects(
-    rebuild(db, empty, box.history, MASTER, NOW),
+    rebuild(db, empty, box.history, MASTER, NOW, withdrawUnfounded),
     (error) =>
       error instanceof LogFault &&
       error.message.startsWith(
@@ -233,13 +236,17 @@ Deno.test("rebuild() goes on without what is missing when the loss is named, and
   const read = box.log.stored.flat().length + 2;
   for (const [other, missing] of [[partition, start - 1], [partition, start + 1], [partition + 1, start]]) {
     await assert.rejects(
-      rebuild(db, box.log, box.history, MASTER, NOW, { acceptedLoss: new Map([[other, missing]]) }),
+      rebuild(db, box.log, box.history, MASTER, NOW, withdrawUnfounded, {
+        acceptedLoss: new Map([[other, missing]]),
+      }),
       LogFault,
       `${other}:${missing}`,
     );
   }
   const acceptedLoss = new Map([[partition, start]]);
-  const { records } = await rebuild(db, box.log, box.history, MASTER, NOW, { acceptedLoss });
+  const { records } = await rebuild(db, box.log, box.history, MASTER, NOW, withdrawUnfounded, {
+    acceptedLoss,
+  });
   assert.equal(records, read - 2);
   const events = await db.query<{ details: string }>(
     "SELECT details #>> '{}' AS details FROM audit.events WHERE election = $1 AND event = 'loss_accepted'",
@@ -256,14 +263,19 @@ Deno.test("rebuild() goes on without what is missing when the loss is named, and
   // What is deleted later does.
   const more = deleteFront(box);
   assert.ok(more.start > start);
-  await assert.rejects(rebuild(db, box.log, box.history, MASTER, NOW, { acceptedLoss }), LogFault);
+  await assert.rejects(
+    rebuild(db, box.log, box.history, MASTER, NOW, withdrawUnfounded, { acceptedLoss }),
+    LogFault,
+  );
 });
 
 Deno.test("rebuild() with an accepted loss leaves the position behind it, also where nothing is left", async () => {
   const box = await countedBox();
   const end = await box.log.end(2);
   box.log.deleteBefore(2, end);
-  await rebuild(db, box.log, box.history, MASTER, NOW, { acceptedLoss: new Map([[2, end]]) });
+  await rebuild(db, box.log, box.history, MASTER, NOW, withdrawUnfounded, {
+    acceptedLoss: new Map([[2, end]]),
+  });
   await checkLog({ db, log: box.log, history: box.history });
   assert.equal((await recount(db, box.log, box.history)).differences, 0);
 });
@@ -301,7 +313,9 @@ Deno.test("rebuild() goes on when the database was away for a while", async () =
         ? Promise.reject(new DatabaseUnavailable("it is not reached"))
         : db.transaction(work, isolation),
   };
-  await rebuild(troubled, box.log, box.history, MASTER, NOW, { wait: () => Promise.resolve() });
+  await rebuild(troubled, box.log, box.history, MASTER, NOW, withdrawUnfounded, {
+    wait: () => Promise.resolve(),
+  });
   assert.deepEqual(await contents(box), before);
 });
 

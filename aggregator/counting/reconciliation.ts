@@ -1,17 +1,19 @@
 /**
- * Whether the books balance: for each partition, records read = counted + duplicate + rejected. Both sides are
+ * Whether the books balance: for each partition, records read = counted + duplicate + rejected + held +
+ * statements. Both sides are
  * counters of their own; neither is worked out from offsets.
  *
  * @module
  */
 import type { Fate } from "../../shared/outcome.ts";
-import type { Books, Progress, Reconciliation, Rejections } from "../public/schemas.ts";
+import type { Books, Progress, Reconciliation as Answer, Rejections } from "../public/schemas.ts";
 import type { Database, Query } from "../database/database.ts";
-import { totalVoters } from "../results/turnout.ts";
 
 /** Most gaps of the log that one answer lists. */
 const MAX_GAPS = 1_000;
 
+/** The books; what is shown of the count is no affair of theirs. */
+type Reconciliation = Omit<Answer, "notShown">;
 type PartitionBooks = Reconciliation["partitions"][number];
 type OutcomeRow = Reconciliation["outcomes"][number];
 type Gap = Reconciliation["gaps"][number];
@@ -50,10 +52,22 @@ export async function readReconciliation(
   return { election, total, partitions: rows, outcomes: sumOutcomes(counts), gaps };
 }
 
+const FIELDS = ["read", "counted", "duplicate", "rejected", "held", "statements"] as const;
+
 function balance(read: number, outcomes: readonly OutcomeRow[]): Books {
   const of = (fate: Fate) => outcomes.reduce((sum, row) => row.fate === fate ? sum + row.records : sum, 0);
-  const [counted, duplicate, rejected] = [of("counted"), of("duplicate"), of("rejected")];
-  return { read, counted, duplicate, rejected, balanced: read === counted + duplicate + rejected };
+  const fates = {
+    counted: of("counted"),
+    duplicate: of("duplicate"),
+    rejected: of("rejected"),
+    held: of("held"),
+    statements: of("statement"),
+  };
+  return {
+    read,
+    ...fates,
+    balanced: read === Object.values(fates).reduce((sum, records) => sum + records, 0),
+  };
 }
 
 /** The books of all partitions: balanced when each of them is, so that no two faults make up for one another. */
@@ -61,10 +75,10 @@ function totalBooks(
   places: ReadonlyMap<number, { read: number }>,
   counts: ReadonlyMap<number, readonly OutcomeRow[]>,
 ): Books {
-  const total: Books = { read: 0, counted: 0, duplicate: 0, rejected: 0, balanced: true };
+  const total = balance(0, []);
   for (const partition of new Set([...places.keys(), ...counts.keys()])) {
     const books = balance(places.get(partition)?.read ?? 0, counts.get(partition) ?? []);
-    for (const field of ["read", "counted", "duplicate", "rejected"] as const) total[field] += books[field];
+    for (const field of FIELDS) total[field] += books[field];
     total.balanced &&= books.balanced;
   }
   return total;
@@ -94,7 +108,7 @@ async function positions(query: Query, election: string): Promise<Map<number, Po
 
 async function outcomeCounts(query: Query, election: string): Promise<Map<number, OutcomeRow[]>> {
   const rows = await query<OutcomeRow & { partition: number }>(
-    "SELECT partition, fate, reason, records::float8 AS records FROM counting.outcome_counts WHERE election = $1",
+    "SELECT partition, fate, reason, records::float8 AS records FROM counting.outcome_counts WHERE election = $1 AND records <> 0",
     [election],
   );
   return Map.groupBy(rows, ({ partition }) => partition);
@@ -106,6 +120,15 @@ async function logGaps(query: Query, election: string): Promise<Gap[]> {
      FROM counting.gaps WHERE election = $1 ORDER BY partition, from_offset LIMIT ${MAX_GAPS}`,
     [election],
   );
+}
+
+/** How many have voted so far. */
+export async function totalVoters(query: Query, election: string): Promise<number> {
+  const [{ voters }] = await query<{ voters: number }>(
+    "SELECT coalesce(sum(voters), 0)::float8 AS voters FROM counting.station_voters WHERE election = $1",
+    [election],
+  );
+  return voters;
 }
 
 /** Reads the totals of the books and of turnout, at one moment; cheap enough for once a second. */
@@ -144,15 +167,15 @@ export async function readRejections(db: Database, election: string, limit: numb
 /** Takes the newest of each partition by the primary key, and of those the newest: no table of any size is sorted. */
 async function newestRejections(query: Query, election: string, limit: number): Promise<RejectionRow[]> {
   return await query(
-    `SELECT p.partition, r.log_offset::float8 AS offset, r.fate, r.reason, r.gateway, r.station,
+    `SELECT p.partition, r.log_offset::float8 AS offset, r.record_index AS index, r.fate, r.reason, r.gateway, r.station,
        to_char(r.appended_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI"Z"') AS minute
      FROM counting.log_positions p
      CROSS JOIN LATERAL (
        SELECT * FROM counting.rejections r WHERE r.election = p.election AND r.partition = p.partition
-       ORDER BY r.log_offset DESC LIMIT $2::int
+       ORDER BY r.log_offset DESC, r.record_index DESC LIMIT $2::int
      ) r
      WHERE p.election = $1
-     ORDER BY r.appended_at DESC, p.partition, r.log_offset DESC LIMIT $2::int`,
+     ORDER BY r.appended_at DESC, p.partition, r.log_offset DESC, r.record_index DESC LIMIT $2::int`,
     [election, limit],
   );
 }

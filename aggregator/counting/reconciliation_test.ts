@@ -16,14 +16,25 @@ Deno.test("readReconciliation() holds what was read against what became of it", 
 
     await t.step("nothing read yet: balanced", async () => {
       const { total, partitions } = await read();
-      assert.deepEqual(total, { read: 0, counted: 0, duplicate: 0, rejected: 0, balanced: true, lag: 0 });
+      assert.deepEqual(total, {
+        read: 0,
+        counted: 0,
+        duplicate: 0,
+        rejected: 0,
+        held: 0,
+        statements: 0,
+        balanced: true,
+        lag: 0,
+      });
       assert.equal(partitions.length, 3);
     });
 
-    await writeBooks(db.query, 0, 10, 12, {
+    await writeBooks(db.query, 0, 15, 12, {
       counted: 7,
       "duplicate/retransmission": 1,
       "rejected/overvote": 2,
+      "held/clock": 3,
+      statement: 2,
     });
     await writeBooks(db.query, 2, 5, 5, { counted: 3, "duplicate/double_vote": 1, "rejected/overvote": 1 });
     await db.query("INSERT INTO counting.gaps VALUES ('test-2026', 0, 4, 6)");
@@ -31,13 +42,24 @@ Deno.test("readReconciliation() holds what was read against what became of it", 
 
     await t.step("each partition and the total", async () => {
       const { total, partitions, outcomes, gaps } = await read();
-      assert.deepEqual(total, { read: 15, counted: 10, duplicate: 2, rejected: 3, balanced: true, lag: 8 });
+      assert.deepEqual(total, {
+        read: 20,
+        counted: 10,
+        duplicate: 2,
+        rejected: 3,
+        held: 3,
+        statements: 2,
+        balanced: true,
+        lag: 8,
+      });
       assert.deepEqual(partitions[0], {
         partition: 0,
-        read: 10,
+        read: 15,
         counted: 7,
         duplicate: 1,
         rejected: 2,
+        held: 3,
+        statements: 2,
         balanced: true,
         nextOffset: 12,
         logEnd: 20,
@@ -47,7 +69,9 @@ Deno.test("readReconciliation() holds what was read against what became of it", 
         { fate: "counted", reason: "", records: 10 },
         { fate: "duplicate", reason: "double_vote", records: 1 },
         { fate: "duplicate", reason: "retransmission", records: 1 },
+        { fate: "held", reason: "clock", records: 3 },
         { fate: "rejected", reason: "overvote", records: 3 },
+        { fate: "statement", reason: "", records: 2 },
       ]);
       assert.deepEqual(gaps, [{ partition: 0, from: 4, until: 6 }]);
     });
@@ -67,10 +91,12 @@ Deno.test("readReconciliation() holds what was read against what became of it", 
       assert.deepEqual(progressSchema.parse(progress), progress);
       const { outcomes, ...totals } = progress;
       assert.deepEqual(totals, {
-        read: 15,
+        read: 20,
         counted: 10,
         duplicate: 2,
         rejected: 3,
+        held: 3,
+        statements: 2,
         balanced: true,
         voters: 0,
       });
@@ -79,11 +105,11 @@ Deno.test("readReconciliation() holds what was read against what became of it", 
     });
 
     await t.step("differences that cancel out are still differences", async () => {
-      await writeBooks(db.query, 0, 11, 13, {});
+      await writeBooks(db.query, 0, 16, 13, {});
       await writeBooks(db.query, 2, 4, 4, {});
       const { total, partitions } = await read();
       assert.deepEqual(partitions.map(({ balanced }) => balanced), [false, true, false]);
-      assert.deepEqual([total.read, total.counted, total.balanced], [15, 10, false]);
+      assert.deepEqual([total.read, total.counted, total.balanced], [20, 10, false]);
       assert.equal((await readProgress(db, "test-2026")).balanced, false);
     });
   });

@@ -4,18 +4,27 @@
  *
  * @module
  */
-import { judge } from "../../shared/judge.ts";
+import { type Decision, formatPosition, type HeldRecord, selects } from "../../shared/decision.ts";
+import type { Judgement } from "../../shared/judge.ts";
+import { sha256 } from "../../shared/keys.ts";
 import { logStarts, type VoteLog } from "../../shared/log/vote_log.ts";
+import type { Outcome } from "../../shared/outcome.ts";
 import {
   type Count,
+  countDecision,
   countRecord,
+  type DecidedFate,
   emptyCount,
   type Participations,
   type RollEntry,
 } from "../../shared/tally.ts";
 import type { Database, Query } from "../database/database.ts";
+import { readDecisions } from "../registry/decisions.ts";
 import type { GrowingHistory } from "./count.ts";
+import { readHeld } from "./held.ts";
+import { type JudgedRecord, judgeEntries } from "./judged.ts";
 import { type DeletedFront, findDeletedFronts } from "./losses.ts";
+import { addNumber, bitsToBytes, BLOCK_NUMBERS, blockOf, hasNumber } from "./sequences.ts";
 import { readOutcomes, readStationVoters, readTotals } from "./tables.ts";
 
 /** Records that are read from the log at once. */
@@ -34,6 +43,8 @@ export type Recount = Readonly<{
   counted: number;
   /** Vote ids that came again with other contents: an alert, and no difference. */
   altered: number;
+  /** Sequence numbers that a counted vote had and an earlier record too: an alert, and no difference. */
+  reused: number;
   /** How many lines were compared. */
   lines: number;
   differences: number;
@@ -77,6 +88,8 @@ async function recountIn(
   const totals = emptyCount();
   const outcomes = new Map<string, number>();
   const positions = await readPositions(query, election);
+  const decisions = await readDecisions(query, election);
+  const sequences = new SequenceFold();
   // A partition of which nothing was read must have left nothing in the tables either.
   const partitions = new Set([...Array(log.partitions).keys(), ...positions.keys()]);
   let records = 0;
@@ -84,32 +97,35 @@ async function recountIn(
   for (const partition of partitions) {
     const { next, read } = positions.get(partition) ?? { next: 0, read: 0 };
     const nextOffset = partition < log.partitions ? next : 0;
-    const seen: Participations = new Map();
-    const own: Count = { ...totals, outcomes: new Map() };
     const roll = nextOffset === 0 ? new Map() : await readRoll(query, election, partition, log.partitions);
-    let folded = 0;
+    const fold = new PartitionFold(
+      partition,
+      { ...totals, outcomes: new Map() },
+      decisions,
+      (key) => roll.get(key) ?? [],
+    );
     for (let from = 0; from < nextOffset;) {
       const batch = (await log.read(partition, from, READ_RECORDS)).filter(({ offset }) =>
         offset < nextOffset
       );
       if (batch.length === 0) break;
-      for (const stored of batch) {
-        const { altered: differs } = countRecord(
-          own,
-          seen,
-          judge(stored, history),
-          (key) => roll.get(key) ?? [],
-        );
-        if (differs) altered++;
+      for (const record of judgeEntries(batch, history)) {
+        sequences.add(record, fold.add(record));
       }
-      folded += batch.length;
       from = batch.at(-1)!.offset + 1;
       onProgress(batch.length);
     }
-    records += folded;
-    comparison.line(`partition ${partition} records read`, read, folded);
-    for (const [name, n] of own.outcomes) outcomes.set(`${partition}/${name}`, n);
-    await compareParticipations(query, election, partition, log.partitions, seen, comparison);
+    fold.decideUpTo(nextOffset);
+    records += fold.records;
+    altered += fold.altered;
+    comparison.line(`partition ${partition} records read`, read, fold.records);
+    for (const [name, n] of fold.count.outcomes) outcomes.set(`${partition}/${name}`, n);
+    comparison.sets(
+      `held records of partition ${partition}`,
+      (await readHeld(query, election, partition)).map(formatPosition),
+      fold.heldPositions(),
+    );
+    await compareParticipations(query, election, partition, log.partitions, fold.participations, comparison);
   }
   // It may have been deleted while it was read.
   const deletedSince = await findDeletedFronts(query, election, await logStarts(log));
@@ -124,9 +140,10 @@ async function recountIn(
     await readStationVoters(query, election),
     stationVoters(totals.turnout),
   );
+  comparison.maps("sequence numbers of", await readSequences(query, election), sequences.digests());
   let counted = 0;
   for (const [name, n] of outcomes) if (name.endsWith("/counted")) counted += n;
-  return { records, counted, altered, deleted, ...comparison.result() };
+  return { records, counted, altered, reused: sequences.reused, deleted, ...comparison.result() };
 }
 
 /** What is found of a log whose front was deleted: that, and not the thousand lines that follow from it. */
@@ -140,11 +157,121 @@ function notWhole(deleted: readonly DeletedFront[]): Recount {
     records: 0,
     counted: 0,
     altered: 0,
+    reused: 0,
     lines: shown.length,
     differences: shown.length,
     shown,
     deleted,
   };
+}
+
+/** The fold of one partition: its records in log order, with decisions at the offsets where they were made. */
+class PartitionFold {
+  readonly participations: Participations = new Map();
+  readonly #held = new Map<
+    string,
+    Readonly<{ record: HeldRecord; judgement: Judgement & { fate: "held" } }>
+  >();
+  readonly #partition: number;
+  readonly #roll: (voterKey: string) => readonly RollEntry[];
+  /** Decisions that are still to come, in the order in which they were made. */
+  #pending: readonly Decision[];
+  records = 0;
+  altered = 0;
+
+  constructor(
+    partition: number,
+    readonly count: Count,
+    decisions: readonly Decision[],
+    roll: (voterKey: string) => readonly RollEntry[],
+  ) {
+    this.#partition = partition;
+    this.#pending = decisions;
+    this.#roll = roll;
+  }
+
+  /** Counts a record, and says what became of it. */
+  add({ offset, index, judgement, senderKey }: JudgedRecord): Outcome {
+    this.decideUpTo(offset);
+    this.records++;
+    const { outcome, altered } = countRecord(this.count, this.participations, judgement, this.#roll);
+    if (altered) this.altered++;
+    if (outcome.fate !== "held" || judgement.fate !== "held") return outcome;
+    const record: HeldRecord = {
+      partition: this.#partition,
+      offset,
+      index,
+      reason: judgement.reason,
+      gateway: judgement.gateway,
+      senderKey: senderKey.toHex(),
+      acceptedAtMs: Date.parse(judgement.record.acceptedAt),
+    };
+    this.#held.set(formatPosition(record), { record, judgement });
+    return outcome;
+  }
+
+  /** Applies the decisions that were made when an offset was to be read next, or earlier. */
+  decideUpTo(offset: number): void {
+    while (this.#pending.length > 0 && (this.#pending[0]!.positions[this.#partition] ?? 0) <= offset) {
+      const { action, selector } = this.#pending[0]!;
+      this.#pending = this.#pending.slice(1);
+      if (action === "admit" || action === "reject") this.#decide(action, selects(selector));
+    }
+  }
+
+  heldPositions(): string[] {
+    return [...this.#held.keys()];
+  }
+
+  #decide(action: DecidedFate, isMeant: (held: HeldRecord) => boolean): void {
+    for (const [position, { record, judgement }] of this.#held) {
+      if (!isMeant(record)) continue;
+      this.#held.delete(position);
+      countDecision(this.count, this.participations, judgement, action, this.#roll);
+    }
+  }
+}
+
+/** Which numbers were read under each sender key, from the log alone. Memory: one bit a number, and one entry a block. */
+class SequenceFold {
+  readonly #blocks = new Map<string, Uint8Array>();
+  /** Counted votes whose number an earlier record had. */
+  reused = 0;
+
+  add({ judgement, senderKey }: JudgedRecord, outcome: Outcome): void {
+    if (!("sequence" in judgement) || judgement.sequence === undefined) return;
+    const key = `${senderKey.toHex()}/${blockOf(judgement.sequence)}`;
+    let numbers = this.#blocks.get(key);
+    if (numbers === undefined) this.#blocks.set(key, numbers = new Uint8Array(BLOCK_NUMBERS / 8));
+    // An identical repeat of a counted vote is a retransmission, so this one had other contents.
+    if (outcome.fate === "counted" && hasNumber(numbers, judgement.sequence)) this.reused++;
+    addNumber(numbers, judgement.sequence);
+  }
+
+  /** What was read, by the beginning of the sender key, and block. */
+  digests(): Map<string, string> {
+    return new Map([...this.#blocks].map(([key, numbers]) => [shortKey(key), summaryOf(numbers)]));
+  }
+}
+
+async function readSequences(query: Query, election: string): Promise<Map<string, string>> {
+  const rows = await query<{ key: string; numbers: string }>(
+    `SELECT encode(sender_key, 'hex') || '/' || block AS key, bit_or(numbers)::text AS numbers
+     FROM counting.sequences WHERE election = $1 GROUP BY sender_key, block`,
+    [election],
+  );
+  return new Map(rows.map(({ key, numbers }) => [shortKey(key), summaryOf(bitsToBytes(numbers))]));
+}
+
+/** What tells one set of numbers from another, short enough to be shown. */
+function summaryOf(numbers: Uint8Array): string {
+  return sha256(numbers).subarray(0, 8).toHex();
+}
+
+/** Names a sender key by its first 8 bytes: a line is for people. */
+function shortKey(key: string): string {
+  const [senderKey, block] = key.split("/");
+  return `${senderKey!.slice(0, 16)}/${block}`;
 }
 
 /** Gathers the lines that differ. */
@@ -162,9 +289,17 @@ class Comparison {
     }
   }
 
-  maps(what: string, tables: ReadonlyMap<string, number>, recount: ReadonlyMap<string, number>): void {
+  maps<Value extends string | number>(
+    what: string,
+    tables: ReadonlyMap<string, Value>,
+    recount: ReadonlyMap<string, Value>,
+  ): void {
     for (const [key, value] of recount) this.line(`${what} ${key}`, tables.get(key), value);
     for (const [key, value] of tables) if (!recount.has(key)) this.line(`${what} ${key}`, value, undefined);
+  }
+
+  sets(what: string, tables: readonly string[], recount: readonly string[]): void {
+    this.line(what, tables.toSorted().join(" "), recount.toSorted().join(" "));
   }
 
   result(): Pick<Recount, "lines" | "differences" | "shown"> {
@@ -207,13 +342,13 @@ async function readRoll(
   const roll = new Map<string, RollEntry[]>();
   const rows = eachRow<Omit<RollEntry, "ageGroup"> & { key: string; age_group: string }>(
     query,
-    `SELECT encode(voter_key, 'hex') AS key, encode(voter_key, 'hex') AS "voterKey",
-       (extract(epoch FROM effective_at) * 1000)::float8 AS "effectiveAtMs",
+    `SELECT encode(voter_key, 'hex') AS key, encode(voter_key, 'hex') AS "voterKey", revision::float8 AS revision,
+       struck_revision::float8 AS "struckRevision",
        (extract(epoch FROM struck_at) * 1000)::float8 AS "struckAtMs", region, station, age_group, gender
      FROM counting.roll
      WHERE election = $1 AND ${PARTITION_OF_KEY} = $3 AND voter_key >= decode($4, 'hex')
-       AND (encode(voter_key, 'hex'), effective_at) > ($4, $5::timestamptz)
-     ORDER BY voter_key, effective_at LIMIT $6`,
+       AND (encode(voter_key, 'hex'), revision) > ($4, $5::bigint)
+     ORDER BY voter_key, roll.revision LIMIT $6`,
     [election, partitions, partition],
   );
   for await (const { key: _, age_group, ...entry } of rows) {
@@ -232,12 +367,12 @@ async function compareParticipations(
   seen: Participations,
   comparison: Comparison,
 ): Promise<void> {
-  const rows = eachRow<{ key: string; effectiveAtMs: number; vote_id: string }>(
+  const rows = eachRow<{ key: string; revision: number; vote_id: string }>(
     query,
-    `SELECT encode(voter_key, 'hex') AS key, 0::float8 AS "effectiveAtMs", vote_id::text
+    `SELECT encode(voter_key, 'hex') AS key, 0::float8 AS revision, vote_id::text
      FROM counting.participations
      WHERE election = $1 AND ${PARTITION_OF_KEY} = $3 AND voter_key >= decode($4, 'hex')
-       AND encode(voter_key, 'hex') > $4 AND $5::timestamptz IS NOT NULL
+       AND encode(voter_key, 'hex') > $4 AND $5::bigint IS NOT NULL
      ORDER BY voter_key LIMIT $6`,
     [election, partitions, partition],
   );
@@ -249,17 +384,17 @@ async function compareParticipations(
   comparison.line(`participations of partition ${partition}`, found, seen.size);
 }
 
-/** Reads rows page by page, in the order of voter key and time. Parameters 4, 5 and 6 are the page's. */
-async function* eachRow<Row extends { key: string; effectiveAtMs: number }>(
+/** Reads rows page by page, in the order of voter key and revision. Parameters 4, 5 and 6 are the page's. */
+async function* eachRow<Row extends { key: string; revision: number }>(
   query: Query,
   sql: string,
   params: readonly (string | number)[],
 ): AsyncGenerator<Row> {
-  for (let after = { key: "", at: "-infinity" };;) {
-    const rows = await query<Row>(sql, [...params, after.key, after.at, READ_ROWS]);
+  for (let after = { key: "", revision: -1 };;) {
+    const rows = await query<Row>(sql, [...params, after.key, after.revision, READ_ROWS]);
     yield* rows;
     if (rows.length < READ_ROWS) return;
-    const last = rows.at(-1)!;
-    after = { key: last.key, at: new Date(last.effectiveAtMs).toISOString() };
+    const { key, revision } = rows.at(-1)!;
+    after = { key, revision };
   }
 }

@@ -53,7 +53,7 @@ export async function readOutcomes(query: Query, election: string): Promise<Map<
     query,
     `SELECT partition || '/' || fate || CASE reason WHEN '' THEN '' ELSE '/' || reason END AS key,
        records::float8 AS total
-     FROM counting.outcome_counts WHERE election = $1`,
+     FROM counting.outcome_counts WHERE election = $1 AND records <> 0`,
     election,
   );
 }

@@ -14,6 +14,10 @@ const FILES = [
   "000003_roles.sql",
   "000004_leases.sql",
   "000005_reasons.sql",
+  "000006_format_2.sql",
+  "000010_release_units.sql",
+  "000030_columns.sql",
+  "000031_hold_counting.sql",
 ];
 
 /** The database and this program do not fit; the message says which of them has to follow. */
@@ -41,6 +45,7 @@ export async function migrate(db: Database): Promise<string[]> {
     for (const name of await missing(query)) {
       const sql = await Deno.readTextFile(new URL(`migrations/${name}`, import.meta.url));
       for (const statement of statements(sql)) await query(statement);
+      await grantColumns(query);
       await query("INSERT INTO public.migrations (name) VALUES ($1)", [name]);
       run.push(name);
     }
@@ -65,6 +70,17 @@ async function missing(query: Query): Promise<string[]> {
     );
   }
   return FILES.filter((file) => !done.has(file));
+}
+
+/**
+ * Turns what a migration granted on a table into grants on its columns: see 000030_columns.sql. It runs after each one, so
+ * that a new database and one that was brought up step by step have the same grants.
+ */
+async function grantColumns(query: Query): Promise<void> {
+  const [{ exists }] = await query<{ exists: boolean }>(
+    "SELECT to_regprocedure('public.pollwire_grant_columns()') IS NOT NULL AS exists",
+  );
+  if (exists) await query("SELECT public.pollwire_grant_columns()");
 }
 
 /** Tables are made and changed by the owner of the database, who makes the first of them, and by nobody else. */

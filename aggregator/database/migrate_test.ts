@@ -83,6 +83,6 @@ Deno.test("migrate() refuses a database that a newer program has been at, and sa
 });
 
 Deno.test("the files of migrations are numbered, each by a number of its own", () => {
-  for (const name of FILES) assert.match(name, /^\d{6}_[a-z_]+\.sql$/);
+  for (const name of FILES) assert.match(name, /^\d{6}_[a-z0-9_]+\.sql$/);
   assert.equal(new Set(FILES.map((name) => name.slice(0, 6))).size, FILES.length);
 });

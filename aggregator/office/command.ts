@@ -1,6 +1,6 @@
 /**
  * The election office's command: creates elections, puts voters on their rolls, closes them, and sees to the keys
- * of devices.
+ * of devices and gateways.
  *
  * @module
  */
@@ -12,13 +12,20 @@ import {
   createElection,
   nameIsTaken,
   newestManifest,
-  OfficeError,
   publishManifest,
   revokeDeviceKey,
   rotateDeviceKey,
 } from "../registry/elections.ts";
 import type { Keyring } from "../registry/keyring.ts";
-import { readDefinition, readRoll, writeDeviceFile, writeGatewayFiles } from "./provision.ts";
+import { OfficeError } from "../registry/office_error.ts";
+import { revokeGatewayKey, rotateGatewayKey } from "../registry/gateway_keys.ts";
+import {
+  readDefinition,
+  readRoll,
+  writeDeviceFile,
+  writeGatewayFile,
+  writeGatewayFiles,
+} from "./provision.ts";
 import { importRoll } from "../registry/roll.ts";
 
 /** What the command was asked for. */
@@ -33,27 +40,37 @@ export type ProvisionOptions = Readonly<{
   /** Seconds. */
   overlap: number;
   revoke?: string;
+  /** A gateway's id. */
+  rotateGateway?: string;
+  /** A gateway and a key version. */
+  revokeGateway?: string;
 }>;
+
+const KEY_NAME = /^(.+)\.([1-9]\d{0,5})$/;
 
 /** @throws {UsageError} when the options do not say one thing. */
 export function checkProvisionOptions(
-  { definition, roll, election, close, rotate, revoke }: ProvisionOptions,
+  { definition, roll, election, close, rotate, revoke, rotateGateway, revokeGateway }: ProvisionOptions,
 ): void {
   // A key may be revoked together with what creates it: of a device that was lost while an election was prepared.
   const alone = definition === undefined ? revoke : undefined;
-  const asked = [definition, close, rotate, alone].filter((value) => value !== undefined).length;
+  const asked = [definition, close, rotate, alone, rotateGateway, revokeGateway]
+    .filter((value) => value !== undefined).length;
   const onlyRoll = asked === 0 && roll !== undefined;
   if (asked !== 1 && !onlyRoll) {
     throw new UsageError(
       "give one of --definition (a new election, to which --revoke may be added), or with --election one of --close, " +
-        "--rotate, --revoke or --roll",
+        "--rotate, --revoke, --rotate-gateway, --revoke-gateway or --roll",
     );
   }
   if (definition === undefined && election === undefined) {
     throw new UsageError("--election is missing: which election is meant");
   }
-  if (revoke !== undefined && !/^.+\.[1-9]\d{0,5}$/.test(revoke)) {
+  if (revoke !== undefined && !KEY_NAME.test(revoke)) {
     throw new UsageError("--revoke takes a device and a key version, like station-12-a.1");
+  }
+  if (revokeGateway !== undefined && !KEY_NAME.test(revokeGateway)) {
+    throw new UsageError("--revoke-gateway takes a gateway and a key version, like gateway-1.1");
   }
 }
 
@@ -90,24 +107,50 @@ export async function runOffice(
     console.log(`wrote ${await writeDeviceFile(db.query, election, master, directory, now)}`);
   }
   if (options.revoke !== undefined) {
-    const at = options.revoke.lastIndexOf(".");
-    const version = Number(options.revoke.slice(at + 1));
+    const { id, version } = keyNamed(options.revoke);
     // Now, and not when the roll's import began, which may have taken minutes.
-    await revokeDeviceKey(db, election, master, options.revoke.slice(0, at), version, new Date(clock()));
-    console.log(`device key ${options.revoke} is no longer believed`);
+    await revokeDeviceKey(db, election, master, id, version, new Date(clock()));
+    console.log(`device key ${options.revoke} has been revoked`);
+  }
+  if (options.rotateGateway !== undefined) {
+    const gateway = options.rotateGateway;
+    const version = await rotateGatewayKey(db, election, gateway, now);
+    console.log(
+      `gateway ${gateway} has key version ${version}; the ones before are good until they are revoked`,
+    );
+    const name = { election, id: gateway, version };
+    console.log(`wrote ${writeGatewayFile(name, master, directory, options.aggregator)}`);
+  }
+  if (options.revokeGateway !== undefined) {
+    const { id, version } = keyNamed(options.revokeGateway);
+    await revokeGatewayKey(db, election, id, version, now);
+    console.log(
+      `gateway key ${options.revokeGateway} has been revoked: records that it signed are held from now on`,
+    );
   }
 }
 
-/** Closes an election now. What has closed already is not opened again by it. */
+function keyNamed(name: string): { id: string; version: number } {
+  const [, id, version] = KEY_NAME.exec(name)!;
+  return { id, version: Number(version) };
+}
+
+/**
+ * Closes an election now. Votes that were cast in time may be delivered for as long after it as they might have been: the
+ * acceptance window keeps its length.
+ */
 async function close(db: Database, election: string, master: Uint8Array, now: Date): Promise<Manifest> {
   const at = now.toISOString();
   return await publishManifest(db, election, master, now, (newest) => {
-    if (newest.acceptsUntil <= at) {
+    const { closesAt, acceptsUntil } = newest;
+    if (closesAt <= at) {
       throw new OfficeError(
-        `Cannot close election ${election}: it has taken no votes since ${newest.acceptsUntil}`,
+        `Cannot close election ${election}: it has been closed since ${closesAt}; ` +
+          `votes that were cast in time are taken until ${acceptsUntil}`,
       );
     }
-    return { ...newest, closesAt: newest.closesAt < at ? newest.closesAt : at, acceptsUntil: at };
+    const windowMs = Date.parse(acceptsUntil) - Date.parse(closesAt);
+    return { ...newest, closesAt: at, acceptsUntil: new Date(now.getTime() + windowMs).toISOString() };
   });
 }
 

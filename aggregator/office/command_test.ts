@@ -4,7 +4,8 @@ import { withDirectory } from "../../tests/directory.ts";
 import { MASTER, NOON_MS, testDefinition, testVoterKey } from "../../tests/fixture.ts";
 import { testDatabase } from "../../tests/test_database.ts";
 import { checkProvisionOptions, type ProvisionOptions, runOffice } from "./command.ts";
-import { deviceKeys, newestManifest, OfficeError } from "../registry/elections.ts";
+import { deviceKeys, newestManifest, publishManifest } from "../registry/elections.ts";
+import { OfficeError } from "../registry/office_error.ts";
 import { Keyring } from "../registry/keyring.ts";
 
 const db = await testDatabase();
@@ -28,6 +29,14 @@ for (
     ["a version that is none", { revoke: "n-1-a.0", election: "e" }, /^--revoke takes/],
     ["a version that no key has", { revoke: "n-1-a.1000000", election: "e" }, /^--revoke takes/],
     ["a version without a device", { revoke: ".1", election: "e" }, /^--revoke takes/],
+    ["a new election and a gateway's key", { definition: "d", rotateGateway: "g-1" }, /^give one of/],
+    ["a gateway's key and closing", { close: true, revokeGateway: "g-1.1", election: "e" }, /^give one of/],
+    ["a gateway's key, and not of which election", { rotateGateway: "g-1" }, /^--election is missing/],
+    [
+      "a gateway without a version",
+      { revokeGateway: "g-1", election: "e" },
+      /^--revoke-gateway takes a gateway and a key version/,
+    ],
   ] as const
 ) {
   Deno.test(`checkProvisionOptions() refuses ${what}`, () => {
@@ -47,6 +56,8 @@ for (
     ["a definition and a key that is lost already", { definition: "d", revoke: "n-1-a.1" }],
     ["a device's next key", { rotate: "n-1-a", election: "e" }],
     ["a device's key that is lost", { revoke: "n-1-a.12", election: "e" }],
+    ["a gateway's next key", { rotateGateway: "g-1", election: "e" }],
+    ["a gateway's key that is stolen", { revokeGateway: "g-1.2", election: "e" }],
   ] as const
 ) {
   Deno.test(`checkProvisionOptions() takes ${what}`, () => checkProvisionOptions({ ...BARE, ...options }));
@@ -196,28 +207,48 @@ async function closedAt(office: Office, election: string, at: string): Promise<s
   return [closesAt, acceptsUntil];
 }
 
-Deno.test("runOffice() closes an election now, and says so", async () => {
+Deno.test("runOffice() closes an election now, and votes that were cast in time may come for as long as before", async () => {
   await withOffice(async (office) => {
     await office.create("closes");
     const at = "2026-11-03T12:00:00.000Z";
-    assert.deepEqual(await closedAt(office, "closes", at), [at, at]);
+    // It was to close at 21:00 and to take votes in until 23:00: they have two hours still.
+    const until = "2026-11-03T14:00:00.000Z";
+    assert.deepEqual(await closedAt(office, "closes", at), [at, until]);
     assert.deepEqual(office.said, [
-      `election closes closed at ${at}, takes votes in until ${at}, manifest version 2`,
+      `election closes closed at ${at}, takes votes in until ${until}, manifest version 2`,
     ]);
   });
 });
 
-Deno.test("runOffice() does not open again, by closing it, an election that has closed", async () => {
+Deno.test("runOffice() refuses to close an election that has closed", async () => {
   await withOffice(async (office) => {
     await office.create("closing-late");
-    // Between closing and the last moment for votes that were cast in time: nobody may cast one any longer.
-    const late = "2026-11-03T22:00:00.000Z";
-    assert.deepEqual(await closedAt(office, "closing-late", late), ["2026-11-03T21:00:00.000Z", late]);
-    await assert.rejects(
-      closedAt(office, "closing-late", "2026-11-03T22:30:00.000Z"),
-      refusal(`Cannot close election closing-late: it has taken no votes since ${late}`),
-    );
-    assert.equal((await newestManifest(db.query, "closing-late"))!.version, 2);
+    // Also while votes may come that were cast in time: their window is not cut short.
+    for (const late of ["2026-11-03T21:00:00.000Z", "2026-11-03T22:00:00.000Z", "2026-11-04T22:00:00.000Z"]) {
+      await assert.rejects(
+        closedAt(office, "closing-late", late),
+        refusal(
+          "Cannot close election closing-late: it has been closed since 2026-11-03T21:00:00.000Z; votes that were cast in time are taken until 2026-11-03T23:00:00.000Z",
+        ),
+      );
+    }
+    assert.equal((await newestManifest(db.query, "closing-late"))!.version, 1);
+  });
+});
+
+Deno.test("runOffice() closes an election that was closed before, and now runs longer", async () => {
+  await withOffice(async (office) => {
+    await office.create("reopened");
+    await closedAt(office, "reopened", "2026-11-03T12:00:00.000Z");
+    await publishManifest(db, "reopened", office.keyring.master("reopened"), new Date(NOON_MS), (newest) => ({
+      ...newest,
+      closesAt: "2026-11-03T20:00:00.000Z",
+      acceptsUntil: "2026-11-03T20:30:00.000Z",
+    }));
+    assert.deepEqual(await closedAt(office, "reopened", "2026-11-03T13:00:00.000Z"), [
+      "2026-11-03T13:00:00.000Z",
+      "2026-11-03T13:30:00.000Z",
+    ]);
   });
 });
 
@@ -258,11 +289,39 @@ Deno.test("runOffice() revokes a device's key", async () => {
   await withOffice(async (office) => {
     await office.create("revoking");
     await office.run({ election: "revoking", revoke: "n-1-a.1" });
-    assert.deepEqual(office.said, ["device key n-1-a.1 is no longer believed"]);
+    assert.deepEqual(office.said, ["device key n-1-a.1 has been revoked"]);
     assert.deepEqual((await newestManifest(db.query, "revoking"))!.denied, ["n-1-a.1"]);
     await assert.rejects(
       office.run({ election: "revoking", revoke: "n-1-a.2" }),
       refusal(/^Cannot revoke n-1-a\.2: /),
+    );
+  });
+});
+
+Deno.test("runOffice() gives a gateway its next key, writes its file, and revokes the one before", async () => {
+  await withOffice(async (office) => {
+    await office.create("gateway-keys");
+    const path = `${office.directory}/gateways/g-1.json`;
+    const read = async () => JSON.parse(await Deno.readTextFile(path));
+    const first = await read();
+    await office.run({ election: "gateway-keys", rotateGateway: "g-1", aggregator: ["http://elsewhere:1"] });
+    await office.run({ election: "gateway-keys", revokeGateway: "g-1.1" });
+    assert.deepEqual(office.said, [
+      "gateway g-1 has key version 2; the ones before are good until they are revoked",
+      `wrote ${path}`,
+      "gateway key g-1.1 has been revoked: records that it signed are held from now on",
+    ]);
+    const second = await read();
+    assert.deepEqual(second.aggregators, first.aggregators);
+    assert.equal(second.elections[0].keyVersion, 2);
+    assert.notEqual(second.elections[0].key, first.elections[0].key);
+    await assert.rejects(
+      office.run({ election: "gateway-keys", revokeGateway: "g-1.1" }),
+      refusal("Cannot revoke g-1.1: it has been revoked already"),
+    );
+    await assert.rejects(
+      office.run({ election: "gateway-keys", rotateGateway: "g-9" }),
+      refusal("Cannot rotate the key of gateway g-9: election gateway-keys has no such gateway"),
     );
   });
 });
@@ -274,7 +333,7 @@ Deno.test("runOffice() creates an election of which a device's key is revoked fr
     await Deno.writeTextFile(`${directory}/d.json`, JSON.stringify(definition));
     await Deno.writeTextFile(`${directory}/r.csv`, ROLL);
     await office.run({ definition: `${directory}/d.json`, roll: `${directory}/r.csv`, revoke: "n-1-a.1" });
-    assert.equal(office.said.at(-1), "device key n-1-a.1 is no longer believed");
+    assert.equal(office.said.at(-1), "device key n-1-a.1 has been revoked");
     const { version, denied } = (await newestManifest(db.query, "lost-early"))!;
     assert.deepEqual([version, denied], [2, ["n-1-a.1"]]);
     assert.equal((await keysOnRoll("lost-early")).length, 2);
@@ -289,6 +348,8 @@ Deno.test("runOffice() never says a key", async () => {
     await office.run({ definition: `${directory}/d.json` });
     await office.run({ election: "secret", rotate: "n-1-a" });
     await office.run({ election: "secret", revoke: "n-1-a.1" });
+    await office.run({ election: "secret", rotateGateway: "g-1" });
+    await office.run({ election: "secret", revokeGateway: "g-1.1" });
     await office.run({ election: "secret", close: true });
     assert.doesNotMatch(office.said.join("\n"), /[0-9a-f]{32}/);
   });

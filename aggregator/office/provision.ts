@@ -9,10 +9,18 @@ import { pipeline } from "node:stream";
 import { parse } from "csv-parse";
 import { utf8 } from "../../shared/bytes.ts";
 import { definitionSchema, type ElectionDefinition, type Manifest } from "../../shared/election.ts";
-import { deviceKey, gatewayKey, manifestKeyPair } from "../../shared/keys.ts";
+import {
+  answerKeyPair,
+  deviceKey,
+  gatewayKey,
+  type KeyName,
+  manifestKeyPair,
+  proofKey,
+} from "../../shared/keys.ts";
 import { type GatewayFile, gatewayFileSchema } from "../../shared/sync.ts";
 import type { Query } from "../database/database.ts";
-import { deviceKeys, OfficeError } from "../registry/elections.ts";
+import { deviceKeys } from "../registry/elections.ts";
+import { OfficeError } from "../registry/office_error.ts";
 import { profileSchema } from "../registry/profile.ts";
 import { type Voter, voterSchema } from "../registry/roll.ts";
 
@@ -99,7 +107,7 @@ function checkHeader(path: string, header: readonly string[]): readonly string[]
 }
 
 /**
- * Writes one file a gateway, with its key, readable by its owner only. A gateway that serves other elections
+ * Writes one file a gateway, with its first key, readable by its owner only. A gateway that serves other elections
  * already keeps them.
  *
  * @param directory `gateways/<id>.json` is written below it.
@@ -113,18 +121,55 @@ export function writeGatewayFiles(
   aggregators: readonly string[],
 ): string[] {
   const { election } = manifest;
-  const manifestKey = manifestKeyPair(master, election).publicKey.toHex();
   return manifest.gateways.map(({ id }) => {
     const path = `${directory}/gateways/${id}.json`;
-    const key = gatewayKey(master, { election, id, version: 1 }).toHex();
-    const others = keptElections(path).filter((kept) => kept.election !== election);
-    const elections = [...others, { election, keyVersion: 1, key, manifestKey }];
-    writeSecret(path, { gateway: id, aggregators: [...aggregators], elections } satisfies GatewayFile);
+    writeGateway(path, { election, id, version: 1 }, master, aggregators, keptFile(path));
     return path;
   });
 }
 
-/** Writes `devices/<election>.json` below a directory: each device's newest key. Returns the path. */
+/**
+ * Writes a gateway's file anew, with another key for one election. What the file says of other elections stays, and so
+ * do the aggregator's addresses.
+ *
+ * @param aggregators The aggregator's addresses, for a file that is not there yet.
+ * @returns the path.
+ */
+export function writeGatewayFile(
+  name: KeyName,
+  master: Uint8Array,
+  directory: string,
+  aggregators: readonly string[],
+): string {
+  const path = `${directory}/gateways/${name.id}.json`;
+  const kept = keptFile(path);
+  writeGateway(path, name, master, kept?.aggregators ?? aggregators, kept);
+  return path;
+}
+
+function writeGateway(
+  path: string,
+  name: KeyName,
+  master: Uint8Array,
+  aggregators: readonly string[],
+  kept: GatewayFile | undefined,
+): void {
+  const { election, id, version } = name;
+  const others = (kept?.elections ?? []).filter((other) => other.election !== election);
+  const own = {
+    election,
+    keyVersion: version,
+    key: gatewayKey(master, name).toHex(),
+    manifestKey: manifestKeyPair(master, election).publicKey.toHex(),
+  };
+  const file: GatewayFile = { gateway: id, aggregators: [...aggregators], elections: [...others, own] };
+  writeSecret(path, file);
+}
+
+/**
+ * Writes `devices/<election>.json` below a directory: of each device its newest key for gateways, its key for proofs and
+ * the public key of the aggregator's answers. Returns the path.
+ */
 export async function writeDeviceFile(
   query: Query,
   election: string,
@@ -133,24 +178,25 @@ export async function writeDeviceFile(
   now: Date,
 ): Promise<string> {
   const keys = await deviceKeys(query, election, now);
+  const answerKey = answerKeyPair(master, election).publicKey.toHex();
   const devices = keys.filter(({ validUntil }) => validUntil === null).map((
     { device, version, station },
-  ) => ({
-    device,
-    version,
-    station,
-    key: deviceKey(master, { election, id: device, version }).toHex(),
-  }));
+  ) => {
+    const name = { election, id: device, version };
+    const key = deviceKey(master, name).toHex();
+    return { device, version, station, key, proofKey: proofKey(master, name).toHex(), answerKey };
+  });
   const path = `${directory}/devices/${election}.json`;
   writeSecret(path, { election, devices });
   return path;
 }
 
-function keptElections(path: string): GatewayFile["elections"] {
+/** What a gateway's file says; `undefined` when there is none. */
+function keptFile(path: string): GatewayFile | undefined {
   try {
-    return gatewayFileSchema.parse(JSON.parse(Deno.readTextFileSync(path))).elections;
+    return gatewayFileSchema.parse(JSON.parse(Deno.readTextFileSync(path)));
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return [];
+    if (error instanceof Deno.errors.NotFound) return undefined;
     throw new OfficeError(
       `Cannot add to ${path}: it is not a gateway's file; move it away and provision again`,
     );

@@ -1,10 +1,17 @@
 import assert from "assert";
-import { deviceKey, gatewayKey, manifestKeyPair } from "../../shared/keys.ts";
+import { answerKeyPair, deviceKey, gatewayKey, manifestKeyPair, proofKey } from "../../shared/keys.ts";
 import { gatewayFileSchema } from "../../shared/sync.ts";
 import { MASTER, NOON_MS, testDefinition, testManifest } from "../../tests/fixture.ts";
 import { testDatabase } from "../../tests/test_database.ts";
-import { createElection, OfficeError, revokeDeviceKey, rotateDeviceKey } from "../registry/elections.ts";
-import { readDefinition, readRoll, writeDeviceFile, writeGatewayFiles } from "./provision.ts";
+import { createElection, revokeDeviceKey, rotateDeviceKey } from "../registry/elections.ts";
+import { OfficeError } from "../registry/office_error.ts";
+import {
+  readDefinition,
+  readRoll,
+  writeDeviceFile,
+  writeGatewayFile,
+  writeGatewayFiles,
+} from "./provision.ts";
 import type { Voter } from "../registry/roll.ts";
 import { withDirectory } from "../../tests/directory.ts";
 
@@ -246,6 +253,36 @@ Deno.test("writeGatewayFiles() keeps a gateway's other elections, and writes the
   });
 });
 
+Deno.test("writeGatewayFile() replaces one election's key, and keeps other elections and the addresses", async () => {
+  await withDirectory(async (directory) => {
+    for (const election of ["first", "second"]) {
+      writeGatewayFiles(testManifest(testDefinition({ election })), MASTER, directory, AGGREGATORS);
+    }
+    const before = readJson(`${directory}/gateways/g-2.json`);
+    const name = { election: "first", id: "g-1", version: 7 };
+    const path = writeGatewayFile(name, MASTER, directory, ["http://default:8000"]);
+    const { gateway, aggregators, elections } = gatewayFileSchema.parse(readJson(path));
+    assert.deepEqual([gateway, aggregators], ["g-1", AGGREGATORS]);
+    assert.deepEqual(
+      elections.map(({ election, keyVersion, key }) => [election, keyVersion, key]).sort(),
+      [
+        ["first", 7, gatewayKey(MASTER, name).toHex()],
+        ["second", 1, gatewayKey(MASTER, { ...name, election: "second", version: 1 }).toHex()],
+      ],
+    );
+    assert.equal(modeOf(path), 0o600);
+    assert.deepEqual(readJson(`${directory}/gateways/g-2.json`), before);
+  });
+});
+
+Deno.test("writeGatewayFile() writes a file that is not there with the addresses that are given", async () => {
+  await withDirectory((directory) => {
+    const path = writeGatewayFile({ election: "e", id: "g-1", version: 2 }, MASTER, directory, AGGREGATORS);
+    assert.deepEqual(gatewayFileSchema.parse(readJson(path)).aggregators, AGGREGATORS);
+    return Promise.resolve();
+  });
+});
+
 Deno.test("writeGatewayFiles() lets nobody read a file by way of what a crash has left", async () => {
   await withDirectory(async (directory) => {
     await Deno.mkdir(`${directory}/gateways`);
@@ -288,6 +325,8 @@ Deno.test("writeDeviceFile() writes each device's newest key, for its owner alon
         version,
         station,
         key: deviceKey(MASTER, { election, id: `${station}-a`, version }).toHex(),
+        proofKey: proofKey(MASTER, { election, id: `${station}-a`, version }).toHex(),
+        answerKey: answerKeyPair(MASTER, election).publicKey.toHex(),
       })),
     });
     assert.equal(modeOf(path), 0o600);

@@ -10,6 +10,7 @@ import { cors } from "hono/cors";
 import { matchedRoutes } from "hono/route";
 import { Counter, Gauge, type Registry } from "prom-client";
 import type { z } from "zod";
+import type { Answer } from "../../shared/answers.ts";
 import { utf8 } from "../../shared/bytes.ts";
 import { sha256 } from "../../shared/keys.ts";
 import { addApiDocs } from "../../web/api_docs.ts";
@@ -30,9 +31,10 @@ import type { VotesOf } from "../results/candidate_votes.ts";
 import { detail, Elections, summarise } from "../registry/election_names.ts";
 import { readPages } from "./pages.ts";
 import { PHOTO_HEADERS, readFacts, readPhoto, readStations } from "../registry/places.ts";
-import { checkReceipts, readReceipts, type ReceiptAnswer, type ReceiptKeyOf } from "./receipts.ts";
+import { answerReceipts, readReceipts, type ReceiptKeysOf } from "./receipts.ts";
+import { readGateways } from "../counting/sender_keys.ts";
 import { readReconciliation, readRejections } from "../counting/reconciliation.ts";
-import { isFault, readResults, readTag } from "../results/results.ts";
+import { isFault, readNotShown, readResults, readTag } from "../results/results.ts";
 import * as routes from "./routes.ts";
 import { type STREAM_LIMITS, Streams } from "./stream.ts";
 import type { Readiness } from "./readiness.ts";
@@ -49,7 +51,7 @@ export type AppOptions = Readonly<{
   db: Database;
   /** Milliseconds since 1970. */
   now(): number;
-  receiptKeyOf: ReceiptKeyOf;
+  receiptKeysOf: ReceiptKeysOf;
   /** Where each partition of an election's log ends. */
   logEnds(election: string): Promise<number[]>;
   /** Answers for the votes of one candidate. */
@@ -258,7 +260,16 @@ function addFigures(
     if (names === undefined) return unknownElection(c);
     const { partitions } = names.index.manifest;
     c.header("cache-control", "no-store");
-    return c.json(await readReconciliation(db, election, partitions, () => logEnds(election)), 200);
+    const books = await readReconciliation(db, election, partitions, () => logEnds(election));
+    const notShown = await readNotShown(db.query, election, books.total.counted);
+    return c.json({ ...books, notShown }, 200);
+  });
+
+  app.openapi(routes.gatewaysRoute, async (c) => {
+    const { election } = c.req.valid("param");
+    if (await elections.find(db.query, election) === undefined) return unknownElection(c);
+    c.header("cache-control", "no-store");
+    return c.json(await readGateways(db, election), 200);
   });
 
   app.openapi(routes.rejectionsRoute, async (c) => {
@@ -289,7 +300,7 @@ function addStream(app: OpenAPIHono, { db }: AppOptions, elections: Elections, s
   });
 }
 
-function addReceipts(app: OpenAPIHono, { db, receiptKeyOf, metrics }: AppOptions): void {
+function addReceipts(app: OpenAPIHono, { db, now, receiptKeysOf, metrics }: AppOptions): void {
   const checked = new Counter({
     name: "pollwire_receipts_checked_total",
     help: "Receipts that were asked about, by what became of their votes",
@@ -297,7 +308,7 @@ function addReceipts(app: OpenAPIHono, { db, receiptKeyOf, metrics }: AppOptions
     registers: [metrics],
   });
   const bodies = new BodyReader();
-  const outcomeOf = (answer: ReceiptAnswer) => "problem" in answer ? "bad_receipt" : answer.outcome;
+  const outcomeOf = (answer: Answer) => "problem" in answer ? "bad_receipt" : answer.outcome;
   app.openAPIRegistry.registerPath(routes.receiptsRoute);
   app.post(routes.receiptsRoute.path, async (c) => {
     const request = c.req.raw;
@@ -307,12 +318,14 @@ function addReceipts(app: OpenAPIHono, { db, receiptKeyOf, metrics }: AppOptions
     }
     const body = await bodies.read(request, routes.MAX_BODY_BYTES);
     if (!(body instanceof Uint8Array)) return refuseWith(body);
-    const receipts = readReceipts(body);
-    if ("status" in receipts) return refuseWith(receipts);
-    const answers = await checkReceipts(db.query, receiptKeyOf, receipts);
+    const asked = readReceipts(body);
+    if ("status" in asked) return refuseWith(asked);
+    const keys = receiptKeysOf(asked.election);
+    if (keys === undefined) return refuse(c, "unknown-election", `there is no election ${asked.election}`);
+    const { answers, signed } = await answerReceipts(db.query, keys, asked, new Date(now()));
     for (const answer of answers) checked.inc({ outcome: outcomeOf(answer) });
     c.header("cache-control", "no-store");
-    return c.json({ answers } satisfies z.infer<typeof receiptAnswersSchema>, 200);
+    return c.json(signed satisfies z.infer<typeof receiptAnswersSchema>, 200);
   });
 }
 

@@ -1,6 +1,7 @@
 import assert from "assert";
 import { Registry } from "prom-client";
-import { gatewayKey } from "../../shared/keys.ts";
+import { MAX_RECEIPTS, openAnswers } from "../../shared/answers.ts";
+import { answerKeyPair, gatewayKey } from "../../shared/keys.ts";
 import { problemSchema } from "../../shared/problem.ts";
 import { type Receipt, receiptKey, writeReceipt } from "../../shared/receipt.ts";
 import {
@@ -9,6 +10,7 @@ import {
   MASTER,
   NOON_MS,
   testManifest,
+  testReceiptKeys,
   testVoterKey,
 } from "../../tests/fixture.ts";
 import {
@@ -45,7 +47,7 @@ async function withApp(
   const { app, drained } = createApp({
     db,
     now: () => NOON_MS,
-    receiptKeyOf: (election, gateway) => election === "test-2026" && gateway === "g-1.1" ? KEY : undefined,
+    receiptKeysOf: (election) => election === "test-2026" ? testReceiptKeys() : undefined,
     logEnds: () => Promise.resolve([10, 0, 0]),
     votesOf: votesFromResults(db.query),
     metrics: new Registry(),
@@ -88,11 +90,15 @@ async function seed(db: Database): Promise<void> {
   await writeRejection(db.query, 0, 6, "overvote");
 }
 
+/** What a request for receipts says besides them. */
+const ASKED = { election: "test-2026", nonce: "ab".repeat(16) };
+
 function receiptOf(voter: string): Receipt {
   return writeReceipt(KEY, {
     election: "test-2026",
     voteId: crypto.randomUUID(),
     voterKey: testVoterKey(voter),
+    proof: "ab".repeat(16),
     gateway: "g-1.1",
     minute: "2026-11-03T12:00Z",
   });
@@ -241,15 +247,17 @@ Deno.test("the aggregator's interface", async (t) => {
       await withApp(db, async (ask) => {
         const [counted, pending] = [receiptOf("a"), receiptOf("b")];
         await writeParticipation(db.query, counted.voterKey, counted.voteId);
-        const forged = { ...pending, mac: "00".repeat(32) };
+        const forged = { ...pending, mac: "00".repeat(16) };
         const answer = await ask(
           "/v1/receipts/check",
-          post(JSON.stringify({ receipts: [counted, forged, pending] })),
+          post(JSON.stringify({ ...ASKED, receipts: [counted, forged, pending] })),
         );
         const text = await answer.text();
-        const { answers } = api.receiptAnswersSchema.parse(JSON.parse(text));
+        const publicKey = answerKeyPair(MASTER, "test-2026").publicKey.toHex();
+        const opened = openAnswers(api.receiptAnswersSchema.parse(JSON.parse(text)), publicKey, ASKED);
+        if ("fault" in opened) assert.fail(opened.fault);
         assert.deepEqual(
-          answers.map((answer) => "outcome" in answer ? answer.outcome : answer.problem.status),
+          opened.answers.map((answer) => "problem" in answer ? answer.problem.status : answer.outcome),
           [
             "counted",
             422,
@@ -273,13 +281,17 @@ Deno.test("the aggregator's interface", async (t) => {
         assert.equal((await check(post(""))).type, "body-empty");
         assert.equal((await check(post("{}", "text/plain"))).type, "unsupported-media-type");
         const wrong = await check(
-          post(JSON.stringify({ receipts: [{ ...receiptOf("a"), minute: "noon" }] })),
+          post(JSON.stringify({ ...ASKED, receipts: [{ ...receiptOf("a"), minute: "noon" }] })),
         );
         assert.equal(wrong.type, "invalid-request");
         assert.equal(wrong.detail, "receipts.0.minute: must be a UTC minute like 2026-11-03T07:00Z");
-        assert.equal((await check(post(JSON.stringify({ receipts: [] })))).type, "invalid-request");
-        const many = Array.from({ length: api.MAX_RECEIPTS + 1 }, () => receiptOf("a"));
-        assert.equal((await check(post(JSON.stringify({ receipts: many })))).type, "invalid-request");
+        const elsewhere = { ...ASKED, election: "nowhere", receipts: [] };
+        assert.equal((await check(post(JSON.stringify(elsewhere)))).type, "unknown-election");
+        const many = Array.from({ length: MAX_RECEIPTS + 1 }, () => receiptOf("a"));
+        assert.equal(
+          (await check(post(JSON.stringify({ ...ASKED, receipts: many })))).type,
+          "invalid-request",
+        );
         const large = " ".repeat(MAX_BODY_BYTES + 1);
         assert.equal((await check(post(large))).type, "body-too-large");
         const unsized = new ReadableStream<Uint8Array>({
@@ -289,7 +301,7 @@ Deno.test("the aggregator's interface", async (t) => {
           },
         });
         assert.equal((await check(post(unsized))).type, "body-too-large");
-        const most = JSON.stringify({ receipts: many.slice(1) });
+        const most = JSON.stringify({ ...ASKED, receipts: many.slice(1) });
         assert((await ask("/v1/receipts/check", post(most))).ok, `${most.length} bytes are refused`);
       });
     });
@@ -487,7 +499,7 @@ Deno.test("the aggregator's interface", async (t) => {
         }
         assert(answers > 40, `${answers} answers`);
         const described = Object.values(document.paths).flatMap((path) => Object.keys(path as object)).length;
-        assert.equal(described, 16);
+        assert.equal(described, 17);
         assert.equal(document.components.schemas.Results.oneOf.length, api.RESULTS_BY.length);
         for (const event of ["Release", "Progress", "Tick"]) assert(event in document.components.schemas);
       });

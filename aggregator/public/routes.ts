@@ -10,6 +10,7 @@ import {
   candidateVotesSchema,
   detailsSchema,
   electionsSchema,
+  gatewaysSchema,
   manifestAnswerSchema,
   problemAnswerSchema,
   queries,
@@ -155,7 +156,8 @@ export const turnoutRoute = createRoute({
 export const reconciliationRoute = createRoute({
   method: "get",
   path: "/v1/elections/{election}/reconciliation",
-  summary: "Whether records read = counted + duplicate + rejected, for each partition of the log",
+  summary:
+    "Whether records read = counted + duplicate + rejected + held + statements, for each partition of the log",
   request: { params: election },
   responses: {
     200: json("The books of one moment", reconciliationSchema),
@@ -191,6 +193,14 @@ export const streamRoute = createRoute({
   },
 });
 
+export const gatewaysRoute = createRoute({
+  method: "get",
+  path: "/v1/elections/{election}/gateways",
+  summary: "What gateways state that they took, held against what was read",
+  request: { params: election },
+  responses: { 200: json("By gateway and sender key", gatewaysSchema), ...problems("unknown-election") },
+});
+
 /** Described here and served by itself: what comes is read more strictly than hono reads JSON. */
 export const receiptsRoute = createRoute({
   method: "post",
@@ -198,8 +208,9 @@ export const receiptsRoute = createRoute({
   summary: "What became of the votes that receipts stand for",
   request: { body: { required: true, content: { "application/json": { schema: receiptsSchema } } } },
   responses: {
-    200: json("One answer a receipt, in order", receiptAnswersSchema),
+    200: json("The aggregator's signed answers", receiptAnswersSchema),
     ...problems(
+      "unknown-election",
       "unsupported-media-type",
       "not-utf8",
       "not-json",
@@ -241,8 +252,10 @@ export const metricsRoute = createRoute({
 export const syncRoute = createRoute({
   method: "post",
   path: SYNC_PATH,
-  summary: "A gateway asks for its stations' keys, signed; the answer is sealed to it",
-  description: "The signature's profile and the answer are those of docs/wire-format.md.",
+  summary:
+    "A gateway asks for its stations' keys and tells of its sender keys, signed; the answer is sealed to it",
+  description:
+    "The signature's profile and the answer are those of docs/wire-format.md. Every answer has the aggregator's time in `pollwire-time`, in milliseconds since 1970.",
   request: {
     headers: z.object({
       "content-digest": z.string(),
@@ -265,6 +278,7 @@ export const syncRoute = createRoute({
       "signature-early",
       "digest-mismatch",
       "unknown-gateway",
+      "revoked-key",
       "not-utf8",
       "not-json",
       "duplicate-key",

@@ -12,9 +12,11 @@ import {
   manifestSchema,
   signedManifestSchema,
 } from "../../shared/election.ts";
+import { signedAnswersSchema } from "../../shared/answers.ts";
+import { FATES } from "../../shared/outcome.ts";
 import { problemSchema } from "../../shared/problem.ts";
-import { receiptSchema } from "../../shared/receipt.ts";
 import { VOTING_MODES } from "../../shared/vote.ts";
+import { receiptsRequestSchema } from "./receipts.ts";
 
 /** By what results can be asked for. */
 export const RESULTS_BY = ["candidate", "party", "region", "station", "time"] as const;
@@ -23,9 +25,6 @@ export type ResultsBy = (typeof RESULTS_BY)[number];
 /** By what turnout can be asked for. */
 export const TURNOUT_BY = ["total", "region", "station", "age", "gender", "minute"] as const;
 export type TurnoutBy = (typeof TURNOUT_BY)[number];
-
-/** Most receipts of one question. */
-export const MAX_RECEIPTS = 1_000;
 
 /** Most rejections, and most stations, of one answer. */
 const MAX_REJECTIONS = 1_000;
@@ -46,7 +45,7 @@ const summaryShape = {
   closesAt: instant,
   acceptsUntil: instant,
   resultsBeforeClosing: z.boolean(),
-  releaseThreshold: count.describe("New voters that a release of a station holds at the least"),
+  releaseThreshold: count.describe("k: voters not published before that a release holds at the least"),
   stations: count,
   contests: count,
   manifestVersion: count,
@@ -90,13 +89,14 @@ export type Stations = z.infer<typeof stationsSchema>;
 export const manifestAnswerSchema = z.strictObject(signedManifestSchema.shape).openapi("SignedManifest");
 export const problemAnswerSchema = z.object(problemSchema.shape).openapi("Problem");
 
-/** A table: `head`, and rows of a form that depends on `by`. */
-function table<Head extends z.ZodRawShape, By extends string, Row extends z.ZodRawShape>(
-  head: Head,
-  by: By,
-  row: Row,
-) {
-  return z.strictObject({ ...head, by: z.literal(by), rows: z.array(z.strictObject(row)) });
+/** A table: `head`, and rows of a form that depends on `by`; and further lists, where it has any. */
+function table<
+  Head extends z.ZodRawShape,
+  By extends string,
+  Row extends z.ZodRawShape,
+  More extends z.ZodRawShape = Record<never, never>,
+>(head: Head, by: By, row: Row, more = {} as More) {
+  return z.strictObject({ ...head, by: z.literal(by), rows: z.array(z.strictObject(row)), ...more });
 }
 
 const resultsHead = {
@@ -104,20 +104,63 @@ const resultsHead = {
   manifestVersion: count,
   revision: count.describe("Of the newest release; 0 while there is none"),
   releasedAt: instant.nullable(),
+  final: z.boolean().describe("Whether the final release has been made"),
   voters: count.describe("Voters whose votes are released"),
 };
 const ofCandidate = { contest: id, candidate: id, votes: count };
+const ofContest = {
+  contest: id,
+  ballots: count.describe("Ballots that had the contest"),
+  undervotes: count.describe("Choices that were allowed and not made, those of blank ballots included"),
+  blanks: count.describe("Ballots on which nothing was chosen in the contest"),
+};
+const unit = z.string().describe(
+  "Cells that are shown together. `station/mode` is one cell; `units`, or a release's `members`, tells what others are",
+);
+const membersShape = {
+  modes: z.array(mode).optional().describe("Modes of the station"),
+  stations: z.array(id).optional().describe("All of these stations"),
+  regions: z.array(z.string()).optional().describe("All of these regions"),
+  late: z.literal(true).optional().describe("Votes counted after the final release, of the region or of all"),
+};
+const ofUnit = { unit, station: id.nullable(), mode: mode.nullable() };
 
 export const resultsSchema = z.discriminatedUnion("by", [
-  table(resultsHead, "candidate", { ...ofCandidate, name: z.string(), party: id.nullable() }),
+  table(resultsHead, "candidate", { ...ofCandidate, name: z.string(), party: id.nullable() }, {
+    contests: z.array(z.strictObject(ofContest)),
+  }),
   table(resultsHead, "party", {
     party: id.nullable().describe("null: candidates without a party"),
     name: z.string().nullable(),
     colour: z.string().nullable(),
     votes: count,
   }),
-  table(resultsHead, "region", { region: id, name: z.string(), ...ofCandidate }),
-  table(resultsHead, "station", { station: id, name: z.string(), region: id, mode, ...ofCandidate }),
+  table(
+    resultsHead,
+    "region",
+    {
+      region: id.nullable().describe("null: regions that are shown together"),
+      name: z.string().nullable(),
+      ...ofCandidate,
+    },
+    { contests: z.array(z.strictObject({ region: id.nullable(), ...ofContest })) },
+  ),
+  table(
+    resultsHead,
+    "station",
+    {
+      ...ofUnit,
+      name: z.string().nullable().describe("The station's; null where the unit has several"),
+      region: id.nullable(),
+      ...ofCandidate,
+    },
+    {
+      contests: z.array(z.strictObject({ ...ofUnit, ...ofContest })),
+      units: z.array(z.strictObject({ unit, ...membersShape })).describe(
+        "What units of several cells are made of",
+      ),
+    },
+  ),
   table(resultsHead, "time", { minute, contest: id, candidate: id, votes: signed, total: signed }),
 ]).openapi("Results");
 /** Released votes. `by` time: `minute` is of release, `votes` what was added then, and `total` runs on. */
@@ -147,7 +190,9 @@ const books = {
   counted: count,
   duplicate: count,
   rejected: count,
-  balanced: z.boolean().describe("read = counted + duplicate + rejected"),
+  held: count.describe("Records that wait for the office's decision"),
+  statements: count.describe("Gateways' statements of how many records they took"),
+  balanced: z.boolean().describe("read = counted + duplicate + rejected + held + statements"),
 };
 const lag = count.nullable().describe(
   "Records on the log that are still to be read; null when the log cannot be asked",
@@ -155,7 +200,7 @@ const lag = count.nullable().describe(
 const booksSchema = z.strictObject(books);
 /** How many records, and what became of them. */
 export type Books = z.infer<typeof booksSchema>;
-const fate = z.enum(["counted", "duplicate", "rejected"]);
+const fate = z.enum(FATES);
 
 const outcomes = z.array(
   z.strictObject({ fate, reason: z.string().describe("Empty for counted"), records: count }),
@@ -170,6 +215,12 @@ export const reconciliationSchema = z.strictObject({
   outcomes: z.array(
     z.strictObject({ fate, reason: z.string().describe("Empty for counted"), records: count }),
   ),
+  notShown: z.strictObject({
+    final: z.boolean().describe("Whether the final release has been made"),
+    voters: count.describe("Voters counted of whom nothing is shown yet"),
+    contests: z.array(z.strictObject({ contest: id, ballots: count }))
+      .describe("Ballots counted and not shown, by contest; after the final release only"),
+  }),
   gaps: z.array(z.strictObject({ partition: count, from: count, until: count }))
     .describe("Offsets that the log never delivered: from the first, up to and not with the second"),
 }).openapi("Reconciliation");
@@ -183,6 +234,7 @@ export const rejectionsSchema = z.strictObject({
   rows: z.array(z.strictObject({
     partition: count,
     offset: count,
+    index: count.describe("Of the record in its entry"),
     fate: z.enum(["duplicate", "rejected"]),
     reason: z.string(),
     minute: minute.describe("When it came onto the log"),
@@ -192,6 +244,33 @@ export const rejectionsSchema = z.strictObject({
 }).openapi("Rejections");
 /** Records that were not counted. No vote id, no voter key, no time finer than a minute: this is for everyone. */
 export type Rejections = z.infer<typeof rejectionsSchema>;
+
+const range = z.strictObject({ from: count, to: count });
+
+export const gatewaysSchema = z.strictObject({
+  election: id,
+  rows: z.array(z.strictObject({
+    gateway: id,
+    isClosed: z.boolean().describe("The gateway has named all its sender keys after the acceptance window"),
+    senderKeys: z.array(z.strictObject({
+      senderKey: z.string().describe("In hex"),
+      registeredAt: instant,
+      registeredBy: z.enum(["sync", "log"]),
+      stated: count.nullable().describe("Records that the gateway says it took; null while the key is open"),
+      read: count.describe("Different numbers that were read"),
+      missing: z.array(range).describe(
+        "Numbers that were not read, up to the number stated, or else to the highest read",
+      ),
+      missingNumbers: count.describe("How many numbers that is"),
+      aboveStated: count.describe("Numbers above the one stated that were read all the same"),
+      isOpen: z.boolean().describe("Neither stated nor waived"),
+      isListed: z.boolean().describe("The gateway named it in its closing list"),
+      isWaived: z.boolean().describe("Officials accept that no statement comes"),
+    })),
+  })),
+}).openapi("Gateways");
+/** What gateways state, held against what was read. */
+export type Gateways = z.infer<typeof gatewaysSchema>;
 
 export const candidateVotesSchema = z.strictObject({
   election: id,
@@ -204,31 +283,32 @@ export const candidateVotesSchema = z.strictObject({
   from: z.enum(["index", "results"]).describe("Who was asked: the index may be a moment behind the results"),
 }).openapi("CandidateVotes");
 
-export const receiptsSchema = z.strictObject({ receipts: z.array(receiptSchema).min(1).max(MAX_RECEIPTS) })
-  .openapi("Receipts");
+// See answerSchema above: a schema made elsewhere cannot be given a name.
+export const receiptsSchema = z.strictObject(receiptsRequestSchema.shape).openapi("Receipts");
 
 export const receiptAnswersSchema = z.strictObject({
-  answers: z.array(z.union([
-    z.strictObject({
-      voteId: z.uuid(),
-      outcome: z.enum(["pending", "counted", "duplicate", "rejected"]),
-      reason: z.string().optional(),
-    }),
-    z.strictObject({ voteId: z.uuid(), problem: problemAnswerSchema }),
-  ])).describe("One a receipt, in order"),
+  signed: z.string().describe(
+    "The exact text that was signed: JSON with election, nonce, answeredAt, and answers, one a receipt, in order",
+  ),
+  signature: signedAnswersSchema.shape.signature.describe("Ed25519, in hex"),
 }).openapi("ReceiptAnswers");
 
 /** `event: release` of the stream; its id is the revision. */
 export const releaseSchema = z.strictObject({
   revision: count,
-  station: id,
+  ...ofUnit,
   region: id.nullable(),
-  mode,
+  members: z.strictObject(membersShape).nullable(),
+  kind: z.enum(["interim", "final", "late", "moved", "withdrawn", "restored"]).describe(
+    "moved: shown as part of another unit from now on; withdrawn: a rebuild did not bear it out; restored: a later one did",
+  ),
   releasedAt: instant,
-  voters: count.describe("Of this station and mode so far"),
+  voters: count.describe("Of this unit so far"),
   addedVoters: signed,
-  closing: z.boolean().describe("The release at the station's closing"),
   votes: z.array(z.strictObject({ contest: id, candidate: id, votes: count, added: signed })),
+  contests: z.array(
+    z.strictObject({ ...ofContest, addedBallots: signed, addedUndervotes: signed, addedBlanks: signed }),
+  ),
 }).openapi("Release");
 export type Release = z.infer<typeof releaseSchema>;
 

@@ -195,8 +195,15 @@ class Feed {
       }
       this.#revision = release.revision;
     }
+    if (hasWithdrawal(releases)) this.#resetAll();
     this.#readAtMs = nowMs;
     return releases.length === this.#limits.pageReleases;
+  }
+
+  /** What stood was withdrawn: whoever keeps more than sums of what was added gets the results anew. */
+  #resetAll(): void {
+    const event = eventOf("reset", {}, this.#revision);
+    for (const client of this.#clients) if (client.live) this.#send(client, event);
   }
 
   #tell(progress: Progress): void {
@@ -212,7 +219,9 @@ class Feed {
     const rows = await releasesSince(db.query, this.#election, after, this.#limits.pageReleases);
     if (rows.length === 0) return [];
     const names = await elections.find(db.query, this.#election);
-    return rows.map((row) => ({ ...row, region: names?.index.stations.get(row.station)?.region ?? null }));
+    const regionOf = (station: string | null) =>
+      station === null ? undefined : names?.index.stations.get(station)?.region;
+    return rows.map((row) => ({ ...row, region: regionOf(row.station) ?? row.region }));
   }
 
   async #tickUntil(signal: AbortSignal): Promise<void> {
@@ -284,6 +293,7 @@ class Feed {
       client.controller.enqueue(eventOf("release", release, release.revision));
     }
     client.revision = releases.at(-1)?.revision ?? upTo;
+    if (hasWithdrawal(releases)) client.controller.enqueue(eventOf("reset", {}, client.revision));
   }
 
   #sendProgress(client: Client): void {
@@ -313,6 +323,10 @@ class Feed {
     this.#clients.delete(client);
     if (this.#clients.size === 0) this.#empty.abort();
   }
+}
+
+function hasWithdrawal(releases: readonly Release[]): boolean {
+  return releases.some(({ kind }) => kind === "withdrawn" || kind === "restored");
 }
 
 async function pause(ms: number, signal: AbortSignal): Promise<void> {

@@ -11,6 +11,7 @@ import {
   manifestSchema,
   type SignedManifest,
 } from "../../shared/election.ts";
+import { RECORD_VERSION } from "../../shared/record.ts";
 import type { ElectionFacts } from "./places.ts";
 import type { ElectionDetails, ElectionSummary } from "../public/schemas.ts";
 import type { Query } from "../database/database.ts";
@@ -32,7 +33,7 @@ export type ElectionNames = Readonly<{
   contestsOf: ReadonlyMap<string, ReadonlySet<string>>;
 }>;
 
-/** Newest manifests, each read and indexed once. Manifests never change under a version, so none grows stale. */
+/** Newest manifests of elections with this program's record format, each read and indexed once. Manifests never change under a version, so none grows stale. */
 export class Elections {
   readonly #names = new Map<string, ElectionNames>();
 
@@ -63,14 +64,18 @@ export class Elections {
 
 async function newestVersion(query: Query, election: string): Promise<number | undefined> {
   const [row] = await query<{ version: number }>(
-    "SELECT version FROM registry.manifests WHERE election = $1 ORDER BY version DESC LIMIT 1",
+    `SELECT version FROM registry.manifests JOIN registry.elections USING (election)
+     WHERE election = $1 AND format = ${RECORD_VERSION} ORDER BY version DESC LIMIT 1`,
     [election],
   );
   return row?.version;
 }
 
 async function newestVersions(query: Query): Promise<{ election: string; version: number }[]> {
-  return await query("SELECT election, max(version) AS version FROM registry.manifests GROUP BY election");
+  return await query(
+    `SELECT election, max(version) AS version FROM registry.manifests JOIN registry.elections USING (election)
+     WHERE format = ${RECORD_VERSION} GROUP BY election`,
+  );
 }
 
 async function readManifest(query: Query, election: string, version: number): Promise<SignedManifest> {

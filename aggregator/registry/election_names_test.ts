@@ -1,5 +1,5 @@
 import assert from "assert";
-import { createElection, publishManifest } from "./elections.ts";
+import { createElection, newestManifest, publishManifest } from "./elections.ts";
 import { MASTER, NOON_MS, testDefinition } from "../../tests/fixture.ts";
 import { withElection } from "../../tests/seeded_database.ts";
 import { detailsSchema, summarySchema } from "../public/schemas.ts";
@@ -60,6 +60,27 @@ Deno.test("Elections finds the newest manifest, and reads each version once", as
       ["test-2026", "Renamed", 2],
     ]);
     assert.equal(await elections.find(query, "none"), undefined);
+  });
+});
+
+Deno.test("Elections leaves elections of record format 1 out, whose manifests it cannot read", async () => {
+  await withElection(async (db) => {
+    await db.query(
+      `INSERT INTO registry.elections (election, name, partitions, record_bytes, created_at, format)
+       VALUES ('old', 'Old', 3, 1024, now(), 1)`,
+    );
+    await db.query(
+      `INSERT INTO registry.manifests (election, version, effective_at, manifest, signature)
+       VALUES ('old', 1, now(), '{"election":"old","recordBytes":1024}', '')`,
+    );
+    const elections = new Elections();
+    const all = await elections.list(db.query);
+    assert.deepEqual(all.map(({ index }) => index.manifest.election), ["test-2026"]);
+    assert.equal(await elections.find(db.query, "old"), undefined);
+    await assert.rejects(
+      newestManifest(db.query, "old"),
+      /^OfficeError: Cannot use election old: its log has record format 1; finish this election with Pollwire 0.1$/,
+    );
   });
 });
 

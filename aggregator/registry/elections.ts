@@ -1,5 +1,6 @@
 /**
- * The life of an election in the registry: created once, and published anew whenever its manifest changes.
+ * The life of an election in the registry: created once, and published anew whenever its manifest changes. Every change
+ * goes through {@link changeHistory}, and what it writes carries the change's revision.
  *
  * @module
  */
@@ -13,15 +14,12 @@ import {
   signManifest,
 } from "../../shared/election.ts";
 import { manifestKeyPair, sealingKeyPair } from "../../shared/keys.ts";
-import { longestRecordBytes, recordBytesFor } from "../../shared/record.ts";
+import { longestVoteBytes, RECORD_VERSION, voteBytesFor } from "../../shared/record.ts";
 import { appendAudit } from "../audit/events.ts";
 import { arrayLiteral, type Database, type Query } from "../database/database.ts";
+import { changeHistory, type ChangeKind, formatFault, lockHistory } from "./changes.ts";
 import { insertDefinition } from "./definition.ts";
-
-/** What the office asked for cannot be done; the message says why and what would be right. */
-export class OfficeError extends Error {
-  override name = "OfficeError";
-}
+import { OfficeError } from "./office_error.ts";
 
 /** What is said of a second election of the same name. */
 export function nameIsTaken(election: string): OfficeError {
@@ -49,19 +47,15 @@ export async function createElection(
   const manifest = manifestSchema.parse({
     ...manifestPart(definition),
     version: 1,
-    recordBytes: sized(() => recordBytesFor(definition)),
+    voteBytes: sized(() => voteBytesFor(definition)),
     sealingKey: sealingKeyPair(master, definition.election).publicKey.toHex(),
     denied: [],
   });
   await db.transaction(async (query) => {
-    const rows = await query(
-      `INSERT INTO registry.elections VALUES ($1, $2, $3, $4, $5::timestamptz) ON CONFLICT DO NOTHING RETURNING 1`,
-      [manifest.election, manifest.name, manifest.partitions, manifest.recordBytes, now.toISOString()],
-    );
-    if (rows.length === 0) throw nameIsTaken(manifest.election);
-    await insertManifest(query, manifest, master, now);
+    const revision = await insertElection(query, manifest, now);
+    await insertManifest(query, manifest, revision, master, now);
     await insertDefinition(query, definition);
-    await insertDevices(query, manifest.election, devices);
+    await insertDevices(query, manifest.election, revision, devices);
     await appendAudit(query, now, "election_created", manifest.election, {
       stations: manifest.stations.length,
       contests: manifest.contests.length,
@@ -69,6 +63,25 @@ export async function createElection(
     });
   });
   return manifest;
+}
+
+/** Writes the election's row, and the first change of its history. Returns its revision. */
+async function insertElection(query: Query, manifest: Manifest, now: Date): Promise<number> {
+  const { election, name, partitions, voteBytes } = manifest;
+  const rows = await query(
+    `INSERT INTO registry.elections (election, name, partitions, vote_bytes, created_at)
+     VALUES ($1, $2, $3, $4, $5::timestamptz) ON CONFLICT DO NOTHING RETURNING 1`,
+    [election, name, partitions, voteBytes, now.toISOString()],
+  );
+  if (rows.length === 0) throw nameIsTaken(election);
+  await query("INSERT INTO registry.revisions (election, revision) VALUES ($1, 0)", [election]);
+  // A change holds all partitions, also those of which nothing was read yet.
+  await query(
+    `INSERT INTO counting.log_positions (election, partition, revision)
+     SELECT $1, partition, 0 FROM generate_series(0, $2::int - 1) AS partition`,
+    [election, partitions],
+  );
+  return (await changeHistory(query, election, "created", now)).revision;
 }
 
 /** The devices that a definition names; one a station when it names none. */
@@ -95,10 +108,11 @@ function sized<T>(reckon: () => T): T {
 }
 
 /**
- * Publishes another version of an election's manifest. Gateways follow within seconds; what they took in before
- * is judged by the version they had.
+ * Publishes another version of an election's manifest. It takes effect now, or when the version before it did if that is
+ * later: versions take effect in their order, whatever the clocks of the machines that publish them.
  *
  * @param change Makes the new manifest from the newest one.
+ * @param logEnds See {@link changeHistory}.
  * @throws {OfficeError} when the change touches what is frozen, or the new version is not sound.
  */
 export async function publishManifest(
@@ -107,8 +121,11 @@ export async function publishManifest(
   master: Uint8Array,
   now: Date,
   change: (newest: Manifest) => Manifest,
+  logEnds?: readonly number[],
 ): Promise<Manifest> {
-  return await db.transaction((query) => publishIn(query, election, master, now, change));
+  return await db.transaction((query) =>
+    publishIn(query, election, master, now, change, "manifest", logEnds)
+  );
 }
 
 async function publishIn(
@@ -117,36 +134,38 @@ async function publishIn(
   master: Uint8Array,
   now: Date,
   change: (newest: Manifest) => Manifest,
+  kind: ChangeKind,
+  logEnds?: readonly number[],
 ): Promise<Manifest> {
-  await query("SELECT FROM registry.elections WHERE election = $1 FOR UPDATE", [election]);
-  const newest = await newestManifest(query, election);
-  if (newest === undefined) {
+  if (await lockHistory(query, election) === undefined) {
     throw new OfficeError(`Cannot publish election ${election}: there is none of that name`);
   }
+  const newest = (await newestManifest(query, election))!;
   const result = manifestSchema.safeParse({ ...change(newest), version: newest.version + 1 });
   if (!result.success) {
     const [{ path, message }] = result.error.issues;
     throw new OfficeError(`Cannot publish election ${election}: ${path.join(".")} ${message}`);
   }
   refuseFrozen(newest, result.data);
-  await insertManifest(query, result.data, master, now);
+  const { revision } = await changeHistory(query, election, kind, now, logEnds);
+  await insertManifest(query, result.data, revision, master, now);
   await appendAudit(query, now, "manifest_published", election, { version: result.data.version });
   return result.data;
 }
 
 /** What gateways, logs and records already rely on. */
 function refuseFrozen(before: Manifest, after: Manifest): void {
-  for (const field of ["election", "partitions", "recordBytes", "sealingKey"] as const) {
+  for (const field of ["election", "partitions", "voteBytes", "sealingKey"] as const) {
     if (before[field] !== after[field]) {
       throw new OfficeError(
         `Cannot publish election ${before.election}: ${field} is frozen at ${before[field]}`,
       );
     }
   }
-  const longest = sized(() => longestRecordBytes(after));
-  if (longest > after.recordBytes) {
+  const longest = sized(() => longestVoteBytes(after));
+  if (longest > after.voteBytes) {
     throw new OfficeError(
-      `Cannot publish election ${before.election}: a vote may take ${longest} bytes, and its records were sized to ${after.recordBytes}; use shorter ids`,
+      `Cannot publish election ${before.election}: a vote may take ${longest} bytes, and voteBytes is frozen at ${after.voteBytes}; use shorter ids`,
     );
   }
 }
@@ -154,41 +173,60 @@ function refuseFrozen(before: Manifest, after: Manifest): void {
 async function insertManifest(
   query: Query,
   manifest: Manifest,
+  revision: number,
   master: Uint8Array,
   now: Date,
 ): Promise<void> {
   const signed = signManifest(manifest, manifestKeyPair(master, manifest.election).privateKey);
   await query(
-    `INSERT INTO registry.manifests (election, version, effective_at, manifest, signature)
-     VALUES ($1, $2, $3::timestamptz, $4, $5)`,
-    [manifest.election, manifest.version, now.toISOString(), signed.manifest, signed.signature],
+    `INSERT INTO registry.manifests (election, version, revision, effective_at, manifest, signature)
+     VALUES ($1, $2, $3, greatest(
+       $4::timestamptz,
+       (SELECT max(effective_at) FROM registry.manifests WHERE election = $1)
+     ), $5, $6)`,
+    [manifest.election, manifest.version, revision, now.toISOString(), signed.manifest, signed.signature],
   );
   await query(
-    `INSERT INTO registry.gateways (election, gateway) SELECT $1, unnest($2::text::text[]) ON CONFLICT DO NOTHING`,
-    [manifest.election, arrayLiteral(manifest.gateways.map(({ id }) => id))],
+    `INSERT INTO registry.gateway_keys (election, gateway, version, revision)
+     SELECT $1, unnest($2::text::text[]), 1, $3 ON CONFLICT DO NOTHING`,
+    [manifest.election, arrayLiteral(manifest.gateways.map(({ id }) => id)), revision],
   );
 }
 
 async function insertDevices(
   query: Query,
   election: string,
+  revision: number,
   devices: readonly { id: string; station: string }[],
 ): Promise<void> {
   await query(
-    `INSERT INTO registry.device_keys (election, device, version, station)
-     SELECT $1, device, 1, station FROM unnest($2::text::text[], $3::text::text[]) AS d (device, station)`,
+    `INSERT INTO registry.device_keys (election, device, version, station, revision)
+     SELECT $1, device, 1, station, $2 FROM unnest($3::text::text[], $4::text::text[]) AS d (device, station)`,
     [
       election,
+      revision,
       arrayLiteral(devices.map(({ id }) => id)),
       arrayLiteral(devices.map(({ station }) => station)),
     ],
   );
 }
 
-/** The newest manifest of an election. */
+/**
+ * The newest manifest of an election; `undefined` when there is no such election.
+ *
+ * @throws {OfficeError} when the election's log has another record format.
+ */
 export async function newestManifest(query: Query, election: string): Promise<Manifest | undefined> {
-  const signed = await newestSignedManifest(query, election);
-  return signed && manifestSchema.parse(JSON.parse(signed.manifest));
+  const [row] = await query<{ format: number; manifest: string }>(
+    `SELECT format, manifest FROM registry.manifests JOIN registry.elections USING (election)
+     WHERE election = $1 ORDER BY version DESC LIMIT 1`,
+    [election],
+  );
+  if (row === undefined) return undefined;
+  if (String(row.format) !== RECORD_VERSION) {
+    throw new OfficeError(`Cannot use election ${election}: ${formatFault(row.format)}`);
+  }
+  return manifestSchema.parse(JSON.parse(row.manifest));
 }
 
 /** The newest manifest of an election, as it was signed. */
@@ -203,20 +241,30 @@ export async function newestSignedManifest(
   return row;
 }
 
-/** The ids of all elections. */
+/** The ids of all elections, also those of record format 1. */
 export async function electionIds(query: Query): Promise<string[]> {
   const rows = await query<{ election: string }>("SELECT election FROM registry.elections ORDER BY election");
   return rows.map(({ election }) => election);
 }
 
-/** An election's device keys that are believed at a time, or still to be. */
-export async function deviceKeys(query: Query, election: string, now: Date): Promise<DeviceKey[]> {
+/**
+ * An election's device keys that are good at a time, or will be.
+ *
+ * @param stations Only those of devices at these stations; all when left out.
+ */
+export async function deviceKeys(
+  query: Query,
+  election: string,
+  now: Date,
+  stations?: readonly string[],
+): Promise<DeviceKey[]> {
   const rows = await query<{ device: string; version: number; station: string; valid_until: string | null }>(
     `SELECT device, version, station, to_char(valid_until AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS valid_until
      FROM registry.device_keys
      WHERE election = $1 AND (valid_until IS NULL OR valid_until > $2::timestamptz)
+       AND ($3::text IS NULL OR station = ANY ($3::text::text[]))
      ORDER BY device, version`,
-    [election, now.toISOString()],
+    [election, now.toISOString(), stations === undefined ? null : arrayLiteral(stations)],
   );
   return rows.map(({ device, version, station, valid_until }) => ({
     device,
@@ -237,29 +285,45 @@ export async function rotateDeviceKey(
   device: string,
   overlapS: number,
   now: Date,
+  logEnds?: readonly number[],
 ): Promise<number> {
   return await db.transaction(async (query) => {
-    const [row] = await query<{ version: number }>(
-      `WITH newest AS (
-         SELECT device, version, station FROM registry.device_keys
-         WHERE election = $1 AND device = $2 ORDER BY version DESC LIMIT 1
-       ), ended AS (
-         UPDATE registry.device_keys k SET valid_until = $3::timestamptz FROM newest n
-         WHERE k.election = $1 AND k.device = n.device AND k.version = n.version
-       )
-       INSERT INTO registry.device_keys (election, device, version, station)
-       SELECT $1, device, version + 1, station FROM newest RETURNING version`,
-      [election, device, new Date(now.getTime() + overlapS * 1_000).toISOString()],
+    await lockHistory(query, election);
+    const [newest] = await query<{ version: number; station: string }>(
+      `SELECT version, station FROM registry.device_keys
+       WHERE election = $1 AND device = $2 ORDER BY version DESC LIMIT 1`,
+      [election, device],
     );
-    if (row === undefined) {
+    if (newest === undefined) {
       throw new OfficeError(`Cannot rotate the key of ${device}: election ${election} has no such device`);
     }
-    await appendAudit(query, now, "device_key_rotated", election, { device, version: row.version, overlapS });
-    return row.version;
+    const version = newest.version + 1;
+    const { revision } = await changeHistory(query, election, "device_key", now, logEnds);
+    await query(
+      `WITH ended AS (
+         UPDATE registry.device_keys SET valid_until = $6::timestamptz
+         WHERE election = $1 AND device = $2 AND version = $3 - 1
+       )
+       INSERT INTO registry.device_keys (election, device, version, station, revision)
+       VALUES ($1, $2, $3, $4, $5)`,
+      [
+        election,
+        device,
+        version,
+        newest.station,
+        revision,
+        new Date(now.getTime() + overlapS * 1_000).toISOString(),
+      ],
+    );
+    await appendAudit(query, now, "device_key_rotated", election, { device, version, overlapS });
+    return version;
   });
 }
 
-/** Puts a device's key on the manifest's deny list: gateways refuse it within seconds. */
+/**
+ * Puts a device's key on the manifest's deny list: gateways refuse it within seconds, and records that its device signed
+ * are held from this change's positions on.
+ */
 export async function revokeDeviceKey(
   db: Database,
   election: string,
@@ -267,6 +331,7 @@ export async function revokeDeviceKey(
   device: string,
   version: number,
   now: Date,
+  logEnds?: readonly number[],
 ): Promise<Manifest> {
   const name = `${device}.${version}`;
   return await db.transaction(async (query) => {
@@ -277,10 +342,8 @@ export async function revokeDeviceKey(
     if (known === undefined) {
       throw new OfficeError(`Cannot revoke ${name}: election ${election} has no such device key`);
     }
-    const manifest = await publishIn(query, election, master, now, (newest) => ({
-      ...newest,
-      denied: [...new Set([...newest.denied, name])],
-    }));
+    const deny = (newest: Manifest) => ({ ...newest, denied: [...new Set([...newest.denied, name])] });
+    const manifest = await publishIn(query, election, master, now, deny, "device_key", logEnds);
     await appendAudit(query, now, "device_key_revoked", election, { device, version });
     return manifest;
   });

@@ -1,7 +1,7 @@
 import assert from "assert";
 import { ELECTION_LIMITS, type Manifest, openManifest } from "../../shared/election.ts";
 import { manifestKeyPair, sealingKeyPair } from "../../shared/keys.ts";
-import { recordBytesFor } from "../../shared/record.ts";
+import { voteBytesFor } from "../../shared/record.ts";
 import { definitionWithFacts, MASTER, NOON_MS, testDefinition } from "../../tests/fixture.ts";
 import { testDatabase } from "../../tests/test_database.ts";
 import { findBrokenLink } from "../audit/events.ts";
@@ -11,11 +11,12 @@ import {
   electionIds,
   newestManifest,
   newestSignedManifest,
-  OfficeError,
   publishManifest,
   revokeDeviceKey,
   rotateDeviceKey,
 } from "./elections.ts";
+import { revokeGatewayKey, rotateGatewayKey } from "./gateway_keys.ts";
+import { OfficeError } from "./office_error.ts";
 
 const db = await testDatabase();
 const NOW = new Date(NOON_MS);
@@ -44,6 +45,16 @@ async function events(election: string): Promise<[event: string, details: unknow
   return rows.map(({ event, details }) => [event, details]);
 }
 
+/** Every version of every gateway's key; `-` marks one that was revoked. */
+async function gatewayKeys(election: string): Promise<string[]> {
+  const rows = await db.query<{ key: string }>(
+    `SELECT gateway || '.' || version || CASE WHEN revoked_at IS NULL THEN '' ELSE '-' END AS key
+     FROM registry.gateway_keys WHERE election = $1 ORDER BY gateway, version`,
+    [election],
+  );
+  return rows.map(({ key }) => key);
+}
+
 async function versions(election: string): Promise<{ version: number; at: string }[]> {
   return await db.query(
     `SELECT version, to_char(effective_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS at
@@ -59,7 +70,7 @@ Deno.test("createElection() publishes version 1, which opens with the election's
   assert.deepEqual(manifest, {
     ...rest,
     version: 1,
-    recordBytes: recordBytesFor(definition),
+    voteBytes: voteBytesFor(definition),
     sealingKey: sealingKeyPair(MASTER, "new").publicKey.toHex(),
     denied: [],
   });
@@ -74,10 +85,8 @@ Deno.test("createElection() publishes version 1, which opens with the election's
 Deno.test("createElection() registers gateways, one device a station, and that it was done", async () => {
   await create("parts");
   assert.deepEqual(
-    await db.query(
-      "SELECT gateway, key_version FROM registry.gateways WHERE election = 'parts' ORDER BY gateway",
-    ),
-    [{ gateway: "g-1", key_version: 1 }, { gateway: "g-2", key_version: 1 }],
+    await gatewayKeys("parts"),
+    ["g-1.1", "g-2.1"],
   );
   const stations = ["n-1", "n-2", "s-1", "s-2"];
   assert.deepEqual(
@@ -109,9 +118,7 @@ Deno.test("createElection() takes ids that SQL has a meaning for", async () => {
     gateways: [{ id: "null", stations: ["null", "true"], fallbackFor: [] }],
     devices: [{ id: "null", station: "null" }],
   });
-  assert.deepEqual(await db.query("SELECT gateway FROM registry.gateways WHERE election = 'null'"), [
-    { gateway: "null" },
-  ]);
+  assert.deepEqual(await gatewayKeys("null"), ["null.1"]);
   assert.deepEqual(await deviceKeys(db.query, "null", NOW), [
     { device: "null", version: 1, station: "null", validUntil: null },
   ]);
@@ -128,8 +135,7 @@ Deno.test("createElection() refuses a second election of a name, and leaves the 
   );
   assert.deepEqual(await newestManifest(db.query, "taken"), first);
   assert.equal((await events("taken")).length, 1);
-  const gateways = await db.query("SELECT FROM registry.gateways WHERE election = 'taken'");
-  assert.equal(gateways.length, 2);
+  assert.deepEqual(await gatewayKeys("taken"), ["g-1.1", "g-2.1"]);
 });
 
 Deno.test("createElection() refuses a station whose device would have too long an id, and says what helps", async () => {
@@ -165,7 +171,7 @@ Deno.test("createElection() refuses an election whose votes fit into no record",
     }),
     refusal(
       new RegExp(
-        `^Cannot fit a vote of this election into a record: it may take \\d+ bytes, and ${ELECTION_LIMITS.recordBytes} is the limit$`,
+        `^Cannot fit a vote of this election into a record: it may take \\d+ bytes, and ${ELECTION_LIMITS.voteBytes} is the limit$`,
       ),
     ),
   );
@@ -198,7 +204,7 @@ Deno.test("publishManifest() gives the next version, whatever the change says", 
 
 Deno.test("publishManifest() registers gateways that are new, and keeps the others' keys", async () => {
   await create("moves");
-  await db.query("UPDATE registry.gateways SET key_version = 3 WHERE election = 'moves' AND gateway = 'g-2'");
+  for (const _ of [2, 3]) await rotateGatewayKey(db, "moves", "g-2", NOW);
   await publish("moves", (newest) => ({
     ...newest,
     gateways: [
@@ -206,23 +212,14 @@ Deno.test("publishManifest() registers gateways that are new, and keeps the othe
       { id: "g-3", stations: ["s-1", "s-2"], fallbackFor: [] },
     ],
   }));
-  assert.deepEqual(
-    await db.query(
-      "SELECT gateway, key_version FROM registry.gateways WHERE election = 'moves' ORDER BY gateway",
-    ),
-    [
-      { gateway: "g-1", key_version: 1 },
-      { gateway: "g-2", key_version: 3 },
-      { gateway: "g-3", key_version: 1 },
-    ],
-  );
+  assert.deepEqual(await gatewayKeys("moves"), ["g-1.1", "g-2.1", "g-2.2", "g-2.3", "g-3.1"]);
 });
 
 for (
   const [field, change] of [
     ["election", { election: "other" }],
     ["partitions", { partitions: 4 }],
-    ["recordBytes", { recordBytes: 1_024 }],
+    ["voteBytes", { voteBytes: 1_024 }],
     ["sealingKey", { sealingKey: "00".repeat(32) }],
   ] as const
 ) {
@@ -238,13 +235,13 @@ for (
   });
 }
 
-Deno.test("publishManifest() refuses votes that do not fit into the records as they were sized", async () => {
-  const { recordBytes } = await create("sized");
+Deno.test("publishManifest() refuses votes that are longer than voteBytes", async () => {
+  const { voteBytes } = await create("sized");
   await assert.rejects(
     publish("sized", (newest) => ({ ...newest, contests: [...newest.contests, ...wideContests(1)] })),
     refusal(
       new RegExp(
-        `^Cannot publish election sized: a vote may take \\d+ bytes, and its records were sized to ${recordBytes}; use shorter ids$`,
+        `^Cannot publish election sized: a vote may take \\d+ bytes, and voteBytes is frozen at ${voteBytes}; use shorter ids$`,
       ),
     ),
   );
@@ -385,6 +382,54 @@ Deno.test("revokeDeviceKey() publishes nothing that it cannot put on the audit t
   };
   await assert.rejects(revokeDeviceKey(failing, "unaudited", MASTER, "n-1-a", 1, NOW), /the disk is full/);
   assert.deepEqual(await versions("unaudited"), [{ version: 1, at: iso(NOON_MS) }]);
+});
+
+Deno.test("rotateGatewayKey() adds a version, and keeps those before", async () => {
+  await create("gateway-rotates");
+  assert.equal(await rotateGatewayKey(db, "gateway-rotates", "g-1", NOW), 2);
+  assert.equal(await rotateGatewayKey(db, "gateway-rotates", "g-1", NOW), 3);
+  assert.deepEqual(await gatewayKeys("gateway-rotates"), ["g-1.1", "g-1.2", "g-1.3", "g-2.1"]);
+  assert.deepEqual((await events("gateway-rotates")).slice(1), [
+    ["gateway_key_rotated", { gateway: "g-1", version: 2 }],
+    ["gateway_key_rotated", { gateway: "g-1", version: 3 }],
+  ]);
+  for (const [election, gateway] of [["gateway-rotates", "g-9"], ["nowhere", "g-1"]]) {
+    await assert.rejects(
+      rotateGatewayKey(db, election, gateway, NOW),
+      refusal(`Cannot rotate the key of gateway ${gateway}: election ${election} has no such gateway`),
+    );
+  }
+});
+
+Deno.test("revokeGatewayKey() revokes one version, once, and the registry keeps it", async () => {
+  await create("gateway-revokes");
+  await rotateGatewayKey(db, "gateway-revokes", "g-1", NOW);
+  await revokeGatewayKey(db, "gateway-revokes", "g-1", 1, NOW);
+  assert.deepEqual(await gatewayKeys("gateway-revokes"), ["g-1.1-", "g-1.2", "g-2.1"]);
+  assert.deepEqual((await events("gateway-revokes")).at(-1), [
+    "gateway_key_revoked",
+    { gateway: "g-1", version: 1 },
+  ]);
+  for (
+    const [gateway, version, message] of [
+      ["g-1", 1, "Cannot revoke g-1.1: it has been revoked already"],
+      ["g-1", 3, "Cannot revoke g-1.3: election gateway-revokes has no such gateway key"],
+      ["g-9", 1, "Cannot revoke g-9.1: election gateway-revokes has no such gateway key"],
+    ] as const
+  ) {
+    await assert.rejects(
+      revokeGatewayKey(db, "gateway-revokes", gateway, version, NOW),
+      refusal(message),
+    );
+  }
+  // A gateway that a manifest drops and names again does not get its first key back.
+  const gateways = (await newestManifest(db.query, "gateway-revokes"))!.gateways;
+  await publish("gateway-revokes", (newest) => ({
+    ...newest,
+    gateways: [{ id: "g-2", stations: ["n-1", "n-2", "s-1", "s-2"], fallbackFor: [] }],
+  }));
+  await publish("gateway-revokes", (newest) => ({ ...newest, gateways }));
+  assert.deepEqual(await gatewayKeys("gateway-revokes"), ["g-1.1-", "g-1.2", "g-2.1"]);
 });
 
 Deno.test("the office's events make one unbroken trail", async () => {

@@ -1,129 +1,170 @@
 /**
- * Answers gateways that ask for their elections' manifest and keys: to a request signed with the gateway's key, an
- * answer sealed to that gateway and that request.
+ * Answers gateways that ask for their elections' manifest and keys, and takes in what they say about their sender keys:
+ * to a request signed with the gateway's key, an answer sealed to that gateway and that request.
+ *
+ * Every answer has the aggregator's time, also a refusal: so a gateway whose clock is wrong can tell.
  *
  * @module
  */
 import { utf8 } from "../../shared/bytes.ts";
-import { manifestSchema } from "../../shared/election.ts";
-import { deviceKey, gatewayKey, parseKeyName, pseudonymKey, seal } from "../../shared/keys.ts";
+import { gatewayKey, type KeyName, parseKeyName, seal } from "../../shared/keys.ts";
 import { readJson } from "../../shared/json.ts";
-import { type Problem, problem, problemResponse } from "../../shared/problem.ts";
-import { isFault, readClaim, verifyClaim } from "../../shared/signature.ts";
+import { fieldErrors, type Problem, problem, problemResponse } from "../../shared/problem.ts";
 import {
-  revisionOf,
-  type Sync,
+  isFault,
+  readClaim,
+  type SignatureClaim,
+  type SignatureFault,
+  verifyBody,
+  verifyHead,
+} from "../../shared/signature.ts";
+import {
+  SYNC_LIMITS,
   SYNC_PATH,
   syncKey,
   type SyncRequest,
   syncRequestSchema,
+  TIME_HEADER,
 } from "../../shared/sync.ts";
 import { BodyReader, drain } from "../../web/body.ts";
 import type { Database, Query } from "../database/database.ts";
-import { deviceKeys, newestSignedManifest } from "./elections.ts";
+import { type Ignored, SenderKeys } from "./sender_keys.ts";
+import { SyncAnswers } from "./sync_answers.ts";
 
-/** Largest request that is read, in bytes. */
-const MAX_SYNC_REQUEST_BYTES = 1_024;
 const CONTENT_TYPE = "application/json";
 /** When to come back after `busy`, in seconds. */
 const RETRY_AFTER_S = "5";
 
 /** What the answers are made from. */
 export type GatewaySyncOptions = Readonly<{
-  db: Database;
+  /** Reads the registry. */
+  reading: Database;
+  /** Writes what gateways say about their sender keys. */
+  writing: Database;
   /** An election's master key, 32 bytes; throws when there is none. */
   master(election: string): Uint8Array;
+  /** Milliseconds since 1970. */
   now(): number;
+  /** Told of what a gateway said in vain: it may be a thief. */
+  onIgnored?(name: Pick<KeyName, "election" | "id">, ignored: Ignored): void;
 }>;
 
 /** Makes the handler of POST /v1/gateways/sync. */
-export function gatewaySync(
-  { db, master, now }: GatewaySyncOptions,
-): (request: Request) => Promise<Response> {
+export function gatewaySync(options: GatewaySyncOptions): (request: Request) => Promise<Response> {
   const bodies = new BodyReader();
+  const answers = new SyncAnswers();
+  const senderKeys = new SenderKeys(options.writing);
   return async (request) => {
-    const { headers } = request;
-    const refusal = request.url.includes("?")
-      ? problem("query-not-allowed", "leave the query string out")
-      : headers.get("content-type") !== CONTENT_TYPE
-      ? problem("unsupported-media-type", `Content-Type must be exactly ${CONTENT_TYPE}`)
-      : undefined;
-    if (refusal !== undefined) {
-      await drain(request);
-      return problemResponse(refusal);
-    }
-    const body = await bodies.read(request, MAX_SYNC_REQUEST_BYTES);
-    if (!(body instanceof Uint8Array)) {
-      return problemResponse(body, body.status === 503 ? { "retry-after": RETRY_AFTER_S } : {});
-    }
-    const claim = readClaim(SYNC_PATH, {
-      contentType: headers.get("content-type"),
-      contentDigest: headers.get("content-digest"),
-      idempotencyKey: headers.get("idempotency-key"),
-      signatureInput: headers.get("signature-input"),
-      signature: headers.get("signature"),
-    });
-    if (isFault(claim)) return problemResponse(problem(claim.reason, claim.detail));
-    const name = parseKeyName(claim.keyId);
-    if (name === undefined || !await isGateway(db.query, name.election, name.id, name.version)) {
-      return problemResponse(problem("unknown-gateway", `no gateway is known under ${claim.keyId}`));
-    }
-    const secret = master(name.election);
-    const key = gatewayKey(secret, name);
-    const fault = verifyClaim(claim, key, body, now());
-    if (fault !== undefined) {
-      return problemResponse(problem(fault.reason, fault.detail, { now: new Date(now()).toISOString() }));
-    }
-    const asked = readHave(body);
-    if ("status" in asked) return problemResponse(asked);
-    const text = JSON.stringify(await syncFor(db.query, name.election, name.id, secret, new Date(now())));
-    if (asked.have === revisionOf(text)) return new Response(null, { status: 204 });
-    const sealed = seal(syncKey(key), utf8(text), utf8(claim.idempotencyKey));
-    return new Response(sealed, { headers: { "content-type": "application/octet-stream" } });
+    const response = await respond(request, options, bodies, answers, senderKeys);
+    response.headers.set(TIME_HEADER, String(Math.floor(options.now())));
+    return response;
   };
 }
 
-function readHave(body: Uint8Array): SyncRequest | Problem {
+async function respond(
+  request: Request,
+  { reading: { query }, master, now, onIgnored }: GatewaySyncOptions,
+  bodies: BodyReader,
+  answers: SyncAnswers,
+  senderKeys: SenderKeys,
+): Promise<Response> {
+  const claimed = readRequest(request);
+  if (isProblem(claimed)) return await refuse(request, claimed);
+  const { claim, name } = claimed;
+  const registered = name && await readRegistered(query, name);
+  if (registered === undefined) {
+    return await refuse(request, problem("unknown-gateway", `no gateway is known under ${claim.keyId}`));
+  }
+  const secret = master(name!.election);
+  const key = gatewayKey(secret, name!);
+  const fault = verifyHead(claim, key, now());
+  if (fault !== undefined) return await refuse(request, timedProblem(fault, now()));
+  if (registered.isRevoked) {
+    return await refuse(
+      request,
+      problem(
+        "revoked-key",
+        `${claim.keyId} has been revoked; start the gateway with the file of its next key`,
+      ),
+    );
+  }
+  const body = await bodies.read(request, SYNC_LIMITS.requestBytes);
+  if (!(body instanceof Uint8Array)) {
+    return problemResponse(body, body.status === 503 ? { "retry-after": RETRY_AFTER_S } : {});
+  }
+  const altered = verifyBody(claim, body);
+  if (altered !== undefined) return problemResponse(timedProblem(altered, now()));
+  const asked = readSyncRequest(body);
+  if (isProblem(asked)) return problemResponse(asked);
+  const { election, id: gateway } = name!;
+  const told = await answers.election(query, election, registered.toldRevision);
+  const claimant = { election, gateway, nowMs: now(), acceptsUntilMs: told.acceptsUntilMs };
+  const ignored = await senderKeys.take(asked, claimant, secret);
+  if (ignored.senderKeys + ignored.statements > 0) onIgnored?.(name!, ignored);
+  const text = await answers.answer(query, told, gateway, asked.have, secret, now());
+  if (text === undefined) return new Response(null, { status: 204 });
+  const sealed = seal(syncKey(key), utf8(text), utf8(claim.idempotencyKey));
+  return new Response(sealed, { headers: { "content-type": "application/octet-stream" } });
+}
+
+/** Everything that the head alone says. */
+function readRequest(request: Request): { claim: SignatureClaim; name: KeyName | undefined } | Problem {
+  const { headers, url } = request;
+  if (url.includes("?")) return problem("query-not-allowed", "leave the query string out");
+  if (headers.get("content-type") !== CONTENT_TYPE) {
+    return problem("unsupported-media-type", `Content-Type must be exactly ${CONTENT_TYPE}`);
+  }
+  const claim = readClaim(SYNC_PATH, {
+    contentType: headers.get("content-type"),
+    contentDigest: headers.get("content-digest"),
+    idempotencyKey: headers.get("idempotency-key"),
+    signatureInput: headers.get("signature-input"),
+    signature: headers.get("signature"),
+  });
+  return isFault(claim) ? problem(claim.reason, claim.detail) : { claim, name: parseKeyName(claim.keyId) };
+}
+
+/** Refuses by the head alone: the body is read and thrown away, so that the refusal reaches the gateway. */
+async function refuse(request: Request, refusal: Problem): Promise<Response> {
+  await drain(request);
+  return problemResponse(refusal);
+}
+
+function timedProblem({ reason, detail }: SignatureFault, nowMs: number): Problem {
+  return problem(reason, detail, { now: new Date(nowMs).toISOString() });
+}
+
+function isProblem(value: object): value is Problem {
+  return "status" in value;
+}
+
+function readSyncRequest(body: Uint8Array): SyncRequest | Problem {
   const read = readJson(body);
   if ("reason" in read) return problem(read.reason, read.detail);
   const result = syncRequestSchema.safeParse(read.value);
-  return result.success
-    ? result.data
-    : problem("invalid-request", `the body must be {"have": <revision or null>}`);
-}
-
-async function isGateway(query: Query, election: string, gateway: string, version: number): Promise<boolean> {
-  const rows = await query(
-    "SELECT 1 FROM registry.gateways WHERE election = $1 AND gateway = $2 AND key_version >= $3",
-    [election, gateway, version],
+  if (result.success) return result.data;
+  return problem(
+    "invalid-request",
+    "the body must have `have`, and may have `senderKeys`, `statements` and `listedKeys`: see docs/wire-format.md",
+    { errors: fieldErrors(result.error) },
   );
-  return rows.length === 1;
 }
 
-/** What one gateway needs of an election: the manifest, and the keys of the devices that may turn to it. */
-export async function syncFor(
+/** What the registry says of a gateway's key, and the newest change that gateways are told of. The one look-up of a poll. */
+type Registered = Readonly<{ isRevoked: boolean; toldRevision: number }>;
+
+async function readRegistered(
   query: Query,
-  election: string,
-  gateway: string,
-  master: Uint8Array,
-  now: Date,
-): Promise<Sync> {
-  const signed = (await newestSignedManifest(query, election))!;
-  const manifest = manifestSchema.parse(JSON.parse(signed.manifest));
-  const own = manifest.gateways.find(({ id }) => id === gateway);
-  const stations = new Set([...own?.stations ?? [], ...own?.fallbackFor ?? []]);
-  const keys = await deviceKeys(query, election, now);
-  return {
-    manifest: { manifest: signed.manifest, signature: signed.signature },
-    pseudonymKey: pseudonymKey(master, election).toHex(),
-    devices: keys.filter(({ station }) => stations.has(station)).map((
-      { device, version, station, validUntil },
-    ) => ({
-      device,
-      version,
-      station,
-      key: deviceKey(master, { election, id: device, version }).toHex(),
-      validUntil,
-    })),
-  };
+  { election, id, version }: KeyName,
+): Promise<Registered | undefined> {
+  const [row] = await query<Registered>(
+    `SELECT revoked_revision IS NOT NULL AS "isRevoked", (
+       SELECT revision FROM registry.changes
+       WHERE election = $1 AND kind IN ('created', 'manifest', 'device_key') ORDER BY revision DESC LIMIT 1
+     )::float8 AS "toldRevision"
+     FROM registry.gateway_keys JOIN registry.revisions USING (election)
+     WHERE election = $1 AND gateway = $2 AND version = $3`,
+    [election, id, version],
+  );
+  return row;
 }

@@ -4,18 +4,52 @@ import { openManifest } from "../../shared/election.ts";
 import { deviceKey, gatewayKey, manifestKeyPair, pseudonymKey, sha256, unseal } from "../../shared/keys.ts";
 import type { ProblemType } from "../../shared/problem.ts";
 import { SIGNATURE_WINDOW_S, signRequest } from "../../shared/signature.ts";
-import { revisionOf, type Sync, SYNC_PATH, syncKey, syncSchema } from "../../shared/sync.ts";
+import {
+  revisionOf,
+  type Sync,
+  SYNC_PATH,
+  syncKey,
+  type SyncRequest,
+  syncSchema,
+  TIME_HEADER,
+} from "../../shared/sync.ts";
 import { MASTER, NOON_MS, testDefinition } from "../../tests/fixture.ts";
 import { testDatabase } from "../../tests/test_database.ts";
+import type { Database } from "../database/database.ts";
 import { createElection, publishManifest, revokeDeviceKey, rotateDeviceKey } from "./elections.ts";
+import { revokeGatewayKey, rotateGatewayKey } from "./gateway_keys.ts";
 import { gatewaySync } from "./gateway_sync.ts";
+import { importRoll } from "./roll.ts";
+import { testVoter } from "../../tests/ballot_box.ts";
 
 const db = await testDatabase();
 const NOW = new Date(NOON_MS);
 const VOTE_ID = "5f0c1f6e-0b1a-4c3d-8e2f-000000000001";
 
 let nowMs = NOON_MS;
-const handle = gatewaySync({ db, master: () => MASTER, now: () => nowMs });
+let statements = 0;
+/** The same database, which counts what it is asked. */
+const counted: Database = {
+  ...db,
+  query: (sql, params) => {
+    statements++;
+    return db.query(sql, params);
+  },
+  transaction: (work, isolation) =>
+    db.transaction((query) => {
+      statements++;
+      return work(query);
+    }, isolation),
+};
+const ignored: string[] = [];
+const handle = gatewaySync({
+  reading: counted,
+  writing: counted,
+  master: () => MASTER,
+  now: () => nowMs,
+  onIgnored: ({ election, id }, { senderKeys, statements }) =>
+    ignored.push(`${election}/${id}: ${senderKeys} keys, ${statements} statements`),
+});
 
 async function create(election: string): Promise<string> {
   nowMs = NOON_MS;
@@ -28,6 +62,8 @@ type Asking = Partial<{
   version: number;
   key: Uint8Array;
   have: string | null;
+  /** What the gateway says besides. */
+  says: Partial<SyncRequest>;
   body: Uint8Array<ArrayBuffer>;
   idempotencyKey: string;
   createdS: number;
@@ -39,7 +75,7 @@ const keyOf = (election: string, id: string, version = 1) => gatewayKey(MASTER, 
 /** A gateway's request, as ElectionStore makes it. */
 function request(election: string, asking: Asking = {}): Request {
   const { gateway = "g-1", version = 1, have = null } = asking;
-  const body = asking.body ?? utf8(JSON.stringify({ have }));
+  const body = asking.body ?? utf8(JSON.stringify({ have, ...asking.says }));
   return new Request(`http://aggregator${asking.path ?? SYNC_PATH}`, {
     method: "POST",
     body,
@@ -58,6 +94,7 @@ function request(election: string, asking: Asking = {}): Request {
 /** What the aggregator answers, opened as the gateway does; `undefined` when it has nothing new. */
 async function ask(election: string, asking: Asking = {}): Promise<{ text: string; sync: Sync } | undefined> {
   const response = await handle(request(election, asking));
+  assert.equal(response.headers.get(TIME_HEADER), String(nowMs));
   if (response.status === 204) {
     assert.equal(response.body, null);
     return undefined;
@@ -71,6 +108,7 @@ async function ask(election: string, asking: Asking = {}): Promise<{ text: strin
 
 async function refusal(asked: Request): Promise<{ status: number; reason: ProblemType; detail?: string }> {
   const response = await handle(asked);
+  assert.equal(response.headers.get(TIME_HEADER), String(nowMs), "a refusal says the time as well");
   const { type, detail } = await response.json();
   return { status: response.status, reason: type.replace("urn:pollwire:problem:", ""), detail };
 }
@@ -177,12 +215,62 @@ Deno.test("gatewaySync() gives a gateway that the manifest names no longer no de
   assert.deepEqual((await ask(election))!.sync.devices, []);
 });
 
-Deno.test("gatewaySync() takes any version of a gateway's key up to its newest", async () => {
+Deno.test("gatewaySync() takes every version of a gateway's key that is not revoked", async () => {
   const election = await create("versions");
   assert.equal((await refusal(request(election, { version: 2 }))).reason, "unknown-gateway");
-  await db.query("UPDATE registry.gateways SET key_version = 2 WHERE election = $1", [election]);
+  await rotateGatewayKey(db, election, "g-1", NOW);
   for (const version of [1, 2]) assert.ok(await ask(election, { version }));
   assert.equal((await refusal(request(election, { version: 3 }))).reason, "unknown-gateway");
+  await revokeGatewayKey(db, election, "g-1", 1, NOW);
+  assert.deepEqual(await refusal(request(election)), {
+    status: 401,
+    reason: "revoked-key",
+    detail: "versions/g-1.1 has been revoked; start the gateway with the file of its next key",
+  });
+  assert.ok(await ask(election, { version: 2 }));
+  // Who does not have the key learns nothing.
+  assert.equal((await refusal(request(election, { key: new Uint8Array(32) }))).reason, "signature-invalid");
+});
+
+Deno.test("gatewaySync() asks the database one statement for a poll when nothing changed", async () => {
+  const election = await create("polls");
+  const senderKey = "ab".repeat(32);
+  const { text } = (await ask(election, { says: { senderKeys: [senderKey] } }))!;
+  const poll = { have: revisionOf(text), says: { senderKeys: [senderKey] } };
+  const asked = async (): Promise<[answer: unknown, statements: number]> => {
+    statements = 0;
+    return [await ask(election, poll), statements];
+  };
+  assert.deepEqual(await asked(), [undefined, 1]);
+  // What gateways are not told of costs nothing either.
+  await importRoll(db, election, MASTER, [testVoter("a")], () => NOON_MS);
+  await rotateGatewayKey(db, election, "g-2", NOW);
+  assert.deepEqual(await asked(), [undefined, 1]);
+  await rotateDeviceKey(db, election, "s-2-a", 0, NOW);
+  assert.equal((await asked())[0], undefined, "a device of another's station");
+  assert.deepEqual(await asked(), [undefined, 1]);
+});
+
+Deno.test("gatewaySync() reads a changed manifest once, however many gateways ask", async () => {
+  const election = await create("crowd");
+  const known = await Promise.all(["g-1", "g-2"].map((gateway) => ask(election, { gateway })));
+  await publishManifest(db, election, MASTER, NOW, (newest) => ({ ...newest, name: "Renamed" }));
+  statements = 0;
+  const answers = await Promise.all(
+    ["g-1", "g-2", "g-1", "g-2"].map((gateway, i) =>
+      ask(election, { gateway, have: revisionOf(known[i % 2]!.text) })
+    ),
+  );
+  for (const answer of answers) assert.match(answer!.sync.manifest.manifest, /"name":"Renamed"/);
+  assert.equal(statements, 4 + 1 + 4, "each gateway's key, the manifest, each gateway's devices");
+});
+
+Deno.test("gatewaySync() tells what it ignored, and answers all the same", async () => {
+  const election = await create("ignored");
+  ignored.length = 0;
+  const senderKeys = Array.from({ length: 62 }, (_, i) => i.toString(16).padStart(64, "0"));
+  assert.ok(await ask(election, { says: { senderKeys } }));
+  assert.deepEqual(ignored, ["ignored/g-1: 2 keys, 0 statements"]);
 });
 
 Deno.test("gatewaySync() refuses gateways that it does not know, and says which", async () => {
@@ -243,10 +331,18 @@ Deno.test("gatewaySync() refuses what is not signed at all", async () => {
   assert.equal((await refusal(signed)).reason, "signature-malformed");
 });
 
-const form = `the body must be {"have": <revision or null>}`;
+const form =
+  "the body must have `have`, and may have `senderKeys`, `statements` and `listedKeys`: see docs/wire-format.md";
 const wrongBodies: [body: string, status: number, reason: string, says: string | RegExp][] = [
   ["", 400, "body-empty", "the request has no body"],
-  ...["null", "{}", `{"have":1}`, `{"have":"x"}`, `{"have":null,"more":1}`].map(
+  ...[
+    "null",
+    "{}",
+    `{"have":1}`,
+    `{"have":"x"}`,
+    `{"have":null,"more":1}`,
+    `{"have":null,"senderKeys":["x"]}`,
+  ].map(
     (body): [string, number, string, string] => [body, 422, "invalid-request", form],
   ),
   ["{", 400, "not-json", /must be JSON/],
@@ -277,20 +373,30 @@ Deno.test("gatewaySync() takes its content type byte for byte", async () => {
   assert.equal((await refusal(asked)).reason, "unsupported-media-type");
 });
 
-Deno.test("gatewaySync() keeps no more of a body than it may have, and stops reading it", async () => {
-  let pulled = 0;
-  const endless = new ReadableStream({
-    pull(controller) {
-      pulled++;
-      controller.enqueue(new Uint8Array(512));
-    },
-  });
-  const headers = { "content-type": "application/json" };
-  const asked = new Request(`http://aggregator${SYNC_PATH}`, { method: "POST", headers, body: endless });
-  assert.deepEqual(await refusal(asked), {
+Deno.test("gatewaySync() reads no body before it has checked who signed the head", async () => {
+  const election = await create("unread");
+  const endless = () => {
+    let pulled = 0;
+    const body = new ReadableStream({
+      pull(controller) {
+        pulled++;
+        controller.enqueue(new Uint8Array(512));
+      },
+    });
+    return { body, pulled: () => pulled };
+  };
+  const post = (headers: Headers, body: ReadableStream) =>
+    new Request(`http://aggregator${SYNC_PATH}`, { method: "POST", headers, body });
+  // What is thrown away to let a refusal through is bounded; nothing of it is kept.
+  const stranger = endless();
+  const forged = request(election, { key: new Uint8Array(32) });
+  assert.equal((await refusal(post(forged.headers, stranger.body))).reason, "signature-invalid");
+  assert.ok(stranger.pulled() < 3_000, `${stranger.pulled()} pieces were read`);
+  const known = endless();
+  assert.deepEqual(await refusal(post(request(election).headers, known.body)), {
     status: 413,
     reason: "body-too-large",
-    detail: "the body may have 1024 bytes",
+    detail: "the body may have 1048576 bytes",
   });
-  assert.ok(pulled < 3_000, `${pulled} pieces were read`);
+  assert.ok(known.pulled() < 5_000, `${known.pulled()} pieces were read`);
 });

@@ -5,7 +5,7 @@
  */
 import { fromHex, utf8 } from "../../shared/bytes.ts";
 import { KEY_BYTES } from "../../shared/keys.ts";
-import { OfficeError } from "./elections.ts";
+import { OfficeError } from "./office_error.ts";
 
 /** The master keys of an aggregator. */
 export class Keyring {

@@ -1,6 +1,6 @@
 import assert from "assert";
 import { withDirectory } from "../../tests/directory.ts";
-import { OfficeError } from "./elections.ts";
+import { OfficeError } from "./office_error.ts";
 import { Keyring } from "./keyring.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });

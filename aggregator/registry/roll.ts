@@ -7,10 +7,11 @@
 import { z } from "zod";
 import { idSchema } from "../../shared/election.ts";
 import { pseudonymKey, voterKeyOf } from "../../shared/keys.ts";
-import { MAX_CLOCK_SKEW_MS } from "../../shared/vote.ts";
 import { appendAudit } from "../audit/events.ts";
 import { arrayLiteral, type Database, type Query } from "../database/database.ts";
-import { newestManifest, OfficeError } from "./elections.ts";
+import { changeHistory, lockHistory } from "./changes.ts";
+import { newestManifest } from "./elections.ts";
+import { OfficeError } from "./office_error.ts";
 import { profileSchema } from "./profile.ts";
 
 /** Voters that are written in one transaction; fewer when their profiles are long: see {@link ROLL_BATCH_CHARS}. */
@@ -58,12 +59,12 @@ export function ageGroupOf(birthDate: string, day: string): string {
  * Puts voters on an election's roll, in transactions of {@link ROLL_BATCH} at the most: what was written before a fault stays, and
  * a second import goes on from there. Of a voter who is given twice the first line counts.
  *
- * Counting must come out the same whenever it is done, so an entry may not take effect in a past that was counted
- * already: before the first vote has been counted, entries hold from the beginning of time; after it, from
- * a little later than any vote can have been accepted that is on the log by now.
+ * Each transaction that puts anyone on the roll is one change of history. Its voters may vote from its positions on: records
+ * that were read before are not judged again, and every later one is, whatever time it names.
  *
  * @param now Milliseconds since 1970; asked for each transaction, since an import may take long.
  * @param onProgress Told how many more voters were written.
+ * @param logEnds Asked for each transaction, by callers that have the log open: see {@link changeHistory}.
  * @returns how many voters were put on the roll, and how many were on it already.
  */
 export async function importRoll(
@@ -73,6 +74,7 @@ export async function importRoll(
   voters: AsyncIterable<Voter> | Iterable<Voter>,
   now: () => number,
   onProgress: (voters: number) => void = () => {},
+  logEnds?: () => Promise<readonly number[]>,
 ): Promise<{ added: number; known: number }> {
   const manifest = await newestManifest(db.query, election);
   if (manifest === undefined) throw new OfficeError(`Cannot import a roll: there is no election ${election}`);
@@ -85,7 +87,8 @@ export async function importRoll(
   let chars = 0;
   const batch = new Map<string, Voter>();
   const flush = async () => {
-    const written = await writeVoters(db, election, pseudonym, [...batch.values()], lines, now);
+    const ends = await logEnds?.();
+    const written = await writeVoters(db, election, pseudonym, [...batch.values()], lines, now, ends);
     added += written;
     known += lines - written;
     onProgress(lines);
@@ -128,25 +131,6 @@ export async function lockRolls(query: Query): Promise<void> {
   await query("SELECT pg_advisory_xact_lock($1::bigint)", [ROLL_LOCK]);
 }
 
-/** From when on voters may vote who are put on the roll in this transaction. */
-async function earliestEffect(query: Query, election: string, now: () => number): Promise<Date> {
-  if (!await isCounted(query, election)) {
-    // Nor may counting begin before these voters are there for it to see.
-    await query("SELECT FROM counting.hold_counting()");
-    if (!await isCounted(query, election)) return new Date(0);
-  }
-  // A gateway's clock may be ahead of the log's, and the log's ahead of this one.
-  return new Date(now() + 2 * MAX_CLOCK_SKEW_MS + 1);
-}
-
-async function isCounted(query: Query, election: string): Promise<boolean> {
-  const [{ counted }] = await query<{ counted: boolean }>(
-    "SELECT coalesce(sum(records_read), 0) > 0 AS counted FROM counting.log_positions WHERE election = $1",
-    [election],
-  );
-  return counted;
-}
-
 /**
  * The day on which ages are reckoned: that of the first manifest's opening, whatever later ones say, so that a rebuild
  * comes to the same groups.
@@ -167,26 +151,33 @@ async function writeVoters(
   voters: readonly Voter[],
   lines: number,
   now: () => number,
+  logEnds?: readonly number[],
 ): Promise<number> {
   return await db.transaction(async (query) => {
     await lockRolls(query);
-    const effectiveAt = await earliestEffect(query, election, now);
+    // The voters are written first, and counting is held up for no longer than the change itself takes.
+    const revision = await lockHistory(query, election) as number + 1;
+    const at = new Date(now());
     // The ids may hold any visible character, so they travel as JSON, and not in an array's own spelling.
     const rows = await query<{ voter_id: string }>(
-      `INSERT INTO registry.voters (election, voter_id, effective_at, region, station, birth_date, gender, profile)
-       SELECT $1, v.voter_id, $3::timestamptz, v.region, nullif(v.station, ''), nullif(v.birth_date, '')::date, v.gender,
-         v.profile
+      `INSERT INTO registry.voters
+         (election, voter_id, revision, effective_at, region, station, birth_date, gender, profile)
+       SELECT $1, v.voter_id, $3, $4::timestamptz, v.region, nullif(v.station, ''), nullif(v.birth_date, '')::date,
+         v.gender, v.profile
        FROM json_to_recordset($2::json)
          AS v (voter_id text, region text, station text, birth_date text, gender text, profile jsonb)
        WHERE NOT EXISTS (SELECT FROM registry.voters r WHERE r.election = $1 AND r.voter_id = v.voter_id)
        RETURNING voter_id`,
-      [election, JSON.stringify(voters), effectiveAt.toISOString()],
+      [election, JSON.stringify(voters), revision, at.toISOString()],
     );
     const added = new Set(rows.map(({ voter_id }) => voter_id));
-    const day = await dayOfAges(query, election);
-    const fresh = voters.filter(({ voter_id }) => added.has(voter_id));
-    await insertRoll(query, election, pseudonym, fresh, effectiveAt, day);
-    await appendAudit(query, new Date(now()), "roll_imported", election, {
+    if (added.size > 0) {
+      const day = await dayOfAges(query, election);
+      const fresh = voters.filter(({ voter_id }) => added.has(voter_id));
+      await insertRoll(query, election, pseudonym, fresh, revision, day);
+      await changeHistory(query, election, "roll", at, logEnds);
+    }
+    await appendAudit(query, at, "roll_imported", election, {
       added: added.size,
       known: lines - added.size,
     });
@@ -194,22 +185,24 @@ async function writeVoters(
   });
 }
 
+/** Writes in the order of voter keys: in that of the registry's voters, the n-th row of both would be one person. */
 async function insertRoll(
   query: Query,
   election: string,
   pseudonym: Uint8Array,
   voters: readonly Voter[],
-  effectiveAt: Date,
+  revision: number,
   day: string,
 ): Promise<void> {
   await query(
-    `INSERT INTO counting.roll (election, voter_key, effective_at, region, station, age_group, gender)
-     SELECT $1, decode(voter_key, 'hex'), $2::timestamptz, region, nullif(station, ''), age_group, gender
+    `INSERT INTO counting.roll (election, voter_key, revision, region, station, age_group, gender)
+     SELECT $1, decode(voter_key, 'hex'), $2, region, nullif(station, ''), age_group, gender
      FROM unnest($3::text::text[], $4::text::text[], $5::text::text[], $6::text::text[], $7::text::text[])
-       AS v (voter_key, region, station, age_group, gender)`,
+       AS v (voter_key, region, station, age_group, gender)
+     ORDER BY voter_key`,
     [
       election,
-      effectiveAt.toISOString(),
+      revision,
       arrayLiteral(voters.map(({ voter_id }) => voterKeyOf(pseudonym, voter_id).toHex())),
       arrayLiteral(voters.map(({ region }) => region)),
       arrayLiteral(voters.map(({ station }) => station)),
@@ -228,35 +221,37 @@ export async function rebuildRoll(query: Query, election: string, master: Uint8A
     [election],
   );
   if (some) await query("DELETE FROM counting.roll WHERE election = $1", [election]);
-  let after = { voterId: "", effectiveAt: "-infinity" };
+  let after = { voterId: "", revision: 0 };
   for (let total = 0;;) {
-    const rows = await query<Voter & { effective_at: string; struck_at: string | null }>(
+    const rows = await query<Voter & RollSpan>(
       `SELECT voter_id, region, coalesce(station, '') AS station, coalesce(birth_date::text, '') AS birth_date, gender,
-         effective_at::text AS effective_at, struck_at::text AS struck_at
-       FROM registry.voters WHERE election = $1 AND (voter_id, effective_at) > ($2, $3::timestamptz)
-       ORDER BY voter_id, effective_at LIMIT $4`,
-      [election, after.voterId, after.effectiveAt, ROLL_BATCH],
+         revision::float8 AS revision, struck_revision::float8 AS struck_revision, struck_at::text AS struck_at
+       FROM registry.voters WHERE election = $1 AND (voter_id, revision) > ($2, $3)
+       ORDER BY voter_id, revision LIMIT $4`,
+      [election, after.voterId, after.revision, ROLL_BATCH],
     );
     if (rows.length === 0) return total;
     await query(
-      `INSERT INTO counting.roll (election, voter_key, effective_at, struck_at, region, station, age_group, gender)
-       SELECT $1, decode(v.voter_key, 'hex'), v.effective_at, v.struck_at, v.region, nullif(v.station, ''), v.age_group, v.gender
-       FROM json_to_recordset($2::json) AS v (voter_key text, effective_at timestamptz, struck_at timestamptz,
-         region text, station text, age_group text, gender text)`,
+      `INSERT INTO counting.roll
+         (election, voter_key, revision, struck_revision, struck_at, region, station, age_group, gender)
+       SELECT $1, decode(v.voter_key, 'hex'), v.revision, v.struck_revision, v.struck_at, v.region,
+         nullif(v.station, ''), v.age_group, v.gender
+       FROM json_to_recordset($2::json) AS v (voter_key text, revision bigint, struck_revision bigint,
+         struck_at timestamptz, region text, station text, age_group text, gender text)
+       ORDER BY v.voter_key`,
       [
         election,
-        JSON.stringify(rows.map((row) => ({
-          voter_key: voterKeyOf(pseudonym, row.voter_id).toHex(),
-          effective_at: row.effective_at,
-          struck_at: row.struck_at,
-          region: row.region,
-          station: row.station,
-          age_group: ageGroupOf(row.birth_date, day),
-          gender: row.gender,
+        JSON.stringify(rows.map(({ voter_id, birth_date, ...row }) => ({
+          ...row,
+          voter_key: voterKeyOf(pseudonym, voter_id).toHex(),
+          age_group: ageGroupOf(birth_date, day),
         }))),
       ],
     );
     total += rows.length;
-    after = { voterId: rows.at(-1)!.voter_id, effectiveAt: rows.at(-1)!.effective_at };
+    after = { voterId: rows.at(-1)!.voter_id, revision: rows.at(-1)!.revision };
   }
 }
+
+/** To which records an entry of the roll applies. */
+type RollSpan = { revision: number; struck_revision: number | null; struck_at: string | null };

@@ -1,15 +1,28 @@
 /**
- * Turns changed stations into releases: the one gate between the count and everything that is read.
+ * Turns what was counted into releases: the one gate between the count and everything that is read. Everything that is
+ * shown is a sum of releases.
  *
- * A release is of one station and one mode, since a mode with few voters would tell how the last of them voted. It
- * is written only when at least k voters have voted there, in that mode, since its last one; or once when the
- * station has closed; and before closing only if the election allows results then. All that is shown is a sum of
- * releases, so no two published numbers differ by fewer than k votes, but at closing.
+ * For k = 1 see publish_at_once.ts. For k > 1 units.ts decides what is shown, and when; here its decisions are applied,
+ * in one transaction that sees one moment.
  *
  * @module
  */
-import { VOTING_MODES } from "../../shared/vote.ts";
+import { ALL_VOTERS, MARK } from "../../shared/marks.ts";
 import { arrayLiteral, type Database, type Query } from "../database/database.ts";
+import { isBeingRebuilt } from "../counting/rebuild_lease.ts";
+import { publishAtOnce } from "./publish_at_once.ts";
+import {
+  type Batch,
+  type Cell,
+  cellUnit,
+  divide,
+  dueAfterFinal,
+  dueBeforeFinal,
+  type Home,
+  homeOf,
+  type Unit,
+} from "./units.ts";
+import { moveOut, release, showCells, type Taken, takeSnapshots } from "./write_releases.ts";
 
 /** Key of the advisory lock that makes one publisher; any number, the same in every process. */
 const PUBLISH_LOCK = 7_026_412;
@@ -17,110 +30,44 @@ const PUBLISH_LOCK = 7_026_412;
 /** When to release, for one election. */
 export type ReleasePolicy = Readonly<{
   election: string;
-  /** k: new voters that a release holds at the least. */
+  /** k: what is published holds at least so many voters that were not published before. */
   threshold: number;
-  /** Whether releases may be written now: before closing only if the election allows it. */
-  allowed: boolean;
-  /** Whether the stations have closed, and their last votes have been counted as far as anyone knows. */
-  closed: boolean;
-  /** All of the election's stations; asked for at closing only. */
-  stations: readonly string[];
+  /** Whether anything may be shown before the final release. */
+  beforeFinal: boolean;
+  /** Whether the final release may be made: no vote is accepted any more, and the log was read to its end. */
+  final: boolean;
+  /** Whether everything on the log has been counted; asked after the final release only. */
+  caughtUp: boolean;
+  /** The region of a station by the newest manifest. */
+  regionOf(station: string): string | undefined;
   /** Look at every station, not only at those that changed: after a start, or when the policy changed. */
   all: boolean;
 }>;
 
 /**
- * One statement, and so one moment: takes the changes, sums the lanes, and writes what may be shown.
- * `at_closing` is a station and mode's one release without the gate; even an empty one is written, so that a vote
- * that arrives later finds the gate in place again. Every station is looked up by its keys (LATERAL, subqueries): an
- * embedded database has no statistics, and a join might read all releases that ever were for each publishing.
- */
-const PUBLISH = `
-WITH taken AS (
-  DELETE FROM counting.changes WHERE election = $1::text RETURNING station
-),
-touched AS MATERIALIZED (
-  SELECT DISTINCT station FROM taken
-  UNION SELECT DISTINCT station FROM counting.station_voters WHERE $4::boolean AND election = $1::text
-),
-cells AS (
-  SELECT t.station, v.mode, v.voters
-  FROM touched t CROSS JOIN LATERAL (
-    SELECT mode, sum(voters) AS voters FROM counting.station_voters
-    WHERE election = $1::text AND station = t.station GROUP BY mode
-  ) v
-),
-closing AS (
-  SELECT station, mode, 0 AS voters
-  FROM unnest($6::text::text[]) AS s (station) CROSS JOIN unnest($7::text::text[]) AS m (mode)
-  WHERE $5::boolean
-),
-asked AS (
-  SELECT station, mode, max(voters) AS voters FROM (SELECT * FROM cells UNION ALL SELECT * FROM closing) AS both_of
-  GROUP BY station, mode
-),
-due AS MATERIALIZED (
-  SELECT a.station, a.mode, a.voters, a.voters - coalesce(c.voters, 0) AS added, c.revision AS previous,
-    $5::boolean AND NOT coalesce(c.closed, false) AS at_closing
-  FROM asked a
-  LEFT JOIN LATERAL (
-    SELECT voters, revision, closed FROM results.current
-    WHERE election = $1::text AND station = a.station AND mode = a.mode LIMIT 1
-  ) c ON true
-  WHERE ($3::boolean AND a.voters - coalesce(c.voters, 0) >= $2::bigint) OR ($5::boolean AND NOT coalesce(c.closed, false))
-),
-packed AS MATERIALIZED (
-  SELECT d.station, d.mode, (
-    SELECT jsonb_agg(jsonb_build_object(
-      'contest', s.contest, 'candidate', s.candidate, 'votes', s.votes, 'added', s.votes - coalesce(b.votes, 0)
-    ) ORDER BY s.contest, s.candidate)
-    FROM (
-      SELECT contest, candidate, sum(votes) AS votes FROM counting.station_counts
-      WHERE election = $1::text AND station = d.station AND mode = d.mode
-      GROUP BY contest, candidate
-    ) s
-    LEFT JOIN jsonb_to_recordset((SELECT votes FROM results.releases WHERE revision = d.previous))
-      AS b (contest text, candidate text, votes bigint) USING (contest, candidate)
-  ) AS votes
-  FROM due d
-),
-released AS (
-  INSERT INTO results.releases
-    (revision, election, station, mode, released_at, voters, added_voters, closing, votes)
-  SELECT nextval('results.revisions'), $1::text, d.station, d.mode, $8::timestamptz, d.voters, d.added, d.at_closing,
-    coalesce(p.votes, '[]')
-  FROM due d LEFT JOIN packed p USING (station, mode)
-  RETURNING revision, station, mode, voters, closing
-),
-shown AS (
-  INSERT INTO results.current AS c (election, station, mode, revision, closed, voters)
-  SELECT $1::text, station, mode, revision, closing, voters FROM released
-  ON CONFLICT (election, station, mode)
-  DO UPDATE SET revision = excluded.revision, voters = excluded.voters, closed = c.closed OR excluded.closed
-)
-SELECT count(*)::float8 AS releases FROM released`;
-
-/**
  * Publishes what is due.
  *
- * @returns how many releases were written; `undefined` when another process is publishing.
+ * @returns how many releases were written; `undefined` when another process is publishing, or rebuilds the election.
  */
 export async function publish(db: Database, policy: ReleasePolicy, now: Date): Promise<number | undefined> {
   return await db.transaction(async (query) => {
-    if (!await becomePublisher(query)) return undefined;
-    const { election, threshold, allowed, closed, stations, all } = policy;
-    const [{ releases }] = await query<{ releases: number }>(PUBLISH, [
-      election,
-      threshold,
-      allowed,
-      all || closed,
-      closed,
-      arrayLiteral(closed ? stations : []),
-      arrayLiteral(VOTING_MODES),
-      now.toISOString(),
-    ]);
-    return releases;
-  });
+    const { election } = policy;
+    if (!await becomePublisher(query) || await isBeingRebuilt(query, election)) return undefined;
+    const { threshold, isFinal } = await readTerms(query, policy);
+    const makesFinal = policy.final && !isFinal;
+    const phase = isFinal ? "late" : makesFinal ? "final" : "interim";
+    if (makesFinal) await noteFinal(query, election, now);
+    if (threshold === 1) {
+      const allowed = policy.beforeFinal || phase !== "interim";
+      return await publishAtOnce(query, election, {
+        all: policy.all || makesFinal,
+        allowed,
+        kind: phase,
+        now,
+      });
+    }
+    return await PHASES[phase](new Publishing(query, policy, threshold, now));
+  }, "snapshot");
 }
 
 /** For the length of the transaction; so revisions rise in the order in which they are committed. */
@@ -131,9 +78,309 @@ async function becomePublisher(query: Query): Promise<boolean> {
   return mine;
 }
 
+/** How an election publishes: k, and whether the final release has been made. */
+type Terms = Readonly<{ threshold: number; isFinal: boolean }>;
+
+/** Reads the terms. A manifest may raise k: a lower one would undo what the higher one has promised. */
+async function readTerms(query: Query, { election, threshold }: ReleasePolicy): Promise<Terms> {
+  const [known] = await query<{ threshold: number; final: boolean }>(
+    `SELECT release_threshold::float8 AS threshold, final_at IS NOT NULL AS final
+     FROM results.elections WHERE election = $1`,
+    [election],
+  );
+  if (known !== undefined && known.threshold >= threshold) {
+    return { threshold: known.threshold, isFinal: known.final };
+  }
+  if (known?.threshold === 1) await adoptShown(query, election);
+  await query(
+    `INSERT INTO results.elections (election, release_threshold) VALUES ($1, $2::bigint)
+     ON CONFLICT (election) DO UPDATE SET release_threshold = excluded.release_threshold`,
+    [election, threshold],
+  );
+  return { threshold, isFinal: known?.final ?? false };
+}
+
+/** What was published while k was 1 is shown already: it becomes parts, as if it had been published in units. */
+async function adoptShown(query: Query, election: string): Promise<void> {
+  await query(
+    `INSERT INTO results.parts (election, station, mode, contest, candidate, unit, votes)
+     SELECT c.election, c.station, c.mode, v.contest, v.candidate, c.unit, v.votes
+     FROM results.current c JOIN results.releases r USING (revision)
+     CROSS JOIN LATERAL (
+       SELECT contest, candidate, votes FROM jsonb_to_recordset(r.votes || r.marks)
+         AS l (contest text, candidate text, votes bigint)
+       UNION ALL SELECT '${ALL_VOTERS}', '${MARK.ballots}', r.voters
+     ) v
+     WHERE c.election = $1 AND c.station IS NOT NULL AND c.mode IS NOT NULL`,
+    [election],
+  );
+  await query(
+    `INSERT INTO results.cells (election, station, mode, contest, shown, known)
+     SELECT election, station, mode, contest, votes, votes FROM results.parts
+     WHERE election = $1 AND candidate = '${MARK.ballots}'`,
+    [election],
+  );
+}
+
+async function noteFinal(query: Query, election: string, now: Date): Promise<void> {
+  await query("UPDATE results.elections SET final_at = $2::timestamptz WHERE election = $1", [
+    election,
+    now.toISOString(),
+  ]);
+}
+
+/** A cell of a contest, as the database has it. */
+type ContestCell = Cell & Readonly<{ contest: string }>;
+
+/** Which cells are read, of the stations that are looked at. */
+const WANTED = {
+  due: "b.counted - greatest(coalesce(c.known, 0), coalesce(c.snapshot, 0)) >= $3::bigint",
+  all: "$3::bigint > 0",
+  pending: "(b.counted > coalesce(c.shown, 0) OR b.counted < coalesce(c.known, 0)) AND $3::bigint > 0",
+} as const;
+
+/** One publishing, under way. */
+class Publishing {
+  constructor(
+    readonly query: Query,
+    readonly policy: ReleasePolicy,
+    readonly threshold: number,
+    readonly now: Date,
+  ) {}
+
+  /** The stations that have changed since the last publishing; these changes are taken. */
+  async changed(): Promise<string[]> {
+    const rows = await this.query<{ station: string }>(
+      "DELETE FROM counting.changes WHERE election = $1 RETURNING station",
+      [this.policy.election],
+    );
+    return [...new Set(rows.map(({ station }) => station))];
+  }
+
+  /** The stations where anybody has voted, or of which anything was published. */
+  async voted(): Promise<string[]> {
+    const rows = await this.query<{ station: string }>(
+      `SELECT DISTINCT station FROM counting.station_voters WHERE election = $1
+       UNION SELECT DISTINCT station FROM results.cells WHERE election = $1`,
+      [this.policy.election],
+    );
+    return rows.map(({ station }) => station);
+  }
+
+  /** Cells of stations, by contest. */
+  async cells(stations: readonly string[], wanted: keyof typeof WANTED): Promise<Map<string, ContestCell[]>> {
+    const rows = await this.query<Omit<ContestCell, "region">>(
+      `SELECT b.contest, s.station, b.mode, b.counted::float8 AS counted, coalesce(c.shown, 0)::float8 AS shown,
+         coalesce(c.known, 0)::float8 AS known, coalesce(c.snapshot, 0)::float8 AS snapshot
+       FROM unnest($2::text::text[]) AS s (station)
+       CROSS JOIN LATERAL (
+         SELECT mode, contest, sum(counted) AS counted FROM (
+           SELECT mode, contest, votes AS counted FROM counting.station_counts
+           WHERE election = $1::text AND station = s.station AND candidate = '${MARK.ballots}'
+           UNION ALL
+           SELECT mode, '${ALL_VOTERS}', voters FROM counting.station_voters
+           WHERE election = $1::text AND station = s.station
+           UNION ALL
+           SELECT mode, contest, 0 FROM results.cells
+           WHERE election = $1::text AND station = s.station AND known > 0
+         ) each_of GROUP BY mode, contest
+       ) b
+       LEFT JOIN LATERAL (
+         SELECT shown, known, snapshot FROM results.cells
+         WHERE election = $1::text AND station = s.station AND mode = b.mode AND contest = b.contest LIMIT 1
+       ) c ON true
+       WHERE ${WANTED[wanted]}
+       ORDER BY b.contest, s.station, b.mode`,
+      [this.policy.election, arrayLiteral(stations), this.threshold],
+    );
+    const { regionOf } = this.policy;
+    return Map.groupBy(
+      rows.map((row) => ({ ...row, region: regionOf(row.station) ?? null })),
+      ({ contest }) => contest,
+    );
+  }
+}
+
+const PHASES = { interim: publishInterim, final: publishFinal, late: publishLate } as const;
+
+function taken(contest: string, { unit, cells }: Batch): Taken[] {
+  return cells.map(({ station, mode }) => ({ unit: unit.id, contest, station, mode }));
+}
+
+/** Publishes the snapshot before, and takes the next. */
+async function publishInterim(publishing: Publishing): Promise<number> {
+  const { query, policy: { election, beforeFinal, all }, threshold, now } = publishing;
+  const changed = await publishing.changed();
+  if (!beforeFinal) return 0;
+  const found = await publishing.cells(all ? await publishing.voted() : changed, "due");
+  const units = new Map<string, Unit>();
+  const shown: Taken[] = [];
+  const snapshots: Taken[] = [];
+  for (const [contest, cells] of found) {
+    const due = dueBeforeFinal(cells, threshold);
+    const batchOf = (cell: Cell): Batch => ({ unit: cellUnit(cell), cells: [cell] });
+    for (const cell of due.publish) {
+      units.set(cellUnit(cell).id, cellUnit(cell));
+      shown.push(...taken(contest, batchOf(cell)));
+    }
+    for (const cell of due.snapshot) snapshots.push(...taken(contest, batchOf(cell)));
+  }
+  await showCells(query, election, shown, "snapshot");
+  await takeSnapshots(query, election, snapshots);
+  return await release(query, election, units.values(), "interim", now);
+}
+
+/** Divides the cells of each contest into units, for good, and shows all that was counted. */
+async function publishFinal(publishing: Publishing): Promise<number> {
+  const { query, policy: { election } } = publishing;
+  await publishing.changed();
+  const found = await publishing.cells(await publishing.voted(), "all");
+  const divided = [...found].map(([contest, cells]) =>
+    [contest, divide(cells, publishing.threshold), cells] as const
+  );
+  const releases = await showDivided(publishing, divided, "final");
+  const hidden = divided.flatMap(([, batches, cells]) => batches.length > 0 ? [] : cells);
+  await notePending(query, election, hidden.map(({ station }) => station));
+  await query("DELETE FROM results.snapshots WHERE election = $1", [election]);
+  return releases;
+}
+
+/** Shows contests by their divisions. What a cell showed alone moves to the unit that it is part of now. */
+async function showDivided(
+  { query, policy: { election }, now }: Publishing,
+  divided: readonly (readonly [contest: string, batches: readonly Batch[], cells: readonly Cell[]])[],
+  kind: "final" | "late",
+): Promise<number> {
+  const moved = new Map<string, Unit>();
+  const movedCells: Taken[] = [];
+  const units = new Map<string, Unit>();
+  const shown: Taken[] = [];
+  for (const [contest, batches] of divided) {
+    for (const batch of batches) {
+      if (batch.cells.every(({ counted, shown }) => counted === shown)) continue;
+      units.set(batch.unit.id, batch.unit);
+      shown.push(...taken(contest, batch));
+      for (const cell of batch.cells.length > 1 ? batch.cells : []) {
+        if (cell.shown === 0) continue;
+        moved.set(cellUnit(cell).id, cellUnit(cell));
+        movedCells.push(...taken(contest, { unit: cellUnit(cell), cells: [cell] }));
+      }
+    }
+  }
+  await moveOut(query, election, movedCells);
+  await showCells(query, election, shown, "count");
+  const releases = await release(query, election, moved.values(), "moved", now);
+  return releases + await release(query, election, units.values(), kind, now);
+}
+
+/** Shows what came after the final release, once it is enough. */
+async function publishLate(publishing: Publishing): Promise<number> {
+  const { query, policy: { election, caughtUp, all }, threshold, now } = publishing;
+  const changed = await publishing.changed();
+  await notePending(query, election, all ? await publishing.voted() : changed);
+  const stations = await pendingStations(query, election);
+  if (stations.length === 0) return 0;
+  const found = await publishing.cells(stations, "pending");
+  const hidden = new Set<string>();
+  const divided: [string, Batch[], Cell[]][] = [];
+  const units = new Map<string, Unit>();
+  const shown: Taken[] = [];
+  for (const [contest, cells] of found) {
+    const homes = await readHomes(query, election, contest, cells);
+    let batches: Batch[];
+    if (homes.all.length === 0) {
+      // So far the contest had too few voters to be shown at all.
+      batches = divide(cells, threshold);
+      divided.push([contest, batches, cells]);
+    } else {
+      const home = (cell: Cell) =>
+        homes.byCell.get(`${cell.station}/${cell.mode}`) ?? homeOf(cell, homes.all);
+      batches = dueAfterFinal(cells, home, threshold, caughtUp);
+      for (const batch of batches) {
+        units.set(batch.unit.id, batch.unit);
+        shown.push(...taken(contest, batch));
+      }
+    }
+    const done = new Set(batches.flatMap(({ cells }) => cells));
+    // A cell that was found to have fewer voters than are known stays in the reckoning.
+    for (const cell of cells) if (!done.has(cell) || cell.counted < cell.known) hidden.add(cell.station);
+  }
+  const releases = await showDivided(publishing, divided, "late");
+  await showCells(query, election, shown, "count");
+  await forgetPending(query, election, stations.filter((station) => !hidden.has(station)));
+  return releases + await release(query, election, units.values(), "late", now);
+}
+
+async function notePending(query: Query, election: string, stations: readonly string[]): Promise<void> {
+  if (stations.length === 0) return;
+  await query(
+    `INSERT INTO results.pending SELECT DISTINCT $1, station FROM unnest($2::text::text[]) AS s (station)
+     ON CONFLICT DO NOTHING`,
+    [election, arrayLiteral(stations)],
+  );
+}
+
+async function pendingStations(query: Query, election: string): Promise<string[]> {
+  const rows = await query<{ station: string }>(
+    "SELECT station FROM results.pending WHERE election = $1 ORDER BY station",
+    [election],
+  );
+  return rows.map(({ station }) => station);
+}
+
+async function forgetPending(query: Query, election: string, stations: readonly string[]): Promise<void> {
+  await query("DELETE FROM results.pending WHERE election = $1 AND station = ANY ($2::text::text[])", [
+    election,
+    arrayLiteral(stations),
+  ]);
+}
+
+/** The units of a contest's division: of those cells that had voters when it was made, and, if asked for, all. */
+type Homes = Readonly<{ byCell: ReadonlyMap<string, Unit>; all: readonly Home[] }>;
+
+/** Reads the units of the stations' cells; all of the contest when a cell has none, since it was empty then. */
+async function readHomes(
+  query: Query,
+  election: string,
+  contest: string,
+  cells: readonly Cell[],
+): Promise<Homes> {
+  const some = await readUnits(query, election, contest, cells.map(({ station }) => station));
+  if (cells.every(({ station, mode }) => some.byCell.has(`${station}/${mode}`))) return some;
+  return await readUnits(query, election, contest, null);
+}
+
+async function readUnits(
+  query: Query,
+  election: string,
+  contest: string,
+  stations: readonly string[] | null,
+): Promise<Homes> {
+  type Row = Omit<Unit, "members"> & { members: string | null; cell: string; voters: number };
+  const rows = await query<Row>(
+    `SELECT p.station || '/' || p.mode AS cell, p.votes::float8 AS voters, c.unit AS id, c.region, c.station, c.mode,
+       c.members::text AS members
+     FROM results.parts p JOIN results.current c ON c.election = p.election AND c.unit = p.unit
+     WHERE p.election = $1 AND p.contest = $2 AND p.candidate = '${MARK.ballots}'
+       AND NOT coalesce(c.members ? 'late', false) AND ($3::text IS NULL OR p.station = ANY ($3::text::text[]))
+     ORDER BY p.withdrawn DESC, c.unit`,
+    [election, contest, stations === null ? null : arrayLiteral([...new Set(stations)])],
+  );
+  const byCell = new Map<string, Unit>();
+  const all = new Map<string, { unit: Unit; voters: number }>();
+  for (const { cell, voters, members, ...row } of rows) {
+    const unit: Unit = { ...row, members: members === null ? null : JSON.parse(members) };
+    const home = all.get(unit.id);
+    if (home === undefined) all.set(unit.id, { unit, voters });
+    else home.voters += voters;
+    byCell.set(cell, all.get(unit.id)!.unit);
+  }
+  return { byCell, all: [...all.values()] };
+}
+
 /**
  * Whether anything has changed since the last publishing, and nobody has published a moment ago: several processes
- * that publish in turn keep to one pace. Of a publishing in the future, by another's clock, nothing is made.
+ * that publish in turn keep to one pace. Ignores a last publishing in the future (clock skew).
  *
  * @param paceMs How long ago the last publishing must be, in milliseconds.
  */

@@ -8,6 +8,7 @@
 import type { VotingMode } from "../../shared/vote.ts";
 import type { Release, Results, ResultsBy, ResultsRow } from "../public/schemas.ts";
 import { arrayLiteral, type Database, type Query } from "../database/database.ts";
+import { type ContestTotals, type MarkLine, totalsOf, withoutAdded } from "./contest_totals.ts";
 import type { ElectionNames, Elections } from "../registry/election_names.ts";
 
 /** Most rows, and most releases, of one answer by station; a larger election is asked for in parts. */
@@ -20,8 +21,11 @@ const ISO = `'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'`;
 /** What part of the results is meant: one contest, the stations of one region, one station; all when left out. */
 export type Part = Readonly<{ contest?: string; region?: string; station?: string }>;
 
-/** A part as the queries take it. `stations` is PostgreSQL's spelling of an array. */
-type Narrowed = Readonly<{ contest: string | null; stations: string | null }>;
+/**
+ * A part as the queries take it. `stations` is PostgreSQL's spelling of an array; `region` is set when all units that lie
+ * in it are meant, those of several stations too.
+ */
+type Narrowed = Readonly<{ contest: string | null; stations: string | null; region: string | null }>;
 
 /** Why there are no results: no such election, or the part that was asked for (`detail` says what is wrong). */
 export type ResultsFault =
@@ -56,26 +60,33 @@ export async function readResults(
     const narrowed = narrow(names, part);
     if ("fault" in narrowed) return narrowed;
     const voters = await releasedVoters(query, election, narrowed);
-    const head = { election, manifestVersion: names.index.manifest.version, revision, releasedAt, voters };
+    const final = await isFinal(query, election);
+    const { version: manifestVersion } = names.index.manifest;
+    const head = { election, manifestVersion, revision, releasedAt, final, voters };
     switch (by) {
       case "candidate":
         return {
           ...head,
           by,
           rows: candidateRows(names, part, await candidateVotes(query, election, narrowed)),
+          contests: contestRows(names, part, await contestMarks(query, election, narrowed)),
         };
       case "party":
         return { ...head, by, rows: partyRows(names, await candidateVotes(query, election, narrowed)) };
-      case "region":
+      case "region": {
+        const marks = await regionLines(query, election, narrowed, names, "marks");
         return {
           ...head,
           by,
-          rows: regionRows(names, part, await regionVotes(query, election, narrowed, names)),
+          rows: regionRows(names, part, await regionLines(query, election, narrowed, names, "votes")),
+          contests: [...Map.groupBy(marks, ({ region }) => region)].flatMap(([region, lines]) =>
+            totalsOf(lines).map((totals) => ({ region, ...withoutAdded(totals) }))
+          ),
         };
+      }
       case "station": {
-        const stations = await stationVotes(query, election, narrowed);
-        const rows = stationRows(names, part, stations);
-        if (rows !== undefined) return { ...head, by, rows };
+        const answer = stationRows(names, part, await unitVotes(query, election, narrowed));
+        if (answer !== undefined) return { ...head, by, ...answer };
         return {
           fault: "too-large",
           field: "region",
@@ -105,7 +116,11 @@ function narrow(names: ElectionNames, { contest, region, station }: Part): Narro
   if (station !== undefined && !names.stations.has(station)) return none("station", station);
   let stations = region === undefined ? undefined : names.stationsOf.get(region)!;
   if (station !== undefined) stations = stations?.includes(station) === false ? [] : [station];
-  return { contest: contest ?? null, stations: stations === undefined ? null : arrayLiteral(stations) };
+  return {
+    contest: contest ?? null,
+    stations: stations === undefined ? null : arrayLiteral(stations),
+    region: station === undefined ? region ?? null : null,
+  };
 }
 
 /** The newest revision of an election's releases, and its time; 0 and `null` while there is none. */
@@ -121,79 +136,151 @@ export async function newestRelease(
   return { revision: row?.revision ?? 0, releasedAt: row?.released_at ?? null };
 }
 
-async function releasedVoters(query: Query, election: string, { stations }: Narrowed): Promise<number> {
+/** Whether the final release of an election has been made. */
+export async function isFinal(query: Query, election: string): Promise<boolean> {
+  const rows = await query("SELECT FROM results.elections WHERE election = $1 AND final_at IS NOT NULL", [
+    election,
+  ]);
+  return rows.length > 0;
+}
+
+/** Voters counted, and how many of them nothing is shown of; of contests only after the final release. */
+export type NotShown = Readonly<
+  { final: boolean; voters: number; contests: { contest: string; ballots: number }[] }
+>;
+
+/**
+ * Reads how many ballots were counted and are not shown: a number, and nothing of what is on them.
+ *
+ * @param counted Voters counted.
+ */
+export async function readNotShown(query: Query, election: string, counted: number): Promise<NotShown> {
+  const final = await isFinal(query, election);
+  const all: Narrowed = { contest: null, stations: null, region: null };
+  const voters = Math.max(0, counted - await releasedVoters(query, election, all));
+  if (!final || voters === 0) return { final, voters, contests: [] };
+  const contests = await query<{ contest: string; ballots: number }>(
+    `SELECT contest, (sum(counted) - sum(shown))::float8 AS ballots FROM (
+       SELECT contest, votes AS counted, 0 AS shown FROM counting.station_counts
+       WHERE election = $1 AND candidate = '#ballots'
+       UNION ALL
+       SELECT v.contest, 0, v.votes FROM results.current c JOIN results.releases r USING (revision)
+       CROSS JOIN jsonb_to_recordset(r.marks) AS v (contest text, candidate text, votes bigint)
+       WHERE c.election = $1 AND v.candidate = '#ballots'
+     ) t GROUP BY contest HAVING sum(counted) > sum(shown) ORDER BY contest`,
+    [election],
+  );
+  return { final, voters, contests };
+}
+
+/** The units that a part takes in: `$2` stations, `$3` region. */
+const IN_PART = `($2::text IS NULL OR c.station = ANY ($2::text::text[])
+  OR (c.station IS NULL AND c.region = $3::text))`;
+
+async function releasedVoters(
+  query: Query,
+  election: string,
+  { stations, region }: Narrowed,
+): Promise<number> {
   const [{ voters }] = await query<{ voters: number }>(
-    `SELECT coalesce(sum(voters), 0)::float8 AS voters FROM results.current
-     WHERE election = $1 AND ($2::text IS NULL OR station = ANY ($2::text::text[]))`,
-    [election, stations],
+    `SELECT coalesce(sum(voters), 0)::float8 AS voters FROM results.current c WHERE election = $1 AND ${IN_PART}`,
+    [election, stations, region],
   );
   return voters;
 }
 
-/** The votes of each newest release that the part takes in; `$1` election, `$2` contest, `$3` stations. */
-const CURRENT_VOTES = `
+/** The lines of each unit's newest release that the part takes in; `$1` election, `$4` contest. */
+const currentLines = (column: "votes" | "marks") => `
   results.current c
   JOIN results.releases r ON r.revision = c.revision
-  CROSS JOIN jsonb_to_recordset(r.votes) AS v (contest text, candidate text, votes bigint)
-  WHERE c.election = $1 AND ($2::text IS NULL OR v.contest = $2::text)
-    AND ($3::text IS NULL OR c.station = ANY ($3::text::text[]))`;
+  CROSS JOIN jsonb_to_recordset(r.${column}) AS v (contest text, candidate text, votes bigint)
+  WHERE c.election = $1 AND ($4::text IS NULL OR v.contest = $4::text) AND ${IN_PART}`;
 
 type Votes = { contest: string; candidate: string; votes: number };
 
 async function candidateVotes(
   query: Query,
   election: string,
-  { contest, stations }: Narrowed,
+  { contest, stations, region }: Narrowed,
 ): Promise<Votes[]> {
   return await query(
-    `SELECT v.contest, v.candidate, sum(v.votes)::float8 AS votes FROM ${CURRENT_VOTES} GROUP BY v.contest, v.candidate`,
-    [election, contest, stations],
+    `SELECT v.contest, v.candidate, sum(v.votes)::float8 AS votes FROM ${
+      currentLines("votes")
+    } GROUP BY v.contest, v.candidate`,
+    [election, stations, region, contest],
   );
 }
 
-async function regionVotes(
+async function contestMarks(
   query: Query,
   election: string,
-  { contest, stations }: Narrowed,
+  { contest, stations, region }: Narrowed,
+): Promise<Votes[]> {
+  return await query(
+    `SELECT v.contest, v.candidate, sum(v.votes)::float8 AS votes FROM ${
+      currentLines("marks")
+    } GROUP BY v.contest, v.candidate`,
+    [election, stations, region, contest],
+  );
+}
+
+async function regionLines(
+  query: Query,
+  election: string,
+  { contest, stations, region }: Narrowed,
   names: ElectionNames,
-): Promise<(Votes & { region: string })[]> {
+  column: "votes" | "marks",
+): Promise<(Votes & { region: string | null })[]> {
   const all = names.index.manifest.stations;
   return await query(
     `WITH places AS MATERIALIZED (
-       SELECT * FROM unnest($4::text::text[], $5::text::text[]) AS p (station, region)
+       SELECT * FROM unnest($5::text::text[], $6::text::text[]) AS p (station, region)
      )
-     SELECT p.region, t.contest, t.candidate, sum(t.votes)::float8 AS votes
+     SELECT coalesce(p.region, t.region) AS region, t.contest, t.candidate, sum(t.votes)::float8 AS votes
      FROM (
-       SELECT c.station, v.contest, v.candidate, sum(v.votes) AS votes FROM ${CURRENT_VOTES}
-       GROUP BY c.station, v.contest, v.candidate
-     ) t JOIN places p USING (station)
-     GROUP BY p.region, t.contest, t.candidate`,
+       SELECT c.station, c.region, v.contest, v.candidate, sum(v.votes) AS votes FROM ${currentLines(column)}
+       GROUP BY c.station, c.region, v.contest, v.candidate
+     ) t LEFT JOIN places p USING (station)
+     GROUP BY 1, t.contest, t.candidate ORDER BY 1, t.contest, t.candidate`,
     [
       election,
-      contest,
       stations,
+      region,
+      contest,
       arrayLiteral(all.map(({ id }) => id)),
       arrayLiteral(all.map(({ region }) => region)),
     ],
   );
 }
 
-type StationVotes = { station: string; mode: VotingMode; votes: string };
+type UnitVotes = {
+  unit: string;
+  station: string | null;
+  region: string | null;
+  mode: VotingMode | null;
+  members: string | null;
+  votes: string;
+  marks: string;
+};
 
-async function stationVotes(query: Query, election: string, { stations }: Narrowed): Promise<StationVotes[]> {
+async function unitVotes(
+  query: Query,
+  election: string,
+  { stations, region }: Narrowed,
+): Promise<UnitVotes[]> {
   return await query(
-    `SELECT c.station, c.mode, r.votes::text AS votes
+    `SELECT c.unit, c.station, c.region, c.mode, c.members::text AS members, r.votes::text AS votes, r.marks::text AS marks
      FROM results.current c JOIN results.releases r ON r.revision = c.revision
-     WHERE c.election = $1 AND ($2::text IS NULL OR c.station = ANY ($2::text::text[]))
-     ORDER BY c.station, c.mode LIMIT ${MAX_STATION_RELEASES + 1}`,
-    [election, stations],
+     WHERE c.election = $1 AND ${IN_PART}
+     ORDER BY c.station, c.mode, c.unit LIMIT ${MAX_STATION_RELEASES + 1}`,
+    [election, stations, region],
   );
 }
 
 async function minuteVotes(
   query: Query,
   election: string,
-  { contest, stations }: Narrowed,
+  { contest, stations, region }: Narrowed,
 ): Promise<ResultsRow<"time">[]> {
   return await query(
     `SELECT to_char(minute AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI"Z"') AS minute, contest, candidate,
@@ -204,10 +291,10 @@ async function minuteVotes(
        FROM results.releases r
        CROSS JOIN jsonb_to_recordset(r.votes) AS v (contest text, candidate text, added bigint)
        WHERE r.election = $1 AND ($2::text IS NULL OR v.contest = $2::text)
-         AND ($3::text IS NULL OR r.station = ANY ($3::text::text[]))
+         AND ($3::text IS NULL OR r.station = ANY ($3::text::text[]) OR (r.station IS NULL AND r.region = $4::text))
        GROUP BY 1, 2, 3
      ) t ORDER BY t.minute, contest, candidate`,
-    [election, contest, stations],
+    [election, contest, stations, region],
   );
 }
 
@@ -238,6 +325,13 @@ function candidateRows(
   );
 }
 
+function contestRows(names: ElectionNames, { contest }: Part, marks: readonly MarkLine[]): ContestTotals[] {
+  const found = new Map(totalsOf(marks).map((totals) => [totals.contest, withoutAdded(totals)]));
+  return contestsIn(names, contest).map(({ id }) =>
+    found.get(id) ?? { contest: id, ballots: 0, undervotes: 0, blanks: 0 }
+  );
+}
+
 /** The last row is of the candidates without a party, where there are any. */
 function partyRows(names: ElectionNames, votes: readonly Votes[]): ResultsRow<"party">[] {
   const rows = new Map<string | undefined, ResultsRow<"party">>(
@@ -262,64 +356,71 @@ function partyRows(names: ElectionNames, votes: readonly Votes[]): ResultsRow<"p
   return [...rows.values(), ...independent === undefined ? [] : [independent]];
 }
 
+/** The last rows are of units with several regions, where there are any. */
 function regionRows(
   names: ElectionNames,
   { contest: only, region: one, station }: Part,
-  votes: readonly (Votes & { region: string })[],
+  votes: readonly (Votes & { region: string | null })[],
 ): ResultsRow<"region">[] {
   const place = station === undefined ? one : names.index.stations.get(station)!.region;
   const found = Map.groupBy(votes, ({ region }) => region);
-  return names.index.manifest.regions.filter(({ id }) => place === undefined || id === place).flatMap(
-    ({ id: region, name }) => {
-      const votesOf = tally(found.get(region) ?? []);
-      const here = names.contestsOf.get(region)!;
-      return contestsIn(names, only).filter(({ id }) => here.has(id)).flatMap(({ id: contest, candidates }) =>
-        candidates.map(({ id: candidate }) => ({
-          region,
-          name,
-          contest,
-          candidate,
-          votes: votesOf(contest, candidate),
-        }))
-      );
-    },
-  );
+  const rowsOf = (region: string | null, name: string | null, here: ReadonlySet<string>) => {
+    const votesOf = tally(found.get(region) ?? []);
+    return contestsIn(names, only).filter(({ id }) => here.has(id)).flatMap(({ id: contest, candidates }) =>
+      candidates.map(({ id: candidate }) => ({
+        region,
+        name,
+        contest,
+        candidate,
+        votes: votesOf(contest, candidate),
+      }))
+    );
+  };
+  const rows = names.index.manifest.regions.filter(({ id }) => place === undefined || id === place)
+    .flatMap(({ id, name }) => rowsOf(id, name, names.contestsOf.get(id)!));
+  const together = new Set(found.get(null)?.map(({ contest }) => contest));
+  return [...rows, ...rowsOf(null, null, together)];
 }
 
-/** A row for each candidate whom a released station votes on; `undefined` when they are too many. */
+type StationAnswer = Pick<Extract<Results, { by: "station" }>, "rows" | "contests" | "units">;
+
+/** A row for each candidate of each contest that a unit shows; `undefined` when they are too many. */
 function stationRows(
   names: ElectionNames,
   { contest: only }: Part,
-  stations: readonly StationVotes[],
-): ResultsRow<"station">[] | undefined {
-  if (stations.length > MAX_STATION_RELEASES) return undefined;
-  const rows: ResultsRow<"station">[] = [];
-  for (const { station, mode, votes } of stations) {
-    const place = names.index.stations.get(station);
-    if (place === undefined) continue;
+  units: readonly UnitVotes[],
+): StationAnswer | undefined {
+  if (units.length > MAX_STATION_RELEASES) return undefined;
+  const answer: StationAnswer = { rows: [], contests: [], units: [] };
+  for (const { votes, marks, members, ...row } of units) {
+    const { unit, station, mode } = row;
+    const place = station === null ? undefined : names.index.stations.get(station);
+    if (station !== null && place === undefined) continue;
+    const region = place?.region ?? row.region;
+    const totals = totalsOf(JSON.parse(marks) as MarkLine[]);
+    // Releases of version 0.1 have no marks.
+    const shown = totals.length === 0 && place !== undefined
+      ? place.contests
+      : new Set(totals.map(({ contest }) => contest));
     const votesOf = tally(JSON.parse(votes));
-    const name = names.stations.get(station)!;
+    const name = station === null ? null : names.stations.get(station)!;
+    if (members !== null) answer.units.push({ unit, ...JSON.parse(members) });
     for (const { id: contest, candidates } of contestsIn(names, only)) {
-      if (!place.contests.has(contest)) continue;
+      if (!shown.has(contest)) continue;
+      const own = totals.find((each) => each.contest === contest);
+      if (own !== undefined) answer.contests.push({ unit, station, mode, ...withoutAdded(own) });
       for (const { id: candidate } of candidates) {
-        rows.push({
-          station,
-          name,
-          region: place.region,
-          mode,
-          contest,
-          candidate,
-          votes: votesOf(contest, candidate),
-        });
+        const votes = votesOf(contest, candidate);
+        answer.rows.push({ unit, station, name, region, mode, contest, candidate, votes });
       }
     }
-    if (rows.length > MAX_STATION_ROWS) return undefined;
+    if (answer.rows.length > MAX_STATION_ROWS) return undefined;
   }
-  return rows;
+  return answer;
 }
 
 /** A release as the database has it; the names of places are joined later. */
-export type StoredRelease = Omit<Release, "region">;
+export type StoredRelease = Release;
 
 /** The releases after a revision, oldest first, at most `limit`. */
 export async function releasesSince(
@@ -328,13 +429,23 @@ export async function releasesSince(
   revision: number,
   limit: number,
 ): Promise<StoredRelease[]> {
-  const rows = await query<Omit<StoredRelease, "votes"> & { votes: string }>(
-    `SELECT revision::float8 AS revision, station, mode, voters::float8 AS voters, closing,
-       to_char(released_at AT TIME ZONE 'UTC', ${ISO}) AS "releasedAt", added_voters::float8 AS "addedVoters",
-       votes::text AS votes
+  type Row = Omit<StoredRelease, "votes" | "members" | "contests"> & {
+    votes: string;
+    marks: string;
+    members: string | null;
+  };
+  const rows = await query<Row>(
+    `SELECT revision::float8 AS revision, unit, region, station, mode, members::text AS members, kind,
+       voters::float8 AS voters, to_char(released_at AT TIME ZONE 'UTC', ${ISO}) AS "releasedAt",
+       added_voters::float8 AS "addedVoters", votes::text AS votes, marks::text AS marks
      FROM results.releases WHERE election = $1 AND releases.revision > $2::bigint
      ORDER BY releases.revision LIMIT $3::int`,
     [election, revision, limit],
   );
-  return rows.map((row) => ({ ...row, votes: JSON.parse(row.votes) }));
+  return rows.map(({ votes, marks, members, ...row }) => ({
+    ...row,
+    members: members === null ? null : JSON.parse(members),
+    votes: JSON.parse(votes),
+    contests: totalsOf(JSON.parse(marks)),
+  }));
 }

@@ -3,8 +3,8 @@ import { testDefinition } from "../../tests/fixture.ts";
 import { withElection, writeRelease } from "../../tests/seeded_database.ts";
 import { type Results, resultsSchema } from "../public/schemas.ts";
 import { Elections } from "../registry/election_names.ts";
-import { publish } from "./publish.ts";
-import { isFault, newestRelease, type Part, readResults, releasesSince } from "./results.ts";
+import { publish, type ReleasePolicy } from "./publish.ts";
+import { isFault, newestRelease, type Part, readNotShown, readResults, releasesSince } from "./results.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
@@ -105,15 +105,42 @@ Deno.test("readResults() sums releases, and nothing but releases", async (t) => 
     await t.step("by station: what is released there, with each candidate of its contests", async () => {
       const rows = lines(await read("station", { region: "north", contest: "mayor" }));
       assert.deepEqual(rows, [
-        "n-1 north early mayor ann 0",
-        "n-1 north early mayor bob 0",
-        "n-1 north early mayor cyd 3",
-        "n-1 north in_person mayor ann 5",
-        "n-1 north in_person mayor bob 2",
-        "n-1 north in_person mayor cyd 0",
+        "n-1/early n-1 north early mayor ann 0",
+        "n-1/early n-1 north early mayor bob 0",
+        "n-1/early n-1 north early mayor cyd 3",
+        "n-1/in_person n-1 north in_person mayor ann 5",
+        "n-1/in_person n-1 north in_person mayor bob 2",
+        "n-1/in_person n-1 north in_person mayor cyd 0",
       ]);
       await writeRelease(db, { station: "n-2", voters: 3, votes: { "mayor/ann": [3, 3] } });
       assert.equal((await read("station", { station: "n-2" })).rows.length, 3, "n-2 has one contest only");
+    });
+
+    await t.step("ballots, undervotes and blanks stand beside the candidates", async () => {
+      const none = { undervotes: 0, blanks: 0 };
+      const all = await read("candidate", { contest: "council" });
+      assert(all.by === "candidate");
+      assert.deepEqual(all.contests, [{ contest: "council", ballots: 11, undervotes: 0, blanks: 2 }]);
+      const regions = await read("region", { contest: "council" });
+      assert(regions.by === "region");
+      assert.deepEqual(regions.contests, [
+        { region: "north", contest: "council", ballots: 7, ...none, blanks: 1 },
+        { region: "south", contest: "council", ballots: 4, ...none, blanks: 1 },
+      ]);
+      const units = await read("station", { station: "s-2", contest: "council" });
+      assert(units.by === "station");
+      assert.deepEqual(units.contests, [
+        {
+          unit: "s-2/in_person",
+          station: "s-2",
+          mode: "in_person",
+          contest: "council",
+          ballots: 4,
+          ...none,
+          blanks: 1,
+        },
+      ]);
+      assert.deepEqual(units.units, [], "each is one cell");
     });
 
     await t.step("by time: what each minute released, and the running total", async () => {
@@ -157,17 +184,29 @@ Deno.test("readResults() sums releases, and nothing but releases", async (t) => 
       const [first] = all;
       assert.deepEqual(first, {
         revision: first.revision,
+        unit: "n-1/in_person",
+        region: null,
         station: "n-1",
         mode: "in_person",
+        members: null,
+        kind: "interim",
         releasedAt: "2026-11-03T12:00:10.000Z",
         voters: 3,
         addedVoters: 3,
-        closing: false,
         votes: [
           { contest: "mayor", candidate: "ann", votes: 2, added: 2 },
           { contest: "mayor", candidate: "bob", votes: 1, added: 1 },
           { contest: "council", candidate: "dan", votes: 3, added: 3 },
         ],
+        contests: ["mayor", "council"].map((contest) => ({
+          contest,
+          ballots: 3,
+          undervotes: 0,
+          blanks: 1,
+          addedBallots: 3,
+          addedUndervotes: 0,
+          addedBlanks: 0,
+        })),
       });
       const page = await releasesSince(db.query, "test-2026", first.revision, 2);
       assert.deepEqual(page, all.slice(1, 3));
@@ -178,23 +217,28 @@ Deno.test("readResults() sums releases, and nothing but releases", async (t) => 
 
 Deno.test("readResults() shows what publish() releases", async () => {
   await withElection(async (db) => {
-    for (const [candidate, votes] of [["ann", 4], ["bob", 2]] as const) {
+    const count = async (votes: Record<string, number>, voters: number) => {
+      for (const [candidate, n] of Object.entries({ ...votes, "#ballots": voters })) {
+        await db.query(
+          `INSERT INTO counting.station_counts AS c VALUES ('test-2026', 's-1', 'mayor', $1, 'in_person', 0, $2)
+           ON CONFLICT (election, station, mode, contest, candidate, lane) DO UPDATE SET votes = c.votes + excluded.votes`,
+          [candidate, n],
+        );
+      }
       await db.query(
-        "INSERT INTO counting.station_counts VALUES ('test-2026', 's-1', 'mayor', $1, 'in_person', 0, $2)",
-        [
-          candidate,
-          votes,
-        ],
+        `INSERT INTO counting.station_voters AS c VALUES ('test-2026', 's-1', 'in_person', 0, $1)
+         ON CONFLICT (election, station, mode, lane) DO UPDATE SET voters = c.voters + excluded.voters`,
+        [voters],
       );
-    }
-    await db.query("INSERT INTO counting.station_voters VALUES ('test-2026', 's-1', 'in_person', 0, 6)");
-    await db.query("INSERT INTO counting.changes VALUES ('test-2026', 's-1')");
-    const policy = {
+      await db.query("INSERT INTO counting.changes VALUES ('test-2026', 's-1')");
+    };
+    const policy: ReleasePolicy = {
       election: "test-2026",
-      threshold: 7,
-      allowed: true,
-      closed: false,
-      stations: [],
+      threshold: 3,
+      beforeFinal: true,
+      final: false,
+      caughtUp: false,
+      regionOf: () => "south",
       all: false,
     };
     const rows = async () => {
@@ -202,9 +246,29 @@ Deno.test("readResults() shows what publish() releases", async () => {
       assert(!isFault(results));
       return lines(results);
     };
-    await publish(db, policy, new Date("2026-11-03T12:00:00.000Z"));
+    const now = new Date("2026-11-03T12:00:00.000Z");
+    await count({ ann: 4, bob: 2 }, 6);
+    await publish(db, policy, now);
     assert.deepEqual(await rows(), ["mayor ann red 0", "mayor bob blue 0", "mayor cyd  0"]);
-    await publish(db, { ...policy, threshold: 6, all: true }, new Date("2026-11-03T12:00:00.000Z"));
-    assert.deepEqual(await rows(), ["mayor ann red 4", "mayor bob blue 2", "mayor cyd  0"]);
+    await count({ ann: 1, cyd: 1 }, 2);
+    await publish(db, policy, now);
+    assert.deepEqual(await rows(), ["mayor ann red 0", "mayor bob blue 0", "mayor cyd  0"]);
+    await count({ ann: 1 }, 1);
+    await publish(db, policy, now);
+    assert.deepEqual(
+      await rows(),
+      ["mayor ann red 4", "mayor bob blue 2", "mayor cyd  0"],
+      "one snapshot behind",
+    );
+    assert.deepEqual(await readNotShown(db.query, "test-2026", 9), { final: false, voters: 3, contests: [] });
+    await publish(db, { ...policy, final: true }, now);
+    assert.deepEqual(await rows(), ["mayor ann red 6", "mayor bob blue 2", "mayor cyd  1"]);
+    await count({ ann: 1 }, 1);
+    await publish(db, { ...policy, final: true, caughtUp: true }, now);
+    assert.deepEqual(await readNotShown(db.query, "test-2026", 10), {
+      final: true,
+      voters: 1,
+      contests: [{ contest: "mayor", ballots: 1 }],
+    });
   }, testDefinition());
 });

@@ -210,14 +210,17 @@ async function newestRebuild(query: Query): Promise<number> {
   return number;
 }
 
-/** The newest release of each election. What stands is else changed by a rebuild alone, which withdraws. */
+/** The newest release of each election: whatever changes what stands is a release, a withdrawal too. */
 const NEWEST = `
 SELECT e.election, n.revision::float8 AS revision
 FROM registry.elections e
 CROSS JOIN LATERAL (SELECT max(revision) AS revision FROM results.releases r WHERE r.election = e.election) n
 WHERE n.revision IS NOT NULL`;
 
-/** Sums of the releases that stand; `revision` always rises, and tells the newer of two rows of one key. */
+/**
+ * Sums of the releases that stand; `revision` always rises, and tells the newer of two rows of one key. Ballots, undervotes
+ * and blanks of a contest have rows of their own, under names that no candidate can have (shared/marks.ts).
+ */
 const TALLIES = `
 SELECT election || '/' || contest || '/' || candidate AS key, election, contest, candidate,
   sum(votes)::float8 AS votes, max(revision)::float8 AS revision
@@ -225,15 +228,20 @@ FROM (
   SELECT r.election, r.revision, v.contest, v.candidate, v.votes
   FROM results.current c
   JOIN results.releases r ON r.revision = c.revision
-  CROSS JOIN LATERAL jsonb_to_recordset(r.votes) AS v (contest text, candidate text, votes bigint)
+  CROSS JOIN LATERAL jsonb_to_recordset(r.votes || r.marks) AS v (contest text, candidate text, votes bigint)
   WHERE c.election = $1
 ) AS released
 GROUP BY election, contest, candidate ORDER BY key`;
 
-/** Turnout has no gate; its number of voters rises, and so is its own revision. */
+/**
+ * Turnout by the voters' region; its number of voters rises, and so is its own revision. For k > 1 it is rounded down to a
+ * multiple of k. An election that has no terms yet publishes nothing.
+ */
 const TURNOUT = `
-SELECT election || '/' || region AS key, election, region, sum(voters)::float8 AS voters
-FROM counting.turnout_groups GROUP BY election, region ORDER BY key`;
+SELECT g.election || '/' || region AS key, g.election, region,
+  (sum(voters) - sum(voters) % e.release_threshold)::float8 AS voters
+FROM counting.turnout_groups g JOIN results.elections e ON e.election = g.election
+GROUP BY g.election, region, e.release_threshold ORDER BY key`;
 
 /** After an offset in each partition that is given. No vote id and no voter key: who may know of them asks the aggregator. */
 const REJECTIONS = `

@@ -8,6 +8,7 @@
 /** Names of the indices, without what stands before them. */
 export type PanelIndex =
   | "tallies"
+  | "ballots"
   | "releases"
   | "released-votes"
   | "turnout-per-minute"
@@ -15,11 +16,12 @@ export type PanelIndex =
   | "audit-events";
 
 /**
- * The time field of each data view, by which a dashboard's time range chooses. Tallies have none: they are what stands
- * now, and one that has not changed for a day is a result all the same.
+ * The time field of each data view, by which a dashboard's time range chooses. Tallies and ballots have none: they are what
+ * stands now, and one that has not changed for a day is a result all the same.
  */
 export const TIME_FIELDS: Readonly<Record<PanelIndex, string | undefined>> = {
   "tallies": undefined,
+  "ballots": undefined,
   "releases": "released_at",
   "released-votes": "released_at",
   "turnout-per-minute": "minute",
@@ -201,6 +203,11 @@ export const DASHBOARDS: readonly Dashboard[] = [
         field: "candidate",
         label: "Candidates",
       }]),
+      chart("results-ballots", "Ballots, choices not made and blanks", "ballots", "table", [CONTEST], [
+        { operation: "sum", field: "ballots", label: "Ballots" },
+        { operation: "sum", field: "undervotes", label: "Choices not made" },
+        { operation: "sum", field: "blanks", label: "Blank" },
+      ]),
     ],
   },
   {

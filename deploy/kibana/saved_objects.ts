@@ -129,7 +129,8 @@ function dashboard({ id, title, description, panels }: Dashboard): SavedObject {
 /** What a dashboard lets one choose by: fields that all of its indices have, since a choice is for all panels. */
 function controlsOf(views: readonly PanelIndex[]): { field: string; title: string }[] {
   const hasNames = !views.includes("audit-events");
-  const hasContests = views.every((view) => view === "tallies" || view === "released-votes");
+  const withContests: readonly PanelIndex[] = ["tallies", "ballots", "released-votes"];
+  const hasContests = views.every((view) => withContests.includes(view));
   return [
     { field: hasNames ? "election_name" : "election", title: "Election" },
     ...hasContests ? [{ field: "contest_name", title: "Contest" }] : [],

@@ -153,6 +153,16 @@ async function makeCluster(
   }
 }
 
+/** Keeps votes out of the server's log, and times of commits out of its files: see docs/security.md. */
+const SECRET = {
+  log_statement: "none",
+  log_min_duration_statement: -1,
+  log_parameter_max_length: 0,
+  log_parameter_max_length_on_error: 0,
+  log_error_verbosity: "terse",
+  track_commit_timestamp: "off",
+};
+
 /** What differs from PostgreSQL's own defaults. No socket file: Debian's directory for it is not everybody's. */
 export function serverSettings(
   { host, directory }: Pick<Place, "host" | "directory">,
@@ -165,6 +175,7 @@ export function serverSettings(
     password_encryption: "scram-sha-256",
     timezone: "UTC",
     log_timezone: "UTC",
+    ...SECRET,
     ...certificate === undefined ? {} : {
       ssl: "on",
       ssl_cert_file: `${directory}/server.crt`,

@@ -14,6 +14,24 @@ Deno.test("serverSettings() listens on loopback alone, and quotes", () => {
   assert.match(text, /^ssl_key_file = '\/it''s\/here\/server\.key'$/m);
 });
 
+Deno.test("serverSettings() and the compose file's server keep parameters and times of commits to themselves", async () => {
+  const local = serverSettings(place, { port: 5000 });
+  const compose = await Deno.readTextFile(new URL("../postgresql/start.sh", import.meta.url));
+  for (
+    const [name, value] of [
+      ["log_statement", "none"],
+      ["log_min_duration_statement", "-1"],
+      ["log_parameter_max_length", "0"],
+      ["log_parameter_max_length_on_error", "0"],
+      ["log_error_verbosity", "terse"],
+      ["track_commit_timestamp", "off"],
+    ]
+  ) {
+    assert.ok(local.includes(`${name} = '${value}'\n`), name);
+    assert.ok(compose.includes(`-c ${name}=${value}`), name);
+  }
+});
+
 Deno.test("serverSettings() without a certificate says nothing of TLS", () => {
   assert.doesNotMatch(serverSettings(place, { port: 5000 }), /ssl/);
 });

@@ -129,12 +129,19 @@ export class KafkaLog implements VoteLog {
 }
 
 function toMessage(
-  { partition, version, keyId, senderKey, signature, value }: PlacedRecord,
+  { partition, version, kind, keyId, senderKey, sequence, signature, value }: PlacedRecord,
 ): ProducedMessage {
   return {
     partition,
     value,
-    headers: { "v": utf8(version), "key-id": utf8(keyId), "sender-key": senderKey, "signature": signature },
+    headers: {
+      "v": utf8(version),
+      "kind": utf8(kind),
+      "key-id": utf8(keyId),
+      "sender-key": senderKey,
+      "sequence": utf8(String(sequence)),
+      "signature": signature,
+    },
   };
 }
 
@@ -145,11 +152,18 @@ function toRecord(partition: number, { offset, timestamp, headers, value }: Kafk
     offset: Number(offset),
     appendedAtMs: Number(timestamp),
     version: headerText.decode(header(headers, "v")),
+    kind: headerText.decode(header(headers, "kind")),
     keyId: headerText.decode(header(headers, "key-id")),
     senderKey: header(headers, "sender-key"),
+    sequence: parseSequence(headerText.decode(header(headers, "sequence"))),
     signature: header(headers, "signature"),
     value: value ?? NOTHING,
   };
+}
+
+/** Reads the header `sequence`: decimal digits, without a leading zero; NaN for anything else. */
+export function parseSequence(text: string): number {
+  return /^(0|[1-9][0-9]{0,14})$/.test(text) ? Number(text) : NaN;
 }
 
 function header(headers: IHeaders | undefined, name: string): Uint8Array {

@@ -36,8 +36,8 @@ const SCHEMA = `
   CREATE TABLE IF NOT EXISTS log (identity TEXT NOT NULL, partitions INTEGER NOT NULL) STRICT;
   CREATE TABLE IF NOT EXISTS ends (partition INTEGER PRIMARY KEY, next_offset INTEGER NOT NULL) STRICT;
   CREATE TABLE IF NOT EXISTS records (
-    id INTEGER PRIMARY KEY, appended_at INTEGER NOT NULL, version BLOB NOT NULL, key_id BLOB NOT NULL,
-    sender_key BLOB NOT NULL, signature BLOB NOT NULL, value BLOB NOT NULL
+    id INTEGER PRIMARY KEY, appended_at INTEGER NOT NULL, version BLOB NOT NULL, kind BLOB NOT NULL,
+    key_id BLOB NOT NULL, sender_key BLOB NOT NULL, sequence INTEGER, signature BLOB NOT NULL, value BLOB NOT NULL
   ) STRICT;
   CREATE TABLE IF NOT EXISTS positions (
     consumer TEXT NOT NULL, partition INTEGER NOT NULL, next_offset INTEGER NOT NULL,
@@ -49,8 +49,10 @@ type Row = {
   id: number;
   appended_at: number;
   version: Uint8Array;
+  kind: Uint8Array;
   key_id: Uint8Array;
   sender_key: Uint8Array;
+  sequence: number | null;
   signature: Uint8Array;
   value: Uint8Array;
 };
@@ -75,7 +77,7 @@ export class SqliteLog implements VoteLog {
     this.#now = now;
     this.#identity = identity;
     this.partitions = partitions;
-    this.#insert = db.prepare("INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?)");
+    this.#insert = db.prepare("INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
     this.#readEnd = db.prepare("SELECT next_offset FROM ends WHERE partition = ?");
     this.#writeEnd = db.prepare("UPDATE ends SET next_offset = ? WHERE partition = ?");
     this.#select = db.prepare("SELECT * FROM records WHERE id >= ? AND id < ? ORDER BY id LIMIT ?");
@@ -93,14 +95,17 @@ export class SqliteLog implements VoteLog {
     try {
       const ends = new Map<number, number>();
       const appendedAt = this.#now();
-      for (const { partition, version, keyId, senderKey, signature, value } of records) {
+      for (const record of records) {
+        const { partition, version, kind, keyId, senderKey, sequence, signature, value } = record;
         const offset = ends.get(partition) ?? this.#endOf(partition);
         this.#insert.run(
           partition * PARTITION_SPAN + offset,
           appendedAt,
           utf8(version),
+          utf8(kind),
           utf8(keyId),
           senderKey,
+          Number.isSafeInteger(sequence) && sequence >= 0 ? sequence : null,
           signature,
           value,
         );
@@ -181,8 +186,10 @@ export class SqliteLog implements VoteLog {
       offset: row.id - first,
       appendedAtMs: row.appended_at,
       version: headers.decode(row.version),
+      kind: headers.decode(row.kind),
       keyId: headers.decode(row.key_id),
       senderKey: row.sender_key,
+      sequence: row.sequence ?? NaN,
       signature: row.signature,
       value: row.value,
     }));
@@ -195,7 +202,7 @@ export class SqliteLog implements VoteLog {
  * @param directory Where the logs stand; made if missing.
  * @param partitions From the manifest.
  * @param now The log's clock, milliseconds since 1970.
- * @throws {LogFault} when the log has another number of partitions.
+ * @throws {LogFault} when the log has another number of partitions, or records of format 1.
  */
 export function openSqliteLog(
   directory: string,
@@ -213,6 +220,11 @@ export function openSqliteLog(
     db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000;");
     db.exec("BEGIN IMMEDIATE");
     db.exec(SCHEMA);
+    if (db.prepare("SELECT 1 FROM pragma_table_info('records') WHERE name = 'kind'").get() === undefined) {
+      throw new LogFault(
+        `Cannot use ${path}: it has records of format 1, and this version reads format 2; finish this election with 0.1`,
+      );
+    }
     let row = db.prepare("SELECT identity, partitions FROM log").get() as
       | { identity: string; partitions: number }
       | undefined;

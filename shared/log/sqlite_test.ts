@@ -64,9 +64,11 @@ function record(partition: number, value: string): PlacedRecord {
   const bytes = new Uint8Array(32);
   return {
     partition,
-    version: "1",
+    version: "2",
+    kind: "vote",
     keyId: "test-2026/g-1.1",
     senderKey: bytes,
+    sequence: 1,
     signature: bytes,
     value: utf8(value),
   };
@@ -131,6 +133,37 @@ Deno.test("openSqliteLog() keeps elections apart in one directory, which it make
   });
 });
 
+Deno.test("openSqliteLog() refuses a log of format 1, says what to do, and leaves it as it is", async () => {
+  await withDirectory(async (directory) => {
+    const path = `${directory}/votes.test-2026.sqlite`;
+    // The tables that 0.1 made.
+    using db = new DatabaseSync(path);
+    db.exec(`
+      CREATE TABLE log (identity TEXT NOT NULL, partitions INTEGER NOT NULL) STRICT;
+      CREATE TABLE ends (partition INTEGER PRIMARY KEY, next_offset INTEGER NOT NULL) STRICT;
+      CREATE TABLE records (
+        id INTEGER PRIMARY KEY, appended_at INTEGER NOT NULL, version BLOB NOT NULL, key_id BLOB NOT NULL,
+        sender_key BLOB NOT NULL, signature BLOB NOT NULL, value BLOB NOT NULL
+      ) STRICT;
+      CREATE TABLE positions (
+        consumer TEXT NOT NULL, partition INTEGER NOT NULL, next_offset INTEGER NOT NULL,
+        PRIMARY KEY (consumer, partition)
+      ) STRICT;
+      INSERT INTO log VALUES ('an identity', 3);
+    `);
+    const refusal = new LogFault(
+      `Cannot use ${path}: it has records of format 1, and this version reads format 2; finish this election with 0.1`,
+    );
+    for (let attempt = 0; attempt < 2; attempt++) {
+      assert.throws(() => openSqliteLog(directory, "test-2026", 3), refusal);
+    }
+    assert.deepEqual({ ...db.prepare("SELECT * FROM log").get() }, {
+      identity: "an identity",
+      partitions: 3,
+    });
+  });
+});
+
 Deno.test("openSqliteLog() syncs every commit to the disk", async () => {
   // Only the source can say so: a test cannot cut the power.
   const source = await Deno.readTextFile(new URL("sqlite.ts", import.meta.url));
@@ -150,9 +183,11 @@ Deno.test("openSqliteLog() makes one log when four processes open a new one at t
             const log = openSqliteLog(${JSON.stringify(directory)}, "round-" + round, 3);
             await log.append([{
               partition: 0,
-              version: "1",
+              version: "2",
+              kind: "vote",
               keyId: "a",
               senderKey: new Uint8Array(32),
+              sequence: 1,
               signature: new Uint8Array(32),
               value: new Uint8Array(1),
             }]);
@@ -190,9 +225,11 @@ Deno.test("openSqliteLog() opens a log that others open, write and close all the
           const log = openSqliteLog(${JSON.stringify(directory)}, "test-2026", 3);
           await log.append([{
             partition: 0,
-            version: "1",
+            version: "2",
+            kind: "vote",
             keyId: "a",
             senderKey: new Uint8Array(32),
+            sequence: 1,
             signature: new Uint8Array(32),
             value: new Uint8Array(1),
           }]);

@@ -4,15 +4,16 @@
  *
  * @module
  */
-import type { ElectionDefinition } from "../../shared/election.ts";
+import { ELECTION_LIMITS, type ElectionDefinition } from "../../shared/election.ts";
 import type { Vote } from "../../shared/vote.ts";
 import type { Random } from "../random.ts";
 import type { BallotKind } from "./kinds.ts";
 
-/** One byte more than a gateway takes of one vote; docs/wire-format.md has the limit. */
+/** More than any election takes of a vote's text, and more than a gateway takes of a body or of a line. */
+const TOO_LONG_BYTES = ELECTION_LIMITS.voteBytes + 1;
 const TOO_LARGE_BYTES = 64 * 1024 + 1;
-/** How deep a field is nested that is to hurt a parser. */
-const DEEP = 5_000;
+/** How deep a field is nested; its vote is within the length that the election takes. */
+const DEEP = 80;
 
 type Definition = Pick<ElectionDefinition, "contests" | "stations" | "opensAt">;
 
@@ -50,6 +51,8 @@ export class BadBallots {
         return this.#random.pick(NOT_JSON)(JSON.stringify(vote));
       case "wrong-field":
         return this.#random.pick(WRONG_FIELDS)(vote);
+      case "too-long":
+        return JSON.stringify(vote).padEnd(TOO_LONG_BYTES);
       case "too-large":
         return JSON.stringify(vote).padEnd(TOO_LARGE_BYTES);
       case "out-of-hours": {

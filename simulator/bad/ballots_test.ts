@@ -1,5 +1,5 @@
 import assert from "assert";
-import { indexElection, type Manifest } from "../../shared/election.ts";
+import { ELECTION_LIMITS, indexElection, type Manifest } from "../../shared/election.ts";
 import { type ProblemType, reasonOfRejection } from "../../shared/problem.ts";
 import { checkBallot, type Vote, voteSchema } from "../../shared/vote.ts";
 import { seededRandom } from "../random.ts";
@@ -30,7 +30,7 @@ const manifest: Manifest = {
     { id: "t", name: "T", region: "r", contests: ["all"] },
   ],
   gateways: [{ id: "g", stations: ["s", "t"], fallbackFor: [] }],
-  recordBytes: 100,
+  voteBytes: 512,
   sealingKey: "00".repeat(32),
   denied: [],
 };
@@ -43,11 +43,12 @@ const vote: Vote = {
   selections: [{ contest: "all", candidate: "a" }],
   castAt: "2026-11-03T08:00:00.000Z",
 };
-const MAX_VOTE_BYTES = 64 * 1024;
+const MAX_BODY_BYTES = 64 * 1024;
 
 /** What a gateway must find wrong with a text from a device of the vote's station. */
 function reasonOf(text: string, station: string): ProblemType | undefined {
-  if (text.length > MAX_VOTE_BYTES) return "body-too-large";
+  if (text.length > MAX_BODY_BYTES) return "body-too-large";
+  if (text.length > ELECTION_LIMITS.voteBytes) return "vote-too-long";
   let value: unknown;
   try {
     value = JSON.parse(text);

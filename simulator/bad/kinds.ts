@@ -4,14 +4,24 @@
  *
  * @module
  */
-import type { DuplicateKind, RejectionReason } from "../../shared/outcome.ts";
+import type { DuplicateKind, HeldReason, RejectionReason } from "../../shared/outcome.ts";
 import type { ProblemType } from "../../shared/problem.ts";
 
 /** What the aggregator may say of a vote, as `fate` or `fate/reason`. */
-export type OutcomeName = "counted" | `duplicate/${DuplicateKind}` | `rejected/${RejectionReason}`;
+export type OutcomeName =
+  | "counted"
+  | `duplicate/${DuplicateKind}`
+  | `rejected/${RejectionReason}`
+  | `held/${HeldReason}`;
 
-/** What must become of a vote: a gateway refuses it for just this, or the aggregator says one of these of it. */
-export type Fate = Readonly<{ refusedAs: ProblemType }> | Readonly<{ outcomes: readonly OutcomeName[] }>;
+/**
+ * What must become of a vote: a gateway refuses it for just this; or the aggregator says one of these of it; or a gateway
+ * takes it, the aggregator counts its record as this, and answers `pending` for ever: the outcome belongs to no vote id.
+ */
+export type Fate =
+  | Readonly<{ refusedAs: ProblemType }>
+  | Readonly<{ outcomes: readonly OutcomeName[] }>
+  | Readonly<{ unanswered: OutcomeName }>;
 
 /**
  * How a kind comes about. `own`: each voter's vote. `vote`: another vote in good form, judged by the aggregator.
@@ -48,6 +58,11 @@ const KINDS = {
     way: "vote",
     fate: { outcomes: ["rejected/wrong_station"] },
   },
+  "wrong-proof": {
+    what: "with a proof under another key",
+    way: "vote",
+    fate: { unanswered: "rejected/bad_proof" },
+  },
 
   "retransmission": {
     what: "the voter's own, to the other gateway too",
@@ -62,7 +77,8 @@ const KINDS = {
 
   "not-json": ballot("text that is not JSON", "not-json"),
   "wrong-field": ballot("a field missing, added or of another form", "invalid-vote"),
-  "too-large": ballot("longer than a vote may be", "body-too-large"),
+  "too-long": ballot("longer than a vote of the election may be", "vote-too-long"),
+  "too-large": ballot("longer than any vote may be", "body-too-large"),
   "out-of-hours": ballot("cast before the election opened", "cast-out-of-hours"),
   "other-device": ballot("by a device of another station", "wrong-station"),
   "unknown-contest": ballot("for a contest that there is not", "unknown-contest"),
@@ -70,6 +86,7 @@ const KINDS = {
   "repeated-candidate": ballot("the same candidate twice", "repeated-candidate"),
   "overvote": ballot("more candidates than the contest allows", "overvote"),
 
+  "foreign-proof": request("with the proof key of another device", "foreign-proof"),
   "unsigned": request("without a signature", "signature-missing"),
   "malformed-signature": request("signature parameters in another order", "signature-malformed"),
   "forged": request("signed with another key", "signature-invalid"),
@@ -116,9 +133,15 @@ export function mayCount(kind: VoteKind): boolean {
   return "outcomes" in fate && fate.outcomes.includes("counted");
 }
 
+/** What records of this kind are counted as, when no receipt is ever answered with it. */
+export function unansweredOf(kind: VoteKind): OutcomeName | undefined {
+  const { fate } = describeKind(kind);
+  return "unanswered" in fate ? fate.unanswered : undefined;
+}
+
 /** What must become of a kind, one of these: the aggregator's outcome, or `refused/` and the problem's reason. */
 export function expectedOf(kind: VoteKind): readonly (OutcomeName | `refused/${ProblemType}`)[] {
   const { fate } = describeKind(kind);
   if ("refusedAs" in fate) return [`refused/${fate.refusedAs}`];
-  return fate.outcomes;
+  return "unanswered" in fate ? [fate.unanswered] : fate.outcomes;
 }

@@ -5,8 +5,7 @@
  */
 import { formatKeyName, type KeyName } from "../../shared/keys.ts";
 import { signRequest } from "../../shared/signature.ts";
-import type { CastVote } from "../../device/device.ts";
-import type { DeviceIdentity } from "../../device/device.ts";
+import { bodyOf, type CastVote, type DeviceIdentity } from "../../device/device.ts";
 import type { RequestKind } from "./kinds.ts";
 
 /** How far a stale or early signature is from now, in seconds: twice what a gateway allows. */
@@ -62,7 +61,7 @@ function plainRequest({ vote, device, batch, nowMs, uuid }: RequestGround): Plai
   return {
     path: batch ? "/v1/votes/batch" : "/v1/votes",
     contentType: batch ? "application/x-ndjson" : "application/json",
-    body: encoder.encode(batch ? `${vote.text}\n` : vote.text),
+    body: encoder.encode(batch ? `${bodyOf(vote)}\n` : bodyOf(vote)),
     idempotencyKey: batch ? uuid() : vote.voteId,
     ...signer(device),
     createdS: Math.floor(nowMs / 1_000),
@@ -78,6 +77,8 @@ function signer(device: DeviceIdentity): Pick<Plain, "key" | "keyId"> {
 function beforeSigning(kind: RequestKind, ground: RequestGround): Plain {
   const plain = plainRequest(ground);
   switch (kind) {
+    case "foreign-proof":
+      return plainRequest({ ...ground, vote: { ...ground.vote, proofKey: "no-such-device.1" } });
     case "forged":
       return { ...plain, key: crypto.getRandomValues(new Uint8Array(plain.key.length)) };
     case "stale":

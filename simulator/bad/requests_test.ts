@@ -11,6 +11,7 @@ const identity = (device: string, byte: number) => ({
   version: 1,
   station: "s",
   key: new Uint8Array(32).fill(byte),
+  proofKey: new Uint8Array(32).fill(byte + 10),
 });
 const device = identity("d", 1);
 const revoked = identity("lost", 2);
@@ -18,7 +19,13 @@ const nowMs = Date.parse("2026-11-03T08:00:00.000Z");
 const voteId = "11111111-1111-4111-8111-111111111111";
 const batchId = "22222222-2222-4222-8222-222222222222";
 const ground = (batch: boolean): RequestGround => ({
-  vote: { voteId, text: `{"voteId":"${voteId}"}` },
+  vote: {
+    voteId,
+    vote: `{"voteId":"${voteId}"}`,
+    proof: "00".repeat(32),
+    proofKey: "d.1",
+    scheme: "hmac-sha256",
+  },
   device,
   revoked,
   batch,
@@ -68,6 +75,11 @@ for (const kind of kinds) {
 Deno.test("badRequest() is wrong where its kind says", () => {
   const make = (kind: RequestKind, batch = false) => badRequest(kind, ground(batch));
   assert.equal(make("empty").body.length, 0);
+  for (const batch of [false, true]) {
+    const { proofKey, ...rest } = JSON.parse(new TextDecoder().decode(make("foreign-proof", batch).body));
+    const { voteId: _, proofKey: own, ...expected } = ground(batch).vote;
+    assert.deepEqual([proofKey, own, rest], ["no-such-device.1", "d.1", expected]);
+  }
   assert.equal(make("query").path, "/v1/votes?at=once");
   assert.equal(make("query", true).path, "/v1/votes/batch?at=once");
   assert.equal(make("wrong-path").path, "/v1/ballots");

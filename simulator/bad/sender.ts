@@ -41,7 +41,7 @@ export async function sendBad(
     const origin = origins[turn % origins.length];
     const { path, ...request } = make();
     const answer = await post(fetch, origin + path, request, signal);
-    if (typeof answer !== "string" && !TRY_AGAIN.has(answer.status)) return deliveryOf(answer);
+    if (typeof answer !== "string" && !TRY_AGAIN.has(answer.status)) return deliveryOf(answer, origin);
     last = typeof answer === "string" ? answer : `${origin}: status ${answer.status}`;
     await clock.sleep(SENDER_LIMITS.pauseMs, signal);
   }
@@ -77,12 +77,12 @@ async function post(
 }
 
 /** An answer as a delivery; one that says neither yes nor why not is a refusal without a reason. */
-function deliveryOf({ status, text }: Answer): Delivery {
+function deliveryOf({ status, text }: Answer, gateway: string): Delivery {
   const body = parse(text) as
     | { receipt?: Receipt; results?: { receipt?: Receipt; problem?: Problem }[] }
     | undefined;
   const result = status === 207 ? body?.results?.[0] : body;
-  if (result?.receipt !== undefined) return { fate: "acknowledged", receipt: result.receipt };
+  if (result?.receipt !== undefined) return { fate: "acknowledged", receipt: result.receipt, gateway };
   const problem = problemSchema.safeParse(status === 207 ? (result as { problem?: unknown })?.problem : body);
   if (problem.success) return { fate: "refused", problem: problem.data };
   return { fate: "refused", problem: { type: "about:blank", title: "The gateway gave no reason", status } };

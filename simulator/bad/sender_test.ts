@@ -6,6 +6,7 @@ import { sendBad, SENDER_LIMITS } from "./sender.ts";
 Deno.test.sanitizer({ ops: true, resources: true });
 
 const receipt = testReceipt("v");
+const taken = { fate: "acknowledged", receipt, gateway: "http://a" };
 const json = (value: unknown, status: number) => new Response(JSON.stringify(value), { status });
 
 /** Sends over gateways that answer in turn; the last answer stays. */
@@ -36,9 +37,9 @@ Deno.test("sendBad() hands on what a gateway refused it for", async () => {
 });
 
 Deno.test("sendBad() says so when a gateway took it, alone or in a batch", async () => {
-  assert.deepEqual((await send(() => json({ receipt }, 202))).delivery, { fate: "acknowledged", receipt });
+  assert.deepEqual((await send(() => json({ receipt }, 202))).delivery, taken);
   const batch = { results: [{ line: 1, status: 202, receipt }] };
-  assert.deepEqual((await send(() => json(batch, 207))).delivery, { fate: "acknowledged", receipt });
+  assert.deepEqual((await send(() => json(batch, 207))).delivery, taken);
   const refused = { results: [{ line: 1, status: 422, problem: problem("overvote") }] };
   assert.deepEqual((await send(() => json(refused, 207))).delivery, {
     fate: "refused",

@@ -131,7 +131,7 @@ Deno.test("simulateCountry() makes ballots that the election takes", strict, () 
   const manifest = {
     ...country.definition,
     version: 1,
-    recordBytes: 512,
+    voteBytes: 512,
     sealingKey: "0".repeat(64),
     denied: [],
   };

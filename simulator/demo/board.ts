@@ -66,9 +66,9 @@ export function plainLine(scene: Scene, { aggregator, gateways, refusals }: Stat
     ? "the aggregator does not answer"
     : `${number(aggregator.counted)} of ${number(scene.coming)} voters counted (${
       rate(aggregator.perSecond)
-    }), ${number(aggregator.duplicate)} duplicate, ${number(aggregator.rejected)} rejected, lag ${
-      number(aggregator.lag)
-    }`;
+    }), ${number(aggregator.duplicate)} duplicate, ${number(aggregator.rejected)} rejected, ${
+      number(aggregator.held)
+    } held, lag ${number(aggregator.lag)}`;
   const refused = refusals.reduce((sum, { votes }) => sum + votes, 0);
   return `${duration(scene.elapsedS)}, ${scene.doing}: ${counted}; ${spoken.join("; ")}; ${
     number(refused)
@@ -88,11 +88,11 @@ function progressOf({ coming, votingS, elapsedS }: Scene, { aggregator }: Status
 }
 
 function spellAggregator(
-  { counted, duplicate, rejected, balanced, lag }: NonNullable<Status["aggregator"]>,
+  { counted, duplicate, rejected, held, balanced, lag }: NonNullable<Status["aggregator"]>,
 ): string {
-  return `${number(counted)} counted   ${number(duplicate)} duplicate   ${number(rejected)} rejected   lag ${
-    number(lag)
-  }   books ${balanced ? "balance" : "DO NOT BALANCE"}`;
+  return `${number(counted)} counted   ${number(duplicate)} duplicate   ${number(rejected)} rejected   ${
+    number(held)
+  } held   lag ${number(lag)}   books ${balanced ? "balance" : "DO NOT BALANCE"}`;
 }
 
 function reasons(list: readonly (readonly [string, number])[]): string {

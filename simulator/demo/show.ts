@@ -176,6 +176,7 @@ export class Show {
       inFlight: SHOW_LIMITS.inFlight,
       ledger: this.#ledger,
       aggregator: this.#aggregator,
+      answerSource: this.#polling.answerSource,
       clock: systemClock,
       signal: this.#atOnce.signal,
       onCast: () => {},

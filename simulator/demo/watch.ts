@@ -25,6 +25,7 @@ export type AggregatorStatus = Readonly<{
   counted: number;
   duplicate: number;
   rejected: number;
+  held: number;
   balanced: boolean;
   lag: number;
   /** Records counted a second. */
@@ -54,6 +55,8 @@ export type Watched = Readonly<{
   clock: Pick<Clock, "now">;
 }>;
 
+/** Fates of records that are not among those that were not counted: a statement is no vote. */
+const NOT_SHOWN: ReadonlySet<string> = new Set(["counted", "statement"]);
 const TAKEN = new Set(["accepted", "repeated"]);
 const VOTES = "pollwire_gateway_votes_total";
 
@@ -104,7 +107,7 @@ export class Watcher {
     const { aggregator, election } = this.#watched;
     try {
       const { total, outcomes } = await aggregator.reconciliation(election);
-      const notCounted = outcomes.filter(({ fate, records }) => fate !== "counted" && records > 0)
+      const notCounted = outcomes.filter(({ fate, records }) => !NOT_SHOWN.has(fate) && records > 0)
         .map(({ fate, reason, records }) => ({ outcome: `${fate}/${reason}`, records }));
       const lag = sumOf(samples, "pollwire_aggregator_lag_records", { election });
       return { ...total, lag, notCounted, perSecond: this.#rate("aggregator", total.counted) };

@@ -5,13 +5,14 @@ import { Watcher } from "./watch.ts";
 Deno.test.sanitizer({ ops: true, resources: true });
 
 const books: Reconciliation = {
-  total: { read: 12, counted: 9, duplicate: 2, rejected: 1, balanced: true },
+  total: { read: 13, counted: 9, duplicate: 2, rejected: 1, held: 0, statements: 1, balanced: true },
   partitions: [],
   outcomes: [
     { fate: "counted", reason: "", records: 9 },
     { fate: "duplicate", reason: "double_vote", records: 2 },
     { fate: "duplicate", reason: "retransmission", records: 0 },
     { fate: "rejected", reason: "unknown_voter", records: 1 },
+    { fate: "statement", reason: "", records: 1 },
   ],
 };
 const votes = (endpoint: string, answer: string, n: number) =>

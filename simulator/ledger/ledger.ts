@@ -35,12 +35,25 @@ const sentSchema = z.strictObject({
 
 const entrySchema = z.discriminatedUnion("entry", [
   sentSchema,
-  /** The same vote was handed over once more: to see that it is not counted twice, or because nothing came of it. */
-  z.strictObject({ entry: z.literal("again"), ...ofVote, why: z.enum(["asked", "pending"]) }),
+  /**
+   * The same vote was handed over once more: to see that it is not counted twice; because nothing came of it; or because
+   * one gateway's record of it was held or rejected, which proves nothing.
+   */
+  z.strictObject({
+    entry: z.literal("again"),
+    ...ofVote,
+    why: z.enum(["asked", "pending", "held", "rejected"]),
+  }),
   z.strictObject({ entry: z.literal("acknowledged"), ...ofVote, gateway: z.string(), voterKey: z.string() }),
   /** `reason`: the last part of the problem's type. */
   z.strictObject({ entry: z.literal("refused"), ...ofVote, reason: z.string(), detail: z.string() }),
-  z.strictObject({ entry: z.literal("undelivered"), ...ofVote, detail: z.string() }),
+  /** `reason`: what a gateway refused it for, while another did not say. */
+  z.strictObject({
+    entry: z.literal("undelivered"),
+    ...ofVote,
+    detail: z.string(),
+    reason: z.string().optional(),
+  }),
   z.strictObject({
     entry: z.literal("outcome"),
     ...ofVote,

@@ -4,8 +4,9 @@
  *
  * @module
  */
-import { describeKind, expectedOf, mayCount, VOTE_KINDS, type VoteKind } from "../bad/kinds.ts";
+import { describeKind, expectedOf, mayCount, unansweredOf, VOTE_KINDS, type VoteKind } from "../bad/kinds.ts";
 import type { Reconciliation, StationRow } from "../aggregator.ts";
+import { spellBooks } from "../report.ts";
 import type { LedgerEntry, SentEntry } from "./ledger.ts";
 
 /** Most differences that are spelled out; the rest are counted. */
@@ -32,8 +33,13 @@ export class Differences {
 export type LedgerSummary = Readonly<{
   /** Kind → how many such votes were sent, and what became of how many. `none`: nobody said. */
   kinds: ReadonlyMap<VoteKind, { sent: number; became: Map<string, number> }>;
-  /** Votes handed over once more: on purpose, and for want of an answer. */
-  again: Record<"asked" | "pending", number>;
+  /**
+   * Votes handed over once more: on purpose; for want of an answer; and because one gateway's record of it was held or
+   * rejected.
+   */
+  again: Record<"asked" | "pending" | "held" | "rejected", number>;
+  /** Of the last two, by what became of the vote: of so many more records it is no fault. */
+  copies: Map<string, number>;
   acknowledged: number;
   /** Acknowledged votes by their outcome in the aggregator's books: `counted`, `duplicate/double_vote` … */
   outcomes: Map<string, number>;
@@ -49,7 +55,8 @@ type Summing = { -readonly [Key in keyof LedgerSummary]: LedgerSummary[Key] };
 export function emptySummary(): Summing {
   return {
     kinds: new Map(VOTE_KINDS.map((kind) => [kind, { sent: 0, became: new Map<string, number>() }])),
-    again: { asked: 0, pending: 0 },
+    again: { asked: 0, pending: 0, held: 0, rejected: 0 },
+    copies: new Map(),
     acknowledged: 0,
     outcomes: new Map(),
     votersCounted: 0,
@@ -65,6 +72,8 @@ type Known = {
   became?: string;
   /** Why it was handed over again, as often as that was not answered yet. */
   awaited: Again[];
+  /** How often it was handed over again for what one gateway's record of it had become. */
+  copies: number;
 };
 type VoterVotes = { votes: Known[]; voterKey?: string };
 
@@ -81,7 +90,7 @@ export async function judgeLedger(
   const voters = new Map<string, VoterVotes>();
   for await (const entry of entries) {
     if (entry.entry === "sent") {
-      const known: Known = { sent: entry, acknowledged: false, awaited: [] };
+      const known: Known = { sent: entry, acknowledged: false, awaited: [], copies: 0 };
       votes.set(entry.voteId, known);
       const voter = voters.get(entry.voterId);
       if (voter === undefined) voters.set(entry.voterId, { votes: [known] });
@@ -112,6 +121,7 @@ function note(
       summary.again[entry.why]++;
       if (entry.why === "asked") summary.kinds.get("retransmission")!.sent++;
       known.awaited.push(entry.why);
+      if (entry.why === "held" || entry.why === "rejected") known.copies++;
       return;
     case "acknowledged":
       known.acknowledged = true;
@@ -132,13 +142,20 @@ function note(
       }
       return;
     }
-    case "undelivered":
-      noteAgain(known, "undelivered", summary);
-      differences.add(`${vote}: undelivered, ${entry.detail}`);
+    case "undelivered": {
+      const again = noteAgain(known, "undelivered", summary);
+      const became = entry.reason && `refused/${entry.reason}`;
+      // A gateway that was killed does not refuse; the other has, for what it must.
+      const isRefusal = !again && became !== undefined && expectedOf(kind).some((each) => each === became);
+      if (isRefusal) known.became = became;
+      else differences.add(`${vote}: undelivered, ${entry.detail}`);
       return;
+    }
     case "outcome": {
       const outcome = entry.reason === undefined ? entry.outcome : `${entry.outcome}/${entry.reason}`;
-      if (known.became !== undefined && known.became !== outcome) {
+      // A held vote may have another copy that counts, or be decided.
+      const isFinal = known.became !== undefined && !known.became.startsWith("held/");
+      if (isFinal && known.became !== outcome) {
         differences.add(`${vote}: first ${known.became}, later ${outcome}`);
       }
       known.became = outcome;
@@ -156,18 +173,20 @@ function noteAgain(known: Known, answer: string, summary: Summing): boolean {
 
 function judgeVote(
   voteId: string,
-  { sent, acknowledged, became }: Known,
+  { sent, acknowledged, became, copies }: Known,
   summary: Summing,
   differences: Differences,
 ): void {
   const { kind } = sent;
-  const name = became ?? "none";
+  // Nobody is told of what belongs to no vote id: the books must have it.
+  const name = became ?? (acknowledged ? unansweredOf(kind) : undefined) ?? "none";
   const ofKind = summary.kinds.get(kind)!;
   ofKind.sent++;
   add(ofKind.became, name);
   if (!acknowledged) return;
   summary.acknowledged++;
   add(summary.outcomes, name);
+  add(summary.copies, name, copies);
   const right = expectedOf(kind);
   if ("refusedAs" in describeKind(kind).fate) {
     differences.add(
@@ -197,8 +216,8 @@ function judgeVoter(
   differences.add(`voter ${voterId}: ${counted} of ${votes.length} votes counted, not 1`);
 }
 
-function add(map: Map<string, number>, key: string): void {
-  map.set(key, (map.get(key) ?? 0) + 1);
+function add(map: Map<string, number>, key: string, count = 1): void {
+  if (count > 0) map.set(key, (map.get(key) ?? 0) + count);
 }
 
 /**
@@ -214,13 +233,9 @@ export function compareBooks(
   differences: Differences,
 ): void {
   for (
-    const { partition, read, counted, duplicate, rejected, balanced, nextOffset, logEnd } of books.partitions
+    const { partition, nextOffset, logEnd, ...sums } of books.partitions
   ) {
-    if (!balanced || read !== counted + duplicate + rejected) {
-      differences.add(
-        `partition ${partition}: ${read} read, ${counted} + ${duplicate} + ${rejected} accounted for`,
-      );
-    }
+    if (!doBalance(sums)) differences.add(`partition ${partition} does not balance: ${spellBooks(sums)}`);
     if (logEnd === null || nextOffset < logEnd) {
       differences.add(`partition ${partition}: counted up to ${nextOffset}, and the log ends at ${logEnd}`);
     }
@@ -231,6 +246,12 @@ export function compareBooks(
     );
   }
   compareOutcomes(books, summary, certain && summary.again.pending === 0, differences);
+}
+
+function doBalance(
+  { read, counted, duplicate, rejected, held, statements, balanced }: Reconciliation["total"],
+): boolean {
+  return balanced && read === counted + duplicate + rejected + held + statements;
 }
 
 function compareOutcomes(
@@ -244,22 +265,25 @@ function compareOutcomes(
   );
   let repeated = 0;
   for (const outcome of new Set([...records.keys(), ...summary.outcomes.keys()])) {
-    if (["counted", "none", "pending"].includes(outcome)) continue;
+    if (["counted", "none", "pending", "statement"].includes(outcome)) continue;
     const found = records.get(outcome) ?? 0;
     const votes = summary.outcomes.get(outcome) ?? 0;
+    const most = votes + (summary.copies.get(outcome) ?? 0);
     if (found < votes) {
       differences.add(`${found} records are ${outcome}, and by the ledger at least ${votes}`);
     } else if (outcome.startsWith("duplicate/")) {
       repeated += found - votes;
-    } else if (found > votes && (certain || votes === 0)) {
-      differences.add(`${found} records are ${outcome}, and by the ledger ${votes}`);
+    } else if (found > most && (certain || votes === 0)) {
+      differences.add(`${found} records are ${outcome}, and by the ledger ${most} at most`);
     }
   }
   // A vote handed to a second gateway stands on the log twice.
-  const { asked } = summary.again;
-  if (certain && repeated > asked) {
+  const { asked, held, rejected } = summary.again;
+  if (certain && repeated > asked + held + rejected) {
     differences.add(
-      `${repeated} records repeat a voter's, and by the ledger ${asked} votes were handed in again`,
+      `${repeated} records repeat a voter's, and by the ledger ${
+        asked + held + rejected
+      } votes were handed in again`,
     );
   }
 }

@@ -30,7 +30,7 @@ const refused = (voteId: string, reason: string): LedgerEntry => ({
   reason,
   detail: "so it is",
 });
-const again = (voteId: string, why: "asked" | "pending" = "asked"): LedgerEntry => ({
+const again = (voteId: string, why: "asked" | "pending" | "held" | "rejected" = "asked"): LedgerEntry => ({
   entry: "again",
   ...of(voteId),
   why,
@@ -57,12 +57,16 @@ const good: readonly LedgerEntry[] = [
   outcome("3", "counted"),
   sent("4", "nobody", "unknown-voter"),
   acknowledged("4", "kn"),
+  again("4", "rejected"),
+  acknowledged("4", "kn"),
   outcome("4", "rejected", "unknown_voter"),
   sent("5", "ann", "forged"),
   refused("5", "signature-invalid"),
   sent("6", "bob", "other-station"),
   acknowledged("6", "kb"),
   outcome("6", "rejected", "wrong_station"),
+  sent("7", "ann", "wrong-proof"),
+  acknowledged("7"),
 ];
 
 async function judge(entries: readonly LedgerEntry[]) {
@@ -92,17 +96,20 @@ Deno.test(
       "double": [1, ["counted", 1]],
       "unknown-voter": [1, ["rejected/unknown_voter", 1]],
       "other-station": [1, ["rejected/wrong_station", 1]],
+      "wrong-proof": [1, ["rejected/bad_proof", 1]],
       "retransmission": [1, ["acknowledged again", 1]],
       "forged": [1, ["refused/signature-invalid", 1]],
     });
-    assert.deepEqual(summary.again, { asked: 1, pending: 0 });
-    assert.deepEqual([summary.acknowledged, summary.votersCounted], [5, 2]);
+    assert.deepEqual(summary.again, { asked: 1, pending: 0, held: 0, rejected: 1 });
+    assert.deepEqual([...summary.copies], [["rejected/unknown_voter", 1]]);
+    assert.deepEqual([summary.acknowledged, summary.votersCounted], [6, 2]);
     assert.deepEqual([...summary.tally], [["p/a/s/early", 2]]);
     assert.deepEqual(Object.fromEntries(summary.outcomes), {
       "counted": 2,
       "duplicate/double_vote": 1,
       "rejected/unknown_voter": 1,
       "rejected/wrong_station": 1,
+      "rejected/bad_proof": 1,
     });
   },
 );
@@ -161,6 +168,42 @@ Deno.test(
   },
 );
 
+Deno.test("judgeLedger() knows a vote that is held, and one that was", strict, async () => {
+  const held = [sent("1", "a"), acknowledged("1"), outcome("1", "held", "superseded")];
+  assert.deepEqual(await faults(...held), [
+    "vote 1 (first): acknowledged, and its outcome is held/superseded, not counted or duplicate/double_vote",
+    "voter a: 0 of 1 votes counted, not 1",
+  ]);
+  assert.deepEqual(await faults(...held, outcome("1", "counted")), []);
+});
+
+Deno.test(
+  "judgeLedger() takes a refusal for one although the other gateway did not answer",
+  strict,
+  async () => {
+    const killed = (voteId: string, reason?: string): LedgerEntry => ({
+      entry: "undelivered",
+      ...of(voteId),
+      detail: "connection refused",
+      reason,
+    });
+    assert.deepEqual(await faults(sent("1", "ann", "overvote"), killed("1", "overvote")), []);
+    for (const wrong of [killed("1"), killed("1", "not-open")]) {
+      assert.deepEqual(await faults(sent("1", "ann", "overvote"), wrong), [
+        "vote 1 (overvote): undelivered, connection refused",
+      ]);
+    }
+    assert.match((await faults(...good, again("1"), killed("1", "overvote")))[0], /undelivered/);
+  },
+);
+
+Deno.test("judgeLedger() finds a vote with a wrong proof that was counted", strict, async () => {
+  assert.match(
+    (await faults(sent("1", "x", "wrong-proof"), acknowledged("1"), outcome("1", "counted")))[0],
+    /is counted, not rejected\/bad_proof/,
+  );
+});
+
 Deno.test("judgeLedger() does not blame a vote that was never acknowledged", strict, async () => {
   assert.deepEqual(await faults(sent("1", "a")), []);
 });
@@ -196,16 +239,18 @@ Deno.test(
 
 const partition = {
   partition: 0,
-  read: 6,
+  read: 9,
   counted: 2,
   duplicate: 2,
-  rejected: 2,
+  rejected: 3,
+  held: 0,
+  statements: 2,
   balanced: true,
   nextOffset: 6,
   logEnd: 6,
 };
 const books: Reconciliation = {
-  total: { read: 6, counted: 2, duplicate: 2, rejected: 2, balanced: true },
+  total: { read: 9, counted: 2, duplicate: 2, rejected: 3, held: 0, statements: 2, balanced: true },
   partitions: [partition],
   outcomes: [
     { fate: "counted", reason: "", records: 2 },
@@ -213,6 +258,8 @@ const books: Reconciliation = {
     { fate: "duplicate", reason: "double_vote", records: 1 },
     { fate: "rejected", reason: "unknown_voter", records: 1 },
     { fate: "rejected", reason: "wrong_station", records: 1 },
+    { fate: "rejected", reason: "bad_proof", records: 1 },
+    { fate: "statement", reason: "", records: 2 },
   ],
 };
 
@@ -232,11 +279,20 @@ Deno.test("compareBooks() finds books that do not", strict, async () => {
     const found = await booksFaults({ ...books, ...changed });
     assert.ok(found.some((text) => expected.test(text)), `${expected}: ${found}`);
   };
-  await wrong(/partition 0: 7 read, 2 \+ 2 \+ 2 accounted for/, { partitions: [{ ...partition, read: 7 }] });
+  await wrong(
+    /partition 0 does not balance: 10 read = 2 counted \+ 2 duplicate \+ 3 rejected \+ 0 held \+ 2 statements/,
+    { partitions: [{ ...partition, read: 10 }] },
+  );
+  await wrong(/partition 0 does not balance/, { partitions: [{ ...partition, held: 1 }] });
+  await wrong(/partition 0 does not balance/, { partitions: [{ ...partition, statements: 1 }] });
+  await wrong(/1 records are held\/clock, and by the ledger 0 at most/, {
+    outcomes: [...books.outcomes, { fate: "held", reason: "clock", records: 1 }],
+  });
+  await wrong(/0 records are rejected\/bad_proof, and by the ledger at least 1/, { outcomes: [] });
   await wrong(/counted up to 6, and the log ends at 7/, { partitions: [{ ...partition, logEnd: 7 }] });
   await wrong(/3 records counted, and by the ledger 2 voters/, { total: { ...books.total, counted: 3 } });
   await wrong(/0 records are duplicate\/double_vote, and by the ledger at least 1/, { outcomes: [] });
-  await wrong(/1 records are rejected\/bad_signature, and by the ledger 0/, {
+  await wrong(/1 records are rejected\/bad_signature, and by the ledger 0 at most/, {
     outcomes: [...books.outcomes, { fate: "rejected", reason: "bad_signature", records: 1 }],
   });
 });
@@ -253,13 +309,29 @@ Deno.test(
     });
     for (
       const [reason, expected] of [
-        ["unknown_voter", "2 records are rejected/unknown_voter, and by the ledger 1"],
-        ["double_vote", "2 records repeat a voter's, and by the ledger 1 votes were handed in again"],
+        ["wrong_station", "2 records are rejected/wrong_station, and by the ledger 1 at most"],
+        ["unknown_voter", undefined], // Its device made a second copy.
       ]
     ) {
-      assert.deepEqual(await booksFaults(withMore(reason)), [expected]);
-      assert.deepEqual(await booksFaults(withMore(reason), false), [], "a request may have arrived twice");
+      assert.deepEqual(await booksFaults(withMore(reason!)), expected === undefined ? [] : [expected]);
+      assert.deepEqual(await booksFaults(withMore(reason!), false), [], "a request may have arrived twice");
     }
+    const twice = withMore("unknown_voter");
+    const thrice = {
+      ...twice,
+      outcomes: twice.outcomes.map((row) => row.reason === "unknown_voter" ? { ...row, records: 3 } : row),
+    };
+    assert.deepEqual(await booksFaults(thrice), [
+      "3 records are rejected/unknown_voter, and by the ledger 2 at most",
+    ]);
+    // One was handed in again on purpose, and one because its record was rejected.
+    const doubles = {
+      ...books,
+      outcomes: books.outcomes.map((row) => row.reason === "double_vote" ? { ...row, records: 3 } : row),
+    };
+    assert.deepEqual(await booksFaults(doubles), [
+      "3 records repeat a voter's, and by the ledger 2 votes were handed in again",
+    ]);
   },
 );
 

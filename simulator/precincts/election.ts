@@ -7,9 +7,9 @@
 import { z } from "zod";
 import { UsageError } from "../../cli/command.ts";
 import { definitionSchema, ELECTION_LIMITS, type ElectionDefinition } from "../../shared/election.ts";
-import { longestRecordBytes } from "../../shared/record.ts";
+import { longestVoteBytes } from "../../shared/record.ts";
 import { MAX_SELECTIONS, VOTING_MODES } from "../../shared/vote.ts";
-import type { CastVote } from "../../device/device.ts";
+import type { VoteText } from "../../device/device.ts";
 import { castVote, selectionText } from "../cast.ts";
 import { ballotsNeeded, dealBallots, type Pile } from "./deal.ts";
 import type { ElectionFrame } from "../country/country.ts";
@@ -212,7 +212,7 @@ function refuseTooMany(what: string, count: number, most: number): void {
 
 function refuseLongBallots({ contests, stations }: ElectionDefinition): void {
   try {
-    longestRecordBytes({ contests, stations });
+    longestVoteBytes({ contests, stations });
   } catch (error) {
     throw new UsageError(`${(error as Error).message}. Choose one contest with --contest`);
   }
@@ -243,9 +243,9 @@ export function* stationBatches(
   station: PrecinctStation,
   batchVotes: number,
   { uuid, now }: VoteMaker,
-): Generator<CastVote[]> {
+): Generator<VoteText[]> {
   let voter = station.firstVoter;
-  let batch: CastVote[] = [];
+  let batch: VoteText[] = [];
   let castAt = new Date(now()).toISOString();
   for (const [m, mode] of VOTING_MODES.entries()) {
     let selections = "";

@@ -9,14 +9,17 @@ import { MAX_BATCH_BYTES, MAX_BATCH_VOTES, MAX_VOTE_BYTES } from "../../gateway/
 import { utf8 } from "../../shared/bytes.ts";
 import type { ProblemType } from "../../shared/problem.ts";
 import type { RawRequest } from "../raw_http.ts";
+import { signedVoteSchema } from "../../shared/proof.ts";
 import { voteSchema } from "../../shared/vote.ts";
+import { testManifest } from "../fixture.ts";
+import { DEVICE, signedText } from "../gateway_fixture.ts";
 import { type Endpoint, ENDPOINTS, honest, post, type Row, signed, vote } from "./scene.ts";
 
 /** Bodies as a whole. */
 export function bodies(endpoint: Endpoint): Row[] {
   const maxBytes = endpoint === "vote" ? MAX_VOTE_BYTES : MAX_BATCH_BYTES;
   const large = new Uint8Array(maxBytes + 1).fill(0x20);
-  const gzipped = gzipSync(utf8(JSON.stringify(vote())));
+  const gzipped = gzipSync(utf8(signedText(vote())));
   const encoded = post(endpoint, new Uint8Array(gzipped));
   const tooLarge = new RegExp(`may have ${maxBytes} bytes`);
   const rows: Row[] = [
@@ -76,7 +79,7 @@ export function chunked(endpoint: Endpoint, body: Uint8Array<ArrayBuffer>): RawR
   };
 }
 
-/** A vote's text that is wrong, alone or as a line of a batch. */
+/** What is posted for a vote, and wrong, alone or as a line of a batch. */
 export type BadVote = Readonly<{
   what: string;
   /** Makes it anew, for the same vote id may not come twice. */
@@ -87,10 +90,18 @@ export type BadVote = Readonly<{
 }>;
 
 const ELSEWHERE = "2020-11-03T12:00:00.000Z";
-const text = (change: Record<string, unknown>) => () => utf8(JSON.stringify({ ...vote(), ...change }));
-const edited = (edit: (text: string) => string) => () => utf8(edit(JSON.stringify(vote())));
+/** A vote's text that is wrong, with a proof that fits it. */
+const text = (change: Record<string, unknown>) =>
+  edited((json) => JSON.stringify({ ...JSON.parse(json), ...change }));
+const edited = (edit: (text: string) => string) => () => utf8(signedText(edit(JSON.stringify(vote()))));
+/** What is posted around a text that is in order, and wrong. */
+const posted = (edit: (text: string) => string) => () => utf8(edit(signedText(vote())));
+const field = (change: Record<string, unknown>) =>
+  posted((json) => JSON.stringify({ ...JSON.parse(json), ...change }));
+/** As deeply as the longest text allows, and as a line does. */
+const TEXT_DEPTH = 40;
 const LINE_SAFE_DEPTH = 30_000;
-const deep = (open: string, close: string) => open.repeat(LINE_SAFE_DEPTH) + close.repeat(LINE_SAFE_DEPTH);
+const deep = (depth: number) => "[".repeat(depth) + "]".repeat(depth);
 const utf16 = (text: string, mark: string) =>
   new Uint8Array(Uint16Array.from(mark + text, (unit) => unit.charCodeAt(0)).buffer);
 
@@ -113,13 +124,13 @@ const TEXTS: BadVote[] = [
   },
   {
     what: "in UTF-16",
-    make: () => utf16(JSON.stringify(vote()), ""),
+    make: () => utf16(signedText(vote()), ""),
     reason: "not-utf8",
     says: /must be UTF-8/,
   },
   {
     what: "in UTF-16 with its mark",
-    make: () => utf16(JSON.stringify(vote()), "\ufeff"),
+    make: () => utf16(signedText(vote()), "\ufeff"),
     reason: "not-utf8",
     says: /must be UTF-8/,
   },
@@ -131,7 +142,7 @@ const TEXTS: BadVote[] = [
   },
   {
     what: "with bytes that are not UTF-8",
-    make: () => new Uint8Array([...utf8(JSON.stringify(vote())), 0xff]),
+    make: () => new Uint8Array([...utf8(signedText(vote())), 0xff]),
     reason: "not-utf8",
     says: /must be UTF-8/,
   },
@@ -171,27 +182,27 @@ const SHAPES: BadVote[] = [
   })),
   {
     what: "nested deeply, in lists",
-    make: () => utf8(deep("[", "]")),
+    make: () => utf8(deep(LINE_SAFE_DEPTH)),
     reason: "invalid-vote",
     says: /see errors/,
   },
   {
-    what: "nested deeply, in a field",
-    make: text({ selections: 0 }),
+    what: "nested deeply, in place of the text",
+    make: posted((json) => json.replace(/"vote":".*?[^\\\\]"/, `"vote":${deep(LINE_SAFE_DEPTH)}`)),
     reason: "invalid-vote",
     says: /see errors/,
-    field: "selections",
+    field: "vote",
   },
   {
     what: "nested deeply, in selections",
-    make: edited((json) => json.replace(/"selections":\[.*?\]/, `"selections":${deep("[", "]")}`)),
+    make: edited((json) => json.replace(/"selections":\[.*?\]/, `"selections":${deep(TEXT_DEPTH)}`)),
     reason: "invalid-vote",
     says: /see errors/,
     field: "selections.0",
   },
   {
     what: "nested deeply, in an unknown field",
-    make: edited((json) => json.replace("{", `{"x":${deep("[", "]")},`)),
+    make: edited((json) => json.replace("{", `{"x":${deep(TEXT_DEPTH)},`)),
     reason: "invalid-vote",
     says: /see errors/,
     field: "(body)",
@@ -220,9 +231,14 @@ const SHAPES: BadVote[] = [
   {
     what: "1,001 selections",
     make: text({ selections: Array(1_001).fill({ contest: "a", candidate: "b" }) }),
-    reason: "invalid-vote",
-    says: /see errors/,
-    field: "selections",
+    reason: "vote-too-long",
+    says: /leave white space out/,
+  },
+  {
+    what: "much white space",
+    make: edited((json) => json.padEnd(testManifest().voteBytes + 1)),
+    reason: "vote-too-long",
+    says: new RegExp(`has ${testManifest().voteBytes + 1} bytes, and may have ${testManifest().voteBytes}`),
   },
   {
     what: "an extra field in a selection",
@@ -230,6 +246,53 @@ const SHAPES: BadVote[] = [
     reason: "invalid-vote",
     says: /see errors/,
     field: "selections.0",
+  },
+];
+
+/** What is posted around the text: each field missing, of a wrong type, or another device's. */
+const PROOFS: BadVote[] = [
+  ...Object.keys(signedVoteSchema.shape).flatMap((name) =>
+    ([["missing", undefined], ["null", null], ["a number", 1], ["empty", ""]] as const)
+      .filter(([what]) => name !== "vote" || what !== "empty")
+      .map(([what, value]): BadVote => ({
+        what: `${name} ${what}`,
+        make: field({ [name]: value }),
+        reason: "invalid-vote",
+        says: /^see errors for each field/,
+        field: name,
+      }))
+  ),
+  { what: "an empty text", make: field({ vote: "" }), reason: "not-json", says: /^in the vote's text: / },
+  {
+    what: "half a surrogate pair",
+    make: posted((json) => json.replace("in_person", String.raw`\ud800`)),
+    reason: "not-utf8",
+    says: /half a surrogate pair/,
+  },
+  {
+    what: "another device's proof",
+    make: () => utf8(signedText(vote(), { ...DEVICE, id: "n-2-a" })),
+    reason: "foreign-proof",
+    says: /the proof key is n-2-a\.1, and the request is signed by n-1-a/,
+  },
+  {
+    what: "a proof twice",
+    make: posted((json) => json.replace("{", `{"proof":"00",`)),
+    reason: "duplicate-key",
+    says: /^an object has a key twice/,
+  },
+  {
+    what: "an extra field beside the proof",
+    make: field({ station: "n-1" }),
+    reason: "invalid-vote",
+    says: /^see errors/,
+    field: "(body)",
+  },
+  {
+    what: "a vote of format 1",
+    make: () => utf8(JSON.stringify(vote())),
+    reason: "invalid-vote",
+    says: /errors/,
   },
 ];
 
@@ -244,7 +307,7 @@ function fields(): BadVote[] {
       ["true", true],
       ["an object", {}],
       ["an empty text", ""],
-      ["too long", "a".repeat(10_000)],
+      ["too long", "a".repeat(100)],
       ["padded", " n-1 "],
       ["in capitals", "N-1"],
       ["not ASCII", "ä"],
@@ -299,7 +362,7 @@ const CHOICES: BadVote[] = [
   },
   {
     what: "cast in the future",
-    make: () => utf8(JSON.stringify(vote({ castAt: new Date(Date.now() + 400_000).toISOString() }))),
+    make: () => utf8(signedText(vote({ castAt: new Date(Date.now() + 400_000).toISOString() }))),
     reason: "cast-out-of-hours",
     says: /ahead of the gateway's clock/,
   },
@@ -356,13 +419,13 @@ const CHOICES: BadVote[] = [
 ];
 
 /** Every vote that is wrong by itself. */
-export const BAD_VOTES: readonly BadVote[] = [...TEXTS, ...SHAPES, ...fields(), ...CHOICES];
+export const BAD_VOTES: readonly BadVote[] = [...TEXTS, ...SHAPES, ...PROOFS, ...fields(), ...CHOICES];
 
 /** Single requests of those votes. The header's id is the vote's, where that can be read. */
 export function badVotes(): Row[] {
   return BAD_VOTES.map(({ what, make, reason, says, field }) => {
     const body = make();
-    const idempotencyKey = /"voteId":"([0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f-]{21})"/.exec(
+    const idempotencyKey = /voteId\\?":\\?"([0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f-]{21})/.exec(
       new TextDecoder("latin1").decode(body),
     )?.[1];
     return { what, request: post("vote", body, { idempotencyKey }), reason, says, field };
@@ -379,8 +442,8 @@ export function ids(before: { voteId: string }): Row[] {
       says: /they must be the same/,
     },
     {
-      what: "an id that came before, with another body",
-      request: post("vote", JSON.stringify(vote({ voteId: before.voteId })), {
+      what: "an id that came before, with another text",
+      request: post("vote", signedText(vote({ voteId: before.voteId })), {
         idempotencyKey: before.voteId,
       }),
       reason: "vote-id-reused",

@@ -9,7 +9,7 @@ import type { ProblemType } from "../../shared/problem.ts";
 import { signRequest } from "../../shared/signature.ts";
 import type { Vote } from "../../shared/vote.ts";
 import { MASTER } from "../fixture.ts";
-import { DEVICE, testVote } from "../gateway_fixture.ts";
+import { DEVICE, signedText, testVote } from "../gateway_fixture.ts";
 import type { RawRequest } from "../raw_http.ts";
 
 /** One way in which a request can be wrong. */
@@ -74,7 +74,10 @@ export function post(endpoint: Endpoint, body: Uint8Array | string, signing: Sig
 /** A request that is in order, of one vote. */
 export function honest(endpoint: Endpoint, signing: Signing = {}): RawRequest {
   const honestVote = vote();
-  return post(endpoint, JSON.stringify(honestVote), { idempotencyKey: honestVote.voteId, ...signing });
+  return post(endpoint, signedText(honestVote, signing.device), {
+    idempotencyKey: honestVote.voteId,
+    ...signing,
+  });
 }
 
 /** An honest request with a header put in place of its own; `undefined` leaves it out, a list has it several times. */

@@ -8,7 +8,7 @@ import { contentDigest } from "../../shared/signature.ts";
 import { deviceKey } from "../../shared/keys.ts";
 import { fromHex, utf8 } from "../../shared/bytes.ts";
 import { MASTER } from "../fixture.ts";
-import { DEVICE } from "../gateway_fixture.ts";
+import { DEVICE, signedText } from "../gateway_fixture.ts";
 import { type Endpoint, ENDPOINTS, headerOf, honest, post, type Row, vote, withHeader } from "./scene.ts";
 
 const PROFILE =
@@ -127,7 +127,7 @@ export function hands(endpoint: Endpoint): Row[] {
       what: "signed in 301 s",
       request: honest(endpoint, { ageS: -310 }),
       reason: "signature-early",
-      says: /s ahead: set the device's clock/,
+      says: /s ahead: sign again with the time of now/,
     },
     {
       what: "a revoked key",
@@ -209,13 +209,13 @@ export function hands(endpoint: Endpoint): Row[] {
     },
     {
       what: "other bytes",
-      request: { ...honest(endpoint), body: JSON.stringify(vote()) },
+      request: { ...honest(endpoint), body: signedText(vote()) },
       reason: "digest-mismatch",
       says: /not the SHA-256 of the body that came/,
     },
     {
       what: "a space more",
-      request: { ...honest(endpoint), body: `${JSON.stringify(vote())} ` },
+      request: { ...honest(endpoint), body: `${signedText(vote())} ` },
       reason: "digest-mismatch",
       says: /not the SHA-256/,
     },
@@ -243,7 +243,7 @@ export function hands(endpoint: Endpoint): Row[] {
     },
     {
       what: "an id of version 1",
-      request: post(endpoint, JSON.stringify(vote()), {
+      request: post(endpoint, signedText(vote()), {
         idempotencyKey: "5f0c1f6e-7a53-1d0e-9b1c-0c8a4b7f2e11",
       }),
       reason: "signature-malformed",
@@ -251,7 +251,7 @@ export function hands(endpoint: Endpoint): Row[] {
     },
     {
       what: "an id in capitals",
-      request: post(endpoint, JSON.stringify(vote()), { idempotencyKey: crypto.randomUUID().toUpperCase() }),
+      request: post(endpoint, signedText(vote()), { idempotencyKey: crypto.randomUUID().toUpperCase() }),
       reason: "signature-malformed",
       says: FORMS["idempotency-key"],
     },

@@ -10,13 +10,14 @@ import type { Selection } from "../../shared/vote.ts";
 import { castVote, selectionsText } from "../../simulator/cast.ts";
 import type { Aggregator } from "../../simulator/aggregator.ts";
 import { systemClock } from "../../device/clock.ts";
-import { type CastVote, type Delivery, Device, type DeviceWorld } from "../../device/device.ts";
+import { type CastVote, Device, type DeviceWorld } from "../../device/device.ts";
 import { GatewayLink } from "../../device/gateway_link.ts";
-import { type LedgerEntry, LedgerProcess, type SentEntry } from "../../simulator/ledger/ledger.ts";
+import { LedgerProcess, type SentEntry } from "../../simulator/ledger/ledger.ts";
 import type { VoteKind } from "../../simulator/bad/kinds.ts";
-import type { DevicesFile } from "../../simulator/polls.ts";
+import { answerSourceOf, type DevicesFile, identityOf } from "../../simulator/polls.ts";
 import { type Random, seededRandom } from "../../simulator/random.ts";
 import { Settler } from "../../device/settle.ts";
+import { againEntry, answerEntry, outcomeEntry } from "../../simulator/simulate_cast.ts";
 import { Pacer } from "../../simulator/workers.ts";
 
 /** Devices that vote at once, spread over the stations. */
@@ -130,30 +131,32 @@ export class Round {
 
   constructor(load: Load, ledger: string, random: Random, sendAgainAfterMs: number) {
     const { aggregator, definition, devices, origin } = load.options;
+    const answerSource = answerSourceOf(devices);
     this.#load = load;
     this.#random = random;
     this.#ledger = LedgerProcess.start(ledger);
     this.#settler = new Settler({
-      checkReceipts: (receipts) => aggregator.checkReceipts(receipts),
+      checkReceipts: (receipts) => aggregator.checkReceipts(receipts, answerSource),
       onOutcome: (answers) =>
-        this.#ledger.write(answers.map(({ voteId, outcome, reason }) => ({
-          entry: "outcome",
-          ...this.#of(voteId),
-          outcome,
-          reason,
-        }))),
-      onSentAgain: ({ voteId }, delivery) => {
-        this.#sentAgain++;
+        this.#ledger.write(answers.map((answer) => outcomeEntry(answer, this.#of(answer.voteId)))),
+      onKept: (answer) =>
+        answer.outcome === "rejected"
+          ? Promise.resolve()
+          : this.#ledger.write([outcomeEntry(answer, this.#of(answer.voteId))]),
+      onSentAgain: ({ voteId }, delivery, was) => {
+        if (was === "pending") this.#sentAgain++;
         const of = this.#of(voteId);
-        return this.#ledger.write([{ entry: "again", ...of, why: "pending" }, answerEntry(of, delivery)]);
+        return this.#ledger.write([againEntry(of, was), answerEntry(of, delivery)]);
       },
       clock: systemClock,
       limits: { sendAgainAfterMs, askEveryMs: 300 },
     });
     this.#devices = Array.from({ length: DEVICES }, (_, i) => {
-      const { station, key, ...identity } = devices.devices[i % devices.devices.length];
+      const identity = identityOf(devices.election, devices.devices[i % devices.devices.length]);
       // Links of its own: eight devices that share one would all be told of each of the eight's failures.
-      const links = gatewaysOf(definition, station).map((gateway) => new GatewayLink(origin(gateway)));
+      const links = gatewaysOf(definition, identity.station).map((gateway) =>
+        new GatewayLink(origin(gateway))
+      );
       const world = {
         fetch: load.options.fetch,
         clock: systemClock,
@@ -161,8 +164,7 @@ export class Round {
         uuid: () => crypto.randomUUID(),
         signal: this.#stop.signal,
       };
-      const { election } = devices;
-      return new Device({ ...identity, election, station, key: Uint8Array.fromHex(key) }, links, world);
+      return new Device(identity, links, world);
     });
   }
 
@@ -182,7 +184,7 @@ export class Round {
     const pacer = new Pacer(() => this.#load.pace(), systemClock);
     const working = this.#devices.map(async (device) => {
       while (!stopped && !this.#stop.signal.aborted) {
-        const drawn = this.#draw(device.identity.station);
+        const drawn = this.#draw(device);
         await pacer.take(drawn.length);
         await this.#deliver(device, drawn);
       }
@@ -240,10 +242,10 @@ export class Round {
     await this.#ledger.write(drawn.map(({ sent }) => sent));
     const chance = this.#random.next();
     if (chance < SHARES.twiceAtOnce) {
-      await Promise.all([this.#hand(device, votes, "primary"), this.#handAgain(device, votes)]);
+      await Promise.all([this.#hand(device, votes, device.gateways), this.#handAgain(device, votes)]);
       return;
     }
-    await this.#hand(device, votes, "primary");
+    await this.#hand(device, votes, device.gateways);
     if (chance < SHARES.twiceAtOnce + SHARES.onceMore) await this.#handAgain(device, votes);
   }
 
@@ -251,16 +253,16 @@ export class Round {
     await this.#ledger.write(
       votes.map(({ voteId }) => ({ entry: "again", ...this.#of(voteId), why: "asked" })),
     );
-    await this.#hand(device, votes, "fallback");
+    await this.#hand(device, votes, device.gateways.toReversed());
   }
 
-  async #hand(device: Device, votes: readonly CastVote[], first: "primary" | "fallback"): Promise<void> {
-    const deliveries = await device.send(votes, first);
+  async #hand(device: Device, votes: readonly CastVote[], gateways: readonly string[]): Promise<void> {
+    const deliveries = await device.send(votes, gateways);
     await this.#ledger.write(
       deliveries.map((delivery, i) => answerEntry(this.#of(votes[i].voteId), delivery)),
     );
     for (const [i, delivery] of deliveries.entries()) {
-      if (delivery.fate === "acknowledged") await this.#settler.hold(votes[i], delivery.receipt, device);
+      if (delivery.fate === "acknowledged") await this.#settler.hold(votes[i], delivery, device);
     }
   }
 
@@ -268,18 +270,19 @@ export class Round {
     return { voteId, voterId: this.#voters.get(voteId)! };
   }
 
-  #draw(station: string): Drawn[] {
+  #draw(device: Device): Drawn[] {
     const length = this.#random.next() < SHARES.batch ? 2 + this.#random.below(MAX_BATCH_VOTES - 1) : 1;
-    return Array.from({ length }, () => this.#drawOne(station));
+    return Array.from({ length }, () => this.#drawOne(device));
   }
 
-  #drawOne(station: string): Drawn {
+  #drawOne(device: Device): Drawn {
+    const { station } = device.identity;
     const { kind, voter } = this.#drawVoter();
     const voteId = crypto.randomUUID();
     const selections = this.#drawSelections(station);
     const castAt = new Date().toISOString();
     return {
-      vote: castVote(voteId, voter, station, "in_person", selectionsText(selections), castAt),
+      vote: device.sign(castVote(voteId, voter, station, "in_person", selectionsText(selections), castAt)),
       sent: {
         entry: "sent",
         voteId,
@@ -333,18 +336,3 @@ function gatewaysOf({ gateways }: ElectionDefinition, station: string): string[]
 }
 
 type VoteOf = Readonly<{ voteId: string; voterId: string }>;
-
-function answerEntry(of: VoteOf, delivery: Delivery): LedgerEntry {
-  switch (delivery.fate) {
-    case "acknowledged": {
-      const { gateway, voterKey } = delivery.receipt;
-      return { entry: "acknowledged", ...of, gateway, voterKey };
-    }
-    case "refused": {
-      const { type, detail = "" } = delivery.problem;
-      return { entry: "refused", ...of, reason: type, detail };
-    }
-    case "undelivered":
-      return { entry: "undelivered", ...of, detail: delivery.detail };
-  }
-}

@@ -211,7 +211,8 @@ export class Processes {
       ...common,
       GATEWAY_FILE: `${this.#dataDir}/gateways/${name}.json`,
       GATEWAY_DATA: `${this.#dataDir}/${name}`,
-      DEVICE_REQUESTS_PER_SECOND: "1000000",
+      DEVICE_VOTES_PER_SECOND: "1000000",
+      STATION_VOTES_PER_SECOND: "1000000",
       ADDRESS_REQUESTS_PER_SECOND: "1000000",
     };
   }

@@ -41,7 +41,7 @@ async function* readAll(ledgers: readonly string[]): AsyncGenerator<LedgerEntry>
 }
 
 /**
- * Votes that were acknowledged and are neither counted nor refused for a reason; votes counted beside another; and
+ * Votes that were acknowledged and are neither counted nor rejected or held for a reason; votes counted beside another; and
  * votes that nobody has acknowledged, which may have been counted all the same.
  */
 async function findLostAndTwice(
@@ -55,7 +55,7 @@ async function findLostAndTwice(
     if (entry.entry === "sent") voterOf.set(entry.voteId, entry.voterId);
     if (entry.entry === "acknowledged") acknowledged.add(entry.voteId);
     if (entry.entry !== "outcome") continue;
-    if (["counted", "duplicate", "rejected"].includes(entry.outcome)) answered.add(entry.voteId);
+    if (["counted", "duplicate", "rejected", "held"].includes(entry.outcome)) answered.add(entry.voteId);
     if (entry.outcome !== "counted") continue;
     const voter = voterOf.get(entry.voteId)!;
     countedIds.set(voter, (countedIds.get(voter) ?? new Set()).add(entry.voteId));

@@ -3,7 +3,7 @@ What schemathesis needs to get past authentication: signs what it is about to se
 (docs/wire-format.md), and puts names in that there are, so that not everything ends at the first check.
 
 POLLWIRE_KEYS names a JSON file, written by run.ts: {"election", "station", "contest", "candidate",
-"device": {"keyid", "key"}, "gateway": {"keyid", "key"}}, keys in hex.
+"device": {"keyid", "key", "proofKey"}, "gateway": {"keyid", "key"}}, keys in hex.
 """
 
 import base64
@@ -12,6 +12,7 @@ import hashlib
 import hmac
 import json
 import os
+import struct
 import time
 import uuid
 
@@ -35,7 +36,7 @@ PUT_IN_ORDER = st.sampled_from([True, True, False])
 def vote_id(body):
     """The vote's own id, where there is one: Idempotency-Key must be the same."""
     try:
-        return str(uuid.UUID(json.loads(body)["voteId"], version=4))
+        return str(uuid.UUID(json.loads(json.loads(body)["vote"])["voteId"], version=4))
     except (ValueError, TypeError, KeyError, AttributeError):
         return str(uuid.uuid4())
 
@@ -77,16 +78,25 @@ schemathesis.auth.set_from_requests(Signature())
 
 
 def in_order(vote, voter):
-    """A vote that the election takes, but for what was made up beyond these fields."""
-    return {
-        **vote,
+    """A signed vote that the election takes, but for what was made up beyond its fields."""
+    text = json.dumps({
         "voteId": str(uuid.uuid4()),
         "voterId": f"voter-{voter}",
         "station": KNOWN["station"],
         "mode": "in_person",
         "selections": [{"contest": KNOWN["contest"], "candidate": KNOWN["candidate"]}],
         "castAt": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.000Z"),
-    }
+    })
+    return {**vote, "vote": text, **proof_of(text)}
+
+
+def proof_of(text):
+    """The device's proof of a vote's text, under the key that only the aggregator knows."""
+    election, name = KNOWN["device"]["keyid"].split("/")
+    parts = [part.encode() for part in ("pollwire/2 vote", election, name, text)]
+    message = b"".join(struct.pack(">I", len(part)) + part for part in parts)
+    proof = hmac.new(bytes.fromhex(KNOWN["device"]["proofKey"]), message, hashlib.sha256).hexdigest()
+    return {"proof": proof, "proofKey": name, "scheme": "hmac-sha256"}
 
 
 def some(value, change):

@@ -91,7 +91,11 @@ async function provision(stack: Stack, dataDir: string): Promise<string> {
       station: device.station,
       contest: definition.contests[0].id,
       candidate: definition.contests[0].candidates[0].id,
-      device: { keyid: `${definition.election}/${device.device}.${device.version}`, key: device.key },
+      device: {
+        keyid: `${definition.election}/${device.device}.${device.version}`,
+        key: device.key,
+        proofKey: device.proofKey,
+      },
       gateway: { keyid: `${own.election}/${gateway}.${own.keyVersion}`, key: own.key },
     }),
   );

@@ -79,7 +79,16 @@ export class Cluster {
 
   /** Runs SQL as the superuser, beside everything that is tested. Returns what psql prints, without frills. */
   async psql(sql: string, database = "postgres"): Promise<string> {
-    const options = ["-XAtq", "-v", "ON_ERROR_STOP=1", "-d", this.url(database), "-c", sql];
+    return await this.#psql(database, "-c", sql);
+  }
+
+  /** Runs a file of SQL as the superuser. */
+  async psqlFile(path: string, database: string): Promise<string> {
+    return await this.#psql(database, "-f", path);
+  }
+
+  async #psql(database: string, ...what: string[]): Promise<string> {
+    const options = ["-XAtq", "-v", "ON_ERROR_STOP=1", "-d", this.url(database), ...what];
     return (await run(`${this.#bin}/psql`, options, TOOL)).trim();
   }
 

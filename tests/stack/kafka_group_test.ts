@@ -28,7 +28,16 @@ const shared = sharedBroker();
 
 function record(partition: number, text: string): PlacedRecord {
   const bytes = new Uint8Array(32);
-  return { partition, version: "1", keyId: "a", senderKey: bytes, signature: bytes, value: utf8(text) };
+  return {
+    partition,
+    version: "2",
+    kind: "vote",
+    sequence: 1,
+    keyId: "a",
+    senderKey: bytes,
+    signature: bytes,
+    value: utf8(text),
+  };
 }
 
 /** Appends records of every partition until told to stop; an append that fails is done again. */

@@ -70,18 +70,27 @@ stackTest(
         { value: null, key: "a key" },
         {
           value: "twice",
-          headers: { "v": ["1", "2"], "key-id": ["a", "b"], "signature": [Buffer.of(1), Buffer.of(2)] },
+          headers: {
+            "v": ["1", "2"],
+            "kind": ["vote", "statement"],
+            "key-id": ["a", "b"],
+            "sequence": ["3", "4"],
+            "signature": [Buffer.of(1), Buffer.of(2)],
+          },
         },
-        { value: "odd", headers: { "v": Buffer.of(0xff, 0xfe), "constructor": "c", "__proto__x": "d" } },
+        {
+          value: "odd",
+          headers: { "v": Buffer.of(0xff, 0xfe), "sequence": "007", "constructor": "c", "__proto__x": "d" },
+        },
         { value: Buffer.alloc(1_000_000, 7) },
       ]);
       const read = await log.read(0, 0, 10);
-      assert.deepEqual(read.map(({ version, keyId }) => [version, keyId]), [
-        ["", ""],
-        ["", ""],
-        ["1", "a"],
-        ["\ufffd\ufffd", ""],
-        ["", ""],
+      assert.deepEqual(read.map(({ version, kind, keyId, sequence }) => [version, kind, keyId, sequence]), [
+        ["", "", "", NaN],
+        ["", "", "", NaN],
+        ["1", "vote", "a", 3],
+        ["\ufffd\ufffd", "", "", NaN],
+        ["", "", "", NaN],
       ]);
       assert.deepEqual(read.map(({ value }) => value.length), [12, 0, 5, 3, 1_000_000]);
       assert.deepEqual(read.map(({ signature }) => [...signature]), [[], [], [1], [], []]);
@@ -189,7 +198,7 @@ stackTest("a log goes on quietly: nothing is printed by itself", async () => {
       process.on("warning", (warning) => console.log(warning.name));
       const log = await openKafkaLog(${JSON.stringify(broker.address)}, "quiet", 1);
       const bytes = new Uint8Array(32);
-      await log.append([{ partition: 0, version: "1", keyId: "a", senderKey: bytes, signature: bytes, value: bytes }]);
+      await log.append([{ partition: 0, version: "2", kind: "vote", sequence: 1, keyId: "a", senderKey: bytes, signature: bytes, value: bytes }]);
       const abort = new AbortController();
       await log.consume({ take: async () => 0, batch: async () => abort.abort() }, {
         group: "count.quiet", batchRecords: 1, signal: abort.signal,

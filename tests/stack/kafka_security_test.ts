@@ -76,7 +76,16 @@ function withCertificate(client?: Certificate): KafkaAddress {
 
 const record = (partition: number) => {
   const bytes = new Uint8Array(32);
-  return { partition, version: "1", keyId: "a", senderKey: bytes, signature: bytes, value: utf8("a") };
+  return {
+    partition,
+    version: "2",
+    kind: "vote",
+    sequence: 1,
+    keyId: "a",
+    senderKey: bytes,
+    signature: bytes,
+    value: utf8("a"),
+  };
 };
 
 stackTest("provisionTopics() makes topics and permissions, and finds them made the second time", async () => {

@@ -1,31 +1,29 @@
 import assert from "assert";
 import { type Database, oneForAll } from "../../aggregator/database/database.ts";
 import { migrate, MigrationFault } from "../../aggregator/database/migrate.ts";
-import { openPostgres } from "../../aggregator/database/postgres.ts";
 import { requireRoles, RoleFault, ROLES } from "../../aggregator/database/roles.ts";
+import { readDecisions, writeDecision } from "../../aggregator/registry/decisions.ts";
+import { publishManifest, revokeDeviceKey, rotateDeviceKey } from "../../aggregator/registry/elections.ts";
+import { revokeGatewayKey, rotateGatewayKey } from "../../aggregator/registry/gateway_keys.ts";
 import { importRoll } from "../../aggregator/registry/roll.ts";
+import { SenderKeys } from "../../aggregator/registry/sender_keys.ts";
 import { publish } from "../../aggregator/results/publish.ts";
+import { openHistory } from "../../aggregator/counting/history.ts";
 import { rebuild } from "../../aggregator/counting/rebuild.ts";
 import { recount } from "../../aggregator/counting/recount.ts";
 import { ViewWriter } from "../../aggregator/results/topics.ts";
 import { fillBallotBox, openBallotBox, testVoter } from "../ballot_box.ts";
 import { MASTER, NOON_MS } from "../fixture.ts";
 import { MemoryViews } from "../memory_views.ts";
-import { TEST_SESSIONS, testTarget } from "../test_database.ts";
 import { type Cluster, isWithoutServer, startCluster } from "./cluster.ts";
+import { type User, withUsers } from "./database_users.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
-const USERS = {
-  office: "pollwire_registrar",
-  aggregator: "pollwire_counter",
-  reader: "pollwire_reader",
-  audit: "pollwire_auditor",
-};
 const NOW = new Date(NOON_MS);
 
 /** What each user must be refused. */
-const REFUSED: Record<keyof typeof USERS, readonly string[]> = {
+const REFUSED: Record<User, readonly string[]> = {
   office: [
     "SELECT FROM counting.participations",
     "SELECT FROM counting.station_counts",
@@ -45,7 +43,6 @@ const REFUSED: Record<keyof typeof USERS, readonly string[]> = {
     "DELETE FROM counting.station_counts",
     "DELETE FROM counting.rejections",
     "DELETE FROM counting.leases",
-    "SELECT counting.hold_counting()",
     "CREATE TABLE counting.mine ()",
     "SELECT setval('results.revisions', 1)",
   ],
@@ -81,32 +78,6 @@ Deno.test.beforeAll(async () => {
 });
 Deno.test.afterAll(async () => await cluster?.remove());
 
-/** A server's database whose owner is no superuser, with a user for each role. */
-async function withUsers(work: (as: (user: string) => Promise<Database>) => Promise<void>): Promise<void> {
-  const name = await cluster.createDatabase();
-  const opened: Database[] = [];
-  const as = async (user: string) => {
-    const target = { ...testTarget(cluster.url(name)), user, password: "secret" };
-    const db = await openPostgres(target, { ...TEST_SESSIONS, connections: 2 });
-    opened.push(db);
-    return db;
-  };
-  await cluster.psql(`
-    DO $$ BEGIN CREATE ROLE owner LOGIN CREATEROLE PASSWORD 'secret'; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
-    ALTER DATABASE ${name} OWNER TO owner`);
-  try {
-    await migrate(await as("owner"));
-    for (const [user, role] of Object.entries(USERS)) {
-      await cluster.psql(
-        `DO $$ BEGIN CREATE ROLE ${user} LOGIN PASSWORD 'secret' IN ROLE ${role}; EXCEPTION WHEN duplicate_object THEN NULL; END $$`,
-      );
-    }
-    await work(as);
-  } finally {
-    for (const db of opened) await db.close();
-  }
-}
-
 const refusalOf = (db: Database, sql: string) =>
   db.query(sql).then(() => assert.fail(`it is let: ${sql}`), (error) => error.code as string);
 
@@ -114,7 +85,7 @@ Deno.test({
   name: "each user does its work with its own role, and nothing else",
   ignore,
   fn: () =>
-    withUsers(async (as) => {
+    withUsers(cluster, async (as) => {
       const [owner, office, aggregator, audit] = [
         await as("owner"),
         await as("office"),
@@ -138,7 +109,7 @@ Deno.test({
       await importRoll(office, "box", MASTER, [testVoter("late")], () => NOON_MS);
 
       for (const [user, statements] of Object.entries(REFUSED)) {
-        const db = await as(user);
+        const db = await as(user as User);
         for (const sql of [...statements, ...KEPT]) {
           assert.equal(await refusalOf(db, sql), "42501", `${user}: ${sql}`);
         }
@@ -155,10 +126,56 @@ Deno.test({
 });
 
 Deno.test({
+  name: "the office changes history and the aggregator takes in what gateways say, each with its own role",
+  ignore,
+  fn: () =>
+    withUsers(cluster, async (as) => {
+      const [office, aggregator] = [await as("office"), await as("aggregator")];
+      const box = await openBallotBox(office, "box");
+      await box.enrol([testVoter("a")]);
+      await publishManifest(office, "box", MASTER, NOW, (newest) => ({ ...newest, name: "Renamed" }));
+      await rotateDeviceKey(office, "box", "n-1-a", 0, NOW);
+      await revokeDeviceKey(office, "box", MASTER, "n-1-a", 1, NOW);
+      await rotateGatewayKey(office, "box", "g-1", NOW);
+      await revokeGatewayKey(office, "box", "g-1", 1, NOW);
+      const authority = { reason: "Its disk was lost.", decidedBy: "Ann", approvedBy: "Bob" };
+      const waiver = { action: "waive", selector: { gateway: "g-1" } } as const;
+      await office.transaction((query) => writeDecision(query, "box", waiver, authority, NOW));
+
+      const history = (await openHistory(aggregator.query, "box", MASTER))!;
+      assert.equal(history.revision, 8);
+      assert.equal((await readDecisions(aggregator.query, "box")).length, 1);
+      const keys = new SenderKeys(aggregator);
+      const claimant = { election: "box", gateway: "g-2", nowMs: NOON_MS, acceptsUntilMs: NOON_MS };
+      const senderKeys = ["ab".repeat(32)];
+      const said = { have: null, senderKeys, statements: [] };
+      assert.equal((await keys.take(said, claimant, MASTER)).senderKeys, 0);
+      const later = { ...claimant, nowMs: NOON_MS + 1 };
+      assert.equal((await keys.take({ ...said, listedKeys: senderKeys }, later, MASTER)).senderKeys, 0);
+      for (
+        const sql of [
+          "SELECT FROM counting.sender_keys",
+          "INSERT INTO counting.closed_gateways VALUES ('box', 'g-1', now())",
+          "UPDATE registry.changes SET positions = '{}'",
+          "DELETE FROM registry.decisions",
+        ]
+      ) assert.equal(await refusalOf(office, sql), "42501", `office: ${sql}`);
+      for (
+        const sql of [
+          "INSERT INTO registry.changes SELECT * FROM registry.changes",
+          "UPDATE registry.revisions SET revision = 99",
+          "UPDATE registry.gateway_keys SET revoked_revision = NULL",
+          "INSERT INTO registry.decisions SELECT * FROM registry.decisions",
+        ]
+      ) assert.equal(await refusalOf(aggregator, sql), "42501", `aggregator: ${sql}`);
+    }),
+});
+
+Deno.test({
   name: "rebuild() into empty tables takes the roles of office and aggregator, and no more",
   ignore,
   fn: () =>
-    withUsers(async (as) => {
+    withUsers(cluster, async (as) => {
       const [office, audit] = [await as("office"), await as("audit")];
       const box = await openBallotBox(office, "box");
       await fillBallotBox(box);
@@ -179,7 +196,7 @@ Deno.test({
   name: "requireRoles() says which role a user lacks, and lets the owner",
   ignore,
   fn: () =>
-    withUsers(async (as) => {
+    withUsers(cluster, async (as) => {
       const [owner, office] = [await as("owner"), await as("office")];
       for (const role of Object.keys(ROLES) as (keyof typeof ROLES)[]) await requireRoles(owner.query, role);
       await requireRoles(office.query, "pollwire_registrar");
@@ -198,7 +215,7 @@ Deno.test({
   name: "migrate() by a user who is not the owner changes nothing, and says who is",
   ignore,
   fn: () =>
-    withUsers(async (as) => {
+    withUsers(cluster, async (as) => {
       const [owner, office] = [await as("owner"), await as("office")];
       assert.deepEqual(await migrate(office), [], "there is nothing to do");
       await owner.query("DELETE FROM public.migrations WHERE name = '000003_roles.sql'");

@@ -2,19 +2,22 @@
 import { at, make, say, show } from "./elements.js";
 import { dayAndTime, number, texts } from "./texts.js";
 
+/** What records come to, in the order in which it is shown. */
+const FATES = ["counted", "duplicate", "rejected", "held", "statements"];
+const RARE = new Set(["held", "statements"]);
+
 /** Whether the books balance, and what became of the records. */
 export function showBalance(state) {
-  const { read, counted, duplicate, rejected, balanced, outcomes } = state.progress;
+  const { read, balanced, outcomes } = state.progress;
   const verdict = at("verdict");
   verdict.dataset.balanced = String(balanced);
   say(verdict, balanced ? texts.balanced : texts.unbalanced);
-  const sum = counted + duplicate + rejected;
-  say(
-    at("equation"),
-    `${number(read)} ${texts.read} ${read === sum ? "=" : "≠"} ${number(counted)} ${texts.counted} + ${
-      number(duplicate)
-    } ${texts.duplicate} + ${number(rejected)} ${texts.rejected}`,
-  );
+  // Held records and statements are rare: they stand in the equation where there are some.
+  const parts = FATES.map((fate) => [state.progress[fate], fate])
+    .filter(([records, fate]) => records > 0 || !RARE.has(fate));
+  const sum = parts.reduce((total, [records]) => total + records, 0);
+  const right = parts.map(([records, fate]) => `${number(records)} ${texts[fate]}`).join(" + ");
+  say(at("equation"), `${number(read)} ${texts.read} ${read === sum ? "=" : "≠"} ${right}`);
   const alarm = at("alarm");
   say(alarm, balanced ? "" : read === sum ? texts.unbalancedPartitions : texts.unbalancedAlert(read - sum));
   show(alarm, !balanced);
@@ -37,10 +40,10 @@ export function showBooks(books, atMs) {
   if (!at("partitions").open) return;
   fill(
     scroll.firstElementChild,
-    [texts.partition, texts.read, texts.counted, texts.duplicate, texts.rejected, texts.lag, texts.balance],
+    [texts.partition, texts.read, ...FATES.map((fate) => texts[fate]), texts.lag, texts.balance],
     books.partitions.map((row) => [
       String(row.partition),
-      ...[row.read, row.counted, row.duplicate, row.rejected].map(number),
+      ...[row.read, ...FATES.map((fate) => row[fate])].map(number),
       row.lag === null ? texts.unknown : number(row.lag),
       row.balanced ? texts.balanced : texts.unbalanced,
     ]),

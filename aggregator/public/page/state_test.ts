@@ -1,7 +1,7 @@
 import assert from "assert";
 import fc from "fast-check";
 import * as state from "./state.js";
-import { REJECTION_REASONS } from "../../../shared/outcome.ts";
+import { HELD_REASONS, REJECTION_REASONS } from "../../../shared/outcome.ts";
 import { texts } from "./texts.js";
 
 Deno.test.sanitizer({ ops: true, resources: true });
@@ -135,7 +135,11 @@ Deno.test("texts name every outcome that there is", () => {
   for (const reason of Object.keys(REJECTION_REASONS)) {
     assert.notEqual(texts.outcomeOf({ fate: "rejected", reason }), reason.replaceAll("_", " "), reason);
   }
+  for (const reason of Object.keys(HELD_REASONS)) {
+    assert.match(texts.outcomeOf({ fate: "held", reason }), /^Held: /, reason);
+  }
   assert.equal(texts.outcomeOf({ fate: "counted", reason: "" }), "Counted");
+  assert.equal(texts.outcomeOf({ fate: "statement", reason: "" }), "Gateways' statements");
 });
 
 Deno.test("texts say why votes are held back, where they are", () => {

@@ -50,10 +50,11 @@ const outcomes = {
   "rejected/unknown_gateway": "From an unknown gateway",
   "rejected/bad_signature": "Gateway's signature wrong",
   "rejected/cannot_open": "Cannot be opened",
-  "rejected/malformed": "Not a vote",
+  "rejected/malformed": "Not a record",
+  "rejected/bad_proof": "Altered or made up by a gateway",
+  "rejected/invalid_vote": "Signed by its device, and not a vote",
   "rejected/wrong_partition": "On the wrong partition",
   "rejected/unknown_manifest": "Names an unknown manifest",
-  "rejected/accepted_in_future": "Accepted in the future",
   "rejected/not_open": "Accepted out of hours",
   "rejected/cast_out_of_hours": "Cast out of hours",
   "rejected/unknown_station": "Unknown station",
@@ -64,6 +65,14 @@ const outcomes = {
   "rejected/overvote": "Too many candidates",
   "rejected/unknown_voter": "Voter not on the roll",
   "rejected/wrong_station": "Voter of another station",
+  "rejected/wrong_region": "Voter of another region",
+  "rejected/foreign_device": "Device of another station",
+  "rejected/by_decision": "Rejected by officials",
+  "held/gateway_revoked": "Held: gateway's key revoked",
+  "held/device_revoked": "Held: device's key revoked",
+  "held/clock": "Held: gateway's clock ahead",
+  "held/superseded": "Held: allowed by an earlier manifest only",
+  statement: "Gateways' statements",
 };
 
 const phases = { scheduled: "Not open yet", open: "Open", closed: "Closed" };
@@ -159,6 +168,8 @@ export const texts = {
   counted: "counted",
   duplicate: "repeated",
   rejected: "rejected",
+  held: "held for officials",
+  statements: "statements",
   outcome: "Outcome",
   records: "Records",
   outcomeOf: ({ fate, reason }) => {

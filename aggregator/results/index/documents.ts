@@ -4,6 +4,7 @@
  * @module
  */
 import type { ElectionNames } from "../../registry/election_names.ts";
+import { totalsOf } from "../contest_totals.ts";
 import type { AuditRow, RejectionRow, ReleaseRow, TurnoutRow } from "./sources.ts";
 import type { IndexDocument } from "./tally_index.ts";
 
@@ -21,19 +22,18 @@ export const NO_PARTY = "No party";
 
 /** The document of a release. */
 export function releaseDocument(row: ReleaseRow, spelling: Spelling): IndexDocument<"releases"> {
-  const { revision, mode, releasedAt, voters, addedVoters, closing } = row;
+  const { revision, releasedAt, voters, addedVoters, kind } = row;
   return {
     id: String(revision),
     version: revision,
     fields: {
       ...electionFields(spelling),
-      ...placeFields(spelling, row.station),
-      mode,
+      ...unitFields(row, spelling),
       revision,
       released_at: releasedAt,
       voters,
       added_voters: addedVoters,
-      closing,
+      closing: kind === "final",
     },
   };
 }
@@ -55,26 +55,46 @@ export function releasedVotesDocuments(
   }));
 }
 
-/** What stands now of each candidate in a release, once it is the newest of its station and mode. */
+/** What stands now of each candidate in a release, once it is the newest of its unit. */
 export function tallyDocuments(row: ReleaseRow, spelling: Spelling): IndexDocument<"tallies">[] {
   return row.votes.map(({ contest, candidate, votes }) => ({
-    id: `${row.election}/${row.station}/${row.mode}/${contest}/${candidate}`,
+    id: `${row.election}/${row.unit}/${contest}/${candidate}`,
     version: row.revision,
     fields: { ...lineFields(row, spelling, contest, candidate), votes },
   }));
 }
 
-/** The document of a minute's turnout at a station. `version` is when it was read, in milliseconds since 1970. */
+/** What stands now of each contest in a release beside its candidates, once it is the newest of its unit. */
+export function ballotsDocuments(row: ReleaseRow, spelling: Spelling): IndexDocument<"ballots">[] {
+  return totalsOf(row.marks).map(({ contest, ballots, undervotes, blanks }) => ({
+    id: `${row.election}/${row.unit}/${contest}`,
+    version: row.revision,
+    fields: {
+      ...electionFields(spelling),
+      ...unitFields(row, spelling),
+      contest,
+      contest_name: spelling.names.contests.get(contest)?.name ?? contest,
+      revision: row.revision,
+      released_at: row.releasedAt,
+      ballots,
+      undervotes,
+      blanks,
+    },
+  }));
+}
+
+/** The document of a minute's turnout in a unit. `version` is when it was read, in milliseconds since 1970. */
 export function turnoutDocument(
-  { station, mode, minute, voters }: TurnoutRow,
+  row: TurnoutRow,
   version: number,
   spelling: Spelling,
 ): IndexDocument<"turnout-per-minute"> {
   const { election } = spelling.names.index.manifest;
+  const { unit, minute, voters } = row;
   return {
-    id: `${election}/${station}/${mode}/${minute}`,
+    id: `${election}/${unit}/${minute}`,
     version,
-    fields: { ...electionFields(spelling), ...placeFields(spelling, station), mode, minute, voters },
+    fields: { ...electionFields(spelling), ...unitFields(row, spelling), minute, voters },
   };
 }
 
@@ -113,6 +133,29 @@ function electionFields({ names }: Spelling) {
   return { election, election_name: name };
 }
 
+/** Where a unit lies, as far as it lies in one place, and its mode, if it has but one. */
+function unitFields(
+  { station, region, mode }: Pick<ReleaseRow, "station" | "region" | "mode">,
+  spelling: Spelling,
+) {
+  const place = station !== null
+    ? placeFields(spelling, station)
+    : region !== null
+    ? regionFields(spelling, region)
+    : {};
+  return { ...place, ...mode === null ? {} : { mode } };
+}
+
+/** A region that the newest manifest no longer has is named by its id. */
+function regionFields({ names, locations }: Spelling, region: string) {
+  const location = locations.regions.get(region);
+  return {
+    region,
+    region_name: names.regions.get(region) ?? region,
+    ...location === undefined ? {} : { location },
+  };
+}
+
 /** A station that the newest manifest no longer has is named by its id. */
 function placeFields({ names, locations }: Spelling, station: string) {
   const region = names.index.stations.get(station)?.region;
@@ -133,14 +176,13 @@ function lineFields(row: ReleaseRow, spelling: Spelling, contestId: string, cand
   const party = candidate?.party;
   return {
     ...electionFields(spelling),
-    ...placeFields(spelling, row.station),
+    ...unitFields(row, spelling),
     contest: contestId,
     contest_name: contest?.name ?? contestId,
     candidate: candidateId,
     candidate_name: candidate?.name ?? candidateId,
     ...party === undefined ? {} : { party },
     party_name: party === undefined ? NO_PARTY : names.parties.get(party)!.name,
-    mode: row.mode,
     revision: row.revision,
     released_at: row.releasedAt,
   };

@@ -15,6 +15,7 @@ import type { Database } from "../../database/database.ts";
 import { electionIds } from "../../registry/elections.ts";
 import {
   auditDocument,
+  ballotsDocuments,
   changesOf,
   releaseDocument,
   releasedVotesDocuments,
@@ -31,6 +32,7 @@ import {
   type Positions,
   releasedAt,
   releasesOf,
+  sumBallots,
   sumCurrent,
   turnoutByMinute,
 } from "./sources.ts";
@@ -246,16 +248,19 @@ export class Indexer {
     return documents === await countAudit(db.query, max) ? max : 0;
   }
 
-  /** Tallies are held against `results` while nothing is released: a release may also have been withdrawn. */
+  /** Tallies and ballots are held against `results` while nothing is released. */
   async #checkTallies(): Promise<void> {
     const { db, index } = this.#options;
     const isQuiet = async () => (await electionsBehind(db.query, this.#positions)).length === 0;
     if (!await isQuiet()) return;
-    const [indexed] = await index.sums("tallies", { sum: "votes" }, true);
-    const current = await sumCurrent(db.query);
-    const differs = indexed.documents !== current.documents || indexed.sum !== current.sum;
-    if (!await isQuiet() || !this.#isSo("tallies", differs)) return;
-    await this.#rebuild(["tallies"], "tallies are not those of the results");
+    const [tallies] = await index.sums("tallies", { sum: "votes" }, true);
+    const [ballots] = await index.sums("ballots", { sum: "ballots" }, true);
+    const [votesShown, ballotsShown] = [await sumCurrent(db.query), await sumBallots(db.query)];
+    const differs = (a: typeof votesShown, b: typeof votesShown) =>
+      a.documents !== b.documents || a.sum !== b.sum;
+    const isDifferent = differs(tallies, votesShown) || differs(ballots, ballotsShown);
+    if (!await isQuiet() || !this.#isSo("tallies", isDifferent)) return;
+    await this.#rebuild(["tallies", "ballots"], "tallies are not those of the results");
   }
 
   /** Brings the releases of each election up by a page. Returns whether there may be more. */
@@ -278,6 +283,8 @@ export class Indexer {
       ) => [each.id, each]),
     );
     await this.#upsert("tallies", [...newest.values()]);
+    const ballots = spelt.flatMap(([row, spelling]) => ballotsDocuments(row, spelling));
+    await this.#upsert("ballots", [...new Map(ballots.map((each) => [each.id, each])).values()]);
     await this.#upsert(
       "released-votes",
       spelt.flatMap(([row, spelling]) => releasedVotesDocuments(row, spelling)),

@@ -6,10 +6,15 @@
  */
 import type { Database } from "../../database/database.ts";
 import { electionIds } from "../../registry/elections.ts";
-import { auditDocument, releaseDocument, releasedVotesDocuments, tallyDocuments } from "./documents.ts";
+import {
+  auditDocument,
+  ballotsDocuments,
+  releaseDocument,
+  releasedVotesDocuments,
+  tallyDocuments,
+} from "./documents.ts";
 import {
   auditAfter,
-  type Cell,
   countAllRejections,
   countAudit,
   countReleasedVotes,
@@ -17,9 +22,11 @@ import {
   currentReleases,
   newestRevision,
   releasesAfter,
+  sumBallots,
   sumCurrent,
   sumTurnout,
   turnoutByMinute,
+  type UnitName,
 } from "./sources.ts";
 import { rejectionPages, type Spellings, turnoutPages } from "./spelling.ts";
 import { type IndexDocument, IndexFault, type Rebuild, type TallyIndex } from "./tally_index.ts";
@@ -93,6 +100,7 @@ export async function countDocuments(db: Database): Promise<number> {
 /** What is added up of each index. */
 const SUMMED = {
   "tallies": "votes",
+  "ballots": "ballots",
   "released-votes": "added_votes",
   "turnout-per-minute": "voters",
   "rejected-votes": undefined,
@@ -110,6 +118,8 @@ async function databaseFigures({ query }: Database, name: IndexName, revision: n
   switch (name) {
     case "tallies":
       return await sumCurrent(query);
+    case "ballots":
+      return await sumBallots(query);
     case "released-votes":
       return await countReleasedVotes(query, revision);
     case "releases":
@@ -140,7 +150,7 @@ class Filling {
   async fill(): Promise<void> {
     const { query } = this.#options.db;
     const began = await newestRevision(query);
-    if (this.#names.has("tallies")) await this.#current();
+    if (this.#names.has("tallies") || this.#names.has("ballots")) await this.#current();
     const wantsHistory = this.#names.has("releases") || this.#names.has("released-votes");
     this.revision = wantsHistory ? 0 : began;
     await this.#releases(began);
@@ -162,10 +172,10 @@ class Filling {
     this.#options.onWritten?.(name, documents.length);
   }
 
-  /** The newest release of each station and mode, and no others: one that was withdrawn is not among them. */
+  /** The newest release of each unit, and no others. */
   async #current(): Promise<void> {
     const { db: { query }, spellings } = this.#options;
-    let after: Cell = { election: "", station: "", mode: "" };
+    let after: UnitName = { election: "", unit: "" };
     for (
       let rows;
       (rows = await currentReleases(query, after, PAGE_RELEASES)).length > 0;
@@ -173,6 +183,7 @@ class Filling {
     ) {
       const spelt = await spellings.each(query, rows);
       await this.#write("tallies", spelt.flatMap(([row, spelling]) => tallyDocuments(row, spelling)));
+      await this.#write("ballots", spelt.flatMap(([row, spelling]) => ballotsDocuments(row, spelling)));
     }
   }
 
@@ -184,6 +195,7 @@ class Filling {
       const spelt = await spellings.each(query, rows);
       const newer = spelt.filter(([{ revision }]) => revision > began);
       await this.#write("tallies", newer.flatMap(([row, spelling]) => tallyDocuments(row, spelling)));
+      await this.#write("ballots", newer.flatMap(([row, spelling]) => ballotsDocuments(row, spelling)));
       const lines = spelt.flatMap(([row, spelling]) => releasedVotesDocuments(row, spelling));
       await this.#write("released-votes", lines);
       await this.#write("releases", spelt.map(([row, spelling]) => releaseDocument(row, spelling)));

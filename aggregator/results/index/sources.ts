@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { MARK } from "../../../shared/marks.ts";
 import { arrayLiteral, type Query } from "../../database/database.ts";
 
 /** How times are spelled: UTC, milliseconds; and to the minute. */
@@ -14,17 +15,27 @@ const ISO_MINUTE = `'YYYY-MM-DD"T"HH24:MI:00.000"Z"'`;
 export type ReleaseRow = Readonly<{
   election: string;
   revision: number;
-  station: string;
-  mode: string;
+  unit: string;
+  /** Not there where the unit has several. Where there is a station, its region is the manifest's. */
+  region: string | null;
+  station: string | null;
+  mode: string | null;
+  kind: string;
   releasedAt: string;
   voters: number;
   addedVoters: number;
-  closing: boolean;
-  votes: readonly Readonly<{ contest: string; candidate: string; votes: number; added: number }>[];
+  votes: readonly ReleaseLine[];
+  /** In place of candidates marks: see shared/marks.ts. */
+  marks: readonly ReleaseLine[];
 }>;
 
-/** How many have voted at a station, in a mode and a minute. */
-export type TurnoutRow = Readonly<{ station: string; mode: string; minute: string; voters: number }>;
+/** What a release says of a candidate. */
+export type ReleaseLine = Readonly<{ contest: string; candidate: string; votes: number; added: number }>;
+
+/** How many have voted in a unit, in a minute. */
+export type TurnoutRow = Readonly<
+  Pick<ReleaseRow, "unit" | "region" | "station" | "mode"> & { minute: string; voters: number }
+>;
 
 /** A record that was not counted. */
 export type RejectionRow = Readonly<{
@@ -47,14 +58,15 @@ export type AuditRow = Readonly<{
   hash: string;
 }>;
 
-const RELEASE_COLUMNS = `r.election, r.revision::float8 AS revision, r.station, r.mode,
+const RELEASE_COLUMNS =
+  `r.election, r.revision::float8 AS revision, r.unit, r.region, r.station, r.mode, r.kind,
   to_char(r.released_at AT TIME ZONE 'UTC', ${ISO}) AS "releasedAt", r.voters::float8 AS voters,
-  r.added_voters::float8 AS "addedVoters", r.closing, r.votes::text AS votes`;
+  r.added_voters::float8 AS "addedVoters", r.votes::text AS votes, r.marks::text AS marks`;
 
-type StoredRelease = Omit<ReleaseRow, "votes"> & { votes: string };
+type StoredRelease = Omit<ReleaseRow, "votes" | "marks"> & { votes: string; marks: string };
 
 function parseRelease(row: StoredRelease): ReleaseRow {
-  return { ...row, votes: JSON.parse(row.votes) };
+  return { ...row, votes: JSON.parse(row.votes), marks: JSON.parse(row.marks) };
 }
 
 /** By election: the revision up to which its releases are in the index. One that is not there has none. */
@@ -104,18 +116,18 @@ export async function releasesAfter(query: Query, revision: number, limit: numbe
   return rows.map(parseRelease);
 }
 
-/** A station and mode of an election: where a page of {@link currentReleases} begins. */
-export type Cell = Readonly<Pick<ReleaseRow, "election" | "station" | "mode">>;
+/** A unit of an election: where a page of {@link currentReleases} begins. */
+export type UnitName = Readonly<Pick<ReleaseRow, "election" | "unit">>;
 
-/** The newest release of each station and mode after a cell, at most `limit`: what every total is a sum of. */
-export async function currentReleases(query: Query, after: Cell, limit: number): Promise<ReleaseRow[]> {
+/** The newest release of each unit after one, at most `limit`: what every total is a sum of. */
+export async function currentReleases(query: Query, after: UnitName, limit: number): Promise<ReleaseRow[]> {
   const rows = await query<StoredRelease>(
     `SELECT ${RELEASE_COLUMNS} FROM (
-       SELECT * FROM results.current WHERE (election, station, mode) > ($1, $2, $3)
-       ORDER BY election, station, mode LIMIT $4::int
+       SELECT revision FROM results.current WHERE (election, unit) > ($1, $2)
+       ORDER BY election, unit LIMIT $3::int
      ) c JOIN results.releases r USING (revision)
-     ORDER BY r.election, r.station, r.mode`,
-    [after.election, after.station, after.mode, limit],
+     ORDER BY r.election, r.unit`,
+    [after.election, after.unit, limit],
   );
   return rows.map(parseRelease);
 }
@@ -199,6 +211,16 @@ export async function countReleasedVotes(
   return row;
 }
 
+/** How many contests' ballots the newest releases tell of, and these ballots. */
+export async function sumBallots(query: Query): Promise<{ documents: number; sum: number }> {
+  const [row] = await query<{ documents: number; sum: number }>(
+    `SELECT count(*)::float8 AS documents, coalesce(sum(v.votes), 0)::float8 AS sum
+     FROM results.current c JOIN results.releases r USING (revision)
+     CROSS JOIN jsonb_to_recordset(r.marks) AS v (candidate text, votes bigint) WHERE v.candidate = '${MARK.ballots}'`,
+  );
+  return row;
+}
+
 /** How many figures the newest releases have, and their votes. */
 export async function sumCurrent(query: Query): Promise<{ documents: number; sum: number }> {
   const [row] = await query<{ documents: number; sum: number }>(
@@ -268,29 +290,41 @@ export async function countRejections(
   return counts;
 }
 
+/**
+ * Turnout by unit and minute, `t`. For k = 1 a unit is a station and mode, and the minute that of acceptance. For k > 1
+ * turnout is no finer than the results: units and minutes are those of releases. `$1`: an election; all when NULL.
+ */
+const TURNOUT = `(
+  SELECT c.election, c.station || '/' || c.mode AS unit, NULL AS region, c.station, c.mode, c.minute, sum(c.voters) AS voters
+  FROM counting.turnout_counts c JOIN results.elections e ON e.election = c.election AND e.release_threshold = 1
+  WHERE $1::text IS NULL OR c.election = $1 GROUP BY c.election, c.station, c.mode, c.minute
+  UNION ALL
+  SELECT r.election, r.unit, r.region, r.station, r.mode, date_trunc('minute', r.released_at), sum(r.added_voters)
+  FROM results.releases r JOIN results.elections e ON e.election = r.election AND e.release_threshold > 1
+  WHERE ($1::text IS NULL OR r.election = $1) AND r.added_voters <> 0
+  GROUP BY r.election, r.unit, r.region, r.station, r.mode, date_trunc('minute', r.released_at)
+) AS t`;
+
 /** An election's turnout by minute, in milliseconds since 1970; reads all of its cells. */
 export async function turnoutByMinute(query: Query, election: string): Promise<Map<number, number>> {
   const rows = await query<{ minute: number; voters: number }>(
     `SELECT (extract(epoch FROM minute) * 1000)::float8 AS minute, sum(voters)::float8 AS voters
-     FROM counting.turnout_counts WHERE election = $1 GROUP BY turnout_counts.minute`,
+     FROM ${TURNOUT} GROUP BY t.minute`,
     [election],
   );
   return new Map(rows.map(({ minute, voters }) => [minute, voters]));
 }
 
-/** The turnout of some minutes, by station and mode, and the database's clock, in milliseconds since 1970. */
+/** The turnout of some minutes, by unit, and the database's clock, in milliseconds since 1970. */
 export async function turnoutOf(
   query: Query,
   election: string,
   minutes: readonly number[],
 ): Promise<{ readAt: number; rows: TurnoutRow[] }> {
   const rows = await query<TurnoutRow & { readAt: number }>(
-    `SELECT station, mode, to_char(t.minute AT TIME ZONE 'UTC', ${ISO_MINUTE}) AS minute, t.voters::float8 AS voters,
-       (extract(epoch FROM now()) * 1000)::float8 AS "readAt"
-     FROM (
-       SELECT station, mode, minute, sum(voters) AS voters FROM counting.turnout_counts
-       WHERE election = $1 AND minute = ANY ($2::text::timestamptz[]) GROUP BY station, mode, minute
-     ) t`,
+    `SELECT unit, region, station, mode, to_char(t.minute AT TIME ZONE 'UTC', ${ISO_MINUTE}) AS minute,
+       t.voters::float8 AS voters, (extract(epoch FROM now()) * 1000)::float8 AS "readAt"
+     FROM ${TURNOUT} WHERE t.minute = ANY ($2::text::timestamptz[])`,
     [election, arrayLiteral(minutes.map((ms) => new Date(ms).toISOString()))],
   );
   return { readAt: Math.floor(rows[0]?.readAt ?? 0), rows };
@@ -299,9 +333,8 @@ export async function turnoutOf(
 /** How many cells of turnout there are, and their voters. */
 export async function sumTurnout(query: Query): Promise<{ documents: number; sum: number }> {
   const [row] = await query<{ documents: number; sum: number }>(
-    `SELECT count(*)::float8 AS documents, coalesce(sum(voters), 0)::float8 AS sum FROM (
-       SELECT sum(voters) AS voters FROM counting.turnout_counts GROUP BY election, station, mode, minute
-     ) cells`,
+    `SELECT count(*)::float8 AS documents, coalesce(sum(voters), 0)::float8 AS sum FROM ${TURNOUT}`,
+    [null],
   );
   return row;
 }

@@ -30,10 +30,24 @@ const candidate = {
 } as const;
 const release = { mode: "keyword", revision: "long", released_at: "date" } as const;
 
-/** The fields of each index. Mappings are strict: a document with another field is refused. */
+/**
+ * The fields of each index. Mappings are strict: a document with another field is refused. A unit is a station and mode, or
+ * several that are shown together: then a document has no `mode`, no `station` or no `region`.
+ */
 export const INDEX_FIELDS = {
-  /** One document for each election, station, mode, contest and candidate: the votes of the newest release. */
+  /** One document for each election, unit, contest and candidate: the votes of the newest release. */
   "tallies": { ...election, ...place, ...candidate, ...release, votes: "long" },
+  /** One for each election, unit and contest: ballots, choices that were not made, and ballots without any. */
+  "ballots": {
+    ...election,
+    ...place,
+    contest: "keyword",
+    contest_name: "keyword",
+    ...release,
+    ballots: "long",
+    undervotes: "long",
+    blanks: "long",
+  },
   /** One for each release: its voters so far, and those whom it added. */
   "releases": {
     ...election,
@@ -45,7 +59,7 @@ export const INDEX_FIELDS = {
   },
   /** One for each release and candidate: the votes so far, and those that the release added. Sums over time. */
   "released-votes": { ...election, ...place, ...candidate, ...release, votes: "long", added_votes: "long" },
-  /** One for each station, mode and minute of acceptance. */
+  /** One for each unit and minute: of acceptance for k = 1, else of release. */
   "turnout-per-minute": { ...election, ...place, mode: "keyword", minute: "date", voters: "long" },
   /** One for each record that was not counted, but for retransmissions; `minute` is when it came onto the log. */
   "rejected-votes": {
@@ -75,6 +89,7 @@ export type IndexName = keyof typeof INDEX_FIELDS;
 /** All indices, those last whose documents say that the others are complete: see indexer.ts. */
 export const INDEX_NAMES = [
   "tallies",
+  "ballots",
   "released-votes",
   "turnout-per-minute",
   "rejected-votes",

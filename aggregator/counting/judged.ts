@@ -1,0 +1,49 @@
+/**
+ * Records of one partition with their judgements: what an entry of the log amounts to before it is counted.
+ *
+ * @module
+ */
+import type { ElectionHistory } from "../../shared/history.ts";
+import { judge, type Judgement } from "../../shared/judge.ts";
+import type { StoredRecord } from "../../shared/log/vote_log.ts";
+
+/** One record of an entry. `keepsDetails`: whether its position is listed if it is rejected. */
+export type JudgedRecord = Readonly<{
+  offset: number;
+  index: number;
+  appendedAtMs: number;
+  senderKey: Uint8Array;
+  judgement: Judgement;
+  keepsDetails: boolean;
+}>;
+
+/** Details of records that no gateway signed are kept up to so many for each partition and reason. */
+export const MAX_FORGERY_DETAILS = 1_000;
+
+/** Judges entries, in their order. `keepsDetails` is true: see {@link boundDetails}. */
+export function judgeEntries(entries: readonly StoredRecord[], history: ElectionHistory): JudgedRecord[] {
+  const records: JudgedRecord[] = [];
+  for (const entry of entries) {
+    const { offset, appendedAtMs, senderKey } = entry;
+    judge(entry, history).forEach((judgement, index) =>
+      records.push({ offset, index, appendedAtMs, senderKey, judgement, keepsDetails: true })
+    );
+  }
+  return records;
+}
+
+/**
+ * Bounds the details of forgeries: a record that a gateway signed is always listed, since its receipt must be answered.
+ *
+ * @param kept How many are listed so far, by reason; it is counted on.
+ */
+export function boundDetails(records: readonly JudgedRecord[], kept: Map<string, number>): JudgedRecord[] {
+  return records.map((record) => {
+    const { judgement } = record;
+    if (judgement.fate !== "rejected" || judgement.gateway !== undefined) return record;
+    const before = kept.get(judgement.reason) ?? 0;
+    if (before >= MAX_FORGERY_DETAILS) return { ...record, keepsDetails: false };
+    kept.set(judgement.reason, before + 1);
+    return record;
+  });
+}

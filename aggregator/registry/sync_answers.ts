@@ -1,0 +1,119 @@
+/**
+ * What the aggregator answers a gateway that syncs: the newest manifest, and the keys of the devices that may turn to it.
+ * An answer is made once a change: until then each poll is answered from what is known.
+ *
+ * @module
+ */
+import { manifestSchema, type SignedManifest } from "../../shared/election.ts";
+import { deviceKey, pseudonymKey } from "../../shared/keys.ts";
+import { revisionOf, type Sync } from "../../shared/sync.ts";
+import type { Query } from "../database/database.ts";
+import { deviceKeys, newestSignedManifest } from "./elections.ts";
+
+/** Elections whose newest manifest is kept; the text of one may have many megabytes. */
+const MAX_ELECTIONS = 16;
+/** Gateways whose answer's revision is kept: five elections of the largest size. */
+const MAX_GATEWAYS = 10_000;
+
+/** What gateways are told of an election, as of a change of its history. */
+export type ToldElection = Readonly<{
+  election: string;
+  /** The newest change that gateways are told of. */
+  toldRevision: number;
+  signed: SignedManifest;
+  acceptsUntilMs: number;
+  /** Gateway → the stations whose devices may turn to it. */
+  stations: ReadonlyMap<string, readonly string[]>;
+}>;
+
+/** A gateway's answer: of what it was made, until when it is good, and what tells it from others. */
+type Known = Readonly<{ toldRevision: number; untilMs: number; revision: string }>;
+
+/** Makes gateways' answers. */
+export class SyncAnswers {
+  readonly #elections = new Map<string, Readonly<{ toldRevision: number; read: Promise<ToldElection> }>>();
+  readonly #known = new Map<string, Known>();
+
+  /**
+   * What gateways are told of an election.
+   *
+   * @param toldRevision The newest change that gateways are told of, as the caller has just read it.
+   */
+  async election(query: Query, election: string, toldRevision: number): Promise<ToldElection> {
+    const known = this.#elections.get(election);
+    if (known !== undefined && known.toldRevision >= toldRevision) return await known.read;
+    if (this.#elections.size >= MAX_ELECTIONS) this.#elections.clear();
+    // All gateways that ask after a change wait for one reading.
+    const entry = { toldRevision, read: readElection(query, election, toldRevision) };
+    this.#elections.set(election, entry);
+    try {
+      return await entry.read;
+    } catch (error) {
+      if (this.#elections.get(election) === entry) this.#elections.delete(election);
+      throw error;
+    }
+  }
+
+  /**
+   * A gateway's answer; `undefined` when it has it already.
+   *
+   * @param have What the gateway says that it has: see `revisionOf()` in shared/sync.ts.
+   * @param master The election's master key, 32 bytes.
+   */
+  async answer(
+    query: Query,
+    told: ToldElection,
+    gateway: string,
+    have: string | null,
+    master: Uint8Array,
+    nowMs: number,
+  ): Promise<string | undefined> {
+    const { election } = told;
+    const name = `${election}/${gateway}`;
+    const known = this.#known.get(name);
+    const isCurrent = known !== undefined && known.toldRevision === told.toldRevision &&
+      nowMs < known.untilMs;
+    if (isCurrent && known.revision === have) return undefined;
+    const { text, untilMs } = await makeAnswer(query, told, gateway, master, nowMs);
+    const revision = revisionOf(text);
+    if (this.#known.size >= MAX_GATEWAYS) this.#known.clear();
+    this.#known.set(name, { toldRevision: told.toldRevision, untilMs, revision });
+    return revision === have ? undefined : text;
+  }
+}
+
+async function readElection(query: Query, election: string, toldRevision: number): Promise<ToldElection> {
+  const signed = (await newestSignedManifest(query, election))!;
+  const { gateways, acceptsUntil } = manifestSchema.parse(JSON.parse(signed.manifest));
+  return {
+    election,
+    toldRevision,
+    signed,
+    acceptsUntilMs: Date.parse(acceptsUntil),
+    stations: new Map(gateways.map(({ id, stations, fallbackFor }) => [id, [...stations, ...fallbackFor]])),
+  };
+}
+
+/** Makes an answer, and says when the first of its keys has had its time. */
+async function makeAnswer(
+  query: Query,
+  { election, signed, stations }: ToldElection,
+  gateway: string,
+  master: Uint8Array,
+  nowMs: number,
+): Promise<{ text: string; untilMs: number }> {
+  const keys = await deviceKeys(query, election, new Date(nowMs), stations.get(gateway) ?? []);
+  const sync: Sync = {
+    manifest: { manifest: signed.manifest, signature: signed.signature },
+    pseudonymKey: pseudonymKey(master, election).toHex(),
+    devices: keys.map(({ device, version, station, validUntil }) => ({
+      device,
+      version,
+      station,
+      key: deviceKey(master, { election, id: device, version }).toHex(),
+      validUntil,
+    })),
+  };
+  const ends = keys.map(({ validUntil }) => validUntil === null ? Infinity : Date.parse(validUntil));
+  return { text: JSON.stringify(sync), untilMs: ends.reduce((a, b) => Math.min(a, b), Infinity) };
+}

@@ -1,0 +1,94 @@
+/**
+ * Publishes as it comes, for k = 1: every cell that has changed, with all that was counted of it. It claims no secrecy.
+ *
+ * @module
+ */
+import type { Query } from "../database/database.ts";
+
+/**
+ * One statement, and so one moment: takes the changes, sums the lanes, and writes what has changed. Every station is looked
+ * up by its keys (LATERAL, subqueries): an embedded database has no statistics, and a join might read all releases
+ * that ever were for each publishing.
+ */
+const PUBLISH = `
+WITH taken AS (
+  DELETE FROM counting.changes WHERE election = $1::text RETURNING station
+),
+touched AS MATERIALIZED (
+  SELECT DISTINCT station FROM taken
+  UNION SELECT DISTINCT station FROM counting.station_voters WHERE $2::boolean AND election = $1::text
+),
+cells AS (
+  SELECT t.station, v.mode, v.voters
+  FROM touched t CROSS JOIN LATERAL (
+    SELECT mode, sum(voters) AS voters FROM counting.station_voters
+    WHERE election = $1::text AND station = t.station GROUP BY mode
+  ) v
+),
+due AS MATERIALIZED (
+  SELECT a.station, a.mode, a.voters, a.voters - coalesce(c.voters, 0) AS added, c.revision AS previous
+  FROM cells a
+  LEFT JOIN LATERAL (
+    SELECT voters, revision FROM results.current
+    WHERE election = $1::text AND unit = a.station || '/' || a.mode LIMIT 1
+  ) c ON true
+  WHERE $3::boolean AND a.voters > coalesce(c.voters, 0)
+),
+packed AS MATERIALIZED (
+  SELECT d.station, d.mode, (
+    SELECT jsonb_agg(jsonb_build_object(
+      'contest', s.contest, 'candidate', s.candidate, 'votes', s.votes, 'added', s.votes - coalesce(b.votes, 0)
+    ) ORDER BY s.contest, s.candidate)
+    FROM (
+      SELECT contest, candidate, sum(votes) AS votes FROM counting.station_counts
+      WHERE election = $1::text AND station = d.station AND mode = d.mode
+      GROUP BY contest, candidate
+    ) s
+    LEFT JOIN jsonb_to_recordset((SELECT votes || marks FROM results.releases WHERE revision = d.previous))
+      AS b (contest text, candidate text, votes bigint) USING (contest, candidate)
+  ) AS lines
+  FROM due d
+),
+released AS (
+  INSERT INTO results.releases
+    (revision, election, unit, region, station, mode, kind, released_at, voters, added_voters, votes, marks)
+  SELECT nextval('results.revisions'), $1::text, d.station || '/' || d.mode, NULL, d.station, d.mode, $4::text,
+    $5::timestamptz, d.voters, d.added,
+    coalesce(jsonb_path_query_array(p.lines, '$[*] ? (!(@.candidate starts with "#"))'), '[]'),
+    coalesce(jsonb_path_query_array(p.lines, '$[*] ? (@.candidate starts with "#")'), '[]')
+  FROM due d LEFT JOIN packed p USING (station, mode)
+  RETURNING revision, unit, station, mode, voters
+),
+shown AS (
+  INSERT INTO results.current (election, unit, station, mode, revision, voters)
+  SELECT $1::text, unit, station, mode, revision, voters FROM released
+  ON CONFLICT (election, unit) DO UPDATE SET revision = excluded.revision, voters = excluded.voters
+)
+SELECT count(*)::float8 AS releases FROM released`;
+
+/**
+ * Publishes every cell that has changed.
+ *
+ * @param all Look at every station, not only at those that changed.
+ * @param allowed Whether anything may be shown; otherwise the changes are taken, and nothing is published.
+ * @returns how many releases were written.
+ */
+export async function publishAtOnce(
+  query: Query,
+  election: string,
+  { all, allowed, kind, now }: Readonly<{
+    all: boolean;
+    allowed: boolean;
+    kind: "interim" | "final" | "late";
+    now: Date;
+  }>,
+): Promise<number> {
+  const [{ releases }] = await query<{ releases: number }>(PUBLISH, [
+    election,
+    all,
+    allowed,
+    kind,
+    now.toISOString(),
+  ]);
+  return releases;
+}

@@ -1,0 +1,175 @@
+/**
+ * Withdraws what a rebuild does not bear out: what tells of more voters or votes than there are, or of other votes of as
+ * many voters. A withdrawal is a release: the unit shows nothing, and what it had added is taken off again.
+ *
+ * What was published is known for good. So a unit that was withdrawn is shown again when the counts have at least k
+ * voters more than ever were known (units.ts), or as it was, when a later rebuild bears it out after all.
+ *
+ * @module
+ */
+import { ALL_VOTERS, MARK } from "../../shared/marks.ts";
+import { arrayLiteral, type Query } from "../database/database.ts";
+import type { Unit } from "./units.ts";
+import { release } from "./write_releases.ts";
+
+/**
+ * Withdraws, and restores, in the caller's transaction.
+ *
+ * @returns how many units were withdrawn.
+ */
+export async function withdrawUnfounded(query: Query, election: string, now: Date): Promise<number> {
+  const [terms] = await query<{ threshold: number }>(
+    "SELECT release_threshold::float8 AS threshold FROM results.elections WHERE election = $1",
+    [election],
+  );
+  if (terms === undefined || terms.threshold === 1) return await withdrawCells(query, election, now);
+  await query(
+    `UPDATE results.elections SET lost = (SELECT count(*) FROM counting.former_voters WHERE election = $1)
+     WHERE election = $1`,
+    [election],
+  );
+  const withdrawn = await withdrawParts(query, election);
+  const restored = await restoreParts(query, election);
+  await noteShown(query, election);
+  await release(query, election, await readUnits(query, election, withdrawn), "withdrawn", now);
+  await release(query, election, await readUnits(query, election, restored), "restored", now);
+  return withdrawn.size;
+}
+
+/** For k = 1: every unit is a cell, and its newest release says what it shows. */
+async function withdrawCells(query: Query, election: string, now: Date): Promise<number> {
+  const off = (column: string) =>
+    `coalesce((SELECT jsonb_agg(jsonb_build_object(
+       'contest', contest, 'candidate', candidate, 'votes', 0, 'added', -votes
+     ) ORDER BY contest, candidate) FROM jsonb_to_recordset(${column}) AS l (contest text, candidate text, votes bigint)), '[]')`;
+  const rows = await query(
+    `WITH shown AS MATERIALIZED (
+       SELECT c.unit, c.region, c.station, c.mode, c.voters, r.votes, r.marks,
+         (SELECT coalesce(sum(v.voters), 0) FROM counting.station_voters v
+          WHERE v.election = c.election AND v.station = c.station AND v.mode = c.mode) AS counted
+       FROM results.current c JOIN results.releases r USING (revision) WHERE c.election = $1 AND c.voters > 0
+     ),
+     unfounded AS MATERIALIZED (
+       SELECT * FROM shown s WHERE s.voters > s.counted
+         OR EXISTS (
+           SELECT FROM jsonb_to_recordset(s.votes || s.marks) AS l (contest text, candidate text, votes bigint)
+           WHERE l.votes > (
+             SELECT coalesce(sum(t.votes), 0) FROM counting.station_counts t
+             WHERE t.election = $1 AND t.station = s.station AND t.mode = s.mode
+               AND t.contest = l.contest AND t.candidate = l.candidate
+           )
+         )
+         OR (
+           s.voters = s.counted
+           AND (SELECT coalesce(sum(votes), 0) FROM jsonb_to_recordset(s.votes || s.marks) AS l (votes bigint)) <> (
+             SELECT coalesce(sum(t.votes), 0) FROM counting.station_counts t
+             WHERE t.election = $1 AND t.station = s.station AND t.mode = s.mode
+           )
+         )
+     ),
+     released AS (
+       INSERT INTO results.releases
+         (revision, election, unit, region, station, mode, kind, released_at, voters, added_voters, votes, marks)
+       SELECT nextval('results.revisions'), $1, unit, region, station, mode, 'withdrawn', $2::timestamptz, 0, -voters,
+         ${off("u.votes")}, ${off("u.marks")}
+       FROM unfounded u
+       RETURNING unit, revision
+     )
+     UPDATE results.current c SET revision = r.revision, voters = 0 FROM released r
+     WHERE c.election = $1 AND c.unit = r.unit RETURNING 1`,
+    [election, now.toISOString()],
+  );
+  return rows.length;
+}
+
+/** Cells of contests whose parts (of one state) the counts do not bear out. */
+const UNFOUNDED = (withdrawn: boolean) => `
+  SELECT station, mode, contest FROM (
+    SELECT p.station, p.mode, p.contest, p.candidate, sum(p.votes) AS votes
+    FROM results.parts p WHERE p.election = $1 AND ${withdrawn ? "" : "NOT"} p.withdrawn
+    GROUP BY p.station, p.mode, p.contest, p.candidate
+  ) s CROSS JOIN LATERAL (
+    SELECT CASE WHEN s.contest = '${ALL_VOTERS}' THEN (
+      SELECT coalesce(sum(voters), 0) FROM counting.station_voters
+      WHERE election = $1 AND station = s.station AND mode = s.mode
+    ) ELSE (
+      SELECT coalesce(sum(votes), 0) FROM counting.station_counts
+      WHERE election = $1 AND station = s.station AND mode = s.mode AND contest = s.contest AND candidate = s.candidate
+    ) END AS counted
+  ) t
+  GROUP BY station, mode, contest
+  HAVING bool_or(s.votes > t.counted) OR (
+    bool_and(s.votes = t.counted OR s.candidate <> '${MARK.ballots}')
+    AND contest <> '${ALL_VOTERS}'
+    AND sum(s.votes) <> (
+      SELECT coalesce(sum(c.votes), 0) FROM counting.station_counts c
+      WHERE c.election = $1 AND c.station = s.station AND c.mode = s.mode AND c.contest = s.contest
+    )
+  )`;
+
+async function withdrawParts(query: Query, election: string): Promise<Set<string>> {
+  const rows = await query<{ unit: string }>(
+    `WITH unfounded AS MATERIALIZED (${UNFOUNDED(false)}),
+     whole AS MATERIALIZED (
+       SELECT DISTINCT p.unit, p.contest FROM results.parts p JOIN unfounded USING (station, mode, contest)
+       WHERE p.election = $1 AND NOT p.withdrawn
+     )
+     UPDATE results.parts p SET withdrawn = true FROM whole w
+     WHERE p.election = $1 AND p.unit = w.unit AND p.contest = w.contest AND NOT p.withdrawn RETURNING p.unit`,
+    [election],
+  );
+  return new Set(rows.map(({ unit }) => unit));
+}
+
+/** Shows again what was withdrawn by an earlier rebuild and is borne out now, where nothing took its place. */
+async function restoreParts(query: Query, election: string): Promise<Set<string>> {
+  const rows = await query<{ unit: string }>(
+    `WITH unfounded AS MATERIALIZED (${UNFOUNDED(true)}),
+     taken AS MATERIALIZED (
+       SELECT DISTINCT station, mode, contest FROM results.parts WHERE election = $1 AND NOT withdrawn
+     ),
+     refused AS MATERIALIZED (
+       SELECT DISTINCT p.unit, p.contest FROM results.parts p
+       JOIN (SELECT * FROM unfounded UNION SELECT * FROM taken) b USING (station, mode, contest)
+       WHERE p.election = $1 AND p.withdrawn
+     )
+     UPDATE results.parts p SET withdrawn = false
+     WHERE p.election = $1 AND p.withdrawn AND NOT EXISTS (
+       SELECT FROM refused r WHERE r.unit = p.unit AND r.contest = p.contest
+     ) RETURNING p.unit`,
+    [election],
+  );
+  return new Set(rows.map(({ unit }) => unit));
+}
+
+/** Counts were made anew, so no snapshot of them is good any more; and what is not shown now may be pending. */
+async function noteShown(query: Query, election: string): Promise<void> {
+  await query("DELETE FROM results.snapshots WHERE election = $1", [election]);
+  await query(
+    `UPDATE results.cells c SET snapshot = 0, shown = coalesce((
+       SELECT sum(votes) FROM results.parts p
+       WHERE p.election = c.election AND p.station = c.station AND p.mode = c.mode AND p.contest = c.contest
+         AND p.candidate = '${MARK.ballots}' AND NOT p.withdrawn
+     ), 0) WHERE c.election = $1`,
+    [election],
+  );
+  await query(
+    `INSERT INTO results.pending SELECT DISTINCT c.election, c.station FROM results.cells c
+     JOIN results.elections e ON e.election = c.election AND e.final_at IS NOT NULL
+     WHERE c.election = $1 AND c.shown < c.known ON CONFLICT DO NOTHING`,
+    [election],
+  );
+}
+
+async function readUnits(query: Query, election: string, ids: ReadonlySet<string>): Promise<Unit[]> {
+  type Row = Omit<Unit, "members"> & { members: string | null };
+  const rows = await query<Row>(
+    `SELECT unit AS id, region, station, mode, members::text AS members FROM results.current
+     WHERE election = $1 AND unit = ANY ($2::text::text[]) ORDER BY unit`,
+    [election, arrayLiteral([...ids])],
+  );
+  return rows.map(({ members, ...row }) => ({
+    ...row,
+    members: members === null ? null : JSON.parse(members),
+  }));
+}

@@ -1,0 +1,58 @@
+/**
+ * Reads what a gateway answers to votes: which it took, which it refused, and of which nobody knows.
+ *
+ * @module
+ */
+import type { Problem } from "../shared/problem.ts";
+import type { Receipt } from "../shared/receipt.ts";
+
+/** Answers after which the same request is sent again, later or elsewhere. Nobody knows what became of the vote. */
+const TRY_AGAIN = new Set([408, 425, 429, 500, 502, 503, 504]);
+
+/** An answer that was read whole. */
+export type Answer = Readonly<{ status: number; body: unknown }>;
+/** No answer, or one that says to try again. `retryAfter` is the header's value. */
+export type Failure = Readonly<{ failure: string; retryAfter: string | null }>;
+/** What a gateway said of one vote. */
+export type VoteResult = Readonly<{ line: number; status: number; receipt?: Receipt; problem?: Problem }>;
+
+/** Reads a response, unless it only says to try again. */
+export async function readAnswer(response: Response): Promise<Answer | Failure> {
+  if (TRY_AGAIN.has(response.status)) {
+    await response.body?.cancel();
+    return { failure: `status ${response.status}`, retryAfter: response.headers.get("retry-after") };
+  }
+  return { status: response.status, body: await response.json() };
+}
+
+/** What a gateway said of each vote; or why it refuses all; or in words what is wrong with its answer. */
+export function resultsOf(answer: Answer, votes: number): VoteResult[] | Problem | string {
+  const { status, body } = answer;
+  if (status === 202 && votes === 1) {
+    return [{ line: 1, status, receipt: (body as { receipt?: Receipt } | null)?.receipt }];
+  }
+  if (status !== 207) return refusalOf(answer) ?? `status ${status} without a reason`;
+  const results = (body as { results?: unknown } | null)?.results;
+  if (
+    Array.isArray(results) && results.length === votes && results.every((each, i) => each?.line === i + 1)
+  ) {
+    return results;
+  }
+  return `the answer to a batch must have one result a line, in order, for ${votes} lines`;
+}
+
+/** Why a gateway refuses; `undefined` for what no gateway answers, or answers while it cannot take votes. */
+export function refusalOf({ status, body }: Answer): Problem | undefined {
+  const problem = body as Partial<Problem> | null | undefined;
+  if (status < 400 || status > 499 || TRY_AGAIN.has(status)) return undefined;
+  const { type, title } = problem ?? {};
+  if (typeof type !== "string" || !type.startsWith("urn:pollwire:problem:") || typeof title !== "string") {
+    return undefined;
+  }
+  return problem as Problem;
+}
+
+/** Whether a gateway refuses all. */
+export function isProblem(results: ReturnType<typeof resultsOf>): results is Problem {
+  return typeof results === "object" && !Array.isArray(results);
+}

@@ -1,0 +1,34 @@
+/**
+ * One POST with a deadline.
+ *
+ * @module
+ */
+import type { Fetch } from "./receipts.ts";
+
+/**
+ * Posts, and hands the response to `read` before the deadline ends.
+ *
+ * @param signal When aborted, the request ends.
+ * @throws when there is no whole answer in time.
+ */
+export async function post<Result>(
+  fetch: Fetch,
+  url: string,
+  request: Readonly<{ headers: Record<string, string>; body: Uint8Array<ArrayBuffer> | string }>,
+  limits: Readonly<{ timeoutMs: number; signal?: AbortSignal }>,
+  read: (response: Response) => Promise<Result>,
+): Promise<Result> {
+  const { timeoutMs, signal } = limits;
+  if (signal?.aborted) throw new Error("stopped");
+  const abort = new AbortController();
+  const stop = () => abort.abort(new Error("stopped"));
+  signal?.addEventListener("abort", stop);
+  // Not AbortSignal.timeout(), whose timers stay until they end: at thousands of requests a second that is a heap.
+  const timer = setTimeout(() => abort.abort(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
+  try {
+    return await read(await fetch(url, { method: "POST", ...request, signal: abort.signal }));
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", stop);
+  }
+}

@@ -1,0 +1,71 @@
+/**
+ * Officials' decisions about held records. A decision is kept history: it stores, for each partition, the offset that was
+ * to be read next when it was made, so that a recount repeats it at the same point.
+ *
+ * @module
+ */
+import { z } from "zod";
+import { idSchema, instantSchema } from "./election.ts";
+import type { Position } from "./history.ts";
+import { HELD_REASONS, type HeldReason } from "./outcome.ts";
+
+/** What officials do: admit or reject held records, put the decision off, or waive a sender key's statement. */
+export const DECISION_ACTIONS = ["admit", "reject", "defer", "waive"] as const;
+export type DecisionAction = (typeof DECISION_ACTIONS)[number];
+
+/** Positions that one decision names, at most. */
+export const MAX_DECISION_POSITIONS = 10_000;
+
+const senderKeySchema = z.string().regex(/^[0-9a-f]{64}$/, "must be 32 bytes in lower-case hex");
+const positionSchema = z.string().regex(
+  /^\d{1,4}\/\d{1,15}\/\d{1,3}$/,
+  "must be partition/offset/index, like 3/1207/0",
+);
+const heldReasons = Object.keys(HELD_REASONS) as [HeldReason, ...HeldReason[]];
+
+/** Which held records are meant: by position, or all that every given field fits. For a waiver: a key, or all of a gateway. */
+export const selectorSchema = z.strictObject({
+  positions: z.array(positionSchema).min(1).max(MAX_DECISION_POSITIONS).optional(),
+  reason: z.enum(heldReasons, { error: `must be one of ${heldReasons.join(", ")}` }).optional(),
+  gateway: idSchema.optional(),
+  senderKey: senderKeySchema.optional(),
+  /** Records whose vote was accepted from this time on, and before `until`. */
+  from: instantSchema.optional(),
+  until: instantSchema.optional(),
+}).refine(
+  (selector) => Object.values(selector).some((value) => value !== undefined),
+  "must say which records are meant: positions, reason, gateway, senderKey, from or until",
+);
+export type DecisionSelector = z.infer<typeof selectorSchema>;
+
+/** A decision. `positions[p]`: the offset of partition p that was to be read next. */
+export type Decision = Readonly<{
+  revision: number;
+  action: DecisionAction;
+  selector: DecisionSelector;
+  positions: readonly number[];
+}>;
+
+/** A held record, as a selector sees it. `senderKey` is hex. */
+export type HeldRecord =
+  & Position
+  & Readonly<{ reason: HeldReason; gateway: string; senderKey: string; acceptedAtMs: number }>;
+
+/** Writes a position: `partition/offset/index`. */
+export function formatPosition({ partition, offset, index }: Position): string {
+  return `${partition}/${offset}/${index}`;
+}
+
+/** Makes the test whether a held record is meant. */
+export function selects(selector: DecisionSelector): (held: HeldRecord) => boolean {
+  const { reason, gateway, senderKey } = selector;
+  const positions = selector.positions && new Set(selector.positions);
+  const fromMs = selector.from === undefined ? -Infinity : Date.parse(selector.from);
+  const untilMs = selector.until === undefined ? Infinity : Date.parse(selector.until);
+  return (held) =>
+    (positions === undefined || positions.has(formatPosition(held))) &&
+    (reason === undefined || reason === held.reason) &&
+    (gateway === undefined || gateway === held.gateway) &&
+    (senderKey === undefined || senderKey === held.senderKey) &&
+    held.acceptedAtMs >= fromMs && held.acceptedAtMs < untilMs;
+}

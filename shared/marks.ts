@@ -1,0 +1,43 @@
+/**
+ * What one ballot adds to the count: its selections, and for every contest on it the marks that tell how much of the
+ * ballot was used. The one place that decides what an undervote and a blank are.
+ *
+ * @module
+ */
+import type { ElectionIndex } from "./election.ts";
+import type { Selection } from "./vote.ts";
+
+/**
+ * Names that stand where a candidate's id stands. No id has a `#`, so they never collide with one.
+ *
+ * - `ballots`: ballots that had the contest.
+ * - `undervotes`: choices that voters were allowed and did not make, those of blank ballots included. So
+ *   votes + undervotes = ballots × votesAllowed.
+ * - `blank`: ballots on which nothing was chosen in the contest.
+ */
+export const MARK = { ballots: "#ballots", undervotes: "#undervotes", blank: "#blank" } as const;
+
+/** Stands where a contest's id stands: all voters, whatever contests their ballots had. Its only mark is `ballots`. */
+export const ALL_VOTERS = "#voters";
+
+/**
+ * The selections of a ballot, followed by its marks; an undervote of two choices is there twice.
+ *
+ * @param election The manifest version that the ballot was judged by. A contest that is not on the station's ballot
+ *   there has no marks.
+ */
+export function marksOf(
+  election: ElectionIndex,
+  { station, selections }: Readonly<{ station: string; selections: readonly Selection[] }>,
+): Selection[] {
+  const marks = [...selections];
+  for (const contest of election.stations.get(station)?.contests ?? []) {
+    const allowed = election.contests.get(contest)!.votesAllowed;
+    let chosen = 0;
+    for (const selection of selections) if (selection.contest === contest) chosen++;
+    marks.push({ contest, candidate: MARK.ballots });
+    for (let left = chosen; left < allowed; left++) marks.push({ contest, candidate: MARK.undervotes });
+    if (chosen === 0) marks.push({ contest, candidate: MARK.blank });
+  }
+  return marks;
+}

@@ -1,0 +1,82 @@
+/**
+ * What tests put into a spool: elections that it numbers and seals for, and records that nobody has sealed yet.
+ *
+ * @module
+ */
+import type { SenderElection } from "../gateway/sender_keys.ts";
+import type { SpoolRun } from "../gateway/spool.ts";
+import type { SpoolRecord } from "../gateway/spool_client.ts";
+import { FRAME_BYTES } from "../gateway/chunk.ts";
+import { fromHex, utf8 } from "../shared/bytes.ts";
+import { gatewayKey, SEAL_OVERHEAD_BYTES, sealingKeyPair } from "../shared/keys.ts";
+import { partitionOf } from "../shared/partition.ts";
+import { encodeRecord } from "../shared/record.ts";
+import type { Vote } from "../shared/vote.ts";
+import { MASTER, NOON_MS, testManifest, testSignedVote, testVoterKey } from "./fixture.ts";
+import { testVote } from "./gateway_fixture.ts";
+
+/** Partitions of every election here. */
+export const PARTITIONS = 3;
+
+/** An election as gateway g-1 numbers and seals for it, until 23:00 on its day. */
+export function testSender(
+  election = "test-2026",
+  { version = 1, ...change }: Partial<SenderElection> & { version?: number } = {},
+): SenderElection {
+  const name = { election, id: "g-1", version };
+  return {
+    name,
+    signingKey: gatewayKey(MASTER, name),
+    sealingKey: sealingKeyPair(MASTER, election).publicKey,
+    partitions: PARTITIONS,
+    acceptsUntilMs: NOON_MS + 11 * 3_600_000,
+    ...change,
+  };
+}
+
+/** So many records of one device, of so many bytes, all different from those of other calls. */
+export function testRun(
+  { election = "test-2026", device = "n-1-a", records = 1, recordBytes = 10, id = 0, fill = ++fills % 256 } =
+    {},
+): SpoolRun {
+  return {
+    election,
+    partitions: Uint16Array.from({ length: records }, (_, i) => i % PARTITIONS),
+    plaintexts: new Uint8Array(records * recordBytes).fill(fill),
+    parts: [{ id, device, records }],
+  };
+}
+
+let fills = 0;
+
+/** Bytes that records take in a spool. */
+export function spooledBytes(recordBytes: number, records = 1): number {
+  return records * (FRAME_BYTES + SEAL_OVERHEAD_BYTES + recordBytes);
+}
+
+/** Real votes' records, as a gateway hands them to its spool's thread. */
+export function testRecords(
+  count: number,
+  change: Partial<Vote> = {},
+  election = "test-2026",
+): SpoolRecord[] {
+  const { voteBytes } = testManifest();
+  return Array.from({ length: count }, () => {
+    const cast = testVote(change);
+    const { vote, proof, proofKey } = testSignedVote(cast, undefined, election);
+    const content = { acceptedAtMs: NOON_MS, manifestVersion: 1, proofKey, proof: fromHex(proof) };
+    return {
+      partition: partitionOf(fromHex(testVoterKey(cast.voterId, election)), PARTITIONS),
+      plaintext: encodeRecord({ ...content, vote: utf8(vote) }, voteBytes),
+    };
+  });
+}
+
+/** The same as a run of one device. */
+export function recordsRun(records: readonly SpoolRecord[], election = "test-2026"): SpoolRun {
+  const size = records[0].plaintext.length;
+  const plaintexts = new Uint8Array(records.length * size);
+  records.forEach(({ plaintext }, i) => plaintexts.set(plaintext, i * size));
+  const partitions = Uint16Array.from(records, ({ partition }) => partition);
+  return { election, partitions, plaintexts, parts: [{ id: 0, device: "n-1-a", records: records.length }] };
+}

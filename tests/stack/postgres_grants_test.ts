@@ -1,0 +1,312 @@
+import assert from "assert";
+import type { Database } from "../../aggregator/database/database.ts";
+import { openBallotBox, testVoter } from "../ballot_box.ts";
+import { type Cluster, isWithoutServer, startCluster } from "./cluster.ts";
+import { INSUFFICIENT_PRIVILEGE, refusalOf, type User, USERS, withUsers } from "./database_users.ts";
+
+Deno.test.sanitizer({ ops: true, resources: true });
+
+type Grants = Partial<Record<User, string>>;
+
+const READ = "SELECT";
+const READ_ADD = "SELECT, INSERT";
+const READ_ADD_CHANGE = "SELECT, INSERT, UPDATE";
+const SHOWN: Grants = { office: READ_ADD, aggregator: READ, reader: READ, audit: READ };
+const TOTALS: Grants = { aggregator: READ_ADD_CHANGE, audit: READ };
+const HISTORY: Grants = { office: READ_ADD, aggregator: READ, audit: READ };
+
+/**
+ * What each user may do to each table, and nothing else. `SELECT` is of all columns and of no system column. A new table
+ * needs a line here.
+ */
+const TABLES: Record<string, Grants> = {
+  "audit.events": { office: READ_ADD, aggregator: READ_ADD, audit: READ },
+  "counting.changes": { aggregator: "SELECT, INSERT, DELETE", audit: READ },
+  "counting.gaps": { aggregator: READ_ADD, audit: READ },
+  "counting.closed_gateways": TOTALS,
+  "counting.held": { aggregator: "SELECT, INSERT, UPDATE, DELETE", audit: READ },
+  "counting.leases": TOTALS,
+  "counting.log_positions": {
+    office: "SELECT, INSERT (election, partition, revision), UPDATE (revision)",
+    ...TOTALS,
+  },
+  "counting.outcome_counts": TOTALS,
+  "counting.participations": { aggregator: READ_ADD, audit: READ },
+  "counting.rejections": { aggregator: READ_ADD, audit: READ },
+  "counting.roll": { office: "INSERT", aggregator: READ, audit: READ },
+  "counting.sender_keys": TOTALS,
+  "counting.sequences": TOTALS,
+  "counting.station_counts": TOTALS,
+  "counting.station_voters": TOTALS,
+  "counting.turnout_counts": TOTALS,
+  "counting.turnout_groups": TOTALS,
+  "public.migrations": { office: READ, aggregator: READ, reader: READ, audit: READ },
+  "registry.candidates": SHOWN,
+  "registry.changes": HISTORY,
+  "registry.contests": SHOWN,
+  "registry.decisions": HISTORY,
+  "registry.device_keys": {
+    office: "SELECT, INSERT, UPDATE (valid_until)",
+    aggregator: READ,
+    audit: READ,
+  },
+  "registry.elections": { ...SHOWN, office: "SELECT, INSERT, UPDATE (name)" },
+  "registry.gateway_keys": { ...HISTORY, office: "SELECT, INSERT, UPDATE (revoked_revision, revoked_at)" },
+  "registry.manifests": SHOWN,
+  "registry.parties": SHOWN,
+  "registry.regions": SHOWN,
+  "registry.revisions": { ...HISTORY, office: "SELECT, INSERT, UPDATE (revision)" },
+  "registry.stations": SHOWN,
+  "registry.voters": { office: READ_ADD },
+  "results.current": { aggregator: READ_ADD_CHANGE, reader: READ, audit: READ },
+  "results.releases": { aggregator: READ_ADD, reader: READ, audit: READ },
+};
+
+/** Who may call each function, and who may use each sequence. */
+const CALLS: Record<string, readonly User[]> = {
+  "audit.refuse_change()": [],
+  "public.pollwire_grant_columns()": [],
+  "results.revisions": ["aggregator"],
+};
+
+/** Ways to read where or by which transaction a row was written. `$t` is a table that the user may read. */
+const WAYS: readonly string[] = [
+  "SELECT (t).ctid FROM $t AS t",
+  "SELECT FROM $t WHERE xmin = '3'",
+  "SELECT FROM $t WHERE ctid = '(0,1)'",
+  "SELECT FROM $t ORDER BY ctid",
+  "SELECT count(*) FROM $t GROUP BY xmin",
+  "SELECT count(DISTINCT ctid) FROM $t",
+  "SELECT FROM $t AS a JOIN $t AS b ON b.xmin = a.xmin",
+  "SELECT FROM $t AS a WHERE EXISTS (SELECT FROM $t AS b WHERE b.xmin = a.xmin)",
+  "SELECT age(xmin) FROM $t",
+  "CREATE TEMP VIEW sight AS SELECT ctid AS place FROM $t; SELECT * FROM sight",
+  "SELECT currtid2('$t', '(0,1)')",
+  "SELECT * FROM pgrowlocks('$t')",
+  "SELECT get_raw_page('$t', 0)",
+  "SELECT * FROM pg_visibility('$t')",
+  "SELECT * FROM pg_freespace('$t')",
+  "SELECT * FROM pgstattuple('$t')",
+  "SELECT * FROM pg_get_wal_records_info('0/1000000', '0/1000001')",
+  "SELECT * FROM pg_create_logical_replication_slot('mine', 'test_decoding')",
+  "SELECT pg_read_file('postgresql.conf')",
+  "CREATE EXTENSION amcheck",
+  "SET session_replication_role = replica",
+];
+
+/** Ways that need more than SELECT, by who has it. */
+const CHANGING_WAYS: readonly (readonly [User, string])[] = [
+  ["aggregator", "UPDATE counting.station_counts SET votes = votes RETURNING xmin"],
+  ["aggregator", "UPDATE counting.station_counts SET votes = votes WHERE xmin = '3'"],
+  ["aggregator", "DELETE FROM counting.changes RETURNING ctid"],
+  ["aggregator", "DELETE FROM counting.changes WHERE ctid = '(0,1)'"],
+  [
+    "aggregator",
+    "INSERT INTO counting.participations VALUES ('box', '\\x00', gen_random_uuid()) RETURNING ctid",
+  ],
+  [
+    "aggregator",
+    `INSERT INTO counting.station_counts AS t VALUES ('box', 'n-1', 'mayor', 'ann', 'early', 0, 0)
+     ON CONFLICT (election, station, mode, contest, candidate, lane) DO UPDATE SET votes = t.votes WHERE t.xmin = '3'`,
+  ],
+  ["office", "UPDATE registry.elections SET name = name RETURNING xmin"],
+  ["office", "UPDATE registry.revisions SET revision = revision RETURNING ctid"],
+  ["office", "INSERT INTO counting.roll SELECT * FROM counting.roll"],
+  ["aggregator", "DELETE FROM counting.held RETURNING xmin"],
+];
+
+/** The join that links a voter key to a ballot: what only the owner of the tables may do. */
+const JOIN = `SELECT encode(p.voter_key, 'hex') AS voter, s.contest || '/' || s.candidate AS choice
+  FROM counting.participations p JOIN counting.station_counts s ON s.xmin = p.xmin`;
+
+/** Extensions of the server whose functions look below the tables. */
+const EXTENSIONS = [
+  "pageinspect",
+  "pg_walinspect",
+  "pgrowlocks",
+  "pgstattuple",
+  "pg_visibility",
+  "pg_freespacemap",
+];
+
+const USER_NAMES = Object.keys(USERS) as User[];
+
+let cluster: Cluster;
+const ignore = isWithoutServer();
+Deno.test.beforeAll(async () => {
+  if (!ignore) cluster = await startCluster({ fsync: "off", wal_level: "logical" });
+});
+Deno.test.afterAll(async () => await cluster?.remove());
+
+const OURS = "n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'";
+
+/** Columns of every table, system columns apart. */
+async function tablesOf(db: Database): Promise<{ table: string; columns: string[]; system: string[] }[]> {
+  return await db.query(
+    `SELECT n.nspname || '.' || c.relname AS table,
+       (SELECT json_agg(attname ORDER BY attnum) FROM pg_attribute
+        WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped) AS columns,
+       (SELECT coalesce(json_agg(attname ORDER BY attnum), '[]') FROM pg_attribute
+        WHERE attrelid = c.oid AND attnum < 0) AS system
+     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND ${OURS} ORDER BY 1`,
+  );
+}
+
+/** What the server says that a user may do to each table, in the words of {@link TABLES}. */
+async function grantsOf(db: Database, user: User): Promise<Record<string, string>> {
+  const rows = await db.query<{ table: string; may: string }>(
+    `WITH columns AS (
+       SELECT attrelid, attname, attnum FROM pg_attribute WHERE attnum > 0 AND NOT attisdropped
+     ),
+     privileges AS (
+       SELECT n.nspname || '.' || c.relname AS table, p.privilege, p.ord,
+         has_table_privilege($1, c.oid, p.privilege) AS whole,
+         CASE WHEN p.by_column THEN (
+           SELECT string_agg(attname, ', ' ORDER BY attnum) FROM columns
+           WHERE attrelid = c.oid AND has_column_privilege($1, c.oid, attnum, p.privilege)
+         ) END AS partly,
+         (SELECT string_agg(attname, ', ' ORDER BY attnum) FROM columns WHERE attrelid = c.oid) AS fully
+       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+       CROSS JOIN (VALUES ('SELECT', true, 1), ('INSERT', true, 2), ('UPDATE', true, 3), ('DELETE', false, 4),
+         ('TRUNCATE', false, 5), ('REFERENCES', true, 6), ('TRIGGER', false, 7)) AS p (privilege, by_column, ord)
+       WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND ${OURS}
+     )
+     SELECT "table", string_agg(
+       CASE WHEN whole AND privilege = 'SELECT' THEN 'SELECT with system columns'
+         WHEN whole OR partly = fully THEN privilege ELSE privilege || ' (' || partly || ')' END,
+       ', ' ORDER BY ord) AS may
+     FROM privileges WHERE whole OR partly IS NOT NULL GROUP BY 1 ORDER BY 1`,
+    [user],
+  );
+  return Object.fromEntries(rows.map(({ table, may }) => [table, may]));
+}
+
+/** Users who may call each of the functions, and use each of the sequences. */
+async function callsOf(db: Database): Promise<Record<string, string[]>> {
+  const rows = await db.query<{ name: string; users: string[] }>(
+    `SELECT p.oid::regprocedure::text AS name,
+       (SELECT coalesce(json_agg(u), '[]') FROM unnest($1::text[]) AS u WHERE has_function_privilege(u, p.oid, 'EXECUTE')) AS users
+     FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE ${OURS}
+     UNION ALL
+     SELECT c.oid::regclass::text,
+       (SELECT coalesce(json_agg(u), '[]') FROM unnest($1::text[]) AS u WHERE has_sequence_privilege(u, c.oid, 'USAGE, SELECT, UPDATE'))
+     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'S' AND ${OURS}
+     ORDER BY 1`,
+    [`{${USER_NAMES.join(",")}}`],
+  );
+  return Object.fromEntries(
+    rows.map(({ name, users }) => [name.includes(".") ? name : `public.${name}`, users]),
+  );
+}
+
+/** Counts one vote, as the office and the aggregator do it. */
+async function countOneVote(as: (user: User) => Promise<Database>): Promise<void> {
+  const box = await openBallotBox(await as("office"), "box");
+  await box.enrol([testVoter("alone")]);
+  await box.cast("alone", { selections: [{ contest: "mayor", candidate: "ann" }] });
+  await Object.assign(Object.create(box), { db: await as("aggregator") }).count();
+}
+
+Deno.test({
+  name: "each user may do to each table, function and sequence what is listed here, and nothing else",
+  ignore,
+  fn: () =>
+    withUsers(cluster, async (as) => {
+      const owner = await as("owner");
+      assert.deepEqual((await tablesOf(owner)).map(({ table }) => table), Object.keys(TABLES).sort());
+      for (const user of USER_NAMES) {
+        const listed = Object.entries(TABLES).flatMap(([table, grants]) =>
+          grants[user] === undefined ? [] : [[table, grants[user]]]
+        );
+        assert.deepEqual(await grantsOf(owner, user), Object.fromEntries(listed), user);
+      }
+      assert.deepEqual(await callsOf(owner), CALLS);
+    }),
+});
+
+Deno.test({
+  name: "no user reads a system column, and each reads just the columns of its own tables",
+  ignore,
+  fn: () =>
+    withUsers(cluster, async (as) => {
+      const tables = await tablesOf(await as("owner"));
+      assert.ok(tables.every(({ system }) => system.includes("xmin") && system.includes("ctid")));
+      for (const user of USER_NAMES) {
+        const db = await as(user);
+        for (const { table, columns, system } of tables) {
+          const mayRead = TABLES[table]?.[user]?.startsWith(READ);
+          for (const column of columns) {
+            const expected = mayRead ? undefined : INSUFFICIENT_PRIVILEGE;
+            assert.equal(
+              await refusalOf(db, `SELECT ${column} FROM ${table}`),
+              expected,
+              `${user}: ${table}.${column}`,
+            );
+          }
+          for (const column of system) {
+            const refusal = await refusalOf(db, `SELECT ${column} FROM ${table}`);
+            assert.equal(refusal, INSUFFICIENT_PRIVILEGE, `${user}: ${table}.${column}`);
+          }
+        }
+      }
+    }),
+});
+
+Deno.test({
+  name: "no user can join a participation to what was voted by the rows' transaction or place",
+  ignore,
+  fn: () =>
+    withUsers(cluster, async (as, database) => {
+      for (const extension of EXTENSIONS) await cluster.psql(`CREATE EXTENSION ${extension}`, database);
+      await countOneVote(as);
+      const linked = await (await as("owner")).query<{ voter: string; choice: string }>(JOIN);
+      assert.deepEqual(
+        linked.map(({ choice }) => choice),
+        ["mayor/ann"],
+        "the join links them, for who may do it",
+      );
+      for (const user of USER_NAMES) {
+        assert.equal(await refusalOf(await as(user), JOIN), INSUFFICIENT_PRIVILEGE, user);
+      }
+      for (const user of USER_NAMES) {
+        const db = await as(user);
+        for (const [table, grants] of Object.entries(TABLES)) {
+          if (!grants[user]?.startsWith(READ)) continue;
+          for (const way of WAYS) {
+            const statements = way.replaceAll("$t", table).split("; ");
+            assert.equal(
+              await refusalOf(db, ...statements),
+              INSUFFICIENT_PRIVILEGE,
+              `${user}: ${statements}`,
+            );
+          }
+        }
+      }
+      for (const [user, sql] of CHANGING_WAYS) {
+        assert.equal(await refusalOf(await as(user), sql), INSUFFICIENT_PRIVILEGE, `${user}: ${sql}`);
+      }
+    }),
+});
+
+Deno.test({
+  name: "pollwire_grant_columns() turns what a later migration grants on a table into grants on its columns",
+  ignore,
+  fn: () =>
+    withUsers(cluster, async (as) => {
+      const [owner, audit] = [await as("owner"), await as("audit")];
+      await owner.query(`CREATE TABLE counting.later ("Two words" int)`);
+      await owner.query("GRANT SELECT, INSERT ON counting.later TO pollwire_auditor");
+      await owner.query("GRANT SELECT ON counting.later TO PUBLIC");
+      assert.equal(await refusalOf(audit, "SELECT xmin FROM counting.later"), undefined);
+      await owner.query("SELECT public.pollwire_grant_columns()");
+      await owner.query("ALTER TABLE counting.later ADD COLUMN added int");
+      assert.equal(await refusalOf(audit, "SELECT xmin FROM counting.later"), INSUFFICIENT_PRIVILEGE);
+      assert.equal(await refusalOf(audit, "SELECT added FROM counting.later"), INSUFFICIENT_PRIVILEGE);
+      assert.equal(await refusalOf(audit, "INSERT INTO counting.later VALUES (1)"), undefined);
+      await owner.query("GRANT SELECT ON counting.later TO pollwire_auditor");
+      await owner.query("SELECT public.pollwire_grant_columns()");
+      assert.equal(await refusalOf(audit, `SELECT "Two words", added FROM counting.later`), undefined);
+      assert.equal(await refusalOf(audit, "SELECT ctid FROM counting.later"), INSUFFICIENT_PRIVILEGE);
+    }),
+});
