@@ -53,6 +53,8 @@ function isOthers(error: unknown): boolean {
 export class ElectionRunner {
   readonly #options: RunnerOptions;
   #stopped?: string;
+  /** The newest rebuild when counting stopped. */
+  #rebuildsBefore?: number;
   /** Whether the log was found to be the one that was counted so far. */
   #isLogKnown = false;
   readonly #final: FinalWatch;
@@ -96,7 +98,8 @@ export class ElectionRunner {
     const wait = (ms: number) => delay(ms, undefined, { signal });
     while (!signal.aborted) {
       if (this.#stopped !== undefined) {
-        await this.#waitForRebuild();
+        if (await this.#isRebuilt()) this.#stopped = undefined;
+        else await wait(AGAIN_AFTER_MS).catch(() => {});
         continue;
       }
       const counter = createCounter({
@@ -119,8 +122,9 @@ export class ElectionRunner {
         });
       } catch (error) {
         if (signal.aborted) return;
-        // Tables that are being made anew are behind the log, and that is no fault of the log.
-        if (error instanceof LogFault && !await this.#isBeingRebuilt()) await this.#stop(error);
+        // Tables that are being made anew, or were a moment ago, are behind the log: that is no fault of the log.
+        const rebuilds = error instanceof LogFault ? await this.#rebuilds() : undefined;
+        if (error instanceof LogFault && !await this.#isBeingRebuilt()) await this.#stop(error, rebuilds);
         else {onFault(
             isOthers(error) ? `another process counts ${election}` : `counting of ${election} failed`,
             error,
@@ -131,8 +135,9 @@ export class ElectionRunner {
   }
 
   /** A wrong count is worse than none: counting of this election stops, and says so until someone acts. */
-  async #stop(fault: LogFault): Promise<void> {
+  async #stop(fault: LogFault, rebuilds: number | undefined): Promise<void> {
     const { databases, history, now, onFault } = this.#options;
+    this.#rebuildsBefore = rebuilds;
     this.#stopped = fault.message;
     onFault(`counting of ${history.election} has stopped`, fault);
     try {
@@ -149,23 +154,22 @@ export class ElectionRunner {
     return await isBeingRebuilt(databases.reading.query, history.election).catch(() => false);
   }
 
-  /** A rebuild is how people put right what counting stopped for: once one has ended, counting is tried again. */
-  async #waitForRebuild(): Promise<void> {
-    const { databases: { reading }, history, signal, onFault } = this.#options;
-    const newest = () => newestRebuild(reading.query, history.election);
-    let before: number | undefined;
-    while (!signal.aborted) {
-      try {
-        before ??= await newest();
-        if (await newest() > before) {
-          this.#stopped = undefined;
-          return;
-        }
-      } catch (error) {
-        if (!signal.aborted) onFault("the audit trail could not be read", error);
-      }
-      await delay(AGAIN_AFTER_MS, undefined, { signal }).catch(() => {});
+  /** The number of the newest rebuild; `undefined` when it cannot be read. */
+  async #rebuilds(): Promise<number | undefined> {
+    const { databases: { reading }, history, onFault } = this.#options;
+    try {
+      return await newestRebuild(reading.query, history.election);
+    } catch (error) {
+      onFault("the audit trail could not be read", error);
+      return undefined;
     }
+  }
+
+  /** A rebuild is how people put right what counting stopped for: once one has ended, counting is tried again. */
+  async #isRebuilt(): Promise<boolean> {
+    const newest = await this.#rebuilds();
+    this.#rebuildsBefore ??= newest;
+    return newest !== undefined && newest > this.#rebuildsBefore!;
   }
 
   async #publish(): Promise<void> {
