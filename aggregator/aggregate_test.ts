@@ -50,7 +50,7 @@ async function openElection(keyring: Keyring, election: string) {
       opensAt: iso(now - 3_600_000),
       closesAt: iso(now + 3_600_000),
       acceptsUntil: iso(now + 3_600_000),
-      releaseThreshold: 2,
+      releaseThreshold: 1,
     }),
     master,
     new Date(now),
