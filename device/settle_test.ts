@@ -284,6 +284,20 @@ Deno.test(
   },
 );
 
+Deno.test("Settler asks for a copy again, however long a pending vote may wait", strict, async () => {
+  const { signal, saying } = until(100_000);
+  const { settler, hold, again } = world(
+    saying(({ voteId }) =>
+      voteId === "a" ? "pending" : { outcome: "rejected", reason: "not_open", gateways: ["g-1"] }
+    ),
+    { down: ["http://g-2"], limits: { sendAgainAfterMs: Number.MAX_SAFE_INTEGER, copyAgainAfterMs: 40_000 } },
+  );
+  await hold("a");
+  await hold("b");
+  await settler.run(signal, () => true);
+  assert.deepEqual(again.map((each) => each.split(",")[0]), ["b", "b", "b"]);
+});
+
 Deno.test(
   "Settler of a device with one gateway keeps what is rejected until it is decided",
   strict,
