@@ -69,7 +69,7 @@ function world(
       );
     },
   };
-  const hold = (voteId: string, gateway = gateways[0]) =>
+  const hold = (voteId: string, gateway = gateways[0]!) =>
     settler.hold(castVote(voteId), { receipt: receiptOf(voteId, gateway), gateway }, device);
   const holdUntaken = (voteId: string) => settler.hold(castVote(voteId), undefined, device);
   return { settler, hold, holdUntaken, outcomes, kept, again, questions };
@@ -115,7 +115,7 @@ Deno.test(
     await hold("a");
     await settler.run(never, () => true);
     assert.equal(again.length, 1);
-    assert.match(again[0], /^a, pending, to g-2 at 30\d\d\d/);
+    assert.match(again[0]!, /^a, pending, to g-2 at 30\d\d\d/);
     assert.deepEqual(outcomes, ["a counted"]);
   },
 );

@@ -147,7 +147,7 @@ export class Aggregator {
 
   /** The aggregator whose turn it is. */
   #next(): string {
-    return this.#origins[this.#asked++ % this.#origins.length];
+    return this.#origins[this.#asked++ % this.#origins.length]!;
   }
 
   async #get<T>(path: string, schema: z.ZodType<T>): Promise<T> {
