@@ -12,6 +12,7 @@ const SUITES = [
   "aggregator/election_runner_test.ts",
   "aggregator/counting/history_test.ts",
   "aggregator/results/publish_test.ts",
+  "tests/release_attack_sql_test.ts",
   "aggregator/counting/rebuild_test.ts",
   "aggregator/counting/recount_test.ts",
   "aggregator/counting/tables_test.ts",
