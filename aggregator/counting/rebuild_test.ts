@@ -17,11 +17,11 @@ const NOW = new Date(NOON_MS + 3_600_000);
 let boxes = 0;
 
 /** A box of everything, counted and published. */
-async function countedBox(): Promise<BallotBox> {
+async function countedBox(threshold = 3): Promise<BallotBox> {
   const box = await openBallotBox(db, `box-${boxes++}`);
   await fillBallotBox(box);
   await box.count();
-  await release(box);
+  await release(box, threshold);
   return box;
 }
 
@@ -29,8 +29,8 @@ const rebuildBox = (box: BallotBox, on: Database = db) =>
   rebuild(on, box.log, box.history, MASTER, NOW, withdrawUnfounded);
 
 /** Publishes an election as after its closing. */
-async function release({ election, history }: BallotBox): Promise<void> {
-  const terms = { threshold: 3, beforeFinal: true, final: true, caughtUp: true, all: true };
+async function release({ election, history }: BallotBox, threshold = 3): Promise<void> {
+  const terms = { threshold, beforeFinal: true, final: true, caughtUp: true, all: true };
   const regionOf = (station: string) => history.newest.stations.get(station)?.region;
   await publish(db, { election, ...terms, regionOf }, NOW);
 }
@@ -61,13 +61,25 @@ async function contents({ election }: BallotBox): Promise<Record<string, unknown
   return all;
 }
 
-/** What readers see of an election: of each station and mode, how many voted and for whom. */
-async function shown({ election }: BallotBox): Promise<unknown[]> {
+type Shown = { unit: string; voters: number; votes: [contest: string, candidate: string, votes: number][] };
+
+/** What readers see of an election: of each unit that shows anything, how many voted and for whom. */
+async function shown({ election }: BallotBox): Promise<Shown[]> {
   return await db.query(
-    `SELECT c.station, c.mode, c.closed, r.voters::float8 AS voters, (
+    `SELECT c.unit, r.voters::float8 AS voters, (
        SELECT coalesce(json_agg(json_build_array(v.contest, v.candidate, v.votes) ORDER BY v.contest, v.candidate), '[]')
-       FROM jsonb_to_recordset(r.votes) AS v (contest text, candidate text, votes int)) AS votes
-     FROM results.current c JOIN results.releases r USING (revision) WHERE c.election = $1 ORDER BY 1, 2`,
+       FROM jsonb_to_recordset(r.votes || r.marks) AS v (contest text, candidate text, votes int)) AS votes
+     FROM results.current c JOIN results.releases r USING (revision)
+     WHERE c.election = $1 AND (r.voters > 0 OR r.votes || r.marks @? '$[*] ? (@.votes > 0)') ORDER BY 1`,
+    [election],
+  );
+}
+
+/** The sums of what an election's releases added, by unit, and of its voters; withdrawals take off. */
+async function addedUp({ election }: BallotBox): Promise<Pick<Shown, "unit" | "voters">[]> {
+  return await db.query(
+    `SELECT unit, sum(added_voters)::float8 AS voters FROM results.releases WHERE election = $1
+     GROUP BY unit HAVING sum(added_voters) <> 0 ORDER BY 1`,
     [election],
   );
 }
@@ -329,19 +341,48 @@ Deno.test("rebuild() leaves what was released as it is, so that k goes on from t
   assert.deepEqual(await shown(box), before, "nothing is left to be shown");
 });
 
-Deno.test("rebuild() withdraws a release that tells of more than was counted, and it is shown anew", async () => {
-  const box = await countedBox();
+Deno.test("rebuild() withdraws a release that tells of more than was counted, and for k = 1 it is shown anew", async () => {
+  const box = await countedBox(1);
   const before = await shown(box);
+  assert.ok(before.length > 0);
   await db.query("UPDATE results.current SET voters = voters + 1 WHERE election = $1", [box.election]);
   await tamper(
     db,
-    "UPDATE results.releases SET voters = voters + 1 WHERE election = $1",
+    "UPDATE results.releases SET voters = voters + 1, added_voters = added_voters + 1 WHERE election = $1",
     [box.election],
   );
   await rebuildBox(box);
-  assert.deepEqual(await shown(box), []);
-  await release(box);
+  assert.deepEqual([await shown(box), await addedUp(box)], [[], []]);
+  await release(box, 1);
   assert.deepEqual(await shown(box), before);
+  assert.deepEqual(await addedUp(box), before.map(({ unit, voters }) => ({ unit, voters })));
+});
+
+Deno.test("rebuild() withdraws a unit of which a voter is gone, and shows it again once the voter is back", async () => {
+  const box = await countedBox();
+  const before = await shown(box);
+  const voter = "voter-5";
+  await db.query(
+    `UPDATE registry.voters SET revision = 1, struck_revision = 2, struck_at = $3::timestamptz
+     WHERE election = $1 AND voter_id = $2`,
+    [box.election, voter, new Date(NOON_MS - 3_600_000).toISOString()],
+  );
+  await rebuildBox(box);
+  const without = await shown(box);
+  assert.equal(without.length, before.length - 1);
+  const [gone] = before.filter(({ unit }) => without.every((other) => other.unit !== unit));
+  assert.match(gone.unit, /^s-1\//, "voter-5 voted there");
+  assert.deepEqual(without, before.filter((unit) => unit !== gone), "the others stay as they were");
+  assert.deepEqual(await addedUp(box), without.map(({ unit, voters }) => ({ unit, voters })));
+  await release(box);
+  assert.deepEqual(await shown(box), without, "shown anew, the difference would be one voter");
+  await db.query(
+    "UPDATE registry.voters SET struck_revision = NULL, struck_at = NULL WHERE election = $1 AND voter_id = $2",
+    [box.election, voter],
+  );
+  await rebuildBox(box);
+  assert.deepEqual(await shown(box), before);
+  assert.deepEqual(await addedUp(box), before.map(({ unit, voters }) => ({ unit, voters })));
 });
 
 Deno.test("rebuild() leaves other elections alone", async () => {
