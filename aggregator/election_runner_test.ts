@@ -7,7 +7,7 @@ import { withDirectory } from "../tests/directory.ts";
 import { eventually } from "../tests/eventually.ts";
 import { MASTER, NOON_MS } from "../tests/fixture.ts";
 import { testDatabase } from "../tests/test_database.ts";
-import { VOTING_MODES } from "../shared/vote.ts";
+import { ALL_VOTERS } from "../shared/marks.ts";
 import { countGroup } from "./counting/count.ts";
 import { type Database, oneForAll } from "./database/database.ts";
 import { ElectionRunner, type RunnerOptions } from "./election_runner.ts";
@@ -75,6 +75,26 @@ class Scene {
     );
     return row?.voters;
   }
+
+  /** Voters at a station's last snapshot: what k > 1 publishes next. */
+  async snapshotOf(station: string): Promise<number | undefined> {
+    const [row] = await db.query<{ voters: number }>(
+      "SELECT snapshot::float8 AS voters FROM results.cells WHERE election = $1 AND station = $2 AND contest = $3",
+      [this.election, station, ALL_VOTERS],
+    );
+    return row?.voters;
+  }
+
+  /** Whether the final release was made. */
+  async isFinal(): Promise<boolean> {
+    const rows = await db.query(
+      "SELECT FROM results.elections WHERE election = $1 AND final_at IS NOT NULL",
+      [
+        this.election,
+      ],
+    );
+    return rows.length > 0;
+  }
 }
 
 async function withScene(
@@ -99,21 +119,33 @@ async function withScene(
 const publish = (scene: Scene, change: Parameters<typeof publishManifest>[4]) =>
   publishManifest(db, scene.election, MASTER, new Date(scene.nowMs), change);
 
-Deno.test("ElectionRunner counts what is on the log and what comes onto it, and publishes it", async () => {
+Deno.test("ElectionRunner counts what is on the log and what comes onto it, and publishes the snapshot before", async () => {
   await withScene("runs", async (scene) => {
     await scene.cast(0, 1, 2);
     scene.start();
-    await eventually("three are shown", async () => await scene.shownAt("n-1") === 3);
+    await eventually("a snapshot of three is taken", async () => await scene.snapshotOf("n-1") === 3);
     await scene.cast(3, 4);
     await eventually("five are counted", () => scene.counted === 5);
+    assert.equal(await scene.shownAt("n-1"), undefined, "five are not three more than three");
     await scene.cast(5);
-    await eventually("six are shown", async () => await scene.shownAt("n-1") === 6);
+    await eventually("three are shown", async () => await scene.shownAt("n-1") === 3);
+    assert.equal(await scene.snapshotOf("n-1"), 6);
     await scene.stop();
     assert.equal(scene.counted, 6);
-    assert.equal(scene.released, 2);
+    assert.equal(scene.released, 1);
     assert.deepEqual(scene.faults, []);
     assert.equal((await recount(db, scene.log, scene.box.history)).differences, 0);
   });
+});
+
+Deno.test("ElectionRunner publishes as it comes where k is 1", async () => {
+  await withScene("at-once", async (scene) => {
+    await scene.cast(0);
+    scene.start();
+    await eventually("one is shown", async () => await scene.shownAt("n-1") === 1);
+    await scene.cast(1, 2);
+    await eventually("three are shown", async () => await scene.shownAt("n-1") === 3);
+  }, { releaseThreshold: 1 });
 });
 
 Deno.test("ElectionRunner goes on where the one before it ended, and shows what that one had left", async () => {
@@ -141,7 +173,7 @@ Deno.test("ElectionRunner goes on where the one before it ended, and shows what 
     assert.equal(log, scene.log);
     await eventually("three are shown", async () => await scene.shownAt("n-1") === 3);
     assert.equal(scene.counted, 3, "nothing was counted again");
-  });
+  }, { releaseThreshold: 1 });
 });
 
 Deno.test("ElectionRunner follows the manifest, and shows by its rules what was counted before", async () => {
@@ -149,87 +181,116 @@ Deno.test("ElectionRunner follows the manifest, and shows by its rules what was 
     await scene.cast(0, 1, 2);
     scene.start();
     await eventually("three are counted", () => scene.counted === 3);
-    await publish(scene, (newest) => ({ ...newest, releaseThreshold: 2 }));
+    await publish(scene, (newest) => ({ ...newest, name: "Another name" }));
     await eventually("version 2 is taken up", () => scene.box.history.newest.manifest.version === 2);
     assert.equal(await scene.shownAt("n-1"), undefined, "results are not for showing before closing");
     await publish(scene, (newest) => ({ ...newest, resultsBeforeClosing: true }));
     await eventually("three are shown", async () => await scene.shownAt("n-1") === 3);
-  }, { resultsBeforeClosing: false });
+  }, { resultsBeforeClosing: false, releaseThreshold: 1 });
 });
 
-Deno.test("ElectionRunner writes the closing releases once the time is over and the log is counted", async () => {
+Deno.test("ElectionRunner makes the final release once the time is over and the log is counted", async () => {
   await withScene("closes", async (scene) => {
-    await scene.cast(0);
+    await scene.cast(0, 1);
     // The log says that there is more than it delivers, as one does whose broker is slow.
-    const { log } = scene;
+    const last = scene.box.seal("voter-2");
     let undelivered = 1;
-    const slow = new Proxy(log, {
-      get(target, name) {
-        if (name === "end") return async (partition: number) => await target.end(partition) + undelivered;
-        const value = Reflect.get(target, name, target);
-        return typeof value === "function" ? value.bind(target) : value;
-      },
+    const slow = withLog(scene.log, {
+      end: async (partition) =>
+        await scene.log.end(partition) + (partition === last.partition ? undelivered : 0),
     });
-    let asked = 0;
+    let [asked, allowed] = [0, 0];
     scene.start({
       log: slow,
+      gate: { finalAllowed: () => (allowed++, Promise.resolve({ allowed: true })) },
       now: () => {
         asked++;
         return scene.nowMs;
       },
     });
-    await eventually("one is counted", () => scene.counted === 1);
-    assert.equal(await scene.shownAt("n-1"), undefined, "one voter is too few");
+    await eventually("two are counted", () => scene.counted === 2);
+    assert.equal(allowed, 0, "the time is not over");
     scene.nowMs = CLOSED_MS;
+    await eventually("the log's end is known", () => allowed === 1);
     const before = asked;
     await eventually("it has looked again", () => asked > before + 2);
-    assert.equal(await scene.shownAt("n-1"), undefined, "the last votes are still to come");
-    await scene.cast(1);
-    await eventually("two are counted", () => scene.counted === 2);
+    assert.equal(await scene.isFinal(), false, "the last votes are still to come");
     undelivered = 0;
-    await eventually("closing is shown", async () => await scene.shownAt("n-1") === 2);
-    const stations = 4;
-    assert.equal(scene.released, stations * VOTING_MODES.length);
-    assert.equal(await scene.shownAt("s-2", "absentee"), 0);
+    await scene.log.append([last]);
+    await eventually("the final release is shown", async () => await scene.shownAt("n-1") === 3);
+    assert.deepEqual([await scene.isFinal(), scene.released], [true, 1]);
     const twoLate = asked;
     await eventually("it has looked again", () => asked > twoLate + 2);
-    assert.equal(scene.released, stations * VOTING_MODES.length, "closing happens once");
+    assert.equal(scene.released, 1, "the final release is made once");
   });
 });
 
-Deno.test("ElectionRunner writes closing releases at the last moment's end, and not before", async () => {
+Deno.test("ElectionRunner makes the final release at the last moment's end, and not before", async () => {
   await withScene("in-time", async (scene) => {
+    await scene.cast(0, 1, 2);
     scene.nowMs = CLOSED_MS - 1;
     let asked = 0;
     scene.start({ now: () => (asked++, scene.nowMs) });
-    await eventually("it has looked", () => asked > 2);
-    assert.equal(scene.released, 0);
+    await eventually("three are counted", () => scene.counted === 3);
+    const before = asked;
+    await eventually("it has looked", () => asked > before + 2);
+    assert.deepEqual([await scene.isFinal(), scene.released], [false, 0]);
     scene.nowMs = CLOSED_MS;
-    await eventually("closing is shown", async () => await scene.shownAt("n-1") === 0);
+    await eventually("three are shown", async () => await scene.shownAt("n-1") === 3);
   });
 });
 
-Deno.test("ElectionRunner closes stations that a manifest adds after closing", async () => {
-  await withScene("adds", async (scene) => {
+Deno.test("ElectionRunner waits for the gate before it makes the final release", async () => {
+  await withScene("gated", async (scene) => {
+    await scene.cast(0, 1, 2);
     scene.nowMs = CLOSED_MS;
-    scene.start();
-    await eventually("closing is shown", async () => await scene.shownAt("n-1") === 0);
-    await publish(scene, ({ stations, gateways: [first, ...others], ...newest }) => ({
-      ...newest,
-      stations: [...stations, { id: "n-3", name: "North 3", region: "north" }],
-      gateways: [{ ...first, stations: [...first.stations, "n-3"] }, ...others],
-    }));
-    await eventually("the new station is shown", async () => await scene.shownAt("n-3") === 0);
+    let [isOpen, asked] = [false, 0];
+    const finalAllowed = () => {
+      asked++;
+      return Promise.resolve(
+        isOpen ? { allowed: true as const } : { allowed: false as const, reason: "a key has no statement" },
+      );
+    };
+    scene.start({ gate: { finalAllowed } });
+    await eventually("three are counted, and it was asked", () => scene.counted === 3 && asked > 1);
+    assert.deepEqual([await scene.isFinal(), scene.released], [false, 0]);
+    isOpen = true;
+    await eventually("three are shown", async () => await scene.shownAt("n-1") === 3);
   });
 });
+
+Deno.test("ElectionRunner shows what comes after the final release in the unit where it belongs", async () => {
+  await withScene("late", async (scene) => {
+    await scene.cast(0, 1, 2);
+    scene.nowMs = CLOSED_MS;
+    scene.start();
+    await eventually("three are shown", async () => await scene.shownAt("n-1") === 3);
+    const late = (voter: number) => scene.box.seal(`voter-${voter}`, { mode: "early" });
+    await scene.log.append([late(3), late(4)]);
+    await eventually("five are counted", () => scene.counted === 5);
+    scene.nowMs += 10_000;
+    await scene.log.append([late(5)]);
+    await eventually("six are shown", async () => await scene.shownAt("n-1") === 6);
+    assert.equal(scene.released, 2, "nothing was shown of two");
+    assert.equal(
+      await scene.shownAt("n-1", "early"),
+      undefined,
+      "the mode had no voters when units were made",
+    );
+  });
+});
+
+/** Lets the positions say that another log was counted. */
+async function countAnotherLog({ election }: Scene): Promise<void> {
+  await db.query("UPDATE counting.log_positions SET log_identity = 'the first log' WHERE election = $1", [
+    election,
+  ]);
+}
 
 Deno.test("ElectionRunner stops counting for good when the log is another one, says so, and shows on", async () => {
   await withScene("stops", async (scene) => {
     await scene.cast(0, 1, 2);
-    await db.query(
-      "INSERT INTO counting.log_positions (election, partition, log_identity) SELECT $1, n, 'the first log' FROM generate_series(0, 2) AS n",
-      [scene.election],
-    );
+    await countAnotherLog(scene);
     await db.query("INSERT INTO counting.station_voters VALUES ($1, 's-1', 'in_person', 0, 3)", [
       scene.election,
     ]);
@@ -244,7 +305,7 @@ Deno.test("ElectionRunner stops counting for good when the log is another one, s
     assert.deepEqual(await stoppedEvents(scene.election), [{ why: runner.stopped }]);
     assert.deepEqual(scene.faults, [`counting of stops has stopped: ${runner.stopped}`]);
     assert.equal(scene.counted, 0);
-  });
+  }, { releaseThreshold: 1 });
 });
 
 Deno.test("ElectionRunner stops counting when the log is another one that is empty, and closes nothing", async () => {
@@ -261,8 +322,7 @@ Deno.test("ElectionRunner stops counting when the log is another one that is emp
         await eventually("it has stopped", () => runner.stopped !== undefined);
         assert.match(runner.stopped!, /the log is another one/);
         await scene.stop();
-        const closed = "SELECT station FROM results.current WHERE election = $1 AND closed";
-        assert.deepEqual(await db.query(closed, [scene.election]), []);
+        assert.equal(await scene.isFinal(), false);
       } finally {
         await scene.stop();
         await log.close();
@@ -282,15 +342,12 @@ async function stoppedEvents(election: string): Promise<unknown[]> {
 Deno.test("ElectionRunner does not close an election whose counting has stopped", async () => {
   await withScene("halted", async (scene) => {
     await scene.cast(0);
-    await db.query(
-      "INSERT INTO counting.log_positions (election, partition, log_identity) SELECT $1, n, 'the first log' FROM generate_series(0, 2) AS n",
-      [scene.election],
-    );
+    await countAnotherLog(scene);
     scene.nowMs = CLOSED_MS;
     let asked = 0;
     const runner = scene.start({ now: () => (asked++, scene.nowMs) });
     await eventually("it has stopped, and looked again", () => runner.stopped !== undefined && asked > 4);
-    assert.equal(scene.released, 0);
+    assert.deepEqual([await scene.isFinal(), scene.released], [false, 0]);
   });
 });
 
@@ -314,7 +371,7 @@ Deno.test("ElectionRunner counts on after faults that are not the log's, each re
     }
     const { outcomes } = await readTables(db.query, scene.election);
     assert.equal([...outcomes.values()].reduce((a, b) => a + b), 3);
-  });
+  }, { releaseThreshold: 1 });
 });
 
 /** A log with some of its methods replaced. */

@@ -177,8 +177,18 @@ Deno.test("Indexer says where a station lies: as the registry has it, else as it
       latitude === undefined && regions.find(({ id }) => id === region)!.latitude !== undefined
     )!;
     const place = (station: string) =>
-      turnoutDocument({ station, mode: "early", minute: "2026-11-03T12:00:00.000Z", voters: 1 }, 1, spelling)
-        .fields.location;
+      turnoutDocument(
+        {
+          unit: `${station}/early`,
+          station,
+          region: null,
+          mode: "early",
+          minute: "2026-11-03T12:00:00.000Z",
+          voters: 1,
+        },
+        1,
+        spelling,
+      ).fields.location;
     assert.deepEqual(place(located.id), { lat: located.latitude, lon: located.longitude });
     const region = regions.find(({ id }) => id === other.region)!;
     assert.deepEqual(place(other.id), { lat: region.latitude, lon: region.longitude });
@@ -257,7 +267,9 @@ Deno.test("Indexer lets no election wait for another's past, neither its release
     await createElection(db, testDefinition({ election: young }), MASTER, new Date(NOON_MS));
     await db.query(
       `INSERT INTO results.releases
-       SELECT n, $1, 'n-1', 'early', '2026-11-03T12:00:00Z', n, 1, false, '[]' FROM generate_series(1, 901) AS n`,
+         (revision, election, unit, station, mode, kind, released_at, voters, added_voters, votes)
+       SELECT n, $1, 'n-1/early', 'n-1', 'early', 'interim', '2026-11-03T12:00:00Z', n, 1, '[]'
+       FROM generate_series(1, 901) AS n`,
       [old],
     );
     await db.query(
