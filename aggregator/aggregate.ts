@@ -12,6 +12,7 @@ import { receiptKey } from "../shared/receipt.ts";
 import { serve } from "../web/serve.ts";
 import { logErrors, logRequests } from "../web/request_log.ts";
 import { tlsLog } from "../web/tls_log.ts";
+import { BALLOT_BOX_GATE } from "./results/final_gate.ts";
 import { votesFromIndex, votesFromResults } from "./results/candidate_votes.ts";
 import { createApp } from "./public/app.ts";
 import type { ReceiptKeys, ReceiptKeysOf } from "./public/receipts.ts";
@@ -251,6 +252,7 @@ async function startRunner(
     databaseState: watch,
     log: await openLog(election, history.partitions, signal),
     history,
+    gate: BALLOT_BOX_GATE,
     partitionsAtOnce: database.kind === "pglite" ? 1 : countingConnections,
     now: Date.now,
     signal,

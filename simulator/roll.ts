@@ -4,7 +4,7 @@
  * @module
  */
 import { UsageError } from "../cli/command.ts";
-import { readCsv } from "./csv.ts";
+import { readCsv } from "../cli/csv.ts";
 
 /** A voter, as far as the simulator makes one up. Empty: any station; not known. */
 export type Voter = Readonly<{

@@ -1,5 +1,5 @@
 import assert from "assert";
-import { readCsv } from "./csv.ts";
+import { readCsv } from "../cli/csv.ts";
 import {
   FULL_ROLL_HEADER,
   type Profile,

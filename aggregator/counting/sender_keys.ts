@@ -15,20 +15,23 @@ type KeyRow = Row["senderKeys"][number];
 
 /** Reads the report, of one moment. */
 export async function readGateways(db: Database, election: string): Promise<Gateways> {
-  return await db.transaction(async (query) => {
-    const blocks = Map.groupBy(await readBlocks(query, election), ({ sender_key }) => sender_key);
-    const keys = await readKeys(query, election);
-    const closed = new Set(await closedGateways(query, election));
-    const rows = Map.groupBy(keys, ({ gateway }) => gateway);
-    return {
-      election,
-      rows: [...rows].map(([gateway, of]): Row => ({
-        gateway,
-        isClosed: closed.has(gateway),
-        senderKeys: of.map((key) => reportOf(key, blocks.get(key.sender_key) ?? [])),
-      })),
-    };
-  }, "snapshot");
+  return await db.transaction((query) => readGatewaysIn(query, election), "snapshot");
+}
+
+/** Reads the report with the caller's query. */
+export async function readGatewaysIn(query: Query, election: string): Promise<Gateways> {
+  const blocks = Map.groupBy(await readBlocks(query, election), ({ sender_key }) => sender_key);
+  const keys = await readKeys(query, election);
+  const closed = new Set(await closedGateways(query, election));
+  const rows = Map.groupBy(keys, ({ gateway }) => gateway);
+  return {
+    election,
+    rows: [...rows].map(([gateway, of]): Row => ({
+      gateway,
+      isClosed: closed.has(gateway),
+      senderKeys: of.map((key) => reportOf(key, blocks.get(key.sender_key) ?? [])),
+    })),
+  };
 }
 
 /** What keeps the final release back: sender keys without statement or waiver, and stated numbers that were not read. */
@@ -41,6 +44,29 @@ export function openSenderKeys({ rows }: Gateways): OpenSenderKeys {
     open: keys.filter(({ isOpen }) => isOpen).length,
     missingNumbers: keys.reduce((sum, key) => sum + (key.stated === null ? 0 : key.missingNumbers), 0),
   };
+}
+
+/** Missing ranges that one line names. */
+const MAX_LINE_RANGES = 10;
+
+/** One line a sender key, for the report of a recount. */
+export function senderKeyLines({ rows }: Gateways): string[] {
+  return rows.flatMap(({ gateway, senderKeys }) =>
+    senderKeys.map((key) => {
+      const ranges = key.missing.slice(0, MAX_LINE_RANGES)
+        .map(({ from, to }) => from === to ? `${from}` : `${from}–${to}`);
+      const more = key.missing.length > MAX_LINE_RANGES ? ", …" : "";
+      const parts = [
+        key.stated === null ? "no statement" : `stated ${key.stated}`,
+        `read ${key.read}`,
+        key.missingNumbers > 0 && `${key.missingNumbers} missing (${ranges.join(", ")}${more})`,
+        key.aboveStated > 0 && `${key.aboveStated} above the number stated`,
+        key.isOpen && "open",
+        key.isWaived && "waived",
+      ].filter((part) => part !== false);
+      return `gateway ${gateway}, sender key ${key.senderKey.slice(0, 16)}: ${parts.join(", ")}`;
+    })
+  );
 }
 
 type SenderKey = {

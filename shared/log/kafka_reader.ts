@@ -41,6 +41,9 @@ const FOR_A_PERSON = [
   "SASL_AUTHENTICATION_FAILED",
 ];
 
+/** A broker's answer while it starts, which a new connection does not hasten: it is asked until the deadline. */
+const STARTING = "GROUP_LOAD_IN_PROGRESS";
+
 type Fetched = Readonly<{ messages: KafkaMessage[]; rawMessages: unknown[]; lastOffset(): string }>;
 type DescribesConfigs = Readonly<{
   describeConfigs(request: {
@@ -203,9 +206,8 @@ export class KafkaReader {
           return await Promise.race([done, deadline.promise]);
         } catch (error) {
           this.#letGo(connected);
-          if (
-            tries === TRIES || this.#ended.signal.aborted || error === why || isAnswer(error, ...FOR_A_PERSON)
-          ) {
+          const isOver = error === why || this.#ended.signal.aborted || isAnswer(error, ...FOR_A_PERSON);
+          if (isOver || (tries >= TRIES && !isAnswer(error, STARTING))) {
             throw connected.client.explain(`${action} ${this.#topic}`, error);
           }
           await delay(AGAIN_AFTER_MS, undefined, { signal: this.#ended.signal }).catch(() => {});

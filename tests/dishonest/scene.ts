@@ -8,6 +8,8 @@ import assert from "assert";
 import { createDeviceClient, type DeviceClient, type Trouble } from "../../device/client.ts";
 import type { ReceiptAnswer } from "../../device/receipts.ts";
 import { memoryStore, type VoteStore } from "../../device/store.ts";
+import { freePorts } from "../../simulator/ports.ts";
+import type { ElectionDefinition } from "../../shared/election.ts";
 import { readDevicesFile } from "../../simulator/polls.ts";
 import { writeRoll } from "../../simulator/roll.ts";
 import { testDefinition } from "../fixture.ts";
@@ -35,7 +37,7 @@ export class DishonestScene {
   ) {}
 
   /** Provisions an election that is open now, and starts the aggregator and g-2. */
-  static async open(): Promise<DishonestScene> {
+  static async open(change: Partial<ElectionDefinition> = {}): Promise<DishonestScene> {
     const dataDir = await Deno.makeTempDir({ prefix: "pollwire-dishonest-" });
     const hours = (n: number) => new Date(Date.now() + n * 3_600_000).toISOString();
     const definition = testDefinition({
@@ -43,6 +45,7 @@ export class DishonestScene {
       closesAt: hours(4),
       acceptsUntil: hours(5),
       releaseThreshold: 1,
+      ...change,
     });
     const { election } = definition;
     const processes = new Processes(dataDir, { aggregators: [AGGREGATOR], gateways: ["g-1", "g-2"] });
@@ -70,6 +73,17 @@ export class DishonestScene {
     const scene = new DishonestScene(dataDir, election, processes, store, device);
     scenes.push(scene);
     return scene;
+  }
+
+  /** Starts an honest g-1 that knows the election as it is now, and reaches the aggregator no more. */
+  async cutOffGateway(): Promise<void> {
+    await this.processes.start("g-1");
+    await this.processes.stop("g-1");
+    const path = `${this.dataDir}/gateways/g-1.json`;
+    const file = JSON.parse(await Deno.readTextFile(path));
+    const [nowhere] = freePorts(1, "127.0.0.1");
+    await Deno.writeTextFile(path, JSON.stringify({ ...file, aggregators: [`http://127.0.0.1:${nowhere}`] }));
+    await this.processes.start("g-1");
   }
 
   /** Starts the dishonest g-1, in place of one that told other lies. */

@@ -12,6 +12,7 @@ import { openHistory } from "../../aggregator/counting/history.ts";
 import { rebuild } from "../../aggregator/counting/rebuild.ts";
 import { recount } from "../../aggregator/counting/recount.ts";
 import { ViewWriter } from "../../aggregator/results/topics.ts";
+import { withdrawUnfounded } from "../../aggregator/results/withdraw.ts";
 import { fillBallotBox, openBallotBox, testVoter } from "../ballot_box.ts";
 import { MASTER, NOON_MS } from "../fixture.ts";
 import { MemoryViews } from "../memory_views.ts";
@@ -97,8 +98,15 @@ Deno.test({
       await fillBallotBox(box);
       const counting = Object.assign(Object.create(box), { db: aggregator });
       await counting.count();
-      const stations = ["n-1", "n-2", "s-1", "s-2"];
-      const policy = { election: "box", threshold: 1, allowed: true, closed: false, stations, all: false };
+      const policy = {
+        election: "box",
+        threshold: 1,
+        beforeFinal: true,
+        final: false,
+        caughtUp: false,
+        regionOf: (station: string) => box.history.newest.stations.get(station)?.region,
+        all: false,
+      };
       assert.ok((await publish(aggregator, policy, NOW))! > 0);
       const views = new MemoryViews();
       await new ViewWriter(views, oneForAll(aggregator)).step();
@@ -119,8 +127,9 @@ Deno.test({
       }
 
       // What was counted is emptied by the owner alone.
-      await assert.rejects(rebuild(aggregator, box.log, box.history, MASTER, NOW), { code: "42501" });
-      await rebuild(owner, box.log, box.history, MASTER, NOW);
+      const rebuildAs = (db: Database) => rebuild(db, box.log, box.history, MASTER, NOW, withdrawUnfounded);
+      await assert.rejects(rebuildAs(aggregator), { code: "42501" });
+      await rebuildAs(owner);
       assert.deepEqual(await recount(audit, box.log, box.history), before);
     }),
 });
@@ -182,7 +191,7 @@ Deno.test({
       await (await as("owner")).query("DELETE FROM counting.roll");
       await cluster.psql("GRANT pollwire_counter TO office");
       try {
-        await rebuild(office, box.log, box.history, MASTER, NOW);
+        await rebuild(office, box.log, box.history, MASTER, NOW, withdrawUnfounded);
       } finally {
         await cluster.psql("REVOKE pollwire_counter FROM office");
       }

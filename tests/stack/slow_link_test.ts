@@ -4,7 +4,6 @@
  * @module
  */
 import assert from "assert";
-import { packChunk } from "../../gateway/chunk.ts";
 import { Spool } from "../../gateway/spool.ts";
 import { SpoolHost, type SpoolReply } from "../../gateway/spool_host.ts";
 import type { KafkaAddress } from "../../shared/log/address.ts";
@@ -12,7 +11,7 @@ import { openKafkaLog } from "../../shared/log/kafka.ts";
 import { freePorts } from "../../simulator/ports.ts";
 import { withDirectory } from "../directory.ts";
 import { eventually } from "../eventually.ts";
-import { placed, testDefinition, testManifest, testRecord, testSealer, testVoterKey } from "../fixture.ts";
+import { recordsRun, testRecords, testSender } from "../spool_fixture.ts";
 import { type Broker, startBroker } from "./broker.ts";
 import { type Link, startLink } from "./link.ts";
 import { STACK, stackTest } from "./server.ts";
@@ -59,14 +58,12 @@ for (const [kbits, name] of [[1_000, "1 Mbit/s"], [256, "256 kbit/s"]] as const)
     await withDirectory(async (directory) => {
       const election = `slow-${kbits}`;
       await makeVotesTopic(direct, election, PARTITIONS);
-      const sealer = testSealer(testManifest(testDefinition({ election, partitions: PARTITIONS })));
       const spool = new Spool({ path: `${directory}/spool.sqlite`, maxBytes: 1e9, now: Date.now });
+      const acceptsUntilMs = Date.now() + 3_600_000;
+      spool.senderKeys.use(testSender(election, { partitions: PARTITIONS, acceptsUntilMs }));
       for (let voter = 0; voter < VOTES; voter += CHUNK_VOTES) {
-        const records = Array.from({ length: Math.min(CHUNK_VOTES, VOTES - voter) }, (_, n) => {
-          const change = { voterKey: testVoterKey(`voter-${voter + n}`, election) };
-          return placed(sealer, testRecord(`voter-${voter + n}`, change, election), PARTITIONS);
-        });
-        spool.append([packChunk({ election, partitions: PARTITIONS, records })]);
+        const records = testRecords(Math.min(CHUNK_VOTES, VOTES - voter), {}, election, PARTITIONS);
+        assert.deepEqual(spool.append([recordsRun(records, election)]), []);
       }
       const { bytes } = spool.state;
       const faults: string[] = [];

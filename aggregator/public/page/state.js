@@ -139,6 +139,17 @@ export function candidateRows(state, contestId) {
 }
 
 /**
+ * Candidates with the same number of votes, of whom only some can be among the first `seats`; none without votes.
+ *
+ * @param {BarRow[]} rows The most votes first.
+ */
+export function tiedRows(rows, seats) {
+  const votes = rows[seats - 1]?.votes ?? 0;
+  if (votes === 0 || rows[seats]?.votes !== votes) return [];
+  return rows.filter((row) => row.votes === votes);
+}
+
+/**
  * All parties with the votes of all contests, the most first; `name` is undefined for candidates without one.
  *
  * @returns {BarRow[]}

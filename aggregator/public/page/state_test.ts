@@ -131,6 +131,26 @@ Deno.test("minutesOf() fills the gaps, and goes back and on as far as it is aske
   assert.deepEqual(votersOf({ atLeast: 4, atMost: 4 }, []), []);
 });
 
+Deno.test("tiedRows() finds who has as many votes as the last who wins", () => {
+  const row = (id: string, votes: number) => ({ id, name: id, votes, share: 0 });
+  const rows = [row("a", 9), row("b", 5), row("c", 5), row("d", 1)];
+  const ids = (seats: number, of = rows) => state.tiedRows(of, seats).map(({ id }) => id).join();
+  assert.deepEqual([1, 2, 3, 4, 9].map((seats) => ids(seats)), ["", "b,c", "", "", ""]);
+  assert.equal(ids(1, [row("a", 0), row("b", 0)]), "", "nobody has a vote");
+  assert.equal(ids(1, [row("a", 15), row("b", 15)]), "a,b");
+  assert.equal(ids(1, []), "");
+});
+
+Deno.test("texts say a tie, and fewer candidates than seats, and isolate names", () => {
+  assert.equal(
+    texts.contestNote(30, 1, 2, [{ name: "Ann", votes: 15 }, { name: "דן", votes: 15 }]),
+    "A voter may choose one of 2. Shares are of the 30 votes in this contest. " +
+      "A tie: \u2068Ann\u2069, \u2068דן\u2069 have 15 votes each.",
+  );
+  assert.equal(texts.contestNote(0, 3, 1), "A voter may choose up to 3; 1 candidate stands.");
+  assert.equal(texts.title("Town"), "\u2068Town\u2069 – Pollwire");
+});
+
 Deno.test("texts name every outcome that there is", () => {
   for (const reason of Object.keys(REJECTION_REASONS)) {
     assert.notEqual(texts.outcomeOf({ fate: "rejected", reason }), reason.replaceAll("_", " "), reason);
