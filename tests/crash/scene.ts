@@ -13,7 +13,7 @@ import { writeRoll } from "../../simulator/roll.ts";
 import { compareBooks, compareResults, Differences } from "../../simulator/ledger/verdict.ts";
 import { isReadThrough, settleDifferences, waitForBooks } from "../../simulator/wait.ts";
 import { testDefinition } from "../fixture.ts";
-import { Load, type Round, voterId, VOTERS_AT_ONCE } from "./load.ts";
+import { Load, rollOf, type Round, VOTERS_AT_ONCE } from "./load.ts";
 import { AGGREGATOR, Processes, until } from "./processes.ts";
 import { judgeRounds, type Verdict } from "./verdict.ts";
 
@@ -82,7 +82,7 @@ export class Scene {
     const definition = openNow();
     const processes = new Processes(dataDir, { aggregators, guests, gateways: GATEWAYS }, environment);
     await Deno.writeTextFile(`${dataDir}/definition.json`, JSON.stringify(definition));
-    await writeRoll(`${dataDir}/roll.csv`, everyone(voters));
+    await writeRoll(`${dataDir}/roll.csv`, rollOf(definition, voters));
     const files = ["--definition", `${dataDir}/definition.json`, "--roll", `${dataDir}/roll.csv`];
     const addresses = aggregators.flatMap((name) => ["--aggregator", processes.origin(name)]);
     await processes.command("provision", ...files, ...addresses);
@@ -235,12 +235,4 @@ function openNow(): ElectionDefinition {
       { id: GATEWAYS[1], stations: second, fallbackFor: first },
     ],
   });
-}
-
-/** Voters who may vote at any station. */
-function* everyone(voters: number) {
-  for (let i = 0; i < voters; i++) {
-    const region = i % 2 === 0 ? "north" : "south";
-    yield { id: voterId(i), region, station: "", birthDate: "1980-01-01", gender: "unknown" as const };
-  }
 }
