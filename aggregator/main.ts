@@ -43,6 +43,7 @@ import { OfficeError } from "./registry/office_error.ts";
 import { rebuild } from "./counting/rebuild.ts";
 import { withdrawUnfounded } from "./results/withdraw.ts";
 import { recount } from "./counting/recount.ts";
+import { readGateways, senderKeyLines } from "./counting/sender_keys.ts";
 
 /** Limits for work that a person waits for, and that may take long: an hour for a statement, or between two. */
 const ATTENDED = {
@@ -232,6 +233,7 @@ async function recountAll({ election }: { election?: string }): Promise<void> {
     if (found.altered > 0) {
       console.log(`ALERT: ${found.altered} records repeat a vote id with other contents`);
     }
+    for (const line of senderKeyLines(await readGateways(db, history.election))) console.log(line);
     console.log(
       `${history.election}: ${found.records} records, ${found.counted} counted, ${found.lines} lines compared, ${found.differences} differences`,
     );

@@ -38,6 +38,9 @@ class FakeLog extends MemoryLog {
   }
 }
 
+/** About what a real record takes before it is sealed: appends are sized in bytes. */
+const RECORD_BYTES = 500;
+
 const away = { error: new Error("the log is away"), when: "before" as const };
 
 type Bench = {
@@ -90,13 +93,13 @@ async function withForwarder(work: (bench: Bench) => Promise<void>): Promise<voi
     });
     const put = (election: string, ...sizes: number[]) =>
       sizes.flatMap((records) => {
-        spool.append([testRun({ election, records })]);
+        spool.append([testRun({ election, records, recordBytes: RECORD_BYTES })]);
         const others = ["a", "b", "c"].filter((other) => other !== election);
         return spool.oldest(1e6, 1e6, others).slice(-Math.ceil(records / 1_000)).flatMap(unpackChunk);
       });
     const damaged = (election: string, records: number, change: string) => {
       damage = change;
-      spool.append([testRun({ election, records })]);
+      spool.append([testRun({ election, records, recordBytes: RECORD_BYTES })]);
       damage = undefined;
     };
     try {
@@ -150,7 +153,7 @@ Deno.test("Forwarder.step() puts each record on its partition, as it was spooled
 
 Deno.test("Forwarder.step() appends at most 2,000 records at once, and frees a chunk when all of it is on the log", async () => {
   await withForwarder(async ({ spool, forwarder, logs, put }) => {
-    const records = put("a", 1_000, 900, 200, 4_500, 1);
+    const records = put("a", 1_000, 900, 200, 6_500, 1);
     const log = logs.get("a")!;
     await settle(forwarder);
     assert.deepEqual(log.signatures(), signatures(records), "each once");
