@@ -14,7 +14,7 @@ import { gatewayKey } from "../shared/keys.ts";
 import { PROBLEMS, type ProblemType } from "../shared/problem.ts";
 import { type Receipt, receiptKey, writeReceipt } from "../shared/receipt.ts";
 import { signRequest } from "../shared/signature.ts";
-import { SYNC_PATH } from "../shared/sync.ts";
+import { SYNC_LIMITS, SYNC_PATH } from "../shared/sync.ts";
 import { serve } from "../web/serve.ts";
 import { MASTER, NOON_MS, testReceiptKeys, testVoterKey } from "./fixture.ts";
 import { exchange, type RawRequest } from "./raw_http.ts";
@@ -222,11 +222,16 @@ const SYNCS: Row[] = [
     "unsupported-media-type",
     /must be application\/json, alone or/,
   ],
-  ["a large body", sync(" ".repeat(1_025)), "body-too-large", /may have 1024 bytes/],
+  [
+    "a large body",
+    sync(" ".repeat(SYNC_LIMITS.requestBytes + 1)),
+    "body-too-large",
+    /may have 1048576 bytes/,
+  ],
   ["no body", sync(""), "body-empty", /has no body/],
   ["no JSON", sync("{"), "not-json", /must be JSON/],
   ["a key twice", sync(`{"have":null,"have":null}`), "duplicate-key", /once/],
-  ["nothing asked", sync("{}"), "invalid-request", /must be \{"have"/],
+  ["nothing asked", sync("{}"), "invalid-request", /must have `have`/],
 ];
 
 /** Methods and addresses that there are not. */

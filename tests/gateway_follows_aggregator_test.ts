@@ -18,7 +18,7 @@ import { SYNC_PATH } from "../shared/sync.ts";
 import { withDirectory } from "./directory.ts";
 import { MASTER, NOON_MS, testDefinition, testHistory } from "./fixture.ts";
 import { recordsRun, testRecords } from "./spool_fixture.ts";
-import { testDatabase } from "./test_database.ts";
+import { tamper, testDatabase } from "./test_database.ts";
 
 const db = await testDatabase();
 const NOW = new Date(NOON_MS);
@@ -268,7 +268,12 @@ Deno.test("a gateway refuses a manifest older than its own, which an aggregator 
     const gateway = aggregator.gateway();
     await publishManifest(db, "restored", MASTER, NOW, (newest) => ({ ...newest, name: "Renamed" }));
     await gateway.sync(NOON_MS);
+    // The backup has neither the second manifest nor the change that made it.
     await db.query("DELETE FROM registry.manifests WHERE election = 'restored' AND version = 2");
+    await tamper(db, "DELETE FROM registry.changes WHERE election = $1 AND revision = 2", ["restored"]);
+    await tamper(db, "UPDATE registry.revisions SET revision = 1 WHERE election = $1", ["restored"]);
+    await aggregator.stop();
+    aggregator.start();
     const { changed, faults } = await gateway.sync(NOON_MS);
     assert.deepEqual(changed, []);
     assert.deepEqual(faults, ["restored: the manifest has version 1, and 2 is in force"]);

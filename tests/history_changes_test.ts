@@ -14,6 +14,7 @@ import { rebuild } from "../aggregator/counting/rebuild.ts";
 import { recount } from "../aggregator/counting/recount.ts";
 import { withdrawUnfounded } from "../aggregator/results/withdraw.ts";
 import { readTables } from "../aggregator/counting/tables.ts";
+import type { Database } from "../aggregator/database/database.ts";
 import { publishManifest, revokeDeviceKey } from "../aggregator/registry/elections.ts";
 import { revokeGatewayKey, rotateGatewayKey } from "../aggregator/registry/gateway_keys.ts";
 import { OfficeError } from "../aggregator/registry/office_error.ts";
@@ -111,6 +112,45 @@ Deno.test("whatever changes while votes stream, a recount and a rebuild find wha
     .concat(Object.keys(HELD_REASONS).map((reason) => `held/${reason}`));
   assert.deepEqual(wanted.filter((outcome) => !reached.has(outcome)), []);
 });
+
+/** An election whose counter knows the first change only; `meanwhile` reads the rest, as another partition's counter would. */
+async function openBehind(election: string, meanwhile: "after judging" | "after committing") {
+  const box = await openBallotBox(db, election);
+  const { history, log } = box;
+  await box.enrol([testVoter("late")]);
+  const closed = { closesAt: iso(NOON_MS), acceptsUntil: iso(NOON_MS + 60 * MINUTE_MS) };
+  await publishManifest(db, election, MASTER, new Date(NOON_MS), (newest) => ({ ...newest, ...closed }));
+  box.logMs = NOON_MS + 10 * MINUTE_MS;
+  await box.cast("late", { castAt: iso(NOON_MS + 9 * MINUTE_MS), acceptedAt: iso(box.logMs) });
+  let isTaken = false;
+  const other: Database = {
+    ...db,
+    async query(sql, params) {
+      if (isTaken && meanwhile === "after judging") await history.reload(db.query);
+      return await db.query(sql, params);
+    },
+    transaction: (work, isolation) =>
+      db.transaction(work, isolation).finally(() =>
+        isTaken && meanwhile === "after committing" ? history.reload(db.query) : undefined
+      ),
+  };
+  const counter = createCounter({ db: other, log, history, signal: never, wait: () => Promise.resolve() });
+  const partition = (await logEnds(log)).indexOf(1);
+  await counter.take(partition);
+  isTaken = true;
+  assert.equal(history.revision, 1);
+  return { box, count: async () => await counter.batch(partition, await log.read(partition, 0, 1)) };
+}
+
+for (const meanwhile of ["after judging", "after committing"] as const) {
+  Deno.test(`a batch is judged again when the history was read again ${meanwhile} it`, async () => {
+    const { box, count } = await openBehind(`behind-${meanwhile.replace(" ", "-")}`, meanwhile);
+    await count();
+    const { outcomes } = await readTables(db.query, box.election);
+    assert.deepEqual([...outcomes.keys()].map((key) => key.replace(/^\d+\//, "")), ["held/superseded"]);
+    assert.equal((await recount(db, box.log, box.history)).differences, 0);
+  });
+}
 
 type World = Readonly<{ box: BallotBox; counters: Counting[] }>;
 /** A counter with a history of its own, which it reads again only when it must. */

@@ -122,6 +122,9 @@ Deno.test("every alert is tested, but those whose rule is one threshold of one c
   const untested = [...alerts.matchAll(/- alert: (\w+)/g)].map(([, name]) => name)
     .filter((name) => !tests.includes(`alertname: ${name}\n`));
   assert.deepEqual(untested, [
+    "PollwireClaimsIgnored",
+    "PollwireClockAhead",
+    "PollwireHeldRecords",
     "PollwireRejections",
     "PollwireSpoolDamaged",
     "PollwireVotesRefused",

@@ -91,6 +91,8 @@ export function createCounter(options: CounterOptions): LogConsumer {
 
   /** Counts entries of one partition, judged with the history that is known. @throws {Stale} */
   async function countOnce(partition: number, entries: readonly StoredRecord[], own: Owned): Promise<void> {
+    // Before anything is waited for: another partition may reload the history meanwhile.
+    const { revision } = history;
     const judged = judgeEntries(entries, history);
     const forgeries = new Map(own.forgeries);
     const update = await retryPassing(() => own.sequences.update(db.query, judged), options);
@@ -102,7 +104,7 @@ export function createCounter(options: CounterOptions): LogConsumer {
       fromOffset: own.nextOffset,
       nextOffset: last.offset + 1,
       lastDigest: digestOf(last),
-      revision: history.revision,
+      revision,
       offsets: entries.map(({ offset }) => offset),
       records: boundDetails(judged, forgeries),
       sequences: update.blocks,
@@ -132,11 +134,11 @@ export function createCounter(options: CounterOptions): LogConsumer {
   async function count(partition: number, entries: readonly StoredRecord[], own: Owned): Promise<void> {
     await checkGaps(log, history.election, partition, own.nextOffset, entries);
     for (;;) {
+      const judgedWith = history.revision;
       try {
         return await countOnce(partition, entries, own);
       } catch (error) {
         if (!(error instanceof Stale)) throw error;
-        const judgedWith = history.revision;
         await retryPassing(() => history.reload(db.query), options);
         if (history.revision === judgedWith) {
           throw new Error(

@@ -77,25 +77,36 @@ export class RegisteredHistory implements ElectionHistory {
   }
 
   /**
-   * Reads what the registry has gained, and nothing else: one statement when that is nothing.
+   * Reads what the registry has gained, and nothing else: one statement when that is nothing. It may be called while
+   * another call is under way.
    *
    * @returns whether there was anything.
    */
   async reload(query: Query): Promise<boolean> {
+    const before = this.#revision;
+    // What another call has read meanwhile may be all, or not.
+    while (!await this.#readNews(query));
+    return this.#revision > before;
+  }
+
+  /** Returns whether all is known that there was; what another call has overtaken is dropped. */
+  async #readNews(query: Query): Promise<boolean> {
+    const known = this.#revision;
     const [row] = await query<{ revision: number }>(
       "SELECT revision::float8 AS revision FROM registry.revisions WHERE election = $1",
       [this.election],
     );
     const newest = row?.revision ?? 0;
-    if (newest <= this.#revision) return false;
+    if (newest <= known) return true;
     // Up to this revision only: a change that is made meanwhile is read whole, and the next time.
-    const span = [this.election, this.#revision, newest] as const;
+    const span = [this.election, known, newest] as const;
     const [steps, manifests, gateways, devices] = [
       await readSteps(query, span),
       await readManifests(query, span),
       await readGatewayKeys(query, span),
       await readDeviceKeys(query, span),
     ];
+    if (this.#revision !== known) return false;
     this.#steps.push(...steps);
     for (const manifest of manifests) {
       this.#manifests.push(manifest);

@@ -53,6 +53,27 @@ function counting(): { query: Query; statements: () => number } {
   };
 }
 
+Deno.test("reload() twice at once, with a change between, reads each change once and in order", async () => {
+  const election = "reload-at-once";
+  await create(election);
+  const history = await open(election);
+  await rename(election, "Second");
+  const { promise: isRead, resolve: goOn } = Promise.withResolvers<void>();
+  const slow: Query = async (sql, params) => {
+    const rows = await db.query(sql, params);
+    if (sql.includes("registry.changes")) await isRead;
+    return rows as never;
+  };
+  const first = history.reload(slow);
+  await rename(election, "Third");
+  await history.reload(db.query);
+  goOn();
+  assert.equal(await first, true);
+  assert.equal(history.revision, 3);
+  assert.deepEqual(names(history.at(0, 0)), ["A test", "Second", "Third"]);
+  assert.equal(history.newest.manifest.name, "Third");
+});
+
 const names = (view: HistoryView) => view.manifests.map(({ index }) => index.manifest.name);
 
 Deno.test("openHistory() says that the registry has no such election", async () => {

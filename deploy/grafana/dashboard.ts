@@ -37,6 +37,12 @@ const ROWS: readonly (readonly [title: string, panels: readonly Panel[]])[] = [
     stat("Damaged records in spools", "none", [
       ["sum(pollwire_gateway_spool_damaged_records) or vector(0)", ""],
     ], 1),
+    stat("Records with a wrong proof", "none", [
+      ["sum(pollwire_aggregator_bad_proofs_total) or vector(0)", ""],
+    ], 1),
+    stat("Stated numbers that were not read", "none", [
+      ["max(pollwire_aggregator_missing_numbers) or vector(0)", ""],
+    ], 1),
   ]],
   ["Votes", [
     lines("Votes answered by gateways", "ops", [
@@ -56,6 +62,12 @@ const ROWS: readonly (readonly [title: string, panels: readonly Panel[]])[] = [
     lines("Bytes in spools", "bytes", [["pollwire_gateway_spool_bytes", "{{instance}}"]]),
     lines("Records to the log", "ops", [
       ["sum by (instance) (rate(pollwire_gateway_forwarded_records_total[1m]))", "{{instance}}"],
+    ]),
+    lines("Records numbered by gateways", "ops", [
+      ["sum by (instance) (rate(pollwire_gateway_numbered_records_total[1m]))", "{{instance}}"],
+    ]),
+    lines("Gateways' clocks ahead of the aggregator's", "s", [
+      ["pollwire_gateway_clock_difference_seconds", "{{instance}}"],
     ]),
     lines("Devices' clocks behind the gateway's", "s", [
       [
@@ -77,6 +89,13 @@ const ROWS: readonly (readonly [title: string, panels: readonly Panel[]])[] = [
         "{{fate}} {{reason}}",
       ],
     ]),
+    lines("Records that wait for officials", "none", [
+      ["max by (election) (pollwire_aggregator_held_records)", "{{election}}"],
+    ]),
+    lines("Sender keys without a statement", "none", [
+      ["max by (election) (pollwire_aggregator_open_sender_keys)", "{{election}}"],
+      ["pollwire_gateway_statements_due", "{{instance}}: due"],
+    ]),
     lines("Releases", "ops", [
       ["sum by (election) (rate(pollwire_aggregator_releases_total[1m]))", "{{election}}"],
     ]),
@@ -97,6 +116,20 @@ const ROWS: readonly (readonly [title: string, panels: readonly Panel[]])[] = [
       ["sum by (instance) (rate(pollwire_gateway_sync_faults_total[5m]))", "{{instance}}: aggregator"],
       ["sum by (instance) (rate(pollwire_aggregator_faults_total[5m]))", "{{instance}}: count"],
       ["sum by (instance) (rate(pollwire_index_faults_total[5m]))", "{{instance}}: index"],
+    ]),
+    lines("What gateways said that is not right", "ops", [
+      [
+        "sum by (election, gateway) (rate(pollwire_aggregator_clocks_ahead_total[5m]))",
+        "{{election}} {{gateway}}: clock ahead",
+      ],
+      [
+        "sum by (election) (rate(pollwire_aggregator_repeated_numbers_total[5m]))",
+        "{{election}}: number again",
+      ],
+      [
+        "sum by (election, kind) (rate(pollwire_aggregator_ignored_claims_total[5m]))",
+        "{{election}}: ignored {{kind}}",
+      ],
     ]),
     lines("Receipts asked about", "ops", [
       ["sum by (outcome) (rate(pollwire_receipts_checked_total[5m]))", "{{outcome}}"],

@@ -63,6 +63,9 @@ export function drawParties(count: number): Party[] {
   }));
 }
 
+/** What `slug()` makes of a name without a letter that it can spell. */
+const UNSPELLED = /^(unnamed|name-[0-9a-f]{8})$/;
+
 /**
  * Draws the candidates of a contest; when they are more than the parties, those at the end are independent.
  *
@@ -91,7 +94,7 @@ export function drawCandidates(
     });
     const age = YOUNGEST + random.below(AGE_SPAN);
     return {
-      id: ids.take(given.mail === "unnamed" ? `candidate-${i + 1}` : `${given.mail}-${family.mail}`),
+      id: ids.take(UNSPELLED.test(given.mail) ? `candidate-${i + 1}` : `${given.mail}-${family.mail}`),
       name,
       ...(party !== undefined && { party: party.id }),
       biography: biography(random, name, gender, { age, year, town: faker.location.city() }),

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { cleanName } from "../../shared/names.ts";
 import { slug } from "../slug.ts";
 import { type Locale, seededFaker } from "./locales.ts";
 
@@ -78,7 +79,9 @@ function draw<T>(count: number, one: () => T): T[] {
   return Array.from({ length: count }, one);
 }
 
-function nameOf(text: string): Name {
+/** The generator's lists have names with joiners that join nothing, which no definition may have. */
+function nameOf(drawn: string): Name {
+  const text = cleanName(drawn);
   return { text, mail: slug(text, MAIL_CHARS) };
 }
 

@@ -16,6 +16,7 @@ import { LedgerProcess, type SentEntry } from "../../simulator/ledger/ledger.ts"
 import type { VoteKind } from "../../simulator/bad/kinds.ts";
 import { answerSourceOf, type DevicesFile, identityOf } from "../../simulator/polls.ts";
 import { type Random, seededRandom } from "../../simulator/random.ts";
+import type { Voter } from "../../simulator/roll.ts";
 import { Settler } from "../../device/settle.ts";
 import { againEntry, answerEntry, outcomeEntry } from "../../simulator/simulate_cast.ts";
 import { Pacer } from "../../simulator/workers.ts";
@@ -24,8 +25,8 @@ import { Pacer } from "../../simulator/workers.ts";
 const DEVICES = 8;
 /** Votes of a batch at the most. */
 const MAX_BATCH_VOTES = 30;
-/** Voters of whom a second vote may be drawn: the last so many. */
-const RECENT_VOTERS = 500;
+/** Voters of whom a second vote may be drawn: the last so many of a region. */
+const RECENT_VOTERS = 250;
 /**
  * Voters who are let in at once, for each round and before each kill. A roll has as many as all of these together, so
  * that it cannot be used up, however slow the machine: until the next are let in, those who have voted vote again.
@@ -57,8 +58,15 @@ export type LoadOptions = Readonly<{
   fetch: DeviceWorld["fetch"];
 }>;
 
-/** The id of a voter on the roll. */
-export function voterId(index: number): string {
+/** The voters on the roll, who may vote at any station of their region; the regions follow one another in turn. */
+export function* rollOf({ regions }: ElectionDefinition, voters: number): Generator<Voter> {
+  for (let i = 0; i < voters; i++) {
+    const { id: region } = regions[i % regions.length];
+    yield { id: voterId(i), region, station: "", birthDate: "1980-01-01", gender: "unknown" };
+  }
+}
+
+function voterId(index: number): string {
   return `voter-${index}`;
 }
 
@@ -70,13 +78,14 @@ type Drawn = Readonly<{ vote: CastVote; sent: SentEntry }>;
  */
 export class Load {
   readonly options: LoadOptions;
-  #letIn = 0;
-  #nextVoter = 0;
+  /** Of each region how many have come, and how many may. */
+  readonly #regions: { came: number; letIn: number }[];
   #nextUnknown = 0;
   #rounds = 0;
 
   constructor(options: LoadOptions) {
     this.options = options;
+    this.#regions = options.definition.regions.map(() => ({ came: 0, letIn: 0 }));
   }
 
   /**
@@ -93,20 +102,27 @@ export class Load {
    * among them: quick kills leave many over, at whose full pace a backlog would build up for slow ones.
    */
   letIn(): void {
-    this.#letIn = this.#nextVoter + VOTERS_AT_ONCE;
-    if (this.#letIn > this.options.voters) {
-      throw new Error(`Cannot let ${this.#letIn} voters in: the roll has ${this.options.voters}`);
+    const rolled = Math.floor(this.options.voters / this.#regions.length);
+    for (const region of this.#regions) {
+      region.letIn = region.came + Math.floor(VOTERS_AT_ONCE / this.#regions.length);
+      if (region.letIn > rolled) {
+        throw new Error(`Cannot let ${region.letIn} voters of one region in: the roll has ${rolled}`);
+      }
     }
   }
 
-  /** A voter who has not voted yet, if one of those let in is left. */
-  nextVoter(): string | undefined {
-    return this.#nextVoter < this.#letIn ? voterId(this.#nextVoter++) : undefined;
+  /** A voter of a region who has not voted yet, if one of those let in is left. */
+  nextVoter(id: string): string | undefined {
+    const { regions } = this.options.definition;
+    const at = regions.findIndex((region) => region.id === id);
+    const region = this.#regions[at];
+    return region.came < region.letIn ? voterId(at + regions.length * region.came++) : undefined;
   }
 
   /** Votes a second, for now: where kills are slow to come, what is killed has the less to catch up with. */
   pace(): number {
-    const share = (this.#letIn - this.#nextVoter) / PLENTY_VOTERS;
+    const left = this.#regions.reduce((sum, { came, letIn }) => sum + letIn - came, 0);
+    const share = left / PLENTY_VOTERS;
     return this.options.votesPerSecond * Math.min(1, Math.max(SLOWEST, share));
   }
 
@@ -122,7 +138,8 @@ export class Round {
   readonly #ledger: LedgerProcess;
   readonly #settler: Settler;
   readonly #stop = new AbortController();
-  readonly #recent: string[] = [];
+  /** Region → those who voted there last. */
+  readonly #recent = new Map<string, string[]>();
   /** Vote id → voter, of every vote of the round. */
   readonly #voters = new Map<string, string>();
   readonly #devices: readonly Device[];
@@ -279,7 +296,7 @@ export class Round {
 
   #drawOne(device: Device): Drawn {
     const { station } = device.identity;
-    const { kind, voter } = this.#drawVoter();
+    const { kind, voter } = this.#drawVoter(this.#regionOf(station));
     const voteId = crypto.randomUUID();
     const selections = this.#drawSelections(station);
     const castAt = new Date().toISOString();
@@ -297,20 +314,26 @@ export class Round {
     };
   }
 
+  #regionOf(station: string): string {
+    return this.#load.options.definition.stations.find(({ id }) => id === station)!.region;
+  }
+
   /** Where nobody may vote for the first time, somebody votes again: votes never stop passing where processes die. */
-  #drawVoter(): { kind: VoteKind; voter: string } {
+  #drawVoter(region: string): { kind: VoteKind; voter: string } {
     const chance = this.#random.next();
-    const voter = chance < SHARES.double + SHARES.unknown ? undefined : this.#load.nextVoter();
+    const voter = chance < SHARES.double + SHARES.unknown ? undefined : this.#load.nextVoter(region);
+    const recent = this.#recent.get(region) ?? [];
+    this.#recent.set(region, recent);
     if (voter !== undefined) {
-      this.#recent.push(voter);
-      if (this.#recent.length > RECENT_VOTERS) this.#recent.shift();
+      recent.push(voter);
+      if (recent.length > RECENT_VOTERS) recent.shift();
       return { kind: "first", voter };
     }
     const isUnknown = chance >= SHARES.double && chance < SHARES.double + SHARES.unknown;
-    if (isUnknown || this.#recent.length === 0) {
+    if (isUnknown || recent.length === 0) {
       return { kind: "unknown-voter", voter: this.#load.nextUnknown() };
     }
-    return { kind: "double", voter: this.#random.pick(this.#recent) };
+    return { kind: "double", voter: this.#random.pick(recent) };
   }
 
   #drawSelections(station: string): Selection[] {

@@ -13,7 +13,7 @@ import { writeRoll } from "../../simulator/roll.ts";
 import { compareBooks, compareResults, Differences } from "../../simulator/ledger/verdict.ts";
 import { isReadThrough, settleDifferences, waitForBooks } from "../../simulator/wait.ts";
 import { testDefinition } from "../fixture.ts";
-import { Load, type Round, voterId, VOTERS_AT_ONCE } from "./load.ts";
+import { Load, rollOf, type Round, VOTERS_AT_ONCE } from "./load.ts";
 import { AGGREGATOR, Processes, until } from "./processes.ts";
 import { judgeRounds, type Verdict } from "./verdict.ts";
 
@@ -82,7 +82,7 @@ export class Scene {
     const definition = openNow();
     const processes = new Processes(dataDir, { aggregators, guests, gateways: GATEWAYS }, environment);
     await Deno.writeTextFile(`${dataDir}/definition.json`, JSON.stringify(definition));
-    await writeRoll(`${dataDir}/roll.csv`, everyone(voters));
+    await writeRoll(`${dataDir}/roll.csv`, rollOf(definition, voters));
     const files = ["--definition", `${dataDir}/definition.json`, "--roll", `${dataDir}/roll.csv`];
     const addresses = aggregators.flatMap((name) => ["--aggregator", processes.origin(name)]);
     await processes.command("provision", ...files, ...addresses);
@@ -223,27 +223,16 @@ export class Scene {
 /** The tests' election, open from an hour ago for a day. */
 function openNow(): ElectionDefinition {
   const hours = (n: number) => new Date(Date.now() + n * 3_600_000).toISOString();
-  const { regions: [region] } = testDefinition();
-  const stations = testDefinition().stations.map((station) => ({ ...station, region: region.id }));
+  const { stations } = testDefinition();
   const [first, second] = [stations.slice(0, 2), stations.slice(2)].map((part) => part.map(({ id }) => id));
   return testDefinition({
     opensAt: hours(-1),
     closesAt: hours(24),
     acceptsUntil: hours(25),
     releaseThreshold: 1,
-    regions: [region],
-    stations,
     gateways: [
       { id: GATEWAYS[0], stations: first, fallbackFor: second },
       { id: GATEWAYS[1], stations: second, fallbackFor: first },
     ],
   });
-}
-
-/** Voters who may vote at any station: all are in one region. */
-function* everyone(voters: number) {
-  const [{ id: region }] = testDefinition().regions;
-  for (let i = 0; i < voters; i++) {
-    yield { id: voterId(i), region, station: "", birthDate: "1980-01-01", gender: "unknown" as const };
-  }
 }

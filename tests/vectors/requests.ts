@@ -113,6 +113,10 @@ export function accepted() {
   const one = voteOf({ voteId: FIRST_ID, voterId: "voter-1" });
   const first = signed(JSON.stringify(one));
   const single = request(JSON.stringify(first), { idempotencyKey: FIRST_ID });
+  const withCharset = request(JSON.stringify(first), {
+    idempotencyKey: FIRST_ID,
+    contentType: "application/json; charset=utf-8",
+  });
   const two = voteOf({ voteId: "0b8f2c64-31f7-4e0a-a0d5-6f6f2f6f9a01", voterId: "voter-2", mode: "early" });
   const three = voteOf({
     voteId: "c3a1de02-9d4b-4c1f-8a77-1b2c3d4e5f60",
@@ -130,6 +134,12 @@ export function accepted() {
       name: "one vote",
       signatureBase: baseOf(single),
       request: single,
+      answer: { status: 202, body: { receipt: receiptOf(one, first.proof) } },
+    },
+    {
+      name: "one vote, with the charset that JSON has anyway: the signature covers the header as it is sent",
+      signatureBase: baseOf(withCharset),
+      request: withCharset,
       answer: { status: 202, body: { receipt: receiptOf(one, first.proof) } },
     },
     {
@@ -211,9 +221,9 @@ export function refused() {
     ],
     ["with a query string", "query-not-allowed", { ...good, path: "/v1/votes?retry=1" }],
     [
-      "with a charset",
+      "with a charset that JSON never has",
       "unsupported-media-type",
-      request(body, { contentType: "application/json; charset=utf-8" }),
+      request(body, { contentType: "application/json; charset=utf-16" }),
     ],
     ["a vote without a proof, as in format 1", "invalid-vote", request(text)],
     [
