@@ -64,7 +64,7 @@ for (
     Deno.test(`detectEncoding() tells that ${JSON.stringify(text)} is ${encoding}`, strict, async () => {
       const found = await detect(encodeAs(encoding, text));
       assert.equal(found.encoding, encoding, found.notes.join());
-      assert.doesNotMatch(found.notes[0], /uncertain/);
+      assert.doesNotMatch(found.notes[0]!, /uncertain/);
     });
   }
 }
@@ -73,12 +73,12 @@ Deno.test("detectEncoding() says which word it goes by", strict, async () => {
   const found = await detect(encodeAs("windows-1252", "a,b\n1,José Ruïz\n"));
   assert.deepEqual(found.notes, ["the file is not UTF-8; read as Latin-1 (line 2: “José”)"]);
   const quoted = await detect(encodeAs("windows-1252", "a\n“José”\n"));
-  assert.match(quoted.notes[0], /read as Windows-1252/);
+  assert.match(quoted.notes[0]!, /read as Windows-1252/);
 });
 
 Deno.test("detectEncoding() says what is uncertain, and how else it could be read", strict, async () => {
   const { notes } = await detect(encodeAs("windows-1252", "a\nD’angelo\n"));
-  assert.match(notes[0], /uncertain: as .* it would be “D.angelo”/);
+  assert.match(notes[0]!, /uncertain: as .* it would be “D.angelo”/);
 });
 
 for (

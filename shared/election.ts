@@ -88,7 +88,7 @@ const definitionShape = {
   /** The last moment at which a gateway takes in a vote that was cast in time. */
   acceptsUntil: instantSchema,
   partitions: z.int().min(1).max(ELECTION_LIMITS.partitions),
-  /** k: a release of a station holds at least so many new voters, unless the station has closed. */
+  /** k: a release holds at least so many voters that were not published before. It may rise, and never falls. */
   releaseThreshold: z.int().min(1).max(1_000_000),
   resultsBeforeClosing: z.boolean(),
   parties: z.array(

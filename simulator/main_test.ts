@@ -25,7 +25,7 @@ Deno.test("each command has help", strict, async () => {
     ], [
       "ledger",
       "--judge",
-    ]]
+    ]] as const
   ) {
     const { code, out } = await run([name, "--help"]);
     assert.equal(code, 0);
@@ -135,7 +135,7 @@ Deno.test("replay --check casts nothing and says what it would, as JSON too", st
     assert.deepEqual([summary.stations, summary.voters, summary.votes], [1, 150, 291]);
     const asText = await run(["replay", "--check", file]);
     assert.match(
-      asText.out[0],
+      asText.out[0]!,
       /^the file has 1 contest, 1 station, 150 voters, 291 votes \(in person 265, /,
     );
     assert.deepEqual([...Deno.readDirSync(dir)], []);

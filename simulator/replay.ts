@@ -142,7 +142,7 @@ function choiceOption(flags: string, description: string, choices: string[]) {
 function parseSeats(text: string, before: ReadonlyMap<string, number> = new Map()): Map<string, number> {
   const [, contest, number] = /^(.+)=(\d{1,3})$/.exec(text) ?? [];
   const seats = Number(number);
-  if (!(seats >= 1 && seats <= MAX_SEATS)) {
+  if (contest === undefined || !(seats >= 1 && seats <= MAX_SEATS)) {
     throw new InvalidArgumentError(`It must be a contest and a number from 1 to ${MAX_SEATS}, like mayor=1.`);
   }
   return new Map([...before, [contest.trim(), seats]]);
@@ -217,14 +217,14 @@ function describe(
   for (const line of summaryLines(summarise(table))) console.log(line);
   const { contests, regions, stations, election: id } = election.definition;
   if (table.contests.length > 1 && options.contest === undefined && !options.allContests) {
-    const { id, votes } = table.contests[chosen[0]];
+    const { id, votes } = table.contests[chosen[0]!]!;
     console.log(
       `the file has ${table.contests.length} contests; this is ${id}, with most votes (${number(votes)}). ` +
         `Choose with --contest, or take all with --all-contests`,
     );
   }
   console.log(
-    `${id}: ${contests.length === 1 ? contests[0].name : `${contests.length} contests`}, ` +
+    `${id}: ${contests.length === 1 ? contests[0]!.name : `${contests.length} contests`}, ` +
       `${contests.reduce((sum, { candidates }) => sum + candidates.length, 0)} candidates, ` +
       `${regions.length} regions, ${stations.length} stations, ${number(election.voters)} voters`,
   );
@@ -300,11 +300,11 @@ async function cast(
   onCast: (votes: number) => void,
 ): Promise<void> {
   await eachOf(batchesOf(election.stations, options.batch), options.inFlight, async ({ station, votes }) => {
-    const [device] = polls.get(station.id)!;
+    const device = polls.get(station.id)![0]!;
     const deliveries = await device.send(votes.map((vote) => device.sign(vote)));
     deliveries.forEach((delivery, i) => {
       const fault = faultOf(delivery);
-      if (fault !== undefined) differences.add(`station ${station.id}, vote ${votes[i].voteId}: ${fault}`);
+      if (fault !== undefined) differences.add(`station ${station.id}, vote ${votes[i]!.voteId}: ${fault}`);
     });
     onCast(votes.length);
   });

@@ -21,7 +21,7 @@ export class StationBallots {
     this.#table = table;
     this.#cast = Map.groupBy(table.ballots, ({ station }) => station);
     // The ballots of a primary are of one party each: those of other parties are not these contests'.
-    const parties = new Set(chosen.map((contest) => table.contests[contest].ballot));
+    const parties = new Set(chosen.map((contest) => table.contests[contest]!.ballot));
     this.#isWhole = table.contests.every(({ ballot }) => ballot === undefined || parties.has(ballot));
   }
 
@@ -39,7 +39,7 @@ export class StationBallots {
     const cast = this.#castIn(station, groups.map(([contest]) => contest));
     const needed = byMode.reduce((sum, { count }) => sum + count, 0);
     const extra = blankBallots(cast, byMode.map(({ count }) => count), Math.max(0, total(cast) - needed));
-    return byMode.map(({ count, piles }, mode) => ({ count: count + extra[mode], piles }));
+    return byMode.map(({ count, piles }, mode) => ({ count: count + extra[mode]!, piles }));
   }
 
   #needed(
@@ -47,17 +47,17 @@ export class StationBallots {
     mode: number,
   ): ModeBallots {
     const piles = groups.map(([contest, rows]): Pile => ({
-      votesAllowed: this.#table.contests[contest].votesAllowed,
-      counts: rows.map(({ votes }) => votes[mode]),
+      votesAllowed: this.#table.contests[contest]!.votesAllowed,
+      counts: rows.map(({ votes }) => votes[mode]!),
     }));
-    const partyOf = (index: number) => this.#table.contests[groups[index][0]].ballot;
+    const partyOf = (index: number) => this.#table.contests[groups[index]![0]]!.ballot;
     const byParty = Map.groupBy(piles.keys(), partyOf);
-    const open = (byParty.get(undefined) ?? []).map((index) => piles[index]);
+    const open = (byParty.get(undefined) ?? []).map((index) => piles[index]!);
     let first = 0;
     for (const [party, indices] of byParty) {
       if (party === undefined) continue;
-      const ballots = ballotsNeeded(indices.map((index) => piles[index]));
-      for (const index of indices) piles[index] = { ...piles[index], on: { first, ballots } };
+      const ballots = ballotsNeeded(indices.map((index) => piles[index]!));
+      for (const index of indices) piles[index] = { ...piles[index]!, on: { first, ballots } };
       first += ballots;
     }
     return { count: Math.max(first, ballotsNeeded(open)), piles };
@@ -71,13 +71,13 @@ export class StationBallots {
     const most = new Map<string | undefined, readonly number[]>();
     for (const { contest, votes } of here) {
       if (contest === undefined || !contests.includes(contest)) continue;
-      const { ballot } = this.#table.contests[contest];
+      const { ballot } = this.#table.contests[contest]!;
       if (total(votes) > total(most.get(ballot) ?? [])) most.set(ballot, votes);
     }
     const open = most.get(undefined) ?? [];
     most.delete(undefined);
     const ofParties = VOTING_MODES.map((_, mode) =>
-      [...most.values()].reduce((sum, votes) => sum + votes[mode], 0)
+      [...most.values()].reduce((sum, votes) => sum + votes[mode]!, 0)
     );
     return total(ofParties) >= total(open) ? ofParties : open;
   }
@@ -87,11 +87,11 @@ export class StationBallots {
 function blankBallots(cast: readonly number[], needed: readonly number[], extra: number): number[] {
   let left = extra;
   const blank = VOTING_MODES.map((_, mode) => {
-    const here = Math.min(left, Math.max(0, (cast[mode] ?? 0) - needed[mode]));
+    const here = Math.min(left, Math.max(0, (cast[mode] ?? 0) - needed[mode]!));
     left -= here;
     return here;
   });
-  blank[0] += left;
+  blank[0]! += left;
   return blank;
 }
 

@@ -291,7 +291,7 @@ Deno.test("seats are asked for, or follow from the ballots", strict, async () =>
     notes(found),
     /Board has 21 votes on 10 ballots of one precinct, so 3 may be chosen; --seats board=N/,
   );
-  assert.equal((await checkText(file, { seats: new Map([["BOARD", 5]]) })).contests[0].seats, 5);
+  assert.equal((await checkText(file, { seats: new Map([["BOARD", 5]]) })).contests[0]!.seats, 5);
   await refuses(file, /--seats names mayor, and the contests are board/, { seats: new Map([["mayor", 2]]) });
 });
 

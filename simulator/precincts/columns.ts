@@ -102,8 +102,9 @@ export function findColumns(
   const taken = new Set(Object.values(at));
   const holdsWords = (column: number) =>
     samples.some((cells) => {
-      const count = parseCount(cells[column] ?? "");
-      return typeof count === "object" && !count.isUntold && /\p{L}{2}/u.test(cells[column]);
+      const cell = cells[column] ?? "";
+      const count = parseCount(cell);
+      return typeof count === "object" && !count.isUntold && /\p{L}{2}/u.test(cell);
     });
   const modes = names.flatMap((name, column) => {
     if (taken.has(column) || NO_VOTES.test(name)) return [];

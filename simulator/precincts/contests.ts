@@ -60,7 +60,7 @@ export function primaryOf(
 const isPresident = (office: string) => /president/i.test(office);
 
 function isTopTwo(path: string): boolean {
-  const state = /(?:^|\/)\d{8}__([a-z]{2})__/i.exec(path)?.[1].toLowerCase();
+  const state = /(?:^|\/)\d{8}__([a-z]{2})__/i.exec(path)?.[1]?.toLowerCase();
   return state !== undefined && ONE_CONTEST_FOR_ALL_PARTIES.includes(state);
 }
 
@@ -140,7 +140,7 @@ export type FoundCandidate = Readonly<{ name: string; party: string; lines: read
 export function candidatesOf(contest: string, lines: readonly Line[], reading: Reading): FoundCandidate[] {
   const found: FoundCandidate[] = [];
   for (const own of Map.groupBy(lines, (line) => reading.candidateKey(line)).values()) {
-    if (isWriteIn(own[0].candidate)) {
+    if (isWriteIn(own[0]!.candidate)) {
       found.push({ name: "Write-in", party: "", lines: own });
       continue;
     }
@@ -153,11 +153,11 @@ export function candidatesOf(contest: string, lines: readonly Line[], reading: R
       const votes = byParty.reduce((sum, each) => sum + each.votes, 0);
       reading.notes.push(
         `${
-          own[0].candidate
+          own[0]!.candidate
         } in ${contest} is one candidate on ${byParty.length} party lines: ${parts}, together ${votes}`,
       );
     }
-    found.push({ name: own[0].candidate, party: byParty[0]?.party ?? "", lines: kept });
+    found.push({ name: own[0]!.candidate, party: byParty[0]?.party ?? "", lines: kept });
   }
   noteSpellings(contest, found, reading);
   return found;
@@ -209,7 +209,7 @@ function withoutPartyTotals(contest: string, lines: readonly Line[], reading: Re
   }
   reading.notes.push(
     `${beside.length} lines of ${
-      lines[0].candidate
+      lines[0]!.candidate
     } in ${contest} without a party are the sum of those with one`,
   );
   for (const line of beside) reading.leaveOut("totals over parties", line);

@@ -55,15 +55,15 @@ export function* dealBallots(
   });
   for (let ballot = 0; ballot < ballots; ballot++) {
     for (let contest = 0; contest < pointers.length; contest++) {
-      const { total, counts, on, at } = pointers[contest];
+      const { total, counts, on, at } = pointers[contest]!;
       const own = ballot - on.first;
       if (own < 0 || own >= on.ballots) continue;
       for (let round = 0; round < at.length; round++) {
         const vote = round * on.ballots + own;
         if (vote >= total) break;
-        const pointer = at[round];
-        while (pointer.before + counts[pointer.candidate] <= vote) {
-          pointer.before += counts[pointer.candidate++];
+        const pointer = at[round]!;
+        while (pointer.before + counts[pointer.candidate]! <= vote) {
+          pointer.before += counts[pointer.candidate++]!;
         }
         pick(contest, pointer.candidate);
       }

@@ -109,14 +109,15 @@ export function precinctElection(
   const stations: PrecinctStation[] = [];
   let voters = 0;
   for (const [index, rows] of perStation) {
-    const { id, region } = table.stations[index];
+    const { id, region } = table.stations[index]!;
     const groups = groupsOf(rows);
     const ballots = stationBallots.of(index, groups);
     for (const row of rows) {
-      const contest = table.contests[row.contest];
+      const contest = table.contests[row.contest]!;
       VOTING_MODES.forEach((mode, m) => {
-        if (row.votes[m] === 0 && m > 0) return;
-        expected.set(`${contest.id}/${contest.candidates[row.candidate].id}/${id}/${mode}`, row.votes[m]);
+        const votes = row.votes[m]!;
+        if (votes === 0 && m > 0) return;
+        expected.set(`${contest.id}/${contest.candidates[row.candidate]!.id}/${id}/${mode}`, votes);
       });
     }
     const here = ballots.reduce((sum, { count }) => sum + count, 0);
@@ -158,8 +159,8 @@ function groupsOf(rows: Rows): RowGroups {
 
 function selectionsOf(table: PrecinctTable, groups: RowGroups): string[][] {
   return groups.map(([index, rows]) => {
-    const { id, candidates } = table.contests[index];
-    return rows.map(({ candidate }) => selectionText(id, candidates[candidate].id));
+    const { id, candidates } = table.contests[index]!;
+    return rows.map(({ candidate }) => selectionText(id, candidates[candidate]!.id));
   });
 }
 
@@ -180,14 +181,14 @@ function define(
   frame: ElectionFrame & Readonly<{ name: string }>,
 ): ElectionDefinition {
   const contests = chosen.map((index) => {
-    const { id, name, votesAllowed, candidates } = table.contests[index];
+    const { id, name, votesAllowed, candidates } = table.contests[index]!;
     return { id, name, votesAllowed, candidates };
   });
   const stations = [...perStation].map(([index, rows]) => {
     const here = new Set(rows.map(({ contest }) => contest));
     const some = here.size < chosen.length &&
-      { contests: [...here].map((contest) => table.contests[contest].id) };
-    return { ...table.stations[index], ...some };
+      { contests: [...here].map((contest) => table.contests[contest]!.id) };
+    return { ...table.stations[index]!, ...some };
   });
   refuseTooMany("contests", contests.length, ELECTION_LIMITS.contests);
   refuseTooMany("stations", stations.length, ELECTION_LIMITS.stations);
@@ -265,10 +266,11 @@ export function* stationBatches(
   for (const [m, mode] of VOTING_MODES.entries()) {
     let selections = "";
     const pick = (contest: number, candidate: number) => {
-      const selection = station.selections[contest][candidate];
+      const selection = station.selections[contest]![candidate]!;
       selections = selections === "" ? selection : `${selections},${selection}`;
     };
-    for (const _ of dealBallots(station.ballots[m].piles, pick, station.ballots[m].count)) {
+    const { piles, count } = station.ballots[m]!;
+    for (const _ of dealBallots(piles, pick, count)) {
       batch.push(castVote(uuid(), `voter-${voter++}`, station.id, mode, selections, castAt));
       selections = "";
       if (batch.length < batchVotes) continue;
@@ -286,7 +288,7 @@ export function* stationBatches(
  */
 export function electionIdOf(path: string): string {
   const file = path.split("/").at(-1)!.replace(/\.csv$/i, "");
-  const [day, place, ...rest] = file.split("__");
+  const [day = "", place, ...rest] = file.split("__");
   if (!/^\d{8}$/.test(day) || place === undefined) return slug(file, 56);
   return slug([place, day, ...rest.filter((part) => part !== "precinct")].join("-"), 56);
 }

@@ -82,7 +82,7 @@ Deno.test(
     ]]);
     assert.equal([...all.roll()].length, all.voters);
     const withoutBallots = { ...table, ballots: [] };
-    assert.equal(precinctElection(withoutBallots, [0, 1], frame).stations[0].voters, 562 + 491 + 142 + 10);
+    assert.equal(precinctElection(withoutBallots, [0, 1], frame).stations[0]!.voters, 562 + 491 + 142 + 10);
     const council = precinctElection(withoutBallots, [1], frame);
     assert.deepEqual(council.definition.stations.map(({ id }) => id), ["alder-ward-1"]);
     assert.equal(
@@ -166,11 +166,11 @@ Deno.test("the ballots of any file fold back to exactly that file", strict, asyn
       const expected = new Map<string, number>();
       const seen = [...new Set(cells.map(([, , p]) => p))]; // Not every precinct has a line.
       for (const [c, n, p, ...counts] of cells) {
-        const { id, candidates } = table.contests[c];
+        const { id, candidates } = table.contests[c!]!;
         counts.forEach((count, m) => {
           if (count > 0) {
             expected.set(
-              `${id}/${candidates[n].id}/${table.stations[seen.indexOf(p)].id}/${VOTING_MODES[m]}`,
+              `${id}/${candidates[n!]!.id}/${table.stations[seen.indexOf(p)]!.id}/${VOTING_MODES[m]}`,
               count,
             );
           }

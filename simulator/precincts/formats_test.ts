@@ -7,8 +7,10 @@ import type { PrecinctTable } from "./table.ts";
 const strict = { sanitizeOps: true, sanitizeResources: true };
 const RUNS = { numRuns: 40 };
 
-/** A place with the votes of each contest's candidates, by mode: in person, early, absentee, provisional. */
-type Place = { county: string; town: string; precinct: string; votes: number[][][] };
+/** One candidate's votes, by mode. */
+type Votes = [inPerson: number, early: number, absentee: number, provisional: number];
+/** A place with the votes of each contest's candidates. */
+type Place = { county: string; town: string; precinct: string; votes: Votes[][] };
 /** A made-up election: what a file is written from, and what must be read back. */
 type Model = {
   contests: { office: string; seats: number; candidates: { name: string; party: string }[] }[];
@@ -46,14 +48,14 @@ const model: fc.Arbitrary<Model> = fc.record({
   const contests = offices.map((office) => ({
     office,
     seats,
-    candidates: names.map((name, i) => ({ name, party: parties[i] })),
+    candidates: names.map((name, i) => ({ name, party: parties[i]! })),
   }));
   const next = () => numbers.next().value;
   return {
     contests,
     places: places.map((place) => ({
       ...place,
-      votes: contests.map(({ candidates }) => candidates.map(() => [next(), next(), next(), next()])),
+      votes: contests.map(({ candidates }) => candidates.map((): Votes => [next(), next(), next(), next()])),
     })),
   };
 });
@@ -65,7 +67,7 @@ function linesOf({ contests, places }: Model): Cells[] {
   return places.flatMap(({ county, town, precinct, votes }) =>
     contests.flatMap(({ office, seats, candidates }, c) =>
       candidates.map(({ name, party }, i) => {
-        const [inPerson, early, absentee, provisional] = votes[c][i];
+        const [inPerson, early, absentee, provisional] = votes[c]![i]!;
         const total = inPerson + early + absentee + provisional;
         const place = { county, town, precinct };
         return {
@@ -119,9 +121,9 @@ function tableVotes(table: PrecinctTable): Map<string, string> {
   return new Map(
     table.rows.map(({ contest, candidate, station, votes }): [string, string] => [
       [
-        table.contests[contest].name,
-        table.contests[contest].candidates[candidate].name,
-        table.stations[station].name,
+        table.contests[contest]!.name,
+        table.contests[contest]!.candidates[candidate]!.name,
+        table.stations[station]!.name,
       ].join("/"),
       votes.join(" "),
     ]).sort(),
@@ -132,9 +134,9 @@ function modelVotes({ contests, places }: Model, modes: boolean, withTown = true
   const found: [string, string][] = places.flatMap(({ county, town, precinct, votes }) =>
     contests.flatMap(({ office, candidates }, c) =>
       candidates.map(({ name }, i): [string, string] => {
-        const total = votes[c][i].reduce((sum, count) => sum + count);
+        const total = votes[c]![i]!.reduce((sum, count) => sum + count);
         const place = [county, ...withTown ? [town] : [], precinct].join(", ");
-        return [`${office}/${name}/${place}`, (modes ? votes[c][i] : [total, 0, 0, 0]).join(" ")];
+        return [`${office}/${name}/${place}`, (modes ? votes[c]![i]! : [total, 0, 0, 0]).join(" ")];
       })
     )
   );
@@ -159,7 +161,7 @@ Deno.test(
           );
           const table = await read(wide ? utf16 : text);
           assert.deepEqual(tableVotes(table), modelVotes(made, false));
-          assert.ok(table.contests.every(({ votesAllowed }) => votesAllowed === made.contests[0].seats));
+          assert.ok(table.contests.every(({ votesAllowed }) => votesAllowed === made.contests[0]!.seats));
           const ids = table.contests.flatMap(({ id, candidates }) =>
             candidates.map((candidate) => `${id}/${candidate.id}`)
           );
@@ -266,8 +268,8 @@ Deno.test(
                   made.places.findIndex((p) =>
                     p.county === line.county && p.town === line.town && p.precinct === line.precinct
                   ) % 3
-                ]
-                : line.party,
+                ]!
+                : line.party!,
             }];
           }
           const part = Math.min(second, Number(line.votes));
@@ -297,11 +299,11 @@ Deno.test(
         const found = new Map(
           table.rows.map(({ contest, candidate, station, votes }): [string, number] => [
             [
-              table.contests[contest].name,
-              table.contests[contest].candidates[candidate].name,
-              table.stations[station].name,
+              table.contests[contest]!.name,
+              table.contests[contest]!.candidates[candidate]!.name,
+              table.stations[station]!.name,
             ].join("/"),
-            votes[0],
+            votes[0]!,
           ]).sort(),
         );
         const wanted = new Map(
@@ -330,7 +332,7 @@ Deno.test(
           const lines = linesOf(made);
           fc.pre(made.places.length > 1);
           const spoilt = lines.map((line, i) => i === at % lines.length ? { ...line, votes: mark } : line);
-          const gone = lines[at % lines.length];
+          const gone = lines[at % lines.length]!;
           const table = await read(write(PLAIN, [...spoilt, ...spoilt]), {
             suppressed: "leave-out",
             repeated: "once",

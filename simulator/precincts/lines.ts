@@ -93,7 +93,7 @@ export class LineReader {
     }
     const counts = this.#counts(cells);
     if (isCutOff) {
-      const problem = cutOff(names[Math.min(cells.length, names.length) - 1], cells.at(-1) ?? "");
+      const problem = cutOff(names[Math.min(cells.length, names.length) - 1]!, cells.at(-1) ?? "");
       if (cells.length < names.length) return this.#faults.add(line, problem);
       // No number but 0 begins with 0: it is whole.
       const isWhole = counts.addUp || cells.at(-1)!.trim() === "0" || !this.#isUsed(names.length - 1);
@@ -187,10 +187,11 @@ export class LineReader {
     let fault: string | undefined;
     let untold: string | undefined;
     const read = (column: number): number | undefined => {
-      const count = parseCount(cells[column] ?? "");
+      const cell = cells[column] ?? "";
+      const count = parseCount(cell);
       if (typeof count !== "object") return count;
       found.push(count);
-      const what = `column ${names[column]} is "${cells[column].trim()}", which ${count.problem}`;
+      const what = `column ${names[column]} is "${cell.trim()}", which ${count.problem}`;
       if (count.isUntold) untold ??= what;
       else fault ??= what;
       return undefined;
@@ -202,7 +203,7 @@ export class LineReader {
     let modesTold = 0;
     for (const { at, mode } of modes) {
       const count = read(at);
-      byMode[mode] += count ?? 0;
+      byMode[mode]! += count ?? 0;
       modesTotal += count ?? 0;
       if (count !== undefined) modesTold++;
     }
@@ -255,7 +256,7 @@ export class LineReader {
   #countUnused(cells: readonly string[]): void {
     this.#columns.unused.forEach(({ at, hasCounts }, i) => {
       const count = hasCounts ? parseCount(cells[at] ?? "") : undefined;
-      if (typeof count === "number") this.#unused[i] += count;
+      if (typeof count === "number") this.#unused[i]! += count;
     });
   }
 
@@ -275,8 +276,8 @@ export class LineReader {
       );
     }
     const unusedColumns = this.#columns.unused.map(({ at }, i) => ({
-      name: this.#columns.names[at],
-      votes: this.#unused[i],
+      name: this.#columns.names[at]!,
+      votes: this.#unused[i]!,
     }));
     return {
       lines: this.#lines,

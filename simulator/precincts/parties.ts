@@ -30,7 +30,7 @@ export function uniteParties(lines: readonly Line[], reading: Reading): void {
   const groups = new Groups([...spellings.keys()]);
   for (const known of KNOWN) {
     const here = known.filter((key) => spellings.has(key));
-    for (const key of here) groups.join(here[0], key);
+    for (const key of here) groups.join(here[0]!, key);
   }
   for (const [a, b] of standForBoth(lines, reading)) {
     if (abbreviates(a, b) || abbreviates(b, a)) groups.join(a, b);
@@ -38,7 +38,7 @@ export function uniteParties(lines: readonly Line[], reading: Reading): void {
   const called = new Map<string, string>();
   for (const keys of groups.all()) {
     const names = keys.map((key) => spellings.get(key)!).sort((a, b) => b.length - a.length);
-    for (const key of keys) called.set(key, names[0]);
+    for (const key of keys) called.set(key, names[0]!);
     if (names.length > 1) {
       reading.notes.push(`party ${names[0]} is one party, also spelled ${names.slice(1).join(", ")}`);
     }
@@ -73,7 +73,8 @@ function standForBoth(lines: readonly Line[], reading: Reading): [string, string
 
 /** Whether `short` has the first letter of `long`, and its other letters in the same order. */
 function abbreviates(short: string, long: string): boolean {
-  const [a, b] = [short, long].map((text) => [...text.replaceAll(" ", "")]);
+  const letters = (text: string) => [...text.replaceAll(" ", "")];
+  const [a, b] = [letters(short), letters(long)];
   if (a.length >= b.length || a[0] !== b[0]) return false;
   let at = 0;
   for (const letter of b) if (letter === a[at]) at++;

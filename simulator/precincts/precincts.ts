@@ -102,12 +102,13 @@ async function readLines(
 /** The lines without those of precincts that have a count which is not told. */
 function withoutSuppressed(lines: readonly Line[], reading: Reading): Line[] {
   const untold = lines.filter((line) => line.untold !== undefined);
-  if (untold.length === 0) return [...lines];
+  const [first] = untold;
+  if (first === undefined) return [...lines];
   const stations = new Map(untold.map((line) => [reading.stationKey(line), placeOf(line)]));
   const names = listOf([...stations.values()], PRECINCTS_NAMED);
   if (reading.options.suppressed !== "leave-out") {
     throw new UsageError(
-      `Cannot read ${reading.path}:\n  line ${untold[0].line}: ${untold[0].untold} (${nameOf(untold[0])})\n` +
+      `Cannot read ${reading.path}:\n  line ${first.line}: ${first.untold} (${nameOf(first)})\n` +
         `${untold.length} lines of ${stations.size} precincts have such counts: ${names}. Write the counts, or say ` +
         `--suppressed leave-out to leave these precincts out`,
     );

@@ -29,8 +29,8 @@ async function refuses(content: string, message: RegExp, options?: PrecinctOptio
 /** A table's rows, spelled out: `station contest/candidate: votes by mode`. */
 function spelled(table: PrecinctTable): string[] {
   return table.rows.map(({ station, contest, candidate, votes }) => {
-    const { id, candidates } = table.contests[contest];
-    return `${table.stations[station].id} ${id}/${candidates[candidate].id}: ${votes.join(" ")}`;
+    const { id, candidates } = table.contests[contest]!;
+    return `${table.stations[station]!.id} ${id}/${candidates[candidate]!.id}: ${votes.join(" ")}`;
   }).sort();
 }
 
@@ -55,7 +55,7 @@ Deno.test("readPrecincts() reads counties, modes, thousands and a byte order mar
     "birch-ward-1 president/emil-dahl: 30 3 0 0",
     "birch-ward-1 president/write-in: 0 0 0 0",
   ]);
-  assert.equal(table.contests[1].votesAllowed, 2);
+  assert.equal(table.contests[1]!.votesAllowed, 2);
   assert.deepEqual(table.notes, [
     "left out, as no votes for candidates: Registered Voters (1 line, 2000), Ballots Cast (1 line, 1234), " +
     "Over Votes (1 line, 3), Under Votes (1 line, 26), Total (1 line, 1205), precinct Total (1 line, 17)",
@@ -146,7 +146,7 @@ Deno.test("readPrecincts() refuses a line given twice, or adds it up when told",
 
 Deno.test("readPrecincts() joins a candidate whose party some lines leave out", strict, async () => {
   const table = await read("office,candidate,party,precinct,votes\nP,Ann Lee,D,X 1,5\nP,ANN LEE,,X 2,6\n");
-  assert.deepEqual(table.contests[0].candidates, [{ id: "ann-lee", name: "Ann Lee", party: "d" }]);
+  assert.deepEqual(table.contests[0]!.candidates, [{ id: "ann-lee", name: "Ann Lee", party: "d" }]);
 });
 
 Deno.test("readPrecincts() reads Latin-1, and says so", strict, async () => {
@@ -154,9 +154,9 @@ Deno.test("readPrecincts() reads Latin-1, and says so", strict, async () => {
     [..."office,candidate,precinct,votes\nP,Jos\xe9 Ru\xefz,Pe\xf1a 1,5\n"].map((c) => c.charCodeAt(0)),
   );
   const table = await read(file);
-  assert.equal(table.contests[0].candidates[0].name, "José Ruïz");
-  assert.equal(table.stations[0].id, "pena-1");
-  assert.match(table.notes[0], /not UTF-8; read as Latin-1/);
+  assert.equal(table.contests[0]!.candidates[0]!.name, "José Ruïz");
+  assert.equal(table.stations[0]!.id, "pena-1");
+  assert.match(table.notes[0]!, /not UTF-8; read as Latin-1/);
 });
 
 Deno.test("readPrecincts() keeps precincts apart whose names come out the same", strict, async () => {

@@ -35,7 +35,7 @@ export function withoutRepeats(lines: readonly Line[], reading: Reading): Line[]
     else if (repeated === "add") {
       first.set(key, {
         ...known,
-        votes: known.votes.map((n, mode) => n + line.votes[mode]),
+        votes: known.votes.map((n, mode) => n + line.votes[mode]!),
       });
     } else (isExact(line, known) ? exact : contradicting).push([line, known]);
   }

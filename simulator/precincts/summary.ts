@@ -38,8 +38,8 @@ export function summarise(table: PrecinctTable): Summary {
   const modes = VOTING_MODES.map(() => 0);
   for (const row of table.rows) {
     row.votes.forEach((count, mode) => {
-      votes[row.contest][row.candidate] += count;
-      modes[mode] += count;
+      votes[row.contest]![row.candidate]! += count;
+      modes[mode]! += count;
     });
   }
   return {
@@ -50,7 +50,7 @@ export function summarise(table: PrecinctTable): Summary {
       candidates: candidates.map(({ name, party }, candidate) => ({
         name,
         party: party === undefined ? "" : parties.get(party)!,
-        votes: votes[contest][candidate],
+        votes: votes[contest]![candidate]!,
       })),
     })),
     stations: table.stations.length,

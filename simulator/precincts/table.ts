@@ -104,13 +104,13 @@ class TableBuilder {
     const rows: TableRow[] = [];
     const ids = new Slugs();
     const contests = groups.map(([, group], index) => {
-      const party = primary(group[0]);
-      const name = contestName(group[0], party);
+      const party = primary(group[0]!);
+      const name = contestName(group[0]!, party);
       const { candidates, votes } = this.#candidates(index, name, group, rows);
       return {
         id: ids.take(name),
         name: cut(name),
-        seats: seatsOf(group[0]),
+        seats: seatsOf(group[0]!),
         votes,
         candidates,
         ...(party !== undefined && { ballot: this.#party(party) }),
@@ -118,7 +118,7 @@ class TableBuilder {
     });
     const allowed = this.#votesAllowed(contests, rows, ballots);
     return {
-      contests: contests.map(({ seats: _, ...contest }, i) => ({ ...contest, votesAllowed: allowed[i] })),
+      contests: contests.map(({ seats: _, ...contest }, i) => ({ ...contest, votesAllowed: allowed[i]! })),
       parties: [...this.#parties.values()],
       regions: [...this.#regions.values()],
       stations: [...this.#stations.values()].map(({ id, name, region }) => ({ id, name, region })),
@@ -135,7 +135,7 @@ class TableBuilder {
         const cells = new Map<number, number[]>();
         for (const line of lines) {
           const cell = getOr(cells, this.#station(line), () => VOTING_MODES.map(() => 0));
-          line.votes.forEach((count, mode) => cell[mode] += count);
+          line.votes.forEach((count, mode) => cell[mode]! += count);
           total += votesOf(line);
         }
         for (const [station, votes] of cells) rows.push({ contest: index, candidate, station, votes });
@@ -186,7 +186,7 @@ class TableBuilder {
         return seats;
       }
       if (seats !== undefined) return seats;
-      const { seats: fewest, votes, ballots } = needed[i];
+      const { seats: fewest, votes, ballots } = needed[i]!;
       if (fewest > 1) {
         this.#reading.notes.push(
           `${name} has ${votes} votes on ${ballots} ballots of one precinct, so ${fewest} may be chosen; ` +
@@ -251,10 +251,10 @@ function seatsNeeded(
   }
   const found = Array.from({ length: contests }, () => ({ seats: 1, votes: 0, ballots: 0 }));
   for (const [key, votes] of votesIn) {
-    const [station, contest] = key.split("/");
+    const [station = "", contest] = key.split("/");
     const here = cast.get(key) ?? cast.get(station) ?? 0;
     const seats = here === 0 ? 1 : Math.ceil(votes / here);
-    if (seats > found[Number(contest)].seats) found[Number(contest)] = { seats, votes, ballots: here };
+    if (seats > found[Number(contest)]!.seats) found[Number(contest)] = { seats, votes, ballots: here };
   }
   return found;
 }
@@ -287,7 +287,7 @@ function ballotsCast(
     const names = isOfPrecinct ? line.candidate : "";
     const isPart = (isOfPrecinct && line.party !== "") || (names !== "" && otherLine(names) === undefined) ||
       (line.mode !== "" && !isAllModes(line.mode));
-    if (isPart) line.votes.forEach((count, mode) => sum.parts[mode] += count);
+    if (isPart) line.votes.forEach((count, mode) => sum.parts[mode]! += count);
     else if (votesOf(line) > total(sum.whole)) sum.whole = line.votes;
   }
   return [...found.values()].map(({ station, contest, sum: { whole, parts } }) => ({

@@ -111,12 +111,11 @@ function withoutCountyTotals(lines: readonly Line[], reading: Reading, faults: F
   const { nowhere = [], total = [], county = [], part = [] } = Object.groupBy(lines, kind);
   const place = lines[0]?.county || "the whole file";
   const like = agreement(county, sumBy(part, (line) => whatOf(line, reading)), reading);
-  const isTotal = part.length > 0 && isDecided(like);
+  const [ofCounty] = county;
+  const isTotal = ofCounty !== undefined && part.length > 0 && isDecided(like);
   if (isTotal) {
     reading.notes.push(
-      `left out precinct ${
-        county[0].precinct
-      } as the total of ${place}: ${like.equal} of its ${like.of} numbers are ` +
+      `left out precinct ${ofCounty.precinct} as the total of ${place}: ${like.equal} of its ${like.of} numbers are ` +
         `the sum of the other precincts, like ${like.example}`,
     );
     for (const line of county) reading.leaveOut(`precinct ${line.precinct}`, line);
@@ -125,8 +124,9 @@ function withoutCountyTotals(lines: readonly Line[], reading: Reading, faults: F
   if (total.length > 0) {
     const { wrong, of } = agreement(total, sumBy(kept, (line) => whatOf(line, reading)), reading);
     for (const line of total) reading.leaveOut(`precinct ${line.precinct}`, line);
-    if (wrong.length > 0) {
-      const [line, sum] = wrong[0];
+    const [first] = wrong;
+    if (first !== undefined) {
+      const [line, sum] = first;
       reading.notes.push(
         `in ${place}, ${wrong.length} of ${of} totals differ from the sum of the precincts, like line ${line.line}: ` +
           `${line.candidate} has ${votesOf(line)}, and the precincts ${sum}`,
@@ -177,7 +177,7 @@ function withoutTownTotals(lines: readonly Line[], reading: Reading, faults: Fau
     leaveOutTotals(
       here.filter(isTotal),
       parts.filter(({ precinct }) => precinct !== ""),
-      here[0].town,
+      here[0]!.town,
       reading,
       faults,
     );
@@ -208,13 +208,13 @@ function withoutHiddenTotals(lines: readonly Line[], reading: Reading): Line[] {
       if (equal.length < 2 || (equal.length < TOTALED_NUMBERS && votes < TOTALED_VOTES)) continue;
       const found =
         `precinct ${
-          nameOf({ ...station[0], office: "", district: "", candidate: "" })
+          nameOf({ ...station[0]!, office: "", district: "", candidate: "" })
         } has as many votes as ` +
         `all other precincts of its county together, in ${equal.length} of ${told.length} numbers`;
       if (totals === "refuse") {
         throw new UsageError(
           `Cannot read ${reading.path}, line ${
-            station[0].line
+            station[0]!.line
           }: ${found}. That is a total, as far as the numbers tell. ` +
             `--totals leave-out leaves such lines out, --totals keep takes them as a precinct`,
         );
@@ -343,7 +343,7 @@ function isTooMuchForChance(
 ): boolean {
   if (equal >= 2 && rivals >= 2) return true;
   if (equal >= TIED_PRECINCTS && votes >= TIED_VOTES) return true;
-  const isOnePrecinct = lines.every((line) => reading.stationKey(line) === reading.stationKey(lines[0]));
+  const isOnePrecinct = lines.every((line) => reading.stationKey(line) === reading.stationKey(lines[0]!));
   return isOnePrecinct && equal === 1 && rivals >= 2 && votes >= ONE_PRECINCT_VOTES;
 }
 

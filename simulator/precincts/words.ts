@@ -191,7 +191,7 @@ const NUMBERS = "one two three four five six seven eight nine".split(" ");
 
 /** How many votes an office's name allows: `City Council (Vote for 3)` → 3; `undefined` when it does not say. */
 export function votesAllowedIn(office: string): number | undefined {
-  const found = VOTE_FOR.exec(office)?.[1].toLowerCase();
+  const found = VOTE_FOR.exec(office)?.[1]?.toLowerCase();
   if (found === undefined) return undefined;
   return Math.max(1, NUMBERS.includes(found) ? NUMBERS.indexOf(found) + 1 : Number(found));
 }

@@ -33,7 +33,7 @@ export class VotedElection {
       parties,
       regions,
       stations,
-      releaseThreshold: 3,
+      releaseThreshold: 1,
     });
     await box.enrol(testVoters(voters));
     return new VotedElection(box);
@@ -63,21 +63,21 @@ export class VotedElection {
     await this.#publish(false);
   }
 
-  /** All stations close: everything that was counted is released. */
+  /** The final release: everything that was counted is released. */
   async close(): Promise<void> {
     await this.#publish(true);
   }
 
-  async #publish(closed: boolean): Promise<void> {
+  async #publish(final: boolean): Promise<void> {
     const { db, election, history } = this.box;
     await publish(db, {
       election,
-      threshold: 3,
+      threshold: 1,
       beforeFinal: true,
-      final: closed,
-      caughtUp: closed,
+      final,
+      caughtUp: final,
       regionOf: (station) => history.newest.stations.get(station)?.region,
-      all: closed,
+      all: final,
     }, new Date(NOON_MS + this.#voted * 1_000));
   }
 }

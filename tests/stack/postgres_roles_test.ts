@@ -7,12 +7,12 @@ import { publishManifest, revokeDeviceKey, rotateDeviceKey } from "../../aggrega
 import { revokeGatewayKey, rotateGatewayKey } from "../../aggregator/registry/gateway_keys.ts";
 import { importRoll } from "../../aggregator/registry/roll.ts";
 import { SenderKeys } from "../../aggregator/registry/sender_keys.ts";
-import { publish } from "../../aggregator/results/publish.ts";
+import { publish, type ReleasePolicy } from "../../aggregator/results/publish.ts";
 import { openHistory } from "../../aggregator/counting/history.ts";
 import { rebuild } from "../../aggregator/counting/rebuild.ts";
+import { withdrawUnfounded } from "../../aggregator/results/withdraw.ts";
 import { recount } from "../../aggregator/counting/recount.ts";
 import { ViewWriter } from "../../aggregator/results/topics.ts";
-import { withdrawUnfounded } from "../../aggregator/results/withdraw.ts";
 import { fillBallotBox, openBallotBox, testVoter } from "../ballot_box.ts";
 import { MASTER, NOON_MS } from "../fixture.ts";
 import { MemoryViews } from "../memory_views.ts";
@@ -53,6 +53,11 @@ const REFUSED: Record<User, readonly string[]> = {
     "SELECT FROM counting.leases",
     "SELECT FROM registry.voters",
     "SELECT FROM registry.device_keys",
+    "SELECT FROM results.parts",
+    "SELECT FROM results.snapshots",
+    "SELECT FROM results.cells",
+    "SELECT FROM results.pending",
+    "SELECT FROM counting.former_voters",
     "SELECT FROM audit.events",
     "INSERT INTO results.releases SELECT * FROM results.releases",
   ],
@@ -98,16 +103,18 @@ Deno.test({
       await fillBallotBox(box);
       const counting = Object.assign(Object.create(box), { db: aggregator });
       await counting.count();
-      const policy = {
+      const policy: ReleasePolicy = {
         election: "box",
-        threshold: 1,
+        threshold: 2,
         beforeFinal: true,
         final: false,
-        caughtUp: false,
-        regionOf: (station: string) => box.history.newest.stations.get(station)?.region,
-        all: false,
+        caughtUp: true,
+        regionOf: (station) => station.startsWith("n") ? "north" : "south",
+        all: true,
       };
-      assert.ok((await publish(aggregator, policy, NOW))! > 0);
+      await publish(aggregator, policy, NOW);
+      assert.ok((await publish(aggregator, { ...policy, final: true }, NOW))! > 0);
+      assert.equal(await publish(aggregator, { ...policy, final: true }, NOW), 0);
       const views = new MemoryViews();
       await new ViewWriter(views, oneForAll(aggregator)).step();
       assert.ok(views.written.length > 0);

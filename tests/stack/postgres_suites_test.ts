@@ -13,6 +13,7 @@ const SUITES = [
   "aggregator/counting/history_test.ts",
   "aggregator/results/publish_test.ts",
   "aggregator/results/results_test.ts",
+  "tests/release_attack_sql_test.ts",
   "aggregator/results/turnout_test.ts",
   "aggregator/counting/rebuild_test.ts",
   "aggregator/counting/recount_test.ts",

@@ -140,14 +140,21 @@ export const texts = {
   parties: "Parties",
   partiesOfAll: "Parties, all contests together",
   withoutParty: "Without a party",
-  released: (released, counted, threshold) => {
-    if (released >= counted) return `Votes of all ${number(released)} voters counted so far.`;
-    const some = `Votes of ${number(released)} of ${number(counted)} voters counted so far.`;
-    return threshold === 1
-      ? some
-      : `${some} Each station's next votes follow in groups of ${
-        number(threshold)
-      } or more, so that nobody can see how one person voted.`;
+  contestTotals: ({ ballots, undervotes, blanks }, allowed) => {
+    if (ballots === 0) return "";
+    const unused = allowed === 1 ? "" : ` Choices not made: ${number(undervotes)}.`;
+    return `${many(ballots, "ballot")} had this contest, ${number(blanks)} of them blank.${unused}`;
+  },
+  released: (released, counted, hidden, threshold, final) => {
+    if (hidden === 0) return `Votes of all ${number(released)} voters counted so far.`;
+    const some = `Votes of ${number(released)} of ${number(counted)} voters. Counted, not yet shown: ${
+      number(hidden)
+    }.`;
+    if (threshold === 1) return some;
+    const reason = "so that nobody can see how one person voted.";
+    return final
+      ? `${some} They are shown when at least ${number(threshold)} can be shown together, ${reason}`
+      : `${some} Votes are shown in groups of ${number(threshold)} or more, ${reason}`;
   },
   afterClosing: "This election shows no results before it closes.",
   nothingReleased: "No results yet.",

@@ -2,7 +2,17 @@
 import { showBalance } from "./books.js";
 import { pathOf } from "./feed.js";
 import { at, clear, isolated, keep, make, say, sayName, set, show } from "./elements.js";
-import { candidateRows, freshness, partyRows, phaseOf, RATE_SPAN_MS, rateOf, tiedRows } from "./state.js";
+import {
+  candidateRows,
+  freshness,
+  notShown,
+  partyRows,
+  phaseOf,
+  RATE_SPAN_MS,
+  rateOf,
+  tiedRows,
+  totalsOf,
+} from "./state.js";
 import { number, share, texts } from "./texts.js";
 
 /** Rows that are shown before somebody asks for all. */
@@ -170,7 +180,8 @@ function showCandidates(state, { contest: id, all }) {
   showBars(list, all ? rows : rows.slice(0, CANDIDATES_AT_FIRST), state);
   const votes = rows.reduce((sum, row) => sum + row.votes, 0);
   const tied = tiedRows(rows, contest.votesAllowed);
-  say(at("contest-note"), texts.contestNote(votes, contest.votesAllowed, rows.length, tied));
+  const note = texts.contestNote(votes, contest.votesAllowed, rows.length, tied);
+  say(at("contest-note"), `${note} ${texts.contestTotals(totalsOf(state, id), contest.votesAllowed)}`.trim());
   show(at("status"), state.releasedVoters > 0);
   const more = at("more-candidates");
   show(more, rows.length > CANDIDATES_AT_FIRST);
@@ -222,7 +233,7 @@ function about({ name, biography, platform }) {
 }
 
 function showReleased(state, phase) {
-  const { releasedVoters, voters, details } = state;
+  const { releasedVoters, voters, details, final } = state;
   const held = !details.resultsBeforeClosing && phase !== "closed";
   say(
     at("released"),
@@ -230,7 +241,7 @@ function showReleased(state, phase) {
       ? texts.afterClosing
       : releasedVoters === 0
       ? texts.nothingReleased
-      : texts.released(releasedVoters, voters, details.releaseThreshold),
+      : texts.released(releasedVoters, voters, notShown(state), details.releaseThreshold, final),
   );
 }
 

@@ -180,15 +180,16 @@ Deno.test("Indexer says where a station lies: as the registry has it, else as it
       turnoutDocument(
         {
           unit: `${station}/early`,
-          station,
           region: null,
+          station,
           mode: "early",
           minute: "2026-11-03T12:00:00.000Z",
           voters: 1,
         },
         1,
         spelling,
-      ).fields.location;
+      )
+        .fields.location;
     assert.deepEqual(place(located.id), { lat: located.latitude, lon: located.longitude });
     const region = regions.find(({ id }) => id === other.region)!;
     assert.deepEqual(place(other.id), { lat: region.latitude, lon: region.longitude });
@@ -267,8 +268,8 @@ Deno.test("Indexer lets no election wait for another's past, neither its release
     await createElection(db, testDefinition({ election: young }), MASTER, new Date(NOON_MS));
     await db.query(
       `INSERT INTO results.releases
-         (revision, election, unit, station, mode, kind, released_at, voters, added_voters, votes)
-       SELECT n, $1, 'n-1/early', 'n-1', 'early', 'interim', '2026-11-03T12:00:00Z', n, 1, '[]'
+         (revision, election, unit, station, mode, released_at, voters, added_voters, kind, votes)
+       SELECT n, $1, 'n-1/early', 'n-1', 'early', '2026-11-03T12:00:00Z', n, 1, 'interim', '[]'
        FROM generate_series(1, 901) AS n`,
       [old],
     );
@@ -344,7 +345,7 @@ Deno.test("Indexer takes the votes of a withdrawn release off", async () => {
   });
 });
 
-Deno.test("Indexer makes tallies and ballots anew that the results do not have", async () => {
+Deno.test("Indexer makes tallies anew when they are not those of the results", async () => {
   await withIndexer(async ({ db, index, rebuilt }) => {
     await release(db, 1);
     await release(db, 2, "n-2");
