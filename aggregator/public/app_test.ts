@@ -233,7 +233,7 @@ Deno.test("the aggregator's interface", async (t) => {
           balanced: true,
           lag: 3,
         });
-        assert.deepEqual(books.notShown, { final: false, voters: 1, contests: [] });
+        assert.deepEqual(books.notShown, { final: false, voters: 0, contests: [] });
         const { rows, doubleVotes } = api.rejectionsSchema.parse(
           await (await ask(`${E}/rejections?limit=1`)).json(),
         );
