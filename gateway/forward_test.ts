@@ -38,6 +38,9 @@ class FakeLog extends MemoryLog {
   }
 }
 
+/** A vote's plaintext, as long as in a small election: appends are sized by bytes. */
+const RECORD_BYTES = 550;
+
 const away = { error: new Error("the log is away"), when: "before" as const };
 
 type Bench = {
@@ -90,7 +93,7 @@ async function withForwarder(work: (bench: Bench) => Promise<void>): Promise<voi
     });
     const put = (election: string, ...sizes: number[]) =>
       sizes.flatMap((records) => {
-        spool.append([testRun({ election, records })]);
+        spool.append([testRun({ election, records, recordBytes: RECORD_BYTES })]);
         const others = ["a", "b", "c"].filter((other) => other !== election);
         return spool.oldest(1e6, 1e6, others).slice(-Math.ceil(records / 1_000)).flatMap(unpackChunk);
       });

@@ -17,16 +17,16 @@ const read = (path: string) => Deno.readTextFile(new URL(`../deploy/${path}`, im
 async function metricsOfApps(): Promise<Map<string, readonly string[]>> {
   const aggregator = aggregatorMetrics(() => Promise.resolve([])).registry;
   const nothing = () => Promise.reject(new Error("nothing is asked of it"));
-  const db = { query: nothing, transaction: nothing, close: () => Promise.resolve() };
+  const db = { query: nothing, transaction: nothing, cut: () => {}, close: () => Promise.resolve() };
   const signal = AbortSignal.abort();
   createApp({
     db,
     now: Date.now,
-    receiptKeyOf: () => undefined,
+    receiptKeysOf: () => undefined,
     logEnds: () => Promise.resolve([]),
     votesOf: nothing,
     metrics: aggregator,
-    ready: () => ({ ready: true }),
+    ready: () => ({ ready: true, elections: [] }),
     gatewaySync: nothing,
     signal,
     onError: () => {},

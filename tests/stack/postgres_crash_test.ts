@@ -5,6 +5,7 @@ import { type Database, isPassing } from "../../aggregator/database/database.ts"
 import { migrate } from "../../aggregator/database/migrate.ts";
 import { openPostgres } from "../../aggregator/database/postgres.ts";
 import { rebuild } from "../../aggregator/counting/rebuild.ts";
+import { withdrawUnfounded } from "../../aggregator/results/withdraw.ts";
 import { recount } from "../../aggregator/counting/recount.ts";
 import { type BallotBox, openBallotBox, testVoters } from "../ballot_box.ts";
 import { MASTER } from "../fixture.ts";
@@ -137,7 +138,7 @@ Deno.test({
       await countAll(db, box);
       let outages = 0;
       const retried: unknown[] = [];
-      await rebuild(db, box.log, box.history, MASTER, new Date(), {
+      await rebuild(db, box.log, box.history, MASTER, new Date(), withdrawUnfounded, {
         onRetry: (error) => retried.push(error),
         // Between one batch and the next, while the statements that follow are on their way.
         onProgress() {

@@ -4,7 +4,6 @@
  * @module
  */
 import assert from "assert";
-import { packChunk } from "../../gateway/chunk.ts";
 import { Spool } from "../../gateway/spool.ts";
 import { SpoolHost, type SpoolReply } from "../../gateway/spool_host.ts";
 import type { KafkaAddress } from "../../shared/log/address.ts";
@@ -12,7 +11,7 @@ import { openKafkaLog } from "../../shared/log/kafka.ts";
 import { freePorts } from "../../simulator/ports.ts";
 import { withDirectory } from "../directory.ts";
 import { eventually } from "../eventually.ts";
-import { placed, testDefinition, testManifest, testRecord, testSealer, testVoterKey } from "../fixture.ts";
+import { testRun, testSender } from "../spool_fixture.ts";
 import { type Broker, startBroker } from "./broker.ts";
 import { type Link, startLink } from "./link.ts";
 import { STACK, stackTest } from "./server.ts";
@@ -24,6 +23,8 @@ const VOTES = Number(Deno.env.get("SLOW_LINK_VOTES") || 6_000);
 const PARTITIONS = 12;
 /** How many votes one chunk holds: as many as may. */
 const CHUNK_VOTES = 1_000;
+/** A vote's plaintext in a small election, padded, in bytes. */
+const RECORD_BYTES = 550;
 /** How long the spool may take to drain, as a multiple of what its bytes take on the link. */
 const TIMES = 4;
 
@@ -59,14 +60,11 @@ for (const [kbits, name] of [[1_000, "1 Mbit/s"], [256, "256 kbit/s"]] as const)
     await withDirectory(async (directory) => {
       const election = `slow-${kbits}`;
       await makeVotesTopic(direct, election, PARTITIONS);
-      const sealer = testSealer(testManifest(testDefinition({ election, partitions: PARTITIONS })));
       const spool = new Spool({ path: `${directory}/spool.sqlite`, maxBytes: 1e9, now: Date.now });
-      for (let voter = 0; voter < VOTES; voter += CHUNK_VOTES) {
-        const records = Array.from({ length: Math.min(CHUNK_VOTES, VOTES - voter) }, (_, n) => {
-          const change = { voterKey: testVoterKey(`voter-${voter + n}`, election) };
-          return placed(sealer, testRecord(`voter-${voter + n}`, change, election), PARTITIONS);
-        });
-        spool.append([packChunk({ election, partitions: PARTITIONS, records })]);
+      spool.senderKeys.use(testSender(election, { partitions: PARTITIONS, acceptsUntilMs: Infinity }));
+      for (let votes = 0; votes < VOTES; votes += CHUNK_VOTES) {
+        const records = Math.min(CHUNK_VOTES, VOTES - votes);
+        spool.append([testRun({ election, records, recordBytes: RECORD_BYTES })]);
       }
       const { bytes } = spool.state;
       const faults: string[] = [];
