@@ -84,18 +84,21 @@ export class ElectionRunner {
   async #publish(): Promise<void> {
     const { history, signal, onFault } = this.#options;
     while (!signal.aborted) {
+      let waitMs = LOOK_EVERY_MS;
       try {
-        await this.#publishOnce();
+        // Where k > 1 most publishings release nothing: they must not come faster for that.
+        if (await this.#publishOnce()) waitMs = PUBLISH_EVERY_MS;
       } catch (error) {
         if (signal.aborted) return;
         onFault(`publishing of ${history.election} failed`, error);
-        await delay(AGAIN_AFTER_MS, undefined, { signal }).catch(() => {});
+        waitMs = AGAIN_AFTER_MS;
       }
-      await delay(LOOK_EVERY_MS, undefined, { signal }).catch(() => {});
+      await delay(waitMs, undefined, { signal }).catch(() => {});
     }
   }
 
-  async #publishOnce(): Promise<void> {
+  /** Publishes what is due. Returns whether it was this process's turn to. */
+  async #publishOnce(): Promise<boolean> {
     const { databases: { publishing: db }, history, now, onReleased } = this.#options;
     const { manifest, stations } = history.newest;
     const terms = {
@@ -108,7 +111,7 @@ export class ElectionRunner {
     const isNews = all || (terms.final && !this.#published.final) ||
       (terms.caughtUp && !this.#published.caughtUp);
     const paceMs = terms.final ? PUBLISH_LATE_EVERY_MS : PUBLISH_EVERY_MS;
-    if (!isNews && !await isDue(db.query, manifest.election, new Date(now()), paceMs)) return;
+    if (!isNews && !await isDue(db.query, manifest.election, new Date(now()), paceMs)) return false;
     const releases = await publish(db, {
       election: manifest.election,
       threshold: manifest.releaseThreshold,
@@ -118,9 +121,10 @@ export class ElectionRunner {
       regionOf: (station) => stations.get(station)?.region,
       all,
     }, new Date(now()));
-    if (releases === undefined) return; // Another process is publishing, or rebuilds.
+    if (releases === undefined) return false; // Another process is publishing, or rebuilds.
     this.#published = terms;
     if (releases > 0) onReleased(releases);
+    return true;
   }
 
   async #follow(): Promise<void> {

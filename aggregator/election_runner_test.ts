@@ -7,10 +7,12 @@ import { withDirectory } from "../tests/directory.ts";
 import { eventually } from "../tests/eventually.ts";
 import { MASTER, NOON_MS } from "../tests/fixture.ts";
 import { testDatabase } from "../tests/test_database.ts";
-import { VOTING_MODES } from "../shared/vote.ts";
 import { countGroup } from "./counting/count.ts";
 import { type Database, oneForAll } from "./database/database.ts";
 import { ElectionRunner, type RunnerOptions } from "./election_runner.ts";
+import type { FinalReleaseGate } from "./results/final_gate.ts";
+import { rebuild } from "./counting/rebuild.ts";
+import { withdrawUnfounded } from "./results/withdraw.ts";
 import { publishManifest } from "./registry/elections.ts";
 import { recount } from "./counting/recount.ts";
 import { readTables } from "./counting/tables.ts";
@@ -83,7 +85,7 @@ async function withScene(
   change: Partial<ElectionDefinition> = {},
 ): Promise<void> {
   await withDirectory(async (directory) => {
-    const box = await openBallotBox(db, election, change);
+    const box = await openBallotBox(db, election, { releaseThreshold: 1, ...change });
     await box.enrol(testVoters(10));
     const log = openSqliteLog(directory, election, box.history.partitions, () => NOON_MS + 1_000);
     const scene = new Scene(box, log, directory);
@@ -103,17 +105,20 @@ Deno.test("ElectionRunner counts what is on the log and what comes onto it, and 
   await withScene("runs", async (scene) => {
     await scene.cast(0, 1, 2);
     scene.start();
-    await eventually("three are shown", async () => await scene.shownAt("n-1") === 3);
+    const snapshot =
+      "SELECT FROM results.cells WHERE election = 'runs' AND contest = '#voters' AND snapshot = 3";
+    await eventually("a snapshot of three is taken", async () => (await db.query(snapshot)).length === 1);
     await scene.cast(3, 4);
     await eventually("five are counted", () => scene.counted === 5);
+    assert.equal(await scene.shownAt("n-1"), undefined, "the snapshot waits for three more");
     await scene.cast(5);
-    await eventually("six are shown", async () => await scene.shownAt("n-1") === 6);
+    await eventually("the first three are shown", async () => await scene.shownAt("n-1") === 3);
     await scene.stop();
     assert.equal(scene.counted, 6);
-    assert.equal(scene.released, 2);
+    assert.equal(scene.released, 1);
     assert.deepEqual(scene.faults, []);
     assert.equal((await recount(db, scene.log, scene.box.history)).differences, 0);
-  });
+  }, { releaseThreshold: 3 });
 });
 
 Deno.test("ElectionRunner goes on where the one before it ended, and shows what that one had left", async () => {
@@ -149,7 +154,7 @@ Deno.test("ElectionRunner follows the manifest, and shows by its rules what was 
     await scene.cast(0, 1, 2);
     scene.start();
     await eventually("three are counted", () => scene.counted === 3);
-    await publish(scene, (newest) => ({ ...newest, releaseThreshold: 2 }));
+    await publish(scene, (newest) => ({ ...newest, name: "Another name" }));
     await eventually("version 2 is taken up", () => scene.box.history.newest.manifest.version === 2);
     assert.equal(await scene.shownAt("n-1"), undefined, "results are not for showing before closing");
     await publish(scene, (newest) => ({ ...newest, resultsBeforeClosing: true }));
@@ -157,69 +162,98 @@ Deno.test("ElectionRunner follows the manifest, and shows by its rules what was 
   }, { resultsBeforeClosing: false });
 });
 
-Deno.test("ElectionRunner writes the closing releases once the time is over and the log is counted", async () => {
+/** A log of which one thing is otherwise. */
+function logWith(log: SqliteLog, name: keyof SqliteLog, value: unknown): SqliteLog {
+  return new Proxy(log, {
+    get(target, key) {
+      if (key === name) return value;
+      const found = Reflect.get(target, key, target);
+      return typeof found === "function" ? found.bind(target) : found;
+    },
+  });
+}
+
+Deno.test("ElectionRunner makes the final release once the time is over, the gate allows it and the log is counted", async () => {
   await withScene("closes", async (scene) => {
     await scene.cast(0);
     // The log says that there is more than it delivers, as one does whose broker is slow.
     const { log } = scene;
     let undelivered = 1;
-    const slow = new Proxy(log, {
-      get(target, name) {
-        if (name === "end") return async (partition: number) => await target.end(partition) + undelivered;
-        const value = Reflect.get(target, name, target);
-        return typeof value === "function" ? value.bind(target) : value;
-      },
-    });
     let asked = 0;
-    scene.start({
-      log: slow,
-      now: () => {
-        asked++;
-        return scene.nowMs;
+    const slow = logWith(
+      log,
+      "end",
+      async (partition: number) => (asked++, await log.end(partition) + undelivered),
+    );
+    let allowed = false;
+    let gateAsked = 0;
+    const gate: FinalReleaseGate = {
+      finalAllowed: (_query, election) => {
+        assert.equal(election, "closes");
+        gateAsked++;
+        return Promise.resolve(allowed ? { allowed } : { allowed, reason: "a sender key is open" });
       },
-    });
+    };
+    scene.start({ log: slow, gate, now: () => scene.nowMs });
     await eventually("one is counted", () => scene.counted === 1);
-    assert.equal(await scene.shownAt("n-1"), undefined, "one voter is too few");
+    assert.equal(gateAsked, 0, "nothing is asked before the time is over");
+    asked = 0;
     scene.nowMs = CLOSED_MS;
-    const before = asked;
-    await eventually("it has looked again", () => asked > before + 2);
+    await eventually("the gate was asked again", () => gateAsked > 1);
+    await scene.cast(1, 2);
+    await eventually("three are counted", () => scene.counted === 3);
+    asked = 0;
+    allowed = true;
+    await eventually("the log was asked where it ends", () => asked >= log.partitions);
     assert.equal(await scene.shownAt("n-1"), undefined, "the last votes are still to come");
-    await scene.cast(1);
-    await eventually("two are counted", () => scene.counted === 2);
     undelivered = 0;
-    await eventually("closing is shown", async () => await scene.shownAt("n-1") === 2);
-    const stations = 4;
-    assert.equal(scene.released, stations * VOTING_MODES.length);
-    assert.equal(await scene.shownAt("s-2", "absentee"), 0);
-    const twoLate = asked;
-    await eventually("it has looked again", () => asked > twoLate + 2);
-    assert.equal(scene.released, stations * VOTING_MODES.length, "closing happens once");
-  });
+    await scene.cast(3);
+    await scene.stop();
+    scene.start({ log: slow, gate, now: () => scene.nowMs });
+    await eventually("all are shown", async () => await scene.shownAt("n-1") === 4);
+    assert.equal(scene.released, 1);
+  }, { releaseThreshold: 3, resultsBeforeClosing: false });
 });
 
-Deno.test("ElectionRunner writes closing releases at the last moment's end, and not before", async () => {
+Deno.test("ElectionRunner makes the final release after the last moment of acceptance, and not before", async () => {
   await withScene("in-time", async (scene) => {
+    await scene.cast(0);
     scene.nowMs = CLOSED_MS - 1;
     let asked = 0;
     scene.start({ now: () => (asked++, scene.nowMs) });
-    await eventually("it has looked", () => asked > 2);
+    await eventually("it has looked", () => asked > 8 && scene.counted === 1);
     assert.equal(scene.released, 0);
     scene.nowMs = CLOSED_MS;
-    await eventually("closing is shown", async () => await scene.shownAt("n-1") === 0);
-  });
+    await eventually("one is shown", async () => await scene.shownAt("n-1") === 1);
+  }, { resultsBeforeClosing: false });
 });
 
-Deno.test("ElectionRunner closes stations that a manifest adds after closing", async () => {
-  await withScene("adds", async (scene) => {
+Deno.test("ElectionRunner goes on publishing while the log is away after closing, and asks it ever less often", async () => {
+  await withScene("outage", async (scene) => {
+    await scene.cast(0);
+    let isAway = false;
+    let asked = 0;
+    const log = logWith(scene.log, "end", async (partition: number) => {
+      asked++;
+      if (isAway) throw new Error("no broker answers");
+      return await scene.log.end(partition);
+    });
+    scene.start({ log });
+    await scene.cast(1, 2, 3, 4);
+    await eventually("five are shown", async () => await scene.shownAt("n-1") === 5);
+    isAway = true;
+    asked = 0;
     scene.nowMs = CLOSED_MS;
-    scene.start();
-    await eventually("closing is shown", async () => await scene.shownAt("n-1") === 0);
-    await publish(scene, ({ stations, gateways: [first, ...others], ...newest }) => ({
-      ...newest,
-      stations: [...stations, { id: "n-3", name: "North 3", region: "north" }],
-      gateways: [{ ...first, stations: [...first.stations, "n-3"] }, ...others],
-    }));
-    await eventually("the new station is shown", async () => await scene.shownAt("n-3") === 0);
+    await scene.cast(5);
+    await eventually("six are shown all the same", async () => await scene.shownAt("n-1") === 6);
+    await eventually("it was told of three times", () => scene.faults.length === 3);
+    assert.ok(asked <= 3 * scene.log.partitions);
+    for (const fault of scene.faults) {
+      assert.equal(fault, "it is not known whether outage was counted to its end: no broker answers");
+    }
+    isAway = false;
+    const final = "SELECT FROM results.elections WHERE election = 'outage' AND final_at IS NOT NULL";
+    await eventually("the final release is made", async () => (await db.query(final)).length === 1);
   });
 });
 
@@ -261,8 +295,8 @@ Deno.test("ElectionRunner stops counting when the log is another one that is emp
         await eventually("it has stopped", () => runner.stopped !== undefined);
         assert.match(runner.stopped!, /the log is another one/);
         await scene.stop();
-        const closed = "SELECT station FROM results.current WHERE election = $1 AND closed";
-        assert.deepEqual(await db.query(closed, [scene.election]), []);
+        const final = "SELECT FROM results.elections WHERE election = $1 AND final_at IS NOT NULL";
+        assert.deepEqual(await db.query(final, [scene.election]), []);
       } finally {
         await scene.stop();
         await log.close();
@@ -510,5 +544,31 @@ Deno.test("ElectionRunner ends when it is told to, whatever it waits for, and no
       noted += await scene.log.committed(countGroup(scene.election), partition);
     }
     assert.equal(noted, 2);
+  });
+});
+
+Deno.test("ElectionRunner goes on after a rebuild without a restart, also when it had stopped", async () => {
+  await withScene("rebuilt", async (scene) => {
+    await scene.cast(0, 1, 2);
+    const runner = scene.start();
+    await eventually("three are shown", async () => await scene.shownAt("n-1") === 3);
+    const again = () =>
+      rebuild(db, scene.log, scene.box.history, MASTER, new Date(NOON_MS), withdrawUnfounded);
+    await again();
+    await scene.cast(3);
+    await eventually("four are shown", async () => await scene.shownAt("n-1") === 4);
+    assert.equal(runner.stopped, undefined);
+    // As after a backup was restored: the database is behind the log.
+    await db.query(
+      "UPDATE counting.log_positions SET epoch = epoch + 1, log_identity = 'another' WHERE election = $1",
+      [scene.election],
+    );
+    await scene.cast(4);
+    await eventually("it has stopped", () => runner.stopped !== undefined);
+    await again();
+    await eventually("it counts again", () => runner.stopped === undefined);
+    await scene.cast(5);
+    await eventually("six are shown", async () => await scene.shownAt("n-1") === 6);
+    assert.equal((await recount(db, scene.log, scene.box.history)).differences, 0);
   });
 });

@@ -27,7 +27,7 @@ import { type AggregatorConfig, aggregatorConfig } from "./config.ts";
 import { type Database, type Databases, DatabaseUnavailable, oneForAll } from "./database/database.ts";
 import { databaseName } from "./database/database_url.ts";
 import { migrate, MigrationFault } from "./database/migrate.ts";
-import { DatabaseInUse, openPglite } from "./database/pglite.ts";
+import { DatabaseBroken, DatabaseInUse, openPglite } from "./database/pglite.ts";
 import { isIssue1154, openPostgres } from "./database/postgres.ts";
 import { requireRoles, type Role, RoleFault } from "./database/roles.ts";
 import { openHistory, type RegisteredHistory } from "./counting/history.ts";
@@ -43,6 +43,7 @@ import { OfficeError } from "./registry/office_error.ts";
 import { rebuild } from "./counting/rebuild.ts";
 import { withdrawUnfounded } from "./results/withdraw.ts";
 import { recount } from "./counting/recount.ts";
+import { readGateways, senderKeyLines } from "./counting/sender_keys.ts";
 
 /** Limits for work that a person waits for, and that may take long: an hour for a statement, or between two. */
 const ATTENDED = {
@@ -88,6 +89,7 @@ const DENIED = "42501";
 
 /** Failures that say what would be right, and need no stack to be understood. */
 const EXPECTED = [
+  DatabaseBroken,
   DatabaseInUse,
   DatabaseUnavailable,
   MigrationFault,
@@ -231,6 +233,7 @@ async function recountAll({ election }: { election?: string }): Promise<void> {
     if (found.altered > 0) {
       console.log(`ALERT: ${found.altered} records repeat a vote id with other contents`);
     }
+    for (const line of senderKeyLines(await readGateways(db, history.election))) console.log(line);
     console.log(
       `${history.election}: ${found.records} records, ${found.counted} counted, ${found.lines} lines compared, ${found.differences} differences`,
     );

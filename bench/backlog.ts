@@ -72,7 +72,7 @@ export async function makeElection(db: Database, name: string, records: number):
     for (let i = 0; i < records; i++) {
       const isDuplicate = i >= DUPLICATE_OF && i % DUPLICATE_EVERY === DUPLICATE_EVERY - 1;
       const again = i % (2 * DUPLICATE_EVERY) === DUPLICATE_EVERY - 1;
-      const each = !isDuplicate ? vote(i) : again ? last[i % DUPLICATE_OF] : vote(i - DUPLICATE_OF);
+      const each = !isDuplicate ? vote(i) : again ? last[i % DUPLICATE_OF]! : vote(i - DUPLICATE_OF);
       last[i % DUPLICATE_OF] = each;
       const voterKey = voterKeyOf(pseudonym, each.voterId).toHex();
       yield { record: place(each), participation: { voterKey, voteId: each.voteId }, isDuplicate };
@@ -95,7 +95,7 @@ export async function prepareBacklog(db: Database): Promise<Backlog> {
   const records: PlacedRecord[] = [];
   for (const { record, participation } of made()) {
     records.push(record);
-    participations[record.partition].push(participation);
+    participations[record.partition]!.push(participation);
   }
   return { history, records, participations };
 }

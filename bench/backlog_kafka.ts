@@ -59,7 +59,7 @@ async function fillLog(
   { history, records }: BacklogElection,
 ): Promise<Scene> {
   const { election, partitions } = history;
-  const keys = real.servers.aggregators.KEYS_DIRECTORY;
+  const keys = real.servers.aggregators.KEYS_DIRECTORY!;
   await Deno.mkdir(keys, { recursive: true, mode: 0o700 });
   await Deno.writeTextFile(`${keys}/${election}.key`, MASTER.toHex(), { mode: 0o600 });
   await makeVotesTopic(real.kafka, election, partitions);

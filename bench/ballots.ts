@@ -67,7 +67,7 @@ export function voteMaker(country: Country): (voter: number) => Vote {
 /** What a device posts for a vote: the text and its proof, as JSON. */
 export function signedText(vote: Vote, { keyId, proofKey }: Signer): string {
   const text = JSON.stringify(vote);
-  const [election, name] = keyId.split("/");
+  const [election = "", name = ""] = keyId.split("/");
   const proof = proofOf(proofKey, election, name, text).toHex();
   return JSON.stringify({ vote: text, proof, proofKey: name, scheme: PROOF_SCHEME } satisfies SignedVote);
 }

@@ -74,15 +74,15 @@ function sealing(plaintexts: readonly Uint8Array[], manifest: Manifest, floor: (
     sealingKey: recordKey(privateKey, aggregatorKey, manifest.election, publicKey, aggregatorKey),
     senderKey: publicKey,
   });
-  return row("seal and countersign", 0.5, floor, (i) => sealer.seal("vote", i + 1, plaintexts[i]));
+  return row("seal and countersign", 0.5, floor, (i) => sealer.seal("vote", i + 1, plaintexts[i]!));
 }
 
 function judging(placed: readonly PlacedRecord[], manifest: Manifest, floor: () => void) {
   const nowMs = Date.now();
   const stored = placed.map((record, offset): StoredRecord => ({ ...record, offset, appendedAtMs: nowMs }));
-  const history = knownHistory(manifest, stored[0].senderKey);
+  const history = knownHistory(manifest, stored[0]!.senderKey);
   return row("open and judge", 0.4, floor, (i) => {
-    if (judge(stored[i], history)[0].fate !== "acceptable") throw new Error("A record was not acceptable");
+    if (judge(stored[i]!, history)[0]?.fate !== "acceptable") throw new Error("A record was not acceptable");
   });
 }
 
@@ -117,22 +117,22 @@ function verifying(bodies: readonly Uint8Array[]) {
       createdS: Math.floor(nowMs / 1_000),
     });
     return {
-      contentType: headers["content-type"],
-      contentDigest: headers["content-digest"],
-      idempotencyKey: headers["idempotency-key"],
-      signatureInput: headers["signature-input"],
-      signature: headers["signature"],
+      contentType: headers["content-type"] ?? null,
+      contentDigest: headers["content-digest"] ?? null,
+      idempotencyKey: headers["idempotency-key"] ?? null,
+      signatureInput: headers["signature-input"] ?? null,
+      signature: headers["signature"] ?? null,
     };
   });
-  const claim = readClaim("/v1/votes", requests[0]);
+  const claim = readClaim("/v1/votes", requests[0]!);
   if (isFault(claim)) throw new Error(claim.detail);
   const base = utf8(claim.base);
   return row("verify a request", 0.5, (i) => {
     hmac(key, base);
-    sodium.crypto_hash_sha256(bodies[i]);
+    sodium.crypto_hash_sha256(bodies[i]!);
   }, (i) => {
-    const claim = readClaim("/v1/votes", requests[i]);
-    if (isFault(claim) || verifyClaim(claim, key, bodies[i], nowMs) !== undefined) {
+    const claim = readClaim("/v1/votes", requests[i]!);
+    if (isFault(claim) || verifyClaim(claim, key, bodies[i]!, nowMs) !== undefined) {
       throw new Error("A request was not believed");
     }
   });

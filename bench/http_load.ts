@@ -127,7 +127,7 @@ export class HttpLoad {
     await Promise.all(this.connections.map(async (connection) => {
       for (let i = next++; i < requests.length; i = next++) {
         const sentMs = performance.now();
-        const answer = await connection.ask(requests[i], keepBodies);
+        const answer = await connection.ask(requests[i]!, keepBodies);
         latenciesMs[i] = performance.now() - sentMs;
         if (answer.status !== status) throw new Error(`An answer was ${answer.status}, not ${status}`);
         if (keepBodies) bodies.push(answer.body);

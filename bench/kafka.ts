@@ -9,6 +9,7 @@ import { Failure } from "../cli/command.ts";
 import type { KafkaAddress } from "../shared/log/address.ts";
 import { openKafkaLog, votesTopic } from "../shared/log/kafka.ts";
 import type { PlacedRecord } from "../shared/log/vote_log.ts";
+import { RECORD_VERSION } from "../shared/record.ts";
 import { kafkaTool } from "../tests/stack/broker.ts";
 import { makeVotesTopic, removeTopic } from "../tests/stack/topics.ts";
 import { type Bench, type Benchmark, compare, perSecond, type Row } from "./measure.ts";
@@ -100,9 +101,11 @@ async function reading(bench: Bench, address: KafkaAddress): Promise<Row> {
 function makeRecords(count: number): PlacedRecord[] {
   return Array.from({ length: count }, (_, n) => ({
     partition: n % PARTITIONS,
-    version: "1",
+    version: RECORD_VERSION,
+    kind: "vote",
     keyId: "bench-2026/gateway-1.1",
     senderKey: randomBytes(32),
+    sequence: n + 1,
     signature: randomBytes(32),
     value: randomBytes(VALUE_BYTES),
   }));

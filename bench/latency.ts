@@ -12,7 +12,7 @@ const GOAL_MS = 500;
 /** @param tookMs As `pace` returns it. The streams of all aggregators are one: a page may read any of them. */
 export function latencyRow(benchmark: string, perSecond: number, tookMs: readonly number[][]): Row {
   const warm = tookMs.flatMap((each) => each.slice(Math.floor(each.length * WARM_PART)));
-  const [p50, p99] = [0.5, 0.99].map((q) => quantile(warm, q));
+  const [p50, p99] = [quantile(warm, 0.5), quantile(warm, 0.99)];
   return {
     benchmark,
     of: `${perSecond.toLocaleString("en")} single votes/s, POST to page (k = 1)`,

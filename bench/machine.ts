@@ -14,7 +14,7 @@ export type Machine = Readonly<{ cores: number; load: number; syncMs: number; de
 /** Looks at the machine. @param directory On the disk that is measured. */
 export function machine(directory: string): Machine {
   const cores = navigator.hardwareConcurrency;
-  const [load] = Deno.loadavg();
+  const [load = 0] = Deno.loadavg();
   const syncMs = timeOfSync(directory);
   const deno = Deno.version.deno;
   const text = `machine: ${cores} cores, load average ${load.toFixed(1)}, fdatasync of 4 KiB ` +

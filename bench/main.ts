@@ -66,7 +66,7 @@ async function measure(
     for (const clean of cleanings) await clean().catch((error) => console.error(`not cleaned up: ${error}`));
     await Deno.remove(directory, { recursive: true });
   }
-  const [loadAtEnd] = Deno.loadavg();
+  const [loadAtEnd = 0] = Deno.loadavg();
   console.log(`${before.text}\nload average at the end: ${loadAtEnd.toFixed(1)}\n\n${table(rows)}`);
   if (json === undefined) return;
   const report = { machine: before, loadAtEnd, rows: rows.map((row) => ({ ...row, met: isMet(row) })) };

@@ -57,7 +57,7 @@ export function isMet({ value, ratio, goal }: Row): boolean | undefined {
 /** The value below which a part `q` of the values lies, the nearest one that is there. At least one value. */
 export function quantile(values: ArrayLike<number>, q: number): number {
   const sorted = Float64Array.from(values).sort();
-  return sorted[Math.min(sorted.length - 1, Math.max(0, Math.ceil(q * sorted.length) - 1))];
+  return sorted[Math.min(sorted.length - 1, Math.max(0, Math.ceil(q * sorted.length) - 1))]!;
 }
 
 /** The middle one of the values. */
@@ -93,7 +93,7 @@ export async function compare(
   return {
     floor: median(floors),
     value: median(values),
-    ratio: median(values.map((value, i) => value / floors[i])),
+    ratio: median(values.map((value, i) => value / floors[i]!)),
   };
 }
 
@@ -108,11 +108,11 @@ export async function perSecond(units: number, work: () => Promise<unknown> | un
 export function table(rows: readonly Row[]): string {
   const head = ["benchmark", "of", "measured", "floor", "ratio", "goal", "met", "notes"];
   const lines = [head, ...rows.map(cellsOf)];
-  const widths = head.map((_, column) => Math.max(...lines.map((cells) => cells[column].length)));
+  const widths = head.map((_, column) => Math.max(...lines.map((cells) => cells[column]!.length)));
   const spell = (cells: readonly string[]) =>
-    `| ${cells.map((cell, column) => cell.padEnd(widths[column])).join(" | ")} |`;
+    `| ${cells.map((cell, column) => cell.padEnd(widths[column]!)).join(" | ")} |`;
   const rule = `|${widths.map((width) => "-".repeat(width + 2)).join("|")}|`;
-  return [spell(lines[0]), rule, ...lines.slice(1).map(spell)].join("\n");
+  return [spell(head), rule, ...lines.slice(1).map(spell)].join("\n");
 }
 
 function cellsOf(row: Row): string[] {

@@ -24,10 +24,10 @@ Deno.test("compare() takes floor and candidate in turns, and leaves the first ro
   const taken: string[] = [];
   const compared = await compare(3, (round) => {
     taken.push(`floor ${round}`);
-    return [9_999, 10, 20, 40][round];
+    return [9_999, 10, 20, 40][round]!;
   }, (round) => {
     taken.push(`candidate ${round}`);
-    return [1, 5, 20, 8][round];
+    return [1, 5, 20, 8][round]!;
   });
   assert.deepEqual(taken, [
     ...["floor 0", "candidate 0", "candidate 1", "floor 1"],

@@ -73,7 +73,7 @@ async function oneAfterTheOther(rig: Rig, voters: Voters) {
   const requests = batches(rig, voters, BATCH_VOTES);
   const takingFromMs = performance.now();
   await send(requests, RUSHED_CONNECTIONS, 207);
-  await untilIdle(stack.gateways[0]);
+  await untilIdle(stack.gateways[0]!);
   const takingS = (performance.now() - takingFromMs) / 1_000;
   await stack.restart("aggregator");
   const before = await releasedVoters(rig);

@@ -68,7 +68,7 @@ export async function realServers(
   const db = await openPostgres(target, { ...LIMITS, connections });
   bench.atEnd(() => db.close());
   const settings = bench.servers!.aggregators;
-  const url = new URL(settings.DATABASE_URL);
+  const url = new URL(settings.DATABASE_URL!);
   url.pathname = `/${own}`;
   const kept = Object.entries(settings).filter(([setting]) => index || !setting.startsWith("ELASTICSEARCH_"));
   const aggregators = {

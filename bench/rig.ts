@@ -66,7 +66,7 @@ export function singles(rig: Rig, { from, count }: Voters): Requests {
 export function batches(rig: Rig, voters: Voters, batchVotes: number): Requests {
   const requests = emptyRequests(rig);
   for (const votes of stationBatches(rig.vote, voters, batchVotes)) {
-    const [{ station }] = votes;
+    const { station } = votes[0]!;
     requests.get(rig.gatewayOf(station))!.push(batchRequest(votes, rig.signers.get(station)!));
   }
   return requests;

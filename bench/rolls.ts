@@ -11,7 +11,7 @@ import { copyLine, copyParticipations } from "./psql.ts";
 import { type RealServers, realServers } from "./real_servers.ts";
 
 const ROUNDS = 3;
-const ROLLS = [100_000, 5_000_000];
+const ROLLS = [100_000, 5_000_000] as const;
 /** What a vote may cost with the largest roll, of what it costs with the smallest: given as the ratio of their rates. */
 const GOAL = { ratio: 1 / 1.5 };
 
@@ -33,11 +33,13 @@ export const rolls: Benchmark = {
     const backlog = await prepareBacklog(real.db);
     const file = await writeParticipations(bench, backlog);
     const rows: Row[] = [];
-    for (let before = RECORDS, i = 0; i < ROLLS.length; before = ROLLS[i++]) {
-      await growRoll(bench, real, backlog, before, ROLLS[i]);
-      rows.push(await row(bench, real, backlog, file, ROLLS[i]));
+    let before = RECORDS;
+    for (const voters of ROLLS) {
+      await growRoll(bench, real, backlog, before, voters);
+      rows.push(await row(bench, real, backlog, file, voters));
+      before = voters;
     }
-    const [small, large] = rows;
+    const [small, large] = [rows[0]!, rows[1]!];
     return [...rows, {
       ...large,
       of: `${large.of}, against ${small.of}`,

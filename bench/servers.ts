@@ -61,7 +61,7 @@ export async function provision(
       },
     ]),
   );
-  return { stack, signers, gatewayOf: (station) => origins.get(station)![0] };
+  return { stack, signers, gatewayOf: (station) => origins.get(station)![0]! };
 }
 
 /** Starts a script of bench/ that serves on the port of its first argument. Stopped when the run ends. */

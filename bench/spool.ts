@@ -19,7 +19,7 @@ const ROUNDS = 5;
 /** Records a commit, and commits a round. */
 const SIZES = [[1, 400], [16, 200], [64, 100], [256, 40]] as const;
 /** One chunk is one row: the larger the commit, the less there is left to do than in the floor. */
-const GOALS: Readonly<Record<number, number>> = { 1: 0.8, 16: 1, 64: 1, 256: 1 };
+const GOALS = { 1: 0.8, 16: 1, 64: 1, 256: 1 };
 
 const PRAGMAS =
   "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000";

@@ -57,7 +57,7 @@ async function build(bench: Bench): Promise<Rig> {
   const vote = voteMaker(simulated);
   let next = 0;
   return {
-    gateway: stack.gateways[0],
+    gateway: stack.gateways[0]!,
     floor: await startServer(bench, "./floor_server.ts"),
     signers,
     *votes(count) {
@@ -106,7 +106,7 @@ export const batch: Benchmark = {
       votesARound: BATCHED_VOTES,
       status: 207,
       requests: () =>
-        [...rig.batches(BATCHED_VOTES)].map((votes) => batchRequest(votes, signerOf(rig, votes[0]))),
+        [...rig.batches(BATCHED_VOTES)].map((votes) => batchRequest(votes, signerOf(rig, votes[0]!))),
     });
   },
 };
@@ -142,7 +142,7 @@ async function take(bench: Bench, rig: Rig, taking: Taking): Promise<Row[]> {
   }, async (round) => {
     const load = await loads.gateway.send(requestsOf(round), status, status === 207);
     checkReceipts(load, votesARound);
-    [0.5, 0.99].forEach((q, i) => latencies[i].push(quantile(load.latenciesMs, q)));
+    [0.5, 0.99].forEach((q, i) => latencies[i]!.push(quantile(load.latenciesMs, q)));
     await untilIdle(rig.gateway);
     bench.say(`${benchmark}: round ${round} of ${ROUNDS}: ${Math.round(votesARound / load.seconds)} votes/s`);
     return votesARound / load.seconds;

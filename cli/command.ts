@@ -90,9 +90,16 @@ function exitCodeOf(error: unknown, printError: (line: string) => void): ExitCod
   }
   const known = error instanceof Error && error.name === "ConfigError";
   printError(
-    known ? `error: ${error.message}` : `error: ${error instanceof Error ? error.stack : String(error)}`,
+    known ? `error: ${error.message}` : `error: ${error instanceof Error ? error.stack : describe(error)}`,
   );
   return known ? EXIT.usage : EXIT.failed;
+}
+
+/** What was thrown and is no error, in words: some libraries throw objects of their own. */
+function describe(thrown: unknown): string {
+  if (typeof thrown !== "object" || thrown === null) return String(thrown);
+  const { message, name = "object", code, errno } = thrown as Record<string, unknown>;
+  return `${name}: ${message ?? code ?? errno ?? JSON.stringify(thrown)}`;
 }
 
 /** Bounds of a number, both included. */

@@ -101,7 +101,7 @@ Deno.test("integerOption() says which numbers would be right", strict, async () 
 Deno.test("numberOption() takes fractions within its bounds", strict, async () => {
   const { run, seen } = sample();
   assert.equal(await run("cast", "--rate", "0.75"), EXIT.ok);
-  assert.equal(seen[0].rate, 0.75);
+  assert.equal(seen[0]!.rate, 0.75);
   for (const wrong of ["0.25", "100.5", "fast"]) {
     const refused = sample();
     assert.equal(await refused.run("cast", "--rate", wrong), EXIT.usage);
@@ -134,7 +134,7 @@ Deno.test("durationOption() takes seconds, minutes and hours, and comes to secon
   for (const [text, seconds] of [["90s", 90], ["1.5m", 90], ["2h", 7_200]] as const) {
     const { run, seen } = sample();
     assert.equal(await run("cast", "--for", text), EXIT.ok);
-    assert.equal(seen[0].for, seconds);
+    assert.equal(seen[0]!.for, seconds);
   }
   for (const wrong of ["90", "0s", "3h", "1d", "-1s", "", "1e2s"]) {
     const { run, printed } = sample();

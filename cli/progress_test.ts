@@ -34,7 +34,7 @@ Deno.test("progress() shows the rate of the last seconds, not of the whole work"
     pass(1_000);
     shown.advance(i < 15 ? 1_000 : 4_000);
   }
-  const rate = Number(/([\d,]+)\/s/.exec(written.at(-1)!)![1].replaceAll(",", ""));
+  const rate = Number(/([\d,]+)\/s/.exec(written.at(-1)!)![1]!.replaceAll(",", ""));
   assert.ok(rate > 3_500 && rate < 5_000, `${rate}`);
 });
 

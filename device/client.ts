@@ -50,6 +50,8 @@ export const CLIENT_LIMITS = {
   askUndecidedEveryMs: 60_000,
   /** How long a vote may be pending before it goes to the other gateway. */
   sendAgainAfterMs: 120_000,
+  /** How long a vote may stay held or rejected through one gateway before the other is asked once more for a copy. */
+  copyAgainAfterMs: 120_000,
   /** How long to wait when the aggregator does not answer. */
   aggregatorAwayMs: 5_000,
 } as const;

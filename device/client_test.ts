@@ -92,6 +92,7 @@ Deno.test("cast() keeps a vote, with its receipt, until the aggregator has answe
   assert.ok(delivery.fate === "acknowledged");
   const { voteId } = delivery.receipt;
   const [kept] = await store.all();
+  assert.ok(kept);
   assert.deepEqual(kept.receipt, delivery.receipt);
   assert.equal(castAtOf(kept), "2026-11-03T08:00:00.000Z");
   assert.deepEqual([kept.gateway, kept.proofKey], ["http://primary", "n-1-a.1"]);
@@ -114,7 +115,7 @@ Deno.test("cast() has a vote in the store before it leaves", async () => {
     },
   });
   await device.cast(ballot);
-  const [{ voteId: _, ...signed }] = kept;
+  const { voteId: _, ...signed } = kept[0]!;
   assert.deepEqual(signed, JSON.parse(left), "with its proof");
 });
 
@@ -137,7 +138,7 @@ Deno.test("a vote that no gateway took goes out later, under the same id", async
   assert.equal(await device.settle(), 0);
   assert.deepEqual(outcomes, [`${voteId} counted`]);
   assert.ok(sent.length > 2 && new Set(sent.map((each) => each.split(" ").slice(1).join())).size === 1);
-  assert.equal(sent[0].split(" ")[1], voteId);
+  assert.equal(sent[0]!.split(" ")[1], voteId);
 });
 
 Deno.test("a client goes on with what the store held when the device was switched off", async () => {
@@ -341,7 +342,7 @@ for (const [what, forge] of FORGERIES) {
     await device.run(stop.signal);
     assert.deepEqual([(await store.all()).length, device.held, outcomes], [1, 1, []]);
     assert.deepEqual(troubles.map(({ kind }) => kind), Array(3).fill("aggregator"));
-    assert.match(troubles[0].kind === "aggregator" ? troubles[0].detail : "", /signed|signature/);
+    assert.match(troubles[0]!.kind === "aggregator" ? troubles[0]!.detail : "", /signed|signature/);
     says.forge = (answers) => answers;
     says.outcome = () => ({ outcome: "counted" });
     assert.equal(await device.settle(), 0);

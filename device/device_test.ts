@@ -88,7 +88,7 @@ const down = () => {
 
 Deno.test("Device sends one vote by itself, signed as the profile says", strict, async () => {
   const { device, primary, asked } = world();
-  const [vote] = votes(1);
+  const vote = votes(1)[0]!;
   const receipt = testTaking(identity, bodyOf(vote));
   assert.deepEqual(await device.send([vote]), [{
     fate: "acknowledged",
@@ -165,7 +165,7 @@ Deno.test(
     const both = (nth: number) => nth < 12 ? down() : undefined;
     const { device, slept } = world({ primary: both, fallback: both });
     assert.deepEqual(fates(await device.send(votes(1))), ["acknowledged"]);
-    assert.ok(slept[0] <= LINK_LIMITS.firstBackoffMs * 1.5 + 1);
+    assert.ok(slept[0]! <= LINK_LIMITS.firstBackoffMs * 1.5 + 1);
     assert.ok(Math.max(...slept) <= LINK_LIMITS.longestBackoffMs * 1.5);
     assert.ok(slept.reduce((a, b) => a + b) > 10_000);
   },
@@ -176,7 +176,7 @@ Deno.test("Device sends again only the lines of a batch that a gateway had no ro
   const partly = (nth: number) =>
     nth > 0 ? undefined : Response.json({
       results: [
-        { line: 1, status: 202, receipt: testTaking(identity, bodyOf(cast[0])) },
+        { line: 1, status: 202, receipt: testTaking(identity, bodyOf(cast[0]!)) },
         { line: 2, status: 503, problem: problem("spool-full") },
         { line: 3, status: 422, problem: problem("overvote", "contest p allows 1") },
         { line: 4, status: 429, problem: problem("device-rate") },
@@ -202,7 +202,7 @@ Deno.test("Device takes a vote for refused only when every gateway refuses it", 
 
 Deno.test("Device shows what its primary gateway refuses a vote for", strict, async () => {
   const { device } = world({ primary: () => refusal("overvote"), fallback: () => refusal("not-open") });
-  const [one] = await device.send(votes(1));
+  const one = (await device.send(votes(1)))[0]!;
   assert.equal(one.fate === "refused" && one.problem.type, "urn:pollwire:problem:overvote");
 });
 
@@ -285,7 +285,7 @@ Deno.test("Device signs again when a request has grown old", strict, async () =>
     fallback: down,
   });
   assert.deepEqual(fates(await patient.send(votes(1))), ["acknowledged"]);
-  assert.ok(late.created.at(-1)! - late.created[0] > 300);
+  assert.ok(late.created.at(-1)! - late.created[0]! > 300);
   assert.ok(primary.created.length > 5 && slept.length > 5);
 });
 
@@ -295,7 +295,7 @@ Deno.test("Device gives up after its limit, and says what the gateway last said"
     fallback: () => refusal("draining"),
     limits: { giveUpAfterMs: 20_000 },
   });
-  const [one] = await device.send(votes(1));
+  const one = (await device.send(votes(1)))[0]!;
   assert.match(
     one.fate === "undelivered" ? one.detail : "",
     /given up after 20 s; http:\/\/(primary|fallback): /,
@@ -311,9 +311,9 @@ for (
 ) {
   Deno.test(`Device believes no receipt for ${what}`, strict, async () => {
     const lying: Misbehaviour = (_, [line]) =>
-      Response.json({ receipt: { ...testTaking(identity, line), ...change } }, { status: 202 });
+      Response.json({ receipt: { ...testTaking(identity, line!), ...change } }, { status: 202 });
     const { device } = world({ primary: lying, fallback: lying });
-    const [one] = await device.send(votes(1));
+    const one = (await device.send(votes(1)))[0]!;
     assert.match(one.fate === "undelivered" ? one.detail : "", /receipt is not for vote/);
     const { device: other, fallback } = world({ primary: lying });
     assert.deepEqual(fates(await other.send(votes(1))), ["acknowledged"]);
@@ -326,6 +326,7 @@ Deno.test("Device believes no answer that has not one result a line", strict, as
     const garbled = () => Response.json({ results }, { status: 207 });
     const { device } = world({ primary: garbled, fallback: garbled });
     const [one, two] = await device.send(votes(2));
+    assert.ok(one);
     assert.match(one.fate === "undelivered" ? one.detail : "", /one result a line, in order, for 2 lines/);
     assert.deepEqual(two, one);
   }
@@ -351,7 +352,7 @@ for (const aheadMs of [TIME_LIMITS.gatewayOffsetMs + 1_000, 26 * 365 * 86_400_00
     strict,
     async () => {
       const { device, told } = world({ aheadMs });
-      const [one] = await device.send(votes(1));
+      const one = (await device.send(votes(1)))[0]!;
       assert.equal(one.fate === "undelivered" && one.problem?.type, "urn:pollwire:problem:signature-stale");
       assert.deepEqual(told, [["http://primary", aheadMs], ["http://fallback", aheadMs]]);
       const { device: other } = world({ aheadMs, aggregatorAheadMs: aheadMs });
@@ -451,7 +452,7 @@ Deno.test("Device gives up on a request that gets no answer, and asks elsewhere"
     uuid: () => crypto.randomUUID(),
     limits: { requestTimeoutMs: 5, giveUpAfterMs: 100 },
   });
-  const [one] = await silent.send(votes(1));
+  const one = (await silent.send(votes(1)))[0]!;
   assert.equal(one.fate === "undelivered" && one.problem?.type, "urn:pollwire:problem:not-open");
 });
 
@@ -471,7 +472,7 @@ Deno.test(
       uuid: () => crypto.randomUUID(),
       signal: stop.signal,
     });
-    const [one] = await stopped.send(votes(1));
+    const one = (await stopped.send(votes(1)))[0]!;
     assert.equal(one.fate === "undelivered" && one.problem?.type, "urn:pollwire:problem:overvote");
   },
 );

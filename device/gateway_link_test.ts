@@ -7,12 +7,12 @@ Deno.test("nextGateway() takes the first that may be asked, else says when", str
   const links = [new GatewayLink("http://a"), new GatewayLink("http://b")];
   const random = { next: () => 0.5 };
   assert.equal(nextGateway(links, 1_000), links[0]);
-  links[0].failed(1_000, random, "2");
+  links[0]!.failed(1_000, random, "2");
   assert.equal(nextGateway(links, 1_000), links[1]);
-  links[1].failed(1_000, random, "100000");
+  links[1]!.failed(1_000, random, "100000");
   const at = nextGateway(links, 1_000) as number;
   assert.ok(at >= 3_000 && at <= 4_000, String(at));
-  assert.ok(links[1].notBeforeMs <= 1_000 + LINK_LIMITS.longestRetryAfterMs * 1.5);
+  assert.ok(links[1]!.notBeforeMs <= 1_000 + LINK_LIMITS.longestRetryAfterMs * 1.5);
 });
 
 Deno.test("GatewayLink doubles its back-off up to the limit, and begins anew once it worked", strict, () => {

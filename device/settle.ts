@@ -20,6 +20,8 @@ export const SETTLE_LIMITS = {
   askUndecidedEveryMs: 10_000,
   /** How long a vote may be pending before it goes to the other gateway, and again after each time. */
   sendAgainAfterMs: 30_000,
+  /** How long a vote may stay held or rejected through one gateway before the other is asked once more for a copy. */
+  copyAgainAfterMs: 30_000,
   /** How long to wait when the aggregator does not answer. */
   aggregatorAwayMs: 500,
   /** Longest sleep between two looks at what is due, in milliseconds. */
@@ -166,11 +168,12 @@ export class Settler {
   /** Puts a vote off that is not settled. Returns whether it must go to a gateway again. */
   async #keep(held: Held, answer: ReceiptAnswer): Promise<boolean> {
     const { clock, onKept } = this.#world;
-    const { askEveryMs, askUndecidedEveryMs, sendAgainAfterMs } = this.#limits;
+    const { askEveryMs, askUndecidedEveryMs, copyAgainAfterMs, sendAgainAfterMs } = this.#limits;
     const { outcome } = answer;
-    if (outcome === "problem" || (outcome !== "pending" && outcome !== held.outcome)) await onKept?.(answer);
+    const isJudged = outcome === "held" || outcome === "rejected";
+    if (outcome === "problem" || (isJudged && outcome !== held.outcome)) await onKept?.(answer);
     held.outcome = outcome;
-    const sendsAgainAtMs = held.sentMs + sendAgainAfterMs;
+    const sendsAgainAtMs = held.sentMs + (isJudged ? copyAgainAfterMs : sendAgainAfterMs);
     if (outcome === "problem") {
       held.receipts.delete([...held.receipts.keys()].at(-1)!);
       // One that another gateway gave is asked with; without one the vote goes out again.
@@ -179,11 +182,10 @@ export class Settler {
       return false;
     }
     // No other gateway can make a copy, or both copies are held: only officials can change anything.
-    const isUndecided = outcome !== "pending" &&
-      (held.device.gateways.length < 2 || copiesOf(answer) > 1);
+    const isUndecided = isJudged && (held.device.gateways.length < 2 || copiesOf(answer) > 1);
     this.#later(held, isUndecided ? askUndecidedEveryMs : askEveryMs);
     if (isUndecided) return false;
-    return (outcome !== "pending" && !held.isCopied) || clock.now() >= sendsAgainAtMs;
+    return (isJudged && !held.isCopied) || clock.now() >= sendsAgainAtMs;
   }
 
   /** All to the same gateway first: to one that has not taken them, or else to the one that did so the longest ago. */

@@ -69,7 +69,7 @@ function world(
       );
     },
   };
-  const hold = (voteId: string, gateway = gateways[0]) =>
+  const hold = (voteId: string, gateway = gateways[0]!) =>
     settler.hold(castVote(voteId), { receipt: receiptOf(voteId, gateway), gateway }, device);
   const holdUntaken = (voteId: string) => settler.hold(castVote(voteId), undefined, device);
   return { settler, hold, holdUntaken, outcomes, kept, again, questions };
@@ -115,7 +115,7 @@ Deno.test(
     await hold("a");
     await settler.run(never, () => true);
     assert.equal(again.length, 1);
-    assert.match(again[0], /^a, pending, to g-2 at 30\d\d\d/);
+    assert.match(again[0]!, /^a, pending, to g-2 at 30\d\d\d/);
     assert.deepEqual(outcomes, ["a counted"]);
   },
 );
@@ -283,6 +283,20 @@ Deno.test(
     assert.ok(again.every((each) => each.includes("to g-1")));
   },
 );
+
+Deno.test("Settler asks for a copy again, however long a pending vote may wait", strict, async () => {
+  const { signal, saying } = until(100_000);
+  const { settler, hold, again } = world(
+    saying(({ voteId }) =>
+      voteId === "a" ? "pending" : { outcome: "rejected", reason: "not_open", gateways: ["g-1"] }
+    ),
+    { down: ["http://g-2"], limits: { sendAgainAfterMs: Number.MAX_SAFE_INTEGER, copyAgainAfterMs: 40_000 } },
+  );
+  await hold("a");
+  await hold("b");
+  await settler.run(signal, () => true);
+  assert.deepEqual(again.map((each) => each.split(",")[0]), ["b", "b", "b"]);
+});
 
 Deno.test(
   "Settler of a device with one gateway keeps what is rejected until it is decided",

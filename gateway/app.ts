@@ -10,6 +10,7 @@ import type { Receipt } from "../shared/receipt.ts";
 import { networkOf } from "../web/address.ts";
 import { addApiDocs, API_DOCS_PATHS } from "../web/api_docs.ts";
 import { drain } from "../web/body.ts";
+import { isOfType } from "../web/content_type.ts";
 import type { Arrival } from "../web/serve.ts";
 import { WholeAnswer } from "../web/whole_answer.ts";
 import { Acceptor, type Repeated, type Taken } from "./accept.ts";
@@ -246,12 +247,16 @@ async function admit(
   // The router also finds other spellings of the path, with percent signs, and by way of "..".
   if (target !== path) return await no(problem("not-found", `the path is ${path}, in this spelling`));
   const { headers } = request;
-  if (headers.get("content-type") !== contentType) {
-    return await no(problem("unsupported-media-type", `Content-Type must be exactly ${contentType}`));
+  const sentType = headers.get("content-type");
+  if (!isOfType(sentType, contentType)) {
+    return await no(
+      problem("unsupported-media-type", `Content-Type must be ${contentType}, alone or with charset=utf-8`),
+    );
   }
   const nowMs = gateway.now();
   const signed = {
-    contentType,
+    // As it was sent: it is signed.
+    contentType: sentType,
     contentDigest: headers.get("content-digest"),
     idempotencyKey: headers.get("idempotency-key"),
     signatureInput: headers.get("signature-input"),

@@ -6,6 +6,7 @@
 import sodium from "libsodium-wrappers-sumo";
 import { z } from "zod";
 import { fromHex, utf8 } from "./bytes.ts";
+import { nameFault } from "./names.ts";
 
 /** Identifiers of elections, contests, candidates, parties, regions, stations, devices and gateways. */
 export const idSchema = z.string().regex(
@@ -87,7 +88,7 @@ const definitionShape = {
   /** The last moment at which a gateway takes in a vote that was cast in time. */
   acceptsUntil: instantSchema,
   partitions: z.int().min(1).max(ELECTION_LIMITS.partitions),
-  /** k: a release of a station holds at least so many new voters, unless the station has closed. */
+  /** k: a release holds at least so many voters that were not published before. It may rise, and never falls. */
   releaseThreshold: z.int().min(1).max(1_000_000),
   resultsBeforeClosing: z.boolean(),
   parties: z.array(
@@ -137,7 +138,7 @@ export const definitionSchema = z.strictObject({
     .min(1).max(ELECTION_LIMITS.stations),
   /** Polling-station machines; one a station, `<station>-a`, when left out. */
   devices: z.array(z.strictObject({ id: idSchema, station: idSchema })).optional(),
-}).superRefine(checkReferences);
+}).superRefine(checkReferences).superRefine(checkNames);
 
 /** See {@link manifestSchema}. */
 export const manifestSchema = z.strictObject({
@@ -180,6 +181,28 @@ function withoutPlace<Place extends { latitude?: number; longitude?: number }>(
   return rest;
 }
 
+/**
+ * Names the names that may not be shown. Manifests are not held to this: those of earlier versions are kept history,
+ * and must stay readable.
+ */
+function checkNames(
+  { name, parties, contests, regions, stations }: Omit<References, "gateways"> & { name: string },
+  ctx: z.RefinementCtx,
+) {
+  const check = (name: string, path: (string | number)[]) => {
+    const fault = nameFault(name);
+    if (fault !== undefined) ctx.addIssue({ code: "custom", path: [...path, "name"], message: fault });
+  };
+  check(name, []);
+  parties.forEach(({ name }, i) => check(name, ["parties", i]));
+  contests.forEach(({ name, candidates }, i) => {
+    check(name, ["contests", i]);
+    candidates.forEach((candidate, j) => check(candidate.name, ["contests", i, "candidates", j]));
+  });
+  regions.forEach(({ name }, i) => check(name, ["regions", i]));
+  stations.forEach(({ name }, i) => check(name, ["stations", i]));
+}
+
 type References = Pick<
   Manifest,
   "parties" | "contests" | "regions" | "stations" | "gateways" | "opensAt" | "closesAt" | "acceptsUntil"
@@ -214,12 +237,6 @@ function checkReferences(
     contest.candidates.forEach(({ party }, j) => {
       if (party !== undefined) known(party, parties, ["contests", i, "candidates", j, "party"], "party");
     });
-    if (contest.votesAllowed > contest.candidates.length) {
-      complain(
-        ["contests", i, "votesAllowed"],
-        `allows ${contest.votesAllowed} of ${contest.candidates.length} candidates`,
-      );
-    }
   });
   election.stations.forEach((station, i) => {
     known(station.region, regions, ["stations", i, "region"], "region");

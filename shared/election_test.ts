@@ -186,11 +186,6 @@ const FAULTS: [string, (definition: Loose) => void, string][] = [
     (d) => d.devices = [{ id: "x", station: "x-9" }],
     "devices.0.station: there is no station x-9",
   ],
-  [
-    "more votes than candidates",
-    (d) => d.contests[1].votesAllowed = 4,
-    "contests.1.votesAllowed: allows 4 of 3 candidates",
-  ],
   ["closing at opening", (d) => d.closesAt = d.opensAt, "closesAt: must be later than opensAt"],
   [
     "an end of acceptance before closing",
@@ -217,6 +212,23 @@ const FAULTS: [string, (definition: Loose) => void, string][] = [
     "opensAt: must be a day that exists",
   ],
   ["a name with a NUL", (d) => d.regions[0].name = "a\0b", "regions.0.name: must be text without NUL"],
+  [
+    "a candidate without a name to see",
+    (d) => d.contests[0].candidates[1].name = "\u200b",
+    "contests.0.candidates.1.name: U+200B is invisible at character 1",
+  ],
+  [
+    "a candidate whose name is a space",
+    (d) => d.contests[0].candidates[1].name = " ",
+    "contests.0.candidates.1.name: U+0020 at character 1 and nothing to see",
+  ],
+  [
+    "a name that turns the text behind it",
+    (d) => d.stations[1].name = "Town\u202e hall",
+    "stations.1.name: U+202E changes the direction of text at character 5",
+  ],
+  ["a contest's name with a line break", (d) => d.contests[1].name = "a\nb", "contests.1.name: U+000A"],
+  ["an election without a name to see", (d) => d.name = "\u3164", "name: U+3164"],
   [
     "half a place",
     (d) => d.stations[0].latitude = 50,
@@ -263,6 +275,19 @@ Deno.test("definitionSchema takes the same candidate id in two contests, and acc
   definition.contests[1].candidates[0].id = "ann";
   definition.acceptsUntil = definition.closesAt;
   assert.deepEqual(faultsOf(definitionSchema, definition), []);
+});
+
+Deno.test("definitionSchema takes a contest with fewer candidates than seats, and two candidates of one name", () => {
+  const definition: Loose = structuredClone(testDefinition());
+  definition.contests[1].votesAllowed = 4;
+  definition.contests[1].candidates[1].name = definition.contests[1].candidates[0].name;
+  assert.deepEqual(faultsOf(definitionSchema, definition), []);
+});
+
+Deno.test("manifestSchema still reads a name that definitions may no longer have", () => {
+  const manifest: Loose = structuredClone(testManifest());
+  manifest.stations[0].name = " ";
+  assert.deepEqual(faultsOf(manifestSchema, manifest), []);
 });
 
 Deno.test("manifestPart() leaves the office's own data behind", () => {

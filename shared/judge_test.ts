@@ -100,6 +100,14 @@ Deno.test("judge() accepts a record that is in order, and says all that it found
   assert.deepEqual(judge(recordEntry({ vote }, { sequence: 7 }), HISTORY), [{
     fate: "acceptable",
     record: known(vote),
+    marks: [
+      { contest: "mayor", candidate: "ann" },
+      { contest: "mayor", candidate: "#ballots" },
+      { contest: "council", candidate: "#ballots" },
+      { contest: "council", candidate: "#undervotes" },
+      { contest: "council", candidate: "#undervotes" },
+      { contest: "council", candidate: "#blank" },
+    ],
     region: "north",
     revision: 7,
     gateway: "g-1",

@@ -20,6 +20,7 @@ import { ELECTION_LIMITS, indexElection, type Manifest, MAX_INSTANT_MS } from ".
 import { judge } from "./judge.ts";
 import { gatewayKey, hmac, recordKey, sealingKeyPair, unseal } from "./keys.ts";
 import type { PlacedRecord } from "./log/vote_log.ts";
+import { marksOf } from "./marks.ts";
 import {
   decodeRecord,
   encodeRecord,
@@ -339,6 +340,7 @@ Deno.test("seal() writes an entry that judge() accepts, whatever the vote", () =
           [{
             fate: "acceptable",
             record: known,
+            marks: marksOf(indexElection(manifest), record),
             region: "north",
             revision: 1,
             gateway: "g-1",

@@ -43,15 +43,20 @@ function record(change: Partial<VoteRecord> = {}): VoteRecord {
 
 const SIGNED = { gateway: "g-1", gatewayKey: "g-1.1", sequence: 1 };
 
-/** A judgement that is acceptable at a position to which revision 10 applies, where a test says nothing else. */
+/**
+ * A judgement that is acceptable at a position to which revision 10 applies, where a test says nothing else. Its marks are
+ * its selections: what marks a ballot has is marks_test.ts.
+ */
 function acceptable(change: Partial<VoteRecord> = {}, revision = 10, region = "north"): Judgement {
-  return { fate: "acceptable", record: record(change), region, revision, ...SIGNED };
+  const vote = record(change);
+  return { fate: "acceptable", record: vote, marks: vote.selections, region, revision, ...SIGNED };
 }
 
 type Held = Judgement & { fate: "held" };
 
 function held(change: Partial<VoteRecord> = {}, reason: HeldReason = "clock", revision = 10): Held {
-  return { fate: "held", reason, record: record(change), region: "north", revision, ...SIGNED };
+  const vote = record(change);
+  return { fate: "held", reason, record: vote, marks: vote.selections, region: "north", revision, ...SIGNED };
 }
 
 const STATEMENT: Judgement = { fate: "statement", records: 3, statedAtMs: NOON_MS, ...SIGNED };
@@ -692,8 +697,8 @@ Deno.test("countDecision() of the only copy of every vote, admitted, gives the c
         if (admitted.counted[i].outcome.fate !== "held") return;
         countDecision(admitted.count, admitted.participations, judgement, "admit", entriesOf);
       });
-      const never = log.map(({ record, region, revision }): Judgement => {
-        return { fate: "acceptable", record, region, revision, ...SIGNED };
+      const never = log.map(({ record, marks, region, revision }): Judgement => {
+        return { fate: "acceptable", record, marks, region, revision, ...SIGNED };
       });
       assert.deepEqual(sorted(admitted.count), sorted(fold(never, roll).count));
     }),

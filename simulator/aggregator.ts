@@ -66,6 +66,7 @@ const stationRowsSchema = z.object({
 /** Released votes of a candidate at a station in one mode. */
 export type StationRow = z.infer<typeof stationRowsSchema>["rows"][number];
 
+const totalSchema = z.object({ voters: count });
 const turnoutSchema = z.object({ rows: z.array(z.object({ station: z.string(), voters: count })) });
 
 /** Asks the aggregator. Every question throws {@link AggregatorAway} or {@link AggregatorRefused} when it comes to nothing. */
@@ -116,7 +117,12 @@ export class Aggregator {
     return rows;
   }
 
-  /** How many voters have voted, by station. */
+  /** How many voters have voted; exact, whatever k is. */
+  async turnout(election: string): Promise<number> {
+    return (await this.#get(`/v1/elections/${election}/turnout?by=total`, totalSchema)).voters;
+  }
+
+  /** How many voters have voted, by station; exact for k = 1 only. */
   async turnoutByStation(election: string): Promise<Map<string, number>> {
     const { rows } = await this.#get(`/v1/elections/${election}/turnout?by=station`, turnoutSchema);
     return new Map(rows.map(({ station, voters }) => [station, voters]));
@@ -141,7 +147,7 @@ export class Aggregator {
 
   /** The aggregator whose turn it is. */
   #next(): string {
-    return this.#origins[this.#asked++ % this.#origins.length];
+    return this.#origins[this.#asked++ % this.#origins.length]!;
   }
 
   async #get<T>(path: string, schema: z.ZodType<T>): Promise<T> {

@@ -36,7 +36,7 @@ Deno.test(
   strict,
   async () => {
     const done = await chaos(1, 30);
-    for (let i = 0; i < done.length; i += 2) assert.equal(done[i].replace("kill", "restart"), done[i + 1]);
+    for (let i = 0; i < done.length; i += 2) assert.equal(done[i]!.replace("kill", "restart"), done[i + 1]);
     assert.deepEqual(new Set(done.map((each) => each.split(" ")[1])), new Set(["a", "b", "c"]));
     assert.deepEqual(await chaos(1, 30), done);
     assert.notDeepEqual(await chaos(2, 30), done);

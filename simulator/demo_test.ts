@@ -57,9 +57,8 @@ class Demo {
   processes(): string[] {
     return [...Deno.readDirSync("/proc")].filter(({ name }) => /^\d+$/.test(name)).flatMap(({ name }) => {
       try {
-        const [environment, command] = ["environ", "cmdline"].map((file) =>
-          Deno.readTextFileSync(`/proc/${name}/${file}`)
-        );
+        const read = (file: string) => Deno.readTextFileSync(`/proc/${name}/${file}`);
+        const [environment, command] = [read("environ"), read("cmdline")];
         return environment.includes(`${this.dir}/`) || command.includes(`${this.dir}/`) ? [command] : [];
       } catch {
         return []; // It has ended, or is another user's.
@@ -85,7 +84,7 @@ Deno.test("demo holds an election until it is stopped, accounts for it, and leav
   try {
     await demo.says(/[1-9]\d* of 2\d\d voters counted/);
     const [, page] = /see them at (http:\S+)/.exec(demo.said)!;
-    const response = await fetch(page);
+    const response = await fetch(page!);
     assert.deepEqual([response.status, /<html/.test(await response.text())], [200, true]);
     if (hasProc) assert.equal(demo.processes().length >= 4, true, "aggregator, two gateways, ledger");
     demo.send("SIGINT");

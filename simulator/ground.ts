@@ -113,7 +113,8 @@ export async function makeGround(options: GroundOptions): Promise<Ground & { sta
 
 /** One device more than the stations need, to be lost, and its key revoked before anybody votes. */
 function withLostDevice(definition: ElectionDefinition): { definition: ElectionDefinition; lost: string } {
-  const [{ id: station }] = definition.stations;
+  // An election has at least one station.
+  const { id: station } = definition.stations[0]!;
   const lost = `lost-device`;
   const devices = [...definition.devices ?? [], { id: lost, station }];
   return { definition: { ...definition, devices }, lost };

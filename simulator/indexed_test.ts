@@ -11,7 +11,7 @@ Deno.test("indexedResults() asks page after page for an election's sums", async 
   const pages = [Array.from({ length: 10_000 }, (_, i) => bucket(i)), [bucket(10_000)]];
   const asked: { url: string; body: any }[] = [];
   const rows = await indexedResults("http://index", "e", (url, init) => {
-    const buckets = pages[asked.length];
+    const buckets = pages[asked.length]!;
     asked.push({ url, body: JSON.parse(init.body as string) });
     return Promise.resolve(
       Response.json({ aggregations: { lines: { buckets, after_key: buckets.at(-1)!.key } } }),

@@ -25,7 +25,7 @@ Deno.test("each command has help", strict, async () => {
     ], [
       "ledger",
       "--judge",
-    ]]
+    ]] as const
   ) {
     const { code, out } = await run([name, "--help"]);
     assert.equal(code, 0);
@@ -77,7 +77,7 @@ Deno.test("replay gets out what the file says", strict, async () => {
       "--all-contests",
     ]);
     assert.equal(code, 0, err + out.join("\n"));
-    assert.equal(out.at(-1), "1255 votes, 3 stations, 0 differences");
+    assert.equal(out.at(-1), "1284 votes, 3 stations, 0 differences");
     assert.match(out.at(-2)!, /^peak memory: aggregator .*, gateway-1 .*, gateway-2 .*, this one /);
   });
 });
@@ -110,4 +110,47 @@ Deno.test("simulate has every kind of bad vote end as it must", strict, async ()
     for (const kind of VOTE_KINDS) assert.match(table, new RegExp(`^${kind} .* [1-9]\\d* `, "m"));
     assert.doesNotMatch(table, /no bad votes of kind/);
   });
+});
+
+Deno.test("replay --check casts nothing and says what it would, as JSON too", strict, async () => {
+  const file = new URL("./precincts/testdata/cases/vote_for_column.csv", import.meta.url).pathname;
+  await withDirectory(async (dir) => {
+    const asJson = await run(["replay", "--check", file, "--json", "--data", `${dir}/none`]);
+    assert.deepEqual([asJson.code, asJson.err], [0, ""]);
+    const summary = JSON.parse(asJson.out.join("\n"));
+    assert.deepEqual(
+      Object.keys(summary),
+      ["contests", "stations", "voters", "votes", "modes", "leftOut", "unusedColumns", "notes"],
+    );
+    assert.deepEqual(summary.contests, [{
+      id: "school-board",
+      name: "School Board",
+      seats: 2,
+      candidates: [
+        { name: "Ada Quill", party: "", votes: 141 },
+        { name: "Ben Rook", party: "", votes: 146 },
+        { name: "Write-in", party: "", votes: 4 },
+      ],
+    }]);
+    assert.deepEqual([summary.stations, summary.voters, summary.votes], [1, 150, 291]);
+    const asText = await run(["replay", "--check", file]);
+    assert.match(
+      asText.out[0]!,
+      /^the file has 1 contest, 1 station, 150 voters, 291 votes \(in person 265, /,
+    );
+    assert.deepEqual([...Deno.readDirSync(dir)], []);
+  });
+});
+
+Deno.test("replay --check ends with 1 where a replay would refuse the file", strict, async () => {
+  const cases = new URL("./precincts/testdata/cases/", import.meta.url).pathname;
+  const refused = await run(["replay", "--check", `${cases}suppressed.csv`, "--json"]);
+  assert.deepEqual([refused.code, refused.out.join("")], [1, ""]);
+  assert.match(refused.err, /--suppressed leave-out/);
+  const asked = ["replay", "--check", `${cases}suppressed.csv`, "--suppressed", "leave-out"];
+  assert.equal((await run(asked)).code, 0);
+  const seats = await run(["replay", "--check", `${cases}fusion.csv`, "--seats", "Senate=2", "--json"]);
+  assert.equal(JSON.parse(seats.out.join("")).contests[0].seats, 2);
+  assert.equal((await run(["replay", "--check", `${cases}fusion.csv`, "--seats", "Senate"])).code, 2);
+  assert.equal((await run(["replay", `${cases}fusion.csv`, "--json"])).code, 2);
 });

@@ -93,7 +93,7 @@ export async function* planBad(options: PlanOptions): AsyncGenerator<Planned> {
 
 /** One voter at the polls. */
 type Visit = Readonly<
-  { voter: Voter; index: number; station: string; devices: readonly Device[]; castAt: string }
+  { voter: Voter; index: number; station: string; devices: readonly [Device, ...Device[]]; castAt: string }
 >;
 
 class Planner {
@@ -138,7 +138,8 @@ class Planner {
     const station = voter.station || random.pick(stationsOf.get(voter.region) ?? []);
     const all = polls.get(station)!;
     const first = random.below(all.length);
-    const devices = [...all.slice(first), ...all.slice(0, first)];
+    const others = [...all.slice(first + 1), ...all.slice(0, first)];
+    const devices = [all[first]!, ...others] as const;
     return { voter, index: this.#voters++, station, devices, castAt: new Date(now()).toISOString() };
   }
 

@@ -23,7 +23,7 @@ const polls = new Map(
   definition.stations.map(({ id }) => [id, [device(`${id}-a`, id), device(`${id}-b`, id)]]),
 );
 
-const REVOKED_STATION = definition.stations[1].id;
+const REVOKED_STATION = definition.stations[1]!.id;
 type Mix = Partial<Record<BadKind, number>>;
 const everyKind = (share: number) => Object.fromEntries(BAD_KINDS.map((kind) => [kind, share])) as Mix;
 
@@ -90,8 +90,8 @@ Deno.test("plan() has a second vote come from another device, under another id",
     if (votes.length === 1) continue;
     doubles++;
     assert.deepEqual(new Set(votes.map(({ entry }) => entry.kind)), new Set(["first", "double"]));
-    assert.notEqual(votes[0].device, votes[1].device);
-    assert.notEqual(votes[0].entry.voteId, votes[1].entry.voteId);
+    assert.notEqual(votes[0]!.device, votes[1]!.device);
+    assert.notEqual(votes[0]!.entry.voteId, votes[1]!.entry.voteId);
   }
   assert.ok(doubles > 100 && doubles < 200, `${doubles} of 500`);
 });
@@ -174,8 +174,8 @@ Deno.test(
 );
 
 Deno.test("plan() reuses an id for the same decision, at another moment", strict, async () => {
-  const [{ votes }] = batchesOf(await plan({ "reused-id": 1 }));
-  const [{ vote, reused, entry }] = votes;
+  const { votes } = batchesOf(await plan({ "reused-id": 1 }))[0]!;
+  const { vote, reused, entry } = votes[0]!;
   const [was, is] = [JSON.parse(vote.vote), JSON.parse(reused!.vote.vote)];
   assert.deepEqual({ ...is, castAt: was.castAt }, was);
   assert.notEqual(is.castAt, was.castAt);

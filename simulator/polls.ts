@@ -72,8 +72,13 @@ export function identityOf(
 }
 
 /** Whose answers to receipts are believed: the aggregator's key is the same for all devices of an election. */
-export function answerSourceOf({ election, devices: [{ answerKey }] }: DevicesFile): AnswerSource {
-  return { election, answerKey };
+export function answerSourceOf({ election, devices: [device] }: DevicesFile): AnswerSource {
+  if (device === undefined) {
+    throw new UsageError(
+      `Cannot check receipts of ${election}: its devices file lists no device, and must list at least one`,
+    );
+  }
+  return { election, answerKey: device.answerKey };
 }
 
 /** Station → the addresses of its gateways, its primary first. `origins` is as {@link openPolls} takes it. */
@@ -82,9 +87,9 @@ export function originsByStation(
   origins: readonly string[],
 ): Map<string, string[]> {
   const byStation = new Map<string, string[]>();
-  gateways.forEach(({ stations }, i) => stations.forEach((station) => byStation.set(station, [origins[i]])));
+  gateways.forEach(({ stations }, i) => stations.forEach((station) => byStation.set(station, [origins[i]!])));
   gateways.forEach(({ fallbackFor }, i) => {
-    for (const station of fallbackFor) byStation.get(station)!.push(origins[i]);
+    for (const station of fallbackFor) byStation.get(station)!.push(origins[i]!);
   });
   return byStation;
 }
@@ -111,7 +116,7 @@ export function openPolls(
   const primary = new Map<string, GatewayLink>();
   const fallback = new Map<string, GatewayLink[]>();
   definition.gateways.forEach(({ stations, fallbackFor }, i) => {
-    const link = new GatewayLink(origins[i]);
+    const link = new GatewayLink(origins[i]!);
     for (const station of stations) primary.set(station, link);
     for (const station of fallbackFor) fallback.set(station, [...fallback.get(station) ?? [], link]);
   });

@@ -31,7 +31,7 @@ export function holdPortFrom(first: number, hostname = "127.0.0.1"): HeldPort {
     const held = holdPort(port, hostname);
     if (held !== undefined) return held;
   }
-  return holdPort(freePorts(1, hostname)[0], hostname) ?? holdPortFrom(first, hostname);
+  return holdPort(freePorts(1, hostname)[0]!, hostname) ?? holdPortFrom(first, hostname);
 }
 
 /** Ports that nobody listens on now. Somebody may before they are used; then the process that wanted one says so. */

@@ -11,7 +11,7 @@ Deno.test("freePorts() gives ports that can be listened on, each once, none that
 });
 
 Deno.test("holdPortFrom() passes over ports that are held, until they are released", () => {
-  const [wanted] = freePorts(1);
+  const wanted = freePorts(1)[0]!;
   const first = holdPortFrom(wanted);
   assert.equal(first.port, wanted);
   assert.equal(holdPort(wanted), undefined);

@@ -29,7 +29,7 @@ export function seededRandom(...seed: (number | string)[]): Random {
     return ((mixed ^ (mixed >>> 15)) >>> 0) / 2 ** 32;
   };
   const below = (n: number) => Math.floor(next() * n);
-  return { next, below, pick: (list) => list[below(list.length)] };
+  return { next, below, pick: (list) => list[below(list.length)]! };
 }
 
 /** FNV-1a over UTF-16 code units: a whole number of 32 bits, at least 0. */
@@ -49,7 +49,7 @@ export function weighted(random: Random, cumulative: readonly number[]): number 
   let low = 0;
   for (let high = cumulative.length - 1; low < high;) {
     const middle = (low + high) >> 1;
-    if (at < cumulative[middle]) high = middle;
+    if (at < cumulative[middle]!) high = middle;
     else low = middle + 1;
   }
   return low;

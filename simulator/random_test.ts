@@ -29,9 +29,9 @@ Deno.test("weighted() draws by weight", strict, () => {
   const random = seededRandom(6);
   const sums = runningSums([1, 0, 3]);
   const counts = [0, 0, 0];
-  for (let i = 0; i < 40_000; i++) counts[weighted(random, sums)]++;
+  for (let i = 0; i < 40_000; i++) counts[weighted(random, sums)]!++;
   assert.equal(counts[1], 0);
-  assert.ok(Math.abs(counts[2] - 30_000) < 600, String(counts));
+  assert.ok(Math.abs(counts[2]! - 30_000) < 600, String(counts));
 });
 
 Deno.test("normal() has mean 0 and deviation 1", strict, () => {

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Command } from "commander";
+import { type Command, InvalidArgumentError } from "commander";
 import { command, Failure, integerOption, numberOption, UsageError } from "../cli/command.ts";
 import { duration, progress } from "../cli/progress.ts";
 import { Aggregator, type StationRow } from "./aggregator.ts";
@@ -23,6 +23,8 @@ import {
   stationBatches,
 } from "./precincts/election.ts";
 import { readPrecincts } from "./precincts/precincts.ts";
+import type { PrecinctOptions } from "./precincts/reading.ts";
+import { summarise, summaryLines } from "./precincts/summary.ts";
 import type { PrecinctTable } from "./precincts/table.ts";
 import { seededRandom } from "./random.ts";
 import { writeRoll } from "./roll.ts";
@@ -49,10 +51,13 @@ type ReplayOptions =
     seed: number;
     data: string;
     election?: string;
-    votes: "auto" | "total" | "rest";
-    repeated: "refuse" | "add";
-  }>;
+    check?: boolean;
+    json?: boolean;
+  }>
+  & PrecinctOptions;
 
+/** Most votes that `--seats` gives a contest. */
+const MAX_SEATS = 100;
 /** How long results may differ without a change before that is the result, in milliseconds. */
 const RELEASED_WITHIN_MS = 20_000;
 const ELECTION_ID_CHARS = 56;
@@ -85,6 +90,8 @@ export function replayCommand(): Command {
       Deno.env.get("POLLWIRE_DATA") || "./data",
     )
     .option("--election <id>", "the election's id (default: from the file's name; -2, -3 … when it is taken)")
+    .option("--check", "cast nothing: say what would be cast, and end with 1 if the file would be refused")
+    .option("--json", "with --check: say it as JSON")
     .addOption(
       choiceOption("--votes <what>", "what votes is beside columns of modes", ["auto", "total", "rest"]),
     )
@@ -92,7 +99,32 @@ export function replayCommand(): Command {
       choiceOption("--repeated <what>", "lines for the same precinct, contest and candidate", [
         "refuse",
         "add",
+        "once",
       ]),
+    )
+    .addOption(
+      choiceOption("--suppressed <what>", "precincts with counts that are not told", ["refuse", "leave-out"]),
+    )
+    .addOption(
+      choiceOption("--primary <what>", "whether each party has its own contest for an office", [
+        "auto",
+        "yes",
+        "no",
+      ]),
+    )
+    .addOption(
+      choiceOption("--totals <what>", "candidates whose votes are the sum of all others", [
+        "refuse",
+        "leave-out",
+        "keep",
+      ]),
+    )
+    .addOption(
+      command("", "").createOption(
+        "--seats <contest=number>",
+        "how many votes a contest allows; may be given again",
+      )
+        .argParser(parseSeats),
     )
     .addHelpText(
       "after",
@@ -107,12 +139,40 @@ function choiceOption(flags: string, description: string, choices: string[]) {
   return command("", "").createOption(flags, description).choices(choices).default(choices[0]);
 }
 
+function parseSeats(text: string, before: ReadonlyMap<string, number> = new Map()): Map<string, number> {
+  const [, contest, number] = /^(.+)=(\d{1,3})$/.exec(text) ?? [];
+  const seats = Number(number);
+  if (contest === undefined || !(seats >= 1 && seats <= MAX_SEATS)) {
+    throw new InvalidArgumentError(`It must be a contest and a number from 1 to ${MAX_SEATS}, like mayor=1.`);
+  }
+  return new Map([...before, [contest.trim(), seats]]);
+}
+
+/** `replay --check`: reads the file as a replay would, and says what it would cast. */
+async function check(file: string, options: ReplayOptions): Promise<void> {
+  try {
+    const table = await readPrecincts(file, options);
+    const chosen = chooseContests(table, { contest: options.contest, all: options.allContests });
+    const frame = { election: "check", name: "Check", ...hoursAround(Date.now()) };
+    precinctElection(table, chosen, frame);
+    const summary = summarise(table);
+    console.log(options.json ? JSON.stringify(summary) : summaryLines(summary).join("\n"));
+  } catch (error) {
+    if (error instanceof UsageError) throw new Failure(error.message);
+    throw error;
+  }
+}
+
 async function replay(file: string, options: ReplayOptions, signal: AbortSignal): Promise<void> {
+  if (options.json && !options.check) {
+    throw new UsageError("--json says what --check finds: give --check too");
+  }
   if (options.allContests && options.contest !== undefined) {
     throw new UsageError("give --contest or --all-contests, not both");
   }
+  if (options.check) return await check(file, options);
   const servers = serversOf(options);
-  const table = await readPrecincts(file, { votes: options.votes, repeated: options.repeated });
+  const table = await readPrecincts(file, options);
   const chosen = chooseContests(table, { contest: options.contest, all: options.allContests });
   const dataDir = await absolute(options.data);
   const wanted = slug(options.election ?? electionIdOf(file), ELECTION_ID_CHARS);
@@ -154,17 +214,17 @@ function describe(
   election: PrecinctElection,
   options: ReplayOptions,
 ): void {
-  for (const note of table.notes) console.log(note);
+  for (const line of summaryLines(summarise(table))) console.log(line);
   const { contests, regions, stations, election: id } = election.definition;
   if (table.contests.length > 1 && options.contest === undefined && !options.allContests) {
-    const { id, votes } = table.contests[chosen[0]];
+    const { id, votes } = table.contests[chosen[0]!]!;
     console.log(
       `the file has ${table.contests.length} contests; this is ${id}, with most votes (${number(votes)}). ` +
         `Choose with --contest, or take all with --all-contests`,
     );
   }
   console.log(
-    `${id}: ${contests.length === 1 ? contests[0].name : `${contests.length} contests`}, ` +
+    `${id}: ${contests.length === 1 ? contests[0]!.name : `${contests.length} contests`}, ` +
       `${contests.reduce((sum, { candidates }) => sum + candidates.length, 0)} candidates, ` +
       `${regions.length} regions, ${stations.length} stations, ${number(election.voters)} voters`,
   );
@@ -240,11 +300,11 @@ async function cast(
   onCast: (votes: number) => void,
 ): Promise<void> {
   await eachOf(batchesOf(election.stations, options.batch), options.inFlight, async ({ station, votes }) => {
-    const [device] = polls.get(station.id)!;
+    const device = polls.get(station.id)![0]!;
     const deliveries = await device.send(votes.map((vote) => device.sign(vote)));
     deliveries.forEach((delivery, i) => {
       const fault = faultOf(delivery);
-      if (fault !== undefined) differences.add(`station ${station.id}, vote ${votes[i].voteId}: ${fault}`);
+      if (fault !== undefined) differences.add(`station ${station.id}, vote ${votes[i]!.voteId}: ${fault}`);
     });
     onCast(votes.length);
   });

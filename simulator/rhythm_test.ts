@@ -11,11 +11,19 @@ Deno.test("rhythmAt() has a mean of 1 over a day", () => {
 });
 
 Deno.test("rhythmAt() peaks at opening, at lunch and after work, and never stops", () => {
-  const [opening, morning, lunch, afternoon, evening, closing] = [0.03, 0.2, 0.42, 0.6, 0.83, 1].map(
-    rhythmAt,
-  );
+  const [opening, morning, lunch, afternoon, evening, closing] = [
+    rhythmAt(0.03),
+    rhythmAt(0.2),
+    rhythmAt(0.42),
+    rhythmAt(0.6),
+    rhythmAt(0.83),
+    rhythmAt(1),
+  ];
   for (
-    const [peak, lull] of [[opening, morning], [lunch, morning], [lunch, afternoon], [evening, afternoon]]
+    const [peak, lull] of [[opening, morning], [lunch, morning], [lunch, afternoon], [
+      evening,
+      afternoon,
+    ]] as const
   ) {
     assert.ok(peak > 1.4 * lull);
   }

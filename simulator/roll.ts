@@ -4,7 +4,7 @@
  * @module
  */
 import { UsageError } from "../cli/command.ts";
-import { readCsv } from "./csv.ts";
+import { readCsv } from "../cli/csv.ts";
 
 /** A voter, as far as the simulator makes one up. Empty: any station; not known. */
 export type Voter = Readonly<{
@@ -118,11 +118,11 @@ async function writeLines<T>(
 /**
  * Reads a roll's voters, one by one, and passes over their profiles.
  *
- * @throws {UsageError} when the file cannot be read or its header is another.
+ * @throws {UsageError} when the file cannot be read, its header is another, or a line has too few cells.
  */
 export async function* readRoll(path: string): AsyncGenerator<Voter> {
   let header = true;
-  for await (const { cells } of readCsv(path)) {
+  for await (const { line, cells } of readCsv(path)) {
     if (header && ![ROLL_HEADER, FULL_ROLL_HEADER].includes(cells.join(","))) {
       throw new UsageError(
         `Cannot read the roll ${path}: its first line is ${
@@ -131,6 +131,14 @@ export async function* readRoll(path: string): AsyncGenerator<Voter> {
       );
     }
     const [id, region, station, birthDate, gender] = cells;
+    if (
+      id === undefined || region === undefined || station === undefined || birthDate === undefined ||
+      gender === undefined
+    ) {
+      throw new UsageError(
+        `Cannot read the roll ${path}: line ${line} has ${cells.length} cells, and must have at least 5`,
+      );
+    }
     if (!header) yield { id, region, station, birthDate, gender: gender as Voter["gender"] };
     header = false;
   }

@@ -1,5 +1,5 @@
 import assert from "assert";
-import { readCsv } from "./csv.ts";
+import { readCsv } from "../cli/csv.ts";
 import {
   FULL_ROLL_HEADER,
   type Profile,
@@ -37,6 +37,19 @@ Deno.test("writeRoll() writes what readRoll() reads", strict, async () => {
   }
 });
 
+Deno.test("readRoll() refuses a line with fewer cells than a voter has, and says which", strict, async () => {
+  const path = await Deno.makeTempFile();
+  try {
+    await Deno.writeTextFile(path, `${ROLL_HEADER}\nvoter-1,region-1,,,unknown\nvoter-2,region-1\n`);
+    await assert.rejects(
+      Array.fromAsync(readRoll(path)),
+      /Cannot read the roll .*: line 3 has 2 cells, and must have at least 5/,
+    );
+  } finally {
+    await Deno.remove(path);
+  }
+});
+
 Deno.test("writeFullRoll() quotes what needs it, and readRoll() passes over profiles", strict, async () => {
   const path = await Deno.makeTempFile();
   const profile: Profile = {
@@ -60,6 +73,7 @@ Deno.test("writeFullRoll() quotes what needs it, and readRoll() passes over prof
     assert.equal(await writeFullRoll(path, full), 2);
     assert.deepEqual(await Array.fromAsync(readRoll(path)), [...voters(2)]);
     const [header, first] = (await Array.fromAsync(readCsv(path))).map(({ cells }) => cells);
+    assert.ok(header && first);
     assert.equal(header.join(","), FULL_ROLL_HEADER);
     const { age: _, ...written } = profile;
     assert.deepEqual(first.slice(5), Object.values(written));

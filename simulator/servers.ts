@@ -58,7 +58,7 @@ export function readServers(file: string): Servers {
     throw new UsageError(`--stack names ${file}, which cannot be read (${(error as Error).message})`);
   }
   const environment = parseEnvironment(text);
-  for (const [name, form] of [["VOTE_LOG", "kafka://"], ["DATABASE_URL", "postgres://"]]) {
+  for (const [name, form] of [["VOTE_LOG", "kafka://"], ["DATABASE_URL", "postgres://"]] as const) {
     if (environment[name]?.startsWith(form)) continue;
     throw new UsageError(
       `--stack names ${file}, where ${name} is ${
@@ -81,7 +81,9 @@ export function parseEnvironment(text: string): Record<string, string> {
   const lines = text.split("\n").filter((line) => line !== "");
   return Object.fromEntries(lines.map((line, i) => {
     const [, name, value] = /^(\w+)=(.*)$/.exec(line) ?? [];
-    if (name === undefined) throw new Failure(`Cannot read line ${i + 1}: it must be NAME=value`);
+    if (name === undefined || value === undefined) {
+      throw new Failure(`Cannot read line ${i + 1}: it must be NAME=value`);
+    }
     return [name, value.startsWith("'") ? value.slice(1, -1).replaceAll(`'\\''`, "'") : value];
   }));
 }

@@ -145,8 +145,8 @@ async function castBatch({ device, votes }: PlannedBatch, options: CastOptions, 
   // What is not on the ledger's disk is not sent: the ledger must know of more than the system, never of less.
   await ledger.write(votes.map(({ entry }) => entry));
   const deliveries = await device.send(votes.map(({ vote }) => vote));
-  await ledger.write(deliveries.map((delivery, i) => answerEntry(votes[i].entry, delivery)));
-  for (const [i, delivery] of deliveries.entries()) await hold(votes[i], delivery, device);
+  await ledger.write(deliveries.map((delivery, i) => answerEntry(votes[i]!.entry, delivery)));
+  for (const [i, delivery] of deliveries.entries()) await hold(votes[i]!, delivery, device);
   onCast(own, votes.length - own);
   for (const [gateway, taken] of byTaker(votes, deliveries)) {
     await sendUnderSameId(device, taken.flatMap(({ reused }) => reused ?? []), gateway, options);
@@ -160,7 +160,7 @@ function byTaker(votes: readonly PlannedVote[], deliveries: readonly Delivery[])
   for (const [i, delivery] of deliveries.entries()) {
     if (delivery.fate !== "acknowledged") continue;
     const { gateway } = delivery;
-    takers.set(gateway, [...takers.get(gateway) ?? [], votes[i]]);
+    takers.set(gateway, [...takers.get(gateway) ?? [], votes[i]!]);
   }
   return takers;
 }
@@ -175,7 +175,7 @@ async function sendUnderSameId(
   if (reused.length === 0) return;
   await ledger.write(reused.map(({ entry }) => entry));
   const deliveries = await device.send(reused.map(({ vote }) => vote), [gateway]);
-  await ledger.write(deliveries.map((delivery, i) => answerEntry(reused[i].entry, delivery)));
+  await ledger.write(deliveries.map((delivery, i) => answerEntry(reused[i]!.entry, delivery)));
   onCast(0, reused.length);
 }
 
@@ -192,7 +192,7 @@ async function handInAgain(
   );
   const others = device.gateways.filter((gateway) => gateway !== taker);
   const deliveries = await device.send(votes.map(({ vote }) => vote), [...others, taker]);
-  await ledger.write(deliveries.map((delivery, i) => answerEntry(votes[i].entry, delivery)));
+  await ledger.write(deliveries.map((delivery, i) => answerEntry(votes[i]!.entry, delivery)));
   onCast(0, votes.length);
 }
 

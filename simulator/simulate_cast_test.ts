@@ -51,8 +51,8 @@ class Stub extends Map<string, string> {
       }
       this.sends.push(`${voteId} ${gateway}`);
       const lost = this.flaw === "loses all" || (this.flaw === "loses one" && this.sends.length === 7);
-      if (!lost) this.#count(vote, voterId, gateway);
-      return { fate: "acknowledged", receipt: testReceipt(voteId, { voterKey: voterId }), gateway };
+      if (!lost) this.#count(vote, voterId, gateway!);
+      return { fate: "acknowledged", receipt: testReceipt(voteId, { voterKey: voterId }), gateway: gateway! };
     }));
   }
 
@@ -216,7 +216,7 @@ Deno.test("castPlanned() outlasts an aggregator that is away at times", strict, 
 Deno.test("castPlanned() catches an aggregator that counts twice, or counts anybody", strict, async () => {
   const twice = await run("counts twice");
   assert.equal(twice.differences.count, sentOf(twice.summary, "double"));
-  assert.match(twice.differences.named[0], /2 of 2 votes counted, not 1/);
+  assert.match(twice.differences.named[0]!, /2 of 2 votes counted, not 1/);
   const anybody = await run("counts anybody");
   assert.equal(anybody.differences.count, sentOf(anybody.summary, "unknown-voter"));
 });
@@ -237,7 +237,7 @@ Deno.test(
       2 * size.voters,
       size.voters,
     ]);
-    assert.match(differences.named[0], /acknowledged, and its outcome is none/);
+    assert.match(differences.named[0]!, /acknowledged, and its outcome is none/);
   },
 );
 
@@ -245,12 +245,12 @@ Deno.test("castPlanned() catches a gateway that takes what it must refuse", stri
   const forged = await run("takes forgeries", { forged: 0.1 });
   assert.equal(forged.differences.count, sentOf(forged.summary, "forged"));
   assert.match(
-    forged.differences.named[0],
+    forged.differences.named[0]!,
     /\(forged\): acknowledged, its outcome is none, and it should be refused\/signature-invalid/,
   );
   const reused = await run("forgets bodies", { "reused-id": 0.1 });
   assert.equal(reused.differences.count, sentOf(reused.summary, "reused-id"));
-  assert.match(reused.differences.named[0], /\(reused-id\): acknowledged/);
+  assert.match(reused.differences.named[0]!, /\(reused-id\): acknowledged/);
 });
 
 Deno.test(
@@ -259,6 +259,6 @@ Deno.test(
   async () => {
     const { differences, summary } = await run("wrong reason", { overvote: 0.1 });
     assert.equal(differences.count, sentOf(summary, "overvote"));
-    assert.match(differences.named[0], /\(overvote\): refused by a gateway, unknown-contest/);
+    assert.match(differences.named[0]!, /\(overvote\): refused by a gateway, unknown-contest/);
   },
 );

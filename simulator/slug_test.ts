@@ -13,6 +13,23 @@ Deno.test("slug() spells names as identifiers", strict, () => {
   assert.equal(slug("???"), "unnamed");
 });
 
+Deno.test("slug() spells Cyrillic and Greek letters", strict, () => {
+  assert.equal(slug("Оксана Дуб"), "oksana-dub");
+  assert.equal(slug("Київ, Щастя"), "kiiv-shchastia");
+  assert.equal(slug("Ελένη Δούκα"), "eleni-doyka");
+});
+
+Deno.test("slug() keeps names two whose letters it cannot spell", strict, () => {
+  const names = ["王小明", "王小红", "第1区", "第1號", "दिल्ली", "דנה", "علي", "ᏣᎳᎩ", "Ward 北", "Ward 南"];
+  assert.equal(new Set(names.map((name) => slug(name))).size, names.length);
+  assert.match(slug("王小明"), /^name-[0-9a-f]{8}$/);
+  assert.match(slug("Ward 北", 16), /^ward-[0-9a-f]{8}$/);
+});
+
+Deno.test("slug() is the same for both Unicode forms of a name", strict, () => {
+  assert.equal(slug("José Йов"), slug("Jose\u0301 И\u0306ов"));
+});
+
 Deno.test("slug() keeps two long names two", strict, () => {
   const a = slug("x".repeat(80) + "1", 40);
   const b = slug("x".repeat(80) + "2", 40);

@@ -70,7 +70,7 @@ export class Stack {
 
   /** The aggregator's address: the first aggregator's. */
   get aggregator(): string {
-    return this.#aggregators[0].origin;
+    return this.#aggregators[0]!.origin;
   }
 
   /** The addresses of all aggregators. */

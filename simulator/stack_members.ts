@@ -45,8 +45,8 @@ export function membersOf(
   if (aggregatorPort !== undefined) ports[0] = aggregatorPort;
   const names = Array.from({ length: count }, (_, i) => count === 1 ? "aggregator" : `aggregator-${i + 1}`);
   return {
-    aggregators: names.map((name, i) => aggregator(name, ports[i], options)),
-    gateways: gateways.map((name, i) => gateway(name, ports[count + i], options)),
+    aggregators: names.map((name, i) => aggregator(name, ports[i]!, options)),
+    gateways: gateways.map((name, i) => gateway(name, ports[count + i]!, options)),
   };
 }
 

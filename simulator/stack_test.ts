@@ -22,7 +22,7 @@ Deno.test("Stack starts, survives a kill, and stops; it tells what each process 
       await stack.restart("aggregator");
       assert.equal(await ready(), 200);
     });
-    const [{ name, bytes, starts }] = stack.peaks();
+    const { name, bytes, starts } = stack.peaks()[0]!;
     assert.deepEqual([name, starts], ["aggregator", 2]);
     assert.ok(bytes > 10e6 || peakMemoryOf(Deno.pid) === undefined);
     assert.deepEqual(stack.unexpected, []);

@@ -74,6 +74,11 @@ export class BallotBox {
     return placed(sealer, testRecord(voterId, change, this.election), this.log.partitions);
   }
 
+  /** A gateway's statement of all that it sealed here. */
+  state(gateway = "g-1") {
+    return this.#sealers.get(gateway)!.state();
+  }
+
   /** Puts a vote on the log. */
   async cast(voterId: string, change: Partial<TestRecord> = {}, gateway = "g-1"): Promise<void> {
     await this.log.append([this.seal(voterId, change, gateway)]);

@@ -2,7 +2,8 @@ import assert from "assert";
 import { detail, Elections } from "../aggregator/registry/election_names.ts";
 import { readFacts, readPhoto } from "../aggregator/registry/places.ts";
 import { createElection } from "../aggregator/registry/elections.ts";
-import { readDefinition, readRoll } from "../aggregator/office/provision.ts";
+import { readDefinition } from "../aggregator/office/provision.ts";
+import { readRoll } from "../aggregator/office/roll_file.ts";
 import { importRoll } from "../aggregator/registry/roll.ts";
 import { DEFAULT_SIZE, simulateCountry } from "../simulator/country/country.ts";
 import { BRITISH, loadLocale } from "../simulator/country/locales.ts";
@@ -26,7 +27,7 @@ for (const locale of [BRITISH, await loadLocale("ja")]) {
       await Deno.writeTextFile(`${directory}/definition.json`, JSON.stringify(country.definition));
       await writeFullRoll(`${directory}/roll.csv`, country.fullVoters());
 
-      const definition = readDefinition(`${directory}/definition.json`);
+      const definition = await readDefinition(`${directory}/definition.json`);
       assert.deepEqual(definition, country.definition);
       await createElection(db, definition, MASTER, new Date(NOON_MS));
       const roll = readRoll(`${directory}/roll.csv`);

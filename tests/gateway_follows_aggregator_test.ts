@@ -14,7 +14,6 @@ import { ElectionStore } from "../gateway/manifest.ts";
 import type { Manifest } from "../shared/election.ts";
 import { judge } from "../shared/judge.ts";
 import { pseudonymKey } from "../shared/keys.ts";
-import { marksOf } from "../shared/marks.ts";
 import { SYNC_PATH } from "../shared/sync.ts";
 import { withDirectory } from "./directory.ts";
 import { MASTER, NOON_MS, testDefinition, testHistory } from "./fixture.ts";

@@ -156,6 +156,9 @@ Deno.test("every column of every panel works on a field that the index has, of a
             types.includes(type),
             `${where}: ${column.operationType} of ${column.sourceField}, a ${type}`,
           );
+          for (const field of column.params.secondaryFields ?? []) {
+            assert.equal(fieldsOf(view)[field], "keyword", `${where}: ${field}`);
+          }
           assert.equal(column.isBucketed, bucketed, where);
           assert.ok(dataTypes.includes(column.dataType), where);
           assert.equal(
@@ -245,4 +248,16 @@ Deno.test("panels lie beside one another, on a grid of 48 columns", () => {
     }
   }
   assert.equal(dashboards.length, DASHBOARDS.length);
+});
+
+Deno.test("no panel adds up what only has the same name", () => {
+  const byName = DASHBOARDS.flatMap(({ panels }) => panels).flatMap((panel) =>
+    panel.kind === "lens" ? panel.buckets : []
+  ).filter(({ field }) => /^(?:candidate|contest|station|region)_name$/.test(field));
+  assert.ok(byName.length > 10);
+  for (const bucket of byName) {
+    assert.ok(bucket.by === "terms" && bucket.ids.includes(bucket.field.replace("_name", "")), bucket.label);
+  }
+  const [candidate] = byName.filter(({ field }) => field === "candidate_name");
+  assert.deepEqual(candidate.by === "terms" && candidate.ids, ["contest", "candidate"]);
 });

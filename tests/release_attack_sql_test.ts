@@ -24,7 +24,7 @@ import { testDatabase } from "./test_database.ts";
 
 const db = await testDatabase();
 /** Elections of each kind; the whole of `ATTACK_ELECTIONS` would take an hour. */
-const ELECTIONS = 15;
+const ELECTIONS = 12;
 let elections = 0;
 
 type Numbers = Record<string, number>;

@@ -59,6 +59,7 @@ export function testRecords(
   count: number,
   change: Partial<Vote> = {},
   election = "test-2026",
+  partitions = PARTITIONS,
 ): SpoolRecord[] {
   const { voteBytes } = testManifest();
   return Array.from({ length: count }, () => {
@@ -66,7 +67,7 @@ export function testRecords(
     const { vote, proof, proofKey } = testSignedVote(cast, undefined, election);
     const content = { acceptedAtMs: NOON_MS, manifestVersion: 1, proofKey, proof: fromHex(proof) };
     return {
-      partition: partitionOf(fromHex(testVoterKey(cast.voterId, election)), PARTITIONS),
+      partition: partitionOf(fromHex(testVoterKey(cast.voterId, election)), partitions),
       plaintext: encodeRecord({ ...content, vote: utf8(vote) }, voteBytes),
     };
   });

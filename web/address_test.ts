@@ -22,7 +22,7 @@ Deno.test("networkOf() takes an IPv6 address as the first 64 bits of it", () => 
       ["::", "0:0:0:0"],
       ["::1.2.3.4", "0:0:0:0"],
       ["fe80::1%eth0", "fe80:0:0:0"],
-    ]
+    ] as const
   ) assert.equal(networkOf(address), network, address);
 });
 

@@ -13,7 +13,7 @@ function makeApp(): Hono {
 Deno.test("addApiDocs() serves a page, and all that the page asks for, from here alone", async () => {
   const app = makeApp();
   const page = await (await app.request("/docs")).text();
-  const asked = [...page.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, address]) => address);
+  const asked = [...page.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, address]) => address!);
   const files = asked.filter((address) => address.startsWith("/docs/"));
   assert.deepEqual(new Set(["/docs", ...files]), new Set(API_DOCS_PATHS));
   assert.deepEqual(

@@ -53,7 +53,7 @@ Deno.test("HandshakeFaults begins a window with the next failure too, and tells 
 Deno.test("HandshakeFaults bounds what it tells of one, and knows the address of a closed connection", () => {
   const { faults, heard, fail } = world();
   fail(1, "x".repeat(10_000));
-  assert.ok(heard.splice(0)[0].length < 300);
+  assert.ok(heard.splice(0)[0]!.length < 300);
   const closed = { _parent: { remoteAddress: "10.0.0.2" } } as unknown as Socket;
   faults.add(new Error("no"), closed);
   faults.add(new Error("no"), {} as Socket);

@@ -53,16 +53,16 @@ Deno.test("logRequests() says how a request ended, and of an unknown path not ev
 Deno.test("logRequests() gives a request an id that has none", async () => {
   const { said, log } = memoryLog("debug");
   await logRequests(() => new Response(), log)(post({}), arrival);
-  assert.match(String(said[0].properties.requestId), /^[0-9a-f-]{36}$/);
+  assert.match(String(said[0]!.properties.requestId), /^[0-9a-f-]{36}$/);
 });
 
 Deno.test("logErrors() says of which request an error was", () => {
   const { said, log } = memoryLog("info");
   logErrors(log)(new Error("no"), post({ "idempotency-key": `"${VOTE}"` }));
   logErrors(log)("no");
-  assert.equal(said[0].properties.idempotencyKey, VOTE);
-  assert.match(String(said[0].properties.error), /Error: no/);
-  assert.deepEqual(said[1].properties, { error: "no" });
+  assert.equal(said[0]!.properties.idempotencyKey, VOTE);
+  assert.match(String(said[0]!.properties.error), /Error: no/);
+  assert.deepEqual(said[1]!.properties, { error: "no" });
 });
 
 Deno.test("logErrors() says where an error came from, unless its message is enough", () => {
@@ -70,6 +70,6 @@ Deno.test("logErrors() says where an error came from, unless its message is enou
   const tell = logErrors(log, (error) => error instanceof RangeError);
   tell(new TypeError("no"));
   tell(new RangeError("no"));
-  assert.match(String(said[0].properties.error), /^TypeError: no\n +at /);
-  assert.deepEqual(said[1].properties, { error: "RangeError: no" });
+  assert.match(String(said[0]!.properties.error), /^TypeError: no\n +at /);
+  assert.deepEqual(said[1]!.properties, { error: "RangeError: no" });
 });

@@ -120,8 +120,8 @@ Deno.test("serve() tells of handshakes that fail, of so many one by one, and cou
       await ask(origin, authority.file, await devices.sign("device"));
       await eventually("as many are told of as may be", () => told.length === MAX_TOLD);
       for (const [i, why] of [/unknown.?ca/i, /certificate/i, /version/i].entries()) {
-        assert.match(told[i], /^127\.0\.0\.1: /);
-        assert.match(told[i], why);
+        assert.match(told[i]!, /^127\.0\.0\.1: /);
+        assert.match(told[i]!, why);
       }
     });
     assert.deepEqual(told.slice(MAX_TOLD), ["5 more"]);
@@ -206,7 +206,7 @@ Deno.test("serve() keeps its certificates when the new ones cannot be used, and 
         const before = await shownTo(origin, authority);
         await Deno.writeTextFile(files.certFile, "nothing");
         look();
-        assert.match(faults[0], /TLS_CERT_FILE names .*, which must hold certificates in PEM/);
+        assert.match(faults[0]!, /TLS_CERT_FILE names .*, which must hold certificates in PEM/);
         assert.equal(await shownTo(origin, authority), before);
         assert.equal(reloads.length, 0);
       });

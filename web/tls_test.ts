@@ -117,9 +117,9 @@ Deno.test("look() hands on what has changed, and nothing else", async () => {
     await authority.sign("server", { toDay: 20 });
     const { used, expires, faults } = look(certificates);
     assert.deepEqual(used, [certificates.options]);
-    assert.equal(used[0].cert, await Deno.readTextFile(files.certFile));
-    assert.equal(used[0].key, await Deno.readTextFile(files.keyFile));
-    assert.ok(expires[0].getTime() > Date.now() + 19 * 86_400_000);
+    assert.equal(used[0]!.cert, await Deno.readTextFile(files.certFile));
+    assert.equal(used[0]!.key, await Deno.readTextFile(files.keyFile));
+    assert.ok(expires[0]!.getTime() > Date.now() + 19 * 86_400_000);
     assert.deepEqual(faults, []);
     assert.deepEqual(look(certificates).used, []);
   });
@@ -132,11 +132,11 @@ Deno.test("look() keeps what was good when the files are not, says so once, and 
     const next = await authority.sign("next");
     // The certificate first, its key later: as it may be seen while someone copies them.
     await Deno.copyFile(next.certFile, files.certFile);
-    assert.match(look(certificates).faults[0], /is not the key of the certificate/);
+    assert.match(look(certificates).faults[0]!, /is not the key of the certificate/);
     assert.deepEqual(look(certificates), { used: [], expires: [], faults: [] });
     assert.deepEqual(certificates.options, before);
     await Deno.rename(files.certFile, `${directory}/away`);
-    assert.match(look(certificates).faults[0], /cannot be read/);
+    assert.match(look(certificates).faults[0]!, /cannot be read/);
     await Deno.rename(`${directory}/away`, files.certFile);
     await Deno.copyFile(next.keyFile, files.keyFile);
     assert.equal(look(certificates).used.length, 1);

@@ -63,6 +63,8 @@ export class ElectionCount {
   /** Ends what is consumed once counting stops for good; a new one when it goes on after a rebuild. */
   #halt = new AbortController();
   #stopped?: string;
+  /** The newest rebuild when counting stopped, where it could be read. */
+  #rebuildsBefore?: number;
   /** Whether the log was found to be the one that was counted so far. */
   #isLogKnown = false;
   #failure?: Failure;
@@ -180,8 +182,7 @@ export class ElectionCount {
 
   async #note(error: unknown): Promise<void> {
     const { history: { election }, onFault } = this.#options;
-    // Tables that are being made anew are behind the log, and that is no fault of the log.
-    if (error instanceof LogFault && !await this.#isBeingRebuilt()) return await this.#stop(error);
+    if (error instanceof LogFault && await this.#stopUnlessRebuilt(error)) return;
     if (isOthers(error)) {
       this.#againMs = AGAIN_FIRST_MS;
       onFault(`another process counts ${election}`, error);
@@ -194,6 +195,19 @@ export class ElectionCount {
   #fail(when: Failure["when"], error: unknown): void {
     const reason = error instanceof Error ? error.message : String(error);
     this.#failure = { reason, sinceMs: this.#failure?.sinceMs ?? performance.now(), when };
+  }
+
+  /**
+   * Tables that are being made anew, or were a moment ago, are behind the log: that is no fault of the log. The newest
+   * rebuild is read first, so that none is missed that ends in between.
+   */
+  async #stopUnlessRebuilt(fault: LogFault): Promise<boolean> {
+    const { databases: { reading }, history: { election } } = this.#options;
+    const rebuilds = await newestRebuild(reading.query, election).catch(() => undefined);
+    if (await isBeingRebuilt(reading.query, election).catch(() => false)) return false;
+    if (this.#stopped === undefined) this.#rebuildsBefore = rebuilds;
+    await this.#stop(fault);
+    return true;
   }
 
   /** A wrong count is worse than none: counting of this election stops, and says so until someone acts. */
@@ -212,21 +226,15 @@ export class ElectionCount {
     }
   }
 
-  async #isBeingRebuilt(): Promise<boolean> {
-    const { databases, history } = this.#options;
-    return await isBeingRebuilt(databases.reading.query, history.election).catch(() => false);
-  }
-
   /** People run a rebuild to repair what counting stopped for: counting is tried again once one has ended. */
   async #waitForRebuild(): Promise<void> {
     const { databases: { reading }, databaseState, history, signal, onFault } = this.#options;
     const newest = () => newestRebuild(reading.query, history.election);
-    let before: number | undefined;
     while (!signal.aborted) {
       try {
         if (databaseState.away === undefined) {
-          before ??= await newest();
-          if (await newest() > before) return this.#begin();
+          this.#rebuildsBefore ??= await newest();
+          if (await newest() > this.#rebuildsBefore) return this.#begin();
         }
       } catch (error) {
         if (!signal.aborted) onFault("the audit trail could not be read", error);
@@ -251,7 +259,7 @@ export class ElectionCount {
       try {
         if (databaseState.away === undefined) await this.#look(watch);
       } catch (error) {
-        if (error instanceof LogFault && !await this.#isBeingRebuilt()) await this.#stop(error);
+        if (error instanceof LogFault) await this.#stopUnlessRebuilt(error);
         // The database is watched by itself.
       }
       await delay(lookEveryMs ?? LOOK_EVERY_MS, undefined, { signal }).catch(() => {});

@@ -17,22 +17,22 @@ const NOW = new Date(NOON_MS + 3_600_000);
 let boxes = 0;
 
 /** A box of everything, counted and published. */
-async function countedBox(): Promise<BallotBox> {
+async function countedBox(threshold = 3): Promise<BallotBox> {
   const box = await openBallotBox(db, `box-${boxes++}`);
   await fillBallotBox(box);
   await box.count();
-  await release(box);
+  await release(box, threshold);
   return box;
 }
 
 const rebuildBox = (box: BallotBox, on: Database = db) =>
   rebuild(on, box.log, box.history, MASTER, NOW, withdrawUnfounded);
 
-/** Publishes an election as after its closing. */
-async function release({ election, history }: BallotBox): Promise<void> {
-  const terms = { threshold: 3, beforeFinal: true, final: true, caughtUp: true, all: true };
+/** Makes the final release of an election, or what is due after it. */
+async function release({ election, history }: BallotBox, threshold = 3): Promise<void> {
   const regionOf = (station: string) => history.newest.stations.get(station)?.region;
-  await publish(db, { election, ...terms, regionOf }, NOW);
+  const when = { beforeFinal: true, final: true, caughtUp: true, all: true };
+  await publish(db, { election, threshold, regionOf, ...when }, NOW);
 }
 
 /** What each table of an election holds, but for who counted it and when. */
@@ -61,13 +61,13 @@ async function contents({ election }: BallotBox): Promise<Record<string, unknown
   return all;
 }
 
-/** What readers see of an election: of each station and mode, how many voted and for whom. */
+/** What readers see of an election: of each unit, how many voted and for whom. */
 async function shown({ election }: BallotBox): Promise<unknown[]> {
   return await db.query(
-    `SELECT c.station, c.mode, c.closed, r.voters::float8 AS voters, (
+    `SELECT c.unit, r.voters::float8 AS voters, (
        SELECT coalesce(json_agg(json_build_array(v.contest, v.candidate, v.votes) ORDER BY v.contest, v.candidate), '[]')
        FROM jsonb_to_recordset(r.votes) AS v (contest text, candidate text, votes int)) AS votes
-     FROM results.current c JOIN results.releases r USING (revision) WHERE c.election = $1 ORDER BY 1, 2`,
+     FROM results.current c JOIN results.releases r USING (revision) WHERE c.election = $1 AND r.voters > 0 ORDER BY 1`,
     [election],
   );
 }
@@ -329,8 +329,8 @@ Deno.test("rebuild() leaves what was released as it is, so that k goes on from t
   assert.deepEqual(await shown(box), before, "nothing is left to be shown");
 });
 
-Deno.test("rebuild() withdraws a release that tells of more than was counted, and it is shown anew", async () => {
-  const box = await countedBox();
+Deno.test("rebuild() withdraws a release that tells of more than was counted, and for k = 1 it is shown anew", async () => {
+  const box = await countedBox(1);
   const before = await shown(box);
   await db.query("UPDATE results.current SET voters = voters + 1 WHERE election = $1", [box.election]);
   await tamper(
@@ -340,8 +340,61 @@ Deno.test("rebuild() withdraws a release that tells of more than was counted, an
   );
   await rebuildBox(box);
   assert.deepEqual(await shown(box), []);
-  await release(box);
+  await release(box, 1);
   assert.deepEqual(await shown(box), before);
+});
+
+Deno.test("rebuild() remembers who was counted before and is lost, until they are found again", async () => {
+  const box = await countedBox();
+  const before = await shown(box);
+  const lost = async () => {
+    const [{ lost }] = await db.query<{ lost: number }>(
+      "SELECT lost::float8 AS lost FROM results.elections WHERE election = $1",
+      [box.election],
+    );
+    return lost;
+  };
+  assert.equal(await lost(), 0);
+  const whole = box.log;
+  const part = new MemoryLog(whole.partitions, "a part of it", () => box.logMs);
+  await part.append(whole.stored.flat().slice(0, 12));
+  await rebuild(db, part, box.history, MASTER, NOW, withdrawUnfounded);
+  assert.ok(await lost() > 0);
+  await release(box);
+  const during = await shown(box);
+  assert.notDeepEqual(during, before, "what is not borne out is withdrawn");
+  await rebuildBox(box);
+  await release(box);
+  assert.equal(await lost(), 0);
+  assert.deepEqual(await shown(box), before, "what was withdrawn is restored");
+});
+
+Deno.test("rebuild() keeps a running counter away until it has ended", async () => {
+  const box = await countedBox();
+  await box.cast("voter-28");
+  let met: unknown;
+  const nosy: Database = {
+    ...db,
+    transaction: async (work, isolation) => {
+      const result = await db.transaction(work, isolation);
+      met ??= await box.count().catch((error) => error);
+      return result;
+    },
+  };
+  await rebuildBox(box, nosy);
+  assert.ok(met instanceof Fenced, String(met));
+  assert.match(met.message, /it is being rebuilt, and is counted on from there/);
+  await box.cast("voter-29");
+  await box.count();
+  assert.equal((await recount(db, box.log, box.history)).differences, 0);
+});
+
+Deno.test("rebuild() is done by one process at a time", async () => {
+  const box = await countedBox();
+  await db.query("INSERT INTO counting.leases VALUES ($1, gen_random_uuid(), now() + interval '1 hour')", [
+    `rebuild.${box.election}`,
+  ]);
+  await assert.rejects(rebuildBox(box), /another rebuild of it is under way/);
 });
 
 Deno.test("rebuild() leaves other elections alone", async () => {

@@ -46,6 +46,29 @@ export function openSenderKeys({ rows }: Gateways): OpenSenderKeys {
   };
 }
 
+/** Missing ranges that one line names. */
+const MAX_LINE_RANGES = 10;
+
+/** One line a sender key, for the report of a recount. */
+export function senderKeyLines({ rows }: Gateways): string[] {
+  return rows.flatMap(({ gateway, senderKeys }) =>
+    senderKeys.map((key) => {
+      const ranges = key.missing.slice(0, MAX_LINE_RANGES)
+        .map(({ from, to }) => from === to ? `${from}` : `${from}–${to}`);
+      const more = key.missing.length > MAX_LINE_RANGES ? ", …" : "";
+      const parts = [
+        key.stated === null ? "no statement" : `stated ${key.stated}`,
+        `read ${key.read}`,
+        key.missingNumbers > 0 && `${key.missingNumbers} missing (${ranges.join(", ")}${more})`,
+        key.aboveStated > 0 && `${key.aboveStated} above the number stated`,
+        key.isOpen && "open",
+        key.isWaived && "waived",
+      ].filter((part) => part !== false);
+      return `gateway ${gateway}, sender key ${key.senderKey.slice(0, 16)}: ${parts.join(", ")}`;
+    })
+  );
+}
+
 type SenderKey = {
   sender_key: string;
   gateway: string;

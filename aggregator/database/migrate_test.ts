@@ -86,3 +86,51 @@ Deno.test("the files of migrations are numbered, each by a number of its own", (
   for (const name of FILES) assert.match(name, /^\d{6}_[a-z0-9_]+\.sql$/);
   assert.equal(new Set(FILES.map((name) => name.slice(0, 6))).size, FILES.length);
 });
+
+Deno.test("migrate() takes a database of version 0.1 with releases in it, and keeps what was shown", async () => {
+  const db = await openTestDatabase();
+  try {
+    // Version 0.1 had the first five.
+    const later = FILES.filter((name) => name > "000005_reasons.sql");
+    const early: Database = {
+      ...db,
+      transaction: (work, isolation) =>
+        db.transaction((query) => {
+          let isLater = false;
+          return work(
+            (async (sql, params) => {
+              if (sql.startsWith("INSERT INTO public.migrations")) {
+                isLater ||= params![0] === "000005_reasons.sql";
+              } else if (isLater) return [];
+              return later.includes(String(params?.[0])) ? [] : await query(sql, params);
+            }) as Query,
+          );
+        }, isolation),
+    };
+    await migrate(early);
+    await db.query(
+      `INSERT INTO results.releases (revision, election, station, mode, released_at, voters, added_voters, closing, votes)
+       VALUES (7, 'old', 'n-1', 'early', now(), 4, 4, true, '[{"contest":"mayor","candidate":"ann","votes":4,"added":4}]')`,
+    );
+    await db.query("INSERT INTO results.current VALUES ('old', 'n-1', 'early', 7, true, 4)");
+    assert.deepEqual(await migrate(db), later);
+    assert.deepEqual(
+      await db.query(
+        `SELECT c.unit, c.station, c.mode, c.voters::int AS voters, r.unit AS released, r.kind, r.marks
+         FROM results.current c JOIN results.releases r USING (revision)`,
+      ),
+      [{
+        unit: "n-1/early",
+        station: "n-1",
+        mode: "early",
+        voters: 4,
+        released: "n-1/early",
+        kind: "final",
+        marks: [],
+      }],
+    );
+    await assert.rejects(db.query("UPDATE results.releases SET voters = 1"), /its rows are kept as they are/);
+  } finally {
+    await db.close();
+  }
+});

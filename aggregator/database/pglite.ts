@@ -15,22 +15,35 @@ export class DatabaseInUse extends Error {
   override name = "DatabaseInUse";
 }
 
+/** The embedded database cannot go on: its disk is full, or its files are not what they were. */
+export class DatabaseBroken extends Error {
+  override name = "DatabaseBroken";
+}
+
+/** How much is written to see whether a disk is full, in bytes. */
+const PROBE_BYTES = 65_536;
+
 /**
  * Opens a database. PGlite has no lock of its own, and two processes on one directory would ruin it, so this takes
  * one, which the system frees when the process ends, however it ends.
  *
  * @param directory Made if missing; in memory when left out.
  * @throws {DatabaseInUse} when another process has it open.
+ * @throws {DatabaseBroken} when it cannot be started; so do its queries when it cannot go on.
  */
 export async function openPglite(directory?: string): Promise<Database> {
   const lock = directory === undefined ? undefined : await lockDirectory(directory);
   const db = await PGlite.create(directory === undefined ? {} : { dataDir: directory }).catch((error) => {
     lock?.close();
-    throw error;
+    throw explain(error, directory);
   });
   const wrap = (runner: { query: PGlite["query"] }): Query => async (sql, params) => {
-    const { rows } = await runner.query(sql, params as Parameter[] | undefined);
-    return rows as never[];
+    try {
+      const { rows } = await runner.query(sql, params as Parameter[] | undefined);
+      return rows as never[];
+    } catch (error) {
+      throw explain(error, directory);
+    }
   };
   let transactions = 0;
   return {
@@ -41,6 +54,8 @@ export async function openPglite(directory?: string): Promise<Database> {
           await transaction.query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ");
         }
         return await work(wrap(transaction as unknown as { query: PGlite["query"] }));
+      }).catch((error) => {
+        throw explain(error, directory);
       }) as T;
       // What was committed is, whatever becomes of the vacuum: it is tried again.
       if (++transactions % VACUUM_LOOK_EVERY === 0) await vacuum(wrap(db)).catch(() => {});
@@ -51,6 +66,37 @@ export async function openPglite(directory?: string): Promise<Database> {
       await db.close().finally(() => lock?.close());
     },
   };
+}
+
+/**
+ * What PGlite throws when it cannot write is no answer of PostgreSQL: an object without a message, or WebAssembly that
+ * has ended. All else is left as it is.
+ */
+function explain(error: unknown, directory: string | undefined): unknown {
+  const { message = "", code } = (error ?? {}) as { message?: string; code?: unknown };
+  const isOwn = error instanceof Error && !(error instanceof WebAssembly.RuntimeError) &&
+    !/PGlite failed|No space left/.test(message) && code !== "53100";
+  if (isOwn || directory === undefined) return error;
+  const why = isFull(directory)
+    ? "its disk is full; make room and start again"
+    : `it cannot go on (${message || "its files cannot be read or written"}); see that its files are whole`;
+  return new DatabaseBroken(`Cannot use the database ${directory}: ${why}`, { cause: error });
+}
+
+function isFull(directory: string): boolean {
+  const probe = `${directory}.probe`;
+  try {
+    Deno.writeFileSync(probe, new Uint8Array(PROBE_BYTES));
+    return false;
+  } catch (error) {
+    return /no space|quota|os error 28\b/i.test((error as Error).message);
+  } finally {
+    try {
+      Deno.removeSync(probe);
+    } catch {
+      // It was never made.
+    }
+  }
 }
 
 /**

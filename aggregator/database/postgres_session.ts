@@ -189,6 +189,10 @@ export class Session {
       return error;
     }
     const { code = "", message, severity } = error as { code?: string; message: string; severity?: string };
+    if (isPooled(code, message)) {
+      this.destroy();
+      return new ConnectFault(this.#target, SESSION_MODE, true, code, error);
+    }
     if (!(error instanceof postgres.PostgresError)) {
       this.destroy();
       return this.#gone(message, error);
@@ -202,6 +206,20 @@ export class Session {
   #gone(why: string, reason?: unknown): ConnectFault {
     return new ConnectFault(this.#target, why, false, undefined, reason);
   }
+}
+
+/** What to do about a pooler that gives each transaction another connection. */
+const SESSION_MODE =
+  "this is PgBouncer or another pooler, and not in session mode, which is needed: settings, prepared " +
+  "statements and locks belong to one connection. Connect to PostgreSQL itself, or set pool_mode = session, and have " +
+  "ignore_startup_parameters name statement_timeout, lock_timeout, idle_in_transaction_session_timeout and " +
+  "default_transaction_read_only";
+
+/** PgBouncer refuses our settings at the start, or another connection of the server does not know a statement. */
+function isPooled(code: string, message: string): boolean {
+  return (code === "08P01" && /unsupported startup parameter/i.test(message)) ||
+    (code === "26000" && /prepared statement .* does not exist/i.test(message)) ||
+    (code === "42P05" && /prepared statement .* already exists/i.test(message));
 }
 
 /** What to do about a server that does not let us in, by SQLSTATE. */

@@ -6,7 +6,7 @@
  */
 import { UsageError } from "../../cli/command.ts";
 import { progress } from "../../cli/progress.ts";
-import type { Manifest } from "../../shared/election.ts";
+import type { ElectionDefinition, Manifest } from "../../shared/election.ts";
 import type { Database } from "../database/database.ts";
 import {
   createElection,
@@ -19,13 +19,15 @@ import {
 import type { Keyring } from "../registry/keyring.ts";
 import { OfficeError } from "../registry/office_error.ts";
 import { revokeGatewayKey, rotateGatewayKey } from "../registry/gateway_keys.ts";
+import { readDefinition, writeDeviceFile, writeGatewayFile, writeGatewayFiles } from "./provision.ts";
 import {
-  readDefinition,
+  type Finding,
+  inspectRoll,
   readRoll,
-  writeDeviceFile,
-  writeGatewayFile,
-  writeGatewayFiles,
-} from "./provision.ts";
+  ROLL_LIMITS,
+  spellFinding,
+  writeFindings,
+} from "./roll_file.ts";
 import { importRoll } from "../registry/roll.ts";
 
 /** What the command was asked for. */
@@ -88,11 +90,18 @@ export async function runOffice(
   clock: () => number,
 ): Promise<void> {
   const now = new Date(clock());
-  const election = options.definition === undefined
+  const definition = options.definition === undefined
+    ? undefined
+    : await readDefinition(options.definition, (text) => console.log(text));
+  // Before anything is created: a roll that is refused leaves no election behind.
+  const voters = options.roll === undefined
+    ? 0
+    : await checkRoll(db, options.roll, definition ?? options.election!);
+  const election = definition === undefined
     ? options.election!
-    : await create(db, keyring, directory, options.definition, options.aggregator, now);
+    : await create(db, keyring, directory, definition, options.aggregator, now);
   const master = keyring.master(election);
-  if (options.roll !== undefined) await putOnRoll(db, election, master, options.roll, clock);
+  if (options.roll !== undefined) await putOnRoll(db, election, master, options.roll, voters, clock);
   if (options.close) {
     const { version, closesAt, acceptsUntil } = await close(db, election, master, now);
     console.log(
@@ -158,11 +167,10 @@ async function create(
   db: Database,
   keyring: Keyring,
   directory: string,
-  definitionPath: string,
+  definition: ElectionDefinition,
   aggregators: readonly string[],
   now: Date,
 ): Promise<string> {
-  const definition = readDefinition(definitionPath);
   const { election } = definition;
   // Before a key is made: in another directory, an election that there is would get a second one.
   if (await newestManifest(db.query, election) !== undefined) throw nameIsTaken(election);
@@ -178,15 +186,54 @@ async function create(
   return election;
 }
 
+/**
+ * Reads a whole roll before any of it is written, and says what was found; all of it goes into a file beside the roll.
+ *
+ * @param of An election that is yet to be created, or the id of one that there is.
+ * @returns how many voters the roll has.
+ * @throws {OfficeError} when a row is bad.
+ */
+async function checkRoll(db: Database, path: string, of: ElectionDefinition | string): Promise<number> {
+  const places = typeof of === "string" ? await newestManifest(db.query, of) : of;
+  if (places === undefined) throw new OfficeError(`Cannot import a roll: there is no election ${of}`);
+  const { voters, findings, total, notes } = await inspectRoll(path, places);
+  for (const note of notes) console.log(`roll ${path}: ${note}`);
+  if (findings.length === 0) return voters;
+  const beside = writeFindings(path, findings);
+  const all = beside === undefined ? `they could not be written beside ${path}` : `all are in ${beside}`;
+  const list = (kind: Finding["kind"]) => {
+    const some = findings.filter((each) => each.kind === kind).slice(0, ROLL_LIMITS.listed);
+    const more = total[kind] - some.length;
+    return `${some.map((each) => `\n  ${spellFinding(each)}`).join("")}${
+      more > 0 ? `\n  and ${more} more` : ""
+    }`;
+  };
+  if (total["given twice"] > 0) {
+    console.log(
+      `${total["given twice"]} lines give a voter again; the first counts (${all}):${list("given twice")}`,
+    );
+  }
+  if (total.alike > 0) console.log(`${total.alike} voter ids are easily confused (${all}):${list("alike")}`);
+  if (total["bad row"] > 0) {
+    throw new OfficeError(
+      `Cannot read the roll ${path}: ${total["bad row"]} values are wrong, and nothing was written; ${all}:${
+        list("bad row")
+      }`,
+    );
+  }
+  return voters;
+}
+
 async function putOnRoll(
   db: Database,
   election: string,
   master: Uint8Array,
   path: string,
+  voters: number,
   clock: () => number,
 ): Promise<void> {
-  const lines = await countLines(path);
-  const bar = progress({ label: "roll", total: Math.max(0, lines - 1), unit: "voters" });
+  const bar = progress({ label: "roll", total: voters, unit: "voters" });
+  const different: string[] = [];
   const { added, known } = await importRoll(
     db,
     election,
@@ -194,19 +241,15 @@ async function putOnRoll(
     readRoll(path),
     clock,
     (voters) => bar.advance(voters),
+    undefined,
+    (voter, text) => {
+      if (different.length < ROLL_LIMITS.listed) different.push(`\n  voter ${voter}: ${text}`);
+    },
   );
   bar.done(
     `${added} voters put on the roll of ${election}${known > 0 ? `, ${known} were on it already` : ""}`,
   );
-}
-
-async function countLines(path: string): Promise<number> {
-  let lines = 0;
-  try {
-    using file = await Deno.open(path);
-    for await (const piece of file.readable) for (const byte of piece) if (byte === 0x0a) lines++;
-  } catch (error) {
-    throw new OfficeError(`Cannot read the roll ${path}: ${(error as Error).message}`);
+  if (different.length > 0) {
+    console.log(`voters who are on the roll with other data, which stays as it is:${different.join("")}`);
   }
-  return lines;
 }

@@ -174,14 +174,48 @@ Deno.test("runOffice() names what is wrong with a definition or a roll", async (
     );
     await assert.rejects(
       office.create("bad-roll", ROLL.replace("south", "west")),
-      refusal(/no region west$/),
+      refusal(
+        /1 values are wrong, and nothing was written; all are in .*roll.csv.findings.csv:\n {2}line 3: region "west" must/,
+      ),
     );
-    assert.ok(await newestManifest(db.query, "bad-roll"), "the election is there");
-    assert.deepEqual(await keysOnRoll("bad-roll"), []);
+    assert.equal(
+      await newestManifest(db.query, "bad-roll"),
+      undefined,
+      "a roll that is refused leaves nothing",
+    );
+    await office.create("bad-roll");
     await assert.rejects(
       office.run({ election: "bad-roll", roll: "/no/such" }),
       refusal(/^Cannot read the roll \/no\/such/),
     );
+    await assert.rejects(
+      office.run({ election: "nowhere", roll: `${office.directory}/roll.csv` }),
+      refusal(/^Cannot import a roll: there is no election nowhere/),
+    );
+  });
+});
+
+Deno.test("runOffice() says which voters are given twice, and who is on the roll with other data", async () => {
+  await withOffice(async (office) => {
+    await office.create("twice");
+    await Deno.writeTextFile(
+      `${office.directory}/roll.csv`,
+      `${ROLL}A-1,north,n-2,1990-05-17,female\na-1,north,,,male\n`,
+    );
+    await office.run({ election: "twice", roll: `${office.directory}/roll.csv` });
+    const said = office.said.join("\n");
+    assert.match(
+      said,
+      /1 lines give a voter again; .*findings.csv\):\n {2}line 4: voter_id "A-1" is on line 2 already, .*station is "n-2" here and "" there/,
+    );
+    assert.match(
+      said,
+      /1 voter ids are easily confused .*:\n {2}line 5: voter_id "a-1" differs from "A-1" on line 2/,
+    );
+    assert.equal((await keysOnRoll("twice")).length, 3);
+    await Deno.writeTextFile(`${office.directory}/more.csv`, ROLL.replace("north,,", "north,n-1,"));
+    await office.run({ election: "twice", roll: `${office.directory}/more.csv` });
+    assert.match(office.said.join("\n"), /voter A-1: station is "" on the roll and "n-1" in the file/);
   });
 });
 

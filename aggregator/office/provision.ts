@@ -1,12 +1,11 @@
 /**
- * Provisions an election: reads its definition and its roll, and writes the files that gateways and devices start
- * with.
+ * Provisions an election: reads its definition, and writes the files that gateways and devices start with.
  *
  * @module
  */
-import { createReadStream, existsSync } from "node:fs";
-import { pipeline } from "node:stream";
-import { parse } from "csv-parse";
+import { existsSync } from "node:fs";
+import { UsageError } from "../../cli/command.ts";
+import { readText } from "../../cli/csv.ts";
 import { utf8 } from "../../shared/bytes.ts";
 import { definitionSchema, type ElectionDefinition, type Manifest } from "../../shared/election.ts";
 import {
@@ -21,21 +20,29 @@ import { type GatewayFile, gatewayFileSchema } from "../../shared/sync.ts";
 import type { Query } from "../database/database.ts";
 import { deviceKeys } from "../registry/elections.ts";
 import { OfficeError } from "../registry/office_error.ts";
-import { profileSchema } from "../registry/profile.ts";
-import { type Voter, voterSchema } from "../registry/roll.ts";
-
-/** Longest line of a roll, in bytes: a picture, and room for all else. */
-const MAX_LINE_BYTES = 65_536;
 
 /** Faults that a message lists at the most. */
 const MAX_FAULTS = 10;
 
-/** Reads an election's definition. @throws {OfficeError} naming each fault by its path. */
-export function readDefinition(path: string): ElectionDefinition {
+/**
+ * Reads an election's definition, a text of any encoding that `readText` knows.
+ *
+ * @param note Told what a reader should know of how the file was read.
+ * @throws {OfficeError} naming each fault by its path.
+ */
+export async function readDefinition(
+  path: string,
+  note: (text: string) => void = () => {},
+): Promise<ElectionDefinition> {
   let value: unknown;
   try {
-    value = JSON.parse(Deno.readTextFileSync(path));
+    const { text, notes } = await readText(path);
+    notes.forEach(note);
+    value = JSON.parse(text);
   } catch (error) {
+    if (error instanceof UsageError) {
+      throw new OfficeError(error.message.replace(/^Cannot read /, "Cannot read the definition "));
+    }
     throw new OfficeError(`Cannot read the definition ${path}: ${(error as Error).message}`);
   }
   const result = definitionSchema.safeParse(value);
@@ -44,66 +51,6 @@ export function readDefinition(path: string): ElectionDefinition {
     `${path.join(".")}: ${message}`
   );
   throw new OfficeError(`Cannot use the definition ${path}: ${faults.join("; ")}`);
-}
-
-/** Reads a roll file, one voter at a time. @throws {OfficeError} naming the line and what would be right. */
-export async function* readRoll(path: string): AsyncGenerator<Voter> {
-  let header: readonly string[] = [];
-  const columns = (names: string[]) => checkHeader(path, header = names) as string[];
-  const parser = parse({
-    bom: true,
-    columns,
-    info: true,
-    max_record_size: MAX_LINE_BYTES,
-    skip_empty_lines: true,
-    relax_column_count: false,
-  });
-  // Lets go of the file when the parser fails, or is read no further.
-  pipeline(createReadStream(path), parser, () => {});
-  try {
-    for await (const { record, info } of parser) {
-      const result = voterSchema.safeParse(voterOf(record));
-      if (!result.success) {
-        const [{ path: field, message }] = result.error.issues;
-        throw new OfficeError(
-          `Cannot read the roll ${path}, line ${info.lines}: ${String(field.at(-1))} ${message}`,
-        );
-      }
-      yield result.data;
-    }
-    checkHeader(path, header); // The parser does not ask about a header that is not there.
-  } catch (error) {
-    if (error instanceof OfficeError) throw error;
-    throw new OfficeError(`Cannot read the roll ${path}: ${(error as Error).message}`);
-  }
-}
-
-/** Columns that a roll must have, and those of a profile, which it may have. */
-const COLUMNS = ["voter_id", "region", "station", "birth_date", "gender"];
-const PROFILE_COLUMNS = Object.keys(profileSchema.shape);
-
-/** Puts a line's profile apart from the rest; without one when all of its cells are empty. */
-function voterOf(line: Record<string, string>): unknown {
-  const { voter_id, region, station, birth_date, gender, ...rest } = line;
-  const voter = { voter_id, region, station, birth_date, gender };
-  const profile = Object.entries(rest).filter(([, text]) => text !== "");
-  return profile.length === 0 ? voter : { ...voter, profile: Object.fromEntries(profile) };
-}
-
-function checkHeader(path: string, header: readonly string[]): readonly string[] {
-  const refuse = (what: string) =>
-    new OfficeError(
-      `Cannot read the roll ${path}: the header ${what}; it must name ${COLUMNS.join(",")}, and may name ${
-        PROFILE_COLUMNS.join(",")
-      }`,
-    );
-  const missing = COLUMNS.filter((column) => !header.includes(column));
-  if (missing.length > 0) throw refuse(`lacks ${missing.join(", ")}`);
-  const unknown = header.filter((column) => !COLUMNS.includes(column) && !PROFILE_COLUMNS.includes(column));
-  if (unknown.length > 0) throw refuse(`names ${unknown.map((name) => JSON.stringify(name)).join(", ")}`);
-  const twice = header.filter((column, i) => header.indexOf(column) !== i);
-  if (twice.length > 0) throw refuse(`names ${twice.join(", ")} twice`);
-  return header;
 }
 
 /**

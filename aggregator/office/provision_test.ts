@@ -5,19 +5,11 @@ import { MASTER, NOON_MS, testDefinition, testManifest } from "../../tests/fixtu
 import { testDatabase } from "../../tests/test_database.ts";
 import { createElection, revokeDeviceKey, rotateDeviceKey } from "../registry/elections.ts";
 import { OfficeError } from "../registry/office_error.ts";
-import {
-  readDefinition,
-  readRoll,
-  writeDeviceFile,
-  writeGatewayFile,
-  writeGatewayFiles,
-} from "./provision.ts";
-import type { Voter } from "../registry/roll.ts";
+import { readDefinition, writeDeviceFile, writeGatewayFile, writeGatewayFiles } from "./provision.ts";
 import { withDirectory } from "../../tests/directory.ts";
 
 const db = await testDatabase();
 const AGGREGATORS = ["http://aggregator-1:8000", "http://aggregator-2:8000"];
-const HEADER = "voter_id,region,station,birth_date,gender";
 
 /** Runs with a file of this content. */
 async function withFile(content: string | Uint8Array, work: (path: string) => Promise<void>): Promise<void> {
@@ -41,7 +33,7 @@ const readJson = (path: string) => JSON.parse(Deno.readTextFileSync(path));
 Deno.test("readDefinition() reads a definition and gives what is left out its default", async () => {
   const { partitions: _, devices: __, ...written } = testDefinition();
   await withFile(JSON.stringify(written), async (path) => {
-    assert.deepEqual(readDefinition(path), { ...written, partitions: 12 });
+    assert.deepEqual(await readDefinition(path), { ...written, partitions: 12 });
   });
 });
 
@@ -49,172 +41,36 @@ Deno.test("readDefinition() names every fault by its path", async () => {
   const definition = testDefinition();
   const stations = definition.stations.map((station) => ({ ...station, region: "west" }));
   await withFile(JSON.stringify({ ...definition, name: "", stations }), async (path) => {
-    assert.throws(() => readDefinition(path), refusal(/^Cannot use the definition .*\/file: name: /));
+    await assert.rejects(readDefinition(path), refusal(/^Cannot use the definition .*\/file: name: /));
   });
   await withFile(JSON.stringify({ ...definition, stations }), async (path) => {
     const faults = [0, 1, 2, 3].map((i) => `stations.${i}.region: there is no region west`);
-    assert.throws(
-      () => readDefinition(path),
+    await assert.rejects(
+      readDefinition(path),
       refusal(`Cannot use the definition ${path}: ${faults.join("; ")}`),
     );
   });
 });
 
+Deno.test("readDefinition() reads what is not UTF-8, says so, and refuses names that nobody can see", async () => {
+  const definition = testDefinition({ name: "Élection" });
+  const latin1 = Uint8Array.from([...JSON.stringify(definition)].map((c) => c.charCodeAt(0)));
+  await withFile(latin1, async (path) => {
+    const said: string[] = [];
+    assert.equal((await readDefinition(path, (text) => said.push(text))).name, "Élection");
+    assert.match(said.join(), /not UTF-8; read as/);
+  });
+  await withFile(JSON.stringify({ ...definition, name: "\u200b" }), async (path) => {
+    await assert.rejects(readDefinition(path), refusal(/: name: U\+200B is invisible at character 1/));
+  });
+});
+
 Deno.test("readDefinition() names a file that is missing, or is no JSON", async () => {
-  assert.throws(() => readDefinition("/no/such"), refusal(/^Cannot read the definition \/no\/such: /));
+  await assert.rejects(readDefinition("/no/such"), refusal(/^Cannot read the definition \/no\/such: /));
   await withFile("{", async (path) => {
-    assert.throws(() => readDefinition(path), refusal(new RegExp(`^Cannot read the definition ${path}: `)));
+    await assert.rejects(readDefinition(path), refusal(new RegExp(`^Cannot read the definition ${path}: `)));
   });
 });
-
-/** All voters of a roll file with these lines. */
-async function votersIn(content: string | Uint8Array): Promise<Voter[]> {
-  let voters: Voter[] = [];
-  await withFile(content, async (path) => {
-    voters = await Array.fromAsync(readRoll(path));
-  });
-  return voters;
-}
-
-const ANN: Voter = {
-  voter_id: "A-1",
-  region: "north",
-  station: "n-1",
-  birth_date: "1990-05-17",
-  gender: "female",
-};
-const BOB: Voter = { voter_id: "B-2", region: "south", station: "", birth_date: "", gender: "unknown" };
-const ANN_LINE = "A-1,north,n-1,1990-05-17,female";
-const BOB_LINE = "B-2,south,,,unknown";
-
-for (
-  const [what, content, voters] of [
-    ["lines", `${HEADER}\n${ANN_LINE}\n${BOB_LINE}\n`, [ANN, BOB]],
-    ["a last line without an end", `${HEADER}\n${ANN_LINE}\n${BOB_LINE}`, [ANN, BOB]],
-    ["lines that end as on Windows", `${HEADER}\r\n${ANN_LINE}\r\n${BOB_LINE}\r\n`, [ANN, BOB]],
-    ["a byte order mark", `\ufeff${HEADER}\n${ANN_LINE}\n`, [ANN]],
-    ["empty lines", `${HEADER}\n\n${ANN_LINE}\n\n\n${BOB_LINE}\n`, [ANN, BOB]],
-    ["quotes", `${HEADER}\n"A-1","north","n-1","1990-05-17","female"\n`, [ANN]],
-    ["quotes in quotes", `${HEADER}\n"A""1",north,n-1,1990-05-17,female\n`, [{ ...ANN, voter_id: `A"1` }]],
-    ["a comma in quotes", `${HEADER}\n"A,1",north,n-1,1990-05-17,female\n`, [{ ...ANN, voter_id: "A,1" }]],
-    [
-      "columns in another order",
-      "gender,voter_id,station,region,birth_date\nfemale,A-1,n-1,north,1990-05-17\n",
-      [ANN],
-    ],
-    [
-      "columns of a profile, some of them, and drops what is empty",
-      `name,${HEADER},email,picture\n"Ash, Ann",${ANN_LINE},,"<svg id=""a"">\n</svg>"\n,${BOB_LINE},,\n`,
-      [{ ...ANN, profile: { name: "Ash, Ann", picture: '<svg id="a">\n</svg>' } }, BOB],
-    ],
-    ["no voters", `${HEADER}\n`, []],
-  ] as const
-) {
-  Deno.test(`readRoll() takes ${what}`, async () => {
-    assert.deepEqual(await votersIn(content), voters);
-  });
-}
-
-for (
-  const [what, content, message] of [
-    [
-      "a header that lacks columns",
-      "voter_id,region,station\nA-1,north,n-1\n",
-      /^Cannot read the roll .*\/file: the header lacks birth_date, gender; it must name voter_id,region,station,birth_date,gender, and may name name,nationality,.*,picture,registered_on$/,
-    ],
-    ["a header in upper case", `${HEADER.toUpperCase()}\n${ANN_LINE}\n`, /the header lacks voter_id, region/],
-    [
-      "an empty file",
-      "",
-      /^Cannot read the roll .*file.* must name voter_id,region,station,birth_date,gender, and may/,
-    ],
-    [
-      "a column that it does not know",
-      `${HEADER},note,Email\n`,
-      /the header names "note", "Email"; it must name voter_id,.*, and may name name,.*email/,
-    ],
-    ["a column that is there twice", `${HEADER},email,email\n`, /the header names email twice; it must/],
-    ["a birthday's column twice", `${HEADER},birth_date\n`, /the header names birth_date twice/],
-    [
-      "a wrong day of registration",
-      `${HEADER},registered_on\n${ANN_LINE},1 May\n`,
-      /^Cannot read the roll .*\/file, line 2: registered_on /,
-    ],
-    [
-      "a picture that is too large",
-      `${HEADER},picture\n${ANN_LINE},${"x".repeat(16_385)}\n`,
-      /^Cannot read the roll .*\/file, line 2: picture /,
-    ],
-    ["a NUL in a name", `${HEADER},name\n${ANN_LINE},a\0b\n`, /line 2: name must not hold a NUL$/],
-    [
-      "a line that does not end",
-      `${HEADER},name\n${ANN_LINE},"${"x".repeat(70_000)}\n`,
-      /^Cannot read the roll .*\/file: /,
-    ],
-    [
-      "a wrong value",
-      `${HEADER}\n${ANN_LINE}\n${BOB_LINE.replace("unknown", "f")}\n`,
-      /^Cannot read the roll .*\/file, line 3: gender /,
-    ],
-    [
-      "a wrong value behind empty lines and quoted ones",
-      `${HEADER}\n\n"A\n1",x,,,\n`,
-      /^Cannot read the roll .*\/file, line [34]: voter_id must be 1 to 64 visible ASCII characters$/,
-    ],
-    ["too few columns", `${HEADER}\n${ANN_LINE}\nB-2,south\n`, /^Cannot read the roll .*\/file: .*line 3/],
-    ["too many columns", `${HEADER}\n${ANN_LINE},more\n`, /^Cannot read the roll .*\/file: .*line 2/],
-    [
-      "a quote that does not end",
-      `${HEADER}\n"A-1,north,n-1,1990-05-17,female\n`,
-      /^Cannot read the roll .*\/file: /,
-    ],
-  ] as const
-) {
-  Deno.test(`readRoll() refuses ${what}, and says where`, async () => {
-    await assert.rejects(votersIn(content), refusal(message));
-  });
-}
-
-Deno.test("readRoll() refuses bytes that are no UTF-8 where they stand", async () => {
-  const bytes = new TextEncoder().encode(`${HEADER}\n${ANN_LINE}\nB?2,south,,,unknown\n`);
-  bytes[bytes.indexOf(0x3f)] = 0xe9; // é as Latin-1 has it.
-  await assert.rejects(
-    votersIn(bytes),
-    refusal(/line 3: voter_id must be 1 to 64 visible ASCII characters$/),
-  );
-});
-
-Deno.test("readRoll() says that there is no such file", async () => {
-  await assert.rejects(
-    Array.fromAsync(readRoll("/no/such")),
-    refusal(/^Cannot read the roll \/no\/such: .*no such file/i),
-  );
-});
-
-Deno.test("readRoll() gives voters before it has read the file to its end, and lets go of it when they are enough", async () => {
-  const lines = Array.from({ length: 50_000 }, (_, i) => `V-${i},north,,1990-05-17,male`).join("\n");
-  await withFile(`${HEADER}\n${lines}\nbad\n`, async (path) => {
-    let voters = 0;
-    for await (const _ of readRoll(path)) if (++voters === 10) break;
-    assert.equal(voters, 10);
-    const deadlineMs = Date.now() + 10_000;
-    while (isOpen(path)) {
-      assert.ok(Date.now() < deadlineMs, "the file is still open");
-      await new Promise((resolve) => setTimeout(resolve, 5));
-    }
-  });
-});
-
-/** Whether this process has a file open. */
-function isOpen(path: string): boolean {
-  return [...Deno.readDirSync("/proc/self/fd")].some(({ name }) => {
-    try {
-      return Deno.readLinkSync(`/proc/self/fd/${name}`) === path;
-    } catch {
-      return false; // It was closed meanwhile.
-    }
-  });
-}
 
 Deno.test("writeGatewayFiles() writes one file a gateway, with its own key, for its owner alone", async () => {
   await withDirectory(async (directory) => {

@@ -15,6 +15,7 @@ import { utf8 } from "../../shared/bytes.ts";
 import { sha256 } from "../../shared/keys.ts";
 import { addApiDocs } from "../../web/api_docs.ts";
 import { BodyReader, drain } from "../../web/body.ts";
+import { isOfType } from "../../web/content_type.ts";
 import {
   hasTag,
   refuse,
@@ -84,9 +85,11 @@ export function createApp(options: AppOptions): App {
   app.use(secureHeaders);
   app.use(countAnswers(options.metrics, streams));
   app.onError((error, c) => answerError(error, c, onError));
-  app.notFound((c) =>
-    refuse(c, "not-found", `nothing is at ${c.req.path}; GET /openapi.json lists what there is`)
-  );
+  app.notFound(async (c) => {
+    // Left unread, a body would keep the connection from its next request.
+    await drain(c.req.raw);
+    return refuse(c, "not-found", `nothing is at ${c.req.path}; GET /openapi.json lists what there is`);
+  });
   addElections(app, options, elections);
   addPlaces(app, options, elections);
   addFigures(app, options, elections, { roll, logEnds });
@@ -312,9 +315,13 @@ function addReceipts(app: OpenAPIHono, { db, now, receiptKeysOf, metrics }: AppO
   app.openAPIRegistry.registerPath(routes.receiptsRoute);
   app.post(routes.receiptsRoute.path, async (c) => {
     const request = c.req.raw;
-    if (!/^application\/json(;|$)/.test(request.headers.get("content-type") ?? "")) {
+    if (!isOfType(request.headers.get("content-type"), "application/json")) {
       await drain(request);
-      return refuse(c, "unsupported-media-type", "the body must be application/json");
+      return refuse(
+        c,
+        "unsupported-media-type",
+        "the body must be application/json, alone or with charset=utf-8",
+      );
     }
     const body = await bodies.read(request, routes.MAX_BODY_BYTES);
     if (!(body instanceof Uint8Array)) return refuseWith(body);
@@ -375,6 +382,9 @@ function refuseOtherMethods(app: OpenAPIHono): void {
     const methods = new Set(found.map(({ method }) => method));
     if (methods.has("GET")) methods.add("HEAD");
     const allow = [...methods].join(", ");
-    app.all(path, (c) => refuse(c, "method-not-allowed", `it takes ${allow}`, { headers: { allow } }));
+    app.all(path, async (c) => {
+      await drain(c.req.raw);
+      return refuse(c, "method-not-allowed", `it takes ${allow}`, { headers: { allow } });
+    });
   }
 }

@@ -280,6 +280,7 @@ Deno.test("the aggregator's interface", async (t) => {
         assert.equal((await check(post(`{"receipts":[],"receipts":[]}`))).type, "duplicate-key");
         assert.equal((await check(post(""))).type, "body-empty");
         assert.equal((await check(post("{}", "text/plain"))).type, "unsupported-media-type");
+        assert.equal((await check(post("{", "application/json; charset=utf-8"))).type, "not-json");
         const wrong = await check(
           post(JSON.stringify({ ...ASKED, receipts: [{ ...receiptOf("a"), minute: "noon" }] })),
         );

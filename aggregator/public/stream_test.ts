@@ -167,7 +167,18 @@ Deno.test("Streams", async (t) => {
           releasedAt: "2026-11-03T12:00:10.000Z",
           voters: 3,
           addedVoters: 3,
-          closing: false,
+          kind: "interim",
+          unit: "s-1/in_person",
+          members: null,
+          contests: [{
+            contest: "mayor",
+            ballots: 3,
+            undervotes: 0,
+            blanks: 1,
+            addedBallots: 3,
+            addedUndervotes: 0,
+            addedBlanks: 0,
+          }],
           votes: [{ contest: "mayor", candidate: "ann", votes: 3, added: 3 }],
         });
       });

@@ -27,6 +27,7 @@ import {
   TIME_HEADER,
 } from "../../shared/sync.ts";
 import { BodyReader, drain } from "../../web/body.ts";
+import { isOfType } from "../../web/content_type.ts";
 import type { Database, Query } from "../database/database.ts";
 import { type Ignored, SenderKeys } from "./sender_keys.ts";
 import { SyncAnswers } from "./sync_answers.ts";
@@ -111,8 +112,11 @@ async function respond(
 function readRequest(request: Request): { claim: SignatureClaim; name: KeyName | undefined } | Problem {
   const { headers, url } = request;
   if (url.includes("?")) return problem("query-not-allowed", "leave the query string out");
-  if (headers.get("content-type") !== CONTENT_TYPE) {
-    return problem("unsupported-media-type", `Content-Type must be exactly ${CONTENT_TYPE}`);
+  if (!isOfType(headers.get("content-type"), CONTENT_TYPE)) {
+    return problem(
+      "unsupported-media-type",
+      `Content-Type must be ${CONTENT_TYPE}, alone or with charset=utf-8`,
+    );
   }
   const claim = readClaim(SYNC_PATH, {
     contentType: headers.get("content-type"),

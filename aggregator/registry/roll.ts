@@ -65,6 +65,7 @@ export function ageGroupOf(birthDate: string, day: string): string {
  * @param now Milliseconds since 1970; asked for each transaction, since an import may take long.
  * @param onProgress Told how many more voters were written.
  * @param logEnds Asked for each transaction, by callers that have the log open: see {@link changeHistory}.
+ * @param onDifferent Told of each voter who is on the roll already with other data, and what differs.
  * @returns how many voters were put on the roll, and how many were on it already.
  */
 export async function importRoll(
@@ -75,6 +76,7 @@ export async function importRoll(
   now: () => number,
   onProgress: (voters: number) => void = () => {},
   logEnds?: () => Promise<readonly number[]>,
+  onDifferent?: (voterId: string, differs: string) => void,
 ): Promise<{ added: number; known: number }> {
   const manifest = await newestManifest(db.query, election);
   if (manifest === undefined) throw new OfficeError(`Cannot import a roll: there is no election ${election}`);
@@ -88,9 +90,13 @@ export async function importRoll(
   const batch = new Map<string, Voter>();
   const flush = async () => {
     const ends = await logEnds?.();
-    const written = await writeVoters(db, election, pseudonym, [...batch.values()], lines, now, ends);
+    const all = [...batch.values()];
+    const written = await writeVoters(db, election, pseudonym, all, lines, now, ends);
     added += written;
     known += lines - written;
+    if (onDifferent !== undefined && written < all.length) {
+      await tellDifferences(db.query, election, all, onDifferent);
+    }
     onProgress(lines);
     batch.clear();
     lines = chars = 0;
@@ -183,6 +189,34 @@ async function writeVoters(
     });
     return added.size;
   });
+}
+
+/** Compares voters with what the registry has of them. */
+async function tellDifferences(
+  query: Query,
+  election: string,
+  voters: readonly Voter[],
+  onDifferent: (voterId: string, differs: string) => void,
+): Promise<void> {
+  const rows = await query<Pick<Voter, "voter_id" | "region" | "station" | "birth_date" | "gender">>(
+    `SELECT r.voter_id, r.region, coalesce(r.station, '') AS station, coalesce(r.birth_date::text, '') AS birth_date,
+       r.gender
+     FROM registry.voters r JOIN json_to_recordset($2::json) AS v (voter_id text) ON r.voter_id = v.voter_id
+     WHERE r.election = $1 AND r.struck_at IS NULL`,
+    [election, JSON.stringify(voters.map(({ voter_id }) => ({ voter_id })))],
+  );
+  const kept = new Map(rows.map((row) => [row.voter_id, row]));
+  for (const voter of voters) {
+    const known = kept.get(voter.voter_id);
+    if (known === undefined) continue;
+    const columns = ["region", "station", "birth_date", "gender"] as const;
+    const differs = columns.filter((column) => known[column] !== voter[column]).map((column) =>
+      `${column} is ${JSON.stringify(known[column])} on the roll and ${
+        JSON.stringify(voter[column])
+      } in the file`
+    );
+    if (differs.length > 0) onDifferent(voter.voter_id, differs.join(", "));
+  }
 }
 
 /** Writes in the order of voter keys: in that of the registry's voters, the n-th row of both would be one person. */

@@ -1,276 +1,293 @@
 import assert from "assert";
-import fc from "fast-check";
-import type { Judgement } from "../../shared/judge.ts";
-import type { StoredRecord } from "../../shared/log/vote_log.ts";
-import { VOTING_MODES, type VotingMode } from "../../shared/vote.ts";
-import { NOON_MS, testDefinition, testManifest, testRecord, testVoterKey } from "../../tests/fixture.ts";
+import { MARK } from "../../shared/marks.ts";
+import type { VotingMode } from "../../shared/vote.ts";
+import { NOON_MS } from "../../tests/fixture.ts";
 import { withDatabase } from "../../tests/test_database.ts";
-import { countBatch } from "../counting/count_batch.ts";
 import type { Database, Query } from "../database/database.ts";
+import { rebuildWork } from "../counting/rebuild_lease.ts";
 import { isDue, publish, type ReleasePolicy } from "./publish.ts";
-
-const STATIONS = ["n-1", "s-1", "s-2"];
-const REGION_OF: Record<string, string> = { "n-1": "north", "s-1": "south", "s-2": "south" };
-const PARTY_OF: Record<string, string> = { ann: "red", bob: "blue", cyd: "none" };
-
-/** What a ballot of a generated run is. */
-type Ballot = { station: string; mode: VotingMode; candidate: string | undefined };
-
-/** One step of a run: votes come in, and then a release may be due. */
-type Step = { ballots: Ballot[]; publish: boolean };
-
-const step: fc.Arbitrary<Step> = fc.record({
-  ballots: fc.array(
-    fc.record({
-      station: fc.constantFrom(...STATIONS),
-      mode: fc.constantFrom<VotingMode>("in_person", "in_person", "in_person", "absentee", "provisional"),
-      candidate: fc.constantFrom("ann", "bob", "cyd", undefined),
-    }),
-    { maxLength: 12 },
-  ),
-  publish: fc.boolean(),
-});
-
-const run = fc.record({
-  k: fc.integer({ min: 1, max: 6 }),
-  beforeClosing: fc.boolean(),
-  open: fc.array(step, { maxLength: 6 }),
-  late: fc.array(step, { maxLength: 4 }),
-});
-
-/** Counts ballots in the production statement, as the counter would after judging. */
-class Booth {
-  #voters = 0;
-  #offset = 0;
-
-  constructor(readonly db: Database, readonly election: string) {}
-
-  async open(): Promise<void> {
-    await this.db.query("INSERT INTO counting.log_positions (election, partition) VALUES ($1, 0)", [
-      this.election,
-    ]);
-  }
-
-  async cast(ballots: readonly Ballot[]): Promise<void> {
-    if (ballots.length === 0) return;
-    const from = this.#offset;
-    const judgements = ballots.map(({ station, mode, candidate }): Judgement => ({
-      fate: "acceptable",
-      record: testRecord(`voter-${this.#voters++}`, {
-        station,
-        mode,
-        selections: candidate === undefined ? [] : [{ contest: "mayor", candidate }],
-      }, this.election),
-      region: REGION_OF[station],
-      gateway: "g-1",
-    }));
-    const records = judgements.map((): StoredRecord => ({
-      version: "1",
-      keyId: "",
-      senderKey: new Uint8Array(),
-      signature: new Uint8Array(),
-      value: new Uint8Array(),
-      partition: 0,
-      offset: this.#offset++,
-      appendedAtMs: NOON_MS,
-    }));
-    await this.db.transaction(async (query) => {
-      for (let voter = this.#voters - ballots.length; voter < this.#voters; voter++) {
-        await query(
-          "INSERT INTO counting.roll VALUES ($1, decode($2, 'hex'), $3::timestamptz, NULL, 'north', NULL, '25-34', 'female')",
-          [this.election, testVoterKey(`voter-${voter}`, this.election), new Date(0).toISOString()],
-        );
-      }
-      await countBatch(query, {
-        election: this.election,
-        partition: 0,
-        epoch: 0,
-        fromOffset: from,
-        nextOffset: this.#offset,
-        lastDigest: "",
-        records,
-        judgements,
-        keepDetails: records.map(() => true),
-      });
-    });
-  }
-}
-
-type Shown = { voters: Map<string, number>; votes: Map<string, number> };
-
-/** Everything that anyone can know of the results: sums of the current releases, at every level. */
-async function readShown(query: Query, election: string): Promise<Shown> {
-  const rows = await query<
-    { station: string; mode: string; voters: number; votes: { candidate: string; votes: number }[] }
-  >(
-    `SELECT c.station, c.mode, r.voters::float8 AS voters, r.votes
-     FROM results.current c JOIN results.releases r USING (revision) WHERE c.election = $1`,
-    [election],
-  );
-  const voters = new Map<string, number>();
-  const votes = new Map<string, number>();
-  const add = (map: Map<string, number>, key: string, n: number) => map.set(key, (map.get(key) ?? 0) + n);
-  for (const row of rows) {
-    const levels = [
-      `station ${row.station} ${row.mode}`,
-      `station ${row.station}`,
-      `region ${REGION_OF[row.station]}`,
-      `region ${REGION_OF[row.station]} ${row.mode}`,
-      `mode ${row.mode}`,
-      "total",
-    ];
-    for (const level of levels) {
-      add(voters, level, row.voters);
-      for (const vote of row.votes) {
-        add(votes, `${level} candidate ${vote.candidate}`, vote.votes);
-        add(votes, `${level} party ${PARTY_OF[vote.candidate]}`, vote.votes);
-      }
-    }
-  }
-  return { voters, votes };
-}
-
-/** Fails when one published number tells of fewer than k voters more than another. */
-function assertNoSmallStep(before: Shown, after: Shown, k: number): void {
-  for (const [level, n] of after.voters) {
-    const more = n - (before.voters.get(level) ?? 0);
-    assert.ok(more === 0 || more >= k, `${level} tells of ${more} more voters, and k is ${k}`);
-  }
-  for (const [key, n] of after.votes) {
-    const level = key.slice(0, key.search(/ (?:candidate|party) /));
-    if (n === (before.votes.get(key) ?? 0)) continue;
-    const more = after.voters.get(level)! - (before.voters.get(level) ?? 0);
-    assert.ok(more >= k, `${key} changed while ${level} tells of ${more} more voters, and k is ${k}`);
-  }
-}
-
-function policy(election: string, change: Partial<ReleasePolicy> = {}): ReleasePolicy {
-  return { election, threshold: 3, allowed: true, closed: false, stations: STATIONS, all: false, ...change };
-}
+import { releasesSince } from "./results.ts";
+import { withdrawUnfounded } from "./withdraw.ts";
 
 const NOW = new Date(NOON_MS);
 
-Deno.test("no two published states differ by fewer than k voters at any level, but at closing", async () => {
-  await withDatabase(async (db) => {
-    let runs = 0;
-    await fc.assert(
-      fc.asyncProperty(run, async ({ k, beforeClosing, open, late }) => {
-        const election = `run-${runs++}`;
-        const booth = new Booth(db, election);
-        await booth.open();
-        let shown: Shown = { voters: new Map(), votes: new Map() };
-        const total = { cast: 0 };
-        const show = async (change: Partial<ReleasePolicy>, atClosing = false) => {
-          await publish(db, policy(election, { threshold: k, ...change }), NOW);
-          const now = await readShown(db.query, election);
-          if (!atClosing) assertNoSmallStep(shown, now, k);
-          shown = now;
-        };
-        for (const { ballots, publish: due } of open) {
-          await booth.cast(ballots);
-          total.cast += ballots.length;
-          if (due) await show({ allowed: beforeClosing });
-          if (!beforeClosing) assert.equal(shown.voters.get("total") ?? 0, 0);
-        }
-        await show({ closed: true, all: true }, true);
-        assert.equal(shown.voters.get("total"), total.cast, "closing shows every vote that was counted");
-        for (const { ballots, publish: due } of late) {
-          await booth.cast(ballots);
-          if (due) await show({ closed: true });
-        }
-      }),
-      { numRuns: 1_000 },
+/** Counts voters of one cell who all choose the same. */
+async function count(
+  query: Query,
+  voters: number,
+  candidate: string | undefined,
+  { station = "n-1", mode = "in_person" as VotingMode, lane = 0 } = {},
+): Promise<void> {
+  for (const choice of [candidate ?? MARK.blank, MARK.ballots]) {
+    await query(
+      `INSERT INTO counting.station_counts AS c VALUES ('test', $1, 'mayor', $2, $3, $4, $5)
+       ON CONFLICT (election, station, mode, contest, candidate, lane) DO UPDATE SET votes = c.votes + excluded.votes`,
+      [station, choice, mode, lane, voters],
     );
+  }
+  await query(
+    `INSERT INTO counting.station_voters AS c VALUES ('test', $1, $2, $3, $4)
+     ON CONFLICT (election, station, mode, lane) DO UPDATE SET voters = c.voters + excluded.voters`,
+    [station, mode, lane, voters],
+  );
+  await query("INSERT INTO counting.changes VALUES ('test', $1)", [station]);
+}
+
+function policy(change: Partial<ReleasePolicy> = {}): ReleasePolicy {
+  return {
+    election: "test",
+    threshold: 5,
+    beforeFinal: true,
+    final: false,
+    caughtUp: false,
+    regionOf: (station) => station.startsWith("n") ? "north" : "south",
+    all: false,
+    ...change,
+  };
+}
+
+/** What stands published: by unit, voters and votes. */
+async function shown(db: Database): Promise<Record<string, unknown>> {
+  const rows = await db.query<
+    { unit: string; voters: number; votes: { candidate: string; votes: number }[] }
+  >(
+    `SELECT c.unit, r.voters::float8 AS voters, r.votes FROM results.current c JOIN results.releases r USING (revision)
+     ORDER BY 1`,
+  );
+  return Object.fromEntries(rows.map(({ unit, voters, votes }) => [
+    unit,
+    [voters, ...votes.map(({ candidate, votes }) => `${candidate} ${votes}`)].join(", "),
+  ]));
+}
+
+Deno.test("publish() shows a snapshot when k more have come, and never fewer than k new voters", async () => {
+  await withDatabase(async (db) => {
+    const publishAfter = async (voters: number, candidate: string) => {
+      await count(db.query, voters, candidate);
+      await publish(db, policy(), NOW);
+      return await shown(db);
+    };
+    assert.deepEqual(await publishAfter(7, "ann"), {}, "a snapshot of 7");
+    assert.deepEqual(await publishAfter(4, "bob"), {}, "4 more are too few");
+    assert.deepEqual(await publishAfter(1, "bob"), { "n-1/in_person": "7, ann 7" });
+    assert.deepEqual(await publishAfter(5, "cyd"), { "n-1/in_person": "12, ann 7, bob 5" });
   });
 });
 
-Deno.test("publish() holds a station back until k have voted there in one mode", async () => {
+Deno.test("publish() never shows one ballot by itself, as the closing release did of the 11th voter where k is 5", async () => {
   await withDatabase(async (db) => {
-    const booth = new Booth(db, "test");
-    await booth.open();
-    const ballot = (mode: VotingMode): Ballot => ({ station: "n-1", mode, candidate: "ann" });
-    await booth.cast([ballot("in_person"), ballot("in_person"), ballot("absentee")]);
-    assert.equal(await publish(db, policy("test"), NOW), 0, "three voters, but in two modes");
-    await booth.cast([ballot("in_person")]);
-    assert.equal(await publish(db, policy("test"), NOW), 1);
-    const { voters } = await readShown(db.query, "test");
-    assert.deepEqual([...voters].filter(([level]) => level.startsWith("station")), [
-      ["station n-1 in_person", 3],
-      ["station n-1", 3],
-    ]);
+    await count(db.query, 5, "ann");
+    await publish(db, policy(), NOW);
+    await count(db.query, 5, "bob");
+    await publish(db, policy(), NOW);
+    assert.deepEqual(await shown(db), { "n-1/in_person": "5, ann 5" });
+    await count(db.query, 1, "cyd");
+    await publish(db, policy({ final: true }), NOW);
+    assert.deepEqual(await shown(db), { "n-1/in_person": "11, ann 5, bob 5, cyd 1" });
+    const releases = await releasesSince(db.query, "test", 0, 10);
+    assert.deepEqual(releases.map(({ kind, addedVoters }) => [kind, addedVoters]), [["interim", 5], [
+      "final",
+      6,
+    ]]);
   });
 });
 
-Deno.test("publish() writes revisions that rise, with what each added", async () => {
+Deno.test("publish() shows all that was counted at the end, 15 of 15, small cells together with others", async () => {
   await withDatabase(async (db) => {
-    const booth = new Booth(db, "test");
-    await booth.open();
-    const ballots: Ballot[] = Array.from(
-      { length: 3 },
-      () => ({ station: "n-1", mode: "in_person", candidate: "ann" }),
-    );
-    await booth.cast(ballots);
-    await publish(db, policy("test"), NOW);
-    await booth.cast(ballots.map((ballot) => ({ ...ballot, candidate: "bob" })));
-    await publish(db, policy("test"), NOW);
-    const releases = await db.query(
-      "SELECT (revision - min(revision) OVER ())::float8 AS place, voters::float8 AS voters, added_voters::float8 AS added, votes FROM results.releases ORDER BY revision",
-    );
-    assert.deepEqual(releases, [
-      {
-        place: 0,
-        voters: 3,
-        added: 3,
-        votes: [{ contest: "mayor", candidate: "ann", votes: 3, added: 3 }],
-      },
-      {
-        place: 1,
-        voters: 6,
-        added: 3,
-        votes: [
-          { contest: "mayor", candidate: "ann", votes: 3, added: 0 },
-          { contest: "mayor", candidate: "bob", votes: 3, added: 3 },
-        ],
-      },
-    ]);
-    assert.equal(await isDue(db.query, "test", new Date(NOW.getTime() + 1_000), 200), false);
-    assert.equal(await publish(db, policy("test"), NOW), 0, "nothing has changed");
+    await count(db.query, 11, "ann");
+    await count(db.query, 4, "bob", { station: "s-1" });
+    await publish(db, policy({ final: true }), NOW);
+    const [[unit, row]] = Object.entries(await shown(db));
+    assert.match(unit, /^:[0-9a-f]{16}$/);
+    assert.equal(row, "15, ann 11, bob 4");
+    const [release] = await releasesSince(db.query, "test", 0, 10);
+    const { station, region, mode, members } = release;
+    assert.deepEqual({ station, region, mode, members }, {
+      station: null,
+      region: null,
+      mode: null,
+      members: { regions: ["north", "south"] },
+    });
   });
 });
+
+Deno.test("publish() merges modes within the station, and moves what was shown alone", async () => {
+  await withDatabase(async (db) => {
+    await count(db.query, 6, "ann");
+    await publish(db, policy(), NOW);
+    await count(db.query, 6, "ann");
+    await publish(db, policy(), NOW);
+    await count(db.query, 2, "bob", { mode: "absentee" });
+    await publish(db, policy({ final: true }), NOW);
+    assert.deepEqual(await shown(db), {
+      "n-1/in_person": "0, ann 0",
+      "n-1/in_person+absentee": "14, ann 12, bob 2",
+    });
+    const releases = await releasesSince(db.query, "test", 0, 10);
+    assert.deepEqual(releases.map(({ unit, kind, addedVoters }) => [unit, kind, addedVoters]), [
+      ["n-1/in_person", "interim", 6],
+      ["n-1/in_person", "moved", -6],
+      ["n-1/in_person+absentee", "final", 14],
+    ]);
+    assert.deepEqual(releases[2].members, { modes: ["in_person", "absentee"] });
+  });
+});
+
+Deno.test("publish() shows nothing before the final release where the election does not allow it", async () => {
+  await withDatabase(async (db) => {
+    const held = policy({ beforeFinal: false });
+    for (let i = 0; i < 4; i++) {
+      await count(db.query, 9, "ann");
+      await publish(db, held, NOW);
+    }
+    assert.deepEqual(await shown(db), {});
+    await publish(db, { ...held, final: true }, NOW);
+    assert.deepEqual(await shown(db), { "n-1/in_person": "36, ann 36" });
+    assert.equal(await publish(db, { ...held, final: true }, NOW), 0, "the final release comes once");
+  });
+});
+
+Deno.test("publish() pools late votes upward until they are k: the unit, its region, all", async () => {
+  await withDatabase(async (db) => {
+    for (const station of ["n-1", "n-2", "s-1"]) await count(db.query, 6, "ann", { station });
+    const final = policy({ final: true, caughtUp: true });
+    await publish(db, final, NOW);
+    const late = async (voters: number, station: string, change: Partial<ReleasePolicy> = {}) => {
+      await count(db.query, voters, "bob", { station });
+      await publish(db, { ...final, ...change }, NOW);
+      const { "n-1/in_person": n1, "n-2/in_person": n2, "s-1/in_person": s1, ...pools } = await shown(db);
+      return [n1, n2, s1, pools];
+    };
+    const whole = "6, ann 6";
+    assert.deepEqual(await late(4, "n-1"), [whole, whole, whole, {}]);
+    assert.deepEqual(await late(1, "n-1"), ["11, ann 6, bob 5", whole, whole, {}]);
+    assert.deepEqual(await late(3, "n-1"), ["11, ann 6, bob 5", whole, whole, {}]);
+    // More may be on its way: it might become enough for the unit itself.
+    assert.deepEqual((await late(2, "n-2", { caughtUp: false }))[3], {});
+    assert.deepEqual((await late(1, "n-2"))[3], { "north:late": "6, ann 0, bob 6" });
+    await late(3, "s-1");
+    assert.deepEqual((await late(2, "n-2"))[3], {
+      ":late": "5, ann 0, bob 5",
+      "north:late": "6, ann 0, bob 6",
+    });
+  });
+});
+
+Deno.test("publish() shows a contest that had too few voters at the end, once it has enough", async () => {
+  await withDatabase(async (db) => {
+    await count(db.query, 3, "ann");
+    await publish(db, policy({ final: true }), NOW);
+    assert.deepEqual(await shown(db), {});
+    await count(db.query, 2, "bob", { station: "n-2" });
+    await publish(db, policy({ final: true, caughtUp: true }), NOW);
+    const [[unit, row]] = Object.entries(await shown(db));
+    assert.match(unit, /^north:[0-9a-f]{16}$/);
+    assert.equal(row, "5, ann 3, bob 2");
+  });
+});
+
+Deno.test("publish() publishes as it comes for k = 1, with what each release added", async () => {
+  await withDatabase(async (db) => {
+    const open = policy({ threshold: 1 });
+    await count(db.query, 1, "ann", { lane: 1 });
+    await count(db.query, 1, undefined, { lane: 2 });
+    assert.equal(await publish(db, open, NOW), 1);
+    await count(db.query, 1, "bob");
+    assert.equal(await publish(db, open, NOW), 1);
+    assert.equal(await publish(db, open, NOW), 0, "nothing has changed");
+    const [first, second] = await releasesSince(db.query, "test", 0, 10);
+    assert.ok(first.revision < second.revision);
+    assert.deepEqual(first.votes, [{ contest: "mayor", candidate: "ann", votes: 1, added: 1 }]);
+    assert.deepEqual(second.votes, [
+      { contest: "mayor", candidate: "ann", votes: 1, added: 0 },
+      { contest: "mayor", candidate: "bob", votes: 1, added: 1 },
+    ]);
+    assert.deepEqual(second.contests, [{
+      contest: "mayor",
+      ballots: 3,
+      undervotes: 0,
+      blanks: 1,
+      addedBallots: 1,
+      addedUndervotes: 0,
+      addedBlanks: 0,
+    }]);
+  });
+});
+
+Deno.test("publish() keeps to the highest k there was, and takes over what was shown with k = 1", async () => {
+  await withDatabase(async (db) => {
+    await count(db.query, 3, "ann");
+    await publish(db, policy({ threshold: 1 }), NOW);
+    await count(db.query, 5, "bob");
+    await publish(db, policy({ threshold: 5, all: true }), NOW);
+    assert.deepEqual(await shown(db), { "n-1/in_person": "3, ann 3" });
+    await count(db.query, 5, "cyd");
+    await publish(db, policy({ threshold: 1 }), NOW);
+    assert.deepEqual(await shown(db), { "n-1/in_person": "8, ann 3, bob 5" }, "k does not fall");
+  });
+});
+
+for (const threshold of [1, 5]) {
+  Deno.test(`withdrawUnfounded() takes off again what it withdraws, for k = ${threshold}, so that sums over time are right`, async () => {
+    await withDatabase(async (db) => {
+      const terms = policy({ threshold });
+      for (let i = 0; i < 3; i++) {
+        await count(db.query, 6, "ann");
+        await publish(db, terms, NOW);
+      }
+      const before = await shown(db);
+      await db.query("DELETE FROM counting.station_counts");
+      await db.query("DELETE FROM counting.station_voters");
+      await count(db.query, 9, "bob");
+      await db.transaction((query) => withdrawUnfounded(query, "test", NOW));
+      assert.deepEqual(await shown(db), { "n-1/in_person": "0, ann 0" });
+      const sums = async () => {
+        const added: Record<string, number> = {};
+        for (const release of await releasesSince(db.query, "test", 0, 100)) {
+          added.voters = (added.voters ?? 0) + release.addedVoters;
+          for (const { candidate, added: n } of release.votes) added[candidate] = (added[candidate] ?? 0) + n;
+        }
+        return added;
+      };
+      assert.deepEqual(await sums(), { voters: 0, ann: 0 });
+      await publish(db, terms, NOW);
+      if (threshold === 1) assert.deepEqual(await sums(), { voters: 9, ann: 0, bob: 9 });
+      else assert.deepEqual(await sums(), { voters: 0, ann: 0 }, "12 were known, so 17 are needed");
+      // A later rebuild finds what was there at first.
+      await db.query("DELETE FROM counting.station_counts");
+      await db.query("DELETE FROM counting.station_voters");
+      await count(db.query, 18, "ann");
+      await db.transaction((query) => withdrawUnfounded(query, "test", NOW));
+      if (threshold === 1) await publish(db, terms, NOW);
+      const after = await shown(db);
+      assert.equal(
+        String(after["n-1/in_person"]).startsWith(String(before["n-1/in_person"])),
+        true,
+        "as it was",
+      );
+      assert.deepEqual(
+        (await releasesSince(db.query, "test", 0, 100)).filter(({ kind }) => kind === "withdrawn").length > 0,
+        true,
+      );
+    });
+  });
+}
 
 Deno.test("isDue() waits from one publishing to the next, whoever did it, and not for one in the future", async () => {
   await withDatabase(async (db) => {
-    const booth = new Booth(db, "test");
-    await booth.open();
     const after = (ms: number) => isDue(db.query, "test", new Date(NOW.getTime() + ms), 200);
-    const cast = () => booth.cast([{ station: "n-1", mode: "in_person", candidate: "ann" }]);
     assert.equal(await after(0), false, "nothing has changed");
-    await cast();
+    await count(db.query, 1, "ann");
     assert.equal(await after(0), true, "nothing was published yet");
-    await publish(db, policy("test", { threshold: 1 }), NOW);
-    await cast();
+    await publish(db, policy({ threshold: 1 }), NOW);
+    await count(db.query, 1, "ann");
     assert.deepEqual([await after(1), await after(200), await after(201)], [false, false, true]);
     assert.equal(await after(-1), true, "another's clock is ahead");
     assert.equal(await isDue(db.query, "other", NOW, 200), false);
   });
 });
 
-Deno.test("publish() shows every station at closing, also those where nobody voted", async () => {
-  await withDatabase(async (db) => {
-    const booth = new Booth(db, "test");
-    await booth.open();
-    await booth.cast([{ station: "n-1", mode: "in_person", candidate: undefined }]);
-    const closing = policy("test", { closed: true, all: true });
-    assert.equal(await publish(db, closing, NOW), STATIONS.length * VOTING_MODES.length);
-    assert.equal(await publish(db, closing, NOW), 0, "closing happens once");
-    const { voters } = await readShown(db.query, "test");
-    assert.equal(voters.get("total"), 1);
-    assert.equal(voters.get("station s-2"), 0);
-  });
-});
-
-Deno.test("publish() lets one publisher at a time, and the other leave the changes", async () => {
-  const manifest = testManifest(testDefinition());
+Deno.test("publish() lets one publisher at a time, and none during a rebuild, and leaves the changes", async () => {
   await withDatabase(async (db) => {
     // PGlite has one session, so another's lock is played by a database that never gives it.
     const refused: Database = {
@@ -285,6 +302,14 @@ Deno.test("publish() lets one publisher at a time, and the other leave the chang
           )
         ),
     };
-    assert.equal(await publish(refused, policy(manifest.election), NOW), undefined);
+    await count(db.query, 1, "ann");
+    assert.equal(await publish(refused, policy({ threshold: 1 }), NOW), undefined);
+    await db.query(
+      "INSERT INTO counting.leases VALUES ($1, gen_random_uuid(), now() + interval '1 hour')",
+      [rebuildWork("test")],
+    );
+    assert.equal(await publish(db, policy({ threshold: 1 }), NOW), undefined);
+    await db.query("DELETE FROM counting.leases");
+    assert.equal(await publish(db, policy({ threshold: 1 }), NOW), 1);
   });
 });

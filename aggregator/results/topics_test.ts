@@ -46,12 +46,15 @@ async function release(query: Query, revision: number, station: string, ann: num
     { contest: "mayor", candidate: "bob", votes: bob, added: bob },
   ]);
   await query(
-    `INSERT INTO results.releases VALUES ($1, 'town', $2, 'in_person', '2026-11-03T12:00:00Z', $3, $3, false, $4::text::jsonb)`,
+    `INSERT INTO results.releases
+       (revision, election, unit, station, mode, released_at, voters, added_voters, kind, votes, marks)
+     VALUES ($1, 'town', $2 || '/in_person', $2, 'in_person', '2026-11-03T12:00:00Z', $3, $3, 'interim', $4::text::jsonb, '[]')`,
     [revision, station, ann + bob, votes],
   );
   await query(
-    `INSERT INTO results.current VALUES ('town', $1, 'in_person', $2, false, $3)
-     ON CONFLICT (election, station, mode) DO UPDATE SET revision = excluded.revision`,
+    `INSERT INTO results.current (election, unit, station, mode, revision, voters)
+     VALUES ('town', $1 || '/in_person', $1, 'in_person', $2, $3)
+     ON CONFLICT (election, unit) DO UPDATE SET revision = excluded.revision`,
     [station, revision, ann + bob],
   );
 }
@@ -88,8 +91,10 @@ Deno.test("ViewWriter writes turnout by region, and rejections without who voted
   await withDatabase(async (db) => {
     const views = new MemoryViews();
     const writer = writerOf(db, views);
+    await db.query("INSERT INTO results.elections VALUES ('town', 1), ('other', 4)");
     await db.query(`INSERT INTO counting.turnout_groups VALUES
-      ('town', 'north', '18-24', 'female', 0, 2), ('town', 'north', '25-34', 'male', 1, 3), ('other', 'north', '18-24', 'female', 0, 9)`);
+      ('town', 'north', '18-24', 'female', 0, 2), ('town', 'north', '25-34', 'male', 1, 3),
+      ('other', 'north', '18-24', 'female', 0, 9), ('unpublished', 'north', '18-24', 'female', 0, 9)`);
     await reject(db.query, 1, 7);
     await reject(db.query, 0);
     await db.query(`INSERT INTO counting.rejections VALUES
@@ -97,7 +102,7 @@ Deno.test("ViewWriter writes turnout by region, and rejections without who voted
     assert.equal(await stepAll(writer, views), 4);
     assert.deepEqual(views.standing(), {
       "turnout town/north": { election: "town", region: "north", voters: 5 },
-      "turnout other/north": { election: "other", region: "north", voters: 9 },
+      "turnout other/north": { election: "other", region: "north", voters: 8 },
       "rejections town/0/2": {
         election: "town",
         partition: 0,
@@ -169,6 +174,7 @@ Deno.test("ViewWriter takes off tallies that were withdrawn, and what a rebuild 
     const views = new MemoryViews();
     const writer = writerOf(db, views);
     await release(db.query, 1, "n-1", 3, 1);
+    await db.query("INSERT INTO results.elections VALUES ('town', 1)");
     await db.query("INSERT INTO counting.turnout_groups VALUES ('town', 'north', '18-24', 'female', 0, 2)");
     await reject(db.query, 0, 1, 2);
     assert.equal(await stepAll(writer, views), 5);

@@ -4,7 +4,7 @@
  *
  * All of it keeps one property, for each contest. Everything that is ever published is a sum of batches. A batch holds
  * at least k voters whom no batch before it held, and no voter is in two batches that stand. So whatever is added,
- * subtracted or compared, no set of 1 to k − 1 voters comes out. docs/adr/0013-release-units.md has the argument.
+ * subtracted or compared, no set of 1 to k − 1 voters comes out. docs/adr/0018-release-units.md has the argument.
  *
  * @module
  */

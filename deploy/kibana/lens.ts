@@ -82,7 +82,9 @@ function bucketColumn(bucket: Bucket, orderedBy: string): Record<string, unknown
       orderDirection: "desc",
       otherBucket: false,
       missingBucket: false,
-      parentFormat: { id: "terms" },
+      ...bucket.ids.length === 0
+        ? { parentFormat: { id: "terms" } }
+        : { secondaryFields: [...bucket.ids], parentFormat: { id: "multi_terms" } },
       include: [],
       exclude: [],
       includeIsRegex: false,

@@ -46,9 +46,12 @@ export type Metric = Readonly<
   | { operation: "sum" | "max" | "unique_count"; field: string; label: string }
 >;
 
-/** By what: a field's values, those with most of the first metric first; or time. */
+/**
+ * By what: a field's values, those with most of the first metric first; or time. `ids` are further fields that tell
+ * apart what has one name: two candidates of one name stay two.
+ */
 export type Bucket = Readonly<
-  | { by: "terms"; field: string; size: number; label: string }
+  | { by: "terms"; field: string; ids: readonly string[]; size: number; label: string }
   | { by: "time"; field: string; label: string; minutes: number }
 >;
 
@@ -94,8 +97,8 @@ const ADDED_VOTES = { operation: "sum", field: "added_votes", label: "Votes" } a
 const VOTERS = { operation: "sum", field: "voters", label: "Voters" } as const;
 const RECORDS = { operation: "count", label: "Records" } as const;
 
-function terms(field: string, label: string, size: number): Bucket {
-  return { by: "terms", field, label, size };
+function terms(field: string, label: string, size: number, ids: readonly string[] = []): Bucket {
+  return { by: "terms", field, ids, label, size };
 }
 
 function time(field: string, minutes: number): Bucket {
@@ -128,8 +131,9 @@ function chart(
   return { kind: "lens", id, title, index, drawing, buckets, metrics, width, height };
 }
 
-const CONTEST = terms("contest_name", "Contest", 100);
-const CANDIDATE = terms("candidate_name", "Candidate", 50);
+const CONTEST = terms("contest_name", "Contest", 100, ["contest"]);
+/** A candidate's id is unique in its contest only. */
+const CANDIDATE = terms("candidate_name", "Candidate", 50, ["contest", "candidate"]);
 
 /** All dashboards. */
 export const DASHBOARDS: readonly Dashboard[] = [
@@ -176,7 +180,7 @@ export const DASHBOARDS: readonly Dashboard[] = [
         "tallies",
         "table",
         [
-          terms("region_name", "Region", 500),
+          terms("region_name", "Region", 500, ["region"]),
           CANDIDATE,
         ],
         [VOTES],
@@ -188,7 +192,7 @@ export const DASHBOARDS: readonly Dashboard[] = [
         "tallies",
         "table",
         [
-          terms("station_name", "Station", 1_000),
+          terms("station_name", "Station", 1_000, ["station"]),
           CANDIDATE,
         ],
         [VOTES],
@@ -238,13 +242,13 @@ export const DASHBOARDS: readonly Dashboard[] = [
       ]),
       chart("turnout-region-time", "Voters by region and time", "turnout-per-minute", "lines", [
         time("minute", 10),
-        terms("region_name", "Region", 10),
+        terms("region_name", "Region", 10, ["region"]),
       ], [VOTERS]),
       chart("turnout-regions", "Voters by region", "turnout-per-minute", "bars", [
-        terms("region_name", "Region", 50),
+        terms("region_name", "Region", 50, ["region"]),
       ], [VOTERS]),
       chart("turnout-stations-table", "Voters by station", "turnout-per-minute", "table", [
-        terms("station_name", "Station", 1_000),
+        terms("station_name", "Station", 1_000, ["station"]),
       ], [VOTERS]),
       chart("turnout-modes", "Voters by mode of voting", "turnout-per-minute", "pie", [
         terms("mode", "Mode", 4),
@@ -301,7 +305,7 @@ export const DASHBOARDS: readonly Dashboard[] = [
         terms("reason", "Reason", 30),
       ], [RECORDS]),
       chart("rejections-stations-table", "By station and reason", "rejected-votes", "table", [
-        terms("station_name", "Station", 200),
+        terms("station_name", "Station", 200, ["station"]),
         terms("reason", "Reason", 30),
       ], [RECORDS]),
     ],

@@ -44,8 +44,14 @@ function grouped(buckets: readonly Bucket[], panel: LensPanel): Aggregation {
     ? {
       date_histogram: { field: outermost.field, fixed_interval: `${outermost.minutes}m` },
     }
-    : { terms: { field: outermost.field, size: outermost.size, order: orderOf(panel) } };
+    : termsOf(outermost, panel);
   return { by: { ...by, aggs } };
+}
+
+function termsOf({ field, ids, size }: Extract<Bucket, { by: "terms" }>, panel: LensPanel): Aggregation {
+  const order = orderOf(panel);
+  if (ids.length === 0) return { terms: { field, size, order } };
+  return { multi_terms: { terms: [field, ...ids].map((field) => ({ field })), size, order } };
 }
 
 function orderOf({ metrics: [first] }: LensPanel): Record<string, string>[] {

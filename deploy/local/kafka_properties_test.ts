@@ -52,7 +52,7 @@ Deno.test("brokerProperties() of three brokers replicates three times, two in sy
 Deno.test("brokerProperties() of a secure broker has no listener without TLS, and lets in only whom an ACL names", () => {
   const properties = brokerProperties(secure);
   assert.equal(properties["listener.security.protocol.map"], "SASL_SSL:SASL_SSL,CONTROLLER:SSL");
-  assert.equal(properties["listeners"].includes("PLAINTEXT"), false);
+  assert.equal(properties["listeners"]!.includes("PLAINTEXT"), false);
   assert.equal(properties["listener.name.controller.ssl.client.auth"], "required");
   assert.equal(
     properties["authorizer.class.name"],

@@ -63,10 +63,14 @@ export class BadBallots {
         const station = this.otherStation(vote.station);
         return station === undefined ? undefined : JSON.stringify({ ...vote, station });
       }
-      case "unknown-contest":
-        return selecting(vote, "no-such-contest", contests[0].candidates[0].id);
-      case "unknown-candidate":
-        return selecting(vote, contests[0].id, "no-such-candidate");
+      case "unknown-contest": {
+        const candidate = contests[0]?.candidates[0];
+        return candidate && selecting(vote, "no-such-contest", candidate.id);
+      }
+      case "unknown-candidate": {
+        const [contest] = contests;
+        return contest && selecting(vote, contest.id, "no-such-candidate");
+      }
       case "repeated-candidate": {
         const { id, candidates } = this.#random.pick(contests);
         const candidate = this.#random.pick(candidates).id;

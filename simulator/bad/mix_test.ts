@@ -52,7 +52,7 @@ Deno.test("mixOf() gives every kind its share", () => {
 
 Deno.test("mixOf() leaves out what cannot be shown, and says why, if it was asked for", () => {
   const small = {
-    contests: [{ ...ground.definition.contests[0], votesAllowed: 2 }],
+    contests: [{ ...ground.definition.contests[0]!, votesAllowed: 2 }],
     stations: [{ id: "s", name: "S", region }],
   };
   const { mix, leftOut } = mixOf({ every: 0.1 }, { definition: small, revoked: false, kills: true });

@@ -120,7 +120,7 @@ function afterSigning(kind: RequestKind, request: BadRequest): BadRequest {
       return { ...request, headers: rest };
     }
     case "malformed-signature": {
-      const swapped = headers["signature-input"].replace(/(;alg="[^"]*")(;tag="[^"]*")$/, "$2$1");
+      const swapped = headers["signature-input"]!.replace(/(;alg="[^"]*")(;tag="[^"]*")$/, "$2$1");
       return { ...request, headers: { ...headers, "signature-input": swapped } };
     }
     case "altered":

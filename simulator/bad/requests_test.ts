@@ -65,7 +65,7 @@ for (const kind of kinds) {
     Deno.test(`badRequest() is wrong by just one thing: ${kind}${batch ? ", in a batch" : ""}`, () => {
       const request = badRequest(kind, ground(batch));
       const { fate } = describeKind(kind);
-      const found = signatureFault({ ...request, path: request.path.split("?")[0] });
+      const found = signatureFault({ ...request, path: request.path.split("?")[0]! });
       if (OF_SIGNATURE.includes(kind)) assert.deepEqual({ refusedAs: found }, fate);
       else assert.equal(found, undefined);
     });
@@ -87,7 +87,7 @@ Deno.test("badRequest() is wrong where its kind says", () => {
   assert.equal(make("wrong-type").headers["content-type"], "text/plain");
   assert.equal(make("encoded").headers["content-encoding"], "gzip");
   assert.equal(make("other-id").headers["idempotency-key"], `"${batchId}"`);
-  assert.match(make("revoked-device").headers["signature-input"], /keyid="e\/lost\.1"/);
+  assert.match(make("revoked-device").headers["signature-input"]!, /keyid="e\/lost\.1"/);
   const lines = make("too-many-lines");
   assert.deepEqual([lines.path, lines.body.length], ["/v1/votes/batch", 1_001]);
   assert.equal(make("stale", true).headers["idempotency-key"], `"${batchId}"`);

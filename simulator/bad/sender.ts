@@ -38,7 +38,7 @@ export async function sendBad(
   const giveUpAtMs = clock.now() + SENDER_LIMITS.giveUpAfterMs;
   let last = "no gateway was asked";
   for (let turn = 0; !signal.aborted && clock.now() <= giveUpAtMs; turn++) {
-    const origin = origins[turn % origins.length];
+    const origin = origins[turn % origins.length]!;
     const { path, ...request } = make();
     const answer = await post(fetch, origin + path, request, signal);
     if (typeof answer !== "string" && !TRY_AGAIN.has(answer.status)) return deliveryOf(answer, origin);

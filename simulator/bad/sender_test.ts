@@ -21,7 +21,7 @@ async function send(...answers: (() => Response)[]) {
     {
       fetch: (url) => {
         asked.push(url);
-        return new Promise((resolve) => resolve(answers[Math.min(asked.length, answers.length) - 1]()));
+        return new Promise((resolve) => resolve(answers[Math.min(asked.length, answers.length) - 1]!()));
       },
       clock: { now: () => nowMs, sleep: (ms) => Promise.resolve(void (nowMs += ms)) },
       signal: signal.signal,

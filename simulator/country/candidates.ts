@@ -84,7 +84,7 @@ export function drawCandidates(
     const random = seededRandom(seed, "candidate", contest, i);
     const party: Party | undefined = parties[i];
     const gender = random.next() < 0.5 ? "female" : "male";
-    let [given, family] = [people.given[gender][0], people.family[0]];
+    let [given, family] = [people.given[gender][0]!, people.family[0]!];
     const name = freeName(names, () => {
       [given, family] = [random.pick(people.given[gender]), random.pick(people.family)];
       return people.fullName(given.text, family.text);
@@ -121,7 +121,7 @@ function biography(
 function platform(seed: number, index: number, name: string, party: string | undefined): string {
   const first = (seededRandom(seed, "themes").below(THEMES.length) + index) % THEMES.length;
   const second = (first + 1 + seededRandom(seed, "themes", index).below(THEMES.length - 1)) % THEMES.length;
-  const [one, two] = [THEMES[first], THEMES[second]];
+  const [one, two] = [THEMES[first]!, THEMES[second]!];
   const who = party === undefined ? `${name}, who stands for no party,` : `The ${party}`;
   return `${who} puts ${one[0]} and ${two[0]} first. The pledges: to ${
     [...one[1], ...two[1]].join("; to ")

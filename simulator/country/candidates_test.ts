@@ -31,8 +31,8 @@ Deno.test("drawCandidates() gives each a name, a party while there are any, text
     assert.match(platform!, /first\. The pledges: to .+\.$/);
     assert.match(photo!, /^<svg /);
   }
-  assert.match(candidates[3].platform!, /who stands for no party/);
-  assert.ok(candidates[1].photo!.includes(drawn.parties[1].colour!));
+  assert.match(candidates[3]!.platform!, /who stands for no party/);
+  assert.ok(candidates[1]!.photo!.includes(drawn.parties[1]!.colour!));
 });
 
 Deno.test("drawCandidates() has a party stand for the same in every contest, and its neighbour for something else", () => {

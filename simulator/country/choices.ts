@@ -71,14 +71,14 @@ export function voterChoices(
   return (voter, stationId, attempt) => {
     const station = stations.get(stationId)!;
     const random = seededRandom(seed, "ballot", voter.id, attempt);
-    const mode = VOTING_MODES[weighted(random, MODE_SUMS)];
+    const mode = VOTING_MODES[weighted(random, MODE_SUMS)]!;
     const age = agePosition(voter.birthDate, opensYear);
     const gender = voter.gender === "female" ? 1 : voter.gender === "male" ? -1 : 0;
     const selections = contests
       .filter(({ contest }) => station.contests?.includes(contest.id) ?? true)
       .flatMap((each) => {
         const leans = inRegion(each, station.region);
-        const weights = each.leanings.map((by, i) => Math.exp(leans[i] + age * by.age + gender * by.gender));
+        const weights = each.leanings.map((by, i) => Math.exp(leans[i]! + age * by.age + gender * by.gender));
         return pick(each.contest, runningSums(weights), random);
       });
     return { mode, selections };
@@ -110,7 +110,7 @@ function agePosition(birthDate: string, opensYear: number): number {
 function pick(contest: Contest, sums: readonly number[], random: Random): Selection[] {
   const picked = new Set<string>();
   for (let n = 0; n < contest.votesAllowed; n++) {
-    if (random.next() >= UNDERVOTE_SHARE) picked.add(contest.candidates[weighted(random, sums)].id);
+    if (random.next() >= UNDERVOTE_SHARE) picked.add(contest.candidates[weighted(random, sums)]!.id);
   }
   return [...picked].map((candidate) => ({ contest: contest.id, candidate }));
 }

@@ -8,7 +8,7 @@ import { DEFAULT_SIZE, simulateCountry } from "./country.ts";
 Deno.test.sanitizer({ ops: true, resources: true });
 
 const { definition } = simulateCountry(3, { ...DEFAULT_SIZE, contests: 2 }, TEST_FRAME);
-const [station, elsewhere] = definition.stations;
+const [station, elsewhere] = [definition.stations[0]!, definition.stations[1]!];
 
 const voters = (facts: Partial<Voter>, count = 2_000): Chooser[] =>
   Array.from(
@@ -20,15 +20,15 @@ const voters = (facts: Partial<Voter>, count = 2_000): Chooser[] =>
 function shares(seed: number, who: readonly Chooser[], at = station.id): number[] {
   const choices = voterChoices(seed, definition);
   const picks = who.flatMap((voter) => choices(voter, at, 0).selections)
-    .filter(({ contest }) => contest === definition.contests[0].id);
-  return definition.contests[0].candidates.map(({ id }) =>
+    .filter(({ contest }) => contest === definition.contests[0]!.id);
+  return definition.contests[0]!.candidates.map(({ id }) =>
     picks.filter(({ candidate }) => candidate === id).length / picks.length
   );
 }
 
 /** How far two lists of shares are apart at most, 0 to 1. */
 const apart = (a: readonly number[], b: readonly number[]) =>
-  Math.max(...a.map((share, i) => Math.abs(share - b[i])));
+  Math.max(...a.map((share, i) => Math.abs(share - b[i]!)));
 /** The mean of a figure over some countries: one alone may happen to lean little. */
 const overCountries = (figure: (seed: number) => number) =>
   [1, 2, 3, 4, 5, 6].reduce((sum, seed) => sum + figure(seed), 0) / 6;
@@ -58,6 +58,7 @@ Deno.test("voterChoices() takes a voter without birth date for one of middle age
 
 Deno.test("voterChoices() decides by seed, voter, station and attempt alone", () => {
   const [one, two, three] = voters({});
+  assert.ok(one && two && three);
   const inOrder = voterChoices(5, definition);
   const first = [one, two, three].map((voter) => inOrder(voter, station.id, 0));
   const backwards = voterChoices(5, definition);
@@ -70,6 +71,7 @@ Deno.test("voterChoices() decides by seed, voter, station and attempt alone", ()
 
 Deno.test("voterChoices() keeps to the contests of the station", () => {
   const [first, ...rest] = definition.stations;
+  assert.ok(first);
   const changed: ElectionDefinition = {
     ...definition,
     stations: [{ ...first, contests: ["council-1"] }, ...rest],

@@ -83,7 +83,7 @@ async function writeCountry(options: CountryOptions): Promise<void> {
 function frameOf({ election, day }: CountryOptions, nowMs: number): ElectionFrame {
   const id = idSchema.safeParse(election);
   if (!id.success) {
-    throw new UsageError(`Cannot use --election ${election}: it ${id.error.issues[0].message}`);
+    throw new UsageError(`Cannot use --election ${election}: it ${id.error.issues[0]!.message}`);
   }
   const at = (ms: number) => new Date(ms).toISOString();
   if (day === undefined) {

@@ -64,11 +64,15 @@ const LATER_CONTEST_VOTES = 2;
 const GENDERS = ["female", "male", "other", "unknown"] as const;
 const GENDER_SUMS = runningSums([49, 48, 1, 2]);
 /** Ages in years on the day by which everybody is registered: from, up to and not with, share. About Britain's. */
-const AGES = [[18, 25, 11], [25, 35, 17], [35, 45, 17], [45, 55, 17], [55, 65, 16], [65, 75, 12], [
-  75,
-  95,
-  10,
-]];
+const AGES: readonly (readonly [from: number, until: number, share: number])[] = [
+  [18, 25, 11],
+  [25, 35, 17],
+  [35, 45, 17],
+  [45, 55, 17],
+  [55, 65, 16],
+  [65, 75, 12],
+  [75, 95, 10],
+];
 const AGE_SUMS = runningSums(AGES.map(([, , share]) => share));
 const DAY_MS = 86_400_000;
 const PARTITIONS = 12;
@@ -95,10 +99,10 @@ export function simulateCountry(
   const draw = (index: number): { voter: Voter; home: Home } => {
     const random = seededRandom(seed, "voter", index);
     const at = weighted(random, sizeSums);
-    const { id: station, region } = stations[at];
-    const gender = GENDERS[weighted(random, GENDER_SUMS)];
+    const { id: station, region } = stations[at]!;
+    const gender = GENDERS[weighted(random, GENDER_SUMS)]!;
     const voter = { id: `voter-${index + 1}`, region, station, birthDate: birthDate(random), gender };
-    return { voter, home: homes[at] };
+    return { voter, home: homes[at]! };
   };
   const voter = (index: number) => draw(index).voter;
   const day = frame.opensAt.slice(0, 10);
@@ -116,7 +120,7 @@ export function simulateCountry(
 }
 
 function birthDate(random: Random): string {
-  const [from, until] = AGES[weighted(random, AGE_SUMS)];
+  const [from, until] = AGES[weighted(random, AGE_SUMS)]!;
   const years = from + random.below(until - from);
   const birthdayMs = Date.UTC(Number(REGISTERED_BY.slice(0, 4)) - years, 0, 1);
   return new Date(birthdayMs - random.below(365) * DAY_MS).toISOString().slice(0, 10);
@@ -149,7 +153,7 @@ function define(
   const country = { country: countryName(locale.country), countryCode: locale.country };
   const homes: Home[] = [];
   const stations = Array.from({ length: size.stations }, (_, i) => {
-    const { region, state } = regions[i % regions.length];
+    const { region, state } = regions[i % regions.length]!;
     const city = faker.location.city();
     homes.push({ city, state, ...country });
     const name = `${city}, ${random.pick(STATION_KINDS)}`;

@@ -120,6 +120,7 @@ Deno.test("simulateCountry() makes definitions that hold, whatever the size", st
 Deno.test("simulateCountry() gives each station a first gateway and another as fallback", strict, () => {
   const { definition } = simulateCountry(1, small, TEST_FRAME);
   const [one, two] = definition.gateways;
+  assert.ok(one && two);
   assert.deepEqual(one.stations, two.fallbackFor);
   assert.deepEqual(two.stations, one.fallbackFor);
   assert.equal(one.stations.length, 3);

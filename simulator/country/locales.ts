@@ -111,10 +111,11 @@ export const LOCALE_NAMES: readonly string[] = Object.keys(LOCALES);
  * @throws {UsageError} when there is none of that name; the message lists those that there are.
  */
 export async function loadLocale(name: string): Promise<Locale> {
-  if (!Object.hasOwn(LOCALES, name)) {
+  const locale = Object.hasOwn(LOCALES, name) ? LOCALES[name] : undefined;
+  if (locale === undefined) {
     throw new UsageError(`Cannot use the locale ${name}: it must be one of ${LOCALE_NAMES.join(", ")}`);
   }
-  const [country, load] = LOCALES[name];
+  const [country, load] = locale;
   return { name, faker: (await load()).faker, country };
 }
 

@@ -167,8 +167,9 @@ export function drawRegions(locale: Locale, seed: number, n: number): MappedRegi
   const counties = name === "en_GB" ? shuffled(BRITISH_COUNTIES, random) : [];
   const taken = new Set<string>();
   return Array.from({ length: n }, (_, i) => {
-    if (i < counties.length) {
-      const [name, state, latitude, longitude] = counties[i];
+    const county = counties[i];
+    if (county !== undefined) {
+      const [name, state, latitude, longitude] = county;
       taken.add(name);
       return { name, state, latitude, longitude };
     }
@@ -179,7 +180,7 @@ export function drawRegions(locale: Locale, seed: number, n: number): MappedRegi
 
 /** A country's English name. */
 export function countryName(code: string): string {
-  return COUNTRIES[code][0];
+  return COUNTRIES[code]![0];
 }
 
 /** A point around another. */
@@ -194,7 +195,7 @@ export function pointAround({ latitude, longitude }: Point, random: Random): Poi
 }
 
 function pointInside(country: string, random: Random): Point {
-  const [, south, west, north, east] = COUNTRIES[country];
+  const [, south, west, north, east] = COUNTRIES[country]!;
   return rounded({
     latitude: south + (north - south) * random.next(),
     longitude: west + (east - west) * random.next(),
@@ -232,7 +233,7 @@ function shuffled<T>(list: readonly T[], random: Random): T[] {
   const copy = [...list];
   for (let i = copy.length - 1; i > 0; i--) {
     const j = random.below(i + 1);
-    [copy[i], copy[j]] = [copy[j], copy[i]];
+    [copy[i], copy[j]] = [copy[j]!, copy[i]!];
   }
   return copy;
 }

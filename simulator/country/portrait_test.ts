@@ -10,7 +10,7 @@ const genders = ["female", "male", "other", "unknown"] as const;
 Deno.test("drawVoter() draws the same picture of the same numbers, and mostly another of others", () => {
   const drawn = new Set<string>();
   for (let i = 0; i < 400; i++) {
-    const sitter = { gender: genders[i % 4], age: 18 + i % 70 };
+    const sitter = { gender: genders[i % 4]!, age: 18 + i % 70 };
     const picture = drawVoter(seededRandom(1, i), sitter);
     assert.equal(drawVoter(seededRandom(1, i), sitter), picture);
     drawn.add(picture);
@@ -20,7 +20,7 @@ Deno.test("drawVoter() draws the same picture of the same numbers, and mostly an
 
 Deno.test("pictures are small, closed, and need no quotes in CSV", () => {
   for (let i = 0; i < 400; i++) {
-    const sitter = { gender: genders[i % 4], age: 18 + i % 70 };
+    const sitter = { gender: genders[i % 4]!, age: 18 + i % 70 };
     const candidate = drawCandidate(seededRandom(2, i), sitter, "#0072b2");
     for (const picture of [drawVoter(seededRandom(2, i), sitter), candidate]) {
       assert.match(

@@ -36,6 +36,6 @@ Deno.test("makeProfile() gives everybody a registration number and an address of
 
 Deno.test("makeProfile() registers voters between coming of age and the day by which all are", () => {
   const days = profiles().map(({ registeredOn }) => registeredOn).sort();
-  assert.ok(days[0] >= "1998-05-17" && days.at(-1)! <= REGISTERED_BY && new Set(days).size > 400, days[0]);
+  assert.ok(days[0]! >= "1998-05-17" && days.at(-1)! <= REGISTERED_BY && new Set(days).size > 400, days[0]);
   assert.ok(profiles("GB", "2008-01-01").every(({ registeredOn }) => registeredOn >= "2025-12-31"));
 });

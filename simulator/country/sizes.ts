@@ -20,10 +20,10 @@ export function stationSizeSums(seed: number, regionOf: readonly number[]): numb
   const shares = regionOf.map((_, station) => size("station", station));
   const ofRegion = new Map<number, number>();
   for (const [station, region] of regionOf.entries()) {
-    ofRegion.set(region, (ofRegion.get(region) ?? 0) + shares[station]);
+    ofRegion.set(region, (ofRegion.get(region) ?? 0) + shares[station]!);
   }
   const sizes = new Map([...ofRegion.keys()].map((region) => [region, size("region", region)]));
   return runningSums(
-    regionOf.map((region, station) => sizes.get(region)! * shares[station] / ofRegion.get(region)!),
+    regionOf.map((region, station) => sizes.get(region)! * shares[station]! / ofRegion.get(region)!),
   );
 }

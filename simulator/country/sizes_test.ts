@@ -19,7 +19,7 @@ Deno.test("stationSizeSums() makes stations of different sizes, the same for the
 Deno.test("stationSizeSums() gives a region its size however many stations share it", () => {
   const [alone, ...pair] = sizes(5, [0, 1, 1]);
   const [first, second, ...rest] = sizes(5, [0, 1, 0, 0]);
-  assert.ok(Math.abs(first + rest[0] + rest[1] - alone) < 1e-12);
-  assert.ok(Math.abs(second - pair[0] - pair[1]) < 1e-12);
+  assert.ok(Math.abs(first! + rest[0]! + rest[1]! - alone!) < 1e-12);
+  assert.ok(Math.abs(second! - pair[0]! - pair[1]!) < 1e-12);
   assert.notEqual(alone, second);
 });

@@ -57,7 +57,7 @@ export function voterTurnout(
 ): (voter: Comer) => boolean {
   const drawn = regions.map((region) => REGION_SPREAD * normal(seededRandom(seed, "turnout of", region)));
   const mean = drawn.reduce((sum, lean) => sum + lean, 0) / drawn.length;
-  const leans = new Map(regions.map((region, i) => [region, drawn[i] - mean]));
+  const leans = new Map(regions.map((region, i) => [region, drawn[i]! - mean]));
   // Infinity for 1: nothing leans against it.
   const base = Math.log(share / (1 - share));
   return ({ id, region, birthDate, gender }) => {
@@ -73,8 +73,8 @@ function ageLean(birthDate: string): number {
   const age = Number(REGISTERED_BY.slice(0, 4)) - Number(birthDate.slice(0, 4));
   const next = AGE_LEANS.findIndex(([upTo]) => age < upTo);
   if (next === -1) return AGE_LEANS.at(-1)![1];
-  if (next === 0) return AGE_LEANS[0][1];
-  const [[from, before], [to, after]] = [AGE_LEANS[next - 1], AGE_LEANS[next]];
+  if (next === 0) return AGE_LEANS[0]![1];
+  const [[from, before], [to, after]] = [AGE_LEANS[next - 1]!, AGE_LEANS[next]!];
   return before + (after - before) * (age - from) / (to - from);
 }
 

@@ -30,9 +30,8 @@ Deno.test("voterTurnout() says the same of a voter whoever was asked about befor
 });
 
 Deno.test("voterTurnout() rises with age up to 70 or so, and falls again", () => {
-  const [young, middle, old, oldest] = [2007, 1981, 1955, 1931].map((year) =>
-    shareOf({ birthDate: `${year}-05-01` })
-  );
+  const bornIn = (year: number) => shareOf({ birthDate: `${year}-05-01` });
+  const [young, middle, old, oldest] = [bornIn(2007), bornIn(1981), bornIn(1955), bornIn(1931)];
   assert.ok(
     young < middle - 0.08 && middle < old - 0.08 && oldest < old - 0.08,
     `${[young, middle, old, oldest]}`,
@@ -95,7 +94,9 @@ Deno.test("comersOf() mixes stations all day, and lets regions be earlier or lat
 });
 
 Deno.test("rollFor() makes a roll of which enough come, and no longer than everybody needs", () => {
-  for (const [wanted, regions, share] of [[10, 1, 0.7], [300, 5, 0.7], [3_000, 5, 0.5], [3_000, 2, 0.7]]) {
+  for (
+    const [wanted, regions, share] of [[10, 1, 0.7], [300, 5, 0.7], [3_000, 5, 0.5], [3_000, 2, 0.7]] as const
+  ) {
     for (const seed of SEEDS) {
       const { total } = comersOf(country(seed, rollFor(wanted, share), regions), seed, share);
       assert.ok(total >= wanted, `seed ${seed}: ${total} of ${wanted}`);

@@ -58,7 +58,7 @@ Deno.test("boardLines() says so when the aggregator is away, or its books do not
 
 Deno.test("boardLines() has nothing left to wait for when everybody has voted", () => {
   const lines = boardLines(scene, { ...status, aggregator: { ...status.aggregator!, counted: 1_000 } });
-  assert.match(lines[2], /█{24} {2}1,000 of 1,000 counted \(100 %\) {3}5\.0\/s$/);
+  assert.match(lines[2]!, /█{24} {2}1,000 of 1,000 counted \(100 %\) {3}5\.0\/s$/);
 });
 
 Deno.test("plainLine() has it all in one line", () => {

@@ -15,7 +15,7 @@ export function parseMetrics(text: string): Sample[] {
   return text.split("\n").flatMap((line) => {
     const [, name, labels = "", value] = LINE.exec(line) ?? [];
     if (name === undefined || Number.isNaN(Number(value))) return [];
-    const found = [...labels.matchAll(LABEL)].map(([, label, text]) => [label, unescape(text)]);
+    const found = [...labels.matchAll(LABEL)].map(([, label, text]) => [label, unescape(text!)]);
     return [{ name, labels: Object.fromEntries(found), value: Number(value) }];
   });
 }

@@ -75,9 +75,9 @@ export class Show {
     this.#ledger = LedgerProcess.start(ground.ledgerFile);
     this.#watcher = new Watcher({
       election: ground.definition.election,
-      gateways: ground.gateways.map((origin, i) => ({ name: ground.definition.gateways[i].id, origin })),
+      gateways: ground.gateways.map((origin, i) => ({ name: ground.definition.gateways[i]!.id, origin })),
       aggregator: this.#aggregator,
-      aggregatorOrigin: ground.aggregators[0],
+      aggregatorOrigin: ground.aggregators[0]!,
       memory: () => this.#memory(),
       fetch: http,
       clock: systemClock,
@@ -203,7 +203,7 @@ export class Show {
   #scene(elapsedS: number) {
     const { ground, pace } = this.#options;
     return {
-      page: ground.aggregators[0],
+      page: ground.aggregators[0]!,
       doing: this.#doing,
       elapsedS,
       coming: ground.coming,

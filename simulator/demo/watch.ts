@@ -91,7 +91,7 @@ export class Watcher {
   #gateway(name: string, samples: readonly Sample[], refusals: Map<string, number>): GatewayStatus {
     let taken = 0;
     let refused = 0;
-    for (const { name, labels: { answer }, value } of samples) {
+    for (const { name, labels: { answer = "unknown" }, value } of samples) {
       if (name !== VOTES) continue;
       if (TAKEN.has(answer)) taken += value;
       else {
@@ -152,8 +152,9 @@ class RateOver {
     const marks = this.#marks;
     if (marks.length > 0 && count < marks.at(-1)!.count) marks.length = 0;
     marks.push({ atMs, count });
-    while (marks.length > 2 && marks[1].atMs <= atMs - this.#overMs) marks.shift();
-    const spanMs = atMs - marks[0].atMs;
-    return spanMs > 0 ? (1_000 * (count - marks[0].count)) / spanMs : 0;
+    while (marks.length > 2 && marks[1]!.atMs <= atMs - this.#overMs) marks.shift();
+    const oldest = marks[0]!;
+    const spanMs = atMs - oldest.atMs;
+    return spanMs > 0 ? (1_000 * (count - oldest.count)) / spanMs : 0;
   }
 }

@@ -83,7 +83,7 @@ Deno.test("Watcher.read() has rates over the last seconds, and begins anew with 
   const rateAt = async (ms: number, taken: number) => {
     at.ms = ms;
     metrics["http://one/metrics"] = votes("vote", "accepted", taken);
-    const [first] = (await watch.read()).gateways;
+    const first = (await watch.read()).gateways[0]!;
     return first.taken === undefined ? undefined : first.perSecond;
   };
   const rates = [];

@@ -54,7 +54,7 @@ async function split(path: string, parts: readonly string[]): Promise<void> {
       if (voter === undefined) {
         throw new Error(`Cannot read the ledger ${path}: line ${number} is not an entry`);
       }
-      writers[hashText(voter) % writers.length].write(ended ? `${text}\n` : text);
+      writers[hashText(voter) % writers.length]!.write(ended ? `${text}\n` : text);
     }
   } finally {
     for (const writer of writers) writer.close();

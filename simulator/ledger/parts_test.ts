@@ -43,7 +43,7 @@ const lines = (entries: readonly LedgerEntry[]) =>
 Deno.test("judgeLedgerFile() comes to the same in parts as in one", async () => {
   const voters = Array.from({ length: 200 }, (_, n) => voter(n, n === 7 || n === 100));
   // Entry by entry in turn, as voters' entries lie in a real ledger.
-  const mixed = [0, 1, 2, 3, 4, 5].flatMap((i) => voters.map((entries) => entries[i]));
+  const mixed = [0, 1, 2, 3, 4, 5].flatMap((i) => voters.map((entries) => entries[i]!));
   await withLedger(lines(mixed), async (path) => {
     const judge = async (partBytes: number) => {
       const differences = new Differences();

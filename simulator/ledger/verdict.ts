@@ -314,6 +314,6 @@ export function compareResults(
 }
 
 function spell(key: string): string {
-  const [contest, candidate, station, mode] = key.split("/");
+  const [contest, candidate, station, mode = ""] = key.split("/");
   return `station ${station}, contest ${contest}, candidate ${candidate}, ${mode.replace("_", " ")}`;
 }

@@ -116,11 +116,11 @@ Deno.test(
 
 Deno.test("judgeLedger() finds an acknowledged vote that was lost", strict, async () => {
   assert.match(
-    (await faults(sent("1", "ann"), acknowledged("1")))[0],
+    (await faults(sent("1", "ann"), acknowledged("1")))[0]!,
     /vote 1 \(first\): acknowledged, and its outcome is none/,
   );
   assert.match(
-    (await faults(sent("1", "ann"), acknowledged("1"), outcome("1", "pending")))[0],
+    (await faults(sent("1", "ann"), acknowledged("1"), outcome("1", "pending")))[0]!,
     /its outcome is pending/,
   );
 });
@@ -141,7 +141,7 @@ Deno.test("judgeLedger() finds a voter counted twice, or not at all", strict, as
 
 Deno.test("judgeLedger() finds a vote of nobody on the roll that was counted", strict, async () => {
   assert.match(
-    (await faults(sent("1", "x", "unknown-voter"), acknowledged("1"), outcome("1", "counted")))[0],
+    (await faults(sent("1", "x", "unknown-voter"), acknowledged("1"), outcome("1", "counted")))[0]!,
     /is counted, not rejected\/unknown_voter/,
   );
 });
@@ -151,20 +151,20 @@ Deno.test(
   strict,
   async () => {
     assert.match(
-      (await faults(sent("1", "a"), refused("1", "overvote")))[0],
+      (await faults(sent("1", "a"), refused("1", "overvote")))[0]!,
       /vote 1 \(first\): refused by a gateway, overvote: so it is/,
     );
     assert.match(
-      (await faults(sent("1", "a"), { entry: "undelivered", ...of("1"), detail: "no answer" }))[0],
+      (await faults(sent("1", "a"), { entry: "undelivered", ...of("1"), detail: "no answer" }))[0]!,
       /undelivered, no answer/,
     );
     assert.match(
-      (await faults(outcome("9", "counted")))[0],
+      (await faults(outcome("9", "counted")))[0]!,
       /vote 9: an answer \(outcome\), and it was never sent/,
     );
     const changed = await faults(...good, outcome("1", "duplicate", "double_vote"));
-    assert.match(changed[0], /vote 1 \(first\): first counted, later duplicate\/double_vote/);
-    assert.match((await faults(...good, acknowledged("1", "other")))[0], /voter ann: two voter keys/);
+    assert.match(changed[0]!, /vote 1 \(first\): first counted, later duplicate\/double_vote/);
+    assert.match((await faults(...good, acknowledged("1", "other")))[0]!, /voter ann: two voter keys/);
   },
 );
 
@@ -193,13 +193,13 @@ Deno.test(
         "vote 1 (overvote): undelivered, connection refused",
       ]);
     }
-    assert.match((await faults(...good, again("1"), killed("1", "overvote")))[0], /undelivered/);
+    assert.match((await faults(...good, again("1"), killed("1", "overvote")))[0]!, /undelivered/);
   },
 );
 
 Deno.test("judgeLedger() finds a vote with a wrong proof that was counted", strict, async () => {
   assert.match(
-    (await faults(sent("1", "x", "wrong-proof"), acknowledged("1"), outcome("1", "counted")))[0],
+    (await faults(sent("1", "x", "wrong-proof"), acknowledged("1"), outcome("1", "counted")))[0]!,
     /is counted, not rejected\/bad_proof/,
   );
 });
@@ -233,7 +233,7 @@ Deno.test(
     assert.deepEqual(await faults(sent("1", "a", "forged"), refused("1", "signature-invalid")), []);
     const counted = [sent("1", "a"), acknowledged("1"), outcome("1", "counted")];
     const stolen = [sent("2", "a", "forged"), acknowledged("2"), outcome("2", "counted")];
-    assert.match((await faults(...counted, ...stolen))[1], /voter a: 2 of 1 votes counted, not 1/);
+    assert.match((await faults(...counted, ...stolen))[1]!, /voter a: 2 of 1 votes counted, not 1/);
   },
 );
 

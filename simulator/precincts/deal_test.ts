@@ -31,7 +31,7 @@ Deno.test(
         piles.forEach(({ votesAllowed }, contest) => {
           assert.ok(ballot.filter(([c]) => c === contest).length <= votesAllowed, "an overvote");
         });
-        for (const [contest, candidate] of ballot) counts[contest][candidate]++;
+        for (const [contest, candidate] of ballot) counts[contest]![candidate]!++;
       }
       assert.deepEqual(counts, piles.map((pile) => pile.counts));
     }));

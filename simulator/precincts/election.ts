@@ -11,11 +11,13 @@ import { longestVoteBytes } from "../../shared/record.ts";
 import { MAX_SELECTIONS, VOTING_MODES } from "../../shared/vote.ts";
 import type { VoteText } from "../../device/device.ts";
 import { castVote, selectionText } from "../cast.ts";
-import { ballotsNeeded, dealBallots, type Pile } from "./deal.ts";
+import { dealBallots, type Pile } from "./deal.ts";
+import { StationBallots } from "./ballots.ts";
 import type { ElectionFrame } from "../country/country.ts";
 import { gatewaysFor } from "../country/gateways.ts";
 import type { PrecinctTable } from "./table.ts";
 import type { Voter } from "../roll.ts";
+import { nameKey } from "../../shared/names.ts";
 import { slug } from "../slug.ts";
 
 /** An election that is to come out as a file says. */
@@ -38,8 +40,8 @@ export type PrecinctStation = Readonly<{
   voters: number;
   /** Each selection's JSON, by contest and candidate. */
   selections: readonly (readonly string[])[];
-  /** By mode: what each contest's candidates have. */
-  piles: readonly (readonly Pile[])[];
+  /** By mode: how many ballots are cast, and what each contest's candidates have on them. */
+  ballots: readonly Readonly<{ count: number; piles: readonly Pile[] }>[];
 }>;
 
 /** Gateways of a replayed election: each is first for half of the stations, and the other's fallback. */
@@ -60,8 +62,8 @@ export function chooseContests(
     const most = Math.max(...table.contests.map(({ votes }) => votes));
     return [table.contests.findIndex(({ votes }) => votes === most)];
   }
-  const wanted = slug(choice.contest);
-  const found = table.contests.findIndex(({ id, name }) => id === choice.contest || slug(name) === wanted);
+  const wanted = nameKey(choice.contest);
+  const found = table.contests.findIndex(({ id, name }) => id === choice.contest || nameKey(name) === wanted);
   if (found !== -1) return [found];
   const list = table.contests.slice(0, 20).map(({ id, votes }) =>
     `${id} (${votes.toLocaleString("en")} votes)`
@@ -102,21 +104,33 @@ export function precinctElection(
   frame: ElectionFrame & Readonly<{ name: string }>,
 ): PrecinctElection {
   const perStation = rowsByStation(table, new Set(chosen));
+  const stationBallots = new StationBallots(table, chosen);
   const expected = new Map<string, number>();
   const stations: PrecinctStation[] = [];
   let voters = 0;
   for (const [index, rows] of perStation) {
-    const { id, region } = table.stations[index];
-    const { piles, selections } = pilesOf(table, rows);
+    const { id, region } = table.stations[index]!;
+    const groups = groupsOf(rows);
+    const ballots = stationBallots.of(index, groups);
     for (const row of rows) {
-      const contest = table.contests[row.contest];
+      const contest = table.contests[row.contest]!;
       VOTING_MODES.forEach((mode, m) => {
-        if (row.votes[m] === 0 && m > 0) return;
-        expected.set(`${contest.id}/${contest.candidates[row.candidate].id}/${id}/${mode}`, row.votes[m]);
+        const votes = row.votes[m]!;
+        if (votes === 0 && m > 0) return;
+        expected.set(`${contest.id}/${contest.candidates[row.candidate]!.id}/${id}/${mode}`, votes);
       });
     }
-    const here = piles.reduce((sum, ofMode) => sum + ballotsNeeded(ofMode), 0);
-    stations.push({ id, region, device: `${id}-a`, firstVoter: voters + 1, voters: here, selections, piles });
+    const here = ballots.reduce((sum, { count }) => sum + count, 0);
+    const selections = selectionsOf(table, groups);
+    stations.push({
+      id,
+      region,
+      device: `${id}-a`,
+      firstVoter: voters + 1,
+      voters: here,
+      selections,
+      ballots,
+    });
     voters += here;
   }
   const definition = define(table, chosen, perStation, frame);
@@ -136,26 +150,28 @@ function rowsByStation(table: PrecinctTable, chosen: ReadonlySet<number>): Map<n
   return new Map([...perStation].sort(([a], [b]) => a - b));
 }
 
-function pilesOf(table: PrecinctTable, rows: Rows): Pick<PrecinctStation, "piles" | "selections"> {
-  const byContest = new Map<number, Rows[number][]>();
-  for (const row of rows) {
-    const group = byContest.get(row.contest);
-    if (group === undefined) byContest.set(row.contest, [row]);
-    else group.push(row);
+/** A station's rows, by contest. */
+type RowGroups = readonly (readonly [contest: number, rows: Rows])[];
+
+function groupsOf(rows: Rows): RowGroups {
+  return [...Map.groupBy(rows, ({ contest }) => contest)];
+}
+
+function selectionsOf(table: PrecinctTable, groups: RowGroups): string[][] {
+  return groups.map(([index, rows]) => {
+    const { id, candidates } = table.contests[index]!;
+    return rows.map(({ candidate }) => selectionText(id, candidates[candidate]!.id));
+  });
+}
+
+/** How many voters a table's contests have, all stations together, without making an election of them. */
+export function countVoters(table: PrecinctTable, chosen: readonly number[]): number {
+  const stationBallots = new StationBallots(table, chosen);
+  let voters = 0;
+  for (const [index, rows] of rowsByStation(table, new Set(chosen))) {
+    for (const { count } of stationBallots.of(index, groupsOf(rows))) voters += count;
   }
-  const groups = [...byContest];
-  return {
-    selections: groups.map(([index, group]) => {
-      const { id, candidates } = table.contests[index];
-      return group.map(({ candidate }) => selectionText(id, candidates[candidate].id));
-    }),
-    piles: VOTING_MODES.map((_, mode) =>
-      groups.map(([index, group]) => ({
-        votesAllowed: table.contests[index].votesAllowed,
-        counts: group.map(({ votes }) => votes[mode]),
-      }))
-    ),
-  };
+  return voters;
 }
 
 function define(
@@ -165,14 +181,14 @@ function define(
   frame: ElectionFrame & Readonly<{ name: string }>,
 ): ElectionDefinition {
   const contests = chosen.map((index) => {
-    const { id, name, votesAllowed, candidates } = table.contests[index];
+    const { id, name, votesAllowed, candidates } = table.contests[index]!;
     return { id, name, votesAllowed, candidates };
   });
   const stations = [...perStation].map(([index, rows]) => {
     const here = new Set(rows.map(({ contest }) => contest));
     const some = here.size < chosen.length &&
-      { contests: [...here].map((contest) => table.contests[contest].id) };
-    return { ...table.stations[index], ...some };
+      { contests: [...here].map((contest) => table.contests[contest]!.id) };
+    return { ...table.stations[index]!, ...some };
   });
   refuseTooMany("contests", contests.length, ELECTION_LIMITS.contests);
   refuseTooMany("stations", stations.length, ELECTION_LIMITS.stations);
@@ -250,10 +266,11 @@ export function* stationBatches(
   for (const [m, mode] of VOTING_MODES.entries()) {
     let selections = "";
     const pick = (contest: number, candidate: number) => {
-      const selection = station.selections[contest][candidate];
+      const selection = station.selections[contest]![candidate]!;
       selections = selections === "" ? selection : `${selections},${selection}`;
     };
-    for (const _ of dealBallots(station.piles[m], pick)) {
+    const { piles, count } = station.ballots[m]!;
+    for (const _ of dealBallots(piles, pick, count)) {
       batch.push(castVote(uuid(), `voter-${voter++}`, station.id, mode, selections, castAt));
       selections = "";
       if (batch.length < batchVotes) continue;
@@ -271,7 +288,7 @@ export function* stationBatches(
  */
 export function electionIdOf(path: string): string {
   const file = path.split("/").at(-1)!.replace(/\.csv$/i, "");
-  const [day, place, ...rest] = file.split("__");
+  const [day = "", place, ...rest] = file.split("__");
   if (!/^\d{8}$/.test(day) || place === undefined) return slug(file, 56);
   return slug([place, day, ...rest.filter((part) => part !== "precinct")].join("-"), 56);
 }

@@ -54,7 +54,7 @@ export function headers(endpoint: Endpoint): Row[] {
       undefined,
       "",
       "text/plain",
-      `${contentType}; charset=utf-8`,
+      `${contentType}; charset=latin1`,
       `${contentType},${contentType}`,
     ]
   ) {
@@ -62,7 +62,7 @@ export function headers(endpoint: Endpoint): Row[] {
       what: `content-type ${type}`,
       request: withHeader(honest(endpoint), "content-type", type),
       reason: "unsupported-media-type",
-      says: new RegExp(`must be exactly ${contentType}`),
+      says: new RegExp(`must be ${contentType}, alone or with charset=utf-8`),
     });
   }
   return rows;

@@ -37,6 +37,8 @@ const SLOWEST = 0.1;
 /** How long the aggregator may leave every vote that is held without an answer, in milliseconds. */
 const STALLED_MS = 30_000;
 const WATCH_MS = 250;
+/** How long a vote that one gateway's record had rejected waits for the other gateway's, in milliseconds. */
+const COPY_AGAIN_AFTER_MS = 1_000;
 
 /** Shares, of 1. */
 const SHARES = { batch: 0.2, double: 0.04, unknown: 0.03, twiceAtOnce: 0.1, onceMore: 0.1, blank: 0.1 };
@@ -149,7 +151,7 @@ export class Round {
         return this.#ledger.write([againEntry(of, was), answerEntry(of, delivery)]);
       },
       clock: systemClock,
-      limits: { sendAgainAfterMs, askEveryMs: 300 },
+      limits: { sendAgainAfterMs, copyAgainAfterMs: COPY_AGAIN_AFTER_MS, askEveryMs: 300 },
     });
     this.#devices = Array.from({ length: DEVICES }, (_, i) => {
       const identity = identityOf(devices.election, devices.devices[i % devices.devices.length]);

@@ -223,13 +223,16 @@ export class Scene {
 /** The tests' election, open from an hour ago for a day. */
 function openNow(): ElectionDefinition {
   const hours = (n: number) => new Date(Date.now() + n * 3_600_000).toISOString();
-  const { stations } = testDefinition();
+  const { regions: [region] } = testDefinition();
+  const stations = testDefinition().stations.map((station) => ({ ...station, region: region.id }));
   const [first, second] = [stations.slice(0, 2), stations.slice(2)].map((part) => part.map(({ id }) => id));
   return testDefinition({
     opensAt: hours(-1),
     closesAt: hours(24),
     acceptsUntil: hours(25),
     releaseThreshold: 1,
+    regions: [region],
+    stations,
     gateways: [
       { id: GATEWAYS[0], stations: first, fallbackFor: second },
       { id: GATEWAYS[1], stations: second, fallbackFor: first },
@@ -237,10 +240,10 @@ function openNow(): ElectionDefinition {
   });
 }
 
-/** Voters who may vote at any station. */
+/** Voters who may vote at any station: all are in one region. */
 function* everyone(voters: number) {
+  const [{ id: region }] = testDefinition().regions;
   for (let i = 0; i < voters; i++) {
-    const region = i % 2 === 0 ? "north" : "south";
     yield { id: voterId(i), region, station: "", birthDate: "1980-01-01", gender: "unknown" as const };
   }
 }

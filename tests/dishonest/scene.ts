@@ -9,6 +9,7 @@ import { createDeviceClient, type DeviceClient, type Trouble } from "../../devic
 import type { ReceiptAnswer } from "../../device/receipts.ts";
 import { memoryStore, type VoteStore } from "../../device/store.ts";
 import { freePorts } from "../../simulator/ports.ts";
+import type { ElectionDefinition } from "../../shared/election.ts";
 import { readDevicesFile } from "../../simulator/polls.ts";
 import { writeRoll } from "../../simulator/roll.ts";
 import { testDefinition } from "../fixture.ts";
@@ -36,7 +37,7 @@ export class DishonestScene {
   ) {}
 
   /** Provisions an election that is open now, and starts the aggregator and g-2. */
-  static async open(): Promise<DishonestScene> {
+  static async open(change: Partial<ElectionDefinition> = {}): Promise<DishonestScene> {
     const dataDir = await Deno.makeTempDir({ prefix: "pollwire-dishonest-" });
     const hours = (n: number) => new Date(Date.now() + n * 3_600_000).toISOString();
     const definition = testDefinition({
@@ -44,6 +45,7 @@ export class DishonestScene {
       closesAt: hours(4),
       acceptsUntil: hours(5),
       releaseThreshold: 1,
+      ...change,
     });
     const { election } = definition;
     const processes = new Processes(dataDir, { aggregators: [AGGREGATOR], gateways: ["g-1", "g-2"] });

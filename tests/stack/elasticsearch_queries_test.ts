@@ -28,9 +28,19 @@ const WANTED: readonly ((db: Database) => Promise<unknown>)[] = [
   async (db) =>
     await rows(db, "SELECT sum(v.votes)::float8 AS n", "AND v.contest = 'mayor' AND v.candidate = 'ann'"),
   async (db) =>
-    await rows(db, "SELECT c.name AS a, sum(v.votes)::float8 AS n", "AND v.contest = 'mayor'", "c.name"),
+    await rows(
+      db,
+      "SELECT v.candidate || '|' || c.name AS a, sum(v.votes)::float8 AS n",
+      "AND v.contest = 'mayor'",
+      "v.candidate, c.name",
+    ),
   async (db) =>
-    await rows(db, "SELECT g.name AS a, c.name AS b, sum(v.votes)::float8 AS n", "", "g.name, c.name"),
+    await rows(
+      db,
+      "SELECT g.region AS a, v.contest || '|' || v.candidate || '|' || c.name AS b, sum(v.votes)::float8 AS n",
+      "",
+      "g.region, v.contest, v.candidate, c.name",
+    ),
   async (db) =>
     sorted(
       await db.query(
@@ -51,11 +61,11 @@ const WANTED: readonly ((db: Database) => Promise<unknown>)[] = [
 const FOUND: readonly ((aggregations: Answer) => unknown)[] = [
   ({ votes }) => [[votes.value]],
   ({ candidates }) =>
-    sorted(candidates.buckets.map(({ key, votes }: Answer) => ({ a: key, n: votes.value }))),
+    sorted(candidates.buckets.map(({ key, votes }: Answer) => ({ a: key.join("|"), n: votes.value }))),
   ({ regions }) =>
     sorted(
       regions.buckets.flatMap(({ key: region, candidates }: Answer) =>
-        candidates.buckets.map(({ key, votes }: Answer) => ({ a: region, b: key, n: votes.value }))
+        candidates.buckets.map(({ key, votes }: Answer) => ({ a: region, b: key.join("|"), n: votes.value }))
       ),
     ),
   ({ times }) =>

@@ -33,7 +33,7 @@ export class VotedElection {
       parties,
       regions,
       stations,
-      releaseThreshold: 3,
+      releaseThreshold: 1,
     });
     await box.enrol(testVoters(voters));
     return new VotedElection(box);
@@ -63,20 +63,21 @@ export class VotedElection {
     await this.#publish(false);
   }
 
-  /** All stations close: everything that was counted is released. */
+  /** The final release: everything that was counted is released. */
   async close(): Promise<void> {
     await this.#publish(true);
   }
 
-  async #publish(closed: boolean): Promise<void> {
+  async #publish(final: boolean): Promise<void> {
     const { db, election, history } = this.box;
     await publish(db, {
       election,
-      threshold: 3,
-      allowed: true,
-      closed,
-      stations: history.newest.manifest.stations.map(({ id }) => id),
-      all: closed,
+      threshold: 1,
+      beforeFinal: true,
+      final,
+      caughtUp: final,
+      regionOf: (station) => history.newest.stations.get(station)?.region,
+      all: final,
     }, new Date(NOON_MS + this.#voted * 1_000));
   }
 }
@@ -111,25 +112,44 @@ export async function inDatabase(db: Database, election: string): Promise<Record
     Object.fromEntries(
       (await db.query<{ key: string; n: number }>(sql, [election])).map(({ key, n }) => [key, n]),
     );
+  // A unit of several stations, or of several modes, is in the sums by less than that.
   return {
     tallies: await rows(
       `SELECT c.station || '/' || v.candidate AS key, sum(v.votes)::float8 AS n
        FROM results.current c JOIN results.releases r USING (revision)
        CROSS JOIN jsonb_to_recordset(r.votes) AS v (candidate text, votes bigint)
+       WHERE c.election = $1 AND c.station IS NOT NULL GROUP BY 1 ORDER BY 1`,
+    ),
+    totals: await rows(
+      `SELECT v.candidate AS key, sum(v.votes)::float8 AS n
+       FROM results.current c JOIN results.releases r USING (revision)
+       CROSS JOIN jsonb_to_recordset(r.votes) AS v (candidate text, votes bigint)
        WHERE c.election = $1 GROUP BY 1 ORDER BY 1`,
     ),
+    ballots: await rows(
+      `SELECT c.station || '/' || v.contest AS key, sum(v.votes)::float8 AS n
+       FROM results.current c JOIN results.releases r USING (revision)
+       CROSS JOIN jsonb_to_recordset(r.marks) AS v (contest text, candidate text, votes bigint)
+       WHERE c.election = $1 AND c.station IS NOT NULL AND v.candidate = '#ballots' GROUP BY 1 ORDER BY 1`,
+    ),
     added: await rows(
-      `SELECT r.station || '/' || v.candidate AS key, sum(v.added)::float8 AS n
+      `SELECT v.candidate AS key, sum(v.added)::float8 AS n
        FROM results.releases r CROSS JOIN jsonb_to_recordset(r.votes) AS v (candidate text, added bigint)
        WHERE r.election = $1 GROUP BY 1 ORDER BY 1`,
     ),
     released: await rows(
       `SELECT station || '/' || mode AS key, sum(added_voters)::float8 AS n FROM results.releases
-       WHERE election = $1 GROUP BY 1 ORDER BY 1`,
+       WHERE election = $1 AND station IS NOT NULL AND mode IS NOT NULL GROUP BY 1 ORDER BY 1`,
     ),
+    voters: await rows(
+      `SELECT r.election AS key, sum(added_voters)::float8 AS n FROM results.releases r
+       WHERE election = $1 GROUP BY 1`,
+    ),
+    // No finer than the results: by the minute of release.
     turnout: await rows(
-      `SELECT station || '/' || (extract(epoch FROM minute) * 1000)::bigint AS key, sum(voters)::float8 AS n
-       FROM counting.turnout_counts WHERE election = $1 GROUP BY 1 ORDER BY 1`,
+      `SELECT station || '/' || (extract(epoch FROM date_trunc('minute', released_at)) * 1000)::bigint AS key,
+         sum(added_voters)::float8 AS n
+       FROM results.releases WHERE election = $1 AND added_voters <> 0 AND station IS NOT NULL GROUP BY 1 ORDER BY 1`,
     ),
     rejected: await rows(
       `SELECT fate || '/' || reason AS key, count(*)::float8 AS n FROM counting.rejections
@@ -150,12 +170,21 @@ export async function inIndex(index: TallyIndex, election: string): Promise<Reco
       await index.sums("tallies", { where, by: ["station", "candidate"], sum: "votes" }, true),
       "sum",
     ),
+    totals: keyed(await index.sums("tallies", { where, by: ["candidate"], sum: "votes" }, true), "sum"),
+    ballots: keyed(
+      await index.sums("ballots", { where, by: ["station", "contest"], sum: "ballots" }, true),
+      "sum",
+    ),
     added: keyed(
-      await index.sums("released-votes", { where, by: ["station", "candidate"], sum: "added_votes" }, true),
+      await index.sums("released-votes", { where, by: ["candidate"], sum: "added_votes" }, true),
       "sum",
     ),
     released: keyed(
       await index.sums("releases", { where, by: ["station", "mode"], sum: "added_voters" }, true),
+      "sum",
+    ),
+    voters: keyed(
+      await index.sums("releases", { where, by: ["election"], sum: "added_voters" }, true),
       "sum",
     ),
     turnout: keyed(

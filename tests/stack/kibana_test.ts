@@ -35,7 +35,7 @@ const LINES =
   JOIN registry.candidates c ON c.election = d.election AND c.contest = v.contest AND c.candidate = v.candidate
   LEFT JOIN registry.parties p ON p.election = d.election AND p.party = c.party ${PLACE}`;
 const LINE_COLUMNS =
-  `d.mode, d.revision, d.released_at, t.name AS contest_name, v.candidate, c.name AS candidate_name,
+  `d.mode, d.revision, d.released_at, t.name AS contest_name, v.contest, v.candidate, c.name AS candidate_name,
   coalesce(p.name, 'No party') AS party_name, ${PLACE_COLUMNS}`;
 
 /** What each index holds, straight from `results`, the counting tables and the registry, with its fields' names. */
@@ -75,12 +75,12 @@ async function byDatabase(db: Database, panel: LensPanel): Promise<Row[]> {
   const { buckets, metrics, drawing } = panel;
   // What splits stands before time, as in the panel.
   const ordered = buckets.toSorted((a, b) => Number(a.by === "time") - Number(b.by === "time"));
-  const keys = ordered.map((bucket) =>
-    bucket.by === "terms"
-      ? bucket.field
-      : `(floor(extract(epoch FROM ${bucket.field}) / ${60 * bucket.minutes}) * ${
+  const keys = ordered.flatMap((bucket) =>
+    bucket.by === "terms" ? [bucket.field, ...bucket.ids] : [
+      `(floor(extract(epoch FROM ${bucket.field}) / ${60 * bucket.minutes}) * ${
         60_000 * bucket.minutes
-      })::float8`
+      })::float8`,
+    ]
   );
   const values = metrics.map((metric) => {
     if (metric.operation === "count") return "count(*)::float8";
@@ -96,7 +96,7 @@ async function byDatabase(db: Database, panel: LensPanel): Promise<Row[]> {
     `SELECT ${columns.join(", ")} FROM (${ROWS[panel.index]}) rows ${groups}`,
   );
   const rows = found.map((row) => columns.map((_, i) => row[`c${i}`]));
-  return drawing === "cumulative" ? accumulate(rows, ordered.length) : rows;
+  return drawing === "cumulative" ? accumulate(rows, keys.length) : rows;
 }
 
 /** Adds up over time, the last bucket, within what stands before it. */
@@ -119,7 +119,7 @@ function rowsOf(panel: LensPanel, answer: Answer, keys: (string | number)[] = []
   if (answer.by !== undefined) {
     // Intervals in which nothing happened are drawn, and have no row in the database.
     const some = answer.by.buckets.filter(({ doc_count }: Answer) => doc_count > 0);
-    return some.flatMap((bucket: Answer) => rowsOf(panel, bucket, [...keys, bucket.key]));
+    return some.flatMap((bucket: Answer) => rowsOf(panel, bucket, [...keys, bucket.key].flat()));
   }
   return [[
     ...keys,

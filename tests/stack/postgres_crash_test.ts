@@ -5,9 +5,9 @@ import { type Database, isPassing } from "../../aggregator/database/database.ts"
 import { migrate } from "../../aggregator/database/migrate.ts";
 import { openPostgres } from "../../aggregator/database/postgres.ts";
 import { rebuild } from "../../aggregator/counting/rebuild.ts";
-import { withdrawUnfounded } from "../../aggregator/results/withdraw.ts";
 import { recount } from "../../aggregator/counting/recount.ts";
 import { type BallotBox, openBallotBox, testVoters } from "../ballot_box.ts";
+import { withdrawUnfounded } from "../../aggregator/results/withdraw.ts";
 import { MASTER } from "../fixture.ts";
 import { eventually } from "../eventually.ts";
 import { TEST_SESSIONS, testTarget } from "../test_database.ts";

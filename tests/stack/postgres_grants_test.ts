@@ -13,6 +13,8 @@ const READ_ADD = "SELECT, INSERT";
 const READ_ADD_CHANGE = "SELECT, INSERT, UPDATE";
 const SHOWN: Grants = { office: READ_ADD, aggregator: READ, reader: READ, audit: READ };
 const TOTALS: Grants = { aggregator: READ_ADD_CHANGE, audit: READ };
+/** The publisher's own records: finer than what is shown, and so nothing for who reads only that. */
+const PUBLISHERS: Grants = { aggregator: "SELECT, INSERT, UPDATE, DELETE", audit: READ };
 const HISTORY: Grants = { office: READ_ADD, aggregator: READ, audit: READ };
 
 /**
@@ -24,6 +26,7 @@ const TABLES: Record<string, Grants> = {
   "counting.changes": { aggregator: "SELECT, INSERT, DELETE", audit: READ },
   "counting.gaps": { aggregator: READ_ADD, audit: READ },
   "counting.closed_gateways": TOTALS,
+  "counting.former_voters": { aggregator: "SELECT, INSERT, DELETE", audit: READ },
   "counting.held": { aggregator: "SELECT, INSERT, UPDATE, DELETE", audit: READ },
   "counting.leases": TOTALS,
   "counting.log_positions": {
@@ -58,8 +61,13 @@ const TABLES: Record<string, Grants> = {
   "registry.revisions": { ...HISTORY, office: "SELECT, INSERT, UPDATE (revision)" },
   "registry.stations": SHOWN,
   "registry.voters": { office: READ_ADD },
+  "results.cells": PUBLISHERS,
   "results.current": { aggregator: READ_ADD_CHANGE, reader: READ, audit: READ },
+  "results.elections": { aggregator: READ_ADD_CHANGE, reader: READ, audit: READ },
+  "results.parts": PUBLISHERS,
+  "results.pending": PUBLISHERS,
   "results.releases": { aggregator: READ_ADD, reader: READ, audit: READ },
+  "results.snapshots": PUBLISHERS,
 };
 
 /** Who may call each function, and who may use each sequence. */

@@ -11,7 +11,7 @@ import { openKafkaLog } from "../../shared/log/kafka.ts";
 import { freePorts } from "../../simulator/ports.ts";
 import { withDirectory } from "../directory.ts";
 import { eventually } from "../eventually.ts";
-import { testRun, testSender } from "../spool_fixture.ts";
+import { recordsRun, testRecords, testSender } from "../spool_fixture.ts";
 import { type Broker, startBroker } from "./broker.ts";
 import { type Link, startLink } from "./link.ts";
 import { STACK, stackTest } from "./server.ts";
@@ -23,8 +23,6 @@ const VOTES = Number(Deno.env.get("SLOW_LINK_VOTES") || 6_000);
 const PARTITIONS = 12;
 /** How many votes one chunk holds: as many as may. */
 const CHUNK_VOTES = 1_000;
-/** A vote's plaintext in a small election, padded, in bytes. */
-const RECORD_BYTES = 550;
 /** How long the spool may take to drain, as a multiple of what its bytes take on the link. */
 const TIMES = 4;
 
@@ -61,10 +59,11 @@ for (const [kbits, name] of [[1_000, "1 Mbit/s"], [256, "256 kbit/s"]] as const)
       const election = `slow-${kbits}`;
       await makeVotesTopic(direct, election, PARTITIONS);
       const spool = new Spool({ path: `${directory}/spool.sqlite`, maxBytes: 1e9, now: Date.now });
-      spool.senderKeys.use(testSender(election, { partitions: PARTITIONS, acceptsUntilMs: Infinity }));
-      for (let votes = 0; votes < VOTES; votes += CHUNK_VOTES) {
-        const records = Math.min(CHUNK_VOTES, VOTES - votes);
-        spool.append([testRun({ election, records, recordBytes: RECORD_BYTES })]);
+      const acceptsUntilMs = Date.now() + 3_600_000;
+      spool.senderKeys.use(testSender(election, { partitions: PARTITIONS, acceptsUntilMs }));
+      for (let voter = 0; voter < VOTES; voter += CHUNK_VOTES) {
+        const records = testRecords(Math.min(CHUNK_VOTES, VOTES - voter), {}, election, PARTITIONS);
+        assert.deepEqual(spool.append([recordsRun(records, election)]), []);
       }
       const { bytes } = spool.state;
       const faults: string[] = [];

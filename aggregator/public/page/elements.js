@@ -21,6 +21,14 @@ export function make(tag, className, ...children) {
   return element;
 }
 
+/** A name that somebody else wrote, isolated: its direction changes nothing beside it. */
+export const isolated = (name) => make("bdi", "", name);
+
+/** Sets a name as an element's only text, isolated, when it is another. */
+export function sayName(element, name) {
+  if (element.textContent !== name) element.replaceChildren(isolated(name));
+}
+
 /** Sets a custom property, when it is another; the style sheet does the rest. */
 export function set(element, name, value) {
   if (element.style.getPropertyValue(name) !== value) element.style.setProperty(name, value);

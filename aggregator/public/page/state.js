@@ -24,7 +24,11 @@ export function newState(details, results, turnout, books) {
   return {
     details,
     votes,
+    /** Contest → ballots, undervotes and blanks. */
+    totals: new Map(results.contests.map(({ contest, ...totals }) => [contest, totals])),
     revision: results.revision,
+    /** Whether the final release has been made. */
+    final: results.final,
     releasedVoters: results.voters,
     voters: turnout.voters,
     registered: turnout.registered,
@@ -45,11 +49,30 @@ export function applyRelease(state, release) {
   if (release.revision <= state.revision) return false;
   state.revision = release.revision;
   state.releasedVoters += release.addedVoters;
+  if (release.kind === "final") state.final = true;
+  for (const { contest, addedBallots, addedUndervotes, addedBlanks } of release.contests) {
+    const { ballots, undervotes, blanks } = totalsOf(state, contest);
+    state.totals.set(contest, {
+      ballots: ballots + addedBallots,
+      undervotes: undervotes + addedUndervotes,
+      blanks: blanks + addedBlanks,
+    });
+  }
   for (const { contest, candidate, added } of release.votes) {
     const key = `${contest}/${candidate}`;
     state.votes.set(key, (state.votes.get(key) ?? 0) + added);
   }
   return true;
+}
+
+/** Ballots that had a contest, choices not made in it, and ballots left blank. */
+export function totalsOf(state, contest) {
+  return state.totals.get(contest) ?? { ballots: 0, undervotes: 0, blanks: 0 };
+}
+
+/** Voters who were counted and of whom nothing is shown yet. */
+export function notShown({ voters, releasedVoters }) {
+  return Math.max(0, voters - releasedVoters);
 }
 
 /** Takes over the totals of the count. */
@@ -136,6 +159,17 @@ export function candidateRows(state, contestId) {
     colour: colourOf(state, party),
     votes: state.votes.get(`${contestId}/${id}`) ?? 0,
   })));
+}
+
+/**
+ * Candidates with the same number of votes, of whom only some can be among the first `seats`; none without votes.
+ *
+ * @param {BarRow[]} rows The most votes first.
+ */
+export function tiedRows(rows, seats) {
+  const votes = rows[seats - 1]?.votes ?? 0;
+  if (votes === 0 || rows[seats]?.votes !== votes) return [];
+  return rows.filter((row) => row.votes === votes);
 }
 
 /**

@@ -30,7 +30,7 @@ function begin(votes: Record<string, number> = {}, revision = 0) {
   });
   return state.newState(
     details,
-    { revision, voters: 0, rows },
+    { revision, voters: 0, final: false, rows, contests: [] },
     { voters: 0, registered: 10, rows: [] },
     { total: none, outcomes: [] },
   );
@@ -43,8 +43,10 @@ Deno.test("applyRelease() from any point on comes to the same votes", () => {
   ).map((list) =>
     list.map(({ candidate, added }, index) => ({
       revision: index + 1,
+      kind: "interim",
       addedVoters: added,
       votes: [{ contest: "mayor", candidate, added }],
+      contests: [],
     }))
   );
   fc.assert(fc.property(releases, fc.nat(12), fc.nat(12), (all, from, back) => {
@@ -58,6 +60,30 @@ Deno.test("applyRelease() from any point on comes to the same votes", () => {
     assert.deepEqual(state.candidateRows(resumed, "mayor"), state.candidateRows(whole, "mayor"));
     assert.equal(resumed.revision, whole.revision);
   }));
+});
+
+Deno.test("applyRelease() keeps up ballots, undervotes and blanks, and what is not shown", () => {
+  const election = begin();
+  const release = (revision: number, kind: string, voters: number, blanks: number) => ({
+    revision,
+    kind,
+    addedVoters: voters,
+    votes: [],
+    contests: [{ contest: "mayor", addedBallots: voters, addedUndervotes: blanks, addedBlanks: blanks }],
+  });
+  state.applyProgress(election, { ...none, counted: 14, voters: 14 }, NOON_MS);
+  state.applyRelease(election, release(1, "interim", 6, 1));
+  assert.deepEqual([state.notShown(election), election.final], [8, false]);
+  state.applyRelease(election, release(2, "moved", -6, -1));
+  state.applyRelease(election, release(3, "final", 12, 3));
+  assert.deepEqual([state.notShown(election), election.final], [2, true]);
+  assert.deepEqual(state.totalsOf(election, "mayor"), { ballots: 12, undervotes: 3, blanks: 3 });
+  assert.equal(
+    texts.contestTotals(state.totalsOf(election, "mayor"), 1),
+    "12 ballots had this contest, 3 of them blank.",
+  );
+  assert.match(texts.contestTotals(state.totalsOf(election, "mayor"), 2), /Choices not made: 3\.$/);
+  assert.equal(texts.contestTotals(state.totalsOf(election, "council"), 2), "");
 });
 
 Deno.test("candidateRows() and partyRows() rank by votes, with shares of all", () => {
@@ -131,6 +157,26 @@ Deno.test("minutesOf() fills the gaps, and goes back and on as far as it is aske
   assert.deepEqual(votersOf({ atLeast: 4, atMost: 4 }, []), []);
 });
 
+Deno.test("tiedRows() finds who has as many votes as the last who wins", () => {
+  const row = (id: string, votes: number) => ({ id, name: id, votes, share: 0 });
+  const rows = [row("a", 9), row("b", 5), row("c", 5), row("d", 1)];
+  const ids = (seats: number, of = rows) => state.tiedRows(of, seats).map(({ id }) => id).join();
+  assert.deepEqual([1, 2, 3, 4, 9].map((seats) => ids(seats)), ["", "b,c", "", "", ""]);
+  assert.equal(ids(1, [row("a", 0), row("b", 0)]), "", "nobody has a vote");
+  assert.equal(ids(1, [row("a", 15), row("b", 15)]), "a,b");
+  assert.equal(ids(1, []), "");
+});
+
+Deno.test("texts say a tie, and fewer candidates than seats, and isolate names", () => {
+  assert.equal(
+    texts.contestNote(30, 1, 2, [{ name: "Ann", votes: 15 }, { name: "דן", votes: 15 }]),
+    "A voter may choose one of 2. Shares are of the 30 votes in this contest. " +
+      "A tie: \u2068Ann\u2069, \u2068דן\u2069 have 15 votes each.",
+  );
+  assert.equal(texts.contestNote(0, 3, 1), "A voter may choose up to 3; 1 candidate stands.");
+  assert.equal(texts.title("Town"), "\u2068Town\u2069 – Pollwire");
+});
+
 Deno.test("texts name every outcome that there is", () => {
   for (const reason of Object.keys(REJECTION_REASONS)) {
     assert.notEqual(texts.outcomeOf({ fate: "rejected", reason }), reason.replaceAll("_", " "), reason);
@@ -143,7 +189,14 @@ Deno.test("texts name every outcome that there is", () => {
 });
 
 Deno.test("texts say why votes are held back, where they are", () => {
-  assert.equal(texts.released(9, 9, 10), "Votes of all 9 voters counted so far.");
-  assert.equal(texts.released(8, 9, 1), "Votes of 8 of 9 voters counted so far.");
-  assert.match(texts.released(10, 19, 10), /^Votes of 10 of 19 voters .* in groups of 10 or more/);
+  assert.equal(texts.released(9, 9, 0, 10, false), "Votes of all 9 voters counted so far.");
+  assert.equal(texts.released(8, 9, 1, 1, false), "Votes of 8 of 9 voters. Counted, not yet shown: 1.");
+  assert.match(
+    texts.released(10, 19, 9, 10, false),
+    /^Votes of 10 of 19 voters\. Counted, not yet shown: 9\. .* in groups of 10 or more/,
+  );
+  assert.match(
+    texts.released(10, 19, 9, 10, true),
+    /not yet shown: 9\. They are shown when at least 10 can be/,
+  );
 });

@@ -38,6 +38,9 @@ export const dayAndTime = (time) => moment.format(new Date(time));
 export const seconds = (ms) =>
   ms < 9_950 ? `${(ms / 1000).toFixed(1)} s` : `${number(Math.round(ms / 1000))} s`;
 
+/** Isolates a name where no element can: in a window's title, in options, inside a sentence (UAX 9: FSI and PDI). */
+const isolate = (name) => `\u2068${name}\u2069`;
+
 const many = (count, noun) => `${number(count)} ${noun}${count === 1 ? "" : "s"}`;
 
 /** @type {Record<string, string>} What became of records, by fate and reason. */
@@ -78,9 +81,10 @@ const outcomes = {
 const phases = { scheduled: "Not open yet", open: "Open", closed: "Closed" };
 
 export const texts = {
-  title: (name) => `${name} – Pollwire`,
+  isolate,
+  title: (name) => `${isolate(name)} – Pollwire`,
   phases,
-  electionOption: (name, phase) => `${name} (${phases[phase].toLowerCase()})`,
+  electionOption: (name, phase) => `${isolate(name)} (${phases[phase].toLowerCase()})`,
   hours: {
     scheduled: ({ opensAt }) => `Opens ${dayAndTime(opensAt)}`,
     open: ({ closesAt }) => `Closes ${dayAndTime(closesAt)}`,
@@ -119,24 +123,38 @@ export const texts = {
   results: "Results",
   unofficial: "Unofficial",
   contest: "Contest",
-  contestNote: (votes, allowed, candidates) => {
-    const choice = `A voter may choose ${allowed === 1 ? "one" : `up to ${number(allowed)}`} of ${
-      number(candidates)
-    }.`;
-    return votes === 0 ? choice : `${choice} Shares are of the ${many(votes, "vote")} in this contest.`;
+  /** @param {{ name?: string, votes: number }[]} tied Candidates of whom one more than may win has as many votes. */
+  contestNote: (votes, allowed, candidates, tied = []) => {
+    const choice = allowed > candidates
+      ? `A voter may choose up to ${number(allowed)}; ${many(candidates, "candidate")} ${
+        candidates === 1 ? "stands" : "stand"
+      }.`
+      : `A voter may choose ${allowed === 1 ? "one" : `up to ${number(allowed)}`} of ${number(candidates)}.`;
+    if (votes === 0) return choice;
+    const shares = `${choice} Shares are of the ${many(votes, "vote")} in this contest.`;
+    if (tied.length === 0) return shares;
+    const names = tied.map(({ name }) => isolate(name)).join(", ");
+    return `${shares} A tie: ${names} have ${many(tied[0].votes, "vote")} each.`;
   },
   about: (name) => `About ${name}`,
   parties: "Parties",
   partiesOfAll: "Parties, all contests together",
   withoutParty: "Without a party",
-  released: (released, counted, threshold) => {
-    if (released >= counted) return `Votes of all ${number(released)} voters counted so far.`;
-    const some = `Votes of ${number(released)} of ${number(counted)} voters counted so far.`;
-    return threshold === 1
-      ? some
-      : `${some} Each station's next votes follow in groups of ${
-        number(threshold)
-      } or more, so that nobody can see how one person voted.`;
+  contestTotals: ({ ballots, undervotes, blanks }, allowed) => {
+    if (ballots === 0) return "";
+    const unused = allowed === 1 ? "" : ` Choices not made: ${number(undervotes)}.`;
+    return `${many(ballots, "ballot")} had this contest, ${number(blanks)} of them blank.${unused}`;
+  },
+  released: (released, counted, hidden, threshold, final) => {
+    if (hidden === 0) return `Votes of all ${number(released)} voters counted so far.`;
+    const some = `Votes of ${number(released)} of ${number(counted)} voters. Counted, not yet shown: ${
+      number(hidden)
+    }.`;
+    if (threshold === 1) return some;
+    const reason = "so that nobody can see how one person voted.";
+    return final
+      ? `${some} They are shown when at least ${number(threshold)} can be shown together, ${reason}`
+      : `${some} Votes are shown in groups of ${number(threshold)} or more, ${reason}`;
   },
   afterClosing: "This election shows no results before it closes.",
   nothingReleased: "No results yet.",
@@ -146,7 +164,10 @@ export const texts = {
 
   regions: "Turnout by region",
   findRegion: "Find a region",
-  regionsAge: (count, atMs) => `${many(count, "region")}, ${texts.asOf(atMs)}`,
+  regionsAge: (count, atMs) =>
+    `${many(count, "region")}, ${
+      texts.asOf(atMs)
+    }. A voter counts in the region of the roll, a vote in that of its station.`,
   noSuchRegion: "No region has that in its name.",
   overTime: "Voters per minute",
   overTimeLabel: (from, to, most) =>

@@ -1,8 +1,18 @@
 /** Puts state on the page: elements are made once, and changed when their value has. */
 import { showBalance } from "./books.js";
 import { pathOf } from "./feed.js";
-import { at, clear, keep, make, say, set, show } from "./elements.js";
-import { candidateRows, freshness, partyRows, phaseOf, RATE_SPAN_MS, rateOf } from "./state.js";
+import { at, clear, isolated, keep, make, say, sayName, set, show } from "./elements.js";
+import {
+  candidateRows,
+  freshness,
+  notShown,
+  partyRows,
+  phaseOf,
+  RATE_SPAN_MS,
+  rateOf,
+  tiedRows,
+  totalsOf,
+} from "./state.js";
 import { number, share, texts } from "./texts.js";
 
 /** Rows that are shown before somebody asks for all. */
@@ -47,7 +57,7 @@ export function showElections(elections, chosen) {
 export function showElection(state) {
   const { details } = state;
   document.title = texts.title(details.name);
-  say(at("name"), details.name);
+  sayName(at("name"), details.name);
   at("figures").ariaLabel = texts.totals;
   const titles = {
     "results-title": details.ballot.length === 1 ? details.ballot[0].name : texts.results,
@@ -57,12 +67,14 @@ export function showElection(state) {
     "books-title": texts.books,
     "status": texts.unofficial,
   };
-  for (const [id, text] of Object.entries(titles)) say(at(id), text);
+  for (const [id, text] of Object.entries(titles)) sayName(at(id), text);
   say(at("contest-word"), texts.contest);
   say(at("find-word"), texts.findRegion);
   at("find").placeholder = texts.findRegion;
   at("find").value = "";
-  at("contests").replaceChildren(...details.ballot.map(({ id, name }) => new Option(name, id)));
+  at("contests").replaceChildren(
+    ...details.ballot.map(({ id, name }) => new Option(texts.isolate(name), id)),
+  );
   show(at("contest-label"), details.ballot.length > 1);
   show(at("find-label"), details.regions.length >= REGIONS_TO_SEARCH);
   // Another election, or another version of it, may have other names under the same ids.
@@ -167,7 +179,9 @@ function showCandidates(state, { contest: id, all }) {
   list.classList.toggle("with-portraits", rows.some(({ photo }) => photo !== undefined));
   showBars(list, all ? rows : rows.slice(0, CANDIDATES_AT_FIRST), state);
   const votes = rows.reduce((sum, row) => sum + row.votes, 0);
-  say(at("contest-note"), texts.contestNote(votes, contest.votesAllowed, rows.length));
+  const tied = tiedRows(rows, contest.votesAllowed);
+  const note = texts.contestNote(votes, contest.votesAllowed, rows.length, tied);
+  say(at("contest-note"), `${note} ${texts.contestTotals(totalsOf(state, id), contest.votesAllowed)}`.trim());
   show(at("status"), state.releasedVoters > 0);
   const more = at("more-candidates");
   show(more, rows.length > CANDIDATES_AT_FIRST);
@@ -192,8 +206,8 @@ function showBars(list, rows, state) {
 
 function createCandidate(row) {
   const { name, party, colour } = row;
-  const who = make("span", "who", name ?? texts.withoutParty);
-  if (party !== undefined) who.append(make("span", "party", party));
+  const who = make("span", "who", isolated(name ?? texts.withoutParty));
+  if (party !== undefined) who.append(make("span", "party", isolated(party)));
   const line = make("span", "bar-line");
   line.ariaHidden = "true";
   if (colour !== undefined) line.style.setProperty("--colour", colour);
@@ -211,13 +225,15 @@ function portrait(photo) {
 
 /** What is known of a candidate besides the votes, to be opened. */
 function about({ name, biography, platform }) {
-  const details = make("details", "about", make("summary", "", texts.about(name)));
-  for (const text of [biography, platform]) if (text !== undefined) details.append(make("p", "", text));
+  const details = make("details", "about", make("summary", "", texts.about(texts.isolate(name))));
+  for (const text of [biography, platform]) {
+    if (text !== undefined) details.append(make("p", "", isolated(text)));
+  }
   return details;
 }
 
 function showReleased(state, phase) {
-  const { releasedVoters, voters, details } = state;
+  const { releasedVoters, voters, details, final } = state;
   const held = !details.resultsBeforeClosing && phase !== "closed";
   say(
     at("released"),
@@ -225,7 +241,7 @@ function showReleased(state, phase) {
       ? texts.afterClosing
       : releasedVoters === 0
       ? texts.nothingReleased
-      : texts.released(releasedVoters, voters, details.releaseThreshold),
+      : texts.released(releasedVoters, voters, notShown(state), details.releaseThreshold, final),
   );
 }
 
@@ -244,7 +260,7 @@ function showRegions(state, find) {
         make(
           "div",
           "row",
-          make("span", "who", name),
+          make("span", "who", isolated(name)),
           make("span", "votes num"),
           make("strong", "percent num"),
         ),

@@ -197,9 +197,12 @@ class Elasticsearch implements TallyIndex {
     documents: readonly IndexDocument<Name>[],
   ): Promise<Upserted> {
     let total = NOTHING_UPSERTED;
+    let reason = "";
     for (let retries = 0; documents.length > 0; retries++) {
       if (retries > BUSY_RETRIES) {
-        throw new IndexFault(`the node was too busy for ${documents.length} documents, ${retries} times`);
+        throw new IndexFault(
+          `the node did not take ${documents.length} documents, ${retries} times: ${reason}`,
+        );
       }
       if (retries > 0) await delay(BUSY_WAIT_MS * 2 ** (retries - 1));
       const answer = await this.#client.bulk({
@@ -214,6 +217,7 @@ class Elasticsearch implements TallyIndex {
       const sorted = sortOut(documents, answer.items);
       total = addUpserted(total, sorted.upserted);
       documents = sorted.busy;
+      reason = sorted.busyFor;
     }
     return total;
   }
@@ -297,22 +301,29 @@ export function indexTemplate(
 function sortOut<Name extends IndexName>(
   documents: readonly IndexDocument<Name>[],
   items: estypes.BulkResponse["items"],
-): { upserted: Upserted; busy: IndexDocument<Name>[] } {
+): { upserted: Upserted; busy: IndexDocument<Name>[]; busyFor: string } {
   const busy: IndexDocument<Name>[] = [];
+  let busyFor = "";
   const refusals: { id: string; why: string }[] = [];
   let [written, alreadyThere, refused] = [0, 0, 0];
   items.forEach(({ index: item }, i) => {
     const { status, error } = item!;
     if (status < 300) written++;
     else if (status === 409) alreadyThere++;
-    else if (status === 429) busy.push(documents[i]);
-    else if (status === 404) throw new IndexFault(`an index is missing (${error?.reason})`);
+    else if (status === 429) {
+      busy.push(documents[i]);
+      busyFor = `${error?.type}: ${error?.reason}`;
+      // Waiting does not help against a full disk: it only helps against a full queue.
+      if (/flood-stage|read-only-allow-delete/.test(busyFor)) {
+        throw new IndexFault(`its disk is full (${error?.reason}); make room on it`);
+      }
+    } else if (status === 404) throw new IndexFault(`an index is missing (${error?.reason})`);
     else if (status >= 500) throw new IndexFault(`${error?.type}: ${error?.reason}`);
     else if (++refused <= MAX_REFUSALS) {
       refusals.push({ id: documents[i].id, why: `${error?.type}: ${error?.reason}` });
     }
   });
-  return { upserted: { written, alreadyThere, refused, refusals }, busy };
+  return { upserted: { written, alreadyThere, refused, refusals }, busy, busyFor };
 }
 
 function figures(aggregations: object | undefined): { sum: number; max: number } {

@@ -31,6 +31,7 @@ Deno.test("reindex() makes every index anew from the database, and counts what e
     assert.equal(await reindex(db, index, (line) => lines.push(line)), 0);
     assert.deepEqual(lines.sort(), [
       "audit-events: 1 documents",
+      "ballots: 2 documents, sum 11",
       "rejected-votes: 450 documents",
       "released-votes: 3 documents, sum 11",
       "releases: 3 documents",

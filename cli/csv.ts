@@ -1,0 +1,172 @@
+/**
+ * Reads text and CSV files, however long they are: one reader for precinct files, rolls and definitions. It tells
+ * encoding and separator, and says on which line a file is broken or cut off.
+ *
+ * @module
+ */
+import { pipeline, Readable } from "node:stream";
+import { CsvError, parse } from "csv-parse";
+import { UsageError } from "./command.ts";
+import { detectEncoding, type Encoding, UnknownEncoding } from "./encoding.ts";
+
+/** Longest row that is read, in characters, if the caller names no other. */
+const MAX_ROW_CHARS = 100_000;
+/** Separators that are found, in the order of preference. */
+const SEPARATORS = { ",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar" } as const;
+type Separator = keyof typeof SEPARATORS;
+
+/**
+ * A row. `line` is the one on which it begins, counted from 1. `isCutOff` is whether the file ends in its last cell,
+ * with neither a line break nor a closing quote: nothing then says that the cell is whole.
+ */
+export type CsvRow = Readonly<{ line: number; cells: string[]; isCutOff: boolean }>;
+
+/** A file, its rows still to be read. `notes` say how it is read, where that is not as UTF-8 with commas. */
+export type CsvFile = Readonly<{ notes: readonly string[]; rows: AsyncGenerator<CsvRow> }>;
+
+/**
+ * Opens a file. Empty lines are passed over; a row may have more or fewer cells than the header, which the caller
+ * judges. The header is a row like any other.
+ *
+ * @throws {UsageError} when the file cannot be read, or its encoding cannot be told; reading the rows throws it
+ * where the file is not CSV.
+ */
+export async function openCsv(path: string, maxRowChars = MAX_ROW_CHARS): Promise<CsvFile> {
+  const { encoding, notes } = await encodingOf(path);
+  const { separator, isNamed } = await separatorOf(path, encoding, maxRowChars);
+  const found = separator === "," ? [] : [`the separator is ${SEPARATORS[separator]}`];
+  return {
+    notes: [...notes, ...found],
+    rows: rowsOf(path, encoding, separator, isNamed, maxRowChars),
+  };
+}
+
+/** The rows of a file: see {@link openCsv}. */
+export async function* readCsv(path: string): AsyncGenerator<CsvRow> {
+  yield* (await openCsv(path)).rows;
+}
+
+/** A whole text file. @throws {UsageError} as {@link openCsv} does. */
+export async function readText(path: string): Promise<Readonly<{ text: string; notes: readonly string[] }>> {
+  const { encoding, notes } = await encodingOf(path);
+  let text = "";
+  for await (const piece of decode(path, encoding)) text += piece;
+  return { text, notes };
+}
+
+async function encodingOf(path: string): Promise<Readonly<{ encoding: Encoding; notes: readonly string[] }>> {
+  try {
+    return await detectEncoding(bytesOf(path));
+  } catch (error) {
+    if (error instanceof UnknownEncoding) throw new UsageError(`Cannot read ${path}: ${error.message}`);
+    throw error;
+  }
+}
+
+async function* bytesOf(path: string): AsyncGenerator<Uint8Array> {
+  try {
+    using file = await Deno.open(path);
+    for await (const piece of file.readable) yield piece;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) {
+      throw new UsageError(`Cannot read ${path}: there is no such file`);
+    }
+    if (!(error instanceof Error && "code" in error)) throw error;
+    throw new UsageError(`Cannot read ${path}: ${error.message}`);
+  }
+}
+
+/** A file's text, every line break a `\n`, without a byte order mark. */
+async function* decode(path: string, encoding: Encoding): AsyncGenerator<string> {
+  const decoder = new TextDecoder(encoding, { fatal: true });
+  let held = "";
+  try {
+    for await (const piece of bytesOf(path)) {
+      const text = held + decoder.decode(piece, { stream: true });
+      held = text.endsWith("\r") ? "\r" : "";
+      yield text.slice(0, text.length - held.length).replace(/\r\n?/g, "\n");
+    }
+    yield (held + decoder.decode()).replace(/\r\n?/g, "\n");
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    throw new UsageError(
+      `Cannot read ${path}: it is not ${encoding.toUpperCase()} up to its end, or was cut off`,
+    );
+  }
+}
+
+/** The separator of the header; spreadsheets may name it on a line of its own before, as `sep=;`. */
+async function separatorOf(
+  path: string,
+  encoding: Encoding,
+  maxRowChars: number,
+): Promise<{ separator: Separator; isNamed: boolean }> {
+  let head = "";
+  for await (const piece of decode(path, encoding)) {
+    head += piece;
+    if (head.length > maxRowChars || /\S.*\n/.test(head)) break;
+  }
+  const [line] = head.trimStart().replace(/"(?:[^"]|"")*"/g, "").split("\n");
+  const named = /^sep=([,;\t|])$/i.exec(line)?.[1] as Separator | undefined;
+  if (named !== undefined) return { separator: named, isNamed: true };
+  const all = Object.keys(SEPARATORS) as Separator[];
+  const counts = all.map((each) => line.split(each).length);
+  return { separator: all[counts.indexOf(Math.max(...counts))], isNamed: false };
+}
+
+async function* rowsOf(
+  path: string,
+  encoding: Encoding,
+  separator: Separator,
+  isNamed: boolean,
+  maxRowChars: number,
+): AsyncGenerator<CsvRow> {
+  let readUntil = 0;
+  const parser = parse({
+    delimiter: separator,
+    info: true,
+    max_record_size: maxRowChars,
+    // The parser is ahead of the loop below, and drops what the loop has not read when it fails.
+    on_record: (record, { lines }) => {
+      readUntil = lines;
+      return record;
+    },
+    raw: true,
+    record_delimiter: "\n",
+    relax_column_count: true,
+  });
+  // A failure of either stream ends the other, and reaches the loop below through the parser.
+  pipeline(Readable.from(decode(path, encoding)), parser, () => {});
+  type Parsed = { record: string[]; raw: string; info: { lines: number } };
+  let line = 1;
+  try {
+    for await (const { record, raw, info } of parser as AsyncIterable<Parsed>) {
+      const isEmpty = record.length === 1 && record[0].trim() === "";
+      const isSeparatorName = isNamed && /^sep=/i.test(raw);
+      if (!isEmpty && !isSeparatorName) {
+        yield { line, cells: record, isCutOff: !/["\n]$/.test(raw) };
+      }
+      line = info.lines + 1;
+    }
+  } catch (error) {
+    if (error instanceof CsvError) {
+      throw new UsageError(`Cannot read ${path}, line ${readUntil + 1}: ${describe(error, maxRowChars)}`);
+    }
+    throw error;
+  }
+}
+
+function describe({ code, message }: CsvError, maxRowChars: number): string {
+  switch (code) {
+    case "CSV_QUOTE_NOT_CLOSED":
+      return "it begins a quote that is not closed up to the end of the file; close it, or the file was cut off";
+    case "CSV_INVALID_CLOSING_QUOTE":
+      return "it begins a quote that is not closed where its cell ends; close it, and write a quote inside a cell twice";
+    case "INVALID_OPENING_QUOTE":
+      return "it has a quote in the middle of a cell; put the cell in quotes, and write the quote inside twice";
+    case "CSV_MAX_RECORD_SIZE":
+      return `it has more than ${maxRowChars} characters; it may begin a quote that is not closed`;
+    default:
+      return message;
+  }
+}
