@@ -7,10 +7,10 @@ import { withDirectory } from "../tests/directory.ts";
 import { eventually } from "../tests/eventually.ts";
 import { MASTER, NOON_MS } from "../tests/fixture.ts";
 import { testDatabase } from "../tests/test_database.ts";
+import { ALL_VOTERS } from "../shared/marks.ts";
 import { countGroup } from "./counting/count.ts";
 import { type Database, oneForAll } from "./database/database.ts";
 import { ElectionRunner, type RunnerOptions } from "./election_runner.ts";
-import type { FinalReleaseGate } from "./results/final_gate.ts";
 import { rebuild } from "./counting/rebuild.ts";
 import { withdrawUnfounded } from "./results/withdraw.ts";
 import { publishManifest } from "./registry/elections.ts";
@@ -77,6 +77,26 @@ class Scene {
     );
     return row?.voters;
   }
+
+  /** Voters at a station's last snapshot: what k > 1 publishes next. */
+  async snapshotOf(station: string): Promise<number | undefined> {
+    const [row] = await db.query<{ voters: number }>(
+      "SELECT snapshot::float8 AS voters FROM results.cells WHERE election = $1 AND station = $2 AND contest = $3",
+      [this.election, station, ALL_VOTERS],
+    );
+    return row?.voters;
+  }
+
+  /** Whether the final release was made. */
+  async isFinal(): Promise<boolean> {
+    const rows = await db.query(
+      "SELECT FROM results.elections WHERE election = $1 AND final_at IS NOT NULL",
+      [
+        this.election,
+      ],
+    );
+    return rows.length > 0;
+  }
 }
 
 async function withScene(
@@ -85,8 +105,8 @@ async function withScene(
   change: Partial<ElectionDefinition> = {},
 ): Promise<void> {
   await withDirectory(async (directory) => {
-    const box = await openBallotBox(db, election, { releaseThreshold: 1, ...change });
-    await box.enrol(testVoters(10));
+    const box = await openBallotBox(db, election, change);
+    await box.enrol(testVoters(10).map((voter) => ({ ...voter, region: "north" })));
     const log = openSqliteLog(directory, election, box.history.partitions, () => NOON_MS + 1_000);
     const scene = new Scene(box, log, directory);
     try {
@@ -101,24 +121,33 @@ async function withScene(
 const publish = (scene: Scene, change: Parameters<typeof publishManifest>[4]) =>
   publishManifest(db, scene.election, MASTER, new Date(scene.nowMs), change);
 
-Deno.test("ElectionRunner counts what is on the log and what comes onto it, and publishes it", async () => {
+Deno.test("ElectionRunner counts what is on the log and what comes onto it, and publishes the snapshot before", async () => {
   await withScene("runs", async (scene) => {
     await scene.cast(0, 1, 2);
     scene.start();
-    const snapshot =
-      "SELECT FROM results.cells WHERE election = 'runs' AND contest = '#voters' AND snapshot = 3";
-    await eventually("a snapshot of three is taken", async () => (await db.query(snapshot)).length === 1);
+    await eventually("a snapshot of three is taken", async () => await scene.snapshotOf("n-1") === 3);
     await scene.cast(3, 4);
     await eventually("five are counted", () => scene.counted === 5);
-    assert.equal(await scene.shownAt("n-1"), undefined, "the snapshot waits for three more");
+    assert.equal(await scene.shownAt("n-1"), undefined, "five are not three more than three");
     await scene.cast(5);
-    await eventually("the first three are shown", async () => await scene.shownAt("n-1") === 3);
+    await eventually("three are shown", async () => await scene.shownAt("n-1") === 3);
+    assert.equal(await scene.snapshotOf("n-1"), 6);
     await scene.stop();
     assert.equal(scene.counted, 6);
     assert.equal(scene.released, 1);
     assert.deepEqual(scene.faults, []);
     assert.equal((await recount(db, scene.log, scene.box.history)).differences, 0);
-  }, { releaseThreshold: 3 });
+  });
+});
+
+Deno.test("ElectionRunner publishes as it comes where k is 1", async () => {
+  await withScene("at-once", async (scene) => {
+    await scene.cast(0);
+    scene.start();
+    await eventually("one is shown", async () => await scene.shownAt("n-1") === 1);
+    await scene.cast(1, 2);
+    await eventually("three are shown", async () => await scene.shownAt("n-1") === 3);
+  }, { releaseThreshold: 1 });
 });
 
 Deno.test("ElectionRunner goes on where the one before it ended, and shows what that one had left", async () => {
@@ -146,7 +175,7 @@ Deno.test("ElectionRunner goes on where the one before it ended, and shows what 
     assert.equal(log, scene.log);
     await eventually("three are shown", async () => await scene.shownAt("n-1") === 3);
     assert.equal(scene.counted, 3, "nothing was counted again");
-  });
+  }, { releaseThreshold: 1 });
 });
 
 Deno.test("ElectionRunner follows the manifest, and shows by its rules what was counted before", async () => {
@@ -159,111 +188,111 @@ Deno.test("ElectionRunner follows the manifest, and shows by its rules what was 
     assert.equal(await scene.shownAt("n-1"), undefined, "results are not for showing before closing");
     await publish(scene, (newest) => ({ ...newest, resultsBeforeClosing: true }));
     await eventually("three are shown", async () => await scene.shownAt("n-1") === 3);
-  }, { resultsBeforeClosing: false });
+  }, { resultsBeforeClosing: false, releaseThreshold: 1 });
 });
 
-/** A log of which one thing is otherwise. */
-function logWith(log: SqliteLog, name: keyof SqliteLog, value: unknown): SqliteLog {
-  return new Proxy(log, {
-    get(target, key) {
-      if (key === name) return value;
-      const found = Reflect.get(target, key, target);
-      return typeof found === "function" ? found.bind(target) : found;
-    },
-  });
-}
-
-Deno.test("ElectionRunner makes the final release once the time is over, the gate allows it and the log is counted", async () => {
+Deno.test("ElectionRunner makes the final release once the time is over and the log is counted", async () => {
   await withScene("closes", async (scene) => {
-    await scene.cast(0);
+    await scene.cast(0, 1);
     // The log says that there is more than it delivers, as one does whose broker is slow.
-    const { log } = scene;
+    const last = scene.box.seal("voter-2");
     let undelivered = 1;
-    let asked = 0;
-    const slow = logWith(
-      log,
-      "end",
-      async (partition: number) => (asked++, await log.end(partition) + undelivered),
-    );
-    let allowed = false;
-    let gateAsked = 0;
-    const gate: FinalReleaseGate = {
-      finalAllowed: (_query, election) => {
-        assert.equal(election, "closes");
-        gateAsked++;
-        return Promise.resolve(allowed ? { allowed } : { allowed, reason: "a sender key is open" });
+    const slow = withLog(scene.log, {
+      end: async (partition) =>
+        await scene.log.end(partition) + (partition === last.partition ? undelivered : 0),
+    });
+    let [asked, allowed] = [0, 0];
+    scene.start({
+      log: slow,
+      gate: { finalAllowed: () => (allowed++, Promise.resolve({ allowed: true })) },
+      now: () => {
+        asked++;
+        return scene.nowMs;
       },
-    };
-    scene.start({ log: slow, gate, now: () => scene.nowMs });
-    await eventually("one is counted", () => scene.counted === 1);
-    assert.equal(gateAsked, 0, "nothing is asked before the time is over");
-    asked = 0;
+    });
+    await eventually("two are counted", () => scene.counted === 2);
+    assert.equal(allowed, 0, "the time is not over");
     scene.nowMs = CLOSED_MS;
-    await eventually("the gate was asked again", () => gateAsked > 1);
-    await scene.cast(1, 2);
-    await eventually("three are counted", () => scene.counted === 3);
-    asked = 0;
-    allowed = true;
-    await eventually("the log was asked where it ends", () => asked >= log.partitions);
-    assert.equal(await scene.shownAt("n-1"), undefined, "the last votes are still to come");
+    await eventually("the log's end is known", () => allowed === 1);
+    const before = asked;
+    await eventually("it has looked again", () => asked > before + 2);
+    assert.equal(await scene.isFinal(), false, "the last votes are still to come");
     undelivered = 0;
-    await scene.cast(3);
-    await scene.stop();
-    scene.start({ log: slow, gate, now: () => scene.nowMs });
-    await eventually("all are shown", async () => await scene.shownAt("n-1") === 4);
-    assert.equal(scene.released, 1);
-  }, { releaseThreshold: 3, resultsBeforeClosing: false });
+    await scene.log.append([last]);
+    await eventually("the final release is shown", async () => await scene.shownAt("n-1") === 3);
+    assert.deepEqual([await scene.isFinal(), scene.released], [true, 1]);
+    const twoLate = asked;
+    await eventually("it has looked again", () => asked > twoLate + 2);
+    assert.equal(scene.released, 1, "the final release is made once");
+  });
 });
 
-Deno.test("ElectionRunner makes the final release after the last moment of acceptance, and not before", async () => {
+Deno.test("ElectionRunner makes the final release at the last moment's end, and not before", async () => {
   await withScene("in-time", async (scene) => {
-    await scene.cast(0);
+    await scene.cast(0, 1, 2);
     scene.nowMs = CLOSED_MS - 1;
     let asked = 0;
     scene.start({ now: () => (asked++, scene.nowMs) });
-    await eventually("it has looked", () => asked > 8 && scene.counted === 1);
-    assert.equal(scene.released, 0);
+    await eventually("three are counted", () => scene.counted === 3);
+    const before = asked;
+    await eventually("it has looked", () => asked > before + 2);
+    assert.deepEqual([await scene.isFinal(), scene.released], [false, 0]);
     scene.nowMs = CLOSED_MS;
-    await eventually("one is shown", async () => await scene.shownAt("n-1") === 1);
-  }, { resultsBeforeClosing: false });
-});
-
-Deno.test("ElectionRunner goes on publishing while the log is away after closing, and asks it ever less often", async () => {
-  await withScene("outage", async (scene) => {
-    await scene.cast(0);
-    let isAway = false;
-    let asked = 0;
-    const log = logWith(scene.log, "end", async (partition: number) => {
-      asked++;
-      if (isAway) throw new Error("no broker answers");
-      return await scene.log.end(partition);
-    });
-    scene.start({ log });
-    await scene.cast(1, 2, 3, 4);
-    await eventually("five are shown", async () => await scene.shownAt("n-1") === 5);
-    isAway = true;
-    asked = 0;
-    scene.nowMs = CLOSED_MS;
-    await scene.cast(5);
-    await eventually("six are shown all the same", async () => await scene.shownAt("n-1") === 6);
-    await eventually("it was told of three times", () => scene.faults.length === 3);
-    assert.ok(asked <= 3 * scene.log.partitions);
-    for (const fault of scene.faults) {
-      assert.equal(fault, "it is not known whether outage was counted to its end: no broker answers");
-    }
-    isAway = false;
-    const final = "SELECT FROM results.elections WHERE election = 'outage' AND final_at IS NOT NULL";
-    await eventually("the final release is made", async () => (await db.query(final)).length === 1);
+    await eventually("three are shown", async () => await scene.shownAt("n-1") === 3);
   });
 });
+
+Deno.test("ElectionRunner waits for the gate before it makes the final release", async () => {
+  await withScene("gated", async (scene) => {
+    await scene.cast(0, 1, 2);
+    scene.nowMs = CLOSED_MS;
+    let [isOpen, asked] = [false, 0];
+    const finalAllowed = () => {
+      asked++;
+      return Promise.resolve(
+        isOpen ? { allowed: true as const } : { allowed: false as const, reason: "a key has no statement" },
+      );
+    };
+    scene.start({ gate: { finalAllowed } });
+    await eventually("three are counted, and it was asked", () => scene.counted === 3 && asked > 1);
+    assert.deepEqual([await scene.isFinal(), scene.released], [false, 0]);
+    isOpen = true;
+    await eventually("three are shown", async () => await scene.shownAt("n-1") === 3);
+  });
+});
+
+Deno.test("ElectionRunner shows what comes after the final release in the unit where it belongs", async () => {
+  await withScene("late", async (scene) => {
+    await scene.cast(0, 1, 2);
+    scene.nowMs = CLOSED_MS;
+    scene.start();
+    await eventually("three are shown", async () => await scene.shownAt("n-1") === 3);
+    const late = (voter: number) => scene.box.seal(`voter-${voter}`, { mode: "early" });
+    await scene.log.append([late(3), late(4)]);
+    await eventually("five are counted", () => scene.counted === 5);
+    scene.nowMs += 10_000;
+    await scene.log.append([late(5)]);
+    await eventually("six are shown", async () => await scene.shownAt("n-1") === 6);
+    assert.equal(scene.released, 2, "nothing was shown of two");
+    assert.equal(
+      await scene.shownAt("n-1", "early"),
+      undefined,
+      "the mode had no voters when units were made",
+    );
+  });
+});
+
+/** Lets the positions say that another log was counted. */
+async function countAnotherLog({ election }: Scene): Promise<void> {
+  await db.query("UPDATE counting.log_positions SET log_identity = 'the first log' WHERE election = $1", [
+    election,
+  ]);
+}
 
 Deno.test("ElectionRunner stops counting for good when the log is another one, says so, and shows on", async () => {
   await withScene("stops", async (scene) => {
     await scene.cast(0, 1, 2);
-    await db.query(
-      "INSERT INTO counting.log_positions (election, partition, log_identity) SELECT $1, n, 'the first log' FROM generate_series(0, 2) AS n",
-      [scene.election],
-    );
+    await countAnotherLog(scene);
     await db.query("INSERT INTO counting.station_voters VALUES ($1, 's-1', 'in_person', 0, 3)", [
       scene.election,
     ]);
@@ -278,7 +307,7 @@ Deno.test("ElectionRunner stops counting for good when the log is another one, s
     assert.deepEqual(await stoppedEvents(scene.election), [{ why: runner.stopped }]);
     assert.deepEqual(scene.faults, [`counting of stops has stopped: ${runner.stopped}`]);
     assert.equal(scene.counted, 0);
-  });
+  }, { releaseThreshold: 1 });
 });
 
 Deno.test("ElectionRunner stops counting when the log is another one that is empty, and closes nothing", async () => {
@@ -295,8 +324,7 @@ Deno.test("ElectionRunner stops counting when the log is another one that is emp
         await eventually("it has stopped", () => runner.stopped !== undefined);
         assert.match(runner.stopped!, /the log is another one/);
         await scene.stop();
-        const final = "SELECT FROM results.elections WHERE election = $1 AND final_at IS NOT NULL";
-        assert.deepEqual(await db.query(final, [scene.election]), []);
+        assert.equal(await scene.isFinal(), false);
       } finally {
         await scene.stop();
         await log.close();
@@ -316,15 +344,12 @@ async function stoppedEvents(election: string): Promise<unknown[]> {
 Deno.test("ElectionRunner does not close an election whose counting has stopped", async () => {
   await withScene("halted", async (scene) => {
     await scene.cast(0);
-    await db.query(
-      "INSERT INTO counting.log_positions (election, partition, log_identity) SELECT $1, n, 'the first log' FROM generate_series(0, 2) AS n",
-      [scene.election],
-    );
+    await countAnotherLog(scene);
     scene.nowMs = CLOSED_MS;
     let asked = 0;
     const runner = scene.start({ now: () => (asked++, scene.nowMs) });
     await eventually("it has stopped, and looked again", () => runner.stopped !== undefined && asked > 4);
-    assert.equal(scene.released, 0);
+    assert.deepEqual([await scene.isFinal(), scene.released], [false, 0]);
   });
 });
 
@@ -348,7 +373,7 @@ Deno.test("ElectionRunner counts on after faults that are not the log's, each re
     }
     const { outcomes } = await readTables(db.query, scene.election);
     assert.equal([...outcomes.values()].reduce((a, b) => a + b), 3);
-  });
+  }, { releaseThreshold: 1 });
 });
 
 /** A log with some of its methods replaced. */
@@ -547,6 +572,32 @@ Deno.test("ElectionRunner ends when it is told to, whatever it waits for, and no
   });
 });
 
+Deno.test("ElectionRunner goes on publishing while the log is away after closing", async () => {
+  await withScene("away-at-closing", async (scene) => {
+    await scene.cast(0);
+    let isAway = false;
+    const log = withLog(scene.log, {
+      end: async (partition) => {
+        if (isAway) throw new Error("no broker answers");
+        return await scene.log.end(partition);
+      },
+    });
+    scene.start({ log });
+    await scene.cast(1, 2, 3, 4);
+    await eventually("five are shown", async () => await scene.shownAt("n-1") === 5);
+    isAway = true;
+    scene.nowMs = CLOSED_MS;
+    await scene.cast(5);
+    await eventually("six are shown all the same", async () => await scene.shownAt("n-1") === 6);
+    await eventually("it was told of three times", () => scene.faults.length === 3);
+    for (const fault of scene.faults) {
+      assert.match(fault, /no broker answers/);
+    }
+    isAway = false;
+    await eventually("the final release is made", () => scene.isFinal());
+  }, { releaseThreshold: 1 });
+});
+
 Deno.test("ElectionRunner goes on after a rebuild without a restart, also when it had stopped", async () => {
   await withScene("rebuilt", async (scene) => {
     await scene.cast(0, 1, 2);
@@ -570,5 +621,5 @@ Deno.test("ElectionRunner goes on after a rebuild without a restart, also when i
     await scene.cast(5);
     await eventually("six are shown", async () => await scene.shownAt("n-1") === 6);
     assert.equal((await recount(db, scene.log, scene.box.history)).differences, 0);
-  });
+  }, { releaseThreshold: 1 });
 });

@@ -223,13 +223,16 @@ async function topicFaults(
     }
   };
   const { topics: [found] } = await admin.fetchTopicMetadata({ topics: [topic] });
+  if (found === undefined) return [`topic ${topic}: the broker does not describe it, and must`];
   must("the number of partitions", found.partitions.length, partitions);
   must("the number of replicas", Math.min(...found.partitions.map((each) => each.replicas.length)), replicas);
-  const { resources: [{ configEntries }] } = await admin.describeConfigs({
+  const { resources: [described] } = await admin.describeConfigs({
     includeSynonyms: false,
     resources: [{ type: ConfigResourceTypes.TOPIC, name: topic, configNames: Object.keys(settings) }],
   });
-  const set = new Map(configEntries.map(({ configName, configValue }) => [configName, configValue]));
+  const set = new Map(
+    described?.configEntries.map(({ configName, configValue }) => [configName, configValue]),
+  );
   for (const [name, value] of Object.entries(settings)) must(name, set.get(name), value);
   return faults;
 }

@@ -106,12 +106,12 @@ async function separatorOf(
     head += piece;
     if (head.length > maxRowChars || /\S.*\n/.test(head)) break;
   }
-  const [line] = head.trimStart().replace(/"(?:[^"]|"")*"/g, "").split("\n");
+  const [line = ""] = head.trimStart().replace(/"(?:[^"]|"")*"/g, "").split("\n");
   const named = /^sep=([,;\t|])$/i.exec(line)?.[1] as Separator | undefined;
   if (named !== undefined) return { separator: named, isNamed: true };
   const all = Object.keys(SEPARATORS) as Separator[];
   const counts = all.map((each) => line.split(each).length);
-  return { separator: all[counts.indexOf(Math.max(...counts))], isNamed: false };
+  return { separator: all[counts.indexOf(Math.max(...counts))]!, isNamed: false };
 }
 
 async function* rowsOf(
@@ -141,7 +141,7 @@ async function* rowsOf(
   let line = 1;
   try {
     for await (const { record, raw, info } of parser as AsyncIterable<Parsed>) {
-      const isEmpty = record.length === 1 && record[0].trim() === "";
+      const isEmpty = record.length === 1 && record[0]?.trim() === "";
       const isSeparatorName = isNamed && /^sep=/i.test(raw);
       if (!isEmpty && !isSeparatorName) {
         yield { line, cells: record, isCutOff: !/["\n]$/.test(raw) };

@@ -156,8 +156,8 @@ class Detector {
     const isWord = (byte: number) =>
       byte >= 0x80 || byte === 0x27 || /[a-z0-9-]/i.test(String.fromCharCode(byte));
     let [from, until] = [first, first];
-    while (from > 0 && isWord(bytes[from - 1])) from--;
-    while (until < bytes.length && isWord(bytes[until])) until++;
+    while (from > 0 && isWord(bytes[from - 1]!)) from--;
+    while (until < bytes.length && isWord(bytes[until]!)) until++;
     return `“${new TextDecoder(encoding).decode(Uint8Array.from(bytes.slice(from, until)))}”`;
   }
 }
@@ -220,7 +220,7 @@ class Reading {
 
   add(before: number, byte: number, next: number): void {
     if (byte < 0xa0) this.isLatin1 = false;
-    const [left, kind, right] = [this.#kinds[before], this.#kinds[byte], this.#kinds[next]];
+    const [left, kind, right] = [this.#kinds[before]!, this.#kinds[byte]!, this.#kinds[next]!];
     this.score += plausibility(left, kind, right);
   }
 }

@@ -144,11 +144,13 @@ function rateMeter(now: () => number) {
       if (atMs - lastMs < 1_000) return;
       lastMs = atMs;
       marks.push({ atMs, done });
-      while (marks.length > 2 && marks[1].atMs <= atMs - RATE_OVER_MS) marks.shift();
+      while (marks.length > 2 && marks[1]!.atMs <= atMs - RATE_OVER_MS) marks.shift();
     },
     perSecond(): number {
-      const spanMs = now() - marks[0].atMs;
-      return spanMs > 0 ? (1_000 * (done - marks[0].done)) / spanMs : 0;
+      const [oldest] = marks;
+      if (oldest === undefined) return 0;
+      const spanMs = now() - oldest.atMs;
+      return spanMs > 0 ? (1_000 * (done - oldest.done)) / spanMs : 0;
     },
   };
 }

@@ -209,7 +209,7 @@ export class DeviceClient {
         );
       }
     }
-    for (const { receipt, gateway = this.#device.gateways[0], ...vote } of kept) {
+    for (const { receipt, gateway = this.#device.gateways[0]!, ...vote } of kept) {
       await this.#settler.hold(vote, receipt && { receipt, gateway }, this.#device);
     }
     await this.#time.ask();
@@ -218,7 +218,7 @@ export class DeviceClient {
   /** Casts one vote. See {@link castAll}. */
   async cast(ballot: Ballot): Promise<Delivery> {
     const [delivery] = await this.castAll([ballot]);
-    return delivery;
+    return delivery!;
   }
 
   /**
@@ -237,13 +237,14 @@ export class DeviceClient {
     for (const vote of votes) await store.put(vote);
     const deliveries = await this.#device.send(votes);
     for (const [i, delivery] of deliveries.entries()) {
+      const vote = votes[i]!;
       if (delivery.fate === "refused") {
-        await store.delete(votes[i].voteId);
+        await store.delete(vote.voteId);
         continue;
       }
       const taken = delivery.fate === "acknowledged" ? delivery : undefined;
-      if (taken !== undefined) await store.put(keptVote(votes[i], taken));
-      await this.#settler.hold(votes[i], taken, this.#device);
+      if (taken !== undefined) await store.put(keptVote(vote, taken));
+      await this.#settler.hold(vote, taken, this.#device);
     }
     return deliveries;
   }

@@ -213,7 +213,7 @@ export class Device {
     if (isProblem(results)) return await this.#refused(link, open, results, requests);
     const faults = typeof results === "string"
       ? open.map((attempt) => (attempt.doubt(), results))
-      : results.map((result, i) => this.#takeResult(link, open[i], result));
+      : results.map((result, i) => this.#takeResult(link, open[i]!, result));
     const fault = faults.find((each) => each !== undefined);
     if (fault === undefined) {
       link.worked();
@@ -340,7 +340,7 @@ class SignedRequests {
       return this.#made!.request;
     }
     const request: Request = this.#isAlone
-      ? { ...SINGLE, body: encoder.encode(bodies[0]), idempotencyKey: open[0].vote.voteId }
+      ? { ...SINGLE, body: encoder.encode(bodies[0]), idempotencyKey: open[0]!.vote.voteId }
       : { ...BATCH, body: encoder.encode(`${bodies.join("\n")}\n`), idempotencyKey: this.#uuid() };
     this.#made = { bodies, request };
     return request;

@@ -81,7 +81,7 @@ function readAnswers(
   if ("fault" in opened) return { ...opened, status };
   const { answers, answeredAt } = opened;
   const { receipts } = asked;
-  if (answers.length !== receipts.length || answers.some(({ voteId }, i) => voteId !== receipts[i].voteId)) {
+  if (answers.length !== receipts.length || answers.some(({ voteId }, i) => voteId !== receipts[i]?.voteId)) {
     return { fault: "the aggregator's answer must have one line a receipt, in the same order", status };
   }
   return { answers: answers.map(readAnswer), answeredAtMs: Date.parse(answeredAt) };

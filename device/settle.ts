@@ -157,7 +157,7 @@ export class Settler {
     if (settled.length > 0) await onOutcome(settled);
     const again: Held[] = [];
     for (const [index, answer] of answers.entries()) {
-      const held = due[index];
+      const held = due[index]!;
       if (isSettled(answer)) this.#held.delete(held.vote.voteId);
       else if (await this.#keep(held, answer)) again.push(held);
     }
@@ -190,15 +190,17 @@ export class Settler {
 
   /** All to the same gateway first: to one that has not taken them, or else to the one that did so the longest ago. */
   async #sendAgain(votes: readonly Held[]): Promise<void> {
-    const [{ device }] = votes;
-    const first = nextGatewayOf(votes[0]);
+    const [one] = votes;
+    if (one === undefined) return;
+    const { device } = one;
+    const first = nextGatewayOf(one);
     const deliveries = await device.send(
       votes.map(({ vote }) => vote),
       [first, ...device.gateways.filter((gateway) => gateway !== first)],
     );
     const { askEveryMs, sendAgainAfterMs } = this.#limits;
     for (const [index, delivery] of deliveries.entries()) {
-      const held = votes[index];
+      const held = votes[index]!;
       held.sentMs = this.#world.clock.now();
       if (held.takenBy.length > 0) held.isCopied = true;
       if (delivery.fate === "acknowledged") {
@@ -236,7 +238,9 @@ function copiesOf({ gateways = [] }: ReceiptAnswer): number {
 }
 
 function nextGatewayOf({ device, takenBy }: Held): string {
-  return device.gateways.find((gateway) => !takenBy.includes(gateway)) ?? takenBy[0];
+  const untaken = device.gateways.find((gateway) => !takenBy.includes(gateway));
+  // A vote that was kept may name a gateway that the device does not have any more.
+  return untaken ?? takenBy.find((gateway) => device.gateways.includes(gateway))!;
 }
 
 /** Votes by the device that cast them, and the gateway to ask next. Not Map.groupBy(): Node has it from version 21 on. */
@@ -244,7 +248,7 @@ function byNextGateway(votes: readonly Held[]): Held[][] {
   const groups: Held[][] = [];
   for (const held of votes) {
     const group = groups.find(([one]) =>
-      one.device === held.device && nextGatewayOf(one) === nextGatewayOf(held)
+      one !== undefined && one.device === held.device && nextGatewayOf(one) === nextGatewayOf(held)
     );
     if (group === undefined) groups.push([held]);
     else group.push(held);

@@ -175,7 +175,7 @@ async function takeVote(gateway: Gateway, c: Context<Env>, arrivedMs: number): P
   const admitted = await admit(gateway, c, "vote", arrivedMs);
   if (admitted instanceof Response) return admitted;
   const { device, body, nowMs } = admitted;
-  const [answer] = await takeAll(gateway, device, [body], device.idempotencyKey, nowMs);
+  const answer = (await takeAll(gateway, device, [body], device.idempotencyKey, nowMs))[0]!;
   if ("problem" in answer) return refuse(gateway, "vote", answer.problem);
   gateway.metrics.answers.inc({ endpoint: "vote", answer: answer.fate });
   return new WholeAnswer(JSON.stringify({ receipt: answer.receipt }), { status: 202, headers: JSON_HEADERS });

@@ -37,7 +37,7 @@ export type Packable = Readonly<
 
 /** Packs records. There must be at least one. */
 export function packChunk({ election, partitions, devices, records }: Packable): Chunk {
-  const { version, keyId, senderKey, sequence } = records[0];
+  const { version, keyId, senderKey, sequence } = records[0]!;
   const bytes = new Uint8Array(records.reduce((sum, { value }) => sum + FRAME_BYTES + value.length, 0));
   const view = new DataView(bytes.buffer);
   let at = 0;

@@ -96,7 +96,7 @@ function readGatewayFile(path: string): GatewayFile {
   }
   const result = gatewayFileSchema.safeParse(value);
   if (result.success) return result.data;
-  const [{ path: field, message }] = result.error.issues;
+  const { path: field, message } = result.error.issues[0]!;
   throw new ConfigError(
     `Cannot start: ${path}: ${field.join(".")} ${message}; make it anew with deno task provision`,
   );

@@ -108,7 +108,9 @@ export class Forwarder {
 
   async #forward(chunks: readonly SpooledChunk[]): Promise<void> {
     const { spool, openLog, onForwarded, onFault } = this.#options;
-    const { election, partitions } = chunks[0];
+    const [first] = chunks;
+    if (first === undefined) return;
+    const { election, partitions } = first;
     const route = this.#route(election);
     try {
       const part = this.#nextPart(route, chunks);
@@ -169,12 +171,13 @@ export class Forwarder {
       if (unpacked === undefined) continue;
       let at = sent?.chunk === chunk.id ? sent.records : 0;
       for (; at < unpacked.length; at++) {
-        const size = RECORD_OVERHEAD_BYTES + unpacked[at].value.length;
+        const record = unpacked[at]!;
+        const size = RECORD_OVERHEAD_BYTES + record.value.length;
         const isTooMuch = records.length >= MAX_APPEND_RECORDS || bytes + size > appendBytes;
         if (isTooMuch && records.length > 0) {
           return { records, bytes, finished, sent: { chunk: chunk.id, records: at }, isFull: true };
         }
-        records.push(unpacked[at]);
+        records.push(record);
         bytes += size;
       }
       finished.push(chunk);

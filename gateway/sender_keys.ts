@@ -166,8 +166,9 @@ export class SenderKeys {
     const rows = this.#rows(this.#notOnLog).filter((row) =>
       !this.#isLive(row) && !excluded.includes(row.election)
     );
-    if (rows.length === 0) return undefined;
-    const [{ election, partitions }] = rows;
+    const [first] = rows;
+    if (first === undefined) return undefined;
+    const { election, partitions } = first;
     const entries = rows.filter((row) => row.election === election).slice(0, MAX_APPEND_STATEMENTS);
     return { election, partitions, entries: entries.map(entryOf) };
   }

@@ -203,7 +203,7 @@ export class Spool {
         const size = recordBytesOf(run);
         for (let i = from; i < from + count; i++) {
           const plaintext = run.plaintexts.subarray(i * size, (i + 1) * size);
-          records.push({ ...numbering.seal(election, plaintext), partition: run.partitions[i] });
+          records.push({ ...numbering.seal(election, plaintext), partition: run.partitions[i]! });
           devices[device] = (devices[device] ?? 0) + 1;
           if (records.length === MAX_CHUNK_RECORDS) yield flush();
         }
@@ -345,7 +345,12 @@ export class Spool {
     const held = new Map<string, number>();
     const rows = this.#db.prepare("SELECT election, records, devices, length(bytes) AS bytes FROM chunks");
     for (const row of rows.iterate()) {
-      const { election, records, devices, bytes } = row as Record<string, string & number>;
+      const { election, records, devices, bytes } = row as {
+        election: string;
+        records: number;
+        devices: string;
+        bytes: number;
+      };
       for (const [device, count] of Object.entries(readDevices(devices))) {
         const key = `${election}/${device}`;
         held.set(key, (held.get(key) ?? 0) + Math.round(count * bytes / records));

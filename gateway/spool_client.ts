@@ -159,7 +159,7 @@ export class SpoolClient {
     let records = 0;
     let count = 0;
     while (count < this.#waiting.length && (count === 0 || records < MAX_COMMIT_RECORDS)) {
-      records += this.#waiting[count++].records.length;
+      records += this.#waiting[count++]!.records.length;
     }
     const batch = this.#waiting.splice(0, count);
     this.#waitingRecords -= records;
@@ -201,7 +201,7 @@ function gather(batch: readonly Waiting[]): SpoolRun[] {
   const byElection = Map.groupBy(batch.map((each, id) => ({ ...each, id })), ({ election }) => election);
   return [...byElection].map(([election, parts]) => {
     const records = parts.flatMap((part) => part.records);
-    const size = records[0].plaintext.length;
+    const size = records[0]?.plaintext.length ?? 0;
     const plaintexts = new Uint8Array(records.length * size);
     records.forEach(({ plaintext }, i) => plaintexts.set(plaintext, i * size));
     return {

@@ -31,7 +31,7 @@ export class Addresses {
     const faults: string[] = [];
     for (let tried = 0; tried < this.#addresses.length && !signal?.aborted; tried++) {
       const at = (this.#at + tried) % this.#addresses.length;
-      const asked = await question(this.#addresses[at]);
+      const asked = await question(this.#addresses[at]!);
       if (!("fault" in asked)) {
         this.#at = at;
         return asked;

@@ -224,7 +224,7 @@ function judgeTime(
   });
   const legal = inForce.find((manifest) => check(manifest) === undefined);
   if (legal !== undefined) return { ...by(legal), ...clock };
-  const [newest] = inForce;
+  const newest = inForce[0]!; // There is at least one.
   const older = view.manifests.slice(0, view.manifests.indexOf(newest)).reverse();
   if (isAhead) {
     const place = (manifest: EffectiveManifest) => checkPlace(manifest, record, gateway, deviceStation);
@@ -243,8 +243,8 @@ function judgeTime(
  */
 function manifestsInForce(manifests: readonly EffectiveManifest[], atMs: number): EffectiveManifest[] {
   let current = manifests.length - 1;
-  while (current > 0 && manifests[current].effectiveAtMs > atMs) current--;
-  const endsMs = (i: number) => manifests[i + 1].effectiveAtMs;
+  while (current > 0 && manifests[current]!.effectiveAtMs > atMs) current--;
+  const endsMs = (i: number) => manifests[i + 1]!.effectiveAtMs;
   let first = current;
   while (first > 0 && endsMs(first - 1) > atMs - MANIFEST_OVERLAP_MS) first--;
   let last = current;

@@ -60,7 +60,7 @@ export function formatKeyName({ election, id, version }: KeyName): string {
 /** Reads a key name; `undefined` when it is not one. */
 export function parseKeyName(text: string): KeyName | undefined {
   const match = KEY_NAME.exec(text);
-  return match ? { election: match[1], id: match[2], version: Number(match[3]) } : undefined;
+  return match ? { election: match[1]!, id: match[2]!, version: Number(match[3]) } : undefined;
 }
 
 /** A device's HMAC key for its requests: gateways know it. 32 bytes. */

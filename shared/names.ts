@@ -24,9 +24,9 @@ const JOINED = /[\p{M}\p{Script=Arabic}\p{Script=Syriac}\p{Script=Mongolian}\p{S
 export function nameFault(name: string): string | undefined {
   const characters = [...name];
   const at = characters.findIndex((_, index) => isForbidden(characters, index));
-  if (at !== -1) return `${describe(characters[at])} at character ${at + 1}; leave it out`;
+  if (at !== -1) return `${describe(characters[at]!)} at character ${at + 1}; leave it out`;
   if (characters.some((character) => VISIBLE.test(character) && !BLANK.test(character))) return undefined;
-  return name === "" ? "must not be empty" : `${unicodeOf(characters[0])} at character 1 and nothing to see`;
+  return name === "" ? "must not be empty" : `${unicodeOf(characters[0]!)} at character 1 and nothing to see`;
 }
 
 /** A name without the characters that {@link nameFault} forbids; white space is single spaces between words. */
@@ -46,10 +46,10 @@ export function nameKey(name: string): string {
 }
 
 function isForbidden(characters: readonly string[], index: number): boolean {
-  const character = characters[index];
+  const character = characters[index]!;
   if (!FORBIDDEN.test(character)) return false;
-  return !(JOINER.test(character) && index > 0 && JOINED.test(characters[index - 1]) &&
-    index + 1 < characters.length && /[\p{L}\p{M}]/u.test(characters[index + 1]));
+  return !(JOINER.test(character) && index > 0 && JOINED.test(characters[index - 1]!) &&
+    index + 1 < characters.length && /[\p{L}\p{M}]/u.test(characters[index + 1]!));
 }
 
 function describe(character: string): string {

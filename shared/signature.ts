@@ -136,11 +136,11 @@ export function readClaim(path: string, headers: SignedHeaders): SignatureClaim 
     return malformed(`Idempotency-Key must be a random UUID (version 4), lower case, in double quotes`);
   }
   return {
-    keyId: input[2],
+    keyId: input[2]!,
     created: Number(input[1]),
-    idempotencyKey: id[1],
-    digest: Uint8Array.fromBase64(digest[1]),
-    signature: Uint8Array.fromBase64(mac[1]),
+    idempotencyKey: id[1]!,
+    digest: Uint8Array.fromBase64(digest[1]!),
+    signature: Uint8Array.fromBase64(mac[1]!),
     base: voteBase(path, contentType, digestHeader, idempotencyKey, signatureInput.slice("vote=".length)),
   };
 }

@@ -10,10 +10,10 @@
  */
 export function networkOf(address: string): string {
   if (!address.includes(":")) return address;
-  const plain = address.split("%")[0];
+  const [plain = ""] = address.split("%");
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(plain);
-  if (mapped !== null) return mapped[1];
-  const [before, after] = plain.split("::");
+  if (mapped?.[1] !== undefined) return mapped[1];
+  const [before = "", after] = plain.split("::");
   const groups = before === "" ? [] : before.split(":");
   if (after !== undefined) {
     const behind = after === "" ? 0 : after.split(":").length + (after.includes(".") ? 1 : 0);

@@ -292,7 +292,7 @@ function boundAnswered(
 function hasTwoHosts(rawHeaders: readonly string[]): boolean {
   let hosts = 0;
   for (let at = 0; at < rawHeaders.length; at += 2) {
-    const name = rawHeaders[at];
+    const name = rawHeaders[at]!;
     if (name.length === 4 && name.toLowerCase() === "host") hosts++;
   }
   return hosts > 1;

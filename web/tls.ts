@@ -51,8 +51,9 @@ export function tlsFiles(settings: TlsSettings): TlsFiles | undefined {
   const given = Object.entries(settings).filter(([name, value]) =>
     name.startsWith("TLS_") && value !== undefined
   );
-  if (given.length === 0) return undefined;
-  throw new ConfigError(`Cannot start: ${given[0][0]} is set, which needs ${missing} too`);
+  const [first] = given;
+  if (first === undefined) return undefined;
+  throw new ConfigError(`Cannot start: ${first[0]} is set, which needs ${missing} too`);
 }
 
 /** The certificates in use, and those that come after. */

@@ -5,7 +5,7 @@
  * @module
  */
 import type { Fate } from "../../shared/outcome.ts";
-import { arrayLiteral, type Query } from "../database/database.ts";
+import { arrayLiteral, type Query, queryOne } from "../database/database.ts";
 import type { JudgedRecord } from "./judged.ts";
 import { type SenderKeyNews, type SequenceBlock, writeSenderKeys } from "./sequences.ts";
 
@@ -62,7 +62,7 @@ export async function countAdmitted(
   partition: number,
   records: readonly JudgedRecord[],
 ): Promise<OutcomeDelta[]> {
-  const [{ lane }] = await query<{ lane: number }>(`SELECT ${FREE_LANE} AS lane`, [
+  const { lane } = await queryOne<{ lane: number }>(query, `SELECT ${FREE_LANE} AS lane`, [
     partition,
     LANE_LOCK,
     LANES,

@@ -31,8 +31,8 @@ async function enrol(db: Database, election: string, entries: readonly RollEntry
   ) {
     await db.query(
       `INSERT INTO counting.roll
-         (election, voter_key, revision, struck_revision, struck_at, effective_at, region, station, age_group, gender)
-       VALUES ($1, decode($2, 'hex'), $3::int, $4::int, $5::timestamptz, timestamptz 'epoch' + $3::int * interval '1 s', $6, $7, $8, $9)`,
+         (election, voter_key, revision, struck_revision, struck_at, region, station, age_group, gender)
+       VALUES ($1, decode($2, 'hex'), $3::int, $4::int, $5::timestamptz, $6, $7, $8, $9)`,
       [
         election,
         voterKey,

@@ -7,7 +7,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { LogFault, LogInUse, type VoteLog } from "../../shared/log/vote_log.ts";
 import { appendAudit } from "../audit/events.ts";
-import type { Databases, Query } from "../database/database.ts";
+import { type Databases, type Query, queryOne } from "../database/database.ts";
 import type { DatabaseState } from "../database/watch.ts";
 import { checkLog, COUNT_BATCH_RECORDS, countGroup, createCounter, Fenced } from "./count.ts";
 import type { JudgedRecord } from "./judged.ts";
@@ -281,7 +281,8 @@ export class ElectionCount {
 
 /** The number of the newest rebuild's audit event; 0 when there was none. */
 async function newestRebuild(query: Query, election: string): Promise<number> {
-  const [{ number }] = await query<{ number: number }>(
+  const { number } = await queryOne<{ number: number }>(
+    query,
     "SELECT coalesce(max(number), 0)::float8 AS number FROM audit.events WHERE event = 'rebuild_finished' AND election = $1",
     [election],
   );

@@ -131,13 +131,13 @@ export class RegisteredHistory implements ElectionHistory {
     let [low, high] = [0, this.#steps.length];
     while (low < high) {
       const middle = (low + high) >> 1;
-      if ((this.#steps[middle].positions[partition] ?? 0) <= offset) low = middle + 1;
+      if ((this.#steps[middle]!.positions[partition] ?? 0) <= offset) low = middle + 1;
       else high = middle;
     }
     if (low === 0) {
       throw new Error(`Cannot judge offset ${offset} of partition ${partition}: no history applies there`);
     }
-    return this.#steps[low - 1].revision;
+    return this.#steps[low - 1]!.revision;
   }
 
   #viewOf(revision: number): HistoryView {

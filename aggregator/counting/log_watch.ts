@@ -53,9 +53,9 @@ export class LogWatch {
       const ends = await within(logEnds(log), ANSWER_WITHIN_MS);
       this.#deleted = starts.reduce((sum, start) => sum + start, 0);
       const isSuspect = positions.some((next, partition) =>
-        next < starts[partition] || ends[partition] < next
+        next < starts[partition]! || ends[partition]! < next
       );
-      const lag = ends.reduce((sum, end, partition) => sum + end - positions[partition], 0);
+      const lag = ends.reduce((sum, end, partition) => sum + end - positions[partition]!, 0);
       const warning = await this.#findWarning(query, starts).catch(asDatabaseFault);
       const notCounting = await this.#findStall(positions, ends);
       return { isSuspect, lag, deleted: this.#deleted, notCounting, warning };
@@ -79,7 +79,7 @@ export class LogWatch {
   /** Whether there are records, and none was counted for a while. */
   async #findStall(positions: readonly number[], ends: readonly number[]): Promise<string | undefined> {
     const sum = positions.reduce((total, next) => total + next, 0);
-    const behind = positions.findIndex((next, partition) => next < ends[partition]);
+    const behind = positions.findIndex((next, partition) => next < ends[partition]!);
     if (sum !== this.#progress.sum || behind < 0) {
       this.#progress = { sum, atMs: this.#now() };
       return undefined;
@@ -87,9 +87,9 @@ export class LogWatch {
     const stalledMs = this.#now() - this.#progress.atMs;
     if (stalledMs < STALLED_AFTER_MS) return undefined;
     // An end may lie behind offsets that hold no record, which a log keeps for itself.
-    for (let partition = behind; partition < positions.length; partition++) {
-      if (positions[partition] >= ends[partition]) continue;
-      const [record] = await within(this.#log.read(partition, positions[partition], 1), ANSWER_WITHIN_MS);
+    for (const [partition, next] of positions.entries()) {
+      if (next >= ends[partition]!) continue;
+      const [record] = await within(this.#log.read(partition, next, 1), ANSWER_WITHIN_MS);
       if (record === undefined) continue;
       const seconds = Math.round(stalledMs / 1_000);
       return `nothing was counted for ${seconds} s, and partition ${partition} has records from offset ${record.offset} on`;

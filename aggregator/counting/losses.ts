@@ -6,7 +6,7 @@
  */
 import { deletedFront, logEnds, LogFault, logStarts, type VoteLog } from "../../shared/log/vote_log.ts";
 import { appendAudit } from "../audit/events.ts";
-import type { Query } from "../database/database.ts";
+import { type Query, queryOne } from "../database/database.ts";
 
 /** What one partition has lost. `missing` is a number of offsets; the partition holds those from `start` up to `end`. */
 export type Loss = Readonly<{ partition: number; missing: number; start: number; end: number; read: number }>;
@@ -24,7 +24,7 @@ export async function findLosses(query: Query, log: VoteLog, election: string): 
   const ends = await logEnds(log);
   const starts = await logStarts(log);
   return starts.flatMap((start, partition) => {
-    const [end, read] = [ends[partition], reads.get(partition) ?? 0];
+    const [end, read] = [ends[partition]!, reads.get(partition) ?? 0];
     const missing = start + Math.max(0, read - end);
     return missing === 0 ? [] : [{ partition, missing, start, end, read }];
   });
@@ -111,7 +111,8 @@ export async function findDeletedFronts(
 
 /** How many offsets of a log were never delivered. */
 export async function sumGaps(query: Query, election: string): Promise<number> {
-  const [{ offsets }] = await query<{ offsets: number }>(
+  const { offsets } = await queryOne<{ offsets: number }>(
+    query,
     "SELECT coalesce(sum(until_offset - from_offset), 0)::float8 AS offsets FROM counting.gaps WHERE election = $1",
     [election],
   );

@@ -8,7 +8,7 @@ import type { Decision } from "../../shared/decision.ts";
 import { type LogConsumer, logEnds, LogFault, type VoteLog } from "../../shared/log/vote_log.ts";
 import { appendAudit } from "../audit/events.ts";
 import { checkFront, COUNT_BATCH_RECORDS, createCounter } from "./count.ts";
-import type { Database, Query } from "../database/database.ts";
+import { type Database, type Query, queryOne } from "../database/database.ts";
 import { readDecisions } from "../registry/decisions.ts";
 import { decideAgain } from "./decide.ts";
 import type { RegisteredHistory } from "./history.ts";
@@ -194,7 +194,8 @@ async function countPartition(
 /** Nothing is as easily given as the wrong place of a log, and a log that is made there by opening it is empty. */
 async function refuseEmptyLog(db: Database, log: VoteLog, election: string): Promise<void> {
   if ((await logEnds(log)).some((end) => end > 0)) return;
-  const [{ read }] = await db.query<{ read: number }>(
+  const { read } = await queryOne<{ read: number }>(
+    db.query,
     "SELECT coalesce(sum(records_read), 0)::float8 AS read FROM counting.log_positions WHERE election = $1",
     [election],
   );
@@ -224,7 +225,8 @@ async function clear(query: Query, election: string): Promise<void> {
 }
 
 async function hasRows(query: Query, table: string, election: string): Promise<boolean> {
-  const [{ some }] = await query<{ some: boolean }>(
+  const { some } = await queryOne<{ some: boolean }>(
+    query,
     `SELECT EXISTS (SELECT FROM ${table} WHERE election = $1) AS some`,
     [election],
   );
@@ -236,7 +238,8 @@ async function hasRows(query: Query, table: string, election: string): Promise<b
  * microseconds since 1970 at which it was made, counted on: now is later than all of them.
  */
 async function raiseRevisions(query: Query): Promise<void> {
-  const [{ may }] = await query<{ may: boolean }>(
+  const { may } = await queryOne<{ may: boolean }>(
+    query,
     "SELECT has_sequence_privilege('results.revisions', 'UPDATE') AS may",
   );
   if (!may) return; // Not the tables' owner: so they were empty, and the database is as new as its revisions.

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Query } from "../database/database.ts";
+import { type Query, queryOne } from "../database/database.ts";
 
 /** How long a rebuild that says nothing keeps others away, in milliseconds: longer than one batch takes. */
 export const REBUILD_LEASE_MS = 60_000;
@@ -16,7 +16,8 @@ export function rebuildWork(election: string): string {
 
 /** Whether somebody is rebuilding the election now. */
 export async function isBeingRebuilt(query: Query, election: string): Promise<boolean> {
-  const [{ rebuilding }] = await query<{ rebuilding: boolean }>(
+  const { rebuilding } = await queryOne<{ rebuilding: boolean }>(
+    query,
     "SELECT EXISTS (SELECT FROM counting.leases WHERE work = $1 AND until > now()) AS rebuilding",
     [rebuildWork(election)],
   );

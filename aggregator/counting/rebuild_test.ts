@@ -61,13 +61,25 @@ async function contents({ election }: BallotBox): Promise<Record<string, unknown
   return all;
 }
 
-/** What readers see of an election: of each unit, how many voted and for whom. */
-async function shown({ election }: BallotBox): Promise<unknown[]> {
+type Shown = { unit: string; voters: number; votes: [contest: string, candidate: string, votes: number][] };
+
+/** What readers see of an election: of each unit that shows anything, how many voted and for whom. */
+async function shown({ election }: BallotBox): Promise<Shown[]> {
   return await db.query(
     `SELECT c.unit, r.voters::float8 AS voters, (
        SELECT coalesce(json_agg(json_build_array(v.contest, v.candidate, v.votes) ORDER BY v.contest, v.candidate), '[]')
-       FROM jsonb_to_recordset(r.votes) AS v (contest text, candidate text, votes int)) AS votes
-     FROM results.current c JOIN results.releases r USING (revision) WHERE c.election = $1 AND r.voters > 0 ORDER BY 1`,
+       FROM jsonb_to_recordset(r.votes || r.marks) AS v (contest text, candidate text, votes int)) AS votes
+     FROM results.current c JOIN results.releases r USING (revision)
+     WHERE c.election = $1 AND (r.voters > 0 OR r.votes || r.marks @? '$[*] ? (@.votes > 0)') ORDER BY 1`,
+    [election],
+  );
+}
+
+/** The sums of what an election's releases added, by unit, and of its voters; withdrawals take off. */
+async function addedUp({ election }: BallotBox): Promise<Pick<Shown, "unit" | "voters">[]> {
+  return await db.query(
+    `SELECT unit, sum(added_voters)::float8 AS voters FROM results.releases WHERE election = $1
+     GROUP BY unit HAVING sum(added_voters) <> 0 ORDER BY 1`,
     [election],
   );
 }
@@ -332,16 +344,45 @@ Deno.test("rebuild() leaves what was released as it is, so that k goes on from t
 Deno.test("rebuild() withdraws a release that tells of more than was counted, and for k = 1 it is shown anew", async () => {
   const box = await countedBox(1);
   const before = await shown(box);
+  assert.ok(before.length > 0);
   await db.query("UPDATE results.current SET voters = voters + 1 WHERE election = $1", [box.election]);
   await tamper(
     db,
-    "UPDATE results.releases SET voters = voters + 1 WHERE election = $1",
+    "UPDATE results.releases SET voters = voters + 1, added_voters = added_voters + 1 WHERE election = $1",
     [box.election],
   );
   await rebuildBox(box);
-  assert.deepEqual(await shown(box), []);
+  assert.deepEqual([await shown(box), await addedUp(box)], [[], []]);
   await release(box, 1);
   assert.deepEqual(await shown(box), before);
+  assert.deepEqual(await addedUp(box), before.map(({ unit, voters }) => ({ unit, voters })));
+});
+
+Deno.test("rebuild() withdraws a unit of which a voter is gone, and shows it again once the voter is back", async () => {
+  const box = await countedBox();
+  const before = await shown(box);
+  const voter = "voter-5";
+  await db.query(
+    `UPDATE registry.voters SET revision = 1, struck_revision = 2, struck_at = $3::timestamptz
+     WHERE election = $1 AND voter_id = $2`,
+    [box.election, voter, new Date(NOON_MS - 3_600_000).toISOString()],
+  );
+  await rebuildBox(box);
+  const without = await shown(box);
+  assert.equal(without.length, before.length - 1);
+  const [gone] = before.filter(({ unit }) => without.every((other) => other.unit !== unit));
+  assert.match(gone.unit, /^s-1\//, "voter-5 voted there");
+  assert.deepEqual(without, before.filter((unit) => unit !== gone), "the others stay as they were");
+  assert.deepEqual(await addedUp(box), without.map(({ unit, voters }) => ({ unit, voters })));
+  await release(box);
+  assert.deepEqual(await shown(box), without, "shown anew, the difference would be one voter");
+  await db.query(
+    "UPDATE registry.voters SET struck_revision = NULL, struck_at = NULL WHERE election = $1 AND voter_id = $2",
+    [box.election, voter],
+  );
+  await rebuildBox(box);
+  assert.deepEqual(await shown(box), before);
+  assert.deepEqual(await addedUp(box), before.map(({ unit, voters }) => ({ unit, voters })));
 });
 
 Deno.test("rebuild() remembers who was counted before and is lost, until they are found again", async () => {
@@ -358,6 +399,9 @@ Deno.test("rebuild() remembers who was counted before and is lost, until they ar
   const whole = box.log;
   const part = new MemoryLog(whole.partitions, "a part of it", () => box.logMs);
   await part.append(whole.stored.flat().slice(0, 12));
+  for (let partition = 0; partition < whole.partitions; partition++) {
+    part.skip(partition, await whole.end(partition) - await part.end(partition));
+  }
   await rebuild(db, part, box.history, MASTER, NOW, withdrawUnfounded);
   assert.ok(await lost() > 0);
   await release(box);

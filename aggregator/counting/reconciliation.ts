@@ -7,7 +7,7 @@
  */
 import type { Fate } from "../../shared/outcome.ts";
 import type { Books, Progress, Reconciliation as Answer, Rejections } from "../public/schemas.ts";
-import type { Database, Query } from "../database/database.ts";
+import { type Database, type Query, queryOne } from "../database/database.ts";
 
 /** Most gaps of the log that one answer lists. */
 const MAX_GAPS = 1_000;
@@ -124,7 +124,8 @@ async function logGaps(query: Query, election: string): Promise<Gap[]> {
 
 /** How many have voted so far. */
 export async function totalVoters(query: Query, election: string): Promise<number> {
-  const [{ voters }] = await query<{ voters: number }>(
+  const { voters } = await queryOne<{ voters: number }>(
+    query,
     "SELECT coalesce(sum(voters), 0)::float8 AS voters FROM counting.station_voters WHERE election = $1",
     [election],
   );

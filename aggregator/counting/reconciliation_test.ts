@@ -3,6 +3,9 @@ import { withElection, writeBooks, writeRejection } from "../../tests/seeded_dat
 import { progressSchema, reconciliationSchema, rejectionsSchema } from "../public/schemas.ts";
 import { readLag, readProgress, readReconciliation, readRejections } from "./reconciliation.ts";
 
+/** What the count answers: what is shown of it is not its affair. */
+const booksSchema = reconciliationSchema.omit({ notShown: true });
+
 Deno.test.sanitizer({ ops: true, resources: true });
 
 Deno.test("readReconciliation() holds what was read against what became of it", async (t) => {
@@ -10,7 +13,7 @@ Deno.test("readReconciliation() holds what was read against what became of it", 
     let ends: number[] | undefined = [0, 0, 0];
     const read = async () => {
       const books = await readReconciliation(db, "test-2026", 3, () => Promise.resolve(ends));
-      assert.deepEqual(reconciliationSchema.parse(books), books);
+      assert.deepEqual(booksSchema.parse(books), books);
       return books;
     };
 

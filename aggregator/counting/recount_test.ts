@@ -282,6 +282,7 @@ Deno.test("recount() says of a log whose front was deleted where it begins, and 
     records: 0,
     counted: 0,
     altered: 0,
+    reused: 0,
     lines: 1,
     differences: 1,
     shown: [{ line: `partition ${partition} first offset`, tables: "0", recount: `${start}` }],

@@ -57,6 +57,21 @@ export function oneForAll(db: Database): Databases {
   return { counting: db, publishing: db, reading: db, watching: db };
 }
 
+/**
+ * Runs a statement that always returns one row, such as an aggregate, and returns this row.
+ *
+ * @throws when there is no row.
+ */
+export async function queryOne<Row extends object>(
+  query: Query,
+  sql: string,
+  params?: readonly Parameter[],
+): Promise<Row> {
+  const [row] = await query<Row>(sql, params);
+  if (row === undefined) throw new Error(`Cannot use the answer: it has no row, and must have one: ${sql}`);
+  return row;
+}
+
 /** An array parameter in PostgreSQL's own spelling, for values that need no escaping (ids, hex, numbers, times). */
 export function arrayLiteral(values: readonly (string | number | null)[]): string {
   return `{${values.map(element).join(",")}}`;

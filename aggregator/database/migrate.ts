@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Database, Query } from "./database.ts";
+import { type Database, type Query, queryOne } from "./database.ts";
 
 /** Key of the advisory lock under which migrations run; any number, the same in every process. */
 const MIGRATION_LOCK = 7_026_411;
@@ -55,7 +55,8 @@ export async function migrate(db: Database): Promise<string[]> {
 
 /** Names of the migrations that the database has not seen. */
 async function missing(query: Query): Promise<string[]> {
-  const [{ any }] = await query<{ any: boolean }>(
+  const { any } = await queryOne<{ any: boolean }>(
+    query,
     "SELECT to_regclass('public.migrations') IS NOT NULL AS any",
   );
   if (!any) return FILES;
@@ -77,7 +78,8 @@ async function missing(query: Query): Promise<string[]> {
  * that a new database and one that was brought up step by step have the same grants.
  */
 async function grantColumns(query: Query): Promise<void> {
-  const [{ exists }] = await query<{ exists: boolean }>(
+  const { exists } = await queryOne<{ exists: boolean }>(
+    query,
     "SELECT to_regprocedure('public.pollwire_grant_columns()') IS NOT NULL AS exists",
   );
   if (exists) await query("SELECT public.pollwire_grant_columns()");
@@ -85,7 +87,8 @@ async function grantColumns(query: Query): Promise<void> {
 
 /** Tables are made and changed by the owner of the database, who makes the first of them, and by nobody else. */
 async function refuseStranger(query: Query): Promise<void> {
-  const [{ may, user, owner }] = await query<{ may: boolean; user: string; owner: string }>(
+  const { may, user, owner } = await queryOne<{ may: boolean; user: string; owner: string }>(
+    query,
     `SELECT pg_has_role(datdba, 'MEMBER') AS may, current_user AS user, pg_get_userbyid(datdba) AS owner
      FROM pg_database WHERE datname = current_database()`,
   );

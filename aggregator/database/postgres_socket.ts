@@ -75,10 +75,10 @@ async function reach(target: PostgresTarget, socket: Socket, signal: AbortSignal
 
 async function encrypt(target: PostgresTarget, socket: Socket, signal: AbortSignal): Promise<Socket> {
   socket.write(SSL_REQUEST);
-  const [answer]: Uint8Array[] = await once(socket, "data", { signal }).catch((error) => {
+  const [answer]: (Uint8Array | undefined)[] = await once(socket, "data", { signal }).catch((error) => {
     throw brokenOff(target, error);
   });
-  if (answer.length !== 1 || answer[0] !== WILLING) {
+  if (answer?.length !== 1 || answer[0] !== WILLING) {
     const what = "it does not speak TLS; turn on ssl there, or say sslmode=disable in DATABASE_URL";
     throw new ConnectFault(target, what, true);
   }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Query } from "./database.ts";
+import { type Query, queryOne } from "./database.ts";
 
 /** What each role is for. */
 export const ROLES = {
@@ -26,7 +26,8 @@ export class RoleFault extends Error {
  */
 export async function requireRoles(query: Query, ...roles: Role[]): Promise<void> {
   for (const role of roles) {
-    const [{ user, may }] = await query<{ user: string; may: boolean }>(
+    const { user, may } = await queryOne<{ user: string; may: boolean }>(
+      query,
       `SELECT current_user AS user, pg_has_role($1, 'USAGE') OR pg_has_role(datdba, 'USAGE') AS may
        FROM pg_database WHERE datname = current_database()`,
       [role],

@@ -141,7 +141,7 @@ export async function runOffice(
 
 function keyNamed(name: string): { id: string; version: number } {
   const [, id, version] = KEY_NAME.exec(name)!;
-  return { id, version: Number(version) };
+  return { id: id!, version: Number(version) };
 }
 
 /**

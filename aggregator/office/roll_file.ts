@@ -59,7 +59,7 @@ export async function* readRoll(path: string): AsyncGenerator<Voter> {
     const found = readRow(header, row);
     if ("voter" in found) yield found.voter;
     else {
-      const [{ line, column, problem }] = found.findings;
+      const { line, column, problem } = found.findings[0]!;
       throw new OfficeError(
         `Cannot read the roll ${path}, line ${line}: ${column} ${problem}`.replace(":  ", ": "),
       );
@@ -277,7 +277,7 @@ async function compareRows(path: string, pairs: readonly (readonly [number, numb
   const id = header.indexOf("voter_id");
   return pairs.map(([first, again]): Finding => {
     const [a, b] = [found.get(first)!, found.get(again)!];
-    const where = { line: again, column: "voter_id", value: b[id] };
+    const where = { line: again, column: "voter_id", value: b[id] ?? "" };
     if (a[id] !== b[id]) {
       const problem = `differs from ${JSON.stringify(a[id])} on line ${first} in case or leading zeros only`;
       return { kind: "alike", ...where, problem };

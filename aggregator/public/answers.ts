@@ -68,11 +68,11 @@ type Validation = { target: string } & ({ success: true } | { success: false; er
 export function refuseInvalid(result: Validation, c: Context) {
   if (result.success) return;
   const errors = fieldErrors(result.error as z.ZodError);
+  const { path, message } = errors[0]!;
   if (result.target === "param") {
-    const [{ path, message }] = errors;
     return path === "election" ? unknownElection(c) : refuse(c, "not-found", `${path}: ${message}`);
   }
-  return refuse(c, "invalid-request", `${errors[0].path}: ${errors[0].message}`, { errors });
+  return refuse(c, "invalid-request", `${path}: ${message}`, { errors });
 }
 
 /** Refuses a question for a part of an election that there is not. */

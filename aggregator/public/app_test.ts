@@ -228,9 +228,12 @@ Deno.test("the aggregator's interface", async (t) => {
           counted: 5,
           duplicate: 1,
           rejected: 1,
+          held: 0,
+          statements: 0,
           balanced: true,
           lag: 3,
         });
+        assert.deepEqual(books.notShown, { final: false, voters: 0, contests: [] });
         const { rows, doubleVotes } = api.rejectionsSchema.parse(
           await (await ask(`${E}/rejections?limit=1`)).json(),
         );

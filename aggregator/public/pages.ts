@@ -29,7 +29,9 @@ const PAGE_HEADERS = {
 };
 
 /** A file of the dashboard, ready to be answered with. */
-export type Page = Readonly<{ path: string; body: Uint8Array<ArrayBuffer>; headers: Record<string, string> }>;
+export type Page = Readonly<
+  { path: string; body: Uint8Array<ArrayBuffer>; headers: Record<string, string> & { etag: string } }
+>;
 
 /** Reads the dashboard's files; `index.html` is at `/`, the others by name beside it. */
 export function readPages(directory: URL = new URL("./page/", import.meta.url)): Page[] {

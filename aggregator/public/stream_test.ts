@@ -161,15 +161,16 @@ Deno.test("Streams", async (t) => {
         const { data } = (await new Listener(streams.open("test-2026", first[2])).next("release"))!;
         assert.deepEqual({ ...data, revision: 0 }, {
           revision: 0,
+          unit: "s-1/in_person",
           station: "s-1",
           region: "south",
           mode: "in_person",
+          members: null,
+          kind: "interim",
           releasedAt: "2026-11-03T12:00:10.000Z",
           voters: 3,
           addedVoters: 3,
-          kind: "interim",
-          unit: "s-1/in_person",
-          members: null,
+          votes: [{ contest: "mayor", candidate: "ann", votes: 3, added: 3 }],
           contests: [{
             contest: "mayor",
             ballots: 3,
@@ -179,7 +180,6 @@ Deno.test("Streams", async (t) => {
             addedUndervotes: 0,
             addedBlanks: 0,
           }],
-          votes: [{ contest: "mayor", candidate: "ann", votes: 3, added: 3 }],
         });
       });
     });

@@ -8,7 +8,7 @@
  *
  * @module
  */
-import { arrayLiteral, type Query } from "../database/database.ts";
+import { arrayLiteral, type Query, queryOne } from "../database/database.ts";
 import { OfficeError } from "./office_error.ts";
 
 /** What changed. `decision` and `waiver` are about records that were read; judging does not depend on them. */
@@ -97,7 +97,8 @@ type Counted = Readonly<{ partition: number; next: number; highest: number }>;
 
 /** Waits until no counting transaction is under way, and lets none in until this transaction ends. */
 async function lockPositions(query: Query, election: string): Promise<Counted[]> {
-  const [{ partitions }] = await query<{ partitions: number }>(
+  const { partitions } = await queryOne<{ partitions: number }>(
+    query,
     "SELECT partitions FROM registry.elections WHERE election = $1",
     [election],
   );

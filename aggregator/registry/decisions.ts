@@ -92,7 +92,7 @@ export async function writeDecision(
   const isWaiver = action === "waive";
   const read = schemaOf(ruling).safeParse(ruling.selector);
   if (!read.success) {
-    const [{ path, message }] = read.error.issues;
+    const { path, message } = read.error.issues[0]!;
     throw new OfficeError(`Cannot decide in election ${election}: ${[...path, message].join(" ")}`);
   }
   const { revision, positions } = await changeHistory(

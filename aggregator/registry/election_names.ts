@@ -14,7 +14,7 @@ import {
 import { RECORD_VERSION } from "../../shared/record.ts";
 import type { ElectionFacts } from "./places.ts";
 import type { ElectionDetails, ElectionSummary } from "../public/schemas.ts";
-import type { Query } from "../database/database.ts";
+import { type Query, queryOne } from "../database/database.ts";
 
 /** How many elections' manifests are kept at hand; the one that was not asked for the longest goes first. */
 const MAX_MANIFESTS = 64;
@@ -79,11 +79,11 @@ async function newestVersions(query: Query): Promise<{ election: string; version
 }
 
 async function readManifest(query: Query, election: string, version: number): Promise<SignedManifest> {
-  const [row] = await query<SignedManifest>(
+  return await queryOne(
+    query,
     "SELECT manifest, signature FROM registry.manifests WHERE election = $1 AND version = $2",
     [election, version],
   );
-  return row;
 }
 
 /** Makes a manifest's names ready. */

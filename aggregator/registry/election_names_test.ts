@@ -29,7 +29,7 @@ Deno.test("Elections finds the newest manifest, and reads each version once", as
       closesAt: "2026-11-03T21:00:00.000Z",
       acceptsUntil: "2026-11-03T23:00:00.000Z",
       resultsBeforeClosing: true,
-      releaseThreshold: 3,
+      releaseThreshold: 1,
       stations: 4,
       contests: 2,
       manifestVersion: 1,

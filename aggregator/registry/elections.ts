@@ -143,7 +143,7 @@ async function publishIn(
   const newest = (await newestManifest(query, election))!;
   const result = manifestSchema.safeParse({ ...change(newest), version: newest.version + 1 });
   if (!result.success) {
-    const [{ path, message }] = result.error.issues;
+    const { path, message } = result.error.issues[0]!;
     throw new OfficeError(`Cannot publish election ${election}: ${path.join(".")} ${message}`);
   }
   refuseFrozen(newest, result.data);

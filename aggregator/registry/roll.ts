@@ -8,7 +8,7 @@ import { z } from "zod";
 import { idSchema } from "../../shared/election.ts";
 import { pseudonymKey, voterKeyOf } from "../../shared/keys.ts";
 import { appendAudit } from "../audit/events.ts";
-import { arrayLiteral, type Database, type Query } from "../database/database.ts";
+import { arrayLiteral, type Database, type Query, queryOne } from "../database/database.ts";
 import { changeHistory, lockHistory } from "./changes.ts";
 import { newestManifest } from "./elections.ts";
 import { OfficeError } from "./office_error.ts";
@@ -142,7 +142,8 @@ export async function lockRolls(query: Query): Promise<void> {
  * comes to the same groups.
  */
 async function dayOfAges(query: Query, election: string): Promise<string> {
-  const [{ opens_at }] = await query<{ opens_at: string }>(
+  const { opens_at } = await queryOne<{ opens_at: string }>(
+    query,
     "SELECT manifest::json ->> 'opensAt' AS opens_at FROM registry.manifests WHERE election = $1 ORDER BY version LIMIT 1",
     [election],
   );
@@ -250,7 +251,8 @@ async function insertRoll(
 export async function rebuildRoll(query: Query, election: string, master: Uint8Array): Promise<number> {
   const pseudonym = pseudonymKey(master, election);
   const day = await dayOfAges(query, election);
-  const [{ some }] = await query<{ some: boolean }>(
+  const { some } = await queryOne<{ some: boolean }>(
+    query,
     "SELECT EXISTS (SELECT FROM counting.roll WHERE election = $1) AS some",
     [election],
   );

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import type { Query } from "../database/database.ts";
-import type { TallyIndex } from "./index/tally_index.ts";
+import { type Query, queryOne } from "../database/database.ts";
+import { onlySum, type TallyIndex } from "./index/tally_index.ts";
 
 /** How long the index may take before `results` is asked, in milliseconds. */
 const INDEX_WAIT_MS = 2_000;
@@ -21,7 +21,8 @@ export type VotesOf = (candidate: Candidate) => Promise<CandidateVotes>;
 /** Asks `results`: reads the newest release of every station. */
 export function votesFromResults(query: Query): VotesOf {
   return async ({ election, contest, candidate }) => {
-    const [row] = await query<{ votes: number; revision: number }>(
+    const row = await queryOne<{ votes: number; revision: number }>(
+      query,
       `SELECT coalesce(sum(v.votes), 0)::float8 AS votes, coalesce(max(r.revision), 0)::float8 AS revision
        FROM results.current c
        JOIN results.releases r USING (revision)
@@ -49,7 +50,7 @@ export function votesFromIndex(
     const timer = setTimeout(() => reject(new Error(`the index did not answer within ${waitMs} ms`)), waitMs);
     const asked = index.sums("tallies", { where: candidate, sum: "votes", max: "revision" }, false);
     try {
-      const [{ sum, max }] = await Promise.race([asked, late]);
+      const { sum, max } = onlySum(await Promise.race([asked, late]));
       return { votes: sum, revision: max, from: "index" };
     } catch (error) {
       // Should it fail after all, nobody waits for it any more.

@@ -8,7 +8,7 @@
  * @module
  */
 import { ALL_VOTERS, MARK } from "../../shared/marks.ts";
-import { arrayLiteral, type Database, type Query } from "../database/database.ts";
+import { arrayLiteral, type Database, type Query, queryOne } from "../database/database.ts";
 import { isBeingRebuilt } from "../counting/rebuild_lease.ts";
 import { publishAtOnce } from "./publish_at_once.ts";
 import {
@@ -72,9 +72,11 @@ export async function publish(db: Database, policy: ReleasePolicy, now: Date): P
 
 /** For the length of the transaction; so revisions rise in the order in which they are committed. */
 async function becomePublisher(query: Query): Promise<boolean> {
-  const [{ mine }] = await query<{ mine: boolean }>("SELECT pg_try_advisory_xact_lock($1::bigint) AS mine", [
-    PUBLISH_LOCK,
-  ]);
+  const { mine } = await queryOne<{ mine: boolean }>(
+    query,
+    "SELECT pg_try_advisory_xact_lock($1::bigint) AS mine",
+    [PUBLISH_LOCK],
+  );
   return mine;
 }
 
@@ -385,7 +387,8 @@ async function readUnits(
  * @param paceMs How long ago the last publishing must be, in milliseconds.
  */
 export async function isDue(query: Query, election: string, now: Date, paceMs: number): Promise<boolean> {
-  const [{ due }] = await query<{ due: boolean }>(
+  const { due } = await queryOne<{ due: boolean }>(
+    query,
     `SELECT EXISTS (SELECT FROM counting.changes WHERE election = $1) AND NOT EXISTS (
        SELECT FROM (
          SELECT released_at FROM results.releases WHERE election = $1 ORDER BY revision DESC LIMIT 1

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Query } from "../database/database.ts";
+import { type Query, queryOne } from "../database/database.ts";
 
 /**
  * One statement, and so one moment: takes the changes, sums the lanes, and writes what has changed. Every station is looked
@@ -83,7 +83,7 @@ export async function publishAtOnce(
     now: Date;
   }>,
 ): Promise<number> {
-  const [{ releases }] = await query<{ releases: number }>(PUBLISH, [
+  const { releases } = await queryOne<{ releases: number }>(query, PUBLISH, [
     election,
     all,
     allowed,

@@ -7,7 +7,7 @@
  */
 import type { VotingMode } from "../../shared/vote.ts";
 import type { Release, Results, ResultsBy, ResultsRow } from "../public/schemas.ts";
-import { arrayLiteral, type Database, type Query } from "../database/database.ts";
+import { arrayLiteral, type Database, type Query, queryOne } from "../database/database.ts";
 import { type ContestTotals, type MarkLine, totalsOf, withoutAdded } from "./contest_totals.ts";
 import type { ElectionNames, Elections } from "../registry/election_names.ts";
 
@@ -182,7 +182,8 @@ async function releasedVoters(
   election: string,
   { stations, region }: Narrowed,
 ): Promise<number> {
-  const [{ voters }] = await query<{ voters: number }>(
+  const { voters } = await queryOne<{ voters: number }>(
+    query,
     `SELECT coalesce(sum(voters), 0)::float8 AS voters FROM results.current c WHERE election = $1 AND ${IN_PART}`,
     [election, stations, region],
   );

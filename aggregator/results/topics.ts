@@ -11,7 +11,7 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import type { View, ViewRow, Views } from "./views.ts";
-import { arrayLiteral, type Databases, type Query } from "../database/database.ts";
+import { arrayLiteral, type Databases, type Query, queryOne } from "../database/database.ts";
 import { Lease } from "../database/lease.ts";
 
 /** How often views are looked after, in milliseconds. */
@@ -119,7 +119,11 @@ export class ViewWriter {
 
   async #readBack(): Promise<Account> {
     const rebuild = await newestRebuild(this.#query);
-    const [tallies, turnout, rejections] = await Promise.all(VIEWS.map((view) => this.#views.read(view)));
+    const [tallies, turnout, rejections] = await Promise.all([
+      this.#views.read("tallies"),
+      this.#views.read("turnout"),
+      this.#views.read("rejections"),
+    ]);
     return {
       rebuild,
       ends: { tallies: tallies.end, turnout: turnout.end, rejections: rejections.end },
@@ -204,7 +208,8 @@ export class ViewWriter {
 }
 
 async function newestRebuild(query: Query): Promise<number> {
-  const [{ number }] = await query<{ number: number }>(
+  const { number } = await queryOne<{ number: number }>(
+    query,
     "SELECT coalesce(max(number), 0)::float8 AS number FROM audit.events WHERE event = 'rebuild_finished'",
   );
   return number;

@@ -64,17 +64,17 @@ export function cellUnit({ station, mode, region }: Pick<Cell, "station" | "mode
 /** The unit of cells, by what they have in common. */
 export function unitOf(cells: readonly Cell[]): Unit {
   const [first] = cells;
-  if (cells.length === 1) return cellUnit(first);
+  if (cells.length === 1) return cellUnit(first!);
   const stations = [...new Set(cells.map(({ station }) => station))].sort();
   if (stations.length === 1) {
     const found = new Set(cells.map(({ mode }) => mode));
     const modes = VOTING_MODES.filter((mode) => found.has(mode));
-    const { station, region } = first;
+    const { station, region } = first!;
     return { id: `${station}/${modes.join("+")}`, region, station, mode: null, members: { modes } };
   }
   const regions = [...new Set(cells.map(({ region }) => region ?? ""))].sort();
   if (regions.length === 1) {
-    const { region } = first;
+    const { region } = first!;
     const id = `${region ?? ""}:${digest(stations)}`;
     return { id, region, station: null, mode: null, members: { stations } };
   }
@@ -102,7 +102,7 @@ export function dueBeforeFinal(cells: readonly Cell[], k: number): { publish: Ce
   return { publish: snapshot.filter((cell) => cell.snapshot - cell.known >= k), snapshot };
 }
 
-/** Cells, or groups of them, on their way to become units. */
+/** Cells, or groups of them, on their way to become units. Neither is ever empty. */
 type Block = Readonly<{ key: string; size: number; isEnough: boolean; groups: readonly Group[] }>;
 type Group = readonly Cell[];
 
@@ -131,8 +131,8 @@ function merge(blocks: readonly Block[], k: number): Block[] {
   while (sorted.length > 1) {
     const at = sorted.findIndex((block) => !block.isEnough);
     if (at < 0) break;
-    const [small] = sorted.splice(at, 1);
-    const [other] = sorted.splice(0, 1);
+    const small = sorted.splice(at, 1)[0]!;
+    const other = sorted.splice(0, 1)[0]!;
     const merged = blockOf(other.key, [[...other.groups, ...small.groups].flat()], k);
     const place = sorted.findIndex((block) => smallestFirst(merged, block) < 0);
     sorted.splice(place < 0 ? sorted.length : place, 0, merged);
@@ -142,7 +142,7 @@ function merge(blocks: readonly Block[], k: number): Block[] {
 
 /** Merges what is inside each block, level by level: `keyOf` names the block of the next level. */
 function raise(blocks: readonly Block[], k: number, keyOf: (cell: Cell) => string): Block[] {
-  return [...Map.groupBy(blocks, ({ groups: [[cell]] }) => keyOf(cell))].map(([key, inside]) =>
+  return [...Map.groupBy(blocks, ({ groups }) => keyOf(groups[0]![0]!))].map(([key, inside]) =>
     blockOf(key, merge(inside, k).flatMap(({ groups }) => groups), k)
   );
 }
@@ -160,7 +160,7 @@ export function divide(cells: readonly Cell[], k: number): Batch[] {
   blocks = raise(blocks, k, ({ region }) => region ?? "");
   blocks = merge(blocks, k);
   const groups = blocks.flatMap(({ groups }) => groups);
-  if (groups.length === 1 && !isEnough(groups[0], k)) return [];
+  if (groups.length === 1 && !isEnough(groups[0]!, k)) return [];
   return groups.map((group) => ({ unit: unitOf(group), cells: group }));
 }
 

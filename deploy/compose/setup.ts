@@ -36,7 +36,7 @@ export function parseServers(text: string): Server[] | undefined {
   const words = text.split(/\s+/).filter((word) => word !== "");
   if (!words.every((word) => /^[a-z][a-z0-9-]*:\d{1,5}$/.test(word))) return undefined;
   return words.map((word) => {
-    const [name, uid] = word.split(":");
+    const [name = "", uid] = word.split(":");
     return { name, uid: Number(uid) };
   });
 }

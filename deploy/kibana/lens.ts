@@ -14,18 +14,18 @@ export function layerReference({ id, index }: LensPanel): Reference {
 export function lens(panel: LensPanel): Record<string, unknown> {
   const { id, buckets, metrics } = panel;
   const bucketIds = buckets.map((_, i) => `${id}-by-${i}`);
-  const metricIds = metrics.map((_, i) => `${id}-of-${i}`);
+  const metricId = (i: number) => `${id}-of-${i}`;
   const columns = new Map<string, unknown>();
   // Time stands below what splits it: so the values that are shown are those with most of all, not of each interval.
-  const withIds = buckets.map((bucket, i) => [bucket, bucketIds[i]] as const);
+  const withIds = buckets.map((bucket, i) => [bucket, bucketIds[i]!] as const);
   const ordered = withIds.toSorted(([a], [b]) => Number(a.by === "time") - Number(b.by === "time"));
-  for (const [bucket, columnId] of ordered) columns.set(columnId, bucketColumn(bucket, metricIds[0]));
+  for (const [bucket, columnId] of ordered) columns.set(columnId, bucketColumn(bucket, metricId(0)));
   // What accumulates refers to what it accumulates, a column of its own that is not drawn.
   const drawn = metrics.map((of, i) => {
-    columns.set(metricIds[i], metricColumn(of));
-    if (panel.drawing !== "cumulative") return metricIds[i];
-    columns.set(`${metricIds[i]}-sum`, cumulativeColumn(of, metricIds[i]));
-    return `${metricIds[i]}-sum`;
+    columns.set(metricId(i), metricColumn(of));
+    if (panel.drawing !== "cumulative") return metricId(i);
+    columns.set(`${metricId(i)}-sum`, cumulativeColumn(of, metricId(i)));
+    return `${metricId(i)}-sum`;
   });
   return {
     title: panel.title,

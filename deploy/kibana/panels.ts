@@ -67,7 +67,7 @@ export type LensPanel = Readonly<{
   drawing: Drawing;
   /** The first is the axis, or the first column; a second one splits. */
   buckets: readonly Bucket[];
-  metrics: readonly Metric[];
+  metrics: readonly [Metric, ...Metric[]];
   width: number;
   height: number;
 }>;
@@ -125,7 +125,7 @@ function chart(
   index: PanelIndex,
   drawing: Drawing,
   buckets: readonly Bucket[],
-  metrics: readonly Metric[],
+  metrics: readonly [Metric, ...Metric[]],
   [width, height]: readonly [number, number] = [24, 14],
 ): LensPanel {
   return { kind: "lens", id, title, index, drawing, buckets, metrics, width, height };

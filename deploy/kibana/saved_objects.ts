@@ -120,7 +120,7 @@ function dashboard({ id, title, description, panels }: Dashboard): SavedObject {
     ),
     ...controls.map(({ field }): Reference => ({
       type: "index-pattern",
-      id: viewId(views[0]),
+      id: viewId(views[0]!), // A dashboard has panels.
       name: `controlGroup_${id}-${field}:optionsListDataView`,
     })),
   ]);

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type BrokerOptions, brokerProperties, propertiesText } from "./kafka_properties.ts";
+import { addressOf, type BrokerOptions, brokerProperties, propertiesText } from "./kafka_properties.ts";
 import { askKafka } from "./kafka_ask.ts";
 import { copyJars } from "./maven.ts";
 import { run } from "./run.ts";
@@ -44,7 +44,7 @@ export function kafka(place: Place, options: KafkaOptions): Service {
   const jars = `${place.libraries}/kafka`;
   const dataDirectory = `${place.directory}/data`;
   const configFile = `${place.directory}/server.properties`;
-  const { host, broker, controller } = cluster[id - 1];
+  const { host, broker, controller } = addressOf(cluster, id);
   return {
     name: `kafka-${id}`,
     ports: { broker, controller },

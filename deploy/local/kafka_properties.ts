@@ -35,10 +35,19 @@ export type BrokerOptions = Readonly<{
 /** Partitions of the topics that Kafka keeps for itself; its own default is 50, of each. */
 const INTERNAL_PARTITIONS = 12;
 
+/** The address of a broker of the cluster. Ids count from 1. */
+export function addressOf(cluster: readonly BrokerAddress[], id: number): BrokerAddress {
+  const address = cluster[id - 1];
+  if (address === undefined) {
+    throw new RangeError(`Cannot find broker ${id}: it must be between 1 and ${cluster.length}`);
+  }
+  return address;
+}
+
 /** A broker's `server.properties`, as pairs. */
 export function brokerProperties(options: BrokerOptions): Record<string, string> {
   const { id, cluster, dataDirectory, security } = options;
-  const { host, broker, controller } = cluster[id - 1];
+  const { host, broker, controller } = addressOf(cluster, id);
   const replicas = String(Math.min(3, cluster.length));
   const leastInSync = cluster.length < 3 ? "1" : "2";
   const client = security === undefined ? "PLAINTEXT" : "SASL_SSL";

@@ -98,9 +98,9 @@ function password(): string {
 
 /** Writes the passwords for their owner's eyes, and the certificates of a secure stack, where they are not yet. */
 export async function makeSecrets(data: string, made: Made): Promise<void> {
-  const kafka = Object.entries(made.kafkaPasswords).map(([name, text]) => [`kafka-${name}`, text]);
+  const kafka = Object.entries(made.kafkaPasswords).map(([name, text]) => [`kafka-${name}`, text] as const);
   await Deno.mkdir(`${data}/passwords`, { recursive: true, mode: 0o700 });
-  for (const [name, text] of [[DATABASE_SUPERUSER, made.databasePassword], ...kafka]) {
+  for (const [name, text] of [[DATABASE_SUPERUSER, made.databasePassword] as const, ...kafka]) {
     await Deno.writeTextFile(`${data}/passwords/${name}`, text, { mode: 0o600 });
   }
   if (!made.secure) return;
@@ -130,11 +130,17 @@ export function services(data: string, libraries: string, made: Made): Service[]
     broker: port + 10 + 2 * i,
     controller: port + 11 + 2 * i,
   }));
+  const { broker: brokerPassword = "" } = kafkaPasswords;
+  if (secure && brokerPassword === "") {
+    throw new UsageError(
+      `Cannot start the stack in ${data}: it has no password of the user broker; wipe it first`,
+    );
+  }
   const security = (id: number): BrokerSecurity => ({
     caFile: authorityFile(data),
     keystoreFile: `${data}/certificates/kafka-${id}.pem`,
     brokerUser: "broker",
-    brokerPassword: kafkaPasswords.broker,
+    brokerPassword,
     controllerNames: brokerNames(made),
     adminUser: "admin",
   });

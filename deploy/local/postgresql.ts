@@ -108,7 +108,9 @@ async function prepare(place: Place, options: PostgresqlOptions, programs: strin
   const { certificate } = options;
   if (certificate !== undefined) {
     // The server wants to own its key.
-    for (const [from, to] of [[certificate.certFile, "server.crt"], [certificate.keyFile, "server.key"]]) {
+    for (
+      const [from, to] of [[certificate.certFile, "server.crt"], [certificate.keyFile, "server.key"]] as const
+    ) {
       await Deno.copyFile(from, `${place.directory}/${to}`);
       await Deno.chmod(`${place.directory}/${to}`, 0o600);
       if (as !== undefined) await Deno.chown(`${place.directory}/${to}`, as.uid, as.gid);

@@ -43,7 +43,7 @@ export function parseLogAddress(text: string): LogAddress | string {
   if (/^sqlite:.+/.test(text)) return { kind: "sqlite", directory: text.slice("sqlite:".length) };
   const match = /^kafka:\/\/([^/?#]+)\/?(?:\?([^#]*))?$/.exec(text);
   if (match === null) return SHAPE;
-  const brokers = match[1].split(",");
+  const brokers = match[1]!.split(",");
   const odd = brokers.find((broker) => !/^[A-Za-z0-9._-]+:\d{1,5}$/.test(broker));
   if (odd !== undefined) {
     // No more of it than its end: who writes a password before an @ must not find it in a log.

@@ -193,7 +193,7 @@ export class Consumption {
    */
   async #positionIn(partition: number, messages: readonly KafkaMessage[]): Promise<number | undefined> {
     if (this.#ended.signal.aborted) return undefined;
-    const [first, last] = [messages[0], messages.at(-1)!].map(({ offset }) => Number(offset));
+    const [first, last] = [Number(messages[0]!.offset), Number(messages.at(-1)!.offset)];
     const next = this.#next.get(partition);
     if (next !== undefined && first >= next) return next;
     const from = await this.#consumer.take(partition);

@@ -91,13 +91,13 @@ class Reader {
 
   int16(): number {
     const [high, low] = this.bytes(2);
-    return (high << 8 | low) << 16 >> 16;
+    return (high! << 8 | low!) << 16 >> 16;
   }
 
   varint(): number {
     let value = 0;
     for (let shift = 0;; shift += 7) {
-      const [byte] = this.bytes(1);
+      const byte = this.bytes(1)[0]!;
       value |= (byte & 0x7f) << shift;
       if (byte < 0x80) return value >>> 0;
     }

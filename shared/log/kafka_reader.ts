@@ -101,11 +101,13 @@ export class KafkaReader {
     return await this.#trying("read the settings of", async (cluster) => {
       const broker = await cluster.findControllerBroker();
       // Not in the broker's types, though the administration client calls it so.
-      const { resources: [{ configEntries }] } = await (broker as unknown as DescribesConfigs)
+      const { resources } = await (broker as unknown as DescribesConfigs)
         .describeConfigs({
           resources: [{ type: ConfigResourceTypes.TOPIC, name: this.#topic, configNames: [...names] }],
         });
-      return new Map(configEntries.map(({ configName, configValue }) => [configName, configValue]));
+      return new Map(
+        only(resources).configEntries.map(({ configName, configValue }) => [configName, configValue]),
+      );
     });
   }
 
@@ -131,11 +133,11 @@ export class KafkaReader {
       const coordinator = await cluster.findGroupCoordinator({ groupId: group });
       // Typed as if offsets were given; only the partitions are asked for.
       const topics = [{ topic: this.#topic, partitions: [{ partition }] }] as unknown as TopicOffsets[];
-      const { responses: [{ partitions: [{ offset }] }] } = await coordinator.offsetFetch({
+      const { responses } = await coordinator.offsetFetch({
         groupId: group,
         topics,
       });
-      return Math.max(0, Number(offset));
+      return Math.max(0, Number(only(only(responses).partitions).offset));
     });
   }
 
@@ -160,15 +162,16 @@ export class KafkaReader {
   }
 
   async #bound(cluster: ClusterType, partition: number, fromBeginning: boolean): Promise<number> {
-    const [{ partitions }] = await cluster.fetchTopicsOffset([
+    const offsets = await cluster.fetchTopicsOffset([
       { topic: this.#topic, partitions: [{ partition }], fromBeginning },
     ]);
-    return Number(partitions[0].offset);
+    return Number(only(only(offsets).partitions).offset);
   }
 
   /** One fetch; `undefined` past the end. Below the beginning it begins there. */
   async #fetch(cluster: ClusterType, partition: number, fromOffset: number): Promise<Fetched | undefined> {
     const [leader] = Object.keys(cluster.findLeaderForPartitions(this.#topic, [partition]));
+    if (leader === undefined) throw new TypeError(`no broker leads partition ${partition}`);
     const broker = await cluster.findBroker({ nodeId: leader });
     try {
       const { responses } = await broker.fetch({
@@ -250,4 +253,11 @@ export class KafkaReader {
     if (this.#connected === connected) this.#connected = undefined;
     connected.client.destroy();
   }
+}
+
+/** What a broker answers to a question for one thing. */
+function only<Item>(items: readonly Item[]): Item {
+  const [item] = items;
+  if (item === undefined) throw new TypeError("its answer is empty, and must have one entry");
+  return item;
 }

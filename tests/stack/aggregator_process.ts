@@ -12,7 +12,7 @@ import type { ElectionReadiness } from "../../aggregator/public/readiness.ts";
 import { pseudonymKey, voterKeyOf } from "../../shared/keys.ts";
 import type { PlacedRecord } from "../../shared/log/vote_log.ts";
 import { freePorts } from "../../simulator/ports.ts";
-import { testVoters } from "../ballot_box.ts";
+import { testVoter } from "../ballot_box.ts";
 import { placed, testDefinition, testRecord, testSealer } from "../fixture.ts";
 
 /** The project's directory. */
@@ -145,7 +145,9 @@ export class OpenElection {
       master,
       new Date(now),
     );
-    await importRoll(db, election, master, testVoters(voters), Date.now);
+    // Of one region, where the station lies at which they all vote.
+    const roll = Array.from({ length: voters }, (_, n) => testVoter(`voter-${n}`));
+    await importRoll(db, election, master, roll, Date.now);
     const sealer = testSealer(manifest, "g-1", master);
     const pseudonym = pseudonymKey(master, election);
     return new OpenElection(election, partitions, (voter) => {

@@ -311,7 +311,7 @@ function sortOut<Name extends IndexName>(
     if (status < 300) written++;
     else if (status === 409) alreadyThere++;
     else if (status === 429) {
-      busy.push(documents[i]);
+      busy.push(documents[i]!);
       busyFor = `${error?.type}: ${error?.reason}`;
       // Waiting does not help against a full disk: it only helps against a full queue.
       if (/flood-stage|read-only-allow-delete/.test(busyFor)) {
@@ -320,7 +320,7 @@ function sortOut<Name extends IndexName>(
     } else if (status === 404) throw new IndexFault(`an index is missing (${error?.reason})`);
     else if (status >= 500) throw new IndexFault(`${error?.type}: ${error?.reason}`);
     else if (++refused <= MAX_REFUSALS) {
-      refusals.push({ id: documents[i].id, why: `${error?.type}: ${error?.reason}` });
+      refusals.push({ id: documents[i]!.id, why: `${error?.type}: ${error?.reason}` });
     }
   });
   return { upserted: { written, alreadyThere, refused, refusals }, busy, busyFor };

@@ -37,7 +37,7 @@ import {
   turnoutByMinute,
 } from "./sources.ts";
 import { rejectionPages, Spellings, turnoutPages } from "./spelling.ts";
-import type { IndexDocument, TallyIndex, Upserted } from "./tally_index.ts";
+import { type IndexDocument, onlySum, type TallyIndex, type Upserted } from "./tally_index.ts";
 import { INDEX_NAMES, type IndexName } from "./templates.ts";
 
 /** How often things are done, in milliseconds. */
@@ -201,7 +201,7 @@ export class Indexer {
     if (newest === 0) return false;
     const { db, index } = this.#options;
     const question = { where: { revision: String(newest) }, max: "released_at" } as const;
-    const [sum] = await index.sums("releases", question, false);
+    const sum = onlySum(await index.sums("releases", question, false));
     return sum.max !== await releasedAt(db.query, newest);
   }
 
@@ -244,7 +244,7 @@ export class Indexer {
   /** The number up to which the trail's events are in the index; 0 when some are missing. */
   async #newestAudit(): Promise<number> {
     const { db, index } = this.#options;
-    const [{ documents, max }] = await index.sums("audit-events", { max: "number" }, true);
+    const { documents, max } = onlySum(await index.sums("audit-events", { max: "number" }, true));
     return documents === await countAudit(db.query, max) ? max : 0;
   }
 
@@ -253,8 +253,8 @@ export class Indexer {
     const { db, index } = this.#options;
     const isQuiet = async () => (await electionsBehind(db.query, this.#positions)).length === 0;
     if (!await isQuiet()) return;
-    const [tallies] = await index.sums("tallies", { sum: "votes" }, true);
-    const [ballots] = await index.sums("ballots", { sum: "ballots" }, true);
+    const tallies = onlySum(await index.sums("tallies", { sum: "votes" }, true));
+    const ballots = onlySum(await index.sums("ballots", { sum: "ballots" }, true));
     const [votesShown, ballotsShown] = [await sumCurrent(db.query), await sumBallots(db.query)];
     const differs = (a: typeof votesShown, b: typeof votesShown) =>
       a.documents !== b.documents || a.sum !== b.sum;
@@ -326,7 +326,7 @@ export class Indexer {
     const upTo = Array.from({ length: partitions }, (_, partition) => found.get(partition)?.max ?? -1);
     const counts = await countRejections(db.query, election, upTo);
     const indexed = counts.map((_, partition) => found.get(partition)?.documents ?? 0);
-    if (this.#isSo(`rejections of ${election}`, indexed.some((documents, i) => documents > counts[i]))) {
+    if (this.#isSo(`rejections of ${election}`, indexed.some((documents, i) => documents > counts[i]!))) {
       await this.#rebuild(
         ["rejected-votes"],
         `rejections of ${election} are in the index that the database has not`,

@@ -180,16 +180,15 @@ Deno.test("Indexer says where a station lies: as the registry has it, else as it
       turnoutDocument(
         {
           unit: `${station}/early`,
-          region: null,
           station,
+          region: null,
           mode: "early",
           minute: "2026-11-03T12:00:00.000Z",
           voters: 1,
         },
         1,
         spelling,
-      )
-        .fields.location;
+      ).fields.location;
     assert.deepEqual(place(located.id), { lat: located.latitude, lon: located.longitude });
     const region = regions.find(({ id }) => id === other.region)!;
     assert.deepEqual(place(other.id), { lat: region.latitude, lon: region.longitude });
@@ -258,7 +257,7 @@ Deno.test("Indexer does not send again what is there when it starts", async () =
     await has(index, "rejected-votes", 1);
     await release(db, 2, "n-2");
     await has(index, "releases", 2);
-    assert.deepEqual(lots, ["rejected-votes", "tallies", "ballots", "released-votes", "releases"]);
+    assert.deepEqual(lots, ["rejected-votes", "tallies", "released-votes", "releases"]);
   });
 });
 
@@ -268,8 +267,8 @@ Deno.test("Indexer lets no election wait for another's past, neither its release
     await createElection(db, testDefinition({ election: young }), MASTER, new Date(NOON_MS));
     await db.query(
       `INSERT INTO results.releases
-         (revision, election, unit, station, mode, released_at, voters, added_voters, kind, votes)
-       SELECT n, $1, 'n-1/early', 'n-1', 'early', '2026-11-03T12:00:00Z', n, 1, 'interim', '[]'
+         (revision, election, unit, station, mode, kind, released_at, voters, added_voters, votes)
+       SELECT n, $1, 'n-1/early', 'n-1', 'early', 'interim', '2026-11-03T12:00:00Z', n, 1, '[]'
        FROM generate_series(1, 901) AS n`,
       [old],
     );
@@ -324,7 +323,7 @@ Deno.test("Indexer brings releases up while it has much else to bring up", async
   });
 });
 
-Deno.test("Indexer makes tallies anew when they are not those of the results", async () => {
+Deno.test("Indexer makes tallies anew when a release was withdrawn", async () => {
   await withIndexer(async ({ db, index, rebuilt }) => {
     await release(db, 1);
     await release(db, 2, "n-2");
@@ -334,7 +333,7 @@ Deno.test("Indexer makes tallies anew when they are not those of the results", a
     assert.deepEqual(votes(index), { "n-1/in_person": 1 });
     await eventually(
       "it is told",
-      () => rebuilt.join().startsWith("tallies ballots: tallies are not those of the results"),
+      () => rebuilt.join().startsWith("tallies: tallies are not those of the results"),
     );
   });
 });

@@ -29,7 +29,7 @@ import {
   type UnitName,
 } from "./sources.ts";
 import { rejectionPages, type Spellings, turnoutPages } from "./spelling.ts";
-import { type IndexDocument, IndexFault, type Rebuild, type TallyIndex } from "./tally_index.ts";
+import { type IndexDocument, IndexFault, onlySum, type Rebuild, type TallyIndex } from "./tally_index.ts";
 import type { IndexName } from "./templates.ts";
 
 /** Releases of one page. */
@@ -110,7 +110,7 @@ const SUMMED = {
 
 async function indexFigures(rebuild: Rebuild, name: IndexName): Promise<Figures> {
   const sum = SUMMED[name] as never;
-  const [{ documents, sum: total }] = await rebuild.sums(name, { sum });
+  const { documents, sum: total } = onlySum(await rebuild.sums(name, { sum }));
   return { documents, sum: total };
 }
 
@@ -164,7 +164,7 @@ class Filling {
     this.#options.signal?.throwIfAborted();
     const { refused, refusals } = await this.#rebuild.upsert(name, documents);
     if (refused > 0) {
-      const [{ id, why }] = refusals;
+      const { id, why } = refusals[0]!;
       throw new IndexFault(
         `Cannot rebuild ${name}: ${refused} documents were refused, such as ${id}: ${why}`,
       );

@@ -5,7 +5,7 @@
  * @module
  */
 import { MARK } from "../../../shared/marks.ts";
-import { arrayLiteral, type Query } from "../../database/database.ts";
+import { arrayLiteral, type Query, queryOne } from "../../database/database.ts";
 
 /** How times are spelled: UTC, milliseconds; and to the minute. */
 const ISO = `'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'`;
@@ -134,7 +134,8 @@ export async function currentReleases(query: Query, after: UnitName, limit: numb
 
 /** The newest revision of all elections; 0 while there is none. */
 export async function newestRevision(query: Query): Promise<number> {
-  const [{ newest }] = await query<{ newest: number }>(
+  const { newest } = await queryOne<{ newest: number }>(
+    query,
     "SELECT coalesce(max(revision), 0)::float8 AS newest FROM results.releases",
   );
   return newest;
@@ -156,7 +157,8 @@ export async function readBehind(
   positions: Positions,
   now: Date,
 ): Promise<{ releases: number; seconds: number }> {
-  const [row] = await query<{ releases: number; seconds: number }>(
+  return await queryOne(
+    query,
     `SELECT coalesce(sum(behind.releases), 0)::float8 AS releases,
        greatest(0, coalesce(extract(epoch FROM $3::timestamptz - min(behind.oldest)), 0))::float8 AS seconds
      FROM ${POSITIONS} CROSS JOIN LATERAL (
@@ -165,7 +167,6 @@ export async function readBehind(
      ) behind`,
     [...positionParameters(positions), now.toISOString()],
   );
-  return row;
 }
 
 /** How many releases each election has up to its position. */
@@ -190,7 +191,8 @@ async function countUpTo(query: Query, positions: Positions, count: string): Pro
 
 /** How many releases there are up to a revision. */
 export async function countReleases(query: Query, upTo: number): Promise<number> {
-  const [{ releases }] = await query<{ releases: number }>(
+  const { releases } = await queryOne<{ releases: number }>(
+    query,
     "SELECT count(*)::float8 AS releases FROM results.releases WHERE revision <= $1::bigint",
     [upTo],
   );
@@ -202,33 +204,33 @@ export async function countReleasedVotes(
   query: Query,
   upTo: number,
 ): Promise<{ documents: number; sum: number }> {
-  const [row] = await query<{ documents: number; sum: number }>(
+  return await queryOne(
+    query,
     `SELECT count(*)::float8 AS documents, coalesce(sum(v.added), 0)::float8 AS sum
      FROM results.releases r CROSS JOIN jsonb_to_recordset(r.votes) AS v (added bigint)
      WHERE r.revision <= $1::bigint AND v.added <> 0`,
     [upTo],
   );
-  return row;
 }
 
 /** How many contests' ballots the newest releases tell of, and these ballots. */
 export async function sumBallots(query: Query): Promise<{ documents: number; sum: number }> {
-  const [row] = await query<{ documents: number; sum: number }>(
+  return await queryOne(
+    query,
     `SELECT count(*)::float8 AS documents, coalesce(sum(v.votes), 0)::float8 AS sum
      FROM results.current c JOIN results.releases r USING (revision)
      CROSS JOIN jsonb_to_recordset(r.marks) AS v (candidate text, votes bigint) WHERE v.candidate = '${MARK.ballots}'`,
   );
-  return row;
 }
 
 /** How many figures the newest releases have, and their votes. */
 export async function sumCurrent(query: Query): Promise<{ documents: number; sum: number }> {
-  const [row] = await query<{ documents: number; sum: number }>(
+  return await queryOne(
+    query,
     `SELECT count(*)::float8 AS documents, coalesce(sum(v.votes), 0)::float8 AS sum
      FROM results.current c JOIN results.releases r USING (revision)
      CROSS JOIN jsonb_to_recordset(r.votes) AS v (votes bigint)`,
   );
-  return row;
 }
 
 /** The events of the audit trail after a number, oldest first, at most `limit`. */
@@ -244,7 +246,8 @@ export async function auditAfter(query: Query, number: number, limit: number): P
 
 /** How many events there are up to a number. */
 export async function countAudit(query: Query, upTo: number): Promise<number> {
-  const [{ events }] = await query<{ events: number }>(
+  const { events } = await queryOne<{ events: number }>(
+    query,
     "SELECT count(*)::float8 AS events FROM audit.events WHERE number <= $1::bigint",
     [upTo],
   );
@@ -332,11 +335,11 @@ export async function turnoutOf(
 
 /** How many cells of turnout there are, and their voters. */
 export async function sumTurnout(query: Query): Promise<{ documents: number; sum: number }> {
-  const [row] = await query<{ documents: number; sum: number }>(
+  return await queryOne(
+    query,
     `SELECT count(*)::float8 AS documents, coalesce(sum(voters), 0)::float8 AS sum FROM ${TURNOUT}`,
     [null],
   );
-  return row;
 }
 
 /** Where an election's stations and regions lie, as far as the registry knows, in degrees. */
@@ -355,7 +358,8 @@ export async function readLocations(
 
 /** How many records were not counted and are kept. */
 export async function countAllRejections(query: Query): Promise<number> {
-  const [{ rejections }] = await query<{ rejections: number }>(
+  const { rejections } = await queryOne<{ rejections: number }>(
+    query,
     "SELECT count(*)::float8 AS rejections FROM counting.rejections",
   );
   return rejections;

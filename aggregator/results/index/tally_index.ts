@@ -48,6 +48,13 @@ export type Sum = Readonly<{
   max: number;
 }>;
 
+/** The answer to a question without `by`. */
+export function onlySum(sums: readonly Sum[]): Sum {
+  const [sum] = sums;
+  if (sum === undefined) throw new IndexFault("its answer has no sum, and must have one");
+  return sum;
+}
+
 /** Fresh indices that are filled beside those in use. */
 export interface Rebuild {
   upsert<Name extends IndexName>(name: Name, documents: readonly IndexDocument<Name>[]): Promise<Upserted>;
