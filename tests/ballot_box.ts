@@ -44,6 +44,11 @@ export function testVoters(voters: number): Voter[] {
     }));
 }
 
+/** A station where the voter `voter-${i}` of {@link testVoters} may vote. */
+export function stationOfVoter(i: number): string {
+  return i % 3 === 2 ? "s-1" : "n-1";
+}
+
 /** See {@link openBallotBox}. */
 export class BallotBox {
   /** The log's clock. */

@@ -287,7 +287,10 @@ browserTest("the live page", async (browser, t) => {
         async () => (await watched.names("#candidates"))[0] === "Dan DyerRed Party",
       );
       assert.deepEqual(await watched.names("#candidates"), ["Dan DyerRed Party", "Eve Eames"]);
-      assert.match(await page.locator("#contest-note").innerText(), /^A voter may choose up to 2 of 2\.$/);
+      const note = (await page.locator("#contest-note").innerText()).match(
+        /^A voter may choose up to 2 of 2\. (\d+) ballots had this contest, \1 of them blank\. Choices not made: (\d+)\.$/,
+      );
+      assert.equal(Number(note?.[2]), 2 * Number(note?.[1]));
       await page.locator("#elections").focus();
       await page.keyboard.press("ArrowUp");
       const name = page.locator("#name");

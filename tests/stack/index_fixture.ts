@@ -48,8 +48,10 @@ export class VotedElection {
     const { box } = this;
     for (const until = this.#voted + voters; this.#voted < until; this.#voted++) {
       const i = this.#voted;
+      const own = i % 3 === 2 ? 2 : 0;
       const change = {
-        station: STATIONS[i % 7 % 4],
+        // In the voter's own region, but for one in ten.
+        station: STATIONS[(i % 10 === 9 ? 2 - own : own) + i % 7 % 2],
         mode: MODES[i % 11 % 4],
         selections: i % 13 === 0 ? [] : [{ contest: "mayor", candidate: CANDIDATES[i % 5 % 3] }],
         acceptedAt: new Date(NOON_MS - (i % 30) * 60_000).toISOString(),

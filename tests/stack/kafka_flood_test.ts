@@ -13,7 +13,7 @@ import { recount } from "../../aggregator/counting/recount.ts";
 import { openKafkaLog, votesTopic } from "../../shared/log/kafka.ts";
 import { KafkaProducer } from "../../shared/log/kafka_producer.ts";
 import { LogUnavailable, type PlacedRecord } from "../../shared/log/vote_log.ts";
-import { type BallotBox, openBallotBox, testVoters } from "../ballot_box.ts";
+import { type BallotBox, openBallotBox, stationOfVoter, testVoters } from "../ballot_box.ts";
 import { eventually } from "../eventually.ts";
 import { withDatabase } from "../test_database.ts";
 import { sharedBroker } from "./broker.ts";
@@ -32,7 +32,7 @@ const PARTITIONS = 3;
 const COUNTED_WITHIN_MS = 240_000;
 /** What one rejection may take of the database's disk at the most, with its index, in bytes. */
 const REJECTION_BYTES = 1_000;
-/** As in aggregator/counting/count.ts: details of records that nobody signed, for each partition and cause. */
+/** As in aggregator/counting/count.ts: details of records that nobody signed, for each partition and reason. */
 const KEPT = 1_000;
 
 const broker = sharedBroker();
@@ -66,8 +66,10 @@ async function write(election: string, poison: readonly Poison[]): Promise<void>
     ..."keyId" in each && {
       headers: {
         "v": text(each.version),
+        "kind": text(each.kind),
         "key-id": text(each.keyId),
         "sender-key": each.senderKey,
+        "sequence": text(String(each.sequence)),
         "signature": each.signature,
       },
     },
@@ -118,7 +120,10 @@ async function whileCounting(
     const until = (records: number) =>
       eventually(`${records} records are counted`, () => counted >= records, COUNTED_WITHIN_MS);
     const cast = (from: number) =>
-      log.append(Array.from({ length: HONEST }, (_, i) => box.seal(`voter-${from + i}`)));
+      log.append(Array.from({ length: HONEST }, (_, i) => {
+        const station = stationOfVoter(from + i);
+        return box.seal(`voter-${from + i}`, { station }, station === "s-1" ? "g-2" : "g-1");
+      }));
     try {
       await run(box, db, cast, until);
       assert.equal((await recount(db, log, box.history)).differences, 0);
@@ -133,7 +138,7 @@ async function whileCounting(
 /** Records by what became of them: `counted`, or what they were rejected for. */
 async function outcomes({ query }: Database, election: string): Promise<Record<string, number>> {
   const rows = await query<{ outcome: string; records: number }>(
-    `SELECT CASE cause WHEN '' THEN fate ELSE cause END AS outcome, sum(records)::float8 AS records
+    `SELECT CASE reason WHEN '' THEN fate ELSE reason END AS outcome, sum(records)::float8 AS records
      FROM counting.outcome_counts WHERE election = $1 GROUP BY 1`,
     [election],
   );
@@ -155,7 +160,7 @@ stackTest(
       await until(2 * HONEST + 6 * PARTITIONS + 2);
       assert.deepEqual(await outcomes(db, "poison"), {
         counted: 2 * HONEST,
-        ...Object.fromEntries(Object.keys(kinds).map((cause) => [cause, PARTITIONS])),
+        ...Object.fromEntries(Object.keys(kinds).map((reason) => [reason, PARTITIONS])),
         unreadable: PARTITIONS + 2,
       });
       const listed = await db.query("SELECT FROM counting.rejections WHERE election = 'poison'");

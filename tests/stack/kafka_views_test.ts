@@ -52,7 +52,7 @@ stackTest("KafkaViews writes each row under its key, and reads what stands", asy
       end: 4,
     });
     await views.write("turnout", [{ key: "a/north", value: { voters: 4 } }]);
-    await views.write("rejections", [{ key: "a/0/7", value: { cause: "malformed" } }]);
+    await views.write("rejections", [{ key: "a/0/7", value: { reason: "malformed" } }]);
     await views.close();
     assert.deepEqual(await rowsOf(address, "tallies-by-candidate"), [
       ["a/mayor/ann", { votes: 1 }],
@@ -61,7 +61,7 @@ stackTest("KafkaViews writes each row under its key, and reads what stands", asy
       ["a/mayor/bob", null],
     ]);
     assert.deepEqual(await rowsOf(address, "turnout-by-region"), [["a/north", { voters: 4 }]]);
-    assert.deepEqual(await rowsOf(address, "rejected-votes"), [["a/0/7", { cause: "malformed" }]]);
+    assert.deepEqual(await rowsOf(address, "rejected-votes"), [["a/0/7", { reason: "malformed" }]]);
   });
 });
 

@@ -6,7 +6,7 @@ import { migrate } from "../../aggregator/database/migrate.ts";
 import { openPostgres } from "../../aggregator/database/postgres.ts";
 import { rebuild } from "../../aggregator/counting/rebuild.ts";
 import { recount } from "../../aggregator/counting/recount.ts";
-import { type BallotBox, openBallotBox, testVoters } from "../ballot_box.ts";
+import { type BallotBox, openBallotBox, stationOfVoter, testVoters } from "../ballot_box.ts";
 import { withdrawUnfounded } from "../../aggregator/results/withdraw.ts";
 import { MASTER } from "../fixture.ts";
 import { eventually } from "../eventually.ts";
@@ -25,7 +25,10 @@ const BATCH_RECORDS = 10;
 async function fullBox(db: Database, election: string, voters = VOTERS): Promise<BallotBox> {
   const box = await openBallotBox(db, election, { partitions: PARTITIONS });
   await box.enrol(testVoters(voters));
-  const records = Array.from({ length: voters }, (_, i) => box.seal(`voter-${i}`));
+  const records = Array.from(
+    { length: voters },
+    (_, i) => box.seal(`voter-${i}`, { station: stationOfVoter(i) }),
+  );
   await box.log.append(records);
   await box.log.append(records.filter((_, i) => i % 10 === 0));
   return box;
