@@ -92,7 +92,7 @@ export function testDefinition(change: Partial<ElectionDefinition> = {}): Electi
 export function definitionWithFacts(change: Partial<ElectionDefinition> = {}): ElectionDefinition {
   const { contests: [mayor, council], regions: [north, south], stations: [first, ...stations], ...rest } =
     testDefinition(change);
-  const [ann, bob, cyd] = mayor.candidates;
+  const [ann, bob, cyd] = mayor!.candidates;
   return definitionSchema.parse({
     ...rest,
     contests: [{
@@ -132,7 +132,7 @@ export function testDevice(station: string): string {
  * the last at 06:00 of the election's day. All apply from the log's beginning on.
  */
 export function testHistory(...manifests: Manifest[]): ElectionHistory & { reload(): Promise<void> } {
-  const { election, partitions, voteBytes } = manifests[0];
+  const { election, partitions, voteBytes } = manifests[0]!;
   const aggregator = sealingKeyPair(MASTER, election);
   const gateways = new Set(manifests.flatMap((manifest) => manifest.gateways.map(({ id }) => id)));
   const stations = new Map(

@@ -35,26 +35,26 @@ export class MemoryLog implements VoteLog {
 
   /** Leaves offsets out, as a broker does for its control records. */
   skip(partition: number, offsets: number): void {
-    this.#ends[partition] += offsets;
+    this.#ends[partition]! += offsets;
   }
 
   /** Loses the end of a partition, as a log that was truncated. */
   truncate(partition: number, end: number): void {
-    this.stored[partition] = this.stored[partition].filter(({ offset }) => offset < end);
+    this.stored[partition] = this.stored[partition]!.filter(({ offset }) => offset < end);
     this.#ends[partition] = end;
   }
 
   /** Deletes what is below an offset, as a topic's retention does. */
   deleteBefore(partition: number, offset: number): void {
-    this.stored[partition] = this.stored[partition].filter((each) => each.offset >= offset);
+    this.stored[partition] = this.stored[partition]!.filter((each) => each.offset >= offset);
     this.#starts[partition] = offset;
   }
 
   append(records: readonly PlacedRecord[]): Promise<void> {
     for (const record of records) {
-      this.stored[record.partition].push({
+      this.stored[record.partition]!.push({
         ...record,
-        offset: this.#ends[record.partition]++,
+        offset: this.#ends[record.partition]!++,
         appendedAtMs: this.now(),
       });
     }
@@ -79,12 +79,12 @@ export class MemoryLog implements VoteLog {
 
   read(partition: number, fromOffset: number, limit: number): Promise<StoredRecord[]> {
     return Promise.resolve(
-      this.stored[partition].filter(({ offset }) => offset >= fromOffset).slice(0, limit),
+      this.stored[partition]!.filter(({ offset }) => offset >= fromOffset).slice(0, limit),
     );
   }
 
   start(partition: number): Promise<number> {
-    return Promise.resolve(this.#starts[partition]);
+    return Promise.resolve(this.#starts[partition]!);
   }
 
   retentionFaults(): Promise<string[]> {
@@ -92,7 +92,7 @@ export class MemoryLog implements VoteLog {
   }
 
   end(partition: number): Promise<number> {
-    return Promise.resolve(this.#ends[partition]);
+    return Promise.resolve(this.#ends[partition]!);
   }
 
   committed(group: string, partition: number): Promise<number> {

@@ -67,7 +67,7 @@ export function sharedBroker(): Readonly<{ address: KafkaAddress }> {
 
 /** Starts a broker, new and empty. */
 export async function startBroker(options: BrokerOptions = {}): Promise<Broker> {
-  const [freePort, controller] = freePorts(2);
+  const [freePort, controller] = freePorts(2) as [number, number];
   const { port = freePort, advertisedPort = port, listeners = {}, users = {} } = options;
   const server = await OwnServer.prepare("kafka", (place) =>
     kafka(place, {
