@@ -26,14 +26,15 @@ export class VotedElection {
     this.box = box;
   }
 
-  static async open(db: Database, election: string, voters: number): Promise<VotedElection> {
+  /** @param k What is published holds so many voters at the least. For 1, every vote that is counted is shown at once. */
+  static async open(db: Database, election: string, voters: number, k = 3): Promise<VotedElection> {
     const { contests, parties, regions, stations } = definitionWithFacts();
     const box = await openBallotBox(db, election, {
       contests,
       parties,
       regions,
       stations,
-      releaseThreshold: 1,
+      releaseThreshold: k,
     });
     await box.enrol(testVoters(voters));
     return new VotedElection(box);
@@ -74,7 +75,7 @@ export class VotedElection {
     const { db, election, history } = this.box;
     await publish(db, {
       election,
-      threshold: 1,
+      threshold: history.newest.manifest.releaseThreshold,
       beforeFinal: true,
       final,
       caughtUp: final,
@@ -147,17 +148,26 @@ export async function inDatabase(db: Database, election: string): Promise<Record
       `SELECT r.election AS key, sum(added_voters)::float8 AS n FROM results.releases r
        WHERE election = $1 GROUP BY 1`,
     ),
-    // No finer than the results: by the minute of release.
-    turnout: await rows(
-      `SELECT station || '/' || (extract(epoch FROM date_trunc('minute', released_at)) * 1000)::bigint AS key,
-         sum(added_voters)::float8 AS n
-       FROM results.releases WHERE election = $1 AND added_voters <> 0 AND station IS NOT NULL GROUP BY 1 ORDER BY 1`,
-    ),
+    turnout: await rows(await turnoutOf(db, election)),
     rejected: await rows(
       `SELECT fate || '/' || reason AS key, count(*)::float8 AS n FROM counting.rejections
        WHERE election = $1 GROUP BY 1 ORDER BY 1`,
     ),
   };
+}
+
+/** For k > 1 turnout is no finer than the results: by the minute of release. */
+async function turnoutOf(db: Database, election: string): Promise<string> {
+  const [terms] = await db.query<{ k: number }>(
+    "SELECT release_threshold::float8 AS k FROM results.elections WHERE election = $1",
+    [election],
+  );
+  const keyOf = (minute: string) => `station || '/' || (extract(epoch FROM ${minute}) * 1000)::bigint AS key`;
+  return terms?.k === 1
+    ? `SELECT ${keyOf("minute")}, sum(voters)::float8 AS n
+       FROM counting.turnout_counts WHERE election = $1 GROUP BY 1 ORDER BY 1`
+    : `SELECT ${keyOf("date_trunc('minute', released_at)")}, sum(added_voters)::float8 AS n
+       FROM results.releases WHERE election = $1 AND added_voters <> 0 AND station IS NOT NULL GROUP BY 1 ORDER BY 1`;
 }
 
 /** The same of the index. */

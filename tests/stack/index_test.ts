@@ -58,33 +58,35 @@ function killedIn(
   return { index: wrapped, killed: promise };
 }
 
-stackTest(
-  "the index equals the results, by station and candidate, while votes are counted and at the end",
-  () =>
-    withDatabase(async (db) => {
-      const election = await VotedElection.open(db, "followed", 600);
-      const index = server().open("followed-");
-      const following = follow(db, index);
-      for (let lot = 0; lot < 6; lot++) await election.vote(100);
-      await isEqual(db, index, "followed");
-      await election.close();
-      await isEqual(db, index, "followed");
-      await following.stop();
-      assert.deepEqual(following.faults, []);
-      const results = votesFromResults(db.query);
-      const indexed = votesFromIndex(index, results, (error) => assert.fail(String(error)));
-      for (const candidate of ["ann", "bob", "cyd"]) {
-        const asked = { election: "followed", contest: "mayor", candidate };
-        const { votes, revision } = await results(asked);
-        assert.ok(votes > 50);
-        const found = await indexed(asked);
-        assert.deepEqual([found.votes, found.from], [votes, "index"]);
-        // The index knows the release that changed the votes last, the results the newest that names the candidate.
-        assert.ok(found.revision > 0 && found.revision <= revision, `${found.revision} of ${revision}`);
-      }
-      await index.close();
-    }),
-);
+for (const k of [1, 3]) {
+  stackTest(
+    `the index equals the results, by station and candidate, while votes are counted and at the end, k = ${k}`,
+    () =>
+      withDatabase(async (db) => {
+        const election = await VotedElection.open(db, "followed", 600, k);
+        const index = server().open(`followed-${k}-`);
+        const following = follow(db, index);
+        for (let lot = 0; lot < 6; lot++) await election.vote(100);
+        await isEqual(db, index, "followed");
+        await election.close();
+        await isEqual(db, index, "followed");
+        await following.stop();
+        assert.deepEqual(following.faults, []);
+        const results = votesFromResults(db.query);
+        const indexed = votesFromIndex(index, results, (error) => assert.fail(String(error)));
+        for (const candidate of ["ann", "bob", "cyd"]) {
+          const asked = { election: "followed", contest: "mayor", candidate };
+          const { votes, revision } = await results(asked);
+          assert.ok(votes > 50);
+          const found = await indexed(asked);
+          assert.deepEqual([found.votes, found.from], [votes, "index"]);
+          // The index knows the release that changed the votes last, the results the newest that names the candidate.
+          assert.ok(found.revision > 0 && found.revision <= revision, `${found.revision} of ${revision}`);
+        }
+        await index.close();
+      }),
+  );
+}
 
 for (const name of ["tallies", "released-votes", "releases", "turnout-per-minute"] as const) {
   stackTest(
