@@ -29,11 +29,12 @@ export class MigrationFault extends Error {
  * Runs the migrations that the database has not seen. A database that has seen all is only read, so that users who own
  * nothing in it may call this.
  *
+ * @param files Those to know; fewer than all in tests of an older database only.
  * @returns the names of those that were run.
  * @throws {MigrationFault} when a newer program has been at the database, or this user may not change its tables.
  */
-export async function migrate(db: Database): Promise<string[]> {
-  if ((await missing(db.query)).length === 0) return [];
+export async function migrate(db: Database, files: readonly string[] = FILES): Promise<string[]> {
+  if ((await missing(db.query, files)).length === 0) return [];
   await refuseStranger(db.query);
   return await db.transaction(async (query) => {
     await query("SELECT pg_advisory_xact_lock($1::bigint)", [MIGRATION_LOCK]);
@@ -42,7 +43,7 @@ export async function migrate(db: Database): Promise<string[]> {
     );
     const run: string[] = [];
     // Asked again: another process may have been at it meanwhile.
-    for (const name of await missing(query)) {
+    for (const name of await missing(query, files)) {
       const sql = await Deno.readTextFile(new URL(`migrations/${name}`, import.meta.url));
       for (const statement of statements(sql)) await query(statement);
       await grantColumns(query);
@@ -54,23 +55,23 @@ export async function migrate(db: Database): Promise<string[]> {
 }
 
 /** Names of the migrations that the database has not seen. */
-async function missing(query: Query): Promise<string[]> {
+async function missing(query: Query, files: readonly string[]): Promise<readonly string[]> {
   const { any } = await queryOne<{ any: boolean }>(
     query,
     "SELECT to_regclass('public.migrations') IS NOT NULL AS any",
   );
-  if (!any) return FILES;
+  if (!any) return files;
   const rows = await query<{ name: string }>("SELECT name FROM public.migrations ORDER BY name");
   const done = new Set(rows.map(({ name }) => name));
-  const unknown = [...done].filter((name) => !FILES.includes(name));
+  const unknown = [...done].filter((name) => !files.includes(name));
   if (unknown.length > 0) {
     throw new MigrationFault(
       `Cannot use the database: a newer Pollwire has brought it to ${
         unknown.at(-1)
-      }, and this one knows it up to ${FILES.at(-1)}; run the newer one`,
+      }, and this one knows it up to ${files.at(-1)}; run the newer one`,
     );
   }
-  return FILES.filter((file) => !done.has(file));
+  return files.filter((file) => !done.has(file));
 }
 
 /**
