@@ -18,7 +18,7 @@ type Aggregation = Record<string, unknown>;
 
 /** A panel's query. Buckets are named `by`, one inside the other; metrics `of-0` and up, and `total-0` what accumulates. */
 export function queryOf(panel: Panel): Search {
-  const aggs = panel.kind === "map" ? places(panel) : grouped(panel.buckets, panel);
+  const aggs = panel.kind === "map" ? places(panel) : grouped(panel.buckets.flatMap(levelsOf), panel);
   return { index: viewId(panel.index), body: { size: 0, track_total_hits: true, aggs } };
 }
 
@@ -48,10 +48,14 @@ function grouped(buckets: readonly Bucket[], panel: LensPanel): Aggregation {
   return { by: { ...by, aggs } };
 }
 
-function termsOf({ field, ids, size }: Extract<Bucket, { by: "terms" }>, panel: LensPanel): Aggregation {
-  const order = orderOf(panel);
-  if (ids.length === 0) return { terms: { field, size, order } };
-  return { multi_terms: { terms: [field, ...ids].map((field) => ({ field })), size, order } };
+/** A bucket of several fields as buckets of one, which give the same groups. Kibana asks for all at once (`multi_terms`, X-Pack). */
+function levelsOf(bucket: Bucket): Bucket[] {
+  if (bucket.by !== "terms") return [bucket];
+  return [bucket.field, ...bucket.ids].map((field) => ({ ...bucket, field, ids: [] }));
+}
+
+function termsOf({ field, size }: Extract<Bucket, { by: "terms" }>, panel: LensPanel): Aggregation {
+  return { terms: { field, size, order: orderOf(panel) } };
 }
 
 function orderOf({ metrics: [first] }: LensPanel): Record<string, string>[] {

@@ -61,11 +61,22 @@ const WANTED: readonly ((db: Database) => Promise<unknown>)[] = [
 const FOUND: readonly ((aggregations: Answer) => unknown)[] = [
   ({ votes }) => [[votes.value]],
   ({ candidates }) =>
-    sorted(candidates.buckets.map(({ key, votes }: Answer) => ({ a: key.join("|"), n: votes.value }))),
+    sorted(
+      candidates.buckets.map(({ key, names, votes }: Answer) => ({
+        a: `${key}|${names.buckets[0].key}`,
+        n: votes.value,
+      })),
+    ),
   ({ regions }) =>
     sorted(
-      regions.buckets.flatMap(({ key: region, candidates }: Answer) =>
-        candidates.buckets.map(({ key, votes }: Answer) => ({ a: region, b: key.join("|"), n: votes.value }))
+      regions.buckets.flatMap(({ key: region, contests }: Answer) =>
+        contests.buckets.flatMap(({ key: contest, candidates }: Answer) =>
+          candidates.buckets.map(({ key, names, votes }: Answer) => ({
+            a: region,
+            b: `${contest}|${key}|${names.buckets[0].key}`,
+            n: votes.value,
+          }))
+        )
       ),
     ),
   ({ times }) =>
@@ -108,7 +119,7 @@ stackTest(
   () =>
     withDatabase(async (db) => {
       for (const election of ["town", "another"]) {
-        const voted = await VotedElection.open(db, election, 120);
+        const voted = await VotedElection.open(db, election, 120, 1);
         await voted.vote(120);
         await voted.close();
       }

@@ -42,14 +42,14 @@ const LINE_COLUMNS =
 const ROWS: Record<PanelIndex, string> = {
   "tallies": `SELECT ${LINE_COLUMNS}, v.votes FROM results.current cur
     JOIN results.releases d USING (revision) ${LINES}`,
-  "ballots": `SELECT t.name AS contest_name, ${PLACE_COLUMNS}, d.mode, d.revision, d.released_at,
+  "ballots": `SELECT t.name AS contest_name, v.contest, ${PLACE_COLUMNS}, d.mode, d.revision, d.released_at,
       sum(v.votes) FILTER (WHERE v.candidate = '#ballots') AS ballots,
       coalesce(sum(v.votes) FILTER (WHERE v.candidate = '#undervotes'), 0) AS undervotes,
       coalesce(sum(v.votes) FILTER (WHERE v.candidate = '#blank'), 0) AS blanks
     FROM results.current cur JOIN results.releases d USING (revision)
     CROSS JOIN jsonb_to_recordset(d.marks) AS v (contest text, candidate text, votes bigint)
     JOIN registry.contests t ON t.election = d.election AND t.contest = v.contest ${PLACE}
-    GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, cur.unit`,
+    GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, cur.unit`,
   "released-votes":
     `SELECT ${LINE_COLUMNS}, v.votes, v.added AS added_votes FROM results.releases d ${LINES}`,
   "releases": `SELECT ${PLACE_COLUMNS}, d.mode, d.revision, d.released_at, d.voters, d.added_voters
@@ -132,7 +132,7 @@ function rowsOf(panel: LensPanel, answer: Answer, keys: (string | number)[] = []
 /** Votes, rejections and audit events of two elections, in the database and in the index. */
 async function fill(db: Database): Promise<void> {
   for (const election of ["town", "county"]) {
-    const voted = await VotedElection.open(db, election, 300);
+    const voted = await VotedElection.open(db, election, 300, 1);
     for (let lot = 0; lot < 3; lot++) await voted.vote(100);
     await voted.close();
   }
