@@ -38,8 +38,23 @@ async function reject(query: Query, partition: number, ...offsets: number[]) {
   }
 }
 
+/** Lets an election publish with a k. */
+async function publishWith(query: Query, election: string, threshold: number): Promise<void> {
+  await query("INSERT INTO results.elections (election, release_threshold) VALUES ($1, $2)", [
+    election,
+    threshold,
+  ]);
+}
+
 /** Releases a station's votes, the newest of which stand. */
-async function release(query: Query, revision: number, station: string, ann: number, bob: number) {
+async function release(
+  query: Query,
+  revision: number,
+  station: string,
+  ann: number,
+  bob: number,
+  marks: readonly { contest: string; candidate: string; votes: number; added: number }[] = [],
+) {
   await query("INSERT INTO registry.elections VALUES ('town', 'Town', 2, 512, now()) ON CONFLICT DO NOTHING");
   const votes = JSON.stringify([
     { contest: "mayor", candidate: "ann", votes: ann, added: ann },
@@ -47,14 +62,15 @@ async function release(query: Query, revision: number, station: string, ann: num
   ]);
   await query(
     `INSERT INTO results.releases
-       (revision, election, unit, station, mode, released_at, voters, added_voters, kind, votes, marks)
-     VALUES ($1, 'town', $2 || '/in_person', $2, 'in_person', '2026-11-03T12:00:00Z', $3, $3, 'interim', $4::text::jsonb, '[]')`,
-    [revision, station, ann + bob, votes],
+       (revision, election, unit, station, mode, kind, released_at, voters, added_voters, votes, marks)
+     VALUES ($1, 'town', $2 || '/in_person', $2, 'in_person', 'interim', '2026-11-03T12:00:00Z', $3, $3, $4::text::jsonb,
+       $5::text::jsonb)`,
+    [revision, station, ann + bob, votes, JSON.stringify(marks)],
   );
   await query(
     `INSERT INTO results.current (election, unit, station, mode, revision, voters)
      VALUES ('town', $1 || '/in_person', $1, 'in_person', $2, $3)
-     ON CONFLICT (election, unit) DO UPDATE SET revision = excluded.revision`,
+     ON CONFLICT (election, unit) DO UPDATE SET revision = excluded.revision, voters = excluded.voters`,
     [station, revision, ann + bob],
   );
 }
@@ -83,6 +99,10 @@ Deno.test("ViewWriter writes sums of releases, and then only what has changed", 
     assert.equal(await stepAll(writer, views), 2);
     assert.deepEqual(views.standing()["tallies town/mayor/ann"], tally("ann", 6, 3));
     assert.equal(await stepAll(writer, views), 0);
+    const blank = { contest: "mayor", candidate: "#blank", votes: 2, added: 2 };
+    await release(db.query, 4, "s-1", 2, 0, [blank]);
+    assert.equal(await stepAll(writer, views), 3);
+    assert.deepEqual(views.standing()["tallies town/mayor/#blank"], tally("#blank", 2, 4));
     assert.equal(views.reads, 3, "each view is read whole once");
   });
 });
@@ -91,10 +111,11 @@ Deno.test("ViewWriter writes turnout by region, and rejections without who voted
   await withDatabase(async (db) => {
     const views = new MemoryViews();
     const writer = writerOf(db, views);
-    await db.query("INSERT INTO results.elections VALUES ('town', 1), ('other', 4)");
     await db.query(`INSERT INTO counting.turnout_groups VALUES
       ('town', 'north', '18-24', 'female', 0, 2), ('town', 'north', '25-34', 'male', 1, 3),
-      ('other', 'north', '18-24', 'female', 0, 9), ('unpublished', 'north', '18-24', 'female', 0, 9)`);
+      ('other', 'north', '18-24', 'female', 0, 11), ('unpublished', 'north', '18-24', 'female', 0, 5)`);
+    await publishWith(db.query, "town", 1);
+    await publishWith(db.query, "other", 3);
     await reject(db.query, 1, 7);
     await reject(db.query, 0);
     await db.query(`INSERT INTO counting.rejections VALUES
@@ -102,7 +123,7 @@ Deno.test("ViewWriter writes turnout by region, and rejections without who voted
     assert.equal(await stepAll(writer, views), 4);
     assert.deepEqual(views.standing(), {
       "turnout town/north": { election: "town", region: "north", voters: 5 },
-      "turnout other/north": { election: "other", region: "north", voters: 8 },
+      "turnout other/north": { election: "other", region: "north", voters: 9 },
       "rejections town/0/2": {
         election: "town",
         partition: 0,
@@ -169,17 +190,20 @@ Deno.test("ViewWriter goes on where the views end after a start, and writes noth
   });
 });
 
-Deno.test("ViewWriter takes off tallies that were withdrawn, and what a rebuild did not bring back", async () => {
+Deno.test("ViewWriter takes off votes that were withdrawn, and what a rebuild did not bring back", async () => {
   await withDatabase(async (db) => {
     const views = new MemoryViews();
     const writer = writerOf(db, views);
     await release(db.query, 1, "n-1", 3, 1);
-    await db.query("INSERT INTO results.elections VALUES ('town', 1)");
     await db.query("INSERT INTO counting.turnout_groups VALUES ('town', 'north', '18-24', 'female', 0, 2)");
+    await publishWith(db.query, "town", 1);
     await reject(db.query, 0, 1, 2);
     assert.equal(await stepAll(writer, views), 5);
     await db.query("DELETE FROM counting.turnout_groups");
     assert.equal(await stepAll(writer, views), 1);
+    await release(db.query, 2, "n-1", 0, 0);
+    assert.equal(await stepAll(writer, views), 2);
+    assert.equal(views.standing()["tallies town/mayor/ann"]!.votes, 0);
     await db.query("DELETE FROM results.current");
     await db.query("DELETE FROM counting.rejections WHERE log_offset = 1");
     await db.query("UPDATE counting.rejections SET reason = 'malformed'");

@@ -257,7 +257,7 @@ Deno.test("Indexer does not send again what is there when it starts", async () =
     await has(index, "rejected-votes", 1);
     await release(db, 2, "n-2");
     await has(index, "releases", 2);
-    assert.deepEqual(lots, ["rejected-votes", "tallies", "released-votes", "releases"]);
+    assert.deepEqual(lots, ["rejected-votes", "tallies", "ballots", "released-votes", "releases"]);
   });
 });
 
@@ -323,7 +323,28 @@ Deno.test("Indexer brings releases up while it has much else to bring up", async
   });
 });
 
-Deno.test("Indexer makes tallies anew when a release was withdrawn", async () => {
+Deno.test("Indexer takes the votes of a withdrawn release off", async () => {
+  await withIndexer(async ({ db, index, rebuilt }) => {
+    await release(db, 3);
+    await release(db, 2, "n-2");
+    await has(index, "releases", 2);
+    const revision = await writeRelease(db, {
+      station: "n-2",
+      voters: 0,
+      addedVoters: -2,
+      kind: "withdrawn",
+      votes: { [ANN]: [0, -2] },
+    });
+    await has(index, "releases", 3);
+    assert.deepEqual(votes(index), { "n-1/in_person": 3, "n-2/in_person": 0 });
+    assert.equal(index.documents("ballots").get("test-2026/n-2/in_person/mayor")!.ballots, 0);
+    assert.equal(index.documents("releases").get(String(revision))!.added_voters, -2);
+    assert.equal(index.documents("released-votes").get(`${revision}/${ANN}`)!.added_votes, -2);
+    assert.deepEqual(rebuilt, []);
+  });
+});
+
+Deno.test("Indexer makes tallies and ballots anew that the results do not have", async () => {
   await withIndexer(async ({ db, index, rebuilt }) => {
     await release(db, 1);
     await release(db, 2, "n-2");
@@ -333,7 +354,7 @@ Deno.test("Indexer makes tallies anew when a release was withdrawn", async () =>
     assert.deepEqual(votes(index), { "n-1/in_person": 1 });
     await eventually(
       "it is told",
-      () => rebuilt.join().startsWith("tallies: tallies are not those of the results"),
+      () => rebuilt.join().startsWith("tallies ballots: tallies are not those of the results"),
     );
   });
 });
