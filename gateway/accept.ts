@@ -16,7 +16,7 @@ import { encodeRecord } from "../shared/record.ts";
 import { checkBallot, type Vote, voteSchema } from "../shared/vote.ts";
 import type { Authenticated } from "./authenticate.ts";
 import type { GatewayElection } from "./manifest.ts";
-import { RecentMap } from "./recent.ts";
+import { RecentMap } from "../shared/recent.ts";
 import type { SpoolRecord } from "./spool_client.ts";
 
 /** Votes that are remembered, so that the same one again gets the same receipt and writes no second record. */

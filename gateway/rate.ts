@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { RecentMap } from "./recent.ts";
+import { RecentMap } from "../shared/recent.ts";
 
 /** Buckets kept at once; past that those that were used longest ago are forgotten, and full when they come again. */
 const MAX_BUCKETS = 100_000;

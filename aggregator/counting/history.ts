@@ -15,6 +15,7 @@ import {
   recordKey,
   sealingKeyPair,
 } from "../../shared/keys.ts";
+import { RecentMap } from "../../shared/recent.ts";
 import { RECORD_VERSION } from "../../shared/record.ts";
 import type { Query } from "../database/database.ts";
 import { formatFault } from "../registry/changes.ts";
@@ -46,10 +47,10 @@ export class RegisteredHistory implements ElectionHistory {
   readonly #deviceKeys = new Map<string, RegisteredDevice>();
   /** Device keys that a manifest denies, also those that no device has. */
   readonly #denied = new Map<string, number>();
-  readonly #views = new LimitedMap<number, HistoryView>(MAX_VIEWS);
-  readonly #derivedKeys = new LimitedMap<string, Uint8Array>(MAX_DERIVED_KEYS);
+  readonly #views = new RecentMap<HistoryView, number>(MAX_VIEWS);
+  readonly #derivedKeys = new RecentMap<Uint8Array>(MAX_DERIVED_KEYS);
   /** `null` for what is no public key. */
-  readonly #sealingKeys = new LimitedMap<string, Uint8Array | null>(MAX_SEALING_KEYS);
+  readonly #sealingKeys = new RecentMap<Uint8Array | null>(MAX_SEALING_KEYS);
   #revision = 0;
 
   /** @param master The election's master key, 32 bytes. */
@@ -191,30 +192,6 @@ export class RegisteredHistory implements ElectionHistory {
     } catch {
       return null; // A point of low order: no gateway made it.
     }
-  }
-}
-
-/**
- * A map that keeps at least half of `maxEntries`, those that were set last. Two generations, because a Map whose oldest
- * keys are deleted one by one gets slower with each.
- */
-class LimitedMap<Key, Value> {
-  #young = new Map<Key, Value>();
-  #old = new Map<Key, Value>();
-
-  constructor(readonly maxEntries: number) {}
-
-  get(key: Key): Value | undefined {
-    return this.#young.get(key) ?? this.#old.get(key);
-  }
-
-  set(key: Key, value: Value): Value {
-    if (this.#young.size >= this.maxEntries / 2) {
-      this.#old = this.#young;
-      this.#young = new Map();
-    }
-    this.#young.set(key, value);
-    return value;
   }
 }
 

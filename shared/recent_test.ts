@@ -49,3 +49,10 @@ Deno.test("RecentMap.delete() deletes from both generations", () => {
   map.delete("a");
   assert.equal(map.get("a"), undefined, "the older value is not found again");
 });
+
+Deno.test("RecentMap remembers null as a value", () => {
+  const map = new RecentMap<number | null, number>(2);
+  map.set(1, 1);
+  map.set(1, null);
+  assert.equal(map.get(1), null);
+});
