@@ -5,7 +5,7 @@
  * @module
  */
 import { z } from "zod";
-import { idSchema, instantSchema } from "./election.ts";
+import { hexKeySchema, idSchema, instantSchema } from "./election.ts";
 import type { Position } from "./history.ts";
 import { HELD_REASONS, type HeldReason } from "./outcome.ts";
 
@@ -16,26 +16,34 @@ export type DecisionAction = (typeof DECISION_ACTIONS)[number];
 /** Positions that one decision names, at most. */
 export const MAX_DECISION_POSITIONS = 10_000;
 
-const senderKeySchema = z.string().regex(/^[0-9a-f]{64}$/, "must be 32 bytes in lower-case hex");
-const positionSchema = z.string().regex(
-  /^\d{1,4}\/\d{1,15}\/\d{1,3}$/,
-  "must be partition/offset/index, like 3/1207/0",
-);
 const heldReasons = Object.keys(HELD_REASONS) as [HeldReason, ...HeldReason[]];
 
-/** Which held records are meant: by position, or all that every given field fits. For a waiver: a key, or all of a gateway. */
-export const selectorSchema = z.strictObject({
-  positions: z.array(positionSchema).min(1).max(MAX_DECISION_POSITIONS).optional(),
+/** Held records by their positions. */
+export const positionsSchema = z.array(
+  z.string().regex(/^\d{1,4}\/\d{1,15}\/\d{1,2}$/, "must be partition/offset/index, like 3/1205/0"),
+).min(1).max(MAX_DECISION_POSITIONS);
+
+/** What held records can be told by besides. */
+export const SELECTOR_FIELDS = {
   reason: z.enum(heldReasons, { error: `must be one of ${heldReasons.join(", ")}` }).optional(),
   gateway: idSchema.optional(),
-  senderKey: senderKeySchema.optional(),
+  senderKey: hexKeySchema.optional(),
   /** Records whose vote was accepted from this time on, and before `until`. */
   from: instantSchema.optional(),
   until: instantSchema.optional(),
-}).refine(
-  (selector) => Object.values(selector).some((value) => value !== undefined),
-  "must say which records are meant: positions, reason, gateway, senderKey, from or until",
-);
+};
+
+/** Whether a selector has any field. */
+export function selectsSome(selector: object): boolean {
+  return Object.values(selector).some((value) => value !== undefined);
+}
+
+/** Which held records are meant: by position, or all that every given field fits. For a waiver: a key, or all of a gateway. */
+export const selectorSchema = z.strictObject({ positions: positionsSchema.optional(), ...SELECTOR_FIELDS })
+  .refine(
+    selectsSome,
+    "must say which records are meant: positions, reason, gateway, senderKey, from or until",
+  );
 export type DecisionSelector = z.infer<typeof selectorSchema>;
 
 /** A decision. `positions[p]`: the offset of partition p that was to be read next. */

@@ -28,7 +28,8 @@ const textSchema = (maxChars: number) =>
   z.string().min(1).max(maxChars)
     .refine((text) => text.isWellFormed() && !text.includes("\0"), "must be text without NUL characters");
 const nameSchema = textSchema(200);
-const hexKeySchema = z.string().regex(/^[0-9a-f]{64}$/, "must be 32 bytes in lower-case hex");
+/** A key or another 32 bytes, in hex. */
+export const hexKeySchema = z.string().regex(/^[0-9a-f]{64}$/, "must be 32 bytes in lower-case hex");
 const keyNameSchema = z.string().regex(
   /^[a-z0-9-]{1,64}\.[1-9][0-9]{0,5}$/,
   "must be a device and a key version, like station-12-a.1",

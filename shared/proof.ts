@@ -6,6 +6,7 @@
  */
 import { z } from "zod";
 import { equalBytes, lengthPrefixed, toHex } from "./bytes.ts";
+import { hexKeySchema } from "./election.ts";
 import { hmac, sha256 } from "./keys.ts";
 
 /** How the proof is made. One scheme for now; the record has room for more. */
@@ -29,7 +30,7 @@ export const MAX_PROOF_KEY_CHARS = 71;
 /** What a device posts for one voter. `vote` is the vote's exact text (JSON); `proof` is {@link proofOf}, in hex. */
 export const signedVoteSchema = z.strictObject({
   vote: z.string(),
-  proof: z.string().regex(/^[0-9a-f]{64}$/, "must be 32 bytes in lower-case hex"),
+  proof: hexKeySchema,
   proofKey: proofKeySchema,
   scheme: z.literal(PROOF_SCHEME),
 });

@@ -7,7 +7,7 @@
  */
 import { z } from "zod";
 import { equalBytes, lengthPrefixed } from "./bytes.ts";
-import { idSchema } from "./election.ts";
+import { hexKeySchema, idSchema } from "./election.ts";
 import { deriveKey, hmac } from "./keys.ts";
 import { voteIdSchema } from "./vote.ts";
 
@@ -19,7 +19,7 @@ const shortHexSchema = z.string().regex(/^[0-9a-f]{32}$/, "must be 16 bytes in l
 export const receiptSchema = z.strictObject({
   election: idSchema,
   voteId: voteIdSchema,
-  voterKey: z.string().regex(/^[0-9a-f]{64}$/, "must be 32 bytes in lower-case hex"),
+  voterKey: hexKeySchema,
   /** What the gateway took: see `proofLeaf()` in proof.ts. */
   proof: shortHexSchema,
   /** The gateway and the version of its key, like `gateway-1.1`. */

@@ -6,7 +6,7 @@
  */
 import { z } from "zod";
 import { utf8 } from "./bytes.ts";
-import { idSchema, signedManifestSchema } from "./election.ts";
+import { hexKeySchema, idSchema, signedManifestSchema } from "./election.ts";
 import { deriveKey, SEAL_OVERHEAD_BYTES, sha256 } from "./keys.ts";
 import { MAX_SEQUENCE } from "./record.ts";
 import { STATEMENT_BYTES } from "./statement.ts";
@@ -16,8 +16,6 @@ export const SYNC_PATH = "/v1/gateways/sync";
 
 /** Addresses of the aggregator that a gateway knows at the most. */
 const MAX_AGGREGATORS = 16;
-
-const hexKeySchema = z.string().regex(/^[0-9a-f]{64}$/, "must be 32 bytes in lower-case hex");
 
 /** What a gateway is provisioned with: one file, readable by its owner only. */
 export const gatewayFileSchema = z.strictObject({

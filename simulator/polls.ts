@@ -5,12 +5,10 @@
  */
 import { z } from "zod";
 import { UsageError } from "../cli/command.ts";
-import { type ElectionDefinition, idSchema } from "../shared/election.ts";
+import { type ElectionDefinition, hexKeySchema, idSchema } from "../shared/election.ts";
 import { Device, type DeviceIdentity, type DeviceWorld } from "../device/device.ts";
 import { GatewayLink } from "../device/gateway_link.ts";
 import type { AnswerSource } from "../device/receipts.ts";
-
-const hexKeySchema = z.string().regex(/^[0-9a-f]{64}$/, "must be 32 bytes in lower-case hex");
 
 const devicesSchema = z.object({
   election: idSchema,

@@ -5,45 +5,30 @@
  * @module
  */
 import { z } from "zod";
-import { idSchema, instantSchema } from "../../shared/election.ts";
-import { HELD_REASONS, type HeldReason } from "../../shared/outcome.ts";
+import { positionsSchema, SELECTOR_FIELDS, selectsSome } from "../../shared/decision.ts";
+import { hexKeySchema, idSchema } from "../../shared/election.ts";
 import { appendAudit } from "../audit/events.ts";
 import type { Query } from "../database/database.ts";
 import { changeHistory } from "./changes.ts";
 import { OfficeError } from "./office_error.ts";
 
-/** Positions that one decision names, at most. */
-export const MAX_DECIDED_POSITIONS = 10_000;
 /** Longest name of an official, and longest reason, in characters. */
 const MAX_NAME_CHARS = 200;
 const MAX_REASON_CHARS = 2_000;
 
-const senderKeySchema = z.string().regex(/^[0-9a-f]{64}$/, "must be 32 bytes in lower-case hex");
-
-/** Held records by their positions, `partition/offset/index`. */
-const positionsSchema = z.strictObject({
-  positions: z.array(
-    z.string().regex(/^\d{1,4}\/\d{1,15}\/\d{1,2}$/, "must be partition/offset/index, like 3/1205/0"),
-  ).min(1).max(MAX_DECIDED_POSITIONS),
-});
+/** Held records by their positions, and nothing else. */
+const byPositionSchema = z.strictObject({ positions: positionsSchema });
 
 /** All held records to which everything that is given applies. */
-const filterSchema = z.strictObject({
-  reason: z.enum(Object.keys(HELD_REASONS) as [HeldReason, ...HeldReason[]]).optional(),
-  gateway: idSchema.optional(),
-  senderKey: senderKeySchema.optional(),
-  /** By the time at which the records were accepted: from this on, and before that. */
-  from: instantSchema.optional(),
-  until: instantSchema.optional(),
-}).refine(
-  (selector) => Object.values(selector).some((value) => value !== undefined),
+const filterSchema = z.strictObject(SELECTOR_FIELDS).refine(
+  selectsSome,
   "the selector must name a reason, a gateway, a sender key or a time",
 );
 
 /** Which held records a decision is about. */
-export type Selector = z.infer<typeof positionsSchema> | z.infer<typeof filterSchema>;
+export type Selector = z.infer<typeof byPositionSchema> | z.infer<typeof filterSchema>;
 
-const waivedKeySchema = z.strictObject({ senderKey: senderKeySchema });
+const waivedKeySchema = z.strictObject({ senderKey: hexKeySchema });
 const waivedGatewaySchema = z.strictObject({ gateway: idSchema });
 
 /** What a waiver is about: one sender key, or all of a gateway. */
@@ -151,7 +136,7 @@ function summary(selector: Selector | Waiver): string {
 
 function schemaOf({ action, selector }: Ruling): z.ZodType<Selector | Waiver> {
   if (action === "waive") return "senderKey" in selector ? waivedKeySchema : waivedGatewaySchema;
-  return "positions" in selector ? positionsSchema : filterSchema;
+  return "positions" in selector ? byPositionSchema : filterSchema;
 }
 
 /**
