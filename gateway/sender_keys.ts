@@ -12,7 +12,7 @@ import type { PlacedRecord } from "../shared/log/vote_log.ts";
 import { partitionOf } from "../shared/partition.ts";
 import { type EntrySealer, entrySealer, type LogRecord, RECORD_VERSION } from "../shared/record.ts";
 import { encodeStatement } from "../shared/statement.ts";
-import type { StatementEntry } from "../shared/sync.ts";
+import { type StatementEntry, writeStatementEntry } from "../shared/sync.ts";
 
 /** How long one sender key numbers records, in milliseconds: an hour. */
 export const MAX_SENDER_KEY_AGE_MS = 3_600_000;
@@ -312,11 +312,5 @@ function entryOf({ sender_key, key_id, sequence, signature, value, partitions }:
 }
 
 function statementOf({ sender_key, key_id, sequence, signature, value }: Row): StatementEntry {
-  return {
-    keyId: key_id,
-    senderKey: sender_key.toHex(),
-    sequence,
-    signature: signature.toHex(),
-    value: value.toHex(),
-  };
+  return writeStatementEntry({ keyId: key_id, senderKey: sender_key, sequence, signature, value });
 }

@@ -5,10 +5,10 @@
  * @module
  */
 import { z } from "zod";
-import { utf8 } from "./bytes.ts";
+import { fromHex, utf8 } from "./bytes.ts";
 import { hexKeySchema, idSchema, signedManifestSchema } from "./election.ts";
 import { deriveKey, SEAL_OVERHEAD_BYTES, sha256 } from "./keys.ts";
-import { MAX_SEQUENCE } from "./record.ts";
+import { type LogRecord, MAX_SEQUENCE, RECORD_VERSION } from "./record.ts";
 import { STATEMENT_BYTES } from "./statement.ts";
 
 /** Where a gateway asks the aggregator. */
@@ -62,6 +62,34 @@ export const statementEntrySchema = z.strictObject({
   ),
 });
 export type StatementEntry = z.infer<typeof statementEntrySchema>;
+
+/** Writes a statement of the log as it goes with a sync. */
+export function writeStatementEntry(
+  { keyId, senderKey, sequence, signature, value }: Omit<LogRecord, "version" | "kind">,
+): StatementEntry {
+  return {
+    keyId,
+    senderKey: senderKey.toHex(),
+    sequence,
+    signature: signature.toHex(),
+    value: value.toHex(),
+  };
+}
+
+/** Reads a statement of a sync as it stands on the log. */
+export function readStatementEntry(
+  { keyId, senderKey, sequence, signature, value }: StatementEntry,
+): LogRecord {
+  return {
+    version: RECORD_VERSION,
+    kind: "statement",
+    keyId,
+    senderKey: fromHex(senderKey),
+    sequence,
+    signature: fromHex(signature),
+    value: fromHex(value),
+  };
+}
 
 /** What a gateway asks for, and what it states, for one election. */
 export const syncRequestSchema = z.strictObject({

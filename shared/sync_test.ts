@@ -9,6 +9,7 @@ import {
   SYNC_LIMITS,
   syncKey,
   syncRequestSchema,
+  writeStatementEntry,
 } from "./sync.ts";
 
 Deno.test("revisionOf() is the SHA-256 of the text, in hex", () => {
@@ -42,16 +43,7 @@ Deno.test("syncRequestSchema takes keys and statements, none when they are left 
 });
 
 /** A statement as a gateway sends it with a sync. */
-function stated(records: number) {
-  const { keyId, senderKey, sequence, signature, value } = testSealer(testManifest()).state(records);
-  return {
-    keyId,
-    senderKey: senderKey.toHex(),
-    sequence,
-    signature: signature.toHex(),
-    value: value.toHex(),
-  };
-}
+const stated = (records: number) => writeStatementEntry(testSealer(testManifest()).state(records));
 
 Deno.test("statementEntrySchema takes every statement that a gateway seals", () => {
   for (const records of [0, 1, MAX_SEQUENCE]) {

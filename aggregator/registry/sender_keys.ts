@@ -7,18 +7,11 @@
  *
  * @module
  */
-import { equalBytes, fromHex, utf8 } from "../../shared/bytes.ts";
+import { equalBytes, utf8 } from "../../shared/bytes.ts";
 import { gatewayKey, parseKeyName, recordKey, sealingKeyPair, sha256 } from "../../shared/keys.ts";
-import {
-  entryContext,
-  entryRecords,
-  entrySignature,
-  type LogRecord,
-  openEntry,
-  RECORD_VERSION,
-} from "../../shared/record.ts";
+import { entryContext, entryRecords, entrySignature, openEntry } from "../../shared/record.ts";
 import { decodeStatement } from "../../shared/statement.ts";
-import type { StatementEntry, SyncRequest } from "../../shared/sync.ts";
+import { readStatementEntry, type StatementEntry, type SyncRequest } from "../../shared/sync.ts";
 import { arrayLiteral, type Database, type Query } from "../database/database.ts";
 
 /** Sender keys of one gateway that its syncs register within {@link REGISTRATION_MS}, at most. */
@@ -230,15 +223,7 @@ function isStatementOf(
   const name = parseKeyName(statement.keyId);
   if (name === undefined || name.election !== election || name.id !== gateway) return false;
   if (statement.value.length % 2 !== 0) return false; // Hex of half a byte.
-  const entry: LogRecord = {
-    version: RECORD_VERSION,
-    kind: "statement",
-    keyId: statement.keyId,
-    senderKey: fromHex(statement.senderKey),
-    sequence: statement.sequence,
-    signature: fromHex(statement.signature),
-    value: fromHex(statement.value),
-  };
+  const entry = readStatementEntry(statement);
   if (entryRecords(entry, 1) === undefined) return false;
   const context = entryContext(election, entry);
   if (!equalBytes(entrySignature(gatewayKey(master, name), context, entry.value), entry.signature)) {

@@ -1,9 +1,9 @@
 import assert from "assert";
 import { fromHex } from "../../shared/bytes.ts";
 import { ephemeralKeyPair, gatewayKey, parseKeyName } from "../../shared/keys.ts";
-import { entryContext, entrySealer, entrySignature, type LogRecord } from "../../shared/record.ts";
+import { entryContext, entrySealer, entrySignature } from "../../shared/record.ts";
 import { encodeStatement } from "../../shared/statement.ts";
-import type { StatementEntry, SyncRequest } from "../../shared/sync.ts";
+import { type StatementEntry, type SyncRequest, writeStatementEntry } from "../../shared/sync.ts";
 import { MASTER, NOON_MS, testDefinition, testManifest, testSealer } from "../../tests/fixture.ts";
 import { testDatabase } from "../../tests/test_database.ts";
 import { type Claimant, SenderKeys } from "./sender_keys.ts";
@@ -22,17 +22,6 @@ function gatewayOf(election: string, gateway = "g-1", keys = new SenderKeys(db))
 
 const sealerOf = (election: string, gateway = "g-1", version = 1) =>
   testSealer(testManifest(testDefinition({ election })), gateway, MASTER, version);
-
-/** A statement as it travels. */
-function entry({ keyId, senderKey, sequence, signature, value }: LogRecord): StatementEntry {
-  return {
-    keyId,
-    senderKey: senderKey.toHex(),
-    sequence,
-    signature: signature.toHex(),
-    value: value.toHex(),
-  };
-}
 
 /** A thief's signature, with the gateway's key, over a statement with another number. */
 function resigned({ keyId, senderKey, value }: StatementEntry, sequence: number): string {
@@ -136,7 +125,7 @@ Deno.test("take() stores what a gateway states, at its highest", async () => {
   for (
     const [records, expected] of [[[0], 0], [[12], 12], [[7], 12], [[13, 15, 14], 15], [[15], 15]] as const
   ) {
-    const statements = records.map((n) => entry(sealer.state(n)));
+    const statements = records.map((n) => writeStatementEntry(sealer.state(n)));
     assert.deepEqual(await say({ statements }), NOTHING);
     assert.equal(await stated(), expected, `after ${records}`);
   }
@@ -145,21 +134,24 @@ Deno.test("take() stores what a gateway states, at its highest", async () => {
 Deno.test("take() registers the key of a statement, where it may", async () => {
   const say = gatewayOf("states-new");
   const [one, two] = [sealerOf("states-new"), sealerOf("states-new")];
-  assert.deepEqual(await say({ statements: [entry(one.state(3))] }), NOTHING);
-  assert.deepEqual(await say({ statements: [entry(two.state(4))] }, CLOSES_MS + 1), {
+  assert.deepEqual(await say({ statements: [writeStatementEntry(one.state(3))] }), NOTHING);
+  assert.deepEqual(await say({ statements: [writeStatementEntry(two.state(4))] }, CLOSES_MS + 1), {
     senderKeys: 0,
     statements: 1,
   });
   const rows = await registered("states-new");
   assert.deepEqual([...rows.values()].map(({ stated, by }) => [stated, by]), [[3, "sync"]]);
   // One that is registered already may still be stated then.
-  assert.deepEqual(await say({ statements: [entry(one.state(5))] }, CLOSES_MS + 1), NOTHING);
+  assert.deepEqual(await say({ statements: [writeStatementEntry(one.state(5))] }, CLOSES_MS + 1), NOTHING);
   assert.equal((await registered("states-new")).get(one.senderKey.toHex())!.stated, 5);
 });
 
 Deno.test("take() takes a statement under an earlier version of the gateway's key", async () => {
   const sealer = sealerOf("states-old", "g-1", 2);
-  assert.deepEqual(await gatewayOf("states-old")({ statements: [entry(sealer.state(2))] }), NOTHING);
+  assert.deepEqual(
+    await gatewayOf("states-old")({ statements: [writeStatementEntry(sealer.state(2))] }),
+    NOTHING,
+  );
   assert.equal((await registered("states-old")).get(sealer.senderKey.toHex())!.stated, 2);
 });
 
@@ -167,7 +159,7 @@ Deno.test("take() gives a key to the gateway that states for it, whoever had reg
   const sealer = sealerOf("whose");
   const key = sealer.senderKey.toHex();
   await gatewayOf("whose", "g-2")({ senderKeys: [key] });
-  await gatewayOf("whose")({ statements: [entry(sealer.state(9))] });
+  await gatewayOf("whose")({ statements: [writeStatementEntry(sealer.state(9))] });
   assert.deepEqual(
     await registered("whose"),
     new Map([[key, { gateway: "g-1", by: "sync", stated: 9, listed: false }]]),
@@ -180,7 +172,7 @@ Deno.test("a thief with a gateway's file cannot state anything for a live sender
   const honest = sealerOf(election);
   const key = honest.senderKey.toHex();
   await say({ senderKeys: [key] });
-  const genuine = entry(honest.state(10));
+  const genuine = writeStatementEntry(honest.state(10));
   // He has the gateway's key, so he can sign whatever he likes; of the sender key he has the public half only.
   const name = { election, id: "g-1", version: 1 };
   const forger = entrySealer({
@@ -189,8 +181,10 @@ Deno.test("a thief with a gateway's file cannot state anything for a live sender
     sealingKey: crypto.getRandomValues(new Uint8Array(32)),
     senderKey: honest.senderKey,
   });
-  const forged = entry(forger.seal("statement", 2, encodeStatement({ records: 2, statedAtMs: NOON_MS })));
-  const foreign = entry(sealerOf(election, "g-2").state(2));
+  const forged = writeStatementEntry(
+    forger.seal("statement", 2, encodeStatement({ records: 2, statedAtMs: NOON_MS })),
+  );
+  const foreign = writeStatementEntry(sealerOf(election, "g-2").state(2));
   const flipped = (hex: string) => `${hex.startsWith("0") ? "1" : "0"}${hex.slice(1)}`;
   for (
     const [what, statement] of [
@@ -201,7 +195,7 @@ Deno.test("a thief with a gateway's file cannot state anything for a live sender
         signature: resigned(genuine, 2_000),
       }],
       ["a statement of his own sender key, under the live key's name", {
-        ...entry(sealerOf(election).state(2)),
+        ...writeStatementEntry(sealerOf(election).state(2)),
         senderKey: key,
       }],
       ["the genuine statement with another number", { ...genuine, sequence: 2_000 }],
@@ -210,7 +204,7 @@ Deno.test("a thief with a gateway's file cannot state anything for a live sender
       ["a value that is too short", { ...genuine, value: genuine.value.slice(2) }],
       ["a value of half a byte", { ...genuine, value: genuine.value.slice(1) }],
       ["another gateway's statement", foreign],
-      ["a statement of another election", entry(sealerOf("thief-2").state(2))],
+      ["a statement of another election", writeStatementEntry(sealerOf("thief-2").state(2))],
       ["a key that is none", { ...genuine, keyId: "g-1.1" }],
       ["a sender key of low order", { ...genuine, senderKey: "00".repeat(32) }],
     ] as const
