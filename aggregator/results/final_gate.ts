@@ -4,7 +4,7 @@
  * @module
  */
 import { openSenderKeys, readGatewaysIn } from "../counting/sender_keys.ts";
-import type { Query } from "../database/database.ts";
+import { type Query, queryOne } from "../database/database.ts";
 
 /** Whether the final release may come, and if not, why. */
 export type FinalAnswer = Readonly<{ allowed: true }> | Readonly<{ allowed: false; reason: string }>;
@@ -35,11 +35,12 @@ export const BALLOT_BOX_GATE: FinalReleaseGate = {
 };
 
 async function undecidedRecords(query: Query, election: string): Promise<number> {
-  const [row] = await query<{ records: number }>(
+  const { records } = await queryOne<{ records: number }>(
+    query,
     "SELECT count(*)::float8 AS records FROM counting.held WHERE election = $1 AND NOT is_deferred",
     [election],
   );
-  return row!.records;
+  return records;
 }
 
 /** Holds up nothing. */

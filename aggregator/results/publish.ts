@@ -20,7 +20,9 @@ import {
   dueBeforeFinal,
   type Home,
   homeOf,
+  readUnit,
   type Unit,
+  type UnitRow,
 } from "./units.ts";
 import { moveOut, release, showCells, type Taken, takeSnapshots } from "./write_releases.ts";
 
@@ -358,8 +360,7 @@ async function readUnits(
   contest: string,
   stations: readonly string[] | null,
 ): Promise<Homes> {
-  type Row = Omit<Unit, "members"> & { members: string | null; cell: string; voters: number };
-  const rows = await query<Row>(
+  const rows = await query<UnitRow & { cell: string; voters: number }>(
     `SELECT p.station || '/' || p.mode AS cell, p.votes::float8 AS voters, c.unit AS id, c.region, c.station, c.mode,
        c.members::text AS members
      FROM results.parts p JOIN results.current c ON c.election = p.election AND c.unit = p.unit
@@ -370,8 +371,8 @@ async function readUnits(
   );
   const byCell = new Map<string, Unit>();
   const all = new Map<string, { unit: Unit; voters: number }>();
-  for (const { cell, voters, members, ...row } of rows) {
-    const unit: Unit = { ...row, members: members === null ? null : JSON.parse(members) };
+  for (const { cell, voters, ...row } of rows) {
+    const unit = readUnit(row);
     const home = all.get(unit.id);
     if (home === undefined) all.set(unit.id, { unit, voters });
     else home.voters += voters;

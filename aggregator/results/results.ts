@@ -68,11 +68,11 @@ export async function readResults(
         return {
           ...head,
           by,
-          rows: candidateRows(names, part, await candidateVotes(query, election, narrowed)),
-          contests: contestRows(names, part, await contestMarks(query, election, narrowed)),
+          rows: candidateRows(names, part, await sumLines(query, election, narrowed, "votes")),
+          contests: contestRows(names, part, await sumLines(query, election, narrowed, "marks")),
         };
       case "party":
-        return { ...head, by, rows: partyRows(names, await candidateVotes(query, election, narrowed)) };
+        return { ...head, by, rows: partyRows(names, await sumLines(query, election, narrowed, "votes")) };
       case "region": {
         const marks = await regionLines(query, election, narrowed, names, "marks");
         return {
@@ -199,27 +199,15 @@ const currentLines = (column: "votes" | "marks") => `
 
 type Votes = { contest: string; candidate: string; votes: number };
 
-async function candidateVotes(
+async function sumLines(
   query: Query,
   election: string,
   { contest, stations, region }: Narrowed,
+  column: "votes" | "marks",
 ): Promise<Votes[]> {
   return await query(
     `SELECT v.contest, v.candidate, sum(v.votes)::float8 AS votes FROM ${
-      currentLines("votes")
-    } GROUP BY v.contest, v.candidate`,
-    [election, stations, region, contest],
-  );
-}
-
-async function contestMarks(
-  query: Query,
-  election: string,
-  { contest, stations, region }: Narrowed,
-): Promise<Votes[]> {
-  return await query(
-    `SELECT v.contest, v.candidate, sum(v.votes)::float8 AS votes FROM ${
-      currentLines("marks")
+      currentLines(column)
     } GROUP BY v.contest, v.candidate`,
     [election, stations, region, contest],
   );

@@ -45,6 +45,14 @@ export type UnitMembers =
   | Readonly<{ regions: readonly string[] }>
   | Readonly<{ late: true }>;
 
+/** A unit as the database has it: `members` is JSON. */
+export type UnitRow = Omit<Unit, "members"> & Readonly<{ members: string | null }>;
+
+/** Reads a unit of the database. */
+export function readUnit({ id, region, station, mode, members }: UnitRow): Unit {
+  return { id, region, station, mode, members: members === null ? null : JSON.parse(members) };
+}
+
 /** What is to be published: of these cells, all that is counted and not shown, as part of the unit. */
 export type Batch = Readonly<{ unit: Unit; cells: readonly Cell[] }>;
 

@@ -9,7 +9,7 @@
  */
 import { ALL_VOTERS, MARK } from "../../shared/marks.ts";
 import { arrayLiteral, type Query } from "../database/database.ts";
-import type { Unit } from "./units.ts";
+import { readUnit, type Unit, type UnitRow } from "./units.ts";
 import { release } from "./write_releases.ts";
 
 /**
@@ -162,14 +162,10 @@ async function noteShown(query: Query, election: string): Promise<void> {
 }
 
 async function readUnits(query: Query, election: string, ids: ReadonlySet<string>): Promise<Unit[]> {
-  type Row = Omit<Unit, "members"> & { members: string | null };
-  const rows = await query<Row>(
+  const rows = await query<UnitRow>(
     `SELECT unit AS id, region, station, mode, members::text AS members FROM results.current
      WHERE election = $1 AND unit = ANY ($2::text::text[]) ORDER BY unit`,
     [election, arrayLiteral([...ids])],
   );
-  return rows.map(({ members, ...row }) => ({
-    ...row,
-    members: members === null ? null : JSON.parse(members),
-  }));
+  return rows.map(readUnit);
 }
