@@ -7,6 +7,7 @@
 import { logEnds, logStarts, type VoteLog } from "../../shared/log/vote_log.ts";
 import type { Query } from "../database/database.ts";
 import { findDeletedFronts } from "./losses.ts";
+import { readPositions } from "./tables.ts";
 
 /** How long the log may take to answer before it is considered away, in milliseconds. */
 const ANSWER_WITHIN_MS = 5_000;
@@ -49,7 +50,11 @@ export class LogWatch {
     try {
       // Starts, positions, ends: in this order none of them is ahead of the next without something being wrong.
       const starts = await within(logStarts(log), ANSWER_WITHIN_MS);
-      const positions = await readPositions(query, this.#election, log.partitions).catch(asDatabaseFault);
+      const places = await readPositions(query, this.#election).catch(asDatabaseFault);
+      const positions = Array.from(
+        { length: log.partitions },
+        (_, partition) => places.get(partition)?.next ?? 0,
+      );
       const ends = await within(logEnds(log), ANSWER_WITHIN_MS);
       this.#deleted = starts.reduce((sum, start) => sum + start, 0);
       const isSuspect = positions.some((next, partition) =>
@@ -103,16 +108,6 @@ class DatabaseFault extends Error {}
 
 function asDatabaseFault(cause: unknown): never {
   throw new DatabaseFault("", { cause });
-}
-
-async function readPositions(query: Query, election: string, partitions: number): Promise<number[]> {
-  const rows = await query<{ partition: number; next: number }>(
-    "SELECT partition, next_offset::float8 AS next FROM counting.log_positions WHERE election = $1",
-    [election],
-  );
-  const positions = new Array<number>(partitions).fill(0);
-  for (const { partition, next } of rows) if (partition < partitions) positions[partition] = next;
-  return positions;
 }
 
 /** What is given up ends by itself. */

@@ -7,6 +7,7 @@
 import { deletedFront, logEnds, LogFault, logStarts, type VoteLog } from "../../shared/log/vote_log.ts";
 import { appendAudit } from "../audit/events.ts";
 import { type Query, queryOne } from "../database/database.ts";
+import { readPositions } from "./tables.ts";
 
 /** What one partition has lost. `missing` is a number of offsets; the partition holds those from `start` up to `end`. */
 export type Loss = Readonly<{ partition: number; missing: number; start: number; end: number; read: number }>;
@@ -16,15 +17,11 @@ export type DeletedFront = Readonly<{ partition: number; start: number; isAccept
 
 /** Finds the partitions that have lost something. */
 export async function findLosses(query: Query, log: VoteLog, election: string): Promise<Loss[]> {
-  const rows = await query<{ partition: number; read: number }>(
-    "SELECT partition, records_read::float8 AS read FROM counting.log_positions WHERE election = $1",
-    [election],
-  );
-  const reads = new Map(rows.map(({ partition, read }) => [partition, read]));
+  const positions = await readPositions(query, election);
   const ends = await logEnds(log);
   const starts = await logStarts(log);
   return starts.flatMap((start, partition) => {
-    const [end, read] = [ends[partition]!, reads.get(partition) ?? 0];
+    const [end, read] = [ends[partition]!, positions.get(partition)?.read ?? 0];
     const missing = start + Math.max(0, read - end);
     return missing === 0 ? [] : [{ partition, missing, start, end, read }];
   });

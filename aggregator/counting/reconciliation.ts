@@ -8,6 +8,7 @@
 import type { Fate } from "../../shared/outcome.ts";
 import type { Books, Progress, Reconciliation as Answer, Rejections } from "../public/schemas.ts";
 import { type Database, type Query, queryOne } from "../database/database.ts";
+import { readPositions } from "./tables.ts";
 
 /** Most gaps of the log that one answer lists. */
 const MAX_GAPS = 1_000;
@@ -32,14 +33,14 @@ export async function readReconciliation(
   logEnds: () => Promise<number[] | undefined>,
 ): Promise<Reconciliation> {
   const { places, counts, gaps } = await db.transaction(async (query) => ({
-    places: await positions(query, election),
+    places: await readPositions(query, election),
     counts: await outcomeCounts(query, election),
     gaps: await logGaps(query, election),
   }), "snapshot");
   const ends = await logEnds();
   const rows = Array.from({ length: partitions }, (_, partition): PartitionBooks => {
     const place = places.get(partition);
-    const nextOffset = place?.next_offset ?? 0;
+    const nextOffset = place?.next ?? 0;
     const logEnd = ends?.[partition] ?? null;
     const books = balance(place?.read ?? 0, counts.get(partition) ?? []);
     return { partition, ...books, nextOffset, logEnd, lag: logEnd === null ? null : logEnd - nextOffset };
@@ -95,17 +96,6 @@ function sumOutcomes(counts: ReadonlyMap<number, readonly OutcomeRow[]>): Outcom
   return [...sums.entries()].sort(([a], [b]) => a < b ? -1 : 1).map(([, row]) => row);
 }
 
-type Position = { partition: number; read: number; next_offset: number };
-
-async function positions(query: Query, election: string): Promise<Map<number, Position>> {
-  const rows = await query<Position>(
-    `SELECT partition, records_read::float8 AS read, next_offset::float8 AS next_offset
-     FROM counting.log_positions WHERE election = $1`,
-    [election],
-  );
-  return new Map(rows.map((row) => [row.partition, row]));
-}
-
 async function outcomeCounts(query: Query, election: string): Promise<Map<number, OutcomeRow[]>> {
   const rows = await query<OutcomeRow & { partition: number }>(
     "SELECT partition, fate, reason, records::float8 AS records FROM counting.outcome_counts WHERE election = $1 AND records <> 0",
@@ -136,16 +126,16 @@ export async function totalVoters(query: Query, election: string): Promise<numbe
 export async function readProgress(db: Database, election: string): Promise<Progress> {
   return await db.transaction(async (query) => {
     const counts = await outcomeCounts(query, election);
-    const books = totalBooks(await positions(query, election), counts);
+    const books = totalBooks(await readPositions(query, election), counts);
     return { ...books, voters: await totalVoters(query, election), outcomes: sumOutcomes(counts) };
   }, "snapshot");
 }
 
 /** How many records are on the log and not yet counted, as far as `ends` knows it. */
 export async function readLag(query: Query, election: string, ends: readonly number[]): Promise<number> {
-  const places = await positions(query, election);
+  const places = await readPositions(query, election);
   return ends.reduce(
-    (sum, end, partition) => sum + Math.max(0, end - (places.get(partition)?.next_offset ?? 0)),
+    (sum, end, partition) => sum + Math.max(0, end - (places.get(partition)?.next ?? 0)),
     0,
   );
 }

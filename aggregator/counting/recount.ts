@@ -25,7 +25,7 @@ import { readHeld } from "./held.ts";
 import { type JudgedRecord, judgeEntries } from "./judged.ts";
 import { type DeletedFront, findDeletedFronts } from "./losses.ts";
 import { addNumber, bitsToBytes, BLOCK_NUMBERS, blockOf, hasNumber } from "./sequences.ts";
-import { readOutcomes, readStationVoters, readTotals } from "./tables.ts";
+import { readOutcomes, readPositions, readStationVoters, readTotals } from "./tables.ts";
 
 /** Records that are read from the log at once. */
 const READ_RECORDS = 4_000;
@@ -314,18 +314,6 @@ function stationVoters(turnout: ReadonlyMap<string, number>): Map<string, number
     voters.set(place, (voters.get(place) ?? 0) + n);
   }
   return voters;
-}
-
-async function readPositions(
-  query: Query,
-  election: string,
-): Promise<Map<number, { next: number; read: number }>> {
-  const rows = await query<{ partition: number; next: number; read: number }>(
-    `SELECT partition, next_offset::float8 AS next, records_read::float8 AS read
-     FROM counting.log_positions WHERE election = $1 ORDER BY partition`,
-    [election],
-  );
-  return new Map(rows.map(({ partition, next, read }) => [partition, { next, read }]));
 }
 
 /** A voter key's partition, in SQL: see partition.ts. */

@@ -18,7 +18,11 @@ export async function readTables(query: Query, election: string): Promise<Tables
     ...await readTotals(query, election),
     outcomes: await readOutcomes(query, election),
     participations: await readParticipations(query, election),
-    read: await readPositions(query, election),
+    read: new Map(
+      [...await readPositions(query, election)].flatMap(([partition, { read }]) =>
+        read > 0 ? [[partition, read]] : []
+      ),
+    ),
   };
 }
 
@@ -76,13 +80,17 @@ async function readParticipations(query: Query, election: string): Promise<Map<s
   return new Map(rows.map(({ key, vote_id }) => [key, vote_id]));
 }
 
-async function readPositions(query: Query, election: string): Promise<Map<number, number>> {
-  const rows = await query<{ partition: number; read: number }>(
-    `SELECT partition, records_read::float8 AS read FROM counting.log_positions
-     WHERE election = $1 AND records_read > 0`,
+/** How far one partition was read: the offset that is next, and how many records there were before it. */
+export type ReadUpTo = Readonly<{ next: number; read: number }>;
+
+/** How far each partition was read, in their order; of one of which nothing was, there may be no entry. */
+export async function readPositions(query: Query, election: string): Promise<Map<number, ReadUpTo>> {
+  const rows = await query<ReadUpTo & { partition: number }>(
+    `SELECT partition, next_offset::float8 AS next, records_read::float8 AS read FROM counting.log_positions
+     WHERE election = $1 ORDER BY partition`,
     [election],
   );
-  return new Map(rows.map(({ partition, read }) => [partition, read]));
+  return new Map(rows.map(({ partition, next, read }) => [partition, { next, read }]));
 }
 
 async function sums(query: Query, sql: string, election: string): Promise<Map<string, number>> {
