@@ -6,6 +6,7 @@
  */
 import { type Answer, MAX_RECEIPTS, openAnswers, signedAnswersSchema } from "../shared/answers.ts";
 import { toHex } from "../shared/bytes.ts";
+import { parseJson } from "../shared/json.ts";
 import type { Receipt } from "../shared/receipt.ts";
 import { post } from "./post.ts";
 
@@ -90,12 +91,4 @@ function readAnswers(
 function readAnswer(answer: Answer): ReceiptAnswer {
   if (!("problem" in answer)) return answer;
   return { voteId: answer.voteId, outcome: "problem", reason: answer.problem.type.split(":").at(-1) };
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

@@ -8,6 +8,7 @@ import sodium from "libsodium-wrappers-sumo";
 import { z } from "zod";
 import { fromHex, toHex, utf8 } from "./bytes.ts";
 import { idSchema, instantSchema } from "./election.ts";
+import { parseJson } from "./json.ts";
 import { problemSchema } from "./problem.ts";
 
 /** Receipts of one request, at most. */
@@ -86,12 +87,4 @@ export function openAnswers(
 
 function messageOf(signed: string): Uint8Array {
   return utf8(`${DOMAIN}\n${signed}`);
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

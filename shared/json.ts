@@ -33,6 +33,15 @@ export function readJson(bytes: Uint8Array): Readonly<{ value: unknown }> | Json
   return { value };
 }
 
+/** What a JSON text says, as `JSON.parse` reads it; `undefined` when it is no JSON. Without the strictness of {@link readJson}. */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
 function notUtf8(found: string): JsonFault {
   return { reason: "not-utf8", detail: `the text must be UTF-8, and ${found}` };
 }

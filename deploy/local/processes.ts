@@ -7,6 +7,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { z } from "zod";
 import { Failure } from "../../cli/command.ts";
+import { parseJson } from "../../shared/json.ts";
 import type { ProcessSpec } from "./service.ts";
 
 /** How often a process that is to end is looked at, in milliseconds. */
@@ -106,14 +107,6 @@ async function readPidFile(file: string): Promise<Running | undefined> {
     throw new Failure(`Cannot read ${file}: it must be a pid file that this command wrote`);
   }
   return parsed.data;
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 /** The user of a name. `undefined` when this process is not root, and so must run everything as itself. */
