@@ -5,8 +5,8 @@ import { openAnswers } from "../shared/answers.ts";
 import { answerKeyPair, gatewayKey, pseudonymKey, voterKeyOf } from "../shared/keys.ts";
 import { type PlacedRecord, type VoteLog } from "../shared/log/vote_log.ts";
 import { receiptKey, writeReceipt } from "../shared/receipt.ts";
-import { signRequest } from "../shared/signature.ts";
 import { SYNC_PATH } from "../shared/sync.ts";
+import { signedSync } from "../tests/signed_sync.ts";
 import { testVoters } from "../tests/ballot_box.ts";
 import { withDirectory } from "../tests/directory.ts";
 import { eventually } from "../tests/eventually.ts";
@@ -140,20 +140,7 @@ Deno.test("runAggregator() counts what gateways put on the log, serves what is r
         ["counted", "pending", "urn:pollwire:problem:bad-receipt"],
       );
 
-      const body = new TextEncoder().encode(`{"have":null}`);
-      const synced = await fetch(`${origin}${SYNC_PATH}`, {
-        method: "POST",
-        body,
-        headers: signRequest({
-          path: SYNC_PATH,
-          contentType: "application/json",
-          body,
-          idempotencyKey: crypto.randomUUID(),
-          keyId: "town/g-1.1",
-          key: gatewayKey(master, name),
-          createdS: Math.floor(Date.now() / 1_000),
-        }),
-      });
+      const synced = await fetch(`${origin}${SYNC_PATH}`, signedSync("town/g-1.1", gatewayKey(master, name)));
       assert.equal(synced.status, 200);
       await synced.body?.cancel();
 

@@ -3,7 +3,7 @@ import { fromUtf8, utf8 } from "../../shared/bytes.ts";
 import { openManifest } from "../../shared/election.ts";
 import { deviceKey, gatewayKey, manifestKeyPair, pseudonymKey, sha256, unseal } from "../../shared/keys.ts";
 import type { ProblemType } from "../../shared/problem.ts";
-import { SIGNATURE_WINDOW_S, signRequest } from "../../shared/signature.ts";
+import { SIGNATURE_WINDOW_S } from "../../shared/signature.ts";
 import {
   revisionOf,
   type Sync,
@@ -21,6 +21,7 @@ import { revokeGatewayKey, rotateGatewayKey } from "./gateway_keys.ts";
 import { gatewaySync } from "./gateway_sync.ts";
 import { importRoll } from "./roll.ts";
 import { testVoter } from "../../tests/ballot_box.ts";
+import { signedSync } from "../../tests/signed_sync.ts";
 
 const db = await testDatabase();
 const NOW = new Date(NOON_MS);
@@ -75,20 +76,15 @@ const keyOf = (election: string, id: string, version = 1) => gatewayKey(MASTER, 
 /** A gateway's request, as ElectionStore makes it. */
 function request(election: string, asking: Asking = {}): Request {
   const { gateway = "g-1", version = 1, have = null } = asking;
-  const body = asking.body ?? utf8(JSON.stringify({ have, ...asking.says }));
-  return new Request(`http://aggregator${asking.path ?? SYNC_PATH}`, {
-    method: "POST",
-    body,
-    headers: signRequest({
-      path: SYNC_PATH,
-      contentType: "application/json",
-      body,
-      idempotencyKey: asking.idempotencyKey ?? VOTE_ID,
-      keyId: `${election}/${gateway}.${version}`,
-      key: asking.key ?? keyOf(election, gateway, version),
-      createdS: asking.createdS ?? nowMs / 1_000,
-    }),
-  });
+  return new Request(
+    `http://aggregator${asking.path ?? SYNC_PATH}`,
+    signedSync(
+      `${election}/${gateway}.${version}`,
+      asking.key ?? keyOf(election, gateway, version),
+      { have, ...asking.says },
+      { idempotencyKey: VOTE_ID, createdS: nowMs / 1_000, ...asking },
+    ),
+  );
 }
 
 /** What the aggregator answers, opened as the gateway does; `undefined` when it has nothing new. */

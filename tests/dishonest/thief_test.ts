@@ -3,9 +3,9 @@ import { fromHex, utf8 } from "../../shared/bytes.ts";
 import { ephemeralKeyPair, recordKey } from "../../shared/keys.ts";
 import { openSqliteLog } from "../../shared/log/sqlite.ts";
 import { encodeRecord, entryContext, entrySealer, entrySignature } from "../../shared/record.ts";
-import { signRequest } from "../../shared/signature.ts";
 import { encodeStatement } from "../../shared/statement.ts";
 import { SYNC_PATH } from "../../shared/sync.ts";
+import { signedSync } from "../signed_sync.ts";
 import { AGGREGATOR, until } from "../crash/processes.ts";
 import { DishonestScene, SETTLE_MS } from "./scene.ts";
 
@@ -90,20 +90,10 @@ Deno.test("a thief of a gateway's file and of the log's password casts no vote, 
     const statuses = new Set<number>();
     for (let i = 0; i < 3; i++) {
       const senderKeys = Array.from({ length: 50 }, () => ephemeralKeyPair().publicKey.toHex());
-      const body = utf8(JSON.stringify({ have: null, senderKeys, statements: [] }));
-      const response = await fetch(`${scene.processes.origin(AGGREGATOR)}${SYNC_PATH}`, {
-        method: "POST",
-        body,
-        headers: signRequest({
-          path: SYNC_PATH,
-          contentType: "application/json",
-          body,
-          idempotencyKey: crypto.randomUUID(),
-          keyId: `${scene.election}/g-1.${own.keyVersion}`,
-          key: stolen,
-          createdS: Math.floor(Date.now() / 1_000),
-        }),
-      });
+      const response = await fetch(
+        `${scene.processes.origin(AGGREGATOR)}${SYNC_PATH}`,
+        signedSync(`${scene.election}/g-1.${own.keyVersion}`, stolen, { senderKeys, statements: [] }),
+      );
       statuses.add(response.status);
       await response.body?.cancel();
     }

@@ -30,6 +30,17 @@ const NOTICED_MS = 15_000;
 /** By when a process must have ended that was told to, in milliseconds. */
 const ENDED_MS = 10_000;
 
+/** Tells an aggregator to end, and makes sure that it does so in time and in good order. */
+async function endsOnSigterm(aggregator: AggregatorProcess): Promise<void> {
+  const toldMs = performance.now();
+  aggregator.signal("SIGTERM");
+  let status: Deno.CommandStatus | undefined;
+  void aggregator.ended().then((ended) => status = ended);
+  await eventually("it has ended", () => status !== undefined, ENDED_MS);
+  console.log(`it ends ${Math.round(performance.now() - toldMs)} ms after SIGTERM`);
+  assert.equal(status!.code, 0);
+}
+
 let broker: Broker;
 let cluster: Cluster;
 let address: KafkaAddress;
@@ -298,13 +309,7 @@ stackTest(
       await eventually("it is a member again", async () => (await members("silent")).length === 2);
       link.isSilent = true;
       await log.append(town.votes(60));
-      const toldMs = performance.now();
-      aggregator.signal("SIGTERM");
-      let status: Deno.CommandStatus | undefined;
-      void aggregator.ended().then((ended) => status = ended);
-      await eventually("it has ended", () => status !== undefined, ENDED_MS);
-      console.log(`it ends ${Math.round(performance.now() - toldMs)} ms after SIGTERM`);
-      assert.equal(status!.code, 0);
+      await endsOnSigterm(aggregator);
       await eventually("nothing is lost", async () => await countedVotes(db, "silent") === 180);
     });
   },
@@ -374,13 +379,7 @@ stackTest(
       const [nobody] = freePorts(1);
       const aggregator = start({ ...environment, VOTE_LOG: `kafka://127.0.0.1:${nobody}` });
       await eventually("it listens", async () => (await aggregator.ready()).status !== 0);
-      const toldMs = performance.now();
-      aggregator.signal("SIGTERM");
-      let status: Deno.CommandStatus | undefined;
-      void aggregator.ended().then((ended) => status = ended);
-      await eventually("it has ended", () => status !== undefined, ENDED_MS);
-      console.log(`it ends ${Math.round(performance.now() - toldMs)} ms after SIGTERM`);
-      assert.equal(status!.code, 0);
+      await endsOnSigterm(aggregator);
     });
   },
 );

@@ -6,17 +6,17 @@
  */
 import assert from "assert";
 import { setTimeout as delay } from "node:timers/promises";
-import { fromUtf8, utf8 } from "../../shared/bytes.ts";
+import { fromUtf8 } from "../../shared/bytes.ts";
 import type { KafkaAddress } from "../../shared/log/address.ts";
 import { type KafkaLog, openKafkaLog } from "../../shared/log/kafka.ts";
-import { LogFault, type PlacedRecord } from "../../shared/log/vote_log.ts";
+import { LogFault } from "../../shared/log/vote_log.ts";
 import { type Child, startChild } from "../child.ts";
 import { withDirectory } from "../directory.ts";
 import { eventually } from "../eventually.ts";
 import { sharedBroker, startBroker } from "./broker.ts";
 import { stackTest } from "./server.ts";
 import { Counted } from "./counted.ts";
-import { makeVotesTopic, removeTopic } from "./topics.ts";
+import { makeVotesTopic, plainEntry, removeTopic } from "./topics.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
@@ -25,20 +25,6 @@ const PARTITIONS = 4;
 const AT_ONCE = 2;
 
 const shared = sharedBroker();
-
-function record(partition: number, text: string): PlacedRecord {
-  const bytes = new Uint8Array(32);
-  return {
-    partition,
-    version: "2",
-    kind: "vote",
-    sequence: 1,
-    keyId: "a",
-    senderKey: bytes,
-    signature: bytes,
-    value: utf8(text),
-  };
-}
 
 /** Appends records of every partition until told to stop; an append that fails is done again. */
 class Load {
@@ -55,7 +41,7 @@ class Load {
 
   async #run(): Promise<void> {
     for (let n = 0; !this.#stop.signal.aborted; n++) {
-      const records = Array.from({ length: 20 }, (_, i) => record(i % PARTITIONS, `${n}-${i}`));
+      const records = Array.from({ length: 20 }, (_, i) => plainEntry(i % PARTITIONS, `${n}-${i}`));
       for (let appended = false; !appended;) {
         appended = await this.#log.append(records).then(() => true, () => false);
         if (!appended) this.failures++;
@@ -164,7 +150,7 @@ async function scene(
 stackTest("consume() has batches of as many partitions under way as it may, and one of each", async () => {
   await makeVotesTopic(shared.address, "at-once", PARTITIONS);
   const log = await openKafkaLog(shared.address, "at-once", PARTITIONS);
-  const records = Array.from({ length: 100 }, (_, n) => record(n % PARTITIONS, `${n}`));
+  const records = Array.from({ length: 100 }, (_, n) => plainEntry(n % PARTITIONS, `${n}`));
   await log.append(records);
   const underWay = new Map<number, () => void>();
   const abort = new AbortController();
@@ -251,7 +237,7 @@ stackTest("consume() takes a partition once when nothing new comes of it", async
     await consuming;
   };
   const appendAndRead = async (read: number) => {
-    await log.append(partitions.map((partition) => record(partition, "vote")));
+    await log.append(partitions.map((partition) => plainEntry(partition, "vote")));
     await eventually("all is read", () => next.every((offset) => offset === read));
   };
   try {
@@ -311,7 +297,7 @@ stackTest("consume() stops, and says so, when the topic is made anew beneath it"
     // More than there was before: offsets alone would not tell.
     const again = await openKafkaLog(shared.address, election, PARTITIONS);
     for (let n = 0; n < load.texts.length + 100; n += 100) {
-      await again.append(Array.from({ length: 100 }, (_, i) => record(i % PARTITIONS, `new-${n + i}`)));
+      await again.append(Array.from({ length: 100 }, (_, i) => plainEntry(i % PARTITIONS, `new-${n + i}`)));
     }
     const fault = await consuming;
     // That it was made anew, or before that, that there is none.

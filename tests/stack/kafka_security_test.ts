@@ -5,7 +5,6 @@
  */
 import assert from "assert";
 import { type Certificate, writeKeystore } from "../../deploy/local/certificates.ts";
-import { utf8 } from "../../shared/bytes.ts";
 import { type KafkaAddress } from "../../shared/log/address.ts";
 import { openKafkaLog } from "../../shared/log/kafka.ts";
 import { provisionTopics } from "../../aggregator/kafka_topics.ts";
@@ -15,7 +14,7 @@ import { TestAuthority } from "../certificates.ts";
 import { eventually } from "../eventually.ts";
 import { type Broker, startBroker } from "./broker.ts";
 import { STACK, stackTest } from "./server.ts";
-import { withAdmin } from "./topics.ts";
+import { plainEntry, withAdmin } from "./topics.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
@@ -74,20 +73,6 @@ function withCertificate(client?: Certificate): KafkaAddress {
   return { kind: "kafka", brokers: [`127.0.0.1:${ports.SSL}`], tls };
 }
 
-const record = (partition: number) => {
-  const bytes = new Uint8Array(32);
-  return {
-    partition,
-    version: "2",
-    kind: "vote",
-    sequence: 1,
-    keyId: "a",
-    senderKey: bytes,
-    signature: bytes,
-    value: utf8("a"),
-  };
-};
-
 stackTest("provisionTopics() makes topics and permissions, and finds them made the second time", async () => {
   const first = await provisionTopics(as("admin"), ELECTIONS, USERS);
   assert.deepEqual(first.faults, []);
@@ -125,7 +110,7 @@ stackTest("a gateway appends and an aggregator counts, by name, password and per
   const [gateway, aggregator] = await Promise.all(["gateway", "aggregator"].map((user) => {
     return openKafkaLog(as(user), "town-2026", 2);
   }));
-  await gateway.append([record(0), record(1), record(1)]);
+  await gateway.append([plainEntry(0), plainEntry(1), plainEntry(1)]);
   let counted = 0;
   const abort = new AbortController();
   const consuming = aggregator.consume({
@@ -161,7 +146,7 @@ stackTest("a gateway may not read, an aggregator not write, and each is told so"
     );
     return true;
   };
-  await assert.rejects(aggregator.append([record(0)]), refused("append to", "aggregator"));
+  await assert.rejects(aggregator.append([plainEntry(0)]), refused("append to", "aggregator"));
   await assert.rejects(gateway.read(0, 0, 1), refused("read", "gateway"));
   const options = { group: "count.town-2026", batchRecords: 1, signal: new AbortController().signal };
   await assert.rejects(
@@ -206,7 +191,7 @@ stackTest("a client's certificate is a name too", async () => {
   const users = { gateways: ["CN=client"], aggregators: [] };
   await provisionTopics(as("admin"), ELECTIONS, users);
   const log = await openKafkaLog(withCertificate(await authority.sign("client")), "town-2026", 2);
-  await log.append([record(0)]);
+  await log.append([plainEntry(0)]);
   await log.close();
 });
 

@@ -4,9 +4,11 @@
  * @module
  */
 import { type Admin, ConfigResourceTypes } from "kafkajs";
+import { utf8 } from "../../shared/bytes.ts";
 import type { KafkaAddress } from "../../shared/log/address.ts";
 import { votesTopic } from "../../shared/log/kafka.ts";
 import { KafkaClient } from "../../shared/log/kafka_client.ts";
+import type { PlacedRecord } from "../../shared/log/vote_log.ts";
 import { provisionTopics } from "../../aggregator/kafka_topics.ts";
 import { eventually } from "../eventually.ts";
 
@@ -17,6 +19,21 @@ export async function makeVotesTopic(
   partitions: number,
 ): Promise<void> {
   await provisionTopics(address, [{ election, partitions }]);
+}
+
+/** A record for a log that is told apart by its text alone. */
+export function plainEntry(partition: number, text = "a"): PlacedRecord {
+  const bytes = new Uint8Array(32);
+  return {
+    partition,
+    version: "2",
+    kind: "vote",
+    sequence: 1,
+    keyId: "a",
+    senderKey: bytes,
+    signature: bytes,
+    value: utf8(text),
+  };
 }
 
 /** Removes an election's topic, and waits until it is gone. */
