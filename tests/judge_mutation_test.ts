@@ -52,7 +52,7 @@ const MUTANTS: Record<string, [string, string][]> = {
     ["if (placed === undefined) return", "if (false) return"],
     ["  if (isAhead) {", "  if (false) {"],
     [`if (superseded !== undefined) return`, "if (false) return"],
-    ["manifests[current].effectiveAtMs > atMs", "manifests[current].effectiveAtMs >= atMs"],
+    ["manifests[current]!.effectiveAtMs > atMs", "manifests[current]!.effectiveAtMs >= atMs"],
     ["endsMs(first - 1) > atMs - MANIFEST_OVERLAP_MS", "false"],
     ["endsMs(first - 1) > atMs - MANIFEST_OVERLAP_MS", "endsMs(first - 1) >= atMs - MANIFEST_OVERLAP_MS"],
     ["endsMs(last) < atMs + MANIFEST_OVERLAP_MS", "false"],
