@@ -5,7 +5,7 @@
  */
 import { childrenOf, memoryOf, readRunning } from "../deploy/local/processes.ts";
 import type { Bench } from "./measure.ts";
-import type { Stack } from "../simulator/stack.ts";
+import type { Stack } from "../simulator/processes/pollwire.ts";
 
 /** Clock ticks a second in /proc: the same on every Linux there is (proc(5), `sysconf(_SC_CLK_TCK)`). */
 const TICKS_PER_SECOND = 100;

@@ -3,16 +3,16 @@
  *
  * @module
  */
-import { freePorts } from "../simulator/ports.ts";
+import { freePorts } from "../simulator/processes/ports.ts";
 import process from "node:process";
 import { fromHex } from "../shared/bytes.ts";
 import { formatKeyName } from "../shared/keys.ts";
 import { systemClock } from "../device/clock.ts";
 import type { Country } from "../simulator/country/country.ts";
-import { writeRoll } from "../simulator/roll.ts";
-import { originsByStation } from "../simulator/polls.ts";
-import type { Servers } from "../simulator/servers.ts";
-import { Stack } from "../simulator/stack.ts";
+import { writeRoll } from "../simulator/voting/roll.ts";
+import { originsByStation } from "../simulator/voting/polls.ts";
+import type { Servers } from "../simulator/processes/servers.ts";
+import { Stack } from "../simulator/processes/pollwire.ts";
 import type { Signer } from "./ballots.ts";
 import type { Bench } from "./measure.ts";
 

@@ -6,10 +6,10 @@
 import assert from "assert";
 import { systemClock } from "../device/clock.ts";
 import { definitionSchema, type ElectionDefinition } from "../shared/election.ts";
-import { Aggregator } from "../simulator/aggregator.ts";
-import { type DevicesFile, readDevicesFile } from "../simulator/polls.ts";
-import { type Voter, writeRoll } from "../simulator/roll.ts";
-import { Stack } from "../simulator/stack.ts";
+import { Aggregator } from "../simulator/run/aggregator.ts";
+import { type DevicesFile, readDevicesFile } from "../simulator/voting/polls.ts";
+import { type Voter, writeRoll } from "../simulator/voting/roll.ts";
+import { Stack } from "../simulator/processes/pollwire.ts";
 
 /** Time for which an election made by {@link heldNow} stays open, in milliseconds. */
 const OPEN_FOR_MS = 86_400_000;

@@ -9,9 +9,9 @@
 import { Failure, program, runProgram } from "../../cli/command.ts";
 import { systemClock } from "../../device/clock.ts";
 import { simulateCountry } from "../../simulator/country/country.ts";
-import { writeRoll } from "../../simulator/roll.ts";
-import { onStack } from "../../simulator/run.ts";
-import { Stack } from "../../simulator/stack.ts";
+import { writeRoll } from "../../simulator/voting/roll.ts";
+import { onStack } from "../../simulator/run/run.ts";
+import { Stack } from "../../simulator/processes/pollwire.ts";
 import { withDirectory } from "../directory.ts";
 
 const SCHEMATHESIS = "schemathesis==4.32.5";
