@@ -8,7 +8,7 @@ import { countGroup } from "../aggregator/counting/count.ts";
 import { systemClock } from "../device/clock.ts";
 import { openKafkaLog } from "../shared/log/kafka.ts";
 import type { PlacedRecord } from "../shared/log/vote_log.ts";
-import { Stack } from "../simulator/processes/pollwire.ts";
+import { PollwireProcesses } from "../simulator/processes/pollwire.ts";
 import { MASTER } from "../tests/fixture.ts";
 import { makeVotesTopic, removeTopic, withAdmin } from "../tests/stack/topics.ts";
 import { type BacklogElection, empty, makeElection } from "./backlog.ts";
@@ -115,7 +115,7 @@ async function count(
   { aggregators, partitions }: typeof WORKERS[number],
 ): Promise<{ value: number; notes: string }> {
   const settings = { ...real.servers.aggregators, DATABASE_COUNTING_CONNECTIONS: String(partitions) };
-  const stack = new Stack({
+  const stack = new PollwireProcesses({
     dataDir: `${bench.directory}/backlog`,
     gateways: [],
     aggregators,

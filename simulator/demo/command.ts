@@ -27,7 +27,7 @@ import { type HeldPort, holdPort, holdPortFrom } from "../processes/ports.ts";
 import { onStack } from "../run/run.ts";
 import { number } from "../run/report.ts";
 import { addServersOptions, type Servers, serversOf, type ServersOptions } from "../processes/servers.ts";
-import type { Stack } from "../processes/pollwire.ts";
+import type { PollwireProcesses } from "../processes/pollwire.ts";
 import { turnoutOption } from "../simulate/turnout_option.ts";
 
 /** The options of `demo`, as they are typed. */
@@ -158,7 +158,7 @@ async function hold(
   const step = (doing: string) =>
     console.log(`${duration((performance.now() - startedMs) / 1_000).padStart(6)}  ${doing}`);
   step("makes the country up: candidates, stations, devices, and the roll");
-  let environment: Environment & { stack: Stack };
+  let environment: Environment & { stack: PollwireProcesses };
   try {
     environment = await makeEnvironment({
       dataDir,

@@ -16,7 +16,7 @@ import { differenceLines, number } from "../run/report.ts";
 import type { Voter } from "../voting/roll.ts";
 import { Sending } from "../voting/sending.ts";
 import { castPlanned } from "../voting/casting.ts";
-import { memoryOf, type Stack } from "../processes/pollwire.ts";
+import { PollwireProcesses, residentBytes } from "../processes/pollwire.ts";
 import { paced, Pacer } from "../workers.ts";
 import { megabytes } from "./board.ts";
 import type { Display } from "./display.ts";
@@ -38,7 +38,7 @@ const SHOW_LIMITS = {
 
 /** What a show needs. */
 export type ShowOptions = Readonly<{
-  environment: Environment & { stack: Stack };
+  environment: Environment & { stack: PollwireProcesses };
   pace: Pace;
   seed: number;
   bad: BadOption;
@@ -217,7 +217,7 @@ export class Show {
   #memory(): Memory {
     return [
       ...this.#options.environment.stack.memory(),
-      { name: "ledger", bytes: memoryOf(this.#ledger.pid) ?? 0 },
+      { name: "ledger", bytes: residentBytes(this.#ledger.pid) ?? 0 },
       { name: "demo", bytes: Deno.memoryUsage().rss },
     ];
   }

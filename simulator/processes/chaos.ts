@@ -5,10 +5,10 @@
  */
 import type { Clock } from "../../device/clock.ts";
 import type { Random } from "../random.ts";
-import type { Stack } from "./pollwire.ts";
+import type { PollwireProcesses } from "./pollwire.ts";
 
 /** What chaos acts on. */
-export type Victims = Pick<Stack, "names" | "kill" | "restart">;
+export type Victims = Pick<PollwireProcesses, "names" | "kill" | "restart">;
 
 /**
  * Kills one process after another until `signal` is aborted; each is started again and ready before the next is

@@ -42,8 +42,8 @@ type Member = MemberSpec & {
 /** What to start, and where. Its data directory is made when missing. */
 export type StackOptions = MembersOptions & Readonly<{ clock: Clock }>;
 
-/** See the module. Begins stopped: {@link Stack.provision}, then {@link Stack.start}. */
-export class Stack {
+/** See the module. Begins stopped: {@link PollwireProcesses.provision}, then {@link PollwireProcesses.start}. */
+export class PollwireProcesses {
   readonly #options: StackOptions;
   readonly #aggregators: readonly Member[];
   readonly #gateways: readonly Member[];
@@ -172,7 +172,7 @@ export class Stack {
   memory(): Pick<PeakMemory, "name" | "bytes">[] {
     return this.#members.map(({ name, child }) => ({
       name,
-      bytes: child === undefined ? 0 : memoryOf(child.pid) ?? 0,
+      bytes: child === undefined ? 0 : residentBytes(child.pid) ?? 0,
     }));
   }
 
@@ -313,7 +313,7 @@ export function peakMemoryOf(pid: number): number | undefined {
 }
 
 /** The memory a process has resident now, in the same way. */
-export function memoryOf(pid: number): number | undefined {
+export function residentBytes(pid: number): number | undefined {
   return statusOf(pid, /^VmRSS:\s+(\d+) kB$/m);
 }
 

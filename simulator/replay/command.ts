@@ -32,7 +32,7 @@ import { differenceLines, number, spellBooks, spellMemory } from "../run/report.
 import { indexedResults } from "./indexed.ts";
 import { amidChaos, chaosOf, hoursAround, interruptible, onStack } from "../run/run.ts";
 import { slug } from "../slug.ts";
-import { peakMemoryOf, Stack } from "../processes/pollwire.ts";
+import { peakMemoryOf, PollwireProcesses } from "../processes/pollwire.ts";
 import { compareResults, Differences } from "../ledger/verdict.ts";
 import { isReadThrough, settleDifferences, waitForBooks } from "../run/wait.ts";
 import type { Fetch } from "../../device/receipts.ts";
@@ -183,7 +183,7 @@ async function replay(file: string, options: ReplayOptions, signal: AbortSignal)
     ...hoursAround(Date.now()),
   });
   describe(table, chosen, election, options);
-  const stack = new Stack({
+  const stack = new PollwireProcesses({
     dataDir,
     gateways: election.definition.gateways.map(({ id }) => id),
     clock: systemClock,
@@ -230,7 +230,11 @@ function describe(
   );
 }
 
-async function provision(stack: Stack, dataDir: string, election: PrecinctElection): Promise<void> {
+async function provision(
+  stack: PollwireProcesses,
+  dataDir: string,
+  election: PrecinctElection,
+): Promise<void> {
   const startedMs = performance.now();
   const directory = `${dataDir}/replays/${election.definition.election}`;
   await Deno.mkdir(directory, { recursive: true });
@@ -243,7 +247,7 @@ async function provision(stack: Stack, dataDir: string, election: PrecinctElecti
 type Verdict = Readonly<{ counted: number; differences: Differences }>;
 
 async function castAndCompare(
-  stack: Stack,
+  stack: PollwireProcesses,
   dataDir: string,
   election: PrecinctElection,
   options: ReplayOptions,
@@ -352,7 +356,7 @@ async function waitUntilCounted(
 
 /** Each aggregator shows what all of them have counted, and so does the index. */
 async function compareWithFile(
-  stack: Stack,
+  stack: PollwireProcesses,
   http: Fetch,
   { definition, expected }: PrecinctElection,
   differences: Differences,
@@ -375,7 +379,11 @@ async function compareWithFile(
   }
 }
 
-function report({ counted, differences }: Verdict, election: PrecinctElection, stack: Stack): void {
+function report(
+  { counted, differences }: Verdict,
+  election: PrecinctElection,
+  stack: PollwireProcesses,
+): void {
   for (const line of differenceLines(differences)) console.log(line);
   console.log(`peak memory: ${spellMemory(stack.peaks(), peakMemoryOf(Deno.pid))}`);
   console.log(`${counted} votes, ${election.stations.length} stations, ${differences.count} differences`);

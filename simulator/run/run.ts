@@ -9,7 +9,7 @@ import { killAtRandom, type Victims } from "../processes/chaos.ts";
 import { type Clock, systemClock } from "../../device/clock.ts";
 import type { ElectionFrame } from "../country/country.ts";
 import { type Random, seededRandom } from "../random.ts";
-import type { Stack } from "../processes/pollwire.ts";
+import type { PollwireProcesses } from "../processes/pollwire.ts";
 
 /**
  * Does work that Ctrl-C or SIGTERM asks to end: its signal is aborted, and it still cleans up.
@@ -31,7 +31,7 @@ export async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>
 }
 
 /** Does work on a stack that is started first, and stopped however the work ends. */
-export async function onStack<T>(stack: Stack, work: () => Promise<T>): Promise<T> {
+export async function onStack<T>(stack: PollwireProcesses, work: () => Promise<T>): Promise<T> {
   try {
     await stack.start();
     return await work();

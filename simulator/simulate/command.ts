@@ -34,7 +34,7 @@ import { differenceLines, number, spellMemory } from "../run/report.ts";
 import { amidChaos, chaosOf, interruptible, onStack } from "../run/run.ts";
 import { castPlanned } from "../voting/casting.ts";
 import { Sending } from "../voting/sending.ts";
-import { peakMemoryOf, type Stack } from "../processes/pollwire.ts";
+import { peakMemoryOf, PollwireProcesses } from "../processes/pollwire.ts";
 import { addServersOptions, serversOf, type ServersOptions } from "../processes/servers.ts";
 import { paced, Pacer } from "../workers.ts";
 
@@ -66,7 +66,7 @@ type SimulateOptions =
   }>;
 
 /** The election of a stack that runs, or of one that simulate makes. */
-type SimulateEnvironment = Environment & Readonly<{ stack?: Stack }>;
+type SimulateEnvironment = Environment & Readonly<{ stack?: PollwireProcesses }>;
 
 const GATEWAYS = 2;
 
@@ -299,7 +299,7 @@ async function cast(
 function report(
   { ledgerFile }: SimulateEnvironment,
   { differences, summary }: Reconciled,
-  stack: Stack | undefined,
+  stack: PollwireProcesses | undefined,
 ): void {
   for (const text of stack?.unexpected ?? []) differences.add(text);
   for (const line of differenceLines(differences)) console.log(line);

@@ -28,7 +28,7 @@ import { seededRandom } from "../random.ts";
 import { type Voter, writeFullRoll, writeRoll } from "../voting/roll.ts";
 import { hoursAround } from "../run/run.ts";
 import type { BadWorld } from "../voting/casting.ts";
-import { Stack } from "../processes/pollwire.ts";
+import { PollwireProcesses } from "../processes/pollwire.ts";
 
 /** An election to vote in, and where. */
 export type Environment = Readonly<{
@@ -69,7 +69,9 @@ export type EnvironmentOptions = Readonly<{
 }>;
 
 /** Makes an election up, and a stack for it, provisioned and not started. */
-export async function makeEnvironment(options: EnvironmentOptions): Promise<Environment & { stack: Stack }> {
+export async function makeEnvironment(
+  options: EnvironmentOptions,
+): Promise<Environment & { stack: PollwireProcesses }> {
   const { dataDir, seed, size, aggregatorPort, tls, aggregators, servers } = options;
   const frame = {
     election: await freeElectionId(
@@ -88,7 +90,7 @@ export async function makeEnvironment(options: EnvironmentOptions): Promise<Envi
   if (options.profiles) await writeFullRoll(`${directory}/roll.csv`, country.fullVoters());
   else await writeRoll(`${directory}/roll.csv`, country.voters());
   const gateways = definition.gateways.map(({ id }) => id);
-  const stack = new Stack({
+  const stack = new PollwireProcesses({
     dataDir,
     gateways,
     clock: systemClock,
