@@ -308,7 +308,7 @@ function keysOf(election: string, master: Uint8Array): ReceiptKeys {
   };
 }
 
-/** How an election stands and its books; a scrape must not fail, nor wait for long, when a server is away. */
+/** How an election stands and its reconciliation; a scrape must not fail, nor wait for long, when a server is away. */
 async function electionState(
   db: Database,
   watch: DatabaseWatch,
@@ -331,15 +331,15 @@ async function electionState(
   if (runner === undefined || watch.away !== undefined) return unknown;
   const read = async (): Promise<ElectionState> => {
     const ends = () => logEnds(runner.log).catch(() => undefined);
-    const books = await readReconciliation(db, election, runner.log.partitions, ends);
-    const unbalanced = books.partitions.filter(({ balanced }) => !balanced).length;
+    const reconciliation = await readReconciliation(db, election, runner.log.partitions, ends);
+    const unbalanced = reconciliation.partitions.filter(({ balanced }) => !balanced).length;
     const { open, missingNumbers } = openSenderKeys(await readGateways(db, election));
     return {
       ...unknown,
-      lag: books.total.lag,
+      lag: reconciliation.total.lag,
       unbalanced,
       gaps: await sumGaps(db.query, election),
-      held: books.total.held,
+      held: reconciliation.total.held,
       openKeys: open,
       missingNumbers,
     };

@@ -43,7 +43,7 @@ function isSameAdapter(from: string, to: string): boolean {
 
 /** Where the choice of an adapter is made. */
 const CHOOSERS =
-  /(^|\/)main\.ts$|^gateway\/spool_worker\.ts$|^simulator\/demo(\.ts$|_|\/)|^bench\/|^tests\/|_test\.ts$/;
+  /(^|\/)main\.ts$|^gateway\/spool_worker\.ts$|^simulator\/demo\/|^bench\/|^tests\/|_test\.ts$/;
 
 const IS_TEST = /^tests\/|_test\.ts$/;
 
