@@ -101,7 +101,7 @@ async function row(bench: Bench, rig: Rig, floor: string, way: Way, from: number
     for (const [name, ms] of after) {
       spent.set(name, [...spent.get(name) ?? [], (ms - before.get(name)!) * 1_000 / votes]);
     }
-    bench.say(
+    bench.log(
       `counted: ${of}, round ${round} of ${ROUNDS}: ${Math.round(takenRate)} votes/s taken, ${
         Math.round(rate)
       } counted`,

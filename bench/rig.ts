@@ -40,7 +40,7 @@ export async function buildRig(
   machinery: Machinery = {},
 ): Promise<Rig> {
   const simulated = benchElection(size, `bench-${name}-${bench.run}`);
-  bench.say(`${name}: provisioning ${size.voters.toLocaleString("en")} voters`);
+  bench.log(`${name}: provisioning ${size.voters.toLocaleString("en")} voters`);
   const provisioned = await provision(bench, name, simulated, machinery);
   const { election } = simulated.definition;
   return { ...provisioned, bench, name, election, vote: voteMaker(simulated) };

@@ -91,7 +91,7 @@ export async function runGateway(
     port: config.PORT,
     maxConnections: config.MAX_CONNECTIONS,
     maxAddressConnections: config.ADDRESS_MAX_CONNECTIONS,
-    fetch: logRequests((request, arrival) => app.fetch(request, arrival), log),
+    fetch: logRequests((request, connection) => app.fetch(request, connection), log),
     onError,
     tls: config.tls && { files: config.tls, ...tlsLog(log) },
   });
@@ -189,7 +189,7 @@ async function follow(
 ): Promise<void> {
   let differed = false;
   while (!signal.aborted) {
-    aggregator.look();
+    aggregator.poll();
     const { changed, faults } = await store.sync(Date.now(), signal);
     for (const election of changed) onChange(election);
     if (signal.aborted) return;

@@ -4,7 +4,7 @@
  * @module
  */
 import { duration } from "../../cli/progress.ts";
-import { number } from "../report.ts";
+import { number } from "../run/report.ts";
 import type { Status } from "./watch.ts";
 
 /** Where a demo is. */

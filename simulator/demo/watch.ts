@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { type Aggregator, AggregatorAway } from "../aggregator.ts";
+import { type Aggregator, AggregatorAway } from "../run/aggregator.ts";
 import type { Clock } from "../../device/clock.ts";
 import { parseMetrics, type Sample, sumOf } from "./metrics.ts";
 

@@ -1,5 +1,5 @@
 import assert from "assert";
-import { AggregatorAway, type Reconciliation } from "../aggregator.ts";
+import { AggregatorAway, type Reconciliation } from "../run/aggregator.ts";
 import { Watcher } from "./watch.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });

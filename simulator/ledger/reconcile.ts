@@ -5,12 +5,12 @@
  */
 import type { ElectionDefinition } from "../../shared/election.ts";
 import { describeKind } from "../bad/kinds.ts";
-import type { Aggregator } from "../aggregator.ts";
+import type { Aggregator } from "../run/aggregator.ts";
 import { systemClock } from "../../device/clock.ts";
 import { judgeLedgerFile } from "./parts.ts";
-import { number, spellBooks } from "../report.ts";
+import { number, spellBooks } from "../run/report.ts";
 import { compareBooks, compareResults, Differences, type LedgerSummary } from "./verdict.ts";
-import { isReadThrough, settleDifferences, waitForBooks } from "../wait.ts";
+import { isReadThrough, settleDifferences, waitForBooks } from "../run/wait.ts";
 
 /** How long results may differ without a change before that is the result, in milliseconds. */
 const RELEASED_WITHIN_MS = 20_000;

@@ -5,8 +5,8 @@
  * @module
  */
 import { describeKind, expectedOf, mayCount, unansweredOf, VOTE_KINDS, type VoteKind } from "../bad/kinds.ts";
-import type { Reconciliation, StationRow } from "../aggregator.ts";
-import { spellBooks } from "../report.ts";
+import type { Reconciliation, StationRow } from "../run/aggregator.ts";
+import { spellBooks } from "../run/report.ts";
 import type { LedgerEntry, SentEntry } from "./ledger.ts";
 
 /** Most differences that are spelled out; the rest are counted. */

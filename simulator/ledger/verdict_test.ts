@@ -1,5 +1,5 @@
 import assert from "assert";
-import type { Reconciliation } from "../aggregator.ts";
+import type { Reconciliation } from "../run/aggregator.ts";
 import type { VoteKind } from "../bad/kinds.ts";
 import type { LedgerEntry } from "./ledger.ts";
 import { compareBooks, compareResults, Differences, judgeLedger, MAX_DIFFERENCES_NAMED } from "./verdict.ts";

@@ -7,7 +7,7 @@ import assert from "assert";
 import { cpSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { openSqliteLog } from "../../shared/log/sqlite.ts";
-import type { Reconciliation } from "../../simulator/aggregator.ts";
+import type { Reconciliation } from "../../simulator/run/aggregator.ts";
 import { seededRandom } from "../../simulator/random.ts";
 import { CRASH_POINTS, type CrashPoint } from "./crash_point.ts";
 import type { Round } from "./load.ts";

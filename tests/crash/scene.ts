@@ -5,13 +5,13 @@
  */
 import assert from "assert";
 import type { ElectionDefinition } from "../../shared/election.ts";
-import { Aggregator, type Reconciliation } from "../../simulator/aggregator.ts";
-import { indexedResults } from "../../simulator/indexed.ts";
+import { Aggregator, type Reconciliation } from "../../simulator/run/aggregator.ts";
+import { indexedResults } from "../../simulator/replay/indexed.ts";
 import { systemClock } from "../../device/clock.ts";
-import { readDevicesFile } from "../../simulator/polls.ts";
-import { writeRoll } from "../../simulator/roll.ts";
+import { readDevicesFile } from "../../simulator/voting/polls.ts";
+import { writeRoll } from "../../simulator/voting/roll.ts";
 import { compareBooks, compareResults, Differences } from "../../simulator/ledger/verdict.ts";
-import { isReadThrough, settleDifferences, waitForBooks } from "../../simulator/wait.ts";
+import { isReadThrough, settleDifferences, waitForBooks } from "../../simulator/run/wait.ts";
 import { testDefinition } from "../fixture.ts";
 import { Load, rollOf, type Round, VOTERS_AT_ONCE } from "./load.ts";
 import { AGGREGATOR, Processes, until } from "./processes.ts";
