@@ -4,11 +4,12 @@
  *
  * @module
  */
+import { createInterface } from "node:readline";
+import { Readable } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
-import { fromHex, fromUtf8, utf8 } from "../shared/bytes.ts";
-import { unseal } from "../shared/keys.ts";
+import { fromHex, utf8 } from "../shared/bytes.ts";
 import { signRequest } from "../shared/signature.ts";
-import { revisionOf, SYNC_PATH, syncKey } from "../shared/sync.ts";
+import { SYNC_PATH } from "../shared/sync.ts";
 import { freePorts } from "../simulator/ports.ts";
 import { type Cluster, startCluster } from "../tests/stack/cluster.ts";
 import { benchElection } from "./ballots.ts";
@@ -20,6 +21,8 @@ import { until } from "./servers.ts";
 const GATEWAYS = 2_000;
 /** One station and one device each, and those of the gateway that it is the fallback of. */
 const STATIONS = GATEWAYS;
+/** Of the base's gateways only so many poll, since its first answers may take long. All are in its registry. */
+const BASE_GATEWAYS = 100;
 const POLL_EVERY_S = 5;
 const POLLS_PER_SECOND = GATEWAYS / POLL_EVERY_S;
 const ROUNDS = 5;
@@ -61,8 +64,10 @@ export const sync: Benchmark = {
     `${GATEWAYS} gateways poll an aggregator on PostgreSQL for what is new, and nothing is; floor: that of --base, another checkout`,
   on: "embedded",
   async run(bench) {
-    const sides = [await startSide(bench, "now", new URL("..", import.meta.url).pathname)];
-    if (bench.base !== undefined) sides.push(await startSide(bench, "base", bench.base));
+    const sides = [
+      await startSide(bench, "now", new URL("..", import.meta.url).pathname.replace(/\/$/, ""), GATEWAYS),
+    ];
+    if (bench.base !== undefined) sides.push(await startSide(bench, "base", bench.base, BASE_GATEWAYS));
     const costs = sides.map((): Cost[] => []);
     for (let round = 0; round <= ROUNDS; round++) {
       for (const i of round % 2 === 0 ? [0, 1] : [1, 0]) {
@@ -183,8 +188,12 @@ async function clusterOf(bench: Bench): Promise<Cluster> {
   return await cluster;
 }
 
-/** Provisions an election with the code of a checkout, runs its aggregator, and brings every gateway up to date. */
-async function startSide(bench: Bench, name: string, root: string): Promise<Side> {
+/**
+ * Provisions an election with the code of a checkout, runs its aggregator, and brings gateways up to date.
+ *
+ * @param polling How many gateways poll.
+ */
+async function startSide(bench: Bench, name: string, root: string, polling: number): Promise<Side> {
   const server = await clusterOf(bench);
   const data = `${bench.directory}/sync-${name}`;
   await Deno.mkdir(data);
@@ -215,7 +224,7 @@ async function startSide(bench: Bench, name: string, root: string): Promise<Side
   await until(isLive, `${root}: the aggregator does not answer`, READY_MS);
   const load = await HttpLoad.connect(origin, CONNECTIONS);
   bench.atEnd(() => Promise.resolve(load.close()));
-  const pollers = await bringUpToDate(load, await readPollers(data));
+  const pollers = await bringUpToDate(load, (await readPollers(data)).slice(0, polling), root);
   const postmaster = Number((await server.psql("SELECT pg_read_file('postmaster.pid')")).split("\n")[0]);
   const processorMs = async () => {
     const times = await processorMsOfEach([{ name: "aggregator", pid: child.pid }, {
@@ -265,7 +274,12 @@ async function readPollers(data: string): Promise<Poller[]> {
 }
 
 /** Each gateway's first poll, and what it has after it. */
-async function bringUpToDate({ connections }: HttpLoad, pollers: readonly Poller[]): Promise<Poller[]> {
+async function bringUpToDate(
+  { connections }: HttpLoad,
+  pollers: readonly Poller[],
+  root: string,
+): Promise<Poller[]> {
+  await using answers = openReader(root);
   const done: Poller[] = [];
   let next = 0;
   await Promise.all(connections.map(async (connection) => {
@@ -273,10 +287,52 @@ async function bringUpToDate({ connections }: HttpLoad, pollers: readonly Poller
       const poller = pollers[i]!;
       const id = crypto.randomUUID();
       const { status, body } = await connection.ask(pollOf(poller, id), true);
-      const text = unseal(syncKey(poller.key), body, utf8(id));
-      if (text === undefined) throw new Error(`The first poll of ${poller.keyId} was answered ${status}`);
-      done.push({ ...poller, have: revisionOf(fromUtf8(text)) });
+      if (status !== 200) throw new Error(`The first poll of ${poller.keyId} was answered ${status}`);
+      done.push({ ...poller, have: await answers.revisionOf(poller.key, id, body) });
     }
   }));
   return done;
+}
+
+/** Opens answers with the code of a checkout: key derivation is not the same in every version. */
+const readerScript = (root: string) => `
+import { unseal } from "file://${root}/shared/keys.ts";
+import { revisionOf, syncKey } from "file://${root}/shared/sync.ts";
+import { createInterface } from "node:readline";
+import { stdin } from "node:process";
+for await (const line of createInterface({ input: stdin })) {
+  const [key, id, sealed] = line.split(" ");
+  const text = unseal(syncKey(Uint8Array.fromHex(key)), Uint8Array.fromHex(sealed), new TextEncoder().encode(id));
+  console.log(revisionOf(new TextDecoder().decode(text)));
+}`;
+
+type AnswerReader = AsyncDisposable & {
+  revisionOf(key: Uint8Array, idempotencyKey: string, sealed: Uint8Array): Promise<string>;
+};
+
+function openReader(root: string): AnswerReader {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["eval", "--config", `${root}/deno.json`, readerScript(root)],
+    cwd: root,
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "inherit",
+  }).spawn();
+  const input = child.stdin.getWriter();
+  const lines = createInterface({ input: Readable.from(child.stdout) })[Symbol.asyncIterator]();
+  // One at a time: the answers come in the order of the questions.
+  let last: Promise<string> = Promise.resolve("");
+  const ask = async (line: string): Promise<string> => {
+    await input.write(utf8(line));
+    const { value } = await lines.next();
+    if (value === undefined) throw new Error(`${root}: answers cannot be opened`);
+    return value;
+  };
+  return {
+    revisionOf: (key, id, sealed) => last = last.then(() => ask(`${key.toHex()} ${id} ${sealed.toHex()}\n`)),
+    async [Symbol.asyncDispose]() {
+      await input.close();
+      await child.status;
+    },
+  };
 }
