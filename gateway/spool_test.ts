@@ -130,7 +130,7 @@ Deno.test("Spool.append() keeps nothing of records that do not fit", () => {
       new SpoolFull(
         `Cannot spool ${spooledBytes(41)} bytes: ${
           spooledBytes(60)
-        } of ${maxBytes} are taken; the log must come back first`,
+        } of ${maxBytes} are used; wait until the log accepts records again`,
       ),
     );
     assert.deepEqual(spool.state, state);
@@ -156,7 +156,7 @@ Deno.test("Spool leaves room on its disk to let go of what it has", () => {
       name: "SpoolFull",
       message:
         `Cannot spool ${spooledBytes(60)} bytes: the disk has ${freeBytes} bytes left, and must keep ` +
-        `${RESERVED_DISK_BYTES}; the log must come back first, or room be made`,
+        `${RESERVED_DISK_BYTES}; make room, or wait until the log accepts records again`,
     });
     spool.free(contents(spool));
     assert.deepEqual(contents(spool), []);
