@@ -10,6 +10,7 @@ import { Aggregator } from "../simulator/aggregator.ts";
 import { type DevicesFile, readDevicesFile } from "../simulator/polls.ts";
 import { type Voter, writeRoll } from "../simulator/roll.ts";
 import { Stack } from "../simulator/stack.ts";
+import { writeMigratedDatabase } from "./database_snapshot.ts";
 
 /** Time for which an election made by {@link heldNow} stays open, in milliseconds. */
 const OPEN_FOR_MS = 86_400_000;
@@ -43,6 +44,7 @@ export async function withRunningStack(
   const stack = new Stack({ dataDir, gateways: first.gateways.map(({ id }) => id), clock: systemClock });
   const client = Deno.createHttpClient({});
   try {
+    await writeMigratedDatabase(`${dataDir}/db`);
     for (const { definition, voters } of elections) {
       const files = [
         `${dataDir}/${definition.election}.json`,
