@@ -6,6 +6,7 @@ import { readDecisions, writeDecision } from "../../aggregator/registry/decision
 import { publishManifest, revokeDeviceKey, rotateDeviceKey } from "../../aggregator/registry/elections.ts";
 import { revokeGatewayKey, rotateGatewayKey } from "../../aggregator/registry/gateway_keys.ts";
 import { importRoll } from "../../aggregator/registry/roll.ts";
+import { syncKeysFromMaster } from "../../aggregator/registry/role_keys.ts";
 import { SenderKeys } from "../../aggregator/registry/sender_keys.ts";
 import { publish, type ReleasePolicy } from "../../aggregator/results/publish.ts";
 import { openHistory } from "../../aggregator/counting/history.ts";
@@ -165,9 +166,13 @@ Deno.test({
       const claimant = { election: "box", gateway: "g-2", nowMs: NOON_MS, acceptsUntilMs: NOON_MS };
       const senderKeys = ["ab".repeat(32)];
       const said = { have: null, senderKeys, statements: [] };
-      assert.equal((await keys.take(said, claimant, MASTER)).senderKeys, 0);
+      assert.equal((await keys.take(said, claimant, syncKeysFromMaster(MASTER, "box"))).senderKeys, 0);
       const later = { ...claimant, nowMs: NOON_MS + 1 };
-      assert.equal((await keys.take({ ...said, listedKeys: senderKeys }, later, MASTER)).senderKeys, 0);
+      assert.equal(
+        (await keys.take({ ...said, listedKeys: senderKeys }, later, syncKeysFromMaster(MASTER, "box")))
+          .senderKeys,
+        0,
+      );
       for (
         const sql of [
           "SELECT FROM counting.sender_keys",
