@@ -8,7 +8,7 @@
  * @module
  */
 import { equalBytes, utf8 } from "../../shared/bytes.ts";
-import { type KeyPair, parseKeyName, recordKey, sha256 } from "../../shared/keys.ts";
+import { parseKeyName, recordKey, sha256 } from "../../shared/keys.ts";
 import { entryContext, entryRecords, entrySignature, openEntry } from "../../shared/record.ts";
 import { decodeStatement } from "../../shared/statement.ts";
 import {

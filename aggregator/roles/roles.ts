@@ -49,7 +49,7 @@ export function parseRoles(text: string): readonly ProcessRole[] | RolesFault {
 }
 
 function isRole(name: string): name is ProcessRole {
-  return name in PROCESS_ROLES;
+  return Object.hasOwn(PROCESS_ROLES, name);
 }
 
 /** Whether a process runs everything. */
