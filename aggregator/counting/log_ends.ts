@@ -25,12 +25,19 @@ export async function storeLogEnds(
   );
 }
 
-/** Where each partition of an election's log ended a few seconds ago; `undefined` when nobody has looked since. */
+/**
+ * Where each partition of an election's log ended a few seconds ago, or where counting stands, if that is further;
+ * `undefined` when nobody has looked since.
+ */
 export async function readLogEnds(query: Query, election: string, now: Date): Promise<number[] | undefined> {
-  const [row] = await query<{ ends: string }>(
-    `SELECT array_to_string(ends, ',') AS ends FROM counting.log_ends
-     WHERE election = $1 AND seen_at > $2::timestamptz`,
+  const rows = await query<{ end: number }>(
+    `SELECT greatest(seen.log_end, p.next_offset)::float8 AS "end"
+     FROM counting.log_ends l
+     CROSS JOIN unnest(l.ends) WITH ORDINALITY AS seen (log_end, number)
+     LEFT JOIN counting.log_positions p ON p.election = l.election AND p.partition = seen.number - 1
+     WHERE l.election = $1 AND l.seen_at > $2::timestamptz
+     ORDER BY seen.number`,
     [election, new Date(now.getTime() - ENDS_GOOD_FOR_MS).toISOString()],
   );
-  return row?.ends.split(",").map(Number);
+  return rows.length === 0 ? undefined : rows.map(({ end }) => end);
 }

@@ -1,4 +1,5 @@
 import assert from "assert";
+import { withElection } from "../../tests/seeded_database.ts";
 import { withDatabase } from "../../tests/test_database.ts";
 import { readLogEnds, storeLogEnds } from "./log_ends.ts";
 
@@ -21,5 +22,15 @@ Deno.test("readLogEnds() returns nothing once nobody has stored the ends for 10 
     await storeLogEnds(query, "town", [1], at(0));
     assert.deepEqual(await readLogEnds(query, "town", at(9_999)), [1]);
     assert.equal(await readLogEnds(query, "town", at(10_000)), undefined);
+  });
+});
+
+Deno.test("readLogEnds() is never behind what was counted since the ends were stored", async () => {
+  await withElection(async ({ query }) => {
+    await storeLogEnds(query, "test-2026", [5, 5, 5], at(0));
+    await query(
+      "UPDATE counting.log_positions SET next_offset = 8 WHERE election = 'test-2026' AND partition = 1",
+    );
+    assert.deepEqual(await readLogEnds(query, "test-2026", at(0)), [5, 8, 5]);
   });
 });
