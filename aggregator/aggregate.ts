@@ -34,9 +34,9 @@ import { servePublic } from "./roles/serve.ts";
 import { createSyncApp, syncFault, syncKeysOfMasters } from "./roles/sync.ts";
 
 /** How often the registry is asked for elections that were added, in milliseconds. */
-const LOOK_EVERY_MS = 1_000;
+const POLL_EVERY_MS = 1_000;
 /** The same until it was first read, in milliseconds. */
-const LOOK_FIRST_MS = 50;
+const FIRST_POLL_MS = 50;
 /** How long requests that are under way may take once the process is to stop, in milliseconds. */
 const FINISH_MS = 5_000;
 /** How long what is left may take, once the database has been cut off, in milliseconds. */
@@ -106,7 +106,7 @@ export async function runAggregator(
     port,
     maxConnections,
     maxAddressConnections,
-    fetch: logRequests((request, arrival) => app.fetch(request, arrival), log),
+    fetch: logRequests((request, connection) => app.fetch(request, connection), log),
     onError,
     tls: config.tls && { files: config.tls, ...tlsLog(log) },
   });
@@ -126,7 +126,7 @@ export async function runAggregator(
       elections.add(election);
       if (counting !== undefined) running.push(counting.run(election));
     }
-    await delay(isRegistryRead ? LOOK_EVERY_MS : LOOK_FIRST_MS, undefined, { signal }).catch(() => {});
+    await delay(isRegistryRead ? POLL_EVERY_MS : FIRST_POLL_MS, undefined, { signal }).catch(() => {});
   }
   const drained = served.map((role) => role.drained?.());
   await finish(Promise.all([server.shutdown(), ...running, ...drained]), databases);

@@ -1,5 +1,5 @@
 /**
- * What the role `serve` answers: elections, results, turnout, the books, the live stream and the page. Everything is
+ * What the role `serve` answers: elections, results, turnout, the reconciliation, the live stream and the page. Everything is
  * read-only and for everyone; no answer holds a vote, a voter key or a voter id.
  *
  * @module
@@ -207,9 +207,9 @@ function addFigures(
     if (names === undefined) return unknownElection(c);
     const { partitions } = names.index.manifest;
     c.header("cache-control", "no-store");
-    const books = await readReconciliation(db, election, partitions, () => logEnds(election));
-    const notShown = await readNotShown(db.query, election, books.total.counted);
-    return c.json({ ...books, notShown }, 200);
+    const reconciliation = await readReconciliation(db, election, partitions, () => logEnds(election));
+    const notShown = await readNotShown(db.query, election, reconciliation.total.counted);
+    return c.json({ ...reconciliation, notShown }, 200);
   });
 
   app.openapi(routes.gatewaysRoute, async (c) => {

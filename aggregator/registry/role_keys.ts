@@ -15,11 +15,14 @@ import {
   pseudonymKey,
   sealingKeyPair,
 } from "../../shared/keys.ts";
+import { RecentMap } from "../../shared/recent.ts";
 import { receiptKey } from "../../shared/receipt.ts";
 import { OfficeError } from "./office_error.ts";
 
 /** Gateways' receipt keys that are kept for one election; one costs two derivations to make again. */
 const MAX_RECEIPT_KEYS = 10_000;
+/** Gateways' keys that are kept for one election: more than an election of the largest size has. */
+const MAX_SYNC_KEYS = 20_000;
 
 /** The keys of one election's receipts and answers. */
 export type ReceiptKeys = Readonly<{
@@ -61,10 +64,14 @@ export function receiptKeysFromMaster(master: Uint8Array, election: string): Rec
   };
 }
 
-/** Sync keys of an election whose master key is at hand. */
+/** Sync keys of an election whose master key is at hand. Each gateway's is derived once. */
 export function syncKeysFromMaster(master: Uint8Array, election: string): SyncKeys {
+  const gateways = new RecentMap<Uint8Array>(MAX_SYNC_KEYS);
   return {
-    gatewayKey: (name) => gatewayKey(master, name),
+    gatewayKey(name) {
+      const cached = formatKeyName(name);
+      return gateways.get(cached) ?? gateways.set(cached, gatewayKey(master, name));
+    },
     deviceKey: (name) => deviceKey(master, name),
     pseudonymKey: pseudonymKey(master, election),
     sealing: sealingKeyPair(master, election),

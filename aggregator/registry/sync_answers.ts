@@ -5,6 +5,7 @@
  * @module
  */
 import { manifestSchema, type SignedManifest } from "../../shared/election.ts";
+import { RecentMap } from "../../shared/recent.ts";
 import { revisionOf, type Sync } from "../../shared/sync.ts";
 import type { Query } from "../database/database.ts";
 import { deviceKeys, newestSignedManifest } from "./elections.ts";
@@ -12,8 +13,8 @@ import { missingKey, type SyncKeys } from "./role_keys.ts";
 
 /** Elections whose newest manifest is kept; the text of one may have many megabytes. */
 const MAX_ELECTIONS = 16;
-/** Gateways whose answer's revision is kept: five elections of the largest size. */
-const MAX_GATEWAYS = 10_000;
+/** Gateways whose answer's revision is kept: five elections of the largest size for certain. */
+const MAX_GATEWAYS = 20_000;
 
 /** What gateways are told of an election, as of a change of its history. */
 export type ToldElection = Readonly<{
@@ -32,7 +33,7 @@ type Known = Readonly<{ toldRevision: number; untilMs: number; revision: string 
 /** Makes gateways' answers. */
 export class SyncAnswers {
   readonly #elections = new Map<string, Readonly<{ toldRevision: number; read: Promise<ToldElection> }>>();
-  readonly #known = new Map<string, Known>();
+  readonly #known = new RecentMap<Known>(MAX_GATEWAYS);
 
   /**
    * What gateways are told of an election.
@@ -76,7 +77,6 @@ export class SyncAnswers {
     if (isCurrent && known.revision === have) return undefined;
     const { text, untilMs } = await makeAnswer(query, told, gateway, sync, nowMs);
     const revision = revisionOf(text);
-    if (this.#known.size >= MAX_GATEWAYS) this.#known.clear();
     this.#known.set(name, { toldRevision: told.toldRevision, untilMs, revision });
     return revision === have ? undefined : text;
   }

@@ -71,7 +71,7 @@ export class Counting {
     return runner === undefined ? [] : await logEnds(runner.log);
   }
 
-  /** How every election stands and its books, for the metrics. */
+  /** How every election stands and its reconciliation, for the metrics. */
   async states(): Promise<ElectionState[]> {
     const { databases: { reading }, watch } = this.#options;
     return await Promise.all(
@@ -183,7 +183,7 @@ function standingOf({ runner, failed }: RunningElection): Standing {
   return { isCounting: false, reason: failed ?? "its log has not been opened yet" };
 }
 
-/** How an election stands and its books; a scrape must not fail, nor wait for long, when a server is away. */
+/** How an election stands and its reconciliation; a scrape must not fail, nor wait for long, when a server is away. */
 async function electionState(
   db: Database,
   watch: DatabaseWatch,
@@ -206,15 +206,15 @@ async function electionState(
   if (runner === undefined || watch.away !== undefined) return unknown;
   const read = async (): Promise<ElectionState> => {
     const ends = () => logEnds(runner.log).catch(() => undefined);
-    const books = await readReconciliation(db, election, runner.log.partitions, ends);
-    const unbalanced = books.partitions.filter(({ balanced }) => !balanced).length;
+    const reconciliation = await readReconciliation(db, election, runner.log.partitions, ends);
+    const unbalanced = reconciliation.partitions.filter(({ balanced }) => !balanced).length;
     const { open, missingNumbers } = openSenderKeys(await readGateways(db, election));
     return {
       ...unknown,
-      lag: books.total.lag,
+      lag: reconciliation.total.lag,
       unbalanced,
       gaps: await sumGaps(db.query, election),
-      held: books.total.held,
+      held: reconciliation.total.held,
       openKeys: open,
       missingNumbers,
     };

@@ -94,7 +94,8 @@ function addOperations(app: OpenAPIHono, { ready, metrics }: ProcessAppOptions):
     info: {
       title: "Pollwire aggregator",
       version: "1",
-      description: "Elections, results, turnout and the books. Problems are RFC 9457 problem details; " +
+      description:
+        "Elections, results, turnout and the reconciliation. Problems are RFC 9457 problem details; " +
         "any address answers methods that it does not take with 405 and `method-not-allowed`.",
     },
   });
