@@ -19,6 +19,7 @@ import { gatewaySync } from "./registry/gateway_sync.ts";
 import { noteIgnored } from "./registry/ignored_claims.ts";
 import type { Keyring } from "./registry/keyring.ts";
 import { syncKeyFiles } from "./registry/role_key_files.ts";
+import { receiptKeysOfMasters, syncKeysOfMasters } from "./registry/role_keys.ts";
 import { IndexFault, type TallyIndex } from "./results/index/tally_index.ts";
 import type { Views } from "./results/views.ts";
 import { Counting } from "./roles/count.ts";
@@ -31,7 +32,7 @@ import {
   receiptsFault,
 } from "./roles/receipts.ts";
 import { servePublic } from "./roles/serve.ts";
-import { createSyncApp, syncFault, syncKeysOfMasters } from "./roles/sync.ts";
+import { createSyncApp, syncFault } from "./roles/sync.ts";
 
 /** How often the registry is asked for elections that were added, in milliseconds. */
 const POLL_EVERY_MS = 1_000;

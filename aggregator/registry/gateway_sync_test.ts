@@ -21,7 +21,7 @@ import type { Database } from "../database/database.ts";
 import { createElection, publishManifest, revokeDeviceKey, rotateDeviceKey } from "./elections.ts";
 import { revokeGatewayKey, rotateGatewayKey } from "./gateway_keys.ts";
 import { gatewaySync } from "./gateway_sync.ts";
-import { syncKeysFromMaster } from "./role_keys.ts";
+import { syncKeysOfMasters } from "./role_keys.ts";
 import { importRoll } from "./roll.ts";
 import { testVoter } from "../../tests/ballot_box.ts";
 import { signedSync } from "../../tests/signed_sync.ts";
@@ -49,7 +49,7 @@ const ignored: string[] = [];
 const handle = gatewaySync({
   reading: counted,
   writing: counted,
-  keysOf: (election) => syncKeysFromMaster(MASTER, election),
+  keysOf: syncKeysOfMasters({ master: () => MASTER }),
   now: () => nowMs,
   onIgnored: ({ election, id }, { senderKeys, statements }) =>
     ignored.push(`${election}/${id}: ${senderKeys} keys, ${statements} statements`),

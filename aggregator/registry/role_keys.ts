@@ -17,8 +17,11 @@ import {
 } from "../../shared/keys.ts";
 import { RecentMap } from "../../shared/recent.ts";
 import { receiptKey } from "../../shared/receipt.ts";
+import type { Keyring } from "./keyring.ts";
 import { OfficeError } from "./office_error.ts";
 
+/** Elections whose keys are kept in memory. */
+const MAX_ELECTIONS = 100;
 /** Gateways' receipt keys that are kept for one election; one costs two derivations to make again. */
 const MAX_RECEIPT_KEYS = 10_000;
 /** Gateways' keys that are kept for one election: more than an election of the largest size has. */
@@ -75,6 +78,33 @@ export function syncKeysFromMaster(master: Uint8Array, election: string): SyncKe
     deviceKey: (name) => deviceKey(master, name),
     pseudonymKey: pseudonymKey(master, election),
     sealing: sealingKeyPair(master, election),
+  };
+}
+
+/** Receipt keys from the master keys: of a process that counts too. */
+export function receiptKeysOfMasters(keyring: Pick<Keyring, "has" | "master">): ReceiptKeysOf {
+  const elections = new Map<string, ReceiptKeys>();
+  return (election) => {
+    const known = elections.get(election);
+    if (known !== undefined) return known;
+    if (!keyring.has(election)) return undefined;
+    if (elections.size >= MAX_ELECTIONS) elections.clear();
+    const keys = receiptKeysFromMaster(keyring.master(election), election);
+    elections.set(election, keys);
+    return keys;
+  };
+}
+
+/** Sync keys from the master keys: of a process that counts too. */
+export function syncKeysOfMasters(keyring: Pick<Keyring, "master">): SyncKeysOf {
+  const elections = new Map<string, SyncKeys>();
+  return (election) => {
+    const known = elections.get(election);
+    if (known !== undefined) return known;
+    if (elections.size >= MAX_ELECTIONS) elections.clear();
+    const keys = syncKeysFromMaster(keyring.master(election), election);
+    elections.set(election, keys);
+    return keys;
   };
 }
 

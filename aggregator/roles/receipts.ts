@@ -12,16 +12,11 @@ import { isOfType } from "../../web/content_type.ts";
 import type { Database } from "../database/database.ts";
 import { refuse, refuseWith } from "../public/answers.ts";
 import { answerReceipts, readReceipts } from "../public/receipts.ts";
-import { receiptsRoute } from "../public/routes.ts";
-import { MAX_BODY_BYTES } from "../public/routes.ts";
+import { MAX_BODY_BYTES, receiptsRoute } from "../public/routes.ts";
 import type { receiptAnswersSchema } from "../public/schemas.ts";
-import type { Keyring } from "../registry/keyring.ts";
 import { OfficeError } from "../registry/office_error.ts";
 import { receiptKeyFiles } from "../registry/role_key_files.ts";
-import { type ReceiptKeys, receiptKeysFromMaster, type ReceiptKeysOf } from "../registry/role_keys.ts";
-
-/** Elections whose receipt keys are kept in memory. */
-const MAX_ELECTIONS = 100;
+import type { ReceiptKeysOf } from "../registry/role_keys.ts";
 
 /** What the route stands on. */
 export type ReceiptsAppOptions = Readonly<{
@@ -66,20 +61,6 @@ export function createReceiptsApp({ db, now, keysOf, metrics }: ReceiptsAppOptio
     return c.json(signed satisfies z.infer<typeof receiptAnswersSchema>, 200);
   });
   return app;
-}
-
-/** Receipt keys from the master keys: of a process that counts too. */
-export function receiptKeysOfMasters(keyring: Pick<Keyring, "has" | "master">): ReceiptKeysOf {
-  const elections = new Map<string, ReceiptKeys>();
-  return (election) => {
-    const known = elections.get(election);
-    if (known !== undefined) return known;
-    if (!keyring.has(election)) return undefined;
-    if (elections.size >= MAX_ELECTIONS) elections.clear();
-    const keys = receiptKeysFromMaster(keyring.master(election), election);
-    elections.set(election, keys);
-    return keys;
-  };
 }
 
 /**

@@ -6,12 +6,8 @@
  */
 import { OpenAPIHono } from "@hono/zod-openapi";
 import { syncRoute } from "../public/routes.ts";
-import type { Keyring } from "../registry/keyring.ts";
 import { OfficeError } from "../registry/office_error.ts";
-import { type SyncKeys, syncKeysFromMaster, type SyncKeysOf } from "../registry/role_keys.ts";
-
-/** Elections whose keys are kept in memory. */
-const MAX_ELECTIONS = 100;
+import type { SyncKeysOf } from "../registry/role_keys.ts";
 
 /** Makes the route. */
 export function createSyncApp(gatewaySync: (request: Request) => Promise<Response>): OpenAPIHono {
@@ -19,19 +15,6 @@ export function createSyncApp(gatewaySync: (request: Request) => Promise<Respons
   app.openAPIRegistry.registerPath(syncRoute);
   app.post(syncRoute.path, (c) => gatewaySync(c.req.raw));
   return app;
-}
-
-/** Sync keys from the master keys: of a process that counts too. */
-export function syncKeysOfMasters(keyring: Pick<Keyring, "master">): SyncKeysOf {
-  const elections = new Map<string, SyncKeys>();
-  return (election) => {
-    const known = elections.get(election);
-    if (known !== undefined) return known;
-    if (elections.size >= MAX_ELECTIONS) elections.clear();
-    const keys = syncKeysFromMaster(keyring.master(election), election);
-    elections.set(election, keys);
-    return keys;
-  };
 }
 
 /** What keeps gateways of an election from being answered; `undefined` when nothing does. */
