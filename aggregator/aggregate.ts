@@ -25,12 +25,7 @@ import type { Views } from "./results/views.ts";
 import { Counting } from "./roles/count.ts";
 import { runIndex } from "./roles/index.ts";
 import { createProcessApp } from "./roles/process_app.ts";
-import {
-  createReceiptsApp,
-  receiptKeysOfFiles,
-  receiptKeysOfMasters,
-  receiptsFault,
-} from "./roles/receipts.ts";
+import { createReceiptsApp, receiptKeysOfFiles, receiptsFault } from "./roles/receipts.ts";
 import { servePublic } from "./roles/serve.ts";
 import { createSyncApp, syncFault } from "./roles/sync.ts";
 
@@ -227,10 +222,10 @@ async function settledWithin(work: Promise<unknown>, ms: number): Promise<boolea
 }
 
 /** Where embedded stores keep what they have; servers see to their own disks. */
-function embeddedDirectories({ database, log }: AggregatorConfig): string[] {
+function embeddedDirectories({ roles, database, log }: AggregatorConfig): string[] {
   const directories = [];
   if (database.kind === "pglite") directories.push(database.directory);
-  if (log.kind === "sqlite") directories.push(log.directory);
+  if (log.kind === "sqlite" && roles.includes("count")) directories.push(log.directory);
   return directories;
 }
 
