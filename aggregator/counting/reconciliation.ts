@@ -162,7 +162,8 @@ async function newestRejections(query: Query, election: string, limit: number): 
        to_char(r.appended_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI"Z"') AS minute
      FROM counting.log_positions p
      CROSS JOIN LATERAL (
-       SELECT * FROM counting.rejections r WHERE r.election = p.election AND r.partition = p.partition
+       SELECT log_offset, record_index, fate, reason, gateway, station, appended_at
+       FROM counting.rejections r WHERE r.election = p.election AND r.partition = p.partition
        ORDER BY r.log_offset DESC, r.record_index DESC LIMIT $2::int
      ) r
      WHERE p.election = $1

@@ -23,7 +23,7 @@ import {
 } from "../../tests/seeded_database.ts";
 import { votesFromResults } from "../results/candidate_votes.ts";
 import * as api from "./schemas.ts";
-import { type AppOptions, createApp } from "./app.ts";
+import { type AppOptions, createApp } from "../../tests/whole_app.ts";
 import type { Database } from "../database/database.ts";
 import { MAX_BODY_BYTES } from "./routes.ts";
 
