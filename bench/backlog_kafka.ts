@@ -15,7 +15,7 @@ import { type BacklogElection, empty, makeElection } from "./backlog.ts";
 import { type Bench, type Benchmark, perSecond, type Row } from "./measure.ts";
 import { copyLine, copyParticipations } from "./psql.ts";
 import { type RealServers, realServers } from "./real_servers.ts";
-import { readBooks } from "./rig.ts";
+import { readReconciliation } from "./rig.ts";
 import { until } from "./servers.ts";
 
 const RECORDS = 1_000_000;
@@ -28,7 +28,7 @@ const WORKERS = [
   { aggregators: 1, partitions: 4 },
   { aggregators: 2, partitions: 2 },
 ] as const;
-/** How long the backlog may take, and how often the books are looked at, in milliseconds. */
+/** How long the backlog may take, and how often the reconciliation is looked at, in milliseconds. */
 const COUNTED_WITHIN_MS = 600_000;
 const POLL_EVERY_MS = 250;
 
@@ -109,7 +109,7 @@ async function row(scene: Scene, workers: typeof WORKERS[number]): Promise<Row> 
   };
 }
 
-/** Counts the whole backlog, from the first books that say something was read. */
+/** Counts the whole backlog, from the first reconciliation that says something was read. */
 async function count(
   { bench, real, election }: Scene,
   { aggregators, partitions }: typeof WORKERS[number],
@@ -128,7 +128,7 @@ async function count(
     let read = 0;
     await until(
       async () => {
-        read = (await readBooks(stack.aggregator, election)).read;
+        read = (await readReconciliation(stack.aggregator, election)).read;
         if (read > 0) first ??= { ms: performance.now(), read };
         return read >= RECORDS;
       },

@@ -1,5 +1,5 @@
 /**
- * Votes from devices until the books say that they are counted, on real servers: two gateways, two aggregators, Kafka,
+ * Votes from devices until the reconciliation says that they are counted, on real servers: two gateways, two aggregators, Kafka,
  * PostgreSQL and the index all share the machine with the client.
  *
  * @module

@@ -42,6 +42,8 @@ export type Bench = Readonly<{
   run: string;
   /** Where the real servers are that benchmarks on servers use, and the directory that `stack up` keeps them in. */
   servers?: Servers & Readonly<{ directory: string }>;
+  /** A checkout of another commit, which is measured beside this one. */
+  base?: string;
   /** Says how far things are. */
   log(line: string): void;
   /** Called when the run is over, last first. */

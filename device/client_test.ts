@@ -457,7 +457,10 @@ Deno.test("a client settles once at a time, and stops when it is told to", async
   const device = await createDeviceClient({ ...options, signal: stop.signal });
   await device.cast(ballot);
   const settling = device.settle();
-  await assert.rejects(device.run(new AbortController().signal), /Cannot settle: run\(\) or settle\(\) is running/);
+  await assert.rejects(
+    device.run(new AbortController().signal),
+    /Cannot settle: run\(\) or settle\(\) is running/,
+  );
   stop.abort();
   assert.equal(await settling, 1);
   assert.equal(await device.settle(), 1, "once stopped it stays so");

@@ -44,7 +44,10 @@ export function authenticate(
   if (name === undefined || election === undefined) return unknownKey(claim.keyId);
   // Not a refusal, which devices take as final for a vote.
   if (election === "awaited") {
-    return problem("not-ready", `this gateway has not received the manifest of election ${name.election} yet`);
+    return problem(
+      "not-ready",
+      `this gateway has not received the manifest of election ${name.election} yet`,
+    );
   }
   const key = election.deviceKey(name);
   if (key === undefined || key.validUntilMs <= nowMs) return unknownKey(claim.keyId);

@@ -8,6 +8,7 @@ import { command, runProgram } from "../cli/command.ts";
 import { startLog } from "../cli/log.ts";
 import { createGateway, type GatewayOptions, MAX_BATCH_VOTES } from "./app.ts";
 import { AggregatorClient } from "./aggregator_client.ts";
+import { jittered } from "./jitter.ts";
 import { type GatewayConfig, gatewayConfig } from "./config.ts";
 import { logErrors, logRequests } from "../web/request_log.ts";
 import { tlsLog } from "../web/tls_log.ts";
@@ -100,7 +101,8 @@ export async function runGateway(
       loaded.join(", ") || "none"
     })`,
   );
-  const following = follow({ aggregator, store, news }, config.SYNC_INTERVAL_MS, stop.signal, {
+  const everyMs = () => jittered(config.SYNC_INTERVAL_MS, Math.random);
+  const following = follow({ aggregator, store, news }, everyMs, stop.signal, {
     onFault(fault) {
       metrics.syncFaults.inc();
       log.warn("the aggregator does not answer: {fault}", { fault });
@@ -183,7 +185,7 @@ async function follow(
   { aggregator, store, news }: Readonly<
     { aggregator: AggregatorClient; store: ElectionStore; news: Wakeup }
   >,
-  everyMs: number,
+  everyMs: () => number,
   signal: AbortSignal,
   { onFault, onChange, onClock }: Following,
 ): Promise<void> {
@@ -197,7 +199,7 @@ async function follow(
     const { fault } = store.clock;
     if ((fault !== undefined) !== differed) onClock(fault);
     differed = fault !== undefined;
-    await news.wait(everyMs, signal);
+    await news.wait(everyMs(), signal);
   }
 }
 

@@ -187,7 +187,8 @@ export class SpoolClient {
 
   #answer({ election, device, records, resolve, reject }: Waiting, isRefused: boolean): void {
     if (isRefused) {
-      const message = `votes of device ${device} fill its share of the spool: wait until the log accepts records again`;
+      const message =
+        `votes of device ${device} fill its share of the spool: wait until the log accepts records again`;
       return reject(new NotSpooled("device-share", message));
     }
     this.#numbered.set(election, this.numberedOf(election) + records.length);

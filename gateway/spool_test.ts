@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import fc from "fast-check";
 import { withDirectory } from "../tests/directory.ts";
+import { runs } from "../tests/runs.ts";
 import { spooledBytes, testRun, testSender } from "../tests/spool_fixture.ts";
 import { unpackChunk } from "./chunk.ts";
 import {
@@ -687,7 +688,7 @@ Deno.test("Spool holds after any crash all that was acknowledged and not freed, 
         spool.close();
       });
     }),
-    { numRuns: 1_000 },
+    { numRuns: runs(1_000, 200) },
   );
   assert.ok(crashed > 1_000 && lost > 100 && crashed - lost > 100, `${crashed} crashes, ${lost} steps lost`);
   assert.ok(restarted > 20, `the write-ahead log began anew ${restarted} times`);

@@ -56,3 +56,18 @@ for (const locale of [BRITISH, await loadLocale("ja")]) {
     });
   });
 }
+
+// As many as Rhode Island had in 2020, and as many as the largest election that was replayed.
+for (const [stations, contests] of [[504, 1], [3_694, 68]] as const) {
+  Deno.test(`an election of ${stations} stations and ${contests} contests is within the limits, of a definition and of a record`, async () => {
+    await withDirectory(async (directory) => {
+      const size = { ...DEFAULT_SIZE, voters: 1, stations, contests, regions: 100 };
+      const { definition } = simulateCountry(1, size, { election: `large-${stations}`, ...frame });
+      await Deno.writeTextFile(`${directory}/definition.json`, JSON.stringify(definition));
+      const read = await readDefinition(`${directory}/definition.json`);
+      assert.deepEqual([read.stations.length, read.contests.length], [stations, contests]);
+      const manifest = await createElection(db, read, MASTER, new Date(NOON_MS));
+      assert.deepEqual([manifest.stations.length, manifest.contests.length], [stations, contests]);
+    });
+  });
+}

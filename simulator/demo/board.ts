@@ -92,7 +92,7 @@ function spellAggregator(
 ): string {
   return `${number(counted)} counted   ${number(duplicate)} duplicate   ${number(rejected)} rejected   ${
     number(held)
-  } held   lag ${number(lag)}   books ${balanced ? "balance" : "DO NOT BALANCE"}`;
+  } held   lag ${number(lag)}   reconciliation ${balanced ? "balances" : "DOES NOT BALANCE"}`;
 }
 
 function reasons(list: readonly (readonly [string, number])[]): string {

@@ -1,6 +1,6 @@
 /**
  * How a demo stands, by what its processes say themselves: the metrics of the gateways, and the aggregator's metrics and
- * books.
+ * reconciliation.
  *
  * @module
  */
@@ -20,7 +20,7 @@ export type GatewayStatus = Readonly<{
   perSecond: number;
 }>;
 
-/** The aggregator: its books in records, and how many on the log it has not read. */
+/** The aggregator: its reconciliation in records, and how many on the log it has not read. */
 export type AggregatorStatus = Readonly<{
   counted: number;
   duplicate: number;

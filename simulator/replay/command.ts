@@ -28,13 +28,13 @@ import { summarise, summaryLines } from "../precincts/summary.ts";
 import type { PrecinctTable } from "../precincts/table.ts";
 import { seededRandom } from "../random.ts";
 import { writeRoll } from "../voting/roll.ts";
-import { differenceLines, number, spellBooks, spellMemory } from "../run/report.ts";
+import { differenceLines, number, spellMemory, spellReconciliation } from "../run/report.ts";
 import { indexedResults } from "./indexed.ts";
 import { amidChaos, chaosOf, hoursAround, interruptible, onStack } from "../run/run.ts";
 import { slug } from "../slug.ts";
 import { peakMemoryOf, PollwireProcesses } from "../processes/pollwire.ts";
 import { compareResults, Differences } from "../ledger/verdict.ts";
-import { isReadThrough, settleDifferences, waitForBooks } from "../run/wait.ts";
+import { isReadThrough, settleDifferences, waitForReconciliation } from "../run/wait.ts";
 import type { Fetch } from "../../device/receipts.ts";
 import { eachOf } from "../workers.ts";
 
@@ -334,17 +334,17 @@ async function waitUntilCounted(
   castMs: number,
 ): Promise<number> {
   const bar = progress({ label: "counting", total: voters, unit: "records" });
-  const waited = await waitForBooks(
+  const waited = await waitForReconciliation(
     aggregator,
     definition.election,
-    (books) => books.total.counted >= voters && isReadThrough(books),
+    (reconciliation) => reconciliation.total.counted >= voters && isReadThrough(reconciliation),
     { clock: systemClock, onRead: bar.advance },
   );
-  const { total, partitions } = waited.books;
-  const books = spellBooks(total);
+  const { total, partitions } = waited.reconciliation;
+  const reconciliation = spellReconciliation(total);
   const late = duration((performance.now() - castMs) / 1_000);
-  if (waited.done) bar.done(`counted ${late} after the last receipt: ${books}`);
-  else bar.fail(`not all counted, and nothing has changed for two minutes: ${books}`);
+  if (waited.done) bar.done(`counted ${late} after the last receipt: ${reconciliation}`);
+  else bar.fail(`not all counted, and nothing has changed for two minutes: ${reconciliation}`);
   if (total.counted !== voters) {
     differences.add(`${number(total.counted)} votes counted, and ${number(voters)} were cast`);
   }

@@ -35,7 +35,7 @@ export class AggregatorRefused extends Failure {
 }
 
 const count = z.int().min(0);
-const books = {
+const balance = {
   read: count,
   counted: count,
   duplicate: count,
@@ -46,11 +46,13 @@ const books = {
 };
 
 const reconciliationSchema = z.object({
-  total: z.object(books),
-  partitions: z.array(z.object({ partition: count, ...books, nextOffset: count, logEnd: count.nullable() })),
+  total: z.object(balance),
+  partitions: z.array(
+    z.object({ partition: count, ...balance, nextOffset: count, logEnd: count.nullable() }),
+  ),
   outcomes: z.array(z.object({ fate: z.string(), reason: z.string(), records: count })),
 });
-/** The books of an election. */
+/** The reconciliation of an election. */
 export type Reconciliation = z.infer<typeof reconciliationSchema>;
 
 const stationRowsSchema = z.object({
@@ -84,7 +86,7 @@ export class Aggregator {
     this.#fetch = fetch;
   }
 
-  /** The books of an election. */
+  /** The reconciliation of an election. */
   async reconciliation(election: string): Promise<Reconciliation> {
     return await this.#get(`/v1/elections/${election}/reconciliation`, reconciliationSchema);
   }

@@ -11,13 +11,15 @@ export function number(n: number): string {
   return n.toLocaleString("en");
 }
 
-/** Spells the books: `13 read = 8 counted + 1 duplicate + 1 rejected + 0 held + 3 statements`. */
-export function spellBooks(
-  books: Readonly<Record<"read" | "counted" | "duplicate" | "rejected" | "held" | "statements", number>>,
+/** Spells the reconciliation: `13 read = 8 counted + 1 duplicate + 1 rejected + 0 held + 3 statements`. */
+export function spellReconciliation(
+  reconciliation: Readonly<
+    Record<"read" | "counted" | "duplicate" | "rejected" | "held" | "statements", number>
+  >,
 ): string {
   const parts = (["counted", "duplicate", "rejected", "held", "statements"] as const)
-    .map((part) => `${number(books[part])} ${part}`);
-  return `${number(books.read)} read = ${parts.join(" + ")}`;
+    .map((part) => `${number(reconciliation[part])} ${part}`);
+  return `${number(reconciliation.read)} read = ${parts.join(" + ")}`;
 }
 
 /** The lines that name differences, and how many more there are. */

@@ -1,5 +1,5 @@
 import assert from "assert";
-import { differenceLines, spellBooks, spellMemory } from "./report.ts";
+import { differenceLines, spellMemory, spellReconciliation } from "./report.ts";
 import { Differences } from "../ledger/verdict.ts";
 
 const strict = { sanitizeOps: true, sanitizeResources: true };
@@ -20,9 +20,9 @@ Deno.test("spellMemory() names each process and how often it was started", stric
   );
 });
 
-Deno.test("spellBooks() and differenceLines() spell what a reader wants to know", strict, () => {
+Deno.test("spellReconciliation() and differenceLines() spell what a reader wants to know", strict, () => {
   assert.equal(
-    spellBooks({ read: 1_015, counted: 1_000, duplicate: 9, rejected: 1, held: 2, statements: 3 }),
+    spellReconciliation({ read: 1_015, counted: 1_000, duplicate: 9, rejected: 1, held: 2, statements: 3 }),
     "1,015 read = 1,000 counted + 9 duplicate + 1 rejected + 2 held + 3 statements",
   );
   const differences = new Differences();

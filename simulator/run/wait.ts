@@ -13,43 +13,43 @@ export const WAIT_LIMITS = {
   stalledMs: 120_000,
 } as const;
 
-type Books = Pick<Aggregator, "reconciliation">;
+type ReconciliationSource = Pick<Aggregator, "reconciliation">;
 
 /**
- * Reads the books until `isDone` is content with them, or until they have not changed for too long.
+ * Reads the reconciliation until `isDone` is content with it, or until it has not changed for too long.
  *
  * @param onRead Told how many records were read since it was last told.
- * @returns the books, and whether `isDone` was content.
+ * @returns the reconciliation, and whether `isDone` was content.
  * @throws {AggregatorAway} when the aggregator never answered in all that time: its last reason.
  */
-export async function waitForBooks(
-  aggregator: Books,
+export async function waitForReconciliation(
+  aggregator: ReconciliationSource,
   election: string,
-  isDone: (books: Reconciliation) => boolean,
+  isDone: (reconciliation: Reconciliation) => boolean,
   { clock, onRead = () => {}, stalledMs = WAIT_LIMITS.stalledMs }: {
     clock: Clock;
     onRead?: (records: number) => void;
     stalledMs?: number;
   },
-): Promise<{ books: Reconciliation; done: boolean }> {
+): Promise<{ reconciliation: Reconciliation; done: boolean }> {
   let newest: Reconciliation | undefined;
   let changedMs = clock.now();
   for (;;) {
-    const books = await aggregator.reconciliation(election).catch(awayIsReturned);
-    if (!(books instanceof AggregatorAway)) {
-      if (isDone(books)) {
-        onRead(books.total.read - (newest?.total.read ?? 0));
-        return { books, done: true };
+    const reconciliation = await aggregator.reconciliation(election).catch(awayIsReturned);
+    if (!(reconciliation instanceof AggregatorAway)) {
+      if (isDone(reconciliation)) {
+        onRead(reconciliation.total.read - (newest?.total.read ?? 0));
+        return { reconciliation, done: true };
       }
-      if (JSON.stringify(books) !== JSON.stringify(newest)) {
-        onRead(books.total.read - (newest?.total.read ?? 0));
+      if (JSON.stringify(reconciliation) !== JSON.stringify(newest)) {
+        onRead(reconciliation.total.read - (newest?.total.read ?? 0));
         changedMs = clock.now();
-        newest = books;
+        newest = reconciliation;
       }
     }
     if (clock.now() - changedMs > stalledMs) {
-      if (newest !== undefined) return { books: newest, done: false };
-      if (books instanceof AggregatorAway) throw books;
+      if (newest !== undefined) return { reconciliation: newest, done: false };
+      if (reconciliation instanceof AggregatorAway) throw reconciliation;
     }
     await clock.sleep(WAIT_LIMITS.pollMs);
   }

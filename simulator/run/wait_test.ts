@@ -1,10 +1,10 @@
 import assert from "assert";
 import { AggregatorAway, type Reconciliation } from "./aggregator.ts";
-import { isReadThrough, settleDifferences, waitForBooks } from "./wait.ts";
+import { isReadThrough, settleDifferences, waitForReconciliation } from "./wait.ts";
 
 const strict = { sanitizeOps: true, sanitizeResources: true };
 
-function books(read: number, logEnd: number | null = read): Reconciliation {
+function reconciliation(read: number, logEnd: number | null = read): Reconciliation {
   const line = { read, counted: read, duplicate: 0, rejected: 0, held: 0, statements: 0, balanced: true };
   return { total: line, partitions: [{ partition: 0, ...line, nextOffset: read, logEnd }], outcomes: [] };
 }
@@ -32,48 +32,52 @@ function aggregator(...answers: (Reconciliation | undefined)[]) {
 }
 
 Deno.test(
-  "waitForBooks() waits until the books are as wanted, over an aggregator that goes away",
+  "waitForReconciliation() waits until the reconciliation is as wanted, over an aggregator that goes away",
   strict,
   async () => {
     const read: number[] = [];
-    const waited = await waitForBooks(
-      aggregator(books(10), undefined, books(10), books(25), books(40)),
+    const waited = await waitForReconciliation(
+      aggregator(reconciliation(10), undefined, reconciliation(10), reconciliation(25), reconciliation(40)),
       "e",
       ({ total }) => total.read >= 40,
       { clock: clock(), onRead: (records) => read.push(records) },
     );
-    assert.deepEqual([waited.done, waited.books.total.read], [true, 40]);
+    assert.deepEqual([waited.done, waited.reconciliation.total.read], [true, 40]);
     assert.deepEqual(read, [10, 15, 15]);
   },
 );
 
-Deno.test("waitForBooks() waits as long as the aggregator gets on, and no longer", strict, async () => {
-  const time = clock();
-  const slowly = Array.from({ length: 2_000 }, (_, i) => books(Math.floor(i / 100)));
-  const waited = await waitForBooks(aggregator(...slowly), "e", () => false, {
-    clock: time,
-    stalledMs: 30_000,
-  });
-  assert.deepEqual([waited.done, waited.books.total.read], [false, 19]);
-  assert.ok(time.now() > 2_000 * 200);
-});
+Deno.test(
+  "waitForReconciliation() waits as long as the aggregator gets on, and no longer",
+  strict,
+  async () => {
+    const time = clock();
+    const slowly = Array.from({ length: 2_000 }, (_, i) => reconciliation(Math.floor(i / 100)));
+    const waited = await waitForReconciliation(aggregator(...slowly), "e", () => false, {
+      clock: time,
+      stalledMs: 30_000,
+    });
+    assert.deepEqual([waited.done, waited.reconciliation.total.read], [false, 19]);
+    assert.ok(time.now() > 2_000 * 200);
+  },
+);
 
-Deno.test("waitForBooks() says when the aggregator never answered", strict, async () => {
-  await assert.rejects(waitForBooks(aggregator(undefined), "e", () => true, { clock: clock() }), {
+Deno.test("waitForReconciliation() says when the aggregator never answered", strict, async () => {
+  await assert.rejects(waitForReconciliation(aggregator(undefined), "e", () => true, { clock: clock() }), {
     name: "AggregatorAway",
     message: "away",
   });
 });
 
-Deno.test("waitForBooks() does not wait over a fault that will not pass", strict, async () => {
+Deno.test("waitForReconciliation() does not wait over a fault that will not pass", strict, async () => {
   const broken = { reconciliation: () => Promise.reject(new TypeError("odd answer")) };
-  await assert.rejects(waitForBooks(broken, "e", () => true, { clock: clock() }), /odd answer/);
+  await assert.rejects(waitForReconciliation(broken, "e", () => true, { clock: clock() }), /odd answer/);
 });
 
 Deno.test("isReadThrough() knows whether anything is left on the log", strict, () => {
-  assert.ok(isReadThrough(books(5)));
-  assert.ok(!isReadThrough(books(5, 6)));
-  assert.ok(!isReadThrough(books(5, null)));
+  assert.ok(isReadThrough(reconciliation(5)));
+  assert.ok(!isReadThrough(reconciliation(5, 6)));
+  assert.ok(!isReadThrough(reconciliation(5, null)));
 });
 
 Deno.test("settleDifferences() returns as soon as nothing differs", strict, async () => {

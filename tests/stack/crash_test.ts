@@ -137,9 +137,9 @@ async function loseBroker({ scene, stack, random }: Environment): Promise<void> 
         await delay(THERE_MS);
         await stack.end(BROKERS[random.below(BROKERS.length)]);
         round.letIn();
-        const { total } = await scene.books();
+        const { total } = await scene.reconciliation();
         await until(`${COUNTED_WITHOUT} votes are counted without it`, DEADLINE_MS, async () => {
-          return (await scene.books()).total.counted >= total.counted + COUNTED_WITHOUT;
+          return (await scene.reconciliation()).total.counted >= total.counted + COUNTED_WITHOUT;
         });
         await stack.up();
       }
@@ -174,9 +174,9 @@ async function zombie({ scene, stack, random }: Environment): Promise<void> {
         const before = fencings();
         const owned = await epochs(stack);
         await until("the other takes what it had", DEADLINE_MS, async () => await epochs(stack) > owned);
-        const { total } = await scene.books();
+        const { total } = await scene.reconciliation();
         await until("the other goes on counting", DEADLINE_MS, async () => {
-          return (await scene.books()).total.read > total.read;
+          return (await scene.reconciliation()).total.read > total.read;
         });
         processes.resume(sleeper);
         await until(`${sleeper} finds itself fenced`, DEADLINE_MS, () => fencings() > before);

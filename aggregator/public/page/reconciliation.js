@@ -1,4 +1,4 @@
-/** The books: what was read from the log, and what became of it. */
+/** The reconciliation: what was read from the log, and what became of it. */
 import { at, make, say, show } from "./elements.js";
 import { dayAndTime, number, texts } from "./texts.js";
 
@@ -6,7 +6,7 @@ import { dayAndTime, number, texts } from "./texts.js";
 const FATES = ["counted", "duplicate", "rejected", "held", "statements"];
 const RARE = new Set(["held", "statements"]);
 
-/** Whether the books balance, and what became of the records. */
+/** Whether the reconciliation balance, and what became of the records. */
 export function showBalance(state) {
   const { read, balanced, outcomes } = state.progress;
   const verdict = at("verdict");
@@ -31,17 +31,17 @@ export function showBalance(state) {
   );
 }
 
-/** The books of each partition. `atMs`: when they were read. */
-export function showBooks(books, atMs) {
-  say(at("gaps"), books.gaps.length === 0 ? "" : texts.gaps(books.gaps.length));
-  show(at("gaps"), books.gaps.length > 0);
+/** The reconciliation of each partition. `atMs`: when they were read. */
+export function showReconciliation(reconciliation, atMs) {
+  say(at("gaps"), reconciliation.gaps.length === 0 ? "" : texts.gaps(reconciliation.gaps.length));
+  show(at("gaps"), reconciliation.gaps.length > 0);
   const [summary, scroll] = at("partitions").children;
-  say(summary, texts.partitions(books.partitions.length, atMs));
+  say(summary, texts.partitions(reconciliation.partitions.length, atMs));
   if (!at("partitions").open) return;
   fill(
     scroll.firstElementChild,
     [texts.partition, texts.read, ...FATES.map((fate) => texts[fate]), texts.lag, texts.balance],
-    books.partitions.map((row) => [
+    reconciliation.partitions.map((row) => [
       String(row.partition),
       ...[row.read, ...FATES.map((fate) => row[fate])].map(number),
       row.lag === null ? texts.unknown : number(row.lag),
