@@ -19,7 +19,7 @@ export function readJson(bytes: Uint8Array): Readonly<{ value: unknown }> | Json
   } catch {
     return notUtf8("it has bytes that are not UTF-8");
   }
-  if (text.startsWith("\ufeff")) return notUtf8("it begins with a byte order mark: remove it");
+  if (text.startsWith("\ufeff")) return notUtf8("it begins with a byte order mark: leave it out");
   if (text.includes("\0")) return notUtf8("it has zero bytes, as UTF-16 and UTF-32 do");
   let value: unknown;
   try {

@@ -78,7 +78,7 @@ Deno.test("readJson() tells text in another encoding from text that is not JSON"
 
 Deno.test("readJson() says what is wrong, and what would be right", () => {
   const detail = (text: string) => (readJson(utf8(text)) as { detail: string }).detail;
-  assert.match(detail("\ufeff{}"), /must be UTF-8.*byte order mark: remove it/);
+  assert.match(detail("\ufeff{}"), /must be UTF-8.*byte order mark: leave it out/);
   assert.match(detail("{"), /must be JSON/);
   assert.match(detail(`{"a":1,"a":1}`), /every key must be there once/);
 });
