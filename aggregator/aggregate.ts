@@ -36,9 +36,9 @@ import { readReconciliation } from "./counting/reconciliation.ts";
 import { runViews } from "./results/topics.ts";
 
 /** How often the registry is asked for elections that were added, in milliseconds. */
-const LOOK_EVERY_MS = 1_000;
+const POLL_EVERY_MS = 1_000;
 /** The same until it was first read, in milliseconds. */
-const LOOK_FIRST_MS = 50;
+const FIRST_POLL_MS = 50;
 /** How long requests that are under way may take once the aggregator is to stop, in milliseconds. */
 const FINISH_MS = 5_000;
 /** How long what is left may take, once the database has been cut off, in milliseconds. */
@@ -129,7 +129,7 @@ export async function runAggregator(
     port,
     maxConnections,
     maxAddressConnections,
-    fetch: logRequests((request, arrival) => app.fetch(request, arrival), log),
+    fetch: logRequests((request, connection) => app.fetch(request, connection), log),
     onError,
     tls: config.tls && { files: config.tls, ...tlsLog(log) },
   });
@@ -155,7 +155,7 @@ export async function runAggregator(
         runElection({ config, parts, metrics, watch, election, signal, onFault: onFault(election) }, each),
       );
     }
-    await delay(isRegistryRead ? LOOK_EVERY_MS : LOOK_FIRST_MS, undefined, { signal }).catch(() => {});
+    await delay(isRegistryRead ? POLL_EVERY_MS : FIRST_POLL_MS, undefined, { signal }).catch(() => {});
   }
   await finish(Promise.all([server.shutdown(), ...running, drained()]), databases);
   const logs = [...elections.values()].map(({ runner }) => runner?.log.close());
@@ -233,7 +233,7 @@ async function runElection(parts: ElectionParts, running: RunningElection): Prom
       if (signal.aborted) return;
       running.failed = error instanceof Error ? error.message : String(error);
       onFault(`election ${election} cannot be counted`, error);
-      await delay(LOOK_EVERY_MS, undefined, { signal }).catch(() => {});
+      await delay(POLL_EVERY_MS, undefined, { signal }).catch(() => {});
     }
   }
   if (running.runner === undefined) return;
@@ -308,7 +308,7 @@ function keysOf(election: string, master: Uint8Array): ReceiptKeys {
   };
 }
 
-/** How an election stands and its books; a scrape must not fail, nor wait for long, when a server is away. */
+/** How an election stands and its reconciliation; a scrape must not fail, nor wait for long, when a server is away. */
 async function electionState(
   db: Database,
   watch: DatabaseWatch,
@@ -331,15 +331,15 @@ async function electionState(
   if (runner === undefined || watch.away !== undefined) return unknown;
   const read = async (): Promise<ElectionState> => {
     const ends = () => logEnds(runner.log).catch(() => undefined);
-    const books = await readReconciliation(db, election, runner.log.partitions, ends);
-    const unbalanced = books.partitions.filter(({ balanced }) => !balanced).length;
+    const reconciliation = await readReconciliation(db, election, runner.log.partitions, ends);
+    const unbalanced = reconciliation.partitions.filter(({ balanced }) => !balanced).length;
     const { open, missingNumbers } = openSenderKeys(await readGateways(db, election));
     return {
       ...unknown,
-      lag: books.total.lag,
+      lag: reconciliation.total.lag,
       unbalanced,
       gaps: await sumGaps(db.query, election),
-      held: books.total.held,
+      held: reconciliation.total.held,
       openKeys: open,
       missingNumbers,
     };

@@ -25,7 +25,7 @@ export const SETTLE_LIMITS = {
   /** How long to wait when the aggregator does not answer. */
   aggregatorAwayMs: 500,
   /** Longest sleep between two looks at what is due, in milliseconds. */
-  lookEveryMs: 50,
+  pollEveryMs: 50,
 } as const;
 export type SettleLimits = Readonly<Record<keyof typeof SETTLE_LIMITS, number>>;
 
@@ -113,12 +113,12 @@ export class Settler {
    */
   async run(signal: AbortSignal, untilEmpty: () => boolean): Promise<number> {
     const { clock, onIdle } = this.#world;
-    const { askEveryMs, lookEveryMs } = this.#limits;
+    const { askEveryMs, pollEveryMs } = this.#limits;
     while (!signal.aborted && !(untilEmpty() && this.#held.size === 0)) {
       const due = this.#due(clock.now());
       if (due.length === 0) {
         await onIdle?.();
-        await clock.sleep(Math.min(askEveryMs, lookEveryMs), signal);
+        await clock.sleep(Math.min(askEveryMs, pollEveryMs), signal);
         continue;
       }
       const unsent = due.filter(({ receipts }) => receipts.size === 0);

@@ -69,13 +69,13 @@ export class DeviceTime {
     this.#offsetMs = Math.min(Math.max(this.#offsetMs, answeredAtMs - receivedMs), answeredAtMs - sentMs);
     this.#learnedMs = receivedMs;
     this.#isInDoubt = false;
-    this.#tell("aggregator", this.#offsetMs);
+    this.#notify("aggregator", this.#offsetMs);
   }
 
   /** Takes note of a gateway's clock, which is so far ahead of the device's own. */
   hear(gateway: string, offsetMs: number): void {
     if (Math.abs(offsetMs - this.#offsetMs) > TIME_LIMITS.toleranceMs) this.#isInDoubt = true;
-    this.#tell(gateway, offsetMs);
+    this.#notify(gateway, offsetMs);
   }
 
   /** Asks the aggregator for the time. */
@@ -107,7 +107,7 @@ export class DeviceTime {
     return passedMs < 0 || passedMs >= ms;
   }
 
-  #tell(source: TimeSource, offsetMs: number): void {
+  #notify(source: TimeSource, offsetMs: number): void {
     const { toleranceMs } = TIME_LIMITS;
     const isFar = Math.abs(offsetMs) > toleranceMs;
     const last = this.#told.get(source);

@@ -37,7 +37,7 @@ export class AggregatorClient implements Disposable {
    * Takes up authorities that have changed; those that cannot be used leave the old ones in use. Connections are made
    * anew: none may be in use.
    */
-  look(): void {
+  poll(): void {
     const read = readAuthorities(this.#settings);
     if ("fault" in read) {
       const { fault } = read;

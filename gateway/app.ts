@@ -11,8 +11,8 @@ import { networkOf } from "../web/address.ts";
 import { addApiDocs, API_DOCS_PATHS } from "../web/api_docs.ts";
 import { drain } from "../web/body.ts";
 import { isOfType } from "../web/content_type.ts";
-import type { Arrival } from "../web/serve.ts";
-import { WholeAnswer } from "../web/whole_answer.ts";
+import type { ConnectionInfo } from "../web/serve.ts";
+import { BufferedResponse } from "../web/buffered_response.ts";
 import { Acceptor, type Repeated, type Taken } from "./accept.ts";
 import { authenticate, type Authenticated, checkBody, type ElectionLookup } from "./authenticate.ts";
 import { DeviceLimits } from "./limits.ts";
@@ -63,7 +63,7 @@ const ENDPOINTS = {
 } as const;
 
 type Endpoint = keyof typeof ENDPOINTS;
-type Env = { Bindings: Partial<Arrival> };
+type Env = { Bindings: Partial<ConnectionInfo> };
 /** What the endpoints share: the options, and what is remembered from request to request. */
 type Gateway =
   & GatewayOptions
@@ -178,7 +178,10 @@ async function takeVote(gateway: Gateway, c: Context<Env>, arrivedMs: number): P
   const answer = (await takeAll(gateway, device, [body], device.idempotencyKey, nowMs))[0]!;
   if ("problem" in answer) return refuse(gateway, "vote", answer.problem);
   gateway.metrics.answers.inc({ endpoint: "vote", answer: answer.fate });
-  return new WholeAnswer(JSON.stringify({ receipt: answer.receipt }), { status: 202, headers: JSON_HEADERS });
+  return new BufferedResponse(JSON.stringify({ receipt: answer.receipt }), {
+    status: 202,
+    headers: JSON_HEADERS,
+  });
 }
 
 async function takeBatch(gateway: Gateway, c: Context<Env>, arrivedMs: number): Promise<Response> {
@@ -212,7 +215,7 @@ async function takeBatch(gateway: Gateway, c: Context<Env>, arrivedMs: number): 
     return { line, voteId: answer.receipt.voteId, status: 202, receipt: answer.receipt };
   });
   const headers = retryAfterS > 0 ? { ...JSON_HEADERS, "retry-after": String(retryAfterS) } : JSON_HEADERS;
-  return new WholeAnswer(JSON.stringify({ results }), { status: 207, headers });
+  return new BufferedResponse(JSON.stringify({ results }), { status: 207, headers });
 }
 
 const JSON_HEADERS = { "content-type": "application/json" };
@@ -231,25 +234,25 @@ async function admit(
 ): Promise<Admitted | Response> {
   const request = c.req.raw;
   const { path, contentType, maxBytes } = ENDPOINTS[endpoint];
-  const no = async (found: Problem, retryAfterS?: number) => {
+  const reject = async (found: Problem, retryAfterS?: number) => {
     await drain(request);
     return refuse(gateway, endpoint, found, retryAfterS);
   };
-  if (gateway.draining()) return await no(problem("draining"));
+  if (gateway.draining()) return await reject(problem("draining"));
   const clock = gateway.clockFault();
-  if (clock !== undefined) return await no(problem("clock-differs", clock));
+  if (clock !== undefined) return await reject(problem("clock-differs", clock));
   const { address = "", target = targetOf(request.url) } = c.env ?? {};
   const addressWaitS = gateway.addressRate.take(networkOf(address), arrivedMs);
   if (addressWaitS > 0) {
-    return await no(problem("address-rate", `come again in ${addressWaitS} s`), addressWaitS);
+    return await reject(problem("address-rate", `come again in ${addressWaitS} s`), addressWaitS);
   }
-  if (target.includes("?")) return await no(problem("query-not-allowed", "leave the query string out"));
+  if (target.includes("?")) return await reject(problem("query-not-allowed", "leave the query string out"));
   // The router also finds other spellings of the path, with percent signs, and by way of "..".
-  if (target !== path) return await no(problem("not-found", `the path is ${path}, in this spelling`));
+  if (target !== path) return await reject(problem("not-found", `the path is ${path}, in this spelling`));
   const { headers } = request;
   const sentType = headers.get("content-type");
   if (!isOfType(sentType, contentType)) {
-    return await no(
+    return await reject(
       problem("unsupported-media-type", `Content-Type must be ${contentType}, alone or with charset=utf-8`),
     );
   }
@@ -263,10 +266,10 @@ async function admit(
     signature: headers.get("signature"),
   };
   const device = authenticate(path, signed, gateway.elections, nowMs);
-  if ("status" in device) return await no(device);
+  if ("status" in device) return await reject(device);
   gateway.metrics.skew.observe(device.skewS);
   const refused = gateway.limits.take(device, 1, nowMs);
-  if (refused !== undefined) return await no(refused.found, refused.waitS);
+  if (refused !== undefined) return await reject(refused.found, refused.waitS);
   const body = await gateway.limits.readBody(device, request, maxBytes);
   if (!(body instanceof Uint8Array)) return refuse(gateway, endpoint, body);
   const changed = checkBody(device, body);

@@ -103,7 +103,7 @@ export class Forwarder {
 
   /** Closes the logs. */
   async close(): Promise<void> {
-    for (const route of this.#routes.values()) await letGo(route);
+    for (const route of this.#routes.values()) await closeRoute(route);
   }
 
   async #forward(chunks: readonly SpooledChunk[]): Promise<void> {
@@ -202,7 +202,7 @@ export class Forwarder {
     const { now, random } = this.#options;
     route.retryAtMs = now() + route.waitMs * (0.5 + random() / 2);
     route.waitMs = Math.min(route.waitMs * 2, RETRY_LAST_MS);
-    await letGo(route);
+    await closeRoute(route);
   }
 
   #route(election: string): Route {
@@ -215,7 +215,7 @@ export class Forwarder {
   }
 }
 
-async function letGo(route: Route): Promise<void> {
+async function closeRoute(route: Route): Promise<void> {
   const { log } = route;
   route.log = undefined;
   await log?.close().catch(() => {});

@@ -8,6 +8,7 @@ import { command, runProgram } from "../cli/command.ts";
 import { startLog } from "../cli/log.ts";
 import { createGateway, type GatewayOptions, MAX_BATCH_VOTES } from "./app.ts";
 import { AggregatorClient } from "./aggregator_client.ts";
+import { jittered } from "./jitter.ts";
 import { type GatewayConfig, gatewayConfig } from "./config.ts";
 import { logErrors, logRequests } from "../web/request_log.ts";
 import { tlsLog } from "../web/tls_log.ts";
@@ -91,7 +92,7 @@ export async function runGateway(
     port: config.PORT,
     maxConnections: config.MAX_CONNECTIONS,
     maxAddressConnections: config.ADDRESS_MAX_CONNECTIONS,
-    fetch: logRequests((request, arrival) => app.fetch(request, arrival), log),
+    fetch: logRequests((request, connection) => app.fetch(request, connection), log),
     onError,
     tls: config.tls && { files: config.tls, ...tlsLog(log) },
   });
@@ -100,7 +101,8 @@ export async function runGateway(
       loaded.join(", ") || "none"
     })`,
   );
-  const following = follow({ aggregator, store, news }, config.SYNC_INTERVAL_MS, stop.signal, {
+  const everyMs = () => jittered(config.SYNC_INTERVAL_MS, Math.random);
+  const following = follow({ aggregator, store, news }, everyMs, stop.signal, {
     onFault(fault) {
       metrics.syncFaults.inc();
       log.warn("the aggregator has no answer: {fault}", { fault });
@@ -183,13 +185,13 @@ async function follow(
   { aggregator, store, news }: Readonly<
     { aggregator: AggregatorClient; store: ElectionStore; news: Wakeup }
   >,
-  everyMs: number,
+  everyMs: () => number,
   signal: AbortSignal,
   { onFault, onChange, onClock }: Following,
 ): Promise<void> {
   let differed = false;
   while (!signal.aborted) {
-    aggregator.look();
+    aggregator.poll();
     const { changed, faults } = await store.sync(Date.now(), signal);
     for (const election of changed) onChange(election);
     if (signal.aborted) return;
@@ -197,7 +199,7 @@ async function follow(
     const { fault } = store.clock;
     if ((fault !== undefined) !== differed) onClock(fault);
     differed = fault !== undefined;
-    await news.wait(everyMs, signal);
+    await news.wait(everyMs(), signal);
   }
 }
 

@@ -180,7 +180,7 @@ export class ElectionStore {
   }
 
   /**
-   * What there is to tell of sender keys. The list of all of them closes the gateway's books: it goes out once the
+   * What there is to tell of sender keys. The list of all of them completes the gateway's account: it goes out once the
    * acceptance window is over and no key numbers any more.
    */
   #toTell(election: string, nowMs: number): Told {

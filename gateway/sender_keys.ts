@@ -129,9 +129,9 @@ export class SenderKeys {
     return election;
   }
 
-  /** Begins the numbering of one transaction. What it numbers counts once {@link Numbering.commit} was called. */
-  begin(): Numbering {
-    return new Numbering({
+  /** Begins the numbering of one transaction. What it numbers counts once {@link SequenceAllocation.commit} was called. */
+  begin(): SequenceAllocation {
+    return new SequenceAllocation({
       liveOf: (election) => this.#liveOf(election),
       now: this.#now,
       write: (...values) => void this.#write.run(...values),
@@ -243,7 +243,7 @@ type Hooks = Readonly<{
 }>;
 
 /** The numbers of one transaction. Dropped without {@link commit}, it has given none away. */
-export class Numbering {
+export class SequenceAllocation {
   readonly #hooks: Hooks;
   readonly #turns = new Map<string, { live: Live; taken: number }>();
 

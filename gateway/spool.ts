@@ -9,7 +9,7 @@ import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { SEAL_OVERHEAD_BYTES } from "../shared/keys.ts";
 import type { PlacedRecord } from "../shared/log/vote_log.ts";
 import { type Chunk, type DeviceRecords, FRAME_BYTES, MAX_CHUNK_RECORDS, packChunk } from "./chunk.ts";
-import { type Numbering, SenderKeys } from "./sender_keys.ts";
+import { SenderKeys, type SequenceAllocation } from "./sender_keys.ts";
 import { CHECKPOINT_PAGES, freeBytesBeside, openSpoolFile } from "./spool_file.ts";
 
 /**
@@ -133,18 +133,18 @@ export class Spool {
     if (admitted.length === 0) return refused;
     this.#makeRoom(admitted.reduce((sum, each) => sum + bytesOf(each), 0));
     const now = this.#options.now();
-    const numbering = this.senderKeys.begin();
+    const allocation = this.senderKeys.begin();
     const chunks: Chunk[] = [];
     this.#transact(() => {
-      for (const chunk of this.#seal(admitted, numbering)) {
+      for (const chunk of this.#seal(admitted, allocation)) {
         const { election, partitions, version, keyId, senderKey, sequence, records, bytes } = chunk;
         const head = [now, election, partitions, version, keyId, senderKey] as const;
         this.#insert.run(...head, sequence, records, JSON.stringify(chunk.devices), bytes);
         chunks.push(chunk);
       }
-      numbering.write();
+      allocation.write();
     });
-    numbering.commit();
+    allocation.commit();
     for (const chunk of chunks) this.#remember(chunk);
     return refused;
   }
@@ -188,7 +188,7 @@ export class Spool {
   }
 
   /** Numbers, seals and signs records, and packs them: one run of records an election, in chunks of a bounded size. */
-  *#seal(admitted: readonly Admitted[], numbering: Numbering): Generator<Chunk> {
+  *#seal(admitted: readonly Admitted[], allocation: SequenceAllocation): Generator<Chunk> {
     for (const [election, group] of Map.groupBy(admitted, ({ run }) => run.election)) {
       const { partitions } = this.senderKeys.election(election);
       let records: PlacedRecord[] = [];
@@ -203,7 +203,7 @@ export class Spool {
         const size = recordBytesOf(run);
         for (let i = from; i < from + count; i++) {
           const plaintext = run.plaintexts.subarray(i * size, (i + 1) * size);
-          records.push({ ...numbering.seal(election, plaintext), partition: run.partitions[i]! });
+          records.push({ ...allocation.seal(election, plaintext), partition: run.partitions[i]! });
           devices[device] = (devices[device] ?? 0) + 1;
           if (records.length === MAX_CHUNK_RECORDS) yield flush();
         }

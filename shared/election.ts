@@ -39,12 +39,20 @@ const keyNameSchema = z.string().regex(
 export const ELECTION_LIMITS = {
   contests: 500,
   candidatesPerContest: 500,
+  parties: 5_000,
+  regions: 50_000,
   stations: 250_000,
+  devices: 500_000,
   gateways: 2_000,
   partitions: 1_024,
   voteBytes: 16_384,
   manifestVersion: 999_999,
 } as const;
+
+/** A limit of a list, and what is said of a longer one. */
+function atMost(max: number, what: string): [max: number, message: string] {
+  return [max, `has more ${what} than the limit, which is ${max}`];
+}
 
 /** Bounds of what the election office alone keeps of a candidate, in characters. */
 export const CANDIDATE_LIMITS = { biographyChars: 5_000, platformChars: 5_000, photoChars: 32_768 } as const;
@@ -59,7 +67,9 @@ export const contestSchema = z.strictObject({
   id: idSchema,
   name: nameSchema,
   votesAllowed: z.int().min(1).max(100),
-  candidates: z.array(candidateSchema).min(1).max(ELECTION_LIMITS.candidatesPerContest),
+  candidates: z.array(candidateSchema).min(1).max(
+    ...atMost(ELECTION_LIMITS.candidatesPerContest, "candidates"),
+  ),
 });
 
 const regionSchema = z.strictObject({ id: idSchema, name: nameSchema });
@@ -95,10 +105,10 @@ const definitionShape = {
   parties: z.array(
     z.strictObject({ id: idSchema, name: nameSchema, colour: z.string().regex(/^#[0-9a-f]{6}$/).optional() }),
   ),
-  contests: z.array(contestSchema).min(1).max(ELECTION_LIMITS.contests),
+  contests: z.array(contestSchema).min(1).max(...atMost(ELECTION_LIMITS.contests, "contests")),
   regions: z.array(regionSchema).min(1),
-  stations: z.array(stationSchema).min(1).max(ELECTION_LIMITS.stations),
-  gateways: z.array(gatewaySchema).min(1).max(ELECTION_LIMITS.gateways),
+  stations: z.array(stationSchema).min(1).max(...atMost(ELECTION_LIMITS.stations, "stations")),
+  gateways: z.array(gatewaySchema).min(1).max(...atMost(ELECTION_LIMITS.gateways, "gateways")),
 };
 
 /** Where a place lies, in degrees of WGS 84; either both or neither. */
@@ -128,17 +138,23 @@ export const definitionSchema = z.strictObject({
   partitions: definitionShape.partitions.default(12),
   releaseThreshold: definitionShape.releaseThreshold.default(10),
   resultsBeforeClosing: definitionShape.resultsBeforeClosing.default(false),
-  parties: definitionShape.parties.default([]),
+  // Manifests are not held to the limits of parties and regions: those of earlier versions must stay readable.
+  parties: definitionShape.parties.max(...atMost(ELECTION_LIMITS.parties, "parties")).default([]),
   contests: z.array(
     contestSchema.extend({
-      candidates: z.array(definedCandidateSchema).min(1).max(ELECTION_LIMITS.candidatesPerContest),
+      candidates: z.array(definedCandidateSchema).min(1).max(
+        ...atMost(ELECTION_LIMITS.candidatesPerContest, "candidates"),
+      ),
     }),
-  ).min(1).max(ELECTION_LIMITS.contests),
-  regions: z.array(regionSchema.extend(placeShape).refine(hasWholePlace, COORDINATES_GO_TOGETHER)).min(1),
+  ).min(1).max(...atMost(ELECTION_LIMITS.contests, "contests")),
+  regions: z.array(regionSchema.extend(placeShape).refine(hasWholePlace, COORDINATES_GO_TOGETHER))
+    .min(1).max(...atMost(ELECTION_LIMITS.regions, "regions")),
   stations: z.array(stationSchema.extend(placeShape).refine(hasWholePlace, COORDINATES_GO_TOGETHER))
-    .min(1).max(ELECTION_LIMITS.stations),
+    .min(1).max(...atMost(ELECTION_LIMITS.stations, "stations")),
   /** Polling-station machines; one a station, `<station>-a`, when left out. */
-  devices: z.array(z.strictObject({ id: idSchema, station: idSchema })).optional(),
+  devices: z.array(z.strictObject({ id: idSchema, station: idSchema })).max(
+    ...atMost(ELECTION_LIMITS.devices, "devices"),
+  ).optional(),
 }).superRefine(checkReferences).superRefine(checkNames);
 
 /** See {@link manifestSchema}. */
@@ -283,23 +299,54 @@ export type ElectionIndex = Readonly<{
   denied: ReadonlySet<string>;
 }>;
 
-/** Indexes a manifest. */
-export function indexElection(manifest: Manifest): ElectionIndex {
+/** The lists of a manifest, of which a new version mostly changes none. */
+const LISTS = ["parties", "contests", "regions", "stations", "gateways"] as const;
+
+/**
+ * Indexes a manifest.
+ *
+ * @param before The index of the version before: equal lists are shared with it, so that many versions take little
+ * more memory than one.
+ */
+export function indexElection(manifest: Manifest, before?: ElectionIndex): ElectionIndex {
+  if (before === undefined) return makeIndex(manifest);
+  const equal = new Set(LISTS.filter((list) => isEqualList(manifest[list], before.manifest[list])));
+  const shared = { ...manifest };
+  for (const list of equal) Object.assign(shared, { [list]: before.manifest[list] });
+  return makeIndex(shared, {
+    ...equal.has("contests") && { contests: before.contests },
+    // A station without contests votes on all of the election's.
+    ...equal.has("stations") && equal.has("contests") && { stations: before.stations },
+    ...equal.has("gateways") && { gateways: before.gateways },
+  });
+}
+
+/** Whether two lists spell the same. The schema puts their fields in one order. */
+function isEqualList(one: readonly object[], other: readonly object[]): boolean {
+  return one.length === other.length &&
+    one.every((each, i) => JSON.stringify(each) === JSON.stringify(other[i]));
+}
+
+/** @param known Parts that need not be made. */
+function makeIndex(
+  manifest: Manifest,
+  known: Partial<Pick<ElectionIndex, "contests" | "stations" | "gateways">> = {},
+): ElectionIndex {
   const all: ReadonlySet<string> = new Set(manifest.contests.map(({ id }) => id));
   return {
     manifest,
     opensAtMs: Date.parse(manifest.opensAt),
     closesAtMs: Date.parse(manifest.closesAt),
     acceptsUntilMs: Date.parse(manifest.acceptsUntil),
-    contests: new Map(manifest.contests.map(({ id, votesAllowed, candidates }) => [
+    contests: known.contests ?? new Map(manifest.contests.map(({ id, votesAllowed, candidates }) => [
       id,
       { votesAllowed, candidates: new Set(candidates.map((candidate) => candidate.id)) },
     ])),
-    stations: new Map(manifest.stations.map(({ id, region, contests }) => [
+    stations: known.stations ?? new Map(manifest.stations.map(({ id, region, contests }) => [
       id,
       { region, contests: contests === undefined ? all : new Set(contests) },
     ])),
-    gateways: new Map(manifest.gateways.map(({ id, stations, fallbackFor }) => [
+    gateways: known.gateways ?? new Map(manifest.gateways.map(({ id, stations, fallbackFor }) => [
       id,
       new Set([...stations, ...fallbackFor]),
     ])),

@@ -69,7 +69,7 @@ function isSameAdapter(from: string, to: string): boolean {
 
 /** Where the choice of an adapter is made. */
 const CHOOSERS =
-  /(^|\/)main\.ts$|^gateway\/spool_worker\.ts$|^simulator\/demo(\.ts$|_|\/)|^bench\/|^tests\/|_test\.ts$/;
+  /(^|\/)main\.ts$|^gateway\/spool_worker\.ts$|^simulator\/demo\/|^bench\/|^tests\/|_test\.ts$/;
 
 const IS_TEST = /^tests\/|_test\.ts$/;
 
@@ -292,7 +292,7 @@ for (
     ["aggregator/registry/elections.ts", "aggregator/audit/events.ts"],
     ["aggregator/audit/events.ts", "aggregator/database/database.ts"],
     ["aggregator/counting/rebuild_test.ts", "aggregator/results/withdraw.ts"],
-    ["simulator/demo.ts", "shared/log/sqlite.ts"],
+    ["simulator/demo/command.ts", "shared/log/sqlite.ts"],
     ["bench/count.ts", "aggregator/database/pglite.ts"],
     ["tests/path_of_a_vote_test.ts", "gateway/app.ts"],
   ]
@@ -320,7 +320,7 @@ for (
       "aggregator/counting/count.ts",
       /gateway\/ may import from gateway, shared, cli, web only/,
     ],
-    ["gateway/main.ts", "simulator/cast.ts", /gateway\/ may import from/],
+    ["gateway/main.ts", "simulator/voting/cast.ts", /gateway\/ may import from/],
     ["gateway/forward.ts", "shared/log/kafka.ts", /imports the adapter/],
     ["aggregator/results/publish.ts", "shared/log/kafka_producer.ts", /imports the adapter/],
     ["shared/log/address.ts", "npm:kafkajs@2.2.4", /imports kafkajs/],
@@ -329,7 +329,7 @@ for (
     ["aggregator/domain.ts", "aggregator/database/pglite.ts", /imports the adapter/],
     ["aggregator/database/postgres.ts", "shared/log/kafka_client.ts", /imports the adapter/],
     ["aggregator/results/topics.ts", "aggregator/results/kafka_views.ts", /imports the adapter/],
-    ["simulator/cast.ts", "gateway/app.ts", /simulator\/ may import from/],
+    ["simulator/voting/cast.ts", "gateway/app.ts", /simulator\/ may import from/],
     ["simulator/demonstrate.ts", "shared/log/sqlite.ts", /imports the adapter/],
     ["cli/progress.ts", "shared/bytes.ts", /cli\/ may import from cli only/],
     [

@@ -79,12 +79,12 @@ export class BodyReader {
  */
 function readWhole(request: Request): Promise<Uint8Array | Problem> {
   return new Promise((resolve, reject) => {
-    const wait = patience.begin(() => resolve(tooSlow()));
+    const wait = deadlineTimer.begin(() => resolve(tooSlow()));
     request.arrayBuffer().then((body) => {
-      patience.end(wait);
+      deadlineTimer.end(wait);
       resolve(new Uint8Array(body));
     }, (error) => {
-      patience.end(wait);
+      deadlineTimer.end(wait);
       reject(error);
     });
   });
@@ -93,7 +93,7 @@ function readWhole(request: Request): Promise<Uint8Array | Problem> {
 type Wait = Readonly<{ lastCheck: number; giveUp(): void }>;
 
 /** Gives up waiting in time, with one timer for all: one for each would cost a tenth of what a vote costs. */
-class Patience {
+class DeadlineTimer {
   /** In the order in which they end. */
   readonly #waits = new Set<Wait>();
   #checks = 0;
@@ -124,7 +124,7 @@ class Patience {
   }
 }
 
-const patience = new Patience();
+const deadlineTimer = new DeadlineTimer();
 
 function tooLarge(maxBytes: number): Problem {
   return problem("body-too-large", `the body may have ${maxBytes} bytes`);
@@ -162,7 +162,7 @@ async function forEachPiece(
   if (body === null) return "whole";
   const reader = body.getReader();
   let late = false;
-  const wait = patience.begin(() => {
+  const wait = deadlineTimer.begin(() => {
     late = true;
     reader.cancel().catch(() => {});
   });
@@ -176,6 +176,6 @@ async function forEachPiece(
       }
     }
   } finally {
-    patience.end(wait);
+    deadlineTimer.end(wait);
   }
 }

@@ -38,7 +38,7 @@ export class HandshakeFaults {
 
   /** Takes one that failed: the error and the socket of `tlsClientError`. */
   add(error: Error, socket: Socket): void {
-    this.look();
+    this.poll();
     if (this.#told === MAX_TOLD) {
       this.#untold++;
       return;
@@ -48,7 +48,7 @@ export class HandshakeFaults {
   }
 
   /** Begins another window when this one is over. To be called now and then. */
-  look(): void {
+  poll(): void {
     if (this.#now() - this.#sinceMs >= WINDOW_MS) this.end();
   }
 

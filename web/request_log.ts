@@ -5,10 +5,10 @@
  * @module
  */
 import type { Logger } from "@logtape/logtape";
-import type { Arrival } from "./serve.ts";
+import type { ConnectionInfo } from "./serve.ts";
 
 /** How an app answers. */
-type Fetch = (request: Request, arrival: Arrival) => Response | Promise<Response>;
+type Fetch = (request: Request, connection: ConnectionInfo) => Response | Promise<Response>;
 
 /** What tells a request from others. */
 export type RequestIds = Readonly<{
@@ -37,10 +37,10 @@ export function logRequests(
   now: () => number = performance.now.bind(performance),
 ): Fetch {
   if (!log.isEnabledFor("debug")) return fetch;
-  return async (request, arrival) => {
+  return async (request, connection) => {
     const fromMs = now();
     const { requestId = crypto.randomUUID(), idempotencyKey } = requestIds(request);
-    const answer = await fetch(request, arrival);
+    const answer = await fetch(request, connection);
     const { status } = answer;
     log.debug("{method} {path} {status}", {
       method: request.method,

@@ -15,8 +15,8 @@ import type { AddressInfo, Socket } from "node:net";
 import { type Problem, problem } from "../shared/problem.ts";
 import { networkOf } from "./address.ts";
 import { type HandshakeEvents, HandshakeFaults } from "./handshakes.ts";
-import { WholeAnswer } from "./whole_answer.ts";
-import { Certificates, LOOK_EVERY_MS, type TlsEvents, type TlsFiles } from "./tls.ts";
+import { BufferedResponse } from "./buffered_response.ts";
+import { Certificates, POLL_EVERY_MS, type TlsEvents, type TlsFiles } from "./tls.ts";
 
 /** Bounds of one connection. */
 export const CONNECTION_LIMITS = {
@@ -39,7 +39,7 @@ export const CONNECTION_LIMITS = {
 const RESERVED_DESCRIPTORS = 128;
 
 /** What a request came over. */
-export type Arrival = Readonly<{
+export type ConnectionInfo = Readonly<{
   /** The sender's IP address. */
   address: string;
   /** What was asked for, byte for byte: a `Request`'s URL is a tidied one. */
@@ -54,7 +54,7 @@ export type ServeOptions = Readonly<{
   /** Connections at once, and of one address; more are closed as they come. */
   maxConnections: number;
   maxAddressConnections: number;
-  fetch(request: Request, arrival: Arrival): Response | Promise<Response>;
+  fetch(request: Request, connection: ConnectionInfo): Response | Promise<Response>;
   /** Told of errors of the server's own: an answer that could not be sent. */
   onError(error: unknown): void;
   limits?: Partial<typeof CONNECTION_LIMITS>;
@@ -93,10 +93,10 @@ export async function serve(options: ServeOptions): Promise<BoundedServer> {
   await listen(server, hostname, port);
   const { address, family, port: bound } = server.address() as AddressInfo;
   const look = () => {
-    certificates!.look((next) => (server as TlsServer).setSecureContext(next), tls!);
-    faults!.look();
+    certificates!.poll((next) => (server as TlsServer).setSecureContext(next), tls!);
+    faults!.poll();
   };
-  const looking = tls && setInterval(look, LOOK_EVERY_MS);
+  const looking = tls && setInterval(look, POLL_EVERY_MS);
   return {
     origin: `${tls ? "https" : "http"}://${family === "IPv6" ? `[${address}]` : address}:${bound}`,
     connections,
@@ -118,8 +118,8 @@ function makeServer(
       Object.defineProperty(request, "body", { get: () => bodyOf(incoming as IncomingMessage) });
       if (hasTwoHosts(rawHeaders)) return problemAnswer(problem("not-http", "there must be one Host header"));
       const answered = await fetch(request, { address: socket.remoteAddress ?? "", target: url });
-      if (!(answered instanceof WholeAnswer)) return answered;
-      sendWhole(answered, outgoing as ServerResponse);
+      if (!(answered instanceof BufferedResponse)) return answered;
+      sendBuffered(answered, outgoing as ServerResponse);
       return RESPONSE_ALREADY_SENT;
     },
     {
@@ -154,7 +154,7 @@ function makeServer(
 }
 
 /** Sends an answer in one write. Through the streams of a `Response` a vote would cost a fifth more. */
-function sendWhole({ status, headers, whole }: WholeAnswer, outgoing: ServerResponse): void {
+function sendBuffered({ status, headers, whole }: BufferedResponse, outgoing: ServerResponse): void {
   outgoing.writeHead(status, { ...Object.fromEntries(headers), "content-length": Buffer.byteLength(whole) });
   outgoing.end(whole);
 }

@@ -8,7 +8,7 @@ import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import { ConfigError } from "../shared/config.ts";
 
 /** How often files are looked at for changes, in milliseconds. */
-export const LOOK_EVERY_MS = 5_000;
+export const POLL_EVERY_MS = 5_000;
 
 /** Paths of PEM files. */
 export type TlsFiles = Readonly<{
@@ -85,7 +85,7 @@ export class Certificates {
    *
    * @param use `setSecureContext` of the server.
    */
-  look(use: (options: TlsOptions) => void, { onReload, onFault }: TlsEvents): void {
+  poll(use: (options: TlsOptions) => void, { onReload, onFault }: TlsEvents): void {
     const read = readTexts(this.#files);
     if (!("fault" in read) && same(read, this.#texts)) {
       this.#fault = undefined;

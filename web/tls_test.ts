@@ -103,7 +103,7 @@ Deno.test("Certificates refuses a certificate that is not good yet, or no longer
 /** Looks at the files, and tells what came of it. */
 function look(certificates: Certificates): { used: TlsOptions[]; expires: Date[]; faults: string[] } {
   const seen = { used: [] as TlsOptions[], expires: [] as Date[], faults: [] as string[] };
-  certificates.look((options) => seen.used.push(options), {
+  certificates.poll((options) => seen.used.push(options), {
     onReload: (expires) => seen.expires.push(expires),
     onFault: (fault) => seen.faults.push(fault),
   });

@@ -6,6 +6,7 @@
 import { existsSync } from "node:fs";
 import { UsageError } from "../../cli/command.ts";
 import { readText } from "../../cli/csv.ts";
+import { findUnclosed } from "../../cli/unclosed_json.ts";
 import { utf8 } from "../../shared/bytes.ts";
 import { definitionSchema, type ElectionDefinition, type Manifest } from "../../shared/election.ts";
 import {
@@ -38,7 +39,7 @@ export async function readDefinition(
   try {
     const { text, notes } = await readText(path);
     notes.forEach(note);
-    value = JSON.parse(text);
+    value = parseDefinition(path, text);
   } catch (error) {
     if (error instanceof UsageError) {
       throw new OfficeError(error.message.replace(/^Cannot read /, "Cannot read the definition "));
@@ -51,6 +52,19 @@ export async function readDefinition(
     `${path.join(".")}: ${message}`
   );
   throw new OfficeError(`Cannot use the definition ${path}: ${faults.join("; ")}`);
+}
+
+/** @throws {UsageError} naming the line on which begins what is not closed, or else where the text is not JSON. */
+function parseDefinition(path: string, text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    const unclosed = findUnclosed(text);
+    const problem = unclosed === undefined
+      ? (error as Error).message
+      : `line ${unclosed.line}: ${unclosed.what}`;
+    throw new UsageError(`Cannot read ${path}: ${problem}`);
+  }
 }
 
 /**

@@ -1,5 +1,5 @@
 /**
- * The aggregator's HTTP interface: elections, results, turnout, the books, receipts, the live stream and the page.
+ * The aggregator's HTTP interface: elections, results, turnout, the reconciliation, receipts, the live stream and the page.
  * Everything read-only is for everyone; no answer holds a vote, a voter key or a voter id.
  *
  * @module
@@ -263,9 +263,9 @@ function addFigures(
     if (names === undefined) return unknownElection(c);
     const { partitions } = names.index.manifest;
     c.header("cache-control", "no-store");
-    const books = await readReconciliation(db, election, partitions, () => logEnds(election));
-    const notShown = await readNotShown(db.query, election, books.total.counted);
-    return c.json({ ...books, notShown }, 200);
+    const reconciliation = await readReconciliation(db, election, partitions, () => logEnds(election));
+    const notShown = await readNotShown(db.query, election, reconciliation.total.counted);
+    return c.json({ ...reconciliation, notShown }, 200);
   });
 
   app.openapi(routes.gatewaysRoute, async (c) => {
@@ -360,7 +360,8 @@ function addOperations(app: OpenAPIHono, { ready, metrics, gatewaySync }: AppOpt
     info: {
       title: "Pollwire aggregator",
       version: "1",
-      description: "Elections, results, turnout and the books. Problems are RFC 9457 problem details; " +
+      description:
+        "Elections, results, turnout and the reconciliation. Problems are RFC 9457 problem details; " +
         "any address answers methods that it does not take with 405 and `method-not-allowed`.",
     },
   });

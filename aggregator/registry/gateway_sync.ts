@@ -7,7 +7,7 @@
  * @module
  */
 import { utf8 } from "../../shared/bytes.ts";
-import { gatewayKey, type KeyName, parseKeyName, seal } from "../../shared/keys.ts";
+import { type KeyName, parseKeyName, seal } from "../../shared/keys.ts";
 import { readJson } from "../../shared/json.ts";
 import { fieldErrors, type Problem, problem, problemResponse } from "../../shared/problem.ts";
 import {
@@ -77,7 +77,7 @@ async function respond(
     return await refuse(request, problem("unknown-gateway", `no gateway is known under ${claim.keyId}`));
   }
   const secret = master(name!.election);
-  const key = gatewayKey(secret, name!);
+  const key = answers.gatewayKey(name!, secret);
   const fault = verifyHead(claim, key, now());
   if (fault !== undefined) return await refuse(request, timedProblem(fault, now()));
   if (registered.isRevoked) {

@@ -9,6 +9,7 @@
  */
 import { equalBytes, utf8 } from "../../shared/bytes.ts";
 import { gatewayKey, parseKeyName, recordKey, sealingKeyPair, sha256 } from "../../shared/keys.ts";
+import { RecentMap } from "../../shared/recent.ts";
 import { entryContext, entryRecords, entrySignature, openEntry } from "../../shared/record.ts";
 import { decodeStatement } from "../../shared/statement.ts";
 import { readStatementEntry, type StatementEntry, type SyncRequest } from "../../shared/sync.ts";
@@ -18,10 +19,13 @@ import { arrayLiteral, type Database, type Query } from "../database/database.ts
 export const MAX_REGISTERED_KEYS = 60;
 /** One hour. */
 export const REGISTRATION_MS = 3_600_000;
-/** How long a registered key, or a list that was taken, is not looked up again, in milliseconds. */
-const KNOWN_MS = 60_000;
+/**
+ * How long a registered key, or a list that was taken, is not looked up again, in milliseconds. A table that was emptied
+ * meanwhile, for a rebuild, has the keys again after that.
+ */
+const KNOWN_MS = 600_000;
 /** Registered keys and lists that are known without a look-up, at most. */
-const MAX_KNOWN_KEYS = 20_000;
+const MAX_KNOWN_KEYS = 40_000;
 
 /** Namespace of the advisory locks under which one gateway's keys are registered; any number, the same in every process. */
 const REGISTRATION_LOCK = 7_026_415;
@@ -42,7 +46,7 @@ export type Claimant = Readonly<{
 export class SenderKeys {
   readonly #db: Database;
   /** `election/key`, and `election/gateway/list` → until when it needs no look-up. */
-  readonly #known = new Map<string, number>();
+  readonly #known = new RecentMap<number>(MAX_KNOWN_KEYS);
 
   /** @param db Whose user may write counting.sender_keys. */
   constructor(db: Database) {
@@ -89,7 +93,6 @@ export class SenderKeys {
   }
 
   #remember(election: string, key: string, nowMs: number): void {
-    if (this.#known.size >= MAX_KNOWN_KEYS) this.#known.clear();
     this.#known.set(`${election}/${key}`, nowMs + KNOWN_MS);
   }
 

@@ -5,15 +5,16 @@
  * @module
  */
 import { manifestSchema, type SignedManifest } from "../../shared/election.ts";
-import { deviceKey, pseudonymKey } from "../../shared/keys.ts";
+import { deviceKey, formatKeyName, gatewayKey, type KeyName, pseudonymKey } from "../../shared/keys.ts";
+import { RecentMap } from "../../shared/recent.ts";
 import { revisionOf, type Sync } from "../../shared/sync.ts";
 import type { Query } from "../database/database.ts";
 import { deviceKeys, newestSignedManifest } from "./elections.ts";
 
 /** Elections whose newest manifest is kept; the text of one may have many megabytes. */
 const MAX_ELECTIONS = 16;
-/** Gateways whose answer's revision is kept: five elections of the largest size. */
-const MAX_GATEWAYS = 10_000;
+/** Gateways whose answer's revision is kept, and gateways' keys that are: five elections of the largest size for certain. */
+const MAX_GATEWAYS = 20_000;
 
 /** What gateways are told of an election, as of a change of its history. */
 export type ToldElection = Readonly<{
@@ -32,7 +33,21 @@ type Known = Readonly<{ toldRevision: number; untilMs: number; revision: string 
 /** Makes gateways' answers. */
 export class SyncAnswers {
   readonly #elections = new Map<string, Readonly<{ toldRevision: number; read: Promise<ToldElection> }>>();
-  readonly #known = new Map<string, Known>();
+  readonly #known = new RecentMap<Known>(MAX_GATEWAYS);
+  readonly #keys = new RecentMap<Readonly<{ master: Uint8Array; key: Uint8Array }>>(MAX_GATEWAYS);
+
+  /**
+   * A gateway's own key, 32 bytes, derived once.
+   *
+   * @param name Of a key that the registry has.
+   * @param master The election's master key, 32 bytes.
+   */
+  gatewayKey(name: KeyName, master: Uint8Array): Uint8Array {
+    const cached = formatKeyName(name);
+    const known = this.#keys.get(cached);
+    if (known !== undefined && known.master === master) return known.key;
+    return this.#keys.set(cached, { master, key: gatewayKey(master, name) }).key;
+  }
 
   /**
    * What gateways are told of an election.
@@ -76,7 +91,6 @@ export class SyncAnswers {
     if (isCurrent && known.revision === have) return undefined;
     const { text, untilMs } = await makeAnswer(query, told, gateway, master, nowMs);
     const revision = revisionOf(text);
-    if (this.#known.size >= MAX_GATEWAYS) this.#known.clear();
     this.#known.set(name, { toldRevision: told.toldRevision, untilMs, revision });
     return revision === have ? undefined : text;
   }

@@ -27,7 +27,7 @@ const DATABASE_SUPERUSER = "postgres";
 export const KAFKA_USERS = ["admin", "broker", "gateway-1", "gateway-2", "aggregator"] as const;
 
 /** How a stack is asked for. What is left out is as it was made, or the default. */
-export type Wish = Readonly<{ brokers?: number; secure?: boolean; port?: number }>;
+export type StackOptions = Readonly<{ brokers?: number; secure?: boolean; port?: number }>;
 
 const madeSchema = z.strictObject({
   brokers: z.union([z.literal(1), z.literal(3)]),
@@ -66,7 +66,7 @@ export async function writeMade(data: string, made: Made): Promise<void> {
 }
 
 /** A new stack, with passwords of its own. */
-export function make({ brokers = 1, secure = false, port = FIRST_PORT }: Wish): Made {
+export function make({ brokers = 1, secure = false, port = FIRST_PORT }: StackOptions): Made {
   if (brokers !== 1 && brokers !== 3) {
     throw new UsageError(`Cannot start ${brokers} brokers: it must be 1 or 3`);
   }
@@ -81,11 +81,11 @@ export function make({ brokers = 1, secure = false, port = FIRST_PORT }: Wish): 
 }
 
 /** @throws {UsageError} when a stack was made in another way than is asked for now; ports it may change. */
-export function checkWish(wish: Wish, made: Made, data: string): void {
+export function checkOptions(options: StackOptions, made: Made, data: string): void {
   for (const name of ["brokers", "secure"] as const) {
-    if (wish[name] === undefined || wish[name] === made[name]) continue;
+    if (options[name] === undefined || options[name] === made[name]) continue;
     throw new UsageError(
-      `Cannot start the stack in ${data} with ${name} ${wish[name]}: it was made with ${
+      `Cannot start the stack in ${data} with ${name} ${options[name]}: it was made with ${
         made[name]
       }; wipe it first`,
     );

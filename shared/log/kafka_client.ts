@@ -8,7 +8,7 @@ import { connect as connectTls } from "node:tls";
 import { getLogger } from "@logtape/logtape";
 import { type ISocketFactory, Kafka, type KafkaConfig, type LogEntry, logLevel } from "kafkajs";
 import type { KafkaAddress, SaslMechanism } from "./address.ts";
-import { mendKafkajs } from "./kafka_mends.ts";
+import { mendKafkajs } from "./kafka_patches.ts";
 import { LogUnavailable } from "./vote_log.ts";
 
 /** How long a connection may take to stand, in milliseconds. */
@@ -58,7 +58,7 @@ export class KafkaClient {
       retry: RETRY,
       socketFactory: this.#socketFactory,
       logLevel: logLevel.INFO,
-      logCreator: () => tell,
+      logCreator: () => forwardLog,
     };
     this.kafka = new Kafka(this.config);
   }
@@ -106,7 +106,7 @@ function saslOptions(sasl: KafkaAddress["sasl"]): KafkaConfig["sasl"] {
 }
 
 /** Passes on what kafkajs says, a level lower: what matters of it is thrown too, and said by whoever catches it. */
-function tell({ namespace, level, log: { message, broker, groupId } }: LogEntry): void {
+function forwardLog({ namespace, level, log: { message, broker, groupId } }: LogEntry): void {
   const text = "kafkajs {namespace}: {message}";
   const said = { namespace, message, ...(broker ? { broker } : {}), ...(groupId ? { groupId } : {}) };
   if (ALSO_THROWN.test(namespace)) log.debug(text, said);

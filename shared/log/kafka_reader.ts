@@ -144,7 +144,7 @@ export class KafkaReader {
   /** Cuts the connections; what is under way rejects. */
   async close(): Promise<void> {
     this.#ended.abort();
-    if (this.#connected !== undefined) this.#letGo(this.#connected);
+    if (this.#connected !== undefined) this.#disconnect(this.#connected);
     // What was under way ends by itself, now that its connection is cut.
     await Promise.all(this.#leftBehind);
   }
@@ -208,7 +208,7 @@ export class KafkaReader {
           this.#remember(done);
           return await Promise.race([done, deadline.promise]);
         } catch (error) {
-          this.#letGo(connected);
+          this.#disconnect(connected);
           const isOver = error === why || this.#ended.signal.aborted || isAnswer(error, ...FOR_A_PERSON);
           if (isOver || (tries >= TRIES && !isAnswer(error, STARTING))) {
             throw connected.client.explain(`${action} ${this.#topic}`, error);
@@ -249,7 +249,7 @@ export class KafkaReader {
   }
 
   /** Cuts a connection; the next read makes another. */
-  #letGo(connected: Connected): void {
+  #disconnect(connected: Connected): void {
     if (this.#connected === connected) this.#connected = undefined;
     connected.client.destroy();
   }

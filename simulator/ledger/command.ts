@@ -8,7 +8,7 @@ import { command, Failure } from "../../cli/command.ts";
 import { keepLedger } from "./ledger.ts";
 import { judgeLedgerFile } from "./parts.ts";
 import { kindLines } from "./reconcile.ts";
-import { differenceLines } from "../report.ts";
+import { differenceLines } from "../run/report.ts";
 import { Differences } from "./verdict.ts";
 
 /** The command `ledger`. */

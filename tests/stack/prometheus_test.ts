@@ -1,5 +1,5 @@
 import assert from "assert";
-import { freePorts } from "../../simulator/ports.ts";
+import { freePorts } from "../../simulator/processes/ports.ts";
 import { eventually } from "../eventually.ts";
 import { testDefinition } from "../fixture.ts";
 import { stackTest } from "./server.ts";
