@@ -152,7 +152,7 @@ export async function runAggregator(
       const each: RunningElection = {};
       elections.set(election, each);
       running.push(
-        runElection({ config, parts, metrics, watch, election, signal, onFault: onFault(election) }, each),
+        runElection({ parts, metrics, watch, election, signal, onFault: onFault(election) }, each),
       );
     }
     await delay(isRegistryRead ? LOOK_EVERY_MS : LOOK_FIRST_MS, undefined, { signal }).catch(() => {});
@@ -213,7 +213,6 @@ async function readElections(db: Database, log: Logger): Promise<string[] | unde
 }
 
 type ElectionParts = Readonly<{
-  config: AggregatorConfig;
   parts: AggregatorParts;
   metrics: ReturnType<typeof aggregatorMetrics>;
   watch: DatabaseWatch;
@@ -242,9 +241,8 @@ async function runElection(parts: ElectionParts, running: RunningElection): Prom
 }
 
 async function startRunner(
-  { config, parts, metrics, watch, election, signal, onFault }: ElectionParts,
+  { parts, metrics, watch, election, signal, onFault }: ElectionParts,
 ): Promise<ElectionRunner> {
-  const { database, databaseLimits: { countingConnections } } = config;
   const { databases, openLog, keyring } = parts;
   const history = (await openHistory(databases.reading.query, election, keyring.master(election)))!;
   return new ElectionRunner({
@@ -253,7 +251,6 @@ async function startRunner(
     log: await openLog(election, history.partitions, signal),
     history,
     gate: BALLOT_BOX_GATE,
-    partitionsAtOnce: database.kind === "pglite" ? 1 : countingConnections,
     now: Date.now,
     signal,
     onCounted(outcomes) {

@@ -21,8 +21,11 @@ export type LogConsumer = Readonly<{
    * record below it is delivered.
    */
   take(partition: number): Promise<number>;
-  /** Counts one batch of one partition, in order, at most {@link ConsumeOptions.batchRecords} long. */
-  batch(partition: number, records: readonly StoredRecord[]): Promise<void>;
+  /**
+   * Counts one batch of one partition, in order, at most {@link ConsumeOptions.batchRecords} long. Resolves to `again`
+   * when the records wait for others: they are delivered again, together with what has come since.
+   */
+  batch(partition: number, records: readonly StoredRecord[]): Promise<"again" | void>;
 }>;
 
 /** How to consume. */
@@ -30,7 +33,7 @@ export type ConsumeOptions = Readonly<{
   /** Consumers of the same group share the partitions. */
   group: string;
   batchRecords: number;
-  /** Of how many partitions a batch may be under way at once, at the most; 1 when left out. Of one partition it is always one. */
+  /** Maximum partitions whose batches are under way at the same time; 1 when left out. Of one partition it is always one. */
   partitionsAtOnce?: number;
   /** Ends the consumption, after the batch that is under way. */
   signal: AbortSignal;
