@@ -52,7 +52,8 @@ export function readHead(
     return undefined;
   }
   const status = Number(/^HTTP\/1\.1 (\d{3})/.exec(head)?.[1]);
-  const length = /\r\ncontent-length: (\d+)/i.exec(head.slice(0, end))?.[1];
+  // An answer 204 has no body, and says no length (RFC 9110, section 8.6).
+  const length = status === 204 ? "0" : /\r\ncontent-length: (\d+)/i.exec(head.slice(0, end))?.[1];
   if (Number.isNaN(status) || length === undefined) {
     throw new Error(`An answer has no status or no content-length: ${head.slice(0, end)}`);
   }

@@ -29,6 +29,11 @@ Deno.test("postRequest() spells method, path, length, headers and body", () => {
   );
 });
 
+Deno.test("readHead() knows that an answer 204 has no body", () => {
+  const head = "HTTP/1.1 204 No Content\r\nvary: x\r\n\r\n";
+  assert.deepEqual(readHead(utf8(head)), { status: 204, headLength: head.length, length: head.length });
+});
+
 Deno.test("readHead() waits for a head's end, then says status and length", () => {
   const head = "HTTP/1.1 202 Accepted\r\nContent-Length: 5\r\nvary: x\r\n\r\n";
   assert.equal(readHead(utf8(head.slice(0, -1))), undefined);

@@ -6,7 +6,7 @@
 import { dirname, resolve } from "node:path";
 import { Argument } from "commander";
 import { command, runProgram, UsageError } from "../cli/command.ts";
-import { readServers } from "../simulator/servers.ts";
+import { readServers } from "../simulator/processes/servers.ts";
 import { machine } from "./machine.ts";
 import { type Bench, type Benchmark, isMet, type Row, table } from "./measure.ts";
 import { backlog } from "./backlog_kafka.ts";
@@ -20,9 +20,10 @@ import { path } from "./path.ts";
 import { rolls } from "./rolls.ts";
 import { latency, soak } from "./soak.ts";
 import { spool } from "./spool.ts";
+import { sync } from "./sync.ts";
 import { batch, single } from "./taking.ts";
 
-const EMBEDDED = [single, batch, spool, fsync, crypto, count, path, country];
+const EMBEDDED = [single, batch, spool, fsync, crypto, count, path, country, sync];
 const ON_SERVERS = [counted, latency, kafka, backlog, rolls, soak];
 const BENCHMARKS: readonly Benchmark[] = [...EMBEDDED, ...ON_SERVERS];
 
@@ -40,7 +41,7 @@ function chosenOf(names: readonly string[], stack: string | undefined): readonly
 /** Runs benchmarks one after another, and prints what they came to. */
 async function measure(
   names: readonly string[],
-  { json, stack }: { json?: string; stack?: string },
+  { json, stack, base }: { json?: string; stack?: string; base?: string },
 ): Promise<void> {
   const chosen = chosenOf(names, stack);
   const directory = await Deno.makeTempDir({ prefix: "pollwire-bench-" });
@@ -49,7 +50,8 @@ async function measure(
     directory,
     run: globalThis.crypto.getRandomValues(new Uint8Array(3)).toHex(),
     servers: stack === undefined ? undefined : { ...readServers(stack), directory: dirname(resolve(stack)) },
-    say: console.error,
+    log: console.error,
+    base: base === undefined ? undefined : resolve(base),
     atEnd: (clean) => void cleanings.unshift(clean),
   };
   const before = machine(directory);
@@ -87,6 +89,10 @@ if (import.meta.main) {
     .option(
       "--stack <file>",
       "real servers: the file `env` that `stack up` wrote. Databases and topics are made and dropped",
+    )
+    .option(
+      "--base <directory>",
+      "a checkout of another commit, which `sync` measures in turns with this one",
     )
     .addHelpText(
       "after",

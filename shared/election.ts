@@ -1,5 +1,5 @@
 /**
- * An election's manifest: its definition as gateways know it, versioned, signed, every version kept.
+ * An election's manifest: the definition that gateways get, versioned and signed. Every version is kept.
  *
  * @module
  */
@@ -23,7 +23,7 @@ export const instantSchema = z.string().regex(
 /** The last millisecond that {@link instantSchema} can write: the end of the year 9999. */
 export const MAX_INSTANT_MS = 253_402_300_799_999;
 
-/** Text that any database can keep. */
+/** Text that every database can store. */
 const textSchema = (maxChars: number) =>
   z.string().min(1).max(maxChars)
     .refine((text) => text.isWellFormed() && !text.includes("\0"), "must be text without NUL characters");
@@ -39,12 +39,20 @@ const keyNameSchema = z.string().regex(
 export const ELECTION_LIMITS = {
   contests: 500,
   candidatesPerContest: 500,
+  parties: 5_000,
+  regions: 50_000,
   stations: 250_000,
+  devices: 500_000,
   gateways: 2_000,
   partitions: 1_024,
   voteBytes: 16_384,
   manifestVersion: 999_999,
 } as const;
+
+/** A limit of a list, and what is said of a longer one. */
+function atMost(max: number, what: string): [max: number, message: string] {
+  return [max, `has more ${what} than the limit, which is ${max}`];
+}
 
 /** Bounds of what the election office alone keeps of a candidate, in characters. */
 export const CANDIDATE_LIMITS = { biographyChars: 5_000, platformChars: 5_000, photoChars: 32_768 } as const;
@@ -59,7 +67,9 @@ export const contestSchema = z.strictObject({
   id: idSchema,
   name: nameSchema,
   votesAllowed: z.int().min(1).max(100),
-  candidates: z.array(candidateSchema).min(1).max(ELECTION_LIMITS.candidatesPerContest),
+  candidates: z.array(candidateSchema).min(1).max(
+    ...atMost(ELECTION_LIMITS.candidatesPerContest, "candidates"),
+  ),
 });
 
 const regionSchema = z.strictObject({ id: idSchema, name: nameSchema });
@@ -74,9 +84,9 @@ export const stationSchema = z.strictObject({
 
 export const gatewaySchema = z.strictObject({
   id: idSchema,
-  /** Stations that turn to this gateway first. */
+  /** Stations whose devices ask this gateway first. */
   stations: z.array(idSchema),
-  /** Stations that turn to it when their own does not answer. */
+  /** Stations whose devices ask it when their own gateway does not answer. */
   fallbackFor: z.array(idSchema),
 });
 
@@ -86,22 +96,22 @@ const definitionShape = {
   opensAt: instantSchema,
   /** The last moment at which a vote may be cast. */
   closesAt: instantSchema,
-  /** The last moment at which a gateway takes in a vote that was cast in time. */
+  /** The last moment at which a gateway accepts a vote that was cast in time. */
   acceptsUntil: instantSchema,
   partitions: z.int().min(1).max(ELECTION_LIMITS.partitions),
-  /** k: a release holds at least so many voters that were not published before. It may rise, and never falls. */
+  /** k: the minimum number of newly published voters in a release. It may rise, and never falls. */
   releaseThreshold: z.int().min(1).max(1_000_000),
   resultsBeforeClosing: z.boolean(),
   parties: z.array(
     z.strictObject({ id: idSchema, name: nameSchema, colour: z.string().regex(/^#[0-9a-f]{6}$/).optional() }),
   ),
-  contests: z.array(contestSchema).min(1).max(ELECTION_LIMITS.contests),
+  contests: z.array(contestSchema).min(1).max(...atMost(ELECTION_LIMITS.contests, "contests")),
   regions: z.array(regionSchema).min(1),
-  stations: z.array(stationSchema).min(1).max(ELECTION_LIMITS.stations),
-  gateways: z.array(gatewaySchema).min(1).max(ELECTION_LIMITS.gateways),
+  stations: z.array(stationSchema).min(1).max(...atMost(ELECTION_LIMITS.stations, "stations")),
+  gateways: z.array(gatewaySchema).min(1).max(...atMost(ELECTION_LIMITS.gateways, "gateways")),
 };
 
-/** Where a place lies, in degrees of WGS 84; either both or neither. */
+/** Coordinates in degrees of WGS 84; either both or neither. */
 const placeShape = {
   latitude: z.number().min(-90).max(90).optional(),
   longitude: z.number().min(-180).max(180).optional(),
@@ -122,34 +132,40 @@ const definedCandidateSchema = candidateSchema.extend({
   ).optional(),
 });
 
-/** What the election office writes. The aggregator adds version, record size and keys, and it becomes a manifest. */
+/** What the election office writes. The aggregator adds version, record size and keys to make the manifest. */
 export const definitionSchema = z.strictObject({
   ...definitionShape,
   partitions: definitionShape.partitions.default(12),
   releaseThreshold: definitionShape.releaseThreshold.default(10),
   resultsBeforeClosing: definitionShape.resultsBeforeClosing.default(false),
-  parties: definitionShape.parties.default([]),
+  // Manifests are not held to the limits of parties and regions: those of earlier versions must stay readable.
+  parties: definitionShape.parties.max(...atMost(ELECTION_LIMITS.parties, "parties")).default([]),
   contests: z.array(
     contestSchema.extend({
-      candidates: z.array(definedCandidateSchema).min(1).max(ELECTION_LIMITS.candidatesPerContest),
+      candidates: z.array(definedCandidateSchema).min(1).max(
+        ...atMost(ELECTION_LIMITS.candidatesPerContest, "candidates"),
+      ),
     }),
-  ).min(1).max(ELECTION_LIMITS.contests),
-  regions: z.array(regionSchema.extend(placeShape).refine(hasWholePlace, COORDINATES_GO_TOGETHER)).min(1),
+  ).min(1).max(...atMost(ELECTION_LIMITS.contests, "contests")),
+  regions: z.array(regionSchema.extend(placeShape).refine(hasWholePlace, COORDINATES_GO_TOGETHER))
+    .min(1).max(...atMost(ELECTION_LIMITS.regions, "regions")),
   stations: z.array(stationSchema.extend(placeShape).refine(hasWholePlace, COORDINATES_GO_TOGETHER))
-    .min(1).max(ELECTION_LIMITS.stations),
+    .min(1).max(...atMost(ELECTION_LIMITS.stations, "stations")),
   /** Polling-station machines; one a station, `<station>-a`, when left out. */
-  devices: z.array(z.strictObject({ id: idSchema, station: idSchema })).optional(),
+  devices: z.array(z.strictObject({ id: idSchema, station: idSchema })).max(
+    ...atMost(ELECTION_LIMITS.devices, "devices"),
+  ).optional(),
 }).superRefine(checkReferences).superRefine(checkNames);
 
 /** See {@link manifestSchema}. */
 export const manifestSchema = z.strictObject({
   ...definitionShape,
   version: z.int().min(1).max(ELECTION_LIMITS.manifestVersion),
-  /** Longest vote text, in bytes. Every record is padded to it, since lengths tell choices. */
+  /** Maximum bytes of a vote's text. Every record is padded to it, because lengths reveal choices. */
   voteBytes: z.int().min(1).max(ELECTION_LIMITS.voteBytes),
   /** The aggregator's X25519 public key, in hex. */
   sealingKey: hexKeySchema,
-  /** Device keys that are no longer believed, as `device.version`. */
+  /** Revoked device keys, as `device.version`. */
   denied: z.array(keyNameSchema),
 }).superRefine(checkReferences);
 
@@ -159,8 +175,8 @@ export type Contest = z.infer<typeof contestSchema>;
 export type Station = z.infer<typeof stationSchema>;
 
 /**
- * Of a definition, what goes into the manifest. Biographies, platforms, photos and coordinates stay with the office:
- * no gateway needs them, and each fetches the manifest anew when it changes. Devices reach gateways with their keys.
+ * The part of a definition that goes into the manifest. Biographies, platforms, photos and coordinates stay with the
+ * office: no gateway needs them, and each fetches the whole manifest when it changes. Devices are sent with their keys.
  */
 export function manifestPart(
   { devices: _, ...definition }: ElectionDefinition,
@@ -183,8 +199,7 @@ function withoutPlace<Place extends { latitude?: number; longitude?: number }>(
 }
 
 /**
- * Names the names that may not be shown. Manifests are not held to this: those of earlier versions are kept history,
- * and must stay readable.
+ * Reports names that must not be shown. Only definitions are checked: manifests of earlier versions must stay readable.
  */
 function checkNames(
   { name, parties, contests, regions, stations }: Omit<References, "gateways"> & { name: string },
@@ -209,7 +224,7 @@ type References = Pick<
   "parties" | "contests" | "regions" | "stations" | "gateways" | "opensAt" | "closesAt" | "acceptsUntil"
 >;
 
-/** Names what a schema alone cannot see: ids given twice, and ids that name nothing. */
+/** Reports what a schema alone cannot check: ids given twice, and ids that name nothing. */
 function checkReferences(
   election: References & { devices?: { id: string; station: string }[] },
   ctx: z.RefinementCtx,
@@ -269,7 +284,7 @@ function checkReferences(
   }
 }
 
-/** A manifest made ready for looking things up; built once a version. */
+/** A manifest with indexes for lookups; built once for each version. */
 export type ElectionIndex = Readonly<{
   manifest: Manifest;
   opensAtMs: number;
@@ -283,23 +298,54 @@ export type ElectionIndex = Readonly<{
   denied: ReadonlySet<string>;
 }>;
 
-/** Indexes a manifest. */
-export function indexElection(manifest: Manifest): ElectionIndex {
+/** The lists of a manifest, of which a new version mostly changes none. */
+const LISTS = ["parties", "contests", "regions", "stations", "gateways"] as const;
+
+/**
+ * Indexes a manifest.
+ *
+ * @param before The index of the version before: equal lists are shared with it, so that many versions take little
+ * more memory than one.
+ */
+export function indexElection(manifest: Manifest, before?: ElectionIndex): ElectionIndex {
+  if (before === undefined) return makeIndex(manifest);
+  const equal = new Set(LISTS.filter((list) => isEqualList(manifest[list], before.manifest[list])));
+  const shared = { ...manifest };
+  for (const list of equal) Object.assign(shared, { [list]: before.manifest[list] });
+  return makeIndex(shared, {
+    ...equal.has("contests") && { contests: before.contests },
+    // A station without contests votes on all of the election's.
+    ...equal.has("stations") && equal.has("contests") && { stations: before.stations },
+    ...equal.has("gateways") && { gateways: before.gateways },
+  });
+}
+
+/** Whether two lists spell the same. The schema puts their fields in one order. */
+function isEqualList(one: readonly object[], other: readonly object[]): boolean {
+  return one.length === other.length &&
+    one.every((each, i) => JSON.stringify(each) === JSON.stringify(other[i]));
+}
+
+/** @param known Parts that need not be made. */
+function makeIndex(
+  manifest: Manifest,
+  known: Partial<Pick<ElectionIndex, "contests" | "stations" | "gateways">> = {},
+): ElectionIndex {
   const all: ReadonlySet<string> = new Set(manifest.contests.map(({ id }) => id));
   return {
     manifest,
     opensAtMs: Date.parse(manifest.opensAt),
     closesAtMs: Date.parse(manifest.closesAt),
     acceptsUntilMs: Date.parse(manifest.acceptsUntil),
-    contests: new Map(manifest.contests.map(({ id, votesAllowed, candidates }) => [
+    contests: known.contests ?? new Map(manifest.contests.map(({ id, votesAllowed, candidates }) => [
       id,
       { votesAllowed, candidates: new Set(candidates.map((candidate) => candidate.id)) },
     ])),
-    stations: new Map(manifest.stations.map(({ id, region, contests }) => [
+    stations: known.stations ?? new Map(manifest.stations.map(({ id, region, contests }) => [
       id,
       { region, contests: contests === undefined ? all : new Set(contests) },
     ])),
-    gateways: new Map(manifest.gateways.map(({ id, stations, fallbackFor }) => [
+    gateways: known.gateways ?? new Map(manifest.gateways.map(({ id, stations, fallbackFor }) => [
       id,
       new Set([...stations, ...fallbackFor]),
     ])),
@@ -307,7 +353,7 @@ export function indexElection(manifest: Manifest): ElectionIndex {
   };
 }
 
-/** A manifest as it travels: the exact text that was signed, and the Ed25519 signature over it, in base64. */
+/** A manifest on the wire: the exact signed text, and the Ed25519 signature over it, in base64. */
 export const signedManifestSchema = z.strictObject({ manifest: z.string(), signature: z.base64() });
 export type SignedManifest = z.infer<typeof signedManifestSchema>;
 
@@ -318,10 +364,10 @@ export function signManifest(manifest: Manifest, privateKey: Uint8Array): Signed
 }
 
 /**
- * Checks the signature over the text as it came, and only then reads it.
+ * Checks the signature over the received text, and only then parses it.
  *
  * @param publicKey In hex.
- * @throws when the signature does not fit, or what was signed is no manifest.
+ * @throws when the signature is wrong, or the signed text is no manifest.
  */
 export function openManifest(signed: SignedManifest, publicKey: string): Manifest {
   const signature = Uint8Array.fromBase64(signed.signature);

@@ -270,6 +270,32 @@ for (const [what, spoil, fault] of FAULTS) {
   });
 }
 
+for (
+  const [list, limit] of [
+    ["contests", ELECTION_LIMITS.contests],
+    ["parties", ELECTION_LIMITS.parties],
+    ["regions", ELECTION_LIMITS.regions],
+    ["devices", ELECTION_LIMITS.devices],
+    ["gateways", ELECTION_LIMITS.gateways],
+  ] as const
+) {
+  Deno.test(`definitionSchema takes ${limit} ${list}, and says that one more is above the limit`, () => {
+    const definition: Loose = structuredClone(testDefinition());
+    const [example]: Loose[] = list === "devices" ? [{ station: "n-1" }] : definition[list];
+    const more = limit - (definition[list]?.length ?? 0);
+    const own = { ...example, ...list === "gateways" && { stations: [], fallbackFor: [] } };
+    definition[list] = [
+      ...definition[list] ?? [],
+      ...Array.from({ length: more }, (_, i) => ({ ...own, id: `more-${i}` })),
+    ];
+    assert.deepEqual(faultsOf(definitionSchema, definition), []);
+    definition[list].push({ ...own, id: "one-more" });
+    assert.deepEqual(faultsOf(definitionSchema, definition), [
+      `${list}: has more ${list} than the limit, which is ${limit}`,
+    ]);
+  });
+}
+
 Deno.test("definitionSchema takes the same candidate id in two contests, and acceptance that ends with voting", () => {
   const definition: Loose = structuredClone(testDefinition());
   definition.contests[1].candidates[0].id = "ann";
@@ -282,6 +308,16 @@ Deno.test("definitionSchema takes a contest with fewer candidates than seats, an
   definition.contests[1].votesAllowed = 4;
   definition.contests[1].candidates[1].name = definition.contests[1].candidates[0].name;
   assert.deepEqual(faultsOf(definitionSchema, definition), []);
+});
+
+Deno.test("manifestSchema still reads more parties and regions than definitions may have", () => {
+  const manifest: Loose = structuredClone(testManifest());
+  for (const list of ["parties", "regions"] as const) {
+    manifest[list].push(
+      ...Array.from({ length: ELECTION_LIMITS[list] }, (_, i) => ({ id: `more-${i}`, name: "More" })),
+    );
+  }
+  assert.deepEqual(faultsOf(manifestSchema, manifest), []);
 });
 
 Deno.test("manifestSchema still reads a name that definitions may no longer have", () => {
@@ -337,6 +373,33 @@ Deno.test("indexElection() finds contests, stations, gateways and denied keys", 
   assert.deepEqual(index.gateways.get("g-1"), new Set(["n-1", "n-2", "s-1"]));
   assert.equal(index.gateways.get("g-9"), undefined);
   assert.ok(index.denied.has("n-1-a.1"));
+});
+
+Deno.test("indexElection() shares with the version before what has not changed", () => {
+  const before = indexElection(testManifest());
+  const again = () => structuredClone(testManifest());
+  const renamed = indexElection({ ...again(), name: "Renamed", denied: ["n-1-a.1"] }, before);
+  for (const part of ["contests", "stations", "gateways"] as const) assert.equal(renamed[part], before[part]);
+  for (const list of ["parties", "contests", "regions", "stations", "gateways"] as const) {
+    assert.equal(renamed.manifest[list], before.manifest[list]);
+  }
+  assert.deepEqual(renamed, indexElection({ ...again(), name: "Renamed", denied: ["n-1-a.1"] }));
+
+  const changes: Loose[] = [
+    (each: Loose) => each.contests[0].votesAllowed = 2,
+    (each: Loose) => each.contests.push({ ...each.contests[0], id: "third" }),
+    (each: Loose) => each.stations[0].region = "south",
+    (each: Loose) => each.stations[0].contests = [],
+    (each: Loose) => each.stations.reverse(),
+    (each: Loose) => each.gateways[0].fallbackFor = [],
+    (each: Loose) => each.parties.pop(),
+    (each: Loose) => each.regions.reverse(),
+  ];
+  for (const change of changes) {
+    const manifest: Loose = again();
+    change(manifest);
+    assert.deepEqual(indexElection(manifest, before), indexElection(structuredClone(manifest)), `${change}`);
+  }
 });
 
 Deno.test("indexElection() gives a station with an empty list no contest", () => {

@@ -7,7 +7,7 @@ import { readRoll } from "../aggregator/office/roll_file.ts";
 import { importRoll } from "../aggregator/registry/roll.ts";
 import { DEFAULT_SIZE, simulateCountry } from "../simulator/country/country.ts";
 import { BRITISH, loadLocale } from "../simulator/country/locales.ts";
-import { writeFullRoll } from "../simulator/roll.ts";
+import { writeFullRoll } from "../simulator/voting/roll.ts";
 import { withDirectory } from "./directory.ts";
 import { MASTER, NOON_MS } from "./fixture.ts";
 import { testDatabase } from "./test_database.ts";
@@ -53,6 +53,21 @@ for (const locale of [BRITISH, await loadLocale("ja")]) {
         assert.equal(await readPhoto(db.query, election, contest.id, candidate.id), drawn);
       }
       assert.deepEqual(regions.map(({ stations: _, ...region }) => region), country.definition.regions);
+    });
+  });
+}
+
+// As many as Rhode Island had in 2020, and as many as the largest election that was replayed.
+for (const [stations, contests] of [[504, 1], [3_694, 68]] as const) {
+  Deno.test(`an election of ${stations} stations and ${contests} contests is within the limits, of a definition and of a record`, async () => {
+    await withDirectory(async (directory) => {
+      const size = { ...DEFAULT_SIZE, voters: 1, stations, contests, regions: 100 };
+      const { definition } = simulateCountry(1, size, { election: `large-${stations}`, ...frame });
+      await Deno.writeTextFile(`${directory}/definition.json`, JSON.stringify(definition));
+      const read = await readDefinition(`${directory}/definition.json`);
+      assert.deepEqual([read.stations.length, read.contests.length], [stations, contests]);
+      const manifest = await createElection(db, read, MASTER, new Date(NOON_MS));
+      assert.deepEqual([manifest.stations.length, manifest.contests.length], [stations, contests]);
     });
   });
 }

@@ -25,6 +25,8 @@ import { OfficeError } from "../registry/office_error.ts";
 const MAX_SEALING_KEYS = 10_000;
 /** Most devices' and gateways' keys that are kept; one costs two HMACs to derive anew. */
 const MAX_DERIVED_KEYS = 50_000;
+/** Manifests that are read at once: the text of one may have many megabytes. */
+const MANIFESTS_A_READ = 8;
 /** Most views that are kept, one for a revision; a view itself holds no more than a few references. */
 const MAX_VIEWS = 1_000;
 
@@ -103,7 +105,7 @@ export class RegisteredHistory implements ElectionHistory {
     const span = [this.election, known, newest] as const;
     const [steps, manifests, gateways, devices] = [
       await readSteps(query, span),
-      await readManifests(query, span),
+      await readManifests(query, span, this.#manifests.at(-1)?.index),
       await readGatewayKeys(query, span),
       await readDeviceKeys(query, span),
     ];
@@ -208,17 +210,28 @@ async function readSteps(query: Query, span: Span): Promise<Step[]> {
   return rows.map(({ revision, positions }) => ({ revision, positions: positions.split(",").map(Number) }));
 }
 
-async function readManifests(query: Query, span: Span): Promise<RegisteredManifest[]> {
-  const rows = await query<{ revision: number; effectiveAtMs: number; manifest: string }>(
-    `SELECT revision::float8 AS revision, (extract(epoch FROM effective_at) * 1000)::float8 AS "effectiveAtMs", manifest
-     FROM registry.manifests WHERE election = $1 AND revision > $2 AND revision <= $3 ORDER BY version`,
-    span,
-  );
-  return rows.map(({ revision, effectiveAtMs, manifest }) => ({
-    revision,
-    effectiveAtMs,
-    index: indexElection(manifestSchema.parse(JSON.parse(manifest))),
-  }));
+/** @param newest Of the version before them: equal parts are shared, from version to version. */
+async function readManifests(
+  query: Query,
+  [election, after, upTo]: Span,
+  newest: ElectionIndex | undefined,
+): Promise<RegisteredManifest[]> {
+  const read: RegisteredManifest[] = [];
+  for (let isAll = false; !isAll;) {
+    const version = newest?.manifest.version ?? 0;
+    const rows = await query<{ revision: number; effectiveAtMs: number; manifest: string }>(
+      `SELECT revision::float8 AS revision, (extract(epoch FROM effective_at) * 1000)::float8 AS "effectiveAtMs", manifest
+       FROM registry.manifests WHERE election = $1 AND revision > $2 AND revision <= $3 AND version > $4
+       ORDER BY version LIMIT $5`,
+      [election, after, upTo, version, MANIFESTS_A_READ],
+    );
+    for (const { revision, effectiveAtMs, manifest } of rows) {
+      newest = indexElection(manifestSchema.parse(JSON.parse(manifest)), newest);
+      read.push({ revision, effectiveAtMs, index: newest });
+    }
+    isAll = rows.length < MANIFESTS_A_READ;
+  }
+  return read;
 }
 
 async function readGatewayKeys(

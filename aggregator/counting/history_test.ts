@@ -111,6 +111,22 @@ Deno.test("openHistory() knows the manifests of all versions, and when each took
   assert.deepEqual(history.newest.manifest, second);
 });
 
+Deno.test("openHistory() reads any number of versions, and keeps what they share once", async () => {
+  const election = "many-versions";
+  await create(election);
+  for (let version = 2; version <= 20; version++) await rename(election, `Name ${version}`);
+  const known = await open(election);
+  await rename(election, "Name 21");
+  await known.reload(db.query);
+  for (const history of [known, await open(election)]) {
+    const { manifests } = history.at(0, 0);
+    assert.deepEqual(names(history.at(0, 0)).slice(1), Array.from({ length: 20 }, (_, i) => `Name ${i + 2}`));
+    assert.equal(new Set(manifests.map(({ index }) => index.stations)).size, 1);
+    assert.equal(new Set(manifests.map(({ index }) => index.manifest.stations)).size, 1);
+    assert.equal(new Set(manifests.map(({ index }) => index)).size, 21);
+  }
+});
+
 Deno.test("manifests take effect in their order, also when the office's clocks differ", async () => {
   await create("clocks");
   await rename("clocks", "Second", new Date(NOON_MS + 60_000));

@@ -18,7 +18,8 @@ const FILES = [
   "000010_release_units.sql",
   "000030_columns.sql",
   "000031_hold_counting.sql",
-  "000041_rejections_arrive.sql",
+  "000042_process_roles.sql",
+  "000044_rejections_arrive.sql",
 ];
 
 /** The database and this program do not fit; the message says which of them has to follow. */

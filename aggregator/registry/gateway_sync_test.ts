@@ -1,4 +1,6 @@
 import assert from "assert";
+import { mock } from "node:test";
+import sodium from "libsodium-wrappers-sumo";
 import { fromUtf8, utf8 } from "../../shared/bytes.ts";
 import { openManifest } from "../../shared/election.ts";
 import { deviceKey, gatewayKey, manifestKeyPair, pseudonymKey, sha256, unseal } from "../../shared/keys.ts";
@@ -19,6 +21,7 @@ import type { Database } from "../database/database.ts";
 import { createElection, publishManifest, revokeDeviceKey, rotateDeviceKey } from "./elections.ts";
 import { revokeGatewayKey, rotateGatewayKey } from "./gateway_keys.ts";
 import { gatewaySync } from "./gateway_sync.ts";
+import { syncKeysOfMasters } from "./role_keys.ts";
 import { importRoll } from "./roll.ts";
 import { testVoter } from "../../tests/ballot_box.ts";
 import { signedSync } from "../../tests/signed_sync.ts";
@@ -46,7 +49,7 @@ const ignored: string[] = [];
 const handle = gatewaySync({
   reading: counted,
   writing: counted,
-  master: () => MASTER,
+  keysOf: syncKeysOfMasters({ master: () => MASTER }),
   now: () => nowMs,
   onIgnored: ({ election, id }, { senderKeys, statements }) =>
     ignored.push(`${election}/${id}: ${senderKeys} keys, ${statements} statements`),
@@ -245,6 +248,46 @@ Deno.test("gatewaySync() asks the database one statement for a poll when nothing
   await rotateDeviceKey(db, election, "s-2-a", 0, NOW);
   assert.equal((await asked())[0], undefined, "a device of another's station");
   assert.deepEqual(await asked(), [undefined, 1]);
+});
+
+Deno.test("gatewaySync() derives no key for a poll when nothing changed", async () => {
+  const election = await create("derives");
+  const { text } = (await ask(election))!;
+  const answer = { have: revisionOf(text) };
+  await ask(election, answer);
+  const poll = request(election, answer);
+  const hmac = mock.method(sodium, "crypto_auth_hmacsha256");
+  try {
+    assert.equal((await handle(poll)).status, 204);
+    // A derivation begins with the HMAC of the key that it derives from.
+    const fromMaster = () => hmac.mock.calls.filter(({ arguments: [message] }) => message === MASTER).length;
+    assert.equal(fromMaster(), 0);
+    hmac.mock.resetCalls();
+    await handle(request(election, { have: null }));
+    assert.equal(
+      fromMaster(),
+      4,
+      "for an answer: three devices' keys, and the test's own for its request",
+    );
+  } finally {
+    hmac.mock.restore();
+  }
+});
+
+Deno.test("gatewaySync() knows a sender key for ten minutes, and looks it up again after them", async () => {
+  const election = await create("sender");
+  const says = { senderKeys: ["cd".repeat(32)] };
+  const { text } = (await ask(election, { says }))!;
+  const asked = async () => {
+    statements = 0;
+    await ask(election, { have: revisionOf(text), says });
+    return statements;
+  };
+  nowMs += 599_000;
+  assert.equal(await asked(), 1);
+  nowMs += 2_000;
+  assert.equal(await asked(), 2);
+  assert.equal(await asked(), 1);
 });
 
 Deno.test("gatewaySync() reads a changed manifest once, however many gateways ask", async () => {

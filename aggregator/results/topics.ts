@@ -262,7 +262,7 @@ FROM counting.log_positions l
 LEFT JOIN unnest($1::text::text[], $2::text::int[], $3::text::bigint[]) AS seen (election, partition, arrival)
   USING (election, partition)
 CROSS JOIN LATERAL (
-  SELECT * FROM counting.rejections r
+  SELECT election, partition, log_offset, record_index, arrival, fate, reason, appended_at, gateway, station FROM counting.rejections r
   WHERE r.election = l.election AND r.partition = l.partition AND r.arrival > coalesce(seen.arrival, 0)
   ORDER BY r.arrival LIMIT ${REJECTIONS_AT_ONCE}
 ) r

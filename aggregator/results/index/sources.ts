@@ -270,7 +270,7 @@ export async function rejectionsAfter(
        to_char(r.appended_at AT TIME ZONE 'UTC', ${ISO_MINUTE}) AS minute
      FROM unnest($2::text::int[], $3::text::bigint[]) AS p (partition, after)
      CROSS JOIN LATERAL (
-       SELECT * FROM counting.rejections r
+       SELECT partition, log_offset, record_index, arrival, fate, reason, gateway, station, appended_at FROM counting.rejections r
        WHERE r.election = $1 AND r.partition = p.partition AND r.arrival > p.after
        ORDER BY r.arrival LIMIT $4::int
      ) r ORDER BY r.partition, r.arrival`,
