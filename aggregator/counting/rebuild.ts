@@ -17,7 +17,7 @@ import { Lease } from "../database/lease.ts";
 import { checkLosses, findLosses, noteLosses } from "./losses.ts";
 import { REBUILD_LEASE_MS, rebuildWork } from "./rebuild_lease.ts";
 import { retryPassing } from "./retry.ts";
-import { lockRolls, rebuildRoll } from "../registry/roll.ts";
+import { lockRoll, rebuildRoll } from "../registry/roll.ts";
 
 /**
  * Tables that are made anew, with an election column each. What was released stays: shown anew from nothing, a
@@ -109,7 +109,7 @@ async function rebuildHeld(
 ): Promise<Rebuilt> {
   const { election } = history;
   const begin = async (query: Query) => {
-    await lockRolls(query);
+    await lockRoll(query, election);
     await query(
       `INSERT INTO counting.former_voters SELECT election, voter_key FROM counting.participations WHERE election = $1
        ON CONFLICT DO NOTHING`,

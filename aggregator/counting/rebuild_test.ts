@@ -45,7 +45,8 @@ const TABLES: Record<string, string> = {
   "counting.turnout_counts": "*",
   "counting.turnout_groups": "*",
   "counting.outcome_counts": "*",
-  "counting.rejections": "*",
+  "counting.rejections":
+    "partition, log_offset, record_index, fate, reason, appended_at, gateway, station, vote_id",
   "counting.gaps": "*",
   "counting.log_positions": "partition, next_offset, records_read, log_identity, last_offset, last_digest",
 };
