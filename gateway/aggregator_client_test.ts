@@ -72,7 +72,7 @@ Deno.test("AggregatorClient.poll() takes up authorities that have changed", asyn
     client.poll();
     assert.equal(await ask(client, origin), "the aggregator");
     client.poll();
-    assert.deepEqual(said, ["authorities of the aggregator were read anew"]);
+    assert.deepEqual(said, ["the aggregator's authorities were read again"]);
     await Deno.copyFile(foreign.file, file);
     client.poll();
     assert.match(
@@ -92,7 +92,7 @@ Deno.test("AggregatorClient.poll() keeps what was good, and says once what is wr
     client.poll();
     client.poll();
     assert.deepEqual(said.splice(0), [
-      `authorities of the aggregator stay as they are: AGGREGATOR_CA_FILE names ${file}, which must hold certificates in PEM`,
+      `the aggregator's authorities were not replaced: AGGREGATOR_CA_FILE names ${file}, which must hold certificates in PEM`,
     ]);
     await Deno.remove(file);
     client.poll();

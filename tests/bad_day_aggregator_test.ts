@@ -208,7 +208,7 @@ const SYNCS: Row[] = [
     "signed in the future",
     sync(NOTHING, { createdS: NOON_MS / 1_000 + 301 }),
     "signature-early",
-    /sign again with the time of now/,
+    /sign again with the current time/,
   ],
   ["other bytes", { ...sync(NOTHING), body: "{}" }, "digest-mismatch", /not the SHA-256/],
   [

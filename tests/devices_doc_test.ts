@@ -7,6 +7,7 @@ import type { ElectionDefinition } from "../shared/election.ts";
 import { PROBLEMS } from "../shared/problem.ts";
 import { eventually } from "./eventually.ts";
 import { heldNow, votersOf, withRunningStack } from "./running_stack.ts";
+import { longTest } from "./runs.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
@@ -89,7 +90,7 @@ const SHELL = ["bash", "-euo", "pipefail"];
 const CRYPTOGRAPHY = "cryptography==50.0.2";
 const TYPESCRIPT = [Deno.execPath(), "run", "-A", "--quiet", "--check", "--ext=ts", "-"];
 
-Deno.test("the examples for devices run as they stand, and what they cast is counted", async (t) => {
+longTest("the examples for devices run as they stand, and what they cast is counted", async (t) => {
   const devices = await read("docs/devices.md");
   const readme = await read("README.md");
   const elections = [{ definition: definition(), voters: votersOf("bristol", VOTERS) }];

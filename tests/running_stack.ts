@@ -10,6 +10,7 @@ import { Aggregator } from "../simulator/run/aggregator.ts";
 import { type DevicesFile, readDevicesFile } from "../simulator/voting/polls.ts";
 import { type Voter, writeRoll } from "../simulator/voting/roll.ts";
 import { PollwireProcesses } from "../simulator/processes/pollwire.ts";
+import { writeMigratedDatabase } from "./database_snapshot.ts";
 
 /** Time for which an election made by {@link heldNow} stays open, in milliseconds. */
 const OPEN_FOR_MS = 86_400_000;
@@ -47,6 +48,7 @@ export async function withRunningStack(
   });
   const client = Deno.createHttpClient({});
   try {
+    await writeMigratedDatabase(`${dataDir}/db`);
     for (const { definition, voters } of elections) {
       const files = [
         `${dataDir}/${definition.election}.json`,

@@ -1,12 +1,12 @@
 /**
- * An answer whose whole body is at hand.
+ * A response whose whole body is in memory.
  *
  * @module
  */
 
 /**
- * A `Response` that keeps the text it was made of, so that `serve()` can send that with no stream between. Whatever is
- * made from it, by `clone()` or by middleware, is a plain `Response` and is sent as one.
+ * A `Response` that keeps its text, so that `serve()` can send it without a stream. A copy made by `clone()` or
+ * middleware is a plain `Response`, and is sent as one.
  */
 export class BufferedResponse extends Response {
   /** The body. */

@@ -144,7 +144,7 @@ Deno.test("serve() rejects before it listens when it cannot use the certificates
     const past = await authority.sign("past", { fromDay: -10, toDay: -1 });
     await assert.rejects(
       serving(past, () => Promise.resolve()),
-      /Cannot start: TLS_CERT_FILE names .*past\.crt, which is good from/,
+      /Cannot start: TLS_CERT_FILE names .*past\.crt, which is valid from/,
     );
   });
 });

@@ -94,7 +94,7 @@ Deno.test("Certificates refuses a certificate that is not good yet, or no longer
     for (const files of [past, future]) {
       assert.match(
         refusal(files),
-        /which is good from \S+Z to \S+Z, and must be good now \(\S+Z\)/,
+        /which is valid from \S+Z to \S+Z, and must be valid now \(\S+Z\)/,
       );
     }
   });

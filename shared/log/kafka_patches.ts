@@ -1,5 +1,5 @@
 /**
- * What of kafkajs 2.2.4 must be otherwise, and is private to it. Each has a test that fails without it.
+ * Patches to kafkajs 2.2.4 internals. Each has a test that fails without it.
  *
  * @module
  */
@@ -20,8 +20,8 @@ export function mendKafkajs(): void {
 }
 
 /**
- * Once a connection has had an answer, kafkajs looks every millisecond whether requests wait for their turn, for ever,
- * by a timer set in the past, of which the runtime warns (tulios/kafkajs#1704, #1751). It is to look when some wait.
+ * After a connection's first answer, kafkajs checks for waiting requests every millisecond, forever, by a timer in the
+ * past, about which the runtime warns (tulios/kafkajs#1704, #1751). Patched to check only while requests wait.
  */
 function mendRequestQueue(queue: RequestQueueType): void {
   const { scheduleCheckPendingRequests } = queue;
@@ -31,9 +31,9 @@ function mendRequestQueue(queue: RequestQueueType): void {
 }
 
 /**
- * A consumer that is stopped while brokers come or go makes new fetchers after the old ones were told to end. These
- * fetch without an end; and what is not running fetches nothing without waiting for anything, so that the process does
- * nothing else any more. They are to end.
+ * A consumer that is stopped while brokers join or leave makes new fetchers after the old ones were told to end. The new
+ * ones loop forever: a consumer that is not running fetches nothing and never waits, so the process does nothing else.
+ * Patched to end them.
  */
 function mendRunner(runner: RunnerType): void {
   const { fetch } = runner;

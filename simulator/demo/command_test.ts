@@ -1,5 +1,6 @@
 import assert from "assert";
 import { eventually } from "../../tests/eventually.ts";
+import { longTest } from "../../tests/runs.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
@@ -99,7 +100,7 @@ Deno.test("demo holds an election until it is stopped, accounts for it, and leav
   }
 });
 
-Deno.test("demo stays when everybody who came has voted, until it is stopped", async () => {
+longTest("demo stays when everybody who came has voted, until it is stopped", async () => {
   const demo = new Demo("--voters", "40", "--rate", "40", "--bad", "0.5", "--turnout", "1");
   try {
     await demo.says(/everybody who came has voted: \d+ votes/);
@@ -116,7 +117,7 @@ Deno.test("demo stays when everybody who came has voted, until it is stopped", a
   }
 });
 
-Deno.test("demo stops by itself when its time is over", async () => {
+longTest("demo stops by itself when its time is over", async () => {
   const demo = new Demo("--voters", "1000", "--rate", "20", "--duration", "2s");
   try {
     const { code, last } = await demo.end();
@@ -127,7 +128,7 @@ Deno.test("demo stops by itself when its time is over", async () => {
   }
 });
 
-Deno.test("demo that is stopped before the polls are open ends in order", async () => {
+longTest("demo that is stopped before the polls are open ends in order", async () => {
   const demo = new Demo("--voters", "50");
   try {
     await demo.says(/makes the country up/);

@@ -1,7 +1,8 @@
 /**
  * The crash test: aggregator and gateways as processes of their own, killed under load at every point where a vote could
  * be lost or counted twice; a spool that burns, and one that comes back from a backup; a log and a database that are
- * not what they were. By hand: `CRASH_HITS=50 deno test -A tests/crash/`.
+ * not what they were. `deno task test:crash` runs it; by hand:
+ * `POLLWIRE_RUNS=full CRASH_HITS=50 deno test -A tests/crash/`.
  */
 import assert from "assert";
 import { cpSync } from "node:fs";
@@ -12,6 +13,7 @@ import { seededRandom } from "../../simulator/random.ts";
 import { CRASH_POINTS, type CrashPoint } from "./crash_point.ts";
 import type { Round } from "./load.ts";
 import { killAt, killAtAnyMoment, whileCasting } from "./kills.ts";
+import { longTest } from "../runs.ts";
 import { AGGREGATOR, until } from "./processes.ts";
 import { GATEWAYS, Scene } from "./scene.ts";
 
@@ -33,7 +35,7 @@ const DEADLINE_MS = 30_000;
 
 const [BURNT] = GATEWAYS;
 
-Deno.test("no vote that was acknowledged is lost or counted twice, whatever dies", {
+longTest("no vote that was acknowledged is lost or counted twice, whatever dies", {
   sanitizeOps: true,
   sanitizeResources: true,
 }, async (t) => {
