@@ -4,7 +4,7 @@
  * @module
  */
 import type { Problem } from "../shared/problem.ts";
-import type { CastVote, Delivery } from "./device.ts";
+import type { CastVote, Delivery } from "./delivery.ts";
 
 /** The delivery of one vote. It is open until a gateway has taken the vote, or every gateway has refused it. */
 export class Attempt {

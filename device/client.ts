@@ -18,22 +18,11 @@ import type { Problem } from "../shared/problem.ts";
 import { PROOF_SCHEME } from "../shared/proof.ts";
 import type { Selection, VotingMode } from "../shared/vote.ts";
 import { type Clock, systemClock } from "./clock.ts";
-import {
-  type CastVote,
-  type Delivery,
-  Device,
-  type DeviceIdentity,
-  type DeviceLimits,
-  type Taken,
-} from "./device.ts";
+import { Device, type DeviceIdentity, type DeviceLimits } from "./device.ts";
+import type { CastVote, Delivery, Taken } from "./delivery.ts";
 import { GatewayLink, type Jitter } from "./gateway_link.ts";
-import {
-  type CheckedReceipts,
-  checkReceipts,
-  type Fetch,
-  type ReceiptAnswer,
-  RECEIPTS_LIMITS,
-} from "./receipts.ts";
+import { type CheckedReceipts, checkReceipts, type ReceiptAnswer, RECEIPTS_LIMITS } from "./receipts.ts";
+import type { Fetch } from "./post.ts";
 import { type SettleLimits, Settler } from "./settle.ts";
 import type { KeptVote, VoteStore } from "./store.ts";
 import { DeviceTime, type TimeSource } from "./time.ts";

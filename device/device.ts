@@ -11,6 +11,7 @@ import { PROOF_SCHEME, proofLeaf, proofOf, type SignedVote } from "../shared/pro
 import type { Receipt } from "../shared/receipt.ts";
 import { signRequest } from "../shared/signature.ts";
 import { Attempt } from "./attempt.ts";
+import type { CastVote, Delivery } from "./delivery.ts";
 import type { Clock } from "./clock.ts";
 import {
   type Answer,
@@ -23,7 +24,7 @@ import {
 } from "./gateway_answer.ts";
 import { type GatewayLink, type Jitter, nextGateway } from "./gateway_link.ts";
 import { post } from "./post.ts";
-import type { Fetch } from "./receipts.ts";
+import type { Fetch } from "./post.ts";
 import { type DeviceTime, TIME_LIMITS } from "./time.ts";
 
 /** Limits of a device. */
@@ -52,20 +53,6 @@ export type DeviceIdentity = Readonly<{
 
 /** A vote that is not signed yet. `text` is its JSON, in ASCII. */
 export type VoteText = Readonly<{ voteId: string; text: string }>;
-
-/** A signed vote. Every sending has the same text, proof and id. */
-export type CastVote = Readonly<{ voteId: string }> & Readonly<SignedVote>;
-
-/** A gateway's receipt for a vote on its disk. `gateway` is the address that sent it. */
-export type Taken = Readonly<{ receipt: Receipt; gateway: string }>;
-
-/** The result of delivering one vote to the gateways. */
-export type Delivery =
-  | Readonly<{ fate: "acknowledged" }> & Taken
-  /** Refused by every gateway, and none of them can have it on its disk. */
-  | Readonly<{ fate: "refused"; problem: Problem }>
-  /** A gateway may have it, or may take it later. `problem`: why a gateway refused it, if one did. */
-  | Readonly<{ fate: "undelivered"; detail: string; problem?: Problem }>;
 
 /** Dependencies of a device. */
 export type DeviceWorld = Readonly<{

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import type { Fetch } from "./receipts.ts";
+/** Like the global `fetch`, with an absolute URL. */
+export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
 
 /**
  * Posts, and passes the response to `read`; both must end before the deadline.

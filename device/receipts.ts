@@ -8,7 +8,7 @@ import { type Answer, MAX_RECEIPTS, openAnswers, signedAnswersSchema } from "../
 import { toHex } from "../shared/bytes.ts";
 import { parseJson } from "../shared/json.ts";
 import type { Receipt } from "../shared/receipt.ts";
-import { post } from "./post.ts";
+import { type Fetch, post } from "./post.ts";
 
 /** Limits of one request: its timeout in milliseconds, and its receipts. */
 export const RECEIPTS_LIMITS = { requestTimeoutMs: 30_000, receipts: MAX_RECEIPTS } as const;
@@ -32,9 +32,6 @@ export type AggregatorFault = Readonly<{ fault: string; status?: number }>;
 
 /** The election, and the key that its answers are checked with: the aggregator's Ed25519 public key, in hex. */
 export type AnswerSource = Readonly<{ election: string; answerKey: string }>;
-
-/** Like the global `fetch`, with an absolute URL. */
-export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
 
 /**
  * Asks about at most {@link RECEIPTS_LIMITS}.receipts; with none, only for the aggregator's time.

@@ -7,7 +7,8 @@
  */
 import type { Receipt } from "../shared/receipt.ts";
 import type { Clock } from "./clock.ts";
-import type { CastVote, Delivery, Device, Taken } from "./device.ts";
+import type { Device } from "./device.ts";
+import type { CastVote, Delivery, Taken } from "./delivery.ts";
 import { type ReceiptAnswer, RECEIPTS_LIMITS } from "./receipts.ts";
 
 /** Limits of a settler. */

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Receipt } from "../shared/receipt.ts";
-import type { CastVote } from "./device.ts";
+import type { CastVote } from "./delivery.ts";
 
 /**
  * A stored vote with its proof: plain JSON. `receipt` is its newest receipt, if there is one, and `gateway` the address

@@ -18,7 +18,7 @@ export class ConfigError extends Error {
  */
 export function readConfig<Shape extends z.ZodRawShape>(
   shape: Shape,
-  environment: Readonly<Record<string, string>> = Deno.env.toObject(),
+  environment: Readonly<Record<string, string>> = environmentOf(shape),
 ): z.infer<z.ZodObject<Shape>> {
   const values: Record<string, string> = {};
   for (const name of Object.keys(shape)) {
@@ -34,6 +34,14 @@ export function readConfig<Shape extends z.ZodRawShape>(
     return `${name}${name in values ? "" : " (not set)"}: ${message}`;
   });
   throw new ConfigError(`Cannot start: ${faults.join("; ")}`);
+}
+
+/** What the environment has of the settings, and of nothing else: a process may read no more of it (deno.json). */
+function environmentOf(shape: z.ZodRawShape): Record<string, string> {
+  const names = Object.keys(shape).flatMap((name) => [name, `${name}_FILE`]);
+  return Object.fromEntries(
+    names.map((name) => [name, Deno.env.get(name)]).filter(([, value]) => value !== undefined),
+  );
 }
 
 function readSecret(name: string, file: string): string {

@@ -185,7 +185,9 @@ Deno.test("the aggregator's processes in Docker run every role, each with the ke
 
 Deno.test("users.sql makes every user that an app is in PostgreSQL, and gives it a password", () => {
   const sql = read("deploy/postgresql/users.sql");
-  const made = /ARRAY\[(.*?)\]/s.exec(sql)![1].split(",").map((name) => name.trim().slice(1, -1));
+  const made = /LOGIN', name\)\s+FROM unnest\(ARRAY\[('office'.*?)\]/s.exec(sql)![1].split(",").map((name) =>
+    name.trim().slice(1, -1)
+  );
   const users = new Set(
     each(base).flatMap(([, { environment = {} }]) =>
       environment.DATABASE_URL === undefined ? [] : [new URL(environment.DATABASE_URL).username]

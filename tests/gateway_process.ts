@@ -5,6 +5,7 @@
  */
 import assert from "assert";
 import { setTimeout as delay } from "node:timers/promises";
+import config from "../deno.json" with { type: "json" };
 import type { Manifest } from "../shared/election.ts";
 import { openSqliteLog } from "../shared/log/sqlite.ts";
 import type { StoredRecord } from "../shared/log/vote_log.ts";
@@ -14,6 +15,7 @@ import { FakeAggregator, testGatewayFile } from "./fake_aggregator.ts";
 import { testDefinition, testManifest } from "./fixture.ts";
 import { testSync } from "./gateway_fixture.ts";
 
+const { tasks: { gateway: GATEWAY_TASK } } = config;
 /** How long a gateway may take to listen, in milliseconds. */
 const DEADLINE_MS = 60_000;
 const DAY_MS = 86_400_000;
@@ -27,17 +29,9 @@ export class GatewayProcess {
 
   constructor(environment: Record<string, string>) {
     this.#process = new Deno.Command(Deno.execPath(), {
-      args: [
-        "run",
-        "--no-check",
-        "--allow-net",
-        "--allow-read",
-        "--allow-write",
-        "--allow-env",
-        "--allow-sys",
-        "main.ts",
-      ],
-      cwd: new URL("../gateway", import.meta.url),
+      // With the permissions of `deno task gateway`, and no others.
+      args: ["run", "--no-check", ...GATEWAY_TASK.replaceAll("'", "").split(" ").slice(2)],
+      cwd: new URL("..", import.meta.url),
       env: { PORT: "0", SYNC_INTERVAL_MS: "100", ...environment },
       stdout: "piped",
       stderr: "piped",

@@ -1,6 +1,11 @@
--- Users who log in, members of the roles that `deno task migrate` makes. Again is harmless: passwords are set anew.
+-- Users who log in, members of the roles that `deno task migrate` uses and makes where they are missing. Idempotent: passwords are
+-- set again.
 -- psql -v office_password=… -v aggregator_password=… -v serve_password=… -v sync_password=… -v audit_password=… -f users.sql
 \set ON_ERROR_STOP on
+SELECT format('CREATE ROLE %I NOLOGIN', name)
+  FROM unnest(ARRAY['pollwire_registrar', 'pollwire_counter', 'pollwire_reader', 'pollwire_auditor',
+    'pollwire_server', 'pollwire_indexer', 'pollwire_receipts', 'pollwire_sync']) name
+  WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) \gexec
 SELECT format('CREATE ROLE %I LOGIN', name)
   FROM unnest(ARRAY['office', 'aggregator', 'serve', 'sync', 'audit']) name
   WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) \gexec

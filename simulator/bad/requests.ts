@@ -5,7 +5,8 @@
  */
 import { formatKeyName, type KeyName } from "../../shared/keys.ts";
 import { signRequest } from "../../shared/signature.ts";
-import { bodyOf, type CastVote, type DeviceIdentity } from "../../device/device.ts";
+import { bodyOf, type DeviceIdentity } from "../../device/device.ts";
+import type { CastVote } from "../../device/delivery.ts";
 import type { RequestKind } from "./kinds.ts";
 
 /** How far a stale or early signature is from now, in seconds: twice what a gateway allows. */

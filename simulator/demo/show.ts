@@ -80,7 +80,7 @@ export class Show {
         origin,
       })),
       aggregator: this.#aggregator,
-      aggregatorOrigin: environment.aggregators[0]!,
+      aggregatorOrigin: environment.counter ?? environment.aggregators[0]!,
       memory: () => this.#memory(),
       fetch: http,
       clock: systemClock,

@@ -9,7 +9,7 @@ import { keepLedger } from "./ledger.ts";
 import { judgeLedgerFile } from "./parts.ts";
 import { kindLines } from "./reconcile.ts";
 import { differenceLines } from "../run/report.ts";
-import { Differences } from "./verdict.ts";
+import { Differences } from "../run/differences.ts";
 
 /** The command `ledger`. */
 export function ledgerCommand(): Command {

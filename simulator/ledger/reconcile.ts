@@ -9,7 +9,8 @@ import type { Aggregator } from "../run/aggregator.ts";
 import { systemClock } from "../../device/clock.ts";
 import { judgeLedgerFile } from "./parts.ts";
 import { number, spellReconciliation } from "../run/report.ts";
-import { compareReconciliation, compareResults, Differences, type LedgerSummary } from "./verdict.ts";
+import { compareReconciliation, compareResults, type LedgerSummary } from "./verdict.ts";
+import { Differences } from "../run/differences.ts";
 import { isReadThrough, settleDifferences, waitForReconciliation } from "../run/wait.ts";
 
 /** How long results may differ without a change before that is the result, in milliseconds. */

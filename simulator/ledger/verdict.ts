@@ -6,28 +6,9 @@
  */
 import { describeKind, expectedOf, mayCount, unansweredOf, VOTE_KINDS, type VoteKind } from "../bad/kinds.ts";
 import type { Reconciliation, StationRow } from "../run/aggregator.ts";
+import type { Differences } from "../run/differences.ts";
 import { spellReconciliation } from "../run/report.ts";
 import type { LedgerEntry, SentEntry } from "./ledger.ts";
-
-/** Most differences that are spelled out; the rest are counted. */
-export const MAX_DIFFERENCES_NAMED = 20;
-
-/** Things that are not as they should be. */
-export class Differences {
-  readonly named: string[] = [];
-  count = 0;
-
-  add(text: string): void {
-    this.count++;
-    if (this.named.length < MAX_DIFFERENCES_NAMED) this.named.push(text);
-  }
-
-  /** Takes over others, of which some may not have been named. */
-  addAll({ count, named }: Readonly<{ count: number; named: readonly string[] }>): void {
-    for (const text of named) this.add(text);
-    this.count += count - named.length;
-  }
-}
 
 /** What a ledger amounts to. */
 export type LedgerSummary = Readonly<{

@@ -2,13 +2,8 @@ import assert from "assert";
 import type { Reconciliation } from "../run/aggregator.ts";
 import type { VoteKind } from "../bad/kinds.ts";
 import type { LedgerEntry } from "./ledger.ts";
-import {
-  compareReconciliation,
-  compareResults,
-  Differences,
-  judgeLedger,
-  MAX_DIFFERENCES_NAMED,
-} from "./verdict.ts";
+import { compareReconciliation, compareResults, judgeLedger } from "./verdict.ts";
+import { Differences, MAX_DIFFERENCES_NAMED } from "../run/differences.ts";
 
 const strict = { sanitizeOps: true, sanitizeResources: true };
 

@@ -36,17 +36,56 @@ export type MembersOptions = Readonly<{
   servers?: Servers;
 }>;
 
+/** The processes by what they are asked for; one that runs every role is asked for all of it. */
+export type Members = Readonly<{
+  /** Page, API and receipts. */
+  aggregators: MemberSpec[];
+  /** Asked by gateways. */
+  syncs: MemberSpec[];
+  counters: MemberSpec[];
+  gateways: MemberSpec[];
+}>;
+
+/** Parts of an aggregator that is run by its roles: the process's name, its roles, and its user in PostgreSQL. */
+const PARTS = {
+  aggregators: { name: "aggregator", roles: "serve,receipts", user: "serve" },
+  syncs: { name: "sync", roles: "sync", user: "sync" },
+  counters: { name: "count", roles: "count,index", user: "aggregator" },
+} as const;
+
 /** The processes, on ports that nobody listens on now. */
-export function membersOf(
-  options: MembersOptions,
-): { aggregators: MemberSpec[]; gateways: MemberSpec[] } {
-  const { aggregators: count = 1, gateways, aggregatorPort } = options;
-  const ports = freePorts(count + gateways.length, HOST);
+export function membersOf(options: MembersOptions): Members {
+  const { aggregators: count = 1, gateways, aggregatorPort, servers } = options;
+  const parts = servers?.byRole ? 3 : 1;
+  const ports = freePorts(count * parts + gateways.length, HOST);
   if (aggregatorPort !== undefined) ports[0] = aggregatorPort;
-  const names = Array.from({ length: count }, (_, i) => count === 1 ? "aggregator" : `aggregator-${i + 1}`);
+  const numbered = (name: string) =>
+    Array.from({ length: count }, (_, i) => count === 1 ? name : `${name}-${i + 1}`);
+  const gatewayMembers = gateways.map((name, i) => gateway(name, ports[count * parts + i]!, options));
+  if (!servers?.byRole) {
+    const aggregators = numbered("aggregator").map((name, i) => aggregator(name, ports[i]!, options));
+    return { aggregators, syncs: aggregators, counters: aggregators, gateways: gatewayMembers };
+  }
+  const membersOf = (part: keyof typeof PARTS, firstPort: number) =>
+    numbered(PARTS[part].name).map((name, i) => {
+      const own = { AGGREGATOR_ROLES: PARTS[part].roles, ...databaseOf(servers, PARTS[part].user) };
+      return aggregator(name, ports[firstPort + i]!, options, own);
+    });
   return {
-    aggregators: names.map((name, i) => aggregator(name, ports[i]!, options)),
-    gateways: gateways.map((name, i) => gateway(name, ports[count + i]!, options)),
+    aggregators: membersOf("aggregators", 0),
+    syncs: membersOf("syncs", count),
+    counters: membersOf("counters", 2 * count),
+    gateways: gatewayMembers,
+  };
+}
+
+/** The database as its user sees it, where the stack has users. */
+function databaseOf({ aggregators }: Servers, user: string): Record<string, string> {
+  const { DATABASE_PASSWORDS_DIRECTORY: passwords, DATABASE_URL: url } = aggregators;
+  if (passwords === undefined || url === undefined) return {};
+  return {
+    DATABASE_URL: url.replace(/^postgres:\/\/[^@]+@/, `postgres://${user}@`),
+    DATABASE_PASSWORD_FILE: `${passwords}/database-${user}`,
   };
 }
 
@@ -55,8 +94,14 @@ export function aggregatorEnvironment({ dataDir, servers }: MembersOptions): Rec
   return { POLLWIRE_DATA: dataDir, ...servers?.aggregators };
 }
 
-function aggregator(name: string, port: number, options: MembersOptions): MemberSpec {
-  return member(name, "aggregator", ["aggregate"], port, options, aggregatorEnvironment(options));
+function aggregator(
+  name: string,
+  port: number,
+  options: MembersOptions,
+  own: Readonly<Record<string, string>> = {},
+): MemberSpec {
+  const environment = { ...aggregatorEnvironment(options), ...own };
+  return member(name, "aggregator", ["aggregate"], port, options, environment);
 }
 
 function gateway(name: string, port: number, options: MembersOptions): MemberSpec {

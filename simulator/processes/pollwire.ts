@@ -46,6 +46,8 @@ export type StackOptions = MembersOptions & Readonly<{ clock: Clock }>;
 export class PollwireProcesses {
   readonly #options: StackOptions;
   readonly #aggregators: readonly Member[];
+  readonly #syncs: readonly Member[];
+  readonly #counters: readonly Member[];
   readonly #gateways: readonly Member[];
   readonly #sampler: ReturnType<typeof setInterval>;
   readonly #onExit = () => this.#signalAll("SIGTERM");
@@ -55,9 +57,17 @@ export class PollwireProcesses {
   constructor(options: StackOptions) {
     this.#options = options;
     Deno.mkdirSync(`${options.dataDir}/logs`, { recursive: true });
-    const { aggregators, gateways } = membersOf(options);
-    const begin = (spec: MemberSpec): Member => ({ ...spec, stopping: false, peakBytes: 0, starts: 0 });
+    const { aggregators, syncs, counters, gateways } = membersOf(options);
+    const begun = new Map<MemberSpec, Member>();
+    // One that runs every role is the same process in each list.
+    const begin = (spec: MemberSpec): Member => {
+      const member = begun.get(spec) ?? { ...spec, stopping: false, peakBytes: 0, starts: 0 };
+      begun.set(spec, member);
+      return member;
+    };
     this.#aggregators = aggregators.map(begin);
+    this.#syncs = syncs.map(begin);
+    this.#counters = counters.map(begin);
     this.#gateways = gateways.map(begin);
     this.#sampler = setInterval(() => this.#sampleMemory(), STACK_LIMITS.memoryEveryMs);
     // However this process ends, it leaves no other behind that it could still have told.
@@ -65,7 +75,17 @@ export class PollwireProcesses {
   }
 
   get #members(): readonly Member[] {
-    return [...this.#aggregators, ...this.#gateways];
+    return [...this.#central, ...this.#gateways];
+  }
+
+  /** The aggregators' processes, each once. */
+  get #central(): readonly Member[] {
+    return [...new Set([...this.#counters, ...this.#syncs, ...this.#aggregators])];
+  }
+
+  /** The address of a process that counts: it has the metrics of counting. */
+  get counter(): string {
+    return this.#counters[0]!.origin;
   }
 
   /** The aggregator's address: the first aggregator's. */
@@ -106,7 +126,7 @@ export class PollwireProcesses {
    */
   async provision(definition: string, roll: string, revoked?: string): Promise<void> {
     const options = ["--definition", definition, "--roll", roll];
-    for (const aggregator of this.aggregators) options.push("--aggregator", aggregator);
+    for (const { origin } of this.#syncs) options.push("--aggregator", origin);
     if (revoked !== undefined) options.push("--revoke", revoked);
     await this.#command("provision the election", ["provision", ...options]);
     // Embedded logs are made by whoever opens them first.
@@ -133,7 +153,7 @@ export class PollwireProcesses {
 
   /** Starts every process, the aggregator first, and waits until each is ready. */
   async start(): Promise<void> {
-    await Promise.all(this.#aggregators.map((aggregator) => this.#launch(aggregator)));
+    await Promise.all(this.#central.map((member) => this.#launch(member)));
     await Promise.all(this.#gateways.map((gateway) => this.#launch(gateway)));
   }
 
@@ -156,7 +176,7 @@ export class PollwireProcesses {
   async stop(): Promise<void> {
     this.#sampleMemory();
     await Promise.all(this.#gateways.map((gateway) => this.#end(gateway)));
-    await Promise.all(this.#aggregators.map((aggregator) => this.#end(aggregator)));
+    await Promise.all(this.#central.map((member) => this.#end(member)));
     await this.#guard?.close();
     this.#guard = undefined;
     clearInterval(this.#sampler);

@@ -13,12 +13,14 @@ const MAX_AGGREGATORS = 8;
 const FOR_GATEWAYS = ["VOTE_LOG", "KAFKA_PASSWORD", "KAFKA_PASSWORD_FILE"];
 
 /** Options as they are typed. */
-export type ServersOptions = Readonly<{ stack?: string; aggregators: number }>;
+export type ServersOptions = Readonly<{ stack?: string; aggregators: number; byRole?: boolean }>;
 
 /** Settings of the processes that use the servers, by name. */
 export type Servers = Readonly<{
   aggregators: Readonly<Record<string, string>>;
   gateways: Readonly<Record<string, string>>;
+  /** Whether each aggregator is three processes: count and index, serve and receipts, sync. It is one when left out. */
+  byRole?: boolean;
 }>;
 
 /** Adds the options to a command. */
@@ -33,7 +35,8 @@ export function addServersOptions(command: Command): Command {
         min: 1,
         max: MAX_AGGREGATORS,
       }).default(1),
-    );
+    )
+    .option("--by-role", "run each aggregator as three processes, by its roles; needs --stack");
 }
 
 /**
@@ -41,8 +44,9 @@ export function addServersOptions(command: Command): Command {
  *
  * @throws {UsageError} when the file cannot be read, or does not name a log and a database that can be shared.
  */
-export function serversOf({ stack, aggregators }: ServersOptions): Servers | undefined {
-  if (stack !== undefined) return readServers(stack);
+export function serversOf({ stack, aggregators, byRole = false }: ServersOptions): Servers | undefined {
+  if (stack !== undefined) return { ...readServers(stack), ...byRole && { byRole } };
+  if (byRole) throw new UsageError("--by-role needs --stack: one process does everything on embedded stores");
   if (aggregators === 1) return undefined;
   throw new UsageError(
     `--aggregators ${aggregators} needs --stack: one process counts on embedded stores`,

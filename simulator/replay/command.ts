@@ -9,7 +9,8 @@ import { command, Failure, integerOption, numberOption, UsageError } from "../..
 import { duration, progress } from "../../cli/progress.ts";
 import { Aggregator, type StationRow } from "../run/aggregator.ts";
 import { systemClock } from "../../device/clock.ts";
-import { type Delivery, type Device, DEVICE_LIMITS, type VoteText } from "../../device/device.ts";
+import { type Device, DEVICE_LIMITS, type VoteText } from "../../device/device.ts";
+import type { Delivery } from "../../device/delivery.ts";
 import { freeElectionId } from "../run/directory.ts";
 import { addHttpsOptions, clientTls, type HttpsOptions, stackTls } from "../processes/https.ts";
 import { addServersOptions, serversOf, type ServersOptions } from "../processes/servers.ts";
@@ -33,9 +34,10 @@ import { indexedResults } from "./indexed.ts";
 import { amidChaos, chaosOf, hoursAround, interruptible, onStack } from "../run/run.ts";
 import { slug } from "../slug.ts";
 import { peakMemoryOf, PollwireProcesses } from "../processes/pollwire.ts";
-import { compareResults, Differences } from "../ledger/verdict.ts";
+import { compareResults } from "../ledger/verdict.ts";
+import { Differences } from "../run/differences.ts";
 import { isReadThrough, settleDifferences, waitForReconciliation } from "../run/wait.ts";
-import type { Fetch } from "../../device/receipts.ts";
+import type { Fetch } from "../../device/post.ts";
 import { eachOf } from "../workers.ts";
 
 /** The options of `replay`, as they are typed. */

@@ -5,7 +5,7 @@
  * @module
  */
 import { z } from "zod";
-import type { Fetch } from "../../device/receipts.ts";
+import type { Fetch } from "../../device/post.ts";
 import { VOTING_MODES } from "../../shared/vote.ts";
 import { AggregatorAway, type StationRow } from "../run/aggregator.ts";
 

@@ -5,7 +5,8 @@
  */
 import { z } from "zod";
 import { Failure } from "../../cli/command.ts";
-import { type AnswerSource, checkReceipts, type Fetch, type ReceiptAnswer } from "../../device/receipts.ts";
+import { type AnswerSource, checkReceipts, type ReceiptAnswer } from "../../device/receipts.ts";
+import type { Fetch } from "../../device/post.ts";
 import {
   type ElectionDefinition,
   type Manifest,

@@ -4,7 +4,7 @@
  * @module
  */
 import type { PeakMemory } from "../processes/pollwire.ts";
-import type { Differences } from "../ledger/verdict.ts";
+import type { Differences } from "./differences.ts";
 
 /** Spells a number with separators: `517,757`. */
 export function number(n: number): string {

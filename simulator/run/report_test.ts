@@ -1,6 +1,6 @@
 import assert from "assert";
 import { differenceLines, spellMemory, spellReconciliation } from "./report.ts";
-import { Differences } from "../ledger/verdict.ts";
+import { Differences } from "./differences.ts";
 
 const strict = { sanitizeOps: true, sanitizeResources: true };
 

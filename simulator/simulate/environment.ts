@@ -40,6 +40,8 @@ export type Environment = Readonly<{
   onRoll: number;
   /** The addresses of the aggregator's aggregators. */
   aggregators: readonly string[];
+  /** A process that counts, where that is another one. */
+  counter?: string;
   gateways: readonly string[];
   devicesFile: string;
   ledgerFile: string;
@@ -112,6 +114,7 @@ export async function makeEnvironment(
     coming: total,
     onRoll: size.voters,
     aggregators: stack.aggregators,
+    counter: stack.counter,
     gateways: stack.gateways,
     devicesFile: `${dataDir}/devices/${election}.json`,
     ledgerFile: `${directory}/ledger.ndjson`,

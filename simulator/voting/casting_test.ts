@@ -1,7 +1,8 @@
 import assert from "assert";
 import { problem, type ProblemType } from "../../shared/problem.ts";
 import type { Receipt } from "../../shared/receipt.ts";
-import { type CastVote, type Delivery, Device } from "../../device/device.ts";
+import { Device } from "../../device/device.ts";
+import type { CastVote, Delivery } from "../../device/delivery.ts";
 import { GatewayLink } from "../../device/gateway_link.ts";
 import type { ReceiptAnswer } from "../../device/receipts.ts";
 import { isProofOf } from "../../shared/proof.ts";
@@ -14,7 +15,8 @@ import type { BadKind, VoteKind } from "../bad/kinds.ts";
 import { plan } from "./plan.ts";
 import { seededRandom } from "../random.ts";
 import { castPlanned } from "./casting.ts";
-import { Differences, judgeLedger } from "../ledger/verdict.ts";
+import { judgeLedger } from "../ledger/verdict.ts";
+import { Differences } from "../run/differences.ts";
 
 const strict = { sanitizeOps: true, sanitizeResources: true };
 const { definition, voters, size } = testCountry();

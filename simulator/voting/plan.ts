@@ -10,7 +10,8 @@ import { type BadKind, type BallotKind, describeKind, type RequestKind } from ".
 import type { BadMix } from "../bad/mix.ts";
 import { castVote, selectionsText } from "./cast.ts";
 import type { Choices } from "../country/choices.ts";
-import type { CastVote, Device, VoteText } from "../../device/device.ts";
+import type { Device, VoteText } from "../../device/device.ts";
+import type { CastVote } from "../../device/delivery.ts";
 import { toHex } from "../../shared/bytes.ts";
 import { proofOf } from "../../shared/proof.ts";
 import type { SentEntry } from "../ledger/ledger.ts";

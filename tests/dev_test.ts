@@ -1,0 +1,55 @@
+import assert from "assert";
+import { freePorts, holdPort } from "../simulator/processes/ports.ts";
+import { withDirectory } from "./directory.ts";
+import { eventually } from "./eventually.ts";
+
+const DEADLINE_MS = 120_000;
+
+/** A port after which the next one is free too. */
+function twoFreePorts(): number {
+  for (;;) {
+    const [port] = freePorts(1);
+    const next = holdPort(port! + 1);
+    next?.release();
+    if (next !== undefined) return port!;
+  }
+}
+
+async function isReady(port: number): Promise<boolean> {
+  try {
+    const response = await fetch(`http://127.0.0.1:${port}/health/ready`);
+    await response.body?.cancel();
+    return response.ok;
+  } catch {
+    return false;
+  }
+}
+
+Deno.test("deno task dev makes an election, runs an aggregator and a gateway that know it, and ends both at SIGTERM", async () => {
+  await withDirectory(async (directory) => {
+    const port = twoFreePorts();
+    const dev = new Deno.Command(Deno.execPath(), {
+      args: ["run", "-A", "deploy/dev/main.ts", "--data", directory, "--port", String(port)],
+      cwd: new URL("..", import.meta.url),
+      stdout: "piped",
+      stderr: "null",
+    }).spawn();
+    const said = new Response(dev.stdout).text();
+    let ended = false;
+    const status = dev.status.finally(() => ended = true);
+    try {
+      await eventually(
+        "both are ready",
+        async () => ended || await isReady(port) && await isReady(port + 1),
+        DEADLINE_MS,
+      );
+      const { elections } = await (await fetch(`http://127.0.0.1:${port}/v1/elections`)).json();
+      assert.deepEqual(elections.map(({ id }: { id: string }) => id), ["dev"]);
+    } finally {
+      if (!ended) dev.kill("SIGTERM");
+    }
+    assert.equal((await status).code, 0);
+    assert.match(await said, new RegExp(`page and API +http://127.0.0.1:${port}/`));
+    assert.ok(!await isReady(port) && !await isReady(port + 1));
+  });
+});
