@@ -5,11 +5,12 @@
  */
 import { z } from "zod";
 import { LOG_LEVELS, type LogLevel } from "../cli/log.ts";
-import { integer, readConfig } from "../shared/config.ts";
+import { ConfigError, integer, readConfig } from "../shared/config.ts";
 import { type TlsFiles, tlsFiles } from "../web/tls.ts";
 import { type DatabaseChoice, databaseChoice } from "./database/database_url.ts";
 import { type LogAddress, logAddressSetting, withPassword } from "../shared/log/address.ts";
 import type { IndexSettings } from "./results/index/tally_index.ts";
+import { ALL_ROLES, isWhole, parseRoles, type ProcessRole } from "./roles/roles.ts";
 
 /** Every setting, with its default and its meaning. */
 export const SETTINGS = {
@@ -27,15 +28,20 @@ export const SETTINGS = {
   DATABASE_LOCK_TIMEOUT_MS: integer(100, 600_000).default(10_000),
   /** How long a transaction may wait for its next statement. */
   DATABASE_IDLE_TRANSACTION_MS: integer(1_000, 3_600_000).default(30_000),
-  /** Connections of an aggregator that count, and that read; one more publishes. */
+  /** Connections of a process that count or take gateways' statements, and that read. One more publishes or indexes. */
   DATABASE_COUNTING_CONNECTIONS: integer(1, 64).default(2),
   DATABASE_READING_CONNECTIONS: integer(1, 64).default(4),
   /** The logs: `sqlite:<directory>` or `kafka://…`; `sqlite:<POLLWIRE_DATA>/log` when not set. */
   VOTE_LOG: logAddressSetting.optional(),
   /** The password of the user that VOTE_LOG names. */
   KAFKA_PASSWORD: z.string().optional(),
-  /** The directory of the elections' master keys; `<POLLWIRE_DATA>/keys` when not set. */
+  /** The directory of the elections' master keys; `<POLLWIRE_DATA>/keys` when not set. Only the role count reads it. */
   KEYS_DIRECTORY: z.string().optional(),
+  /** The directories of the keys of processes that do not count; below KEYS_DIRECTORY `receipts` and `sync` when not set. */
+  RECEIPT_KEYS_DIRECTORY: z.string().optional(),
+  SYNC_KEYS_DIRECTORY: z.string().optional(),
+  /** What a process does, of count, index, serve, receipts, sync; all of it when not set. Less than all takes PostgreSQL. */
+  AGGREGATOR_ROLES: z.string().optional(),
   /** What the log says: at `debug` every request, with its ids. */
   LOG_LEVEL: z.enum(LOG_LEVELS).default("info"),
   /** Where Elasticsearch is, `http://` or `https://`; without it there is no index. */
@@ -72,7 +78,12 @@ export type AggregatorConfig = Readonly<{
     readingConnections: number;
   }>;
   log: LogAddress;
+  /** What this process does. */
+  roles: readonly ProcessRole[];
+  /** The master keys. */
   keysDirectory: string;
+  receiptKeysDirectory: string;
+  syncKeysDirectory: string;
   logLevel: LogLevel;
   /** `undefined` for none. */
   elasticsearch: IndexSettings | undefined;
@@ -84,18 +95,26 @@ export type AggregatorConfig = Readonly<{
   maxAddressConnections: number;
 }>;
 
-/** @throws {ConfigError} naming what is wrong. */
-export function aggregatorConfig(environment?: Record<string, string>): AggregatorConfig {
+/**
+ * Reads the settings.
+ *
+ * @param chosen Roles, in place of AGGREGATOR_ROLES.
+ * @throws {ConfigError} naming what is wrong.
+ */
+export function aggregatorConfig(environment?: Record<string, string>, chosen?: string): AggregatorConfig {
   const config = readConfig(SETTINGS, environment);
   const data = config.POLLWIRE_DATA;
   const tls = tlsFiles(config);
+  const database = databaseChoice(
+    config.DATABASE_URL ?? `pglite:${data}/db`,
+    config.DATABASE_PASSWORD,
+    config.DATABASE_CA,
+  );
+  const keysDirectory = config.KEYS_DIRECTORY ?? `${data}/keys`;
   return {
     data,
-    database: databaseChoice(
-      config.DATABASE_URL ?? `pglite:${data}/db`,
-      config.DATABASE_PASSWORD,
-      config.DATABASE_CA,
-    ),
+    database,
+    roles: readRoles(database, chosen, config.AGGREGATOR_ROLES),
     databaseLimits: {
       statementTimeoutMs: config.DATABASE_STATEMENT_TIMEOUT_MS,
       lockTimeoutMs: config.DATABASE_LOCK_TIMEOUT_MS,
@@ -104,7 +123,9 @@ export function aggregatorConfig(environment?: Record<string, string>): Aggregat
       readingConnections: config.DATABASE_READING_CONNECTIONS,
     },
     log: withPassword(config.VOTE_LOG ?? { kind: "sqlite", directory: `${data}/log` }, config.KAFKA_PASSWORD),
-    keysDirectory: config.KEYS_DIRECTORY ?? `${data}/keys`,
+    keysDirectory,
+    receiptKeysDirectory: config.RECEIPT_KEYS_DIRECTORY ?? `${keysDirectory}/receipts`,
+    syncKeysDirectory: config.SYNC_KEYS_DIRECTORY ?? `${keysDirectory}/sync`,
     logLevel: config.LOG_LEVEL,
     elasticsearch: config.ELASTICSEARCH_URL === undefined ? undefined : {
       url: config.ELASTICSEARCH_URL,
@@ -119,4 +140,22 @@ export function aggregatorConfig(environment?: Record<string, string>): Aggregat
     maxConnections: config.MAX_CONNECTIONS,
     maxAddressConnections: config.ADDRESS_MAX_CONNECTIONS,
   };
+}
+
+/** Reads the roles of a process. The embedded database belongs to one process, which must do everything. */
+function readRoles(
+  database: DatabaseChoice,
+  chosen: string | undefined,
+  setting: string | undefined,
+): readonly ProcessRole[] {
+  const name = chosen === undefined ? "AGGREGATOR_ROLES" : "--roles";
+  const roles = parseRoles(chosen ?? setting ?? ALL_ROLES.join());
+  if ("fault" in roles) throw new ConfigError(`${name} ${roles.fault}`);
+  if (database.kind === "pglite" && !isWhole(roles)) {
+    throw new ConfigError(
+      `${name} names ${roles.join(", ")}, and with the embedded database one process must run every role: ` +
+        "leave it out, or set DATABASE_URL to a PostgreSQL server",
+    );
+  }
+  return roles;
 }

@@ -16,7 +16,10 @@ Deno.test("aggregatorConfig() has a default for everything", () => {
       readingConnections: 4,
     },
     log: { kind: "sqlite", directory: "data/log" },
+    roles: ["count", "index", "serve", "receipts", "sync"],
     keysDirectory: "data/keys",
+    receiptKeysDirectory: "data/keys/receipts",
+    syncKeysDirectory: "data/keys/sync",
     logLevel: "info",
     elasticsearch: undefined,
     host: "127.0.0.1",
@@ -62,7 +65,10 @@ Deno.test("aggregatorConfig() takes what is set", () => {
       readingConnections: 2,
     },
     log: { kind: "sqlite", directory: "logs" },
+    roles: ["count", "index", "serve", "receipts", "sync"],
     keysDirectory: "/run/keys",
+    receiptKeysDirectory: "/run/keys/receipts",
+    syncKeysDirectory: "/run/keys/sync",
     logLevel: "info",
     elasticsearch: undefined,
     host: "0.0.0.0",
@@ -132,3 +138,64 @@ Deno.test("every setting of the aggregator is in docs/operations.md", async () =
   const text = await Deno.readTextFile(new URL("../docs/operations.md", import.meta.url));
   for (const name of Object.keys(SETTINGS)) assert.ok(text.includes(`| \`${name}\` |`), name);
 });
+
+const SERVER = { DATABASE_URL: "postgres://aggregator@127.0.0.1:5432/pollwire?sslmode=disable" };
+
+Deno.test("aggregatorConfig() takes roles from the environment, and rather from the command line", () => {
+  assert.deepEqual(aggregatorConfig({ ...SERVER, AGGREGATOR_ROLES: "serve,index" }).roles, [
+    "index",
+    "serve",
+  ]);
+  assert.deepEqual(aggregatorConfig({ ...SERVER, AGGREGATOR_ROLES: "serve" }, "count").roles, ["count"]);
+});
+
+Deno.test("aggregatorConfig() gives keys of receipts and sync directories of their own", () => {
+  const config = aggregatorConfig({
+    KEYS_DIRECTORY: "/keys",
+    RECEIPT_KEYS_DIRECTORY: "/receipts",
+    SYNC_KEYS_DIRECTORY: "/sync",
+  });
+  assert.deepEqual([config.keysDirectory, config.receiptKeysDirectory, config.syncKeysDirectory], [
+    "/keys",
+    "/receipts",
+    "/sync",
+  ]);
+});
+
+for (
+  const [what, environment, chosen, message] of [
+    [
+      "an unknown role",
+      { ...SERVER, AGGREGATOR_ROLES: "counter" },
+      undefined,
+      "AGGREGATOR_ROLES has no role counter: it must be one or more of count, index, serve, receipts, sync, office",
+    ],
+    [
+      "no role",
+      SERVER,
+      ",",
+      "--roles must name one or more of count, index, serve, receipts, sync, office, with commas between them",
+    ],
+    [
+      "the office, which has no service yet",
+      SERVER,
+      "count,office",
+      "--roles cannot run the role office yet: it comes with the office's API; until then officials use the commands " +
+      "`deno task provision` and `deno task decide`",
+    ],
+    [
+      "a part of the roles with the embedded database",
+      {},
+      "count,serve",
+      "--roles names count, serve, and with the embedded database one process must run every role: leave it out, or set " +
+      "DATABASE_URL to a PostgreSQL server",
+    ],
+  ] as const
+) {
+  Deno.test(`aggregatorConfig() refuses ${what}, and says what would be right`, () => {
+    assert.throws(
+      () => aggregatorConfig({ ...environment }, chosen),
+      (error) => error instanceof ConfigError && error.message === message,
+    );
+  });
+}

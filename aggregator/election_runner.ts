@@ -15,7 +15,7 @@ import { isDue, publish } from "./results/publish.ts";
  * in milliseconds: each costs the database about as much as the votes that it shows.
  */
 const PUBLISH_EVERY_MS = 200;
-const LOOK_EVERY_MS = 50;
+const POLL_EVERY_MS = 50;
 /** The same after the final release: what comes late is shown together, as far as it comes together. */
 const PUBLISH_LATE_EVERY_MS = 5_000;
 /** How often the registry is asked for a newer manifest, in milliseconds. */
@@ -84,7 +84,7 @@ export class ElectionRunner {
   async #publish(): Promise<void> {
     const { history, signal, onFault } = this.#options;
     while (!signal.aborted) {
-      let waitMs = LOOK_EVERY_MS;
+      let waitMs = POLL_EVERY_MS;
       try {
         // Where k > 1 most publishings release nothing: they must not come faster for that.
         if (await this.#publishOnce()) waitMs = PUBLISH_EVERY_MS;

@@ -400,7 +400,7 @@ Deno.test("ElectionRunner stops counting when records are deleted that it never 
     let deleted = 0;
     const start = async (partition: number) => partition === 0 ? deleted : await scene.log.start(partition);
     const runner = scene.start({
-      lookEveryMs: 5,
+      pollEveryMs: 5,
       log: withLog(scene.log, {
         start,
         end: async (n) => deleted + await scene.log.end(n),
@@ -431,7 +431,7 @@ Deno.test("ElectionRunner says why nothing is counted, and that something is aga
           ? Promise.reject(Object.assign(new Error("No space left on device"), { code: "53100" }))
           : db.transaction(work, isolation),
     };
-    const runner = scene.start({ databases: oneForAll(failing), failingAfterMs: 5, lookEveryMs: 5 });
+    const runner = scene.start({ databases: oneForAll(failing), failingAfterMs: 5, pollEveryMs: 5 });
     assert.deepEqual(runner.standing, { isCounting: false, reason: "counting has not begun yet" });
     await eventually("it says why", () => runner.standing.reason === "No space left on device");
     assert.equal(runner.standing.isCounting, false);
@@ -449,7 +449,7 @@ Deno.test("ElectionRunner says that the log does not answer", async () => {
       if (isAway) throw new Error("no broker is reached");
       return await scene.log.end(partition);
     };
-    const runner = scene.start({ log: withLog(scene.log, { end, consume: deliverNothing }), lookEveryMs: 5 });
+    const runner = scene.start({ log: withLog(scene.log, { end, consume: deliverNothing }), pollEveryMs: 5 });
     await eventually("it counts", () => runner.standing.isCounting);
     isAway = true;
     await eventually("it does not", () => !runner.standing.isCounting);

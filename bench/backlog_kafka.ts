@@ -8,14 +8,14 @@ import { countGroup } from "../aggregator/counting/count.ts";
 import { systemClock } from "../device/clock.ts";
 import { openKafkaLog } from "../shared/log/kafka.ts";
 import type { PlacedRecord } from "../shared/log/vote_log.ts";
-import { Stack } from "../simulator/stack.ts";
+import { PollwireProcesses } from "../simulator/processes/pollwire.ts";
 import { MASTER } from "../tests/fixture.ts";
 import { makeVotesTopic, removeTopic, withAdmin } from "../tests/stack/topics.ts";
 import { type BacklogElection, empty, makeElection } from "./backlog.ts";
 import { type Bench, type Benchmark, perSecond, type Row } from "./measure.ts";
 import { copyLine, copyParticipations } from "./psql.ts";
 import { type RealServers, realServers } from "./real_servers.ts";
-import { readBooks } from "./rig.ts";
+import { readReconciliation } from "./rig.ts";
 import { until } from "./servers.ts";
 
 const RECORDS = 1_000_000;
@@ -28,9 +28,9 @@ const WORKERS = [
   { aggregators: 1, partitions: 4 },
   { aggregators: 2, partitions: 2 },
 ] as const;
-/** How long the backlog may take, and how often the books are looked at, in milliseconds. */
+/** How long the backlog may take, and how often the reconciliation is looked at, in milliseconds. */
 const COUNTED_WITHIN_MS = 600_000;
-const LOOK_EVERY_MS = 250;
+const POLL_EVERY_MS = 250;
 
 type Scene = Readonly<{ bench: Bench; real: RealServers; election: string; copyFile: string }>;
 
@@ -43,7 +43,7 @@ export const backlog: Benchmark = {
   on: "servers",
   async run(bench) {
     const real = await realServers(bench, "backlog", { connections: 2, index: false });
-    bench.say(`backlog: ${RECORDS.toLocaleString("en")} voters and their votes are made`);
+    bench.log(`backlog: ${RECORDS.toLocaleString("en")} voters and their votes are made`);
     const made = await makeElection(real.db, `bench-backlog-${bench.run}`, RECORDS);
     const scene = await fillLog(bench, real, made);
     const rows: Row[] = [];
@@ -96,7 +96,7 @@ async function row(scene: Scene, workers: typeof WORKERS[number]): Promise<Row> 
   const { value, notes } = await count(scene, workers);
   const { aggregators, partitions } = workers;
   const of = `${aggregators} aggregator${aggregators === 1 ? "" : "s"}, ${partitions} at once`;
-  bench.say(`backlog: ${of}: ${Math.round(value)} votes/s, and ${Math.round(floor)} copied`);
+  bench.log(`backlog: ${of}: ${Math.round(value)} votes/s, and ${Math.round(floor)} copied`);
   return {
     benchmark: "backlog",
     of,
@@ -109,13 +109,13 @@ async function row(scene: Scene, workers: typeof WORKERS[number]): Promise<Row> 
   };
 }
 
-/** Counts the whole backlog, from the first books that say something was read. */
+/** Counts the whole backlog, from the first reconciliation that says something was read. */
 async function count(
   { bench, real, election }: Scene,
   { aggregators, partitions }: typeof WORKERS[number],
 ): Promise<{ value: number; notes: string }> {
   const settings = { ...real.servers.aggregators, DATABASE_COUNTING_CONNECTIONS: String(partitions) };
-  const stack = new Stack({
+  const stack = new PollwireProcesses({
     dataDir: `${bench.directory}/backlog`,
     gateways: [],
     aggregators,
@@ -128,13 +128,13 @@ async function count(
     let read = 0;
     await until(
       async () => {
-        read = (await readBooks(stack.aggregator, election)).read;
+        read = (await readReconciliation(stack.aggregator, election)).read;
         if (read > 0) first ??= { ms: performance.now(), read };
         return read >= RECORDS;
       },
       "The backlog is not counted",
       COUNTED_WITHIN_MS,
-      LOOK_EVERY_MS,
+      POLL_EVERY_MS,
     );
     const seconds = (performance.now() - first!.ms) / 1_000;
     const memory = stack.peaks().map(({ bytes }) => `${Math.round(bytes / 1_024 / 1_024)} MiB`);

@@ -26,7 +26,7 @@ export const count: Benchmark = {
   async run(bench) {
     const db = await openPglite(`${bench.directory}/count`);
     const backlog = await prepareBacklog(db);
-    bench.say(`count: ${RECORDS} records, and as many voters on the roll`);
+    bench.log(`count: ${RECORDS} records, and as many voters on the roll`);
     const rows: Row[] = [];
     for (const batchRecords of new Set([COUNT_BATCH_RECORDS, 1_000])) {
       rows.push(await countIn(bench, db, backlog, batchRecords));
@@ -46,7 +46,7 @@ async function countIn(bench: Bench, db: Database, backlog: Backlog, batchRecord
     const timed = timeTransactions(db);
     const rate = await perSecond(RECORDS, () => countBacklog(timed.db, backlog, batchRecords));
     if (round > 0) sqlShares.push(timed.spentMs() / (RECORDS / rate * 1_000));
-    bench.say(`count: ${batchRecords} a batch: ${Math.round(rate)} votes/s`);
+    bench.log(`count: ${batchRecords} a batch: ${Math.round(rate)} votes/s`);
     return rate;
   });
   const voteUs = 1e6 / compared.value;

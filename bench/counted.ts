@@ -1,5 +1,5 @@
 /**
- * Votes from devices until the books say that they are counted, on real servers: two gateways, two aggregators, Kafka,
+ * Votes from devices until the reconciliation says that they are counted, on real servers: two gateways, two aggregators, Kafka,
  * PostgreSQL and the index all share the machine with the client.
  *
  * @module
@@ -101,7 +101,7 @@ async function row(bench: Bench, rig: Rig, floor: string, way: Way, from: number
     for (const [name, ms] of after) {
       spent.set(name, [...spent.get(name) ?? [], (ms - before.get(name)!) * 1_000 / votes]);
     }
-    bench.say(
+    bench.log(
       `counted: ${of}, round ${round} of ${ROUNDS}: ${Math.round(takenRate)} votes/s taken, ${
         Math.round(rate)
       } counted`,

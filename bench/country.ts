@@ -4,7 +4,7 @@
  * @module
  */
 import { DEFAULT_SIZE, simulateCountry } from "../simulator/country/country.ts";
-import { writeFullRoll, writeRoll } from "../simulator/roll.ts";
+import { writeFullRoll, writeRoll } from "../simulator/voting/roll.ts";
 import { type Bench, type Benchmark, compare, type Goal, perSecond, type Row } from "./measure.ts";
 
 const ROUNDS = 3;

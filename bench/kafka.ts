@@ -60,7 +60,7 @@ async function writing(bench: Bench, address: KafkaAddress): Promise<Row> {
     const rate = await perSecond(RECORDS, async () => {
       for (let n = 0; n < RECORDS; n += APPEND_RECORDS) await log.append(batch);
     });
-    bench.say(`kafka: round ${round} of ${ROUNDS}: ${Math.round(rate)} records/s written`);
+    bench.log(`kafka: round ${round} of ${ROUNDS}: ${Math.round(rate)} records/s written`);
     return rate;
   });
   return {
@@ -90,7 +90,7 @@ async function reading(bench: Bench, address: KafkaAddress): Promise<Row> {
       },
     }, { group: `bench-${bench.run}-${round}`, batchRecords: APPEND_RECORDS, signal: abort.signal });
     const rate = RECORDS / ((performance.now() - fromMs) / 1_000);
-    bench.say(`kafka: round ${round} of ${ROUNDS}: ${Math.round(rate)} records/s read`);
+    bench.log(`kafka: round ${round} of ${ROUNDS}: ${Math.round(rate)} records/s read`);
     return rate;
   };
   const compared = await compare(ROUNDS, () => consumerPerformance(address, topic), ours);

@@ -6,7 +6,7 @@
 import { dirname, resolve } from "node:path";
 import { Argument } from "commander";
 import { command, runProgram, UsageError } from "../cli/command.ts";
-import { readServers } from "../simulator/servers.ts";
+import { readServers } from "../simulator/processes/servers.ts";
 import { machine } from "./machine.ts";
 import { type Bench, type Benchmark, isMet, type Row, table } from "./measure.ts";
 import { backlog } from "./backlog_kafka.ts";
@@ -50,8 +50,8 @@ async function measure(
     directory,
     run: globalThis.crypto.getRandomValues(new Uint8Array(3)).toHex(),
     servers: stack === undefined ? undefined : { ...readServers(stack), directory: dirname(resolve(stack)) },
+    log: console.error,
     base: base === undefined ? undefined : resolve(base),
-    say: console.error,
     atEnd: (clean) => void cleanings.unshift(clean),
   };
   const before = machine(directory);

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Servers } from "../simulator/servers.ts";
+import type { Servers } from "../simulator/processes/servers.ts";
 
 /** One line of the report. Higher is better for `value` and `floor`, which are in `unit`. */
 export type Row = Readonly<{
@@ -45,7 +45,7 @@ export type Bench = Readonly<{
   /** A checkout of another commit, which is measured beside this one. */
   base?: string;
   /** Says how far things are. */
-  say(line: string): void;
+  log(line: string): void;
   /** Called when the run is over, last first. */
   atEnd(clean: () => Promise<unknown>): void;
 }>;

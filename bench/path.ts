@@ -82,7 +82,7 @@ async function oneAfterTheOther(rig: Rig, voters: Voters) {
   const countingS = (performance.now() - countingFromMs) / 1_000;
   const counting = (voters.from + voters.count - before) / countingS;
   const taking = voters.count / takingS;
-  bench.say(`path: taken in at ${Math.round(taking)}/s, counted and released at ${Math.round(counting)}/s`);
+  bench.log(`path: taken in at ${Math.round(taking)}/s, counted and released at ${Math.round(counting)}/s`);
   const notes = `gateway alone ${Math.round(taking).toLocaleString("en")}/s, aggregator alone ${
     Math.round(counting).toLocaleString("en")
   }/s`;

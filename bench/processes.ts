@@ -5,7 +5,7 @@
  */
 import { childrenOf, memoryOf, readRunning } from "../deploy/local/processes.ts";
 import type { Bench } from "./measure.ts";
-import type { Stack } from "../simulator/stack.ts";
+import type { PollwireProcesses } from "../simulator/processes/pollwire.ts";
 
 /** Clock ticks a second in /proc: the same on every Linux there is (proc(5), `sysconf(_SC_CLK_TCK)`). */
 const TICKS_PER_SECOND = 100;
@@ -14,7 +14,7 @@ const TICKS_PER_SECOND = 100;
 export type NamedProcess = Readonly<{ name: string; pid: number }>;
 
 /** What runs of a stack, and of the servers that `stack up` started; of others the processes are not known. */
-export async function processesOf(stack: Stack, { servers }: Bench): Promise<NamedProcess[]> {
+export async function processesOf(stack: PollwireProcesses, { servers }: Bench): Promise<NamedProcess[]> {
   const found: NamedProcess[] = [...stack.running];
   try {
     for await (const { name } of Deno.readDir(`${servers?.directory}/pids`)) {

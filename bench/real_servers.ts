@@ -8,7 +8,7 @@ import type { Database } from "../aggregator/database/database.ts";
 import type { PostgresTarget } from "../aggregator/database/database_url.ts";
 import { openPostgres } from "../aggregator/database/postgres.ts";
 import { Failure } from "../cli/command.ts";
-import type { Servers } from "../simulator/servers.ts";
+import type { Servers } from "../simulator/processes/servers.ts";
 import type { KafkaAddress } from "../shared/log/address.ts";
 import type { Bench } from "./measure.ts";
 

@@ -14,7 +14,7 @@ import { type Machinery, provision, type Provisioned, until } from "./servers.ts
 
 /** How long the last vote of a load may take to be counted and released, in milliseconds. */
 const THROUGH_WITHIN_MS = 180_000;
-/** How often the books are asked whether all is counted, in milliseconds: each time costs the aggregator a transaction. */
+/** How often the reconciliation is asked whether all is counted, in milliseconds: each time costs the aggregator a transaction. */
 const BOOKS_EVERY_MS = 100;
 
 /** What a rig consists of. */
@@ -40,7 +40,7 @@ export async function buildRig(
   machinery: Machinery = {},
 ): Promise<Rig> {
   const simulated = benchElection(size, `bench-${name}-${bench.run}`);
-  bench.say(`${name}: provisioning ${size.voters.toLocaleString("en")} voters`);
+  bench.log(`${name}: provisioning ${size.voters.toLocaleString("en")} voters`);
   const provisioned = await provision(bench, name, simulated, machinery);
   const { election } = simulated.definition;
   return { ...provisioned, bench, name, election, vote: voteMaker(simulated) };
@@ -102,17 +102,20 @@ export async function untilReleased(rig: Rig, voters: number): Promise<void> {
   );
 }
 
-/** An election's books, as an aggregator shows them. */
-export async function readBooks(aggregator: string, election: string): Promise<Reconciliation["total"]> {
+/** An election's reconciliation, as an aggregator shows it. */
+export async function readReconciliation(
+  aggregator: string,
+  election: string,
+): Promise<Reconciliation["total"]> {
   const response = await fetch(`${aggregator}/v1/elections/${election}/reconciliation`);
-  if (!response.ok) throw new Error(`The books of ${election} are answered with ${response.status}`);
+  if (!response.ok) throw new Error(`The reconciliation of ${election} is answered with ${response.status}`);
   return (await response.json() as Reconciliation).total;
 }
 
 /** Waits until so many votes are counted. */
 export async function untilCounted(rig: Rig, votes: number): Promise<void> {
   await until(
-    async () => (await readBooks(rig.stack.aggregator, rig.election)).counted === votes,
+    async () => (await readReconciliation(rig.stack.aggregator, rig.election)).counted === votes,
     `Not all of ${votes} votes are counted`,
     THROUGH_WITHIN_MS,
     BOOKS_EVERY_MS,

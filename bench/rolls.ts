@@ -71,7 +71,7 @@ async function growRoll(
   before: number,
   voters: number,
 ): Promise<void> {
-  bench.say(`rolls: ${voters.toLocaleString("en")} voters on the roll`);
+  bench.log(`rolls: ${voters.toLocaleString("en")} voters on the roll`);
   await db.query(MORE_VOTERS, [history.election, before, voters]);
   await db.query("VACUUM ANALYZE counting.roll");
   await db.query("CHECKPOINT");
@@ -90,7 +90,7 @@ async function row(
   }, async (round) => {
     await empty(db);
     const rate = await perSecond(RECORDS, () => countBacklog(db, backlog, COUNT_BATCH_RECORDS));
-    bench.say(`rolls: round ${round} of ${ROUNDS}: ${Math.round(rate)} votes/s`);
+    bench.log(`rolls: round ${round} of ${ROUNDS}: ${Math.round(rate)} votes/s`);
     return rate;
   });
   return {

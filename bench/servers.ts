@@ -3,16 +3,16 @@
  *
  * @module
  */
-import { freePorts } from "../simulator/ports.ts";
+import { freePorts } from "../simulator/processes/ports.ts";
 import process from "node:process";
 import { fromHex } from "../shared/bytes.ts";
 import { formatKeyName } from "../shared/keys.ts";
 import { systemClock } from "../device/clock.ts";
 import type { Country } from "../simulator/country/country.ts";
-import { writeRoll } from "../simulator/roll.ts";
-import { originsByStation } from "../simulator/polls.ts";
-import type { Servers } from "../simulator/servers.ts";
-import { Stack } from "../simulator/stack.ts";
+import { writeRoll } from "../simulator/voting/roll.ts";
+import { originsByStation } from "../simulator/voting/polls.ts";
+import type { Servers } from "../simulator/processes/servers.ts";
+import { PollwireProcesses } from "../simulator/processes/pollwire.ts";
 import type { Signer } from "./ballots.ts";
 import type { Bench } from "./measure.ts";
 
@@ -22,7 +22,7 @@ const POLL_MS = 20;
 
 /** A running stack, who may sign for each station, and which gateway each station's votes go to. */
 export type Provisioned = Readonly<{
-  stack: Stack;
+  stack: PollwireProcesses;
   signers: ReadonlyMap<string, Signer>;
   gatewayOf(station: string): string;
 }>;
@@ -41,7 +41,7 @@ export async function provision(
   const { election } = definition;
   const dataDir = `${bench.directory}/${name}`;
   const gateways = definition.gateways.map(({ id }) => id);
-  const stack = new Stack({ dataDir, gateways, clock: systemClock, ...machinery });
+  const stack = new PollwireProcesses({ dataDir, gateways, clock: systemClock, ...machinery });
   bench.atEnd(() => stack.stop());
   await Deno.writeTextFile(`${dataDir}/definition.json`, JSON.stringify(definition));
   await writeRoll(`${dataDir}/roll.csv`, simulated.voters());

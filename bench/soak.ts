@@ -19,7 +19,7 @@ const CONNECTIONS = 32;
 const LATENCY = { perSecond: 1_000, minutes: 1 };
 const SOAK = { perSecond: 500, minutes: 10 };
 /** How often memory is looked at, in milliseconds. */
-const LOOK_EVERY_MS = 5_000;
+const POLL_EVERY_MS = 5_000;
 /** Minutes that are held against one another: processes have warmed up by the first, and the last are the last. */
 const EARLY = { from: 2, until: 4 };
 const LATE = { from: SOAK.minutes - 2, until: SOAK.minutes };
@@ -79,7 +79,7 @@ class Memory {
 
   constructor(rig: Rig) {
     this.#rig = rig;
-    this.#timer = setInterval(() => void this.#look(), LOOK_EVERY_MS);
+    this.#timer = setInterval(() => void this.#poll(), POLL_EVERY_MS);
   }
 
   stop(): void {
@@ -106,7 +106,7 @@ class Memory {
     }).toArray();
   }
 
-  async #look(): Promise<void> {
+  async #poll(): Promise<void> {
     const minute = (performance.now() - this.#fromMs) / 60_000;
     const { stack, bench } = this.#rig;
     for (const [name, bytes] of await memoryOfEach(await processesOf(stack, bench))) {

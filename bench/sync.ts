@@ -10,7 +10,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { fromHex, utf8 } from "../shared/bytes.ts";
 import { signRequest } from "../shared/signature.ts";
 import { SYNC_PATH } from "../shared/sync.ts";
-import { freePorts } from "../simulator/ports.ts";
+import { freePorts } from "../simulator/processes/ports.ts";
 import { type Cluster, startCluster } from "../tests/stack/cluster.ts";
 import { benchElection } from "./ballots.ts";
 import { HttpLoad, postRequest } from "./http_load.ts";
@@ -75,7 +75,7 @@ export const sync: Benchmark = {
         if (side === undefined) continue;
         const cost = await pollOnce(side);
         if (round > 0) costs[i]!.push(cost);
-        bench.say(`sync: round ${round} of ${ROUNDS}, ${side.name}: ${spell(cost)}`);
+        bench.log(`sync: round ${round} of ${ROUNDS}, ${side.name}: ${spell(cost)}`);
       }
     }
     const [now, base] = costs;
@@ -143,7 +143,7 @@ async function steadyRow(bench: Bench, side: Side): Promise<Row> {
   const after = await side.processorMs();
   const core = (of: keyof Cost) => (after[of] - before[of]) / tookMs;
   const percent = (part: number) => `${(100 * part).toFixed(1)} %`;
-  bench.say(
+  bench.log(
     `sync: ${Math.round(1_000 * requests.length / tookMs)} polls/s over ${Math.round(tookMs / 1_000)} s`,
   );
   return {
@@ -208,7 +208,7 @@ async function startSide(bench: Bench, name: string, root: string, polling: numb
   await Deno.writeTextFile(`${data}/definition.json`, JSON.stringify(definition));
   await Deno.writeTextFile(`${data}/roll.csv`, "voter_id,region,station,birth_date,gender\n");
   const origin = `http://127.0.0.1:${port}`;
-  bench.say(`sync: provisioning ${GATEWAYS} gateways, ${name}`);
+  bench.log(`sync: provisioning ${GATEWAYS} gateways, ${name}`);
   const options = ["--definition", `${data}/definition.json`, "--roll", `${data}/roll.csv`];
   for (const args of [["migrate"], ["provision", ...options]]) {
     const { success } = await aggregator(root, environment, args).status;

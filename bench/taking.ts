@@ -144,7 +144,7 @@ async function take(bench: Bench, rig: Rig, taking: Taking): Promise<Row[]> {
     checkReceipts(load, votesARound);
     [0.5, 0.99].forEach((q, i) => latencies[i]!.push(quantile(load.latenciesMs, q)));
     await untilIdle(rig.gateway);
-    bench.say(`${benchmark}: round ${round} of ${ROUNDS}: ${Math.round(votesARound / load.seconds)} votes/s`);
+    bench.log(`${benchmark}: round ${round} of ${ROUNDS}: ${Math.round(votesARound / load.seconds)} votes/s`);
     return votesARound / load.seconds;
   });
   loads.gateway.close();

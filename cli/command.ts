@@ -1,5 +1,5 @@
 /**
- * How every command of Pollwire looks from the shell: its help, its errors, its exit codes, its numbers' bounds.
+ * What all commands of Pollwire have in common: help, errors, exit codes, bounds of numbers.
  *
  * @module
  */
@@ -7,19 +7,19 @@ import process from "node:process";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import config from "../deno.json" with { type: "json" };
 
-/** What a command tells its caller: all well; it found differences or failed; it was asked in the wrong way. */
+/** Exit codes: success; differences or a failure; wrong usage. */
 export const EXIT = { ok: 0, failed: 1, usage: 2, interrupted: 130 } as const;
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 
 /**
- * The work was done, or begun, and came out wrong: exit code 1. Without a message nothing more is printed, for a
- * command that has already said it.
+ * The command failed or found differences: exit code 1. Without a message nothing is printed: the command has already
+ * printed it.
  */
 export class Failure extends Error {
   override name = "Failure";
 }
 
-/** What was asked for cannot be done as it was asked: exit code 2. The message says what would be right. */
+/** The command was called wrongly: exit code 2. The message says what would be right. */
 export class UsageError extends Error {
   override name = "UsageError";
 }
@@ -34,7 +34,7 @@ export function command(name: string, description: string): Command {
   return new Command(name)
     .description(description)
     .configureHelp({ sortSubcommands: false, showGlobalOptions: true })
-    .showHelpAfterError(`(--help shows what it takes)`)
+    .showHelpAfterError(`(--help shows all options)`)
     .showSuggestionAfterError(true)
     .allowExcessArguments(false)
     .exitOverride();
@@ -48,10 +48,10 @@ export function program(name: string, description: string, commands: readonly Co
 }
 
 /**
- * Runs a program and returns its exit code; it does not exit itself, so that the caller owns the end.
+ * Runs a program and returns its exit code. The caller exits.
  *
- * @param args What stands behind the program's name.
- * @param printError Where an error's line goes; standard error when left out.
+ * @param args The arguments after the program's name.
+ * @param printError Prints an error's line. Default: to standard error.
  */
 export async function runProgram(
   root: Command,
@@ -59,7 +59,7 @@ export async function runProgram(
   printError: (line: string) => void = console.error,
 ): Promise<ExitCode> {
   let ended = false;
-  // A key pressed under the progress bar ends the process at once, with code 0: that is no success.
+  // A key pressed during the progress bar ends the process at once with code 0, which would look like success.
   const onExit = () => {
     if (!ended) process.exitCode = EXIT.interrupted;
   };
@@ -77,7 +77,7 @@ export async function runProgram(
 
 function exitCodeOf(error: unknown, printError: (line: string) => void): ExitCode {
   if (error instanceof CommanderError) {
-    // Commander has printed it. `commander.help` is the help for want of a command; asked for, it is another code.
+    // Commander has printed it. `commander.help` means that the command is missing; `--help` has another code.
     return error.exitCode === 0 && error.code !== "commander.help" ? EXIT.ok : EXIT.usage;
   }
   if (error instanceof UsageError) {
@@ -95,7 +95,7 @@ function exitCodeOf(error: unknown, printError: (line: string) => void): ExitCod
   return known ? EXIT.usage : EXIT.failed;
 }
 
-/** What was thrown and is no error, in words: some libraries throw objects of their own. */
+/** Describes a thrown value that is not an Error: some libraries throw plain objects. */
 function describe(thrown: unknown): string {
   if (typeof thrown !== "object" || thrown === null) return String(thrown);
   const { message, name = "object", code, errno } = thrown as Record<string, unknown>;
@@ -126,10 +126,10 @@ export function numberOption(flags: string, description: string, bounds: Bounds)
   });
 }
 
-/** Seconds in what a span of time may be counted in. */
+/** Seconds of each unit of time. */
 const SECONDS = { s: 1, m: 60, h: 3_600 } as const;
 
-/** An option that takes a span of time, such as `--duration <time>`: `90s`, `15m`, `1h`. Its value is in seconds. */
+/** An option that takes a duration, such as `--duration <time>`: `90s`, `15m`, `1h`. Its value is in seconds. */
 export function durationOption(flags: string, description: string, maxSeconds: number): Option {
   return new Option(flags, `${description} (like 90s, 15m, 1h)`).argParser((text) => {
     const [, count, unit] = /^(\d{1,9}(?:\.\d{1,3})?)([smh])$/.exec(text) ?? [];
@@ -143,14 +143,14 @@ export function durationOption(flags: string, description: string, maxSeconds: n
   });
 }
 
-/** An option that takes several http(s) URLs without path or query, with commas between them. */
+/** An option that takes http(s) URLs without path or query, separated by commas. */
 export function originsOption(flags: string, description: string): Option {
   return new Option(flags, description).argParser((text) =>
     text.split(",").map((part) => parseOrigin(part.trim()))
   );
 }
 
-/** An option that takes such a URL, like `--aggregator <url>`, and may be given again: its value is all, in that order. */
+/** An option that takes one such URL, like `--aggregator <url>`, and may be repeated. Its value is all of them, in order. */
 export function originEachOption(flags: string, description: string): Option {
   const option = new Option(flags, description);
   return option.argParser((text, before?: readonly string[]) => {

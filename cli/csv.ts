@@ -1,6 +1,6 @@
 /**
- * Reads text and CSV files, however long they are: one reader for precinct files, rolls and definitions. It tells
- * encoding and separator, and says on which line a file is broken or cut off.
+ * Reads text and CSV files of any length: one reader for precinct files, rolls and definitions. It detects encoding and
+ * separator, and names the line on which a file is broken or cut off.
  *
  * @module
  */
@@ -9,27 +9,27 @@ import { CsvError, parse } from "csv-parse";
 import { UsageError } from "./command.ts";
 import { detectEncoding, type Encoding, UnknownEncoding } from "./encoding.ts";
 
-/** Longest row that is read, in characters, if the caller names no other. */
+/** Maximum characters of a row, by default. */
 const MAX_ROW_CHARS = 100_000;
-/** Separators that are found, in the order of preference. */
+/** Separators that are detected, in order of preference. */
 const SEPARATORS = { ",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar" } as const;
 type Separator = keyof typeof SEPARATORS;
 
 /**
- * A row. `line` is the one on which it begins, counted from 1. `isCutOff` is whether the file ends in its last cell,
- * with neither a line break nor a closing quote: nothing then says that the cell is whole.
+ * A row. `line` is the line on which it begins, counted from 1. `isCutOff`: the file ends in its last cell, without a line
+ * break or a closing quote, so the cell may be incomplete.
  */
 export type CsvRow = Readonly<{ line: number; cells: string[]; isCutOff: boolean }>;
 
-/** A file, its rows still to be read. `notes` say how it is read, where that is not as UTF-8 with commas. */
+/** An open file. `notes` say how it is read, if that is not as UTF-8 with commas. */
 export type CsvFile = Readonly<{ notes: readonly string[]; rows: AsyncGenerator<CsvRow> }>;
 
 /**
- * Opens a file. Empty lines are passed over; a row may have more or fewer cells than the header, which the caller
- * judges. The header is a row like any other.
+ * Opens a file. Empty lines are skipped. A row may have more or fewer cells than the header: the caller checks that. The
+ * header is a row like any other.
  *
- * @throws {UsageError} when the file cannot be read, or its encoding cannot be told; reading the rows throws it
- * where the file is not CSV.
+ * @throws {UsageError} when the file cannot be read, or its encoding is unknown. Reading the rows throws it where the
+ * file is not CSV.
  */
 export async function openCsv(path: string, maxRowChars = MAX_ROW_CHARS): Promise<CsvFile> {
   const { encoding, notes } = await encodingOf(path);
@@ -90,12 +90,12 @@ async function* decode(path: string, encoding: Encoding): AsyncGenerator<string>
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
     throw new UsageError(
-      `Cannot read ${path}: it is not ${encoding.toUpperCase()} up to its end, or was cut off`,
+      `Cannot read ${path}: it is not ${encoding.toUpperCase()} to the end, or it was cut off`,
     );
   }
 }
 
-/** The separator of the header; spreadsheets may name it on a line of its own before, as `sep=;`. */
+/** The separator of the header. Spreadsheets may name it on a line before that: `sep=;`. */
 async function separatorOf(
   path: string,
   encoding: Encoding,
@@ -126,7 +126,7 @@ async function* rowsOf(
     delimiter: separator,
     info: true,
     max_record_size: maxRowChars,
-    // The parser is ahead of the loop below, and drops what the loop has not read when it fails.
+    // The parser runs ahead of the loop below. When it fails, it drops the rows that the loop has not read.
     on_record: (record, { lines }) => {
       readUntil = lines;
       return record;

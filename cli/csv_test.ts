@@ -111,7 +111,7 @@ for (
 }
 
 Deno.test("openCsv() refuses UTF-16 that was cut off, and a file that is not there", strict, async () => {
-  await refuses(utf16("a,b\n1,2\n").subarray(0, -1), /not UTF-16LE up to its end, or was cut off/);
+  await refuses(utf16("a,b\n1,2\n").subarray(0, -1), /not UTF-16LE to the end, or it was cut off/);
   await assert.rejects(
     Array.fromAsync(readCsv("/nowhere.csv")),
     /Cannot read \/nowhere.csv: .*no such file/i,

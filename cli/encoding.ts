@@ -1,36 +1,36 @@
 /**
- * Tells in which encoding a text file is written, by what its bytes can be. A byte order mark decides; without one,
- * valid UTF-8 is UTF-8. Other bytes are Windows-1252 (of which Latin-1 is a part) or MacRoman: in each word the
- * right reading puts small letters beside small ones and capitals beside capitals.
+ * Detects the encoding of a text file by its bytes. A byte order mark decides; without one, valid UTF-8 is UTF-8. Other
+ * bytes are Windows-1252 (which includes Latin-1) or MacRoman: in the right one, words have small letters beside small
+ * letters and capitals beside capitals.
  *
  * @module
  */
 
-/** Encodings that are read, by their names in the Encoding Standard. */
+/** Supported encodings, by their names in the Encoding Standard. */
 export type Encoding = "utf-8" | "utf-16le" | "utf-16be" | "windows-1252" | "macintosh";
 
-/** What was found. `notes` say what a reader should know, and what is uncertain. */
+/** A detected encoding. `notes` say what a user should know, and what is uncertain. */
 export type FoundEncoding = Readonly<{ encoding: Encoding; notes: readonly string[] }>;
 
-/** The text is in no encoding that is read. `message` says why, and what would be right. */
+/** The text has no supported encoding. `message` says why, and what would be right. */
 export class UnknownEncoding extends Error {
   override name = "UnknownEncoding";
 }
 
-/** By how much one reading must be the better one, to be called certain. */
+/** Minimum difference of the two scores for a certain result. */
 const CERTAIN_MARGIN = 3;
-/** Share of characters above 127 that may stand side by side in a language with Latin letters. */
+/** Maximum share of characters above 127 that are adjacent, in a language with Latin letters. */
 const MAX_SIDE_BY_SIDE = 0.5;
-/** So few characters say nothing about the share. */
+/** Minimum characters above 127 for which the share is meaningful. */
 const MIN_HIGH_BYTES = 4;
-/** Characters of a word in a note, on either side. */
+/** Maximum bytes of an excerpt in a note, on either side. */
 const EXCERPT_BYTES = 12;
 const SAVE_AS_UTF8 = "save it as UTF-8";
 
 /**
- * Reads a file's bytes once, and says how they are encoded.
+ * Reads a file's bytes once, and detects their encoding.
  *
- * @throws {UnknownEncoding} when they are in no encoding that is read, or in two.
+ * @throws {UnknownEncoding} when they have no supported encoding, or two.
  */
 export async function detectEncoding(pieces: AsyncIterable<Uint8Array>): Promise<FoundEncoding> {
   const detector = new Detector();
@@ -47,7 +47,7 @@ class Detector {
   #nulBytes = 0;
   #highBytes = 0;
   #sideBySide = 0;
-  /** The last bytes: two of them are scored once their right neighbour is known. */
+  /** The last two bytes: a byte is scored once its right neighbour is known. */
   #before = 0x0a;
   #last = 0x0a;
   #lastLine = 1;
@@ -69,7 +69,7 @@ class Detector {
     }
   }
 
-  /** Weighs the last byte, whose neighbours are now known. */
+  /** Scores the last byte, whose neighbours are known now. */
   #score(next: number): void {
     this.#highBytes++;
     if (this.#before >= 0x80 || next >= 0x80) this.#sideBySide++;
@@ -162,7 +162,7 @@ class Detector {
   }
 }
 
-/** Checks bytes against UTF-8 (RFC 3629), and remembers where they first depart from it. */
+/** Checks bytes against UTF-8 (RFC 3629), and stores the first invalid one. */
 class Utf8Check {
   bytes = 0;
   /** Characters of more than one byte. */
@@ -197,7 +197,7 @@ class Utf8Check {
     if (byte === 0xf4) this.#high = 0x8f;
   }
 
-  /** Where it is not UTF-8; `undefined` when it is. */
+  /** The first invalid byte; `undefined` for valid UTF-8. */
   finish(line: number): { line: number; byte: number; cutOff: boolean } | undefined {
     if (this.#invalid === undefined && this.#wanted > 0) return { line, byte: this.#lead, cutOff: true };
     return this.#invalid;
@@ -206,10 +206,10 @@ class Utf8Check {
 
 type Kind = "capital" | "small" | "digit" | "edge" | "apostrophe" | "dash" | "sign" | "none";
 
-/** How plausible a text is in one encoding of one byte a character. */
+/** Scores how plausible a text is in a single-byte encoding. */
 class Reading {
   score = 0;
-  /** Whether no byte stands where Latin-1 has control characters. */
+  /** Whether no byte is a control character of Latin-1. */
   isLatin1 = true;
   readonly #kinds: readonly Kind[];
 
@@ -226,7 +226,7 @@ class Reading {
 }
 
 function kindOf(character: string): Kind {
-  // Windows-1252 leaves five bytes without a character; decoders give them C1 controls.
+  // Windows-1252 has no character for five bytes; decoders map them to C1 controls.
   if (/[\u0080-\u009f]/.test(character)) return "none";
   if (/[ªºƒˆı\ufb01\ufb02]/.test(character)) return "sign";
   if (/\p{Lu}/u.test(character)) return "capital";

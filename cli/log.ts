@@ -1,17 +1,17 @@
 /**
- * What a process says while it runs: one JSON object a line, on standard error. Nothing that is logged ever holds a
- * voter id, a voter key, a selection, a secret key, a body or its digest.
+ * A process's log: one JSON object a line, on standard error. No line ever holds a voter id, a voter key, a selection, a
+ * secret key, a body or its digest.
  *
  * @module
  */
 import { configureSync, getLogger, jsonLinesFormatter, type Logger } from "@logtape/logtape";
 import { withoutRepeats } from "./repeats.ts";
 
-/** What may be asked for. At `debug` every request is said. */
+/** Log levels. `debug` logs every request. */
 export const LOG_LEVELS = ["debug", "info", "warning", "error"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
-/** Sets the log of a process, or of a worker, up and returns its logger. Call it once in each. */
+/** Sets up the log of a process or a worker, and returns its logger. Call it once in each. */
 export function startLog(process: string, lowestLevel: LogLevel = "info"): Logger {
   const encoder = new TextEncoder();
   configureSync({

@@ -1,33 +1,33 @@
 /**
- * Shows how far a long piece of work is: a bar on a terminal, plain lines elsewhere. All of it on standard error,
- * so that standard output holds results only.
+ * Shows the progress of long work: a bar on a terminal, plain lines elsewhere. All on standard error, so that standard
+ * output has results only.
  *
  * @module
  */
 import process from "node:process";
 import { progress as bar } from "@clack/prompts";
 
-/** How often a plain line is written, at most, in milliseconds. */
+/** Minimum time between two plain lines, in milliseconds. */
 const LINE_EVERY_MS = 2_000;
-/** How often the bar's text is made anew, at most, in milliseconds. */
+/** Minimum time between two updates of the bar's text, in milliseconds. */
 const BAR_EVERY_MS = 100;
-/** Width of the bar, without the text beside it, and of the narrowest terminal that has room for both. */
+/** Width of the bar without its text, and the minimum width of a terminal for both. */
 const BAR_COLUMNS = 20;
 const LEAST_COLUMNS = 60;
-/** The rate shown is that of the last so many milliseconds. */
+/** The rate is measured over this time, in milliseconds. */
 const RATE_OVER_MS = 5_000;
 
-/** A piece of work under way. After `done` or `fail` nothing more is shown. */
+/** Running work. After `done` or `fail` nothing more is shown. */
 export type Progress = Readonly<{
-  /** So many more units are done. */
+  /** Adds finished units. */
   advance(units: number): void;
-  /** Something happened that is worth a line. */
+  /** Prints a line above the progress. */
   note(message: string): void;
   done(message: string): void;
   fail(message: string): void;
 }>;
 
-/** Where and how to show it; what is left out is standard error and its clock. */
+/** Where and how to show it. Default: standard error, and the machine's clock. */
 export type ProgressOutput = Readonly<{
   terminal?: boolean;
   write?: (line: string) => void;
@@ -35,7 +35,7 @@ export type ProgressOutput = Readonly<{
 }>;
 
 /**
- * Begins to show a piece of work.
+ * Starts to show the progress of work.
  *
  * @param work What it is, and how many units it has, at least 0; `unit` is their name, like `votes`.
  */
@@ -118,7 +118,7 @@ function percent(done: number, total: number): string {
 }
 
 /**
- * Spells a span of time for a reader: `0.4 s`, `12 s`, `3 min 5 s`, `2 h 4 min`.
+ * Formats a duration: `0.4 s`, `12 s`, `3 min 5 s`, `2 h 4 min`.
  *
  * @param seconds At least 0.
  */
@@ -132,7 +132,7 @@ export function duration(seconds: number): string {
     : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
-/** Units a second over the last few seconds, from one mark a second: never more than a handful of numbers. */
+/** Units per second over the last few seconds, from one sample per second. */
 function rateMeter(now: () => number) {
   let done = 0;
   let lastMs = now();

@@ -1,21 +1,21 @@
 /**
- * Keeps a log readable while something fails again and again: the same line is written once in a while, with the
- * number of times that it was left out.
+ * Keeps a log readable while something fails repeatedly: the same line is written once per interval, with the number of
+ * times that it was left out.
  *
  * @module
  */
 import type { LogRecord, Sink } from "@logtape/logtape";
 
-/** How often the same line is written, in milliseconds. */
+/** Minimum time between two equal lines, in milliseconds. */
 const REPEAT_EVERY_MS = 30_000;
-/** Lines that are remembered. Of more, the oldest are forgotten, and written again. */
+/** Maximum lines that are remembered. Beyond it the oldest are forgotten, and may be written again. */
 const MAX_LINES = 1_000;
 
 type Line = { writtenAtMs: number; leftOut: number; last?: LogRecord };
 
 /**
- * Makes a sink that leaves out what repeats. Lines at level `debug` and below are written each time: whoever asks for
- * them wants all of them.
+ * Makes a sink that leaves out repeated lines. Lines at level `debug` and below are always written: whoever sets that
+ * level wants all of them.
  *
  * @param now Milliseconds that never go back.
  */
@@ -24,7 +24,7 @@ export function withoutRepeats(sink: Sink, now: () => number = () => performance
   const write = (record: LogRecord, repeated: number) =>
     sink(repeated === 0 ? record : { ...record, properties: { ...record.properties, repeated } });
 
-  /** Writes the last of those lines that have ended, with how often they were left out. */
+  /** Writes lines whose interval is over, with how often they were left out. */
   function settle(nowMs: number): void {
     for (const [key, { writtenAtMs, leftOut, last }] of lines) {
       if (nowMs - writtenAtMs < REPEAT_EVERY_MS && lines.size <= MAX_LINES) return;
@@ -42,7 +42,7 @@ export function withoutRepeats(sink: Sink, now: () => number = () => performance
       line.leftOut++;
       line.last = record;
     } else {
-      lines.delete(key); // So that the map stays in the order in which lines were written.
+      lines.delete(key); // Keeps the map in the order in which lines were written.
       lines.set(key, { writtenAtMs: nowMs, leftOut: 0 });
       write(record, line?.leftOut ?? 0);
     }
@@ -50,7 +50,7 @@ export function withoutRepeats(sink: Sink, now: () => number = () => performance
   };
 }
 
-/** What makes a line the same as another: what it says, and what it is about; not the ids of a request. */
+/** Two lines are equal when they have the same level, category, message, election and consumer group. */
 function keyOf({ level, category, message, properties: { election, groupId } }: LogRecord): string {
   return [level, category.join("."), message.map(String).join(""), election, groupId].join("\0");
 }

@@ -1,15 +1,15 @@
 /**
- * What gateways have said of one vote while it is handed over.
+ * The gateways' answers for one vote during its delivery.
  *
  * @module
  */
 import type { Problem } from "../shared/problem.ts";
-import type { CastVote, Delivery } from "./device.ts";
+import type { CastVote, Delivery } from "./delivery.ts";
 
-/** One vote on its way. It is open until a gateway has taken it, or each gateway has refused it. */
+/** The delivery of one vote. It is open until a gateway has taken the vote, or every gateway has refused it. */
 export class Attempt {
   readonly vote: CastVote;
-  /** What is sent: the body of a single vote, or a line of a batch. */
+  /** The body of a single vote, or a line of a batch. */
   readonly body: string;
   #taken: Delivery | undefined;
   /** By the gateway's address. */
@@ -21,7 +21,7 @@ export class Attempt {
     this.body = body;
   }
 
-  /** Whether it makes sense to ask this gateway. */
+  /** Whether this gateway should be asked. */
   isOpenTo(gateway: string): boolean {
     return this.#taken === undefined && !this.#refusals.has(gateway);
   }
@@ -34,17 +34,17 @@ export class Attempt {
     this.#refusals.set(gateway, problem);
   }
 
-  /** A gateway may have the vote on its disk although it did not say so. */
+  /** A gateway may have stored the vote, although it did not say so. */
   doubt(): void {
     this.#isUncertain = true;
   }
 
   /**
-   * What became of the vote. It is `refused` only when every gateway that the vote was meant for has refused it, and no
+   * The result. It is `refused` only when every gateway that the vote was meant for has refused it, and no
    * request of it ended in doubt: a device deletes what is refused.
    *
    * @param gateways Addresses of the gateways that it was meant for.
-   * @param last What went wrong last, in words.
+   * @param last The last error message.
    */
   conclude(gateways: readonly string[], last: string): Delivery {
     if (this.#taken !== undefined) return this.#taken;

@@ -1,6 +1,6 @@
 /**
- * What a device's maker imports. A client signs votes, hands them to the gateways, and keeps each until the aggregator
- * has answered for it. It runs in Deno, in Node from version 20 on, and in browsers.
+ * The library for makers of devices. A client signs votes, sends them to the gateways, and keeps each until the
+ * aggregator has answered for it. It runs in Deno, in Node from version 20, and in browsers.
  *
  * ```ts
  * const device = await createDeviceClient({ identity, gateways, aggregators, store });
@@ -18,45 +18,34 @@ import type { Problem } from "../shared/problem.ts";
 import { PROOF_SCHEME } from "../shared/proof.ts";
 import type { Selection, VotingMode } from "../shared/vote.ts";
 import { type Clock, systemClock } from "./clock.ts";
-import {
-  type CastVote,
-  type Delivery,
-  Device,
-  type DeviceIdentity,
-  type DeviceLimits,
-  type Taken,
-} from "./device.ts";
+import { Device, type DeviceIdentity, type DeviceLimits } from "./device.ts";
+import type { CastVote, Delivery, Taken } from "./delivery.ts";
 import { GatewayLink, type Jitter } from "./gateway_link.ts";
-import {
-  type CheckedReceipts,
-  checkReceipts,
-  type Fetch,
-  type ReceiptAnswer,
-  RECEIPTS_LIMITS,
-} from "./receipts.ts";
+import { type CheckedReceipts, checkReceipts, type ReceiptAnswer, RECEIPTS_LIMITS } from "./receipts.ts";
+import type { Fetch } from "./post.ts";
 import { type SettleLimits, Settler } from "./settle.ts";
 import type { KeptVote, VoteStore } from "./store.ts";
 import { DeviceTime, type TimeSource } from "./time.ts";
 
-/** Bounds of a client, where they are not those of {@link DeviceLimits} and {@link SettleLimits}. */
+/** Limits of a client, where they differ from {@link DeviceLimits} and {@link SettleLimits}. */
 export const CLIENT_LIMITS = {
-  /** How long `cast()` tries the gateways before it says `undelivered`: a voter stands there. */
+  /** How long `cast()` tries the gateways before it returns `undelivered`: a voter is waiting. */
   giveUpAfterMs: 20_000,
-  /** Most votes that wait for the aggregator; past that, casting waits. */
+  /** Maximum votes that wait for the aggregator. Beyond it, casting waits. */
   heldVotes: 100_000,
-  /** How often the aggregator is asked; the simulator's devices are less patient. */
+  /** How often the aggregator is asked. The simulator's devices ask more often. */
   askEveryMs: 5_000,
-  /** The same, while nothing but officials can change its outcome. */
+  /** The same, while only officials can change its outcome. */
   askUndecidedEveryMs: 60_000,
   /** How long a vote may be pending before it goes to the other gateway. */
   sendAgainAfterMs: 120_000,
-  /** How long a vote may stay held or rejected through one gateway before the other is asked once more for a copy. */
+  /** How long a vote may stay held or rejected through one gateway before the other one is asked again for a copy. */
   copyAgainAfterMs: 120_000,
   /** How long to wait when the aggregator does not answer. */
   aggregatorAwayMs: 5_000,
 } as const;
 
-/** How long the aggregator may take to say what time it is, in milliseconds: somebody may be waiting to vote. */
+/** Timeout of asking the aggregator for the time, in milliseconds: somebody may be waiting to vote. */
 const TIME_REQUEST_MS = 5_000;
 
 /**
@@ -76,16 +65,16 @@ export type Ballot = Readonly<{
   castAtMs?: number;
 }>;
 
-/** What somebody should be told. None of it loses a vote. */
+/** What an operator should know. None of it loses a vote. */
 export type Trouble =
   /**
-   * A clock is so far ahead of the device's, in milliseconds. `source` is `aggregator`, whose word is signed and moves the
+   * A clock is `offsetMs` ahead of the device's clock. `source` is `aggregator`, whose word is signed and moves the
    * time at which votes are cast, or the address of a gateway, whose word moves the time of requests to it alone.
    */
   | Readonly<{ kind: "clock"; offsetMs: number; source: TimeSource }>
-  /** A vote that is kept, and that the gateways refused when it was sent again, or that one of them refused. */
+  /** Gateways refused a vote that the device keeps: one of them at first, or all of them when it was sent again. */
   | Readonly<{ kind: "refused"; voteId: string; problem: Problem }>
-  /** The aggregator does not believe a receipt, and says why; the vote goes to the other gateway. */
+  /** The aggregator does not accept a receipt, and says why. The vote goes to the other gateway. */
   | Readonly<{ kind: "receipt"; voteId: string; reason: string }>
   /** The aggregator holds the vote until officials decide. The device keeps it. */
   | Readonly<{ kind: "held"; voteId: string; reason: string }>
@@ -94,10 +83,10 @@ export type Trouble =
    * sends it to the other gateway. A device that has no other one keeps it until officials decide.
    */
   | Readonly<{ kind: "rejected"; voteId: string; reason: string; gateways: readonly string[] }>
-  /** The aggregator does not answer as it should, at any of its addresses; or somebody answers in its name. */
+  /** The aggregator gives no valid answer at any of its addresses, or somebody else answers in its name. */
   | Readonly<{ kind: "aggregator"; detail: string }>;
 
-/** What a client is made of. What is left out is the runtime's own. */
+/** Options of a client. Defaults are the runtime's own functions. */
 export type ClientOptions = Readonly<{
   identity: ClientIdentity;
   /** Addresses like `https://gateway.example`: the station's primary first, then its fallback. */
@@ -105,7 +94,7 @@ export type ClientOptions = Readonly<{
   /** Addresses of the aggregator, in the order to try them; the one that answered last is asked first. */
   aggregators: readonly string[];
   store: VoteStore;
-  /** Told of each vote when the aggregator has answered for it, before it is forgotten. */
+  /** Called for each vote that the aggregator has answered for, before the device forgets it. */
   onOutcome?: (answer: ReceiptAnswer) => void | Promise<void>;
   onTrouble?: (trouble: Trouble) => void;
   fetch?: Fetch;
@@ -113,14 +102,14 @@ export type ClientOptions = Readonly<{
   random?: Jitter;
   /** A random UUID, version 4. */
   uuid?: () => string;
-  /** When aborted, all that is under way ends; what is kept stays in the store. */
+  /** When aborted, all running work ends. Votes that are kept stay in the store. */
   signal?: AbortSignal;
   limits?: Partial<DeviceLimits & SettleLimits>;
 }>;
 
 /**
- * Makes a client, with the votes that the store holds from before, and asks the aggregator for the time. It does without
- * the time when the aggregator does not answer within seconds.
+ * Makes a client with the votes in the store, and asks the aggregator for the time. It continues without the time when
+ * the aggregator does not answer within seconds.
  *
  * @throws when the identity cannot sign, there is no gateway or no aggregator, or the store holds too many votes, or
  * votes without a proof.
@@ -149,13 +138,13 @@ export class DeviceClient {
     const { identity, gateways, aggregators, onTrouble, signal } = options;
     const limits = { ...CLIENT_LIMITS, ...options.limits };
     if (gateways.length === 0) {
-      throw new Error("Cannot vote: no gateway is given, there must be one at least");
+      throw new Error("Cannot vote: no gateway is given, there must be at least one");
     }
     if (aggregators.length === 0) {
-      throw new Error("Cannot vote: no address of the aggregator is given, there must be one at least");
+      throw new Error("Cannot vote: no address of the aggregator is given, there must be at least one");
     }
     this.#options = options;
-    // Called as the global it is: browsers refuse a fetch() that is somebody's method.
+    // Called as a global function: browsers refuse a fetch() that is called as a method.
     this.#http = options.fetch ?? ((url, init) => fetch(url, init));
     this.#aggregators = new Addresses(aggregators);
     this.#limits = limits;
@@ -198,11 +187,11 @@ export class DeviceClient {
     const kept = await this.#options.store.all();
     if (kept.length > this.#limits.heldVotes) {
       throw new Error(
-        `Cannot go on: the store holds ${kept.length} votes, there must be ${this.#limits.heldVotes} at most`,
+        `Cannot go on: the store holds ${kept.length} votes, there must be at most ${this.#limits.heldVotes}`,
       );
     }
     for (const vote of kept) {
-      // What 0.1 kept has a text and no proof, and no gateway of this version takes it.
+      // Votes that 0.1 kept have no proof, and no gateway of this version accepts them.
       if (vote.scheme !== PROOF_SCHEME) {
         throw new Error(
           `Cannot go on: the store holds vote ${vote.voteId} without a proof; finish its election with 0.1`,
@@ -222,13 +211,13 @@ export class DeviceClient {
   }
 
   /**
-   * Casts votes, one alone by itself and more in batches. Each is in the store before it leaves, and gets a fate:
+   * Casts votes: a single one alone, more in batches. Each is in the store before it is sent, and gets a fate:
    * - `acknowledged`: a gateway has it on its disk. It stays in the store until the aggregator has answered for it.
    * - `undelivered`: no gateway is known to have taken it, and one may have. It stays in the store, and {@link run} sends it
    *   again. `problem` says what a gateway refused it for, if one did.
-   * - `refused`: by every gateway. It is not in the store any more; `problem` says why, and the voter can vote anew.
+   * - `refused`: by every gateway. It is no longer in the store. `problem` says why, and the voter can vote again.
    *
-   * With `heldVotes` (see {@link SettleLimits}) waiting for the aggregator it waits for one of them to be answered for.
+   * When `heldVotes` (see {@link SettleLimits}) wait for the aggregator, it waits until one of them is settled.
    */
   async castAll(ballots: readonly Ballot[]): Promise<Delivery[]> {
     const { store } = this.#options;
@@ -250,8 +239,8 @@ export class DeviceClient {
   }
 
   /**
-   * Asks the aggregator for what became of the votes, and sends again what it does not know of, until `signal` is
-   * aborted. One of run() and {@link settle} at a time.
+   * Asks the aggregator about the votes, and sends those again that it does not know, until `signal` is aborted. Do not
+   * call {@link settle} at the same time.
    */
   async run(signal: AbortSignal): Promise<void> {
     await this.#settle(signal, false);
@@ -267,7 +256,7 @@ export class DeviceClient {
   }
 
   async #settle(signal: AbortSignal, untilEmpty: boolean): Promise<number> {
-    if (this.#settling) throw new Error("Cannot settle: it is under way already, and must have ended first");
+    if (this.#settling) throw new Error("Cannot settle: run() or settle() is running, and must end first");
     this.#settling = true;
     const stop = new AbortController();
     const onAbort = () => stop.abort();
@@ -294,7 +283,7 @@ export class DeviceClient {
     });
   }
 
-  /** Asks the aggregator, and takes its time from what it signed. */
+  /** Asks the aggregator, and learns the time from its signed answer. */
   async #ask(
     receipts: readonly Receipt[],
     timeoutMs: number,

@@ -457,7 +457,10 @@ Deno.test("a client settles once at a time, and stops when it is told to", async
   const device = await createDeviceClient({ ...options, signal: stop.signal });
   await device.cast(ballot);
   const settling = device.settle();
-  await assert.rejects(device.run(new AbortController().signal), /Cannot settle: it is under way already/);
+  await assert.rejects(
+    device.run(new AbortController().signal),
+    /Cannot settle: run\(\) or settle\(\) is running/,
+  );
   stop.abort();
   assert.equal(await settling, 1);
   assert.equal(await device.settle(), 1, "once stopped it stays so");
@@ -474,7 +477,7 @@ Deno.test("createDeviceClient() says what is wrong with what it is given", async
         /its proofKey is missing, and must be 64 hex digits/,
       ],
       [{ identity: { ...identity, answerKey: "x".repeat(64) } }, /its answerKey has 64 characters/],
-      [{ limits: { heldVotes: 0 } }, /Cannot go on: the store holds 1 votes, there must be 0 at most/],
+      [{ limits: { heldVotes: 0 } }, /Cannot go on: the store holds 1 votes, there must be at most 0/],
     ] as const
   ) {
     await store.put({ voteId: "a", text: "" } as unknown as KeptVote);

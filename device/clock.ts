@@ -4,14 +4,14 @@
  * @module
  */
 
-/** What time it is, in milliseconds since 1970, and how to let some pass. */
+/** The time in milliseconds since 1970, and a way to wait. */
 export type Clock = Readonly<{
   now(): number;
-  /** Resolves after so many milliseconds, or at once when the signal is aborted. */
+  /** Resolves after `ms` milliseconds, or at once when the signal is aborted. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
 }>;
 
-/** The machine's clock. Not node:timers, which browsers have not. */
+/** The machine's clock. Does not use node:timers, which browsers lack. */
 export const systemClock: Clock = {
   now: Date.now,
   sleep(ms, signal) {

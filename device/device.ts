@@ -1,6 +1,6 @@
 /**
- * A polling-station device: signs votes and hands them to its gateway, or to its fallback, again and again under the
- * same vote id, until a gateway has taken them or all have refused them. It keeps nothing: client.ts does.
+ * A polling-station device: signs votes and sends them to its gateway or its fallback, repeatedly under the same vote id,
+ * until a gateway has taken them or all have refused them. It stores nothing: client.ts does.
  *
  * @module
  */
@@ -11,6 +11,7 @@ import { PROOF_SCHEME, proofLeaf, proofOf, type SignedVote } from "../shared/pro
 import type { Receipt } from "../shared/receipt.ts";
 import { signRequest } from "../shared/signature.ts";
 import { Attempt } from "./attempt.ts";
+import type { CastVote, Delivery } from "./delivery.ts";
 import type { Clock } from "./clock.ts";
 import {
   type Answer,
@@ -23,19 +24,19 @@ import {
 } from "./gateway_answer.ts";
 import { type GatewayLink, type Jitter, nextGateway } from "./gateway_link.ts";
 import { post } from "./post.ts";
-import type { Fetch } from "./receipts.ts";
+import type { Fetch } from "./post.ts";
 import { type DeviceTime, TIME_LIMITS } from "./time.ts";
 
-/** Bounds of what a device does. */
+/** Limits of a device. */
 export const DEVICE_LIMITS = {
-  /** Most votes of a batch, and most bytes of its body. */
+  /** Maximum votes of a batch, and maximum bytes of its body. */
   batchVotes: 1_000,
   batchBytes: 500_000,
-  /** How long one request may take, its answer included. */
+  /** Timeout of one request, including its answer. */
   requestTimeoutMs: 20_000,
   /** A request older than this is signed again: gateways refuse signatures of more than 300 s. */
   signAgainAfterMs: 120_000,
-  /** After so long without an answer the device gives up on a request, and says so. */
+  /** After this time without an answer the device gives up on a request. */
   giveUpAfterMs: 600_000,
 } as const;
 export type DeviceLimits = Readonly<Record<keyof typeof DEVICE_LIMITS, number>>;
@@ -53,35 +54,21 @@ export type DeviceIdentity = Readonly<{
 /** A vote that is not signed yet. `text` is its JSON, in ASCII. */
 export type VoteText = Readonly<{ voteId: string; text: string }>;
 
-/** A vote ready to be sent, as often as it takes: always the same text and proof under the same id. */
-export type CastVote = Readonly<{ voteId: string }> & Readonly<SignedVote>;
-
-/** A gateway's word that it has a vote on its disk. `gateway` is the address that gave it. */
-export type Taken = Readonly<{ receipt: Receipt; gateway: string }>;
-
-/** What became of one vote at the gateways. */
-export type Delivery =
-  | Readonly<{ fate: "acknowledged" }> & Taken
-  /** By every gateway, and none of them can have it on its disk. */
-  | Readonly<{ fate: "refused"; problem: Problem }>
-  /** A gateway may have it, or may take it later. `problem`: what a gateway refused it for, if one did. */
-  | Readonly<{ fate: "undelivered"; detail: string; problem?: Problem }>;
-
-/** What a device needs of the world. */
+/** Dependencies of a device. */
 export type DeviceWorld = Readonly<{
   fetch: Fetch;
   clock: Clock;
   random: Jitter;
   /** A random UUID, version 4. */
   uuid: () => string;
-  /** What the aggregator says of the time; the device's own clock is taken to be right when left out. */
+  /** The aggregator's time. Default: the device's own clock is assumed to be right. */
   time?: DeviceTime;
-  /** When aborted, requests under way end as undelivered. */
+  /** When aborted, running requests end as undelivered. */
   signal?: AbortSignal;
   limits?: Partial<DeviceLimits>;
 }>;
 
-/** Refusals that come with the gateway's time, by which the device then signs. They say nothing of the vote. */
+/** Refusals with the gateway's time, by which the device signs from then on. They say nothing about the vote. */
 const CLOCK_IS_WRONG = new Set([
   "urn:pollwire:problem:signature-stale",
   "urn:pollwire:problem:signature-early",
@@ -94,7 +81,7 @@ type Request = Readonly<
   { path: string; contentType: string; body: Uint8Array<ArrayBuffer>; idempotencyKey: string }
 >;
 
-/** See the module. One request of a device is under way at a time, unless its caller sends twice at once. */
+/** See the module. A device sends one request at a time, unless its caller sends twice at once. */
 export class Device {
   readonly identity: DeviceIdentity;
   readonly #links: readonly GatewayLink[];
@@ -102,7 +89,7 @@ export class Device {
   readonly #limits: DeviceLimits;
   readonly #keyId: string;
   readonly #proofKey: string;
-  /** How far a gateway's clock is ahead of the device's own, by its word. */
+  /** How far each gateway's clock is ahead of the device's own, as the gateway says. */
   readonly #offsetsMs = new Map<string, number>();
 
   /** @param links Its primary gateway first, then its fallback, if it has one. */
@@ -129,9 +116,9 @@ export class Device {
   }
 
   /**
-   * Delivers votes: one alone by itself, more in batches. Returns what became of each, in the same order.
+   * Delivers votes: a single one alone, more in batches. Returns each vote's result, in the same order.
    *
-   * @param gateways Addresses of the gateways to ask, the first first; all of {@link Device.gateways} when left out.
+   * @param gateways Addresses of the gateways to ask, in this order. Default: all {@link Device.gateways}.
    */
   async send(votes: readonly CastVote[], gateways: readonly string[] = this.gateways): Promise<Delivery[]> {
     const links = gateways.map((gateway) => this.#links.find(({ origin }) => origin === gateway)!);
@@ -157,7 +144,7 @@ export class Device {
     return attempts;
   }
 
-  /** Asks one gateway after another, for as long as a vote is open to one of them. */
+  /** Asks one gateway after another, while any vote is open to one of them. */
   async #deliver(
     attempts: readonly Attempt[],
     links: readonly GatewayLink[],
@@ -165,7 +152,7 @@ export class Device {
   ): Promise<Delivery[]> {
     const giveUpAtMs = this.#world.clock.now() + this.#limits.giveUpAfterMs;
     const requests = new SignedRequests(isAlone, this.#world.uuid);
-    let last = "no gateway was free to ask";
+    let last = "no gateway could be asked";
     for (;;) {
       const asked = links.filter(({ origin }) => attempts.some((attempt) => attempt.isOpenTo(origin)));
       if (asked.length === 0) break;
@@ -181,11 +168,11 @@ export class Device {
     return attempts.map((attempt) => attempt.conclude(gateways, last));
   }
 
-  /** Waits for a gateway that may be asked. Returns in words why it does not wait any more. */
+  /** Waits for a gateway that may be asked. Returns why it stopped waiting, as text. */
   async #nextLink(links: readonly GatewayLink[], giveUpAtMs: number): Promise<GatewayLink | string> {
     const { clock, signal } = this.#world;
     for (;;) {
-      if (signal?.aborted) return "stopped while it was under way";
+      if (signal?.aborted) return "stopped during the delivery";
       const link = nextGateway(links, clock.now());
       const atMs = typeof link === "number" ? link : clock.now();
       if (atMs > giveUpAtMs) return `given up after ${this.#limits.giveUpAfterMs / 1_000} s`;
@@ -194,7 +181,7 @@ export class Device {
     }
   }
 
-  /** Asks a gateway for all of these votes. Returns what went wrong, in words, unless it took or refused them. */
+  /** Sends votes to a gateway. Returns an error message, unless the gateway took or refused them. */
   async #ask(
     link: GatewayLink,
     open: readonly Attempt[],
@@ -204,7 +191,7 @@ export class Device {
     const request = requests.requestFor(open);
     const answer = await this.#post(link, request, this.#headers(link, request, requests));
     if ("failure" in answer) {
-      // Reset, timed out, cut short, or busy: whether the votes arrived is not known.
+      // Reset, timed out, cut short, or busy: nobody knows whether the votes arrived.
       for (const attempt of open) attempt.doubt();
       link.failed(clock.now(), random, answer.retryAfter);
       return `${link.origin}: ${answer.failure}`;
@@ -223,7 +210,7 @@ export class Device {
     return `${link.origin}: ${fault}`;
   }
 
-  /** A refusal of the whole request. By a gateway's own time it is signed again, once. */
+  /** Handles a refusal of the whole request. If it has the gateway's time, the request is signed again, once. */
   async #refused(
     link: GatewayLink,
     open: readonly Attempt[],
@@ -244,7 +231,7 @@ export class Device {
     return `${link.origin}: ${problem.title}`;
   }
 
-  /** Returns in words what a gateway could not do now, or did wrong. */
+  /** Returns why a gateway could not take the vote now, or what it did wrong, as text. */
   #takeResult(
     link: GatewayLink,
     attempt: Attempt,
@@ -273,13 +260,13 @@ export class Device {
     return isOwn ? undefined : `its receipt is not for vote ${voteId}: ${JSON.stringify(receipt)}`;
   }
 
-  /** Takes note of a gateway's clock, which comes with every problem of time. */
+  /** Stores a gateway's time, which every problem about time has. */
   #hearTime({ origin }: GatewayLink, { now }: Problem): void {
     const gatewayMs = Date.parse(now ?? "");
     if (!Number.isNaN(gatewayMs)) this.#world.time?.hear(origin, gatewayMs - this.#world.clock.now());
   }
 
-  /** Signs requests to this gateway by its time from now on, if that is near enough. Returns whether it is. */
+  /** From now on, signs requests to this gateway by its time, if that is within the limit. Returns whether it is. */
   async #adoptTime({ origin }: GatewayLink, { now }: Problem): Promise<boolean> {
     const { clock, time } = this.#world;
     const offsetMs = Date.parse(now ?? "") - clock.now();
@@ -317,7 +304,7 @@ export class Device {
   }
 }
 
-/** The request of one delivery as it was made last: the same votes are asked for with the same bytes. */
+/** The last request of a delivery: the same votes are sent with the same bytes. */
 class SignedRequests {
   /** Addresses of gateways by whose time the request was signed again. */
   readonly retimed = new Set<string>();
@@ -361,7 +348,7 @@ class SignedRequests {
   }
 }
 
-/** What is posted for one vote, alone or as a line of a batch. */
+/** The JSON of one vote, alone or as a line of a batch. */
 export function bodyOf({ vote, proof, proofKey, scheme }: SignedVote): string {
   return JSON.stringify({ vote, proof, proofKey, scheme });
 }

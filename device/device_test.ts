@@ -3,7 +3,8 @@ import { problem, problemResponse, type ProblemType } from "../shared/problem.ts
 import { isProofOf } from "../shared/proof.ts";
 import { type Misbehaviour, testDeviceIdentity, testGateway, testTaking } from "../tests/device_fixture.ts";
 import { testReceipt } from "../tests/fixture.ts";
-import { bodyOf, type CastVote, type Delivery, Device, type DeviceLimits } from "./device.ts";
+import { bodyOf, Device, type DeviceLimits } from "./device.ts";
+import type { CastVote, Delivery } from "./delivery.ts";
 import { GatewayLink, LINK_LIMITS } from "./gateway_link.ts";
 import { DeviceTime, TIME_LIMITS } from "./time.ts";
 

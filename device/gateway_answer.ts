@@ -1,19 +1,19 @@
 /**
- * Reads what a gateway answers to votes: which it took, which it refused, and of which nobody knows.
+ * Reads a gateway's answer: which votes it took, which it refused, and which are in doubt.
  *
  * @module
  */
 import type { Problem } from "../shared/problem.ts";
 import type { Receipt } from "../shared/receipt.ts";
 
-/** Answers after which the same request is sent again, later or elsewhere. Nobody knows what became of the vote. */
+/** Answers after which the same request is sent again, later or to the other gateway. The vote is in doubt. */
 const TRY_AGAIN = new Set([408, 425, 429, 500, 502, 503, 504]);
 
-/** An answer that was read whole. */
+/** A complete answer. */
 export type Answer = Readonly<{ status: number; body: unknown }>;
 /** No answer, or one that says to try again. `retryAfter` is the header's value. */
 export type Failure = Readonly<{ failure: string; retryAfter: string | null }>;
-/** What a gateway said of one vote. */
+/** A gateway's answer for one vote. */
 export type VoteResult = Readonly<{ line: number; status: number; receipt?: Receipt; problem?: Problem }>;
 
 /** Reads a response, unless it only says to try again. */
@@ -25,7 +25,7 @@ export async function readAnswer(response: Response): Promise<Answer | Failure> 
   return { status: response.status, body: await response.json() };
 }
 
-/** What a gateway said of each vote; or why it refuses all; or in words what is wrong with its answer. */
+/** A gateway's answer for each vote; or why it refuses all; or an error message, when the answer is invalid. */
 export function resultsOf(answer: Answer, votes: number): VoteResult[] | Problem | string {
   const { status, body } = answer;
   if (status === 202 && votes === 1) {
@@ -41,7 +41,7 @@ export function resultsOf(answer: Answer, votes: number): VoteResult[] | Problem
   return `the answer to a batch must have one result a line, in order, for ${votes} lines`;
 }
 
-/** Why a gateway refuses; `undefined` for what no gateway answers, or answers while it cannot take votes. */
+/** Why a gateway refuses; `undefined` for an answer that is no refusal, or says that it cannot accept votes now. */
 export function refusalOf({ status, body }: Answer): Problem | undefined {
   const problem = body as Partial<Problem> | null | undefined;
   if (status < 400 || status > 499 || TRY_AGAIN.has(status)) return undefined;

@@ -1,19 +1,19 @@
 /**
- * What a device knows of one of its gateways: whether to ask it now, or to leave it alone for a while.
+ * A device's state of one gateway: whether to ask it now or later.
  *
  * @module
  */
 
-/** How long a gateway that failed is left alone, in milliseconds. */
+/** How long a failed gateway is not asked, in milliseconds. */
 export const LINK_LIMITS = {
-  /** After its first failure; twice as long after each further one. */
+  /** After the first failure. Doubles with each further one. */
   firstBackoffMs: 50,
   longestBackoffMs: 5_000,
-  /** Most that a Retry-After is believed. */
+  /** Maximum Retry-After that is respected. */
   longestRetryAfterMs: 60_000,
 } as const;
 
-/** Chance, so that devices do not all do the same at once: at least 0, less than 1. */
+/** A random number, at least 0 and less than 1, so that devices do not all act at the same time. */
 export type Jitter = Readonly<{ next(): number }>;
 
 /** A gateway's address, and when to ask it next. Several devices may share one. */
@@ -27,18 +27,18 @@ export class GatewayLink {
     this.origin = origin;
   }
 
-  /** From when on it may be asked, in milliseconds since 1970. */
+  /** The time from which it may be asked, in milliseconds since 1970. */
   get notBeforeMs(): number {
     return this.#notBeforeMs;
   }
 
-  /** It answered as it should. */
+  /** Reports a valid answer. */
   worked(): void {
     this.#failures = 0;
   }
 
   /**
-   * It did not answer, or asked for patience.
+   * Reports no answer, or an answer that asks to wait.
    *
    * @param retryAfter The header's value, if there was one.
    */
@@ -50,12 +50,12 @@ export class GatewayLink {
       Math.min(doubled, LINK_LIMITS.longestBackoffMs),
       Math.min(asked, LINK_LIMITS.longestRetryAfterMs),
     );
-    // Never sooner than was asked for; and half as long again at most, so that devices do not all come back at once.
+    // Never sooner than Retry-After, and at most 1.5 times as long, so that devices do not all return at once.
     this.#notBeforeMs = nowMs + backoffMs * (1 + random.next() / 2);
   }
 }
 
-/** The first gateway in the order given that may be asked now; else the time from which on one may. */
+/** The first gateway in the list that may be asked now; else the time from which one may. */
 export function nextGateway(links: readonly GatewayLink[], nowMs: number): GatewayLink | number {
   const ready = links.find(({ notBeforeMs }) => notBeforeMs <= nowMs);
   return ready ?? Math.min(...links.map(({ notBeforeMs }) => notBeforeMs));

@@ -3,13 +3,14 @@
  *
  * @module
  */
-import type { Fetch } from "./receipts.ts";
+/** Like the global `fetch`, with an absolute URL. */
+export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
 
 /**
- * Posts, and hands the response to `read` before the deadline ends.
+ * Posts, and passes the response to `read`; both must end before the deadline.
  *
  * @param signal When aborted, the request ends.
- * @throws when there is no whole answer in time.
+ * @throws when there is no complete answer in time.
  */
 export async function post<Result>(
   fetch: Fetch,
@@ -23,7 +24,7 @@ export async function post<Result>(
   const abort = new AbortController();
   const stop = () => abort.abort(new Error("stopped"));
   signal?.addEventListener("abort", stop);
-  // Not AbortSignal.timeout(), whose timers stay until they end: at thousands of requests a second that is a heap.
+  // Not AbortSignal.timeout(): its timers live until they fire, which fills memory at thousands of requests a second.
   const timer = setTimeout(() => abort.abort(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
   try {
     return await read(await fetch(url, { method: "POST", ...request, signal: abort.signal }));

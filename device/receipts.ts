@@ -1,6 +1,6 @@
 /**
  * Asks the aggregator what became of votes, by their receipts: `POST /v1/receipts/check`. The answer is signed for this
- * one request, and nothing of it is believed before the signature is checked.
+ * request, and is used only after its signature was checked.
  *
  * @module
  */
@@ -8,36 +8,33 @@ import { type Answer, MAX_RECEIPTS, openAnswers, signedAnswersSchema } from "../
 import { toHex } from "../shared/bytes.ts";
 import { parseJson } from "../shared/json.ts";
 import type { Receipt } from "../shared/receipt.ts";
-import { post } from "./post.ts";
+import { type Fetch, post } from "./post.ts";
 
-/** Bounds of one question: how long its answer may take, in milliseconds, and how many receipts it may hold. */
+/** Limits of one request: its timeout in milliseconds, and its receipts. */
 export const RECEIPTS_LIMITS = { requestTimeoutMs: 30_000, receipts: MAX_RECEIPTS } as const;
 
-/** What the aggregator says of a receipt. `problem`: it does not believe the receipt, and `reason` says why. */
+/** The aggregator's answer for a receipt. `problem`: it does not accept the receipt, and `reason` says why. */
 export type ReceiptAnswer = Readonly<{
   voteId: string;
   outcome: "pending" | "counted" | "duplicate" | "held" | "rejected" | "problem";
   reason?: string;
   /** Gateways whose copies of the vote were held or rejected. */
   gateways?: readonly string[];
-  /** Officials have decided, and nothing more comes. */
+  /** Officials have decided: the outcome is final. */
   decided?: boolean;
 }>;
 
 /** Answers that the aggregator has signed: one a receipt, in the same order, and its clock when it answered. */
 export type CheckedReceipts = Readonly<{ answers: readonly ReceiptAnswer[]; answeredAtMs: number }>;
 
-/** The aggregator gave no answer that can be believed: why, and with which HTTP status if it gave one. */
+/** The aggregator gave no valid answer: why, and the HTTP status if there was one. */
 export type AggregatorFault = Readonly<{ fault: string; status?: number }>;
 
-/** Whose answers are believed. `answerKey` is the aggregator's Ed25519 public key, in hex. */
+/** The election, and the key that its answers are checked with: the aggregator's Ed25519 public key, in hex. */
 export type AnswerSource = Readonly<{ election: string; answerKey: string }>;
 
-/** Like the global `fetch`, with an address in full. */
-export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
-
 /**
- * Asks for at most {@link RECEIPTS_LIMITS}.receipts; without any, for the aggregator's time alone.
+ * Asks about at most {@link RECEIPTS_LIMITS}.receipts; with none, only for the aggregator's time.
  *
  * @param aggregator Its address, like `https://aggregator.example`.
  */

@@ -1,46 +1,47 @@
 /**
- * Holds every vote until the aggregator has answered for it. No single gateway's word and no single gateway's record
- * proves anything, because a gateway may lie, and its disk may burn: while a vote is pending, held or rejected through
- * one gateway only, the same text and proof go to the other one.
+ * Holds every vote until the aggregator has answered for it. A single gateway's answer or record proves nothing, because
+ * a gateway may lie or lose its disk. So while a vote is pending, or held or rejected through one gateway only, the same
+ * text and proof go to the other gateway.
  *
  * @module
  */
 import type { Receipt } from "../shared/receipt.ts";
 import type { Clock } from "./clock.ts";
-import type { CastVote, Delivery, Device, Taken } from "./device.ts";
+import type { Device } from "./device.ts";
+import type { CastVote, Delivery, Taken } from "./delivery.ts";
 import { type ReceiptAnswer, RECEIPTS_LIMITS } from "./receipts.ts";
 
-/** Bounds of what is held, and of how it is asked for. */
+/** Limits of a settler. */
 export const SETTLE_LIMITS = {
-  /** Most votes held; past that, casting waits. */
+  /** Maximum votes held. Beyond it, casting waits. */
   heldVotes: 20_000,
-  /** How long after its receipt a vote is first asked for, and again while it is pending, in milliseconds. */
+  /** Time from a vote's receipt to the first question about it, and between questions while it is pending, in milliseconds. */
   askEveryMs: 500,
-  /** How often it is asked for while nothing but officials can change its outcome. */
+  /** Time between questions while only officials can change its outcome. */
   askUndecidedEveryMs: 10_000,
   /** How long a vote may be pending before it goes to the other gateway, and again after each time. */
   sendAgainAfterMs: 30_000,
-  /** How long a vote may stay held or rejected through one gateway before the other is asked once more for a copy. */
+  /** How long a vote may stay held or rejected through one gateway before the other one is asked again for a copy. */
   copyAgainAfterMs: 30_000,
   /** How long to wait when the aggregator does not answer. */
   aggregatorAwayMs: 500,
-  /** Longest sleep between two looks at what is due, in milliseconds. */
-  lookEveryMs: 50,
+  /** Maximum time between two checks for due votes, in milliseconds. */
+  pollEveryMs: 50,
 } as const;
 export type SettleLimits = Readonly<Record<keyof typeof SETTLE_LIMITS, number>>;
 
-/** What a settler needs. */
+/** Dependencies of a settler. */
 export type SettlerWorld = Readonly<{
   /** Asks the aggregator; `undefined` while it is away. */
   checkReceipts: (receipts: readonly Receipt[]) => Promise<readonly ReceiptAnswer[] | undefined>;
-  /** Told once for each vote, when the aggregator has settled it; the settler waits for it, and forgets the vote. */
+  /** Called once for each vote that the aggregator has settled. The settler waits for it, then forgets the vote. */
   onOutcome: (answers: readonly ReceiptAnswer[]) => Promise<void>;
   /**
-   * Told of answers for votes that are kept: each `problem`, and a `held` or `rejected` once.
-   * A `pending` vote is not worth a word.
+   * Called with answers for votes that are kept: with every `problem`, and once with `held` or `rejected`. Not called for
+   * a `pending` vote.
    */
   onKept?: (answer: ReceiptAnswer) => Promise<void>;
-  /** Told of each vote that went to a gateway again, and of what it was until then. */
+  /** Called for each vote that was sent to a gateway again, with its result until then. */
   onSentAgain: (vote: CastVote, delivery: Delivery, was: ReceiptAnswer["outcome"]) => Promise<void>;
   /** Called while nothing is due. */
   onIdle?: () => Promise<void>;
@@ -48,21 +49,21 @@ export type SettlerWorld = Readonly<{
   limits?: Partial<SettleLimits>;
 }>;
 
-/** Of a device, what a settler needs. */
+/** The part of a device that a settler uses. */
 export type Sender = Pick<Device, "send" | "gateways">;
 type Held = {
   vote: CastVote;
-  /** By the address of the gateway that gave it, the newest last. None while no gateway has taken the vote. */
+  /** Receipts by the address of their gateway, the newest last. Empty while no gateway has taken the vote. */
   receipts: Map<string, Receipt>;
-  /** Addresses of the gateways that took it, the one that did so last at the end. */
+  /** Addresses of the gateways that took it, the latest at the end. */
   takenBy: string[];
   device: Sender;
-  /** What the aggregator said of it last, and whether somebody was told. */
+  /** The aggregator's last answer, and whether it was reported. */
   outcome: ReceiptAnswer["outcome"];
-  /** Whether a copy was offered to a gateway that had not taken it, after the first had. */
+  /** Whether a copy was sent to another gateway after the first one had taken the vote. */
   isCopied: boolean;
   sentMs: number;
-  /** When to ask for it next; without a receipt, when to send it. */
+  /** When to ask about it next; without a receipt, when to send it again. */
   dueMs: number;
 };
 
@@ -70,7 +71,7 @@ type Held = {
 export class Settler {
   readonly #world: SettlerWorld;
   readonly #limits: SettleLimits;
-  /** In the order in which they were last put off. */
+  /** In the order in which they were last postponed. */
   readonly #held = new Map<string, Held>();
   readonly #room: (() => void)[] = [];
 
@@ -85,9 +86,9 @@ export class Settler {
   }
 
   /**
-   * Takes a vote over, once there is room.
+   * Adds a vote, once there is room.
    *
-   * @param taken Left out when no gateway has taken the vote: it is sent again.
+   * @param taken Missing when no gateway has taken the vote: it is then sent again.
    */
   async hold(vote: CastVote, taken: Taken | undefined, device: Sender): Promise<void> {
     while (this.#held.size >= this.#limits.heldVotes) {
@@ -107,18 +108,18 @@ export class Settler {
   }
 
   /**
-   * Asks, and asks again, until `signal` is aborted, or until `untilEmpty` says so and nothing is held.
+   * Asks repeatedly, until `signal` is aborted, or, with `untilEmpty`, until nothing is held.
    *
    * @returns how many votes are still held.
    */
   async run(signal: AbortSignal, untilEmpty: () => boolean): Promise<number> {
     const { clock, onIdle } = this.#world;
-    const { askEveryMs, lookEveryMs } = this.#limits;
+    const { askEveryMs, pollEveryMs } = this.#limits;
     while (!signal.aborted && !(untilEmpty() && this.#held.size === 0)) {
       const due = this.#due(clock.now());
       if (due.length === 0) {
         await onIdle?.();
-        await clock.sleep(Math.min(askEveryMs, lookEveryMs), signal);
+        await clock.sleep(Math.min(askEveryMs, pollEveryMs), signal);
         continue;
       }
       const unsent = due.filter(({ receipts }) => receipts.size === 0);
@@ -137,14 +138,14 @@ export class Settler {
     return due;
   }
 
-  /** To the end of the line: the map keeps the order of insertion. */
+  /** Moves a vote to the end: the map keeps the order of insertion. */
   #later(held: Held, ms: number): void {
     this.#held.delete(held.vote.voteId);
     held.dueMs = this.#world.clock.now() + ms;
     this.#held.set(held.vote.voteId, held);
   }
 
-  /** Asks for votes that have a receipt. Returns those that must go to a gateway again. */
+  /** Asks about votes that have a receipt. Returns those that must be sent to a gateway again. */
   async #ask(due: readonly Held[]): Promise<Held[]> {
     if (due.length === 0) return [];
     const { checkReceipts, onOutcome } = this.#world;
@@ -165,7 +166,7 @@ export class Settler {
     return again;
   }
 
-  /** Puts a vote off that is not settled. Returns whether it must go to a gateway again. */
+  /** Postpones a vote that is not settled. Returns whether it must be sent to a gateway again. */
   async #keep(held: Held, answer: ReceiptAnswer): Promise<boolean> {
     const { clock, onKept } = this.#world;
     const { askEveryMs, askUndecidedEveryMs, copyAgainAfterMs, sendAgainAfterMs } = this.#limits;
@@ -176,19 +177,19 @@ export class Settler {
     const sendsAgainAtMs = held.sentMs + (isJudged ? copyAgainAfterMs : sendAgainAfterMs);
     if (outcome === "problem") {
       held.receipts.delete([...held.receipts.keys()].at(-1)!);
-      // One that another gateway gave is asked with; without one the vote goes out again.
+      // The next question uses another gateway's receipt. If there is none, the vote is sent again.
       const nextMs = held.receipts.size > 0 ? askEveryMs : Math.max(0, sendsAgainAtMs - clock.now());
       this.#later(held, nextMs);
       return false;
     }
-    // No other gateway can make a copy, or both copies are held: only officials can change anything.
+    // No other gateway can make a copy, or both copies are held: only officials can change the outcome.
     const isUndecided = isJudged && (held.device.gateways.length < 2 || copiesOf(answer) > 1);
     this.#later(held, isUndecided ? askUndecidedEveryMs : askEveryMs);
     if (isUndecided) return false;
     return (isJudged && !held.isCopied) || clock.now() >= sendsAgainAtMs;
   }
 
-  /** All to the same gateway first: to one that has not taken them, or else to the one that did so the longest ago. */
+  /** Sends all to one gateway first: to one that has not taken them, else to the one that took them longest ago. */
   async #sendAgain(votes: readonly Held[]): Promise<void> {
     const [one] = votes;
     if (one === undefined) return;
@@ -232,18 +233,18 @@ export function isSettled(answer: ReceiptAnswer): boolean {
   }
 }
 
-/** How many gateways have made copies that were held or rejected. Two versions of a key are one gateway's. */
+/** How many gateways have made copies that were held or rejected. Two versions of a key count as one gateway. */
 function copiesOf({ gateways = [] }: ReceiptAnswer): number {
   return new Set(gateways.map((gateway) => gateway.split(".")[0])).size;
 }
 
 function nextGatewayOf({ device, takenBy }: Held): string {
   const untaken = device.gateways.find((gateway) => !takenBy.includes(gateway));
-  // A vote that was kept may name a gateway that the device does not have any more.
+  // A vote in the store may name a gateway that the device no longer has.
   return untaken ?? takenBy.find((gateway) => device.gateways.includes(gateway))!;
 }
 
-/** Votes by the device that cast them, and the gateway to ask next. Not Map.groupBy(): Node has it from version 21 on. */
+/** Groups votes by device and by the gateway to ask next. Not Map.groupBy(), which Node has only from version 21. */
 function byNextGateway(votes: readonly Held[]): Held[][] {
   const groups: Held[][] = [];
   for (const held of votes) {

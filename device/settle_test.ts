@@ -1,7 +1,7 @@
 import assert from "assert";
 import type { Receipt } from "../shared/receipt.ts";
 import { testReceipt } from "../tests/fixture.ts";
-import type { CastVote, Delivery } from "./device.ts";
+import type { CastVote, Delivery } from "./delivery.ts";
 import type { ReceiptAnswer } from "./receipts.ts";
 import { isSettled, type SettleLimits, Settler } from "./settle.ts";
 

@@ -4,28 +4,28 @@
  * @module
  */
 import type { Receipt } from "../shared/receipt.ts";
-import type { CastVote } from "./device.ts";
+import type { CastVote } from "./delivery.ts";
 
 /**
- * A vote as it is kept, with its proof: plain JSON. `receipt` is the newest that a gateway gave for it, if one did, and
- * `gateway` the address that gave it.
+ * A stored vote with its proof: plain JSON. `receipt` is its newest receipt, if there is one, and `gateway` the address
+ * that sent it.
  */
 export type KeptVote = CastVote & Readonly<{ receipt?: Receipt; gateway?: string }>;
 
 /**
- * What the device's maker provides: a file, a database, a chip. It holds who voted for whom until the aggregator has
- * answered, so it must be sealed, and what is deleted must be gone.
+ * The device's maker implements it: with a file, a database, a chip. It holds who voted for whom until the aggregator has
+ * answered, so it must be encrypted, and deleted votes must be unrecoverable.
  */
 export type VoteStore = Readonly<{
-  /** Keeps a vote, in place of the one kept under the same id. Resolves when it would survive a loss of power. */
+  /** Stores a vote, and replaces the one with the same id. Resolves when the vote would survive a loss of power. */
   put(vote: KeptVote): Promise<void>;
-  /** Forgets a vote; one that is not there is no error. */
+  /** Deletes a vote. A missing vote is not an error. */
   delete(voteId: string): Promise<void>;
   /** All that is kept. */
   all(): Promise<readonly KeptVote[]>;
 }>;
 
-/** Keeps votes for as long as the process lives: for tests and trials, never for an election. */
+/** Keeps votes in memory: for tests and trials, never for an election. */
 export function memoryStore(): VoteStore {
   const kept = new Map<string, KeptVote>();
   return {

@@ -1,36 +1,35 @@
 /**
- * What time a device goes by. Its own clock may be wrong. A gateway's word moves nothing but the time of the requests to
- * that gateway; only time that the aggregator has signed moves the time at which votes are cast.
+ * A device's time. Its own clock may be wrong. A gateway's time is used only to sign requests to that gateway. Only time
+ * that the aggregator has signed changes the time at which votes are cast.
  *
  * @module
  */
 import type { Clock } from "./clock.ts";
 
-/** Bounds of what a device believes about the time, in milliseconds. */
+/** Limits of a device's time, in milliseconds. */
 export const TIME_LIMITS = {
   /**
-   * Farthest that a gateway's word moves the time of requests to it: from the aggregator's time where it is known, else
-   * from the device's own clock. A wrong day or time zone is within it; a clock that was reset to the year 2000 is
-   * not, and needs the aggregator's word.
+   * Maximum difference of a gateway's time from the aggregator's time if that is known, else from the device's clock. It
+   * covers a wrong day or time zone, but not a clock that was reset to the year 2000: that needs the aggregator's time.
    */
   gatewayOffsetMs: 86_400_000,
-  /** Clocks that differ by no more are not worth a word. */
+  /** Smaller differences of clocks are not reported. */
   toleranceMs: 30_000,
-  /** After so long without an answer of the aggregator it is asked for the time. */
+  /** After this time without an answer of the aggregator, it is asked for the time. */
   askEveryMs: 600_000,
-  /** The same, while a gateway's clock differs from the time that the device goes by. */
+  /** The same, while a gateway's clock differs from the device's time. */
   askInDoubtEveryMs: 60_000,
 } as const;
 
-/** Who says that the device's clock is wrong: the aggregator, signed, or a gateway, by its address. */
+/** The source of a time: the aggregator, signed, or a gateway, by its address. */
 export type TimeSource = "aggregator" | string;
 
-/** What a {@link DeviceTime} needs. */
+/** Dependencies of a {@link DeviceTime}. */
 export type TimeWorld = Readonly<{
   clock: Clock;
-  /** Asks the aggregator, whose verified answer comes to {@link DeviceTime.learn}. */
+  /** Asks the aggregator. Its verified answer is passed to {@link DeviceTime.learn}. */
   ask: () => Promise<void>;
-  /** Told how far a clock is ahead of the device's own, when it is far, and again when that has changed. */
+  /** Called with how far a clock is ahead of the device's own, when that is much, and again when it changes. */
   onDiffers: (offsetMs: number, source: TimeSource) => void;
 }>;
 
@@ -48,7 +47,7 @@ export class DeviceTime {
     this.#world = world;
   }
 
-  /** How far the aggregator's clock is ahead of the device's own, in milliseconds; 0 until it has said so. */
+  /** How far the aggregator's clock is ahead of the device's own, in milliseconds; 0 until it is known. */
   get offsetMs(): number {
     return this.#offsetMs;
   }
@@ -59,8 +58,8 @@ export class DeviceTime {
   }
 
   /**
-   * Takes the time from a verified answer of the aggregator, which it gave at some moment while it was asked. So it
-   * proves bounds, and the offset moves no farther than into them.
+   * Learns the time from a verified answer of the aggregator, which was written at some moment during the request. So the
+   * answer proves bounds of the offset, and the offset moves only as far as needed to be within them.
    *
    * @param answeredAtMs The aggregator's clock.
    * @param sentMs The device's own clock when it asked, and `receivedMs` when it had the answer.
@@ -69,13 +68,13 @@ export class DeviceTime {
     this.#offsetMs = Math.min(Math.max(this.#offsetMs, answeredAtMs - receivedMs), answeredAtMs - sentMs);
     this.#learnedMs = receivedMs;
     this.#isInDoubt = false;
-    this.#tell("aggregator", this.#offsetMs);
+    this.#notify("aggregator", this.#offsetMs);
   }
 
-  /** Takes note of a gateway's clock, which is so far ahead of the device's own. */
+  /** Stores how far a gateway's clock is ahead of the device's own. */
   hear(gateway: string, offsetMs: number): void {
     if (Math.abs(offsetMs - this.#offsetMs) > TIME_LIMITS.toleranceMs) this.#isInDoubt = true;
-    this.#tell(gateway, offsetMs);
+    this.#notify(gateway, offsetMs);
   }
 
   /** Asks the aggregator for the time. */
@@ -84,14 +83,14 @@ export class DeviceTime {
     await this.#world.ask();
   }
 
-  /** Asks when a gateway's clock differs, and it was not asked just before. */
+  /** Asks for the time when a gateway's clock differs, unless it was asked a short time ago. */
   async askInDoubt(): Promise<void> {
     if (!this.#isInDoubt || !this.#hasPassed(TIME_LIMITS.askInDoubtEveryMs, this.#askedInDoubtMs)) return;
     this.#askedInDoubtMs = this.#world.clock.now();
     await this.ask();
   }
 
-  /** Asks when the time was not learnt for long. */
+  /** Asks for the time when the last answer is too old. */
   async keepUp(): Promise<void> {
     await this.askInDoubt();
     const { askEveryMs } = TIME_LIMITS;
@@ -100,14 +99,14 @@ export class DeviceTime {
     }
   }
 
-  /** A clock that was set back has let time pass, too. */
+  /** Whether a time has passed. A clock that was set back counts as passed, too. */
   #hasPassed(ms: number, sinceMs: number | undefined): boolean {
     if (sinceMs === undefined) return true;
     const passedMs = this.#world.clock.now() - sinceMs;
     return passedMs < 0 || passedMs >= ms;
   }
 
-  #tell(source: TimeSource, offsetMs: number): void {
+  #notify(source: TimeSource, offsetMs: number): void {
     const { toleranceMs } = TIME_LIMITS;
     const isFar = Math.abs(offsetMs) > toleranceMs;
     const last = this.#told.get(source);

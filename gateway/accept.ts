@@ -19,21 +19,21 @@ import type { GatewayElection } from "./manifest.ts";
 import { RecentMap } from "../shared/recent.ts";
 import type { SpoolRecord } from "./spool_client.ts";
 
-/** Votes that are remembered, so that the same one again gets the same receipt and writes no second record. */
+/** Votes that are remembered, so that a repeated vote gets the same receipt and no second record. */
 const MAX_REMEMBERED_VOTES = 100_000;
-/** Bytes of the key under which remembered votes are hashed: SipHash-2-4 with 128 bits, for it is fast. */
+/** Bytes of the key under which remembered votes are hashed: SipHash-2-4 with 128 bits, because it is fast. */
 const MEMORY_KEY_BYTES = 16;
 
 /** A vote that was taken: a record that must be made durable before the receipt may be given out. */
 export type Taken = Readonly<{ election: GatewayElection; record: SpoolRecord; receipt: Receipt }>;
 
-/** A vote that came before, with the same text and proof; the receipt may be given out once `durable` resolves. */
+/** A repeated vote, with the same text and proof. The receipt may be given out once `durable` resolves. */
 export type Repeated = Readonly<{ repeated: Receipt; durable: Promise<void> }>;
 
 /** What the device signed: the vote's text as bytes, its proof, and what the text says. */
 type Signed = Readonly<{ text: Uint8Array; proof: Uint8Array; proofKey: string; vote: Vote }>;
 
-/** As little as may be: the receipt is written again when it is asked for again, and comes out the same. */
+/** Kept small: the receipt is computed again when it is needed, and comes out the same. */
 type Remembered = Readonly<{ mac: string; acceptedAt: string; durable: Promise<void> }>;
 
 /** Takes votes in, for one gateway process. */
@@ -42,19 +42,19 @@ export class Acceptor {
   readonly #remembered: RecentMap<Remembered>;
   #now = { ms: NaN, text: "" };
 
-  /** @param maxRemembered Votes that are remembered at the most; half as many at the least. */
+  /** @param maxRemembered Maximum votes that are remembered. At least half as many are. */
   constructor(maxRemembered: number = MAX_REMEMBERED_VOTES) {
     this.#remembered = new RecentMap(maxRemembered);
   }
 
   /**
-   * Parses a signed vote, checks it, makes its record, and remembers it from then on. The proof is the aggregator's to
-   * check: no gateway has its key.
+   * Parses a signed vote, checks it, makes its record, and remembers it. Only the aggregator can check the proof: no
+   * gateway has its key.
    *
    * @param bytes The signed vote's JSON: see {@link signedVoteSchema}.
-   * @param voteId What the vote id must be; any, in a batch.
+   * @param voteId The vote id that is expected. `undefined` in a batch: any.
    * @param nowMs The gateway's clock, milliseconds since 1970.
-   * @param durable Resolves once the record is durable. When it is not to be, {@link Acceptor.forget} the vote.
+   * @param durable Resolves once the record is durable. If that fails, call {@link Acceptor.forget}.
    */
   accept(
     device: Authenticated,
@@ -102,12 +102,12 @@ export class Acceptor {
     return taken;
   }
 
-  /** Forgets votes whose records did not become durable: they may come again. */
+  /** Forgets votes whose records did not become durable. Their devices send them again. */
   forget(taken: readonly Taken[]): void {
     for (const { receipt } of taken) this.#remembered.delete(memoryOf(receipt.election, receipt.voteId));
   }
 
-  /** Spells a time; the votes of a batch have it in common. */
+  /** Formats a time. Cached, because all votes of a batch have the same one. */
   #spell(nowMs: number): string {
     if (this.#now.ms !== nowMs) this.#now = { ms: nowMs, text: new Date(nowMs).toISOString() };
     return this.#now.text;
@@ -128,23 +128,23 @@ function memoryOf(election: string, voteId: string): string {
 function parseSigned({ name, election }: Authenticated, bytes: Uint8Array): Signed | Problem {
   const posted = parse<SignedVote>(bytes, signedVoteSchema, "");
   if ("status" in posted) return posted;
-  // A device that has a new key may still hold votes that it signed with the one before.
+  // A device with a new key may still hold votes that it signed with its previous key.
   if (posted.proofKey.slice(0, posted.proofKey.lastIndexOf(".")) !== name.id) {
     return problem(
       "foreign-proof",
       `the proof key is ${posted.proofKey}, and the request is signed by ${name.id}: they must be the same device's`,
     );
   }
-  // Half of a surrogate pair has no UTF-8: the text would no longer be the one that the device signed.
+  // A lone surrogate has no UTF-8 form, so the encoded text would not be the one that the device signed.
   if (!posted.vote.isWellFormed()) {
-    return problem("not-utf8", "the vote's text must be well-formed Unicode, and has half a surrogate pair");
+    return problem("not-utf8", "the vote's text must be well-formed Unicode, and has a lone surrogate");
   }
   const text = utf8(posted.vote);
   const { voteBytes } = election.index.manifest;
   if (text.length > voteBytes) {
     return problem(
       "vote-too-long",
-      `the vote's text has ${text.length} bytes, and may have ${voteBytes}: leave white space out`,
+      `the vote's text has ${text.length} bytes, and may have ${voteBytes}: remove white space`,
     );
   }
   const vote = parse<Vote>(text, voteSchema, "in the vote's text: ");
@@ -152,7 +152,7 @@ function parseSigned({ name, election }: Authenticated, bytes: Uint8Array): Sign
   return { text, proof: fromHex(posted.proof), proofKey: posted.proofKey, vote };
 }
 
-/** Reads JSON of a schema. `where` begins the detail of what is wrong with it. */
+/** Parses JSON by a schema. `where` is the prefix of a problem's detail. */
 function parse<T extends object>(bytes: Uint8Array, schema: z.ZodType<T>, where: string): T | Problem {
   const read = readJson(bytes);
   if ("reason" in read) return problem(read.reason, where + read.detail);

@@ -1,6 +1,6 @@
 /**
- * How a gateway reaches its aggregator: trusting the system's authorities and those that the settings name, whose file is
- * read again when it has changed.
+ * The gateway's HTTP client for the aggregator. It trusts the system's authorities and those in the settings, and reads
+ * their file again when it changes.
  *
  * @module
  */
@@ -17,7 +17,7 @@ export class AggregatorClient implements Disposable {
   readonly #log: Logger;
   #pem: string;
   #http: Deno.HttpClient;
-  /** What was found wrong last, so as to say it once. */
+  /** The last error, so that it is logged once only. */
   #fault: string | undefined;
 
   /** @throws {ConfigError} naming what cannot be used. */
@@ -30,19 +30,19 @@ export class AggregatorClient implements Disposable {
     this.#http = openHttp(read.pem);
   }
 
-  /** As the runtime's. */
+  /** Like the runtime's `fetch`. */
   readonly fetch: typeof fetch = (input, init) => fetch(input, { ...init, client: this.#http });
 
   /**
-   * Takes up authorities that have changed; those that cannot be used leave the old ones in use. Connections are made
-   * anew: none may be in use.
+   * Uses authorities that have changed. If they are invalid, the old ones stay in use. All connections are replaced, so
+   * no request may be running.
    */
-  look(): void {
+  poll(): void {
     const read = readAuthorities(this.#settings);
     if ("fault" in read) {
       const { fault } = read;
       if (fault !== this.#fault) {
-        this.#log.error("authorities of the aggregator stay as they are: {fault}", { fault });
+        this.#log.error("the aggregator's authorities were not replaced: {fault}", { fault });
       }
       this.#fault = fault;
       return;
@@ -52,7 +52,7 @@ export class AggregatorClient implements Disposable {
     this.#pem = read.pem;
     this.#http.close();
     this.#http = openHttp(read.pem);
-    this.#log.info("authorities of the aggregator were read anew");
+    this.#log.info("the aggregator's authorities were read again");
   }
 
   [Symbol.dispose](): void {
@@ -64,7 +64,7 @@ function openHttp(pem: string): Deno.HttpClient {
   return Deno.createHttpClient({ caCerts: pem === "" ? [] : [pem] });
 }
 
-/** What the settings name, PEM, empty when they name nothing; or what is wrong, the rest of a sentence. */
+/** The authorities in the settings as PEM, empty if none are set; or what is wrong, to follow "Cannot start: ". */
 function readAuthorities(
   { AGGREGATOR_CA = "", AGGREGATOR_CA_FILE: file }: AggregatorSettings,
 ): Readonly<{ pem: string } | { fault: string }> {

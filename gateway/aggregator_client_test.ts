@@ -60,21 +60,21 @@ Deno.test("AggregatorClient trusts the authorities of AGGREGATOR_CA", async () =
   });
 });
 
-Deno.test("AggregatorClient.look() takes up authorities that have changed", async () => {
+Deno.test("AggregatorClient.poll() takes up authorities that have changed", async () => {
   await withAggregator(async ({ origin, own, foreign, file }) => {
     await Deno.copyFile(foreign.file, file);
     const { log, said } = testLog();
     using client = new AggregatorClient({ AGGREGATOR_CA_FILE: file }, log);
     assert.match(await ask(client, origin), /UnknownIssuer|certificate/);
-    client.look();
+    client.poll();
     assert.deepEqual(said, []);
     await Deno.copyFile(own.file, file);
-    client.look();
+    client.poll();
     assert.equal(await ask(client, origin), "the aggregator");
-    client.look();
-    assert.deepEqual(said, ["authorities of the aggregator were read anew"]);
+    client.poll();
+    assert.deepEqual(said, ["the aggregator's authorities were read again"]);
     await Deno.copyFile(foreign.file, file);
-    client.look();
+    client.poll();
     assert.match(
       await ask(client, origin),
       /UnknownIssuer|certificate/,
@@ -83,23 +83,23 @@ Deno.test("AggregatorClient.look() takes up authorities that have changed", asyn
   });
 });
 
-Deno.test("AggregatorClient.look() keeps what was good, and says once what is wrong", async () => {
+Deno.test("AggregatorClient.poll() keeps what was good, and says once what is wrong", async () => {
   await withAggregator(async ({ origin, own, file }) => {
     await Deno.copyFile(own.file, file);
     const { log, said } = testLog();
     using client = new AggregatorClient({ AGGREGATOR_CA_FILE: file }, log);
     await Deno.writeTextFile(file, "junk");
-    client.look();
-    client.look();
+    client.poll();
+    client.poll();
     assert.deepEqual(said.splice(0), [
-      `authorities of the aggregator stay as they are: AGGREGATOR_CA_FILE names ${file}, which must hold certificates in PEM`,
+      `the aggregator's authorities were not replaced: AGGREGATOR_CA_FILE names ${file}, which must hold certificates in PEM`,
     ]);
     await Deno.remove(file);
-    client.look();
+    client.poll();
     assert.match(said.splice(0).join(), /AGGREGATOR_CA_FILE names .*, which cannot be read/);
     assert.equal(await ask(client, origin), "the aggregator");
     await Deno.copyFile(own.file, file);
-    client.look();
+    client.poll();
     assert.deepEqual(said, [], "they are the same as before");
   });
 });

@@ -1,5 +1,5 @@
 /**
- * A gateway's HTTP side: bounds, authenticates, takes votes in, answers when they are durable.
+ * A gateway's HTTP side: limits and authenticates requests, accepts votes, and answers when they are durable.
  *
  * @module
  */
@@ -11,8 +11,8 @@ import { networkOf } from "../web/address.ts";
 import { addApiDocs, API_DOCS_PATHS } from "../web/api_docs.ts";
 import { drain } from "../web/body.ts";
 import { isOfType } from "../web/content_type.ts";
-import type { Arrival } from "../web/serve.ts";
-import { WholeAnswer } from "../web/whole_answer.ts";
+import type { ConnectionInfo } from "../web/serve.ts";
+import { BufferedResponse } from "../web/buffered_response.ts";
 import { Acceptor, type Repeated, type Taken } from "./accept.ts";
 import { authenticate, type Authenticated, checkBody, type ElectionLookup } from "./authenticate.ts";
 import { DeviceLimits } from "./limits.ts";
@@ -25,34 +25,34 @@ import { NotSpooled, type SpoolClient } from "./spool_client.ts";
 export const MAX_VOTE_BYTES = 64 * 1024;
 /** Largest body of a batch, in bytes. */
 export const MAX_BATCH_BYTES = 8 * 1024 * 1024;
-/** Votes in a batch at the most. */
+/** Maximum votes in a batch. */
 export const MAX_BATCH_VOTES = 1_000;
-/** What Retry-After says when the gateway cannot take votes in just now, in seconds. */
+/** The value of Retry-After while the gateway cannot accept votes, in seconds. */
 const RETRY_AFTER_S = 2;
 /** What a gateway's app is made of. */
 export type GatewayOptions = Readonly<{
   gateway: string;
   elections: ElectionLookup;
   electionIds(): string[];
-  /** Elections of this gateway's own that the aggregator has not told it of yet. */
+  /** Elections in the gateway's file whose manifest it has not received yet. */
   awaitedIds(): string[];
   spool: Pick<SpoolClient, "append" | "state" | "keysOf" | "numberedOf">;
-  /** Bytes of records that the spool holds at the most. */
+  /** Maximum bytes of records in the spool. */
   spoolMaxBytes: number;
   metrics: GatewayMetrics;
-  /** Votes of a device that was authenticated, and of its station. */
+  /** Rate limits of authenticated devices and their stations. */
   deviceRate: RateLimiter;
   stationRate: RateLimiter;
-  /** Requests of an address, whoever it says to be. */
+  /** Rate limit of an address, before authentication. */
   addressRate: RateLimiter;
-  /** Why an election's log takes no records just now; `undefined` while it does. */
+  /** Why an election's log accepts no records at the moment; `undefined` while it does. */
   logFault(election: string): string | undefined;
-  /** What is wrong when this gateway's clock and the aggregator's differ by too much. */
+  /** The problem, when this gateway's clock and the aggregator's differ by too much. */
   clockFault(): string | undefined;
   now(): number;
   /** Whether the process is about to stop. */
   draining(): boolean;
-  /** Told of errors that were answered with `internal`. */
+  /** Called with errors that were answered with `internal`. */
   onError(error: unknown, request?: Request): void;
 }>;
 
@@ -63,8 +63,8 @@ const ENDPOINTS = {
 } as const;
 
 type Endpoint = keyof typeof ENDPOINTS;
-type Env = { Bindings: Partial<Arrival> };
-/** What the endpoints share: the options, and what is remembered from request to request. */
+type Env = { Bindings: Partial<ConnectionInfo> };
+/** What the endpoints share: the options, and the state between requests. */
 type Gateway =
   & GatewayOptions
   & Readonly<{
@@ -135,7 +135,7 @@ export function createGateway(options: GatewayOptions): OpenAPIHono<Env> {
   return app;
 }
 
-/** Why the gateway should get no votes now, if so. */
+/** Why the gateway should receive no votes now; `undefined` when it may. */
 function notReady(
   { spool, spoolMaxBytes, electionIds, draining, clockFault }: GatewayOptions,
 ): string | undefined {
@@ -144,12 +144,12 @@ function notReady(
   if (clock !== undefined) return clock;
   if (electionIds().length === 0) return "no manifest yet: the aggregator has not been reached";
   if (spool.state.bytes > 0.95 * spoolMaxBytes) {
-    return "the spool is almost full: the log does not take records";
+    return "the spool is almost full: the log accepts no records";
   }
   return undefined;
 }
 
-/** What can be said of each election alone. Records wait in the spool while a log takes none: that is no refusal. */
+/** The state of each election. A log that is away is no reason to refuse votes: records wait in the spool. */
 function describeElections({ electionIds, awaitedIds, elections, spool, now, logFault }: GatewayOptions) {
   const told = electionIds().map((election) => {
     const known = elections(election);
@@ -166,7 +166,7 @@ function describeElections({ electionIds, awaitedIds, elections, spool, now, log
   const awaited = awaitedIds().map((election) => ({
     election,
     ready: false,
-    why: "the aggregator has not told this gateway of it yet",
+    why: "its manifest has not been received from the aggregator yet",
   }));
   return [...told, ...awaited];
 }
@@ -178,7 +178,10 @@ async function takeVote(gateway: Gateway, c: Context<Env>, arrivedMs: number): P
   const answer = (await takeAll(gateway, device, [body], device.idempotencyKey, nowMs))[0]!;
   if ("problem" in answer) return refuse(gateway, "vote", answer.problem);
   gateway.metrics.answers.inc({ endpoint: "vote", answer: answer.fate });
-  return new WholeAnswer(JSON.stringify({ receipt: answer.receipt }), { status: 202, headers: JSON_HEADERS });
+  return new BufferedResponse(JSON.stringify({ receipt: answer.receipt }), {
+    status: 202,
+    headers: JSON_HEADERS,
+  });
 }
 
 async function takeBatch(gateway: Gateway, c: Context<Env>, arrivedMs: number): Promise<Response> {
@@ -189,8 +192,8 @@ async function takeBatch(gateway: Gateway, c: Context<Env>, arrivedMs: number): 
   if (lines.length > MAX_BATCH_VOTES) {
     return refuse(gateway, "batch", problem("too-many-lines", `a batch may have ${MAX_BATCH_VOTES} lines`));
   }
-  // The batch's first vote was paid for before its body was read. Lines beyond the rate are refused, and the device
-  // sends them again: a batch that is refused as a whole might never fit.
+  // The batch's first vote was charged to the rate before its body was read. Lines beyond the rate are refused, and the device
+  // sends them again. A batch that is refused as a whole might never fit.
   const { limits } = gateway;
   const allowed = 1 + limits.takeUpTo(device, lines.length - 1, nowMs);
   const answers = await takeAll(gateway, device, lines.slice(0, allowed), undefined, nowMs);
@@ -212,7 +215,7 @@ async function takeBatch(gateway: Gateway, c: Context<Env>, arrivedMs: number): 
     return { line, voteId: answer.receipt.voteId, status: 202, receipt: answer.receipt };
   });
   const headers = retryAfterS > 0 ? { ...JSON_HEADERS, "retry-after": String(retryAfterS) } : JSON_HEADERS;
-  return new WholeAnswer(JSON.stringify({ results }), { status: 207, headers });
+  return new BufferedResponse(JSON.stringify({ results }), { status: 207, headers });
 }
 
 const JSON_HEADERS = { "content-type": "application/json" };
@@ -220,8 +223,8 @@ const JSON_HEADERS = { "content-type": "application/json" };
 type Admitted = Readonly<{ device: Authenticated; body: Uint8Array; nowMs: number }>;
 
 /**
- * Everything that comes before a vote is read: limits, form, signature. The signature is over the headers, and is checked
- * before the body is read: who has no key can make the gateway hold nothing.
+ * All checks before a vote is read: limits, form, signature. The signature covers the headers and is checked before the
+ * body is read, so a sender without a key cannot use the gateway's memory.
  */
 async function admit(
   gateway: Gateway,
@@ -231,31 +234,31 @@ async function admit(
 ): Promise<Admitted | Response> {
   const request = c.req.raw;
   const { path, contentType, maxBytes } = ENDPOINTS[endpoint];
-  const no = async (found: Problem, retryAfterS?: number) => {
+  const reject = async (found: Problem, retryAfterS?: number) => {
     await drain(request);
     return refuse(gateway, endpoint, found, retryAfterS);
   };
-  if (gateway.draining()) return await no(problem("draining"));
+  if (gateway.draining()) return await reject(problem("draining"));
   const clock = gateway.clockFault();
-  if (clock !== undefined) return await no(problem("clock-differs", clock));
+  if (clock !== undefined) return await reject(problem("clock-differs", clock));
   const { address = "", target = targetOf(request.url) } = c.env ?? {};
   const addressWaitS = gateway.addressRate.take(networkOf(address), arrivedMs);
   if (addressWaitS > 0) {
-    return await no(problem("address-rate", `come again in ${addressWaitS} s`), addressWaitS);
+    return await reject(problem("address-rate", `retry in ${addressWaitS} s`), addressWaitS);
   }
-  if (target.includes("?")) return await no(problem("query-not-allowed", "leave the query string out"));
-  // The router also finds other spellings of the path, with percent signs, and by way of "..".
-  if (target !== path) return await no(problem("not-found", `the path is ${path}, in this spelling`));
+  if (target.includes("?")) return await reject(problem("query-not-allowed", "leave the query string out"));
+  // The router also matches other spellings of the path: with percent signs, or with "..".
+  if (target !== path) return await reject(problem("not-found", `the path must be spelled ${path}`));
   const { headers } = request;
   const sentType = headers.get("content-type");
   if (!isOfType(sentType, contentType)) {
-    return await no(
+    return await reject(
       problem("unsupported-media-type", `Content-Type must be ${contentType}, alone or with charset=utf-8`),
     );
   }
   const nowMs = gateway.now();
   const signed = {
-    // As it was sent: it is signed.
+    // Unchanged, because it is signed.
     contentType: sentType,
     contentDigest: headers.get("content-digest"),
     idempotencyKey: headers.get("idempotency-key"),
@@ -263,10 +266,10 @@ async function admit(
     signature: headers.get("signature"),
   };
   const device = authenticate(path, signed, gateway.elections, nowMs);
-  if ("status" in device) return await no(device);
+  if ("status" in device) return await reject(device);
   gateway.metrics.skew.observe(device.skewS);
   const refused = gateway.limits.take(device, 1, nowMs);
-  if (refused !== undefined) return await no(refused.found, refused.waitS);
+  if (refused !== undefined) return await reject(refused.found, refused.waitS);
   const body = await gateway.limits.readBody(device, request, maxBytes);
   if (!(body instanceof Uint8Array)) return refuse(gateway, endpoint, body);
   const changed = checkBody(device, body);
@@ -274,17 +277,17 @@ async function admit(
   return { device, body, nowMs };
 }
 
-/** What was asked for, by a URL as the request has it: path and query. */
+/** Path and query of a request's URL, as they were sent. */
 function targetOf(url: string): string {
   return url.slice(url.indexOf("/", url.indexOf("//") + 2));
 }
 
-/** What became of one vote of a request. */
+/** The result of one vote in a request. */
 type VoteAnswer =
   | Readonly<{ fate: "accepted" | "repeated"; receipt: Receipt }>
   | Readonly<{ problem: Problem; voteId?: string }>;
 
-/** Takes the votes of one request in, and makes what is new durable together. */
+/** Accepts the votes of one request, and makes the new ones durable in one commit. */
 async function takeAll(
   gateway: Gateway,
   device: Authenticated,
@@ -339,7 +342,7 @@ function acceptOne(
   }
 }
 
-/** The first sending's record may be on its way to the disk still. */
+/** The record of the first request may not be on the disk yet. */
 async function answerRepeated(gateway: Gateway, { repeated, durable }: Repeated): Promise<VoteAnswer> {
   try {
     await durable;
@@ -358,7 +361,7 @@ function notDurable({ onError }: Gateway, error: unknown): Problem {
 /**
  * Refuses a whole request.
  *
- * @param retryAfterS What Retry-After says; with 503 it says something in any case.
+ * @param retryAfterS The value of Retry-After. A 503 always has one, by default.
  */
 function refuse({ metrics }: Gateway, endpoint: Endpoint, found: Problem, retryAfterS?: number): Response {
   metrics.answers.inc({ endpoint, answer: reasonOf(found) });
@@ -370,7 +373,7 @@ function reasonOf({ type }: Problem): ProblemType {
   return type.slice(type.lastIndexOf(":") + 1) as ProblemType;
 }
 
-/** A batch's lines, up to so many; an empty one at the end is none. */
+/** The lines of a batch, up to a number. An empty last line is ignored. */
 function splitLines(body: Uint8Array, maxLines: number): Uint8Array[] {
   const lines: Uint8Array[] = [];
   for (let from = 0; from < body.length && lines.length < maxLines;) {
@@ -381,7 +384,7 @@ function splitLines(body: Uint8Array, maxLines: number): Uint8Array[] {
   return lines;
 }
 
-/** Addresses that there are, by what they take. */
+/** Answers requests whose method or path does not exist. */
 const POSTED: ReadonlySet<string> = new Set(Object.values(ENDPOINTS).map(({ path }) => path));
 const READ: ReadonlySet<string> = new Set([
   "/v1/manifest",
@@ -397,7 +400,7 @@ async function notFound(c: Context<Env>): Promise<Response> {
   const { path } = c.req;
   const allowed = POSTED.has(path) ? "POST" : READ.has(path) ? "GET, HEAD" : undefined;
   if (allowed === undefined) {
-    return problemResponse(problem("not-found", `see /openapi.json for what there is`));
+    return problemResponse(problem("not-found", `see /openapi.json for all addresses`));
   }
   return problemResponse(problem("method-not-allowed", `use ${allowed}`), { allow: allowed });
 }

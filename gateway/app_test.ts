@@ -855,7 +855,7 @@ Deno.test("GET /health/ready says of each election what it numbered, what is due
   const third = {
     election: "third-2026",
     ready: false,
-    why: "the aggregator has not told this gateway of it yet",
+    why: "its manifest has not been received from the aggregator yet",
   };
   const { ready, elections } = await ask();
   assert.deepEqual([ready, elections], [true, [own, { ...other, logFault: "no broker answers" }, third]]);

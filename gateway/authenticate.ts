@@ -1,5 +1,5 @@
 /**
- * Finds who signed a request, by its headers alone. No body is read, and nothing parsed, of who is not known.
+ * Finds who signed a request, by its headers alone. The body of an unknown sender is neither read nor parsed.
  *
  * @module
  */
@@ -22,7 +22,7 @@ export type Authenticated = Readonly<{
   skewS: number;
 }>;
 
-/** Looks an election up by its id. `awaited` is one of the gateway's own that the aggregator has not told it of yet. */
+/** Looks an election up by its id. `awaited`: it is in the gateway's file, but its manifest has not been received yet. */
 export type ElectionLookup = (election: string) => GatewayElection | "awaited" | undefined;
 
 /**
@@ -42,9 +42,12 @@ export function authenticate(
   const name = parseKeyName(claim.keyId);
   const election = name && elections(name.election);
   if (name === undefined || election === undefined) return unknownKey(claim.keyId);
-  // Not a refusal, which devices take for the last word on a vote.
+  // Not a refusal, which devices take as final for a vote.
   if (election === "awaited") {
-    return problem("not-ready", `the aggregator has not told this gateway of election ${name.election} yet`);
+    return problem(
+      "not-ready",
+      `this gateway has not received the manifest of election ${name.election} yet`,
+    );
   }
   const key = election.deviceKey(name);
   if (key === undefined || key.validUntilMs <= nowMs) return unknownKey(claim.keyId);
@@ -66,7 +69,7 @@ export function authenticate(
   };
 }
 
-/** Checks that a body is the one that its head was signed for. */
+/** Checks a body against the digest in its signed headers. */
 export function checkBody(device: Pick<Authenticated, "digest">, body: Uint8Array): Problem | undefined {
   const fault = verifyBody(device, body);
   return fault && problem(fault.reason, fault.detail);

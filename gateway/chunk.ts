@@ -7,7 +7,7 @@
 import { KEY_BYTES } from "../shared/keys.ts";
 import type { PlacedRecord } from "../shared/log/vote_log.ts";
 
-/** Records that one chunk holds at the most. */
+/** Maximum records in one chunk. */
 export const MAX_CHUNK_RECORDS = 1_000;
 
 /** Per record: partition (2 bytes), length of the value (4), signature (32), then the value. Big-endian. */
@@ -16,7 +16,7 @@ export const FRAME_BYTES = 2 + 4 + KEY_BYTES;
 /** How many of a chunk's records each device sent. */
 export type DeviceRecords = Readonly<Record<string, number>>;
 
-/** Packed records. `bytes` is all that differs between records; the rest they share. */
+/** Packed records. `bytes` has what differs between records; the other fields are common to all. */
 export type Chunk = Readonly<{
   election: string;
   partitions: number;
@@ -30,7 +30,7 @@ export type Chunk = Readonly<{
   bytes: Uint8Array<ArrayBuffer>;
 }>;
 
-/** Records to pack, of one election: one sender key's, numbered one after another, each an entry of its own. */
+/** Records to pack: of one election and sender key, with consecutive numbers, each its own entry. */
 export type Packable = Readonly<
   { election: string; partitions: number; devices: DeviceRecords; records: readonly PlacedRecord[] }
 >;
@@ -64,7 +64,7 @@ export function packChunk({ election, partitions, devices, records }: Packable):
 /**
  * Unpacks a chunk.
  *
- * @throws {RangeError} when the bytes are not those of so many records: the disk gave back something else.
+ * @throws {RangeError} when the bytes do not hold that many records: the disk returned damaged data.
  */
 export function unpackChunk(
   { version, keyId, senderKey, sequence, records, partitions, bytes }: Chunk,

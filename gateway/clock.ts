@@ -5,7 +5,7 @@
  * @module
  */
 
-/** How far the two clocks may be apart before the gateway takes no votes, in milliseconds: one minute. */
+/** Maximum difference of the two clocks, in milliseconds. Beyond it the gateway refuses votes. */
 export const MAX_CLOCK_DIFFERENCE_MS = 60_000;
 
 /** See the module. */
@@ -13,11 +13,11 @@ export class AggregatorClock {
   #differenceMs: number | undefined;
 
   /**
-   * Notes what an answer said.
+   * Stores the time in an answer.
    *
-   * @param header The answer's `pollwire-time`, milliseconds since 1970; `null` when it had none, and is ignored.
+   * @param header The answer's `pollwire-time`, milliseconds since 1970; `null` when the answer had none, which is ignored.
    * @param askedMs This gateway's clock when it asked.
-   * @param tookMs How long the answer took; the aggregator is taken to have written it half-way.
+   * @param tookMs How long the answer took. The aggregator is assumed to have written the time half-way.
    */
   note(header: string | null, askedMs: number, tookMs: number): void {
     if (header === null || !/^[0-9]{1,15}$/.test(header)) return;

@@ -1,7 +1,7 @@
 /**
- * Drains the spool to the log, and frees only what the log has acknowledged. Appends are as large as the link carries
- * in about a second, so that a slow one is drained piece by piece. While a log is away it tries again, with back-off,
- * and goes on with the other elections.
+ * Drains the spool to the log, and deletes only what the log has acknowledged. An append is as large as the link carries
+ * in about a second, so a slow link drains the spool in small pieces. While a log is away the forwarder retries with
+ * back-off, and continues with the other elections.
  *
  * @module
  */
@@ -10,12 +10,12 @@ import { unpackChunk } from "./chunk.ts";
 import type { DueStatements } from "./sender_keys.ts";
 import type { Spool, SpooledChunk } from "./spool.ts";
 
-/** Chunks that are read from the spool at once. */
+/** Maximum chunks read from the spool at once. */
 const MAX_CHUNKS = 64;
-/** Records that are appended to the log at once. */
+/** Maximum records in one append. */
 export const MAX_APPEND_RECORDS = 2_000;
 /**
- * Bytes that are appended at once: the first time, at the least, and at the most. At the least one record.
+ * Bytes of an append: initial, minimum and maximum. An append always has at least one record.
  */
 const FIRST_APPEND_BYTES = 65_536;
 const MIN_APPEND_BYTES = 4_096;
@@ -25,12 +25,12 @@ const MAX_APPEND_BYTES = 4_194_304;
  * everything once more.
  */
 const APPEND_MS = 1_500;
-/** By how much the next append is larger, at the most, and by how much smaller once one has failed. */
+/** Factors of the next append's size: the maximum growth, and the reduction after a failure. */
 const GROWTH = 2;
 const SHRINKING = 8;
-/** What a record takes on its way besides its value, in bytes. */
+/** Bytes of a record on the wire besides its value. */
 const RECORD_OVERHEAD_BYTES = 200;
-/** Waits between tries while a log is away, in milliseconds: doubled from the first up to the last. */
+/** First and longest wait between retries while a log is away, in milliseconds. The wait doubles. */
 const RETRY_FIRST_MS = 100;
 const RETRY_LAST_MS = 10_000;
 
@@ -45,16 +45,16 @@ export type ForwarderOptions = Readonly<{
   onFault?(election: string, error: unknown): void;
 }>;
 
-/** How many records of a chunk, from its front, the log has acknowledged. */
+/** How many of a chunk's first records the log has acknowledged. */
 type Progress = Readonly<{ chunk: number; records: number }>;
 
 type Route = {
   log?: VoteLog;
   retryAtMs: number;
   waitMs: number;
-  /** Bytes that the next append may have. */
+  /** Maximum bytes of the next append. */
   appendBytes: number;
-  /** Of the oldest chunk; kept in memory alone, for what is sent twice is harmless. */
+  /** Progress in the oldest chunk. In memory only, because records that are sent twice are harmless. */
   sent?: Progress;
 };
 
@@ -62,11 +62,11 @@ type Route = {
 type Part = Readonly<{
   records: PlacedRecord[];
   bytes: number;
-  /** Chunks of which nothing is left. */
+  /** Chunks that the append completes. */
   finished: SpooledChunk[];
-  /** What is done of the chunk behind them. */
+  /** Progress in the chunk after them. */
   sent?: Progress;
-  /** Whether more would have been taken, had it been allowed. */
+  /** Whether the size limit cut the append off. */
   isFull: boolean;
 }>;
 
@@ -103,7 +103,7 @@ export class Forwarder {
 
   /** Closes the logs. */
   async close(): Promise<void> {
-    for (const route of this.#routes.values()) await letGo(route);
+    for (const route of this.#routes.values()) await closeRoute(route);
   }
 
   async #forward(chunks: readonly SpooledChunk[]): Promise<void> {
@@ -122,13 +122,13 @@ export class Forwarder {
       route.waitMs = RETRY_FIRST_MS;
       onForwarded?.(election, part.records.length);
     } catch (error) {
-      // Should the records be on the log and still in the spool, they are sent twice: harmless.
+      // After a crash here the records are on the log and in the spool, and are sent twice, which is harmless.
       onFault?.(election, error);
       await this.#backOff(route);
     }
   }
 
-  /** Statements go first: they are few, and they say what is missing should this spool be lost now. */
+  /** Statements go first: they are few, and they tell what is missing if this spool is lost. */
   async #appendStatements(due: DueStatements): Promise<void> {
     const { spool, openLog, onFault } = this.#options;
     const { election, partitions, entries } = due;
@@ -144,7 +144,7 @@ export class Forwarder {
     }
   }
 
-  /** Appends, and learns from it how much the link carries. */
+  /** Appends, and adapts the append's size to the link. */
   async #append(route: Route, log: VoteLog, { records, bytes, isFull }: Part): Promise<void> {
     const { now } = this.#options;
     const begunMs = now();
@@ -155,13 +155,13 @@ export class Forwarder {
       throw error;
     }
     const factor = Math.min(GROWTH, APPEND_MS / Math.max(1, now() - begunMs));
-    // One that was not full says nothing of what more the link would carry.
+    // An append that was not full does not show that the link could carry more.
     if (factor < 1 || isFull) {
       route.appendBytes = Math.min(MAX_APPEND_BYTES, Math.max(MIN_APPEND_BYTES, bytes * factor));
     }
   }
 
-  /** The oldest records, as many as one append may have. */
+  /** The oldest records that fit into one append. */
   #nextPart({ appendBytes, sent }: Route, chunks: readonly SpooledChunk[]): Part {
     const records: PlacedRecord[] = [];
     const finished: SpooledChunk[] = [];
@@ -197,12 +197,12 @@ export class Forwarder {
     }
   }
 
-  /** After an error the log is opened anew: what the old connection still does is its own affair. */
+  /** Closes the log after an error; the next append opens it again. The old connection ends by itself. */
   async #backOff(route: Route): Promise<void> {
     const { now, random } = this.#options;
     route.retryAtMs = now() + route.waitMs * (0.5 + random() / 2);
     route.waitMs = Math.min(route.waitMs * 2, RETRY_LAST_MS);
-    await letGo(route);
+    await closeRoute(route);
   }
 
   #route(election: string): Route {
@@ -215,7 +215,7 @@ export class Forwarder {
   }
 }
 
-async function letGo(route: Route): Promise<void> {
+async function closeRoute(route: Route): Promise<void> {
   const { log } = route;
   route.log = undefined;
   await log?.close().catch(() => {});

@@ -1,5 +1,5 @@
 /**
- * What one device and one station may send: votes a second, and bytes of bodies that are on their way.
+ * Limits of one device and one station: votes a second, and bytes of bodies that are being received.
  *
  * @module
  */
@@ -9,12 +9,12 @@ import type { Authenticated } from "./authenticate.ts";
 import type { RateLimiter } from "./rate.ts";
 
 /**
- * Bytes of one device's bodies that are on their way at once, as they were announced: a head that was signed once could
+ * Maximum announced bytes of one device's bodies that are being received at once: a head that was signed once could
  * be sent again and again with a slow body, and all bodies together may hold only so much. Four batches.
  */
 export const MAX_DEVICE_BODY_BYTES = 4 * 8 * 1024 * 1024;
 
-/** Why votes are refused, and in how many seconds to come again. */
+/** Why votes are refused, and after how many seconds to retry. */
 export type RateRefusal = Readonly<{ found: Problem; waitS: number }>;
 
 /** See the module. Devices are authenticated. */
@@ -30,7 +30,7 @@ export class DeviceLimits {
     this.#stationRate = rates.stationRate;
   }
 
-  /** Takes so many votes off what device and station may send; none when there are not so many. */
+  /** Takes votes from the allowance of device and station: all of them, or none. */
   take(device: Authenticated, votes: number, nowMs: number): RateRefusal | undefined {
     const station = stationOf(device);
     if (this.#stationRate.available(station, nowMs) < votes) {
@@ -42,7 +42,7 @@ export class DeviceLimits {
     return undefined;
   }
 
-  /** Takes as many votes as device and station may send, up to a number. Returns how many. */
+  /** Takes as many votes as the allowance has, up to a number. Returns how many. */
   takeUpTo(device: Authenticated, votes: number, nowMs: number): number {
     const allowed = Math.min(
       votes,
@@ -53,16 +53,16 @@ export class DeviceLimits {
     return allowed;
   }
 
-  /** Reads a body, unless too much of the same device is on its way. */
+  /** Reads a body, unless the device is sending too many bytes already. */
   async readBody(device: Authenticated, request: Request, maxBytes: number): Promise<Uint8Array | Problem> {
     const stated = Number(request.headers.get("content-length") ?? NaN);
-    // A body that says that it is too large is not held at all.
+    // A body that is announced as too large takes nothing from the limit: it is not stored.
     const bytes = stated <= maxBytes ? stated : stated > maxBytes ? 0 : maxBytes;
     const name = nameOf(device);
     const underWay = this.#bytesOf.get(name) ?? 0;
     if (underWay + bytes > MAX_DEVICE_BODY_BYTES) {
       await drain(request);
-      return problem("busy", `a device may have ${MAX_DEVICE_BODY_BYTES} bytes on their way at once`);
+      return problem("busy", `a device may send ${MAX_DEVICE_BODY_BYTES} bytes at once`);
     }
     this.#bytesOf.set(name, underWay + bytes);
     try {
@@ -76,7 +76,7 @@ export class DeviceLimits {
 }
 
 function refusal(reason: "device-rate" | "station-rate", waitS: number): RateRefusal {
-  return { found: problem(reason, `come again in ${waitS} s`), waitS };
+  return { found: problem(reason, `retry in ${waitS} s`), waitS };
 }
 
 function nameOf({ name: { election, id } }: Authenticated): string {

@@ -19,7 +19,7 @@ import { serve } from "../web/serve.ts";
 import { SpoolClient, type SpoolEvents } from "./spool_client.ts";
 import type { SpoolListening, SpoolReply, SpoolSetup } from "./spool_host.ts";
 
-/** How long requests that are under way may take once the gateway is to stop, in milliseconds. */
+/** Maximum time for running requests after SIGTERM, in milliseconds. */
 const FINISH_MS = 5_000;
 
 /** Runs a gateway until SIGTERM or SIGINT. `spoolWorker` is the module of the spool's thread. */
@@ -29,7 +29,7 @@ export async function runGateway(
 ): Promise<void> {
   const log = startLog("gateway", config.LOG_LEVEL);
   const stop = new AbortController();
-  // Before anything is open: a signal that finds nobody listening ends the process without a drain.
+  // Before anything is open: without a listener a signal ends the process, and nothing is drained.
   const stopped = new Promise((resolve) => stop.signal.addEventListener("abort", resolve, { once: true }));
   for (const signal of ["SIGTERM", "SIGINT"] as const) Deno.addSignalListener(signal, () => stop.abort());
   using aggregator = new AggregatorClient(config, log);
@@ -45,11 +45,11 @@ export async function runGateway(
     onFault(election, why) {
       logFaults.set(election, why);
       metrics?.logFaults.inc();
-      log.warn("log of {election} does not take records: {why}", { election, why });
+      log.warn("the log of {election} accepts no records: {why}", { election, why });
     },
     onSenderKeys: () => news.wake(),
   }, (why) => {
-    log.fatal("spool thread ended: {why}", { why });
+    log.fatal("the spool's thread ended: {why}", { why });
     Deno.exit(1);
   });
   await spool.opened;
@@ -92,7 +92,7 @@ export async function runGateway(
     port: config.PORT,
     maxConnections: config.MAX_CONNECTIONS,
     maxAddressConnections: config.ADDRESS_MAX_CONNECTIONS,
-    fetch: logRequests((request, arrival) => app.fetch(request, arrival), log),
+    fetch: logRequests((request, connection) => app.fetch(request, connection), log),
     onError,
     tls: config.tls && { files: config.tls, ...tlsLog(log) },
   });
@@ -105,13 +105,13 @@ export async function runGateway(
   const following = follow({ aggregator, store, news }, everyMs, stop.signal, {
     onFault(fault) {
       metrics.syncFaults.inc();
-      log.warn("the aggregator has no answer: {fault}", { fault });
+      log.warn("the aggregator does not answer: {fault}", { fault });
     },
     onChange: (election) => log.info("took up {election}", { election }),
     onClock: (fault) => {
       if (fault === undefined) {
-        log.info("this gateway's clock and the aggregator's agree again: votes are taken");
-      } else log.error("no votes are taken: {fault}", { fault });
+        log.info("the clocks of gateway and aggregator agree again: votes are accepted");
+      } else log.error("votes are refused: {fault}", { fault });
     },
   });
   await stopped;
@@ -159,7 +159,7 @@ class Wakeup {
     this.#woken.resolve();
   }
 
-  /** Waits until it is woken, or time is up, or the signal aborts. */
+  /** Waits until it is woken, the time is up, or the signal aborts. */
   async wait(ms: number, signal: AbortSignal): Promise<void> {
     const done = new AbortController();
     const ended = AbortSignal.any([signal, done.signal]);
@@ -169,17 +169,17 @@ class Wakeup {
   }
 }
 
-/** What {@link follow} tells. */
+/** Callbacks of {@link follow}. */
 type Following = Readonly<{
   onFault(fault: string): void;
   onChange(election: string): void;
-  /** The clocks differ by too much, or do so no more. */
+  /** The clocks differ by too much; `undefined` when they agree again. */
   onClock(fault: string | undefined): void;
 }>;
 
 /**
- * Asks the aggregator for what is new, at once and ever after, and as soon as there is something to tell it; while it is
- * away the gateway works with what it has.
+ * Syncs with the aggregator: at once, then at intervals, and as soon as there is something to report. While the
+ * aggregator is away the gateway works with what it has.
  */
 async function follow(
   { aggregator, store, news }: Readonly<
@@ -191,7 +191,7 @@ async function follow(
 ): Promise<void> {
   let differed = false;
   while (!signal.aborted) {
-    aggregator.look();
+    aggregator.poll();
     const { changed, faults } = await store.sync(Date.now(), signal);
     for (const election of changed) onChange(election);
     if (signal.aborted) return;
@@ -206,7 +206,7 @@ async function follow(
 if (import.meta.main) {
   const gateway = command(
     "gateway",
-    "Takes votes in for its polling stations, makes them durable and forwards them to the log.",
+    "Accepts votes of its polling stations, makes them durable and forwards them to the log.",
   )
     .addHelpText(
       "after",

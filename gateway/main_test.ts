@@ -148,7 +148,7 @@ for (const [minutes, direction] of [[6, "behind"], [-6, "ahead of"]] as const) {
       const said = stderr.trim().split("\n").map((line) => JSON.parse(line));
       const faults = said.filter(({ message }) => /clock/.test(message));
       assert.ok(faults.some(({ level }) => level === "ERROR"), stderr);
-      assert.match(stderr, /agree again: votes are taken/);
+      assert.match(stderr, /agree again: votes are accepted/);
       assert.doesNotMatch(stderr, /device/, "no device has anything to do with it");
       assert.equal((await stored()).length, 1);
     });
@@ -227,7 +227,7 @@ Deno.test("a gateway that is killed while log and aggregator are away has every 
     assert.equal((await post(again)).status, 202);
     const { stdout, stderr } = await second.stop("SIGINT");
     assert.match(stdout, /6 records are left in its spool/);
-    assert.match(stderr, /log of .* does not take records/);
+    assert.match(stderr, /the log of .* accepts no records/);
     await Deno.remove(`${directory}/log`);
     const third = start();
     await third.address();

@@ -1,6 +1,6 @@
 /**
  * What a gateway knows of its elections: manifest, device keys and pseudonym key. It fetches them from the aggregator,
- * keeps them sealed on its disk so as to start and work while the aggregator is away, and follows changes. The same
+ * keeps them sealed on its disk, so that it can start and work while the aggregator is away, and follows changes. The same
  * request tells the aggregator of the spool's sender keys and statements, and the answer tells the aggregator's time.
  *
  * @module
@@ -28,7 +28,7 @@ import type { SpoolClient } from "./spool_client.ts";
 
 /** How long an address of the aggregator may take to answer, in milliseconds. */
 const SYNC_TIMEOUT_MS = 10_000;
-/** Largest answer of the aggregator that is read, and how much of a refusal, in bytes. */
+/** Maximum bytes of an answer of the aggregator, and of a refusal. */
 const MAX_SYNC_BYTES = 256 * 1024 * 1024;
 const MAX_REFUSAL_BYTES = 500;
 /** How often the list of all sender keys is sent once the acceptance window is over, in milliseconds. */
@@ -37,11 +37,11 @@ const LISTING_EVERY_MS = 60_000;
 /** A device's key as the gateway holds it. `validUntilMs` is infinite while no newer version has replaced it. */
 export type HeldKey = Readonly<{ key: Uint8Array; station: string; validUntilMs: number }>;
 
-/** One election as the gateway takes votes for it. Made anew when the aggregator has something new. */
+/** One election, ready for votes. Replaced when the aggregator has a change. */
 export type GatewayElection = Readonly<{
   index: ElectionIndex;
   signedManifest: SignedManifest;
-  /** Stations whose votes this gateway takes in. */
+  /** Stations whose votes this gateway accepts. */
   stations: ReadonlySet<string>;
   pseudonymKey: Uint8Array;
   receiptKey: Uint8Array;
@@ -54,16 +54,16 @@ export type GatewayElection = Readonly<{
 
 type Credentials = GatewayFile["elections"][number];
 
-/** Elections that were taken up, and in words what went wrong with others. */
+/** Elections that were updated, and error messages of the others. */
 export type Followed = Readonly<{ changed: string[]; faults: string[] }>;
 
-/** What the spool knows of sender keys, and where it is told of elections and of what the aggregator has. */
+/** The spool's side: its sender keys, and how it learns of elections and of what the aggregator has. */
 export type KeyLedger = Pick<SpoolClient, "use" | "keysOf" | "told">;
 
 /** A ledger of a gateway that has no spool. */
 const NO_KEYS: KeyLedger = { use: () => {}, keysOf: () => undefined, told: () => {} };
 
-/** What one request tells the aggregator besides what the gateway has. */
+/** What one request reports to the aggregator, besides the revision that the gateway has. */
 type Told = Pick<SyncRequest, "senderKeys" | "statements" | "listedKeys">;
 
 /** Follows the elections of one gateway. */
@@ -74,10 +74,10 @@ export class ElectionStore {
   readonly #fetch: typeof fetch;
   readonly #ledger: KeyLedger;
   readonly #listedAtMs = new Map<string, number>();
-  /** How far this gateway's clock is from the aggregator's. */
+  /** Compares this gateway's clock with the aggregator's. */
   readonly clock: AggregatorClock = new AggregatorClock();
   readonly #elections = new Map<string, GatewayElection>();
-  /** The aggregator's last answer for each election, and the one that the disk has. */
+  /** The aggregator's last answer for each election, and the last one that was written to disk. */
   readonly #seen = new Map<string, string>();
   readonly #kept = new Map<string, string>();
 
@@ -100,25 +100,25 @@ export class ElectionStore {
     Deno.mkdirSync(directory, { recursive: true, mode: 0o700 });
   }
 
-  /** An election that the gateway can take votes for. */
+  /** An election that is ready for votes. */
   get = (election: string): GatewayElection | undefined => this.#elections.get(election);
 
-  /** Whether an election is one of this gateway's own, whether or not it can take votes for it yet. */
+  /** Whether an election is in this gateway's file, ready for votes or not. */
   expects(election: string): boolean {
     return this.#file.elections.some((own) => own.election === election);
   }
 
-  /** The ids of those that it can take votes for. */
+  /** The ids of the elections that are ready for votes. */
   ids(): string[] {
     return [...this.#elections.keys()];
   }
 
-  /** The ids of those that the aggregator has not told it of yet. */
+  /** The ids of the elections whose manifest has not been received yet. */
   awaitedIds(): string[] {
     return this.#file.elections.map(({ election }) => election).filter((id) => !this.#elections.has(id));
   }
 
-  /** Takes up what the disk has kept. */
+  /** Loads the elections that are stored on disk. */
   loadKept(): Followed {
     const changed: string[] = [];
     const faults: string[] = [];
@@ -140,8 +140,8 @@ export class ElectionStore {
   }
 
   /**
-   * Asks the aggregator for what is new, and tells it of sender keys and statements, for every election, at one of its addresses after the other until one has an
-   * answer. An election stays as it is when none of them can be reached, or all refuse or answer what is not its own.
+   * Syncs every election with the aggregator: fetches changes, and reports sender keys and statements. Tries the
+   * aggregator's addresses in turn until one answers. An election stays as it is when no address gives a valid answer.
    */
   async sync(nowMs: number, signal?: AbortSignal): Promise<Followed> {
     const changed: string[] = [];
@@ -162,7 +162,7 @@ export class ElectionStore {
     return { changed, faults };
   }
 
-  /** Asks for one election; `undefined` when the aggregator has nothing that is not known already. */
+  /** Syncs one election; `undefined` when the aggregator has no change. */
   async #ask(credentials: Credentials, nowMs: number, signal?: AbortSignal): Promise<string | undefined> {
     const { election } = credentials;
     const told = this.#toTell(election, nowMs);
@@ -180,8 +180,8 @@ export class ElectionStore {
   }
 
   /**
-   * What there is to tell of sender keys. The list of all of them closes the gateway's books: it goes out once the
-   * acceptance window is over and no key numbers any more.
+   * The report about sender keys. The list of all keys is the gateway's last word: it is sent once the acceptance window
+   * is over and no key is in use.
    */
   #toTell(election: string, nowMs: number): Told {
     const keys = this.#ledger.keysOf(election);
@@ -230,7 +230,7 @@ export class ElectionStore {
     }
     if (!response.ok) {
       const refusal = new TextDecoder().decode((await readUpTo(response, MAX_REFUSAL_BYTES)).bytes);
-      // A signature that is too old or too early for the aggregator says that the clocks differ, and not which is wrong.
+      // `signature-stale` and `signature-early` show that the clocks differ, but not which one is wrong.
       const isOfTime = /signature-(stale|early)/.test(refusal);
       if (isOfTime && this.clock.fault !== undefined) throw new Error(this.clock.fault);
       throw new Error(`the aggregator answers ${response.status}: ${refusal}`);
@@ -244,7 +244,7 @@ export class ElectionStore {
     return fromUtf8(text);
   }
 
-  /** Makes an election ready. A manifest older than the one in force is refused: someone replays an old answer. */
+  /** Makes an election ready. Refuses a manifest older than the one in force: that is a replayed answer. */
   #take(credentials: Credentials, text: string): void {
     const sync = syncSchema.parse(JSON.parse(text));
     const manifest = openManifest(sync.manifest, credentials.manifestKey);
@@ -257,13 +257,13 @@ export class ElectionStore {
     }
     const name = this.#name(credentials);
     const ready = readyElection(name, fromHex(credentials.key), sync, indexElection(manifest));
-    // The spool first: from then on votes may come.
+    // The spool comes first: after the next line votes may arrive.
     this.#ledger.use(ready.sender);
     this.#elections.set(credentials.election, ready);
     this.#seen.set(credentials.election, text);
   }
 
-  /** Keeps the last answer, unless the disk has it. */
+  /** Writes the last answer to disk, unless it is there already. */
   async #keep(credentials: Credentials): Promise<void> {
     const { election } = credentials;
     const text = this.#seen.get(election);
@@ -292,7 +292,7 @@ export class ElectionStore {
 }
 
 /**
- * Makes an election ready to take votes in.
+ * Makes an election ready for votes.
  *
  * @param name The gateway, and its key's version.
  * @param key The gateway's own key for this election, 32 bytes.
@@ -331,7 +331,7 @@ export function readyElection(
   };
 }
 
-/** What went wrong, in words. A failed `fetch` says it in its cause only. */
+/** An error's message. A failed `fetch` has it in its `cause` only. */
 function reasonOf(error: unknown): string {
   const { message, cause } = error as Error;
   return cause instanceof Error ? `${message}: ${cause.message}` : message;

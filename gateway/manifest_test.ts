@@ -32,7 +32,7 @@ async function withAggregator(work: (bench: Bench) => Promise<void>): Promise<vo
   await withDirectory(async (root) => {
     const directory = `${root}/data/keys`;
     const aggregator = new FakeAggregator(() => NOON_MS);
-    aggregator.tell(testSync(manifestOf(3)));
+    aggregator.announce(testSync(manifestOf(3)));
     await work({
       aggregator,
       directory,
@@ -88,14 +88,14 @@ Deno.test("ElectionStore.sync() follows a new manifest, and new keys under the s
     const elections = store();
     await elections.sync(NOON_MS);
     const validUntil = new Date(NOON_MS).toISOString();
-    aggregator.tell(
+    aggregator.announce(
       testSync(manifestOf(3), [testDevice("n-1", { validUntil }), testDevice("n-1", { version: 2 })]),
     );
     assert.deepEqual(await elections.sync(NOON_MS), CHANGED);
     const { deviceKey } = elections.get(ELECTION)!;
     assert.equal(deviceKey(DEVICE)!.validUntilMs, NOON_MS);
     assert.equal(deviceKey({ ...DEVICE, version: 2 })!.validUntilMs, Infinity);
-    aggregator.tell(testSync(manifestOf(4, { denied: ["n-1-a.1"] })));
+    aggregator.announce(testSync(manifestOf(4, { denied: ["n-1-a.1"] })));
     assert.deepEqual(await elections.sync(NOON_MS), CHANGED);
     assert.ok(elections.get(ELECTION)!.index.denied.has("n-1-a.1"));
     const later = store();
@@ -108,7 +108,7 @@ Deno.test("ElectionStore serves no station of a manifest that does not name the 
   await withAggregator(async ({ aggregator, store }) => {
     const [first, second] = testDefinition().gateways;
     const gateways = [{ ...second, stations: [...first.stations, ...second.stations], fallbackFor: [] }];
-    aggregator.tell(testSync(manifestOf(1, { gateways })));
+    aggregator.announce(testSync(manifestOf(1, { gateways })));
     const elections = store();
     await elections.sync(NOON_MS);
     assert.equal(elections.get(ELECTION)!.stations.size, 0);
@@ -156,19 +156,19 @@ const forged: [what: string, meddle: (aggregator: FakeAggregator) => void, fault
   ["with a manifest of another election", (aggregator) => {
     const other = manifestOf(9, { election: "other-2026" });
     const { privateKey } = manifestKeyPair(MASTER, ELECTION);
-    aggregator.tell({ ...testSync(), manifest: signManifest(other, privateKey) });
+    aggregator.announce({ ...testSync(), manifest: signManifest(other, privateKey) });
   }, /the manifest is of election other-2026, not test-2026/],
   ["with an older manifest", (aggregator) => {
-    aggregator.tell(testSync(manifestOf(2)));
+    aggregator.announce(testSync(manifestOf(2)));
   }, /the manifest has version 2, and 3 is in force/],
   ["whose manifest another key signed", (aggregator) => {
     const { privateKey } = manifestKeyPair(MASTER, "other-2026");
-    aggregator.tell({ ...testSync(), manifest: signManifest(manifestOf(4), privateKey) });
+    aggregator.announce({ ...testSync(), manifest: signManifest(manifestOf(4), privateKey) });
   }, /its signature is not the aggregator's/],
   ["whose manifest was changed after it was signed", (aggregator) => {
     const sync = testSync(manifestOf(4));
     const manifest = { ...sync.manifest, manifest: sync.manifest.manifest.replace("Ann", "Eve") };
-    aggregator.tell({ ...sync, manifest });
+    aggregator.announce({ ...sync, manifest });
   }, /its signature is not the aggregator's/],
   ["that refuses", (aggregator) => {
     aggregator.meddle = () => new Response("no such gateway".padEnd(9_000, "!"), { status: 401 });
@@ -190,7 +190,7 @@ for (const [what, meddle, fault] of forged) {
       const kept = await Deno.readFile(`${directory}/${ELECTION}.sealed`);
       const right = aggregator.texts.get(ELECTION)!;
       // An answer that says nothing new would be 204.
-      aggregator.tell(testSync(manifestOf(4)));
+      aggregator.announce(testSync(manifestOf(4)));
       meddle(aggregator);
       const { changed, faults } = await elections.sync(NOON_MS);
       assert.deepEqual([changed, faults.length], [[], 1]);
@@ -201,7 +201,7 @@ for (const [what, meddle, fault] of forged) {
       aggregator.meddle = (response) => response;
       aggregator.texts.set(ELECTION, right);
       assert.deepEqual(await elections.sync(NOON_MS), SAME);
-      aggregator.tell(testSync(manifestOf(5)));
+      aggregator.announce(testSync(manifestOf(5)));
       assert.deepEqual(await elections.sync(NOON_MS), CHANGED);
     });
   });
@@ -246,7 +246,7 @@ Deno.test("ElectionStore.sync() goes on with the address of the aggregator that 
 Deno.test("ElectionStore.sync() follows the other elections when the aggregator refuses one", async () => {
   await withAggregator(async ({ aggregator, store }) => {
     aggregator.texts.delete(ELECTION);
-    aggregator.tell(testSync(testManifest(testDefinition({ election: "other-2026" }))), "other-2026");
+    aggregator.announce(testSync(testManifest(testDefinition({ election: "other-2026" }))), "other-2026");
     const elections = store(gatewayFile(ELECTION, "other-2026"));
     const { changed, faults } = await elections.sync(NOON_MS);
     assert.deepEqual(changed, ["other-2026"]);
@@ -346,7 +346,7 @@ for (const [what, damage, fault] of damages) {
 
 Deno.test("ElectionStore.loadKept() takes up the elections that can be read beside one that cannot", async () => {
   await withAggregator(async ({ aggregator, directory, store }) => {
-    aggregator.tell(testSync(testManifest(testDefinition({ election: "other-2026" }))), "other-2026");
+    aggregator.announce(testSync(testManifest(testDefinition({ election: "other-2026" }))), "other-2026");
     const file = gatewayFile(ELECTION, "other-2026");
     await store(file).sync(NOON_MS);
     // One election's file under the other's name.
@@ -399,7 +399,7 @@ Deno.test("ElectionStore tells the spool of an election before votes can come, a
       ledger.used.push(election);
     };
     await elections.sync(NOON_MS);
-    aggregator.tell(testSync(manifestOf(4, { acceptsUntil: "2026-11-03T22:00:00.000Z" })));
+    aggregator.announce(testSync(manifestOf(4, { acceptsUntil: "2026-11-03T22:00:00.000Z" })));
     await elections.sync(NOON_MS);
     const sender = {
       name: GATEWAY,

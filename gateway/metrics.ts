@@ -9,7 +9,7 @@ import type { SpoolState } from "./spool.ts";
 /** Metrics of one gateway process. */
 export type GatewayMetrics = Readonly<{
   registry: Registry;
-  /** Every vote that was answered, by the problem's reason, or `accepted` or `repeated`. */
+  /** Answered votes, by result: `accepted`, `repeated`, or the problem's reason. */
   answers: Counter<"endpoint" | "answer">;
   /** How far devices' clocks are behind, in seconds. */
   skew: Histogram;
@@ -21,7 +21,7 @@ export type GatewayMetrics = Readonly<{
   syncFaults: Counter;
 }>;
 
-/** What is asked when metrics are scraped. */
+/** Values that are read when metrics are scraped. */
 export type MetricSources = Readonly<{
   /** How full the spool is. */
   spool(): SpoolState;

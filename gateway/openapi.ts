@@ -20,9 +20,9 @@ const signedHeaders = z.object({
 
 /** Statuses that come with Retry-After; so does 207 when a line has one of them. */
 const RETRIED: ReadonlySet<string> = new Set(["429", "503"]);
-const retryHeader = z.object({ "retry-after": z.string().describe("When to come again, in seconds") });
+const retryHeader = z.object({ "retry-after": z.string().describe("When to retry, in seconds") });
 
-/** What any signed request may be answered with. */
+/** Problems of any signed request. */
 const COMMON: ProblemType[] = [
   "query-not-allowed",
   "not-found",
@@ -50,7 +50,7 @@ const COMMON: ProblemType[] = [
   "internal",
 ];
 
-/** What one vote may be answered with, alone or as a line of a batch. */
+/** Problems of one vote, alone or as a line of a batch. */
 const VOTE: ProblemType[] = [
   "not-utf8",
   "not-json",
@@ -80,7 +80,7 @@ export function describeApi<E extends Env>(app: OpenAPIHono<E>): void {
   registry.registerPath({
     method: "post",
     path: "/v1/votes",
-    summary: "Take one vote in",
+    summary: "Accept one vote",
     description:
       "202 once the vote is durable. The same text and proof again gets the same receipt. `vote` is the text that the device " +
       "signed for the aggregator: JSON, as docs/wire-format.md describes it.",
@@ -90,7 +90,7 @@ export function describeApi<E extends Env>(app: OpenAPIHono<E>): void {
     },
     responses: {
       202: answer(
-        "The vote is durable; the receipt is this gateway's word for it",
+        "The vote is durable. The receipt is this gateway's signed confirmation",
         z.object({ receipt: receiptSchema }),
       ),
       ...problems([...COMMON, ...VOTE, "vote-id-mismatch"]),
@@ -99,9 +99,9 @@ export function describeApi<E extends Env>(app: OpenAPIHono<E>): void {
   registry.registerPath({
     method: "post",
     path: "/v1/votes/batch",
-    summary: "Take up to 1,000 votes in, one a line, under one signature",
+    summary: "Accept up to 1,000 votes, one a line, under one signature",
     description:
-      "A line is what POST /v1/votes takes. Lines beyond a rate or a share get 429 or 503: send those again.",
+      "Each line has the form of a POST /v1/votes body. Lines beyond a rate or a share get 429 or 503: send those again.",
     request: {
       headers: signedHeaders,
       body: { required: true, content: { "application/x-ndjson": { schema: z.string() } } },
@@ -142,7 +142,7 @@ export function describeApi<E extends Env>(app: OpenAPIHono<E>): void {
       why: z.string().optional(),
       numberedRecords: z.int().optional().describe("Records that this process has numbered"),
       statementsDue: z.int().optional().describe("Statements that log or aggregator do not have yet"),
-      logFault: z.string().optional().describe("Why its log takes no records just now"),
+      logFault: z.string().optional().describe("Why its log accepts no records at the moment"),
     })),
   }).loose();
   registry.registerPath({

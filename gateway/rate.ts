@@ -5,20 +5,20 @@
  */
 import { RecentMap } from "../shared/recent.ts";
 
-/** Buckets kept at once; past that those that were used longest ago are forgotten, and full when they come again. */
+/** Maximum buckets. Beyond it the least recently used are dropped, and start full when they are used again. */
 const MAX_BUCKETS = 100_000;
 
 type Bucket = { tokens: number; atMs: number };
 
-/** Limits each of many askers to a rate, with a burst. */
+/** Limits each of many clients to a rate, with a burst. */
 export class RateLimiter {
   readonly #perSecond: number;
   readonly #burst: number;
   readonly #buckets: RecentMap<Bucket>;
 
   /**
-   * @param perSecond Tokens that each asker gets a second.
-   * @param burst Tokens that an asker may save up; a second's worth when left out.
+   * @param perSecond Tokens that each client gets per second.
+   * @param burst Maximum tokens that a client can save. Default: the tokens of one second.
    */
   constructor(perSecond: number, burst: number = perSecond, maxBuckets: number = MAX_BUCKETS) {
     this.#perSecond = perSecond;
@@ -26,7 +26,7 @@ export class RateLimiter {
     this.#buckets = new RecentMap(maxBuckets);
   }
 
-  /** How many tokens an asker could take, a whole number. */
+  /** How many tokens a client could take now, a whole number. */
   available(asker: string, nowMs: number): number {
     return Math.floor(this.#fill(asker, nowMs).tokens);
   }
@@ -34,7 +34,7 @@ export class RateLimiter {
   /**
    * Takes tokens: all of them or none.
    *
-   * @returns 0 when there were so many; else the seconds until there will be, or the burst is full, rounded up.
+   * @returns 0 when there were enough; else the seconds until there are enough, or the burst is full, rounded up.
    */
   take(asker: string, nowMs: number, count = 1): number {
     const bucket = this.#fill(asker, nowMs);

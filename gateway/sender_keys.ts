@@ -1,7 +1,7 @@
 /**
  * The sender keys of a spool: under each one records are numbered from 1 on. With every transaction that makes records
- * durable, the key's ready statement ("I took N records under this key") is replaced, so that a crash needs no key that
- * is gone. A statement is due once its key numbers no more; at a start that is every statement in the file.
+ * durable, the key's ready statement ("I took N records under this key") is replaced. So after a crash the statement is
+ * there, although the key is gone. A statement is due once its key is no longer in use; at a start all of them are.
  *
  * @module
  */
@@ -17,10 +17,10 @@ import { type StatementEntry, writeStatementEntry } from "../shared/sync.ts";
 /** How long one sender key numbers records, in milliseconds: an hour. */
 export const MAX_SENDER_KEY_AGE_MS = 3_600_000;
 
-/** Statements that are appended to the log at once. */
+/** Maximum statements in one append to the log. */
 const MAX_APPEND_STATEMENTS = 100;
 
-/** A row a sender key that was ever used, with its newest statement, and who has that. */
+/** One row for each sender key that was ever used, with its newest statement and who has received that. */
 export const SENDER_KEYS_SCHEMA = `
   CREATE TABLE sender_keys (
     id INTEGER PRIMARY KEY, election TEXT NOT NULL, partitions INTEGER NOT NULL, sender_key BLOB NOT NULL,
@@ -41,7 +41,7 @@ export type SenderElection = Readonly<{
   acceptsUntilMs: number;
 }>;
 
-/** What the aggregator is told of one election's sender keys. Keys are hex. */
+/** The report about one election's sender keys for the aggregator. Keys are hex. */
 export type ElectionKeys = Readonly<{
   election: string;
   /** The key that numbers records now, once it has numbered one. */
@@ -62,7 +62,7 @@ type Live = {
   readonly sealer: EntrySealer;
   readonly hex: string;
   readonly madeAtMs: number;
-  /** Records that are durable under this key. */
+  /** How many records are durable under this key. */
   taken: number;
 };
 
@@ -114,7 +114,7 @@ export class SenderKeys {
     return this.#revision;
   }
 
-  /** Takes up an election, or what is new of it. Another key of the gateway ends the sender key. */
+  /** Adds or updates an election. A new key of the gateway ends the sender key. */
   use(election: SenderElection): void {
     const id = election.name.election;
     this.#elections.set(id, election);
@@ -122,16 +122,16 @@ export class SenderKeys {
     if (live !== undefined && !isSame(live.election, election)) this.#retire(id);
   }
 
-  /** The election, as it was taken up. @throws when it was not. */
+  /** An election that was added. @throws when it was not. */
   election(id: string): SenderElection {
     const election = this.#elections.get(id);
     if (election === undefined) throw new Error(`Cannot number records of ${id}: its keys are not known yet`);
     return election;
   }
 
-  /** Begins the numbering of one transaction. What it numbers counts once {@link Numbering.commit} was called. */
-  begin(): Numbering {
-    return new Numbering({
+  /** Begins the numbering of one transaction. Its numbers are used up only by {@link SequenceAllocation.commit}. */
+  begin(): SequenceAllocation {
+    return new SequenceAllocation({
       liveOf: (election) => this.#liveOf(election),
       now: this.#now,
       write: (...values) => void this.#write.run(...values),
@@ -154,8 +154,8 @@ export class SenderKeys {
   }
 
   /**
-   * Ends every key: before the process stops, and after a commit of which nobody knows whether it went through. Their
-   * statements are in the file, each from the transaction that was durable last.
+   * Ends every key: before the process stops, and after a commit whose result is unknown. Their statements are in the
+   * file, each from the last durable transaction.
    */
   retireAll(): void {
     for (const id of [...this.#live.keys()]) this.#retire(id);
@@ -173,13 +173,13 @@ export class SenderKeys {
     return { election, partitions, entries: entries.map(entryOf) };
   }
 
-  /** The log has these statements. */
+  /** Marks statements as being on the log. */
   markOnLog({ election, entries }: DueStatements): void {
     for (const { senderKey, sequence } of entries) this.#markOnLog.run(election, senderKey, sequence);
     this.#revision++;
   }
 
-  /** The aggregator has the statements of these keys, in hex. */
+  /** Marks the statements of these keys, in hex, as received by the aggregator. */
   markTold(election: string, senderKeys: readonly string[]): void {
     for (const hex of senderKeys) {
       if (this.#live.get(election)?.hex !== hex) this.#markTold.run(election, fromHex(hex));
@@ -192,7 +192,7 @@ export class SenderKeys {
     const byElection = Map.groupBy(this.#rows(this.#all), ({ election }) => election);
     return [...byElection].map(([election, rows]) => {
       const ended = rows.filter((row) => !this.#isLive(row));
-      // After the acceptance window the log alone is enough: the aggregator may be away for good.
+      // After the acceptance window the log alone is enough: the aggregator may never come back.
       const isOver = this.#over.has(election);
       return {
         election,
@@ -213,7 +213,7 @@ export class SenderKeys {
     return live !== undefined && equalBytes(live.sealer.senderKey, sender_key);
   }
 
-  /** The key that numbers now: a new one when there is none, or it is too old. */
+  /** The current key; a new one when there is none or it is too old. */
   #liveOf(id: string): Live {
     const nowMs = this.#now();
     const live = this.#live.get(id);
@@ -242,8 +242,8 @@ type Hooks = Readonly<{
   commit(live: Live, taken: number): void;
 }>;
 
-/** The numbers of one transaction. Dropped without {@link commit}, it has given none away. */
-export class Numbering {
+/** The numbers of one transaction. Without {@link commit} none are used up. */
+export class SequenceAllocation {
   readonly #hooks: Hooks;
   readonly #turns = new Map<string, { live: Live; taken: number }>();
 
@@ -278,7 +278,7 @@ export class Numbering {
   }
 }
 
-/** Makes a sender key. Its private half is wiped at once: sealing needs only what was derived from it. */
+/** Makes a sender key. Its private half is erased at once: sealing needs only the derived key. */
 function makeKey(election: SenderElection, madeAtMs: number): Live {
   const { name, signingKey, sealingKey: aggregatorKey } = election;
   const { privateKey, publicKey } = ephemeralKeyPair();
@@ -288,7 +288,7 @@ function makeKey(election: SenderElection, madeAtMs: number): Live {
   return { election, sealer, hex: publicKey.toHex(), madeAtMs, taken: 0 };
 }
 
-/** A clock that went back makes a key old too: its age cannot be known. */
+/** A key is too old also when the clock went back, because its age is then unknown. */
 function isOld({ madeAtMs }: Live, nowMs: number): boolean {
   return nowMs < madeAtMs || nowMs - madeAtMs >= MAX_SENDER_KEY_AGE_MS;
 }

@@ -1,5 +1,5 @@
 /**
- * The spool: a gateway's own durable queue of records that are not on the log yet. SQLite with a full sync of its
+ * The spool: a gateway's durable queue of records that are not on the log yet. SQLite with a full sync of its
  * write-ahead log: when {@link Spool.append} returns, the records survive a loss of power. Records are numbered, sealed
  * and signed inside the transaction that makes them durable, so only durable records have a number.
  *
@@ -9,17 +9,17 @@ import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { SEAL_OVERHEAD_BYTES } from "../shared/keys.ts";
 import type { PlacedRecord } from "../shared/log/vote_log.ts";
 import { type Chunk, type DeviceRecords, FRAME_BYTES, MAX_CHUNK_RECORDS, packChunk } from "./chunk.ts";
-import { type Numbering, SenderKeys } from "./sender_keys.ts";
+import { SenderKeys, type SequenceAllocation } from "./sender_keys.ts";
 import { CHECKPOINT_PAGES, freeBytesBeside, openSpoolFile } from "./spool_file.ts";
 
 /**
- * Bytes that a spool leaves free on its disk, by refusing votes: twice what the write-ahead log and its way into the
- * file may take. Letting go of a chunk has to be written too; without room for it, what is on the log already would be sent
- * there again and again, and nothing behind it ever.
+ * Bytes that stay free on the spool's disk: it refuses votes before. Twice what the write-ahead log and a checkpoint may
+ * take. Deleting a chunk needs room, too. Without room the spool would send the same chunk to the log forever, and none
+ * of the chunks after it.
  */
 export const RESERVED_DISK_BYTES = 4 * CHECKPOINT_PAGES * 4_096;
 
-/** Records of one request: of one device. `id` is how {@link Spool.append} names those that it refuses. */
+/** The records of one request, all from one device. {@link Spool.append} names refused parts by `id`. */
 export type SpoolPart = Readonly<{ id: number; device: string; records: number }>;
 
 /** Records of one election to be made durable together, not numbered and not sealed yet. */
@@ -27,13 +27,13 @@ export type SpoolRun = Readonly<{
   election: string;
   /** The partition of each record. */
   partitions: Uint16Array<ArrayBuffer>;
-  /** The records one after another, all of one length: see `encodeRecord` in record.ts. */
+  /** The concatenated records, all of the same length: see `encodeRecord` in record.ts. */
   plaintexts: Uint8Array<ArrayBuffer>;
-  /** Whose they are, in the same order. */
+  /** The devices' parts, in the same order. */
   parts: readonly SpoolPart[];
 }>;
 
-/** A chunk as the spool has it. `spooledAtMs` is milliseconds since 1970. */
+/** A chunk in the spool. `spooledAtMs` is milliseconds since 1970. */
 export type SpooledChunk = Chunk & Readonly<{ id: number; spooledAtMs: number }>;
 
 /** How full the spool is. */
@@ -48,14 +48,14 @@ export class SpoolFull extends Error {
 export type SpoolOptions = Readonly<{
   /** The SQLite file; made if missing. */
   path: string;
-  /** Bytes of records that it holds at the most. */
+  /** Maximum bytes of records. */
   maxBytes: number;
-  /** Bytes of one device's records that it holds at the most; no limit when left out. */
+  /** Maximum bytes of one device's records. Default: no limit. */
   deviceMaxBytes?: number;
   now(): number;
-  /** Bytes that are free on its disk; asked of the system when left out. */
+  /** Bytes that are free on its disk. Default: what the system says. */
   freeBytes?(): number;
-  /** Ends the transaction, durably. When it throws, nobody knows whether it has. */
+  /** Commits the transaction durably. When it throws, the result is unknown. */
   commit?(db: DatabaseSync): void;
 }>;
 
@@ -72,10 +72,10 @@ type Row = {
   devices: string;
 };
 
-/** A run without what was refused of it. */
+/** A run without its refused parts. */
 type Admitted = Readonly<{ run: SpoolRun; from: number; part: SpoolPart }>;
 
-/** One gateway's spool. One process may have it open. */
+/** One gateway's spool. Only one process can have it open. */
 export class Spool {
   readonly #db: DatabaseSync;
   readonly #options: SpoolOptions;
@@ -87,13 +87,13 @@ export class Spool {
   readonly #rowsOf: StatementSync;
   readonly #bytesOf: StatementSync;
   #state: { chunks: number; records: number; bytes: number; damagedRecords: number };
-  /** Chunks of each election that has some. */
+  /** Number of chunks by election. */
   #chunksOf: Map<string, number>;
   /** Bytes of each device's records, by `election/device`. */
   #heldOf: Map<string, number>;
   readonly senderKeys: SenderKeys;
 
-  /** @throws when the file is another process's just now, or no spool. */
+  /** @throws when another process has the file open, or it is not a spool. */
   constructor(options: SpoolOptions) {
     this.#options = options;
     this.#commit = options.commit ?? ((db) => db.exec("COMMIT"));
@@ -122,34 +122,34 @@ export class Spool {
   }
 
   /**
-   * Numbers, seals and signs records and makes them durable: all of them but those of devices that have used up their
-   * share, or none when it throws.
+   * Numbers, seals and signs records and makes them durable, except those of devices that have used up their share.
+   * When it throws, none are durable.
    *
    * @returns the ids of the parts that were refused for their device's share.
-   * @throws {SpoolFull} when they do not fit under the limit, or the disk has no room to spare; any other error is the disk's.
+   * @throws {SpoolFull} when they exceed the limit, or the disk is nearly full. Any other error comes from the disk.
    */
   append(runs: readonly SpoolRun[]): number[] {
     const { admitted, refused } = this.#admit(runs);
     if (admitted.length === 0) return refused;
     this.#makeRoom(admitted.reduce((sum, each) => sum + bytesOf(each), 0));
     const now = this.#options.now();
-    const numbering = this.senderKeys.begin();
+    const allocation = this.senderKeys.begin();
     const chunks: Chunk[] = [];
     this.#transact(() => {
-      for (const chunk of this.#seal(admitted, numbering)) {
+      for (const chunk of this.#seal(admitted, allocation)) {
         const { election, partitions, version, keyId, senderKey, sequence, records, bytes } = chunk;
         const head = [now, election, partitions, version, keyId, senderKey] as const;
         this.#insert.run(...head, sequence, records, JSON.stringify(chunk.devices), bytes);
         chunks.push(chunk);
       }
-      numbering.write();
+      allocation.write();
     });
-    numbering.commit();
+    allocation.commit();
     for (const chunk of chunks) this.#remember(chunk);
     return refused;
   }
 
-  /** Tells what fits under the shares of its devices from what does not. */
+  /** Separates the parts that fit into their devices' shares from those that do not. */
   #admit(runs: readonly SpoolRun[]): { admitted: Admitted[]; refused: number[] } {
     const { deviceMaxBytes = Infinity } = this.#options;
     const added = new Map<string, number>();
@@ -176,19 +176,19 @@ export class Spool {
   #makeRoom(bytes: number): void {
     if (this.#state.bytes + bytes > this.#options.maxBytes) {
       throw new SpoolFull(
-        `Cannot spool ${bytes} bytes: ${this.#state.bytes} of ${this.#options.maxBytes} are taken; the log must come back first`,
+        `Cannot spool ${bytes} bytes: ${this.#state.bytes} of ${this.#options.maxBytes} are used; wait until the log accepts records again`,
       );
     }
     const free = this.#freeBytes();
     if (free - bytes < RESERVED_DISK_BYTES) {
       throw new SpoolFull(
-        `Cannot spool ${bytes} bytes: the disk has ${free} bytes left, and must keep ${RESERVED_DISK_BYTES}; the log must come back first, or room be made`,
+        `Cannot spool ${bytes} bytes: the disk has ${free} bytes left, and must keep ${RESERVED_DISK_BYTES}; make room, or wait until the log accepts records again`,
       );
     }
   }
 
   /** Numbers, seals and signs records, and packs them: one run of records an election, in chunks of a bounded size. */
-  *#seal(admitted: readonly Admitted[], numbering: Numbering): Generator<Chunk> {
+  *#seal(admitted: readonly Admitted[], allocation: SequenceAllocation): Generator<Chunk> {
     for (const [election, group] of Map.groupBy(admitted, ({ run }) => run.election)) {
       const { partitions } = this.senderKeys.election(election);
       let records: PlacedRecord[] = [];
@@ -203,7 +203,7 @@ export class Spool {
         const size = recordBytesOf(run);
         for (let i = from; i < from + count; i++) {
           const plaintext = run.plaintexts.subarray(i * size, (i + 1) * size);
-          records.push({ ...numbering.seal(election, plaintext), partition: run.partitions[i]! });
+          records.push({ ...allocation.seal(election, plaintext), partition: run.partitions[i]! });
           devices[device] = (devices[device] ?? 0) + 1;
           if (records.length === MAX_CHUNK_RECORDS) yield flush();
         }
@@ -213,10 +213,9 @@ export class Spool {
   }
 
   /**
-   * The oldest chunks of one election: of those that are not excluded, the one whose turn it is. At least one, if
-   * there is any.
+   * The oldest chunks of one election, at least one if there is any. Elections that are not excluded take turns.
    *
-   * @param excluded Elections whose log does not answer just now.
+   * @param excluded Elections whose log does not answer at the moment.
    */
   oldest(maxChunks: number, maxRecords: number, excluded: readonly string[] = []): SpooledChunk[] {
     const election = this.#electionNext(excluded);
@@ -228,7 +227,7 @@ export class Spool {
       const { id, partitions, version, sequence, records } = row;
       sum += records;
       if (chunks.length > 0 && sum > maxRecords) break;
-      // Bytes are read of these chunks only, not of all that stand behind them.
+      // Reads the bytes of these chunks only, not of all later ones.
       const { bytes } = this.#bytesOf.get(id) as { bytes: Uint8Array<ArrayBuffer> };
       const [keyId, senderKey, spooledAtMs] = [row.key_id, row.sender_key, row.spooled_at];
       const devices = readDevices(row.devices);
@@ -248,7 +247,7 @@ export class Spool {
     return next?.election;
   }
 
-  /** Lets go of chunks that the log has acknowledged. */
+  /** Deletes chunks that the log has acknowledged. */
   free(chunks: readonly SpooledChunk[]): void {
     this.#transact(() => {
       for (const { id } of chunks) this.#delete.run(id);
@@ -257,8 +256,8 @@ export class Spool {
   }
 
   /**
-   * Sets a chunk aside that cannot be read: nothing is dropped, and nothing stands in the others' way. All of its row
-   * is kept, so that what is whole of it can be taken out by hand.
+   * Moves a chunk that cannot be read to another table, so that it does not block the others. The whole row is kept, so
+   * that intact records can be recovered by hand.
    */
   setAside(chunk: SpooledChunk, why: string): void {
     this.#transact(() => {
@@ -282,7 +281,7 @@ export class Spool {
     this.#hold(chunk, 1);
   }
 
-  /** Adds a chunk to what its devices hold, or takes it off. */
+  /** Adds a chunk to its devices' bytes, or subtracts it. */
   #hold({ election, records, devices, bytes }: Chunk, sign: 1 | -1): void {
     for (const [device, count] of Object.entries(devices)) {
       const key = `${election}/${device}`;
@@ -316,8 +315,8 @@ export class Spool {
       if (this.#db.isTransaction) {
         this.#db.exec("ROLLBACK");
       } else if (isCommitting) {
-        // It may have been committed all the same: only the file knows. Its numbers may be given away, so the sender
-        // keys give no more; what they took is in their statements, in the file.
+        // The transaction may have been committed: only the file knows. Its numbers may be used up, so the sender
+        // keys end here. Their statements in the file say what they took.
         this.senderKeys.retireAll();
         this.#state = this.#countState();
         this.#chunksOf = this.#countElections();
@@ -364,12 +363,12 @@ function recordBytesOf({ plaintexts, partitions }: SpoolRun): number {
   return plaintexts.length / partitions.length;
 }
 
-/** Bytes of a part once it is sealed and packed. */
+/** Bytes of a part after sealing and packing. */
 function bytesOf({ run, part }: Admitted): number {
   return part.records * (FRAME_BYTES + SEAL_OVERHEAD_BYTES + recordBytesOf(run));
 }
 
-/** A disk that gives back something else must not stop the start. */
+/** Damaged data must not prevent the start. */
 function readDevices(text: string): DeviceRecords {
   try {
     return JSON.parse(text);

@@ -1,6 +1,6 @@
 /**
- * The requests' side of the spool: gathers what comes while a commit is under way into the next one (group commit),
- * and tells each when its records are durable.
+ * The spool's client in the requests' thread. It collects records that arrive during a commit for the next one (group
+ * commit), and resolves each request when its records are durable.
  *
  * @module
  */
@@ -8,12 +8,12 @@ import type { ElectionKeys, SenderElection } from "./sender_keys.ts";
 import type { SpoolPart, SpoolRun, SpoolState } from "./spool.ts";
 import type { SpoolReply, SpoolRequest } from "./spool_host.ts";
 
-/** Records that wait for their commit at the most. */
+/** Maximum records that wait for a commit. */
 export const MAX_WAITING_RECORDS = 50_000;
-/** Records that one commit holds at the most, unless one request brings more. */
+/** Maximum records in one commit, unless one request brings more. */
 const MAX_COMMIT_RECORDS = 5_000;
 
-/** Why records were not made durable: nothing was kept of them, and the device should come again. */
+/** Why records were not made durable. None of them is stored; the device should retry. */
 export class NotSpooled extends Error {
   override name = "NotSpooled";
   constructor(readonly reason: "busy" | "spool-full" | "spool-failed" | "device-share", message: string) {
@@ -33,13 +33,13 @@ type Waiting = Readonly<{
   reject(error: NotSpooled): void;
 }>;
 
-/** What the client is told besides answers. */
+/** Events of the client. */
 export type SpoolEvents = Readonly<{
   /** Records that were numbered and made durable. */
   onNumbered?(records: number): void;
   onForwarded?(election: string, records: number): void;
   onFault?(election: string, why: string): void;
-  /** A sender key was made, or ended, or a statement has arrived somewhere. */
+  /** A sender key was made or has ended, or a statement has reached the log or the aggregator. */
   onSenderKeys?(): void;
 }>;
 
@@ -51,22 +51,22 @@ export class SpoolClient {
   #waitingRecords = 0;
   #underWay: { id: number; batch: Waiting[] } | undefined;
   #nextId = 1;
-  /** What the thread said last of each election's sender keys, and how many records it numbered since its start. */
+  /** The thread's last report of each election's sender keys, and of the records numbered since its start. */
   #keys = new Map<string, ElectionKeys>();
   readonly #numbered = new Map<string, number>();
   #state: SpoolState = { chunks: 0, records: 0, bytes: 0, damagedRecords: 0 };
-  /** Why nothing can be made durable any more. */
+  /** Why nothing can become durable any more. */
   #closed: NotSpooled | undefined;
   #drained = Promise.withResolvers<SpoolState>();
   #opened = Promise.withResolvers<void>();
 
-  /** @param send Posts to the spool's thread; the buffers named are the thread's from then on. */
+  /** @param send Posts to the spool's thread, and transfers the given buffers to it. */
   constructor(send: (request: SpoolRequest, transfer: ArrayBuffer[]) => void, events: SpoolEvents = {}) {
     this.#send = send;
     this.#events = events;
   }
 
-  /** How full the spool was when its thread last spoke. */
+  /** How full the spool was at its thread's last message. */
   get state(): SpoolState {
     return this.#state;
   }
@@ -91,18 +91,18 @@ export class SpoolClient {
     return this.#keys.values().reduce((sum, keys) => sum + keys.statementsDue, 0);
   }
 
-  /** Takes up an election, or what is new of it. Its records come after. */
+  /** Adds or updates an election. Call it before the election's first record. */
   use(election: SenderElection): void {
     this.#send({ kind: "election", election }, []);
   }
 
-  /** Notes that the aggregator has the statements of these sender keys, in hex. */
+  /** Reports that the aggregator has the statements of these sender keys, in hex. */
   told(election: string, senderKeys: readonly string[]): void {
     if (senderKeys.length > 0) this.#send({ kind: "told", election, senderKeys }, []);
   }
 
   /**
-   * Has records of one device numbered, sealed and made durable.
+   * Numbers and seals records of one device, and makes them durable.
    *
    * @throws {NotSpooled}
    */
@@ -118,7 +118,7 @@ export class SpoolClient {
     });
   }
 
-  /** Takes a message from the spool's thread. */
+  /** Handles a message from the spool's thread. */
   handle(reply: SpoolReply): void {
     this.#state = reply.state;
     switch (reply.kind) {
@@ -139,13 +139,13 @@ export class SpoolClient {
     }
   }
 
-  /** Forwards what is spooled for so long at the most, and closes. Resolves with what is left on the disk. */
+  /** Forwards the spool's records for a limited time, and closes. Resolves with what is left on the disk. */
   async drain(forMs: number): Promise<SpoolState> {
     this.#send({ kind: "drain", forMs }, []);
     return await this.#drained.promise;
   }
 
-  /** Tells everyone who waits that the spool's thread is gone. */
+  /** Rejects all waiting requests, because the spool's thread has ended. */
   fail(why: string): void {
     this.#closed = new NotSpooled("spool-failed", why);
     for (const { reject } of [...this.#underWay?.batch ?? [], ...this.#waiting]) reject(this.#closed);
@@ -187,7 +187,8 @@ export class SpoolClient {
 
   #answer({ election, device, records, resolve, reject }: Waiting, isRefused: boolean): void {
     if (isRefused) {
-      const message = `votes of device ${device} fill its share of the spool: the log must come back first`;
+      const message =
+        `votes of device ${device} fill its share of the spool: wait until the log accepts records again`;
       return reject(new NotSpooled("device-share", message));
     }
     this.#numbered.set(election, this.numberedOf(election) + records.length);
@@ -196,7 +197,7 @@ export class SpoolClient {
   }
 }
 
-/** Joins what waits into one run of records an election. A part's id is where it stands in the batch. */
+/** Joins waiting records into one run for each election. A part's id is its index in the batch. */
 function gather(batch: readonly Waiting[]): SpoolRun[] {
   const byElection = Map.groupBy(batch.map((each, id) => ({ ...each, id })), ({ election }) => election);
   return [...byElection].map(([election, parts]) => {

@@ -152,7 +152,7 @@ Deno.test("SpoolClient tells a device that has used up its share, and nobody els
   answer({ refused: [1] });
   assert.deepEqual(await fates(appended), [
     "durable",
-    "device-share: votes of device n-2-a fill its share of the spool: the log must come back first",
+    "device-share: votes of device n-2-a fill its share of the spool: wait until the log accepts records again",
     "durable",
   ]);
   assert.deepEqual(numbered, [2, 1]);

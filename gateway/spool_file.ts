@@ -8,7 +8,7 @@ import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { SENDER_KEYS_SCHEMA } from "./sender_keys.ts";
 
-/** Pages of the write-ahead log, of 4,096 bytes, from which on it is taken into the file. */
+/** Pages of the write-ahead log, of 4,096 bytes each, after which SQLite checkpoints it. */
 export const CHECKPOINT_PAGES = 4_000;
 
 /** `PRAGMA user_version` of a spool of record format 2; 0.1 left it at 0. */
@@ -29,13 +29,13 @@ const SCHEMA = `
   PRAGMA user_version = ${SCHEMA_VERSION};
 `;
 
-/** What whoever is not root may still write to the disk that holds a file. */
+/** Free bytes on a file's disk for users other than root. */
 export function freeBytesBeside(path: string): number {
   const { bavail, bsize } = statfsSync(dirname(path));
   return bavail * bsize;
 }
 
-/** Opens a spool's file, and makes it if missing. @throws when it is another process's just now, or no spool. */
+/** Opens a spool's file, and makes it if missing. @throws when another process has it open, or it is not a spool. */
 export function openSpoolFile(path: string): DatabaseSync {
   const db = new DatabaseSync(path);
   try {
@@ -43,7 +43,7 @@ export function openSpoolFile(path: string): DatabaseSync {
       `PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}`,
     );
     makeSchema(db);
-    // What a crash has left of a transaction must not be made whole by what a later one writes over it.
+    // A later transaction must not complete what a crash has left of an earlier one.
     db.exec("PRAGMA wal_checkpoint(TRUNCATE)");
     return db;
   } catch (error) {

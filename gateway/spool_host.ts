@@ -1,7 +1,6 @@
 /**
- * The thread that owns the spool: makes chunks durable as they come and forwards them in between. It speaks in
- * messages, so that it can stand in a worker (as it does: an fsync must not hold the requests up) or beside its
- * client, where tests and the benchmark want it.
+ * The owner of the spool: makes chunks durable as they arrive, and forwards them in between. It communicates by messages
+ * only, so it runs in a worker (an fsync must not block requests), or beside its client in tests and benchmarks.
  *
  * @module
  */
@@ -13,26 +12,26 @@ import { Forwarder, MAX_APPEND_RECORDS } from "./forward.ts";
 import type { ElectionKeys, SenderElection } from "./sender_keys.ts";
 import { Spool, SpoolFull, type SpoolOptions, type SpoolRun, type SpoolState } from "./spool.ts";
 
-/** Longest that the forwarder sleeps without looking again, in milliseconds. */
+/** Maximum time between two checks for chunks to forward, in milliseconds. */
 const MAX_SLEEP_MS = 1_000;
 
 /**
- * How long one append to the log begins after another at the least, unless there are enough records for a full one, in
- * milliseconds: each costs the broker as much as some hundred votes. What comes after a rest goes at once.
+ * Minimum time between the starts of two appends to the log, in milliseconds, unless there are enough records for a full
+ * one: an append costs the broker as much as about a hundred votes. After a pause records are appended at once.
  */
 const LINGER_MS = 25;
 
-/** What the spool's thread is told. */
+/** Messages to the spool's thread. */
 export type SpoolRequest =
-  /** An election whose records may come, or what is new of one. */
+  /** Adds or updates an election. */
   | Readonly<{ kind: "election"; election: SenderElection }>
   | Readonly<{ kind: "append"; id: number; runs: readonly SpoolRun[] }>
   /** The aggregator has the statements of these sender keys, in hex. */
   | Readonly<{ kind: "told"; election: string; senderKeys: readonly string[] }>
-  /** Forward what there is for so long at the most, in milliseconds, and close. */
+  /** Forward records for at most this many milliseconds, and close. */
   | Readonly<{ kind: "drain"; forMs: number }>;
 
-/** What it answers, and tells of itself. */
+/** Messages from the spool's thread. */
 export type SpoolReply =
   | Readonly<{ kind: "opened"; state: SpoolState }>
   | Readonly<
@@ -40,7 +39,7 @@ export type SpoolReply =
       kind: "appended";
       id: number;
       state: SpoolState;
-      /** Parts that were refused: they would be more than their device's share. */
+      /** Parts that were refused because they exceed their device's share. */
       refused?: readonly number[];
       failed?: "full" | "disk";
       why?: string;
@@ -56,7 +55,7 @@ export type SpoolHostOptions = Readonly<{
   spool: Spool;
   openLog(election: string, partitions: number): Promise<VoteLog>;
   send(reply: SpoolReply): void;
-  /** Milliseconds that never go back, whatever happens to the clock on the wall. */
+  /** A monotonic clock, in milliseconds. */
   now?(): number;
   random?(): number;
 }>;
@@ -89,7 +88,7 @@ export class SpoolHost {
     this.#tellKeys();
   }
 
-  /** Takes a message from the client. */
+  /** Handles a message from the client. */
   handle(request: SpoolRequest): void {
     switch (request.kind) {
       case "election":
@@ -109,11 +108,11 @@ export class SpoolHost {
     this.#wake();
   }
 
-  /** Forwards until it has been drained. */
+  /** Forwards records until the spool has been drained. */
   async run(): Promise<void> {
     while (this.#now() < this.#drainUntilMs) {
       const beganMs = this.#now();
-      // Votes that are still under way while it drains may have made a new key.
+      // Votes that arrived while it drained may have made a new key.
       if (this.#drainUntilMs < Infinity) this.#spool.senderKeys.retireAll();
       else this.#spool.senderKeys.retireOld();
       const waitMs = await this.#step();
@@ -131,7 +130,7 @@ export class SpoolHost {
     this.#send({ kind: "drained", state });
   }
 
-  /** Lets the chunks in that came during an append, and those that come until the next may begin. */
+  /** Handles the messages that arrived during an append, and waits until the next append may begin. */
   async #gather(beganMs: number): Promise<void> {
     const restMs = beganMs + LINGER_MS - this.#now();
     const isFull = this.#spool.state.records >= MAX_APPEND_RECORDS;
@@ -139,7 +138,7 @@ export class SpoolHost {
     else await delay(restMs);
   }
 
-  /** A disk that cannot be read now may still take votes, and be read later. */
+  /** A disk that cannot be read now may still accept votes, and may be readable later. */
   async #step(): Promise<number | undefined> {
     try {
       return await this.#forwarder.step();
@@ -163,7 +162,7 @@ export class SpoolHost {
     }
   }
 
-  /** Tells of the sender keys when something about them has changed. */
+  /** Reports the sender keys when they have changed. */
   #tellKeys(): void {
     const { senderKeys, state } = this.#spool;
     if (senderKeys.revision === this.#toldKeys) return;
@@ -174,7 +173,7 @@ export class SpoolHost {
     });
   }
 
-  /** What fails here is tried again later, or does no harm when it stays undone. */
+  /** For work that is retried later, or is harmless when it fails. */
   #try(work: () => void): void {
     try {
       work();
@@ -194,15 +193,15 @@ export class SpoolHost {
   }
 }
 
-/** The first message from the spool's worker: it listens. What is posted to it earlier may be lost. */
+/** The first message from the spool's worker: it is ready. Messages posted earlier may be lost. */
 export type SpoolListening = Readonly<{ kind: "listening" }>;
 
-/** The first message to the spool's thread: where spool and log are, and what the thread is to say. */
+/** The first message to the spool's thread: the paths of spool and log, and the log level. */
 export type SpoolSetup = Readonly<
   { path: string; maxBytes: number; deviceMaxBytes: number; voteLog: LogAddress; logLevel: LogLevel }
 >;
 
-/** A worker's own side. The types of a page's side are what the rest of the project is checked with. */
+/** The worker's own scope. The project is type-checked with a window's scope, so this type is declared here. */
 type WorkerScope = Readonly<{
   postMessage(message: SpoolReply | SpoolListening): void;
   addEventListener(
@@ -217,7 +216,7 @@ type WorkerScope = Readonly<{
  * Hosts the spool in the worker that calls this, from the setup message on.
  *
  * @param openLog Opens an election's log by its address.
- * @param options What a spool has besides the setup, and what is to be done with that before the spool is opened.
+ * @param options Options of the spool that are not in the setup message, and a hook that runs before the spool is opened.
  */
 export function serveSpool(
   openLog: (address: LogAddress, election: string, partitions: number) => Promise<VoteLog>,

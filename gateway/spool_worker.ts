@@ -1,5 +1,5 @@
 /**
- * The spool's thread: a worker that is told once what to open, and hosts the spool from then on.
+ * The spool's thread: a worker that hosts the spool after one setup message.
  *
  * @module
  */

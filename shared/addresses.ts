@@ -1,28 +1,28 @@
 /**
- * Several addresses of one service: whichever answers will do.
+ * Several addresses of one service. Any of them may answer.
  *
  * @module
  */
 
-/** What asking came to: an answer, or what was wrong. */
+/** The result of a request: an answer, or an error message. */
 export type Asked<Answer> = Readonly<{ answer: Answer }> | Readonly<{ fault: string }>;
 
 /** See the module. */
 export class Addresses {
   readonly #addresses: readonly string[];
-  /** Which of them answered last. */
+  /** Index of the address that answered last. */
   #at = 0;
 
-  /** @param addresses In the order to try them at first. */
+  /** @param addresses In the order of the first request. */
   constructor(addresses: readonly string[]) {
     this.#addresses = addresses;
   }
 
   /**
-   * Asks one after the other until one answers: the one that answered last is asked first.
+   * Asks one address after another until one answers. The one that answered last is asked first.
    *
    * @param signal Ends the asking before the next one.
-   * @returns its answer, or the fault of each that was asked, named by its address.
+   * @returns the answer, or the error messages of all addresses, each with its address.
    */
   async ask<Answer>(
     question: (address: string) => Promise<Asked<Answer>>,

@@ -1,6 +1,6 @@
 /**
- * What the aggregator answers for receipts, signed (Ed25519, RFC 8032), so that a device forgets a vote only on the
- * aggregator's own word. The device has the public key from its office, with its identity.
+ * The aggregator's signed answers for receipts (Ed25519, RFC 8032). A device forgets a vote only when such an answer says
+ * so. It has the public key from the office, with its identity.
  *
  * @module
  */
@@ -14,7 +14,7 @@ import { problemSchema } from "./problem.ts";
 /** Receipts of one request, at most. */
 export const MAX_RECEIPTS = 1_000;
 
-/** What is signed: this line, a line feed, then the text. */
+/** The signature covers this line, a line feed, and the text. */
 const DOMAIN = "pollwire/2 answers";
 
 const nonceSchema = z.string().regex(/^[0-9a-f]{32}$/, "must be 16 random bytes in lower-case hex");
@@ -46,7 +46,7 @@ export const answersSchema = z.object({
 });
 export type Answers = z.infer<typeof answersSchema>;
 
-/** Answers as they travel: the exact text that was signed, and the signature in hex. */
+/** Answers on the wire: the exact signed text, and the signature in hex. */
 export const signedAnswersSchema = z.object({
   signed: z.string(),
   signature: z.string().regex(/^[0-9a-f]{128}$/, "must be 64 bytes in lower-case hex"),
@@ -59,11 +59,11 @@ export function signAnswers(answers: Answers, privateKey: Uint8Array): SignedAns
   return { signed, signature: toHex(sodium.crypto_sign_detached(messageOf(signed), privateKey)) };
 }
 
-/** What is wrong with an answer, for the operator. */
+/** An error message about an answer, for the operator. */
 export type AnswersFault = Readonly<{ fault: string }>;
 
 /**
- * Checks the signature over the text as it came, and only then reads it.
+ * Checks the signature over the received text, and only then parses it.
  *
  * @param publicKey In hex.
  * @param asked The election and the nonce of the request.
@@ -77,7 +77,7 @@ export function openAnswers(
     return { fault: "the answer's signature is not the aggregator's" };
   }
   const read = answersSchema.safeParse(parseJson(signed));
-  if (!read.success) return { fault: "what the aggregator signed is no answer to receipts" };
+  if (!read.success) return { fault: "the aggregator signed a text that is no answer to receipts" };
   const { election, nonce } = read.data;
   if (election !== asked.election || nonce !== asked.nonce) {
     return { fault: "the aggregator's answer belongs to another request" };

@@ -91,7 +91,7 @@ Deno.test("openAnswers() refuses an answer to another question", () => {
 });
 
 Deno.test("openAnswers() refuses what the aggregator signed and is no answer", () => {
-  const fault = { fault: "what the aggregator signed is no answer to receipts" };
+  const fault = { fault: "the aggregator signed a text that is no answer to receipts" };
   const odd = [{}, null, { ...ANSWERS, nonce: "" }, {
     ...ANSWERS,
     answers: [{ voteId: VOTE_ID, outcome: "lost" }],

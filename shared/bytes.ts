@@ -1,5 +1,5 @@
 /**
- * Bytes and their spellings: UTF-8, length prefixes, constant-time comparison.
+ * Bytes: UTF-8, hex, base64, length prefixes, constant-time comparison.
  *
  * @module
  */
@@ -15,7 +15,7 @@ export function utf8(text: string): Uint8Array<ArrayBuffer> {
   return encoder.encode(text);
 }
 
-/** Encodes a string as UTF-8 into bytes that are there already, as far as they reach: faster than new ones. */
+/** Encodes a string as UTF-8 into an existing array, as far as it fits: faster than a new array. */
 export function utf8Into(text: string, to: Uint8Array): { read: number; written: number } {
   return encoder.encodeInto(text, to);
 }
@@ -25,7 +25,7 @@ export function fromUtf8(bytes: Uint8Array): string {
   return decoder.decode(bytes);
 }
 
-/** What Node 20 lacks. */
+/** Methods that Node 20 lacks. */
 type Hex = { fromHex?(hex: string): Uint8Array<ArrayBuffer> };
 
 /** Reads hex, of either case, on every runtime. Throws a `SyntaxError` when the text is not hex of even length. */
@@ -34,7 +34,7 @@ export function fromHex(hex: string): Uint8Array<ArrayBuffer> {
   return fromHex === undefined ? fromHexPortably(hex) : Uint8Array.fromHex(hex);
 }
 
-/** {@link fromHex} without the runtime's own. */
+/** {@link fromHex} without the runtime's method. */
 export function fromHexPortably(hex: string): Uint8Array<ArrayBuffer> {
   if (!/^(?:[0-9a-f]{2})*$/i.test(hex)) throw new SyntaxError("the text must be hex of even length");
   return Uint8Array.from(hex.match(/../g) ?? [], (byte) => parseInt(byte, 16));
@@ -45,22 +45,22 @@ export function toHex(bytes: Uint8Array): string {
   return (bytes as { toHex?(): string }).toHex?.() ?? toHexPortably(bytes);
 }
 
-/** {@link toHex} without the runtime's own. */
+/** {@link toHex} without the runtime's method. */
 export function toHexPortably(bytes: Uint8Array): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** Writes bytes in base64 (RFC 4648 section 4). Of a few bytes, and on every runtime: Node 20 has no `toBase64`. */
+/** Writes bytes in base64 (RFC 4648 section 4). For short arrays, and on every runtime: Node 20 has no `toBase64`. */
 export function toBase64(bytes: Uint8Array): string {
   return btoa(String.fromCharCode(...bytes));
 }
 
 /**
- * Joins parts so that no two lists of parts give the same bytes: before each part stands its length,
- * four bytes, big-endian. Every MAC and key derivation of Pollwire is over such a list.
+ * Joins parts so that different lists of parts never give the same bytes: each part has its length before it, four bytes,
+ * big-endian. Every MAC and key derivation of Pollwire is over such a list.
  */
 export function lengthPrefixed(...parts: (string | Uint8Array)[]): Uint8Array<ArrayBuffer> {
-  // A UTF-16 unit takes three bytes of UTF-8 at the most; what is not needed is cut off.
+  // A UTF-16 unit takes at most three bytes of UTF-8; unused bytes are cut off.
   let room = 0;
   for (const part of parts) room += 4 + (typeof part === "string" ? 3 * part.length : part.length);
   const joined = new Uint8Array(room);
@@ -80,7 +80,7 @@ function writePart(part: string | Uint8Array, to: Uint8Array): number {
   return part.length;
 }
 
-/** Compares in time that depends on the lengths only. */
+/** Compares in constant time: the time depends only on the lengths. */
 export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && sodium.memcmp(a, b);
 }

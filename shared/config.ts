@@ -1,5 +1,5 @@
 /**
- * Reads a process's settings from its environment, once, and names what is wrong with them.
+ * Reads a process's settings from its environment, once, and names wrong ones.
  *
  * @module
  */
@@ -23,7 +23,7 @@ export function readConfig<Shape extends z.ZodRawShape>(
   const values: Record<string, string> = {};
   for (const name of Object.keys(shape)) {
     const file = `${name}_FILE` in shape ? undefined : environment[`${name}_FILE`];
-    // An empty setting is none: that is how compose files pass on what is not set.
+    // An empty setting counts as not set: compose files pass unset variables that way.
     const value = file ? readSecret(name, file) : environment[name];
     if (value) values[name] = value;
   }

@@ -1,6 +1,6 @@
 /**
- * Officials' decisions about held records. A decision is kept history: it stores, for each partition, the offset that was
- * to be read next when it was made, so that a recount repeats it at the same point.
+ * Officials' decisions about held records. A decision is part of the history: for each partition it stores the offset
+ * that was next to read when it was made, so that a recount repeats it at the same point.
  *
  * @module
  */
@@ -9,11 +9,11 @@ import { hexKeySchema, idSchema, instantSchema } from "./election.ts";
 import type { Position } from "./history.ts";
 import { HELD_REASONS, type HeldReason } from "./outcome.ts";
 
-/** What officials do: admit or reject held records, put the decision off, or waive a sender key's statement. */
+/** Official acts: admit or reject held records, defer the decision, or waive a sender key's statement. */
 export const DECISION_ACTIONS = ["admit", "reject", "defer", "waive"] as const;
 export type DecisionAction = (typeof DECISION_ACTIONS)[number];
 
-/** Positions that one decision names, at most. */
+/** Maximum positions in one decision. */
 export const MAX_DECISION_POSITIONS = 10_000;
 
 const heldReasons = Object.keys(HELD_REASONS) as [HeldReason, ...HeldReason[]];
@@ -23,7 +23,7 @@ export const positionsSchema = z.array(
   z.string().regex(/^\d{1,4}\/\d{1,15}\/\d{1,2}$/, "must be partition/offset/index, like 3/1205/0"),
 ).min(1).max(MAX_DECISION_POSITIONS);
 
-/** What held records can be told by besides. */
+/** Other properties by which held records can be selected. */
 export const SELECTOR_FIELDS = {
   reason: z.enum(heldReasons, { error: `must be one of ${heldReasons.join(", ")}` }).optional(),
   gateway: idSchema.optional(),
@@ -38,7 +38,7 @@ export function selectsSome(selector: object): boolean {
   return Object.values(selector).some((value) => value !== undefined);
 }
 
-/** Which held records are meant: by position, or all that every given field fits. For a waiver: a key, or all of a gateway. */
+/** Selects held records: by position, or all that match every given field. For a waiver: one key, or all of a gateway. */
 export const selectorSchema = z.strictObject({ positions: positionsSchema.optional(), ...SELECTOR_FIELDS })
   .refine(
     selectsSome,
@@ -46,7 +46,7 @@ export const selectorSchema = z.strictObject({ positions: positionsSchema.option
   );
 export type DecisionSelector = z.infer<typeof selectorSchema>;
 
-/** A decision. `positions[p]`: the offset of partition p that was to be read next. */
+/** A decision. `positions[p]`: the next offset to read of partition p. */
 export type Decision = Readonly<{
   revision: number;
   action: DecisionAction;
@@ -54,7 +54,7 @@ export type Decision = Readonly<{
   positions: readonly number[];
 }>;
 
-/** A held record, as a selector sees it. `senderKey` is hex. */
+/** The properties of a held record that a selector uses. `senderKey` is hex. */
 export type HeldRecord =
   & Position
   & Readonly<{ reason: HeldReason; gateway: string; senderKey: string; acceptedAtMs: number }>;
@@ -64,7 +64,7 @@ export function formatPosition({ partition, offset, index }: Position): string {
   return `${partition}/${offset}/${index}`;
 }
 
-/** Makes the test whether a held record is meant. */
+/** Makes a function that says whether a held record is selected. */
 export function selects(selector: DecisionSelector): (held: HeldRecord) => boolean {
   const { reason, gateway, senderKey } = selector;
   const positions = selector.positions && new Set(selector.positions);

@@ -1,5 +1,5 @@
 /**
- * An election's manifest: its definition as gateways know it, versioned, signed, every version kept.
+ * An election's manifest: the definition that gateways get, versioned and signed. Every version is kept.
  *
  * @module
  */
@@ -23,7 +23,7 @@ export const instantSchema = z.string().regex(
 /** The last millisecond that {@link instantSchema} can write: the end of the year 9999. */
 export const MAX_INSTANT_MS = 253_402_300_799_999;
 
-/** Text that any database can keep. */
+/** Text that every database can store. */
 const textSchema = (maxChars: number) =>
   z.string().min(1).max(maxChars)
     .refine((text) => text.isWellFormed() && !text.includes("\0"), "must be text without NUL characters");
@@ -84,9 +84,9 @@ export const stationSchema = z.strictObject({
 
 export const gatewaySchema = z.strictObject({
   id: idSchema,
-  /** Stations that turn to this gateway first. */
+  /** Stations whose devices ask this gateway first. */
   stations: z.array(idSchema),
-  /** Stations that turn to it when their own does not answer. */
+  /** Stations whose devices ask it when their own gateway does not answer. */
   fallbackFor: z.array(idSchema),
 });
 
@@ -96,10 +96,10 @@ const definitionShape = {
   opensAt: instantSchema,
   /** The last moment at which a vote may be cast. */
   closesAt: instantSchema,
-  /** The last moment at which a gateway takes in a vote that was cast in time. */
+  /** The last moment at which a gateway accepts a vote that was cast in time. */
   acceptsUntil: instantSchema,
   partitions: z.int().min(1).max(ELECTION_LIMITS.partitions),
-  /** k: a release holds at least so many voters that were not published before. It may rise, and never falls. */
+  /** k: the minimum number of newly published voters in a release. It may rise, and never falls. */
   releaseThreshold: z.int().min(1).max(1_000_000),
   resultsBeforeClosing: z.boolean(),
   parties: z.array(
@@ -111,7 +111,7 @@ const definitionShape = {
   gateways: z.array(gatewaySchema).min(1).max(...atMost(ELECTION_LIMITS.gateways, "gateways")),
 };
 
-/** Where a place lies, in degrees of WGS 84; either both or neither. */
+/** Coordinates in degrees of WGS 84; either both or neither. */
 const placeShape = {
   latitude: z.number().min(-90).max(90).optional(),
   longitude: z.number().min(-180).max(180).optional(),
@@ -132,7 +132,7 @@ const definedCandidateSchema = candidateSchema.extend({
   ).optional(),
 });
 
-/** What the election office writes. The aggregator adds version, record size and keys, and it becomes a manifest. */
+/** What the election office writes. The aggregator adds version, record size and keys to make the manifest. */
 export const definitionSchema = z.strictObject({
   ...definitionShape,
   partitions: definitionShape.partitions.default(12),
@@ -161,11 +161,11 @@ export const definitionSchema = z.strictObject({
 export const manifestSchema = z.strictObject({
   ...definitionShape,
   version: z.int().min(1).max(ELECTION_LIMITS.manifestVersion),
-  /** Longest vote text, in bytes. Every record is padded to it, since lengths tell choices. */
+  /** Maximum bytes of a vote's text. Every record is padded to it, because lengths reveal choices. */
   voteBytes: z.int().min(1).max(ELECTION_LIMITS.voteBytes),
   /** The aggregator's X25519 public key, in hex. */
   sealingKey: hexKeySchema,
-  /** Device keys that are no longer believed, as `device.version`. */
+  /** Revoked device keys, as `device.version`. */
   denied: z.array(keyNameSchema),
 }).superRefine(checkReferences);
 
@@ -175,8 +175,8 @@ export type Contest = z.infer<typeof contestSchema>;
 export type Station = z.infer<typeof stationSchema>;
 
 /**
- * Of a definition, what goes into the manifest. Biographies, platforms, photos and coordinates stay with the office:
- * no gateway needs them, and each fetches the manifest anew when it changes. Devices reach gateways with their keys.
+ * The part of a definition that goes into the manifest. Biographies, platforms, photos and coordinates stay with the
+ * office: no gateway needs them, and each fetches the whole manifest when it changes. Devices are sent with their keys.
  */
 export function manifestPart(
   { devices: _, ...definition }: ElectionDefinition,
@@ -199,8 +199,7 @@ function withoutPlace<Place extends { latitude?: number; longitude?: number }>(
 }
 
 /**
- * Names the names that may not be shown. Manifests are not held to this: those of earlier versions are kept history,
- * and must stay readable.
+ * Reports names that must not be shown. Only definitions are checked: manifests of earlier versions must stay readable.
  */
 function checkNames(
   { name, parties, contests, regions, stations }: Omit<References, "gateways"> & { name: string },
@@ -225,7 +224,7 @@ type References = Pick<
   "parties" | "contests" | "regions" | "stations" | "gateways" | "opensAt" | "closesAt" | "acceptsUntil"
 >;
 
-/** Names what a schema alone cannot see: ids given twice, and ids that name nothing. */
+/** Reports what a schema alone cannot check: ids given twice, and ids that name nothing. */
 function checkReferences(
   election: References & { devices?: { id: string; station: string }[] },
   ctx: z.RefinementCtx,
@@ -285,7 +284,7 @@ function checkReferences(
   }
 }
 
-/** A manifest made ready for looking things up; built once a version. */
+/** A manifest with indexes for lookups; built once for each version. */
 export type ElectionIndex = Readonly<{
   manifest: Manifest;
   opensAtMs: number;
@@ -354,7 +353,7 @@ function makeIndex(
   };
 }
 
-/** A manifest as it travels: the exact text that was signed, and the Ed25519 signature over it, in base64. */
+/** A manifest on the wire: the exact signed text, and the Ed25519 signature over it, in base64. */
 export const signedManifestSchema = z.strictObject({ manifest: z.string(), signature: z.base64() });
 export type SignedManifest = z.infer<typeof signedManifestSchema>;
 
@@ -365,10 +364,10 @@ export function signManifest(manifest: Manifest, privateKey: Uint8Array): Signed
 }
 
 /**
- * Checks the signature over the text as it came, and only then reads it.
+ * Checks the signature over the received text, and only then parses it.
  *
  * @param publicKey In hex.
- * @throws when the signature does not fit, or what was signed is no manifest.
+ * @throws when the signature is wrong, or the signed text is no manifest.
  */
 export function openManifest(signed: SignedManifest, publicKey: string): Manifest {
   const signature = Uint8Array.fromBase64(signed.signature);

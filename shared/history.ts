@@ -1,14 +1,14 @@
 /**
- * Kept history: what judging knows of one election, as it applies at a position on the log. Manifests, keys, roll and
- * decisions change while votes stream; each change stores the positions from which it applies, so that a recount
- * finds the same outcomes whenever it is done.
+ * History: what judging uses about one election, as it applies at a position on the log. Manifests, keys, roll and
+ * decisions change while votes arrive. Each change stores the positions from which it applies, so that every recount
+ * finds the same outcomes.
  *
  * @module
  */
 import type { ElectionIndex } from "./election.ts";
 import type { KeyName } from "./keys.ts";
 
-/** Where a record stands: partition, offset of its entry, and its index in the entry. */
+/** A record's position: partition, offset of its entry, and index within the entry. */
 export type Position = Readonly<{ partition: number; offset: number; index: number }>;
 
 /** A gateway's or a device's key as it applies at a position. */

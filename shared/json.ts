@@ -1,11 +1,11 @@
 /**
- * Reads JSON that came from elsewhere (RFC 8259), so strictly that no two readers can differ on what it says.
+ * Reads JSON from other programs (RFC 8259), so strictly that no two readers can understand it differently.
  *
  * @module
  */
 import { fromUtf8 } from "./bytes.ts";
 
-/** Why a text is not read; `reason` is the problem type, see problem.ts. */
+/** Why a text is refused; `reason` is the problem type, see problem.ts. */
 export type JsonFault = Readonly<{ reason: "not-utf8" | "not-json" | "duplicate-key"; detail: string }>;
 
 /**
@@ -33,7 +33,7 @@ export function readJson(bytes: Uint8Array): Readonly<{ value: unknown }> | Json
   return { value };
 }
 
-/** What a JSON text says, as `JSON.parse` reads it; `undefined` when it is no JSON. Without the strictness of {@link readJson}. */
+/** `JSON.parse` that returns `undefined` for invalid JSON. It is not as strict as {@link readJson}. */
 export function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
@@ -48,7 +48,7 @@ function notUtf8(found: string): JsonFault {
 
 const QUOTE = 0x22, COLON = 0x3a, BACKSLASH = 0x5c;
 
-/** How many keys stand in a text that is JSON: outside of strings, a colon is nothing else. */
+/** Number of keys in a JSON text: every colon outside of strings belongs to a key. */
 function countColons(text: string): number {
   let colons = 0;
   let inString = false;
@@ -61,7 +61,7 @@ function countColons(text: string): number {
   return colons;
 }
 
-/** How many keys a value has. No recursion: a value may be nested more deeply than the stack is. */
+/** Number of keys in a value. Not recursive: a value may be nested more deeply than the stack allows. */
 function countKeys(value: unknown): number {
   let keys = 0;
   const left = [value];

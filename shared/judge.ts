@@ -1,7 +1,6 @@
 /**
- * Judges one entry of the log by its own bytes, its position and time on the log, and the kept history that applies
- * there: everything but the roll and what came before it, which {@link countRecord} in tally.ts, and the counting
- * statement, know.
+ * Judges one entry of the log by its bytes, its position and append time, and the history that applies there. The roll
+ * and earlier records are checked later: by {@link countRecord} in tally.ts, and by the counting statement.
  *
  * @module
  */
@@ -26,33 +25,33 @@ import { decodeStatement } from "./statement.ts";
 import { checkChoices, checkTime, MAX_CLOCK_SKEW_MS, type Selection, type Vote, voteSchema } from "./vote.ts";
 
 /**
- * How long a manifest is still respected after a newer one took effect, since gateways need time to hear of it, and how
- * long before it took effect, since a gateway's clock may be that much behind: see docs/adr/0013-manifest-overlap.md.
+ * How long a manifest still allows votes after a newer one took effect, because gateways need time to receive that, and
+ * how long before it takes effect, because a gateway's clock may be behind: see docs/adr/0013-manifest-overlap.md.
  */
 export const MANIFEST_OVERLAP_MS = 60_000;
 
-/** A vote as it is counted: what the device signed, with the voter key in place of the voter id. */
+/** A vote for counting: what the device signed, with the voter key instead of the voter id. */
 export type VoteRecord =
   & Omit<Vote, "voterId">
   & Readonly<{
     /** In hex. */
     voterKey: string;
-    /** The vote's time: when the gateway accepted it, or when the log took it if that clock was ahead. ISO, UTC. */
+    /** The vote's time: `acceptedAt`, or the append time if the gateway's clock was ahead. ISO, UTC. */
     acceptedAt: string;
     manifestVersion: number;
     device: string;
   }>;
 
-/** What judging finds out about every record of an entry that its gateway signed. */
+/** What judging finds out about every record in an entry with a valid gateway signature. */
 type Signed = Readonly<{
   /** Gateway and key version, `gateway-1.2`. */
   gatewayKey: string;
   gateway: string;
-  /** The record's number under its sender key; missing when the seal did not open: no such number is believed. */
+  /** The record's number under its sender key; missing when the seal did not open, because such a number proves nothing. */
   sequence?: number;
 }>;
 
-/** What can be said of a record before the roll is asked. */
+/** The judgement of a record before the roll is checked. */
 export type Judgement =
   | Readonly<{
     fate: "acceptable";
@@ -82,8 +81,8 @@ export type Judgement =
   | Readonly<{ fate: "statement"; records: number; statedAtMs: number }> & Signed;
 
 /**
- * Judges an entry. Returns one judgement a record, in their order; one when the entry cannot be read. Never throws on
- * what the entry holds.
+ * Judges an entry. Returns one judgement for each record, in order; one if the entry cannot be read. Never throws,
+ * whatever the entry holds.
  */
 export function judge(stored: StoredRecord, history: ElectionHistory): Judgement[] {
   const view = history.at(stored.partition, stored.offset);
@@ -198,8 +197,8 @@ type Timed =
   | Readonly<{ reject: RejectionReason; record: VoteRecord }>;
 
 /**
- * The rules of time. A vote's time is `acceptedAt`; a gateway whose clock is ahead of the log's by more than the
- * allowed skew is not believed, and the vote's time is the log's.
+ * The rules of time. A vote's time is `acceptedAt`. If that is later than the append time by more than the allowed skew,
+ * the vote's time is the append time.
  */
 function judgeTime(
   record: VoteRecord,
@@ -238,8 +237,8 @@ function judgeTime(
 }
 
 /**
- * Manifests in force at a time or less than a minute before or after it: that of the time first, then the ones before it,
- * newest first, then the ones after it. At least one: the first has no beginning.
+ * Manifests in force at a time, or less than a minute before or after it. Order: the one at that time, the earlier ones
+ * from the newest to the oldest, then the later ones. At least one, because the first manifest has no beginning.
  */
 function manifestsInForce(manifests: readonly EffectiveManifest[], atMs: number): EffectiveManifest[] {
   let current = manifests.length - 1;
@@ -252,7 +251,7 @@ function manifestsInForce(manifests: readonly EffectiveManifest[], atMs: number)
   return [...manifests.slice(first, current + 1).reverse(), ...manifests.slice(current + 1, last + 1)];
 }
 
-/** What depends on station, choices, device and gateway, and not on the time. */
+/** The checks of station, choices, device and gateway, which do not depend on the time. */
 function checkPlace(
   { index }: EffectiveManifest,
   record: VoteRecord,

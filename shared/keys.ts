@@ -1,5 +1,5 @@
 /**
- * Every key of an election, derived from its one master key, which is in the aggregator only.
+ * All keys of an election. They are derived from its master key, which only the aggregator has.
  *
  * HKDF-SHA256 (RFC 5869) with an empty salt and a length-prefixed info: `pollwire/2`, purpose, election, id,
  * version. Only the gateways' sender keys (X25519) are not derived: each gateway makes a new one every hour.
@@ -12,7 +12,7 @@ import { equalBytes, lengthPrefixed, utf8 } from "./bytes.ts";
 /** Length of every symmetric key, seed, X25519 key and MAC, in bytes. */
 export const KEY_BYTES = 32;
 
-/** What a derived key is for. One purpose, one key: none is used for two things. */
+/** The purposes of derived keys. No key has two purposes. */
 export type KeyPurpose =
   | "device"
   | "device-proof"
@@ -27,12 +27,12 @@ export type KeyPurpose =
   | "token-signing"
   | "record";
 
-/** HKDF's salt when none is given: as many zeros as a hash has bytes (RFC 5869 section 2.2). */
+/** HKDF's default salt: zeros, as many as a hash has bytes (RFC 5869 section 2.2). */
 const NO_SALT = new Uint8Array(KEY_BYTES);
 
 /**
  * HKDF-SHA256 with a length-prefixed info. Returns 32 bytes, which is one block: extract and expand are one HMAC each.
- * Not node:crypto's, because what devices import must load in a browser; keys_test.ts holds it to RFC 5869.
+ * Does not use node:crypto, because devices import this in browsers. keys_test.ts checks it against RFC 5869.
  */
 export function deriveKey(
   secret: Uint8Array,
@@ -52,7 +52,7 @@ export type KeyName = Readonly<{ election: string; id: string; version: number }
 
 const KEY_NAME = /^([a-z0-9-]{1,64})\/([a-z0-9-]{1,64})\.([1-9][0-9]{0,5})$/;
 
-/** Spells a key name, for example `ri-2020/station-12-a.1`. */
+/** Writes a key name, for example `ri-2020/station-12-a.1`. */
 export function formatKeyName({ election, id, version }: KeyName): string {
   return `${election}/${id}.${version}`;
 }
@@ -73,7 +73,7 @@ export function proofKey(master: Uint8Array, name: KeyName): Uint8Array<ArrayBuf
   return deriveKey(master, "device-proof", name.election, name.id, String(name.version));
 }
 
-/** A gateway's HMAC key: it countersigns records, and its requests to the aggregator. 32 bytes. */
+/** A gateway's HMAC key for records and for requests to the aggregator. 32 bytes. */
 export function gatewayKey(master: Uint8Array, name: KeyName): Uint8Array<ArrayBuffer> {
   return deriveKey(master, "gateway", name.election, name.id, String(name.version));
 }
@@ -83,16 +83,16 @@ export function pseudonymKey(master: Uint8Array, election: string): Uint8Array<A
   return deriveKey(master, "pseudonym", election);
 }
 
-/** An X25519 key pair, in 32 bytes each. */
+/** An X25519 key pair; each half has 32 bytes. */
 export type KeyPair = Readonly<{ publicKey: Uint8Array; privateKey: Uint8Array }>;
 
-/** The aggregator's X25519 key pair, to whose public half records are sealed. */
+/** The aggregator's X25519 key pair. Records are sealed to its public half. */
 export function sealingKeyPair(master: Uint8Array, election: string): KeyPair {
   const privateKey = deriveKey(master, "sealing", election);
   return { privateKey, publicKey: sodium.crypto_scalarmult_base(privateKey) };
 }
 
-/** A fresh X25519 key pair: a gateway's sender key. Its private half is never written down. */
+/** A new random X25519 key pair: a gateway's sender key. Its private half is never stored. */
 export function ephemeralKeyPair(): KeyPair {
   const privateKey = crypto.getRandomValues(new Uint8Array(KEY_BYTES));
   return { privateKey, publicKey: sodium.crypto_scalarmult_base(privateKey) };
@@ -109,10 +109,10 @@ export function answerKeyPair(master: Uint8Array, election: string): KeyPair {
 }
 
 /**
- * The key that seals the entries of one sender key: from X25519 of its ephemeral key and the aggregator's.
+ * The key that seals the entries of one sender key: derived by X25519 from the sender key and the aggregator's key.
  * Both ends compute it; `own` is whichever private key the caller has.
  *
- * @throws when `other` is a point of low order, which no honest key is.
+ * @throws when `other` is a point of low order. No honest key is one.
  */
 export function recordKey(
   own: Uint8Array,
@@ -125,13 +125,13 @@ export function recordKey(
 }
 
 /**
- * HMAC-SHA256, 32 bytes. `key` is 32 bytes. What depends on the key alone is computed once for a key that is used
- * again: two blocks of hashing less, of the five that a short message takes.
+ * HMAC-SHA256, 32 bytes. `key` is 32 bytes. For a key that is used repeatedly, the state after hashing the key is cached:
+ * that saves two of the five blocks of a short message.
  */
 export function hmac(key: Uint8Array, message: Uint8Array): Uint8Array {
   if (message.length > MAX_PREPARED_BYTES) return sodium.crypto_auth_hmacsha256(message, key);
   const known = preparedKeys.get(key);
-  // A key that was written over since is another key.
+  // The array may have been overwritten with another key.
   if (known === undefined || !equalBytes(known.key, key)) {
     preparedKeys.set(key, { key: key.slice(), state: undefined });
     return sodium.crypto_auth_hmacsha256(message, key);
@@ -145,12 +145,12 @@ export function hmac(key: Uint8Array, message: Uint8Array): Uint8Array {
   return HEAPU8.slice(heap.mac, heap.mac + KEY_BYTES);
 }
 
-/** Keys that were used once, or more often: then with the state of a hash that has taken the key in. */
+/** Keys that were used; those used more than once have their cached hash state. */
 const preparedKeys = new WeakMap<Uint8Array, { key: Uint8Array; state: Uint8Array | undefined }>();
-/** Longest message for which that is worth while, in bytes: it has a fixed place in libsodium's memory. */
+/** Maximum bytes of a message for the cached path: it has a fixed buffer in libsodium's memory. */
 const MAX_PREPARED_BYTES = 32 * 1024;
 
-/** libsodium's own functions, under its wrappers, and its memory. Lengths are 64 bits, in two halves. */
+/** libsodium's raw functions below its wrappers, and its memory. Lengths have 64 bits, in two halves. */
 type RawSodium = {
   HEAPU8: Uint8Array<ArrayBuffer>;
   _malloc(bytes: number): number;
@@ -188,10 +188,10 @@ export function voterKeyOf(pseudonym: Uint8Array, voterId: string): Uint8Array {
 const NONCE_BYTES = 24;
 const TAG_BYTES = 16;
 
-/** What sealing adds to a text: nonce before it and tag behind it, in bytes. */
+/** Bytes that sealing adds: the nonce before the text, and the tag after it. */
 export const SEAL_OVERHEAD_BYTES = NONCE_BYTES + TAG_BYTES;
 
-/** XChaCha20-Poly1305 under a random nonce, which stands before the sealed text. */
+/** Seals with XChaCha20-Poly1305 and a random nonce, which is written before the sealed text. */
 export function seal(key: Uint8Array, text: Uint8Array, context: Uint8Array): Uint8Array<ArrayBuffer> {
   const sealed = new Uint8Array(text.length + SEAL_OVERHEAD_BYTES);
   const nonce = sealed.subarray(0, NONCE_BYTES);
@@ -203,7 +203,7 @@ export function seal(key: Uint8Array, text: Uint8Array, context: Uint8Array): Ui
   return sealed;
 }
 
-/** Opens what {@link seal} sealed; `undefined` when key, context or a single bit differs. */
+/** Opens a sealed text; `undefined` when the key, the context or any bit differs. */
 export function unseal(key: Uint8Array, sealed: Uint8Array, context: Uint8Array): Uint8Array | undefined {
   if (sealed.length < SEAL_OVERHEAD_BYTES) return undefined;
   const nonce = sealed.subarray(0, NONCE_BYTES);

@@ -1,6 +1,6 @@
 /**
- * What one ballot adds to the count: its selections, and for every contest on it the marks that tell how much of the
- * ballot was used. The one place that decides what an undervote and a blank are.
+ * What one ballot adds to the count: its selections, and for every contest marks that tell how much of the ballot was
+ * used. Only this module decides what an undervote and a blank are.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import type { ElectionIndex } from "./election.ts";
 import type { Selection } from "./vote.ts";
 
 /**
- * Names that stand where a candidate's id stands. No id has a `#`, so they never collide with one.
+ * Names used in place of a candidate's id. No id has a `#`, so they never collide with one.
  *
  * - `ballots`: ballots that had the contest.
  * - `undervotes`: choices that voters were allowed and did not make, those of blank ballots included. So
@@ -17,7 +17,7 @@ import type { Selection } from "./vote.ts";
  */
 export const MARK = { ballots: "#ballots", undervotes: "#undervotes", blank: "#blank" } as const;
 
-/** Stands where a contest's id stands: all voters, whatever contests their ballots had. Its only mark is `ballots`. */
+/** Used in place of a contest's id: all voters, whatever contests their ballots had. Its only mark is `ballots`. */
 export const ALL_VOTERS = "#voters";
 
 /**

@@ -1,5 +1,5 @@
 /**
- * Which names may be shown. A name is text in any script. It has something to see, and nothing that changes the text
+ * Which names may be shown. A name is text in any script. It has a visible character, and nothing that changes the text
  * beside it: no control characters, no invisible format characters, no change of direction (Unicode UTR 36, UAX 9).
  *
  * @module
@@ -9,10 +9,10 @@
 const DIRECTION = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/u;
 /** Control and format characters, separators of lines and paragraphs, and halves of surrogate pairs. */
 const FORBIDDEN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/u;
-/** Characters that are letters or symbols by category, and show nothing. */
+/** Characters that are letters or symbols by category, but invisible. */
 const BLANK = /[\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0]/u;
 const VISIBLE = /[\p{L}\p{N}\p{P}\p{S}]/u;
-/** Persian, Indic and other scripts join or separate letters with U+200C and U+200D; elsewhere nobody sees these. */
+/** Persian, Indic and other scripts join or separate letters with U+200C and U+200D. Elsewhere they are invisible. */
 const JOINER = /[\u200c\u200d]/u;
 const JOINED = /[\p{M}\p{Script=Arabic}\p{Script=Syriac}\p{Script=Mongolian}\p{Script=Nko}]/u;
 
@@ -29,14 +29,14 @@ export function nameFault(name: string): string | undefined {
   return name === "" ? "must not be empty" : `${unicodeOf(characters[0]!)} at character 1 and nothing to see`;
 }
 
-/** A name without the characters that {@link nameFault} forbids; white space is single spaces between words. */
+/** A name without the characters that {@link nameFault} forbids, and with single spaces between words. */
 export function cleanName(name: string): string {
   const characters = [...name.replace(/\s+/gu, " ")];
   return characters.filter((_, index) => !isForbidden(characters, index)).join("").trim();
 }
 
 /**
- * What two spellings of a name have in common: Unicode's composed form (NFC), without case, punctuation and extra
+ * A key that is equal for all spellings of a name: Unicode's composed form (NFC), without case, punctuation and extra
  * spaces. Letters and their accents are kept, so `José` and `Jose` are two names.
  */
 export function nameKey(name: string): string {

@@ -1,6 +1,6 @@
 /**
- * The one outcome of every record, from a closed list. Add to the lists here and the compiler names every place
- * that has to follow.
+ * The one outcome of every record, from a closed list. When you add to the lists here, the compiler reports all code that
+ * must change.
  *
  * @module
  */

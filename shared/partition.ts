@@ -5,8 +5,8 @@
  */
 
 /**
- * First four bytes of the voter key, big-endian, modulo the number of partitions: so all records of one voter
- * stand on one partition, in order, whichever adapter or client wrote them.
+ * First four bytes of the voter key, big-endian, modulo the number of partitions. So all records of one voter are on one
+ * partition, in order, whichever gateway wrote them.
  *
  * @param voterKey 32 bytes.
  * @param partitions Frozen in the manifest.

@@ -1,6 +1,6 @@
 /**
- * Every way in which a request can be refused: RFC 9457 problem details, one type a reason. docs/wire-format.md
- * lists them, and a test holds the list there to the one here.
+ * All problems with which a request is refused: RFC 9457 problem details, one type for each reason. docs/wire-format.md
+ * lists them, and a test compares the two lists.
  *
  * @module
  */
@@ -118,11 +118,11 @@ export function problemResponse(body: Problem, headers: Record<string, string> =
   });
 }
 
-/** Most faults that a problem names, and most characters of each: what was wrong may be of any size. */
+/** Maximum errors in a problem, and maximum characters of each: wrong input may have any size. */
 const MAX_FIELD_ERRORS = 20;
 const MAX_FIELD_ERROR_LENGTH = 200;
 
-/** The faults that zod found, as `errors` of a problem. */
+/** zod's issues as `errors` of a problem. */
 export function fieldErrors(error: z.ZodError): NonNullable<Problem["errors"]> {
   return error.issues.slice(0, MAX_FIELD_ERRORS).map(({ path, message }) => ({
     path: path.join(".") || "(body)",

@@ -12,7 +12,7 @@ import { hmac, sha256 } from "./keys.ts";
 /** How the proof is made. One scheme for now; the record has room for more. */
 export const PROOF_SCHEME = "hmac-sha256";
 
-/** The first part of every proof's message: no other MAC of Pollwire begins with it. */
+/** The first part of every proof's message. No other MAC of Pollwire begins with it. */
 const PROOF_DOMAIN = "pollwire/2 vote";
 
 /** Bytes of {@link proofLeaf}. */
@@ -64,8 +64,8 @@ export function isProofOf(
 }
 
 /**
- * What a receipt says of the proof: the first 16 bytes of SHA-256(0x00, proof), in hex. It is a leaf hash as in
- * RFC 9162 section 2.1.1, so a later transparency log can stand on the same value.
+ * The proof's hash in a receipt: the first 16 bytes of SHA-256(0x00, proof), in hex. It is a leaf hash as in
+ * RFC 9162 section 2.1.1, so a later transparency log can use the same value.
  *
  * @param proof 32 bytes.
  */

@@ -1,7 +1,7 @@
 /**
- * A receipt: one gateway's word that it took one vote. With it a device asks the aggregator what became of the vote.
- * It says who and when, to the minute, and never what. As JSON it has at most 402 characters, so that it fits into
- * a QR code.
+ * A receipt: a gateway's signed confirmation that it took a vote. A device uses it to ask the aggregator about the vote's
+ * outcome. It says who and when, to the minute, and never what. As JSON it has at most 402 characters, which fit into a
+ * QR code.
  *
  * @module
  */

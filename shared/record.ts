@@ -14,7 +14,7 @@ import { VOTING_MODES } from "./vote.ts";
 /** Version of the record's format: the header `v`. */
 export const RECORD_VERSION = "2";
 
-/** What an entry holds. Each kind is signed and sealed under a domain of its own. */
+/** The kinds of entries. Each kind is signed and sealed under its own domain. */
 export const ENTRY_KINDS = ["vote", "statement"] as const;
 export type EntryKind = (typeof ENTRY_KINDS)[number];
 const DOMAINS: Record<EntryKind, string> = {
@@ -22,12 +22,12 @@ const DOMAINS: Record<EntryKind, string> = {
   statement: "pollwire/2 statement",
 };
 
-/** Records that one entry holds at most. */
+/** Maximum records in one entry. */
 export const MAX_ENTRY_RECORDS = 64;
 /** Highest sequence number of a record. */
 export const MAX_SEQUENCE = 2 ** 48;
 
-/** Codes of the credential by which the voter is known: 2 is for tokens, later. */
+/** Codes of the voter's credential. 2 is reserved for tokens. */
 const CREDENTIAL_VOTER_ID = 1;
 /** Codes of the proof's scheme. */
 const SCHEME_HMAC_SHA256 = 1;
@@ -36,10 +36,10 @@ const SCHEME_HMAC_SHA256 = 1;
 const PROOF_BYTES = 32;
 /** Credential, scheme, acceptedAt, manifest version, length of the proof key's name: before that name. */
 const FIXED_BYTES = 1 + 1 + 8 + 4 + 1;
-/** Bytes of a record besides the vote's text, at most. */
+/** Maximum bytes of a record besides the vote's text. */
 export const RECORD_OVERHEAD_BYTES = FIXED_BYTES + MAX_PROOF_KEY_CHARS + PROOF_BYTES + 4;
 
-/** What a record says. `vote` is the text that the device signed, UTF-8; `proofKey` is `<device>.<version>`. */
+/** The contents of a record. `vote` is the text that the device signed, UTF-8; `proofKey` is `<device>.<version>`. */
 export type RecordContent = Readonly<{
   /** The gateway's clock when it took the vote, milliseconds since 1970. */
   acceptedAtMs: number;
@@ -60,7 +60,7 @@ export type EntryHead = Readonly<{
 
 /**
  * What a gateway puts on the log. `senderKey` (X25519) and `signature` (HMAC-SHA256) are 32 bytes; `value` is
- * nonce, sealed text and tag. An entry read from a log may hold anything at all in any of these.
+ * nonce, sealed text and tag. In an entry that was read from a log, any of these may hold anything.
  */
 export type LogRecord = EntryHead & Readonly<{ signature: Uint8Array; value: Uint8Array }>;
 
@@ -123,7 +123,7 @@ function longestVote(
       bytes += part.bytes;
       selections += part.selections;
     }
-    if (selections > 0) bytes -= 1; // The last selection has no comma behind it.
+    if (selections > 0) bytes -= 1; // The last selection has no comma after it.
     longest.bytes = Math.max(longest.bytes, bytes);
     longest.spacedBytes = Math.max(longest.spacedBytes, bytes + 11 + 4 * selections);
   }
@@ -181,7 +181,7 @@ export function decodeRecord(bytes: Uint8Array): RecordContent | undefined {
   const voteAt = proofAt + PROOF_BYTES + 4;
   if (voteAt > bytes.length) return undefined;
   const voteLength = view.getUint32(voteAt - 4);
-  // A short key name leaves room behind the vote, which is no room for a longer vote.
+  // A short key name leaves room after the vote, but the vote may not be longer for that.
   if (voteLength > bytes.length - RECORD_OVERHEAD_BYTES) return undefined;
   const end = voteAt + voteLength;
   for (let at = end; at < bytes.length; at++) if (bytes[at] !== 0) return undefined;
@@ -201,7 +201,7 @@ export function decodeRecord(bytes: Uint8Array): RecordContent | undefined {
   };
 }
 
-/** What an entry's seal and signature are bound to, besides its value. */
+/** The data that an entry's seal and signature cover besides its value. */
 export function entryContext(election: string, head: EntryHead): Uint8Array {
   const domain = Object.hasOwn(DOMAINS, head.kind) ? DOMAINS[head.kind as EntryKind] : undefined;
   if (domain === undefined) throw new RangeError(`Cannot sign an entry of kind ${head.kind}`);
@@ -260,7 +260,7 @@ export function entrySealer(options: {
     senderKey,
     seal(kind, sequence, plaintext) {
       const head: EntryHead = { version: RECORD_VERSION, kind, keyId, senderKey, sequence };
-      // Only the number differs from entry to entry, and it stands at the end.
+      // Only the number differs between entries, and it is at the end.
       const context = contexts[kind];
       context.set(sequenceBytes(sequence), context.length - 8);
       const value = seal(sealingKey, plaintext, context);
@@ -270,8 +270,8 @@ export function entrySealer(options: {
 }
 
 /**
- * How many records an entry holds by its length, 1 for a statement; `undefined` when headers or length are not those of
- * an entry. Nothing is believed yet.
+ * The number of records in an entry, by its length; 1 for a statement; `undefined` when headers or length are not those of
+ * an entry. Signature and seal are not checked here.
  */
 export function entryRecords(entry: LogRecord, voteBytes: number): number | undefined {
   const { version, kind, senderKey, signature, sequence, value } = entry;

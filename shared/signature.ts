@@ -1,17 +1,17 @@
 /**
  * The signature profile: RFC 9421 HTTP Message Signatures with `hmac-sha256` (section 3.3.3) over an RFC 9530
- * `Content-Digest`. One list of components and parameters, in one order, byte for byte; all else is refused. It
- * is code of its own because it is the hot path; general parsers of the RFC reach a tenth of its speed.
+ * `Content-Digest`. One list of components and parameters, in one order, byte for byte; everything else is refused. This
+ * is not a library's code, because it is the hot path: general parsers of the RFC reach a tenth of its speed.
  *
  * @module
  */
 import { equalBytes, toBase64, utf8 } from "./bytes.ts";
 import { hmac, sha256 } from "./keys.ts";
 
-/** How old or how early a signature may be by the gateway's clock, in seconds. */
+/** Maximum age of a signature, and maximum time in the future, by the gateway's clock, in seconds. */
 export const SIGNATURE_WINDOW_S = 300;
 
-// `created` may be short: a device whose clock has fallen back to the year 2000 is told the time, not sent away.
+// `created` may be short: a device whose clock was reset to the year 2000 gets the time, not a refusal of its form.
 const COMPONENTS = `("@method" "@path" "content-type" "content-digest" "idempotency-key")`;
 const INPUT = new RegExp(
   `^vote=\\("@method" "@path" "content-type" "content-digest" "idempotency-key"\\)` +
@@ -22,7 +22,7 @@ const SIGNATURE = /^vote=:([A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=):$/;
 const DIGEST = /^sha-256=:([A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=):$/;
 const IDEMPOTENCY_KEY = /^"([0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12})"$/;
 
-/** The headers of a signed request, as they stand. */
+/** The headers of a signed request, unchanged. */
 export type SignedHeaders = Readonly<{
   contentType: string | null;
   contentDigest: string | null;
@@ -68,7 +68,7 @@ function voteBase(
   idempotencyKey: string,
   params: string,
 ): string {
-  // Spelled out, not mapped: this line is on the hot path. signature_test.ts holds it to signatureBase().
+  // Written out for speed: this is on the hot path. signature_test.ts compares it with signatureBase().
   return `"@method": POST\n"@path": ${path}\n"content-type": ${contentType}\n"content-digest": ${contentDigest}\n` +
     `"idempotency-key": ${idempotencyKey}\n"@signature-params": ${params}`;
 }
@@ -109,8 +109,8 @@ export function signRequest(request: {
 }
 
 /**
- * Reads what a request claims, without believing it. The path is the one that was asked for, and the query string
- * is the caller's to refuse: the profile has none.
+ * Parses the claim of a request, without verifying it. The path is that of the request. The caller must refuse a query
+ * string: the profile has none.
  */
 export function readClaim(path: string, headers: SignedHeaders): SignatureClaim | SignatureFault {
   const { contentType, contentDigest: digestHeader, idempotencyKey, signatureInput, signature } = headers;
@@ -146,7 +146,7 @@ export function readClaim(path: string, headers: SignedHeaders): SignatureClaim 
 }
 
 /**
- * Checks all of a claim but the body: first the signature, then its age. So a body is read only for who has the key.
+ * Checks a claim except for the body: first the signature, then its age. So a body is read only from senders with the key.
  * The order matters: nobody without the key learns anything from the answer.
  *
  * @param nowMs Milliseconds since 1970.
@@ -160,20 +160,20 @@ export function verifyHead(
   if (!equalBytes(hmac(key, utf8(claim.base)), claim.signature)) {
     return {
       reason: "signature-invalid",
-      detail: "the signature does not fit method, path, headers and the key that it names",
+      detail: "the signature does not match method, path, headers and the key that it names",
     };
   }
   const ageS = nowMs / 1_000 - claim.created;
   if (ageS > SIGNATURE_WINDOW_S) {
     return {
       reason: "signature-stale",
-      detail: `the signature is ${Math.round(ageS)} s old: sign again with the time of now`,
+      detail: `the signature is ${Math.round(ageS)} s old: sign again with the current time`,
     };
   }
   if (ageS < -SIGNATURE_WINDOW_S) {
     return {
       reason: "signature-early",
-      detail: `the signature is ${Math.round(-ageS)} s ahead: sign again with the time of now`,
+      detail: `the signature is ${Math.round(-ageS)} s ahead: sign again with the current time`,
     };
   }
   return undefined;
@@ -185,7 +185,7 @@ export function verifyBody(
   body: Uint8Array,
 ): SignatureFault | undefined {
   if (equalBytes(sha256(body), digest)) return undefined;
-  return { reason: "digest-mismatch", detail: "Content-Digest is not the SHA-256 of the body that came" };
+  return { reason: "digest-mismatch", detail: "Content-Digest is not the SHA-256 of the received body" };
 }
 
 /** Checks a whole claim: {@link verifyHead}, then {@link verifyBody}. */

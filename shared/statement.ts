@@ -1,6 +1,6 @@
 /**
  * A gateway's statement: "I took N records under this sender key." It is sealed under that sender key, so that nobody
- * else can close it, and it stands on the log beside the records.
+ * else can make it, and it is on the log beside the records.
  *
  * @module
  */

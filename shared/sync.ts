@@ -1,6 +1,6 @@
 /**
- * How a gateway gets what it needs from the aggregator: a POST signed with the gateway's key in the devices' profile,
- * an answer sealed to that gateway and that request.
+ * The sync of gateways with the aggregator: a POST signed with the gateway's key in the devices' profile, and an answer
+ * sealed for that gateway and that request.
  *
  * @module
  */
@@ -11,10 +11,10 @@ import { deriveKey, SEAL_OVERHEAD_BYTES, sha256 } from "./keys.ts";
 import { type LogRecord, MAX_SEQUENCE, RECORD_VERSION } from "./record.ts";
 import { STATEMENT_BYTES } from "./statement.ts";
 
-/** Where a gateway asks the aggregator. */
+/** The path of the sync at the aggregator. */
 export const SYNC_PATH = "/v1/gateways/sync";
 
-/** Addresses of the aggregator that a gateway knows at the most. */
+/** Maximum addresses of the aggregator in a gateway's file. */
 const MAX_AGGREGATORS = 16;
 
 /** What a gateway is provisioned with: one file, readable by its owner only. */
@@ -63,7 +63,7 @@ export const statementEntrySchema = z.strictObject({
 });
 export type StatementEntry = z.infer<typeof statementEntrySchema>;
 
-/** Writes a statement of the log as it goes with a sync. */
+/** Converts a statement on the log to its form in a sync. */
 export function writeStatementEntry(
   { keyId, senderKey, sequence, signature, value }: Omit<LogRecord, "version" | "kind">,
 ): StatementEntry {
@@ -76,7 +76,7 @@ export function writeStatementEntry(
   };
 }
 
-/** Reads a statement of a sync as it stands on the log. */
+/** Converts a statement in a sync to its form on the log. */
 export function readStatementEntry(
   { keyId, senderKey, sequence, signature, value }: StatementEntry,
 ): LogRecord {
@@ -91,20 +91,20 @@ export function readStatementEntry(
   };
 }
 
-/** What a gateway asks for, and what it states, for one election. */
+/** A gateway's request for one election. */
 export const syncRequestSchema = z.strictObject({
   /** What it has ({@link revisionOf}), or `null`. */
   have: hexKeySchema.nullable(),
   /** Sender keys that it uses: the aggregator registers them. */
   senderKeys: z.array(hexKeySchema).max(SYNC_LIMITS.senderKeys).default([]),
-  /** Statements of sender keys that number no more records. */
+  /** Statements of sender keys that are no longer in use. */
   statements: z.array(statementEntrySchema).max(SYNC_LIMITS.statements).default([]),
   /** After the acceptance window: every sender key that it ever used, so that the list is closed. */
   listedKeys: z.array(hexKeySchema).max(SYNC_LIMITS.listedKeys).optional(),
 });
 export type SyncRequest = z.infer<typeof syncRequestSchema>;
 
-/** What the aggregator answers, before it seals it; 204 without a body when the gateway has it already. */
+/** The aggregator's answer before sealing. When the gateway has it already, the answer is 204 without a body. */
 export const syncSchema = z.strictObject({
   manifest: signedManifestSchema,
   pseudonymKey: hexKeySchema,

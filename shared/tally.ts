@@ -1,5 +1,5 @@
 /**
- * Folds judged records into tallies: the one place that says which vote counts.
+ * Folds judged records into tallies. Only this module decides which vote counts.
  * Pure, and slow on purpose: it is the oracle that the SQL is tested against, and what a recount uses.
  *
  * @module
@@ -13,9 +13,9 @@ import { minuteOf } from "./receipt.ts";
 /** An entry of the roll: a voter is accredited from one change of history on, until another. `voterKey` is hex. */
 export type RollEntry = Readonly<{
   voterKey: string;
-  /** The change of history that added the entry: records see it whose position that change applies to. */
+  /** The change of history that added the entry. It applies to records from that change's positions on. */
   revision: number;
-  /** The change that struck it, and from when on votes of this voter are not taken; `null` while it lasts. */
+  /** The change that removed it, and the time from which this voter's votes are not taken; `null` while it is in force. */
   struckRevision: number | null;
   struckAtMs: number | null;
   region: string;
@@ -40,7 +40,7 @@ export type Count = Readonly<{
 /** Who has voted so far on one partition: voter key → the vote id that counted, and a digest of its contents. */
 export type Participations = Map<string, Readonly<{ voteId: string; contents: string }>>;
 
-/** What one record came to. `altered`: a vote id seen before came again with other contents (an alert). */
+/** The result of one record. `altered`: a known vote id came again with other contents (an alert). */
 export type Counted = Readonly<{ outcome: Outcome; altered: boolean }>;
 
 /** A count of nothing. */
@@ -132,7 +132,7 @@ function outcomeOf(
   };
 }
 
-/** What the roll says against a vote, if anything. `region` is that of the vote's station. */
+/** The rejection of a vote by the roll, if there is one. `region` is that of the vote's station. */
 function refusalOf(
   entry: RollEntry | undefined,
   record: VoteRecord,
@@ -143,7 +143,7 @@ function refusalOf(
   return entry.region === region ? undefined : "wrong_region";
 }
 
-/** The entry in force at a time, as of a change of history; of several the one that was added last. */
+/** The entry in force at a time, as of a change of history; the latest one, if there are several. */
 function entryAt(entries: readonly RollEntry[], atMs: number, revision: number): RollEntry | undefined {
   let found: RollEntry | undefined;
   for (const entry of entries) {
@@ -155,7 +155,7 @@ function entryAt(entries: readonly RollEntry[], atMs: number, revision: number):
   return found;
 }
 
-/** A digest of what the voter decided, whichever gateway took it and in whatever order it was written. */
+/** A digest of the voter's choices, independent of the gateway and of the order in the text. */
 function contentsOf({ station, mode, castAt, selections }: VoteRecord): string {
   const chosen = selections.map(({ contest, candidate }) => `${contest}/${candidate}`).sort();
   return sha256(utf8([station, mode, castAt, ...chosen].join("\n"))).subarray(0, 16).toHex();

@@ -1,5 +1,5 @@
 /**
- * A vote as a device posts it, and whether an election takes it.
+ * A vote as a device posts it, and the check whether an election accepts it.
  *
  * @module
  */
@@ -11,10 +11,10 @@ import type { RejectionReason } from "./outcome.ts";
 export const VOTING_MODES = ["in_person", "early", "absentee", "provisional"] as const;
 export type VotingMode = (typeof VOTING_MODES)[number];
 
-/** Most selections a vote may carry, over all its contests. */
+/** Maximum selections of a vote, over all its contests. */
 export const MAX_SELECTIONS = 1_000;
 
-/** How far two clocks may be apart before one is not believed, in milliseconds: five minutes. */
+/** Maximum accepted difference of two clocks, in milliseconds: five minutes. */
 export const MAX_CLOCK_SKEW_MS = 300_000;
 
 /** A random UUID, version 4, lower case: a vote id must not tell the time. */
@@ -25,7 +25,7 @@ export const voteIdSchema = z.string().regex(
 
 export const selectionSchema = z.strictObject({ contest: idSchema, candidate: idSchema });
 
-/** What is common to the vote on its way in and the record on the log. */
+/** The fields that the posted vote and the record on the log have in common. */
 export const ballotShape = {
   voteId: voteIdSchema,
   station: idSchema,
@@ -44,7 +44,7 @@ export const voteSchema = z.strictObject({
 export type Selection = z.infer<typeof selectionSchema>;
 export type Vote = z.infer<typeof voteSchema>;
 
-/** Why an election does not take a vote; `detail` says what is wrong and what would be right. */
+/** Why an election does not accept a vote; `detail` says what is wrong and what would be right. */
 export type BallotFault = Readonly<{ reason: RejectionReason; detail: string }>;
 
 /**

@@ -5,10 +5,10 @@
  */
 import { program, runProgram } from "../cli/command.ts";
 import { countryCommand } from "./country/command.ts";
-import { demoCommand } from "./demo.ts";
+import { demoCommand } from "./demo/command.ts";
 import { ledgerCommand } from "./ledger/command.ts";
-import { replayCommand } from "./replay.ts";
-import { simulateCommand } from "./simulate.ts";
+import { replayCommand } from "./replay/command.ts";
+import { simulateCommand } from "./simulate/command.ts";
 
 if (import.meta.main) {
   const commands = [demoCommand(), simulateCommand(), countryCommand(), replayCommand(), ledgerCommand()];

@@ -1,5 +1,6 @@
 import assert from "assert";
 import { withDirectory } from "../tests/directory.ts";
+import { longTest } from "../tests/runs.ts";
 import { VOTE_KINDS } from "./bad/kinds.ts";
 
 const strict = { sanitizeOps: true, sanitizeResources: true };
@@ -82,7 +83,7 @@ Deno.test("replay gets out what the file says", strict, async () => {
   });
 });
 
-Deno.test("simulate accounts for every vote, with processes killed on the way", strict, async () => {
+longTest("simulate accounts for every vote, with processes killed on the way", strict, async () => {
   await withDirectory(async (dir) => {
     const options = "--voters 2000 --rate 400 --batch 20 --bad 0.03 --kill-every 1.5 --seed 4".split(
       " ",

@@ -1,6 +1,6 @@
 import assert from "assert";
 import { parse } from "yaml";
-import { SETTINGS as AGGREGATOR_SETTINGS } from "../aggregator/config.ts";
+import { aggregatorConfig, SETTINGS as AGGREGATOR_SETTINGS } from "../aggregator/config.ts";
 import { SETTINGS as COMPOSE_SETTINGS } from "../deploy/compose/config.ts";
 import { parseServers } from "../deploy/compose/setup.ts";
 import { SETTINGS as GATEWAY_SETTINGS } from "../gateway/config.ts";
@@ -90,7 +90,7 @@ for (
         assert.ok(source in compose.volumes, `${name} mounts ${source}, which is not declared`);
         used.add(source);
         const part = typeof mount === "string" ? undefined : mount.volume?.subpath;
-        if (part !== undefined) {
+        if (part !== undefined && source === "setup") {
           assert.ok(servers.includes(part), `${name} mounts setup/${part}, which is not made`);
         }
       }
@@ -138,13 +138,67 @@ Deno.test("docker-compose.yml runs commands that the apps have", async () => {
   }
 });
 
-Deno.test("gateways and simulator in Docker know the address of every aggregator", () => {
-  const aggregators = Object.keys(base.services).filter((name) => name.startsWith("aggregator-"));
-  const addresses = aggregators.map((name) => `https://${name}:${base.services[name].environment!.PORT}`);
-  assert.ok(addresses.length > 1);
+/** Services that run a role of the aggregator. */
+const servicesOf = (role: string) =>
+  Object.keys(base.services).filter((name) =>
+    base.services[name].environment?.AGGREGATOR_ROLES?.split(",").includes(role)
+  );
+
+Deno.test("gateways and simulator in Docker know the address of every process that answers them", () => {
+  const addresses = (role: string) =>
+    servicesOf(role).map((name) => `https://${name}:${base.services[name].environment!.PORT}`);
   const named = (text: string) => [...text.matchAll(/--aggregator[ =](\S+)/g)].map(([, address]) => address);
-  assert.deepEqual(named(read("deploy/compose/provision.sh")), addresses);
-  assert.deepEqual(named(base.services.simulator.command!.join(" ")), addresses);
+  assert.ok(addresses("sync").length > 1);
+  assert.deepEqual(named(read("deploy/compose/provision.sh")), addresses("sync"));
+  assert.ok(addresses("serve").length > 1);
+  assert.deepEqual(addresses("receipts"), addresses("serve"));
+  assert.deepEqual(named(base.services.simulator.command!.join(" ")), addresses("serve"));
+});
+
+Deno.test("the aggregator's processes in Docker run every role, each with the keys of its roles alone", () => {
+  const all: Record<string, object> = {};
+  for (const [name, { environment = {}, volumes = [] }] of each(base)) {
+    const { AGGREGATOR_ROLES: text } = environment;
+    if (text === undefined) continue;
+    const config = aggregatorConfig({ DATABASE_URL: environment.DATABASE_URL, AGGREGATOR_ROLES: text });
+    const keys = volumes.flatMap((mount) =>
+      typeof mount === "string"
+        ? mount.startsWith("office:") ? ["all"] : []
+        : mount.source === "office"
+        ? [mount.volume!.subpath]
+        : []
+    );
+    all[name] = { roles: config.roles, user: new URL(environment.DATABASE_URL).username, keys };
+  }
+  const count = { roles: ["count", "index"], user: "aggregator", keys: ["all"] };
+  const serve = { roles: ["serve", "receipts"], user: "serve", keys: ["keys/receipts"] };
+  const sync = { roles: ["sync"], user: "sync", keys: ["keys/sync"] };
+  assert.deepEqual(all, {
+    "count-1": count,
+    "count-2": count,
+    "serve-1": serve,
+    "serve-2": serve,
+    "sync-1": sync,
+    "sync-2": sync,
+  });
+});
+
+Deno.test("users.sql makes every user that an app is in PostgreSQL, and gives it a password", () => {
+  const sql = read("deploy/postgresql/users.sql");
+  const made = /LOGIN', name\)\s+FROM unnest\(ARRAY\[('office'.*?)\]/s.exec(sql)![1].split(",").map((name) =>
+    name.trim().slice(1, -1)
+  );
+  const users = new Set(
+    each(base).flatMap(([, { environment = {} }]) =>
+      environment.DATABASE_URL === undefined ? [] : [new URL(environment.DATABASE_URL).username]
+    ),
+  );
+  users.delete("pollwire"); // The owner.
+  for (const user of users) {
+    assert.ok(made.includes(user), user);
+    assert.match(sql, new RegExp(`ALTER ROLE ${user} PASSWORD :'${user}_password'`));
+    assert.match(sql, new RegExp(`GRANT .* TO ${user};`));
+  }
 });
 
 Deno.test("docker-compose.yml mounts what the repository has", () => {

@@ -7,7 +7,7 @@ import { readRoll } from "../aggregator/office/roll_file.ts";
 import { importRoll } from "../aggregator/registry/roll.ts";
 import { DEFAULT_SIZE, simulateCountry } from "../simulator/country/country.ts";
 import { BRITISH, loadLocale } from "../simulator/country/locales.ts";
-import { writeFullRoll } from "../simulator/roll.ts";
+import { writeFullRoll } from "../simulator/voting/roll.ts";
 import { withDirectory } from "./directory.ts";
 import { MASTER, NOON_MS } from "./fixture.ts";
 import { testDatabase } from "./test_database.ts";

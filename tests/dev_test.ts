@@ -1,5 +1,5 @@
 import assert from "assert";
-import { freePorts, holdPort } from "../simulator/ports.ts";
+import { freePorts, holdPort } from "../simulator/processes/ports.ts";
 import { withDirectory } from "./directory.ts";
 import { eventually } from "./eventually.ts";
 

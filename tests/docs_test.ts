@@ -81,7 +81,7 @@ Deno.test("docs/simulator.md lists every kind of bad vote, and what must become 
 });
 
 Deno.test("every link in the documents leads to a file", async () => {
-  const documents = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"];
+  const documents = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"];
   for await (const { name } of Deno.readDir(new URL("../docs", import.meta.url))) {
     if (name.endsWith(".md")) documents.push(`docs/${name}`);
   }

@@ -9,7 +9,7 @@ import { setTimeout as delay } from "node:timers/promises";
 /** How long anything may take before the test fails, if the test does not say, in milliseconds. */
 const DEADLINE_MS = 30_000;
 /** How long to wait before looking again, in milliseconds. */
-const LOOK_EVERY_MS = 20;
+const POLL_EVERY_MS = 20;
 
 /** Looks again and again until the condition holds, and fails at the deadline. */
 export async function eventually(
@@ -19,6 +19,6 @@ export async function eventually(
 ): Promise<void> {
   for (const deadlineMs = Date.now() + withinMs; !await condition();) {
     assert.ok(Date.now() < deadlineMs, `not so within ${withinMs} ms: ${what}`);
-    await delay(LOOK_EVERY_MS);
+    await delay(POLL_EVERY_MS);
   }
 }

@@ -57,7 +57,7 @@ export class FakeAggregator {
   }
 
   /** What it answers from now on. */
-  tell(sync: Sync, election = ELECTION): void {
+  announce(sync: Sync, election = ELECTION): void {
     this.texts.set(election, JSON.stringify(sync));
   }
 

@@ -6,6 +6,7 @@ import {
   rotateDeviceKey,
 } from "../aggregator/registry/elections.ts";
 import { gatewaySync } from "../aggregator/registry/gateway_sync.ts";
+import { syncKeysFromMaster } from "../aggregator/registry/role_keys.ts";
 import { writeDeviceFile, writeGatewayFiles } from "../aggregator/office/provision.ts";
 import { unpackChunk } from "../gateway/chunk.ts";
 import { gatewayConfig } from "../gateway/config.ts";
@@ -34,7 +35,12 @@ class Aggregator {
   constructor(readonly directory: string) {}
 
   start(): void {
-    const handle = gatewaySync({ reading: db, writing: db, master: () => this.master, now: () => NOON_MS });
+    const handle = gatewaySync({
+      reading: db,
+      writing: db,
+      keysOf: (election) => syncKeysFromMaster(this.master, election),
+      now: () => NOON_MS,
+    });
     this.#server = Deno.serve({ hostname: "127.0.0.1", port: this.#port, onListen() {} }, (request) => {
       const { pathname } = new URL(request.url);
       return pathname === SYNC_PATH ? handle(request) : new Response(null, { status: 404 });

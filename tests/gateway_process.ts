@@ -112,7 +112,7 @@ export async function withAggregator(
 ): Promise<void> {
   await withDirectory(async (directory) => {
     const aggregator = new FakeAggregator();
-    aggregator.tell(sync);
+    aggregator.announce(sync);
     const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen() {}, ...tls }, aggregator.handle);
     const file = testGatewayFile([`${tls ? "https" : "http"}://127.0.0.1:${server.addr.port}`]);
     await Deno.writeTextFile(`${directory}/g-1.json`, JSON.stringify(file));

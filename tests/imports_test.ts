@@ -18,6 +18,32 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   tests: ["shared", "cli", "web", "device", "gateway", "aggregator", "simulator", "bench", "deploy"],
 };
 
+/**
+ * The rooms of aggregator/, in layers from the top. A room imports only from the layers below it. Above them all stands the
+ * composition: the files in aggregator/ itself, and the folders of {@link COMPOSITION}.
+ */
+const ROOMS: readonly (readonly string[])[] = [
+  ["public", "office"],
+  ["results"],
+  ["counting"],
+  ["registry"],
+  ["audit"],
+  ["database", "kafka_topics.ts"],
+];
+
+/** Folders of aggregator/ that put rooms together: which parts run in a process, and its commands. */
+const COMPOSITION = ["commands", "roles"];
+
+/** Imports between rooms that are still to be turned round, as `from to`. */
+const KNOWN_FAULTS: readonly string[] = [
+  "aggregator/counting/reconciliation.ts aggregator/public/schemas.ts",
+  "aggregator/counting/sender_keys.ts aggregator/public/schemas.ts",
+  "aggregator/registry/election_names.ts aggregator/public/schemas.ts",
+  "aggregator/registry/places.ts aggregator/public/schemas.ts",
+  "aggregator/results/results.ts aggregator/public/schemas.ts",
+  "aggregator/results/turnout.ts aggregator/public/schemas.ts",
+];
+
 /** All the libraries that shared/ may use; its adapters may use the one they adapt. */
 const LIBRARIES_OF_SHARED = ["zod", "libsodium-wrappers-sumo"];
 
@@ -43,7 +69,7 @@ function isSameAdapter(from: string, to: string): boolean {
 
 /** Where the choice of an adapter is made. */
 const CHOOSERS =
-  /(^|\/)main\.ts$|^gateway\/spool_worker\.ts$|^simulator\/demo(\.ts$|_|\/)|^bench\/|^tests\/|_test\.ts$/;
+  /(^|\/)main\.ts$|^aggregator\/commands\/|^gateway\/spool_worker\.ts$|^simulator\/demo\/|^bench\/|^tests\/|_test\.ts$/;
 
 const IS_TEST = /^tests\/|_test\.ts$/;
 
@@ -74,9 +100,60 @@ function importFault(from: string, to: string): string | undefined {
     return `${from} imports ${to}: ${folder}/ may import from ${[folder, ...allowed].join(", ")} only`;
   }
   if (isAdapter(to) && !CHOOSERS.test(from) && !isSameAdapter(from, to)) {
-    return `${from} imports the adapter ${to}: only main.ts, the demo, bench/ and tests name adapters`;
+    return `${from} imports the adapter ${to}: only main.ts, the aggregator's commands, the demo, bench/ and tests name adapters`;
   }
-  return undefined;
+  return roomFault(from, to);
+}
+
+/** What is wrong with an import between two rooms of aggregator/, or `undefined`. */
+function roomFault(from: string, to: string): string | undefined {
+  if (!from.startsWith("aggregator/") || !to.startsWith("aggregator/") || IS_TEST.test(from)) {
+    return undefined;
+  }
+  const [room, other] = [roomOf(from), roomOf(to)];
+  if (room === other) return undefined;
+  const [layer, otherLayer] = [layerOf(room), layerOf(other)];
+  if (layer === undefined || otherLayer === undefined) {
+    const unknown = layer === undefined ? room : other;
+    return `aggregator/${unknown}/ is a room of which tests/imports_test.ts knows nothing: give it a layer in ROOMS`;
+  }
+  if (otherLayer > layer) return undefined;
+  const below = ROOMS.slice(layer + 1).flat();
+  return `${from} imports ${to}: ${room} may import from ${[room, ...below].join(", ")} only`;
+}
+
+/** A file's room: its folder in aggregator/, or its name where that is in {@link ROOMS}; "" for the composition. */
+function roomOf(file: string): string {
+  const [, name, rest] = file.split("/");
+  const isComposition = rest === undefined ? layerOf(name) === undefined : COMPOSITION.includes(name);
+  return isComposition ? "" : name;
+}
+
+/** How far from the top a room is; -1 for the composition, `undefined` for a room that nobody knows. */
+function layerOf(room: string): number | undefined {
+  if (room === "") return -1;
+  const layer = ROOMS.findIndex((rooms) => rooms.includes(room));
+  return layer < 0 ? undefined : layer;
+}
+
+/** Circles of imports: each a list of files, of which each imports the next, and the last the first. */
+function cycles(found: readonly (readonly [from: string, to: string])[]): string[][] {
+  const importedBy = new Map<string, Set<string>>();
+  for (const [from, to] of found) importedBy.set(from, (importedBy.get(from) ?? new Set()).add(to));
+  const circles: string[][] = [];
+  const done = new Set<string>();
+  const path: string[] = [];
+  const visit = (file: string) => {
+    const at = path.indexOf(file);
+    if (at >= 0) circles.push(path.slice(at));
+    if (at >= 0 || done.has(file)) return;
+    path.push(file);
+    for (const next of importedBy.get(file) ?? []) visit(next);
+    path.pop();
+    done.add(file);
+  };
+  for (const file of importedBy.keys()) visit(file);
+  return circles;
 }
 
 /** Whether a file holds nothing but re-exports. */
@@ -145,14 +222,28 @@ async function imports(files: readonly string[]): Promise<[from: string, to: str
   }
 }
 
-Deno.test("every import keeps to who imports whom, and only a main.ts, the demo, bench/ and tests name adapters", async () => {
+Deno.test("every import keeps to who imports whom, and only a main.ts, commands, the demo, bench/ and tests name adapters", async () => {
   const found = await imports(await sourceFiles());
   assert.ok(
     found.some(([from, to]) => from === "shared/judge.ts" && to === "shared/bytes.ts"),
     "imports are found",
   );
-  const faults = found.map(([from, to]) => importFault(from, to)).filter((fault) => fault !== undefined);
-  assert.equal([...new Set(faults)].join("\n"), "");
+  const faults = new Set<string>();
+  const known = new Set<string>();
+  for (const [from, to] of found) {
+    const fault = importFault(from, to);
+    const name = `${from} ${to}`;
+    if (fault !== undefined && KNOWN_FAULTS.includes(name)) known.add(name);
+    else if (fault !== undefined) faults.add(fault);
+  }
+  assert.equal([...faults].join("\n"), "");
+  const gone = KNOWN_FAULTS.filter((name) => !known.has(name));
+  assert.deepEqual(gone, [], "these imports are gone: remove them from KNOWN_FAULTS");
+});
+
+Deno.test("no files import each other in a circle, types included", async () => {
+  const found = await imports(await sourceFiles());
+  assert.deepEqual(cycles(found).map((circle) => circle.join(" -> ")), []);
 });
 
 Deno.test("no file is a barrel, and none but tests compute what they import", async () => {
@@ -175,7 +266,7 @@ for (
     ["shared/log/kafka.ts", "npm:kafkajs@2.2.4"],
     ["shared/log/kafka_reader.ts", "npm:/kafkajs@2.2.4/src/cluster/index.js"],
     ["shared/log/kafka.ts", "shared/log/kafka_client.ts"],
-    ["aggregator/main.ts", "aggregator/kafka_topics.ts"],
+    ["aggregator/commands/topics.ts", "aggregator/kafka_topics.ts"],
     ["aggregator/kafka_topics.ts", "shared/log/kafka_client.ts"],
     ["aggregator/results/kafka_views.ts", "aggregator/kafka_topics.ts"],
     ["shared/vote_test.ts", "npm:fast-check@4.10.2"],
@@ -187,9 +278,21 @@ for (
     ["gateway/main.ts", "cli/progress.ts"],
     ["cli/command.ts", "deno.json"],
     ["gateway/spool_worker.ts", "shared/log/kafka.ts"],
-    ["aggregator/main.ts", "aggregator/database/postgres.ts"],
+    ["aggregator/commands/open.ts", "aggregator/database/postgres.ts"],
     ["aggregator/counting/count_test.ts", "aggregator/database/pglite.ts"],
-    ["simulator/demo.ts", "shared/log/sqlite.ts"],
+    ["aggregator/main.ts", "aggregator/commands/recount.ts"],
+    ["aggregator/commands/recount.ts", "aggregator/counting/recount.ts"],
+    ["aggregator/roles/serve.ts", "aggregator/public/app.ts"],
+    ["aggregator/roles/count.ts", "aggregator/election_runner.ts"],
+    ["aggregator/election_runner.ts", "aggregator/results/publish.ts"],
+    ["aggregator/public/app.ts", "aggregator/results/results.ts"],
+    ["aggregator/office/provision.ts", "aggregator/registry/elections.ts"],
+    ["aggregator/results/results.ts", "aggregator/counting/tables.ts"],
+    ["aggregator/counting/count.ts", "aggregator/registry/elections.ts"],
+    ["aggregator/registry/elections.ts", "aggregator/audit/events.ts"],
+    ["aggregator/audit/events.ts", "aggregator/database/database.ts"],
+    ["aggregator/counting/rebuild_test.ts", "aggregator/results/withdraw.ts"],
+    ["simulator/demo/command.ts", "shared/log/sqlite.ts"],
     ["bench/count.ts", "aggregator/database/pglite.ts"],
     ["tests/path_of_a_vote_test.ts", "gateway/app.ts"],
   ]
@@ -217,18 +320,57 @@ for (
       "aggregator/counting/count.ts",
       /gateway\/ may import from gateway, shared, cli, web only/,
     ],
-    ["gateway/main.ts", "simulator/cast.ts", /gateway\/ may import from/],
+    ["gateway/main.ts", "simulator/voting/cast.ts", /gateway\/ may import from/],
     ["gateway/forward.ts", "shared/log/kafka.ts", /imports the adapter/],
     ["aggregator/results/publish.ts", "shared/log/kafka_producer.ts", /imports the adapter/],
     ["shared/log/address.ts", "npm:kafkajs@2.2.4", /imports kafkajs/],
     ["aggregator/counting/count.ts", "aggregator/database/postgres.ts", /imports the adapter/],
     ["aggregator/results/publish.ts", "aggregator/results/index/elasticsearch.ts", /imports the adapter/],
     ["aggregator/domain.ts", "aggregator/database/pglite.ts", /imports the adapter/],
+    ["aggregator/roles/count.ts", "shared/log/kafka.ts", /imports the adapter/],
     ["aggregator/database/postgres.ts", "shared/log/kafka_client.ts", /imports the adapter/],
     ["aggregator/results/topics.ts", "aggregator/results/kafka_views.ts", /imports the adapter/],
-    ["simulator/cast.ts", "gateway/app.ts", /simulator\/ may import from/],
+    ["simulator/voting/cast.ts", "gateway/app.ts", /simulator\/ may import from/],
     ["simulator/demonstrate.ts", "shared/log/sqlite.ts", /imports the adapter/],
     ["cli/progress.ts", "shared/bytes.ts", /cli\/ may import from cli only/],
+    [
+      "aggregator/results/results.ts",
+      "aggregator/public/schemas.ts",
+      /results may import from results, counting,/,
+    ],
+    [
+      "aggregator/counting/tables.ts",
+      "aggregator/results/results.ts",
+      /counting may import from counting, registry,/,
+    ],
+    [
+      "aggregator/registry/elections.ts",
+      "aggregator/counting/count.ts",
+      /registry may import from registry, audit,/,
+    ],
+    [
+      "aggregator/audit/events.ts",
+      "aggregator/registry/elections.ts",
+      /audit may import from audit, database,/,
+    ],
+    [
+      "aggregator/database/database.ts",
+      "aggregator/audit/events.ts",
+      /database may import from database only/,
+    ],
+    ["aggregator/public/app.ts", "aggregator/office/provision.ts", /public may import from public, results,/],
+    ["aggregator/office/provision.ts", "aggregator/public/app.ts", /office may import from office, results,/],
+    ["aggregator/counting/count.ts", "aggregator/election_runner.ts", /counting may import from/],
+    ["aggregator/public/app.ts", "aggregator/config.ts", /public may import from/],
+    ["aggregator/public/app.ts", "aggregator/roles/serve.ts", /public may import from/],
+    ["aggregator/registry/elections.ts", "aggregator/commands/open.ts", /registry may import from/],
+    [
+      "aggregator/kafka_topics.ts",
+      "aggregator/results/views.ts",
+      /kafka_topics\.ts may import from kafka_topics\.ts only/,
+    ],
+    ["aggregator/attic/a.ts", "aggregator/results/views.ts", /aggregator\/attic\/ is a room of which/],
+    ["aggregator/results/views.ts", "aggregator/attic/a.ts", /aggregator\/attic\/ is a room of which/],
     ["elsewhere/a.ts", "shared/bytes.ts", /of which tests\/imports_test\.ts knows nothing/],
   ] as const
 ) {
@@ -236,6 +378,12 @@ for (
     assert.match(importFault(from, to) ?? "", fault);
   });
 }
+
+Deno.test("cycles() finds a circle of any length once, and none where files only meet again", () => {
+  assert.deepEqual(cycles([["a", "b"], ["a", "c"], ["b", "d"], ["c", "d"]]), []);
+  assert.deepEqual(cycles([["a", "b"], ["b", "a"]]), [["a", "b"]]);
+  assert.deepEqual(cycles([["a", "b"], ["b", "c"], ["c", "d"], ["d", "b"]]), [["b", "c", "d"]]);
+});
 
 for (
   const [source, barrel] of [

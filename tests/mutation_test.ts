@@ -10,12 +10,13 @@
 import assert from "assert";
 import fc from "fast-check";
 import { utf8 } from "../shared/bytes.ts";
+import { runs } from "./runs.ts";
 import { batchRequest, type TestGateway, testGateway, testVote, voteRequest } from "./gateway_fixture.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
 /** How many mutants are sent. Those that are no HTTP at all are made anew: bad_day_test.ts sends such ones. */
-const MUTANTS = 100_000;
+const MUTANTS = runs(100_000, 10_000);
 /** Valid requests that mutants are made from, half of them batches. */
 const ORIGINALS = 32;
 /** Most changes that one mutant has. */
@@ -181,7 +182,7 @@ Deno.test(`a gateway takes none of ${MUTANTS} mutants of signed requests but tho
     ),
     { numRuns: MUTANTS },
   );
-  assert.ok(counts.taken > 1_000, "some are equivalent: the rule says something");
+  assert.ok(counts.taken > MUTANTS / 100, "some are equivalent: the rule says something");
   assert.ok(counts.refused > MUTANTS / 2, "most are not");
   const votes = messages.reduce((sum, { target }) => sum + (target.endsWith("batch") ? 2 : 1), 0);
   assert.ok(gateway.spool.records <= votes, "no vote but the original ones");

@@ -1,6 +1,6 @@
 import assert from "assert";
 import { Registry } from "prom-client";
-import { createApp } from "../aggregator/public/app.ts";
+import { createApp } from "./whole_app.ts";
 import { votesFromResults } from "../aggregator/results/candidate_votes.ts";
 import { serve } from "../web/serve.ts";
 import { NOON_MS } from "./fixture.ts";

@@ -8,7 +8,7 @@ import type { Release } from "../aggregator/public/schemas.ts";
 import { oneForAll } from "../aggregator/database/database.ts";
 import { Elections } from "../aggregator/registry/election_names.ts";
 import { rebuildIndices } from "../aggregator/results/index/rebuild_index.ts";
-import { Spellings } from "../aggregator/results/index/spelling.ts";
+import { LabelResolver } from "../aggregator/results/index/label_resolver.ts";
 import { INDEX_NAMES } from "../aggregator/results/index/templates.ts";
 import { isFault, readResults, releasesSince } from "../aggregator/results/results.ts";
 import { ViewWriter } from "../aggregator/results/topics.ts";
@@ -202,7 +202,7 @@ async function compareViews({ election }: SqlStage, releases: readonly Release[]
 
   const index = new MemoryIndex();
   await index.prepare();
-  await rebuildIndices({ db, index, spellings: new Spellings() }, INDEX_NAMES);
+  await rebuildIndices({ db, index, resolver: new LabelResolver() }, INDEX_NAMES);
   const own = (name: (typeof INDEX_NAMES)[number]) =>
     [...index.documents(name)].filter(([, fields]) => fields.election === election);
   const sums = (

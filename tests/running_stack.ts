@@ -6,17 +6,18 @@
 import assert from "assert";
 import { systemClock } from "../device/clock.ts";
 import { definitionSchema, type ElectionDefinition } from "../shared/election.ts";
-import { Aggregator } from "../simulator/aggregator.ts";
-import { type DevicesFile, readDevicesFile } from "../simulator/polls.ts";
-import { type Voter, writeRoll } from "../simulator/roll.ts";
-import { Stack } from "../simulator/stack.ts";
+import { Aggregator } from "../simulator/run/aggregator.ts";
+import { type DevicesFile, readDevicesFile } from "../simulator/voting/polls.ts";
+import { type Voter, writeRoll } from "../simulator/voting/roll.ts";
+import { PollwireProcesses } from "../simulator/processes/pollwire.ts";
+import { writeMigratedDatabase } from "./database_snapshot.ts";
 
 /** Time for which an election made by {@link heldNow} stays open, in milliseconds. */
 const OPEN_FOR_MS = 86_400_000;
 
 /** What runs. `devices` is the first election's; `dataDir` goes away with it. */
 export type RunningStack = Readonly<
-  { stack: Stack; aggregator: Aggregator; devices: DevicesFile; dataDir: string }
+  { stack: PollwireProcesses; aggregator: Aggregator; devices: DevicesFile; dataDir: string }
 >;
 
 /** An election's definition, open from `opensAt` until a day from now. */
@@ -40,9 +41,14 @@ export async function withRunningStack(
 ): Promise<void> {
   const dataDir = await Deno.makeTempDir({ prefix: "pollwire-stack-" });
   const [{ definition: first }] = elections;
-  const stack = new Stack({ dataDir, gateways: first.gateways.map(({ id }) => id), clock: systemClock });
+  const stack = new PollwireProcesses({
+    dataDir,
+    gateways: first.gateways.map(({ id }) => id),
+    clock: systemClock,
+  });
   const client = Deno.createHttpClient({});
   try {
+    await writeMigratedDatabase(`${dataDir}/db`);
     for (const { definition, voters } of elections) {
       const files = [
         `${dataDir}/${definition.election}.json`,

@@ -128,7 +128,7 @@ export async function countVoters(
 }
 
 /** Writes where counting stands on a partition, and what became of its records. */
-export async function writeBooks(
+export async function writeReconciliation(
   query: Query,
   partition: number,
   read: number,

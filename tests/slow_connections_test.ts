@@ -8,6 +8,7 @@ import { honest } from "./bad_day/scene.ts";
 import { eventually } from "./eventually.ts";
 import { withAggregator } from "./gateway_process.ts";
 import { exchange, rawBytes } from "./raw_http.ts";
+import { longTest } from "./runs.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
@@ -131,7 +132,7 @@ async function amidCrowd(environment: Record<string, string>, localAddress?: str
   });
 }
 
-Deno.test("a gateway takes every honest vote amid thousands of slow and half-closed connections", async () => {
+longTest("a gateway takes every honest vote amid thousands of slow and half-closed connections", async () => {
   await amidCrowd({ ADDRESS_MAX_CONNECTIONS: "10000" });
 });
 

@@ -8,8 +8,8 @@
 import type { Database, Parameter } from "../aggregator/database/database.ts";
 import { databaseChoice, type PostgresTarget } from "../aggregator/database/database_url.ts";
 import { migrate } from "../aggregator/database/migrate.ts";
-import { openPglite } from "../aggregator/database/pglite.ts";
 import { openPostgres } from "../aggregator/database/postgres.ts";
+import { openSnapshot } from "./database_snapshot.ts";
 
 /** How tests connect to a server: limits that none of them should meet. */
 export const TEST_SESSIONS = {
@@ -29,8 +29,21 @@ export function testTarget(url: string, ca?: string): PostgresTarget {
 
 /** Opens an empty database, with no tables yet. */
 export async function openTestDatabase(): Promise<Database> {
+  return await openOnServer() ?? await openSnapshot("empty");
+}
+
+/** Opens a database with the newest tables. */
+async function openMigratedDatabase(): Promise<Database> {
+  const db = await openOnServer() ?? await openSnapshot("migrated");
+  // Does nothing to a snapshot but see that it has all tables.
+  await migrate(db);
+  return db;
+}
+
+/** An empty database of its own on the server that the environment names, if it names one. */
+async function openOnServer(): Promise<Database | undefined> {
   const url = Deno.env.get("TEST_DATABASE_URL");
-  if (!url) return await openPglite();
+  if (!url) return undefined;
   const target = testTarget(url);
   const name = `test_${crypto.randomUUID().replaceAll("-", "")}`;
   const admin = async (sql: string) => {
@@ -50,17 +63,15 @@ export async function openTestDatabase(): Promise<Database> {
 
 /** Opens a database with the newest tables, and closes it after the file's last test. Call it at the top level. */
 export async function testDatabase(): Promise<Database> {
-  const db = await openTestDatabase();
+  const db = await openMigratedDatabase();
   Deno.test.afterAll(() => db.close());
-  await migrate(db);
   return db;
 }
 
 /** Runs a test in an empty database of its own: for what is the same election in every test. */
 export async function withDatabase(work: (db: Database) => Promise<void>): Promise<void> {
-  const db = await openTestDatabase();
+  const db = await openMigratedDatabase();
   try {
-    await migrate(db);
     await work(db);
   } finally {
     await db.close();

@@ -1,7 +1,7 @@
 import assert from "assert";
 import { getLogger } from "@logtape/logtape";
 import { Registry } from "prom-client";
-import { createApp } from "../aggregator/public/app.ts";
+import { createApp } from "./whole_app.ts";
 import { oneForAll } from "../aggregator/database/database.ts";
 import { runIndexing } from "../aggregator/results/index/indexing.ts";
 import { aggregatorMetrics } from "../aggregator/metrics.ts";

@@ -1,11 +1,11 @@
 /**
- * Who is behind an address, as far as limits go.
+ * Which client an address belongs to, for limits.
  *
  * @module
  */
 
 /**
- * What an address counts as when it is limited: an IPv4 address as itself, also where it is written as an IPv6 one
+ * The key under which an address is limited: an IPv4 address is its own, also when it is written as an IPv6 one
  * (`::ffff:192.0.2.1`); an IPv6 address as its network of 64 bits, of which one sender has them all (RFC 6177).
  */
 export function networkOf(address: string): string {

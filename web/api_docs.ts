@@ -1,5 +1,5 @@
 /**
- * The page at `/docs`, which reads `/openapi.json`. All of it comes from here: it works with no other server.
+ * The page at `/docs`, which shows `/openapi.json`. This server has all its files, so it works without the Internet.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import { sha256 } from "../shared/keys.ts";
 const OWN = new URL("./docs/", import.meta.url);
 const PACKAGE = pathToFileURL(`${packagePath()}/`);
 
-/** Where the page's files are served, and where they are read. */
+/** Paths of the page's files on the server, and where they are on the disk. */
 const FILES: readonly Readonly<{ path: string; file: URL; type: string }>[] = [
   { path: "/docs", file: new URL("index.html", OWN), type: "text/html; charset=utf-8" },
   { path: "/docs/main.js", file: new URL("main.js", OWN), type: "text/javascript; charset=utf-8" },
@@ -23,10 +23,10 @@ const FILES: readonly Readonly<{ path: string; file: URL; type: string }>[] = [
   { path: "/docs/swagger-ui.css", file: new URL("swagger-ui.css", PACKAGE), type: "text/css; charset=utf-8" },
 ];
 
-/** Addresses that {@link addApiDocs} adds. */
+/** Paths that {@link addApiDocs} adds. */
 export const API_DOCS_PATHS: readonly string[] = FILES.map(({ path }) => path);
 
-/** Nothing from elsewhere, no script inline; Swagger UI sets styles on elements, and draws with data URLs. */
+/** Nothing from other servers, and no inline script. Swagger UI needs inline styles and images from data URLs. */
 const HEADERS = {
   "cache-control": "no-cache",
   "content-security-policy":
@@ -35,7 +35,7 @@ const HEADERS = {
   "x-content-type-options": "nosniff",
 };
 
-/** Adds the page to an app. Its files are read when they are first asked for, and again each time after. */
+/** Adds the page to an app. Its files are read for each request. */
 export function addApiDocs<E extends Env>(app: Hono<E>): void {
   for (const { path, file, type } of FILES) {
     app.get(path, async (c) => {

@@ -1,19 +1,19 @@
 /**
- * Reads a request's body within limits of size, of time and of what all requests together may hold.
+ * Reads a request's body within limits of size, of time, and of memory for all requests together.
  *
  * @module
  */
 import { type Problem, problem } from "../shared/problem.ts";
 
-/** How long a body may take to come, in milliseconds. */
+/** Maximum time for a body to arrive, in milliseconds. */
 export const BODY_TIMEOUT_MS = 15_000;
-/** How often it is looked whether one has taken longer, in milliseconds: some are given so much more. */
+/** How often bodies are checked against that, in milliseconds. A body may take this much longer. */
 const CHECK_MS = 1_000;
-/** Bodies up to this size are read in one go, larger ones piece by piece, in bytes. */
+/** Maximum bytes of a body that is read in one piece. Larger ones are read as they arrive. */
 const MAX_WHOLE_BYTES = 64 * 1024;
-/** Bytes that all bodies which are read piece by piece hold at the most while they come. */
+/** Maximum bytes of all bodies that are being read piece by piece. */
 const MAX_UNDER_WAY_BYTES = 256 * 1024 * 1024;
-/** What is read and thrown away of a body that is too large, so that the refusal can reach the sender, in bytes. */
+/** Maximum bytes of an oversized body that are read and discarded, so that the refusal can reach the sender. */
 const MAX_DRAINED_BYTES = 1024 * 1024;
 
 /** Reads the bodies of one process's requests. */
@@ -21,7 +21,7 @@ export class BodyReader {
   readonly #maxUnderWayBytes: number;
   #underWayBytes = 0;
 
-  /** @param maxUnderWayBytes Bytes of large bodies that may be on their way at once. */
+  /** @param maxUnderWayBytes Maximum bytes of large bodies that are being received at once. */
   constructor(maxUnderWayBytes: number = MAX_UNDER_WAY_BYTES) {
     this.#maxUnderWayBytes = maxUnderWayBytes;
   }
@@ -69,22 +69,22 @@ export class BodyReader {
       this.#underWayBytes -= held;
     }
     if (length > maxBytes) return tooLarge(maxBytes);
-    if (crowded) return problem("busy", "too many large bodies are on their way: send smaller batches");
+    if (crowded) return problem("busy", "too many large bodies are being received: send smaller batches");
     return join(pieces, length);
   }
 }
 
 /**
- * The fast path. A body that is late is left to itself: it is small, and ends with its connection.
+ * The fast path. A body that is late is not cancelled: it is small, and ends with its connection.
  */
 function readWhole(request: Request): Promise<Uint8Array | Problem> {
   return new Promise((resolve, reject) => {
-    const wait = patience.begin(() => resolve(tooSlow()));
+    const wait = deadlineTimer.begin(() => resolve(tooSlow()));
     request.arrayBuffer().then((body) => {
-      patience.end(wait);
+      deadlineTimer.end(wait);
       resolve(new Uint8Array(body));
     }, (error) => {
-      patience.end(wait);
+      deadlineTimer.end(wait);
       reject(error);
     });
   });
@@ -92,8 +92,8 @@ function readWhole(request: Request): Promise<Uint8Array | Problem> {
 
 type Wait = Readonly<{ lastCheck: number; giveUp(): void }>;
 
-/** Gives up waiting in time, with one timer for all: one for each would cost a tenth of what a vote costs. */
-class Patience {
+/** Timeouts of all bodies with one timer. A timer for each would cost a tenth of a vote's processor time. */
+class DeadlineTimer {
   /** In the order in which they end. */
   readonly #waits = new Set<Wait>();
   #checks = 0;
@@ -124,7 +124,7 @@ class Patience {
   }
 }
 
-const patience = new Patience();
+const deadlineTimer = new DeadlineTimer();
 
 function tooLarge(maxBytes: number): Problem {
   return problem("body-too-large", `the body may have ${maxBytes} bytes`);
@@ -144,17 +144,17 @@ function join(pieces: readonly Uint8Array[], length: number): Uint8Array {
   return body;
 }
 
-/** Reads a bounded part of a body that is not wanted: an unread one would cut the connection before the answer. */
+/** Reads a bounded part of an unwanted body: an unread body would cut the connection before the answer is sent. */
 export async function drain(request: Request): Promise<void> {
   let length = 0;
   try {
     await forEachPiece(request, (piece) => (length += piece.length) <= MAX_DRAINED_BYTES);
   } catch {
-    // The sender is gone, and so is whom the answer was for.
+    // The sender is gone, so nobody waits for the answer.
   }
 }
 
-/** Hands over a body's pieces until there are no more, `take` wants no more, or time is up. */
+/** Passes a body's pieces to `take` until the body ends, `take` stops, or the time is up. */
 async function forEachPiece(
   { body }: Request,
   take: (piece: Uint8Array) => boolean,
@@ -162,7 +162,7 @@ async function forEachPiece(
   if (body === null) return "whole";
   const reader = body.getReader();
   let late = false;
-  const wait = patience.begin(() => {
+  const wait = deadlineTimer.begin(() => {
     late = true;
     reader.cancel().catch(() => {});
   });
@@ -176,6 +176,6 @@ async function forEachPiece(
       }
     }
   } finally {
-    patience.end(wait);
+    deadlineTimer.end(wait);
   }
 }

@@ -1,10 +1,10 @@
 /**
- * Which content types an address takes.
+ * Compares content types.
  *
  * @module
  */
 
-/** What may stand behind a type: the encoding that JSON has anyway (RFC 9110, section 8.3). */
+/** The parameter that a type may have: JSON's only encoding (RFC 9110, section 8.3). */
 const UTF8 = /^\s*;\s*charset=(?:utf-8|"utf-8")\s*$/i;
 
 /** Whether a Content-Type header is a type, alone or with `charset=utf-8`. The type is compared byte for byte. */

@@ -1,23 +1,23 @@
 /**
- * TLS handshakes that fail: told of one by one up to a limit, and counted beyond it. Whoever can connect can make them
- * fail, and must not fill a disk with it.
+ * Failed TLS handshakes: reported one by one up to a limit, and counted beyond it. Anybody who can connect can make
+ * handshakes fail, and must not be able to fill the disk with log lines.
  *
  * @module
  */
 import type { Socket } from "node:net";
 
-/** Failures that are told of one by one in each window. */
+/** Maximum failures that are reported one by one in a window. */
 export const MAX_TOLD = 10;
-/** A window, in milliseconds. */
+/** Length of a window, in milliseconds. */
 export const WINDOW_MS = 60_000;
-/** What is told of an error, in characters. */
+/** Maximum characters of a reported error. */
 const MAX_WHY_CHARS = 200;
 
-/** Told of handshakes that failed. */
+/** Callbacks for failed handshakes. */
 export type HandshakeEvents = Readonly<{
-  /** One failed, with a client of this address. */
+  /** A handshake with a client of this address failed. */
   onHandshakeFault(address: string, why: string): void;
-  /** So many more have failed within a minute. */
+  /** So many more handshakes failed within the window. */
   onMoreHandshakeFaults(count: number): void;
 }>;
 
@@ -36,9 +36,9 @@ export class HandshakeFaults {
     this.#sinceMs = now();
   }
 
-  /** Takes one that failed: the error and the socket of `tlsClientError`. */
+  /** Adds a failed handshake: the error and the socket of `tlsClientError`. */
   add(error: Error, socket: Socket): void {
-    this.look();
+    this.poll();
     if (this.#told === MAX_TOLD) {
       this.#untold++;
       return;
@@ -47,12 +47,12 @@ export class HandshakeFaults {
     this.#events.onHandshakeFault(addressOf(socket), error.message.slice(0, MAX_WHY_CHARS));
   }
 
-  /** Begins another window when this one is over. To be called now and then. */
-  look(): void {
+  /** Begins the next window when this one is over. Call it regularly. */
+  poll(): void {
     if (this.#now() - this.#sinceMs >= WINDOW_MS) this.end();
   }
 
-  /** Ends the window: tells of those that were only counted. */
+  /** Ends the window, and reports the failures that were only counted. */
   end(): void {
     if (this.#untold > 0) this.#events.onMoreHandshakeFaults(this.#untold);
     this.#sinceMs = this.#now();
@@ -61,7 +61,7 @@ export class HandshakeFaults {
   }
 }
 
-/** A TLS socket forgets whom it was connected to once it is closed; the TCP socket below it does not. */
+/** A closed TLS socket has no remote address any more; the TCP socket below it still has. */
 function addressOf(socket: Socket & { _parent?: Socket }): string {
   return socket.remoteAddress ?? socket._parent?.remoteAddress ?? "an unknown address";
 }

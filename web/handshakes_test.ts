@@ -24,15 +24,15 @@ Deno.test("HandshakeFaults tells of the first ones in a window, and how many mor
   fail(MAX_TOLD + 1_000);
   assert.deepEqual(heard.splice(0), Array(MAX_TOLD).fill(ONE));
   clock.nowMs += WINDOW_MS - 1;
-  faults.look();
+  faults.poll();
   assert.deepEqual(heard, []);
   clock.nowMs += 1;
-  faults.look();
+  faults.poll();
   assert.deepEqual(heard.splice(0), ["1000 more"]);
   fail(1);
   assert.deepEqual(heard.splice(0), [ONE]);
   clock.nowMs += WINDOW_MS;
-  faults.look();
+  faults.poll();
   assert.deepEqual(heard, [], "nothing was left out");
 });
 

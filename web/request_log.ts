@@ -1,18 +1,18 @@
 /**
- * What a process's log says of requests: how they ended, with ids by which they are found again, and nothing of who
- * voted or what. A vote id is the device's own random UUID; a path is said only where the app knows it.
+ * Logs requests: how they ended, with ids for searching, and nothing about who voted or what. A vote id is the device's
+ * random UUID. A path is logged only if the app has a route for it.
  *
  * @module
  */
 import type { Logger } from "@logtape/logtape";
-import type { Arrival } from "./serve.ts";
+import type { ConnectionInfo } from "./serve.ts";
 
 /** How an app answers. */
-type Fetch = (request: Request, arrival: Arrival) => Response | Promise<Response>;
+type Fetch = (request: Request, connection: ConnectionInfo) => Response | Promise<Response>;
 
-/** What tells a request from others. */
+/** The ids of a request. */
 export type RequestIds = Readonly<{
-  /** `X-Request-Id`, if it is a UUID: anything else could be anything. */
+  /** `X-Request-Id`, if it is a UUID. Other values are not logged: they could hold anything. */
   requestId?: string;
   /** `Idempotency-Key`, if it is a UUID: the vote's id, or the batch's. */
   idempotencyKey?: string;
@@ -20,7 +20,7 @@ export type RequestIds = Readonly<{
 
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
-/** A request's ids, as far as it has them. */
+/** The ids that a request has. */
 export function requestIds({ headers }: Request): RequestIds {
   const requestId = headers.get("x-request-id") ?? "";
   const idempotencyKey = headers.get("idempotency-key")?.replace(/^"(.*)"$/, "$1") ?? "";
@@ -30,17 +30,17 @@ export function requestIds({ headers }: Request): RequestIds {
   };
 }
 
-/** Has every request's end said at level debug. Below that level it costs nothing: the app's own function comes back. */
+/** Logs every request's end at level `debug`. At higher levels it returns the app's own function and costs nothing. */
 export function logRequests(
   fetch: Fetch,
   log: Logger,
   now: () => number = performance.now.bind(performance),
 ): Fetch {
   if (!log.isEnabledFor("debug")) return fetch;
-  return async (request, arrival) => {
+  return async (request, connection) => {
     const fromMs = now();
     const { requestId = crypto.randomUUID(), idempotencyKey } = requestIds(request);
-    const answer = await fetch(request, arrival);
+    const answer = await fetch(request, connection);
     const { status } = answer;
     log.debug("{method} {path} {status}", {
       method: request.method,
@@ -55,9 +55,9 @@ export function logRequests(
 }
 
 /**
- * Has an error that no answer could explain said, with the request's ids.
+ * Logs an error that was answered with `internal`, with the request's ids.
  *
- * @param isPlain Of which errors the message says everything; of others the stack is said too.
+ * @param isPlain Whether an error's message is enough. For other errors the stack is logged, too.
  */
 export function logErrors(
   log: Logger,

@@ -6,7 +6,7 @@ Deno.test.sanitizer({ ops: true, resources: true });
 
 const ID = "0b4c2f0e-6c5b-4b7a-9d9b-2f5d7c1e8a90";
 const VOTE = "5f0c1f6e-9d7a-4c1b-8f3e-1a2b3c4d5e6f";
-const arrival = { address: "127.0.0.1", target: "/v1/votes" };
+const connection = { address: "127.0.0.1", target: "/v1/votes" };
 
 /** A logger that keeps what it is told. */
 function memoryLog(level: "debug" | "info") {
@@ -42,8 +42,8 @@ Deno.test("logRequests() says how a request ended, and of an unknown path not ev
   const { said, log } = memoryLog("debug");
   let ms = 0;
   const answer = (status: number) => logRequests(() => new Response(null, { status }), log, () => ms += 7);
-  await answer(202)(post({ "x-request-id": ID, "idempotency-key": `"${VOTE}"` }), arrival);
-  await answer(404)(post({ "x-request-id": ID }, "/v1/votes/RI-0001"), arrival);
+  await answer(202)(post({ "x-request-id": ID, "idempotency-key": `"${VOTE}"` }), connection);
+  await answer(404)(post({ "x-request-id": ID }, "/v1/votes/RI-0001"), connection);
   assert.deepEqual(said.map(({ properties }) => properties), [
     { method: "POST", path: "/v1/votes", status: 202, ms: 7, requestId: ID, idempotencyKey: VOTE },
     { method: "POST", path: "unknown", status: 404, ms: 7, requestId: ID },
@@ -52,7 +52,7 @@ Deno.test("logRequests() says how a request ended, and of an unknown path not ev
 
 Deno.test("logRequests() gives a request an id that has none", async () => {
   const { said, log } = memoryLog("debug");
-  await logRequests(() => new Response(), log)(post({}), arrival);
+  await logRequests(() => new Response(), log)(post({}), connection);
   assert.match(String(said[0]!.properties.requestId), /^[0-9a-f-]{36}$/);
 });
 

@@ -1,7 +1,7 @@
 /**
- * Serves HTTP to whoever may come: connections are bounded in number and in time before a request is there to be
- * judged, and what is no HTTP is answered with a problem. On `node:http`, since `Deno.serve` bounds neither, and ends
- * with the process once file descriptors run out (docs/adr/0007-connections.md).
+ * Serves HTTP to the public: limits the number and the duration of connections before there is a request, and answers
+ * invalid HTTP with a problem. Uses `node:http`, because `Deno.serve` has no such limits, and ends the process when file
+ * descriptors run out (docs/adr/0007-connections.md).
  *
  * @module
  */
@@ -15,50 +15,50 @@ import type { AddressInfo, Socket } from "node:net";
 import { type Problem, problem } from "../shared/problem.ts";
 import { networkOf } from "./address.ts";
 import { type HandshakeEvents, HandshakeFaults } from "./handshakes.ts";
-import { WholeAnswer } from "./whole_answer.ts";
-import { Certificates, LOOK_EVERY_MS, type TlsEvents, type TlsFiles } from "./tls.ts";
+import { BufferedResponse } from "./buffered_response.ts";
+import { Certificates, POLL_EVERY_MS, type TlsEvents, type TlsFiles } from "./tls.ts";
 
 /** Bounds of one connection. */
 export const CONNECTION_LIMITS = {
-  /** From opening to agreed keys, with TLS. */
+  /** From opening to the end of the TLS handshake. */
   handshakeMs: 10_000,
-  /** From opening, or the request before, to the end of a request's head. */
+  /** From opening, or from the previous request, to the end of a request's head. */
   headMs: 10_000,
-  /** From a request's first byte to its last, from its head's end once it is answered. The apps give up sooner, and say why. */
+  /** From a request's first byte to its last; after its answer, from its head's end. The apps time out sooner, with a reason. */
   requestMs: 20_000,
   /** Between two requests. */
   idleMs: 60_000,
-  /** In which nothing is sent or read: of a listener that reads no more. */
+  /** Without any byte sent or read: for a client that has stopped reading. */
   stalledMs: 120_000,
-  /** How often it is looked whether one has taken longer. */
+  /** How often connections are checked against these limits. */
   checkEveryMs: 1_000,
   headBytes: 16 * 1024,
 };
 
-/** File descriptors that are left for all else: the spool, logs, the database, requests to the aggregator. */
+/** File descriptors reserved for everything else: the spool, logs, the database, requests to the aggregator. */
 const RESERVED_DESCRIPTORS = 128;
 
-/** What a request came over. */
-export type Arrival = Readonly<{
+/** The connection of a request. */
+export type ConnectionInfo = Readonly<{
   /** The sender's IP address. */
   address: string;
-  /** What was asked for, byte for byte: a `Request`'s URL is a tidied one. */
+  /** The request target, byte for byte: a `Request`'s URL is normalized. */
   target: string;
 }>;
 
-/** What is served, where, and to how many. */
+/** Options of a server. */
 export type ServeOptions = Readonly<{
   hostname: string;
   /** 0 for any. */
   port: number;
-  /** Connections at once, and of one address; more are closed as they come. */
+  /** Maximum connections, in all and of one address. More are closed as they open. */
   maxConnections: number;
   maxAddressConnections: number;
-  fetch(request: Request, arrival: Arrival): Response | Promise<Response>;
-  /** Told of errors of the server's own: an answer that could not be sent. */
+  fetch(request: Request, connection: ConnectionInfo): Response | Promise<Response>;
+  /** Called with errors of the server itself: an answer that could not be sent. */
   onError(error: unknown): void;
   limits?: Partial<typeof CONNECTION_LIMITS>;
-  /** With it, TLS and nothing else is spoken. */
+  /** With certificates the server speaks TLS only. */
   tls?: Readonly<{ files: TlsFiles } & TlsEvents & HandshakeEvents>;
 }>;
 
@@ -68,13 +68,13 @@ export type BoundedServer = Readonly<{
   origin: string;
   /** Connections open now. */
   connections(): number;
-  /** Takes no more requests, and resolves when those under way are answered. */
+  /** Accepts no more requests, and resolves when the running ones are answered. */
   shutdown(): Promise<void>;
 }>;
 
-/** Begins to serve. Rejects when it cannot listen there, or cannot use the certificates. */
+/** Starts a server. Rejects when it cannot listen on the address, or cannot use the certificates. */
 export async function serve(options: ServeOptions): Promise<BoundedServer> {
-  // A parser that has failed once fails on the next connection too, whatever comes there (Deno 2.9.6).
+  // A parser that has failed once fails again on the next connection that reuses it (Deno 2.9.6).
   parsers.max = 0;
   const { hostname, port, tls } = options;
   const limits = { ...CONNECTION_LIMITS, ...options.limits };
@@ -93,10 +93,10 @@ export async function serve(options: ServeOptions): Promise<BoundedServer> {
   await listen(server, hostname, port);
   const { address, family, port: bound } = server.address() as AddressInfo;
   const look = () => {
-    certificates!.look((next) => (server as TlsServer).setSecureContext(next), tls!);
-    faults!.look();
+    certificates!.poll((next) => (server as TlsServer).setSecureContext(next), tls!);
+    faults!.poll();
   };
-  const looking = tls && setInterval(look, LOOK_EVERY_MS);
+  const looking = tls && setInterval(look, POLL_EVERY_MS);
   return {
     origin: `${tls ? "https" : "http"}://${family === "IPv6" ? `[${address}]` : address}:${bound}`,
     connections,
@@ -118,14 +118,14 @@ function makeServer(
       Object.defineProperty(request, "body", { get: () => bodyOf(incoming as IncomingMessage) });
       if (hasTwoHosts(rawHeaders)) return problemAnswer(problem("not-http", "there must be one Host header"));
       const answered = await fetch(request, { address: socket.remoteAddress ?? "", target: url });
-      if (!(answered instanceof WholeAnswer)) return answered;
-      sendWhole(answered, outgoing as ServerResponse);
+      if (!(answered instanceof BufferedResponse)) return answered;
+      sendBuffered(answered, outgoing as ServerResponse);
       return RESPONSE_ALREADY_SENT;
     },
     {
-      // Its Request and Response in place of the runtime's would save 10 µs, and lack bytes().
+      // The adapter's own Request and Response would save 10 µs, but they lack bytes().
       overrideGlobalObjects: false,
-      // node:http does it: a body that was not read is read away, for as long as a request may take.
+      // node:http does that: it reads and discards an unread body, for as long as a request may take.
       autoCleanupIncoming: false,
       errorHandler: (error) => {
         if ((error as Error).name === "RequestError") {
@@ -142,7 +142,7 @@ function makeServer(
     keepAliveTimeout: limits.idleMs,
     connectionsCheckingInterval: limits.checkEveryMs,
     maxHeaderSize: limits.headBytes,
-    // The answer to a request without one is below, and is a problem.
+    // A request without a Host header is answered below, with a problem.
     requireHostHeader: false,
   };
   if (certificates === undefined) return createServer(settings, answer);
@@ -153,15 +153,15 @@ function makeServer(
   );
 }
 
-/** Sends an answer in one write. Through the streams of a `Response` a vote would cost a fifth more. */
-function sendWhole({ status, headers, whole }: WholeAnswer, outgoing: ServerResponse): void {
+/** Sends an answer in one write. With the streams of a `Response` a vote would cost a fifth more. */
+function sendBuffered({ status, headers, whole }: BufferedResponse, outgoing: ServerResponse): void {
   outgoing.writeHead(status, { ...Object.fromEntries(headers), "content-length": Buffer.byteLength(whole) });
   outgoing.end(whole);
 }
 
 /**
- * Follows handshakes, if there are any. Tells whether a connection has had its own: before, nothing can be written, nor
- * it be ended.
+ * Follows TLS handshakes. The returned function says whether a connection's handshake is over: before that it can be
+ * neither written to nor ended.
  */
 function followHandshakes(server: Server, faults: HandshakeFaults | undefined): (socket: Socket) => boolean {
   if (faults === undefined) return () => true;
@@ -171,7 +171,7 @@ function followHandshakes(server: Server, faults: HandshakeFaults | undefined): 
   return (socket) => open.has(socket);
 }
 
-/** Bytes of a body that wait for its reader at the most; then no more are taken from the connection. */
+/** Maximum bytes of a body that wait for their reader. Beyond it the connection is paused. */
 const MAX_WAITING_BYTES = 64 * 1024;
 
 /**
@@ -199,12 +199,12 @@ function bodyOf(incoming: IncomingMessage): ReadableStream<Uint8Array<ArrayBuffe
       incoming.pause();
     },
     pull: () => void incoming.resume(),
-    // What still comes is read away, for as long as a request may take.
+    // The rest is read and discarded, for as long as a request may take.
     cancel: () => end(() => incoming.resume()),
   }, new ByteLengthQueuingStrategy({ highWaterMark: MAX_WAITING_BYTES }));
 }
 
-/** Closes connections beyond the limits as they come. Returns how many there are. */
+/** Closes connections beyond the limits as they open. Returns a function that counts open ones. */
 function boundConnections(
   server: Server,
   { maxConnections, maxAddressConnections }: ServeOptions,
@@ -231,7 +231,7 @@ function boundConnections(
   return () => open;
 }
 
-/** How many file descriptors the process may have, by /proc; without limit where there is none. */
+/** Maximum file descriptors of the process, from /proc; infinite where there is no /proc. */
 function descriptorLimit(): number {
   try {
     const limits = Deno.readTextFileSync("/proc/self/limits");
@@ -242,8 +242,8 @@ function descriptorLimit(): number {
 }
 
 /**
- * Follows each connection's requests. Tells whether bytes that cannot be read may be answered: not while a request
- * before them, which may yet be taken, has no answer, for this one would pass for that.
+ * Follows each connection's requests. The returned function says whether invalid bytes may be answered. They must not be
+ * while an earlier request waits for its answer: the client would take this answer for that one.
  */
 function followRequests(server: Server, limits: typeof CONNECTION_LIMITS): (socket: Socket) => boolean {
   const bound = boundAnswered(server, limits);
@@ -266,7 +266,8 @@ function followRequests(server: Server, limits: typeof CONNECTION_LIMITS): (sock
 }
 
 /**
- * Bounds requests that have been answered and still come: `node:http` does so no more. Returns what is told of each.
+ * Limits requests that have been answered and are still being received: `node:http` does not. Call the returned function
+ * with each of them.
  */
 function boundAnswered(
   server: Server,
@@ -298,7 +299,7 @@ function hasTwoHosts(rawHeaders: readonly string[]): boolean {
   return hosts > 1;
 }
 
-/** Spells the answer to what could not be read as a request. */
+/** The answer, as raw HTTP, to bytes that are not a request. */
 function spell(found: Problem): string {
   const body = JSON.stringify(found);
   return `HTTP/1.1 ${found.status} ${

@@ -2,8 +2,8 @@ import assert from "assert";
 import { mock } from "node:test";
 import { eventually } from "../tests/eventually.ts";
 import { exchange, type RawAnswer, RawConnection } from "../tests/raw_http.ts";
-import { WholeAnswer } from "./whole_answer.ts";
-import { type Arrival, type BoundedServer, serve, type ServeOptions } from "./serve.ts";
+import { BufferedResponse } from "./buffered_response.ts";
+import { type BoundedServer, type ConnectionInfo, serve, type ServeOptions } from "./serve.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
@@ -18,7 +18,7 @@ async function serving(
     port: 0,
     maxConnections: 100,
     maxAddressConnections: 100,
-    fetch: async (request, arrival) => Response.json({ ...arrival, body: await request.text() }),
+    fetch: async (request, connection) => Response.json({ ...connection, body: await request.text() }),
     onError: (error) => errors.push(error),
     ...change,
   });
@@ -49,7 +49,7 @@ Deno.test("serve() hands requests on, with the address they came from and the ta
     assert.deepEqual(
       answer?.body,
       { address: "127.0.0.1", target: "/a/../b?c#d", body: "ä" } satisfies
-        & Arrival
+        & ConnectionInfo
         & { body: string },
     );
   });
@@ -150,7 +150,7 @@ Deno.test("serve() sends a whole answer as it is, and what is made of one as any
         ]);
       }
       assert.deepEqual(errors, []);
-    }, { fetch: () => change(new WholeAnswer("ärmel", { status: 202, headers })) });
+    }, { fetch: () => change(new BufferedResponse("ärmel", { status: 202, headers })) });
   }
 });
 

@@ -6,7 +6,7 @@ import { withDirectory } from "../tests/directory.ts";
 import { eventually } from "../tests/eventually.ts";
 import { MAX_TOLD } from "./handshakes.ts";
 import { type BoundedServer, serve, type ServeOptions } from "./serve.ts";
-import { LOOK_EVERY_MS, type TlsFiles } from "./tls.ts";
+import { POLL_EVERY_MS, type TlsFiles } from "./tls.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
@@ -144,7 +144,7 @@ Deno.test("serve() rejects before it listens when it cannot use the certificates
     const past = await authority.sign("past", { fromDay: -10, toDay: -1 });
     await assert.rejects(
       serving(past, () => Promise.resolve()),
-      /Cannot start: TLS_CERT_FILE names .*past\.crt, which is good from/,
+      /Cannot start: TLS_CERT_FILE names .*past\.crt, which is valid from/,
     );
   });
 });
@@ -168,10 +168,10 @@ Deno.test("serve() with authorities for clients lets in who shows a certificate 
 });
 
 /** Lets the server look at its files, as time does. */
-async function withTimers(work: (look: () => void) => Promise<void>): Promise<void> {
+async function withTimers(work: (poll: () => void) => Promise<void>): Promise<void> {
   mock.timers.enable({ apis: ["setInterval"] });
   try {
-    await work(() => mock.timers.tick(LOOK_EVERY_MS));
+    await work(() => mock.timers.tick(POLL_EVERY_MS));
   } finally {
     mock.timers.reset();
   }

@@ -1,48 +1,48 @@
 /**
- * A server's certificate, key and, if it asks devices for certificates, the authorities of those: read from files,
- * checked before they are used, and read again when the files have changed.
+ * A server's certificate and key, and the authorities of client certificates if it asks for them. All are read from
+ * files, checked before they are used, and read again when the files change.
  *
  * @module
  */
 import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import { ConfigError } from "../shared/config.ts";
 
-/** How often files are looked at for changes, in milliseconds. */
-export const LOOK_EVERY_MS = 5_000;
+/** How often files are checked for changes, in milliseconds. */
+export const POLL_EVERY_MS = 5_000;
 
 /** Paths of PEM files. */
 export type TlsFiles = Readonly<{
-  /** The server's certificate, then those between it and its authority. */
+  /** The server's certificate, then the intermediate ones. */
   certFile: string;
   keyFile: string;
-  /** Authorities; with them a client must show a certificate of one of theirs. */
+  /** Authorities of client certificates. When set, a client must have a certificate of one of them. */
   clientCaFile?: string;
 }>;
 
-/** What the files hold. */
+/** The contents of the files. */
 type Texts = Readonly<{ cert: string; key: string; ca?: string }>;
 
-/** What is wrong with the files; the rest of a sentence that names the setting. */
+/** What is wrong with the files; follows "Cannot start: ". */
 type Fault = Readonly<{ fault: string }>;
 
-/** What `node:https` is told. */
+/** Options of `node:https`. */
 export type TlsOptions = Texts & Readonly<{ requestCert?: boolean; rejectUnauthorized?: boolean }>;
 
-/** Told of changes while a server runs. */
+/** Callbacks for changes while a server runs. */
 export type TlsEvents = Readonly<{
   onReload(expires: Date): void;
-  /** New files cannot be used, and the old ones stay in use; said once for each state of the files. */
+  /** New files are invalid, and the old ones stay in use. Called once for each state of the files. */
   onFault(fault: string): void;
 }>;
 
-/** Settings as the environment has them. */
+/** The settings in the environment. */
 export type TlsSettings = Readonly<{
   TLS_CERT_FILE?: string;
   TLS_KEY_FILE?: string;
   TLS_CLIENT_CA_FILE?: string;
 }>;
 
-/** The files that settings name; `undefined` for plain HTTP. Throws {@link ConfigError} when one goes without another. */
+/** The files that the settings name; `undefined` for plain HTTP. Throws {@link ConfigError} when one of them is missing. */
 export function tlsFiles(settings: TlsSettings): TlsFiles | undefined {
   const { TLS_CERT_FILE: certFile, TLS_KEY_FILE: keyFile, TLS_CLIENT_CA_FILE: clientCaFile } = settings;
   if (certFile !== undefined && keyFile !== undefined) return { certFile, keyFile, clientCaFile };
@@ -56,12 +56,12 @@ export function tlsFiles(settings: TlsSettings): TlsFiles | undefined {
   throw new ConfigError(`Cannot start: ${first[0]} is set, which needs ${missing} too`);
 }
 
-/** The certificates in use, and those that come after. */
+/** The certificates in use, which follow the files. */
 export class Certificates {
   readonly #files: TlsFiles;
   readonly #now: () => number;
   #texts: Texts;
-  /** What was found wrong last, so as to say it once. */
+  /** The last error, so that it is reported once only. */
   #fault: string | undefined;
 
   /** Throws {@link ConfigError} naming what cannot be used. */
@@ -81,11 +81,11 @@ export class Certificates {
   }
 
   /**
-   * Reads the files again, and hands on what has changed. Connections that stand stay as they are.
+   * Reads the files again, and uses them if they have changed. Existing connections do not change.
    *
    * @param use `setSecureContext` of the server.
    */
-  look(use: (options: TlsOptions) => void, { onReload, onFault }: TlsEvents): void {
+  poll(use: (options: TlsOptions) => void, { onReload, onFault }: TlsEvents): void {
     const read = readTexts(this.#files);
     if (!("fault" in read) && same(read, this.#texts)) {
       this.#fault = undefined;
@@ -123,7 +123,7 @@ function readTexts({ certFile, keyFile, clientCaFile }: TlsFiles): Texts | Fault
   return { cert, key, ca } as Texts;
 }
 
-/** Whether the server can use them, and until when. `node:https` itself takes what is none. */
+/** Whether the server can use the files, and until when. `node:https` itself accepts invalid ones. */
 function check(
   { cert, key, ca }: Texts,
   files: TlsFiles,
@@ -150,8 +150,8 @@ function check(
   if (nowMs < from.getTime() || nowMs >= to.getTime()) {
     return {
       fault:
-        `TLS_CERT_FILE names ${files.certFile}, which is good from ${from.toISOString()} to ${to.toISOString()}, ` +
-        `and must be good now (${new Date(nowMs).toISOString()})`,
+        `TLS_CERT_FILE names ${files.certFile}, which is valid from ${from.toISOString()} to ${to.toISOString()}, ` +
+        `and must be valid now (${new Date(nowMs).toISOString()})`,
     };
   }
   if (ca !== undefined && parseCertificates(ca) === undefined) {

@@ -1,5 +1,5 @@
 /**
- * What a process's log says of its certificates, and of handshakes that failed.
+ * Logs changes of certificates, and failed handshakes.
  *
  * @module
  */
@@ -7,12 +7,12 @@ import type { Logger } from "@logtape/logtape";
 import type { HandshakeEvents } from "./handshakes.ts";
 import type { TlsEvents } from "./tls.ts";
 
-/** Certificates that were read anew, those that cannot be used, and handshakes that failed. */
+/** Callbacks that log certificates that were read again, invalid ones, and failed handshakes. */
 export function tlsLog(log: Logger): TlsEvents & HandshakeEvents {
   return {
     onReload: (expires) =>
-      log.info("certificates were read anew, good until {expires}", { expires: expires.toISOString() }),
-    onFault: (fault) => log.error("certificates stay as they are: {fault}", { fault }),
+      log.info("certificates were read again, valid until {expires}", { expires: expires.toISOString() }),
+    onFault: (fault) => log.error("certificates were not replaced: {fault}", { fault }),
     onHandshakeFault: (address, why) =>
       log.warn("TLS handshake with {address} failed: {why}", { address, why }),
     onMoreHandshakeFaults: (count) =>

@@ -14,8 +14,8 @@ Deno.test("tlsLog() says what became of certificates and of handshakes, each at 
   events.onHandshakeFault("10.0.0.1", "UnknownCA");
   events.onMoreHandshakeFaults(7);
   assert.deepEqual(said, [
-    ["info", "certificates were read anew, good until {expires}", { expires: "1970-01-01T00:00:00.000Z" }],
-    ["error", "certificates stay as they are: {fault}", { fault: "no PEM" }],
+    ["info", "certificates were read again, valid until {expires}", { expires: "1970-01-01T00:00:00.000Z" }],
+    ["error", "certificates were not replaced: {fault}", { fault: "no PEM" }],
     ["warn", "TLS handshake with {address} failed: {why}", { address: "10.0.0.1", why: "UnknownCA" }],
     ["warn", "{count} more TLS handshakes failed within a minute", { count: 7 }],
   ]);

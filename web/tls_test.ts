@@ -94,7 +94,7 @@ Deno.test("Certificates refuses a certificate that is not good yet, or no longer
     for (const files of [past, future]) {
       assert.match(
         refusal(files),
-        /which is good from \S+Z to \S+Z, and must be good now \(\S+Z\)/,
+        /which is valid from \S+Z to \S+Z, and must be valid now \(\S+Z\)/,
       );
     }
   });
@@ -103,7 +103,7 @@ Deno.test("Certificates refuses a certificate that is not good yet, or no longer
 /** Looks at the files, and tells what came of it. */
 function look(certificates: Certificates): { used: TlsOptions[]; expires: Date[]; faults: string[] } {
   const seen = { used: [] as TlsOptions[], expires: [] as Date[], faults: [] as string[] };
-  certificates.look((options) => seen.used.push(options), {
+  certificates.poll((options) => seen.used.push(options), {
     onReload: (expires) => seen.expires.push(expires),
     onFault: (fault) => seen.faults.push(fault),
   });

@@ -20,7 +20,7 @@ import { isBeingRebuilt } from "./rebuild_lease.ts";
 const AGAIN_FIRST_MS = 1_000;
 const AGAIN_LAST_MS = 10_000;
 /** How often the log is held against the positions, in milliseconds. */
-const LOOK_EVERY_MS = 2_000;
+const POLL_EVERY_MS = 2_000;
 /** How long counting may fail before the election is said not to be counted, in milliseconds. */
 const FAILING_AFTER_MS = 5_000;
 
@@ -38,7 +38,7 @@ export type ElectionCountOptions = Readonly<{
   /** Told how counted records were judged, and how many sequence numbers came a second time. */
   onJudged?(records: readonly JudgedRecord[], repeated: number): void;
   onFault(what: string, error: unknown): void;
-  lookEveryMs?: number;
+  pollEveryMs?: number;
   failingAfterMs?: number;
 }>;
 
@@ -253,22 +253,22 @@ export class ElectionCount {
   }
 
   async #watchLog(): Promise<void> {
-    const { databaseState, history, log, signal, lookEveryMs } = this.#options;
+    const { databaseState, history, log, signal, pollEveryMs } = this.#options;
     const watch = new LogWatch(log, history.election, () => performance.now());
     while (!signal.aborted) {
       try {
-        if (databaseState.away === undefined) await this.#look(watch);
+        if (databaseState.away === undefined) await this.#poll(watch);
       } catch (error) {
         if (error instanceof LogFault) await this.#stopUnlessRebuilt(error);
         // The database is watched by itself.
       }
-      await delay(lookEveryMs ?? LOOK_EVERY_MS, undefined, { signal }).catch(() => {});
+      await delay(pollEveryMs ?? POLL_EVERY_MS, undefined, { signal }).catch(() => {});
     }
   }
 
-  async #look(watch: LogWatch): Promise<void> {
+  async #poll(watch: LogWatch): Promise<void> {
     const { databases: { counting, reading }, history, log } = this.#options;
-    const { notCounting, warning, isSuspect, lag, deleted } = await watch.look(reading.query);
+    const { notCounting, warning, isSuspect, lag, deleted } = await watch.poll(reading.query);
     this.#notCounting = notCounting;
     this.#deleted = deleted;
     if (notCounting === undefined) this.#warning = warning;

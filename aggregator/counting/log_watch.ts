@@ -45,7 +45,7 @@ export class LogWatch {
   }
 
   /** Looks once. @throws what the database throws. */
-  async look(query: Query): Promise<LogFindings> {
+  async poll(query: Query): Promise<LogFindings> {
     const log = this.#log;
     try {
       // Starts, positions, ends: in this order none of them is ahead of the next without something being wrong.

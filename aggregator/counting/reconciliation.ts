@@ -1,27 +1,27 @@
 /**
- * Whether the books balance: for each partition, records read = counted + duplicate + rejected + held +
+ * Whether the reconciliation balances: for each partition, records read = counted + duplicate + rejected + held +
  * statements. Both sides are
  * counters of their own; neither is worked out from offsets.
  *
  * @module
  */
 import type { Fate } from "../../shared/outcome.ts";
-import type { Books, Progress, Reconciliation as Answer, Rejections } from "../public/schemas.ts";
+import type { Balance, Progress, Reconciliation as Answer, Rejections } from "../public/schemas.ts";
 import { type Database, type Query, queryOne } from "../database/database.ts";
 import { readPositions } from "./tables.ts";
 
 /** Most gaps of the log that one answer lists. */
 const MAX_GAPS = 1_000;
 
-/** The books; what is shown of the count is no affair of theirs. */
+/** The reconciliation; what is shown of the count is not part of it. */
 type Reconciliation = Omit<Answer, "notShown">;
-type PartitionBooks = Reconciliation["partitions"][number];
+type PartitionBalance = Reconciliation["partitions"][number];
 type OutcomeRow = Reconciliation["outcomes"][number];
 type Gap = Reconciliation["gaps"][number];
 type RejectionRow = Rejections["rows"][number];
 
 /**
- * Reads the books.
+ * Reads the reconciliation.
  *
  * @param partitions How many the election's log has, by the manifest.
  * @param logEnds Where each partition of the log ends; asked after the database, so that no lag is negative.
@@ -38,24 +38,24 @@ export async function readReconciliation(
     gaps: await logGaps(query, election),
   }), "snapshot");
   const ends = await logEnds();
-  const rows = Array.from({ length: partitions }, (_, partition): PartitionBooks => {
+  const rows = Array.from({ length: partitions }, (_, partition): PartitionBalance => {
     const place = places.get(partition);
     const nextOffset = place?.next ?? 0;
     const logEnd = ends?.[partition] ?? null;
-    const books = balance(place?.read ?? 0, counts.get(partition) ?? []);
-    return { partition, ...books, nextOffset, logEnd, lag: logEnd === null ? null : logEnd - nextOffset };
+    const sums = balance(place?.read ?? 0, counts.get(partition) ?? []);
+    return { partition, ...sums, nextOffset, logEnd, lag: logEnd === null ? null : logEnd - nextOffset };
   });
   const lag = rows.reduce<number | null>(
     (sum, { lag }) => sum === null || lag === null ? null : sum + lag,
     0,
   );
-  const total = { ...totalBooks(places, counts), lag };
+  const total = { ...totalBalance(places, counts), lag };
   return { election, total, partitions: rows, outcomes: sumOutcomes(counts), gaps };
 }
 
 const FIELDS = ["read", "counted", "duplicate", "rejected", "held", "statements"] as const;
 
-function balance(read: number, outcomes: readonly OutcomeRow[]): Books {
+function balance(read: number, outcomes: readonly OutcomeRow[]): Balance {
   const of = (fate: Fate) => outcomes.reduce((sum, row) => row.fate === fate ? sum + row.records : sum, 0);
   const fates = {
     counted: of("counted"),
@@ -71,16 +71,16 @@ function balance(read: number, outcomes: readonly OutcomeRow[]): Books {
   };
 }
 
-/** The books of all partitions: balanced when each of them is, so that no two faults make up for one another. */
-function totalBooks(
+/** The reconciliation of all partitions: balanced when each of them is, so that no two faults make up for one another. */
+function totalBalance(
   places: ReadonlyMap<number, { read: number }>,
   counts: ReadonlyMap<number, readonly OutcomeRow[]>,
-): Books {
+): Balance {
   const total = balance(0, []);
   for (const partition of new Set([...places.keys(), ...counts.keys()])) {
-    const books = balance(places.get(partition)?.read ?? 0, counts.get(partition) ?? []);
-    for (const field of FIELDS) total[field] += books[field];
-    total.balanced &&= books.balanced;
+    const sums = balance(places.get(partition)?.read ?? 0, counts.get(partition) ?? []);
+    for (const field of FIELDS) total[field] += sums[field];
+    total.balanced &&= sums.balanced;
   }
   return total;
 }
@@ -122,12 +122,12 @@ export async function totalVoters(query: Query, election: string): Promise<numbe
   return voters;
 }
 
-/** Reads the totals of the books and of turnout, at one moment; cheap enough for once a second. */
+/** Reads the totals of the reconciliation and of turnout, at one moment; cheap enough for once a second. */
 export async function readProgress(db: Database, election: string): Promise<Progress> {
   return await db.transaction(async (query) => {
     const counts = await outcomeCounts(query, election);
-    const books = totalBooks(await readPositions(query, election), counts);
-    return { ...books, voters: await totalVoters(query, election), outcomes: sumOutcomes(counts) };
+    const sums = totalBalance(await readPositions(query, election), counts);
+    return { ...sums, voters: await totalVoters(query, election), outcomes: sumOutcomes(counts) };
   }, "snapshot");
 }
 
@@ -162,7 +162,8 @@ async function newestRejections(query: Query, election: string, limit: number): 
        to_char(r.appended_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI"Z"') AS minute
      FROM counting.log_positions p
      CROSS JOIN LATERAL (
-       SELECT * FROM counting.rejections r WHERE r.election = p.election AND r.partition = p.partition
+       SELECT log_offset, record_index, fate, reason, gateway, station, appended_at
+       FROM counting.rejections r WHERE r.election = p.election AND r.partition = p.partition
        ORDER BY r.log_offset DESC, r.record_index DESC LIMIT $2::int
      ) r
      WHERE p.election = $1

@@ -1,10 +1,10 @@
 import assert from "assert";
-import { withElection, writeBooks, writeRejection } from "../../tests/seeded_database.ts";
+import { withElection, writeReconciliation, writeRejection } from "../../tests/seeded_database.ts";
 import { progressSchema, reconciliationSchema, rejectionsSchema } from "../public/schemas.ts";
 import { readLag, readProgress, readReconciliation, readRejections } from "./reconciliation.ts";
 
 /** What the count answers: what is shown of it is not its affair. */
-const booksSchema = reconciliationSchema.omit({ notShown: true });
+const reconciliationOnly = reconciliationSchema.omit({ notShown: true });
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
@@ -12,9 +12,9 @@ Deno.test("readReconciliation() holds what was read against what became of it", 
   await withElection(async (db) => {
     let ends: number[] | undefined = [0, 0, 0];
     const read = async () => {
-      const books = await readReconciliation(db, "test-2026", 3, () => Promise.resolve(ends));
-      assert.deepEqual(booksSchema.parse(books), books);
-      return books;
+      const reconciliation = await readReconciliation(db, "test-2026", 3, () => Promise.resolve(ends));
+      assert.deepEqual(reconciliationOnly.parse(reconciliation), reconciliation);
+      return reconciliation;
     };
 
     await t.step("nothing read yet: balanced", async () => {
@@ -32,14 +32,18 @@ Deno.test("readReconciliation() holds what was read against what became of it", 
       assert.equal(partitions.length, 3);
     });
 
-    await writeBooks(db.query, 0, 15, 12, {
+    await writeReconciliation(db.query, 0, 15, 12, {
       counted: 7,
       "duplicate/retransmission": 1,
       "rejected/overvote": 2,
       "held/clock": 3,
       statement: 2,
     });
-    await writeBooks(db.query, 2, 5, 5, { counted: 3, "duplicate/double_vote": 1, "rejected/overvote": 1 });
+    await writeReconciliation(db.query, 2, 5, 5, {
+      counted: 3,
+      "duplicate/double_vote": 1,
+      "rejected/overvote": 1,
+    });
     await db.query("INSERT INTO counting.gaps VALUES ('test-2026', 0, 4, 6)");
     ends = [20, 0, 5];
 
@@ -108,8 +112,8 @@ Deno.test("readReconciliation() holds what was read against what became of it", 
     });
 
     await t.step("differences that cancel out are still differences", async () => {
-      await writeBooks(db.query, 0, 16, 13, {});
-      await writeBooks(db.query, 2, 4, 4, {});
+      await writeReconciliation(db.query, 0, 16, 13, {});
+      await writeReconciliation(db.query, 2, 4, 4, {});
       const { total, partitions } = await read();
       assert.deepEqual(partitions.map(({ balanced }) => balanced), [false, true, false]);
       assert.deepEqual([total.read, total.counted, total.balanced], [20, 10, false]);
@@ -120,8 +124,8 @@ Deno.test("readReconciliation() holds what was read against what became of it", 
 
 Deno.test("readRejections() lists the newest of all partitions, and nothing that names a vote", async () => {
   await withElection(async (db) => {
-    await writeBooks(db.query, 0, 3, 3, { "rejected/overvote": 2, "duplicate/retransmission": 1 });
-    await writeBooks(db.query, 1, 2, 2, { "duplicate/double_vote": 1, "rejected/bad_signature": 1 });
+    await writeReconciliation(db.query, 0, 3, 3, { "rejected/overvote": 2, "duplicate/retransmission": 1 });
+    await writeReconciliation(db.query, 1, 2, 2, { "duplicate/double_vote": 1, "rejected/bad_signature": 1 });
     const voteId = crypto.randomUUID();
     await writeRejection(db.query, 0, 0, "overvote", { at: "2026-11-03T12:00:01.000Z", voteId });
     await writeRejection(db.query, 0, 1, "overvote", { at: "2026-11-03T12:03:01.000Z", voteId });

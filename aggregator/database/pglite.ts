@@ -28,12 +28,17 @@ const PROBE_BYTES = 65_536;
  * one, which the system frees when the process ends, however it ends.
  *
  * @param directory Made if missing; in memory when left out.
+ * @param contents A dump of a data directory, as a tar file, that a new database starts from.
  * @throws {DatabaseInUse} when another process has it open.
  * @throws {DatabaseBroken} when it cannot be started; so do its queries when it cannot go on.
  */
-export async function openPglite(directory?: string): Promise<Database> {
+export async function openPglite(directory?: string, contents?: Blob): Promise<Database> {
   const lock = directory === undefined ? undefined : await lockDirectory(directory);
-  const db = await PGlite.create(directory === undefined ? {} : { dataDir: directory }).catch((error) => {
+  const options = {
+    ...directory !== undefined && { dataDir: directory },
+    ...contents !== undefined && { loadDataDir: contents },
+  };
+  const db = await PGlite.create(options).catch((error) => {
     lock?.close();
     throw explain(error, directory);
   });

@@ -1,7 +1,7 @@
 import assert from "assert";
 import { databaseContract } from "../../tests/database_contract.ts";
 import { startChild } from "../../tests/child.ts";
-import { DatabaseInUse, openPglite } from "./pglite.ts";
+import { DatabaseBroken, DatabaseInUse, openPglite } from "./pglite.ts";
 import { withDirectory } from "../../tests/directory.ts";
 
 databaseContract("pglite", "one", async () => {
@@ -70,7 +70,16 @@ Deno.test("openPglite() lets go of a directory that is no database, and says so"
   await withDirectory(async (parent) => {
     await Deno.mkdir(`${parent}/db`);
     await Deno.writeTextFile(`${parent}/db/PG_VERSION`, "9\n");
-    await assert.rejects(openPglite(`${parent}/db`), (error) => !(error instanceof DatabaseInUse));
+    await assert.rejects(openPglite(`${parent}/db`), (error) => {
+      assert.ok(error instanceof DatabaseBroken, String(error));
+      assert.match(
+        error.message,
+        new RegExp(
+          `^Cannot use the database ${parent}/db: it cannot go on \\(.+\\); see that its files are whole$`,
+        ),
+      );
+      return true;
+    });
     using file = await Deno.open(`${parent}/db.lock`, { write: true });
     assert.ok(await file.tryLock(true), "the lock is free");
   });
@@ -94,4 +103,52 @@ Deno.test("openPglite() keeps a table small that is filled and emptied over and 
   } finally {
     await db.close();
   }
+});
+
+/** What is written beside this directory to see whether its disk is full goes to a device that is always full. */
+const fillDisk = (directory: string) => Deno.symlink("/dev/full", `${directory}.probe`);
+
+const isFullDisk = (directory: string) => (error: unknown) => {
+  assert.ok(error instanceof DatabaseBroken, String(error));
+  assert.equal(
+    error.message,
+    `Cannot use the database ${directory}: its disk is full; make room and start again`,
+  );
+  return true;
+};
+
+Deno.test("openPglite() says that the disk is full when it cannot start, and frees the directory", async () => {
+  await withDirectory(async (parent) => {
+    const directory = `${parent}/db`;
+    await Deno.mkdir(directory);
+    await Deno.writeTextFile(`${directory}/PG_VERSION`, "9\n");
+    await fillDisk(directory);
+    await assert.rejects(openPglite(directory), isFullDisk(directory));
+    using file = await Deno.open(`${directory}.lock`, { write: true });
+    assert.ok(await file.tryLock(true), "the lock is free");
+  });
+});
+
+Deno.test("queries and transactions say that the disk is full, and pass on other errors as they are", async () => {
+  await withDirectory(async (parent) => {
+    const directory = `${parent}/db`;
+    const db = await openPglite(directory);
+    const fail = (code: string) =>
+      `DO $$ BEGIN RAISE 'could not extend file' USING ERRCODE = '${code}'; END $$`;
+    try {
+      for (
+        const run of [
+          () => db.query(fail("53100")),
+          () => db.transaction((query) => query(fail("53100"))),
+        ]
+      ) {
+        await fillDisk(directory);
+        await assert.rejects(run(), isFullDisk(directory));
+      }
+      await assert.rejects(db.query(fail("53200")), { code: "53200", message: "could not extend file" });
+      assert.deepEqual(await db.query("SELECT 1 AS one"), [{ one: 1 }]);
+    } finally {
+      await db.close();
+    }
+  });
 });

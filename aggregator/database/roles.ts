@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Query, queryOne } from "./database.ts";
+import { arrayLiteral, type Query, queryOne } from "./database.ts";
 
 /** What each role is for. */
 export const ROLES = {
@@ -11,6 +11,10 @@ export const ROLES = {
   pollwire_counter: "counts, publishes and answers",
   pollwire_reader: "reads what is shown",
   pollwire_auditor: "reads all that was counted, to count it again",
+  pollwire_server: "reads what the page and the API show",
+  pollwire_indexer: "reads what goes to topics and Elasticsearch",
+  pollwire_receipts: "reads what became of votes",
+  pollwire_sync: "reads gateways' and devices' key versions, and writes what gateways state",
 } as const;
 export type Role = keyof typeof ROLES;
 
@@ -19,24 +23,31 @@ export class RoleFault extends Error {
   override name = "RoleFault";
 }
 
+/** A role that the user must have, or several of which one is enough. The first is the one that has no more than it needs. */
+export type RequiredRole = Role | readonly [Role, ...Role[]];
+
 /**
  * Makes sure that this user may do what is to come, before anything is begun. The owner of the database may do everything.
  *
  * @throws {RoleFault}
  */
-export async function requireRoles(query: Query, ...roles: Role[]): Promise<void> {
-  for (const role of roles) {
+export async function requireRoles(query: Query, ...roles: readonly RequiredRole[]): Promise<void> {
+  for (const required of roles) {
+    const names = typeof required === "string" ? [required] as const : required;
     const { user, may } = await queryOne<{ user: string; may: boolean }>(
       query,
-      `SELECT current_user AS user, pg_has_role($1, 'USAGE') OR pg_has_role(datdba, 'USAGE') AS may
+      `SELECT current_user AS user, pg_has_role(datdba, 'USAGE') OR EXISTS (
+         SELECT FROM unnest($1::text::text[]) AS role WHERE pg_has_role(role, 'USAGE')
+       ) AS may
        FROM pg_database WHERE datname = current_database()`,
-      [role],
+      [arrayLiteral(names)],
     );
-    if (!may) {
-      throw new RoleFault(
-        `Cannot work in the database as ${user}: it is not a member of ${role}, who ${ROLES[role]}; ` +
-          `run GRANT ${role} TO ${user} there, or connect as a member`,
-      );
-    }
+    if (may) continue;
+    const [role, ...others] = names;
+    const orElse = others.map((other) => ` or ${other}`).join("");
+    throw new RoleFault(
+      `Cannot work in the database as ${user}: it is not a member of ${role}${orElse}, who ${ROLES[role]}; ` +
+        `run GRANT ${role} TO ${user} there, or connect as a member`,
+    );
   }
 }

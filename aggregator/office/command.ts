@@ -19,6 +19,7 @@ import {
 import type { Keyring } from "../registry/keyring.ts";
 import { OfficeError } from "../registry/office_error.ts";
 import { revokeGatewayKey, rotateGatewayKey } from "../registry/gateway_keys.ts";
+import { writeRoleKeyFiles } from "../registry/role_key_files.ts";
 import { readDefinition, writeDeviceFile, writeGatewayFile, writeGatewayFiles } from "./provision.ts";
 import {
   type Finding,
@@ -46,23 +47,26 @@ export type ProvisionOptions = Readonly<{
   rotateGateway?: string;
   /** A gateway and a key version. */
   revokeGateway?: string;
+  /** Writes the key files of the roles `receipts` and `sync` again. */
+  writeKeys?: boolean;
 }>;
 
 const KEY_NAME = /^(.+)\.([1-9]\d{0,5})$/;
 
 /** @throws {UsageError} when the options do not say one thing. */
 export function checkProvisionOptions(
-  { definition, roll, election, close, rotate, revoke, rotateGateway, revokeGateway }: ProvisionOptions,
+  { definition, roll, election, close, rotate, revoke, rotateGateway, revokeGateway, writeKeys }:
+    ProvisionOptions,
 ): void {
   // A key may be revoked together with what creates it: of a device that was lost while an election was prepared.
   const alone = definition === undefined ? revoke : undefined;
-  const asked = [definition, close, rotate, alone, rotateGateway, revokeGateway]
+  const asked = [definition, close, rotate, alone, rotateGateway, revokeGateway, writeKeys]
     .filter((value) => value !== undefined).length;
   const onlyRoll = asked === 0 && roll !== undefined;
   if (asked !== 1 && !onlyRoll) {
     throw new UsageError(
       "give one of --definition (a new election, to which --revoke may be added), or with --election one of --close, " +
-        "--rotate, --revoke, --rotate-gateway, --revoke-gateway or --roll",
+        "--rotate, --revoke, --rotate-gateway, --revoke-gateway, --write-keys or --roll",
     );
   }
   if (definition === undefined && election === undefined) {
@@ -113,6 +117,7 @@ export async function runOffice(
     console.log(
       `device ${options.rotate} has key version ${version}; the one before is good for ${options.overlap} s`,
     );
+    await writeKeys(db, keyring, election);
     console.log(`wrote ${await writeDeviceFile(db.query, election, master, directory, now)}`);
   }
   if (options.revoke !== undefined) {
@@ -127,6 +132,8 @@ export async function runOffice(
     console.log(
       `gateway ${gateway} has key version ${version}; the ones before are good until they are revoked`,
     );
+    // First: a receipt that the gateway writes with its next key must not come before them.
+    await writeKeys(db, keyring, election);
     const name = { election, id: gateway, version };
     console.log(`wrote ${writeGatewayFile(name, master, directory, options.aggregator)}`);
   }
@@ -137,6 +144,13 @@ export async function runOffice(
       `gateway key ${options.revokeGateway} has been revoked: records that it signed are held from now on`,
     );
   }
+  if (options.writeKeys) await writeKeys(db, keyring, election);
+}
+
+/** Writes the key files of processes that have no master key. */
+async function writeKeys(db: Database, keyring: Keyring, election: string): Promise<void> {
+  const paths = await writeRoleKeyFiles(db.query, election, keyring.master(election), keyring.directory);
+  for (const path of paths) console.log(`wrote ${path}`);
 }
 
 function keyNamed(name: string): { id: string; version: number } {
@@ -179,6 +193,7 @@ async function create(
   console.log(
     `election ${election}: ${manifest.stations.length} stations, ${manifest.contests.length} contests`,
   );
+  await writeKeys(db, keyring, election);
   for (const path of writeGatewayFiles(manifest, master, directory, aggregators)) {
     console.log(`wrote ${path}`);
   }

@@ -3,10 +3,9 @@
  *
  * @module
  */
-import { existsSync } from "node:fs";
 import { UsageError } from "../../cli/command.ts";
 import { readText } from "../../cli/csv.ts";
-import { utf8 } from "../../shared/bytes.ts";
+import { findUnclosed } from "../../cli/unclosed_json.ts";
 import { definitionSchema, type ElectionDefinition, type Manifest } from "../../shared/election.ts";
 import {
   answerKeyPair,
@@ -20,6 +19,7 @@ import { type GatewayFile, gatewayFileSchema } from "../../shared/sync.ts";
 import type { Query } from "../database/database.ts";
 import { deviceKeys } from "../registry/elections.ts";
 import { OfficeError } from "../registry/office_error.ts";
+import { writeSecret } from "../registry/secret_file.ts";
 
 /** Faults that a message lists at the most. */
 const MAX_FAULTS = 10;
@@ -38,7 +38,7 @@ export async function readDefinition(
   try {
     const { text, notes } = await readText(path);
     notes.forEach(note);
-    value = JSON.parse(text);
+    value = parseDefinition(path, text);
   } catch (error) {
     if (error instanceof UsageError) {
       throw new OfficeError(error.message.replace(/^Cannot read /, "Cannot read the definition "));
@@ -51,6 +51,19 @@ export async function readDefinition(
     `${path.join(".")}: ${message}`
   );
   throw new OfficeError(`Cannot use the definition ${path}: ${faults.join("; ")}`);
+}
+
+/** @throws {UsageError} naming the line on which begins what is not closed, or else where the text is not JSON. */
+function parseDefinition(path: string, text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    const unclosed = findUnclosed(text);
+    const problem = unclosed === undefined
+      ? (error as Error).message
+      : `line ${unclosed.line}: ${unclosed.what}`;
+    throw new UsageError(`Cannot read ${path}: ${problem}`);
+  }
 }
 
 /**
@@ -148,17 +161,4 @@ function keptFile(path: string): GatewayFile | undefined {
       `Cannot add to ${path}: it is not a gateway's file; move it away and provision again`,
     );
   }
-}
-
-function writeSecret(path: string, value: unknown): void {
-  Deno.mkdirSync(path.slice(0, path.lastIndexOf("/")), { recursive: true, mode: 0o700 });
-  // One that is left over from a crash would keep whatever mode it has.
-  if (existsSync(`${path}.new`)) Deno.removeSync(`${path}.new`);
-  {
-    using file = Deno.openSync(`${path}.new`, { createNew: true, write: true, mode: 0o600 });
-    const bytes = utf8(`${JSON.stringify(value, null, 2)}\n`);
-    for (let at = 0; at < bytes.length;) at += file.writeSync(bytes.subarray(at));
-    file.syncSync();
-  }
-  Deno.renameSync(`${path}.new`, path);
 }

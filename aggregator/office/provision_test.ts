@@ -72,6 +72,40 @@ Deno.test("readDefinition() names a file that is missing, or is no JSON", async 
   });
 });
 
+Deno.test("readDefinition() names the line on which begins what a file that was cut off does not close", async () => {
+  const text = JSON.stringify(testDefinition(), undefined, 2);
+  const lineOf = (part: string) => text.slice(0, text.indexOf(part)).split("\n").length;
+  const cutIn = (part: string) => text.slice(0, text.indexOf(part) + part.length);
+  for (
+    const [cut, line, what] of [
+      [cutIn('"name": "'), lineOf('"name": "'), "a quote opens here and is not closed"],
+      [
+        cutIn('"partitions":'),
+        lineOf('"partitions":'),
+        'the field "partitions" begins here, and the file ends in it',
+      ],
+      [
+        cutIn('"contests": ['),
+        lineOf('"contests": ['),
+        "an array begins here and is not closed: the file was cut off, or a ] is missing",
+      ],
+      [
+        text.slice(0, -1),
+        1,
+        "an object begins here and is not closed: the file was cut off, or a } is missing",
+      ],
+      [text.replace('"name": "', '"name": '), lineOf('"name": "'), "a quote opens here and is not closed"],
+    ] as const
+  ) {
+    await withFile(cut, async (path) => {
+      await assert.rejects(
+        readDefinition(path),
+        refusal(`Cannot read the definition ${path}: line ${line}: ${what}`),
+      );
+    });
+  }
+});
+
 Deno.test("writeGatewayFiles() writes one file a gateway, with its own key, for its owner alone", async () => {
   await withDirectory(async (directory) => {
     const manifest = testManifest();

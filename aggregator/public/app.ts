@@ -1,44 +1,34 @@
 /**
- * The aggregator's HTTP interface: elections, results, turnout, the books, receipts, the live stream and the page.
- * Everything read-only is for everyone; no answer holds a vote, a voter key or a voter id.
+ * What the role `serve` answers: elections, results, turnout, the reconciliation, the live stream and the page. Everything is
+ * read-only and for everyone; no answer holds a vote, a voter key or a voter id.
  *
  * @module
  */
 import { OpenAPIHono } from "@hono/zod-openapi";
-import type { Context, MiddlewareHandler } from "hono";
 import { cors } from "hono/cors";
-import { matchedRoutes } from "hono/route";
-import { Counter, Gauge, type Registry } from "prom-client";
-import type { z } from "zod";
-import type { Answer } from "../../shared/answers.ts";
+import { Gauge, type Registry } from "prom-client";
 import { utf8 } from "../../shared/bytes.ts";
 import { sha256 } from "../../shared/keys.ts";
-import { addApiDocs } from "../../web/api_docs.ts";
-import { BodyReader, drain } from "../../web/body.ts";
-import { isOfType } from "../../web/content_type.ts";
 import {
   hasTag,
   refuse,
   refuseInvalid,
   refusePart,
-  refuseWith,
   RETRY_AFTER_S,
   tagged,
   unknownElection,
 } from "./answers.ts";
-import { progressSchema, type receiptAnswersSchema, releaseSchema, tickSchema } from "./schemas.ts";
+import { progressSchema, releaseSchema, tickSchema } from "./schemas.ts";
 import type { Database } from "../database/database.ts";
 import type { VotesOf } from "../results/candidate_votes.ts";
 import { detail, Elections, summarise } from "../registry/election_names.ts";
 import { readPages } from "./pages.ts";
 import { PHOTO_HEADERS, readFacts, readPhoto, readStations } from "../registry/places.ts";
-import { answerReceipts, readReceipts, type ReceiptKeysOf } from "./receipts.ts";
 import { readGateways } from "../counting/sender_keys.ts";
 import { readReconciliation, readRejections } from "../counting/reconciliation.ts";
 import { isFault, readNotShown, readResults, readTag } from "../results/results.ts";
 import * as routes from "./routes.ts";
 import { type STREAM_LIMITS, Streams } from "./stream.ts";
-import type { Readiness } from "./readiness.ts";
 import { readTurnout, RollCounts } from "../results/turnout.ts";
 
 /** How long the log may take to say where it ends, in milliseconds. */
@@ -47,78 +37,33 @@ const LOG_ENDS_WAIT_MS = 2_000;
 /** The data of the stream's events: no answer of their own, and so named to the document. */
 const STREAM_EVENTS = { Release: releaseSchema, Progress: progressSchema, Tick: tickSchema };
 
-/** What the interface stands on. */
-export type AppOptions = Readonly<{
+/** What the routes stand on. */
+export type PublicAppOptions = Readonly<{
   db: Database;
   /** Milliseconds since 1970. */
   now(): number;
-  receiptKeysOf: ReceiptKeysOf;
-  /** Where each partition of an election's log ends. */
-  logEnds(election: string): Promise<number[]>;
+  /** Where each partition of an election's log ends; `undefined` when it is not known. */
+  logEnds(election: string): Promise<number[] | undefined>;
   /** Answers for the votes of one candidate. */
   votesOf: VotesOf;
   metrics: Registry;
-  /** Whether the process does its work, and each election's part of it, and if not, why. */
-  ready(): Readiness;
-  /** Answers POST /v1/gateways/sync. */
-  gatewaySync(request: Request): Promise<Response>;
   /** Ends the streams; aborted when the process is about to stop. */
   signal: AbortSignal;
-  /** Told of errors that were answered with `internal`, and of those that a stream got over. */
+  /** Told of errors that a stream got over. */
   onError(error: unknown, request?: Request): void;
   streamLimits?: Partial<typeof STREAM_LIMITS>;
 }>;
 
-/** The interface, and how to wait for the last of its queries once `signal` is aborted. */
-export type App = Readonly<{ app: OpenAPIHono; drained(): Promise<void> }>;
+/** The routes, and how to wait for the last of their queries once `signal` is aborted. */
+export type PublicApp = Readonly<{ routes: OpenAPIHono; drained(): Promise<void> }>;
 
-/** Makes the interface. */
-export function createApp(options: AppOptions): App {
-  const { db, now, signal, onError } = options;
+/** Makes the routes. */
+export function createPublicApp(options: PublicAppOptions): PublicApp {
+  const { db, now, signal, onError, metrics } = options;
   const elections = new Elections();
   const roll = new RollCounts(now);
   const logEnds = (election: string) => settleWithin(options.logEnds(election), LOG_ENDS_WAIT_MS, onError);
   const streams = new Streams({ db, elections, logEnds, now, signal, onError, limits: options.streamLimits });
-  const app = new OpenAPIHono({ defaultHook: refuseInvalid });
-  const readable = cors({ origin: "*", allowMethods: ["GET", "HEAD"], exposeHeaders: ["ETag"] });
-  for (const path of ["/v1/elections", "/v1/elections/*", "/openapi.json"]) app.use(path, readable);
-  app.use(secureHeaders);
-  app.use(countAnswers(options.metrics, streams));
-  app.onError((error, c) => answerError(error, c, onError));
-  app.notFound(async (c) => {
-    // Left unread, a body would keep the connection from its next request.
-    await drain(c.req.raw);
-    return refuse(c, "not-found", `nothing is at ${c.req.path}; GET /openapi.json lists what there is`);
-  });
-  addElections(app, options, elections);
-  addPlaces(app, options, elections);
-  addFigures(app, options, elections, { roll, logEnds });
-  addStream(app, options, elections, streams);
-  addReceipts(app, options);
-  addOperations(app, options);
-  addPages(app);
-  addApiDocs(app);
-  refuseOtherMethods(app);
-  return { app, drained: () => streams.drained() };
-}
-
-const secureHeaders: MiddlewareHandler = async (c, next) => {
-  await next();
-  const { headers } = c.res;
-  headers.set("x-content-type-options", "nosniff");
-  headers.set("referrer-policy", "no-referrer");
-  if (!headers.has("content-security-policy")) {
-    headers.set("content-security-policy", "default-src 'none'; frame-ancestors 'none'");
-  }
-};
-
-function countAnswers(metrics: Registry, streams: Streams): MiddlewareHandler {
-  const answers = new Counter({
-    name: "pollwire_http_answers_total",
-    help: "Answers to HTTP requests",
-    labelNames: ["method", "route", "status"],
-    registers: [metrics],
-  });
   new Gauge({
     name: "pollwire_stream_clients",
     help: "Listeners to the event streams",
@@ -127,17 +72,16 @@ function countAnswers(metrics: Registry, streams: Streams): MiddlewareHandler {
       this.set(streams.clients);
     },
   });
-  return async (c, next) => {
-    await next();
-    const route = matchedRoutes(c).findLast(({ method }) => method !== "ALL");
-    const method = route === undefined ? "other" : c.req.method;
-    answers.inc({ method, route: route?.path ?? "none", status: String(c.res.status) });
-  };
-}
-
-function answerError(error: Error, c: Context, onError: AppOptions["onError"]): Response {
-  onError(error, c.req.raw);
-  return refuse(c, "internal");
+  const app = new OpenAPIHono({ defaultHook: refuseInvalid });
+  const readable = cors({ origin: "*", allowMethods: ["GET", "HEAD"], exposeHeaders: ["ETag"] });
+  for (const path of ["/v1/elections", "/v1/elections/*", "/openapi.json"]) app.use(path, readable);
+  addElections(app, options, elections);
+  addPlaces(app, options, elections);
+  addFigures(app, options, elections, { roll, logEnds });
+  addStream(app, options, elections, streams);
+  addPages(app);
+  for (const [name, schema] of Object.entries(STREAM_EVENTS)) app.openAPIRegistry.register(name, schema);
+  return { routes: app, drained: () => streams.drained() };
 }
 
 /** Resolves to `undefined` when the promise rejects, or takes too long. */
@@ -158,7 +102,7 @@ async function settleWithin<T>(
   }
 }
 
-function addElections(app: OpenAPIHono, { db, now }: AppOptions, elections: Elections): void {
+function addElections(app: OpenAPIHono, { db, now }: PublicAppOptions, elections: Elections): void {
   app.openapi(routes.electionsRoute, async (c) => {
     const all = await elections.list(db.query);
     c.header("cache-control", "no-store");
@@ -181,7 +125,7 @@ function addElections(app: OpenAPIHono, { db, now }: AppOptions, elections: Elec
   });
 }
 
-function addPlaces(app: OpenAPIHono, { db }: AppOptions, elections: Elections): void {
+function addPlaces(app: OpenAPIHono, { db }: PublicAppOptions, elections: Elections): void {
   app.openapi(routes.stationsRoute, async (c) => {
     const names = await elections.find(db.query, c.req.valid("param").election);
     if (names === undefined) return unknownElection(c);
@@ -208,7 +152,7 @@ type FigureSources = { roll: RollCounts; logEnds(election: string): Promise<numb
 
 function addFigures(
   app: OpenAPIHono,
-  { db, votesOf }: AppOptions,
+  { db, votesOf }: PublicAppOptions,
   elections: Elections,
   { roll, logEnds }: FigureSources,
 ): void {
@@ -263,9 +207,9 @@ function addFigures(
     if (names === undefined) return unknownElection(c);
     const { partitions } = names.index.manifest;
     c.header("cache-control", "no-store");
-    const books = await readReconciliation(db, election, partitions, () => logEnds(election));
-    const notShown = await readNotShown(db.query, election, books.total.counted);
-    return c.json({ ...books, notShown }, 200);
+    const reconciliation = await readReconciliation(db, election, partitions, () => logEnds(election));
+    const notShown = await readNotShown(db.query, election, reconciliation.total.counted);
+    return c.json({ ...reconciliation, notShown }, 200);
   });
 
   app.openapi(routes.gatewaysRoute, async (c) => {
@@ -283,7 +227,7 @@ function addFigures(
   });
 }
 
-function addStream(app: OpenAPIHono, { db }: AppOptions, elections: Elections, streams: Streams): void {
+function addStream(app: OpenAPIHono, { db }: PublicAppOptions, elections: Elections, streams: Streams): void {
   app.openapi(routes.streamRoute, async (c) => {
     const { election } = c.req.valid("param");
     if (await elections.find(db.query, election) === undefined) return unknownElection(c);
@@ -303,88 +247,11 @@ function addStream(app: OpenAPIHono, { db }: AppOptions, elections: Elections, s
   });
 }
 
-function addReceipts(app: OpenAPIHono, { db, now, receiptKeysOf, metrics }: AppOptions): void {
-  const checked = new Counter({
-    name: "pollwire_receipts_checked_total",
-    help: "Receipts that were asked about, by what became of their votes",
-    labelNames: ["outcome"],
-    registers: [metrics],
-  });
-  const bodies = new BodyReader();
-  const outcomeOf = (answer: Answer) => "problem" in answer ? "bad_receipt" : answer.outcome;
-  app.openAPIRegistry.registerPath(routes.receiptsRoute);
-  app.post(routes.receiptsRoute.path, async (c) => {
-    const request = c.req.raw;
-    if (!isOfType(request.headers.get("content-type"), "application/json")) {
-      await drain(request);
-      return refuse(
-        c,
-        "unsupported-media-type",
-        "the body must be application/json, alone or with charset=utf-8",
-      );
-    }
-    const body = await bodies.read(request, routes.MAX_BODY_BYTES);
-    if (!(body instanceof Uint8Array)) return refuseWith(body);
-    const asked = readReceipts(body);
-    if ("status" in asked) return refuseWith(asked);
-    const keys = receiptKeysOf(asked.election);
-    if (keys === undefined) return refuse(c, "unknown-election", `there is no election ${asked.election}`);
-    const { answers, signed } = await answerReceipts(db.query, keys, asked, new Date(now()));
-    for (const answer of answers) checked.inc({ outcome: outcomeOf(answer) });
-    c.header("cache-control", "no-store");
-    return c.json(signed satisfies z.infer<typeof receiptAnswersSchema>, 200);
-  });
-}
-
-function addOperations(app: OpenAPIHono, { ready, metrics, gatewaySync }: AppOptions): void {
-  app.openapi(routes.liveRoute, (c) => c.json({ live: true as const }, 200));
-  app.openapi(routes.readyRoute, (c) => {
-    const { election } = c.req.valid("query");
-    const all = ready();
-    const elections = all.elections.filter((each) => election === undefined || each.election === election);
-    const { ready: isReady, why } = election === undefined ? all : elections[0] ?? all;
-    if (election !== undefined && elections.length === 0 && isReady) return unknownElection(c);
-    c.header("cache-control", "no-store");
-    return isReady
-      ? c.json({ ready: true as const, elections }, 200)
-      : refuse(c, "not-ready", why, { elections });
-  });
-  app.openapi(routes.metricsRoute, async (c) => {
-    return c.body(await metrics.metrics(), 200, { "content-type": metrics.contentType }) as never;
-  });
-  app.openAPIRegistry.registerPath(routes.syncRoute);
-  app.post(routes.syncRoute.path, (c) => gatewaySync(c.req.raw));
-  for (const [name, schema] of Object.entries(STREAM_EVENTS)) app.openAPIRegistry.register(name, schema);
-  app.doc31("/openapi.json", {
-    openapi: "3.1.0",
-    info: {
-      title: "Pollwire aggregator",
-      version: "1",
-      description: "Elections, results, turnout and the books. Problems are RFC 9457 problem details; " +
-        "any address answers methods that it does not take with 405 and `method-not-allowed`.",
-    },
-  });
-}
-
 function addPages(app: OpenAPIHono): void {
   for (const { path, body, headers } of readPages()) {
     app.get(path, (c) => {
       if (hasTag(c, headers.etag)) return c.body(null, 304, headers);
       return c.body(body, 200, headers);
-    });
-  }
-}
-
-/** Every path that is there, with a method that it does not take. Comes after all routes. */
-function refuseOtherMethods(app: OpenAPIHono): void {
-  const routed = app.routes.filter(({ method }) => method !== "ALL");
-  for (const [path, found] of Map.groupBy(routed, ({ path }) => path)) {
-    const methods = new Set(found.map(({ method }) => method));
-    if (methods.has("GET")) methods.add("HEAD");
-    const allow = [...methods].join(", ");
-    app.all(path, async (c) => {
-      await drain(c.req.raw);
-      return refuse(c, "method-not-allowed", `it takes ${allow}`, { headers: { allow } });
     });
   }
 }

@@ -16,14 +16,14 @@ import {
 import {
   countVoters,
   withElection,
-  writeBooks,
   writeParticipation,
+  writeReconciliation,
   writeRejection,
   writeRelease,
 } from "../../tests/seeded_database.ts";
 import { votesFromResults } from "../results/candidate_votes.ts";
 import * as api from "./schemas.ts";
-import { type AppOptions, createApp } from "./app.ts";
+import { type AppOptions, createApp } from "../../tests/whole_app.ts";
 import type { Database } from "../database/database.ts";
 import { MAX_BODY_BYTES } from "./routes.ts";
 
@@ -86,7 +86,11 @@ async function problemOf(answer: Response): Promise<{ type: string; status: numb
 async function seed(db: Database): Promise<void> {
   await writeRelease(db, { station: "n-1", voters: 4, votes: { "mayor/ann": [3, 3], "mayor/bob": [1, 1] } });
   await countVoters(db.query, 5, { station: "n-1", minute: "2026-11-03T11:58:00.000Z", region: "north" });
-  await writeBooks(db.query, 0, 7, 7, { counted: 5, "duplicate/double_vote": 1, "rejected/overvote": 1 });
+  await writeReconciliation(db.query, 0, 7, 7, {
+    counted: 5,
+    "duplicate/double_vote": 1,
+    "rejected/overvote": 1,
+  });
   await writeRejection(db.query, 0, 6, "overvote");
 }
 
@@ -220,10 +224,12 @@ Deno.test("the aggregator's interface", async (t) => {
       });
     });
 
-    await t.step("the books, and what was not counted", async () => {
+    await t.step("the reconciliation, and what was not counted", async () => {
       await withApp(db, async (ask) => {
-        const books = api.reconciliationSchema.parse(await (await ask(`${E}/reconciliation`)).json());
-        assert.deepEqual(books.total, {
+        const reconciliation = api.reconciliationSchema.parse(
+          await (await ask(`${E}/reconciliation`)).json(),
+        );
+        assert.deepEqual(reconciliation.total, {
           read: 7,
           counted: 5,
           duplicate: 1,
@@ -233,15 +239,15 @@ Deno.test("the aggregator's interface", async (t) => {
           balanced: true,
           lag: 3,
         });
-        assert.deepEqual(books.notShown, { final: false, voters: 0, contests: [] });
+        assert.deepEqual(reconciliation.notShown, { final: false, voters: 0, contests: [] });
         const { rows, doubleVotes } = api.rejectionsSchema.parse(
           await (await ask(`${E}/rejections?limit=1`)).json(),
         );
         assert.deepEqual([rows.length, doubleVotes], [1, 1]);
       });
       await withApp(db, async (ask, errors) => {
-        const books = await (await ask(`${E}/reconciliation`)).json();
-        assert.deepEqual([books.total.lag, books.total.balanced], [null, true]);
+        const reconciliation = await (await ask(`${E}/reconciliation`)).json();
+        assert.deepEqual([reconciliation.total.lag, reconciliation.total.balanced], [null, true]);
         assert.match(String(errors[0]), /broker/);
       }, { logEnds: () => Promise.reject(new Error("no broker")) });
     });

@@ -18,15 +18,7 @@ import { fieldErrors, type Problem, problem } from "../../shared/problem.ts";
 import { isGenuine, type Receipt, receiptSchema } from "../../shared/receipt.ts";
 import { z } from "zod";
 import type { Query } from "../database/database.ts";
-
-/** The keys of one election's receipts and answers; `undefined` when there is no such election. */
-export type ReceiptKeys = Readonly<{
-  /** The key that a gateway (`gateway-1.1`) writes receipts with; `undefined` when there is no such gateway. */
-  receiptKey(gateway: string): Uint8Array | undefined;
-  /** Signs the answers: 64 bytes. */
-  answerKey: Uint8Array;
-}>;
-export type ReceiptKeysOf = (election: string) => ReceiptKeys | undefined;
+import type { ReceiptKeys } from "../registry/role_keys.ts";
 
 /** A question about votes of one election. No receipts: the device asks for the time alone. */
 export const receiptsRequestSchema = z.strictObject({

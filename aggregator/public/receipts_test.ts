@@ -4,7 +4,8 @@ import { answerKeyPair, gatewayKey } from "../../shared/keys.ts";
 import { type Receipt, receiptKey, writeReceipt } from "../../shared/receipt.ts";
 import { MASTER, testVoterKey } from "../../tests/fixture.ts";
 import { withElection, writeHeld, writeParticipation, writeRejection } from "../../tests/seeded_database.ts";
-import { answerReceipts, checkReceipts, readReceipts, type ReceiptKeys } from "./receipts.ts";
+import type { ReceiptKeys } from "../registry/role_keys.ts";
+import { answerReceipts, checkReceipts, readReceipts } from "./receipts.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 

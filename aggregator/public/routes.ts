@@ -160,7 +160,7 @@ export const reconciliationRoute = createRoute({
     "Whether records read = counted + duplicate + rejected + held + statements, for each partition of the log",
   request: { params: election },
   responses: {
-    200: json("The books of one moment", reconciliationSchema),
+    200: json("The reconciliation of one moment", reconciliationSchema),
     ...problems("unknown-election"),
   },
 });

@@ -185,7 +185,7 @@ export type Turnout = z.infer<typeof turnoutSchema>;
 /** A row of turnout by something. */
 export type TurnoutRow<By extends TurnoutBy> = RowsOf<Turnout, By>;
 
-const books = {
+const balance = {
   read: count.describe("Records read from the log"),
   counted: count,
   duplicate: count,
@@ -197,9 +197,9 @@ const books = {
 const lag = count.nullable().describe(
   "Records on the log that are still to be read; null when the log cannot be asked",
 );
-const booksSchema = z.strictObject(books);
+const balanceSchema = z.strictObject(balance);
 /** How many records, and what became of them. */
-export type Books = z.infer<typeof booksSchema>;
+export type Balance = z.infer<typeof balanceSchema>;
 const fate = z.enum(FATES);
 
 const outcomes = z.array(
@@ -208,9 +208,9 @@ const outcomes = z.array(
 
 export const reconciliationSchema = z.strictObject({
   election: id,
-  total: z.strictObject({ ...books, lag }),
+  total: z.strictObject({ ...balance, lag }),
   partitions: z.array(
-    z.strictObject({ partition: count, ...books, nextOffset: count, logEnd: count.nullable(), lag }),
+    z.strictObject({ partition: count, ...balance, nextOffset: count, logEnd: count.nullable(), lag }),
   ),
   outcomes: z.array(
     z.strictObject({ fate, reason: z.string().describe("Empty for counted"), records: count }),
@@ -224,7 +224,7 @@ export const reconciliationSchema = z.strictObject({
   gaps: z.array(z.strictObject({ partition: count, from: count, until: count }))
     .describe("Offsets that the log never delivered: from the first, up to and not with the second"),
 }).openapi("Reconciliation");
-/** The books of an election. */
+/** The reconciliation of an election. */
 export type Reconciliation = z.infer<typeof reconciliationSchema>;
 
 export const rejectionsSchema = z.strictObject({
@@ -314,7 +314,7 @@ export type Release = z.infer<typeof releaseSchema>;
 
 /** `event: turnout` of the stream. */
 export const progressSchema = z.strictObject({
-  ...books,
+  ...balance,
   voters: count.describe("How many have voted"),
   outcomes,
 })

@@ -186,7 +186,7 @@ class Feed {
     const releases = await this.#releases(this.#revision);
     if (releases.length > 0 || Math.abs(nowMs - this.#progressAtMs) >= this.#limits.progressMs) {
       this.#progressAtMs = nowMs;
-      this.#tell(await readProgress(db, this.#election));
+      this.#notify(await readProgress(db, this.#election));
     }
     for (const release of releases) {
       const event = eventOf("release", release, release.revision);
@@ -206,7 +206,7 @@ class Feed {
     for (const client of this.#clients) if (client.live) this.#send(client, event);
   }
 
-  #tell(progress: Progress): void {
+  #notify(progress: Progress): void {
     const text = JSON.stringify(progress);
     if (text === this.#progressText) return;
     this.#progressText = text;

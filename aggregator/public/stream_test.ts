@@ -1,6 +1,6 @@
 import assert from "assert";
 import { setTimeout as delay } from "node:timers/promises";
-import { withElection, writeBooks, writeRelease } from "../../tests/seeded_database.ts";
+import { withElection, writeReconciliation, writeRelease } from "../../tests/seeded_database.ts";
 import { progressSchema, releaseSchema, tickSchema } from "./schemas.ts";
 import type { Database } from "../database/database.ts";
 import { Elections } from "../registry/election_names.ts";
@@ -189,7 +189,7 @@ Deno.test("Streams", async (t) => {
         const listener = new Listener(streams.open("test-2026"));
         const nothing = (await listener.next("turnout"))!.data;
         assert.equal(progressSchema.parse(nothing).read, 0);
-        await writeBooks(db.query, 0, 3, 3, { counted: 2, "rejected/overvote": 1 });
+        await writeReconciliation(db.query, 0, 3, 3, { counted: 2, "rejected/overvote": 1 });
         const some = (await listener.next("turnout"))!.data;
         assert.deepEqual([some.read, some.counted, some.balanced], [3, 2, true]);
         for (let ticks = 0; ticks < 3; ticks++) {
@@ -204,7 +204,7 @@ Deno.test("Streams", async (t) => {
         const listener = new Listener(streams.open("test-2026"));
         await listener.next("tick");
         await listener.next("turnout");
-        await writeBooks(db.query, 1, 9, 9, { counted: 9 });
+        await writeReconciliation(db.query, 1, 9, 9, { counted: 9 });
         first.push(await release(db));
         const { event, data } = (await listener.next("turnout", "release"))!;
         assert.deepEqual([event, data.counted], ["turnout", 11]);

@@ -29,6 +29,7 @@ import {
 import { BodyReader, drain } from "../../web/body.ts";
 import { isOfType } from "../../web/content_type.ts";
 import type { Database, Query } from "../database/database.ts";
+import { missingKey, type SyncKeysOf } from "./role_keys.ts";
 import { type Ignored, SenderKeys } from "./sender_keys.ts";
 import { SyncAnswers } from "./sync_answers.ts";
 
@@ -42,8 +43,8 @@ export type GatewaySyncOptions = Readonly<{
   reading: Database;
   /** Writes what gateways say about their sender keys. */
   writing: Database;
-  /** An election's master key, 32 bytes; throws when there is none. */
-  master(election: string): Uint8Array;
+  /** An election's keys; throws when there are none. */
+  keysOf: SyncKeysOf;
   /** Milliseconds since 1970. */
   now(): number;
   /** Told of what a gateway said in vain: it may be a thief. */
@@ -64,7 +65,7 @@ export function gatewaySync(options: GatewaySyncOptions): (request: Request) => 
 
 async function respond(
   request: Request,
-  { reading: { query }, master, now, onIgnored }: GatewaySyncOptions,
+  { reading: { query }, keysOf, now, onIgnored }: GatewaySyncOptions,
   bodies: BodyReader,
   answers: SyncAnswers,
   senderKeys: SenderKeys,
@@ -76,8 +77,12 @@ async function respond(
   if (registered === undefined) {
     return await refuse(request, problem("unknown-gateway", `no gateway is known under ${claim.keyId}`));
   }
-  const secret = master(name!.election);
-  const key = answers.gatewayKey(name!, secret);
+  const keys = keysOf(name!.election);
+  const key = keys.gatewayKey(name!);
+  if (key === undefined) {
+    await drain(request);
+    throw missingKey(name!);
+  }
   const fault = verifyHead(claim, key, now());
   if (fault !== undefined) return await refuse(request, timedProblem(fault, now()));
   if (registered.isRevoked) {
@@ -100,9 +105,9 @@ async function respond(
   const { election, id: gateway } = name!;
   const told = await answers.election(query, election, registered.toldRevision);
   const claimant = { election, gateway, nowMs: now(), acceptsUntilMs: told.acceptsUntilMs };
-  const ignored = await senderKeys.take(asked, claimant, secret);
+  const ignored = await senderKeys.take(asked, claimant, keys);
   if (ignored.senderKeys + ignored.statements > 0) onIgnored?.(name!, ignored);
-  const text = await answers.answer(query, told, gateway, asked.have, secret, now());
+  const text = await answers.answer(query, told, gateway, asked.have, keys, now());
   if (text === undefined) return new Response(null, { status: 204 });
   const sealed = seal(syncKey(key), utf8(text), utf8(claim.idempotencyKey));
   return new Response(sealed, { headers: { "content-type": "application/octet-stream" } });

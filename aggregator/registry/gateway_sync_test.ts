@@ -21,6 +21,7 @@ import type { Database } from "../database/database.ts";
 import { createElection, publishManifest, revokeDeviceKey, rotateDeviceKey } from "./elections.ts";
 import { revokeGatewayKey, rotateGatewayKey } from "./gateway_keys.ts";
 import { gatewaySync } from "./gateway_sync.ts";
+import { syncKeysOfMasters } from "./role_keys.ts";
 import { importRoll } from "./roll.ts";
 import { testVoter } from "../../tests/ballot_box.ts";
 import { signedSync } from "../../tests/signed_sync.ts";
@@ -48,7 +49,7 @@ const ignored: string[] = [];
 const handle = gatewaySync({
   reading: counted,
   writing: counted,
-  master: () => MASTER,
+  keysOf: syncKeysOfMasters({ master: () => MASTER }),
   now: () => nowMs,
   onIgnored: ({ election, id }, { senderKeys, statements }) =>
     ignored.push(`${election}/${id}: ${senderKeys} keys, ${statements} statements`),
@@ -265,8 +266,8 @@ Deno.test("gatewaySync() derives no key for a poll when nothing changed", async 
     await handle(request(election, { have: null }));
     assert.equal(
       fromMaster(),
-      5,
-      "for an answer: the pseudonym key, three devices', and the test's own for its request",
+      4,
+      "for an answer: three devices' keys, and the test's own for its request",
     );
   } finally {
     hmac.mock.restore();

@@ -9,12 +9,12 @@ import { OfficeError } from "./office_error.ts";
 
 /** The master keys of an aggregator. */
 export class Keyring {
-  readonly #directory: string;
+  readonly directory: string;
   readonly #known = new Map<string, Uint8Array>();
 
   /** @param directory Holds `<election>.key`, 32 bytes in hex each. */
   constructor(directory: string) {
-    this.#directory = directory;
+    this.directory = directory;
   }
 
   /** Whether there is a master key of that election. */
@@ -59,7 +59,7 @@ export class Keyring {
   /** Makes an election's master key; the one that is there already, if there is one. */
   create(election: string): Uint8Array {
     const path = this.#path(election);
-    Deno.mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
+    Deno.mkdirSync(this.directory, { recursive: true, mode: 0o700 });
     try {
       using file = Deno.openSync(path, { createNew: true, write: true, mode: 0o600 });
       const key = crypto.getRandomValues(new Uint8Array(KEY_BYTES));
@@ -72,6 +72,6 @@ export class Keyring {
   }
 
   #path(election: string): string {
-    return `${this.#directory}/${election}.key`;
+    return `${this.directory}/${election}.key`;
   }
 }

@@ -8,12 +8,18 @@
  * @module
  */
 import { equalBytes, utf8 } from "../../shared/bytes.ts";
-import { gatewayKey, parseKeyName, recordKey, sealingKeyPair, sha256 } from "../../shared/keys.ts";
+import { parseKeyName, recordKey, sha256 } from "../../shared/keys.ts";
 import { RecentMap } from "../../shared/recent.ts";
 import { entryContext, entryRecords, entrySignature, openEntry } from "../../shared/record.ts";
 import { decodeStatement } from "../../shared/statement.ts";
-import { readStatementEntry, type StatementEntry, type SyncRequest } from "../../shared/sync.ts";
+import {
+  readStatementEntry,
+  type StatementEntry,
+  statementEntrySchema,
+  type SyncRequest,
+} from "../../shared/sync.ts";
 import { arrayLiteral, type Database, type Query } from "../database/database.ts";
+import type { SyncKeys } from "./role_keys.ts";
 
 /** Sender keys of one gateway that its syncs register within {@link REGISTRATION_MS}, at most. */
 export const MAX_REGISTERED_KEYS = 60;
@@ -29,6 +35,11 @@ const MAX_KNOWN_KEYS = 40_000;
 
 /** Namespace of the advisory locks under which one gateway's keys are registered; any number, the same in every process. */
 const REGISTRATION_LOCK = 7_026_415;
+
+/** Statements of one gateway that may wait for a counting process, at most. */
+const MAX_DELIVERED_STATEMENTS = 1_000;
+/** Delivered statements that are taken in at once. */
+const DELIVERED_AT_ONCE = 100;
 
 /** What was ignored of a request: sender keys beyond the limit or too late, and statements that prove nothing. */
 export type Ignored = Readonly<{ senderKeys: number; statements: number }>;
@@ -57,17 +68,17 @@ export class SenderKeys {
    * Registers sender keys, stores statements and takes a closing list. Idempotent: a gateway repeats what it said until
    * it was answered.
    *
-   * @param master The election's master key, 32 bytes.
+   * @param keys The election's. Without the sealing key, statements are left to a counting process: see {@link takeDelivered}.
    */
   async take(
     { senderKeys, statements, listedKeys }: SyncRequest,
     claimant: Claimant,
-    master: Uint8Array,
+    keys: StatementKeys,
   ): Promise<Ignored> {
     const isOpen = claimant.nowMs <= claimant.acceptsUntilMs;
     const unlisted = isOpen || listedKeys === undefined ? 0 : await this.#takeList(listedKeys, claimant);
     const unregistered = await this.#register(senderKeys, claimant, isOpen);
-    const refused = statements.length === 0 ? 0 : await this.#state(statements, claimant, isOpen, master);
+    const refused = statements.length === 0 ? 0 : await this.#state(statements, claimant, isOpen, keys);
     return { senderKeys: unlisted + unregistered.length, statements: refused };
   }
 
@@ -126,9 +137,9 @@ export class SenderKeys {
     statements: readonly StatementEntry[],
     claimant: Claimant,
     isOpen: boolean,
-    master: Uint8Array,
+    keys: StatementKeys,
   ): Promise<number> {
-    const { election, gateway } = claimant;
+    const { election } = claimant;
     const highest = new Map<string, StatementEntry>();
     let refused = 0;
     const stated = await statedRecords(
@@ -139,26 +150,109 @@ export class SenderKeys {
     for (const statement of statements) {
       const { senderKey, sequence } = statement;
       if (sequence <= (highest.get(senderKey)?.sequence ?? stated.get(senderKey) ?? -1)) continue;
-      if (isStatementOf(statement, claimant, master)) highest.set(senderKey, statement);
+      if (isStatementOf(statement, claimant, keys)) highest.set(senderKey, statement);
       else refused++;
     }
     if (highest.size === 0) return refused;
     const late = new Set(await this.#register([...highest.keys()], claimant, isOpen));
     const kept = [...highest.values()].filter(({ senderKey }) => !late.has(senderKey));
-    // Only who has the sender key can state: so it is this gateway's, whoever registered it.
-    await this.#db.query(
-      `UPDATE counting.sender_keys k SET stated = greatest(k.stated, s.records), gateway = $2
-       FROM unnest($3::text::text[], $4::text::bigint[]) AS s (sender_key, records)
-       WHERE k.election = $1 AND k.sender_key = decode(s.sender_key, 'hex')`,
-      [
-        election,
-        gateway,
-        arrayLiteral(kept.map(({ senderKey }) => senderKey)),
-        arrayLiteral(kept.map(({ sequence }) => sequence)),
-      ],
-    );
+    if (keys.sealing === undefined) await deliver(this.#db.query, claimant, kept);
+    else await storeStated(this.#db.query, claimant, kept);
     return refused + late.size;
   }
+}
+
+/** What statements are checked with: the gateway's key, and where it is, the key that they are sealed to. */
+export type StatementKeys = Pick<SyncKeys, "gatewayKey" | "sealing">;
+
+/** Stores what statements state. Only who has the sender key can state: so it is this gateway's, whoever registered it. */
+async function storeStated(
+  query: Query,
+  { election, gateway }: Pick<Claimant, "election" | "gateway">,
+  statements: readonly StatementEntry[],
+): Promise<void> {
+  await query(
+    `UPDATE counting.sender_keys k SET stated = greatest(k.stated, s.records), gateway = $2
+     FROM unnest($3::text::text[], $4::text::bigint[]) AS s (sender_key, records)
+     WHERE k.election = $1 AND k.sender_key = decode(s.sender_key, 'hex')`,
+    [
+      election,
+      gateway,
+      arrayLiteral(statements.map(({ senderKey }) => senderKey)),
+      arrayLiteral(statements.map(({ sequence }) => sequence)),
+    ],
+  );
+}
+
+/** Leaves statements to a counting process. What is over the limit comes with the log too. */
+async function deliver(
+  query: Query,
+  { election, gateway, nowMs }: Claimant,
+  statements: readonly StatementEntry[],
+): Promise<void> {
+  await query(
+    `INSERT INTO counting.delivered_statements (election, gateway, sender_key, sequence, statement, delivered_at)
+     SELECT $1, $2, decode(s.key, 'hex'), s.sequence, s.statement, $4::timestamptz
+     FROM jsonb_to_recordset($3::text::jsonb) AS s (key text, sequence bigint, statement text)
+     LIMIT greatest(0, $5::int - (
+       SELECT count(*) FROM counting.delivered_statements WHERE election = $1 AND gateway = $2
+     ))
+     ON CONFLICT DO NOTHING`,
+    [
+      election,
+      gateway,
+      JSON.stringify(statements.map((statement) => ({
+        key: statement.senderKey,
+        sequence: statement.sequence,
+        statement: JSON.stringify(statement),
+      }))),
+      new Date(nowMs).toISOString(),
+      MAX_DELIVERED_STATEMENTS,
+    ],
+  );
+}
+
+/**
+ * Takes in statements that processes without the sealing key were given. Several processes may do so at once.
+ *
+ * @param onRefused Told of each gateway whose statements prove nothing.
+ * @returns how many there were.
+ */
+export async function takeDelivered(
+  query: Query,
+  election: string,
+  keys: StatementKeys,
+  onRefused: (gateway: string, statements: number) => void,
+): Promise<number> {
+  const rows = await query<{ gateway: string; key: string; sequence: string; statement: string }>(
+    `SELECT gateway, encode(sender_key, 'hex') AS key, sequence::text AS sequence, statement
+     FROM counting.delivered_statements WHERE election = $1 ORDER BY delivered_at LIMIT ${DELIVERED_AT_ONCE}`,
+    [election],
+  );
+  for (const [gateway, own] of Map.groupBy(rows, (row) => row.gateway)) {
+    const statements = own.map(({ statement }) => statementEntrySchema.safeParse(JSON.parse(statement)).data);
+    const proven = statements.filter((each) =>
+      each !== undefined && isStatementOf(each, { election, gateway }, keys)
+    ) as StatementEntry[];
+    const highest = new Map<string, StatementEntry>();
+    for (const each of proven.toSorted((a, b) => a.sequence - b.sequence)) highest.set(each.senderKey, each);
+    if (highest.size > 0) await storeStated(query, { election, gateway }, [...highest.values()]);
+    if (proven.length < own.length) onRefused(gateway, own.length - proven.length);
+  }
+  if (rows.length > 0) {
+    await query(
+      `DELETE FROM counting.delivered_statements d
+       USING unnest($2::text::text[], $3::text::text[], $4::text::bigint[]) AS t (gateway, key, sequence)
+       WHERE d.election = $1 AND d.gateway = t.gateway AND d.sender_key = decode(t.key, 'hex') AND d.sequence = t.sequence`,
+      [
+        election,
+        arrayLiteral(rows.map(({ gateway }) => gateway)),
+        arrayLiteral(rows.map(({ key }) => key)),
+        arrayLiteral(rows.map(({ sequence }) => sequence)),
+      ],
+    );
+  }
+  return rows.length;
 }
 
 /** Those of the keys that are registered. */
@@ -217,11 +311,14 @@ async function addKeys(query: Query, claimant: Claimant, keys: readonly string[]
   );
 }
 
-/** Whether a statement is signed with a key of this gateway, sealed under its sender key, and states its number. */
+/**
+ * Whether a statement is signed with a key of this gateway, sealed under its sender key, and states its number. The seal is
+ * left out where the sealing key is not.
+ */
 function isStatementOf(
   statement: StatementEntry,
-  { election, gateway }: Claimant,
-  master: Uint8Array,
+  { election, gateway }: Pick<Claimant, "election" | "gateway">,
+  keys: StatementKeys,
 ): boolean {
   const name = parseKeyName(statement.keyId);
   if (name === undefined || name.election !== election || name.id !== gateway) return false;
@@ -229,10 +326,11 @@ function isStatementOf(
   const entry = readStatementEntry(statement);
   if (entryRecords(entry, 1) === undefined) return false;
   const context = entryContext(election, entry);
-  if (!equalBytes(entrySignature(gatewayKey(master, name), context, entry.value), entry.signature)) {
-    return false;
-  }
-  const { privateKey, publicKey } = sealingKeyPair(master, election);
+  const signingKey = keys.gatewayKey(name);
+  if (signingKey === undefined) return false;
+  if (!equalBytes(entrySignature(signingKey, context, entry.value), entry.signature)) return false;
+  if (keys.sealing === undefined) return true;
+  const { privateKey, publicKey } = keys.sealing;
   let plaintext: Uint8Array | undefined;
   try {
     const key = recordKey(privateKey, entry.senderKey, election, entry.senderKey, publicKey);

@@ -6,7 +6,8 @@ import { encodeStatement } from "../../shared/statement.ts";
 import { type StatementEntry, type SyncRequest, writeStatementEntry } from "../../shared/sync.ts";
 import { MASTER, NOON_MS, testDefinition, testManifest, testSealer } from "../../tests/fixture.ts";
 import { testDatabase } from "../../tests/test_database.ts";
-import { type Claimant, SenderKeys } from "./sender_keys.ts";
+import { type Claimant, SenderKeys, takeDelivered } from "./sender_keys.ts";
+import { syncKeysFromMaster } from "./role_keys.ts";
 
 const db = await testDatabase();
 const HOUR_MS = 3_600_000;
@@ -16,7 +17,11 @@ const CLOSES_MS = NOON_MS + 11 * HOUR_MS;
 function gatewayOf(election: string, gateway = "g-1", keys = new SenderKeys(db)) {
   return (says: Partial<SyncRequest>, nowMs = NOON_MS) => {
     const claimant: Claimant = { election, gateway, nowMs, acceptsUntilMs: CLOSES_MS };
-    return keys.take({ have: null, senderKeys: [], statements: [], ...says }, claimant, MASTER);
+    return keys.take(
+      { have: null, senderKeys: [], statements: [], ...says },
+      claimant,
+      syncKeysFromMaster(MASTER, election),
+    );
   };
 }
 
@@ -259,4 +264,67 @@ Deno.test("take() marks a gateway's own keys only", async () => {
   await gatewayOf("own-list")({ listedKeys: [own, others] }, CLOSES_MS + 1);
   const rows = await registered("own-list");
   assert.deepEqual([rows.get(own)!.listed, rows.get(others)!.listed], [true, false]);
+});
+
+/** What a gateway says to a process that has its keys from a file, without the sealing key. */
+function saysWithoutSealingKey(election: string, gateway = "g-1") {
+  const keys = { ...syncKeysFromMaster(MASTER, election), sealing: undefined };
+  return (says: Partial<SyncRequest>, nowMs = NOON_MS) => {
+    const claimant: Claimant = { election, gateway, nowMs, acceptsUntilMs: CLOSES_MS };
+    return new SenderKeys(db).take({ have: null, senderKeys: [], statements: [], ...says }, claimant, keys);
+  };
+}
+
+async function takenIn(election: string): Promise<{ taken: number; refused: [string, number][] }> {
+  const refused: [string, number][] = [];
+  const keys = syncKeysFromMaster(MASTER, election);
+  const taken = await takeDelivered(db.query, election, keys, (...each) => refused.push(each));
+  return { taken, refused };
+}
+
+Deno.test("without the sealing key, take() leaves statements to a process that counts, which takes each in once", async () => {
+  const say = saysWithoutSealingKey("delivered");
+  const sealer = sealerOf("delivered");
+  const key = sealer.senderKey.toHex();
+  const stated = async () => (await registered("delivered")).get(key)!.stated;
+  for (const n of [12, 7, 15]) {
+    assert.deepEqual(await say({ statements: [writeStatementEntry(sealer.state(n))] }), NOTHING);
+  }
+  assert.equal(await stated(), null);
+  assert.deepEqual(await takenIn("delivered"), { taken: 3, refused: [] });
+  assert.equal(await stated(), 15);
+  assert.deepEqual(await takenIn("delivered"), { taken: 0, refused: [] });
+  // What is stated already, or higher, is not delivered again.
+  await say({ statements: [writeStatementEntry(sealer.state(15))] });
+  assert.deepEqual(await takenIn("delivered"), { taken: 0, refused: [] });
+});
+
+Deno.test("without the sealing key, a forged statement states nothing, and a true one of the same key still does", async () => {
+  const election = "delivered-forged";
+  const say = saysWithoutSealingKey(election);
+  const sealer = sealerOf(election);
+  const genuine = writeStatementEntry(sealer.state(10));
+  const forged = { ...genuine, sequence: 2_000, signature: resigned(genuine, 2_000) };
+  const unsigned = { ...genuine, sequence: 3_000 };
+  assert.deepEqual(await say({ statements: [unsigned] }), { senderKeys: 0, statements: 1 });
+  assert.deepEqual(await say({ statements: [forged] }), NOTHING);
+  assert.deepEqual(await say({ statements: [genuine] }), NOTHING);
+  assert.deepEqual(await takenIn(election), { taken: 2, refused: [["g-1", 1]] });
+  assert.equal((await registered(election)).get(sealer.senderKey.toHex())!.stated, 10);
+});
+
+Deno.test("without the sealing key, no more than 1,000 statements of a gateway wait", async () => {
+  const election = "delivered-many";
+  await db.query(
+    `INSERT INTO counting.delivered_statements
+     SELECT $1, 'g-1', sha256(n::text::bytea), 1, '{}', now() FROM generate_series(1, 999) AS n`,
+    [election],
+  );
+  const statements = [1, 2].map(() => writeStatementEntry(sealerOf(election).state(3)));
+  assert.deepEqual(await saysWithoutSealingKey(election)({ statements }), NOTHING);
+  const [{ waiting }] = await db.query<{ waiting: number }>(
+    "SELECT count(*)::float8 AS waiting FROM counting.delivered_statements WHERE election = $1",
+    [election],
+  );
+  assert.equal(waiting, 1_000);
 });

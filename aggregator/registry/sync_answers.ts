@@ -5,15 +5,15 @@
  * @module
  */
 import { manifestSchema, type SignedManifest } from "../../shared/election.ts";
-import { deviceKey, formatKeyName, gatewayKey, type KeyName, pseudonymKey } from "../../shared/keys.ts";
 import { RecentMap } from "../../shared/recent.ts";
 import { revisionOf, type Sync } from "../../shared/sync.ts";
 import type { Query } from "../database/database.ts";
 import { deviceKeys, newestSignedManifest } from "./elections.ts";
+import { missingKey, type SyncKeys } from "./role_keys.ts";
 
 /** Elections whose newest manifest is kept; the text of one may have many megabytes. */
 const MAX_ELECTIONS = 16;
-/** Gateways whose answer's revision is kept, and gateways' keys that are: five elections of the largest size for certain. */
+/** Gateways whose answer's revision is kept: five elections of the largest size for certain. */
 const MAX_GATEWAYS = 20_000;
 
 /** What gateways are told of an election, as of a change of its history. */
@@ -34,20 +34,6 @@ type Known = Readonly<{ toldRevision: number; untilMs: number; revision: string 
 export class SyncAnswers {
   readonly #elections = new Map<string, Readonly<{ toldRevision: number; read: Promise<ToldElection> }>>();
   readonly #known = new RecentMap<Known>(MAX_GATEWAYS);
-  readonly #keys = new RecentMap<Readonly<{ master: Uint8Array; key: Uint8Array }>>(MAX_GATEWAYS);
-
-  /**
-   * A gateway's own key, 32 bytes, derived once.
-   *
-   * @param name Of a key that the registry has.
-   * @param master The election's master key, 32 bytes.
-   */
-  gatewayKey(name: KeyName, master: Uint8Array): Uint8Array {
-    const cached = formatKeyName(name);
-    const known = this.#keys.get(cached);
-    if (known !== undefined && known.master === master) return known.key;
-    return this.#keys.set(cached, { master, key: gatewayKey(master, name) }).key;
-  }
 
   /**
    * What gateways are told of an election.
@@ -73,14 +59,14 @@ export class SyncAnswers {
    * A gateway's answer; `undefined` when it has it already.
    *
    * @param have What the gateway says that it has: see `revisionOf()` in shared/sync.ts.
-   * @param master The election's master key, 32 bytes.
+   * @param keys The election's.
    */
   async answer(
     query: Query,
     told: ToldElection,
     gateway: string,
     have: string | null,
-    master: Uint8Array,
+    sync: SyncKeys,
     nowMs: number,
   ): Promise<string | undefined> {
     const { election } = told;
@@ -89,7 +75,7 @@ export class SyncAnswers {
     const isCurrent = known !== undefined && known.toldRevision === told.toldRevision &&
       nowMs < known.untilMs;
     if (isCurrent && known.revision === have) return undefined;
-    const { text, untilMs } = await makeAnswer(query, told, gateway, master, nowMs);
+    const { text, untilMs } = await makeAnswer(query, told, gateway, sync, nowMs);
     const revision = revisionOf(text);
     this.#known.set(name, { toldRevision: told.toldRevision, untilMs, revision });
     return revision === have ? undefined : text;
@@ -113,20 +99,19 @@ async function makeAnswer(
   query: Query,
   { election, signed, stations }: ToldElection,
   gateway: string,
-  master: Uint8Array,
+  { deviceKey, pseudonymKey }: SyncKeys,
   nowMs: number,
 ): Promise<{ text: string; untilMs: number }> {
   const keys = await deviceKeys(query, election, new Date(nowMs), stations.get(gateway) ?? []);
   const sync: Sync = {
     manifest: { manifest: signed.manifest, signature: signed.signature },
-    pseudonymKey: pseudonymKey(master, election).toHex(),
-    devices: keys.map(({ device, version, station, validUntil }) => ({
-      device,
-      version,
-      station,
-      key: deviceKey(master, { election, id: device, version }).toHex(),
-      validUntil,
-    })),
+    pseudonymKey: pseudonymKey.toHex(),
+    devices: keys.map(({ device, version, station, validUntil }) => {
+      const name = { election, id: device, version };
+      const key = deviceKey(name);
+      if (key === undefined) throw missingKey(name);
+      return { device, version, station, key: key.toHex(), validUntil };
+    }),
   };
   const ends = keys.map(({ validUntil }) => validUntil === null ? Infinity : Date.parse(validUntil));
   return { text: JSON.stringify(sync), untilMs: ends.reduce((a, b) => Math.min(a, b), Infinity) };

@@ -2,7 +2,7 @@ import assert from "assert";
 import { MemoryIndex } from "../../tests/memory_index.ts";
 import { withElection, writeRelease } from "../../tests/seeded_database.ts";
 import { rebuildIndices } from "./index/rebuild_index.ts";
-import { Spellings } from "./index/spelling.ts";
+import { LabelResolver } from "./index/label_resolver.ts";
 import { votesFromIndex, votesFromResults } from "./candidate_votes.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
@@ -24,7 +24,7 @@ Deno.test("votesFromResults() and votesFromIndex() say the same", async () => {
     assert.ok(last > newest);
     const index = new MemoryIndex();
     await index.prepare();
-    await rebuildIndices({ db, index, spellings: new Spellings() }, ["tallies"]);
+    await rebuildIndices({ db, index, resolver: new LabelResolver() }, ["tallies"]);
     const results = votesFromResults(db.query);
     const indexed = votesFromIndex(index, results, (error) => assert.fail(String(error)));
     assert.deepEqual(await results(ANN), { votes: 12, revision: last, from: "results" });

@@ -161,8 +161,7 @@ export async function readNotShown(query: Query, election: string, counted: numb
   if (!final || voters === 0) return { final, voters, contests: [] };
   const contests = await query<{ contest: string; ballots: number }>(
     `SELECT contest, (sum(counted) - sum(shown))::float8 AS ballots FROM (
-       SELECT contest, votes AS counted, 0 AS shown FROM counting.station_counts
-       WHERE election = $1 AND candidate = '#ballots'
+       SELECT contest, ballots AS counted, 0 AS shown FROM counting.ballots_of($1)
        UNION ALL
        SELECT v.contest, 0, v.votes FROM results.current c JOIN results.releases r USING (revision)
        CROSS JOIN jsonb_to_recordset(r.marks) AS v (contest text, candidate text, votes bigint)

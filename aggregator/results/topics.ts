@@ -258,7 +258,7 @@ FROM counting.log_positions l
 LEFT JOIN unnest($1::text::text[], $2::text::int[], $3::text::bigint[]) AS seen (election, partition, log_offset)
   USING (election, partition)
 CROSS JOIN LATERAL (
-  SELECT * FROM counting.rejections r
+  SELECT election, partition, log_offset, fate, reason, appended_at, gateway, station FROM counting.rejections r
   WHERE r.election = l.election AND r.partition = l.partition AND r.log_offset > coalesce(seen.log_offset, -1)
   ORDER BY r.log_offset LIMIT ${REJECTIONS_AT_ONCE}
 ) r

@@ -1,7 +1,7 @@
 /**
  * Turnout: how many have voted so far.
  *
- * For k = 1 it is exact. For k > 1 it is no finer than the results. The whole number of voters is exact, as the books tell
+ * For k = 1 it is exact. For k > 1 it is no finer than the results. The whole number of voters is exact, as the reconciliation tells
  * it anyway. Regions and stations have what releases have; as long as nothing may be released they are rounded down to a
  * multiple of k. So are age groups and genders, which no results have, and how the whole number grew by the minute.
  *

@@ -25,7 +25,7 @@ const ROWS: readonly (readonly [title: string, panels: readonly Panel[]])[] = [
   ["Is all well", [
     stat("Processes that answer", "none", [['sum(up{job=~"pollwire-.*"})', ""]]),
     stat("Elections not counted", "none", [["count(pollwire_aggregator_counting == 0) or vector(0)", ""]], 1),
-    stat("Partitions whose books do not balance", "none", [
+    stat("Partitions whose reconciliation does not balance", "none", [
       ["max(pollwire_aggregator_unbalanced_partitions) or vector(0)", ""],
     ], 1),
     stat("Offsets deleted from logs", "none", [

@@ -26,8 +26,11 @@ const DATABASE_SUPERUSER = "postgres";
 /** Whom Kafka knows in a secure stack. `admin` and `broker` may do everything, the others what ACLs let them. */
 export const KAFKA_USERS = ["admin", "broker", "gateway-1", "gateway-2", "aggregator"] as const;
 
+/** Whom PostgreSQL knows besides the superuser: deploy/postgresql/users.sql. */
+export const DATABASE_USERS = ["office", "aggregator", "serve", "sync", "audit"] as const;
+
 /** How a stack is asked for. What is left out is as it was made, or the default. */
-export type Wish = Readonly<{ brokers?: number; secure?: boolean; port?: number }>;
+export type StackOptions = Readonly<{ brokers?: number; secure?: boolean; port?: number }>;
 
 const madeSchema = z.strictObject({
   brokers: z.union([z.literal(1), z.literal(3)]),
@@ -35,6 +38,8 @@ const madeSchema = z.strictObject({
   port: z.int(),
   clusterId: z.string(),
   databasePassword: z.string(),
+  /** By user; empty in a stack of version 0.1. */
+  databasePasswords: z.record(z.string(), z.string()).default({}),
   /** By user; empty unless the stack is secure. */
   kafkaPasswords: z.record(z.string(), z.string()),
 });
@@ -66,7 +71,7 @@ export async function writeMade(data: string, made: Made): Promise<void> {
 }
 
 /** A new stack, with passwords of its own. */
-export function make({ brokers = 1, secure = false, port = FIRST_PORT }: Wish): Made {
+export function make({ brokers = 1, secure = false, port = FIRST_PORT }: StackOptions): Made {
   if (brokers !== 1 && brokers !== 3) {
     throw new UsageError(`Cannot start ${brokers} brokers: it must be 1 or 3`);
   }
@@ -76,16 +81,17 @@ export function make({ brokers = 1, secure = false, port = FIRST_PORT }: Wish): 
     port,
     clusterId: newClusterId(),
     databasePassword: password(),
+    databasePasswords: Object.fromEntries(DATABASE_USERS.map((name) => [name, password()])),
     kafkaPasswords: secure ? Object.fromEntries(KAFKA_USERS.map((name) => [name, password()])) : {},
   };
 }
 
 /** @throws {UsageError} when a stack was made in another way than is asked for now; ports it may change. */
-export function checkWish(wish: Wish, made: Made, data: string): void {
+export function checkOptions(options: StackOptions, made: Made, data: string): void {
   for (const name of ["brokers", "secure"] as const) {
-    if (wish[name] === undefined || wish[name] === made[name]) continue;
+    if (options[name] === undefined || options[name] === made[name]) continue;
     throw new UsageError(
-      `Cannot start the stack in ${data} with ${name} ${wish[name]}: it was made with ${
+      `Cannot start the stack in ${data} with ${name} ${options[name]}: it was made with ${
         made[name]
       }; wipe it first`,
     );
@@ -99,8 +105,11 @@ function password(): string {
 /** Writes the passwords for their owner's eyes, and the certificates of a secure stack, where they are not yet. */
 export async function makeSecrets(data: string, made: Made): Promise<void> {
   const kafka = Object.entries(made.kafkaPasswords).map(([name, text]) => [`kafka-${name}`, text] as const);
+  const database = Object.entries(made.databasePasswords).map(([name, text]) =>
+    [`database-${name}`, text] as const
+  );
   await Deno.mkdir(`${data}/passwords`, { recursive: true, mode: 0o700 });
-  for (const [name, text] of [[DATABASE_SUPERUSER, made.databasePassword] as const, ...kafka]) {
+  for (const [name, text] of [[DATABASE_SUPERUSER, made.databasePassword] as const, ...database, ...kafka]) {
     await Deno.writeTextFile(`${data}/passwords/${name}`, text, { mode: 0o600 });
   }
   if (!made.secure) return;
@@ -150,6 +159,7 @@ export function services(data: string, libraries: string, made: Made): Service[]
       superuser: DATABASE_SUPERUSER,
       password: made.databasePassword,
       database: DATABASE,
+      users: made.databasePasswords,
       certificate: secure ? certificate("postgresql") : undefined,
       environment: databaseEnvironment(data, made),
     }),
@@ -168,11 +178,15 @@ export function services(data: string, libraries: string, made: Made): Service[]
 }
 
 /** For the superuser: who migrates and makes roles. */
-function databaseEnvironment(data: string, { port, secure }: Made): Record<string, string> {
+function databaseEnvironment(
+  data: string,
+  { port, secure, databasePasswords }: Made,
+): Record<string, string> {
   const mode = secure ? "verify-full" : "disable";
   return {
     DATABASE_URL: `postgres://${DATABASE_SUPERUSER}@${HOST}:${port}/${DATABASE}?sslmode=${mode}`,
     DATABASE_PASSWORD_FILE: `${data}/passwords/${DATABASE_SUPERUSER}`,
+    ...Object.keys(databasePasswords).length > 0 && { DATABASE_PASSWORDS_DIRECTORY: `${data}/passwords` },
     ...secure ? { DATABASE_CA_FILE: authorityFile(data) } : {},
   };
 }

@@ -1,7 +1,7 @@
 import assert from "assert";
 import { withDirectory } from "../../tests/directory.ts";
 import {
-  checkWish,
+  checkOptions,
   environmentText,
   FIRST_PORT,
   KAFKA_USERS,
@@ -49,14 +49,19 @@ Deno.test("readMade() reads what writeMade() wrote, for its owner only, and refu
   });
 });
 
-Deno.test("checkWish() refuses what a stack was not made as, and nothing else", () => {
+Deno.test("checkOptions() refuses what a stack was not made as, and nothing else", () => {
   const made = make({ brokers: 3, secure: true, port: 20_000 });
-  for (const wish of [{}, { brokers: 3 }, { secure: true, port: 20_001 }]) checkWish(wish, made, "data");
+  for (const options of [{}, { brokers: 3 }, { secure: true, port: 20_001 }]) {
+    checkOptions(options, made, "data");
+  }
   assert.throws(
-    () => checkWish({ brokers: 1 }, made, "data"),
+    () => checkOptions({ brokers: 1 }, made, "data"),
     /the stack in data with brokers 1: it was made with 3; wipe it first/,
   );
-  assert.throws(() => checkWish({ secure: false }, made, "data"), /with secure false: it was made with true/);
+  assert.throws(
+    () => checkOptions({ secure: false }, made, "data"),
+    /with secure false: it was made with true/,
+  );
 });
 
 Deno.test("services() of three secure brokers have ports of their own, all within the stack's", () => {

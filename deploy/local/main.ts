@@ -7,7 +7,7 @@ import { resolve } from "node:path";
 import type { Command } from "commander";
 import { command, EXIT, Failure, integerOption, program, runProgram, UsageError } from "../../cli/command.ts";
 import {
-  checkWish,
+  checkOptions,
   environmentText,
   FIRST_PORT,
   make,
@@ -15,7 +15,7 @@ import {
   PORTS,
   readMade,
   services,
-  type Wish,
+  type StackOptions,
   writeMade,
 } from "./layout.ts";
 import { checkProc } from "./processes.ts";
@@ -23,7 +23,7 @@ import { portsOf, Stack, type Status } from "./stack.ts";
 
 type Where = Readonly<{ data: string; libraries: string }>;
 
-const say = (line: string) => console.error(line);
+const log = (line: string) => console.error(line);
 
 /** Keeps others from working on the same stack meanwhile. */
 async function withLock(data: string, work: () => Promise<void>): Promise<void> {
@@ -34,23 +34,23 @@ async function withLock(data: string, work: () => Promise<void>): Promise<void> 
   await work();
 }
 
-async function up({ data, libraries, ...wish }: Where & Wish): Promise<void> {
+async function up({ data, libraries, ...options }: Where & StackOptions): Promise<void> {
   const [directory, jars] = [resolve(data), resolve(libraries)];
   await withLock(directory, async () => {
     const found = await readMade(directory);
-    if (found !== undefined) checkWish(wish, found, data);
-    const made = found === undefined ? make(wish) : { ...found, port: wish.port ?? found.port };
+    if (found !== undefined) checkOptions(options, found, data);
+    const made = found === undefined ? make(options) : { ...found, port: options.port ?? found.port };
     if (found !== undefined && made.port !== found.port) {
-      await checkIsDown(new Stack(directory, services(directory, jars, found), say), data, made.port);
+      await checkIsDown(new Stack(directory, services(directory, jars, found), log), data, made.port);
     }
     await writeMade(directory, made);
     await makeSecrets(directory, made);
     const all = services(directory, jars, made);
-    await new Stack(directory, all, say).up();
+    await new Stack(directory, all, log).up();
     const environment = environmentText(directory, all);
     await Deno.writeTextFile(`${directory}/env`, environment, { mode: 0o600 });
     console.log(environment.trimEnd());
-    say(`to use it: set -a; . ${data}/env; set +a`);
+    log(`to use it: set -a; . ${data}/env; set +a`);
   });
 }
 
@@ -70,10 +70,10 @@ async function withStack(
 ): Promise<void> {
   const directory = resolve(data);
   const made = await readMade(directory);
-  if (made === undefined) return say(`there is no stack in ${data}`);
+  if (made === undefined) return log(`there is no stack in ${data}`);
   await withLock(
     directory,
-    () => work(new Stack(directory, services(directory, resolve(libraries), made), say), directory),
+    () => work(new Stack(directory, services(directory, resolve(libraries), made), log), directory),
   );
 }
 
@@ -85,7 +85,7 @@ async function wipe(where: Where): Promise<void> {
   await withStack(where, async (stack, directory) => {
     await stack.down();
     await Deno.remove(directory, { recursive: true });
-    say(`${where.data} is deleted`);
+    log(`${where.data} is deleted`);
   });
 }
 
@@ -96,7 +96,7 @@ async function status(where: Where): Promise<void> {
   const stack = new Stack(
     resolve(where.data),
     services(resolve(where.data), resolve(where.libraries), made),
-    say,
+    log,
   );
   const all = await stack.status();
   for (const each of all) console.log(statusLine(each));

@@ -18,6 +18,8 @@ const DEBIAN_DIRECTORY = "/usr/lib/postgresql";
 const INITDB_MS = 120_000;
 const PSQL_MS = 30_000;
 const ASK_MS = 3_000;
+/** Makes users and their roles. */
+const USERS_SQL = new URL("../postgresql/users.sql", import.meta.url).pathname;
 const MISSING = "install PostgreSQL's server (Debian: postgresql)";
 
 /** What a server is made of. */
@@ -28,6 +30,8 @@ export type PostgresqlOptions = Readonly<{
   password: string;
   /** Made when missing. */
   database: string;
+  /** Users of deploy/postgresql/users.sql, by name, with their passwords. */
+  users: Readonly<Record<string, string>>;
   /** With it, nobody gets in without TLS. */
   certificate?: Certificate;
   environment: Readonly<Record<string, string>>;
@@ -197,21 +201,24 @@ export function accessRules({ certificate }: Pick<PostgresqlOptions, "certificat
 
 async function makeDatabase(
   host: string,
-  { port, superuser, password, database }: PostgresqlOptions,
+  { port, superuser, password, database, users }: PostgresqlOptions,
   programs: string,
 ): Promise<void> {
+  // From standard input: everybody on the machine sees arguments.
   const psql = (sql: string) =>
     run(`${programs}/psql`, [
-      ...["-h", host, "-p", String(port), "-U", superuser],
-      "-d",
-      "postgres",
-      "-Atc",
-      sql,
+      ...["-h", host, "-p", String(port), "-U", superuser, "-d", "postgres", "-XAtq"],
+      ...["-v", "ON_ERROR_STOP=1"],
     ], {
       limitMs: PSQL_MS,
       missing: MISSING,
       environment: { PGPASSWORD: password, PGCONNECT_TIMEOUT: "10" },
+      input: sql,
     });
   const found = await psql(`SELECT 1 FROM pg_database WHERE datname = '${database}'`);
   if (found.trim() === "") await psql(`CREATE DATABASE ${database}`);
+  // A stack that was made before has none.
+  if (Object.keys(users).length === 0) return;
+  const passwords = Object.entries(users).map(([name, text]) => `\\set ${name}_password ${text}\n`).join("");
+  await psql(`${passwords}\\i ${USERS_SQL}\n`);
 }

@@ -11,7 +11,7 @@ import { parseJson } from "../../shared/json.ts";
 import type { ProcessSpec } from "./service.ts";
 
 /** How often a process that is to end is looked at, in milliseconds. */
-const LOOK_EVERY_MS = 50;
+const POLL_EVERY_MS = 50;
 /** How long the kernel may take to end a process that was killed, in milliseconds. */
 const KILL_MS = 10_000;
 /** How long the parent of a process that ended may take to fetch it, in milliseconds. */
@@ -90,7 +90,7 @@ export async function awaitGone(file: string): Promise<void> {
     const deadlineMs = Date.now() + REAP_MS;
     entryOf(pid)?.started === started && Date.now() < deadlineMs;
   ) {
-    await delay(LOOK_EVERY_MS);
+    await delay(POLL_EVERY_MS);
   }
 }
 
@@ -178,7 +178,7 @@ function signal(running: Running, name: Deno.Signal): void {
 async function ended(running: Running, withinMs: number): Promise<boolean> {
   for (const deadlineMs = Date.now() + withinMs; isAlive(running);) {
     if (Date.now() > deadlineMs) return false;
-    await delay(LOOK_EVERY_MS);
+    await delay(POLL_EVERY_MS);
   }
   return true;
 }

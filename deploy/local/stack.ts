@@ -38,17 +38,17 @@ export type Status = Readonly<{
 export class Stack {
   readonly #data: string;
   readonly #services: readonly Service[];
-  readonly #say: (line: string) => void;
+  readonly #print: (line: string) => void;
 
   /**
    * @param data Absolute; made when missing.
    * @param services In the order in which they are started.
-   * @param say Told what happens, line by line.
+   * @param print Told what happens, line by line.
    */
-  constructor(data: string, services: readonly Service[], say: (line: string) => void) {
+  constructor(data: string, services: readonly Service[], print: (line: string) => void) {
     this.#data = data;
     this.#services = services;
-    this.#say = say;
+    this.#print = print;
   }
 
   /** Starts what does not run, and waits until everything serves. What this call started is ended when it fails. */
@@ -59,12 +59,12 @@ export class Stack {
       const found = await this.#running(service);
       if (found === undefined) continue;
       running.set(service, found);
-      this.#say(`${service.name} runs already`);
+      this.#print(`${service.name} runs already`);
     }
     const idle = this.#services.filter((service) => !running.has(service));
     for (const service of idle) checkPorts(service);
     for (const service of idle) {
-      this.#say(`${service.name}: preparing`);
+      this.#print(`${service.name}: preparing`);
       await Deno.mkdir(this.#directory(service), { recursive: true });
       await service.prepare();
     }
@@ -77,7 +77,7 @@ export class Stack {
       await this.#stopAll(idle);
       throw error;
     }
-    for (const service of idle) this.#say(`${service.name} serves: ${portsOf(service)}`);
+    for (const service of idle) this.#print(`${service.name} serves: ${portsOf(service)}`);
   }
 
   /** Ends the services. Others' processes are never touched. Twice is harmless. */
@@ -144,7 +144,7 @@ export class Stack {
     const running = await this.#running(service);
     if (running !== undefined) {
       const killed = await end(running, service.process().stopSignal ?? "SIGTERM", service.stopMs);
-      this.#say(
+      this.#print(
         killed
           ? `${service.name} killed: it took more than ${service.stopMs} ms to end`
           : `${service.name} ended`,

@@ -1,5 +1,5 @@
 /**
- * Where an election's log is: the text of the setting `VOTE_LOG`, read into its parts.
+ * The address of an election's log: parses the setting `VOTE_LOG`.
  *
  * @module
  */
@@ -9,28 +9,28 @@ import { ConfigError } from "../config.ts";
 /** The embedded log: a directory on this machine. */
 export type SqliteAddress = Readonly<{ kind: "sqlite"; directory: string }>;
 
-/** How a client says who it is. The password is a setting of its own, never part of an address. */
+/** How a client authenticates. The password is a separate setting, never part of an address. */
 export type SaslMechanism = "scram-sha-512" | "scram-sha-256" | "plain";
 
-/** A Kafka cluster. `ca`, `cert` and `key` are paths of PEM files, read whenever a connection is made anew. */
+/** A Kafka cluster. `ca`, `cert` and `key` are paths of PEM files, which are read for each new connection. */
 export type KafkaAddress = Readonly<{
   kind: "kafka";
-  /** `host:port`, at least one: where to ask for the others. */
+  /** `host:port`, at least one. They name the other brokers. */
   brokers: readonly string[];
   tls?: Readonly<{ ca?: string; cert?: string; key?: string }>;
   sasl?: Readonly<{ mechanism: SaslMechanism; user: string; password: string }>;
 }>;
 
-/** Either of them. It can be posted to a worker. */
+/** The address of a log. It can be posted to a worker. */
 export type LogAddress = SqliteAddress | KafkaAddress;
 
-/** What an address must look like, for error messages. */
+/** The form of an address, for error messages. */
 const SHAPE =
   "must be sqlite:<directory> or kafka://host:port[,host:port…][?tls=true&ca=<file>&cert=<file>&key=<file>&sasl=<mechanism>&user=<name>]";
 const OPTIONS = ["tls", "ca", "cert", "key", "sasl", "user"];
 const MECHANISMS: readonly SaslMechanism[] = ["scram-sha-512", "scram-sha-256", "plain"];
 
-/** The setting `VOTE_LOG`, read into a {@link LogAddress}; a password comes later, see {@link withPassword}. */
+/** The setting `VOTE_LOG`, parsed into a {@link LogAddress}. {@link withPassword} adds the password. */
 export const logAddressSetting = z.string().transform((text, context): LogAddress => {
   const address = parseLogAddress(text);
   if (typeof address !== "string") return address;
@@ -38,7 +38,7 @@ export const logAddressSetting = z.string().transform((text, context): LogAddres
   return z.NEVER;
 });
 
-/** Reads an address; what is wrong with it, when something is. */
+/** Parses an address. Returns an error message, when it is wrong. */
 export function parseLogAddress(text: string): LogAddress | string {
   if (/^sqlite:.+/.test(text)) return { kind: "sqlite", directory: text.slice("sqlite:".length) };
   const match = /^kafka:\/\/([^/?#]+)\/?(?:\?([^#]*))?$/.exec(text);
@@ -46,7 +46,7 @@ export function parseLogAddress(text: string): LogAddress | string {
   const brokers = match[1]!.split(",");
   const odd = brokers.find((broker) => !/^[A-Za-z0-9._-]+:\d{1,5}$/.test(broker));
   if (odd !== undefined) {
-    // No more of it than its end: who writes a password before an @ must not find it in a log.
+    // Only the end is shown, so that a password before an @ does not get into a log.
     return `names the broker ${odd.slice(odd.lastIndexOf("@") + 1)}, which must be host:port`;
   }
   const options = new URLSearchParams(match[2] ?? "");

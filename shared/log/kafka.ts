@@ -1,6 +1,6 @@
 /**
- * The log on Kafka: a topic an election, `votes.<election>`, made beforehand by `deno task topics`. kafkajs is named
- * in the files beside this one that begin with `kafka_`, and nowhere else.
+ * The log on Kafka: one topic for each election, `votes.<election>`, created before by `deno task topics`. Only the files
+ * `kafka_*.ts` beside this one import kafkajs.
  *
  * @module
  */
@@ -75,7 +75,7 @@ export class KafkaLog implements VoteLog {
   async consume(consumer: LogConsumer, options: ConsumeOptions): Promise<void> {
     if (options.signal.aborted) return;
     const parts = {
-      // Of its own: kafkajs remembers a group's offsets for all consumers of one client.
+      // A separate client: kafkajs shares a group's offsets among all consumers of one client.
       client: new KafkaClient(this.#address, this.#clientId),
       topic: this.#topic,
       identity: () => this.#reader.identity(),
@@ -145,7 +145,7 @@ function toMessage(
   };
 }
 
-/** A message as a record. It may hold anything: what is missing is empty, and of a header given twice the first counts. */
+/** Converts a message to a record. It may hold anything: missing headers are empty, and the first of two headers counts. */
 function toRecord(partition: number, { offset, timestamp, headers, value }: KafkaMessage): StoredRecord {
   return {
     partition,
@@ -176,9 +176,9 @@ function header(headers: IHeaders | undefined, name: string): Uint8Array {
  * Opens an election's log.
  *
  * @param partitions From the manifest.
- * @param clientId What the broker's logs and quotas know this process by.
- * @param signal Gives the attempt up.
- * @throws {LogFault} when the topic has another number of partitions; an Error when it is not there, or not to be had.
+ * @param clientId The name of this process in the broker's logs and quotas.
+ * @param signal Cancels the attempt.
+ * @throws {LogFault} when the topic has another number of partitions; an Error when it does not exist or cannot be reached.
  */
 export async function openKafkaLog(
   address: KafkaAddress,

@@ -1,5 +1,5 @@
 /**
- * One process's way to a Kafka cluster: how kafkajs is set up, what it may say, and how its errors read.
+ * A process's client of a Kafka cluster: sets up kafkajs, filters its log, and explains its errors.
  *
  * @module
  */
@@ -8,41 +8,41 @@ import { connect as connectTls } from "node:tls";
 import { getLogger } from "@logtape/logtape";
 import { type ISocketFactory, Kafka, type KafkaConfig, type LogEntry, logLevel } from "kafkajs";
 import type { KafkaAddress, SaslMechanism } from "./address.ts";
-import { mendKafkajs } from "./kafka_mends.ts";
+import { mendKafkajs } from "./kafka_patches.ts";
 import { LogUnavailable } from "./vote_log.ts";
 
-/** How long a connection may take to stand, in milliseconds. */
+/** Timeout of connecting, in milliseconds. */
 const CONNECT_MS = 3_000;
-/** How long an answer may take, in milliseconds. */
+/** Timeout of an answer, in milliseconds. */
 export const REQUEST_MS = 5_000;
-/** How kafkajs tries again by itself, in milliseconds. Whoever uses a log tries again too, and for ever. */
+/** kafkajs's own retries, in milliseconds. Users of a log retry as well, without an end. */
 const RETRY = { retries: 4, initialRetryTime: 100, maxRetryTime: 1_000 };
-/** How often the system asks whether an idle connection still stands, in milliseconds. */
+/** Interval of TCP keep-alive on idle connections, in milliseconds. */
 const KEEP_ALIVE_MS = 60_000;
 
-/** Whose errors all come to whoever asked as well: connections, and what stands on them. */
+/** Namespaces of kafkajs's log whose errors are also thrown to the caller. */
 const ALSO_THROWN = /^(Connection|BrokerPool|Producer|Broker|Consumer)$/;
-/** Said by kafkajs at level ERROR, though they are how a group goes on: a member came or went. */
+/** Messages that kafkajs logs at level ERROR, although they are normal: a member joined or left the group. */
 const ORDINARY = /rebalancing|REBALANCE_IN_PROGRESS|re-joining|not aware of this member/;
 
-/** How errors read that have nothing to do with TLS. */
+/** Error messages that have nothing to do with TLS. */
 const NO_HANDSHAKE =
   /ECONNREFUSED|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_AGAIN|Connection timeout|within \d+ ms/;
 
 const log = getLogger(["pollwire", "kafka"]);
 
 /**
- * kafkajs with sockets of its own, which can be cut. Its own `disconnect` waits for answers that may never come.
+ * kafkajs with sockets that can be cut. Its own `disconnect` waits for answers that may never come.
  */
 export class KafkaClient {
   readonly kafka: Kafka;
-  /** What {@link kafka} was made of, for the parts of kafkajs that take the same. */
+  /** The options of {@link kafka}, for other parts of kafkajs that need the same. */
   readonly config: KafkaConfig & Readonly<{ requestTimeout: number }>;
   readonly #address: KafkaAddress;
   readonly #sockets = new Set<Socket>();
   #destroyed = false;
 
-  /** @param clientId What the broker's logs and quotas know this process by. */
+  /** @param clientId The name of this process in the broker's logs and quotas. */
   constructor(address: KafkaAddress, clientId: string) {
     mendKafkajs();
     this.#address = address;
@@ -58,18 +58,18 @@ export class KafkaClient {
       retry: RETRY,
       socketFactory: this.#socketFactory,
       logLevel: logLevel.INFO,
-      logCreator: () => tell,
+      logCreator: () => forwardLog,
     };
     this.kafka = new Kafka(this.config);
   }
 
-  /** Cuts every connection; no other can be made. What waits for an answer is rejected. */
+  /** Cuts all connections for good. Everything that waits for an answer is rejected. */
   destroy(): void {
     this.#destroyed = true;
     for (const socket of this.#sockets) socket.destroy(new Error("the connection was given up"));
   }
 
-  /** An error of kafkajs as one that says what to do. */
+  /** Converts an error of kafkajs to one that says what to do. */
   explain(action: string, error: unknown): LogUnavailable {
     return explainError(action, this.#address, error);
   }
@@ -96,7 +96,7 @@ function tlsOptions(tls: KafkaAddress["tls"]): KafkaConfig["ssl"] {
 function saslOptions(sasl: KafkaAddress["sasl"]): KafkaConfig["sasl"] {
   if (sasl === undefined) return undefined;
   const { mechanism, user: username, password } = sasl;
-  // Spelled out: kafkajs's type is a union by mechanism.
+  // One case for each mechanism, because kafkajs's type is a union.
   const options: Record<SaslMechanism, KafkaConfig["sasl"]> = {
     "scram-sha-512": { mechanism: "scram-sha-512", username, password },
     "scram-sha-256": { mechanism: "scram-sha-256", username, password },
@@ -105,8 +105,8 @@ function saslOptions(sasl: KafkaAddress["sasl"]): KafkaConfig["sasl"] {
   return options[mechanism];
 }
 
-/** Passes on what kafkajs says, a level lower: what matters of it is thrown too, and said by whoever catches it. */
-function tell({ namespace, level, log: { message, broker, groupId } }: LogEntry): void {
+/** Logs kafkajs's messages one level lower: important errors are also thrown, and logged where they are caught. */
+function forwardLog({ namespace, level, log: { message, broker, groupId } }: LogEntry): void {
   const text = "kafkajs {namespace}: {message}";
   const said = { namespace, message, ...(broker ? { broker } : {}), ...(groupId ? { groupId } : {}) };
   if (ALSO_THROWN.test(namespace)) log.debug(text, said);
@@ -115,12 +115,12 @@ function tell({ namespace, level, log: { message, broker, groupId } }: LogEntry)
   else log.debug(text, said);
 }
 
-/** The parts of a kafkajs error that tell it from others; it wraps one in another. */
+/** The fields that identify a kafkajs error. kafkajs wraps errors in others. */
 type KafkaError = Readonly<
   { name?: string; type?: string; code?: string; message?: string; cause?: unknown }
 >;
 
-/** The error that began it, and everything that wraps it. */
+/** An error, and all errors that it wraps. */
 function chain(error: unknown): KafkaError[] {
   const errors: KafkaError[] = [];
   for (let each: unknown = error; each instanceof Error && errors.length < 10; each = each.cause) {
@@ -129,7 +129,7 @@ function chain(error: unknown): KafkaError[] {
   return errors;
 }
 
-/** Whether an error is, or came of, one of the broker's answers by name, like `TOPIC_AUTHORIZATION_FAILED`. */
+/** Whether an error is or wraps a broker's answer with one of these names, like `TOPIC_AUTHORIZATION_FAILED`. */
 export function isAnswer(error: unknown, ...types: readonly string[]): boolean {
   return chain(error).some(({ type }) => type !== undefined && types.includes(type));
 }
@@ -147,10 +147,10 @@ function explainError(action: string, { brokers, tls, sasl }: KafkaAddress, erro
       return `${at} does not permit it to ${who} (${said}); deno task topics gives the permissions`;
     }
     if (errors.some(({ name }) => name === "KafkaJSGroupCoordinatorNotFound")) {
-      // kafkajs keeps to itself why.
+      // kafkajs does not pass on the reason.
       return `${at} names no coordinator of the group to ${who}: it has none yet, or does not permit it; deno task topics gives the permissions`;
     }
-    // A handshake that fails is told in many ways, like "write after end"; what is no handshake's is told in few.
+    // A failed handshake has many different messages, like "write after end"; other errors have only a few.
     if (tls !== undefined && !errors.some(({ type }) => type !== undefined) && !NO_HANDSHAKE.test(said)) {
       return `TLS with ${at} failed (${said}); ca must hold the brokers' authority, cert and key what they ask for`;
     }

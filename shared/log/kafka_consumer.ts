@@ -1,6 +1,6 @@
 /**
- * Consumes a topic as a member of a group. kafkajs shares the partitions among the members; where to begin, and who
- * may count, the database decides: `take` is called for every partition after every change of the group.
+ * Consumes a topic as a member of a group. kafkajs distributes the partitions among the members. The database decides
+ * where to begin and who may count: `take` is called for every partition after every change of the group.
  *
  * @module
  */
@@ -17,24 +17,23 @@ import { type ConsumeOptions, type LogConsumer, LogFault, type StoredRecord } fr
 const SESSION_MS = 6_000;
 /** How often a member says that it lives, also while a batch is being counted, in milliseconds. */
 const HEARTBEAT_MS = 1_500;
-/** How long a change of the group waits for a member in the midst of a batch, in milliseconds. */
+/** How long a change of the group waits for a member that is processing a batch, in milliseconds. */
 const REBALANCE_MS = 20_000;
 /**
- * How long a fetch waits for records, and so the longest that a consumer takes to stop, in milliseconds; and how many
- * bytes it does not wait for more than. Every batch costs broker, database and consumer something whatever it holds:
- * with few votes in each, more than the votes.
+ * How long a fetch waits for records, in milliseconds, and the bytes at which it stops waiting. A consumer takes up to this
+ * long to stop. A batch has a fixed cost for broker, database and consumer, which is larger than that of a few votes.
  */
 const FETCH_WAIT_MS = 100;
 const FETCH_MIN_BYTES = 512 * 1024;
-/** Bytes of one partition, and of all, that a fetch asks for at most. */
+/** Maximum bytes of a fetch, for one partition and for all. */
 const FETCH_PARTITION_BYTES = 2 * 1024 * 1024;
 const FETCH_BYTES = 8 * 1024 * 1024;
-/** How often an idle consumer makes sure that the topic is still the same, in milliseconds. */
+/** How often an idle consumer checks that the topic is still the same, in milliseconds. */
 const IDENTITY_EVERY_MS = 5_000;
 /** How long to wait for a consumer to leave its group before its connections are cut, in milliseconds. */
 const LEAVE_MS = 15_000;
 
-/** The answers by which a broker says that the group has changed, or that this is no member of it any more. */
+/** A broker's answers that mean that the group has changed, or that this consumer is no longer a member. */
 const GROUP_CHANGED = [
   "REBALANCE_IN_PROGRESS",
   "ILLEGAL_GENERATION",
@@ -42,7 +41,7 @@ const GROUP_CHANGED = [
   "NOT_COORDINATOR_FOR_GROUP",
 ];
 
-/** What a consumption is made of. */
+/** Options of a consumption. */
 export type ConsumptionParts = Readonly<{
   client: KafkaClient;
   topic: string;
@@ -59,12 +58,12 @@ export class Consumption {
   readonly #consumer: LogConsumer;
   readonly #options: ConsumeOptions;
   readonly #kafka: Consumer;
-  /** Of each partition that was taken since the group last changed: the offset that comes next. */
+  /** The next offset of each partition that was taken since the last change of the group. */
   readonly #next = new Map<number, number>();
   readonly #done = Promise.withResolvers<void>();
   readonly #ended = new AbortController();
   #identity = "";
-  /** Of each partition: up to where the group had come when this began. */
+  /** The group's committed offset of each partition at the start of this run. */
   #committed: readonly number[] = [];
   #failure?: unknown;
 
@@ -82,14 +81,14 @@ export class Consumption {
       maxBytesPerPartition: FETCH_PARTITION_BYTES,
       maxBytes: FETCH_BYTES,
       allowAutoTopicCreation: false,
-      // See the reader: transactions are nothing here.
+      // Transactions are ignored: see kafka_reader.ts.
       readUncommitted: true,
-      // Whoever runs this begins anew, and looks at the log again first.
+      // The caller starts a new run, and checks the log first.
       retry: { restartOnFailure: () => Promise.resolve(false) },
     });
   }
 
-  /** Runs until the signal aborts. Rejects with what the consumer throws, or with why the group cannot be followed. */
+  /** Runs until the signal aborts. Rejects with the consumer's error, or with the error that ended the membership. */
   async run(): Promise<void> {
     const { client, topic, identity, committed } = this.#parts;
     const { signal } = this.#options;
@@ -137,7 +136,7 @@ export class Consumption {
     }
   }
 
-  /** Whether an error came from above, and is to be thrown as it is. */
+  /** Whether an error comes from the caller, and is thrown unchanged. */
   #isOurs(error: unknown): boolean {
     return error instanceof LogFault || error === this.#failure;
   }
@@ -158,7 +157,7 @@ export class Consumption {
     this.#parts.client.destroy();
   }
 
-  /** One fetched batch. What is thrown here is for kafkajs, to have it join again; what concerns us ends the run. */
+  /** Handles one fetched batch. An error that is thrown here makes kafkajs rejoin; other errors end the run. */
   async #batch(payload: EachBatchPayload): Promise<void> {
     const { batch: { partition, messages } } = payload;
     const beating = new Heartbeat(payload.heartbeat);
@@ -170,7 +169,7 @@ export class Consumption {
         : messages.filter(({ offset }) => Number(offset) >= from).map((message) =>
           this.#parts.toRecord(partition, message)
         );
-      // Fetches go on behind what is resolved: without this the same records would come again, and be taken, for ever.
+      // The next fetch begins after the resolved offset: without this the same records would be fetched and taken forever.
       if (from !== undefined && records.length === 0) payload.resolveOffset(messages.at(-1)!.offset);
       for (let at = 0; at < records.length && this.#next.has(partition);) {
         if (this.#ended.signal.aborted || beating.lost !== undefined) break;
@@ -209,7 +208,7 @@ export class Consumption {
     { batch: { topic, partition }, resolveOffset, commitOffsetsIfNecessary }: EachBatchPayload,
     lastOffset: number,
   ): Promise<void> {
-    if (!this.#next.has(partition)) return; // The group changed meanwhile, and kafkajs has begun anew.
+    if (!this.#next.has(partition)) return; // The group has changed meanwhile, and kafkajs has restarted.
     this.#next.set(partition, lastOffset + 1);
     resolveOffset(`${lastOffset}`);
     try {
@@ -217,7 +216,7 @@ export class Consumption {
         topics: [{ topic, partitions: [{ partition, offset: `${lastOffset + 1}` }] }],
       });
     } catch (error) {
-      // A hint that is missing is no harm; the next heartbeat tells kafkajs the same.
+      // The commit is only a hint, so a failure is harmless; the next heartbeat shows kafkajs the same error.
       if (!isAnswer(error, ...GROUP_CHANGED)) throw error;
     }
   }
@@ -235,7 +234,7 @@ export class Consumption {
     );
   }
 
-  /** Nothing may ever come of a topic that was made anew, so it is looked at without that too. */
+  /** Checks an idle topic, too: a topic that was made again may never deliver a record. */
   async #watchIdentity(): Promise<void> {
     const { signal } = this.#ended;
     while (!signal.aborted) {
@@ -250,10 +249,10 @@ export class Consumption {
   }
 }
 
-/** Says that a member lives while it is busy; kafkajs does so between batches only. */
+/** Sends heartbeats during a batch; kafkajs sends them between batches only. */
 class Heartbeat {
   readonly #timer: ReturnType<typeof setInterval>;
-  /** The error by which the broker said that the group has changed; kafkajs joins again when it is thrown. */
+  /** The broker's error that means that the group has changed. kafkajs rejoins when it is thrown. */
   lost?: unknown;
 
   constructor(heartbeat: () => Promise<void>) {

@@ -1,6 +1,6 @@
 /**
- * The Metadata request, version 12, of which kafkajs speaks only up to 6: from version 10 on the answer holds the
- * topic's id, which is all that tells a topic from another of the same name.
+ * The Metadata request, version 12. kafkajs supports only up to version 6. From version 10 the answer has the topic's id,
+ * the only thing that distinguishes a topic from an earlier one with the same name.
  * Source: https://kafka.apache.org/protocol#The_Messages_Metadata (broker 3.1 or later).
  *
  * @module
@@ -11,10 +11,10 @@ import { fromUtf8, utf8 } from "../bytes.ts";
 const API_KEY = 3;
 const API_VERSION = 12;
 
-/** What a cluster says of one topic. `error` is the broker's error code, 0 for none; ids are in hex. */
+/** A cluster's answer about one topic. `error` is the broker's error code, 0 for none; ids are in hex. */
 export type TopicIdentity = Readonly<{ error: number; cluster: string; topic: string }>;
 
-/** A request as kafkajs's connections take it: it frames what `encode` gives, and hands `decode` what follows the correlation id. */
+/** A request for kafkajs's connections: they frame the result of `encode`, and pass `decode` the bytes after the correlation id. */
 export function topicIdentityRequest(topic: string) {
   const name = utf8(topic);
   const body = Buffer.from([
@@ -33,7 +33,7 @@ export function topicIdentityRequest(topic: string) {
       apiKey: API_KEY,
       apiVersion: API_VERSION,
       apiName: "Metadata",
-      // What kafkajs takes from one of its encoders.
+      // The shape of kafkajs's own encoders.
       encode: () => Promise.resolve({ buf: body, buffer: body }),
     },
     response: {
@@ -43,7 +43,7 @@ export function topicIdentityRequest(topic: string) {
   };
 }
 
-/** Reads the answer, from behind the correlation id. */
+/** Parses the answer, without its correlation id. */
 export function decodeTopicIdentity(payload: Uint8Array): TopicIdentity {
   const reader = new Reader(payload);
   reader.taggedFields();

@@ -1,11 +1,11 @@
 /**
- * A producer that loses nothing. kafkajs's idempotent producer is guarded where it would:
+ * A producer that loses nothing. It guards kafkajs's idempotent producer against two losses:
  *
- * - After a failed send it takes its sequence numbers back. Had the broker appended after all, a later batch of the
- *   same length would pass for a repetition, and be acknowledged and lost. So one send is in flight, and after any
- *   error the producer is thrown away: the next has an id of its own, and what was sent twice is twice on the log.
- * - When a partition changes its leader in the midst of a send it may never be sent, and the send still succeed. So
- *   every partition must be answered for, with an offset past all that it answered before.
+ * - After a failed send kafkajs reuses the sequence numbers. If the broker had appended the batch, it would take a later
+ *   batch of the same length for a repetition, acknowledge it, and drop it. So only one send is in flight, and after any
+ *   error a new producer with a new id is used. Records that are sent twice are on the log twice.
+ * - When a partition changes its leader during a send, its records may not be sent although the send succeeds. So every
+ *   partition must be in the answer, with an offset above all its earlier ones.
  *
  * @module
  */
@@ -14,7 +14,7 @@ import type { Message, Producer, RecordMetadata } from "kafkajs";
 import type { KafkaAddress } from "./address.ts";
 import { KafkaClient, REQUEST_MS } from "./kafka_client.ts";
 
-/** How long an append may take with all its tries, in milliseconds: others wait for their turn behind it. */
+/** Timeout of an append with all its retries, in milliseconds: other appends wait for it. */
 export const APPEND_DEADLINE_MS = 10_000;
 /**
  * Bytes of one partition that are sent at once. kafkajs makes one batch of them, and a broker takes 1 MiB by
@@ -23,12 +23,12 @@ export const APPEND_DEADLINE_MS = 10_000;
 const MAX_PARTITION_BYTES = 900_000;
 /** Bytes of all partitions that are sent at once. */
 const MAX_SEND_BYTES = 8_000_000;
-/** What a record takes besides its key, value and headers, at most, in bytes. */
+/** Maximum bytes of a record besides its key, value and headers. */
 const RECORD_OVERHEAD_BYTES = 64;
 /** All in-sync replicas. */
 const ACKS_ALL = -1;
 
-/** What is written to a topic: the partition is chosen by the caller, never by kafkajs. */
+/** A message for a topic. The caller chooses the partition, never kafkajs. */
 export type ProducedMessage = Readonly<{
   partition: number;
   key?: Uint8Array;
@@ -45,7 +45,7 @@ export class KafkaProducer {
   readonly #topic: string;
   readonly #deadlineMs: number;
   #live?: Live;
-  /** Sends whose producer was thrown away, and which end by themselves. */
+  /** Sends of discarded producers. They end by themselves. */
   readonly #leftBehind = new Set<Promise<unknown>>();
   #turn: Promise<unknown> = Promise.resolve();
   #closed = false;
@@ -68,7 +68,7 @@ export class KafkaProducer {
     return mine;
   }
 
-  /** Waits for the append that is under way, and closes. */
+  /** Waits for the running append, and closes. */
   async close(): Promise<void> {
     this.#closed = true;
     await this.#turn;
@@ -114,7 +114,7 @@ export class KafkaProducer {
       idempotent: true,
       maxInFlightRequests: 1,
       allowAutoTopicCreation: false,
-      // Never asked, since every message names its partition; kafkajs warns of its own when there is none.
+      // Never called, because every message names its partition. Without a partitioner kafkajs logs a warning.
       createPartitioner: () => ({ message }) => message.partition!,
     });
     return { client, producer, ends: new Map(), begun: producer.connect() };
@@ -150,7 +150,7 @@ function asBuffer({ buffer, byteOffset, byteLength }: Uint8Array): Buffer {
   return Buffer.from(buffer as ArrayBuffer, byteOffset, byteLength);
 }
 
-/** Cuts messages into sends, in order. */
+/** Splits messages into sends, in order. */
 function* sendable(messages: readonly ProducedMessage[]): Generator<ProducedMessage[]> {
   let part: ProducedMessage[] = [];
   let partBytes = 0;
@@ -178,11 +178,11 @@ function bytesOf({ key, value, headers }: ProducedMessage): number {
 }
 
 /**
- * Checks what the brokers answered: every partition, once, with offsets beyond those that it answered before.
+ * Checks the brokers' answers: every partition must be there once, with offsets above all its earlier ones.
  *
- * @param ends Where each partition ended by the last answer; brought up to date.
+ * @param ends The end of each partition by the last answer. Updated.
  * @returns the offset of each message.
- * @throws when a message was not answered for, or was taken for a repetition of an earlier one.
+ * @throws when a message is not in the answer, or was taken for a repetition of an earlier one.
  */
 export function acknowledgedOffsets(
   part: readonly ProducedMessage[],

@@ -1,6 +1,6 @@
 /**
- * Reads a topic where it is told to, with no consumer group: what it is, where it ends, records from any offset.
- * kafkajs offers no such reading, so this stands on the parts that kafkajs's own consumer is made of.
+ * Reads a topic without a consumer group: its identity, its ends, and records from any offset. kafkajs has no public API
+ * for this, so it uses internal parts of kafkajs's consumer.
  *
  * @module
  */
@@ -20,20 +20,20 @@ import { isAnswer, KafkaClient } from "./kafka_client.ts";
 import { topicIdentityRequest } from "./kafka_metadata.ts";
 import { LogUnavailable } from "./vote_log.ts";
 
-/** Bytes that one fetch asks for, at most; a longer record comes whole. */
+/** Maximum bytes of one fetch. A longer record is returned whole. */
 const FETCH_BYTES = 4 * 1024 * 1024;
-/** How often a read is tried, with a new connection each time, and the wait in between, in milliseconds. */
+/** Attempts of a read, each with a new connection, and the wait between them, in milliseconds. */
 const TRIES = 3;
 const AGAIN_AFTER_MS = 300;
-/** How long a read may take with all its tries, in milliseconds: who opens a log for several elections has others waiting. */
+/** Timeout of a read with all its attempts, in milliseconds: other elections may wait for it. */
 const READ_DEADLINE_MS = 10_000;
 /**
- * Transactions are nothing here: a record counts by its gateway's signature alone. An aborted one would else be
- * skipped, and an open one hold its partition up for everyone.
+ * Transactions are ignored: a record counts by its gateway's signature alone. Otherwise records of an aborted transaction
+ * would be skipped, and an open transaction would block its partition.
  */
 const READ_UNCOMMITTED = 0;
 
-/** Broker answers after which trying again is no use until someone acts. */
+/** Broker answers after which a retry is useless until a person acts. */
 const FOR_A_PERSON = [
   "UNKNOWN_TOPIC_OR_PARTITION",
   "TOPIC_AUTHORIZATION_FAILED",
@@ -41,7 +41,7 @@ const FOR_A_PERSON = [
   "SASL_AUTHENTICATION_FAILED",
 ];
 
-/** A broker's answer while it starts, which a new connection does not hasten: it is asked until the deadline. */
+/** A broker's answer while it starts. The read is retried until the deadline, whatever the number of attempts. */
 const STARTING = "GROUP_LOAD_IN_PROGRESS";
 
 type Fetched = Readonly<{ messages: KafkaMessage[]; rawMessages: unknown[]; lastOffset(): string }>;
@@ -59,7 +59,7 @@ export class KafkaReader {
   readonly #topic: string;
   #connected?: Connected;
   readonly #ended = new AbortController();
-  /** Work that is under way, or was given up. */
+  /** Reads that are running, or were given up. */
   readonly #leftBehind = new Set<Promise<unknown>>();
 
   constructor(address: KafkaAddress, clientId: string, topic: string) {
@@ -68,11 +68,11 @@ export class KafkaReader {
     this.#topic = topic;
   }
 
-  /** The cluster's id and the topic's: another after the topic was removed and made again. */
+  /** The cluster's id and the topic's id. It changes when the topic is removed and made again. */
   async identity(): Promise<string> {
     return await this.#trying("read what topic it is:", async (cluster) => {
       const { error, cluster: clusterId, topic } = await this.#ask(await cluster.findControllerBroker());
-      // The controller may know of a new topic before, or after, the broker that was asked for the partitions.
+      // The controller may know a new topic earlier or later than the broker that was asked for the partitions.
       if (error !== 0) throw new TypeError(`its controller does not know the topic (error ${error})`);
       return `${clusterId}/${topic}`;
     });
@@ -86,12 +86,12 @@ export class KafkaReader {
     );
   }
 
-  /** The offset that the next record of a partition will have. */
+  /** The offset of a partition's next record. */
   async end(partition: number): Promise<number> {
     return await this.#trying("find the end of", (cluster) => this.#bound(cluster, partition, false));
   }
 
-  /** The offset of the first record that a partition still holds; its end when it holds none. */
+  /** The offset of a partition's first record; its end when it is empty. */
   async start(partition: number): Promise<number> {
     return await this.#trying("find the start of", (cluster) => this.#bound(cluster, partition, true));
   }
@@ -100,7 +100,7 @@ export class KafkaReader {
   async settings(names: readonly string[]): Promise<Map<string, string>> {
     return await this.#trying("read the settings of", async (cluster) => {
       const broker = await cluster.findControllerBroker();
-      // Not in the broker's types, though the administration client calls it so.
+      // Missing in the types, although the administration client calls it.
       const { resources } = await (broker as unknown as DescribesConfigs)
         .describeConfigs({
           resources: [{ type: ConfigResourceTypes.TOPIC, name: this.#topic, configNames: [...names] }],
@@ -111,7 +111,7 @@ export class KafkaReader {
     });
   }
 
-  /** Records of a partition from an offset on, as kafkajs gives them; none at the end. */
+  /** Records of a partition from an offset, in kafkajs's form; none at the end. */
   async read(partition: number, fromOffset: number, limit: number): Promise<KafkaMessage[]> {
     return await this.#trying("read", async (cluster) => {
       const messages: KafkaMessage[] = [];
@@ -127,11 +127,11 @@ export class KafkaReader {
     });
   }
 
-  /** Up to which offset a group has said it is done; 0 when it never has, or the broker has forgotten it. */
+  /** A group's committed offset; 0 when there is none, or the broker has dropped it. */
   async committed(group: string, partition: number): Promise<number> {
     return await this.#trying("read how far counting had come on", async (cluster) => {
       const coordinator = await cluster.findGroupCoordinator({ groupId: group });
-      // Typed as if offsets were given; only the partitions are asked for.
+      // The type requires offsets, but only the partitions are used.
       const topics = [{ topic: this.#topic, partitions: [{ partition }] }] as unknown as TopicOffsets[];
       const { responses } = await coordinator.offsetFetch({
         groupId: group,
@@ -141,16 +141,16 @@ export class KafkaReader {
     });
   }
 
-  /** Cuts the connections; what is under way rejects. */
+  /** Cuts the connections. Running reads reject. */
   async close(): Promise<void> {
     this.#ended.abort();
-    if (this.#connected !== undefined) this.#letGo(this.#connected);
-    // What was under way ends by itself, now that its connection is cut.
+    if (this.#connected !== undefined) this.#disconnect(this.#connected);
+    // Running reads end by themselves, because their connection is cut.
     await Promise.all(this.#leftBehind);
   }
 
   async #ask(broker: Broker) {
-    // Not in its types: what every request of kafkajs goes through.
+    // Missing in the types: the method that every request of kafkajs uses.
     const { connectionPool } = broker as unknown as {
       connectionPool: {
         send(request: ReturnType<typeof topicIdentityRequest>): Promise<
@@ -168,7 +168,7 @@ export class KafkaReader {
     return Number(only(only(offsets).partitions).offset);
   }
 
-  /** One fetch; `undefined` past the end. Below the beginning it begins there. */
+  /** One fetch; `undefined` past the end. An offset before the start is moved to the start. */
   async #fetch(cluster: ClusterType, partition: number, fromOffset: number): Promise<Fetched | undefined> {
     const [leader] = Object.keys(cluster.findLeaderForPartitions(this.#topic, [partition]));
     if (leader === undefined) throw new TypeError(`no broker leads partition ${partition}`);
@@ -192,7 +192,7 @@ export class KafkaReader {
     }
   }
 
-  /** Does a piece of work, and does it again with a new connection when the old one has failed. */
+  /** Does work, and retries it with a new connection when the old one has failed. */
   async #trying<T>(action: string, work: (cluster: ClusterType) => Promise<T>): Promise<T> {
     const deadline = Promise.withResolvers<never>();
     deadline.promise.catch(() => {});
@@ -208,7 +208,7 @@ export class KafkaReader {
           this.#remember(done);
           return await Promise.race([done, deadline.promise]);
         } catch (error) {
-          this.#letGo(connected);
+          this.#disconnect(connected);
           const isOver = error === why || this.#ended.signal.aborted || isAnswer(error, ...FOR_A_PERSON);
           if (isOver || (tries >= TRIES && !isAnswer(error, STARTING))) {
             throw connected.client.explain(`${action} ${this.#topic}`, error);
@@ -248,14 +248,14 @@ export class KafkaReader {
     return cluster;
   }
 
-  /** Cuts a connection; the next read makes another. */
-  #letGo(connected: Connected): void {
+  /** Cuts a connection. The next read opens a new one. */
+  #disconnect(connected: Connected): void {
     if (this.#connected === connected) this.#connected = undefined;
     connected.client.destroy();
   }
 }
 
-/** What a broker answers to a question for one thing. */
+/** The only item of a broker's answer. */
 function only<Item>(items: readonly Item[]): Item {
   const [item] = items;
   if (item === undefined) throw new TypeError("its answer is empty, and must have one entry");

@@ -1,5 +1,5 @@
 /**
- * The embedded log: one SQLite file an election, partitions as part of the key. Many processes append, one
+ * The embedded log: one SQLite file for each election, with the partition in the key. Many processes append, one
  * consumes. Write-ahead logging with a full sync: when `append` returns, the records are on the disk.
  *
  * @module
@@ -19,17 +19,17 @@ import {
 
 /** How long an append waits for another process's append, in milliseconds. */
 const LOCK_WAIT_MS = 10_000;
-/** How long the consumer waits before it looks for new records again, in milliseconds. */
+/** How often the consumer checks for new records, in milliseconds. */
 const POLL_MS = 10;
 /**
- * How long the consumer stands back after each batch, in milliseconds. Reading is synchronous and an embedded
- * database is too: without it a backlog would leave the process no turn for its requests.
+ * How long the consumer pauses after each batch, in milliseconds. Reading is synchronous, and so is an embedded database:
+ * without the pause a backlog would block the process's requests.
  */
 const YIELD_MS = 1;
 /** A row's id is partition × this + offset: one tree, each partition contiguous. 2^40 records a partition. */
 const PARTITION_SPAN = 2 ** 40;
 
-// Headers are kept as bytes: node:sqlite cuts a text off at its first NUL when it reads it back.
+// Headers are stored as bytes, because node:sqlite cuts a text off at its first NUL when it reads it.
 const headers = new TextDecoder("utf-8", { ignoreBOM: true });
 
 const SCHEMA = `
@@ -151,7 +151,7 @@ export class SqliteLog implements VoteLog {
     return this.#rows(partition, 0, 1)[0]?.offset ?? this.#endOf(partition);
   }
 
-  /** Nothing of it is ever deleted by a setting. */
+  /** No setting of this log ever deletes records. */
   retentionFaults(): Promise<string[]> {
     return Promise.resolve([]);
   }
@@ -199,7 +199,7 @@ export class SqliteLog implements VoteLog {
 /**
  * Opens an election's log, and makes it when it is not there yet.
  *
- * @param directory Where the logs stand; made if missing.
+ * @param directory The directory of the logs; made if missing.
  * @param partitions From the manifest.
  * @param now The log's clock, milliseconds since 1970.
  * @throws {LogFault} when the log has another number of partitions, or records of format 1.
@@ -212,7 +212,7 @@ export function openSqliteLog(
 ): SqliteLog {
   Deno.mkdirSync(directory, { recursive: true, mode: 0o700 });
   const path = `${directory}/votes.${election}.sqlite`;
-  // One at a time: turning a new file to write-ahead logging fails at once, and does not wait, while another does it.
+  // One process at a time: switching a new file to write-ahead logging fails at once while another process does it.
   using turn = Deno.openSync(`${path}.open`, { create: true, write: true });
   turn.lockSync(true);
   const db = new DatabaseSync(path, { timeout: LOCK_WAIT_MS });
@@ -248,9 +248,9 @@ export function openSqliteLog(
 }
 
 /**
- * Takes a file's lock for this process; the system frees it when the process ends, however it ends.
+ * Takes a file's lock for this process. The system frees it when the process ends, even by a crash.
  *
- * @param inUse What to say when another process has it.
+ * @param inUse The error message when another process has it.
  * @throws {LogInUse} when it has.
  */
 export async function lockFile(path: string, inUse: string): Promise<Disposable> {

@@ -14,10 +14,10 @@ export type PlacedRecord = LogRecord & Readonly<{ partition: number }>;
  */
 export type StoredRecord = PlacedRecord & Readonly<{ offset: number; appendedAtMs: number }>;
 
-/** What a consumer does with the log. */
+/** The callbacks of a consumer. */
 export type LogConsumer = Readonly<{
   /**
-   * Takes a partition over, when its first batch is about to be delivered. Returns the offset to begin at: no
+   * Takes over a partition, before its first batch is delivered. Returns the offset to begin at: no
    * record below it is delivered.
    */
   take(partition: number): Promise<number>;
@@ -25,22 +25,22 @@ export type LogConsumer = Readonly<{
   batch(partition: number, records: readonly StoredRecord[]): Promise<void>;
 }>;
 
-/** How to consume. */
+/** Options of a consumption. */
 export type ConsumeOptions = Readonly<{
   /** Consumers of the same group share the partitions. */
   group: string;
   batchRecords: number;
-  /** Of how many partitions a batch may be under way at once, at the most; 1 when left out. Of one partition it is always one. */
+  /** Maximum partitions processed concurrently. Default: 1. A partition never has two batches at once. */
   partitionsAtOnce?: number;
-  /** Ends the consumption, after the batch that is under way. */
+  /** Ends the consumption after the current batch. */
   signal: AbortSignal;
 }>;
 
-/** An election's log. Every call rejects when the log cannot be reached; {@link LogFault} when calling again is no use. */
+/** An election's log. Every call rejects when the log cannot be reached, with {@link LogFault} when a retry is useless. */
 export interface VoteLog {
   readonly partitions: number;
 
-  /** What tells this log from another of the same name: made with it, never reused. */
+  /** Distinguishes this log from another one with the same name. Made with the log, never reused. */
   identity(): Promise<string>;
 
   /** Appends in order and returns when every record is durable. After an error any of them may be on the log. */
@@ -52,7 +52,7 @@ export interface VoteLog {
    */
   consume(consumer: LogConsumer, options: ConsumeOptions): Promise<void>;
 
-  /** Reads up to `limit` records of a partition from an offset on; an empty list at the end. */
+  /** Reads up to `limit` records of a partition from an offset; an empty list at the end. */
   read(partition: number, fromOffset: number, limit: number): Promise<StoredRecord[]>;
 
   /**
@@ -64,27 +64,27 @@ export interface VoteLog {
   /** What is wrong with the log's settings: those by which it would delete records. Empty when it keeps everything. */
   retentionFaults(): Promise<string[]>;
 
-  /** The offset that the next record of a partition will have at the least. */
+  /** The minimum offset of a partition's next record. */
   end(partition: number): Promise<number>;
 
-  /** Up to which offset a group has said it is done; 0 when it never has. A hint: the database decides. */
+  /** A group's committed offset; 0 when there is none. Only a hint: the database decides. */
   committed(group: string, partition: number): Promise<number>;
 
-  /** Closes the log; closing it again does nothing. Consumptions are to be aborted first. */
+  /** Closes the log. Idempotent. Abort consumptions first. */
   close(): Promise<void>;
 }
 
-/** Another process consumes the log, of which only one may. Trying again helps once that one has ended. */
+/** Another process consumes the log, and only one may. Retry when that process has ended. */
 export class LogInUse extends Error {
   override name = "LogInUse";
 }
 
-/** The log cannot be reached, or does not let this process in. Trying again helps once someone has seen to it. */
+/** The log cannot be reached, or refuses this process. A retry helps once the cause is removed. */
 export class LogUnavailable extends Error {
   override name = "LogUnavailable";
 }
 
-/** The log is not what it should be, and trying again will not help. */
+/** The log has wrong contents or settings. A retry does not help. */
 export class LogFault extends Error {
   override name = "LogFault";
 }
@@ -99,7 +99,7 @@ export async function logStarts(log: VoteLog): Promise<number[]> {
   return await Promise.all(Array.from({ length: log.partitions }, (_, partition) => log.start(partition)));
 }
 
-/** What to say of a partition whose front was deleted. */
+/** The message about a partition whose first records were deleted. */
 export function deletedFront(start: number): string {
   return `records were deleted from the front of the log (it starts at ${start}): check the topic's retention`;
 }

@@ -44,7 +44,7 @@ function parseShare(text: string): number {
 }
 
 /** What an election and a run can show of bad votes. */
-export type Ground = Readonly<{
+export type Environment = Readonly<{
   definition: Pick<ElectionDefinition, "contests" | "stations">;
   /** Whether there is a device whose key was revoked. */
   revoked: boolean;
@@ -53,7 +53,7 @@ export type Ground = Readonly<{
 }>;
 
 /** Kinds that cannot be shown, and why: nothing of the kind can be made there, or its fate is not certain. */
-export function impossibleKinds({ definition, revoked, kills }: Ground): Map<BadKind, string> {
+export function impossibleKinds({ definition, revoked, kills }: Environment): Map<BadKind, string> {
   const impossible = new Map<BadKind, string>();
   if (kills) impossible.set("reused-id", "a gateway that was killed remembers no vote ids");
   if (!revoked) impossible.set("revoked-device", "the election has no revoked device");
@@ -76,10 +76,10 @@ export function impossibleKinds({ definition, revoked, kills }: Ground): Map<Bad
  */
 export function mixOf(
   asked: BadOption,
-  ground: Ground,
+  environment: Environment,
   perKind: (share: number, kinds: number) => number = (share) => share,
 ): { mix: BadMix; leftOut: ReadonlyMap<BadKind, string> } {
-  const impossible = impossibleKinds(ground);
+  const impossible = impossibleKinds(environment);
   const wanted = "some" in asked ? [...asked.some.keys()] : BAD_KINDS;
   const kinds = wanted.filter((kind) => !impossible.has(kind));
   const share = (kind: BadKind) =>

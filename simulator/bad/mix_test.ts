@@ -7,7 +7,7 @@ Deno.test.sanitizer({ ops: true, resources: true });
 
 const candidates = [{ id: "a", name: "A" }, { id: "b", name: "B" }];
 const region = "r";
-const ground = {
+const environment = {
   definition: {
     contests: [{ id: "p", name: "P", votesAllowed: 1, candidates }],
     stations: [{ id: "s", name: "S", region }, { id: "t", name: "T", region }],
@@ -43,16 +43,16 @@ Deno.test("parseBad() says what would be right", () => {
 });
 
 Deno.test("mixOf() gives every kind its share", () => {
-  const { mix, leftOut } = mixOf({ every: 0.1 }, ground);
+  const { mix, leftOut } = mixOf({ every: 0.1 }, environment);
   assert.deepEqual([...mix.keys()], BAD_KINDS);
   assert.deepEqual([new Set(mix.values()), leftOut.size], [new Set([0.1]), 0]);
-  const split = mixOf({ every: 0.1 }, ground, (share, kinds) => share / kinds).mix;
+  const split = mixOf({ every: 0.1 }, environment, (share, kinds) => share / kinds).mix;
   assert.ok(Math.abs([...split.values()].reduce((a, b) => a + b, 0) - 0.1) < 1e-9);
 });
 
 Deno.test("mixOf() leaves out what cannot be shown, and says why, if it was asked for", () => {
   const small = {
-    contests: [{ ...ground.definition.contests[0]!, votesAllowed: 2 }],
+    contests: [{ ...environment.definition.contests[0]!, votesAllowed: 2 }],
     stations: [{ id: "s", name: "S", region }],
   };
   const { mix, leftOut } = mixOf({ every: 0.1 }, { definition: small, revoked: false, kills: true });
@@ -65,10 +65,10 @@ Deno.test("mixOf() leaves out what cannot be shown, and says why, if it was aske
   ]);
   assert.equal(mix.size + leftOut.size, BAD_KINDS.length);
   const few = mixOf({ some: new Map([["reused-id", 0.1], ["stale", 0.2], ["early", 0]]) }, {
-    ...ground,
+    ...environment,
     kills: true,
   });
   assert.deepEqual([...few.mix], [["stale", 0.2]]);
   assert.deepEqual([...few.leftOut.keys()], ["reused-id"]);
-  assert.equal(mixOf({ every: 0 }, { ...ground, kills: true }).leftOut.size, 0);
+  assert.equal(mixOf({ every: 0 }, { ...environment, kills: true }).leftOut.size, 0);
 });

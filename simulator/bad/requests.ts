@@ -5,7 +5,8 @@
  */
 import { formatKeyName, type KeyName } from "../../shared/keys.ts";
 import { signRequest } from "../../shared/signature.ts";
-import { bodyOf, type CastVote, type DeviceIdentity } from "../../device/device.ts";
+import { bodyOf, type DeviceIdentity } from "../../device/device.ts";
+import type { CastVote } from "../../device/delivery.ts";
 import type { RequestKind } from "./kinds.ts";
 
 /** How far a stale or early signature is from now, in seconds: twice what a gateway allows. */
@@ -22,7 +23,7 @@ export type BadRequest = Readonly<{
 }>;
 
 /** What a wrong request is made of. */
-export type RequestGround = Readonly<{
+export type RequestContext = Readonly<{
   vote: CastVote;
   device: DeviceIdentity;
   /** A device whose key was revoked; needed for that kind alone. */
@@ -47,8 +48,8 @@ type Plain = {
 const encoder = new TextEncoder();
 
 /** Makes a wrong request. It is made for `nowMs`: make another to send it later. */
-export function badRequest(kind: RequestKind, ground: RequestGround): BadRequest {
-  const plain = beforeSigning(kind, ground);
+export function badRequest(kind: RequestKind, environment: RequestContext): BadRequest {
+  const plain = beforeSigning(kind, environment);
   return afterSigning(kind, {
     method: "POST",
     path: plain.path,
@@ -57,7 +58,7 @@ export function badRequest(kind: RequestKind, ground: RequestGround): BadRequest
   });
 }
 
-function plainRequest({ vote, device, batch, nowMs, uuid }: RequestGround): Plain {
+function plainRequest({ vote, device, batch, nowMs, uuid }: RequestContext): Plain {
   return {
     path: batch ? "/v1/votes/batch" : "/v1/votes",
     contentType: batch ? "application/x-ndjson" : "application/json",
@@ -74,11 +75,11 @@ function signer(device: DeviceIdentity): Pick<Plain, "key" | "keyId"> {
 }
 
 /** What is wrong in what was signed. */
-function beforeSigning(kind: RequestKind, ground: RequestGround): Plain {
-  const plain = plainRequest(ground);
+function beforeSigning(kind: RequestKind, environment: RequestContext): Plain {
+  const plain = plainRequest(environment);
   switch (kind) {
     case "foreign-proof":
-      return plainRequest({ ...ground, vote: { ...ground.vote, proofKey: "no-such-device.1" } });
+      return plainRequest({ ...environment, vote: { ...environment.vote, proofKey: "no-such-device.1" } });
     case "forged":
       return { ...plain, key: crypto.getRandomValues(new Uint8Array(plain.key.length)) };
     case "stale":
@@ -86,11 +87,11 @@ function beforeSigning(kind: RequestKind, ground: RequestGround): Plain {
     case "early":
       return { ...plain, createdS: plain.createdS + OFF_BY_S };
     case "unknown-device":
-      return { ...plain, ...signer({ ...ground.device, device: "no-such-device" }) };
+      return { ...plain, ...signer({ ...environment.device, device: "no-such-device" }) };
     case "revoked-device":
-      return { ...plain, ...signer(ground.revoked!) };
+      return { ...plain, ...signer(environment.revoked!) };
     case "other-id":
-      return { ...plainRequest({ ...ground, batch: false }), idempotencyKey: ground.uuid() };
+      return { ...plainRequest({ ...environment, batch: false }), idempotencyKey: environment.uuid() };
     case "empty":
       return { ...plain, body: new Uint8Array(0) };
     case "wrong-type":
@@ -99,7 +100,7 @@ function beforeSigning(kind: RequestKind, ground: RequestGround): Plain {
       return { ...plain, path: "/v1/ballots" };
     case "too-many-lines": {
       const lines = encoder.encode("\n".repeat(TOO_MANY_LINES));
-      return { ...plainRequest({ ...ground, batch: true }), body: lines };
+      return { ...plainRequest({ ...environment, batch: true }), body: lines };
     }
     case "unsigned":
     case "malformed-signature":

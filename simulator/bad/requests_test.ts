@@ -1,7 +1,7 @@
 import assert from "assert";
 import { isFault, readClaim, verifyClaim } from "../../shared/signature.ts";
 import { BAD_KINDS, describeKind, type RequestKind } from "./kinds.ts";
-import { type BadRequest, badRequest, type RequestGround } from "./requests.ts";
+import { type BadRequest, badRequest, type RequestContext } from "./requests.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
@@ -18,7 +18,7 @@ const revoked = identity("lost", 2);
 const nowMs = Date.parse("2026-11-03T08:00:00.000Z");
 const voteId = "11111111-1111-4111-8111-111111111111";
 const batchId = "22222222-2222-4222-8222-222222222222";
-const ground = (batch: boolean): RequestGround => ({
+const environment = (batch: boolean): RequestContext => ({
   vote: {
     voteId,
     vote: `{"voteId":"${voteId}"}`,
@@ -63,7 +63,7 @@ const kinds = BAD_KINDS.filter((kind) => describeKind(kind).way === "request") a
 for (const kind of kinds) {
   for (const batch of [false, true]) {
     Deno.test(`badRequest() is wrong by just one thing: ${kind}${batch ? ", in a batch" : ""}`, () => {
-      const request = badRequest(kind, ground(batch));
+      const request = badRequest(kind, environment(batch));
       const { fate } = describeKind(kind);
       const found = signatureFault({ ...request, path: request.path.split("?")[0]! });
       if (OF_SIGNATURE.includes(kind)) assert.deepEqual({ refusedAs: found }, fate);
@@ -73,11 +73,11 @@ for (const kind of kinds) {
 }
 
 Deno.test("badRequest() is wrong where its kind says", () => {
-  const make = (kind: RequestKind, batch = false) => badRequest(kind, ground(batch));
+  const make = (kind: RequestKind, batch = false) => badRequest(kind, environment(batch));
   assert.equal(make("empty").body.length, 0);
   for (const batch of [false, true]) {
     const { proofKey, ...rest } = JSON.parse(new TextDecoder().decode(make("foreign-proof", batch).body));
-    const { voteId: _, proofKey: own, ...expected } = ground(batch).vote;
+    const { voteId: _, proofKey: own, ...expected } = environment(batch).vote;
     assert.deepEqual([proofKey, own, rest], ["no-such-device.1", "d.1", expected]);
   }
   assert.equal(make("query").path, "/v1/votes?at=once");

@@ -7,7 +7,7 @@
 import { type Problem, problemSchema } from "../../shared/problem.ts";
 import type { Receipt } from "../../shared/receipt.ts";
 import type { Clock } from "../../device/clock.ts";
-import type { Delivery } from "../../device/device.ts";
+import type { Delivery } from "../../device/delivery.ts";
 import type { BadRequest } from "./requests.ts";
 
 /** Bounds of one wrong request, in milliseconds. */

@@ -18,7 +18,7 @@
 import type { ElectionDefinition } from "../../shared/election.ts";
 import { type Selection, VOTING_MODES, type VotingMode } from "../../shared/vote.ts";
 import { normal, type Random, runningSums, seededRandom, weighted } from "../random.ts";
-import type { Voter } from "../roll.ts";
+import type { Voter } from "../voting/roll.ts";
 
 /** A voter's decision. */
 export type Ballot = Readonly<{ mode: VotingMode; selections: readonly Selection[] }>;

@@ -1,7 +1,7 @@
 import assert from "assert";
 import type { ElectionDefinition } from "../../shared/election.ts";
 import { TEST_FRAME } from "../../tests/simulated_country.ts";
-import type { Voter } from "../roll.ts";
+import type { Voter } from "../voting/roll.ts";
 import { type Chooser, voterChoices } from "./choices.ts";
 import { DEFAULT_SIZE, simulateCountry } from "./country.ts";
 

@@ -7,8 +7,8 @@ import type { Command } from "commander";
 import { command, integerOption, UsageError } from "../../cli/command.ts";
 import { duration, progress } from "../../cli/progress.ts";
 import { idSchema, instantSchema } from "../../shared/election.ts";
-import { number } from "../report.ts";
-import { writeFullRoll } from "../roll.ts";
+import { number } from "../run/report.ts";
+import { writeFullRoll } from "../voting/roll.ts";
 import { type CountrySize, DEFAULT_SIZE, type ElectionFrame, simulateCountry } from "./country.ts";
 import { loadLocale, LOCALE_NAMES } from "./locales.ts";
 

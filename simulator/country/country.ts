@@ -6,7 +6,7 @@
  */
 import { definitionSchema, type ElectionDefinition } from "../../shared/election.ts";
 import { type Random, runningSums, seededRandom, weighted } from "../random.ts";
-import type { Profile, Voter } from "../roll.ts";
+import type { Profile, Voter } from "../voting/roll.ts";
 import { slug, Slugs } from "../slug.ts";
 import { drawCandidates, drawParties } from "./candidates.ts";
 import { gatewaysFor } from "./gateways.ts";

@@ -2,7 +2,7 @@ import assert from "assert";
 import { allLocales } from "@faker-js/faker";
 import { UsageError } from "../../cli/command.ts";
 import { TEST_FRAME } from "../../tests/simulated_country.ts";
-import { fullRollLine } from "../roll.ts";
+import { fullRollLine } from "../voting/roll.ts";
 import { DEFAULT_SIZE, simulateCountry } from "./country.ts";
 import { loadLocale, LOCALE_NAMES } from "./locales.ts";
 import { countryName } from "./places.ts";

@@ -6,7 +6,7 @@
  * @module
  */
 import type { Random } from "../random.ts";
-import type { Voter } from "../roll.ts";
+import type { Voter } from "../voting/roll.ts";
 
 /** Of a person, what a portrait shows. `age` is in years. */
 export type Sitter = Readonly<{ gender: Voter["gender"]; age: number }>;

@@ -8,7 +8,7 @@
  * @module
  */
 import { type Random, seededRandom } from "../random.ts";
-import type { Profile, Voter } from "../roll.ts";
+import type { Profile, Voter } from "../voting/roll.ts";
 import { drawVoter } from "./portrait.ts";
 import type { Addresses, Name, Names } from "./words.ts";
 

@@ -9,7 +9,7 @@
  * @module
  */
 import { normal, seededRandom } from "../random.ts";
-import type { Voter } from "../roll.ts";
+import type { Voter } from "../voting/roll.ts";
 import type { Country } from "./country.ts";
 import { REGISTERED_BY } from "./profile.ts";
 

@@ -1,6 +1,6 @@
 import assert from "assert";
 import { TEST_FRAME } from "../../tests/simulated_country.ts";
-import type { Voter } from "../roll.ts";
+import type { Voter } from "../voting/roll.ts";
 import { DEFAULT_SIZE, simulateCountry } from "./country.ts";
 import { type Comer, comersOf, DEFAULT_TURNOUT, rollFor, voterTurnout } from "./turnout.ts";
 

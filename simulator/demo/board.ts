@@ -4,7 +4,7 @@
  * @module
  */
 import { duration } from "../../cli/progress.ts";
-import { number } from "../report.ts";
+import { number } from "../run/report.ts";
 import type { Status } from "./watch.ts";
 
 /** Where a demo is. */
@@ -92,7 +92,7 @@ function spellAggregator(
 ): string {
   return `${number(counted)} counted   ${number(duplicate)} duplicate   ${number(rejected)} rejected   ${
     number(held)
-  } held   lag ${number(lag)}   books ${balanced ? "balance" : "DO NOT BALANCE"}`;
+  } held   lag ${number(lag)}   reconciliation ${balanced ? "balances" : "DOES NOT BALANCE"}`;
 }
 
 function reasons(list: readonly (readonly [string, number])[]): string {

@@ -39,21 +39,21 @@ Deno.test("boardLines() has a line for each process and each kind of number", ()
     "  voters      ██████░░░░░░░░░░░░░░░░░░  250 of 1,000 counted (25 %)   5.0/s   2 min 20 s left",
     "  gateway-1   1,310 taken (3.1/s)   12 refused   spool 3",
     "  gateway-2   does not answer",
-    "  aggregator  250 counted   2 duplicate   1 rejected   3 held   lag 4   books balance",
+    "  aggregator  250 counted   2 duplicate   1 rejected   3 held   lag 4   reconciliation balances",
     "  not counted 2 duplicate/double_vote, 1 rejected/unknown_voter",
     "  refused     9 reason-0, 8 reason-1, 7 reason-2, 6 reason-3, 5 reason-4, 4 reason-5, and 2 more kinds",
     "  memory      aggregator 210 MB   demo not known",
   ]);
 });
 
-Deno.test("boardLines() says so when the aggregator is away, or its books do not balance", () => {
+Deno.test("boardLines() says so when the aggregator is away, or its reconciliation does not balance", () => {
   const away = boardLines(scene, { ...status, aggregator: undefined }).join("\n");
   assert.match(away, /aggregator {2}does not answer/);
   assert.match(away, /░{24} {2}0 of 1,000 counted \(0 %\)/);
   const odd = boardLines(scene, { ...status, aggregator: { ...status.aggregator!, balanced: false } }).join(
     "\n",
   );
-  assert.match(odd, /DO NOT BALANCE/);
+  assert.match(odd, /DOES NOT BALANCE/);
 });
 
 Deno.test("boardLines() has nothing left to wait for when everybody has voted", () => {

@@ -16,7 +16,7 @@ export type Display = Readonly<{
   /** This is how it stands. */
   show(scene: Scene, status: Status): void;
   /** A line that stays. */
-  say(line: string): void;
+  print(line: string): void;
   /** Leaves what was shown last where it is. */
   rest(): void;
 }>;
@@ -39,7 +39,7 @@ function onTerminal(): Display {
   const update = createLogUpdate(process.stdout, { showCursor: true });
   return {
     show: (scene, status) => update(boardLines(scene, status).join("\n")),
-    say: (line) => update.persist(line),
+    print: (line) => update.persist(line),
     rest: () => update.done(),
   };
 }
@@ -52,7 +52,7 @@ function asLines(write: (line: string) => void, now: () => number): Display {
       lineMs = now();
       write(plainLine(scene, status));
     },
-    say: write,
+    print: write,
     rest() {},
   };
 }

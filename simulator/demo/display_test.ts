@@ -12,7 +12,7 @@ Deno.test("makeDisplay() writes a plain line every five seconds, and all that is
   for (nowMs = 0; nowMs <= 12_000; nowMs += 1_000) {
     display.show({ ...scene, elapsedS: nowMs / 1_000 }, { gateways: [], refusals: [], memory: [] });
   }
-  display.say("everybody has voted");
+  display.print("everybody has voted");
   display.rest();
   assert.deepEqual(lines.map((line) => line.split(",")[0]), [
     "0.0 s",

@@ -6,8 +6,8 @@
 import { UsageError } from "../../cli/command.ts";
 import { duration } from "../../cli/progress.ts";
 import { rollFor } from "../country/turnout.ts";
-import { rhythmAt } from "../rhythm.ts";
-import { number } from "../report.ts";
+import { rhythmAt } from "../voting/rhythm.ts";
+import { number } from "../run/report.ts";
 
 /** Bounds of a demo. `voters` are those on the roll, `rate` is voters a second. */
 export const PACE_LIMITS = { voters: 2_000_000, rate: 2_000, durationS: 7 * 86_400 } as const;

@@ -6,17 +6,17 @@
  */
 import { systemClock } from "../../device/clock.ts";
 import type { BadOption } from "../bad/mix.ts";
-import { Aggregator } from "../aggregator.ts";
-import { type Ground, openPolling, type Polling } from "../ground.ts";
+import { Aggregator } from "../run/aggregator.ts";
+import { type Environment, openPolling, type Polling } from "../simulate/environment.ts";
 import { LedgerProcess } from "../ledger/ledger.ts";
-import { plan, planBad, type Planned, votersOf } from "../plan.ts";
+import { plan, planBad, type Planned, votersOf } from "../voting/plan.ts";
 import { seededRandom } from "../random.ts";
 import { reconcile, type Reconciled } from "../ledger/reconcile.ts";
-import { differenceLines, number } from "../report.ts";
-import type { Voter } from "../roll.ts";
-import { Sending } from "../sending.ts";
-import { castPlanned } from "../simulate_cast.ts";
-import { memoryOf, type Stack } from "../stack.ts";
+import { differenceLines, number } from "../run/report.ts";
+import type { Voter } from "../voting/roll.ts";
+import { Sending } from "../voting/sending.ts";
+import { castPlanned } from "../voting/casting.ts";
+import { PollwireProcesses, residentBytes } from "../processes/pollwire.ts";
 import { paced, Pacer } from "../workers.ts";
 import { megabytes } from "./board.ts";
 import type { Display } from "./display.ts";
@@ -38,7 +38,7 @@ const SHOW_LIMITS = {
 
 /** What a show needs. */
 export type ShowOptions = Readonly<{
-  ground: Ground & { stack: Stack };
+  environment: Environment & { stack: PollwireProcesses };
   pace: Pace;
   seed: number;
   bad: BadOption;
@@ -67,17 +67,20 @@ export class Show {
   #warm?: Memory;
 
   private constructor(options: ShowOptions) {
-    const { ground } = options;
+    const { environment } = options;
     const http = (url: string, init: RequestInit) => fetch(url, { ...init, client: this.#client });
     this.#options = options;
     this.#sending = new Sending(http);
-    this.#aggregator = new Aggregator(ground.aggregators, http);
-    this.#ledger = LedgerProcess.start(ground.ledgerFile);
+    this.#aggregator = new Aggregator(environment.aggregators, http);
+    this.#ledger = LedgerProcess.start(environment.ledgerFile);
     this.#watcher = new Watcher({
-      election: ground.definition.election,
-      gateways: ground.gateways.map((origin, i) => ({ name: ground.definition.gateways[i]!.id, origin })),
+      election: environment.definition.election,
+      gateways: environment.gateways.map((origin, i) => ({
+        name: environment.definition.gateways[i]!.id,
+        origin,
+      })),
       aggregator: this.#aggregator,
-      aggregatorOrigin: ground.aggregators[0]!,
+      aggregatorOrigin: environment.counter ?? environment.aggregators[0]!,
       memory: () => this.#memory(),
       fetch: http,
       clock: systemClock,
@@ -87,8 +90,8 @@ export class Show {
   /** Makes the polling stations ready. */
   static async open(options: ShowOptions): Promise<Show> {
     const show = new Show(options);
-    const { bad, display, ground, seed } = options;
-    show.#polling = await openPolling(ground, show.#aggregator, {
+    const { bad, display, environment, seed } = options;
+    show.#polling = await openPolling(environment, show.#aggregator, {
       seed,
       bad,
       perKind: (share, kinds) => share / kinds,
@@ -97,7 +100,7 @@ export class Show {
       fetch: show.#sending.fetch,
       signal: show.#atOnce.signal,
     });
-    for (const [kind, why] of show.#polling.leftOut) display.say(`no bad votes of kind ${kind}: ${why}`);
+    for (const [kind, why] of show.#polling.leftOut) display.print(`no bad votes of kind ${kind}: ${why}`);
     return show;
   }
 
@@ -128,18 +131,18 @@ export class Show {
   }
 
   async #vote(): Promise<void> {
-    const { ground, pace } = this.#options;
+    const { environment, pace } = this.#options;
     this.#startedMs = systemClock.now();
     const pacer = this.#pacer((nowMs) => pace.rateAt(nowMs - this.#startedMs));
-    await this.#cast(plan({ ...this.#polling.plan, voters: ground.voters() }), pacer, votersOf);
+    await this.#cast(plan({ ...this.#polling.plan, voters: environment.voters() }), pacer, votersOf);
   }
 
   /** Everybody who came has voted. The page stays, and bad votes go on coming. */
   async #trickle(): Promise<void> {
     const { display, stop } = this.#options;
     const reconciled = await this.#reconcile("everybody who came has voted");
-    for (const line of differenceLines(reconciled.differences)) display.say(line);
-    display.say(`everybody who came has voted: ${spellSum(reconciled)}. The page stays; Ctrl-C stops`);
+    for (const line of differenceLines(reconciled.differences)) display.print(line);
+    display.print(`everybody who came has voted: ${spellSum(reconciled)}. The page stays; Ctrl-C stops`);
     this.#doing = "everybody who came has voted, bad votes go on";
     const pacer = this.#pacer(SHOW_LIMITS.trickleRate);
     await this.#cast(planBad({ ...this.#polling.plan, voters: this.#anyVoters() }), pacer, () => 1);
@@ -149,9 +152,9 @@ export class Show {
 
   /** Voters drawn from the first who came, without an end. */
   async *#anyVoters(): AsyncGenerator<Voter> {
-    const { ground, seed } = this.#options;
+    const { environment, seed } = this.#options;
     const some: Voter[] = [];
-    for await (const voter of ground.voters()) {
+    for await (const voter of environment.voters()) {
       if (some.push(voter) === SHOW_LIMITS.trickleVoters) break;
     }
     const random = seededRandom(seed, "trickle");
@@ -201,50 +204,50 @@ export class Show {
   }
 
   #scene(elapsedS: number) {
-    const { ground, pace } = this.#options;
+    const { environment, pace } = this.#options;
     return {
-      page: ground.aggregators[0]!,
+      page: environment.aggregators[0]!,
       doing: this.#doing,
       elapsedS,
-      coming: ground.coming,
+      coming: environment.coming,
       votingS: pace.votingS,
     };
   }
 
   #memory(): Memory {
     return [
-      ...this.#options.ground.stack.memory(),
-      { name: "ledger", bytes: memoryOf(this.#ledger.pid) ?? 0 },
+      ...this.#options.environment.stack.memory(),
+      { name: "ledger", bytes: residentBytes(this.#ledger.pid) ?? 0 },
       { name: "demo", bytes: Deno.memoryUsage().rss },
     ];
   }
 
   async #reconcile(doing: string): Promise<Reconciled> {
-    const { display, ground } = this.#options;
+    const { display, environment } = this.#options;
     this.#doing = `${doing}: compares the ledger with the aggregator`;
-    display.say(this.#doing);
+    display.print(this.#doing);
     // Before the ledger is judged, which takes memory of its own.
     this.#warm ??= this.#memory();
     return await reconcile({
-      definition: ground.definition,
+      definition: environment.definition,
       aggregator: this.#aggregator,
-      ledgerFile: ground.ledgerFile,
+      ledgerFile: environment.ledgerFile,
       recordsBefore: 0,
       certain: this.#sending.unanswered === 0,
-      print: display.say,
+      print: display.print,
     });
   }
 
   #report({ differences, summary }: Reconciled): Ending {
-    const { display, ground } = this.#options;
-    for (const text of ground.stack.unexpected) differences.add(text);
-    for (const line of differenceLines(differences)) display.say(line);
+    const { display, environment } = this.#options;
+    for (const text of environment.stack.unexpected) differences.add(text);
+    for (const line of differenceLines(differences)) display.print(line);
     const now = this.#memory();
     const grown = now.map(({ name, bytes }) => {
       const before = this.#warm?.find((each) => each.name === name)?.bytes ?? 0;
       return `${name} ${megabytes(before)} → ${megabytes(bytes)}`;
     });
-    display.say(`memory, warm and in the end: ${grown.join(", ")}`);
+    display.print(`memory, warm and in the end: ${grown.join(", ")}`);
     return { clean: differences.count === 0, line: spellSum({ differences, summary }) };
   }
 }

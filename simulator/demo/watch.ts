@@ -1,10 +1,10 @@
 /**
  * How a demo stands, by what its processes say themselves: the metrics of the gateways, and the aggregator's metrics and
- * books.
+ * reconciliation.
  *
  * @module
  */
-import { type Aggregator, AggregatorAway } from "../aggregator.ts";
+import { type Aggregator, AggregatorAway } from "../run/aggregator.ts";
 import type { Clock } from "../../device/clock.ts";
 import { parseMetrics, type Sample, sumOf } from "./metrics.ts";
 
@@ -20,7 +20,7 @@ export type GatewayStatus = Readonly<{
   perSecond: number;
 }>;
 
-/** The aggregator: its books in records, and how many on the log it has not read. */
+/** The aggregator: its reconciliation in records, and how many on the log it has not read. */
 export type AggregatorStatus = Readonly<{
   counted: number;
   duplicate: number;

@@ -1,10 +1,10 @@
 import assert from "assert";
-import { AggregatorAway, type Reconciliation } from "../aggregator.ts";
+import { AggregatorAway, type Reconciliation } from "../run/aggregator.ts";
 import { Watcher } from "./watch.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
-const books: Reconciliation = {
+const reconciliation: Reconciliation = {
   total: { read: 13, counted: 9, duplicate: 2, rejected: 1, held: 0, statements: 1, balanced: true },
   partitions: [],
   outcomes: [
@@ -19,7 +19,7 @@ const votes = (endpoint: string, answer: string, n: number) =>
   `pollwire_gateway_votes_total{endpoint="${endpoint}",answer="${answer}"} ${n}\n`;
 
 /** Watches processes that answer with these metrics; one without is away. */
-function watcher(metrics: Record<string, string>, aggregator = () => Promise.resolve(books)) {
+function watcher(metrics: Record<string, string>, aggregator = () => Promise.resolve(reconciliation)) {
   const at = { ms: 0 };
   const watcher = new Watcher({
     election: "e",
@@ -53,7 +53,7 @@ Deno.test("Watcher.read() tells what gateways took and refused, and what the agg
       { name: "gateway-2", taken: 0, refused: 3, spool: 0, perSecond: 0 },
     ],
     aggregator: {
-      ...books.total,
+      ...reconciliation.total,
       lag: 6,
       perSecond: 0,
       notCounted: [

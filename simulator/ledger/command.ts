@@ -8,8 +8,8 @@ import { command, Failure } from "../../cli/command.ts";
 import { keepLedger } from "./ledger.ts";
 import { judgeLedgerFile } from "./parts.ts";
 import { kindLines } from "./reconcile.ts";
-import { differenceLines } from "../report.ts";
-import { Differences } from "./verdict.ts";
+import { differenceLines } from "../run/report.ts";
+import { Differences } from "../run/differences.ts";
 
 /** The command `ledger`. */
 export function ledgerCommand(): Command {

@@ -7,7 +7,8 @@
 import { readLedger } from "./ledger.ts";
 import { linesOf } from "../lines.ts";
 import { hashText } from "../random.ts";
-import { type Differences, emptySummary, judgeLedger, type LedgerSummary } from "./verdict.ts";
+import { emptySummary, judgeLedger, type LedgerSummary } from "./verdict.ts";
+import type { Differences } from "../run/differences.ts";
 
 /** How much of a ledger is judged at once, in bytes: some 100,000 votes, with what was answered. */
 export const PART_BYTES = 48_000_000;

@@ -2,7 +2,7 @@ import assert from "assert";
 import { withDirectory } from "../../tests/directory.ts";
 import type { LedgerEntry } from "./ledger.ts";
 import { judgeLedgerFile } from "./parts.ts";
-import { Differences } from "./verdict.ts";
+import { Differences } from "../run/differences.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 

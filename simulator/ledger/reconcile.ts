@@ -5,12 +5,13 @@
  */
 import type { ElectionDefinition } from "../../shared/election.ts";
 import { describeKind } from "../bad/kinds.ts";
-import type { Aggregator } from "../aggregator.ts";
+import type { Aggregator } from "../run/aggregator.ts";
 import { systemClock } from "../../device/clock.ts";
 import { judgeLedgerFile } from "./parts.ts";
-import { number, spellBooks } from "../report.ts";
-import { compareBooks, compareResults, Differences, type LedgerSummary } from "./verdict.ts";
-import { isReadThrough, settleDifferences, waitForBooks } from "../wait.ts";
+import { number, spellReconciliation } from "../run/report.ts";
+import { compareReconciliation, compareResults, type LedgerSummary } from "./verdict.ts";
+import { Differences } from "../run/differences.ts";
+import { isReadThrough, settleDifferences, waitForReconciliation } from "../run/wait.ts";
 
 /** How long results may differ without a change before that is the result, in milliseconds. */
 const RELEASED_WITHIN_MS = 20_000;
@@ -22,7 +23,7 @@ export type ReconcileOptions = Readonly<{
   ledgerFile: string;
   /** Records that were on the log before the ledger was begun. */
   recordsBefore: number;
-  /** Whether every request was answered, and no process killed: see {@link compareBooks}. */
+  /** Whether every request was answered, and no process killed: see {@link compareReconciliation}. */
   certain: boolean;
   print: (line: string) => void;
 }>;
@@ -30,22 +31,24 @@ export type ReconcileOptions = Readonly<{
 /** What came of it. */
 export type Reconciled = Readonly<{ summary: LedgerSummary; differences: Differences }>;
 
-/** Judges the ledger, waits until the aggregator has read its log through, and compares books and results. */
+/** Judges the ledger, waits until the aggregator has read its log through, and compares reconciliation and results. */
 export async function reconcile(options: ReconcileOptions): Promise<Reconciled> {
   const { definition, aggregator, recordsBefore, certain, print } = options;
   const differences = new Differences();
   const summary = await judgeLedgerFile(options.ledgerFile, differences);
   for (const line of kindLines(summary)) print(line);
-  const waited = await waitForBooks(aggregator, definition.election, isReadThrough, { clock: systemClock });
-  print(`the aggregator's books: ${spellBooks(waited.books.total)}`);
+  const waited = await waitForReconciliation(aggregator, definition.election, isReadThrough, {
+    clock: systemClock,
+  });
+  print(`the aggregator's reconciliation: ${spellReconciliation(waited.reconciliation.total)}`);
   if (recordsBefore > 0) {
     print(
       `${
         number(recordsBefore)
-      } records were there before: books and results are not compared with the ledger`,
+      } records were there before: reconciliation and results are not compared with the ledger`,
     );
   } else {
-    compareBooks(waited.books, summary, certain, differences);
+    compareReconciliation(waited.reconciliation, summary, certain, differences);
     await compareShown(definition, aggregator, summary, differences);
   }
   return { summary, differences };

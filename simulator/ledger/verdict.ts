@@ -5,29 +5,10 @@
  * @module
  */
 import { describeKind, expectedOf, mayCount, unansweredOf, VOTE_KINDS, type VoteKind } from "../bad/kinds.ts";
-import type { Reconciliation, StationRow } from "../aggregator.ts";
-import { spellBooks } from "../report.ts";
+import type { Reconciliation, StationRow } from "../run/aggregator.ts";
+import type { Differences } from "../run/differences.ts";
+import { spellReconciliation } from "../run/report.ts";
 import type { LedgerEntry, SentEntry } from "./ledger.ts";
-
-/** Most differences that are spelled out; the rest are counted. */
-export const MAX_DIFFERENCES_NAMED = 20;
-
-/** Things that are not as they should be. */
-export class Differences {
-  readonly named: string[] = [];
-  count = 0;
-
-  add(text: string): void {
-    this.count++;
-    if (this.named.length < MAX_DIFFERENCES_NAMED) this.named.push(text);
-  }
-
-  /** Takes over others, of which some may not have been named. */
-  addAll({ count, named }: Readonly<{ count: number; named: readonly string[] }>): void {
-    for (const text of named) this.add(text);
-    this.count += count - named.length;
-  }
-}
 
 /** What a ledger amounts to. */
 export type LedgerSummary = Readonly<{
@@ -41,7 +22,7 @@ export type LedgerSummary = Readonly<{
   /** Of the last two, by what became of the vote: of so many more records it is no fault. */
   copies: Map<string, number>;
   acknowledged: number;
-  /** Acknowledged votes by their outcome in the aggregator's books: `counted`, `duplicate/double_vote` … */
+  /** Acknowledged votes by their outcome in the aggregator's reconciliation: `counted`, `duplicate/double_vote` … */
   outcomes: Map<string, number>;
   /** Voters of whom a vote was counted. */
   votersCounted: number;
@@ -178,7 +159,7 @@ function judgeVote(
   differences: Differences,
 ): void {
   const { kind } = sent;
-  // Nobody is told of what belongs to no vote id: the books must have it.
+  // Nobody is told of what belongs to no vote id: the reconciliation must have it.
   const name = became ?? (acknowledged ? unansweredOf(kind) : undefined) ?? "none";
   const ofKind = summary.kinds.get(kind)!;
   ofKind.sent++;
@@ -221,31 +202,33 @@ function add(map: Map<string, number>, key: string, count = 1): void {
 }
 
 /**
- * Holds the aggregator's books to the ledger: they balance, nothing is left unread, and each number is possible.
+ * Holds the aggregator's reconciliation to the ledger: it balances, nothing is left unread, and each number is possible.
  *
  * @param certain Whether every request was answered, and no process killed: then no vote can stand on the log
  * but those acknowledged, and the numbers must be equal. Else a vote may stand there more than once.
  */
-export function compareBooks(
-  books: Reconciliation,
+export function compareReconciliation(
+  reconciliation: Reconciliation,
   summary: LedgerSummary,
   certain: boolean,
   differences: Differences,
 ): void {
   for (
-    const { partition, nextOffset, logEnd, ...sums } of books.partitions
+    const { partition, nextOffset, logEnd, ...sums } of reconciliation.partitions
   ) {
-    if (!doBalance(sums)) differences.add(`partition ${partition} does not balance: ${spellBooks(sums)}`);
+    if (!doBalance(sums)) {
+      differences.add(`partition ${partition} does not balance: ${spellReconciliation(sums)}`);
+    }
     if (logEnd === null || nextOffset < logEnd) {
       differences.add(`partition ${partition}: counted up to ${nextOffset}, and the log ends at ${logEnd}`);
     }
   }
-  if (books.total.counted !== summary.votersCounted) {
+  if (reconciliation.total.counted !== summary.votersCounted) {
     differences.add(
-      `${books.total.counted} records counted, and by the ledger ${summary.votersCounted} voters`,
+      `${reconciliation.total.counted} records counted, and by the ledger ${summary.votersCounted} voters`,
     );
   }
-  compareOutcomes(books, summary, certain && summary.again.pending === 0, differences);
+  compareOutcomes(reconciliation, summary, certain && summary.again.pending === 0, differences);
 }
 
 function doBalance(
@@ -255,13 +238,15 @@ function doBalance(
 }
 
 function compareOutcomes(
-  books: Reconciliation,
+  reconciliation: Reconciliation,
   summary: LedgerSummary,
   certain: boolean,
   differences: Differences,
 ): void {
   const records = new Map(
-    books.outcomes.map(({ fate, reason, records }) => [reason === "" ? fate : `${fate}/${reason}`, records]),
+    reconciliation.outcomes.map((
+      { fate, reason, records },
+    ) => [reason === "" ? fate : `${fate}/${reason}`, records]),
   );
   let repeated = 0;
   for (const outcome of new Set([...records.keys(), ...summary.outcomes.keys()])) {

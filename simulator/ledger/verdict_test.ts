@@ -1,8 +1,9 @@
 import assert from "assert";
-import type { Reconciliation } from "../aggregator.ts";
+import type { Reconciliation } from "../run/aggregator.ts";
 import type { VoteKind } from "../bad/kinds.ts";
 import type { LedgerEntry } from "./ledger.ts";
-import { compareBooks, compareResults, Differences, judgeLedger, MAX_DIFFERENCES_NAMED } from "./verdict.ts";
+import { compareReconciliation, compareResults, judgeLedger } from "./verdict.ts";
+import { Differences, MAX_DIFFERENCES_NAMED } from "../run/differences.ts";
 
 const strict = { sanitizeOps: true, sanitizeResources: true };
 
@@ -249,7 +250,7 @@ const partition = {
   nextOffset: 6,
   logEnd: 6,
 };
-const books: Reconciliation = {
+const reconciliation: Reconciliation = {
   total: { read: 9, counted: 2, duplicate: 2, rejected: 3, held: 0, statements: 2, balanced: true },
   partitions: [partition],
   outcomes: [
@@ -263,20 +264,24 @@ const books: Reconciliation = {
   ],
 };
 
-async function booksFaults(changed: Reconciliation, certain = true): Promise<string[]> {
+async function reconciliationDifferences(changed: Reconciliation, certain = true): Promise<string[]> {
   const { summary } = await judge(good);
   const differences = new Differences();
-  compareBooks(changed, summary, certain, differences);
+  compareReconciliation(changed, summary, certain, differences);
   return differences.named;
 }
 
-Deno.test("compareBooks() takes books that balance and fit the ledger", strict, async () => {
-  assert.deepEqual(await booksFaults(books), []);
-});
+Deno.test(
+  "compareReconciliation() takes a reconciliation that balances and fits the ledger",
+  strict,
+  async () => {
+    assert.deepEqual(await reconciliationDifferences(reconciliation), []);
+  },
+);
 
-Deno.test("compareBooks() finds books that do not", strict, async () => {
+Deno.test("compareReconciliation() finds one that does not", strict, async () => {
   const wrong = async (expected: RegExp, changed: Partial<Reconciliation>) => {
-    const found = await booksFaults({ ...books, ...changed });
+    const found = await reconciliationDifferences({ ...reconciliation, ...changed });
     assert.ok(found.some((text) => expected.test(text)), `${expected}: ${found}`);
   };
   await wrong(
@@ -286,24 +291,26 @@ Deno.test("compareBooks() finds books that do not", strict, async () => {
   await wrong(/partition 0 does not balance/, { partitions: [{ ...partition, held: 1 }] });
   await wrong(/partition 0 does not balance/, { partitions: [{ ...partition, statements: 1 }] });
   await wrong(/1 records are held\/clock, and by the ledger 0 at most/, {
-    outcomes: [...books.outcomes, { fate: "held", reason: "clock", records: 1 }],
+    outcomes: [...reconciliation.outcomes, { fate: "held", reason: "clock", records: 1 }],
   });
   await wrong(/0 records are rejected\/bad_proof, and by the ledger at least 1/, { outcomes: [] });
   await wrong(/counted up to 6, and the log ends at 7/, { partitions: [{ ...partition, logEnd: 7 }] });
-  await wrong(/3 records counted, and by the ledger 2 voters/, { total: { ...books.total, counted: 3 } });
+  await wrong(/3 records counted, and by the ledger 2 voters/, {
+    total: { ...reconciliation.total, counted: 3 },
+  });
   await wrong(/0 records are duplicate\/double_vote, and by the ledger at least 1/, { outcomes: [] });
   await wrong(/1 records are rejected\/bad_signature, and by the ledger 0 at most/, {
-    outcomes: [...books.outcomes, { fate: "rejected", reason: "bad_signature", records: 1 }],
+    outcomes: [...reconciliation.outcomes, { fate: "rejected", reason: "bad_signature", records: 1 }],
   });
 });
 
 Deno.test(
-  "compareBooks() finds a record that the ledger knows nothing of, when all is certain",
+  "compareReconciliation() finds a record that the ledger knows nothing of, when all is certain",
   strict,
   async () => {
     const withMore = (reason: string): Reconciliation => ({
-      ...books,
-      outcomes: books.outcomes.map((row) =>
+      ...reconciliation,
+      outcomes: reconciliation.outcomes.map((row) =>
         row.reason === reason ? { ...row, records: row.records + 1 } : row
       ),
     });
@@ -313,23 +320,32 @@ Deno.test(
         ["unknown_voter", undefined], // Its device made a second copy.
       ]
     ) {
-      assert.deepEqual(await booksFaults(withMore(reason!)), expected === undefined ? [] : [expected]);
-      assert.deepEqual(await booksFaults(withMore(reason!), false), [], "a request may have arrived twice");
+      assert.deepEqual(
+        await reconciliationDifferences(withMore(reason!)),
+        expected === undefined ? [] : [expected],
+      );
+      assert.deepEqual(
+        await reconciliationDifferences(withMore(reason!), false),
+        [],
+        "a request may have arrived twice",
+      );
     }
     const twice = withMore("unknown_voter");
     const thrice = {
       ...twice,
       outcomes: twice.outcomes.map((row) => row.reason === "unknown_voter" ? { ...row, records: 3 } : row),
     };
-    assert.deepEqual(await booksFaults(thrice), [
+    assert.deepEqual(await reconciliationDifferences(thrice), [
       "3 records are rejected/unknown_voter, and by the ledger 2 at most",
     ]);
     // One was handed in again on purpose, and one because its record was rejected.
     const doubles = {
-      ...books,
-      outcomes: books.outcomes.map((row) => row.reason === "double_vote" ? { ...row, records: 3 } : row),
+      ...reconciliation,
+      outcomes: reconciliation.outcomes.map((row) =>
+        row.reason === "double_vote" ? { ...row, records: 3 } : row
+      ),
     };
-    assert.deepEqual(await booksFaults(doubles), [
+    assert.deepEqual(await reconciliationDifferences(doubles), [
       "3 records repeat a voter's, and by the ledger 2 votes were handed in again",
     ]);
   },

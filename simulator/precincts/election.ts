@@ -10,13 +10,13 @@ import { definitionSchema, ELECTION_LIMITS, type ElectionDefinition } from "../.
 import { longestVoteBytes } from "../../shared/record.ts";
 import { MAX_SELECTIONS, VOTING_MODES } from "../../shared/vote.ts";
 import type { VoteText } from "../../device/device.ts";
-import { castVote, selectionText } from "../cast.ts";
+import { castVote, selectionText } from "../voting/cast.ts";
 import { dealBallots, type Pile } from "./deal.ts";
 import { StationBallots } from "./ballots.ts";
 import type { ElectionFrame } from "../country/country.ts";
 import { gatewaysFor } from "../country/gateways.ts";
 import type { PrecinctTable } from "./table.ts";
-import type { Voter } from "../roll.ts";
+import type { Voter } from "../voting/roll.ts";
 import { nameKey } from "../../shared/names.ts";
 import { slug } from "../slug.ts";
 

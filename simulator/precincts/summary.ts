@@ -4,7 +4,7 @@
  * @module
  */
 import { VOTING_MODES, type VotingMode } from "../../shared/vote.ts";
-import { number } from "../report.ts";
+import { number } from "../run/report.ts";
 import { countVoters } from "./election.ts";
 import type { LeftOut } from "./reading.ts";
 import type { PrecinctTable } from "./table.ts";

@@ -232,7 +232,7 @@ const SHAPES: BadVote[] = [
     what: "1,001 selections",
     make: text({ selections: Array(1_001).fill({ contest: "a", candidate: "b" }) }),
     reason: "vote-too-long",
-    says: /leave white space out/,
+    says: /remove white space/,
   },
   {
     what: "much white space",
@@ -267,7 +267,7 @@ const PROOFS: BadVote[] = [
     what: "half a surrogate pair",
     make: posted((json) => json.replace("in_person", String.raw`\ud800`)),
     reason: "not-utf8",
-    says: /half a surrogate pair/,
+    says: /lone surrogate/,
   },
   {
     what: "another device's proof",

@@ -106,7 +106,7 @@ export function inputs(endpoint: Endpoint): Row[] {
 
 /** Signed rightly, and still not to be believed. */
 export function hands(endpoint: Endpoint): Row[] {
-  const invalid = /does not fit method, path, headers and the key that it names/;
+  const invalid = /does not match method, path, headers and the key that it names/;
   const unknown = /no device is known under .*election, device and key version must be right/;
   const other = endpoint === "vote" ? ENDPOINTS.batch.path : ENDPOINTS.vote.path;
   const flipped = (header: string) => {
@@ -121,13 +121,13 @@ export function hands(endpoint: Endpoint): Row[] {
       what: "signed 301 s ago",
       request: honest(endpoint, { ageS: 310 }),
       reason: "signature-stale",
-      says: /s old: sign again with the time of now/,
+      says: /s old: sign again with the current time/,
     },
     {
       what: "signed in 301 s",
       request: honest(endpoint, { ageS: -310 }),
       reason: "signature-early",
-      says: /s ahead: sign again with the time of now/,
+      says: /s ahead: sign again with the current time/,
     },
     {
       what: "a revoked key",
@@ -211,7 +211,7 @@ export function hands(endpoint: Endpoint): Row[] {
       what: "other bytes",
       request: { ...honest(endpoint), body: signedText(vote()) },
       reason: "digest-mismatch",
-      says: /not the SHA-256 of the body that came/,
+      says: /not the SHA-256 of the received body/,
     },
     {
       what: "a space more",

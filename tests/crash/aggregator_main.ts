@@ -6,7 +6,8 @@
 import { runAggregator } from "../../aggregator/aggregate.ts";
 import { aggregatorConfig } from "../../aggregator/config.ts";
 import type { Database, Query } from "../../aggregator/database/database.ts";
-import { openForAggregator, openIndex, surviveIssue1154 } from "../../aggregator/main.ts";
+import { surviveIssue1154 } from "../../aggregator/commands/aggregate.ts";
+import { openForAggregator, openIndex } from "../../aggregator/commands/open.ts";
 import { Keyring } from "../../aggregator/registry/keyring.ts";
 import { startLog } from "../../cli/log.ts";
 import type { LogAddress } from "../../shared/log/address.ts";

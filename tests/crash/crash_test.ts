@@ -1,17 +1,19 @@
 /**
  * The crash test: aggregator and gateways as processes of their own, killed under load at every point where a vote could
  * be lost or counted twice; a spool that burns, and one that comes back from a backup; a log and a database that are
- * not what they were. By hand: `CRASH_HITS=50 deno test -A tests/crash/`.
+ * not what they were. `deno task test:crash` runs it; by hand:
+ * `POLLWIRE_RUNS=full CRASH_HITS=50 deno test -A tests/crash/`.
  */
 import assert from "assert";
 import { cpSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { openSqliteLog } from "../../shared/log/sqlite.ts";
-import type { Reconciliation } from "../../simulator/aggregator.ts";
+import type { Reconciliation } from "../../simulator/run/aggregator.ts";
 import { seededRandom } from "../../simulator/random.ts";
 import { CRASH_POINTS, type CrashPoint } from "./crash_point.ts";
 import type { Round } from "./load.ts";
 import { killAt, killAtAnyMoment, whileCasting } from "./kills.ts";
+import { longTest } from "../runs.ts";
 import { AGGREGATOR, until } from "./processes.ts";
 import { GATEWAYS, Scene } from "./scene.ts";
 
@@ -33,7 +35,7 @@ const DEADLINE_MS = 30_000;
 
 const [BURNT] = GATEWAYS;
 
-Deno.test("no vote that was acknowledged is lost or counted twice, whatever dies", {
+longTest("no vote that was acknowledged is lost or counted twice, whatever dies", {
   sanitizeOps: true,
   sanitizeResources: true,
 }, async (t) => {
@@ -109,7 +111,7 @@ async function restoreSpools(scene: Scene): Promise<void> {
       cpSync(spool, `${spool}.copy`, { recursive: true });
       await scene.start();
       const { total } = await scene.drained();
-      const isRead = async () => (await scene.books()).total.read >= total.read + SPOOLED;
+      const isRead = async () => (await scene.reconciliation()).total.read >= total.read + SPOOLED;
       await whileCasting(round, () => until(`${SPOOLED} more records are read`, DEADLINE_MS, isRead));
       await cutOff(scene);
       await castIntoSpool(scene, round);
@@ -187,14 +189,14 @@ async function rebuilds(scene: Scene): Promise<void> {
 async function replaceLog(scene: Scene): Promise<void> {
   const { dataDir } = scene;
   await scene.round("log replaced", async (round) => {
-    const { total } = await scene.books();
+    const { total } = await scene.reconciliation();
     await scene.stop();
     Deno.renameSync(`${dataDir}/log`, `${dataDir}/log.first`);
     await refusesToCount(scene, /the log is another one/, votesOf(total));
     await scene.start();
     const hasRecords = async () => await recordsOnLog(scene) >= SPOOLED;
     await whileCasting(round, () => until(`the new log has ${SPOOLED} records`, DEADLINE_MS, hasRecords));
-    assert.equal(votesOf((await scene.books()).total), votesOf(total));
+    assert.equal(votesOf((await scene.reconciliation()).total), votesOf(total));
     await scene.stop();
     Deno.removeSync(`${dataDir}/log`, { recursive: true });
     Deno.renameSync(`${dataDir}/log.first`, `${dataDir}/log`);
@@ -208,7 +210,7 @@ async function replaceLog(scene: Scene): Promise<void> {
 /** A log that lost its newest record. */
 async function truncateLog(scene: Scene): Promise<void> {
   const { dataDir } = scene;
-  const { total } = await scene.books();
+  const { total } = await scene.reconciliation();
   await scene.stop();
   cpSync(`${dataDir}/log`, `${dataDir}/log.whole`, { recursive: true });
   const log = new DatabaseSync(logFile(scene));
@@ -246,7 +248,7 @@ async function refusesToCount(scene: Scene, why: RegExp, votes?: number): Promis
     DEADLINE_MS,
     async () => why.test((await processes.health(AGGREGATOR)).why ?? ""),
   );
-  if (votes !== undefined) assert.equal(votesOf((await scene.books()).total), votes);
+  if (votes !== undefined) assert.equal(votesOf((await scene.reconciliation()).total), votes);
 }
 
 async function recordsOnLog({ dataDir, definition: { election, partitions } }: Scene): Promise<number> {

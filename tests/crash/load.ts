@@ -7,18 +7,19 @@
  */
 import type { ElectionDefinition } from "../../shared/election.ts";
 import type { Selection } from "../../shared/vote.ts";
-import { castVote, selectionsText } from "../../simulator/cast.ts";
-import type { Aggregator } from "../../simulator/aggregator.ts";
+import { castVote, selectionsText } from "../../simulator/voting/cast.ts";
+import type { Aggregator } from "../../simulator/run/aggregator.ts";
 import { systemClock } from "../../device/clock.ts";
-import { type CastVote, Device, type DeviceWorld } from "../../device/device.ts";
+import { Device, type DeviceWorld } from "../../device/device.ts";
+import type { CastVote } from "../../device/delivery.ts";
 import { GatewayLink } from "../../device/gateway_link.ts";
 import { LedgerProcess, type SentEntry } from "../../simulator/ledger/ledger.ts";
 import type { VoteKind } from "../../simulator/bad/kinds.ts";
-import { answerSourceOf, type DevicesFile, identityOf } from "../../simulator/polls.ts";
+import { answerSourceOf, type DevicesFile, identityOf } from "../../simulator/voting/polls.ts";
 import { type Random, seededRandom } from "../../simulator/random.ts";
-import type { Voter } from "../../simulator/roll.ts";
+import type { Voter } from "../../simulator/voting/roll.ts";
 import { Settler } from "../../device/settle.ts";
-import { againEntry, answerEntry, outcomeEntry } from "../../simulator/simulate_cast.ts";
+import { againEntry, answerEntry, outcomeEntry } from "../../simulator/voting/casting.ts";
 import { Pacer } from "../../simulator/workers.ts";
 
 /** Devices that vote at once, spread over the stations. */

@@ -5,7 +5,7 @@
  */
 import assert from "assert";
 import { setTimeout as delay } from "node:timers/promises";
-import { freePorts } from "../../simulator/ports.ts";
+import { freePorts } from "../../simulator/processes/ports.ts";
 import { type Crash, crashEnvironment } from "./crash_point.ts";
 
 /** Bounds of waiting, in milliseconds. */

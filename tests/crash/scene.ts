@@ -5,13 +5,14 @@
  */
 import assert from "assert";
 import type { ElectionDefinition } from "../../shared/election.ts";
-import { Aggregator, type Reconciliation } from "../../simulator/aggregator.ts";
-import { indexedResults } from "../../simulator/indexed.ts";
+import { Aggregator, type Reconciliation } from "../../simulator/run/aggregator.ts";
+import { indexedResults } from "../../simulator/replay/indexed.ts";
 import { systemClock } from "../../device/clock.ts";
-import { readDevicesFile } from "../../simulator/polls.ts";
-import { writeRoll } from "../../simulator/roll.ts";
-import { compareBooks, compareResults, Differences } from "../../simulator/ledger/verdict.ts";
-import { isReadThrough, settleDifferences, waitForBooks } from "../../simulator/wait.ts";
+import { readDevicesFile } from "../../simulator/voting/polls.ts";
+import { writeRoll } from "../../simulator/voting/roll.ts";
+import { compareReconciliation, compareResults } from "../../simulator/ledger/verdict.ts";
+import { Differences } from "../../simulator/run/differences.ts";
+import { isReadThrough, settleDifferences, waitForReconciliation } from "../../simulator/run/wait.ts";
 import { testDefinition } from "../fixture.ts";
 import { Load, rollOf, type Round, VOTERS_AT_ONCE } from "./load.ts";
 import { AGGREGATOR, Processes, until } from "./processes.ts";
@@ -161,35 +162,38 @@ export class Scene {
     assert.ok(summary.votersCounted > 0, "nobody has voted");
   }
 
-  /** Waits until the gateways that run have handed everything on and the aggregator has read it all. Returns the books. */
+  /** Waits until the gateways that run have handed everything on and the aggregator has read it all. Returns the reconciliation. */
   async drained(): Promise<Reconciliation> {
     for (const name of GATEWAYS.filter((name) => this.processes.isRunning(name))) {
       const isEmpty = async () => (await this.processes.health(name)).spool?.records === 0;
       await until(`the spool of ${name} is empty`, DRAIN_MS, isEmpty);
     }
-    const waited = await waitForBooks(this.#aggregator, this.definition.election, isReadThrough, {
+    const waited = await waitForReconciliation(this.#aggregator, this.definition.election, isReadThrough, {
       clock: systemClock,
       stalledMs: DRAIN_MS,
     });
     assert.ok(waited?.done, "the aggregator reads the log to its end");
-    return waited.books;
+    return waited.reconciliation;
   }
 
-  /** The aggregator's books as they are. */
-  async books(): Promise<Reconciliation> {
+  /** The aggregator's reconciliation as it is. */
+  async reconciliation(): Promise<Reconciliation> {
     return await this.#aggregator.reconciliation(this.definition.election);
   }
 
   /**
-   * Holds books and results to all ledgers together.
+   * Holds reconciliation and results to all ledgers together.
    *
    * @param index Where Elasticsearch is, whose sums must be the same once it has caught up.
    */
   async compare(index?: string): Promise<void> {
-    const books = await this.drained();
-    const { summary, lost, twice, differences } = await judgeRounds(this.#ledgers, books.total.counted);
+    const reconciliation = await this.drained();
+    const { summary, lost, twice, differences } = await judgeRounds(
+      this.#ledgers,
+      reconciliation.total.counted,
+    );
     const found = new Differences();
-    compareBooks(books, summary, false, found);
+    compareReconciliation(reconciliation, summary, false, found);
     const sources = [() => this.#aggregator.stationResults(this.definition)];
     if (index !== undefined) sources.push(() => indexedResults(index, this.definition.election, fetch));
     for (const read of sources) {

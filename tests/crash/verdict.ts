@@ -4,7 +4,8 @@
  * @module
  */
 import { type LedgerEntry, readLedger } from "../../simulator/ledger/ledger.ts";
-import { Differences, judgeLedger, type LedgerSummary } from "../../simulator/ledger/verdict.ts";
+import { judgeLedger, type LedgerSummary } from "../../simulator/ledger/verdict.ts";
+import { Differences } from "../../simulator/run/differences.ts";
 
 /** `lost` and `twice` are votes; `differences` are in words, and name these too. */
 export type Verdict = Readonly<{

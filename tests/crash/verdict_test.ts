@@ -79,7 +79,7 @@ Deno.test("judgeRounds() takes a held vote for none that was lost, and for one t
   assert.deepEqual(await judge([counted, held], 1), { acknowledged: 2, lost: 0, twice: 0, sound: false });
 });
 
-Deno.test("judgeRounds() takes a vote for lost that the aggregator says it counted and its books do not have", async () => {
+Deno.test("judgeRounds() takes a vote for lost that the aggregator says it counted and its reconciliation does not have", async () => {
   assert.deepEqual(await judge([counted], 0), { acknowledged: 1, lost: 1, twice: 0, sound: false });
 });
 

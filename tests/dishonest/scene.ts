@@ -8,10 +8,11 @@ import assert from "assert";
 import { createDeviceClient, type DeviceClient, type Trouble } from "../../device/client.ts";
 import type { ReceiptAnswer } from "../../device/receipts.ts";
 import { memoryStore, type VoteStore } from "../../device/store.ts";
-import { freePorts } from "../../simulator/ports.ts";
+import { freePorts } from "../../simulator/processes/ports.ts";
 import type { ElectionDefinition } from "../../shared/election.ts";
-import { readDevicesFile } from "../../simulator/polls.ts";
-import { writeRoll } from "../../simulator/roll.ts";
+import { readDevicesFile } from "../../simulator/voting/polls.ts";
+import { writeRoll } from "../../simulator/voting/roll.ts";
+import { writeMigratedDatabase } from "../database_snapshot.ts";
 import { testDefinition } from "../fixture.ts";
 import { AGGREGATOR, Processes, until } from "../crash/processes.ts";
 import { type DishonestSetup, type Lie, pseudonymKeyOf } from "./gateway_main.ts";
@@ -51,6 +52,7 @@ export class DishonestScene {
     const processes = new Processes(dataDir, { aggregators: [AGGREGATOR], gateways: ["g-1", "g-2"] });
     await Deno.writeTextFile(`${dataDir}/definition.json`, JSON.stringify(definition));
     await writeRoll(`${dataDir}/roll.csv`, voters());
+    await writeMigratedDatabase(`${dataDir}/db`);
     await processes.command(
       ...["provision", "--definition", `${dataDir}/definition.json`, "--roll", `${dataDir}/roll.csv`],
       ...["--aggregator", processes.origin(AGGREGATOR)],

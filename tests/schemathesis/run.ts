@@ -9,9 +9,9 @@
 import { Failure, program, runProgram } from "../../cli/command.ts";
 import { systemClock } from "../../device/clock.ts";
 import { simulateCountry } from "../../simulator/country/country.ts";
-import { writeRoll } from "../../simulator/roll.ts";
-import { onStack } from "../../simulator/run.ts";
-import { Stack } from "../../simulator/stack.ts";
+import { writeRoll } from "../../simulator/voting/roll.ts";
+import { onStack } from "../../simulator/run/run.ts";
+import { PollwireProcesses } from "../../simulator/processes/pollwire.ts";
 import { withDirectory } from "../directory.ts";
 
 const SCHEMATHESIS = "schemathesis==4.32.5";
@@ -64,7 +64,7 @@ async function install(directory: string): Promise<string> {
 }
 
 /** Makes an election with one gateway, and the file that tells the hooks what there is. */
-async function provision(stack: Stack, dataDir: string): Promise<string> {
+async function provision(stack: PollwireProcesses, dataDir: string): Promise<string> {
   const at = (hours: number) => new Date(Date.now() + hours * HOUR_MS).toISOString();
   const size = { voters: 1_000, contests: 2, candidates: 3, parties: 2, regions: 2, stations: 4 };
   const simulated = simulateCountry(SEED, { ...size, devicesPerStation: 1, gateways: 1 }, {
@@ -113,7 +113,7 @@ async function test(): Promise<void> {
   await withDirectory(async (directory) => {
     const bin = await install(directory);
     const dataDir = `${directory}/data`;
-    const stack = new Stack({ dataDir, gateways: ["gateway-1"], clock: systemClock });
+    const stack = new PollwireProcesses({ dataDir, gateways: ["gateway-1"], clock: systemClock });
     const keys = await provision(stack, dataDir);
     await onStack(stack, async () => {
       const faults: string[] = [];

@@ -11,7 +11,7 @@ import type { Database } from "../../aggregator/database/database.ts";
 import type { ElectionReadiness } from "../../aggregator/public/readiness.ts";
 import { pseudonymKey, voterKeyOf } from "../../shared/keys.ts";
 import type { PlacedRecord } from "../../shared/log/vote_log.ts";
-import { freePorts } from "../../simulator/ports.ts";
+import { freePorts } from "../../simulator/processes/ports.ts";
 import { testVoter } from "../ballot_box.ts";
 import { placed, testDefinition, testRecord, testSealer } from "../fixture.ts";
 

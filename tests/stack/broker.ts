@@ -7,7 +7,7 @@ import { kafka, newClusterId } from "../../deploy/local/kafka.ts";
 import { propertiesText } from "../../deploy/local/kafka_properties.ts";
 import { run } from "../../deploy/local/run.ts";
 import type { KafkaAddress } from "../../shared/log/address.ts";
-import { freePorts } from "../../simulator/ports.ts";
+import { freePorts } from "../../simulator/processes/ports.ts";
 import { LIBRARIES, OwnServer, STACK } from "./server.ts";
 
 /** How long one of Kafka's own tools may take, in milliseconds. */

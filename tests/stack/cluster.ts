@@ -8,7 +8,7 @@ import assert from "assert";
 import { userOf } from "../../deploy/local/processes.ts";
 import { run } from "../../deploy/local/run.ts";
 import type { Service } from "../../deploy/local/service.ts";
-import { freePorts } from "../../simulator/ports.ts";
+import { freePorts } from "../../simulator/processes/ports.ts";
 import { TestAuthority } from "../certificates.ts";
 import { OwnServer } from "./server.ts";
 

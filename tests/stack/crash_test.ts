@@ -39,7 +39,7 @@ const DISK_BYTES = RESERVED_DISK_BYTES + 1_000_000;
 const AGGREGATORS = ["aggregator-1", "aggregator-2"] as const;
 const GUEST = "aggregator-3";
 
-type Ground = Readonly<{ scene: Scene; stack: OwnStack; random: Random }>;
+type Environment = Readonly<{ scene: Scene; stack: OwnStack; random: Random }>;
 
 Deno.test({
   name: "on real servers, no vote that was acknowledged is lost or counted twice, whatever dies",
@@ -75,40 +75,43 @@ Deno.test({
 });
 
 async function crashAll(
-  ground: Ground,
+  environment: Environment,
   step: (name: string, fn: () => Promise<void>, ignore?: boolean) => Promise<void>,
 ): Promise<void> {
-  const { scene, stack, random } = ground;
+  const { scene, stack, random } = environment;
   for (const [point, { when, of }] of Object.entries(CRASH_POINTS)) {
     // What a gateway does is the same as with the embedded database: see kafka_crash_test.ts.
     if (of === "gateway") continue;
     await step(`killed at ${point}: ${when}`, () => killAt(scene, point as CrashPoint, HITS, random));
   }
   await step("gateways and aggregators killed at any moment", () => killAtAnyMoment(scene, 4 * HITS, random));
-  await step("one broker of three lost: votes go on being counted without it", () => loseBroker(ground));
+  await step("one broker of three lost: votes go on being counted without it", () => loseBroker(environment));
   for (const server of ["postgresql", "elasticsearch"] as const) {
-    await step(`${server} killed`, () => endServer(ground, server, "SIGKILL"));
+    await step(`${server} killed`, () => endServer(environment, server, "SIGKILL"));
   }
-  await step("postgresql restarted amid batches", () => endServer(ground, "postgresql", "SIGINT"));
-  await step("an aggregator stopped past its session: what it wakes up with is fenced", () => zombie(ground));
-  await step("a third aggregator joins, leaves, joins and dies", () => comeAndGo(ground));
-  await step("Kafka away: the spool holds, then drains", () => cutOff(ground));
+  await step("postgresql restarted amid batches", () => endServer(environment, "postgresql", "SIGINT"));
+  await step(
+    "an aggregator stopped past its session: what it wakes up with is fenced",
+    () => zombie(environment),
+  );
+  await step("a third aggregator joins, leaves, joins and dies", () => comeAndGo(environment));
+  await step("Kafka away: the spool holds, then drains", () => cutOff(environment));
   const canMount = Deno.uid() === 0;
   await step(
     canMount ? "the spool's disk is full" : "the spool's disk is full (left out: only root can make one)",
-    () => fillDisk(ground),
+    () => fillDisk(environment),
     !canMount,
   );
-  await step("a recount finds the same, and so do API and index", () => recounts(ground));
+  await step("a recount finds the same, and so do API and index", () => recounts(environment));
   await step("tables rebuilt from the log are the same", async () => {
     await scene.processes.command("rebuild");
-    await recounts(ground);
+    await recounts(environment);
   });
   await step("a topic that was made anew stops the count, and is named", () => recreateTopic(scene, stack));
 }
 
 /** A server is ended, and started again, while votes are cast. */
-async function endServer({ scene, stack }: Ground, name: ServerName, signal: "SIGKILL" | "SIGINT") {
+async function endServer({ scene, stack }: Environment, name: ServerName, signal: "SIGKILL" | "SIGINT") {
   await scene.round(`${name} ${signal}`, async (round) => {
     round.ask();
     await whileCasting(round, async () => {
@@ -125,7 +128,7 @@ async function endServer({ scene, stack }: Ground, name: ServerName, signal: "SI
 }
 
 /** A broker is lost, by lot, and comes back once many votes were cast and counted without it. */
-async function loseBroker({ scene, stack, random }: Ground): Promise<void> {
+async function loseBroker({ scene, stack, random }: Environment): Promise<void> {
   await scene.round("broker of three lost", async (round) => {
     round.ask();
     await whileCasting(round, async () => {
@@ -134,9 +137,9 @@ async function loseBroker({ scene, stack, random }: Ground): Promise<void> {
         await delay(THERE_MS);
         await stack.end(BROKERS[random.below(BROKERS.length)]);
         round.letIn();
-        const { total } = await scene.books();
+        const { total } = await scene.reconciliation();
         await until(`${COUNTED_WITHOUT} votes are counted without it`, DEADLINE_MS, async () => {
-          return (await scene.books()).total.counted >= total.counted + COUNTED_WITHOUT;
+          return (await scene.reconciliation()).total.counted >= total.counted + COUNTED_WITHOUT;
         });
         await stack.up();
       }
@@ -155,7 +158,7 @@ async function endKafka(stack: OwnStack): Promise<void> {
  * An aggregator stops with a batch in its hands, for longer than its session. The other takes its partitions, which
  * raises their epochs; what the first one then brings to the database is refused.
  */
-async function zombie({ scene, stack, random }: Ground): Promise<void> {
+async function zombie({ scene, stack, random }: Environment): Promise<void> {
   const { processes } = scene;
   const [sleeper] = AGGREGATORS;
   const fencings = () => processes.said(sleeper).split("another process counts").length;
@@ -171,9 +174,9 @@ async function zombie({ scene, stack, random }: Ground): Promise<void> {
         const before = fencings();
         const owned = await epochs(stack);
         await until("the other takes what it had", DEADLINE_MS, async () => await epochs(stack) > owned);
-        const { total } = await scene.books();
+        const { total } = await scene.reconciliation();
         await until("the other goes on counting", DEADLINE_MS, async () => {
-          return (await scene.books()).total.read > total.read;
+          return (await scene.reconciliation()).total.read > total.read;
         });
         processes.resume(sleeper);
         await until(`${sleeper} finds itself fenced`, DEADLINE_MS, () => fencings() > before);
@@ -188,7 +191,7 @@ async function epochs(stack: OwnStack): Promise<number> {
   return Number(await stack.sql("SELECT sum(epoch) FROM counting.log_positions"));
 }
 
-async function comeAndGo({ scene, stack }: Ground): Promise<void> {
+async function comeAndGo({ scene, stack }: Environment): Promise<void> {
   const { processes } = scene;
   await scene.round("third aggregator", async (round) => {
     round.ask();
@@ -209,7 +212,7 @@ async function comeAndGo({ scene, stack }: Ground): Promise<void> {
 }
 
 /** Kafka is away for a while; gateways go on taking votes, and hand them on when it is back. */
-async function cutOff({ scene, stack }: Ground): Promise<void> {
+async function cutOff({ scene, stack }: Environment): Promise<void> {
   await scene.round("kafka away", async (round) => {
     round.ask();
     await whileCasting(round, async () => {
@@ -227,7 +230,7 @@ async function cutOff({ scene, stack }: Ground): Promise<void> {
 }
 
 /** A gateway's disk fills up while Kafka is away: it takes no more votes, loses none, and goes on when Kafka is back. */
-async function fillDisk({ scene, stack }: Ground): Promise<void> {
+async function fillDisk({ scene, stack }: Environment): Promise<void> {
   const { processes, dataDir } = scene;
   const [name] = GATEWAYS;
   const disk = `${dataDir}/small-disk`;
@@ -269,7 +272,7 @@ async function refusesForRoom(origin: string): Promise<boolean> {
 }
 
 /** Holds what is shown to the ledgers and then the tables to the log, for which everything is stopped. */
-async function recounts({ scene, stack }: Ground): Promise<void> {
+async function recounts({ scene, stack }: Environment): Promise<void> {
   await scene.start();
   await scene.compare(stack.environment.ELASTICSEARCH_URL);
   await scene.stop();

@@ -15,11 +15,15 @@ export const USERS = {
   aggregator: "pollwire_counter",
   reader: "pollwire_reader",
   audit: "pollwire_auditor",
+  server: "pollwire_server",
+  indexer: "pollwire_indexer",
+  receipts: "pollwire_receipts",
+  sync: "pollwire_sync",
 } as const;
 export type User = keyof typeof USERS;
 
 /** Password of all of them, and of the owner. The server lives as long as a test. */
-const PASSWORD = "secret";
+export const PASSWORD = "secret";
 
 /** Makes a database with the newest tables and its users, and closes every connection that the work opens with `as`. */
 export async function withUsers(

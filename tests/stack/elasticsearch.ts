@@ -7,7 +7,7 @@ import { Client, HttpConnection } from "@elastic/elasticsearch";
 import { openElasticsearch } from "../../aggregator/results/index/elasticsearch.ts";
 import type { TallyIndex } from "../../aggregator/results/index/tally_index.ts";
 import { elasticsearch } from "../../deploy/local/elasticsearch.ts";
-import { freePorts } from "../../simulator/ports.ts";
+import { freePorts } from "../../simulator/processes/ports.ts";
 import { OwnServer, STACK } from "./server.ts";
 
 /** An Elasticsearch that can be killed and started again. */

@@ -2,7 +2,7 @@ import assert from "assert";
 import type { Client } from "@elastic/elasticsearch";
 import type { Database } from "../../aggregator/database/database.ts";
 import { rebuildIndices } from "../../aggregator/results/index/rebuild_index.ts";
-import { Spellings } from "../../aggregator/results/index/spelling.ts";
+import { LabelResolver } from "../../aggregator/results/index/label_resolver.ts";
 import { INDEX_NAMES, INDEX_PREFIX } from "../../aggregator/results/index/templates.ts";
 import { withDatabase } from "../test_database.ts";
 import { elasticsearchForFile } from "./elasticsearch.ts";
@@ -124,7 +124,7 @@ stackTest(
         await voted.close();
       }
       const index = server().open(INDEX_PREFIX);
-      await rebuildIndices({ db, index, spellings: new Spellings() }, INDEX_NAMES);
+      await rebuildIndices({ db, index, resolver: new LabelResolver() }, INDEX_NAMES);
       await index.close();
       const client = server().client();
       const queries = await documented();

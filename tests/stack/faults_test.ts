@@ -11,7 +11,7 @@ import { openPostgres } from "../../aggregator/database/postgres.ts";
 import { Keyring } from "../../aggregator/registry/keyring.ts";
 import type { KafkaAddress } from "../../shared/log/address.ts";
 import { type KafkaLog, openKafkaLog } from "../../shared/log/kafka.ts";
-import { freePorts } from "../../simulator/ports.ts";
+import { freePorts } from "../../simulator/processes/ports.ts";
 import { withDirectory } from "../directory.ts";
 import { eventually } from "../eventually.ts";
 import { testDefinition } from "../fixture.ts";

@@ -1,6 +1,6 @@
 import assert from "assert";
 import { rebuildIndices } from "../../aggregator/results/index/rebuild_index.ts";
-import { Spellings } from "../../aggregator/results/index/spelling.ts";
+import { LabelResolver } from "../../aggregator/results/index/label_resolver.ts";
 import type { TallyIndex } from "../../aggregator/results/index/tally_index.ts";
 import { INDEX_NAMES, type IndexName } from "../../aggregator/results/index/templates.ts";
 import { votesFromIndex, votesFromResults } from "../../aggregator/results/candidate_votes.ts";
@@ -170,7 +170,7 @@ stackTest(
           seen++;
         }
       })();
-      const { compared } = await rebuildIndices({ db, index, spellings: new Spellings() }, INDEX_NAMES);
+      const { compared } = await rebuildIndices({ db, index, resolver: new LabelResolver() }, INDEX_NAMES);
       reading.abort();
       await reader;
       assert.ok(seen > 0);

@@ -171,7 +171,7 @@ stackTest("consume() has batches of as many partitions under way as it may, and 
   await eventually("as many are under way as may", () => underWay.size === AT_ONCE);
   // From now on whatever comes is let go at once.
   await eventually("all is counted", () => {
-    for (const letGo of underWay.values()) letGo();
+    for (const release of underWay.values()) release();
     return counted === records.length;
   });
   assert.equal(most, AT_ONCE);

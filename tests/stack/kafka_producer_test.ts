@@ -8,7 +8,7 @@ import { type KafkaAddress } from "../../shared/log/address.ts";
 import { fromUtf8, utf8 } from "../../shared/bytes.ts";
 import { openKafkaLog } from "../../shared/log/kafka.ts";
 import { KafkaProducer, type ProducedMessage } from "../../shared/log/kafka_producer.ts";
-import { freePorts } from "../../simulator/ports.ts";
+import { freePorts } from "../../simulator/processes/ports.ts";
 import { type Broker, startBroker } from "./broker.ts";
 import { STACK, stackTest } from "./server.ts";
 import { type LossyProxy, startProxy } from "./proxy.ts";

@@ -9,7 +9,7 @@ import { type KafkaAddress } from "../../shared/log/address.ts";
 import { openKafkaLog } from "../../shared/log/kafka.ts";
 import { provisionTopics } from "../../aggregator/kafka_topics.ts";
 import { KafkaViews } from "../../aggregator/results/kafka_views.ts";
-import { freePorts } from "../../simulator/ports.ts";
+import { freePorts } from "../../simulator/processes/ports.ts";
 import { TestAuthority } from "../certificates.ts";
 import { eventually } from "../eventually.ts";
 import { type Broker, startBroker } from "./broker.ts";

@@ -11,7 +11,7 @@ import { fromUtf8 } from "../../shared/bytes.ts";
 import type { KafkaAddress } from "../../shared/log/address.ts";
 import { KafkaReader } from "../../shared/log/kafka_reader.ts";
 import { KafkaViews } from "../../aggregator/results/kafka_views.ts";
-import { withElection, writeBooks, writeRejection, writeRelease } from "../seeded_database.ts";
+import { withElection, writeReconciliation, writeRejection, writeRelease } from "../seeded_database.ts";
 import { startBroker } from "./broker.ts";
 import { stackTest } from "./server.ts";
 import { makeVotesTopic } from "./topics.ts";
@@ -83,7 +83,7 @@ stackTest("two aggregators write each row once, in order, and take off what is n
       const ann = "test-2026/mayor/ann";
       const release = (votes: number) =>
         writeRelease(db, { station: "n-1", voters: votes, votes: { "mayor/ann": [votes, 1] } });
-      await writeBooks(db.query, 0, 0, 0, {});
+      await writeReconciliation(db.query, 0, 0, 0, {});
       await writeRejection(db.query, 0, 1, "bad_signature");
       await release(1);
       await step();

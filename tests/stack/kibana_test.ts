@@ -1,6 +1,6 @@
 import assert from "assert";
 import { rebuildIndices } from "../../aggregator/results/index/rebuild_index.ts";
-import { Spellings } from "../../aggregator/results/index/spelling.ts";
+import { LabelResolver } from "../../aggregator/results/index/label_resolver.ts";
 import { INDEX_NAMES, INDEX_PREFIX } from "../../aggregator/results/index/templates.ts";
 import { appendAudit } from "../../aggregator/audit/events.ts";
 import {
@@ -141,7 +141,7 @@ async function fill(db: Database): Promise<void> {
   );
   const index = server().open(INDEX_PREFIX);
   await index.prepare();
-  const { compared } = await rebuildIndices({ db, index, spellings: new Spellings() }, INDEX_NAMES);
+  const { compared } = await rebuildIndices({ db, index, resolver: new LabelResolver() }, INDEX_NAMES);
   for (const { name, index, database } of compared) {
     assert.ok(database.documents > 0, name);
     assert.deepEqual(index, database, name);

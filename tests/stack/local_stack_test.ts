@@ -1,5 +1,5 @@
 import assert from "assert";
-import { parseEnvironment } from "../../simulator/servers.ts";
+import { parseEnvironment } from "../../simulator/processes/servers.ts";
 import { command as runCommand, missingPrograms, type Said } from "./local_stack.ts";
 import { freeRange } from "./own_stack.ts";
 import { withDirectory } from "../directory.ts";

@@ -5,7 +5,7 @@
  */
 import assert from "assert";
 import { readRunning } from "../../deploy/local/processes.ts";
-import { parseEnvironment } from "../../simulator/servers.ts";
+import { parseEnvironment } from "../../simulator/processes/servers.ts";
 import { endFamily } from "./family.ts";
 import { command } from "./local_stack.ts";
 

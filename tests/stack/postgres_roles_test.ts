@@ -6,6 +6,7 @@ import { readDecisions, writeDecision } from "../../aggregator/registry/decision
 import { publishManifest, revokeDeviceKey, rotateDeviceKey } from "../../aggregator/registry/elections.ts";
 import { revokeGatewayKey, rotateGatewayKey } from "../../aggregator/registry/gateway_keys.ts";
 import { importRoll } from "../../aggregator/registry/roll.ts";
+import { syncKeysFromMaster } from "../../aggregator/registry/role_keys.ts";
 import { SenderKeys } from "../../aggregator/registry/sender_keys.ts";
 import { publish, type ReleasePolicy } from "../../aggregator/results/publish.ts";
 import { openHistory } from "../../aggregator/counting/history.ts";
@@ -67,6 +68,44 @@ const REFUSED: Record<User, readonly string[]> = {
     "INSERT INTO counting.changes VALUES ('box', 'n-1')",
     "UPDATE counting.log_positions SET next_offset = 0",
     "UPDATE counting.leases SET until = now()",
+  ],
+  server: [
+    "SELECT FROM counting.participations",
+    "SELECT votes FROM counting.station_counts",
+    "SELECT voter_key FROM counting.roll",
+    "SELECT vote_id FROM counting.rejections",
+    "SELECT station FROM counting.turnout_counts",
+    "SELECT FROM registry.device_keys",
+    "SELECT FROM results.parts",
+    "INSERT INTO counting.log_ends SELECT * FROM counting.log_ends",
+    "UPDATE counting.leases SET until = now()",
+  ],
+  indexer: [
+    "SELECT FROM counting.participations",
+    "SELECT FROM counting.station_counts",
+    "SELECT FROM counting.roll",
+    "SELECT vote_id FROM counting.rejections",
+    "SELECT FROM counting.sender_keys",
+    "INSERT INTO audit.events SELECT * FROM audit.events",
+    "INSERT INTO results.releases SELECT * FROM results.releases",
+  ],
+  receipts: [
+    "SELECT FROM counting.roll",
+    "SELECT FROM counting.station_counts",
+    "SELECT FROM registry.manifests",
+    "SELECT FROM results.releases",
+    "SELECT station FROM counting.held",
+    "INSERT INTO counting.participations SELECT * FROM counting.participations",
+  ],
+  sync: [
+    "SELECT FROM counting.participations",
+    "SELECT FROM counting.station_counts",
+    "SELECT FROM counting.roll",
+    "SELECT FROM results.releases",
+    "UPDATE counting.sender_keys SET stated = 1",
+    "UPDATE counting.sender_keys SET gateway = 'g-2'",
+    "DELETE FROM counting.delivered_statements",
+    "UPDATE registry.gateway_keys SET revoked_revision = NULL",
   ],
 };
 
@@ -165,9 +204,13 @@ Deno.test({
       const claimant = { election: "box", gateway: "g-2", nowMs: NOON_MS, acceptsUntilMs: NOON_MS };
       const senderKeys = ["ab".repeat(32)];
       const said = { have: null, senderKeys, statements: [] };
-      assert.equal((await keys.take(said, claimant, MASTER)).senderKeys, 0);
+      assert.equal((await keys.take(said, claimant, syncKeysFromMaster(MASTER, "box"))).senderKeys, 0);
       const later = { ...claimant, nowMs: NOON_MS + 1 };
-      assert.equal((await keys.take({ ...said, listedKeys: senderKeys }, later, MASTER)).senderKeys, 0);
+      assert.equal(
+        (await keys.take({ ...said, listedKeys: senderKeys }, later, syncKeysFromMaster(MASTER, "box")))
+          .senderKeys,
+        0,
+      );
       for (
         const sql of [
           "SELECT FROM counting.sender_keys",

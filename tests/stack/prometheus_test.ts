@@ -1,5 +1,5 @@
 import assert from "assert";
-import { freePorts } from "../../simulator/ports.ts";
+import { freePorts } from "../../simulator/processes/ports.ts";
 import { eventually } from "../eventually.ts";
 import { testDefinition } from "../fixture.ts";
 import { stackTest } from "./server.ts";
@@ -60,7 +60,7 @@ stackTest(
     await run(Deno.execPath(), deno("aggregator/main.ts", ...provision, "--aggregator", aggregator), env);
     const config = (await Deno.readTextFile(`${PROMETHEUS}/prometheus.yml`))
       .replace(/\["gateway-1.*\]/, `["127.0.0.1:${gatewayPort}"]`)
-      .replace(/\["aggregator-1.*\]/, `["127.0.0.1:${aggregatorPort}"]`)
+      .replace(/\[\s*"count-1[^\]]*\]/, `["127.0.0.1:${aggregatorPort}"]`)
       .replace("localhost:9090", `127.0.0.1:${port}`).replaceAll(/: [45]s/g, ": 1s")
       .replace("- alerts.yml", `- ${PROMETHEUS}/alerts.yml`);
     await Deno.writeTextFile(`${data}/prometheus.yml`, config);

@@ -8,7 +8,7 @@ import { Spool } from "../../gateway/spool.ts";
 import { SpoolHost, type SpoolReply } from "../../gateway/spool_host.ts";
 import type { KafkaAddress } from "../../shared/log/address.ts";
 import { openKafkaLog } from "../../shared/log/kafka.ts";
-import { freePorts } from "../../simulator/ports.ts";
+import { freePorts } from "../../simulator/processes/ports.ts";
 import { withDirectory } from "../directory.ts";
 import { eventually } from "../eventually.ts";
 import { recordsRun, testRecords, testSender } from "../spool_fixture.ts";

@@ -1,5 +1,5 @@
 /** The live page: chooses an election, follows it, and shows what it knows. */
-import { showBooks, showRejections } from "./books.js";
+import { showReconciliation, showRejections } from "./reconciliation.js";
 import { showChart } from "./chart.js";
 import { at } from "./elements.js";
 import { follow, get, pathOf } from "./feed.js";
@@ -36,8 +36,8 @@ async function open(election) {
   ]).catch(() => undefined);
   if (mine !== round) return;
   if (answers === undefined) return away();
-  const [details, results, turnout, books] = answers;
-  state = newState(details, results, turnout, books);
+  const [details, results, turnout, reconciliation] = answers;
+  state = newState(details, results, turnout, reconciliation);
   opened = `${details.id}.${details.manifestVersion}`;
   const known = state.details.ballot.some(({ id }) => id === shown.contest);
   if (!known) Object.assign(shown, { contest: state.details.ballot[0].id, all: false });
@@ -45,7 +45,7 @@ async function open(election) {
   views.showNotice("");
   views.showElection(state);
   at("contests").value = shown.contest;
-  showBooks(books, Date.now());
+  showReconciliation(reconciliation, Date.now());
   showRejections();
   unfollow = follow(election, () => state.revision, handlersFor());
   draw();
@@ -95,14 +95,14 @@ async function refresh() {
     get(pathOf(id, "/turnout?by=minute")),
     at("rejections").open ? get(pathOf(id, "/rejections?limit=50")) : Promise.resolve(undefined),
   ];
-  const [turnout, books, minutes, rejections] = await Promise.allSettled(wanted);
+  const [turnout, reconciliation, minutes, rejections] = await Promise.allSettled(wanted);
   if (mine !== round) return;
   if (turnout.value) {
     state.regions = turnout.value.rows;
     state.regionsAtMs = Date.now();
     state.registered = turnout.value.registered;
   }
-  if (books.value) showBooks(books.value, Date.now());
+  if (reconciliation.value) showReconciliation(reconciliation.value, Date.now());
   if (minutes.value) {
     const nowMs = Date.now();
     const running = phaseOf(state, nowMs) === "open";

@@ -17,9 +17,9 @@ const PALETTE = ["#3f7fbf", "#c2703d", "#4e9a6b", "#a65f9c", "#b59a2e", "#5b6ec4
  * @param details GET /v1/elections/{id}
  * @param results GET …/results?by=candidate
  * @param turnout GET …/turnout?by=region
- * @param books GET …/reconciliation
+ * @param reconciliation GET …/reconciliation
  */
-export function newState(details, results, turnout, books) {
+export function newState(details, results, turnout, reconciliation) {
   const votes = new Map(results.rows.map((row) => [`${row.contest}/${row.candidate}`, row.votes]));
   return {
     details,
@@ -35,9 +35,9 @@ export function newState(details, results, turnout, books) {
     regions: turnout.rows,
     /** When they were read; they come less often than the totals. */
     regionsAtMs: undefined,
-    /** Total of the books, kept up by the stream. */
-    progress: { ...books.total, outcomes: books.outcomes, voters: turnout.voters },
-    lag: books.total.lag,
+    /** Total of the reconciliation, kept up by the stream. */
+    progress: { ...reconciliation.total, outcomes: reconciliation.outcomes, voters: turnout.voters },
+    lag: reconciliation.total.lag,
     /** Voters counted at some moments of the last while: `[ms, voters]`, oldest first. */
     samples: [],
     connection: { open: false, heardAtMs: undefined, behindMs: 0, clockMs: 0 },

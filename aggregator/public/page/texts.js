@@ -176,7 +176,7 @@ export const texts = {
   soFar: (time) => `${time}, so far`,
   noVotersYet: "Nobody has voted yet.",
 
-  books: "Every record accounted for",
+  reconciliation: "Every record accounted for",
   balanced: "Balanced",
   unbalanced: "NOT BALANCED",
   unbalancedAlert: (difference) =>

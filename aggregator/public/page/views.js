@@ -1,5 +1,5 @@
 /** Puts state on the page: elements are made once, and changed when their value has. */
-import { showBalance } from "./books.js";
+import { showBalance } from "./reconciliation.js";
 import { pathOf } from "./feed.js";
 import { at, clear, isolated, keep, make, say, sayName, set, show } from "./elements.js";
 import {
@@ -64,7 +64,7 @@ export function showElection(state) {
     "parties-title": details.ballot.length === 1 ? texts.parties : texts.partiesOfAll,
     "regions-title": texts.regions,
     "time-title": texts.overTime,
-    "books-title": texts.books,
+    "reconciliation-title": texts.reconciliation,
     "status": texts.unofficial,
   };
   for (const [id, text] of Object.entries(titles)) sayName(at(id), text);

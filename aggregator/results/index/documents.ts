@@ -12,7 +12,7 @@ import type { IndexDocument } from "./tally_index.ts";
 export type Location = Readonly<{ lat: number; lon: number }>;
 
 /** An election's names, and where its stations are, as far as it is known: by station, else by region. */
-export type Spelling = Readonly<{
+export type Labels = Readonly<{
   names: ElectionNames;
   locations: Readonly<{ stations: ReadonlyMap<string, Location>; regions: ReadonlyMap<string, Location> }>;
 }>;
@@ -21,14 +21,14 @@ export type Spelling = Readonly<{
 export const NO_PARTY = "No party";
 
 /** The document of a release. */
-export function releaseDocument(row: ReleaseRow, spelling: Spelling): IndexDocument<"releases"> {
+export function releaseDocument(row: ReleaseRow, labels: Labels): IndexDocument<"releases"> {
   const { revision, releasedAt, voters, addedVoters, kind } = row;
   return {
     id: String(revision),
     version: revision,
     fields: {
-      ...electionFields(spelling),
-      ...unitFields(row, spelling),
+      ...electionFields(labels),
+      ...unitFields(row, labels),
       revision,
       released_at: releasedAt,
       voters,
@@ -46,34 +46,34 @@ export function changesOf(row: ReleaseRow): ReleaseRow {
 /** What a release says of each candidate whose votes it changed. */
 export function releasedVotesDocuments(
   row: ReleaseRow,
-  spelling: Spelling,
+  labels: Labels,
 ): IndexDocument<"released-votes">[] {
   return changesOf(row).votes.map(({ contest, candidate, votes, added }) => ({
     id: `${row.revision}/${contest}/${candidate}`,
     version: row.revision,
-    fields: { ...lineFields(row, spelling, contest, candidate), votes, added_votes: added },
+    fields: { ...lineFields(row, labels, contest, candidate), votes, added_votes: added },
   }));
 }
 
 /** What stands now of each candidate in a release, once it is the newest of its unit. */
-export function tallyDocuments(row: ReleaseRow, spelling: Spelling): IndexDocument<"tallies">[] {
+export function tallyDocuments(row: ReleaseRow, labels: Labels): IndexDocument<"tallies">[] {
   return row.votes.map(({ contest, candidate, votes }) => ({
     id: `${row.election}/${row.unit}/${contest}/${candidate}`,
     version: row.revision,
-    fields: { ...lineFields(row, spelling, contest, candidate), votes },
+    fields: { ...lineFields(row, labels, contest, candidate), votes },
   }));
 }
 
 /** What stands now of each contest in a release beside its candidates, once it is the newest of its unit. */
-export function ballotsDocuments(row: ReleaseRow, spelling: Spelling): IndexDocument<"ballots">[] {
+export function ballotsDocuments(row: ReleaseRow, labels: Labels): IndexDocument<"ballots">[] {
   return totalsOf(row.marks).map(({ contest, ballots, undervotes, blanks }) => ({
     id: `${row.election}/${row.unit}/${contest}`,
     version: row.revision,
     fields: {
-      ...electionFields(spelling),
-      ...unitFields(row, spelling),
+      ...electionFields(labels),
+      ...unitFields(row, labels),
       contest,
-      contest_name: spelling.names.contests.get(contest)?.name ?? contest,
+      contest_name: labels.names.contests.get(contest)?.name ?? contest,
       revision: row.revision,
       released_at: row.releasedAt,
       ballots,
@@ -87,27 +87,27 @@ export function ballotsDocuments(row: ReleaseRow, spelling: Spelling): IndexDocu
 export function turnoutDocument(
   row: TurnoutRow,
   version: number,
-  spelling: Spelling,
+  labels: Labels,
 ): IndexDocument<"turnout-per-minute"> {
-  const { election } = spelling.names.index.manifest;
+  const { election } = labels.names.index.manifest;
   const { unit, minute, voters } = row;
   return {
     id: `${election}/${unit}/${minute}`,
     version,
-    fields: { ...electionFields(spelling), ...unitFields(row, spelling), minute, voters },
+    fields: { ...electionFields(labels), ...unitFields(row, labels), minute, voters },
   };
 }
 
 /** The document of a record that was not counted. */
-export function rejectionDocument(row: RejectionRow, spelling: Spelling): IndexDocument<"rejected-votes"> {
+export function rejectionDocument(row: RejectionRow, labels: Labels): IndexDocument<"rejected-votes"> {
   const { partition, offset, fate, reason, minute, gateway, station } = row;
-  const { election } = spelling.names.index.manifest;
+  const { election } = labels.names.index.manifest;
   return {
     id: `${election}/${partition}/${offset}`,
     version: offset + 1,
     fields: {
-      ...electionFields(spelling),
-      ...station === null ? {} : placeFields(spelling, station),
+      ...electionFields(labels),
+      ...station === null ? {} : placeFields(labels, station),
       partition,
       offset,
       fate,
@@ -128,7 +128,7 @@ export function auditDocument(row: AuditRow): IndexDocument<"audit-events"> {
   };
 }
 
-function electionFields({ names }: Spelling) {
+function electionFields({ names }: Labels) {
   const { election, name } = names.index.manifest;
   return { election, election_name: name };
 }
@@ -136,18 +136,18 @@ function electionFields({ names }: Spelling) {
 /** Where a unit lies, as far as it lies in one place, and its mode, if it has but one. */
 function unitFields(
   { station, region, mode }: Pick<ReleaseRow, "station" | "region" | "mode">,
-  spelling: Spelling,
+  labels: Labels,
 ) {
   const place = station !== null
-    ? placeFields(spelling, station)
+    ? placeFields(labels, station)
     : region !== null
-    ? regionFields(spelling, region)
+    ? regionFields(labels, region)
     : {};
   return { ...place, ...mode === null ? {} : { mode } };
 }
 
 /** A region that the newest manifest no longer has is named by its id. */
-function regionFields({ names, locations }: Spelling, region: string) {
+function regionFields({ names, locations }: Labels, region: string) {
   const location = locations.regions.get(region);
   return {
     region,
@@ -157,7 +157,7 @@ function regionFields({ names, locations }: Spelling, region: string) {
 }
 
 /** A station that the newest manifest no longer has is named by its id. */
-function placeFields({ names, locations }: Spelling, station: string) {
+function placeFields({ names, locations }: Labels, station: string) {
   const region = names.index.stations.get(station)?.region;
   const location = locations.stations.get(station) ??
     (region === undefined ? undefined : locations.regions.get(region));
@@ -169,14 +169,14 @@ function placeFields({ names, locations }: Spelling, station: string) {
   };
 }
 
-function lineFields(row: ReleaseRow, spelling: Spelling, contestId: string, candidateId: string) {
-  const { names } = spelling;
+function lineFields(row: ReleaseRow, labels: Labels, contestId: string, candidateId: string) {
+  const { names } = labels;
   const contest = names.contests.get(contestId);
   const candidate = contest?.candidates.find(({ id }) => id === candidateId);
   const party = candidate?.party;
   return {
-    ...electionFields(spelling),
-    ...unitFields(row, spelling),
+    ...electionFields(labels),
+    ...unitFields(row, labels),
     contest: contestId,
     contest_name: contest?.name ?? contestId,
     candidate: candidateId,

@@ -90,6 +90,26 @@ Deno.test("upsert() sends again what a busy node turned away, and that alone", a
   assert.deepEqual(sent, [3, 2]);
 });
 
+Deno.test("upsert() says at once that the node's disk is full, and does not call it busy", async () => {
+  const reason =
+    "index [pollwire-tallies-1] blocked by: [TOO_MANY_REQUESTS/12/disk usage exceeded flood-stage " +
+    "watermark, index has read-only-allow-delete block; for more information, see …];";
+  const error = { type: "cluster_block_exception", reason };
+  let requests = 0;
+  await withServer(() => {
+    requests++;
+    return { body: { items: [taken(1)[0], { index: { status: 429, error } }] } };
+  }, async (index) => {
+    await assert.rejects(index.upsert("tallies", documents(2)), (fault: Error) => {
+      assert.ok(fault instanceof IndexFault);
+      assert.match(fault.message, /^Cannot write documents: Elasticsearch at http:\S+: its disk is full \(/);
+      assert.ok(fault.message.endsWith(`(${reason}); make room on it`), fault.message);
+      return true;
+    });
+  });
+  assert.equal(requests, 1, "sending again does not help");
+});
+
 Deno.test("upsert() of a shard that is away is a fault, and not a refusal", async () => {
   const error = { type: "unavailable_shards_exception", reason: "primary shard is not active" };
   await withServer(() => ({ body: { items: [{ index: { status: 503, error } }] } }), async (index) => {

@@ -36,7 +36,7 @@ import {
   sumCurrent,
   turnoutByMinute,
 } from "./sources.ts";
-import { rejectionPages, Spellings, turnoutPages } from "./spelling.ts";
+import { LabelResolver, rejectionPages, turnoutPages } from "./label_resolver.ts";
 import { type IndexDocument, onlySum, type TallyIndex, type Upserted } from "./tally_index.ts";
 import { INDEX_NAMES, type IndexName } from "./templates.ts";
 
@@ -77,7 +77,7 @@ function newestOf(indexed: Indexed): Positions {
 }
 
 /** Does a page of each piece of work in turn until all is done, and something else after each page. */
-async function inTurn(works: AsyncGenerator<void>[], between: () => Promise<unknown>): Promise<void> {
+async function roundRobin(works: AsyncGenerator<void>[], between: () => Promise<unknown>): Promise<void> {
   for (let left = works; left.length > 0;) {
     const unfinished: typeof works = [];
     for (const work of left) {
@@ -92,7 +92,7 @@ async function inTurn(works: AsyncGenerator<void>[], between: () => Promise<unkn
 export class Indexer {
   readonly #options: IndexerOptions;
   readonly #pace: typeof INDEXER_PACE;
-  readonly #spellings = new Spellings();
+  readonly #resolver = new LabelResolver();
   /** What stands under each name; `undefined` until the index has been asked. */
   #standing: Readonly<Record<IndexName, string>> | undefined;
   /** Election → the revision up to which its releases are in the index. */
@@ -156,7 +156,7 @@ export class Indexer {
       const works = elections.flatMap((
         election,
       ) => [this.#rejections(election), this.#turnout(election, sent)]);
-      await inTurn([this.#audit(), ...works], () => this.#releases());
+      await roundRobin([this.#audit(), ...works], () => this.#releases());
       this.#sentTurnout = sent;
       this.#passAtMs = fromMs + Math.max(0, TURNOUT_SHARE * this.#turnoutMs - passMs);
     }
@@ -276,21 +276,21 @@ export class Indexer {
     const { db: { query } } = this.#options;
     const rows = await releasesOf(query, election, this.#positions.get(election) ?? 0, PAGE_RELEASES);
     if (rows.length === 0) return false;
-    const spelt = await this.#spellings.each(query, rows);
+    const labelled = await this.#resolver.each(query, rows);
     const newest = new Map(
-      spelt.flatMap(([row, spelling]) => tallyDocuments(changesOf(row), spelling)).map((
+      labelled.flatMap(([row, labels]) => tallyDocuments(changesOf(row), labels)).map((
         each,
       ) => [each.id, each]),
     );
     await this.#upsert("tallies", [...newest.values()]);
-    const ballots = spelt.flatMap(([row, spelling]) => ballotsDocuments(row, spelling));
+    const ballots = labelled.flatMap(([row, labels]) => ballotsDocuments(row, labels));
     await this.#upsert("ballots", [...new Map(ballots.map((each) => [each.id, each])).values()]);
     await this.#upsert(
       "released-votes",
-      spelt.flatMap(([row, spelling]) => releasedVotesDocuments(row, spelling)),
+      labelled.flatMap(([row, labels]) => releasedVotesDocuments(row, labels)),
     );
     // Last, and alone: they say that the others are there.
-    await this.#upsert("releases", spelt.map(([row, spelling]) => releaseDocument(row, spelling)));
+    await this.#upsert("releases", labelled.map(([row, labels]) => releaseDocument(row, labels)));
     this.#positions.set(election, rows.at(-1)!.revision);
     return rows.length === PAGE_RELEASES;
   }
@@ -306,10 +306,10 @@ export class Indexer {
 
   async *#rejections(election: string): AsyncGenerator<void> {
     const { query } = this.#options.db;
-    const spelling = await this.#spellings.of(query, election);
-    const { partitions } = spelling.names.index.manifest;
+    const labels = await this.#resolver.of(query, election);
+    const { partitions } = labels.names.index.manifest;
     const after = this.#rejected.get(election) ?? await this.#rejectedUpTo(election, partitions);
-    for await (const documents of rejectionPages(query, spelling, after)) {
+    for await (const documents of rejectionPages(query, labels, after)) {
       await this.#upsert("rejected-votes", documents);
       yield;
     }
@@ -357,8 +357,8 @@ export class Indexer {
       );
     }
     for (const [minute, voters] of differing) sent.set(`${election} ${minute}`, voters);
-    const spelling = await this.#spellings.of(query, election);
-    for await (const documents of turnoutPages(query, spelling, differing.map(([minute]) => minute))) {
+    const labels = await this.#resolver.of(query, election);
+    for await (const documents of turnoutPages(query, labels, differing.map(([minute]) => minute))) {
       await this.#upsert("turnout-per-minute", documents);
       yield;
     }
@@ -375,7 +375,7 @@ export class Indexer {
 
   async #rebuild(names: readonly IndexName[], why: string): Promise<void> {
     const { db, index, signal, onRebuilt } = this.#options;
-    const { revision } = await rebuildIndices({ db, index, spellings: this.#spellings, signal }, names);
+    const { revision } = await rebuildIndices({ db, index, resolver: this.#resolver, signal }, names);
     for (const election of await electionIds(db.query)) {
       const before = this.#positions.get(election) ?? 0;
       this.#positions.set(election, names.includes("releases") ? revision : Math.min(before, revision));

@@ -9,7 +9,7 @@ import { createElection } from "../../registry/elections.ts";
 import { turnoutDocument } from "./documents.ts";
 import { Indexer } from "./indexer.ts";
 import { rebuildIndices } from "./rebuild_index.ts";
-import { Spellings } from "./spelling.ts";
+import { LabelResolver } from "./label_resolver.ts";
 import { INDEX_NAMES, type IndexName } from "./templates.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
@@ -170,7 +170,7 @@ Deno.test("Indexer brings up turnout, rejections and the audit trail, and tells 
 Deno.test("Indexer says where a station lies: as the registry has it, else as its region lies", async () => {
   const definition = definitionWithFacts();
   await withElection(async (db) => {
-    const spelling = await new Spellings().of(db.query, "test-2026");
+    const labels = await new LabelResolver().of(db.query, "test-2026");
     const { stations, regions } = definition;
     const located = stations.find(({ latitude }) => latitude !== undefined)!;
     const other = stations.find(({ latitude, region }) =>
@@ -187,7 +187,7 @@ Deno.test("Indexer says where a station lies: as the registry has it, else as it
           voters: 1,
         },
         1,
-        spelling,
+        labels,
       ).fields.location;
     assert.deepEqual(place(located.id), { lat: located.latitude, lon: located.longitude });
     const region = regions.find(({ id }) => id === other.region)!;
@@ -384,7 +384,7 @@ Deno.test("Indexer makes everything anew on an index that was of another databas
   await other.prepare();
   await withElection(async (db) => {
     for (const voters of [1, 2, 3]) await release(db, voters, "n-2");
-    await rebuildIndices({ db, index: other, spellings: new Spellings() }, INDEX_NAMES);
+    await rebuildIndices({ db, index: other, resolver: new LabelResolver() }, INDEX_NAMES);
   });
   await withIndexer(async ({ db, index, rebuilt }) => {
     await release(db, 9);

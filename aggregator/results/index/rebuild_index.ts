@@ -28,7 +28,7 @@ import {
   turnoutByMinute,
   type UnitName,
 } from "./sources.ts";
-import { rejectionPages, type Spellings, turnoutPages } from "./spelling.ts";
+import { type LabelResolver, rejectionPages, turnoutPages } from "./label_resolver.ts";
 import { type IndexDocument, IndexFault, onlySum, type Rebuild, type TallyIndex } from "./tally_index.ts";
 import type { IndexName } from "./templates.ts";
 
@@ -49,7 +49,7 @@ export type Compared = Readonly<{ name: IndexName; index: Figures; database: Fig
 export type RebuildOptions = Readonly<{
   db: Database;
   index: TallyIndex;
-  spellings: Spellings;
+  resolver: LabelResolver;
   signal?: AbortSignal;
   /** Told of every lot of documents. */
   onWritten?(name: IndexName, documents: number): void;
@@ -174,31 +174,31 @@ class Filling {
 
   /** The newest release of each unit, and no others. */
   async #current(): Promise<void> {
-    const { db: { query }, spellings } = this.#options;
+    const { db: { query }, resolver } = this.#options;
     let after: UnitName = { election: "", unit: "" };
     for (
       let rows;
       (rows = await currentReleases(query, after, PAGE_RELEASES)).length > 0;
       after = rows.at(-1)!
     ) {
-      const spelt = await spellings.each(query, rows);
-      await this.#write("tallies", spelt.flatMap(([row, spelling]) => tallyDocuments(row, spelling)));
-      await this.#write("ballots", spelt.flatMap(([row, spelling]) => ballotsDocuments(row, spelling)));
+      const labelled = await resolver.each(query, rows);
+      await this.#write("tallies", labelled.flatMap(([row, labels]) => tallyDocuments(row, labels)));
+      await this.#write("ballots", labelled.flatMap(([row, labels]) => ballotsDocuments(row, labels)));
     }
   }
 
   /** Takes in the releases after `revision`; tallies only of those after `began`. Returns whether there were any. */
   async #releases(began: number): Promise<boolean> {
-    const { db: { query }, spellings } = this.#options;
+    const { db: { query }, resolver } = this.#options;
     const before = this.revision;
     for (let rows; (rows = await releasesAfter(query, this.revision, PAGE_RELEASES)).length > 0;) {
-      const spelt = await spellings.each(query, rows);
-      const newer = spelt.filter(([{ revision }]) => revision > began);
-      await this.#write("tallies", newer.flatMap(([row, spelling]) => tallyDocuments(row, spelling)));
-      await this.#write("ballots", newer.flatMap(([row, spelling]) => ballotsDocuments(row, spelling)));
-      const lines = spelt.flatMap(([row, spelling]) => releasedVotesDocuments(row, spelling));
+      const labelled = await resolver.each(query, rows);
+      const newer = labelled.filter(([{ revision }]) => revision > began);
+      await this.#write("tallies", newer.flatMap(([row, labels]) => tallyDocuments(row, labels)));
+      await this.#write("ballots", newer.flatMap(([row, labels]) => ballotsDocuments(row, labels)));
+      const lines = labelled.flatMap(([row, labels]) => releasedVotesDocuments(row, labels));
       await this.#write("released-votes", lines);
-      await this.#write("releases", spelt.map(([row, spelling]) => releaseDocument(row, spelling)));
+      await this.#write("releases", labelled.map(([row, labels]) => releaseDocument(row, labels)));
       this.revision = rows.at(-1)!.revision;
     }
     return this.revision > before;
@@ -217,17 +217,17 @@ class Filling {
   }
 
   async #election(election: string): Promise<void> {
-    const { db: { query }, spellings } = this.#options;
-    const spelling = await spellings.of(query, election);
+    const { db: { query }, resolver } = this.#options;
+    const labels = await resolver.of(query, election);
     if (this.#names.has("turnout-per-minute")) {
       const minutes = [...(await turnoutByMinute(query, election)).keys()];
-      for await (const documents of turnoutPages(query, spelling, minutes)) {
+      for await (const documents of turnoutPages(query, labels, minutes)) {
         await this.#write("turnout-per-minute", documents);
       }
     }
     if (this.#names.has("rejected-votes")) {
-      const fromStart = Array.from({ length: spelling.names.index.manifest.partitions }, () => -1);
-      for await (const documents of rejectionPages(query, spelling, fromStart)) {
+      const fromStart = Array.from({ length: labels.names.index.manifest.partitions }, () => -1);
+      for await (const documents of rejectionPages(query, labels, fromStart)) {
         await this.#write("rejected-votes", documents);
       }
     }

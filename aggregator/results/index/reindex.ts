@@ -6,7 +6,7 @@
 import { progress } from "../../../cli/progress.ts";
 import type { Database } from "../../database/database.ts";
 import { type Compared, countDocuments, rebuildIndices } from "./rebuild_index.ts";
-import { Spellings } from "./spelling.ts";
+import { LabelResolver } from "./label_resolver.ts";
 import type { TallyIndex } from "./tally_index.ts";
 import { INDEX_NAMES } from "./templates.ts";
 
@@ -24,7 +24,10 @@ export async function reindex(
   const onWritten = (_name: string, documents: number) => bar.advance(documents);
   let compared: Compared[];
   try {
-    ({ compared } = await rebuildIndices({ db, index, spellings: new Spellings(), onWritten }, INDEX_NAMES));
+    ({ compared } = await rebuildIndices(
+      { db, index, resolver: new LabelResolver(), onWritten },
+      INDEX_NAMES,
+    ));
   } catch (error) {
     bar.fail("reindex: nothing was changed");
     throw error;

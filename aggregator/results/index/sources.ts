@@ -266,7 +266,7 @@ export async function rejectionsAfter(
        to_char(r.appended_at AT TIME ZONE 'UTC', ${ISO_MINUTE}) AS minute
      FROM unnest($2::text::int[], $3::text::bigint[]) AS p (partition, after)
      CROSS JOIN LATERAL (
-       SELECT * FROM counting.rejections r
+       SELECT partition, log_offset, fate, reason, gateway, station, appended_at FROM counting.rejections r
        WHERE r.election = $1 AND r.partition = p.partition AND r.log_offset > p.after
        ORDER BY r.log_offset LIMIT $4::int
      ) r ORDER BY r.partition, r.log_offset`,

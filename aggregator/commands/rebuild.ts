@@ -1,0 +1,55 @@
+/**
+ * `deno task rebuild`: makes the counting tables again from registry and log.
+ *
+ * @module
+ */
+import type { Command } from "commander";
+import { command, UsageError } from "../../cli/command.ts";
+import { progress } from "../../cli/progress.ts";
+import { logEnds } from "../../shared/log/vote_log.ts";
+import { rebuild } from "../counting/rebuild.ts";
+import type { Role } from "../database/roles.ts";
+import { withdrawUnfounded } from "../results/withdraw.ts";
+import { forElections, openLog } from "./open.ts";
+
+/** The command. */
+export function rebuildCommand(): Command {
+  return command("rebuild", "Makes the counting tables anew from registry and log.")
+    .option("--election <id>", "only this election; all when left out")
+    .option(
+      "--accept-loss <partition:offsets...>",
+      "go on for good without what the log has lost, named as the refusal names it",
+    )
+    .action(rebuildAll);
+}
+
+/** `0:2657` as partition and number of missing offsets. */
+function readLoss(text: string): [partition: number, missing: number] {
+  const [, partition, missing] = /^(\d{1,5}):(\d{1,15})$/.exec(text) ?? [];
+  if (partition !== undefined) return [Number(partition), Number(missing)];
+  throw new UsageError(
+    `Cannot read --accept-loss ${text}: it must be <partition>:<missing offsets>, as the refusal of rebuild names it`,
+  );
+}
+
+async function rebuildAll(
+  { election, acceptLoss = [] }: { election?: string; acceptLoss?: string[] },
+): Promise<void> {
+  const acceptedLoss = new Map(acceptLoss.map(readLoss));
+  if (acceptedLoss.size > 0 && election === undefined) {
+    throw new UsageError("Cannot accept a loss: --election must name the election whose log it is");
+  }
+  const roles: Role[] = ["pollwire_registrar", "pollwire_counter"];
+  await forElections("rebuild", roles, election, async (db, history, keyring, config) => {
+    const log = await openLog(config, history.election, history.partitions);
+    const total = (await logEnds(log)).reduce((sum, end) => sum + end, 0);
+    const bar = progress({ label: `rebuild ${history.election}`, total, unit: "records" });
+    const master = keyring.master(history.election);
+    const made = await rebuild(db, log, history, master, new Date(), withdrawUnfounded, {
+      acceptedLoss,
+      onProgress: (records) => bar.advance(records),
+    });
+    await log.close();
+    bar.done(`${history.election}: rebuilt from ${made.records} records and ${made.voters} voters`);
+  });
+}

@@ -1,0 +1,53 @@
+/**
+ * `deno task recount`: counts every log again and compares it with the tables.
+ *
+ * @module
+ */
+import type { Command } from "commander";
+import { command, Failure } from "../../cli/command.ts";
+import { progress } from "../../cli/progress.ts";
+import { deletedFront, logEnds } from "../../shared/log/vote_log.ts";
+import { recount } from "../counting/recount.ts";
+import { readGateways, senderKeyLines } from "../counting/sender_keys.ts";
+import { forElections, openLog } from "./open.ts";
+
+/** The command. */
+export function recountCommand(): Command {
+  return command(
+    "recount",
+    "Counts the whole log again with the pure fold and compares it with the tables; exit code 1 on a difference.",
+  )
+    .option("--election <id>", "only this election; all when left out")
+    .action(recountAll);
+}
+
+async function recountAll({ election }: { election?: string }): Promise<void> {
+  let differences = 0;
+  await forElections("recount", ["pollwire_auditor"], election, async (db, history, _keyring, config) => {
+    const log = await openLog(config, history.election, history.partitions);
+    const total = (await logEnds(log)).reduce((sum, end) => sum + end, 0);
+    const bar = progress({ label: `recount ${history.election}`, total, unit: "records" });
+    const found = await recount(db, log, history, (records) => bar.advance(records));
+    await log.close();
+    bar.done(`${history.election}: recounted`);
+    for (const { partition, start, isAccepted } of found.deleted) {
+      const what = isAccepted ? "a loss that was accepted when the tables were rebuilt" : deletedFront(start);
+      console.log(`partition ${partition} begins at ${start}: ${what}`);
+    }
+    for (const { line, tables, recount } of found.shown) {
+      console.log(`${line}: tables ${tables}, recount ${recount}`);
+    }
+    if (found.reused > 0) {
+      console.log(`ALERT: ${found.reused} counted votes have a sequence number that an earlier record had`);
+    }
+    if (found.altered > 0) {
+      console.log(`ALERT: ${found.altered} records repeat a vote id with other contents`);
+    }
+    for (const line of senderKeyLines(await readGateways(db, history.election))) console.log(line);
+    console.log(
+      `${history.election}: ${found.records} records, ${found.counted} counted, ${found.lines} lines compared, ${found.differences} differences`,
+    );
+    differences += found.differences;
+  });
+  if (differences > 0) throw new Failure("");
+}

@@ -1,0 +1,92 @@
+/**
+ * Waits for the aggregator to catch up: as long as it gets on, and not for ever.
+ *
+ * @module
+ */
+import { type Aggregator, AggregatorAway, type Reconciliation } from "./aggregator.ts";
+import type { Clock } from "../../device/clock.ts";
+
+/** Bounds of waiting, in milliseconds. */
+export const WAIT_LIMITS = {
+  pollMs: 200,
+  /** How long nothing may change before the wait is over. A killed process takes seconds to come back. */
+  stalledMs: 120_000,
+} as const;
+
+type ReconciliationSource = Pick<Aggregator, "reconciliation">;
+
+/**
+ * Reads the reconciliation until `isDone` is content with it, or until it has not changed for too long.
+ *
+ * @param onRead Told how many records were read since it was last told.
+ * @returns the reconciliation, and whether `isDone` was content.
+ * @throws {AggregatorAway} when the aggregator never answered in all that time: its last reason.
+ */
+export async function waitForReconciliation(
+  aggregator: ReconciliationSource,
+  election: string,
+  isDone: (reconciliation: Reconciliation) => boolean,
+  { clock, onRead = () => {}, stalledMs = WAIT_LIMITS.stalledMs }: {
+    clock: Clock;
+    onRead?: (records: number) => void;
+    stalledMs?: number;
+  },
+): Promise<{ reconciliation: Reconciliation; done: boolean }> {
+  let newest: Reconciliation | undefined;
+  let changedMs = clock.now();
+  for (;;) {
+    const reconciliation = await aggregator.reconciliation(election).catch(awayIsReturned);
+    if (!(reconciliation instanceof AggregatorAway)) {
+      if (isDone(reconciliation)) {
+        onRead(reconciliation.total.read - (newest?.total.read ?? 0));
+        return { reconciliation, done: true };
+      }
+      if (JSON.stringify(reconciliation) !== JSON.stringify(newest)) {
+        onRead(reconciliation.total.read - (newest?.total.read ?? 0));
+        changedMs = clock.now();
+        newest = reconciliation;
+      }
+    }
+    if (clock.now() - changedMs > stalledMs) {
+      if (newest !== undefined) return { reconciliation: newest, done: false };
+      if (reconciliation instanceof AggregatorAway) throw reconciliation;
+    }
+    await clock.sleep(WAIT_LIMITS.pollMs);
+  }
+}
+
+/** Whether everything on the log has been read. */
+export function isReadThrough({ partitions }: Reconciliation): boolean {
+  return partitions.every(({ nextOffset, logEnd }) => logEnd !== null && nextOffset >= logEnd);
+}
+
+/**
+ * Compares again and again until nothing differs, or until the number of differences has not changed for too long:
+ * what is counted is shown a moment later.
+ */
+export async function settleDifferences(
+  compare: () => Promise<{ count: number; named: readonly string[] }>,
+  clock: Clock,
+  stalledMs: number,
+): Promise<{ count: number; named: readonly string[] }> {
+  let newest: { count: number; named: readonly string[] } | undefined;
+  let changedMs = clock.now();
+  for (;;) {
+    const found = await compare().catch(awayIsReturned);
+    if (!(found instanceof AggregatorAway)) {
+      if (found.count === 0) return found;
+      if (found.count !== newest?.count) changedMs = clock.now();
+      newest = found;
+    }
+    if (clock.now() - changedMs > stalledMs) {
+      if (newest !== undefined) return newest;
+      if (found instanceof AggregatorAway) return { count: 1, named: [found.message] };
+    }
+    await clock.sleep(WAIT_LIMITS.pollMs);
+  }
+}
+
+function awayIsReturned(error: unknown): AggregatorAway {
+  if (error instanceof AggregatorAway) return error;
+  throw error;
+}
