@@ -32,6 +32,7 @@ const COUNTED = [
   "station_voters",
   "turnout_counts",
   "turnout_groups",
+  "minute_voters",
   "outcome_counts",
   "rejections",
   "log_positions",

@@ -6,18 +6,16 @@
  * @module
  */
 import type { Fate } from "../../shared/outcome.ts";
-import type { Books, Progress, Reconciliation as Answer, Rejections } from "../public/schemas.ts";
+import type { Books, CountBooks, Progress, Rejections } from "./schemas.ts";
 import { type Database, type Query, queryOne } from "../database/database.ts";
 import { readPositions } from "./tables.ts";
 
 /** Most gaps of the log that one answer lists. */
 const MAX_GAPS = 1_000;
 
-/** The books; what is shown of the count is no affair of theirs. */
-type Reconciliation = Omit<Answer, "notShown">;
-type PartitionBooks = Reconciliation["partitions"][number];
-type OutcomeRow = Reconciliation["outcomes"][number];
-type Gap = Reconciliation["gaps"][number];
+type PartitionBooks = CountBooks["partitions"][number];
+type OutcomeRow = CountBooks["outcomes"][number];
+type Gap = CountBooks["gaps"][number];
 type RejectionRow = Rejections["rows"][number];
 
 /**
@@ -31,7 +29,7 @@ export async function readReconciliation(
   election: string,
   partitions: number,
   logEnds: () => Promise<number[] | undefined>,
-): Promise<Reconciliation> {
+): Promise<CountBooks> {
   const { places, counts, gaps } = await db.transaction(async (query) => ({
     places: await readPositions(query, election),
     counts: await outcomeCounts(query, election),

@@ -18,6 +18,7 @@ const FILES = [
   "000010_release_units.sql",
   "000030_columns.sql",
   "000031_hold_counting.sql",
+  "000043_sums.sql",
 ];
 
 /** The database and this program do not fit; the message says which of them has to follow. */

@@ -26,7 +26,9 @@ import {
   tagged,
   unknownElection,
 } from "./answers.ts";
-import { progressSchema, type receiptAnswersSchema, releaseSchema, tickSchema } from "./schemas.ts";
+import { type receiptAnswersSchema, tickSchema } from "./schemas.ts";
+import { progressSchema } from "../counting/schemas.ts";
+import { releaseSchema } from "../results/schemas.ts";
 import type { Database } from "../database/database.ts";
 import type { VotesOf } from "../results/candidate_votes.ts";
 import { detail, Elections, summarise } from "../registry/election_names.ts";

@@ -22,6 +22,9 @@ import {
   writeRelease,
 } from "../../tests/seeded_database.ts";
 import { votesFromResults } from "../results/candidate_votes.ts";
+import * as counted from "../counting/schemas.ts";
+import * as registry from "../registry/schemas.ts";
+import * as shown from "../results/schemas.ts";
 import * as api from "./schemas.ts";
 import { type AppOptions, createApp } from "./app.ts";
 import type { Database } from "../database/database.ts";
@@ -116,9 +119,9 @@ Deno.test("the aggregator's interface", async (t) => {
 
     await t.step("elections, one of them, and its manifest", async () => {
       await withApp(db, async (ask) => {
-        const { elections } = api.electionsSchema.parse(await (await ask("/v1/elections")).json());
+        const { elections } = registry.electionsSchema.parse(await (await ask("/v1/elections")).json());
         assert.deepEqual(elections.map(({ id, phase }) => [id, phase]), [["test-2026", "open"]]);
-        const details = api.detailsSchema.parse(await (await ask(E)).json());
+        const details = registry.detailsSchema.parse(await (await ask(E)).json());
         assert.deepEqual(details.ballot[0].candidates.map(({ name }) => name), ["Ann", "Bob", "Cyd"]);
         const manifest = await ask(`${E}/manifest`);
         assert.equal(manifest.headers.get("etag"), `"1"`);
@@ -131,7 +134,9 @@ Deno.test("the aggregator's interface", async (t) => {
 
     await t.step("stations, page by page", async () => {
       await withApp(db, async (ask) => {
-        const page = api.stationsSchema.parse(await (await ask(`${E}/stations?region=south&limit=1`)).json());
+        const page = registry.stationsSchema.parse(
+          await (await ask(`${E}/stations?region=south&limit=1`)).json(),
+        );
         assert.deepEqual([page.rows.map(({ id }) => id), page.next], [["s-1"], "s-1"]);
         const problem = await problemOf(await ask(`${E}/stations?region=east`));
         assert.deepEqual([problem.type, problem.detail], [
@@ -143,7 +148,7 @@ Deno.test("the aggregator's interface", async (t) => {
 
     await t.step("a candidate's photo, which may do nothing", async () => {
       await withApp(db, async (ask) => {
-        const details = api.detailsSchema.parse(await (await ask(E)).json());
+        const details = registry.detailsSchema.parse(await (await ask(E)).json());
         const path = details.ballot[0].candidates[0].photo!;
         const photo = await ask(path);
         assert.equal(photo.headers.get("content-type"), "image/svg+xml");
@@ -167,8 +172,8 @@ Deno.test("the aggregator's interface", async (t) => {
 
     await t.step("results, by everything, tagged with their revision", async () => {
       await withApp(db, async (ask) => {
-        for (const by of api.RESULTS_BY) {
-          const results = api.resultsSchema.parse(await (await ask(`${E}/results?by=${by}`)).json());
+        for (const by of shown.RESULTS_BY) {
+          const results = shown.resultsSchema.parse(await (await ask(`${E}/results?by=${by}`)).json());
           assert.equal(results.by, by);
         }
         const results = await ask(`${E}/results?contest=mayor&region=north`);
@@ -186,7 +191,7 @@ Deno.test("the aggregator's interface", async (t) => {
     await t.step("the votes of one candidate", async () => {
       await withApp(db, async (ask) => {
         const votes = async (candidate: string) =>
-          api.candidateVotesSchema.parse(
+          shown.candidateVotesSchema.parse(
             await (await ask(`${E}/candidates/mayor/${candidate}/votes`)).json(),
           );
         const { revision, ...ann } = await votes("ann");
@@ -211,10 +216,10 @@ Deno.test("the aggregator's interface", async (t) => {
 
     await t.step("turnout, by everything", async () => {
       await withApp(db, async (ask) => {
-        for (const by of api.TURNOUT_BY) {
+        for (const by of shown.TURNOUT_BY) {
           const answer = await ask(`${E}/turnout?by=${by}`);
           assert.equal(answer.headers.get("cache-control"), "no-store");
-          assert.equal(api.turnoutSchema.parse(await answer.json()).voters, 5);
+          assert.equal(shown.turnoutSchema.parse(await answer.json()).voters, 5);
         }
         assert.equal((await (await ask(`${E}/turnout`)).json()).by, "total");
       });
@@ -234,7 +239,7 @@ Deno.test("the aggregator's interface", async (t) => {
           lag: 3,
         });
         assert.deepEqual(books.notShown, { final: false, voters: 0, contests: [] });
-        const { rows, doubleVotes } = api.rejectionsSchema.parse(
+        const { rows, doubleVotes } = counted.rejectionsSchema.parse(
           await (await ask(`${E}/rejections?limit=1`)).json(),
         );
         assert.deepEqual([rows.length, doubleVotes], [1, 1]);
@@ -504,7 +509,7 @@ Deno.test("the aggregator's interface", async (t) => {
         assert(answers > 40, `${answers} answers`);
         const described = Object.values(document.paths).flatMap((path) => Object.keys(path as object)).length;
         assert.equal(described, 17);
-        assert.equal(document.components.schemas.Results.oneOf.length, api.RESULTS_BY.length);
+        assert.equal(document.components.schemas.Results.oneOf.length, shown.RESULTS_BY.length);
         for (const event of ["Release", "Progress", "Tick"]) assert(event in document.components.schemas);
       });
     });

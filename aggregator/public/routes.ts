@@ -6,11 +6,10 @@
 import { createRoute, z } from "@hono/zod-openapi";
 import { PROBLEMS, type ProblemType } from "../../shared/problem.ts";
 import { SYNC_PATH, syncRequestSchema } from "../../shared/sync.ts";
+import { gatewaysSchema, rejectionsSchema } from "../counting/schemas.ts";
+import { detailsSchema, electionsSchema, stationsSchema } from "../registry/schemas.ts";
+import { candidateVotesSchema, resultsSchema, turnoutSchema } from "../results/schemas.ts";
 import {
-  candidateVotesSchema,
-  detailsSchema,
-  electionsSchema,
-  gatewaysSchema,
   manifestAnswerSchema,
   problemAnswerSchema,
   queries,
@@ -18,10 +17,6 @@ import {
   receiptAnswersSchema,
   receiptsSchema,
   reconciliationSchema,
-  rejectionsSchema,
-  resultsSchema,
-  stationsSchema,
-  turnoutSchema,
 } from "./schemas.ts";
 
 /** Largest body of a request, in bytes. */

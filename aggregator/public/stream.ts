@@ -6,7 +6,9 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { utf8 } from "../../shared/bytes.ts";
-import type { Progress, Release, Tick } from "./schemas.ts";
+import type { Progress } from "../counting/schemas.ts";
+import type { Release } from "../results/schemas.ts";
+import type { Tick } from "./schemas.ts";
 import type { Database } from "../database/database.ts";
 import type { Elections } from "../registry/election_names.ts";
 import { readLag, readProgress } from "../counting/reconciliation.ts";

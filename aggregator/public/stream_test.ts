@@ -1,7 +1,9 @@
 import assert from "assert";
 import { setTimeout as delay } from "node:timers/promises";
 import { withElection, writeBooks, writeRelease } from "../../tests/seeded_database.ts";
-import { progressSchema, releaseSchema, tickSchema } from "./schemas.ts";
+import { progressSchema } from "../counting/schemas.ts";
+import { releaseSchema } from "../results/schemas.ts";
+import { tickSchema } from "./schemas.ts";
 import type { Database } from "../database/database.ts";
 import { Elections } from "../registry/election_names.ts";
 import { type StreamOptions, Streams } from "./stream.ts";

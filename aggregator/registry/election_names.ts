@@ -13,7 +13,7 @@ import {
 } from "../../shared/election.ts";
 import { RECORD_VERSION } from "../../shared/record.ts";
 import type { ElectionFacts } from "./places.ts";
-import type { ElectionDetails, ElectionSummary } from "../public/schemas.ts";
+import type { ElectionDetails, ElectionSummary } from "./schemas.ts";
 import { type Query, queryOne } from "../database/database.ts";
 
 /** How many elections' manifests are kept at hand; the one that was not asked for the longest goes first. */

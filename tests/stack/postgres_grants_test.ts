@@ -33,6 +33,7 @@ const TABLES: Record<string, Grants> = {
     office: "SELECT, INSERT (election, partition, revision), UPDATE (revision)",
     ...TOTALS,
   },
+  "counting.minute_voters": TOTALS,
   "counting.outcome_counts": TOTALS,
   "counting.participations": { aggregator: READ_ADD, audit: READ },
   "counting.rejections": { aggregator: READ_ADD, audit: READ },
@@ -64,6 +65,7 @@ const TABLES: Record<string, Grants> = {
   "results.cells": PUBLISHERS,
   "results.current": { aggregator: READ_ADD_CHANGE, reader: READ, audit: READ },
   "results.elections": { aggregator: READ_ADD_CHANGE, reader: READ, audit: READ },
+  "results.minute_votes": { aggregator: READ_ADD_CHANGE, reader: READ, audit: READ },
   "results.parts": PUBLISHERS,
   "results.pending": PUBLISHERS,
   "results.releases": { aggregator: READ_ADD, reader: READ, audit: READ },
@@ -75,6 +77,7 @@ const CALLS: Record<string, readonly User[]> = {
   "audit.refuse_change()": [],
   "public.pollwire_grant_columns()": [],
   "results.revisions": ["aggregator"],
+  "results.sum_minutes()": [],
 };
 
 /** Ways to read where or by which transaction a row was written. `$t` is a table that the user may read. */
