@@ -6,7 +6,7 @@
 import { type Problem, problem } from "../shared/problem.ts";
 import { BodyReader, drain } from "../web/body.ts";
 import type { Authenticated } from "./authenticate.ts";
-import type { RateLimiter } from "./rate.ts";
+import type { RateLimiter } from "../web/rate.ts";
 
 /**
  * Bytes of one device's bodies that are on their way at once, as they were announced: a head that was signed once could

@@ -70,6 +70,9 @@ export const queries = {
     contest: idSchema.optional(),
     region: idSchema.optional(),
     station: idSchema.optional(),
+    revision: wholeNumber(0, Number.MAX_SAFE_INTEGER).optional().describe(
+      "A revision that the asker has seen, on the stream: the answer is at least as new",
+    ),
   }),
   turnout: z.strictObject({ by: oneOf(TURNOUT_BY).default("total") }),
   rejections: z.strictObject({ limit: wholeNumber(1, MAX_REJECTIONS).default(100) }),

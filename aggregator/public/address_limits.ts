@@ -1,0 +1,43 @@
+/**
+ * How often one address may ask for what is answered to everyone.
+ *
+ * @module
+ */
+import type { Context, MiddlewareHandler } from "hono";
+import { networkOf } from "../../web/address.ts";
+import { drain } from "../../web/body.ts";
+import { RateLimiter } from "../../web/rate.ts";
+import type { Arrival } from "../../web/serve.ts";
+import { refuse } from "./answers.ts";
+
+/** Bounds of one address (IPv6: of one /64). Many visitors may share one: behind a proxy, all of them do. */
+export const ADDRESS_LIMITS = {
+  requestsPerSecond: 100,
+  /** Requests that an address may make at once, after it was silent: pages ask for several things as they open. */
+  burstRequests: 1_000,
+};
+
+/** The network that a request comes from. */
+export function networkOfRequest(c: Context): string {
+  const { address = "" } = (c.env ?? {}) as Partial<Arrival>;
+  return networkOf(address);
+}
+
+/** Refuses an address that asks more often than it may. @param now Milliseconds since 1970. */
+export function limitAddresses(
+  { requestsPerSecond, burstRequests }: typeof ADDRESS_LIMITS,
+  now: () => number,
+): MiddlewareHandler {
+  const rate = new RateLimiter(requestsPerSecond, burstRequests);
+  return async (c, next) => {
+    const waitS = rate.take(networkOfRequest(c), now());
+    if (waitS === 0) return await next();
+    await drain(c.req.raw);
+    return refuse(
+      c,
+      "address-rate",
+      `an address may ask ${requestsPerSecond} times a second; retry in ${waitS} s`,
+      { headers: { "retry-after": String(waitS) } },
+    );
+  };
+}
