@@ -14,6 +14,7 @@ import { logErrors, logRequests } from "../web/request_log.ts";
 import { tlsLog } from "../web/tls_log.ts";
 import { BALLOT_BOX_GATE } from "./results/final_gate.ts";
 import { votesFromIndex, votesFromResults } from "./results/candidate_votes.ts";
+import { addressLimits } from "./public/address_limits.ts";
 import { createApp } from "./public/app.ts";
 import type { ReceiptKeys, ReceiptKeysOf } from "./public/receipts.ts";
 import type { AggregatorConfig } from "./config.ts";
@@ -27,6 +28,7 @@ import { diskFault, readiness } from "./public/readiness.ts";
 import { runIndexing } from "./results/index/indexing.ts";
 import { IndexFault, type TallyIndex } from "./results/index/tally_index.ts";
 import { aggregatorMetrics, type ElectionState } from "./metrics.ts";
+import { Elections } from "./registry/election_names.ts";
 import { electionIds } from "./registry/elections.ts";
 import { gatewaySync } from "./registry/gateway_sync.ts";
 import { noteIgnored } from "./registry/ignored_claims.ts";
@@ -94,8 +96,12 @@ export async function runAggregator(
   const onError = logErrors(log, isAway);
   const results = votesFromResults(db.query);
   const embedded = embeddedDirectories(config);
+  const names = new Elections();
   const { app, drained } = createApp({
     db,
+    elections: names,
+    streamLimits: { addressClients: config.maxAddressStreams },
+    addressLimits: addressLimits(config.addressRequestsPerSecond),
     now: Date.now,
     receiptKeysOf: receiptKeys(keyring),
     logEnds: async (election) => {
@@ -136,7 +142,7 @@ export async function runAggregator(
   console.log(`aggregator listens on ${server.origin}`);
   const running: Promise<void>[] = [watch.run()];
   if (index !== undefined) {
-    running.push(runIndexing({ databases, index, metrics: metrics.registry, log, signal }));
+    running.push(runIndexing({ databases, index, metrics: metrics.registry, log, signal, elections: names }));
   }
   // A fault of theirs is no one election's.
   if (views !== undefined) {

@@ -10,12 +10,18 @@ import { RateLimiter } from "../../web/rate.ts";
 import type { Arrival } from "../../web/serve.ts";
 import { refuse } from "./answers.ts";
 
+/** Requests that an address may make at once after it was silent, in seconds' worth: pages ask for several things as they open. */
+const BURST_S = 10;
+
 /** Bounds of one address (IPv6: of one /64). Many visitors may share one: behind a proxy, all of them do. */
-export const ADDRESS_LIMITS = {
-  requestsPerSecond: 100,
-  /** Requests that an address may make at once, after it was silent: pages ask for several things as they open. */
-  burstRequests: 1_000,
-};
+export const ADDRESS_LIMITS = addressLimits(100);
+
+/** The bounds of an address that may go on asking so often. */
+export function addressLimits(
+  requestsPerSecond: number,
+): { requestsPerSecond: number; burstRequests: number } {
+  return { requestsPerSecond, burstRequests: BURST_S * requestsPerSecond };
+}
 
 /** The network that a request comes from. */
 export function networkOfRequest(c: Context): string {

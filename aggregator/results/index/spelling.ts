@@ -16,9 +16,14 @@ const PAGE_REJECTIONS = 200;
 
 /** Finds spellings. They are made anew when an election has a newer manifest. */
 export class Spellings {
-  readonly #elections = new Elections();
+  readonly #elections: Elections;
   /** Kept as long as the names: where places lie is written once, when an election is created. */
   readonly #spellings = new WeakMap<ElectionNames, Spelling>();
+
+  /** @param elections Shared with whoever else of the process needs names; one of its own when left out. */
+  constructor(elections: Elections = new Elections()) {
+    this.#elections = elections;
+  }
 
   /** The spelling of an election that exists. */
   async of(query: Query, election: string): Promise<Spelling> {
