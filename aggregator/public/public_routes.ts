@@ -10,14 +10,9 @@ import { problem } from "../../shared/problem.ts";
 import { readReconciliation, readRejections } from "../counting/reconciliation.ts";
 import { readGateways } from "../counting/sender_keys.ts";
 import type { Database } from "../database/database.ts";
-import {
-  detail,
-  type ElectionNames,
-  type Elections,
-  phaseOf,
-  summarise,
-} from "../registry/election_names.ts";
-import { PHOTO_HEADERS, readFacts, readPhoto, readStations } from "../registry/places.ts";
+import type { ElectionNames, Elections } from "../registry/election_names.ts";
+import { detail, phaseOf, summarise } from "../registry/election_details.ts";
+import { PHOTO_HEADERS, readFacts, readPhoto, readStations } from "../registry/election_facts.ts";
 import type { VotesOf } from "../results/candidate_votes.ts";
 import { isFault, readNotShown, readResults } from "../results/results.ts";
 import { readTurnout, type RollCounts } from "../results/turnout.ts";

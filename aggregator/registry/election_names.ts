@@ -13,8 +13,6 @@ import {
 } from "../../shared/election.ts";
 import { RECORD_VERSION } from "../../shared/record.ts";
 import { SizedLru } from "../../shared/sized_lru.ts";
-import type { ElectionFacts } from "./places.ts";
-import type { ElectionDetails, ElectionSummary } from "./schemas.ts";
 import { type Query, queryOne } from "../database/database.ts";
 
 /** How many manifests are kept at hand, and how long their texts are together; in memory each takes several times its text. */
@@ -123,51 +121,5 @@ export function nameElection(signed: SignedManifest): ElectionNames {
     stations: new Map(manifest.stations.map(({ id, name }) => [id, name])),
     stationsOf,
     contestsOf,
-  };
-}
-
-/** Where an election stands at a time, in milliseconds since 1970. The last moment is still open. */
-export function phaseOf({ opensAtMs, closesAtMs }: ElectionIndex, nowMs: number): ElectionSummary["phase"] {
-  return nowMs < opensAtMs ? "scheduled" : nowMs <= closesAtMs ? "open" : "closed";
-}
-
-/** An election as a list shows it. */
-export function summarise({ index }: ElectionNames, nowMs: number): ElectionSummary {
-  const { manifest } = index;
-  return {
-    id: manifest.election,
-    name: manifest.name,
-    phase: phaseOf(index, nowMs),
-    opensAt: manifest.opensAt,
-    closesAt: manifest.closesAt,
-    acceptsUntil: manifest.acceptsUntil,
-    resultsBeforeClosing: manifest.resultsBeforeClosing,
-    releaseThreshold: manifest.releaseThreshold,
-    stations: manifest.stations.length,
-    contests: manifest.contests.length,
-    manifestVersion: manifest.version,
-  };
-}
-
-/** An election with everything that its results name, and what the registry adds to it. */
-export function detail(names: ElectionNames, facts: ElectionFacts, nowMs: number): ElectionDetails {
-  const { election, contests, parties, regions } = names.index.manifest;
-  return {
-    ...summarise(names, nowMs),
-    ballot: contests.map((contest) => ({
-      ...contest,
-      candidates: contest.candidates.map((candidate) => {
-        const { hasPhoto = false, ...texts } = facts.candidates.get(`${contest.id}/${candidate.id}`) ?? {};
-        const photo = `/v1/elections/${election}/candidates/${contest.id}/${candidate.id}/photo`;
-        return { ...candidate, ...texts, ...(hasPhoto && { photo }) };
-      }),
-    })),
-    parties,
-    regions: regions.map(({ id, name }) => ({
-      id,
-      name,
-      stations: names.stationsOf.get(id)!.length,
-      ...facts.regions.get(id),
-    })),
   };
 }
