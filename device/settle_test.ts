@@ -17,7 +17,7 @@ function world(
   say: (receipt: Receipt, nowMs: number) => Said,
   { limits, gateways = ["http://g-1", "http://g-2"], down = [] }: {
     limits?: Partial<SettleLimits>;
-    gateways?: readonly string[];
+    gateways?: string[];
     down?: string[];
   } = {},
 ) {
@@ -326,6 +326,23 @@ Deno.test("Settler asks with another gateway's receipt when one is not believed"
   assert.equal(await settler.run(never, () => true), 0);
   assert.deepEqual([outcomes, again.length], [["a counted"], 1]);
   assert.deepEqual(kept, ["a problem"]);
+});
+
+Deno.test("Settler sends no vote to a gateway that the device does not have any more", strict, async () => {
+  const { signal, saying } = until(100_000);
+  const gateways = ["http://g-1", "http://g-2"];
+  const { settler, hold, again } = world(
+    saying((_, nowMs) => {
+      if (nowMs >= 30_000) gateways.splice(0, gateways.length, "http://g-2");
+      return "pending";
+    }),
+    { gateways },
+  );
+  await hold("a", "http://g-2");
+  await hold("b", "http://g-9");
+  await settler.run(signal, () => true);
+  const to = (id: string) => again.filter((each) => each.startsWith(id)).map((each) => each.split(" ")[3]);
+  assert.deepEqual([to("a"), to("b")], [["g-2", "g-2", "g-2"], ["g-2", "g-2", "g-2"]]);
 });
 
 Deno.test("Settler sends what stays pending to its gateways in turn", strict, async () => {

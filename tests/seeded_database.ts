@@ -164,10 +164,12 @@ export async function writeRejection(
     gateway?: string | null;
     station?: string | null;
     voteId?: string | null;
+    index?: number;
   } = {},
 ): Promise<void> {
   const {
     fate = "rejected",
+    index = 0,
     at = "2026-11-03T12:00:30.000Z",
     gateway = "g-1",
     station = "n-1",
@@ -175,9 +177,9 @@ export async function writeRejection(
   } = more;
   await query(
     `INSERT INTO counting.rejections
-       (election, partition, log_offset, fate, reason, appended_at, gateway, station, vote_id)
-     VALUES ('test-2026', $1, $2, $3, $4, $5::timestamptz, $6, $7, $8::uuid)`,
-    [partition, offset, fate, reason, at, gateway, station, voteId],
+       (election, partition, log_offset, record_index, fate, reason, appended_at, gateway, station, vote_id)
+     VALUES ('test-2026', $1, $2, $9, $3, $4, $5::timestamptz, $6, $7, $8::uuid)`,
+    [partition, offset, fate, reason, at, gateway, station, voteId, index],
   );
 }
 

@@ -125,11 +125,8 @@ Deno.test("every alert is tested, but those whose rule is one threshold of one c
     "PollwireClaimsIgnored",
     "PollwireClockAhead",
     "PollwireHeldRecords",
-    "PollwireRejections",
     "PollwireSpoolDamaged",
-    "PollwireVotesRefused",
     "PollwireAggregatorAway",
     "PollwireClocksApart",
-    "PollwireIndexRefusesDocuments",
   ]);
 });

@@ -7,7 +7,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Decision } from "../../shared/decision.ts";
 import { type LogConsumer, logEnds, LogFault, type VoteLog } from "../../shared/log/vote_log.ts";
 import { appendAudit } from "../audit/events.ts";
-import { checkFront, COUNT_BATCH_RECORDS, createCounter } from "./count.ts";
+import { COUNT_BATCH_RECORDS, createCounter } from "./count.ts";
+import { checkFront } from "./positions.ts";
 import { type Database, type Query, queryOne } from "../database/database.ts";
 import { readDecisions } from "../registry/decisions.ts";
 import { decideAgain } from "./decide.ts";
@@ -16,7 +17,7 @@ import { Lease } from "../database/lease.ts";
 import { checkLosses, findLosses, noteLosses } from "./losses.ts";
 import { REBUILD_LEASE_MS, rebuildWork } from "./rebuild_lease.ts";
 import { retryPassing } from "./retry.ts";
-import { lockRolls, rebuildRoll } from "../registry/roll.ts";
+import { lockRoll, rebuildRoll } from "../registry/roll.ts";
 
 /**
  * Tables that are made anew, with an election column each. What was released stays: shown anew from nothing, a
@@ -108,7 +109,7 @@ async function rebuildHeld(
 ): Promise<Rebuilt> {
   const { election } = history;
   const begin = async (query: Query) => {
-    await lockRolls(query);
+    await lockRoll(query, election);
     await query(
       `INSERT INTO counting.former_voters SELECT election, voter_key FROM counting.participations WHERE election = $1
        ON CONFLICT DO NOTHING`,

@@ -19,6 +19,7 @@ const FILES = [
   "000030_columns.sql",
   "000031_hold_counting.sql",
   "000042_process_roles.sql",
+  "000044_rejections_arrive.sql",
 ];
 
 /** The database and this program do not fit; the message says which of them has to follow. */

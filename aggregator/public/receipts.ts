@@ -91,7 +91,11 @@ type FoundVote = {
 function outcomeOf(found: FoundVote): Omit<Extract<Answer, { outcome: string }>, "voteId"> {
   if (found.counted) return { outcome: "counted" };
   if (found.doubled) return { outcome: "duplicate", reason: "double_vote" };
-  if (found.held_for !== null) return { outcome: "held", reason: found.held_for, gateways: found.held_by! };
+  if (found.held_for !== null) {
+    // Also those that rejected it: a device sends no third copy once two gateways have made one.
+    const gateways = [...new Set([...found.held_by!, ...found.rejected_by ?? []])].sort();
+    return { outcome: "held", reason: found.held_for, gateways };
+  }
   if (found.rejected_for === null) return { outcome: "pending" };
   return {
     outcome: "rejected",

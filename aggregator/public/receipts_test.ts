@@ -82,7 +82,7 @@ Deno.test("checkReceipts() answers each receipt with the best of its copies, in 
         { outcome: "duplicate", reason: "double_vote" },
         { outcome: "rejected", reason: "overvote", gateways: ["g-1"] },
         { outcome: "rejected", reason: "cast_out_of_hours", gateways: ["g-1", "g-2"] },
-        { outcome: "held", reason: "superseded", gateways: ["g-1"] },
+        { outcome: "held", reason: "superseded", gateways: ["g-1", "g-2"] },
         { outcome: "held", reason: "clock", gateways: ["g-1", "g-2"] },
         { outcome: "rejected", reason: "by_decision", gateways: ["g-1"], decided: true },
         { outcome: "pending" },

@@ -19,8 +19,8 @@ const ROLL_BATCH = 5_000;
 /** Characters of profiles from which on a batch is written. One statement carries them all. */
 const ROLL_BATCH_CHARS = 8_000_000;
 
-/** Key of the advisory lock that lets one import or rebuild at a roll; any number, the same in every process. */
-const ROLL_LOCK = 7_026_414;
+/** Key of the advisory locks on rolls, beside the election's hash; any number, the same in every process. */
+const ROLL_LOCK = 7_027;
 
 const DAY = z.iso.date().refine((day) => !day.startsWith("0000"), "must be a day that exists");
 
@@ -79,7 +79,7 @@ export async function importRoll(
   onDifferent?: (voterId: string, differs: string) => void,
 ): Promise<{ added: number; known: number }> {
   const manifest = await newestManifest(db.query, election);
-  if (manifest === undefined) throw new OfficeError(`Cannot import a roll: there is no election ${election}`);
+  if (manifest === undefined) throw noElection(election);
   const regions = new Set(manifest.regions.map(({ id }) => id));
   const stations = new Map(manifest.stations.map(({ id, region }) => [id, region]));
   const pseudonym = pseudonymKey(master, election);
@@ -111,6 +111,10 @@ export async function importRoll(
   return { added, known };
 }
 
+function noElection(election: string): OfficeError {
+  return new OfficeError(`Cannot import a roll: there is no election ${election}`);
+}
+
 /** @throws {OfficeError} when the election has no such place. */
 function checkPlace(
   { voter_id, region, station }: Voter,
@@ -132,9 +136,9 @@ function checkPlace(
   }
 }
 
-/** Waits until no one else writes a roll, and keeps others from it until the transaction ends. Take it first. */
-export async function lockRolls(query: Query): Promise<void> {
-  await query("SELECT pg_advisory_xact_lock($1::bigint)", [ROLL_LOCK]);
+/** Waits until no one else writes this election's roll, and keeps others from it until the transaction ends. Take it first. */
+export async function lockRoll(query: Query, election: string): Promise<void> {
+  await query("SELECT pg_advisory_xact_lock($1::int, hashtext($2))", [ROLL_LOCK, election]);
 }
 
 /**
@@ -161,9 +165,11 @@ async function writeVoters(
   logEnds?: readonly number[],
 ): Promise<number> {
   return await db.transaction(async (query) => {
-    await lockRolls(query);
+    await lockRoll(query, election);
     // The voters are written first, and counting is held up for no longer than the change itself takes.
-    const revision = await lockHistory(query, election) as number + 1;
+    const newest = await lockHistory(query, election);
+    if (newest === undefined) throw noElection(election);
+    const revision = newest + 1;
     const at = new Date(now());
     // The ids may hold any visible character, so they travel as JSON, and not in an array's own spelling.
     const rows = await query<{ voter_id: string }>(
@@ -247,7 +253,7 @@ async function insertRoll(
   );
 }
 
-/** Makes an election's roll anew from the registry's voters, inside the caller's transaction: see {@link lockRolls}. */
+/** Makes an election's roll anew from the registry's voters, inside the caller's transaction: see {@link lockRoll}. */
 export async function rebuildRoll(query: Query, election: string, master: Uint8Array): Promise<number> {
   const pseudonym = pseudonymKey(master, election);
   const day = await dayOfAges(query, election);

@@ -1,5 +1,6 @@
 import assert from "assert";
 import fc from "fast-check";
+import type { Database } from "../database/database.ts";
 import { judge } from "../../shared/judge.ts";
 import { outcomeName } from "../../shared/outcome.ts";
 import { countRecord, emptyCount, type Participations, type RollEntry } from "../../shared/tally.ts";
@@ -8,7 +9,7 @@ import { MASTER, NOON_MS, testVoterKey } from "../../tests/fixture.ts";
 import { testDatabase, withDatabase } from "../../tests/test_database.ts";
 import { publishManifest } from "./elections.ts";
 import { OfficeError } from "./office_error.ts";
-import { ageGroupOf, importRoll, rebuildRoll, voterSchema } from "./roll.ts";
+import { ageGroupOf, importRoll, lockRoll, rebuildRoll, voterSchema } from "./roll.ts";
 
 const db = await testDatabase();
 const iso = (ms: number) => new Date(ms).toISOString();
@@ -193,6 +194,31 @@ Deno.test("importRoll() says that there is no such election", async () => {
     (error) =>
       error instanceof OfficeError && error.message === "Cannot import a roll: there is no election nowhere",
   );
+});
+
+Deno.test("importRoll() says that the election is gone when it went while the file was read", async () => {
+  await withDatabase(async (own) => {
+    const { election } = await openBallotBox(own, "gone");
+    await assert.rejects(
+      importRoll(own, election, MASTER, goneWhileRead(own), Date.now),
+      new OfficeError(`Cannot import a roll: there is no election ${election}`),
+    );
+  });
+});
+
+/** A voter, and no history of any election. */
+async function* goneWhileRead({ query }: Database) {
+  yield testVoter("late");
+  await query("SET session_replication_role = replica");
+  for (const table of ["changes", "revisions", "elections"]) await query(`DELETE FROM registry.${table}`);
+}
+
+Deno.test("lockRoll() locks one election's roll", async () => {
+  const locks = await db.transaction(async (query) => {
+    for (const election of ["a", "b", "a"]) await lockRoll(query, election);
+    return await query("SELECT FROM pg_locks WHERE locktype = 'advisory'");
+  });
+  assert.equal(locks.length, 2);
 });
 
 Deno.test("importRoll() writes what came before a fault, tells of it, and goes on from there", async () => {

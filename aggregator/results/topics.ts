@@ -26,7 +26,7 @@ const REJECTIONS_AT_ONCE = 500;
 const VIEWS: readonly View[] = ["tallies", "turnout", "rejections"];
 
 type Row = Readonly<{ key: string } & Record<string, string | number>>;
-type Rejection = Row & Readonly<{ election: string; partition: number; offset: number }>;
+type Rejection = Row & Readonly<{ election: string; partition: number; arrival: number }>;
 
 /** What is on the views, as far as this process knows; it is good for as long as nobody else writes. */
 type Account = {
@@ -40,7 +40,7 @@ type Account = {
   /** Election → its newest release when its tallies were made. */
   tallied: Map<string, number>;
   /** Election and partition → the last rejection that was seen. */
-  rejected: Map<string, Readonly<Pick<Rejection, "election" | "partition" | "offset">>>;
+  rejected: Map<string, Readonly<Pick<Rejection, "election" | "partition" | "arrival">>>;
 };
 
 /** What following needs. */
@@ -171,21 +171,21 @@ export class ViewWriter {
     }
   }
 
-  /** Rejections are only added to, but for a rebuild: so each is seen once, in the order of its partition. */
+  /** Rejections are only added to, but for a rebuild: so each is seen once, in the order in which its partition got them. */
   async #rejections(account: Account): Promise<boolean> {
     const { rejected, unproven } = account;
     const seen = [...rejected.values()];
     const rows = await this.#query<Rejection>(REJECTIONS, [
       arrayLiteral(seen.map(({ election }) => election)),
       arrayLiteral(seen.map(({ partition }) => partition)),
-      arrayLiteral(seen.map(({ offset }) => offset)),
+      arrayLiteral(seen.map(({ arrival }) => arrival)),
     ]);
     const missing: ViewRow[] = [];
-    for (const { key, ...value } of rows) {
+    for (const { key, arrival, ...value } of rows) {
       if (unproven.get(key) !== JSON.stringify(value)) missing.push({ key, value });
       unproven.delete(key);
-      const { election, partition, offset } = value;
-      rejected.set(`${election}/${partition}`, { election, partition, offset });
+      const { election, partition } = value;
+      rejected.set(`${election}/${partition}`, { election, partition, arrival });
     }
     await this.#write(account, "rejections", missing);
     if (rows.length > 0) return true;
@@ -248,18 +248,22 @@ SELECT g.election || '/' || region AS key, g.election, region,
 FROM counting.turnout_groups g JOIN results.elections e ON e.election = g.election
 GROUP BY g.election, region, e.release_threshold ORDER BY key`;
 
-/** After an offset in each partition that is given. No vote id and no voter key: who may know of them asks the aggregator. */
+/**
+ * After an arrival in each partition that is given; a decision adds some at offsets that were read before. No vote id and no voter key:
+ * who may know of them asks the aggregator.
+ */
 const REJECTIONS = `
-SELECT r.election || '/' || r.partition || '/' || r.log_offset AS key, r.election, r.partition,
-  r.log_offset::float8 AS "offset", r.fate, r.reason,
+SELECT r.election || '/' || r.partition || '/' || r.log_offset || '/' || r.record_index AS key, r.election, r.partition,
+  r.log_offset::float8 AS "offset", r.record_index::int AS index, r.fate, r.reason,
   to_char(r.appended_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "appendedAt",
-  coalesce(r.gateway, '') AS gateway, coalesce(r.station, '') AS station
+  coalesce(r.gateway, '') AS gateway, coalesce(r.station, '') AS station,
+  r.arrival::float8 AS arrival
 FROM counting.log_positions l
-LEFT JOIN unnest($1::text::text[], $2::text::int[], $3::text::bigint[]) AS seen (election, partition, log_offset)
+LEFT JOIN unnest($1::text::text[], $2::text::int[], $3::text::bigint[]) AS seen (election, partition, arrival)
   USING (election, partition)
 CROSS JOIN LATERAL (
-  SELECT election, partition, log_offset, fate, reason, appended_at, gateway, station FROM counting.rejections r
-  WHERE r.election = l.election AND r.partition = l.partition AND r.log_offset > coalesce(seen.log_offset, -1)
-  ORDER BY r.log_offset LIMIT ${REJECTIONS_AT_ONCE}
+  SELECT election, partition, log_offset, record_index, arrival, fate, reason, appended_at, gateway, station FROM counting.rejections r
+  WHERE r.election = l.election AND r.partition = l.partition AND r.arrival > coalesce(seen.arrival, 0)
+  ORDER BY r.arrival LIMIT ${REJECTIONS_AT_ONCE}
 ) r
-ORDER BY r.election, r.partition, r.log_offset`;
+ORDER BY r.election, r.partition, r.arrival`;

@@ -124,20 +124,22 @@ Deno.test("ViewWriter writes turnout by region, and rejections without who voted
     assert.deepEqual(views.standing(), {
       "turnout town/north": { election: "town", region: "north", voters: 5 },
       "turnout other/north": { election: "other", region: "north", voters: 9 },
-      "rejections town/0/2": {
+      "rejections town/0/2/0": {
         election: "town",
         partition: 0,
         offset: 2,
+        index: 0,
         fate: "rejected",
         reason: "malformed",
         appendedAt: "2026-11-03T12:00:00.000Z",
         gateway: "",
         station: "",
       },
-      "rejections town/1/7": {
+      "rejections town/1/7/0": {
         election: "town",
         partition: 1,
         offset: 7,
+        index: 0,
         fate: "rejected",
         reason: "unknown_voter",
         appendedAt: "2026-11-03T12:00:00.500Z",
@@ -160,6 +162,33 @@ Deno.test("ViewWriter writes every rejection once, of however many", async () =>
     assert.equal(Object.keys(views.standing()).length, 1_204);
     await reject(db.query, 0, 9_001);
     assert.equal(await stepAll(writer, views), 1);
+  });
+});
+
+Deno.test("ViewWriter writes each record of an entry, and rejections that a decision adds at older offsets", async () => {
+  await withDatabase(async (db) => {
+    const views = new MemoryViews();
+    const writer = writerOf(db, views);
+    await reject(db.query, 0, 9);
+    assert.equal(await stepAll(writer, views), 1);
+    await db.query(`INSERT INTO counting.rejections
+        (election, partition, log_offset, record_index, fate, reason, appended_at) VALUES
+      ('town', 0, 3, 0, 'rejected', 'by_decision', '2026-11-03T12:00:00Z'),
+      ('town', 0, 3, 1, 'duplicate', 'double_vote', '2026-11-03T12:00:00Z')`);
+    assert.equal(await stepAll(writer, views), 2);
+    const rows = Object.entries(views.standing()).map(([key, row]) => [key, row?.index, row?.reason]);
+    assert.deepEqual(rows, [
+      ["rejections town/0/9/0", 0, "unknown_voter"],
+      ["rejections town/0/3/0", 0, "by_decision"],
+      ["rejections town/0/3/1", 1, "double_vote"],
+    ]);
+    assert.equal(await stepAll(writer, views), 0);
+    await writer.release();
+    assert.equal(
+      await stepAll(writerOf(db, views), views),
+      0,
+      "a process that begins finds all of them there",
+    );
   });
 });
 
@@ -186,7 +215,7 @@ Deno.test("ViewWriter goes on where the views end after a start, and writes noth
     await writer.release();
     await reject(db.query, 0, 4);
     assert.equal(await stepAll(writerOf(db, views), views), 1);
-    assert.equal(views.written.at(-1)!.row.key, "town/0/4");
+    assert.equal(views.written.at(-1)!.row.key, "town/0/4/0");
   });
 });
 
@@ -210,8 +239,8 @@ Deno.test("ViewWriter takes off votes that were withdrawn, and what a rebuild di
     await db.transaction((query) => appendAudit(query, new Date(0), "rebuild_finished", "town", {}));
     assert.equal(await stepAll(writer, views), 4);
     const standing = views.standing();
-    assert.deepEqual(Object.keys(standing), ["rejections town/0/2"]);
-    assert.equal(standing["rejections town/0/2"]!.reason, "malformed");
+    assert.deepEqual(Object.keys(standing), ["rejections town/0/2/0"]);
+    assert.equal(standing["rejections town/0/2/0"]!.reason, "malformed");
     assert.equal(await stepAll(writer, views), 0);
   });
 });
@@ -292,7 +321,7 @@ Deno.test("ViewWriter puts right what a process wrote that had slept past its tu
     await release(db.query, 2, "n-1", 4, 1);
     await stepAll(writer, views);
     const right = views.standing();
-    views.written.push(...old, { view: "rejections", row: { key: "town/0/1", value: null } });
+    views.written.push(...old, { view: "rejections", row: { key: "town/0/1/0", value: null } });
     assert.notDeepEqual(views.standing(), right);
     await stepAll(writer, views);
     assert.deepEqual(views.standing(), right);

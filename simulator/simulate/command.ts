@@ -190,7 +190,7 @@ async function givenGround(
   };
   let coming = 0;
   let onRoll = 0;
-  for await (const voter of readRoll(votersFile)) {
+  for await (const voter of readRoll(votersFile, definition.stations)) {
     onRoll++;
     if (comes(voter)) coming++;
   }

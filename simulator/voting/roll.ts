@@ -118,10 +118,15 @@ async function writeLines<T>(
 /**
  * Reads a roll's voters, one by one, and passes over their profiles.
  *
- * @throws {UsageError} when the file cannot be read, its header is another, or a line has too few cells.
+ * @param stations The election's, where the voters are to vote; otherwise it is not asked where they can.
+ * @throws {UsageError} when the file cannot be read, its header is another, a line has too few cells, or a voter can vote nowhere.
  */
-export async function* readRoll(path: string): AsyncGenerator<Voter> {
+export async function* readRoll(
+  path: string,
+  stations?: readonly Readonly<{ id: string; region: string }>[],
+): AsyncGenerator<Voter> {
   let header = true;
+  const placeFault = stations && placeFaults(stations);
   for await (const { line, cells } of readCsv(path)) {
     if (header && ![ROLL_HEADER, FULL_ROLL_HEADER].includes(cells.join(","))) {
       throw new UsageError(
@@ -139,7 +144,21 @@ export async function* readRoll(path: string): AsyncGenerator<Voter> {
         `Cannot read the roll ${path}: line ${line} has ${cells.length} cells, and must have at least 5`,
       );
     }
+    const fault = header ? undefined : placeFault?.(region, station);
+    if (fault !== undefined) throw new UsageError(`Cannot read the roll ${path}: line ${line}: ${fault}`);
     if (!header) yield { id, region, station, birthDate, gender: gender as Voter["gender"] };
     header = false;
   }
+}
+
+/** Says why nobody of a region, or of a station where one is given, can vote; `undefined` when they can. */
+function placeFaults(stations: readonly Readonly<{ id: string; region: string }>[]) {
+  const ids = new Set(stations.map(({ id }) => id));
+  const regions = new Set(stations.map(({ region }) => region));
+  return (region: string, station: string): string | undefined => {
+    if (station !== "") return ids.has(station) ? undefined : `the election has no station ${station}`;
+    return regions.has(region)
+      ? undefined
+      : `region ${region} has no station: each of its voters must have one`;
+  };
 }

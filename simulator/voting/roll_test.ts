@@ -50,6 +50,32 @@ Deno.test("readRoll() refuses a line with fewer cells than a voter has, and says
   }
 });
 
+Deno.test(
+  "readRoll() refuses who can vote nowhere, by line and region, and names no voter",
+  strict,
+  async () => {
+    const path = await Deno.makeTempFile();
+    const stations = [{ id: "n-1", region: "north" }];
+    try {
+      for (
+        const [line, fault] of [
+          ["voter-2,south,,,unknown", "region south has no station: each of its voters must have one"],
+          ["voter-2,north,s-9,,unknown", "the election has no station s-9"],
+        ] as const
+      ) {
+        await Deno.writeTextFile(path, `${ROLL_HEADER}\nvoter-1,north,,,unknown\n${line}\n`);
+        await assert.rejects(
+          Array.fromAsync(readRoll(path, stations)),
+          { message: `Cannot read the roll ${path}: line 3: ${fault}` },
+        );
+        assert.equal((await Array.fromAsync(readRoll(path))).length, 2);
+      }
+    } finally {
+      await Deno.remove(path);
+    }
+  },
+);
+
 Deno.test("writeFullRoll() quotes what needs it, and readRoll() passes over profiles", strict, async () => {
   const path = await Deno.makeTempFile();
   const profile: Profile = {

@@ -51,7 +51,7 @@ const TABLES: Record<string, Grants> = {
     server:
       "SELECT (election, partition, log_offset, fate, reason, appended_at, gateway, station, record_index)",
     indexer:
-      "SELECT (election, partition, log_offset, fate, reason, appended_at, gateway, station, record_index)",
+      "SELECT (election, partition, log_offset, fate, reason, appended_at, gateway, station, record_index, arrival)",
     receipts: "SELECT (election, partition, log_offset, fate, reason, gateway, vote_id, record_index)",
   },
   "counting.roll": {

@@ -100,16 +100,18 @@ export function turnoutDocument(
 
 /** The document of a record that was not counted. */
 export function rejectionDocument(row: RejectionRow, labels: Labels): IndexDocument<"rejected-votes"> {
-  const { partition, offset, fate, reason, minute, gateway, station } = row;
+  const { partition, offset, index, arrival, fate, reason, minute, gateway, station } = row;
   const { election } = labels.names.index.manifest;
   return {
-    id: `${election}/${partition}/${offset}`,
-    version: offset + 1,
+    id: `${election}/${partition}/${offset}/${index}`,
+    version: arrival,
     fields: {
       ...electionFields(labels),
       ...station === null ? {} : placeFields(labels, station),
       partition,
       offset,
+      index,
+      arrival,
       fate,
       reason,
       minute,

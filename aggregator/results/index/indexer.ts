@@ -99,7 +99,7 @@ export class Indexer {
   readonly #positions = new Map<string, number>();
   /** Events up to this number are in the index. */
   #auditNumber = 0;
-  /** Election → the offset in each partition up to which rejections are in; asked of the index when not there. */
+  /** Election → the arrival in each partition up to which rejections are in; asked of the index when not there. */
   readonly #rejected = new Map<string, number[]>();
   /** Election and minute → its turnout when it was last sent. */
   #sentTurnout = new Map<string, number>();
@@ -316,14 +316,14 @@ export class Indexer {
     this.#rejected.set(election, after);
   }
 
-  /** The offset in each partition up to which an election's rejections are in the index; -1 where some are missing. */
+  /** The arrival in each partition up to which an election's rejections are in the index; 0 where some are missing. */
   async #rejectedUpTo(election: string, partitions: number): Promise<number[]> {
     const { db, index } = this.#options;
-    const question = { where: { election }, by: ["partition"], max: "offset" } as const;
+    const question = { where: { election }, by: ["partition"], max: "arrival" } as const;
     const found = new Map(
       (await index.sums("rejected-votes", question, true)).map((sum) => [sum.by[0], sum]),
     );
-    const upTo = Array.from({ length: partitions }, (_, partition) => found.get(partition)?.max ?? -1);
+    const upTo = Array.from({ length: partitions }, (_, partition) => found.get(partition)?.max ?? 0);
     const counts = await countRejections(db.query, election, upTo);
     const indexed = counts.map((_, partition) => found.get(partition)?.documents ?? 0);
     if (this.#isSo(`rejections of ${election}`, indexed.some((documents, i) => documents > counts[i]!))) {
@@ -332,7 +332,7 @@ export class Indexer {
         `rejections of ${election} are in the index that the database has not`,
       );
     }
-    return upTo.map((offset, i) => indexed[i] === counts[i] ? offset : -1);
+    return upTo.map((arrival, i) => indexed[i] === counts[i] ? arrival : 0);
   }
 
   /** Compares every minute of an election's turnout, and sends those that differ. */

@@ -145,11 +145,13 @@ Deno.test("Indexer brings up turnout, rejections and the audit trail, and tells 
       minute,
       voters: 7,
     });
-    assert.deepEqual(index.documents("rejected-votes").get("test-2026/1/43"), {
+    assert.deepEqual(index.documents("rejected-votes").get("test-2026/1/43/0"), {
       election: "test-2026",
       election_name: "A test",
       partition: 1,
       offset: 43,
+      index: 0,
+      arrival: 2,
       fate: "rejected",
       reason: "unreadable",
       minute,
@@ -164,6 +166,22 @@ Deno.test("Indexer brings up turnout, rejections and the audit trail, and tells 
       "turnout has risen",
       () => [...index.documents("turnout-per-minute").values()][0].voters === 8,
     );
+  });
+});
+
+Deno.test("Indexer takes in each record of an entry, and rejections that a decision adds at older offsets", async () => {
+  await withIndexer(async ({ db, index }) => {
+    await writeRejection(db.query, 1, 9, "unreadable");
+    await has(index, "rejected-votes", 1);
+    await writeRejection(db.query, 1, 3, "by_decision");
+    await writeRejection(db.query, 1, 3, "double_vote", { index: 1, fate: "duplicate" });
+    await has(index, "rejected-votes", 3);
+    const reasons = [...index.documents("rejected-votes")].map(([id, { reason }]) => [id, reason]);
+    assert.deepEqual(reasons.sort(), [
+      ["test-2026/1/3/0", "by_decision"],
+      ["test-2026/1/3/1", "double_vote"],
+      ["test-2026/1/9/0", "unreadable"],
+    ]);
   });
 });
 

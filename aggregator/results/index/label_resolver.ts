@@ -72,7 +72,7 @@ export async function* turnoutPages(
 /**
  * The documents of an election's records that were not counted, page by page.
  *
- * @param after The offset after which to begin, by partition; moved along as pages are taken.
+ * @param after The arrival after which to begin, by partition; moved along as pages are taken.
  */
 export async function* rejectionPages(
   query: Query,
@@ -82,6 +82,6 @@ export async function* rejectionPages(
   const { election } = labels.names.index.manifest;
   for (let rows; (rows = await rejectionsAfter(query, election, after, PAGE_REJECTIONS)).length > 0;) {
     yield rows.map((row) => rejectionDocument(row, labels));
-    for (const { partition, offset } of rows) after[partition] = offset;
+    for (const { partition, arrival } of rows) after[partition] = arrival;
   }
 }

@@ -226,7 +226,7 @@ class Filling {
       }
     }
     if (this.#names.has("rejected-votes")) {
-      const fromStart = Array.from({ length: labels.names.index.manifest.partitions }, () => -1);
+      const fromStart = Array.from({ length: labels.names.index.manifest.partitions }, () => 0);
       for await (const documents of rejectionPages(query, labels, fromStart)) {
         await this.#write("rejected-votes", documents);
       }

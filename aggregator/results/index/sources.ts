@@ -41,6 +41,10 @@ export type TurnoutRow = Readonly<
 export type RejectionRow = Readonly<{
   partition: number;
   offset: number;
+  /** In the entry. */
+  index: number;
+  /** Rises in a partition, from 1 on, in the order in which records were found not to count. */
+  arrival: number;
   fate: string;
   reason: string;
   minute: string;
@@ -254,7 +258,7 @@ export async function countAudit(query: Query, upTo: number): Promise<number> {
   return events;
 }
 
-/** The records of an election that were not counted, after an offset in each partition, at most `limit` of each partition. */
+/** The records of an election that were not counted, after an arrival in each partition, at most `limit` of each partition. */
 export async function rejectionsAfter(
   query: Query,
   election: string,
@@ -262,19 +266,19 @@ export async function rejectionsAfter(
   limit: number,
 ): Promise<RejectionRow[]> {
   return await query(
-    `SELECT r.partition, r.log_offset::float8 AS offset, r.fate, r.reason, r.gateway, r.station,
+    `SELECT r.partition, r.log_offset::float8 AS offset, r.record_index::int AS index, r.arrival::float8 AS arrival, r.fate, r.reason, r.gateway, r.station,
        to_char(r.appended_at AT TIME ZONE 'UTC', ${ISO_MINUTE}) AS minute
      FROM unnest($2::text::int[], $3::text::bigint[]) AS p (partition, after)
      CROSS JOIN LATERAL (
-       SELECT partition, log_offset, fate, reason, gateway, station, appended_at FROM counting.rejections r
-       WHERE r.election = $1 AND r.partition = p.partition AND r.log_offset > p.after
-       ORDER BY r.log_offset LIMIT $4::int
-     ) r ORDER BY r.partition, r.log_offset`,
+       SELECT partition, log_offset, record_index, arrival, fate, reason, gateway, station, appended_at FROM counting.rejections r
+       WHERE r.election = $1 AND r.partition = p.partition AND r.arrival > p.after
+       ORDER BY r.arrival LIMIT $4::int
+     ) r ORDER BY r.partition, r.arrival`,
     [election, arrayLiteral(after.map((_, partition) => partition)), arrayLiteral(after), limit],
   );
 }
 
-/** How many of those there are up to an offset in each partition, by partition. */
+/** How many of those there are up to an arrival in each partition, by partition. */
 export async function countRejections(
   query: Query,
   election: string,
@@ -283,7 +287,7 @@ export async function countRejections(
   const rows = await query<{ partition: number; rejections: number }>(
     `SELECT p.partition, (
        SELECT count(*) FROM counting.rejections r
-       WHERE r.election = $1 AND r.partition = p.partition AND r.log_offset <= p.up_to
+       WHERE r.election = $1 AND r.partition = p.partition AND r.arrival <= p.up_to
      )::float8 AS rejections
      FROM unnest($2::text::int[], $3::text::bigint[]) AS p (partition, up_to)`,
     [election, arrayLiteral(upTo.map((_, partition) => partition)), arrayLiteral(upTo)],

@@ -61,12 +61,14 @@ export const INDEX_FIELDS = {
   "released-votes": { ...election, ...place, ...candidate, ...release, votes: "long", added_votes: "long" },
   /** One for each unit and minute: of acceptance for k = 1, else of release. */
   "turnout-per-minute": { ...election, ...place, mode: "keyword", minute: "date", voters: "long" },
-  /** One for each record that was not counted, but for retransmissions; `minute` is when it came onto the log. */
+  /** One for each record that was not counted, but for retransmissions; `minute` is when it came onto the log, and `arrival` the order in which it was found. */
   "rejected-votes": {
     ...election,
     ...place,
     partition: "integer",
     offset: "long",
+    index: "integer",
+    arrival: "long",
     fate: "keyword",
     reason: "keyword",
     minute: "date",
