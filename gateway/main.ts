@@ -14,7 +14,7 @@ import { logErrors, logRequests } from "../web/request_log.ts";
 import { tlsLog } from "../web/tls_log.ts";
 import { ElectionStore } from "./manifest.ts";
 import { type GatewayMetrics, gatewayMetrics } from "./metrics.ts";
-import { RateLimiter } from "./rate.ts";
+import { RateLimiter } from "../web/rate.ts";
 import { serve } from "../web/serve.ts";
 import { SpoolClient, type SpoolEvents } from "./spool_client.ts";
 import type { SpoolListening, SpoolReply, SpoolSetup } from "./spool_host.ts";

@@ -52,6 +52,7 @@ export const PROBLEMS = {
   "station-rate": [429, "The station sends more than its limit"],
   "device-share": [503, "The device's votes take up its share of the gateway's spool"],
   "address-rate": [429, "The address sends more than its limit"],
+  "address-streams": [429, "The address has as many open streams as it may"],
   "busy": [503, "The server has as much under way as it can hold"],
   "spool-full": [503, "The gateway's spool is full"],
   "spool-failed": [503, "The gateway cannot write to its disk"],

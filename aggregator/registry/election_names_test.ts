@@ -2,7 +2,7 @@ import assert from "assert";
 import { createElection, newestManifest, publishManifest } from "./elections.ts";
 import { MASTER, NOON_MS, testDefinition } from "../../tests/fixture.ts";
 import { withElection } from "../../tests/seeded_database.ts";
-import { detailsSchema, summarySchema } from "../public/schemas.ts";
+import { detailsSchema, summarySchema } from "./schemas.ts";
 import { readFacts } from "./places.ts";
 import { detail, Elections, phaseOf, summarise } from "./election_names.ts";
 

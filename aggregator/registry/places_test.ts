@@ -5,7 +5,7 @@ import { withElection } from "../../tests/seeded_database.ts";
 import type { Database } from "../database/database.ts";
 import { detail, Elections } from "./election_names.ts";
 import { readFacts, readPhoto, readStations } from "./places.ts";
-import { detailsSchema, stationsSchema } from "../public/schemas.ts";
+import { detailsSchema, stationsSchema } from "./schemas.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
