@@ -194,11 +194,12 @@ async function follow(
     aggregator.poll();
     const { changed, faults } = await store.sync(Date.now(), signal);
     for (const election of changed) onChange(election);
-    if (signal.aborted) return;
-    for (const fault of faults) onFault(fault);
+    // Also when it is to stop: votes were accepted from when the clocks agreed.
     const { fault } = store.clock;
     if ((fault !== undefined) !== differed) onClock(fault);
     differed = fault !== undefined;
+    if (signal.aborted) return;
+    for (const fault of faults) onFault(fault);
     await news.wait(everyMs(), signal);
   }
 }
