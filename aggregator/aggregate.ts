@@ -10,6 +10,8 @@ import { logErrors, logRequests } from "../web/request_log.ts";
 import { serve } from "../web/serve.ts";
 import { tlsLog } from "../web/tls_log.ts";
 import type { AggregatorConfig } from "./config.ts";
+import { addressLimits } from "./public/address_limits.ts";
+import { Elections } from "./registry/election_names.ts";
 import { type Database, type Databases, isDatabaseAway } from "./database/database.ts";
 import { allOf, DatabaseWatch } from "./database/watch.ts";
 import { aggregatorMetrics } from "./metrics.ts";
@@ -76,7 +78,8 @@ export async function runAggregator(
   const counting = roles.includes("count")
     ? new Counting({ ...parts, config, metrics, watch, signal, onFault })
     : undefined;
-  const served = servedRoles({ config, parts, metrics, counting, elections, signal, onError });
+  const names = new Elections();
+  const served = servedRoles({ config, parts, metrics, counting, elections, names, signal, onError });
   const embedded = embeddedDirectories(config);
   const app = createProcessApp({
     metrics: metrics.registry,
@@ -111,7 +114,16 @@ export async function runAggregator(
   if (roles.includes("index")) {
     // A fault of theirs is no one election's.
     running.push(
-      runIndex({ databases, index, views, metrics: metrics.registry, log, signal, onFault: onFault("") }),
+      runIndex({
+        databases,
+        elections: names,
+        index,
+        views,
+        metrics: metrics.registry,
+        log,
+        signal,
+        onFault: onFault(""),
+      }),
     );
   }
   while (!signal.aborted) {
@@ -156,13 +168,15 @@ type ServedRolesOptions = Readonly<{
   counting: Counting | undefined;
   /** Those that the registry has. */
   elections: ReadonlySet<string>;
+  /** Their manifests and names, kept once in a process. */
+  names: Elections;
   signal: AbortSignal;
   onError(error: unknown, request?: Request): void;
 }>;
 
 /** The roles of this process that answer over HTTP. One that does not count reads its keys from its own files. */
 function servedRoles(
-  { config, parts, metrics, counting, elections, signal, onError }: ServedRolesOptions,
+  { config, parts, metrics, counting, elections, names, signal, onError }: ServedRolesOptions,
 ): ServedRole[] {
   const { roles, receiptKeysDirectory, syncKeysDirectory } = config;
   const { databases, index, keyring, log } = parts;
@@ -171,7 +185,17 @@ function servedRoles(
   const served: ServedRole[] = [];
   if (roles.includes("serve")) {
     const logEnds = counting && ((election: string) => counting.logEnds(election));
-    served.push(servePublic({ db, index, logEnds, metrics: registry, signal, onError }));
+    served.push(servePublic({
+      db,
+      elections: names,
+      index,
+      logEnds,
+      metrics: registry,
+      signal,
+      onError,
+      streamLimits: { addressClients: config.maxAddressStreams },
+      addressLimits: addressLimits(config.addressRequestsPerSecond),
+    }));
   }
   if (roles.includes("receipts")) {
     const keysOf = counting !== undefined

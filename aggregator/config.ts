@@ -64,6 +64,9 @@ export const SETTINGS = {
   /** Connections at once, and of one address. Never more than the process may have file descriptors, less 128. */
   MAX_CONNECTIONS: integer(1, 1_000_000).default(10_000),
   ADDRESS_MAX_CONNECTIONS: integer(1, 1_000_000).default(1_000),
+  /** Requests a second for elections and figures, and event streams at once, of one address. */
+  ADDRESS_REQUESTS_PER_SECOND: integer(1, 1_000_000).default(100),
+  ADDRESS_MAX_STREAMS: integer(1, 1_000_000).default(100),
 };
 
 /** The aggregator's settings, complete. */
@@ -93,6 +96,8 @@ export type AggregatorConfig = Readonly<{
   tls?: TlsFiles;
   maxConnections: number;
   maxAddressConnections: number;
+  addressRequestsPerSecond: number;
+  maxAddressStreams: number;
 }>;
 
 /**
@@ -139,6 +144,8 @@ export function aggregatorConfig(environment?: Record<string, string>, chosen?: 
     ...tls && { tls },
     maxConnections: config.MAX_CONNECTIONS,
     maxAddressConnections: config.ADDRESS_MAX_CONNECTIONS,
+    addressRequestsPerSecond: config.ADDRESS_REQUESTS_PER_SECOND,
+    maxAddressStreams: config.ADDRESS_MAX_STREAMS,
   };
 }
 

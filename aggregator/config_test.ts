@@ -26,6 +26,8 @@ Deno.test("aggregatorConfig() has a default for everything", () => {
     port: 8000,
     maxConnections: 10_000,
     maxAddressConnections: 1_000,
+    addressRequestsPerSecond: 100,
+    maxAddressStreams: 100,
   });
 });
 
@@ -75,6 +77,8 @@ Deno.test("aggregatorConfig() takes what is set", () => {
     port: 0,
     maxConnections: 10_000,
     maxAddressConnections: 1_000,
+    addressRequestsPerSecond: 100,
+    maxAddressStreams: 100,
   });
 });
 

@@ -32,6 +32,7 @@ const COUNTED = [
   "station_voters",
   "turnout_counts",
   "turnout_groups",
+  "minute_voters",
   "outcome_counts",
   "rejections",
   "log_positions",
@@ -53,8 +54,13 @@ export type BacklogElection = Readonly<{
 }>;
 
 /** Makes tables, an election and its roll in an empty database. @param records As many as voters on the roll. */
-export async function makeElection(db: Database, name: string, records: number): Promise<BacklogElection> {
-  const simulated = benchElection({ voters: records, stations: STATIONS }, name);
+export async function makeElection(
+  db: Database,
+  name: string,
+  records: number,
+  size: Readonly<{ stations: number; contests?: number }> = { stations: STATIONS },
+): Promise<BacklogElection> {
+  const simulated = benchElection({ voters: records, ...size }, name);
   const { definition } = simulated;
   await migrate(db);
   // Emptied for each round, which the tables of a real count refuse.

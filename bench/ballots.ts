@@ -18,6 +18,8 @@ export const FLOOR_KEY: Uint8Array = new Uint8Array(32);
 export const FLOOR_HEADER = "x-floor-mac";
 
 const SEED = 7;
+/** Contests that every station votes on, unless there are to be more. */
+const ALL_CONTESTS = 2;
 const HOUR_MS = 3_600_000;
 
 /** A device: who it is by the signature's `keyid`, and its keys for requests and for votes, 32 bytes each. */
@@ -25,15 +27,16 @@ export type Signer = Readonly<{ keyId: string; key: Uint8Array; proofKey: Uint8A
 
 /** An election that is open now: two contests of six candidates, five parties, ten regions. */
 export function benchElection(
-  size: Readonly<{ voters: number; stations: number; gateways?: number }>,
+  size: Readonly<{ voters: number; stations: number; gateways?: number; contests?: number }>,
   election = "bench",
 ): Country {
+  const { contests = ALL_CONTESTS } = size;
   const nowMs = Date.now();
   const instant = (ms: number) => new Date(ms).toISOString();
-  return simulateCountry(SEED, {
+  const country = simulateCountry(SEED, {
     gateways: 1,
     ...size,
-    contests: 2,
+    contests,
     candidates: 6,
     parties: 5,
     regions: 10,
@@ -44,6 +47,17 @@ export function benchElection(
     closesAt: instant(nowMs + 4 * HOUR_MS),
     acceptsUntil: instant(nowMs + 5 * HOUR_MS),
   });
+  return contests === ALL_CONTESTS ? country : withLocalContests(country);
+}
+
+/** The same country, where each station votes on the first contest and on one of the others. */
+function withLocalContests(country: Country): Country {
+  const [first, ...others] = country.definition.contests.map(({ id }) => id);
+  const stations = country.definition.stations.map((station, i) => ({
+    ...station,
+    contests: [first!, others[i % others.length]!],
+  }));
+  return { ...country, definition: { ...country.definition, stations } };
 }
 
 /** The vote of one voter, under a vote id of its own each time it is asked for. */

@@ -6,7 +6,7 @@
  */
 import { createGateway } from "../gateway/app.ts";
 import { gatewayMetrics } from "../gateway/metrics.ts";
-import { RateLimiter } from "../gateway/rate.ts";
+import { RateLimiter } from "../web/rate.ts";
 import { Spool } from "../gateway/spool.ts";
 import { SpoolClient } from "../gateway/spool_client.ts";
 import { SpoolHost, type SpoolListening, type SpoolReply, type SpoolSetup } from "../gateway/spool_host.ts";

@@ -13,6 +13,7 @@ import { backlog } from "./backlog_kafka.ts";
 import { count } from "./count.ts";
 import { counted } from "./counted.ts";
 import { country } from "./country.ts";
+import { crowd } from "./crowd.ts";
 import { crypto } from "./crypto.ts";
 import { kafka } from "./kafka.ts";
 import { fsync } from "./fsync.ts";
@@ -23,7 +24,7 @@ import { spool } from "./spool.ts";
 import { sync } from "./sync.ts";
 import { batch, single } from "./taking.ts";
 
-const EMBEDDED = [single, batch, spool, fsync, crypto, count, path, country, sync];
+const EMBEDDED = [single, batch, spool, fsync, crypto, count, path, country, crowd, sync];
 const ON_SERVERS = [counted, latency, kafka, backlog, rolls, soak];
 const BENCHMARKS: readonly Benchmark[] = [...EMBEDDED, ...ON_SERVERS];
 

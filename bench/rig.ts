@@ -5,7 +5,8 @@
  * @module
  */
 import { setTimeout as delay } from "node:timers/promises";
-import type { Reconciliation, Release, Results } from "../aggregator/public/schemas.ts";
+import type { Reconciliation } from "../aggregator/public/schemas.ts";
+import type { Release, Results } from "../aggregator/results/schemas.ts";
 import type { Vote } from "../shared/vote.ts";
 import { batchRequest, benchElection, stationBatches, voteMaker, voteRequest } from "./ballots.ts";
 import { type Connection, HttpLoad } from "./http_load.ts";

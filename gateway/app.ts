@@ -18,7 +18,7 @@ import { authenticate, type Authenticated, checkBody, type ElectionLookup } from
 import { DeviceLimits } from "./limits.ts";
 import type { GatewayMetrics } from "./metrics.ts";
 import { describeApi } from "./openapi.ts";
-import type { RateLimiter } from "./rate.ts";
+import type { RateLimiter } from "../web/rate.ts";
 import { NotSpooled, type SpoolClient } from "./spool_client.ts";
 
 /** Largest body of a single vote, in bytes. */

@@ -23,7 +23,7 @@ import {
 import { BODY_TIMEOUT_MS } from "../web/body.ts";
 import { MAX_BATCH_BYTES, MAX_BATCH_VOTES, MAX_VOTE_BYTES } from "./app.ts";
 import { MAX_DEVICE_BODY_BYTES } from "./limits.ts";
-import { RateLimiter } from "./rate.ts";
+import { RateLimiter } from "../web/rate.ts";
 import { NotSpooled } from "./spool_client.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });

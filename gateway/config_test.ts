@@ -120,7 +120,7 @@ Deno.test("gatewayConfig() names a file that is not there", () => {
 });
 
 const damaged: [what: string, text: string, message: RegExp][] = [
-  ["is not JSON", "{", /is not JSON; make it anew/],
+  ["is not JSON", "{", /is not JSON; write it again/],
   [
     "lacks a key",
     JSON.stringify({ ...FILE, elections: [{ ...FILE.elections[0], key: undefined }] }),

@@ -1,17 +1,17 @@
 /**
- * Spreads gateways' polls: without it, all that started together would ask the aggregator together for ever.
+ * Spreads gateways' polls over time. Without it, gateways that started together would always poll at the same time.
  *
  * @module
  */
 
-/** How far an interval may be from the one that was set, as a part of it, either way. */
+/** Maximum deviation from the configured interval, in either direction, as a fraction of it. */
 export const JITTER = 0.2;
 
 /**
- * An interval near the one that was set, evenly distributed over ± {@link JITTER}, in milliseconds.
+ * A random interval near the configured one, evenly distributed over ± {@link JITTER}, in milliseconds.
  *
- * @param everyMs The interval that was set.
- * @param random A number from 0 up to 1.
+ * @param everyMs The configured interval.
+ * @param random Returns a number of at least 0 and less than 1.
  */
 export function jittered(everyMs: number, random: () => number): number {
   return Math.round(everyMs * (1 - JITTER + 2 * JITTER * random()));

@@ -6,7 +6,7 @@
 import { type Problem, problem } from "../shared/problem.ts";
 import { BodyReader, drain } from "../web/body.ts";
 import type { Authenticated } from "./authenticate.ts";
-import type { RateLimiter } from "./rate.ts";
+import type { RateLimiter } from "../web/rate.ts";
 
 /**
  * Maximum announced bytes of one device's bodies that are being received at once: a head that was signed once could

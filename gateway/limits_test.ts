@@ -3,7 +3,7 @@ import type { Problem } from "../shared/problem.ts";
 import { DEVICE, testElection } from "../tests/gateway_fixture.ts";
 import type { Authenticated } from "./authenticate.ts";
 import { DeviceLimits, MAX_DEVICE_BODY_BYTES } from "./limits.ts";
-import { RateLimiter } from "./rate.ts";
+import { RateLimiter } from "../web/rate.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 

@@ -14,7 +14,7 @@ import { logErrors, logRequests } from "../web/request_log.ts";
 import { tlsLog } from "../web/tls_log.ts";
 import { ElectionStore } from "./manifest.ts";
 import { type GatewayMetrics, gatewayMetrics } from "./metrics.ts";
-import { RateLimiter } from "./rate.ts";
+import { RateLimiter } from "../web/rate.ts";
 import { serve } from "../web/serve.ts";
 import { SpoolClient, type SpoolEvents } from "./spool_client.ts";
 import type { SpoolListening, SpoolReply, SpoolSetup } from "./spool_host.ts";
@@ -194,11 +194,12 @@ async function follow(
     aggregator.poll();
     const { changed, faults } = await store.sync(Date.now(), signal);
     for (const election of changed) onChange(election);
-    if (signal.aborted) return;
-    for (const fault of faults) onFault(fault);
+    // Also when it is to stop: votes were accepted from when the clocks agreed.
     const { fault } = store.clock;
     if ((fault !== undefined) !== differed) onClock(fault);
     differed = fault !== undefined;
+    if (signal.aborted) return;
+    for (const fault of faults) onFault(fault);
     await news.wait(everyMs(), signal);
   }
 }

@@ -690,6 +690,9 @@ Deno.test("Spool holds after any crash all that was acknowledged and not freed, 
     }),
     { numRuns: runs(1_000, 200) },
   );
-  assert.ok(crashed > 1_000 && lost > 100 && crashed - lost > 100, `${crashed} crashes, ${lost} steps lost`);
-  assert.ok(restarted > 20, `the write-ahead log began anew ${restarted} times`);
+  assert.ok(
+    crashed > runs(1_000, 200) && lost > 50 && crashed - lost > 50,
+    `${crashed} crashes, ${lost} steps lost`,
+  );
+  assert.ok(restarted > runs(20, 4), `the write-ahead log began anew ${restarted} times`);
 });

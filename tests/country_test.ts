@@ -1,6 +1,7 @@
 import assert from "assert";
-import { detail, Elections } from "../aggregator/registry/election_names.ts";
-import { readFacts, readPhoto } from "../aggregator/registry/places.ts";
+import { Elections } from "../aggregator/registry/election_names.ts";
+import { detail } from "../aggregator/registry/election_details.ts";
+import { readFacts, readPhoto } from "../aggregator/registry/election_facts.ts";
 import { createElection } from "../aggregator/registry/elections.ts";
 import { readDefinition } from "../aggregator/office/provision.ts";
 import { readRoll } from "../aggregator/office/roll_file.ts";

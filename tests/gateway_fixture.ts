@@ -8,7 +8,7 @@ import type { OpenAPIHono } from "@hono/zod-openapi";
 import { createGateway, type GatewayOptions } from "../gateway/app.ts";
 import { type GatewayElection, readyElection } from "../gateway/manifest.ts";
 import { gatewayMetrics } from "../gateway/metrics.ts";
-import { RateLimiter } from "../gateway/rate.ts";
+import { RateLimiter } from "../web/rate.ts";
 import type { ElectionKeys } from "../gateway/sender_keys.ts";
 import type { SpoolState } from "../gateway/spool.ts";
 import type { SpoolRecord } from "../gateway/spool_client.ts";

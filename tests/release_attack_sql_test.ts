@@ -4,7 +4,7 @@
  */
 import assert from "assert";
 import fc from "fast-check";
-import type { Release } from "../aggregator/public/schemas.ts";
+import type { Release } from "../aggregator/results/schemas.ts";
 import { oneForAll } from "../aggregator/database/database.ts";
 import { Elections } from "../aggregator/registry/election_names.ts";
 import { rebuildIndices } from "../aggregator/results/index/rebuild_index.ts";

@@ -121,6 +121,11 @@ export async function countVoters(
     [station, minute, lane, voters],
   );
   await query(
+    `INSERT INTO counting.minute_voters AS t VALUES ('test-2026', $1::timestamptz, $2, $3)
+     ON CONFLICT (election, minute, lane) DO UPDATE SET voters = t.voters + excluded.voters`,
+    [minute, lane, voters],
+  );
+  await query(
     `INSERT INTO counting.turnout_groups AS t VALUES ('test-2026', $1, $2, $3, $4, $5)
      ON CONFLICT (election, region, age_group, gender, lane) DO UPDATE SET voters = t.voters + excluded.voters`,
     [region, ageGroup, gender, lane, voters],

@@ -100,6 +100,11 @@ turnout AS (
   SELECT $1::text, station, mode, minute, $2::smallint, voters FROM cells
   ON CONFLICT (election, station, mode, minute, lane) DO UPDATE SET voters = total.voters + excluded.voters
 ),
+minutes AS (
+  INSERT INTO counting.minute_voters AS total (election, minute, lane, voters)
+  SELECT $1::text, minute, $3::smallint, sum(voters) FROM cells GROUP BY minute
+  ON CONFLICT (election, minute, lane) DO UPDATE SET voters = total.voters + excluded.voters
+),
 groups AS (
   INSERT INTO counting.turnout_groups AS total (election, region, age_group, gender, lane, voters)
   SELECT $1::text, region, age_group, gender, $2::smallint, count(*) FROM counted GROUP BY region, age_group, gender

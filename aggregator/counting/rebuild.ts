@@ -29,6 +29,7 @@ const DERIVED = [
   "counting.station_voters",
   "counting.turnout_counts",
   "counting.turnout_groups",
+  "counting.minute_voters",
   "counting.outcome_counts",
   "counting.rejections",
   "counting.gaps",

@@ -6,18 +6,16 @@
  * @module
  */
 import type { Fate } from "../../shared/outcome.ts";
-import type { Balance, Progress, Reconciliation as Answer, Rejections } from "../public/schemas.ts";
+import type { Balance, CountReconciliation, Progress, Rejections } from "./schemas.ts";
 import { type Database, type Query, queryOne } from "../database/database.ts";
 import { readPositions } from "./tables.ts";
 
 /** Most gaps of the log that one answer lists. */
 const MAX_GAPS = 1_000;
 
-/** The reconciliation; what is shown of the count is not part of it. */
-type Reconciliation = Omit<Answer, "notShown">;
-type PartitionBalance = Reconciliation["partitions"][number];
-type OutcomeRow = Reconciliation["outcomes"][number];
-type Gap = Reconciliation["gaps"][number];
+type PartitionBalance = CountReconciliation["partitions"][number];
+type OutcomeRow = CountReconciliation["outcomes"][number];
+type Gap = CountReconciliation["gaps"][number];
 type RejectionRow = Rejections["rows"][number];
 
 /**
@@ -31,7 +29,7 @@ export async function readReconciliation(
   election: string,
   partitions: number,
   logEnds: () => Promise<number[] | undefined>,
-): Promise<Reconciliation> {
+): Promise<CountReconciliation> {
   const { places, counts, gaps } = await db.transaction(async (query) => ({
     places: await readPositions(query, election),
     counts: await outcomeCounts(query, election),

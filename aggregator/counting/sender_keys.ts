@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Gateways } from "../public/schemas.ts";
+import type { Gateways } from "./schemas.ts";
 import type { Database, Query } from "../database/database.ts";
 import { bitsToBytes, BLOCK_NUMBERS, hasNumber } from "./sequences.ts";
 

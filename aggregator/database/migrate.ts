@@ -19,6 +19,7 @@ const FILES = [
   "000030_columns.sql",
   "000031_hold_counting.sql",
   "000042_process_roles.sql",
+  "000043_sums.sql",
   "000044_rejections_arrive.sql",
 ];
 

@@ -97,6 +97,10 @@ Deno.test("migrate() takes a database of version 0.1 with releases in it, and ke
       `INSERT INTO results.releases (revision, election, station, mode, released_at, voters, added_voters, closing, votes)
        VALUES (7, 'old', 'n-1', 'early', now(), 4, 4, true, '[{"contest":"mayor","candidate":"ann","votes":4,"added":4}]')`,
     );
+    await db.query(
+      `INSERT INTO counting.turnout_counts
+       VALUES ('old', 'n-1', 'early', '2026-11-03T12:00Z', 0, 1), ('old', 'n-2', 'early', '2026-11-03T12:00Z', 0, 3)`,
+    );
     await db.query("INSERT INTO results.current VALUES ('old', 'n-1', 'early', 7, true, 4)");
     assert.deepEqual(await migrate(db), later);
     assert.deepEqual(
@@ -113,6 +117,14 @@ Deno.test("migrate() takes a database of version 0.1 with releases in it, and ke
         kind: "final",
         marks: [],
       }],
+    );
+    assert.deepEqual(
+      await db.query("SELECT election, contest, candidate, added::int AS added FROM results.minute_votes"),
+      [{ election: "old", contest: "mayor", candidate: "ann", added: 4 }],
+    );
+    assert.deepEqual(
+      await db.query("SELECT election, minute::text, voters::int AS voters FROM counting.minute_voters"),
+      [{ election: "old", minute: "2026-11-03 12:00:00+00", voters: 4 }],
     );
     await assert.rejects(db.query("UPDATE results.releases SET voters = 1"), /its rows are kept as they are/);
   } finally {

@@ -75,16 +75,6 @@ export function refuseInvalid(result: Validation, c: Context) {
   return refuse(c, "invalid-request", `${path}: ${message}`, { errors });
 }
 
-/** Refuses a question for a part of an election that there is not. */
-export function refusePart(c: Context, { field, detail }: Readonly<{ field: string; detail: string }>) {
-  return refuse(c, "invalid-request", detail, { errors: [{ path: field, message: detail }] });
-}
-
-/** Headers of an answer that may be kept, and must be asked about each time. */
-export function tagged(etag: string): Record<string, string> {
-  return { etag, "cache-control": "no-cache" };
-}
-
 /** Whether the asker has the answer with this ETag already. */
 export function hasTag(c: Context, etag: string): boolean {
   const theirs = c.req.header("if-none-match")?.split(",") ?? [];

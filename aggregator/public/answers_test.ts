@@ -1,7 +1,7 @@
 import assert from "assert";
 import { type Context, Hono } from "hono";
 import { problem } from "../../shared/problem.ts";
-import { hasTag, refuse, refusePart, refuseWith } from "./answers.ts";
+import { hasTag, refuse, refuseWith } from "./answers.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
@@ -22,13 +22,6 @@ Deno.test("refuse() answers with a problem that nobody keeps", async () => {
     "retry-after": "5",
   });
   assert.deepEqual([status, body.type, body.detail], [503, "urn:pollwire:problem:busy", "too many"]);
-});
-
-Deno.test("refusePart() names the field", async () => {
-  const { status, body } = await ask((c) =>
-    refusePart(c, { field: "region", detail: "there is no region east" })
-  );
-  assert.deepEqual([status, body.errors], [422, [{ path: "region", message: "there is no region east" }]]);
 });
 
 Deno.test("refuseWith() says when to come back only where that may help", async () => {

@@ -22,6 +22,9 @@ import {
   writeRelease,
 } from "../../tests/seeded_database.ts";
 import { votesFromResults } from "../results/candidate_votes.ts";
+import * as counted from "../counting/schemas.ts";
+import * as registry from "../registry/schemas.ts";
+import * as shown from "../results/schemas.ts";
 import * as api from "./schemas.ts";
 import { type AppOptions, createApp } from "../../tests/whole_app.ts";
 import type { Database } from "../database/database.ts";
@@ -56,6 +59,8 @@ async function withApp(
       new Response(await request.text(), { headers: { "content-type": "application/octet-stream" } }),
     signal: stop.signal,
     onError: (error) => errors.push(error),
+    // Tests that write and ask at once want the newest; those of the cache say so.
+    cacheLimits: { revisionMs: 0, behindMs: 0, countMs: 0 },
     ...options,
   });
   try {
@@ -120,22 +125,24 @@ Deno.test("the aggregator's interface", async (t) => {
 
     await t.step("elections, one of them, and its manifest", async () => {
       await withApp(db, async (ask) => {
-        const { elections } = api.electionsSchema.parse(await (await ask("/v1/elections")).json());
+        const { elections } = registry.electionsSchema.parse(await (await ask("/v1/elections")).json());
         assert.deepEqual(elections.map(({ id, phase }) => [id, phase]), [["test-2026", "open"]]);
-        const details = api.detailsSchema.parse(await (await ask(E)).json());
+        const details = registry.detailsSchema.parse(await (await ask(E)).json());
         assert.deepEqual(details.ballot[0].candidates.map(({ name }) => name), ["Ann", "Bob", "Cyd"]);
         const manifest = await ask(`${E}/manifest`);
-        assert.equal(manifest.headers.get("etag"), `"1"`);
         const signed = api.manifestAnswerSchema.parse(await manifest.json());
         assert.deepEqual(JSON.parse(signed.manifest), testManifest());
-        const again = await ask(`${E}/manifest`, { headers: { "if-none-match": `"0", "1"` } });
+        const tag = manifest.headers.get("etag")!;
+        const again = await ask(`${E}/manifest`, { headers: { "if-none-match": `"0", ${tag}` } });
         assert.deepEqual([again.status, await again.text()], [304, ""]);
       });
     });
 
     await t.step("stations, page by page", async () => {
       await withApp(db, async (ask) => {
-        const page = api.stationsSchema.parse(await (await ask(`${E}/stations?region=south&limit=1`)).json());
+        const page = registry.stationsSchema.parse(
+          await (await ask(`${E}/stations?region=south&limit=1`)).json(),
+        );
         assert.deepEqual([page.rows.map(({ id }) => id), page.next], [["s-1"], "s-1"]);
         const problem = await problemOf(await ask(`${E}/stations?region=east`));
         assert.deepEqual([problem.type, problem.detail], [
@@ -147,7 +154,7 @@ Deno.test("the aggregator's interface", async (t) => {
 
     await t.step("a candidate's photo, which may do nothing", async () => {
       await withApp(db, async (ask) => {
-        const details = api.detailsSchema.parse(await (await ask(E)).json());
+        const details = registry.detailsSchema.parse(await (await ask(E)).json());
         const path = details.ballot[0].candidates[0].photo!;
         const photo = await ask(path);
         assert.equal(photo.headers.get("content-type"), "image/svg+xml");
@@ -171,13 +178,16 @@ Deno.test("the aggregator's interface", async (t) => {
 
     await t.step("results, by everything, tagged with their revision", async () => {
       await withApp(db, async (ask) => {
-        for (const by of api.RESULTS_BY) {
-          const results = api.resultsSchema.parse(await (await ask(`${E}/results?by=${by}`)).json());
+        for (const by of shown.RESULTS_BY) {
+          const results = shown.resultsSchema.parse(await (await ask(`${E}/results?by=${by}`)).json());
           assert.equal(results.by, by);
         }
         const results = await ask(`${E}/results?contest=mayor&region=north`);
         const tag = results.headers.get("etag")!;
-        assert.equal(results.headers.get("cache-control"), "no-cache");
+        assert.equal(
+          results.headers.get("cache-control"),
+          "public, max-age=1, stale-while-revalidate=4",
+        );
         assert.deepEqual((await results.json()).rows.map(({ votes }: { votes: number }) => votes), [3, 1, 0]);
         const same = `${E}/results?contest=mayor&region=north`;
         assert.equal((await ask(same, { headers: { "if-none-match": `W/${tag}` } })).status, 304);
@@ -190,7 +200,7 @@ Deno.test("the aggregator's interface", async (t) => {
     await t.step("the votes of one candidate", async () => {
       await withApp(db, async (ask) => {
         const votes = async (candidate: string) =>
-          api.candidateVotesSchema.parse(
+          shown.candidateVotesSchema.parse(
             await (await ask(`${E}/candidates/mayor/${candidate}/votes`)).json(),
           );
         const { revision, ...ann } = await votes("ann");
@@ -215,10 +225,10 @@ Deno.test("the aggregator's interface", async (t) => {
 
     await t.step("turnout, by everything", async () => {
       await withApp(db, async (ask) => {
-        for (const by of api.TURNOUT_BY) {
+        for (const by of shown.TURNOUT_BY) {
           const answer = await ask(`${E}/turnout?by=${by}`);
-          assert.equal(answer.headers.get("cache-control"), "no-store");
-          assert.equal(api.turnoutSchema.parse(await answer.json()).voters, 5);
+          assert.match(answer.headers.get("cache-control")!, /^public, max-age=1,/);
+          assert.equal(shown.turnoutSchema.parse(await answer.json()).voters, 5);
         }
         assert.equal((await (await ask(`${E}/turnout`)).json()).by, "total");
       });
@@ -240,7 +250,7 @@ Deno.test("the aggregator's interface", async (t) => {
           lag: 3,
         });
         assert.deepEqual(reconciliation.notShown, { final: false, voters: 0, contests: [] });
-        const { rows, doubleVotes } = api.rejectionsSchema.parse(
+        const { rows, doubleVotes } = counted.rejectionsSchema.parse(
           await (await ask(`${E}/rejections?limit=1`)).json(),
         );
         assert.deepEqual([rows.length, doubleVotes], [1, 1]);
@@ -488,6 +498,66 @@ Deno.test("the aggregator's interface", async (t) => {
       }, { streamLimits: { clients: 1, pollMs: 5 } });
     });
 
+    await t.step("a crowd that asks for one revision is one reading of the database", async () => {
+      let transactions = 0;
+      let queries = 0;
+      const counting: Database = {
+        ...db,
+        query: (sql, params) => (queries++, db.query(sql, params)),
+        transaction: (work, isolation) => (transactions++, db.transaction(work, isolation)),
+      };
+      await withApp(counting, async (ask) => {
+        const crowd = async (path: string) => {
+          const answers = await Promise.all(Array.from({ length: 100 }, () => ask(E + path)));
+          const bodies = new Set(await Promise.all(answers.map((answer) => answer.text())));
+          assert.equal(bodies.size, 1);
+          return JSON.parse([...bodies][0]!);
+        };
+        const { revision } = await crowd("/results?by=candidate");
+        await crowd("/results?by=candidate");
+        assert.deepEqual([transactions, queries < 10], [1, true], `${queries} queries`);
+        await crowd("/turnout?by=minute");
+        await crowd("/turnout?by=minute");
+        assert.equal(transactions, 2);
+        const next = await writeRelease(db, { station: "s-2", voters: 2, votes: { "mayor/bob": [2, 2] } });
+        assert.equal((await crowd("/results?by=candidate")).revision, revision, "for revisionMs");
+        assert.equal((await crowd(`/results?by=candidate&revision=${next}`)).revision, next);
+        assert.equal((await crowd("/results?by=candidate")).revision, next);
+        assert.equal(transactions, 3);
+      }, { cacheLimits: { revisionMs: 60_000, behindMs: 0, countMs: 60_000 } });
+    });
+
+    await t.step(
+      "an address that asks too often is told when to retry, and keeps nobody else out",
+      async () => {
+        await withApp(db, async (ask) => {
+          for (let i = 0; i < 3; i++) assert.equal((await ask(`${E}/turnout`)).status, 200);
+          const refused = await ask(`${E}/turnout`);
+          assert.equal(refused.headers.get("retry-after"), "1");
+          assert.equal(refused.headers.get("cache-control"), "no-store");
+          const { type, status } = await problemOf(refused);
+          assert.deepEqual([type, status], ["address-rate", 429]);
+          assert.equal((await ask("/health/live")).status, 200);
+        }, { addressLimits: { requestsPerSecond: 1, burstRequests: 3 } });
+      },
+    );
+
+    await t.step("an address with too many streams is told to retry later", async () => {
+      await withApp(db, async (ask, _, stop) => {
+        const one = await ask(`${E}/stream`);
+        const refused = await ask(`${E}/stream`);
+        assert.equal(refused.headers.get("retry-after"), "5");
+        const { type, status, detail } = await problemOf(refused);
+        assert.deepEqual([type, status, detail], [
+          "address-streams",
+          429,
+          "Too many open streams. Retry later.",
+        ]);
+        stop.abort();
+        await one.text();
+      }, { streamLimits: { addressClients: 1, pollMs: 5 } });
+    });
+
     await t.step("the OpenAPI document lists every route, and every answer that was seen above", async () => {
       await withApp(db, async (ask) => {
         const document = await (await ask("/openapi.json")).json();
@@ -510,7 +580,7 @@ Deno.test("the aggregator's interface", async (t) => {
         assert(answers > 40, `${answers} answers`);
         const described = Object.values(document.paths).flatMap((path) => Object.keys(path as object)).length;
         assert.equal(described, 17);
-        assert.equal(document.components.schemas.Results.oneOf.length, api.RESULTS_BY.length);
+        assert.equal(document.components.schemas.Results.oneOf.length, shown.RESULTS_BY.length);
         for (const event of ["Release", "Progress", "Tick"]) assert(event in document.components.schemas);
       });
     });

@@ -6,11 +6,10 @@
 import { createRoute, z } from "@hono/zod-openapi";
 import { PROBLEMS, type ProblemType } from "../../shared/problem.ts";
 import { SYNC_PATH, syncRequestSchema } from "../../shared/sync.ts";
+import { gatewaysSchema, rejectionsSchema } from "../counting/schemas.ts";
+import { detailsSchema, electionsSchema, stationsSchema } from "../registry/schemas.ts";
+import { candidateVotesSchema, resultsSchema, turnoutSchema } from "../results/schemas.ts";
 import {
-  candidateVotesSchema,
-  detailsSchema,
-  electionsSchema,
-  gatewaysSchema,
   manifestAnswerSchema,
   problemAnswerSchema,
   queries,
@@ -18,10 +17,6 @@ import {
   receiptAnswersSchema,
   receiptsSchema,
   reconciliationSchema,
-  rejectionsSchema,
-  resultsSchema,
-  stationsSchema,
-  turnoutSchema,
 } from "./schemas.ts";
 
 /** Largest body of a request, in bytes. */
@@ -40,6 +35,9 @@ const BODY_CAUSES = [
 const problemContent = { "application/problem+json": { schema: problemAnswerSchema } };
 
 type Answer = { description: string; content: typeof problemContent };
+
+/** What may be wrong with any request for what is answered to everyone. */
+const PUBLIC_CAUSES = ["address-rate", "busy"] as const;
 
 /** The problems that a route answers with, by status; every route may fail by an error of the server's own. */
 function problems<const Reasons extends readonly ProblemType[]>(...reasons: Reasons) {
@@ -67,7 +65,11 @@ export const electionsRoute = createRoute({
   method: "get",
   path: "/v1/elections",
   summary: "All elections",
-  responses: { 200: json("The one that closes last comes first", electionsSchema), ...problems() },
+  responses: {
+    200: json("The one that closes last comes first", electionsSchema),
+    304: unchanged,
+    ...problems(...PUBLIC_CAUSES),
+  },
 });
 
 export const electionRoute = createRoute({
@@ -77,7 +79,8 @@ export const electionRoute = createRoute({
   request: { params: election },
   responses: {
     200: json("The election by its newest manifest", detailsSchema),
-    ...problems("unknown-election"),
+    304: unchanged,
+    ...problems("unknown-election", ...PUBLIC_CAUSES),
   },
 });
 
@@ -88,7 +91,8 @@ export const stationsRoute = createRoute({
   request: { params: election, query: queries.stations },
   responses: {
     200: json("In the manifest's order, page by page", stationsSchema),
-    ...problems("unknown-election", "invalid-request"),
+    304: unchanged,
+    ...problems("unknown-election", "invalid-request", ...PUBLIC_CAUSES),
   },
 });
 
@@ -100,7 +104,7 @@ export const photoRoute = createRoute({
   responses: {
     200: plain("An SVG image, under a policy that lets it load and run nothing", "image/svg+xml"),
     304: unchanged,
-    ...problems("unknown-election", "not-found"),
+    ...problems("unknown-election", "not-found", ...PUBLIC_CAUSES),
   },
 });
 
@@ -111,7 +115,8 @@ export const candidateVotesRoute = createRoute({
   request: { params: queries.candidate },
   responses: {
     200: json("A sum over all stations", candidateVotesSchema),
-    ...problems("unknown-election", "not-found"),
+    304: unchanged,
+    ...problems("unknown-election", "not-found", ...PUBLIC_CAUSES),
   },
 });
 
@@ -126,7 +131,7 @@ export const manifestRoute = createRoute({
       manifestAnswerSchema,
     ),
     304: unchanged,
-    ...problems("unknown-election"),
+    ...problems("unknown-election", ...PUBLIC_CAUSES),
   },
 });
 
@@ -138,7 +143,7 @@ export const resultsRoute = createRoute({
   responses: {
     200: json("Results of one moment; begin the stream at their revision", resultsSchema),
     304: unchanged,
-    ...problems("unknown-election", "invalid-request"),
+    ...problems("unknown-election", "invalid-request", ...PUBLIC_CAUSES),
   },
 });
 
@@ -149,7 +154,8 @@ export const turnoutRoute = createRoute({
   request: { params: election, query: queries.turnout },
   responses: {
     200: json("Turnout of one moment", turnoutSchema),
-    ...problems("unknown-election", "invalid-request"),
+    304: unchanged,
+    ...problems("unknown-election", "invalid-request", ...PUBLIC_CAUSES),
   },
 });
 
@@ -161,7 +167,8 @@ export const reconciliationRoute = createRoute({
   request: { params: election },
   responses: {
     200: json("The reconciliation of one moment", reconciliationSchema),
-    ...problems("unknown-election"),
+    304: unchanged,
+    ...problems("unknown-election", ...PUBLIC_CAUSES),
   },
 });
 
@@ -172,7 +179,8 @@ export const rejectionsRoute = createRoute({
   request: { params: election, query: queries.rejections },
   responses: {
     200: json("The newest first", rejectionsSchema),
-    ...problems("unknown-election", "invalid-request"),
+    304: unchanged,
+    ...problems("unknown-election", "invalid-request", ...PUBLIC_CAUSES),
   },
 });
 
@@ -189,7 +197,7 @@ export const streamRoute = createRoute({
       "The stream; it ends when the server stops, and when the listener is too slow",
       "text/event-stream",
     ),
-    ...problems("unknown-election", "invalid-request", "busy"),
+    ...problems("unknown-election", "invalid-request", "address-rate", "address-streams", "busy"),
   },
 });
 
@@ -198,7 +206,11 @@ export const gatewaysRoute = createRoute({
   path: "/v1/elections/{election}/gateways",
   summary: "What gateways state that they took, held against what was read",
   request: { params: election },
-  responses: { 200: json("By gateway and sender key", gatewaysSchema), ...problems("unknown-election") },
+  responses: {
+    200: json("By gateway and sender key", gatewaysSchema),
+    304: unchanged,
+    ...problems("unknown-election", ...PUBLIC_CAUSES),
+  },
 });
 
 /** Described here and served by itself: what comes is read more strictly than hono reads JSON. */

@@ -6,7 +6,9 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { utf8 } from "../../shared/bytes.ts";
-import type { Progress, Release, Tick } from "./schemas.ts";
+import type { Progress } from "../counting/schemas.ts";
+import type { Release } from "../results/schemas.ts";
+import type { Tick } from "./schemas.ts";
 import type { Database } from "../database/database.ts";
 import type { Elections } from "../registry/election_names.ts";
 import { readLag, readProgress } from "../counting/reconciliation.ts";
@@ -16,6 +18,8 @@ import { newestRelease, releasesSince } from "../results/results.ts";
 export const STREAM_LIMITS = {
   /** Listeners at once, over all elections. */
   clients: 1_000,
+  /** Listeners of one address (IPv6: of one /64). */
+  addressClients: 100,
   /** What may wait for one listener; who falls further behind is sent away, and comes back where it was. */
   clientBytes: 1 << 20,
   /** Releases of one query. */
@@ -47,6 +51,7 @@ type Client = {
   revision: number | undefined;
   progress: Uint8Array | undefined;
   live: boolean;
+  onLeave(): void;
 };
 
 /** Spells one event. */
@@ -60,6 +65,7 @@ export class Streams {
   readonly #limits: typeof STREAM_LIMITS;
   readonly #feeds = new Map<string, Feed>();
   readonly #ending = new Set<Promise<void>>();
+  readonly #byAddress = new Map<string, number>();
 
   constructor(options: StreamOptions) {
     this.#options = options;
@@ -75,10 +81,18 @@ export class Streams {
    * Opens a stream of an election that exists.
    *
    * @param after The revision after which to begin; from now on when left out.
-   * @returns `undefined` when as many listen as may, or the process is about to stop.
+   * @param address The listener's; one that does not know it leaves it out.
+   * @returns the problem when as many listen as may, of all or of this address, or the process is about to stop.
    */
-  open(election: string, after?: number): ReadableStream<Uint8Array<ArrayBuffer>> | undefined {
-    if (this.#options.signal.aborted || this.clients >= this.#limits.clients) return undefined;
+  open(
+    election: string,
+    after?: number,
+    address = "",
+  ): ReadableStream<Uint8Array<ArrayBuffer>> | "busy" | "address-streams" {
+    if (this.#options.signal.aborted || this.clients >= this.#limits.clients) return "busy";
+    const ofAddress = this.#byAddress.get(address) ?? 0;
+    if (ofAddress >= this.#limits.addressClients) return "address-streams";
+    this.#byAddress.set(address, ofAddress + 1);
     let feed = this.#feeds.get(election);
     if (feed === undefined || feed.isOver) {
       feed = new Feed(election, this.#options, this.#limits);
@@ -90,7 +104,13 @@ export class Streams {
       });
       this.#ending.add(ended);
     }
-    return feed.open(after);
+    return feed.open(after, () => this.#leave(address));
+  }
+
+  #leave(address: string): void {
+    const left = this.#byAddress.get(address)! - 1;
+    if (left === 0) this.#byAddress.delete(address);
+    else this.#byAddress.set(address, left);
   }
 
   /** Resolves when all streams have ended, and their last query has come back. Abort the signal first. */
@@ -131,11 +151,11 @@ class Feed {
     return this.#empty.signal.aborted || this.#options.signal.aborted;
   }
 
-  open(after: number | undefined): ReadableStream<Uint8Array<ArrayBuffer>> {
+  open(after: number | undefined, onLeave: () => void): ReadableStream<Uint8Array<ArrayBuffer>> {
     let client: Client;
     return new ReadableStream<Uint8Array<ArrayBuffer>>({
       start: (controller) => {
-        client = { controller, revision: after, progress: undefined, live: false };
+        client = { controller, revision: after, progress: undefined, live: false, onLeave };
         this.#clients.add(client);
         controller.enqueue(utf8("retry: 1000\n\n"));
       },
@@ -320,7 +340,8 @@ class Feed {
   }
 
   #leave(client: Client): void {
-    this.#clients.delete(client);
+    if (!this.#clients.delete(client)) return;
+    client.onLeave();
     if (this.#clients.size === 0) this.#empty.abort();
   }
 }

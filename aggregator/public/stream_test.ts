@@ -1,7 +1,9 @@
 import assert from "assert";
 import { setTimeout as delay } from "node:timers/promises";
 import { withElection, writeReconciliation, writeRelease } from "../../tests/seeded_database.ts";
-import { progressSchema, releaseSchema, tickSchema } from "./schemas.ts";
+import { progressSchema } from "../counting/schemas.ts";
+import { releaseSchema } from "../results/schemas.ts";
+import { tickSchema } from "./schemas.ts";
 import type { Database } from "../database/database.ts";
 import { Elections } from "../registry/election_names.ts";
 import { type StreamOptions, Streams } from "./stream.ts";
@@ -19,8 +21,8 @@ class Listener {
   readonly #decoder = new TextDecoder();
   #text = "";
 
-  constructor(stream: ReadableStream<Uint8Array> | undefined) {
-    assert(stream !== undefined, "the stream was refused");
+  constructor(stream: ReadableStream<Uint8Array> | string) {
+    assert(typeof stream !== "string", `the stream was refused: ${stream}`);
     this.#reader = stream.getReader();
   }
 
@@ -234,7 +236,7 @@ Deno.test("Streams", async (t) => {
 
     await t.step("a listener that does not read is sent away, and others are not kept waiting", async () => {
       await withStreams(db, async (streams) => {
-        const slow = streams.open("test-2026")!;
+        const slow = streams.open("test-2026") as ReadableStream<Uint8Array>;
         const quick = new Listener(streams.open("test-2026"));
         await quick.next("tick");
         const sent: number[] = [];
@@ -261,13 +263,26 @@ Deno.test("Streams", async (t) => {
     await t.step("no more listeners than the limit, and none when the process stops", async () => {
       await withStreams(db, async (streams, stop) => {
         const one = new Listener(streams.open("test-2026"));
-        assert.equal(streams.open("test-2026"), undefined);
+        assert.equal(streams.open("test-2026"), "busy");
         await one.next("tick");
         stop.abort();
         await streams.drained();
         assert.equal(await one.next("release"), undefined);
-        assert.equal(streams.open("test-2026"), undefined);
+        assert.equal(streams.open("test-2026"), "busy");
       }, { limits: { clients: 1 } });
+    });
+
+    await t.step("no more listeners of one address than its limit; one that leaves makes room", async () => {
+      await withStreams(db, async (streams) => {
+        const mine = () => streams.open("test-2026", undefined, "192.0.2.1");
+        const one = mine() as ReadableStream<Uint8Array>;
+        new Listener(mine());
+        assert.equal(mine(), "address-streams");
+        new Listener(streams.open("test-2026", undefined, "192.0.2.2"));
+        await one.cancel();
+        new Listener(mine());
+        assert.equal(mine(), "address-streams");
+      }, { limits: { addressClients: 2 } });
     });
 
     await t.step(

@@ -12,12 +12,11 @@ import {
   type SignedManifest,
 } from "../../shared/election.ts";
 import { RECORD_VERSION } from "../../shared/record.ts";
-import type { ElectionFacts } from "./places.ts";
-import type { ElectionDetails, ElectionSummary } from "../public/schemas.ts";
+import { SizedLru } from "../../shared/sized_lru.ts";
 import { type Query, queryOne } from "../database/database.ts";
 
-/** How many elections' manifests are kept at hand; the one that was not asked for the longest goes first. */
-const MAX_MANIFESTS = 64;
+/** How many manifests are kept at hand, and how long their texts are together; in memory each takes several times its text. */
+export const MANIFEST_LIMITS = { entries: 64, bytes: 64 << 20 };
 
 /** A manifest's names. Votes are kept by ids alone; these are joined to them when they are shown. */
 export type ElectionNames = Readonly<{
@@ -33,9 +32,16 @@ export type ElectionNames = Readonly<{
   contestsOf: ReadonlyMap<string, ReadonlySet<string>>;
 }>;
 
-/** Newest manifests of elections with this program's record format, each read and indexed once. Manifests never change under a version, so none grows stale. */
+/**
+ * Newest manifests of elections with this program's record format, each read and indexed once, also when several ask for
+ * it at the same time. A process needs one of these. Manifests never change under a version, so none grows stale.
+ */
 export class Elections {
-  readonly #names = new Map<string, ElectionNames>();
+  readonly #names: SizedLru<Promise<ElectionNames>>;
+
+  constructor(limits: typeof MANIFEST_LIMITS = MANIFEST_LIMITS) {
+    this.#names = new SizedLru(limits);
+  }
 
   /** An election's names by its newest manifest; `undefined` when there is no such election. */
   async find(query: Query, election: string): Promise<ElectionNames | undefined> {
@@ -54,11 +60,21 @@ export class Elections {
 
   async #get(query: Query, election: string, version: number): Promise<ElectionNames> {
     const key = `${election}.${version}`;
-    const names = this.#names.get(key) ?? nameElection(await readManifest(query, election, version));
-    this.#names.delete(key);
-    this.#names.set(key, names);
-    if (this.#names.size > MAX_MANIFESTS) this.#names.delete(this.#names.keys().next().value!);
-    return names;
+    const known = this.#names.get(key);
+    if (known !== undefined) return await known;
+    const read = readManifest(query, election, version).then((signed) => {
+      const names = nameElection(signed);
+      this.#names.set(key, read, signed.manifest.length);
+      return names;
+    });
+    this.#names.set(key, read, 0);
+    try {
+      return await read;
+    } catch (error) {
+      // What failed is not kept.
+      this.#names.delete(key);
+      throw error;
+    }
   }
 }
 
@@ -105,51 +121,5 @@ export function nameElection(signed: SignedManifest): ElectionNames {
     stations: new Map(manifest.stations.map(({ id, name }) => [id, name])),
     stationsOf,
     contestsOf,
-  };
-}
-
-/** Where an election stands at a time, in milliseconds since 1970. The last moment is still open. */
-export function phaseOf({ opensAtMs, closesAtMs }: ElectionIndex, nowMs: number): ElectionSummary["phase"] {
-  return nowMs < opensAtMs ? "scheduled" : nowMs <= closesAtMs ? "open" : "closed";
-}
-
-/** An election as a list shows it. */
-export function summarise({ index }: ElectionNames, nowMs: number): ElectionSummary {
-  const { manifest } = index;
-  return {
-    id: manifest.election,
-    name: manifest.name,
-    phase: phaseOf(index, nowMs),
-    opensAt: manifest.opensAt,
-    closesAt: manifest.closesAt,
-    acceptsUntil: manifest.acceptsUntil,
-    resultsBeforeClosing: manifest.resultsBeforeClosing,
-    releaseThreshold: manifest.releaseThreshold,
-    stations: manifest.stations.length,
-    contests: manifest.contests.length,
-    manifestVersion: manifest.version,
-  };
-}
-
-/** An election with everything that its results name, and what the registry adds to it. */
-export function detail(names: ElectionNames, facts: ElectionFacts, nowMs: number): ElectionDetails {
-  const { election, contests, parties, regions } = names.index.manifest;
-  return {
-    ...summarise(names, nowMs),
-    ballot: contests.map((contest) => ({
-      ...contest,
-      candidates: contest.candidates.map((candidate) => {
-        const { hasPhoto = false, ...texts } = facts.candidates.get(`${contest.id}/${candidate.id}`) ?? {};
-        const photo = `/v1/elections/${election}/candidates/${contest.id}/${candidate.id}/photo`;
-        return { ...candidate, ...texts, ...(hasPhoto && { photo }) };
-      }),
-    })),
-    parties,
-    regions: regions.map(({ id, name }) => ({
-      id,
-      name,
-      stations: names.stationsOf.get(id)!.length,
-      ...facts.regions.get(id),
-    })),
   };
 }

@@ -2,9 +2,10 @@ import assert from "assert";
 import { createElection, newestManifest, publishManifest } from "./elections.ts";
 import { MASTER, NOON_MS, testDefinition } from "../../tests/fixture.ts";
 import { withElection } from "../../tests/seeded_database.ts";
-import { detailsSchema, summarySchema } from "../public/schemas.ts";
-import { readFacts } from "./places.ts";
-import { detail, Elections, phaseOf, summarise } from "./election_names.ts";
+import { detailsSchema, summarySchema } from "./schemas.ts";
+import { readFacts } from "./election_facts.ts";
+import { Elections } from "./election_names.ts";
+import { detail, phaseOf, summarise } from "./election_details.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 

@@ -6,7 +6,7 @@
  * @module
  */
 import type { VotingMode } from "../../shared/vote.ts";
-import type { Release, Results, ResultsBy, ResultsRow } from "../public/schemas.ts";
+import type { NotShown, Release, Results, ResultsBy, ResultsRow } from "./schemas.ts";
 import { arrayLiteral, type Database, type Query, queryOne } from "../database/database.ts";
 import { type ContestTotals, type MarkLine, totalsOf, withoutAdded } from "./contest_totals.ts";
 import type { ElectionNames, Elections } from "../registry/election_names.ts";
@@ -144,11 +144,6 @@ export async function isFinal(query: Query, election: string): Promise<boolean> 
   return rows.length > 0;
 }
 
-/** Voters counted, and how many of them nothing is shown of; of contests only after the final release. */
-export type NotShown = Readonly<
-  { final: boolean; voters: number; contests: { contest: string; ballots: number }[] }
->;
-
 /**
  * Reads how many ballots were counted and are not shown: a number, and nothing of what is on them.
  *
@@ -265,24 +260,32 @@ async function unitVotes(
   );
 }
 
+/** Votes that releases added, by minute. A part is summed from its own releases, a whole election was when it was published. */
 async function minuteVotes(
   query: Query,
   election: string,
   { contest, stations, region }: Narrowed,
 ): Promise<ResultsRow<"time">[]> {
+  const isWhole = stations === null && region === null;
+  const sums = isWhole
+    ? `SELECT minute, contest, candidate, added FROM results.minute_votes
+       WHERE election = $1 AND ($2::text IS NULL OR contest = $2::text)`
+    : `SELECT date_trunc('minute', r.released_at, 'UTC') AS minute, v.contest, v.candidate, sum(v.added) AS added
+       FROM (
+         SELECT released_at, votes FROM results.releases WHERE election = $1 AND station = ANY ($3::text::text[])
+         UNION ALL
+         SELECT released_at, votes FROM results.releases
+         WHERE election = $1 AND station IS NULL AND region = $4::text
+       ) r
+       CROSS JOIN jsonb_to_recordset(r.votes) AS v (contest text, candidate text, added bigint)
+       WHERE $2::text IS NULL OR v.contest = $2::text
+       GROUP BY 1, 2, 3`;
   return await query(
     `SELECT to_char(minute AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI"Z"') AS minute, contest, candidate,
        added::float8 AS votes,
-       (sum(added) OVER (PARTITION BY contest, candidate ORDER BY minute))::float8 AS total
-     FROM (
-       SELECT date_trunc('minute', r.released_at) AS minute, v.contest, v.candidate, sum(v.added) AS added
-       FROM results.releases r
-       CROSS JOIN jsonb_to_recordset(r.votes) AS v (contest text, candidate text, added bigint)
-       WHERE r.election = $1 AND ($2::text IS NULL OR v.contest = $2::text)
-         AND ($3::text IS NULL OR r.station = ANY ($3::text::text[]) OR (r.station IS NULL AND r.region = $4::text))
-       GROUP BY 1, 2, 3
-     ) t ORDER BY t.minute, contest, candidate`,
-    [election, contest, stations, region],
+       (sum(added) OVER (PARTITION BY contest, candidate ORDER BY t.minute))::float8 AS total
+     FROM (${sums}) t ORDER BY t.minute, contest, candidate`,
+    isWhole ? [election, contest] : [election, contest, stations, region],
   );
 }
 

@@ -1,7 +1,7 @@
 import assert from "assert";
 import { testDefinition } from "../../tests/fixture.ts";
 import { withElection, writeRelease } from "../../tests/seeded_database.ts";
-import { type Results, resultsSchema } from "../public/schemas.ts";
+import { type Results, resultsSchema } from "./schemas.ts";
 import { Elections } from "../registry/election_names.ts";
 import { publish, type ReleasePolicy } from "./publish.ts";
 import { isFault, newestRelease, type Part, readNotShown, readResults, releasesSince } from "./results.ts";
@@ -211,6 +211,39 @@ Deno.test("readResults() sums releases, and nothing but releases", async (t) => 
       const page = await releasesSince(db.query, "test-2026", first.revision, 2);
       assert.deepEqual(page, all.slice(1, 3));
       assert.deepEqual(await newestRelease(db.query, "none"), { revision: 0, releasedAt: null });
+    });
+
+    await t.step("by time: sums of the whole election are kept as its releases are written", async () => {
+      const ofStations = async () => {
+        const parts = [await read("time", { region: "north" }), await read("time", { region: "south" })];
+        const sums = new Map<string, number>();
+        for (const { rows } of parts) {
+          for (const row of rows as { minute: string; contest: string; candidate: string; votes: number }[]) {
+            const key = `${row.minute} ${row.contest} ${row.candidate}`;
+            sums.set(key, (sums.get(key) ?? 0) + row.votes);
+          }
+        }
+        return [...sums].map(([key, votes]) => `${key} ${votes}`).sort();
+      };
+      const ofElection = async () =>
+        lines(await read("time")).map((line) => line.replace(/ -?\d+$/, "")).sort();
+      const annsVotes = async () =>
+        (await read("time")).rows.reduce((sum, row) => {
+          const { contest, candidate, votes } = row as { contest: string; candidate: string; votes: number };
+          return contest === "mayor" && candidate === "ann" ? sum + votes : sum;
+        }, 0);
+      assert.deepEqual(await ofElection(), await ofStations());
+      const before = await annsVotes();
+      await writeRelease(db, {
+        station: "n-1",
+        kind: "withdrawn",
+        at: "2026-11-03T12:02:40.000Z",
+        voters: 0,
+        addedVoters: -7,
+        votes: { "mayor/ann": [0, -5], "mayor/bob": [0, -2], "council/dan": [0, -4] },
+      });
+      assert.deepEqual(await ofElection(), await ofStations());
+      assert.equal(await annsVotes(), before - 5, "taken off again");
     });
   });
 });

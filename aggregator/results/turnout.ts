@@ -7,7 +7,7 @@
  *
  * @module
  */
-import type { Turnout, TurnoutBy, TurnoutRow } from "../public/schemas.ts";
+import type { Turnout, TurnoutBy, TurnoutRow } from "./schemas.ts";
 import type { Database, Query } from "../database/database.ts";
 import { totalVoters } from "../counting/reconciliation.ts";
 import type { ElectionNames, Elections } from "../registry/election_names.ts";
@@ -177,7 +177,7 @@ async function minuteVoters(query: Query, election: string): Promise<TurnoutRow<
     `SELECT to_char(t.minute AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI"Z"') AS minute, voters::float8 AS voters,
        (sum(voters) OVER (ORDER BY t.minute))::float8 AS total
      FROM (
-       SELECT minute, sum(voters) AS voters FROM counting.turnout_counts WHERE election = $1 GROUP BY minute
+       SELECT minute, sum(voters) AS voters FROM counting.minute_voters WHERE election = $1 GROUP BY minute
      ) t ORDER BY t.minute`,
     [election],
   );

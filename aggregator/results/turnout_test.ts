@@ -1,7 +1,7 @@
 import assert from "assert";
 import { NOON_MS } from "../../tests/fixture.ts";
 import { countVoters, enrol, withElection } from "../../tests/seeded_database.ts";
-import { type Turnout, TURNOUT_BY, turnoutSchema } from "../public/schemas.ts";
+import { type Turnout, TURNOUT_BY, turnoutSchema } from "./schemas.ts";
 import { Elections } from "../registry/election_names.ts";
 import { readTurnout, RollCounts } from "./turnout.ts";
 

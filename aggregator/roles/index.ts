@@ -6,6 +6,7 @@
 import type { Logger } from "@logtape/logtape";
 import type { Registry } from "prom-client";
 import type { Databases } from "../database/database.ts";
+import type { Elections } from "../registry/election_names.ts";
 import { runIndexing } from "../results/index/indexing.ts";
 import type { TallyIndex } from "../results/index/tally_index.ts";
 import { runViews } from "../results/topics.ts";
@@ -13,6 +14,8 @@ import type { Views } from "../results/views.ts";
 
 /** What indexing needs. */
 export type IndexOptions = Readonly<{
+  /** Manifests and names, kept once in a process. */
+  elections: Elections;
   databases: Pick<Databases, "publishing" | "reading">;
   /** Where releases are indexed; nowhere when left out. */
   index?: TallyIndex;
@@ -26,10 +29,10 @@ export type IndexOptions = Readonly<{
 
 /** Writes until the signal aborts. What fails is tried again. */
 export async function runIndex(
-  { databases, index, views, metrics, log, signal, onFault }: IndexOptions,
+  { databases, elections, index, views, metrics, log, signal, onFault }: IndexOptions,
 ): Promise<void> {
   const running: Promise<void>[] = [];
-  if (index !== undefined) running.push(runIndexing({ databases, index, metrics, log, signal }));
+  if (index !== undefined) running.push(runIndexing({ databases, elections, index, metrics, log, signal }));
   if (views !== undefined) {
     running.push(runViews({ views, databases, signal, onFault }));
     // What is read of brokers that are away is given up.

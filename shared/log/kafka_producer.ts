@@ -18,7 +18,7 @@ import { KafkaClient, REQUEST_MS } from "./kafka_client.ts";
 export const APPEND_DEADLINE_MS = 10_000;
 /**
  * Bytes of one partition that are sent at once. kafkajs makes one batch of them, and a broker takes 1 MiB by
- * default. There is no linger: whoever appends brings what has gathered meanwhile.
+ * default. There is no linger: callers append all records that have collected meanwhile.
  */
 const MAX_PARTITION_BYTES = 900_000;
 /** Bytes of all partitions that are sent at once. */

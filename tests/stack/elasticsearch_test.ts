@@ -41,6 +41,31 @@ stackTest("Elasticsearch makes strict indices with the shards and replicas that 
   await client.close();
 });
 
+stackTest(
+  "Elasticsearch that blocks an index because its disk is full is named so, and not called busy",
+  async () => {
+    const client = server().client();
+    const index = server().open("full-");
+    try {
+      await index.prepare();
+      // What a node does by itself when its disk reaches the flood stage.
+      await client.indices.putSettings({
+        index: "full-tallies",
+        settings: { "index.blocks.read_only_allow_delete": true },
+      });
+      const document = { id: "d", version: 1, fields: { votes: 1 } };
+      await assert.rejects(index.upsert("tallies", [document]), (error: Error) => {
+        assert.ok(error instanceof IndexFault, String(error));
+        assert.match(error.message, /: its disk is full \(.*read-only-allow-delete.*\); make room on it$/);
+        return true;
+      });
+    } finally {
+      await index.close();
+      await client.close();
+    }
+  },
+);
+
 stackTest("Elasticsearch that is away is a fault that names it", async () => {
   const index = server().open("away-", { url: "http://127.0.0.1:9" });
   await assert.rejects(index.prepare(), (error: Error) => {

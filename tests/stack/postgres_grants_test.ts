@@ -43,6 +43,7 @@ const TABLES: Record<string, Grants> = {
     server: "SELECT (election, partition, next_offset, records_read)",
     indexer: "SELECT (election, partition)",
   },
+  "counting.minute_voters": { ...TOTALS, server: "SELECT (election, minute, voters)" },
   "counting.outcome_counts": { ...TOTALS, server: READ },
   "counting.participations": { aggregator: READ_ADD, audit: READ, receipts: READ },
   "counting.rejections": {
@@ -71,7 +72,6 @@ const TABLES: Record<string, Grants> = {
   "counting.station_voters": { ...TOTALS, server: "SELECT (election, station, voters)" },
   "counting.turnout_counts": {
     ...TOTALS,
-    server: "SELECT (election, minute, voters)",
     indexer: "SELECT (election, station, mode, minute, voters)",
   },
   "counting.turnout_groups": {
@@ -115,6 +115,7 @@ const TABLES: Record<string, Grants> = {
   "results.cells": PUBLISHERS,
   "results.current": { ...RELEASED, aggregator: READ_ADD_CHANGE },
   "results.elections": { ...RELEASED, aggregator: READ_ADD_CHANGE },
+  "results.minute_votes": { aggregator: READ_ADD_CHANGE, reader: READ, audit: READ, server: READ },
   "results.parts": PUBLISHERS,
   "results.pending": PUBLISHERS,
   "results.releases": { ...RELEASED, aggregator: READ_ADD },
@@ -134,6 +135,7 @@ const CALLS: Record<string, readonly User[]> = {
   "counting.rejections_arrival_seq": [],
   "public.pollwire_grant_columns()": [],
   "results.revisions": ["aggregator"],
+  "results.sum_minutes()": [],
 };
 
 /** Ways to read where or by which transaction a row was written. `$t` is a table that the user may read. */

@@ -55,7 +55,6 @@ GRANT SELECT ON registry.manifests, registry.contests, registry.parties, registr
   counting.sender_keys, counting.sequences, counting.closed_gateways TO pollwire_server;
 GRANT SELECT (election, partition, next_offset, records_read) ON counting.log_positions TO pollwire_server;
 GRANT SELECT (election, station, voters) ON counting.station_voters TO pollwire_server;
-GRANT SELECT (election, minute, voters) ON counting.turnout_counts TO pollwire_server;
 GRANT SELECT (election, region, age_group, gender, voters) ON counting.turnout_groups TO pollwire_server;
 GRANT SELECT (election, region, age_group, gender, struck_at) ON counting.roll TO pollwire_server;
 GRANT SELECT (election, partition, log_offset, record_index, fate, reason, appended_at, gateway, station)

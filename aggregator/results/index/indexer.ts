@@ -11,6 +11,7 @@
  * @module
  */
 import { setTimeout as delay } from "node:timers/promises";
+import type { Elections } from "../../registry/election_names.ts";
 import type { Database } from "../../database/database.ts";
 import { electionIds } from "../../registry/elections.ts";
 import {
@@ -67,6 +68,8 @@ export type IndexerOptions = Readonly<{
   onRebuilt(names: readonly IndexName[], why: string): void;
   onFault(what: string, error: unknown): void;
   pace?: Partial<typeof INDEXER_PACE>;
+  /** Shared with whoever else of the process needs names; one of its own when left out. */
+  elections?: Elections;
 }>;
 
 /** By election, how many of its releases an index has, and the newest revision of them. */
@@ -92,7 +95,7 @@ async function roundRobin(works: AsyncGenerator<void>[], between: () => Promise<
 export class Indexer {
   readonly #options: IndexerOptions;
   readonly #pace: typeof INDEXER_PACE;
-  readonly #resolver = new LabelResolver();
+  readonly #resolver: LabelResolver;
   /** What stands under each name; `undefined` until the index has been asked. */
   #standing: Readonly<Record<IndexName, string>> | undefined;
   /** Election → the revision up to which its releases are in the index. */
@@ -112,6 +115,7 @@ export class Indexer {
 
   constructor(options: IndexerOptions) {
     this.#options = options;
+    this.#resolver = new LabelResolver(options.elections);
     this.#pace = { ...INDEXER_PACE, ...options.pace };
   }
 

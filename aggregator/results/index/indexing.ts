@@ -7,6 +7,7 @@ import type { Logger } from "@logtape/logtape";
 import { Counter, Gauge, type Registry } from "prom-client";
 import type { Databases } from "../../database/database.ts";
 import { Lease } from "../../database/lease.ts";
+import type { Elections } from "../../registry/election_names.ts";
 import { Indexer } from "./indexer.ts";
 import { readBehind } from "./sources.ts";
 import type { TallyIndex } from "./tally_index.ts";
@@ -24,6 +25,8 @@ export type IndexingOptions = Readonly<{
   metrics: Registry;
   log: Logger;
   signal: AbortSignal;
+  /** Shared with whoever else of the process needs names; one of its own when left out. */
+  elections?: Elections;
 }>;
 
 /**
@@ -31,7 +34,7 @@ export type IndexingOptions = Readonly<{
  * thrown.
  */
 export async function runIndexing(
-  { databases, index, metrics, log, signal }: IndexingOptions,
+  { databases, index, metrics, log, signal, elections }: IndexingOptions,
 ): Promise<void> {
   const { reading: db } = databases;
   const registers = [metrics];
@@ -68,6 +71,7 @@ export async function runIndexing(
       index,
       now: Date.now,
       signal: turn,
+      elections,
       onUpserted(name, { written, alreadyThere, refused, refusals }) {
         documents.inc({ index: name, result: "written" }, written);
         documents.inc({ index: name, result: "already_there" }, alreadyThere);

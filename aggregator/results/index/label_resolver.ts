@@ -14,11 +14,16 @@ const PAGE_MINUTES = 20;
 /** Records that were not counted of one page, of each partition. */
 const PAGE_REJECTIONS = 200;
 
-/** Finds resolver. They are made anew when an election has a newer manifest. */
+/** Finds the labels of elections. They are made again when an election has a newer manifest. */
 export class LabelResolver {
-  readonly #elections = new Elections();
+  readonly #elections: Elections;
   /** Kept as long as the names: where places lie is written once, when an election is created. */
   readonly #resolver = new WeakMap<ElectionNames, Labels>();
+
+  /** @param elections Shared with whoever else of the process needs names; one of its own when left out. */
+  constructor(elections: Elections = new Elections()) {
+    this.#elections = elections;
+  }
 
   /** The labels of an election that exists. */
   async of(query: Query, election: string): Promise<Labels> {

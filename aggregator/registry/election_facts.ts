@@ -5,7 +5,7 @@
  */
 import { arrayLiteral, type Query } from "../database/database.ts";
 import type { ElectionNames } from "./election_names.ts";
-import type { Stations } from "../public/schemas.ts";
+import type { Stations } from "./schemas.ts";
 
 /** What is known of a candidate beside the name. */
 export type CandidateFacts = Readonly<{ biography?: string; platform?: string; hasPhoto: boolean }>;

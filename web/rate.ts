@@ -1,5 +1,5 @@
 /**
- * Token buckets: how many votes a device or a station may send, and how often an address may ask.
+ * Token buckets: how many votes a device or a station may send, and how often an address may ask a gateway or an aggregator.
  *
  * @module
  */

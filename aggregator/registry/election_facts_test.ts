@@ -3,9 +3,10 @@ import type { ElectionDefinition } from "../../shared/election.ts";
 import { ANNS_PHOTO, definitionWithFacts } from "../../tests/fixture.ts";
 import { withElection } from "../../tests/seeded_database.ts";
 import type { Database } from "../database/database.ts";
-import { detail, Elections } from "./election_names.ts";
-import { readFacts, readPhoto, readStations } from "./places.ts";
-import { detailsSchema, stationsSchema } from "../public/schemas.ts";
+import { Elections } from "./election_names.ts";
+import { detail } from "./election_details.ts";
+import { readFacts, readPhoto, readStations } from "./election_facts.ts";
+import { detailsSchema, stationsSchema } from "./schemas.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 

@@ -1,0 +1,55 @@
+/**
+ * Elections as lists and pages show them.
+ *
+ * @module
+ */
+import type { ElectionIndex } from "../../shared/election.ts";
+import type { ElectionNames } from "./election_names.ts";
+import type { ElectionFacts } from "./election_facts.ts";
+import type { ElectionDetails, ElectionSummary } from "./schemas.ts";
+
+/** Where an election stands at a time, in milliseconds since 1970. The last moment is still open. */
+export function phaseOf({ opensAtMs, closesAtMs }: ElectionIndex, nowMs: number): ElectionSummary["phase"] {
+  return nowMs < opensAtMs ? "scheduled" : nowMs <= closesAtMs ? "open" : "closed";
+}
+
+/** An election as a list shows it. */
+export function summarise({ index }: ElectionNames, nowMs: number): ElectionSummary {
+  const { manifest } = index;
+  return {
+    id: manifest.election,
+    name: manifest.name,
+    phase: phaseOf(index, nowMs),
+    opensAt: manifest.opensAt,
+    closesAt: manifest.closesAt,
+    acceptsUntil: manifest.acceptsUntil,
+    resultsBeforeClosing: manifest.resultsBeforeClosing,
+    releaseThreshold: manifest.releaseThreshold,
+    stations: manifest.stations.length,
+    contests: manifest.contests.length,
+    manifestVersion: manifest.version,
+  };
+}
+
+/** An election with everything that its results name, and what the registry adds to it. */
+export function detail(names: ElectionNames, facts: ElectionFacts, nowMs: number): ElectionDetails {
+  const { election, contests, parties, regions } = names.index.manifest;
+  return {
+    ...summarise(names, nowMs),
+    ballot: contests.map((contest) => ({
+      ...contest,
+      candidates: contest.candidates.map((candidate) => {
+        const { hasPhoto = false, ...texts } = facts.candidates.get(`${contest.id}/${candidate.id}`) ?? {};
+        const photo = `/v1/elections/${election}/candidates/${contest.id}/${candidate.id}/photo`;
+        return { ...candidate, ...texts, ...(hasPhoto && { photo }) };
+      }),
+    })),
+    parties,
+    regions: regions.map(({ id, name }) => ({
+      id,
+      name,
+      stations: names.stationsOf.get(id)!.length,
+      ...facts.regions.get(id),
+    })),
+  };
+}

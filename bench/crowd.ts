@@ -1,0 +1,171 @@
+/**
+ * A prepared log counted into PostgreSQL and published, alone and while a crowd reloads the page. The crowd's answers come
+ * from a process of its own, as with `--roles serve`. Needs PostgreSQL's programs, and starts a server of its own.
+ *
+ * @module
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import { COUNT_BATCH_RECORDS, createCounter } from "../aggregator/counting/count.ts";
+import type { Database } from "../aggregator/database/database.ts";
+import { publish } from "../aggregator/results/publish.ts";
+import { openPostgres } from "../aggregator/database/postgres.ts";
+import { startCluster } from "../tests/stack/cluster.ts";
+import { MemoryLog } from "../tests/memory_log.ts";
+import { TEST_SESSIONS, testTarget } from "../tests/test_database.ts";
+import { type BacklogElection, makeElection } from "./backlog.ts";
+import type { Crowd } from "./crowd_visitors.ts";
+import { type Benchmark, median, type Row } from "./measure.ts";
+import { startServer } from "./servers.ts";
+
+/** `CROWD_SLICE_RECORDS=2000 CROWD_VISITORS=100` tries it out in a minute. */
+const SLICE_RECORDS = Number(Deno.env.get("CROWD_SLICE_RECORDS") ?? 40_000);
+const VISITORS = Number(Deno.env.get("CROWD_VISITORS") ?? 2_500);
+const STATIONS = Number(Deno.env.get("CROWD_STATIONS") ?? 3_694);
+const CONTESTS = 68;
+const ROUNDS = 2;
+/** How long the crowd comes before counting is measured, in milliseconds: everyone has come once. */
+const CROWD_FIRST_MS = 6_000;
+const PUBLISH_EVERY_MS = 200;
+/** Counting with a crowd, in parts of counting alone. */
+const GOAL = { ratio: 1 / 1.15 };
+
+/** See the module. */
+export const crowd: Benchmark = {
+  name: "crowd",
+  work: `records counted and published while ${
+    VISITORS.toLocaleString("en")
+  } visitors reload every 5 s, ${STATIONS} stations, ${CONTESTS} contests; floor: counted and published without them`,
+  on: "embedded",
+  async run(bench) {
+    const cluster = await startCluster();
+    bench.atEnd(() => cluster.remove());
+    const url = cluster.url(await cluster.createDatabase());
+    const db = await openPostgres(testTarget(url), TEST_SESSIONS);
+    bench.atEnd(() => db.close());
+    const records = SLICE_RECORDS * 2 * (ROUNDS + 1);
+    bench.log(`crowd: ${records.toLocaleString("en")} voters and their votes are made`);
+    const made = await makeElection(db, `bench-crowd-${bench.run}`, records, {
+      stations: STATIONS,
+      contests: CONTESTS,
+    });
+    await db.query("ANALYZE");
+    const count = await slices(db, made);
+    const origin = await startServer(bench, "./crowd_server.ts", url);
+    const alone: number[] = [];
+    const beside: number[] = [];
+    const crowds: Crowd[] = [];
+    for (let round = 0; round <= ROUNDS; round++) {
+      const floor = await count();
+      const visit = startCrowd(origin, made.history.election);
+      await delay(CROWD_FIRST_MS);
+      const value = await count();
+      const seen = await visit.end();
+      bench.log(`crowd: ${Math.round(floor)} votes/s alone, ${Math.round(value)} beside ${describe(seen)}`);
+      if (round === 0) continue;
+      alone.push(floor);
+      beside.push(value);
+      crowds.push(seen);
+    }
+    return [rowOf(alone, beside, crowds)];
+  },
+};
+
+function rowOf(alone: readonly number[], beside: readonly number[], crowds: readonly Crowd[]): Row {
+  const slowdown = median(alone.map((rate, i) => rate / beside[i]!));
+  return {
+    benchmark: "crowd",
+    of: `${VISITORS.toLocaleString("en")} visitors`,
+    value: median(beside),
+    floor: median(alone),
+    ratio: median(beside.map((rate, i) => rate / alone[i]!)),
+    unit: "votes/s",
+    goal: GOAL,
+    notes: `counting slows by ${slowdown.toFixed(2)}; page's data ${crowds.map(describe).join(" and ")}`,
+  };
+}
+
+function describe({ reloads, answers, unchanged, refused, p50Ms, p99Ms, megabytes }: Crowd): string {
+  return `${reloads} reloads (${answers} answers, ${unchanged} of them 304, ${refused} refused, ${megabytes} MB), p50 ${
+    Math.round(p50Ms)
+  } ms, p99 ${Math.round(p99Ms)} ms`;
+}
+
+/** Counts and publishes the next slice of the log each time it is called. Resolves to votes a second. */
+async function slices(db: Database, { history, records }: BacklogElection): Promise<() => Promise<number>> {
+  const log = new MemoryLog(history.partitions);
+  const { signal } = new AbortController();
+  const counter = createCounter({
+    db,
+    log,
+    history,
+    signal,
+    wait: () => Promise.reject(new Error("Counting failed")),
+    onCounted: () => {},
+  });
+  const next: number[] = [];
+  for (let partition = 0; partition < history.partitions; partition++) {
+    next.push(await counter.take(partition));
+  }
+  const coming = records();
+  return async () => {
+    const slice = coming.take(SLICE_RECORDS).map(({ record }) => record).toArray();
+    await log.append(slice);
+    const counted = new AbortController();
+    const publishing = publishUntil(db, history, counted.signal);
+    const fromMs = performance.now();
+    // Two partitions at a time, as an aggregator's two connections do.
+    const partitions = next.keys();
+    await Promise.all([1, 2].map(async () => {
+      for (const partition of partitions) {
+        for (
+          let batch;
+          (batch = await log.read(partition, next[partition]!, COUNT_BATCH_RECORDS)).length > 0;
+        ) {
+          await counter.batch(partition, batch);
+          next[partition] = batch.at(-1)!.offset + 1;
+        }
+      }
+    }));
+    const rate = slice.length / ((performance.now() - fromMs) / 1_000);
+    counted.abort();
+    await publishing;
+    return rate;
+  };
+}
+
+async function publishUntil(
+  db: Database,
+  { election, newest }: BacklogElection["history"],
+  signal: AbortSignal,
+): Promise<void> {
+  while (!signal.aborted) {
+    await publish(db, {
+      election,
+      threshold: 1,
+      beforeFinal: true,
+      final: false,
+      caughtUp: false,
+      regionOf: (station) => newest.stations.get(station)?.region,
+      all: false,
+    }, new Date());
+    await delay(PUBLISH_EVERY_MS, undefined, { signal }).catch(() => {});
+  }
+}
+
+/** Starts the visitors, in a process of their own; `end` sends them home, and says how they fared. */
+function startCrowd(origin: string, election: string): { end(): Promise<Crowd> } {
+  const script = new URL("./crowd_visitors.ts", import.meta.url).pathname;
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--no-prompt", script, origin, election, String(VISITORS)],
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "inherit",
+  }).spawn();
+  return {
+    async end() {
+      await child.stdin.close();
+      const { stdout } = await child.output();
+      return JSON.parse(new TextDecoder().decode(stdout));
+    },
+  };
+}
