@@ -18,6 +18,7 @@ import {
 import { countBatch, type CountedBatch, type OutcomeDelta } from "./count_batch.ts";
 import type { Database, Query } from "../database/database.ts";
 import { boundDetails, type JudgedRecord, judgeEntries } from "./judged.ts";
+import { refuseOldFormat } from "./log_format.ts";
 import { rebuildWork } from "./rebuild_lease.ts";
 import { finishWithin, type RetryOptions, retryPassing } from "./retry.ts";
 import { SequenceTracker } from "./sequences.ts";
@@ -221,6 +222,7 @@ const POSITION_COLUMNS =
 export async function checkLog(
   { db, log, history: { election } }: Pick<CounterOptions, "db" | "log" | "history">,
 ): Promise<void> {
+  await refuseOldFormat(log, election);
   const identity = await log.identity();
   const faults = await log.retentionFaults();
   if (faults.length > 0) {
