@@ -8,7 +8,7 @@ import { eventually } from "../tests/eventually.ts";
 import { MASTER, NOON_MS } from "../tests/fixture.ts";
 import { testDatabase } from "../tests/test_database.ts";
 import { ALL_VOTERS } from "../shared/marks.ts";
-import { countGroup } from "./counting/count.ts";
+import { countGroup } from "./counting/positions.ts";
 import { type Database, oneForAll } from "./database/database.ts";
 import { ElectionRunner, type RunnerOptions } from "./election_runner.ts";
 import { rebuild } from "./counting/rebuild.ts";
@@ -45,7 +45,7 @@ class Scene {
       databases: oneForAll(db),
       databaseState: { away: undefined, outage: new AbortController().signal },
       log: this.log,
-      partitionsAtOnce: 1,
+      gatherMaxWaitMs: 0,
       history: this.box.history,
       // From there on it goes as the clock on the wall does.
       now: () => this.nowMs + performance.now(),

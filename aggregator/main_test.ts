@@ -33,3 +33,27 @@ Deno.test("recount and rebuild without an election's master key say in one line 
     }
   });
 });
+
+Deno.test("aggregate refuses roles that there are not, and a part of them with the embedded database", async () => {
+  await withDirectory(async (directory) => {
+    for (
+      const [roles, message] of [
+        [
+          "counter",
+          /^error: --roles has no role counter: it must be one or more of count, index, serve, receipts, sync, office$/,
+        ],
+        ["office", /^error: --roles cannot run the role office yet: it comes with the office's API/],
+        [
+          "count,serve",
+          /^error: --roles names count, serve, and with the embedded database one process must run every role/,
+        ],
+      ] as const
+    ) {
+      const { code, errors } = await run(directory, "aggregate", "--roles", roles);
+      assert.equal(code, 2);
+      assert.equal(errors.length, 1, errors.join("\n"));
+      assert.match(errors[0], message);
+    }
+    assert.deepEqual([...Deno.readDirSync(directory)], [], "nothing was opened");
+  });
+});

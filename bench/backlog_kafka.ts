@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { countGroup } from "../aggregator/counting/count.ts";
+import { countGroup } from "../aggregator/counting/positions.ts";
 import { systemClock } from "../device/clock.ts";
 import { openKafkaLog } from "../shared/log/kafka.ts";
 import type { PlacedRecord } from "../shared/log/vote_log.ts";

@@ -202,7 +202,7 @@ const SYNCS: Row[] = [
     "unknown-gateway",
     /no gateway is known under/,
   ],
-  ["another key", sync(NOTHING, { key: new Uint8Array(32) }), "signature-invalid", /does not fit/],
+  ["another key", sync(NOTHING, { key: new Uint8Array(32) }), "signature-invalid", /does not match/],
   ["signed long ago", sync(NOTHING, { createdS: NOON_MS / 1_000 - 301 }), "signature-stale", /sign again/],
   [
     "signed in the future",

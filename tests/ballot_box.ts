@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { countGroup, createCounter } from "../aggregator/counting/count.ts";
+import { createCounter } from "../aggregator/counting/count.ts";
+import { countGroup } from "../aggregator/counting/positions.ts";
 import type { Database } from "../aggregator/database/database.ts";
 import { openHistory, type RegisteredHistory } from "../aggregator/counting/history.ts";
 import { createElection } from "../aggregator/registry/elections.ts";

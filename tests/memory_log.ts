@@ -66,7 +66,7 @@ export class MemoryLog implements VoteLog {
     for (let partition = 0; partition < this.partitions && !signal.aborted; partition++) {
       let from = await consumer.take(partition);
       for (let records; (records = await this.read(partition, from, batchRecords)).length > 0;) {
-        await consumer.batch(partition, records);
+        if (await consumer.batch(partition, records) === "again") break;
         from = records.at(-1)!.offset + 1;
         this.commit(group, partition, from);
       }

@@ -20,7 +20,8 @@ import {
 import { MemoryLog } from "../../tests/memory_log.ts";
 import { FULL_RUN, runs } from "../../tests/runs.ts";
 import { withDatabase } from "../../tests/test_database.ts";
-import { checkLog, countGroup, createCounter, Fenced, type GrowingHistory } from "./count.ts";
+import { createCounter, type GrowingHistory } from "./count.ts";
+import { checkLog, countGroup, Fenced } from "./positions.ts";
 import { readTables } from "./tables.ts";
 import { type Database, DatabaseUnavailable, type Query } from "../database/database.ts";
 

@@ -10,7 +10,7 @@ import type { VoteLog } from "../../shared/log/vote_log.ts";
 import type { Database, Query } from "../database/database.ts";
 import { type DecisionRequest, writeDecision } from "../registry/decisions.ts";
 import { OfficeError } from "../registry/office_error.ts";
-import type { OutcomeDelta } from "./count_batch.ts";
+import type { OutcomeDelta } from "./count_records.ts";
 import { applyDecision, readAdmitted, readHeld } from "./held.ts";
 import type { JudgedRecord } from "./judged.ts";
 

@@ -9,11 +9,13 @@ import { LogFault, LogInUse, type VoteLog } from "../../shared/log/vote_log.ts";
 import { appendAudit } from "../audit/events.ts";
 import { type Databases, type Query, queryOne } from "../database/database.ts";
 import type { DatabaseState } from "../database/watch.ts";
-import { checkLog, COUNT_BATCH_RECORDS, countGroup, createCounter, Fenced } from "./count.ts";
+import { COUNT_BATCH_RECORDS, createCounter } from "./count.ts";
 import type { JudgedRecord } from "./judged.ts";
-import type { OutcomeDelta } from "./count_batch.ts";
+import type { OutcomeDelta } from "./count_records.ts";
+import { gatheredVotes } from "./gather.ts";
 import type { RegisteredHistory } from "./history.ts";
 import { LogWatch } from "./log_watch.ts";
+import { checkLog, countGroup, Fenced } from "./positions.ts";
 import { isBeingRebuilt } from "./rebuild_lease.ts";
 
 /** Waits after counting failed, in milliseconds: doubled from the first up to the last, until something is counted. */
@@ -30,8 +32,6 @@ export type ElectionCountOptions = Readonly<{
   databaseState: DatabaseState;
   log: VoteLog;
   history: RegisteredHistory;
-  /** Of how many partitions a batch may be counted at once: more than one only where each has a connection. */
-  partitionsAtOnce: number;
   now(): number;
   signal: AbortSignal;
   onCounted(outcomes: readonly OutcomeDelta[], records: number): void;
@@ -40,6 +40,8 @@ export type ElectionCountOptions = Readonly<{
   onFault(what: string, error: unknown): void;
   pollEveryMs?: number;
   failingAfterMs?: number;
+  /** How long a record waits for others to be counted with, at most, where k > 1. */
+  gatherMaxWaitMs?: number;
 }>;
 
 /** How an election stands. */
@@ -141,7 +143,7 @@ export class ElectionCount {
   }
 
   async #consume(signal: AbortSignal): Promise<void> {
-    const { databases: { counting: db }, log, history, onCounted, onFault, partitionsAtOnce } = this.#options;
+    const { databases: { counting: db }, log, history, onCounted, onFault, gatherMaxWaitMs } = this.#options;
     const { election } = history;
     const counter = createCounter({
       db,
@@ -149,6 +151,12 @@ export class ElectionCount {
       history,
       signal,
       wait: (ms) => delay(ms, undefined, { signal }),
+      gather: {
+        leastVotes: () => gatheredVotes(history.newest.manifest.releaseThreshold),
+        nowMs: () => performance.now(),
+        wait: (ms) => delay(ms, undefined, { signal }),
+        maxWaitMs: gatherMaxWaitMs,
+      },
       onCounted: (outcomes, records) => {
         this.#failure = undefined;
         this.#againMs = AGAIN_FIRST_MS;
@@ -166,7 +174,7 @@ export class ElectionCount {
     await log.consume(counter, {
       group: countGroup(election),
       batchRecords: COUNT_BATCH_RECORDS,
-      partitionsAtOnce,
+      partitionsAtOnce: log.partitions,
       signal,
     });
   }

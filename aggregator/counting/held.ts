@@ -10,7 +10,8 @@ import type { HeldReason } from "../../shared/outcome.ts";
 import type { VoteLog } from "../../shared/log/vote_log.ts";
 import { LogFault } from "../../shared/log/vote_log.ts";
 import { arrayLiteral, type Query } from "../database/database.ts";
-import { countAdmitted, type OutcomeDelta } from "./count_batch.ts";
+import { countAdmitted } from "./count_batch.ts";
+import type { OutcomeDelta } from "./count_records.ts";
 import { type JudgedRecord, judgeEntries } from "./judged.ts";
 
 /** Held records of an election; of one partition when it is given. */

@@ -2,7 +2,7 @@ import assert from "assert";
 import type { PlacedRecord } from "../../shared/log/vote_log.ts";
 import { openBallotBox } from "../../tests/ballot_box.ts";
 import { testDatabase } from "../../tests/test_database.ts";
-import { checkLog } from "./count.ts";
+import { checkLog } from "./positions.ts";
 
 const db = await testDatabase();
 

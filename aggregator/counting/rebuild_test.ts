@@ -4,7 +4,8 @@ import { type BallotBox, fillBallotBox, openBallotBox } from "../../tests/ballot
 import { MASTER, NOON_MS, testVoterKey } from "../../tests/fixture.ts";
 import { MemoryLog } from "../../tests/memory_log.ts";
 import { tamper, testDatabase } from "../../tests/test_database.ts";
-import { checkLog, COUNT_BATCH_RECORDS, createCounter, Fenced } from "./count.ts";
+import { COUNT_BATCH_RECORDS, createCounter } from "./count.ts";
+import { checkLog, Fenced } from "./positions.ts";
 import { type Database, DatabaseUnavailable } from "../database/database.ts";
 import { publish } from "../results/publish.ts";
 import { withdrawUnfounded } from "../results/withdraw.ts";

@@ -160,10 +160,25 @@ export function newsOf(records: readonly JudgedRecord[], known: ReadonlySet<stri
     const before = news.get(key)?.stated ?? null;
     news.set(key, {
       gateway: judgement.gateway,
-      stated: stated === null || before === null ? stated ?? before : Math.max(stated, before),
+      stated: larger(stated, before),
     });
   }
   return news;
+}
+
+/** Brings the news of several batches together, by key: two transactions that write the same keys take them in one order. */
+export function mergeNews(news: readonly SenderKeyNews[]): SenderKeyNews {
+  const merged = new Map<string, { gateway: string; stated: number | null }>();
+  for (const [key, { gateway, stated }] of news.flatMap((each) => [...each])) {
+    const before = merged.get(key)?.stated ?? null;
+    merged.set(key, { gateway, stated: larger(stated, before) });
+  }
+  return new Map([...merged].toSorted(([one], [other]) => one < other ? -1 : 1));
+}
+
+/** The larger number of those that are given. */
+function larger(one: number | null, other: number | null): number | null {
+  return one === null || other === null ? one ?? other : Math.max(one, other);
 }
 
 /** Reads PostgreSQL's spelling of a bit string, `0101…`. */

@@ -57,6 +57,7 @@ for (
     ["a device's next key", { rotate: "n-1-a", election: "e" }],
     ["a device's key that is lost", { revoke: "n-1-a.12", election: "e" }],
     ["a gateway's next key", { rotateGateway: "g-1", election: "e" }],
+    ["the key files of roles", { writeKeys: true, election: "e" }],
     ["a gateway's key that is stolen", { revokeGateway: "g-1.2", election: "e" }],
   ] as const
 ) {
@@ -139,10 +140,14 @@ Deno.test("runOffice() creates an election with its key, its roll and its files,
       "gateways/g-1.json",
       "gateways/g-2.json",
       "keys/created.key",
+      "keys/receipts/created.json",
+      "keys/sync/created.json",
       "r.csv",
     ]);
     assert.deepEqual(office.said, [
       "election created: 4 stations, 2 contests",
+      `wrote ${directory}/keys/receipts/created.json`,
+      `wrote ${directory}/keys/sync/created.json`,
       `wrote ${directory}/gateways/g-1.json`,
       `wrote ${directory}/gateways/g-2.json`,
       `wrote ${directory}/devices/created.json`,
@@ -152,6 +157,18 @@ Deno.test("runOffice() creates an election with its key, its roll and its files,
     // The keys are the election's own, from the master key that was made.
     assert.notDeepEqual(office.keyring.master("created"), MASTER);
     assert.ok(!(await keysOnRoll("created")).includes(testVoterKey("A-1", "created")));
+  });
+});
+
+Deno.test("runOffice() writes the key files of processes without a master key again", async () => {
+  await withOffice(async (office) => {
+    await office.create("keyed");
+    const paths = ["receipts", "sync"].map((role) => `${office.directory}/keys/${role}/keyed.json`);
+    const before = paths.map((path) => Deno.readTextFileSync(path));
+    for (const path of paths) Deno.removeSync(path);
+    await office.run({ election: "keyed", writeKeys: true });
+    assert.deepEqual(office.said, paths.map((path) => `wrote ${path}`));
+    assert.deepEqual(paths.map((path) => Deno.readTextFileSync(path)), before);
   });
 });
 
@@ -303,6 +320,8 @@ Deno.test("runOffice() gives a device its next key, and writes it to the devices
     const path = `${office.directory}/devices/rotating.json`;
     assert.deepEqual(office.said, [
       "device n-1-a has key version 2; the one before is good for 600 s",
+      `wrote ${office.directory}/keys/receipts/rotating.json`,
+      `wrote ${office.directory}/keys/sync/rotating.json`,
       `wrote ${path}`,
     ]);
     const { devices } = JSON.parse(await Deno.readTextFile(path)) as {
@@ -342,6 +361,8 @@ Deno.test("runOffice() gives a gateway its next key, writes its file, and revoke
     await office.run({ election: "gateway-keys", revokeGateway: "g-1.1" });
     assert.deepEqual(office.said, [
       "gateway g-1 has key version 2; the ones before are good until they are revoked",
+      `wrote ${office.directory}/keys/receipts/gateway-keys.json`,
+      `wrote ${office.directory}/keys/sync/gateway-keys.json`,
       `wrote ${path}`,
       "gateway key g-1.1 has been revoked: records that it signed are held from now on",
     ]);

@@ -106,8 +106,7 @@ export class Counting {
   }
 
   async #start(election: string): Promise<ElectionRunner> {
-    const { config, databases, openLog, keyring, metrics, watch, signal, onFault } = this.#options;
-    const { database, databaseLimits: { countingConnections } } = config;
+    const { databases, openLog, keyring, metrics, watch, signal, onFault } = this.#options;
     const history = (await openHistory(databases.reading.query, election, keyring.master(election)))!;
     return new ElectionRunner({
       databases,
@@ -115,7 +114,6 @@ export class Counting {
       log: await openLog(election, history.partitions, signal),
       history,
       gate: BALLOT_BOX_GATE,
-      partitionsAtOnce: database.kind === "pglite" ? 1 : countingConnections,
       now: Date.now,
       signal,
       onCounted(outcomes) {

@@ -63,6 +63,8 @@ export class Consumption {
   readonly #done = Promise.withResolvers<void>();
   readonly #ended = new AbortController();
   #identity = "";
+  /** Whether the topic is still the same, checked in this microtask. */
+  #confirmed?: Promise<void>;
   /** The group's committed offset of each partition at the start of this run. */
   #committed: readonly number[] = [];
   #failure?: unknown;
@@ -71,6 +73,8 @@ export class Consumption {
     this.#parts = parts;
     this.#consumer = consumer;
     this.#options = options;
+    // A crash while the consumer connects or starts comes before anybody waits; #failure has it, and run() throws.
+    this.#done.promise.catch(() => {});
     this.#kafka = parts.client.kafka.consumer({
       groupId: options.group,
       sessionTimeout: SESSION_MS,
@@ -174,7 +178,8 @@ export class Consumption {
       for (let at = 0; at < records.length && this.#next.has(partition);) {
         if (this.#ended.signal.aborted || beating.lost !== undefined) break;
         const slice = records.slice(at, at += this.#options.batchRecords);
-        await this.#consumer.batch(partition, slice);
+        // What is not resolved comes again with the next fetch.
+        if (await this.#consumer.batch(partition, slice) === "again") break;
         await this.#noteDone(payload, slice.at(-1)!.offset);
       }
     } catch (error) {
@@ -225,7 +230,16 @@ export class Consumption {
    * Fetching goes by the topic's name. So what was fetched is used only when, after the fetch, the topic still is the
    * one that it was at the beginning: ids are never used again.
    */
-  async #confirmIdentity(): Promise<void> {
+  #confirmIdentity(): Promise<void> {
+    // kafkajs hands out all partitions of a fetch in one synchronous run: one answer is for all of them.
+    if (this.#confirmed === undefined) {
+      this.#confirmed = this.#askIdentity();
+      queueMicrotask(() => this.#confirmed = undefined);
+    }
+    return this.#confirmed;
+  }
+
+  async #askIdentity(): Promise<void> {
     const { topic, identity } = this.#parts;
     const now = await identity();
     if (now === this.#identity) return;

@@ -119,28 +119,59 @@ export class SqliteLog implements VoteLog {
     }
   }
 
-  async consume(consumer: LogConsumer, { group, batchRecords, signal }: ConsumeOptions): Promise<void> {
+  async consume(consumer: LogConsumer, options: ConsumeOptions): Promise<void> {
+    const { group, signal } = options;
     using _lock = await lockFile(`${this.#path}.${group}.lock`, `another process counts from ${this.#path}`);
     const next = new Map<number, number>();
-    while (!signal.aborted) {
-      let delivered = false;
-      for (let partition = 0; partition < this.partitions && !signal.aborted; partition++) {
-        if (!next.has(partition)) {
-          if (this.#endOf(partition) === 0) continue;
-          next.set(partition, await consumer.take(partition));
-          if (signal.aborted) return;
-        }
-        const records = this.#rows(partition, next.get(partition)!, batchRecords);
-        if (records.length === 0) continue;
-        await consumer.batch(partition, records);
-        const done = records.at(-1)!.offset + 1;
-        next.set(partition, done);
-        this.#commit.run(group, partition, done);
-        delivered = true;
-        await delay(YIELD_MS);
-      }
-      if (!delivered) await delay(POLL_MS, undefined, { signal }).catch(() => {});
+    for (let from = 0; !signal.aborted;) {
+      const { until, isDelivered } = await this.#deliver(consumer, options, next, from);
+      from = until % this.partitions;
+      await delay(isDelivered ? YIELD_MS : POLL_MS, undefined, { signal }).catch(() => {});
     }
+  }
+
+  /**
+   * Delivers what some partitions have, from one on: of at most `partitionsAtOnce` of them that have records, and
+   * together at most one batch.
+   *
+   * @param next Of each partition that was taken: the offset that comes next.
+   */
+  async #deliver(
+    consumer: LogConsumer,
+    { group, batchRecords, partitionsAtOnce = 1, signal }: ConsumeOptions,
+    next: Map<number, number>,
+    from: number,
+  ): Promise<{ until: number; isDelivered: boolean }> {
+    let room = batchRecords;
+    const underWay: Promise<boolean>[] = [];
+    const deliver = async (partition: number, records: readonly StoredRecord[]) => {
+      if (await consumer.batch(partition, records) === "again") return false;
+      const done = records.at(-1)!.offset + 1;
+      next.set(partition, done);
+      this.#commit.run(group, partition, done);
+      return true;
+    };
+    const mayDeliver = () => !signal.aborted && underWay.length < partitionsAtOnce && room > 0;
+    let until = from;
+    for (; until < from + this.partitions && mayDeliver(); until++) {
+      const partition = until % this.partitions;
+      if (!next.has(partition)) {
+        if (this.#endOf(partition) === 0) continue;
+        // Before any batch is under way: one that rejected meanwhile would have nobody who hears of it.
+        if (underWay.length > 0) break;
+        next.set(partition, await consumer.take(partition));
+        if (signal.aborted) break;
+      }
+      const records = this.#rows(partition, next.get(partition)!, room);
+      if (records.length === 0) continue;
+      room -= records.length;
+      underWay.push(deliver(partition, records));
+    }
+    // None is left behind: the lock is given back when this ends.
+    const ended = await Promise.allSettled(underWay);
+    const failed = ended.find((each) => each.status === "rejected");
+    if (failed !== undefined) throw failed.reason;
+    return { until, isDelivered: ended.some((each) => each.status === "fulfilled" && each.value) };
   }
 
   async read(partition: number, fromOffset: number, limit: number): Promise<StoredRecord[]> {

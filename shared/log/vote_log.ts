@@ -21,8 +21,11 @@ export type LogConsumer = Readonly<{
    * record below it is delivered.
    */
   take(partition: number): Promise<number>;
-  /** Counts one batch of one partition, in order, at most {@link ConsumeOptions.batchRecords} long. */
-  batch(partition: number, records: readonly StoredRecord[]): Promise<void>;
+  /**
+   * Counts one batch of one partition, in order, at most {@link ConsumeOptions.batchRecords} long. Resolves to `again`
+   * when the records wait for others: they are delivered again, together with what has come since.
+   */
+  batch(partition: number, records: readonly StoredRecord[]): Promise<"again" | void>;
 }>;
 
 /** Options of a consumption. */

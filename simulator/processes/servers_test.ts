@@ -40,6 +40,19 @@ Deno.test("serversOf() stands on embedded stores unless asked, with one aggregat
   assert.throws(() => serversOf({ aggregators: 2 }), UsageError);
 });
 
+Deno.test("serversOf() runs aggregators by their roles on real servers only", async () => {
+  await withDirectory(async (directory) => {
+    await Deno.writeTextFile(`${directory}/env`, ENVIRONMENT);
+    const stack = `${directory}/env`;
+    assert.equal(serversOf({ stack, aggregators: 1, byRole: true })!.byRole, true);
+    assert.equal(serversOf({ stack, aggregators: 1 })!.byRole, undefined);
+  });
+  assert.throws(
+    () => serversOf({ aggregators: 1, byRole: true }),
+    (error) => error instanceof UsageError && /^--by-role needs --stack/.test(error.message),
+  );
+});
+
 Deno.test("parseEnvironment() names a line that sets nothing", () => {
   assert.throws(() => parseEnvironment("A=1\nexport\n"), /line 2: it must be NAME=value/);
 });
