@@ -41,15 +41,15 @@ const problemContent = { "application/problem+json": { schema: problemAnswerSche
 
 type Answer = { description: string; content: typeof problemContent };
 
-/** The problems that a route answers with, by status; every route may fail by an error of the server's own. */
+/** The problems that a route answers with, by status; every route may fail because the database is away, or by an error of the server's own. */
 function problems<const Reasons extends readonly ProblemType[]>(...reasons: Reasons) {
   const answers: Record<number, Answer> = {};
-  for (const reason of [...reasons, "internal"] as const) {
+  for (const reason of new Set<ProblemType>([...reasons, "not-ready", "internal"])) {
     const [status, title] = PROBLEMS[reason];
     const before = answers[status] === undefined ? "" : `${answers[status].description}; `;
     answers[status] = { description: `${before}${title} (\`${reason}\`)`, content: problemContent };
   }
-  return answers as Record<(typeof PROBLEMS)[Reasons[number] | "internal"][0], Answer>;
+  return answers as Record<(typeof PROBLEMS)[Reasons[number] | "not-ready" | "internal"][0], Answer>;
 }
 
 function json<Schema extends z.ZodType>(description: string, schema: Schema) {
