@@ -45,8 +45,8 @@ export class TestAuthority {
    */
   async sign(name: string, unusual: Unusual = {}): Promise<Certificate> {
     const { fromDay = -1, toDay = 10, hosts = LOOPBACK } = unusual;
-    const [certFile, keyFile, request, config] = ["crt", "key", "csr", "ext"]
-      .map((kind) => `${this.#directory}/${name}.${kind}`);
+    const file = (kind: string) => `${this.#directory}/${name}.${kind}`;
+    const [certFile, keyFile, request, config] = [file("crt"), file("key"), file("csr"), file("ext")];
     await Deno.writeTextFile(
       config,
       `[x]\nsubjectAltName=${hosts.join(",")}\nextendedKeyUsage=serverAuth,clientAuth\n` +

@@ -57,7 +57,7 @@ export class Cluster {
   constructor(server: OwnServer, bin: string) {
     this.#server = server;
     this.#bin = bin;
-    this.port = server.service.ports.sql;
+    this.port = server.service.ports.sql!;
   }
 
   /** The certificate of the authority that signed the server's, in PEM. */
@@ -130,7 +130,7 @@ function postgresql(directory: string, bin: string, settings: Readonly<Record<st
   const data = `${directory}/data`;
   return {
     name: "postgresql",
-    ports: { sql: port },
+    ports: { sql: port! },
     readyMs: DEADLINE_MS,
     stopMs: DEADLINE_MS,
     prepare: () => prepare(directory, bin, { port: String(port), ...settings }),
