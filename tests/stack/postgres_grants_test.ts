@@ -132,6 +132,7 @@ function mayRead(grants: string | undefined, column: string): boolean {
 const CALLS: Record<string, readonly User[]> = {
   "audit.refuse_change()": [],
   "counting.ballots_of(text)": ["aggregator", "server"],
+  "counting.rejections_arrival_seq": [],
   "public.pollwire_grant_columns()": [],
   "results.revisions": ["aggregator"],
   "results.sum_minutes()": [],
