@@ -45,3 +45,13 @@ Deno.test("AggregatorClock finds no fault any more once an answer says so", () =
   clock.note(String(NOW_MS), NOW_MS, 0);
   assert.equal(clock.fault, undefined);
 });
+
+Deno.test("AggregatorClock finds no fault any more once a genuine answer follows a forged one", () => {
+  for (const forgedMs of [0, 999_999_999_999_999]) {
+    const clock = new AggregatorClock();
+    clock.note(String(forgedMs), NOW_MS, 0);
+    assert.ok(clock.fault?.includes("set whichever of the two is wrong"));
+    clock.note(String(NOW_MS + 2_000), NOW_MS + 2_000, 0);
+    assert.deepEqual([clock.differenceMs, clock.fault], [0, undefined]);
+  }
+});

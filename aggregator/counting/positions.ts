@@ -14,6 +14,7 @@ import {
   type VoteLog,
 } from "../../shared/log/vote_log.ts";
 import type { Database } from "../database/database.ts";
+import { refuseOldFormat } from "./log_format.ts";
 import { rebuildWork } from "./rebuild_lease.ts";
 import { SequenceTracker } from "./sequences.ts";
 
@@ -71,6 +72,7 @@ const POSITION_COLUMNS =
 export async function checkLog(
   { db, log, history: { election } }: CountedLog,
 ): Promise<void> {
+  await refuseOldFormat(log, election);
   const identity = await log.identity();
   const faults = await log.retentionFaults();
   if (faults.length > 0) {

@@ -27,7 +27,7 @@ import * as registry from "../registry/schemas.ts";
 import * as shown from "../results/schemas.ts";
 import * as api from "./schemas.ts";
 import { type AppOptions, createApp } from "../../tests/whole_app.ts";
-import type { Database } from "../database/database.ts";
+import { type Database, DatabaseUnavailable } from "../database/database.ts";
 import { MAX_BODY_BYTES } from "./routes.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
@@ -385,6 +385,20 @@ Deno.test("the aggregator's interface", async (t) => {
           assert.equal((await problemOf(answer)).type, "internal");
         }
         assert.equal(errors.length, 5);
+      });
+    });
+
+    await t.step("while the database is away: 503, and when to come back", async () => {
+      const away = {
+        ...db,
+        query: () => Promise.reject(new DatabaseUnavailable("secret: postgres://user:word@host")),
+      };
+      await withApp(away, async (ask, errors) => {
+        const answer = await ask("/v1/elections");
+        assert.equal(answer.headers.get("retry-after"), "5");
+        const { status, type, detail } = await problemOf(answer);
+        assert.deepEqual([status, type, detail], [503, "not-ready", "the database is away; ask again"]);
+        assert.equal(errors.length, 1);
       });
     });
 

@@ -36,18 +36,18 @@ const problemContent = { "application/problem+json": { schema: problemAnswerSche
 
 type Answer = { description: string; content: typeof problemContent };
 
-/** What may be wrong with any request for what is answered to everyone. */
-const PUBLIC_CAUSES = ["address-rate", "busy"] as const;
+/** Problems that any request for public answers may get. */
+const PUBLIC_PROBLEMS = ["address-rate", "busy"] as const;
 
-/** The problems that a route answers with, by status; every route may fail by an error of the server's own. */
+/** A route's problems, by status. Every route may also fail because the database is away, or by an error of the server. */
 function problems<const Reasons extends readonly ProblemType[]>(...reasons: Reasons) {
   const answers: Record<number, Answer> = {};
-  for (const reason of [...reasons, "internal"] as const) {
+  for (const reason of new Set<ProblemType>([...reasons, "not-ready", "internal"])) {
     const [status, title] = PROBLEMS[reason];
     const before = answers[status] === undefined ? "" : `${answers[status].description}; `;
     answers[status] = { description: `${before}${title} (\`${reason}\`)`, content: problemContent };
   }
-  return answers as Record<(typeof PROBLEMS)[Reasons[number] | "internal"][0], Answer>;
+  return answers as Record<(typeof PROBLEMS)[Reasons[number] | "not-ready" | "internal"][0], Answer>;
 }
 
 function json<Schema extends z.ZodType>(description: string, schema: Schema) {
@@ -68,7 +68,7 @@ export const electionsRoute = createRoute({
   responses: {
     200: json("The one that closes last comes first", electionsSchema),
     304: unchanged,
-    ...problems(...PUBLIC_CAUSES),
+    ...problems(...PUBLIC_PROBLEMS),
   },
 });
 
@@ -80,7 +80,7 @@ export const electionRoute = createRoute({
   responses: {
     200: json("The election by its newest manifest", detailsSchema),
     304: unchanged,
-    ...problems("unknown-election", ...PUBLIC_CAUSES),
+    ...problems("unknown-election", ...PUBLIC_PROBLEMS),
   },
 });
 
@@ -92,7 +92,7 @@ export const stationsRoute = createRoute({
   responses: {
     200: json("In the manifest's order, page by page", stationsSchema),
     304: unchanged,
-    ...problems("unknown-election", "invalid-request", ...PUBLIC_CAUSES),
+    ...problems("unknown-election", "invalid-request", ...PUBLIC_PROBLEMS),
   },
 });
 
@@ -104,7 +104,7 @@ export const photoRoute = createRoute({
   responses: {
     200: plain("An SVG image, under a policy that lets it load and run nothing", "image/svg+xml"),
     304: unchanged,
-    ...problems("unknown-election", "not-found", ...PUBLIC_CAUSES),
+    ...problems("unknown-election", "not-found", ...PUBLIC_PROBLEMS),
   },
 });
 
@@ -116,7 +116,7 @@ export const candidateVotesRoute = createRoute({
   responses: {
     200: json("A sum over all stations", candidateVotesSchema),
     304: unchanged,
-    ...problems("unknown-election", "not-found", ...PUBLIC_CAUSES),
+    ...problems("unknown-election", "not-found", ...PUBLIC_PROBLEMS),
   },
 });
 
@@ -131,7 +131,7 @@ export const manifestRoute = createRoute({
       manifestAnswerSchema,
     ),
     304: unchanged,
-    ...problems("unknown-election", ...PUBLIC_CAUSES),
+    ...problems("unknown-election", ...PUBLIC_PROBLEMS),
   },
 });
 
@@ -143,7 +143,7 @@ export const resultsRoute = createRoute({
   responses: {
     200: json("Results of one moment; begin the stream at their revision", resultsSchema),
     304: unchanged,
-    ...problems("unknown-election", "invalid-request", ...PUBLIC_CAUSES),
+    ...problems("unknown-election", "invalid-request", ...PUBLIC_PROBLEMS),
   },
 });
 
@@ -155,7 +155,7 @@ export const turnoutRoute = createRoute({
   responses: {
     200: json("Turnout of one moment", turnoutSchema),
     304: unchanged,
-    ...problems("unknown-election", "invalid-request", ...PUBLIC_CAUSES),
+    ...problems("unknown-election", "invalid-request", ...PUBLIC_PROBLEMS),
   },
 });
 
@@ -168,7 +168,7 @@ export const reconciliationRoute = createRoute({
   responses: {
     200: json("The reconciliation of one moment", reconciliationSchema),
     304: unchanged,
-    ...problems("unknown-election", ...PUBLIC_CAUSES),
+    ...problems("unknown-election", ...PUBLIC_PROBLEMS),
   },
 });
 
@@ -180,7 +180,7 @@ export const rejectionsRoute = createRoute({
   responses: {
     200: json("The newest first", rejectionsSchema),
     304: unchanged,
-    ...problems("unknown-election", "invalid-request", ...PUBLIC_CAUSES),
+    ...problems("unknown-election", "invalid-request", ...PUBLIC_PROBLEMS),
   },
 });
 
@@ -209,7 +209,7 @@ export const gatewaysRoute = createRoute({
   responses: {
     200: json("By gateway and sender key", gatewaysSchema),
     304: unchanged,
-    ...problems("unknown-election", ...PUBLIC_CAUSES),
+    ...problems("unknown-election", ...PUBLIC_PROBLEMS),
   },
 });
 

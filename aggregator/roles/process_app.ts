@@ -9,7 +9,8 @@ import { matchedRoutes } from "hono/route";
 import { Counter, type Registry } from "prom-client";
 import { addApiDocs } from "../../web/api_docs.ts";
 import { drain } from "../../web/body.ts";
-import { refuse, refuseInvalid, unknownElection } from "../public/answers.ts";
+import { isDatabaseAway } from "../database/database.ts";
+import { refuse, refuseInvalid, RETRY_AFTER_S, unknownElection } from "../public/answers.ts";
 import type { Readiness } from "../public/readiness.ts";
 import * as routes from "../public/routes.ts";
 
@@ -18,7 +19,7 @@ export type ProcessAppOptions = Readonly<{
   metrics: Registry;
   /** Whether the process does its work, and each election's part of it, and if not, why. */
   ready(): Readiness;
-  /** Told of errors that were answered with `internal`. */
+  /** Told of errors that were answered with `internal`, or with `not-ready` while the database is away. */
   onError(error: unknown, request?: Request): void;
 }>;
 
@@ -70,7 +71,10 @@ function countAnswers(metrics: Registry): MiddlewareHandler {
 
 function answerError(error: Error, c: Context, onError: ProcessAppOptions["onError"]): Response {
   onError(error, c.req.raw);
-  return refuse(c, "internal");
+  if (!isDatabaseAway(error)) return refuse(c, "internal");
+  return refuse(c, "not-ready", "the database is away; ask again", {
+    headers: { "retry-after": RETRY_AFTER_S },
+  });
 }
 
 function addOperations(app: OpenAPIHono, { ready, metrics }: ProcessAppOptions): void {

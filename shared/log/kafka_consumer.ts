@@ -73,6 +73,8 @@ export class Consumption {
     this.#parts = parts;
     this.#consumer = consumer;
     this.#options = options;
+    // A crash while the consumer connects or starts comes before anybody waits; #failure has it, and run() throws.
+    this.#done.promise.catch(() => {});
     this.#kafka = parts.client.kafka.consumer({
       groupId: options.group,
       sessionTimeout: SESSION_MS,
