@@ -301,14 +301,14 @@ Deno.test("runAggregator() says in one line that the database is away, and of a 
     );
     const ask = async () => {
       const answer = await fetch(`${origin}/v1/elections`);
-      assert.deepEqual([answer.status, (await answer.json()).type], [500, "urn:pollwire:problem:internal"]);
+      return [answer.status, (await answer.json()).type];
     };
     try {
-      await ask();
+      assert.deepEqual(await ask(), [503, "urn:pollwire:problem:not-ready"]);
       assert.ok(said.length > 0);
       for (const error of said) assert.equal(error, "DatabaseUnavailable: it is not reached");
       failure = new TypeError("x is not a function");
-      await ask();
+      assert.deepEqual(await ask(), [500, "urn:pollwire:problem:internal"]);
       assert.ok(said.some((error) => /^TypeError: x is not a function\n +at /.test(error)), said.join("\n"));
     } finally {
       stop.abort();
