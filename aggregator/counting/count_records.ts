@@ -102,7 +102,7 @@ turnout AS (
 ),
 minutes AS (
   INSERT INTO counting.minute_voters AS total (election, minute, lane, voters)
-  SELECT $1::text, minute, $3::smallint, sum(voters) FROM cells GROUP BY minute
+  SELECT $1::text, minute, $2::smallint, sum(voters) FROM cells GROUP BY minute
   ON CONFLICT (election, minute, lane) DO UPDATE SET voters = total.voters + excluded.voters
 ),
 groups AS (
