@@ -9,6 +9,7 @@ import { COUNT_BATCH_RECORDS, createCounter } from "../aggregator/counting/count
 import type { Database } from "../aggregator/database/database.ts";
 import { publish } from "../aggregator/results/publish.ts";
 import { openPostgres } from "../aggregator/database/postgres.ts";
+import type { PlacedRecord } from "../shared/log/vote_log.ts";
 import { startCluster } from "../tests/stack/cluster.ts";
 import { MemoryLog } from "../tests/memory_log.ts";
 import { TEST_SESSIONS, testTarget } from "../tests/test_database.ts";
@@ -22,7 +23,8 @@ const SLICE_RECORDS = Number(Deno.env.get("CROWD_SLICE_RECORDS") ?? 40_000);
 const VISITORS = Number(Deno.env.get("CROWD_VISITORS") ?? 2_500);
 const STATIONS = Number(Deno.env.get("CROWD_STATIONS") ?? 3_694);
 const CONTESTS = 68;
-const ROUNDS = 2;
+/** An odd number, so that the median is one that was seen. */
+const ROUNDS = 3;
 /** How long the crowd comes before counting is measured, in milliseconds: everyone has come once. */
 const CROWD_FIRST_MS = 6_000;
 const PUBLISH_EVERY_MS = 200;
@@ -71,16 +73,16 @@ export const crowd: Benchmark = {
 };
 
 function rowOf(alone: readonly number[], beside: readonly number[], crowds: readonly Crowd[]): Row {
-  const slowdown = median(alone.map((rate, i) => rate / beside[i]!));
+  const ratio = median(beside.map((rate, i) => rate / alone[i]!));
   return {
     benchmark: "crowd",
     of: `${VISITORS.toLocaleString("en")} visitors`,
     value: median(beside),
     floor: median(alone),
-    ratio: median(beside.map((rate, i) => rate / alone[i]!)),
+    ratio,
     unit: "votes/s",
     goal: GOAL,
-    notes: `counting slows by ${slowdown.toFixed(2)}; page's data ${crowds.map(describe).join(" and ")}`,
+    notes: `counting takes ${(1 / ratio).toFixed(2)} times as long; page's data ${crowds.map(describe).join(" and ")}`,
   };
 }
 
@@ -108,7 +110,9 @@ async function slices(db: Database, { history, records }: BacklogElection): Prom
   }
   const coming = records();
   return async () => {
-    const slice = coming.take(SLICE_RECORDS).map(({ record }) => record).toArray();
+    // Not take(): it would end the generator behind the first slice.
+    const slice: PlacedRecord[] = [];
+    while (slice.length < SLICE_RECORDS) slice.push(coming.next().value!.record);
     await log.append(slice);
     const counted = new AbortController();
     const publishing = publishUntil(db, history, counted.signal);

@@ -88,7 +88,7 @@ export async function startServer(bench: Bench, script: string, ...args: string[
     await child.status;
   });
   const origin = `http://127.0.0.1:${port}`;
-  await until(async () => (await spooled(origin)) !== undefined, `${script} does not answer`);
+  await until(() => isReady(origin), `${script} does not answer`);
   return origin;
 }
 
@@ -108,6 +108,16 @@ export async function until(
   while (!await condition()) {
     if (performance.now() > deadlineMs) throw new Error(`${complaint} after ${waitMs / 1_000} s`);
     await systemClock.sleep(pollMs);
+  }
+}
+
+async function isReady(origin: string): Promise<boolean> {
+  try {
+    const response = await fetch(`${origin}/health/ready`);
+    await response.body?.cancel();
+    return response.ok;
+  } catch {
+    return false;
   }
 }
 
