@@ -45,7 +45,7 @@ async function openLog(address: LogAddress, election: string, partitions: number
   const consume = log.consume.bind(log);
   log.consume = (consumer, options) =>
     consume({
-      take: consumer.take,
+      take: (partition) => consumer.take(partition),
       batch(partition, records) {
         passes("after-read");
         return consumer.batch(partition, records);
