@@ -282,6 +282,28 @@ Deno.test("ElectionRunner shows what comes after the final release in the unit w
   });
 });
 
+Deno.test("ElectionRunner counts votes together where k > 1: two wait for the third", async () => {
+  await withScene("gathers", async (scene) => {
+    const transactions: number[] = [];
+    await scene.cast(0, 1);
+    let looks = 0;
+    const runner = scene.start({
+      pollEveryMs: 5,
+      gatherMaxWaitMs: Infinity,
+      onCounted: (_, records) => transactions.push(records),
+      log: withLog(scene.log, { start: (partition) => (looks++, scene.log.start(partition)) }),
+    });
+    await eventually(
+      "it counts, and has looked at the log often",
+      () => runner.standing.isCounting && looks > 100,
+    );
+    assert.deepEqual(transactions, []);
+    await scene.cast(2);
+    await eventually("three are counted", () => transactions.length > 0);
+    assert.deepEqual(transactions, [3]);
+  }, { releaseThreshold: 3 });
+});
+
 /** Lets the positions say that another log was counted. */
 async function countAnotherLog({ election }: Scene): Promise<void> {
   await db.query("UPDATE counting.log_positions SET log_identity = 'the first log' WHERE election = $1", [
