@@ -21,13 +21,8 @@ import { until } from "./servers.ts";
 const RECORDS = 1_000_000;
 const APPEND_RECORDS = 5_000;
 const GOAL = { ratio: 0.2 };
-/** Aggregators, and partitions that each of them counts at once. */
-const WORKERS = [
-  { aggregators: 1, partitions: 1 },
-  { aggregators: 1, partitions: 2 },
-  { aggregators: 1, partitions: 4 },
-  { aggregators: 2, partitions: 2 },
-] as const;
+/** Aggregators that share the partitions. */
+const AGGREGATORS = [1, 2] as const;
 /** How long the backlog may take, and how often the reconciliation is looked at, in milliseconds. */
 const COUNTED_WITHIN_MS = 600_000;
 const POLL_EVERY_MS = 250;
@@ -47,7 +42,7 @@ export const backlog: Benchmark = {
     const made = await makeElection(real.db, `bench-backlog-${bench.run}`, RECORDS);
     const scene = await fillLog(bench, real, made);
     const rows: Row[] = [];
-    for (const workers of WORKERS) rows.push(await row(scene, workers));
+    for (const aggregators of AGGREGATORS) rows.push(await row(scene, aggregators));
     return rows;
   },
 };
@@ -86,16 +81,15 @@ async function fillLog(
   return { bench, real, election, copyFile };
 }
 
-async function row(scene: Scene, workers: typeof WORKERS[number]): Promise<Row> {
+async function row(scene: Scene, aggregators: number): Promise<Row> {
   const { bench, real: { db, target } } = scene;
   await empty(db);
   await db.query("CHECKPOINT");
   const floor = await perSecond(RECORDS, () => copyParticipations(target, scene.copyFile));
   await empty(db);
   await db.query("CHECKPOINT");
-  const { value, notes } = await count(scene, workers);
-  const { aggregators, partitions } = workers;
-  const of = `${aggregators} aggregator${aggregators === 1 ? "" : "s"}, ${partitions} at once`;
+  const { value, notes } = await count(scene, aggregators);
+  const of = `${aggregators} aggregator${aggregators === 1 ? "" : "s"}`;
   bench.log(`backlog: ${of}: ${Math.round(value)} votes/s, and ${Math.round(floor)} copied`);
   return {
     benchmark: "backlog",
@@ -112,14 +106,13 @@ async function row(scene: Scene, workers: typeof WORKERS[number]): Promise<Row> 
 /** Counts the whole backlog, from the first reconciliation that says something was read. */
 async function count(
   { bench, real, election }: Scene,
-  { aggregators, partitions }: typeof WORKERS[number],
+  aggregators: number,
 ): Promise<{ value: number; notes: string }> {
-  const settings = { ...real.servers.aggregators, DATABASE_COUNTING_CONNECTIONS: String(partitions) };
   const stack = new PollwireProcesses({
     dataDir: `${bench.directory}/backlog`,
     gateways: [],
     aggregators,
-    servers: { ...real.servers, aggregators: settings },
+    servers: real.servers,
     clock: systemClock,
   });
   try {

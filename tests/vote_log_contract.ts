@@ -456,6 +456,53 @@ export function voteLogContract(
     await until(async () => await log.committed("count", partition) === records.at(-1)!.offset + 1);
   });
 
+  test("consume() delivers records again that wait for others, with what has come since, and notes nothing before", async ({ log }) => {
+    await log.append(many(1, 2));
+    const abort = new AbortController();
+    const batches: string[][] = [];
+    const noted: number[] = [];
+    const waits = async (partition: number, records: readonly StoredRecord[]) => {
+      assert.equal(partition, 1);
+      batches.push(values(records));
+      noted.push(await log.committed("count", 1));
+      if (batches.length === 2) await log.append(many(1, 1));
+      return values(records).length < 3 ? "again" as const : undefined;
+    };
+    const consumption = log.consume({ take: () => Promise.resolve(0), batch: waits }, {
+      group: "count",
+      batchRecords: 10,
+      partitionsAtOnce: 3,
+      signal: abort.signal,
+    });
+    await until(async () => await log.committed("count", 1) === await log.end(1));
+    abort.abort();
+    await consumption;
+    assert.deepEqual(batches.slice(0, 2), [["0", "1"], ["0", "1"]]);
+    assert.deepEqual(batches.at(-1), ["0", "1", "0"]);
+    assert.ok(noted.every((offset) => offset === 0), noted.join(", "));
+  });
+
+  test("consume() has batches of several partitions under way at once, when it may", async ({ log }) => {
+    await log.append([0, 1, 2].flatMap((partition) => many(partition, 3)));
+    const abort = new AbortController();
+    const together = Promise.withResolvers<void>();
+    const underWay = new Set<number>();
+    const batch = async (partition: number) => {
+      underWay.add(partition);
+      if (underWay.size === 3) together.resolve();
+      await together.promise;
+    };
+    const consumption = log.consume({ take: () => Promise.resolve(0), batch }, {
+      group: "count",
+      batchRecords: 10,
+      partitionsAtOnce: 3,
+      signal: abort.signal,
+    });
+    await together.promise;
+    abort.abort();
+    await consumption;
+  });
+
   test("consume() rejects with what batch() throws, and does not note the position", async ({ log }) => {
     await log.append(many(0, 10));
     const fault = new Error("the database is away");

@@ -143,32 +143,29 @@ export class SqliteLog implements VoteLog {
     from: number,
   ): Promise<{ until: number; isDelivered: boolean }> {
     let room = batchRecords;
-    const underWay: Promise<boolean>[] = [];
-    const deliver = async (partition: number, records: readonly StoredRecord[]) => {
+    const found: { partition: number; records: StoredRecord[] }[] = [];
+    const mayFind = () => !signal.aborted && found.length < partitionsAtOnce && room > 0;
+    let until = from;
+    for (; until < from + this.partitions && mayFind(); until++) {
+      const partition = until % this.partitions;
+      if (!next.has(partition)) {
+        if (this.#endOf(partition) === 0) continue;
+        next.set(partition, await consumer.take(partition));
+      }
+      const records = this.#rows(partition, next.get(partition)!, room);
+      if (records.length === 0) continue;
+      room -= records.length;
+      found.push({ partition, records });
+    }
+    if (signal.aborted) return { until, isDelivered: false };
+    // None is left behind: the lock is given back when this ends.
+    const ended = await Promise.allSettled(found.map(async ({ partition, records }) => {
       if (await consumer.batch(partition, records) === "again") return false;
       const done = records.at(-1)!.offset + 1;
       next.set(partition, done);
       this.#commit.run(group, partition, done);
       return true;
-    };
-    const mayDeliver = () => !signal.aborted && underWay.length < partitionsAtOnce && room > 0;
-    let until = from;
-    for (; until < from + this.partitions && mayDeliver(); until++) {
-      const partition = until % this.partitions;
-      if (!next.has(partition)) {
-        if (this.#endOf(partition) === 0) continue;
-        // Before any batch is under way: one that rejected meanwhile would have nobody who hears of it.
-        if (underWay.length > 0) break;
-        next.set(partition, await consumer.take(partition));
-        if (signal.aborted) break;
-      }
-      const records = this.#rows(partition, next.get(partition)!, room);
-      if (records.length === 0) continue;
-      room -= records.length;
-      underWay.push(deliver(partition, records));
-    }
-    // None is left behind: the lock is given back when this ends.
-    const ended = await Promise.allSettled(underWay);
+    }));
     const failed = ended.find((each) => each.status === "rejected");
     if (failed !== undefined) throw failed.reason;
     return { until, isDelivered: ended.some((each) => each.status === "fulfilled" && each.value) };
