@@ -82,7 +82,9 @@ function rowOf(alone: readonly number[], beside: readonly number[], crowds: read
     ratio,
     unit: "votes/s",
     goal: GOAL,
-    notes: `counting takes ${(1 / ratio).toFixed(2)} times as long; page's data ${crowds.map(describe).join(" and ")}`,
+    notes: `counting takes ${(1 / ratio).toFixed(2)} times as long; page's data ${
+      crowds.map(describe).join(" and ")
+    }`,
   };
 }
 
