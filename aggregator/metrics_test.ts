@@ -5,7 +5,7 @@ Deno.test.sanitizer({ ops: true, resources: true });
 
 type State = Awaited<ReturnType<Parameters<typeof aggregatorMetrics>[0]>>[number];
 
-/** Metrics of elections whose state a test may change, and the lines of a scrape that have a value. */
+/** Makes metrics over given election states, and a function that returns the metric lines with a value. */
 function watched(...states: State[]) {
   const metrics = aggregatorMetrics(() => Promise.resolve(states));
   const scrape = async (name: string) =>

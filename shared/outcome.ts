@@ -1,6 +1,7 @@
 /**
- * The one outcome of every record, from a closed list. When you add to the lists here, the compiler reports all code that
- * must change.
+ * The one outcome of every record, from a closed list. A new reason for a rejection also changes: judge.ts or vote.ts (for the
+ * roll: tally.ts and aggregator/counting/count_records.ts), problem.ts and gateway/openapi.ts if gateways refuse it, the page's
+ * texts.js, docs/wire-format.md and the vectors. Tests name most of these; the compiler does not.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
- * Folds judged records into tallies. Only this module decides which vote counts.
- * Pure, and slow on purpose: it is the oracle that the SQL is tested against, and what a recount uses.
+ * Folds judged records into tallies: the reference for which vote counts. Pure, and slow on purpose. A recount uses it. The
+ * count uses aggregator/counting/count_records.ts (SQL); tests compare both.
  *
  * @module
  */

@@ -7,14 +7,17 @@ import { z } from "zod";
 import { type ElectionIndex, idSchema, instantSchema } from "./election.ts";
 import type { RejectionReason } from "./outcome.ts";
 
-/** How a vote was cast. */
+/**
+ * How a vote was cast. Append only: the order is part of unit ids, and a name that is longer than these raises `voteBytes`, which
+ * is frozen in elections that exist.
+ */
 export const VOTING_MODES = ["in_person", "early", "absentee", "provisional"] as const;
 export type VotingMode = (typeof VOTING_MODES)[number];
 
 /** Maximum selections of a vote, over all its contests. */
 export const MAX_SELECTIONS = 1_000;
 
-/** Maximum accepted difference of two clocks, in milliseconds: five minutes. */
+/** Maximum difference between a gateway's `acceptedAt` and the append time of the log, in milliseconds: five minutes. */
 export const MAX_CLOCK_SKEW_MS = 300_000;
 
 /** A random UUID, version 4, lower case: a vote id must not tell the time. */

@@ -97,7 +97,7 @@ longTest("simulate accounts for every vote, with processes killed on the way", s
   });
 });
 
-Deno.test("simulate has every kind of bad vote end as it must", strict, async () => {
+longTest("simulate has every kind of bad vote end as it must", strict, async () => {
   await withDirectory(async (dir) => {
     const { code, out, err } = await run(
       "simulate --voters 100 --turnout 1 --bad 0.5 --batch 10".split(" "),

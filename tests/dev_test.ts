@@ -34,7 +34,10 @@ Deno.test("deno task dev makes an election, runs an aggregator and a gateway tha
       stdout: "piped",
       stderr: "null",
     }).spawn();
-    const said = new Response(dev.stdout).text();
+    let said = "";
+    const read = dev.stdout.pipeThrough(new TextDecoderStream()).pipeTo(
+      new WritableStream({ write: (text) => void (said += text) }),
+    );
     let ended = false;
     const status = dev.status.finally(() => ended = true);
     try {
@@ -43,13 +46,16 @@ Deno.test("deno task dev makes an election, runs an aggregator and a gateway tha
         async () => ended || await isReady(port) && await isReady(port + 1),
         DEADLINE_MS,
       );
+      const address = `page and API  http://127.0.0.1:${port}/`;
+      await eventually("it says where the page is", () => ended || said.includes(address), DEADLINE_MS);
       const { elections } = await (await fetch(`http://127.0.0.1:${port}/v1/elections`)).json();
       assert.deepEqual(elections.map(({ id }: { id: string }) => id), ["dev"]);
     } finally {
       if (!ended) dev.kill("SIGTERM");
     }
     assert.equal((await status).code, 0);
-    assert.match(await said, new RegExp(`page and API +http://127.0.0.1:${port}/`));
+    await read;
+    assert.match(said, new RegExp(`page and API +http://127.0.0.1:${port}/`));
     assert.ok(!await isReady(port) && !await isReady(port + 1));
   });
 });

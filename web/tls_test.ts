@@ -8,7 +8,7 @@ Deno.test.sanitizer({ ops: true, resources: true });
 
 type Scene = Readonly<{ directory: string; authority: TestAuthority; files: TlsFiles }>;
 
-/** Gives the work an authority and a server's files that are as they should be. */
+/** Runs `work` with a test authority and valid server files. */
 async function withFiles(work: (scene: Scene) => Promise<void>): Promise<void> {
   await withDirectory(async (directory) => {
     const authority = await TestAuthority.make(directory);
@@ -130,7 +130,7 @@ Deno.test("look() keeps what was good when the files are not, says so once, and 
     const certificates = new Certificates(files);
     const before = certificates.options;
     const next = await authority.sign("next");
-    // The certificate first, its key later: as it may be seen while someone copies them.
+    // Copies the certificate before its key, as during a real replacement.
     await Deno.copyFile(next.certFile, files.certFile);
     assert.match(look(certificates).faults[0]!, /is not the key of the certificate/);
     assert.deepEqual(look(certificates), { used: [], expires: [], faults: [] });

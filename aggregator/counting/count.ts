@@ -16,7 +16,7 @@ import { checkGaps, digestOf, Fenced, takePartition } from "./positions.ts";
 import { finishWithin, type RetryOptions, retryPassing } from "./retry.ts";
 import type { SequenceTracker, SequenceUpdate } from "./sequences.ts";
 
-/** Records a batch, at most: more is hardly faster, and holds everything else up for longer. */
+/** Maximum records in a batch. A larger batch is hardly faster, and delays other work. */
 export const COUNT_BATCH_RECORDS = 2_000;
 /** How long a batch may still take once counting is to end, in milliseconds. */
 const FINISH_BATCH_MS = 3_000;

@@ -69,7 +69,7 @@ function entry(voterKey: string, change: Partial<RollEntry> = {}): RollEntry {
 const VOTERS = 7;
 const PARTITIONS = 3;
 
-/** Mostly the first, now and then one of the others. */
+/** Generates the usual value 24 times of 25, else one of the others. */
 function mostly<T>(usual: fc.Arbitrary<T>, ...others: T[]): fc.Arbitrary<T> {
   return fc.oneof({ weight: 24, arbitrary: usual }, { weight: 1, arbitrary: fc.constantFrom(...others) });
 }
@@ -229,7 +229,7 @@ function appendedOf(
     voteId: `00000000-0000-4000-8000-${String(sketch.voter * 10 + sketch.voteId).padStart(12, "0")}`,
     station: sketch.station,
     ...sketch.device !== undefined && { device: sketch.device },
-    // No device stands at a station that the election does not have.
+    // Station x-9 does not exist and has no device, so device n-1-a is used.
     ...sketch.station === "x-9" && { device: "n-1-a" },
     mode: sketch.mode,
     selections: [

@@ -17,7 +17,7 @@ import type { JudgedRecord } from "./judged.ts";
 /** How often a decision is begun again because more records were held meanwhile. */
 const MAX_TRIES = 20;
 
-/** What a decision did: records, and what became of them; for a waiver, sender keys. */
+/** The result of a decision. `records` counts the decided records; for a waiver it counts sender keys. */
 export type DecisionResult = Readonly<{ revision: number; records: number; outcomes: OutcomeDelta[] }>;
 
 /** More records were held since the log was read: read them too. */

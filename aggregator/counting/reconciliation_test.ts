@@ -5,7 +5,7 @@ import { readLag, readProgress, readReconciliation, readRejections } from "./rec
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
-Deno.test("readReconciliation() holds what was read against what became of it", async (t) => {
+Deno.test("readReconciliation() compares the records read with their outcomes", async (t) => {
   await withElection(async (db) => {
     let ends: number[] | undefined = [0, 0, 0];
     const read = async () => {

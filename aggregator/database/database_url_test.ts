@@ -71,7 +71,7 @@ for (
     ["postgres://u:hunter2@db/d?user=root", undefined, /must have no parameter but sslmode, and has user/],
   ] as const
 ) {
-  Deno.test(`databaseChoice() refuses ${url}${ca ? " with a CA" : ""}, and does not repeat it`, () => {
+  Deno.test(`databaseChoice() refuses ${url}${ca ? " with a CA" : ""}, and the error does not repeat it`, () => {
     assert.throws(() => databaseChoice(url, undefined, ca), (error) => {
       assert.ok(error instanceof ConfigError);
       assert.match(error.message, message);

@@ -75,7 +75,7 @@ export class Session {
       database: target.database,
       username: target.user,
       password: target.password,
-      ssl: false, // The socket sees to it.
+      ssl: false, // The socket does TLS itself.
       max: 1,
       max_lifetime: null,
       connect_timeout: LOGIN_S,

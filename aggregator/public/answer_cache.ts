@@ -1,6 +1,6 @@
 /**
- * Answers for everyone, each read once per revision, whoever asks: requests for the same answer share one reading, and
- * those that come later get the same bytes until the answer has changed.
+ * Public answers. Each is kept per version, or for `maxAgeMs` where it changes with every counted vote. Requests for the same
+ * answer share one reading, and later ones get the same bytes.
  *
  * @module
  */

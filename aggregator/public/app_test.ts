@@ -59,7 +59,7 @@ async function withApp(
       new Response(await request.text(), { headers: { "content-type": "application/octet-stream" } }),
     signal: stop.signal,
     onError: (error) => errors.push(error),
-    // Tests that write and ask at once want the newest; those of the cache say so.
+    // The cache is off in these tests. Tests of the cache set other limits.
     cacheLimits: { revisionMs: 0, behindMs: 0, countMs: 0 },
     ...options,
   });

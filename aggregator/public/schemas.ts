@@ -27,7 +27,7 @@ export const reconciliationSchema = countReconciliationSchema.extend({ notShown:
 /** The reconciliation of an election, and how much of the count is not shown. */
 export type Reconciliation = z.infer<typeof reconciliationSchema>;
 
-// See answerSchema above: a schema made elsewhere cannot be given a name.
+// As for manifestAnswerSchema: zod-to-openapi can name only schemas that are made after it is loaded.
 export const receiptsSchema = z.strictObject(receiptsRequestSchema.shape).openapi("Receipts");
 
 export const receiptAnswersSchema = z.strictObject({

@@ -54,8 +54,8 @@ export function formatFault(format: number): string {
 
 /**
  * Makes a change, in the caller's transaction: gives the next revision, and holds counting up until the transaction ends. The
- * caller writes what changed with this revision. Whoever writes much before this calls {@link lockHistory} first, and
- * writes with the revision after the one it returns.
+ * caller writes what changed with this revision. A caller that writes many rows first calls {@link lockHistory}, and
+ * writes them with the revision that it returns plus one.
  *
  * The change applies from the furthest of: where the change before it applies, how far counting has come, and the
  * log's end where the caller knows it. A decision or waiver applies exactly where counting stands.

@@ -117,18 +117,18 @@ function checkAuthority(election: string, authority: Authority): Authority {
   const reason = text("the reason", authority.reason, MAX_REASON_CHARS);
   const decidedBy = text("the name of who decides", authority.decidedBy, MAX_NAME_CHARS);
   const approvedBy = text("the name of who approves", authority.approvedBy, MAX_NAME_CHARS);
-  if (spelling(decidedBy) === spelling(approvedBy)) {
+  if (comparable(decidedBy) === comparable(approvedBy)) {
     throw refuse(`${decidedBy} cannot approve their own decision; another person must`);
   }
   return { reason, decidedBy, approvedBy };
 }
 
-/** A name in the spelling in which two are compared: neither case nor spaces make another person of one. */
-function spelling(name: string): string {
+/** Normalizes a name for comparison: case and white space do not matter. */
+function comparable(name: string): string {
   return name.normalize("NFKC").toLowerCase().replaceAll(/\s+/g, " ");
 }
 
-/** A selector for the audit trail: of many positions, how many. */
+/** Formats a selector for the audit trail. Above 10 positions it gives only their number. */
 function summary(selector: Selector | Waiver): string {
   if (!("positions" in selector) || selector.positions.length <= 10) return JSON.stringify(selector);
   return JSON.stringify({ positions: `${selector.positions.length} positions, see registry.decisions` });

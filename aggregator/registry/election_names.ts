@@ -15,7 +15,7 @@ import { RECORD_VERSION } from "../../shared/record.ts";
 import { SizedLru } from "../../shared/sized_lru.ts";
 import { type Query, queryOne } from "../database/database.ts";
 
-/** How many manifests are kept at hand, and how long their texts are together; in memory each takes several times its text. */
+/** Limits of the manifest cache: entries, and total bytes of their texts. Memory use is several times that. */
 export const MANIFEST_LIMITS = { entries: 64, bytes: 64 << 20 };
 
 /** A manifest's names. Votes are kept by ids alone; these are joined to them when they are shown. */

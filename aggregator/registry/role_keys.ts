@@ -43,7 +43,7 @@ export type SyncKeys = Readonly<{
   gatewayKey(name: KeyName): Uint8Array | undefined;
   deviceKey(name: KeyName): Uint8Array | undefined;
   pseudonymKey: Uint8Array;
-  /** Opens statements. `undefined` where the master key is not: then a counting process opens them. */
+  /** Opens statements. `undefined` without a master key: a counting process opens them then. */
   sealing: KeyPair | undefined;
 }>;
 /** @throws {OfficeError} when there are no keys of that election. */
@@ -81,7 +81,7 @@ export function syncKeysFromMaster(master: Uint8Array, election: string): SyncKe
   };
 }
 
-/** Receipt keys from the master keys: of a process that counts too. */
+/** Derives receipt keys from the master keys, in a process that also runs `count`. */
 export function receiptKeysOfMasters(keyring: Pick<Keyring, "has" | "master">): ReceiptKeysOf {
   const elections = new Map<string, ReceiptKeys>();
   return (election) => {

@@ -1,6 +1,6 @@
 /**
  * The roles that a process of the aggregator may run. All of them by default; with PostgreSQL, a process may run a part, with
- * the database user, the keys and the connections of that part alone (docs/adr/0042-roles-of-processes.md).
+ * the database user, the keys and the connections of that part alone (docs/adr/0022-roles-of-processes.md).
  *
  * @module
  */

@@ -5,6 +5,8 @@
  * @module
  */
 
+import { VOTING_MODES } from "../../shared/vote.ts";
+
 /** Names of the indices, without what stands before them. */
 export type PanelIndex =
   | "tallies"
@@ -199,7 +201,7 @@ export const DASHBOARDS: readonly Dashboard[] = [
         [24, 18],
       ),
       chart("results-modes", "Votes by mode of voting", "tallies", "bars", [
-        terms("mode", "Mode", 4),
+        terms("mode", "Mode", VOTING_MODES.length),
         CANDIDATE,
       ], [VOTES]),
       chart("results-contests", "Votes by contest", "tallies", "table", [CONTEST], [VOTES, {
@@ -251,7 +253,7 @@ export const DASHBOARDS: readonly Dashboard[] = [
         terms("station_name", "Station", 1_000, ["station"]),
       ], [VOTERS]),
       chart("turnout-modes", "Voters by mode of voting", "turnout-per-minute", "pie", [
-        terms("mode", "Mode", 4),
+        terms("mode", "Mode", VOTING_MODES.length),
       ], [VOTERS]),
     ],
   },

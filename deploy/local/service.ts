@@ -46,7 +46,7 @@ export type Service = Readonly<{
   /** What to run; asked for after `prepare`. */
   process(): ProcessSpec;
   /**
-   * Whether it serves: `undefined`, or why not. Must answer within a few seconds, and not throw.
+   * Returns why the server is not healthy; `undefined` when it is. Must answer within a few seconds, and not throw.
    *
    * @param said The beginning of what it has written to its log since it was started, up to 1 MiB.
    */

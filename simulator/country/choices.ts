@@ -36,8 +36,9 @@ const SPREADS = { appeal: 0.25, strength: 0.45, region: 0.45, age: 0.5, gender: 
 const YOUNG = 18;
 const OLD = 80;
 
-/** Shares of the modes, in the order of VOTING_MODES; and of picks left open. */
-const MODE_SUMS = runningSums([84, 8, 7, 1]);
+/** How many of 100 voters use each mode; and the share of picks left open. */
+const MODE_WEIGHTS: Record<VotingMode, number> = { in_person: 84, early: 8, absentee: 7, provisional: 1 };
+const MODE_SUMS = runningSums(VOTING_MODES.map((mode) => MODE_WEIGHTS[mode]));
 const UNDERVOTE_SHARE = 0.03;
 
 type Contest = ElectionDefinition["contests"][number];

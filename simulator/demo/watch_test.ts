@@ -78,7 +78,7 @@ Deno.test("Watcher.read() says who does not answer", async () => {
   assert.equal((await away.watcher.read()).aggregator, undefined);
 });
 
-Deno.test("Watcher.read() has rates over the last seconds, and begins anew with a gateway that does", async () => {
+Deno.test("Watcher.read() computes rates over the last seconds, and resets them when a gateway restarts", async () => {
   const { watcher: watch, at, metrics } = watcher({ "http://aggregator/metrics": "" });
   const rateAt = async (ms: number, taken: number) => {
     at.ms = ms;

@@ -9,6 +9,8 @@ import type { Clock } from "../../device/clock.ts";
 /** Bounds of waiting, in milliseconds. */
 export const WAIT_LIMITS = {
   pollMs: 200,
+  /** How old the aggregator's answer may be: it keeps answers for a moment. */
+  answerAgeMs: 1_000,
   /** How long nothing may change before the wait is over. A killed process takes seconds to come back. */
   stalledMs: 120_000,
 } as const;
@@ -16,7 +18,8 @@ export const WAIT_LIMITS = {
 type ReconciliationSource = Pick<Aggregator, "reconciliation">;
 
 /**
- * Reads the reconciliation until `isDone` is content with it, or until it has not changed for too long.
+ * Reads the reconciliation until `isDone` is content with it, or until it has not changed for too long. An answer that may
+ * be from before the call does not end the wait.
  *
  * @param onRead Told how many records were read since it was last told.
  * @returns the reconciliation, and whether `isDone` was content.
@@ -33,19 +36,18 @@ export async function waitForReconciliation(
   },
 ): Promise<{ reconciliation: Reconciliation; done: boolean }> {
   let newest: Reconciliation | undefined;
-  let changedMs = clock.now();
+  const startedMs = clock.now();
+  let changedMs = startedMs;
   for (;;) {
+    const isFresh = clock.now() - startedMs >= WAIT_LIMITS.answerAgeMs;
     const reconciliation = await aggregator.reconciliation(election).catch(awayIsReturned);
     if (!(reconciliation instanceof AggregatorAway)) {
-      if (isDone(reconciliation)) {
-        onRead(reconciliation.total.read - (newest?.total.read ?? 0));
-        return { reconciliation, done: true };
-      }
       if (JSON.stringify(reconciliation) !== JSON.stringify(newest)) {
         onRead(reconciliation.total.read - (newest?.total.read ?? 0));
         changedMs = clock.now();
         newest = reconciliation;
       }
+      if (isFresh && isDone(reconciliation)) return { reconciliation, done: true };
     }
     if (clock.now() - changedMs > stalledMs) {
       if (newest !== undefined) return { reconciliation: newest, done: false };

@@ -48,6 +48,18 @@ Deno.test(
 );
 
 Deno.test(
+  "waitForReconciliation() does not believe an answer that may be older than the wait",
+  strict,
+  async () => {
+    const answers = [10, 10, 10, 10, 10, 25].map((read) => reconciliation(read));
+    const waited = await waitForReconciliation(aggregator(...answers), "e", isReadThrough, {
+      clock: clock(),
+    });
+    assert.deepEqual([waited.done, waited.reconciliation.total.read], [true, 25]);
+  },
+);
+
+Deno.test(
   "waitForReconciliation() waits as long as the aggregator gets on, and no longer",
   strict,
   async () => {

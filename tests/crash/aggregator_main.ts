@@ -18,7 +18,7 @@ import { openLogAt } from "./open_log.ts";
 const passes = crashPoints();
 
 /** The statement that only the counting transaction has. */
-const MOVES_POSITION = /UPDATE counting\.log_positions p\s+SET next_offset/;
+const MOVES_POSITION = /UPDATE counting\.log_positions(\s+\w+)?\s+SET next_offset/;
 
 function withCrashPoints(db: Database): Database {
   return {

@@ -9,7 +9,7 @@ import { CRASH_POINTS, type CrashPoint } from "./crash_point.ts";
 import type { Round } from "./load.ts";
 import { GATEWAYS, type Scene } from "./scene.ts";
 
-/** The latest passage at which a process dies: some die while they take up what the one before has left. */
+/** A process dies at its 1st to 20th passage of a point. An early death hits the recovery from the crash before. */
 const LAST_PASSAGE = 20;
 /** How long a process that is killed at any moment lives at the most once it is up, in milliseconds. */
 const LIFE_MS = 1_500;

@@ -2,6 +2,7 @@ import assert from "assert";
 import { until } from "../crash/processes.ts";
 import type { Lie } from "./gateway_main.ts";
 import { DishonestScene, SETTLE_MS } from "./scene.ts";
+import { longTest } from "../runs.ts";
 
 /** Votes that each lie alters, or that nobody cast. */
 const ALTERING: readonly Lie[] = ["selection", "station", "voter", "invent"];
@@ -16,7 +17,7 @@ async function votesShown(scene: DishonestScene): Promise<string[]> {
     .map(({ candidate, votes }: { candidate: string; votes: number }) => `${candidate} ${votes}`);
 }
 
-Deno.test("a gateway that lies cannot alter, invent or take away a vote", async (t) => {
+longTest("a gateway that lies cannot alter, invent or take away a vote", async (t) => {
   const scene = await DishonestScene.open();
   const stop = new AbortController();
   const running = scene.device.run(stop.signal);

@@ -80,7 +80,7 @@ for (const k of [1, 3]) {
           assert.ok(votes > 50);
           const found = await indexed(asked);
           assert.deepEqual([found.votes, found.from], [votes, "index"]);
-          // The index knows the release that changed the votes last, the results the newest that names the candidate.
+          // The index has the last release that changed this candidate's votes; results have the last that names the candidate.
           assert.ok(found.revision > 0 && found.revision <= revision, `${found.revision} of ${revision}`);
         }
         await index.close();

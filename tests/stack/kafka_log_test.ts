@@ -51,7 +51,7 @@ stackTest(
     const log = await openKafkaLog(address, "retained", 2);
     try {
       assert.deepEqual(await log.retentionFaults(), []);
-      // alterConfigs leaves nothing as it was: what is not named has the broker's default, which is a week.
+      // alterConfigs resets every setting that is not named to the broker's default: retention becomes a week.
       await setTopic(address, "retained", { "cleanup.policy": "compact", "retention.bytes": "1000000" });
       await eventually("the settings are changed", async () => (await log.retentionFaults()).length > 0);
       assert.deepEqual(await log.retentionFaults(), [

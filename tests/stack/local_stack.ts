@@ -4,7 +4,7 @@
  * @module
  */
 
-/** What a program said, to its end. */
+/** A program's exit code and complete output. */
 export type Said = Readonly<{ code: number; out: string; error: string }>;
 
 /** Runs a program to its end, without colours. */

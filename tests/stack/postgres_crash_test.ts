@@ -87,7 +87,7 @@ async function assertCountedOnce(db: Database, box: BallotBox, voters = VOTERS):
   });
 }
 
-/** A server with an empty database, brought up. */
+/** Starts a server with an empty database, migrated. */
 async function withServer(
   work: (cluster: Cluster, db: Database, name: string) => Promise<void>,
 ): Promise<void> {
