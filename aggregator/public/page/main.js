@@ -84,10 +84,23 @@ function handlersFor() {
   };
 }
 
-/** Reads what the stream does not carry. What fails is read next time; the stream tells whether the server is there. */
+/** What the stream said when figures were last read. */
+let refreshed = "";
+
+/**
+ * Reads what the stream does not carry, unless the stream says that nothing has changed. What fails is read next time; the
+ * stream tells whether the server is there.
+ */
 async function refresh() {
   if (state === undefined || document.hidden) return;
   const mine = round;
+  const { revision, progress, lag } = state;
+  const expanded = [at("partitions").open, at("rejections").open];
+  const heardNow = JSON.stringify([mine, revision, progress.read, lag, ...expanded]);
+  if (state.connection.open && heardNow === refreshed) {
+    state.regionsAtMs = Date.now();
+    return;
+  }
   const { id } = state.details;
   const wanted = [
     get(pathOf(id, "/turnout?by=region")),
@@ -97,6 +110,8 @@ async function refresh() {
   ];
   const [turnout, reconciliation, minutes, rejections] = await Promise.allSettled(wanted);
   if (mine !== round) return;
+  const all = [turnout, reconciliation, minutes, rejections];
+  refreshed = all.every(({ status }) => status === "fulfilled") ? heardNow : "";
   if (turnout.value) {
     state.regions = turnout.value.rows;
     state.regionsAtMs = Date.now();
