@@ -173,8 +173,10 @@ export class Consumption {
         : messages.filter(({ offset }) => Number(offset) >= from).map((message) =>
           this.#parts.toRecord(partition, message)
         );
-      // The next fetch begins after the resolved offset: without this the same records would be fetched and taken forever.
-      if (from !== undefined && records.length === 0) payload.resolveOffset(messages.at(-1)!.offset);
+      // The next fetch begins after the resolved offset. Without this, records that are delivered again would come with the
+      // ones below the position, and the partition would be taken again each time.
+      const below = from === undefined ? undefined : messages.findLast(({ offset }) => Number(offset) < from);
+      if (below !== undefined) payload.resolveOffset(below.offset);
       for (let at = 0; at < records.length && this.#next.has(partition);) {
         if (this.#ended.signal.aborted || beating.lost !== undefined) break;
         const slice = records.slice(at, at += this.#options.batchRecords);
