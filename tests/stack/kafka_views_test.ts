@@ -105,8 +105,8 @@ stackTest("two aggregators write each row once, in order, and take off what is n
       await step();
       assert.deepEqual((await votes()).slice(5), [[ann, undefined]]);
       assert.deepEqual((await rowsOf(address, "rejected-votes")).map(([key]) => key), [
-        "test-2026/0/1",
-        "test-2026/0/2",
+        "test-2026/0/1/0",
+        "test-2026/0/2/0",
       ]);
       await Promise.all(views.map((each) => each.close()));
     })
