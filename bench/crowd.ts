@@ -119,10 +119,9 @@ async function slices(db: Database, { history, records }: BacklogElection): Prom
     const counted = new AbortController();
     const publishing = publishUntil(db, history, counted.signal);
     const fromMs = performance.now();
-    // Two partitions at a time, as an aggregator's two connections do.
-    const partitions = next.keys();
-    await Promise.all([1, 2].map(async () => {
-      for (const partition of partitions) {
+    // All partitions together, as an aggregator's log delivers them.
+    await Promise.all(
+      next.keys().map(async (partition) => {
         for (
           let batch;
           (batch = await log.read(partition, next[partition]!, COUNT_BATCH_RECORDS)).length > 0;
@@ -130,8 +129,8 @@ async function slices(db: Database, { history, records }: BacklogElection): Prom
           await counter.batch(partition, batch);
           next[partition] = batch.at(-1)!.offset + 1;
         }
-      }
-    }));
+      }),
+    );
     const rate = slice.length / ((performance.now() - fromMs) / 1_000);
     counted.abort();
     await publishing;

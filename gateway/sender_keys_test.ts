@@ -1,11 +1,9 @@
 import assert from "assert";
 import type { DatabaseSync } from "node:sqlite";
-import { fromHex } from "../shared/bytes.ts";
 import { judge, type Judgement } from "../shared/judge.ts";
 import type { PlacedRecord } from "../shared/log/vote_log.ts";
 import { partitionOf } from "../shared/partition.ts";
-import { RECORD_VERSION } from "../shared/record.ts";
-import type { StatementEntry } from "../shared/sync.ts";
+import { readStatementEntry } from "../shared/sync.ts";
 import { withDirectory } from "../tests/directory.ts";
 import { NOON_MS, testDefinition, testHistory, testManifest } from "../tests/fixture.ts";
 import { PARTITIONS, recordsRun, testRecords, testRun, testSender } from "../tests/spool_fixture.ts";
@@ -83,19 +81,6 @@ function stated(spool: Spool, election = ELECTION): number[] {
   return keysOf(spool, election)?.untold.map(({ sequence }) => sequence) ?? [];
 }
 
-function entryOf({ keyId, senderKey, sequence, signature, value }: StatementEntry): PlacedRecord {
-  return {
-    version: RECORD_VERSION,
-    kind: "statement",
-    keyId,
-    senderKey: fromHex(senderKey),
-    sequence,
-    signature: fromHex(signature),
-    value: fromHex(value),
-    partition: 0,
-  };
-}
-
 const several = (records: number): SpoolRun => testRun({ records });
 
 Deno.test("Spool numbers each election's records from 1 on, under a key of its own", async () => {
@@ -148,7 +133,7 @@ Deno.test("a statement says how many records a key took, and opens with the aggr
     };
     assert.deepEqual(judged(entries[0]), [expected]);
     assert.equal(entries[0].partition, partitionOf(entries[0].senderKey, PARTITIONS));
-    assert.deepEqual(judged(entryOf(keysOf(spool)!.untold[0])), [expected]);
+    assert.deepEqual(judged({ ...readStatementEntry(keysOf(spool)!.untold[0]), partition: 0 }), [expected]);
   });
 });
 

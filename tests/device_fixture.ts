@@ -7,7 +7,6 @@
 import { Hono } from "hono";
 import type { ClientIdentity } from "../device/client.ts";
 import type { DeviceIdentity } from "../device/device.ts";
-import type { ReceiptAnswer } from "../device/receipts.ts";
 import { type Answer, signAnswers, type SignedAnswers } from "../shared/answers.ts";
 import { fromHex, toHex } from "../shared/bytes.ts";
 import { answerKeyPair, deviceKey, formatKeyName, proofKey } from "../shared/keys.ts";
@@ -135,13 +134,4 @@ export function testTaking(
     isProofOf(proof, proofKey, election, signed.proofKey, signed.vote);
   if (!isOwn) throw new Error(`the proof of vote ${voteId} is not that of ${device}`);
   return testReceipt(voteId, { election, proof: proofLeaf(proof), gateway: `${gateway}.1` });
-}
-
-/** An answer as a settler gets it. */
-export function testAnswer(
-  voteId: string,
-  outcome: ReceiptAnswer["outcome"],
-  change: Partial<ReceiptAnswer> = {},
-): ReceiptAnswer {
-  return { voteId, outcome, ...change };
 }

@@ -16,6 +16,7 @@ import { fromHex } from "../../shared/bytes.ts";
 import { idSchema } from "../../shared/election.ts";
 import { answerKeyPair, deviceKey, gatewayKey, pseudonymKey } from "../../shared/keys.ts";
 import { receiptKey } from "../../shared/receipt.ts";
+import { RecentMap } from "../../shared/recent.ts";
 import type { Query } from "../database/database.ts";
 import { OfficeError } from "./office_error.ts";
 import type { ReceiptKeys, SyncKeys } from "./role_keys.ts";
@@ -99,7 +100,7 @@ class KeyFiles<Keys> {
   readonly #role: KeyedRole;
   readonly #parse: (text: string) => Keys & { election: string };
   readonly #now: () => number;
-  readonly #known = new Map<string, { keys: Keys; version: string; checkedMs: number }>();
+  readonly #known = new RecentMap<{ keys: Keys; version: string; checkedMs: number }>(MAX_ELECTIONS);
 
   constructor(
     directory: string,
@@ -126,7 +127,6 @@ class KeyFiles<Keys> {
       return known.keys;
     }
     const keys = this.#read(path, election);
-    if (this.#known.size >= MAX_ELECTIONS) this.#known.clear();
     this.#known.set(election, { keys, version: version ?? "", checkedMs: nowMs });
     return keys;
   }

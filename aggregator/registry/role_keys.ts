@@ -51,7 +51,7 @@ export type SyncKeysOf = (election: string) => SyncKeys;
 
 /** Receipt keys of an election whose master key is at hand. */
 export function receiptKeysFromMaster(master: Uint8Array, election: string): ReceiptKeys {
-  const gateways = new Map<string, Uint8Array>();
+  const gateways = new RecentMap<Uint8Array>(MAX_RECEIPT_KEYS);
   return {
     answerKey: answerKeyPair(master, election).privateKey,
     receiptKey(gateway) {
@@ -59,10 +59,7 @@ export function receiptKeysFromMaster(master: Uint8Array, election: string): Rec
       if (known !== undefined) return known;
       const name = parseKeyName(`${election}/${gateway}`);
       if (name === undefined) return undefined;
-      if (gateways.size >= MAX_RECEIPT_KEYS) gateways.clear();
-      const key = receiptKey(gatewayKey(master, name));
-      gateways.set(gateway, key);
-      return key;
+      return gateways.set(gateway, receiptKey(gatewayKey(master, name)));
     },
   };
 }
@@ -83,28 +80,26 @@ export function syncKeysFromMaster(master: Uint8Array, election: string): SyncKe
 
 /** Derives receipt keys from the master keys, in a process that also runs `count`. */
 export function receiptKeysOfMasters(keyring: Pick<Keyring, "has" | "master">): ReceiptKeysOf {
-  const elections = new Map<string, ReceiptKeys>();
-  return (election) => {
-    const known = elections.get(election);
-    if (known !== undefined) return known;
-    if (!keyring.has(election)) return undefined;
-    if (elections.size >= MAX_ELECTIONS) elections.clear();
-    const keys = receiptKeysFromMaster(keyring.master(election), election);
-    elections.set(election, keys);
-    return keys;
-  };
+  return keepKeys((election) =>
+    keyring.has(election) ? receiptKeysFromMaster(keyring.master(election), election) : undefined
+  );
 }
 
-/** Sync keys from the master keys: of a process that counts too. */
+/** Derives sync keys from the master keys, in a process that also runs `count`. */
 export function syncKeysOfMasters(keyring: Pick<Keyring, "master">): SyncKeysOf {
-  const elections = new Map<string, SyncKeys>();
+  return keepKeys((election) => syncKeysFromMaster(keyring.master(election), election));
+}
+
+/** Makes an election's keys once. An election without keys takes no room: anybody may ask for one. */
+function keepKeys<Keys extends ReceiptKeys | SyncKeys | undefined>(
+  make: (election: string) => Keys,
+): (election: string) => Keys {
+  const elections = new RecentMap<Keys>(MAX_ELECTIONS);
   return (election) => {
     const known = elections.get(election);
     if (known !== undefined) return known;
-    if (elections.size >= MAX_ELECTIONS) elections.clear();
-    const keys = syncKeysFromMaster(keyring.master(election), election);
-    elections.set(election, keys);
-    return keys;
+    const keys = make(election);
+    return keys === undefined ? keys : elections.set(election, keys);
   };
 }
 

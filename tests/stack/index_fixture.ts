@@ -5,7 +5,6 @@
  * @module
  */
 import assert from "assert";
-import type { Client } from "@elastic/elasticsearch";
 import type { Database } from "../../aggregator/database/database.ts";
 import { Indexer } from "../../aggregator/results/index/indexer.ts";
 import type { TallyIndex } from "../../aggregator/results/index/tally_index.ts";
@@ -205,11 +204,4 @@ export async function inIndex(index: TallyIndex, election: string): Promise<Reco
     ),
     rejected: keyed(await index.sums("rejected-votes", { where, by: ["fate", "reason"] }, true), "documents"),
   };
-}
-
-/** How many documents there are under a prefix, by alias. */
-export async function countsOf(client: Client, prefix: string): Promise<Record<string, number>> {
-  await client.indices.refresh({ index: `${prefix}*` });
-  const found = await client.cat.indices({ index: `${prefix}*`, format: "json" });
-  return Object.fromEntries(found.map(({ index, "docs.count": count }) => [index!, Number(count)]));
 }

@@ -18,7 +18,7 @@ const PAGE_REJECTIONS = 200;
 export class LabelResolver {
   readonly #elections: Elections;
   /** Kept as long as the names: where places lie is written once, when an election is created. */
-  readonly #resolver = new WeakMap<ElectionNames, Labels>();
+  readonly #labels = new WeakMap<ElectionNames, Labels>();
 
   /** @param elections Shared with whoever else of the process needs names; one of its own when left out. */
   constructor(elections: Elections = new Elections()) {
@@ -31,10 +31,10 @@ export class LabelResolver {
     if (names === undefined) {
       throw new Error(`Cannot spell election ${election}: the registry does not have it`);
     }
-    let labels = this.#resolver.get(names);
+    let labels = this.#labels.get(names);
     if (labels === undefined) {
       labels = { names, locations: await locationsOf(query, election) };
-      this.#resolver.set(names, labels);
+      this.#labels.set(names, labels);
     }
     return labels;
   }
