@@ -3,7 +3,10 @@
  *
  * @module
  */
-import type { View, ViewRow, Views } from "../aggregator/results/views.ts";
+import type { View, ViewPage, ViewRow, Views } from "../aggregator/results/views.ts";
+
+/** Rows of one page: few, so that pages are tried. */
+const PAGE_ROWS = 3;
 
 /** Keeps every row that was ever written, and may be away. */
 export class MemoryViews implements Views {
@@ -16,14 +19,15 @@ export class MemoryViews implements Views {
     return Promise.resolve(this.#of(view).length);
   }
 
-  read(view: View) {
+  async *pages(view: View): AsyncGenerator<ViewPage> {
     this.reads++;
-    const rows = new Map<string, string>();
-    for (const { key, value } of this.#of(view)) {
-      if (value === null) rows.delete(key);
-      else rows.set(key, JSON.stringify(value));
+    const all = this.#of(view);
+    const end = all.length;
+    for (let at = 0; at < end; at += PAGE_ROWS) {
+      const rows = all.slice(at, at + PAGE_ROWS);
+      yield { rows: rows.map(({ key, value }) => [key, value === null ? null : JSON.stringify(value)]), end };
     }
-    return Promise.resolve({ rows, end: this.#of(view).length });
+    yield { rows: [], end };
   }
 
   write(view: View, rows: readonly ViewRow[]): Promise<void> {

@@ -12,7 +12,15 @@ import type { Tick } from "./schemas.ts";
 import type { Database } from "../database/database.ts";
 import type { Elections } from "../registry/election_names.ts";
 import { readLag, readProgress } from "../counting/reconciliation.ts";
-import { newestRelease, releasesSince } from "../results/results.ts";
+import { follow, type FollowerPace, type ReleaseSink } from "../results/follower.ts";
+import {
+  newestRelease,
+  type News,
+  type Positions,
+  readReleases,
+  type ReleaseRow,
+  toRelease,
+} from "../results/releases.ts";
 
 /** Bounds of the streams of one process. */
 export const STREAM_LIMITS = {
@@ -119,9 +127,14 @@ export class Streams {
   }
 }
 
-/** One election's poller and its listeners. */
-class Feed {
-  readonly #election: string;
+/** A poll takes at most a tenth of the time, however long the database takes to answer. */
+const REST_SHARE = 9;
+
+/** One election's sink of releases, and its listeners. */
+class Feed implements ReleaseSink {
+  readonly election: string;
+  readonly pace: FollowerPace;
+  readonly pageReleases: number;
   readonly #options: StreamOptions;
   readonly #limits: typeof STREAM_LIMITS;
   readonly #clients = new Set<Client>();
@@ -133,11 +146,16 @@ class Feed {
   #progressText = "";
   #progressAtMs = -Infinity;
   #readAtMs: number | undefined;
+  /** When the poll began that is under way. */
+  #pollAtMs = -Infinity;
   /** Undefined until the log has been asked. */
   #lag: number | null | undefined;
 
   constructor(election: string, options: StreamOptions, limits: typeof STREAM_LIMITS) {
-    this.#election = election;
+    this.election = election;
+    const { pollMs, retryMs, pageReleases } = limits;
+    this.pace = { pollMs, retryMs, longestRetryMs: retryMs, restShare: REST_SHARE };
+    this.pageReleases = pageReleases;
     this.#options = options;
     this.#limits = limits;
   }
@@ -168,46 +186,34 @@ class Feed {
   /** Polls until nobody listens any more, or the process is about to stop. */
   async run(): Promise<void> {
     const signal = AbortSignal.any([this.#options.signal, this.#empty.signal]);
-    await Promise.all([this.#pollUntil(signal), this.#tickUntil(signal)]);
+    await Promise.all([follow(this.#options.db.query, this, signal), this.#tickUntil(signal)]);
     this.#started.resolve();
     for (const client of this.#clients) this.#end(client);
   }
 
-  async #pollUntil(signal: AbortSignal): Promise<void> {
-    const { pollMs, retryMs } = this.#limits;
-    const { now, onError } = this.#options;
-    while (!signal.aborted) {
-      const fromMs = now();
-      try {
-        if (this.#readAtMs === undefined) await this.#start();
-        const full = await this.#poll();
-        // At most a tenth of the time is spent asking, however long the database takes to answer.
-        if (!full) await pause(Math.max(pollMs, 9 * (now() - fromMs)), signal);
-      } catch (error) {
-        onError(error);
-        await pause(retryMs, signal);
-      }
-    }
+  onError(error: unknown): void {
+    this.#options.onError(error);
   }
 
-  async #start(): Promise<void> {
-    this.#revision = (await newestRelease(this.#options.db.query, this.#election)).revision;
-    this.#readAtMs = this.#options.now();
-    this.#started.resolve();
+  /** Begins with what is released now: who listens gets older releases when it asks for them. */
+  async positions(): Promise<Positions> {
+    const { db, now } = this.#options;
+    if (this.#readAtMs === undefined) {
+      this.#revision = (await newestRelease(db.query, this.election)).revision;
+      this.#readAtMs = now();
+      this.#started.resolve();
+    }
+    this.#pollAtMs = now();
+    return new Map([[this.election, this.#revision]]);
   }
 
   /**
    * Sends what is new. The totals are read after the releases and sent before them, so that nobody ever sees more
-   * voters in the results than have been counted. Returns whether there may be more.
+   * voters in the results than have been counted.
    */
-  async #poll(): Promise<boolean> {
-    const { db, now } = this.#options;
-    const nowMs = now();
-    const releases = await this.#releases(this.#revision);
-    if (releases.length > 0 || Math.abs(nowMs - this.#progressAtMs) >= this.#limits.progressMs) {
-      this.#progressAtMs = nowMs;
-      this.#notify(await readProgress(db, this.#election));
-    }
+  async take(_: News, page: () => Promise<readonly ReleaseRow[]>): Promise<boolean> {
+    const releases = await this.#named(await page());
+    if (releases.length > 0) await this.#readProgress();
     for (const release of releases) {
       const event = eventOf("release", release, release.revision);
       for (const client of this.#clients) {
@@ -216,8 +222,18 @@ class Feed {
       this.#revision = release.revision;
     }
     if (hasWithdrawal(releases)) this.#resetAll();
-    this.#readAtMs = nowMs;
-    return releases.length === this.#limits.pageReleases;
+    return releases.length === this.pageReleases;
+  }
+
+  async pass(): Promise<boolean> {
+    if (Math.abs(this.#pollAtMs - this.#progressAtMs) >= this.#limits.progressMs) await this.#readProgress();
+    this.#readAtMs = this.#pollAtMs;
+    return false;
+  }
+
+  async #readProgress(): Promise<void> {
+    this.#progressAtMs = this.#pollAtMs;
+    this.#notify(await readProgress(this.#options.db, this.election));
   }
 
   /** What stood was withdrawn: whoever keeps more than sums of what was added gets the results anew. */
@@ -234,14 +250,14 @@ class Feed {
     for (const client of this.#clients) if (client.live) this.#sendProgress(client);
   }
 
-  async #releases(after: number): Promise<Release[]> {
-    const { db, elections } = this.#options;
-    const rows = await releasesSince(db.query, this.#election, after, this.#limits.pageReleases);
+  /** Releases as they are shown, with the regions of their stations. */
+  async #named(rows: readonly ReleaseRow[]): Promise<Release[]> {
     if (rows.length === 0) return [];
-    const names = await elections.find(db.query, this.#election);
+    const { db, elections } = this.#options;
+    const names = await elections.find(db.query, this.election);
     const regionOf = (station: string | null) =>
       station === null ? undefined : names?.index.stations.get(station)?.region;
-    return rows.map((row) => ({ ...row, region: regionOf(row.station) ?? row.region }));
+    return rows.map((row) => ({ ...toRelease(row), region: regionOf(row.station) ?? row.region }));
   }
 
   async #tickUntil(signal: AbortSignal): Promise<void> {
@@ -257,8 +273,8 @@ class Feed {
   async #readLag(): Promise<number | null> {
     const { db, logEnds, onError } = this.#options;
     try {
-      const ends = await logEnds(this.#election);
-      return ends === undefined ? null : await readLag(db.query, this.#election, ends);
+      const ends = await logEnds(this.election);
+      return ends === undefined ? null : await readLag(db.query, this.election, ends);
     } catch (error) {
       onError(error);
       return null;
@@ -300,14 +316,15 @@ class Feed {
 
   /** A revision that was never given out: the database was made anew, and what the listener has is of another count. */
   async #resetIfVoid(client: Client, revision: number): Promise<void> {
-    const newest = await newestRelease(this.#options.db.query, this.#election);
+    const newest = await newestRelease(this.#options.db.query, this.election);
     if (revision <= newest.revision) return; // The listener has only asked later than the poller.
     client.revision = newest.revision;
     this.#send(client, eventOf("reset", {}, newest.revision));
   }
 
   async #sendPage(client: Client, after: number, upTo: number): Promise<void> {
-    const releases = (await this.#releases(after)).filter(({ revision }) => revision <= upTo);
+    const rows = await readReleases(this.#options.db.query, this.election, after, this.pageReleases);
+    const releases = await this.#named(rows.filter(({ revision }) => revision <= upTo));
     if (!this.#clients.has(client)) return;
     for (const release of releases) {
       client.controller.enqueue(eventOf("release", release, release.revision));

@@ -8,7 +8,7 @@ import type { KafkaAddress } from "../../shared/log/address.ts";
 import { KafkaProducer } from "../../shared/log/kafka_producer.ts";
 import { KafkaReader } from "../../shared/log/kafka_reader.ts";
 import { VIEW_TOPICS } from "../kafka_topics.ts";
-import type { StandingView, View, ViewRow, Views } from "./views.ts";
+import type { View, ViewPage, ViewRow, Views } from "./views.ts";
 
 /** The one partition of each. */
 const PARTITION = 0;
@@ -33,22 +33,19 @@ export class KafkaViews implements Views {
     return await this.#topics[view].reader.end(PARTITION);
   }
 
-  async read(view: View): Promise<StandingView> {
+  async *pages(view: View): AsyncGenerator<ViewPage> {
     const { reader } = this.#topics[view];
-    const rows = new Map<string, string>();
-    let end = await reader.end(PARTITION);
+    const end = await reader.end(PARTITION);
     for (let from = 0; from < end;) {
       const messages = await reader.read(PARTITION, from, READ_ROWS);
+      // What is left are offsets without messages.
       if (messages.length === 0) break;
-      for (const { key, value } of messages) {
-        // A compacted topic takes nothing without a key.
-        if (value === null) rows.delete(key!.toString());
-        else rows.set(key!.toString(), value.toString());
-      }
       from = Number(messages.at(-1)!.offset) + 1;
-      end = Math.max(end, from);
+      const rows = messages.filter(({ offset }) => Number(offset) < end);
+      // A compacted topic takes nothing without a key.
+      yield { rows: rows.map(({ key, value }) => [key!.toString(), value && value.toString()]), end };
     }
-    return { rows, end };
+    yield { rows: [], end };
   }
 
   async write(view: View, rows: readonly ViewRow[]): Promise<void> {

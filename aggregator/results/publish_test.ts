@@ -6,7 +6,7 @@ import { withDatabase } from "../../tests/test_database.ts";
 import type { Database, Query } from "../database/database.ts";
 import { rebuildWork } from "../counting/rebuild_lease.ts";
 import { isDue, publish, type ReleasePolicy } from "./publish.ts";
-import { releasesSince } from "./results.ts";
+import { releasesSince } from "./releases.ts";
 import { withdrawUnfounded } from "./withdraw.ts";
 
 const NOW = new Date(NOON_MS);

@@ -5,21 +5,22 @@
  *
  * @module
  */
-import type { VotingMode } from "../../shared/vote.ts";
-import type { NotShown, Release, Results, ResultsBy, ResultsRow } from "./schemas.ts";
+import type { NotShown, Results, ResultsBy, ResultsRow } from "./schemas.ts";
 import { arrayLiteral, type Database, type Query, queryOne } from "../database/database.ts";
-import { type ContestTotals, type MarkLine, totalsOf, withoutAdded } from "./contest_totals.ts";
+import { totalsOf, withoutAdded } from "./contest_totals.ts";
+import { newestRelease } from "./releases.ts";
+import {
+  candidateRows,
+  contestRows,
+  MAX_STATION_RELEASES,
+  type Part,
+  partyRows,
+  regionRows,
+  stationRows,
+  type UnitVotes,
+  type Votes,
+} from "./rows.ts";
 import type { ElectionNames, Elections } from "../registry/election_names.ts";
-
-/** Most rows, and most releases, of one answer by station; a larger election is asked for in parts. */
-export const MAX_STATION_ROWS = 200_000;
-const MAX_STATION_RELEASES = 20_000;
-
-/** How a time is spelled everywhere: UTC, milliseconds. */
-const ISO = `'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'`;
-
-/** What part of the results is meant: one contest, the stations of one region, one station; all when left out. */
-export type Part = Readonly<{ contest?: string; region?: string; station?: string }>;
 
 /**
  * A part as the queries take it. `stations` is PostgreSQL's spelling of an array; `region` is set when all units that lie
@@ -123,19 +124,6 @@ function narrow(names: ElectionNames, { contest, region, station }: Part): Narro
   };
 }
 
-/** The newest revision of an election's releases, and its time; 0 and `null` while there is none. */
-export async function newestRelease(
-  query: Query,
-  election: string,
-): Promise<{ revision: number; releasedAt: string | null }> {
-  const [row] = await query<{ revision: number; released_at: string }>(
-    `SELECT revision::float8 AS revision, to_char(released_at AT TIME ZONE 'UTC', ${ISO}) AS released_at
-     FROM results.releases WHERE election = $1 ORDER BY releases.revision DESC LIMIT 1`,
-    [election],
-  );
-  return { revision: row?.revision ?? 0, releasedAt: row?.released_at ?? null };
-}
-
 /** Whether the final release of an election has been made. */
 export async function isFinal(query: Query, election: string): Promise<boolean> {
   const rows = await query("SELECT FROM results.elections WHERE election = $1 AND final_at IS NOT NULL", [
@@ -191,8 +179,6 @@ const currentLines = (column: "votes" | "marks") => `
   CROSS JOIN jsonb_to_recordset(r.${column}) AS v (contest text, candidate text, votes bigint)
   WHERE c.election = $1 AND ($4::text IS NULL OR v.contest = $4::text) AND ${IN_PART}`;
 
-type Votes = { contest: string; candidate: string; votes: number };
-
 async function sumLines(
   query: Query,
   election: string,
@@ -236,16 +222,6 @@ async function regionLines(
   );
 }
 
-type UnitVotes = {
-  unit: string;
-  station: string | null;
-  region: string | null;
-  mode: VotingMode | null;
-  members: string | null;
-  votes: string;
-  marks: string;
-};
-
 async function unitVotes(
   query: Query,
   election: string,
@@ -287,156 +263,4 @@ async function minuteVotes(
      FROM (${sums}) t ORDER BY t.minute, contest, candidate`,
     isWhole ? [election, contest] : [election, contest, stations, region],
   );
-}
-
-/** Votes by `contest/candidate`, to look up; a candidate nobody voted for is not there. */
-function tally(votes: readonly Votes[]): (contest: string, candidate: string) => number {
-  const found = new Map(votes.map(({ contest, candidate, votes }) => [`${contest}/${candidate}`, votes]));
-  return (contest, candidate) => found.get(`${contest}/${candidate}`) ?? 0;
-}
-
-function contestsIn(names: ElectionNames, contest?: string) {
-  return contest === undefined ? names.index.manifest.contests : [names.contests.get(contest)!];
-}
-
-function candidateRows(
-  names: ElectionNames,
-  { contest }: Part,
-  votes: readonly Votes[],
-): ResultsRow<"candidate">[] {
-  const votesOf = tally(votes);
-  return contestsIn(names, contest).flatMap(({ id: contest, candidates }) =>
-    candidates.map(({ id: candidate, name, party }) => ({
-      contest,
-      candidate,
-      name,
-      party: party ?? null,
-      votes: votesOf(contest, candidate),
-    }))
-  );
-}
-
-function contestRows(names: ElectionNames, { contest }: Part, marks: readonly MarkLine[]): ContestTotals[] {
-  const found = new Map(totalsOf(marks).map((totals) => [totals.contest, withoutAdded(totals)]));
-  return contestsIn(names, contest).map(({ id }) =>
-    found.get(id) ?? { contest: id, ballots: 0, undervotes: 0, blanks: 0 }
-  );
-}
-
-/** The last row is of the candidates without a party, where there are any. */
-function partyRows(names: ElectionNames, votes: readonly Votes[]): ResultsRow<"party">[] {
-  const rows = new Map<string | undefined, ResultsRow<"party">>(
-    names.index.manifest.parties.map(({ id, name, colour }) => [
-      id,
-      { party: id, name, colour: colour ?? null, votes: 0 },
-    ]),
-  );
-  const partyOf = new Map<string, string | undefined>();
-  for (const { id, candidates } of names.index.manifest.contests) {
-    for (const { id: candidate, party } of candidates) {
-      partyOf.set(`${id}/${candidate}`, party);
-      if (!rows.has(party)) rows.set(party, { party: null, name: null, colour: null, votes: 0 });
-    }
-  }
-  for (const { contest, candidate, votes: added } of votes) {
-    const row = rows.get(partyOf.get(`${contest}/${candidate}`));
-    if (row !== undefined) row.votes += added;
-  }
-  const independent = rows.get(undefined);
-  rows.delete(undefined);
-  return [...rows.values(), ...independent === undefined ? [] : [independent]];
-}
-
-/** The last rows are of units with several regions, where there are any. */
-function regionRows(
-  names: ElectionNames,
-  { contest: only, region: one, station }: Part,
-  votes: readonly (Votes & { region: string | null })[],
-): ResultsRow<"region">[] {
-  const place = station === undefined ? one : names.index.stations.get(station)!.region;
-  const found = Map.groupBy(votes, ({ region }) => region);
-  const rowsOf = (region: string | null, name: string | null, here: ReadonlySet<string>) => {
-    const votesOf = tally(found.get(region) ?? []);
-    return contestsIn(names, only).filter(({ id }) => here.has(id)).flatMap(({ id: contest, candidates }) =>
-      candidates.map(({ id: candidate }) => ({
-        region,
-        name,
-        contest,
-        candidate,
-        votes: votesOf(contest, candidate),
-      }))
-    );
-  };
-  const rows = names.index.manifest.regions.filter(({ id }) => place === undefined || id === place)
-    .flatMap(({ id, name }) => rowsOf(id, name, names.contestsOf.get(id)!));
-  const together = new Set(found.get(null)?.map(({ contest }) => contest));
-  return [...rows, ...rowsOf(null, null, together)];
-}
-
-type StationAnswer = Pick<Extract<Results, { by: "station" }>, "rows" | "contests" | "units">;
-
-/** A row for each candidate of each contest that a unit shows; `undefined` when they are too many. */
-function stationRows(
-  names: ElectionNames,
-  { contest: only }: Part,
-  units: readonly UnitVotes[],
-): StationAnswer | undefined {
-  if (units.length > MAX_STATION_RELEASES) return undefined;
-  const answer: StationAnswer = { rows: [], contests: [], units: [] };
-  for (const { votes, marks, members, ...row } of units) {
-    const { unit, station, mode } = row;
-    const place = station === null ? undefined : names.index.stations.get(station);
-    if (station !== null && place === undefined) continue;
-    const region = place?.region ?? row.region;
-    const totals = totalsOf(JSON.parse(marks) as MarkLine[]);
-    // Releases of version 0.1 have no marks.
-    const shown = totals.length === 0 && place !== undefined
-      ? place.contests
-      : new Set(totals.map(({ contest }) => contest));
-    const votesOf = tally(JSON.parse(votes));
-    const name = station === null ? null : names.stations.get(station)!;
-    if (members !== null) answer.units.push({ unit, ...JSON.parse(members) });
-    for (const { id: contest, candidates } of contestsIn(names, only)) {
-      if (!shown.has(contest)) continue;
-      const own = totals.find((each) => each.contest === contest);
-      if (own !== undefined) answer.contests.push({ unit, station, mode, ...withoutAdded(own) });
-      for (const { id: candidate } of candidates) {
-        const votes = votesOf(contest, candidate);
-        answer.rows.push({ unit, station, name, region, mode, contest, candidate, votes });
-      }
-    }
-    if (answer.rows.length > MAX_STATION_ROWS) return undefined;
-  }
-  return answer;
-}
-
-/** A release as the database has it; the names of places are joined later. */
-export type StoredRelease = Release;
-
-/** The releases after a revision, oldest first, at most `limit`. */
-export async function releasesSince(
-  query: Query,
-  election: string,
-  revision: number,
-  limit: number,
-): Promise<StoredRelease[]> {
-  type Row = Omit<StoredRelease, "votes" | "members" | "contests"> & {
-    votes: string;
-    marks: string;
-    members: string | null;
-  };
-  const rows = await query<Row>(
-    `SELECT revision::float8 AS revision, unit, region, station, mode, members::text AS members, kind,
-       voters::float8 AS voters, to_char(released_at AT TIME ZONE 'UTC', ${ISO}) AS "releasedAt",
-       added_voters::float8 AS "addedVoters", votes::text AS votes, marks::text AS marks
-     FROM results.releases WHERE election = $1 AND releases.revision > $2::bigint
-     ORDER BY releases.revision LIMIT $3::int`,
-    [election, revision, limit],
-  );
-  return rows.map(({ votes, marks, members, ...row }) => ({
-    ...row,
-    members: members === null ? null : JSON.parse(members),
-    votes: JSON.parse(votes),
-    contests: totalsOf(JSON.parse(marks)),
-  }));
 }

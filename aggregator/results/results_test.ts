@@ -4,7 +4,9 @@ import { withElection, writeRelease } from "../../tests/seeded_database.ts";
 import { type Results, resultsSchema } from "./schemas.ts";
 import { Elections } from "../registry/election_names.ts";
 import { publish, type ReleasePolicy } from "./publish.ts";
-import { isFault, newestRelease, type Part, readNotShown, readResults, releasesSince } from "./results.ts";
+import { newestRelease, releasesSince } from "./releases.ts";
+import { isFault, readNotShown, readResults } from "./results.ts";
+import type { Part } from "./rows.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 

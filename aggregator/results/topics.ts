@@ -1,32 +1,39 @@
 /**
- * Keeps the views beside the log up with what may be shown of every election. One process writes them, by a lease in
- * the database; what it reads later it writes later, so that the last row of a key is the newest.
+ * The sink of releases that keeps the views beside the log up with what may be shown of every election. One process writes
+ * them, by a lease in the database. It writes rows in the order in which it read them, so the last row of a key is the newest.
  *
- * What stands on a view the view itself is asked, so there is no second account to go wrong: it is read whole when a
- * process begins to write, and whenever it does not end where this one's last row did, as after a rebuild. Then what
+ * The view itself tells what stands on it, so there is no second account to go wrong. It is read whole when a
+ * process begins to write, and whenever it does not end where this process's last row did, as after a rebuild. Then what
  * differs is written, and what the database no longer has is taken off. A process that slept past its lease may
  * still write a row that is old by then: it is found in the same way, and put right.
  *
  * @module
  */
-import { setTimeout as delay } from "node:timers/promises";
-import type { View, ViewRow, Views } from "./views.ts";
 import { arrayLiteral, type Databases, type Query, queryOne } from "../database/database.ts";
 import { Lease } from "../database/lease.ts";
+import { bringUp, follow, type FollowerPace, type ReleaseSink } from "./follower.ts";
+import type { News, Positions } from "./releases.ts";
+import {
+  type Rejection,
+  REJECTION_COLUMNS,
+  rejectionRow,
+  STANDING_LIMITS,
+  StandingRejections,
+} from "./standing_rejections.ts";
+import type { View, ViewRow, Views } from "./views.ts";
 
-/** How often views are looked after, in milliseconds. */
-const EVERY_MS = 1_000;
+const PACE: FollowerPace = { pollMs: 1_000, retryMs: 1_000, longestRetryMs: 1_000 };
 /** How long a process that says nothing keeps others from writing, in milliseconds: longer than one write may take. */
 const LEASE_MS = 20_000;
 /** Rows of one write. */
 const WRITE_ROWS = 2_000;
-/** Rejections of one partition that are read at once. */
-const REJECTIONS_AT_ONCE = 500;
+/** Rejections that are read at once: of one partition, and of all. */
+const PARTITION_REJECTIONS = 500;
+const READ_REJECTIONS = 10_000;
 
 const VIEWS: readonly View[] = ["tallies", "turnout", "rejections"];
 
 type Row = Readonly<{ key: string } & Record<string, string | number>>;
-type Rejection = Row & Readonly<{ election: string; partition: number; arrival: number }>;
 
 /** What is on the views, as far as this process knows; it is good for as long as nobody else writes. */
 type Account = {
@@ -35,8 +42,8 @@ type Account = {
   ends: Record<View, number>;
   tallies: Map<string, string>;
   turnout: Map<string, string>;
-  /** Rejections that stood there and that the database has not shown yet. */
-  unproven: Map<string, string>;
+  /** Rejections that stood there; `undefined` when the database has shown all of its own. */
+  standing: StandingRejections | undefined;
   /** Election → its newest release when its tallies were made. */
   tallied: Map<string, number>;
   /** Election and partition → the last rejection that was seen. */
@@ -53,30 +60,39 @@ export type ViewsOptions = Readonly<{
 
 /** Keeps views up until the signal aborts. What fails is tried again: a view that is behind holds up nothing. */
 export async function runViews({ views, databases, signal, onFault }: ViewsOptions): Promise<void> {
-  const writer = new ViewWriter(views, databases);
-  while (!signal.aborted) {
-    let waitMs = EVERY_MS;
-    try {
-      if (await writer.step()) waitMs = 0;
-    } catch (error) {
-      if (!signal.aborted) onFault("views were not written", error);
-    }
-    await delay(waitMs, undefined, { signal }).catch(() => {});
-  }
-  await writer.release().catch((error) => onFault("views were not let go of", error));
+  const writer = new ViewWriter(views, databases, (error) => {
+    if (!signal.aborted) onFault("views were not written", error);
+  });
+  await follow(databases.reading.query, writer, signal);
+  await writer.release().catch((error) => onFault("views were not released", error));
 }
 
 /** Writes views, while it is this process's turn. */
-export class ViewWriter {
+export class ViewWriter implements ReleaseSink {
+  readonly pace = PACE;
+  /** Sums are read, and no release. */
+  readonly pageReleases = 0;
+  readonly onError: (error: unknown) => void;
   readonly #views: Views;
   readonly #databases: ViewsOptions["databases"];
   readonly #lease: Lease;
+  readonly #limits: typeof STANDING_LIMITS;
   #account?: Account;
 
-  constructor(views: Views, databases: ViewsOptions["databases"]) {
+  constructor(
+    views: Views,
+    databases: ViewsOptions["databases"],
+    onError: (error: unknown) => void = () => {},
+    limits: typeof STANDING_LIMITS = STANDING_LIMITS,
+  ) {
+    this.#limits = limits;
     this.#views = views;
     this.#databases = databases;
     this.#lease = new Lease(databases.publishing.query, "views", LEASE_MS);
+    this.onError = (error) => {
+      this.#account = undefined; // Any of what was to be written may be there.
+      onError(error);
+    };
   }
 
   /**
@@ -85,19 +101,40 @@ export class ViewWriter {
    * @returns whether there is more to write at once.
    */
   async step(): Promise<boolean> {
-    if (!await this.#lease.hold()) {
-      this.#account = undefined;
-      return false;
-    }
     try {
-      const account = this.#account = await this.#goodAccount() ?? await this.#readBack();
-      await this.#tallies(account);
-      await this.#replace(account, "turnout", "", await this.#query(TURNOUT));
-      return await this.#rejections(account);
+      return await bringUp(this.#query, this);
     } catch (error) {
-      this.#account = undefined; // Any of it may be there.
+      this.onError(error);
       throw error;
     }
+  }
+
+  async positions(): Promise<Positions | undefined> {
+    if (!await this.#lease.hold()) {
+      this.#account = undefined;
+      return undefined;
+    }
+    this.#account = await this.#goodAccount() ?? await this.#readBack();
+    return this.#account.tallied;
+  }
+
+  /** Sums up again an election of which something was released or withdrawn. */
+  async take({ election, newest }: News): Promise<boolean> {
+    const account = this.#account!;
+    await this.#replace(account, "tallies", `${election}/`, await this.#query(TALLIES, [election]));
+    account.tallied.set(election, newest);
+    return false;
+  }
+
+  async pass(): Promise<boolean> {
+    const account = this.#account!;
+    // Elections that stand on the view, and have no release.
+    const shown = [...account.tallies.keys()].map((key) => key.slice(0, key.indexOf("/")));
+    for (const election of new Set(shown)) {
+      if (!account.tallied.has(election)) await this.take({ election, newest: 0 });
+    }
+    await this.#replace(account, "turnout", "", await this.#query(TURNOUT));
+    return await this.#rejections(account);
   }
 
   /** Lets another process write at once. */
@@ -118,35 +155,32 @@ export class ViewWriter {
   }
 
   async #readBack(): Promise<Account> {
-    const rebuild = await newestRebuild(this.#query);
-    const [tallies, turnout, rejections] = await Promise.all([
-      this.#views.read("tallies"),
-      this.#views.read("turnout"),
-      this.#views.read("rejections"),
-    ]);
-    return {
-      rebuild,
-      ends: { tallies: tallies.end, turnout: turnout.end, rejections: rejections.end },
-      tallies: tallies.rows,
-      turnout: turnout.rows,
-      unproven: rejections.rows,
+    const account: Account = {
+      rebuild: await newestRebuild(this.#query),
+      ends: { tallies: 0, turnout: 0, rejections: 0 },
+      tallies: new Map(),
+      turnout: new Map(),
+      standing: new StandingRejections(this.#limits),
       tallied: new Map(),
       rejected: new Map(),
     };
-  }
-
-  /** Sums up again only those elections of which something was released. */
-  async #tallies(account: Account): Promise<void> {
-    const { tallied } = account;
-    const released = await this.#query<{ election: string; revision: number }>(NEWEST);
-    const newest = new Map(released.map(({ election, revision }) => [election, revision]));
-    const written = [...account.tallies.keys()].map((key) => key.slice(0, key.indexOf("/")));
-    for (const election of new Set([...newest.keys(), ...written])) {
-      const revision = newest.get(election) ?? 0;
-      if (tallied.get(election) === revision) continue;
-      await this.#replace(account, "tallies", `${election}/`, await this.#query(TALLIES, [election]));
-      tallied.set(election, revision);
+    for (const view of ["tallies", "turnout"] as const) {
+      for await (const { rows, end } of this.#views.pages(view)) {
+        for (const [key, value] of rows) {
+          if (value === null) account[view].delete(key);
+          else account[view].set(key, value);
+        }
+        account.ends[view] = end;
+      }
     }
+    let written = 0;
+    for await (const page of this.#views.pages("rejections")) {
+      const stale = await account.standing!.takeIn(this.#query, page);
+      await this.#write(account, "rejections", stale);
+      written += stale.length;
+      account.ends.rejections = page.end + written;
+    }
+    return account;
   }
 
   /** Writes those rows that are not there, and takes off what is there besides, of the keys that begin so. */
@@ -171,26 +205,23 @@ export class ViewWriter {
     }
   }
 
-  /** Rejections are only added to, but for a rebuild: so each is seen once, in the order in which its partition got them. */
+  /** Rejections are only added, except by a rebuild: each is seen once, in the order of its partition. */
   async #rejections(account: Account): Promise<boolean> {
-    const { rejected, unproven } = account;
+    const { rejected, standing } = account;
     const seen = [...rejected.values()];
     const rows = await this.#query<Rejection>(REJECTIONS, [
       arrayLiteral(seen.map(({ election }) => election)),
       arrayLiteral(seen.map(({ partition }) => partition)),
       arrayLiteral(seen.map(({ arrival }) => arrival)),
     ]);
-    const missing: ViewRow[] = [];
-    for (const { key, arrival, ...value } of rows) {
-      if (unproven.get(key) !== JSON.stringify(value)) missing.push({ key, value });
-      unproven.delete(key);
-      const { election, partition } = value;
+    const missing = rows.filter((row) => standing?.has(row) !== true);
+    for (const { election, partition, arrival } of rows) {
       rejected.set(`${election}/${partition}`, { election, partition, arrival });
     }
-    await this.#write(account, "rejections", missing);
+    await this.#write(account, "rejections", missing.map(rejectionRow));
     if (rows.length > 0) return true;
-    await this.#write(account, "rejections", [...unproven.keys()].map((key) => ({ key, value: null })));
-    unproven.clear();
+    await this.#write(account, "rejections", standing?.takeStale() ?? []);
+    account.standing = undefined;
     return false;
   }
 
@@ -214,13 +245,6 @@ async function newestRebuild(query: Query): Promise<number> {
   );
   return number;
 }
-
-/** The newest release of each election: whatever changes what stands is a release, a withdrawal too. */
-const NEWEST = `
-SELECT e.election, n.revision::float8 AS revision
-FROM registry.elections e
-CROSS JOIN LATERAL (SELECT max(revision) AS revision FROM results.releases r WHERE r.election = e.election) n
-WHERE n.revision IS NOT NULL`;
 
 /**
  * Sums of the releases that stand; `revision` always rises, and tells the newer of two rows of one key. Ballots, undervotes
@@ -248,22 +272,15 @@ SELECT g.election || '/' || region AS key, g.election, region,
 FROM counting.turnout_groups g JOIN results.elections e ON e.election = g.election
 GROUP BY g.election, region, e.release_threshold ORDER BY key`;
 
-/**
- * After an arrival in each partition that is given; a decision adds some at offsets that were read before. No vote id and no voter key:
- * who may know of them asks the aggregator.
- */
+/** After an arrival in each partition that is given. A decision adds rejections at offsets that were read before. */
 const REJECTIONS = `
-SELECT r.election || '/' || r.partition || '/' || r.log_offset || '/' || r.record_index AS key, r.election, r.partition,
-  r.log_offset::float8 AS "offset", r.record_index::int AS index, r.fate, r.reason,
-  to_char(r.appended_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "appendedAt",
-  coalesce(r.gateway, '') AS gateway, coalesce(r.station, '') AS station,
-  r.arrival::float8 AS arrival
+SELECT ${REJECTION_COLUMNS}
 FROM counting.log_positions l
 LEFT JOIN unnest($1::text::text[], $2::text::int[], $3::text::bigint[]) AS seen (election, partition, arrival)
   USING (election, partition)
 CROSS JOIN LATERAL (
   SELECT election, partition, log_offset, record_index, arrival, fate, reason, appended_at, gateway, station FROM counting.rejections r
   WHERE r.election = l.election AND r.partition = l.partition AND r.arrival > coalesce(seen.arrival, 0)
-  ORDER BY r.arrival LIMIT ${REJECTIONS_AT_ONCE}
+  ORDER BY r.arrival LIMIT ${PARTITION_REJECTIONS}
 ) r
-ORDER BY r.election, r.partition, r.arrival`;
+ORDER BY r.election, r.partition, r.arrival LIMIT ${READ_REJECTIONS}`;

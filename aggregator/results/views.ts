@@ -13,16 +13,18 @@ export type ViewRow = Readonly<
   { key: string; value: Readonly<Record<string, string | number>> | null }
 >;
 
-/** What stands on a view: the newest value of each key, as JSON, and where the view ended when it had been read. */
-export type StandingView = Readonly<{ rows: Map<string, string>; end: number }>;
+/** Rows of a view, oldest first, each with its value as JSON; `null` takes a row off. `end`: where the view ended when reading began. */
+export type ViewPage = Readonly<
+  { rows: readonly (readonly [key: string, value: string | null])[]; end: number }
+>;
 
 /** Where views are written to. */
 export interface Views {
   /** Where a view ends: it rises by one with every row that is written, whoever writes it. */
   end(view: View): Promise<number>;
 
-  /** Reads all of a view. */
-  read(view: View): Promise<StandingView>;
+  /** Reads a view up to its end, in one page at least. A key may come more than once: its last row stands. */
+  pages(view: View): AsyncIterable<ViewPage>;
 
   /** Writes rows, in order, each in place of the one of the same key. After an error any of them may be there. */
   write(view: View, rows: readonly ViewRow[]): Promise<void>;

@@ -41,16 +41,20 @@ async function rowsOf(address: KafkaAddress, topic: string): Promise<[key: strin
 stackTest("KafkaViews writes each row under its key, and reads what stands", async () => {
   await withTopics(async (address) => {
     const views = new KafkaViews(address, "test");
-    assert.deepEqual(await views.read("tallies"), { rows: new Map(), end: 0 });
+    assert.deepEqual(await Array.fromAsync(views.pages("tallies")), [{ rows: [], end: 0 }]);
     const first = [{ key: "a/mayor/ann", value: { votes: 1 } }, { key: "a/mayor/bob", value: { votes: 2 } }];
     await views.write("tallies", first);
     await views.write("tallies", [{ key: "a/mayor/ann", value: { votes: 3 } }]);
     await views.write("tallies", [{ key: "a/mayor/bob", value: null }]);
     assert.equal(await views.end("tallies"), 4);
-    assert.deepEqual(await views.read("tallies"), {
-      rows: new Map([["a/mayor/ann", '{"votes":3}']]),
-      end: 4,
-    });
+    const pages = await Array.fromAsync(views.pages("tallies"));
+    assert.deepEqual(pages.flatMap(({ rows }) => rows), [
+      ["a/mayor/ann", '{"votes":1}'],
+      ["a/mayor/bob", '{"votes":2}'],
+      ["a/mayor/ann", '{"votes":3}'],
+      ["a/mayor/bob", null],
+    ]);
+    assert.equal(pages.at(-1)!.end, 4);
     await views.write("turnout", [{ key: "a/north", value: { voters: 4 } }]);
     await views.write("rejections", [{ key: "a/0/7", value: { reason: "malformed" } }]);
     await views.close();

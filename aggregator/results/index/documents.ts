@@ -5,7 +5,8 @@
  */
 import type { ElectionNames } from "../../registry/election_names.ts";
 import { totalsOf } from "../contest_totals.ts";
-import type { AuditRow, RejectionRow, ReleaseRow, TurnoutRow } from "./sources.ts";
+import type { ReleaseRow } from "../releases.ts";
+import type { AuditRow, RejectionRow, TurnoutRow } from "./sources.ts";
 import type { IndexDocument } from "./tally_index.ts";
 
 /** Degrees of WGS 84. */

@@ -1,5 +1,5 @@
 /**
- * Keeps the index up with what is released, counted by the minute, rejected and audited. It follows the database and
+ * The sink of releases that keeps the index up with what is released, counted by the minute, rejected and audited. It follows the database and
  * nothing follows it: when the index falls behind, dies or is emptied, the count goes on, and this catches up.
  *
  * Where it stands it asks the index itself, so there is no second account to go wrong: the documents of `releases` are
@@ -10,7 +10,6 @@
  *
  * @module
  */
-import { setTimeout as delay } from "node:timers/promises";
 import type { Elections } from "../../registry/election_names.ts";
 import type { Database } from "../../database/database.ts";
 import { electionIds } from "../../registry/elections.ts";
@@ -29,14 +28,13 @@ import {
   countFiguresUpTo,
   countRejections,
   countReleasesUpTo,
-  electionsBehind,
-  type Positions,
   releasedAt,
-  releasesOf,
   sumBallots,
   sumCurrent,
   turnoutByMinute,
 } from "./sources.ts";
+import { follow, type ReleaseSink } from "../follower.ts";
+import { type News, type Positions, readNews, type ReleaseRow } from "../releases.ts";
 import { LabelResolver, rejectionPages, turnoutPages } from "./label_resolver.ts";
 import { type IndexDocument, onlySum, type TallyIndex, type Upserted } from "./tally_index.ts";
 import { INDEX_NAMES, type IndexName } from "./templates.ts";
@@ -92,14 +90,15 @@ async function roundRobin(works: AsyncGenerator<void>[], between: () => Promise<
 }
 
 /** Follows the database. */
-export class Indexer {
+export class Indexer implements ReleaseSink {
+  readonly pageReleases = PAGE_RELEASES;
   readonly #options: IndexerOptions;
-  readonly #pace: typeof INDEXER_PACE;
+  readonly pace: typeof INDEXER_PACE;
   readonly #resolver: LabelResolver;
   /** What stands under each name; `undefined` until the index has been asked. */
   #standing: Readonly<Record<IndexName, string>> | undefined;
   /** Election → the revision up to which its releases are in the index. */
-  readonly #positions = new Map<string, number>();
+  readonly indexed = new Map<string, number>();
   /** Events up to this number are in the index. */
   #auditNumber = 0;
   /** Election → the arrival in each partition up to which rejections are in; asked of the index when not there. */
@@ -116,55 +115,45 @@ export class Indexer {
   constructor(options: IndexerOptions) {
     this.#options = options;
     this.#resolver = new LabelResolver(options.elections);
-    this.#pace = { ...INDEXER_PACE, ...options.pace };
-  }
-
-  /** Up to where each election's releases are in the index, as far as is known. */
-  get positions(): Positions {
-    return this.#positions;
+    this.pace = { ...INDEXER_PACE, ...options.pace };
   }
 
   /** Follows until the signal aborts. */
   async run(): Promise<void> {
-    const { signal, onFault } = this.#options;
-    const { pollMs, retryMs, longestRetryMs } = this.#pace;
-    for (let faults = 0; !signal.aborted;) {
-      let waitMs = pollMs;
-      try {
-        if (await this.#step()) waitMs = 0;
-        faults = 0;
-      } catch (error) {
-        if (signal.aborted) return;
-        onFault("indexing is tried again", error);
-        this.#checkAtMs = -Infinity;
-        waitMs = Math.min(longestRetryMs, retryMs * 2 ** faults++);
-      }
-      await delay(waitMs, undefined, { signal }).catch(() => {});
-    }
+    await follow(this.#options.db.query, this, this.#options.signal);
   }
 
-  /** Does once what is due. Returns whether there is more to do at once. */
-  async #step(): Promise<boolean> {
-    const { db, now } = this.#options;
-    const { checkMs, passMs } = this.#pace;
-    if (now() - this.#checkAtMs >= checkMs) {
+  onError(error: unknown): void {
+    this.#checkAtMs = -Infinity;
+    this.#options.onFault("indexing is tried again", error);
+  }
+
+  /** Compares the index with the database when that is due. */
+  async positions(): Promise<Positions> {
+    const { now } = this.#options;
+    if (now() - this.#checkAtMs >= this.pace.checkMs) {
       await this.#check();
       this.#checkAtMs = now();
     }
-    const more = await this.#releases();
-    if (now() - this.#passAtMs >= passMs) {
-      const fromMs = now();
-      const sent = new Map<string, number>();
-      this.#turnoutMs = 0;
-      const elections = await electionIds(db.query);
-      const works = elections.flatMap((
-        election,
-      ) => [this.#rejections(election), this.#turnout(election, sent)]);
-      await roundRobin([this.#audit(), ...works], () => this.#releases());
-      this.#sentTurnout = sent;
-      this.#passAtMs = fromMs + Math.max(0, TURNOUT_SHARE * this.#turnoutMs - passMs);
-    }
-    return more;
+    return this.indexed;
+  }
+
+  /** Brings up turnout, rejections and the audit trail when that is due, and releases between them. */
+  async pass(look: () => Promise<boolean>): Promise<boolean> {
+    const { db, now } = this.#options;
+    const { passMs } = this.pace;
+    if (now() - this.#passAtMs < passMs) return false;
+    const fromMs = now();
+    const sent = new Map<string, number>();
+    this.#turnoutMs = 0;
+    const elections = await electionIds(db.query);
+    const works = elections.flatMap((
+      election,
+    ) => [this.#rejections(election), this.#turnout(election, sent)]);
+    await roundRobin([this.#audit(), ...works], look);
+    this.#sentTurnout = sent;
+    this.#passAtMs = fromMs + Math.max(0, TURNOUT_SHARE * this.#turnoutMs - passMs);
+    return false;
   }
 
   /** Holds the index against the database, and finds out where it stands. */
@@ -181,7 +170,7 @@ export class Indexer {
       this.#auditNumber = await this.#newestAudit();
     } else if (INDEX_NAMES.some((name) => standing[name] !== before[name])) {
       // One was made anew, or put in another's place: all are filled from the start, and what is there stays.
-      this.#positions.clear();
+      this.indexed.clear();
       this.#auditNumber = 0;
       this.#suspected.clear();
     } else {
@@ -225,16 +214,16 @@ export class Indexer {
     for (const [election, { documents, max }] of indexed) {
       const isWhole = documents === releases.get(election) &&
         (lines.get(election) ?? 0) >= figures.get(election)!;
-      if (isWhole) this.#positions.set(election, max);
+      if (isWhole) this.indexed.set(election, max);
     }
   }
 
   /** Where releases are missing, twice running: another process may be about to write them. */
   async #beginAgainWhereShort(indexed: Indexed): Promise<void> {
     const releases = await countReleasesUpTo(this.#options.db.query, newestOf(indexed));
-    for (const election of this.#positions.keys()) {
+    for (const election of this.indexed.keys()) {
       const isShort = (indexed.get(election)?.documents ?? 0) < (releases.get(election) ?? 0);
-      if (this.#isSo(`releases of ${election}`, isShort)) this.#positions.delete(election);
+      if (this.#isSo(`releases of ${election}`, isShort)) this.indexed.delete(election);
     }
   }
 
@@ -255,7 +244,7 @@ export class Indexer {
   /** Tallies and ballots are held against `results` while nothing is released. */
   async #checkTallies(): Promise<void> {
     const { db, index } = this.#options;
-    const isQuiet = async () => (await electionsBehind(db.query, this.#positions)).length === 0;
+    const isQuiet = async () => (await readNews(db.query, this.indexed)).every((news) => !this.#lacks(news));
     if (!await isQuiet()) return;
     const tallies = onlySum(await index.sums("tallies", { sum: "votes" }, true));
     const ballots = onlySum(await index.sums("ballots", { sum: "ballots" }, true));
@@ -267,18 +256,16 @@ export class Indexer {
     await this.#rebuild(["tallies", "ballots"], "tallies are not those of the results");
   }
 
-  /** Brings the releases of each election up by a page. Returns whether there may be more. */
-  async #releases(): Promise<boolean> {
-    let more = false;
-    for (const election of await electionsBehind(this.#options.db.query, this.#positions)) {
-      if (await this.#releasesOf(election)) more = true;
-    }
-    return more;
+  /** Whether there are releases that the index does not have. */
+  #lacks({ election, newest }: News): boolean {
+    return newest > (this.indexed.get(election) ?? 0);
   }
 
-  async #releasesOf(election: string): Promise<boolean> {
-    const { db: { query } } = this.#options;
-    const rows = await releasesOf(query, election, this.#positions.get(election) ?? 0, PAGE_RELEASES);
+  async take(news: News, page: () => Promise<readonly ReleaseRow[]>): Promise<boolean> {
+    const { query } = this.#options.db;
+    if (!this.#lacks(news)) return false; // The next check finds out why.
+    const rows = await page();
+    const { election } = news;
     if (rows.length === 0) return false;
     const labelled = await this.#resolver.each(query, rows);
     const newest = new Map(
@@ -295,7 +282,7 @@ export class Indexer {
     );
     // Last, and alone: they say that the others are there.
     await this.#upsert("releases", labelled.map(([row, labels]) => releaseDocument(row, labels)));
-    this.#positions.set(election, rows.at(-1)!.revision);
+    this.indexed.set(election, rows.at(-1)!.revision);
     return rows.length === PAGE_RELEASES;
   }
 
@@ -381,8 +368,8 @@ export class Indexer {
     const { db, index, signal, onRebuilt } = this.#options;
     const { revision } = await rebuildIndices({ db, index, resolver: this.#resolver, signal }, names);
     for (const election of await electionIds(db.query)) {
-      const before = this.#positions.get(election) ?? 0;
-      this.#positions.set(election, names.includes("releases") ? revision : Math.min(before, revision));
+      const before = this.indexed.get(election) ?? 0;
+      this.indexed.set(election, names.includes("releases") ? revision : Math.min(before, revision));
     }
     if (names.includes("audit-events")) this.#auditNumber = 0;
     this.#rejected.clear();

@@ -62,7 +62,7 @@ export async function runIndexing(
   let indexer: Indexer | undefined;
   addLag(metrics, async () => {
     // Whoever does not index knows nothing of how far the index is.
-    return indexer && await readBehind(db.query, indexer.positions, new Date()).catch(() => undefined);
+    return indexer && await readBehind(db.query, indexer.indexed, new Date()).catch(() => undefined);
   });
   const lease = new Lease(databases.publishing.query, "index", LEASE_MS);
   await lease.runInTurn(signal, async (turn) => {

@@ -6,31 +6,17 @@
  */
 import { MARK } from "../../../shared/marks.ts";
 import { arrayLiteral, type Query, queryOne } from "../../database/database.ts";
+import {
+  ISO,
+  parseRelease,
+  type Positions,
+  RELEASE_COLUMNS,
+  type ReleaseRow,
+  type StoredRelease,
+} from "../releases.ts";
 
-/** How times are spelled: UTC, milliseconds; and to the minute. */
-const ISO = `'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'`;
+/** How times are written to the minute: UTC. */
 const ISO_MINUTE = `'YYYY-MM-DD"T"HH24:MI:00.000"Z"'`;
-
-/** A release. */
-export type ReleaseRow = Readonly<{
-  election: string;
-  revision: number;
-  unit: string;
-  /** Not there where the unit has several. Where there is a station, its region is the manifest's. */
-  region: string | null;
-  station: string | null;
-  mode: string | null;
-  kind: string;
-  releasedAt: string;
-  voters: number;
-  addedVoters: number;
-  votes: readonly ReleaseLine[];
-  /** In place of candidates marks: see shared/marks.ts. */
-  marks: readonly ReleaseLine[];
-}>;
-
-/** What a release says of a candidate. */
-export type ReleaseLine = Readonly<{ contest: string; candidate: string; votes: number; added: number }>;
 
 /** How many have voted in a unit, in a minute. */
 export type TurnoutRow = Readonly<
@@ -62,52 +48,12 @@ export type AuditRow = Readonly<{
   hash: string;
 }>;
 
-const RELEASE_COLUMNS =
-  `r.election, r.revision::float8 AS revision, r.unit, r.region, r.station, r.mode, r.kind,
-  to_char(r.released_at AT TIME ZONE 'UTC', ${ISO}) AS "releasedAt", r.voters::float8 AS voters,
-  r.added_voters::float8 AS "addedVoters", r.votes::text AS votes, r.marks::text AS marks`;
-
-type StoredRelease = Omit<ReleaseRow, "votes" | "marks"> & { votes: string; marks: string };
-
-function parseRelease(row: StoredRelease): ReleaseRow {
-  return { ...row, votes: JSON.parse(row.votes), marks: JSON.parse(row.marks) };
-}
-
-/** By election: the revision up to which its releases are in the index. One that is not there has none. */
-export type Positions = ReadonlyMap<string, number>;
-
 /** Every election of the registry with its position: `e.election`, `p.revision`. */
 const POSITIONS = `registry.elections e
   LEFT JOIN unnest($1::text::text[], $2::text::bigint[]) AS p (election, revision) USING (election)`;
 
 function positionParameters(positions: Positions): string[] {
   return [arrayLiteral([...positions.keys()]), arrayLiteral([...positions.values()])];
-}
-
-/** The elections that have releases after their positions. */
-export async function electionsBehind(query: Query, positions: Positions): Promise<string[]> {
-  const rows = await query<{ election: string }>(
-    `SELECT e.election FROM ${POSITIONS} WHERE EXISTS (
-       SELECT FROM results.releases r WHERE r.election = e.election AND r.revision > coalesce(p.revision, 0)
-     ) ORDER BY e.election`,
-    positionParameters(positions),
-  );
-  return rows.map(({ election }) => election);
-}
-
-/** The releases of an election after a revision, oldest first, at most `limit`. */
-export async function releasesOf(
-  query: Query,
-  election: string,
-  revision: number,
-  limit: number,
-): Promise<ReleaseRow[]> {
-  const rows = await query<StoredRelease>(
-    `SELECT ${RELEASE_COLUMNS} FROM results.releases r
-     WHERE r.election = $1 AND r.revision > $2::bigint ORDER BY r.revision LIMIT $3::int`,
-    [election, revision, limit],
-  );
-  return rows.map(parseRelease);
 }
 
 /** The releases of all elections after a revision, oldest first, at most `limit`. */

@@ -1,0 +1,90 @@
+/**
+ * The only follower of releases: it looks for elections with releases that a sink does not have, and hands the sink
+ * their pages in order. Sinks are the topics, the index and the event streams. Each has its own position, so a sink that is
+ * slow or away holds up no other.
+ *
+ * @module
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import type { Query } from "../database/database.ts";
+import { type News, type Positions, readNews, readReleases, type ReleaseRow } from "./releases.ts";
+
+/** How often a sink is brought up. */
+export type FollowerPace = Readonly<{
+  /** Between two looks for releases, in milliseconds. */
+  pollMs: number;
+  /** After an error, in milliseconds; doubles with every further one, up to `longestRetryMs`. */
+  retryMs: number;
+  longestRetryMs: number;
+  /** A wait is at least so many times as long as the look before it took. */
+  restShare?: number;
+}>;
+
+/** Where releases go. */
+export interface ReleaseSink {
+  readonly pace: FollowerPace;
+  /** The one election that it takes; all when left out. */
+  readonly election?: string;
+  /** Most releases of a page. */
+  readonly pageReleases: number;
+
+  /** Gets ready, and tells up to where it has releases; `undefined` when it takes none now. */
+  positions(): Positions | undefined | Promise<Positions | undefined>;
+
+  /**
+   * Takes what is new in an election.
+   *
+   * @param page Reads the releases after the sink's position, oldest first.
+   * @returns whether there may be more.
+   */
+  take(news: News, page: () => Promise<readonly ReleaseRow[]>): Promise<boolean>;
+
+  /**
+   * Does what the sink has to do besides, after each look for releases.
+   *
+   * @param look Brings the releases up by another page, for a sink that has much else to do.
+   * @returns whether there is more to do at once.
+   */
+  pass?(look: () => Promise<boolean>): Promise<boolean>;
+
+  /** Told of what failed; it is tried again. */
+  onError(error: unknown): void;
+}
+
+/** Brings a sink up once: a page of each election that has news, and what the sink does besides. Returns whether there is more. */
+export async function bringUp(query: Query, sink: ReleaseSink): Promise<boolean> {
+  const positions = await sink.positions();
+  if (positions === undefined) return false;
+  const look = async () => await takePages(query, sink, positions);
+  const more = await look();
+  return await sink.pass?.(look) || more;
+}
+
+async function takePages(query: Query, sink: ReleaseSink, positions: Positions): Promise<boolean> {
+  let more = false;
+  for (const news of await readNews(query, positions, sink.election)) {
+    const { election } = news;
+    const page = () => readReleases(query, election, positions.get(election) ?? 0, sink.pageReleases);
+    if (await sink.take(news, page)) more = true;
+  }
+  return more;
+}
+
+/** Keeps a sink up until the signal aborts. It does not throw. */
+export async function follow(query: Query, sink: ReleaseSink, signal: AbortSignal): Promise<void> {
+  const { pollMs, retryMs, longestRetryMs, restShare = 0 } = sink.pace;
+  for (let errors = 0; !signal.aborted;) {
+    const fromMs = performance.now();
+    let waitMs: number;
+    try {
+      const more = await bringUp(query, sink);
+      waitMs = more ? 0 : Math.max(pollMs, restShare * (performance.now() - fromMs));
+      errors = 0;
+    } catch (error) {
+      if (signal.aborted) return;
+      sink.onError(error);
+      waitMs = Math.min(longestRetryMs, retryMs * 2 ** errors++);
+    }
+    await delay(waitMs, undefined, { signal }).catch(() => {});
+  }
+}
