@@ -17,6 +17,7 @@ import { crowd } from "./crowd.ts";
 import { crypto } from "./crypto.ts";
 import { kafka } from "./kafka.ts";
 import { fsync } from "./fsync.ts";
+import { kafkaProducer } from "./kafka_producer.ts";
 import { path } from "./path.ts";
 import { rolls } from "./rolls.ts";
 import { latency, soak } from "./soak.ts";
@@ -25,7 +26,7 @@ import { sync } from "./sync.ts";
 import { batch, single } from "./taking.ts";
 
 const EMBEDDED = [single, batch, spool, fsync, crypto, count, path, country, crowd, sync];
-const ON_SERVERS = [counted, latency, kafka, backlog, rolls, soak];
+const ON_SERVERS = [counted, latency, kafka, kafkaProducer, backlog, rolls, soak];
 const BENCHMARKS: readonly Benchmark[] = [...EMBEDDED, ...ON_SERVERS];
 
 /** Those that were named; all that can be run when none was. */

@@ -6,7 +6,6 @@
  */
 import { Buffer } from "node:buffer";
 import type { IHeaders, KafkaMessage } from "kafkajs";
-import { utf8 } from "../bytes.ts";
 import type { KafkaAddress } from "./address.ts";
 import { KafkaClient } from "./kafka_client.ts";
 import { Consumption } from "./kafka_consumer.ts";
@@ -135,11 +134,11 @@ function toMessage(
     partition,
     value,
     headers: {
-      "v": utf8(version),
-      "kind": utf8(kind),
-      "key-id": utf8(keyId),
+      "v": version,
+      "kind": kind,
+      "key-id": keyId,
       "sender-key": senderKey,
-      "sequence": utf8(String(sequence)),
+      "sequence": String(sequence),
       "signature": signature,
     },
   };

@@ -1,23 +1,23 @@
 /**
- * A producer that loses nothing. It guards kafkajs's idempotent producer against two losses:
+ * A producer that loses nothing. It guards against two losses:
  *
- * - After a failed send kafkajs reuses the sequence numbers. If the broker had appended the batch, it would take a later
- *   batch of the same length for a repetition, acknowledge it, and drop it. So only one send is in flight, and after any
- *   error a new producer with a new id is used. Records that are sent twice are on the log twice.
+ * - After a failed send it is not known whether the broker has appended the batch. If it has, it would take a later batch
+ *   under the same sequence numbers for a repetition, acknowledge it, and drop it. So only one send is in flight, and after
+ *   any error a new sender with a new producer id is used. Records that are sent twice are on the log twice.
  * - When a partition changes its leader during a send, its records may not be sent although the send succeeds. So every
  *   partition must be in the answer, with an offset above all its earlier ones.
  *
  * @module
  */
-import { Buffer } from "node:buffer";
-import type { Message, Producer, RecordMetadata } from "kafkajs";
 import type { KafkaAddress } from "./address.ts";
-import { KafkaClient, REQUEST_MS } from "./kafka_client.ts";
+import { KafkaClient } from "./kafka_client.ts";
+import type { PartitionAnswer } from "./kafka_produce.ts";
+import { Sender, type SentMessage } from "./kafka_sender.ts";
 
 /** Timeout of an append with all its retries, in milliseconds: other appends wait for it. */
 export const APPEND_DEADLINE_MS = 10_000;
 /**
- * Bytes of one partition that are sent at once. kafkajs makes one batch of them, and a broker takes 1 MiB by
+ * Bytes of one partition that are sent at once. They are one batch, and a broker takes 1 MiB by
  * default. There is no linger: callers append all records that have collected meanwhile.
  */
 const MAX_PARTITION_BYTES = 900_000;
@@ -25,18 +25,11 @@ const MAX_PARTITION_BYTES = 900_000;
 const MAX_SEND_BYTES = 8_000_000;
 /** Maximum bytes of a record besides its key, value and headers. */
 const RECORD_OVERHEAD_BYTES = 64;
-/** All in-sync replicas. */
-const ACKS_ALL = -1;
 
-/** A message for a topic. The caller chooses the partition, never kafkajs. */
-export type ProducedMessage = Readonly<{
-  partition: number;
-  key?: Uint8Array;
-  value: Uint8Array | null;
-  headers?: Readonly<Record<string, Uint8Array>>;
-}>;
+/** A message for a topic. The caller chooses the partition. */
+export type ProducedMessage = SentMessage;
 
-type Live = { client: KafkaClient; producer: Producer; ends: Map<number, number>; begun: Promise<void> };
+type Live = { client: KafkaClient; sender: Sender; ends: Map<number, number>; begun: Promise<void> };
 
 /** Writes to one topic, one send at a time. */
 export class KafkaProducer {
@@ -45,7 +38,7 @@ export class KafkaProducer {
   readonly #topic: string;
   readonly #deadlineMs: number;
   #live?: Live;
-  /** Sends of discarded producers. They end by themselves. */
+  /** Sends of discarded senders. They end by themselves. */
   readonly #leftBehind = new Set<Promise<unknown>>();
   #turn: Promise<unknown> = Promise.resolve();
   #closed = false;
@@ -75,7 +68,7 @@ export class KafkaProducer {
     const live = this.#live;
     this.#live = undefined;
     if (live !== undefined) {
-      await live.producer.disconnect().catch(() => {});
+      await live.sender.disconnect().catch(() => {});
       live.client.destroy();
     }
     await Promise.all(this.#leftBehind);
@@ -110,44 +103,18 @@ export class KafkaProducer {
 
   #begin(): Live {
     const client = new KafkaClient(this.#address, this.#clientId);
-    const producer = client.kafka.producer({
-      idempotent: true,
-      maxInFlightRequests: 1,
-      allowAutoTopicCreation: false,
-      // Never called, because every message names its partition. Without a partitioner kafkajs logs a warning.
-      createPartitioner: () => ({ message }) => message.partition!,
-    });
-    return { client, producer, ends: new Map(), begun: producer.connect() };
+    const sender = new Sender(client, this.#topic);
+    return { client, sender, ends: new Map(), begun: sender.begin() };
   }
 
-  async #send({ producer, ends }: Live, part: readonly ProducedMessage[]): Promise<number[]> {
-    const answers = await producer.sendBatch({
-      acks: ACKS_ALL,
-      timeout: REQUEST_MS,
-      topicMessages: [{ topic: this.#topic, messages: part.map(toMessage) }],
-    });
-    return acknowledgedOffsets(part, answers, ends);
+  async #send({ sender, ends }: Live, part: readonly ProducedMessage[]): Promise<number[]> {
+    return acknowledgedOffsets(part, await sender.send(part), ends);
   }
 
   #remember(sending: Promise<unknown>): void {
     const ended = sending.catch(() => {}).finally(() => this.#leftBehind.delete(ended));
     this.#leftBehind.add(ended);
   }
-}
-
-/** kafkajs writes bytes that are not a Buffer as the text "12,34,…". */
-function toMessage({ partition, key, value, headers }: ProducedMessage): Message {
-  const wrapped = Object.entries(headers ?? {}).map(([name, bytes]) => [name, asBuffer(bytes)]);
-  return {
-    partition,
-    key: key === undefined ? null : asBuffer(key),
-    value: value === null ? null : asBuffer(value),
-    headers: Object.fromEntries(wrapped),
-  };
-}
-
-function asBuffer({ buffer, byteOffset, byteLength }: Uint8Array): Buffer {
-  return Buffer.from(buffer as ArrayBuffer, byteOffset, byteLength);
 }
 
 /** Splits messages into sends, in order. */
@@ -173,7 +140,11 @@ function* sendable(messages: readonly ProducedMessage[]): Generator<ProducedMess
 
 function bytesOf({ key, value, headers }: ProducedMessage): number {
   let bytes = RECORD_OVERHEAD_BYTES + (key?.length ?? 0) + (value?.length ?? 0);
-  for (const [name, header] of Object.entries(headers ?? {})) bytes += 2 * name.length + 10 + header.length;
+  for (const name in headers) {
+    const header = headers[name]!;
+    // A character takes up to 3 bytes.
+    bytes += 3 * name.length + 10 + (typeof header === "string" ? 3 : 1) * header.length;
+  }
   return bytes;
 }
 
@@ -186,12 +157,12 @@ function bytesOf({ key, value, headers }: ProducedMessage): number {
  */
 export function acknowledgedOffsets(
   part: readonly ProducedMessage[],
-  answers: readonly Pick<RecordMetadata, "partition" | "errorCode" | "baseOffset">[],
+  answers: readonly PartitionAnswer[],
   ends: Map<number, number>,
 ): number[] {
   const next = new Map<number, number>();
   for (const { partition, errorCode, baseOffset } of answers) {
-    const offset = Number(baseOffset ?? -1);
+    const offset = Number(baseOffset);
     if (errorCode !== 0 || offset < (ends.get(partition) ?? 0) || next.has(partition)) {
       throw new Error(
         `partition ${partition} answered offset ${offset} (error ${errorCode}), and must answer once, with ${

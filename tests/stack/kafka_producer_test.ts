@@ -4,10 +4,13 @@
  * @module
  */
 import assert from "assert";
+import type { Buffer } from "node:buffer";
+import type { KafkaMessage } from "kafkajs";
 import { type KafkaAddress } from "../../shared/log/address.ts";
 import { fromUtf8, utf8 } from "../../shared/bytes.ts";
 import { openKafkaLog } from "../../shared/log/kafka.ts";
 import { KafkaProducer, type ProducedMessage } from "../../shared/log/kafka_producer.ts";
+import { KafkaReader } from "../../shared/log/kafka_reader.ts";
 import { freePorts } from "../../simulator/processes/ports.ts";
 import { type Broker, startBroker } from "./broker.ts";
 import { STACK, stackTest } from "./server.ts";
@@ -71,6 +74,36 @@ stackTest("append() of many at once gives each message an offset of its own", as
         if (n % 3 === partition) assert.deepEqual(offsets[n].map((offset) => there[offset]), texts(send));
       });
     }
+  });
+});
+
+stackTest("append() writes keys, empty values and headers as they are", async () => {
+  await withProducer("whole", undefined, async (producer) => {
+    const bytes = Uint8Array.from({ length: 256 }, (_, n) => n);
+    const message = {
+      partition: 2,
+      key: utf8("key"),
+      value: bytes,
+      headers: { v: "2", empty: new Uint8Array(0), bytes, "näme": "größer als ASCII 🗳" },
+    };
+    const bare = { partition: 2, value: null };
+    const zero = { partition: 2, key: new Uint8Array(0), value: new Uint8Array(0) };
+    assert.deepEqual(await producer.append([message, bare, zero, message]), [0, 1, 2, 3]);
+    const reader = new KafkaReader(address, "test", "votes.whole");
+    const read = await reader.read(2, 0, 100);
+    await reader.close();
+    const plain = ({ key, value, headers }: KafkaMessage) => [
+      key && new Uint8Array(key),
+      value && new Uint8Array(value),
+      Object.entries(headers!).map(([name, header]) => [name, new Uint8Array(header as Buffer)]),
+    ];
+    const headers = Object.entries(message.headers).map(([name, header]) => [
+      name,
+      typeof header === "string" ? utf8(header) : header,
+    ]);
+    const whole = [message.key, bytes, headers];
+    const empty = new Uint8Array(0);
+    assert.deepEqual(read.map(plain), [whole, [null, null, []], [empty, empty, []], whole]);
   });
 });
 
