@@ -63,6 +63,10 @@ const ENDPOINTS = {
 } as const;
 
 type Endpoint = keyof typeof ENDPOINTS;
+
+/** The targets that votes are posted to. */
+export const POSTED: ReadonlySet<string> = new Set(Object.values(ENDPOINTS).map(({ path }) => path));
+
 type Env = { Bindings: Partial<ConnectionInfo> };
 /** What the endpoints share: the options, and the state between requests. */
 type Gateway =
@@ -384,8 +388,6 @@ function splitLines(body: Uint8Array, maxLines: number): Uint8Array[] {
   return lines;
 }
 
-/** Answers requests whose method or path does not exist. */
-const POSTED: ReadonlySet<string> = new Set(Object.values(ENDPOINTS).map(({ path }) => path));
 const READ: ReadonlySet<string> = new Set([
   "/v1/manifest",
   "/health/live",
@@ -395,6 +397,7 @@ const READ: ReadonlySet<string> = new Set([
   ...API_DOCS_PATHS,
 ]);
 
+/** Answers requests whose method or path does not exist. */
 async function notFound(c: Context<Env>): Promise<Response> {
   await drain(c.req.raw);
   const { path } = c.req;

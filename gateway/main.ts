@@ -6,7 +6,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { command, runProgram } from "../cli/command.ts";
 import { startLog } from "../cli/log.ts";
-import { createGateway, type GatewayOptions, MAX_BATCH_VOTES } from "./app.ts";
+import { createGateway, type GatewayOptions, MAX_BATCH_VOTES, POSTED } from "./app.ts";
 import { AggregatorClient } from "./aggregator_client.ts";
 import { jittered } from "./jitter.ts";
 import { type GatewayConfig, gatewayConfig } from "./config.ts";
@@ -93,6 +93,7 @@ export async function runGateway(
     maxConnections: config.MAX_CONNECTIONS,
     maxAddressConnections: config.ADDRESS_MAX_CONNECTIONS,
     fetch: logRequests((request, connection) => app.fetch(request, connection), log),
+    posted: POSTED,
     onError,
     tls: config.tls && { files: config.tls, ...tlsLog(log) },
   });

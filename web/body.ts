@@ -4,6 +4,7 @@
  * @module
  */
 import { type Problem, problem } from "../shared/problem.ts";
+import { PostedRequest } from "./posted_request.ts";
 
 /** Maximum time for a body to arrive, in milliseconds. */
 export const BODY_TIMEOUT_MS = 15_000;
@@ -39,7 +40,7 @@ export class BodyReader {
     }
     try {
       const body = stated <= MAX_WHOLE_BYTES
-        ? await readWhole(request)
+        ? await readWhole(request, stated)
         : await this.#gather(request, maxBytes);
       if (!(body instanceof Uint8Array)) return body;
       if (body.length > maxBytes) return tooLarge(maxBytes);
@@ -76,18 +77,43 @@ export class BodyReader {
 
 /**
  * The fast path. A body that is late is not cancelled: it is small, and ends with its connection.
+ *
+ * @param stated The body's length by its Content-Length.
  */
-function readWhole(request: Request): Promise<Uint8Array | Problem> {
+async function readWhole(request: Request, stated: number): Promise<Uint8Array | Problem> {
+  if (!(request instanceof PostedRequest)) {
+    return await inTime(request.arrayBuffer().then((body) => new Uint8Array(body)));
+  }
+  const reading = readStated(request, stated);
+  // What came with the head is parsed before this goes on. A body that is here needs no deadline.
+  await undefined;
+  return await (request.isComplete ? reading : inTime(reading));
+}
+
+/** What is read, or a problem when the time is up. */
+function inTime(reading: Promise<Uint8Array>): Promise<Uint8Array | Problem> {
   return new Promise((resolve, reject) => {
     const wait = deadlineTimer.begin(() => resolve(tooSlow()));
-    request.arrayBuffer().then((body) => {
+    reading.then((body) => {
       deadlineTimer.end(wait);
-      resolve(new Uint8Array(body));
+      resolve(body);
     }, (error) => {
       deadlineTimer.end(wait);
       reject(error);
     });
   });
+}
+
+/** Reads a body into an array of the stated length, which `node:http` holds it to. */
+async function readStated(request: PostedRequest, stated: number): Promise<Uint8Array> {
+  const body = new Uint8Array(stated);
+  let length = 0;
+  await request.read((piece) => {
+    body.set(piece, length);
+    length += piece.length;
+    return true;
+  }).done;
+  return body;
 }
 
 type Wait = Readonly<{ lastCheck: number; giveUp(): void }>;
@@ -156,9 +182,11 @@ export async function drain(request: Request): Promise<void> {
 
 /** Passes a body's pieces to `take` until the body ends, `take` stops, or the time is up. */
 async function forEachPiece(
-  { body }: Request,
+  request: Request,
   take: (piece: Uint8Array) => boolean,
 ): Promise<"whole" | "enough" | "late"> {
+  if (request instanceof PostedRequest) return await forEachPosted(request, take);
+  const { body } = request;
   if (body === null) return "whole";
   const reader = body.getReader();
   let late = false;
@@ -175,6 +203,26 @@ async function forEachPiece(
         return "enough";
       }
     }
+  } finally {
+    deadlineTimer.end(wait);
+  }
+}
+
+/** {@link forEachPiece} without a stream. */
+async function forEachPosted(
+  request: PostedRequest,
+  take: (piece: Uint8Array) => boolean,
+): Promise<"whole" | "enough" | "late"> {
+  let late = false;
+  // The piece is a view of a buffer that node:http uses again.
+  const reading = request.read((piece) => take(piece.slice()));
+  const wait = deadlineTimer.begin(() => {
+    late = true;
+    reading.stop();
+  });
+  try {
+    const end = await reading.done;
+    return late ? "late" : end;
   } finally {
     deadlineTimer.end(wait);
   }

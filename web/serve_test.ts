@@ -154,9 +154,34 @@ Deno.test("serve() sends a whole answer as it is, and what is made of one as any
   }
 });
 
-Deno.test("serve() closes a connection that has been idle", async () => {
+Deno.test("serve() closes a connection that has been idle, and says how long it may be", async () => {
   const answer = await untilClosed({ idleMs: SHORT_MS }, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
   assert.equal(answer?.status, 200);
+  await serving(async ({ origin }) => {
+    const { headers } = (await exchange(origin, { target: "/", body: "" }))!;
+    assert.equal(headers.get("keep-alive"), "timeout=60");
+  });
+});
+
+Deno.test("serve() does not close a connection whose answer takes longer than it may be idle", async () => {
+  const turn = Promise.withResolvers<void>();
+  await serving(async ({ origin, connections }) => {
+    await using connection = await RawConnection.open(origin);
+    await connection.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    await using idle = await RawConnection.open(origin);
+    await idle.send("GET /now HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert.equal((await idle.answer())?.status, 200);
+    assert.ok(await idle.isClosed());
+    assert.equal(connections(), 1);
+    turn.resolve();
+    assert.equal((await connection.answer())?.status, 200);
+  }, {
+    limits: { ...UNBOUNDED, idleMs: SHORT_MS },
+    fetch: async ({ url }) => {
+      if (!url.endsWith("/now")) await turn.promise;
+      return new Response("");
+    },
+  });
 });
 
 Deno.test("serve() closes a connection on which nothing moves", async () => {
