@@ -214,6 +214,7 @@ function servedRoles(
     const handle = gatewaySync({
       reading: db,
       writing: databases.counting,
+      elections: names,
       keysOf,
       now: Date.now,
       onIgnored: noteIgnored(metrics.ignoredClaims, log, Date.now),

@@ -8,6 +8,7 @@ import { Registry } from "prom-client";
 import { MAX_BODY_BYTES } from "../aggregator/public/routes.ts";
 import { votesFromResults } from "../aggregator/results/candidate_votes.ts";
 import { createApp } from "./whole_app.ts";
+import { Elections } from "../aggregator/registry/election_names.ts";
 import { gatewaySync } from "../aggregator/registry/gateway_sync.ts";
 import { syncKeysFromMaster } from "../aggregator/registry/role_keys.ts";
 import { utf8 } from "../shared/bytes.ts";
@@ -294,6 +295,7 @@ Deno.test("the aggregator answers every wrong request with what is wrong, and no
       gatewaySync: gatewaySync({
         reading: db,
         writing: db,
+        elections: new Elections(),
         keysOf: (election) => syncKeysFromMaster(MASTER, election),
         now,
       }),

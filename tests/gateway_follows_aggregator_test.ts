@@ -5,6 +5,7 @@ import {
   revokeDeviceKey,
   rotateDeviceKey,
 } from "../aggregator/registry/elections.ts";
+import { Elections } from "../aggregator/registry/election_names.ts";
 import { gatewaySync } from "../aggregator/registry/gateway_sync.ts";
 import { syncKeysFromMaster } from "../aggregator/registry/role_keys.ts";
 import { writeDeviceFile, writeGatewayFiles } from "../aggregator/office/provision.ts";
@@ -38,6 +39,7 @@ class Aggregator {
     const handle = gatewaySync({
       reading: db,
       writing: db,
+      elections: new Elections(),
       keysOf: (election) => syncKeysFromMaster(this.master, election),
       now: () => NOON_MS,
     });

@@ -227,6 +227,16 @@ Deno.test("no files import each other in a circle, types included", async () => 
   assert.deepEqual(cycles(found).map((circle) => circle.join(" -> ")), []);
 });
 
+Deno.test("the aggregator's manifests are parsed by their loader alone", async () => {
+  const found: string[] = [];
+  for (const file of await sourceFiles()) {
+    if (!file.startsWith("aggregator/") || IS_TEST.test(file)) continue;
+    const source = await Deno.readTextFile(new URL(file, ROOT));
+    if (/manifestSchema\.parse\(JSON/.test(source)) found.push(file);
+  }
+  assert.deepEqual(found, ["aggregator/registry/manifests.ts"]);
+});
+
 Deno.test("no file is a barrel, and none but tests compute what they import", async () => {
   const faults: string[] = [];
   for (const file of await sourceFiles()) {

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { type ElectionIndex, indexElection, manifestSchema } from "../../shared/election.ts";
+import { type ElectionIndex, indexElection } from "../../shared/election.ts";
 import type { EffectiveManifest, ElectionHistory, HistoryKey, HistoryView } from "../../shared/history.ts";
 import {
   gatewayKey,
@@ -19,6 +19,7 @@ import { RecentMap } from "../../shared/recent.ts";
 import { RECORD_VERSION } from "../../shared/record.ts";
 import type { Query } from "../database/database.ts";
 import { formatFault } from "../registry/changes.ts";
+import { readManifests } from "../registry/manifests.ts";
 import { OfficeError } from "../registry/office_error.ts";
 
 /** Most sender keys whose sealing keys are kept; one costs a scalar multiplication to make anew. */
@@ -33,7 +34,7 @@ const MAX_VIEWS = 1_000;
 /** A gateway's key: from which revision on it is known, and from which on it is revoked. */
 type RegisteredKey = Readonly<{ revision: number; revokedRevision: number }>;
 type RegisteredDevice = RegisteredKey & Readonly<{ station: string }>;
-type RegisteredManifest = EffectiveManifest & Readonly<{ revision: number }>;
+type IndexedManifest = EffectiveManifest & Readonly<{ revision: number }>;
 
 /** A change that judging depends on. */
 type Step = Readonly<{ revision: number; positions: readonly number[] }>;
@@ -44,7 +45,7 @@ export class RegisteredHistory implements ElectionHistory {
   readonly #master: Uint8Array;
   readonly #aggregator: KeyPair;
   readonly #steps: Step[] = [];
-  readonly #manifests: RegisteredManifest[] = [];
+  readonly #manifests: IndexedManifest[] = [];
   readonly #gatewayKeys = new Map<string, RegisteredKey>();
   readonly #deviceKeys = new Map<string, RegisteredDevice>();
   /** Device keys that a manifest denies, also those that no device has. */
@@ -105,7 +106,7 @@ export class RegisteredHistory implements ElectionHistory {
     const span = [this.election, known, newest] as const;
     const [steps, manifests, gateways, devices] = [
       await readSteps(query, span),
-      await readManifests(query, span, this.#manifests.at(-1)?.index),
+      await readIndexes(query, span, this.#manifests.at(-1)?.index),
       await readGatewayKeys(query, span),
       await readDeviceKeys(query, span),
     ];
@@ -211,25 +212,20 @@ async function readSteps(query: Query, span: Span): Promise<Step[]> {
 }
 
 /** @param newest Of the version before them: equal parts are shared, from version to version. */
-async function readManifests(
+async function readIndexes(
   query: Query,
-  [election, after, upTo]: Span,
+  [election, afterRevision, upToRevision]: Span,
   newest: ElectionIndex | undefined,
-): Promise<RegisteredManifest[]> {
-  const read: RegisteredManifest[] = [];
+): Promise<IndexedManifest[]> {
+  const read: IndexedManifest[] = [];
   for (let isAll = false; !isAll;) {
-    const version = newest?.manifest.version ?? 0;
-    const rows = await query<{ revision: number; effectiveAtMs: number; manifest: string }>(
-      `SELECT revision::float8 AS revision, (extract(epoch FROM effective_at) * 1000)::float8 AS "effectiveAtMs", manifest
-       FROM registry.manifests WHERE election = $1 AND revision > $2 AND revision <= $3 AND version > $4
-       ORDER BY version LIMIT $5`,
-      [election, after, upTo, version, MANIFESTS_A_READ],
-    );
-    for (const { revision, effectiveAtMs, manifest } of rows) {
-      newest = indexElection(manifestSchema.parse(JSON.parse(manifest)), newest);
-      read.push({ revision, effectiveAtMs, index: newest });
+    const span = { election, afterRevision, upToRevision, afterVersion: newest?.manifest.version ?? 0 };
+    const page = await readManifests(query, span, MANIFESTS_A_READ);
+    for (const { manifest, ...effect } of page) {
+      newest = indexElection(manifest, newest);
+      read.push({ ...effect, index: newest });
     }
-    isAll = rows.length < MANIFESTS_A_READ;
+    isAll = page.length < MANIFESTS_A_READ;
   }
   return read;
 }

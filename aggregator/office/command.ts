@@ -11,11 +11,11 @@ import type { Database } from "../database/database.ts";
 import {
   createElection,
   nameIsTaken,
-  newestManifest,
   publishManifest,
   revokeDeviceKey,
   rotateDeviceKey,
 } from "../registry/elections.ts";
+import { newestManifest } from "../registry/manifests.ts";
 import type { Keyring } from "../registry/keyring.ts";
 import { OfficeError } from "../registry/office_error.ts";
 import { revokeGatewayKey, rotateGatewayKey } from "../registry/gateway_keys.ts";

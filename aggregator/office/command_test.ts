@@ -4,7 +4,8 @@ import { withDirectory } from "../../tests/directory.ts";
 import { MASTER, NOON_MS, testDefinition, testVoterKey } from "../../tests/fixture.ts";
 import { testDatabase } from "../../tests/test_database.ts";
 import { checkProvisionOptions, type ProvisionOptions, runOffice } from "./command.ts";
-import { deviceKeys, newestManifest, publishManifest } from "../registry/elections.ts";
+import { deviceKeys, publishManifest } from "../registry/elections.ts";
+import { newestManifest } from "../registry/manifests.ts";
 import { OfficeError } from "../registry/office_error.ts";
 import { Keyring } from "../registry/keyring.ts";
 

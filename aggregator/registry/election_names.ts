@@ -8,12 +8,11 @@ import {
   type ElectionIndex,
   indexElection,
   type Manifest,
-  manifestSchema,
   type SignedManifest,
 } from "../../shared/election.ts";
-import { RECORD_VERSION } from "../../shared/record.ts";
 import { SizedLru } from "../../shared/sized_lru.ts";
-import { type Query, queryOne } from "../database/database.ts";
+import type { Query } from "../database/database.ts";
+import { isReadable, newestVersion, newestVersions, parseManifest, readSignedManifest } from "./manifests.ts";
 
 /** Limits of the manifest cache: entries, and total bytes of their texts. Memory use is several times that. */
 export const MANIFEST_LIMITS = { entries: 64, bytes: 64 << 20 };
@@ -45,8 +44,9 @@ export class Elections {
 
   /** An election's names by its newest manifest; `undefined` when there is no such election. */
   async find(query: Query, election: string): Promise<ElectionNames | undefined> {
-    const version = await newestVersion(query, election);
-    return version === undefined ? undefined : await this.#get(query, election, version);
+    const newest = await newestVersion(query, election);
+    if (newest === undefined || !isReadable(newest)) return undefined;
+    return await this.#get(query, election, newest.version);
   }
 
   /** All elections, the next or latest to close first. */
@@ -62,7 +62,7 @@ export class Elections {
     const key = `${election}.${version}`;
     const known = this.#names.get(key);
     if (known !== undefined) return await known;
-    const read = readManifest(query, election, version).then((signed) => {
+    const read = readSignedManifest(query, election, version).then((signed) => {
       const names = nameElection(signed);
       this.#names.set(key, read, signed.manifest.length);
       return names;
@@ -78,33 +78,9 @@ export class Elections {
   }
 }
 
-async function newestVersion(query: Query, election: string): Promise<number | undefined> {
-  const [row] = await query<{ version: number }>(
-    `SELECT version FROM registry.manifests JOIN registry.elections USING (election)
-     WHERE election = $1 AND format = ${RECORD_VERSION} ORDER BY version DESC LIMIT 1`,
-    [election],
-  );
-  return row?.version;
-}
-
-async function newestVersions(query: Query): Promise<{ election: string; version: number }[]> {
-  return await query(
-    `SELECT election, max(version) AS version FROM registry.manifests JOIN registry.elections USING (election)
-     WHERE format = ${RECORD_VERSION} GROUP BY election`,
-  );
-}
-
-async function readManifest(query: Query, election: string, version: number): Promise<SignedManifest> {
-  return await queryOne(
-    query,
-    "SELECT manifest, signature FROM registry.manifests WHERE election = $1 AND version = $2",
-    [election, version],
-  );
-}
-
 /** Makes a manifest's names ready. */
 export function nameElection(signed: SignedManifest): ElectionNames {
-  const manifest = manifestSchema.parse(JSON.parse(signed.manifest));
+  const manifest = parseManifest(signed);
   const index = indexElection(manifest);
   const stationsOf = new Map<string, string[]>(manifest.regions.map(({ id }) => [id, []]));
   const contestsOf = new Map<string, Set<string>>(manifest.regions.map(({ id }) => [id, new Set()]));

@@ -1,5 +1,6 @@
 import assert from "assert";
-import { createElection, newestManifest, publishManifest } from "./elections.ts";
+import { createElection, publishManifest } from "./elections.ts";
+import { newestManifest } from "./manifests.ts";
 import { MASTER, NOON_MS, testDefinition } from "../../tests/fixture.ts";
 import { withElection } from "../../tests/seeded_database.ts";
 import { detailsSchema, summarySchema } from "./schemas.ts";

@@ -10,15 +10,15 @@ import {
   type Manifest,
   manifestPart,
   manifestSchema,
-  type SignedManifest,
   signManifest,
 } from "../../shared/election.ts";
 import { manifestKeyPair, sealingKeyPair } from "../../shared/keys.ts";
-import { longestVoteBytes, RECORD_VERSION, voteBytesFor } from "../../shared/record.ts";
+import { longestVoteBytes, voteBytesFor } from "../../shared/record.ts";
 import { appendAudit } from "../audit/events.ts";
 import { arrayLiteral, type Database, type Query } from "../database/database.ts";
-import { changeHistory, type ChangeKind, formatFault, lockHistory } from "./changes.ts";
+import { changeHistory, type ChangeKind, lockHistory } from "./changes.ts";
 import { insertDefinition } from "./definition.ts";
+import { newestManifest } from "./manifests.ts";
 import { OfficeError } from "./office_error.ts";
 
 /** What is said of a second election of the same name. */
@@ -209,36 +209,6 @@ async function insertDevices(
       arrayLiteral(devices.map(({ station }) => station)),
     ],
   );
-}
-
-/**
- * The newest manifest of an election; `undefined` when there is no such election.
- *
- * @throws {OfficeError} when the election's log has another record format.
- */
-export async function newestManifest(query: Query, election: string): Promise<Manifest | undefined> {
-  const [row] = await query<{ format: number; manifest: string }>(
-    `SELECT format, manifest FROM registry.manifests JOIN registry.elections USING (election)
-     WHERE election = $1 ORDER BY version DESC LIMIT 1`,
-    [election],
-  );
-  if (row === undefined) return undefined;
-  if (String(row.format) !== RECORD_VERSION) {
-    throw new OfficeError(`Cannot use election ${election}: ${formatFault(row.format)}`);
-  }
-  return manifestSchema.parse(JSON.parse(row.manifest));
-}
-
-/** The newest manifest of an election, as it was signed. */
-export async function newestSignedManifest(
-  query: Query,
-  election: string,
-): Promise<SignedManifest | undefined> {
-  const [row] = await query<SignedManifest>(
-    "SELECT manifest, signature FROM registry.manifests WHERE election = $1 ORDER BY version DESC LIMIT 1",
-    [election],
-  );
-  return row;
 }
 
 /** The ids of all elections, also those of record format 1. */

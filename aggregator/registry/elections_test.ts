@@ -9,13 +9,12 @@ import {
   createElection,
   deviceKeys,
   electionIds,
-  newestManifest,
-  newestSignedManifest,
   publishManifest,
   revokeDeviceKey,
   rotateDeviceKey,
 } from "./elections.ts";
 import { revokeGatewayKey, rotateGatewayKey } from "./gateway_keys.ts";
+import { newestManifest, readSignedManifest } from "./manifests.ts";
 import { OfficeError } from "./office_error.ts";
 
 const db = await testDatabase();
@@ -74,7 +73,7 @@ Deno.test("createElection() publishes version 1, which opens with the election's
     sealingKey: sealingKeyPair(MASTER, "new").publicKey.toHex(),
     denied: [],
   });
-  const signed = (await newestSignedManifest(db.query, "new"))!;
+  const signed = await readSignedManifest(db.query, "new", 1);
   const key = (election: string) => manifestKeyPair(MASTER, election).publicKey.toHex();
   assert.deepEqual(openManifest(signed, key("new")), manifest);
   assert.throws(() => openManifest(signed, key("other")), /its signature is not the aggregator's/);
@@ -186,7 +185,7 @@ Deno.test("publishManifest() adds a version, signed, and keeps those before", as
   );
   assert.deepEqual(second, { ...first, version: 2, name: "Renamed" });
   assert.deepEqual(await newestManifest(db.query, "grows"), second);
-  const signed = (await newestSignedManifest(db.query, "grows"))!;
+  const signed = await readSignedManifest(db.query, "grows", 2);
   assert.deepEqual(openManifest(signed, manifestKeyPair(MASTER, "grows").publicKey.toHex()), second);
   assert.deepEqual(await versions("grows"), [
     { version: 1, at: iso(NOON_MS) },

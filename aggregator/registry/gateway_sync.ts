@@ -29,6 +29,7 @@ import {
 import { BodyReader, drain } from "../../web/body.ts";
 import { isOfType } from "../../web/content_type.ts";
 import type { Database, Query } from "../database/database.ts";
+import type { Elections } from "./election_names.ts";
 import { missingKey, type SyncKeysOf } from "./role_keys.ts";
 import { type Ignored, SenderKeys } from "./sender_keys.ts";
 import { SyncAnswers } from "./sync_answers.ts";
@@ -43,6 +44,8 @@ export type GatewaySyncOptions = Readonly<{
   reading: Database;
   /** Writes what gateways say about their sender keys. */
   writing: Database;
+  /** Keeps the manifests of the process. */
+  elections: Elections;
   /** An election's keys; throws when there are none. */
   keysOf: SyncKeysOf;
   /** Milliseconds since 1970. */
@@ -54,7 +57,7 @@ export type GatewaySyncOptions = Readonly<{
 /** Makes the handler of POST /v1/gateways/sync. */
 export function gatewaySync(options: GatewaySyncOptions): (request: Request) => Promise<Response> {
   const bodies = new BodyReader();
-  const answers = new SyncAnswers();
+  const answers = new SyncAnswers(options.elections);
   const senderKeys = new SenderKeys(options.writing);
   return async (request) => {
     const response = await respond(request, options, bodies, answers, senderKeys);

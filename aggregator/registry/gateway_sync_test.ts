@@ -18,6 +18,7 @@ import {
 import { MASTER, NOON_MS, testDefinition } from "../../tests/fixture.ts";
 import { testDatabase } from "../../tests/test_database.ts";
 import type { Database } from "../database/database.ts";
+import { Elections } from "./election_names.ts";
 import { createElection, publishManifest, revokeDeviceKey, rotateDeviceKey } from "./elections.ts";
 import { revokeGatewayKey, rotateGatewayKey } from "./gateway_keys.ts";
 import { gatewaySync } from "./gateway_sync.ts";
@@ -49,6 +50,7 @@ const ignored: string[] = [];
 const handle = gatewaySync({
   reading: counted,
   writing: counted,
+  elections: new Elections(),
   keysOf: syncKeysOfMasters({ master: () => MASTER }),
   now: () => nowMs,
   onIgnored: ({ election, id }, { senderKeys, statements }) =>
@@ -301,7 +303,11 @@ Deno.test("gatewaySync() reads a changed manifest once, however many gateways as
     ),
   );
   for (const answer of answers) assert.match(answer!.sync.manifest.manifest, /"name":"Renamed"/);
-  assert.equal(statements, 4 + 1 + 4, "each gateway's key, the manifest, each gateway's devices");
+  assert.equal(
+    statements,
+    4 + 2 + 4,
+    "each gateway's key, the manifest's version and text, each gateway's devices",
+  );
 });
 
 Deno.test("gatewaySync() tells what it ignored, and answers all the same", async () => {

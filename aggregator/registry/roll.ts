@@ -10,7 +10,7 @@ import { pseudonymKey, voterKeyOf } from "../../shared/keys.ts";
 import { appendAudit } from "../audit/events.ts";
 import { arrayLiteral, type Database, type Query, queryOne } from "../database/database.ts";
 import { changeHistory, lockHistory } from "./changes.ts";
-import { newestManifest } from "./elections.ts";
+import { newestManifest } from "./manifests.ts";
 import { OfficeError } from "./office_error.ts";
 import { profileSchema } from "./profile.ts";
 

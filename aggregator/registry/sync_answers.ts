@@ -4,11 +4,12 @@
  *
  * @module
  */
-import { manifestSchema, type SignedManifest } from "../../shared/election.ts";
+import type { SignedManifest } from "../../shared/election.ts";
 import { RecentMap } from "../../shared/recent.ts";
 import { revisionOf, type Sync } from "../../shared/sync.ts";
 import type { Query } from "../database/database.ts";
-import { deviceKeys, newestSignedManifest } from "./elections.ts";
+import type { Elections } from "./election_names.ts";
+import { deviceKeys } from "./elections.ts";
 import { missingKey, type SyncKeys } from "./role_keys.ts";
 
 /** Elections whose newest manifest is kept; the text of one may have many megabytes. */
@@ -32,8 +33,14 @@ type Known = Readonly<{ toldRevision: number; untilMs: number; revision: string 
 
 /** Makes gateways' answers. */
 export class SyncAnswers {
+  readonly #names: Elections;
   readonly #elections = new Map<string, Readonly<{ toldRevision: number; read: Promise<ToldElection> }>>();
   readonly #known = new RecentMap<Known>(MAX_GATEWAYS);
+
+  /** @param names Keeps the manifests of the process. */
+  constructor(names: Elections) {
+    this.#names = names;
+  }
 
   /**
    * What gateways are told of an election.
@@ -45,7 +52,7 @@ export class SyncAnswers {
     if (known !== undefined && known.toldRevision >= toldRevision) return await known.read;
     if (this.#elections.size >= MAX_ELECTIONS) this.#elections.clear();
     // All gateways that ask after a change wait for one reading.
-    const entry = { toldRevision, read: readElection(query, election, toldRevision) };
+    const entry = { toldRevision, read: readElection(query, this.#names, election, toldRevision) };
     this.#elections.set(election, entry);
     try {
       return await entry.read;
@@ -82,9 +89,18 @@ export class SyncAnswers {
   }
 }
 
-async function readElection(query: Query, election: string, toldRevision: number): Promise<ToldElection> {
-  const signed = (await newestSignedManifest(query, election))!;
-  const { gateways, acceptsUntil } = manifestSchema.parse(JSON.parse(signed.manifest));
+async function readElection(
+  query: Query,
+  names: Elections,
+  election: string,
+  toldRevision: number,
+): Promise<ToldElection> {
+  const found = await names.find(query, election);
+  if (found === undefined) {
+    throw new Error(`Cannot answer gateways of ${election}: its manifest is of another version`);
+  }
+  const { signed, index } = found;
+  const { gateways, acceptsUntil } = index.manifest;
   return {
     election,
     toldRevision,
