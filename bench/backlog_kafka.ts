@@ -14,20 +14,27 @@ import { makeVotesTopic, removeTopic, withAdmin } from "../tests/stack/topics.ts
 import { type BacklogElection, empty, makeElection } from "./backlog.ts";
 import { type Bench, type Benchmark, perSecond, type Row } from "./measure.ts";
 import { copyLine, copyParticipations } from "./psql.ts";
+import { Flink } from "./flink.ts";
+import { processesOf, processorMsOfEach, processorUsAVote, spellProcessor } from "./processes.ts";
 import { type RealServers, realServers } from "./real_servers.ts";
 import { readReconciliation } from "./rig.ts";
 import { until } from "./servers.ts";
 
-const RECORDS = 1_000_000;
-const APPEND_RECORDS = 5_000;
-const GOAL = { ratio: 0.2 };
+const RECORDS = Number(Deno.env.get("BACKLOG_RECORDS") || 1_000_000);
+/** Records of an entry: alone, and as many as a gateway under load seals together. */
+const ENTRY_RECORDS = [1, 8] as const;
+const APPEND_ENTRIES = 5_000;
+const GOAL = { ratio: 0.3 };
+const FLINK_GOAL = { ratio: 1 };
 /** Aggregators that share the partitions. */
 const AGGREGATORS = [1, 2] as const;
 /** How long the backlog may take, and how often the reconciliation is looked at, in milliseconds. */
 const COUNTED_WITHIN_MS = 600_000;
 const POLL_EVERY_MS = 250;
 
-type Scene = Readonly<{ bench: Bench; real: RealServers; election: string; copyFile: string }>;
+type Scene = Readonly<
+  { bench: Bench; real: RealServers; election: string; copyFile: string; recordsEach: number }
+>;
 
 /** See the module. */
 export const backlog: Benchmark = {
@@ -40,18 +47,42 @@ export const backlog: Benchmark = {
     const real = await realServers(bench, "backlog", { connections: 2, index: false });
     bench.log(`backlog: ${RECORDS.toLocaleString("en")} voters and their votes are made`);
     const made = await makeElection(real.db, `bench-backlog-${bench.run}`, RECORDS);
-    const scene = await fillLog(bench, real, made);
     const rows: Row[] = [];
-    for (const aggregators of AGGREGATORS) rows.push(await row(scene, aggregators));
+    let scene: Scene | undefined;
+    for (const recordsEach of ENTRY_RECORDS) {
+      if (scene !== undefined) await removeTopic(real.kafka, scene.election);
+      scene = await fillLog(bench, real, made, recordsEach);
+      for (const aggregators of AGGREGATORS) rows.push(await row(scene, aggregators));
+    }
+    if (bench.flink) rows.push(await flinkRow(scene!, Math.max(...rows.map(({ value }) => value))));
     return rows;
   },
 };
+
+/** The fastest of ours against Flink SQL. */
+async function flinkRow({ bench, real }: Scene, value: number): Promise<Row> {
+  const flink = await Flink.prepare(bench, real, "backlog");
+  const { perSecond, processorUs, firstTotalMs, bytes } = await flink.backlog(RECORDS);
+  return {
+    benchmark: "backlog",
+    of: "the faster of these against Flink SQL, which counts plain JSON",
+    value,
+    floor: perSecond,
+    ratio: value / perSecond,
+    unit: "votes/s",
+    goal: FLINK_GOAL,
+    notes: `Flink: ${spellProcessor(processorUs)}; first total after ${
+      (firstTotalMs / 1_000).toFixed(1)
+    } s; ${Math.round(bytes / 1_024 / 1_024)} MiB`,
+  };
+}
 
 /** Appends the records, and writes the participations as COPY reads them. */
 async function fillLog(
   bench: Bench,
   real: RealServers,
-  { history, records }: BacklogElection,
+  { history, entries }: BacklogElection,
+  recordsEach: number,
 ): Promise<Scene> {
   const { election, partitions } = history;
   const keys = real.servers.aggregators.KEYS_DIRECTORY!;
@@ -61,7 +92,7 @@ async function fillLog(
   bench.atEnd(() => removeTopic(real.kafka, election));
   const log = await openKafkaLog(real.kafka, election, partitions);
   const copyFile = `${bench.directory}/backlog/participations`;
-  using file = await Deno.open(copyFile, { create: true, write: true });
+  using file = await Deno.open(copyFile, { create: true, write: true, truncate: true });
   const writer = file.writable.getWriter();
   let waiting: PlacedRecord[] = [];
   let lines: string[] = [];
@@ -71,14 +102,14 @@ async function fillLog(
     waiting = [];
     lines = [];
   };
-  for (const { record, participation, isDuplicate } of records()) {
-    waiting.push(record);
-    if (!isDuplicate) lines.push(copyLine(election, participation));
-    if (waiting.length === APPEND_RECORDS) await flush();
+  for (const { entry, participations } of entries(recordsEach)) {
+    waiting.push(entry);
+    for (const each of participations) if (!each.isDuplicate) lines.push(copyLine(election, each));
+    if (waiting.length === APPEND_ENTRIES) await flush();
   }
   await flush();
   await log.close();
-  return { bench, real, election, copyFile };
+  return { bench, real, election, copyFile, recordsEach };
 }
 
 async function row(scene: Scene, aggregators: number): Promise<Row> {
@@ -89,7 +120,9 @@ async function row(scene: Scene, aggregators: number): Promise<Row> {
   await empty(db);
   await db.query("CHECKPOINT");
   const { value, notes } = await count(scene, aggregators);
-  const of = `${aggregators} aggregator${aggregators === 1 ? "" : "s"}`;
+  const of = `${aggregators} aggregator${
+    aggregators === 1 ? "" : "s"
+  }, ${scene.recordsEach} records an entry`;
   bench.log(`backlog: ${of}: ${Math.round(value)} votes/s, and ${Math.round(floor)} copied`);
   return {
     benchmark: "backlog",
@@ -117,6 +150,7 @@ async function count(
   });
   try {
     await stack.start();
+    const before = await processorMsOfEach(await processesOf(stack, bench));
     let first: { ms: number; read: number } | undefined;
     let read = 0;
     await until(
@@ -130,10 +164,12 @@ async function count(
       POLL_EVERY_MS,
     );
     const seconds = (performance.now() - first!.ms) / 1_000;
+    const after = await processorMsOfEach(await processesOf(stack, bench));
+    const spent = spellProcessor(processorUsAVote(before, after, read));
     const memory = stack.peaks().map(({ bytes }) => `${Math.round(bytes / 1_024 / 1_024)} MiB`);
     return {
       value: (read - first!.read) / seconds,
-      notes: `${seconds.toFixed(1)} s; memory at the most ${memory.join(" and ")}`,
+      notes: `${seconds.toFixed(1)} s; ${spent}; memory at the most ${memory.join(" and ")}`,
     };
   } finally {
     await stack.stop();
