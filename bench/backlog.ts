@@ -12,6 +12,7 @@ import { createElection } from "../aggregator/registry/elections.ts";
 import { importRoll } from "../aggregator/registry/roll.ts";
 import { pseudonymKey, voterKeyOf } from "../shared/keys.ts";
 import type { PlacedRecord } from "../shared/log/vote_log.ts";
+import { partitionOf } from "../shared/partition.ts";
 import type { Vote } from "../shared/vote.ts";
 import { MASTER } from "../tests/fixture.ts";
 import { MemoryLog } from "../tests/memory_log.ts";
@@ -42,15 +43,19 @@ const COUNTED = [
 /** A voter's participation, as the database keeps it. */
 export type Participation = Readonly<{ voterKey: string; voteId: string }>;
 
-/** A record, and the participation that it makes unless its voter has voted. */
-export type BacklogRecord = Readonly<
-  { record: PlacedRecord; participation: Participation; isDuplicate: boolean }
->;
+/** An entry, and for each of its records the participation that it makes unless its voter has voted. */
+export type BacklogEntry = Readonly<{
+  entry: PlacedRecord;
+  participations: readonly Readonly<Participation & { isDuplicate: boolean }>[];
+}>;
 
-/** An election whose votes wait to be counted; `records` makes them, in the order of the log. */
+/**
+ * An election whose votes wait to be counted; `entries` makes them, in the order of the log, each of so many records but
+ * the last of a partition.
+ */
 export type BacklogElection = Readonly<{
   history: RegisteredHistory;
-  records(): Generator<BacklogRecord>;
+  entries(recordsEach?: number): Generator<BacklogEntry>;
 }>;
 
 /** Makes tables, an election and its roll in an empty database. @param records As many as voters on the roll. */
@@ -73,18 +78,34 @@ export async function makeElection(
   const vote = voteMaker(simulated);
   const place = placer(manifest);
   const pseudonym = pseudonymKey(MASTER, definition.election);
-  function* made(): Generator<BacklogRecord> {
+  type Made = Readonly<{ vote: Vote; participation: BacklogEntry["participations"][number] }>;
+  const sealed = (made: readonly Made[]): BacklogEntry => ({
+    entry: place(...made.map(({ vote }) => vote)),
+    participations: made.map(({ participation }) => participation),
+  });
+  function* entries(recordsEach = 1): Generator<BacklogEntry> {
     const last: Vote[] = [];
+    const open = new Map<number, Made[]>();
     for (let i = 0; i < records; i++) {
       const isDuplicate = i >= DUPLICATE_OF && i % DUPLICATE_EVERY === DUPLICATE_EVERY - 1;
       const again = i % (2 * DUPLICATE_EVERY) === DUPLICATE_EVERY - 1;
       const each = !isDuplicate ? vote(i) : again ? last[i % DUPLICATE_OF]! : vote(i - DUPLICATE_OF);
       last[i % DUPLICATE_OF] = each;
-      const voterKey = voterKeyOf(pseudonym, each.voterId).toHex();
-      yield { record: place(each), participation: { voterKey, voteId: each.voteId }, isDuplicate };
+      const key = voterKeyOf(pseudonym, each.voterId);
+      const partition = partitionOf(key, manifest.partitions);
+      const together = open.get(partition) ?? [];
+      open.set(partition, together);
+      together.push({
+        vote: each,
+        participation: { voterKey: key.toHex(), voteId: each.voteId, isDuplicate },
+      });
+      if (together.length < recordsEach) continue;
+      open.delete(partition);
+      yield sealed(together);
     }
+    for (const together of open.values()) yield sealed(together);
   }
-  return { history: (await openHistory(db.query, definition.election, MASTER))!, records: made };
+  return { history: (await openHistory(db.query, definition.election, MASTER))!, entries };
 }
 
 /** A backlog in memory, and the participations of its voters by partition. */
@@ -96,12 +117,12 @@ export type Backlog = Readonly<{
 
 /** Makes an election in an empty database, and the records of a log in memory. */
 export async function prepareBacklog(db: Database): Promise<Backlog> {
-  const { history, records: made } = await makeElection(db, "bench", RECORDS);
+  const { history, entries } = await makeElection(db, "bench", RECORDS);
   const participations: Backlog["participations"] = Array.from({ length: history.partitions }, () => []);
   const records: PlacedRecord[] = [];
-  for (const { record, participation } of made()) {
-    records.push(record);
-    participations[record.partition]!.push(participation);
+  for (const { entry, participations: own } of entries()) {
+    records.push(entry);
+    participations[entry.partition]!.push(...own);
   }
   return { history, records, participations };
 }

@@ -20,8 +20,10 @@ import { type RealServers, realServers } from "./real_servers.ts";
 import { readReconciliation } from "./rig.ts";
 import { until } from "./servers.ts";
 
-const RECORDS = 1_000_000;
-const APPEND_RECORDS = 5_000;
+const RECORDS = Number(Deno.env.get("BACKLOG_RECORDS") || 1_000_000);
+/** Records of an entry: alone, and as many as a gateway under load seals together. */
+const ENTRY_RECORDS = [1, 8] as const;
+const APPEND_ENTRIES = 5_000;
 const GOAL = { ratio: 0.3 };
 const FLINK_GOAL = { ratio: 1 };
 /** Aggregators that share the partitions. */
@@ -30,7 +32,9 @@ const AGGREGATORS = [1, 2] as const;
 const COUNTED_WITHIN_MS = 600_000;
 const POLL_EVERY_MS = 250;
 
-type Scene = Readonly<{ bench: Bench; real: RealServers; election: string; copyFile: string }>;
+type Scene = Readonly<
+  { bench: Bench; real: RealServers; election: string; copyFile: string; recordsEach: number }
+>;
 
 /** See the module. */
 export const backlog: Benchmark = {
@@ -43,10 +47,14 @@ export const backlog: Benchmark = {
     const real = await realServers(bench, "backlog", { connections: 2, index: false });
     bench.log(`backlog: ${RECORDS.toLocaleString("en")} voters and their votes are made`);
     const made = await makeElection(real.db, `bench-backlog-${bench.run}`, RECORDS);
-    const scene = await fillLog(bench, real, made);
     const rows: Row[] = [];
-    for (const aggregators of AGGREGATORS) rows.push(await row(scene, aggregators));
-    if (bench.flink) rows.push(await flinkRow(scene, Math.max(...rows.map(({ value }) => value))));
+    let scene: Scene | undefined;
+    for (const recordsEach of ENTRY_RECORDS) {
+      if (scene !== undefined) await removeTopic(real.kafka, scene.election);
+      scene = await fillLog(bench, real, made, recordsEach);
+      for (const aggregators of AGGREGATORS) rows.push(await row(scene, aggregators));
+    }
+    if (bench.flink) rows.push(await flinkRow(scene!, Math.max(...rows.map(({ value }) => value))));
     return rows;
   },
 };
@@ -73,7 +81,8 @@ async function flinkRow({ bench, real }: Scene, value: number): Promise<Row> {
 async function fillLog(
   bench: Bench,
   real: RealServers,
-  { history, records }: BacklogElection,
+  { history, entries }: BacklogElection,
+  recordsEach: number,
 ): Promise<Scene> {
   const { election, partitions } = history;
   const keys = real.servers.aggregators.KEYS_DIRECTORY!;
@@ -83,7 +92,7 @@ async function fillLog(
   bench.atEnd(() => removeTopic(real.kafka, election));
   const log = await openKafkaLog(real.kafka, election, partitions);
   const copyFile = `${bench.directory}/backlog/participations`;
-  using file = await Deno.open(copyFile, { create: true, write: true });
+  using file = await Deno.open(copyFile, { create: true, write: true, truncate: true });
   const writer = file.writable.getWriter();
   let waiting: PlacedRecord[] = [];
   let lines: string[] = [];
@@ -93,14 +102,14 @@ async function fillLog(
     waiting = [];
     lines = [];
   };
-  for (const { record, participation, isDuplicate } of records()) {
-    waiting.push(record);
-    if (!isDuplicate) lines.push(copyLine(election, participation));
-    if (waiting.length === APPEND_RECORDS) await flush();
+  for (const { entry, participations } of entries(recordsEach)) {
+    waiting.push(entry);
+    for (const each of participations) if (!each.isDuplicate) lines.push(copyLine(election, each));
+    if (waiting.length === APPEND_ENTRIES) await flush();
   }
   await flush();
   await log.close();
-  return { bench, real, election, copyFile };
+  return { bench, real, election, copyFile, recordsEach };
 }
 
 async function row(scene: Scene, aggregators: number): Promise<Row> {
@@ -111,7 +120,9 @@ async function row(scene: Scene, aggregators: number): Promise<Row> {
   await empty(db);
   await db.query("CHECKPOINT");
   const { value, notes } = await count(scene, aggregators);
-  const of = `${aggregators} aggregator${aggregators === 1 ? "" : "s"}`;
+  const of = `${aggregators} aggregator${
+    aggregators === 1 ? "" : "s"
+  }, ${scene.recordsEach} records an entry`;
   bench.log(`backlog: ${of}: ${Math.round(value)} votes/s, and ${Math.round(floor)} copied`);
   return {
     benchmark: "backlog",

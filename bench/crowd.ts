@@ -95,7 +95,7 @@ function describe({ reloads, answers, unchanged, refused, p50Ms, p99Ms, megabyte
 }
 
 /** Counts and publishes the next slice of the log each time it is called. Resolves to votes a second. */
-async function slices(db: Database, { history, records }: BacklogElection): Promise<() => Promise<number>> {
+async function slices(db: Database, { history, entries }: BacklogElection): Promise<() => Promise<number>> {
   const log = new MemoryLog(history.partitions);
   const { signal } = new AbortController();
   const counter = createCounter({
@@ -110,11 +110,11 @@ async function slices(db: Database, { history, records }: BacklogElection): Prom
   for (let partition = 0; partition < history.partitions; partition++) {
     next.push(await counter.take(partition));
   }
-  const coming = records();
+  const coming = entries();
   return async () => {
     // Not take(): it would end the generator behind the first slice.
     const slice: PlacedRecord[] = [];
-    while (slice.length < SLICE_RECORDS) slice.push(coming.next().value!.record);
+    while (slice.length < SLICE_RECORDS) slice.push(coming.next().value!.entry);
     await log.append(slice);
     const counted = new AbortController();
     const publishing = publishUntil(db, history, counted.signal);

@@ -18,7 +18,7 @@ import { KafkaClient } from "../shared/log/kafka_client.ts";
 import { LIBRARIES } from "../tests/stack/server.ts";
 import { withAdmin } from "../tests/stack/topics.ts";
 import type { Bench } from "./measure.ts";
-import { processorMsOfEach, processorUsAVote, serverProcesses } from "./processes.ts";
+import { processorMsOfEach, processorUsAVote, serversOf } from "./processes.ts";
 import type { RealServers } from "./real_servers.ts";
 import { until } from "./servers.ts";
 
@@ -123,7 +123,7 @@ export class Flink {
   async backlog(votes: number): Promise<FlinkCount> {
     await this.#fill(votes);
     const firsts = firstsOf(votes);
-    const servers = await serverProcesses(this.#bench);
+    const servers = await serversOf(this.#bench);
     const before = await processorMsOfEach(servers);
     const fromStartMs = performance.now();
     await this.#start();

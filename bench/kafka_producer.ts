@@ -11,7 +11,7 @@ import { KafkaProducer, type ProducedMessage } from "../shared/log/kafka_produce
 import { votesTopic } from "../shared/log/kafka.ts";
 import { makeVotesTopic, removeTopic } from "../tests/stack/topics.ts";
 import { type Bench, type Benchmark, compare, median, type Row } from "./measure.ts";
-import { type NamedProcess, processorMsOfEach, serverProcesses } from "./processes.ts";
+import { type NamedProcess, processorMsOfEach, serversOf } from "./processes.ts";
 import { kafkaOf } from "./real_servers.ts";
 
 const ROUNDS = 3;
@@ -48,7 +48,7 @@ async function producing(bench: Bench, size: number, appends: number, ratio: num
   bench.atEnd(() => Promise.resolve(client.destroy()));
   const kafkajs = await kafkajsProducer(client, topic);
   const messages = makeMessages(size);
-  const brokers = (await serverProcesses(bench)).filter(({ name }) => name.startsWith("kafka"));
+  const brokers = (await serversOf(bench)).filter(({ name }) => name.startsWith("kafka"));
   const spent = { ours: new Map<string, number[]>(), kafkajs: new Map<string, number[]>() };
   const measured = (kind: keyof typeof spent, append: Append) => async (round: number) => {
     const us = await costOf(append, messages, appends, brokers);

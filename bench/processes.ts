@@ -15,11 +15,11 @@ export type NamedProcess = Readonly<{ name: string; pid: number }>;
 
 /** What runs of a stack, and of the servers that `stack up` started; of others the processes are not known. */
 export async function processesOf(stack: PollwireProcesses, bench: Bench): Promise<NamedProcess[]> {
-  return [...stack.running, ...await serverProcesses(bench)];
+  return [...stack.running, ...await serversOf(bench)];
 }
 
 /** The servers that `stack up` started. */
-export async function serverProcesses({ servers }: Pick<Bench, "servers">): Promise<NamedProcess[]> {
+export async function serversOf({ servers }: Bench): Promise<NamedProcess[]> {
   const found: NamedProcess[] = [];
   try {
     for await (const { name } of Deno.readDir(`${servers?.directory}/pids`)) {

@@ -34,12 +34,13 @@ export function plaintextMaker({ election, voteBytes }: Manifest): (vote: Vote) 
   };
 }
 
-/** Seals and places a vote's record as the election's one gateway does. */
-export function placer(manifest: Manifest): (vote: Vote) => PlacedRecord {
+/** Seals votes of one partition as the election's one gateway does, as one entry, and places it. */
+export function placer(manifest: Manifest): (...votes: Vote[]) => PlacedRecord {
   const sealer = testSealer(manifest, "gateway-1");
   const recordOf = recordMaker(manifest);
-  return (vote) => {
-    const record = recordOf(vote);
-    return { ...sealer.seal(record), partition: partitionOf(fromHex(record.voterKey), manifest.partitions) };
+  return (...votes) => {
+    const records = votes.map(recordOf);
+    const voterKey = fromHex(records[0]!.voterKey);
+    return { ...sealer.seal(...records), partition: partitionOf(voterKey, manifest.partitions) };
   };
 }

@@ -6,7 +6,7 @@
  * @module
  */
 import type { PlacedRecord, VoteLog } from "../shared/log/vote_log.ts";
-import { unpackChunk } from "./chunk.ts";
+import { recordsOfEach, unpackChunk } from "./chunk.ts";
 import type { DueStatements } from "./sender_keys.ts";
 import type { Spool, SpooledChunk } from "./spool.ts";
 
@@ -15,7 +15,7 @@ const MAX_CHUNKS = 64;
 /** Maximum records in one append. */
 export const MAX_APPEND_RECORDS = 2_000;
 /**
- * Bytes of an append: initial, minimum and maximum. An append always has at least one record.
+ * Bytes of an append: initial, minimum and maximum. An append always has at least one entry.
  */
 const FIRST_APPEND_BYTES = 65_536;
 const MIN_APPEND_BYTES = 4_096;
@@ -28,8 +28,8 @@ const APPEND_MS = 1_500;
 /** Factors of the next append's size: the maximum growth, and the reduction after a failure. */
 const GROWTH = 2;
 const SHRINKING = 8;
-/** Bytes of a record on the wire besides its value. */
-const RECORD_OVERHEAD_BYTES = 200;
+/** Bytes of an entry on the wire besides its value. */
+const ENTRY_OVERHEAD_BYTES = 200;
 /** First and longest wait between retries while a log is away, in milliseconds. The wait doubles. */
 const RETRY_FIRST_MS = 100;
 const RETRY_LAST_MS = 10_000;
@@ -45,8 +45,8 @@ export type ForwarderOptions = Readonly<{
   onFault?(election: string, error: unknown): void;
 }>;
 
-/** How many of a chunk's first records the log has acknowledged. */
-type Progress = Readonly<{ chunk: number; records: number }>;
+/** How many of a chunk's first entries the log has acknowledged. */
+type Progress = Readonly<{ chunk: number; entries: number }>;
 
 type Route = {
   log?: VoteLog;
@@ -60,7 +60,9 @@ type Route = {
 
 /** What one append takes. */
 type Part = Readonly<{
-  records: PlacedRecord[];
+  entries: PlacedRecord[];
+  /** Records in these entries. */
+  records: number;
   bytes: number;
   /** Chunks that the append completes. */
   finished: SpooledChunk[];
@@ -114,13 +116,13 @@ export class Forwarder {
     const route = this.#route(election);
     try {
       const part = this.#nextPart(route, chunks);
-      if (part.records.length === 0) return;
+      if (part.entries.length === 0) return;
       route.log ??= await openLog(election, partitions);
       await this.#append(route, route.log, part);
       if (part.finished.length > 0) spool.free(part.finished);
       route.sent = part.sent;
       route.waitMs = RETRY_FIRST_MS;
-      onForwarded?.(election, part.records.length);
+      onForwarded?.(election, part.records);
     } catch (error) {
       // After a crash here the records are on the log and in the spool, and are sent twice, which is harmless.
       onFault?.(election, error);
@@ -145,11 +147,11 @@ export class Forwarder {
   }
 
   /** Appends, and adapts the append's size to the link. */
-  async #append(route: Route, log: VoteLog, { records, bytes, isFull }: Part): Promise<void> {
+  async #append(route: Route, log: VoteLog, { entries, bytes, isFull }: Part): Promise<void> {
     const { now } = this.#options;
     const begunMs = now();
     try {
-      await log.append(records);
+      await log.append(entries);
     } catch (error) {
       route.appendBytes = Math.max(MIN_APPEND_BYTES, route.appendBytes / SHRINKING);
       throw error;
@@ -161,28 +163,31 @@ export class Forwarder {
     }
   }
 
-  /** The oldest records that fit into one append. */
+  /** The oldest entries that fit into one append. */
   #nextPart({ appendBytes, sent }: Route, chunks: readonly SpooledChunk[]): Part {
-    const records: PlacedRecord[] = [];
+    const entries: PlacedRecord[] = [];
     const finished: SpooledChunk[] = [];
-    let bytes = 0;
+    let [records, bytes] = [0, 0];
     for (const chunk of chunks) {
       const unpacked = this.#unpack(chunk);
       if (unpacked === undefined) continue;
-      let at = sent?.chunk === chunk.id ? sent.records : 0;
+      const each = recordsOfEach(unpacked, chunk);
+      let at = sent?.chunk === chunk.id ? sent.entries : 0;
       for (; at < unpacked.length; at++) {
-        const record = unpacked[at]!;
-        const size = RECORD_OVERHEAD_BYTES + record.value.length;
-        const isTooMuch = records.length >= MAX_APPEND_RECORDS || bytes + size > appendBytes;
-        if (isTooMuch && records.length > 0) {
-          return { records, bytes, finished, sent: { chunk: chunk.id, records: at }, isFull: true };
+        const entry = unpacked[at]!;
+        const size = ENTRY_OVERHEAD_BYTES + entry.value.length;
+        const isTooMuch = records + each[at]! > MAX_APPEND_RECORDS || bytes + size > appendBytes;
+        if (isTooMuch && entries.length > 0) {
+          const progress = { chunk: chunk.id, entries: at };
+          return { entries, records, bytes, finished, sent: progress, isFull: true };
         }
-        records.push(record);
+        entries.push(entry);
+        records += each[at]!;
         bytes += size;
       }
       finished.push(chunk);
     }
-    return { records, bytes, finished, isFull: false };
+    return { entries, records, bytes, finished, isFull: false };
   }
 
   /** Unpacks a chunk; one that is damaged is set aside. */

@@ -252,14 +252,16 @@ export class SequenceAllocation {
     this.#hooks = hooks;
   }
 
-  /** Numbers, seals and signs a record as an entry of its own. */
-  seal(election: string, plaintext: Uint8Array): LogRecord {
+  /** Numbers, seals and signs records as one entry. `plaintext` has them one after another. */
+  seal(election: string, plaintext: Uint8Array, records = 1): LogRecord {
     let turn = this.#turns.get(election);
     if (turn === undefined) {
       const live = this.#hooks.liveOf(election);
       this.#turns.set(election, turn = { live, taken: live.taken });
     }
-    return turn.live.sealer.seal("vote", ++turn.taken, plaintext);
+    const sequence = turn.taken + 1;
+    turn.taken += records;
+    return turn.live.sealer.seal("vote", sequence, plaintext);
   }
 
   /** Replaces the ready statement of every key that numbered, inside the transaction. */

@@ -5,8 +5,11 @@ import fc from "fast-check";
 import { withDirectory } from "../tests/directory.ts";
 import { runs } from "../tests/runs.ts";
 import { spooledBytes, testRun, testSender } from "../tests/spool_fixture.ts";
-import { unpackChunk } from "./chunk.ts";
+import { SEAL_OVERHEAD_BYTES } from "../shared/keys.ts";
+import { MAX_ENTRY_RECORDS } from "../shared/record.ts";
+import { recordsOfEach, unpackChunk } from "./chunk.ts";
 import {
+  MAX_ENTRY_PLAIN_BYTES,
   RESERVED_DISK_BYTES,
   Spool,
   type SpooledChunk,
@@ -93,10 +96,70 @@ Deno.test("Spool.append() keeps records in order, sealed, one chunk an election 
       devices: { "n-1-a": 2, "n-2-a": 1 },
     });
     assert.equal(senderKey.length, 32);
-    assert.deepEqual(unpackChunk(first).map(({ partition }) => partition), [0, 1, 0]);
+    const entries = unpackChunk(first);
+    assert.deepEqual(entries.map(({ partition, sequence }) => [partition, sequence]), [[0, 1], [1, 3]]);
     assert.equal(second.bytes.length, spooledBytes(100_000));
-    const bytes = spooledBytes(5, 3) + spooledBytes(100_000);
+    const bytes = spooledBytes(5, 3, 2) + spooledBytes(100_000);
     assert.deepEqual(spool.state, { chunks: 2, records: 4, bytes, damagedRecords: 0 });
+  });
+});
+
+Deno.test("Spool.append() seals the records of a partition together, in entries of bounded size", () => {
+  const sizes = [1, 10, 120, 127, 128, 129, 500, 8_191, 8_192, 8_193, 100_000];
+  fc.assert(
+    fc.property(
+      fc.array(
+        fc.record({
+          recordBytes: fc.constantFrom(...sizes),
+          partitions: fc.array(fc.nat(2), { minLength: 1, maxLength: 150 }),
+        }),
+        { minLength: 1, maxLength: 4 },
+      ),
+      (list) => {
+        withSpool((spool) => {
+          const runs = list.map(({ recordBytes, partitions }) => ({
+            ...run(recordBytes, { records: partitions.length }),
+            partitions: Uint16Array.from(partitions),
+          }));
+          spool.append(runs);
+          const [chunk, ...more] = contents(spool);
+          assert.deepEqual(more, []);
+          const entries = unpackChunk(chunk);
+          const each = recordsOfEach(entries, chunk);
+          const found = Array.from({ length: 3 }, () => 0);
+          let next = 1;
+          for (const [i, { partition, sequence, value }] of entries.entries()) {
+            assert.equal(sequence, next, "numbers have no gaps");
+            next += each[i];
+            found[partition] += each[i];
+            const plainBytes = value.length - SEAL_OVERHEAD_BYTES;
+            assert.ok(sizes.includes(plainBytes / each[i]), "records of one entry have one length");
+            assert.ok(each[i] === 1 || plainBytes <= MAX_ENTRY_PLAIN_BYTES);
+            assert.ok(each[i] <= MAX_ENTRY_RECORDS);
+          }
+          const partitions = list.flatMap((each) => each.partitions);
+          assert.deepEqual(found, [0, 1, 2].map((n) => partitions.filter((each) => each === n).length));
+          assert.equal(chunk.records, partitions.length);
+        }, { maxBytes: 1e9 });
+      },
+    ),
+    { numRuns: 30 },
+  );
+});
+
+Deno.test("Spool.append() makes as few entries as it may of one partition's records, and one of a lone record", () => {
+  withSpool((spool) => {
+    const recordBytes = 620;
+    const fitting = Math.floor(MAX_ENTRY_PLAIN_BYTES / recordBytes);
+    const lone = run(recordBytes);
+    const many = {
+      ...run(recordBytes, { records: 2 * fitting + 1 }),
+      partitions: new Uint16Array(2 * fitting + 1),
+    };
+    spool.append([lone]);
+    spool.append([many]);
+    const each = contents(spool).map((chunk) => recordsOfEach(unpackChunk(chunk), chunk));
+    assert.deepEqual(each, [[1], [fitting, fitting, 1]]);
   });
 });
 
@@ -179,10 +242,12 @@ Deno.test("Spool holds its limit against what it finds on the disk", () => {
 
 Deno.test("Spool.append() refuses what would be more than a device's share, and takes the others' records", () => {
   inDirectory((directory) => {
-    const change = { deviceMaxBytes: spooledBytes(10, 3) };
+    // Of so many bytes that each record is an entry of its own.
+    const recordBytes = MAX_ENTRY_PLAIN_BYTES / 2 + 1;
+    const change = { deviceMaxBytes: spooledBytes(recordBytes, 3) };
     const first = open(directory, change);
     const by = (device: string, records: number, id: number, election = "a") =>
-      run(10, { device, records, id, election });
+      run(recordBytes, { device, records, id, election });
     assert.deepEqual(first.append([by("x", 2, 0), by("x", 2, 1), by("y", 3, 2), by("x", 1, 3)]), [1]);
     assert.deepEqual(contents(first).map(({ devices }) => devices), [{ x: 3, y: 3 }]);
     assert.deepEqual(first.append([by("x", 1, 7)]), [7]);
@@ -268,7 +333,7 @@ Deno.test("Spool.free() lets go of the chunks it is given and of no others", () 
     const [first, second, third] = contents(spool);
     spool.free([first, third]);
     assert.deepEqual(contents(spool).map(({ records }) => records), [2, 4]);
-    assert.deepEqual(spool.state, { chunks: 2, records: 6, bytes: spooledBytes(1, 6), damagedRecords: 0 });
+    assert.deepEqual(spool.state, { chunks: 2, records: 6, bytes: spooledBytes(1, 6, 5), damagedRecords: 0 });
     spool.free([second]);
     assert.equal(spool.state.chunks, 1);
   });

@@ -49,9 +49,20 @@ export function testRun(
 
 let fills = 0;
 
-/** Bytes that records take in a spool. */
-export function spooledBytes(recordBytes: number, records = 1): number {
-  return records * (FRAME_BYTES + SEAL_OVERHEAD_BYTES + recordBytes);
+/** Bytes that records take in a spool, in so many entries: at the most, when each has one of its own. */
+export function spooledBytes(recordBytes: number, records = 1, entries = records): number {
+  return entries * (FRAME_BYTES + SEAL_OVERHEAD_BYTES) + records * recordBytes;
+}
+
+/** The numbers of the records in entries of votes, in the entries' order. */
+export function recordNumbers(
+  entries: readonly Readonly<{ sequence: number; value: Uint8Array }>[],
+  recordBytes: number,
+): number[] {
+  return entries.flatMap(({ sequence, value }) => {
+    const records = (value.length - SEAL_OVERHEAD_BYTES) / recordBytes;
+    return Array.from({ length: records }, (_, i) => sequence + i);
+  });
 }
 
 /** Real votes' records, as a gateway hands them to its spool's thread. */

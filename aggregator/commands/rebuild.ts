@@ -43,11 +43,11 @@ async function rebuildAll(
   await forElections("rebuild", roles, election, async (db, history, keyring, config) => {
     const log = await openLog(config, history.election, history.partitions);
     const total = (await logEnds(log)).reduce((sum, end) => sum + end, 0);
-    const bar = progress({ label: `rebuild ${history.election}`, total, unit: "records" });
+    const bar = progress({ label: `rebuild ${history.election}`, total, unit: "entries" });
     const master = keyring.master(history.election);
     const made = await rebuild(db, log, history, master, new Date(), withdrawUnfounded, {
       acceptedLoss,
-      onProgress: (records) => bar.advance(records),
+      onProgress: (entries) => bar.advance(entries),
     });
     await log.close();
     bar.done(`${history.election}: rebuilt from ${made.records} records and ${made.voters} voters`);

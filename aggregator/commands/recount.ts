@@ -26,8 +26,8 @@ async function recountAll({ election }: { election?: string }): Promise<void> {
   await forElections("recount", ["pollwire_auditor"], election, async (db, history, _keyring, config) => {
     const log = await openLog(config, history.election, history.partitions);
     const total = (await logEnds(log)).reduce((sum, end) => sum + end, 0);
-    const bar = progress({ label: `recount ${history.election}`, total, unit: "records" });
-    const found = await recount(db, log, history, (records) => bar.advance(records));
+    const bar = progress({ label: `recount ${history.election}`, total, unit: "entries" });
+    const found = await recount(db, log, history, (entries) => bar.advance(entries));
     await log.close();
     bar.done(`${history.election}: recounted`);
     for (const { partition, start, isAccepted } of found.deleted) {

@@ -6,6 +6,7 @@
  */
 import type { ElectionHistory } from "../../shared/history.ts";
 import type { LogConsumer, StoredRecord, VoteLog } from "../../shared/log/vote_log.ts";
+import { entryRecords } from "../../shared/record.ts";
 import type { Database, Query } from "../database/database.ts";
 import { commitBatches } from "./commit.ts";
 import type { CountedBatch, Verdict } from "./count_batch.ts";
@@ -16,7 +17,10 @@ import { checkGaps, digestOf, Fenced, takePartition } from "./positions.ts";
 import { finishWithin, type RetryOptions, retryPassing } from "./retry.ts";
 import type { SequenceTracker, SequenceUpdate } from "./sequences.ts";
 
-/** Maximum records in a batch. A larger batch is hardly faster, and delays other work. */
+/**
+ * Maximum records in a batch, unless one entry has more; and maximum entries of a delivery. A larger batch is hardly
+ * faster, and delays other work.
+ */
 export const COUNT_BATCH_RECORDS = 2_000;
 /** How long a batch may still take once counting is to end, in milliseconds. */
 const FINISH_BATCH_MS = 3_000;
@@ -60,15 +64,17 @@ type Owned = {
   nextOffset: number;
   forgeries: Map<string, number>;
   readonly sequences: SequenceTracker;
-  /** Records that were delivered and are not counted. */
-  waiting?: Readonly<{ entries: readonly StoredRecord[]; sinceMs: number }>;
-  /** The same, judged. */
+  /** Entries that were delivered and are not counted. */
+  waiting?: Waiting;
+  /** The first of them, judged. */
   judged?: JudgedBatch;
   /** The transaction that counts them, if one is under way. Never rejects. */
   counting?: Promise<void>;
   /** The revision with which records were judged whose position names a newer one. */
   staleRevision?: number;
 };
+
+type Waiting = Readonly<{ entries: readonly StoredRecord[]; sinceMs: number }>;
 
 type JudgedBatch =
   & CountedBatch
@@ -150,13 +156,14 @@ class Counter implements LogConsumer {
     own.judged = undefined;
   }
 
-  /** Judges what waits, with the newest history that is known. */
-  async #judge(own: Owned, { entries, sinceMs }: NonNullable<Owned["waiting"]>): Promise<JudgedBatch> {
+  /** Judges as much of what waits as a batch may hold, with the newest history that is known. */
+  async #judge(own: Owned, { entries: waiting, sinceMs }: Waiting): Promise<JudgedBatch> {
     const { db, history } = this.#options;
     if (own.staleRevision !== undefined) await this.#reload(own.partition, own.staleRevision);
     own.staleRevision = undefined;
     // Before anything is waited for: another partition may reload the history meanwhile.
     const { revision } = history;
+    const entries = firstEntries(waiting, history.voteBytes);
     const judged = judgeEntries(entries, history);
     const forgeries = new Map(own.forgeries);
     const update = await retryPassing(() => own.sequences.update(db.query, judged), this.#options);
@@ -212,7 +219,7 @@ class Counter implements LogConsumer {
     own.judged = undefined;
     switch (verdict) {
       case "counted":
-        own.waiting = undefined;
+        own.waiting = entriesFrom(own.waiting, batch.nextOffset);
         own.nextOffset = batch.nextOffset;
         own.forgeries = batch.forgeries;
         own.sequences.keep(update);
@@ -241,6 +248,21 @@ class Counter implements LogConsumer {
         `Cannot finish with partition ${partition}: the database has not answered within ${finishMs} ms; another process may count its partition`,
       ));
   }
+}
+
+/** The first entries, with no more records than {@link COUNT_BATCH_RECORDS}; one at the least. */
+function firstEntries(entries: readonly StoredRecord[], voteBytes: number): readonly StoredRecord[] {
+  let records = 0;
+  const end = entries.findIndex((entry, i) =>
+    (records += entryRecords(entry, voteBytes) ?? 1) > COUNT_BATCH_RECORDS && i > 0
+  );
+  return end < 0 ? entries : entries.slice(0, end);
+}
+
+/** What is left of waiting entries once those before an offset are counted. */
+function entriesFrom(waiting: Waiting | undefined, offset: number): Waiting | undefined {
+  const entries = waiting?.entries.filter((entry) => entry.offset >= offset) ?? [];
+  return entries.length === 0 ? undefined : { ...waiting!, entries };
 }
 
 function fenced(partition: number): Fenced {

@@ -5,6 +5,7 @@ import { indexElection, type Manifest } from "../../shared/election.ts";
 import type { KeyName } from "../../shared/keys.ts";
 import { HELD_REASONS, REJECTION_REASONS } from "../../shared/outcome.ts";
 import { LogFault, type PlacedRecord } from "../../shared/log/vote_log.ts";
+import { MAX_ENTRY_RECORDS } from "../../shared/record.ts";
 import { countRecord, emptyCount, type Participations, type RollEntry } from "../../shared/tally.ts";
 import { VOTING_MODES } from "../../shared/vote.ts";
 import {
@@ -20,7 +21,7 @@ import {
 import { MemoryLog } from "../../tests/memory_log.ts";
 import { FULL_RUN, runs } from "../../tests/runs.ts";
 import { withDatabase } from "../../tests/test_database.ts";
-import { createCounter, type GrowingHistory } from "./count.ts";
+import { COUNT_BATCH_RECORDS, createCounter, type GrowingHistory } from "./count.ts";
 import { checkLog, countGroup, Fenced } from "./positions.ts";
 import { readTables } from "./tables.ts";
 import { type Database, DatabaseUnavailable, type Query } from "../database/database.ts";
@@ -106,6 +107,11 @@ const generatedRecord = fc.record({
     "joined",
   ),
   gap: mostly(fc.constant(0), 1, 5),
+  /** Voters whose records stand in the same entry, after this one. Some belong on another partition. */
+  beside: fc.oneof(
+    { weight: 2, arbitrary: fc.constant<number[]>([]) },
+    { weight: 1, arbitrary: fc.array(fc.integer({ min: 0, max: VOTERS - 1 }), { maxLength: 6 }) },
+  ),
 });
 
 /** How the log is delivered: batch sizes, and what goes wrong before each batch is counted. */
@@ -241,7 +247,15 @@ function appendedOf(
     acceptedAt: iso(NOON_MS + sketch.acceptedMinute * 60_000),
     ...sketch.fault === "proof" && { proof: new Uint8Array(32) },
   }, election);
-  const appended = placed(sealer, record, PARTITIONS);
+  const beside = sketch.beside.map((voter) =>
+    testRecord(`voter-${voter}`, {
+      voteId: `00000000-0000-4000-8000-${String(voter * 10 + sketch.voteId).padStart(12, "0")}`,
+      acceptedAt: record.acceptedAt,
+      castAt: record.castAt,
+    }, election)
+  );
+  const { partition } = placed(sealer, record, PARTITIONS);
+  const appended = { ...sealer.seal(record, ...beside), partition };
   switch (sketch.fault) {
     case "signature":
       return { ...appended, signature: new Uint8Array(32) };
@@ -651,5 +665,51 @@ Deno.test("a flood of forgeries is counted to the last, and its details are boun
       "SELECT count(*)::float8 AS kept FROM counting.rejections",
     );
     assert.equal(kept, 1_000);
+  });
+});
+
+Deno.test("a delivery of more records than a batch may hold is counted in several transactions", async () => {
+  await withDatabase(async (db) => {
+    const voters = COUNT_BATCH_RECORDS + 500;
+    const manifest = testManifest(testDefinition({ election: "box", partitions: 1 }));
+    const sealer = testSealer(manifest);
+    const log = new MemoryLog(1, "log-1", () => NOON_MS);
+    const records = Array.from({ length: voters }, (_, i) => testRecord(`voter-${i}`, {}, "box"));
+    for (let from = 0; from < voters; from += MAX_ENTRY_RECORDS) {
+      await log.append([{ ...sealer.seal(...records.slice(from, from + MAX_ENTRY_RECORDS)), partition: 0 }]);
+    }
+    await enrol(db, "box", records.map(({ voterKey }) => entry(voterKey)));
+    const counted: number[] = [];
+    let failing = true;
+    const counter = createCounter({
+      // The answer to the first COMMIT is lost.
+      db: {
+        ...db,
+        transaction: async <T>(work: (query: Query) => Promise<T>) => {
+          const result = await db.transaction(work);
+          if (failing) {
+            failing = false;
+            throw new DatabaseUnavailable("the connection broke after COMMIT");
+          }
+          return result;
+        },
+      },
+      log,
+      history: { ...testHistory(manifest), revision: 0, reload: () => Promise.resolve() },
+      signal: never,
+      wait: () => Promise.resolve(),
+      onCounted: (_outcomes, records) => void counted.push(records),
+    });
+    failing = false;
+    await counter.take(0);
+    failing = true;
+    const delivered = await log.read(0, 0, 1_000);
+    await counter.batch(0, delivered);
+    const first = Math.floor(COUNT_BATCH_RECORDS / MAX_ENTRY_RECORDS) * MAX_ENTRY_RECORDS;
+    assert.deepEqual(counted, [first, voters - first]);
+    await counter.batch(0, delivered);
+    assert.equal(await countedIn(db), voters, "what comes again counts no more");
+    const { read } = await readTables(db.query, "box");
+    assert.equal(read.get(0), voters);
   });
 });

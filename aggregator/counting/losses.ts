@@ -7,9 +7,11 @@
 import { deletedFront, logEnds, LogFault, logStarts, type VoteLog } from "../../shared/log/vote_log.ts";
 import { appendAudit } from "../audit/events.ts";
 import { type Query, queryOne } from "../database/database.ts";
-import { readPositions } from "./tables.ts";
 
-/** What one partition has lost. `missing` is a number of offsets; the partition holds those from `start` up to `end`. */
+/**
+ * What one partition has lost. `missing` is a number of offsets; the partition holds those from `start` up to `end`.
+ * `read` is the number of entries that were read, each of one or more records.
+ */
 export type Loss = Readonly<{ partition: number; missing: number; start: number; end: number; read: number }>;
 
 /** A partition that does not start at 0. `isAccepted` when the tables were rebuilt without what is missing. */
@@ -17,14 +19,27 @@ export type DeletedFront = Readonly<{ partition: number; start: number; isAccept
 
 /** Finds the partitions that have lost something. */
 export async function findLosses(query: Query, log: VoteLog, election: string): Promise<Loss[]> {
-  const positions = await readPositions(query, election);
+  const entries = await readEntries(query, election);
   const ends = await logEnds(log);
   const starts = await logStarts(log);
   return starts.flatMap((start, partition) => {
-    const [end, read] = [ends[partition]!, positions.get(partition)?.read ?? 0];
+    const [end, read] = [ends[partition]!, entries.get(partition) ?? 0];
     const missing = start + Math.max(0, read - end);
     return missing === 0 ? [] : [{ partition, missing, start, end, read }];
   });
+}
+
+/** How many entries of each partition were read: one an offset, but for those that were left out. */
+async function readEntries(query: Query, election: string): Promise<Map<number, number>> {
+  const rows = await query<{ partition: number; entries: number }>(
+    `SELECT p.partition, (p.next_offset - coalesce((
+       SELECT sum(g.until_offset - g.from_offset) FROM counting.gaps g
+       WHERE g.election = p.election AND g.partition = p.partition
+     ), 0))::float8 AS entries
+     FROM counting.log_positions p WHERE p.election = $1`,
+    [election],
+  );
+  return new Map(rows.map(({ partition, entries }) => [partition, entries]));
 }
 
 /**
@@ -60,7 +75,7 @@ export function checkLosses(
 function describe({ partition, start, end, read }: Loss): string {
   const what = [
     ...start > 0 ? [deletedFront(start)] : [],
-    ...read > end ? [`the log ends at ${end}, and ${read} records had been read`] : [],
+    ...read > end ? [`the log ends at ${end}, and ${read} entries had been read`] : [],
   ];
   return `partition ${partition}: ${what.join("; ")}`;
 }

@@ -47,7 +47,7 @@ export type Rebuilt = Readonly<{ voters: number; records: number }>;
 /** How to rebuild. */
 export type RebuildOptions = Readonly<{
   /** Told how many more records were counted. */
-  onProgress?(records: number): void;
+  onProgress?(entries: number): void;
   /** What the log has lost and is to be left out for good: of each partition, how many offsets are missing. */
   acceptedLoss?: ReadonlyMap<number, number>;
   /** Told of what failed and is tried again. */
@@ -102,7 +102,7 @@ type Work = Readonly<{
   losses: Awaited<ReturnType<typeof findLosses>>;
   /** Keeps the lease: other processes neither count nor publish the election. */
   hold(): Promise<unknown>;
-  onProgress?(records: number): void;
+  onProgress?(entries: number): void;
 }>;
 
 async function rebuildHeld(
@@ -131,15 +131,12 @@ async function rebuildHeld(
     log,
     history,
     rebuilding: true,
-    onCounted(_outcomes, counted) {
-      records += counted;
-      onProgress?.(counted);
-    },
+    onCounted: (_outcomes, counted) => void (records += counted),
   });
   const decisions = await readDecisions(db.query, election);
   for (let partition = 0; partition < log.partitions; partition++) {
     await hold();
-    const from = await countPartition({ db, log, history, counter, decisions, hold }, partition);
+    const from = await countPartition({ db, log, history, counter, decisions, hold, onProgress }, partition);
     checkFront(election, partition, await log.start(partition), from);
   }
   const end = async (query: Query) => {
@@ -163,6 +160,7 @@ type Counting = Readonly<{
   decisions: readonly Decision[];
   /** Keeps others away for a while longer. */
   hold(): Promise<unknown>;
+  onProgress?(entries: number): void;
 }>;
 
 /**
@@ -171,7 +169,7 @@ type Counting = Readonly<{
  * @returns the offset to be read next.
  */
 async function countPartition(
-  { db, log, history, counter, decisions, hold }: Counting,
+  { db, log, history, counter, decisions, hold, onProgress }: Counting,
   partition: number,
 ): Promise<number> {
   let from = await counter.take(partition);
@@ -182,6 +180,7 @@ async function countPartition(
       if (batch.length === 0) return;
       await hold();
       await counter.batch(partition, batch);
+      onProgress?.(batch.length);
       from = batch.at(-1)!.offset + 1;
     }
   };

@@ -239,7 +239,7 @@ Deno.test("rebuild() refuses a log that holds fewer records than were read", asy
     rebuildBox(box),
     (error) =>
       error instanceof LogFault &&
-      error.message.includes(`partition 1: the log ends at ${end - 3}, and ${read} records had been read`),
+      error.message.includes(`partition 1: the log ends at ${end - 3}, and ${read} entries had been read`),
   );
   assert.deepEqual(await contents(box), before);
 });

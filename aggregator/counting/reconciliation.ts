@@ -129,7 +129,7 @@ export async function readProgress(db: Database, election: string): Promise<Prog
   }, "snapshot");
 }
 
-/** How many records are on the log and not yet counted, as far as `ends` knows it. */
+/** How many entries are on the log and not yet counted, as far as `ends` knows it. */
 export async function readLag(query: Query, election: string, ends: readonly number[]): Promise<number> {
   const places = await readPositions(query, election);
   return ends.reduce(

@@ -27,8 +27,8 @@ import { type DeletedFront, findDeletedFronts } from "./losses.ts";
 import { addNumber, bitsToBytes, BLOCK_NUMBERS, blockOf, hasNumber } from "./sequences.ts";
 import { readOutcomes, readPositions, readStationVoters, readTotals } from "./tables.ts";
 
-/** Records that are read from the log at once. */
-const READ_RECORDS = 4_000;
+/** Entries that are read from the log at once. */
+const READ_ENTRIES = 1_000;
 /** Rows that are read from the database at once. */
 const READ_ROWS = 20_000;
 /** Differences that are kept to be shown; the number is of all. */
@@ -61,13 +61,13 @@ export type Recount = Readonly<{
  * Recounts what the tables say was read: each partition up to its position. All of the tables are read in one
  * moment, so an aggregator may go on counting meanwhile.
  *
- * @param onProgress Told how many more records were read.
+ * @param onProgress Told how many more entries were read.
  */
 export async function recount(
   db: Database,
   log: VoteLog,
   history: GrowingHistory,
-  onProgress: (records: number) => void = () => {},
+  onProgress: (entries: number) => void = () => {},
 ): Promise<Recount> {
   return await db.transaction(async (query) => {
     await history.reload(query);
@@ -79,7 +79,7 @@ async function recountIn(
   query: Query,
   log: VoteLog,
   history: GrowingHistory,
-  onProgress: (records: number) => void,
+  onProgress: (entries: number) => void,
 ): Promise<Recount> {
   const { election } = history;
   const deleted = await findDeletedFronts(query, election, await logStarts(log));
@@ -105,7 +105,7 @@ async function recountIn(
       (key) => roll.get(key) ?? [],
     );
     for (let from = 0; from < nextOffset;) {
-      const batch = (await log.read(partition, from, READ_RECORDS)).filter(({ offset }) =>
+      const batch = (await log.read(partition, from, READ_ENTRIES)).filter(({ offset }) =>
         offset < nextOffset
       );
       if (batch.length === 0) break;

@@ -18,7 +18,7 @@ const balance = {
   balanced: z.boolean().describe("read = counted + duplicate + rejected + held + statements"),
 };
 export const lag = count.nullable().describe(
-  "Records on the log that are still to be read; null when the log cannot be asked",
+  "Entries of the log that are still to be read, each of one or more records; null when the log cannot be asked",
 );
 const balanceSchema = z.strictObject(balance);
 /** How many records, and what became of them. */

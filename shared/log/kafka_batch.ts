@@ -208,45 +208,38 @@ function writeText(to: Buffer, at: number, text: string, length: number): number
   return at;
 }
 
-/** CRC-32C (Castagnoli) reads eight bytes a step with eight tables ("slicing by 8", Intel 2006). */
+/**
+ * CRC-32C (Castagnoli) reads eight bytes a step with eight tables of 256 numbers ("slicing by 8", Intel 2006). They are
+ * signed, because V8 keeps unsigned numbers above 2^31 as floating point.
+ */
 const CASTAGNOLI_REVERSED = 0x82f63b78;
 const TABLES = makeTables();
 
-function makeTables(): Uint32Array[] {
-  const tables = Array.from({ length: 8 }, () => new Uint32Array(256));
+function makeTables(): Int32Array {
+  const tables = new Int32Array(8 * 256);
   for (let byte = 0; byte < 256; byte++) {
     let crc = byte;
     for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? crc >>> 1 ^ CASTAGNOLI_REVERSED : crc >>> 1;
-    tables[0]![byte] = crc;
+    tables[byte] = crc;
   }
-  for (let n = 1; n < 8; n++) {
-    for (let byte = 0; byte < 256; byte++) {
-      const before = tables[n - 1]![byte]!;
-      tables[n]![byte] = before >>> 8 ^ tables[0]![before & 0xff]!;
-    }
+  for (let at = 256; at < tables.length; at++) {
+    const before = tables[at - 256]!;
+    tables[at] = before >>> 8 ^ tables[before & 0xff]!;
   }
   return tables;
 }
 
 /** The CRC-32C of bytes, unsigned (RFC 3720 appendix B.4 has examples). */
 export function crc32c(bytes: Uint8Array): number {
-  const [t0, t1, t2, t3, t4, t5, t6, t7] = TABLES as [
-    Uint32Array,
-    Uint32Array,
-    Uint32Array,
-    Uint32Array,
-    Uint32Array,
-    Uint32Array,
-    Uint32Array,
-    Uint32Array,
-  ];
+  const tables = TABLES;
   let crc = -1;
   let at = 0;
   for (const end = bytes.length - 7; at < end; at += 8) {
-    crc = t7[crc & 0xff ^ bytes[at]!]! ^ t6[crc >>> 8 & 0xff ^ bytes[at + 1]!]! ^
-      t5[crc >>> 16 & 0xff ^ bytes[at + 2]!]! ^ t4[crc >>> 24 ^ bytes[at + 3]!]! ^
-      t3[bytes[at + 4]!]! ^ t2[bytes[at + 5]!]! ^ t1[bytes[at + 6]!]! ^ t0[bytes[at + 7]!]!;
+    crc = tables[0x700 | crc & 0xff ^ bytes[at]!]! ^ tables[0x600 | crc >>> 8 & 0xff ^ bytes[at + 1]!]! ^
+      tables[0x500 | crc >>> 16 & 0xff ^ bytes[at + 2]!]! ^ tables[0x400 | crc >>> 24 ^ bytes[at + 3]!]! ^
+      tables[0x300 | bytes[at + 4]!]! ^ tables[0x200 | bytes[at + 5]!]! ^
+      tables[0x100 | bytes[at + 6]!]! ^ tables[bytes[at + 7]!]!;
   }
-  for (; at < bytes.length; at++) crc = crc >>> 8 ^ t0[(crc ^ bytes[at]!) & 0xff]!;
+  for (; at < bytes.length; at++) crc = crc >>> 8 ^ tables[(crc ^ bytes[at]!) & 0xff]!;
   return ~crc >>> 0;
 }

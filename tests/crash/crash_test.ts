@@ -7,6 +7,7 @@
 import assert from "assert";
 import { cpSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
+import { entryRecords, voteBytesFor } from "../../shared/record.ts";
 import { openSqliteLog } from "../../shared/log/sqlite.ts";
 import type { Reconciliation } from "../../simulator/run/aggregator.ts";
 import { seededRandom } from "../../simulator/random.ts";
@@ -251,10 +252,16 @@ async function refusesToCount(scene: Scene, why: RegExp, votes?: number): Promis
   if (votes !== undefined) assert.equal(votesOf((await scene.reconciliation()).total), votes);
 }
 
-async function recordsOnLog({ dataDir, definition: { election, partitions } }: Scene): Promise<number> {
+async function recordsOnLog({ dataDir, definition }: Scene): Promise<number> {
+  const { election, partitions } = definition;
+  const voteBytes = voteBytesFor(definition);
   const log = openSqliteLog(`${dataDir}/log`, election, partitions);
   let records = 0;
-  for (let partition = 0; partition < partitions; partition++) records += await log.end(partition);
+  for (let partition = 0; partition < partitions; partition++) {
+    for (const entry of await log.read(partition, 0, await log.end(partition))) {
+      records += entryRecords(entry, voteBytes) ?? 1;
+    }
+  }
   await log.close();
   return records;
 }
