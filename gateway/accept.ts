@@ -152,11 +152,13 @@ function parseSigned({ name, election }: Authenticated, bytes: Uint8Array): Sign
   return { text, proof: fromHex(posted.proof), proofKey: posted.proofKey, vote };
 }
 
-/** Parses JSON by a schema. `where` is the prefix of a problem's detail. */
+/**
+ * Parses JSON by a schema, which allows objects, arrays and strings only. `where` is the prefix of a problem's detail.
+ */
 function parse<T extends object>(bytes: Uint8Array, schema: z.ZodType<T>, where: string): T | Problem {
-  const read = readJson(bytes);
+  let result!: ReturnType<typeof schema.safeParse>;
+  const read = readJson(bytes, (value) => (result = schema.safeParse(value)).success);
   if ("reason" in read) return problem(read.reason, where + read.detail);
-  const result = schema.safeParse(read.value);
   if (result.success) return result.data;
   return problem("invalid-vote", `${where}see errors for each field that is wrong`, {
     errors: fieldErrors(result.error),

@@ -11,8 +11,14 @@ export type JsonFault = Readonly<{ reason: "not-utf8" | "not-json" | "duplicate-
 /**
  * Reads JSON in UTF-8 without a byte order mark (RFC 8259, section 8.1), in which no object has a key twice:
  * `JSON.parse` takes the last of two, others the first (section 4).
+ *
+ * @param isOfStrings Says of a value that it has objects, arrays and strings only. Reading such a value is faster, when it
+ *   was written without white space.
  */
-export function readJson(bytes: Uint8Array): Readonly<{ value: unknown }> | JsonFault {
+export function readJson(
+  bytes: Uint8Array,
+  isOfStrings: (value: unknown) => boolean = () => false,
+): Readonly<{ value: unknown }> | JsonFault {
   let text: string;
   try {
     text = fromUtf8(bytes);
@@ -27,7 +33,10 @@ export function readJson(bytes: Uint8Array): Readonly<{ value: unknown }> | Json
   } catch (error) {
     return { reason: "not-json", detail: `the text must be JSON: ${(error as Error).message}` };
   }
-  if (countColons(text) !== countKeys(value)) {
+  // Writing strings never takes more characters than there were. So equal lengths prove that no key was dropped. A number may
+  // become longer, and hide one that was.
+  const isWhole = isOfStrings(value) && JSON.stringify(value).length === text.length;
+  if (!isWhole && countColons(text) !== countKeys(value)) {
     return { reason: "duplicate-key", detail: "an object has a key twice: every key must be there once" };
   }
   return { value };

@@ -82,3 +82,40 @@ Deno.test("readJson() says what is wrong, and what would be right", () => {
   assert.match(detail("{"), /must be JSON/);
   assert.match(detail(`{"a":1,"a":1}`), /every key must be there once/);
 });
+
+/** A value of objects, arrays and strings, as JSON text in one of its spellings. */
+const strings = fc.letrec((tie) => ({
+  value: fc.oneof({ maxDepth: 4 }, fc.string({ unit: "binary" }), fc.array(tie("value")), tie("object")),
+  object: fc.dictionary(fc.oneof(fc.string(), fc.constant("__proto__")), tie("value")),
+})).value;
+
+Deno.test("readJson() reads values of strings alike, whether it is told that they are or not", () => {
+  fc.assert(
+    fc.property(strings, fc.nat(1), fc.boolean(), (value, indent, isEscaped) => {
+      const written = JSON.stringify(value, undefined, indent);
+      const text = isEscaped
+        ? written.replaceAll(
+          /[^\x20-\x7e\n]/g,
+          (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`,
+        )
+        : written;
+      const bytes = utf8(text.toWellFormed());
+      assert.deepEqual(readJson(bytes, () => true), readJson(bytes));
+    }),
+    { numRuns: 2_000 },
+  );
+});
+
+Deno.test("readJson() refuses a key that comes twice in a value of strings", () => {
+  fc.assert(
+    fc.property(fc.string(), strings, strings, strings, (key, first, second, other) => {
+      const [name, ...values] = [key, first, second, other].map((each) => JSON.stringify(each));
+      const twice = utf8(
+        `{${name}:${values[0]},"${"x".repeat(40)}":${values[2]},${name}:${values[1]}}`.toWellFormed(),
+      );
+      const read = readJson(twice, () => true);
+      assert.equal("reason" in read && read.reason, "duplicate-key");
+    }),
+    { numRuns: 2_000 },
+  );
+});

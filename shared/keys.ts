@@ -7,7 +7,7 @@
  * @module
  */
 import sodium from "libsodium-wrappers-sumo";
-import { equalBytes, lengthPrefixed, utf8 } from "./bytes.ts";
+import { lengthPrefixed, utf8 } from "./bytes.ts";
 
 /** Length of every symmetric key, seed, X25519 key and MAC, in bytes. */
 export const KEY_BYTES = 32;
@@ -125,30 +125,60 @@ export function recordKey(
 }
 
 /**
- * HMAC-SHA256, 32 bytes. `key` is 32 bytes. For a key that is used repeatedly, the state after hashing the key is cached:
- * that saves two of the five blocks of a short message.
+ * HMAC-SHA256 over parts one after another, 32 bytes. `key` is 32 bytes. For a key that is used repeatedly, the state after
+ * hashing the key is cached: that saves two of the five blocks of a short message.
  */
-export function hmac(key: Uint8Array, message: Uint8Array): Uint8Array {
-  if (message.length > MAX_PREPARED_BYTES) return sodium.crypto_auth_hmacsha256(message, key);
+export function hmac(key: Uint8Array, ...parts: readonly Uint8Array[]): Uint8Array {
+  const length = parts.reduce((sum, part) => sum + part.length, 0);
   const known = preparedKeys.get(key);
   // The array may have been overwritten with another key.
-  if (known === undefined || !equalBytes(known.key, key)) {
-    preparedKeys.set(key, { key: key.slice(), state: undefined });
-    return sodium.crypto_auth_hmacsha256(message, key);
+  const isKnown = known !== undefined && isSameKey(known.key, key);
+  if (!isKnown) preparedKeys.set(key, { key: key.slice(), state: undefined });
+  if (!isKnown || length > MAX_PREPARED_BYTES) {
+    return sodium.crypto_auth_hmacsha256(joined(parts, length), key);
   }
   known.state ??= prepareHmac(key);
   const { HEAPU8 } = raw;
   HEAPU8.set(known.state, heap.state);
-  HEAPU8.set(message, heap.message);
-  raw._crypto_auth_hmacsha256_update(heap.state, heap.message, message.length, 0);
+  let at = heap.message;
+  for (const part of parts) {
+    HEAPU8.set(part, at);
+    at += part.length;
+  }
+  raw._crypto_auth_hmacsha256_update(heap.state, heap.message, length, 0);
   raw._crypto_auth_hmacsha256_final(heap.state, heap.mac);
   return HEAPU8.slice(heap.mac, heap.mac + KEY_BYTES);
+}
+
+/** Compares in constant time, without a call into WebAssembly. */
+function isSameKey(a: Uint8Array, b: Uint8Array): boolean {
+  let difference = a.length ^ b.length;
+  for (let i = 0; i < a.length; i++) difference |= a[i]! ^ b[i]!;
+  return difference === 0;
+}
+
+function joined(parts: readonly Uint8Array[], length: number): Uint8Array {
+  if (parts.length === 1) return parts[0]!;
+  const bytes = new Uint8Array(length);
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return bytes;
 }
 
 /** Keys that were used; those used more than once have their cached hash state. */
 const preparedKeys = new WeakMap<Uint8Array, { key: Uint8Array; state: Uint8Array | undefined }>();
 /** Maximum bytes of a message for the cached path: it has a fixed buffer in libsodium's memory. */
-const MAX_PREPARED_BYTES = 32 * 1024;
+const MAX_PREPARED_BYTES = 128 * 1024;
+
+/** Length of an XChaCha20-Poly1305 nonce and of its authentication tag, in bytes. */
+const NONCE_BYTES = 24;
+const TAG_BYTES = 16;
+/** Maximum bytes of a text, and of what its seal is bound to, that are sealed in a fixed buffer. */
+const MAX_SEALED_BYTES = 128 * 1024;
+const MAX_CONTEXT_BYTES = 1_024;
 
 /** libsodium's raw functions below its wrappers, and its memory. Lengths have 64 bits, in two halves. */
 type RawSodium = {
@@ -158,6 +188,18 @@ type RawSodium = {
   _crypto_auth_hmacsha256_init(state: number, key: number, keyBytes: number): number;
   _crypto_auth_hmacsha256_update(state: number, message: number, low: number, high: number): number;
   _crypto_auth_hmacsha256_final(state: number, mac: number): number;
+  _crypto_aead_xchacha20poly1305_ietf_encrypt(
+    ...args: [
+      ...[sealed: number, sealedLength: number, text: number, low: number, high: number],
+      ...[context: number, low: number, high: number, unused: number, nonce: number, key: number],
+    ]
+  ): number;
+  _crypto_aead_xchacha20poly1305_ietf_decrypt(
+    ...args: [
+      ...[text: number, textLength: number, unused: number, sealed: number, low: number, high: number],
+      ...[context: number, low: number, high: number, nonce: number, key: number],
+    ]
+  ): number;
 };
 const raw = (sodium as unknown as { libsodium: RawSodium }).libsodium;
 const HMAC_STATE_BYTES = raw._crypto_auth_hmacsha256_statebytes();
@@ -165,6 +207,10 @@ const heap = {
   state: raw._malloc(HMAC_STATE_BYTES),
   message: raw._malloc(MAX_PREPARED_BYTES),
   mac: raw._malloc(KEY_BYTES),
+  key: raw._malloc(KEY_BYTES),
+  context: raw._malloc(MAX_CONTEXT_BYTES),
+  /** Nonce, sealed text and tag. The text is sealed in place. */
+  sealed: raw._malloc(MAX_SEALED_BYTES + NONCE_BYTES + TAG_BYTES),
 };
 
 function prepareHmac(key: Uint8Array): Uint8Array {
@@ -184,15 +230,30 @@ export function voterKeyOf(pseudonym: Uint8Array, voterId: string): Uint8Array {
   return hmac(pseudonym, utf8(voterId));
 }
 
-/** Length of an XChaCha20-Poly1305 nonce and of its authentication tag, in bytes. */
-const NONCE_BYTES = 24;
-const TAG_BYTES = 16;
-
 /** Bytes that sealing adds: the nonce before the text, and the tag after it. */
 export const SEAL_OVERHEAD_BYTES = NONCE_BYTES + TAG_BYTES;
 
 /** Seals with XChaCha20-Poly1305 and a random nonce, which is written before the sealed text. */
 export function seal(key: Uint8Array, text: Uint8Array, context: Uint8Array): Uint8Array<ArrayBuffer> {
+  if (text.length > MAX_SEALED_BYTES || context.length > MAX_CONTEXT_BYTES || key.length !== KEY_BYTES) {
+    return sealLarge(key, text, context);
+  }
+  const { HEAPU8 } = raw;
+  const textAt = heap.sealed + NONCE_BYTES;
+  crypto.getRandomValues(HEAPU8.subarray(heap.sealed, textAt));
+  HEAPU8.set(text, textAt);
+  HEAPU8.set(context, heap.context);
+  HEAPU8.set(key, heap.key);
+  raw._crypto_aead_xchacha20poly1305_ietf_encrypt(
+    ...[textAt, 0, textAt, text.length, 0] as const,
+    ...[heap.context, context.length, 0, 0, heap.sealed, heap.key] as const,
+  );
+  HEAPU8.fill(0, heap.key, heap.key + KEY_BYTES);
+  return HEAPU8.slice(heap.sealed, textAt + text.length + TAG_BYTES);
+}
+
+/** {@link seal} through libsodium's wrapper, for what does not fit into the fixed buffers. */
+function sealLarge(key: Uint8Array, text: Uint8Array, context: Uint8Array): Uint8Array<ArrayBuffer> {
   const sealed = new Uint8Array(text.length + SEAL_OVERHEAD_BYTES);
   const nonce = sealed.subarray(0, NONCE_BYTES);
   crypto.getRandomValues(nonce);
@@ -205,7 +266,29 @@ export function seal(key: Uint8Array, text: Uint8Array, context: Uint8Array): Ui
 
 /** Opens a sealed text; `undefined` when the key, the context or any bit differs. */
 export function unseal(key: Uint8Array, sealed: Uint8Array, context: Uint8Array): Uint8Array | undefined {
-  if (sealed.length < SEAL_OVERHEAD_BYTES) return undefined;
+  const length = sealed.length - SEAL_OVERHEAD_BYTES;
+  if (length < 0) return undefined;
+  if (length > MAX_SEALED_BYTES || context.length > MAX_CONTEXT_BYTES || key.length !== KEY_BYTES) {
+    return unsealLarge(key, sealed, context);
+  }
+  const { HEAPU8 } = raw;
+  const textAt = heap.sealed + NONCE_BYTES;
+  HEAPU8.set(sealed, heap.sealed);
+  HEAPU8.set(context, heap.context);
+  HEAPU8.set(key, heap.key);
+  const failed = raw._crypto_aead_xchacha20poly1305_ietf_decrypt(
+    ...[textAt, 0, 0, textAt, length + TAG_BYTES, 0] as const,
+    ...[heap.context, context.length, 0, heap.sealed, heap.key] as const,
+  );
+  HEAPU8.fill(0, heap.key, heap.key + KEY_BYTES);
+  if (failed !== 0) return undefined;
+  const text = HEAPU8.slice(textAt, textAt + length);
+  HEAPU8.fill(0, textAt, textAt + length);
+  return text;
+}
+
+/** {@link unseal} through libsodium's wrapper, for what does not fit into the fixed buffers. */
+function unsealLarge(key: Uint8Array, sealed: Uint8Array, context: Uint8Array): Uint8Array | undefined {
   const nonce = sealed.subarray(0, NONCE_BYTES);
   const text = sealed.subarray(NONCE_BYTES);
   try {

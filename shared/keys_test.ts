@@ -1,7 +1,8 @@
 import assert from "assert";
 import fc from "fast-check";
 import { createHmac } from "node:crypto";
-import { fromHex, lengthPrefixed, utf8 } from "./bytes.ts";
+import sodium from "libsodium-wrappers-sumo";
+import { equalBytes, fromHex, lengthPrefixed, utf8 } from "./bytes.ts";
 import {
   answerKeyPair,
   deriveKey,
@@ -381,6 +382,22 @@ Deno.test("unseal() opens what seal() sealed", () => {
     }),
     { numRuns: 1_000 },
   );
+});
+
+Deno.test("seal() and unseal() agree with libsodium's own functions at every size", () => {
+  const key = crypto.getRandomValues(new Uint8Array(32));
+  for (const [text, context] of [[0, 0], [1, 100], [128 * 1024, 1_024], [128 * 1024 + 1, 0], [10, 1_025]]) {
+    const texts = new Uint8Array(text!).map((_, i) => i % 251);
+    const contexts = new Uint8Array(context!).fill(7);
+    const sealed = seal(key, texts, contexts);
+    const [nonce, rest] = [sealed.slice(0, 24), sealed.slice(24)];
+    const aead = sodium.crypto_aead_xchacha20poly1305_ietf_encrypt(texts, contexts, null, nonce, key);
+    assert.ok(equalBytes(rest, aead));
+    assert.ok(equalBytes(unseal(key, sealed, contexts)!, texts));
+    assert.notDeepEqual(seal(key, texts, contexts).slice(0, 24), nonce, "every nonce is new");
+    sealed[sealed.length - 1]! ^= 1;
+    assert.equal(unseal(key, sealed, contexts), undefined);
+  }
 });
 
 Deno.test("unseal() refuses any flipped bit of sealed text, key or context", () => {

@@ -293,11 +293,9 @@ export function entryRecords(entry: LogRecord, voteBytes: number): number | unde
  * @param context See {@link entryContext}.
  */
 export function entrySignature(signingKey: Uint8Array, context: Uint8Array, value: Uint8Array): Uint8Array {
-  const signed = new Uint8Array(context.length + 4 + value.length);
-  signed.set(context);
-  new DataView(signed.buffer).setUint32(context.length, value.length);
-  signed.set(value, context.length + 4);
-  return hmac(signingKey, signed);
+  const length = new Uint8Array(4);
+  new DataView(length.buffer).setUint32(0, value.length);
+  return hmac(signingKey, context, length, value);
 }
 
 /**

@@ -38,10 +38,18 @@ export function requestListener(handler: Handler): RequestListener {
   const { posted = NO_TARGETS } = handler;
   const adapted = adaptedListener(handler);
   return (incoming, outgoing) => {
+    // node:http also takes HTTP/2.0 and HTTP/0.9 for versions of its own.
+    if (incoming.httpVersionMajor !== 1) return refuseVersion(outgoing);
     const request = PostedRequest.of(incoming, posted);
     if (request === undefined) return void adapted(incoming, outgoing);
     answerPosted(handler, request, incoming, outgoing).catch(handler.onError);
   };
+}
+
+function refuseVersion(outgoing: ServerResponse): void {
+  const found = problem("not-http", "a request must be HTTP/1.1 by RFC 9112");
+  outgoing.writeHead(found.status, PROBLEM_HEADERS);
+  outgoing.end(JSON.stringify(found));
 }
 
 /** By hono's adapter: every request, with streams. */
@@ -149,9 +157,11 @@ function hasTwoHosts(rawHeaders: readonly string[]): boolean {
   return hosts > 1;
 }
 
+const PROBLEM_HEADERS = { "content-type": "application/problem+json", connection: "close" };
+
 function problemAnswer(found: Problem): Response {
   return new Response(JSON.stringify(found), {
     status: found.status,
-    headers: { "content-type": "application/problem+json", connection: "close" },
+    headers: PROBLEM_HEADERS,
   });
 }
