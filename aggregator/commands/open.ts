@@ -56,7 +56,7 @@ export async function openForAggregator(config: AggregatorConfig): Promise<Opene
   await first.close();
   const open = (work: string, connections: number, readOnly = false) =>
     openPostgres(choice.target, { ...limits, connections, readOnly, applicationName: `pollwire ${work}` });
-  const writer = roles.includes("count") ? "count" : roles.includes("sync") ? "sync" : undefined;
+  const writer = (["count", "sync", "office"] as const).find((role) => roles.includes(role));
   const publisher = roles.includes("count") ? "publish" : roles.includes("index") ? "index" : undefined;
   const [reading, watching] = await Promise.all([
     open("read", readingConnections, true),
