@@ -26,6 +26,7 @@ import { IndexFault, type TallyIndex } from "./results/index/tally_index.ts";
 import type { Views } from "./results/views.ts";
 import { Counting } from "./roles/count.ts";
 import { runIndex } from "./roles/index.ts";
+import { Office } from "./roles/office.ts";
 import { createProcessApp } from "./roles/process_app.ts";
 import { createReceiptsApp, receiptKeysOfFiles, receiptsFault } from "./roles/receipts.ts";
 import { servePublic } from "./roles/serve.ts";
@@ -223,6 +224,19 @@ function servedRoles(
       routes: createSyncApp(handle),
       fault: counting === undefined ? (election) => syncFault(keysOf, election) : undefined,
     });
+  }
+  if (roles.includes("office")) {
+    const office = new Office({
+      db: databases.counting,
+      keysDirectory: config.keysDirectory,
+      keyring,
+      openLog: (election, partitions) =>
+        counting?.logOf(election) ?? parts.openLog(election, partitions, signal),
+      ownsLogs: counting === undefined,
+      signal,
+      onError,
+    });
+    served.push({ routes: office.routes, drained: () => office.run() });
   }
   return served;
 }

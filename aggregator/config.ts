@@ -9,6 +9,7 @@ import { ConfigError, integer, readConfig } from "../shared/config.ts";
 import { type TlsFiles, tlsFiles } from "../web/tls.ts";
 import { type DatabaseChoice, databaseChoice } from "./database/database_url.ts";
 import { type LogAddress, logAddressSetting, withPassword } from "../shared/log/address.ts";
+import { hasOfficeKey } from "./office/office_key.ts";
 import type { IndexSettings } from "./results/index/tally_index.ts";
 import { ALL_ROLES, isWhole, parseRoles, type ProcessRole } from "./roles/roles.ts";
 
@@ -40,7 +41,7 @@ export const SETTINGS = {
   /** The directories of the keys of processes that do not count; below KEYS_DIRECTORY `receipts` and `sync` when not set. */
   RECEIPT_KEYS_DIRECTORY: z.string().optional(),
   SYNC_KEYS_DIRECTORY: z.string().optional(),
-  /** What a process does, of count, index, serve, receipts, sync; all of it when not set. Less than all takes PostgreSQL. */
+  /** What a process does, of count, index, serve, receipts, sync, office; all of it when not set (office where it is set up). */
   AGGREGATOR_ROLES: z.string().optional(),
   /** What the log says: at `debug` every request, with its ids. */
   LOG_LEVEL: z.enum(LOG_LEVELS).default("info"),
@@ -119,7 +120,7 @@ export function aggregatorConfig(environment?: Record<string, string>, chosen?: 
   return {
     data,
     database,
-    roles: readRoles(database, chosen, config.AGGREGATOR_ROLES),
+    roles: readRoles(database, keysDirectory, chosen, config.AGGREGATOR_ROLES),
     databaseLimits: {
       statementTimeoutMs: config.DATABASE_STATEMENT_TIMEOUT_MS,
       lockTimeoutMs: config.DATABASE_LOCK_TIMEOUT_MS,
@@ -152,11 +153,13 @@ export function aggregatorConfig(environment?: Record<string, string>, chosen?: 
 /** Reads the roles of a process. The embedded database belongs to one process, which must do everything. */
 function readRoles(
   database: DatabaseChoice,
+  keysDirectory: string,
   chosen: string | undefined,
   setting: string | undefined,
 ): readonly ProcessRole[] {
   const name = chosen === undefined ? "AGGREGATOR_ROLES" : "--roles";
-  const roles = parseRoles(chosen ?? setting ?? ALL_ROLES.join());
+  const all = hasOfficeKey(keysDirectory) ? [...ALL_ROLES, "office"] : ALL_ROLES;
+  const roles = parseRoles(chosen ?? setting ?? all.join());
   if ("fault" in roles) throw new ConfigError(`${name} ${roles.fault}`);
   if (database.kind === "pglite" && !isWhole(roles)) {
     throw new ConfigError(

@@ -1,5 +1,6 @@
 import assert from "assert";
 import { ConfigError } from "../shared/config.ts";
+import { createOfficeKey } from "./office/office_key.ts";
 import { aggregatorConfig, SETTINGS } from "./config.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
@@ -145,6 +146,19 @@ Deno.test("every setting of the aggregator is in docs/operations.md", async () =
 
 const SERVER = { DATABASE_URL: "postgres://aggregator@127.0.0.1:5432/pollwire?sslmode=disable" };
 
+Deno.test("aggregatorConfig() runs the office where it has been set up, unless roles are chosen", async () => {
+  const directory = await Deno.makeTempDir();
+  try {
+    const environment = { ...SERVER, KEYS_DIRECTORY: directory };
+    assert.ok(!aggregatorConfig(environment).roles.includes("office"));
+    createOfficeKey(directory);
+    assert.deepEqual(aggregatorConfig(environment).roles.at(-1), "office");
+    assert.deepEqual(aggregatorConfig(environment, "count").roles, ["count"]);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+});
+
 Deno.test("aggregatorConfig() takes roles from the environment, and rather from the command line", () => {
   assert.deepEqual(aggregatorConfig({ ...SERVER, AGGREGATOR_ROLES: "serve,index" }).roles, [
     "index",
@@ -179,13 +193,6 @@ for (
       SERVER,
       ",",
       "--roles must name one or more of count, index, serve, receipts, sync, office, with commas between them",
-    ],
-    [
-      "the office, which has no service yet",
-      SERVER,
-      "count,office",
-      "--roles cannot run the role office yet: it comes with the office's API; until then officials use the commands " +
-      "`deno task provision` and `deno task decide`",
     ],
     [
       "a part of the roles with the embedded database",

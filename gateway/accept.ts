@@ -13,7 +13,7 @@ import { fieldErrors, type Problem, problem, reasonOfRejection } from "../shared
 import { proofLeaf, type SignedVote, signedVoteSchema } from "../shared/proof.ts";
 import { minuteOf, type Receipt, writeReceipt } from "../shared/receipt.ts";
 import { encodeRecord } from "../shared/record.ts";
-import { checkBallot, type Vote, voteSchema } from "../shared/vote.ts";
+import { checkBallot, isPaused, type Vote, voteSchema } from "../shared/vote.ts";
 import type { Authenticated } from "./authenticate.ts";
 import type { GatewayElection } from "./manifest.ts";
 import { RecentMap } from "../shared/recent.ts";
@@ -166,6 +166,12 @@ function parse<T extends object>(bytes: Uint8Array, schema: z.ZodType<T>, where:
 }
 
 function checkVote(election: GatewayElection, vote: Vote, nowMs: number): Problem | undefined {
+  if (isPaused(election.index, vote.station, nowMs)) {
+    return problem(
+      "voting-paused",
+      `officials have paused voting at station ${vote.station}; send the vote again later`,
+    );
+  }
   const fault = checkBallot(election.index, vote, nowMs);
   if (fault !== undefined) {
     const ofTime = fault.reason === "not_open" || fault.reason === "cast_out_of_hours";

@@ -62,6 +62,7 @@ const VOTE: ProblemType[] = [
   "wrong-station",
   "foreign-station",
   "not-open",
+  "voting-paused",
   "cast-out-of-hours",
   "unknown-station",
   "unknown-contest",

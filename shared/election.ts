@@ -167,6 +167,10 @@ export const manifestSchema = z.strictObject({
   sealingKey: hexKeySchema,
   /** Revoked device keys, as `device.version`. */
   denied: z.array(keyNameSchema),
+  /** Where officials have paused voting; nowhere when left out. */
+  paused: z.union([z.literal("all"), z.array(idSchema).min(1)]).optional(),
+  /** Officials have certified the results: what comes on the log from here on is not counted. */
+  certified: z.literal(true).optional(),
 }).superRefine(checkReferences);
 
 export type ElectionDefinition = z.infer<typeof definitionSchema>;
@@ -296,6 +300,8 @@ export type ElectionIndex = Readonly<{
   /** Gateway id → the stations it takes votes for, as primary or fallback. */
   gateways: ReadonlyMap<string, ReadonlySet<string>>;
   denied: ReadonlySet<string>;
+  /** Stations where voting is paused. */
+  paused: "all" | ReadonlySet<string>;
 }>;
 
 /** The lists of a manifest, of which a new version mostly changes none. */
@@ -350,6 +356,7 @@ function makeIndex(
       new Set([...stations, ...fallbackFor]),
     ])),
     denied: new Set(manifest.denied),
+    paused: manifest.paused === "all" ? "all" : new Set(manifest.paused),
   };
 }
 

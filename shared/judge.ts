@@ -159,6 +159,7 @@ function judgeRecord(
     view,
   );
   if ("reject" in timed) return no(timed.reject, timed.record);
+  if (view.manifests.at(-1)!.index.manifest.certified) return no("after_certification", timed.record);
   const { region, marks, clockAheadMs } = timed;
   const held = signing.isRevoked ? "gateway_revoked" : device.isRevoked ? "device_revoked" : timed.held;
   const found = {

@@ -116,10 +116,10 @@ Deno.test("judge() accepts a record that is in order, and says all that it found
   }]);
 });
 
-/** The reasons that judge() can give: all but those that need the roll or a decision. */
+/** The reasons that judge() can give in an election that is not certified: all but those that need the roll or a decision. */
 type JudgedReason = Exclude<
   RejectionReason,
-  "unknown_voter" | "wrong_station" | "wrong_region" | "by_decision"
+  "after_certification" | "unknown_voter" | "wrong_station" | "wrong_region" | "by_decision"
 >;
 
 const ANN = { contest: "mayor", candidate: "ann" };
@@ -337,7 +337,7 @@ for (const [reason, ways] of Object.entries(REJECTED)) {
 Deno.test("judge() has a test for every reason that it can give", () => {
   assert.deepEqual(
     Object.keys(REJECTION_REASONS).filter((reason) => !(reason in REJECTED)),
-    ["unknown_voter", "wrong_station", "wrong_region", "by_decision"],
+    ["after_certification", "unknown_voter", "wrong_station", "wrong_region", "by_decision"],
   );
 });
 
@@ -1052,4 +1052,45 @@ Deno.test("judge() never throws on an acceptance or an append at any time", () =
     }),
     { numRuns: 1_000 },
   );
+});
+
+// What officials change while votes arrive.
+
+const LATER_MS = NOON_MS + 600_000;
+const behind = (change: Partial<TestRecord>) => entry(change, { offset: CHANGED_FROM });
+
+Deno.test("judge() rejects what comes after certification, counts it again after a reopening, and keeps what came before", () => {
+  const certified = manifestChange(LATER_MS, { version: 2, certified: true });
+  const history = historyOf(certified);
+  assert.equal(verdict(entry({}, { offset: BEFORE }), history), "acceptable");
+  assert.equal(verdict(behind({}), history), "rejected/after_certification");
+  assert.equal(
+    verdict(behind({ station: "n-9" }), history),
+    "rejected/unknown_station",
+    "what it says, it says first",
+  );
+  const reopened = manifestChange(LATER_MS + 1, { version: 3 });
+  assert.equal(verdict(behind({}), historyOf(certified, reopened)), "acceptable");
+});
+
+Deno.test("judge() takes a vote of a paused station up to a minute into the pause, and holds a later one", () => {
+  const history = historyOf(
+    manifestChange(NOON_MS, { version: 2, paused: ["n-1"] }),
+    manifestChange(LATER_MS, { version: 3 }),
+  );
+  const at = (ms: number, station = "n-1") =>
+    verdict(
+      behind({
+        acceptedAt: new Date(ms).toISOString(),
+        castAt: new Date(NOON_MS - 60_000).toISOString(),
+        station,
+        device: `${station}-a`,
+      }),
+      history,
+    );
+  assert.equal(at(NOON_MS - 1), "acceptable");
+  assert.equal(at(NOON_MS + 59_999), "acceptable", "its gateway had not heard of it yet");
+  assert.equal(at(NOON_MS + 61_000), "held/superseded");
+  assert.equal(at(NOON_MS + 61_000, "s-1"), "acceptable", "other stations go on");
+  assert.equal(at(LATER_MS + 1), "acceptable");
 });

@@ -25,6 +25,8 @@ export type KeyPurpose =
   | "manifest"
   | "answers"
   | "token-signing"
+  | "office-token"
+  | "office-audit"
   | "record";
 
 /** HKDF's default salt: zeros, as many as a hash has bytes (RFC 5869 section 2.2). */

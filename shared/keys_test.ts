@@ -40,6 +40,8 @@ const PURPOSES: Record<KeyPurpose, true> = {
   "manifest": true,
   "answers": true,
   "token-signing": true,
+  "office-token": true,
+  "office-audit": true,
   "record": true,
 };
 

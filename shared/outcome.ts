@@ -27,6 +27,7 @@ export const REJECTION_REASONS = {
   overvote: "more candidates are selected than the contest allows",
   foreign_device: "the device that signed it does not stand at the vote's station",
   foreign_station: "the manifest does not give that station to its gateway",
+  after_certification: "it came on the log after officials certified the results",
   unknown_voter: "the voter was not on the roll",
   wrong_station: "the voter is accredited at another station",
   wrong_region: "the voter is accredited in another region",

@@ -42,6 +42,7 @@ export const PROBLEMS = {
   "wrong-station": [422, "The device does not stand at this station"],
   "foreign-station": [421, "This gateway does not serve the station"],
   "not-open": [422, "The election accepts no votes at this time"],
+  "voting-paused": [503, "Officials have paused voting"],
   "cast-out-of-hours": [422, "The vote was cast outside the hours of the election"],
   "unknown-station": [422, "The election has no such station"],
   "unknown-contest": [422, "The station does not vote on that contest"],
@@ -62,6 +63,11 @@ export const PROBLEMS = {
   "bad-receipt": [422, "No gateway of this election wrote this receipt"],
   "unknown-election": [404, "There is no such election"],
   "unknown-gateway": [401, "No gateway is known under this key"],
+  "token-missing": [401, "The request has no access token"],
+  "token-invalid": [401, "The access token or assertion is not valid"],
+  "login-too-old": [401, "This needs a token of a recent sign-in"],
+  "not-allowed": [403, "The account has no role that may do this"],
+  "state-conflict": [409, "The election's state does not allow this"],
   "internal": [500, "The server has an internal error"],
 } as const satisfies Record<string, readonly [number, string]>;
 

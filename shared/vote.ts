@@ -65,16 +65,25 @@ export function checkBallot(
   return checkTime(election, ballot, atMs) ?? checkChoices(election, ballot);
 }
 
+/**
+ * Whether officials have paused voting at a station. A pause ends with voting: what was cast before it may be delivered until
+ * `acceptsUntil`.
+ */
+export function isPaused({ paused, closesAtMs }: ElectionIndex, station: string, atMs: number): boolean {
+  return (paused === "all" || paused.has(station)) && atMs <= closesAtMs;
+}
+
 /** The part of {@link checkBallot} that depends on the time. */
 export function checkTime(
   election: ElectionIndex,
-  ballot: Pick<Vote, "castAt">,
+  ballot: Pick<Vote, "castAt" | "station">,
   atMs: number,
 ): BallotFault | undefined {
   if (atMs < election.opensAtMs || atMs > election.acceptsUntilMs) {
     const { opensAt, acceptsUntil } = election.manifest;
     return fault("not_open", `votes are taken from ${opensAt} until ${acceptsUntil}`);
   }
+  if (isPaused(election, ballot.station, atMs)) return fault("not_open", "officials have paused voting");
   const castAtMs = Date.parse(ballot.castAt);
   if (castAtMs < election.opensAtMs || castAtMs > election.closesAtMs) {
     const { opensAt, closesAt } = election.manifest;

@@ -1,11 +1,14 @@
 /**
- * The audit trail: what officials and processes did, append-only, each event with the hash of the one before.
+ * The audit trail: what officials and processes did, append-only. Each election has a chain of events, and the office has one: each
+ * event has the hash of the one before it in its chain. verify.ts checks them.
  *
  * @module
  */
-import { lengthPrefixed } from "../../shared/bytes.ts";
+import { utf8 } from "../../shared/bytes.ts";
 import { sha256 } from "../../shared/keys.ts";
 import type { Query } from "../database/database.ts";
+import { type Actor, currentActor } from "./actor.ts";
+import { canonicalJson, type Json } from "./canonical_json.ts";
 
 /** Every kind of event, and what it says. No event holds a voter, a voter key or a vote. */
 export const AUDIT_EVENTS = {
@@ -22,6 +25,20 @@ export const AUDIT_EVENTS = {
   loss_accepted: "records are missing from the log, and the tables are made anew without them",
   rebuild_started: "the tables were emptied, to be made anew",
   rebuild_finished: "the tables were made anew from registry and log",
+  office_created: "the office got its key and its first administrators",
+  account_created: "a person got an account of the office",
+  account_key_added: "an account got a further key",
+  account_key_revoked: "a key of an account was revoked",
+  role_requested: "a role was asked for that takes a second administrator",
+  role_granted: "an account got a role",
+  role_revoked: "an account lost a role",
+  action_proposed: "an official proposed an action, for another to approve",
+  proposal_withdrawn: "a proposal was withdrawn",
+  state_changed: "an election went from one state to another, or was paused or resumed",
+  election_opened: "voting opened, by the clock",
+  election_closed: "voting closed, by the clock",
+  results_certified: "a version of the results was certified and signed",
+  check_waived: "officials waived a failing check of the data",
 } as const;
 
 /** A kind of event. */
@@ -30,65 +47,106 @@ export type AuditEvent = keyof typeof AUDIT_EVENTS;
 /** Key of the advisory lock that puts events in a row; any number, the same in every process. */
 const AUDIT_LOCK = 7_026_413;
 
-/** Appends an event, inside the caller's transaction: it is there if what it tells of is. */
+/** The hash before a chain's first event. */
+export const NO_HASH = "00".repeat(32);
+
+/** What an event tells, beside who did it and why. */
+export type EventDetails = Readonly<Record<string, string | number | boolean>>;
+
+/** What a change of state was like before and after. */
+export type Change = Readonly<{ before?: Json; after?: Json }>;
+
+/** An event as it is hashed. `number` counts in its chain, from 1. */
+export type ChainedEvent = Readonly<{
+  election: string | null;
+  number: number;
+  at: string;
+  event: string;
+  actor: string;
+  address: string | null;
+  reason: string | null;
+  before: Json;
+  after: Json;
+  details: Json;
+  /** The hash of the event before it, in hex. */
+  previous: string;
+}>;
+
+/** The hash of an event, in hex: SHA-256 of its canonical JSON. */
+export function hashOfEvent(event: ChainedEvent): string {
+  return sha256(utf8(canonicalJson(event))).toHex();
+}
+
+/**
+ * Appends an event, inside the caller's transaction: it is there if what it tells of is.
+ *
+ * @param election Whose chain; `null` for the office's.
+ * @param change State before and after, where a state changed.
+ * @param by Who did it; {@link currentActor} when left out.
+ */
 export async function appendAudit(
   query: Query,
   at: Date,
   event: AuditEvent,
   election: string | null,
-  details: Record<string, string | number | boolean>,
+  details: EventDetails,
+  change: Change = {},
+  by: Actor = currentActor(),
 ): Promise<void> {
   await query("SELECT pg_advisory_xact_lock($1::bigint)", [AUDIT_LOCK]);
-  const [last] = await query<{ number: number; hash: string }>(
-    "SELECT number::float8 AS number, encode(hash, 'hex') AS hash FROM audit.events ORDER BY number DESC LIMIT 1",
-  );
-  const number = (last?.number ?? 0) + 1;
-  const previous = last?.hash ?? "00".repeat(32);
-  const text = JSON.stringify(details);
-  const hash = hashOf(previous, number, at.toISOString(), event, election, text);
+  const last = await newestEvents(query, election);
+  const chained: ChainedEvent = {
+    election,
+    number: last.number + 1,
+    at: at.toISOString(),
+    event,
+    actor: by.actor,
+    address: by.address ?? null,
+    reason: by.reason ?? null,
+    before: change.before ?? null,
+    after: change.after ?? null,
+    details,
+    previous: last.hash,
+  };
   await query(
-    `INSERT INTO audit.events (number, at, election, event, details, previous_hash, hash)
-     VALUES ($1, $2::timestamptz, $3, $4, to_jsonb($5::text), decode($6, 'hex'), decode($7, 'hex'))`,
-    [number, at.toISOString(), election, event, text, previous, hash],
+    `INSERT INTO audit.events (number, at, election, event, details, previous_hash, hash, actor, address, reason,
+       state_before, state_after, chain_number)
+     VALUES ($1, $2::timestamptz, $3, $4, to_jsonb($5::text), decode($6, 'hex'), decode($7, 'hex'), $8, $9, $10, $11,
+       $12, $13)`,
+    [
+      last.arrival + 1,
+      chained.at,
+      election,
+      event,
+      JSON.stringify(details),
+      last.hash,
+      hashOfEvent(chained),
+      chained.actor,
+      chained.address,
+      chained.reason,
+      chained.before === null ? null : canonicalJson(chained.before),
+      chained.after === null ? null : canonicalJson(chained.after),
+      chained.number,
+    ],
   );
 }
 
-/** The hash of an event, in hex: over the one before and everything the event says. */
-function hashOf(
-  previous: string,
-  number: number,
-  at: string,
-  event: string,
+/** The newest event of all, and the newest of a chain. A chain begins behind the events from before there were chains. */
+async function newestEvents(
+  query: Query,
   election: string | null,
-  details: string,
-): string {
-  return sha256(lengthPrefixed(previous, String(number), at, event, election ?? "", details)).toHex();
-}
-
-/** Reads the trail and says where its chain is broken; `undefined` when it is whole. */
-export async function findBrokenLink(query: Query): Promise<number | undefined> {
-  const rows = await query<
-    {
-      number: number;
-      at: string;
-      event: string;
-      election: string | null;
-      details: string;
-      previous: string;
-      hash: string;
-    }
-  >(
-    `SELECT number::float8 AS number, to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS at, event,
-       election, details #>> '{}' AS details, encode(previous_hash, 'hex') AS previous, encode(hash, 'hex') AS hash
-     FROM audit.events ORDER BY number`,
+): Promise<{ arrival: number; number: number; hash: string }> {
+  const [row] = await query<{ arrival: number; number: number; hash: string }>(
+    `SELECT (SELECT coalesce(max(number), 0) FROM audit.events)::float8 AS arrival,
+       coalesce(chain_number, 0)::float8 AS number, encode(hash, 'hex') AS hash
+     FROM audit.events
+     WHERE chain_number IS NULL OR coalesce(election, '') = coalesce($1, '')
+     ORDER BY chain_number DESC NULLS LAST, events.number DESC LIMIT 1`,
+    [election],
   );
-  let previous = "00".repeat(32);
-  let number = 0;
-  for (const row of rows) {
-    number++;
-    const hash = hashOf(previous, row.number, row.at, row.event, row.election, row.details);
-    if (row.number !== number || row.previous !== previous || row.hash !== hash) return number;
-    previous = row.hash;
-  }
-  return undefined;
+  if (row !== undefined) return row;
+  const [any] = await query<{ arrival: number }>(
+    "SELECT coalesce(max(number), 0)::float8 AS arrival FROM audit.events",
+  );
+  return { arrival: any!.arrival, number: 0, hash: NO_HASH };
 }

@@ -1,46 +1,28 @@
 import assert from "assert";
-import { lengthPrefixed } from "../../shared/bytes.ts";
+import { lengthPrefixed, utf8 } from "../../shared/bytes.ts";
 import { sha256 } from "../../shared/keys.ts";
 import { NOON_MS } from "../../tests/fixture.ts";
 import { TAMPER, testDatabase } from "../../tests/test_database.ts";
-import { appendAudit, AUDIT_EVENTS, findBrokenLink } from "./events.ts";
+import { actAs } from "./actor.ts";
+import { appendAudit, AUDIT_EVENTS, NO_HASH } from "./events.ts";
+import { findOldFault, readChain, verifyTrail } from "./verify.ts";
 import type { Query } from "../database/database.ts";
 
 const db = await testDatabase();
-const NONE = "00".repeat(32);
 
-type Event = {
-  number: number;
-  at: string;
-  election: string | null;
-  event: string;
-  details: string;
-  previous: string;
-  hash: string;
-};
-
-async function trail(query: Query): Promise<Event[]> {
-  return await query(
-    `SELECT number::float8 AS number, to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS at, election,
-       event, details #>> '{}' AS details, encode(previous_hash, 'hex') AS previous, encode(hash, 'hex') AS hash
-     FROM audit.events ORDER BY number`,
-  );
-}
-
-const append = (query: Query, minute: number) =>
-  appendAudit(query, new Date(NOON_MS + minute * 60_000), "roll_imported", `e-${minute}`, {
+const append = (query: Query, minute: number, election: string | null = "e-1") =>
+  appendAudit(query, new Date(NOON_MS + minute * 60_000), "roll_imported", election, {
     added: minute,
     known: 0,
   });
 
-/** Runs in a transaction with a trail of five events in it, which is rolled back. */
+/** Runs in a transaction on an empty trail, which is rolled back. */
 async function withTrail(work: (query: Query) => Promise<void>): Promise<void> {
   const done = new Error("done");
   await assert.rejects(
     db.transaction(async (query) => {
       await query(TAMPER);
       await query("DELETE FROM audit.events");
-      for (let minute = 1; minute <= 5; minute++) await append(query, minute);
       await work(query);
       throw done;
     }),
@@ -51,125 +33,131 @@ async function withTrail(work: (query: Query) => Promise<void>): Promise<void> {
   );
 }
 
-Deno.test("appendAudit() numbers events from 1, and chains each to the one before", async () => {
+Deno.test("appendAudit() numbers each election's events from 1, and chains each to the one before", async () => {
   await withTrail(async (query) => {
-    const events = await trail(query);
-    assert.deepEqual(events.map(({ number }) => number), [1, 2, 3, 4, 5]);
-    assert.deepEqual(events.map(({ previous }) => previous), [
-      NONE,
-      ...events.slice(0, -1).map(({ hash }) => hash),
+    for (const [minute, election] of [[1, "e-1"], [2, "e-2"], [3, "e-1"], [4, null]] as const) {
+      await append(query, minute, election);
+    }
+    const [one, two, office] = await Promise.all(
+      ["e-1", "e-2", null].map((election) => readChain(query, election)),
+    );
+    assert.deepEqual([one, two, office].map(({ events }) => events.map(({ number }) => number)), [
+      [1, 2],
+      [1],
+      [1],
     ]);
-    const [first] = events;
-    assert.deepEqual([first.at, first.election, first.event, first.details], [
-      "2026-11-03T12:01:00.000Z",
-      "e-1",
-      "roll_imported",
-      `{"added":1,"known":0}`,
-    ]);
-    // As anyone can reckon it who has the trail.
-    const said = ["1", first.at, "roll_imported", "e-1", first.details];
-    assert.equal(first.hash, sha256(lengthPrefixed(NONE, ...said)).toHex());
-    assert.equal(await findBrokenLink(query), undefined);
+    assert.deepEqual(one.events.map(({ previous }) => previous), [NO_HASH, one.events[0].hash]);
+    const rows = await query<{ number: number }>(
+      "SELECT number::float8 AS number FROM audit.events ORDER BY number",
+    );
+    assert.deepEqual(
+      rows.map(({ number }) => number),
+      [1, 2, 3, 4],
+      "and all have a number in the order they came",
+    );
+    // As anyone can reckon it who has the trail: SHA-256 of the event's canonical JSON.
+    assert.equal(
+      one.events[0].hash,
+      sha256(utf8(
+        `{"actor":"process:aggregator","address":null,"after":null,"at":"2026-11-03T12:01:00.000Z","before":null,` +
+          `"details":{"added":1,"known":0},"election":"e-1","event":"roll_imported","number":1,` +
+          `"previous":"${NO_HASH}","reason":null}`,
+      )).toHex(),
+    );
+    assert.deepEqual((await verifyTrail(query, [])).faults, []);
   });
 });
 
-Deno.test("appendAudit() takes events of no election, and details of every kind, to the letter", async () => {
+Deno.test("appendAudit() says who did it, from where, why, and what was before and after", async () => {
+  await withTrail(async (query) => {
+    const ann = { actor: "official:ann", address: "192.0.2.7", reason: "The flood" };
+    await actAs(
+      ann,
+      () =>
+        appendAudit(query, new Date(NOON_MS), "state_changed", "e-1", { action: "pause" }, {
+          before: { phase: "open" },
+          after: { phase: "paused" },
+        }),
+    );
+    await append(query, 1);
+    const { events: [event, next] } = await readChain(query, "e-1");
+    const { actor, address, reason, before, after, details } = event;
+    assert.deepEqual({ actor, address, reason }, ann);
+    assert.deepEqual([before, after, details], [{ phase: "open" }, { phase: "paused" }, { action: "pause" }]);
+    assert.deepEqual([next.actor, next.address, next.reason], ["process:aggregator", null, null]);
+  });
+});
+
+Deno.test("appendAudit() takes details of every kind, to the letter", async () => {
   await withTrail(async (query) => {
     const details = { why: `"the log's\n\\ 😀`, count: 0.1, gone: false, big: 2 ** 53 - 1 };
     await appendAudit(query, new Date(NOON_MS + 1), "counting_stopped", null, details);
-    const last = (await trail(query)).at(-1)!;
-    assert.deepEqual([last.election, JSON.parse(last.details), last.at], [
-      null,
-      details,
-      "2026-11-03T12:00:00.001Z",
-    ]);
-    assert.equal(await findBrokenLink(query), undefined);
+    const { events: [event] } = await readChain(query, null);
+    assert.deepEqual([event.election, event.details, event.at], [null, details, "2026-11-03T12:00:00.001Z"]);
+    assert.deepEqual((await verifyTrail(query, [])).faults, []);
   });
 });
 
 Deno.test("appendAudit() leaves no event of what was rolled back, and no gap", async () => {
-  const before = (await trail(db.query)).length;
-  await db.transaction((query) => append(query, 1));
+  await db.transaction((query) => append(query, 1, "rolled"));
   await assert.rejects(db.transaction(async (query) => {
-    await append(query, 2);
+    await append(query, 2, "rolled");
     throw new Error("no");
   }));
-  await db.transaction((query) => append(query, 3));
-  const after = (await trail(db.query)).slice(before);
-  assert.deepEqual(after.map(({ number, election }) => [number, election]), [
-    [before + 1, "e-1"],
-    [before + 2, "e-3"],
-  ]);
-  assert.equal(await findBrokenLink(db.query), undefined);
+  await db.transaction((query) => append(query, 3, "rolled"));
+  const { events } = await readChain(db.query, "rolled");
+  assert.deepEqual(events.map(({ number, details }) => [number, (details as { added: number }).added]), [[
+    1,
+    1,
+  ], [2, 3]]);
+  assert.deepEqual((await verifyTrail(db.query, [])).faults, []);
 });
 
 Deno.test("appendAudit() puts events in a row that are asked for at once", async () => {
-  const before = (await trail(db.query)).length;
-  await Promise.all(Array.from({ length: 20 }, (_, i) => db.transaction((query) => append(query, i))));
-  assert.equal((await trail(db.query)).length, before + 20);
-  assert.equal(await findBrokenLink(db.query), undefined);
+  await Promise.all(
+    Array.from({ length: 20 }, (_, i) => db.transaction((query) => append(query, i, `at-once-${i % 2}`))),
+  );
+  assert.equal((await readChain(db.query, "at-once-0")).events.length, 10);
+  assert.equal((await readChain(db.query, "at-once-1")).events.length, 10);
+  assert.deepEqual((await verifyTrail(db.query, [])).faults, []);
 });
 
-Deno.test("findBrokenLink() finds nothing wrong with a trail that has not begun", async () => {
-  await withTrail(async (query) => {
-    await query("DELETE FROM audit.events");
-    assert.equal(await findBrokenLink(query), undefined);
-  });
-});
-
-for (
-  const [what, sql, number] of [
-    ["another time", "UPDATE audit.events SET at = at + interval '1 ms' WHERE number = 3", 3],
-    ["another election", "UPDATE audit.events SET election = 'e-9' WHERE number = 3", 3],
-    ["no election", "UPDATE audit.events SET election = NULL WHERE number = 3", 3],
-    ["another event", "UPDATE audit.events SET event = 'manifest_published' WHERE number = 3", 3],
-    [
-      "other details",
-      `UPDATE audit.events SET details = to_jsonb('{"added":4,"known":0}'::text) WHERE number = 3`,
-      3,
-    ],
-    ["another hash", "UPDATE audit.events SET hash = decode(repeat('ab', 32), 'hex') WHERE number = 3", 3],
-    [
-      "another hash before it",
-      "UPDATE audit.events SET previous_hash = decode(repeat('ab', 32), 'hex') WHERE number = 3",
-      3,
-    ],
-    ["a number further on", "UPDATE audit.events SET number = 7 WHERE number = 5", 5],
-    ["its place taken by the one after", "DELETE FROM audit.events WHERE number = 3", 3],
-    ["nothing before it any more", "DELETE FROM audit.events WHERE number = 1", 1],
-    [
-      "its place taken by the one after, renumbered",
-      "WITH gone AS (DELETE FROM audit.events WHERE number = 5 RETURNING *) UPDATE audit.events e SET at = g.at, election = g.election, details = g.details, previous_hash = g.previous_hash, hash = g.hash FROM gone g WHERE e.number = 4",
-      4,
-    ],
-  ] as const
-) {
-  Deno.test(`findBrokenLink() finds an event with ${what}, by its number`, async () => {
-    await withTrail(async (query) => {
-      await query(sql);
-      assert.equal(await findBrokenLink(query), number);
-    });
-  });
+/** Writes events as they were written before there were chains. */
+async function appendOld(query: Query, events: number): Promise<string> {
+  let previous = NO_HASH;
+  for (let number = 1; number <= events; number++) {
+    const at = new Date(NOON_MS + number).toISOString();
+    const details = JSON.stringify({ version: number });
+    const hash = sha256(lengthPrefixed(previous, String(number), at, "manifest_published", "e-1", details))
+      .toHex();
+    await query(
+      `INSERT INTO audit.events (number, at, election, event, details, previous_hash, hash)
+       VALUES ($1, $2::timestamptz, 'e-1', 'manifest_published', to_jsonb($3::text), decode($4, 'hex'), decode($5, 'hex'))`,
+      [number, at, details, previous, hash],
+    );
+    previous = hash;
+  }
+  return previous;
 }
 
-Deno.test("findBrokenLink() finds an event that was altered with a hash that fits, by the one after", async () => {
+Deno.test("appendAudit() begins every chain behind the events of a database from before the chains", async () => {
   await withTrail(async (query) => {
-    const [, second, third] = await trail(query);
-    const said = ["3", third.at, third.event, "e-9", third.details];
-    const hash = sha256(lengthPrefixed(second.hash, ...said)).toHex();
-    await query("UPDATE audit.events SET election = 'e-9', hash = decode($1, 'hex') WHERE number = 3", [
-      hash,
-    ]);
-    assert.equal(await findBrokenLink(query), 4);
-  });
-});
-
-Deno.test("findBrokenLink() finds an event that was given another number with a hash that fits", async () => {
-  await withTrail(async (query) => {
-    const { previous, at, event, election, details } = (await trail(query))[4];
-    const hash = sha256(lengthPrefixed(previous, "7", at, event, election!, details)).toHex();
-    await query("UPDATE audit.events SET number = 7, hash = decode($1, 'hex') WHERE number = 5", [hash]);
-    assert.equal(await findBrokenLink(query), 5);
+    const last = await appendOld(query, 3);
+    await append(query, 1, "e-1");
+    await append(query, 1, null);
+    for (const election of ["e-1", null]) {
+      const { start, events } = await readChain(query, election);
+      assert.deepEqual([start, events.map(({ previous }) => previous)], [last, [last]]);
+    }
+    assert.deepEqual((await verifyTrail(query, [])).faults, []);
+    await query("DELETE FROM audit.events WHERE number = 3");
+    assert.equal(
+      (await verifyTrail(query, [])).faults.length,
+      2,
+      "both chains were written behind what is gone",
+    );
+    await query(`UPDATE audit.events SET details = to_jsonb('{"version":3}'::text) WHERE number = 2`);
+    assert.equal((await findOldFault(query))?.number, 2);
   });
 });
 

@@ -12,12 +12,14 @@ import { type AggregatorConfig, aggregatorConfig } from "../config.ts";
 import { isIssue1154 } from "../database/postgres.ts";
 import { Keyring } from "../registry/keyring.ts";
 import { KafkaViews } from "../results/kafka_views.ts";
-import { ALL_ROLES, isWhole, PROCESS_ROLES } from "../roles/roles.ts";
+import { isWhole, PROCESS_ROLES, requiredRoles } from "../roles/roles.ts";
 import { openForAggregator, openIndex, openLog, withDatabases } from "./open.ts";
 
 /** The command. */
 export function aggregateCommand(): Command {
-  const list = ALL_ROLES.map((role) => `  ${role.padEnd(10)}${PROCESS_ROLES[role].does}`).join("\n");
+  const list = Object.entries(PROCESS_ROLES).map(([role, { does }]) => `  ${role.padEnd(10)}${does}`).join(
+    "\n",
+  );
   return command(
     "aggregate",
     "Counts every election's log, publishes what may be shown, and serves API and page.",
@@ -41,7 +43,7 @@ async function aggregate(config: AggregatorConfig): Promise<void> {
   const views = roles.includes("index") && config.log.kind === "kafka"
     ? new KafkaViews(config.log, "pollwire-aggregator")
     : undefined;
-  const required = roles.map((role) => PROCESS_ROLES[role].database);
+  const required = roles.flatMap(requiredRoles);
   await withDatabases(() => openForAggregator(config), required, async (databases) => {
     if (!isWhole(roles)) log.info("this process runs {roles}", { roles: roles.join(", ") });
     await runAggregator(config, {

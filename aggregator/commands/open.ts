@@ -7,6 +7,7 @@ import { Failure } from "../../cli/command.ts";
 import { openKafkaLog } from "../../shared/log/kafka.ts";
 import { openSqliteLog } from "../../shared/log/sqlite.ts";
 import { LogFault, LogUnavailable, type VoteLog } from "../../shared/log/vote_log.ts";
+import { actAs } from "../audit/actor.ts";
 import { type AggregatorConfig, aggregatorConfig } from "../config.ts";
 import { openHistory, type RegisteredHistory } from "../counting/history.ts";
 import { type Database, type Databases, DatabaseUnavailable, oneForAll } from "../database/database.ts";
@@ -55,7 +56,7 @@ export async function openForAggregator(config: AggregatorConfig): Promise<Opene
   await first.close();
   const open = (work: string, connections: number, readOnly = false) =>
     openPostgres(choice.target, { ...limits, connections, readOnly, applicationName: `pollwire ${work}` });
-  const writer = roles.includes("count") ? "count" : roles.includes("sync") ? "sync" : undefined;
+  const writer = (["count", "sync", "office"] as const).find((role) => roles.includes(role));
   const publisher = roles.includes("count") ? "publish" : roles.includes("index") ? "index" : undefined;
   const [reading, watching] = await Promise.all([
     open("read", readingConnections, true),
@@ -150,7 +151,8 @@ export async function forElections(
       throw new OfficeError(`Cannot find an election: ${databaseName(config.database)} has none`);
     }
     for (const election of chosen === undefined ? known : [chosen]) {
-      await work(db, (await openHistory(db.query, election, keyring.master(election)))!, keyring, config);
+      const history = (await openHistory(db.query, election, keyring.master(election)))!;
+      await actAs({ actor: `command:${name}` }, () => work(db, history, keyring, config));
     }
   });
 }

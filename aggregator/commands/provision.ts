@@ -5,6 +5,7 @@
  */
 import type { Command } from "commander";
 import { command, integerOption, originEachOption } from "../../cli/command.ts";
+import { actAs } from "../audit/actor.ts";
 import { aggregatorConfig } from "../config.ts";
 import { checkProvisionOptions, type ProvisionOptions, runOffice } from "../office/command.ts";
 import { Keyring } from "../registry/keyring.ts";
@@ -47,6 +48,7 @@ async function provision(options: ProvisionOptions): Promise<void> {
   await withDatabases(
     () => openOne(config, "provision"),
     ["pollwire_registrar"],
-    ({ counting: db }) => runOffice(db, keyring, config.data, options, Date.now),
+    ({ counting: db }) =>
+      actAs({ actor: "command:provision" }, () => runOffice(db, keyring, config.data, options, Date.now)),
   );
 }

@@ -177,6 +177,7 @@ Deno.test("the counting statement comes to what the fold comes to, however recor
 
 /** Outcomes that need a log made by hand, which judge_test.ts has, or a decision. */
 const ELSEWHERE = [
+  "after_certification",
   "wrong_election",
   "cannot_open",
   "malformed",

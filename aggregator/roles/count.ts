@@ -71,6 +71,11 @@ export class Counting {
     return runner === undefined ? [] : await logEnds(runner.log);
   }
 
+  /** An election's log, once it is open. */
+  logOf(election: string): VoteLog | undefined {
+    return this.#elections.get(election)?.runner?.log;
+  }
+
   /** How every election stands and its reconciliation, for the metrics. */
   async states(): Promise<ElectionState[]> {
     const { databases: { reading }, watch } = this.#options;

@@ -19,14 +19,18 @@ export const PROCESS_ROLES = {
     database: ["pollwire_receipts", "pollwire_counter"],
   },
   sync: { does: "answers gateways", database: ["pollwire_sync", "pollwire_counter"] },
+  office: { does: "answers officials: the office's API", database: ["pollwire_office"] },
 } as const satisfies Record<string, Readonly<{ does: string; database: RequiredRole }>>;
 export type ProcessRole = keyof typeof PROCESS_ROLES;
 
-/** Every role, in the order of the table in docs/operations.md. */
-export const ALL_ROLES = Object.keys(PROCESS_ROLES) as ProcessRole[];
+/** Every role that an election needs, in the order of the table in docs/operations.md. The office is run where it has been set up. */
+export const ALL_ROLES = (Object.keys(PROCESS_ROLES) as ProcessRole[]).filter((role) => role !== "office");
 
-/** The role that has no service yet: officials use the commands `provision` and `decide`. */
-const OFFICE = "office";
+/** The roles of the database that a user needs for a role of a process. The office changes what the registrar and the counter keep. */
+export function requiredRoles(role: ProcessRole): RequiredRole[] {
+  const { database } = PROCESS_ROLES[role];
+  return role === "office" ? [...database, "pollwire_registrar", "pollwire_counter"] : [database];
+}
 
 /** What is wrong with a list of roles. */
 export type RolesFault = Readonly<{ fault: string }>;
@@ -34,25 +38,18 @@ export type RolesFault = Readonly<{ fault: string }>;
 /** Reads `count,index`; a role may come twice. */
 export function parseRoles(text: string): readonly ProcessRole[] | RolesFault {
   const names = text.split(",").map((name) => name.trim()).filter((name) => name !== "");
-  const known = [...ALL_ROLES, OFFICE].join(", ");
+  const known = Object.keys(PROCESS_ROLES).join(", ");
   if (names.length === 0) return { fault: `must name one or more of ${known}, with commas between them` };
-  const unknown = names.find((name) => name !== OFFICE && !isRole(name));
+  const unknown = names.find((name) => !isRole(name));
   if (unknown !== undefined) return { fault: `has no role ${unknown}: it must be one or more of ${known}` };
-  if (names.includes(OFFICE)) {
-    return {
-      fault:
-        "cannot run the role office yet: it comes with the office's API; until then officials use the commands " +
-        "`deno task provision` and `deno task decide`",
-    };
-  }
-  return ALL_ROLES.filter((role) => names.includes(role));
+  return (Object.keys(PROCESS_ROLES) as ProcessRole[]).filter((role) => names.includes(role));
 }
 
 function isRole(name: string): name is ProcessRole {
   return Object.hasOwn(PROCESS_ROLES, name);
 }
 
-/** Whether a process runs everything. */
+/** Whether a process runs everything that an election needs. */
 export function isWhole(roles: readonly ProcessRole[]): boolean {
   return ALL_ROLES.every((role) => roles.includes(role));
 }

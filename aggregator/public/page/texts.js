@@ -71,6 +71,7 @@ const outcomes = {
   "rejected/wrong_region": "Voter of another region",
   "rejected/foreign_device": "Device of another station",
   "rejected/by_decision": "Rejected by officials",
+  "rejected/after_certification": "Came after the results were certified",
   "held/gateway_revoked": "Held: gateway's key revoked",
   "held/device_revoked": "Held: device's key revoked",
   "held/clock": "Held: gateway's clock ahead",

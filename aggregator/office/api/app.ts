@@ -1,0 +1,35 @@
+/**
+ * The office's API.
+ *
+ * @module
+ */
+import { OpenAPIHono } from "@hono/zod-openapi";
+import type { MiddlewareHandler } from "hono";
+import { addAccessEndpoints } from "./access_endpoints.ts";
+import { addAuditEndpoints } from "./audit_endpoints.ts";
+import { addLifecycleEndpoints } from "./lifecycle_endpoints.ts";
+import type { OfficeSources } from "../sources.ts";
+
+/** What the API stands on. */
+export type OfficeAppOptions =
+  & OfficeSources
+  & Readonly<{
+    /** Limits how often an address may try to sign in. */
+    limitSignIns?: MiddlewareHandler;
+  }>;
+
+/** Makes the routes. */
+export function createOfficeApp(options: OfficeAppOptions): OpenAPIHono {
+  const app = new OpenAPIHono();
+  app.openAPIRegistry.registerComponent("securitySchemes", "officeToken", {
+    type: "http",
+    scheme: "bearer",
+    bearerFormat: "JWT",
+    description: "A token of POST /v1/office/token. `x-pollwire-asked-by` names the roles that may ask.",
+  });
+  if (options.limitSignIns !== undefined) app.use("/v1/office/token", options.limitSignIns);
+  addAccessEndpoints(app, options);
+  addAuditEndpoints(app, options);
+  addLifecycleEndpoints(app, options);
+  return app;
+}

@@ -1,0 +1,230 @@
+/**
+ * Endpoints of an election's life: its state, actions, proposals, certified results.
+ *
+ * @module
+ */
+import { type OpenAPIHono, z } from "@hono/zod-openapi";
+import { fieldErrors, problem } from "../../../shared/problem.ts";
+import type { Json } from "../../audit/canonical_json.ts";
+import { isRefusal } from "../access/accounts.ts";
+import { readOwnElections } from "../access/authorise.ts";
+import { ELECTION_ROLES } from "../access/roles.ts";
+import { readVersions } from "../lifecycle/certified.ts";
+import { DONE_ACTIONS, PARAMETERS } from "../lifecycle/effects.ts";
+import {
+  act,
+  type ActionRequest,
+  allowedNow,
+  approve,
+  type Done,
+  propose,
+  readProposals,
+  withdraw,
+} from "../lifecycle/proposals.ts";
+import { type ElectionState, readFacts, readState, stateTag } from "../lifecycle/state.ts";
+import { PHASES, STATUSES } from "../lifecycle/transition.ts";
+import type { OfficeSources } from "../sources.ts";
+import { addEndpoint, electionParams } from "./endpoint.ts";
+
+const stateSchema = z.object({
+  election: z.string(),
+  status: z.enum(STATUSES),
+  phase: z.enum(PHASES),
+  manifestVersion: z.int(),
+  opensAt: z.string(),
+  closesAt: z.string(),
+  acceptsUntil: z.string(),
+  paused: z.union([z.literal("all"), z.array(z.string())]),
+});
+const requestSchema = z.strictObject({
+  action: z.enum(DONE_ACTIONS),
+  parameters: z.record(z.string(), z.unknown()).default({}),
+  reason: z.string().trim().min(1).max(2_000).regex(/^\P{Cc}*$/u, "must be one line of text"),
+});
+const proposalParams = electionParams.extend({ proposal: z.uuid() });
+const proposalSchema = z.object({
+  proposal: z.string(),
+  action: z.enum(DONE_ACTIONS),
+  parameters: z.unknown(),
+  digest: z.string(),
+  reason: z.string(),
+  proposedBy: z.string(),
+  proposedAt: z.string(),
+  expiresAt: z.string(),
+  approvedBy: z.string().nullable(),
+  withdrawnBy: z.string().nullable(),
+  endedAt: z.string().nullable(),
+});
+const doneSchema = z.object({
+  state: stateSchema,
+  result: z.record(z.string(), z.union([z.string(), z.number()])),
+});
+
+function stateJson({ election, status, phase, manifest }: ElectionState): z.infer<typeof stateSchema> {
+  const { version, opensAt, closesAt, acceptsUntil, paused = [] } = manifest;
+  return { election, status, phase, manifestVersion: version, opensAt, closesAt, acceptsUntil, paused };
+}
+
+function doneAnswer({ state, result }: Done) {
+  return { json: { state: stateJson(state), result }, headers: { etag: stateTag(state) } };
+}
+
+/** The parameters of an action as its schema has them. */
+function readRequest(body: z.infer<typeof requestSchema>): ActionRequest | ReturnType<typeof problem> {
+  const read = PARAMETERS[body.action].safeParse(body.parameters);
+  if (read.success) return { ...body, parameters: read.data as Json };
+  const errors = fieldErrors(read.error as z.ZodError).map(({ path, message }) => ({
+    path: `parameters.${path}`,
+    message,
+  }));
+  return problem("invalid-request", `${errors[0]!.path}: ${errors[0]!.message}`, { errors });
+}
+
+/** Adds them. */
+export function addLifecycleEndpoints(app: OpenAPIHono, sources: OfficeSources): void {
+  addStates(app, sources);
+  addActions(app, sources);
+  addVersions(app, sources);
+}
+
+function addStates(app: OpenAPIHono, sources: OfficeSources): void {
+  const { db } = sources;
+  addEndpoint(app, sources, {
+    method: "get",
+    path: "/v1/office/elections",
+    summary: "The elections that you have a role in, and where they stand",
+    askedBy: "member",
+    answer: z.object({ elections: z.array(stateSchema.extend({ roles: z.array(z.string()) })) }),
+    async work({ identity, now }) {
+      const own = await readOwnElections(db.query, identity.account);
+      const elections = [];
+      for (const { election, roles } of own) {
+        elections.push({ ...stateJson(await readState(db.query, election, now)), roles });
+      }
+      return { json: { elections } };
+    },
+  });
+  addEndpoint(app, sources, {
+    method: "get",
+    path: "/v1/elections/{election}/lifecycle",
+    summary: "Where the election stands, what may be done, and what is proposed. The ETag goes into If-Match",
+    askedBy: ELECTION_ROLES,
+    params: electionParams,
+    answer: z.object({
+      state: stateSchema,
+      allowed: z.array(z.enum(DONE_ACTIONS)),
+      proposals: z.array(proposalSchema),
+    }),
+    async work({ params: { election }, now }) {
+      const state = await readState(db.query, election, now);
+      const log = await sources.openLog(election, state.manifest.partitions);
+      const allowed = allowedNow(state, await readFacts(db.query, state, now, { log }));
+      const proposals = await readProposals(db.query, election);
+      return { json: { state: stateJson(state), allowed, proposals }, headers: { etag: stateTag(state) } };
+    },
+  });
+}
+
+function addActions(app: OpenAPIHono, sources: OfficeSources): void {
+  addEndpoint(app, sources, {
+    method: "post",
+    path: "/v1/elections/{election}/actions",
+    summary: "Does at once what takes one official: pause, resume, begin_canvass. Takes If-Match",
+    askedBy: ["official"],
+    params: electionParams,
+    body: requestSchema,
+    answer: doneSchema,
+    problems: ["state-conflict"],
+    async work({ params, body, identity, headers, now }) {
+      const request = readRequest(body);
+      if ("type" in request) return request;
+      const done = await act(
+        sources,
+        params.election,
+        request,
+        identity.account,
+        headers.get("if-match"),
+        now,
+      );
+      return isRefusal(done) ? done : doneAnswer(done);
+    },
+  });
+  addEndpoint(app, sources, {
+    method: "post",
+    path: "/v1/elections/{election}/proposals",
+    summary: "Proposes what takes two officials. Takes If-Match",
+    askedBy: ["official"],
+    params: electionParams,
+    body: requestSchema,
+    answer: proposalSchema,
+    problems: ["state-conflict"],
+    async work({ params, body, identity, headers, now }) {
+      const request = readRequest(body);
+      if ("type" in request) return request;
+      const made = await propose(
+        sources,
+        params.election,
+        request,
+        identity.account,
+        headers.get("if-match"),
+        now,
+      );
+      return isRefusal(made) ? made : { status: 201, json: made };
+    },
+  });
+  addEndpoint(app, sources, {
+    method: "post",
+    path: "/v1/elections/{election}/proposals/{proposal}/approve",
+    summary: "Another official approves within 24 hours: it is done. Takes If-Match",
+    askedBy: ["official"],
+    recentLogin: true,
+    params: proposalParams,
+    answer: doneSchema,
+    problems: ["not-found", "state-conflict", "login-too-old"],
+    async work({ params, identity, headers, now }) {
+      const done = await approve(
+        sources,
+        params.election,
+        params.proposal,
+        identity.account,
+        headers.get("if-match"),
+        now,
+      );
+      return isRefusal(done) ? done : doneAnswer(done);
+    },
+  });
+  addEndpoint(app, sources, {
+    method: "delete",
+    path: "/v1/elections/{election}/proposals/{proposal}",
+    summary: "Takes a proposal back",
+    askedBy: ["official"],
+    params: proposalParams,
+    answer: proposalSchema,
+    problems: ["not-found", "state-conflict"],
+    async work({ params, identity, now }) {
+      const done = await withdraw(sources, params.election, params.proposal, identity.account, now);
+      return isRefusal(done) ? done : { json: done };
+    },
+  });
+}
+
+/** Certified results are for everyone, as the page is. */
+function addVersions(app: OpenAPIHono, sources: OfficeSources): void {
+  const { db } = sources;
+  addEndpoint(app, sources, {
+    method: "get",
+    path: "/v1/elections/{election}/certified",
+    summary: "Certified results, every version: the text, and the signed note with its SHA-256",
+    askedBy: "anyone",
+    params: electionParams,
+    answer: z.object({
+      versions: z.array(z.object({
+        version: z.int(),
+        certifiedAt: z.string(),
+        results: z.string().describe("JSON, the exact text whose SHA-256 the note has"),
+        note: z.string().describe("A C2SP signed note"),
+      })),
+    }),
+    work: async ({ params }) => ({ json: { versions: await readVersions(db.query, params.election) } }),
+  });
+}

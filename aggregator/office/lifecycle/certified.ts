@@ -1,0 +1,105 @@
+/**
+ * Certified results: what was published, as one text, signed. Every version is kept.
+ *
+ * @module
+ */
+import { utf8 } from "../../../shared/bytes.ts";
+import { sha256 } from "../../../shared/keys.ts";
+import { canonicalJson } from "../../audit/canonical_json.ts";
+import { type NoteKey, signNote } from "../../audit/note.ts";
+import { arrayLiteral, type Query, queryOne } from "../../database/database.ts";
+
+/** A figure of a published unit: votes of a candidate, or of a mark such as `#ballots` (shared/marks.ts). */
+export type Figure = Readonly<{ contest: string; candidate: string; votes: number }>;
+
+/** A unit of the published results: a station and mode, or several that are shown together. */
+export type PublishedUnit = Readonly<{
+  unit: string;
+  region: string | null;
+  station: string | null;
+  mode: string | null;
+  voters: number;
+  votes: readonly Figure[];
+  marks: readonly Figure[];
+}>;
+
+/** What is published now, by unit. */
+export async function readUnits(query: Query, election: string): Promise<PublishedUnit[]> {
+  const rows = await query<Omit<PublishedUnit, "votes" | "marks"> & { votes: string; marks: string }>(
+    `SELECT c.unit, c.region, c.station, c.mode, c.voters::float8 AS voters, r.votes::text AS votes, r.marks::text AS marks
+     FROM results.current c JOIN results.releases r USING (revision)
+     WHERE c.election = $1 ORDER BY c.unit COLLATE "C"`,
+    [election],
+  );
+  const figures = (text: string): Figure[] =>
+    (JSON.parse(text) as Figure[]).map(({ contest, candidate, votes }) => ({ contest, candidate, votes }))
+      .sort((a, b) => compare(a.contest, b.contest) || compare(a.candidate, b.candidate));
+  return rows.map((row) => ({ ...row, votes: figures(row.votes), marks: figures(row.marks) }));
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/** Sums figures of units, by contest and candidate or mark. */
+export function sumUnits(units: readonly PublishedUnit[], of: "votes" | "marks"): Figure[] {
+  const sums = new Map<string, Figure>();
+  for (const figure of units.flatMap((unit) => unit[of])) {
+    const key = `${figure.contest}/${figure.candidate}`;
+    sums.set(key, { ...figure, votes: (sums.get(key)?.votes ?? 0) + figure.votes });
+  }
+  return [...sums].sort(([a], [b]) => compare(a, b)).map(([, figure]) => figure);
+}
+
+type Certification = Readonly<{
+  election: string;
+  manifestVersion: number;
+  /** By partition: the first offset that is not in it. */
+  ends: readonly number[];
+  certifiedBy: readonly string[];
+  now: Date;
+  notes: NoteKey;
+}>;
+
+/** Keeps and signs what is published now, as the next version. */
+export async function certifyResults(
+  query: Query,
+  { election, manifestVersion, ends, certifiedBy, now, notes }: Certification,
+): Promise<{ version: number; sha256: string }> {
+  const { version } = await queryOne<{ version: number }>(
+    query,
+    "SELECT coalesce(max(version), 0) + 1 AS version FROM office.result_versions WHERE election = $1",
+    [election],
+  );
+  const units = await readUnits(query, election);
+  const text = canonicalJson({
+    election,
+    version,
+    manifestVersion,
+    certifiedAt: now.toISOString(),
+    certifiedBy,
+    ends,
+    totals: { votes: sumUnits(units, "votes"), marks: sumUnits(units, "marks") },
+    units,
+  });
+  const digest = sha256(utf8(text)).toHex();
+  const note = signNote(`pollwire results ${election}\n${version}\n${digest}\n${now.toISOString()}\n`, notes);
+  await query(
+    `INSERT INTO office.result_versions (election, version, certified_at, certified_by, ends, results, note)
+     VALUES ($1, $2, $3::timestamptz, $4, $5::text::bigint[], $6, $7)`,
+    [election, version, now.toISOString(), certifiedBy.join(", "), arrayLiteral(ends), text, note],
+  );
+  return { version, sha256: digest };
+}
+
+/** A certified version: the text that was signed over, and the signed note with its SHA-256. */
+export type ResultVersion = Readonly<{ version: number; certifiedAt: string; results: string; note: string }>;
+
+/** All certified versions, oldest first. */
+export async function readVersions(query: Query, election: string): Promise<ResultVersion[]> {
+  return await query(
+    `SELECT version, to_char(certified_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "certifiedAt", results, note
+     FROM office.result_versions WHERE election = $1 ORDER BY version`,
+    [election],
+  );
+}

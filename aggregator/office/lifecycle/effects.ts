@@ -1,0 +1,195 @@
+/**
+ * What actions do to an election, and what each is asked with.
+ *
+ * @module
+ */
+import { z } from "zod";
+import { selectorSchema } from "../../../shared/decision.ts";
+import { hexKeySchema, idSchema, instantSchema, type Manifest } from "../../../shared/election.ts";
+import type { VoteLog } from "../../../shared/log/vote_log.ts";
+import { logEnds } from "../../../shared/log/vote_log.ts";
+import { appendAudit } from "../../audit/events.ts";
+import type { NoteKey } from "../../audit/note.ts";
+import { decide } from "../../counting/decide.ts";
+import { openHistory } from "../../counting/history.ts";
+import type { Database, Query } from "../../database/database.ts";
+import type { DecisionRequest } from "../../registry/decisions.ts";
+import { publishManifest } from "../../registry/elections.ts";
+import { OfficeError } from "../../registry/office_error.ts";
+import { certifyResults } from "./certified.ts";
+import type { ElectionState } from "./state.ts";
+import type { Action } from "./transition.ts";
+
+const nothing = z.strictObject({});
+const stations = z.strictObject({
+  /** All of them when left out. */
+  stations: z.array(idSchema).min(1).max(250_000).optional(),
+});
+
+/** The actions that the office's API does, and what each takes. */
+export const PARAMETERS = {
+  pause: stations,
+  resume: stations,
+  extend: z.strictObject({ closesAt: instantSchema }),
+  close_early: nothing,
+  begin_canvass: nothing,
+  certify: nothing,
+  reopen: nothing,
+  decide: z.strictObject({ ruling: z.enum(["admit", "reject", "defer"]), selector: selectorSchema }),
+  waive_sender_keys: z.union([
+    z.strictObject({ senderKey: hexKeySchema }),
+    z.strictObject({ gateway: idSchema }),
+  ]),
+} as const satisfies Partial<Record<Action, z.ZodType>>;
+export type DoneAction = keyof typeof PARAMETERS;
+
+export const DONE_ACTIONS = Object.keys(PARAMETERS) as [DoneAction, ...DoneAction[]];
+
+/** What an effect is given. */
+export type EffectInput = Readonly<{
+  query: Query;
+  state: ElectionState;
+  /** As {@link PARAMETERS} has checked them. */
+  parameters: any;
+  now: Date;
+  reason: string;
+  /** Accounts: who proposed and who approved; the same for what takes one official. */
+  proposedBy: string;
+  approvedBy: string;
+  master: Uint8Array;
+  notes: NoteKey;
+  log: VoteLog;
+}>;
+
+/** Does an action, in the caller's transaction. Returns what there is to say of it. */
+export async function applyEffect(
+  action: DoneAction,
+  input: EffectInput,
+): Promise<Record<string, string | number>> {
+  switch (action) {
+    case "pause":
+      return await publish(
+        input,
+        (newest) => ({ ...newest, paused: pausedWith(newest, input.parameters.stations) }),
+      );
+    case "resume":
+      return await publish(
+        input,
+        (newest) => ({ ...newest, paused: pausedWithout(newest, input.parameters.stations) }),
+      );
+    case "extend":
+      return await publish(input, (newest) => movedTo(newest, Date.parse(input.parameters.closesAt)));
+    case "close_early":
+      return await publish(input, (newest) => movedTo(newest, input.now.getTime()));
+    case "begin_canvass":
+      return {};
+    case "certify":
+      return await certify(input);
+    case "reopen":
+      return await publish(input, ({ certified: _, ...newest }) => newest, await logEnds(input.log));
+    case "decide":
+      return await decideHeld(input, {
+        action: input.parameters.ruling,
+        selector: input.parameters.selector,
+      });
+    case "waive_sender_keys":
+      return await decideHeld(input, { action: "waive", selector: input.parameters });
+  }
+}
+
+/** A database whose transactions are parts of the caller's. */
+function within(query: Query): Database {
+  let depth = 0;
+  return {
+    query,
+    async transaction(work) {
+      const name = `part_${++depth}`;
+      await query(`SAVEPOINT ${name}`);
+      try {
+        const result = await work(query);
+        await query(`RELEASE SAVEPOINT ${name}`);
+        return result;
+      } catch (error) {
+        await query(`ROLLBACK TO SAVEPOINT ${name}`).catch(() => {});
+        throw error;
+      }
+    },
+    cut() {},
+    close: () => Promise.resolve(),
+  };
+}
+
+async function publish(
+  { query, state, master, now }: EffectInput,
+  change: (newest: Manifest) => Manifest,
+  ends?: readonly number[],
+): Promise<{ manifestVersion: number }> {
+  const { version } = await publishManifest(within(query), state.election, master, now, change, ends);
+  return { manifestVersion: version };
+}
+
+function pausedWith(
+  { paused, stations: all }: Manifest,
+  wanted: readonly string[] | undefined,
+): Manifest["paused"] {
+  checkStations(all, wanted);
+  if (wanted === undefined || paused === "all") return "all";
+  return [...new Set([...paused ?? [], ...wanted])];
+}
+
+function pausedWithout(
+  { paused, stations: all }: Manifest,
+  wanted: readonly string[] | undefined,
+): Manifest["paused"] {
+  checkStations(all, wanted);
+  if (wanted === undefined) return undefined;
+  const resumed = new Set(wanted);
+  const rest = (paused === "all" ? all.map(({ id }) => id) : paused ?? []).filter((id) => !resumed.has(id));
+  return rest.length === 0 ? undefined : rest;
+}
+
+function checkStations(all: Manifest["stations"], wanted: readonly string[] = []): void {
+  const known = new Set(all.map(({ id }) => id));
+  const unknown = wanted.find((id) => !known.has(id));
+  if (unknown !== undefined) throw new OfficeError(`the election has no station ${unknown}`);
+}
+
+/** Moves the end of voting. The acceptance window keeps its length. */
+function movedTo(newest: Manifest, closesAtMs: number): Manifest {
+  const windowMs = Date.parse(newest.acceptsUntil) - Date.parse(newest.closesAt);
+  return {
+    ...newest,
+    closesAt: new Date(closesAtMs).toISOString(),
+    acceptsUntil: new Date(closesAtMs + windowMs).toISOString(),
+  };
+}
+
+async function decideHeld(
+  { query, state, master, now, log, reason, proposedBy, approvedBy }: EffectInput,
+  ruling: Readonly<{ action: string; selector: unknown }>,
+): Promise<Record<string, string | number>> {
+  const history = (await openHistory(query, state.election, master))!;
+  const request = { ...ruling, reason, decidedBy: proposedBy, approvedBy } as DecisionRequest;
+  const { revision, records, outcomes } = await decide(within(query), log, history, request, now);
+  const became = outcomes.map(({ fate, reason, records }) =>
+    `${records} ${reason === "" ? fate : `${fate}/${reason}`}`
+  );
+  return { decision: revision, records, became: became.join(", ") };
+}
+
+/** Fixes the ends of the log: a manifest from whose positions on nothing is counted. Then it signs what is published. */
+async function certify(input: EffectInput): Promise<Record<string, string | number>> {
+  const { query, state, now, notes, log, proposedBy, approvedBy } = input;
+  const ends = await logEnds(log);
+  const { manifestVersion } = await publish(input, (newest) => ({ ...newest, certified: true }), ends);
+  const { version, sha256 } = await certifyResults(query, {
+    election: state.election,
+    manifestVersion,
+    ends,
+    certifiedBy: [proposedBy, approvedBy],
+    now,
+    notes,
+  });
+  await appendAudit(query, now, "results_certified", state.election, { version, sha256 });
+  return { manifestVersion, version, sha256 };
+}

@@ -1,0 +1,327 @@
+/**
+ * Actions of officials. What takes two of them is proposed by one, with a reason, and approved by another within 24 hours. The approval
+ * is bound to the SHA-256 of action, parameters, manifest version and state.
+ *
+ * @module
+ */
+import { utf8 } from "../../../shared/bytes.ts";
+import { sha256 } from "../../../shared/keys.ts";
+import { actAs, currentActor } from "../../audit/actor.ts";
+import { canonicalJson, type Json } from "../../audit/canonical_json.ts";
+import { appendAudit } from "../../audit/events.ts";
+import { signHead } from "../../audit/heads.ts";
+import type { VoteLog } from "../../../shared/log/vote_log.ts";
+import { openHistory } from "../../counting/history.ts";
+import { recount } from "../../counting/recount.ts";
+import type { Query } from "../../database/database.ts";
+import type { Refusal } from "../access/accounts.ts";
+import type { OfficeSources } from "../sources.ts";
+import { applyEffect, DONE_ACTIONS, type DoneAction } from "./effects.ts";
+import { type ElectionState, type KnownFacts, readFacts, readState, stateTag, writeState } from "./state.ts";
+import { ACTIONS, allowedActions, transition } from "./transition.ts";
+
+/** How long a proposal may be approved, in milliseconds. */
+export const PROPOSAL_LIFETIME_MS = 86_400_000;
+/** Most proposals that one answer lists, the newest first. */
+const MAX_PROPOSALS = 100;
+
+/** What an official asks for. */
+export type ActionRequest = Readonly<{ action: DoneAction; parameters: Json; reason: string }>;
+
+export type Proposal = Readonly<{
+  proposal: string;
+  action: DoneAction;
+  parameters: Json;
+  digest: string;
+  reason: string;
+  proposedBy: string;
+  proposedAt: string;
+  expiresAt: string;
+  approvedBy: string | null;
+  withdrawnBy: string | null;
+  endedAt: string | null;
+}>;
+
+/** What an action did. */
+export type Done = Readonly<{ state: ElectionState; result: Record<string, string | number> }>;
+
+function conflict(detail: string): Refusal {
+  return { refused: "conflict", detail };
+}
+
+/** The actions that an election's state allows, of those that the API does. */
+export function allowedNow(state: ElectionState, facts: Awaited<ReturnType<typeof readFacts>>): DoneAction[] {
+  const allowed: readonly string[] = allowedActions(state.status, facts);
+  return DONE_ACTIONS.filter((action) => allowed.includes(action));
+}
+
+/** Everything but the state: with it an approval is bound to what was proposed. */
+function digestOf(state: ElectionState, action: string, parameters: Json): string {
+  const { election, manifest, status, revision, phase } = state;
+  return sha256(utf8(canonicalJson({
+    election,
+    action,
+    parameters,
+    manifestVersion: manifest.version,
+    state: { status, phase, revision },
+  }))).toHex();
+}
+
+/** Refuses what the state does not allow, and names what it does. */
+async function check(
+  query: Query,
+  state: ElectionState,
+  { action, parameters }: Pick<ActionRequest, "action" | "parameters">,
+  now: Date,
+  known: KnownFacts,
+): Promise<Refusal | undefined> {
+  const facts = await readFacts(query, state, now, known);
+  const { closesAt } = parameters as { closesAt?: string };
+  const asked = closesAt === undefined ? facts : { ...facts, newClosesAtMs: Date.parse(closesAt) };
+  const found = transition(state.status, action, asked);
+  if ("to" in found) return undefined;
+  return conflict(
+    `${action} is refused: ${found.why}; allowed now: ${allowedNow(state, facts).join(", ") || "nothing"}`,
+  );
+}
+
+/** An `If-Match` that is missing, or names another state. */
+function checkTag(state: ElectionState, ifMatch: string | null): Refusal | undefined {
+  if (ifMatch === stateTag(state)) return undefined;
+  return conflict(
+    ifMatch === null
+      ? `If-Match is missing: send the ETag of the state that you saw; it is ${stateTag(state)} now`
+      : `the state has changed: it is ${
+        stateTag(state)
+      } now, and If-Match names ${ifMatch}; look at it again`,
+  );
+}
+
+/** Does at once what takes one official. */
+export async function act(
+  sources: OfficeSources,
+  election: string,
+  request: ActionRequest,
+  account: string,
+  ifMatch: string | null,
+  now: Date,
+): Promise<Done | Refusal> {
+  if (ACTIONS[request.action].officials !== 1) {
+    return conflict(`${request.action} takes two officials: propose it, and another approves`);
+  }
+  const log = await logOf(sources, election, now);
+  return await sources.db.transaction(async (query) => {
+    const state = await readState(query, election, now, true);
+    const refused = checkTag(state, ifMatch) ?? await check(query, state, request, now, { log });
+    if (refused !== undefined) return refused;
+    return await execute(
+      sources,
+      query,
+      state,
+      request,
+      { proposedBy: account, approvedBy: account },
+      log,
+      now,
+    );
+  });
+}
+
+/** Proposes what takes two officials. */
+export async function propose(
+  sources: OfficeSources,
+  election: string,
+  request: ActionRequest,
+  account: string,
+  ifMatch: string | null,
+  now: Date,
+): Promise<Proposal | Refusal> {
+  const { action, parameters, reason } = request;
+  if (ACTIONS[action].officials !== 2) return conflict(`${action} takes one official: do it at once`);
+  const log = await logOf(sources, election, now);
+  return await sources.db.transaction(async (query) => {
+    const state = await readState(query, election, now, true);
+    const refused = checkTag(state, ifMatch) ?? await check(query, state, request, now, { log });
+    if (refused !== undefined) return refused;
+    const proposal = crypto.randomUUID();
+    const digest = digestOf(state, action, parameters);
+    await query(
+      `INSERT INTO office.proposals (proposal, election, action, parameters, digest, reason, proposed_by, proposed_at, expires_at)
+       VALUES ($1::uuid, $2, $3, $4, decode($5, 'hex'), $6, $7, $8::timestamptz, $9::timestamptz)`,
+      [
+        proposal,
+        election,
+        action,
+        canonicalJson(parameters),
+        digest,
+        reason,
+        account,
+        now.toISOString(),
+        new Date(now.getTime() + PROPOSAL_LIFETIME_MS).toISOString(),
+      ],
+    );
+    await actAs({ ...currentActor(), reason }, () =>
+      appendAudit(query, now, "action_proposed", election, {
+        proposal,
+        action,
+        parameters: canonicalJson(parameters),
+        digest,
+      }));
+    return (await readProposal(query, election, proposal))!;
+  });
+}
+
+/** Another official approves: the action is done. Of approvals that come at once, one does it. */
+export async function approve(
+  sources: OfficeSources,
+  election: string,
+  id: string,
+  account: string,
+  ifMatch: string | null,
+  now: Date,
+): Promise<Done | Refusal> {
+  const log = await logOf(sources, election, now);
+  const first = await readProposal(sources.db.query, election, id);
+  const recountDifferences =
+    first?.action === "certify" && first.endedAt === null && first.proposedBy !== account
+      ? await countDifferences(sources, election, log)
+      : undefined;
+  return await sources.db.transaction(async (query) => {
+    const state = await readState(query, election, now, true);
+    const proposal = await readProposal(query, election, id);
+    if (proposal === undefined) return { refused: "not-found", detail: `there is no proposal ${id}` };
+    const { action, parameters, reason, proposedBy, digest } = proposal;
+    const open = checkOpen(proposal, now);
+    if (open !== undefined) return open;
+    if (proposedBy === account) {
+      return conflict(`${account} proposed it, and nobody approves their own proposal`);
+    }
+    const tagged = checkTag(state, ifMatch);
+    if (tagged !== undefined) return tagged;
+    if (digestOf(state, action, parameters) !== digest) {
+      return conflict("the state has changed since it was proposed: propose it again");
+    }
+    const refused = await check(query, state, proposal, now, { log, recountDifferences });
+    if (refused !== undefined) return refused;
+    await query(
+      "UPDATE office.proposals SET approved_by = $2, ended_at = $3::timestamptz WHERE proposal = $1::uuid",
+      [id, account, now.toISOString()],
+    );
+    return await execute(
+      sources,
+      query,
+      state,
+      { action, parameters, reason },
+      {
+        proposedBy,
+        approvedBy: account,
+      },
+      log,
+      now,
+    );
+  });
+}
+
+/** Takes a proposal back: anybody who may propose may. */
+export async function withdraw(
+  { db }: OfficeSources,
+  election: string,
+  id: string,
+  account: string,
+  now: Date,
+): Promise<Proposal | Refusal> {
+  return await db.transaction(async (query) => {
+    await readState(query, election, now, true);
+    const proposal = await readProposal(query, election, id);
+    if (proposal === undefined) return { refused: "not-found", detail: `there is no proposal ${id}` };
+    const open = checkOpen(proposal, now);
+    if (open !== undefined) return open;
+    await query(
+      "UPDATE office.proposals SET withdrawn_by = $2, ended_at = $3::timestamptz WHERE proposal = $1::uuid",
+      [id, account, now.toISOString()],
+    );
+    await appendAudit(query, now, "proposal_withdrawn", election, { proposal: id, action: proposal.action });
+    return (await readProposal(query, election, id))!;
+  });
+}
+
+function checkOpen({ approvedBy, withdrawnBy, expiresAt }: Proposal, now: Date): Refusal | undefined {
+  if (approvedBy !== null) return conflict(`${approvedBy} has approved it already`);
+  if (withdrawnBy !== null) return conflict(`${withdrawnBy} has withdrawn it`);
+  if (now.getTime() > Date.parse(expiresAt)) return conflict(`it expired at ${expiresAt}: propose it again`);
+  return undefined;
+}
+
+async function execute(
+  { keyring, keys }: OfficeSources,
+  query: Query,
+  state: ElectionState,
+  { action, parameters, reason }: ActionRequest,
+  by: Readonly<{ proposedBy: string; approvedBy: string }>,
+  log: VoteLog,
+  now: Date,
+): Promise<Done> {
+  const { election, status } = state;
+  const to = "to" in ACTIONS[action] ? (ACTIONS[action] as { to: typeof status }).to : status;
+  const actor = by.proposedBy === by.approvedBy
+    ? currentActor().actor
+    : `official:${by.proposedBy} and official:${by.approvedBy}`;
+  return await actAs({ ...currentActor(), actor, reason }, async () => {
+    const master = keyring.master(election);
+    const result = await applyEffect(action, {
+      query,
+      state,
+      parameters,
+      now,
+      reason,
+      ...by,
+      master,
+      notes: keys.notes,
+      log,
+    });
+    const after = await writeState(query, state, to, action, now);
+    await signHead(query, election, keys.notes, now);
+    return { state: after, result };
+  });
+}
+
+async function logOf({ db, openLog }: OfficeSources, election: string, now: Date): Promise<VoteLog> {
+  const { manifest } = await readState(db.query, election, now);
+  return await openLog(election, manifest.partitions);
+}
+
+async function countDifferences(
+  { db, keyring }: OfficeSources,
+  election: string,
+  log: VoteLog,
+): Promise<number> {
+  const history = (await openHistory(db.query, election, keyring.master(election)))!;
+  return (await recount(db, log, history)).differences;
+}
+
+const ISO = `'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'`;
+const time = (column: string) => `to_char(${column} AT TIME ZONE 'UTC', ${ISO})`;
+const COLUMNS = `proposal::text AS proposal, action, parameters, encode(digest, 'hex') AS digest, reason,
+  proposed_by AS "proposedBy", ${time("proposed_at")} AS "proposedAt", ${time("expires_at")} AS "expiresAt",
+  approved_by AS "approvedBy", withdrawn_by AS "withdrawnBy", ${time("ended_at")} AS "endedAt"`;
+type Row = Omit<Proposal, "parameters"> & { parameters: string };
+
+function parseRow({ parameters, ...row }: Row): Proposal {
+  return { ...row, parameters: JSON.parse(parameters) };
+}
+
+async function readProposal(query: Query, election: string, id: string): Promise<Proposal | undefined> {
+  const [row] = await query<Row>(
+    `SELECT ${COLUMNS} FROM office.proposals WHERE election = $1 AND proposal = $2::uuid`,
+    [election, id],
+  );
+  return row && parseRow(row);
+}
+
+/** The newest proposals of an election. */
+export async function readProposals(query: Query, election: string): Promise<Proposal[]> {
+  const rows = await query<Row>(
+    `SELECT ${COLUMNS} FROM office.proposals WHERE election = $1 ORDER BY proposed_at DESC, proposal LIMIT ${MAX_PROPOSALS}`,
+    [election],
+  );
+  return rows.map(parseRow);
+}

@@ -1,0 +1,200 @@
+/**
+ * Where an election stands: what is stored of it, and the facts that actions depend on.
+ *
+ * @module
+ */
+import { indexElection, type Manifest } from "../../../shared/election.ts";
+import { logEnds, type VoteLog } from "../../../shared/log/vote_log.ts";
+import { appendAudit } from "../../audit/events.ts";
+import { signHead } from "../../audit/heads.ts";
+import type { NoteKey } from "../../audit/note.ts";
+import { openSenderKeys, readGatewaysIn } from "../../counting/sender_keys.ts";
+import { readPositions } from "../../counting/tables.ts";
+import { type Database, type Query, queryOne } from "../../database/database.ts";
+import { newestManifest } from "../../registry/elections.ts";
+import { OfficeError } from "../../registry/office_error.ts";
+import { type Facts, type Hours, type Phase, phaseAt, type Status } from "./transition.ts";
+
+/** How long records are kept after certification, in milliseconds: 22 months (52 USC 20701). */
+export const RETENTION_MS = 670 * 86_400_000;
+
+/** What is stored of an election's state. `revision` rises with every change. */
+export type Stored = Readonly<{ status: Status; revision: number; changedAt: Date | null }>;
+
+/** An election's state with the manifest that is in force. */
+export type ElectionState = Stored & Readonly<{ election: string; phase: Phase; manifest: Manifest }>;
+
+/** The ETag of a state: it changes with the state and with the manifest. */
+export function stateTag({ revision, manifest }: ElectionState): string {
+  return `"${revision}-${manifest.version}"`;
+}
+
+/** The hours of a manifest. */
+export function hoursOf(manifest: Manifest): Hours {
+  return {
+    opensAtMs: Date.parse(manifest.opensAt),
+    closesAtMs: Date.parse(manifest.closesAt),
+    acceptsUntilMs: Date.parse(manifest.acceptsUntil),
+    isPaused: manifest.paused === "all" ||
+      manifest.paused !== undefined && manifest.paused.length === manifest.stations.length,
+  };
+}
+
+/**
+ * Reads an election's state.
+ *
+ * @param isLocked Lets no other change of this state in until the transaction ends.
+ */
+export async function readState(
+  query: Query,
+  election: string,
+  now: Date,
+  isLocked = false,
+): Promise<ElectionState> {
+  if (isLocked) {
+    await query(
+      `INSERT INTO office.lifecycles (election, status, revision, changed_at) VALUES ($1, 'scheduled', 1, $2::timestamptz)
+       ON CONFLICT DO NOTHING`,
+      [election, now.toISOString()],
+    );
+  }
+  const [row] = await query<{ status: Status; revision: number; changedAt: Date }>(
+    `SELECT status, revision::float8 AS revision, changed_at AS "changedAt" FROM office.lifecycles
+     WHERE election = $1 ${isLocked ? "FOR UPDATE" : ""}`,
+    [election],
+  );
+  const manifest = await newestManifest(query, election);
+  if (manifest === undefined) throw new OfficeError(`Cannot find election ${election}`);
+  // An election that `provision` made and that nothing was done with has no row.
+  const stored = row ?? { status: "scheduled", revision: 1, changedAt: null };
+  return { ...stored, election, manifest, phase: phaseAt(stored.status, hoursOf(manifest), now.getTime()) };
+}
+
+/** Stores a change of state, and tells of it. */
+export async function writeState(
+  query: Query,
+  before: ElectionState,
+  status: Status,
+  action: string,
+  now: Date,
+): Promise<ElectionState> {
+  await query(
+    `UPDATE office.lifecycles SET status = $2, revision = revision + 1, changed_at = $3::timestamptz,
+       closed_at = CASE WHEN $4 THEN NULL ELSE closed_at END
+     WHERE election = $1`,
+    [before.election, status, now.toISOString(), action === "extend"],
+  );
+  const after = await readState(query, before.election, now);
+  const summary = ({ status, phase, manifest }: ElectionState) => ({
+    status,
+    phase,
+    manifestVersion: manifest.version,
+    closesAt: manifest.closesAt,
+    paused: manifest.paused ?? "nowhere",
+  });
+  await appendAudit(query, now, "state_changed", before.election, { action }, {
+    before: summary(before),
+    after: summary(after),
+  });
+  return after;
+}
+
+/** What the caller knows beside the database. */
+export type KnownFacts = Readonly<{
+  /** The election's log; what is unread is not known without it. */
+  log?: VoteLog;
+  failingChecks?: readonly string[];
+  recountDifferences?: number;
+}>;
+
+/** Reads the facts that actions depend on. */
+export async function readFacts(
+  query: Query,
+  { manifest, election, changedAt, status }: ElectionState,
+  now: Date,
+  { log, failingChecks = [], recountDifferences }: KnownFacts = {},
+): Promise<Facts> {
+  const { read, voters, held, final } = await queryOne<
+    { read: number; voters: number; held: number; final: boolean }
+  >(
+    query,
+    `SELECT (SELECT coalesce(sum(records_read), 0) FROM counting.log_positions WHERE election = $1)::float8 AS read,
+       (SELECT count(*) FROM (SELECT FROM counting.roll WHERE election = $1 AND struck_at IS NULL LIMIT 1) AS one)::float8 AS voters,
+       (SELECT count(*) FROM counting.held WHERE election = $1)::float8 AS held,
+       EXISTS (SELECT FROM results.elections WHERE election = $1 AND final_at IS NOT NULL) AS final`,
+    [election],
+  );
+  return {
+    ...hoursOf(manifest),
+    nowMs: now.getTime(),
+    recordsRead: read,
+    voters,
+    emptyStation: await emptyStation(query, manifest),
+    isPausedSomewhere: manifest.paused !== undefined,
+    unread: log === undefined ? 0 : await countUnread(query, election, log),
+    openSenderKeys: openSenderKeys(await readGatewaysIn(query, election)).open,
+    held,
+    isFinal: final,
+    failingChecks,
+    recountDifferences,
+    corrections: 0,
+    retentionUntilMs: (status === "certified" && changedAt !== null ? changedAt.getTime() : now.getTime()) +
+      RETENTION_MS,
+    isHold: false,
+  };
+}
+
+async function countUnread(query: Query, election: string, log: VoteLog): Promise<number> {
+  const positions = await readPositions(query, election);
+  const ends = await logEnds(log);
+  return ends.reduce(
+    (sum, end, partition) => sum + Math.max(0, end - (positions.get(partition)?.next ?? 0)),
+    0,
+  );
+}
+
+async function emptyStation(query: Query, manifest: Manifest): Promise<string | undefined> {
+  const { gateways } = indexElection(manifest);
+  const served = new Set([...gateways.values()].flatMap((stations) => [...stations]));
+  const rows = await query<{ station: string }>(
+    "SELECT DISTINCT station FROM registry.device_keys WHERE election = $1",
+    [manifest.election],
+  );
+  const equipped = new Set(rows.map(({ station }) => station));
+  return manifest.stations.find(({ id }) => !served.has(id) || !equipped.has(id))?.id;
+}
+
+/** Tells once that voting opened, and once that it closed, by the clock. */
+export async function noteClock(db: Database, election: string, key: NoteKey, now: Date): Promise<void> {
+  const { phase } = await readState(db.query, election, now);
+  if (!["open", "paused", "closed"].includes(phase)) return;
+  const [row] = await db.query<{ opened: boolean; closed: boolean }>(
+    "SELECT opened_at IS NOT NULL AS opened, closed_at IS NOT NULL AS closed FROM office.lifecycles WHERE election = $1",
+    [election],
+  );
+  if (row?.opened && (row.closed || phase !== "closed")) return;
+  await db.transaction(async (query) => {
+    const state = await readState(query, election, now, true);
+    const { opened, closed } = await queryOne<{ opened: boolean; closed: boolean }>(
+      query,
+      "SELECT opened_at IS NOT NULL AS opened, closed_at IS NOT NULL AS closed FROM office.lifecycles WHERE election = $1",
+      [election],
+    );
+    const { opensAt, closesAt } = state.manifest;
+    if (!opened) {
+      await query("UPDATE office.lifecycles SET opened_at = $2::timestamptz WHERE election = $1", [
+        election,
+        opensAt,
+      ]);
+      await appendAudit(query, now, "election_opened", election, { opensAt });
+    }
+    if (!closed && state.phase === "closed") {
+      await query("UPDATE office.lifecycles SET closed_at = $2::timestamptz WHERE election = $1", [
+        election,
+        closesAt,
+      ]);
+      await appendAudit(query, now, "election_closed", election, { closesAt });
+    }
+    await signHead(query, election, key, now);
+  });
+}

@@ -1,0 +1,197 @@
+/**
+ * The life of an election: which action is allowed in which state, how many officials it takes, and what keeps it from being done. Pure:
+ * clock and database are facts that the caller brings.
+ *
+ * @module
+ */
+
+/** What is stored of an election's state. */
+export const STATUSES = ["draft", "scheduled", "canvass", "certified", "cancelled", "destroyed"] as const;
+export type Status = (typeof STATUSES)[number];
+
+/** Where an election stands at a time. `open`, `paused` and `closed` follow from manifest and clock. */
+export const PHASES = [
+  "draft",
+  "scheduled",
+  "open",
+  "paused",
+  "closed",
+  "canvass",
+  "certified",
+  "cancelled",
+  "destroyed",
+] as const;
+export type Phase = (typeof PHASES)[number];
+
+/** Times of an election, milliseconds since 1970, and whether voting is paused everywhere. */
+export type Hours = Readonly<{
+  opensAtMs: number;
+  closesAtMs: number;
+  acceptsUntilMs: number;
+  isPaused: boolean;
+}>;
+
+/** Where an election stands at a time. The last moment is still open. */
+export function phaseAt(status: Status, { opensAtMs, closesAtMs, isPaused }: Hours, nowMs: number): Phase {
+  if (status !== "scheduled") return status;
+  if (nowMs < opensAtMs) return "scheduled";
+  if (nowMs > closesAtMs) return "closed";
+  return isPaused ? "paused" : "open";
+}
+
+/** What an action depends on beside the state. */
+export type Facts =
+  & Hours
+  & Readonly<{
+    nowMs: number;
+    /** The times that the action asks for, where it does. */
+    newClosesAtMs?: number;
+    recordsRead: number;
+    voters: number;
+    /** A station without a gateway or without a device, if there is one. */
+    emptyStation?: string;
+    /** Whether voting is paused somewhere. */
+    isPausedSomewhere: boolean;
+    /** What is on the log and was not read. */
+    unread: number;
+    openSenderKeys: number;
+    held: number;
+    isFinal: boolean;
+    /** Checks of the data that fail and are not waived. */
+    failingChecks: readonly string[];
+    /** Lines in which recount and tables differ; `undefined` when nobody has recounted. */
+    recountDifferences: number | undefined;
+    /** Decisions and adjustments since the newest certified version. */
+    corrections: number;
+    /** Until when records are kept, and whether somebody asked to keep them longer. */
+    retentionUntilMs: number;
+    isHold: boolean;
+  }>;
+
+/** How long before opening an election must be scheduled. */
+export const SCHEDULE_AHEAD_MS = 600_000;
+
+type Rule = Readonly<{
+  from: readonly Phase[];
+  /** The stored state after it; unchanged when left out. */
+  to?: Status;
+  officials: 1 | 2;
+  /** Why it cannot be done; `undefined` when it can. */
+  refuse?(facts: Facts): string | undefined;
+}>;
+
+const VOTING: readonly Phase[] = ["open", "paused"];
+const BEFORE_CERTIFICATION: readonly Phase[] = ["draft", "scheduled", "open", "paused", "closed", "canvass"];
+const iso = (ms: number) => new Date(ms).toISOString();
+
+/** Every action, from which phases it leads where, and how many officials it takes. */
+export const ACTIONS = {
+  schedule: {
+    from: ["draft"],
+    to: "scheduled",
+    officials: 2,
+    refuse({ emptyStation, voters, opensAtMs, nowMs }) {
+      if (emptyStation !== undefined) return `station ${emptyStation} has no gateway or no device`;
+      if (voters === 0) return "nobody is on the roll";
+      if (opensAtMs < nowMs + SCHEDULE_AHEAD_MS) {
+        return `it opens at ${iso(opensAtMs)}: that is in less than 10 min`;
+      }
+    },
+  },
+  unschedule: {
+    from: ["scheduled"],
+    to: "draft",
+    officials: 2,
+    refuse: ({ recordsRead }) =>
+      recordsRead > 0 ? `${recordsRead} records were read from its log` : undefined,
+  },
+  pause: { from: VOTING, officials: 1 },
+  resume: {
+    from: VOTING,
+    officials: 1,
+    refuse: ({ isPausedSomewhere }) => isPausedSomewhere ? undefined : "voting is paused nowhere",
+  },
+  extend: {
+    from: ["scheduled", "open", "paused", "closed"],
+    officials: 2,
+    refuse({ acceptsUntilMs, closesAtMs, newClosesAtMs, nowMs }) {
+      if (nowMs > acceptsUntilMs) return `the acceptance window ended at ${iso(acceptsUntilMs)}`;
+      if (newClosesAtMs !== undefined && newClosesAtMs <= closesAtMs) {
+        return `the new time must be later than ${iso(closesAtMs)}, when it closes now`;
+      }
+      if (newClosesAtMs !== undefined && newClosesAtMs <= nowMs) return "the new time must be in the future";
+    },
+  },
+  close_early: { from: VOTING, officials: 2 },
+  begin_canvass: {
+    from: ["closed"],
+    to: "canvass",
+    officials: 1,
+    refuse({ acceptsUntilMs, nowMs, unread, openSenderKeys }) {
+      if (nowMs <= acceptsUntilMs) return `votes may be delivered until ${iso(acceptsUntilMs)}`;
+      if (unread > 0) return `${unread} records on the log were not read yet`;
+      if (openSenderKeys > 0) return `${openSenderKeys} sender keys have neither a statement nor a waiver`;
+    },
+  },
+  certify: {
+    from: ["canvass"],
+    to: "certified",
+    officials: 2,
+    refuse({ unread, held, isFinal, failingChecks, recountDifferences }) {
+      if (unread > 0) return `${unread} records on the log were not read yet`;
+      if (held > 0) return `${held} records are held: decide about them`;
+      if (!isFinal) return "the final release has not been made";
+      if (failingChecks.length > 0) return `checks fail and are not waived: ${failingChecks.join(", ")}`;
+      if (recountDifferences !== undefined && recountDifferences > 0) {
+        return `recount and tables differ in ${recountDifferences} lines`;
+      }
+    },
+  },
+  correct: {
+    from: ["certified"],
+    officials: 2,
+    refuse: ({ corrections }) => corrections > 0 ? undefined : "there is no decision or adjustment in it",
+  },
+  reopen: {
+    from: ["certified"],
+    to: "canvass",
+    officials: 2,
+    refuse: ({ nowMs, retentionUntilMs }) =>
+      nowMs > retentionUntilMs ? `the time of retention ended at ${iso(retentionUntilMs)}` : undefined,
+  },
+  cancel: { from: BEFORE_CERTIFICATION, to: "cancelled", officials: 2 },
+  destroy: {
+    from: ["certified", "cancelled"],
+    to: "destroyed",
+    officials: 2,
+    refuse({ nowMs, retentionUntilMs, isHold }) {
+      if (isHold) return "somebody asked for its records to be kept: a hold is set";
+      if (nowMs <= retentionUntilMs) return `its records are kept until ${iso(retentionUntilMs)}`;
+    },
+  },
+  decide: { from: ["open", "paused", "closed", "canvass"], officials: 2 },
+  waive_sender_keys: { from: ["open", "paused", "closed", "canvass"], officials: 2 },
+  waive_check: { from: ["canvass"], officials: 2 },
+} as const satisfies Record<string, Rule>;
+export type Action = keyof typeof ACTIONS;
+
+/** What an action leads to, or why it is not allowed. */
+export type Transition =
+  | Readonly<{ to: Status; officials: 1 | 2 }>
+  | Readonly<{ refused: "phase" | "facts"; why: string }>;
+
+/** Says what an action leads to. */
+export function transition(status: Status, action: Action, facts: Facts): Transition {
+  const rule: Rule = ACTIONS[action];
+  const phase = phaseAt(status, facts, facts.nowMs);
+  if (!rule.from.includes(phase)) {
+    return { refused: "phase", why: `the election is ${phase}, and it takes ${rule.from.join(", ")}` };
+  }
+  const why = rule.refuse?.(facts);
+  return why === undefined ? { to: rule.to ?? status, officials: rule.officials } : { refused: "facts", why };
+}
+
+/** The actions that are allowed now. */
+export function allowedActions(status: Status, facts: Facts): Action[] {
+  return (Object.keys(ACTIONS) as Action[]).filter((action) => "to" in transition(status, action, facts));
+}

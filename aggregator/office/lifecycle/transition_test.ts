@@ -1,0 +1,150 @@
+import assert from "assert";
+import { NOON_MS } from "../../../tests/fixture.ts";
+import {
+  type Action,
+  ACTIONS,
+  allowedActions,
+  type Facts,
+  type Phase,
+  phaseAt,
+  PHASES,
+  type Status,
+  transition,
+} from "./transition.ts";
+
+Deno.test.sanitizer({ ops: true, resources: true });
+
+const HOUR_MS = 3_600_000;
+
+/** Facts under which nothing is refused but by the phase. */
+const FINE: Facts = {
+  nowMs: NOON_MS,
+  opensAtMs: NOON_MS - HOUR_MS,
+  closesAtMs: NOON_MS + HOUR_MS,
+  acceptsUntilMs: NOON_MS + 2 * HOUR_MS,
+  newClosesAtMs: NOON_MS + 24 * HOUR_MS,
+  isPaused: false,
+  isPausedSomewhere: true,
+  recordsRead: 0,
+  voters: 5,
+  unread: 0,
+  openSenderKeys: 0,
+  held: 0,
+  isFinal: true,
+  failingChecks: [],
+  recountDifferences: 0,
+  corrections: 1,
+  retentionUntilMs: NOON_MS + 1_000 * HOUR_MS,
+  isHold: false,
+};
+
+/** A state and facts in which an election is in a phase. */
+const IN: Record<Phase, [Status, Partial<Facts>]> = {
+  draft: ["draft", { opensAtMs: NOON_MS + HOUR_MS }],
+  scheduled: ["scheduled", { opensAtMs: NOON_MS + HOUR_MS, closesAtMs: NOON_MS + 2 * HOUR_MS }],
+  open: ["scheduled", {}],
+  paused: ["scheduled", { isPaused: true }],
+  closed: ["scheduled", { closesAtMs: NOON_MS - 2, acceptsUntilMs: NOON_MS - 1 }],
+  canvass: ["canvass", {}],
+  certified: ["certified", {}],
+  cancelled: ["cancelled", { retentionUntilMs: NOON_MS - 1 }],
+  destroyed: ["destroyed", {}],
+};
+
+/** Every pair of phase and action: the state that it leads to. What is not here is refused. */
+const TABLE: Partial<Record<Phase, Partial<Record<Action, Status>>>> = {
+  draft: { schedule: "scheduled", cancel: "cancelled" },
+  scheduled: { unschedule: "draft", extend: "scheduled", cancel: "cancelled" },
+  open: {
+    pause: "scheduled",
+    resume: "scheduled",
+    extend: "scheduled",
+    close_early: "scheduled",
+    cancel: "cancelled",
+    decide: "scheduled",
+    waive_sender_keys: "scheduled",
+  },
+  paused: {
+    pause: "scheduled",
+    resume: "scheduled",
+    extend: "scheduled",
+    close_early: "scheduled",
+    cancel: "cancelled",
+    decide: "scheduled",
+    waive_sender_keys: "scheduled",
+  },
+  closed: {
+    begin_canvass: "canvass",
+    cancel: "cancelled",
+    decide: "scheduled",
+    waive_sender_keys: "scheduled",
+  },
+  canvass: {
+    certify: "certified",
+    cancel: "cancelled",
+    decide: "canvass",
+    waive_sender_keys: "canvass",
+    waive_check: "canvass",
+  },
+  certified: { correct: "certified", reopen: "canvass" },
+  cancelled: { destroy: "destroyed" },
+};
+const ONE_OFFICIAL: readonly Action[] = ["pause", "resume", "begin_canvass"];
+
+for (const phase of PHASES) {
+  for (const action of Object.keys(ACTIONS) as Action[]) {
+    const to = TABLE[phase]?.[action];
+    Deno.test(`transition() ${to === undefined ? "refuses" : "allows"} ${action} in ${phase}`, () => {
+      const [status, change] = IN[phase];
+      const facts = { ...FINE, ...change };
+      assert.equal(phaseAt(status, facts, facts.nowMs), phase);
+      const found = transition(status, action, facts);
+      if (to === undefined) assert.ok("refused" in found, JSON.stringify(found));
+      else assert.deepEqual(found, { to, officials: ONE_OFFICIAL.includes(action) ? 1 : 2 });
+      assert.equal(allowedActions(status, facts).includes(action), to !== undefined);
+    });
+  }
+}
+
+for (
+  const [action, phase, change, why] of [
+    ["schedule", "draft", { emptyStation: "n-1" }, /station n-1 has no gateway or no device/],
+    ["schedule", "draft", { voters: 0 }, /nobody is on the roll/],
+    ["schedule", "draft", { opensAtMs: NOON_MS + 599_999 }, /less than 10 min/],
+    ["unschedule", "scheduled", { recordsRead: 1 }, /1 records were read/],
+    ["resume", "open", { isPausedSomewhere: false }, /paused nowhere/],
+    ["extend", "closed", {}, /the acceptance window ended/],
+    ["extend", "open", { newClosesAtMs: NOON_MS + HOUR_MS }, /must be later than/],
+    ["extend", "closed", { acceptsUntilMs: NOON_MS, newClosesAtMs: NOON_MS - 1 }, /must be in the future/],
+    ["begin_canvass", "closed", { acceptsUntilMs: NOON_MS }, /may be delivered until/],
+    ["begin_canvass", "closed", { unread: 2 }, /2 records on the log were not read/],
+    ["begin_canvass", "closed", { openSenderKeys: 3 }, /3 sender keys have neither/],
+    ["certify", "canvass", { unread: 1 }, /1 records on the log were not read/],
+    ["certify", "canvass", { held: 1 }, /1 records are held/],
+    ["certify", "canvass", { isFinal: false }, /final release/],
+    ["certify", "canvass", { failingChecks: ["sums", "roll"] }, /not waived: sums, roll/],
+    ["certify", "canvass", { recountDifferences: 4 }, /differ in 4 lines/],
+    ["correct", "certified", { corrections: 0 }, /no decision or adjustment/],
+    ["reopen", "certified", { retentionUntilMs: NOON_MS - 1 }, /retention ended/],
+    ["destroy", "cancelled", { isHold: true }, /a hold is set/],
+    ["destroy", "certified", {}, /its records are kept until/],
+  ] as [Action, Phase, Partial<Facts>, RegExp][]
+) {
+  Deno.test(`transition() refuses ${action} in ${phase} and says why: ${why.source}`, () => {
+    const [status, inPhase] = IN[phase];
+    const found = transition(status, action, { ...FINE, ...inPhase, ...change });
+    assert.ok("refused" in found && found.refused === "facts", JSON.stringify(found));
+    assert.match(found.why, why);
+  });
+}
+
+Deno.test("phaseAt() counts the last moment as open, and stored states go before the clock", () => {
+  const hours = { ...FINE, opensAtMs: 10, closesAtMs: 20 };
+  assert.deepEqual([9, 10, 20, 21].map((nowMs) => phaseAt("scheduled", hours, nowMs)), [
+    "scheduled",
+    "open",
+    "open",
+    "closed",
+  ]);
+  assert.equal(phaseAt("canvass", hours, 15), "canvass");
+});

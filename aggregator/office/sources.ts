@@ -1,0 +1,21 @@
+/**
+ * What the office's use cases stand on.
+ *
+ * @module
+ */
+import type { VoteLog } from "../../shared/log/vote_log.ts";
+import type { Database } from "../database/database.ts";
+import type { Keyring } from "../registry/keyring.ts";
+import type { OfficeKeys } from "./office_key.ts";
+
+/** Database, clock, keys and logs. */
+export type OfficeSources = Readonly<{
+  /** May write. */
+  db: Database;
+  /** Milliseconds since 1970. */
+  now(): number;
+  keys: OfficeKeys;
+  keyring: Keyring;
+  /** An election's vote log, for decisions and certification. The caller closes nothing. */
+  openLog(election: string, partitions: number): Promise<VoteLog>;
+}>;

@@ -1,0 +1,123 @@
+/**
+ * The role `office`: answers officials, and does what the clock asks of an office: it signs heads of the audit trail every hour, and
+ * notes when voting opened and closed. It has the master keys and the office's key.
+ *
+ * @module
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import type { OpenAPIHono } from "@hono/zod-openapi";
+import type { VoteLog } from "../../shared/log/vote_log.ts";
+import { actAs } from "../audit/actor.ts";
+import { chainsOf } from "../audit/verify.ts";
+import { type Database, isDatabaseAway } from "../database/database.ts";
+import { createOfficeApp } from "../office/api/app.ts";
+import { currentHead } from "../office/api/audit_endpoints.ts";
+import { type OfficeKeys, readOfficeKeys } from "../office/office_key.ts";
+import { noteClock } from "../office/lifecycle/state.ts";
+import { limitAddresses } from "../public/address_limits.ts";
+import { electionIds } from "../registry/elections.ts";
+import type { Keyring } from "../registry/keyring.ts";
+import { OfficeError } from "../registry/office_error.ts";
+
+/** How often heads are signed, in milliseconds. */
+const SIGN_EVERY_MS = 3_600_000;
+/** How often the clock is looked at for elections that open and close, in milliseconds. */
+const CLOCK_EVERY_MS = 1_000;
+
+/** Attempts to sign in of one address (IPv6: of one /64). */
+const SIGN_INS = { requestsPerSecond: 1, burstRequests: 20 };
+
+/** What the office needs. */
+export type OfficeOptions = Readonly<{
+  /** May write. */
+  db: Database;
+  keysDirectory: string;
+  keyring: Keyring;
+  openLog(election: string, partitions: number): VoteLog | Promise<VoteLog>;
+  /** Whether the logs are opened for the office alone, which then closes them. */
+  ownsLogs: boolean;
+  signal: AbortSignal;
+  onError(error: unknown): void;
+}>;
+
+/** The office's part of a process. */
+export class Office {
+  readonly routes: OpenAPIHono;
+  readonly #options: OfficeOptions;
+  readonly #keys: OfficeKeys;
+  readonly #logs = new Map<string, Promise<VoteLog>>();
+  readonly #running: Promise<void>;
+
+  /** @throws {OfficeError} when the office has not been set up. */
+  constructor(options: OfficeOptions) {
+    const { db, keysDirectory, keyring } = options;
+    const keys = readOfficeKeys(keysDirectory);
+    if (keys === undefined) {
+      throw new OfficeError(
+        `Cannot run the role office: there is no office's key in ${keysDirectory}; set it up with \`deno task office init\``,
+      );
+    }
+    this.#options = options;
+    this.#keys = keys;
+    this.routes = createOfficeApp({
+      db,
+      now: Date.now,
+      keys,
+      keyring,
+      openLog: (election, partitions) => this.#logOf(election, partitions),
+      limitSignIns: limitAddresses(SIGN_INS, Date.now),
+    });
+    this.#running = this.#watch();
+  }
+
+  /** Resolves when it has stopped, after the signal. */
+  async run(): Promise<void> {
+    await this.#running;
+    if (!this.#options.ownsLogs) return;
+    for (const log of this.#logs.values()) await log.then((log) => log.close(), () => {});
+  }
+
+  #logOf(election: string, partitions: number): Promise<VoteLog> {
+    const { openLog, ownsLogs } = this.#options;
+    if (!ownsLogs) return Promise.resolve(openLog(election, partitions));
+    const known = this.#logs.get(election);
+    if (known !== undefined) return known;
+    const opened = Promise.resolve(openLog(election, partitions));
+    this.#logs.set(election, opened);
+    // The next one who asks tries again.
+    opened.catch(() => this.#logs.delete(election));
+    return opened;
+  }
+
+  async #watch(): Promise<void> {
+    const { signal, onError } = this.#options;
+    let signedMs = -Infinity;
+    while (!signal.aborted) {
+      try {
+        await this.#tellTheTime();
+        if (performance.now() - signedMs >= SIGN_EVERY_MS) {
+          await this.#signHeads();
+          signedMs = performance.now();
+        }
+      } catch (error) {
+        // While the database is away its watch says so.
+        if (!signal.aborted && !isDatabaseAway(error)) onError(error);
+      }
+      await delay(CLOCK_EVERY_MS, undefined, { signal }).catch(() => {});
+    }
+  }
+
+  async #signHeads(): Promise<void> {
+    const { db } = this.#options;
+    for (const election of await chainsOf(db.query)) {
+      await currentHead(db.query, election, this.#keys.notes, new Date());
+    }
+  }
+
+  async #tellTheTime(): Promise<void> {
+    const { db } = this.#options;
+    for (const election of await electionIds(db.query)) {
+      await actAs({ actor: "process:clock" }, () => noteClock(db, election, this.#keys.notes, new Date()));
+    }
+  }
+}
