@@ -6,6 +6,7 @@ import { openBallotBox, testVoters } from "../tests/ballot_box.ts";
 import { withDirectory } from "../tests/directory.ts";
 import { eventually } from "../tests/eventually.ts";
 import { MASTER, NOON_MS } from "../tests/fixture.ts";
+import { addTally } from "../tests/tallies.ts";
 import { testDatabase } from "../tests/test_database.ts";
 import { ALL_VOTERS } from "../shared/marks.ts";
 import { countGroup } from "./counting/positions.ts";
@@ -315,9 +316,7 @@ Deno.test("ElectionRunner stops counting for good when the log is another one, s
   await withScene("stops", async (scene) => {
     await scene.cast(0, 1, 2);
     await countAnotherLog(scene);
-    await db.query("INSERT INTO counting.station_voters VALUES ($1, 's-1', 'in_person', 0, 3)", [
-      scene.election,
-    ]);
+    await addTally(db.query, { election: scene.election, station: "s-1", mode: "in_person", voters: 3 });
     const runner = scene.start();
     await eventually("it has stopped", () => runner.stopped !== undefined);
     assert.match(runner.stopped!, /^Cannot count election stops, partition \d: the log is another one/);

@@ -21,6 +21,7 @@ const FILES = [
   "000042_process_roles.sql",
   "000043_sums.sql",
   "000044_rejections_arrive.sql",
+  "000047_tallies.sql",
 ];
 
 /** The database and this program do not fit; the message says which of them has to follow. */

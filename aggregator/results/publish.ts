@@ -164,7 +164,7 @@ class Publishing {
   /** The stations where anybody has voted, or of which anything was published. */
   async voted(): Promise<string[]> {
     const rows = await this.query<{ station: string }>(
-      `SELECT DISTINCT station FROM counting.station_voters WHERE election = $1
+      `SELECT DISTINCT station FROM counting.tallies WHERE election = $1 AND voters > 0
        UNION SELECT DISTINCT station FROM results.cells WHERE election = $1`,
       [this.policy.election],
     );
@@ -179,11 +179,11 @@ class Publishing {
        FROM unnest($2::text::text[]) AS s (station)
        CROSS JOIN LATERAL (
          SELECT mode, contest, sum(counted) AS counted FROM (
-           SELECT mode, contest, votes AS counted FROM counting.station_counts
-           WHERE election = $1::text AND station = s.station AND candidate = '${MARK.ballots}'
-           UNION ALL
-           SELECT mode, '${ALL_VOTERS}', voters FROM counting.station_voters
-           WHERE election = $1::text AND station = s.station
+           SELECT t.mode, o.contest, o.votes AS counted
+           FROM counting.tallies t JOIN counting.layouts l ON l.election = t.election AND l.layout = t.layout
+           CROSS JOIN LATERAL unnest('{${ALL_VOTERS}}' || l.contests[1:l.ballots], t.voters || t.votes[1:l.ballots]::bigint[])
+             AS o (contest, votes)
+           WHERE t.election = $1::text AND t.station = s.station AND o.votes > 0
            UNION ALL
            SELECT mode, contest, 0 FROM results.cells
            WHERE election = $1::text AND station = s.station AND known > 0

@@ -16,12 +16,12 @@ WITH taken AS (
 ),
 touched AS MATERIALIZED (
   SELECT DISTINCT station FROM taken
-  UNION SELECT DISTINCT station FROM counting.station_voters WHERE $2::boolean AND election = $1::text
+  UNION SELECT DISTINCT station FROM counting.tallies WHERE $2::boolean AND election = $1::text
 ),
 cells AS (
   SELECT t.station, v.mode, v.voters
   FROM touched t CROSS JOIN LATERAL (
-    SELECT mode, sum(voters) AS voters FROM counting.station_voters
+    SELECT mode, sum(voters) AS voters FROM counting.tallies
     WHERE election = $1::text AND station = t.station GROUP BY mode
   ) v
 ),
@@ -40,7 +40,7 @@ packed AS MATERIALIZED (
       'contest', s.contest, 'candidate', s.candidate, 'votes', s.votes, 'added', s.votes - coalesce(b.votes, 0)
     ) ORDER BY s.contest, s.candidate)
     FROM (
-      SELECT contest, candidate, sum(votes) AS votes FROM counting.station_counts
+      SELECT contest, candidate, sum(votes) AS votes FROM counting.cell_votes
       WHERE election = $1::text AND station = d.station AND mode = d.mode
       GROUP BY contest, candidate
     ) s
