@@ -92,8 +92,8 @@ const FREE_LANE = `coalesce(
 )`;
 
 /** Those layouts of a batch that the database has not. Parameters: as {@link FREE_LANE}, the election, the layouts. */
-const LACKING = `ARRAY(
-  SELECT l.layout::text FROM unnest($5::text::bigint[]) AS l (layout)
+const LACKING = `(
+  SELECT coalesce(json_agg(l.layout::text), '[]') FROM unnest($5::text::bigint[]) AS l (layout)
   WHERE NOT EXISTS (SELECT FROM counting.layouts k WHERE k.election = $4::text AND k.layout = l.layout)
 )`;
 

@@ -94,6 +94,17 @@ function candidatesOf(contest: string, manifests: readonly EffectiveManifest[]):
   return [...candidates];
 }
 
+/**
+ * SQL, for a FROM clause: tallies by option, as rows of election, station, mode, contest, candidate and votes. There are several
+ * rows of one option where a station has several lanes or layouts, and none where nobody chose it.
+ */
+export const CELL_VOTES = `(
+  SELECT t.election, t.station, t.mode, o.contest, o.candidate, o.votes::bigint AS votes
+  FROM counting.tallies t JOIN counting.layouts l ON l.election = t.election AND l.layout = t.layout
+  CROSS JOIN LATERAL unnest(l.contests, l.candidates, t.votes) AS o (contest, candidate, votes)
+  WHERE o.votes > 0
+)`;
+
 /** Writes layouts that the database may lack, in the caller's transaction. */
 export async function writeLayouts(
   query: Query,

@@ -63,7 +63,8 @@ Deno.test("writeLayouts() writes each layout once, and nobody changes it", async
   ];
   for (let i = 0; i < 2; i++) await db.transaction((query) => writeLayouts(query, "e", layouts));
   const rows = await db.query<{ id: string; ballots: number; contests: string[]; candidates: string[] }>(
-    "SELECT layout::text AS id, ballots, contests, candidates FROM counting.layouts WHERE election = 'e'",
+    `SELECT layout::text AS id, ballots, to_json(contests) AS contests, to_json(candidates) AS candidates
+     FROM counting.layouts WHERE election = 'e'`,
   );
   assert.deepEqual(
     new Map(rows.map(({ id, ...row }) => [id, row])),

@@ -8,6 +8,7 @@ import { voteOf } from "../../tests/tallies.ts";
 import { tamper, testDatabase } from "../../tests/test_database.ts";
 import type { Database } from "../database/database.ts";
 import { publishManifest } from "../registry/elections.ts";
+import { CELL_VOTES } from "./layouts.ts";
 import { type Recount, recount } from "./recount.ts";
 
 const db = await testDatabase();
@@ -87,7 +88,7 @@ Deno.test("recount() finds no difference when a later manifest shuffles and adds
   const { counted, differences, shown } = await recounted(box);
   assert.deepEqual([counted, differences], [24, 0], JSON.stringify(shown));
   const votes = await db.query<{ candidate: string; votes: number }>(
-    `SELECT candidate, sum(votes)::float8 AS votes FROM counting.cell_votes
+    `SELECT candidate, sum(votes)::float8 AS votes FROM ${CELL_VOTES} v
      WHERE election = $1 AND candidate NOT LIKE '#%' GROUP BY 1 ORDER BY 1`,
     [box.election],
   );
@@ -206,7 +207,7 @@ for (const [what, sql, lines] of FORGERIES) {
 Deno.test("recount() says what the tables say, and what it comes to", async () => {
   const box = await countedBox();
   const [{ votes }] = await db.query<{ votes: number }>(
-    `SELECT votes::float8 AS votes FROM counting.cell_votes
+    `SELECT votes::float8 AS votes FROM ${CELL_VOTES} v
      WHERE election = $1 AND candidate = 'bob' AND station = 'n-2' AND mode = 'early'`,
     [box.election],
   );

@@ -22,6 +22,7 @@ const FILES = [
   "000043_sums.sql",
   "000044_rejections_arrive.sql",
   "000047_tallies.sql",
+  "000048_releases_cheaper.sql",
 ];
 
 /** The database and this program do not fit; the message says which of them has to follow. */

@@ -7,6 +7,7 @@
  * @module
  */
 import { ALL_VOTERS, MARK } from "../../shared/marks.ts";
+import { CELL_VOTES } from "../counting/layouts.ts";
 import { arrayLiteral, type Query } from "../database/database.ts";
 import type { Cell, Unit } from "./units.ts";
 
@@ -47,7 +48,7 @@ async function eachPage(
 const TARGETS = {
   count: `
     SELECT t.*, c.candidate, c.votes FROM taken t CROSS JOIN LATERAL (
-      SELECT candidate, sum(votes) AS votes FROM counting.cell_votes
+      SELECT candidate, sum(votes) AS votes FROM ${CELL_VOTES} v
       WHERE election = $1::text AND station = t.station AND mode = t.mode AND contest = t.contest GROUP BY candidate
     ) c
     UNION ALL

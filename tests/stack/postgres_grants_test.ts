@@ -25,7 +25,6 @@ const RELEASED: Grants = { reader: READ, audit: READ, server: READ, indexer: REA
  */
 const TABLES: Record<string, Grants> = {
   "audit.events": { office: READ_ADD, aggregator: READ_ADD, audit: READ, indexer: READ },
-  "counting.cell_votes": { aggregator: READ, audit: READ },
   "counting.changes": { aggregator: "SELECT, INSERT, DELETE", audit: READ },
   "counting.closed_gateways": { ...TOTALS, server: READ, sync: "INSERT" },
   "counting.delivered_statements": { aggregator: "SELECT, DELETE", audit: READ, sync: READ_ADD },

@@ -71,13 +71,6 @@ LEFT JOIN (
 
 DROP TABLE counting.station_counts, counting.station_voters;
 
--- Tallies by option, for who reads them so. Options without votes have no rows.
-CREATE VIEW counting.cell_votes AS
-SELECT t.election, t.station, t.mode, o.contest, o.candidate, o.votes::bigint AS votes
-FROM counting.tallies t JOIN counting.layouts l ON l.election = t.election AND l.layout = t.layout
-CROSS JOIN LATERAL unnest(l.contests, l.candidates, t.votes) AS o (contest, candidate, votes)
-WHERE o.votes > 0;
-
 CREATE OR REPLACE FUNCTION counting.ballots_of(wanted text) RETURNS TABLE (contest text, ballots bigint)
   LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
   AS $$ SELECT o.contest, sum(o.votes)::bigint
@@ -87,6 +80,5 @@ CREATE OR REPLACE FUNCTION counting.ballots_of(wanted text) RETURNS TABLE (conte
 
 GRANT SELECT, INSERT ON counting.layouts TO pollwire_counter;
 GRANT SELECT, INSERT, UPDATE ON counting.tallies TO pollwire_counter;
-GRANT SELECT ON counting.cell_votes TO pollwire_counter, pollwire_auditor;
 GRANT SELECT ON counting.layouts, counting.tallies TO pollwire_auditor;
 GRANT SELECT (election, station, voters) ON counting.tallies TO pollwire_server;
