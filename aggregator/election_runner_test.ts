@@ -12,6 +12,7 @@ import { ALL_VOTERS } from "../shared/marks.ts";
 import { countGroup } from "./counting/positions.ts";
 import { type Database, oneForAll } from "./database/database.ts";
 import { ElectionRunner, type RunnerOptions } from "./election_runner.ts";
+import { Publisher } from "./publisher.ts";
 import { rebuild } from "./counting/rebuild.ts";
 import { withdrawUnfounded } from "./results/withdraw.ts";
 import { publishManifest } from "./registry/elections.ts";
@@ -56,7 +57,9 @@ class Scene {
       onFault: (what, error) => this.faults.push(`${what}: ${(error as Error).message}`),
       ...change,
     });
-    this.#running = runner.run();
+    const publisher = new Publisher({ db: change.databases?.publishing ?? db, signal: this.#stop.signal });
+    publisher.add(runner);
+    this.#running = Promise.all([runner.run(), publisher.run()]).then(() => {});
     return runner;
   }
 

@@ -381,22 +381,12 @@ async function readUnits(
   return { byCell, all: [...all.values()] };
 }
 
-/**
- * Whether anything has changed since the last publishing, and nobody has published a moment ago: several processes
- * that publish in turn keep to one pace. Ignores a last publishing in the future (clock skew).
- *
- * @param paceMs How long ago the last publishing must be, in milliseconds.
- */
-export async function isDue(query: Query, election: string, now: Date, paceMs: number): Promise<boolean> {
-  const { due } = await queryOne<{ due: boolean }>(
-    query,
-    `SELECT EXISTS (SELECT FROM counting.changes WHERE election = $1) AND NOT EXISTS (
-       SELECT FROM (
-         SELECT released_at FROM results.releases WHERE election = $1 ORDER BY revision DESC LIMIT 1
-       ) AS newest
-       WHERE released_at BETWEEN $2::timestamptz - $3::float8 * interval '1 millisecond' AND $2::timestamptz
-     ) AS due`,
-    [election, now.toISOString(), paceMs],
+/** Those of these elections whose counts have changed since their last publishing. */
+export async function changedElections(query: Query, elections: readonly string[]): Promise<Set<string>> {
+  const rows = await query<{ election: string }>(
+    `SELECT election FROM unnest($1::text::text[]) AS e (election)
+     WHERE EXISTS (SELECT FROM counting.changes c WHERE c.election = e.election)`,
+    [arrayLiteral(elections)],
   );
-  return due;
+  return new Set(rows.map(({ election }) => election));
 }

@@ -6,7 +6,7 @@ import { addTally } from "../../tests/tallies.ts";
 import { withDatabase } from "../../tests/test_database.ts";
 import type { Database, Query } from "../database/database.ts";
 import { rebuildWork } from "../counting/rebuild_lease.ts";
-import { isDue, publish, type ReleasePolicy } from "./publish.ts";
+import { changedElections, publish, type ReleasePolicy } from "./publish.ts";
 import { releasesSince } from "./results.ts";
 import { withdrawUnfounded } from "./withdraw.ts";
 
@@ -262,17 +262,15 @@ for (const threshold of [1, 5]) {
   });
 }
 
-Deno.test("isDue() waits from one publishing to the next, whoever did it, and not for one in the future", async () => {
+Deno.test("changedElections() names those that have changed since they were published", async () => {
   await withDatabase(async (db) => {
-    const after = (ms: number) => isDue(db.query, "test", new Date(NOW.getTime() + ms), 200);
-    assert.equal(await after(0), false, "nothing has changed");
+    const changed = () => changedElections(db.query, ["other", "test"]);
+    assert.deepEqual(await changed(), new Set());
     await count(db.query, 1, "ann");
-    assert.equal(await after(0), true, "nothing was published yet");
+    assert.deepEqual(await changed(), new Set(["test"]));
+    assert.deepEqual(await changedElections(db.query, ["other"]), new Set());
     await publish(db, policy({ threshold: 1 }), NOW);
-    await count(db.query, 1, "ann");
-    assert.deepEqual([await after(1), await after(200), await after(201)], [false, false, true]);
-    assert.equal(await after(-1), true, "another's clock is ahead");
-    assert.equal(await isDue(db.query, "other", NOW, 200), false);
+    assert.deepEqual(await changed(), new Set());
   });
 });
 
