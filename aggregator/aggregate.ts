@@ -127,6 +127,7 @@ export async function runAggregator(
       }),
     );
   }
+  if (counting !== undefined) running.push(counting.publish());
   while (!signal.aborted) {
     const known = watch.away === undefined ? await readElections(databases.reading, log) : undefined;
     isRegistryRead ||= known !== undefined;

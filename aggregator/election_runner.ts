@@ -1,5 +1,6 @@
 /**
- * Runs one election in the aggregator: counts its log, publishes its releases, follows its manifest.
+ * Runs one election in the aggregator: counts its log, follows its manifest, and publishes its releases when the
+ * publisher (publisher.ts) says so.
  *
  * @module
  */
@@ -8,20 +9,12 @@ import type { VoteLog } from "../shared/log/vote_log.ts";
 import { ElectionCount, type ElectionCountOptions, type Standing } from "./counting/election_count.ts";
 import { type FinalReleaseGate, OPEN_GATE } from "./results/final_gate.ts";
 import { FinalWatch } from "./results/final_watch.ts";
-import { isDue, publish } from "./results/publish.ts";
+import type { Database } from "./database/database.ts";
+import type { Publishable } from "./publisher.ts";
+import { publish } from "./results/publish.ts";
 
-/**
- * How long at the least is between two publishings of changed stations, and how often it is asked whether one is due,
- * in milliseconds: each costs the database about as much as the votes that it shows.
- */
-const PUBLISH_EVERY_MS = 200;
-const POLL_EVERY_MS = 50;
-/** The same after the final release: what comes late is shown together, as far as it comes together. */
-const PUBLISH_LATE_EVERY_MS = 5_000;
 /** How often the registry is asked for a newer manifest, in milliseconds. */
 const RELOAD_EVERY_MS = 1_000;
-/** How long to wait after publishing failed before trying again, in milliseconds. */
-const AGAIN_AFTER_MS = 1_000;
 
 /** What a runner is made of. */
 export type RunnerOptions =
@@ -33,7 +26,7 @@ export type RunnerOptions =
   }>;
 
 /** Runs one election until the signal aborts. */
-export class ElectionRunner {
+export class ElectionRunner implements Publishable {
   readonly #options: RunnerOptions;
   readonly #count: ElectionCount;
   readonly #final: FinalWatch;
@@ -78,40 +71,42 @@ export class ElectionRunner {
   }
 
   async run(): Promise<void> {
-    await Promise.all([this.#count.run(), this.#publish(), this.#follow(), this.#final.run()]);
+    await Promise.all([this.#count.run(), this.#follow(), this.#final.run()]);
   }
 
-  async #publish(): Promise<void> {
-    const { history, signal, onFault } = this.#options;
-    while (!signal.aborted) {
-      let waitMs = POLL_EVERY_MS;
-      try {
-        // Where k > 1 most publishings release nothing: they must not come faster for that.
-        if (await this.#publishOnce()) waitMs = PUBLISH_EVERY_MS;
-      } catch (error) {
-        if (signal.aborted) return;
-        onFault(`publishing of ${history.election} failed`, error);
-        waitMs = AGAIN_AFTER_MS;
-      }
-      await delay(waitMs, undefined, { signal }).catch(() => {});
-    }
+  get election(): string {
+    return this.#options.history.election;
   }
 
-  /** Publishes what is due. Returns whether it was this process's turn to. */
-  async #publishOnce(): Promise<boolean> {
-    const { databases: { publishing: db }, history, now, onReleased } = this.#options;
-    const { manifest, stations } = history.newest;
-    const terms = {
-      version: manifest.version,
+  /** Whether the final release was due when this was last published. */
+  get isFinal(): boolean {
+    return this.#published.final;
+  }
+
+  /** After a start, and after a manifest changed the rules, stations are published without a change of theirs. */
+  hasNews(): boolean {
+    const { version, final, caughtUp } = this.#terms();
+    return version !== this.#published.version || (final && !this.#published.final) ||
+      (caughtUp && !this.#published.caughtUp);
+  }
+
+  onFault(what: string, error: unknown): void {
+    this.#options.onFault(what, error);
+  }
+
+  #terms() {
+    return {
+      version: this.#options.history.newest.manifest.version,
       final: this.#final.isDue,
       caughtUp: this.#final.isCaughtUp,
     };
-    // After a start, and after a manifest changed the rules, stations are looked at without a change of theirs.
-    const all = terms.version !== this.#published.version;
-    const isNews = all || (terms.final && !this.#published.final) ||
-      (terms.caughtUp && !this.#published.caughtUp);
-    const paceMs = terms.final ? PUBLISH_LATE_EVERY_MS : PUBLISH_EVERY_MS;
-    if (!isNews && !await isDue(db.query, manifest.election, new Date(now()), paceMs)) return false;
+  }
+
+  /** Publishes what is due. Returns whether it was this process's turn to. */
+  async publish(db: Database): Promise<boolean> {
+    const { history, now, onReleased } = this.#options;
+    const { manifest, stations } = history.newest;
+    const terms = this.#terms();
     const releases = await publish(db, {
       election: manifest.election,
       threshold: manifest.releaseThreshold,
@@ -119,7 +114,7 @@ export class ElectionRunner {
       final: terms.final,
       caughtUp: terms.caughtUp,
       regionOf: (station) => stations.get(station)?.region,
-      all,
+      all: terms.version !== this.#published.version,
     }, new Date(now()));
     if (releases === undefined) return false; // Another process is publishing, or rebuilds.
     this.#published = terms;

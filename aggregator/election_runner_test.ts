@@ -6,11 +6,13 @@ import { openBallotBox, testVoters } from "../tests/ballot_box.ts";
 import { withDirectory } from "../tests/directory.ts";
 import { eventually } from "../tests/eventually.ts";
 import { MASTER, NOON_MS } from "../tests/fixture.ts";
+import { addTally } from "../tests/tallies.ts";
 import { testDatabase } from "../tests/test_database.ts";
 import { ALL_VOTERS } from "../shared/marks.ts";
 import { countGroup } from "./counting/positions.ts";
 import { type Database, oneForAll } from "./database/database.ts";
 import { ElectionRunner, type RunnerOptions } from "./election_runner.ts";
+import { Publisher } from "./publisher.ts";
 import { rebuild } from "./counting/rebuild.ts";
 import { withdrawUnfounded } from "./results/withdraw.ts";
 import { publishManifest } from "./registry/elections.ts";
@@ -55,7 +57,9 @@ class Scene {
       onFault: (what, error) => this.faults.push(`${what}: ${(error as Error).message}`),
       ...change,
     });
-    this.#running = runner.run();
+    const publisher = new Publisher({ db: change.databases?.publishing ?? db, signal: this.#stop.signal });
+    publisher.add(runner);
+    this.#running = Promise.all([runner.run(), publisher.run()]).then(() => {});
     return runner;
   }
 
@@ -315,9 +319,7 @@ Deno.test("ElectionRunner stops counting for good when the log is another one, s
   await withScene("stops", async (scene) => {
     await scene.cast(0, 1, 2);
     await countAnotherLog(scene);
-    await db.query("INSERT INTO counting.station_voters VALUES ($1, 's-1', 'in_person', 0, 3)", [
-      scene.election,
-    ]);
+    await addTally(db.query, { election: scene.election, station: "s-1", mode: "in_person", voters: 3 });
     const runner = scene.start();
     await eventually("it has stopped", () => runner.stopped !== undefined);
     assert.match(runner.stopped!, /^Cannot count election stops, partition \d: the log is another one/);

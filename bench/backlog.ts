@@ -29,8 +29,7 @@ const DUPLICATE_OF = 50;
 
 const COUNTED = [
   "participations",
-  "station_counts",
-  "station_voters",
+  "tallies",
   "turnout_counts",
   "turnout_groups",
   "minute_voters",

@@ -10,6 +10,7 @@ import type { ElectionDefinition } from "../shared/election.ts";
 import { MARK } from "../shared/marks.ts";
 import type { VotingMode } from "../shared/vote.ts";
 import { MASTER, NOON_MS, testDefinition } from "./fixture.ts";
+import { addTally } from "./tallies.ts";
 import { withDatabase } from "./test_database.ts";
 
 /** Opens a database with an election that publishes with k = 1, works, and closes it. */
@@ -110,11 +111,7 @@ export async function countVoters(
   },
 ): Promise<void> {
   const { station, minute, region, ageGroup = "25-34", gender = "female", lane = 0 } = place;
-  await query(
-    `INSERT INTO counting.station_voters AS t VALUES ('test-2026', $1, 'in_person', $2, $3)
-     ON CONFLICT (election, station, mode, lane) DO UPDATE SET voters = t.voters + excluded.voters`,
-    [station, lane, voters],
-  );
+  await addTally(query, { election: "test-2026", station, mode: "in_person", lane, voters });
   await query(
     `INSERT INTO counting.turnout_counts AS t VALUES ('test-2026', $1, 'in_person', $2::timestamptz, $3, $4)
      ON CONFLICT (election, station, mode, minute, lane) DO UPDATE SET voters = t.voters + excluded.voters`,

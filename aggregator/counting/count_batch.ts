@@ -7,6 +7,7 @@
 import { arrayLiteral, type Query, queryOne } from "../database/database.ts";
 import type { JudgedRecord } from "./judged.ts";
 import { countRecords, type OutcomeDelta } from "./count_records.ts";
+import { type Layout, writeLayouts } from "./layouts.ts";
 import { mergeNews, type SenderKeyNews, type SequenceBlock, writeSenderKeys } from "./sequences.ts";
 
 /** A batch of one partition, judged. */
@@ -51,11 +52,13 @@ export async function countBatches<B extends CountedBatch>(
   election: string,
   batches: readonly B[],
 ): Promise<Counted<B>> {
-  const { verdicts, lane } = await movePositions(query, election, batches);
+  const layouts = layoutsOf(batches.flatMap(({ records }) => records));
+  const { verdicts, lane, lacking } = await movePositions(query, election, batches, layouts);
   const moved = batches.filter((batch) => verdicts.get(batch) === "counted");
   if (moved.length === 0) return { verdicts, outcomes: [], records: 0 };
   const gaps = moved.flatMap(gapsOf);
   if (gaps.length > 0) await noteGaps(query, election, gaps);
+  await writeLacking(query, election, layouts, lacking);
   const news = mergeNews(moved.map((batch) => batch.news));
   if (news.size > 0) await writeSenderKeys(query, election, news);
   const outcomes = await countRecords(query, election, moved, lane);
@@ -72,11 +75,13 @@ export async function countAdmitted(
   partition: number,
   records: readonly JudgedRecord[],
 ): Promise<OutcomeDelta[]> {
-  const { lane } = await queryOne<{ lane: number }>(query, `SELECT ${FREE_LANE} AS lane`, [
-    partition,
-    LANE_LOCK,
-    LANES,
-  ]);
+  const layouts = layoutsOf(records);
+  const { lane, lacking } = await queryOne<{ lane: number; lacking: string[] }>(
+    query,
+    `SELECT ${FREE_LANE} AS lane, ${LACKING} AS lacking`,
+    [partition, LANE_LOCK, LANES, election, arrayLiteral([...layouts.keys()])],
+  );
+  await writeLacking(query, election, layouts, lacking);
   return await countRecords(query, election, [{ partition, records, sequences: [] }], lane);
 }
 
@@ -85,6 +90,27 @@ const FREE_LANE = `coalesce(
   (SELECT lane FROM generate_series(0, $3::int - 1) AS lane WHERE pg_try_advisory_xact_lock($2::int, lane) LIMIT 1),
   $1::int % $3::int
 )`;
+
+/** Those layouts of a batch that the database has not. Parameters: as {@link FREE_LANE}, the election, the layouts. */
+const LACKING = `(
+  SELECT coalesce(json_agg(l.layout::text), '[]') FROM unnest($5::text::bigint[]) AS l (layout)
+  WHERE NOT EXISTS (SELECT FROM counting.layouts k WHERE k.election = $4::text AND k.layout = l.layout)
+)`;
+
+function layoutsOf(records: readonly JudgedRecord[]): Map<string, Layout> {
+  const layouts = new Map<string, Layout>();
+  for (const { layout } of records) if (layout !== undefined) layouts.set(layout.id, layout);
+  return layouts;
+}
+
+async function writeLacking(
+  query: Query,
+  election: string,
+  layouts: ReadonlyMap<string, Layout>,
+  lacking: readonly string[],
+): Promise<void> {
+  if (lacking.length > 0) await writeLayouts(query, election, lacking.map((id) => layouts.get(id)!));
+}
 
 /**
  * Positions are locked in the order of partitions, as a change of history locks them (registry/changes.ts). The lock is
@@ -95,7 +121,7 @@ WITH held AS MATERIALIZED (
   SELECT p.partition, m.next_offset, m.records, m.digest, p.epoch = m.epoch AS is_owned,
     p.next_offset = m.from_offset AS is_next, p.revision = m.revision AS is_current
   FROM counting.log_positions p
-  JOIN unnest($5::int[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::text[])
+  JOIN unnest($6::int[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::text[])
     AS m (partition, epoch, from_offset, next_offset, revision, records, digest) ON m.partition = p.partition
   WHERE p.election = $4
   ORDER BY p.partition
@@ -109,21 +135,30 @@ moved AS (
   WHERE p.election = $4 AND p.partition = h.partition AND h.is_owned AND h.is_next AND h.is_current
   RETURNING p.partition
 )
-SELECT h.partition, m.partition IS NOT NULL AS moved, h.is_owned AND NOT h.is_current AS stale, l.lane
-FROM held h LEFT JOIN moved m ON m.partition = h.partition, (SELECT ${FREE_LANE} AS lane OFFSET 0) l`;
+SELECT h.partition, m.partition IS NOT NULL AS moved, h.is_owned AND NOT h.is_current AS stale, l.lane, l.lacking
+FROM held h LEFT JOIN moved m ON m.partition = h.partition, (
+  SELECT ${FREE_LANE} AS lane, ${LACKING} AS lacking OFFSET 0
+) l`;
 
-/** Moves the positions that still are where the batches begin, and takes a lane until the transaction ends. */
+/**
+ * Moves the positions that still are where the batches begin, and takes a lane until the transaction ends. `lacking`: ids
+ * of layouts that the database has not.
+ */
 async function movePositions<B extends CountedBatch>(
   query: Query,
   election: string,
   batches: readonly B[],
-): Promise<{ verdicts: Map<B, Verdict>; lane: number }> {
+  layouts: ReadonlyMap<string, Layout>,
+): Promise<{ verdicts: Map<B, Verdict>; lane: number; lacking: string[] }> {
   const column = (of: (batch: B) => number | string) => arrayLiteral(batches.map(of));
-  const rows = await query<{ partition: number; moved: boolean; stale: boolean; lane: number }>(MOVE, [
+  const rows = await query<
+    { partition: number; moved: boolean; stale: boolean; lane: number; lacking: string[] }
+  >(MOVE, [
     batches[0]!.partition,
     LANE_LOCK,
     LANES,
     election,
+    arrayLiteral([...layouts.keys()]),
     column(({ partition }) => partition),
     column(({ epoch }) => epoch),
     column(({ fromOffset }) => fromOffset),
@@ -137,7 +172,8 @@ async function movePositions<B extends CountedBatch>(
     const row = found.get(partition);
     return row?.moved ? "counted" : row?.stale ? "stale" : "fenced";
   };
-  return { verdicts: new Map(batches.map((batch) => [batch, verdictOf(batch)])), lane: rows[0]?.lane ?? 0 };
+  const { lane = 0, lacking = [] } = rows[0] ?? {};
+  return { verdicts: new Map(batches.map((batch) => [batch, verdictOf(batch)])), lane, lacking };
 }
 
 type Gap = Readonly<{ partition: number; from: number; until: number }>;

@@ -4,8 +4,10 @@
  * @module
  */
 import type { Fate } from "../../shared/outcome.ts";
-import { arrayLiteral, type Query } from "../database/database.ts";
+import type { Selection } from "../../shared/vote.ts";
+import { arrayLiteral, arraysLiteral, type Query } from "../database/database.ts";
 import type { JudgedRecord } from "./judged.ts";
+import type { Layout } from "./layouts.ts";
 import type { SequenceBlock } from "./sequences.ts";
 
 /** How many records had one outcome; `reason` is empty for `counted`. */
@@ -29,28 +31,35 @@ export type CountedPart = Readonly<{
  * one has none yet. Roll and participations are asked voter by voter (LATERAL, subquery): a join might read the
  * whole roll for every batch. `IN (…) IS TRUE` stays a hashed look-up, where a join might hold every row of the batch
  * against every other. `is_first` is a boolean because half the rows is then the guess, not one in two hundred.
- * Stations with their modes, and contests with their candidates, come once each, and are named by their number.
+ * Stations with their modes, and tallies with their layouts, come once each, and are named by their number. The votes of
+ * a tally come summed over all acceptable records; what the database does not count is taken off again. Few are: so
+ * almost nothing is summed here.
  */
 const COUNT = `
 WITH places AS MATERIALIZED (
   SELECT * FROM unnest($15::text[], $16::text[], $17::text[]) WITH ORDINALITY AS p (station, mode, region, place)
 ),
+tallies AS MATERIALIZED (
+  SELECT t.tally, p.station, p.mode, t.layout, t.votes::int[] AS votes
+  FROM unnest($20::int[], $21::bigint[], $22::text[]) WITH ORDINALITY AS t (place, layout, votes, tally)
+  JOIN places p USING (place)
+),
 known AS MATERIALIZED (
   SELECT v.*, refusal IS NULL AND held IS NULL AND row_number() OVER voter = 1 AS is_first,
     first_value(vote_id) OVER voter AS first_vote_id
   FROM (
-    SELECT i.ord, i.partition, i.voter_key, i.vote_id, i.accepted_at, i.place, i.station, i.held, r.region, r.age_group,
-      r.gender,
+    SELECT i.ord, i.partition, i.voter_key, i.vote_id, i.accepted_at, i.place, i.tally, i.station, i.held, r.region,
+      r.age_group, r.gender,
       CASE
         WHEN r.region IS NULL THEN 'unknown_voter'
         WHEN r.station <> i.station THEN 'wrong_station'
         WHEN r.station IS NULL AND r.region <> i.station_region THEN 'wrong_region'
       END AS refusal
     FROM (
-      SELECT ord, partition, decode(voter_key, 'hex') AS voter_key, vote_id, accepted_at, revision, held, place, station,
-        region AS station_region
-      FROM unnest($3::text[], $4::uuid[], $5::timestamptz[], $6::int[], $7::bigint[], $8::text[], $9::int[])
-        WITH ORDINALITY AS t (voter_key, vote_id, accepted_at, place, revision, held, partition, ord)
+      SELECT ord, partition, decode(voter_key, 'hex') AS voter_key, vote_id, accepted_at, revision, held, place, tally,
+        station, region AS station_region
+      FROM unnest($3::text[], $4::uuid[], $5::timestamptz[], $6::int[], $7::bigint[], $8::text[], $9::int[], $18::int[])
+        WITH ORDINALITY AS t (voter_key, vote_id, accepted_at, place, revision, held, partition, tally, ord)
       JOIN places USING (place)
       OFFSET 0
     ) i
@@ -70,30 +79,14 @@ inserted AS (
   RETURNING voter_key
 ),
 counted AS MATERIALIZED (
-  SELECT ord, partition, place, date_bin('1 minute', accepted_at, timestamptz 'epoch') AS minute, region, age_group,
+  SELECT ord, partition, place, tally, date_bin('1 minute', accepted_at, timestamptz 'epoch') AS minute, region, age_group,
     gender
   FROM known WHERE is_first AND (voter_key IN (SELECT voter_key FROM inserted)) IS TRUE
 ),
 cells AS MATERIALIZED (
-  SELECT station, mode, minute, voters
-  FROM (SELECT place, minute, count(*)::int AS voters FROM counted GROUP BY place, minute) c JOIN places USING (place)
-),
-votes AS (
-  INSERT INTO counting.station_counts AS total (election, station, contest, candidate, mode, lane, votes)
-  SELECT $1::text, p.station, o.contest, o.candidate, p.mode, $2::smallint, s.votes
-  FROM (
-    SELECT c.place, s.option, count(*) AS votes
-    FROM counted c JOIN unnest($18::int[], $19::int[]) AS s (ord, option) ON s.ord = c.ord
-    GROUP BY c.place, s.option
-  ) s
-  JOIN places p USING (place)
-  JOIN unnest($20::text[], $21::text[]) WITH ORDINALITY AS o (contest, candidate, option) USING (option)
-  ON CONFLICT (election, station, contest, candidate, mode, lane) DO UPDATE SET votes = total.votes + excluded.votes
-),
-voters AS (
-  INSERT INTO counting.station_voters AS total (election, station, mode, lane, voters)
-  SELECT $1::text, station, mode, $2::smallint, sum(voters) FROM cells GROUP BY station, mode
-  ON CONFLICT (election, station, mode, lane) DO UPDATE SET voters = total.voters + excluded.voters
+  SELECT station, mode, minute, sum(voters)::int AS voters
+  FROM (SELECT place, minute, count(*) AS voters FROM counted GROUP BY place, minute) c JOIN places USING (place)
+  GROUP BY station, mode, minute
 ),
 turnout AS (
   INSERT INTO counting.turnout_counts AS total (election, station, mode, minute, lane, voters)
@@ -114,7 +107,7 @@ changed AS (
   INSERT INTO counting.changes (election, station) SELECT DISTINCT $1::text, station FROM cells
 ),
 others AS MATERIALIZED (
-  SELECT ord, partition, station, vote_id, accepted_at,
+  SELECT ord, partition, tally, station, vote_id, accepted_at,
     CASE WHEN refusal IS NOT NULL THEN 'rejected' WHEN held IS NOT NULL THEN 'held' ELSE 'duplicate' END AS fate,
     CASE
       WHEN refusal IS NOT NULL THEN refusal
@@ -129,8 +122,28 @@ others AS MATERIALIZED (
   WHERE (ord IN (SELECT ord FROM counted)) IS NOT TRUE
 ),
 positions AS MATERIALIZED (
-  SELECT * FROM unnest($10::bigint[], $11::int[], $12::bigint[], $13::text[], $14::text[])
-    WITH ORDINALITY AS p (log_offset, record_index, appended_ms, gateway, sender_key, ord)
+  SELECT * FROM unnest($10::bigint[], $11::int[], $12::bigint[], $13::text[], $14::text[], $19::text[])
+    WITH ORDINALITY AS p (log_offset, record_index, appended_ms, gateway, sender_key, options, ord)
+),
+uncounted AS MATERIALIZED (
+  SELECT o.tally, m.option, count(*)::int AS votes
+  FROM others o JOIN positions p USING (ord) CROSS JOIN LATERAL unnest(p.options::int[]) AS m (option)
+  GROUP BY o.tally, m.option
+),
+corrected AS MATERIALIZED (
+  SELECT t.tally, array_agg(v.votes - coalesce(u.votes, 0) ORDER BY v.option) AS votes
+  FROM tallies t CROSS JOIN LATERAL unnest(t.votes) WITH ORDINALITY AS v (votes, option)
+  LEFT JOIN uncounted u ON u.tally = t.tally AND u.option = v.option
+  WHERE t.tally IN (SELECT tally FROM uncounted)
+  GROUP BY t.tally
+),
+votes AS (
+  INSERT INTO counting.tallies AS total (election, station, mode, layout, lane, voters, votes)
+  SELECT $1::text, t.station, t.mode, t.layout, $2::smallint, c.voters, coalesce(x.votes, t.votes)
+  FROM (SELECT tally, count(*) AS voters FROM counted GROUP BY tally) c
+  JOIN tallies t USING (tally) LEFT JOIN corrected x USING (tally)
+  ON CONFLICT (election, station, mode, layout, lane) DO UPDATE SET voters = total.voters + excluded.voters,
+    votes = ARRAY(SELECT a + b FROM unnest(total.votes, excluded.votes) AS v (a, b))
 ),
 details AS (
   INSERT INTO counting.rejections
@@ -142,7 +155,7 @@ details AS (
   UNION ALL
   SELECT $1::text, partition, log_offset, record_index, 'rejected', reason,
     timestamptz 'epoch' + appended_ms * interval '1 ms', gateway, station, vote_id
-  FROM unnest($22::int[], $23::bigint[], $24::int[], $25::text[], $26::bigint[], $27::text[], $28::text[], $29::uuid[])
+  FROM unnest($23::int[], $24::bigint[], $25::int[], $26::text[], $27::bigint[], $28::text[], $29::text[], $30::uuid[])
     AS r (partition, log_offset, record_index, reason, appended_ms, gateway, station, vote_id)
 ),
 kept AS (
@@ -157,14 +170,14 @@ kept AS (
 numbered AS (
   INSERT INTO counting.sequences AS s (election, sender_key, partition, block, numbers)
   SELECT $1::text, decode(sender_key, 'hex'), partition, block, numbers::bit(1024)
-  FROM unnest($34::int[], $35::text[], $36::bigint[], $37::text[]) AS n (partition, sender_key, block, numbers)
+  FROM unnest($35::int[], $36::text[], $37::bigint[], $38::text[]) AS n (partition, sender_key, block, numbers)
   ON CONFLICT (election, sender_key, block, partition) DO UPDATE SET numbers = s.numbers | excluded.numbers
 ),
 deltas AS MATERIALIZED (
   SELECT partition, 'counted' AS fate, '' AS reason, count(*) AS records FROM counted GROUP BY partition
   UNION ALL SELECT partition, fate, reason, count(*) FROM others GROUP BY partition, fate, reason
   UNION ALL SELECT partition, fate, reason, records
-    FROM unnest($30::int[], $31::text[], $32::text[], $33::bigint[]) AS r (partition, fate, reason, records)
+    FROM unnest($31::int[], $32::text[], $33::text[], $34::bigint[]) AS r (partition, fate, reason, records)
 ),
 outcomes AS (
   INSERT INTO counting.outcome_counts AS total (election, partition, fate, reason, records)
@@ -174,7 +187,8 @@ outcomes AS (
 SELECT fate, reason, sum(records)::float8 AS records FROM deltas GROUP BY fate, reason`;
 
 /**
- * Counts records, inside the caller's transaction. A voter's records must all be of one partition.
+ * Counts records, inside the caller's transaction. A voter's records must all be of one partition, and the database must
+ * have their layouts.
  *
  * @param lane Of the shared counters; no other transaction may have it.
  */
@@ -184,7 +198,7 @@ export async function countRecords(
   parts: readonly CountedPart[],
   lane: number,
 ): Promise<OutcomeDelta[]> {
-  const { places, options, accepted, selected, refused, tallied } = columnsOf(parts);
+  const { places, tallies, accepted, refused, decided } = columnsOf(parts);
   const numbered = parts.flatMap(({ partition, sequences }) =>
     sequences.map((block) => ({ partition, ...block }))
   );
@@ -207,10 +221,13 @@ export async function countRecords(
       places.column(0),
       places.column(1),
       places.column(2),
-      selected.ord,
-      selected.option,
-      options.column(0),
-      options.column(1),
+      accepted.tally,
+    ].map(arrayLiteral),
+    arraysLiteral(accepted.options),
+    arrayLiteral(tallies.map(({ place }) => place)),
+    arrayLiteral(tallies.map(({ layout }) => layout)),
+    arraysLiteral(tallies.map(({ votes }) => votes)),
+    ...[
       refused.partition,
       refused.offset,
       refused.index,
@@ -219,10 +236,10 @@ export async function countRecords(
       refused.gateway,
       refused.station,
       refused.voteId,
-      tallied.partition,
-      tallied.fate,
-      tallied.reason,
-      tallied.records,
+      decided.partition,
+      decided.fate,
+      decided.reason,
+      decided.records,
       numbered.map(({ partition }) => partition),
       numbered.map(({ senderKey }) => senderKey),
       numbered.map(({ block }) => block),
@@ -234,12 +251,13 @@ export async function countRecords(
 /** Batches as the columns that {@link COUNT} takes. */
 function columnsOf(parts: readonly CountedPart[]) {
   const places = new Interner(3);
-  const options = new Interner(2);
   const accepted = {
     voterKey: [] as string[],
     voteId: [] as string[],
     acceptedAt: [] as string[],
     place: [] as number[],
+    tally: [] as number[],
+    options: [] as (number[] | null)[],
     revision: [] as number[],
     held: [] as (string | null)[],
     partition: [] as number[],
@@ -249,7 +267,6 @@ function columnsOf(parts: readonly CountedPart[]) {
     gateway: [] as string[],
     senderKey: [] as string[],
   };
-  const selected = { ord: [] as number[], option: [] as number[] };
   const refused = {
     partition: [] as number[],
     offset: [] as number[],
@@ -260,15 +277,16 @@ function columnsOf(parts: readonly CountedPart[]) {
     station: [] as (string | null)[],
     voteId: [] as (string | null)[],
   };
-  const tallies = new Tallies();
+  const tallies = new TallySums();
+  const decided = new OutcomeSums();
   for (const { partition, records } of parts) {
-    for (const { judgement, offset, index, appendedAtMs, senderKey, keepsDetails } of records) {
+    for (const { judgement, offset, index, appendedAtMs, senderKey, keepsDetails, layout } of records) {
       if (judgement.fate === "statement") {
-        tallies.add(partition, "statement", "");
+        decided.add(partition, "statement", "");
         continue;
       }
       if (judgement.fate === "rejected") {
-        tallies.add(partition, "rejected", judgement.reason);
+        decided.add(partition, "rejected", judgement.reason);
         if (!keepsDetails) continue;
         refused.partition.push(partition);
         refused.offset.push(offset);
@@ -284,7 +302,12 @@ function columnsOf(parts: readonly CountedPart[]) {
       accepted.voterKey.push(record.voterKey);
       accepted.voteId.push(record.voteId);
       accepted.acceptedAt.push(record.acceptedAt);
-      accepted.place.push(places.numberOf(record.station, record.mode, region));
+      const place = places.numberOf(record.station, record.mode, region);
+      const tally = tallies.of(record.station, record.mode, layout!, place);
+      accepted.place.push(place);
+      accepted.tally.push(tally.number);
+      // A held record counts nothing, so nothing of it is summed, or taken off.
+      accepted.options.push(judgement.fate === "held" ? null : tally.add(marks));
       accepted.revision.push(revision);
       accepted.held.push(judgement.fate === "held" ? judgement.reason : null);
       accepted.partition.push(partition);
@@ -293,17 +316,53 @@ function columnsOf(parts: readonly CountedPart[]) {
       accepted.appendedMs.push(keptMs(appendedAtMs));
       accepted.gateway.push(gateway);
       accepted.senderKey.push(senderKey.toHex());
-      for (const { contest, candidate } of marks) {
-        selected.ord.push(accepted.voterKey.length);
-        selected.option.push(options.numberOf(contest, candidate));
-      }
     }
   }
-  return { places, options, accepted, selected, refused, tallied: tallies.columns() };
+  return { places, tallies: tallies.all, accepted, refused, decided: decided.columns() };
+}
+
+/** Votes of one station, mode and layout: summed over acceptable records. */
+class TallySum {
+  readonly votes: number[];
+  readonly #layout: Layout;
+
+  constructor(readonly number: number, readonly place: number, layout: Layout) {
+    this.#layout = layout;
+    this.votes = Array(layout.contests.length).fill(0);
+  }
+
+  get layout(): string {
+    return this.#layout.id;
+  }
+
+  /** Adds a ballot's marks, and says which options they are, from 1 on. */
+  add(marks: readonly Selection[]): number[] {
+    return marks.map(({ contest, candidate }) => {
+      const at = this.#layout.indexOf.get(`${contest}/${candidate}`)!;
+      this.votes[at]!++;
+      return at + 1;
+    });
+  }
+}
+
+/** Numbers tallies from 1 on. A station that moved to another region has one tally, and any of its places. */
+class TallySums {
+  readonly all: TallySum[] = [];
+  readonly #tallies = new Map<string, TallySum>();
+
+  of(station: string, mode: string, layout: Layout, place: number): TallySum {
+    const key = `${station}/${mode}/${layout.id}`;
+    let tally = this.#tallies.get(key);
+    if (tally === undefined) {
+      this.#tallies.set(key, tally = new TallySum(this.all.length + 1, place, layout));
+      this.all.push(tally);
+    }
+    return tally;
+  }
 }
 
 /** Counts records whose fate needs no look at the database, by partition, fate and reason. */
-class Tallies {
+class OutcomeSums {
   readonly #tallies = new Map<string, { partition: number; fate: Fate; reason: string; records: number }>();
 
   add(partition: number, fate: Fate, reason: string): void {

@@ -6,8 +6,12 @@
 import type { ElectionHistory } from "../../shared/history.ts";
 import { judge, type Judgement } from "../../shared/judge.ts";
 import type { StoredRecord } from "../../shared/log/vote_log.ts";
+import { type Layout, layoutOf } from "./layouts.ts";
 
-/** One record of an entry. `keepsDetails`: whether its position is listed if it is rejected. */
+/**
+ * One record of an entry. `keepsDetails`: whether its position is listed if it is rejected. `layout`: of its votes' array;
+ * acceptable and held ones have it.
+ */
 export type JudgedRecord = Readonly<{
   offset: number;
   index: number;
@@ -15,6 +19,7 @@ export type JudgedRecord = Readonly<{
   senderKey: Uint8Array;
   judgement: Judgement;
   keepsDetails: boolean;
+  layout?: Layout;
 }>;
 
 /** Details of records that no gateway signed are kept up to so many for each partition and reason. */
@@ -25,9 +30,11 @@ export function judgeEntries(entries: readonly StoredRecord[], history: Election
   const records: JudgedRecord[] = [];
   for (const entry of entries) {
     const { offset, appendedAtMs, senderKey } = entry;
-    judge(entry, history).forEach((judgement, index) =>
-      records.push({ offset, index, appendedAtMs, senderKey, judgement, keepsDetails: true })
-    );
+    const { manifests } = history.at(entry.partition, offset);
+    judge(entry, history).forEach((judgement, index) => {
+      const layout = "marks" in judgement ? layoutOf(judgement.marks, manifests) : undefined;
+      records.push({ offset, index, appendedAtMs, senderKey, judgement, keepsDetails: true, layout });
+    });
   }
   return records;
 }

@@ -25,8 +25,7 @@ import { lockRoll, rebuildRoll } from "../registry/roll.ts";
  */
 const DERIVED = [
   "counting.participations",
-  "counting.station_counts",
-  "counting.station_voters",
+  "counting.tallies",
   "counting.turnout_counts",
   "counting.turnout_groups",
   "counting.minute_voters",

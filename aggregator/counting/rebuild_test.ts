@@ -40,8 +40,7 @@ async function release({ election, history }: BallotBox, threshold = 3): Promise
 const TABLES: Record<string, string> = {
   "counting.roll": "*",
   "counting.participations": "*",
-  "counting.station_counts": "*",
-  "counting.station_voters": "*",
+  "counting.tallies": "*",
   "counting.turnout_counts": "*",
   "counting.turnout_groups": "*",
   "counting.outcome_counts": "*",
@@ -149,12 +148,12 @@ Deno.test("rebuild() mends what was damaged", async () => {
   const before = await contents(box);
   for (
     const damage of [
-      "UPDATE counting.station_counts SET votes = votes + 5 WHERE election = $1",
+      "UPDATE counting.tallies SET votes[1] = votes[1] + 5, voters = 0 WHERE election = $1 AND station LIKE 'n-%'",
       "DELETE FROM counting.participations WHERE election = $1 AND get_byte(voter_key, 31) % 2 = 0",
       "UPDATE counting.outcome_counts SET records = 0 WHERE election = $1",
       "DELETE FROM counting.rejections WHERE election = $1",
       "DELETE FROM counting.gaps WHERE election = $1",
-      "DELETE FROM counting.station_voters WHERE election = $1",
+      "DELETE FROM counting.tallies WHERE election = $1 AND station LIKE 's-%'",
       "UPDATE counting.turnout_counts SET lane = 9, minute = minute + interval '1 day' WHERE election = $1",
       "INSERT INTO counting.turnout_groups VALUES ($1, 'west', '25-34', 'male', 4, 12)",
       "DELETE FROM counting.roll WHERE election = $1 AND gender = 'male'",

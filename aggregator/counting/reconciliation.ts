@@ -114,7 +114,7 @@ async function logGaps(query: Query, election: string): Promise<Gap[]> {
 export async function totalVoters(query: Query, election: string): Promise<number> {
   const { voters } = await queryOne<{ voters: number }>(
     query,
-    "SELECT coalesce(sum(voters), 0)::float8 AS voters FROM counting.station_voters WHERE election = $1",
+    "SELECT coalesce(sum(voters), 0)::float8 AS voters FROM counting.tallies WHERE election = $1",
     [election],
   );
   return voters;

@@ -3,9 +3,12 @@ import { fromHex } from "../../shared/bytes.ts";
 import { judge } from "../../shared/judge.ts";
 import { partitionOf } from "../../shared/partition.ts";
 import { type BallotBox, fillBallotBox, openBallotBox, testVoter } from "../../tests/ballot_box.ts";
-import { NOON_MS, testVoterKey } from "../../tests/fixture.ts";
+import { MASTER, NOON_MS, testVoterKey } from "../../tests/fixture.ts";
+import { voteOf } from "../../tests/tallies.ts";
 import { tamper, testDatabase } from "../../tests/test_database.ts";
 import type { Database } from "../database/database.ts";
+import { publishManifest } from "../registry/elections.ts";
+import { CELL_VOTES } from "./layouts.ts";
 import { type Recount, recount } from "./recount.ts";
 
 const db = await testDatabase();
@@ -53,6 +56,49 @@ Deno.test("recount() finds no difference after a count of everything there is", 
   assert.ok(gaps.length > 0, "the log has gaps");
 });
 
+Deno.test("recount() finds no difference when a later manifest shuffles and adds candidates, and moves a station", async () => {
+  const box = await openBallotBox(db, `box-${boxes++}`);
+  await box.enrol(Array.from({ length: 24 }, (_, i) => testVoter(`voter-${i}`, { station: "n-2" })));
+  const cast = async (from: number, candidates: readonly string[]) => {
+    for (let i = from; i < from + 12; i++) {
+      const selections = [{ contest: "mayor", candidate: candidates[i % candidates.length]! }];
+      await box.cast(`voter-${i}`, { station: "n-2", mode: "early", selections });
+    }
+  };
+  await cast(0, ["ann", "bob", "bob"]);
+  await publishManifest(
+    db,
+    box.election,
+    MASTER,
+    new Date(NOON_MS - 3_600_000),
+    ({ contests, ...newest }) => ({
+      ...newest,
+      contests: contests.map((contest) => ({
+        ...contest,
+        candidates: [{ id: "zoe", name: "Zoe" }, ...contest.candidates.toReversed()],
+      })),
+      stations: newest.stations.map((station) =>
+        station.id === "n-2" ? { ...station, region: "south" } : station
+      ),
+    }),
+  );
+  await box.history.reload(db.query);
+  await cast(12, ["zoe", "ann", "ann"]);
+  await box.count(100);
+  const { counted, differences, shown } = await recounted(box);
+  assert.deepEqual([counted, differences], [24, 0], JSON.stringify(shown));
+  const votes = await db.query<{ candidate: string; votes: number }>(
+    `SELECT candidate, sum(votes)::float8 AS votes FROM ${CELL_VOTES} v
+     WHERE election = $1 AND candidate NOT LIKE '#%' GROUP BY 1 ORDER BY 1`,
+    [box.election],
+  );
+  assert.deepEqual(votes, [
+    { candidate: "ann", votes: 12 },
+    { candidate: "bob", votes: 8 },
+    { candidate: "zoe", votes: 4 },
+  ]);
+});
+
 Deno.test("recount() finds no difference when nothing was counted", async () => {
   const { records, counted, differences } = await recounted(await openBallotBox(db, `box-${boxes++}`));
   assert.deepEqual([records, counted, differences], [0, 0, 0]);
@@ -70,7 +116,7 @@ Deno.test("recount() leaves out what has come onto the log since", async () => {
 
 Deno.test("recount() does not mind in which lanes the tables have their sums", async () => {
   const box = await countedBox();
-  for (const table of ["station_counts", "station_voters", "turnout_counts", "turnout_groups"]) {
+  for (const table of ["tallies", "turnout_counts", "turnout_groups"]) {
     await db.query(
       `UPDATE counting.${table} SET lane = 5 WHERE election = $1 AND ctid IN
       (SELECT ctid FROM counting.${table} WHERE election = $1 LIMIT 2)`,
@@ -80,27 +126,33 @@ Deno.test("recount() does not mind in which lanes the tables have their sums", a
   assert.equal((await recounted(box)).differences, 0);
 });
 
+const OF_N2 = `FROM counting.layouts l
+     WHERE l.election = t.election AND l.layout = t.layout AND t.election = $1 AND t.station = 'n-2' AND t.mode = 'early'`;
+
 /** Ways to falsify one figure of the tables, and the lines that a recount finds. */
 const FORGERIES: readonly [what: string, sql: string, lines: RegExp[]][] = [
   [
     "a candidate's votes",
-    "UPDATE counting.station_counts SET votes = votes + 1 WHERE election = $1 AND candidate = 'bob' AND station = 'n-2' AND mode = 'early'",
+    `UPDATE counting.tallies t SET ${voteOf("bob")} = ${voteOf("bob")} + 1 ${OF_N2}`,
     [/^votes mayor\/bob\/n-2\/early$/],
   ],
   [
     "votes moved from one candidate to another",
-    `UPDATE counting.station_counts SET candidate = 'zoe' WHERE election = $1 AND candidate = 'bob' AND station = 'n-2'
-     AND mode = 'early'`,
-    [/^votes mayor\/bob\/n-2\/early$/, /^votes mayor\/zoe\/n-2\/early$/],
+    `UPDATE counting.tallies t SET ${voteOf("cyd")} = ${voteOf("cyd")} + ${voteOf("bob")}, ${
+      voteOf("bob")
+    } = 0 ${OF_N2}`,
+    [/^votes mayor\/(?:bob|cyd)\/n-2\/early$/, /^votes mayor\/(?:bob|cyd)\/n-2\/early$/],
   ],
   [
     "votes that nobody cast",
-    "INSERT INTO counting.station_counts VALUES ($1, 's-2', 'mayor', 'ann', 'in_person', 3, 7)",
+    `INSERT INTO counting.tallies SELECT election, 's-2', 'in_person', layout, 3, 0,
+       ARRAY(SELECT CASE o.candidate WHEN 'ann' THEN 7 ELSE 0 END FROM unnest(candidates) AS o (candidate))
+     FROM counting.layouts WHERE election = $1 LIMIT 1`,
     [/^votes mayor\/ann\/s-2\/in_person$/],
   ],
   [
     "votes that are gone",
-    "DELETE FROM counting.station_counts WHERE election = $1 AND candidate = 'bob' AND station = 'n-2' AND mode = 'early'",
+    `UPDATE counting.tallies t SET ${voteOf("bob")} = 0 ${OF_N2}`,
     [/^votes mayor\/bob\/n-2\/early$/],
   ],
   [
@@ -127,7 +179,7 @@ const FORGERIES: readonly [what: string, sql: string, lines: RegExp[]][] = [
   ],
   [
     "voters at a station",
-    "UPDATE counting.station_voters SET voters = voters + 2 WHERE election = $1 AND station = 'n-2' AND mode = 'early'",
+    "UPDATE counting.tallies SET voters = voters + 2 WHERE election = $1 AND station = 'n-2' AND mode = 'early'",
     [/^voters at stations n-2\/early$/],
   ],
   [
@@ -155,7 +207,7 @@ for (const [what, sql, lines] of FORGERIES) {
 Deno.test("recount() says what the tables say, and what it comes to", async () => {
   const box = await countedBox();
   const [{ votes }] = await db.query<{ votes: number }>(
-    `SELECT votes::float8 AS votes FROM counting.station_counts
+    `SELECT votes::float8 AS votes FROM ${CELL_VOTES} v
      WHERE election = $1 AND candidate = 'bob' AND station = 'n-2' AND mode = 'early'`,
     [box.election],
   );

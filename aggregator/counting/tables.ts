@@ -4,6 +4,7 @@
  * @module
  */
 import type { Count } from "../../shared/tally.ts";
+import { CELL_VOTES } from "./layouts.ts";
 import type { Query } from "../database/database.ts";
 
 /**
@@ -32,7 +33,7 @@ export async function readTotals(query: Query, election: string): Promise<Omit<C
     votes: await sums(
       query,
       `SELECT contest || '/' || candidate || '/' || station || '/' || mode AS key, sum(votes)::float8 AS total
-       FROM counting.station_counts WHERE election = $1 GROUP BY 1`,
+       FROM ${CELL_VOTES} v WHERE election = $1 GROUP BY 1`,
       election,
     ),
     turnout: await sums(
@@ -67,7 +68,7 @@ export async function readStationVoters(query: Query, election: string): Promise
   return await sums(
     query,
     `SELECT station || '/' || mode AS key, sum(voters)::float8 AS total
-     FROM counting.station_voters WHERE election = $1 GROUP BY 1`,
+     FROM counting.tallies WHERE election = $1 GROUP BY 1 HAVING sum(voters) > 0`,
     election,
   );
 }

@@ -77,6 +77,13 @@ export function arrayLiteral(values: readonly (string | number | null)[]): strin
   return `{${values.map(element).join(",")}}`;
 }
 
+/** An array parameter of arrays that differ in length: each is text, for the statement to cast. */
+export function arraysLiteral(arrays: readonly (readonly (string | number | null)[] | null)[]): string {
+  const quoted = (values: readonly (string | number | null)[]) =>
+    `"${arrayLiteral(values).replaceAll('"', '\\"')}"`;
+  return arrayLiteral(arrays.map((values) => values === null ? null : quoted(values)));
+}
+
 /** Bare, but for the empty text, and for the one that would be read as no value at all: `null` is a legal id. */
 function element(value: string | number | null): string | number {
   if (value === null) return "NULL";

@@ -5,7 +5,7 @@
  * @module
  */
 import { setTimeout as delay } from "node:timers/promises";
-import type { Query } from "./database.ts";
+import { arrayLiteral, type Query } from "./database.ts";
 
 /** The part of a lease after which it is asked for again. */
 const ASK_AFTER = 1 / 3;
@@ -18,6 +18,40 @@ WHERE l.process = excluded.process OR l.until < now()
 RETURNING true AS held`;
 
 const RELEASE = "UPDATE counting.leases SET until = '-infinity' WHERE work = $1 AND process = $2::uuid";
+
+const HOLD_ALL = `
+INSERT INTO counting.leases AS l (work, process, until)
+SELECT work, $2::uuid, now() + $3::float8 * interval '1 millisecond' FROM unnest($1::text::text[]) AS w (work) ORDER BY work
+ON CONFLICT (work) DO UPDATE SET process = excluded.process, until = excluded.until
+WHERE l.process = excluded.process OR l.until < now()
+RETURNING work`;
+
+const RELEASE_ALL = "UPDATE counting.leases SET until = '-infinity' WHERE process = $1::uuid";
+
+/** One process's claim to several pieces of work, held and renewed in one statement. */
+export class LeaseSet {
+  readonly #query: Query;
+  readonly #ms: number;
+  readonly #process: string = crypto.randomUUID();
+
+  /** @param ms How long each holds after it was last asked for. */
+  constructor(query: Query, ms: number) {
+    this.#query = query;
+    this.#ms = ms;
+  }
+
+  /** Those of the works that this process may do now: takes what nobody has, and renews its own. */
+  async hold(works: readonly string[]): Promise<Set<string>> {
+    const quoted = arrayLiteral(works.map((work) => `"${work}"`));
+    const rows = await this.#query<{ work: string }>(HOLD_ALL, [quoted, this.#process, this.#ms]);
+    return new Set(rows.map(({ work }) => work));
+  }
+
+  /** Lets other processes do at once what this one held. */
+  async release(): Promise<void> {
+    await this.#query(RELEASE_ALL, [this.#process]);
+  }
+}
 
 /** One process's claim to a piece of work. */
 export class Lease {

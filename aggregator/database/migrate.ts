@@ -21,6 +21,8 @@ const FILES = [
   "000042_process_roles.sql",
   "000043_sums.sql",
   "000044_rejections_arrive.sql",
+  "000047_tallies.sql",
+  "000048_releases_cheaper.sql",
   "000050_audit_chains.sql",
   "000051_office.sql",
   "000052_lifecycle.sql",

@@ -1,6 +1,7 @@
 import assert from "assert";
 import type { Database, Query } from "./database.ts";
 import { openTestDatabase, withDatabase } from "../../tests/test_database.ts";
+import { CELL_VOTES, layoutWith } from "../counting/layouts.ts";
 import { migrate, MigrationFault } from "./migrate.ts";
 
 /** The migrations' files, in the order of their numbers. */
@@ -127,6 +128,58 @@ Deno.test("migrate() takes a database of version 0.1 with releases in it, and ke
       [{ election: "old", minute: "2026-11-03 12:00:00+00", voters: 4 }],
     );
     await assert.rejects(db.query("UPDATE results.releases SET voters = 1"), /its rows are kept as they are/);
+  } finally {
+    await db.close();
+  }
+});
+
+Deno.test("migrate() turns counts by candidate into tallies, and loses no figure", async () => {
+  const db = await openTestDatabase();
+  try {
+    const later = FILES.filter((name) => name >= "000047_tallies.sql");
+    await migrate(db, FILES.filter((name) => !later.includes(name)));
+    await db.query(
+      `INSERT INTO counting.station_counts (election, station, contest, candidate, mode, lane, votes) VALUES
+         ('e', 'n-1', 'mayor', '#ballots', 'early', 0, 3), ('e', 'n-1', 'mayor', 'ann', 'early', 0, 2),
+         ('e', 'n-1', 'mayor', 'bob', 'early', 0, 1), ('e', 'n-1', 'council', '#ballots', 'early', 0, 2),
+         ('e', 'n-1', 'council', '#blank', 'early', 0, 2), ('e', 'n-1', 'mayor', '#ballots', 'early', 5, 1),
+         ('e', 'n-1', 'mayor', 'zed', 'early', 5, 1), ('e', 'n-1', 'mayor', 'ann', 'absentee', 0, 2147483647),
+         ('e', 's-1', 'mayor', '#ballots', 'early', 0, 4), ('e', 's-1', 'mayor', 'ann', 'early', 0, 4),
+         ('f', 'n-1', 'mayor', '#ballots', 'early', 0, 9), ('f', 'n-1', 'mayor', 'ann', 'early', 0, 9)`,
+    );
+    await db.query(
+      `INSERT INTO counting.station_voters VALUES ('e', 'n-1', 'early', 0, 3), ('e', 'n-1', 'early', 5, 1),
+         ('e', 'n-1', 'absentee', 0, 2147483647), ('e', 's-1', 'early', 0, 4), ('e', 's-2', 'early', 63, 6),
+         ('f', 'n-1', 'early', 0, 9)`,
+    );
+    const voters = "SELECT election, station, mode, lane, voters::text FROM $t ORDER BY 1, 2, 3, 4";
+    const votes = `SELECT election, station, mode, contest, candidate, sum(votes)::text AS votes FROM $t
+      GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5`;
+    const of = (sql: string, table: string) => db.query(sql.replace("$t", table));
+    const before = [await of(voters, "counting.station_voters"), await of(votes, "counting.station_counts")];
+    const ballots = () => db.query("SELECT contest, ballots::text FROM counting.ballots_of('e') ORDER BY 1");
+    const ballotsBefore = await ballots();
+    assert.deepEqual(await migrate(db), later);
+    assert.deepEqual([await of(voters, "counting.tallies"), await of(votes, `${CELL_VOTES} v`)], before);
+    assert.deepEqual(await ballots(), ballotsBefore);
+    assert.deepEqual(ballotsBefore, [{ contest: "council", ballots: "2" }, {
+      contest: "mayor",
+      ballots: "8",
+    }]);
+    // Counting goes on: its own layouts have ids that are made in the same way.
+    const layouts = await db.query<{ id: string; ballots: number; contests: string[]; candidates: string[] }>(
+      "SELECT layout::text AS id, ballots, to_json(contests) AS contests, to_json(candidates) AS candidates FROM counting.layouts",
+    );
+    assert.equal(layouts.length, 4, "one for each ballot, and one without contests");
+    for (const { id, ballots, contests, candidates } of layouts) {
+      const layout = layoutWith(contests.map((contest, n) => [contest, candidates[n]!]));
+      assert.deepEqual([layout.id, layout.ballots], [id, ballots]);
+      assert.ok(candidates.every((candidate, n) => (candidate === "#ballots") === (n < ballots)));
+    }
+    assert.deepEqual(
+      await db.query("SELECT to_regclass('counting.station_counts')::text AS t"),
+      [{ t: null }],
+    );
   } finally {
     await db.close();
   }

@@ -164,7 +164,7 @@ class Publishing {
   /** The stations where anybody has voted, or of which anything was published. */
   async voted(): Promise<string[]> {
     const rows = await this.query<{ station: string }>(
-      `SELECT DISTINCT station FROM counting.station_voters WHERE election = $1
+      `SELECT DISTINCT station FROM counting.tallies WHERE election = $1 AND voters > 0
        UNION SELECT DISTINCT station FROM results.cells WHERE election = $1`,
       [this.policy.election],
     );
@@ -179,11 +179,11 @@ class Publishing {
        FROM unnest($2::text::text[]) AS s (station)
        CROSS JOIN LATERAL (
          SELECT mode, contest, sum(counted) AS counted FROM (
-           SELECT mode, contest, votes AS counted FROM counting.station_counts
-           WHERE election = $1::text AND station = s.station AND candidate = '${MARK.ballots}'
-           UNION ALL
-           SELECT mode, '${ALL_VOTERS}', voters FROM counting.station_voters
-           WHERE election = $1::text AND station = s.station
+           SELECT t.mode, o.contest, o.votes AS counted
+           FROM counting.tallies t JOIN counting.layouts l ON l.election = t.election AND l.layout = t.layout
+           CROSS JOIN LATERAL unnest('{${ALL_VOTERS}}' || l.contests[1:l.ballots], t.voters || t.votes[1:l.ballots]::bigint[])
+             AS o (contest, votes)
+           WHERE t.election = $1::text AND t.station = s.station AND o.votes > 0
            UNION ALL
            SELECT mode, contest, 0 FROM results.cells
            WHERE election = $1::text AND station = s.station AND known > 0
@@ -381,22 +381,12 @@ async function readUnits(
   return { byCell, all: [...all.values()] };
 }
 
-/**
- * Whether anything has changed since the last publishing, and nobody has published a moment ago: several processes
- * that publish in turn keep to one pace. Ignores a last publishing in the future (clock skew).
- *
- * @param paceMs How long ago the last publishing must be, in milliseconds.
- */
-export async function isDue(query: Query, election: string, now: Date, paceMs: number): Promise<boolean> {
-  const { due } = await queryOne<{ due: boolean }>(
-    query,
-    `SELECT EXISTS (SELECT FROM counting.changes WHERE election = $1) AND NOT EXISTS (
-       SELECT FROM (
-         SELECT released_at FROM results.releases WHERE election = $1 ORDER BY revision DESC LIMIT 1
-       ) AS newest
-       WHERE released_at BETWEEN $2::timestamptz - $3::float8 * interval '1 millisecond' AND $2::timestamptz
-     ) AS due`,
-    [election, now.toISOString(), paceMs],
+/** Those of these elections whose counts have changed since their last publishing. */
+export async function changedElections(query: Query, elections: readonly string[]): Promise<Set<string>> {
+  const rows = await query<{ election: string }>(
+    `SELECT election FROM unnest($1::text::text[]) AS e (election)
+     WHERE EXISTS (SELECT FROM counting.changes c WHERE c.election = e.election)`,
+    [arrayLiteral(elections)],
   );
-  return due;
+  return new Set(rows.map(({ election }) => election));
 }

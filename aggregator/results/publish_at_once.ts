@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { CELL_VOTES } from "../counting/layouts.ts";
 import { type Query, queryOne } from "../database/database.ts";
 
 /**
@@ -16,12 +17,12 @@ WITH taken AS (
 ),
 touched AS MATERIALIZED (
   SELECT DISTINCT station FROM taken
-  UNION SELECT DISTINCT station FROM counting.station_voters WHERE $2::boolean AND election = $1::text
+  UNION SELECT DISTINCT station FROM counting.tallies WHERE $2::boolean AND election = $1::text
 ),
 cells AS (
   SELECT t.station, v.mode, v.voters
   FROM touched t CROSS JOIN LATERAL (
-    SELECT mode, sum(voters) AS voters FROM counting.station_voters
+    SELECT mode, sum(voters) AS voters FROM counting.tallies
     WHERE election = $1::text AND station = t.station GROUP BY mode
   ) v
 ),
@@ -35,28 +36,30 @@ due AS MATERIALIZED (
   WHERE $3::boolean AND a.voters > coalesce(c.voters, 0)
 ),
 packed AS MATERIALIZED (
-  SELECT d.station, d.mode, (
-    SELECT jsonb_agg(jsonb_build_object(
-      'contest', s.contest, 'candidate', s.candidate, 'votes', s.votes, 'added', s.votes - coalesce(b.votes, 0)
-    ) ORDER BY s.contest, s.candidate)
+  SELECT d.*, l.votes, l.marks FROM due d CROSS JOIN LATERAL (
+    SELECT coalesce(jsonb_agg(line) FILTER (WHERE candidate NOT LIKE '#%'), '[]') AS votes,
+      coalesce(jsonb_agg(line) FILTER (WHERE candidate LIKE '#%'), '[]') AS marks
     FROM (
-      SELECT contest, candidate, sum(votes) AS votes FROM counting.station_counts
-      WHERE election = $1::text AND station = d.station AND mode = d.mode
-      GROUP BY contest, candidate
-    ) s
-    LEFT JOIN jsonb_to_recordset((SELECT votes || marks FROM results.releases WHERE revision = d.previous))
-      AS b (contest text, candidate text, votes bigint) USING (contest, candidate)
-  ) AS lines
-  FROM due d
+      SELECT s.candidate, jsonb_build_object(
+        'contest', s.contest, 'candidate', s.candidate, 'votes', s.votes, 'added', s.votes - coalesce(b.votes, 0)
+      ) AS line
+      FROM (
+        SELECT contest, candidate, sum(votes) AS votes FROM ${CELL_VOTES} v
+        WHERE election = $1::text AND station = d.station AND mode = d.mode
+        GROUP BY contest, candidate
+      ) s
+      LEFT JOIN jsonb_to_recordset((SELECT votes || marks FROM results.releases WHERE revision = d.previous))
+        AS b (contest text, candidate text, votes bigint) USING (contest, candidate)
+      ORDER BY s.contest, s.candidate
+    ) o
+  ) l
 ),
 released AS (
   INSERT INTO results.releases
     (revision, election, unit, region, station, mode, kind, released_at, voters, added_voters, votes, marks)
-  SELECT nextval('results.revisions'), $1::text, d.station || '/' || d.mode, NULL, d.station, d.mode, $4::text,
-    $5::timestamptz, d.voters, d.added,
-    coalesce(jsonb_path_query_array(p.lines, '$[*] ? (!(@.candidate starts with "#"))'), '[]'),
-    coalesce(jsonb_path_query_array(p.lines, '$[*] ? (@.candidate starts with "#")'), '[]')
-  FROM due d LEFT JOIN packed p USING (station, mode)
+  SELECT nextval('results.revisions'), $1::text, station || '/' || mode, NULL, station, mode, $4::text, $5::timestamptz,
+    voters, added, votes, marks
+  FROM packed
   RETURNING revision, unit, station, mode, voters
 ),
 shown AS (

@@ -2,10 +2,11 @@ import assert from "assert";
 import { MARK } from "../../shared/marks.ts";
 import type { VotingMode } from "../../shared/vote.ts";
 import { NOON_MS } from "../../tests/fixture.ts";
+import { addTally } from "../../tests/tallies.ts";
 import { withDatabase } from "../../tests/test_database.ts";
 import type { Database, Query } from "../database/database.ts";
 import { rebuildWork } from "../counting/rebuild_lease.ts";
-import { isDue, publish, type ReleasePolicy } from "./publish.ts";
+import { changedElections, publish, type ReleasePolicy } from "./publish.ts";
 import { releasesSince } from "./releases.ts";
 import { withdrawUnfounded } from "./withdraw.ts";
 
@@ -18,18 +19,8 @@ async function count(
   candidate: string | undefined,
   { station = "n-1", mode = "in_person" as VotingMode, lane = 0 } = {},
 ): Promise<void> {
-  for (const choice of [candidate ?? MARK.blank, MARK.ballots]) {
-    await query(
-      `INSERT INTO counting.station_counts AS c VALUES ('test', $1, 'mayor', $2, $3, $4, $5)
-       ON CONFLICT (election, station, mode, contest, candidate, lane) DO UPDATE SET votes = c.votes + excluded.votes`,
-      [station, choice, mode, lane, voters],
-    );
-  }
-  await query(
-    `INSERT INTO counting.station_voters AS c VALUES ('test', $1, $2, $3, $4)
-     ON CONFLICT (election, station, mode, lane) DO UPDATE SET voters = c.voters + excluded.voters`,
-    [station, mode, lane, voters],
-  );
+  const votes = { [`mayor/${candidate ?? MARK.blank}`]: voters, [`mayor/${MARK.ballots}`]: voters };
+  await addTally(query, { election: "test", station, mode, lane, voters, votes });
   await query("INSERT INTO counting.changes VALUES ('test', $1)", [station]);
 }
 
@@ -236,8 +227,7 @@ for (const threshold of [1, 5]) {
         await publish(db, terms, NOW);
       }
       const before = await shown(db);
-      await db.query("DELETE FROM counting.station_counts");
-      await db.query("DELETE FROM counting.station_voters");
+      await db.query("DELETE FROM counting.tallies");
       await count(db.query, 9, "bob");
       await db.transaction((query) => withdrawUnfounded(query, "test", NOW));
       assert.deepEqual(await shown(db), { "n-1/in_person": "0, ann 0" });
@@ -254,8 +244,7 @@ for (const threshold of [1, 5]) {
       if (threshold === 1) assert.deepEqual(await sums(), { voters: 9, ann: 0, bob: 9 });
       else assert.deepEqual(await sums(), { voters: 0, ann: 0 }, "12 were known, so 17 are needed");
       // A later rebuild finds what was there at first.
-      await db.query("DELETE FROM counting.station_counts");
-      await db.query("DELETE FROM counting.station_voters");
+      await db.query("DELETE FROM counting.tallies");
       await count(db.query, 18, "ann");
       await db.transaction((query) => withdrawUnfounded(query, "test", NOW));
       if (threshold === 1) await publish(db, terms, NOW);
@@ -273,17 +262,15 @@ for (const threshold of [1, 5]) {
   });
 }
 
-Deno.test("isDue() waits from one publishing to the next, whoever did it, and not for one in the future", async () => {
+Deno.test("changedElections() names those that have changed since they were published", async () => {
   await withDatabase(async (db) => {
-    const after = (ms: number) => isDue(db.query, "test", new Date(NOW.getTime() + ms), 200);
-    assert.equal(await after(0), false, "nothing has changed");
+    const changed = () => changedElections(db.query, ["other", "test"]);
+    assert.deepEqual(await changed(), new Set());
     await count(db.query, 1, "ann");
-    assert.equal(await after(0), true, "nothing was published yet");
+    assert.deepEqual(await changed(), new Set(["test"]));
+    assert.deepEqual(await changedElections(db.query, ["other"]), new Set());
     await publish(db, policy({ threshold: 1 }), NOW);
-    await count(db.query, 1, "ann");
-    assert.deepEqual([await after(1), await after(200), await after(201)], [false, false, true]);
-    assert.equal(await after(-1), true, "another's clock is ahead");
-    assert.equal(await isDue(db.query, "other", NOW, 200), false);
+    assert.deepEqual(await changed(), new Set());
   });
 });
 

@@ -1,6 +1,7 @@
 import assert from "assert";
 import { testDefinition } from "../../tests/fixture.ts";
 import { withElection, writeRelease } from "../../tests/seeded_database.ts";
+import { addTally } from "../../tests/tallies.ts";
 import { type Results, resultsSchema } from "./schemas.ts";
 import { Elections } from "../registry/election_names.ts";
 import { publish, type ReleasePolicy } from "./publish.ts";
@@ -30,9 +31,8 @@ Deno.test("readResults() sums releases, and nothing but releases", async (t) => 
 
     await t.step("before the first release, every candidate has none", async () => {
       // Counted, and not released: must not be seen.
-      await db.query(
-        "INSERT INTO counting.station_counts VALUES ('test-2026', 'n-1', 'mayor', 'ann', 'early', 0, 99)",
-      );
+      const place = { election: "test-2026", station: "n-1", mode: "early" };
+      await addTally(db.query, { ...place, votes: { "mayor/ann": 99 } });
       const results = await read("candidate");
       assert.equal(results.revision, 0);
       assert.equal(results.releasedAt, null);
@@ -253,18 +253,14 @@ Deno.test("readResults() sums releases, and nothing but releases", async (t) => 
 Deno.test("readResults() shows what publish() releases", async () => {
   await withElection(async (db) => {
     const count = async (votes: Record<string, number>, voters: number) => {
-      for (const [candidate, n] of Object.entries({ ...votes, "#ballots": voters })) {
-        await db.query(
-          `INSERT INTO counting.station_counts AS c VALUES ('test-2026', 's-1', 'mayor', $1, 'in_person', 0, $2)
-           ON CONFLICT (election, station, mode, contest, candidate, lane) DO UPDATE SET votes = c.votes + excluded.votes`,
-          [candidate, n],
-        );
-      }
-      await db.query(
-        `INSERT INTO counting.station_voters AS c VALUES ('test-2026', 's-1', 'in_person', 0, $1)
-         ON CONFLICT (election, station, mode, lane) DO UPDATE SET voters = c.voters + excluded.voters`,
-        [voters],
-      );
+      const marked = { ...votes, "#ballots": voters };
+      await addTally(db.query, {
+        election: "test-2026",
+        station: "s-1",
+        mode: "in_person",
+        voters,
+        votes: Object.fromEntries(Object.entries(marked).map(([candidate, n]) => [`mayor/${candidate}`, n])),
+      });
       await db.query("INSERT INTO counting.changes VALUES ('test-2026', 's-1')");
     };
     const policy: ReleasePolicy = {

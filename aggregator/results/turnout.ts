@@ -167,7 +167,7 @@ async function votedGroups(query: Query, election: string): Promise<Group[]> {
 
 async function stationVoters(query: Query, election: string): Promise<{ station: string; voters: number }[]> {
   return await query(
-    "SELECT station, sum(voters)::float8 AS voters FROM counting.station_voters WHERE election = $1 GROUP BY station",
+    "SELECT station, sum(voters)::float8 AS voters FROM counting.tallies WHERE election = $1 GROUP BY station",
     [election],
   );
 }

@@ -8,6 +8,7 @@
  * @module
  */
 import { ALL_VOTERS, MARK } from "../../shared/marks.ts";
+import { CELL_VOTES } from "../counting/layouts.ts";
 import { arrayLiteral, type Query } from "../database/database.ts";
 import { readUnit, type Unit, type UnitRow } from "./units.ts";
 import { release } from "./write_releases.ts";
@@ -45,7 +46,7 @@ async function withdrawCells(query: Query, election: string, now: Date): Promise
   const rows = await query(
     `WITH shown AS MATERIALIZED (
        SELECT c.unit, c.region, c.station, c.mode, c.voters, r.votes, r.marks,
-         (SELECT coalesce(sum(v.voters), 0) FROM counting.station_voters v
+         (SELECT coalesce(sum(v.voters), 0) FROM counting.tallies v
           WHERE v.election = c.election AND v.station = c.station AND v.mode = c.mode) AS counted
        FROM results.current c JOIN results.releases r USING (revision) WHERE c.election = $1 AND c.voters > 0
      ),
@@ -54,7 +55,7 @@ async function withdrawCells(query: Query, election: string, now: Date): Promise
          OR EXISTS (
            SELECT FROM jsonb_to_recordset(s.votes || s.marks) AS l (contest text, candidate text, votes bigint)
            WHERE l.votes > (
-             SELECT coalesce(sum(t.votes), 0) FROM counting.station_counts t
+             SELECT coalesce(sum(t.votes), 0) FROM ${CELL_VOTES} t
              WHERE t.election = $1 AND t.station = s.station AND t.mode = s.mode
                AND t.contest = l.contest AND t.candidate = l.candidate
            )
@@ -62,7 +63,7 @@ async function withdrawCells(query: Query, election: string, now: Date): Promise
          OR (
            s.voters = s.counted
            AND (SELECT coalesce(sum(votes), 0) FROM jsonb_to_recordset(s.votes || s.marks) AS l (votes bigint)) <> (
-             SELECT coalesce(sum(t.votes), 0) FROM counting.station_counts t
+             SELECT coalesce(sum(t.votes), 0) FROM ${CELL_VOTES} t
              WHERE t.election = $1 AND t.station = s.station AND t.mode = s.mode
            )
          )
@@ -90,10 +91,10 @@ const UNFOUNDED = (withdrawn: boolean) => `
     GROUP BY p.station, p.mode, p.contest, p.candidate
   ) s CROSS JOIN LATERAL (
     SELECT CASE WHEN s.contest = '${ALL_VOTERS}' THEN (
-      SELECT coalesce(sum(voters), 0) FROM counting.station_voters
+      SELECT coalesce(sum(voters), 0) FROM counting.tallies
       WHERE election = $1 AND station = s.station AND mode = s.mode
     ) ELSE (
-      SELECT coalesce(sum(votes), 0) FROM counting.station_counts
+      SELECT coalesce(sum(votes), 0) FROM ${CELL_VOTES} v
       WHERE election = $1 AND station = s.station AND mode = s.mode AND contest = s.contest AND candidate = s.candidate
     ) END AS counted
   ) t
@@ -102,7 +103,7 @@ const UNFOUNDED = (withdrawn: boolean) => `
     bool_and(s.votes = t.counted OR s.candidate <> '${MARK.ballots}')
     AND contest <> '${ALL_VOTERS}'
     AND sum(s.votes) <> (
-      SELECT coalesce(sum(c.votes), 0) FROM counting.station_counts c
+      SELECT coalesce(sum(c.votes), 0) FROM ${CELL_VOTES} c
       WHERE c.election = $1 AND c.station = s.station AND c.mode = s.mode AND c.contest = s.contest
     )
   )`;

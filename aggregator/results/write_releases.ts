@@ -7,6 +7,7 @@
  * @module
  */
 import { ALL_VOTERS, MARK } from "../../shared/marks.ts";
+import { CELL_VOTES } from "../counting/layouts.ts";
 import { arrayLiteral, type Query } from "../database/database.ts";
 import type { Cell, Unit } from "./units.ts";
 
@@ -47,12 +48,12 @@ async function eachPage(
 const TARGETS = {
   count: `
     SELECT t.*, c.candidate, c.votes FROM taken t CROSS JOIN LATERAL (
-      SELECT candidate, sum(votes) AS votes FROM counting.station_counts
+      SELECT candidate, sum(votes) AS votes FROM ${CELL_VOTES} v
       WHERE election = $1::text AND station = t.station AND mode = t.mode AND contest = t.contest GROUP BY candidate
     ) c
     UNION ALL
     SELECT t.*, '${MARK.ballots}', c.voters FROM taken t CROSS JOIN LATERAL (
-      SELECT sum(voters) AS voters FROM counting.station_voters
+      SELECT sum(voters) AS voters FROM counting.tallies
       WHERE election = $1::text AND station = t.station AND mode = t.mode
     ) c WHERE t.contest = '${ALL_VOTERS}' AND c.voters IS NOT NULL`,
   snapshot: `

@@ -17,6 +17,7 @@ import { openSenderKeys, readGateways } from "../counting/sender_keys.ts";
 import type { Database, Databases } from "../database/database.ts";
 import type { DatabaseWatch } from "../database/watch.ts";
 import { ElectionRunner } from "../election_runner.ts";
+import { Publisher } from "../publisher.ts";
 import type { AggregatorMetrics, ElectionState } from "../metrics.ts";
 import { noteIgnored } from "../registry/ignored_claims.ts";
 import type { Keyring } from "../registry/keyring.ts";
@@ -53,9 +54,11 @@ export class Counting {
   readonly #options: CountOptions;
   readonly #elections = new Map<string, RunningElection>();
   readonly #noteIgnored: ReturnType<typeof noteIgnored>;
+  readonly #publisher: Publisher;
 
   constructor(options: CountOptions) {
     this.#options = options;
+    this.#publisher = new Publisher({ db: options.databases.publishing, signal: options.signal });
     this.#noteIgnored = noteIgnored(options.metrics.ignoredClaims, options.log, Date.now);
   }
 
@@ -84,6 +87,11 @@ export class Counting {
     );
   }
 
+  /** Publishes the elections that are counted, until the signal aborts. */
+  async publish(): Promise<void> {
+    await this.#publisher.run();
+  }
+
   /** Opens an election's log, again and again until that succeeds, and counts it until the signal aborts. */
   async run(election: string): Promise<void> {
     const { signal, log, onFault } = this.#options;
@@ -102,6 +110,7 @@ export class Counting {
     }
     if (running.runner === undefined) return;
     log.info("counting {election}", { election });
+    this.#publisher.add(running.runner);
     await Promise.all([running.runner.run(), this.#serveOthers(election, running.runner.log)]);
   }
 

@@ -11,6 +11,7 @@ import type { Database, Query } from "../../aggregator/database/database.ts";
 import type { ElectionDefinition } from "../../shared/election.ts";
 import { MARK } from "../../shared/marks.ts";
 import { MASTER, NOON_MS, testDefinition } from "../fixture.ts";
+import { addTally } from "../tallies.ts";
 import { type Ballot, type Script, type Stage, stationOf } from "./scripts.ts";
 
 /** The definition of a script's election; every contest is on every ballot by it, which only names depend on. */
@@ -68,7 +69,7 @@ export class SqlStage implements Stage {
     const now = new Set(ballots.map(({ voter }) => voter));
     const lost = [...this.#everCounted].filter((voter) => !now.has(voter));
     await this.db.transaction(async (query) => {
-      for (const table of ["station_counts", "station_voters", "changes", "former_voters"]) {
+      for (const table of ["tallies", "changes", "former_voters"]) {
         await query(`DELETE FROM counting.${table} WHERE election = $1`, [this.election]);
       }
       for (const voter of lost) {
@@ -86,37 +87,33 @@ export class SqlStage implements Stage {
   }
 
   async #count(query: Query, ballots: readonly Ballot[]): Promise<void> {
-    const rows = ballots.flatMap(({ voter, station, mode, contests }) => {
-      const lane = voter % 3;
-      return [
-        { station, mode, contest: null, candidate: null, lane },
-        ...contests.flatMap((contest) => {
+    const cells = Map.groupBy(
+      ballots,
+      ({ voter, station, mode, contests }) => JSON.stringify([station, mode, voter % 3, contests]),
+    );
+    for (const voters of cells.values()) {
+      const { voter, station, mode, contests } = voters[0]!;
+      const votes: Record<string, number> = {};
+      for (const contest of contests) votes[`${contest}/${MARK.ballots}`] = voters.length;
+      for (const { voter } of voters) {
+        for (const contest of contests) {
           const choice = this.script.choiceOf(voter, contest);
-          const marks = choice === MARK.blank
-            ? [MARK.ballots, MARK.undervotes, MARK.blank]
-            : [choice, MARK.ballots];
-          return marks.map((candidate) => ({ station, mode, contest, candidate, lane }));
-        }),
-      ];
-    });
-    const lines =
-      `SELECT station, mode, contest, candidate, lane, count(*) AS n FROM jsonb_to_recordset($2::text::jsonb)
-      AS l (station text, mode text, contest text, candidate text, lane int) GROUP BY 1, 2, 3, 4, 5`;
-    const parameters = [this.election, JSON.stringify(rows)];
+          for (const mark of choice === MARK.blank ? [MARK.undervotes, MARK.blank] : [choice]) {
+            votes[`${contest}/${mark}`] = (votes[`${contest}/${mark}`] ?? 0) + 1;
+          }
+        }
+      }
+      await addTally(query, {
+        election: this.election,
+        station,
+        mode,
+        lane: voter % 3,
+        voters: voters.length,
+        votes,
+      });
+    }
     await query(
-      `INSERT INTO counting.station_counts AS c (election, station, contest, candidate, mode, lane, votes)
-       SELECT $1, station, contest, candidate, mode, lane, n FROM (${lines}) l WHERE contest IS NOT NULL
-       ON CONFLICT (election, station, mode, contest, candidate, lane) DO UPDATE SET votes = c.votes + excluded.votes`,
-      parameters,
-    );
-    await query(
-      `INSERT INTO counting.station_voters AS c (election, station, mode, lane, voters)
-       SELECT $1, station, mode, lane, n FROM (${lines}) l WHERE contest IS NULL
-       ON CONFLICT (election, station, mode, lane) DO UPDATE SET voters = c.voters + excluded.voters`,
-      parameters,
-    );
-    await query(
-      "INSERT INTO counting.changes SELECT DISTINCT $1, station FROM counting.station_voters WHERE election = $1",
+      "INSERT INTO counting.changes SELECT DISTINCT $1, station FROM counting.tallies WHERE election = $1",
       [
         this.election,
       ],

@@ -228,7 +228,7 @@ Deno.test({
         await Promise.all([persist(db), persist(other)]);
         await assertCountedOnce(db, box);
         const [{ lanes }] = await db.query<{ lanes: number }>(
-          "SELECT count(DISTINCT lane)::float8 AS lanes FROM counting.station_counts",
+          "SELECT count(DISTINCT lane)::float8 AS lanes FROM counting.tallies",
         );
         assert.ok(lanes > 1, "who counts at once has lanes of its own");
       } finally {

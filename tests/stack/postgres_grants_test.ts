@@ -35,6 +35,7 @@ const TABLES: Record<string, Grants> = {
     audit: READ,
     receipts: "SELECT (election, reason, gateway, vote_id)",
   },
+  "counting.layouts": { aggregator: READ_ADD, audit: READ },
   "counting.leases": { ...TOTALS, indexer: READ_ADD_CHANGE },
   "counting.log_ends": { ...TOTALS, server: READ },
   "counting.log_positions": {
@@ -68,8 +69,7 @@ const TABLES: Record<string, Grants> = {
       "INSERT (election, sender_key, gateway, registered_at, registered_by), UPDATE (is_listed)",
   },
   "counting.sequences": { ...TOTALS, server: READ },
-  "counting.station_counts": TOTALS,
-  "counting.station_voters": { ...TOTALS, server: "SELECT (election, station, voters)" },
+  "counting.tallies": { ...TOTALS, server: "SELECT (election, station, voters)" },
   "counting.turnout_counts": {
     ...TOTALS,
     indexer: "SELECT (election, station, mode, minute, voters)",
@@ -165,8 +165,8 @@ const WAYS: readonly string[] = [
 
 /** Ways that need more than SELECT, by who has it. */
 const CHANGING_WAYS: readonly (readonly [User, string])[] = [
-  ["aggregator", "UPDATE counting.station_counts SET votes = votes RETURNING xmin"],
-  ["aggregator", "UPDATE counting.station_counts SET votes = votes WHERE xmin = '3'"],
+  ["aggregator", "UPDATE counting.tallies SET votes = votes RETURNING xmin"],
+  ["aggregator", "UPDATE counting.tallies SET votes = votes WHERE xmin = '3'"],
   ["aggregator", "DELETE FROM counting.changes RETURNING ctid"],
   ["aggregator", "DELETE FROM counting.changes WHERE ctid = '(0,1)'"],
   [
@@ -175,8 +175,8 @@ const CHANGING_WAYS: readonly (readonly [User, string])[] = [
   ],
   [
     "aggregator",
-    `INSERT INTO counting.station_counts AS t VALUES ('box', 'n-1', 'mayor', 'ann', 'early', 0, 0)
-     ON CONFLICT (election, station, mode, contest, candidate, lane) DO UPDATE SET votes = t.votes WHERE t.xmin = '3'`,
+    `INSERT INTO counting.tallies AS t VALUES ('box', 'n-1', 'early', 1, 0, 0, '{}')
+     ON CONFLICT (election, station, mode, layout, lane) DO UPDATE SET votes = t.votes WHERE t.xmin = '3'`,
   ],
   ["office", "UPDATE registry.elections SET name = name RETURNING xmin"],
   ["office", "UPDATE registry.revisions SET revision = revision RETURNING ctid"],
@@ -185,8 +185,9 @@ const CHANGING_WAYS: readonly (readonly [User, string])[] = [
 ];
 
 /** The join that links a voter key to a ballot: what only the owner of the tables may do. */
-const JOIN = `SELECT encode(p.voter_key, 'hex') AS voter, s.contest || '/' || s.candidate AS choice
-  FROM counting.participations p JOIN counting.station_counts s ON s.xmin = p.xmin`;
+const JOIN = `SELECT encode(p.voter_key, 'hex') AS voter, o.contest || '/' || o.candidate AS choice
+  FROM counting.participations p JOIN counting.tallies t ON t.xmin = p.xmin JOIN counting.layouts l USING (layout),
+    unnest(l.contests, l.candidates, t.votes) AS o (contest, candidate, votes) WHERE o.votes > 0`;
 
 /** Extensions of the server whose functions look below the tables. */
 const EXTENSIONS = [

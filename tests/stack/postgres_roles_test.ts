@@ -28,7 +28,7 @@ const NOW = new Date(NOON_MS);
 const REFUSED: Record<User, readonly string[]> = {
   office: [
     "SELECT FROM counting.participations",
-    "SELECT FROM counting.station_counts",
+    "SELECT FROM counting.tallies",
     "INSERT INTO counting.participations VALUES ('box', '\\x00', gen_random_uuid())",
     "UPDATE counting.log_positions SET next_offset = 0",
     "UPDATE registry.voters SET voter_id = 'other'",
@@ -42,14 +42,14 @@ const REFUSED: Record<User, readonly string[]> = {
     "INSERT INTO registry.manifests SELECT * FROM registry.manifests",
     "INSERT INTO counting.roll SELECT * FROM counting.roll",
     "UPDATE counting.roll SET struck_at = now()",
-    "DELETE FROM counting.station_counts",
+    "DELETE FROM counting.tallies",
     "DELETE FROM counting.rejections",
     "DELETE FROM counting.leases",
     "CREATE TABLE counting.mine ()",
     "SELECT setval('results.revisions', 1)",
   ],
   reader: [
-    "SELECT FROM counting.station_counts",
+    "SELECT FROM counting.tallies",
     "SELECT FROM counting.roll",
     "SELECT FROM counting.leases",
     "SELECT FROM registry.voters",
@@ -71,7 +71,7 @@ const REFUSED: Record<User, readonly string[]> = {
   ],
   server: [
     "SELECT FROM counting.participations",
-    "SELECT votes FROM counting.station_counts",
+    "SELECT votes FROM counting.tallies",
     "SELECT voter_key FROM counting.roll",
     "SELECT vote_id FROM counting.rejections",
     "SELECT station FROM counting.turnout_counts",
@@ -82,7 +82,7 @@ const REFUSED: Record<User, readonly string[]> = {
   ],
   indexer: [
     "SELECT FROM counting.participations",
-    "SELECT FROM counting.station_counts",
+    "SELECT FROM counting.tallies",
     "SELECT FROM counting.roll",
     "SELECT vote_id FROM counting.rejections",
     "SELECT FROM counting.sender_keys",
@@ -91,7 +91,7 @@ const REFUSED: Record<User, readonly string[]> = {
   ],
   receipts: [
     "SELECT FROM counting.roll",
-    "SELECT FROM counting.station_counts",
+    "SELECT FROM counting.tallies",
     "SELECT FROM registry.manifests",
     "SELECT FROM results.releases",
     "SELECT station FROM counting.held",
@@ -99,7 +99,7 @@ const REFUSED: Record<User, readonly string[]> = {
   ],
   sync: [
     "SELECT FROM counting.participations",
-    "SELECT FROM counting.station_counts",
+    "SELECT FROM counting.tallies",
     "SELECT FROM counting.roll",
     "SELECT FROM results.releases",
     "UPDATE counting.sender_keys SET stated = 1",

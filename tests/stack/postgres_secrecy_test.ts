@@ -89,7 +89,7 @@ Deno.test({
         "SELECT n_tup_ins FROM pg_stat_user_tables WHERE relname = 'participations'",
         "SELECT n_tup_upd FROM pg_stat_all_tables",
         "SELECT pg_stat_get_tuples_inserted(oid) FROM pg_class WHERE relname = 'participations'",
-        "SELECT pg_stat_get_live_tuples(oid) FROM pg_class WHERE relname = 'station_counts'",
+        "SELECT pg_stat_get_live_tuples(oid) FROM pg_class WHERE relname = 'tallies'",
         "SELECT idx_tup_read FROM pg_stat_user_indexes",
         "SELECT heap_blks_hit FROM pg_statio_user_tables",
         "SELECT tup_inserted FROM pg_stat_database",
