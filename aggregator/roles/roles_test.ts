@@ -29,7 +29,7 @@ for (const text of ["counts", "count,Serve", "toString", "count index"]) {
 
 Deno.test("parseRoles() reads the role of the office, which no election needs to be counted", () => {
   assert.deepEqual(parseRoles("office,count"), ["count", "office"]);
-  assert.ok(!ALL_ROLES.includes("office"));
+  assert.ok(!ALL_ROLES.some((role: string) => role === "office"));
   assert.ok(isWhole([...ALL_ROLES, "office"]));
   assert.deepEqual(requiredRoles("office"), ["pollwire_office", "pollwire_registrar", "pollwire_counter"]);
   assert.deepEqual(requiredRoles("sync"), [["pollwire_sync", "pollwire_counter"]]);

@@ -11,7 +11,7 @@ import type { NoteKey } from "../../audit/note.ts";
 import { openSenderKeys, readGatewaysIn } from "../../counting/sender_keys.ts";
 import { readPositions } from "../../counting/tables.ts";
 import { type Database, type Query, queryOne } from "../../database/database.ts";
-import { newestManifest } from "../../registry/elections.ts";
+import { newestManifest } from "../../registry/manifests.ts";
 import { OfficeError } from "../../registry/office_error.ts";
 import { type Facts, type Hours, type Phase, phaseAt, type Status } from "./transition.ts";
 
