@@ -109,7 +109,7 @@ Deno.test("runAggregator() counts what gateways put on the log, serves what is r
         const line of [
           `pollwire_aggregator_records_total{election="town",fate="counted",reason=""} 2`,
           `pollwire_aggregator_counting{election="town"} 1`,
-          `pollwire_aggregator_lag_records{election="town"} 0`,
+          `pollwire_aggregator_lag_entries{election="town"} 0`,
           `pollwire_aggregator_unbalanced_partitions{election="town"} 0`,
         ]
       ) assert.ok(scraped.includes(`${line}\n`), `${line} is not in\n${scraped}`);
@@ -261,7 +261,7 @@ Deno.test("runAggregator() tells of the whole log's lag, and of its own records,
       }));
     const lagBecomes = (lag: number) =>
       eventually(`both lag by ${lag}`, async () => {
-        return JSON.stringify(await scrape("pollwire_aggregator_lag_records")) === `[[${lag}],[${lag}]]`;
+        return JSON.stringify(await scrape("pollwire_aggregator_lag_entries")) === `[[${lag}],[${lag}]]`;
       });
     try {
       await lagBecomes(9);

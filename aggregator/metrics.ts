@@ -75,8 +75,8 @@ export function aggregatorMetrics(elections: () => Promise<readonly ElectionStat
     ({ unbalanced }) => unbalanced,
   );
   gauge(
-    "pollwire_aggregator_lag_records",
-    "Records on the log, in all of its partitions, that no aggregator has counted",
+    "pollwire_aggregator_lag_entries",
+    "Entries of the log, each of one or more records, in all of its partitions, that no aggregator has counted",
     ({ lag }) => lag,
   );
   gauge(

@@ -41,9 +41,9 @@ Deno.test("aggregatorMetrics() says at the first scrape how each election stands
     `pollwire_aggregator_counting{election="one"} 1`,
     `pollwire_aggregator_counting{election="two"} 0`,
   ]);
-  assert.deepEqual(await scrape("pollwire_aggregator_lag_records"), [
-    `pollwire_aggregator_lag_records{election="one"} 0`,
-    `pollwire_aggregator_lag_records{election="two"} 12`,
+  assert.deepEqual(await scrape("pollwire_aggregator_lag_entries"), [
+    `pollwire_aggregator_lag_entries{election="one"} 0`,
+    `pollwire_aggregator_lag_entries{election="two"} 12`,
   ]);
   assert.deepEqual(await scrape("pollwire_aggregator_unbalanced_partitions"), [
     `pollwire_aggregator_unbalanced_partitions{election="one"} 0`,
@@ -82,7 +82,7 @@ Deno.test("aggregatorMetrics() says nothing of what is not known, rather than 0"
   const { scrape, states } = watched({ ...GOOD, lag: 5 });
   await scrape("");
   states[0] = { ...GOOD, lag: null, unbalanced: null };
-  assert.deepEqual(await scrape("pollwire_aggregator_lag_records"), []);
+  assert.deepEqual(await scrape("pollwire_aggregator_lag_entries"), []);
   assert.deepEqual(await scrape("pollwire_aggregator_unbalanced_partitions"), []);
   assert.deepEqual(await scrape("pollwire_aggregator_counting"), [
     `pollwire_aggregator_counting{election="one"} 1`,

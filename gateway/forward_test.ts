@@ -6,7 +6,8 @@ import { MemoryLog } from "../tests/memory_log.ts";
 import { recordNumbers, testRun, testSender } from "../tests/spool_fixture.ts";
 import { unpackChunk } from "./chunk.ts";
 import { Forwarder } from "./forward.ts";
-import { MAX_ENTRY_PLAIN_BYTES, Spool } from "./spool.ts";
+import { MAX_ENTRY_PLAIN_BYTES } from "./seal_entries.ts";
+import { Spool } from "./spool.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 

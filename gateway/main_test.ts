@@ -58,7 +58,7 @@ async function healthOf(address: string): Promise<{ ok: boolean; headers: Header
 }
 
 Deno.test("a gateway tells of its sender key at once, states it when it stops, and has a new one when it starts", async () => {
-  await withAggregator(async ({ aggregator, start, stored, statements }) => {
+  await withAggregator(async ({ aggregator, start, statements, numbers }) => {
     const toldOf = () => new Set(aggregator.asked.flatMap(({ senderKeys }) => senderKeys));
     const first = start({ SYNC_INTERVAL_MS: "3600000" });
     const address = await first.address();
@@ -84,7 +84,7 @@ Deno.test("a gateway tells of its sender key at once, states it when it stops, a
     await until(async () => aggregator.asked.length > asked + 2);
     assert.deepEqual(aggregator.asked.at(-1)!.statements, []);
     await second.stop();
-    assert.deepEqual(numbersOf(await stored()), [1, 1, 2]);
+    assert.deepEqual(await numbers(), [1, 1, 2]);
     assert.deepEqual(numbersOf(await statements()), [1, 2]);
   });
 });
@@ -122,7 +122,7 @@ Deno.test("a gateway whose key was rotated signs with the new one, and hands on 
 
 for (const [minutes, direction] of [[6, "behind"], [-6, "ahead of"]] as const) {
   Deno.test(`a gateway six minutes ${direction} the aggregator takes no votes, says so, and takes them once they agree`, async () => {
-    await withAggregator(async ({ aggregator, start, stored }) => {
+    await withAggregator(async ({ aggregator, start, numbers }) => {
       // For the gateway it is the same whose clock is wrong.
       aggregator.now = () => Date.now() + minutes * 60_000;
       const gateway = start();
@@ -150,13 +150,13 @@ for (const [minutes, direction] of [[6, "behind"], [-6, "ahead of"]] as const) {
       assert.ok(faults.some(({ level }) => level === "ERROR"), stderr);
       assert.match(stderr, /agree again: votes are accepted/);
       assert.doesNotMatch(stderr, /device/, "no device has anything to do with it");
-      assert.equal((await stored()).length, 1);
+      assert.equal((await numbers()).length, 1);
     });
   });
 }
 
 Deno.test("a gateway that has kept its manifest and reaches no aggregator goes on with what it has", async () => {
-  await withAggregator(async ({ directory, start, stored }) => {
+  await withAggregator(async ({ directory, start, numbers }) => {
     const first = start();
     const address = await first.address();
     await until(() => isReady(address));
@@ -173,12 +173,12 @@ Deno.test("a gateway that has kept its manifest and reaches no aggregator goes o
     assert.ok(await isReady(again));
     assert.equal((await post(again)).status, 202);
     await second.stop();
-    assert.equal((await stored()).length, 1);
+    assert.equal((await numbers()).length, 1);
   });
 });
 
 Deno.test("a gateway takes votes in, forwards them to the log, and drains when it is told to stop", async () => {
-  await withAggregator(async ({ directory, start, stored }) => {
+  await withAggregator(async ({ directory, start, numbers }) => {
     await Deno.writeTextFile(`${directory}/log`, "a file stands where the log's directory should");
     const gateway = start();
     const address = await gateway.address();
@@ -189,7 +189,7 @@ Deno.test("a gateway takes votes in, forwards them to the log, and drains when i
     const { code, stdout, stderr } = await gateway.stop();
     assert.equal(code, 0, stderr);
     assert.match(stdout, /gateway g-1 stopped; 0 records are left in its spool/);
-    assert.deepEqual(numbersOf(await stored()), [1, 2, 3]);
+    assert.deepEqual(await numbers(), [1, 2, 3]);
     for (const line of stderr.trim().split("\n")) JSON.parse(line);
     for (const { body } of answers) assert.ok(!stderr.includes(body.receipt.voterKey));
   });
@@ -213,7 +213,7 @@ Deno.test("a gateway asks devices to come again while the aggregator has not tol
 });
 
 Deno.test("a gateway that is killed while log and aggregator are away has every vote when it starts again", async () => {
-  await withAggregator(async ({ aggregator, directory, start, stored }) => {
+  await withAggregator(async ({ aggregator, directory, start, numbers }) => {
     await Deno.writeTextFile(`${directory}/log`, "a file stands where the log's directory should");
     const first = start();
     const address = await first.address();
@@ -231,7 +231,7 @@ Deno.test("a gateway that is killed while log and aggregator are away has every 
     await Deno.remove(`${directory}/log`);
     const third = start();
     await third.address();
-    await until(async () => (await stored()).length === 6);
+    await until(async () => (await numbers()).length === 6);
     assert.match((await third.stop()).stdout, /0 records are left/);
   });
 });

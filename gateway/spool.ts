@@ -7,9 +7,8 @@
  */
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { SEAL_OVERHEAD_BYTES } from "../shared/keys.ts";
-import type { PlacedRecord } from "../shared/log/vote_log.ts";
-import { MAX_ENTRY_RECORDS } from "../shared/record.ts";
 import { type Chunk, type DeviceRecords, FRAME_BYTES, MAX_CHUNK_RECORDS, packChunk } from "./chunk.ts";
+import { type PlainRecord, sealEntries } from "./seal_entries.ts";
 import { SenderKeys, type SequenceAllocation } from "./sender_keys.ts";
 import { CHECKPOINT_PAGES, freeBytesBeside, openSpoolFile } from "./spool_file.ts";
 
@@ -19,12 +18,6 @@ import { CHECKPOINT_PAGES, freeBytesBeside, openSpoolFile } from "./spool_file.t
  * of the chunks after it.
  */
 export const RESERVED_DISK_BYTES = 4 * CHECKPOINT_PAGES * 4_096;
-
-/**
- * Bytes of records that are sealed as one entry, at the most; a longer record is an entry by itself. Far below what a
- * broker takes (1 MiB), because an entry is the least that a slow uplink has to carry before a request times out.
- */
-export const MAX_ENTRY_PLAIN_BYTES = 8_192;
 
 /** The records of one request, all from one device. {@link Spool.append} names refused parts by `id`. */
 export type SpoolPart = Readonly<{ id: number; device: string; records: number }>;
@@ -78,9 +71,6 @@ type Row = {
   records: number;
   devices: string;
 };
-
-/** A record that is not sealed yet. */
-type PlainRecord = Readonly<{ partition: number; bytes: Uint8Array }>;
 
 /** A run without its refused parts. */
 type Admitted = Readonly<{ run: SpoolRun; from: number; part: SpoolPart }>;
@@ -377,41 +367,6 @@ export class Spool {
 
 function recordBytesOf({ plaintexts, partitions }: SpoolRun): number {
   return plaintexts.length / partitions.length;
-}
-
-/** Seals records, those of one partition together. */
-function sealEntries(
-  election: string,
-  records: readonly PlainRecord[],
-  allocation: SequenceAllocation,
-): PlacedRecord[] {
-  const entries: PlacedRecord[] = [];
-  for (const [partition, own] of Map.groupBy(records, (record) => record.partition)) {
-    for (let from = 0; from < own.length;) {
-      const end = entryEnd(own, from);
-      const together = own.slice(from, from = end);
-      entries.push({ ...allocation.seal(election, joined(together), together.length), partition });
-    }
-  }
-  return entries;
-}
-
-/** Where the entry ends that begins with a record: its records have one length, and a bounded one together. */
-function entryEnd(records: readonly PlainRecord[], from: number): number {
-  const { length } = records[from]!.bytes;
-  const fitting = Math.min(MAX_ENTRY_RECORDS, Math.floor(MAX_ENTRY_PLAIN_BYTES / length));
-  const limit = Math.min(records.length, from + Math.max(1, fitting));
-  let end = from + 1;
-  while (end < limit && records[end]!.bytes.length === length) end++;
-  return end;
-}
-
-function joined(records: readonly PlainRecord[]): Uint8Array {
-  const [{ bytes: first }] = records as [PlainRecord];
-  if (records.length === 1) return first;
-  const all = new Uint8Array(records.length * first.length);
-  records.forEach(({ bytes }, i) => all.set(bytes, i * first.length));
-  return all;
 }
 
 /** Bytes of a part after sealing and packing, at the most: with each record an entry of its own. */

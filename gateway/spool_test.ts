@@ -8,8 +8,8 @@ import { spooledBytes, testRun, testSender } from "../tests/spool_fixture.ts";
 import { SEAL_OVERHEAD_BYTES } from "../shared/keys.ts";
 import { MAX_ENTRY_RECORDS } from "../shared/record.ts";
 import { recordsOfEach, unpackChunk } from "./chunk.ts";
+import { MAX_ENTRY_PLAIN_BYTES } from "./seal_entries.ts";
 import {
-  MAX_ENTRY_PLAIN_BYTES,
   RESERVED_DISK_BYTES,
   Spool,
   type SpooledChunk,

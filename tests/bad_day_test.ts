@@ -31,7 +31,7 @@ type Day = Readonly<{
 async function aDay(work: (day: Day) => Promise<void>): Promise<void> {
   const manifest = { ...openManifest(), denied: ["s-1-a.1"] };
   const sync = testSync(manifest, ["n-1", "n-2", "s-1"].map((station) => testDevice(station)));
-  await withAggregator(async ({ start, stored }) => {
+  await withAggregator(async ({ start, numbers }) => {
     const gateway = start({
       DEVICE_VOTES_PER_SECOND: "1000000",
       STATION_VOTES_PER_SECOND: "1000000",
@@ -56,7 +56,7 @@ async function aDay(work: (day: Day) => Promise<void>): Promise<void> {
     const { code, stderr } = await gateway.stop();
     assert.equal(code, 0, stderr);
     assert.doesNotMatch(stderr, /request failed/, "nothing is an error of the gateway's own");
-    assert.equal((await stored()).length, honestVotes);
+    assert.equal((await numbers()).length, honestVotes);
   }, sync);
 }
 

@@ -9,11 +9,13 @@ import config from "../deno.json" with { type: "json" };
 import type { Manifest } from "../shared/election.ts";
 import { openSqliteLog } from "../shared/log/sqlite.ts";
 import type { StoredRecord } from "../shared/log/vote_log.ts";
+import { recordBytes } from "../shared/record.ts";
 import type { Sync } from "../shared/sync.ts";
 import { withDirectory } from "./directory.ts";
 import { FakeAggregator, testGatewayFile } from "./fake_aggregator.ts";
 import { testDefinition, testManifest } from "./fixture.ts";
 import { testSync } from "./gateway_fixture.ts";
+import { recordNumbers } from "./spool_fixture.ts";
 
 const { tasks: { gateway: GATEWAY_TASK } } = config;
 /** How long a gateway may take to listen, in milliseconds. */
@@ -79,8 +81,9 @@ export type Bench = Readonly<{
   aggregator: FakeAggregator;
   directory: string;
   start(environment?: Record<string, string>): GatewayProcess;
-  /** The votes on the log, and the statements. */
+  /** The entries of votes on the log, the numbers of the records in them, rising, and the statements. */
   stored(): Promise<StoredRecord[]>;
+  numbers(): Promise<number[]>;
   statements(): Promise<StoredRecord[]>;
 }>;
 
@@ -132,6 +135,11 @@ export async function withAggregator(
           return gateway;
         },
         stored: () => readLog(directory, "vote"),
+        numbers: async () => {
+          const { voteBytes } = JSON.parse(sync.manifest.manifest) as Manifest;
+          const numbers = recordNumbers(await readLog(directory, "vote"), recordBytes(voteBytes));
+          return numbers.sort((a, b) => a - b);
+        },
         statements: () => readLog(directory, "statement"),
       });
     } finally {

@@ -51,7 +51,7 @@ async function post(
 }
 
 Deno.test("a gateway takes votes over TLS from devices with a certificate, and follows an aggregator over TLS", async () => {
-  await withAuthority(async ({ authority, server, device, start, stored }) => {
+  await withAuthority(async ({ authority, server, device, start, numbers }) => {
     const gateway = start({
       AGGREGATOR_CA_FILE: authority.file,
       TLS_CERT_FILE: server.certFile,
@@ -65,7 +65,7 @@ Deno.test("a gateway takes votes over TLS from devices with a certificate, and f
     const { code, stderr } = await gateway.stop();
     assert.equal(code, 0, stderr);
     assert.match(stderr, /"WARN".*TLS handshake with .*"address":"127\.0\.0\.1","why":".*certificate/);
-    assert.equal((await stored()).length, 1);
+    assert.equal((await numbers()).length, 1);
   });
 });
 

@@ -179,7 +179,7 @@ Deno.test("records that share entries are counted each by itself, whatever is be
       assert.deepEqual([stated, numbers, missingNumbers], [votes.length, votes.length, 0]);
       await holdsTo(box);
     }),
-    { numRuns: runs(60, 8) },
+    { numRuns: runs(60, 4) },
   );
   assert.ok(shared > 0, "entries were shared");
 });

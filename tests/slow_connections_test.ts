@@ -95,7 +95,7 @@ class Crowd {
 
 /** Runs a gateway amid a crowd. Every honest vote must be taken, and be on the log in the end, and nothing else. */
 async function amidCrowd(environment: Record<string, string>, localAddress?: string): Promise<void> {
-  await withAggregator(async ({ start, stored }) => {
+  await withAggregator(async ({ start, numbers }) => {
     const gateway = start({
       DEVICE_VOTES_PER_SECOND: "1000000",
       STATION_VOTES_PER_SECOND: "1000000",
@@ -128,7 +128,7 @@ async function amidCrowd(environment: Record<string, string>, localAddress?: str
     const { code, stderr } = await gateway.stop();
     assert.equal(code, 0, stderr);
     assert.doesNotMatch(stderr, /request failed/);
-    assert.equal((await stored()).length, HONEST_VOTES + 1);
+    assert.equal((await numbers()).length, HONEST_VOTES + 1);
   });
 }
 

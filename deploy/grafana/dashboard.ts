@@ -80,8 +80,8 @@ const ROWS: readonly (readonly [title: string, panels: readonly Panel[]])[] = [
     lines("Records counted", "ops", [
       ["sum by (election) (rate(pollwire_aggregator_records_total[1m]))", "{{election}}"],
     ]),
-    lines("Records that wait to be counted", "none", [
-      ["max by (election) (pollwire_aggregator_lag_records)", "{{election}}"],
+    lines("Log entries that wait to be counted", "none", [
+      ["max by (election) (pollwire_aggregator_lag_entries)", "{{election}}"],
     ]),
     lines("Duplicates and rejections", "ops", [
       [

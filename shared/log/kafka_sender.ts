@@ -28,6 +28,21 @@ const TRANSACTION_TIMEOUT_MS = 60_000;
 /** A message and its partition. */
 export type SentMessage = BatchMessage & Readonly<{ partition: number }>;
 
+/** What a sender uses of kafkajs's cluster. */
+export type SenderCluster = Pick<
+  ClusterType,
+  | "connect"
+  | "disconnect"
+  | "isConnected"
+  | "addMultipleTargetTopics"
+  | "refreshMetadata"
+  | "refreshMetadataIfNecessary"
+  | "findControllerBroker"
+  | "findBroker"
+  | "findLeaderForPartitions"
+  | "removeBroker"
+>;
+
 /** Parts of kafkajs that its types leave out. */
 type Producing = Readonly<{
   initProducerId(request: { transactionalId?: string; transactionTimeout: number }): Promise<
@@ -41,7 +56,7 @@ type Retrier = <T>(work: (bail: (error: unknown) => void) => Promise<T>) => Prom
 /** See the module. Not for concurrent sends. */
 export class Sender {
   readonly #topic: string;
-  readonly #cluster: ClusterType;
+  readonly #cluster: SenderCluster;
   readonly #retry: Retrier;
   /** The next sequence number of each partition. */
   readonly #sequences = new Map<number, number>();
@@ -49,10 +64,11 @@ export class Sender {
   readonly #buffer = new BatchBuffer();
   #producer = { id: -1n, epoch: 0 };
 
-  constructor(client: KafkaClient, topic: string) {
+  /** @param cluster Replaces kafkajs's in tests. */
+  constructor(client: KafkaClient, topic: string, cluster?: SenderCluster) {
     this.#topic = topic;
     this.#retry = createRetry(client.config.retry);
-    this.#cluster = new Cluster({
+    this.#cluster = cluster ?? new Cluster({
       ...client.config,
       logger: client.kafka.logger(),
       metadataMaxAge: METADATA_MAX_AGE_MS,

@@ -109,7 +109,7 @@ export class Watcher {
       const { total, outcomes } = await aggregator.reconciliation(election);
       const notCounted = outcomes.filter(({ fate, records }) => !NOT_SHOWN.has(fate) && records > 0)
         .map(({ fate, reason, records }) => ({ outcome: `${fate}/${reason}`, records }));
-      const lag = sumOf(samples, "pollwire_aggregator_lag_records", { election });
+      const lag = sumOf(samples, "pollwire_aggregator_lag_entries", { election });
       return { ...total, lag, notCounted, perSecond: this.#rate("aggregator", total.counted) };
     } catch (error) {
       if (error instanceof AggregatorAway) return undefined;

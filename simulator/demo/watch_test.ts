@@ -45,7 +45,7 @@ Deno.test("Watcher.read() tells what gateways took and refused, and what the agg
     "http://one/metrics": GATEWAY,
     "http://two/metrics": votes("vote", "overvote", 3),
     "http://aggregator/metrics":
-      `pollwire_aggregator_lag_records{election="e"} 6\npollwire_aggregator_lag_records{election="f"} 9\n`,
+      `pollwire_aggregator_lag_entries{election="e"} 6\npollwire_aggregator_lag_entries{election="f"} 9\n`,
   });
   assert.deepEqual(await watch.read(), {
     gateways: [
