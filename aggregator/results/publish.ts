@@ -82,6 +82,9 @@ async function becomePublisher(query: Query): Promise<boolean> {
   return mine;
 }
 
+/** Contests whose cells are in memory at once in the final release: 4,000 stations have up to 16,000 cells of each. */
+const CONTESTS_A_READ = 4;
+
 /** How an election publishes: k, and whether the final release has been made. */
 type Terms = Readonly<{ threshold: number; isFinal: boolean }>;
 
@@ -171,8 +174,27 @@ class Publishing {
     return rows.map(({ station }) => station);
   }
 
-  /** Cells of stations, by contest. */
-  async cells(stations: readonly string[], wanted: keyof typeof WANTED): Promise<Map<string, ContestCell[]>> {
+  /** The contests of which anything was counted or shown, {@link ALL_VOTERS} among them. */
+  async contests(): Promise<string[]> {
+    const rows = await this.query<{ contest: string }>(
+      `SELECT '${ALL_VOTERS}' AS contest
+       UNION SELECT unnest(contests[1:ballots]) FROM counting.layouts WHERE election = $1
+       UNION SELECT DISTINCT contest FROM results.cells WHERE election = $1 ORDER BY 1`,
+      [this.policy.election],
+    );
+    return rows.map(({ contest }) => contest);
+  }
+
+  /**
+   * Cells of stations, by contest.
+   *
+   * @param contests Which; all of them when left out.
+   */
+  async cells(
+    stations: readonly string[],
+    wanted: keyof typeof WANTED,
+    contests?: readonly string[],
+  ): Promise<Map<string, ContestCell[]>> {
     const rows = await this.query<Omit<ContestCell, "region">>(
       `SELECT b.contest, s.station, b.mode, b.counted::float8 AS counted, coalesce(c.shown, 0)::float8 AS shown,
          coalesce(c.known, 0)::float8 AS known, coalesce(c.snapshot, 0)::float8 AS snapshot
@@ -187,7 +209,9 @@ class Publishing {
            UNION ALL
            SELECT mode, contest, 0 FROM results.cells
            WHERE election = $1::text AND station = s.station AND known > 0
-         ) each_of GROUP BY mode, contest
+         ) each_of
+         WHERE $4::text IS NULL OR contest = ANY ($4::text::text[])
+         GROUP BY mode, contest
        ) b
        LEFT JOIN LATERAL (
          SELECT shown, known, snapshot FROM results.cells
@@ -195,7 +219,12 @@ class Publishing {
        ) c ON true
        WHERE ${WANTED[wanted]}
        ORDER BY b.contest, s.station, b.mode`,
-      [this.policy.election, arrayLiteral(stations), this.threshold],
+      [
+        this.policy.election,
+        arrayLiteral(stations),
+        this.threshold,
+        contests === undefined ? null : arrayLiteral(contests),
+      ],
     );
     const { regionOf } = this.policy;
     return Map.groupBy(
@@ -234,47 +263,64 @@ async function publishInterim(publishing: Publishing): Promise<number> {
   return await release(query, election, units.values(), "interim", now);
 }
 
-/** Divides the cells of each contest into units, for good, and shows all that was counted. */
+/** Divides the cells of each contest into units, for good, and shows all that was counted; a few contests at a time. */
 async function publishFinal(publishing: Publishing): Promise<number> {
-  const { query, policy: { election } } = publishing;
+  const { query, policy: { election }, threshold } = publishing;
   await publishing.changed();
-  const found = await publishing.cells(await publishing.voted(), "all");
-  const divided = [...found].map(([contest, cells]) =>
-    [contest, divide(cells, publishing.threshold), cells] as const
-  );
-  const releases = await showDivided(publishing, divided, "final");
-  const hidden = divided.flatMap(([, batches, cells]) => batches.length > 0 ? [] : cells);
-  await notePending(query, election, hidden.map(({ station }) => station));
+  const stations = await publishing.voted();
+  const contests = await publishing.contests();
+  const changes = new Changes();
+  const hidden = new Set<string>();
+  for (let at = 0; at < contests.length; at += CONTESTS_A_READ) {
+    const found = await publishing.cells(stations, "all", contests.slice(at, at + CONTESTS_A_READ));
+    for (const [contest, cells] of found) {
+      const batches = divide(cells, threshold);
+      if (batches.length === 0) { for (const { station } of cells) hidden.add(station); }
+      await showDivided(publishing, contest, batches, changes);
+    }
+  }
+  const releases = await releaseChanges(publishing, changes, "final");
+  await notePending(query, election, [...hidden]);
   await query("DELETE FROM results.snapshots WHERE election = $1", [election]);
   return releases;
 }
 
-/** Shows contests by their divisions. What a cell showed alone moves to the unit that it is part of now. */
+/** Units that have changed, and are to be released: first those that lost cells to others. */
+class Changes {
+  readonly moved = new Map<string, Unit>();
+  readonly shown = new Map<string, Unit>();
+}
+
+/** Shows a contest by its division. What a cell showed alone moves to the unit that it is part of now. */
 async function showDivided(
-  { query, policy: { election }, now }: Publishing,
-  divided: readonly (readonly [contest: string, batches: readonly Batch[], cells: readonly Cell[]])[],
-  kind: "final" | "late",
-): Promise<number> {
-  const moved = new Map<string, Unit>();
+  { query, policy: { election } }: Publishing,
+  contest: string,
+  batches: readonly Batch[],
+  changes: Changes,
+): Promise<void> {
   const movedCells: Taken[] = [];
-  const units = new Map<string, Unit>();
   const shown: Taken[] = [];
-  for (const [contest, batches] of divided) {
-    for (const batch of batches) {
-      if (batch.cells.every(({ counted, shown }) => counted === shown)) continue;
-      units.set(batch.unit.id, batch.unit);
-      shown.push(...taken(contest, batch));
-      for (const cell of batch.cells.length > 1 ? batch.cells : []) {
-        if (cell.shown === 0) continue;
-        moved.set(cellUnit(cell).id, cellUnit(cell));
-        movedCells.push(...taken(contest, { unit: cellUnit(cell), cells: [cell] }));
-      }
+  for (const batch of batches) {
+    if (batch.cells.every(({ counted, shown }) => counted === shown)) continue;
+    changes.shown.set(batch.unit.id, batch.unit);
+    shown.push(...taken(contest, batch));
+    for (const cell of batch.cells.length > 1 ? batch.cells : []) {
+      if (cell.shown === 0) continue;
+      changes.moved.set(cellUnit(cell).id, cellUnit(cell));
+      movedCells.push(...taken(contest, { unit: cellUnit(cell), cells: [cell] }));
     }
   }
   await moveOut(query, election, movedCells);
   await showCells(query, election, shown, "count");
+}
+
+async function releaseChanges(
+  { query, policy: { election }, now }: Publishing,
+  { moved, shown }: Changes,
+  kind: "final" | "late",
+): Promise<number> {
   const releases = await release(query, election, moved.values(), "moved", now);
-  return releases + await release(query, election, units.values(), kind, now);
+  return releases + await release(query, election, shown.values(), kind, now);
 }
 
 /** Shows what came after the final release, once it is enough. */
@@ -286,7 +332,7 @@ async function publishLate(publishing: Publishing): Promise<number> {
   if (stations.length === 0) return 0;
   const found = await publishing.cells(stations, "pending");
   const hidden = new Set<string>();
-  const divided: [string, Batch[], Cell[]][] = [];
+  const divided: [contest: string, batches: Batch[]][] = [];
   const units = new Map<string, Unit>();
   const shown: Taken[] = [];
   for (const [contest, cells] of found) {
@@ -295,7 +341,7 @@ async function publishLate(publishing: Publishing): Promise<number> {
     if (homes.all.length === 0) {
       // So far the contest had too few voters to be shown at all.
       batches = divide(cells, threshold);
-      divided.push([contest, batches, cells]);
+      divided.push([contest, batches]);
     } else {
       const home = (cell: Cell) =>
         homes.byCell.get(`${cell.station}/${cell.mode}`) ?? homeOf(cell, homes.all);
@@ -309,7 +355,9 @@ async function publishLate(publishing: Publishing): Promise<number> {
     // A cell that was found to have fewer voters than are known stays in the reckoning.
     for (const cell of cells) if (!done.has(cell) || cell.counted < cell.known) hidden.add(cell.station);
   }
-  const releases = await showDivided(publishing, divided, "late");
+  const changes = new Changes();
+  for (const [contest, batches] of divided) await showDivided(publishing, contest, batches, changes);
+  const releases = await releaseChanges(publishing, changes, "late");
   await showCells(query, election, shown, "count");
   await forgetPending(query, election, stations.filter((station) => !hidden.has(station)));
   return releases + await release(query, election, units.values(), "late", now);

@@ -247,6 +247,13 @@ Deno.test("readResults() sums releases, and nothing but releases", async (t) => 
       assert.deepEqual(await ofElection(), await ofStations());
       assert.equal(await annsVotes(), before - 5, "taken off again");
     });
+
+    await t.step("by station: a unit that was withdrawn shows no contest", async () => {
+      const { rows, contests } = await read("station") as Extract<Results, { by: "station" }>;
+      const isWithdrawn = ({ unit }: { unit: string }) => unit === "n-1/in_person";
+      assert.deepEqual([rows.filter(isWithdrawn), contests.filter(isWithdrawn)], [[], []]);
+      assert.ok(rows.length > 0, "others show theirs");
+    });
   });
 });
 

@@ -145,6 +145,8 @@ export function stationRows(
     for (const { id: contest, candidates } of contestsIn(names, only)) {
       if (!shown.has(contest)) continue;
       const own = totals.find((each) => each.contest === contest);
+      // Withdrawn: no ballot of it is shown any more.
+      if (own?.ballots === 0) continue;
       if (own !== undefined) answer.contests.push({ unit, station, mode, ...withoutAdded(own) });
       for (const { id: candidate } of candidates) {
         const votes = votesOf(contest, candidate);
