@@ -66,7 +66,7 @@ Deno.test("wrong usage is named, and begins nothing", strict, async () => {
   });
 });
 
-Deno.test("replay gets out what the file says", strict, async () => {
+longTest("replay gets out what the file says", strict, async () => {
   await withDirectory(async (dir) => {
     const { code, out, err } = await run([
       "replay",

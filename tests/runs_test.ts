@@ -10,7 +10,7 @@ const { tasks }: { tasks: Record<string, string> } = JSON.parse(
 );
 const CRASH_TASK = tasks["test:crash"];
 
-/** The project's tests that take their length from runs.ts, as paths from its root. */
+/** The project's tests that take their length from runs.ts, by way of chromium.ts too, as paths from its root. */
 async function longTests(folder = ""): Promise<string[]> {
   const found: string[] = [];
   for await (const { name, isDirectory } of Deno.readDir(new URL(folder, ROOT))) {
@@ -18,7 +18,7 @@ async function longTests(folder = ""): Promise<string[]> {
     if (isDirectory) found.push(...await longTests(`${folder}${name}/`));
     else if (name.endsWith("_test.ts") && name !== "runs_test.ts") {
       const source = await Deno.readTextFile(new URL(folder + name, ROOT));
-      if (/from "[^"]*\/runs\.ts"/.test(source)) found.push(folder + name);
+      if (/from "[^"]*\/(runs|chromium)\.ts"/.test(source)) found.push(folder + name);
     }
   }
   return found.toSorted();

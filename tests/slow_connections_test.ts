@@ -136,6 +136,6 @@ longTest("a gateway takes every honest vote amid thousands of slow and half-clos
   await amidCrowd({ ADDRESS_MAX_CONNECTIONS: "10000" });
 });
 
-Deno.test("a gateway lets no address have all its connections", async () => {
+longTest("a gateway lets no address have all its connections", async () => {
   await amidCrowd({ MAX_CONNECTIONS: "500", ADDRESS_MAX_CONNECTIONS: "400" }, ELSEWHERE);
 });

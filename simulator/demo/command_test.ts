@@ -80,25 +80,28 @@ class Demo {
   }
 }
 
-Deno.test("demo holds an election until it is stopped, accounts for it, and leaves nothing behind", async () => {
-  const demo = new Demo("--voters", "300", "--rate", "60", "--flat", "--bad", "1", "--seed", "3");
-  try {
-    await demo.says(/[1-9]\d* of 2\d\d voters counted/);
-    const [, page] = /see them at (http:\S+)/.exec(demo.said)!;
-    const response = await fetch(page!);
-    assert.deepEqual([response.status, /<html/.test(await response.text())], [200, true]);
-    if (hasProc) assert.equal(demo.processes().length >= 4, true, "aggregator, two gateways, ledger");
-    demo.send("SIGINT");
-    const { code, last } = await demo.end();
-    assert.equal(code, 0, demo.said);
-    assert.match(last, /^[1-9]\d* votes acknowledged, [1-9]\d* counted, 0 differences$/);
-    assert.match(demo.said, /memory, warm and in the end: aggregator /);
-    assert.deepEqual([...Deno.readDirSync(demo.dir)], [], "its data are removed at a clean end");
-    if (hasProc) await eventually("no process is left", () => demo.processes().length === 0);
-  } finally {
-    await demo.remove();
-  }
-});
+longTest(
+  "demo holds an election until it is stopped, accounts for it, and leaves nothing behind",
+  async () => {
+    const demo = new Demo("--voters", "300", "--rate", "60", "--flat", "--bad", "1", "--seed", "3");
+    try {
+      await demo.says(/[1-9]\d* of 2\d\d voters counted/);
+      const [, page] = /see them at (http:\S+)/.exec(demo.said)!;
+      const response = await fetch(page!);
+      assert.deepEqual([response.status, /<html/.test(await response.text())], [200, true]);
+      if (hasProc) assert.equal(demo.processes().length >= 4, true, "aggregator, two gateways, ledger");
+      demo.send("SIGINT");
+      const { code, last } = await demo.end();
+      assert.equal(code, 0, demo.said);
+      assert.match(last, /^[1-9]\d* votes acknowledged, [1-9]\d* counted, 0 differences$/);
+      assert.match(demo.said, /memory, warm and in the end: aggregator /);
+      assert.deepEqual([...Deno.readDirSync(demo.dir)], [], "its data are removed at a clean end");
+      if (hasProc) await eventually("no process is left", () => demo.processes().length === 0);
+    } finally {
+      await demo.remove();
+    }
+  },
+);
 
 longTest("demo stays when everybody who came has voted, until it is stopped", async () => {
   const demo = new Demo("--voters", "40", "--rate", "40", "--bad", "0.5", "--turnout", "1");

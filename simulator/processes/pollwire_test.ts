@@ -2,12 +2,13 @@ import assert from "assert";
 import { Failure } from "../../cli/command.ts";
 import { systemClock } from "../../device/clock.ts";
 import { withDirectory } from "../../tests/directory.ts";
+import { longTest } from "../../tests/runs.ts";
 import { onStack } from "../run/run.ts";
 import { peakMemoryOf, PollwireProcesses } from "./pollwire.ts";
 
 const strict = { sanitizeOps: true, sanitizeResources: true };
 
-Deno.test(
+longTest(
   "PollwireProcesses starts, survives a kill, and stops; it tells what each process used",
   strict,
   async () => {
@@ -34,7 +35,7 @@ Deno.test(
   },
 );
 
-Deno.test(
+longTest(
   "PollwireProcesses says what a process said that does not start, and stops the others",
   strict,
   async () => {
