@@ -7,6 +7,7 @@ import { EXIT, program, runProgram } from "../cli/command.ts";
 import { aggregateCommand } from "./commands/aggregate.ts";
 import { decideCommand } from "./commands/decide.ts";
 import { migrateCommand } from "./commands/migrate.ts";
+import { officeCommand } from "./commands/office.ts";
 import { provisionCommand } from "./commands/provision.ts";
 import { rebuildCommand } from "./commands/rebuild.ts";
 import { recountCommand } from "./commands/recount.ts";
@@ -21,6 +22,7 @@ if (import.meta.main) {
     topicsCommand(),
     recountCommand(),
     decideCommand(),
+    officeCommand(),
     rebuildCommand(),
     reindexCommand(),
   ]));

@@ -42,7 +42,10 @@ Deno.test("aggregate refuses roles that there are not, and a part of them with t
           "counter",
           /^error: --roles has no role counter: it must be one or more of count, index, serve, receipts, sync, office$/,
         ],
-        ["office", /^error: --roles cannot run the role office yet: it comes with the office's API/],
+        [
+          "office",
+          /^error: --roles names office, and with the embedded database one process must run every role/,
+        ],
         [
           "count,serve",
           /^error: --roles names count, serve, and with the embedded database one process must run every role/,

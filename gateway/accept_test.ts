@@ -342,6 +342,19 @@ Deno.test("Acceptor.accept() takes votes from opening until the last moment, and
   }
 });
 
+Deno.test("Acceptor.accept() answers voting-paused where officials paused voting, until voting closes", () => {
+  const paused = testElection({ ...testManifest(), paused: ["n-1"] });
+  const at = (station: string, nowMs = NOON_MS) =>
+    accept(testVote({ station }), { device: deviceAt(station, paused), nowMs });
+  const { reason, status } = refusal(at("n-1"));
+  assert.deepEqual([reason, status], ["voting-paused", 503]);
+  taken(at("s-1"));
+  // What was cast before it may still be delivered.
+  taken(at("n-1", Date.parse("2026-11-03T21:00:00.001Z")));
+  const all = testElection({ ...testManifest(), paused: "all" });
+  assert.equal(refusal(accept(testVote(), { device: deviceAt("n-1", all) })).reason, "voting-paused");
+});
+
 Deno.test("Acceptor.accept() takes a fallback's votes, and sends those of other stations elsewhere", () => {
   taken(accept(testVote({ station: "s-1" }), { device: deviceAt("s-1") }));
   const { status, reason } = refusal(accept(testVote({ station: "s-2" }), { device: deviceAt("s-2") }));

@@ -1065,9 +1065,9 @@ Deno.test("judge() rejects what comes after certification, counts it again after
   assert.equal(verdict(entry({}, { offset: BEFORE }), history), "acceptable");
   assert.equal(verdict(behind({}), history), "rejected/after_certification");
   assert.equal(
-    verdict(behind({ station: "n-9" }), history),
-    "rejected/unknown_station",
-    "what it says, it says first",
+    verdict(behind({ selections: [ANN, BOB] }), history),
+    "rejected/overvote",
+    "other reasons come first",
   );
   const reopened = manifestChange(LATER_MS + 1, { version: 3 });
   assert.equal(verdict(behind({}), historyOf(certified, reopened)), "acceptable");

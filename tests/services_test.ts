@@ -14,7 +14,7 @@ const { tasks, lock }: { tasks: Record<string, string>; lock: unknown } = JSON.p
 const SETTINGS_OF: Record<string, Readonly<Record<string, unknown>>> = {
   gateway: GATEWAY_SETTINGS,
   ...Object.fromEntries(
-    ["aggregate", "migrate", "provision", "topics", "recount", "decide", "rebuild", "reindex"].map((
+    ["aggregate", "migrate", "provision", "topics", "recount", "decide", "office", "rebuild", "reindex"].map((
       task,
     ) => [task, AGGREGATOR_SETTINGS]),
   ),

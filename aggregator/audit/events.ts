@@ -25,7 +25,6 @@ export const AUDIT_EVENTS = {
   loss_accepted: "records are missing from the log, and the tables are made anew without them",
   rebuild_started: "the tables were emptied, to be made anew",
   rebuild_finished: "the tables were made anew from registry and log",
-  office_created: "the office got its key and its first administrators",
   account_created: "a person got an account of the office",
   account_key_added: "an account got a further key",
   account_key_revoked: "a key of an account was revoked",
@@ -38,7 +37,6 @@ export const AUDIT_EVENTS = {
   election_opened: "voting opened, by the clock",
   election_closed: "voting closed, by the clock",
   results_certified: "a version of the results was certified and signed",
-  check_waived: "officials waived a failing check of the data",
 } as const;
 
 /** A kind of event. */

@@ -24,7 +24,9 @@ export const PROCESS_ROLES = {
 export type ProcessRole = keyof typeof PROCESS_ROLES;
 
 /** Every role that an election needs, in the order of the table in docs/operations.md. The office is run where it has been set up. */
-export const ALL_ROLES = (Object.keys(PROCESS_ROLES) as ProcessRole[]).filter((role) => role !== "office");
+export const ALL_ROLES: readonly ProcessRole[] = (Object.keys(PROCESS_ROLES) as ProcessRole[]).filter((
+  role,
+) => role !== "office");
 
 /** The roles of the database that a user needs for a role of a process. The office changes what the registrar and the counter keep. */
 export function requiredRoles(role: ProcessRole): RequiredRole[] {

@@ -4,7 +4,7 @@
 \set ON_ERROR_STOP on
 SELECT format('CREATE ROLE %I NOLOGIN', name)
   FROM unnest(ARRAY['pollwire_registrar', 'pollwire_counter', 'pollwire_reader', 'pollwire_auditor',
-    'pollwire_server', 'pollwire_indexer', 'pollwire_receipts', 'pollwire_sync']) name
+    'pollwire_server', 'pollwire_indexer', 'pollwire_receipts', 'pollwire_sync', 'pollwire_office']) name
   WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) \gexec
 SELECT format('CREATE ROLE %I LOGIN', name)
   FROM unnest(ARRAY['office', 'aggregator', 'serve', 'sync', 'audit']) name

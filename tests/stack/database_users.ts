@@ -19,6 +19,7 @@ export const USERS = {
   indexer: "pollwire_indexer",
   receipts: "pollwire_receipts",
   sync: "pollwire_sync",
+  board: "pollwire_office",
 } as const;
 export type User = keyof typeof USERS;
 

@@ -24,7 +24,8 @@ const RELEASED: Grants = { reader: READ, audit: READ, server: READ, indexer: REA
  * needs a line here.
  */
 const TABLES: Record<string, Grants> = {
-  "audit.events": { office: READ_ADD, aggregator: READ_ADD, audit: READ, indexer: READ },
+  "audit.events": { office: READ_ADD, aggregator: READ_ADD, audit: READ, indexer: READ, board: READ_ADD },
+  "audit.heads": { audit: READ, board: READ_ADD },
   "counting.changes": { aggregator: "SELECT, INSERT, DELETE", audit: READ },
   "counting.closed_gateways": { ...TOTALS, server: READ, sync: "INSERT" },
   "counting.delivered_statements": { aggregator: "SELECT, DELETE", audit: READ, sync: READ_ADD },
@@ -79,6 +80,22 @@ const TABLES: Record<string, Grants> = {
     server: "SELECT (election, region, age_group, gender, voters)",
     indexer: "SELECT (election, region, voters)",
   },
+  "office.account_keys": { audit: READ, board: "SELECT, INSERT, UPDATE (revoked_at)" },
+  "office.accounts": { audit: READ, board: READ_ADD },
+  "office.grants": {
+    audit: READ,
+    board: "SELECT, INSERT, UPDATE (approved_by, granted_at, revoked_at)",
+  },
+  "office.lifecycles": {
+    audit: READ,
+    board: "SELECT, INSERT, UPDATE (status, revision, changed_at, opened_at, closed_at)",
+  },
+  "office.proposals": {
+    audit: READ,
+    board: "SELECT, INSERT, UPDATE (approved_by, withdrawn_by, ended_at)",
+  },
+  "office.result_versions": { audit: READ, board: READ_ADD },
+  "office.used_assertions": { board: "SELECT, INSERT, DELETE" },
   "public.migrations": Object.fromEntries(Object.keys(USERS).map((user) => [user, READ])),
   "registry.candidates": SHOWN,
   "registry.changes": { ...HISTORY, sync: "SELECT (election, revision, kind)" },
@@ -133,6 +150,7 @@ const CALLS: Record<string, readonly User[]> = {
   "audit.refuse_change()": [],
   "counting.ballots_of(text)": ["aggregator", "server"],
   "counting.rejections_arrival_seq": [],
+  "office.grants_grant_id_seq": [],
   "public.pollwire_grant_columns()": [],
   "results.revisions": ["aggregator"],
   "results.sum_minutes()": [],

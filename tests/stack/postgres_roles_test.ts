@@ -107,6 +107,15 @@ const REFUSED: Record<User, readonly string[]> = {
     "DELETE FROM counting.delivered_statements",
     "UPDATE registry.gateway_keys SET revoked_revision = NULL",
   ],
+  board: [
+    "SELECT FROM registry.voters",
+    "SELECT FROM counting.participations",
+    "SELECT FROM results.releases",
+    "UPDATE audit.events SET event = ''",
+    "UPDATE office.result_versions SET results = ''",
+    "DELETE FROM office.grants",
+    "DELETE FROM office.proposals",
+  ],
 };
 
 /** What is kept as it is, for whoever asks. */

@@ -53,6 +53,7 @@ const USER_OF: Record<Exclude<ProcessRole, "office">, User> = {
   serve: "server",
   receipts: "receipts",
   sync: "sync",
+  office: "board",
 };
 
 let cluster: Cluster;

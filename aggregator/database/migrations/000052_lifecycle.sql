@@ -47,20 +47,7 @@ CREATE TRIGGER kept BEFORE UPDATE OR DELETE ON office.result_versions
 CREATE TRIGGER kept_whole BEFORE TRUNCATE ON office.result_versions
   FOR EACH STATEMENT EXECUTE FUNCTION audit.refuse_change();
 
--- Failing checks of the data that officials accept, with a reason. `found` is what the check had found: if it finds something else, the
--- waiver does not apply.
-CREATE TABLE office.check_waivers (
-  election text NOT NULL REFERENCES registry.elections,
-  code text NOT NULL,
-  found text NOT NULL,
-  reason text NOT NULL,
-  waived_at timestamptz NOT NULL,
-  waived_by text NOT NULL,
-  approved_by text NOT NULL,
-  PRIMARY KEY (election, code, found)
-);
-
-GRANT SELECT, INSERT ON office.lifecycles, office.proposals, office.result_versions, office.check_waivers TO pollwire_office;
+GRANT SELECT, INSERT ON office.lifecycles, office.proposals, office.result_versions TO pollwire_office;
 GRANT UPDATE (status, revision, changed_at, opened_at, closed_at) ON office.lifecycles TO pollwire_office;
 GRANT UPDATE (approved_by, withdrawn_by, ended_at) ON office.proposals TO pollwire_office;
-GRANT SELECT ON office.lifecycles, office.proposals, office.result_versions, office.check_waivers TO pollwire_auditor;
+GRANT SELECT ON office.lifecycles, office.proposals, office.result_versions TO pollwire_auditor;

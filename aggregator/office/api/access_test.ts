@@ -3,12 +3,13 @@ import { readEvents } from "../../audit/verify.ts";
 import { createElection } from "../../registry/elections.ts";
 import { MASTER, NOON_MS, testDefinition } from "../../../tests/fixture.ts";
 import { testDatabase } from "../../../tests/test_database.ts";
+import { MemoryLog } from "../../../tests/memory_log.ts";
 import { openTestOffice } from "../../../tests/test_office.ts";
 import { newKeyFile } from "../access/keys.ts";
 import type { OfficeRole } from "../access/roles.ts";
 
 const db = await testDatabase();
-const office = openTestOffice(db);
+const office = openTestOffice(db, () => Promise.resolve(new MemoryLog(3)));
 for (const election of ["mine", "other"]) {
   await createElection(db, testDefinition({ election }), MASTER, new Date(NOON_MS - 86_400_000));
 }
@@ -69,6 +70,7 @@ for (const [endpoint, askedBy] of Object.entries(ENDPOINTS)) {
   const [method, path] = endpoint.split(" ");
   const at = (election: string) =>
     path.replace("{election}", election).replace("{account}", "nobody").replace("{grant}", "999999")
+      .replace("{proposal}", "7d9e1b1e-6f58-4c0c-8c8c-1f7c1e0b2a11")
       .replaceAll(/\{\w+\}/g, "none");
   const body = method === "POST" ? {} : undefined;
 

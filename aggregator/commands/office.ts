@@ -1,0 +1,318 @@
+/**
+ * `deno task office`: what officials do. Every command but `init`, `key` and `audit verify` asks the office's API: that of a running
+ * process (`--url`), or in this process, on the database that the settings name.
+ *
+ * @module
+ */
+import type { Command } from "commander";
+import { command, Failure, UsageError } from "../../cli/command.ts";
+import type { VoteLog } from "../../shared/log/vote_log.ts";
+import { actAs } from "../audit/actor.ts";
+import { readHeads } from "../audit/heads.ts";
+import { formatVerifier, parseVerifier } from "../audit/note.ts";
+import { chainName, verifyTrail } from "../audit/verify.ts";
+import { type AggregatorConfig, aggregatorConfig } from "../config.ts";
+import { createAccount, isRefusal, requestRole } from "../office/access/accounts.ts";
+import { newKeyFile, publicKeyOf } from "../office/access/keys.ts";
+import { createOfficeApp } from "../office/api/app.ts";
+import { OfficeClient, readKeyFile } from "../office/client.ts";
+import { createOfficeKey, hasOfficeKey, readOfficeKeys } from "../office/office_key.ts";
+import { Keyring } from "../registry/keyring.ts";
+import { OfficeError } from "../registry/office_error.ts";
+import { writeSecret } from "../registry/secret_file.ts";
+import { requiredRoles } from "../roles/roles.ts";
+import { openLog, openOne, withDatabases } from "./open.ts";
+
+/** Who asks, and where the office is. */
+type Common = Readonly<{ as: string; url?: string; election?: string }>;
+
+/** The command with its own. */
+export function officeCommand(): Command {
+  const office = command(
+    "office",
+    "The election office: accounts, roles, an election's state, the audit trail.",
+  );
+  const asking = (name: string, description: string) =>
+    command(name, description)
+      .requiredOption("--as <file>", "the key file with which you sign in")
+      .option(
+        "--url <address>",
+        "a running aggregator with the role office; without it the database is opened here",
+      );
+  const ofElection = (name: string, description: string) =>
+    asking(name, description).requiredOption("--election <id>", "the election");
+  office.addCommand(
+    command("init", "Sets the office up: its key, and two or more administrators with a key file each.")
+      .requiredOption("--admin <account...>", "an administrator; at least two")
+      .action(init),
+  );
+  office.addCommand(
+    command("key", "Makes the key file of a person, and prints the public key that an administrator needs.")
+      .requiredOption("--account <id>", "the person's account")
+      .requiredOption("--out <file>", "where the key file goes; it stays with the person")
+      .action(makeKey),
+  );
+  office.addCommand(
+    asking("add", "Creates an account.")
+      .requiredOption("--account <id>", "the account")
+      .requiredOption("--name <name>", "the person's name")
+      .requiredOption("--key <x>", "the public key that `office key` printed")
+      .action((options: Common & { account: string; name: string; key: string }) =>
+        print(options, "POST", "/v1/office/accounts", {
+          account: options.account,
+          name: options.name,
+          key: { kty: "OKP", crv: "Ed25519", x: options.key },
+        })
+      ),
+  );
+  office.addCommand(
+    asking("grant", "Gives an account a role; official and admin wait for a second administrator.")
+      .requiredOption("--account <id>", "the account")
+      .requiredOption("--role <role>", "admin, registrar, official, auditor or observer")
+      .option("--election <id>", "the election; not for admin")
+      .action(({ account, role, election, ...options }: Common & { account: string; role: string }) =>
+        print(options, "POST", "/v1/office/grants", { account, role, election })
+      ),
+  );
+  office.addCommand(
+    asking("approve-grant", "Approves a role that another administrator asked for.")
+      .requiredOption("--grant <number>", "its number")
+      .action((options: Common & { grant: string }) =>
+        print(options, "POST", `/v1/office/grants/${encodeURIComponent(options.grant)}/approve`)
+      ),
+  );
+  office.addCommand(
+    asking("revoke-grant", "Takes a role away.")
+      .requiredOption("--grant <number>", "its number")
+      .action((options: Common & { grant: string }) =>
+        print(options, "DELETE", `/v1/office/grants/${encodeURIComponent(options.grant)}`)
+      ),
+  );
+  office.addCommand(
+    asking("accounts", "Lists accounts, keys and roles.")
+      .action((options: Common) => print(options, "GET", "/v1/office/accounts")),
+  );
+  office.addCommand(
+    ofElection("status", "Says where an election stands, what may be done, and what is proposed.")
+      .action((options: Common) => print(options, "GET", `${pathOf(options)}/lifecycle`)),
+  );
+  for (
+    const [name, description, path] of [
+      ["act", "Does at once what takes one official: pause, resume, begin_canvass.", "actions"],
+      [
+        "propose",
+        "Proposes what takes two: extend, close_early, certify, reopen, decide, waive_sender_keys.",
+        "proposals",
+      ],
+    ]
+  ) {
+    office.addCommand(
+      ofElection(name!, description!)
+        .requiredOption("--action <action>", "which")
+        .requiredOption("--reason <text>", "why")
+        .option("--parameters <json>", 'what it takes, like {"closesAt":"…"}', "{}")
+        .action((options: Common & { action: string; reason: string; parameters: string }) =>
+          change(options, path!, {
+            action: options.action,
+            reason: options.reason,
+            parameters: readParameters(options.parameters),
+          })
+        ),
+    );
+  }
+  office.addCommand(
+    ofElection("approve", "Approves what another official proposed: it is done.")
+      .requiredOption("--proposal <id>", "the proposal")
+      .action((options: Common & { proposal: string }) =>
+        change(options, `proposals/${encodeURIComponent(options.proposal)}/approve`, undefined)
+      ),
+  );
+  office.addCommand(
+    ofElection("certified", "Prints the certified results, every version, with their signatures.")
+      .action((options: Common) => print(options, "GET", `${pathOf(options)}/certified`)),
+  );
+  return office.addCommand(auditCommand(asking));
+}
+
+function auditCommand(asking: (name: string, description: string) => Command): Command {
+  const audit = command("audit", "The audit trail.");
+  audit.addCommand(
+    asking("head", "Prints the signed head of a chain: keep it outside of this system.")
+      .option("--election <id>", "whose chain; the office's own when left out")
+      .action((options: Common) =>
+        print(
+          options,
+          "GET",
+          options.election === undefined ? "/v1/office/audit/head" : `${pathOf(options)}/audit/head`,
+        )
+      ),
+  );
+  audit.addCommand(
+    asking("events", "Prints the events of a chain.")
+      .option("--election <id>", "whose chain; the office's own when left out")
+      .option("--after <number>", "only events behind this one", "0")
+      .action((options: Common & { after: string }) =>
+        print(
+          options,
+          "GET",
+          `${options.election === undefined ? "/v1/office" : pathOf(options)}/audit?after=${
+            encodeURIComponent(options.after)
+          }`,
+        )
+      ),
+  );
+  return audit.addCommand(
+    command(
+      "verify",
+      "Checks every chain, and against heads that were signed before: names what was changed or removed.",
+    )
+      .option("--head <file>", "a file with signed heads, one behind the other")
+      .option(
+        "--key <key>",
+        "the office's verifier key, as `office init` printed it; that of this machine when left out",
+      )
+      .action(verify),
+  );
+}
+
+function pathOf({ election }: Common): string {
+  return `/v1/elections/${encodeURIComponent(election!)}`;
+}
+
+function readParameters(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new UsageError(`--parameters must be JSON, like {"closesAt":"2026-11-03T21:00:00.000Z"}`);
+  }
+}
+
+async function init({ admin }: { admin: string[] }): Promise<void> {
+  const admins = [...new Set(admin)];
+  if (admins.length < 2) {
+    throw new UsageError("--admin must name two or more: one person cannot make officials alone");
+  }
+  const wrong = admins.find((account) => !/^[a-z0-9-]{1,64}$/.test(account));
+  if (wrong !== undefined) throw new UsageError(`--admin ${wrong} must be of a-z, 0-9 and -`);
+  const config = aggregatorConfig();
+  if (hasOfficeKey(config.keysDirectory)) {
+    throw new Failure(`The office is set up already: ${config.keysDirectory} has its key`);
+  }
+  await withDatabases(
+    () => openOne(config, "office"),
+    ["pollwire_office"],
+    ({ counting: db }) =>
+      actAs({ actor: "command:office init" }, async () => {
+        const now = new Date();
+        for (const account of admins) {
+          const file = await newKeyFile(account);
+          const created = await createAccount(db, account, account, await publicKeyOf(file.key), now);
+          if (isRefusal(created)) throw new OfficeError(`Cannot set up the office: ${created.detail}`);
+          const granted = await requestRole(db, account, "admin", null, undefined, now);
+          if (isRefusal(granted)) throw new OfficeError(`Cannot set up the office: ${granted.detail}`);
+          const path = `${config.data}/office/${account}.json`;
+          writeSecret(path, file);
+          console.log(`wrote ${path}: give it to ${account}`);
+        }
+        console.log(`wrote ${createOfficeKey(config.keysDirectory)}`);
+        console.log(`verifier key: ${formatVerifier(readOfficeKeys(config.keysDirectory)!.notes)}`);
+      }),
+  );
+}
+
+async function makeKey({ account, out }: { account: string; out: string }): Promise<void> {
+  const file = await newKeyFile(account);
+  writeSecret(out.includes("/") ? out : `./${out}`, file);
+  console.log(`wrote ${out}`);
+  console.log(`public key: ${file.key.x}`);
+}
+
+/** Asks, and prints what is answered. */
+async function print(options: Common, method: string, path: string, body?: unknown): Promise<void> {
+  await withClient(options, async (client) => show(await client.ask(method, path, body)));
+}
+
+/** Asks for a change of the state that is there now. */
+async function change(options: Common, path: string, body: unknown): Promise<void> {
+  await withClient(options, async (client) => {
+    const { etag } = await client.ask("GET", `${pathOf(options)}/lifecycle`);
+    show(await client.ask("POST", `${pathOf(options)}/${path}`, body, etag ?? undefined));
+  });
+}
+
+function show({ body, text }: Readonly<{ body: unknown; text: string }>): void {
+  console.log(body === undefined ? text.trimEnd() : JSON.stringify(body, null, 2));
+}
+
+async function withClient({ as, url }: Common, work: (client: OfficeClient) => Promise<void>): Promise<void> {
+  const file = await readKeyFile(as).catch((error) => {
+    throw new Failure((error as Error).message);
+  });
+  if (url !== undefined) {
+    const client = new OfficeClient((path, init) => fetch(new URL(path, url), init), file);
+    await work(client).catch((error) => {
+      if (error instanceof OfficeError || error instanceof TypeError) throw new Failure(error.message);
+      throw error;
+    });
+    return;
+  }
+  const config = aggregatorConfig();
+  await withDatabases(() => openOne(config, "office"), requiredRoles("office"), async ({ counting: db }) => {
+    const keys = readOfficeKeys(config.keysDirectory);
+    if (keys === undefined) {
+      throw new OfficeError("Cannot ask the office: set it up with `deno task office init`");
+    }
+    const logs = new Map<string, Promise<VoteLog>>();
+    const app = createOfficeApp({
+      db,
+      now: Date.now,
+      keys,
+      keyring: new Keyring(config.keysDirectory),
+      openLog: (election, partitions) => {
+        const log = logs.get(election) ?? openLog(config, election, partitions);
+        logs.set(election, log);
+        return log;
+      },
+    });
+    try {
+      await work(new OfficeClient((path, init) => app.request(path, init), file));
+    } finally {
+      for (const log of logs.values()) await log.then((log) => log.close(), () => {});
+    }
+  });
+}
+
+async function verify({ head, key }: { head?: string; key?: string }): Promise<void> {
+  const config = aggregatorConfig();
+  const verifier = verifierOf(config, key);
+  if (head !== undefined && verifier === undefined) {
+    throw new UsageError("--key is missing: with which key were the heads signed? `office init` printed it");
+  }
+  const text = head === undefined ? undefined : await Deno.readTextFile(head).catch((error) => {
+    throw new Failure(`Cannot read ${head}: ${error.message}`);
+  });
+  const read = text === undefined ? { heads: [] } : readHeads(text, verifier!);
+  if ("fault" in read) throw new Failure(`Cannot use ${head}: ${read.fault}`);
+  await withDatabases(
+    () => openOne(config, "office"),
+    [["pollwire_auditor", "pollwire_office"]],
+    async ({ counting: db }) => {
+      const { chains, faults } = await verifyTrail(db.query, read.heads);
+      for (const { election, events } of chains) console.log(`${chainName(election)}: ${events} events`);
+      for (const { election, detail } of faults) console.log(`${chainName(election)}: ${detail}`);
+      if (faults.length > 0) throw new Failure("");
+      console.log(
+        `the trail is whole${read.heads.length > 0 ? `, and fits ${read.heads.length} signed heads` : ""}`,
+      );
+    },
+  );
+}
+
+function verifierOf({ keysDirectory }: AggregatorConfig, key: string | undefined) {
+  if (key === undefined) return readOfficeKeys(keysDirectory)?.notes;
+  const verifier = parseVerifier(key);
+  if (verifier === undefined) {
+    throw new UsageError("--key must be a verifier key, like pollwire-office+1a2b3c4d+…");
+  }
+  return verifier;
+}
