@@ -65,6 +65,7 @@ def open_spark(master: str, memory: str) -> Iterator[SparkSession]:
         "spark.driver.extraClassPath": ":".join(map(str, jars)),
         "spark.io.encryption.enabled": "true",
         "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": str(sys.stderr.isatty()).lower(),
         "spark.redaction.regex": "(?i)secret|password|token|jaas|keystore",
         "spark.sql.redaction.options.regex": "(?i)url|password|jaas|keystore",
         "spark.sql.session.timeZone": "UTC",

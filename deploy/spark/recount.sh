@@ -37,5 +37,5 @@ export SPARK_JARS_DIRECTORY="$made/jars"
 export PYSPARK_PYTHON="$made/venv/bin/python"
 export PYTHONPATH="$here"
 if [ "${1:-}" = --prepare ]; then exit 0; fi
-if [ "${1:-}" = --test ]; then exec "$PYSPARK_PYTHON" -m unittest discover -s "$here" -p '*_test.py'; fi
+if [ "${1:-}" = --test ]; then exec "$PYSPARK_PYTHON" -W ignore::ResourceWarning -m unittest discover -s "$here" -p '*_test.py'; fi
 exec "$PYSPARK_PYTHON" "$here/recount.py" "$@"
