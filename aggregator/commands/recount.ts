@@ -4,12 +4,13 @@
  * @module
  */
 import type { Command } from "commander";
-import { command, Failure } from "../../cli/command.ts";
+import { command, Failure, UsageError } from "../../cli/command.ts";
 import { progress } from "../../cli/progress.ts";
 import { deletedFront, logEnds } from "../../shared/log/vote_log.ts";
 import { recount } from "../counting/recount.ts";
 import { readGateways, senderKeyLines } from "../counting/sender_keys.ts";
 import { forElections, openLog } from "./open.ts";
+import { recountOnSpark, type SparkOptions } from "./spark.ts";
 
 /** The command. */
 export function recountCommand(): Command {
@@ -18,10 +19,26 @@ export function recountCommand(): Command {
     "Counts the whole log again with the pure fold and compares it with the tables; exit code 1 on a difference.",
   )
     .option("--election <id>", "only this election; all when left out")
-    .action(recountAll);
+    .option("--spark", "count on Spark, with a program that shares no code with this one: docs/spark.md")
+    .option("--master <url>", "with --spark: Spark's master; local[2] when left out")
+    .option("--memory <size>", "with --spark: memory of the driver; 2g when left out")
+    .option(
+      "--ends <where>",
+      "with --spark: where to stop: log, tables, or offsets like 120,98,103; log when left out",
+    )
+    .option("--report <file>", "with --spark: the signed report; <election>.recount.json when left out")
+    .action(run);
 }
 
-async function recountAll({ election }: { election?: string }): Promise<void> {
+async function run({ spark = false, ...options }: { spark?: boolean } & SparkOptions): Promise<void> {
+  if (spark) return await recountOnSpark(options);
+  const { election, ...ofSpark } = options;
+  const [name] = Object.keys(ofSpark);
+  if (name !== undefined) throw new UsageError(`Cannot use --${name} without --spark`);
+  await recountAll(election);
+}
+
+async function recountAll(election?: string): Promise<void> {
   let differences = 0;
   await forElections("recount", ["pollwire_auditor"], election, async (db, history, _keyring, config) => {
     const log = await openLog(config, history.election, history.partitions);

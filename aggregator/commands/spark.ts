@@ -1,0 +1,41 @@
+/**
+ * `deno task recount --spark`: starts the recount on Spark. It is a Python program of its own (deploy/spark), so that no code
+ * is shared with what it checks.
+ *
+ * @module
+ */
+import { Failure, UsageError } from "../../cli/command.ts";
+
+/** Makes Python's environment where it is missing, and starts the program. The only program that the command may start. */
+const SCRIPT = new URL("../../deploy/spark/recount.sh", import.meta.url).pathname;
+
+/** The exit code of wrong usage, of the script and of Python's own parser of options. */
+const USAGE = 2;
+
+/** What the command takes beside `--spark`; each is passed on. */
+export type SparkOptions = Readonly<{
+  election?: string;
+  /** Spark's master, like `spark://host:7077`. */
+  master?: string;
+  /** Memory of the driver, like `2g`. */
+  memory?: string;
+  /** Where to stop: `log`, `tables`, or an offset for each partition. */
+  ends?: string;
+  /** The file for the signed report. */
+  report?: string;
+}>;
+
+/**
+ * Runs the recount to its end. It reads the same settings from the environment, and prints for itself.
+ *
+ * @throws {Failure} when it finds a difference or cannot recount.
+ */
+export async function recountOnSpark(
+  { election, master, memory, ends, report }: SparkOptions,
+): Promise<void> {
+  const args = Object.entries({ election, master, memory, ends, report })
+    .flatMap(([name, value]) => value === undefined ? [] : [`--${name}`, value]);
+  const { code } = await new Deno.Command(SCRIPT, { args, stdin: "null" }).spawn().status;
+  if (code === USAGE) throw new UsageError("Cannot recount on Spark: see above");
+  if (code !== 0) throw new Failure("");
+}
