@@ -33,6 +33,9 @@ const FIGURES = { "cache-control": "public, max-age=1, stale-while-revalidate=4"
 const NAMES = { "cache-control": "public, max-age=2, stale-while-revalidate=8" };
 const PLACES = { "cache-control": "public, max-age=60, stale-while-revalidate=540" };
 
+/** After so long no release of a moment is still being written, in milliseconds. */
+const SETTLED_MS = 60_000;
+
 /** What the answers are made of. */
 export type PublicSources = Readonly<{
   db: Database;
@@ -157,19 +160,24 @@ function addPlaces(app: OpenAPIHono, sources: PublicSources): void {
 
 /** Adds results, which change with releases only, and turnout. */
 function addFigures(app: OpenAPIHono, sources: PublicSources): void {
-  const { db, elections, countMs, roll, votesOf } = sources;
+  const { db, now, elections, countMs, roll, votesOf } = sources;
+  // What was released by then does not change any more.
+  const isSettled = (at?: string) => at !== undefined && Date.parse(at) < now() - SETTLED_MS;
 
   app.openapi(routes.resultsRoute, (c) => {
     const { election } = c.req.valid("param");
     const { by, revision: atLeast, ...part } = c.req.valid("query");
     const version = (manifest: number, revision: number) => `${manifest}/${revision}`;
     return answerJson(sources, c, election, ({ index: { manifest } }, revision) => ({
-      key: [election, "results", by, part.contest, part.region, part.station].join("/"),
-      version: version(manifest.version, revision),
+      key: [election, "results", by, part.contest, part.region, part.station, part.at].join("/"),
+      version: version(manifest.version, isSettled(part.at) ? 0 : revision),
       headers: FIGURES,
       async read() {
         const results = await readResults(db, elections, election, by, part);
-        if (!isFault(results)) return json(results, version(results.manifestVersion, results.revision));
+        if (!isFault(results)) {
+          if (part.at !== undefined) return json(results);
+          return json(results, version(results.manifestVersion, results.revision));
+        }
         if (results.fault !== "unknown-election") return noSuchPart(results);
         return { fault: problem("unknown-election") };
       },

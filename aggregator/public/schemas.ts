@@ -6,7 +6,7 @@
  */
 import { z } from "@hono/zod-openapi";
 import { signedAnswersSchema } from "../../shared/answers.ts";
-import { idSchema, signedManifestSchema } from "../../shared/election.ts";
+import { idSchema, instantSchema, signedManifestSchema } from "../../shared/election.ts";
 import { problemSchema } from "../../shared/problem.ts";
 import { countReconciliationSchema, lag } from "../counting/schemas.ts";
 import { count, instant } from "../registry/schemas.ts";
@@ -73,6 +73,7 @@ export const queries = {
     revision: wholeNumber(0, Number.MAX_SAFE_INTEGER).optional().describe(
       "A revision that the asker has seen, on the stream: the answer is at least as new",
     ),
+    at: instantSchema.optional().describe("A past moment, in UTC: the results as they stood then"),
   }),
   turnout: z.strictObject({ by: oneOf(TURNOUT_BY).default("total") }),
   rejections: z.strictObject({ limit: wholeNumber(1, MAX_REJECTIONS).default(100) }),
