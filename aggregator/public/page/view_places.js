@@ -53,7 +53,7 @@ export function places(shown, change, stations) {
   }
     </div>
     <div class="places-body"><div>
-      <div class="scroll-x" tabindex="0" role="region" aria-labelledby="places-title">
+      <div class="scroll-x" tabindex="0" role="group" aria-labelledby="places-title">
       <table id="places">
         <thead><tr>${COLUMNS.map((key) => header(key, order, reorder))}</tr></thead>
         <tbody>${
