@@ -106,7 +106,7 @@ function placeRow(row, shown, isOpen, change, stations) {
             aria-label=${texts.openPlace(name)} @click=${() => change({ place: isOpen ? undefined : id })}
             ><span aria-hidden="true">${isOpen ? "▾" : "▸"}</span> ${isolated(name)}</button></th>
       <td class="num right">${texts.share(turnout)} <span class="quiet">${registered === 0
-        ? texts.number(voters)
+        ? (voters === 0 ? "" : texts.number(voters))
         : texts.turnoutOf(voters, registered)}</span></td>
       <td>${leaderCell(row)}</td>
       <td class="num right">${points === undefined ? texts.none : texts.pointsOf(points)}</td>

@@ -12,6 +12,8 @@ const MAX_TABLE_MINUTES = 240;
 const HEIGHT_PX = 220;
 /** Lines are told apart by their dashes too. */
 const DASHES = [[], [8, 4], [2, 3], [10, 3, 2, 3], [5, 5], [1, 4]];
+/** How far marks of the axis of time may lie apart, in seconds: whole minutes, as the figures are. */
+const TICKS_S = [60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 10_800, 21_600, 43_200, 86_400];
 /** The last millisecond of a minute, from its start. */
 const MINUTE_END_MS = 59_999;
 
@@ -167,7 +169,11 @@ export function drawChart(shown, more) {
         y: { range: (_, _low, high) => [0, Math.max(high, shown.chart === "shares" ? 0.5 : 1) * 1.05] },
       },
       axes: [
-        { ...axis, values: (_, ticks) => ticks.map((second) => texts.minuteOfDay(second * 1_000)) },
+        {
+          ...axis,
+          incrs: TICKS_S,
+          values: (_, ticks) => ticks.map((second) => texts.minuteOfDay(second * 1_000)),
+        },
         {
           ...axis,
           size: 64,
