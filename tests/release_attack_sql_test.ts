@@ -127,8 +127,14 @@ async function compareAnswers(stage: SqlStage, releases: readonly Release[]): Pr
     numbers((await results("party")).rows, ({ party }) => String(party)),
     group(shown, (_, contest, choice) => isVote(contest, choice) ? partyOf[choice] : undefined),
   );
+  const regions = await results("region");
+  assert(regions.by === "region");
   assert.deepEqual(
-    numbers((await results("region")).rows, (row) => `${row.region} ${row.contest} ${row.candidate}`),
+    numbers(regions.regions, ({ region }) => String(region), "voters"),
+    group(shown, (unit, contest) => contest === ALL_VOTERS ? String(units.get(unit)!.region) : undefined),
+  );
+  assert.deepEqual(
+    numbers(regions.rows, (row) => `${row.region} ${row.contest} ${row.candidate}`),
     group(
       shown,
       (unit, contest, choice) =>

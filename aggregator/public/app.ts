@@ -67,9 +67,11 @@ export function createPublicApp(options: PublicAppOptions): PublicApp {
   });
   const app = new OpenAPIHono({ defaultHook: refuseInvalid });
   const readable = cors({ origin: "*", allowMethods: ["GET", "HEAD"], exposeHeaders: ["ETag"] });
-  for (const path of ["/v1/elections", "/v1/elections/*", "/openapi.json"]) app.use(path, readable);
+  for (const path of ["/v1/elections", "/v1/elections/*", "/oembed", "/openapi.json"]) {
+    app.use(path, readable);
+  }
   const limited = limitAddresses({ ...ADDRESS_LIMITS, ...options.addressLimits }, now);
-  for (const path of ["/v1/elections", "/v1/elections/*"]) app.use(path, limited);
+  for (const path of ["/v1/elections", "/v1/elections/*", "/oembed"]) app.use(path, limited);
   const limits = { ...CACHE_LIMITS, ...options.cacheLimits };
   const clock = () => performance.now();
   const sources = {

@@ -28,6 +28,7 @@ import * as shown from "../results/schemas.ts";
 import * as api from "./schemas.ts";
 import { type AppOptions, createApp } from "../../tests/whole_app.ts";
 import { type Database, DatabaseUnavailable } from "../database/database.ts";
+import { readPages } from "./pages.ts";
 import { MAX_BODY_BYTES } from "./routes.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
@@ -463,9 +464,7 @@ Deno.test("the aggregator's interface", async (t) => {
         const html = await page.text();
         assert(!/\son\w+=|<style|style=|<script>/.test(html), "nothing inline");
         const asked = new Set<string>();
-        const queue = [...html.matchAll(/(?:src|<link[^>]* href)="(\/[a-z]+\.[a-z]+)"/g)].map(([, path]) =>
-          path
-        );
+        const queue = [...html.matchAll(/(?:src|<link[^>]* href)="(\/[\w./-]+)"/g)].map(([, path]) => path);
         for (const path of queue) {
           if (asked.has(path)) continue;
           asked.add(path);
@@ -473,12 +472,53 @@ Deno.test("the aggregator's interface", async (t) => {
           assert.equal(file.status, 200, path);
           assert.equal(file.headers.get("x-content-type-options"), "nosniff");
           const text = await file.text();
-          assert(!/https?:\/\/(?!www\.w3\.org\/2000\/svg)/.test(text), `${path} names another server`);
-          queue.push(...[...text.matchAll(/from "\.(\/[a-z]+\.js)"/g)].map(([, name]) => name));
+          const isOwn = !path.startsWith("/lib/");
+          assert(
+            !isOwn || !/https?:\/\/(?!www\.w3\.org\/2000\/svg)/.test(text),
+            `${path} names another server`,
+          );
+          const imported = [...text.matchAll(/(?:from|import) ?"([./][\w./-]+\.js)"/g)];
+          queue.push(...imported.map(([, name]) => new URL(name, `http://page${path}`).pathname));
           const etag = file.headers.get("etag")!;
           assert.equal((await ask(path, { headers: { "if-none-match": etag } })).status, 304);
         }
-        assert(asked.has("/views.js") && asked.has("/style.css"), [...asked].join());
+        for (const file of readPages()) {
+          assert(
+            ["/", "/embed/:election"].includes(file.path) || asked.has(file.path),
+            `nothing asks for ${file.path}`,
+          );
+        }
+        assert(policy.endsWith("frame-ancestors 'none'"), "in nobody's frame");
+        const embedded = await ask("/embed/test-2026");
+        assert.equal(await embedded.text(), html);
+        assert.equal(
+          embedded.headers.get("content-security-policy"),
+          policy.replace("frame-ancestors 'none'", "frame-ancestors *"),
+        );
+      });
+    });
+
+    await t.step("tables as CSV, a past moment, a feed of changes, and how to embed", async () => {
+      await withApp(db, async (ask) => {
+        const csv = await ask(`${E}/results?by=candidate&contest=mayor&region=north&format=csv`);
+        assert.equal(csv.headers.get("content-type"), "text/csv; charset=utf-8");
+        const [titles, ann] = (await csv.text()).split("\r\n");
+        assert.deepEqual([titles, ann], ["contest,candidate,name,party,votes", "mayor,ann,Ann,red,3"]);
+        const turnout = await ask(`${E}/turnout?by=region&format=csv`);
+        assert.match(await turnout.text(), /^region,name,voters,registered\r\nnorth,/);
+        const before = await ask(`${E}/results?at=2026-11-03T00:00:00.000Z`);
+        assert.equal(shown.resultsSchema.parse(await before.json()).voters, 0);
+        assert.equal((await problemOf(await ask(`${E}/results?at=noon`))).type, "invalid-request");
+        const feed = await ask(`${E}/changes`);
+        assert.match(feed.headers.get("content-type")!, /^application\/atom\+xml/);
+        assert.match(await feed.text(), /<title>[^<]+: Bob leads with 4 votes, 1 ahead<\/title>/);
+        const oembed = await ask(
+          `/oembed?url=${encodeURIComponent("http://x.test/?election=test-2026")}&maxwidth=300`,
+        );
+        const answer = api.oembedSchema.parse(await oembed.json());
+        assert.equal(answer.width, 300);
+        assert.match(answer.html, /^<iframe src="http:\/\/localhost\/embed\/test-2026" width="300"/);
+        assert.equal((await problemOf(await ask("/oembed?url=http://x.test/"))).type, "unknown-election");
       });
     });
 
@@ -580,7 +620,9 @@ Deno.test("the aggregator's interface", async (t) => {
         let answers = 0;
         for (const [answer, type] of seen) {
           const [method, path, status] = answer.split(" ");
-          if (undescribed.has(path) || /^\/[a-z]+\.[a-z]+$/.test(path) || status === "405") continue;
+          if (
+            undescribed.has(path) || /^\/([a-z_]+\.[a-z]+|(lib|embed)\/.+)$/.test(path) || status === "405"
+          ) continue;
           const route = path.replace(/^\/v1\/elections\/[^/]+/, "/v1/elections/{election}")
             .replace(/candidates\/[^/]+\/[^/]+/, "candidates/{contest}/{candidate}");
           const operation = document.paths[route]?.[method === "HEAD" ? "get" : method.toLowerCase()];
@@ -593,7 +635,7 @@ Deno.test("the aggregator's interface", async (t) => {
         }
         assert(answers > 40, `${answers} answers`);
         const described = Object.values(document.paths).flatMap((path) => Object.keys(path as object)).length;
-        assert.equal(described, 17);
+        assert.equal(described, 19);
         assert.equal(document.components.schemas.Results.oneOf.length, shown.RESULTS_BY.length);
         for (const event of ["Release", "Progress", "Tick"]) assert(event in document.components.schemas);
       });

@@ -20,6 +20,8 @@ import { networkOfRequest } from "./address_limits.ts";
 import type { AnswerCache, Found, Question } from "./answer_cache.ts";
 import { refuse, RETRY_AFTER_S, unknownElection } from "./answers.ts";
 import type { Revisions } from "./revisions.ts";
+import { writeFeed } from "./changes.ts";
+import { csvHeaders, toCsv } from "./csv.ts";
 import * as routes from "./routes.ts";
 import type { Streams } from "./stream.ts";
 
@@ -32,6 +34,9 @@ import type { Streams } from "./stream.ts";
 const FIGURES = { "cache-control": "public, max-age=1, stale-while-revalidate=4" };
 const NAMES = { "cache-control": "public, max-age=2, stale-while-revalidate=8" };
 const PLACES = { "cache-control": "public, max-age=60, stale-while-revalidate=540" };
+
+/** After so long no release of a moment is still being written, in milliseconds. */
+const SETTLED_MS = 60_000;
 
 /** What the answers are made of. */
 export type PublicSources = Readonly<{
@@ -51,6 +56,18 @@ export type PublicSources = Readonly<{
 
 function json(value: unknown, version?: string): Found {
   return { body: JSON.stringify(value), version };
+}
+
+/** A table's rows: as JSON with their head, or alone as CSV. */
+function table(answer: Readonly<{ rows: readonly object[] }>, format: Format, version?: string): Found {
+  if (format === "json") return json(answer, version);
+  return { body: toCsv(answer.rows as Parameters<typeof toCsv>[0]), version };
+}
+
+type Format = "json" | "csv";
+
+function headersOf(format: Format, name: string): Record<string, string> {
+  return format === "json" ? FIGURES : { ...FIGURES, ...csvHeaders(name) };
 }
 
 /** An answer that names a part of an election that there is not, as a problem. */
@@ -79,6 +96,7 @@ export function addPublicRoutes(app: OpenAPIHono, sources: PublicSources, stream
   addElections(app, sources);
   addPlaces(app, sources);
   addFigures(app, sources);
+  addSharing(app, sources);
   addCount(app, sources);
   addStream(app, sources, streams);
 }
@@ -157,19 +175,24 @@ function addPlaces(app: OpenAPIHono, sources: PublicSources): void {
 
 /** Adds results, which change with releases only, and turnout. */
 function addFigures(app: OpenAPIHono, sources: PublicSources): void {
-  const { db, elections, countMs, roll, votesOf } = sources;
+  const { db, now, elections, countMs, roll, votesOf } = sources;
+  // What was released by then does not change any more.
+  const isSettled = (at?: string) => at !== undefined && Date.parse(at) < now() - SETTLED_MS;
 
   app.openapi(routes.resultsRoute, (c) => {
     const { election } = c.req.valid("param");
-    const { by, revision: atLeast, ...part } = c.req.valid("query");
+    const { by, format, revision: atLeast, ...part } = c.req.valid("query");
     const version = (manifest: number, revision: number) => `${manifest}/${revision}`;
     return answerJson(sources, c, election, ({ index: { manifest } }, revision) => ({
-      key: [election, "results", by, part.contest, part.region, part.station].join("/"),
-      version: version(manifest.version, revision),
-      headers: FIGURES,
+      key: [election, "results", by, part.contest, part.region, part.station, part.at, format].join("/"),
+      version: version(manifest.version, isSettled(part.at) ? 0 : revision),
+      headers: headersOf(format, `${election}-results-by-${by}`),
       async read() {
         const results = await readResults(db, elections, election, by, part);
-        if (!isFault(results)) return json(results, version(results.manifestVersion, results.revision));
+        if (!isFault(results)) {
+          if (part.at !== undefined) return table(results, format);
+          return table(results, format, version(results.manifestVersion, results.revision));
+        }
         if (results.fault !== "unknown-election") return noSuchPart(results);
         return { fault: problem("unknown-election") };
       },
@@ -198,17 +221,62 @@ function addFigures(app: OpenAPIHono, sources: PublicSources): void {
 
   app.openapi(routes.turnoutRoute, (c) => {
     const { election } = c.req.valid("param");
-    const { by } = c.req.valid("query");
+    const { by, format } = c.req.valid("query");
     return answerJson(sources, c, election, (names) => ({
-      key: [election, "turnout", by].join("/"),
+      key: [election, "turnout", by, format].join("/"),
       version: String(names.index.manifest.version),
       maxAgeMs: countMs,
-      headers: FIGURES,
+      headers: headersOf(format, `${election}-turnout-by-${by}`),
       async read() {
         const turnout = await readTurnout(db, elections, roll, election, by);
-        return turnout === undefined ? { fault: problem("unknown-election") } : json(turnout);
+        return turnout === undefined ? { fault: problem("unknown-election") } : table(turnout, format);
       },
     }));
+  });
+}
+
+/** Size of an embedded page, in pixels, where the asker sets no limit. */
+const EMBED_PX = { width: 640, height: 560 };
+
+/** Adds how others show the results: a feed, and the address of an embeddable page. */
+function addSharing(app: OpenAPIHono, sources: PublicSources): void {
+  const { db, elections, revisions } = sources;
+
+  app.openapi(routes.changesRoute, (c) => {
+    const { election } = c.req.valid("param");
+    const { origin } = new URL(c.req.url);
+    return answerJson(sources, c, election, (names, revision) => ({
+      key: [election, "changes", origin].join("/"),
+      version: `${names.index.manifest.version}/${revision}`,
+      headers: { ...FIGURES, "content-type": "application/atom+xml; charset=utf-8" },
+      async read() {
+        const results = await readResults(db, elections, election, "time");
+        if (isFault(results) || results.by !== "time") return { fault: problem("unknown-election") };
+        return { body: writeFeed(names, results, origin) };
+      },
+    }));
+  });
+
+  app.openapi(routes.oembedRoute, async (c) => {
+    const { url, maxwidth = Infinity, maxheight = Infinity } = c.req.valid("query");
+    const { pathname, searchParams } = new URL(url);
+    const election = /^\/embed\/([a-z0-9-]+)$/.exec(pathname)?.[1] ?? searchParams.get("election") ?? "";
+    const tag = election === "" ? undefined : await revisions.of(election);
+    if (tag === undefined) return unknownElection(c);
+    const { origin } = new URL(c.req.url);
+    const width = Math.min(EMBED_PX.width, maxwidth);
+    const height = Math.min(EMBED_PX.height, maxheight);
+    const html =
+      `<iframe src="${origin}/embed/${election}" width="${width}" height="${height}" title="Results" loading="lazy"></iframe>`;
+    const { name: title } = tag.names.index.manifest;
+    const head = {
+      version: "1.0",
+      type: "rich",
+      title,
+      provider_name: "Pollwire",
+      provider_url: origin,
+    } as const;
+    return c.json({ ...head, width, height, html }, 200, NAMES);
   });
 }
 

@@ -11,6 +11,7 @@ import { detailsSchema, electionsSchema, stationsSchema } from "../registry/sche
 import { candidateVotesSchema, resultsSchema, turnoutSchema } from "../results/schemas.ts";
 import {
   manifestAnswerSchema,
+  oembedSchema,
   problemAnswerSchema,
   queries,
   readinessSchema,
@@ -58,6 +59,11 @@ const plain = (description: string, type: string) => ({
   description,
   content: { [type]: { schema: z.string() } },
 });
+/** An answer whose rows may be had as CSV. */
+function orCsv<Content extends Record<string, unknown>>(answer: { description: string; content: Content }) {
+  return { ...answer, content: { ...answer.content, "text/csv": { schema: z.string() } } };
+}
+
 const unchanged = { description: "Nothing has changed since the answer with that ETag" };
 const election = queries.election;
 
@@ -141,9 +147,32 @@ export const resultsRoute = createRoute({
   summary: "Results: sums of releases",
   request: { params: election, query: queries.results },
   responses: {
-    200: json("Results of one moment; begin the stream at their revision", resultsSchema),
+    200: orCsv(json("Results of one moment; begin the stream at their revision", resultsSchema)),
     304: unchanged,
     ...problems("unknown-election", "invalid-request", ...PUBLIC_PROBLEMS),
+  },
+});
+
+export const changesRoute = createRoute({
+  method: "get",
+  path: "/v1/elections/{election}/changes",
+  summary: "A feed of changes (Atom): who leads each contest when that changes, and the final release",
+  request: { params: election },
+  responses: {
+    200: plain("The newest first", "application/atom+xml"),
+    304: unchanged,
+    ...problems("unknown-election", ...PUBLIC_PROBLEMS),
+  },
+});
+
+export const oembedRoute = createRoute({
+  method: "get",
+  path: "/oembed",
+  summary: "How another page shows an election's results (oembed.com)",
+  request: { query: queries.oembed },
+  responses: {
+    200: json("An iframe of /embed/{election}", oembedSchema),
+    ...problems("unknown-election", "not-found", "invalid-request", "address-rate"),
   },
 });
 
@@ -153,7 +182,7 @@ export const turnoutRoute = createRoute({
   summary: "How many have voted",
   request: { params: election, query: queries.turnout },
   responses: {
-    200: json("Turnout of one moment", turnoutSchema),
+    200: orCsv(json("Turnout of one moment", turnoutSchema)),
     304: unchanged,
     ...problems("unknown-election", "invalid-request", ...PUBLIC_PROBLEMS),
   },

@@ -6,7 +6,7 @@
  */
 import { z } from "@hono/zod-openapi";
 import { signedAnswersSchema } from "../../shared/answers.ts";
-import { idSchema, signedManifestSchema } from "../../shared/election.ts";
+import { idSchema, instantSchema, signedManifestSchema } from "../../shared/election.ts";
 import { problemSchema } from "../../shared/problem.ts";
 import { countReconciliationSchema, lag } from "../counting/schemas.ts";
 import { count, instant } from "../registry/schemas.ts";
@@ -56,6 +56,20 @@ export const readinessSchema = z.strictObject({
   why: z.string().optional(),
 });
 
+/** How to show another page this election's results (oembed.com). */
+export const oembedSchema = z.strictObject({
+  version: z.literal("1.0"),
+  type: z.literal("rich"),
+  title: z.string(),
+  provider_name: z.literal("Pollwire"),
+  provider_url: z.string(),
+  width: count,
+  height: count,
+  html: z.string().describe("An iframe"),
+}).openapi("Oembed");
+
+const format = oneOf(["json", "csv"]).default("json").describe("csv: the rows alone");
+
 /** Questions. Nothing but the named parameters, so that a misspelt one is not passed over in silence. */
 export const queries = {
   election: z.object({ election: idSchema }),
@@ -73,10 +87,18 @@ export const queries = {
     revision: wholeNumber(0, Number.MAX_SAFE_INTEGER).optional().describe(
       "A revision that the asker has seen, on the stream: the answer is at least as new",
     ),
+    format,
+    at: instantSchema.optional().describe("A past moment, in UTC: the results as they stood then"),
   }),
-  turnout: z.strictObject({ by: oneOf(TURNOUT_BY).default("total") }),
+  turnout: z.strictObject({ by: oneOf(TURNOUT_BY).default("total"), format }),
   rejections: z.strictObject({ limit: wholeNumber(1, MAX_REJECTIONS).default(100) }),
   readiness: z.strictObject({ election: idSchema.optional() }),
+  oembed: z.strictObject({
+    url: z.url().max(2_000).describe("The page's address, or that of one election's /embed/…"),
+    format: z.literal("json", { error: "must be json" }).default("json"),
+    maxwidth: wholeNumber(1, 10_000).optional(),
+    maxheight: wholeNumber(1, 10_000).optional(),
+  }),
   stream: z.strictObject({ after: wholeNumber(0, Number.MAX_SAFE_INTEGER).optional() }),
 };
 

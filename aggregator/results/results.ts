@@ -8,7 +8,7 @@
 import type { NotShown, Results, ResultsBy, ResultsRow } from "./schemas.ts";
 import { arrayLiteral, type Database, type Query, queryOne } from "../database/database.ts";
 import { totalsOf, withoutAdded } from "./contest_totals.ts";
-import { newestRelease } from "./releases.ts";
+import { ISO, newestRelease } from "./releases.ts";
 import {
   candidateRows,
   contestRows,
@@ -16,17 +16,28 @@ import {
   type Part,
   partyRows,
   regionRows,
+  regionVoters,
   stationRows,
+  type UnitVoters,
   type UnitVotes,
   type Votes,
 } from "./rows.ts";
 import type { ElectionNames, Elections } from "../registry/election_names.ts";
 
+/** What is asked: a part, and the moment `at` which it stood so (ISO 8601); now when left out. */
+export type Asked = Part & Readonly<{ at?: string }>;
+
 /**
  * A part as the queries take it. `stations` is PostgreSQL's spelling of an array; `region` is set when all units that lie
  * in it are meant, those of several stations too.
  */
-type Narrowed = Readonly<{ contest: string | null; stations: string | null; region: string | null }>;
+type Narrowed = Readonly<{
+  contest: string | null;
+  stations: string | null;
+  region: string | null;
+  /** The newest revision of a past moment; `null` for now. */
+  upTo: number | null;
+}>;
 
 /** Why there are no results: no such election, or the part that was asked for (`detail` says what is wrong). */
 export type ResultsFault =
@@ -52,16 +63,17 @@ export async function readResults(
   elections: Elections,
   election: string,
   by: ResultsBy,
-  part: Part = {},
+  { at, ...part }: Asked = {},
 ): Promise<Results | ResultsFault> {
   return await db.transaction(async (query) => {
     const tag = await readTag(query, elections, election);
     if (tag === undefined) return { fault: "unknown-election" };
-    const { names, revision, releasedAt } = tag;
-    const narrowed = narrow(names, part);
+    const { names } = tag;
+    const { revision, releasedAt } = at === undefined ? tag : await releaseAt(query, election, at);
+    const narrowed = narrow(names, part, at === undefined ? null : revision);
     if ("fault" in narrowed) return narrowed;
     const voters = await releasedVoters(query, election, narrowed);
-    const final = await isFinal(query, election);
+    const final = await isFinal(query, election, at);
     const { version: manifestVersion } = names.index.manifest;
     const head = { election, manifestVersion, revision, releasedAt, final, voters };
     switch (by) {
@@ -83,6 +95,7 @@ export async function readResults(
           contests: [...Map.groupBy(marks, ({ region }) => region)].flatMap(([region, lines]) =>
             totalsOf(lines).map((totals) => ({ region, ...withoutAdded(totals) }))
           ),
+          regions: regionVoters(names, part, await unitVoters(query, election, narrowed)),
         };
       }
       case "station": {
@@ -106,7 +119,11 @@ export function isFault(results: Results | ResultsFault): results is ResultsFaul
 }
 
 /** Spells a part for the queries, or says which of its ids names nothing. */
-function narrow(names: ElectionNames, { contest, region, station }: Part): Narrowed | ResultsFault {
+function narrow(
+  names: ElectionNames,
+  { contest, region, station }: Part,
+  upTo: number | null,
+): Narrowed | ResultsFault {
   const none = (field: keyof Part, id: string): ResultsFault => ({
     fault: "no-such-part",
     field,
@@ -121,15 +138,45 @@ function narrow(names: ElectionNames, { contest, region, station }: Part): Narro
     contest: contest ?? null,
     stations: stations === undefined ? null : arrayLiteral(stations),
     region: station === undefined ? region ?? null : null,
+    upTo,
   };
 }
 
-/** Whether the final release of an election has been made. */
-export async function isFinal(query: Query, election: string): Promise<boolean> {
-  const rows = await query("SELECT FROM results.elections WHERE election = $1 AND final_at IS NOT NULL", [
-    election,
-  ]);
+/** The newest release up to a moment; 0 and `null` when there was none. */
+async function releaseAt(
+  query: Query,
+  election: string,
+  at: string,
+): Promise<{ revision: number; releasedAt: string | null }> {
+  const [row] = await query<{ revision: number; releasedAt: string }>(
+    `SELECT revision::float8 AS revision, to_char(released_at AT TIME ZONE 'UTC', ${ISO}) AS "releasedAt"
+     FROM results.releases WHERE election = $1 AND released_at <= $2::text::timestamptz
+     ORDER BY releases.revision DESC LIMIT 1`,
+    [election, at],
+  );
+  return row ?? { revision: 0, releasedAt: null };
+}
+
+/** Whether the final release of an election has been made, by a moment or by now. */
+export async function isFinal(query: Query, election: string, at?: string): Promise<boolean> {
+  const rows = await query(
+    `SELECT FROM results.elections
+     WHERE election = $1 AND final_at IS NOT NULL AND ($2::text IS NULL OR final_at <= $2::text::timestamptz)`,
+    [election, at ?? null],
+  );
   return rows.length > 0;
+}
+
+/**
+ * The newest release of each unit, as `c`; `$1` is the election. A release is the whole state of its unit, so a past moment
+ * is the newest releases of that moment.
+ */
+function currentUnits({ upTo }: Narrowed): string {
+  if (upTo === null) return "results.current c";
+  return `(
+    SELECT DISTINCT ON (unit) election, unit, station, region, mode, members, revision, voters FROM results.releases
+    WHERE election = $1 AND revision <= ${upTo} ORDER BY unit, revision DESC
+  ) c`;
 }
 
 /**
@@ -139,7 +186,7 @@ export async function isFinal(query: Query, election: string): Promise<boolean> 
  */
 export async function readNotShown(query: Query, election: string, counted: number): Promise<NotShown> {
   const final = await isFinal(query, election);
-  const all: Narrowed = { contest: null, stations: null, region: null };
+  const all: Narrowed = { contest: null, stations: null, region: null, upTo: null };
   const voters = Math.max(0, counted - await releasedVoters(query, election, all));
   if (!final || voters === 0) return { final, voters, contests: [] };
   const contests = await query<{ contest: string; ballots: number }>(
@@ -159,22 +206,20 @@ export async function readNotShown(query: Query, election: string, counted: numb
 const IN_PART = `($2::text IS NULL OR c.station = ANY ($2::text::text[])
   OR (c.station IS NULL AND c.region = $3::text))`;
 
-async function releasedVoters(
-  query: Query,
-  election: string,
-  { stations, region }: Narrowed,
-): Promise<number> {
+async function releasedVoters(query: Query, election: string, narrowed: Narrowed): Promise<number> {
   const { voters } = await queryOne<{ voters: number }>(
     query,
-    `SELECT coalesce(sum(voters), 0)::float8 AS voters FROM results.current c WHERE election = $1 AND ${IN_PART}`,
-    [election, stations, region],
+    `SELECT coalesce(sum(voters), 0)::float8 AS voters FROM ${
+      currentUnits(narrowed)
+    } WHERE election = $1 AND ${IN_PART}`,
+    [election, narrowed.stations, narrowed.region],
   );
   return voters;
 }
 
 /** The lines of each unit's newest release that the part takes in; `$1` election, `$4` contest. */
-const currentLines = (column: "votes" | "marks") => `
-  results.current c
+const currentLines = (narrowed: Narrowed, column: "votes" | "marks") => `
+  ${currentUnits(narrowed)}
   JOIN results.releases r ON r.revision = c.revision
   CROSS JOIN jsonb_to_recordset(r.${column}) AS v (contest text, candidate text, votes bigint)
   WHERE c.election = $1 AND ($4::text IS NULL OR v.contest = $4::text) AND ${IN_PART}`;
@@ -182,12 +227,13 @@ const currentLines = (column: "votes" | "marks") => `
 async function sumLines(
   query: Query,
   election: string,
-  { contest, stations, region }: Narrowed,
+  narrowed: Narrowed,
   column: "votes" | "marks",
 ): Promise<Votes[]> {
+  const { contest, stations, region } = narrowed;
   return await query(
     `SELECT v.contest, v.candidate, sum(v.votes)::float8 AS votes FROM ${
-      currentLines(column)
+      currentLines(narrowed, column)
     } GROUP BY v.contest, v.candidate`,
     [election, stations, region, contest],
   );
@@ -196,10 +242,11 @@ async function sumLines(
 async function regionLines(
   query: Query,
   election: string,
-  { contest, stations, region }: Narrowed,
+  narrowed: Narrowed,
   names: ElectionNames,
   column: "votes" | "marks",
 ): Promise<(Votes & { region: string | null })[]> {
+  const { contest, stations, region } = narrowed;
   const all = names.index.manifest.stations;
   return await query(
     `WITH places AS MATERIALIZED (
@@ -207,7 +254,9 @@ async function regionLines(
      )
      SELECT coalesce(p.region, t.region) AS region, t.contest, t.candidate, sum(t.votes)::float8 AS votes
      FROM (
-       SELECT c.station, c.region, v.contest, v.candidate, sum(v.votes) AS votes FROM ${currentLines(column)}
+       SELECT c.station, c.region, v.contest, v.candidate, sum(v.votes) AS votes FROM ${
+      currentLines(narrowed, column)
+    }
        GROUP BY c.station, c.region, v.contest, v.candidate
      ) t LEFT JOIN places p USING (station)
      GROUP BY 1, t.contest, t.candidate ORDER BY 1, t.contest, t.candidate`,
@@ -222,17 +271,25 @@ async function regionLines(
   );
 }
 
-async function unitVotes(
-  query: Query,
-  election: string,
-  { stations, region }: Narrowed,
-): Promise<UnitVotes[]> {
+async function unitVotes(query: Query, election: string, narrowed: Narrowed): Promise<UnitVotes[]> {
+  const { stations, region } = narrowed;
   return await query(
     `SELECT c.unit, c.station, c.region, c.mode, c.members::text AS members, r.votes::text AS votes, r.marks::text AS marks
-     FROM results.current c JOIN results.releases r ON r.revision = c.revision
+     FROM ${currentUnits(narrowed)} JOIN results.releases r ON r.revision = c.revision
      WHERE c.election = $1 AND ${IN_PART}
      ORDER BY c.station, c.mode, c.unit LIMIT ${MAX_STATION_RELEASES + 1}`,
     [election, stations, region],
+  );
+}
+
+/** Voters whose votes are shown, by place. */
+async function unitVoters(query: Query, election: string, narrowed: Narrowed): Promise<UnitVoters[]> {
+  return await query(
+    `SELECT station, region, members::text AS members, sum(voters)::float8 AS voters FROM ${
+      currentUnits(narrowed)
+    }
+     WHERE election = $1 AND ${IN_PART} GROUP BY station, region, c.members::text HAVING sum(voters) > 0 ORDER BY 1, 2`,
+    [election, narrowed.stations, narrowed.region],
   );
 }
 
@@ -240,18 +297,20 @@ async function unitVotes(
 async function minuteVotes(
   query: Query,
   election: string,
-  { contest, stations, region }: Narrowed,
+  { contest, stations, region, upTo }: Narrowed,
 ): Promise<ResultsRow<"time">[]> {
-  const isWhole = stations === null && region === null;
+  const isWhole = stations === null && region === null && upTo === null;
+  const before = upTo === null ? "" : ` AND revision <= ${upTo}`;
   const sums = isWhole
     ? `SELECT minute, contest, candidate, added FROM results.minute_votes
        WHERE election = $1 AND ($2::text IS NULL OR contest = $2::text)`
     : `SELECT date_trunc('minute', r.released_at, 'UTC') AS minute, v.contest, v.candidate, sum(v.added) AS added
        FROM (
-         SELECT released_at, votes FROM results.releases WHERE election = $1 AND station = ANY ($3::text::text[])
+         SELECT released_at, votes FROM results.releases 
+         WHERE election = $1 AND ($3::text IS NULL OR station = ANY ($3::text::text[]))${before}
          UNION ALL
          SELECT released_at, votes FROM results.releases
-         WHERE election = $1 AND station IS NULL AND region = $4::text
+         WHERE election = $1 AND station IS NULL AND region = $4::text${before}
        ) r
        CROSS JOIN jsonb_to_recordset(r.votes) AS v (contest text, candidate text, added bigint)
        WHERE $2::text IS NULL OR v.contest = $2::text

@@ -6,8 +6,7 @@ import { type Results, resultsSchema } from "./schemas.ts";
 import { Elections } from "../registry/election_names.ts";
 import { publish, type ReleasePolicy } from "./publish.ts";
 import { newestRelease, releasesSince } from "./releases.ts";
-import { isFault, readNotShown, readResults } from "./results.ts";
-import type { Part } from "./rows.ts";
+import { type Asked, isFault, readNotShown, readResults } from "./results.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
@@ -23,7 +22,7 @@ function lines(results: Results): string[] {
 Deno.test("readResults() sums releases, and nothing but releases", async (t) => {
   await withElection(async (db) => {
     const elections = new Elections();
-    const read = async (by: Results["by"], part?: Part) => {
+    const read = async (by: Results["by"], part?: Asked) => {
       const results = await readResults(db, elections, "test-2026", by, part);
       assert(!isFault(results), JSON.stringify(results));
       return results;
@@ -114,7 +113,12 @@ Deno.test("readResults() sums releases, and nothing but releases", async (t) => 
         "n-1/in_person n-1 north in_person mayor bob 2",
         "n-1/in_person n-1 north in_person mayor cyd 0",
       ]);
-      await writeRelease(db, { station: "n-2", voters: 3, votes: { "mayor/ann": [3, 3] } });
+      await writeRelease(db, {
+        station: "n-2",
+        at: "2026-11-03T12:02:35.000Z",
+        voters: 3,
+        votes: { "mayor/ann": [3, 3] },
+      });
       assert.equal((await read("station", { station: "n-2" })).rows.length, 3, "n-2 has one contest only");
     });
 
@@ -153,6 +157,46 @@ Deno.test("readResults() sums releases, and nothing but releases", async (t) => 
         "2026-11-03T12:02Z mayor bob 1 2",
         "2026-11-03T12:02Z mayor cyd 3 3",
       ]);
+    });
+
+    await t.step("at a past moment: the newest releases of then, and no later one", async () => {
+      const at = "2026-11-03T12:02:15.000Z";
+      const past = await read("candidate", { at });
+      assert.deepEqual([past.releasedAt, past.voters], ["2026-11-03T12:02:10.000Z", 7]);
+      assert.deepEqual(lines(past).slice(0, 4), [
+        "mayor ann red 5",
+        "mayor bob blue 2",
+        "mayor cyd  0",
+        "council dan red 4",
+      ]);
+      const regions = await read("region", { at, contest: "mayor" });
+      assert(regions.by === "region");
+      assert.deepEqual(lines(regions).slice(0, 4), [
+        "north mayor ann 5",
+        "north mayor bob 2",
+        "north mayor cyd 0",
+        "south mayor ann 0",
+      ]);
+      assert.deepEqual(regions.regions, [
+        { region: "north", voters: 7, stations: ["n-1"] },
+        { region: "south", voters: 0, stations: [] },
+      ]);
+      assert.deepEqual(lines(await read("station", { at, contest: "mayor" })).length, 3);
+      assert.deepEqual(lines(await read("time", { at, contest: "mayor" })).slice(-2), [
+        "2026-11-03T12:02Z mayor ann 3 5",
+        "2026-11-03T12:02Z mayor bob 1 2",
+      ]);
+      const before = await read("candidate", { at: "2026-11-03T11:00:00.000Z" });
+      assert.deepEqual([before.revision, before.releasedAt, before.voters], [0, null, 0]);
+      const last = await read("region", { at: "2026-11-03T13:00:00.000Z" });
+      assert.deepEqual(last, await read("region"), "and the last moment is now");
+    });
+
+    await t.step("by region: voters add up to the head's, and stations are those with votes", async () => {
+      const { voters, ...answer } = await read("region");
+      assert("regions" in answer);
+      assert.equal(answer.regions.reduce((sum, region) => sum + region.voters, 0), voters);
+      assert.deepEqual(answer.regions.map(({ stations }) => stations), [["n-1", "n-2"], ["s-2"]]);
     });
 
     await t.step("in parts: voters, too, are those of the part", async () => {

@@ -29,6 +29,17 @@ export type UnitVotes = {
   marks: string;
 };
 
+/** Voters whose votes a place shows; `members` is a JSON text. */
+export type UnitVoters = {
+  station: string | null;
+  region: string | null;
+  members: string | null;
+  voters: number;
+};
+
+/** The stations and regions of a unit that has several. */
+type Members = { stations?: string[]; regions?: string[] };
+
 /** Votes by `contest/candidate`, to look up; a candidate nobody voted for is not there. */
 function tally(votes: readonly Votes[]): (contest: string, candidate: string) => number {
   const found = new Map(votes.map(({ contest, candidate, votes }) => [`${contest}/${candidate}`, votes]));
@@ -156,4 +167,31 @@ export function stationRows(
     if (answer.rows.length > MAX_STATION_ROWS) return undefined;
   }
   return answer;
+}
+
+/** Regions with the voters whose votes are shown there; the last row is of units with several regions, where there are any. */
+export function regionVoters(
+  names: ElectionNames,
+  { region: one, station }: Part,
+  units: readonly UnitVoters[],
+): Extract<Results, { by: "region" }>["regions"] {
+  const place = station === undefined ? one : names.index.stations.get(station)!.region;
+  const found = new Map<string | null, { voters: number; stations: Set<string> }>();
+  for (const { station, region, members, voters } of units) {
+    const key = station === null ? region : names.index.stations.get(station)?.region ?? region;
+    let row = found.get(key);
+    if (row === undefined) found.set(key, row = { voters: 0, stations: new Set() });
+    row.voters += voters;
+    if (station !== null) row.stations.add(station);
+    const { stations = [], regions = [] } = members === null ? {} : JSON.parse(members) as Members;
+    for (const id of stations) row.stations.add(id);
+    for (const id of regions.flatMap((each) => names.stationsOf.get(each) ?? [])) row.stations.add(id);
+  }
+  const rowOf = (region: string | null) => {
+    const { voters = 0, stations = [] } = found.get(region) ?? {};
+    return { region, voters, stations: [...stations] };
+  };
+  const rows = names.index.manifest.regions.filter(({ id }) => place === undefined || id === place)
+    .map(({ id }) => rowOf(id));
+  return found.has(null) ? [...rows, rowOf(null)] : rows;
 }

@@ -72,7 +72,14 @@ export const resultsSchema = z.discriminatedUnion("by", [
       name: z.string().nullable(),
       ...ofCandidate,
     },
-    { contests: z.array(z.strictObject({ region: id.nullable(), ...ofContest })) },
+    {
+      contests: z.array(z.strictObject({ region: id.nullable(), ...ofContest })),
+      regions: z.array(z.strictObject({
+        region: id.nullable(),
+        voters: count.describe("Voters whose votes are released there"),
+        stations: z.array(id).describe("Stations whose votes are in the results"),
+      })),
+    },
   ),
   table(
     resultsHead,

@@ -1,7 +1,4 @@
 -- What each release cost beyond its row.
 
--- No statement reads it: a unit's newest release is in results.current.
-DROP INDEX results.releases_of_unit;
-
 -- Checked for every release, though the statement that writes this row has just written the release, and none is ever deleted.
 ALTER TABLE results.current DROP CONSTRAINT current_revision_fkey;

@@ -1,10 +1,15 @@
-/** The page's only way to the server: the documented API, and its event stream. */
+/**
+ * The page's only way to the server: the documented API, and its event stream. The tabs of a browser share one stream: the
+ * one that holds the lock reads it and tells the others. When that tab goes, another takes over.
+ */
 
 /** Wait before the stream is opened again after the server has refused it, in milliseconds: doubled each time. */
 const RETRY_FIRST_MS = 1_000;
 const RETRY_LAST_MS = 15_000;
 /** Silence after which the stream is given up and opened again, in milliseconds; a tick comes every three seconds. */
 const SILENCE_MS = 12_000;
+
+const EVENTS = ["release", "turnout", "tick", "reset"];
 
 /** Asks the API; rejects when it answers with a problem, or not at all. */
 export async function get(path) {
@@ -16,9 +21,10 @@ export async function get(path) {
   return await answer.json();
 }
 
-/** The path of an election's resource. */
-export function pathOf(election, resource = "") {
-  return `/v1/elections/${encodeURIComponent(election)}${resource}`;
+/** The path of an election's resource, with its question. */
+export function pathOf(election, resource = "", question = {}) {
+  const query = new URLSearchParams(Object.entries(question).filter(([, value]) => value !== undefined));
+  return `/v1/elections/${encodeURIComponent(election)}${resource}${query.size === 0 ? "" : `?${query}`}`;
 }
 
 /**
@@ -28,6 +34,43 @@ export function pathOf(election, resource = "") {
  * @returns a function that ends it.
  */
 export function follow(election, revision, handlers) {
+  // Locks are for pages that came over HTTPS or from this machine.
+  if (!("locks" in navigator) || !("BroadcastChannel" in globalThis)) {
+    return readStream(election, revision, handlers);
+  }
+  const name = `pollwire/stream/${election}`;
+  const channel = new BroadcastChannel(name);
+  const stop = new AbortController();
+  let heardAtMs = Date.now();
+  channel.addEventListener("message", ({ data: { event, data } }) => {
+    heardAtMs = Date.now();
+    handlers[event](data);
+  });
+  const tellAll = Object.fromEntries([...EVENTS, "lost"].map((event) => [event, (data) => {
+    heardAtMs = Date.now();
+    channel.postMessage({ event, data });
+    handlers[event](data);
+  }]));
+  navigator.locks.request(name, { signal: stop.signal }, () =>
+    new Promise((release) => {
+      const end = readStream(election, revision, tellAll);
+      stop.signal.addEventListener("abort", () => {
+        end();
+        release();
+      });
+    })).catch(() => {}); // Ended while it waited for the lock.
+  const watch = setInterval(() => {
+    if (Date.now() - heardAtMs >= 2 * SILENCE_MS) handlers.lost();
+  }, 1_000);
+  return () => {
+    stop.abort();
+    clearInterval(watch);
+    channel.close();
+  };
+}
+
+/** Reads the stream itself. */
+function readStream(election, revision, handlers) {
   let source;
   let timer;
   let retryMs = RETRY_FIRST_MS;
@@ -35,8 +78,8 @@ export function follow(election, revision, handlers) {
 
   const open = () => {
     heardAtMs = Date.now();
-    source = new EventSource(pathOf(election, `/stream?after=${revision()}`));
-    for (const name of ["release", "turnout", "tick", "reset"]) {
+    source = new EventSource(pathOf(election, "/stream", { after: revision() }));
+    for (const name of EVENTS) {
       source.addEventListener(name, ({ data }) => {
         heardAtMs = Date.now();
         retryMs = RETRY_FIRST_MS;

@@ -1,11 +1,15 @@
 /** The live page: chooses an election, follows it, and shows what it knows. */
-import { showReconciliation, showRejections } from "./reconciliation.js";
-import { showChart } from "./chart.js";
-import { at } from "./elements.js";
+import { PACES, readAddress, writeAddress } from "./address.js";
+import { applyRelease, newBoard } from "./board.js";
 import { follow, get, pathOf } from "./feed.js";
-import { applyProgress, applyRelease, heard, newState, phaseOf, sample, serverTime } from "./state.js";
-import { texts } from "./texts.js";
-import * as views from "./views.js";
+import { render } from "./html.js";
+import { drawMap, rowAt } from "./map.js";
+import { applyProgress, freshness, heard, newState, phaseAt, sample, serverTime } from "./state.js";
+import { texts, useLanguage } from "./texts.js";
+import { layout } from "./view_page.js";
+import { sentences } from "./view_first.js";
+import { placesShown } from "./view_places.js";
+import { drawChart } from "./view_time.js";
 
 /** How often what the stream does not carry is read again, in milliseconds. */
 const REFRESH_MS = 5_000;
@@ -13,15 +17,43 @@ const REFRESH_MS = 5_000;
 const ELECTIONS_MS = 30_000;
 /** Wait before a failed first reading is tried again, in milliseconds. */
 const RETRY_MS = 2_000;
+/** How often a wall goes on to the next contest, in milliseconds. */
+const ROTATE_MS = 15_000;
+/** How often a reader who hears the page is told what it says, at most, in milliseconds. */
+const NEWS_MS = 60_000;
+/** Most events that wait while the page is paused; past them it reads everything anew. */
+const MAX_WAITING = 5_000;
 
+/** What the address says, and what a reader has set on this page. */
+const chosen = readAddress(location);
+const set = {
+  all: false,
+  order: { find: "", key: "name", down: false, page: 0 },
+  chart: "shares",
+  timeTable: false,
+  isPaused: false,
+};
+/** The election's state, the board of a past moment, and answers that views need. */
 let state;
-let chosen = decodeURIComponent(location.hash.slice(1));
+let past;
+let more = {};
+let elections = [];
+let notice = "";
 /** Election and manifest version that are shown; undefined until they are. */
 let opened;
 let unfollow = () => {};
 let round = 0;
 let timer;
-const shown = { contest: "", all: false, find: "" };
+/** Releases that came and are not shown yet, and the newest revision that came. */
+let waiting = [];
+let received = 0;
+/** A revision that the next answer must not be older than. */
+let atLeast = 0;
+
+useLanguage(chosen.lang, navigator.languages);
+document.documentElement.lang = texts.code;
+document.body.classList.toggle("wall", chosen.wall);
+document.body.classList.toggle("embedded", chosen.embedded);
 
 /** Shows an election from its start; a later call overtakes this one. */
 async function open(election) {
@@ -30,118 +62,206 @@ async function open(election) {
   opened = undefined;
   const answers = await Promise.all([
     get(pathOf(election)),
-    get(pathOf(election, "/results?by=candidate")),
-    get(pathOf(election, "/turnout?by=region")),
+    get(pathOf(election, "/results", { by: "region", revision: atLeast })),
+    get(pathOf(election, "/turnout", { by: "region" })),
     get(pathOf(election, "/reconciliation")),
   ]).catch(() => undefined);
   if (mine !== round) return;
   if (answers === undefined) return away();
-  const [details, results, turnout, reconciliation] = answers;
-  state = newState(details, results, turnout, reconciliation);
+  const [details, results] = answers;
+  state = newState(...answers);
   opened = `${details.id}.${details.manifestVersion}`;
-  const known = state.details.ballot.some(({ id }) => id === shown.contest);
-  if (!known) Object.assign(shown, { contest: state.details.ballot[0].id, all: false });
-  shown.find = "";
-  views.showNotice("");
-  views.showElection(state);
-  at("contests").value = shown.contest;
-  showReconciliation(reconciliation, Date.now());
-  showRejections();
-  unfollow = follow(election, () => state.revision, handlersFor());
+  [waiting, received] = [[], results.revision];
+  if (!details.ballot.some(({ id }) => id === chosen.contest)) chosen.contest = undefined;
+  if (!details.regions.some(({ id }) => id === chosen.place)) chosen.place = undefined;
+  notice = "";
+  document.title = texts.title(details.name);
+  unfollow = follow(election, () => received, handlers);
   draw();
-  await refresh();
+  await Promise.all([readPast(), refresh()]);
 }
 
 /** The server does not answer: what is shown stays, and is called old. */
 function away() {
-  if (state === undefined) return views.showNotice(texts.unreachable);
-  state.connection.open = false;
-  state.samples = [];
+  if (state === undefined) notice = texts.unreachable;
+  else {
+    state.connection.open = false;
+    state.samples = [];
+  }
   draw();
 }
 
-function handlersFor() {
-  return {
-    release(release) {
-      heard(state, Date.now());
-      applyRelease(state, release);
-      draw();
-    },
-    turnout(progress) {
-      heard(state, Date.now());
-      applyProgress(state, progress, Date.now());
-      draw();
-    },
-    tick(tick) {
-      heard(state, Date.now(), tick);
-      draw();
-    },
-    reset() {
-      opened = undefined;
-      refreshElections();
-    },
-    lost: away,
-  };
+const handlers = {
+  release(release) {
+    heard(state, Date.now());
+    if (release.revision <= received) return;
+    received = release.revision;
+    waiting.push(release);
+    if (waiting.length > MAX_WAITING) return reopen();
+    if (chosen.pace === 0 && !set.isPaused) showWaiting();
+    else draw();
+  },
+  turnout(progress) {
+    heard(state, Date.now());
+    applyProgress(state, progress, Date.now());
+    draw();
+  },
+  tick(tick) {
+    heard(state, Date.now(), tick);
+    // Another tab reads the stream, and this one came too late for some of it.
+    if (tick.revision > received) return reopen(tick.revision);
+    draw();
+  },
+  reset: () => reopen(),
+  lost: away,
+};
+
+function reopen(revision = 0) {
+  atLeast = revision;
+  opened = undefined;
+  refreshElections();
 }
 
-/** What the stream said when figures were last read. */
+/** Shows what has come since. */
+function showWaiting() {
+  for (const release of waiting) applyRelease(state.board, release);
+  waiting = [];
+  draw();
+}
+
+/** What was read when, so that nothing is asked twice. */
 let refreshed = "";
 
-/**
- * Reads what the stream does not carry, unless the stream says that nothing has changed. What fails is read next time; the
- * stream tells whether the server is there.
- */
+/** Reads what the stream does not carry, unless nothing has changed. What fails is read next time. */
 async function refresh() {
   if (state === undefined || document.hidden) return;
   const mine = round;
-  const { revision, progress, lag } = state;
-  const expanded = [at("partitions").open, at("rejections").open];
-  const heardNow = JSON.stringify([mine, revision, progress.read, lag, ...expanded]);
-  if (state.connection.open && heardNow === refreshed) {
-    state.regionsAtMs = Date.now();
-    return;
-  }
-  const { id } = state.details;
-  const wanted = [
-    get(pathOf(id, "/turnout?by=region")),
-    get(pathOf(id, "/reconciliation")),
-    get(pathOf(id, "/turnout?by=minute")),
-    at("rejections").open ? get(pathOf(id, "/rejections?limit=50")) : Promise.resolve(undefined),
-  ];
-  const [turnout, reconciliation, minutes, rejections] = await Promise.allSettled(wanted);
+  const { details: { id }, board, progress, lag } = state;
+  const { at, place, view } = chosen;
+  const now = JSON.stringify([mine, board.revision, progress.read, lag, at, place, view]);
+  if (state.connection.open && now === refreshed) return;
+  const asked = view === "officials"
+    ? {
+      reconciliation: ["/reconciliation"],
+      gateways: ["/gateways"],
+      rejections: ["/rejections", { limit: 50 }],
+    }
+    : chosen.wall || chosen.embedded
+    ? {}
+    : {
+      times: ["/results", { by: "time" }],
+      minutes: ["/turnout", { by: "minute" }],
+      age: ["/turnout", { by: "age" }],
+      gender: ["/turnout", { by: "gender" }],
+      turnout: ["/turnout", { by: "region" }],
+    };
+  const keys = Object.keys(asked);
+  const answers = await Promise.allSettled([
+    ...keys.map((key) => get(pathOf(id, ...asked[key]))),
+    readStations(id),
+  ]);
   if (mine !== round) return;
-  const all = [turnout, reconciliation, minutes, rejections];
-  refreshed = all.every(({ status }) => status === "fulfilled") ? heardNow : "";
-  if (turnout.value) {
-    state.regions = turnout.value.rows;
-    state.regionsAtMs = Date.now();
-    state.registered = turnout.value.registered;
+  refreshed = answers.every(({ status }) => status === "fulfilled") ? now : "";
+  keys.forEach((key, index) => {
+    if (answers[index].value !== undefined) more[key] = answers[index].value;
+  });
+  for (const { region, registered, voters } of more.turnout?.rows ?? []) {
+    state.registered.set(region, registered);
+    state.counted.set(region, voters);
   }
-  if (reconciliation.value) showReconciliation(reconciliation.value, Date.now());
-  if (minutes.value) {
-    const nowMs = Date.now();
-    const running = phaseOf(state, nowMs) === "open";
-    showChart(minutes.value.rows, running ? serverTime(state, nowMs) : undefined);
+  draw();
+}
+
+/** Reads the stations of the open region: their names once, their results again when there are others. */
+async function readStations(election) {
+  const { place, at } = chosen;
+  if (place === undefined || chosen.view !== "results") return;
+  const known = more.stations?.place === place ? more.stations.names : undefined;
+  const [names, results] = await Promise.all([
+    known ?? stationNames(election, place),
+    get(
+      pathOf(election, "/results", {
+        by: "station",
+        region: place,
+        at,
+        revision: at === undefined ? received : undefined,
+      }),
+    ),
+  ]);
+  if (chosen.place === place && chosen.at === at) more.stations = { place, names, results };
+}
+
+async function stationNames(election, region) {
+  const names = new Map();
+  let after;
+  do {
+    const { rows, next } = await get(pathOf(election, "/stations", { region, after }));
+    for (const { id, name } of rows) names.set(id, name);
+    after = next ?? undefined;
+  } while (after !== undefined);
+  return names;
+}
+
+/** Reads the board of the moment that the address names. */
+async function readPast() {
+  const { at } = chosen;
+  if (at === undefined || state === undefined) {
+    past = undefined;
+    return draw();
   }
-  showRejections(rejections.value);
+  const mine = round;
+  const results = await get(pathOf(state.details.id, "/results", { by: "region", at })).catch(() =>
+    undefined
+  );
+  if (mine !== round || chosen.at !== at || results === undefined) return;
+  past = { at, board: newBoard(results) };
   draw();
 }
 
 /** Keeps up with new elections, and with new versions of the one that is shown. */
 async function refreshElections() {
   clearTimeout(timer);
-  const { elections } = await get("/v1/elections").catch(() => ({ elections: undefined }));
-  if (elections === undefined) away();
-  else if (elections.length === 0) views.showNotice(`${texts.noElections}. ${texts.noElectionsHint}`);
-  else {
-    const summary = elections.find(({ id }) => id === chosen) ??
+  const answer = await get("/v1/elections").catch(() => undefined);
+  if (answer === undefined) away();
+  else if (answer.elections.length === 0) {
+    notice = texts.noElections;
+    draw();
+  } else {
+    ({ elections } = answer);
+    const summary = elections.find(({ id }) => id === chosen.election) ??
       elections.find(({ phase }) => phase === "open") ?? elections[0];
-    chosen = summary.id;
-    if (document.activeElement !== at("elections")) views.showElections(elections, chosen);
-    if (opened !== `${summary.id}.${summary.manifestVersion}`) await open(chosen);
+    chosen.election = summary.id;
+    if (opened !== `${summary.id}.${summary.manifestVersion}`) await open(chosen.election);
   }
   clearTimeout(timer);
   timer = setTimeout(refreshElections, opened === undefined ? RETRY_MS : ELECTIONS_MS);
+}
+
+/** Everything that the views show, of one moment. */
+function shownNow(nowMs) {
+  const { details } = state;
+  const isPast = past !== undefined && past.at === chosen.at;
+  const board = isPast ? past.board : state.board;
+  const serverMs = isPast ? Date.parse(past.at) : serverTime(state, nowMs);
+  const fresh = freshness(state, nowMs);
+  const contests = details.ballot.map(({ id }) => id);
+  const rotated = contests[Math.floor(nowMs / ROTATE_MS) % contests.length];
+  return {
+    ...state,
+    ...chosen,
+    ...set,
+    board,
+    isPast,
+    elections,
+    fresh,
+    contest: chosen.contest ?? (chosen.wall ? rotated : contests[0]),
+    contestIsFixed: chosen.contest !== undefined,
+    compact: chosen.wall || chosen.embedded,
+    phase: phaseAt(details, serverMs, board.final),
+    voters: isPast ? board.voters : state.progress.voters,
+    asOfMs: isPast ? serverMs : fresh.ofMs,
+    waitingReleases: waiting.length,
+  };
 }
 
 let drawing = false;
@@ -153,43 +273,133 @@ function draw() {
   requestAnimationFrame(() => {
     drawing = false;
     const nowMs = Date.now();
-    views.showPulse(state, nowMs);
-    if (state !== undefined) views.showFigures(state, shown, nowMs);
+    const shown = state === undefined ? undefined : shownNow(nowMs);
+    render(layout({ shown, notice, more, change, actions }), document.getElementById("page"));
+    if (shown === undefined) return;
+    document.body.dataset.status = shown.fresh.status;
+    document.body.dataset.revision = String(shown.board.revision);
+    drawCanvases(shown);
+    tellNews(shown, nowMs);
   });
 }
 
-function choose(election) {
-  if (election === chosen && state !== undefined) return;
-  chosen = election;
+function drawCanvases(shown) {
+  const canvas = document.getElementById("map");
+  if (canvas !== null) {
+    drawMap(canvas, placesShown(shown).all, { open: shown.place, final: shown.board.final });
+    canvas.onclick = (event) => {
+      const row = rowAt(canvas, event);
+      if (row !== undefined) change({ place: row.id });
+    };
+    canvas.onpointermove = (event) => canvas.title = rowAt(canvas, event)?.name ?? "";
+  }
+  if (!shown.compact && shown.view === "results") drawChart(shown, more);
+}
+
+let toldAtMs = -Infinity;
+
+function tellNews(shown, nowMs) {
+  if (nowMs - toldAtMs < NEWS_MS) return;
+  const news = document.getElementById("news");
+  const [sentence] = sentences(shown);
+  if (news.textContent === sentence) return;
+  news.textContent = sentence;
+  toldAtMs = nowMs;
+}
+
+/** Parts of what is shown that stand in the address. */
+const IN_ADDRESS = ["election", "contest", "place", "at", "view", "pace", "lang"];
+
+/** Changes what is shown: by the address where it has a place for it. */
+function change(part) {
+  const before = writeAddress(chosen);
+  for (const [key, value] of Object.entries(part)) (IN_ADDRESS.includes(key) ? chosen : set)[key] = value;
+  if ("contest" in part) set.all = false;
+  const after = writeAddress(chosen);
+  if (after !== before) {
+    // A slider that is dragged is one step back, not a hundred.
+    if ("at" in part && history.state?.isMoment) history.replaceState({ isMoment: true }, "", after);
+    else history.pushState({ isMoment: "at" in part }, "", after);
+    arrive(part);
+  }
+  draw();
+}
+
+/** Reads what a changed address asks for. */
+function arrive(part) {
+  if ("election" in part) return changeElection();
+  if ("lang" in part) {
+    useLanguage(chosen.lang, navigator.languages);
+    document.documentElement.lang = texts.code;
+    if (state !== undefined) document.title = texts.title(state.details.name);
+  }
+  if ("at" in part) readPast();
+  if ("place" in part && more.stations?.place !== chosen.place) more.stations = undefined;
+  if ("at" in part || "place" in part || "view" in part) refresh();
+  if ("pace" in part) setPace();
+}
+
+function changeElection() {
   round++;
   unfollow();
-  opened = state = undefined;
-  views.showNotice(texts.loading);
-  at("election").hidden = true;
+  opened = state = past = undefined;
+  [more, waiting, received, atLeast, refreshed] = [{}, [], 0, 0, ""];
+  Object.assign(set, { all: false, isPaused: false, order: { ...set.order, find: "", page: 0 } });
+  notice = texts.loading;
   refreshElections();
 }
 
-at("elections").addEventListener("change", ({ target }) => location.hash = encodeURIComponent(target.value));
-addEventListener("hashchange", () => choose(decodeURIComponent(location.hash.slice(1))));
-at("contests").addEventListener("change", ({ target }) => {
-  Object.assign(shown, { contest: target.value, all: false });
+const actions = {
+  chooseElection: (election) => change({ election, contest: undefined, place: undefined, at: undefined }),
+  pause() {
+    set.isPaused = !set.isPaused;
+    if (!set.isPaused) showWaiting();
+    draw();
+  },
+  showWaiting,
+};
+
+addEventListener("popstate", () => {
+  const before = chosen.election;
+  const next = readAddress(location);
+  Object.assign(chosen, next, { election: next.election ?? before });
+  if (chosen.election !== before) changeElection();
+  else arrive({ lang: 0, at: 0, place: 0, view: 0, pace: 0 });
   draw();
 });
-at("more-candidates").addEventListener("click", () => {
-  shown.all = !shown.all;
-  draw();
+
+let pacer;
+
+function setPace() {
+  clearInterval(pacer);
+  if (!PACES.includes(chosen.pace) || chosen.pace === 0) {
+    if (state !== undefined && !set.isPaused) showWaiting();
+    return;
+  }
+  pacer = setInterval(() => state !== undefined && !set.isPaused && showWaiting(), chosen.pace * 1_000);
+}
+
+/** A wall stays lit. The lock goes when the page is hidden, and is asked for again. */
+async function stayLit() {
+  if (chosen.wall && !document.hidden && "wakeLock" in navigator) {
+    await navigator.wakeLock.request("screen").catch(() => {}); // Refused, as by a low battery.
+  }
+}
+
+document.addEventListener("visibilitychange", () => {
+  refresh();
+  stayLit();
 });
-at("find").addEventListener("input", ({ target }) => {
-  shown.find = target.value;
-  draw();
-});
-for (const id of ["partitions", "rejections"]) at(id).addEventListener("toggle", refresh);
-document.addEventListener("visibilitychange", refresh);
+addEventListener("resize", draw);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
 
 setInterval(() => {
   if (state?.connection.open) sample(state, Date.now());
   draw();
 }, 500);
 setInterval(refresh, REFRESH_MS);
-views.showNotice(texts.loading);
+notice = texts.loading;
+setPace();
+stayLit();
+draw();
 refreshElections();

@@ -1,40 +1,30 @@
 /**
- * What the page knows of one election, and what follows from it. No element and no network here, so that it can
- * be tested without either.
+ * What the page knows of one election beside its results: the count, the clocks, the connection. No element and no network
+ * here, so that it can be tested without either.
  */
+import { newBoard } from "./board.js";
 
 /** How long the votes per second look back, in milliseconds. */
 export const RATE_SPAN_MS = 10_000;
 /** After so long without a word from the server, in milliseconds, its figures are called late. */
 export const LATE_MS = 10_000;
 
-/** Colours of parties that have none of their own; told apart in light and dark. */
-const PALETTE = ["#3f7fbf", "#c2703d", "#4e9a6b", "#a65f9c", "#b59a2e", "#5b6ec4", "#bd5563", "#3d9aa3"];
-
 /**
  * Makes the state from the first answers.
  *
  * @param details GET /v1/elections/{id}
- * @param results GET …/results?by=candidate
+ * @param results GET …/results?by=region
  * @param turnout GET …/turnout?by=region
  * @param reconciliation GET …/reconciliation
  */
 export function newState(details, results, turnout, reconciliation) {
-  const votes = new Map(results.rows.map((row) => [`${row.contest}/${row.candidate}`, row.votes]));
   return {
     details,
-    votes,
-    /** Contest → ballots, undervotes and blanks. */
-    totals: new Map(results.contests.map(({ contest, ...totals }) => [contest, totals])),
-    revision: results.revision,
-    /** Whether the final release has been made. */
-    final: results.final,
-    releasedVoters: results.voters,
-    voters: turnout.voters,
-    registered: turnout.registered,
-    regions: turnout.rows,
-    /** When they were read; they come less often than the totals. */
-    regionsAtMs: undefined,
+    board: newBoard(results),
+    /** Region → voters on the roll. */
+    registered: new Map(turnout.rows.map(({ region, registered }) => [region, registered])),
+    /** Region → voters counted, for elections that show no results yet. */
+    counted: new Map(turnout.rows.map(({ region, voters }) => [region, voters])),
     /** Total of the reconciliation, kept up by the stream. */
     progress: { ...reconciliation.total, outcomes: reconciliation.outcomes, voters: turnout.voters },
     lag: reconciliation.total.lag,
@@ -44,41 +34,14 @@ export function newState(details, results, turnout, reconciliation) {
   };
 }
 
-/** Adds a release. One that is in already is passed over: the stream may repeat itself. */
-export function applyRelease(state, release) {
-  if (release.revision <= state.revision) return false;
-  state.revision = release.revision;
-  state.releasedVoters += release.addedVoters;
-  if (release.kind === "final") state.final = true;
-  for (const { contest, addedBallots, addedUndervotes, addedBlanks } of release.contests) {
-    const { ballots, undervotes, blanks } = totalsOf(state, contest);
-    state.totals.set(contest, {
-      ballots: ballots + addedBallots,
-      undervotes: undervotes + addedUndervotes,
-      blanks: blanks + addedBlanks,
-    });
-  }
-  for (const { contest, candidate, added } of release.votes) {
-    const key = `${contest}/${candidate}`;
-    state.votes.set(key, (state.votes.get(key) ?? 0) + added);
-  }
-  return true;
-}
-
-/** Ballots that had a contest, choices not made in it, and ballots left blank. */
-export function totalsOf(state, contest) {
-  return state.totals.get(contest) ?? { ballots: 0, undervotes: 0, blanks: 0 };
-}
-
 /** Voters who were counted and of whom nothing is shown yet. */
-export function notShown({ voters, releasedVoters }) {
-  return Math.max(0, voters - releasedVoters);
+export function notShown({ progress, board }) {
+  return Math.max(0, progress.voters - board.voters);
 }
 
 /** Takes over the totals of the count. */
 export function applyProgress(state, progress, nowMs) {
   state.progress = progress;
-  state.voters = progress.voters;
   sample(state, nowMs);
 }
 
@@ -122,89 +85,15 @@ export function serverTime({ connection }, nowMs) {
   return nowMs + connection.clockMs;
 }
 
-/** Where the election stands by the server's clock. */
-export function phaseOf(state, nowMs) {
-  const { details } = state;
-  const serverMs = serverTime(state, nowMs);
+/**
+ * Where the election stands at a moment of the server's clock. `late`: closed, and votes that were cast in time may still be
+ * delivered. `final`: the final release has been made.
+ */
+export function phaseAt(details, serverMs, final = false) {
+  if (final) return "final";
   if (serverMs < Date.parse(details.opensAt)) return "scheduled";
-  return serverMs <= Date.parse(details.closesAt) ? "open" : "closed";
-}
-
-/** A party's colour: its own, else one by its place in the list; `undefined` without a party. */
-export function colourOf({ details }, party) {
-  const at = details.parties.findIndex(({ id }) => id === party);
-  return at < 0 ? undefined : details.parties[at].colour ?? PALETTE[at % PALETTE.length];
-}
-
-/**
- * @typedef {{ id: string, name?: string, party?: string, colour?: string, votes: number, share: number,
- *   photo?: string, biography?: string, platform?: string }} BarRow
- */
-
-/**
- * A contest's candidates with votes and share of the contest's votes, the most first.
- *
- * @returns {BarRow[]}
- */
-export function candidateRows(state, contestId) {
-  const { candidates } = state.details.ballot.find(({ id }) => id === contestId);
-  const parties = new Map(state.details.parties.map(({ id, name }) => [id, name]));
-  return ranked(candidates.map(({ id, name, party, photo, biography, platform }) => ({
-    id,
-    name,
-    photo,
-    biography,
-    platform,
-    party: parties.get(party),
-    colour: colourOf(state, party),
-    votes: state.votes.get(`${contestId}/${id}`) ?? 0,
-  })));
-}
-
-/**
- * Candidates with the same number of votes, of whom only some can be among the first `seats`; none without votes.
- *
- * @param {BarRow[]} rows The most votes first.
- */
-export function tiedRows(rows, seats) {
-  const votes = rows[seats - 1]?.votes ?? 0;
-  if (votes === 0 || rows[seats]?.votes !== votes) return [];
-  return rows.filter((row) => row.votes === votes);
-}
-
-/**
- * All parties with the votes of all contests, the most first; `name` is undefined for candidates without one.
- *
- * @returns {BarRow[]}
- */
-export function partyRows(state) {
-  const sums = new Map(state.details.parties.map(({ id }) => [id, 0]));
-  for (const { id: contest, candidates } of state.details.ballot) {
-    for (const { id, party } of candidates) {
-      sums.set(party, (sums.get(party) ?? 0) + (state.votes.get(`${contest}/${id}`) ?? 0));
-    }
-  }
-  const names = new Map(state.details.parties.map(({ id, name }) => [id, name]));
-  return ranked(
-    [...sums].map(([id, votes]) => ({
-      id: id ?? "",
-      name: names.get(id),
-      colour: colourOf(state, id),
-      votes,
-    })),
-  );
-}
-
-/**
- * @template {{ votes: number }} Row
- * @param {Row[]} rows
- * @returns {(Row & { share: number })[]}
- */
-function ranked(rows) {
-  const total = rows.reduce((sum, { votes }) => sum + votes, 0);
-  return rows
-    .map((row) => ({ ...row, share: total === 0 ? 0 : row.votes / total }))
-    .sort((a, b) => b.votes - a.votes);
+  if (serverMs <= Date.parse(details.closesAt)) return "open";
+  return serverMs <= Date.parse(details.acceptsUntil) ? "late" : "closed";
 }
 
 /**

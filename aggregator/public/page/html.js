@@ -1,0 +1,54 @@
+/** Templates, and what all views share. Text goes in as text only; names that others wrote are isolated. */
+import { html, nothing, render } from "/lib/lit-html/lit-html.js";
+import { Directive, directive } from "/lib/lit-html/directive.js";
+import { repeat } from "/lib/lit-html/directives/repeat.js";
+
+export { html, nothing, render, repeat };
+
+/** A name that somebody else wrote, isolated: its direction changes nothing beside it. */
+export const isolated = (name) => html`<bdi>${name}</bdi>`;
+
+class CustomProperties extends Directive {
+  render() {
+    return nothing;
+  }
+
+  /** Through the object model: a `style` attribute would break the page's policy. */
+  update({ element }, [properties]) {
+    for (const [name, value] of Object.entries(properties)) {
+      const text = value === undefined ? "" : String(value);
+      if (element.style.getPropertyValue(name) !== text) element.style.setProperty(name, text);
+    }
+    return nothing;
+  }
+}
+
+/** Sets an element's custom properties; the style sheet does the rest. Stands where an attribute would. */
+export const properties = directive(CustomProperties);
+
+/** A bar as long as a share, with a tick at one half where that means something. */
+export function bar(share, colour, hasHalf = false) {
+  return html`
+    <span class="bar-line ${hasHalf ? "half" : ""}" aria-hidden="true"
+      ${properties({ "--length": share ?? 0, "--colour": colour })}></span>
+  `;
+}
+
+/** A swatch in a candidate's colour. */
+export const swatch = (colour) =>
+  html`<span class="swatch" aria-hidden="true" ${properties({ "--colour": colour })}></span>`;
+
+/** A table: titles, and rows of cells. The first cell of a row is its head. */
+export function table(caption, titles, rows) {
+  return html`
+    <table>
+      <caption class="unseen">${caption}</caption>
+      <thead>
+        <tr>${titles.map((title) => html`<th scope="col">${title}</th>`)}</tr>
+      </thead>
+      <tbody>${rows.map(([head, ...cells]) =>
+        html`<tr><th scope="row">${head}</th>${cells.map((cell) => html`<td class="num">${cell}</td>`)}</tr>`
+      )}</tbody>
+    </table>
+  `;
+}

@@ -1,0 +1,280 @@
+/** Every text of the page in English. Data comes from the server; nothing else is here. */
+import { formatOf } from "./format.js";
+
+const format = formatOf("en-GB");
+const { decimal, dayAndTime, isolate, list, minuteOfDay, number, seconds, timeOfDay } = format;
+
+const many = (count, noun) => `${number(count)} ${noun}${count === 1 ? "" : "s"}`;
+const names = (rows) => list(rows.map(({ name }) => isolate(name)));
+const points = (value) => `${decimal(value)} ${decimal(value) === "1.0" ? "point" : "points"}`;
+
+/** @type {Record<string, string>} What became of records, by fate and reason. */
+const outcomes = {
+  counted: "Counted",
+  "duplicate/retransmission": "The same vote sent again",
+  "duplicate/double_vote": "Second vote of a voter",
+  "rejected/unreadable": "Unreadable",
+  "rejected/wrong_election": "Of another election",
+  "rejected/unknown_gateway": "From an unknown gateway",
+  "rejected/bad_signature": "Gateway's signature wrong",
+  "rejected/cannot_open": "Cannot be opened",
+  "rejected/malformed": "Not a record",
+  "rejected/bad_proof": "Altered or made up by a gateway",
+  "rejected/invalid_vote": "Signed by its device, and not a vote",
+  "rejected/wrong_partition": "On the wrong partition",
+  "rejected/unknown_manifest": "Names an unknown manifest",
+  "rejected/not_open": "Accepted out of hours",
+  "rejected/cast_out_of_hours": "Cast out of hours",
+  "rejected/unknown_station": "Unknown station",
+  "rejected/foreign_station": "Station of another gateway",
+  "rejected/unknown_contest": "Unknown contest",
+  "rejected/unknown_candidate": "Unknown candidate",
+  "rejected/repeated_candidate": "Candidate selected twice",
+  "rejected/overvote": "Too many candidates",
+  "rejected/unknown_voter": "Voter not on the roll",
+  "rejected/wrong_station": "Voter of another station",
+  "rejected/wrong_region": "Voter of another region",
+  "rejected/foreign_device": "Device of another station",
+  "rejected/by_decision": "Rejected by officials",
+  "rejected/after_certification": "Came after the results were certified",
+  "held/gateway_revoked": "Held: gateway's key revoked",
+  "held/device_revoked": "Held: device's key revoked",
+  "held/clock": "Held: gateway's clock ahead",
+  "held/superseded": "Held: allowed by an earlier manifest only",
+  statement: "Gateways' statements",
+};
+
+/** @type {Record<string, string>} */
+const groups = { female: "Women", male: "Men", diverse: "Diverse", other: "Other", unknown: "Not known" };
+
+export const texts = {
+  ...format,
+  code: "en",
+  language: "English",
+  title: (name) => `${isolate(name)} – Pollwire`,
+  electionOption: (name, phase) =>
+    `${isolate(name)} (${{ scheduled: "not open yet", open: "open", closed: "closed" }[phase]})`,
+  phases: {
+    scheduled: () => "Not open yet",
+    open: () => "Polls open",
+    late: ({ acceptsUntil }) => `Closed · late votes until ${minuteOfDay(acceptsUntil)}`,
+    closed: () => "Closed",
+    final: () => "Closed · final release made",
+  },
+  hours: {
+    scheduled: ({ opensAt }) => `Opens ${dayAndTime(opensAt)}`,
+    open: ({ closesAt }) => `Closes ${dayAndTime(closesAt)}`,
+    late: ({ closesAt }) => `Closed ${dayAndTime(closesAt)}`,
+    closed: ({ closesAt }) => `Closed ${dayAndTime(closesAt)}`,
+    final: ({ closesAt }) => `Closed ${dayAndTime(closesAt)}`,
+  },
+  size: ({ stations, regions, candidates }) =>
+    `${many(stations, "station")} in ${many(regions, "region")} · ${many(candidates, "candidate")}`,
+
+  election: "Election",
+  contest: "Contest",
+  languageLabel: "Language",
+  loading: "Loading",
+  noElections: "There is no election yet. This page shows the first one as soon as it is created.",
+  unreachable: "The server does not answer. Trying again.",
+  noScript: "This page shows live figures and needs JavaScript.",
+
+  live: "Live",
+  late: "Late",
+  away: "Not connected",
+  connecting: "Connecting",
+  paused: "Paused",
+  asOf: (time) => `As of ${timeOfDay(time)}`,
+  age: (ms) => `${seconds(ms)} old`,
+  pace: "Show what is new",
+  paces: (s) => s === 0 ? "at once" : `every ${number(s)} s`,
+  pause: "Pause",
+  resume: "Go on",
+  refresh: "Show now",
+  waitingReleases: (count) => `${many(count, "change")} waiting`,
+
+  /** What can be said of a contest, as a sentence. `phase` is the election's. */
+  story: {
+    scheduled: () => "The polls are not open yet.",
+    sealed: () => "No results before the polls close.",
+    none: () => "No results yet.",
+    tied: ({ leaders }) => `${names(leaders)} are tied with ${many(leaders[0].votes, "vote")} each.`,
+    alone: ({ leaders }) =>
+      leaders.length === 1
+        ? `${names(leaders)} stands alone and has ${many(leaders[0].votes, "vote")}.`
+        : `${names(leaders)} stand for as many seats as there are candidates.`,
+    leads: ({ leaders, runnerUp, lead, points: by }) =>
+      leaders.length === 1
+        ? `${names(leaders)} leads ${isolate(runnerUp.name)} by ${many(lead, "vote")} (${points(by)}).`
+        : `${names(leaders)} lead; ${isolate(leaders.at(-1).name)} is ${many(lead, "vote")} (${
+          points(by)
+        }) ahead of ${isolate(runnerUp.name)}.`,
+    close: ({ leaders, runnerUp, lead, points: by }) =>
+      `Too close to say: ${isolate(leaders.at(-1).name)} is ${many(lead, "vote")} (${points(by)}) ahead of ${
+        isolate(runnerUp.name)
+      }.`,
+    decided: ({ leaders, runnerUp, lead, points: by }) =>
+      leaders.length === 1
+        ? `${names(leaders)} cannot be overtaken: ${many(lead, "vote")} (${points(by)}) ahead of ${
+          isolate(runnerUp.name)
+        }.`
+        : `${names(leaders)} cannot be overtaken; ${isolate(runnerUp.name)} is ${many(lead, "vote")} behind.`,
+  },
+  because: {
+    leads: ({ out }) => out === undefined ? "" : `More votes than that can still come: ${number(out)}.`,
+    close: ({ out }) => out === undefined ? "" : `Votes that can still come: ${number(out)}.`,
+    tied: ({ out }) => out === undefined ? "" : `Votes that can still come: ${number(out)}.`,
+    decided: ({ out }) =>
+      out === 0
+        ? "No vote can still come."
+        : `The lead is greater than the ${many(out, "vote")} that can still come.`,
+  },
+  unofficial: "Unofficial",
+  corrected: "Corrected",
+  counted: "Voters counted",
+  /** Both are of the whole election. */
+  notShown: (voters, threshold) =>
+    voters === 0
+      ? "all of them in the results"
+      : threshold === 1
+      ? `${number(voters)} more not in the results yet`
+      : `${number(voters)} more are shown once ${number(threshold)} can be shown together`,
+  stillOut: "Still out",
+  stillOutSource: (registered) => `of ${number(registered)} on the roll`,
+  stillOutClosed: "counted, not shown yet",
+  rollUnknown: "no roll yet",
+  turnout: "Turnout",
+  turnoutOf: (voters, registered) => `${number(voters)} of ${number(registered)}`,
+  stationsIn: "Stations in the results",
+  stationsOf: (reporting, stations) => `${number(reporting)} of ${number(stations)}`,
+  stationsHint: (reporting, stations, final) =>
+    final
+      ? "complete"
+      : reporting === stations
+      ? "all have votes in"
+      : `${number(stations - reporting)} have none yet`,
+
+  results: "Results",
+  votes: (votes) => many(votes, "vote"),
+  ballots: ({ ballots, blanks, undervotes }, allowed) => {
+    if (ballots === 0) return "";
+    const unused = allowed === 1 ? "" : ` ${many(undervotes, "choice")} not made.`;
+    return `${many(ballots, "ballot")}, ${number(blanks)} blank in this contest.${unused}`;
+  },
+  choice: (allowed, candidates) =>
+    allowed > candidates
+      ? `A voter may choose up to ${number(allowed)}; ${many(candidates, "candidate")} ${
+        candidates === 1 ? "stands" : "stand"
+      }.`
+      : `A voter may choose ${allowed === 1 ? "one" : `up to ${number(allowed)}`} of ${number(candidates)}.`,
+  half: "50 %",
+  about: (name) => `About ${isolate(name)}`,
+  showAll: (count) => `Show all ${number(count)}`,
+  showFewer: "Show fewer",
+  parties: "Parties, all contests together",
+  withoutParty: "Without a party",
+
+  places: "Places",
+  place: "Region",
+  find: "Find a region",
+  leader: "Leads",
+  margin: "Margin",
+  tie: "Tie",
+  noVotes: "No votes yet",
+  pointsOf: (value) => `${decimal(value)} pt`,
+  noSuchPlace: "No region has that in its name.",
+  pages: (page, pages) => `Page ${number(page)} of ${number(pages)}`,
+  previous: "Previous",
+  next: "Next",
+  openPlace: (name) => `Stations of ${isolate(name)}`,
+  station: "Station",
+  together: (count) => `${many(count, "station")} shown together`,
+  ballotsColumn: "Ballots",
+  inResults: (voters) => `${many(voters, "voter")} in the results`,
+  map:
+    "Map: a point is a region, as large as its roll. Pale: leads. Hatched: stations are missing. The table has the same.",
+
+  time: "Through the night",
+  timeShares: "Shares",
+  timeVotes: "Votes",
+  timeTurnout: "Voters per minute",
+  timeTable: "The same as a table",
+  minute: "Minute",
+  moment: "Moment",
+  now: "Now",
+  showNow: "Back to now",
+  past: (time) => `The page shows ${dayAndTime(time)}.`,
+  tooFewMinutes: "The course of the count is drawn from the second minute on.",
+  noVotersYet: "Nobody has voted yet.",
+
+  analytics: "Who votes",
+  byAge: "Turnout by age",
+  byGender: "Turnout by gender",
+  group: (id) => groups[id] ?? id,
+  voters: "Voters",
+  onRoll: "On the roll",
+  analyticsNow: "These tables are of now.",
+
+  accounted: "Every record accounted for",
+  notAccounted: "The count does not add up",
+  unbalanced: (difference) =>
+    difference === 0
+      ? "The count does not add up on every partition. Do not rely on these figures until this is explained."
+      : `The count does not add up: ${number(Math.abs(difference))} ${
+        difference > 0 ? "records were read and have no outcome" : "outcomes more than records were read"
+      }. Do not rely on these figures until this is explained.`,
+  balanced: "Balanced",
+  notBalanced: "NOT BALANCED",
+  fates: {
+    read: "read",
+    counted: "counted",
+    duplicate: "repeated",
+    rejected: "rejected",
+    held: "held for officials",
+    statements: "statements",
+  },
+  outcome: "Outcome",
+  records: "Records",
+  outcomeOf: ({ fate, reason }) => {
+    const name = reason === "" ? fate : `${fate}/${reason}`;
+    return outcomes[name] ?? (reason || fate).replaceAll("_", " ");
+  },
+
+  officials: "Officials' view",
+  resultsView: "Results",
+  rate: "Votes per second",
+  rateHint: (spanS) => `over the last ${spanS} seconds`,
+  waiting: "Waiting to be counted",
+  waitingHint: (records) => records === null ? "the log does not answer" : "records on the log",
+  notCounted: "Not counted",
+  notCountedHint: (duplicate, rejected) => `${number(duplicate)} repeated, ${number(rejected)} rejected`,
+  heldLabel: "Held",
+  heldHint: "wait for a decision",
+  doubleVotes: (count) =>
+    `Second votes of voters that were refused: ${number(count)}. Officials should look at them.`,
+  gaps: (count) => `Gaps in the log's offsets to be explained before certification: ${number(count)}.`,
+  partitions: "Partitions of the log",
+  partition: "Partition",
+  balance: "Balance",
+  lag: "Waiting",
+  unknown: "?",
+  gateways: "Gateways",
+  gateway: "Gateway",
+  openKeys: "Open sender keys",
+  stated: "Stated",
+  read: "Read",
+  missing: "Missing",
+  rejections: "Newest records that were not counted",
+  noRejections: "None.",
+  noGateways: "No gateway has sent anything yet.",
+  when: "When",
+  why: "Why",
+  logPlace: "Place on the log",
+
+  data: "The same figures as data:",
+  feed: "changes (Atom)",
+  api: "description of the API",
+  embed: "Embed",
+  wall: "Wall",
+  moreAt: (name) => `All results of ${isolate(name)}`,
+};

@@ -1,0 +1,178 @@
+/** The first screen: what can be said, one strip of figures, and the bars. */
+import { stationsIn, stillOut, totalsOf, turnoutOf } from "./board.js";
+import { bar, html, isolated, nothing, properties, repeat } from "./html.js";
+import { notShown } from "./state.js";
+import { candidateRows, contestStory, partiesSaySomething, partyRows, shareOf } from "./story.js";
+import { texts } from "./texts.js";
+
+/** Rows that are shown before somebody asks for all. */
+const CANDIDATES_AT_FIRST = 12;
+/** Width and height of a candidate's picture, in pixels. */
+const PORTRAIT_PX = 44;
+
+/** Whether the election shows no results yet, by its own rule: then the count is all there is to show. */
+export function isSealed({ details, board }) {
+  return !details.resultsBeforeClosing && !board.final && board.voters === 0;
+}
+
+/** The sentence, and why: `[sentence, reason]`. */
+export function sentences(shown) {
+  const { details, board, registered, voters, contest, phase } = shown;
+  if (board.voters === 0 && phase === "scheduled") return [texts.story.scheduled(), ""];
+  if (isSealed(shown) && (phase === "scheduled" || phase === "open")) return [texts.story.sealed(), ""];
+  const story = contestStory(details, board, registered, voters, contest);
+  return [texts.story[story.kind](story), texts.because[story.kind]?.(story) ?? ""];
+}
+
+/** The sentence, with the moment that everything on the page is of. */
+export function headline(shown) {
+  const [sentence, reason] = sentences(shown);
+  const { board, asOfMs } = shown;
+  return html`
+    <div class="headline">
+      <p class="sentence" id="sentence">${sentence}</p>
+      <p class="quiet">
+          ${board.voters > 0 ? html`<span class="tag">${texts.unofficial}</span>` : nothing}
+          ${board.corrected ? html`<span class="tag">${texts.corrected}</span>` : nothing}
+          <span id="as-of" class="num">${texts.asOf(asOfMs)}</span>${reason === "" ? nothing : html`
+            · <span id="because">${reason}</span>
+          `}
+        </p>
+    </div>
+  `;
+}
+
+/** Counted, still out, turnout, stations: of the board, and so of one moment. */
+export function strip(shown) {
+  const { details, board, registered, contest, progress } = shown;
+  const sealed = isSealed(shown);
+  const { registered: onRoll } = turnoutOf(board, registered);
+  const counted = sealed ? progress.voters : board.voters;
+  const out = sealed ? Math.max(0, onRoll - counted) : stillOut(board, registered, contest);
+  const reporting = stationsIn(board);
+  const hidden = shown.isPast || sealed ? undefined : notShown(shown);
+  const figures = [
+    {
+      id: "counted",
+      label: texts.counted,
+      value: texts.number(counted),
+      hint: hidden === undefined ? "" : texts.notShown(hidden, details.releaseThreshold),
+    },
+    board.final
+      ? {
+        id: "out",
+        label: texts.stillOut,
+        value: texts.number(hidden ?? 0),
+        hint: texts.stillOutClosed,
+      }
+      : {
+        id: "out",
+        label: texts.stillOut,
+        value: onRoll === 0 || out === undefined ? texts.none : texts.number(out),
+        hint: onRoll === 0 ? texts.rollUnknown : texts.stillOutSource(onRoll),
+      },
+    {
+      id: "turnout",
+      label: texts.turnout,
+      value: texts.share(shareOf(counted, onRoll)),
+      hint: onRoll === 0 ? texts.rollUnknown : texts.turnoutOf(counted, onRoll),
+    },
+    {
+      id: "stations",
+      label: texts.stationsIn,
+      value: texts.stationsOf(reporting, details.stations),
+      hint: sealed ? "" : texts.stationsHint(reporting, details.stations, board.final),
+    },
+  ];
+  return html`<dl class="strip" id="strip">${
+    figures.map(({ id, label, value, hint }) =>
+      html`
+        <div class="figure" data-figure=${id}>
+          <dt>${label}</dt>
+          <dd class="value num">${value}</dd>
+          <dd class="hint num">${hint}</dd>
+        </div>
+      `
+    )
+  }</dl>`;
+}
+
+/** The candidates of the contest, with the line that all numbers are of. */
+export function candidates(shown, change) {
+  const { details, board, contest: id, all, most = CANDIDATES_AT_FIRST } = shown;
+  const contest = details.ballot.find((each) => each.id === id);
+  const rows = candidateRows(details, board, id);
+  const list = all ? rows : rows.slice(0, most);
+  return html`<section class="card" aria-labelledby="results-title">
+    <h2 id="results-title">${isolated(contest.name)}</h2>
+    <ol class="bars ${rows.some(({ photo }) => photo !== undefined) ? "with-portraits" : ""}" id="candidates"
+      ${properties({ "--rows": list.length })}>
+      ${repeat(list, (row) => `${details.id}/${id}/${row.id}`, (row) => candidate(row, shown))}
+    </ol>
+    ${
+    rows.length > CANDIDATES_AT_FIRST && !shown.compact
+      ? html`<button type="button" class="more" @click=${() => change({ all: !all })}>${
+        all ? texts.showFewer : texts.showAll(rows.length)
+      }</button>`
+      : nothing
+  }
+    <p class="quiet num" id="base">${texts.ballots(totalsOf(board, id), contest.votesAllowed)} ${
+    texts.choice(contest.votesAllowed, rows.length)
+  }</p>
+  </section>`;
+}
+
+function candidate(row, shown) {
+  const known = shown.board.voters > 0;
+  const hasAbout = row.biography !== undefined || row.platform !== undefined;
+  return html`<li>
+    ${
+    row.photo === undefined
+      ? nothing
+      : html`<img class="portrait" src=${row.photo} alt="" width=${PORTRAIT_PX} height=${PORTRAIT_PX}>`
+  }
+    <div class="tally">${barRow(row, known)}</div>
+    ${
+    hasAbout && !shown.compact
+      ? html`<details class="about"><summary>${texts.about(row.name)}</summary>${
+        [row.biography, row.platform].filter((text) => text !== undefined).map((text) =>
+          html`<p>${isolated(text)}</p>`
+        )
+      }</details>`
+      : nothing
+  }
+  </li>`;
+}
+
+/** Votes and share with a bar. Nothing is said of them while nothing is released: a zero would be a result. */
+function barRow({ name, party, votes, share, colour }, known) {
+  return html`
+    <div class="row">
+      <span class="who">${isolated(name ?? texts.withoutParty)}${party === undefined
+        ? nothing
+        : html`<span class="party">${isolated(party)}</span>`}</span>
+      <span class="votes num">${known ? texts.votes(votes) : ""}</span>
+      <strong class="percent num">${texts.share(known ? share : undefined)}</strong>
+    </div>${bar(known ? share : 0, colour, true)}
+  `;
+}
+
+/** All contests together, by party, where that says something that the contest does not. */
+export function parties({ details, board }) {
+  if (!partiesSaySomething(details)) return nothing;
+  return html`
+    <section class="card" aria-labelledby="parties-title">
+      <h2 id="parties-title">${texts.parties}</h2>
+      <ol class="bars" id="parties">${repeat(
+        partyRows(details, board),
+        ({ id }) => `${details.id}/${id}`,
+        (row) =>
+          html`
+            <li>
+              <div class="tally">${barRow(row, board.voters > 0)}</div>
+            </li>
+          `,
+      )}</ol>
+    </section>
+  `;
+}
