@@ -47,7 +47,7 @@ const VOTERS = 3_000;
 const FLOOD_REQUESTS = 100;
 
 /** The user that each process connects as: the one that may do its role and nothing else. */
-const USER_OF: Record<Exclude<ProcessRole, "office">, User> = {
+const USER_OF: Record<ProcessRole, User> = {
   count: "aggregator",
   index: "indexer",
   serve: "server",

@@ -1,4 +1,5 @@
 /** Through the night: shares, votes and turnout from the opening on, the slider that moves the whole page, and the tables. */
+// @ts-ignore: a library that the server has there (aggregator/public/pages.ts).
 import uPlot from "/lib/uplot/uPlot.esm.js";
 import { html, nothing, table } from "./html.js";
 import { minutesOf } from "./state.js";
