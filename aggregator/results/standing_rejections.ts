@@ -67,8 +67,8 @@ class Bits {
       if (!isThere || this.#blocks.size >= this.#limits.blocks) return;
       this.#blocks.set(block, bytes = new Uint8Array(this.#limits.blockArrivals / 8));
     }
-    if (isThere) bytes[at] |= mask;
-    else bytes[at] &= ~mask;
+    if (isThere) bytes[at]! |= mask;
+    else bytes[at]! &= ~mask;
   }
 
   #place(number: number) {
