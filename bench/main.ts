@@ -42,7 +42,7 @@ function chosenOf(names: readonly string[], stack: string | undefined): readonly
 /** Runs benchmarks one after another, and prints what they came to. */
 async function measure(
   names: readonly string[],
-  { json, stack, base }: { json?: string; stack?: string; base?: string },
+  { json, stack, base, flink = false }: { json?: string; stack?: string; base?: string; flink?: boolean },
 ): Promise<void> {
   const chosen = chosenOf(names, stack);
   const directory = await Deno.makeTempDir({ prefix: "pollwire-bench-" });
@@ -53,6 +53,7 @@ async function measure(
     servers: stack === undefined ? undefined : { ...readServers(stack), directory: dirname(resolve(stack)) },
     log: console.error,
     base: base === undefined ? undefined : resolve(base),
+    flink,
     atEnd: (clean) => void cleanings.unshift(clean),
   };
   const before = machine(directory);
@@ -94,6 +95,10 @@ if (import.meta.main) {
     .option(
       "--base <directory>",
       "a checkout of another commit, which `sync` measures in turns with this one",
+    )
+    .option(
+      "--flink",
+      "measure Apache Flink SQL, too, which counts plain JSON votes on the same servers, with `backlog` and `latency`",
     )
     .addHelpText(
       "after",

@@ -44,6 +44,8 @@ export type Bench = Readonly<{
   servers?: Servers & Readonly<{ directory: string }>;
   /** A checkout of another commit, which is measured beside this one. */
   base?: string;
+  /** Whether Apache Flink SQL is measured on the same servers. */
+  flink: boolean;
   /** Says how far things are. */
   log(line: string): void;
   /** Called when the run is over, last first. */

@@ -14,8 +14,13 @@ const TICKS_PER_SECOND = 100;
 export type NamedProcess = Readonly<{ name: string; pid: number }>;
 
 /** What runs of a stack, and of the servers that `stack up` started; of others the processes are not known. */
-export async function processesOf(stack: PollwireProcesses, { servers }: Bench): Promise<NamedProcess[]> {
-  const found: NamedProcess[] = [...stack.running];
+export async function processesOf(stack: PollwireProcesses, bench: Bench): Promise<NamedProcess[]> {
+  return [...stack.running, ...await serversOf(bench)];
+}
+
+/** The servers that `stack up` started. */
+export async function serversOf({ servers }: Bench): Promise<NamedProcess[]> {
+  const found: NamedProcess[] = [];
   try {
     for await (const { name } of Deno.readDir(`${servers?.directory}/pids`)) {
       const running = await readRunning(`${servers?.directory}/pids/${name}`);
@@ -39,6 +44,23 @@ export async function processorMsOfEach(processes: readonly NamedProcess[]): Pro
   const times = new Map<string, number>();
   for (const { name, pid } of processes) times.set(name, await processorMs(pid));
   return times;
+}
+
+/** What processes took since an earlier look, in microseconds of processor a vote, by name. */
+export function processorUsAVote(
+  before: ReadonlyMap<string, number>,
+  after: ReadonlyMap<string, number>,
+  votes: number,
+): Map<string, number> {
+  return new Map(
+    after.entries().map(([name, ms]) => [name, (ms - (before.get(name) ?? 0)) * 1_000 / votes]),
+  );
+}
+
+/** Spells what a vote cost each process, those that cost nothing left out. */
+export function spellProcessor(usAVote: ReadonlyMap<string, number>): string {
+  const parts = [...usAVote].filter(([, us]) => us >= 0.5).map(([name, us]) => `${name} ${Math.round(us)}`);
+  return `µs of processor a vote: ${parts.join(", ")}`;
 }
 
 async function processorMs(pid: number): Promise<number> {

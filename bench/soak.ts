@@ -4,10 +4,11 @@
  *
  * @module
  */
+import { Flink } from "./flink.ts";
 import { latencyRow } from "./latency.ts";
 import { type Bench, type Benchmark, median, type Row } from "./measure.ts";
 import { memoryOfEach, processesOf } from "./processes.ts";
-import { realServers } from "./real_servers.ts";
+import { type RealServers, realServers } from "./real_servers.ts";
 import { buildRig, pace, type Rig, untilCounted } from "./rig.ts";
 
 const STATIONS = 500;
@@ -34,12 +35,21 @@ export const latency: Benchmark = {
   work: `single votes from POST to page, ${LATENCY.perSecond.toLocaleString("en")} a second: ${WHERE}`,
   on: "servers",
   async run(bench) {
-    const rig = await build(bench, "latency", LATENCY);
+    const real = await realServers(bench, "latency", { index: true });
+    const rig = await build(bench, real, "latency", LATENCY);
     const row = await paced(rig, LATENCY);
     await rig.stack.stop();
-    return [row];
+    return bench.flink ? [row, await flinkRow(bench, real)] : [row];
   },
 };
+
+/** How long votes at the same rate take Flink SQL until its totals have them. */
+async function flinkRow(bench: Bench, real: RealServers): Promise<Row> {
+  const flink = await Flink.prepare(bench, real, "latency");
+  const { perSecond, minutes } = LATENCY;
+  const tookMs = await flink.pace(perSecond, minutes * 60 * perSecond);
+  return latencyRow("latency of Flink SQL, Kafka to PostgreSQL", perSecond, [tookMs]);
+}
 
 /** What ten minutes do to the processes. */
 export const soak: Benchmark = {
@@ -47,7 +57,8 @@ export const soak: Benchmark = {
   work: `the same for ${SOAK.minutes} minutes, ${SOAK.perSecond} a second, and the memory of each process`,
   on: "servers",
   async run(bench) {
-    const rig = await build(bench, "soak", SOAK);
+    const real = await realServers(bench, "soak", { index: true });
+    const rig = await build(bench, real, "soak", SOAK);
     const memory = new Memory(rig);
     const row = await paced(rig, SOAK);
     memory.stop();
@@ -56,8 +67,12 @@ export const soak: Benchmark = {
   },
 };
 
-async function build(bench: Bench, name: string, { perSecond, minutes }: typeof SOAK): Promise<Rig> {
-  const { servers } = await realServers(bench, name, { index: true });
+async function build(
+  bench: Bench,
+  { servers }: RealServers,
+  name: string,
+  { perSecond, minutes }: typeof SOAK,
+): Promise<Rig> {
   const size = { voters: minutes * 60 * perSecond, stations: STATIONS, gateways: GATEWAYS };
   return await buildRig(bench, name, size, { servers, aggregators: AGGREGATORS });
 }
