@@ -13,6 +13,7 @@ import { drain } from "../web/body.ts";
 import { isOfType } from "../web/content_type.ts";
 import type { ConnectionInfo } from "../web/serve.ts";
 import { BufferedResponse } from "../web/buffered_response.ts";
+import { Admission } from "./admission.ts";
 import { Acceptor, type Repeated, type Taken } from "./accept.ts";
 import { authenticate, type Authenticated, checkBody, type ElectionLookup } from "./authenticate.ts";
 import { DeviceLimits } from "./limits.ts";
@@ -49,6 +50,8 @@ export type GatewayOptions = Readonly<{
   logFault(election: string): string | undefined;
   /** The problem, when this gateway's clock and the aggregator's differ by too much. */
   clockFault(): string | undefined;
+  /** Bounds how long requests wait. */
+  admission?: Admission;
   now(): number;
   /** Whether the process is about to stop. */
   draining(): boolean;
@@ -74,12 +77,18 @@ type Gateway =
   & Readonly<{
     acceptor: Acceptor;
     limits: DeviceLimits;
+    admission: Admission;
   }>;
 
 /** Makes the app; `app.fetch(request, info)` serves a request. */
 export function createGateway(options: GatewayOptions): OpenAPIHono<Env> {
   const { gateway: id, elections, spool, metrics, now } = options;
-  const gateway: Gateway = { ...options, acceptor: new Acceptor(), limits: new DeviceLimits(options) };
+  const gateway: Gateway = {
+    ...options,
+    acceptor: new Acceptor(),
+    limits: new DeviceLimits(options),
+    admission: options.admission ?? new Admission(),
+  };
   const app = new OpenAPIHono<Env>();
 
   app.post(ENDPOINTS.vote.path, async (c) => {
@@ -245,6 +254,8 @@ async function admit(
   if (gateway.draining()) return await reject(problem("draining"));
   const clock = gateway.clockFault();
   if (clock !== undefined) return await reject(problem("clock-differs", clock));
+  const overload = gateway.admission.fault;
+  if (overload !== undefined) return await reject(problem("busy", `${overload}: send the votes again later`));
   const { address = "", target = targetOf(request.url) } = c.env ?? {};
   const addressWaitS = gateway.addressRate.take(networkOf(address), arrivedMs);
   if (addressWaitS > 0) {
@@ -305,17 +316,13 @@ async function takeAll(
   durable.promise.catch(() => {});
   const results = votes.map((bytes) => acceptOne(gateway, device, bytes, voteId, nowMs, durable.promise));
   const taken = results.filter((result) => "record" in result);
-  let failure: Problem | undefined;
   if (taken.length > 0) {
-    try {
-      await spool.append(election, id, taken.map(({ record }) => record));
-      durable.resolve();
-    } catch (error) {
+    spool.append(election, id, taken.map(({ record }) => record)).then(durable.resolve, (error) => {
       acceptor.forget(taken);
-      failure = notDurable(gateway, error);
       durable.reject(error);
-    }
+    });
   }
+  const failure = taken.length > 0 ? await notDurable(gateway, durable.promise) : undefined;
   const answers: VoteAnswer[] = [];
   for (const result of results) {
     if ("status" in result) answers.push({ problem: result });
@@ -348,18 +355,27 @@ function acceptOne(
 
 /** The record of the first request may not be on the disk yet. */
 async function answerRepeated(gateway: Gateway, { repeated, durable }: Repeated): Promise<VoteAnswer> {
-  try {
-    await durable;
-    return { fate: "repeated", receipt: repeated };
-  } catch (error) {
-    return { problem: notDurable(gateway, error), voteId: repeated.voteId };
-  }
+  const failure = await notDurable(gateway, durable);
+  if (failure !== undefined) return { problem: failure, voteId: repeated.voteId };
+  return { fate: "repeated", receipt: repeated };
 }
 
-function notDurable({ onError }: Gateway, error: unknown): Problem {
-  if (error instanceof NotSpooled) return problem(error.reason, error.message);
-  onError(error);
-  return problem("internal");
+/**
+ * Waits until votes are durable. Returns what to answer when they are not. Votes that take too long may still become
+ * durable: they stay remembered, so sending them again makes no second record.
+ */
+async function notDurable(
+  { admission, onError }: Gateway,
+  durable: Promise<void>,
+): Promise<Problem | undefined> {
+  try {
+    if (await admission.within(durable)) return undefined;
+    return problem("busy", "the vote is not on the disk yet: send it again later");
+  } catch (error) {
+    if (error instanceof NotSpooled) return problem(error.reason, error.message);
+    onError(error);
+    return problem("internal");
+  }
 }
 
 /**

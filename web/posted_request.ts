@@ -5,8 +5,19 @@
  */
 import type { IncomingMessage } from "node:http";
 
-/** A host that needs no parsing: a name or an IPv4 address, perhaps with a port. */
-const PLAIN_HOST = /^[A-Za-z0-9.-]+(?::[0-9]{1,5})?$/;
+/** A name or an IPv4 address, perhaps with a port. */
+const PLAIN_HOST = /^([A-Za-z0-9.-]+)(?::[0-9]{1,5})?$/;
+/** The last host that was found to be plain: a server has few names. */
+let lastPlainHost = "";
+
+/** Whether a host is one that a URL has unchanged. */
+function isPlainHost(host: string): boolean {
+  if (host === lastPlainHost) return true;
+  const name = PLAIN_HOST.exec(host)?.[1];
+  if (name === undefined || URL.parse(`http://${host}`)?.hostname !== name.toLowerCase()) return false;
+  lastPlainHost = host;
+  return true;
+}
 
 /** The headers of a {@link PostedRequest}. Like `Headers`: repeated fields are joined. */
 export class PostedHeaders implements Pick<Headers, "get" | "has"> {
@@ -67,7 +78,7 @@ export class PostedRequest implements Pick<Request, "method" | "url"> {
     const { method, url = "", rawHeaders } = incoming;
     if (method !== "POST" || !targets.has(url)) return undefined;
     const host = onlyHost(rawHeaders);
-    if (host === undefined || !PLAIN_HOST.test(host)) return undefined;
+    if (host === undefined || !isPlainHost(host)) return undefined;
     return new PostedRequest(incoming, `http://${host}${url}`);
   }
 

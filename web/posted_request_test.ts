@@ -37,7 +37,19 @@ Deno.test("PostedRequest.of() takes POSTs to its targets with one plain Host, an
   }
   assert.equal(of("POST", TARGET), undefined);
   assert.equal(of("POST", TARGET, "Host", "a.test", "host", "a.test"), undefined);
-  for (const host of ["", "a.test/b", "u@a.test", "a b", "[::1]:80", "a.test, b.test"]) {
+  for (
+    const host of [
+      "",
+      "a.test/b",
+      "u@a.test",
+      "a b",
+      "[::1]:80",
+      "a.test, b.test",
+      "a:99999",
+      "1.2.3.999",
+      "0x7f.1",
+    ]
+  ) {
     assert.equal(of("POST", TARGET, "Host", host), undefined, host);
   }
 });

@@ -215,7 +215,7 @@ export class PollwireProcesses {
     const log = await Deno.open(logPath, { create: true, append: true });
     const { size: logFrom } = await log.stat();
     const child = new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", "--no-prompt", member.script, ...member.args],
+      args: ["run", "-A", "--no-prompt", ...member.flags, member.script, ...member.args],
       env: { ...member.environment },
       stdin: "null",
       stdout: "piped",

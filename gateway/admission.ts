@@ -1,0 +1,92 @@
+/**
+ * Bounds how long a request waits. While votes wait too long for the disk, or the process is too busy to read requests in
+ * time, new requests are refused; and a request whose votes are still not durable is answered before its sender gives up.
+ *
+ * @module
+ */
+
+/** Bounds of waiting, in milliseconds. */
+export const ADMISSION_LIMITS = {
+  /** While the oldest request has waited that long for the disk, or the process is that far behind, others are refused. */
+  refuseAfterMs: 750,
+  /** A request is answered by then, durable or not. */
+  answerWithinMs: 1_500,
+  /** How often that is checked. */
+  checkEveryMs: 100,
+} as const;
+
+type Wait = Readonly<{ sinceMs: number; giveUp(): void }>;
+
+/** See the module. Used by one process. */
+export class Admission {
+  readonly #now: () => number;
+  readonly #limits: typeof ADMISSION_LIMITS;
+  /** In the order in which they began. */
+  readonly #waits = new Set<Wait>();
+  #timer: ReturnType<typeof setInterval> | undefined;
+  #behindMs = 0;
+  #nextCheckMs = 0;
+
+  /** @param now A monotonic clock, in milliseconds. */
+  constructor(
+    now: () => number = () => performance.now(),
+    limits: typeof ADMISSION_LIMITS = ADMISSION_LIMITS,
+  ) {
+    this.#now = now;
+    this.#limits = limits;
+  }
+
+  /** Why no more requests are taken at the moment; `undefined` while they are. */
+  get fault(): string | undefined {
+    if (this.#behindMs >= this.#limits.refuseAfterMs) {
+      return `the gateway is ${Math.round(this.#behindMs)} ms behind with reading requests`;
+    }
+    const [oldest] = this.#waits;
+    if (oldest === undefined) return undefined;
+    const waitedMs = this.#now() - oldest.sinceMs;
+    if (waitedMs < this.#limits.refuseAfterMs) return undefined;
+    return `${this.#waits.size} requests wait for the disk, the oldest for ${Math.round(waitedMs)} ms`;
+  }
+
+  /** Waits until votes are durable, for a limited time. False when the time is up. Rejects when `durable` does. */
+  within(durable: Promise<void>): Promise<boolean> {
+    return new Promise((resolve, reject) => {
+      const wait = { sinceMs: this.#now(), giveUp: () => resolve(false) };
+      this.#begin(wait);
+      durable.then(() => {
+        this.#end(wait);
+        resolve(true);
+      }, (error) => {
+        this.#end(wait);
+        reject(error);
+      });
+    });
+  }
+
+  #begin(wait: Wait): void {
+    this.#waits.add(wait);
+    if (this.#timer !== undefined) return;
+    this.#nextCheckMs = wait.sinceMs + this.#limits.checkEveryMs;
+    this.#timer = setInterval(() => this.#check(), this.#limits.checkEveryMs);
+  }
+
+  #end(wait: Wait): void {
+    this.#waits.delete(wait);
+    if (this.#waits.size > 0) return;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+    this.#behindMs = 0;
+  }
+
+  #check(): void {
+    const nowMs = this.#now();
+    // A timer that comes late shows how long a request lies in the socket before it is read.
+    this.#behindMs = nowMs - this.#nextCheckMs;
+    this.#nextCheckMs = nowMs + this.#limits.checkEveryMs;
+    // A request that was answered still counts until its votes are durable: it says how slow the disk is.
+    for (const wait of this.#waits) {
+      if (nowMs - wait.sinceMs < this.#limits.answerWithinMs) break;
+      wait.giveUp();
+    }
+  }
+}
