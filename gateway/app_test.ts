@@ -923,6 +923,13 @@ Deno.test("an election is served as it is when a request comes: a new manifest h
   assert.equal((await send(gateway, voteRequest(testVote()))).reason, "revoked-key");
 });
 
+Deno.test("both ways to vote answer 503 voting-paused while officials have paused voting", async () => {
+  const gateway = testGateway({}, testElection({ ...testManifest(), paused: "all" }));
+  const { status, reason } = await send(gateway, voteRequest(testVote()));
+  assert.deepEqual([status, reason], [503, "voting-paused"]);
+  assert.deepEqual(fates(await send(gateway, batchRequest([testVote()]))), ["503 voting-paused"]);
+});
+
 Deno.test("GET /openapi.json documents every answer that these tests have seen, and no other problem", async () => {
   const gateway = testGateway();
   await send(gateway, new Request("http://gateway.test/openapi.json"));
