@@ -56,6 +56,7 @@ Deno.test("REJECTION_REASONS is the closed list, in the order of the checks", ()
     "overvote",
     "foreign_device",
     "foreign_station",
+    "after_certification",
     "unknown_voter",
     "wrong_station",
     "wrong_region",
