@@ -31,6 +31,7 @@ class Manifest:
     # By gateway: the stations that are given to it, as primary or as fallback.
     gateways: Mapping[str, frozenset[str]]
     denied: tuple[str, ...] = ()
+    certified: bool = False
 
 
 def read_manifest(text: Mapping, revision: int, effective_at_ms: int) -> Manifest:
@@ -55,6 +56,7 @@ def read_manifest(text: Mapping, revision: int, effective_at_ms: int) -> Manifes
             gateway["id"]: frozenset([*gateway["stations"], *gateway["fallbackFor"]]) for gateway in text["gateways"]
         },
         denied=tuple(text.get("denied", ())),
+        certified=text.get("certified", False) is True,
     )
 
 

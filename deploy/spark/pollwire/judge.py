@@ -128,6 +128,8 @@ class Judge:
         found = judge_time(vote, time_ms, is_ahead, base.gateway, device.station, view.manifests)
         if isinstance(found, str):
             return replace(base, reason=found)
+        if view.manifests[-1].certified:
+            return replace(base, reason="after_certification")
         manifest, held = found
         if signing.revoked_revision <= view.revision:
             held = "gateway_revoked"

@@ -23,8 +23,10 @@ TABLES = {
         SELECT partition || '/' || fate || CASE reason WHEN '' THEN '' ELSE '/' || reason END AS key, records AS value
         FROM counting.outcome_counts WHERE election = {election} AND records <> 0""",
     VOTES: """
-        SELECT contest || '/' || candidate || '/' || station || '/' || mode AS key, sum(votes)::bigint AS value
-        FROM counting.station_counts WHERE election = {election} GROUP BY 1 HAVING sum(votes) <> 0""",
+        SELECT o.contest || '/' || o.candidate || '/' || t.station || '/' || t.mode AS key, sum(o.votes)::bigint AS value
+        FROM counting.tallies t JOIN counting.layouts l USING (election, layout)
+          CROSS JOIN LATERAL unnest(l.contests, l.candidates, t.votes) AS o (contest, candidate, votes)
+        WHERE t.election = {election} GROUP BY 1 HAVING sum(o.votes) <> 0""",
     TURNOUT: """
         SELECT station || '/' || mode || '/' || to_char(minute AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI"Z"') AS key,
           sum(voters)::bigint AS value
@@ -37,7 +39,7 @@ TABLES = {
         FROM counting.turnout_groups WHERE election = {election} GROUP BY 1 HAVING sum(voters) <> 0""",
     STATION_VOTERS: """
         SELECT station || '/' || mode AS key, sum(voters)::bigint AS value
-        FROM counting.station_voters WHERE election = {election} GROUP BY 1 HAVING sum(voters) <> 0""",
+        FROM counting.tallies WHERE election = {election} GROUP BY 1 HAVING sum(voters) <> 0""",
     HELD: """
         SELECT partition || '/' || log_offset || '/' || record_index AS key, reason AS value
         FROM counting.held WHERE election = {election}""",
