@@ -23,7 +23,7 @@ export type ConnectionInfo = Readonly<{
 export type Handler = Readonly<{
   fetch(request: Request, connection: ConnectionInfo): Response | Promise<Response>;
   /**
-   * Targets whose POSTs `fetch` gets as a {@link PostedRequest}: HTTP then costs about half. Their answers are sent whole,
+   * Targets whose POSTs `fetch` gets as a {@link PostedRequest}: that costs less (docs/adr/0031-requests-without-streams.md). Their answers are sent whole,
    * so none may be a stream without an end.
    */
   posted?: ReadonlySet<string>;
