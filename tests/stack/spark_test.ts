@@ -5,6 +5,7 @@
  * @module
  */
 import assert from "assert";
+import { setTimeout as delay } from "node:timers/promises";
 import { createCounter } from "../../aggregator/counting/count.ts";
 import { decide } from "../../aggregator/counting/decide.ts";
 import { openHistory, type RegisteredHistory } from "../../aggregator/counting/history.ts";
@@ -15,7 +16,7 @@ import { importRoll } from "../../aggregator/registry/roll.ts";
 import { fromHex } from "../../shared/bytes.ts";
 import type { KafkaAddress } from "../../shared/log/address.ts";
 import { type KafkaLog, openKafkaLog } from "../../shared/log/kafka.ts";
-import { logEnds, type PlacedRecord } from "../../shared/log/vote_log.ts";
+import { logEnds, LogUnavailable, type PlacedRecord, type VoteLog } from "../../shared/log/vote_log.ts";
 import { partitionOf } from "../../shared/partition.ts";
 import { testVoter, testVoters } from "../ballot_box.ts";
 import { eventually } from "../eventually.ts";
@@ -31,6 +32,8 @@ Deno.test.sanitizer({ ops: true, resources: true });
 
 const PARTITIONS = 3;
 const MINUTE_MS = 60_000;
+/** Pause before consuming is tried again, in milliseconds. */
+const AGAIN_MS = 200;
 
 const broker = sharedBroker();
 let cluster: Cluster;
@@ -150,7 +153,7 @@ class ClosedElection {
     const abort = new AbortController();
     const { db, log, history } = this;
     const counter = createCounter({ db, log, history, signal: abort.signal, wait: () => Promise.resolve() });
-    const consuming = log.consume(counter, {
+    const consuming = consumeUntilAborted(log, counter, {
       group: countGroup(this.election),
       batchRecords: 10,
       signal: abort.signal,
@@ -283,3 +286,18 @@ stackTest("recount --spark agrees with the tables, and names what was changed be
     await Deno.remove(directory, { recursive: true });
   }
 });
+
+/** Consumes again when the log is unavailable, as the aggregator does: a new broker may not know yet who coordinates a group. */
+async function consumeUntilAborted(
+  log: VoteLog,
+  ...[consumer, options]: Parameters<VoteLog["consume"]>
+): Promise<void> {
+  while (!options.signal.aborted) {
+    try {
+      return await log.consume(consumer, options);
+    } catch (error) {
+      if (!(error instanceof LogUnavailable)) throw error;
+      await delay(AGAIN_MS);
+    }
+  }
+}
