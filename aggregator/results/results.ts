@@ -63,8 +63,10 @@ export async function readResults(
   elections: Elections,
   election: string,
   by: ResultsBy,
-  { at, ...part }: Asked = {},
+  { at: asked, ...part }: Asked = {},
 ): Promise<Results | ResultsFault> {
+  // PostgreSQL has no year 0, and nothing was released then.
+  const at = asked?.replace(/^0000/, "0001");
   return await db.transaction(async (query) => {
     const tag = await readTag(query, elections, election);
     if (tag === undefined) return { fault: "unknown-election" };

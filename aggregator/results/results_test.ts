@@ -187,6 +187,7 @@ Deno.test("readResults() sums releases, and nothing but releases", async (t) => 
         "2026-11-03T12:02Z mayor bob 1 2",
       ]);
       const before = await read("candidate", { at: "2026-11-03T11:00:00.000Z" });
+      assert.deepEqual(await read("candidate", { at: "0000-01-01T00:00:00.000Z" }), before);
       assert.deepEqual([before.revision, before.releasedAt, before.voters], [0, null, 0]);
       const last = await read("region", { at: "2026-11-03T13:00:00.000Z" });
       assert.deepEqual(last, await read("region"), "and the last moment is now");
