@@ -12,21 +12,12 @@ const ASK_AFTER = 1 / 3;
 
 const HOLD = `
 INSERT INTO counting.leases AS l (work, process, until)
-VALUES ($1, $2::uuid, now() + $3::float8 * interval '1 millisecond')
-ON CONFLICT (work) DO UPDATE SET process = excluded.process, until = excluded.until
-WHERE l.process = excluded.process OR l.until < now()
-RETURNING true AS held`;
-
-const RELEASE = "UPDATE counting.leases SET until = '-infinity' WHERE work = $1 AND process = $2::uuid";
-
-const HOLD_ALL = `
-INSERT INTO counting.leases AS l (work, process, until)
 SELECT work, $2::uuid, now() + $3::float8 * interval '1 millisecond' FROM unnest($1::text::text[]) AS w (work) ORDER BY work
 ON CONFLICT (work) DO UPDATE SET process = excluded.process, until = excluded.until
 WHERE l.process = excluded.process OR l.until < now()
 RETURNING work`;
 
-const RELEASE_ALL = "UPDATE counting.leases SET until = '-infinity' WHERE process = $1::uuid";
+const RELEASE = "UPDATE counting.leases SET until = '-infinity' WHERE process = $1::uuid";
 
 /** One process's claim to several pieces of work, held and renewed in one statement. */
 export class LeaseSet {
@@ -43,42 +34,40 @@ export class LeaseSet {
   /** Those of the works that this process may do now: takes what nobody has, and renews its own. */
   async hold(works: readonly string[]): Promise<Set<string>> {
     const quoted = arrayLiteral(works.map((work) => `"${work}"`));
-    const rows = await this.#query<{ work: string }>(HOLD_ALL, [quoted, this.#process, this.#ms]);
+    const rows = await this.#query<{ work: string }>(HOLD, [quoted, this.#process, this.#ms]);
     return new Set(rows.map(({ work }) => work));
   }
 
   /** Lets other processes do at once what this one held. */
   async release(): Promise<void> {
-    await this.#query(RELEASE_ALL, [this.#process]);
+    await this.#query(RELEASE, [this.#process]);
   }
 }
 
 /** One process's claim to a piece of work. */
 export class Lease {
-  readonly #query: Query;
+  readonly #leases: LeaseSet;
   readonly #work: string;
   readonly #ms: number;
-  readonly #process: string = crypto.randomUUID();
 
   /**
    * @param work What it is for, by a name that every process has for it.
    * @param ms How long it holds after it was last asked for: so long nobody works when its holder has died.
    */
   constructor(query: Query, work: string, ms: number) {
-    this.#query = query;
+    this.#leases = new LeaseSet(query, ms);
     this.#work = work;
     this.#ms = ms;
   }
 
   /** Whether this process may work now: takes the lease when nobody has it, and renews it. */
   async hold(): Promise<boolean> {
-    const held = await this.#query(HOLD, [this.#work, this.#process, this.#ms]);
-    return held.length > 0;
+    return (await this.#leases.hold([this.#work])).has(this.#work);
   }
 
   /** Lets another process work at once. */
   async release(): Promise<void> {
-    await this.#query(RELEASE, [this.#work, this.#process]);
+    await this.#leases.release();
   }
 
   /**
