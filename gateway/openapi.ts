@@ -10,6 +10,7 @@ import { problem, PROBLEMS, problemSchema, type ProblemType } from "../shared/pr
 import { signedVoteSchema } from "../shared/proof.ts";
 import { receiptSchema } from "../shared/receipt.ts";
 import { voteIdSchema } from "../shared/vote.ts";
+import { BODY_PROBLEMS } from "../web/body.ts";
 
 const signedHeaders = z.object({
   "content-digest": z.string().describe("RFC 9530: `sha-256=:<base64>:` of the body"),
@@ -27,11 +28,7 @@ const COMMON: ProblemType[] = [
   "query-not-allowed",
   "not-found",
   "unsupported-media-type",
-  "encoded-body",
-  "body-empty",
-  "body-too-large",
-  "body-cut-short",
-  "body-too-slow",
+  ...BODY_PROBLEMS,
   "signature-missing",
   "signature-malformed",
   "signature-invalid",
@@ -46,7 +43,6 @@ const COMMON: ProblemType[] = [
   "address-rate",
   "draining",
   "clock-differs",
-  "busy",
   "internal",
 ];
 

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Problem, problem } from "../shared/problem.ts";
+import { type Problem, problem, type ProblemType } from "../shared/problem.ts";
 import { PostedRequest } from "./posted_request.ts";
 
 /** Maximum time for a body to arrive, in milliseconds. */
@@ -16,6 +16,16 @@ const MAX_WHOLE_BYTES = 64 * 1024;
 const MAX_UNDER_WAY_BYTES = 256 * 1024 * 1024;
 /** Maximum bytes of an oversized body that are read and discarded, so that the refusal can reach the sender. */
 const MAX_DRAINED_BYTES = 1024 * 1024;
+
+/** The problems that {@link BodyReader} finds. */
+export const BODY_PROBLEMS = [
+  "encoded-body",
+  "body-empty",
+  "body-too-large",
+  "body-cut-short",
+  "body-too-slow",
+  "busy",
+] as const satisfies readonly ProblemType[];
 
 /** Reads the bodies of one process's requests. */
 export class BodyReader {

@@ -6,6 +6,7 @@
 import { createRoute, z } from "@hono/zod-openapi";
 import { PROBLEMS, type ProblemType } from "../../shared/problem.ts";
 import { SYNC_PATH, syncRequestSchema } from "../../shared/sync.ts";
+import { BODY_PROBLEMS } from "../../web/body.ts";
 import { gatewaysSchema, rejectionsSchema } from "../counting/schemas.ts";
 import { detailsSchema, electionsSchema, stationsSchema } from "../registry/schemas.ts";
 import { candidateVotesSchema, resultsSchema, turnoutSchema } from "../results/schemas.ts";
@@ -22,16 +23,6 @@ import {
 
 /** Largest body of a request, in bytes. */
 export const MAX_BODY_BYTES = 1 << 20;
-
-/** What may be wrong with any body. */
-const BODY_CAUSES = [
-  "encoded-body",
-  "body-empty",
-  "body-too-large",
-  "body-cut-short",
-  "body-too-slow",
-  "busy",
-] as const;
 
 const problemContent = { "application/problem+json": { schema: problemAnswerSchema } };
 
@@ -257,7 +248,7 @@ export const receiptsRoute = createRoute({
       "not-json",
       "duplicate-key",
       "invalid-request",
-      ...BODY_CAUSES,
+      ...BODY_PROBLEMS,
     ),
   },
 });
@@ -324,7 +315,7 @@ export const syncRoute = createRoute({
       "not-json",
       "duplicate-key",
       "invalid-request",
-      ...BODY_CAUSES,
+      ...BODY_PROBLEMS,
     ),
   },
 });

@@ -17,7 +17,7 @@ import {
   problemSchema,
   type ProblemType,
 } from "../../../shared/problem.ts";
-import { BodyReader, drain } from "../../../web/body.ts";
+import { BODY_PROBLEMS, BodyReader, drain } from "../../../web/body.ts";
 import { isOfType } from "../../../web/content_type.ts";
 import type { ConnectionInfo } from "../../../web/serve.ts";
 import { actAs } from "../../audit/actor.ts";
@@ -79,18 +79,8 @@ const REFUSALS = {
   conflict: "state-conflict",
   invalid: "invalid-request",
 } as const;
-const BODY_PROBLEMS = [
-  "unsupported-media-type",
-  "encoded-body",
-  "body-empty",
-  "body-too-large",
-  "body-cut-short",
-  "body-too-slow",
-  "busy",
-  "not-utf8",
-  "not-json",
-  "duplicate-key",
-] as const;
+
+const TEXT_PROBLEMS = ["unsupported-media-type", "not-utf8", "not-json", "duplicate-key"] as const;
 
 const noSchema = z.object({});
 const problemContent = { "application/problem+json": { schema: z.object(problemSchema.shape) } };
@@ -145,7 +135,7 @@ function routeOf<Params extends z.ZodType, Query extends z.ZodType, Body extends
     ...askedBy === "anyone" ? [] : ["token-missing", "token-invalid"] as const,
     ...Array.isArray(askedBy) ? ["not-allowed"] as const : [],
     ...path.includes("{election}") ? ["unknown-election"] as const : [],
-    ...body === undefined ? [] : BODY_PROBLEMS,
+    ...body === undefined ? [] : [...BODY_PROBLEMS, ...TEXT_PROBLEMS],
     ...body === undefined && query === undefined && params === undefined ? [] : ["invalid-request"] as const,
     "address-rate",
     "not-ready",
