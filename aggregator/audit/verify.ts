@@ -6,7 +6,7 @@
  */
 import { lengthPrefixed } from "../../shared/bytes.ts";
 import { sha256 } from "../../shared/keys.ts";
-import type { Query } from "../database/database.ts";
+import { isoTime, type Query } from "../database/database.ts";
 import type { Json } from "./canonical_json.ts";
 import { type ChainedEvent, hashOfEvent, NO_HASH } from "./events.ts";
 import type { Head } from "./heads.ts";
@@ -114,7 +114,7 @@ type Row = Omit<StoredEvent, "before" | "after" | "details"> & {
 };
 
 const COLUMNS = `election, chain_number::float8 AS number,
-  to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS at, event, actor, address, reason,
+  ${isoTime("at")} AS at, event, actor, address, reason,
   state_before AS before, state_after AS after, details #>> '{}' AS details,
   encode(previous_hash, 'hex') AS previous, encode(hash, 'hex') AS hash`;
 
@@ -171,7 +171,7 @@ type OldEvent = {
 
 async function readOldEvents(query: Query): Promise<OldEvent[]> {
   return await query(
-    `SELECT number::float8 AS number, to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS at, event,
+    `SELECT number::float8 AS number, ${isoTime("at")} AS at, event,
        election, details #>> '{}' AS details, encode(previous_hash, 'hex') AS previous, encode(hash, 'hex') AS hash
      FROM audit.events WHERE chain_number IS NULL ORDER BY number`,
   );

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Gateways } from "./schemas.ts";
-import type { Database, Query } from "../database/database.ts";
+import { type Database, isoTime, type Query } from "../database/database.ts";
 import { bitsToBytes, BLOCK_NUMBERS, hasNumber } from "./sequences.ts";
 
 /** Ranges of missing numbers that are listed of one sender key. `missingNumbers` is of all. */
@@ -134,7 +134,7 @@ async function readKeys(query: Query, election: string): Promise<SenderKey[]> {
   return await query(
     `SELECT encode(sender_key, 'hex') AS sender_key, gateway, registered_by, stated::float8 AS stated, is_listed,
        waived_revision IS NOT NULL AS is_waived,
-       to_char(registered_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS registered_at
+       ${isoTime("registered_at")} AS registered_at
      FROM counting.sender_keys k WHERE election = $1 ORDER BY gateway, k.registered_at, sender_key`,
     [election],
   );

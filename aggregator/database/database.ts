@@ -72,6 +72,11 @@ export async function queryOne<Row extends object>(
   return row;
 }
 
+/** SQL that writes a time column as ISO 8601: UTC, milliseconds, as `Date.toISOString()` does. */
+export function isoTime(column: string): string {
+  return `to_char(${column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
+}
+
 /** An array parameter in PostgreSQL's own spelling, for values that need no escaping (ids, hex, numbers, times). */
 export function arrayLiteral(values: readonly (string | number | null)[]): string {
   return `{${values.map(element).join(",")}}`;

@@ -15,7 +15,7 @@ import {
 import { manifestKeyPair, sealingKeyPair } from "../../shared/keys.ts";
 import { longestVoteBytes, voteBytesFor } from "../../shared/record.ts";
 import { appendAudit } from "../audit/events.ts";
-import { arrayLiteral, type Database, type Query } from "../database/database.ts";
+import { arrayLiteral, type Database, isoTime, type Query } from "../database/database.ts";
 import { changeHistory, type ChangeKind, lockHistory } from "./changes.ts";
 import { insertDefinition } from "./definition.ts";
 import { newestManifest } from "./manifests.ts";
@@ -229,7 +229,7 @@ export async function deviceKeys(
   stations?: readonly string[],
 ): Promise<DeviceKey[]> {
   const rows = await query<{ device: string; version: number; station: string; valid_until: string | null }>(
-    `SELECT device, version, station, to_char(valid_until AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS valid_until
+    `SELECT device, version, station, ${isoTime("valid_until")} AS valid_until
      FROM registry.device_keys
      WHERE election = $1 AND (valid_until IS NULL OR valid_until > $2::timestamptz)
        AND ($3::text IS NULL OR station = ANY ($3::text::text[]))

@@ -4,12 +4,9 @@
  * @module
  */
 import type { VotingMode } from "../../shared/vote.ts";
-import { arrayLiteral, type Query } from "../database/database.ts";
+import { arrayLiteral, isoTime, type Query } from "../database/database.ts";
 import { type MarkLine, totalsOf } from "./contest_totals.ts";
 import type { Release } from "./schemas.ts";
-
-/** How times are written: UTC, milliseconds. */
-export const ISO = `'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'`;
 
 /** A release as it was written. */
 export type ReleaseRow = Readonly<{
@@ -37,7 +34,7 @@ export type ReleaseLine = Release["votes"][number];
 /** The columns of a {@link ReleaseRow}, of `results.releases r`. */
 export const RELEASE_COLUMNS =
   `r.election, r.revision::float8 AS revision, r.unit, r.region, r.station, r.mode, r.members::text AS members, r.kind,
-  to_char(r.released_at AT TIME ZONE 'UTC', ${ISO}) AS "releasedAt", r.voters::float8 AS voters,
+  ${isoTime("r.released_at")} AS "releasedAt", r.voters::float8 AS voters,
   r.added_voters::float8 AS "addedVoters", r.votes::text AS votes, r.marks::text AS marks`;
 
 /** The row of {@link RELEASE_COLUMNS}, its JSON not yet parsed. */
@@ -82,17 +79,23 @@ export async function releasesSince(...page: Parameters<typeof readReleases>): P
   return (await readReleases(...page)).map(toRelease);
 }
 
-/** The newest revision of an election's releases, and its time; 0 and `null` while there is none. */
+/**
+ * The newest revision of an election's releases, and its time; 0 and `null` while there is none.
+ *
+ * @param at The newest of those up to this moment (ISO 8601); of all when left out.
+ */
 export async function newestRelease(
   query: Query,
   election: string,
+  at?: string,
 ): Promise<{ revision: number; releasedAt: string | null }> {
-  const [row] = await query<{ revision: number; released_at: string }>(
-    `SELECT revision::float8 AS revision, to_char(released_at AT TIME ZONE 'UTC', ${ISO}) AS released_at
-     FROM results.releases WHERE election = $1 ORDER BY releases.revision DESC LIMIT 1`,
-    [election],
+  const [row] = await query<{ revision: number; releasedAt: string }>(
+    `SELECT revision::float8 AS revision, ${isoTime("released_at")} AS "releasedAt" FROM results.releases
+     WHERE election = $1 AND ($2::text IS NULL OR released_at <= $2::text::timestamptz)
+     ORDER BY releases.revision DESC LIMIT 1`,
+    [election, at ?? null],
   );
-  return { revision: row?.revision ?? 0, releasedAt: row?.released_at ?? null };
+  return row ?? { revision: 0, releasedAt: null };
 }
 
 /** By election: the revision up to which somebody has its releases. An election that is not there is at 0. */

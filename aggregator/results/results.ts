@@ -8,7 +8,7 @@
 import type { NotShown, Results, ResultsBy, ResultsRow } from "./schemas.ts";
 import { arrayLiteral, type Database, type Query, queryOne } from "../database/database.ts";
 import { totalsOf, withoutAdded } from "./contest_totals.ts";
-import { ISO, newestRelease } from "./releases.ts";
+import { newestRelease } from "./releases.ts";
 import {
   candidateRows,
   contestRows,
@@ -71,7 +71,7 @@ export async function readResults(
     const tag = await readTag(query, elections, election);
     if (tag === undefined) return { fault: "unknown-election" };
     const { names } = tag;
-    const { revision, releasedAt } = at === undefined ? tag : await releaseAt(query, election, at);
+    const { revision, releasedAt } = at === undefined ? tag : await newestRelease(query, election, at);
     const narrowed = narrow(names, part, at === undefined ? null : revision);
     if ("fault" in narrowed) return narrowed;
     const voters = await releasedVoters(query, election, narrowed);
@@ -142,21 +142,6 @@ function narrow(
     region: station === undefined ? region ?? null : null,
     upTo,
   };
-}
-
-/** The newest release up to a moment; 0 and `null` when there was none. */
-async function releaseAt(
-  query: Query,
-  election: string,
-  at: string,
-): Promise<{ revision: number; releasedAt: string | null }> {
-  const [row] = await query<{ revision: number; releasedAt: string }>(
-    `SELECT revision::float8 AS revision, to_char(released_at AT TIME ZONE 'UTC', ${ISO}) AS "releasedAt"
-     FROM results.releases WHERE election = $1 AND released_at <= $2::text::timestamptz
-     ORDER BY releases.revision DESC LIMIT 1`,
-    [election, at],
-  );
-  return row ?? { revision: 0, releasedAt: null };
 }
 
 /** Whether the final release of an election has been made, by a moment or by now. */

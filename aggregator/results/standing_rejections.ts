@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { arrayLiteral, type Query } from "../database/database.ts";
+import { arrayLiteral, isoTime, type Query } from "../database/database.ts";
 import type { ViewPage, ViewRow } from "./views.ts";
 
 /** A rejection as the topic shows it. No vote id and no voter key: who may know of them asks the aggregator. */
@@ -31,7 +31,7 @@ export const STANDING_LIMITS = {
 export const REJECTION_COLUMNS =
   `r.election || '/' || r.partition || '/' || r.log_offset || '/' || r.record_index AS key, r.election, r.partition,
   r.log_offset::float8 AS "offset", r.record_index::int AS index, r.fate, r.reason,
-  to_char(r.appended_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "appendedAt",
+  ${isoTime("r.appended_at")} AS "appendedAt",
   coalesce(r.gateway, '') AS gateway, coalesce(r.station, '') AS station, r.arrival::float8 AS arrival`;
 
 const BY_KEYS = `

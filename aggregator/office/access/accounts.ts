@@ -4,7 +4,7 @@
  * @module
  */
 import { appendAudit } from "../../audit/events.ts";
-import type { Database, Query } from "../../database/database.ts";
+import { type Database, isoTime, type Query } from "../../database/database.ts";
 import type { OfficeRole } from "./roles.ts";
 
 /** Why something was not done: an expected failure. `kind` says what answer it gets. */
@@ -41,11 +41,9 @@ export type Account = Readonly<
 /** A public key as it is stored. */
 export type PublicKey = Readonly<{ keyId: string; publicKey: Uint8Array }>;
 
-const ISO = `'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'`;
-const time = (column: string) => `to_char(${column} AT TIME ZONE 'UTC', ${ISO})`;
 const GRANT_COLUMNS = `grant_id::float8 AS "grant", account, role, election, requested_by AS "requestedBy",
-  ${time("requested_at")} AS "requestedAt", approved_by AS "approvedBy", ${
-  time("granted_at")
+  ${isoTime("requested_at")} AS "requestedAt", approved_by AS "approvedBy", ${
+  isoTime("granted_at")
 } AS "grantedAt"`;
 
 /** Lets no two changes of accounts and roles run at the same time: rules about several rows hold. */
@@ -56,10 +54,12 @@ async function lockAccounts(query: Query): Promise<void> {
 /** All accounts, with their live roles. */
 export async function readAccounts(query: Query): Promise<Account[]> {
   const accounts = await query<{ account: string; name: string; createdAt: string }>(
-    `SELECT account, name, ${time("created_at")} AS "createdAt" FROM office.accounts ORDER BY account`,
+    `SELECT account, name, ${isoTime("created_at")} AS "createdAt" FROM office.accounts ORDER BY account`,
   );
   const keys = await query<AccountKey & { account: string }>(
-    `SELECT account, key_id AS "keyId", ${time("added_at")} AS "addedAt", ${time("revoked_at")} AS "revokedAt"
+    `SELECT account, key_id AS "keyId", ${isoTime("added_at")} AS "addedAt", ${
+      isoTime("revoked_at")
+    } AS "revokedAt"
      FROM office.account_keys ORDER BY added_at, key_id`,
   );
   const grants = await query<Grant>(

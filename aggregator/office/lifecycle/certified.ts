@@ -7,7 +7,7 @@ import { utf8 } from "../../../shared/bytes.ts";
 import { sha256 } from "../../../shared/keys.ts";
 import { canonicalJson } from "../../audit/canonical_json.ts";
 import { type NoteKey, signNote } from "../../audit/note.ts";
-import { arrayLiteral, type Query, queryOne } from "../../database/database.ts";
+import { arrayLiteral, isoTime, type Query, queryOne } from "../../database/database.ts";
 
 /** A figure of a published unit: votes of a candidate, or of a mark such as `#ballots` (shared/marks.ts). */
 export type Figure = Readonly<{ contest: string; candidate: string; votes: number }>;
@@ -98,7 +98,7 @@ export type ResultVersion = Readonly<{ version: number; certifiedAt: string; res
 /** All certified versions, oldest first. */
 export async function readVersions(query: Query, election: string): Promise<ResultVersion[]> {
   return await query(
-    `SELECT version, to_char(certified_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "certifiedAt", results, note
+    `SELECT version, ${isoTime("certified_at")} AS "certifiedAt", results, note
      FROM office.result_versions WHERE election = $1 ORDER BY version`,
     [election],
   );

@@ -5,9 +5,8 @@
  * @module
  */
 import { MARK } from "../../../shared/marks.ts";
-import { arrayLiteral, type Query, queryOne } from "../../database/database.ts";
+import { arrayLiteral, isoTime, type Query, queryOne } from "../../database/database.ts";
 import {
-  ISO,
   parseRelease,
   type Positions,
   RELEASE_COLUMNS,
@@ -186,7 +185,7 @@ export async function sumCurrent(query: Query): Promise<{ documents: number; sum
 /** The events of the audit trail after a number, oldest first, at most `limit`. */
 export async function auditAfter(query: Query, number: number, limit: number): Promise<AuditRow[]> {
   const rows = await query<Omit<AuditRow, "details"> & { details: string }>(
-    `SELECT number::float8 AS number, to_char(at AT TIME ZONE 'UTC', ${ISO}) AS at, election, event,
+    `SELECT number::float8 AS number, ${isoTime("at")} AS at, election, event,
        details #>> '{}' AS details, encode(hash, 'hex') AS hash
      FROM audit.events WHERE events.number > $1::bigint ORDER BY events.number LIMIT $2::int`,
     [number, limit],
