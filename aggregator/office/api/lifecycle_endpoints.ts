@@ -6,7 +6,7 @@
 import { type OpenAPIHono, z } from "@hono/zod-openapi";
 import { fieldErrors, problem } from "../../../shared/problem.ts";
 import type { Json } from "../../audit/canonical_json.ts";
-import { isRefusal } from "../access/accounts.ts";
+import { isRefusal, type Refusal } from "../access/accounts.ts";
 import { readOwnElections } from "../access/authorise.ts";
 import { ELECTION_ROLES } from "../access/roles.ts";
 import { readVersions } from "../lifecycle/certified.ts";
@@ -24,7 +24,7 @@ import {
 import { type ElectionState, readFacts, readState, stateTag } from "../lifecycle/state.ts";
 import { PHASES, STATUSES } from "../lifecycle/transition.ts";
 import type { OfficeSources } from "../sources.ts";
-import { addEndpoint, electionParams } from "./endpoint.ts";
+import { addEndpoint, electionParams, type Endpoint, type OfficeAnswer } from "./endpoint.ts";
 
 const stateSchema = z.object({
   election: z.string(),
@@ -78,6 +78,20 @@ function readRequest(body: z.infer<typeof requestSchema>): ActionRequest | Retur
     message,
   }));
   return problem("invalid-request", `${errors[0]!.path}: ${errors[0]!.message}`, { errors });
+}
+
+/** Does or proposes what the body asks for, with the state that `If-Match` names. */
+function requested<T>(
+  run: (...asked: Parameters<typeof act>) => Promise<T | Refusal>,
+  sources: OfficeSources,
+  answer: (done: T) => OfficeAnswer,
+): Endpoint<typeof electionParams, z.ZodType, typeof requestSchema>["work"] {
+  return async ({ params: { election }, body, identity, headers, now }) => {
+    const request = readRequest(body);
+    if ("type" in request) return request;
+    const done = await run(sources, election, request, identity.account, headers.get("if-match"), now);
+    return isRefusal(done) ? done : answer(done);
+  };
 }
 
 /** Adds them. */
@@ -135,19 +149,7 @@ function addActions(app: OpenAPIHono, sources: OfficeSources): void {
     body: requestSchema,
     answer: doneSchema,
     problems: ["state-conflict"],
-    async work({ params, body, identity, headers, now }) {
-      const request = readRequest(body);
-      if ("type" in request) return request;
-      const done = await act(
-        sources,
-        params.election,
-        request,
-        identity.account,
-        headers.get("if-match"),
-        now,
-      );
-      return isRefusal(done) ? done : doneAnswer(done);
-    },
+    work: requested(act, sources, doneAnswer),
   });
   addEndpoint(app, sources, {
     method: "post",
@@ -158,19 +160,7 @@ function addActions(app: OpenAPIHono, sources: OfficeSources): void {
     body: requestSchema,
     answer: proposalSchema,
     problems: ["state-conflict"],
-    async work({ params, body, identity, headers, now }) {
-      const request = readRequest(body);
-      if ("type" in request) return request;
-      const made = await propose(
-        sources,
-        params.election,
-        request,
-        identity.account,
-        headers.get("if-match"),
-        now,
-      );
-      return isRefusal(made) ? made : { status: 201, json: made };
-    },
+    work: requested(propose, sources, (json) => ({ status: 201, json })),
   });
   addEndpoint(app, sources, {
     method: "post",

@@ -13,7 +13,7 @@ import { signHead } from "../../audit/heads.ts";
 import type { VoteLog } from "../../../shared/log/vote_log.ts";
 import { openHistory } from "../../counting/history.ts";
 import { recount } from "../../counting/recount.ts";
-import type { Query } from "../../database/database.ts";
+import { isoTime, type Query } from "../../database/database.ts";
 import type { Refusal } from "../access/accounts.ts";
 import type { OfficeSources } from "../sources.ts";
 import { applyEffect, DONE_ACTIONS, type DoneAction } from "./effects.ts";
@@ -97,6 +97,23 @@ function checkTag(state: ElectionState, ifMatch: string | null): Refusal | undef
   );
 }
 
+/** Does work in a transaction that holds the state, once it is the one that was seen and allows the action. */
+async function whenAllowed<T>(
+  sources: OfficeSources,
+  election: string,
+  request: ActionRequest,
+  ifMatch: string | null,
+  now: Date,
+  work: (query: Query, state: ElectionState, log: VoteLog) => Promise<T>,
+): Promise<T | Refusal> {
+  const log = await logOf(sources, election, now);
+  return await sources.db.transaction(async (query) => {
+    const state = await readState(query, election, now, true);
+    const refused = checkTag(state, ifMatch) ?? await check(query, state, request, now, { log });
+    return refused ?? await work(query, state, log);
+  });
+}
+
 /** Does at once what takes one official. */
 export async function act(
   sources: OfficeSources,
@@ -109,21 +126,15 @@ export async function act(
   if (ACTIONS[request.action].officials !== 1) {
     return conflict(`${request.action} takes two officials: propose it, and another approves`);
   }
-  const log = await logOf(sources, election, now);
-  return await sources.db.transaction(async (query) => {
-    const state = await readState(query, election, now, true);
-    const refused = checkTag(state, ifMatch) ?? await check(query, state, request, now, { log });
-    if (refused !== undefined) return refused;
-    return await execute(
-      sources,
-      query,
-      state,
-      request,
-      { proposedBy: account, approvedBy: account },
-      log,
-      now,
-    );
-  });
+  const by = { proposedBy: account, approvedBy: account };
+  return await whenAllowed(
+    sources,
+    election,
+    request,
+    ifMatch,
+    now,
+    (query, state, log) => execute(sources, query, state, request, by, log, now),
+  );
 }
 
 /** Proposes what takes two officials. */
@@ -137,11 +148,7 @@ export async function propose(
 ): Promise<Proposal | Refusal> {
   const { action, parameters, reason } = request;
   if (ACTIONS[action].officials !== 2) return conflict(`${action} takes one official: do it at once`);
-  const log = await logOf(sources, election, now);
-  return await sources.db.transaction(async (query) => {
-    const state = await readState(query, election, now, true);
-    const refused = checkTag(state, ifMatch) ?? await check(query, state, request, now, { log });
-    if (refused !== undefined) return refused;
+  return await whenAllowed(sources, election, request, ifMatch, now, async (query, state) => {
     const proposal = crypto.randomUUID();
     const digest = digestOf(state, action, parameters);
     await query(
@@ -298,11 +305,11 @@ async function countDifferences(
   return (await recount(db, log, history)).differences;
 }
 
-const ISO = `'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'`;
-const time = (column: string) => `to_char(${column} AT TIME ZONE 'UTC', ${ISO})`;
 const COLUMNS = `proposal::text AS proposal, action, parameters, encode(digest, 'hex') AS digest, reason,
-  proposed_by AS "proposedBy", ${time("proposed_at")} AS "proposedAt", ${time("expires_at")} AS "expiresAt",
-  approved_by AS "approvedBy", withdrawn_by AS "withdrawnBy", ${time("ended_at")} AS "endedAt"`;
+  proposed_by AS "proposedBy", ${isoTime("proposed_at")} AS "proposedAt", ${
+  isoTime("expires_at")
+} AS "expiresAt",
+  approved_by AS "approvedBy", withdrawn_by AS "withdrawnBy", ${isoTime("ended_at")} AS "endedAt"`;
 type Row = Omit<Proposal, "parameters"> & { parameters: string };
 
 function parseRow({ parameters, ...row }: Row): Proposal {

@@ -8,8 +8,8 @@ import { logEnds, type VoteLog } from "../../../shared/log/vote_log.ts";
 import { appendAudit } from "../../audit/events.ts";
 import { signHead } from "../../audit/heads.ts";
 import type { NoteKey } from "../../audit/note.ts";
+import { readLag } from "../../counting/reconciliation.ts";
 import { openSenderKeys, readGatewaysIn } from "../../counting/sender_keys.ts";
-import { readPositions } from "../../counting/tables.ts";
 import { type Database, type Query, queryOne } from "../../database/database.ts";
 import { newestManifest } from "../../registry/manifests.ts";
 import { OfficeError } from "../../registry/office_error.ts";
@@ -131,7 +131,7 @@ export async function readFacts(
     voters,
     emptyStation: await emptyStation(query, manifest),
     isPausedSomewhere: manifest.paused !== undefined,
-    unread: log === undefined ? 0 : await countUnread(query, election, log),
+    unread: log === undefined ? 0 : await readLag(query, election, await logEnds(log)),
     openSenderKeys: openSenderKeys(await readGatewaysIn(query, election)).open,
     held,
     isFinal: final,
@@ -142,15 +142,6 @@ export async function readFacts(
       RETENTION_MS,
     isHold: false,
   };
-}
-
-async function countUnread(query: Query, election: string, log: VoteLog): Promise<number> {
-  const positions = await readPositions(query, election);
-  const ends = await logEnds(log);
-  return ends.reduce(
-    (sum, end, partition) => sum + Math.max(0, end - (positions.get(partition)?.next ?? 0)),
-    0,
-  );
 }
 
 async function emptyStation(query: Query, manifest: Manifest): Promise<string | undefined> {
@@ -164,22 +155,27 @@ async function emptyStation(query: Query, manifest: Manifest): Promise<string | 
   return manifest.stations.find(({ id }) => !served.has(id) || !equipped.has(id))?.id;
 }
 
+/** What was told of an election; `undefined` while nothing is stored of it. */
+async function readTold(
+  query: Query,
+  election: string,
+): Promise<{ opened: boolean; closed: boolean } | undefined> {
+  const [row] = await query<{ opened: boolean; closed: boolean }>(
+    "SELECT opened_at IS NOT NULL AS opened, closed_at IS NOT NULL AS closed FROM office.lifecycles WHERE election = $1",
+    [election],
+  );
+  return row;
+}
+
 /** Tells once that voting opened, and once that it closed, by the clock. */
 export async function noteClock(db: Database, election: string, key: NoteKey, now: Date): Promise<void> {
   const { phase } = await readState(db.query, election, now);
   if (!["open", "paused", "closed"].includes(phase)) return;
-  const [row] = await db.query<{ opened: boolean; closed: boolean }>(
-    "SELECT opened_at IS NOT NULL AS opened, closed_at IS NOT NULL AS closed FROM office.lifecycles WHERE election = $1",
-    [election],
-  );
-  if (row?.opened && (row.closed || phase !== "closed")) return;
+  const told = await readTold(db.query, election);
+  if (told?.opened && (told.closed || phase !== "closed")) return;
   await db.transaction(async (query) => {
     const state = await readState(query, election, now, true);
-    const { opened, closed } = await queryOne<{ opened: boolean; closed: boolean }>(
-      query,
-      "SELECT opened_at IS NOT NULL AS opened, closed_at IS NOT NULL AS closed FROM office.lifecycles WHERE election = $1",
-      [election],
-    );
+    const { opened, closed } = (await readTold(query, election))!;
     const { opensAt, closesAt } = state.manifest;
     if (!opened) {
       await query("UPDATE office.lifecycles SET opened_at = $2::timestamptz WHERE election = $1", [
