@@ -70,11 +70,7 @@ export async function changeHistory(
   at: Date,
   logEnds?: readonly number[],
 ): Promise<Change> {
-  const newest = await lockHistory(query, election);
-  if (newest === undefined) {
-    throw new OfficeError(`Cannot change election ${election}: there is none of that name`);
-  }
-  const counted = await lockPositions(query, election);
+  const { newest, counted } = await holdCounting(query, election);
   const positions = ABOUT_READ_RECORDS.includes(kind)
     ? decidedPositions(election, counted)
     : changedPositions(counted, await previousPositions(query, election), logEnds);
@@ -90,6 +86,23 @@ export async function changeHistory(
     [election, revision, at.toISOString(), kind, arrayLiteral(positions)],
   );
   return { revision, positions };
+}
+
+/**
+ * Holds counting up until the caller's transaction ends: what it reads of the count stays true.
+ *
+ * @returns the newest revision, and how far counting has come on each partition.
+ * @throws {OfficeError} when there is no such election.
+ */
+export async function holdCounting(
+  query: Query,
+  election: string,
+): Promise<{ newest: number; counted: readonly Counted[] }> {
+  const newest = await lockHistory(query, election);
+  if (newest === undefined) {
+    throw new OfficeError(`Cannot change election ${election}: there is none of that name`);
+  }
+  return { newest, counted: await lockPositions(query, election) };
 }
 
 /** How far counting has come on a partition, and how far it had come before a rebuild. */

@@ -14,6 +14,7 @@ import { decide } from "../../counting/decide.ts";
 import { openHistory } from "../../counting/history.ts";
 import type { Database, Query } from "../../database/database.ts";
 import type { DecisionRequest } from "../../registry/decisions.ts";
+import { holdCounting } from "../../registry/changes.ts";
 import { publishManifest } from "../../registry/elections.ts";
 import { OfficeError } from "../../registry/office_error.ts";
 import { certifyResults } from "./certified.ts";
@@ -177,11 +178,12 @@ async function decideHeld(
   return { decision: revision, records, became: became.join(", ") };
 }
 
-/** Fixes the ends of the log: a manifest from whose positions on nothing is counted. Then it signs what is published. */
+/** Fixes where counting ends: a manifest that applies where counting stands, and counts nothing. Then it signs what is published. */
 async function certify(input: EffectInput): Promise<Record<string, string | number>> {
-  const { query, state, now, notes, log, proposedBy, approvedBy } = input;
-  const ends = await logEnds(log);
-  const { manifestVersion } = await publish(input, (newest) => ({ ...newest, certified: true }), ends);
+  const { query, state, now, notes, proposedBy, approvedBy } = input;
+  const { counted } = await holdCounting(query, state.election);
+  const ends = counted.map(({ next }) => next);
+  const { manifestVersion } = await publish(input, (newest) => ({ ...newest, certified: true }));
   const { version, sha256 } = await certifyResults(query, {
     election: state.election,
     manifestVersion,

@@ -11,7 +11,8 @@ import { type BallotBox, openBallotBox, testVoters } from "../../../tests/ballot
 import { MASTER, NOON_MS } from "../../../tests/fixture.ts";
 import { testDatabase } from "../../../tests/test_database.ts";
 import { type Ask, openTestOffice, type TestOffice } from "../../../tests/test_office.ts";
-import { noteClock } from "./state.ts";
+import { applyEffect } from "./effects.ts";
+import { noteClock, readState } from "./state.ts";
 
 const db = await testDatabase();
 let made = 0;
@@ -261,5 +262,44 @@ Deno.test("an election goes from voting to certified results, is reopened and ce
     assert.deepEqual(versions.map(({ version }: any) => version), [1, 2]);
     assert.equal(versions[0].results, first.results, "the first version stays as it was");
     assert.deepEqual((await verifyTrail(db.query, [])).faults, []);
+  });
+});
+
+Deno.test("a record that reaches the log while officials certify is not counted after the signed version", async () => {
+  await withBoard(async ({ box, office }) => {
+    await box.cast("voter-0");
+    await box.count();
+    const now = new Date(office.nowMs);
+    // Counting has not read it, and the facts were read before it came.
+    await box.cast("voter-1");
+    const certified = await db.transaction(async (query) =>
+      await applyEffect("certify", {
+        query,
+        state: await readState(query, box.election, now, true),
+        parameters: {},
+        now,
+        reason: "All is well",
+        proposedBy: "ann",
+        approvedBy: "ben",
+        master: MASTER,
+        notes: office.keys.notes,
+        log: box.log,
+      })
+    );
+    assert.equal(certified.version, 1);
+    await box.count();
+    assert.deepEqual(
+      await db.query(
+        `SELECT fate, reason, sum(records)::int AS records FROM counting.outcome_counts
+         WHERE election = $1 GROUP BY fate, reason ORDER BY fate`,
+        [box.election],
+      ),
+      [
+        { fate: "counted", reason: "", records: 1 },
+        { fate: "rejected", reason: "after_certification", records: 1 },
+      ],
+    );
+    const history = (await openHistory(db.query, box.election, MASTER))!;
+    assert.equal((await recount(db, box.log, history)).differences, 0, "a recount finds the same");
   });
 });

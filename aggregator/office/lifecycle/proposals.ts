@@ -14,6 +14,7 @@ import type { VoteLog } from "../../../shared/log/vote_log.ts";
 import { openHistory } from "../../counting/history.ts";
 import { recount } from "../../counting/recount.ts";
 import { isoTime, type Query } from "../../database/database.ts";
+import { holdCounting } from "../../registry/changes.ts";
 import type { Refusal } from "../access/accounts.ts";
 import type { OfficeSources } from "../sources.ts";
 import { applyEffect, DONE_ACTIONS, type DoneAction } from "./effects.ts";
@@ -207,6 +208,8 @@ export async function approve(
     if (digestOf(state, action, parameters) !== digest) {
       return conflict("the state has changed since it was proposed: propose it again");
     }
+    // A record that came between this check and the certification would be counted after the signed version.
+    if (action === "certify") await holdCounting(query, election);
     const refused = await check(query, state, proposal, now, { log, recountDifferences });
     if (refused !== undefined) return refused;
     await query(
