@@ -9,6 +9,8 @@ import { LogUnavailable, type VoteLog } from "../shared/log/vote_log.ts";
 import { logErrors, logRequests } from "../web/request_log.ts";
 import { serve } from "../web/serve.ts";
 import { tlsLog } from "../web/tls_log.ts";
+import type { ReadChecks } from "./alerts/facts.ts";
+import type { Rules } from "./alerts/rules.ts";
 import type { AggregatorConfig } from "./config.ts";
 import { addressLimits } from "./public/address_limits.ts";
 import { Elections } from "./registry/election_names.ts";
@@ -48,6 +50,10 @@ export type AggregatorParts = Readonly<{
   openLog(election: string, partitions: number, signal: AbortSignal): Promise<VoteLog>;
   /** The master keys. Only a process that counts opens one. */
   keyring: Keyring;
+  /** The rules of the alerts; the built-in ones when left out. */
+  alertRules?: Rules;
+  /** Results of checks of the data, for the alerts; none when left out. */
+  readChecks?: ReadChecks;
   /** Where views are written to, if anywhere. */
   views?: Views;
   /** Where releases are indexed; nowhere when left out. */
@@ -127,7 +133,7 @@ export async function runAggregator(
       }),
     );
   }
-  if (counting !== undefined) running.push(counting.publish());
+  if (counting !== undefined) running.push(counting.publish(), counting.watchAlerts());
   while (!signal.aborted) {
     const known = watch.away === undefined ? await readElections(databases.reading, log) : undefined;
     isRegistryRead ||= known !== undefined;

@@ -57,6 +57,13 @@ export const SETTINGS = {
   /** Of each index. A change is for indices that are made after it: `deno task reindex`. */
   ELASTICSEARCH_SHARDS: integer(1, 1_024).default(1),
   ELASTICSEARCH_REPLICAS: integer(0, 100).default(1),
+  /** The rules of the alerts, a file (docs/alerts.md); those of aggregator/alerts/rules.yml when not set. */
+  POLLWIRE_ALERT_RULES: z.string().min(1).optional(),
+  /** Alertmanagers that are told of alerts, with spaces between them; each is told of all. None when not set. */
+  POLLWIRE_ALERTMANAGER_URL: z.string().regex(
+    /^https?:\/\/[^@\s]+(\s+https?:\/\/[^@\s]+)*$/,
+    "must be http://<host>:<port> or https://<host>:<port>, without a user; several with spaces between them",
+  ).optional(),
   HOST: z.string().default("127.0.0.1"),
   PORT: integer(0, 65_535).default(8000),
   /** The certificate that it shows, with those between it and its authority, PEM; HTTP without TLS when not set. */
@@ -91,6 +98,10 @@ export type AggregatorConfig = Readonly<{
   logLevel: LogLevel;
   /** `undefined` for none. */
   elasticsearch: IndexSettings | undefined;
+  /** The office's file of alert rules; `undefined` for the built-in ones. */
+  alertRules: string | undefined;
+  /** Addresses of Alertmanagers. */
+  alertmanagers: readonly string[];
   host: string;
   port: number;
   /** What it shows to those who ask it; plain HTTP when not set. */
@@ -140,6 +151,8 @@ export function aggregatorConfig(environment?: Record<string, string>, chosen?: 
       shards: config.ELASTICSEARCH_SHARDS,
       replicas: config.ELASTICSEARCH_REPLICAS,
     },
+    alertRules: config.POLLWIRE_ALERT_RULES,
+    alertmanagers: config.POLLWIRE_ALERTMANAGER_URL?.split(/\s+/) ?? [],
     host: config.HOST,
     port: config.PORT,
     ...tls && { tls },

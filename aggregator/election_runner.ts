@@ -5,6 +5,7 @@
  * @module
  */
 import { setTimeout as delay } from "node:timers/promises";
+import type { ElectionIndex } from "../shared/election.ts";
 import type { VoteLog } from "../shared/log/vote_log.ts";
 import { ElectionCount, type ElectionCountOptions, type Standing } from "./counting/election_count.ts";
 import { type FinalReleaseGate, OPEN_GATE } from "./results/final_gate.ts";
@@ -53,6 +54,11 @@ export class ElectionRunner implements Publishable {
 
   get log(): VoteLog {
     return this.#options.log;
+  }
+
+  /** The newest manifest. */
+  get index(): ElectionIndex {
+    return this.#options.history.newest;
   }
 
   /** Why counting has stopped for good, if it has. */

@@ -4,6 +4,7 @@
  * @module
  */
 import { Counter, Gauge, Registry } from "prom-client";
+import { type AlertMetrics, alertMetrics } from "./alerts/metrics.ts";
 
 /** Metrics of one aggregator process. */
 export type AggregatorMetrics = Readonly<{
@@ -20,6 +21,7 @@ export type AggregatorMetrics = Readonly<{
   faults: Counter<"election">;
   /** What gateways said of their sender keys in vain, by election and kind. */
   ignoredClaims: Counter<"election" | "kind">;
+  alerts: AlertMetrics;
 }>;
 
 /**
@@ -102,6 +104,7 @@ export function aggregatorMetrics(elections: () => Promise<readonly ElectionStat
   );
   return {
     registry,
+    alerts: alertMetrics(registry),
     badProofs: new Counter({
       name: "pollwire_aggregator_bad_proofs_total",
       help: "Records with a wrong proof: their gateway altered a vote or made it up",

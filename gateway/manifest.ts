@@ -58,13 +58,15 @@ type Credentials = GatewayFile["elections"][number];
 export type Followed = Readonly<{ changed: string[]; faults: string[] }>;
 
 /** The spool's side: its sender keys, and how it learns of elections and of what the aggregator has. */
-export type KeyLedger = Pick<SpoolClient, "use" | "keysOf" | "told">;
+export type KeyLedger =
+  & Pick<SpoolClient, "use" | "keysOf" | "told">
+  & Readonly<{ state?: { records: number } }>;
 
 /** A ledger of a gateway that has no spool. */
 const NO_KEYS: KeyLedger = { use: () => {}, keysOf: () => undefined, told: () => {} };
 
 /** What one request reports to the aggregator, besides the revision that the gateway has. */
-type Told = Pick<SyncRequest, "senderKeys" | "statements" | "listedKeys">;
+type Told = Pick<SyncRequest, "senderKeys" | "statements" | "listedKeys" | "spoolRecords">;
 
 /** Follows the elections of one gateway. */
 export class ElectionStore {
@@ -193,7 +195,13 @@ export class ElectionStore {
     const listedAtMs = this.#listedAtMs.get(election) ?? -Infinity;
     const isDue = nowMs > acceptsUntilMs && Math.abs(nowMs - listedAtMs) >= LISTING_EVERY_MS;
     const isClosed = keys?.current === undefined && all.length <= SYNC_LIMITS.listedKeys;
-    return { senderKeys, statements, ...isDue && isClosed && { listedKeys: [...all] } };
+    const spoolRecords = this.#ledger.state?.records;
+    return {
+      senderKeys,
+      statements,
+      ...isDue && isClosed && { listedKeys: [...all] },
+      ...spoolRecords !== undefined && { spoolRecords },
+    };
   }
 
   async #askAt(

@@ -453,6 +453,16 @@ Deno.test("ElectionStore.sync() tells of sender keys and statements, and notes w
   });
 });
 
+Deno.test("ElectionStore.sync() tells how many records wait in the spool", async () => {
+  await withAggregator(async ({ aggregator, store }) => {
+    const ledger = Object.assign(new FakeLedger(), { state: { records: 12 } });
+    await store(gatewayFile(), ledger).sync(NOON_MS);
+    assert.equal(aggregator.asked[0].spoolRecords, 12);
+    await store().sync(NOON_MS);
+    assert.equal(aggregator.asked[1].spoolRecords, undefined, "without a spool it says nothing");
+  });
+});
+
 Deno.test("ElectionStore.sync() tells so many statements at once, the oldest first, and the key that numbers now", async () => {
   await withAggregator(async ({ aggregator, store }) => {
     const ledger = new FakeLedger();

@@ -101,6 +101,8 @@ export const syncRequestSchema = z.strictObject({
   statements: z.array(statementEntrySchema).max(SYNC_LIMITS.statements).default([]),
   /** After the acceptance window: every sender key that it ever used, so that the list is closed. */
   listedKeys: z.array(hexKeySchema).max(SYNC_LIMITS.listedKeys).optional(),
+  /** Records that wait in its spool, of all its elections. */
+  spoolRecords: z.int().min(0).max(MAX_SEQUENCE).optional(),
 });
 export type SyncRequest = z.infer<typeof syncRequestSchema>;
 

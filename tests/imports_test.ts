@@ -24,7 +24,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
  */
 const ROOMS: readonly (readonly string[])[] = [
   ["public", "office"],
-  ["results"],
+  ["results", "alerts"],
   ["counting"],
   ["registry"],
   ["audit"],

@@ -37,6 +37,9 @@ export const AUDIT_EVENTS = {
   election_opened: "voting opened, by the clock",
   election_closed: "voting closed, by the clock",
   results_certified: "a version of the results was certified and signed",
+  alert_raised: "a rule found that something is wrong",
+  alert_acknowledged: "an official has seen an alert, and says what is done about it",
+  alert_resolved: "what an alert told of is over",
 } as const;
 
 /** A kind of event. */

@@ -5,9 +5,10 @@
  */
 import type { Logger } from "@logtape/logtape";
 import type { Command } from "commander";
-import { command } from "../../cli/command.ts";
+import { command, Failure } from "../../cli/command.ts";
 import { startLog } from "../../cli/log.ts";
 import { runAggregator } from "../aggregate.ts";
+import { defaultRules, readRules, type Rules, RulesFault } from "../alerts/rules.ts";
 import { type AggregatorConfig, aggregatorConfig } from "../config.ts";
 import { isIssue1154 } from "../database/postgres.ts";
 import { Keyring } from "../registry/keyring.ts";
@@ -43,6 +44,7 @@ async function aggregate(config: AggregatorConfig): Promise<void> {
   const views = roles.includes("index") && config.log.kind === "kafka"
     ? new KafkaViews(config.log, "pollwire-aggregator")
     : undefined;
+  const alertRules = roles.includes("count") ? rulesOf(config) : undefined;
   const required = roles.flatMap(requiredRoles);
   await withDatabases(() => openForAggregator(config), required, async (databases) => {
     if (!isWhole(roles)) log.info("this process runs {roles}", { roles: roles.join(", ") });
@@ -50,6 +52,7 @@ async function aggregate(config: AggregatorConfig): Promise<void> {
       databases,
       openLog: (election, partitions, signal) => openLog(config, election, partitions, signal),
       keyring: new Keyring(config.keysDirectory),
+      alertRules,
       views,
       index,
       log,
@@ -58,6 +61,16 @@ async function aggregate(config: AggregatorConfig): Promise<void> {
   await views?.close();
   await index?.close();
   console.log("aggregator stopped");
+}
+
+/** The rules of the alerts. @throws {Failure} when the office's file cannot be used. */
+export function rulesOf({ alertRules }: Pick<AggregatorConfig, "alertRules">): Rules {
+  try {
+    return alertRules === undefined ? defaultRules() : readRules(alertRules);
+  } catch (error) {
+    if (error instanceof RulesFault) throw new Failure(error.message);
+    throw error;
+  }
 }
 
 /**

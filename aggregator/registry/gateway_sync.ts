@@ -30,6 +30,7 @@ import { BodyReader, drain } from "../../web/body.ts";
 import { isOfType } from "../../web/content_type.ts";
 import type { Database, Query } from "../database/database.ts";
 import type { Elections } from "./election_names.ts";
+import { GatewaysSeen } from "./gateway_seen.ts";
 import { missingKey, type SyncKeysOf } from "./role_keys.ts";
 import { type Ignored, SenderKeys } from "./sender_keys.ts";
 import { SyncAnswers } from "./sync_answers.ts";
@@ -59,8 +60,9 @@ export function gatewaySync(options: GatewaySyncOptions): (request: Request) => 
   const bodies = new BodyReader();
   const answers = new SyncAnswers(options.elections);
   const senderKeys = new SenderKeys(options.writing);
+  const seen = new GatewaysSeen();
   return async (request) => {
-    const response = await respond(request, options, bodies, answers, senderKeys);
+    const response = await respond(request, options, bodies, answers, senderKeys, seen);
     response.headers.set(TIME_HEADER, String(Math.floor(options.now())));
     return response;
   };
@@ -68,10 +70,11 @@ export function gatewaySync(options: GatewaySyncOptions): (request: Request) => 
 
 async function respond(
   request: Request,
-  { reading: { query }, keysOf, now, onIgnored }: GatewaySyncOptions,
+  { reading: { query }, writing, keysOf, now, onIgnored }: GatewaySyncOptions,
   bodies: BodyReader,
   answers: SyncAnswers,
   senderKeys: SenderKeys,
+  seen: GatewaysSeen,
 ): Promise<Response> {
   const claimed = readRequest(request);
   if (isProblem(claimed)) return await refuse(request, claimed);
@@ -109,6 +112,14 @@ async function respond(
   const told = await answers.election(query, election, registered.toldRevision);
   const claimant = { election, gateway, nowMs: now(), acceptsUntilMs: told.acceptsUntilMs };
   const ignored = await senderKeys.take(asked, claimant, keys);
+  const { spoolRecords } = asked;
+  await seen.note(writing.query, {
+    election,
+    gateway,
+    nowMs: claimant.nowMs,
+    spoolRecords,
+    signedAtS: claim.created,
+  });
   if (ignored.senderKeys + ignored.statements > 0) onIgnored?.(name!, ignored);
   const text = await answers.answer(query, told, gateway, asked.have, keys, now());
   if (text === undefined) return new Response(null, { status: 204 });

@@ -286,10 +286,35 @@ Deno.test("gatewaySync() knows a sender key for ten minutes, and looks it up aga
     return statements;
   };
   nowMs += 599_000;
-  assert.equal(await asked(), 1);
+  assert.equal(await asked(), 2, "one of them notes that the gateway was seen");
   nowMs += 2_000;
   assert.equal(await asked(), 2);
   assert.equal(await asked(), 1);
+});
+
+Deno.test("gatewaySync() notes when a gateway asked, its spool and its clock, and not more often than every 5 s", async () => {
+  const election = await create("seen");
+  const seen = async () =>
+    await db.query(
+      `SELECT gateway, (extract(epoch FROM seen_at) * 1000)::float8 AS at, spool_records::float8 AS spool,
+         clock_ahead_ms::float8 AS ahead
+       FROM counting.gateway_syncs WHERE election = $1 ORDER BY gateway`,
+      [election],
+    );
+  await ask(election);
+  const first = { gateway: "g-1", at: NOON_MS, spool: null, ahead: 500 };
+  assert.deepEqual(await seen(), [first]);
+  nowMs += 4_000;
+  await ask(election, { says: { spoolRecords: 7 } });
+  await ask(election, { gateway: "g-2", says: { spoolRecords: 3 }, createdS: nowMs / 1_000 + 100 });
+  const second = { gateway: "g-2", at: nowMs, spool: 3, ahead: 100_500 };
+  assert.deepEqual(await seen(), [first, second]);
+  nowMs += 1_000;
+  await ask(election, { says: { spoolRecords: 8 }, createdS: nowMs / 1_000 - 40 });
+  assert.deepEqual(await seen(), [{ gateway: "g-1", at: nowMs, spool: 8, ahead: -39_500 }, second]);
+  nowMs += 5_000;
+  await handle(request(election, { key: new Uint8Array(32), says: { spoolRecords: 9 } }));
+  assert.equal((await seen())[0]!.spool, 8, "nothing is noted of who does not have its key");
 });
 
 Deno.test("gatewaySync() reads a changed manifest once, however many gateways ask", async () => {

@@ -7,6 +7,10 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "@logtape/logtape";
 import { logEnds, type VoteLog } from "../../shared/log/vote_log.ts";
+import { AlertSender } from "../alerts/alertmanager.ts";
+import type { ReadChecks } from "../alerts/facts.ts";
+import { defaultRules, type Rules } from "../alerts/rules.ts";
+import { AlertWatch } from "../alerts/watch.ts";
 import type { AggregatorConfig } from "../config.ts";
 import type { Standing } from "../counting/election_count.ts";
 import { openHistory } from "../counting/history.ts";
@@ -39,6 +43,10 @@ export type CountOptions = Readonly<{
   /** @param signal Gives the attempt up. */
   openLog(election: string, partitions: number, signal: AbortSignal): Promise<VoteLog>;
   keyring: Keyring;
+  /** The rules of the alerts; the built-in ones when left out. */
+  alertRules?: Rules;
+  /** Results of checks of the data, for the alerts; none when left out. */
+  readChecks?: ReadChecks;
   metrics: AggregatorMetrics;
   watch: DatabaseWatch;
   log: Logger;
@@ -55,10 +63,12 @@ export class Counting {
   readonly #elections = new Map<string, RunningElection>();
   readonly #noteIgnored: ReturnType<typeof noteIgnored>;
   readonly #publisher: Publisher;
+  readonly #alerts: AlertWatch;
 
   constructor(options: CountOptions) {
     this.#options = options;
     this.#publisher = new Publisher({ db: options.databases.publishing, signal: options.signal });
+    this.#alerts = watchForAlerts(options);
     this.#noteIgnored = noteIgnored(options.metrics.ignoredClaims, options.log, Date.now);
   }
 
@@ -92,6 +102,11 @@ export class Counting {
     await this.#publisher.run();
   }
 
+  /** Watches for alerts, until the signal aborts. */
+  async watchAlerts(): Promise<void> {
+    await this.#alerts.run();
+  }
+
   /** Opens an election's log, again and again until that succeeds, and counts it until the signal aborts. */
   async run(election: string): Promise<void> {
     const { signal, log, onFault } = this.#options;
@@ -110,8 +125,15 @@ export class Counting {
     }
     if (running.runner === undefined) return;
     log.info("counting {election}", { election });
-    this.#publisher.add(running.runner);
-    await Promise.all([running.runner.run(), this.#serveOthers(election, running.runner.log)]);
+    const { runner } = running;
+    this.#publisher.add(runner);
+    this.#alerts.add({
+      election,
+      index: () => runner.index,
+      logEnds: () => logEnds(runner.log).catch(() => undefined),
+      onFault: onFault(election),
+    });
+    await Promise.all([runner.run(), this.#serveOthers(election, runner.log)]);
   }
 
   /** Closes every log. */
@@ -121,6 +143,7 @@ export class Counting {
 
   async #start(election: string): Promise<ElectionRunner> {
     const { databases, openLog, keyring, metrics, watch, signal, onFault } = this.#options;
+    const alerts = this.#alerts;
     const history = (await openHistory(databases.reading.query, election, keyring.master(election)))!;
     return new ElectionRunner({
       databases,
@@ -143,7 +166,10 @@ export class Counting {
           if (judgement.fate === "rejected" && judgement.reason === "bad_proof") {
             metrics.badProofs.inc({ election, gateway });
           }
-          if ("clockAheadMs" in judgement) metrics.clocksAhead.inc({ election, gateway });
+          if ("clockAheadMs" in judgement) {
+            metrics.clocksAhead.inc({ election, gateway });
+            alerts.noteClockAhead(election, gateway);
+          }
         }
       },
       onReleased: (releases) => metrics.releases.inc({ election }, releases),
@@ -188,6 +214,31 @@ export class Counting {
       await delay(ms, undefined, { signal }).catch(() => {});
     }
   }
+}
+
+function watchForAlerts(
+  { config, databases, alertRules, readChecks, metrics, watch, log, signal }: CountOptions,
+): AlertWatch {
+  const { alerts } = metrics;
+  const senders = config.alertmanagers.map((url) =>
+    new AlertSender({
+      url,
+      wait: (ms, signal) => delay(ms, undefined, { signal }).catch(() => {}),
+      onDelivery: (result, count) => alerts.deliveries.inc({ result }, count),
+      onFault: (what) => log.error("{what}", { what }),
+    })
+  );
+  return new AlertWatch({
+    reading: databases.reading,
+    writing: databases.counting,
+    rules: alertRules ?? defaultRules(),
+    readChecks: readChecks ?? (() => Promise.resolve([])),
+    senders,
+    metrics: alerts,
+    signal,
+    now: Date.now,
+    isAway: () => watch.away !== undefined,
+  });
 }
 
 function standingOf({ runner, failed }: RunningElection): Standing {
