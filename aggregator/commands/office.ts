@@ -21,6 +21,7 @@ import { Keyring } from "../registry/keyring.ts";
 import { OfficeError } from "../registry/office_error.ts";
 import { writeSecret } from "../registry/secret_file.ts";
 import { requiredRoles } from "../roles/roles.ts";
+import { alertsCommand } from "./office_alerts.ts";
 import { openLog, openOne, withDatabases } from "./open.ts";
 
 /** Who asks, and where the office is. */
@@ -131,6 +132,10 @@ export function officeCommand(): Command {
     ofElection("certified", "Prints the certified results, every version, with their signatures.")
       .action((options: Common) => print(options, "GET", `${pathOf(options)}/certified`)),
   );
+  office.addCommand(alertsCommand({
+    ofElection,
+    print: (options, method, path, body) => print(options, method, `${pathOf(options)}${path}`, body),
+  }));
   return office.addCommand(auditCommand(asking));
 }
 

@@ -24,13 +24,21 @@ const RELEASED: Grants = { reader: READ, audit: READ, server: READ, indexer: REA
  * needs a line here.
  */
 const TABLES: Record<string, Grants> = {
+  "alerts.alerts": {
+    aggregator: "SELECT, INSERT, UPDATE (severity, summary, resolved_at)",
+    audit: READ,
+    board: "SELECT, UPDATE (acknowledged_at, acknowledged_by, acknowledgement)",
+  },
+  "alerts.states": TOTALS,
   "audit.events": { office: READ_ADD, aggregator: READ_ADD, audit: READ, indexer: READ, board: READ_ADD },
   "audit.heads": { audit: READ, board: READ_ADD },
   "counting.changes": { aggregator: "SELECT, INSERT, DELETE", audit: READ },
+  "counting.clocks_ahead": TOTALS,
   "counting.closed_gateways": { ...TOTALS, server: READ, sync: "INSERT" },
   "counting.delivered_statements": { aggregator: "SELECT, DELETE", audit: READ, sync: READ_ADD },
   "counting.former_voters": { aggregator: "SELECT, INSERT, DELETE", audit: READ },
   "counting.gaps": { aggregator: READ_ADD, audit: READ, server: READ },
+  "counting.gateway_syncs": { ...TOTALS, sync: READ_ADD_CHANGE },
   "counting.held": {
     aggregator: "SELECT, INSERT, UPDATE, DELETE",
     audit: READ,
@@ -147,6 +155,7 @@ function mayRead(grants: string | undefined, column: string): boolean {
 
 /** Who may call each function, and who may use each sequence. */
 const CALLS: Record<string, readonly User[]> = {
+  "alerts.alerts_alert_seq": [],
   "audit.refuse_change()": [],
   "counting.ballots_of(text)": ["aggregator", "server"],
   "counting.rejections_arrival_seq": [],

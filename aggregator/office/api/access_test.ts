@@ -38,6 +38,8 @@ const ENDPOINTS: Record<string, readonly OfficeRole[] | "anyone" | "member"> = {
   "POST /v1/elections/{election}/proposals/{proposal}/approve": ["official"],
   "DELETE /v1/elections/{election}/proposals/{proposal}": ["official"],
   "GET /v1/elections/{election}/certified": "anyone",
+  "GET /v1/elections/{election}/alerts": ["official", "auditor", "observer"],
+  "POST /v1/elections/{election}/alerts/{alert}/acknowledge": ["official"],
 };
 
 const document = office.app.getOpenAPI31Document({

@@ -6,6 +6,7 @@
 import { OpenAPIHono } from "@hono/zod-openapi";
 import type { MiddlewareHandler } from "hono";
 import { addAccessEndpoints } from "./access_endpoints.ts";
+import { addAlertEndpoints } from "./alert_endpoints.ts";
 import { addAuditEndpoints } from "./audit_endpoints.ts";
 import { addLifecycleEndpoints } from "./lifecycle_endpoints.ts";
 import type { OfficeSources } from "../sources.ts";
@@ -31,5 +32,6 @@ export function createOfficeApp(options: OfficeAppOptions): OpenAPIHono {
   addAccessEndpoints(app, options);
   addAuditEndpoints(app, options);
   addLifecycleEndpoints(app, options);
+  addAlertEndpoints(app, options);
   return app;
 }
