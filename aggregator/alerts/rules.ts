@@ -41,7 +41,7 @@ const SHAPES = {
   second_votes: { records: votes, windowMinutes: minutes },
   bad_proofs: { records: votes, windowMinutes: minutes },
   bad_signatures: { records: votes, windowMinutes: minutes },
-  gateway_unseen: { seconds: whole(5, 86_400) },
+  gateway_unseen: { seconds: whole(15, 86_400) },
   spool_grows: { records: votes, windowMinutes: minutes, clearRecords: votes },
   clock_ahead: { seconds: whole(1, 3_600), clearAheadSeconds: whole(0, 3_600), windowMinutes: minutes },
   missing_numbers: { numbers: votes },
