@@ -100,6 +100,31 @@ const ROWS: readonly (readonly [title: string, panels: readonly Panel[]])[] = [
       ["sum by (election) (rate(pollwire_aggregator_releases_total[1m]))", "{{election}}"],
     ]),
   ]],
+  ["Alerts for officials", [
+    lines("Active alerts", "none", [
+      ["sum by (election, rule, severity) (pollwire_alerts_active)", "{{election}} {{rule}} ({{severity}})"],
+    ]),
+    lines("Alerts raised and resolved", "none", [
+      [
+        "sum by (election, rule) (increase(pollwire_alerts_raised_total[10m]))",
+        "{{election}} {{rule}}: raised",
+      ],
+      [
+        "sum by (election, rule) (increase(pollwire_alerts_resolved_total[10m]))",
+        "{{election}} {{rule}}: resolved",
+      ],
+    ]),
+    lines("Time to look at an election", "s", [
+      [
+        "histogram_quantile(0.99, sum by (election, le) (rate(pollwire_alerts_look_seconds_bucket[5m])))",
+        "{{election}}: 99 % within",
+      ],
+    ]),
+    lines("Alerts to Alertmanager", "none", [
+      ["sum by (result) (increase(pollwire_alerts_deliveries_total[5m]))", "{{result}}"],
+      ["max by (instance) (pollwire_alerts_queued)", "{{instance}}: wait"],
+    ]),
+  ]],
   ["Readers and index", [
     lines("Listeners to the live stream", "none", [["pollwire_stream_clients", "{{instance}}"]]),
     lines("Answers of the aggregators", "ops", [

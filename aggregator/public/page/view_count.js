@@ -2,6 +2,7 @@
 import { html, nothing, table } from "./html.js";
 import { RATE_SPAN_MS, rateOf } from "./state.js";
 import { texts } from "./texts.js";
+import { alerts } from "./view_alerts.js";
 
 /** What records come to, in the order in which it is shown; the last two where there are some. */
 const FATES = ["counted", "duplicate", "rejected", "held", "statements"];
@@ -74,6 +75,7 @@ export function officials(shown, more) {
         </div>
       `
     )}</dl>
+    ${alerts(shown)}
     ${doubles > 0 ? html`<p class="warning">${texts.doubleVotes(doubles)}</p>` : nothing}
     ${gaps > 0 ? html`<p class="warning">${texts.gaps(gaps)}</p>` : nothing}
     <section class="card"><h2>${progress.balanced ? `${texts.balanced} ✓` : texts.notBalanced}</h2>

@@ -1,0 +1,166 @@
+/**
+ * Alerts for officials: the only thing on the page that takes a sign-in. The key file is read in the browser and never sent; key and
+ * token are kept in the memory of this tab alone.
+ */
+
+/** How often alerts are read again while they are shown, in milliseconds. */
+const READ_EVERY_MS = 5_000;
+/** How long an answer may take, in milliseconds. */
+const TIMEOUT_MS = 10_000;
+/** How long an assertion is good, in seconds. */
+const ASSERTION_S = 60;
+const OFFICE = "urn:pollwire:office";
+
+/** What is known, for the view: `fault` is a text's name, or what the server said. */
+export const alertState = {
+  account: undefined,
+  fault: undefined,
+  election: undefined,
+  active: undefined,
+  resolved: [],
+};
+
+/** The signed-in official's key, and the token that it got. */
+let signer;
+let token;
+let readAtMs = -Infinity;
+let isReading = false;
+
+const base64url = (bytes) => {
+  const text = btoa(String.fromCharCode(...new Uint8Array(bytes)));
+  return text.replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+};
+const encoded = (value) => base64url(new TextEncoder().encode(JSON.stringify(value)));
+
+/** Opens a key file of `deno task office key`, and signs in with it. */
+export async function signIn(text) {
+  signOut();
+  try {
+    const { account, key: { kty, crv, x, d } } = JSON.parse(text);
+    const key = await crypto.subtle.importKey("jwk", { kty, crv, x, d }, "Ed25519", false, ["sign"]);
+    // RFC 7638: the members of a public key in the order of the alphabet.
+    const thumbprint = await crypto.subtle.digest(
+      "SHA-256",
+      new TextEncoder().encode(JSON.stringify({ crv, kty, x })),
+    );
+    signer = { account, key, keyId: base64url(thumbprint) };
+  } catch {
+    // Also where the page came over plain HTTP from another machine: browsers have no keys there.
+    alertState.fault = globalThis.isSecureContext ? "alertsNoKey" : "alertsNotSecure";
+    return;
+  }
+  await guarded(async () => {
+    token = await newToken();
+    alertState.account = signer.account;
+    readAtMs = -Infinity;
+  });
+}
+
+/** Forgets key, token and alerts. */
+export function signOut() {
+  [signer, token, readAtMs] = [undefined, undefined, -Infinity];
+  Object.assign(alertState, { account: undefined, fault: undefined, active: undefined, resolved: [] });
+}
+
+/** Reads an election's alerts, unless they were read just now. Called whenever they are shown. */
+export async function keepAlerts(election) {
+  if (alertState.election !== election) {
+    Object.assign(alertState, { election, active: undefined, resolved: [] });
+    readAtMs = -Infinity;
+  }
+  if (token === undefined || isReading || Date.now() - readAtMs < READ_EVERY_MS) return;
+  isReading = true;
+  readAtMs = Date.now();
+  await guarded(async () => {
+    const answer = await ask("GET", `${pathOf(election)}`);
+    if (alertState.election === election && token !== undefined) Object.assign(alertState, answer);
+  });
+  isReading = false;
+}
+
+/** Notes that the official has seen an alert. Returns whether that was taken. */
+export async function acknowledge(election, alert, reason) {
+  return await guarded(async () => {
+    await ask("POST", `${pathOf(election)}/${alert}/acknowledge`, { reason });
+    readAtMs = -Infinity;
+  });
+}
+
+function pathOf(election) {
+  return `/v1/elections/${encodeURIComponent(election)}/alerts`;
+}
+
+/** Works, and keeps what went wrong for the view. */
+async function guarded(work) {
+  try {
+    await work();
+    alertState.fault = undefined;
+    return true;
+  } catch (error) {
+    alertState.fault = error instanceof Refused ? error.message : "alertsAway";
+    return false;
+  }
+}
+
+/** The server has answered, and refuses. */
+class Refused extends Error {}
+
+/** Asks the office; once more with a new token when the one it has is not good any more. */
+async function ask(method, path, body) {
+  let answer = await send(method, path, body);
+  if (answer.status === 401) {
+    token = await newToken();
+    answer = await send(method, path, body);
+  }
+  return await read(answer);
+}
+
+async function send(method, path, body) {
+  return await fetch(path, {
+    method,
+    headers: {
+      authorization: `Bearer ${token}`,
+      ...body === undefined ? {} : { "content-type": "application/json" },
+    },
+    ...body === undefined ? {} : { body: JSON.stringify(body) },
+    signal: AbortSignal.timeout(TIMEOUT_MS),
+  });
+}
+
+async function read(answer) {
+  if (answer.ok) return await answer.json();
+  // A server without the role office does not have the address.
+  const { detail, title, type } = await answer.json().catch(() => ({}));
+  if (type === "urn:pollwire:problem:unknown-election") throw new Refused("alertsNotYours");
+  if (answer.status === 404 && detail === undefined) throw new Refused("alertsNoOffice");
+  throw new Refused(detail ?? title ?? String(answer.status));
+}
+
+async function newToken() {
+  const { account, key, keyId } = signer;
+  // The server's clock: a computer's own may be wrong.
+  const { headers } = await fetch("/health/live", {
+    cache: "no-store",
+    signal: AbortSignal.timeout(TIMEOUT_MS),
+  });
+  const nowS = Math.floor((Date.parse(headers.get("date") ?? "") || Date.now()) / 1_000);
+  const head = encoded({ alg: "EdDSA", typ: "JWT", kid: keyId });
+  const claims = encoded({
+    iss: account,
+    sub: account,
+    aud: OFFICE,
+    jti: crypto.randomUUID(),
+    iat: nowS,
+    exp: nowS + ASSERTION_S,
+  });
+  const signature = await crypto.subtle.sign("Ed25519", key, new TextEncoder().encode(`${head}.${claims}`));
+  const answer = await fetch("/v1/office/token", {
+    method: "POST",
+    body: new URLSearchParams({
+      grant_type: "urn:ietf:params:oauth:grant-type:jwt-bearer",
+      assertion: `${head}.${claims}.${base64url(signature)}`,
+    }),
+    signal: AbortSignal.timeout(TIMEOUT_MS),
+  });
+  return (await read(answer)).access_token;
+}

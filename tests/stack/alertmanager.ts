@@ -1,0 +1,109 @@
+/**
+ * A real Alertmanager with a receiver of its webhooks, for tests.
+ *
+ * @module
+ */
+import { freePorts } from "../../simulator/processes/ports.ts";
+import { eventually } from "../eventually.ts";
+
+/** Debian's name of the program, and the project's own. */
+const PROGRAMS = ["/usr/bin/prometheus-alertmanager", "/usr/local/bin/alertmanager", "/usr/bin/alertmanager"];
+/** How long it may take to be up, in milliseconds. */
+const UP_MS = 60_000;
+
+/** An alert as a webhook tells it. */
+export type Notice = Readonly<{
+  status: "firing" | "resolved";
+  labels: Readonly<Record<string, string>>;
+  annotations: Readonly<Record<string, string>>;
+  startsAt: string;
+  endsAt: string;
+}>;
+
+/** See the module. */
+export class TestAlertmanager {
+  /** What the webhook was told, in order. */
+  readonly notices: Notice[] = [];
+  readonly #directory: string;
+  readonly #child: Deno.ChildProcess;
+  readonly #receiver: Deno.HttpServer;
+
+  private constructor(
+    readonly url: string,
+    directory: string,
+    child: Deno.ChildProcess,
+    hook: Deno.HttpServer,
+  ) {
+    this.#directory = directory;
+    this.#child = child;
+    this.#receiver = hook;
+  }
+
+  /** Starts one that tells each alert as soon as it can. */
+  static async start(): Promise<TestAlertmanager> {
+    const program = PROGRAMS.find((path) => {
+      try {
+        return Deno.statSync(path).isFile;
+      } catch {
+        return false;
+      }
+    });
+    if (program === undefined) throw new Error("Cannot test: install Debian's prometheus-alertmanager");
+    const directory = await Deno.makeTempDir({ prefix: "pollwire-alertmanager-" });
+    const [port] = freePorts(1);
+    let alertmanager: TestAlertmanager | undefined;
+    const receiver = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, async (request) => {
+      const { alerts } = await request.json();
+      alertmanager?.notices.push(...alerts);
+      return new Response("");
+    });
+    // One group an alert, told at once; nothing is told again within an hour.
+    await Deno.writeTextFile(
+      `${directory}/alertmanager.yml`,
+      `route: { receiver: hook, group_by: ["..."], group_wait: 50ms, group_interval: 100ms, repeat_interval: 1h }
+receivers:
+  - name: hook
+    webhook_configs: [{ url: "http://127.0.0.1:${receiver.addr.port}/", send_resolved: true }]
+`,
+    );
+    const child = new Deno.Command(program, {
+      args: [
+        `--config.file=${directory}/alertmanager.yml`,
+        `--storage.path=${directory}/data`,
+        `--web.listen-address=127.0.0.1:${port}`,
+        "--cluster.listen-address=",
+      ],
+      stdin: "null",
+      stdout: "null",
+      stderr: "null",
+    }).spawn();
+    const url = `http://127.0.0.1:${port}`;
+    alertmanager = new TestAlertmanager(url, directory, child, receiver);
+    await eventually("Alertmanager is up", async () => {
+      const answer = await fetch(`${url}/-/ready`).catch(() => undefined);
+      await answer?.body?.cancel();
+      return answer?.ok === true;
+    }, UP_MS);
+    return alertmanager;
+  }
+
+  /** Notices of one kind of alert and subject: `firing`, `resolved`, … */
+  told(alertname: string, subject?: string): string[] {
+    return this.notices.filter(({ labels }) =>
+      labels.alertname === alertname && (subject === undefined || labels.subject === subject)
+    ).map(({ status }) => status);
+  }
+
+  /** The alerts that it holds active now. */
+  async active(): Promise<Notice[]> {
+    return await (await fetch(`${this.url}/api/v2/alerts?active=true`)).json();
+  }
+
+  /** Ends it, and removes what it had. */
+  async remove(): Promise<void> {
+    this.#child.kill("SIGKILL");
+    await this.#child.status;
+    await this.#receiver.shutdown();
+    await Deno.remove(this.#directory, { recursive: true });
+  }
+}

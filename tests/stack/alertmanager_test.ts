@@ -1,0 +1,147 @@
+/**
+ * Alerts from gateways and aggregators that really run, through a real Alertmanager, to a webhook.
+ */
+import assert from "assert";
+import { createDeviceClient } from "../../device/client.ts";
+import { memoryStore } from "../../device/store.ts";
+import { eventually } from "../eventually.ts";
+import { testDefinition } from "../fixture.ts";
+import { heldNow, type RunningStack, votersOf, withRunningStack } from "../running_stack.ts";
+import { TestAlertmanager } from "./alertmanager.ts";
+import { stackTest } from "./server.ts";
+
+Deno.test.sanitizer({ ops: true, resources: true });
+
+const ELECTION = "test-2026";
+const ROLL = Array.from({ length: 60 }, (_, i) => `voter-${i}`);
+/** How long anything may take that comes with a look, in milliseconds. */
+const LOOK_MS = 60_000;
+const UNSEEN = "ElectionGatewayUnseen";
+const SECOND_VOTES = "ElectionSecondVotes";
+const RULES = `rules:
+  gateway_unseen: { seconds: 15, clearSeconds: 0 }
+`;
+
+/** Sets variables of the environment, which the processes that are started inherit. */
+async function withVariables(variables: Record<string, string>, work: () => Promise<void>): Promise<void> {
+  for (const [name, value] of Object.entries(variables)) Deno.env.set(name, value);
+  try {
+    await work();
+  } finally {
+    for (const name of Object.keys(variables)) Deno.env.delete(name);
+  }
+}
+
+/** Casts votes at the first station's device. */
+async function castVotes({ stack, devices }: RunningStack, voters: readonly string[]): Promise<void> {
+  const { election, devices: [device] } = devices;
+  const poll = await createDeviceClient({
+    identity: { election, ...device },
+    gateways: stack.gateways,
+    aggregators: [stack.aggregator],
+    store: memoryStore(),
+  });
+  const fates = await poll.castAll(voters.map((voterId) => ({
+    voterId,
+    mode: "in_person" as const,
+    selections: [{ contest: "mayor", candidate: "ann" }],
+  })));
+  assert.ok(fates.every(({ fate }) => fate === "acknowledged"));
+}
+
+/** Sum of a metric's values over its labels; 0 when it has none. */
+async function metric({ stack }: RunningStack, name: string): Promise<number> {
+  const text = await (await fetch(`${stack.aggregator}/metrics`)).text();
+  return [...text.matchAll(new RegExp(`^${name}(?:\\{[^}]*\\})? (\\S+)$`, "gm"))]
+    .reduce((sum, [, value]) => sum + Number(value), 0);
+}
+
+/** Waits until the election was looked at so often since. */
+async function looked(running: RunningStack, times: number): Promise<void> {
+  const looks = () => metric(running, "pollwire_alerts_look_seconds_count");
+  const from = await looks();
+  await eventually("alerts are looked at", async () => await looks() >= from + times, LOOK_MS);
+}
+
+stackTest(
+  "alerts fire and clear at a real Alertmanager, over a restart of the aggregator; a quiet election has none",
+  async () => {
+    const alertmanager = await TestAlertmanager.start();
+    const rules = await Deno.makeTempFile({ suffix: ".yml" });
+    await Deno.writeTextFile(rules, RULES);
+    const variables = { POLLWIRE_ALERTMANAGER_URL: alertmanager.url, POLLWIRE_ALERT_RULES: rules };
+    const opened = new Date(Date.now() - 3_600_000).toISOString();
+    const { opensAt: _, closesAt: __, acceptsUntil: ___, ...rest } = testDefinition();
+    const definition = heldNow(rest, opened);
+    try {
+      await withVariables(
+        variables,
+        () =>
+          withRunningStack([{ definition, voters: votersOf("north", ROLL) }], async (running) => {
+            const { stack } = running;
+
+            await castVotes(running, ROLL.slice(0, 50));
+            const counted = async () =>
+              (await (await fetch(`${stack.aggregator}/v1/elections/${ELECTION}/reconciliation`)).json())
+                .total.counted;
+            await eventually("the votes are counted", async () => await counted() === 50, LOOK_MS);
+            await looked(running, 3);
+            assert.deepEqual(
+              [await alertmanager.active(), alertmanager.notices],
+              [[], []],
+              "a quiet election",
+            );
+
+            await castVotes(running, ROLL.slice(0, 2));
+            await eventually("second votes fire", () => alertmanager.told(SECOND_VOTES).length > 0, LOOK_MS);
+
+            await stack.kill("g-2");
+            await eventually("a dead gateway fires", () =>
+              alertmanager.told(UNSEEN, "g-2").length > 0, LOOK_MS);
+            const before = (await alertmanager.active()).find(({ labels }) =>
+              labels.alertname === UNSEEN
+            )!;
+            assert.deepEqual(before.labels, {
+              alertname: UNSEEN,
+              election: ELECTION,
+              rule: "gateway_unseen",
+              severity: "critical",
+              subject: "g-2",
+            });
+
+            await stack.kill("aggregator");
+            await stack.restart("aggregator");
+            await eventually(
+              "it is told again after the restart",
+              async () => await metric(running, "pollwire_alerts_deliveries_total") > 0,
+              LOOK_MS,
+            );
+            await looked(running, 3);
+            const after = (await alertmanager.active()).find(({ labels }) => labels.alertname === UNSEEN)!;
+            assert.deepEqual(
+              [after.labels, after.startsAt],
+              [before.labels, before.startsAt],
+              "it is the same alert",
+            );
+            assert.equal(await metric(running, "pollwire_alerts_raised_total"), 0, "nothing is raised anew");
+
+            await stack.restart("g-2");
+            await eventually(
+              "its return clears it",
+              () => alertmanager.told(UNSEEN, "g-2").includes("resolved"),
+              LOOK_MS,
+            );
+            await looked(running, 1);
+            assert.deepEqual(alertmanager.told(UNSEEN, "g-2"), ["firing", "resolved"]);
+            assert.deepEqual(alertmanager.told(UNSEEN, "g-1"), []);
+            assert.deepEqual(alertmanager.told(SECOND_VOTES), ["firing"]);
+            const names = new Set(alertmanager.notices.map(({ labels }) => labels.alertname));
+            assert.deepEqual(names, new Set([UNSEEN, SECOND_VOTES]), "and nothing else was told");
+          }),
+      );
+    } finally {
+      await alertmanager.remove();
+      await Deno.remove(rules);
+    }
+  },
+);
