@@ -374,6 +374,33 @@ Deno.test("evaluate() judges a lone station by its own rate", () => {
   assert.deepEqual(watch.vote(10, { a: 40 }), ["+station_surge a"]);
 });
 
+Deno.test("evaluate() takes votes of one station that come late for no surge", () => {
+  const watch = new Watch();
+  watch.vote(120, { a: 1, b: 1, c: 1 });
+  watch.vote(60, { b: 1, c: 1 });
+  assert.deepEqual(watch.vote(1, { a: 61, b: 1, c: 1 }), ["-station_silent a"]);
+});
+
+Deno.test("evaluate() takes a station that votes on, while all others have stopped, for no surge", () => {
+  const watch = new Watch();
+  watch.vote(60, { a: 4, b: 4, c: 4 });
+  assert.ok(!watch.vote(15, { a: 4 }).includes("+station_surge a"));
+});
+
+Deno.test("evaluate() learns no rate from what is counted while counting is behind", () => {
+  const watch = new Watch();
+  watch.vote(60, { a: 1, b: 1, c: 1 });
+  const { own, minutes } = watch.state.stations.a!;
+  watch.facts.lag = 9_000;
+  watch.vote(3, { a: 5_000, b: 100, c: 1 });
+  watch.facts.lag = 0;
+  assert.deepEqual(watch.active.map(({ rule }) => rule), ["count_lags"]);
+  assert.deepEqual(watch.vote(9, { a: 1, b: 1, c: 1 }), ["-count_lags"]);
+  const { stations: { a: after }, total: { before, halves } } = watch.state;
+  assert.ok(before + halves[0] + halves[1] < 300, JSON.stringify(watch.state.total));
+  assert.ok(after.own < own + 10 && after.minutes < minutes + 10, JSON.stringify(after));
+});
+
 Deno.test("evaluate() ends the silence of stations when the polls close", () => {
   const watch = new Watch();
   watch.vote(60, { a: 1, b: 1, c: 1 });

@@ -1,6 +1,6 @@
 import assert from "assert";
 import { openBallotBox, testVoter } from "../../tests/ballot_box.ts";
-import { NOON_MS } from "../../tests/fixture.ts";
+import { NOON_MS, testVoterKey } from "../../tests/fixture.ts";
 import { withDatabase } from "../../tests/test_database.ts";
 import { arrayLiteral, type Database } from "../database/database.ts";
 import { readFacts, RollCounts } from "./read_facts.ts";
@@ -19,10 +19,17 @@ Deno.test("readFacts() reads counts, rejections, gateways and the reconciliation
       testVoter("southern", { region: "south" }),
     ]);
     const roll = new RollCounts();
+    const asked: string[] = [];
+    const watched: Database = {
+      ...db,
+      query: (sql, params) => (asked.push(sql), db.query(sql, params)),
+      transaction: (work, isolation) =>
+        db.transaction((query) => work((sql, params) => (asked.push(sql), query(sql, params))), isolation),
+    };
     const read = async (arrivals = {}, nowMs = NOON_MS) =>
       await readFacts(
         {
-          db,
+          db: watched,
           election: ELECTION,
           index: box.history.newest,
           logEnds: () => Promise.resolve([5, 5, 5]),
@@ -63,6 +70,15 @@ Deno.test("readFacts() reads counts, rejections, gateways and the reconciliation
     );
     assert.equal(after.facts.rejected.find(({ reason }) => reason === "double_vote")!.station, "n-1");
     assert.deepEqual((await read(after.arrivals)).facts.rejected, [], "each is told once");
+    const secrets = ["ann", "bob", "dan", "mayor", "n-1-a", testVoterKey("u-1", ELECTION), "u-1"];
+    const told = JSON.stringify(after);
+    assert.deepEqual(
+      secrets.filter((secret) => told.includes(`"${secret}`)),
+      [],
+      "no candidate, device or voter",
+    );
+    const reading = asked.filter((sql) => /participations|layouts|\bvotes\b|vote_id|results\./.test(sql));
+    assert.deepEqual(reading, [], "and none of it is read");
 
     await db.query(
       "UPDATE counting.log_positions SET records_read = records_read + 3 WHERE election = $1 AND partition = 0",

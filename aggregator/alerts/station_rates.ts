@@ -18,18 +18,22 @@ const MAX_SHARE = 0.999;
 
 type StationsState = Pick<AlertState, "stations" | "total">;
 
-/** Takes in what has come since the last look. While nobody may vote at a station, its pause does not grow. */
+/**
+ * Takes in what has come since the last look. While nobody may vote at a station, its pause does not grow. Nothing is learned while
+ * counting is behind: what is counted then came at another time, as in a rebuild.
+ */
 export function advanceStations(
   facts: Facts,
-  { station_silent: { halfLifeMinutes }, station_surge: { windowMinutes } }: Rules,
+  { station_silent: { halfLifeMinutes }, station_surge: { windowMinutes }, count_lags: { entries } }: Rules,
   previous: AlertState,
   nowMs: number,
 ): StationsState {
   const minute = minuteOf(nowMs);
-  const isVoting = isWithinHours(facts, nowMs);
+  const isLive = facts.lag !== null && facts.lag < entries;
+  const isVoting = isLive && isWithinHours(facts, nowMs);
   const came = new Map(facts.stations.map(({ station, present }) => {
     const before = previous.stations[station]?.present;
-    return [station, before === undefined ? 0 : Math.max(0, present - before)];
+    return [station, before === undefined || !isLive ? 0 : Math.max(0, present - before)];
   }));
   const allCame = came.values().reduce((sum, votes) => sum + votes, 0);
   const elapsed = Math.max(0, minute - previous.total.halfMinute);
@@ -45,8 +49,7 @@ export function advanceStations(
   const stations: Record<string, StationState> = {};
   for (const { station, present, isPaused } of facts.stations) {
     const old = previous.stations[station];
-    // A rebuild counts anew from nothing.
-    if (old === undefined || present < old.present) {
+    if (old === undefined) {
       stations[station] = { ...NEW_STATION, halves: [0, 0], late: [0, 0], present, lastMinute: minute };
       continue;
     }

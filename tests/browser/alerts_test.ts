@@ -3,6 +3,7 @@
  * official who signs in with a key file, sees an alert and acknowledges it. Nobody else sees any of it.
  */
 import assert from "assert";
+import { Buffer } from "node:buffer";
 import axe from "axe-core";
 import { createDeviceClient } from "../../device/client.ts";
 import { memoryStore } from "../../device/store.ts";
@@ -103,7 +104,7 @@ browserTest(
         await page.locator("#alerts-key").setInputFiles({
           name: "other.json",
           mimeType: "application/json",
-          buffer: new TextEncoder().encode("{}") as never,
+          buffer: Buffer.from("{}"),
         });
         await page.getByText("This file is no key file").waitFor();
       });

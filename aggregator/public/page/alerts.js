@@ -129,10 +129,8 @@ async function send(method, path, body) {
 
 async function read(answer) {
   if (answer.ok) return await answer.json();
-  // A server without the role office does not have the address.
   const { detail, title, type } = await answer.json().catch(() => ({}));
   if (type === "urn:pollwire:problem:unknown-election") throw new Refused("alertsNotYours");
-  if (answer.status === 404 && detail === undefined) throw new Refused("alertsNoOffice");
   throw new Refused(detail ?? title ?? String(answer.status));
 }
 
@@ -162,5 +160,7 @@ async function newToken() {
     }),
     signal: AbortSignal.timeout(TIMEOUT_MS),
   });
+  // A server without the role office has no such address.
+  if (answer.status === 404) throw new Refused("alertsNoOffice");
   return (await read(answer)).access_token;
 }
