@@ -60,8 +60,8 @@ export const SETTINGS = {
   /** The rules of the alerts, a file (docs/alerts.md); those of aggregator/alerts/rules.yml when not set. */
   POLLWIRE_ALERT_RULES: z.string().min(1).optional(),
   /** Alertmanagers that are told of alerts, with spaces between them; each is told of all. None when not set. */
-  POLLWIRE_ALERTMANAGER_URL: z.string().regex(
-    /^https?:\/\/[^@\s]+(\s+https?:\/\/[^@\s]+)*$/,
+  POLLWIRE_ALERTMANAGER_URL: z.string().refine(
+    (text) => text.split(/\s+/).every((url) => /^https?:\/\/[^@,]+$/.test(url) && URL.canParse(url)),
     "must be http://<host>:<port> or https://<host>:<port>, without a user; several with spaces between them",
   ).optional(),
   HOST: z.string().default("127.0.0.1"),

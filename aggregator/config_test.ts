@@ -23,6 +23,8 @@ Deno.test("aggregatorConfig() has a default for everything", () => {
     syncKeysDirectory: "data/keys/sync",
     logLevel: "info",
     elasticsearch: undefined,
+    alertRules: undefined,
+    alertmanagers: [],
     host: "127.0.0.1",
     port: 8000,
     maxConnections: 10_000,
@@ -74,6 +76,8 @@ Deno.test("aggregatorConfig() takes what is set", () => {
     syncKeysDirectory: "/run/keys/sync",
     logLevel: "info",
     elasticsearch: undefined,
+    alertRules: undefined,
+    alertmanagers: [],
     host: "0.0.0.0",
     port: 0,
     maxConnections: 10_000,
@@ -210,3 +214,26 @@ for (
     );
   });
 }
+
+Deno.test("aggregatorConfig() reads the file of alert rules, and one Alertmanager or several", () => {
+  const { alertRules, alertmanagers } = aggregatorConfig({
+    POLLWIRE_ALERT_RULES: "/etc/pollwire/rules.yml",
+    POLLWIRE_ALERTMANAGER_URL: "http://am-1:9093  https://am-2.example/alerts",
+  });
+  assert.equal(alertRules, "/etc/pollwire/rules.yml");
+  assert.deepEqual(alertmanagers, ["http://am-1:9093", "https://am-2.example/alerts"]);
+  for (
+    const url of [
+      "am-1:9093",
+      "http://user@am-1:9093",
+      "http://am-1:9093,http://am-2:9093",
+      "http://am-1:99999",
+      "",
+    ]
+  ) {
+    assert.throws(
+      () => aggregatorConfig({ POLLWIRE_ALERTMANAGER_URL: url }),
+      /POLLWIRE_ALERTMANAGER_URL: must be http:\/\/<host>:<port>/,
+    );
+  }
+});
