@@ -228,7 +228,6 @@ Deno.test("aggregatorConfig() reads the file of alert rules, and one Alertmanage
       "http://user@am-1:9093",
       "http://am-1:9093,http://am-2:9093",
       "http://am-1:99999",
-      "",
     ]
   ) {
     assert.throws(
