@@ -15,6 +15,8 @@ import type { AlertState } from "./state.ts";
 const MAX_REJECTIONS_AT_ONCE = 10_000;
 /** How often the roll is counted again at most, in milliseconds: it is counted whole. */
 const COUNT_ROLL_EVERY_MS = 60_000;
+/** How often the sequence numbers are counted, in milliseconds. */
+const READ_NUMBERS_EVERY_MS = 15_000;
 
 /** Where facts come from. */
 export type FactSources = Readonly<{
@@ -26,6 +28,7 @@ export type FactSources = Readonly<{
   logEnds(): Promise<number[] | undefined>;
   readChecks: ReadChecks;
   roll: RollCounts;
+  numbers: NumberCounts;
 }>;
 
 /** Facts, and the newest rejection of each partition that they include. */
@@ -33,7 +36,7 @@ export type ReadFacts = Readonly<{ facts: Facts; arrivals: AlertState["arrivals"
 
 /** Reads them. @param state What was looked at before. */
 export async function readFacts(sources: FactSources, state: AlertState, nowMs: number): Promise<ReadFacts> {
-  const { db, election, index, logEnds, readChecks, roll } = sources;
+  const { db, election, index, logEnds, readChecks, roll, numbers } = sources;
   const { query } = db;
   const reconciliation = await readReconciliation(db, election, index.manifest.partitions, logEnds);
   const rejections = await readRejected(query, election, state.arrivals);
@@ -47,7 +50,7 @@ export async function readFacts(sources: FactSources, state: AlertState, nowMs: 
     closesAtMs: index.closesAtMs,
     acceptsUntilMs: index.acceptsUntilMs,
     stations: stationFacts(index, counts, rollOf),
-    gateways: await readGateways(query, election, index),
+    gateways: await readGateways(query, election, index, await numbers.read(query, election, nowMs)),
     rejected: rejections.rejected,
     badSignatures: badSignatures?.records ?? 0,
     lag: reconciliation.total.lag,
@@ -123,46 +126,61 @@ async function readRejected(
   };
 }
 
-type GatewayRow = Omit<GatewayFacts, "gateway"> & { gateway: string };
-
-/** Numbers up to the one stated that a block has; `k` is the sender key and `s` the block, whose first number is 1. */
-const WITHIN_STATED = `bit_count(substring(s.numbers FROM 1 FOR
-  greatest(0, least(${BLOCK_NUMBERS}, k.stated - s.block * ${BLOCK_NUMBERS}))::int))`;
-
 /** What is known of the gateways of the newest manifest. */
 async function readGateways(
   query: Query,
   election: string,
   { manifest }: ElectionIndex,
+  numbers: ReadonlyMap<string, Numbers>,
 ): Promise<GatewayFacts[]> {
-  const rows = await query<GatewayRow>(
-    `WITH stated AS (
-       SELECT k.gateway, k.stated, sum(${WITHIN_STATED})::float8 AS within,
-         sum(bit_count(s.numbers))::float8 AS read
-       FROM counting.sender_keys k
-       LEFT JOIN (
-         SELECT sender_key, block, bit_or(numbers) AS numbers FROM counting.sequences
-         WHERE election = $1 GROUP BY sender_key, block
-       ) s ON s.sender_key = k.sender_key
-       WHERE k.election = $1 AND k.stated IS NOT NULL AND k.waived_revision IS NULL
-       GROUP BY k.gateway, k.sender_key, k.stated
-     ), numbers AS (
-       SELECT gateway, sum(stated - coalesce(within, 0))::float8 AS missing,
-         sum(coalesce(read, 0) - coalesce(within, 0))::float8 AS above
-       FROM stated GROUP BY gateway
-     )
-     SELECT g.gateway, (extract(epoch FROM y.seen_at) * 1000)::float8 AS "seenAtMs",
+  const rows = await query<Omit<GatewayFacts, keyof Numbers>>(
+    `SELECT g.gateway, (extract(epoch FROM y.seen_at) * 1000)::float8 AS "seenAtMs",
        y.spool_records::float8 AS "spoolRecords", y.clock_ahead_ms::float8 AS "clockAheadMs",
-       coalesce(a.records, 0)::float8 AS "recordsAhead", coalesce(n.missing, 0) AS "missingNumbers",
-       coalesce(n.above, 0) AS "aboveStated"
+       coalesce(a.records, 0)::float8 AS "recordsAhead"
      FROM unnest($2::text::text[]) AS g (gateway)
      LEFT JOIN counting.gateway_syncs y ON y.election = $1 AND y.gateway = g.gateway
      LEFT JOIN counting.clocks_ahead a ON a.election = $1 AND a.gateway = g.gateway
-     LEFT JOIN numbers n ON n.gateway = g.gateway
      ORDER BY g.gateway`,
     [election, arrayLiteral(manifest.gateways.map(({ id }) => id))],
   );
-  return rows;
+  return rows.map((row) => ({
+    ...row,
+    ...numbers.get(row.gateway) ?? { missingNumbers: 0, aboveStated: 0 },
+  }));
+}
+
+type Numbers = Pick<GatewayFacts, "missingNumbers" | "aboveStated">;
+
+/** Numbers up to the one stated that a block has; `k` is the sender key and `s` the block, whose first number is 1. */
+const WITHIN_STATED = `bit_count(substring(s.numbers FROM 1 FOR
+  greatest(0, least(${BLOCK_NUMBERS}, k.stated - s.block * ${BLOCK_NUMBERS}))::int))`;
+
+const STATED_NUMBERS = `
+WITH stated AS (
+  SELECT k.gateway, k.stated, coalesce(sum(${WITHIN_STATED}), 0) AS within, coalesce(sum(bit_count(s.numbers)), 0) AS read
+  FROM counting.sender_keys k
+  LEFT JOIN (
+    SELECT sender_key, block, bit_or(numbers) AS numbers FROM counting.sequences
+    WHERE election = $1 GROUP BY sender_key, block
+  ) s ON s.sender_key = k.sender_key
+  WHERE k.election = $1 AND k.stated IS NOT NULL AND k.waived_revision IS NULL
+  GROUP BY k.gateway, k.sender_key, k.stated
+)
+SELECT gateway, sum(stated - within)::float8 AS "missingNumbers", sum(read - within)::float8 AS "aboveStated"
+FROM stated GROUP BY gateway`;
+
+/** What gateways state, held against the numbers that were read. Kept for some seconds: it is read whole. */
+export class NumberCounts {
+  #known: ReadonlyMap<string, Numbers> = new Map();
+  #readAtMs = -Infinity;
+
+  /** By gateway; those of which nothing is stated are left out. */
+  async read(query: Query, election: string, nowMs: number): Promise<ReadonlyMap<string, Numbers>> {
+    if (Math.abs(nowMs - this.#readAtMs) < READ_NUMBERS_EVERY_MS) return this.#known;
+    const rows = await query<Numbers & { gateway: string }>(STATED_NUMBERS, [election]);
+    this.#readAtMs = nowMs;
+    return this.#known = new Map(rows.map(({ gateway, ...numbers }) => [gateway, numbers]));
+  }
 }
 
 /** Voters on the roll by station, and of each region those who may vote at any of its stations. Kept until the roll changes. */
@@ -199,10 +217,13 @@ async function readRevision(query: Query, election: string): Promise<number> {
   return row?.revision ?? 0;
 }
 
-/** Those who were struck are counted too: they may have voted before. */
+/**
+ * Entries of the roll. Those who were struck are counted too: they may have voted before. Who was entered again counts twice: telling
+ * that would sort the whole roll.
+ */
 async function countRoll(query: Query, election: string) {
   const rows = await query<{ region: string; station: string | null; voters: number }>(
-    `SELECT region, station, count(DISTINCT voter_key)::float8 AS voters
+    `SELECT region, station, count(*)::float8 AS voters
      FROM counting.roll WHERE election = $1 GROUP BY region, station`,
     [election],
   );

@@ -3,7 +3,7 @@ import { openBallotBox, testVoter } from "../../tests/ballot_box.ts";
 import { NOON_MS, testVoterKey } from "../../tests/fixture.ts";
 import { withDatabase } from "../../tests/test_database.ts";
 import { arrayLiteral, type Database } from "../database/database.ts";
-import { readFacts, RollCounts } from "./read_facts.ts";
+import { NumberCounts, readFacts, RollCounts } from "./read_facts.ts";
 import { newState } from "./state.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
@@ -36,6 +36,7 @@ Deno.test("readFacts() reads counts, rejections, gateways and the reconciliation
           readChecks: (election) =>
             Promise.resolve([{ check: "named", hasPassed: false, detail: `of ${election}` }]),
           roll,
+          numbers: new NumberCounts(),
         },
         { ...newState(nowMs), arrivals },
         nowMs,
@@ -152,6 +153,7 @@ Deno.test("readFacts() counts numbers that are missing, and numbers above those 
         logEnds: () => Promise.resolve(undefined),
         readChecks: () => Promise.resolve([]),
         roll: new RollCounts(),
+        numbers: new NumberCounts(),
       },
       newState(NOON_MS),
       NOON_MS,

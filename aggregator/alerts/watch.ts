@@ -13,7 +13,7 @@ import { type AlertSender, outgoing } from "./alertmanager.ts";
 import { evaluate } from "./evaluate.ts";
 import type { ReadChecks } from "./facts.ts";
 import type { AlertMetrics } from "./metrics.ts";
-import { readFacts, RollCounts } from "./read_facts.ts";
+import { NumberCounts, readFacts, RollCounts } from "./read_facts.ts";
 import type { Rules } from "./rules.ts";
 import { type AlertState, newState } from "./state.ts";
 import { readActive, readResolved, readState, storeChanges, type StoredAlert } from "./store.ts";
@@ -64,6 +64,7 @@ export type WatchOptions = Readonly<{
 type Watched = {
   state: AlertState;
   roll: RollCounts;
+  numbers: NumberCounts;
   savedAtMs: number;
   nextMs: number;
   sent: Map<number, Sent>;
@@ -150,6 +151,7 @@ export class AlertWatch {
     const watched = this.#watched.get(election) ?? {
       state: await readState(reading.query, election) ?? newState(nowMs),
       roll: new RollCounts(),
+      numbers: new NumberCounts(),
       savedAtMs: nowMs,
       nextMs: -Infinity,
       sent: new Map(),
@@ -158,7 +160,15 @@ export class AlertWatch {
     if (nowMs < watched.nextMs && watched.nextMs - nowMs <= LOOK_IDLE_EVERY_MS) return;
     const index = each.index();
     const stop = metrics.lookSeconds.startTimer({ election });
-    const sources = { db: reading, election, index, logEnds: each.logEnds, readChecks, roll: watched.roll };
+    const sources = {
+      db: reading,
+      election,
+      index,
+      logEnds: each.logEnds,
+      readChecks,
+      roll: watched.roll,
+      numbers: watched.numbers,
+    };
     const { facts, arrivals } = await readFacts(sources, watched.state, nowMs);
     const active = await readActive(reading.query, election);
     const evaluation = evaluate(facts, rules, { state: { ...watched.state, arrivals }, active }, nowMs);
