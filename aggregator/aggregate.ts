@@ -46,7 +46,7 @@ export type AggregatorParts = Readonly<{
   databases: Databases;
   /** @param signal Gives the attempt up. */
   openLog(election: string, partitions: number, signal: AbortSignal): Promise<VoteLog>;
-  /** The master keys. Only a process that counts opens one. */
+  /** The master keys. Only the roles `count` and `office` open them. */
   keyring: Keyring;
   /** Where views are written to, if anywhere. */
   views?: Views;

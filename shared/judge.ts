@@ -1,6 +1,7 @@
 /**
  * Judges one entry of the log by its bytes, its position and append time, and the history that applies there. The roll
- * and earlier records are checked later: by {@link countRecord} in tally.ts, and by the counting statement.
+ * and earlier records, which make a record a duplicate, are checked later: by {@link countRecord} in tally.ts, and by the
+ * counting statement in aggregator/counting/count_records.ts.
  *
  * @module
  */

@@ -1,5 +1,6 @@
 /**
- * The counting statement: counts judged records of several partitions, whose positions were moved before.
+ * The counting statement: counts judged records of several partitions, whose positions were moved before. It checks the roll and
+ * decides which record of a voter counts and which is a duplicate.
  *
  * @module
  */

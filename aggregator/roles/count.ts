@@ -1,6 +1,6 @@
 /**
  * The role `count`: counts and publishes every election of the registry, and takes in statements that processes without a master
- * key were given. It has the master keys, and it alone opens the vote log.
+ * key were given. It opens the master keys and the vote log; of the other roles only `office` does.
  *
  * @module
  */
