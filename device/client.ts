@@ -39,7 +39,7 @@ export const CLIENT_LIMITS = {
   askUndecidedEveryMs: 60_000,
   /** How long a vote may be pending before it goes to the other gateway. */
   sendAgainAfterMs: 120_000,
-  /** How long a vote may stay held or rejected through one gateway before the other one is asked again for a copy. */
+  /** How long a vote may stay held or rejected before it is sent once more through the other gateway. */
   copyAgainAfterMs: 120_000,
   /** How long to wait when the aggregator does not answer. */
   aggregatorAwayMs: 5_000,

@@ -33,7 +33,7 @@ function ask(
 }
 
 function refusal(result: Authenticated | Problem): Problem & { reason: string } {
-  assert.ok("status" in result, "it was let in");
+  assert.ok("status" in result, "the request was authenticated");
   assert.equal(result.status, 401);
   return { ...result, reason: result.type.replace("urn:pollwire:problem:", "") };
 }
@@ -121,9 +121,9 @@ for (const [what, device] of unknown) {
   });
 }
 
-Deno.test("authenticate() asks a device to come again while the aggregator has not told of its election", () => {
+Deno.test("authenticate() asks a device to retry while the gateway has no manifest of its election", () => {
   const found = authenticate("/v1/votes", headersOf(), () => "awaited", NOON_MS);
-  assert.ok("status" in found, "it was let in");
+  assert.ok("status" in found, "the request was authenticated");
   assert.deepEqual([found.status, found.type], [503, "urn:pollwire:problem:not-ready"]);
 });
 

@@ -429,7 +429,7 @@ function statement(n: number): StatementEntry {
   };
 }
 
-Deno.test("ElectionStore.sync() tells of sender keys and statements, and notes what the aggregator has", async () => {
+Deno.test("ElectionStore.sync() reports sender keys and statements, and notes what the aggregator has", async () => {
   await withAggregator(async ({ aggregator, store }) => {
     const ledger = new FakeLedger();
     const elections = store(gatewayFile(), ledger);
@@ -449,7 +449,7 @@ Deno.test("ElectionStore.sync() tells of sender keys and statements, and notes w
     assert.deepEqual(ledger.heard, [[ELECTION, [keyHex(2)]]]);
     aggregator.meddle = () => new Response("away", { status: 502 });
     await elections.sync(NOON_MS);
-    assert.equal(ledger.heard.length, 1, "what was refused is told again");
+    assert.equal(ledger.heard.length, 1, "a refused report is sent again");
   });
 });
 

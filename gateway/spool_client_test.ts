@@ -239,7 +239,7 @@ Deno.test("SpoolClient.fail() tells everyone who waits, and everyone who comes",
   assert.equal(sent.length, 1);
 });
 
-Deno.test("SpoolClient.drain() resolves with what is left, and whoever still waits is told", async () => {
+Deno.test("SpoolClient.drain() resolves with the records that are left, and rejects requests that still wait", async () => {
   const { client, sent } = connect();
   const underWay = client.append("a", DEVICE, makeRecords(1));
   await fates([underWay]);

@@ -829,7 +829,7 @@ Deno.test("judge() gives the reason of the newest manifest when none allows the 
   assert.equal(verdict(late, closed), "rejected/not_open");
 });
 
-// The held reasons in their order: each spoiling that is there leaves the ones before it.
+// `ways` and `isAhead` are in the order of HELD_REASONS. Any of them may apply together.
 Deno.test("judge() gives the first reason of HELD_REASONS when there are several, and rejects before it holds", () => {
   const ways: [keyof typeof HELD_REASONS, KeptChange["change"][]][] = [
     ["gateway_revoked", [REVOKED_GATEWAY]],

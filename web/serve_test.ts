@@ -196,7 +196,7 @@ Deno.test("serve() closes a connection on which nothing moves", async () => {
 /** A body larger than all that may wait anywhere on its way. */
 const LARGE = new Uint8Array(8 * 1024 * 1024);
 
-Deno.test("serve() hands a large body on piece by piece, whole and in order", async () => {
+Deno.test("serve() streams a large body, complete and in order", async () => {
   const sent = LARGE.map((_, i) => i % 251);
   await serving(async ({ origin }) => {
     const answer = await exchange(origin, { target: "/", body: sent });

@@ -26,7 +26,7 @@ function refusal(files: TlsFiles, now?: () => number): string {
   assert.fail("they were taken");
 }
 
-Deno.test("tlsFiles() is undefined without settings, and takes them together only", () => {
+Deno.test("tlsFiles() is undefined without settings, and refuses a certificate without its key", () => {
   assert.equal(tlsFiles({}), undefined);
   assert.deepEqual(tlsFiles({ TLS_CERT_FILE: "c", TLS_KEY_FILE: "k", TLS_CLIENT_CA_FILE: "a" }), {
     certFile: "c",

@@ -233,7 +233,7 @@ class Counter implements LogConsumer {
     }
   }
 
-  /** Counts no more of a partition, unless it was taken anew. */
+  /** Stops counting a partition, unless it was taken again in the meantime. */
   #letGo(own: Owned): void {
     if (this.#owned.get(own.partition) !== own) return;
     this.#owned.delete(own.partition);

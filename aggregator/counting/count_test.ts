@@ -138,7 +138,7 @@ const generatedRoll = fc.array(
 /** The offset of each partition from which the second revision applies. */
 const generatedChange = fc.record({
   positions: fc.array(fc.integer({ min: 0, max: 12 }), { minLength: PARTITIONS, maxLength: PARTITIONS }),
-  // Often enough that a full run always comes to a record held for each.
+  // Frequent enough that a full run always holds a record for each of the two.
   revokes: fc.constantFrom(...Array<undefined>(8).fill(undefined), "gateway", "device"),
 });
 
@@ -501,7 +501,7 @@ Deno.test("counting goes on over offsets that the log left out by itself, and no
   });
 });
 
-Deno.test("counting goes on when only records were deleted that it had counted", async () => {
+Deno.test("counting continues when the deleted records were counted before", async () => {
   await withDatabase(async (db) => {
     const more = (await ballotBox(db, 6)).log.stored[0].slice(4);
     const { log, count } = await ballotBox(db, 4);

@@ -62,7 +62,7 @@ type Failure = { reason: string; sinceMs: number; when: "starting" | "counting" 
 /** See the module. */
 export class ElectionCount {
   readonly #options: ElectionCountOptions;
-  /** Ends what is consumed once counting stops for good; a new one when it goes on after a rebuild. */
+  /** Ends the consumer when counting stops for good. Replaced when counting continues after a rebuild. */
   #halt = new AbortController();
   #stopped?: string;
   /** The newest rebuild when counting stopped, where it could be read. */

@@ -30,8 +30,8 @@ export interface Database {
    */
   transaction<T>(work: (query: Query) => Promise<T>, isolation?: Isolation): Promise<T>;
   /**
-   * Breaks every connection at once: what is under way rejects, and the server rolls it back unless it has committed.
-   * Later calls connect anew, unless it is for good. An embedded database has no connections, and goes on.
+   * Closes every connection at once. Calls that are under way reject, and the server rolls back what it has not committed.
+   * Later calls connect again, unless `forGood` is set. Does nothing to an embedded database, which has no connections.
    */
   cut(options?: { forGood: boolean }): void;
   close(): Promise<void>;

@@ -105,7 +105,7 @@ Deno.test("openPglite() keeps a table small that is filled and emptied over and 
   }
 });
 
-/** What is written beside this directory to see whether its disk is full goes to a device that is always full. */
+/** Makes the disk seem full: the probe file, which is written to find out, is a link to a device that is always full. */
 const fillDisk = (directory: string) => Deno.symlink("/dev/full", `${directory}.probe`);
 
 const isFullDisk = (directory: string) => (error: unknown) => {

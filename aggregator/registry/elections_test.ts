@@ -104,7 +104,7 @@ Deno.test("createElection() registers the devices that the definition names, and
   ]);
 });
 
-Deno.test("createElection() takes ids that SQL has a meaning for", async () => {
+Deno.test("createElection() accepts ids that are SQL keywords", async () => {
   const stations = [{ id: "null", name: "Null", region: "north" }, {
     id: "true",
     name: "T",

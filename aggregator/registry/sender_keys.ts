@@ -56,7 +56,7 @@ export type Claimant = Readonly<{
 /** Takes in what gateways say about their sender keys. */
 export class SenderKeys {
   readonly #db: Database;
-  /** `election/key`, and `election/gateway/list` → until when it needs no look-up. */
+  /** `election/key`, and `election/gateway/list` → the time until which the database is not asked again. */
   readonly #known = new RecentMap<number>(MAX_KNOWN_KEYS);
 
   /** @param db Whose user may write counting.sender_keys. */

@@ -37,7 +37,7 @@ type Row = Readonly<{ key: string } & Record<string, string | number>>;
 
 /** What is on the views, as far as this process knows; it is good for as long as nobody else writes. */
 type Account = {
-  /** The newest rebuild in the audit trail: one makes every row questionable. */
+  /** The newest rebuild in the audit trail. After a newer one every row is compared with the database again. */
   rebuild: number;
   ends: Record<View, number>;
   tallies: Map<string, string>;

@@ -19,11 +19,11 @@ export type Cell = Readonly<{
   /** `null` for a station that the newest manifest does not have. */
   region: string | null;
   counted: number;
-  /** Held by what stands published now, in whatever unit. */
+  /** Voters in what is published now, in any unit. */
   shown: number;
-  /** How many different voters were in what was ever published of the cell, at the most; at least `shown`. */
+  /** Upper bound of the different voters in everything that was ever published of the cell, withdrawn or not; at least `shown`. */
   known: number;
-  /** At the last snapshot, 0 when there is none. */
+  /** Voters counted at the last snapshot; 0 when there is none. */
   snapshot: number;
 }>;
 

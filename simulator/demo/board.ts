@@ -105,7 +105,7 @@ function rate(perSecond: number): string {
   return `${perSecond < 10 ? perSecond.toFixed(1) : number(Math.round(perSecond))}/s`;
 }
 
-/** Spells bytes: `210 MB`. */
+/** Formats bytes: `210 MB`. */
 export function megabytes(bytes: number): string {
   return bytes === 0 ? "not known" : `${Math.round(bytes / 1e6)} MB`;
 }

@@ -29,7 +29,7 @@ const sentSchema = z.strictObject({
   kind: z.enum(VOTE_KINDS),
   station: z.string(),
   mode: z.enum(VOTING_MODES),
-  /** `contest/candidate`, each. */
+  /** Each is `contest/candidate`. */
   selections: z.array(z.string()),
 });
 

@@ -67,7 +67,7 @@ async function compareShown(
       ? [...(await aggregator.turnoutByStation(definition.election)).values()].reduce((a, b) => a + b, 0)
       : await aggregator.turnout(definition.election);
     if (turnout !== summary.votersCounted) {
-      found.add(`turnout is ${turnout}, and by the ledger ${summary.votersCounted}`);
+      found.add(`turnout is ${turnout}; the ledger has ${summary.votersCounted} voters`);
     }
     if (definition.releaseThreshold === 1 && definition.resultsBeforeClosing) {
       compareResults(summary.tally, await aggregator.stationResults(definition), found);

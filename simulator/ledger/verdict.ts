@@ -202,10 +202,11 @@ function add(map: Map<string, number>, key: string, count = 1): void {
 }
 
 /**
- * Holds the aggregator's reconciliation to the ledger: it balances, nothing is left unread, and each number is possible.
+ * Compares the aggregator's reconciliation with the ledger: it must balance, the log must be read to its end, and each number
+ * must be possible.
  *
- * @param certain Whether every request was answered, and no process killed: then no vote can stand on the log
- * but those acknowledged, and the numbers must be equal. Else a vote may stand there more than once.
+ * @param certain Whether every request was answered and no process was killed. Then the log has each acknowledged vote once and
+ * no others, so the numbers must be equal. Otherwise the log may have a vote more than once.
  */
 export function compareReconciliation(
   reconciliation: Reconciliation,
@@ -225,7 +226,7 @@ export function compareReconciliation(
   }
   if (reconciliation.total.counted !== summary.votersCounted) {
     differences.add(
-      `${reconciliation.total.counted} records counted, and by the ledger ${summary.votersCounted} voters`,
+      `${reconciliation.total.counted} records counted; the ledger has ${summary.votersCounted} voters`,
     );
   }
   compareOutcomes(reconciliation, summary, certain && summary.again.pending === 0, differences);
@@ -255,26 +256,26 @@ function compareOutcomes(
     const votes = summary.outcomes.get(outcome) ?? 0;
     const most = votes + (summary.copies.get(outcome) ?? 0);
     if (found < votes) {
-      differences.add(`${found} records are ${outcome}, and by the ledger at least ${votes}`);
+      differences.add(`${found} records are ${outcome}; the ledger has at least ${votes}`);
     } else if (outcome.startsWith("duplicate/")) {
       repeated += found - votes;
     } else if (found > most && (certain || votes === 0)) {
-      differences.add(`${found} records are ${outcome}, and by the ledger ${most} at most`);
+      differences.add(`${found} records are ${outcome}; the ledger has at most ${most}`);
     }
   }
-  // A vote handed to a second gateway stands on the log twice.
+  // A vote that was sent to a second gateway is on the log twice.
   const { asked, held, rejected } = summary.again;
   if (certain && repeated > asked + held + rejected) {
     differences.add(
-      `${repeated} records repeat a voter's, and by the ledger ${
+      `${repeated} records repeat a voter's vote; the ledger has ${
         asked + held + rejected
-      } votes were handed in again`,
+      } that were sent again`,
     );
   }
 }
 
 /**
- * Holds results to what they must be, number by number. A number that is missing is 0.
+ * Compares results with what they must be, number by number. A missing number is 0.
  *
  * @param expected `contest/candidate/station/mode` → votes; zero included, where a zero is expected.
  */

@@ -206,7 +206,7 @@ Deno.test(
     assert.deepEqual(other.modes, { in_person: 7, early: 0, absentee: 2, provisional: 1 });
     assert.deepEqual(other.unusedColumns, [{ name: "zap", votes: 3 }, { name: "precinct_code", votes: 0 }]);
     assert.match(notes(other), /columns not used: zap \(3 votes\), precinct_code/);
-    assert.match(notes(other), /7 votes beyond these are taken as cast in person/);
+    assert.match(notes(other), /7 votes without a mode count as cast in person/);
   },
 );
 

@@ -292,7 +292,7 @@ export class LineReader {
     const { modes, at } = this.#columns;
     if (modes.length > 0 && at.votes !== undefined) {
       const beyond = this.#beyondModes > 0
-        ? `; ${this.#beyondModes} votes beyond these are taken as cast in person`
+        ? `; ${this.#beyondModes} votes without a mode count as cast in person`
         : "";
       notes.push(
         this.#votesAre === "rest"

@@ -184,7 +184,7 @@ class Elasticsearch implements TallyIndex {
         total = addUpserted(total, upserted);
       }
     };
-    // Both end before a fault of either is told: nothing is written after this has returned.
+    // Waits for all, also when one fails: nothing is written after this has returned.
     const ended = await Promise.allSettled(Array.from({ length: BULKS_IN_FLIGHT }, sendNext));
     for (const end of ended) if (end.status === "rejected") throw end.reason;
     return total;
