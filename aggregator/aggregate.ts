@@ -242,7 +242,7 @@ function servedRoles(
   return served;
 }
 
-/** Waits for what is under way, and cuts off what a database that does not answer holds up. */
+/** Waits for work that is under way, and cuts off what waits for a database that does not answer. */
 async function finish(ended: Promise<unknown>, databases: Databases): Promise<void> {
   if (await settledWithin(ended, FINISH_MS)) return;
   for (const db of allOf(databases)) db.cut({ forGood: true });

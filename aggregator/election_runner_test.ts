@@ -315,7 +315,7 @@ async function countAnotherLog({ election }: Scene): Promise<void> {
   ]);
 }
 
-Deno.test("ElectionRunner stops counting for good when the log is another one, says so, and shows on", async () => {
+Deno.test("ElectionRunner stops counting for good when the log is another one, says so, and keeps showing results", async () => {
   await withScene("stops", async (scene) => {
     await scene.cast(0, 1, 2);
     await countAnotherLog(scene);

@@ -29,7 +29,7 @@ export const VIEW_TOPICS = {
   turnout: "turnout-by-region",
 } as const;
 
-/** Of a view, in bytes. */
+/** Segment size of a view, in bytes. */
 const VIEW_SEGMENT_BYTES = "16777216";
 
 /** An election, as far as its log is concerned. */

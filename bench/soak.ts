@@ -89,7 +89,7 @@ class Memory {
   readonly #rig: Rig;
   readonly #timer: ReturnType<typeof setInterval>;
   readonly #fromMs = performance.now();
-  /** Of each process: minutes since the beginning, and bytes. */
+  /** For each process: minutes since the beginning, and bytes. */
   readonly #looks = new Map<string, { minute: number; bytes: number }[]>();
 
   constructor(rig: Rig) {

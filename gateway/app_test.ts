@@ -535,7 +535,7 @@ Deno.test("POST /v1/votes holds the vote's id to the header's: 422 vote-id-misma
   assert.deepEqual([status, reason], [422, "vote-id-mismatch"]);
 });
 
-Deno.test("POST /v1/votes takes a vote anew that was refused before, once it is right", async () => {
+Deno.test("POST /v1/votes accepts a vote that was refused before, once it is right", async () => {
   const gateway = testGateway();
   const vote = testVote({ selections: [{ contest: "mayor", candidate: "nobody" }] });
   assert.equal((await send(gateway, voteRequest(vote))).status, 422);

@@ -37,7 +37,11 @@ Deno.test("DeviceLimits.take() takes votes off device and station, and off neith
   assert.equal(limits.take(device(), 8, 0), undefined);
   assert.equal(reasonOf(limits.take(device(), 3, 0)), "device-rate");
   assert.equal(reasonOf(limits.take(device("n-1-b"), 8, 0)), "station-rate");
-  assert.equal(limits.take(device("n-1-b"), 7, 0), undefined, "nothing was taken in vain");
+  assert.equal(
+    limits.take(device("n-1-b"), 7, 0),
+    undefined,
+    "the refused votes took nothing from the limit",
+  );
   assert.equal(reasonOf(limits.take(device(), 1, 0)), "station-rate");
   assert.equal(limits.take(device("n-2-a", "n-2"), 10, 0), undefined);
 });

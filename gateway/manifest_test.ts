@@ -278,7 +278,7 @@ Deno.test("ElectionStore keeps what it was told sealed, for nobody else to read"
   });
 });
 
-Deno.test("ElectionStore writes its file anew, whatever a crash has left beside it", async () => {
+Deno.test("ElectionStore replaces its file, whatever a crash has left beside it", async () => {
   await withAggregator(async ({ directory, store }) => {
     const elections = store();
     await Deno.writeTextFile(`${directory}/${ELECTION}.sealed.new`, "half of it".repeat(9_999), {
@@ -533,7 +533,7 @@ for (const [minutes, direction] of [[6, "ahead of"], [-6, "behind"]] as const) {
       assert.ok(elections.clock.fault);
       assert.deepEqual(await elections.sync(NOON_MS), CHANGED);
       assert.equal(elections.clock.fault, undefined);
-      // Two minutes apart the aggregator answers as ever.
+      // The aggregator still answers when the clocks differ by two minutes.
       assert.deepEqual(await elections.sync(NOON_MS + 120_000), SAME);
       assert.match(elections.clock.fault!, /120 s ahead/);
       aggregator.meddle = () => Promise.reject(new TypeError("connection refused"));

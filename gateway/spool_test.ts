@@ -759,5 +759,5 @@ Deno.test("Spool holds after any crash all that was acknowledged and not freed, 
     crashed > runs(1_000, 200) && lost > 50 && crashed - lost > 50,
     `${crashed} crashes, ${lost} steps lost`,
   );
-  assert.ok(restarted > runs(20, 4), `the write-ahead log began anew ${restarted} times`);
+  assert.ok(restarted > runs(20, 4), `the write-ahead log restarted ${restarted} times`);
 });

@@ -139,7 +139,7 @@ Deno.test("docker-compose.yml runs commands that the apps have", async () => {
       cwd: ROOT,
       env: { NO_COLOR: "1" },
     }).output();
-    // Of a command that is not there the app shows its own help.
+    // For an unknown command the app shows its own help.
     const usage = new RegExp(`^Usage: [a-z]+ ${command.split(" ")[1]} `, "m");
     assert.match(new TextDecoder().decode(stdout), usage, `${command}: ${new TextDecoder().decode(stderr)}`);
   }

@@ -45,7 +45,7 @@ export type CounterOptions =
     db: Database;
     log: VoteLog;
     history: GrowingHistory;
-    /** Whether the tables are being made anew, and so are known to be behind what was once counted. */
+    /** Whether a rebuild is under way, so that the tables are known to be behind what was counted before. */
     rebuilding?: boolean;
     /** How batches are gathered for a transaction; when left out, each is counted as soon as no other is. */
     gather?: GatherOptions;

@@ -260,7 +260,7 @@ Deno.test("with k = 10 a record that comes while others wait is counted with the
   assert.deepEqual([scene.transactions, scene.counted], [1, [10]]);
 });
 
-Deno.test("a partition that is taken anew while its records wait counts them once", async () => {
+Deno.test("a partition that is taken again while its records wait counts them once", async () => {
   const scene = await openScene(10);
   const entries = await cast(scene, 3, 7, 0);
   const counter = await scene.counter();

@@ -1,5 +1,5 @@
 /**
- * Counts one election until it is told to stop: starts again after what failed, stops for good when the log is not what
+ * Counts one election until it is told to stop: starts again after a failure, stops for good when the log is not what
  * it should be, lets go of its partitions while the database is away, and knows how it stands.
  *
  * @module
@@ -206,8 +206,8 @@ export class ElectionCount {
   }
 
   /**
-   * Tables that are being made anew, or were a moment ago, are behind the log: that is no fault of the log. The newest
-   * rebuild is read first, so that none is missed that ends in between.
+   * During a rebuild and a moment after it, the tables are behind the log, and the log is right. The newest
+   * rebuild is read first, so that a rebuild that ends in between is not missed.
    */
   async #stopUnlessRebuilt(fault: LogFault): Promise<boolean> {
     const { databases: { reading }, history: { election } } = this.#options;

@@ -35,7 +35,7 @@ export type GatherOptions = Readonly<{
 export type GatheredBatch = Readonly<{
   partition: number;
   records: readonly unknown[];
-  /** Records that may be counted. Of a transaction that has none nobody learns how anyone voted. */
+  /** Records that may be counted. A transaction without any shows nobody's vote, so it need not wait for others. */
   votes: number;
   /** When the oldest record was delivered, in milliseconds. */
   sinceMs: number;

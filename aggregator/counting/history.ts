@@ -22,9 +22,9 @@ import { formatFault } from "../registry/changes.ts";
 import { readManifests } from "../registry/manifests.ts";
 import { OfficeError } from "../registry/office_error.ts";
 
-/** Most sender keys whose sealing keys are kept; one costs a scalar multiplication to make anew. */
+/** Most sender keys whose sealing keys are kept; one costs a scalar multiplication to make again. */
 const MAX_SEALING_KEYS = 10_000;
-/** Most devices' and gateways' keys that are kept; one costs two HMACs to derive anew. */
+/** Most devices' and gateways' keys that are kept; one costs two HMACs to derive again. */
 const MAX_DERIVED_KEYS = 50_000;
 /** Manifests that are read at once: the text of one may have many megabytes. */
 const MANIFESTS_A_READ = 8;

@@ -95,17 +95,17 @@ function element(value: string | number | null): string | number {
   return value === "" || value === "null" ? `"${value}"` : value;
 }
 
-/** The database cannot be had now: it is not reached, lets nobody in, or has no connection free. The message says why. */
+/** The database is not available now: it is not reached, refuses connections, or has none free. The message says why. */
 export class DatabaseUnavailable extends Error {
   override name = "DatabaseUnavailable";
 }
 
-/** PostgreSQL's manual, appendix A: of its classes none begins with E, as the system's codes do, such as EPIPE. */
+/** PostgreSQL's manual, appendix A. No class begins with E; codes of the system, such as EPIPE, do. */
 const SQLSTATE = /^[0-9A-DF-Z][0-9A-Z]{4}$/;
-/** Of a broken connection, a transaction in another's way, and a server that is short of something or ends. */
+/** Codes of errors that pass: a broken connection, a transaction in another's way, a server that is short of resources or stops. */
 const PASSING_SQLSTATE = /^(?:08|25P|40|53|55|57|58)/;
 
-/** By which the system and the driver say that a connection is not there, or is no more. */
+/** Codes by which the system and the driver say that there is no connection, or that it was closed. */
 const CONNECTION_CODES = new Set([
   "ECONNREFUSED",
   "ECONNRESET",

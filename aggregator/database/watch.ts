@@ -79,7 +79,7 @@ export class DatabaseWatch implements DatabaseState {
     this.#away = fault;
     if (!isNews) return;
     this.#outage.abort();
-    // What waits for an answer that may never come is to try again, on connections made anew.
+    // Calls that wait for an answer may wait forever. They reject, and are retried on new connections.
     for (const db of allOf(databases)) db.cut();
     onChange?.(fault);
   }

@@ -36,7 +36,7 @@ export type AnswerSource = "kept" | "shared" | "read" | "refused";
 export type Question = Readonly<{
   /** Tells this answer from all others. */
   key: string;
-  /** What the answer depends on: a kept answer of another version is read anew. */
+  /** What the answer depends on: a kept answer of another version is read again. */
   version?: string;
   /** How old a kept answer may be, in milliseconds; for ever when left out. */
   maxAgeMs?: number;

@@ -58,7 +58,7 @@ Deno.test("checkReceipts() answers each receipt with the best of its copies, in 
     await writeHeld(db.query, 0, 6, "clock", { voteId: both!.voteId });
     await writeHeld(db.query, 0, 7, "clock", { voteId: both!.voteId, gateway: "g-2" });
     await writeRejection(db.query, 0, 8, "by_decision", { voteId: decided!.voteId });
-    // The voter has voted, and of this vote no record was read: its gateway's spool may have burnt.
+    // The voter has voted, and no record of this vote was read: it may have been lost with its gateway's spool.
     await writeParticipation(db.query, unread!.voterKey, crypto.randomUUID());
     const receipts = [
       counted,

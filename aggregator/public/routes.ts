@@ -210,7 +210,7 @@ export const streamRoute = createRoute({
   summary: "Releases, turnout and ticks as they come: server-sent events",
   description:
     "Begins after the revision in `Last-Event-ID`, else in `after`, else now. Events: `release` (its id is the " +
-    "revision; see Release), `turnout` (Progress), `tick` (Tick), and `reset`: what was sent before is void, get the results anew.",
+    "revision; see Release), `turnout` (Progress), `tick` (Tick), and `reset`: discard what was sent before, and get the results again.",
   request: { params: election, query: queries.stream },
   responses: {
     200: plain(

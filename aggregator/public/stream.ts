@@ -236,7 +236,7 @@ class Feed implements ReleaseSink {
     this.#notify(await readProgress(this.#options.db, this.election));
   }
 
-  /** What stood was withdrawn: whoever keeps more than sums of what was added gets the results anew. */
+  /** Something was withdrawn: a client that keeps more than sums of releases must get the results again. */
   #resetAll(): void {
     const event = eventOf("reset", {}, this.#revision);
     for (const client of this.#clients) if (client.live) this.#send(client, event);
@@ -314,7 +314,7 @@ class Feed implements ReleaseSink {
     this.#sendProgress(client);
   }
 
-  /** A revision that was never given out: the database was made anew, and what the listener has is of another count. */
+  /** The client names a revision that does not exist: the database was replaced, so the client has results of another count. */
   async #resetIfVoid(client: Client, revision: number): Promise<void> {
     const newest = await newestRelease(this.#options.db.query, this.election);
     if (revision <= newest.revision) return; // The listener has only asked later than the poller.

@@ -50,7 +50,7 @@ export type GatewaySyncOptions = Readonly<{
   keysOf: SyncKeysOf;
   /** Milliseconds since 1970. */
   now(): number;
-  /** Told of what a gateway said in vain: it may be a thief. */
+  /** Called when claims of a gateway were ignored: it may be a thief. */
   onIgnored?(name: Pick<KeyName, "election" | "id">, ignored: Ignored): void;
 }>;
 

@@ -263,7 +263,7 @@ async function publishInterim(publishing: Publishing): Promise<number> {
   return await release(query, election, units.values(), "interim", now);
 }
 
-/** Divides the cells of each contest into units, for good, and shows all that was counted; a few contests at a time. */
+/** Divides the cells of each contest into its final units, and shows all that was counted; a few contests at a time. */
 async function publishFinal(publishing: Publishing): Promise<number> {
   const { query, policy: { election }, threshold } = publishing;
   await publishing.changed();

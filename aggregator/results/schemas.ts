@@ -139,7 +139,7 @@ export const releaseSchema = z.strictObject({
   region: id.nullable(),
   members: z.strictObject(membersShape).nullable(),
   kind: z.enum(["interim", "final", "late", "moved", "withdrawn", "restored"]).describe(
-    "moved: shown as part of another unit from now on; withdrawn: a rebuild did not bear it out; restored: a later one did",
+    "moved: shown as part of another unit from now on; withdrawn: a rebuild did not confirm it; restored: a later one did",
   ),
   releasedAt: instant,
   voters: count.describe("Of this unit so far"),

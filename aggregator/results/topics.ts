@@ -35,7 +35,7 @@ const VIEWS: readonly View[] = ["tallies", "turnout", "rejections"];
 
 type Row = Readonly<{ key: string } & Record<string, string | number>>;
 
-/** What is on the views, as far as this process knows; it is good for as long as nobody else writes. */
+/** What is on the views, as far as this process knows. Valid until somebody else writes to them. */
 type Account = {
   /** The newest rebuild in the audit trail. After a newer one every row is compared with the database again. */
   rebuild: number;
@@ -58,7 +58,7 @@ export type ViewsOptions = Readonly<{
   onFault(what: string, error: unknown): void;
 }>;
 
-/** Keeps views up until the signal aborts. What fails is tried again: a view that is behind holds up nothing. */
+/** Updates the views until the signal aborts. Failures are retried; nothing waits for a view. */
 export async function runViews({ views, databases, signal, onFault }: ViewsOptions): Promise<void> {
   const writer = new ViewWriter(views, databases, (error) => {
     if (!signal.aborted) onFault("views were not written", error);
@@ -146,7 +146,7 @@ export class ViewWriter implements ReleaseSink {
     return this.#databases.reading.query;
   }
 
-  /** The account, if nobody else has written since, and nothing was made anew. */
+  /** The account; `undefined` when somebody else has written since, or after a rebuild. */
   async #goodAccount(): Promise<Account | undefined> {
     const account = this.#account;
     if (account?.rebuild !== await newestRebuild(this.#query)) return undefined;

@@ -18,7 +18,7 @@ const MAX_UNITS = 1_000;
 
 /**
  * Why a release was made. `interim`: before the final one. `late`: after it. `moved`: what the unit showed is shown as
- * part of another. `withdrawn`: a rebuild did not bear it out. `restored`: a later rebuild did.
+ * part of another. `withdrawn`: a rebuild did not confirm it. `restored`: a later rebuild did.
  */
 export type ReleaseKind = "interim" | "final" | "late" | "moved" | "withdrawn" | "restored";
 

@@ -6,7 +6,7 @@
 import { X509Certificate } from "node:crypto";
 import { run } from "./run.ts";
 
-/** How long certificates are good, in days; they are made anew on the last one. */
+/** How long certificates are valid, in days. They are replaced on the last day. */
 const VALID_DAYS = 365;
 const RENEW_BEFORE_MS = 86_400_000;
 /** How long openssl may take, in milliseconds. */

@@ -23,7 +23,7 @@ export type ProcessSpec = Readonly<{
   environment?: Readonly<Record<string, string>>;
   /** The user to run it as, when the stack is started by root; otherwise it runs as whoever starts the stack. */
   user?: string;
-  /** How it is asked to end in good order; SIGTERM when left out. */
+  /** The signal that makes it shut down cleanly; SIGTERM when left out. */
   stopSignal?: Deno.Signal;
 }>;
 

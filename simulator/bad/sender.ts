@@ -28,7 +28,7 @@ export type SenderWorld = Readonly<{
  * Sends a wrong request.
  *
  * @param origins The gateways to ask, in turn.
- * @param make Makes it anew each time, for signatures age.
+ * @param make Called each time, because a signature expires.
  */
 export async function sendBad(
   origins: readonly string[],

@@ -16,7 +16,7 @@ import { REGISTERED_BY } from "./profile.ts";
 /** Share of the voters on a roll who come, when nothing else is asked for. */
 export const DEFAULT_TURNOUT = 0.7;
 
-/** Of a voter, what it follows from whether the voter comes. */
+/** What decides whether a voter votes. */
 export type Comer = Pick<Voter, "id" | "region" | "birthDate" | "gender">;
 
 /** What an age in years adds to the logit; in between, what lies on the line. Next to a likelihood of 0.7, 0.5 is 0.1. */

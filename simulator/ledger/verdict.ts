@@ -59,7 +59,7 @@ type Known = {
 type VoterVotes = { votes: Known[]; voterKey?: string };
 
 /**
- * Judges the ledger of any number of voters, and adds it to a summary. Of each vote must become what its kind says;
+ * Judges the ledger of any number of voters, and adds it to a summary. Each vote must end as its kind says;
  * of a voter's votes exactly one must be counted; and no vote may get lost. All entries of a voter must be there.
  */
 export async function judgeLedger(

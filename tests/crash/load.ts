@@ -79,7 +79,7 @@ type Drawn = Readonly<{ vote: CastVote; sent: SentEntry }>;
  */
 export class Load {
   readonly options: LoadOptions;
-  /** Of each region how many have come, and how many may. */
+  /** Region → how many voters have voted, and how many may. */
   readonly #regions: { came: number; letIn: number }[];
   #nextUnknown = 0;
   #rounds = 0;

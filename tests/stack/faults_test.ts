@@ -30,7 +30,7 @@ const NOTICED_MS = 15_000;
 /** By when a process must have ended that was told to, in milliseconds. */
 const ENDED_MS = 10_000;
 
-/** Tells an aggregator to end, and makes sure that it does so in time and in good order. */
+/** Sends SIGTERM to an aggregator, and checks that it ends in time and cleanly. */
 async function endsOnSigterm(aggregator: AggregatorProcess): Promise<void> {
   const toldMs = performance.now();
   aggregator.signal("SIGTERM");

@@ -105,7 +105,7 @@ for (const name of ["tallies", "released-votes", "releases", "turnout-per-minute
         await killed;
         // The count does not wait for it.
         await election.vote(100);
-        await eventually("it was tried in vain", () => following.faults.length >= 2, CATCH_UP_MS);
+        await eventually("two tries failed", () => following.faults.length >= 2, CATCH_UP_MS);
         await mortal.restart();
         await election.vote(100);
         await election.close();

@@ -169,7 +169,7 @@ export class Indexer implements ReleaseSink {
       await this.#beginWhereWhole(indexed);
       this.#auditNumber = await this.#newestAudit();
     } else if (INDEX_NAMES.some((name) => standing[name] !== before[name])) {
-      // One was made anew, or put in another's place: all are filled from the start, and what is there stays.
+      // An index was rebuilt or replaced: all are filled from the start. Documents that are there stay.
       this.indexed.clear();
       this.#auditNumber = 0;
       this.#suspected.clear();
@@ -337,7 +337,7 @@ export class Indexer implements ReleaseSink {
     const counted = await turnoutByMinute(query, election);
     this.#turnoutMs += now() - fromMs;
     const differing = [...counted].filter(([minute, voters]) => indexed.get(minute) !== voters);
-    // What was sent as it stands, and differs all the same, or is not in the database, only a fresh index can mend.
+    // The index differs although the right number was sent, or has a minute that the database lacks: only a new index helps.
     const stuck =
       differing.some(([minute, voters]) => this.#sentTurnout.get(`${election} ${minute}`) === voters) ||
       indexed.keys().some((minute) => !counted.has(minute as number));

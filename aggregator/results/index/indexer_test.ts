@@ -221,7 +221,7 @@ Deno.test("Indexer goes on after a fault in the middle of a lot, and misses noth
       index.lotsUntilFault = lots;
       for (const station of ["n-1", "n-2", "s-1", "s-2"]) await release(db, 2 + lots, station);
       await eventually("it died", () => index.fault !== undefined);
-      await eventually("it was tried in vain", () => faults.length >= 2);
+      await eventually("two tries failed", () => faults.length >= 2);
       index.lotsUntilFault = undefined;
       index.fault = undefined;
       await has(index, "releases", 1 + 4 * (lots + 1));
@@ -362,7 +362,7 @@ Deno.test("Indexer takes the votes of a withdrawn release off", async () => {
   });
 });
 
-Deno.test("Indexer makes tallies and ballots anew that the results do not have", async () => {
+Deno.test("Indexer rebuilds tallies and ballots when the index has some that the results lack", async () => {
   await withIndexer(async ({ db, index, rebuilt }) => {
     await release(db, 1);
     await release(db, 2, "n-2");
@@ -377,7 +377,7 @@ Deno.test("Indexer makes tallies and ballots anew that the results do not have",
   });
 });
 
-Deno.test("Indexer makes turnout and rejections anew that the database no longer has", async () => {
+Deno.test("Indexer rebuilds turnout and rejections when the index has some that the database lacks", async () => {
   await withIndexer(async ({ db, index }) => {
     for (const [minute, voters] of [["12:00", 3], ["12:01", 4]] as const) {
       await countVoters(db.query, voters, {
@@ -397,7 +397,7 @@ Deno.test("Indexer makes turnout and rejections anew that the database no longer
   });
 });
 
-Deno.test("Indexer makes everything anew on an index that was of another database", async () => {
+Deno.test("Indexer rebuilds everything when the index is of another database", async () => {
   const other = new MemoryIndex();
   await other.prepare();
   await withElection(async (db) => {

@@ -51,7 +51,7 @@ export async function runIndexing(
   });
   const rebuilds = new Counter({
     name: "pollwire_index_rebuilds_total",
-    help: "Times that an index was made anew since it did not hold what it should",
+    help: "Times that an index was rebuilt because its contents were wrong",
     labelNames: ["index"],
     registers,
   });
@@ -80,7 +80,7 @@ export async function runIndexing(
       },
       onRebuilt(names, why) {
         for (const index of names) rebuilds.inc({ index });
-        log.warn("{names} made anew: {why}", { names, why });
+        log.warn("{names} rebuilt: {why}", { names, why });
       },
       onFault,
     });

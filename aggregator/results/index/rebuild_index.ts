@@ -1,6 +1,6 @@
 /**
- * Makes indices anew from the database, beside those in use, and swaps them at one moment: who reads never sees half
- * an index. Also what mends an index that holds more than it should.
+ * Builds new indices from the database beside those in use, and swaps them at one moment, so that nobody reads half
+ * an index. This also repairs an index that holds more than it should.
  *
  * @module
  */
