@@ -14,8 +14,8 @@ const MAX_LINES = 1_000;
 type Line = { writtenAtMs: number; leftOut: number; last?: LogRecord };
 
 /**
- * Makes a sink that leaves out repeated lines. Lines at level `debug` and below are always written: whoever sets that
- * level wants all of them.
+ * Makes a sink that leaves out repeated lines. Lines at level `debug` and below are always written: a user who
+ * sets that level wants all of them.
  *
  * @param now Milliseconds that never go back.
  */

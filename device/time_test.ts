@@ -33,7 +33,7 @@ Deno.test("DeviceTime moves no farther than an answer proves", () => {
   assert.equal(time.now(), now() - 239_900);
 });
 
-Deno.test("DeviceTime is told by gateways, and moved by none", () => {
+Deno.test("DeviceTime reports gateways' clocks, and follows none of them", () => {
   const { time, told } = world();
   time.hear("http://a", 240_000);
   time.hear("http://a", 241_000);

@@ -361,7 +361,7 @@ for (const endpoint of ["vote", "batch"] as const) {
     assert.ok((await send(gateway, request({}))).status < 300);
   });
 
-  Deno.test(`POST ${path} limits how often one address may ask, whoever it says to be`, async () => {
+  Deno.test(`POST ${path} limits how often one address may ask, whatever keyid it names`, async () => {
     const gateway = testGateway({ addressRate: new RateLimiter(1) });
     assert.equal((await send(gateway, request({ key: new Uint8Array(32) }), "10.0.0.1")).status, 401);
     const { status, reason } = await send(gateway, request({}), "10.0.0.1");
@@ -527,7 +527,7 @@ Deno.test("a vote of a station that the manifest has no more is refused: 422 unk
   assert.deepEqual(fates(await send(gateway, batchRequest([testVote()]))), ["422 unknown-station"]);
 });
 
-Deno.test("POST /v1/votes holds the vote's id to the header's: 422 vote-id-mismatch", async () => {
+Deno.test("POST /v1/votes refuses a vote whose id is not the header's: 422 vote-id-mismatch", async () => {
   const { status, reason } = await send(
     testGateway(),
     voteRequest(testVote(), { idempotencyKey: crypto.randomUUID() }),

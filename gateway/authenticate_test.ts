@@ -89,7 +89,7 @@ Deno.test("checkBody() refuses another body than the one that was signed", () =>
   assert.equal(checkBody(device, utf8(`{"a":2}`))!.type, "urn:pollwire:problem:digest-mismatch");
 });
 
-Deno.test("authenticate() takes signatures of five minutes, either way, and tells its time beyond", () => {
+Deno.test("authenticate() accepts signatures that differ by up to five minutes, and gives its time beyond", () => {
   const nowMs = NOON_MS;
   const now = new Date(nowMs).toISOString();
   const limitMs = SIGNATURE_WINDOW_S * 1_000;
@@ -101,7 +101,7 @@ Deno.test("authenticate() takes signatures of five minutes, either way, and tell
   assert.deepEqual([early.reason, early.now], ["signature-early", now]);
 });
 
-Deno.test("authenticate() tells its time with no other refusal", () => {
+Deno.test("authenticate() gives its time with no other refusal", () => {
   assert.equal(refusal(ask({ key: new Uint8Array(32) })).now, undefined);
 });
 

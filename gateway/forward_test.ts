@@ -283,7 +283,7 @@ Deno.test("Forwarder.step() waits longer after each failure, up to a limit, and 
     put("a", 1);
     assert.deepEqual(await waits(10), [100, 200, 400, 800, 1_600, 3_200, 6_400, 10_000, 10_000, 10_000]);
     clock.random = 0;
-    assert.deepEqual(await waits(2), [5_000, 5_000], "half of it at the least");
+    assert.deepEqual(await waits(2), [5_000, 5_000], "at least half of it");
     log.failures = [];
     await settle(forwarder);
     put("a", 1);

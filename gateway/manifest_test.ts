@@ -48,7 +48,7 @@ function versionIn(store: ElectionStore, election = ELECTION): number | undefine
   return store.get(election)?.index.manifest.version;
 }
 
-Deno.test("ElectionStore.sync() takes up what the aggregator tells", async () => {
+Deno.test("ElectionStore.sync() applies what the aggregator answers", async () => {
   await withAggregator(async ({ aggregator, store }) => {
     const elections = store();
     assert.deepEqual([elections.ids(), elections.get(ELECTION)], [[], undefined]);
@@ -259,7 +259,7 @@ Deno.test("ElectionStore.sync() follows the other elections when the aggregator 
   });
 });
 
-Deno.test("ElectionStore keeps what it was told sealed, for nobody else to read", async () => {
+Deno.test("ElectionStore keeps the aggregator's answer sealed, so that nobody else can read it", async () => {
   await withAggregator(async ({ directory, store }) => {
     await store().sync(NOON_MS);
     const names = [...Deno.readDirSync(directory)].map(({ name }) => name);
@@ -370,7 +370,7 @@ Deno.test("ElectionStore.sync() works with what it cannot keep, says so, and kee
   });
 });
 
-/** Keys as a spool would tell them. */
+/** Keys as a spool would report them. */
 class FakeLedger implements KeyLedger {
   readonly keys = new Map<string, ElectionKeys>();
   readonly heard: [election: string, senderKeys: readonly string[]][] = [];
@@ -389,7 +389,7 @@ class FakeLedger implements KeyLedger {
   }
 }
 
-Deno.test("ElectionStore tells the spool of an election before votes can come, and of all that is new", async () => {
+Deno.test("ElectionStore gives the spool an election before votes can come, and every change of it", async () => {
   await withAggregator(async ({ aggregator, store }) => {
     const ledger = new FakeLedger();
     const elections = store(gatewayFile(), ledger);
@@ -453,7 +453,7 @@ Deno.test("ElectionStore.sync() reports sender keys and statements, and notes wh
   });
 });
 
-Deno.test("ElectionStore.sync() tells so many statements at once, the oldest first, and the key that numbers now", async () => {
+Deno.test("ElectionStore.sync() reports a limited number of statements, the oldest first, and the current key", async () => {
   await withAggregator(async ({ aggregator, store }) => {
     const ledger = new FakeLedger();
     const untold = Array.from({ length: 250 }, (_, i) => statement(i + 1));

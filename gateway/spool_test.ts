@@ -163,7 +163,7 @@ Deno.test("Spool.append() makes as few entries as it may of one partition's reco
   });
 });
 
-Deno.test("Spool.append() packs chunks of 1,000 records at the most", () => {
+Deno.test("Spool.append() packs chunks of at most 1,000 records", () => {
   withSpool((spool) => {
     spool.append([run(1, { records: 999 }), run(1, { records: 3 }), run(1, { records: 999 })]);
     assert.deepEqual(contents(spool).map(({ sequence, records }) => [sequence, records]), [
@@ -699,7 +699,7 @@ Deno.test("Spool holds after any crash all that was acknowledged and not freed, 
             spool.append(
               parts.map(({ election, size, records }) => run(size, { election, records })),
             );
-            // Seals are random: what came in is taken as it is, and held to what it must be.
+            // Seals are random, so the stored bytes are taken from the spool, and checked.
             const added = contents(spool).filter(({ id }) => id >= model.nextId);
             assert.deepEqual(recordsOf(added), recordsOf(parts));
             for (const chunk of added) {

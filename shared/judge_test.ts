@@ -899,7 +899,7 @@ Deno.test("judge() rejects as bad_proof any change of any byte of the signed tex
 
 const REASONS = new Set(Object.keys(REJECTION_REASONS));
 
-/** Holds judgements to the closed list; a throw fails the property by itself. */
+/** Checks judgements against the closed list; a throw fails the property by itself. */
 function isRejected(stored: StoredRecord): void {
   const judgements = judge(stored, HISTORY);
   assert.ok(judgements.length >= 1);

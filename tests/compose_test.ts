@@ -8,7 +8,7 @@ import { withDirectory } from "./directory.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
-// What the schema of compose files cannot see. The schema itself is held to in .ci/run.
+// What the schema of compose files cannot see. The schema itself is checked in .ci/run.
 
 const ROOT = new URL("..", import.meta.url);
 const read = (path: string) => Deno.readTextFileSync(new URL(path, ROOT));
@@ -103,7 +103,7 @@ for (
     assert.deepEqual([...used].toSorted(), Object.keys(compose.volumes).toSorted());
   });
 
-  Deno.test(`${file}: an app is told nothing that it does not know`, () => {
+  Deno.test(`${file}: an app gets no setting that it does not have`, () => {
     const known: Record<string, object> = {
       "gateway/main.ts": GATEWAY_SETTINGS,
       "aggregator/main.ts": AGGREGATOR_SETTINGS,

@@ -561,7 +561,7 @@ export function voteLogContract(
   });
 }
 
-/** A record that is told from others by its value. */
+/** A record that differs from others by its value. */
 function record(partition: number, value: string): PlacedRecord {
   return {
     partition,

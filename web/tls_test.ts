@@ -100,7 +100,7 @@ Deno.test("Certificates refuses a certificate that is not good yet, or no longer
   });
 });
 
-/** Looks at the files, and tells what came of it. */
+/** Checks the files once. Returns what changed. */
 function look(certificates: Certificates): { used: TlsOptions[]; expires: Date[]; faults: string[] } {
   const seen = { used: [] as TlsOptions[], expires: [] as Date[], faults: [] as string[] };
   certificates.poll((options) => seen.used.push(options), {

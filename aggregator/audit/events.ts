@@ -48,7 +48,7 @@ const AUDIT_LOCK = 7_026_413;
 /** The hash before a chain's first event. */
 export const NO_HASH = "00".repeat(32);
 
-/** What an event tells, beside who did it and why. */
+/** What an event reports, besides who did it and why. */
 export type EventDetails = Readonly<Record<string, string | number | boolean>>;
 
 /** What a change of state was like before and after. */
@@ -76,7 +76,7 @@ export function hashOfEvent(event: ChainedEvent): string {
 }
 
 /**
- * Appends an event, inside the caller's transaction: it is there if what it tells of is.
+ * Appends an event, inside the caller's transaction: it is written if and only if the change that it reports is.
  *
  * @param election Whose chain; `null` for the office's.
  * @param change State before and after, where a state changed.

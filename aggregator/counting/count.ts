@@ -26,7 +26,7 @@ export const COUNT_BATCH_RECORDS = 2_000;
 const FINISH_BATCH_MS = 3_000;
 
 /**
- * Counting was to end, and the database has not said what became of a batch. Nothing is lost: whoever takes the
+ * Counting was to end, and the database has not said what became of a batch. Nothing is lost: the process that takes the
  * partition next finds out.
  */
 export class BatchAbandoned extends Error {
@@ -51,9 +51,9 @@ export type CounterOptions =
     gather?: GatherOptions;
     /** How long a batch may still take once the signal has aborted, in milliseconds. */
     finishMs?: number;
-    /** Told what was committed. */
+    /** Called with what was committed. */
     onCounted?(outcomes: readonly OutcomeDelta[], records: number): void;
-    /** Told how the committed records were judged, and how many sequence numbers came a second time. */
+    /** Called with the judgements of the committed records, and how many sequence numbers came a second time. */
     onJudged?(records: readonly JudgedRecord[], repeated: number): void;
   }>;
 
@@ -250,7 +250,7 @@ class Counter implements LogConsumer {
   }
 }
 
-/** The first entries, with no more records than {@link COUNT_BATCH_RECORDS}; one at the least. */
+/** The first entries, with no more records than {@link COUNT_BATCH_RECORDS}; at least one. */
 function firstEntries(entries: readonly StoredRecord[], voteBytes: number): readonly StoredRecord[] {
   let records = 0;
   const end = entries.findIndex((entry, i) =>

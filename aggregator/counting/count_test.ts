@@ -585,7 +585,7 @@ Deno.test("counting gives up at once on an error of its own", async () => {
   });
 });
 
-Deno.test("counting lets go of a batch that the database does not answer for, soon after it is told to end", async () => {
+Deno.test("counting gives up a batch for which the database does not answer, soon after it is aborted", async () => {
   await withDatabase(async (db) => {
     const { log, history } = await ballotBox(db, 2);
     const stop = new AbortController();

@@ -182,7 +182,7 @@ for (const trouble of ["before commit", "answer lost"] as const) {
     await scene.pass();
     await Promise.all(done);
     assert.equal(scene.transactions, trouble === "answer lost" ? 1 : 2);
-    assert.deepEqual(scene.counted, [9], "what was committed is told once");
+    assert.deepEqual(scene.counted, [9], "what was committed is reported once");
     assert.deepEqual(await scene.outcomes(), [["0/counted", 2], ["1/counted", 3], ["2/counted", 4]]);
     await scene.assertRecounted();
   });
@@ -276,7 +276,7 @@ Deno.test("a partition that is taken again while its records wait counts them on
   await scene.assertRecounted();
 });
 
-Deno.test("counting ends at once when it is told to while it gathers, and the next counter counts all", async () => {
+Deno.test("counting ends at once when it is aborted while it gathers, and the next counter counts all", async () => {
   const scene = await openScene();
   const entries = await cast(scene, 2, 2, 0);
   const counter = await scene.counter();

@@ -21,7 +21,7 @@ import { isBeingRebuilt } from "./rebuild_lease.ts";
 /** Waits after counting failed, in milliseconds: doubled from the first up to the last, until something is counted. */
 const AGAIN_FIRST_MS = 1_000;
 const AGAIN_LAST_MS = 10_000;
-/** How often the log is held against the positions, in milliseconds. */
+/** How often the log is compared with the positions, in milliseconds. */
 const POLL_EVERY_MS = 2_000;
 /** How long counting may fail before the election is said not to be counted, in milliseconds. */
 const FAILING_AFTER_MS = 5_000;
@@ -35,7 +35,7 @@ export type ElectionCountOptions = Readonly<{
   now(): number;
   signal: AbortSignal;
   onCounted(outcomes: readonly OutcomeDelta[], records: number): void;
-  /** Told how counted records were judged, and how many sequence numbers came a second time. */
+  /** Called with the judgements of counted records, and how many sequence numbers came a second time. */
   onJudged?(records: readonly JudgedRecord[], repeated: number): void;
   onFault(what: string, error: unknown): void;
   pollEveryMs?: number;

@@ -1,6 +1,6 @@
 /**
  * When a counting transaction begins, and with which batches. The rows that one transaction changes appear together to
- * whoever reads the tables repeatedly, so a transaction should not hold a single vote.
+ * someone who reads the tables repeatedly, so a transaction should not hold a single vote.
  *
  * @module
  */
@@ -160,7 +160,7 @@ export class Gathering<B extends GatheredBatch, V> {
     return !this.#signal.aborted && isDue(batches, leastVotes(), nowMs(), maxWaitMs);
   }
 
-  /** Takes as many as a transaction may hold, and one at the least. */
+  /** Takes as many as a transaction may hold, and at least one. */
   #takeWaiting(): Waiting<B, V>[] {
     let records = 0;
     const fitting = this.#waiting.findIndex(({ batch }, i) =>

@@ -117,7 +117,7 @@ async function rebuildHeld(
     );
     await clear(query, election);
     const voters = await rebuildRoll(query, election, master);
-    // Last: whoever else has something to put on the audit trail waits until this transaction ends.
+    // Last: all other writers of the audit trail wait until this transaction ends.
     await noteLosses(query, now, election, losses);
     await appendAudit(query, now, "rebuild_started", election, {});
     return voters;

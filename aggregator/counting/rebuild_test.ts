@@ -486,7 +486,7 @@ Deno.test("rebuild() that is broken off keeps counting from going on, until it i
   await box.count();
 });
 
-Deno.test("rebuild() takes the partitions from whoever counted them", async () => {
+Deno.test("rebuild() takes the partitions from the process that counted them", async () => {
   const box = await openBallotBox(db, `box-${boxes++}`, { partitions: 1 });
   await fillBallotBox(box);
   const { log, history } = box;

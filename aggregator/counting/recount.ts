@@ -263,7 +263,7 @@ async function readSequences(query: Query, election: string): Promise<Map<string
   return new Map(rows.map(({ key, numbers }) => [shortKey(key), summaryOf(bitsToBytes(numbers))]));
 }
 
-/** What tells one set of numbers from another, short enough to be shown. */
+/** A short digest of a set of numbers, to be shown. */
 function summaryOf(numbers: Uint8Array): string {
   return sha256(numbers).subarray(0, 8).toHex();
 }

@@ -1,5 +1,5 @@
 /**
- * Trying again what failed only because the database was away.
+ * Retries work that failed only because the database was away.
  *
  * @module
  */
@@ -14,7 +14,7 @@ export type RetryOptions = Readonly<{
   signal: AbortSignal;
   /** Waits so many milliseconds, and rejects when the signal aborts. */
   wait(ms: number): Promise<unknown>;
-  /** Told of a failure after which it is tried again. */
+  /** Called with an error that is retried. */
   onRetry?(error: unknown): void;
 }>;
 

@@ -1,6 +1,6 @@
 /**
  * Work that one process does at a time, by a lease in the database. A process that slept past its lease may still do a
- * little of it: whoever works under a lease must bear that.
+ * little of it: work under a lease must tolerate that.
  *
  * @module
  */

@@ -24,7 +24,7 @@ export type DatabaseState = Readonly<{
 export type DatabaseWatchOptions = Readonly<{
   databases: Databases;
   signal: AbortSignal;
-  /** Told when the database is away, and when it answers again (`undefined`). */
+  /** Called when the database is away (why), and when it answers again (`undefined`). */
   onChange?(away: string | undefined): void;
   askEveryMs?: number;
   awayAfterMs?: number;

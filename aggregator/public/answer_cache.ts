@@ -20,7 +20,7 @@ export const CACHE_LIMITS = {
   waitingReads: 256,
   /** How long the newest revision of an election is taken as the newest. */
   revisionMs: 100,
-  /** The same for one who has seen a newer one on the stream. */
+  /** The same for a client that has seen a newer one on the stream. */
   behindMs: 10,
   /** How long an answer is good that changes with every counted vote. */
   countMs: 1_000,
@@ -135,7 +135,7 @@ export class AnswerCache {
       return true;
     }
     if (this.#waiting.length >= this.#limits.waitingReads) return false;
-    // Whoever leaves hands its turn over.
+    // A request that leaves gives its turn to the next one.
     await new Promise<void>((resolve) => this.#waiting.push(resolve));
     return true;
   }

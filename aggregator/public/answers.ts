@@ -1,5 +1,5 @@
 /**
- * What answers have in common: how a request is refused, and how an answer is told from the one before (RFC 9110,
+ * What answers have in common: how a request is refused, and how an answer is distinguished from the one before (RFC 9110,
  * section 8.8.3).
  *
  * @module

@@ -32,7 +32,7 @@ export function diskFault(
   return undefined;
 }
 
-/** What whoever is not root may still write. A directory that is not there yet has room. */
+/** Bytes that a user other than root may still write. A directory that does not exist yet has room. */
 function freeBytesOf(directory: string): number {
   try {
     const { bavail, bsize } = statfsSync(directory);

@@ -1,5 +1,5 @@
 /**
- * The newest revision of each election, asked of the database a few times a second at the most, whoever wants to know.
+ * The newest revision of each election. The database is asked at most a few times a second, however many clients ask.
  *
  * @module
  */

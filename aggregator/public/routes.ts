@@ -224,7 +224,7 @@ export const streamRoute = createRoute({
 export const gatewaysRoute = createRoute({
   method: "get",
   path: "/v1/elections/{election}/gateways",
-  summary: "What gateways state that they took, held against what was read",
+  summary: "What gateways state that they took, compared with what was read",
   request: { params: election },
   responses: {
     200: json("By gateway and sender key", gatewaysSchema),
@@ -285,7 +285,7 @@ export const syncRoute = createRoute({
   method: "post",
   path: SYNC_PATH,
   summary:
-    "A gateway asks for its stations' keys and tells of its sender keys, signed; the answer is sealed to it",
+    "A gateway asks for its stations' keys and reports its sender keys, signed; the answer is sealed to it",
   description:
     "The signature's profile and the answer are those of docs/wire-format.md. Every answer has the aggregator's time in `pollwire-time`, in milliseconds since 1970.",
   request: {

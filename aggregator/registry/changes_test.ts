@@ -38,7 +38,7 @@ async function changes(election: string): Promise<[revision: number, kind: strin
   return rows.map(({ revision, kind, positions }) => [revision, kind, positions]);
 }
 
-/** The newest revision, and those that counting is held to by partition. */
+/** The newest revision, and the one that counting must have, by partition. */
 async function revisions(election: string): Promise<[newest: number, counting: number[]]> {
   const [{ revision }] = await db.query<{ revision: number }>(
     "SELECT revision::int FROM registry.revisions WHERE election = $1",

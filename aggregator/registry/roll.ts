@@ -56,7 +56,7 @@ export function ageGroupOf(birthDate: string, day: string): string {
 }
 
 /**
- * Puts voters on an election's roll, in transactions of {@link ROLL_BATCH} at the most: what was written before a fault stays, and
+ * Puts voters on an election's roll, in transactions of at most {@link ROLL_BATCH}: what was written before a fault stays, and
  * a second import continues from there. When a voter is given twice, the first line counts.
  *
  * Each transaction that puts anyone on the roll is one change of history. Its voters may vote from its positions on: records

@@ -165,7 +165,7 @@ export class SenderKeys {
 /** What statements are checked with: the gateway's key, and where it is, the key that they are sealed to. */
 export type StatementKeys = Pick<SyncKeys, "gatewayKey" | "sealing">;
 
-/** Stores what statements state. Only who has the sender key can state: so it is this gateway's, whoever registered it. */
+/** Stores statements. Only the owner of a sender key can make one: so the key is this gateway's, even if another registered it. */
 async function storeStated(
   query: Query,
   { election, gateway }: Pick<Claimant, "election" | "gateway">,

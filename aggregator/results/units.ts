@@ -57,8 +57,8 @@ export function readUnit({ id, region, station, mode, members }: UnitRow): Unit 
 export type Batch = Readonly<{ unit: Unit; cells: readonly Cell[] }>;
 
 /**
- * How many voters a cell has, at the least, of whom nothing was ever published. Below 0 when a rebuild found fewer voters:
- * then the others of its group must make up for it.
+ * Minimum number of a cell's voters of whom nothing was ever published. Below 0 when a rebuild found fewer voters:
+ * then the other cells of its group must make up for it.
  */
 function fresh({ counted, known }: Cell): number {
   return counted - known;

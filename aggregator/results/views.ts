@@ -1,5 +1,5 @@
 /**
- * The port of the views: what is released, beside the log, for whoever follows a cluster's topics. A view is never
+ * The port of the views: what is released, beside the log, for programs that follow a cluster's topics. A view is never
  * the truth, and is made again from the database when it is lost. The embedded log has none.
  *
  * @module
@@ -20,7 +20,7 @@ export type ViewPage = Readonly<
 
 /** Where views are written to. */
 export interface Views {
-  /** Where a view ends: it rises by one with every row that is written, whoever writes it. */
+  /** Where a view ends: it rises by one with every row that anybody writes. */
   end(view: View): Promise<number>;
 
   /** Reads a view up to its end, in one page at least. A key may come more than once: its last row stands. */

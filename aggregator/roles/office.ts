@@ -84,7 +84,7 @@ export class Office {
     if (known !== undefined) return known;
     const opened = Promise.resolve(openLog(election, partitions));
     this.#logs.set(election, opened);
-    // The next one who asks tries again.
+    // The next request tries again.
     opened.catch(() => this.#logs.delete(election));
     return opened;
   }

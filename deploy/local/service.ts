@@ -21,7 +21,7 @@ export type ProcessSpec = Readonly<{
   program: string;
   args: readonly string[];
   environment?: Readonly<Record<string, string>>;
-  /** The user to run it as, when the stack is started by root; otherwise it runs as whoever starts the stack. */
+  /** The user to run it as, when the stack is started by root; otherwise as the user who starts the stack. */
   user?: string;
   /** The signal that makes it shut down cleanly; SIGTERM when left out. */
   stopSignal?: Deno.Signal;

@@ -19,7 +19,7 @@ type CountryOptions =
 const DAY_MS = 86_400_000;
 /** Without a day, an election is open from this day's first moment, for so many days. */
 const OPEN_DAYS = 7;
-/** Voters after which progress is told. */
+/** Voters after which progress is reported. */
 const TOLD_EVERY = 1_000;
 
 /** The command `country`. */

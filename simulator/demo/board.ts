@@ -1,5 +1,5 @@
 /**
- * How a demo is told of: as a board of lines on a terminal, as one line elsewhere.
+ * Shows a demo: as a board of lines on a terminal, as one line elsewhere.
  *
  * @module
  */

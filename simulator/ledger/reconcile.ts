@@ -1,5 +1,5 @@
 /**
- * Holds the aggregator to the ledger, and tells what came of it.
+ * Compares the aggregator with the ledger, and reports the differences.
  *
  * @module
  */

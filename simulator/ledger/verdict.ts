@@ -159,7 +159,7 @@ function judgeVote(
   differences: Differences,
 ): void {
   const { kind } = sent;
-  // Nobody is told of what belongs to no vote id: the reconciliation must have it.
+  // Records without a vote id are in no answer: the reconciliation must have them.
   const name = became ?? (acknowledged ? unansweredOf(kind) : undefined) ?? "none";
   const ofKind = summary.kinds.get(kind)!;
   ofKind.sent++;

@@ -1,5 +1,5 @@
 /**
- * How runs tell what came of them.
+ * Reports of runs.
  *
  * @module
  */

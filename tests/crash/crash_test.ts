@@ -18,7 +18,7 @@ import { longTest } from "../runs.ts";
 import { AGGREGATOR, until } from "./processes.ts";
 import { GATEWAYS, Scene } from "./scene.ts";
 
-/** How often each point is hit, at the least. */
+/** Minimum hits of each point. */
 const HITS = Number(Deno.env.get("CRASH_HITS") || 10);
 const SEED = Number(Deno.env.get("CRASH_SEED") || Date.now() % 1e9);
 const VOTES_PER_SECOND = 200;
@@ -49,7 +49,7 @@ longTest("no vote that was acknowledged is lost or counted twice, whatever dies"
   const random = seededRandom(SEED, "kills");
   let sound = true;
   const step = async (name: string, fn: () => Promise<void>) => {
-    // The processes outlive the step that started them; the test as a whole is held to leaving nothing behind.
+    // The processes outlive the step that started them; the test as a whole must leave nothing behind.
     sound &&= await t.step({ name, fn, sanitizeOps: false, sanitizeResources: false });
   };
   try {
@@ -168,7 +168,7 @@ function removeSpool({ dataDir }: Scene): void {
 }
 
 /**
- * Holds what is shown to the ledgers and then the tables to the log, for which everything is stopped.
+ * Compares what is shown with the ledgers, then stops everything and compares the tables with the log.
  *
  * @param keep Whether a copy of the database as it is now is kept.
  */

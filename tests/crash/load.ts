@@ -24,7 +24,7 @@ import { Pacer } from "../../simulator/workers.ts";
 
 /** Devices that vote at once, spread over the stations. */
 const DEVICES = 8;
-/** Votes of a batch at the most. */
+/** Maximum votes of a batch. */
 const MAX_BATCH_VOTES = 30;
 /** Voters of whom a second vote may be drawn: the last so many of a region. */
 const RECENT_VOTERS = 250;
@@ -222,7 +222,7 @@ export class Round {
   /** Begins to ask the aggregator what became of the votes. */
   ask(): void {
     this.#asking ??= this.#settler.run(this.#stop.signal, () => this.#over);
-    this.#asking.catch(() => {}); // Whoever waits for it in settle() is told.
+    this.#asking.catch(() => {}); // settle() rejects with it.
   }
 
   /**

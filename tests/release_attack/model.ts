@@ -1,5 +1,5 @@
 /**
- * A publisher in memory that keeps sets of voters where the real one keeps numbers. It is held to the real one by
+ * A publisher in memory that keeps sets of voters where the real one keeps numbers. It is compared with the real one by
  * release_attack_test.ts; what it adds is that the attack can be told whose votes are in what was published.
  *
  * @module

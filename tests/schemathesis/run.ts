@@ -15,7 +15,7 @@ import { PollwireProcesses } from "../../simulator/processes/pollwire.ts";
 import { withDirectory } from "../directory.ts";
 
 const SCHEMATHESIS = "schemathesis==4.32.5";
-/** Requests of each operation that are made up in each phase, at the most. */
+/** Requests of each operation that are made up in each phase,. */
 const MAX_EXAMPLES = 60;
 const SEED = 20_201_103;
 const HOUR_MS = 3_600_000;

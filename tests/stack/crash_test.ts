@@ -17,7 +17,7 @@ import { command } from "./local_stack.ts";
 import { OwnStack, type ServerName } from "./own_stack.ts";
 import { makeVotesTopic, removeTopic } from "./topics.ts";
 
-/** How often each thing is done, at the least. */
+/** Minimum times that each thing is done. */
 const HITS = Number(Deno.env.get("CRASH_HITS") || 1);
 const SEED = Number(Deno.env.get("CRASH_SEED") || Date.now() % 1e9);
 /** How long Kafka is away while votes go on being cast, in milliseconds. */
@@ -274,7 +274,7 @@ async function refusesForRoom(origin: string): Promise<boolean> {
   return /^pollwire_gateway_votes_total\{[^}]*answer="spool-full"[^}]*\} [1-9]/m.test(metrics);
 }
 
-/** Holds what is shown to the ledgers and then the tables to the log, for which everything is stopped. */
+/** Compares what is shown with the ledgers, then stops everything and compares the tables with the log. */
 async function recounts({ scene, stack }: Environment): Promise<void> {
   await scene.start();
   await scene.compare(stack.environment.ELASTICSEARCH_URL);

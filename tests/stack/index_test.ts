@@ -32,7 +32,7 @@ async function isEqual(db: Database, index: TallyIndex, election: string): Promi
   }
 }
 
-/** An index whose server is killed while the first lot of documents for one of its indices is under way. */
+/** An index whose server is killed while the first batch of documents for one of its indices is under way. */
 function killedIn(
   name: IndexName,
   index: TallyIndex,
@@ -150,7 +150,7 @@ stackTest("two that index at once leave one copy of everything", () =>
   }));
 
 stackTest(
-  "reindex on a live index: who reads sees all of it at every moment",
+  "reindex on a live index: a reader sees all of it at every moment",
   () =>
     withDatabase(async (db) => {
       const election = await VotedElection.open(db, "reindexed", 200);

@@ -1,5 +1,5 @@
 /**
- * Documents of rows: with names spelled out, without anything that tells of a single voter.
+ * Documents of rows: with names spelled out, without anything about a single voter.
  *
  * @module
  */

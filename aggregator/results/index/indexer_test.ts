@@ -119,7 +119,7 @@ Deno.test("Indexer brings up what is there, and what comes", async () => {
   });
 });
 
-Deno.test("Indexer brings up turnout, rejections and the audit trail, and tells of no voter", async () => {
+Deno.test("Indexer indexes turnout, rejections and the audit trail, and nothing of a single voter", async () => {
   await withIndexer(async ({ db, index }) => {
     const minute = "2026-11-03T12:00:00.000Z";
     await countVoters(db.query, 5, { station: "n-1", minute, region: "north", lane: 0 });
@@ -371,7 +371,7 @@ Deno.test("Indexer rebuilds tallies and ballots when the index has some that the
     await has(index, "tallies", 1);
     assert.deepEqual(votes(index), { "n-1/in_person": 1 });
     await eventually(
-      "it is told",
+      "the rebuild is reported",
       () => rebuilt.join().startsWith("tallies ballots: tallies are not those of the results"),
     );
   });
@@ -410,6 +410,9 @@ Deno.test("Indexer rebuilds everything when the index is of another database", a
       const found = votes(index);
       return found["n-1/in_person"] === 9 && Object.keys(found).length === 1;
     });
-    await eventually("it is told", () => rebuilt.join().endsWith("the index is of another database"));
+    await eventually(
+      "the rebuild is reported",
+      () => rebuilt.join().endsWith("the index is of another database"),
+    );
   }, other);
 });

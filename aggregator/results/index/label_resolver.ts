@@ -20,7 +20,7 @@ export class LabelResolver {
   /** Kept as long as the names: where places lie is written once, when an election is created. */
   readonly #labels = new WeakMap<ElectionNames, Labels>();
 
-  /** @param elections Shared with whoever else of the process needs names; one of its own when left out. */
+  /** @param elections Shared with the other parts of the process; its own when left out. */
   constructor(elections: Elections = new Elections()) {
     this.#elections = elections;
   }

@@ -51,7 +51,7 @@ export type RebuildOptions = Readonly<{
   index: TallyIndex;
   resolver: LabelResolver;
   signal?: AbortSignal;
-  /** Told of every lot of documents. */
+  /** Called after every batch of documents. */
   onWritten?(name: IndexName, documents: number): void;
 }>;
 

@@ -109,7 +109,7 @@ export class IndexFault extends Error {
   override name = "IndexFault";
 }
 
-/** Adds up what became of two lots of documents. */
+/** Adds up the results of two batches of documents. */
 export function addUpserted(a: Upserted, b: Upserted): Upserted {
   return {
     written: a.written + b.written,
