@@ -32,7 +32,7 @@ export const VIEW_TOPICS = {
 /** Segment size of a view, in bytes. */
 const VIEW_SEGMENT_BYTES = "16777216";
 
-/** An election, as far as its log is concerned. */
+/** An election's log: its name and its partitions. */
 export type LoggedElection = Readonly<{ election: string; partitions: number }>;
 
 /** A topic as it must be. */
@@ -70,8 +70,8 @@ function copies(brokers: number): { replicas: number; settings: Record<string, s
 /**
  * The declared list: every topic, for a cluster of so many brokers.
  *
- * - Logs keep everything for ever, and their times are the broker's: when a record came is not for its sender to say.
- *   The broker stores them uncompressed, whatever came: else one batch in a codec that a reader lacks would stop it.
+ * - Logs keep everything forever. Append times are the broker's, because a sender could name any time.
+ *   The broker stores records uncompressed: one batch in a codec that a reader lacks would stop that reader.
  * - Views are of one partition, so that all of it has one order, and keep the newest of each key. The segment that is
  *   written to is never compacted: small ones keep a view short enough to be read whole.
  */

@@ -137,7 +137,7 @@ Deno.test("Acceptor.accept() writes a receipt that says who and when, and never 
   assert.ok(isGenuine(election.receiptKey, receipt));
 });
 
-Deno.test("Acceptor.accept() spells the time of each vote, not that of the one before", () => {
+Deno.test("Acceptor.accept() gives each vote its own time, not that of the one before", () => {
   const acceptor = new Acceptor();
   const minutes = [NOON_MS, NOON_MS, NOON_MS + 60_000].map((nowMs) =>
     taken(accept(testVote(), { acceptor, nowMs })).receipt.minute

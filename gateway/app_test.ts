@@ -256,7 +256,7 @@ for (const endpoint of ["vote", "batch"] as const) {
     assert.equal(changed.reason, "signature-invalid", "the type is signed as it is sent");
   });
 
-  Deno.test(`POST ${path} is not to be had under another spelling of its address`, async () => {
+  Deno.test(`POST ${path} answers 404 for other forms of its path`, async () => {
     for (const other of [path.replace("votes", "vote%73"), `${path}/`, path.toUpperCase(), `/${path}`]) {
       const from = request({});
       const { headers, body } = from;
@@ -915,7 +915,7 @@ Deno.test("a refused request's body is read to its end, so that the answer arriv
   assert.equal(taken, 11);
 });
 
-Deno.test("an election is served as it is when a request comes: a new manifest holds from then on", async () => {
+Deno.test("every request is checked with the newest manifest", async () => {
   const gateway = testGateway();
   assert.equal((await send(gateway, voteRequest(testVote()))).status, 202);
   const denied = indexElection({ ...testManifest(testDefinition(), 2), denied: ["n-1-a.1"] });
@@ -954,7 +954,7 @@ Deno.test("GET /openapi.json documents every answer that these tests have seen, 
   documented.add("GET /openapi.json 200 ");
   const undocumented = [...seen].filter((each) => !documented.has(each));
   assert.deepEqual(undocumented, []);
-  // Another spelling of an address is not this address.
+  // Another form of a path is not this path.
   const unseen = [...documented].filter((each) => !seen.has(each));
   assert.deepEqual(unseen.sort(), [
     "POST /v1/votes 404 not-found",

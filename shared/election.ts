@@ -326,7 +326,7 @@ export function indexElection(manifest: Manifest, before?: ElectionIndex): Elect
   });
 }
 
-/** Whether two lists spell the same. The schema puts their fields in one order. */
+/** Whether two lists are equal as JSON. The schema puts their fields in one order. */
 function isEqualList(one: readonly object[], other: readonly object[]): boolean {
   return one.length === other.length &&
     one.every((each, i) => JSON.stringify(each) === JSON.stringify(other[i]));

@@ -148,7 +148,7 @@ const TEXT = new TextDecoder().decode(voteText(testRecord("1")));
 const statement = (making: Partial<EntryMaking> = {}) =>
   madeEntry({ kind: "statement", sequence: 3, plaintext: plainStatement(3), ...making });
 
-/** Ways to each reason, in words, and the entry that went it. */
+/** For each reason: entries that are rejected for it, each with a description. */
 const REJECTED: Record<JudgedReason, [string, StoredRecord][]> = {
   unreadable: [
     ["format 1", changed({ version: "1" })],
@@ -688,7 +688,7 @@ Deno.test("judge() rejects a vote of a gateway ahead that no manifest allows, wh
   assert.equal(verdict(entry({ station: "n-2" }, ahead), longAgo), "held/clock");
 });
 
-/** Station n-2 turns to g-2, and g-1 no longer takes its votes. */
+/** Station n-2 is assigned to g-2, and g-1 no longer takes its votes. */
 const MOVED: Manifest["gateways"] = [
   { id: "g-1", stations: ["n-1"], fallbackFor: [] },
   { id: "g-2", stations: ["n-2", "s-1", "s-2"], fallbackFor: ["n-1"] },

@@ -19,7 +19,7 @@ Deno.test.sanitizer({ ops: true, resources: true });
 const MUTANTS = runs(100_000, 10_000);
 /** Valid requests that mutants are made from, half of them batches. */
 const ORIGINALS = 32;
-/** Most changes that one mutant has. */
+/** Maximum changes that one mutant has. */
 const MAX_CHANGES = 3;
 
 const PROFILE = ["content-type", "content-digest", "idempotency-key", "signature-input", "signature"];

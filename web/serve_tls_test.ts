@@ -214,7 +214,7 @@ Deno.test("serve() keeps its certificates when the new ones cannot be used, and 
   });
 });
 
-Deno.test("serve() takes up new authorities for clients", async () => {
+Deno.test("serve() uses new authorities of clients without a restart", async () => {
   await withScene(async ({ directory, authority, files }) => {
     const devices = await TestAuthority.make(directory, "devices");
     const others = await TestAuthority.make(directory, "others");

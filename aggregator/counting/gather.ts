@@ -25,7 +25,7 @@ export type GatherOptions = Readonly<{
   leastVotes(): number;
   /** Milliseconds that never go back. */
   nowMs(): number;
-  /** Waits so many milliseconds, and rejects when the signal aborts. */
+  /** Waits, and rejects when the signal aborts. */
   wait(ms: number): Promise<unknown>;
   /** How long the oldest record waits for others, in milliseconds; {@link GATHER_MAX_WAIT_MS} when left out. */
   maxWaitMs?: number;

@@ -1,6 +1,6 @@
 /**
- * Holds a running election's log against its positions, again and again: counting hears nothing of records that were
- * deleted before it read them, and nothing of a log that does not answer.
+ * Repeatedly compares a running election's log with its positions. The consumer alone does not notice records that were
+ * deleted before it read them, nor a log that does not answer.
  *
  * @module
  */

@@ -12,7 +12,7 @@ const RETRY_LAST_MS = 5_000;
 /** How to try again. */
 export type RetryOptions = Readonly<{
   signal: AbortSignal;
-  /** Waits so many milliseconds, and rejects when the signal aborts. */
+  /** Waits, and rejects when the signal aborts. */
   wait(ms: number): Promise<unknown>;
   /** Called with an error that is retried. */
   onRetry?(error: unknown): void;
@@ -35,7 +35,7 @@ export async function retryPassing<T>(
 }
 
 /**
- * Waits for work, and once the signal has aborted for so many milliseconds more. Work that is left behind ends by
+ * Waits for work; once the signal has aborted, at most `ms` milliseconds more. Work that is not waited for ends by
  * itself.
  *
  * @param late Makes the error to reject with when the time is over.

@@ -77,7 +77,7 @@ export function isoTime(column: string): string {
   return `to_char(${column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
 }
 
-/** An array parameter in PostgreSQL's own spelling, for values that need no escaping (ids, hex, numbers, times). */
+/** An array parameter as a PostgreSQL literal, for values that need no escaping (ids, hex, numbers, times). */
 export function arrayLiteral(values: readonly (string | number | null)[]): string {
   return `{${values.map(element).join(",")}}`;
 }

@@ -1,6 +1,6 @@
 /**
- * Asks again and again whether the database answers. A server that neither answers nor closes its connections is
- * noticed by nothing else for as long as a statement may take.
+ * Repeatedly asks whether the database answers. Without it, a server that neither answers nor closes its connections is
+ * noticed only when a statement's timeout ends.
  *
  * @module
  */

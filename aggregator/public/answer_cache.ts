@@ -22,7 +22,7 @@ export const CACHE_LIMITS = {
   revisionMs: 100,
   /** The same for a client that has seen a newer one on the stream. */
   behindMs: 10,
-  /** How long an answer is good that changes with every counted vote. */
+  /** Maximum age of an answer that changes with every counted vote. */
   countMs: 1_000,
 };
 
@@ -38,7 +38,7 @@ export type Question = Readonly<{
   key: string;
   /** What the answer depends on: a kept answer of another version is read again. */
   version?: string;
-  /** How old a kept answer may be, in milliseconds; for ever when left out. */
+  /** How old a kept answer may be, in milliseconds; forever when left out. */
   maxAgeMs?: number;
   /** Headers of the answer, with `cache-control`. */
   headers: Readonly<Record<string, string>>;

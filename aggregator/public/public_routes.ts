@@ -46,7 +46,7 @@ export type PublicSources = Readonly<{
   elections: Elections;
   revisions: Revisions;
   cache: AnswerCache;
-  /** How long an answer is good that changes with every counted vote, in milliseconds. */
+  /** Maximum age of an answer that changes with every counted vote, in milliseconds. */
   countMs: number;
   roll: RollCounts;
   /** Where each partition of an election's log ends; `undefined` when the log cannot be asked. */

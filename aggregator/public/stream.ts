@@ -62,7 +62,7 @@ type Client = {
   onLeave(): void;
 };
 
-/** Spells one event. */
+/** Formats one event. */
 function eventOf(event: string, data: unknown, id?: number): Uint8Array<ArrayBuffer> {
   return utf8(`event: ${event}\n${id === undefined ? "" : `id: ${id}\n`}data: ${JSON.stringify(data)}\n\n`);
 }

@@ -218,7 +218,7 @@ export async function electionIds(query: Query): Promise<string[]> {
 }
 
 /**
- * An election's device keys that are good at a time, or will be.
+ * An election's device keys that are valid at a time, or later.
  *
  * @param stations Only those of devices at these stations; all when left out.
  */
@@ -245,7 +245,7 @@ export async function deviceKeys(
 }
 
 /**
- * Gives a device its next key. The old one stays good for `overlapS` seconds, for the votes that it signed.
+ * Gives a device its next key. The old one stays valid for `overlapS` seconds, for the votes that it signed.
  *
  * @returns the new version.
  */

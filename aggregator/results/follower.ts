@@ -25,7 +25,7 @@ export interface ReleaseSink {
   readonly pace: FollowerPace;
   /** The one election that it takes; all when left out. */
   readonly election?: string;
-  /** Most releases of a page. */
+  /** Maximum releases of a page. */
   readonly pageReleases: number;
 
   /** Gets ready. Returns the revisions up to which it has releases; `undefined` when it takes none now. */

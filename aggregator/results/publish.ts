@@ -32,7 +32,7 @@ const PUBLISH_LOCK = 7_026_412;
 /** When to release, for one election. */
 export type ReleasePolicy = Readonly<{
   election: string;
-  /** k: what is published holds at least so many voters that were not published before. */
+  /** k: the minimum number of voters in a release who were not published before. */
   threshold: number;
   /** Whether anything may be shown before the final release. */
   beforeFinal: boolean;

@@ -23,7 +23,7 @@ import {
 import type { View, ViewRow, Views } from "./views.ts";
 
 const PACE: FollowerPace = { pollMs: 1_000, retryMs: 1_000, longestRetryMs: 1_000 };
-/** How long a process that says nothing keeps others from writing, in milliseconds: longer than one write may take. */
+/** How long a lease keeps other processes from writing, in milliseconds: longer than one write may take. */
 const LEASE_MS = 20_000;
 /** Rows of one write. */
 const WRITE_ROWS = 2_000;

@@ -8,7 +8,7 @@
 /** Which there are. `tallies` and `turnout` keep the newest row of each key; so does `rejections`, of one each. */
 export type View = "tallies" | "turnout" | "rejections";
 
-/** A row: what it is of, always spelled in the same way, and what is said of it; `null` takes it off the view. */
+/** A row. `key` has always the same form for the same subject; a `value` of `null` deletes the row. */
 export type ViewRow = Readonly<
   { key: string; value: Readonly<Record<string, string | number>> | null }
 >;

@@ -20,7 +20,7 @@ export const LOOPBACK = ["DNS:localhost", "IP:127.0.0.1"];
 /** Files, absolute. */
 export type Certificate = Readonly<{ certFile: string; keyFile: string }>;
 
-/** Makes the authority unless it is there, good for a day more. */
+/** Makes the authority, unless there is one that is valid for another day. */
 export async function makeAuthority(directory: string): Promise<Certificate> {
   const made = { certFile: `${directory}/ca.crt`, keyFile: `${directory}/ca.key` };
   if (await isGood(made)) return made;

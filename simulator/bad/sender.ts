@@ -1,5 +1,5 @@
 /**
- * Sends wrong requests to a station's gateways, again and again until one has answered: a gateway that is down or busy
+ * Sends wrong requests to a station's gateways, and retries until one has answered: a gateway that is down or busy
  * has not refused anything.
  *
  * @module

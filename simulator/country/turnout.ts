@@ -118,8 +118,8 @@ export function comersOf(
 }
 
 /**
- * How many voters must be on a roll so that so many of them come, with some to spare: regions differ in size and lean,
- * and chance has its part.
+ * How many voters a roll needs so that at least `comers` of them come: with some to spare, because regions differ in size and
+ * lean, and because of chance.
  */
 export function rollFor(comers: number, share: number): number {
   const away = comers * (1 - share) / share;

@@ -22,10 +22,10 @@ export type Scene = Readonly<{
 
 const BAR_COLUMNS = 24;
 const LABEL_COLUMNS = 12;
-/** Most reasons that one line names. */
+/** Maximum reasons that one line names. */
 const MAX_CAUSES = 6;
 
-/** The lines of the board. */
+/** One line for each part of a status: its age, the gateways, the aggregator, memory, refusals. */
 export function boardLines(scene: Scene, status: Status): string[] {
   const { aggregator, gateways, memory, refusals } = status;
   const line = (label: string, text: string) => `  ${label.padEnd(LABEL_COLUMNS)}${text}`;

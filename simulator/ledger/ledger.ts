@@ -36,7 +36,7 @@ const sentSchema = z.strictObject({
 const entrySchema = z.discriminatedUnion("entry", [
   sentSchema,
   /**
-   * The same vote was handed over once more: to see that it is not counted twice; because nothing came of it; or because
+   * The same vote was sent again: to see that it is not counted twice; because no answer came; or because
    * one gateway's record of it was held or rejected, which proves nothing.
    */
   z.strictObject({

@@ -12,14 +12,14 @@ import type { LedgerEntry, SentEntry } from "./ledger.ts";
 
 /** What a ledger amounts to. */
 export type LedgerSummary = Readonly<{
-  /** Kind → how many such votes were sent, and what became of how many. `none`: nobody said. */
+  /** Kind → how many such votes were sent, and what became of how many. `none`: no answer came. */
   kinds: ReadonlyMap<VoteKind, { sent: number; became: Map<string, number> }>;
   /**
-   * Votes handed over once more: on purpose; for want of an answer; and because one gateway's record of it was held or
-   * rejected.
+   * Votes sent again: on purpose (`asked`); without an answer (`pending`); and because one gateway's record was `held` or
+   * `rejected`.
    */
   again: Record<"asked" | "pending" | "held" | "rejected", number>;
-  /** Of the last two, by what became of the vote: of so many more records it is no fault. */
+  /** Votes of the last two, by outcome. The log may have that many records more. */
   copies: Map<string, number>;
   acknowledged: number;
   /** Acknowledged votes by their outcome in the aggregator's reconciliation: `counted`, `duplicate/double_vote` … */
@@ -32,7 +32,7 @@ export type LedgerSummary = Readonly<{
 
 type Summing = { -readonly [Key in keyof LedgerSummary]: LedgerSummary[Key] };
 
-/** A ledger that nothing stands in. */
+/** The summary of an empty ledger. */
 export function emptySummary(): Summing {
   return {
     kinds: new Map(VOTE_KINDS.map((kind) => [kind, { sent: 0, became: new Map<string, number>() }])),
@@ -51,9 +51,9 @@ type Known = {
   acknowledged: boolean;
   /** `undefined`: nobody has said. */
   became?: string;
-  /** Why it was handed over again, as often as that was not answered yet. */
+  /** Why it was sent again: one element for each time that is not answered yet. */
   awaited: Again[];
-  /** How often it was handed over again for what one gateway's record of it had become. */
+  /** How often it was sent again because one gateway's record was held or rejected. */
   copies: number;
 };
 type VoterVotes = { votes: Known[]; voterKey?: string };
@@ -145,7 +145,7 @@ function note(
   }
 }
 
-/** The first answer is to the vote itself, and each later one to its being handed over again: whether it is that. */
+/** Notes an answer to a vote that was sent again. Returns `false` for the first answer, which is to the vote itself. */
 function noteAgain(known: Known, answer: string, summary: Summing): boolean {
   const why = known.awaited.shift();
   if (why === "asked") add(summary.kinds.get("retransmission")!.became, answer);

@@ -5,7 +5,7 @@
  */
 import { UsageError } from "../../cli/command.ts";
 
-/** Most faults that one message names. */
+/** Maximum faults that one message names. */
 const FAULTS_NAMED = 5;
 
 /** Gathers what is wrong with a file. */

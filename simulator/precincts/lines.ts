@@ -43,11 +43,11 @@ export type Lines = Readonly<{
   lines: Line[];
   notes: string[];
   unusedColumns: readonly Readonly<{ name: string; votes: number }>[];
-  /** The last line, if nothing in it says that its last count is whole. */
+  /** The last line, if the file may have been cut off within its last count. */
   doubtfulEnd: Readonly<{ line: number; problem: string }> | undefined;
 }>;
 
-/** Most lines of a file. */
+/** Maximum lines of a file. */
 const MAX_LINES = 20_000_000;
 const NO_VOTES: readonly number[] = VOTING_MODES.map(() => 0);
 

@@ -64,7 +64,7 @@ export async function readPrecincts(path: string, options: PrecinctOptions = {})
   return { ...table, leftOut: reading.leftOut, unusedColumns, notes: notesOf(reading) };
 }
 
-/** Most names of left-out lines in a note. */
+/** Maximum names of left-out lines in a note. */
 const NAMES_NOTED = 40;
 
 function notesOf({ leftOut, notes }: Reading): string[] {

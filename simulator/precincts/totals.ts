@@ -11,10 +11,10 @@ import { getOr } from "./parties.ts";
 import { nameOf, NEARLY_ALL, type Reading, votesOf } from "./reading.ts";
 import { isNamedLike, isTotalPrecinct, isWriteIn } from "./words.ts";
 
-/** Ties of two candidates happen; so many precincts and votes of the same numbers are a total under another name. */
+/** Ties of two candidates happen. Equal numbers in this many precincts, with this many votes, are a total under another name. */
 const TIED_PRECINCTS = 3;
 const TIED_VOTES = 50;
-/** Two numbers of a precinct may be the sums of the others' by coincidence; so many, or so many votes, are not. */
+/** Two numbers of a precinct may be sums of the others by coincidence. This many numbers, or this many votes, are not. */
 const TOTALED_NUMBERS = 3;
 const TOTALED_VOTES = 100;
 /** In a file of one precinct, a sum of fewer votes than these may be a coincidence. */

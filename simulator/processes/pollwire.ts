@@ -172,7 +172,7 @@ export class PollwireProcesses {
     await this.#launch(this.#find(name));
   }
 
-  /** Stops every process: the gateways first, so that they can still hand on what they have. Twice is harmless. */
+  /** Stops every process: the gateways first, so that they can forward their records. Idempotent. */
   async stop(): Promise<void> {
     this.#sampleMemory();
     await Promise.all(this.#gateways.map((gateway) => this.#end(gateway)));

@@ -58,7 +58,7 @@ type ReplayOptions =
   }>
   & PrecinctOptions;
 
-/** Most votes that `--seats` gives a contest. */
+/** Maximum votes that `--seats` gives a contest. */
 const MAX_SEATS = 100;
 /** How long results may differ without a change before that is the result, in milliseconds. */
 const RELEASED_WITHIN_MS = 20_000;

@@ -41,7 +41,7 @@ export async function killAt(
   });
 }
 
-/** Kills every process again and again, wherever it may be, while votes are cast. */
+/** Repeatedly kills every process at any moment, while votes are cast. */
 export async function killAtAnyMoment(scene: Scene, hitsWanted: number, random: Random): Promise<void> {
   const { processes } = scene;
   await scene.round("any moment", async (round) => {

@@ -141,14 +141,14 @@ class Elasticsearch implements TallyIndex {
     }
   }
 
-  /** Two processes may do this at once: an index is made with its alias, and a second one of that name is not made. */
+  /** Creates an index together with its alias. Two processes may do this at once: Elasticsearch refuses the second one. */
   async #create(name: IndexName): Promise<void> {
     const index = `${this.#alias(name)}-first`;
     try {
       await this.#client.indices.create({ index, aliases: { [this.#alias(name)]: {} } });
     } catch (error) {
       if (errorType(error) !== "resource_already_exists_exception") throw error;
-      // Made by the other process; or it had lost its alias.
+      // Another process has created it, or it has lost its alias.
       await this.#client.indices.updateAliases({ actions: [{ add: { index, alias: this.#alias(name) } }] });
     }
   }

@@ -29,7 +29,7 @@ export class LabelResolver {
   async of(query: Query, election: string): Promise<Labels> {
     const names = await this.#elections.find(query, election);
     if (names === undefined) {
-      throw new Error(`Cannot spell election ${election}: the registry does not have it`);
+      throw new Error(`Cannot find the names of election ${election}: the registry does not have it`);
     }
     let labels = this.#labels.get(names);
     if (labels === undefined) {
