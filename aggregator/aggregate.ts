@@ -44,7 +44,7 @@ const CLOSE_MS = 1_500;
 /** What the aggregator is made of. */
 export type AggregatorParts = Readonly<{
   databases: Databases;
-  /** @param signal Gives the attempt up. */
+  /** @param signal Cancels the attempt. */
   openLog(election: string, partitions: number, signal: AbortSignal): Promise<VoteLog>;
   /** The master keys. Only the roles `count` and `office` open them. */
   keyring: Keyring;
@@ -261,7 +261,7 @@ async function settledWithin(work: Promise<unknown>, ms: number): Promise<boolea
   }
 }
 
-/** Where embedded stores keep what they have; servers see to their own disks. */
+/** Directories of embedded stores. Servers watch their own disks. */
 function embeddedDirectories({ roles, database, log }: AggregatorConfig): string[] {
   const directories = [];
   if (database.kind === "pglite") directories.push(database.directory);

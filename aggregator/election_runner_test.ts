@@ -498,7 +498,7 @@ Deno.test("ElectionRunner waits until the log's settings delete nothing", async 
   });
 });
 
-Deno.test("ElectionRunner lets go of the log while the database is away, and takes it up again", async () => {
+Deno.test("ElectionRunner stops consuming the log while the database is away, and then continues", async () => {
   await withScene("outage", async (scene) => {
     await scene.cast(0);
     let outage = new AbortController();

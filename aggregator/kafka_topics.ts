@@ -140,7 +140,7 @@ export function aclPlans(
 /**
  * Makes what is not there, and checks what is.
  *
- * @param users Whose permissions to see to; none when left out, for a cluster where everyone may do everything.
+ * @param users Whose permissions to make and check; none when left out, for a cluster where everyone may do everything.
  * @throws when the cluster cannot be reached or does not permit it.
  */
 export async function provisionTopics(

@@ -54,7 +54,7 @@ Deno.test("DeviceLimits.takeUpTo() takes what there is", () => {
   assert.equal(limits.takeUpTo(device("n-1-b"), 100, 0), 0);
 });
 
-Deno.test("DeviceLimits.readBody() counts a body as it is announced, and lets go of it at its end", async () => {
+Deno.test("DeviceLimits.readBody() counts a body by its announced length, until it has been read", async () => {
   const limits = limitsOf(1, 1);
   const ends: (() => void)[] = [];
   const open = (length: number | undefined, of = device()): Promise<Uint8Array | Problem> => {

@@ -344,7 +344,7 @@ for (const [what, damage, fault] of damages) {
   });
 }
 
-Deno.test("ElectionStore.loadKept() takes up the elections that can be read beside one that cannot", async () => {
+Deno.test("ElectionStore.loadKept() loads the elections that can be read, when another cannot", async () => {
   await withAggregator(async ({ aggregator, directory, store }) => {
     aggregator.announce(testSync(testManifest(testDefinition({ election: "other-2026" }))), "other-2026");
     const file = gatewayFile(ELECTION, "other-2026");

@@ -211,7 +211,7 @@ Deno.test("Spool.append() keeps nothing of records that do not fit", () => {
   }, { maxBytes });
 });
 
-Deno.test("Spool leaves room on its disk to let go of what it has", () => {
+Deno.test("Spool leaves room on its disk to delete records", () => {
   let freeBytes = RESERVED_DISK_BYTES + spooledBytes(60);
   withSpool((spool) => {
     spool.append([run(60)]);
@@ -327,7 +327,7 @@ Deno.test("Spool.oldest() stops at so many records, but gives one chunk however 
   });
 });
 
-Deno.test("Spool.free() lets go of the chunks it is given and of no others", () => {
+Deno.test("Spool.free() deletes the chunks that it is given, and no others", () => {
   withSpool((spool) => {
     for (const records of [1, 2, 3, 4]) spool.append([run(1, { records })]);
     const [first, second, third] = contents(spool);

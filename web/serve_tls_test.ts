@@ -177,7 +177,7 @@ async function withTimers(work: (poll: () => void) => Promise<void>): Promise<vo
   }
 }
 
-Deno.test("serve() takes up new certificates for new connections, and keeps those that stand", async () => {
+Deno.test("serve() uses new certificates for new connections, and keeps open connections", async () => {
   await withScene(async ({ authority, files }) => {
     await withTimers(async (look) => {
       await serving(files, async ({ origin, connections }, { faults, reloads }) => {

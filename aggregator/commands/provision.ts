@@ -1,5 +1,5 @@
 /**
- * `deno task provision`: creates elections, and sees to rolls and keys.
+ * `deno task provision`: creates elections, and changes their rolls and keys.
  *
  * @module
  */

@@ -121,7 +121,7 @@ class Counter implements LogConsumer {
     try {
       return await this.#finish(partition, this.#count(own, delivered));
     } catch (error) {
-      this.#letGo(own);
+      this.#giveUp(own);
       throw error;
     }
   }
@@ -204,7 +204,7 @@ class Counter implements LogConsumer {
       for (const [batch, verdict] of verdicts) this.#conclude(batch, verdict);
       return verdicts;
     }).catch((error) => {
-      for (const { own } of batches) this.#letGo(own);
+      for (const { own } of batches) this.#giveUp(own);
       throw error;
     }).finally(() => {
       for (const { own } of batches) own.counting = undefined;
@@ -229,12 +229,12 @@ class Counter implements LogConsumer {
         own.staleRevision = batch.revision;
         break;
       case "fenced":
-        this.#letGo(own);
+        this.#giveUp(own);
     }
   }
 
   /** Stops counting a partition, unless it was taken again in the meantime. */
-  #letGo(own: Owned): void {
+  #giveUp(own: Owned): void {
     if (this.#owned.get(own.partition) !== own) return;
     this.#owned.delete(own.partition);
     this.#gathering.withdraw(own.partition);

@@ -114,7 +114,7 @@ const generatedRecord = fc.record({
   ),
 });
 
-/** How the log is delivered: batch sizes, and what goes wrong before each batch is counted. */
+/** How the log is delivered: batch sizes, and the failure before each batch is counted. */
 const generatedDelivery = fc.array(
   fc.record({
     size: fc.integer({ min: 1, max: 9 }),

@@ -288,7 +288,7 @@ Deno.test("counting ends at once when it is aborted while it gathers, and the ne
   assert.deepEqual(await scene.outcomes(), [["0/counted", 2], ["1/counted", 2]]);
 });
 
-Deno.test("counting lets go of all partitions of a transaction that the database does not answer for", async () => {
+Deno.test("counting gives up all partitions of a transaction for which the database does not answer", async () => {
   const scene = await openScene();
   const entries = await cast(scene, 2, 2, 0);
   const counter = await scene.counter({ finishMs: 1 });

@@ -1,6 +1,6 @@
 /**
  * Counts one election until it is told to stop: starts again after a failure, stops for good when the log is not what
- * it should be, lets go of its partitions while the database is away, and knows how it stands.
+ * it should be, gives up its partitions while the database is away, and knows its state.
  *
  * @module
  */
@@ -48,7 +48,7 @@ export type ElectionCountOptions = Readonly<{
 export type Standing = Readonly<{
   /** Whether its records are counted, here or by another process. */
   isCounting: boolean;
-  /** Why they are not, or what else a person must see to. */
+  /** Why they are not, or what else a person must repair. */
   reason?: string;
 }>;
 

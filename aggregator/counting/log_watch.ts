@@ -20,7 +20,7 @@ export type LogFindings = Readonly<{
   notCounting?: string;
   /** What else is wrong with the log. */
   warning?: string;
-  /** Whether the log is no more the one that counting relies on: it is to be checked as at a start. */
+  /** Whether the log may have been replaced, so that it must be checked as at a start. */
   isSuspect: boolean;
   /** Records that wait to be counted; `undefined` when not known. */
   lag?: number;

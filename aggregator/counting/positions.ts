@@ -23,7 +23,7 @@ export function countGroup(election: string): string {
   return `count.${election}`;
 }
 
-/** Another process has taken the partition. Let go of it; nothing was written. */
+/** Another process has taken the partition. Nothing was written; stop counting it. */
 export class Fenced extends Error {
   override name = "Fenced";
 }

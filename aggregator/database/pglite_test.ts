@@ -66,7 +66,7 @@ Deno.test("openPglite() refuses a directory that another process has open, and t
   });
 });
 
-Deno.test("openPglite() lets go of a directory that is no database, and says so", async () => {
+Deno.test("openPglite() releases a directory that is no database, and says so", async () => {
   await withDirectory(async (parent) => {
     await Deno.mkdir(`${parent}/db`);
     await Deno.writeTextFile(`${parent}/db/PG_VERSION`, "9\n");

@@ -54,7 +54,7 @@ function wholeNumber(text: string): number | bigint {
   return Number.isSafeInteger(number) ? number : BigInt(text);
 }
 
-/** One connection, which does one thing at a time: the pool sees to that. */
+/** One connection. The pool makes sure that it does one thing at a time. */
 export class Session {
   readonly #target: PostgresTarget;
   readonly #deadMs: number;

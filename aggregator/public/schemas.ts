@@ -52,7 +52,7 @@ export type Tick = z.infer<typeof tickSchema>;
 export const readinessSchema = z.strictObject({
   election: z.string(),
   ready: z.boolean(),
-  /** Why it is not counted, or what else a person must see to. */
+  /** Why it is not counted, or what else a person must repair. */
   why: z.string().optional(),
 });
 

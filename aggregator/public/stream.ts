@@ -1,6 +1,6 @@
 /**
  * The live stream: server-sent events (WHATWG HTML, section 9.2) of an election's releases, turnout and the age of
- * both. One poller an election feeds all who listen; while nobody does, nothing is asked of the database.
+ * both. One poller an election feeds all clients; without clients it does not ask the database.
  *
  * @module
  */

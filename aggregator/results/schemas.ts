@@ -7,11 +7,11 @@ import { z } from "@hono/zod-openapi";
 import { VOTING_MODES } from "../../shared/vote.ts";
 import { count, id, instant, minute } from "../registry/schemas.ts";
 
-/** By what results can be asked for. */
+/** Groupings of results. */
 export const RESULTS_BY = ["candidate", "party", "region", "station", "time"] as const;
 export type ResultsBy = (typeof RESULTS_BY)[number];
 
-/** By what turnout can be asked for. */
+/** Groupings of turnout. */
 export const TURNOUT_BY = ["total", "region", "station", "age", "gender", "minute"] as const;
 export type TurnoutBy = (typeof TURNOUT_BY)[number];
 

@@ -36,7 +36,7 @@ const SCRAPE_MS = 2_000;
 export type CountOptions = Readonly<{
   config: AggregatorConfig;
   databases: Databases;
-  /** @param signal Gives the attempt up. */
+  /** @param signal Cancels the attempt. */
   openLog(election: string, partitions: number, signal: AbortSignal): Promise<VoteLog>;
   keyring: Keyring;
   metrics: AggregatorMetrics;

@@ -38,7 +38,7 @@ export type Service = Readonly<{
   /** How long it may take to end before it is killed, in milliseconds. */
   stopMs: number;
   /**
-   * Makes what it needs on disk: jars, configuration, a formatted directory. Again is harmless.
+   * Makes what it needs on disk: jars, configuration, a formatted directory. Idempotent.
    *
    * @throws {Failure} saying what is missing on this machine, and how to get it.
    */
@@ -51,7 +51,7 @@ export type Service = Readonly<{
    * @param said The beginning of what it has written to its log since it was started, up to 1 MiB.
    */
   unhealthy(said: () => Promise<string>): Promise<string | undefined>;
-  /** Done once it serves, each time it was started: users, roles. Again is harmless. */
+  /** Done once it serves, each time it was started: users, roles. Idempotent. */
   settle?(): Promise<void>;
   /** What the apps need to know to use it: `{ ELASTICSEARCH_URL: "http://127.0.0.1:19201" }`. */
   environment: Readonly<Record<string, string>>;

@@ -28,7 +28,7 @@ export type ReconcileOptions = Readonly<{
   print: (line: string) => void;
 }>;
 
-/** What came of it. */
+/** The comparison's result. */
 export type Reconciled = Readonly<{ summary: LedgerSummary; differences: Differences }>;
 
 /** Judges the ledger, waits until the aggregator has read its log through, and compares reconciliation and results. */

@@ -151,7 +151,7 @@ export class LineReader {
     return this.#intern(clean);
   }
 
-  /** Whether a cell has characters, and none of them is to be seen. */
+  /** Whether a cell has characters, but no visible one. */
   #isUnnamed(line: number, column: number, cells: readonly string[]): boolean {
     const cell = cells[column] ?? "";
     if (cell.trim() === "") return false;

@@ -1,5 +1,5 @@
 /**
- * Waits for the aggregator to catch up: as long as it gets on, and not for ever.
+ * Waits for the aggregator to catch up, for as long as it makes progress.
  *
  * @module
  */

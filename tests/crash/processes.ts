@@ -19,7 +19,7 @@ export type Start = Readonly<{
   crash?: Crash;
   /** Settings that differ from the usual ones. */
   environment?: Record<string, string>;
-  /** Whether it is to become ready; when not, it is up once it answers that it is not. */
+  /** Whether to wait until it is ready; otherwise until it answers that it is not. */
   ready?: boolean;
 }>;
 

@@ -25,7 +25,7 @@ import { deleteRecords, makeVotesTopic, setTopic, withAdmin } from "./topics.ts"
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
-/** By when an election that is not counted must say so, and a member without a database have let go, in milliseconds. */
+/** By when an election that is not counted must say so, and a member without a database must have left, in milliseconds. */
 const NOTICED_MS = 15_000;
 /** By when a process must have ended after SIGTERM, in milliseconds. */
 const ENDED_MS = 10_000;

@@ -64,7 +64,7 @@ type Scene = Readonly<{
   load: Load;
   /** Consumes in this process, as the runner does: again and again until it is stopped. */
   member(name: string): { stop(): Promise<void>; faults: unknown[] };
-  /** Consumes in a process of its own, which says "counting" with its first batch in hand, and then waits to be let go. */
+  /** Consumes in a process of its own, which says "counting" with its first batch in hand, and then waits for a signal to continue. */
   process(name: string): Child;
 }>;
 
@@ -169,7 +169,7 @@ stackTest("consume() has batches of as many partitions under way as it may, and 
     },
   }, { group: "at-once", batchRecords: 10, partitionsAtOnce: AT_ONCE, signal: abort.signal });
   await eventually("as many are under way as may", () => underWay.size === AT_ONCE);
-  // From now on whatever comes is let go at once.
+  // From now on every batch continues at once.
   await eventually("all is counted", () => {
     for (const release of underWay.values()) release();
     return counted === records.length;
