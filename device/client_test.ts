@@ -477,7 +477,7 @@ Deno.test("createDeviceClient() says what is wrong with what it is given", async
         /its proofKey is missing, and must be 64 hex digits/,
       ],
       [{ identity: { ...identity, answerKey: "x".repeat(64) } }, /its answerKey has 64 characters/],
-      [{ limits: { heldVotes: 0 } }, /Cannot go on: the store holds 1 votes, there must be at most 0/],
+      [{ limits: { heldVotes: 0 } }, /Cannot continue: the store holds 1 votes, there must be at most 0/],
     ] as const
   ) {
     await store.put({ voteId: "a", text: "" } as unknown as KeptVote);

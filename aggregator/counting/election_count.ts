@@ -234,7 +234,7 @@ export class ElectionCount {
     }
   }
 
-  /** People run a rebuild to repair what counting stopped for: counting is tried again once one has ended. */
+  /** Waits until a rebuild has ended: people run one to repair the cause for which counting stopped. */
   async #waitForRebuild(): Promise<void> {
     const { databases: { reading }, databaseState, history, signal, onFault } = this.#options;
     const newest = () => newestRebuild(reading.query, history.election);

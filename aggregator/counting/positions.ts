@@ -151,7 +151,7 @@ export async function takePartition(
     return row;
   });
   if (position === undefined) {
-    throw new Fenced(`Cannot count election ${election}: it is being rebuilt, and is counted on from there`);
+    throw new Fenced(`Cannot count election ${election}: it is being rebuilt; counting continues after that`);
   }
   await checkPosition(log, election, partition, identity, position);
   if (!rebuilding) await checkCommitted(log, election, partition, Number(position.next_offset));

@@ -89,7 +89,7 @@ export function arraysLiteral(arrays: readonly (readonly (string | number | null
   return arrayLiteral(arrays.map((values) => values === null ? null : quoted(values)));
 }
 
-/** Bare, but for the empty text, and for the one that would be read as no value at all: `null` is a legal id. */
+/** Quotes only the empty text and the id `null`, which PostgreSQL would read as no value. */
 function element(value: string | number | null): string | number {
   if (value === null) return "NULL";
   return value === "" || value === "null" ? `"${value}"` : value;

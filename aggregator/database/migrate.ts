@@ -28,7 +28,7 @@ const FILES = [
   "000052_lifecycle.sql",
 ];
 
-/** The database and this program do not fit; the message says which of them has to follow. */
+/** The database's version does not fit this program. The message says which of the two to upgrade. */
 export class MigrationFault extends Error {
   override name = "MigrationFault";
 }

@@ -30,7 +30,7 @@ const PROBE_BYTES = 65_536;
  * @param directory Made if missing; in memory when left out.
  * @param contents A dump of a data directory, as a tar file, that a new database starts from.
  * @throws {DatabaseInUse} when another process has it open.
- * @throws {DatabaseBroken} when it cannot be started; so do its queries when it cannot go on.
+ * @throws {DatabaseBroken} when it cannot be started; so do its queries when it cannot continue.
  */
 export async function openPglite(directory?: string, contents?: Blob): Promise<Database> {
   const lock = directory === undefined ? undefined : await lockDirectory(directory);
@@ -84,7 +84,9 @@ function explain(error: unknown, directory: string | undefined): unknown {
   if (isOwn || directory === undefined) return error;
   const why = isFull(directory)
     ? "its disk is full; make room and start again"
-    : `it cannot go on (${message || "its files cannot be read or written"}); see that its files are whole`;
+    : `it cannot continue (${
+      message || "its files cannot be read or written"
+    }); its files must be complete and writable`;
   return new DatabaseBroken(`Cannot use the database ${directory}: ${why}`, { cause: error });
 }
 

@@ -75,7 +75,7 @@ Deno.test("openPglite() releases a directory that is no database, and says so", 
       assert.match(
         error.message,
         new RegExp(
-          `^Cannot use the database ${parent}/db: it cannot go on \\(.+\\); see that its files are whole$`,
+          `^Cannot use the database ${parent}/db: it cannot continue \\(.+\\); its files must be complete and writable$`,
         ),
       );
       return true;

@@ -12,7 +12,7 @@ const ASK_EVERY_MS = 1_000;
 /** How long it may not have answered before it is considered away, in milliseconds. */
 const AWAY_AFTER_MS = 6_000;
 
-/** Whether the database answers, for those who count on it. */
+/** Whether the database answers, for the parts of the process that depend on it. */
 export type DatabaseState = Readonly<{
   /** Why the database is considered away; `undefined` while it answers. */
   away: string | undefined;

@@ -265,7 +265,7 @@ async function registeredKeys(query: Query, election: string, keys: readonly str
   return new Set(rows.map(({ key }) => key));
 }
 
-/** How many records are stated of each key of which any are. */
+/** Sender key → stated number of records, for keys that have a statement. */
 async function statedRecords(
   query: Query,
   election: string,

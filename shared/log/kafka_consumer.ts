@@ -246,7 +246,7 @@ export class Consumption {
     const now = await identity();
     if (now === this.#identity) return;
     throw new LogFault(
-      `Cannot go on with ${topic}: it was removed and created again while it was read: it is ${now}, and was ${this.#identity}`,
+      `Cannot continue with ${topic}: it was removed and created again while it was read: it is ${now}, and was ${this.#identity}`,
     );
   }
 

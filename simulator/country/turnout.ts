@@ -67,7 +67,7 @@ export function voterTurnout(
   };
 }
 
-/** To the year. Those whose birth date is not known lean neither way. */
+/** The lean of a voter's age in years; 0 when the birth date is not known. */
 function ageLean(birthDate: string): number {
   if (birthDate === "") return 0;
   const age = Number(REGISTERED_BY.slice(0, 4)) - Number(birthDate.slice(0, 4));

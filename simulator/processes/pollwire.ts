@@ -31,7 +31,7 @@ export type PeakMemory = Readonly<{ name: string; bytes: number; starts: number 
 
 type Member = MemberSpec & {
   child?: Deno.ChildProcess;
-  /** Ends when the process has, and its log is written. */
+  /** Resolves when the process has ended and its log is written. */
   ended?: Promise<Deno.CommandStatus>;
   /** Whether its end was asked for. */
   stopping: boolean;

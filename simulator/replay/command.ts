@@ -93,7 +93,7 @@ export function replayCommand(): Command {
     )
     .option("--election <id>", "the election's id (default: from the file's name; -2, -3 … when it is taken)")
     .option("--check", "cast nothing: say what would be cast, and end with 1 if the file would be refused")
-    .option("--json", "with --check: say it as JSON")
+    .option("--json", "with --check: print it as JSON")
     .addOption(
       choiceOption("--votes <what>", "what votes is beside columns of modes", ["auto", "total", "rest"]),
     )

@@ -107,7 +107,7 @@ function votes(index: MemoryIndex): Record<string, unknown> {
 const has = (index: MemoryIndex, name: IndexName, documents: number) =>
   eventually(`${name} has ${documents} documents`, () => index.documents(name).size === documents);
 
-Deno.test("Indexer brings up what is there, and what comes", async () => {
+Deno.test("Indexer indexes releases that exist, and new ones", async () => {
   await withIndexer(async ({ db, index }) => {
     await release(db, 3);
     await release(db, 4, "n-2");
