@@ -881,7 +881,7 @@ Deno.test("GET /metrics shows what Prometheus scrapes, and names no voter and no
   assert.doesNotMatch(body, /voter-7|n-1/);
 });
 
-Deno.test("an address that there is not, or not for that method, is answered as such", async () => {
+Deno.test("an unknown path gets 404, and an unknown method of a path 405", async () => {
   const gateway = testGateway();
   const ask = (method: string, path: string) =>
     gateway.send(new Request(`http://gateway.test${path}`, { method, body: method === "GET" ? null : "{}" }));

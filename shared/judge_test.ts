@@ -188,9 +188,9 @@ const REJECTED: Record<JudgedReason, [string, StoredRecord][]> = {
     ["a statement of another election", statement({ election: "test-2027" })],
   ],
   unknown_gateway: [
-    ["a gateway that there is not", recordEntry({}, { gateway: "g-9" })],
-    ["a version of its key that there is not", recordEntry({}, { keyVersion: 2 })],
-    ["a statement of a gateway that there is not", statement({ gateway: "g-9" })],
+    ["a gateway that does not exist", recordEntry({}, { gateway: "g-9" })],
+    ["a version of its key that does not exist", recordEntry({}, { keyVersion: 2 })],
+    ["a statement of a gateway that does not exist", statement({ gateway: "g-9" })],
   ],
   bad_signature: [
     ["another key", recordEntry({}, { signingKey: new Uint8Array(32) })],
@@ -253,8 +253,8 @@ const REJECTED: Record<JudgedReason, [string, StoredRecord][]> = {
     ["a proof of zeros", recordEntry({ proof: new Uint8Array(32) })],
     ["another vote's proof", recordEntry({ provenText: voteText(testRecord("1")) })],
     ["a proof for another election", recordEntry({ provenFor: "test-2027" })],
-    ["a device that there is not", recordEntry({ device: "n-9-a" })],
-    ["a version of the device's key that there is not", recordEntry({ deviceVersion: 2 })],
+    ["a device that does not exist", recordEntry({ device: "n-9-a" })],
+    ["a version of the device's key that does not exist", recordEntry({ deviceVersion: 2 })],
     [
       "another device's key",
       recordEntry({ proofKey: proofKey(MASTER, { election: "test-2026", id: "n-2-a", version: 1 }) }),
@@ -292,7 +292,7 @@ const REJECTED: Record<JudgedReason, [string, StoredRecord][]> = {
   ],
   wrong_partition: [
     ["the next partition", recordEntry({}, { partition: (recordEntry().partition + 1) % 3 })],
-    ["a partition that there is not", recordEntry({}, { partition: 99 })],
+    ["a partition that does not exist", recordEntry({}, { partition: 99 })],
   ],
   unknown_manifest: [
     ["a version never published", entry({ manifestVersion: 2 })],
@@ -311,7 +311,7 @@ const REJECTED: Record<JudgedReason, [string, StoredRecord][]> = {
   unknown_station: [["a station that there never was", entry({ station: "n-9", device: "n-1-a" })]],
   unknown_contest: [
     ["a contest of other stations", entry({ station: "n-2", selections: [DAN] })],
-    ["a contest that there is not", entry({ selections: [{ contest: "sheriff", candidate: "ann" }] })],
+    ["a contest that does not exist", entry({ selections: [{ contest: "sheriff", candidate: "ann" }] })],
   ],
   unknown_candidate: [
     ["a candidate of another contest", entry({ selections: [{ contest: "mayor", candidate: "dan" }] })],

@@ -34,7 +34,7 @@ export type Line = {
   /** What the line holds, if it is no candidate's votes. */
   readonly other: OtherLine | undefined;
   readonly votes: readonly number[];
-  /** The first cell with a count that is not told, as `column votes is "*"`. */
+  /** The first cell with a suppressed count, as `column votes is "*"`. */
   readonly untold: string | undefined;
 };
 

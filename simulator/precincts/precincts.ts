@@ -99,7 +99,7 @@ async function readLines(
   return { ...reader.finish(), columns };
 }
 
-/** The lines without those of precincts that have a count which is not told. */
+/** The lines without those of precincts that have a suppressed count. */
 function withoutSuppressed(lines: readonly Line[], reading: Reading): Line[] {
   const untold = lines.filter((line) => line.untold !== undefined);
   const [first] = untold;
@@ -113,10 +113,10 @@ function withoutSuppressed(lines: readonly Line[], reading: Reading): Line[] {
         `--suppressed leave-out to leave these precincts out`,
     );
   }
-  reading.notes.push(`left out ${stations.size} precincts with counts that are not told, as asked: ${names}`);
+  reading.notes.push(`left out ${stations.size} precincts with suppressed counts, as asked: ${names}`);
   return lines.filter((line) => {
     if (!stations.has(reading.stationKey(line))) return true;
-    reading.leaveOut("precincts with counts that are not told", line);
+    reading.leaveOut("precincts with suppressed counts", line);
     return false;
   });
 }

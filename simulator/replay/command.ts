@@ -105,7 +105,7 @@ export function replayCommand(): Command {
       ]),
     )
     .addOption(
-      choiceOption("--suppressed <what>", "precincts with counts that are not told", ["refuse", "leave-out"]),
+      choiceOption("--suppressed <what>", "precincts with suppressed counts", ["refuse", "leave-out"]),
     )
     .addOption(
       choiceOption("--primary <what>", "whether each party has its own contest for an office", [
