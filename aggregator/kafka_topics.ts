@@ -178,7 +178,7 @@ async function ensureTopics(admin: Admin, plans: readonly TopicPlan[], done: Pro
   const missing = plans.filter(({ topic }) => !there.has(topic));
   if (missing.length > 0) {
     await admin.createTopics({
-      // kafkajs gives up when the first broker that it asks has not heard of them yet.
+      // With it, kafkajs fails when the first broker that it asks does not know the new topics yet.
       waitForLeaders: false,
       topics: missing.map(({ topic, partitions, replicas, settings }) => ({
         topic,
@@ -266,7 +266,7 @@ async function ensureAcls(
   }
 }
 
-/** Whether a permission is of something that the plans speak of; those of other elections are not looked at. */
+/** Whether a permission concerns a resource of the plans; permissions of other elections are ignored. */
 function concerns({ resourceName }: AclEntry, wanted: ReadonlyMap<string, AclEntry>): boolean {
   return resourceName === "*" || [...wanted.values()].some((each) => each.resourceName === resourceName);
 }

@@ -49,7 +49,7 @@ export const ELECTION_LIMITS = {
   manifestVersion: 999_999,
 } as const;
 
-/** A limit of a list, and what is said of a longer one. */
+/** A limit of a list, and the message for a longer one. */
 function atMost(max: number, what: string): [max: number, message: string] {
   return [max, `has more ${what} than the limit, which is ${max}`];
 }

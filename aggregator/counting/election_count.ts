@@ -218,7 +218,7 @@ export class ElectionCount {
     return true;
   }
 
-  /** A wrong count is worse than none: counting of this election stops, and says so until someone acts. */
+  /** Stops counting this election, and reports the fault until someone acts: a wrong count is worse than none. */
   async #stop(fault: LogFault): Promise<void> {
     if (this.#stopped !== undefined) return;
     const { databases, history, now, onFault } = this.#options;

@@ -110,7 +110,7 @@ function asDatabaseFault(cause: unknown): never {
   throw new DatabaseFault("", { cause });
 }
 
-/** What is given up ends by itself. */
+/** Rejects when work takes longer. Work that is not waited for ends by itself. */
 async function within<T>(work: Promise<T>, ms: number): Promise<T> {
   const late = Promise.withResolvers<never>();
   const timer = setTimeout(() => late.reject(new Error(`no answer within ${ms} ms`)), ms);

@@ -59,9 +59,9 @@ export type Recount = Readonly<{
 
 /**
  * Recounts what the tables say was read: each partition up to its position. All of the tables are read in one
- * moment, so an aggregator may go on counting meanwhile.
+ * moment, so an aggregator may continue to count meanwhile.
  *
- * @param onProgress Told how many more entries were read.
+ * @param onProgress Called with the number of entries that were read since the last call.
  */
 export async function recount(
   db: Database,

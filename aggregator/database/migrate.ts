@@ -108,7 +108,7 @@ async function refuseStranger(query: Query): Promise<void> {
   }
 }
 
-/** Splits a migration at the semicolons that end its lines, but for those in a function's body. */
+/** Splits a migration at the semicolons that end its lines, except those in a function's body. */
 function statements(sql: string): string[] {
   const pieces = sql.replaceAll(/^--.*$/gm, "").match(/(?:\$\$.*?\$\$|.)+?(?:;\s*$|$(?![^]))/gms) ?? [];
   return pieces.map((text) => text.trim().replace(/;$/, "")).filter((text) => text !== "");

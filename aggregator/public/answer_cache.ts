@@ -26,7 +26,7 @@ export const CACHE_LIMITS = {
   countMs: 1_000,
 };
 
-/** What a reading came to. `version`: what it depends on, when that is not what was asked for. */
+/** The result of a reading. `version`: what it depends on, when that is not the version that was asked for. */
 export type Found = Readonly<{ body: string; version?: string } | { fault: Problem }>;
 
 /** Where an answer came from: it was kept, another request was reading it already, it was read, or too many waited to read. */

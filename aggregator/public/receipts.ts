@@ -1,6 +1,6 @@
 /**
- * What became of the votes that receipts stand for. The answer is signed: a device forgets a vote only on the
- * aggregator's own word.
+ * What became of the votes that receipts name. The answer is signed, because a device forgets a vote only when the
+ * aggregator itself says so.
  *
  * @module
  */

@@ -233,11 +233,11 @@ export const gatewaysRoute = createRoute({
   },
 });
 
-/** Described here and served by itself: what comes is read more strictly than hono reads JSON. */
+/** Only described here. Its handler reads the body itself, more strictly than Hono reads JSON. */
 export const receiptsRoute = createRoute({
   method: "post",
   path: "/v1/receipts/check",
-  summary: "What became of the votes that receipts stand for",
+  summary: "What became of the votes that receipts name",
   request: { body: { required: true, content: { "application/json": { schema: receiptsSchema } } } },
   responses: {
     200: json("The aggregator's signed answers", receiptAnswersSchema),

@@ -28,7 +28,7 @@ export const STREAM_LIMITS = {
   clients: 1_000,
   /** Listeners of one address (IPv6: of one /64). */
   addressClients: 100,
-  /** What may wait for one listener; who falls further behind is sent away, and comes back where it was. */
+  /** Maximum bytes that wait for one client. A client that is further behind is disconnected, and continues where it was when it reconnects. */
   clientBytes: 1 << 20,
   /** Releases of one query. */
   pageReleases: 100,
@@ -177,13 +177,13 @@ class Feed implements ReleaseSink {
         this.#clients.add(client);
         controller.enqueue(utf8("retry: 1000\n\n"));
       },
-      // Called whenever there is room: so who comes back from far behind reads page by page, at its own pace.
+      // Called whenever there is room, so a client that is far behind reads page by page, at its own pace.
       pull: () => client.live ? undefined : this.#catchUp(client),
       cancel: () => this.#leave(client),
     }, new ByteLengthQueuingStrategy({ highWaterMark: this.#limits.clientBytes }));
   }
 
-  /** Polls until nobody listens any more, or the process is about to stop. */
+  /** Polls until no client is left, or the process is about to stop. */
   async run(): Promise<void> {
     const signal = AbortSignal.any([this.#options.signal, this.#empty.signal]);
     await Promise.all([follow(this.#options.db.query, this, signal), this.#tickUntil(signal)]);
@@ -293,7 +293,7 @@ class Feed implements ReleaseSink {
     );
   }
 
-  /** Sends what a listener has missed, as long as there is room; it is live when there is no more. */
+  /** Sends the releases that a client has missed, while there is room; after the last one the client is live. */
   async #catchUp(client: Client): Promise<void> {
     await this.#started.promise;
     try {

@@ -142,8 +142,8 @@ export async function lockRoll(query: Query, election: string): Promise<void> {
 }
 
 /**
- * The day on which ages are reckoned: that of the first manifest's opening, whatever later ones say, so that a rebuild
- * comes to the same groups.
+ * The day on which ages are calculated: the opening in the first manifest, whatever later ones say, so that a rebuild
+ * finds the same age groups.
  */
 async function dayOfAges(query: Query, election: string): Promise<string> {
   const { opens_at } = await queryOne<{ opens_at: string }>(

@@ -163,7 +163,7 @@ class Publishing {
     return [...new Set(rows.map(({ station }) => station))];
   }
 
-  /** The stations where anybody has voted, or of which anything was published. */
+  /** The stations with counted or published votes. */
   async voted(): Promise<string[]> {
     const rows = await this.query<{ station: string }>(
       `SELECT DISTINCT station FROM counting.tallies WHERE election = $1 AND voters > 0
@@ -173,7 +173,7 @@ class Publishing {
     return rows.map(({ station }) => station);
   }
 
-  /** The contests of which anything was counted or shown, {@link ALL_VOTERS} among them. */
+  /** The contests with counted or shown ballots, with {@link ALL_VOTERS}. */
   async contests(): Promise<string[]> {
     const rows = await this.query<{ contest: string }>(
       `SELECT '${ALL_VOTERS}' AS contest

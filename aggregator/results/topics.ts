@@ -118,7 +118,7 @@ export class ViewWriter implements ReleaseSink {
     return this.#account.tallied;
   }
 
-  /** Sums up again an election of which something was released or withdrawn. */
+  /** Sums an election again after a release or withdrawal. */
   async take({ election, newest }: News): Promise<boolean> {
     const account = this.#account!;
     await this.#replace(account, "tallies", `${election}/`, await this.#query(TALLIES, [election]));
@@ -183,7 +183,7 @@ export class ViewWriter implements ReleaseSink {
     return account;
   }
 
-  /** Writes those rows that are not there, and takes off what is there besides, of the keys that begin so. */
+  /** Makes the rows whose keys begin so equal to these: writes missing or changed rows, and deletes the others. */
   async #replace(
     account: Account,
     view: "tallies" | "turnout",

@@ -181,7 +181,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "a server that falls silent is held for dead at the deadline, and another connection is made",
+  name: "the connection to a silent server is considered dead at the deadline, and another one is made",
   ignore,
   fn: () =>
     withServer(async (cluster, _direct, name) => {

@@ -279,7 +279,7 @@ function isIndexGone(error: unknown): boolean {
   return error instanceof errors.ResponseError && (error.statusCode === 404 || error.statusCode === 503);
 }
 
-/** The template of an index, as it is put. No index is made by writing to it: one that is missing must be noticed. */
+/** The template of an index. Writing creates no index, so that a missing one is noticed. */
 export function indexTemplate(
   alias: string,
   name: IndexName,
@@ -335,7 +335,7 @@ function errorType(error: unknown): string | undefined {
   return error instanceof errors.ResponseError ? error.body?.error?.type : undefined;
 }
 
-/** What is wrong, in words for who runs it; `undefined` for an error that has nothing to do with the server. */
+/** A message for operators; `undefined` for an error that is not the server's. */
 function explain(error: unknown): string | undefined {
   if (error instanceof IndexFault) return error.message;
   if (error instanceof errors.ResponseError) {
