@@ -22,7 +22,7 @@ export type Finding = Readonly<{
 }>;
 
 type Found = Omit<Finding, "rule">;
-/** What a condition looks at. `state` has taken in the facts. */
+/** What a condition is evaluated on. `state` includes the facts already. */
 export type Seen = Readonly<{ facts: Facts; rules: Rules; state: AlertState; nowMs: number }>;
 
 const RULES: { readonly [Name in RuleName]: (seen: Seen) => Found[] } = {

@@ -9,9 +9,9 @@ import { type RuleName, type Rules, SEVERITIES, type Severity } from "./rules.ts
 import { addEvents, type AlertState, keyOf, minuteOf } from "./state.ts";
 import { advanceStations } from "./station_rates.ts";
 
-/** Alerts of an election that are not resolved, at most. */
+/** Maximum active alerts of an election. */
 export const MAX_ACTIVE_ALERTS = 2_000;
-/** Alerts that one look raises or resolves, at most: each is an event on the audit trail. The others come with the next look. */
+/** Maximum alerts that one evaluation raises or resolves: each is an event on the audit trail. The others follow with the next one. */
 export const MAX_CHANGES_AT_ONCE = 50;
 
 /** An alert that is not resolved, as far as it matters here. */
@@ -20,7 +20,7 @@ export type ActiveAlert = Readonly<{ rule: string; subject: string; summary: str
 /** An alert to raise. */
 export type RaisedAlert = Finding & Readonly<{ severity: Severity }>;
 
-/** What to do, and what to remember once it is done. */
+/** What to do, and the state to keep once it is done. */
 export type Evaluation = Readonly<{
   state: AlertState;
   raised: readonly RaisedAlert[];

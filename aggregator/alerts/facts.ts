@@ -34,7 +34,7 @@ export type GatewayFacts = Readonly<{
   aboveStated: number;
 }>;
 
-/** Records that were not counted and came since the last look. `null` where the record does not say. */
+/** Records that were not counted and arrived since the last evaluation. `null` where the record does not say. */
 export type RejectedFacts = Readonly<
   { reason: string; gateway: string | null; station: string | null; records: number }
 >;

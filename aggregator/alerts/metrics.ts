@@ -11,8 +11,8 @@ export type AlertMetrics = Readonly<{
   active: Gauge<"election" | "rule" | "severity">;
   raised: Counter<"election" | "rule">;
   resolved: Counter<"election" | "rule">;
-  /** How long it takes to look at one election. */
-  lookSeconds: Histogram<"election">;
+  /** How long it takes to evaluate one election. */
+  evaluationSeconds: Histogram<"election">;
   deliveries: Counter<"result">;
   queued: Gauge;
 }>;
@@ -23,7 +23,7 @@ export function alertMetrics(registry: Registry): AlertMetrics {
   return {
     active: new Gauge({
       name: "pollwire_alerts_active",
-      help: "Alerts for officials that are not resolved, told by the process that watches the election",
+      help: "Alerts for officials that are not resolved, reported by the process that watches the election",
       labelNames: ["election", "rule", "severity"],
       registers,
     }),
@@ -39,9 +39,9 @@ export function alertMetrics(registry: Registry): AlertMetrics {
       labelNames: ["election", "rule"],
       registers,
     }),
-    lookSeconds: new Histogram({
-      name: "pollwire_alerts_look_seconds",
-      help: "Time to read the facts of an election and judge them by the rules of the alerts",
+    evaluationSeconds: new Histogram({
+      name: "pollwire_alerts_evaluation_seconds",
+      help: "Time to read the facts of an election and evaluate the rules of the alerts",
       labelNames: ["election"],
       buckets: [0.01, 0.05, 0.1, 0.5, 1, 5],
       registers,

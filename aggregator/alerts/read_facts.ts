@@ -1,5 +1,5 @@
 /**
- * Reads the facts of an election that alerts are judged by: the one place that asks the database for them. A few statements a look,
+ * Reads the facts of an election that alerts are judged by: the one place that asks the database for them. A few statements for each evaluation,
  * each of which costs as much as there are stations, gateways and open sender keys, and none as much as there are votes.
  *
  * @module
@@ -11,7 +11,7 @@ import { arrayLiteral, type Database, type Query } from "../database/database.ts
 import type { Facts, GatewayFacts, ReadChecks, RejectedFacts, StationFacts } from "./facts.ts";
 import type { AlertState } from "./state.ts";
 
-/** Rejections of one partition that one look takes in, at most; the others come with the next. */
+/** Maximum rejections of one partition that are read at once; the others follow with the next evaluation. */
 const MAX_REJECTIONS_AT_ONCE = 10_000;
 /** How often the roll is counted again at most, in milliseconds: it is counted whole. */
 const COUNT_ROLL_EVERY_MS = 60_000;
@@ -34,7 +34,7 @@ export type FactSources = Readonly<{
 /** Facts, and the newest rejection of each partition that they include. */
 export type ReadFacts = Readonly<{ facts: Facts; arrivals: AlertState["arrivals"] }>;
 
-/** Reads them. @param state What was looked at before. */
+/** Reads them. @param state What was read before. */
 export async function readFacts(sources: FactSources, state: AlertState, nowMs: number): Promise<ReadFacts> {
   const { db, election, index, logEnds, readChecks, roll, numbers } = sources;
   const { query } = db;
@@ -218,7 +218,7 @@ async function readRevision(query: Query, election: string): Promise<number> {
 }
 
 /**
- * Entries of the roll. Those who were struck are counted too: they may have voted before. Who was entered again counts twice: telling
+ * Entries of the roll. Those who were struck are counted too: they may have voted before. A voter who was entered again counts twice: finding
  * that would sort the whole roll.
  */
 async function countRoll(query: Query, election: string) {

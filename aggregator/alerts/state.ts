@@ -1,5 +1,5 @@
 /**
- * What the alerts remember from one look to the next. It is kept in the database, so that a restart forgets nothing.
+ * What is kept from one evaluation to the next. It is stored in the database, so that a restart loses nothing.
  *
  * @module
  */
@@ -11,11 +11,11 @@ const STATE_VERSION = 1;
 const count = z.number().min(0);
 
 /**
- * One station. Times are whole minutes since 1970, rounded up: the state is stored, and nothing that is stored may tell when one
+ * One station. Times are whole minutes since 1970, rounded up: the state is stored, and nothing that is stored may reveal when one
  * vote came.
  */
 const stationSchema = z.object({
-  /** Voters who came in person, when last looked at. */
+  /** Voters who came in person, at the last evaluation. */
   present: count,
   /** The minute of the last arrival. */
   lastMinute: z.int(),
@@ -39,7 +39,7 @@ export type Events = z.infer<typeof eventsSchema>;
 
 export const stateSchema = z.object({
   version: z.literal(STATE_VERSION),
-  /** When it was last looked, in milliseconds since 1970. */
+  /** Time of the last evaluation, in milliseconds since 1970. */
   atMs: z.number(),
   stations: z.record(z.string(), stationSchema),
   /** Of all stations: votes before the window of the surge, in its halves, and when the newer half began. */
@@ -48,10 +48,10 @@ export const stateSchema = z.object({
   events: z.record(z.string(), eventsSchema),
   /** Records in each gateway's spool, by minute. */
   spools: z.record(z.string(), eventsSchema),
-  /** Totals when last looked at, of what is told as a total. */
+  /** Totals at the last evaluation, of facts that are totals. */
   badSignatures: count,
   recordsAhead: z.record(z.string(), count),
-  /** The newest rejection of each partition that was looked at. */
+  /** The newest rejection of each partition that was read. */
   arrivals: z.record(z.string(), count),
   /** Conditions by `rule subject`: since when they hold, while there is no alert; of an alert, since when they do not. */
   pending: z.record(z.string(), z.number()),
@@ -59,7 +59,7 @@ export const stateSchema = z.object({
 });
 export type AlertState = z.infer<typeof stateSchema>;
 
-/** Of an election that was never looked at. */
+/** The state of an election that was never evaluated. */
 export function newState(nowMs: number): AlertState {
   return {
     version: STATE_VERSION,

@@ -19,7 +19,7 @@ const MAX_SHARE = 0.999;
 type StationsState = Pick<AlertState, "stations" | "total">;
 
 /**
- * Takes in what has come since the last look. While nobody may vote at a station, its pause does not grow. Nothing is learned while
+ * Adds what has arrived since the last evaluation. While nobody may vote at a station, its pause does not grow. Nothing is learned while
  * counting is behind: what is counted then came at another time, as in a rebuild.
  */
 export function advanceStations(

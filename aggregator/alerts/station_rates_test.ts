@@ -84,12 +84,12 @@ class Day {
       this.profiles.forEach((profile, i) => {
         this.#counts[i] += poisson(this.change(i, minute, rateOf(profile, minute)), this.random);
       });
-      this.#look(minute);
+      this.#evaluate(minute);
     }
     return this;
   }
 
-  #look(minute: number): void {
+  #evaluate(minute: number): void {
     const nowMs = OPENS_MS + minute * 60_000;
     const { state, raised, resolved } = evaluate(
       factsOf(this.profiles, this.#counts, nowMs),

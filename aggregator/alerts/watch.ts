@@ -1,5 +1,5 @@
 /**
- * Looks at the elections that this process counts, again and again, and raises and resolves their alerts. Of several processes one
+ * Evaluates the rules for the elections that this process counts, every few seconds, and raises and resolves their alerts. Of several processes one
  * watches an election, by a lease.
  *
  * @module
@@ -18,18 +18,18 @@ import type { Rules } from "./rules.ts";
 import { type AlertState, newState } from "./state.ts";
 import { readActive, readResolved, readState, storeChanges, type StoredAlert } from "./store.ts";
 
-/** How often an election is looked at, in milliseconds; and one that is long over, or long before. */
-const LOOK_EVERY_MS = 5_000;
-const LOOK_IDLE_EVERY_MS = 60_000;
+/** How often an election is evaluated, in milliseconds; and one that is idle. */
+const EVALUATE_EVERY_MS = 5_000;
+const EVALUATE_IDLE_EVERY_MS = 60_000;
 /** How long before opening and after the acceptance window an election is not idle, in milliseconds. */
 const BUSY_AROUND_MS = 3_600_000;
 /** How long nobody watches when the process that did has died, in milliseconds. */
 const LEASE_MS = 15_000;
 /** How often the state is saved when nothing was raised or resolved, in milliseconds. */
 const SAVE_EVERY_MS = 60_000;
-/** How often Alertmanager is told again of an alert that has not changed, in milliseconds. It forgets one after five minutes. */
+/** How often an unchanged alert is sent to Alertmanager again, in milliseconds. It forgets one after five minutes. */
 const REPEAT_EVERY_MS = 60_000;
-/** For how long it is told that an alert is resolved, in milliseconds. */
+/** For how long a resolved alert is sent, in milliseconds. */
 const REPEAT_RESOLVED_MS = 900_000;
 
 /** An election that can be watched. */
@@ -57,7 +57,7 @@ export type WatchOptions = Readonly<{
   now(): number;
   /** Whether the database is away: nothing is tried then. */
   isAway?(): boolean;
-  lookEveryMs?: number;
+  evaluateEveryMs?: number;
 }>;
 
 /** What this process knows of an election that it watches. */
@@ -69,7 +69,7 @@ type Watched = {
   nextMs: number;
   sent: Map<number, Sent>;
 };
-/** What Alertmanager was told last of an alert, and when. */
+/** What was sent to Alertmanager last of an alert, and when. */
 type Sent = { text: string; atMs: number };
 
 /** See the module. */
@@ -99,11 +99,11 @@ export class AlertWatch {
 
   /** Watches until the signal aborts, and then lets others do it. */
   async run(): Promise<void> {
-    const { signal, senders, lookEveryMs = LOOK_EVERY_MS } = this.#options;
+    const { signal, senders, evaluateEveryMs = EVALUATE_EVERY_MS } = this.#options;
     const sending = senders.map((sender) => sender.run(signal));
     while (!signal.aborted) {
       if (this.#elections.size > 0 && this.#options.isAway?.() !== true) await this.#step();
-      await delay(lookEveryMs, undefined, { signal }).catch(() => {});
+      await delay(evaluateEveryMs, undefined, { signal }).catch(() => {});
     }
     await Promise.all(sending);
     if (this.#watched.size > 0) await this.#leases.release().catch(() => {});
@@ -122,7 +122,7 @@ export class AlertWatch {
       if (signal.aborted) return;
       try {
         await this.#storeClocksAhead(each.election);
-        if (mine.has(workOf(each.election))) await this.#look(each);
+        if (mine.has(workOf(each.election))) await this.#evaluate(each);
         else this.#forget(each.election);
       } catch (error) {
         // What was remembered may be older or newer than what is stored.
@@ -135,7 +135,7 @@ export class AlertWatch {
 
   #report(elections: readonly WatchedElection[], error: unknown): void {
     if (this.#options.signal.aborted) return;
-    for (const each of elections) each.onFault(`the alerts of ${each.election} were not looked at`, error);
+    for (const each of elections) each.onFault(`the alerts of ${each.election} were not evaluated`, error);
   }
 
   /** Another process watches it, or this one starts anew. */
@@ -144,7 +144,7 @@ export class AlertWatch {
     this.#showActive(election, []);
   }
 
-  async #look(each: WatchedElection): Promise<void> {
+  async #evaluate(each: WatchedElection): Promise<void> {
     const { reading, writing, rules, readChecks, metrics, now } = this.#options;
     const { election } = each;
     const nowMs = now();
@@ -157,9 +157,9 @@ export class AlertWatch {
       sent: new Map(),
     };
     this.#watched.set(election, watched);
-    if (nowMs < watched.nextMs && watched.nextMs - nowMs <= LOOK_IDLE_EVERY_MS) return;
+    if (nowMs < watched.nextMs && watched.nextMs - nowMs <= EVALUATE_IDLE_EVERY_MS) return;
     const index = each.index();
-    const stop = metrics.lookSeconds.startTimer({ election });
+    const stop = metrics.evaluationSeconds.startTimer({ election });
     const sources = {
       db: reading,
       election,
@@ -185,12 +185,12 @@ export class AlertWatch {
       for (const { rule } of stored.resolved) metrics.resolved.inc({ election, rule });
     }
     watched.state = state;
-    watched.nextMs = nowMs + (isBusy(index, nowMs) ? 0 : LOOK_IDLE_EVERY_MS);
-    await this.#tell(each.election, watched, nowMs);
+    watched.nextMs = nowMs + (isBusy(index, nowMs) ? 0 : EVALUATE_IDLE_EVERY_MS);
+    await this.#notify(each.election, watched, nowMs);
   }
 
-  /** Tells Alertmanager what is there, and what was resolved; and the metrics. */
-  async #tell(election: string, watched: Watched, nowMs: number): Promise<void> {
+  /** Sends active and recently resolved alerts to Alertmanager, and sets the metrics. */
+  async #notify(election: string, watched: Watched, nowMs: number): Promise<void> {
     // The writer knows what was just written.
     const { writing: { query }, senders } = this.#options;
     const active = await readActive(query, election);
@@ -199,12 +199,12 @@ export class AlertWatch {
     const resolved = await readResolved(query, election, new Date(nowMs - REPEAT_RESOLVED_MS));
     const sent = new Map<number, Sent>();
     const due = [...resolved, ...active].flatMap((alert) => {
-      const told = outgoing(election, alert);
-      const text = JSON.stringify(told);
+      const message = outgoing(election, alert);
+      const text = JSON.stringify(message);
       const before = watched.sent.get(alert.alert);
       const isDue = before?.text !== text || Math.abs(nowMs - before.atMs) >= REPEAT_EVERY_MS;
       sent.set(alert.alert, isDue ? { text, atMs: nowMs } : before!);
-      return isDue ? [told] : [];
+      return isDue ? [message] : [];
     });
     watched.sent = sent;
     for (const sender of senders) sender.offer(due);

@@ -79,7 +79,7 @@ class Process {
       metrics: alertMetrics(this.metrics),
       signal: this.#stop.signal,
       now: () => world.nowMs,
-      lookEveryMs: 5,
+      evaluateEveryMs: 5,
     });
   }
 
@@ -231,7 +231,7 @@ Deno.test("AlertWatch goes on after the database failed, and adds what it noted 
   process.noteClockAhead("g-1");
   await process.start();
   await eventually("it is told", () => process.faults.length > 0);
-  assert.match(process.faults[0]!, /^the alerts of w-fails were not looked at: Error: it fails$/);
+  assert.match(process.faults[0]!, /^the alerts of w-fails were not evaluated: Error: it fails$/);
   process.noteClockAhead("g-1");
   isFailing = false;
   await process.looked();

@@ -114,9 +114,9 @@ const ROWS: readonly (readonly [title: string, panels: readonly Panel[]])[] = [
         "{{election}} {{rule}}: resolved",
       ],
     ]),
-    lines("Time to look at an election", "s", [
+    lines("Time to evaluate an election", "s", [
       [
-        "histogram_quantile(0.99, sum by (election, le) (rate(pollwire_alerts_look_seconds_bucket[5m])))",
+        "histogram_quantile(0.99, sum by (election, le) (rate(pollwire_alerts_evaluation_seconds_bucket[5m])))",
         "{{election}}: 99 % within",
       ],
     ]),

@@ -55,7 +55,7 @@ stackTest(
       metrics: alertMetrics(new Registry()),
       signal: stop.signal,
       now: () => nowMs,
-      lookEveryMs: 5,
+      evaluateEveryMs: 5,
     });
     watch.add({
       election: ELECTION,

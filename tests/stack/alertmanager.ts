@@ -11,7 +11,7 @@ const PROGRAMS = ["/usr/bin/prometheus-alertmanager", "/usr/local/bin/alertmanag
 /** How long it may take to be up, in milliseconds. */
 const UP_MS = 60_000;
 
-/** An alert as a webhook tells it. */
+/** An alert as a webhook gets it. */
 export type Notice = Readonly<{
   status: "firing" | "resolved";
   labels: Readonly<Record<string, string>>;
@@ -22,7 +22,7 @@ export type Notice = Readonly<{
 
 /** See the module. */
 export class TestAlertmanager {
-  /** What the webhook was told, in order. */
+  /** What the webhook got, in order. */
   readonly notices: Notice[] = [];
   readonly #directory: string;
   readonly #child: Deno.ChildProcess;
@@ -39,7 +39,7 @@ export class TestAlertmanager {
     this.#receiver = hook;
   }
 
-  /** Starts one that tells each alert as soon as it can. */
+  /** Starts one that notifies of each alert as soon as it can. */
   static async start(): Promise<TestAlertmanager> {
     const program = PROGRAMS.find((path) => {
       try {
@@ -57,7 +57,7 @@ export class TestAlertmanager {
       alertmanager?.notices.push(...alerts);
       return new Response("");
     });
-    // One group an alert, told at once; nothing is told again within an hour.
+    // One group for each alert, sent at once; nothing is repeated within an hour.
     await Deno.writeTextFile(
       `${directory}/alertmanager.yml`,
       `route: { receiver: hook, group_by: ["..."], group_wait: 50ms, group_interval: 100ms, repeat_interval: 1h }

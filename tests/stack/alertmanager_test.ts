@@ -15,7 +15,7 @@ Deno.test.sanitizer({ ops: true, resources: true });
 const ELECTION = "test-2026";
 const ROLL = Array.from({ length: 60 }, (_, i) => `voter-${i}`);
 /** How long anything may take that comes with a look, in milliseconds. */
-const LOOK_MS = 60_000;
+const EVALUATED_MS = 60_000;
 const UNSEEN = "ElectionGatewayUnseen";
 const SECOND_VOTES = "ElectionSecondVotes";
 const RULES = `rules:
@@ -57,10 +57,10 @@ async function metric({ stack }: RunningStack, name: string): Promise<number> {
 }
 
 /** Waits until the election was looked at so often since. */
-async function looked(running: RunningStack, times: number): Promise<void> {
-  const looks = () => metric(running, "pollwire_alerts_look_seconds_count");
+async function evaluated(running: RunningStack, times: number): Promise<void> {
+  const looks = () => metric(running, "pollwire_alerts_evaluation_seconds_count");
   const from = await looks();
-  await eventually("alerts are looked at", async () => await looks() >= from + times, LOOK_MS);
+  await eventually("alerts are looked at", async () => await looks() >= from + times, EVALUATED_MS);
 }
 
 stackTest(
@@ -84,8 +84,8 @@ stackTest(
             const counted = async () =>
               (await (await fetch(`${stack.aggregator}/v1/elections/${ELECTION}/reconciliation`)).json())
                 .total.counted;
-            await eventually("the votes are counted", async () => await counted() === 50, LOOK_MS);
-            await looked(running, 3);
+            await eventually("the votes are counted", async () => await counted() === 50, EVALUATED_MS);
+            await evaluated(running, 3);
             assert.deepEqual(
               [await alertmanager.active(), alertmanager.notices],
               [[], []],
@@ -93,11 +93,12 @@ stackTest(
             );
 
             await castVotes(running, ROLL.slice(0, 2));
-            await eventually("second votes fire", () => alertmanager.told(SECOND_VOTES).length > 0, LOOK_MS);
+            await eventually("second votes fire", () =>
+              alertmanager.told(SECOND_VOTES).length > 0, EVALUATED_MS);
 
             await stack.kill("g-2");
             await eventually("a dead gateway fires", () =>
-              alertmanager.told(UNSEEN, "g-2").length > 0, LOOK_MS);
+              alertmanager.told(UNSEEN, "g-2").length > 0, EVALUATED_MS);
             const before = (await alertmanager.active()).find(({ labels }) =>
               labels.alertname === UNSEEN
             )!;
@@ -113,11 +114,14 @@ stackTest(
             await stack.restart("aggregator");
             await eventually(
               "it is told again after the restart",
-              async () => await metric(running, "pollwire_alerts_deliveries_total") > 0,
-              LOOK_MS,
+              async () =>
+                await metric(running, "pollwire_alerts_deliveries_total") > 0,
+              EVALUATED_MS,
             );
-            await looked(running, 3);
-            const after = (await alertmanager.active()).find(({ labels }) => labels.alertname === UNSEEN)!;
+            await evaluated(running, 3);
+            const after = (await alertmanager.active()).find(({ labels }) =>
+              labels.alertname === UNSEEN
+            )!;
             assert.deepEqual(
               [after.labels, after.startsAt],
               [before.labels, before.startsAt],
@@ -129,9 +133,9 @@ stackTest(
             await eventually(
               "its return clears it",
               () => alertmanager.told(UNSEEN, "g-2").includes("resolved"),
-              LOOK_MS,
+              EVALUATED_MS,
             );
-            await looked(running, 1);
+            await evaluated(running, 1);
             assert.deepEqual(alertmanager.told(UNSEEN, "g-2"), ["firing", "resolved"]);
             assert.deepEqual(alertmanager.told(UNSEEN, "g-1"), []);
             assert.deepEqual(alertmanager.told(SECOND_VOTES), ["firing"]);

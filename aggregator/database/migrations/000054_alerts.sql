@@ -1,4 +1,4 @@
--- Alerts: what officials are told that is wrong, and what they are judged by.
+-- Alerts for officials, and the facts that they are evaluated on.
 
 -- When each gateway last asked, and what it said of itself.
 CREATE TABLE counting.gateway_syncs (
@@ -44,7 +44,7 @@ CREATE TABLE alerts.alerts (
 CREATE UNIQUE INDEX alerts_active ON alerts.alerts (election, rule, subject) WHERE resolved_at IS NULL;
 CREATE INDEX alerts_resolved ON alerts.alerts (election, resolved_at) WHERE resolved_at IS NOT NULL;
 
--- What the watch remembers of an election, JSON: aggregator/alerts/state.ts. Counts and minutes of stations and gateways.
+-- The state of the watch for each election, JSON: aggregator/alerts/state.ts. Counts and minutes of stations and gateways.
 CREATE TABLE alerts.states (
   election text PRIMARY KEY REFERENCES registry.elections,
   state text NOT NULL,
