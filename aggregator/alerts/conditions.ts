@@ -5,7 +5,7 @@
  */
 import type { Facts, GatewayFacts, StationFacts } from "./facts.ts";
 import type { RuleName, Rules } from "./rules.ts";
-import { type AlertState, keyOf, sumEvents } from "./state.ts";
+import { type AlertState, keyOf, minuteOf, sumEvents } from "./state.ts";
 import { isWithinHours, judgePause, judgeRush } from "./station_rates.ts";
 
 /**
@@ -111,7 +111,12 @@ function stationSilent(seen: Seen): Found[] {
     if (isPaused) return [];
     // Votes that wait elsewhere say nothing about the station.
     if (isHidden === "all" || isHidden.has(gateway)) return [unclear(station)];
-    const pause = judgePause(state.stations[station]!, rules.station_silent, isAlone, nowMs);
+    const own = state.stations[station]!;
+    const hasVotedSince = own.lastMinute > minuteOf(state.watchedSinceMs);
+    if (!hasVotedSince && nowMs - state.watchedSinceMs < rules.station_silent.minMinutes * 60_000) {
+      return [unclear(station)];
+    }
+    const pause = judgePause(own, rules.station_silent, isAlone, nowMs);
     if (!pause.isSilence) return [];
     return [
       holds(
@@ -195,14 +200,17 @@ function eachGateway(
   return gateways.filter(isBad).map((each) => holds(each.gateway, summary(each)));
 }
 
-function gatewayUnseen({ facts, rules, nowMs }: Seen): Found[] {
+function gatewayUnseen({ facts, rules, state, nowMs }: Seen): Found[] {
   const { opensAtMs, acceptsUntilMs } = facts;
   if (nowMs < opensAtMs || nowMs > acceptsUntilMs) return [];
-  const awayMs = ({ seenAtMs }: GatewayFacts) => nowMs - Math.max(seenAtMs ?? opensAtMs, opensAtMs);
-  return eachGateway(facts, (each) => awayMs(each) > rules.gateway_unseen.seconds * 1_000, (each) => {
-    const { gateway, seenAtMs } = each;
+  // While no aggregator ran, no gateway could be seen.
+  const sinceMs = Math.max(opensAtMs, state.watchedSinceMs);
+  const limitMs = rules.gateway_unseen.seconds * 1_000;
+  return facts.gateways.flatMap(({ gateway, seenAtMs }) => {
+    if (nowMs - Math.max(seenAtMs ?? opensAtMs, opensAtMs) <= limitMs) return [];
+    if (nowMs - Math.max(seenAtMs ?? sinceMs, sinceMs) <= limitMs) return [unclear(gateway)];
     const since = seenAtMs === null ? "since the polls opened" : `since ${new Date(seenAtMs).toISOString()}`;
-    return `Gateway ${gateway} has not asked the aggregator ${since}`;
+    return [holds(gateway, `Gateway ${gateway} has not asked the aggregator ${since}`)];
   });
 }
 

@@ -6,7 +6,7 @@
 import { findAll, type Finding } from "./conditions.ts";
 import type { Facts } from "./facts.ts";
 import { type RuleName, type Rules, SEVERITIES, type Severity } from "./rules.ts";
-import { addEvents, type AlertState, keyOf, minuteOf } from "./state.ts";
+import { addEvents, type AlertState, isAfterBreak, keyOf, minuteOf } from "./state.ts";
 import { advanceStations } from "./station_rates.ts";
 
 /** Maximum active alerts of an election. */
@@ -146,6 +146,7 @@ function advance(facts: Facts, rules: Rules, previous: AlertState, nowMs: number
     ...previous,
     ...advanceStations(facts, rules, previous, nowMs),
     atMs: nowMs,
+    watchedSinceMs: isAfterBreak(previous, nowMs) ? nowMs : Math.min(previous.watchedSinceMs, nowMs),
     events,
     spools: advanceSpools(facts, rules, previous, minute),
     badSignatures: facts.badSignatures,

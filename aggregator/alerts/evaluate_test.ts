@@ -387,6 +387,24 @@ Deno.test("evaluate() takes a station that votes on, while all others have stopp
   assert.ok(!watch.vote(15, { a: 4 }).includes("+station_surge a"));
 });
 
+Deno.test("evaluate() gives gateways and stations their time again after a break, in which no aggregator ran", () => {
+  const watch = new Watch();
+  watch.vote(60, { a: 1, b: 1, c: 1 });
+  watch.gateways = { "g-1": { seenAtMs: watch.nowMs }, "g-2": { seenAtMs: null } };
+  watch.nowMs += HOUR_MS;
+  const atMs = watch.nowMs;
+  watch.station("b", { voters: 220, present: 220 });
+  watch.station("c", { voters: 220, present: 220 });
+  assert.deepEqual(watch.look(), []);
+  assert.deepEqual(watch.look(24), [], "for 120 s");
+  assert.deepEqual(watch.look(1), ["+gateway_unseen g-1", "+gateway_unseen g-2"]);
+  assert.ok(watch.nowMs - atMs > 120_000);
+  watch.nowMs += HOUR_MS;
+  assert.deepEqual(watch.look(24), [], "and an alert of before goes on meanwhile");
+  watch.gateways = { "g-1": {}, "g-2": {} };
+  assert.deepEqual(watch.look(4), ["-gateway_unseen g-1", "-gateway_unseen g-2"]);
+});
+
 Deno.test("evaluate() learns no rate from what is counted while counting is behind", () => {
   const watch = new Watch();
   watch.vote(60, { a: 1, b: 1, c: 1 });

@@ -41,6 +41,8 @@ export const stateSchema = z.object({
   version: z.literal(STATE_VERSION),
   /** Time of the last evaluation, in milliseconds since 1970. */
   atMs: z.number(),
+  /** Since when the election is evaluated without a break. */
+  watchedSinceMs: z.number(),
   stations: z.record(z.string(), stationSchema),
   /** Of all stations: votes before the window of the surge, in its halves, and when the newer half began. */
   total: z.object({ before: count, halves: z.tuple([count, count]), halfMinute: z.int() }),
@@ -64,6 +66,7 @@ export function newState(nowMs: number): AlertState {
   return {
     version: STATE_VERSION,
     atMs: nowMs,
+    watchedSinceMs: nowMs,
     stations: {},
     total: { before: 0, halves: [0, 0], halfMinute: minuteOf(nowMs) },
     events: {},
@@ -74,6 +77,14 @@ export function newState(nowMs: number): AlertState {
     pending: {},
     clearing: {},
   };
+}
+
+/** The longest time between two evaluations that is no break, in milliseconds. */
+const BREAK_MS = 90_000;
+
+/** Whether nobody evaluated the election for a while: no aggregator ran, or its database was away. */
+export function isAfterBreak({ atMs }: Pick<AlertState, "atMs">, nowMs: number): boolean {
+  return nowMs - atMs > BREAK_MS;
 }
 
 /** Reads a stored state; `undefined` when another version of the program wrote it. */

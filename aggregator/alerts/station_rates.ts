@@ -6,7 +6,7 @@
  */
 import type { Facts } from "./facts.ts";
 import type { Rules } from "./rules.ts";
-import { type AlertState, minuteOf, type StationState } from "./state.ts";
+import { type AlertState, isAfterBreak, minuteOf, type StationState } from "./state.ts";
 
 /** Votes that a station is taken to have had before it had any: its share of the roll stands for them. */
 const PRIOR_VOTES = 5;
@@ -20,7 +20,7 @@ type StationsState = Pick<AlertState, "stations" | "total">;
 
 /**
  * Adds what has arrived since the last evaluation. While nobody may vote at a station, its pause does not grow. Nothing is learned while
- * counting is behind: what is counted then came at another time, as in a rebuild.
+ * counting is behind, nor after a break: what is counted then came at another time, as in a rebuild.
  */
 export function advanceStations(
   facts: Facts,
@@ -29,7 +29,7 @@ export function advanceStations(
   nowMs: number,
 ): StationsState {
   const minute = minuteOf(nowMs);
-  const isLive = facts.lag !== null && facts.lag < entries;
+  const isLive = facts.lag !== null && facts.lag < entries && !isAfterBreak(previous, nowMs);
   const isVoting = isLive && isWithinHours(facts, nowMs);
   const came = new Map(facts.stations.map(({ station, present }) => {
     const before = previous.stations[station]?.present;

@@ -84,6 +84,7 @@ browserTest(
       page.on("console", (message) => message.type() === "error" && said.push(message.text()));
       page.on("pageerror", (error) => said.push(String(error)));
       const alerts = page.locator("#alerts");
+      const row = page.locator("#active-alerts tbody tr");
 
       await t.step("nobody sees an alert without a sign-in, and the page asks for none", async () => {
         const asked: string[] = [];
@@ -112,8 +113,8 @@ browserTest(
       await t.step("an official signs in with a key file, and sees the alert", async () => {
         await page.locator("#alerts-key").setInputFiles(file);
         await page.locator("#alerts-sign-out").waitFor();
-        await page.locator("#active-alerts tbody tr").waitFor({ timeout: EVALUATED_MS });
-        const text = (await page.locator("#active-alerts tbody").innerText()).replace(/\s+/g, " ");
+        await row.waitFor({ timeout: EVALUATED_MS });
+        const text = (await row.innerText()).replace(/\s+/g, " ");
         assert.match(text, /Warning In 60 min: 1 second vote of voters at station n-1 /);
         await page.evaluate(axe.source);
         const found = await page.evaluate(
@@ -125,8 +126,8 @@ browserTest(
       });
 
       await t.step("the official acknowledges it, and the command lists who did", async () => {
-        await page.locator("#active-alerts input").fill("The poll book says who");
-        await page.locator("#active-alerts button").click();
+        await row.locator("input").fill("The poll book says who");
+        await row.locator("button").click();
         await page.getByText("The poll book says who").waitFor();
         const asked = [
           "office",
