@@ -10,7 +10,7 @@ export function alerts({ details: { id } }) {
   return html`<section class="card" id="alerts">
     <h2>${texts.alerts}</h2>
     ${account === undefined ? signInForm() : signedIn(id)}
-    <p class="warning" id="alerts-fault" role="status">${
+    <p class=${fault === undefined ? "" : "warning"} id="alerts-fault" role="status">${
     fault === undefined ? nothing : texts[fault] ?? fault
   }</p>
   </section>`;
