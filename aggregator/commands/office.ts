@@ -16,6 +16,7 @@ import { createAccount, isRefusal, requestRole } from "../office/access/accounts
 import { newKeyFile, publicKeyOf } from "../office/access/keys.ts";
 import { createOfficeApp } from "../office/api/app.ts";
 import { OfficeClient, readKeyFile } from "../office/client.ts";
+import { qualityLines } from "../office/quality/report.ts";
 import { createOfficeKey, hasOfficeKey, readOfficeKeys } from "../office/office_key.ts";
 import { Keyring } from "../registry/keyring.ts";
 import { OfficeError } from "../registry/office_error.ts";
@@ -101,7 +102,7 @@ export function officeCommand(): Command {
       ["act", "Does at once what takes one official: pause, resume, begin_canvass.", "actions"],
       [
         "propose",
-        "Proposes what takes two: extend, close_early, certify, reopen, decide, waive_sender_keys.",
+        "Proposes what takes two: extend, close_early, certify, reopen, decide, waive_sender_keys, waive_check.",
         "proposals",
       ],
     ]
@@ -130,6 +131,15 @@ export function officeCommand(): Command {
   office.addCommand(
     ofElection("certified", "Prints the certified results, every version, with their signatures.")
       .action((options: Common) => print(options, "GET", `${pathOf(options)}/certified`)),
+  );
+  office.addCommand(
+    ofElection(
+      "check",
+      "Checks the data and counts the log again; exit code 1 when a check fails that is not waived.",
+    )
+      .option("--newest", "check nothing: print the newest result")
+      .option("--json", "print the answer as it is")
+      .action(check),
   );
   return office.addCommand(auditCommand(asking));
 }
@@ -238,6 +248,21 @@ async function change(options: Common, path: string, body: unknown): Promise<voi
     const { etag } = await client.ask("GET", `${pathOf(options)}/lifecycle`);
     show(await client.ask("POST", `${pathOf(options)}/${path}`, body, etag ?? undefined));
   });
+}
+
+/** Checks an election's data, and prints what was found. */
+async function check({ newest, json, ...options }: Common & { newest?: true; json?: true }): Promise<void> {
+  let failing: string[] = [];
+  await withClient(options, async (client) => {
+    const answer = await client.ask(newest ? "GET" : "POST", `${pathOf(options)}/quality`);
+    failing = answer.body.failing;
+    if (json) return show(answer);
+    if (answer.body.checkedAt === null) {
+      throw new OfficeError("Cannot print the checks: nothing was checked yet");
+    }
+    for (const line of qualityLines(answer.body)) console.log(line);
+  });
+  if (failing.length > 0) throw new Failure("");
 }
 
 function show({ body, text }: Readonly<{ body: unknown; text: string }>): void {

@@ -1,6 +1,6 @@
 /**
  * The role `office`: answers officials, and does what the clock asks of an office: it signs heads of the audit trail every hour, and
- * notes when voting opened and closed. It has the master keys and the office's key.
+ * notes when voting opened and closed, and checks the data. It has the master keys and the office's key.
  *
  * @module
  */
@@ -14,6 +14,8 @@ import { createOfficeApp } from "../office/api/app.ts";
 import { currentHead } from "../office/api/audit_endpoints.ts";
 import { type OfficeKeys, readOfficeKeys } from "../office/office_key.ts";
 import { noteClock } from "../office/lifecycle/state.ts";
+import { keepChecking } from "../office/quality/schedule.ts";
+import type { OfficeSources } from "../office/sources.ts";
 import { limitAddresses } from "../public/address_limits.ts";
 import { electionIds } from "../registry/elections.ts";
 import type { Keyring } from "../registry/keyring.ts";
@@ -46,7 +48,7 @@ export class Office {
   readonly #options: OfficeOptions;
   readonly #keys: OfficeKeys;
   readonly #logs = new Map<string, Promise<VoteLog>>();
-  readonly #running: Promise<void>;
+  readonly #running: Promise<unknown>;
 
   /** @throws {OfficeError} when the office has not been set up. */
   constructor(options: OfficeOptions) {
@@ -59,15 +61,18 @@ export class Office {
     }
     this.#options = options;
     this.#keys = keys;
-    this.routes = createOfficeApp({
+    const sources: OfficeSources = {
       db,
       now: Date.now,
       keys,
       keyring,
       openLog: (election, partitions) => this.#logOf(election, partitions),
-      limitSignIns: limitAddresses(SIGN_INS, Date.now),
-    });
-    this.#running = this.#watch();
+    };
+    this.routes = createOfficeApp({ ...sources, limitSignIns: limitAddresses(SIGN_INS, Date.now) });
+    this.#running = Promise.all([
+      this.#watch(),
+      keepChecking(sources, options.signal, options.onError),
+    ]);
   }
 
   /** Resolves when it has stopped, after the signal. */

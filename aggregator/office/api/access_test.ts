@@ -38,6 +38,8 @@ const ENDPOINTS: Record<string, readonly OfficeRole[] | "anyone" | "member"> = {
   "POST /v1/elections/{election}/proposals/{proposal}/approve": ["official"],
   "DELETE /v1/elections/{election}/proposals/{proposal}": ["official"],
   "GET /v1/elections/{election}/certified": "anyone",
+  "GET /v1/elections/{election}/quality": ["official", "auditor"],
+  "POST /v1/elections/{election}/quality": ["official", "auditor"],
 };
 
 const document = office.app.getOpenAPI31Document({

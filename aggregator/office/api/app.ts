@@ -8,6 +8,7 @@ import type { MiddlewareHandler } from "hono";
 import { addAccessEndpoints } from "./access_endpoints.ts";
 import { addAuditEndpoints } from "./audit_endpoints.ts";
 import { addLifecycleEndpoints } from "./lifecycle_endpoints.ts";
+import { addQualityEndpoints } from "./quality_endpoints.ts";
 import type { OfficeSources } from "../sources.ts";
 
 /** What the API stands on. */
@@ -31,5 +32,6 @@ export function createOfficeApp(options: OfficeAppOptions): OpenAPIHono {
   addAccessEndpoints(app, options);
   addAuditEndpoints(app, options);
   addLifecycleEndpoints(app, options);
+  addQualityEndpoints(app, options);
   return app;
 }

@@ -1,0 +1,86 @@
+/**
+ * Checks elections by themselves: those that run every ten minutes, those that are certified once a day.
+ *
+ * @module
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import { isDatabaseAway } from "../../database/database.ts";
+import { Lease } from "../../database/lease.ts";
+import { electionIds } from "../../registry/elections.ts";
+import { readState } from "../lifecycle/state.ts";
+import type { Phase } from "../lifecycle/transition.ts";
+import type { OfficeSources } from "../sources.ts";
+import { runChecks } from "./run.ts";
+import { newestRun, type QualityRun } from "./store.ts";
+
+/** How often an election is checked, in milliseconds, by where it stands. Those that are not here are not checked. */
+export const CHECK_EVERY_MS: Readonly<Partial<Record<Phase, number>>> = {
+  open: 600_000,
+  paused: 600_000,
+  closed: 600_000,
+  canvass: 600_000,
+  certified: 86_400_000,
+};
+/**
+ * How often the log is counted again without being asked for, in milliseconds. Not before the canvass: an embedded database
+ * does nothing else meanwhile.
+ */
+export const RECOUNT_EVERY_MS = 86_400_000;
+/** How often elections are looked at, in milliseconds. */
+const LOOK_EVERY_MS = 10_000;
+/** How long a process that says nothing keeps the others from checking, in milliseconds: longer than one election takes. */
+const LEASE_MS = 60_000;
+
+/** Told of each run of the checks. */
+export type OnQuality = (election: string, run: QualityRun) => void;
+
+/** Checks every election that is due. Returns those that were checked. */
+export async function checkDue(
+  sources: OfficeSources,
+  now: Date,
+  onChecked: OnQuality = () => {},
+  onError: (error: unknown) => void = (error) => {
+    throw error;
+  },
+): Promise<string[]> {
+  const checked: string[] = [];
+  for (const election of await electionIds(sources.db.query)) {
+    try {
+      const { phase } = await readState(sources.db.query, election, now);
+      const everyMs = CHECK_EVERY_MS[phase];
+      if (everyMs === undefined) continue;
+      const before = await newestRun(sources.db.query, election);
+      const sinceMs = (time: string | null | undefined) =>
+        time == null ? Infinity : now.getTime() - Date.parse(time);
+      if (sinceMs(before?.checkedAt) < everyMs) continue;
+      const log = ["canvass", "certified"].includes(phase) &&
+        sinceMs(before?.logCheckedAt) >= RECOUNT_EVERY_MS;
+      onChecked(election, await runChecks(sources, election, now, { log }));
+      checked.push(election);
+    } catch (error) {
+      // One election that cannot be checked keeps none of the others from it.
+      if (isDatabaseAway(error)) throw error;
+      onError(error);
+    }
+  }
+  return checked;
+}
+
+/** Checks elections that are due, in one process at a time, until the signal aborts. */
+export async function keepChecking(
+  sources: OfficeSources,
+  signal: AbortSignal,
+  onError: (error: unknown) => void,
+  onChecked?: OnQuality,
+): Promise<void> {
+  const report = (error: unknown) => {
+    // While the database is away its watch says so.
+    if (!signal.aborted && !isDatabaseAway(error)) onError(error);
+  };
+  await new Lease(sources.db.query, "quality", LEASE_MS).runInTurn(signal, async (turn) => {
+    while (!turn.aborted) {
+      await checkDue(sources, new Date(sources.now()), onChecked, report).catch(report);
+      await delay(LOOK_EVERY_MS, undefined, { signal: turn }).catch(() => {});
+    }
+  }, report);
+}
