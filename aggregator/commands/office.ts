@@ -15,13 +15,14 @@ import { type AggregatorConfig, aggregatorConfig } from "../config.ts";
 import { createAccount, isRefusal, requestRole } from "../office/access/accounts.ts";
 import { newKeyFile, publicKeyOf } from "../office/access/keys.ts";
 import { createOfficeApp } from "../office/api/app.ts";
-import { OfficeClient, readKeyFile } from "../office/client.ts";
+import { OfficeClient, readKeyFile, type SendToOffice } from "../office/client.ts";
 import { qualityLines } from "../office/quality/report.ts";
 import { createOfficeKey, hasOfficeKey, readOfficeKeys } from "../office/office_key.ts";
 import { Keyring } from "../registry/keyring.ts";
 import { OfficeError } from "../registry/office_error.ts";
 import { writeSecret } from "../registry/secret_file.ts";
 import { requiredRoles } from "../roles/roles.ts";
+import { exportCommands } from "./office_exports.ts";
 import { openLog, openOne, withDatabases } from "./open.ts";
 
 /** Who asks, and where the office is. */
@@ -141,6 +142,8 @@ export function officeCommand(): Command {
       .option("--json", "print the answer as it is")
       .action(check),
   );
+  const ownVerifier = () => readOfficeKeys(aggregatorConfig().keysDirectory)?.notes;
+  for (const exporting of exportCommands({ withOffice, ownVerifier })) office.addCommand(exporting);
   return office.addCommand(auditCommand(asking));
 }
 
@@ -269,13 +272,21 @@ function show({ body, text }: Readonly<{ body: unknown; text: string }>): void {
   console.log(body === undefined ? text.trimEnd() : JSON.stringify(body, null, 2));
 }
 
-async function withClient({ as, url }: Common, work: (client: OfficeClient) => Promise<void>): Promise<void> {
-  const file = await readKeyFile(as).catch((error) => {
+async function withClient(options: Common, work: (client: OfficeClient) => Promise<void>): Promise<void> {
+  await withOffice(options, (_, client) => work(client!));
+}
+
+/** Asks a running office, or one in this process; signed in where there is a key file. */
+async function withOffice(
+  { as, url }: Readonly<{ as?: string; url?: string }>,
+  work: (send: SendToOffice, client: OfficeClient | undefined) => Promise<void>,
+): Promise<void> {
+  const file = as === undefined ? undefined : await readKeyFile(as).catch((error) => {
     throw new Failure((error as Error).message);
   });
+  const workWith = (send: SendToOffice) => work(send, file && new OfficeClient(send, file));
   if (url !== undefined) {
-    const client = new OfficeClient((path, init) => fetch(new URL(path, url), init), file);
-    await work(client).catch((error) => {
+    await workWith((path, init) => fetch(new URL(path, url), init)).catch((error) => {
       if (error instanceof OfficeError || error instanceof TypeError) throw new Failure(error.message);
       throw error;
     });
@@ -300,7 +311,7 @@ async function withClient({ as, url }: Common, work: (client: OfficeClient) => P
       },
     });
     try {
-      await work(new OfficeClient((path, init) => app.request(path, init), file));
+      await workWith((path, init) => app.request(path, init));
     } finally {
       for (const log of logs.values()) await log.then((log) => log.close(), () => {});
     }

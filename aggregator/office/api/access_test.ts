@@ -40,6 +40,13 @@ const ENDPOINTS: Record<string, readonly OfficeRole[] | "anyone" | "member"> = {
   "GET /v1/elections/{election}/certified": "anyone",
   "GET /v1/elections/{election}/quality": ["official", "auditor"],
   "POST /v1/elections/{election}/quality": ["official", "auditor"],
+  "POST /v1/elections/{election}/recount": ["official", "auditor"],
+  "GET /v1/elections/{election}/exports/openelections.csv": "anyone",
+  "GET /v1/elections/{election}/exports/err-v2.json": "anyone",
+  "GET /v1/elections/{election}/exports/turnout.csv": "anyone",
+  "GET /v1/elections/{election}/exports/SHA256SUMS": "anyone",
+  "GET /v1/elections/{election}/exports/event-log.json": ["official", "auditor"],
+  "GET /v1/elections/{election}/exports/cvr-v1.json": ["official"],
 };
 
 const document = office.app.getOpenAPI31Document({

@@ -7,6 +7,7 @@ import { OpenAPIHono } from "@hono/zod-openapi";
 import type { MiddlewareHandler } from "hono";
 import { addAccessEndpoints } from "./access_endpoints.ts";
 import { addAuditEndpoints } from "./audit_endpoints.ts";
+import { addExportEndpoints } from "./export_endpoints.ts";
 import { addLifecycleEndpoints } from "./lifecycle_endpoints.ts";
 import { addQualityEndpoints } from "./quality_endpoints.ts";
 import type { OfficeSources } from "../sources.ts";
@@ -33,5 +34,6 @@ export function createOfficeApp(options: OfficeAppOptions): OpenAPIHono {
   addAuditEndpoints(app, options);
   addLifecycleEndpoints(app, options);
   addQualityEndpoints(app, options);
+  addExportEndpoints(app, options);
   return app;
 }

@@ -78,7 +78,7 @@ const CHECK_BY_CODE: Record<
 };
 
 /** Whether what was counted may be shown: k is 1, so all of it is published, and publishing has begun. */
-async function showsCounts(
+export async function showsCounts(
   db: Database,
   { election, releaseThreshold, resultsBeforeClosing }: Manifest,
 ): Promise<boolean> {
