@@ -48,9 +48,12 @@ export function exportCommands(access: OfficeAccess): Command[] {
       "Writes results as files: openelections.csv, err-v2.json, turnout.csv, and a signed SHA256SUMS.",
     )
       .requiredOption("--out <directory>", "where the files go")
-      .option("--version <number>", "a certified version; what is published now when left out")
+      .option(
+        "--certified <version>",
+        "the number of a certified version; what is published now when left out",
+      )
       .option("--as <file>", "the key file with which you sign in: event-log.json is written too")
-      .action((options: Asking & { out: string; version?: string }) => exportFiles(access, options)),
+      .action((options: Asking & { out: string; certified?: string }) => exportFiles(access, options)),
     common("recount", "Counts the log again and writes a signed report; exit code 1 on a difference.")
       .requiredOption("--as <file>", "the key file with which you sign in")
       .requiredOption("--out <file>", "where the report goes; the note goes to the same name with .note")
@@ -60,10 +63,10 @@ export function exportCommands(access: OfficeAccess): Command[] {
 
 async function exportFiles(
   access: OfficeAccess,
-  { out, version, election, key, ...asking }: Asking & { out: string; version?: string },
+  { out, certified: version, election, key, ...asking }: Asking & { out: string; certified?: string },
 ): Promise<void> {
   if (version !== undefined && !/^[1-9]\d{0,8}$/.test(version)) {
-    throw new UsageError("--version must be the number of a certified version");
+    throw new UsageError("--certified must be the number of a certified version");
   }
   const verifier = verifierOf(access, key);
   const path = `/v1/elections/${encodeURIComponent(election)}/exports`;

@@ -30,3 +30,6 @@ CREATE TRIGGER kept_whole BEFORE TRUNCATE ON office.quality_waivers
 GRANT SELECT, INSERT, DELETE ON office.quality_runs TO pollwire_office;
 GRANT SELECT, INSERT ON office.quality_waivers TO pollwire_office;
 GRANT SELECT ON office.quality_runs, office.quality_waivers TO pollwire_auditor;
+-- Who counts alerts on checks that fail.
+GRANT USAGE ON SCHEMA office TO pollwire_counter;
+GRANT SELECT ON office.quality_runs, office.quality_waivers TO pollwire_counter;

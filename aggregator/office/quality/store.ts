@@ -125,3 +125,22 @@ export async function waiveCheck(
   await appendAudit(query, now, "check_waived", election, { check: code, found });
   return { check: code, found };
 }
+
+/** What the newest run says of each check, in a line without a figure of votes: for alerts. A waived check has passed. */
+export type CheckSummary = Readonly<{ check: CheckCode; hasPassed: boolean; detail: string }>;
+
+/** Reads it; nothing when nobody has checked. A check that was not made says nothing. */
+export async function readCheckSummaries(query: Query, election: string): Promise<CheckSummary[]> {
+  const run = await newestRun(query, election);
+  if (run === undefined) return [];
+  const waivers = await readWaivers(query, election);
+  return run.checks.filter(({ result, fault }) =>
+    result !== "not_checked" || fault?.startsWith("it broke off")
+  ).map((
+    check,
+  ) => ({
+    check: check.code,
+    hasPassed: check.result === "passed" || waiverOf(waivers, check) !== undefined,
+    detail: check.fault ?? `${check.found} of ${check.expected} are right (${check.compared})`,
+  }));
+}

@@ -3,6 +3,7 @@ import { readEvents, verifyTrail } from "../../audit/verify.ts";
 import { CHECKED_AT, openCheckedElection } from "../../../tests/checked_election.ts";
 import { tamper, testDatabase } from "../../../tests/test_database.ts";
 import { type Ask, openTestOffice } from "../../../tests/test_office.ts";
+import { readCheckSummaries } from "./store.ts";
 
 const db = await testDatabase();
 
@@ -65,6 +66,9 @@ Deno.test("certification is refused while a check fails, until two officials wai
   const waived = await both("waive_check", { check: "gaps_explained", found: found.digest });
   assert.equal(waived.status, 200, waived.text);
   const [none, after] = await check();
+  const summary = async () =>
+    (await readCheckSummaries(db.query, "waived")).find(({ check }) => check === "gaps_explained");
+  assert.equal((await summary())!.hasPassed, true, "alerts are told that a waived check passes");
   assert.deepEqual([none, after.waiver], [[], {
     reason: "The broker's own records",
     proposedBy: "ann",
@@ -88,6 +92,11 @@ Deno.test("certification is refused while a check fails, until two officials wai
   const stale = await both("waive_check", { check: "gaps_explained", found: found.digest });
   assert.match(stale.body.detail, /it found something else when the data was last checked/);
   const [, both2] = await check();
+  assert.deepEqual(await summary(), {
+    check: "gaps_explained",
+    hasPassed: false,
+    detail: "0 of 2 are right (offsets that the log left out against accepted losses)",
+  });
   await both("waive_check", { check: "gaps_explained", found: both2.digest });
 
   // Broken between proposal and approval.
