@@ -28,6 +28,8 @@ const CLOCK_EVERY_MS = 1_000;
 
 /** Attempts to sign in of one address (IPv6: of one /64). */
 const SIGN_INS = { requestsPerSecond: 1, burstRequests: 20 };
+/** Exports that an address may ask for: five files an election, made anew with each release. */
+const EXPORTS = { requestsPerSecond: 1, burstRequests: 30 };
 
 /** What the office needs. */
 export type OfficeOptions = Readonly<{
@@ -68,7 +70,11 @@ export class Office {
       keyring,
       openLog: (election, partitions) => this.#logOf(election, partitions),
     };
-    this.routes = createOfficeApp({ ...sources, limitSignIns: limitAddresses(SIGN_INS, Date.now) });
+    this.routes = createOfficeApp({
+      ...sources,
+      limitSignIns: limitAddresses(SIGN_INS, Date.now),
+      limitExports: limitAddresses(EXPORTS, Date.now),
+    });
     this.#running = Promise.all([
       this.#watch(),
       keepChecking(sources, options.signal, options.onError),

@@ -18,6 +18,8 @@ export type OfficeAppOptions =
   & Readonly<{
     /** Limits how often an address may try to sign in. */
     limitSignIns?: MiddlewareHandler;
+    /** Limits how often an address may ask for exports, which everyone may. */
+    limitExports?: MiddlewareHandler;
   }>;
 
 /** Makes the routes. */
@@ -30,6 +32,7 @@ export function createOfficeApp(options: OfficeAppOptions): OpenAPIHono {
     description: "A token of POST /v1/office/token. `x-pollwire-asked-by` names the roles that may ask.",
   });
   if (options.limitSignIns !== undefined) app.use("/v1/office/token", options.limitSignIns);
+  if (options.limitExports !== undefined) app.use("/v1/elections/:election/exports/*", options.limitExports);
   addAccessEndpoints(app, options);
   addAuditEndpoints(app, options);
   addLifecycleEndpoints(app, options);

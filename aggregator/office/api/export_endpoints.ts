@@ -53,7 +53,7 @@ function answerOf(made: string | ExportFault, name: string): OfficeAnswer | Prob
 /** Adds them. */
 export function addExportEndpoints(app: OpenAPIHono, sources: OfficeSources): void {
   const { db, keys } = sources;
-  const files = new ExportFiles(db, keys.notes);
+  const files = new ExportFiles(db, keys.notes, sources.now);
   for (const name of PUBLIC_FILES) {
     addEndpoint(app, sources, {
       method: "get",

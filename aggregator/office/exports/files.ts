@@ -5,6 +5,7 @@
  */
 import { utf8 } from "../../../shared/bytes.ts";
 import { sha256 } from "../../../shared/keys.ts";
+import { RecentMap } from "../../../shared/recent.ts";
 import { SizedLru } from "../../../shared/sized_lru.ts";
 import { type NoteKey, signNote } from "../../audit/note.ts";
 import type { Database, Query } from "../../database/database.ts";
@@ -18,8 +19,12 @@ import { type ExportFault, type Published, readPublished } from "./published.ts"
 export const PUBLIC_FILES = ["openelections.csv", "err-v2.json", "turnout.csv"] as const;
 export type PublicFile = (typeof PUBLIC_FILES)[number];
 
-/** Files that are kept in memory: their number and size. */
+/** Sets of files that are kept in memory: their number and size. */
 const CACHE_LIMITS = { entries: 64, bytes: 64 << 20 };
+/** How long a set of the present is given again without a look at the database, in milliseconds. */
+export const CURRENT_MS = 5_000;
+/** Elections of which the set of the present is remembered. */
+const MAX_CURRENT = 64;
 
 const WRITERS: Record<PublicFile, (published: Published, kind: CsvKind) => string> = {
   "openelections.csv": openElectionsCsv,
@@ -27,15 +32,29 @@ const WRITERS: Record<PublicFile, (published: Published, kind: CsvKind) => strin
   "turnout.csv": turnoutCsv,
 };
 
-/** Makes files, and keeps those that were asked for last: the same version or release has the same bytes. */
+/** A file of a set: a public one, exact or for spreadsheets, or the list of sums. */
+type FileName = `${PublicFile} ${CsvKind}` | "SHA256SUMS";
+type FileSet = ReadonlyMap<FileName, string>;
+
+/**
+ * Makes files, and keeps the sets that were asked for last: the same version or release has the same bytes. All files of a set are
+ * made together, so the list of sums fits them.
+ */
 export class ExportFiles {
   readonly #db: Database;
   readonly #key: NoteKey;
-  readonly #kept = new SizedLru<string>(CACHE_LIMITS);
+  readonly #now: () => number;
+  readonly #kept = new SizedLru<FileSet>(CACHE_LIMITS);
+  /** Sets of the present, by election: when they were made, or are being made. */
+  readonly #current = new RecentMap<Readonly<{ atMs: number; set: Promise<FileSet | ExportFault> }>>(
+    MAX_CURRENT,
+  );
 
-  constructor(db: Database, key: NoteKey) {
+  /** @param now Milliseconds since 1970. */
+  constructor(db: Database, key: NoteKey, now: () => number) {
     this.#db = db;
     this.#key = key;
+    this.#now = now;
   }
 
   /** A file of what is published, or of a certified version. */
@@ -45,10 +64,7 @@ export class ExportFiles {
     version: number | undefined,
     kind: CsvKind = "exact",
   ): Promise<string | ExportFault> {
-    return await this.#keep(election, version, `${file} ${kind}`, async (query) => {
-      const published = await readPublished(query, election, version);
-      return "fault" in published ? published : WRITERS[file](published, kind);
-    });
+    return await this.#get(election, version, `${file} ${kind}`);
   }
 
   /**
@@ -56,43 +72,63 @@ export class ExportFiles {
    * its certification, too.
    */
   async sums(election: string, version: number | undefined): Promise<string | ExportFault> {
-    return await this.#keep(election, version, "SHA256SUMS", async (query) => {
-      const published = await readPublished(query, election, version);
-      if ("fault" in published) return published;
-      const files = new Map<string, string>(
-        PUBLIC_FILES.map((file) => [file, WRITERS[file](published, "exact")]),
-      );
-      if (version !== undefined) {
-        const log = await eventLogOf(query, election, version);
-        if (typeof log !== "string") return log;
-        files.set("event-log.json", log);
-      }
-      const state = version === undefined ? published.status : `version ${version}`;
-      const lines = [...files].sort(([a], [b]) => a < b ? -1 : 1)
-        .map(([file, text]) => `${sha256(utf8(text)).toHex()}  ${file}\n`);
-      return signNote(
-        `# pollwire exports ${election} ${state} ${published.asOf}\n${lines.join("")}`,
-        this.#key,
-      );
-    });
+    return await this.#get(election, version, "SHA256SUMS");
   }
 
-  async #keep(
-    election: string,
-    version: number | undefined,
-    name: string,
-    make: (query: Query) => Promise<string | ExportFault>,
-  ): Promise<string | ExportFault> {
+  async #get(election: string, version: number | undefined, name: FileName): Promise<string | ExportFault> {
+    const set = version === undefined ? await this.#currentSet(election) : await this.#set(election, version);
+    return "fault" in set ? set : set.get(name)!;
+  }
+
+  async #currentSet(election: string): Promise<FileSet | ExportFault> {
+    const known = this.#current.get(election);
+    const nowMs = this.#now();
+    if (known !== undefined && Math.abs(nowMs - known.atMs) < CURRENT_MS) return await known.set;
+    const set = this.#set(election, undefined);
+    this.#current.set(election, { atMs: nowMs, set });
+    const forget = () => this.#current.delete(election);
+    set.then((made) => "fault" in made && forget(), forget);
+    return await set;
+  }
+
+  async #set(election: string, version: number | undefined): Promise<FileSet | ExportFault> {
     return await this.#db.transaction(async (query) => {
       const state = version === undefined ? await currentState(query, election) : `version ${version}`;
-      const key = `${election} ${state} ${name}`;
+      const key = `${election} ${state}`;
       const kept = this.#kept.get(key);
       if (kept !== undefined) return kept;
-      const made = await make(query);
+      const made = await this.#make(query, election, version);
+      if ("fault" in made) return made;
       // A text has at most two bytes a character in memory.
-      if (typeof made === "string") this.#kept.set(key, made, made.length * 2);
+      this.#kept.set(key, made, [...made.values()].reduce((sum, text) => sum + text.length * 2, 0));
       return made;
     }, "snapshot");
+  }
+
+  async #make(query: Query, election: string, version: number | undefined): Promise<FileSet | ExportFault> {
+    const published = await readPublished(query, election, version);
+    if ("fault" in published) return published;
+    const set = new Map<FileName, string>();
+    const listed = new Map<string, string>();
+    for (const file of PUBLIC_FILES) {
+      const exact = WRITERS[file](published, "exact");
+      listed.set(file, exact);
+      set.set(`${file} exact`, exact);
+      if (file.endsWith(".csv")) set.set(`${file} spreadsheet`, WRITERS[file](published, "spreadsheet"));
+    }
+    if (version !== undefined) {
+      const log = await eventLogOf(query, election, version);
+      if (typeof log !== "string") return log;
+      listed.set("event-log.json", log);
+    }
+    const state = version === undefined ? published.status : `version ${version}`;
+    const lines = [...listed].sort(([a], [b]) => a < b ? -1 : 1)
+      .map(([file, text]) => `${sha256(utf8(text)).toHex()}  ${file}\n`);
+    const note = signNote(
+      `# pollwire exports ${election} ${state} ${published.asOf}\n${lines.join("")}`,
+      this.#key,
+    );
+    return set.set("SHA256SUMS", note);
   }
 }
 
