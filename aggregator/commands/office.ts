@@ -95,6 +95,17 @@ export function officeCommand(): Command {
       .action((options: Common) => print(options, "GET", "/v1/office/accounts")),
   );
   office.addCommand(
+    ofElection(
+      "check",
+      "Checks the data and counts the log again; exit code 1 when a check fails that is not waived.",
+    )
+      .option("--newest", "check nothing: print the newest result")
+      .option("--json", "print the answer as it is")
+      .action(check),
+  );
+  const ownVerifier = () => readOfficeKeys(aggregatorConfig().keysDirectory)?.notes;
+  for (const exporting of exportCommands({ withOffice, ownVerifier })) office.addCommand(exporting);
+  office.addCommand(
     ofElection("status", "Says where an election stands, what may be done, and what is proposed.")
       .action((options: Common) => print(options, "GET", `${pathOf(options)}/lifecycle`)),
   );
@@ -133,17 +144,6 @@ export function officeCommand(): Command {
     ofElection("certified", "Prints the certified results, every version, with their signatures.")
       .action((options: Common) => print(options, "GET", `${pathOf(options)}/certified`)),
   );
-  office.addCommand(
-    ofElection(
-      "check",
-      "Checks the data and counts the log again; exit code 1 when a check fails that is not waived.",
-    )
-      .option("--newest", "check nothing: print the newest result")
-      .option("--json", "print the answer as it is")
-      .action(check),
-  );
-  const ownVerifier = () => readOfficeKeys(aggregatorConfig().keysDirectory)?.notes;
-  for (const exporting of exportCommands({ withOffice, ownVerifier })) office.addCommand(exporting);
   return office.addCommand(auditCommand(asking));
 }
 

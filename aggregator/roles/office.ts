@@ -63,6 +63,15 @@ export class Office {
     }
     this.#options = options;
     this.#keys = keys;
+    this.routes = createOfficeApp({
+      db,
+      now: Date.now,
+      keys,
+      keyring,
+      openLog: (election, partitions) => this.#logOf(election, partitions),
+      limitSignIns: limitAddresses(SIGN_INS, Date.now),
+      limitExports: limitAddresses(EXPORTS, Date.now),
+    });
     const sources: OfficeSources = {
       db,
       now: Date.now,
@@ -70,11 +79,6 @@ export class Office {
       keyring,
       openLog: (election, partitions) => this.#logOf(election, partitions),
     };
-    this.routes = createOfficeApp({
-      ...sources,
-      limitSignIns: limitAddresses(SIGN_INS, Date.now),
-      limitExports: limitAddresses(EXPORTS, Date.now),
-    });
     this.#running = Promise.all([
       this.#watch(),
       keepChecking(sources, options.signal, options.onError),

@@ -31,13 +31,6 @@ const ENDPOINTS: Record<string, readonly OfficeRole[] | "anyone" | "member"> = {
   "GET /v1/office/audit/head": ["admin"],
   "GET /v1/elections/{election}/audit": ["official", "auditor"],
   "GET /v1/elections/{election}/audit/head": ["official", "auditor", "observer"],
-  "GET /v1/office/elections": "member",
-  "GET /v1/elections/{election}/lifecycle": ["registrar", "official", "auditor", "observer"],
-  "POST /v1/elections/{election}/actions": ["official"],
-  "POST /v1/elections/{election}/proposals": ["official"],
-  "POST /v1/elections/{election}/proposals/{proposal}/approve": ["official"],
-  "DELETE /v1/elections/{election}/proposals/{proposal}": ["official"],
-  "GET /v1/elections/{election}/certified": "anyone",
   "GET /v1/elections/{election}/quality": ["official", "auditor"],
   "POST /v1/elections/{election}/quality": ["official", "auditor"],
   "POST /v1/elections/{election}/recount": ["official", "auditor"],
@@ -47,6 +40,13 @@ const ENDPOINTS: Record<string, readonly OfficeRole[] | "anyone" | "member"> = {
   "GET /v1/elections/{election}/exports/SHA256SUMS": "anyone",
   "GET /v1/elections/{election}/exports/event-log.json": ["official", "auditor"],
   "GET /v1/elections/{election}/exports/cvr-v1.json": ["official"],
+  "GET /v1/office/elections": "member",
+  "GET /v1/elections/{election}/lifecycle": ["registrar", "official", "auditor", "observer"],
+  "POST /v1/elections/{election}/actions": ["official"],
+  "POST /v1/elections/{election}/proposals": ["official"],
+  "POST /v1/elections/{election}/proposals/{proposal}/approve": ["official"],
+  "DELETE /v1/elections/{election}/proposals/{proposal}": ["official"],
+  "GET /v1/elections/{election}/certified": "anyone",
 };
 
 const document = office.app.getOpenAPI31Document({

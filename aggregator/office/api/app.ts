@@ -8,8 +8,8 @@ import type { MiddlewareHandler } from "hono";
 import { addAccessEndpoints } from "./access_endpoints.ts";
 import { addAuditEndpoints } from "./audit_endpoints.ts";
 import { addExportEndpoints } from "./export_endpoints.ts";
-import { addLifecycleEndpoints } from "./lifecycle_endpoints.ts";
 import { addQualityEndpoints } from "./quality_endpoints.ts";
+import { addLifecycleEndpoints } from "./lifecycle_endpoints.ts";
 import type { OfficeSources } from "../sources.ts";
 
 /** What the API stands on. */
@@ -32,11 +32,11 @@ export function createOfficeApp(options: OfficeAppOptions): OpenAPIHono {
     description: "A token of POST /v1/office/token. `x-pollwire-asked-by` names the roles that may ask.",
   });
   if (options.limitSignIns !== undefined) app.use("/v1/office/token", options.limitSignIns);
-  if (options.limitExports !== undefined) app.use("/v1/elections/:election/exports/*", options.limitExports);
   addAccessEndpoints(app, options);
   addAuditEndpoints(app, options);
-  addLifecycleEndpoints(app, options);
   addQualityEndpoints(app, options);
+  if (options.limitExports !== undefined) app.use("/v1/elections/:election/exports/*", options.limitExports);
   addExportEndpoints(app, options);
+  addLifecycleEndpoints(app, options);
   return app;
 }

@@ -327,3 +327,19 @@ Deno.test("a recount's report is the same, byte for byte, signed, and tells no c
   assert.ok(broken.differences > 0);
   for (const line of JSON.parse(broken.report).shown) assert.deepEqual(Object.keys(line), ["line"]);
 });
+
+Deno.test("the OpenAPI document says of which type each file is", () => {
+  const { paths } = office.app.getOpenAPI31Document({
+    openapi: "3.1.0",
+    info: { title: "office", version: "1" },
+  });
+  const typeOf = (name: string) => {
+    const { get } = paths![`/v1/elections/{election}/exports/${name}`] as any;
+    return Object.keys(get.responses[200].content)[0];
+  };
+  assert.deepEqual(["openelections.csv", "err-v2.json", "SHA256SUMS"].map(typeOf), [
+    "text/csv",
+    "application/json",
+    "text/plain",
+  ]);
+});
