@@ -259,7 +259,9 @@ Deno.test("elections are checked by themselves while they run, and the log once 
   assert.equal(await due(CHECK_EVERY_MS.open! - 1), false);
   await db.query("INSERT INTO office.lifecycles VALUES ('due', 'canvass', 1, now())");
   const told: string[] = [];
-  await checkDue(own, at(CHECK_EVERY_MS.open!), (election, { run }) => told.push(`${election} ${run}`));
+  await checkDue(own, at(CHECK_EVERY_MS.open!), {
+    onChecked: (election, { run }) => told.push(`${election} ${run}`),
+  });
   const second = (await newestRun(db.query, "due"))!;
   assert.deepEqual([told.includes("due 2"), second.logCheckedAt], [
     true,
@@ -269,4 +271,29 @@ Deno.test("elections are checked by themselves while they run, and the log once 
   const third = (await newestRun(db.query, "due"))!;
   assert.equal(third.logCheckedAt, second.logCheckedAt, "the last recount stays beside the others for a day");
   assert.equal(third.checks.find(({ code }) => code === "log_against_tables")!.at, second.logCheckedAt);
+});
+
+Deno.test("a log that cannot be counted again is told of once in a while, and the other checks are made", async () => {
+  await openBallotBox(db, "unlogged", { releaseThreshold: 1 });
+  await db.query("INSERT INTO office.lifecycles VALUES ('unlogged', 'canvass', 1, now())");
+  const tried = new Map<string, number>();
+  const errors: string[] = [];
+  const sources = {
+    ...sourcesOf(db, box.log),
+    openLog: () => Promise.reject(new Error("the log is away")),
+  };
+  const due = async (atMs: number) =>
+    await checkDue(sources, new Date(NOON_MS + atMs), {
+      tried,
+      onError: (error) => errors.push((error as Error).message),
+    });
+  const late = 100 * 86_400_000;
+  assert.equal((await due(late)).includes("unlogged"), true);
+  const told = errors.filter((message) => message === "the log is away").length;
+  assert.ok(told > 0);
+  assert.equal((await newestRun(db.query, "unlogged"))!.logCheckedAt, null);
+  await due(late + 1_000);
+  assert.equal(errors.length, told, "not at once again");
+  await due(late + CHECK_EVERY_MS.canvass!);
+  assert.ok(errors.length > told);
 });

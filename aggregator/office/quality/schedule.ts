@@ -34,33 +34,45 @@ const LEASE_MS = 60_000;
 /** Told of each run of the checks. */
 export type OnQuality = (election: string, run: QualityRun) => void;
 
+/** What {@link checkDue} may be given. */
+export type DueOptions = Readonly<{
+  onChecked?: OnQuality;
+  /** Told of an election that cannot be checked; thrown when left out. */
+  onError?: (error: unknown) => void;
+  /** When each election was last tried, milliseconds since 1970: what fails is not tried again at once. */
+  tried?: Map<string, number>;
+}>;
+
 /** Checks every election that is due. Returns those that were checked. */
 export async function checkDue(
   sources: OfficeSources,
   now: Date,
-  onChecked: OnQuality = () => {},
-  onError: (error: unknown) => void = (error) => {
-    throw error;
-  },
+  { onChecked, onError, tried = new Map() }: DueOptions = {},
 ): Promise<string[]> {
   const checked: string[] = [];
+  const report = (error: unknown) => {
+    if (isDatabaseAway(error) || onError === undefined) throw error;
+    onError(error);
+  };
   for (const election of await electionIds(sources.db.query)) {
     try {
       const { phase } = await readState(sources.db.query, election, now);
       const everyMs = CHECK_EVERY_MS[phase];
-      if (everyMs === undefined) continue;
+      if (everyMs === undefined || now.getTime() - (tried.get(election) ?? -Infinity) < everyMs) continue;
       const before = await newestRun(sources.db.query, election);
       const sinceMs = (time: string | null | undefined) =>
         time == null ? Infinity : now.getTime() - Date.parse(time);
       if (sinceMs(before?.checkedAt) < everyMs) continue;
+      tried.set(election, now.getTime());
       const log = ["canvass", "certified"].includes(phase) &&
         sinceMs(before?.logCheckedAt) >= RECOUNT_EVERY_MS;
-      onChecked(election, await runChecks(sources, election, now, { log }));
+      const run = await (log ? runChecks(sources, election, now, { log }).catch(report) : undefined) ??
+        await runChecks(sources, election, now, { log: false });
+      onChecked?.(election, run);
       checked.push(election);
     } catch (error) {
       // One election that cannot be checked keeps none of the others from it.
-      if (isDatabaseAway(error)) throw error;
-      onError(error);
+      report(error);
     }
   }
   return checked;
@@ -73,13 +85,15 @@ export async function keepChecking(
   onError: (error: unknown) => void,
   onChecked?: OnQuality,
 ): Promise<void> {
+  const tried = new Map<string, number>();
   const report = (error: unknown) => {
     // While the database is away its watch says so.
     if (!signal.aborted && !isDatabaseAway(error)) onError(error);
   };
   await new Lease(sources.db.query, "quality", LEASE_MS).runInTurn(signal, async (turn) => {
     while (!turn.aborted) {
-      await checkDue(sources, new Date(sources.now()), onChecked, report).catch(report);
+      const now = new Date(sources.now());
+      await checkDue(sources, now, { onChecked, onError: report, tried }).catch(report);
       await delay(LOOK_EVERY_MS, undefined, { signal: turn }).catch(() => {});
     }
   }, report);
