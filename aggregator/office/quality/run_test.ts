@@ -1,6 +1,7 @@
 import assert from "assert";
 import { openBallotBox } from "../../../tests/ballot_box.ts";
 import { CHECKED_AT, openCheckedElection } from "../../../tests/checked_election.ts";
+import { eventually } from "../../../tests/eventually.ts";
 import { MASTER, NOON_MS } from "../../../tests/fixture.ts";
 import { MemoryLog } from "../../../tests/memory_log.ts";
 import { TAMPER, testDatabase } from "../../../tests/test_database.ts";
@@ -10,7 +11,7 @@ import { officeKeysOf } from "../office_key.ts";
 import type { OfficeSources } from "../sources.ts";
 import { CHECK_CODES, type CheckCode } from "./result.ts";
 import { runChecks } from "./run.ts";
-import { CHECK_EVERY_MS, checkDue } from "./schedule.ts";
+import { CHECK_EVERY_MS, checkDue, keepChecking } from "./schedule.ts";
 import { newestRun } from "./store.ts";
 
 const db = await testDatabase();
@@ -296,4 +297,44 @@ Deno.test("a log that cannot be counted again is told of once in a while, and th
   assert.equal(errors.length, told, "not at once again");
   await due(late + CHECK_EVERY_MS.canvass!);
   assert.ok(errors.length > told);
+});
+
+Deno.test("of two processes one checks, and lets the other at once when it stops", async () => {
+  await openBallotBox(db, "shared", { releaseThreshold: 1 });
+  let answered = 0;
+  const asking: Database = {
+    ...db,
+    query: async (sql, params) => {
+      const rows = await db.query(sql, params);
+      if (sql.includes("counting.leases")) answered++;
+      return rows as never;
+    },
+  };
+  const sources = { ...sourcesOf(asking, box.log), now: () => NOON_MS + 200 * 86_400_000 };
+  const told: string[] = [];
+  const until = (name: string) => {
+    const stop = new AbortController();
+    const done = keepChecking(sources, stop.signal, (error) => told.push(`${name}: ${error}`), (election) => {
+      if (election !== "shared") return;
+      told.push(name);
+      stop.abort();
+    });
+    return { stop, done };
+  };
+  const first = until("first");
+  await first.done;
+  assert.deepEqual(told, ["first"]);
+  await db.query("DELETE FROM office.quality_runs WHERE election = 'shared'");
+  await db.query(
+    "UPDATE counting.leases SET process = gen_random_uuid(), until = now() + interval '1 hour' WHERE work = 'quality'",
+  );
+  const before = answered;
+  const second = until("second");
+  await eventually("it has asked whose turn it is", () => answered > before);
+  second.stop.abort();
+  await second.done;
+  assert.deepEqual(told, ["first"], "another process has the lease");
+  await db.query("UPDATE counting.leases SET until = '-infinity' WHERE work = 'quality'");
+  await until("third").done;
+  assert.deepEqual(told, ["first", "third"]);
 });
