@@ -8,6 +8,8 @@ import type { MiddlewareHandler } from "hono";
 import { addAccessEndpoints } from "./access_endpoints.ts";
 import { addAlertEndpoints } from "./alert_endpoints.ts";
 import { addAuditEndpoints } from "./audit_endpoints.ts";
+import { addExportEndpoints } from "./export_endpoints.ts";
+import { addQualityEndpoints } from "./quality_endpoints.ts";
 import { addLifecycleEndpoints } from "./lifecycle_endpoints.ts";
 import type { OfficeSources } from "../sources.ts";
 
@@ -17,6 +19,8 @@ export type OfficeAppOptions =
   & Readonly<{
     /** Limits how often an address may try to sign in. */
     limitSignIns?: MiddlewareHandler;
+    /** Limits how often an address may ask for exports, which everyone may. */
+    limitExports?: MiddlewareHandler;
   }>;
 
 /** Makes the routes. */
@@ -31,6 +35,9 @@ export function createOfficeApp(options: OfficeAppOptions): OpenAPIHono {
   if (options.limitSignIns !== undefined) app.use("/v1/office/token", options.limitSignIns);
   addAccessEndpoints(app, options);
   addAuditEndpoints(app, options);
+  addQualityEndpoints(app, options);
+  if (options.limitExports !== undefined) app.use("/v1/elections/:election/exports/*", options.limitExports);
+  addExportEndpoints(app, options);
   addLifecycleEndpoints(app, options);
   addAlertEndpoints(app, options);
   return app;
