@@ -23,17 +23,19 @@ export type Notice = Readonly<{
 /** See the module. */
 export class TestAlertmanager {
   /** What the webhook got, in order. */
-  readonly notices: Notice[] = [];
+  readonly notices: readonly Notice[];
   readonly #directory: string;
   readonly #child: Deno.ChildProcess;
   readonly #receiver: Deno.HttpServer;
 
   private constructor(
     readonly url: string,
+    notices: readonly Notice[],
     directory: string,
     child: Deno.ChildProcess,
     hook: Deno.HttpServer,
   ) {
+    this.notices = notices;
     this.#directory = directory;
     this.#child = child;
     this.#receiver = hook;
@@ -51,10 +53,10 @@ export class TestAlertmanager {
     if (program === undefined) throw new Error("Cannot test: install Debian's prometheus-alertmanager");
     const directory = await Deno.makeTempDir({ prefix: "pollwire-alertmanager-" });
     const [port] = freePorts(1);
-    let alertmanager: TestAlertmanager | undefined;
+    const notices: Notice[] = [];
     const receiver = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, async (request) => {
       const { alerts } = await request.json();
-      alertmanager?.notices.push(...alerts);
+      notices.push(...alerts);
       return new Response("");
     });
     // One group for each alert, sent at once; nothing is repeated within an hour.
@@ -78,7 +80,7 @@ receivers:
       stderr: "null",
     }).spawn();
     const url = `http://127.0.0.1:${port}`;
-    alertmanager = new TestAlertmanager(url, directory, child, receiver);
+    const alertmanager = new TestAlertmanager(url, notices, directory, child, receiver);
     await eventually("Alertmanager is up", async () => {
       const answer = await fetch(`${url}/-/ready`).catch(() => undefined);
       await answer?.body?.cancel();
