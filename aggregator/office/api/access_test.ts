@@ -38,6 +38,21 @@ const ENDPOINTS: Record<string, readonly OfficeRole[] | "anyone" | "member"> = {
   "POST /v1/elections/{election}/proposals/{proposal}/approve": ["official"],
   "DELETE /v1/elections/{election}/proposals/{proposal}": ["official"],
   "GET /v1/elections/{election}/certified": "anyone",
+  "GET /v1/elections/{election}/roll-imports": ["registrar", "official", "auditor"],
+  "POST /v1/elections/{election}/roll-imports": ["registrar"],
+  "GET /v1/elections/{election}/roll-imports/{import}": ["registrar", "official", "auditor"],
+  "DELETE /v1/elections/{election}/roll-imports/{import}": ["registrar"],
+  "POST /v1/elections/{election}/roll-imports/{import}/parts": ["registrar"],
+  "POST /v1/elections/{election}/roll-imports/{import}/check": ["registrar"],
+  "POST /v1/elections/{election}/roll-imports/{import}/commit": ["registrar"],
+  "POST /v1/elections/{election}/roll-imports/{import}/revert": ["registrar"],
+  "GET /v1/elections/{election}/roll-imports/{import}/report": ["registrar", "auditor"],
+  "GET /v1/elections/{election}/roll-imports/{import}/report.csv": ["registrar", "auditor"],
+  "GET /v1/elections/{election}/roll-imports/{import}/voted": ["registrar", "auditor"],
+  "POST /v1/elections/{election}/voters": ["registrar"],
+  "POST /v1/elections/{election}/voter-searches": ["registrar"],
+  "POST /v1/elections/{election}/voter-changes": ["registrar"],
+  "POST /v1/elections/{election}/voter-strikes": ["registrar"],
 };
 
 const document = office.app.getOpenAPI31Document({

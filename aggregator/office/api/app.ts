@@ -8,6 +8,8 @@ import type { MiddlewareHandler } from "hono";
 import { addAccessEndpoints } from "./access_endpoints.ts";
 import { addAuditEndpoints } from "./audit_endpoints.ts";
 import { addLifecycleEndpoints } from "./lifecycle_endpoints.ts";
+import { addRollImportEndpoints } from "./roll_import_endpoints.ts";
+import { addVoterEndpoints } from "./voter_endpoints.ts";
 import type { OfficeSources } from "../sources.ts";
 
 /** What the API stands on. */
@@ -31,5 +33,7 @@ export function createOfficeApp(options: OfficeAppOptions): OpenAPIHono {
   addAccessEndpoints(app, options);
   addAuditEndpoints(app, options);
   addLifecycleEndpoints(app, options);
+  addRollImportEndpoints(app, options);
+  addVoterEndpoints(app, options);
   return app;
 }
