@@ -21,10 +21,11 @@ import { Keyring } from "../registry/keyring.ts";
 import { OfficeError } from "../registry/office_error.ts";
 import { writeSecret } from "../registry/secret_file.ts";
 import { requiredRoles } from "../roles/roles.ts";
+import { addAccreditationCommands } from "./office_accreditation.ts";
 import { openLog, openOne, withDatabases } from "./open.ts";
 
 /** Who asks, and where the office is. */
-type Common = Readonly<{ as: string; url?: string; election?: string }>;
+export type Common = Readonly<{ as: string; url?: string; election?: string }>;
 
 /** The command with its own. */
 export function officeCommand(): Command {
@@ -131,6 +132,7 @@ export function officeCommand(): Command {
     ofElection("certified", "Prints the certified results, every version, with their signatures.")
       .action((options: Common) => print(options, "GET", `${pathOf(options)}/certified`)),
   );
+  addAccreditationCommands(office, ofElection, withClient);
   return office.addCommand(auditCommand(asking));
 }
 

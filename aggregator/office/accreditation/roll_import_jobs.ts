@@ -63,10 +63,11 @@ export class RollImportJobs {
     this.#sources = sources;
   }
 
-  /** Whether this process works on an import of the election, and what the last work ended with, if it failed. */
-  state(election: string, number: number): { isRunning: boolean; fault?: string } {
+  /** Whether any process works on an import of the election, and what its last work ended with here, if it failed. */
+  async state(election: string, number: number): Promise<{ isRunning: boolean; fault?: string }> {
     const fault = this.#faults.get(`${election}/${number}`);
-    return { isRunning: this.#running.has(election), ...fault === undefined ? {} : { fault } };
+    const isRunning = this.#running.has(election) || await isHeld(this.#sources, election);
+    return { isRunning, ...fault === undefined ? {} : { fault } };
   }
 
   /** Resolves when this process works on no import. */
@@ -90,14 +91,9 @@ export class RollImportJobs {
     const key = new ImportKey(election, keyring.master(election));
     const may = await this.#mayStart(work, election, found, key);
     if (may !== undefined) return may;
-    const lease = new Lease(db.query, `roll import ${election}`, LEASE_MS);
-    if (!await lease.hold()) {
-      return conflict(
-        `another process of the office works on import ${number}, or died less than ${
-          LEASE_MS / 1_000
-        } s ago: ask again`,
-      );
-    }
+    const lease = new Lease(db.query, leaseOf(election), LEASE_MS);
+    // Another process works on it, or has died a moment ago: the answer says that it is running.
+    if (!await lease.hold()) return found;
     const moved = await move(this.#sources, work, election, number, now);
     if (isRefusal(moved)) {
       await lease.release();
@@ -156,6 +152,17 @@ export class RollImportJobs {
     else if (work === "commit") await commit(context);
     else await revert(context);
   }
+}
+
+function leaseOf(election: string): string {
+  return `roll import ${election}`;
+}
+
+async function isHeld({ db }: OfficeSources, election: string): Promise<boolean> {
+  const rows = await db.query("SELECT 1 FROM counting.leases WHERE work = $1 AND until > now()", [
+    leaseOf(election),
+  ]);
+  return rows.length > 0;
 }
 
 async function move({ db }: OfficeSources, work: ImportWork, election: string, number: number, now: Date) {

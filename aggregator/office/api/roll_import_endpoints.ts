@@ -38,7 +38,7 @@ const importSchema = z.object({
   added: z.int(),
   known: z.int().describe("Rows of voters who were on the roll already"),
   kept: z.int().describe("Voters whom a revert left on the roll, because they have voted"),
-  isRunning: z.boolean().describe("Whether the process that answers works on it"),
+  isRunning: z.boolean().describe("Whether a process works on it, or died less than 20 s ago"),
   fault: z.string().optional().describe("What its last work failed with; ask for it again to go on"),
 });
 const reportSchema = z.object({
@@ -69,16 +69,12 @@ const fileSchema = z.strictObject({
 /** Adds them. */
 export function addRollImportEndpoints(app: OpenAPIHono, sources: OfficeSources): void {
   const jobs = new RollImportJobs(sources);
-  const json = (election: string, found: RollImport) => ({
+  const json = async (election: string, found: RollImport) => ({
     ...found,
-    ...jobs.state(election, found.import),
+    ...await jobs.state(election, found.import),
   });
-  const answer = (
-    election: string,
-    found: RollImport | Refusal,
-    status?: 200 | 201,
-  ): OfficeAnswer | Refusal =>
-    isRefusal(found) ? found : { ...status && { status }, json: json(election, found) };
+  const answer: Answer = async (election, found, status) =>
+    isRefusal(found) ? found : { ...status && { status }, json: await json(election, found) };
   addFiles(app, sources, json, answer);
   addWork(app, sources, jobs, answer);
   addReports(app, sources);
@@ -88,12 +84,12 @@ type Answer = (
   election: string,
   found: RollImport | Refusal,
   status?: 200 | 201,
-) => OfficeAnswer | Refusal;
+) => Promise<OfficeAnswer | Refusal>;
 
 function addFiles(
   app: OpenAPIHono,
   sources: OfficeSources,
-  json: (election: string, found: RollImport) => object,
+  json: (election: string, found: RollImport) => Promise<object>,
   answer: Answer,
 ): void {
   const { db } = sources;
@@ -106,7 +102,7 @@ function addFiles(
     answer: z.object({ imports: z.array(importSchema) }),
     async work({ params: { election } }) {
       const imports = await readImports(db.query, election);
-      return { json: { imports: imports.map((each) => json(election, each)) } };
+      return { json: { imports: await Promise.all(imports.map((each) => json(election, each))) } };
     },
   });
   addEndpoint(app, sources, {
@@ -119,7 +115,7 @@ function addFiles(
     answer: importSchema,
     problems: ["state-conflict"],
     async work({ params: { election }, body, identity, now }) {
-      return answer(election, await beginImport(db, election, body, identity.account, now), 201);
+      return await answer(election, await beginImport(db, election, body, identity.account, now), 201);
     },
   });
   addEndpoint(app, sources, {
@@ -131,7 +127,7 @@ function addFiles(
     answer: importSchema,
     problems: ["not-found"],
     work: async ({ params: { election, import: number } }) =>
-      answer(election, await readImport(db.query, election, number)),
+      await answer(election, await readImport(db.query, election, number)),
   });
   addEndpoint(app, sources, {
     method: "post",
@@ -159,7 +155,7 @@ function addFiles(
     answer: importSchema,
     problems: ["not-found", "state-conflict"],
     work: async ({ params: { election, import: number }, now }) =>
-      answer(election, await discardImport(db, election, number, now)),
+      await answer(election, await discardImport(db, election, number, now)),
   });
 }
 
@@ -180,7 +176,7 @@ function addWork(app: OpenAPIHono, sources: OfficeSources, jobs: RollImportJobs,
       answer: importSchema,
       problems: ["not-found", "state-conflict"],
       work: async ({ params: { election, import: number }, now }) =>
-        answer(election, await jobs.start(work, election, number, now)),
+        await answer(election, await jobs.start(work, election, number, now)),
     });
   }
 }
