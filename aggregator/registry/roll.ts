@@ -237,9 +237,10 @@ export async function insertVoters(
        v.gender, decode(v.sealed, 'hex'), nullif(v.lookups::bigint[], '{}')
      FROM json_to_recordset($2::json)
        AS v (voter_id text, region text, station text, birth_date text, gender text, sealed text, lookups text)
-     WHERE NOT EXISTS (
-       SELECT FROM registry.voters r WHERE r.election = $1 AND r.voter_id = v.voter_id AND r.struck_revision IS NULL
-     )
+     WHERE (
+       SELECT r.revision FROM registry.voters r
+       WHERE r.election = $1 AND r.voter_id = v.voter_id AND r.struck_revision IS NULL LIMIT 1
+     ) IS NULL
      RETURNING voter_id`,
     [election, JSON.stringify(sealed), revision, at.toISOString()],
   );

@@ -7,7 +7,8 @@ ALTER TABLE registry.voters ADD COLUMN lookups bigint[];
 ALTER TABLE registry.voters ADD COLUMN struck_reason text CHECK (
   struck_reason IN ('deceased', 'moved', 'duplicate', 'not_entitled', 'mistake', 'changed', 'import_reverted')
 );
-CREATE INDEX voters_of_revision ON registry.voters (election, revision);
+-- The revision first: a planner without statistics would otherwise look through all of an election for one voter.
+CREATE INDEX voters_of_revision ON registry.voters (revision, election);
 CREATE INDEX voters_lookups ON registry.voters USING gin (lookups) WHERE lookups IS NOT NULL;
 GRANT SELECT (sealed_profile, lookups, struck_reason), INSERT (sealed_profile, lookups, struck_reason)
   ON registry.voters TO pollwire_registrar;
