@@ -5,7 +5,7 @@
  * @module
  */
 import { voterKeyOf } from "../../shared/keys.ts";
-import { arrayLiteral, isoTime, type Query } from "../database/database.ts";
+import { arrayLiteral, type Database, isoTime, type Query } from "../database/database.ts";
 import { changeHistory, holdCounting } from "./changes.ts";
 import type { Profile } from "./profile.ts";
 import { insertVoters, lockRoll, type RollKeys, type Voter } from "./roll.ts";
@@ -216,4 +216,39 @@ export async function votersOfRevision(query: Query, election: string, revision:
     [election, revision],
   );
   return rows.map(({ voter_id }) => voter_id);
+}
+
+/** Profiles that one transaction seals. */
+const SEAL_BATCH = 1_000;
+
+/** Seals the profiles of a roll from before profiles were sealed. Returns how many. */
+export async function sealOldProfiles(
+  db: Database,
+  election: string,
+  { profiles }: RollKeys,
+): Promise<number> {
+  for (let sealed = 0;;) {
+    const done = await db.transaction(async (query) => {
+      const rows = await query<{ voter_id: string; revision: number; profile: string }>(
+        `SELECT voter_id, revision::float8 AS revision, profile::text AS profile FROM registry.voters
+         WHERE election = $1 AND profile IS NOT NULL ORDER BY voter_id, revision LIMIT ${SEAL_BATCH} FOR UPDATE`,
+        [election],
+      );
+      const updates = rows.map(({ voter_id, revision, profile }) => {
+        const read: Profile = JSON.parse(profile);
+        const lookups = arrayLiteral(profiles.lookups(read));
+        return { voter_id, revision, sealed: profiles.seal(voter_id, read), lookups };
+      });
+      await query(
+        `UPDATE registry.voters r SET profile = NULL, sealed_profile = decode(v.sealed, 'hex'),
+           lookups = nullif(v.lookups::bigint[], '{}')
+         FROM json_to_recordset($2::json) AS v (voter_id text, revision bigint, sealed text, lookups text)
+         WHERE r.election = $1 AND r.voter_id = v.voter_id AND r.revision = v.revision`,
+        [election, JSON.stringify(updates)],
+      );
+      return rows.length;
+    });
+    sealed += done;
+    if (done < SEAL_BATCH) return sealed;
+  }
 }

@@ -18,6 +18,8 @@ import { limitAddresses } from "../public/address_limits.ts";
 import { electionIds } from "../registry/elections.ts";
 import type { Keyring } from "../registry/keyring.ts";
 import { OfficeError } from "../registry/office_error.ts";
+import { rollKeys } from "../registry/roll.ts";
+import { sealOldProfiles } from "../registry/roll_changes.ts";
 
 /** How often heads are signed, in milliseconds. */
 const SIGN_EVERY_MS = 3_600_000;
@@ -92,9 +94,12 @@ export class Office {
   async #watch(): Promise<void> {
     const { signal, onError } = this.#options;
     let signedMs = -Infinity;
+    let sealed = false;
     while (!signal.aborted) {
       try {
         await this.#tellTheTime();
+        if (!sealed) await this.#sealProfiles();
+        sealed = true;
         if (performance.now() - signedMs >= SIGN_EVERY_MS) {
           await this.#signHeads();
           signedMs = performance.now();
@@ -104,6 +109,15 @@ export class Office {
         if (!signal.aborted && !isDatabaseAway(error)) onError(error);
       }
       await delay(CLOCK_EVERY_MS, undefined, { signal }).catch(() => {});
+    }
+  }
+
+  /** Profiles of rolls that an earlier version imported. */
+  async #sealProfiles(): Promise<void> {
+    const { db, keyring } = this.#options;
+    for (const election of await electionIds(db.query)) {
+      if (!keyring.has(election)) continue;
+      await sealOldProfiles(db, election, rollKeys(election, keyring.master(election)));
     }
   }
 

@@ -9,6 +9,7 @@ ALTER TABLE registry.voters ADD COLUMN struck_reason text CHECK (
 );
 -- The revision first: a planner without statistics would otherwise look through all of an election for one voter.
 CREATE INDEX voters_of_revision ON registry.voters (revision, election);
+CREATE INDEX voters_unsealed ON registry.voters (election, voter_id, revision) WHERE profile IS NOT NULL;
 CREATE INDEX voters_lookups ON registry.voters USING gin (lookups) WHERE lookups IS NOT NULL;
 GRANT SELECT (sealed_profile, lookups, struck_reason), INSERT (sealed_profile, lookups, struck_reason)
   ON registry.voters TO pollwire_registrar;

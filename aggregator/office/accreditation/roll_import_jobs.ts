@@ -6,6 +6,7 @@
  * @module
  */
 import { createHash } from "node:crypto";
+import { setTimeout as delay } from "node:timers/promises";
 import { UsageError } from "../../../cli/command.ts";
 import type { CsvSource } from "../../../cli/csv.ts";
 import { actAs, currentActor } from "../../audit/actor.ts";
@@ -39,6 +40,9 @@ import {
 const LEASE_MS = 20_000;
 /** Voters whom a list of those who were kept has, at the most. */
 export const MAX_KEPT = 1_000;
+
+/** Lets timers, sockets and other requests have their turn. */
+const nextTurn = () => delay(0);
 
 /** The kinds of work. */
 export type ImportWork = "check" | "commit" | "revert";
@@ -145,6 +149,8 @@ export class RollImportJobs {
       master: keyring.master(election),
       file: importedFile(db.query, election, found, key),
       renew: async () => {
+        // The embedded database answers without the event loop: without this, nothing else of the process would get a turn.
+        await nextTurn();
         if (!await lease.hold()) throw new TakenOver("another process of the office has taken the work over");
       },
     };

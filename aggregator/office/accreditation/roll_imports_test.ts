@@ -467,3 +467,26 @@ Deno.test("what is kept of a roll file and of profiles is sealed", async () => {
   const text = await stored();
   for (const secret of secrets) assert.ok(!text.includes(secret), secret);
 });
+
+Deno.test("other requests are answered while an import is committed, and see how far it is", async () => {
+  const { ask, at, begin, work } = await open();
+  const voters = 15_000;
+  const rows = Array.from({ length: voters }, (_, i) => `v-${i},north,,1980-05-17,female`);
+  const bytes = utf8(`voter_id,region,station,birth_date,gender\n${rows.join("\n")}\n`);
+  const { body: { import: number } } = await begin(bytes);
+  const token = await office.signIn(`registrar-${elections}`);
+  await office.send("POST", at(`/${number}/parts?from=0`), {
+    headers: { authorization: `Bearer ${token}`, "content-type": "application/octet-stream" },
+    body: bytes,
+  });
+  await work(number, "check");
+  await ask("POST", at(`/${number}/commit`));
+  const seen = new Set<number>();
+  await eventually("it has ended", async () => {
+    const { body } = await ask("GET", at(`/${number}`));
+    seen.add(body.done);
+    return !body.isRunning;
+  }, 60_000);
+  assert.ok(seen.has(voters), [...seen].join());
+  assert.ok([...seen].some((done) => done > 0 && done < voters), [...seen].join());
+});
