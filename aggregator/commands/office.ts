@@ -19,6 +19,7 @@ import { OfficeClient, readKeyFile } from "../office/client.ts";
 import { createOfficeKey, hasOfficeKey, readOfficeKeys } from "../office/office_key.ts";
 import { Keyring } from "../registry/keyring.ts";
 import { OfficeError } from "../registry/office_error.ts";
+import { writeRoleKeyFiles } from "../registry/role_key_files.ts";
 import { writeSecret } from "../registry/secret_file.ts";
 import { requiredRoles } from "../roles/roles.ts";
 import { addAccreditationCommands } from "./office_accreditation.ts";
@@ -265,11 +266,15 @@ async function withClient({ as, url }: Common, work: (client: OfficeClient) => P
       throw new OfficeError("Cannot ask the office: set it up with `deno task office init`");
     }
     const logs = new Map<string, Promise<VoteLog>>();
+    const keyring = new Keyring(config.keysDirectory);
     const app = createOfficeApp({
       db,
       now: Date.now,
       keys,
-      keyring: new Keyring(config.keysDirectory),
+      keyring,
+      onDeviceKeys: async (election) => {
+        await writeRoleKeyFiles(db.query, election, keyring.master(election), config.keysDirectory);
+      },
       openLog: (election, partitions) => {
         const log = logs.get(election) ?? openLog(config, election, partitions);
         logs.set(election, log);

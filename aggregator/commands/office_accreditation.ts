@@ -4,7 +4,7 @@
  * @module
  */
 import type { Command } from "commander";
-import { Failure, UsageError } from "../../cli/command.ts";
+import { Failure, integerOption, UsageError } from "../../cli/command.ts";
 import { readText } from "../../cli/csv.ts";
 import { type Progress, progress } from "../../cli/progress.ts";
 import {
@@ -28,6 +28,7 @@ type Make = (name: string, description: string) => Command;
 export function addAccreditationCommands(office: Command, ofElection: Make, withClient: With): void {
   addRolls(office, ofElection, withClient);
   addVoters(office, ofElection, withClient);
+  addDevices(office, ofElection, withClient);
 }
 
 function addRolls(office: Command, ofElection: Make, withClient: With): void {
@@ -204,6 +205,55 @@ function addVoters(office: Command, ofElection: Make, withClient: With): void {
           const body = { by: options.by, value: options.value };
           show((await client.ask("POST", path(options, "voter-searches"), body)).body);
         })
+      ),
+  );
+}
+
+function addDevices(office: Command, ofElection: Make, withClient: With): void {
+  const at = ({ election }: Common, rest: string) =>
+    `/v1/elections/${encodeURIComponent(election!)}/devices${rest}`;
+  const of = ({ device }: { device: string }) => `/${encodeURIComponent(device)}`;
+  type Device = Common & { device: string };
+  const ofDevice = (name: string, description: string) =>
+    ofElection(name, description).requiredOption("--device <id>", "the device");
+  const post = (options: Device, rest: string, body?: unknown) =>
+    withClient(options, async (client) => show((await client.ask("POST", at(options, rest), body)).body));
+  office.addCommand(
+    ofElection("devices", "Lists device keys, with their codes and revocations.")
+      .action((options: Common) =>
+        withClient(options, async (client) => show((await client.ask("GET", at(options, ""))).body))
+      ),
+  );
+  office.addCommand(
+    ofDevice("add-device", "Adds a device, and prints its one-time code.")
+      .requiredOption("--station <id>", "where it stands")
+      .action((options: Device & { station: string }) =>
+        post(options, "", { device: options.device, station: options.station })
+      ),
+  );
+  office.addCommand(
+    ofDevice("device-code", "Issues another one-time code for a device.")
+      .action((options: Device) => post(options, `${of(options)}/codes`)),
+  );
+  office.addCommand(
+    ofDevice("rotate-device", "Gives a device its next key, and prints the code to fetch it with.")
+      .addOption(
+        integerOption("--overlap <seconds>", "how long the old key stays good", { min: 0, max: 86_400 })
+          .default(600),
+      )
+      .action((options: Device & { overlap: number }) =>
+        post(options, `${of(options)}/rotate`, { overlapS: options.overlap })
+      ),
+  );
+  office.addCommand(
+    ofDevice("revoke-device", "Revokes a version of a device's key.")
+      .addOption(
+        integerOption("--key-version <number>", "the version", { min: 1, max: 999_999 })
+          .makeOptionMandatory(),
+      )
+      .requiredOption("--reason <text>", "why")
+      .action((options: Device & { keyVersion: number; reason: string }) =>
+        post(options, `${of(options)}/revoke`, { version: options.keyVersion, reason: options.reason })
       ),
   );
 }

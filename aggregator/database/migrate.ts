@@ -27,6 +27,7 @@ const FILES = [
   "000051_office.sql",
   "000052_lifecycle.sql",
   "000060_accreditation.sql",
+  "000061_device_enrolment.sql",
 ];
 
 /** The database and this program do not fit; the message says which of them has to follow. */

@@ -18,6 +18,7 @@ import { limitAddresses } from "../public/address_limits.ts";
 import { electionIds } from "../registry/elections.ts";
 import type { Keyring } from "../registry/keyring.ts";
 import { OfficeError } from "../registry/office_error.ts";
+import { writeRoleKeyFiles } from "../registry/role_key_files.ts";
 import { rollKeys } from "../registry/roll.ts";
 import { sealOldProfiles } from "../registry/roll_changes.ts";
 
@@ -66,6 +67,10 @@ export class Office {
       now: Date.now,
       keys,
       keyring,
+      onDeviceKeys: async (election) => {
+        const written = writeRoleKeyFiles(db.query, election, keyring.master(election), keysDirectory);
+        await written.catch((error) => options.onError(error));
+      },
       openLog: (election, partitions) => this.#logOf(election, partitions),
       limitSignIns: limitAddresses(SIGN_INS, Date.now),
     });
