@@ -26,7 +26,7 @@ import { addAccreditationCommands } from "./office_accreditation.ts";
 import { openLog, openOne, withDatabases } from "./open.ts";
 
 /** Who asks, and where the office is. */
-export type Common = Readonly<{ as: string; url?: string; election?: string }>;
+type Common = Readonly<{ as: string; url?: string; election?: string }>;
 
 /** The command with its own. */
 export function officeCommand(): Command {

@@ -19,8 +19,9 @@ import type { OfficeClient } from "../office/client.ts";
 import { FINDING_KINDS, findingsCsv, ROLL_LIMITS, spellFinding } from "../office/roll_file.ts";
 import { STRIKE_REASONS } from "../registry/roll_changes.ts";
 import { LOOKUP_FIELDS } from "../registry/sealed_profile.ts";
-import type { Common } from "./office.ts";
 
+/** Who asks, where the office is, and of which election. */
+type Common = Readonly<{ as: string; url?: string; election?: string }>;
 type With = (options: Common, work: (client: OfficeClient) => Promise<void>) => Promise<void>;
 type Make = (name: string, description: string) => Command;
 

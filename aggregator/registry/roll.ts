@@ -267,9 +267,10 @@ export async function tellDifferences(
   const rows = await query<Pick<Voter, "voter_id" | "region" | "station" | "birth_date" | "gender">>(
     `SELECT r.voter_id, r.region, coalesce(r.station, '') AS station, coalesce(r.birth_date::text, '') AS birth_date,
        r.gender
-     FROM registry.voters r JOIN json_to_recordset($2::json) AS v (voter_id text) ON r.voter_id = v.voter_id
-     WHERE r.election = $1 AND r.struck_at IS NULL`,
-    [election, JSON.stringify(voters.map(({ voter_id }) => ({ voter_id })))],
+     FROM registry.voters r
+     WHERE r.election = $1 AND r.voter_id = ANY (ARRAY(SELECT json_array_elements_text($2::json)))
+       AND r.struck_revision IS NULL`,
+    [election, JSON.stringify(voters.map(({ voter_id }) => voter_id))],
   );
   const kept = new Map(rows.map((row) => [row.voter_id, row]));
   for (const voter of voters) {

@@ -41,8 +41,8 @@ const LEASE_MS = 20_000;
 /** Voters whom a list of those who were kept has, at the most. */
 export const MAX_KEPT = 1_000;
 
-/** Lets timers, sockets and other requests have their turn. */
-const nextTurn = () => delay(0);
+/** The rest between two batches, in milliseconds: time for timers, sockets and other requests. */
+const REST_MS = 25;
 
 /** The kinds of work. */
 export type ImportWork = "check" | "commit" | "revert";
@@ -150,7 +150,7 @@ export class RollImportJobs {
       file: importedFile(db.query, election, found, key),
       renew: async () => {
         // The embedded database answers without the event loop: without this, nothing else of the process would get a turn.
-        await nextTurn();
+        await delay(REST_MS);
         if (!await lease.hold()) throw new TakenOver("another process of the office has taken the work over");
       },
     };

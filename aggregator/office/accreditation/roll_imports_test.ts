@@ -483,7 +483,7 @@ Deno.test("other requests are answered while an import is committed, and see how
   await ask("POST", at(`/${number}/commit`));
   const seen = new Set<number>();
   await eventually("it has ended", async () => {
-    const { body } = await ask("GET", at(`/${number}`));
+    const { body } = await office.ask(token, "GET", at(`/${number}`));
     seen.add(body.done);
     return !body.isRunning;
   }, 60_000);
