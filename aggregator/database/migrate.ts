@@ -26,6 +26,7 @@ const FILES = [
   "000050_audit_chains.sql",
   "000051_office.sql",
   "000052_lifecycle.sql",
+  "000058_quality.sql",
   "000060_accreditation.sql",
   "000061_device_enrolment.sql",
 ];

@@ -96,6 +96,8 @@ const TABLES: Record<string, Grants> = {
     audit: READ,
     board: "SELECT, INSERT, UPDATE (approved_by, withdrawn_by, ended_at)",
   },
+  "office.quality_runs": { aggregator: READ, audit: READ, board: "SELECT, INSERT, DELETE" },
+  "office.quality_waivers": { aggregator: READ, audit: READ, board: READ_ADD },
   "office.result_versions": { audit: READ, board: READ_ADD },
   "office.roll_import_batches": { board: "SELECT, INSERT, UPDATE (reverted_at, kept)" },
   "office.roll_import_parts": { board: "SELECT, INSERT, DELETE" },

@@ -7,6 +7,8 @@ import { OpenAPIHono } from "@hono/zod-openapi";
 import type { MiddlewareHandler } from "hono";
 import { addAccessEndpoints } from "./access_endpoints.ts";
 import { addAuditEndpoints } from "./audit_endpoints.ts";
+import { addExportEndpoints } from "./export_endpoints.ts";
+import { addQualityEndpoints } from "./quality_endpoints.ts";
 import { addLifecycleEndpoints } from "./lifecycle_endpoints.ts";
 import { addDeviceEndpoints } from "./device_endpoints.ts";
 import { addRollImportEndpoints } from "./roll_import_endpoints.ts";
@@ -19,6 +21,8 @@ export type OfficeAppOptions =
   & Readonly<{
     /** Limits how often an address may try to sign in. */
     limitSignIns?: MiddlewareHandler;
+    /** Limits how often an address may ask for exports, which everyone may. */
+    limitExports?: MiddlewareHandler;
   }>;
 
 /** Makes the routes. */
@@ -35,6 +39,9 @@ export function createOfficeApp(options: OfficeAppOptions): OpenAPIHono {
   }
   addAccessEndpoints(app, options);
   addAuditEndpoints(app, options);
+  addQualityEndpoints(app, options);
+  if (options.limitExports !== undefined) app.use("/v1/elections/:election/exports/*", options.limitExports);
+  addExportEndpoints(app, options);
   addLifecycleEndpoints(app, options);
   addRollImportEndpoints(app, options);
   addVoterEndpoints(app, options);
