@@ -21,6 +21,14 @@ type Separator = keyof typeof SEPARATORS;
  */
 export type CsvRow = Readonly<{ line: number; cells: string[]; isCutOff: boolean }>;
 
+/** A file's bytes, wherever they are: read from the start each time. A text is the path of a file on this machine. */
+export type CsvSource = string | Readonly<{ name: string; bytes(): AsyncIterable<Uint8Array> }>;
+
+/** What messages call a file. */
+function nameOf(source: CsvSource): string {
+  return typeof source === "string" ? source : source.name;
+}
+
 /** An open file. `notes` say how it is read, if that is not as UTF-8 with commas. */
 export type CsvFile = Readonly<{ notes: readonly string[]; rows: AsyncGenerator<CsvRow> }>;
 
@@ -31,7 +39,7 @@ export type CsvFile = Readonly<{ notes: readonly string[]; rows: AsyncGenerator<
  * @throws {UsageError} when the file cannot be read, or its encoding is unknown. Reading the rows throws it where the
  * file is not CSV.
  */
-export async function openCsv(path: string, maxRowChars = MAX_ROW_CHARS): Promise<CsvFile> {
+export async function openCsv(path: CsvSource, maxRowChars = MAX_ROW_CHARS): Promise<CsvFile> {
   const { encoding, notes } = await encodingOf(path);
   const { separator, isNamed } = await separatorOf(path, encoding, maxRowChars);
   const found = separator === "," ? [] : [`the separator is ${SEPARATORS[separator]}`];
@@ -54,16 +62,21 @@ export async function readText(path: string): Promise<Readonly<{ text: string; n
   return { text, notes };
 }
 
-async function encodingOf(path: string): Promise<Readonly<{ encoding: Encoding; notes: readonly string[] }>> {
+async function encodingOf(
+  path: CsvSource,
+): Promise<Readonly<{ encoding: Encoding; notes: readonly string[] }>> {
   try {
     return await detectEncoding(bytesOf(path));
   } catch (error) {
-    if (error instanceof UnknownEncoding) throw new UsageError(`Cannot read ${path}: ${error.message}`);
+    if (error instanceof UnknownEncoding) {
+      throw new UsageError(`Cannot read ${nameOf(path)}: ${error.message}`);
+    }
     throw error;
   }
 }
 
-async function* bytesOf(path: string): AsyncGenerator<Uint8Array> {
+async function* bytesOf(path: CsvSource): AsyncGenerator<Uint8Array> {
+  if (typeof path !== "string") return yield* path.bytes();
   try {
     using file = await Deno.open(path);
     for await (const piece of file.readable) yield piece;
@@ -77,7 +90,7 @@ async function* bytesOf(path: string): AsyncGenerator<Uint8Array> {
 }
 
 /** A file's text, every line break a `\n`, without a byte order mark. */
-async function* decode(path: string, encoding: Encoding): AsyncGenerator<string> {
+async function* decode(path: CsvSource, encoding: Encoding): AsyncGenerator<string> {
   const decoder = new TextDecoder(encoding, { fatal: true });
   let held = "";
   try {
@@ -90,14 +103,14 @@ async function* decode(path: string, encoding: Encoding): AsyncGenerator<string>
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
     throw new UsageError(
-      `Cannot read ${path}: it is not ${encoding.toUpperCase()} to the end, or it was cut off`,
+      `Cannot read ${nameOf(path)}: it is not ${encoding.toUpperCase()} to the end, or it was cut off`,
     );
   }
 }
 
 /** The separator of the header. Spreadsheets may name it on a line before that: `sep=;`. */
 async function separatorOf(
-  path: string,
+  path: CsvSource,
   encoding: Encoding,
   maxRowChars: number,
 ): Promise<{ separator: Separator; isNamed: boolean }> {
@@ -115,7 +128,7 @@ async function separatorOf(
 }
 
 async function* rowsOf(
-  path: string,
+  path: CsvSource,
   encoding: Encoding,
   separator: Separator,
   isNamed: boolean,
@@ -150,7 +163,9 @@ async function* rowsOf(
     }
   } catch (error) {
     if (error instanceof CsvError) {
-      throw new UsageError(`Cannot read ${path}, line ${readUntil + 1}: ${describe(error, maxRowChars)}`);
+      throw new UsageError(
+        `Cannot read ${nameOf(path)}, line ${readUntil + 1}: ${describe(error, maxRowChars)}`,
+      );
     }
     throw error;
   }

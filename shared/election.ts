@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { accreditationSchema } from "./accreditation.ts";
 import sodium from "libsodium-wrappers-sumo";
 import { z } from "zod";
 import { fromHex, utf8 } from "./bytes.ts";
@@ -155,6 +156,8 @@ export const definitionSchema = z.strictObject({
   devices: z.array(z.strictObject({ id: idSchema, station: idSchema })).max(
     ...atMost(ELECTION_LIMITS.devices, "devices"),
   ).optional(),
+  /** What voters must bring to come on the roll; nothing when left out. */
+  accreditation: accreditationSchema.optional(),
 }).superRefine(checkReferences).superRefine(checkNames);
 
 /** See {@link manifestSchema}. */
@@ -183,7 +186,7 @@ export type Station = z.infer<typeof stationSchema>;
  * office: no gateway needs them, and each fetches the whole manifest when it changes. Devices are sent with their keys.
  */
 export function manifestPart(
-  { devices: _, ...definition }: ElectionDefinition,
+  { devices: _, accreditation: __, ...definition }: ElectionDefinition,
 ): Omit<Manifest, "version" | "voteBytes" | "sealingKey" | "denied"> {
   return {
     ...definition,

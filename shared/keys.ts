@@ -27,6 +27,9 @@ export type KeyPurpose =
   | "token-signing"
   | "office-token"
   | "office-audit"
+  | "profile"
+  | "profile-lookup"
+  | "roll-import"
   | "record";
 
 /** HKDF's default salt: zeros, as many as a hash has bytes (RFC 5869 section 2.2). */

@@ -42,6 +42,9 @@ const PURPOSES: Record<KeyPurpose, true> = {
   "token-signing": true,
   "office-token": true,
   "office-audit": true,
+  "profile": true,
+  "profile-lookup": true,
+  "roll-import": true,
   "record": true,
 };
 

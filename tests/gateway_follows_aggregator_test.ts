@@ -21,6 +21,7 @@ import { withDirectory } from "./directory.ts";
 import { MASTER, NOON_MS, testDefinition, testHistory } from "./fixture.ts";
 import { recordsRun, testRecords } from "./spool_fixture.ts";
 import { tamper, testDatabase } from "./test_database.ts";
+import { openTestOffice } from "./test_office.ts";
 
 const db = await testDatabase();
 const NOW = new Date(NOON_MS);
@@ -167,6 +168,30 @@ Deno.test("a record that a gateway's spool seals with what it got is acceptable 
     const [judgement] = judge({ ...entry, offset: 0, appendedAtMs: NOON_MS }, testHistory(manifest));
     assert.ok(judgement.fate === "acceptable", judgement.fate);
     assert.deepEqual([judgement.region, judgement.gateway, judgement.sequence], ["south", "g-2", 1]);
+  });
+});
+
+Deno.test("a gateway knows a device with its next sync that was enrolled over HTTP, rotated and revoked", async () => {
+  await withAggregator(async (aggregator) => {
+    await aggregator.create("enrols");
+    const office = openTestOffice(db);
+    const ask = await office.enrol("enrols-registrar", ["registrar", "enrols"]);
+    const gateway = aggregator.gateway("g-1");
+    await gateway.sync(NOON_MS);
+    const held = (version: number) =>
+      gateway.get("enrols")!.deviceKey({ election: "enrols", id: "new", version });
+    const devices = "/v1/elections/enrols/devices";
+    const { code } = (await ask("POST", devices, { device: "new", station: "n-1" })).body;
+    const { body: identity } = await office.ask(undefined, "POST", "/v1/office/enrolments", { code });
+    assert.equal(held(1), undefined);
+    assert.deepEqual(await gateway.sync(NOON_MS), taken("enrols"));
+    assert.deepEqual([held(1)?.key.toHex(), held(1)?.station], [identity.key, "n-1"]);
+    await ask("POST", `${devices}/new/rotate`, { overlapS: 60 });
+    assert.deepEqual(await gateway.sync(NOON_MS), taken("enrols"));
+    assert.deepEqual([held(1)?.validUntilMs, held(2)?.validUntilMs], [NOON_MS + 60_000, Infinity]);
+    await ask("POST", `${devices}/new/revoke`, { version: 1, reason: "Stolen" });
+    assert.deepEqual(await gateway.sync(NOON_MS), taken("enrols"));
+    assert.ok(gateway.get("enrols")!.index.denied.has("new.1"));
   });
 });
 

@@ -20,9 +20,11 @@ import { qualityLines } from "../office/quality/report.ts";
 import { createOfficeKey, hasOfficeKey, readOfficeKeys } from "../office/office_key.ts";
 import { Keyring } from "../registry/keyring.ts";
 import { OfficeError } from "../registry/office_error.ts";
+import { writeRoleKeyFiles } from "../registry/role_key_files.ts";
 import { writeSecret } from "../registry/secret_file.ts";
 import { requiredRoles } from "../roles/roles.ts";
 import { alertsCommand } from "./office_alerts.ts";
+import { addAccreditationCommands } from "./office_accreditation.ts";
 import { exportCommands } from "./office_exports.ts";
 import { openLog, openOne, withDatabases } from "./open.ts";
 
@@ -149,6 +151,7 @@ export function officeCommand(): Command {
     ofElection,
     print: (options, method, path, body) => print(options, method, `${pathOf(options)}${path}`, body),
   }));
+  addAccreditationCommands(office, ofElection, withClient);
   return office.addCommand(auditCommand(asking));
 }
 
@@ -304,11 +307,15 @@ async function withOffice(
       throw new OfficeError("Cannot ask the office: set it up with `deno task office init`");
     }
     const logs = new Map<string, Promise<VoteLog>>();
+    const keyring = new Keyring(config.keysDirectory);
     const app = createOfficeApp({
       db,
       now: Date.now,
       keys,
-      keyring: new Keyring(config.keysDirectory),
+      keyring,
+      onDeviceKeys: async (election) => {
+        await writeRoleKeyFiles(db.query, election, keyring.master(election), config.keysDirectory);
+      },
       openLog: (election, partitions) => {
         const log = logs.get(election) ?? openLog(config, election, partitions);
         logs.set(election, log);

@@ -28,6 +28,8 @@ const FILES = [
   "000052_lifecycle.sql",
   "000054_alerts.sql",
   "000058_quality.sql",
+  "000060_accreditation.sql",
+  "000061_device_enrolment.sql",
 ];
 
 /** The database's version does not fit this program. The message says which of the two to upgrade. */

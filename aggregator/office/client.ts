@@ -28,11 +28,15 @@ export async function readKeyFile(path: string): Promise<KeyFile> {
   }
 }
 
+/** After this time the client signs in again, in milliseconds: a token lives for 15 minutes. */
+const SIGN_IN_AGAIN_MS = 600_000;
+
 /** Signs in with a key file, and asks. */
 export class OfficeClient {
   readonly #send: SendToOffice;
   readonly #file: KeyFile;
   #token: string | undefined;
+  #signedInMs = -Infinity;
 
   constructor(send: SendToOffice, file: KeyFile) {
     this.#send = send;
@@ -41,15 +45,33 @@ export class OfficeClient {
 
   /** @throws {OfficeError} with what a refusal says. */
   async ask(method: string, path: string, body?: unknown, ifMatch?: string): Promise<OfficeReply> {
-    this.#token ??= await this.#signIn();
     return await this.#request(method, path, {
       headers: {
-        authorization: `Bearer ${this.#token}`,
+        authorization: `Bearer ${await this.#goodToken()}`,
         ...body === undefined ? {} : { "content-type": "application/json" },
         ...ifMatch === undefined ? {} : { "if-match": ifMatch },
       },
       ...body === undefined ? {} : { body: JSON.stringify(body) },
     });
+  }
+
+  /** Sends bytes. @throws {OfficeError} with what a refusal says. */
+  async sendBytes(path: string, bytes: Uint8Array<ArrayBuffer>): Promise<OfficeReply> {
+    return await this.#request("POST", path, {
+      headers: {
+        authorization: `Bearer ${await this.#goodToken()}`,
+        "content-type": "application/octet-stream",
+      },
+      body: bytes,
+    });
+  }
+
+  async #goodToken(): Promise<string> {
+    if (this.#token !== undefined && performance.now() - this.#signedInMs < SIGN_IN_AGAIN_MS) {
+      return this.#token;
+    }
+    this.#signedInMs = performance.now();
+    return this.#token = await this.#signIn();
   }
 
   async #signIn(): Promise<string> {

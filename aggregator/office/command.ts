@@ -15,6 +15,7 @@ import {
   revokeDeviceKey,
   rotateDeviceKey,
 } from "../registry/elections.ts";
+import { readAccreditationRules } from "../registry/definition.ts";
 import { newestManifest } from "../registry/manifests.ts";
 import type { Keyring } from "../registry/keyring.ts";
 import { OfficeError } from "../registry/office_error.ts";
@@ -211,7 +212,11 @@ async function create(
 async function checkRoll(db: Database, path: string, of: ElectionDefinition | string): Promise<number> {
   const places = typeof of === "string" ? await newestManifest(db.query, of) : of;
   if (places === undefined) throw new OfficeError(`Cannot import a roll: there is no election ${of}`);
-  const { voters, findings, total, notes } = await inspectRoll(path, places);
+  const rules = typeof of === "string" ? await readAccreditationRules(db.query, of) : of.accreditation;
+  const asked = rules === undefined || Object.keys(rules).length === 0
+    ? {}
+    : { rules, day: places.opensAt.slice(0, 10) };
+  const { voters, findings, total, notes } = await inspectRoll(path, places, asked);
   for (const note of notes) console.log(`roll ${path}: ${note}`);
   if (findings.length === 0) return voters;
   const beside = writeFindings(path, findings);

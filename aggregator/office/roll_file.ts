@@ -5,10 +5,13 @@
  * @module
  */
 import { UsageError } from "../../cli/command.ts";
-import { type CsvFile, type CsvRow, openCsv } from "../../cli/csv.ts";
+import { type CsvFile, type CsvRow, type CsvSource, openCsv } from "../../cli/csv.ts";
+import { type AccreditationRules, ruleFaults } from "../../shared/accreditation.ts";
 import { OfficeError } from "../registry/office_error.ts";
 import { profileSchema } from "../registry/profile.ts";
-import { type Voter, voterSchema } from "../registry/roll.ts";
+import { ROLL_BATCH, type Voter, voterSchema } from "../registry/roll.ts";
+import { isSameValue, normalised } from "../registry/sealed_profile.ts";
+import { LineIndex } from "./line_index.ts";
 
 /** Bounds of rolls, and of what is said of one. */
 export const ROLL_LIMITS = {
@@ -28,9 +31,13 @@ const PROFILE_COLUMNS = Object.keys(profileSchema.shape);
 /** Columns whose values tell that they are whole. */
 const WHOLE_COLUMNS = ["birth_date", "gender", "registered_on"];
 
+/** `on the roll`: the voter is on it already, with other data, which stay. */
+export const FINDING_KINDS = ["bad row", "given twice", "alike", "on the roll"] as const;
+export type FindingKind = (typeof FINDING_KINDS)[number];
+
 /** One thing that was found. `line` is where the row begins; `column` is empty when it is the row as a whole. */
 export type Finding = Readonly<{
-  kind: "bad row" | "given twice" | "alike";
+  kind: FindingKind;
   line: number;
   column: string;
   value: string;
@@ -40,9 +47,11 @@ export type Finding = Readonly<{
 
 /** What was found in a roll. Findings of a kind beyond the limit are counted in `total` alone. */
 export type RollReport = Readonly<{
+  /** Rows, and those that are good. */
+  rows: number;
   voters: number;
   findings: readonly Finding[];
-  total: Readonly<Record<Finding["kind"], number>>;
+  total: Readonly<Record<FindingKind, number>>;
   notes: readonly string[];
 }>;
 
@@ -52,9 +61,24 @@ export type RollPlaces = Readonly<{
   stations: readonly Readonly<{ id: string; region: string }>[];
 }>;
 
+/** A voter, and the line on which its row begins. */
+export type RollRow = Readonly<{ line: number; voter: Voter }>;
+
+/** What a roll is compared with. */
+export type InspectOptions = Readonly<{
+  rules?: AccreditationRules;
+  /** The day on which ages are reckoned, YYYY-MM-DD. */
+  day?: string;
+  /** Given the voters of good rows, some thousand at a time; returns what it finds. */
+  compare?(rows: readonly RollRow[]): Promise<readonly Finding[]>;
+  /** Told of how many rows were read. */
+  onProgress?(rows: number): Promise<void>;
+}>;
+
 /** Reads a roll's voters one at a time. @throws {OfficeError} at the first bad row, naming it. */
-export async function* readRoll(path: string): AsyncGenerator<Voter> {
-  const { header, rows } = await openRoll(path);
+export async function* readRoll(source: CsvSource): AsyncGenerator<Voter> {
+  const path = typeof source === "string" ? source : source.name;
+  const { header, rows } = await openRoll(source);
   for await (const row of rows) {
     const found = readRow(header, row);
     if ("voter" in found) yield found.voter;
@@ -72,17 +96,31 @@ export async function* readRoll(path: string): AsyncGenerator<Voter> {
  *
  * @throws {OfficeError} when the file cannot be read as a roll at all.
  */
-export async function inspectRoll(path: string, places: RollPlaces): Promise<RollReport> {
-  const { header, rows, notes } = await openRoll(path);
+export async function inspectRoll(
+  source: CsvSource,
+  places: RollPlaces,
+  { rules = {}, day, compare, onProgress }: InspectOptions = {},
+): Promise<RollReport> {
+  const { header, rows, notes } = await openRoll(source);
   const report = new Report();
   const regions = new Set(places.regions.map(({ id }) => id));
   const stations = new Map(places.stations.map(({ id, region }) => [id, region]));
   /** By an id without case and leading zeros: the line that had it first. */
-  const lines = new Map<string, number>();
+  const lines = new LineIndex();
+  /** By a registration number: the line that had it first. */
+  const numbers = rules.registrationNumber?.unique ? new LineIndex() : undefined;
   const pairs: [first: number, again: number][] = [];
+  const sameNumbers: [first: number, again: number][] = [];
+  let batch: RollRow[] = [];
+  const flush = async () => {
+    for (const finding of await compare?.(batch) ?? []) report.add(finding);
+    batch = [];
+  };
+  let read = 0;
   let voters = 0;
   let lost: number | undefined;
   for await (const row of rows) {
+    if (++read % ROLL_BATCH === 0) await onProgress?.(read);
     const found = readRow(header, row);
     if ("findings" in found) {
       for (const finding of found.findings) report.add(finding);
@@ -92,16 +130,29 @@ export async function inspectRoll(path: string, places: RollPlaces): Promise<Rol
     if (lost === undefined && row.cells.some((cell) => cell.includes("\ufffd"))) lost = row.line;
     const misplaced = placeFault(found.voter, regions, stations);
     if (misplaced !== undefined) report.add({ kind: "bad row", line: row.line, ...misplaced });
-    const key = idKey(found.voter.voter_id);
-    const first = lines.get(key);
-    if (first === undefined) lines.set(key, row.line);
-    else if (pairs.length < ROLL_LIMITS.findings) pairs.push([first, row.line]);
+    const number = found.voter.profile?.registration_number ?? "";
+    const faults = ruleFaults(rules, { ...found.voter, registrationNumber: number }, day);
+    for (const fault of faults) report.add({ kind: "bad row", line: row.line, ...fault });
+    const first = lines.firstLine(idKey(found.voter.voter_id), row.line);
+    if (first !== undefined && pairs.length < ROLL_LIMITS.findings) pairs.push([first, row.line]);
+    const other = first === undefined && number !== ""
+      ? numbers?.firstLine(normalised(number), row.line)
+      : undefined;
+    if (other !== undefined && sameNumbers.length < ROLL_LIMITS.findings) {
+      sameNumbers.push([other, row.line]);
+    }
+    if (compare !== undefined && batch.push({ line: row.line, voter: found.voter }) === ROLL_BATCH) {
+      await flush();
+    }
   }
-  for (const finding of await compareRows(path, pairs)) report.add(finding);
+  if (batch.length > 0) await flush();
+  const again = await readLines(source, [...pairs, ...sameNumbers]);
+  for (const finding of compareRows(again, pairs)) report.add(finding);
+  for (const finding of compareNumbers(again, sameNumbers)) report.add(finding);
   const also = lost === undefined
     ? []
     : [`line ${lost} holds U+FFFD, which stands for a character that was lost before this file was written`];
-  return { voters, findings: report.findings, total: report.total, notes: [...notes, ...also] };
+  return { rows: read, voters, findings: report.findings, total: report.total, notes: [...notes, ...also] };
 }
 
 /**
@@ -110,20 +161,26 @@ export async function inspectRoll(path: string, places: RollPlaces): Promise<Rol
  * @returns the path, or `undefined` when the file cannot be written there.
  */
 export function writeFindings(path: string, findings: readonly Finding[]): string | undefined {
-  const quoted = (text: string) => /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-  const rows = findings.map(({ kind, line, column, value, problem }) =>
-    [kind, String(line), column, value, problem].map(quoted).join(",")
-  );
   const beside = `${path}.findings.csv`;
   try {
     // A roll's values are personal data: for its owner alone.
-    Deno.writeTextFileSync(beside, ["kind,line,column,value,problem", ...rows, ""].join("\n"), {
-      mode: 0o600,
-    });
+    Deno.writeTextFileSync(beside, findingsCsv(findings), { mode: 0o600 });
     return beside;
   } catch {
     return undefined;
   }
+}
+
+/** Findings as CSV. A cell that a spreadsheet would take for a formula gets an apostrophe in front. */
+export function findingsCsv(findings: readonly Finding[]): string {
+  const cell = (text: string) => {
+    const safe = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
+    return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+  };
+  const rows = findings.map(({ kind, line, column, value, problem }) =>
+    [kind, String(line), column, value, problem].map(cell).join(",")
+  );
+  return ["kind,line,column,value,problem", ...rows, ""].join("\n");
 }
 
 /** A finding in one line of text. */
@@ -134,7 +191,7 @@ export function spellFinding({ line, column, value, problem }: Finding): string 
 
 class Report {
   readonly findings: Finding[] = [];
-  readonly total = { "bad row": 0, "given twice": 0, "alike": 0 };
+  readonly total = { "bad row": 0, "given twice": 0, "alike": 0, "on the roll": 0 };
 
   add(finding: Finding): void {
     if (++this.total[finding.kind] > ROLL_LIMITS.findings) return;
@@ -148,9 +205,10 @@ type OpenRoll = Readonly<
   { header: readonly string[]; notes: readonly string[]; rows: AsyncGenerator<CsvRow> }
 >;
 
-async function openRoll(path: string): Promise<OpenRoll> {
+async function openRoll(source: CsvSource): Promise<OpenRoll> {
+  const path = typeof source === "string" ? source : source.name;
   try {
-    const file = await openCsv(path, ROLL_LIMITS.lineChars);
+    const file = await openCsv(source, ROLL_LIMITS.lineChars);
     const rows = named(file);
     const { value: first } = await rows.next();
     return { header: checkHeader(path, first?.cells ?? []), notes: file.notes, rows };
@@ -264,28 +322,54 @@ function idKey(id: string): string {
   return id.toLowerCase().replace(/(?<!\d)0+(?=\d)/g, "");
 }
 
-/** Reads the file again for the rows that are given twice, and says what differs. */
-async function compareRows(path: string, pairs: readonly (readonly [number, number])[]): Promise<Finding[]> {
-  if (pairs.length === 0) return [];
+type Pair = readonly [first: number, again: number];
+/** Rows by their lines. */
+type Lines = Readonly<{ header: readonly string[]; found: ReadonlyMap<number, readonly string[]> }>;
+
+/** Reads the file again for the rows that have something in common. */
+async function readLines(source: CsvSource, pairs: readonly Pair[]): Promise<Lines> {
+  if (pairs.length === 0) return { header: [], found: new Map() };
   const wanted = new Set(pairs.flat());
   const found = new Map<number, readonly string[]>();
-  const { header, rows } = await openRoll(path);
+  const { header, rows } = await openRoll(source);
   for await (const { line, cells } of rows) {
     if (wanted.has(line)) found.set(line, cells);
     if (found.size === wanted.size) break;
   }
+  return { header, found };
+}
+
+/** Says what differs between rows of one voter. */
+function compareRows({ header, found }: Lines, pairs: readonly Pair[]): Finding[] {
   const id = header.indexOf("voter_id");
-  return pairs.map(([first, again]): Finding => {
+  return pairs.flatMap(([first, again]): Finding[] => {
     const [a, b] = [found.get(first)!, found.get(again)!];
+    // Two ids of one hash.
+    if (idKey(a[id]!) !== idKey(b[id]!)) return [];
     const where = { line: again, column: "voter_id", value: b[id] ?? "" };
     if (a[id] !== b[id]) {
       const problem = `differs from ${JSON.stringify(a[id])} on line ${first} in case or leading zeros only`;
-      return { kind: "alike", ...where, problem };
+      return [{ kind: "alike", ...where, problem }];
     }
     const different = header.flatMap((column, i) =>
       a[i] === b[i] ? [] : [`${column} is ${JSON.stringify(b[i])} here and ${JSON.stringify(a[i])} there`]
     );
     const what = different.length === 0 ? "nothing differs" : different.join(", ");
-    return { kind: "given twice", ...where, problem: `is on line ${first} already, which counts; ${what}` };
+    return [{ kind: "given twice", ...where, problem: `is on line ${first} already, which counts; ${what}` }];
+  });
+}
+
+function compareNumbers({ header, found }: Lines, pairs: readonly Pair[]): Finding[] {
+  const [id, column] = [header.indexOf("voter_id"), header.indexOf("registration_number")];
+  return pairs.flatMap(([first, again]): Finding[] => {
+    const [a, b] = [found.get(first)!, found.get(again)!];
+    if (!isSameValue(a[column]!, b[column]!)) return [];
+    return [{
+      kind: "bad row",
+      line: again,
+      column: "registration_number",
+      value: b[column]!,
+      problem: `is that of voter ${a[id]} on line ${first}; no two voters may have one`,
+    }];
   });
 }

@@ -17,5 +17,7 @@ export type OfficeSources = Readonly<{
   keys: OfficeKeys;
   keyring: Keyring;
   /** An election's vote log, for decisions and certification. The caller closes nothing. */
+  /** Told when an election has a new device key, for processes that have no master key. */
+  onDeviceKeys?(election: string): Promise<void>;
   openLog(election: string, partitions: number): Promise<VoteLog>;
 }>;

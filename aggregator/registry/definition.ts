@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { type AccreditationRules, accreditationSchema } from "../../shared/accreditation.ts";
 import type { ElectionDefinition } from "../../shared/election.ts";
 import type { Query } from "../database/database.ts";
 
@@ -14,7 +15,16 @@ const CANDIDATES_A_STATEMENT = 100;
 
 /** Writes a definition's contests, parties, candidates, regions and stations, inside the caller's transaction. */
 export async function insertDefinition(query: Query, definition: ElectionDefinition): Promise<void> {
-  const { election, contests, parties, regions, stations } = definition;
+  const { election, contests, parties, regions, stations, accreditation } = definition;
+  if (accreditation !== undefined) {
+    await query(
+      "INSERT INTO registry.accreditation_rules (election, rules) VALUES ($1, to_jsonb($2::text))",
+      [
+        election,
+        JSON.stringify(accreditation),
+      ],
+    );
+  }
   // Texts may hold any character, so the rows travel as JSON, and not in an array's own spelling.
   const insert = async (sql: string, rows: readonly unknown[], atOnce = ROWS_A_STATEMENT) => {
     for (let from = 0; from < rows.length; from += atOnce) {
@@ -52,4 +62,13 @@ export async function insertDefinition(query: Query, definition: ElectionDefinit
      FROM json_to_recordset($2::json) AS s (id text, region text, name text, latitude float8, longitude float8)`,
     stations,
   );
+}
+
+/** What an election asks of its voters; nothing when its definition says nothing. */
+export async function readAccreditationRules(query: Query, election: string): Promise<AccreditationRules> {
+  const [row] = await query<{ rules: string }>(
+    "SELECT rules #>> '{}' AS rules FROM registry.accreditation_rules WHERE election = $1",
+    [election],
+  );
+  return row === undefined ? {} : accreditationSchema.parse(JSON.parse(row.rules));
 }

@@ -13,9 +13,10 @@ import { changeHistory, lockHistory } from "./changes.ts";
 import { newestManifest } from "./manifests.ts";
 import { OfficeError } from "./office_error.ts";
 import { profileSchema } from "./profile.ts";
+import { ProfileSealer } from "./sealed_profile.ts";
 
 /** Voters that are written in one transaction; fewer when their profiles are long: see {@link ROLL_BATCH_CHARS}. */
-const ROLL_BATCH = 5_000;
+export const ROLL_BATCH = 5_000;
 /** Characters of profiles from which on a batch is written. One statement carries them all. */
 const ROLL_BATCH_CHARS = 8_000_000;
 
@@ -55,6 +56,16 @@ export function ageGroupOf(birthDate: string, day: string): string {
   return AGE_GROUPS.find(([from]) => age >= from)?.[1] ?? "unknown";
 }
 
+/** What one transaction of an import has done. */
+export type RollBatch = Readonly<{
+  /** Rows of the roll. */
+  rows: number;
+  added: number;
+  known: number;
+  /** The change of history; missing when nobody was added. */
+  revision?: number;
+}>;
+
 /**
  * Puts voters on an election's roll, in transactions of at most {@link ROLL_BATCH}: what was written before a fault stays, and
  * a second import continues from there. When a voter is given twice, the first line counts.
@@ -66,6 +77,7 @@ export function ageGroupOf(birthDate: string, day: string): string {
  * @param onProgress Told how many more voters were written.
  * @param logEnds Asked for each transaction, by callers that have the log open: see {@link changeHistory}.
  * @param onDifferent Told of each voter who is on the roll already with other data, and what differs.
+ * @param inTransaction Done in each transaction, with its query.
  * @returns how many voters were put on the roll, and how many were on it already.
  */
 export async function importRoll(
@@ -77,12 +89,13 @@ export async function importRoll(
   onProgress: (voters: number) => void = () => {},
   logEnds?: () => Promise<readonly number[]>,
   onDifferent?: (voterId: string, differs: string) => void,
+  inTransaction?: (query: Query, batch: RollBatch) => Promise<void>,
 ): Promise<{ added: number; known: number }> {
   const manifest = await newestManifest(db.query, election);
   if (manifest === undefined) throw noElection(election);
   const regions = new Set(manifest.regions.map(({ id }) => id));
   const stations = new Map(manifest.stations.map(({ id, region }) => [id, region]));
-  const pseudonym = pseudonymKey(master, election);
+  const keys = rollKeys(election, master);
   let added = 0;
   let known = 0;
   let lines = 0;
@@ -91,7 +104,7 @@ export async function importRoll(
   const flush = async () => {
     const ends = await logEnds?.();
     const all = [...batch.values()];
-    const written = await writeVoters(db, election, pseudonym, all, lines, now, ends);
+    const written = await writeVoters(db, election, keys, all, lines, now, ends, inTransaction);
     added += written;
     known += lines - written;
     if (onDifferent !== undefined && written < all.length) {
@@ -109,6 +122,17 @@ export async function importRoll(
   }
   if (lines > 0) await flush();
   return { added, known };
+}
+
+/** The keys that a roll is written with. */
+export type RollKeys = Readonly<{ pseudonym: Uint8Array; profiles: ProfileSealer }>;
+
+/** @param master The election's master key, 32 bytes. */
+export function rollKeys(election: string, master: Uint8Array): RollKeys {
+  return {
+    pseudonym: pseudonymKey(master, election),
+    profiles: new ProfileSealer(election, master),
+  };
 }
 
 function noElection(election: string): OfficeError {
@@ -145,7 +169,7 @@ export async function lockRoll(query: Query, election: string): Promise<void> {
  * The day on which ages are calculated: the opening in the first manifest, whatever later ones say, so that a rebuild
  * finds the same age groups.
  */
-async function dayOfAges(query: Query, election: string): Promise<string> {
+export async function dayOfAges(query: Query, election: string): Promise<string> {
   const { opens_at } = await queryOne<{ opens_at: string }>(
     query,
     "SELECT manifest::json ->> 'opensAt' AS opens_at FROM registry.manifests WHERE election = $1 ORDER BY version LIMIT 1",
@@ -158,11 +182,12 @@ async function dayOfAges(query: Query, election: string): Promise<string> {
 async function writeVoters(
   db: Database,
   election: string,
-  pseudonym: Uint8Array,
+  keys: RollKeys,
   voters: readonly Voter[],
   lines: number,
   now: () => number,
-  logEnds?: readonly number[],
+  logEnds: readonly number[] | undefined,
+  inTransaction: (query: Query, batch: RollBatch) => Promise<void> = () => Promise.resolve(),
 ): Promise<number> {
   return await db.transaction(async (query) => {
     await lockRoll(query, election);
@@ -171,25 +196,10 @@ async function writeVoters(
     if (newest === undefined) throw noElection(election);
     const revision = newest + 1;
     const at = new Date(now());
-    // The ids may hold any visible character, so they travel as JSON, and not in an array's own spelling.
-    const rows = await query<{ voter_id: string }>(
-      `INSERT INTO registry.voters
-         (election, voter_id, revision, effective_at, region, station, birth_date, gender, profile)
-       SELECT $1, v.voter_id, $3, $4::timestamptz, v.region, nullif(v.station, ''), nullif(v.birth_date, '')::date,
-         v.gender, v.profile
-       FROM json_to_recordset($2::json)
-         AS v (voter_id text, region text, station text, birth_date text, gender text, profile jsonb)
-       WHERE NOT EXISTS (SELECT FROM registry.voters r WHERE r.election = $1 AND r.voter_id = v.voter_id)
-       RETURNING voter_id`,
-      [election, JSON.stringify(voters), revision, at.toISOString()],
-    );
-    const added = new Set(rows.map(({ voter_id }) => voter_id));
-    if (added.size > 0) {
-      const day = await dayOfAges(query, election);
-      const fresh = voters.filter(({ voter_id }) => added.has(voter_id));
-      await insertRoll(query, election, pseudonym, fresh, revision, day);
-      await changeHistory(query, election, "roll", at, logEnds);
-    }
+    const added = await insertVoters(query, election, keys, voters, revision, at);
+    const batch = { rows: lines, added: added.size, known: lines - added.size };
+    if (added.size > 0) await changeHistory(query, election, "roll", at, logEnds);
+    await inTransaction(query, added.size > 0 ? { ...batch, revision } : batch);
     await appendAudit(query, at, "roll_imported", election, {
       added: added.size,
       known: lines - added.size,
@@ -198,19 +208,69 @@ async function writeVoters(
   });
 }
 
-/** Compares voters with what the registry has of them. */
-async function tellDifferences(
+/**
+ * Writes the voters who are not on the roll, in the registry and for counting, with the revision of a change that the caller
+ * makes in the same transaction.
+ *
+ * @returns the ids of those who were written.
+ */
+export async function insertVoters(
+  query: Query,
+  election: string,
+  { pseudonym, profiles }: RollKeys,
+  voters: readonly Voter[],
+  revision: number,
+  at: Date,
+): Promise<Set<string>> {
+  // The ids may hold any visible character, so they travel as JSON, and not in an array's own spelling.
+  const sealed = voters.map(({ profile, ...voter }) =>
+    profile === undefined ? voter : {
+      ...voter,
+      sealed: profiles.seal(voter.voter_id, profile),
+      lookups: arrayLiteral(profiles.lookups(profile)),
+    }
+  );
+  const rows = await query<{ voter_id: string }>(
+    `INSERT INTO registry.voters
+       (election, voter_id, revision, effective_at, region, station, birth_date, gender, sealed_profile, lookups)
+     SELECT $1, v.voter_id, $3, $4::timestamptz, v.region, nullif(v.station, ''), nullif(v.birth_date, '')::date,
+       v.gender, decode(v.sealed, 'hex'), nullif(v.lookups::bigint[], '{}')
+     FROM json_to_recordset($2::json)
+       AS v (voter_id text, region text, station text, birth_date text, gender text, sealed text, lookups text)
+     WHERE (
+       SELECT r.revision FROM registry.voters r
+       WHERE r.election = $1 AND r.voter_id = v.voter_id AND r.struck_revision IS NULL LIMIT 1
+     ) IS NULL
+     RETURNING voter_id`,
+    [election, JSON.stringify(sealed), revision, at.toISOString()],
+  );
+  const added = new Set(rows.map(({ voter_id }) => voter_id));
+  if (added.size > 0) {
+    const day = await dayOfAges(query, election);
+    const fresh = voters.filter(({ voter_id }) => added.has(voter_id));
+    await insertRoll(query, election, pseudonym, fresh, revision, day);
+  }
+  return added;
+}
+
+/**
+ * Compares voters with what the registry has of them.
+ *
+ * @returns the ids of those who are on the roll.
+ */
+export async function tellDifferences(
   query: Query,
   election: string,
   voters: readonly Voter[],
   onDifferent: (voterId: string, differs: string) => void,
-): Promise<void> {
+): Promise<Set<string>> {
   const rows = await query<Pick<Voter, "voter_id" | "region" | "station" | "birth_date" | "gender">>(
     `SELECT r.voter_id, r.region, coalesce(r.station, '') AS station, coalesce(r.birth_date::text, '') AS birth_date,
        r.gender
-     FROM registry.voters r JOIN json_to_recordset($2::json) AS v (voter_id text) ON r.voter_id = v.voter_id
-     WHERE r.election = $1 AND r.struck_at IS NULL`,
-    [election, JSON.stringify(voters.map(({ voter_id }) => ({ voter_id })))],
+     FROM registry.voters r
+     WHERE r.election = $1 AND r.voter_id = ANY (ARRAY(SELECT json_array_elements_text($2::json)))
+       AND r.struck_revision IS NULL`,
+    [election, JSON.stringify(voters.map(({ voter_id }) => voter_id))],
   );
   const kept = new Map(rows.map((row) => [row.voter_id, row]));
   for (const voter of voters) {
@@ -224,6 +284,7 @@ async function tellDifferences(
     );
     if (differs.length > 0) onDifferent(voter.voter_id, differs.join(", "));
   }
+  return new Set(kept.keys());
 }
 
 /** Writes in the order of voter keys: in that of the registry's voters, the n-th row of both would be one person. */

@@ -20,6 +20,9 @@ import { limitAddresses } from "../public/address_limits.ts";
 import { electionIds } from "../registry/elections.ts";
 import type { Keyring } from "../registry/keyring.ts";
 import { OfficeError } from "../registry/office_error.ts";
+import { writeRoleKeyFiles } from "../registry/role_key_files.ts";
+import { rollKeys } from "../registry/roll.ts";
+import { sealOldProfiles } from "../registry/roll_changes.ts";
 
 /** How often heads are signed, in milliseconds. */
 const SIGN_EVERY_MS = 3_600_000;
@@ -68,6 +71,10 @@ export class Office {
       now: Date.now,
       keys,
       keyring,
+      onDeviceKeys: async (election) => {
+        const written = writeRoleKeyFiles(db.query, election, keyring.master(election), keysDirectory);
+        await written.catch((error) => options.onError(error));
+      },
       openLog: (election, partitions) => this.#logOf(election, partitions),
       limitSignIns: limitAddresses(SIGN_INS, Date.now),
       limitExports: limitAddresses(EXPORTS, Date.now),
@@ -107,9 +114,12 @@ export class Office {
   async #watch(): Promise<void> {
     const { signal, onError } = this.#options;
     let signedMs = -Infinity;
+    let sealed = false;
     while (!signal.aborted) {
       try {
         await this.#noteTimes();
+        if (!sealed) await this.#sealProfiles();
+        sealed = true;
         if (performance.now() - signedMs >= SIGN_EVERY_MS) {
           await this.#signHeads();
           signedMs = performance.now();
@@ -119,6 +129,15 @@ export class Office {
         if (!signal.aborted && !isDatabaseAway(error)) onError(error);
       }
       await delay(CLOCK_EVERY_MS, undefined, { signal }).catch(() => {});
+    }
+  }
+
+  /** Profiles of rolls that an earlier version imported. */
+  async #sealProfiles(): Promise<void> {
+    const { db, keyring } = this.#options;
+    for (const election of await electionIds(db.query)) {
+      if (!keyring.has(election)) continue;
+      await sealOldProfiles(db, election, rollKeys(election, keyring.master(election)));
     }
   }
 

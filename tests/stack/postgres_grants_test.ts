@@ -67,6 +67,7 @@ const TABLES: Record<string, Grants> = {
   },
   "counting.roll": {
     office: "INSERT",
+    board: "UPDATE (struck_at, struck_revision)",
     aggregator: READ,
     audit: READ,
     server: "SELECT (election, struck_at, region, age_group, gender)",
@@ -90,6 +91,7 @@ const TABLES: Record<string, Grants> = {
   },
   "office.account_keys": { audit: READ, board: "SELECT, INSERT, UPDATE (revoked_at)" },
   "office.accounts": { audit: READ, board: READ_ADD },
+  "office.enrolment_codes": { board: "SELECT, INSERT, UPDATE (used_at, replaced_at)" },
   "office.grants": {
     audit: READ,
     board: "SELECT, INSERT, UPDATE (approved_by, granted_at, revoked_at)",
@@ -105,8 +107,14 @@ const TABLES: Record<string, Grants> = {
   "office.quality_runs": { aggregator: READ, audit: READ, board: "SELECT, INSERT, DELETE" },
   "office.quality_waivers": { aggregator: READ, audit: READ, board: READ_ADD },
   "office.result_versions": { audit: READ, board: READ_ADD },
+  "office.roll_import_batches": { board: "SELECT, INSERT, UPDATE (reverted_at, kept)" },
+  "office.roll_import_parts": { board: "SELECT, INSERT, DELETE" },
+  "office.roll_imports": {
+    board: "SELECT, INSERT, UPDATE (status, changed_at, uploaded, rows, done, sealed_report)",
+  },
   "office.used_assertions": { board: "SELECT, INSERT, DELETE" },
   "public.migrations": Object.fromEntries(Object.keys(USERS).map((user) => [user, READ])),
+  "registry.accreditation_rules": { office: READ_ADD },
   "registry.candidates": SHOWN,
   "registry.changes": { ...HISTORY, sync: "SELECT (election, revision, kind)" },
   "registry.contests": SHOWN,
@@ -138,7 +146,10 @@ const TABLES: Record<string, Grants> = {
     sync: READ,
   },
   "registry.stations": { ...SHOWN, indexer: READ },
-  "registry.voters": { office: READ_ADD },
+  "registry.voters": {
+    office: READ_ADD,
+    board: "UPDATE (struck_at, profile, struck_revision, sealed_profile, lookups, struck_reason)",
+  },
   "results.cells": PUBLISHERS,
   "results.current": { ...RELEASED, aggregator: READ_ADD_CHANGE },
   "results.elections": { ...RELEASED, aggregator: READ_ADD_CHANGE },

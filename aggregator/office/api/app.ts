@@ -11,6 +11,9 @@ import { addAuditEndpoints } from "./audit_endpoints.ts";
 import { addExportEndpoints } from "./export_endpoints.ts";
 import { addQualityEndpoints } from "./quality_endpoints.ts";
 import { addLifecycleEndpoints } from "./lifecycle_endpoints.ts";
+import { addDeviceEndpoints } from "./device_endpoints.ts";
+import { addRollImportEndpoints } from "./roll_import_endpoints.ts";
+import { addVoterEndpoints } from "./voter_endpoints.ts";
 import type { OfficeSources } from "../sources.ts";
 
 /** What the API stands on. */
@@ -32,7 +35,9 @@ export function createOfficeApp(options: OfficeAppOptions): OpenAPIHono {
     bearerFormat: "JWT",
     description: "A token of POST /v1/office/token. `x-pollwire-asked-by` names the roles that may ask.",
   });
-  if (options.limitSignIns !== undefined) app.use("/v1/office/token", options.limitSignIns);
+  if (options.limitSignIns !== undefined) {
+    for (const path of ["/v1/office/token", "/v1/office/enrolments"]) app.use(path, options.limitSignIns);
+  }
   addAccessEndpoints(app, options);
   addAuditEndpoints(app, options);
   addQualityEndpoints(app, options);
@@ -40,5 +45,8 @@ export function createOfficeApp(options: OfficeAppOptions): OpenAPIHono {
   addExportEndpoints(app, options);
   addLifecycleEndpoints(app, options);
   addAlertEndpoints(app, options);
+  addRollImportEndpoints(app, options);
+  addVoterEndpoints(app, options);
+  addDeviceEndpoints(app, options);
   return app;
 }

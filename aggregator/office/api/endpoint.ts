@@ -64,6 +64,8 @@ export type Endpoint<Params extends z.ZodType, Query extends z.ZodType, Body ext
   body?: Body;
   /** Forms are read into an object of texts. */
   form?: boolean;
+  /** The body is bytes, at most so many; `body` is then `bytesSchema`. */
+  maxBytes?: number;
   answer: z.ZodType | string;
   /** Problems beside those that every endpoint has. */
   problems?: readonly ProblemType[];
@@ -71,6 +73,9 @@ export type Endpoint<Params extends z.ZodType, Query extends z.ZodType, Body ext
     asked: Asked<z.infer<Params>, z.infer<Query>, z.infer<Body>>,
   ): Promise<OfficeAnswer | Refusal | Problem>;
 }>;
+
+/** A body of bytes: see {@link Endpoint.maxBytes}. */
+export const bytesSchema = z.instanceof(Uint8Array).openapi({ type: "string", format: "binary" });
 
 export const electionParams = z.object({ election: idSchema });
 
@@ -81,6 +86,8 @@ const REFUSALS = {
 } as const;
 
 const TEXT_PROBLEMS = ["unsupported-media-type", "not-utf8", "not-json", "duplicate-key"] as const;
+
+const BYTES_TYPE = "application/octet-stream";
 
 const noSchema = z.object({});
 const problemContent = { "application/problem+json": { schema: z.object(problemSchema.shape) } };
@@ -123,19 +130,25 @@ function refuseExpected(error: unknown): Refusal {
 }
 
 function routeOf<Params extends z.ZodType, Query extends z.ZodType, Body extends z.ZodType>(
-  { method, path, summary, askedBy, answer, params, query, body, form, problems = [] }: Endpoint<
+  { method, path, summary, askedBy, answer, params, query, body, form, maxBytes, problems = [] }: Endpoint<
     Params,
     Query,
     Body
   >,
 ) {
-  const type = form ? "application/x-www-form-urlencoded" : "application/json";
+  const type = form
+    ? "application/x-www-form-urlencoded"
+    : maxBytes === undefined
+    ? "application/json"
+    : BYTES_TYPE;
   const reasons = new Set<ProblemType>([
     ...problems,
     ...askedBy === "anyone" ? [] : ["token-missing", "token-invalid"] as const,
     ...Array.isArray(askedBy) ? ["not-allowed"] as const : [],
     ...path.includes("{election}") ? ["unknown-election"] as const : [],
-    ...body === undefined ? [] : [...BODY_PROBLEMS, ...TEXT_PROBLEMS],
+    ...body === undefined
+      ? []
+      : [...BODY_PROBLEMS, ...maxBytes === undefined ? TEXT_PROBLEMS : TEXT_PROBLEMS.slice(0, 1)],
     ...body === undefined && query === undefined && params === undefined ? [] : ["invalid-request"] as const,
     "address-rate",
     "not-ready",
@@ -219,9 +232,9 @@ function unknownElection(): Problem {
 type Read = Readonly<{ params: never; query: never; body: never }>;
 
 async function readAsked(
-  { params, query, body, form }: Pick<
+  { params, query, body, form, maxBytes }: Pick<
     Endpoint<z.ZodType, z.ZodType, z.ZodType>,
-    "params" | "query" | "body" | "form"
+    "params" | "query" | "body" | "form" | "maxBytes"
   >,
   bodies: BodyReader,
   c: Context,
@@ -232,7 +245,7 @@ async function readAsked(
   }
   const search = parse(query, c.req.query());
   if (search !== undefined && "type" in search) return search as Problem;
-  const content = body === undefined ? undefined : await readBody(bodies, c.req.raw, form === true);
+  const content = body === undefined ? undefined : await readBody(bodies, c.req.raw, form === true, maxBytes);
   if (content !== undefined && "type" in content) return content;
   const given = parse(body, content?.value);
   if (given !== undefined && "type" in given) return given as Problem;
@@ -251,7 +264,9 @@ async function readBody(
   bodies: BodyReader,
   request: Request,
   form: boolean,
+  maxBytes: number | undefined,
 ): Promise<{ value: unknown } | Problem> {
+  if (maxBytes !== undefined) return await readBytes(bodies, request, maxBytes);
   const type = form ? "application/x-www-form-urlencoded" : "application/json";
   if (!isOfType(request.headers.get("content-type"), type)) {
     return problem("unsupported-media-type", `the body must be ${type}`);
@@ -263,6 +278,18 @@ async function readBody(
   }
   const read = readJson(bytes);
   return "reason" in read ? problem(read.reason, read.detail) : read;
+}
+
+async function readBytes(
+  bodies: BodyReader,
+  request: Request,
+  maxBytes: number,
+): Promise<{ value: unknown } | Problem> {
+  if (!isOfType(request.headers.get("content-type"), BYTES_TYPE)) {
+    return problem("unsupported-media-type", `the body must be ${BYTES_TYPE}`);
+  }
+  const bytes = await bodies.read(request, maxBytes);
+  return bytes instanceof Uint8Array ? { value: bytes } : bytes;
 }
 
 async function refuse(c: Context, found: Problem): Promise<Response> {
