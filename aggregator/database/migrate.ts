@@ -26,6 +26,7 @@ const FILES = [
   "000050_audit_chains.sql",
   "000051_office.sql",
   "000052_lifecycle.sql",
+  "000056_projection.sql",
 ];
 
 /** The database and this program do not fit; the message says which of them has to follow. */

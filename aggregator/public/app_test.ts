@@ -24,6 +24,7 @@ import {
 import { votesFromResults } from "../results/candidate_votes.ts";
 import * as counted from "../counting/schemas.ts";
 import * as registry from "../registry/schemas.ts";
+import { projectionSchema } from "../results/projection/read.ts";
 import * as shown from "../results/schemas.ts";
 import * as api from "./schemas.ts";
 import { type AppOptions, createApp } from "../../tests/whole_app.ts";
@@ -198,6 +199,21 @@ Deno.test("the aggregator's interface", async (t) => {
       });
     });
 
+    await t.step(
+      "the projection of a contest, which is hidden where the election does not allow it",
+      async () => {
+        await withApp(db, async (ask) => {
+          const answer = await ask(`${E}/projection?contest=mayor`);
+          const { hidden, rows, revision } = projectionSchema.parse(await answer.json());
+          assert.deepEqual([hidden, rows], ["not_allowed", []]);
+          assert.equal(revision, (await (await ask(`${E}/results`)).json()).revision);
+          const { type, detail } = await problemOf(await ask(`${E}/projection?contest=none`));
+          assert.deepEqual([type, detail], ["invalid-request", "the election has no contest none"]);
+          assert.equal((await problemOf(await ask(`${E}/projection`))).type, "invalid-request");
+        });
+      },
+    );
+
     await t.step("the votes of one candidate", async () => {
       await withApp(db, async (ask) => {
         const votes = async (candidate: string) =>
@@ -330,7 +346,7 @@ Deno.test("the aggregator's interface", async (t) => {
     await t.step("questions that are not right say what would be", async () => {
       await withApp(db, async (ask) => {
         const details: [string, string][] = [
-          ["/results?by=colour", "by: must be one of candidate, party, region, station, time"],
+          ["/results?by=colour", "by: must be one of candidate, party, region, station, mode, time"],
           ["/turnout?by=colour", "by: must be one of total, region, station, age, gender, minute"],
           ["/results?region=east", "the election has no region east"],
           ["/rejections?limit=0", "limit: must be a whole number from 1 to 1000"],
@@ -635,7 +651,7 @@ Deno.test("the aggregator's interface", async (t) => {
         }
         assert(answers > 40, `${answers} answers`);
         const described = Object.values(document.paths).flatMap((path) => Object.keys(path as object)).length;
-        assert.equal(described, 19);
+        assert.equal(described, 20);
         assert.equal(document.components.schemas.Results.oneOf.length, shown.RESULTS_BY.length);
         for (const event of ["Release", "Progress", "Tick"]) assert(event in document.components.schemas);
       });

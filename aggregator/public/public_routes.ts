@@ -14,6 +14,7 @@ import type { ElectionNames, Elections } from "../registry/election_names.ts";
 import { detail, phaseOf, summarise } from "../registry/election_details.ts";
 import { PHOTO_HEADERS, readFacts, readPhoto, readStations } from "../registry/election_facts.ts";
 import type { VotesOf } from "../results/candidate_votes.ts";
+import { readProjection } from "../results/projection/read.ts";
 import { isFault, readNotShown, readResults } from "../results/results.ts";
 import { readTurnout, type RollCounts } from "../results/turnout.ts";
 import { networkOfRequest } from "./address_limits.ts";
@@ -197,6 +198,24 @@ function addFigures(app: OpenAPIHono, sources: PublicSources): void {
         return { fault: problem("unknown-election") };
       },
     }), atLeast);
+  });
+
+  app.openapi(routes.projectionRoute, (c) => {
+    const { election } = c.req.valid("param");
+    const { contest, revision: atLeast } = c.req.valid("query");
+    return answerJson(sources, c, election, ({ index }, revision) => {
+      const isClosed = phaseOf(index, now()) === "closed";
+      return {
+        key: [election, "projection", contest].join("/"),
+        version: `${index.manifest.version}/${revision}/${isClosed}`,
+        headers: FIGURES,
+        async read() {
+          const projection = await readProjection({ db, elections, roll }, election, contest, isClosed);
+          if (projection !== undefined) return json(projection);
+          return noSuchPart({ field: "contest", detail: `the election has no contest ${contest}` });
+        },
+      };
+    }, atLeast);
   });
 
   app.openapi(routes.candidateVotesRoute, (c) => {
