@@ -214,6 +214,16 @@ Deno.test("the aggregator's interface", async (t) => {
       },
     );
 
+    await t.step("that the final release has been made, though nothing was left for it to show", async () => {
+      await withApp(db, async (ask) => {
+        const final = async () => (await (await ask(`${E}/results?by=candidate`)).json()).final;
+        assert.equal(await final(), false);
+        await db.query("UPDATE results.elections SET final_at = now()", []);
+        assert.equal(await final(), true);
+        await db.query("UPDATE results.elections SET final_at = NULL", []);
+      });
+    });
+
     await t.step("the votes of one candidate", async () => {
       await withApp(db, async (ask) => {
         const votes = async (candidate: string) =>

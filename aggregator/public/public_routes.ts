@@ -83,12 +83,12 @@ async function answerJson(
   { revisions, cache }: PublicSources,
   c: Context,
   election: string,
-  question: (names: ElectionNames, revision: number) => Question,
+  question: (names: ElectionNames, revision: number, final: boolean) => Question,
   atLeast?: number,
 ): Promise<never> {
   const tag = await revisions.of(election, atLeast);
   if (tag === undefined) return unknownElection(c) as never;
-  const asked = question(tag.names, tag.revision);
+  const asked = question(tag.names, tag.revision, tag.final);
   return await cache.answer(c, { ...asked, headers: { ...TYPE, ...asked.headers } }) as never;
 }
 
@@ -183,16 +183,19 @@ function addFigures(app: OpenAPIHono, sources: PublicSources): void {
   app.openapi(routes.resultsRoute, (c) => {
     const { election } = c.req.valid("param");
     const { by, format, revision: atLeast, ...part } = c.req.valid("query");
-    const version = (manifest: number, revision: number) => `${manifest}/${revision}`;
-    return answerJson(sources, c, election, ({ index: { manifest } }, revision) => ({
+    const version = (manifest: number, revision: number, final: boolean) =>
+      `${manifest}/${revision}/${final}`;
+    return answerJson(sources, c, election, ({ index: { manifest } }, revision, final) => ({
       key: [election, "results", by, part.contest, part.region, part.station, part.at, format].join("/"),
-      version: version(manifest.version, isSettled(part.at) ? 0 : revision),
+      version: isSettled(part.at)
+        ? version(manifest.version, 0, false)
+        : version(manifest.version, revision, final),
       headers: headersOf(format, `${election}-results-by-${by}`),
       async read() {
         const results = await readResults(db, elections, election, by, part);
         if (!isFault(results)) {
           if (part.at !== undefined) return table(results, format);
-          return table(results, format, version(results.manifestVersion, results.revision));
+          return table(results, format, version(results.manifestVersion, results.revision, results.final));
         }
         if (results.fault !== "unknown-election") return noSuchPart(results);
         return { fault: problem("unknown-election") };
@@ -203,11 +206,11 @@ function addFigures(app: OpenAPIHono, sources: PublicSources): void {
   app.openapi(routes.projectionRoute, (c) => {
     const { election } = c.req.valid("param");
     const { contest, revision: atLeast } = c.req.valid("query");
-    return answerJson(sources, c, election, ({ index }, revision) => {
+    return answerJson(sources, c, election, ({ index }, revision, final) => {
       const isClosed = phaseOf(index, now()) === "closed";
       return {
         key: [election, "projection", contest].join("/"),
-        version: `${index.manifest.version}/${revision}/${isClosed}`,
+        version: `${index.manifest.version}/${revision}/${isClosed}/${final}`,
         headers: FIGURES,
         async read() {
           const projection = await readProjection({ db, elections, roll }, election, contest, isClosed);

@@ -48,16 +48,20 @@ export type ResultsFault =
   | Readonly<{ fault: "no-such-part" | "too-large"; field: keyof Part; detail: string }>;
 
 /** What the answer to a question about results depends on: the same tag, the same answer. */
-export type ResultsTag = Readonly<{ names: ElectionNames; revision: number; releasedAt: string | null }>;
+export type ResultsTag = Readonly<
+  { names: ElectionNames; revision: number; releasedAt: string | null; final: boolean }
+>;
 
-/** Reads the newest revision alone, and the names that go with it. */
+/** Reads the newest revision and whether it is final, and the names that go with it. */
 export async function readTag(
   query: Query,
   elections: Elections,
   election: string,
 ): Promise<ResultsTag | undefined> {
   const names = await elections.find(query, election);
-  return names && { names, ...await newestRelease(query, election) };
+  if (names === undefined) return undefined;
+  // The final release may have nothing left to show, and then it is no revision.
+  return { names, ...await newestRelease(query, election), final: await isFinal(query, election) };
 }
 
 /** Reads results of one moment. */

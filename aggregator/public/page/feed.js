@@ -11,9 +11,15 @@ const SILENCE_MS = 12_000;
 
 const EVENTS = ["release", "turnout", "tick", "reset"];
 
-/** Asks the API; rejects when it answers with a problem, or not at all. */
-export async function get(path) {
+/**
+ * Asks the API; rejects when it answers with a problem, or not at all.
+ *
+ * @param {string} path
+ * @param {RequestCache} [cache] `no-cache`: the server is asked whether the browser's answer is still right.
+ */
+export async function get(path, cache = "default") {
   const answer = await fetch(path, {
+    cache,
     headers: { accept: "application/json" },
     signal: AbortSignal.timeout(10_000),
   });

@@ -16,11 +16,12 @@ export const LATE_MS = 10_000;
  * @param results GET …/results?by=region
  * @param turnout GET …/turnout?by=region
  * @param reconciliation GET …/reconciliation
+ * @param [byMode] GET …/results?by=mode, of the revision of `results`
  */
-export function newState(details, results, turnout, reconciliation) {
+export function newState(details, results, turnout, reconciliation, byMode) {
   return {
     details,
-    board: newBoard(results),
+    board: newBoard(results, byMode),
     /** Region → voters on the roll. */
     registered: new Map(turnout.rows.map(({ region, registered }) => [region, registered])),
     /** Region → voters counted, for elections that show no results yet. */
