@@ -338,6 +338,10 @@ browserTest("pictures of the live page: light, dark, greyscale, a phone, walls",
       await page.waitForFunction("document.getAnimations().length === 0");
       const [across] = await page.evaluate("[document.documentElement.scrollWidth - innerWidth]") as number[];
       assert.equal(across, 0, `${name}: the page is no wider than the screen`);
+      const cutOff = await page.locator("#candidates").evaluate((list: any) =>
+        list.scrollHeight - list.clientHeight
+      );
+      assert.ok(cutOff <= 1, `${name}: ${cutOff} px of the candidates are cut off`);
       assert.deepEqual(await axeFindings(page), [], name);
       await keepScreenshot(page, `story-${name}`);
       if (name === "light") {

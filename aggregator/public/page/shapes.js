@@ -62,7 +62,7 @@ export function hemicycle(seats) {
     rows > 1 ? 0.5 / rows : 1,
   );
   return {
-    radius: Math.min(0.1, 0.45 * nearest),
+    radius: Math.min(0.14, 0.45 * nearest),
     places: places.sort((a, b) => b.angle - a.angle).map(({ x, y }) => ({ x, y })),
   };
 }

@@ -8,6 +8,8 @@ import { ring, seats } from "./view_shapes.js";
 
 /** Rows that are shown before somebody asks for all. */
 const CANDIDATES_AT_FIRST = 12;
+/** A sentence with more characters than this is written smaller on a wall. */
+const LONG_CHARS = 80;
 /** Width and height of a candidate's picture, in pixels. */
 const PORTRAIT_PX = 44;
 
@@ -31,7 +33,7 @@ export function headline(shown) {
   const { board, asOfMs } = shown;
   return html`
     <div class="headline">
-      <p class="sentence" id="sentence">${sentence}</p>
+      <p class="sentence ${sentence.length > LONG_CHARS ? "long" : ""}" id="sentence">${sentence}</p>
       <p class="quiet">
           ${status(shown)}
           ${board.corrected === null
@@ -137,7 +139,11 @@ export function candidates(shown, change) {
     ${isRing ? ring(rows) : nothing}
     <ol class="bars ${rows.some(({ photo }) => photo !== undefined) ? "with-portraits" : ""}" id="candidates"
       ${properties({ "--rows": list.length })}>
-      ${repeat(list, (row) => `${details.id}/${id}/${row.id}`, (row) => candidate(row, shown))}
+      ${
+    repeat(list, (row) =>
+      `${details.id}/${id}/${row.id}`, (row) =>
+      candidate(row, { ...shown, isSingle: seatsOf(contest) === 1 }))
+  }
     </ol>
     ${
     rows.length > CANDIDATES_AT_FIRST && !shown.compact
@@ -171,7 +177,7 @@ function candidate(row, shown) {
       ? nothing
       : html`<img class="portrait" src=${row.photo} alt="" width=${PORTRAIT_PX} height=${PORTRAIT_PX}>`
   }
-    <div class="tally">${barRow(row, known)}</div>
+    <div class="tally">${barRow(row, known, shown.isSingle)}</div>
     ${
     hasAbout && !shown.compact
       ? html`<details class="about"><summary>${texts.about(row.name)}</summary>${
@@ -185,7 +191,7 @@ function candidate(row, shown) {
 }
 
 /** Votes and share with a bar. Nothing is said of them while nothing is released: a zero would be a result. */
-function barRow({ name, party, votes, share, colour }, known) {
+function barRow({ name, party, votes, share, colour }, known, hasHalf = false) {
   return html`
     <div class="row">
       <span class="who">${ringSwatch(colour)}${isolated(name ?? texts.withoutParty)}${party === undefined
@@ -193,7 +199,7 @@ function barRow({ name, party, votes, share, colour }, known) {
         : html`<span class="party">${isolated(party)}</span>`}</span>
       <span class="votes num">${known ? texts.votes(votes) : ""}</span>
       <strong class="percent num">${texts.share(known ? share : undefined)}</strong>
-    </div>${bar(known ? share : 0, colour, true)}
+    </div>${bar(known ? share : 0, colour, hasHalf)}
   `;
 }
 

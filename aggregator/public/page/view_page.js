@@ -42,8 +42,14 @@ function publicView(shown, more, change) {
       : nothing}
     ${headline(shown)} ${strip(shown)}
     <div class="columns">
-      <div class="side">${candidates(shown, change)} ${parties(shown)} ${accounted(shown)}</div>
-      <div class="side">${projection(shown, more)} ${time(shown, more, change)} ${modes(shown)}</div>
+      <div class="side">${candidates(shown, change)} ${parties(shown)} ${modes(shown)} ${accounted(
+        shown,
+      )}</div>
+      <div class="side">${projection(shown, more, true)} ${time(shown, more, change)} ${projection(
+        shown,
+        more,
+        false,
+      )}</div>
       ${places(shown, change, stations)} ${analytics(shown, more)}
     </div>
   `;

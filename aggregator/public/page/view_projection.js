@@ -11,10 +11,16 @@ export function mayProject({ details, board, isPast }) {
   return details.projection && !board.final && !isPast;
 }
 
-/** The section. `projection`: GET …/projection?contest=… */
-export function projection(shown, { projection }) {
+/**
+ * The section, where it stands: with ranges high up, and without them, saying why, further down.
+ *
+ * @param more `projection`: GET …/projection?contest=…
+ * @param {boolean} withRanges Which of the two is meant.
+ */
+export function projection(shown, { projection }, withRanges) {
   if (!mayProject(shown) || projection === undefined || projection.contest !== shown.contest) return nothing;
   const isShown = projection.hidden === null;
+  if (isShown !== withRanges) return nothing;
   return html`<section class="card projection" aria-labelledby="projection-title" id="projection">
     <div class="card-head"><h2 id="projection-title">${texts.projection}</h2>
       <span class="tag">${texts.projectionTag}</span></div>
@@ -44,8 +50,10 @@ function ranges({ details, contest: id }, { rows, reported, releasedAt, confiden
               "--low": row.low,
               "--high": row.high,
               "--share": row.share,
+              "--wide-low": row.randomOrder?.low ?? 0,
+              "--wide-high": row.randomOrder?.high ?? 0,
               "--colour": colourOf(details, partyOf.get(row.candidate)),
-            })}></span>
+            })}><span class="wide"></span></span>
           ${row.randomOrder === null ? nothing : html`
             <span class="quiet num">${texts.randomOrder(row.randomOrder.low, row.randomOrder.high)}</span>
           `}
