@@ -335,7 +335,10 @@ browserTest("pictures of the live page: light, dark, greyscale, a phone, walls",
       const { page, said } = await openPage(browser, `${seeded.origin}/${query}`, { viewport, ...options });
       await page.locator("#candidates .row").first().waitFor();
       if (!query.includes("wall")) await page.locator("#projection .ranges").waitFor();
-      await page.waitForFunction("document.getAnimations().length === 0");
+      await eventually(
+        "nothing moves",
+        async () => await page.evaluate("document.getAnimations().length === 0") as boolean,
+      );
       const [across] = await page.evaluate("[document.documentElement.scrollWidth - innerWidth]") as number[];
       assert.equal(across, 0, `${name}: the page is no wider than the screen`);
       const cutOff = await page.locator("#candidates").evaluate((list: any) =>
