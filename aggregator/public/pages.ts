@@ -27,6 +27,7 @@ const OWN = [
   "format.js",
   "html.js",
   "map.js",
+  "questions.js",
   "shapes.js",
   "state.js",
   "story.js",

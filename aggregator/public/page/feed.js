@@ -33,6 +33,33 @@ export function pathOf(election, resource = "", question = {}) {
   return `/v1/elections/${encodeURIComponent(election)}${resource}${query.size === 0 ? "" : `?${query}`}`;
 }
 
+/** How often results by region and by mode are asked for, until both are of one revision. */
+const BOARD_READINGS = 3;
+
+/** Reads results by region and by mode. Should they not come to be of one revision, there are none by mode. */
+export async function readBoard(election, part) {
+  let { revision } = part;
+  for (let reading = 1;; reading++) {
+    const ask = (by) => get(pathOf(election, "/results", { ...part, by, revision }));
+    const both = await Promise.all([ask("region"), ask("mode")]);
+    const [results, byMode] = both;
+    if (results.revision === byMode.revision || reading === BOARD_READINGS) return both;
+    if (revision !== undefined) revision = Math.max(results.revision, byMode.revision);
+  }
+}
+
+/** The names of a region's stations, by id. */
+export async function stationNames(election, region) {
+  const names = new Map();
+  let after;
+  do {
+    const { rows, next } = await get(pathOf(election, "/stations", { region, after }));
+    for (const { id, name } of rows) names.set(id, name);
+    after = next ?? undefined;
+  } while (after !== undefined);
+  return names;
+}
+
 /**
  * Follows an election's stream for good, across restarts of the server, from the revision that `revision()` says.
  *

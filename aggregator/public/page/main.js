@@ -1,15 +1,15 @@
 /** The live page: chooses an election, follows it, and shows what it knows. */
 import { PACES, readAddress, writeAddress } from "./address.js";
 import { applyRelease, newBoard } from "./board.js";
-import { follow, get, pathOf } from "./feed.js";
+import { follow, get, pathOf, readBoard, stationNames } from "./feed.js";
 import { render } from "./html.js";
 import { drawMap, rowAt } from "./map.js";
+import { questionsOf } from "./questions.js";
 import { applyProgress, freshness, heard, newState, phaseAt, sample, serverTime } from "./state.js";
 import { texts, useLanguage } from "./texts.js";
 import { layout } from "./view_page.js";
 import { sentences } from "./view_first.js";
 import { placesShown } from "./view_places.js";
-import { mayProject } from "./view_projection.js";
 import { drawChart } from "./view_time.js";
 
 /** How often what the stream does not carry is read again, in milliseconds. */
@@ -95,21 +95,6 @@ async function readCertified({ id, certified }) {
   draw();
 }
 
-/** How often results by region and by mode are asked for, until both are of one revision. */
-const BOARD_READINGS = 3;
-
-/** Reads results by region and by mode. Should they not come to be of one revision, there are none by mode. */
-async function readBoard(election, part) {
-  let { revision } = part;
-  for (let reading = 1;; reading++) {
-    const ask = (by) => get(pathOf(election, "/results", { ...part, by, revision }));
-    const both = await Promise.all([ask("region"), ask("mode")]);
-    const [results, byMode] = both;
-    if (results.revision === byMode.revision || reading === BOARD_READINGS) return both;
-    if (revision !== undefined) revision = Math.max(results.revision, byMode.revision);
-  }
-}
-
 /** The server does not answer: what is shown stays, and is called old. */
 function away() {
   if (state === undefined) notice = texts.unreachable;
@@ -184,24 +169,7 @@ async function refresh() {
     contestShown(),
   ]);
   if (state.connection.open && now === refreshed) return;
-  const asked = view === "officials"
-    ? {
-      reconciliation: ["/reconciliation"],
-      gateways: ["/gateways"],
-      rejections: ["/rejections", { limit: 50 }],
-    }
-    : chosen.wall || chosen.embedded
-    ? {}
-    : {
-      times: ["/results", { by: "time" }],
-      minutes: ["/turnout", { by: "minute" }],
-      age: ["/turnout", { by: "age" }],
-      gender: ["/turnout", { by: "gender" }],
-      turnout: ["/turnout", { by: "region" }],
-    };
-  if (asked.times !== undefined && mayProject({ ...state, isPast: at !== undefined })) {
-    asked.projection = ["/projection", { contest: contestShown(), revision: received }];
-  }
+  const asked = questionsOf({ ...state, ...chosen }, contestShown(), received);
   const keys = Object.keys(asked);
   const answers = await Promise.allSettled([
     // Closing changes a projection without a release, and so under the same address.
@@ -213,7 +181,8 @@ async function refresh() {
   keys.forEach((key, index) => {
     if (answers[index].value !== undefined) more[key] = answers[index].value;
   });
-  if (more.times?.final) state.board.final = true;
+  const head = more.times ?? more.head;
+  if (head?.final && head.revision === state.board.revision) state.board.final = true;
   for (const { region, registered, voters } of more.turnout?.rows ?? []) {
     state.registered.set(region, registered);
     state.counted.set(region, voters);
@@ -238,17 +207,6 @@ async function readStations(election) {
     ),
   ]);
   if (chosen.place === place && chosen.at === at) more.stations = { place, names, results };
-}
-
-async function stationNames(election, region) {
-  const names = new Map();
-  let after;
-  do {
-    const { rows, next } = await get(pathOf(election, "/stations", { region, after }));
-    for (const { id, name } of rows) names.set(id, name);
-    after = next ?? undefined;
-  } while (after !== undefined);
-  return names;
 }
 
 /** Reads the board of the moment that the address names. */

@@ -115,3 +115,8 @@ export function minutesOf(rows, { atLeast, atMost, untilMs = 0 }) {
     return { atMs, voters: votersAt.get(atMs) ?? 0 };
   });
 }
+
+/** Whether the page asks for a projection: where the election allows one, while it may still say something. */
+export function mayProject({ details, board, isPast }) {
+  return details.projection && !board.final && !isPast;
+}

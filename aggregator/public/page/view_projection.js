@@ -1,15 +1,11 @@
 /** What is coming: a projection of the final shares with their ranges, or why there is none. It is never part of a result. */
 import { html, isolated, nothing, properties } from "./html.js";
+import { mayProject } from "./state.js";
 import { colourOf } from "./story.js";
 import { texts } from "./texts.js";
 
 /** Candidates that are shown: those with the greatest shares. */
 const MAX_ROWS = 6;
-
-/** Whether the page asks for a projection: where the election allows one, while it may still say something. */
-export function mayProject({ details, board, isPast }) {
-  return details.projection && !board.final && !isPast;
-}
 
 /**
  * The section, where it stands: with ranges high up, and without them, saying why, further down.
