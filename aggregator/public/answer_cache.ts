@@ -24,6 +24,8 @@ export const CACHE_LIMITS = {
   behindMs: 10,
   /** How long an answer is good that changes with every counted vote. */
   countMs: 1_000,
+  /** How long a projection is good, whatever is released: it takes up to seconds of processor time. */
+  projectionMs: 5_000,
 };
 
 /** What a reading came to. `version`: what it depends on, when that is not what was asked for. */

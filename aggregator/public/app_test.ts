@@ -63,7 +63,7 @@ async function withApp(
     signal: stop.signal,
     onError: (error) => errors.push(error),
     // The cache is off in these tests. Tests of the cache set other limits.
-    cacheLimits: { revisionMs: 0, behindMs: 0, countMs: 0 },
+    cacheLimits: { revisionMs: 0, behindMs: 0, countMs: 0, projectionMs: 0 },
     ...options,
   });
   try {

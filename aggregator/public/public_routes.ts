@@ -7,6 +7,7 @@
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import { problem } from "../../shared/problem.ts";
+import { RecentMap } from "../../shared/recent.ts";
 import { readReconciliation, readRejections } from "../counting/reconciliation.ts";
 import { readGateways } from "../counting/sender_keys.ts";
 import type { Database } from "../database/database.ts";
@@ -39,6 +40,9 @@ const PLACES = { "cache-control": "public, max-age=60, stale-while-revalidate=54
 /** After so long no release of a moment is still being written, in milliseconds. */
 const SETTLED_MS = 60_000;
 
+/** Contests of whose projection it is known how old it is. */
+const MAX_PROJECTED = 1_000;
+
 /** What the answers are made of. */
 export type PublicSources = Readonly<{
   db: Database;
@@ -49,6 +53,8 @@ export type PublicSources = Readonly<{
   cache: AnswerCache;
   /** How long an answer is good that changes with every counted vote, in milliseconds. */
   countMs: number;
+  /** How long a projection is good, whatever is released, in milliseconds. */
+  projectionMs: number;
   roll: RollCounts;
   /** Where each partition of an election's log ends; `undefined` when the log cannot be asked. */
   logEnds(election: string): Promise<number[] | undefined>;
@@ -176,7 +182,8 @@ function addPlaces(app: OpenAPIHono, sources: PublicSources): void {
 
 /** Adds results, which change with releases only, and turnout. */
 function addFigures(app: OpenAPIHono, sources: PublicSources): void {
-  const { db, now, elections, countMs, roll, votesOf } = sources;
+  const { db, now, elections, countMs, projectionMs, roll, votesOf } = sources;
+  const projected = new RecentMap<{ revision: number; atMs: number }>(MAX_PROJECTED);
   // What was released by then does not change any more.
   const isSettled = (at?: string) => at !== undefined && Date.parse(at) < now() - SETTLED_MS;
 
@@ -208,9 +215,14 @@ function addFigures(app: OpenAPIHono, sources: PublicSources): void {
     const { contest, revision: atLeast } = c.req.valid("query");
     return answerJson(sources, c, election, ({ index }, revision, final) => {
       const isClosed = phaseOf(index, now()) === "closed";
+      const key = [election, "projection", contest].join("/");
+      let last = projected.get(key);
+      if (last === undefined || now() - last.atMs >= projectionMs) {
+        projected.set(key, last = { revision, atMs: now() });
+      }
       return {
-        key: [election, "projection", contest].join("/"),
-        version: `${index.manifest.version}/${revision}/${isClosed}/${final}`,
+        key,
+        version: `${index.manifest.version}/${last.revision}/${isClosed}/${final}`,
         headers: FIGURES,
         async read() {
           const projection = await readProjection({ db, elections, roll }, election, contest, isClosed);

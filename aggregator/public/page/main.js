@@ -178,6 +178,9 @@ async function refresh() {
   ]);
   if (mine !== round) return;
   refreshed = answers.every(({ status }) => status === "fulfilled") ? now : "";
+  // The server projects every few seconds only: what it has may be older than the results.
+  const projected = answers[keys.indexOf("projection")]?.value;
+  if (projected?.revision < received) refreshed = "";
   keys.forEach((key, index) => {
     if (answers[index].value !== undefined) more[key] = answers[index].value;
   });

@@ -8,8 +8,10 @@ import { type Estimate, estimateShares } from "./final_share.ts";
 import { randomFrom, shuffled } from "./random.ts";
 import { type ProjectedStation, type ReportedStation, splitReported, sum, votesIn } from "./stations.ts";
 
-/** How many times stations are set aside. */
-const TRIALS = 60;
+/** How many times stations are set aside; fewer times in elections of more than {@link ALL_TRIALS_STATIONS}. */
+const MAX_TRIALS = 60;
+const MIN_TRIALS = 20;
+const ALL_TRIALS_STATIONS = 1_000;
 /** Of the reported roll, how much is kept in a trial at least; and at most. */
 const MIN_KEPT = 0.4;
 const MAX_KEPT = 0.75;
@@ -28,7 +30,9 @@ export function missesOf(stations: readonly ProjectedStation[], candidates: numb
   const wholeRegions = unseen / Math.max(1, sum(out.map(({ roll }) => roll)));
   const truth = sharesOf(reported, candidates);
   const misses: number[][] = Array.from({ length: candidates }, () => []);
-  for (let trial = 0; trial < TRIALS; trial++) {
+  const affordable = Math.floor(MAX_TRIALS * ALL_TRIALS_STATIONS / stations.length);
+  const trials = Math.max(MIN_TRIALS, Math.min(MAX_TRIALS, affordable));
+  for (let trial = 0; trial < trials; trial++) {
     const inTrial = setAside(reported, kept * all, random() < wholeRegions, random);
     if (new Set(inTrial.filter(({ votes }) => votes !== undefined).map(({ region }) => region)).size < 2) {
       continue;

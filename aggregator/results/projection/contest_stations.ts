@@ -34,14 +34,19 @@ const PARTLY_IN = 0.5;
 
 type Group = { stations: string[]; ballots: number; revision: number; votes: number[] };
 
-/** Puts the stations of a contest together. Stations that are ever shown together are one. */
+/**
+ * Puts the stations of a contest together. Stations that are ever shown together are one.
+ *
+ * @param candidates Who is projected. The votes of all others are the last number of each station.
+ */
 export function contestStations(
   names: ElectionNames,
   contest: string,
+  candidates: readonly string[],
   units: readonly ContestUnit[],
   rolls: Rolls,
 ): ContestStations {
-  const { candidates, votesAllowed } = names.contests.get(contest)!;
+  const { votesAllowed } = names.contests.get(contest)!;
   const ids = [...names.index.stations].filter(([, { contests }]) => contests.has(contest)).map(([id]) => id);
   const groups = groupStations(names, ids, units);
   for (const unit of units) {
@@ -49,7 +54,7 @@ export function contestStations(
     if (group === undefined) continue;
     group.ballots += unit.ballots;
     group.revision = Math.max(group.revision, unit.revision);
-    candidates.forEach(({ id }, at) => group.votes[at] = (group.votes[at] ?? 0) + (unit.votes.get(id) ?? 0));
+    addVotes(group.votes, unit.votes, candidates);
   }
   const rollOf = stationRolls(names, ids, rolls);
   const rows = [...new Set(groups.values())].map((group) => ({
@@ -72,6 +77,20 @@ export function contestStations(
     candidates: candidates.length,
     ...areKnown && { mostVotes: votesAllowed * Math.max(0, ...stations.map(({ roll }) => roll)) },
   };
+}
+
+function addVotes(
+  sums: number[],
+  votes: ReadonlyMap<string, number>,
+  candidates: readonly string[],
+): void {
+  let others = sum(votes.values());
+  candidates.forEach((id, at) => {
+    const own = votes.get(id) ?? 0;
+    sums[at] = (sums[at] ?? 0) + own;
+    others -= own;
+  });
+  sums[candidates.length] = (sums[candidates.length] ?? 0) + others;
 }
 
 function stationsOf(names: ElectionNames, { station, region, members }: ContestUnit): string[] {

@@ -12,7 +12,7 @@ async function together(units: ContestUnit[], rolls: Rolls, definition?: Electio
   let found: ReturnType<typeof contestStations> | undefined;
   await withElection(async (db) => {
     const names = (await new Elections().find(db.query, "test-2026"))!;
-    found = contestStations(names, "mayor", units, rolls);
+    found = contestStations(names, "mayor", ["ann", "bob"], units, rolls);
   }, definition);
   return found!;
 }

@@ -13,9 +13,12 @@ import { isFinal, readTag } from "../results.ts";
 import type { RollCounts } from "../turnout.ts";
 import { contestStations, type ContestUnit } from "./contest_stations.ts";
 import { CONFIDENCE, LEAST, project } from "./project.ts";
+import { sum } from "./stations.ts";
 
-/** Most units that are read for a projection. */
-const MAX_UNITS = 100_000;
+/** Most units that are read for a projection; it takes processor time in step with them. */
+const MAX_UNITS = 20_000;
+/** Candidates that are projected: those with the most votes. */
+const MAX_CANDIDATES = 8;
 
 const share = z.number().min(0).max(1);
 const range = { low: share, high: share };
@@ -99,12 +102,28 @@ export async function readProjection(
     const units = await readUnits(query, election, contest);
     if (units === undefined) return without("too_large");
     const rolls = { regions, stations: await readRegistered(query, election) };
-    const projection = project(contestStations(names, contest, units, rolls));
+    const candidates = mostVoted(ballot.candidates, units);
+    const projection = project(contestStations(names, contest, candidates.map(({ id }) => id), units, rolls));
     if (projection.hidden !== null) return { ...without(projection.hidden), reported: projection.reported };
     const { reported, hidden, randomOrderHidden, shares } = projection;
-    const rows = ballot.candidates.map(({ id, name }, at) => ({ candidate: id, name, ...shares[at] }));
+    const rows = candidates.map(({ id, name }, at) => ({ candidate: id, name, ...shares[at] }));
     return { ...head, reported, hidden, randomOrderHidden, rows };
   }, "snapshot");
+}
+
+/** The candidates with the most votes, in the order of the ballot. */
+function mostVoted<Candidate extends { id: string }>(
+  candidates: readonly Candidate[],
+  units: readonly ContestUnit[],
+): Candidate[] {
+  const votesOf = new Map(
+    candidates.map(({ id }) => [id, sum(units.map(({ votes }) => votes.get(id) ?? 0))]),
+  );
+  const most = candidates.toSorted((a, b) => votesOf.get(b.id)! - votesOf.get(a.id)!).slice(
+    0,
+    MAX_CANDIDATES,
+  );
+  return candidates.filter((candidate) => most.includes(candidate));
 }
 
 /** What each unit shows of a contest; `undefined` when they are too many. */

@@ -35,16 +35,13 @@ type Seen = Readonly<{ weight: number; mean: number; count: number }>;
 
 /** Fits the model to at least two observations in at least two regions. */
 export function fitRegionModel(observations: readonly Observation[]): RegionModel {
-  const groups = Map.groupBy(observations, ({ region }) => region);
   const seen = new Map<string, Seen>();
   let withinSum = 0;
   let withinFree = 0;
-  for (const [region, list] of groups) {
-    const weight = sum(list.map(({ weight }) => weight));
-    const squares = sum(list.map(({ weight }) => weight * weight));
-    const mean = sum(list.map(({ value, weight }) => value * weight)) / weight;
+  for (const [region, { weight, squares, values, valueSquares }] of sumsByRegion(observations)) {
+    const mean = values / weight;
     seen.set(region, { weight, mean, count: weight * weight / squares });
-    withinSum += sum(list.map(({ value, weight }) => weight * (value - mean) ** 2));
+    withinSum += Math.max(0, valueSquares - weight * mean * mean);
     withinFree += weight - squares / weight;
   }
   const within = withinFree > 0 ? withinSum / withinFree : 0;
@@ -74,6 +71,25 @@ export function fitRegionModel(observations: readonly Observation[]): RegionMode
       return { mean: group.mean + pull * (mean - group.mean), variance: pull * between, pull };
     },
   };
+}
+
+/** Sums over the stations of a region: of weights and their squares, and of values and their squares by weight. */
+type Sums = { weight: number; squares: number; values: number; valueSquares: number };
+
+/** One pass without lists: the model is fitted hundreds of times for a projection. */
+function sumsByRegion(observations: readonly Observation[]): Map<string, Sums> {
+  const regions = new Map<string, Sums>();
+  for (const { region, value, weight } of observations) {
+    let sums = regions.get(region);
+    if (sums === undefined) {
+      regions.set(region, sums = { weight: 0, squares: 0, values: 0, valueSquares: 0 });
+    }
+    sums.weight += weight;
+    sums.squares += weight * weight;
+    sums.values += weight * value;
+    sums.valueSquares += weight * value * value;
+  }
+  return regions;
 }
 
 /** Variance between regions by moments: what their means differ by, less what stations alone would make them differ by. */
