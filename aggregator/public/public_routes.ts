@@ -51,7 +51,7 @@ export type PublicSources = Readonly<{
   elections: Elections;
   revisions: Revisions;
   cache: AnswerCache;
-  /** How long an answer is good that changes with every counted vote, in milliseconds. */
+  /** Maximum age of an answer that changes with every counted vote, in milliseconds. */
   countMs: number;
   /** How long a projection is good, whatever is released, in milliseconds. */
   projectionMs: number;
@@ -77,7 +77,7 @@ function headersOf(format: Format, name: string): Record<string, string> {
   return format === "json" ? FIGURES : { ...FIGURES, ...csvHeaders(name) };
 }
 
-/** An answer that names a part of an election that there is not, as a problem. */
+/** The problem for a request that names a part of an election that does not exist. */
 function noSuchPart({ field, detail }: Readonly<{ field: string; detail: string }>): Found {
   return { fault: problem("invalid-request", detail, { errors: [{ path: field, message: detail }] }) };
 }
