@@ -81,6 +81,7 @@ export function createPublicApp(options: PublicAppOptions): PublicApp {
     revisions: new Revisions(db.query, elections, limits, clock),
     cache: measuredCache(limits, clock, metrics),
     countMs: limits.countMs,
+    clock,
     projectionMs: limits.projectionMs,
     roll: new RollCounts(now),
     logEnds,

@@ -53,6 +53,8 @@ export type PublicSources = Readonly<{
   cache: AnswerCache;
   /** Maximum age of an answer that changes with every counted vote, in milliseconds. */
   countMs: number;
+  /** Milliseconds that never go back. */
+  clock(): number;
   /** How long a projection is good, whatever is released, in milliseconds. */
   projectionMs: number;
   roll: RollCounts;
@@ -182,7 +184,7 @@ function addPlaces(app: OpenAPIHono, sources: PublicSources): void {
 
 /** Adds results, which change with releases only, and turnout. */
 function addFigures(app: OpenAPIHono, sources: PublicSources): void {
-  const { db, now, elections, countMs, projectionMs, roll, votesOf } = sources;
+  const { db, now, clock, elections, countMs, projectionMs, roll, votesOf } = sources;
   const projected = new RecentMap<{ revision: number; atMs: number }>(MAX_PROJECTED);
   // What was released by then does not change any more.
   const isSettled = (at?: string) => at !== undefined && Date.parse(at) < now() - SETTLED_MS;
@@ -217,8 +219,8 @@ function addFigures(app: OpenAPIHono, sources: PublicSources): void {
       const isClosed = phaseOf(index, now()) === "closed";
       const key = [election, "projection", contest].join("/");
       let last = projected.get(key);
-      if (last === undefined || now() - last.atMs >= projectionMs) {
-        projected.set(key, last = { revision, atMs: now() });
+      if (last === undefined || clock() - last.atMs >= projectionMs) {
+        projected.set(key, last = { revision, atMs: clock() });
       }
       return {
         key,

@@ -300,7 +300,8 @@ browserTest(
           );
         }
         await page.reload();
-        await page.locator("#official.good").waitFor();
+        // The browser may keep the election's details for some seconds; the page looks for others every 30 s.
+        await page.locator("#official.good").waitFor({ timeout: 60_000 });
         await eventually(
           "with its version",
           async () => await textOf(page, "#official") === "Certified 6 Nov 2026, 10:00 UTC, version 2",
