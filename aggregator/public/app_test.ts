@@ -669,3 +669,16 @@ Deno.test("the aggregator's interface", async (t) => {
     });
   }, definitionWithFacts());
 });
+
+Deno.test("a projection is not made anew for each release, only every few seconds", async () => {
+  await withElection(async (db) => {
+    for (const [projectionMs, isNew] of [[0, true], [60_000, false]] as const) {
+      await withApp(db, async (ask) => {
+        const revision = async () => (await (await ask(`${E}/projection?contest=mayor`)).json()).revision;
+        const before = await revision();
+        const newest = await writeRelease(db, { station: "s-2", voters: 1, votes: { "mayor/cyd": [1, 1] } });
+        assert.equal(await revision(), isNew ? newest : before);
+      }, { cacheLimits: { revisionMs: 0, behindMs: 0, countMs: 0, projectionMs } });
+    }
+  });
+});
