@@ -18,14 +18,16 @@ import { crypto } from "./crypto.ts";
 import { kafka } from "./kafka.ts";
 import { fsync } from "./fsync.ts";
 import { kafkaProducer } from "./kafka_producer.ts";
+import { page } from "./page.ts";
 import { path } from "./path.ts";
 import { rolls } from "./rolls.ts";
 import { latency, soak } from "./soak.ts";
 import { spool } from "./spool.ts";
+import { streams } from "./streams.ts";
 import { sync } from "./sync.ts";
 import { batch, single } from "./taking.ts";
 
-const EMBEDDED = [single, batch, spool, fsync, crypto, count, path, country, crowd, sync];
+const EMBEDDED = [single, batch, spool, fsync, crypto, count, path, country, crowd, streams, page, sync];
 const ON_SERVERS = [counted, latency, kafka, kafkaProducer, backlog, rolls, soak];
 const BENCHMARKS: readonly Benchmark[] = [...EMBEDDED, ...ON_SERVERS];
 

@@ -103,6 +103,8 @@ const definitionShape = {
   /** k: the minimum number of newly published voters in a release. It may rise, and never falls. */
   releaseThreshold: z.int().min(1).max(1_000_000),
   resultsBeforeClosing: z.boolean(),
+  /** Whether final shares may be projected while results come in; no when left out. */
+  projection: z.boolean().optional(),
   parties: z.array(
     z.strictObject({ id: idSchema, name: nameSchema, colour: z.string().regex(/^#[0-9a-f]{6}$/).optional() }),
   ),
@@ -118,6 +120,9 @@ const placeShape = {
   longitude: z.number().min(-180).max(180).optional(),
 };
 const COORDINATES_GO_TOGETHER = "latitude and longitude go together: give both, or neither";
+
+/** Voters on a station's own list, so that a projection can weigh stations. Stays with the office, as coordinates do. */
+const registeredShape = { registered: z.int().min(1).max(10_000_000).optional() };
 
 function hasWholePlace({ latitude, longitude }: { latitude?: number; longitude?: number }): boolean {
   return (latitude === undefined) === (longitude === undefined);
@@ -150,7 +155,12 @@ export const definitionSchema = z.strictObject({
   ).min(1).max(...atMost(ELECTION_LIMITS.contests, "contests")),
   regions: z.array(regionSchema.extend(placeShape).refine(hasWholePlace, COORDINATES_GO_TOGETHER))
     .min(1).max(...atMost(ELECTION_LIMITS.regions, "regions")),
-  stations: z.array(stationSchema.extend(placeShape).refine(hasWholePlace, COORDINATES_GO_TOGETHER))
+  stations: z.array(
+    stationSchema.extend({ ...placeShape, ...registeredShape }).refine(
+      hasWholePlace,
+      COORDINATES_GO_TOGETHER,
+    ),
+  )
     .min(1).max(...atMost(ELECTION_LIMITS.stations, "stations")),
   /** Polling-station machines; one a station, `<station>-a`, when left out. */
   devices: z.array(z.strictObject({ id: idSchema, station: idSchema })).max(
@@ -199,9 +209,9 @@ export function manifestPart(
   };
 }
 
-function withoutPlace<Place extends { latitude?: number; longitude?: number }>(
-  { latitude: _, longitude: __, ...rest }: Place,
-): Omit<Place, "latitude" | "longitude"> {
+function withoutPlace<Place extends { latitude?: number; longitude?: number; registered?: number }>(
+  { latitude: _, longitude: __, registered: ___, ...rest }: Place,
+): Omit<Place, "latitude" | "longitude" | "registered"> {
   return rest;
 }
 

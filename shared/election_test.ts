@@ -326,6 +326,17 @@ Deno.test("manifestSchema still reads a name that definitions may no longer have
   assert.deepEqual(faultsOf(manifestSchema, manifest), []);
 });
 
+Deno.test("a manifest says that a projection is allowed, and not how many voters a station has", () => {
+  const [first, ...others] = testDefinition().stations;
+  const stations = [{ ...first, registered: 812 }, ...others];
+  const { projection, stations: [station] } = manifestPart(testDefinition({ projection: true, stations }));
+  assert.deepEqual([projection, "registered" in station], [true, false]);
+  assert.ok(
+    !("projection" in manifestPart(testDefinition())),
+    "gateways of earlier versions take it as before",
+  );
+});
+
 Deno.test("manifestPart() leaves the office's own data behind", () => {
   const definition = definitionWithFacts();
   assert.notDeepEqual(definition, testDefinition());

@@ -27,6 +27,7 @@ const FILES = [
   "000051_office.sql",
   "000052_lifecycle.sql",
   "000054_alerts.sql",
+  "000056_projection.sql",
   "000058_quality.sql",
   "000060_accreditation.sql",
   "000061_device_enrolment.sql",

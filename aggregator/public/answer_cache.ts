@@ -24,6 +24,8 @@ export const CACHE_LIMITS = {
   behindMs: 10,
   /** Maximum age of an answer that changes with every counted vote. */
   countMs: 1_000,
+  /** How long a projection is good, whatever is released: it takes up to seconds of processor time. */
+  projectionMs: 5_000,
 };
 
 /** The result of a reading. `version`: what it depends on, when that is not the version that was asked for. */

@@ -81,6 +81,8 @@ export function createPublicApp(options: PublicAppOptions): PublicApp {
     revisions: new Revisions(db.query, elections, limits, clock),
     cache: measuredCache(limits, clock, metrics),
     countMs: limits.countMs,
+    clock,
+    projectionMs: limits.projectionMs,
     roll: new RollCounts(now),
     logEnds,
     votesOf: options.votesOf,

@@ -25,6 +25,7 @@ import { votesFromResults } from "../results/candidate_votes.ts";
 import { inTime } from "../../tests/eventually.ts";
 import * as counted from "../counting/schemas.ts";
 import * as registry from "../registry/schemas.ts";
+import { projectionSchema } from "../results/projection/read.ts";
 import * as shown from "../results/schemas.ts";
 import * as api from "./schemas.ts";
 import { type AppOptions, createApp } from "../../tests/whole_app.ts";
@@ -62,7 +63,7 @@ async function withApp(
     signal: stop.signal,
     onError: (error) => errors.push(error),
     // The cache is off in these tests. Tests of the cache set other limits.
-    cacheLimits: { revisionMs: 0, behindMs: 0, countMs: 0 },
+    cacheLimits: { revisionMs: 0, behindMs: 0, countMs: 0, projectionMs: 0 },
     ...options,
   });
   try {
@@ -199,6 +200,31 @@ Deno.test("the aggregator's interface", async (t) => {
       });
     });
 
+    await t.step(
+      "the projection of a contest, which is hidden where the election does not allow it",
+      async () => {
+        await withApp(db, async (ask) => {
+          const answer = await ask(`${E}/projection?contest=mayor`);
+          const { hidden, rows, revision } = projectionSchema.parse(await answer.json());
+          assert.deepEqual([hidden, rows], ["not_allowed", []]);
+          assert.equal(revision, (await (await ask(`${E}/results`)).json()).revision);
+          const { type, detail } = await problemOf(await ask(`${E}/projection?contest=none`));
+          assert.deepEqual([type, detail], ["invalid-request", "the election has no contest none"]);
+          assert.equal((await problemOf(await ask(`${E}/projection`))).type, "invalid-request");
+        });
+      },
+    );
+
+    await t.step("that the final release has been made, though nothing was left for it to show", async () => {
+      await withApp(db, async (ask) => {
+        const final = async () => (await (await ask(`${E}/results?by=candidate`)).json()).final;
+        assert.equal(await final(), false);
+        await db.query("UPDATE results.elections SET final_at = now()", []);
+        assert.equal(await final(), true);
+        await db.query("UPDATE results.elections SET final_at = NULL", []);
+      });
+    });
+
     await t.step("the votes of one candidate", async () => {
       await withApp(db, async (ask) => {
         const votes = async (candidate: string) =>
@@ -331,7 +357,7 @@ Deno.test("the aggregator's interface", async (t) => {
     await t.step("questions that are not right say what would be", async () => {
       await withApp(db, async (ask) => {
         const details: [string, string][] = [
-          ["/results?by=colour", "by: must be one of candidate, party, region, station, time"],
+          ["/results?by=colour", "by: must be one of candidate, party, region, station, mode, time"],
           ["/turnout?by=colour", "by: must be one of total, region, station, age, gender, minute"],
           ["/results?region=east", "the election has no region east"],
           ["/rejections?limit=0", "limit: must be a whole number from 1 to 1000"],
@@ -636,10 +662,23 @@ Deno.test("the aggregator's interface", async (t) => {
         }
         assert(answers > 40, `${answers} answers`);
         const described = Object.values(document.paths).flatMap((path) => Object.keys(path as object)).length;
-        assert.equal(described, 19);
+        assert.equal(described, 20);
         assert.equal(document.components.schemas.Results.oneOf.length, shown.RESULTS_BY.length);
         for (const event of ["Release", "Progress", "Tick"]) assert(event in document.components.schemas);
       });
     });
   }, definitionWithFacts());
+});
+
+Deno.test("a projection is not made anew for each release, only every few seconds", async () => {
+  await withElection(async (db) => {
+    for (const [projectionMs, isNew] of [[0, true], [60_000, false]] as const) {
+      await withApp(db, async (ask) => {
+        const revision = async () => (await (await ask(`${E}/projection?contest=mayor`)).json()).revision;
+        const before = await revision();
+        const newest = await writeRelease(db, { station: "s-2", voters: 1, votes: { "mayor/cyd": [1, 1] } });
+        assert.equal(await revision(), isNew ? newest : before);
+      }, { cacheLimits: { revisionMs: 0, behindMs: 0, countMs: 0, projectionMs } });
+    }
+  });
 });

@@ -7,6 +7,7 @@
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import { problem } from "../../shared/problem.ts";
+import { RecentMap } from "../../shared/recent.ts";
 import { readReconciliation, readRejections } from "../counting/reconciliation.ts";
 import { readGateways } from "../counting/sender_keys.ts";
 import type { Database } from "../database/database.ts";
@@ -14,6 +15,7 @@ import type { ElectionNames, Elections } from "../registry/election_names.ts";
 import { detail, phaseOf, summarise } from "../registry/election_details.ts";
 import { PHOTO_HEADERS, readFacts, readPhoto, readStations } from "../registry/election_facts.ts";
 import type { VotesOf } from "../results/candidate_votes.ts";
+import { readProjection } from "../results/projection/read.ts";
 import { isFault, readNotShown, readResults } from "../results/results.ts";
 import { readTurnout, type RollCounts } from "../results/turnout.ts";
 import { networkOfRequest } from "./address_limits.ts";
@@ -38,6 +40,9 @@ const PLACES = { "cache-control": "public, max-age=60, stale-while-revalidate=54
 /** After so long no release of a moment is still being written, in milliseconds. */
 const SETTLED_MS = 60_000;
 
+/** Contests of whose projection it is known how old it is. */
+const MAX_PROJECTED = 1_000;
+
 /** What the answers are made of. */
 export type PublicSources = Readonly<{
   db: Database;
@@ -48,6 +53,10 @@ export type PublicSources = Readonly<{
   cache: AnswerCache;
   /** Maximum age of an answer that changes with every counted vote, in milliseconds. */
   countMs: number;
+  /** Milliseconds that never go back. */
+  clock(): number;
+  /** How long a projection is good, whatever is released, in milliseconds. */
+  projectionMs: number;
   roll: RollCounts;
   /** Where each partition of an election's log ends; `undefined` when the log cannot be asked. */
   logEnds(election: string): Promise<number[] | undefined>;
@@ -82,12 +91,12 @@ async function answerJson(
   { revisions, cache }: PublicSources,
   c: Context,
   election: string,
-  question: (names: ElectionNames, revision: number) => Question,
+  question: (names: ElectionNames, revision: number, final: boolean) => Question,
   atLeast?: number,
 ): Promise<never> {
   const tag = await revisions.of(election, atLeast);
   if (tag === undefined) return unknownElection(c) as never;
-  const asked = question(tag.names, tag.revision);
+  const asked = question(tag.names, tag.revision, tag.final);
   return await cache.answer(c, { ...asked, headers: { ...TYPE, ...asked.headers } }) as never;
 }
 
@@ -175,28 +184,55 @@ function addPlaces(app: OpenAPIHono, sources: PublicSources): void {
 
 /** Adds results, which change with releases only, and turnout. */
 function addFigures(app: OpenAPIHono, sources: PublicSources): void {
-  const { db, now, elections, countMs, roll, votesOf } = sources;
+  const { db, now, clock, elections, countMs, projectionMs, roll, votesOf } = sources;
+  const projected = new RecentMap<{ revision: number; atMs: number }>(MAX_PROJECTED);
   // What was released by then does not change any more.
   const isSettled = (at?: string) => at !== undefined && Date.parse(at) < now() - SETTLED_MS;
 
   app.openapi(routes.resultsRoute, (c) => {
     const { election } = c.req.valid("param");
     const { by, format, revision: atLeast, ...part } = c.req.valid("query");
-    const version = (manifest: number, revision: number) => `${manifest}/${revision}`;
-    return answerJson(sources, c, election, ({ index: { manifest } }, revision) => ({
+    const version = (manifest: number, revision: number, final: boolean) =>
+      `${manifest}/${revision}/${final}`;
+    return answerJson(sources, c, election, ({ index: { manifest } }, revision, final) => ({
       key: [election, "results", by, part.contest, part.region, part.station, part.at, format].join("/"),
-      version: version(manifest.version, isSettled(part.at) ? 0 : revision),
+      version: isSettled(part.at)
+        ? version(manifest.version, 0, false)
+        : version(manifest.version, revision, final),
       headers: headersOf(format, `${election}-results-by-${by}`),
       async read() {
         const results = await readResults(db, elections, election, by, part);
         if (!isFault(results)) {
           if (part.at !== undefined) return table(results, format);
-          return table(results, format, version(results.manifestVersion, results.revision));
+          return table(results, format, version(results.manifestVersion, results.revision, results.final));
         }
         if (results.fault !== "unknown-election") return noSuchPart(results);
         return { fault: problem("unknown-election") };
       },
     }), atLeast);
+  });
+
+  app.openapi(routes.projectionRoute, (c) => {
+    const { election } = c.req.valid("param");
+    const { contest, revision: atLeast } = c.req.valid("query");
+    return answerJson(sources, c, election, ({ index }, revision, final) => {
+      const isClosed = phaseOf(index, now()) === "closed";
+      const key = [election, "projection", contest].join("/");
+      let last = projected.get(key);
+      if (last === undefined || clock() - last.atMs >= projectionMs) {
+        projected.set(key, last = { revision, atMs: clock() });
+      }
+      return {
+        key,
+        version: `${index.manifest.version}/${last.revision}/${isClosed}/${final}`,
+        headers: FIGURES,
+        async read() {
+          const projection = await readProjection({ db, elections, roll }, election, contest, isClosed);
+          if (projection !== undefined) return json(projection);
+          return noSuchPart({ field: "contest", detail: `the election has no contest ${contest}` });
+        },
+      };
+    }, atLeast);
   });
 
   app.openapi(routes.candidateVotesRoute, (c) => {

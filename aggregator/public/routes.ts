@@ -9,6 +9,7 @@ import { SYNC_PATH, syncRequestSchema } from "../../shared/sync.ts";
 import { BODY_PROBLEMS } from "../../web/body.ts";
 import { gatewaysSchema, rejectionsSchema } from "../counting/schemas.ts";
 import { detailsSchema, electionsSchema, stationsSchema } from "../registry/schemas.ts";
+import { projectionSchema } from "../results/projection/read.ts";
 import { candidateVotesSchema, resultsSchema, turnoutSchema } from "../results/schemas.ts";
 import {
   manifestAnswerSchema,
@@ -164,6 +165,18 @@ export const oembedRoute = createRoute({
   responses: {
     200: json("An iframe of /embed/{election}", oembedSchema),
     ...problems("unknown-election", "not-found", "invalid-request", "address-rate"),
+  },
+});
+
+export const projectionRoute = createRoute({
+  method: "get",
+  path: "/v1/elections/{election}/projection",
+  summary: "What the final shares of a contest will be, as far as can be said: docs/projection.md",
+  request: { params: election, query: queries.projection },
+  responses: {
+    200: json("Intervals, or why there are none; from releases only", projectionSchema),
+    304: unchanged,
+    ...problems("unknown-election", "invalid-request", ...PUBLIC_PROBLEMS),
   },
 });
 

@@ -90,6 +90,12 @@ export const queries = {
     format,
     at: instantSchema.optional().describe("A past moment, in UTC: the results as they stood then"),
   }),
+  projection: z.strictObject({
+    contest: idSchema,
+    revision: wholeNumber(0, Number.MAX_SAFE_INTEGER).optional().describe(
+      "A revision that the asker has seen, on the stream: the answer is at least as new",
+    ),
+  }),
   turnout: z.strictObject({ by: oneOf(TURNOUT_BY).default("total"), format }),
   rejections: z.strictObject({ limit: wholeNumber(1, MAX_REJECTIONS).default(100) }),
   readiness: z.strictObject({ election: idSchema.optional() }),

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { Buffer } from "node:buffer";
 import { setTimeout as delay } from "node:timers/promises";
 import { utf8 } from "../../shared/bytes.ts";
 import type { Progress } from "../counting/schemas.ts";
@@ -214,15 +215,23 @@ class Feed implements ReleaseSink {
   async take(_: News, page: () => Promise<readonly ReleaseRow[]>): Promise<boolean> {
     const releases = await this.#named(await page());
     if (releases.length > 0) await this.#readProgress();
-    for (const release of releases) {
-      const event = eventOf("release", release, release.revision);
-      for (const client of this.#clients) {
-        if (client.live && client.revision! < release.revision) this.#send(client, event, release.revision);
-      }
-      this.#revision = release.revision;
-    }
+    if (releases.length > 0) this.#sendReleases(releases);
     if (hasWithdrawal(releases)) this.#resetAll();
     return releases.length === this.pageReleases;
+  }
+
+  /** Sends a page of releases as one piece to all who have none of them: with a thousand listeners each piece counts. */
+  #sendReleases(releases: readonly Release[]): void {
+    const [first, last] = [releases[0]!.revision, releases.at(-1)!.revision];
+    const events = releases.map((release) => eventOf("release", release, release.revision));
+    const whole = new Uint8Array(Buffer.concat(events));
+    for (const client of this.#clients) {
+      if (!client.live || client.revision! >= last) continue;
+      const has = releases.findIndex(({ revision }) => revision > client.revision!);
+      const piece = client.revision! < first ? whole : new Uint8Array(Buffer.concat(events.slice(has)));
+      this.#send(client, piece, last);
+    }
+    this.#revision = last;
   }
 
   async pass(): Promise<boolean> {

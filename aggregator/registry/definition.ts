@@ -57,9 +57,9 @@ export async function insertDefinition(query: Query, definition: ElectionDefinit
     regions,
   );
   await insert(
-    `INSERT INTO registry.stations (election, station, region, name, latitude, longitude)
-     SELECT $1, id, region, name, latitude, longitude
-     FROM json_to_recordset($2::json) AS s (id text, region text, name text, latitude float8, longitude float8)`,
+    `INSERT INTO registry.stations (election, station, region, name, latitude, longitude, registered)
+     SELECT $1, id, region, name, latitude, longitude, registered
+     FROM json_to_recordset($2::json) AS s (id text, region text, name text, latitude float8, longitude float8, registered integer)`,
     stations,
   );
 }

@@ -1,6 +1,7 @@
 import assert from "assert";
 import { ANNS_PHOTO, definitionWithFacts, MASTER, NOON_MS } from "../../tests/fixture.ts";
 import { testDatabase } from "../../tests/test_database.ts";
+import { readRegistered } from "./election_facts.ts";
 import { createElection } from "./elections.ts";
 
 const db = await testDatabase();
@@ -76,4 +77,12 @@ Deno.test("insertDefinition() writes more rows than one statement takes", async 
     "SELECT count(*)::float8 AS count FROM registry.stations WHERE election = 'large'",
   );
   assert.equal(count, 10_001);
+});
+
+Deno.test("insertDefinition() keeps how many voters a station has on its own list, where it is said", async () => {
+  const definition = definitionWithFacts({ election: "listed" });
+  const [first, ...others] = definition.stations;
+  const stations = [{ ...first, registered: 812 }, ...others];
+  await createElection(db, { ...definition, stations }, MASTER, new Date(NOON_MS));
+  assert.deepEqual(await readRegistered(db.query, "listed"), new Map([[first.id, 812]]));
 });

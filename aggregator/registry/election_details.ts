@@ -28,6 +28,8 @@ export function summarise({ index }: ElectionNames, nowMs: number): ElectionSumm
     stations: manifest.stations.length,
     contests: manifest.contests.length,
     manifestVersion: manifest.version,
+    certified: manifest.certified === true,
+    projection: manifest.projection === true,
   };
 }
 

@@ -42,6 +42,15 @@ export async function readFacts(query: Query, election: string): Promise<Electio
   };
 }
 
+/** How many voters stations have on their own lists, by station, as far as the office said it. */
+export async function readRegistered(query: Query, election: string): Promise<Map<string, number>> {
+  const rows = await query<{ station: string; registered: number }>(
+    "SELECT station, registered FROM registry.stations WHERE election = $1 AND registered IS NOT NULL",
+    [election],
+  );
+  return new Map(rows.map(({ station, registered }) => [station, registered]));
+}
+
 /**
  * Photos come from outside, and an SVG image may hold scripts. As an image of a page it can run none; opened by itself
  * it gets no origin, no script, and no address to load from.

@@ -35,6 +35,8 @@ Deno.test("Elections finds the newest manifest, and reads each version once", as
       stations: 4,
       contests: 2,
       manifestVersion: 1,
+      certified: false,
+      projection: false,
     });
     const details = detail(names, await readFacts(db.query, "test-2026"), NOON_MS);
     assert.deepEqual(detailsSchema.parse(details), details);

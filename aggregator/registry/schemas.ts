@@ -30,6 +30,8 @@ const summaryShape = {
   stations: count,
   contests: count,
   manifestVersion: count,
+  certified: z.boolean().describe("Whether officials have certified the results"),
+  projection: z.boolean().describe("Whether the election allows a projection of final shares"),
 };
 export const summarySchema = z.strictObject(summaryShape).openapi("Election");
 /** An election in a list. */

@@ -6,13 +6,15 @@
  * @module
  */
 import type { NotShown, Results, ResultsBy, ResultsRow } from "./schemas.ts";
-import { arrayLiteral, type Database, type Query, queryOne } from "../database/database.ts";
+import { arrayLiteral, type Database, isoTime, type Query, queryOne } from "../database/database.ts";
 import { totalsOf, withoutAdded } from "./contest_totals.ts";
 import { newestRelease } from "./releases.ts";
 import {
   candidateRows,
   contestRows,
   MAX_STATION_RELEASES,
+  modeRows,
+  type ModeVotes,
   type Part,
   partyRows,
   regionRows,
@@ -22,6 +24,7 @@ import {
   type UnitVotes,
   type Votes,
 } from "./rows.ts";
+import type { VotingMode } from "../../shared/vote.ts";
 import type { ElectionNames, Elections } from "../registry/election_names.ts";
 
 /** What is asked: a part, and the moment `at` which it stood so (ISO 8601); now when left out. */
@@ -45,16 +48,20 @@ export type ResultsFault =
   | Readonly<{ fault: "no-such-part" | "too-large"; field: keyof Part; detail: string }>;
 
 /** What the answer to a question about results depends on: the same tag, the same answer. */
-export type ResultsTag = Readonly<{ names: ElectionNames; revision: number; releasedAt: string | null }>;
+export type ResultsTag = Readonly<
+  { names: ElectionNames; revision: number; releasedAt: string | null; final: boolean }
+>;
 
-/** Reads the newest revision alone, and the names that go with it. */
+/** Reads the newest revision and whether it is final, and the names that go with it. */
 export async function readTag(
   query: Query,
   elections: Elections,
   election: string,
 ): Promise<ResultsTag | undefined> {
   const names = await elections.find(query, election);
-  return names && { names, ...await newestRelease(query, election) };
+  if (names === undefined) return undefined;
+  // The final release may have nothing left to show, and then it is no revision.
+  return { names, ...await newestRelease(query, election), final: await isFinal(query, election) };
 }
 
 /** Reads results of one moment. */
@@ -77,7 +84,8 @@ export async function readResults(
     const voters = await releasedVoters(query, election, narrowed);
     const final = await isFinal(query, election, at);
     const { version: manifestVersion } = names.index.manifest;
-    const head = { election, manifestVersion, revision, releasedAt, final, voters };
+    const corrected = await readCorrection(query, election, revision);
+    const head = { election, manifestVersion, revision, releasedAt, final, voters, corrected };
     switch (by) {
       case "candidate":
         return {
@@ -107,6 +115,18 @@ export async function readResults(
           fault: "too-large",
           field: "region",
           detail: "the answer would be too large: name a region or a station",
+        };
+      }
+      case "mode": {
+        const marks = await modeLines(query, election, narrowed, "marks");
+        return {
+          ...head,
+          by,
+          rows: modeRows(names, part, await modeLines(query, election, narrowed, "votes")),
+          modes: await modeVoters(query, election, narrowed),
+          contests: [...Map.groupBy(marks, ({ mode }) => mode)].flatMap(([mode, lines]) =>
+            totalsOf(lines).map((totals) => ({ mode, ...withoutAdded(totals) }))
+          ),
         };
       }
       case "time":
@@ -256,6 +276,50 @@ async function regionLines(
       arrayLiteral(all.map(({ region }) => region)),
     ],
   );
+}
+
+async function modeLines(
+  query: Query,
+  election: string,
+  narrowed: Narrowed,
+  column: "votes" | "marks",
+): Promise<ModeVotes[]> {
+  const { contest, stations, region } = narrowed;
+  return await query(
+    `SELECT c.mode, v.contest, v.candidate, sum(v.votes)::float8 AS votes FROM ${
+      currentLines(narrowed, column)
+    } GROUP BY c.mode, v.contest, v.candidate ORDER BY 1, 2, 3`,
+    [election, stations, region, contest],
+  );
+}
+
+/** Voters whose votes are shown, by mode. */
+async function modeVoters(
+  query: Query,
+  election: string,
+  narrowed: Narrowed,
+): Promise<{ mode: VotingMode | null; voters: number }[]> {
+  return await query(
+    `SELECT mode, sum(voters)::float8 AS voters FROM ${currentUnits(narrowed)}
+     WHERE election = $1 AND ${IN_PART} GROUP BY mode HAVING sum(voters) > 0 ORDER BY mode`,
+    [election, narrowed.stations, narrowed.region],
+  );
+}
+
+/** Whether releases up to a revision took votes off that were shown. */
+async function readCorrection(
+  query: Query,
+  election: string,
+  upTo: number,
+): Promise<Results["corrected"]> {
+  const rows = await query<{ revision: number; releasedAt: string; voters: number }>(
+    `SELECT revision::float8 AS revision, ${isoTime("released_at")} AS "releasedAt",
+       (-sum(added_voters) OVER (ORDER BY r.revision))::float8 AS voters
+     FROM results.releases r WHERE election = $1 AND kind = 'withdrawn' AND r.revision <= $2::bigint
+     ORDER BY r.revision DESC LIMIT 1`,
+    [election, upTo],
+  );
+  return rows[0] ?? null;
 }
 
 async function unitVotes(query: Query, election: string, narrowed: Narrowed): Promise<UnitVotes[]> {

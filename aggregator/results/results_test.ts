@@ -355,3 +355,46 @@ Deno.test("readResults() shows what publish() releases", async () => {
     });
   }, testDefinition());
 });
+
+Deno.test("readResults() by mode adds stations up, and says what a withdrawal took off, also as of a past moment", async () => {
+  await withElection(async (db) => {
+    const elections = new Elections();
+    const read = async (part?: Asked) => {
+      const results = await readResults(db, elections, "test-2026", "mode", part);
+      assert(!isFault(results) && results.by === "mode");
+      assert.deepEqual(resultsSchema.parse(results), results);
+      return results;
+    };
+    const empty = await read();
+    assert.deepEqual([empty.rows, empty.modes, empty.contests, empty.corrected], [[], [], [], null]);
+    const write = (station: string, mode: "in_person" | "early", voters: number, at: string) =>
+      writeRelease(db, { station, mode, at, voters, votes: { "mayor/ann": [voters, voters] } });
+    await write("n-1", "in_person", 5, "2026-11-03T12:00:10.000Z");
+    await write("s-1", "in_person", 4, "2026-11-03T12:00:20.000Z");
+    await write("s-1", "early", 3, "2026-11-03T12:00:30.000Z");
+    const before = await read({ contest: "mayor" });
+    assert.deepEqual(before.modes, [{ mode: "early", voters: 3 }, { mode: "in_person", voters: 9 }]);
+    assert.deepEqual(lines(before).filter((line) => line.includes("ann")), [
+      "early mayor ann 3",
+      "in_person mayor ann 9",
+    ]);
+    assert.equal(before.rows.length, 6, "zeros included");
+    assert.deepEqual(before.contests.map(({ mode, ballots }) => [mode, ballots]), [["early", 3], [
+      "in_person",
+      9,
+    ]]);
+    assert.deepEqual((await read({ region: "north" })).modes, [{ mode: "in_person", voters: 5 }]);
+    const revision = await writeRelease(db, {
+      station: "n-1",
+      at: "2026-11-03T13:00:00.000Z",
+      kind: "withdrawn",
+      voters: 0,
+      addedVoters: -5,
+      votes: { "mayor/ann": [0, -5] },
+    });
+    const after = await read();
+    assert.deepEqual(after.corrected, { revision, releasedAt: "2026-11-03T13:00:00.000Z", voters: 5 });
+    assert.deepEqual(after.modes.map(({ voters }) => voters), [3, 4]);
+    assert.equal((await read({ at: "2026-11-03T12:30:00.000Z" })).corrected, null);
+  });
+});

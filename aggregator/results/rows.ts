@@ -18,6 +18,9 @@ export type Part = Readonly<{ contest?: string; region?: string; station?: strin
 /** The votes of a candidate. */
 export type Votes = { contest: string; candidate: string; votes: number };
 
+/** The votes of a candidate that came in one way; `null`: in several that are shown together. */
+export type ModeVotes = Votes & { mode: VotingMode | null };
+
 /** What a unit shows; lists are JSON texts. */
 export type UnitVotes = {
   unit: string;
@@ -102,6 +105,26 @@ export function partyRows(names: ElectionNames, votes: readonly Votes[]): Result
   const independent = rows.get(undefined);
   rows.delete(undefined);
   return [...rows.values(), ...independent === undefined ? [] : [independent]];
+}
+
+/** A row for each candidate of each contest, for every mode of which something is shown. */
+export function modeRows(
+  names: ElectionNames,
+  { contest: only }: Part,
+  votes: readonly ModeVotes[],
+): ResultsRow<"mode">[] {
+  return [...Map.groupBy(votes, ({ mode }) => mode)].flatMap(([mode, lines]) => {
+    const votesOf = tally(lines);
+    const here = new Set(lines.map(({ contest }) => contest));
+    return contestsIn(names, only).filter(({ id }) => here.has(id)).flatMap(({ id: contest, candidates }) =>
+      candidates.map(({ id: candidate }) => ({
+        mode,
+        contest,
+        candidate,
+        votes: votesOf(contest, candidate),
+      }))
+    );
+  });
 }
 
 /** The last rows are of units with several regions, where there are any. */

@@ -8,7 +8,7 @@ import { VOTING_MODES } from "../../shared/vote.ts";
 import { count, id, instant, minute } from "../registry/schemas.ts";
 
 /** Groupings of results. */
-export const RESULTS_BY = ["candidate", "party", "region", "station", "time"] as const;
+export const RESULTS_BY = ["candidate", "party", "region", "station", "mode", "time"] as const;
 export type ResultsBy = (typeof RESULTS_BY)[number];
 
 /** Groupings of turnout. */
@@ -35,6 +35,11 @@ const resultsHead = {
   releasedAt: instant.nullable(),
   final: z.boolean().describe("Whether the final release has been made"),
   voters: count.describe("Voters whose votes are released"),
+  corrected: z.strictObject({
+    revision: count.describe("Of the newest release that took votes off"),
+    releasedAt: instant,
+    voters: count.describe("Voters whom such releases took off, all together"),
+  }).nullable().describe("Whether votes that were shown were taken off again; null: none"),
 };
 const ofCandidate = { contest: id, candidate: id, votes: count };
 const ofContest = {
@@ -95,6 +100,18 @@ export const resultsSchema = z.discriminatedUnion("by", [
       units: z.array(z.strictObject({ unit, ...membersShape })).describe(
         "What units of several cells are made of",
       ),
+    },
+  ),
+  table(
+    resultsHead,
+    "mode",
+    { mode: mode.nullable().describe("null: modes that are shown together"), ...ofCandidate },
+    {
+      modes: z.array(z.strictObject({
+        mode: mode.nullable(),
+        voters: count.describe("Voters whose votes are released"),
+      })),
+      contests: z.array(z.strictObject({ mode: mode.nullable(), ...ofContest })),
     },
   ),
   table(resultsHead, "time", { minute, contest: id, candidate: id, votes: signed, total: signed }),

@@ -28,6 +28,14 @@ function exists(path: string): boolean {
 
 const executablePath = PLACES.find(exists);
 
+const MISSING = `no Chromium at ${PLACES.join(", ")}: apt-get install chromium`;
+
+/** Starts a browser; whoever does closes it. */
+export async function launchChromium(): Promise<Browser> {
+  if (executablePath === undefined) throw new Error(`Cannot start a browser: ${MISSING}`);
+  return await chromium.launch({ executablePath, args: ARGS });
+}
+
 /**
  * Registers a test that gets a browser, and closes it. It runs at full length only: see runs.ts. Where there is no browser it
  * is ignored, with a line that says so; in CI it fails.
@@ -36,15 +44,13 @@ export function browserTest(
   name: string,
   work: (browser: Browser, t: Deno.TestContext) => Promise<void>,
 ): void {
-  const missing = `no Chromium at ${PLACES.join(", ")}: apt-get install chromium`;
   const ignore = executablePath === undefined && Deno.env.get("CI") !== "true";
-  if (FULL_RUN && ignore) console.warn(`Passed over: ${name}: ${missing}`);
+  if (FULL_RUN && ignore) console.warn(`Passed over: ${name}: ${MISSING}`);
   Deno.test({
     name,
     ignore: ignore || !FULL_RUN,
     async fn(t) {
-      if (executablePath === undefined) throw new Error(`Cannot test in a browser: ${missing}`);
-      const browser = await chromium.launch({ executablePath, args: ARGS });
+      const browser = await launchChromium();
       try {
         await work(browser, t);
       } finally {

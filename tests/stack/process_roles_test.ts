@@ -279,7 +279,7 @@ const PUBLIC_PATHS: readonly [path: string, status: number][] = [
   [`/v1/elections/${ELECTION}/stations`, 200],
   [`/v1/elections/${ELECTION}/candidates/mayor/ann/photo`, 404],
   [`/v1/elections/${ELECTION}/candidates/mayor/ann/votes`, 200],
-  ...["candidate", "party", "region", "station", "time"].map((by): [string, number] => [
+  ...["candidate", "party", "region", "station", "mode", "time"].map((by): [string, number] => [
     `/v1/elections/${ELECTION}/results?by=${by}`,
     200,
   ]),
@@ -287,6 +287,7 @@ const PUBLIC_PATHS: readonly [path: string, status: number][] = [
     `/v1/elections/${ELECTION}/turnout?by=${by}`,
     200,
   ]),
+  [`/v1/elections/${ELECTION}/projection?contest=mayor`, 200],
   [`/v1/elections/${ELECTION}/reconciliation`, 200],
   [`/v1/elections/${ELECTION}/gateways`, 200],
   [`/v1/elections/${ELECTION}/rejections`, 200],

@@ -3,15 +3,16 @@
  * a board, so all panels are of one moment. Pure: no element and no network here.
  */
 
-/** The place of votes that are shown for several regions together. */
+/** The place of votes that are shown for several regions together, and the mode of those of several modes. */
 export const TOGETHER = "";
 
 /**
  * Makes a board.
  *
  * @param results GET …/results?by=region
+ * @param [byMode] GET …/results?by=mode, of the same revision
  */
-export function newBoard(results) {
+export function newBoard(results, byMode) {
   const board = {
     revision: results.revision,
     releasedAt: results.releasedAt,
@@ -19,8 +20,10 @@ export function newBoard(results) {
     final: results.final,
     /** Voters whose votes are in the results. */
     voters: results.voters,
-    /** Whether something was taken off again since the page was opened. */
-    corrected: false,
+    /** When votes that were shown were last taken off again, and of how many voters in all; null: never. */
+    corrected: results.corrected ?? null,
+    /** Mode → voters and contests, of all regions; undefined while they are not known. */
+    modes: byMode?.revision === results.revision ? new Map() : undefined,
     /** Region → voters, stations whose votes are in, and contests. */
     places: new Map(),
   };
@@ -35,7 +38,25 @@ export function newBoard(results) {
   for (const { region, contest, ballots, undervotes, blanks } of results.contests) {
     Object.assign(contestIn(placeOf(board, region), contest), { ballots, undervotes, blanks });
   }
+  if (board.modes !== undefined) fillModes(board, byMode);
   return board;
+}
+
+function fillModes(board, { modes, rows, contests }) {
+  for (const { mode, voters } of modes) modeOf(board, mode).voters = voters;
+  for (const { mode, contest, candidate, votes } of rows) {
+    contestIn(modeOf(board, mode), contest).votes.set(candidate, votes);
+  }
+  for (const { mode, contest, ballots, undervotes, blanks } of contests) {
+    Object.assign(contestIn(modeOf(board, mode), contest), { ballots, undervotes, blanks });
+  }
+}
+
+function modeOf({ modes }, mode) {
+  const key = mode ?? TOGETHER;
+  let row = modes.get(key);
+  if (row === undefined) modes.set(key, row = { voters: 0, contests: new Map() });
+  return row;
 }
 
 function placeOf({ places }, region) {
@@ -62,22 +83,34 @@ export function applyRelease(board, release) {
   board.voters += release.addedVoters;
   place.voters += release.addedVoters;
   if (release.kind === "final") board.final = true;
-  if (release.kind === "withdrawn") board.corrected = true;
-  for (const { contest, addedBallots, addedUndervotes, addedBlanks } of release.contests) {
-    const totals = contestIn(place, contest);
-    totals.ballots += addedBallots;
-    totals.undervotes += addedUndervotes;
-    totals.blanks += addedBlanks;
+  if (release.kind === "withdrawn") {
+    const { revision, releasedAt } = release;
+    board.corrected = { revision, releasedAt, voters: (board.corrected?.voters ?? 0) - release.addedVoters };
   }
-  for (const { contest, candidate, added } of release.votes) {
-    const { votes } = contestIn(place, contest);
-    votes.set(candidate, (votes.get(candidate) ?? 0) + added);
+  addRelease(place, release);
+  if (board.modes !== undefined) {
+    const mode = modeOf(board, release.mode);
+    mode.voters += release.addedVoters;
+    addRelease(mode, release);
   }
   if (release.voters > 0) {
     if (release.station !== null) place.stations.add(release.station);
     for (const station of release.members?.stations ?? []) place.stations.add(station);
   }
   return true;
+}
+
+function addRelease(part, release) {
+  for (const { contest, addedBallots, addedUndervotes, addedBlanks } of release.contests) {
+    const totals = contestIn(part, contest);
+    totals.ballots += addedBallots;
+    totals.undervotes += addedUndervotes;
+    totals.blanks += addedBlanks;
+  }
+  for (const { contest, candidate, added } of release.votes) {
+    const { votes } = contestIn(part, contest);
+    votes.set(candidate, (votes.get(candidate) ?? 0) + added);
+  }
 }
 
 /**

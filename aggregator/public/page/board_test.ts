@@ -85,10 +85,32 @@ Deno.test("a release that withdraws marks the board as corrected; the final one 
   const board = newBoard(EMPTY);
   const release = releaseOf({ region: "north", station: "a", candidate: "ann", added: 2 }, 1);
   applyRelease(board, release);
-  assert.deepEqual([board.final, board.corrected], [false, false]);
-  applyRelease(board, { ...release, revision: 2, kind: "withdrawn" });
+  assert.deepEqual([board.final, board.corrected], [false, null]);
+  applyRelease(board, { ...release, revision: 2, kind: "withdrawn", addedVoters: -2 });
   applyRelease(board, { ...release, revision: 3, kind: "final" });
-  assert.deepEqual([board.final, board.corrected], [true, true]);
+  const { releasedAt } = release;
+  assert.deepEqual([board.final, board.corrected], [true, { revision: 2, releasedAt, voters: 2 }]);
+  applyRelease(board, { ...release, revision: 4, kind: "withdrawn", addedVoters: -1 });
+  assert.equal(board.corrected?.voters, 3, "all that was ever taken off");
+});
+
+Deno.test("a board by mode keeps up with releases, and comes to the same as the whole", () => {
+  const byMode = {
+    revision: 0,
+    modes: [{ mode: "early", voters: 3 }],
+    rows: [{ mode: "early", contest: "mayor", candidate: "ann", votes: 3 }],
+    contests: [{ mode: "early", contest: "mayor", ballots: 3, undervotes: 0, blanks: 0 }],
+  };
+  const board = newBoard(EMPTY, byMode);
+  const release = releaseOf({ region: "north", station: "a", candidate: "ann", added: 2 }, 1);
+  applyRelease(board, { ...release, mode: "early" });
+  applyRelease(board, { ...release, revision: 2, mode: null });
+  assert.deepEqual([...board.modes!].map(([mode, { voters }]: any) => [mode, voters]), [["early", 5], [
+    TOGETHER,
+    2,
+  ]]);
+  assert.equal(board.modes!.get("early").contests.get("mayor").votes.get("ann"), 5);
+  assert.equal(newBoard(EMPTY, { ...byMode, revision: 1 }).modes, undefined, "of another revision");
 });
 
 Deno.test("stillOut() is the roll of the regions that vote, less what is shown of them", () => {

@@ -11,9 +11,15 @@ const SILENCE_MS = 12_000;
 
 const EVENTS = ["release", "turnout", "tick", "reset"];
 
-/** Asks the API; rejects when it answers with a problem, or not at all. */
-export async function get(path) {
+/**
+ * Asks the API; rejects when it answers with a problem, or not at all.
+ *
+ * @param {string} path
+ * @param {RequestCache} [cache] `no-cache`: the server is asked whether the browser's answer is still right.
+ */
+export async function get(path, cache = "default") {
   const answer = await fetch(path, {
+    cache,
     headers: { accept: "application/json" },
     signal: AbortSignal.timeout(10_000),
   });
@@ -25,6 +31,33 @@ export async function get(path) {
 export function pathOf(election, resource = "", question = {}) {
   const query = new URLSearchParams(Object.entries(question).filter(([, value]) => value !== undefined));
   return `/v1/elections/${encodeURIComponent(election)}${resource}${query.size === 0 ? "" : `?${query}`}`;
+}
+
+/** How often results by region and by mode are asked for, until both are of one revision. */
+const BOARD_READINGS = 3;
+
+/** Reads results by region and by mode. Should they not come to be of one revision, there are none by mode. */
+export async function readBoard(election, part) {
+  let { revision } = part;
+  for (let reading = 1;; reading++) {
+    const ask = (by) => get(pathOf(election, "/results", { ...part, by, revision }));
+    const both = await Promise.all([ask("region"), ask("mode")]);
+    const [results, byMode] = both;
+    if (results.revision === byMode.revision || reading === BOARD_READINGS) return both;
+    if (revision !== undefined) revision = Math.max(results.revision, byMode.revision);
+  }
+}
+
+/** The names of a region's stations, by id. */
+export async function stationNames(election, region) {
+  const names = new Map();
+  let after;
+  do {
+    const { rows, next } = await get(pathOf(election, "/stations", { region, after }));
+    for (const { id, name } of rows) names.set(id, name);
+    after = next ?? undefined;
+  } while (after !== undefined);
+  return names;
 }
 
 /**

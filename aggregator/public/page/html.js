@@ -1,12 +1,12 @@
 /** Templates, and what all views share. Text goes in as text only; names that others wrote are isolated. */
 // @ts-ignore: a library that the server has there (aggregator/public/pages.ts).
-import { html, nothing, render } from "/lib/lit-html/lit-html.js";
+import { html, nothing, render, svg } from "/lib/lit-html/lit-html.js";
 // @ts-ignore: a library that the server has there (aggregator/public/pages.ts).
 import { Directive, directive } from "/lib/lit-html/directive.js";
 // @ts-ignore: a library that the server has there (aggregator/public/pages.ts).
 import { repeat } from "/lib/lit-html/directives/repeat.js";
 
-export { html, nothing, render, repeat };
+export { html, nothing, render, repeat, svg };
 
 /** A name that somebody else wrote, isolated: its direction changes nothing beside it. */
 export const isolated = (name) => html`<bdi>${name}</bdi>`;

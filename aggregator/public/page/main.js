@@ -1,9 +1,10 @@
 /** The live page: chooses an election, follows it, and shows what it knows. */
 import { PACES, readAddress, writeAddress } from "./address.js";
 import { applyRelease, newBoard } from "./board.js";
-import { follow, get, pathOf } from "./feed.js";
+import { follow, get, pathOf, readBoard, stationNames } from "./feed.js";
 import { render } from "./html.js";
 import { drawMap, rowAt } from "./map.js";
+import { questionsOf } from "./questions.js";
 import { applyProgress, freshness, heard, newState, phaseAt, sample, serverTime } from "./state.js";
 import { texts, useLanguage } from "./texts.js";
 import { layout } from "./view_page.js";
@@ -13,6 +14,8 @@ import { drawChart } from "./view_time.js";
 
 /** How often what the stream does not carry is read again, in milliseconds. */
 const REFRESH_MS = 5_000;
+/** How often it is asked whether the final release has been made, once no vote is accepted any more, in milliseconds. */
+const FINAL_MS = 10_000;
 /** How often the list of elections and the manifest are read again, in milliseconds. */
 const ELECTIONS_MS = 30_000;
 /** Wait before a failed first reading is tried again, in milliseconds. */
@@ -30,6 +33,7 @@ const set = {
   all: false,
   order: { find: "", key: "name", down: false, page: 0 },
   chart: "shares",
+  shape: "bars",
   timeTable: false,
   isPaused: false,
 };
@@ -62,14 +66,14 @@ async function open(election) {
   opened = undefined;
   const answers = await Promise.all([
     get(pathOf(election)),
-    get(pathOf(election, "/results", { by: "region", revision: atLeast })),
+    readBoard(election, { revision: atLeast }),
     get(pathOf(election, "/turnout", { by: "region" })),
     get(pathOf(election, "/reconciliation")),
   ]).catch(() => undefined);
   if (mine !== round) return;
   if (answers === undefined) return away();
-  const [details, results] = answers;
-  state = newState(...answers);
+  const [details, [results, byMode], turnout, reconciliation] = answers;
+  state = newState(details, results, turnout, reconciliation, byMode);
   opened = `${details.id}.${details.manifestVersion}`;
   [waiting, received] = [[], results.revision];
   if (!details.ballot.some(({ id }) => id === chosen.contest)) chosen.contest = undefined;
@@ -78,7 +82,17 @@ async function open(election) {
   document.title = texts.title(details.name);
   unfollow = follow(election, () => received, handlers);
   draw();
-  await Promise.all([readPast(), refresh()]);
+  await Promise.all([readPast(), refresh(), readCertified(details)]);
+}
+
+/** Reads when and how often results were certified, once for each manifest. */
+async function readCertified({ id, certified }) {
+  const mine = round;
+  // A process without the office's part does not know; that they are certified is in the manifest.
+  const answer = certified ? await get(pathOf(id, "/certified")).catch(() => undefined) : undefined;
+  if (mine !== round) return;
+  more.certified = answer?.versions.at(-1);
+  draw();
 }
 
 /** The server does not answer: what is shown stays, and is called old. */
@@ -136,35 +150,42 @@ let refreshed = "";
 async function refresh() {
   if (state === undefined || document.hidden) return;
   const mine = round;
-  const { details: { id }, board, progress, lag } = state;
+  const { details, board, progress, lag } = state;
+  const { id } = details;
   const { at, place, view } = chosen;
-  const now = JSON.stringify([mine, board.revision, progress.read, lag, at, place, view]);
+  const phase = phaseAt(details, serverTime(state, Date.now()), board.final);
+  // The final release of an election whose votes are all shown already adds nothing, and the stream does not tell of it.
+  const awaitsFinal = phase === "closed" ? Math.floor(Date.now() / FINAL_MS) : 0;
+  const now = JSON.stringify([
+    mine,
+    board.revision,
+    progress.read,
+    lag,
+    at,
+    place,
+    view,
+    phase,
+    awaitsFinal,
+    contestShown(),
+  ]);
   if (state.connection.open && now === refreshed) return;
-  const asked = view === "officials"
-    ? {
-      reconciliation: ["/reconciliation"],
-      gateways: ["/gateways"],
-      rejections: ["/rejections", { limit: 50 }],
-    }
-    : chosen.wall || chosen.embedded
-    ? {}
-    : {
-      times: ["/results", { by: "time" }],
-      minutes: ["/turnout", { by: "minute" }],
-      age: ["/turnout", { by: "age" }],
-      gender: ["/turnout", { by: "gender" }],
-      turnout: ["/turnout", { by: "region" }],
-    };
+  const asked = questionsOf({ ...state, ...chosen }, contestShown(), received);
   const keys = Object.keys(asked);
   const answers = await Promise.allSettled([
-    ...keys.map((key) => get(pathOf(id, ...asked[key]))),
+    // Closing changes a projection without a release, and so under the same address.
+    ...keys.map((key) => get(pathOf(id, ...asked[key]), key === "projection" ? "no-cache" : "default")),
     readStations(id),
   ]);
   if (mine !== round) return;
   refreshed = answers.every(({ status }) => status === "fulfilled") ? now : "";
+  // The server projects every few seconds only: what it has may be older than the results.
+  const projected = answers[keys.indexOf("projection")]?.value;
+  if (projected?.revision < received) refreshed = "";
   keys.forEach((key, index) => {
     if (answers[index].value !== undefined) more[key] = answers[index].value;
   });
+  const head = more.times ?? more.head;
+  if (head?.final && head.revision === state.board.revision) state.board.final = true;
   for (const { region, registered, voters } of more.turnout?.rows ?? []) {
     state.registered.set(region, registered);
     state.counted.set(region, voters);
@@ -191,17 +212,6 @@ async function readStations(election) {
   if (chosen.place === place && chosen.at === at) more.stations = { place, names, results };
 }
 
-async function stationNames(election, region) {
-  const names = new Map();
-  let after;
-  do {
-    const { rows, next } = await get(pathOf(election, "/stations", { region, after }));
-    for (const { id, name } of rows) names.set(id, name);
-    after = next ?? undefined;
-  } while (after !== undefined);
-  return names;
-}
-
 /** Reads the board of the moment that the address names. */
 async function readPast() {
   const { at } = chosen;
@@ -210,12 +220,15 @@ async function readPast() {
     return draw();
   }
   const mine = round;
-  const results = await get(pathOf(state.details.id, "/results", { by: "region", at })).catch(() =>
-    undefined
-  );
+  const results = await readBoard(state.details.id, { at }).catch(() => undefined);
   if (mine !== round || chosen.at !== at || results === undefined) return;
-  past = { at, board: newBoard(results) };
+  past = { at, board: newBoard(...results) };
   draw();
+}
+
+/** The contest that the page shows when the address names none is the first. */
+function contestShown() {
+  return chosen.contest ?? state.details.ballot[0].id;
 }
 
 /** Keeps up with new elections, and with new versions of the one that is shown. */
@@ -250,6 +263,7 @@ function shownNow(nowMs) {
     ...state,
     ...chosen,
     ...set,
+    certifiedVersion: more.certified,
     board,
     isPast,
     elections,
@@ -335,7 +349,7 @@ function arrive(part) {
   }
   if ("at" in part) readPast();
   if ("place" in part && more.stations?.place !== chosen.place) more.stations = undefined;
-  if ("at" in part || "place" in part || "view" in part) refresh();
+  if ("at" in part || "place" in part || "view" in part || "contest" in part) refresh();
   if ("pace" in part) setPace();
 }
 

@@ -16,11 +16,12 @@ export const LATE_MS = 10_000;
  * @param results GET …/results?by=region
  * @param turnout GET …/turnout?by=region
  * @param reconciliation GET …/reconciliation
+ * @param [byMode] GET …/results?by=mode, of the revision of `results`
  */
-export function newState(details, results, turnout, reconciliation) {
+export function newState(details, results, turnout, reconciliation, byMode) {
   return {
     details,
-    board: newBoard(results),
+    board: newBoard(results, byMode),
     /** Region → voters on the roll. */
     registered: new Map(turnout.rows.map(({ region, registered }) => [region, registered])),
     /** Region → voters counted, for elections that show no results yet. */
@@ -113,4 +114,9 @@ export function minutesOf(rows, { atLeast, atMost, untilMs = 0 }) {
     const atMs = last - (length - 1 - index) * 60_000;
     return { atMs, voters: votersAt.get(atMs) ?? 0 };
   });
+}
+
+/** Whether the page asks for a projection: where the election allows one, while it may still say something. */
+export function mayProject({ details, board, isPast }) {
+  return details.projection && !board.final && !isPast;
 }

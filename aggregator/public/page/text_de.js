@@ -2,7 +2,7 @@
 import { formatOf } from "./format.js";
 
 const format = formatOf("de-DE");
-const { decimal, dayAndTime, isolate, list, minuteOfDay, number, seconds, timeOfDay } = format;
+const { decimal, dayAndTime, isolate, list, minuteOfDay, number, seconds, share, timeOfDay } = format;
 
 const many = (count, one, more) => `${number(count)} ${count === 1 ? one : more}`;
 const votes = (count) => many(count, "Stimme", "Stimmen");
@@ -43,6 +43,23 @@ const outcomes = {
   "held/clock": "Zurückgestellt: Uhr des Gateways geht vor",
   "held/superseded": "Zurückgestellt: nur nach früherem Manifest erlaubt",
   statement: "Erklärungen der Gateways",
+};
+
+/** @type {Record<string, string>} */
+const modes = {
+  in_person: "An der Urne",
+  early: "Vorab",
+  absentee: "Briefwahl",
+  provisional: "Vorbehaltlich",
+};
+
+/** @type {Record<string, string>} */
+const hiddenProjections = {
+  before_closing: "Keine Hochrechnung, bevor die Wahllokale schließen.",
+  no_roll: "Keine Hochrechnung: Es gibt kein Wählerverzeichnis.",
+  too_large: "Keine Hochrechnung: Die Wahl hat zu viele Wahllokale dafür.",
+  order_roll: "Keine Hochrechnung: Die gemeldeten Wahllokale sind anders groß als die, die noch fehlen.",
+  order_earlier: "Keine Hochrechnung: Die gemeldeten Wahllokale haben früher zu anders gewählt.",
 };
 
 /** @type {Record<string, string>} */
@@ -142,7 +159,17 @@ export const texts = {
         : `Der Vorsprung ist größer als die ${votes(out)}, die noch kommen können.`,
   },
   unofficial: "Vorläufig",
+  certified: (version) =>
+    version === undefined
+      ? "Amtlich festgestellt"
+      : version.version === 1
+      ? `Amtlich festgestellt, ${dayAndTime(version.certifiedAt)}`
+      : `Amtlich festgestellt, ${dayAndTime(version.certifiedAt)}, Fassung ${number(version.version)}`,
   corrected: "Berichtigt",
+  correctedWhy: ({ releasedAt, voters }) =>
+    `Schon gezeigte Stimmen von ${many(voters, "Person", "Personen")} wurden zurückgezogen, zuletzt am ${
+      dayAndTime(releasedAt)
+    }: Die erneute Zählung hat sie nicht bestätigt. In diesen Zahlen sind sie nicht enthalten.`,
   counted: "Gezählte Stimmzettel",
   notShown: (voters, threshold) =>
     voters === 0
@@ -158,12 +185,48 @@ export const texts = {
   turnoutOf: (voters, registered) => `${number(voters)} von ${number(registered)}`,
   stationsIn: "Wahllokale im Ergebnis",
   stationsOf: (reporting, stations) => `${number(reporting)} von ${number(stations)}`,
-  stationsHint: (reporting, stations, final) =>
-    final
-      ? "vollständig"
-      : reporting === stations
+  stationsHint: (reporting, stations) =>
+    reporting === stations
       ? "aus allen liegen Stimmen vor"
       : `${number(stations - reporting)} noch ohne Stimmen`,
+  stationsComplete: "Vollständige Wahllokale",
+  stationsEmpty: (stations) => stations === 0 ? "alle mit Stimmen" : `${number(stations)} ohne Stimme`,
+  shapes: { bars: "Balken", ring: "Ring" },
+  seatsNow: (seats) => `${many(seats, "Sitz", "Sitze")} nach jetzigem Stand:`,
+  seatsWon: (seats) => `${many(seats, "Sitz", "Sitze")}:`,
+  seatsOpen: "offen",
+  modes: "Nach Art der Stimmabgabe",
+  mode: (mode) => modes[mode] ?? (mode === undefined ? "Zusammen gezeigt" : mode.replaceAll("_", " ")),
+
+  projection: "Was zu erwarten ist",
+  projectionTag: "Hochrechnung, kein Ergebnis",
+  rangeOf: (low, high) => `${share(low)} bis ${share(high)}`,
+  randomOrder: (low, high) => `Sicher, wenn die Reihenfolge zufällig ist: ${share(low)} bis ${share(high)}`,
+  projectionFrom: ({ stations, ofStations, rollShare }, releasedAt) =>
+    `Geschätzt aus ${number(stations)} von ${many(ofStations, "Wahllokal", "Wahllokalen")} mit ${
+      share(rollShare)
+    } der Wahlberechtigten${releasedAt === null ? "" : `, Stand ${timeOfDay(releasedAt)}`}.`,
+  projectionMeaning: (confidence) =>
+    `Der Endstand sollte in ${
+      number(Math.round(10 * confidence))
+    } von 10 Fällen in der Spanne liegen. Was noch fehlt, kann überraschen.`,
+  projectionHidden: ({ hidden, reported, least }) =>
+    hidden === "too_little" && reported !== null
+      ? `Noch keine Hochrechnung: ${number(reported.stations)} Wahllokale in ${
+        many(reported.regions, "Region", "Regionen")
+      } haben gemeldet, mit ${share(reported.rollShare)} der Wahlberechtigten. Nötig sind ${
+        number(least.stations)
+      } Wahllokale, ${number(least.regions)} Regionen und ${share(least.rollShare)}.`
+      : hiddenProjections[hidden] ?? "Keine Hochrechnung.",
+  randomOrderHidden: {
+    roll: "Die Reihenfolge ist nicht zufällig: Die gemeldeten Wahllokale sind anders groß als alle.",
+    earlier:
+      "Die Reihenfolge ist nicht zufällig: Die gemeldeten Wahllokale haben früher anders gewählt als alle.",
+    regions:
+      "Die Reihenfolge ist nicht zufällig: Manche Regionen sind voraus. Die Spannen berücksichtigen das.",
+    rolls:
+      "Keine Spanne für zufällige Reihenfolge: Die Zahl der Wahlberechtigten je Wahllokal ist nicht bekannt.",
+  },
 
   results: "Ergebnisse",
   votes,

@@ -2,7 +2,7 @@
 import { formatOf } from "./format.js";
 
 const format = formatOf("en-GB");
-const { decimal, dayAndTime, isolate, list, minuteOfDay, number, seconds, timeOfDay } = format;
+const { decimal, dayAndTime, isolate, list, minuteOfDay, number, seconds, share, timeOfDay } = format;
 
 const many = (count, noun) => `${number(count)} ${noun}${count === 1 ? "" : "s"}`;
 const names = (rows) => list(rows.map(({ name }) => isolate(name)));
@@ -42,6 +42,20 @@ const outcomes = {
   "held/clock": "Held: gateway's clock ahead",
   "held/superseded": "Held: allowed by an earlier manifest only",
   statement: "Gateways' statements",
+};
+
+/** @type {Record<string, string>} */
+const modes = { in_person: "In person", early: "Early", absentee: "Absentee", provisional: "Provisional" };
+
+/** @type {Record<string, string>} */
+const hiddenProjections = {
+  before_closing: "No projection before the polls close.",
+  no_roll: "No projection: there is no roll.",
+  too_large: "No projection: the election has too many stations for it.",
+  order_roll:
+    "No projection: the stations that have reported differ too much in size from those that are out.",
+  order_earlier:
+    "No projection: the stations that have reported voted too differently at an earlier election.",
 };
 
 /** @type {Record<string, string>} */
@@ -130,7 +144,17 @@ export const texts = {
         : `The lead is greater than the ${many(out, "vote")} that can still come.`,
   },
   unofficial: "Unofficial",
+  certified: (version) =>
+    version === undefined
+      ? "Certified"
+      : version.version === 1
+      ? `Certified ${dayAndTime(version.certifiedAt)}`
+      : `Certified ${dayAndTime(version.certifiedAt)}, version ${number(version.version)}`,
   corrected: "Corrected",
+  correctedWhy: ({ releasedAt, voters }) =>
+    `Votes of ${many(voters, "voter")} that were shown were withdrawn, the last ones at ${
+      dayAndTime(releasedAt)
+    }: counting again did not confirm them. They are not in these figures.`,
   counted: "Voters counted",
   /** Both are of the whole election. */
   notShown: (voters, threshold) =>
@@ -147,12 +171,44 @@ export const texts = {
   turnoutOf: (voters, registered) => `${number(voters)} of ${number(registered)}`,
   stationsIn: "Stations in the results",
   stationsOf: (reporting, stations) => `${number(reporting)} of ${number(stations)}`,
-  stationsHint: (reporting, stations, final) =>
-    final
-      ? "complete"
-      : reporting === stations
-      ? "all have votes in"
-      : `${number(stations - reporting)} have none yet`,
+  stationsHint: (reporting, stations) =>
+    reporting === stations ? "all have votes in" : `${number(stations - reporting)} have none yet`,
+  stationsComplete: "Stations complete",
+  stationsEmpty: (stations) => stations === 0 ? "all have votes" : `${number(stations)} without a vote`,
+  shapes: { bars: "Bars", ring: "Ring" },
+  seatsNow: (seats) => `${many(seats, "seat")} as the votes stand:`,
+  seatsWon: (seats) => `${many(seats, "seat")}:`,
+  seatsOpen: "not decided",
+  modes: "By how votes were cast",
+  mode: (mode) => modes[mode] ?? (mode === undefined ? "Shown together" : mode.replaceAll("_", " ")),
+
+  projection: "What is coming",
+  projectionTag: "Projection, not a result",
+  rangeOf: (low, high) => `${share(low)} to ${share(high)}`,
+  randomOrder: (low, high) => `Safe if the order is random: ${share(low)} to ${share(high)}`,
+  projectionFrom: ({ stations, ofStations, rollShare }, releasedAt) =>
+    `Estimated from ${number(stations)} of ${many(ofStations, "station")} with ${
+      share(rollShare)
+    } of the roll${releasedAt === null ? "" : `, as of ${timeOfDay(releasedAt)}`}.`,
+  projectionMeaning: (confidence) =>
+    `The final share should lie in the range ${
+      number(Math.round(10 * confidence))
+    } times in 10. Stations that are still out may surprise.`,
+  projectionHidden: ({ hidden, reported, least }) =>
+    hidden === "too_little" && reported !== null
+      ? `No projection yet: ${number(reported.stations)} stations in ${
+        many(reported.regions, "region")
+      } have reported, with ${share(reported.rollShare)} of the roll. It takes ${
+        number(least.stations)
+      } stations, ${number(least.regions)} regions and ${share(least.rollShare)}.`
+      : hiddenProjections[hidden] ?? "No projection.",
+  randomOrderHidden: {
+    roll: "The order is not random: stations that have reported differ in size from all.",
+    earlier:
+      "The order is not random: stations that have reported voted otherwise than all at an earlier election.",
+    regions: "The order is not random: some regions are ahead of others. The ranges allow for that.",
+    rolls: "No range for a random order: it is not known how many voters each station has.",
+  },
 
   results: "Results",
   votes: (votes) => many(votes, "vote"),

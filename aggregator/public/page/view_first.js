@@ -1,12 +1,15 @@
 /** The first screen: what can be said, one strip of figures, and the bars. */
 import { stationsIn, stillOut, totalsOf, turnoutOf } from "./board.js";
-import { bar, html, isolated, nothing, properties, repeat } from "./html.js";
+import { bar, html, isolated, nothing, properties, repeat, swatch } from "./html.js";
 import { notShown } from "./state.js";
-import { candidateRows, contestStory, partiesSaySomething, partyRows, shareOf } from "./story.js";
+import { candidateRows, contestStory, partiesSaySomething, partyRows, seatsOf, shareOf } from "./story.js";
 import { texts } from "./texts.js";
+import { ring, seats } from "./view_shapes.js";
 
 /** Rows that are shown before somebody asks for all. */
 const CANDIDATES_AT_FIRST = 12;
+/** A sentence with more characters than this is written smaller on a wall. */
+const LONG_CHARS = 80;
 /** Width and height of a candidate's picture, in pixels. */
 const PORTRAIT_PX = 44;
 
@@ -30,16 +33,28 @@ export function headline(shown) {
   const { board, asOfMs } = shown;
   return html`
     <div class="headline">
-      <p class="sentence" id="sentence">${sentence}</p>
+      <p class="sentence ${sentence.length > LONG_CHARS ? "long" : ""}" id="sentence">${sentence}</p>
       <p class="quiet">
-          ${board.voters > 0 ? html`<span class="tag">${texts.unofficial}</span>` : nothing}
-          ${board.corrected ? html`<span class="tag">${texts.corrected}</span>` : nothing}
+          ${status(shown)}
+          ${board.corrected === null
+            ? nothing
+            : html`<span class="tag" id="corrected">${texts.corrected}</span>`}
           <span id="as-of" class="num">${texts.asOf(asOfMs)}</span>${reason === "" ? nothing : html`
             · <span id="because">${reason}</span>
           `}
         </p>
+      ${board.corrected === null
+        ? nothing
+        : html`<p class="quiet" id="corrected-why">${texts.correctedWhy(board.corrected)}</p>`}
     </div>
   `;
+}
+
+/** Whether officials have certified what is shown. A past moment was before that. */
+function status({ details, board, isPast, certifiedVersion }) {
+  if (board.voters === 0) return nothing;
+  if (!details.certified || isPast) return html`<span class="tag" id="official">${texts.unofficial}</span>`;
+  return html`<span class="tag good" id="official">${texts.certified(certifiedVersion)}</span>`;
 }
 
 /** Counted, still out, turnout, stations: of the board, and so of one moment. */
@@ -77,12 +92,7 @@ export function strip(shown) {
       value: texts.share(shareOf(counted, onRoll)),
       hint: onRoll === 0 ? texts.rollUnknown : texts.turnoutOf(counted, onRoll),
     },
-    {
-      id: "stations",
-      label: texts.stationsIn,
-      value: texts.stationsOf(reporting, details.stations),
-      hint: sealed ? "" : texts.stationsHint(reporting, details.stations, board.final),
-    },
+    stationsFigure(details.stations, reporting, sealed, board.final && hidden === 0),
   ];
   return html`<dl class="strip" id="strip">${
     figures.map(({ id, label, value, hint }) =>
@@ -97,17 +107,43 @@ export function strip(shown) {
   }</dl>`;
 }
 
+/**
+ * Stations with votes in the results. They are complete when the final release has been made and no vote that was counted is
+ * missing from it: only then can no station add anything.
+ */
+function stationsFigure(stations, reporting, sealed, areComplete) {
+  if (areComplete) {
+    const value = texts.stationsOf(stations, stations);
+    const hint = texts.stationsEmpty(stations - reporting);
+    return { id: "stations", label: texts.stationsComplete, value, hint };
+  }
+  const value = texts.stationsOf(reporting, stations);
+  const hint = sealed ? "" : texts.stationsHint(reporting, stations);
+  return { id: "stations", label: texts.stationsIn, value, hint };
+}
+
 /** The candidates of the contest, with the line that all numbers are of. */
 export function candidates(shown, change) {
   const { details, board, contest: id, all, most = CANDIDATES_AT_FIRST } = shown;
   const contest = details.ballot.find((each) => each.id === id);
   const rows = candidateRows(details, board, id);
   const list = all ? rows : rows.slice(0, most);
-  return html`<section class="card" aria-labelledby="results-title">
-    <h2 id="results-title">${isolated(contest.name)}</h2>
+  const isRing = shown.shape === "ring" && !shown.wall;
+  const isSure = contestStory(details, board, shown.registered, shown.voters, id).kind === "decided";
+  return html`<section class="card results ${isRing ? "as-ring" : ""}" aria-labelledby="results-title">
+    <div class="card-head"><h2 id="results-title">${isolated(contest.name)}</h2>
+      ${shown.compact ? nothing : shapes(shown, change)}</div>
+    ${
+    seatsOf(contest) > 1 && board.voters > 0 && !shown.wall ? seats(rows, seatsOf(contest), isSure) : nothing
+  }
+    ${isRing ? ring(rows) : nothing}
     <ol class="bars ${rows.some(({ photo }) => photo !== undefined) ? "with-portraits" : ""}" id="candidates"
       ${properties({ "--rows": list.length })}>
-      ${repeat(list, (row) => `${details.id}/${id}/${row.id}`, (row) => candidate(row, shown))}
+      ${
+    repeat(list, (row) =>
+      `${details.id}/${id}/${row.id}`, (row) =>
+      candidate(row, { ...shown, isSingle: seatsOf(contest) === 1 }))
+  }
     </ol>
     ${
     rows.length > CANDIDATES_AT_FIRST && !shown.compact
@@ -122,6 +158,16 @@ export function candidates(shown, change) {
   </section>`;
 }
 
+/** Bars or a ring: what a reader prefers. */
+function shapes({ shape }, change) {
+  return html`<div class="choices" role="group" aria-labelledby="results-title">${
+    Object.entries(texts.shapes).map(([id, name]) =>
+      html`<button type="button" data-shape=${id} aria-pressed=${String(shape === id)} @click=${() =>
+        change({ shape: id })}>${name}</button>`
+    )
+  }</div>`;
+}
+
 function candidate(row, shown) {
   const known = shown.board.voters > 0;
   const hasAbout = row.biography !== undefined || row.platform !== undefined;
@@ -131,7 +177,7 @@ function candidate(row, shown) {
       ? nothing
       : html`<img class="portrait" src=${row.photo} alt="" width=${PORTRAIT_PX} height=${PORTRAIT_PX}>`
   }
-    <div class="tally">${barRow(row, known)}</div>
+    <div class="tally">${barRow(row, known, shown.isSingle)}</div>
     ${
     hasAbout && !shown.compact
       ? html`<details class="about"><summary>${texts.about(row.name)}</summary>${
@@ -145,17 +191,20 @@ function candidate(row, shown) {
 }
 
 /** Votes and share with a bar. Nothing is said of them while nothing is released: a zero would be a result. */
-function barRow({ name, party, votes, share, colour }, known) {
+function barRow({ name, party, votes, share, colour }, known, hasHalf = false) {
   return html`
     <div class="row">
-      <span class="who">${isolated(name ?? texts.withoutParty)}${party === undefined
+      <span class="who">${ringSwatch(colour)}${isolated(name ?? texts.withoutParty)}${party === undefined
         ? nothing
         : html`<span class="party">${isolated(party)}</span>`}</span>
       <span class="votes num">${known ? texts.votes(votes) : ""}</span>
       <strong class="percent num">${texts.share(known ? share : undefined)}</strong>
-    </div>${bar(known ? share : 0, colour, true)}
+    </div>${bar(known ? share : 0, colour, hasHalf)}
   `;
 }
+
+/** Beside a ring the list says which part is whose; beside bars the style sheet hides it. */
+const ringSwatch = (colour) => swatch(colour);
 
 /** All contests together, by party, where that says something that the contest does not. */
 export function parties({ details, board }) {

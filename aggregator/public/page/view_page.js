@@ -6,6 +6,8 @@ import { LANGUAGES, texts } from "./texts.js";
 import { analytics } from "./view_analytics.js";
 import { accounted, alarm, officials } from "./view_count.js";
 import { candidates, headline, parties, strip } from "./view_first.js";
+import { modes } from "./view_modes.js";
+import { projection } from "./view_projection.js";
 import { places } from "./view_places.js";
 import { time } from "./view_time.js";
 
@@ -40,8 +42,14 @@ function publicView(shown, more, change) {
       : nothing}
     ${headline(shown)} ${strip(shown)}
     <div class="columns">
-      <div class="side">${candidates(shown, change)} ${parties(shown)} ${accounted(shown)}</div>
-      <div class="side">${time(shown, more, change)}</div>
+      <div class="side">${candidates(shown, change)} ${parties(shown)} ${modes(shown)} ${accounted(
+        shown,
+      )}</div>
+      <div class="side">${projection(shown, more, true)} ${time(shown, more, change)} ${projection(
+        shown,
+        more,
+        false,
+      )}</div>
       ${places(shown, change, stations)} ${analytics(shown, more)}
     </div>
   `;
@@ -152,7 +160,9 @@ function foot({ details: { id }, view, ...shown }) {
         texts.places,
         "/results",
         { by: "region" },
-      )} ${file(texts.station, "/results", { by: "station" })} ${file(texts.time, "/results", {
+      )} ${file(texts.station, "/results", { by: "station" })} ${file(texts.modes, "/results", {
+        by: "mode",
+      })} ${file(texts.time, "/results", {
         by: "time",
       })} ${file(texts.turnout, "/turnout", { by: "region" })}</p>
     </footer>
