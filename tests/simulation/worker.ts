@@ -1,0 +1,34 @@
+/**
+ * Runs seeds in this process, and prints one line of JSON for each. start.ts starts it.
+ *
+ * @module
+ */
+import "./virtual_time.ts";
+import { openBase } from "./base.ts";
+import { runSeed } from "./world.ts";
+import { cpuUsage } from "node:process";
+
+const cpuMs = () => (cpuUsage().user + cpuUsage().system) / 1_000;
+
+const [from, step, count, show] = Deno.args;
+const directory = await Deno.makeTempDir({ dir: await isDirectory("/dev/shm") ? "/dev/shm" : undefined, prefix: "simulation-" });
+try {
+  const base = await openBase();
+  const beganMs = cpuMs();
+  for (let i = 0; i < Number(count); i++) {
+    const seed = Number(from) + i * Number(step);
+    const run = await runSeed(base, seed, directory);
+    if (show === "trace") for (const line of run.trace) console.log(line);
+    const { trace, ...result } = run;
+    console.log(JSON.stringify({ ...result, lines: trace.length, ms: Math.round(cpuMs() - beganMs) }));
+    await Deno.remove(`${directory}/${seed}`, { recursive: true });
+  }
+  for (const [q, [n, ms]] of [...(globalThis as any).st].sort((a: any, b: any) => b[1][1] - a[1][1]).slice(0, 40)) console.log(n, Math.round(ms), q.slice(0, 110).replace(/\s+/g, ' '));
+} finally {
+  await Deno.remove(directory, { recursive: true });
+}
+Deno.exit();
+
+async function isDirectory(path: string): Promise<boolean> {
+  return await Deno.stat(path).then(({ isDirectory }) => isDirectory, () => false);
+}

@@ -1,0 +1,363 @@
+/**
+ * One run: the whole path of a vote in virtual time, with the faults that its seed chooses, and what must hold.
+ *
+ * @module
+ */
+import { openHistory } from "../../aggregator/counting/history.ts";
+import { queryOne } from "../../aggregator/database/database.ts";
+import { hashText, type Random, seededRandom } from "../../simulator/random.ts";
+import { gatewayKey, manifestKeyPair } from "../../shared/keys.ts";
+import type { KeptVote } from "../../device/store.ts";
+import { testIdentity } from "../device_fixture.ts";
+import { MASTER } from "../fixture.ts";
+import { type Base, CLOSES_MS, definitionOf, electionName, START_MS, THRESHOLDS, VOTERS } from "./base.ts";
+import { beginFault, planFaults } from "./faults.ts";
+import { Invariants, type LedgerVote, Violation } from "./invariants.ts";
+import { Network } from "./network.ts";
+import { SimAggregator } from "./sim_aggregator.ts";
+import { SimServer } from "./sim_database.ts";
+import { SimDevice } from "./sim_device.ts";
+import { SimGateway } from "./sim_gateway.ts";
+import { SimLog } from "./sim_log.ts";
+import { Scheduler } from "./virtual_time.ts";
+
+/** Everything that a fault can befall. */
+export type Cast = Readonly<{
+  gateways: readonly SimGateway[];
+  aggregators: readonly SimAggregator[];
+  devices: readonly SimDevice[];
+  network: Network;
+  log: SimLog;
+  server: SimServer;
+  /** Pairs of programs that speak to each other. */
+  links: readonly (readonly [string, string])[];
+}>;
+
+/** What a run came to. `hash` is that of its trace: the same for the same seed and code. */
+export type Run = Readonly<{
+  seed: number;
+  hash: string;
+  violation: string | undefined;
+  events: number;
+  votes: number;
+  counted: number;
+  virtualMs: number;
+  trace: readonly string[];
+}>;
+
+/** How long after everything was mended all votes must have an outcome, in milliseconds. */
+const SETTLE_WITHIN_MS = 240_000;
+const LOOK_EVERY_MS = 1_000;
+/** When the last voters come: a moment before the stations close. */
+const VOTING_MS: number = CLOSES_MS - START_MS - 2_000;
+
+/** Runs one seed. */
+export async function runSeed(base: Base, seed: number, directory: string): Promise<Run> {
+  const world = new World(base, seed, directory);
+  return await world.run();
+}
+
+class World {
+  readonly #base: Base;
+  readonly #seed: number;
+  readonly #election: string;
+  readonly #scheduler: Scheduler;
+  readonly #chance: Random;
+  readonly #invariants: Invariants;
+  readonly #cast: Cast;
+  readonly #votes = new Map<string, LedgerVote>();
+  readonly #trace: string[] = [];
+  #hash = 0;
+  #violation: Error | undefined;
+  #isDone = false;
+  #isHealed = false;
+  #counted = 0;
+
+  constructor(base: Base, seed: number, directory: string) {
+    this.#base = base;
+    this.#seed = seed;
+    this.#chance = seededRandom(seed, "world");
+    const threshold = this.#chance.pick(THRESHOLDS);
+    this.#election = electionName(threshold);
+    this.#scheduler = new Scheduler(START_MS, seed);
+    this.#invariants = new Invariants(base.db, this.#election, threshold);
+    this.#cast = this.#makeCast(threshold, `${directory}/${seed}`);
+  }
+
+  async run(): Promise<Run> {
+    await this.#base.reset(this.#election);
+    this.#plan();
+    const onError = (event: PromiseRejectionEvent) => {
+      event.preventDefault();
+      this.#fail(event.reason);
+    };
+    globalThis.addEventListener("unhandledrejection", onError);
+    try {
+      await this.#scheduler.run(() => this.#isDone || this.#violation !== undefined);
+    } catch (error) {
+      this.#violation ??= error as Error;
+    } finally {
+      globalThis.removeEventListener("unhandledrejection", onError);
+      for (const gateway of this.#cast.gateways) gateway.crash();
+    }
+    const { events, nowMs } = this.#scheduler;
+    const violation = this.#violation;
+    return {
+      seed: this.#seed,
+      hash: this.#hash.toString(16).padStart(8, "0"),
+      violation: violation && (violation instanceof Violation ? violation.message : String(violation.stack)),
+      events,
+      votes: this.#votes.size,
+      counted: this.#counted,
+      virtualMs: Math.round(nowMs - START_MS),
+      trace: this.#trace,
+    };
+  }
+
+  #makeCast(threshold: number, directory: string): Cast {
+    const scheduler = this.#scheduler;
+    const election = this.#election;
+    const trace = (line: string) => this.#note(line);
+    const chance = (name: string) => seededRandom(this.#seed, name);
+    const network = new Network(scheduler, chance("network"), trace);
+    const definition = definitionOf(threshold);
+    const log = new SimLog(definition.partitions, scheduler, network, chance("log"), trace);
+    const server = new SimServer(this.#base.db, scheduler.owner("database", 1), scheduler, network, chance("database"));
+    server.onCommit = () => this.#check(() => this.#afterCommit());
+    const names = ["a-1", "a-2"].slice(0, 1 + this.#chance.below(2));
+    const addresses = names.map((name) => `http://${name}`);
+    const aggregators = names.map((name) =>
+      new SimAggregator({ name, election, scheduler, network, server, log, trace })
+    );
+    const gateways = definition.gateways.map(({ id }) => {
+      const name = { election, id, version: 1 };
+      const file = {
+        gateway: id,
+        aggregators: addresses,
+        elections: [{
+          election,
+          keyVersion: 1,
+          key: gatewayKey(MASTER, name).toHex(),
+          manifestKey: manifestKeyPair(MASTER, election).publicKey.toHex(),
+        }],
+      };
+      return new SimGateway({ file, directory: `${directory}/${id}`, scheduler, network, log, chance: chance(id), trace });
+    });
+    const links: [string, string][] = [["g-1", "log"], ["g-2", "log"]];
+    for (const name of names) {
+      links.push([name, "log"], [name, "database"], ["g-1", name], ["g-2", name]);
+    }
+    const devices = definition.stations.map(({ id: station }) => {
+      const own = definition.gateways.filter(({ stations }) => stations.includes(station));
+      const others = definition.gateways.filter(({ fallbackFor }) => fallbackFor.includes(station));
+      const device = `${station}-a`;
+      for (const { id } of [...own, ...others]) links.push([device, id]);
+      for (const name of names) links.push([device, name]);
+      return new SimDevice({
+        identity: testIdentity(election, device, station),
+        gateways: [...own, ...others].map(({ id }) => `http://${id}`),
+        aggregators: addresses,
+        scheduler,
+        network,
+        trace,
+        events: {
+          onKept: (vote) => this.#onKept(device, vote),
+          onAcknowledged: (voteId) => void (this.#votes.get(voteId)!.acknowledged = true),
+          onRefused: () => {},
+          onForget: (voteId, answer) => this.#onForget(voteId, answer === undefined),
+        },
+      });
+    });
+    return { gateways, aggregators, devices, network, log, server, links };
+  }
+
+  /** Puts everything that will happen on the schedule. */
+  #plan(): void {
+    const { gateways, aggregators, devices } = this.#cast;
+    const scheduler = this.#scheduler;
+    for (const actor of [...aggregators, ...gateways, ...devices]) {
+      scheduler.after(200 * this.#chance.next(), () => actor.start(), undefined);
+    }
+    this.#planVoters();
+    const { faults, healMs } = planFaults(seededRandom(this.#seed, "faults"));
+    const chance = seededRandom(this.#seed, "fault");
+    for (const { atMs, forMs, kind } of faults) {
+      scheduler.after(atMs - START_MS, () => {
+        this.#note(`fault: ${kind} for ${Math.round(forMs)} ms`);
+        const end = beginFault(kind, this.#cast, chance);
+        scheduler.after(Math.min(forMs, healMs - scheduler.nowMs), end, undefined);
+      }, undefined);
+    }
+    scheduler.after(healMs + 1 - START_MS, () => this.#heal(), undefined);
+  }
+
+  #planVoters(): void {
+    const chance = this.#chance;
+    const choose = () => [{ contest: "mayor", candidate: chance.pick(["ann", "bob", "cyd"]) }];
+    const north = ["n-1-a", "n-2-a"];
+    const south = ["s-1-a", "s-2-a"];
+    const visits: { device: string; ballot: { voterId: string; selections: ReturnType<typeof choose> } }[] = [];
+    for (let i = 0; i < VOTERS; i++) {
+      const device = chance.pick(i % 3 === 2 ? south : north);
+      const ballot = { voterId: `voter-${i}`, selections: choose() };
+      visits.push({ device, ballot });
+      // Some try twice, at the same station or another one.
+      if (chance.next() < 0.08) {
+        visits.push({ device: chance.pick(i % 3 === 2 ? south : north), ballot: { ...ballot, selections: choose() } });
+      }
+    }
+    if (chance.next() < 0.3) visits.push({ device: "n-1-a", ballot: { voterId: "stranger", selections: choose() } });
+    const groups = new Map<string, typeof visits>();
+    for (const visit of visits) {
+      // A few come together, and their votes are sent as a batch.
+      const at = chance.next() < 0.2 ? "batch" : String(visits.indexOf(visit));
+      const key = `${visit.device}/${at}`;
+      groups.set(key, [...groups.get(key) ?? [], visit]);
+    }
+    for (const group of groups.values()) {
+      const device = this.#cast.devices.find(({ name }) => name === group[0]!.device)!;
+      this.#scheduler.after(500 + VOTING_MS * chance.next(), () => device.cast(group.map(({ ballot }) => ballot)), undefined);
+    }
+  }
+
+  #heal(): void {
+    this.#note("all is mended");
+    const { gateways, aggregators, devices, network, log, server } = this.#cast;
+    network.mend();
+    log.isUp = true;
+    Object.assign(log.faults, { before: 0, after: 0, part: 0, twice: 0 });
+    Object.assign(server.faults, { before: 0, inside: 0, after: 0 });
+    for (const { disk } of gateways) Object.assign(disk, { fails: 0, ambiguous: 0, crashes: 0, slowMs: 0, freeBytes: 1e12 });
+    const startAll = () => {
+      for (const actor of [...aggregators, ...gateways, ...devices]) actor.start();
+    };
+    startAll();
+    this.#isHealed = true;
+    const look = () => {
+      startAll();
+      void this.#check(() => this.#look());
+      if (this.#scheduler.nowMs - START_MS < VOTING_MS + SETTLE_WITHIN_MS) {
+        this.#scheduler.after(LOOK_EVERY_MS, look, undefined);
+      } else void this.#check(() => this.#notSettled());
+    };
+    this.#scheduler.after(Math.max(0, START_MS + VOTING_MS + 3_000 - this.#scheduler.nowMs), look, undefined);
+  }
+
+  /** Ends the run once everything has come to its end, with the last checks. */
+  async #look(): Promise<void> {
+    const open = await this.#openEnds();
+    if (open.length > 0 || !this.#isHealed) return;
+    await this.#atEnd();
+    this.#isDone = true;
+  }
+
+  /** What is not finished yet. */
+  async #openEnds(): Promise<string[]> {
+    const { gateways, devices, log } = this.#cast;
+    const kept = devices.reduce((sum, device) => sum + device.kept.size, 0);
+    const isLost = gateways.some(({ hasLostRecords }) => hasLostRecords);
+    const { lag, final } = await queryOne<{ lag: number; final: boolean }>(
+      this.#base.db.query,
+      `SELECT (SELECT sum(greatest(0, e.last - p.next_offset)) FROM counting.log_positions p
+         JOIN unnest($2::text::bigint[]) WITH ORDINALITY AS e (last, number) ON e.number = p.partition + 1
+         WHERE p.election = $1)::float8 AS lag,
+         EXISTS (SELECT FROM results.elections WHERE election = $1 AND final_at IS NOT NULL) AS final`,
+      [this.#election, `{${log.stored.map((records) => (records.at(-1)?.offset ?? -1) + 1).join(",")}}`],
+    );
+    return [
+      kept > 0 && !isLost && `devices keep ${kept} votes`,
+      ...gateways.map((each) => each.spooled > 0 && `${each.name} has ${each.spooled} records in its spool`),
+      ...gateways.map((each) => each.statementsDue > 0 && `${each.name} has ${each.statementsDue} statements due`),
+      lag > 0 && `${lag} records are not counted`,
+      !final && !isLost && "there is no final release",
+      isLost && this.#scheduler.nowMs < START_MS + 90_000 && "votes of a lost spool may still come",
+    ].filter((each) => each !== false);
+  }
+
+  async #notSettled(): Promise<void> {
+    const stopped = this.#cast.aggregators.map((each) => each.stopped).find((each) => each !== undefined);
+    throw new Violation(
+      `not settled ${SETTLE_WITHIN_MS / 1_000} s after voting: ${(await this.#openEnds()).join("; ")}${
+        stopped === undefined ? "" : `; counting has stopped: ${stopped}`
+      }`,
+    );
+  }
+
+  async #atEnd(): Promise<void> {
+    const { aggregators, devices, log } = this.#cast;
+    for (const aggregator of aggregators) aggregator.crash();
+    const fates = await this.#invariants.fates();
+    const kept = new Set(devices.flatMap((device) => [...device.kept.keys()]));
+    const byVoter = Map.groupBy(this.#votes.values(), ({ voterId }) => voterId);
+    for (const vote of this.#votes.values()) {
+      const { voteId, acknowledged, refused, voterId } = vote;
+      const fate = fates.get(voteId);
+      if (acknowledged && fate === undefined && !kept.has(voteId)) {
+        throw new Violation(`the acknowledged vote ${voteId} of ${voterId} is lost`);
+      }
+      if (refused && fate === "counted") throw new Violation(`the refused vote ${voteId} of ${voterId} was counted`);
+    }
+    for (const [voterId, votes] of byVoter) {
+      if (voterId === "stranger") continue;
+      const ends = votes.map(({ voteId }) => fates.get(voteId));
+      const isIn = ends.some((fate) => fate !== undefined);
+      const counted = ends.filter((fate) => fate === "counted").length;
+      if (isIn && counted !== 1) throw new Violation(`of the votes of ${voterId} ${counted} were counted: ${ends.join(", ")}`);
+      this.#counted += counted;
+    }
+    // At this scale the pure fold takes a millisecond.
+    const auditor = this.#scheduler.owner("auditor", 1);
+    const history = (await openHistory(this.#base.db.query, this.#election, MASTER))!;
+    await this.#scheduler.as(auditor, () => this.#recount(log, history));
+    for (const [voteId, fate] of [...fates].sort()) this.#note(`${voteId}: ${fate}`);
+  }
+
+  async #recount(log: SimLog, history: Parameters<Invariants["recount"]>[1]): Promise<void> {
+    await this.#invariants.recount(log.snapshot(), history);
+  }
+
+  async #afterCommit(): Promise<void> {
+    const { counted, shown } = await this.#invariants.afterCommit();
+    this.#note(`${counted} counted, ${shown} shown`);
+  }
+
+  #onKept(device: string, vote: KeptVote): void {
+    const { voterId, selections } = JSON.parse(vote.vote) as {
+      voterId: string;
+      selections: { contest: string; candidate: string }[];
+    };
+    this.#votes.set(vote.voteId, {
+      voteId: vote.voteId,
+      voterId,
+      device,
+      choices: selections.map(({ contest, candidate }) => `${contest}/${candidate}`),
+      acknowledged: false,
+      refused: false,
+    });
+  }
+
+  async #onForget(voteId: string, isRefused: boolean): Promise<void> {
+    const vote = this.#votes.get(voteId)!;
+    if (isRefused) vote.refused = true;
+    await this.#check(() => this.#invariants.onForget(vote));
+  }
+
+  /** A check reads the tables directly. What it finds ends the run. */
+  async #check(work: () => Promise<void>): Promise<void> {
+    try {
+      await this.#cast.server.audit(work);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #fail(error: unknown): void {
+    this.#violation ??= error instanceof Error ? error : new Error(String(error));
+  }
+
+  #note(line: string): void {
+    const text = `${(this.#scheduler.nowMs - START_MS).toFixed(3)} ${line}`;
+    this.#trace.push(text);
+    this.#hash = hashText(`${this.#hash}${text}`);
+  }
+}
