@@ -4,10 +4,12 @@
  *
  * @module
  */
-import type { Database } from "../../aggregator/database/database.ts";
+import { openHistory, type RegisteredHistory } from "../../aggregator/counting/history.ts";
+import type { Database, Query } from "../../aggregator/database/database.ts";
 import { createElection } from "../../aggregator/registry/elections.ts";
 import { importRoll } from "../../aggregator/registry/roll.ts";
 import type { ElectionDefinition } from "../../shared/election.ts";
+import type { RollEntry } from "../../shared/tally.ts";
 import { testVoters } from "../ballot_box.ts";
 import { openSnapshot } from "../database_snapshot.ts";
 import { MASTER, NOON_MS, testDefinition } from "../fixture.ts";
@@ -23,15 +25,30 @@ export const VOTERS = 24;
 export const THRESHOLDS = [1, 3] as const;
 
 /** See the module. */
-export type Base = Readonly<{ db: Database; reset(election: string): Promise<void> }>;
+export type Base = Readonly<{
+  db: Database;
+  elections: readonly BaseElection[];
+  /** Reads the registry, which never changes, and keeps the answers. */
+  registry: Query;
+  reset(election: string): Promise<void>;
+}>;
+
+/** An election as it was provisioned. */
+export type BaseElection = Readonly<{
+  threshold: number;
+  election: string;
+  definition: ElectionDefinition;
+  history: RegisteredHistory;
+  roll: ReadonlyMap<string, readonly RollEntry[]>;
+}>;
 
 /** The election of runs with a release threshold. */
-export function electionName(threshold: number): string {
+function electionName(threshold: number): string {
   return `sim-k${threshold}`;
 }
 
 /** The definition of such an election. */
-export function definitionOf(threshold: number): ElectionDefinition {
+function definitionOf(threshold: number): ElectionDefinition {
   return testDefinition({
     election: electionName(threshold),
     releaseThreshold: threshold,
@@ -44,11 +61,17 @@ export function definitionOf(threshold: number): ElectionDefinition {
 /** Opens the database and provisions the elections. */
 export async function openBase(): Promise<Base> {
   const db = await openSnapshot("migrated");
+  const elections: BaseElection[] = [];
   for (const threshold of THRESHOLDS) {
     const before = new Date(START_MS - 7_200_000);
-    await createElection(db, definitionOf(threshold), MASTER, before);
-    await importRoll(db, electionName(threshold), MASTER, testVoters(VOTERS), () => before.getTime());
+    const election = electionName(threshold);
+    const definition = definitionOf(threshold);
+    await createElection(db, definition, MASTER, before);
+    await importRoll(db, election, MASTER, testVoters(VOTERS), () => before.getTime());
+    const history = (await openHistory(db.query, election, MASTER))!;
+    elections.push({ threshold, election, definition, history, roll: await readRoll(db, election) });
   }
+  const answers = new Map<string, Promise<object[]>>();
   const tables = await db.query<{ name: string }>(
     `SELECT format('%I.%I', table_schema, table_name) AS name FROM information_schema.columns
      JOIN information_schema.tables USING (table_schema, table_name)
@@ -66,6 +89,13 @@ export async function openBase(): Promise<Base> {
     END $$`);
   return {
     db,
+    elections,
+    registry: (sql, params) => {
+      const key = `${sql}\n${JSON.stringify(params)}`;
+      let answer = answers.get(key);
+      if (answer === undefined) answers.set(key, answer = db.query(sql, params));
+      return answer as Promise<never[]>;
+    },
     async reset(election) {
       await db.transaction(async (query) => {
         await query(TAMPER);
@@ -73,4 +103,13 @@ export async function openBase(): Promise<Base> {
       });
     },
   };
+}
+
+async function readRoll(db: Database, election: string): Promise<Map<string, RollEntry[]>> {
+  const rows = await db.query<Omit<RollEntry, "struckRevision" | "struckAtMs">>(
+    `SELECT encode(voter_key, 'hex') AS "voterKey", revision::float8 AS revision, region, station,
+       age_group AS "ageGroup", gender FROM counting.roll WHERE election = $1`,
+    [election],
+  );
+  return Map.groupBy(rows.map((row) => ({ ...row, struckRevision: null, struckAtMs: null })), ({ voterKey }) => voterKey);
 }

@@ -4,6 +4,8 @@
  * @module
  */
 import { Registry } from "prom-client";
+import type { OutcomeDelta } from "../../aggregator/counting/count_records.ts";
+import { ElectionCount } from "../../aggregator/counting/election_count.ts";
 import { openHistory } from "../../aggregator/counting/history.ts";
 import { type Databases, oneForAll } from "../../aggregator/database/database.ts";
 import { DatabaseWatch } from "../../aggregator/database/watch.ts";
@@ -29,6 +31,8 @@ export type AggregatorOptions = Readonly<{
   network: Network;
   server: SimServer;
   log: SimLog;
+  /** Whether it publishes: the model of the database cannot. */
+  publishes: boolean;
   trace(line: string): void;
 }>;
 
@@ -41,7 +45,7 @@ export class SimAggregator {
   owner: Owner | undefined;
   readonly #options: AggregatorOptions;
   #stop = new AbortController();
-  #runner: ElectionRunner | undefined;
+  #runner: ElectionRunner | ElectionCount | undefined;
   #runs = 0;
 
   constructor(options: AggregatorOptions) {
@@ -85,7 +89,7 @@ export class SimAggregator {
   }
 
   async #run(owner: Owner): Promise<void> {
-    const { election, server, log, network, trace } = this.#options;
+    const { election, server, log, network, publishes, trace } = this.#options;
     const { signal } = this.#stop;
     const databases: Databases = {
       ...oneForAll(new SimDatabase(server, owner)),
@@ -96,11 +100,11 @@ export class SimAggregator {
     const watch = new DatabaseWatch({ databases, signal });
     this.#serve(owner, databases);
     const publisher = new Publisher({ db: databases.publishing, signal });
-    const running = [watch.run(), publisher.run()];
+    const running = [watch.run(), ...publishes ? [publisher.run()] : []];
     while (!signal.aborted && this.#runner === undefined) {
       try {
         const history = (await openHistory(databases.reading.query, election, MASTER))!;
-        this.#runner = new ElectionRunner({
+        const options = {
           databases,
           databaseState: watch,
           log: log.open(),
@@ -108,17 +112,18 @@ export class SimAggregator {
           gate: BALLOT_BOX_GATE,
           now: Date.now,
           signal,
-          onCounted: (outcomes) =>
+          onCounted: (outcomes: readonly OutcomeDelta[]) =>
             trace(`${owner.name} counted ${outcomes.map(({ fate, reason, records }) => `${fate}/${reason}×${records}`)}`),
-          onReleased: (releases) => trace(`${owner.name} released ${releases}`),
-          onFault: (what, error) => trace(`${owner.name}: ${what}: ${(error as Error).message}`),
-        });
+          onReleased: (releases: number) => trace(`${owner.name} released ${releases}`),
+          onFault: (what: string, error: unknown) => trace(`${owner.name}: ${what}: ${(error as Error).message}`),
+        };
+        this.#runner = publishes ? new ElectionRunner(options) : new ElectionCount(options);
       } catch {
         await delay(OPEN_AGAIN_MS, undefined, { signal }).catch(() => {});
       }
     }
     if (this.#runner !== undefined) {
-      publisher.add(this.#runner);
+      if (this.#runner instanceof ElectionRunner) publisher.add(this.#runner);
       running.push(this.#runner.run());
     }
     await Promise.all(running);

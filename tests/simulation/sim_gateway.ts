@@ -62,6 +62,8 @@ export class SimGateway {
   #runs = 0;
   #copies = 0;
   #diskFreeAtMs = 0;
+  /** The process has ended in the middle of a commit, and its file is still open. */
+  #isDying = false;
 
   constructor(options: GatewayOptions) {
     this.#options = options;
@@ -86,7 +88,7 @@ export class SimGateway {
   }
 
   start(): void {
-    if (this.isUp) return;
+    if (this.isUp || this.#isDying) return;
     const { scheduler, network, trace } = this.#options;
     const owner = this.owner = scheduler.owner(this.name, ++this.#runs, this.clockAheadMs);
     this.#stop = new AbortController();
@@ -213,7 +215,9 @@ export class SimGateway {
     if (isWritten) db.exec("COMMIT");
     if (dies) {
       this.owner!.alive = false;
+      this.#isDying = true;
       scheduler.after(0, () => {
+        this.#isDying = false;
         this.owner!.alive = true;
         this.crash();
       }, undefined);

@@ -19,8 +19,10 @@ import { currentOwner, delay, type Owner, type Scheduler } from "./virtual_time.
 /** Probabilities of one append: an error before it, after it, after some of it; and all of it twice. */
 export type LogFaults = { before: number; after: number; part: number; twice: number };
 
-/** How long a consumer waits for new records, in milliseconds. */
-const POLL_MS = 40;
+/** How long a consumer waits until it delivers records again that waited for others, in milliseconds. */
+const AGAIN_MS = 40;
+/** How long a consumer waits for new records, at the most, in milliseconds. */
+const POLL_MS = 1_000;
 /** How long a client waits for the answer of a log that it does not reach, in milliseconds. */
 const GIVE_UP_MS = 2_000;
 
@@ -37,6 +39,7 @@ export class SimLog {
   readonly ends: number[];
   readonly committed: number[];
   members: Member[] = [];
+  #waiting: (() => void)[] = [];
 
   constructor(
     readonly partitions: number,
@@ -83,7 +86,23 @@ export class SimLog {
       if (this.chance.next() < 0.05) this.ends[partition]! += 1 + this.chance.below(2);
       this.stored[partition]!.push({ ...record, offset: this.ends[partition]!++, appendedAtMs });
     }
+    this.#wake();
     this.trace(`log: ${records.map(({ kind, partition }) => `${kind}@${partition}`).join(" ")}`);
+  }
+
+  /** Waits until something may have come, or the signal aborts. */
+  async wait(signal: AbortSignal): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, POLL_MS);
+    const owner = currentOwner();
+    this.#waiting.push(() => void this.scheduler.after(this.network.latencyMs(), resolve, owner));
+    signal.addEventListener("abort", () => resolve(), { once: true });
+    await promise;
+    clearTimeout(timer);
+  }
+
+  #wake(): void {
+    for (const wake of this.#waiting.splice(0)) wake();
   }
 
   /** Deletes the front of a partition, as a topic's retention does. */
@@ -113,6 +132,7 @@ export class SimLog {
   /** Gives the partitions to those who live. What a member has taken and another has now, both may count for a while. */
   share(): void {
     this.members = this.members.filter(({ owner }) => owner.alive);
+    this.#wake();
     for (const member of this.members) member.partitions = new Set();
     if (this.members.length === 0) return;
     const first = this.chance.below(this.members.length);
@@ -198,19 +218,22 @@ class LogClient implements VoteLog {
       else if (next === undefined && log.ends[partition]! > 0) {
         await this.#reach();
         next = await consumer.take(partition);
+        continue;
       } else if (next !== undefined && log.ends[partition]! > next) {
         const records = await this.read(partition, next, Math.min(batchRecords, 1 + log.chance.below(20)));
         if (signal.aborted || isOver()) return;
-        if (records.length > 0 && await consumer.batch(partition, records) !== "again") {
+        const verdict = records.length > 0 ? await consumer.batch(partition, records) : "again";
+        if (verdict === "again") await delay(AGAIN_MS, undefined, { signal }).catch(() => {});
+        else {
           next = records.at(-1)!.offset + 1;
           // A member that was cut off commits nothing.
           if (member.partitions.has(partition) && !log.network.isCut(this.owner.name, "log")) {
             log.committed[partition] = next;
           }
-          continue;
         }
+        continue;
       }
-      await delay(POLL_MS, undefined, { signal }).catch(() => {});
+      await log.wait(signal);
     }
   }
 

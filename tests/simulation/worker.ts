@@ -23,7 +23,6 @@ try {
     console.log(JSON.stringify({ ...result, lines: trace.length, ms: Math.round(cpuMs() - beganMs) }));
     await Deno.remove(`${directory}/${seed}`, { recursive: true });
   }
-  for (const [q, [n, ms]] of [...(globalThis as any).st].sort((a: any, b: any) => b[1][1] - a[1][1]).slice(0, 40)) console.log(n, Math.round(ms), q.slice(0, 110).replace(/\s+/g, ' '));
 } finally {
   await Deno.remove(directory, { recursive: true });
 }
