@@ -95,7 +95,7 @@ export class Network {
             if (host.owner.alive) this.#scheduler.after(this.latencyMs(), () => reject(error), owner);
           });
         });
-      }, undefined);
+      }, null);
     send(true);
     if (this.faults.twice > 0 && this.#chance.next() < this.faults.twice) send(false);
     return promise;

@@ -36,6 +36,8 @@ export type AggregatorOptions = Readonly<{
   trace(line: string): void;
 }>;
 
+/** How long a process may take to stop before it is killed, in milliseconds. */
+const KILL_AFTER_MS = 5_000;
 /** How long until an aggregator that could not start tries again, in milliseconds. */
 const OPEN_AGAIN_MS = 1_000;
 
@@ -86,6 +88,11 @@ export class SimAggregator {
     if (this.owner?.alive !== true) return;
     this.#options.trace(`${this.name} stops`);
     this.#stop.abort();
+    // As whoever stops a process does with one that does not end.
+    const owner = this.owner;
+    this.#options.scheduler.after(KILL_AFTER_MS, () => {
+      if (owner === this.owner) this.crash();
+    }, null);
   }
 
   async #run(owner: Owner): Promise<void> {

@@ -89,7 +89,7 @@ export class SimDevice {
     const { scheduler } = this.#options;
     const client = this.#client;
     if (!this.isUp || client === undefined) {
-      scheduler.after(VOTER_WAITS_MS, () => this.cast(ballots), undefined);
+      scheduler.after(VOTER_WAITS_MS, () => this.cast(ballots), null);
       return;
     }
     scheduler.as(this.owner, () => void this.#cast(client, ballots));

@@ -131,7 +131,7 @@ export class SimGateway {
     this.#options.scheduler.as(owner, () => {
       void this.#client!.drain(DRAIN_MS).then(() => {
         owner.alive = false;
-        this.#options.scheduler.after(200, () => this.start(), undefined);
+        this.#options.scheduler.after(200, () => this.start(), null);
       });
     });
   }
@@ -220,7 +220,7 @@ export class SimGateway {
         this.#isDying = false;
         this.owner!.alive = true;
         this.crash();
-      }, undefined);
+      }, null);
       throw new Error("the process has ended");
     }
     if (fate > 1 - ambiguous) throw new Error("disk I/O error");

@@ -70,11 +70,11 @@ export class Scheduler {
     return currentOwner()?.random ?? this.#setup;
   }
 
-  /** Calls `work` after so many milliseconds as its owner, unless that has crashed by then. */
-  after(ms: number, work: () => void, owner: Owner | undefined = currentOwner()): number {
+  /** Calls `work` after so many milliseconds as its owner, unless that has crashed by then. `null`: as nobody. */
+  after(ms: number, work: () => void, owner: Owner | undefined | null = currentOwner()): number {
     const number = ++this.#number;
     const atMs = this.nowMs + (ms > 0 ? ms : 0);
-    const event = { atMs, tie: this.#ties.next(), number, owner, work };
+    const event = { atMs, tie: this.#ties.next(), number, owner: owner ?? undefined, work };
     this.#byNumber.set(number, event);
     push(this.#heap, event);
     return number;

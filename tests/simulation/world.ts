@@ -185,7 +185,7 @@ class World {
     const { gateways, aggregators, devices } = this.#cast;
     const scheduler = this.#scheduler;
     for (const actor of [...aggregators, ...gateways, ...devices]) {
-      scheduler.after(200 * this.#chance.next(), () => actor.start(), undefined);
+      scheduler.after(200 * this.#chance.next(), () => actor.start(), null);
     }
     this.#planVoters();
     const { faults, healMs } = planFaults(seededRandom(this.#seed, "faults"));
@@ -194,10 +194,10 @@ class World {
       scheduler.after(atMs - START_MS, () => {
         this.#note(`fault: ${kind} for ${Math.round(forMs)} ms`);
         const end = beginFault(kind, this.#cast, chance);
-        scheduler.after(Math.min(forMs, healMs - scheduler.nowMs), end, undefined);
-      }, undefined);
+        scheduler.after(Math.min(forMs, healMs - scheduler.nowMs), end, null);
+      }, null);
     }
-    scheduler.after(healMs + 1 - START_MS, () => this.#heal(), undefined);
+    scheduler.after(healMs + 1 - START_MS, () => this.#heal(), null);
   }
 
   #planVoters(): void {
@@ -225,7 +225,7 @@ class World {
     }
     for (const group of groups.values()) {
       const device = this.#cast.devices.find(({ name }) => name === group[0]!.device)!;
-      this.#scheduler.after(500 + VOTING_MS * chance.next(), () => device.cast(group.map(({ ballot }) => ballot)), undefined);
+      this.#scheduler.after(500 + VOTING_MS * chance.next(), () => device.cast(group.map(({ ballot }) => ballot)), null);
     }
   }
 
@@ -246,10 +246,10 @@ class World {
       startAll();
       void this.#check(() => this.#look());
       if (this.#scheduler.nowMs - START_MS < VOTING_MS + SETTLE_WITHIN_MS) {
-        this.#scheduler.after(LOOK_EVERY_MS, look, undefined);
+        this.#scheduler.after(LOOK_EVERY_MS, look, null);
       } else void this.#check(() => this.#notSettled());
     };
-    this.#scheduler.after(Math.max(0, START_MS + VOTING_MS + 3_000 - this.#scheduler.nowMs), look, undefined);
+    this.#scheduler.after(Math.max(0, START_MS + VOTING_MS + 3_000 - this.#scheduler.nowMs), look, null);
   }
 
   /** Ends the run once everything has come to its end, with the last checks. */
@@ -269,8 +269,9 @@ class World {
     const lag = log.stored.reduce((sum, records, partition) =>
       sum + records.filter(({ offset }) => offset >= positions[partition]!).length, 0);
     const final = await this.#tables.isFinal();
+    const keeps = devices.filter((device) => device.kept.size > 0).map(({ name, kept }) => `${name}: ${[...kept.keys()]}`);
     return [
-      kept > 0 && !isLost && `devices keep ${kept} votes`,
+      kept > 0 && !isLost && `devices keep ${kept} votes (${keeps.join("; ")})`,
       ...gateways.map((each) => each.spooled > 0 && `${each.name} has ${each.spooled} records in its spool`),
       ...gateways.map((each) => each.statementsDue > 0 && `${each.name} has ${each.statementsDue} statements due`),
       lag > 0 && `${lag} records are not counted`,
