@@ -21,6 +21,8 @@ class ConnectionBroken extends Error {
 const IS_READ = /^\s*(?:SELECT|WITH RECURSIVE)\b/;
 const IS_OF_TIME = /now\(\)|clock_timestamp|pg_try_advisory|nextval/i;
 const IS_OF_LEASES = /counting\.(?:leases|log_ends)\b/;
+/** How often a connection tries again to get through, in milliseconds. */
+const RETRANSMIT_MS = 200;
 /** Answers that are kept until something is written. */
 const MAX_KEPT = 500;
 
@@ -136,13 +138,12 @@ export class SimDatabase implements Database {
     return result;
   }
 
-  /** One way. A program that has crashed, or whose link is cut, waits forever; the latter until it gives the connection up. */
+  /** One way. A program that has crashed waits forever; one whose link is cut, until it is mended. */
   async #reach(): Promise<void> {
     const { scheduler, network } = this.#server;
-    const never = () => new Promise<never>(() => {});
-    if (!this.#owner.alive) await never();
+    if (!this.#owner.alive) await new Promise<never>(() => {});
     await scheduler.sleep(network.latencyMs() / 4);
-    if (network.isCut(this.#owner.name, "database")) await never();
+    while (network.isCut(this.#owner.name, "database")) await scheduler.sleep(RETRANSMIT_MS);
   }
 }
 

@@ -8,6 +8,7 @@ import { openHistory } from "../../aggregator/counting/history.ts";
 import { judgeEntries } from "../../aggregator/counting/judged.ts";
 import { recount } from "../../aggregator/counting/recount.ts";
 import { type Database, queryOne } from "../../aggregator/database/database.ts";
+import { BALLOT_BOX_GATE } from "../../aggregator/results/final_gate.ts";
 import type { VoteLog } from "../../shared/log/vote_log.ts";
 import { outcomeName } from "../../shared/outcome.ts";
 import { countRecord, emptyCount, type Participations, type RollEntry } from "../../shared/tally.ts";
@@ -35,7 +36,8 @@ export type Tables = Readonly<{
   fates(): Promise<Map<string, string>>;
   /** Where counting stands on each partition. */
   positions(): Promise<number[]>;
-  isFinal(): Promise<boolean>;
+  /** Why there is no final release, if there is none. */
+  notFinal(): Promise<string | undefined>;
   /** Where a recount by the pure fold differs. */
   recount(log: VoteLog): Promise<string[]>;
 }>;
@@ -77,9 +79,11 @@ export function sqlTables(db: Database, election: string): Tables {
       );
       return rows.map(({ next }) => next);
     },
-    async isFinal() {
+    async notFinal() {
       const rows = await db.query("SELECT 1 FROM results.elections WHERE election = $1 AND final_at IS NOT NULL", [election]);
-      return rows.length > 0;
+      if (rows.length > 0) return undefined;
+      const answer = await BALLOT_BOX_GATE.finalAllowed(db.query, election);
+      return answer.allowed ? "nothing keeps it" : answer.reason;
     },
     async recount(log) {
       const history = (await openHistory(db.query, election, MASTER))!;
@@ -115,7 +119,7 @@ export function modelTables({ election, history, roll }: BaseElection, db: Model
       return Promise.resolve(fates);
     },
     positions: () => Promise.resolve([...db.model.positions.values()].map(({ nextOffset }) => nextOffset)),
-    isFinal: () => Promise.resolve(true),
+    notFinal: () => Promise.resolve(undefined),
     async recount(log) {
       const { outcomes, participations } = await fold(log, history, (key) => roll.get(key) ?? []);
       const differences: string[] = [];

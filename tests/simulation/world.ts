@@ -263,19 +263,21 @@ class World {
   /** What is not finished yet. */
   async #openEnds(): Promise<string[]> {
     const { gateways, devices, log } = this.#cast;
-    const kept = devices.reduce((sum, device) => sum + device.kept.size, 0);
+    // What is rejected through one gateway only, or held, its device keeps until officials decide.
+    const fates = await this.#tables.fates();
+    const isOpen = (voteId: string) => !["rejected", "held"].includes(fates.get(voteId) ?? "");
+    const keeps = devices.flatMap(({ name, kept }) => [...kept.keys()].filter(isOpen).map((voteId) => `${name}: ${voteId}`));
     const isLost = gateways.some(({ hasLostRecords }) => hasLostRecords);
     const positions = await this.#tables.positions();
     const lag = log.stored.reduce((sum, records, partition) =>
       sum + records.filter(({ offset }) => offset >= positions[partition]!).length, 0);
-    const final = await this.#tables.isFinal();
-    const keeps = devices.filter((device) => device.kept.size > 0).map(({ name, kept }) => `${name}: ${[...kept.keys()]}`);
+    const final = await this.#tables.notFinal();
     return [
-      kept > 0 && !isLost && `devices keep ${kept} votes (${keeps.join("; ")})`,
+      keeps.length > 0 && !isLost && `devices keep ${keeps.join(", ")}`,
       ...gateways.map((each) => each.spooled > 0 && `${each.name} has ${each.spooled} records in its spool`),
       ...gateways.map((each) => each.statementsDue > 0 && `${each.name} has ${each.statementsDue} statements due`),
       lag > 0 && `${lag} records are not counted`,
-      !final && !isLost && "there is no final release",
+      final !== undefined && !isLost && `there is no final release: ${final}`,
       isLost && this.#scheduler.nowMs < START_MS + 90_000 && "votes of a lost spool may still come",
     ].filter((each) => each !== false);
   }
