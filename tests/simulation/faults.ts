@@ -26,6 +26,7 @@ const KINDS = {
   fullDisk: 1,
   gatewayClock: 1,
   rebalance: 1,
+  deletedFront: 0.2,
 } as const;
 type Kind = keyof typeof KINDS;
 
@@ -41,7 +42,7 @@ const LONGEST_FAULT_MS = 9_000;
 
 /** Chooses the faults of a run. */
 export function planFaults(chance: Random): Plan {
-  const weighted = Object.entries(KINDS).flatMap(([kind, weight]) => Array<Kind>(weight).fill(kind as Kind));
+  const weighted = Object.entries(KINDS).flatMap(([kind, weight]) => Array<Kind>(10 * weight).fill(kind as Kind));
   const healMs = START_MS + 15_000 + chance.next() * (ACCEPTS_UNTIL_MS - START_MS - 10_000);
   const faults = Array.from({ length: chance.below(MAX_FAULTS + 1) }, () => ({
     atMs: START_MS + chance.next() * (healMs - START_MS),
@@ -98,6 +99,11 @@ export function beginFault(kind: Kind, cast: Cast, chance: Random): () => void {
       const upTo = () => 0.3 * chance.next();
       Object.assign(server.faults, { before: upTo(), inside: upTo(), after: upTo() });
       return () => Object.assign(server.faults, { before: 0, inside: 0, after: 0 });
+    }
+    case "deletedFront": {
+      const partition = chance.below(log.partitions);
+      log.deleteBefore(partition, log.ends[partition]!);
+      return () => {};
     }
     case "rebalance":
       log.share();

@@ -68,12 +68,14 @@ export class Invariants {
    *
    * @param kept Votes that devices keep.
    * @param isOnRoll Whether a voter may vote.
+   * @param publishesAll Whether the final release shows everything, because nothing came after it.
    */
   async atEnd(
     votes: readonly LedgerVote[],
     kept: ReadonlySet<string>,
     isOnRoll: (voterId: string) => boolean,
     log: VoteLog,
+    publishesAll: boolean,
   ): Promise<Map<string, string>> {
     const fates = await this.#tables.fates();
     for (const { voteId, voterId, acknowledged, refused } of votes) {
@@ -90,6 +92,10 @@ export class Invariants {
       if (counted !== expected) {
         throw new Violation(`${counted} votes of ${voterId} were counted instead of ${expected}: ${ends.join(", ")}`);
       }
+    }
+    const { counted, shown } = await this.#tables.sums(this.#threshold);
+    if (publishesAll && shown !== counted) {
+      throw new Violation(`${shown} of ${counted} counted voters are shown after the final release`);
     }
     const differences = await this.#tables.recount(log);
     if (differences.length > 0) throw new Violation(`the recount differs: ${differences.join("; ")}`);

@@ -52,6 +52,8 @@ export class SimDevice {
   clockAheadMs = 0;
   owner: Owner | undefined;
   readonly kept = new Map<string, KeptVote>();
+  /** Kept votes that every gateway has refused when they were sent again: an operator is told. */
+  readonly refusedAgain = new Set<string>();
   readonly #options: DeviceOptions;
   readonly #answers = new Map<string, ReceiptAnswer>();
   #client: DeviceClient | undefined;
@@ -127,6 +129,9 @@ export class SimDevice {
       random: { next: () => owner.random.next() },
       uuid: () => seededUuid(owner.random),
       limits: LIMITS,
+      onTrouble: (trouble) => {
+        if (trouble.kind === "refused") this.refusedAgain.add(trouble.voteId);
+      },
       onOutcome: (answer) => {
         this.#answers.set(answer.voteId, answer);
         trace(`${this.name}: ${answer.voteId} is ${answer.outcome} ${answer.reason ?? ""}`);

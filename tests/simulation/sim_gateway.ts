@@ -12,6 +12,7 @@ import { gatewayMetrics } from "../../gateway/metrics.ts";
 import { Spool } from "../../gateway/spool.ts";
 import { SpoolClient } from "../../gateway/spool_client.ts";
 import { SpoolHost } from "../../gateway/spool_host.ts";
+import type { Receipt } from "../../shared/receipt.ts";
 import type { GatewayFile } from "../../shared/sync.ts";
 import type { Random } from "../../simulator/random.ts";
 import { RateLimiter } from "../../web/rate.ts";
@@ -55,7 +56,12 @@ export class SimGateway {
   /** Whether its disk was replaced by an older copy. */
   hasLostRecords = false;
   owner: Owner | undefined;
+  /** Told when more votes were acknowledged than its disk ever had records. */
+  onUndurable: (acknowledged: number, durable: number) => void = () => {};
   readonly #options: GatewayOptions;
+  readonly #acknowledged = new Set<string>();
+  /** Records that were ever committed, by the numbers of its sender keys. */
+  #durable = 0;
   #spool: Spool | undefined;
   #client: SpoolClient | undefined;
   #stop = new AbortController();
@@ -181,9 +187,27 @@ export class SimGateway {
     });
     network.hosts.set(this.name, {
       owner,
-      handle: async (request) => await app.fetch(request, { address: "10.0.0.1" }),
+      handle: async (request) => {
+        const response = await app.fetch(request, { address: "10.0.0.1" });
+        if (owner.alive && (response.status === 202 || response.status === 207)) await this.#noteReceipts(response.clone());
+        return response;
+      },
     });
     void this.#follow(store, news, chance);
+  }
+
+  /** A receipt promises that the vote is on the disk. */
+  async #noteReceipts(response: Response): Promise<void> {
+    const { receipt, results = [] } = await response.json() as {
+      receipt?: Receipt;
+      results?: readonly { receipt?: Receipt }[];
+    };
+    for (const each of [receipt, ...results.map((result) => result.receipt)]) {
+      if (each !== undefined) this.#acknowledged.add(each.voteId);
+    }
+    const acknowledged = this.#acknowledged.size;
+    // An older copy of the disk knows of fewer.
+    if (!this.hasLostRecords && acknowledged > this.#durable) this.onUndurable(acknowledged, this.#durable);
   }
 
   /** Syncs as gateway/main.ts does. */
@@ -212,7 +236,11 @@ export class SimGateway {
     if (fate < fails) throw new Error("disk I/O error");
     const dies = chance.next() < crashes;
     const isWritten = !dies || chance.next() < 0.5;
-    if (isWritten) db.exec("COMMIT");
+    if (isWritten) {
+      db.exec("COMMIT");
+      const { taken } = db.prepare("SELECT coalesce(sum(sequence), 0) AS taken FROM sender_keys").get() as { taken: number };
+      this.#durable = taken;
+    }
     if (dies) {
       this.owner!.alive = false;
       this.#isDying = true;

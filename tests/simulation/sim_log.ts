@@ -34,12 +34,18 @@ export class SimLog {
   clockAheadMs = 0;
   isUp = true;
   identity = "log-1";
+  /** Whether records were deleted from its front, read or not. */
+  hasLostFront = false;
   readonly stored: StoredRecord[][];
   readonly starts: number[];
   readonly ends: number[];
   readonly committed: number[];
   members: Member[] = [];
+  /** Told of a number that a sender key has given to two records. */
+  onReused: (number: string) => void = () => {};
   #waiting: (() => void)[] = [];
+  /** The signature under each sender key's number. */
+  readonly #numbers = new Map<string, string>();
 
   constructor(
     readonly partitions: number,
@@ -81,7 +87,11 @@ export class SimLog {
   put(records: readonly PlacedRecord[]): void {
     const appendedAtMs = Math.floor(this.scheduler.nowMs + this.clockAheadMs);
     for (const record of records) {
-      const { partition } = record;
+      const { partition, kind, senderKey, sequence, signature } = record;
+      const number = `${kind} ${senderKey.toHex().slice(0, 8)}/${sequence}`;
+      const signed = signature.toHex();
+      if ((this.#numbers.get(number) ?? signed) !== signed && kind === "vote") this.onReused(number);
+      this.#numbers.set(number, signed);
       // A broker keeps some offsets for itself.
       if (this.chance.next() < 0.05) this.ends[partition]! += 1 + this.chance.below(2);
       this.stored[partition]!.push({ ...record, offset: this.ends[partition]!++, appendedAtMs });
@@ -107,14 +117,9 @@ export class SimLog {
 
   /** Deletes the front of a partition, as a topic's retention does. */
   deleteBefore(partition: number, offset: number): void {
+    this.hasLostFront = true;
     this.stored[partition] = this.stored[partition]!.filter((each) => each.offset >= offset);
     this.starts[partition] = offset;
-  }
-
-  /** Loses the end of a partition. */
-  truncate(partition: number, end: number): void {
-    this.stored[partition] = this.stored[partition]!.filter((each) => each.offset < end);
-    this.ends[partition] = end;
   }
 
   join(owner: Owner): Member {

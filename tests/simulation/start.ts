@@ -10,8 +10,10 @@ import type { Run } from "./world.ts";
 /** What a run came to, without its trace, and how long it took all in all. */
 export type Result = Omit<Run, "trace"> & Readonly<{ lines: number; ms: number }>;
 
-/** Where the program that is simulated lies: this repository, or a copy of it with a fault. */
-export const ROOT: URL = new URL("../../", import.meta.url);
+/** A change of a module's text: its path in the repository, what stands there, and what stands in its place. */
+export type Patch = readonly [path: string, from: string, to: string];
+
+const ROOT: URL = new URL("../../", import.meta.url);
 
 /**
  * Runs seeds `from`, `from + step` and so on, in one process.
@@ -19,14 +21,15 @@ export const ROOT: URL = new URL("../../", import.meta.url);
  * @param onLine Told of each line of a trace.
  */
 export async function runSeeds(
-  root: URL,
   seeds: Readonly<{ from: number; step: number; count: number }>,
+  patches: readonly Patch[],
   onResult: (result: Result) => boolean | void,
   onLine?: (line: string) => void,
 ): Promise<void> {
-  const map = await writeImportMap(root);
+  const directory = await Deno.makeTempDir({ prefix: "simulation-" });
+  const map = await writeImportMap(directory, patches);
   const { from, step, count } = seeds;
-  const path = (name: string) => new URL(name, root).pathname;
+  const path = (name: string) => new URL(name, ROOT).pathname;
   const child = new Deno.Command(Deno.execPath(), {
     args: [
       ...["run", "-A", "--no-check", "--quiet", "--config", path("deno.json"), "--import-map", map],
@@ -46,17 +49,32 @@ export async function runSeeds(
     }
   }
   const { success } = await child.status;
-  await Deno.remove(map);
+  await Deno.remove(directory, { recursive: true });
   if (!success && !isEnough) throw new Error(`the simulation failed: ${(await stderr).slice(-2_000)}`);
   await stderr;
 }
 
-async function writeImportMap(root: URL): Promise<string> {
-  const { imports } = JSON.parse(await Deno.readTextFile(new URL("deno.json", root))) as { imports: Record<string, string> };
-  const map = { imports: { ...imports, "node:timers/promises": new URL("tests/simulation/timers_promises.ts", root).href } };
-  const path = await Deno.makeTempFile({ prefix: "simulation-", suffix: ".json" });
-  await Deno.writeTextFile(path, JSON.stringify(map));
-  return path;
+/** Virtual timers in the place of real ones, and patched modules in the place of those that they are made from. */
+async function writeImportMap(directory: string, patches: readonly Patch[]): Promise<string> {
+  const config = JSON.parse(await Deno.readTextFile(new URL("deno.json", ROOT))) as { imports: Record<string, string> };
+  const imports: Record<string, string> = { ...config.imports, "node:timers/promises": new URL("timers_promises.ts", import.meta.url).href };
+  for (const [path, own] of Map.groupBy(patches, ([path]) => path)) {
+    const url = new URL(path, ROOT);
+    let text = await Deno.readTextFile(url);
+    for (const [, from, to] of own) {
+      const parts = text.split(from);
+      if (parts.length !== 2) throw new Error(`Cannot patch ${path}: the text must stand there once: ${from}`);
+      text = parts.join(to);
+    }
+    // The module lies elsewhere, so what it imports is named in full.
+    text = text.replaceAll(/(from |import\()"(\.{1,2}\/[^"]+)"/g, (_, before, name) => `${before}"${new URL(name, url).href}"`);
+    const patched = `${directory}/${path.replaceAll("/", "+")}`;
+    await Deno.writeTextFile(patched, text);
+    imports[url.href] = `file://${patched}`;
+  }
+  const map = `${directory}/import_map.json`;
+  await Deno.writeTextFile(map, JSON.stringify({ imports }));
+  return map;
 }
 
 /** Runs seeds in as many processes as are given. Returns the results by seed, in their order. */
@@ -69,7 +87,7 @@ export async function runInProcesses(
   const { from, count } = seeds;
   const used = Math.min(processes, count);
   await Promise.all(Array.from({ length: used }, (_, i) =>
-    runSeeds(ROOT, { from: from + i, step: used, count: Math.ceil((count - i) / used) }, (result) => {
+    runSeeds({ from: from + i, step: used, count: Math.ceil((count - i) / used) }, [], (result) => {
       results.push(result);
       onResult(result);
     })));

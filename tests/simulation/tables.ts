@@ -119,7 +119,19 @@ export function modelTables({ election, history, roll }: BaseElection, db: Model
       return Promise.resolve(fates);
     },
     positions: () => Promise.resolve([...db.model.positions.values()].map(({ nextOffset }) => nextOffset)),
-    notFinal: () => Promise.resolve(undefined),
+    notFinal() {
+      const { senderKeys, sequences } = db.model;
+      const read = new Map<string, number>();
+      for (const [name, numbers] of sequences) {
+        const key = name.split("/")[1]!;
+        read.set(key, (read.get(key) ?? 0) + numbers.replaceAll("0", "").length);
+      }
+      const open = [...senderKeys.values()].filter(({ stated }) => stated === null).length;
+      const missing = [...senderKeys].reduce((sum, [key, { stated }]) => sum + Math.max(0, (stated ?? 0) - (read.get(key) ?? 0)), 0);
+      return Promise.resolve(
+        open + missing === 0 ? undefined : `${open} sender keys have no statement, ${missing} stated numbers were not read`,
+      );
+    },
     async recount(log) {
       const { outcomes, participations } = await fold(log, history, (key) => roll.get(key) ?? []);
       const differences: string[] = [];

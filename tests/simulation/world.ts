@@ -51,6 +51,8 @@ export const SQL_EVERY = 25;
 /** How long after everything was mended all votes must have an outcome, in milliseconds. */
 const SETTLE_WITHIN_MS = 240_000;
 const LOOK_EVERY_MS = 1_000;
+/** How far the clocks of two devices may be apart, in milliseconds. */
+const FARTHEST_DEVICE_CLOCK_MS = 2_000_000;
 /** Who is not on the roll, and votes. */
 const STRANGER = "stranger";
 /** When the last voters come: a moment before the stations close. */
@@ -131,6 +133,7 @@ class World {
     const chance = (name: string) => seededRandom(this.#seed, name);
     const network = new Network(scheduler, chance("network"), trace);
     const log = new SimLog(definition.partitions, scheduler, network, chance("log"), trace);
+    log.onReused = (number) => this.#fail(new Violation(`number ${number} stands on the log for two records`));
     const server = new SimServer(db, scheduler.owner("database", 1), scheduler, network, chance("database"));
     server.onCommit = () => this.#check(() => this.#afterCommit());
     const names = ["a-1", "a-2"].slice(0, 1 + this.#chance.below(2));
@@ -150,7 +153,10 @@ class World {
           manifestKey: manifestKeyPair(MASTER, election).publicKey.toHex(),
         }],
       };
-      return new SimGateway({ file, directory: `${directory}/${id}`, scheduler, network, log, chance: chance(id), trace });
+      const gateway = new SimGateway({ file, directory: `${directory}/${id}`, scheduler, network, log, chance: chance(id), trace });
+      gateway.onUndurable = (acknowledged, durable) =>
+        this.#fail(new Violation(`${id} acknowledged ${acknowledged} votes, and has made ${durable} durable`));
+      return gateway;
     });
     const links: [string, string][] = [["g-1", "log"], ["g-2", "log"]];
     for (const name of names) {
@@ -184,6 +190,9 @@ class World {
   #plan(): void {
     const { gateways, aggregators, devices } = this.#cast;
     const scheduler = this.#scheduler;
+    for (const device of devices) {
+      if (this.#chance.next() < 0.1) device.clockAheadMs = (this.#chance.next() - 0.5) * FARTHEST_DEVICE_CLOCK_MS;
+    }
     for (const actor of [...aggregators, ...gateways, ...devices]) {
       scheduler.after(200 * this.#chance.next(), () => actor.start(), null);
     }
@@ -254,6 +263,11 @@ class World {
 
   /** Ends the run once everything has come to its end, with the last checks. */
   async #look(): Promise<void> {
+    if (this.#cast.log.hasLostFront && this.#isStopped()) {
+      // A wrong count is worse than none: people must act now.
+      this.#isDone = true;
+      return;
+    }
     const open = await this.#openEnds();
     if (open.length > 0 || !this.#isHealed) return;
     await this.#atEnd();
@@ -265,8 +279,13 @@ class World {
     const { gateways, devices, log } = this.#cast;
     // What is rejected through one gateway only, or held, its device keeps until officials decide.
     const fates = await this.#tables.fates();
-    const isOpen = (voteId: string) => !["rejected", "held"].includes(fates.get(voteId) ?? "");
-    const keeps = devices.flatMap(({ name, kept }) => [...kept.keys()].filter(isOpen).map((voteId) => `${name}: ${voteId}`));
+    // One that no gateway has acknowledged and all have refused, such as one that was cast by a wrong clock, is an operator's.
+    const isOpen = (device: SimDevice, voteId: string) =>
+      !["rejected", "held"].includes(fates.get(voteId) ?? "") &&
+      (this.#votes.get(voteId)!.acknowledged || !device.refusedAgain.has(voteId));
+    const keeps = devices.flatMap((device) =>
+      [...device.kept.keys()].filter((voteId) => isOpen(device, voteId)).map((voteId) => `${device.name}: ${voteId}`)
+    );
     const isLost = gateways.some(({ hasLostRecords }) => hasLostRecords);
     const positions = await this.#tables.positions();
     const lag = log.stored.reduce((sum, records, partition) =>
@@ -282,8 +301,13 @@ class World {
     ].filter((each) => each !== false);
   }
 
+  /** Why counting has stopped for good, if it has. */
+  #isStopped(): string | undefined {
+    return this.#cast.aggregators.map((each) => each.stopped).find((each) => each !== undefined);
+  }
+
   async #notSettled(): Promise<void> {
-    const stopped = this.#cast.aggregators.map((each) => each.stopped).find((each) => each !== undefined);
+    const stopped = this.#isStopped();
     throw new Violation(
       `not settled ${SETTLE_WITHIN_MS / 1_000} s after voting: ${(await this.#openEnds()).join("; ")}${
         stopped === undefined ? "" : `; counting has stopped: ${stopped}`
@@ -292,11 +316,13 @@ class World {
   }
 
   async #atEnd(): Promise<void> {
-    const { aggregators, devices, log } = this.#cast;
+    const { aggregators, devices, gateways, log } = this.#cast;
     for (const aggregator of aggregators) aggregator.crash();
     const kept = new Set(devices.flatMap((device) => [...device.kept.keys()]));
     const votes = [...this.#votes.values()];
-    const fates = await this.#invariants.atEnd(votes, kept, (voterId) => voterId !== STRANGER, log.snapshot());
+    const isOnRoll = (voterId: string) => voterId !== STRANGER;
+    const publishesAll = this.#usesSql && gateways.every(({ hasLostRecords }) => !hasLostRecords);
+    const fates = await this.#invariants.atEnd(votes, kept, isOnRoll, log.snapshot(), publishesAll);
     this.#counted = [...fates.values()].filter((fate) => fate === "counted").length;
     for (const [voteId, fate] of [...fates].sort()) this.#note(`${voteId}: ${fate}`);
   }

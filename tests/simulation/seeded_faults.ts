@@ -1,0 +1,124 @@
+/**
+ * Faults in the code that the simulation must find, each by a seed: what a programmer could get wrong about order, durability
+ * and time. `deno task simulation --fault NAME` looks for a seed.
+ *
+ * @module
+ */
+import type { Patch } from "./start.ts";
+
+/** A fault, and a seed that finds it with what is found. */
+export type SeededFault = Readonly<{ name: string; patches: readonly Patch[]; seed: number; found: RegExp }>;
+
+/** See the module. */
+export const SEEDED_FAULTS: readonly SeededFault[] = [
+  {
+    name: "a gateway answers before the vote is on its disk",
+    patches: [[
+      "gateway/app.ts",
+      "const failure = taken.length > 0 ? await notDurable(gateway, durable.promise) : undefined;",
+      "const failure = undefined as Problem | undefined;",
+    ]],
+    seed: 0,
+    found: /./,
+  },
+  {
+    name: "a gateway takes a failed commit for a good one",
+    patches: [["gateway/spool_client.ts", "if (reply.failed === undefined) {", "if (reply.id > 0) {"]],
+    seed: 0,
+    found: /./,
+  },
+  {
+    name: "the forwarder frees chunks before the log has them",
+    patches: [[
+      "gateway/forward.ts",
+      `      await this.#append(route, route.log, part);
+      if (part.finished.length > 0) spool.free(part.finished);`,
+      `      if (part.finished.length > 0) spool.free(part.finished);
+      await this.#append(route, route.log, part);`,
+    ]],
+    seed: 0,
+    found: /./,
+  },
+  {
+    name: "sender keys go on after a commit whose result is unknown",
+    patches: [["gateway/spool.ts", "        this.senderKeys.retireAll();\n", ""]],
+    seed: 0,
+    found: /./,
+  },
+  {
+    name: "numbers are used up by a commit that fails",
+    patches: [["gateway/spool.ts", "      allocation.write();\n", "      allocation.write();\n      allocation.commit();\n"]],
+    seed: 0,
+    found: /./,
+  },
+  {
+    name: "the ready statement is not written with the records",
+    patches: [["gateway/spool.ts", "      allocation.write();\n", "      if (allocation === undefined) allocation.write();\n"]],
+    seed: 0,
+    found: /./,
+  },
+  {
+    name: "a device forgets a vote that is pending",
+    patches: [[
+      "device/settle.ts",
+      `    case "pending":
+    case "problem":
+      return false;`,
+      `    case "problem":
+      return false;
+    case "pending":
+      return true;`,
+    ]],
+    seed: 0,
+    found: /./,
+  },
+  {
+    name: "a device does not doubt a request without an answer",
+    patches: [[
+      "device/device.ts",
+      "      for (const attempt of open) attempt.doubt();\n      link.failed",
+      "      link.failed",
+    ]],
+    seed: 0,
+    found: /./,
+  },
+  {
+    name: "records that are delivered again are counted again",
+    patches: [[
+      "aggregator/counting/count.ts",
+      "const news = delivered.filter(({ offset }) => offset >= nextOffset);",
+      "const news = delivered.filter(({ offset }) => offset >= own.nextOffset);",
+    ]],
+    seed: 0,
+    found: /./,
+  },
+  {
+    name: "a release adds fewer voters than k",
+    patches: [[
+      "aggregator/results/units.ts",
+      "publish: snapshot.filter((cell) => cell.snapshot - cell.known >= k), snapshot",
+      "publish: snapshot.filter((cell) => cell.snapshot > cell.known || cell.counted > 0), snapshot",
+    ]],
+    seed: 0,
+    found: /./,
+  },
+  {
+    name: "a tally is replaced instead of added to",
+    patches: [[
+      "aggregator/counting/count_records.ts",
+      `ON CONFLICT (election, station, mode, layout, lane) DO UPDATE SET voters = total.voters + excluded.voters,`,
+      `ON CONFLICT (election, station, mode, layout, lane) DO UPDATE SET voters = excluded.voters,`,
+    ]],
+    seed: 0,
+    found: /./,
+  },
+  {
+    name: "the final release does not wait for statements and the log's end",
+    patches: [
+      ["aggregator/results/final_watch.ts", "if (!answer.allowed) return;", ""],
+      ["aggregator/results/final_watch.ts", "this.#isDue ||= await readLag(query, election, this.#ends) === 0;", "this.#isDue = true;"],
+    ],
+    seed: 0,
+    found: /./,
+  },
+];
