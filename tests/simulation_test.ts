@@ -24,7 +24,11 @@ Deno.test("a few seeds of the simulation find nothing, and a seed reproduces its
   await Promise.all([
     runSeeds({ ...SHORT, step: 1 }, [], (result) => void together.push(result)),
     // In another process, after other seeds.
-    runSeeds({ from: SHORT.from + SHORT.count - 1, step: -2, count: 3 }, [], (result) => void alone.push(result)),
+    runSeeds(
+      { from: SHORT.from + SHORT.count - 1, step: -2, count: 3 },
+      [],
+      (result) => void alone.push(result),
+    ),
   ]);
   assertNothingFound(together);
   const hashes = new Map(together.map(({ seed, hash }) => [seed, hash]));

@@ -111,5 +111,8 @@ async function readRoll(db: Database, election: string): Promise<Map<string, Rol
        age_group AS "ageGroup", gender FROM counting.roll WHERE election = $1`,
     [election],
   );
-  return Map.groupBy(rows.map((row) => ({ ...row, struckRevision: null, struckAtMs: null })), ({ voterKey }) => voterKey);
+  return Map.groupBy(
+    rows.map((row) => ({ ...row, struckRevision: null, struckAtMs: null })),
+    ({ voterKey }) => voterKey,
+  );
 }

@@ -42,7 +42,9 @@ const LONGEST_FAULT_MS = 9_000;
 
 /** Chooses the faults of a run. */
 export function planFaults(chance: Random): Plan {
-  const weighted = Object.entries(KINDS).flatMap(([kind, weight]) => Array<Kind>(10 * weight).fill(kind as Kind));
+  const weighted = Object.entries(KINDS).flatMap(([kind, weight]) =>
+    Array<Kind>(10 * weight).fill(kind as Kind)
+  );
   const healMs = START_MS + 15_000 + chance.next() * (ACCEPTS_UNTIL_MS - START_MS - 10_000);
   const faults = Array.from({ length: chance.below(MAX_FAULTS + 1) }, () => ({
     atMs: START_MS + chance.next() * (healMs - START_MS),
@@ -85,7 +87,12 @@ export function beginFault(kind: Kind, cast: Cast, chance: Random): () => void {
       return () => network.cut(a, b, false);
     }
     case "badNetwork":
-      Object.assign(network.faults, { lost: 0.2 * chance.next(), twice: 0.2 * chance.next(), slow: 0.2, slowMs: 4_000 * chance.next() });
+      Object.assign(network.faults, {
+        lost: 0.2 * chance.next(),
+        twice: 0.2 * chance.next(),
+        slow: 0.2,
+        slowMs: 4_000 * chance.next(),
+      });
       return () => Object.assign(network.faults, { lost: 0, twice: 0, slow: 0, slowMs: 0 });
     case "badLog": {
       const upTo = () => 0.25 * chance.next();

@@ -7,23 +7,34 @@
 import type { SeededFault } from "./seeded_faults.ts";
 
 /** A commit, what is undone of it, and the seed that finds it, if one does. */
-export type UndoneMend = Omit<SeededFault, "seed" | "found"> & Readonly<{ mend: string; seed?: number; found?: RegExp }>;
+export type UndoneMend =
+  & Omit<SeededFault, "seed" | "found">
+  & Readonly<{ mend: string; seed?: number; found?: RegExp }>;
 
 /** See the module. `name` is the commit. */
 export const UNDONE_MENDS: readonly UndoneMend[] = [
   {
     name: "eb155d1",
     mend: "Let the final release wait for statements, their numbers and decisions",
-    patches: [["aggregator/results/final_gate.ts", "return reasons.length === 0 ?", "return reasons.length >= 0 ?"]],
+    patches: [[
+      "aggregator/results/final_gate.ts",
+      "return reasons.length === 0 ?",
+      "return reasons.length >= 0 ?",
+    ]],
   },
   {
     name: "b427d16",
     mend: "Stop counting when the log's front was deleted",
-    patches: [["aggregator/counting/positions.ts", "  if (start <= nextOffset) return;\n", "  if (start >= 0) return;\n"]],
+    patches: [[
+      "aggregator/counting/positions.ts",
+      "  if (start <= nextOffset) return;\n",
+      "  if (start >= 0) return;\n",
+    ]],
   },
   {
     name: "1f3f156",
-    mend: "Count the batches of all partitions in one transaction, with what to do when the answer to COMMIT is lost",
+    mend:
+      "Count the batches of all partitions in one transaction, with what to do when the answer to COMMIT is lost",
     patches: [["aggregator/counting/commit.ts", "    isUnsure = true;\n", ""]],
   },
   {
@@ -57,16 +68,28 @@ export const UNDONE_MENDS: readonly UndoneMend[] = [
   {
     name: "d7c29a5",
     mend: "Forget no vote on one gateway's word",
-    patches: [["device/settle.ts", "return decided || copiesOf(answer) > 1;", "return decided || copiesOf(answer) > 0;"]],
+    patches: [[
+      "device/settle.ts",
+      "return decided || copiesOf(answer) > 1;",
+      "return decided || copiesOf(answer) > 0;",
+    ]],
   },
   {
     name: "b4dec89",
     mend: "Take no votes while the clocks of gateway and aggregator differ",
-    patches: [["gateway/app.ts", "  const clock = gateway.clockFault();\n", "  const clock = undefined as string | undefined;\n"]],
+    patches: [[
+      "gateway/app.ts",
+      "  const clock = gateway.clockFault();\n",
+      "  const clock = undefined as string | undefined;\n",
+    ]],
   },
   {
     name: "e65cabc",
     mend: "Sign by the gateways' clock where the device's own is wrong",
-    patches: [["device/device.ts", "      if (await this.#adoptTime(link, problem)) return undefined;\n", ""]],
+    patches: [[
+      "device/device.ts",
+      "      if (await this.#adoptTime(link, problem)) return undefined;\n",
+      "",
+    ]],
   },
 ];

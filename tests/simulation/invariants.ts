@@ -36,7 +36,9 @@ export class Invariants {
     const sums = await this.#tables.sums(this.#threshold);
     const { participations, counted, tallied, read, outcomes, shown, small } = sums;
     if (participations !== counted || tallied !== counted) {
-      throw new Violation(`${participations} voters have voted, ${counted} records are counted, and the tallies have ${tallied}`);
+      throw new Violation(
+        `${participations} voters have voted, ${counted} records are counted, and the tallies have ${tallied}`,
+      );
     }
     if (read !== outcomes) throw new Violation(`${read} records were read, and ${outcomes} have an outcome`);
     if (shown > counted) throw new Violation(`${shown} voters are shown, and ${counted} were counted`);
@@ -83,14 +85,18 @@ export class Invariants {
       if (acknowledged && fate === undefined && !kept.has(voteId)) {
         throw new Violation(`the acknowledged vote ${voteId} of ${voterId} is lost`);
       }
-      if (refused && fate === "counted") throw new Violation(`the refused vote ${voteId} of ${voterId} was counted`);
+      if (refused && fate === "counted") {
+        throw new Violation(`the refused vote ${voteId} of ${voterId} was counted`);
+      }
     }
     for (const [voterId, own] of Map.groupBy(votes, (vote) => vote.voterId)) {
       const ends = own.map(({ voteId }) => fates.get(voteId)).filter((fate) => fate !== undefined);
       const counted = ends.filter((fate) => fate === "counted").length;
       const expected = ends.length > 0 && isOnRoll(voterId) ? 1 : 0;
       if (counted !== expected) {
-        throw new Violation(`${counted} votes of ${voterId} were counted instead of ${expected}: ${ends.join(", ")}`);
+        throw new Violation(
+          `${counted} votes of ${voterId} were counted instead of ${expected}: ${ends.join(", ")}`,
+        );
       }
     }
     const { counted, shown } = await this.#tables.sums(this.#threshold);

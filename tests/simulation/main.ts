@@ -52,11 +52,14 @@ if (values.seed !== undefined) {
     }
     if (++done % 1_000 === 0) console.log(`${done} seeds in ${seconds()} s`);
   });
-  const sum = (of: (result: (typeof results)[number]) => number) => results.reduce((total, each) => total + of(each), 0);
+  const sum = (of: (result: (typeof results)[number]) => number) =>
+    results.reduce((total, each) => total + of(each), 0);
   console.log(
-    `${results.length} seeds in ${seconds()} s, ${(results.length / Number(seconds())).toFixed(1)} a second: ${
-      sum(({ votes }) => votes)
-    } votes, ${sum(({ events }) => events)} events, ${Math.round(sum(({ virtualMs }) => virtualMs) / 1_000)} s of virtual time; ${found} seeds found something`,
+    `${results.length} seeds in ${seconds()} s, ${
+      (results.length / Number(seconds())).toFixed(1)
+    } a second: ${sum(({ votes }) => votes)} votes, ${sum(({ events }) => events)} events, ${
+      Math.round(sum(({ virtualMs }) => virtualMs) / 1_000)
+    } s of virtual time; ${found} seeds found something`,
   );
 }
 Deno.exit(found === 0 ? 0 : 1);

@@ -18,7 +18,15 @@ type Position = {
   lastOffset: number | null;
   lastDigest: string | null;
 };
-type Rejection = { partition: number; offset: number; index: number; fate: string; reason: string; gateway: string | null; voteId: string | null };
+type Rejection = {
+  partition: number;
+  offset: number;
+  index: number;
+  fate: string;
+  reason: string;
+  gateway: string | null;
+  voteId: string | null;
+};
 type SenderKey = { gateway: string; stated: number | null; isListed: boolean };
 
 /** What the tables hold. Replaced as a whole when a transaction is rolled back. */
@@ -74,9 +82,13 @@ export class ModelDatabase implements Database {
 
   query: Query = async (sql, params = []) => {
     if (sql.trim() === "SELECT 1") return [];
-    for (const [name, handler] of STATEMENTS) if (sql.includes(name)) return handler(this.#model, params) as never[];
+    for (const [name, handler] of STATEMENTS) {
+      if (sql.includes(name)) return handler(this.#model, params) as never[];
+    }
     if (sql.includes(COUNT_NAME)) return this.#count(params) as never[];
-    if (/\bregistry\./.test(sql) && /^\s*SELECT/.test(sql)) return await this.#registry(sql, params) as never[];
+    if (/\bregistry\./.test(sql) && /^\s*SELECT/.test(sql)) {
+      return await this.#registry(sql, params) as never[];
+    }
     throw new Error(`Cannot answer: the model does not know the statement ${sql}`);
   };
 
@@ -129,8 +141,18 @@ export class ModelDatabase implements Database {
         model.participations.set(key!, voteId![i]!);
         model.tallied++;
       } else if (reason !== "retransmission") {
-        const position = { partition: Number(partition![i]), offset: Number(offset![i]), index: Number(index![i]) };
-        model.rejections.push({ ...position, fate: fate!, reason: reason!, gateway: gateway[i]!, voteId: voteId![i]! });
+        const position = {
+          partition: Number(partition![i]),
+          offset: Number(offset![i]),
+          index: Number(index![i]),
+        };
+        model.rejections.push({
+          ...position,
+          fate: fate!,
+          reason: reason!,
+          gateway: gateway[i]!,
+          voteId: voteId![i]!,
+        });
       }
     }
     for (const [i, reason] of column(26).entries()) {
@@ -144,7 +166,9 @@ export class ModelDatabase implements Database {
         voteId: column(30)[i]!,
       });
     }
-    for (const [i, of] of column(31).entries()) add(`${of}/${column(32)[i]}/${column(33)[i]}`, Number(column(34)[i]));
+    for (const [i, of] of column(31).entries()) {
+      add(`${of}/${column(32)[i]}/${column(33)[i]}`, Number(column(34)[i]));
+    }
     for (const [i, of] of column(35).entries()) {
       model.sequences.set(`${of}/${column(36)[i]}/${column(37)[i]}`, bitsOf(column(38)[i]!));
     }
@@ -161,8 +185,10 @@ const COUNT_NAME = "INSERT INTO counting.participations (election, voter_key, vo
 /** What each statement does, by a part of its text that no other has. */
 const STATEMENTS: readonly (readonly [string, Handler])[] = [
   ["SELECT h.partition, m.partition IS NOT NULL AS moved", move],
-  ["AND log_identity IS NOT NULL ORDER BY partition", ({ positions }) =>
-    [...positions.values()].filter(({ identity }) => identity !== null).map(rowOf)],
+  [
+    "AND log_identity IS NOT NULL ORDER BY partition",
+    ({ positions }) => [...positions.values()].filter(({ identity }) => identity !== null).map(rowOf),
+  ],
   ["INSERT INTO counting.log_positions", () => []],
   ["UPDATE counting.log_positions SET epoch = epoch + 1", ({ positions }, [, partition, identity]) => {
     const position = { ...positions.get(Number(partition))! };
@@ -173,46 +199,74 @@ const STATEMENTS: readonly (readonly [string, Handler])[] = [
   }],
   ["AND gateway IS NULL GROUP BY reason", ({ rejections }, [, partition]) => {
     const own = rejections.filter((each) => each.partition === Number(partition) && each.gateway === null);
-    return [...Map.groupBy(own, ({ reason }) => reason)].map(([reason, all]) => ({ reason, kept: String(all.length) }));
+    return [...Map.groupBy(own, ({ reason }) => reason)].map(([reason, all]) => ({
+      reason,
+      kept: String(all.length),
+    }));
   }],
-  ["SELECT partition, epoch::text, next_offset::text FROM counting.log_positions", ({ positions }) =>
-    [...positions.values()].map(rowOf)],
-  ["records_read::float8", ({ positions }) =>
-    [...positions.values()].map(({ partition, nextOffset, recordsRead }) => ({ partition, next: nextOffset, read: recordsRead }))],
+  [
+    "SELECT partition, epoch::text, next_offset::text FROM counting.log_positions",
+    ({ positions }) => [...positions.values()].map(rowOf),
+  ],
+  [
+    "records_read::float8",
+    ({ positions }) =>
+      [...positions.values()].map(({ partition, nextOffset, recordsRead }) => ({
+        partition,
+        next: nextOffset,
+        read: recordsRead,
+      })),
+  ],
   ["INSERT INTO counting.gaps", (model, [, , from, until]) => {
     listOf(from).forEach((start, i) => model.gaps += Number(listOf(until)[i]) - Number(start));
     return [];
   }],
-  ["JOIN counting.sequences s", ({ sequences }, [, partition, keys, blocks]) =>
-    listOf(keys).flatMap((key, i) => {
-      const block = listOf(blocks)[i];
-      const numbers = sequences.get(`${partition}/${key}/${block}`);
-      return numbers === undefined ? [] : [{ sender_key: key, block: Number(block), numbers }];
-    })],
+  [
+    "JOIN counting.sequences s",
+    ({ sequences }, [, partition, keys, blocks]) =>
+      listOf(keys).flatMap((key, i) => {
+        const block = listOf(blocks)[i];
+        const numbers = sequences.get(`${partition}/${key}/${block}`);
+        return numbers === undefined ? [] : [{ sender_key: key, block: Number(block), numbers }];
+      }),
+  ],
   ["INSERT INTO counting.sender_keys AS k", ({ senderKeys }, [, keys, gateways, stated]) => {
     for (const [i, key] of listOf(keys).entries()) {
       const known = senderKeys.get(key!);
       const states = listOf(stated)[i];
       if (known === undefined) {
-        senderKeys.set(key!, { gateway: listOf(gateways)[i]!, stated: states === null ? null : Number(states), isListed: false });
-      } else if (states !== null) senderKeys.set(key!, { ...known, stated: Math.max(known.stated ?? 0, Number(states)) });
+        senderKeys.set(key!, {
+          gateway: listOf(gateways)[i]!,
+          stated: states === null ? null : Number(states),
+          isListed: false,
+        });
+      } else if (states !== null) {
+        senderKeys.set(key!, { ...known, stated: Math.max(known.stated ?? 0, Number(states)) });
+      }
     }
     return [];
   }],
   ["INSERT INTO counting.sender_keys (", ({ senderKeys }, [, gateway, keys]) => {
     for (const key of listOf(keys)) {
-      if (!senderKeys.has(key!)) senderKeys.set(key!, { gateway: String(gateway), stated: null, isListed: false });
+      if (!senderKeys.has(key!)) {
+        senderKeys.set(key!, { gateway: String(gateway), stated: null, isListed: false });
+      }
     }
     return [];
   }],
   ["pg_advisory_xact_lock", () => []],
-  ["stated::float8 AS stated FROM counting.sender_keys", ({ senderKeys }, [, keys]) =>
-    listOf(keys).flatMap((key) => {
-      const stated = senderKeys.get(key!)?.stated ?? null;
-      return stated === null ? [] : [{ key, stated }];
-    })],
-  ["AS key FROM counting.sender_keys", ({ senderKeys }, [, keys]) =>
-    listOf(keys).filter((key) => senderKeys.has(key!)).map((key) => ({ key }))],
+  [
+    "stated::float8 AS stated FROM counting.sender_keys",
+    ({ senderKeys }, [, keys]) =>
+      listOf(keys).flatMap((key) => {
+        const stated = senderKeys.get(key!)?.stated ?? null;
+        return stated === null ? [] : [{ key, stated }];
+      }),
+  ],
+  [
+    "AS key FROM counting.sender_keys",
+    ({ senderKeys }, [, keys]) => listOf(keys).filter((key) => senderKeys.has(key!)).map((key) => ({ key })),
+  ],
   ["UPDATE counting.sender_keys k SET stated", ({ senderKeys }, [, gateway, keys, records]) => {
     for (const [i, key] of listOf(keys).entries()) {
       const known = senderKeys.get(key!);
@@ -260,7 +314,8 @@ function receipts({ participations, rejections }: Model, [asked]: Params): objec
   return votes.map(({ vote, voter }) => {
     const own = rejections.filter(({ voteId }) => voteId === vote);
     const of = (fate: string) => own.filter((each) => each.fate === fate);
-    const gateways = (all: Rejection[]) => all.length === 0 ? null : [...new Set(all.map(({ gateway }) => gateway))].sort();
+    const gateways = (all: Rejection[]) =>
+      all.length === 0 ? null : [...new Set(all.map(({ gateway }) => gateway))].sort();
     return {
       counted: participations.get(voter) === vote,
       doubled: of("duplicate").length > 0,
@@ -300,10 +355,14 @@ function copyOf(model: Model): Model {
 /** The elements of PostgreSQL's spelling of an array of ids, hex, numbers and times. */
 function listOf(literal: Parameter | undefined): (string | null)[] {
   const inside = String(literal).slice(1, -1);
-  return inside === "" ? [] : inside.split(",").map((each) => each === "NULL" ? null : each === '""' ? "" : each);
+  return inside === ""
+    ? []
+    : inside.split(",").map((each) => each === "NULL" ? null : each === '""' ? "" : each);
 }
 
 /** `x00ff…` as a bit string. */
 function bitsOf(hex: string): string {
-  return Array.from(hex.slice(1), (digit) => Number.parseInt(digit, 16).toString(2).padStart(4, "0")).join("");
+  return Array.from(hex.slice(1), (digit) => Number.parseInt(digit, 16).toString(2).padStart(4, "0")).join(
+    "",
+  );
 }

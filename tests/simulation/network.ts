@@ -69,7 +69,9 @@ export class Network {
     const { hostname, pathname } = new URL(url);
     const { promise, resolve, reject } = Promise.withResolvers<Response>();
     init.signal?.addEventListener("abort", () => reject(init.signal!.reason), { once: true });
-    const bytes = typeof init.body === "string" ? new TextEncoder().encode(init.body) : init.body as Uint8Array<ArrayBuffer>;
+    const bytes = typeof init.body === "string"
+      ? new TextEncoder().encode(init.body)
+      : init.body as Uint8Array<ArrayBuffer>;
     const headers = new Headers(init.headers);
     headers.set("content-length", String(bytes.length));
     const send = (isFirst: boolean) =>
@@ -89,7 +91,9 @@ export class Network {
             this.#scheduler.after(this.latencyMs(), () => {
               if (!isFirst || this.isCut(owner.name, hostname) || this.isLost()) return;
               const isEmpty = response.status === 204;
-              resolve(new Response(isEmpty ? null : body, { status: response.status, headers: response.headers }));
+              resolve(
+                new Response(isEmpty ? null : body, { status: response.status, headers: response.headers }),
+              );
             }, owner);
           }, (error) => {
             if (host.owner.alive) this.#scheduler.after(this.latencyMs(), () => reject(error), owner);

@@ -47,13 +47,21 @@ export const SEEDED_FAULTS: readonly SeededFault[] = [
   },
   {
     name: "numbers are used up by a commit that fails",
-    patches: [["gateway/spool.ts", "      allocation.write();\n", "      allocation.write();\n      allocation.commit();\n"]],
+    patches: [[
+      "gateway/spool.ts",
+      "      allocation.write();\n",
+      "      allocation.write();\n      allocation.commit();\n",
+    ]],
     seed: 0,
     found: /./,
   },
   {
     name: "the ready statement is not written with the records",
-    patches: [["gateway/spool.ts", "      allocation.write();\n", "      if (allocation === undefined) allocation.write();\n"]],
+    patches: [[
+      "gateway/spool.ts",
+      "      allocation.write();\n",
+      "      if (allocation === undefined) allocation.write();\n",
+    ]],
     seed: 0,
     found: /./,
   },
@@ -116,7 +124,11 @@ export const SEEDED_FAULTS: readonly SeededFault[] = [
     name: "the final release does not wait for statements and the log's end",
     patches: [
       ["aggregator/results/final_watch.ts", "if (!answer.allowed) return;", ""],
-      ["aggregator/results/final_watch.ts", "this.#isDue ||= await readLag(query, election, this.#ends) === 0;", "this.#isDue = true;"],
+      [
+        "aggregator/results/final_watch.ts",
+        "this.#isDue ||= await readLag(query, election, this.#ends) === 0;",
+        "this.#isDue = true;",
+      ],
     ],
     seed: 0,
     found: /./,

@@ -120,9 +120,14 @@ export class SimAggregator {
           now: Date.now,
           signal,
           onCounted: (outcomes: readonly OutcomeDelta[]) =>
-            trace(`${owner.name} counted ${outcomes.map(({ fate, reason, records }) => `${fate}/${reason}×${records}`)}`),
+            trace(
+              `${owner.name} counted ${
+                outcomes.map(({ fate, reason, records }) => `${fate}/${reason}×${records}`)
+              }`,
+            ),
           onReleased: (releases: number) => trace(`${owner.name} released ${releases}`),
-          onFault: (what: string, error: unknown) => trace(`${owner.name}: ${what}: ${(error as Error).message}`),
+          onFault: (what: string, error: unknown) =>
+            trace(`${owner.name}: ${what}: ${(error as Error).message}`),
         };
         this.#runner = publishes ? new ElectionRunner(options) : new ElectionCount(options);
       } catch {

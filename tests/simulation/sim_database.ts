@@ -63,7 +63,9 @@ export class SimServer {
     try {
       return await this.#run(() =>
         this.db.transaction(
-          (query) => this.scheduler.as(caller, () => work((sql, params) => this.scheduler.as(this.owner, () => query(sql, params)))),
+          (query) =>
+            this.scheduler.as(caller, () =>
+              work((sql, params) => this.scheduler.as(this.owner, () => query(sql, params)))),
           isolation,
         )
       );

@@ -154,7 +154,8 @@ export class SimGateway {
     });
     const news = { wake: () => {} };
     const client: SpoolClient = this.#client = new SpoolClient(
-      (request) => void scheduler.after(this.#messageMs(request.kind === "append"), () => host.handle(request)),
+      (request) =>
+        void scheduler.after(this.#messageMs(request.kind === "append"), () => host.handle(request)),
       { onSenderKeys: () => news.wake() },
     );
     const host: SpoolHost = new SpoolHost({
@@ -189,7 +190,9 @@ export class SimGateway {
       owner,
       handle: async (request) => {
         const response = await app.fetch(request, { address: "10.0.0.1" });
-        if (owner.alive && (response.status === 202 || response.status === 207)) await this.#noteReceipts(response.clone());
+        if (owner.alive && (response.status === 202 || response.status === 207)) {
+          await this.#noteReceipts(response.clone());
+        }
         return response;
       },
     });
@@ -238,7 +241,9 @@ export class SimGateway {
     const isWritten = !dies || chance.next() < 0.5;
     if (isWritten) {
       db.exec("COMMIT");
-      const { taken } = db.prepare("SELECT coalesce(sum(sequence), 0) AS taken FROM sender_keys").get() as { taken: number };
+      const { taken } = db.prepare("SELECT coalesce(sum(sequence), 0) AS taken FROM sender_keys").get() as {
+        taken: number;
+      };
       this.#durable = taken;
     }
     if (dies) {

@@ -199,8 +199,13 @@ class LogClient implements VoteLog {
     failed.promise.catch(() => {});
     let isOver = false;
     try {
-      const partitions = Array.from({ length: this.partitions }, (_, partition) =>
-        this.#consumePartition(member, partition, consumer, batchRecords, signal, () => isOver).catch(failed.reject));
+      const partitions = Array.from(
+        { length: this.partitions },
+        (_, partition) =>
+          this.#consumePartition(member, partition, consumer, batchRecords, signal, () => isOver).catch(
+            failed.reject,
+          ),
+      );
       await Promise.race([Promise.all(partitions), failed.promise]).finally(() => isOver = true);
       await Promise.all(partitions);
     } finally {
@@ -243,7 +248,9 @@ class LogClient implements VoteLog {
   }
 
   read(partition: number, fromOffset: number, limit: number): Promise<StoredRecord[]> {
-    return this.#ask(() => this.log.stored[partition]!.filter(({ offset }) => offset >= fromOffset).slice(0, limit));
+    return this.#ask(() =>
+      this.log.stored[partition]!.filter(({ offset }) => offset >= fromOffset).slice(0, limit)
+    );
   }
 
   start(partition: number): Promise<number> {

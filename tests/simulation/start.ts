@@ -33,14 +33,18 @@ export async function runSeeds(
   const child = new Deno.Command(Deno.execPath(), {
     args: [
       ...["run", "-A", "--no-check", "--quiet", "--config", path("deno.json"), "--import-map", map],
-      ...[path("tests/simulation/worker.ts"), from, step, count, onLine === undefined ? "" : "trace"].map(String),
+      ...[path("tests/simulation/worker.ts"), from, step, count, onLine === undefined ? "" : "trace"].map(
+        String,
+      ),
     ],
     stdout: "piped",
     stderr: "piped",
   }).spawn();
   const stderr = new Response(child.stderr).text();
   let isEnough = false;
-  for await (const line of child.stdout.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream())) {
+  for await (
+    const line of child.stdout.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream())
+  ) {
     if (isEnough) continue;
     if (!line.startsWith("{")) onLine?.(line);
     else if (onResult(JSON.parse(line)) === true) {
@@ -56,18 +60,28 @@ export async function runSeeds(
 
 /** Virtual timers in the place of real ones, and patched modules in the place of those that they are made from. */
 async function writeImportMap(directory: string, patches: readonly Patch[]): Promise<string> {
-  const config = JSON.parse(await Deno.readTextFile(new URL("deno.json", ROOT))) as { imports: Record<string, string> };
-  const imports: Record<string, string> = { ...config.imports, "node:timers/promises": new URL("timers_promises.ts", import.meta.url).href };
+  const config = JSON.parse(await Deno.readTextFile(new URL("deno.json", ROOT))) as {
+    imports: Record<string, string>;
+  };
+  const imports: Record<string, string> = {
+    ...config.imports,
+    "node:timers/promises": new URL("timers_promises.ts", import.meta.url).href,
+  };
   for (const [path, own] of Map.groupBy(patches, ([path]) => path)) {
     const url = new URL(path, ROOT);
     let text = await Deno.readTextFile(url);
     for (const [, from, to] of own) {
       const parts = text.split(from);
-      if (parts.length !== 2) throw new Error(`Cannot patch ${path}: the text must stand there once: ${from}`);
+      if (parts.length !== 2) {
+        throw new Error(`Cannot patch ${path}: the text must stand there once: ${from}`);
+      }
       text = parts.join(to);
     }
     // The module lies elsewhere, so what it imports is named in full.
-    text = text.replaceAll(/(from |import\()"(\.{1,2}\/[^"]+)"/g, (_, before, name) => `${before}"${new URL(name, url).href}"`);
+    text = text.replaceAll(
+      /(from |import\()"(\.{1,2}\/[^"]+)"/g,
+      (_, before, name) => `${before}"${new URL(name, url).href}"`,
+    );
     const patched = `${directory}/${path.replaceAll("/", "+")}`;
     await Deno.writeTextFile(patched, text);
     imports[url.href] = `file://${patched}`;
@@ -86,10 +100,15 @@ export async function runInProcesses(
   const results: Result[] = [];
   const { from, count } = seeds;
   const used = Math.min(processes, count);
-  await Promise.all(Array.from({ length: used }, (_, i) =>
-    runSeeds({ from: from + i, step: used, count: Math.ceil((count - i) / used) }, [], (result) => {
-      results.push(result);
-      onResult(result);
-    })));
+  await Promise.all(
+    Array.from(
+      { length: used },
+      (_, i) =>
+        runSeeds({ from: from + i, step: used, count: Math.ceil((count - i) / used) }, [], (result) => {
+          results.push(result);
+          onResult(result);
+        }),
+    ),
+  );
   return results.sort((a, b) => a.seed - b.seed);
 }

@@ -80,7 +80,10 @@ export function sqlTables(db: Database, election: string): Tables {
       return rows.map(({ next }) => next);
     },
     async notFinal() {
-      const rows = await db.query("SELECT 1 FROM results.elections WHERE election = $1 AND final_at IS NOT NULL", [election]);
+      const rows = await db.query(
+        "SELECT 1 FROM results.elections WHERE election = $1 AND final_at IS NOT NULL",
+        [election],
+      );
       if (rows.length > 0) return undefined;
       const answer = await BALLOT_BOX_GATE.finalAllowed(db.query, election);
       return answer.allowed ? "nothing keeps it" : answer.reason;
@@ -88,7 +91,9 @@ export function sqlTables(db: Database, election: string): Tables {
     async recount(log) {
       const history = (await openHistory(db.query, election, MASTER))!;
       const { differences, shown } = await recount(db, log, history);
-      return differences === 0 ? [] : shown.map(({ line, tables, recount }) => `${line}: ${tables} ≠ ${recount}`);
+      return differences === 0
+        ? []
+        : shown.map(({ line, tables, recount }) => `${line}: ${tables} ≠ ${recount}`);
     },
   };
 }
@@ -127,9 +132,14 @@ export function modelTables({ election, history, roll }: BaseElection, db: Model
         read.set(key, (read.get(key) ?? 0) + numbers.replaceAll("0", "").length);
       }
       const open = [...senderKeys.values()].filter(({ stated }) => stated === null).length;
-      const missing = [...senderKeys].reduce((sum, [key, { stated }]) => sum + Math.max(0, (stated ?? 0) - (read.get(key) ?? 0)), 0);
+      const missing = [...senderKeys].reduce(
+        (sum, [key, { stated }]) => sum + Math.max(0, (stated ?? 0) - (read.get(key) ?? 0)),
+        0,
+      );
       return Promise.resolve(
-        open + missing === 0 ? undefined : `${open} sender keys have no statement, ${missing} stated numbers were not read`,
+        open + missing === 0
+          ? undefined
+          : `${open} sender keys have no statement, ${missing} stated numbers were not read`,
       );
     },
     async recount(log) {
@@ -149,7 +159,11 @@ export function modelTables({ election, history, roll }: BaseElection, db: Model
 }
 
 /** Counts a log with the pure fold. */
-async function fold(log: VoteLog, history: ElectionHistory, roll: (voterKey: string) => readonly RollEntry[]) {
+async function fold(
+  log: VoteLog,
+  history: ElectionHistory,
+  roll: (voterKey: string) => readonly RollEntry[],
+) {
   const outcomes = new Map<string, number>();
   const participations: Participations = new Map();
   for (let partition = 0; partition < log.partitions; partition++) {

@@ -21,7 +21,13 @@ export type Owner = {
   readonly random: Random;
 };
 
-type Event = { atMs: number; tie: number; number: number; owner: Owner | undefined; work: (() => void) | undefined };
+type Event = {
+  atMs: number;
+  tie: number;
+  number: number;
+  owner: Owner | undefined;
+  work: (() => void) | undefined;
+};
 
 /** Maximum events of one run: more means that something calls itself without end. */
 const MAX_EVENTS = 2_000_000;
@@ -98,7 +104,9 @@ export class Scheduler {
 
   /** Runs until `done`, which is asked after each event. */
   async run(done: () => boolean): Promise<void> {
-    if (current !== undefined) throw new Error("Cannot simulate: another simulation is running in this process");
+    if (current !== undefined) {
+      throw new Error("Cannot simulate: another simulation is running in this process");
+    }
     current = this;
     try {
       await quiet();
@@ -211,7 +219,8 @@ function install(): void {
     if (typeof timer === "object") current?.cancel(timer.timer);
     else if (current === undefined) real.clearInterval(timer);
   };
-  Date.now = () => current === undefined ? real.dateNow() : Math.floor(current.nowMs + (currentOwner()?.clockAheadMs ?? 0));
+  Date.now = () =>
+    current === undefined ? real.dateNow() : Math.floor(current.nowMs + (currentOwner()?.clockAheadMs ?? 0));
   performance.now = () => current === undefined ? real.performanceNow() : current.nowMs - current.startMs;
   Math.random = () => current === undefined ? real.mathRandom() : current.random.next();
   crypto.getRandomValues = ((array: Uint8Array) => {
@@ -240,8 +249,10 @@ function installFiles(): void {
     const write = (bytes: Uint8Array) => Promise.resolve(file.writeSync(bytes));
     return { write, sync: () => Promise.resolve(), close: () => file.close() } as Deno.FsFile;
   };
-  Deno.remove = async (path, options) => current === undefined ? await remove(path, options) : Deno.removeSync(path, options);
-  Deno.rename = async (from, to) => current === undefined ? await rename(from, to) : Deno.renameSync(from, to);
+  Deno.remove = async (path, options) =>
+    current === undefined ? await remove(path, options) : Deno.removeSync(path, options);
+  Deno.rename = async (from, to) =>
+    current === undefined ? await rename(from, to) : Deno.renameSync(from, to);
 }
 
 /** A UUID of version 4. */

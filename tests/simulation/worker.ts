@@ -11,14 +11,17 @@ import { cpuUsage } from "node:process";
 const cpuMs = () => (cpuUsage().user + cpuUsage().system) / 1_000;
 
 const [from, step, count, show] = Deno.args;
-const directory = await Deno.makeTempDir({ dir: await isDirectory("/dev/shm") ? "/dev/shm" : undefined, prefix: "simulation-" });
+const directory = await Deno.makeTempDir({
+  dir: await isDirectory("/dev/shm") ? "/dev/shm" : undefined,
+  prefix: "simulation-",
+});
 try {
   const base = await openBase();
   const beganMs = cpuMs();
   for (let i = 0; i < Number(count); i++) {
     const seed = Number(from) + i * Number(step);
     const run = await runSeed(base, seed, directory);
-    if (show === "trace") for (const line of run.trace) console.log(line);
+    if (show === "trace") { for (const line of run.trace) console.log(line); }
     const { trace, ...result } = run;
     console.log(JSON.stringify({ ...result, lines: trace.length, ms: Math.round(cpuMs() - beganMs) }));
     await Deno.remove(`${directory}/${seed}`, { recursive: true });

@@ -133,7 +133,8 @@ class World {
     const chance = (name: string) => seededRandom(this.#seed, name);
     const network = new Network(scheduler, chance("network"), trace);
     const log = new SimLog(definition.partitions, scheduler, network, chance("log"), trace);
-    log.onReused = (number) => this.#fail(new Violation(`number ${number} stands on the log for two records`));
+    log.onReused = (number) =>
+      this.#fail(new Violation(`number ${number} stands on the log for two records`));
     const server = new SimServer(db, scheduler.owner("database", 1), scheduler, network, chance("database"));
     server.onCommit = () => this.#check(() => this.#afterCommit());
     const names = ["a-1", "a-2"].slice(0, 1 + this.#chance.below(2));
@@ -153,9 +154,19 @@ class World {
           manifestKey: manifestKeyPair(MASTER, election).publicKey.toHex(),
         }],
       };
-      const gateway = new SimGateway({ file, directory: `${directory}/${id}`, scheduler, network, log, chance: chance(id), trace });
+      const gateway = new SimGateway({
+        file,
+        directory: `${directory}/${id}`,
+        scheduler,
+        network,
+        log,
+        chance: chance(id),
+        trace,
+      });
       gateway.onUndurable = (acknowledged, durable) =>
-        this.#fail(new Violation(`${id} acknowledged ${acknowledged} votes, and has made ${durable} durable`));
+        this.#fail(
+          new Violation(`${id} acknowledged ${acknowledged} votes, and has made ${durable} durable`),
+        );
       return gateway;
     });
     const links: [string, string][] = [["g-1", "log"], ["g-2", "log"]];
@@ -191,7 +202,9 @@ class World {
     const { gateways, aggregators, devices } = this.#cast;
     const scheduler = this.#scheduler;
     for (const device of devices) {
-      if (this.#chance.next() < 0.1) device.clockAheadMs = (this.#chance.next() - 0.5) * FARTHEST_DEVICE_CLOCK_MS;
+      if (this.#chance.next() < 0.1) {
+        device.clockAheadMs = (this.#chance.next() - 0.5) * FARTHEST_DEVICE_CLOCK_MS;
+      }
     }
     for (const actor of [...aggregators, ...gateways, ...devices]) {
       scheduler.after(200 * this.#chance.next(), () => actor.start(), null);
@@ -214,17 +227,23 @@ class World {
     const choose = () => [{ contest: "mayor", candidate: chance.pick(["ann", "bob", "cyd"]) }];
     const north = ["n-1-a", "n-2-a"];
     const south = ["s-1-a", "s-2-a"];
-    const visits: { device: string; ballot: { voterId: string; selections: ReturnType<typeof choose> } }[] = [];
+    const visits: { device: string; ballot: { voterId: string; selections: ReturnType<typeof choose> } }[] =
+      [];
     for (let i = 0; i < VOTERS; i++) {
       const device = chance.pick(i % 3 === 2 ? south : north);
       const ballot = { voterId: `voter-${i}`, selections: choose() };
       visits.push({ device, ballot });
       // Some try twice, at the same station or another one.
       if (chance.next() < 0.08) {
-        visits.push({ device: chance.pick(i % 3 === 2 ? south : north), ballot: { ...ballot, selections: choose() } });
+        visits.push({
+          device: chance.pick(i % 3 === 2 ? south : north),
+          ballot: { ...ballot, selections: choose() },
+        });
       }
     }
-    if (chance.next() < 0.3) visits.push({ device: "n-1-a", ballot: { voterId: STRANGER, selections: choose() } });
+    if (chance.next() < 0.3) {
+      visits.push({ device: "n-1-a", ballot: { voterId: STRANGER, selections: choose() } });
+    }
     const groups = new Map<string, typeof visits>();
     for (const visit of visits) {
       // A few come together, and their votes are sent as a batch.
@@ -234,7 +253,11 @@ class World {
     }
     for (const group of groups.values()) {
       const device = this.#cast.devices.find(({ name }) => name === group[0]!.device)!;
-      this.#scheduler.after(500 + VOTING_MS * chance.next(), () => device.cast(group.map(({ ballot }) => ballot)), null);
+      this.#scheduler.after(
+        500 + VOTING_MS * chance.next(),
+        () => device.cast(group.map(({ ballot }) => ballot)),
+        null,
+      );
     }
   }
 
@@ -245,7 +268,9 @@ class World {
     log.isUp = true;
     Object.assign(log.faults, { before: 0, after: 0, part: 0, twice: 0 });
     Object.assign(server.faults, { before: 0, inside: 0, after: 0 });
-    for (const { disk } of gateways) Object.assign(disk, { fails: 0, ambiguous: 0, crashes: 0, slowMs: 0, freeBytes: 1e12 });
+    for (const { disk } of gateways) {
+      Object.assign(disk, { fails: 0, ambiguous: 0, crashes: 0, slowMs: 0, freeBytes: 1e12 });
+    }
     const startAll = () => {
       for (const actor of [...aggregators, ...gateways, ...devices]) actor.start();
     };
@@ -284,17 +309,24 @@ class World {
       !["rejected", "held"].includes(fates.get(voteId) ?? "") &&
       (this.#votes.get(voteId)!.acknowledged || !device.refusedAgain.has(voteId));
     const keeps = devices.flatMap((device) =>
-      [...device.kept.keys()].filter((voteId) => isOpen(device, voteId)).map((voteId) => `${device.name}: ${voteId}`)
+      [...device.kept.keys()].filter((voteId) => isOpen(device, voteId)).map((voteId) =>
+        `${device.name}: ${voteId}`
+      )
     );
     const isLost = gateways.some(({ hasLostRecords }) => hasLostRecords);
     const positions = await this.#tables.positions();
-    const lag = log.stored.reduce((sum, records, partition) =>
-      sum + records.filter(({ offset }) => offset >= positions[partition]!).length, 0);
+    const lag = log.stored.reduce(
+      (sum, records, partition) =>
+        sum + records.filter(({ offset }) => offset >= positions[partition]!).length,
+      0,
+    );
     const final = await this.#tables.notFinal();
     return [
       keeps.length > 0 && !isLost && `devices keep ${keeps.join(", ")}`,
       ...gateways.map((each) => each.spooled > 0 && `${each.name} has ${each.spooled} records in its spool`),
-      ...gateways.map((each) => each.statementsDue > 0 && `${each.name} has ${each.statementsDue} statements due`),
+      ...gateways.map((each) =>
+        each.statementsDue > 0 && `${each.name} has ${each.statementsDue} statements due`
+      ),
       lag > 0 && `${lag} records are not counted`,
       final !== undefined && !isLost && `there is no final release: ${final}`,
       isLost && this.#scheduler.nowMs < START_MS + 90_000 && "votes of a lost spool may still come",
