@@ -10,7 +10,7 @@ import { type Result, runInProcesses, runSeeds } from "./simulation/start.ts";
 Deno.test.sanitizer({ ops: true, resources: true });
 
 /** Seeds of a short run. The last one runs on the real SQL. */
-const SHORT = { from: 21, count: 5 };
+const SHORT = { from: 36, count: 5 };
 const LONG = { from: 1, count: 2_000 };
 
 function assertNothingFound(results: readonly Result[]): void {
@@ -32,7 +32,7 @@ Deno.test("a few seeds of the simulation find nothing, and a seed reproduces its
   ]);
   assertNothingFound(together);
   const hashes = new Map(together.map(({ seed, hash }) => [seed, hash]));
-  assert.deepEqual(alone.map(({ seed }) => seed), [25, 23, 21]);
+  assert.deepEqual(alone.map(({ seed }) => seed), [40, 38, 36]);
   for (const { seed, hash } of alone) assert.equal(hash, hashes.get(seed), `seed ${seed}`);
   assert.equal(new Set(hashes.values()).size, SHORT.count, "seeds differ");
 });

@@ -12,6 +12,7 @@ const { values } = parseArgs({
   options: {
     seeds: { type: "string", default: "200" },
     from: { type: "string", default: "1" },
+    step: { type: "string", default: "1" },
     seed: { type: "string" },
     fault: { type: "string" },
     trace: { type: "boolean", default: false },
@@ -36,7 +37,7 @@ if (values.seed !== undefined) {
   }, values.trace ? (line) => console.log(line) : undefined);
 } else if (fault !== undefined) {
   // Looks for a seed that finds a fault.
-  const seeds = { from: Number(values.from), step: 1, count: Number(values.seeds) };
+  const seeds = { from: Number(values.from), step: Number(values.step), count: Number(values.seeds) };
   await runSeeds(seeds, fault.patches, ({ seed, violation }) => {
     if (violation === undefined) return false;
     console.log(`seed ${seed}: ${violation.split("\n")[0]}`);

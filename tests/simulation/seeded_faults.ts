@@ -81,12 +81,8 @@ export const SEEDED_FAULTS: readonly SeededFault[] = [
     found: /./,
   },
   {
-    name: "a device does not doubt a request without an answer",
-    patches: [[
-      "device/device.ts",
-      "      for (const attempt of open) attempt.doubt();\n      link.failed",
-      "      link.failed",
-    ]],
+    name: "a device gives up a vote that a gateway may have",
+    patches: [["device/client.ts", 'if (delivery.fate === "refused") {', 'if (delivery.fate !== "acknowledged") {']],
     seed: 0,
     found: /./,
   },

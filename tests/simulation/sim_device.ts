@@ -14,12 +14,12 @@ import { delay, type Owner, type Scheduler, seededUuid } from "./virtual_time.ts
 const LIMITS = {
   requestTimeoutMs: 2_000,
   giveUpAfterMs: 6_000,
-  askEveryMs: 1_000,
+  askEveryMs: 2_000,
   askUndecidedEveryMs: 4_000,
   sendAgainAfterMs: 4_000,
   copyAgainAfterMs: 4_000,
   aggregatorAwayMs: 1_000,
-  pollEveryMs: 500,
+  pollEveryMs: 1_000,
 };
 
 /** What the world is told of a device's votes. */

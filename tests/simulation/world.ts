@@ -47,7 +47,7 @@ export type Run = Readonly<{
 }>;
 
 /** One seed in so many runs on the real SQL, and publishes. The others count with a model of the database. */
-export const SQL_EVERY = 25;
+export const SQL_EVERY = 40;
 /** How long after everything was mended all votes must have an outcome, in milliseconds. */
 const SETTLE_WITHIN_MS = 240_000;
 const LOOK_EVERY_MS = 1_000;
