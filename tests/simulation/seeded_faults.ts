@@ -82,7 +82,11 @@ export const SEEDED_FAULTS: readonly SeededFault[] = [
   },
   {
     name: "a device gives up a vote that a gateway may have",
-    patches: [["device/client.ts", 'if (delivery.fate === "refused") {', 'if (delivery.fate !== "acknowledged") {']],
+    patches: [[
+      "device/client.ts",
+      'if (delivery.fate === "refused") {',
+      'if (delivery.fate !== "acknowledged") {',
+    ]],
     seed: 0,
     found: /./,
   },

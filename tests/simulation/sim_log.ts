@@ -43,7 +43,7 @@ export class SimLog {
   members: Member[] = [];
   /** Told of a number that a sender key has given to two records. */
   onReused: (number: string) => void = () => {};
-  #waiting: (() => void)[] = [];
+  #waiting: { key: string; wake(): void }[] = [];
   /** The signature under each sender key's number. */
   readonly #numbers = new Map<string, string>();
 
@@ -101,18 +101,24 @@ export class SimLog {
   }
 
   /** Waits until something may have come, or the signal aborts. */
-  async wait(signal: AbortSignal): Promise<void> {
+  async wait(partition: number, signal: AbortSignal): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, POLL_MS);
     const owner = currentOwner();
-    this.#waiting.push(() => void this.scheduler.after(this.network.latencyMs(), resolve, owner));
+    const key = `${owner?.name}/${partition}`;
+    this.#waiting.push({
+      key,
+      wake: () => void this.scheduler.after(this.network.latencyMs(), resolve, owner),
+    });
     signal.addEventListener("abort", () => resolve(), { once: true });
     await promise;
     clearTimeout(timer);
   }
 
   #wake(): void {
-    for (const wake of this.#waiting.splice(0)) wake();
+    // In an order that does not depend on which of them began to wait first at one moment.
+    const waiting = this.#waiting.splice(0).sort((a, b) => a.key < b.key ? -1 : a.key > b.key ? 1 : 0);
+    for (const { wake } of waiting) wake();
   }
 
   /** Deletes the front of a partition, as a topic's retention does. */
@@ -243,7 +249,7 @@ class LogClient implements VoteLog {
         }
         continue;
       }
-      await log.wait(signal);
+      await log.wait(partition, signal);
     }
   }
 

@@ -16,24 +16,24 @@ export type Patch = readonly [path: string, from: string, to: string];
 const ROOT: URL = new URL("../../", import.meta.url);
 
 /**
- * Runs seeds `from`, `from + step` and so on, in one process.
+ * Runs seeds `from`, `from + step` and so on, in one process; if repeated, back again.
  *
  * @param onLine Told of each line of a trace.
  */
 export async function runSeeds(
-  seeds: Readonly<{ from: number; step: number; count: number }>,
+  seeds: Readonly<{ from: number; step: number; count: number; isRepeated?: boolean }>,
   patches: readonly Patch[],
   onResult: (result: Result) => boolean | void,
   onLine?: (line: string) => void,
 ): Promise<void> {
   const directory = await Deno.makeTempDir({ prefix: "simulation-" });
   const map = await writeImportMap(directory, patches);
-  const { from, step, count } = seeds;
+  const { from, step, count, isRepeated = false } = seeds;
   const path = (name: string) => new URL(name, ROOT).pathname;
   const child = new Deno.Command(Deno.execPath(), {
     args: [
       ...["run", "-A", "--no-check", "--quiet", "--config", path("deno.json"), "--import-map", map],
-      ...[path("tests/simulation/worker.ts"), from, step, count, onLine === undefined ? "" : "trace"].map(
+      ...[path("tests/simulation/worker.ts"), from, step, count, isRepeated, onLine !== undefined].map(
         String,
       ),
     ],

@@ -19,6 +19,8 @@ export type Owner = {
   /** How far its clock is ahead of the true time, in milliseconds. */
   clockAheadMs: number;
   readonly random: Random;
+  /** Orders its events among those of equal time. */
+  readonly ties: Random;
 };
 
 type Event = {
@@ -69,7 +71,17 @@ export class Scheduler {
   }
 
   owner(name: string, run: number, clockAheadMs = 0): Owner {
-    return { name, alive: true, clockAheadMs, random: seededRandom(this.seed, "owner", name, run) };
+    return {
+      name,
+      alive: true,
+      clockAheadMs,
+      random: this.#of("owner", name, run),
+      ties: this.#of("ties", name, run),
+    };
+  }
+
+  #of(...parts: (string | number)[]): Random {
+    return seededRandom(this.seed, ...parts);
   }
 
   get random(): Random {
@@ -80,7 +92,13 @@ export class Scheduler {
   after(ms: number, work: () => void, owner: Owner | undefined | null = currentOwner()): number {
     const number = ++this.#number;
     const atMs = this.nowMs + (ms > 0 ? ms : 0);
-    const event = { atMs, tie: this.#ties.next(), number, owner: owner ?? undefined, work };
+    const event = {
+      atMs,
+      tie: (currentOwner()?.ties ?? this.#ties).next(),
+      number,
+      owner: owner ?? undefined,
+      work,
+    };
     this.#byNumber.set(number, event);
     push(this.#heap, event);
     return number;

@@ -10,7 +10,9 @@ import { cpuUsage } from "node:process";
 
 const cpuMs = () => (cpuUsage().user + cpuUsage().system) / 1_000;
 
-const [from, step, count, show] = Deno.args;
+const [from, step, count, isRepeated, showsTrace] = Deno.args;
+const forth = Array.from({ length: Number(count) }, (_, i) => Number(from) + i * Number(step));
+const seeds = isRepeated === "true" ? [...forth, ...forth.toReversed()] : forth;
 const directory = await Deno.makeTempDir({
   dir: await isDirectory("/dev/shm") ? "/dev/shm" : undefined,
   prefix: "simulation-",
@@ -18,10 +20,9 @@ const directory = await Deno.makeTempDir({
 try {
   const base = await openBase();
   const beganMs = cpuMs();
-  for (let i = 0; i < Number(count); i++) {
-    const seed = Number(from) + i * Number(step);
+  for (const seed of seeds) {
     const run = await runSeed(base, seed, directory);
-    if (show === "trace") { for (const line of run.trace) console.log(line); }
+    if (showsTrace === "true") { for (const line of run.trace) console.log(line); }
     const { trace, ...result } = run;
     console.log(JSON.stringify({ ...result, lines: trace.length, ms: Math.round(cpuMs() - beganMs) }));
     await Deno.remove(`${directory}/${seed}`, { recursive: true });
