@@ -354,7 +354,13 @@ class World {
     const votes = [...this.#votes.values()];
     const isOnRoll = (voterId: string) => voterId !== STRANGER;
     const publishesAll = this.#usesSql && gateways.every(({ hasLostRecords }) => !hasLostRecords);
-    const fates = await this.#invariants.atEnd(votes, kept, isOnRoll, log.snapshot(), publishesAll);
+    const fates = await this.#invariants.atEnd(
+      votes,
+      kept,
+      isOnRoll,
+      log.hasLostFront ? undefined : log.snapshot(),
+      publishesAll,
+    );
     this.#counted = [...fates.values()].filter((fate) => fate === "counted").length;
     for (const [voteId, fate] of [...fates].sort()) this.#note(`${voteId}: ${fate}`);
   }
