@@ -102,11 +102,23 @@ export const SEEDED_FAULTS: readonly SeededFault[] = [
   },
   {
     name: "a release adds fewer voters than k",
-    patches: [[
-      "aggregator/results/units.ts",
-      "publish: snapshot.filter((cell) => cell.snapshot - cell.known >= k), snapshot",
-      "publish: snapshot.filter((cell) => cell.snapshot > cell.known || cell.counted > 0), snapshot",
-    ]],
+    patches: [
+      [
+        "aggregator/results/publish.ts",
+        "coalesce(c.snapshot, 0)) >= $3::bigint",
+        "coalesce(c.snapshot, 0)) >= least($3::bigint, 1)",
+      ],
+      [
+        "aggregator/results/units.ts",
+        "cell.counted - Math.max(cell.snapshot, cell.known) >= k);",
+        "cell.counted - Math.max(cell.snapshot, cell.known) >= Math.min(k, 1));",
+      ],
+      [
+        "aggregator/results/units.ts",
+        "snapshot.filter((cell) => cell.snapshot - cell.known >= k)",
+        "snapshot.filter((cell) => cell.snapshot - cell.known >= Math.min(k, 1))",
+      ],
+    ],
     seed: 0,
     found: /./,
   },
