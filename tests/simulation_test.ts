@@ -4,6 +4,7 @@
  */
 import assert from "assert";
 import { longTest } from "./runs.ts";
+import { UNDONE_MENDS } from "./simulation/history.ts";
 import { SEEDED_FAULTS } from "./simulation/seeded_faults.ts";
 import { type Result, runInProcesses, runSeeds } from "./simulation/start.ts";
 
@@ -38,6 +39,15 @@ longTest(`${LONG.count} seeds of the simulation find nothing`, async () => {
 
 for (const { name, patches, seed, found } of SEEDED_FAULTS) {
   longTest(`seed ${seed} of the simulation finds: ${name}`, async () => {
+    await runSeeds({ from: seed, step: 1, count: 1 }, patches, ({ violation }) => {
+      assert.match(violation ?? "nothing was found", found);
+    });
+  });
+}
+
+for (const { name, mend, patches, seed, found } of UNDONE_MENDS) {
+  if (seed === undefined || found === undefined) continue;
+  longTest(`seed ${seed} of the simulation finds that ${name} is undone: ${mend}`, async () => {
     await runSeeds({ from: seed, step: 1, count: 1 }, patches, ({ violation }) => {
       assert.match(violation ?? "nothing was found", found);
     });

@@ -50,6 +50,8 @@ export const UNDONE_MENDS: readonly UndoneMend[] = [
       "if (error instanceof LogFault && await this.#stopUnlessRebuilt(error)) return;",
       "if (!isOthers(error) && await this.#stopUnlessRebuilt(error as LogFault)) return;",
     ]],
+    seed: 1,
+    found: /not settled/,
   },
   {
     name: "72fb3ce",
@@ -64,6 +66,8 @@ export const UNDONE_MENDS: readonly UndoneMend[] = [
     name: "3882974",
     mend: "Number records in the spool's transaction, with a ready statement for each sender key",
     patches: [["gateway/spool.ts", "        this.senderKeys.retireAll();\n", ""]],
+    seed: 20,
+    found: /stands on the log for two records/,
   },
   {
     name: "d7c29a5",

@@ -44,8 +44,9 @@ export class Invariants {
     if (shown > counted) throw new Violation(`${shown} voters are shown, and ${counted} were counted`);
     const added = shown - this.#shown;
     if (added < 0) throw new Violation(`the published voters went back from ${this.#shown} to ${shown}`);
-    if (added > 0 && added < this.#threshold || small > 0) {
-      throw new Violation(`a release added ${added} voters, fewer than k = ${this.#threshold}`);
+    if (small > 0) throw new Violation(`${small} releases added fewer voters than k = ${this.#threshold}`);
+    if (added > 0 && added < this.#threshold) {
+      throw new Violation(`a publishing added ${added} voters, fewer than k = ${this.#threshold}`);
     }
     const votes = sums.votes ?? {};
     for (const [key, before] of Object.entries(this.#votes)) {
