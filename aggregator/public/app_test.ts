@@ -22,6 +22,7 @@ import {
   writeRelease,
 } from "../../tests/seeded_database.ts";
 import { votesFromResults } from "../results/candidate_votes.ts";
+import { inTime } from "../../tests/eventually.ts";
 import * as counted from "../counting/schemas.ts";
 import * as registry from "../registry/schemas.ts";
 import * as shown from "../results/schemas.ts";
@@ -348,7 +349,7 @@ Deno.test("the aggregator's interface", async (t) => {
       });
     });
 
-    await t.step("elections, addresses and methods that there are not", async () => {
+    await t.step("elections, paths and methods that do not exist", async () => {
       await withApp(db, async (ask) => {
         for (const election of ["none", "No%20Such"]) {
           const paths = [
@@ -534,7 +535,7 @@ Deno.test("the aggregator's interface", async (t) => {
           assert.equal(answer.headers.get("cache-control"), "no-store");
           const reader = answer.body!.pipeThrough(new TextDecoderStream()).getReader();
           let text = "";
-          while (!text.includes("event: tick")) text += (await reader.read()).value;
+          while (!text.includes("event: tick")) text += (await inTime("a tick", reader.read())).value;
           await reader.cancel();
           return [...text.matchAll(/^id: (\d+)$/gm)].map(([, id]) => Number(id));
         };

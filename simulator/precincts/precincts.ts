@@ -15,13 +15,8 @@ import { uniteParties } from "./parties.ts";
 import { nameOf, type PrecinctOptions, Reading } from "./reading.ts";
 import { withoutRepeats } from "./repeats.ts";
 import { buildTable, type PrecinctTable } from "./table.ts";
-import {
-  isInTotal,
-  withoutModeTotals,
-  withoutNamelessTotals,
-  withoutPlaceTotals,
-  withoutTotalCandidates,
-} from "./totals.ts";
+import { isInTotal, withoutNamelessTotals, withoutTotalCandidates } from "./total_candidates.ts";
+import { withoutModeTotals, withoutPlaceTotals } from "./totals.ts";
 
 /** Rows that are looked at to tell what the columns hold. */
 const SAMPLE_ROWS = 100;
@@ -64,7 +59,7 @@ export async function readPrecincts(path: string, options: PrecinctOptions = {})
   return { ...table, leftOut: reading.leftOut, unusedColumns, notes: notesOf(reading) };
 }
 
-/** Most names of left-out lines in a note. */
+/** Maximum names of left-out lines in a note. */
 const NAMES_NOTED = 40;
 
 function notesOf({ leftOut, notes }: Reading): string[] {
@@ -99,7 +94,7 @@ async function readLines(
   return { ...reader.finish(), columns };
 }
 
-/** The lines without those of precincts that have a count which is not told. */
+/** The lines without those of precincts that have a suppressed count. */
 function withoutSuppressed(lines: readonly Line[], reading: Reading): Line[] {
   const untold = lines.filter((line) => line.untold !== undefined);
   const [first] = untold;
@@ -113,10 +108,10 @@ function withoutSuppressed(lines: readonly Line[], reading: Reading): Line[] {
         `--suppressed leave-out to leave these precincts out`,
     );
   }
-  reading.notes.push(`left out ${stations.size} precincts with counts that are not told, as asked: ${names}`);
+  reading.notes.push(`left out ${stations.size} precincts with suppressed counts, as asked: ${names}`);
   return lines.filter((line) => {
     if (!stations.has(reading.stationKey(line))) return true;
-    reading.leaveOut("precincts with counts that are not told", line);
+    reading.leaveOut("precincts with suppressed counts", line);
     return false;
   });
 }
