@@ -6,7 +6,7 @@ import assert from "assert";
 import { longTest } from "./runs.ts";
 import { UNDONE_MENDS } from "./simulation/history.ts";
 import { SEEDED_FAULTS } from "./simulation/seeded_faults.ts";
-import { type Result, runInProcesses, runSeeds } from "./simulation/start.ts";
+import { patchedText, type Result, runInProcesses, runSeeds } from "./simulation/start.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
@@ -29,6 +29,12 @@ Deno.test("a few seeds of the simulation find nothing, and a seed reproduces its
   assert.equal(again.length, SHORT.count);
   for (const { seed, hash } of again) assert.equal(hash, hashes.get(seed), `seed ${seed}`);
   assert.equal(new Set(hashes.values()).size, SHORT.count, "seeds differ");
+});
+
+Deno.test("the code still has what seeded faults and undone mends change", async () => {
+  for (const { patches } of [...SEEDED_FAULTS, ...UNDONE_MENDS]) {
+    for (const [path] of patches) await patchedText(path, patches);
+  }
 });
 
 longTest(`${LONG.count} seeds of the simulation find nothing`, async () => {

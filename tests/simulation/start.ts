@@ -58,6 +58,17 @@ export async function runSeeds(
   await stderr;
 }
 
+/** A module's text with its patches. @throws when the code has moved. */
+export async function patchedText(path: string, patches: readonly Patch[]): Promise<string> {
+  let text = await Deno.readTextFile(new URL(path, ROOT));
+  for (const [, from, to] of patches.filter((patch) => patch[0] === path)) {
+    const parts = text.split(from);
+    if (parts.length !== 2) throw new Error(`Cannot patch ${path}: the text must stand there once: ${from}`);
+    text = parts.join(to);
+  }
+  return text;
+}
+
 /** Virtual timers in the place of real ones, and patched modules in the place of those that they are made from. */
 async function writeImportMap(directory: string, patches: readonly Patch[]): Promise<string> {
   const config = JSON.parse(await Deno.readTextFile(new URL("deno.json", ROOT))) as {
@@ -67,16 +78,9 @@ async function writeImportMap(directory: string, patches: readonly Patch[]): Pro
     ...config.imports,
     "node:timers/promises": new URL("timers_promises.ts", import.meta.url).href,
   };
-  for (const [path, own] of Map.groupBy(patches, ([path]) => path)) {
+  for (const path of new Set(patches.map(([path]) => path))) {
     const url = new URL(path, ROOT);
-    let text = await Deno.readTextFile(url);
-    for (const [, from, to] of own) {
-      const parts = text.split(from);
-      if (parts.length !== 2) {
-        throw new Error(`Cannot patch ${path}: the text must stand there once: ${from}`);
-      }
-      text = parts.join(to);
-    }
+    let text = await patchedText(path, patches);
     // The module lies elsewhere, so what it imports is named in full.
     text = text.replaceAll(
       /(from |import\()"(\.{1,2}\/[^"]+)"/g,
