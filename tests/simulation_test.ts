@@ -6,7 +6,7 @@ import assert from "assert";
 import { longTest } from "./runs.ts";
 import { UNDONE_MENDS } from "./simulation/history.ts";
 import { SEEDED_FAULTS } from "./simulation/seeded_faults.ts";
-import { patchedText, type Result, runInProcesses, runSeeds } from "./simulation/start.ts";
+import { type Patch, patchedText, type Result, runInProcesses, runSeeds } from "./simulation/start.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
@@ -17,6 +17,12 @@ const LONG = { from: 1, count: 2_000 };
 function assertNothingFound(results: readonly Result[]): void {
   const found = results.filter(({ violation }) => violation !== undefined);
   assert.deepEqual(found.map(({ seed, violation }) => `seed ${seed}: ${violation}`), []);
+}
+
+async function violationOf(seed: number, patches: readonly Patch[]): Promise<string> {
+  let violation: string | undefined;
+  await runSeeds({ from: seed, step: 1, count: 1 }, patches, (result) => void (violation = result.violation));
+  return violation ?? "nothing was found";
 }
 
 Deno.test("a few seeds of the simulation find nothing, and a seed reproduces its run exactly", async () => {
@@ -45,17 +51,13 @@ longTest(`${LONG.count} seeds of the simulation find nothing`, async () => {
 
 for (const { name, patches, seed, found } of SEEDED_FAULTS) {
   longTest(`seed ${seed} of the simulation finds: ${name}`, async () => {
-    await runSeeds({ from: seed, step: 1, count: 1 }, patches, ({ violation }) => {
-      assert.match(violation ?? "nothing was found", found);
-    });
+    assert.match(await violationOf(seed, patches), found);
   });
 }
 
 for (const { name, mend, patches, seed, found } of UNDONE_MENDS) {
   if (seed === undefined || found === undefined) continue;
   longTest(`seed ${seed} of the simulation finds that ${name} is undone: ${mend}`, async () => {
-    await runSeeds({ from: seed, step: 1, count: 1 }, patches, ({ violation }) => {
-      assert.match(violation ?? "nothing was found", found);
-    });
+    assert.match(await violationOf(seed, patches), found);
   });
 }

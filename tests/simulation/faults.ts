@@ -5,7 +5,7 @@
  */
 import type { Random } from "../../simulator/random.ts";
 import { ACCEPTS_UNTIL_MS, START_MS } from "./base.ts";
-import type { Cast } from "./world.ts";
+import type { Cast } from "./cast.ts";
 
 /** Kinds of faults, by how often each is chosen. */
 const KINDS = {

@@ -52,7 +52,7 @@ export const SEEDED_FAULTS: readonly SeededFault[] = [
       "      allocation.write();\n",
       "      allocation.write();\n      allocation.commit();\n",
     ]],
-    seed: 1,
+    seed: 30,
     found: /1 stated numbers were not read/,
   },
   {

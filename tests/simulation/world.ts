@@ -10,6 +10,7 @@ import type { KeptVote } from "../../device/store.ts";
 import { testIdentity } from "../device_fixture.ts";
 import { MASTER } from "../fixture.ts";
 import { type Base, type BaseElection, CLOSES_MS, START_MS, VOTERS } from "./base.ts";
+import type { Cast } from "./cast.ts";
 import { beginFault, planFaults } from "./faults.ts";
 import { Invariants, type LedgerVote, Violation } from "./invariants.ts";
 import { ModelDatabase } from "./model_database.ts";
@@ -21,18 +22,6 @@ import { SimGateway } from "./sim_gateway.ts";
 import { SimLog } from "./sim_log.ts";
 import { modelTables, sqlTables, type Tables } from "./tables.ts";
 import { Scheduler } from "./virtual_time.ts";
-
-/** Everything that a fault can befall. */
-export type Cast = Readonly<{
-  gateways: readonly SimGateway[];
-  aggregators: readonly SimAggregator[];
-  devices: readonly SimDevice[];
-  network: Network;
-  log: SimLog;
-  server: SimServer;
-  /** Pairs of programs that speak to each other. */
-  links: readonly (readonly [string, string])[];
-}>;
 
 /** What a run came to. `hash` is that of its trace: the same for the same seed and code. */
 export type Run = Readonly<{
