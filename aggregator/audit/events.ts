@@ -36,6 +36,7 @@ export const AUDIT_EVENTS = {
   state_changed: "an election went from one state to another, or was paused or resumed",
   election_opened: "voting opened, by the clock",
   election_closed: "voting closed, by the clock",
+  check_waived: "officials waived a check of the data that fails",
   results_certified: "a version of the results was certified and signed",
 } as const;
 

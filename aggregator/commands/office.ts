@@ -15,12 +15,14 @@ import { type AggregatorConfig, aggregatorConfig } from "../config.ts";
 import { createAccount, isRefusal, requestRole } from "../office/access/accounts.ts";
 import { newKeyFile, publicKeyOf } from "../office/access/keys.ts";
 import { createOfficeApp } from "../office/api/app.ts";
-import { OfficeClient, readKeyFile } from "../office/client.ts";
+import { OfficeClient, readKeyFile, type SendToOffice } from "../office/client.ts";
+import { qualityLines } from "../office/quality/report.ts";
 import { createOfficeKey, hasOfficeKey, readOfficeKeys } from "../office/office_key.ts";
 import { Keyring } from "../registry/keyring.ts";
 import { OfficeError } from "../registry/office_error.ts";
 import { writeSecret } from "../registry/secret_file.ts";
 import { requiredRoles } from "../roles/roles.ts";
+import { exportCommands } from "./office_exports.ts";
 import { openLog, openOne, withDatabases } from "./open.ts";
 
 /** Who asks, and where the office is. */
@@ -93,6 +95,17 @@ export function officeCommand(): Command {
       .action((options: Common) => print(options, "GET", "/v1/office/accounts")),
   );
   office.addCommand(
+    ofElection(
+      "check",
+      "Checks the data and counts the log again; exit code 1 when a check fails that is not waived.",
+    )
+      .option("--newest", "check nothing: print the newest result")
+      .option("--json", "print the answer as it is")
+      .action(check),
+  );
+  const ownVerifier = () => readOfficeKeys(aggregatorConfig().keysDirectory)?.notes;
+  for (const exporting of exportCommands({ withOffice, ownVerifier })) office.addCommand(exporting);
+  office.addCommand(
     ofElection("status", "Says where an election stands, what may be done, and what is proposed.")
       .action((options: Common) => print(options, "GET", `${pathOf(options)}/lifecycle`)),
   );
@@ -101,7 +114,7 @@ export function officeCommand(): Command {
       ["act", "Does at once what takes one official: pause, resume, begin_canvass.", "actions"],
       [
         "propose",
-        "Proposes what takes two: extend, close_early, certify, reopen, decide, waive_sender_keys.",
+        "Proposes what takes two: extend, close_early, certify, reopen, decide, waive_sender_keys, waive_check.",
         "proposals",
       ],
     ]
@@ -240,17 +253,40 @@ async function change(options: Common, path: string, body: unknown): Promise<voi
   });
 }
 
+/** Checks an election's data, and prints what was found. */
+async function check({ newest, json, ...options }: Common & { newest?: true; json?: true }): Promise<void> {
+  let failing: string[] = [];
+  await withClient(options, async (client) => {
+    const answer = await client.ask(newest ? "GET" : "POST", `${pathOf(options)}/quality`);
+    failing = answer.body.failing;
+    if (json) return show(answer);
+    if (answer.body.checkedAt === null) {
+      throw new OfficeError("Cannot print the checks: nothing was checked yet");
+    }
+    for (const line of qualityLines(answer.body)) console.log(line);
+  });
+  if (failing.length > 0) throw new Failure("");
+}
+
 function show({ body, text }: Readonly<{ body: unknown; text: string }>): void {
   console.log(body === undefined ? text.trimEnd() : JSON.stringify(body, null, 2));
 }
 
-async function withClient({ as, url }: Common, work: (client: OfficeClient) => Promise<void>): Promise<void> {
-  const file = await readKeyFile(as).catch((error) => {
+async function withClient(options: Common, work: (client: OfficeClient) => Promise<void>): Promise<void> {
+  await withOffice(options, (_, client) => work(client!));
+}
+
+/** Asks a running office, or one in this process; signed in where there is a key file. */
+async function withOffice(
+  { as, url }: Readonly<{ as?: string; url?: string }>,
+  work: (send: SendToOffice, client: OfficeClient | undefined) => Promise<void>,
+): Promise<void> {
+  const file = as === undefined ? undefined : await readKeyFile(as).catch((error) => {
     throw new Failure((error as Error).message);
   });
+  const workWith = (send: SendToOffice) => work(send, file && new OfficeClient(send, file));
   if (url !== undefined) {
-    const client = new OfficeClient((path, init) => fetch(new URL(path, url), init), file);
-    await work(client).catch((error) => {
+    await workWith((path, init) => fetch(new URL(path, url), init)).catch((error) => {
       if (error instanceof OfficeError || error instanceof TypeError) throw new Failure(error.message);
       throw error;
     });
@@ -275,7 +311,7 @@ async function withClient({ as, url }: Common, work: (client: OfficeClient) => P
       },
     });
     try {
-      await work(new OfficeClient((path, init) => app.request(path, init), file));
+      await workWith((path, init) => app.request(path, init));
     } finally {
       for (const log of logs.values()) await log.then((log) => log.close(), () => {});
     }

@@ -26,6 +26,7 @@ const FILES = [
   "000050_audit_chains.sql",
   "000051_office.sql",
   "000052_lifecycle.sql",
+  "000058_quality.sql",
 ];
 
 /** The database's version does not fit this program. The message says which of the two to upgrade. */

@@ -1,6 +1,6 @@
 /**
  * The role `office`: answers officials, and does what the clock asks of an office: it signs heads of the audit trail every hour, and
- * notes when voting opened and closed. It has the master keys and the office's key.
+ * notes when voting opened and closed, and checks the data. It has the master keys and the office's key.
  *
  * @module
  */
@@ -14,6 +14,8 @@ import { createOfficeApp } from "../office/api/app.ts";
 import { currentHead } from "../office/api/audit_endpoints.ts";
 import { type OfficeKeys, readOfficeKeys } from "../office/office_key.ts";
 import { noteClock } from "../office/lifecycle/state.ts";
+import { keepChecking } from "../office/quality/schedule.ts";
+import type { OfficeSources } from "../office/sources.ts";
 import { limitAddresses } from "../public/address_limits.ts";
 import { electionIds } from "../registry/elections.ts";
 import type { Keyring } from "../registry/keyring.ts";
@@ -26,6 +28,8 @@ const CLOCK_EVERY_MS = 1_000;
 
 /** Attempts to sign in of one address (IPv6: of one /64). */
 const SIGN_INS = { requestsPerSecond: 1, burstRequests: 20 };
+/** Exports that an address may ask for: five files an election, made anew with each release. */
+const EXPORTS = { requestsPerSecond: 1, burstRequests: 30 };
 
 /** What the office needs. */
 export type OfficeOptions = Readonly<{
@@ -46,7 +50,7 @@ export class Office {
   readonly #options: OfficeOptions;
   readonly #keys: OfficeKeys;
   readonly #logs = new Map<string, Promise<VoteLog>>();
-  readonly #running: Promise<void>;
+  readonly #running: Promise<unknown>;
 
   /** @throws {OfficeError} when the office has not been set up. */
   constructor(options: OfficeOptions) {
@@ -66,8 +70,19 @@ export class Office {
       keyring,
       openLog: (election, partitions) => this.#logOf(election, partitions),
       limitSignIns: limitAddresses(SIGN_INS, Date.now),
+      limitExports: limitAddresses(EXPORTS, Date.now),
     });
-    this.#running = this.#watch();
+    const sources: OfficeSources = {
+      db,
+      now: Date.now,
+      keys,
+      keyring,
+      openLog: (election, partitions) => this.#logOf(election, partitions),
+    };
+    this.#running = Promise.all([
+      this.#watch(),
+      keepChecking(sources, options.signal, options.onError),
+    ]);
   }
 
   /** Resolves when it has stopped, after the signal. */

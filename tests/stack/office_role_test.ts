@@ -145,8 +145,12 @@ stackTest(
               );
               return row!.voters === VOTERS;
             });
+            assert.match(await run("check", ...of("ann")), /nothing holds up certification/);
             const certified = await both("certify");
             assert.equal(certified.state.status, "certified");
+            const exported = await run("export", ...of("ann"), "--out", `${data}/out`, "--certified", "1");
+            assert.match(exported, /SHA256SUMS is signed by pollwire-office/);
+            assert.match(await Deno.readTextFile(`${data}/out/openelections.csv`), /,Ann,20,20,/);
             const { versions } = JSON.parse(await run("certified", ...of("ann")));
             assert.deepEqual(versions.map(({ version }: { version: number }) => version), [1]);
 

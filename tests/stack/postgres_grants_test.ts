@@ -94,6 +94,8 @@ const TABLES: Record<string, Grants> = {
     audit: READ,
     board: "SELECT, INSERT, UPDATE (approved_by, withdrawn_by, ended_at)",
   },
+  "office.quality_runs": { aggregator: READ, audit: READ, board: "SELECT, INSERT, DELETE" },
+  "office.quality_waivers": { aggregator: READ, audit: READ, board: READ_ADD },
   "office.result_versions": { audit: READ, board: READ_ADD },
   "office.used_assertions": { board: "SELECT, INSERT, DELETE" },
   "public.migrations": Object.fromEntries(Object.keys(USERS).map((user) => [user, READ])),

@@ -7,6 +7,8 @@ import { OpenAPIHono } from "@hono/zod-openapi";
 import type { MiddlewareHandler } from "hono";
 import { addAccessEndpoints } from "./access_endpoints.ts";
 import { addAuditEndpoints } from "./audit_endpoints.ts";
+import { addExportEndpoints } from "./export_endpoints.ts";
+import { addQualityEndpoints } from "./quality_endpoints.ts";
 import { addLifecycleEndpoints } from "./lifecycle_endpoints.ts";
 import type { OfficeSources } from "../sources.ts";
 
@@ -16,6 +18,8 @@ export type OfficeAppOptions =
   & Readonly<{
     /** Limits how often an address may try to sign in. */
     limitSignIns?: MiddlewareHandler;
+    /** Limits how often an address may ask for exports, which everyone may. */
+    limitExports?: MiddlewareHandler;
   }>;
 
 /** Makes the routes. */
@@ -30,6 +34,9 @@ export function createOfficeApp(options: OfficeAppOptions): OpenAPIHono {
   if (options.limitSignIns !== undefined) app.use("/v1/office/token", options.limitSignIns);
   addAccessEndpoints(app, options);
   addAuditEndpoints(app, options);
+  addQualityEndpoints(app, options);
+  if (options.limitExports !== undefined) app.use("/v1/elections/:election/exports/*", options.limitExports);
+  addExportEndpoints(app, options);
   addLifecycleEndpoints(app, options);
   return app;
 }

@@ -164,12 +164,18 @@ function routeOf<Params extends z.ZodType, Query extends z.ZodType, Body extends
       },
       responses: {
         200: typeof answer === "string"
-          ? { description: answer, content: { "text/plain": { schema: z.string() } } }
+          ? { description: answer, content: textContent(path) }
           : { description: "Done", content: { "application/json": { schema: answer as never } } },
         ...responses,
       },
     } as Parameters<typeof createRoute>[0],
   );
+}
+
+/** How an answer that is a text is described: by the name of the file that it is. */
+function textContent(path: string) {
+  if (path.endsWith(".json")) return { "application/json": { schema: z.looseObject({}) } };
+  return { [path.endsWith(".csv") ? "text/csv" : "text/plain"]: { schema: z.string() } };
 }
 
 const NOBODY: Identity = { account: "", keyId: "", signedInAtMs: 0, tokenId: "" };

@@ -23,6 +23,7 @@ import {
 } from "../lifecycle/proposals.ts";
 import { type ElectionState, readFacts, readState, stateTag } from "../lifecycle/state.ts";
 import { PHASES, STATUSES } from "../lifecycle/transition.ts";
+import { newestFailing } from "../quality/store.ts";
 import type { OfficeSources } from "../sources.ts";
 import { addEndpoint, electionParams, type Endpoint, type OfficeAnswer } from "./endpoint.ts";
 
@@ -132,7 +133,8 @@ function addStates(app: OpenAPIHono, sources: OfficeSources): void {
     async work({ params: { election }, now }) {
       const state = await readState(db.query, election, now);
       const log = await sources.openLog(election, state.manifest.partitions);
-      const allowed = allowedNow(state, await readFacts(db.query, state, now, { log }));
+      const failingChecks = await newestFailing(db.query, election);
+      const allowed = allowedNow(state, await readFacts(db.query, state, now, { log, failingChecks }));
       const proposals = await readProposals(db.query, election);
       return { json: { state: stateJson(state), allowed, proposals }, headers: { etag: stateTag(state) } };
     },

@@ -17,6 +17,8 @@ import type { DecisionRequest } from "../../registry/decisions.ts";
 import { holdCounting } from "../../registry/changes.ts";
 import { publishManifest } from "../../registry/elections.ts";
 import { OfficeError } from "../../registry/office_error.ts";
+import { CHECK_CODES, type CheckCode } from "../quality/result.ts";
+import { waiveCheck } from "../quality/store.ts";
 import { certifyResults } from "./certified.ts";
 import type { ElectionState } from "./state.ts";
 import type { Action } from "./transition.ts";
@@ -41,6 +43,12 @@ export const PARAMETERS = {
     z.strictObject({ senderKey: hexKeySchema }),
     z.strictObject({ gateway: idSchema }),
   ]),
+  waive_check: z.strictObject({
+    /** A recount that differs is never waived. */
+    check: z.enum(CHECK_CODES.filter((code) => code !== "log_against_tables") as [CheckCode, ...CheckCode[]]),
+    /** The digest of what it found. */
+    found: hexKeySchema,
+  }),
 } as const satisfies Partial<Record<Action, z.ZodType>>;
 export type DoneAction = keyof typeof PARAMETERS;
 
@@ -95,6 +103,8 @@ export async function applyEffect(
       });
     case "waive_sender_keys":
       return await decideHeld(input, { action: "waive", selector: input.parameters });
+    case "waive_check":
+      return await waiveCheck(input.query, input.state.election, input.parameters, input, input.now);
   }
 }
 

@@ -244,6 +244,8 @@ Deno.test("an election goes from voting to certified results, is reopened and ce
     assert.equal(total(first.results), 4);
 
     await box.cast("voter-2", { station: "s-1", device: "s-1-a" }, "g-2");
+    // A sender key without a statement would fail the checks before the next certification.
+    await box.log.append([{ ...box.state("g-2"), partition: 0 }]);
     await box.count();
     assert.deepEqual(
       await db.query(

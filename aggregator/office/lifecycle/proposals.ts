@@ -11,11 +11,11 @@ import { canonicalJson, type Json } from "../../audit/canonical_json.ts";
 import { appendAudit } from "../../audit/events.ts";
 import { signHead } from "../../audit/heads.ts";
 import type { VoteLog } from "../../../shared/log/vote_log.ts";
-import { openHistory } from "../../counting/history.ts";
-import { recount } from "../../counting/recount.ts";
 import { isoTime, type Query } from "../../database/database.ts";
 import { holdCounting } from "../../registry/changes.ts";
 import type { Refusal } from "../access/accounts.ts";
+import { runChecks } from "../quality/run.ts";
+import { failingChecks, type QualityRun, readWaivers } from "../quality/store.ts";
 import type { OfficeSources } from "../sources.ts";
 import { applyEffect, DONE_ACTIONS, type DoneAction } from "./effects.ts";
 import { type ElectionState, type KnownFacts, readFacts, readState, stateTag, writeState } from "./state.ts";
@@ -107,10 +107,18 @@ async function whenAllowed<T>(
   now: Date,
   work: (query: Query, state: ElectionState, log: VoteLog) => Promise<T>,
 ): Promise<T | Refusal> {
-  const log = await logOf(sources, election, now);
+  const { manifest, phase } = await readState(sources.db.query, election, now);
+  const log = await sources.openLog(election, manifest.partitions);
+  const quality = request.action === "certify" && phase === "canvass"
+    ? await runChecks(sources, election, now, { log: false })
+    : undefined;
   return await sources.db.transaction(async (query) => {
     const state = await readState(query, election, now, true);
-    const refused = checkTag(state, ifMatch) ?? await check(query, state, request, now, { log });
+    const refused = checkTag(state, ifMatch) ??
+      await check(query, state, request, now, {
+        log,
+        failingChecks: await failingOf(query, election, quality),
+      });
     return refused ?? await work(query, state, log);
   });
 }
@@ -189,10 +197,9 @@ export async function approve(
 ): Promise<Done | Refusal> {
   const log = await logOf(sources, election, now);
   const first = await readProposal(sources.db.query, election, id);
-  const recountDifferences =
-    first?.action === "certify" && first.endedAt === null && first.proposedBy !== account
-      ? await countDifferences(sources, election, log)
-      : undefined;
+  const quality = first?.action === "certify" && first.endedAt === null && first.proposedBy !== account
+    ? await runChecks(sources, election, now, { log: true })
+    : undefined;
   return await sources.db.transaction(async (query) => {
     const state = await readState(query, election, now, true);
     const proposal = await readProposal(query, election, id);
@@ -210,7 +217,11 @@ export async function approve(
     }
     // A record that came between this check and the certification would be counted after the signed version.
     if (action === "certify") await holdCounting(query, election);
-    const refused = await check(query, state, proposal, now, { log, recountDifferences });
+    const refused = await check(query, state, proposal, now, {
+      log,
+      failingChecks: await failingOf(query, election, quality),
+      recountDifferences: quality?.recountDifferences,
+    });
     if (refused !== undefined) return refused;
     await query(
       "UPDATE office.proposals SET approved_by = $2, ended_at = $3::timestamptz WHERE proposal = $1::uuid",
@@ -299,13 +310,13 @@ async function logOf({ db, openLog }: OfficeSources, election: string, now: Date
   return await openLog(election, manifest.partitions);
 }
 
-async function countDifferences(
-  { db, keyring }: OfficeSources,
+/** What holds up certification, by checks that were made for it. */
+async function failingOf(
+  query: Query,
   election: string,
-  log: VoteLog,
-): Promise<number> {
-  const history = (await openHistory(db.query, election, keyring.master(election)))!;
-  return (await recount(db, log, history)).differences;
+  run: QualityRun | undefined,
+): Promise<readonly string[]> {
+  return run === undefined ? [] : failingChecks(run.checks, await readWaivers(query, election));
 }
 
 const COLUMNS = `proposal::text AS proposal, action, parameters, encode(digest, 'hex') AS digest, reason,

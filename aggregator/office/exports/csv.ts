@@ -1,0 +1,114 @@
+/**
+ * Published results as CSV: `openelections.csv`, as OpenElections writes precinct results, and `turnout.csv`.
+ *
+ * An exact file has texts as they are: it is signed, and read by programs. One for spreadsheets neutralises texts that those would run
+ * as formulas. Numbers are the same in both.
+ *
+ * @module
+ */
+import { VOTING_MODES } from "../../../shared/vote.ts";
+import { contestCounts, membersText, type Place, placeKey, placeOf, placesOf } from "./counts.ts";
+import type { Published } from "./published.ts";
+
+/** Whether texts stay as they are, or are made safe for spreadsheets. */
+export type CsvKind = "exact" | "spreadsheet";
+
+type Cell = string | number | null;
+
+/** Names of modes in files of OpenElections, in the order of VOTING_MODES. */
+const MODE_COLUMNS = ["election_day", "early_voting", "absentee", "provisional"] as const;
+
+/** Writes lines. A cell without a value is empty, which is not 0. */
+function toCsv(lines: readonly (readonly Cell[])[], kind: CsvKind): string {
+  return lines.map((cells) => cells.map((cell) => cellText(cell, kind)).join(",") + "\n").join("");
+}
+
+function cellText(value: Cell, kind: CsvKind): string {
+  if (value === null) return "";
+  if (typeof value === "number") return String(value);
+  // Spreadsheets run a text that begins like a formula: an apostrophe before it keeps it a text.
+  const text = kind === "spreadsheet" && /^[=+\-@\t\r]/.test(value) ? `'${value}` : value;
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+/** Names of a place: its region, its station, and the stations or regions that it puts together. */
+function namer(
+  { manifest }: Published,
+): (place: Place) => readonly [county: string, precinct: string, together: string] {
+  const { regionOf } = placesOf(manifest);
+  const regions = new Map(manifest.regions.map(({ id, name }) => [id, name]));
+  const stations = new Map(manifest.stations.map(({ id, name }) => [id, name]));
+  return (place) => {
+    const region = regionOf(place);
+    const county = region === null ? "" : regions.get(region) ?? region;
+    if (place.kind === "station") return [county, stations.get(place.station) ?? place.station, ""];
+    return [county, "", place.kind === "unit" ? membersText(place) : place.kind];
+  };
+}
+
+/**
+ * Votes, a line each contest, place and candidate. `votes` is of all modes that are published of the place; a mode without a release
+ * is empty. `together` names the stations of a line that has several.
+ */
+export function openElectionsCsv(published: Published, kind: CsvKind): string {
+  const { contests, parties } = published.manifest;
+  const names = namer(published);
+  const partyNames = new Map(parties.map(({ id, name }) => [id, name]));
+  const order = placeOrder(published);
+  const lines: Cell[][] = [[
+    "county",
+    "precinct",
+    "office",
+    "district",
+    "party",
+    "candidate",
+    "votes",
+    ...MODE_COLUMNS,
+    "together",
+  ]];
+  for (const contest of contests) {
+    const byPlace = Map.groupBy(contestCounts(published, contest), ({ place }) => placeKey(place));
+    const places = [...byPlace.values()].sort((a, b) => order(a[0]!.place) - order(b[0]!.place));
+    for (const counts of places) {
+      const [county, precinct, together] = names(counts[0]!.place);
+      for (const { id, name, party } of contest.candidates) {
+        const of = (mode: string) => counts.find(({ kind }) => kind === mode)?.votes.get(id) ?? null;
+        const votes = counts.reduce((sum, { votes }) => sum + votes.get(id)!, 0);
+        const partyName = party === undefined ? "" : partyNames.get(party) ?? party;
+        lines.push([
+          county,
+          precinct,
+          contest.name,
+          "",
+          partyName,
+          name,
+          votes,
+          ...VOTING_MODES.map(of),
+          together,
+        ]);
+      }
+    }
+  }
+  return toCsv(lines, kind);
+}
+
+/** Voters whose votes are published, a line each place and mode: no finer than the results. */
+export function turnoutCsv(published: Published, kind: CsvKind): string {
+  const names = namer(published);
+  const order = placeOrder(published);
+  const rows = published.units.filter(({ voters }) => voters > 0).map((unit) => ({ unit, ...placeOf(unit) }))
+    .sort((a, b) => order(a.place) - order(b.place));
+  return toCsv([
+    ["county", "precinct", "mode", "voters", "together"],
+    ...rows.map(({ unit: { voters }, place, kind }) => {
+      const [county, precinct, together] = names(place);
+      return [county, precinct, kind ?? "", voters, together];
+    }),
+  ], kind);
+}
+
+/** The order of places: stations as in the manifest, then what is shown together. */
+function placeOrder({ manifest }: Published): (place: Place) => number {
+  const order = new Map(manifest.stations.map(({ id }, at) => [id, at]));
+  return (place) => place.kind === "station" ? order.get(place.station) ?? order.size : order.size + 1;
+}
