@@ -90,6 +90,14 @@ const BREAKS: readonly Break[] = [
   ],
   ["two pods of a gateway", (m) => workload(m, "gateway-1").spec.replicas = 2, /replicas must be 1/],
   [
+    "all gateways at once",
+    (m) => delete workload(m, "gateway-1").spec.updateStrategy,
+    /gateway-1: updateStrategy/,
+  ],
+  ["a spool that goes", (m) => {
+    workload(m, "gateway-2").spec.persistentVolumeClaimRetentionPolicy.whenDeleted = "Delete";
+  }, /gateway-2: its volume must be kept/],
+  [
     "not spread",
     (m) => podSpec(m, "count").topologySpreadConstraints[0].labelSelector.matchLabels = { x: "y" },
     /count: its own pods must be spread over zones/,

@@ -42,7 +42,12 @@ export function policyFaults(manifests: readonly Manifest[]): string[] {
       if (hasProbes(pod)) faults.push(...probeFaults(container).map((fault) => `${of}: ${fault}`));
     }
   }
-  return [...faults, ...disruptionFaults(manifests), ...serviceFaults(manifests)];
+  return [
+    ...faults,
+    ...disruptionFaults(manifests),
+    ...statefulFaults(manifests),
+    ...serviceFaults(manifests),
+  ];
 }
 
 function podFaults({ kind, spec, component, labels, replicas }: Pod): string[] {
@@ -185,6 +190,16 @@ function disruptionFaults(manifests: readonly Manifest[]): string[] {
     }
   }
   return faults;
+}
+
+/** A gateway and its fallback must not be restarted together, and a spool must not go with its workload. */
+function statefulFaults(manifests: readonly Manifest[]): string[] {
+  return ofKind(manifests, "StatefulSet").flatMap(({ metadata: { name }, spec }) => [
+    ...spec.updateStrategy?.type === "OnDelete" ? [] : [`${name}: updateStrategy must be OnDelete`],
+    ...spec.persistentVolumeClaimRetentionPolicy?.whenDeleted === "Retain"
+      ? []
+      : [`${name}: its volume must be kept when it is deleted`],
+  ]);
 }
 
 /** A service must reach pods, by a port that they name. */

@@ -1,6 +1,6 @@
 /**
  * The resources of Strimzi, CloudNativePG, ECK and External Secrets. Their own schemas are not here: these are the fields that we
- * use, each as those schemas have it (Strimzi 1.2, CloudNativePG 1.30, ECK 3.4, External Secrets 2), and whether they agree with the
+ * use, each as those schemas have it (Strimzi 1.2, CloudNativePG 1.30, ECK 3.6, External Secrets 2.9), and whether they agree with the
  * rest of Pollwire.
  *
  * @module
