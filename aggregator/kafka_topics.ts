@@ -44,7 +44,13 @@ export type TopicPlan = Readonly<{
 }>;
 
 /** Who may do what: names as the cluster knows them, without the `User:`. */
-export type Users = Readonly<{ gateways: readonly string[]; aggregators: readonly string[] }>;
+export type Users = Readonly<{
+  gateways: readonly string[];
+  /** Processes that count; they may keep the views, too. */
+  aggregators: readonly string[];
+  /** Processes that keep the views and read no votes: `--roles index`. */
+  indexers: readonly string[];
+}>;
 
 /** What was found and done. `faults` is for a person: nothing that exists is ever changed. */
 export type Provisioned = Readonly<{ made: string[]; kept: string[]; faults: string[] }>;
@@ -91,8 +97,11 @@ export function topicPlans(elections: readonly LoggedElection[], brokers: number
   return [...logs, ...views];
 }
 
-/** The permissions: a gateway may only write votes, an aggregator only read them, count, and keep its views. */
-export function aclPlans(elections: readonly LoggedElection[], { gateways, aggregators }: Users): AclEntry[] {
+/** The permissions: a gateway may only write votes, an aggregator only read them, count, and keep the views, an indexer only keep those. */
+export function aclPlans(
+  elections: readonly LoggedElection[],
+  { gateways, aggregators, indexers }: Users,
+): AclEntry[] {
   const { TOPIC, GROUP } = AclResourceTypes;
   const { READ, WRITE, DESCRIBE, DESCRIBE_CONFIGS } = AclOperationTypes;
   const entries: AclEntry[] = [];
@@ -122,7 +131,7 @@ export function aclPlans(elections: readonly LoggedElection[], { gateways, aggre
       allow(user, GROUP, `count.${election}`, READ, DESCRIBE);
     }
   }
-  for (const user of aggregators) {
+  for (const user of new Set([...aggregators, ...indexers])) {
     for (const topic of Object.values(VIEW_TOPICS)) allow(user, TOPIC, topic, READ, WRITE, DESCRIBE);
   }
   return entries;
@@ -240,11 +249,11 @@ async function topicFaults(
 async function ensureAcls(
   admin: Admin,
   plans: readonly AclEntry[],
-  { gateways, aggregators }: Users,
+  { gateways, aggregators, indexers }: Users,
   done: Provisioned,
 ): Promise<void> {
   const there = new Map<string, AclEntry>();
-  for (const user of new Set([...gateways, ...aggregators])) {
+  for (const user of new Set([...gateways, ...aggregators, ...indexers])) {
     for (const entry of await aclsOf(admin, `User:${user}`)) there.set(spell(entry), entry);
   }
   const wanted = new Map(plans.map((entry) => [spell(entry), entry]));

@@ -48,8 +48,8 @@ for (const [brokers, replicas, inSync] of [[1, 1, "1"], [2, 1, "1"], [3, 3, "2"]
   });
 }
 
-Deno.test("aclPlans() lets gateways write votes, and aggregators read them and write their views", () => {
-  const plans = aclPlans(elections.slice(0, 1), { gateways: ["g"], aggregators: ["a"] });
+Deno.test("aclPlans() lets gateways write votes, and aggregators read them and write views, and indexers only write views", () => {
+  const plans = aclPlans(elections.slice(0, 1), { gateways: ["g"], aggregators: ["a"], indexers: ["i"] });
   assert.ok(plans.every(({ permissionType }) => permissionType === AclPermissionTypes.ALLOW));
   const names = new Map(Object.entries(AclOperationTypes).map(([name, value]) => [value, name]));
   const may = (user: string) =>
@@ -72,4 +72,5 @@ Deno.test("aclPlans() lets gateways write votes, and aggregators read them and w
     "WRITE turnout-by-region",
     "DESCRIBE turnout-by-region",
   ]);
+  assert.deepEqual(may("i"), may("a").filter((permission) => !/ (votes|count)\./.test(permission)));
 });

@@ -15,10 +15,11 @@ import type { ConnectionInfo } from "../web/serve.ts";
 import { BufferedResponse } from "../web/buffered_response.ts";
 import { Admission } from "./admission.ts";
 import { Acceptor, type Repeated, type Taken } from "./accept.ts";
-import { authenticate, type Authenticated, checkBody, type ElectionLookup } from "./authenticate.ts";
+import { authenticate, type Authenticated, checkBody } from "./authenticate.ts";
 import { DeviceLimits } from "./limits.ts";
 import type { GatewayMetrics } from "./metrics.ts";
 import { describeApi } from "./openapi.ts";
+import { describeElections, notReady, type ReadinessSources } from "./readiness.ts";
 import type { RateLimiter } from "../web/rate.ts";
 import { NotSpooled, type SpoolClient } from "./spool_client.ts";
 
@@ -31,33 +32,22 @@ export const MAX_BATCH_VOTES = 1_000;
 /** The value of Retry-After while the gateway cannot accept votes, in seconds. */
 const RETRY_AFTER_S = 2;
 /** What a gateway's app is made of. */
-export type GatewayOptions = Readonly<{
-  gateway: string;
-  elections: ElectionLookup;
-  electionIds(): string[];
-  /** Elections in the gateway's file whose manifest it has not received yet. */
-  awaitedIds(): string[];
-  spool: Pick<SpoolClient, "append" | "state" | "keysOf" | "numberedOf">;
-  /** Maximum bytes of records in the spool. */
-  spoolMaxBytes: number;
-  metrics: GatewayMetrics;
-  /** Rate limits of authenticated devices and their stations. */
-  deviceRate: RateLimiter;
-  stationRate: RateLimiter;
-  /** Rate limit of an address, before authentication. */
-  addressRate: RateLimiter;
-  /** Why an election's log accepts no records at the moment; `undefined` while it does. */
-  logFault(election: string): string | undefined;
-  /** The problem, when this gateway's clock and the aggregator's differ by too much. */
-  clockFault(): string | undefined;
-  /** Bounds how long requests wait. */
-  admission?: Admission;
-  now(): number;
-  /** Whether the process is about to stop. */
-  draining(): boolean;
-  /** Called with errors that were answered with `internal`. */
-  onError(error: unknown, request?: Request): void;
-}>;
+export type GatewayOptions =
+  & ReadinessSources
+  & Readonly<{
+    gateway: string;
+    spool: Pick<SpoolClient, "append">;
+    metrics: GatewayMetrics;
+    /** Rate limits of authenticated devices and their stations. */
+    deviceRate: RateLimiter;
+    stationRate: RateLimiter;
+    /** Rate limit of an address, before authentication. */
+    addressRate: RateLimiter;
+    /** Bounds how long requests wait. */
+    admission?: Admission;
+    /** Called with errors that were answered with `internal`. */
+    onError(error: unknown, request?: Request): void;
+  }>;
 
 /** Where votes are posted. `path` is signed, byte for byte. */
 const ENDPOINTS = {
@@ -146,42 +136,6 @@ export function createGateway(options: GatewayOptions): OpenAPIHono<Env> {
       : refuse(gateway, endpoint, problem("internal"));
   });
   return app;
-}
-
-/** Why the gateway should receive no votes now; `undefined` when it may. */
-function notReady(
-  { spool, spoolMaxBytes, electionIds, draining, clockFault }: GatewayOptions,
-): string | undefined {
-  if (draining()) return "the gateway is about to stop";
-  const clock = clockFault();
-  if (clock !== undefined) return clock;
-  if (electionIds().length === 0) return "no manifest yet: the aggregator has not been reached";
-  if (spool.state.bytes > 0.95 * spoolMaxBytes) {
-    return "the spool is almost full: the log accepts no records";
-  }
-  return undefined;
-}
-
-/** The state of each election. A log that is away is no reason to refuse votes: records wait in the spool. */
-function describeElections({ electionIds, awaitedIds, elections, spool, now, logFault }: GatewayOptions) {
-  const told = electionIds().map((election) => {
-    const known = elections(election);
-    const isOver = typeof known === "object" && now() > known.index.acceptsUntilMs;
-    return {
-      election,
-      ready: !isOver,
-      why: isOver ? "its acceptance window is over" : undefined,
-      numberedRecords: spool.numberedOf(election),
-      statementsDue: spool.keysOf(election)?.statementsDue ?? 0,
-      logFault: logFault(election),
-    };
-  });
-  const awaited = awaitedIds().map((election) => ({
-    election,
-    ready: false,
-    why: "its manifest has not been received from the aggregator yet",
-  }));
-  return [...told, ...awaited];
 }
 
 async function takeVote(gateway: Gateway, c: Context<Env>, arrivedMs: number): Promise<Response> {

@@ -51,7 +51,12 @@ for (const [name, over] of Object.entries(cluster.services)) {
 const each = (compose: Compose) => Object.entries(compose.services);
 
 /** The app that a service runs, by its file. */
-const appOf = ({ command = [] }: Service) => command.find((word) => word.endsWith("main.ts"));
+const appOf = (service: Service) => wordsOf(service).find((word) => word.endsWith("main.ts"));
+
+/** What a service runs, word by word. */
+function wordsOf({ entrypoint = [], command = [] }: Service): string[] {
+  return [...entrypoint, ...command];
+}
 
 for (
   const [file, compose] of Object.entries({ "docker-compose.yml": base, "compose.cluster.yml": clustered })
@@ -124,7 +129,7 @@ Deno.test("docker-compose.yml runs commands that the apps have", async () => {
   const commands = new Set<string>();
   for (const [, service] of each(base)) {
     const app = appOf(service);
-    const next = service.command?.[service.command.indexOf(app ?? "") + 1];
+    const next = wordsOf(service)[wordsOf(service).indexOf(app ?? "") + 1];
     if (app !== undefined && next !== undefined) commands.add(`${app} ${next}`);
   }
   assert.ok(commands.size >= 5, [...commands].join(", "));
@@ -182,7 +187,38 @@ Deno.test("the aggregator's processes in Docker run every role, each with the ke
     "serve-2": serve,
     "sync-1": sync,
     "sync-2": sync,
+    "office-1": { roles: ["office"], user: "board", keys: ["all"] },
   });
+});
+
+Deno.test("an app in Docker may do what its task grants, and write no directory but its own", () => {
+  const { tasks }: { tasks: Record<string, string> } = JSON.parse(read("deno.json"));
+  /** What is granted before the script, sorted. */
+  const granted = (words: readonly string[]) =>
+    words.slice(0, words.findIndex((word) => word.endsWith("main.ts")))
+      .filter((word) => /^(-A|--(allow-|ignore-env|no-prompt|v8-flags))/.test(word)).toSorted();
+  const wordsOfTask = (task: string) => tasks[task]!.replaceAll("'", "").split(/\s+/);
+  const without = (words: string[]) => words.filter((word) => !word.startsWith("--allow-write"));
+  let apps = 0;
+  for (const [name, service] of each(base)) {
+    const app = appOf(service);
+    if (app !== "gateway/main.ts" && app !== "aggregator/main.ts") continue;
+    apps++;
+    const task = app === "gateway/main.ts" ? "gateway" : service.command![0]!;
+    const words = granted(wordsOf(service));
+    assert.deepEqual(without(words), without(granted(wordsOfTask(task))), name);
+    assert.deepEqual(
+      words.filter((word) => word.startsWith("--allow-write")),
+      task === "gateway" ? ["--allow-write=/data"] : [],
+      name,
+    );
+  }
+  assert.ok(apps >= 9, "apps are found");
+  const provision = /^aggregator="\$run (.*)"$/m.exec(read("deploy/compose/provision.sh"))![1]!.split(" ");
+  assert.deepEqual(
+    without(granted(["--no-prompt", ...provision])),
+    without(granted(wordsOfTask("provision"))),
+  );
 });
 
 Deno.test("users.sql makes every user that an app is in PostgreSQL, and gives it a password", () => {

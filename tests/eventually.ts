@@ -22,3 +22,18 @@ export async function eventually(
     await delay(POLL_EVERY_MS);
   }
 }
+
+/** What a promise comes to. Fails at the deadline, so that a test that waits in vain ends, and says for what it waited. */
+export async function inTime<T>(
+  what: string,
+  promise: Promise<T>,
+  withinMs: number = DEADLINE_MS,
+): Promise<T> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => late.reject(new Error(`not within ${withinMs} ms: ${what}`)), withinMs);
+  try {
+    return await Promise.race([promise, late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

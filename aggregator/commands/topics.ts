@@ -8,7 +8,7 @@ import { command, Failure, UsageError } from "../../cli/command.ts";
 import { LogUnavailable } from "../../shared/log/vote_log.ts";
 import { aggregatorConfig } from "../config.ts";
 import { openHistory } from "../counting/history.ts";
-import { type LoggedElection, provisionTopics } from "../kafka_topics.ts";
+import { type LoggedElection, provisionTopics, type Users } from "../kafka_topics.ts";
 import { electionIds } from "../registry/elections.ts";
 import { Keyring } from "../registry/keyring.ts";
 import { openOne, withDatabases } from "./open.ts";
@@ -24,6 +24,7 @@ export function topicsCommand(): Command {
       "--aggregators <users...>",
       "and those that aggregators are, who may only read votes and write views",
     )
+    .option("--indexers <users...>", "and those that `--roles index` are, who may only read and write views")
     .addHelpText(
       "after",
       "\nVOTE_LOG names the cluster, and a user who may do this. Nothing that exists is changed: what is not as it must be is named.",
@@ -31,7 +32,7 @@ export function topicsCommand(): Command {
     .action(topics);
 }
 
-async function topics(users: { gateways?: string[]; aggregators?: string[] }): Promise<void> {
+async function topics(named: Partial<Users>): Promise<void> {
   const config = aggregatorConfig();
   const { log } = config;
   if (log.kind !== "kafka") {
@@ -45,12 +46,13 @@ async function topics(users: { gateways?: string[]; aggregators?: string[] }): P
       elections.push({ election, partitions });
     }
   });
-  const { gateways = [], aggregators = [] } = users;
-  const isNamed = gateways.length + aggregators.length > 0;
+  const { gateways = [], aggregators = [], indexers = [] } = named;
+  const users = { gateways, aggregators, indexers };
+  const isNamed = Object.values(users).flat().length > 0;
   const { made, kept, faults } = await provisionTopics(
     log,
     elections,
-    isNamed ? { gateways, aggregators } : undefined,
+    isNamed ? users : undefined,
   ).catch((error) => {
     throw error instanceof LogUnavailable ? new Failure(error.message) : error;
   });

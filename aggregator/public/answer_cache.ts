@@ -8,7 +8,7 @@ import type { Context } from "hono";
 import { utf8 } from "../../shared/bytes.ts";
 import { sha256 } from "../../shared/keys.ts";
 import { type Problem, problem } from "../../shared/problem.ts";
-import { SizedLru } from "../../shared/sized_lru.ts";
+import { SizedLru, type SizedLruLimits } from "../../shared/sized_lru.ts";
 import { hasTag, refuseWith } from "./answers.ts";
 
 /** Bounds of the cache of one process. */
@@ -28,6 +28,9 @@ export const CACHE_LIMITS = {
 
 /** What a reading came to. `version`: what it depends on, when that is not what was asked for. */
 export type Found = Readonly<{ body: string; version?: string } | { fault: Problem }>;
+
+/** Where an answer came from: it was kept, another request was reading it already, it was read, or too many waited to read. */
+export type AnswerSource = "kept" | "shared" | "read" | "refused";
 
 /** What is asked. */
 export type Question = Readonly<{
@@ -57,15 +60,26 @@ export class AnswerCache {
   readonly #limits: typeof CACHE_LIMITS;
   /** Milliseconds that never go back. */
   readonly #clock: () => number;
+  readonly #onAnswer: (source: AnswerSource) => void;
   readonly #kept: SizedLru<Kept>;
   readonly #reading = new Map<string, Promise<Kept>>();
   #reads = 0;
   readonly #waiting: (() => void)[] = [];
 
-  constructor(limits: typeof CACHE_LIMITS, clock: () => number) {
+  constructor(
+    limits: typeof CACHE_LIMITS,
+    clock: () => number,
+    onAnswer: (source: AnswerSource) => void = () => {},
+  ) {
     this.#limits = limits;
     this.#clock = clock;
+    this.#onAnswer = onAnswer;
     this.#kept = new SizedLru(limits);
+  }
+
+  /** What the cache holds now. */
+  get held(): SizedLruLimits {
+    return this.#kept.held;
   }
 
   /** Answers a request: 200, 304 when the asker has the answer already, or the problem that was found. */
@@ -80,10 +94,16 @@ export class AnswerCache {
     const { key, version = "", maxAgeMs = Infinity } = question;
     const kept = this.#kept.get(key);
     const isGood = kept?.version === version && this.#clock() - kept.readAtMs < maxAgeMs;
-    if (isGood) return kept;
+    if (isGood) {
+      this.#onAnswer("kept");
+      return kept;
+    }
     const flight = `${key}\n${version}`;
     const known = this.#reading.get(flight);
-    if (known !== undefined) return known;
+    if (known !== undefined) {
+      this.#onAnswer("shared");
+      return known;
+    }
     const reading = this.#read(question).finally(() => this.#reading.delete(flight));
     this.#reading.set(flight, reading);
     return reading;
@@ -91,8 +111,12 @@ export class AnswerCache {
 
   async #read({ key, version = "", read }: Question): Promise<Kept> {
     const readAtMs = this.#clock();
-    if (!await this.#enter()) return { version, readAtMs, fault: BUSY };
+    if (!await this.#enter()) {
+      this.#onAnswer("refused");
+      return { version, readAtMs, fault: BUSY };
+    }
     try {
+      this.#onAnswer("read");
       const found = await read();
       const kept = "fault" in found
         ? { version, readAtMs, fault: found.fault }

@@ -1,13 +1,17 @@
 import assert from "assert";
 import { Hono } from "hono";
-import { AnswerCache, CACHE_LIMITS, type Found, type Question } from "./answer_cache.ts";
+import { AnswerCache, type AnswerSource, CACHE_LIMITS, type Found, type Question } from "./answer_cache.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
 /** A cache behind an app, and how often it has read. */
 function cacheOf(read: () => Promise<Found>, limits: Partial<typeof CACHE_LIMITS> = {}) {
-  const seen = { reads: 0, nowMs: 0 };
-  const cache = new AnswerCache({ ...CACHE_LIMITS, ...limits }, () => seen.nowMs);
+  const seen = { reads: 0, nowMs: 0, sources: [] as AnswerSource[] };
+  const cache = new AnswerCache(
+    { ...CACHE_LIMITS, ...limits },
+    () => seen.nowMs,
+    (source) => seen.sources.push(source),
+  );
   const question: Partial<Question> = {};
   const app = new Hono().get("/:key", (c) =>
     cache.answer(c, {
@@ -37,6 +41,21 @@ Deno.test("AnswerCache reads once for all who ask at once, and for those who ask
   await ask("/a?version=2");
   await ask("/b?version=2");
   assert.equal(seen.reads, 3);
+});
+
+Deno.test("AnswerCache says where each answer came from", async () => {
+  const gate = Promise.withResolvers<void>();
+  const { ask, seen } = cacheOf(
+    async () => (await gate.promise, { body: "it" }),
+    { reads: 1, waitingReads: 0 },
+  );
+  const first = ask("/a?version=1");
+  const second = ask("/a?version=1");
+  const other = ask("/b?version=1");
+  gate.resolve();
+  await Promise.all([first, second, other]);
+  await ask("/a?version=1");
+  assert.deepEqual(seen.sources.toSorted(), ["kept", "read", "refused", "shared"]);
 });
 
 Deno.test("AnswerCache keeps an answer under the version that was read, not the one that was asked for", async () => {

@@ -6,7 +6,7 @@
  */
 import { OpenAPIHono } from "@hono/zod-openapi";
 import { cors } from "hono/cors";
-import { Gauge, type Registry } from "prom-client";
+import { Counter, Gauge, type Registry } from "prom-client";
 import { progressSchema } from "../counting/schemas.ts";
 import type { Database } from "../database/database.ts";
 import { Elections } from "../registry/election_names.ts";
@@ -79,7 +79,7 @@ export function createPublicApp(options: PublicAppOptions): PublicApp {
     now,
     elections,
     revisions: new Revisions(db.query, elections, limits, clock),
-    cache: new AnswerCache(limits, clock),
+    cache: measuredCache(limits, clock, metrics),
     countMs: limits.countMs,
     roll: new RollCounts(now),
     logEnds,
@@ -89,6 +89,28 @@ export function createPublicApp(options: PublicAppOptions): PublicApp {
   addPages(app);
   for (const [name, schema] of Object.entries(STREAM_EVENTS)) app.openAPIRegistry.register(name, schema);
   return { routes: app, drained: () => streams.drained() };
+}
+
+/** A cache of answers whose use Prometheus sees. */
+function measuredCache(limits: typeof CACHE_LIMITS, clock: () => number, metrics: Registry): AnswerCache {
+  const registers = [metrics];
+  const answers = new Counter({
+    name: "pollwire_public_answers_total",
+    help:
+      "Answers of the public API by where they came from: kept, shared with a reading under way, read from the database, refused",
+    labelNames: ["source"],
+    registers,
+  });
+  const cache = new AnswerCache(limits, clock, (source) => answers.inc({ source }));
+  new Gauge({
+    name: "pollwire_public_answers_kept_bytes",
+    help: "Memory of the kept answers of the public API, an estimate",
+    registers,
+    collect() {
+      this.set(cache.held.bytes);
+    },
+  });
+  return cache;
 }
 
 /** Resolves to `undefined` when the promise rejects, or takes too long. */

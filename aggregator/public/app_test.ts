@@ -22,6 +22,7 @@ import {
   writeRelease,
 } from "../../tests/seeded_database.ts";
 import { votesFromResults } from "../results/candidate_votes.ts";
+import { inTime } from "../../tests/eventually.ts";
 import * as counted from "../counting/schemas.ts";
 import * as registry from "../registry/schemas.ts";
 import * as shown from "../results/schemas.ts";
@@ -534,7 +535,7 @@ Deno.test("the aggregator's interface", async (t) => {
           assert.equal(answer.headers.get("cache-control"), "no-store");
           const reader = answer.body!.pipeThrough(new TextDecoderStream()).getReader();
           let text = "";
-          while (!text.includes("event: tick")) text += (await reader.read()).value;
+          while (!text.includes("event: tick")) text += (await inTime("a tick", reader.read())).value;
           await reader.cancel();
           return [...text.matchAll(/^id: (\d+)$/gm)].map(([, id]) => Number(id));
         };

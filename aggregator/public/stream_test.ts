@@ -1,5 +1,5 @@
 import assert from "assert";
-import { setTimeout as delay } from "node:timers/promises";
+import { eventually, inTime } from "../../tests/eventually.ts";
 import { withElection, writeReconciliation, writeRelease } from "../../tests/seeded_database.ts";
 import { progressSchema } from "../counting/schemas.ts";
 import { releaseSchema } from "../results/schemas.ts";
@@ -9,9 +9,6 @@ import { Elections } from "../registry/election_names.ts";
 import { type StreamOptions, Streams } from "./stream.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
-
-/** How long a test waits for what must come, in milliseconds. */
-const DEADLINE_MS = 5_000;
 
 type Event = { event: string; id: number | undefined; data: any };
 
@@ -28,6 +25,11 @@ class Listener {
 
   /** The next event of these kinds; `undefined` at the end. */
   async next(...kinds: string[]): Promise<Event | undefined> {
+    // Events of other kinds come for ever.
+    return await inTime(`the next ${kinds.join(" or ")}`, this.#nextOf(kinds));
+  }
+
+  async #nextOf(kinds: readonly string[]): Promise<Event | undefined> {
     for (;;) {
       const event = await this.#next();
       if (event === undefined || kinds.includes(event.event)) return event;
@@ -71,14 +73,6 @@ class Listener {
 
   async cancel(): Promise<void> {
     await this.#reader.cancel();
-  }
-}
-
-async function eventually(holds: () => boolean): Promise<void> {
-  const untilMs = Date.now() + DEADLINE_MS;
-  while (!holds()) {
-    assert(Date.now() < untilMs, "it did not come true in time");
-    await delay(5);
   }
 }
 
@@ -133,18 +127,18 @@ Deno.test("Streams", async (t) => {
         assert.equal(tick!.data.revision, first[2]);
         assert.equal(streams.clients, 2);
         const before = asked;
-        await eventually(() => asked > before + 5);
+        await eventually("it is asked again and again", () => asked > before + 5);
         const more = [await release(db, "s-1"), await release(db)];
         assert.deepEqual(await one.releases(2), more);
         assert.deepEqual(await two.releases(2), more);
         first.push(...more);
         await one.cancel();
         await two.cancel();
-        await eventually(() => streams.clients === 0);
+        await eventually("nobody listens", () => streams.clients === 0);
         // Not stopped, and yet at an end: nobody listens, so nothing is asked.
         let ended = false;
         streams.drained().then(() => ended = true);
-        await eventually(() => ended);
+        await eventually("the poller has ended", () => ended);
       });
     });
 
@@ -299,7 +293,7 @@ Deno.test("Streams", async (t) => {
           const listener = new Listener(streams.open("test-2026"));
           await listener.next("tick");
           away = true;
-          await eventually(() => errors.length > 0);
+          await eventually("an error is told", () => errors.length > 0);
           let last = (await listener.next("tick"))!.data;
           const { readAt } = last;
           while (Date.parse(last.now) - Date.parse(readAt) < 50) last = (await listener.next("tick"))!.data;

@@ -16,9 +16,18 @@ export type FollowerPace = Readonly<{
   /** After an error, in milliseconds; doubles with every further one, up to `longestRetryMs`. */
   retryMs: number;
   longestRetryMs: number;
-  /** A wait is at least so many times as long as the look before it took. */
+  /** A wait is at least so many times as long as the look before it took, up to `longestRestMs`. */
   restShare?: number;
+  longestRestMs?: number;
 }>;
+
+/** How long to wait after a look that found all there was, in milliseconds: longer while looks take long. */
+export function restMs(
+  { pollMs, restShare = 0, longestRestMs = Infinity }: FollowerPace,
+  tookMs: number,
+): number {
+  return Math.max(pollMs, Math.min(longestRestMs, restShare * tookMs));
+}
 
 /** Where releases go. */
 export interface ReleaseSink {
@@ -72,13 +81,13 @@ async function takePages(query: Query, sink: ReleaseSink, positions: Positions):
 
 /** Keeps a sink up until the signal aborts. It does not throw. */
 export async function follow(query: Query, sink: ReleaseSink, signal: AbortSignal): Promise<void> {
-  const { pollMs, retryMs, longestRetryMs, restShare = 0 } = sink.pace;
+  const { retryMs, longestRetryMs } = sink.pace;
   for (let errors = 0; !signal.aborted;) {
     const fromMs = performance.now();
     let waitMs: number;
     try {
       const more = await bringUp(query, sink);
-      waitMs = more ? 0 : Math.max(pollMs, restShare * (performance.now() - fromMs));
+      waitMs = more ? 0 : restMs(sink.pace, performance.now() - fromMs);
       errors = 0;
     } catch (error) {
       if (signal.aborted) return;

@@ -2,7 +2,7 @@ import assert from "assert";
 import { eventually } from "../../tests/eventually.ts";
 import { withElection, writeRelease } from "../../tests/seeded_database.ts";
 import type { Database } from "../database/database.ts";
-import { bringUp, follow, type ReleaseSink } from "./follower.ts";
+import { bringUp, follow, type ReleaseSink, restMs } from "./follower.ts";
 import type { News, ReleaseRow } from "./releases.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
@@ -75,4 +75,16 @@ Deno.test("follow() holds up no sink for another that is slow or fails, and brin
     stop.abort();
     await Promise.all(running);
   });
+});
+
+Deno.test("restMs() is longer while looks take long, up to a limit", () => {
+  const pace = { pollMs: 1_000, retryMs: 1, longestRetryMs: 1, restShare: 4, longestRestMs: 5_000 };
+  assert.deepEqual([0, 250, 500, 1_250, 60_000].map((tookMs) => restMs(pace, tookMs)), [
+    1_000,
+    1_000,
+    2_000,
+    5_000,
+    5_000,
+  ]);
+  assert.equal(restMs({ pollMs: 5, retryMs: 1, longestRetryMs: 1 }, 60_000), 5);
 });

@@ -10,6 +10,8 @@
 import { ALL_VOTERS, MARK } from "../../shared/marks.ts";
 import { arrayLiteral, type Database, type Query, queryOne } from "../database/database.ts";
 import { isBeingRebuilt } from "../counting/rebuild_lease.ts";
+import { readHomes } from "./homes.ts";
+import { forgetPending, notePending, pendingStations } from "./pending.ts";
 import { publishAtOnce } from "./publish_at_once.ts";
 import {
   type Batch,
@@ -18,11 +20,8 @@ import {
   divide,
   dueAfterFinal,
   dueBeforeFinal,
-  type Home,
   homeOf,
-  readUnit,
   type Unit,
-  type UnitRow,
 } from "./units.ts";
 import { moveOut, release, showCells, type Taken, takeSnapshots } from "./write_releases.ts";
 
@@ -361,72 +360,6 @@ async function publishLate(publishing: Publishing): Promise<number> {
   await showCells(query, election, shown, "count");
   await forgetPending(query, election, stations.filter((station) => !hidden.has(station)));
   return releases + await release(query, election, units.values(), "late", now);
-}
-
-async function notePending(query: Query, election: string, stations: readonly string[]): Promise<void> {
-  if (stations.length === 0) return;
-  await query(
-    `INSERT INTO results.pending SELECT DISTINCT $1, station FROM unnest($2::text::text[]) AS s (station)
-     ON CONFLICT DO NOTHING`,
-    [election, arrayLiteral(stations)],
-  );
-}
-
-async function pendingStations(query: Query, election: string): Promise<string[]> {
-  const rows = await query<{ station: string }>(
-    "SELECT station FROM results.pending WHERE election = $1 ORDER BY station",
-    [election],
-  );
-  return rows.map(({ station }) => station);
-}
-
-async function forgetPending(query: Query, election: string, stations: readonly string[]): Promise<void> {
-  await query("DELETE FROM results.pending WHERE election = $1 AND station = ANY ($2::text::text[])", [
-    election,
-    arrayLiteral(stations),
-  ]);
-}
-
-/** The units of a contest's division: of those cells that had voters when it was made, and, if asked for, all. */
-type Homes = Readonly<{ byCell: ReadonlyMap<string, Unit>; all: readonly Home[] }>;
-
-/** Reads the units of the stations' cells; all of the contest when a cell has none, since it was empty then. */
-async function readHomes(
-  query: Query,
-  election: string,
-  contest: string,
-  cells: readonly Cell[],
-): Promise<Homes> {
-  const some = await readUnits(query, election, contest, cells.map(({ station }) => station));
-  if (cells.every(({ station, mode }) => some.byCell.has(`${station}/${mode}`))) return some;
-  return await readUnits(query, election, contest, null);
-}
-
-async function readUnits(
-  query: Query,
-  election: string,
-  contest: string,
-  stations: readonly string[] | null,
-): Promise<Homes> {
-  const rows = await query<UnitRow & { cell: string; voters: number }>(
-    `SELECT p.station || '/' || p.mode AS cell, p.votes::float8 AS voters, c.unit AS id, c.region, c.station, c.mode,
-       c.members::text AS members
-     FROM results.parts p JOIN results.current c ON c.election = p.election AND c.unit = p.unit
-     WHERE p.election = $1 AND p.contest = $2 AND p.candidate = '${MARK.ballots}'
-       AND NOT coalesce(c.members ? 'late', false) AND ($3::text IS NULL OR p.station = ANY ($3::text::text[]))
-     ORDER BY p.withdrawn DESC, c.unit`,
-    [election, contest, stations === null ? null : arrayLiteral([...new Set(stations)])],
-  );
-  const byCell = new Map<string, Unit>();
-  const all = new Map<string, { unit: Unit; voters: number }>();
-  for (const { cell, voters, ...row } of rows) {
-    const unit = readUnit(row);
-    const home = all.get(unit.id);
-    if (home === undefined) all.set(unit.id, { unit, voters });
-    else home.voters += voters;
-    byCell.set(cell, all.get(unit.id)!.unit);
-  }
-  return { byCell, all: [...all.values()] };
 }
 
 /** Those of these elections whose counts have changed since their last publishing. */

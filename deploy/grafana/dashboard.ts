@@ -105,6 +105,10 @@ const ROWS: readonly (readonly [title: string, panels: readonly Panel[]])[] = [
     lines("Answers of the aggregators", "ops", [
       ["sum by (status) (rate(pollwire_http_answers_total[1m]))", "{{status}}"],
     ]),
+    lines("Where public answers come from", "ops", [
+      ["sum by (source) (rate(pollwire_public_answers_total[1m]))", "{{source}}"],
+    ]),
+    lines("Memory of kept public answers", "bytes", [["pollwire_public_answers_kept_bytes", "{{instance}}"]]),
     lines("Index behind the releases", "s", [["pollwire_index_lag_seconds", "{{instance}}"]]),
     lines("Documents to the index", "ops", [
       ["sum by (index, result) (rate(pollwire_index_documents_total[1m]))", "{{index}} {{result}}"],

@@ -15,13 +15,8 @@ import { uniteParties } from "./parties.ts";
 import { nameOf, type PrecinctOptions, Reading } from "./reading.ts";
 import { withoutRepeats } from "./repeats.ts";
 import { buildTable, type PrecinctTable } from "./table.ts";
-import {
-  isInTotal,
-  withoutModeTotals,
-  withoutNamelessTotals,
-  withoutPlaceTotals,
-  withoutTotalCandidates,
-} from "./totals.ts";
+import { isInTotal, withoutNamelessTotals, withoutTotalCandidates } from "./total_candidates.ts";
+import { withoutModeTotals, withoutPlaceTotals } from "./totals.ts";
 
 /** Rows that are looked at to tell what the columns hold. */
 const SAMPLE_ROWS = 100;

@@ -140,6 +140,19 @@ const BREAKS: readonly Break[] = [
     app(m, "serve").env.push({ name: "KEYS_DIRECTORY", value: "/tls" });
   }, /KEYS_DIRECTORY is not for serve/],
   [
+    "a permission too many",
+    (m) => app(m, "serve").command.splice(4, 0, "--allow-run"),
+    /serve: --allow-run is not granted/,
+  ],
+  ["an open environment", (m) => {
+    app(m, "count").command = app(m, "count").command.filter((word: string) => word !== "--ignore-env");
+  }, /count: it must have --ignore-env/],
+  [
+    "a disk to write",
+    (m) => app(m, "sync").command.splice(4, 0, "--allow-write"),
+    /sync: it has --allow-write/,
+  ],
+  [
     "another role",
     (m) => setting(m, "serve", "AGGREGATOR_ROLES").value = "serve,count",
     /AGGREGATOR_ROLES is/,

@@ -74,6 +74,11 @@ export function podsOf(manifests: readonly Manifest[]): Pod[] {
   });
 }
 
+/** What a container runs, word by word. */
+export function wordsOf({ command = [], args = [] }: Container): string[] {
+  return [...command, ...args];
+}
+
 /** A container's variables by name. */
 export function environmentOf({ env = [] }: Container): Record<string, string> {
   return Object.fromEntries(env.map(({ name, value }) => [name, value ?? ""]));

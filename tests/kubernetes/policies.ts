@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Container, fits, type Manifest, ofKind, type Pod, podsOf } from "./manifests.ts";
+import { type Container, fits, type Manifest, ofKind, type Pod, podsOf, wordsOf } from "./manifests.ts";
 
 /** Workloads that end by themselves have nobody who asks whether they are ready. */
 const hasProbes = ({ kind }: Pod) => kind !== "Job";
@@ -106,7 +106,8 @@ function podFaults({ kind, spec, component, labels, replicas }: Pod): string[] {
 }
 
 /** What a container must say of itself. */
-function containerFaults({ image, resources = {}, securityContext = {}, ...rest }: Container): string[] {
+function containerFaults(container: Container): string[] {
+  const { image, resources = {}, securityContext = {}, ...rest } = container;
   const faults: string[] = [];
   const must = (ok: boolean, fault: string) => {
     if (!ok) faults.push(fault);
@@ -128,7 +129,7 @@ function containerFaults({ image, resources = {}, securityContext = {}, ...rest 
     const isWritten = ["/tmp", "/data", "/office"].includes(mountPath);
     must(isWritten || readOnly === true, `volume ${name} must be mounted read-only`);
   }
-  const heap = /--max-old-space-size=(\d+)/.exec((rest.args ?? []).join(" "));
+  const heap = /--max-old-space-size=(\d+)/.exec(wordsOf(container).join(" "));
   if (heap !== null) {
     must(
       Number(heap[1]) * 1.4 <= mebibytes(resources.limits?.memory ?? "0Mi"),

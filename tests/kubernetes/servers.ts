@@ -8,7 +8,7 @@
 import { AclOperationTypes, AclResourceTypes, ResourcePatternTypes } from "kafkajs";
 import { z } from "zod";
 import { SETTINGS } from "../../aggregator/config.ts";
-import { aclPlans, VIEW_TOPICS } from "../../aggregator/kafka_topics.ts";
+import { aclPlans, type Users, VIEW_TOPICS } from "../../aggregator/kafka_topics.ts";
 import { PROCESS_ROLES, type ProcessRole, requiredRoles } from "../../aggregator/roles/roles.ts";
 import { environmentOf, type Manifest, ofKind, podsOf } from "./manifests.ts";
 
@@ -237,8 +237,8 @@ function permissionsOf({ spec }: Manifest): string[] {
 }
 
 /** Permissions that `deno task topics` would give. */
-export function plannedPermissions(elections: readonly string[], kind: "gateways" | "aggregators"): string[] {
-  const users = { gateways: [], aggregators: [], [kind]: ["user"] };
+export function plannedPermissions(elections: readonly string[], kind: keyof Users): string[] {
+  const users: Users = { gateways: [], aggregators: [], indexers: [], [kind]: ["user"] };
   return aclPlans(elections.map((election) => ({ election, partitions: 1 })), users).map((entry) => {
     if (entry.resourcePatternType !== ResourcePatternTypes.LITERAL) throw new Error("A plan is not literal");
     const type = entry.resourceType === AclResourceTypes.TOPIC ? "topic" : "group";
@@ -267,7 +267,7 @@ export function permissionFaults(manifests: readonly Manifest[]): string[] {
   const expected: Record<string, string[]> = {
     count: counting,
     office: counting,
-    index: aggregators.filter(isView),
+    index: plannedPermissions(elections, "indexers"),
     topics: [
       ...["prefix topic/votes.", ...Object.values(VIEW_TOPICS).map((topic) => `topic/${topic}`)].flatMap((
         topic,

@@ -7,7 +7,15 @@ import { aggregatorConfig, SETTINGS as AGGREGATOR_SETTINGS } from "../../aggrega
 import type { ProcessRole } from "../../aggregator/roles/roles.ts";
 import { SETTINGS as GATEWAY_SETTINGS } from "../../gateway/config.ts";
 import { readConfig } from "../../shared/config.ts";
-import { type Container, environmentOf, type Manifest, ofKind, type Pod, podsOf } from "./manifests.ts";
+import {
+  type Container,
+  environmentOf,
+  type Manifest,
+  ofKind,
+  type Pod,
+  podsOf,
+  wordsOf,
+} from "./manifests.ts";
 
 const DATABASE = ["DATABASE_URL", "DATABASE_PASSWORD", "DATABASE_CA"];
 const KAFKA = ["VOTE_LOG", "KAFKA_PASSWORD"];
@@ -84,10 +92,53 @@ export function settingFaults(manifests: readonly Manifest[]): string[] {
   return podsOf(manifests).flatMap((pod) => {
     const needs = COMPONENTS[pod.component];
     if (needs === undefined) return [`${pod.workload}: nobody knows the component ${pod.component}`];
-    const apps = pod.containers.filter(({ args = [] }) => args.some((arg) => arg.endsWith("/main.ts")));
+    const apps = pod.containers.filter((container) => appOf(container) !== undefined);
     if (apps.length !== 1) return [`${pod.workload}: one container must run an app, and ${apps.length} do`];
-    return containerFaults(pod, apps[0]!, needs).map((fault) => `${pod.workload}: ${fault}`);
+    const faults = [...containerFaults(pod, apps[0]!, needs), ...grantFaults(pod, apps[0]!)];
+    return faults.map((fault) => `${pod.workload}: ${fault}`);
   });
+}
+
+/** The app that a container runs, by its file. */
+function appOf(container: Container): string | undefined {
+  return wordsOf(container).find((word) => word.endsWith("/main.ts"));
+}
+
+const { tasks }: { tasks: Record<string, string> } = JSON.parse(
+  Deno.readTextFileSync(new URL("../../deno.json", import.meta.url)),
+);
+/** Directories that may be written, besides what is in memory. */
+const WRITES: Readonly<Record<string, string>> = {
+  gateway: "--allow-write=/data",
+  provision: "--allow-write=/office",
+};
+
+/** An app may do what its task grants, and write no directory but its own. */
+function grantFaults({ component }: Pod, container: Container): string[] {
+  const granted = (words: readonly string[]) =>
+    words.slice(0, words.findIndex((word) => word.endsWith("main.ts")))
+      .filter((word) =>
+        /^(-A|--(allow-|ignore-env|no-prompt))/.test(word) && !word.startsWith("--allow-write")
+      );
+  const words = wordsOf(container);
+  const task = appOf(container) === "gateway/main.ts"
+    ? "gateway"
+    : words[words.indexOf(appOf(container)!) + 1]!;
+  const wanted = granted((tasks[task] ?? "").replaceAll("'", "").split(/\s+/));
+  const own = granted(words);
+  const written = words.filter((word) => word.startsWith("--allow-write"));
+  const allowed = WRITES[component] === undefined ? [] : [WRITES[component]];
+  return [
+    ...own.filter((each) => !wanted.includes(each)).map((each) =>
+      `${each} is not granted by the task ${task}`
+    ),
+    ...wanted.filter((each) => !own.includes(each)).map((each) =>
+      `it must have ${each}, as the task ${task}`
+    ),
+    ...written.join() === allowed.join()
+      ? []
+      : [`it has ${written.join() || "no --allow-write"}, and must have ${allowed}`],
+  ];
 }
 
 function containerFaults(pod: Pod, container: Container, { settings, may = [] }: Needs): string[] {
@@ -122,7 +173,7 @@ function containerFaults(pod: Pod, container: Container, { settings, may = [] }:
 /** What the app's own reader of settings says, and whether they mean what the component's name says. */
 function meaningFaults(
   { component, workload }: Pod,
-  { args = [] }: Container,
+  container: Container,
   told: Record<string, string>,
 ): string[] {
   const faults: string[] = [];
@@ -133,7 +184,7 @@ function meaningFaults(
     if (component === "gateway") {
       const { VOTE_LOG } = readConfig(GATEWAY_SETTINGS, told);
       must("the user of VOTE_LOG", userOfLog(VOTE_LOG), workload);
-      must("the app", args.find((arg) => arg.endsWith("/main.ts")), "gateway/main.ts");
+      must("the app", appOf(container), "gateway/main.ts");
       return faults;
     }
     const config = aggregatorConfig(told);
@@ -143,7 +194,8 @@ function meaningFaults(
       isRole ? config.roles.join() : undefined,
       isRole ? component as ProcessRole : undefined,
     );
-    must("the command", args[args.indexOf("aggregator/main.ts") + 1], isRole ? "aggregate" : component);
+    const words = wordsOf(container);
+    must("the command", words[words.indexOf("aggregator/main.ts") + 1], isRole ? "aggregate" : component);
     must("the database", config.database.kind, "postgres");
     if (told.VOTE_LOG !== undefined) must("the user of VOTE_LOG", userOfLog(config.log), component);
     if (isRole) must("HOST", config.host, "0.0.0.0");

@@ -19,7 +19,7 @@ import { plainEntry, withAdmin } from "./topics.ts";
 Deno.test.sanitizer({ ops: true, resources: true });
 
 const ELECTIONS = [{ election: "town-2026", partitions: 2 }];
-const USERS = { gateways: ["gateway"], aggregators: ["aggregator"] };
+const USERS = { gateways: ["gateway"], aggregators: ["aggregator"], indexers: ["indexer"] };
 
 let broker: Broker;
 let directory: string;
@@ -36,7 +36,12 @@ if (STACK) {
     ports = { SASL_SSL, SSL };
     broker = await startBroker({
       listeners: ports,
-      users: { admin: "admin-password", gateway: "gateway-password", aggregator: "aggregator-password" },
+      users: {
+        admin: "admin-password",
+        gateway: "gateway-password",
+        aggregator: "aggregator-password",
+        indexer: "indexer-password",
+      },
       properties: {
         "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
         "super.users": "User:ANONYMOUS;User:admin",
@@ -98,6 +103,9 @@ stackTest("provisionTopics() makes topics and permissions, and finds them made t
     "User:aggregator may READ topic turnout-by-region",
     "User:aggregator may WRITE topic turnout-by-region",
     "User:aggregator may DESCRIBE topic turnout-by-region",
+    ...["rejected-votes", "tallies-by-candidate", "turnout-by-region"].flatMap((topic) =>
+      ["READ", "WRITE", "DESCRIBE"].map((what) => `User:indexer may ${what} topic ${topic}`)
+    ),
   ]);
   const second = await provisionTopics(as("admin"), ELECTIONS, USERS);
   assert.deepEqual(second.faults, []);
@@ -161,6 +169,19 @@ stackTest("a gateway may not read, an aggregator not write, and each is told so"
   await aggregator.close();
 });
 
+stackTest("an indexer writes views, and may not so much as see the votes", async () => {
+  await provisionTopics(as("admin"), ELECTIONS, USERS);
+  const views = new KafkaViews(as("indexer"), "test");
+  const before = (await Array.fromAsync(views.pages("rejections"))).at(-1)?.end ?? 0;
+  await views.write("rejections", [{ key: "town-2026/0/1", value: { reason: "bad_signature" } }]);
+  assert.ok((await Array.fromAsync(views.pages("rejections"))).at(-1)!.end > before);
+  await views.close();
+  await assert.rejects(
+    openKafkaLog(as("indexer"), "town-2026", 2),
+    /does not permit it to user indexer|no such topic/,
+  );
+});
+
 stackTest("a wrong password is refused with a message that says so", async () => {
   for (const address of [as("gateway", "wrong"), as("nobody")]) {
     await assert.rejects(openKafkaLog(address, "town-2026", 2), (error) => {
@@ -188,7 +209,7 @@ stackTest("a broker whose certificate is not trusted, or that asks for one, is n
 
 stackTest("a client's certificate is a name too", async () => {
   // What the broker makes of the certificate's subject.
-  const users = { gateways: ["CN=client"], aggregators: [] };
+  const users = { gateways: ["CN=client"], aggregators: [], indexers: [] };
   await provisionTopics(as("admin"), ELECTIONS, users);
   const log = await openKafkaLog(withCertificate(await authority.sign("client")), "town-2026", 2);
   await log.append([plainEntry(0)]);

@@ -22,7 +22,7 @@ import { receiptKey, writeReceipt } from "../../shared/receipt.ts";
 import { SYNC_PATH, writeStatementEntry } from "../../shared/sync.ts";
 import { testVoter } from "../ballot_box.ts";
 import { withDirectory } from "../directory.ts";
-import { eventually } from "../eventually.ts";
+import { eventually, inTime } from "../eventually.ts";
 import {
   placed,
   testDefinition,
@@ -324,8 +324,10 @@ Deno.test({
       assert.equal(rejected.rows.length, 1);
       const stream = await split.ask("serve", `/v1/elections/${ELECTION}/stream?after=0`);
       const reader = stream.body!.pipeThrough(new TextDecoderStream()).getReader();
-      let heard = "";
-      while (!heard.includes("event: release")) heard += (await reader.read()).value ?? "";
+      const hear = async () => {
+        for (let heard = ""; !heard.includes("event: release");) heard += (await reader.read()).value ?? "";
+      };
+      await inTime("a release on the stream", hear());
       await reader.cancel();
 
       // receipts, and sync with a statement that only a process with the master key can open.

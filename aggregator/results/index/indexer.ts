@@ -41,8 +41,13 @@ import { INDEX_NAMES, type IndexName } from "./templates.ts";
 
 /** How often things are done, in milliseconds. */
 export const INDEXER_PACE = {
-  /** Releases are asked for. */
+  /**
+   * Releases are asked for: less often while indexing them takes long. Several releases of a unit then make one document of
+   * each of its tallies.
+   */
   pollMs: 1_000,
+  restShare: 4,
+  longestRestMs: 5_000,
   /** Turnout, rejections and the audit trail are brought up. */
   passMs: 5_000,
   /** The index is held against the database. */
