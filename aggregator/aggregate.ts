@@ -44,9 +44,9 @@ const CLOSE_MS = 1_500;
 /** What the aggregator is made of. */
 export type AggregatorParts = Readonly<{
   databases: Databases;
-  /** @param signal Gives the attempt up. */
+  /** @param signal Cancels the attempt. */
   openLog(election: string, partitions: number, signal: AbortSignal): Promise<VoteLog>;
-  /** The master keys. Only a process that counts opens one. */
+  /** The master keys. Only the roles `count` and `office` open them. */
   keyring: Keyring;
   /** Where views are written to, if anywhere. */
   views?: Views;
@@ -242,7 +242,7 @@ function servedRoles(
   return served;
 }
 
-/** Waits for what is under way, and cuts off what a database that does not answer holds up. */
+/** Waits for work that is under way, and cuts off what waits for a database that does not answer. */
 async function finish(ended: Promise<unknown>, databases: Databases): Promise<void> {
   if (await settledWithin(ended, FINISH_MS)) return;
   for (const db of allOf(databases)) db.cut({ forGood: true });
@@ -261,7 +261,7 @@ async function settledWithin(work: Promise<unknown>, ms: number): Promise<boolea
   }
 }
 
-/** Where embedded stores keep what they have; servers see to their own disks. */
+/** Directories of embedded stores. Servers watch their own disks. */
 function embeddedDirectories({ roles, database, log }: AggregatorConfig): string[] {
   const directories = [];
   if (database.kind === "pglite") directories.push(database.directory);

@@ -69,7 +69,7 @@ async function openElection(keyring: Keyring, election: string) {
   return { master, name, sealer, record };
 }
 
-Deno.test("runAggregator() counts what gateways put on the log, serves what is released, and ends when it is told to", async () => {
+Deno.test("runAggregator() counts what gateways put on the log, serves what is released, and ends when it is aborted", async () => {
   await withDirectory(async (directory) => {
     const config = aggregatorConfig({ POLLWIRE_DATA: directory, PORT: "0" });
     const keyring = new Keyring(config.keysDirectory);
@@ -144,7 +144,7 @@ Deno.test("runAggregator() counts what gateways put on the log, serves what is r
       assert.equal(synced.status, 200);
       await synced.body?.cancel();
 
-      // An election that is created while it runs is taken up; one whose key is not here is told of.
+      // An election that is created while it runs is taken up; one without a key here is reported.
       assert.deepEqual(await json("/health/ready"), {
         ready: true,
         elections: [{ election: "town", ready: true }],
@@ -229,7 +229,7 @@ function shareOf(log: MemoryLog, partitions: readonly number[], mayBegin: Promis
   };
 }
 
-Deno.test("runAggregator() tells of the whole log's lag, and of its own records, when two share the partitions", async () => {
+Deno.test("runAggregator() reports the whole log's lag, and its own records, when two share the partitions", async () => {
   const directory = await Deno.makeTempDir();
   await withDatabase(async (shared) => {
     const config = aggregatorConfig({ POLLWIRE_DATA: directory, PORT: "0" });

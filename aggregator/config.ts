@@ -36,7 +36,7 @@ export const SETTINGS = {
   VOTE_LOG: logAddressSetting.optional(),
   /** The password of the user that VOTE_LOG names. */
   KAFKA_PASSWORD: z.string().optional(),
-  /** The directory of the elections' master keys; `<POLLWIRE_DATA>/keys` when not set. Only the role count reads it. */
+  /** The directory of the elections' master keys; `<POLLWIRE_DATA>/keys` when not set. Only count and office read it. */
   KEYS_DIRECTORY: z.string().optional(),
   /** The directories of the keys of processes that do not count; below KEYS_DIRECTORY `receipts` and `sync` when not set. */
   RECEIPT_KEYS_DIRECTORY: z.string().optional(),

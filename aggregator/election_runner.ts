@@ -60,7 +60,7 @@ export class ElectionRunner implements Publishable {
     return this.#count.stopped;
   }
 
-  /** Whether the election is counted, and what a person must see to. */
+  /** Whether the election is counted, and what a person must repair. */
   get standing(): Standing {
     return this.#count.standing;
   }

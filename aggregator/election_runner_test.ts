@@ -315,7 +315,7 @@ async function countAnotherLog({ election }: Scene): Promise<void> {
   ]);
 }
 
-Deno.test("ElectionRunner stops counting for good when the log is another one, says so, and shows on", async () => {
+Deno.test("ElectionRunner stops counting for good when the log is another one, says so, and keeps showing results", async () => {
   await withScene("stops", async (scene) => {
     await scene.cast(0, 1, 2);
     await countAnotherLog(scene);
@@ -490,7 +490,7 @@ Deno.test("ElectionRunner waits until the log's settings delete nothing", async 
     const runner = scene.start({
       log: withLog(scene.log, { retentionFaults: () => Promise.resolve(faults) }),
     });
-    await eventually("it was told", () => scene.faults.length > 0);
+    await eventually("a fault was reported", () => scene.faults.length > 0);
     assert.match(runner.standing.reason!, /retention\.ms is 1000, and must be -1/);
     assert.deepEqual([runner.stopped, scene.counted], [undefined, 0]);
     faults = [];
@@ -498,7 +498,7 @@ Deno.test("ElectionRunner waits until the log's settings delete nothing", async 
   });
 });
 
-Deno.test("ElectionRunner lets go of the log while the database is away, and takes it up again", async () => {
+Deno.test("ElectionRunner stops consuming the log while the database is away, and then continues", async () => {
   await withScene("outage", async (scene) => {
     await scene.cast(0);
     let outage = new AbortController();
@@ -570,7 +570,7 @@ Deno.test("ElectionRunner waits while another process consumes the log, and then
     }, { group: countGroup(scene.election), batchRecords: 1, signal: abort.signal });
     await taken.promise;
     const runner = scene.start();
-    await eventually("it was told to wait", () => scene.faults.length > 0);
+    await eventually("the wait was reported", () => scene.faults.length > 0);
     assert.match(scene.faults[0], /^another process counts queues: Cannot take the lock/);
     assert.deepEqual([runner.stopped, scene.counted], [undefined, 0]);
     abort.abort();
@@ -580,7 +580,7 @@ Deno.test("ElectionRunner waits while another process consumes the log, and then
   });
 });
 
-Deno.test("ElectionRunner ends when it is told to, whatever it waits for, and notes where it stood", async () => {
+Deno.test("ElectionRunner ends when it is aborted, whatever it waits for, and notes its positions", async () => {
   await withScene("ends", async (scene) => {
     await scene.cast(0, 1);
     scene.start();
@@ -613,7 +613,7 @@ Deno.test("ElectionRunner goes on publishing while the log is away after closing
     scene.nowMs = CLOSED_MS;
     await scene.cast(5);
     await eventually("six are shown all the same", async () => await scene.shownAt("n-1") === 6);
-    await eventually("it was told of three times", () => scene.faults.length === 3);
+    await eventually("three faults were reported", () => scene.faults.length === 3);
     for (const fault of scene.faults) {
       assert.match(fault, /no broker answers/);
     }

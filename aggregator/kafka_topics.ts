@@ -29,10 +29,10 @@ export const VIEW_TOPICS = {
   turnout: "turnout-by-region",
 } as const;
 
-/** Of a view, in bytes. */
+/** Segment size of a view, in bytes. */
 const VIEW_SEGMENT_BYTES = "16777216";
 
-/** An election, as far as its log is concerned. */
+/** An election's log: its name and its partitions. */
 export type LoggedElection = Readonly<{ election: string; partitions: number }>;
 
 /** A topic as it must be. */
@@ -70,8 +70,8 @@ function copies(brokers: number): { replicas: number; settings: Record<string, s
 /**
  * The declared list: every topic, for a cluster of so many brokers.
  *
- * - Logs keep everything for ever, and their times are the broker's: when a record came is not for its sender to say.
- *   The broker stores them uncompressed, whatever came: else one batch in a codec that a reader lacks would stop it.
+ * - Logs keep everything forever. Append times are the broker's, because a sender could name any time.
+ *   The broker stores records uncompressed: one batch in a codec that a reader lacks would stop that reader.
  * - Views are of one partition, so that all of it has one order, and keep the newest of each key. The segment that is
  *   written to is never compacted: small ones keep a view short enough to be read whole.
  */
@@ -140,7 +140,7 @@ export function aclPlans(
 /**
  * Makes what is not there, and checks what is.
  *
- * @param users Whose permissions to see to; none when left out, for a cluster where everyone may do everything.
+ * @param users Whose permissions to make and check; none when left out, for a cluster where everyone may do everything.
  * @throws when the cluster cannot be reached or does not permit it.
  */
 export async function provisionTopics(
@@ -178,7 +178,7 @@ async function ensureTopics(admin: Admin, plans: readonly TopicPlan[], done: Pro
   const missing = plans.filter(({ topic }) => !there.has(topic));
   if (missing.length > 0) {
     await admin.createTopics({
-      // kafkajs gives up when the first broker that it asks has not heard of them yet.
+      // With it, kafkajs fails when the first broker that it asks does not know the new topics yet.
       waitForLeaders: false,
       topics: missing.map(({ topic, partitions, replicas, settings }) => ({
         topic,
@@ -266,7 +266,7 @@ async function ensureAcls(
   }
 }
 
-/** Whether a permission is of something that the plans speak of; those of other elections are not looked at. */
+/** Whether a permission concerns a resource of the plans; permissions of other elections are ignored. */
 function concerns({ resourceName }: AclEntry, wanted: ReadonlyMap<string, AclEntry>): boolean {
   return resourceName === "*" || [...wanted.values()].some((each) => each.resourceName === resourceName);
 }

@@ -34,7 +34,7 @@ Deno.test("recount and rebuild without an election's master key say in one line 
   });
 });
 
-Deno.test("aggregate refuses roles that there are not, and a part of them with the embedded database", async () => {
+Deno.test("aggregate refuses unknown roles, and a part of the roles with the embedded database", async () => {
   await withDirectory(async (directory) => {
     for (
       const [roles, message] of [

@@ -18,7 +18,7 @@ export type AggregatorMetrics = Readonly<{
   /** Sequence numbers that came again. */
   repeatedNumbers: Counter<"election">;
   faults: Counter<"election">;
-  /** What gateways said of their sender keys in vain, by election and kind. */
+  /** Claims of gateways about their sender keys that were ignored, by election and kind. */
   ignoredClaims: Counter<"election" | "kind">;
 }>;
 

@@ -1,6 +1,6 @@
 /**
  * Publishes the elections that this process counts: one loop for all of them, which asks in one statement what has changed.
- * Of several processes one publishes an election, by a lease.
+ * A lease makes sure that only one process publishes an election.
  *
  * @module
  */
@@ -9,21 +9,21 @@ import type { Database } from "./database/database.ts";
 import { LeaseSet } from "./database/lease.ts";
 import { changedElections } from "./results/publish.ts";
 
-/** How often it is asked what has changed, in milliseconds. */
+/** How often the database is asked what has changed, in milliseconds. */
 const POLL_EVERY_MS = 50;
 /**
- * How long at the least is between two publishings of an election, in milliseconds: each costs the database about as much
- * as the votes that it shows. Under load, publishing takes at most one part in so many of the time, and comes less often, up to
- * the longest.
+ * Minimum time between two publishings of an election, in milliseconds: each costs the database about as much
+ * as the votes that it shows. Under load, publishing takes at most 1/PUBLISH_SHARE of the time, so the interval grows, up to
+ * PUBLISH_LOADED_EVERY_MS.
  */
 const PUBLISH_EVERY_MS = 200;
 const PUBLISH_SHARE = 12;
 const PUBLISH_LOADED_EVERY_MS = 500;
-/** The same after the final release: what comes late is shown together, as far as it comes together. */
+/** The same after the final release: late votes that come within it are shown together. */
 const PUBLISH_LATE_EVERY_MS = 5_000;
 /** How long to wait after publishing failed before trying again, in milliseconds. */
 const AGAIN_AFTER_MS = 1_000;
-/** How long nobody publishes when the process that did has died, and how often the lease is renewed, in milliseconds. */
+/** How long nobody publishes after the publishing process has died, and how often the lease is renewed, in milliseconds. */
 const LEASE_MS = 3_000;
 const HOLD_EVERY_MS = 1_000;
 
@@ -32,7 +32,7 @@ export type Publishable = Readonly<{
   election: string;
   /** Whether the final release was due when it was last published. */
   isFinal: boolean;
-  /** Whether it must be published though no counts have changed: at the start, and when its terms have changed. */
+  /** Whether it must be published although no counts have changed: at the start, after a new manifest, and when the final release is due. */
   hasNews(): boolean;
   /** Publishes. Returns whether it was this process's turn to. */
   publish(db: Database): Promise<boolean>;
@@ -131,7 +131,7 @@ export class Publisher {
     if (signal.aborted) return;
     const fromMs = this.#nowMs();
     try {
-      // Where k > 1 most publishings release nothing: they must not come faster for that.
+      // Where k > 1 most publishings release nothing, and keep the same pace.
       const done = await election.publish(db);
       const nowMs = this.#nowMs();
       if (done) this.#nextMs.set(election.election, fromMs + paceMs(nowMs - fromMs, election.isFinal));

@@ -84,7 +84,7 @@ Deno.test("of two processes one publishes an election, and the other goes on at 
   await first.change();
   await eventually("the first publishes on", () => first.publishings === 2);
   assert.equal(second.publishings, 0);
-  assert.ok(two.statements < 5, "who has no lease asks for nothing else");
+  assert.ok(two.statements < 5, "a process without a lease asks nothing else");
   await one.stop();
   await second.change();
   await eventually("the second publishes", () => second.publishings === 1);

@@ -1,5 +1,5 @@
 /**
- * The election that benchmarks vote in, and its votes, signed and spelled as requests before any clock starts.
+ * The election that benchmarks vote in, and its votes, signed and written as requests before any clock starts.
  *
  * @module
  */

@@ -25,7 +25,7 @@ export type Load = Readonly<{
   bodies: Uint8Array[];
 }>;
 
-/** Spells a POST. */
+/** Writes a POST. */
 export function postRequest(
   path: string,
   headers: Readonly<Record<string, string>>,

@@ -108,7 +108,7 @@ export async function perSecond(units: number, work: () => Promise<unknown> | un
   return units / ((performance.now() - fromMs) / 1_000);
 }
 
-/** Spells a report as a table in Markdown, aligned for a terminal. */
+/** Formats a report as a table in Markdown, aligned for a terminal. */
 export function table(rows: readonly Row[]): string {
   const head = ["benchmark", "of", "measured", "floor", "ratio", "goal", "met", "notes"];
   const lines = [head, ...rows.map(cellsOf)];

@@ -57,7 +57,7 @@ export function processorUsAVote(
   );
 }
 
-/** Spells what a vote cost each process, those that cost nothing left out. */
+/** Formats what a vote cost each process; processes that it cost nothing are left out. */
 export function spellProcessor(usAVote: ReadonlyMap<string, number>): string {
   const parts = [...usAVote].filter(([, us]) => us >= 0.5).map(([name, us]) => `${name} ${Math.round(us)}`);
   return `µs of processor a vote: ${parts.join(", ")}`;

@@ -21,7 +21,7 @@ const LATENCY = { perSecond: 1_000, minutes: 1 };
 const SOAK = { perSecond: 500, minutes: 10 };
 /** How often memory is looked at, in milliseconds. */
 const POLL_EVERY_MS = 5_000;
-/** Minutes that are held against one another: processes have warmed up by the first, and the last are the last. */
+/** Minutes that are compared: processes have warmed up by the first, and the last are those at the end. */
 const EARLY = { from: 2, until: 4 };
 const LATE = { from: SOAK.minutes - 2, until: SOAK.minutes };
 /** Early memory in parts of late memory: what is less grows. */
@@ -89,7 +89,7 @@ class Memory {
   readonly #rig: Rig;
   readonly #timer: ReturnType<typeof setInterval>;
   readonly #fromMs = performance.now();
-  /** Of each process: minutes since the beginning, and bytes. */
+  /** For each process: minutes since the beginning, and bytes. */
   readonly #looks = new Map<string, { minute: number; bytes: number }[]>();
 
   constructor(rig: Rig) {
@@ -116,7 +116,7 @@ class Memory {
         goal: GOAL,
         notes: `${mib(early)} MiB in minutes ${EARLY.from} to ${EARLY.until}, ${
           mib(late)
-        } in ${LATE.from} to ${LATE.until}, ${mib(most)} at the most`,
+        } in ${LATE.from} to ${LATE.until}, ${mib(most)} at most`,
       };
     }).toArray();
   }

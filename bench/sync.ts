@@ -34,7 +34,7 @@ const MAX_ROUND_POLLS = 4_000;
 const TRIAL_POLLS = 50;
 /** How long polls come at the steady rate, in seconds. */
 const STEADY_S = 15;
-/** Of one core; processor time that one poll may take, in microseconds. */
+/** Processor time of one core that one poll may take, in microseconds. */
 const CORE_GOAL = 0.25;
 const POLL_GOAL_US = CORE_GOAL * 1e6 / POLLS_PER_SECOND;
 /** How long `provision` may take, in milliseconds. */

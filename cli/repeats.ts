@@ -14,8 +14,8 @@ const MAX_LINES = 1_000;
 type Line = { writtenAtMs: number; leftOut: number; last?: LogRecord };
 
 /**
- * Makes a sink that leaves out repeated lines. Lines at level `debug` and below are always written: whoever sets that
- * level wants all of them.
+ * Makes a sink that leaves out repeated lines. Lines at level `debug` and below are always written: a user who
+ * sets that level wants all of them.
  *
  * @param now Milliseconds that never go back.
  */
@@ -24,7 +24,7 @@ export function withoutRepeats(sink: Sink, now: () => number = () => performance
   const write = (record: LogRecord, repeated: number) =>
     sink(repeated === 0 ? record : { ...record, properties: { ...record.properties, repeated } });
 
-  /** Writes lines whose interval is over, with how often they were left out. */
+  /** Writes the lines whose interval is over, each with the number of its repetitions. */
   function settle(nowMs: number): void {
     for (const [key, { writtenAtMs, leftOut, last }] of lines) {
       if (nowMs - writtenAtMs < REPEAT_EVERY_MS && lines.size <= MAX_LINES) return;

@@ -39,7 +39,7 @@ export const CLIENT_LIMITS = {
   askUndecidedEveryMs: 60_000,
   /** How long a vote may be pending before it goes to the other gateway. */
   sendAgainAfterMs: 120_000,
-  /** How long a vote may stay held or rejected through one gateway before the other one is asked again for a copy. */
+  /** How long a vote may stay held or rejected before it is sent once more through the other gateway. */
   copyAgainAfterMs: 120_000,
   /** How long to wait when the aggregator does not answer. */
   aggregatorAwayMs: 5_000,
@@ -187,14 +187,14 @@ export class DeviceClient {
     const kept = await this.#options.store.all();
     if (kept.length > this.#limits.heldVotes) {
       throw new Error(
-        `Cannot go on: the store holds ${kept.length} votes, there must be at most ${this.#limits.heldVotes}`,
+        `Cannot continue: the store holds ${kept.length} votes, there must be at most ${this.#limits.heldVotes}`,
       );
     }
     for (const vote of kept) {
       // Votes that 0.1 kept have no proof, and no gateway of this version accepts them.
       if (vote.scheme !== PROOF_SCHEME) {
         throw new Error(
-          `Cannot go on: the store holds vote ${vote.voteId} without a proof; finish its election with 0.1`,
+          `Cannot continue: the store holds vote ${vote.voteId} without a proof; finish its election with 0.1`,
         );
       }
     }

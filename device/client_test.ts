@@ -181,7 +181,7 @@ Deno.test("a receipt that the aggregator does not believe is no reason to forget
   assert.match(outcomes.join(), / counted$/);
 });
 
-Deno.test("a vote that is refused when it is sent again stays, and somebody is told", async () => {
+Deno.test("a vote that is refused when it is sent again stays, and onTrouble is called", async () => {
   const { options, says, store, troubles } = world();
   const stop = new AbortController();
   says.gateway = down;
@@ -196,7 +196,7 @@ Deno.test("a vote that is refused when it is sent again stays, and somebody is t
   assert.deepEqual(troubles.map(({ kind }) => kind), ["refused"]);
 });
 
-Deno.test("an aggregator that does not answer is asked again, and somebody is told", async () => {
+Deno.test("an aggregator that does not answer is asked again, and onTrouble is called", async () => {
   const { options, says, troubles } = world();
   const device = await createDeviceClient(options);
   await device.cast(ballot);
@@ -323,7 +323,7 @@ const FORGERIES: [string, (signed: SignedAnswers) => object][] = [
   })],
 ];
 for (const [what, forge] of FORGERIES) {
-  Deno.test(`a forged counted ${what} deletes nothing, and somebody is told`, async () => {
+  Deno.test(`a forged counted ${what} deletes nothing, and onTrouble is called`, async () => {
     const { options, says, store, outcomes, troubles } = world();
     const device = await createDeviceClient(options);
     const stop = new AbortController();
@@ -379,7 +379,7 @@ Deno.test("a gateway that refuses everything makes a device delete nothing", asy
   }
 });
 
-Deno.test("a vote that one gateway has spoilt stays, goes to the other, and somebody is told", async () => {
+Deno.test("a vote that one gateway has altered stays, goes to the other, and onTrouble is called", async () => {
   const { options, says, store, outcomes, troubles, sent } = world();
   const device = await createDeviceClient(options);
   await device.cast(ballot);
@@ -395,7 +395,7 @@ Deno.test("a vote that one gateway has spoilt stays, goes to the other, and some
   assert.deepEqual(outcomes, [`${voteId} counted`]);
 });
 
-Deno.test("a device with one gateway keeps what is rejected until it is decided, and somebody is told", async () => {
+Deno.test("a device with one gateway keeps a rejected vote until it is decided, and calls onTrouble", async () => {
   const { options, says, store, troubles } = world({ gateways: ["http://primary"] });
   const stop = new AbortController();
   const device = await createDeviceClient(options);
@@ -413,7 +413,7 @@ Deno.test("a device with one gateway keeps what is rejected until it is decided,
   assert.deepEqual(await store.all(), []);
 });
 
-Deno.test("a held vote stays until officials have decided, and somebody is told once", async () => {
+Deno.test("a held vote stays until officials have decided, and onTrouble is called once", async () => {
   const { options, says, troubles, outcomes } = world();
   const device = await createDeviceClient(options);
   await device.cast(ballot);
@@ -477,7 +477,7 @@ Deno.test("createDeviceClient() says what is wrong with what it is given", async
         /its proofKey is missing, and must be 64 hex digits/,
       ],
       [{ identity: { ...identity, answerKey: "x".repeat(64) } }, /its answerKey has 64 characters/],
-      [{ limits: { heldVotes: 0 } }, /Cannot go on: the store holds 1 votes, there must be at most 0/],
+      [{ limits: { heldVotes: 0 } }, /Cannot continue: the store holds 1 votes, there must be at most 0/],
     ] as const
   ) {
     await store.put({ voteId: "a", text: "" } as unknown as KeptVote);

@@ -15,7 +15,7 @@ Deno.test("nextGateway() takes the first that may be asked, else says when", str
   assert.ok(links[1]!.notBeforeMs <= 1_000 + LINK_LIMITS.longestRetryAfterMs * 1.5);
 });
 
-Deno.test("GatewayLink doubles its back-off up to the limit, and begins anew once it worked", strict, () => {
+Deno.test("GatewayLink doubles its back-off up to the limit, and starts over after a success", strict, () => {
   const link = new GatewayLink("http://a");
   const random = { next: () => 0 };
   const waits = Array.from({ length: 12 }, () => {

@@ -268,7 +268,7 @@ Deno.test(
 );
 
 Deno.test(
-  "Settler keeps asking the other gateway while that is down, and not all the time",
+  "Settler asks the other gateway again while it is down, with pauses between",
   strict,
   async () => {
     const { signal, saying } = until(200_000);

@@ -18,7 +18,11 @@ function world() {
 Deno.test("DeviceTime moves no farther than an answer proves", () => {
   const { time, told, now } = world();
   time.learn(now() + 900, now() - 1_000, now() + 1_000);
-  assert.equal(time.offsetMs, 0, "an answer that took long may be as old as the question");
+  assert.equal(
+    time.offsetMs,
+    0,
+    "the answer may have been made when the request was sent, so its time proves nothing",
+  );
   time.learn(now() + 240_000, now(), now() + 100);
   assert.equal(time.offsetMs, 239_900);
   time.learn(now() + 240_000, now(), now() + 50);
@@ -29,7 +33,7 @@ Deno.test("DeviceTime moves no farther than an answer proves", () => {
   assert.equal(time.now(), now() - 239_900);
 });
 
-Deno.test("DeviceTime is told by gateways, and moved by none", () => {
+Deno.test("DeviceTime reports gateways' clocks, and follows none of them", () => {
   const { time, told } = world();
   time.hear("http://a", 240_000);
   time.hear("http://a", 241_000);

@@ -137,7 +137,7 @@ Deno.test("Acceptor.accept() writes a receipt that says who and when, and never 
   assert.ok(isGenuine(election.receiptKey, receipt));
 });
 
-Deno.test("Acceptor.accept() spells the time of each vote, not that of the one before", () => {
+Deno.test("Acceptor.accept() gives each vote its own time, not that of the one before", () => {
   const acceptor = new Acceptor();
   const minutes = [NOON_MS, NOON_MS, NOON_MS + 60_000].map((nowMs) =>
     taken(accept(testVote(), { acceptor, nowMs })).receipt.minute
@@ -295,7 +295,7 @@ Deno.test("Acceptor.accept() never answers with more than a few faults of a few 
   assert.ok(JSON.stringify(refusal(accept(utf8(JSON.stringify(outer))))).length < 1_000);
 });
 
-Deno.test("Acceptor.accept() holds the vote's id to the header's", () => {
+Deno.test("Acceptor.accept() refuses a vote whose id is not the header's", () => {
   const vote = testVote();
   const { status, reason } = refusal(accept(vote, { voteId: crypto.randomUUID() }));
   assert.deepEqual([status, reason], [422, "vote-id-mismatch"]);
@@ -330,7 +330,7 @@ for (const [what, change, reason, now] of ballots) {
   });
 }
 
-Deno.test("Acceptor.accept() takes votes from opening until the last moment, and tells its time beyond", () => {
+Deno.test("Acceptor.accept() takes votes from opening until the last moment, and gives its time outside of it", () => {
   const opensAtMs = Date.parse("2026-11-03T07:00:00.000Z");
   const acceptsUntilMs = Date.parse("2026-11-03T23:00:00.000Z");
   const vote = () => testVote({ castAt: "2026-11-03T07:00:00.000Z" });

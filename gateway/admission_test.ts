@@ -111,7 +111,7 @@ Deno.test("a gateway with a slow spool answers 503 with Retry-After, and takes t
   });
 });
 
-Deno.test("a gateway whose spool failed after its answer takes the vote anew", async () => {
+Deno.test("a gateway whose spool failed after its answer accepts the vote again", async () => {
   await withClock(async ({ admission, pass }) => {
     const gateway = testGateway({ admission });
     const disk = Promise.withResolvers<void>();

@@ -60,7 +60,7 @@ Deno.test("AggregatorClient trusts the authorities of AGGREGATOR_CA", async () =
   });
 });
 
-Deno.test("AggregatorClient.poll() takes up authorities that have changed", async () => {
+Deno.test("AggregatorClient.poll() uses authorities that have changed", async () => {
   await withAggregator(async ({ origin, own, foreign, file }) => {
     await Deno.copyFile(foreign.file, file);
     const { log, said } = testLog();

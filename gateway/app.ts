@@ -216,8 +216,8 @@ async function admit(
     return await reject(problem("address-rate", `retry in ${addressWaitS} s`), addressWaitS);
   }
   if (target.includes("?")) return await reject(problem("query-not-allowed", "leave the query string out"));
-  // The router also matches other spellings of the path: with percent signs, or with "..".
-  if (target !== path) return await reject(problem("not-found", `the path must be spelled ${path}`));
+  // The router also matches other forms of the path: with percent signs, or with "..".
+  if (target !== path) return await reject(problem("not-found", `the path must be ${path}`));
   const { headers } = request;
   const sentType = headers.get("content-type");
   if (!isOfType(sentType, contentType)) {

@@ -256,7 +256,7 @@ for (const endpoint of ["vote", "batch"] as const) {
     assert.equal(changed.reason, "signature-invalid", "the type is signed as it is sent");
   });
 
-  Deno.test(`POST ${path} is not to be had under another spelling of its address`, async () => {
+  Deno.test(`POST ${path} answers 404 for other forms of its path`, async () => {
     for (const other of [path.replace("votes", "vote%73"), `${path}/`, path.toUpperCase(), `/${path}`]) {
       const from = request({});
       const { headers, body } = from;
@@ -361,7 +361,7 @@ for (const endpoint of ["vote", "batch"] as const) {
     assert.ok((await send(gateway, request({}))).status < 300);
   });
 
-  Deno.test(`POST ${path} limits how often one address may ask, whoever it says to be`, async () => {
+  Deno.test(`POST ${path} limits how often one address may ask, whatever keyid it names`, async () => {
     const gateway = testGateway({ addressRate: new RateLimiter(1) });
     assert.equal((await send(gateway, request({ key: new Uint8Array(32) }), "10.0.0.1")).status, 401);
     const { status, reason } = await send(gateway, request({}), "10.0.0.1");
@@ -527,7 +527,7 @@ Deno.test("a vote of a station that the manifest has no more is refused: 422 unk
   assert.deepEqual(fates(await send(gateway, batchRequest([testVote()]))), ["422 unknown-station"]);
 });
 
-Deno.test("POST /v1/votes holds the vote's id to the header's: 422 vote-id-mismatch", async () => {
+Deno.test("POST /v1/votes refuses a vote whose id is not the header's: 422 vote-id-mismatch", async () => {
   const { status, reason } = await send(
     testGateway(),
     voteRequest(testVote(), { idempotencyKey: crypto.randomUUID() }),
@@ -535,7 +535,7 @@ Deno.test("POST /v1/votes holds the vote's id to the header's: 422 vote-id-misma
   assert.deepEqual([status, reason], [422, "vote-id-mismatch"]);
 });
 
-Deno.test("POST /v1/votes takes a vote anew that was refused before, once it is right", async () => {
+Deno.test("POST /v1/votes accepts a vote that was refused before, once it is right", async () => {
   const gateway = testGateway();
   const vote = testVote({ selections: [{ contest: "mayor", candidate: "nobody" }] });
   assert.equal((await send(gateway, voteRequest(vote))).status, 422);
@@ -881,7 +881,7 @@ Deno.test("GET /metrics shows what Prometheus scrapes, and names no voter and no
   assert.doesNotMatch(body, /voter-7|n-1/);
 });
 
-Deno.test("an address that there is not, or not for that method, is answered as such", async () => {
+Deno.test("an unknown path gets 404, and an unknown method of a path 405", async () => {
   const gateway = testGateway();
   const ask = (method: string, path: string) =>
     gateway.send(new Request(`http://gateway.test${path}`, { method, body: method === "GET" ? null : "{}" }));
@@ -915,7 +915,7 @@ Deno.test("a refused request's body is read to its end, so that the answer arriv
   assert.equal(taken, 11);
 });
 
-Deno.test("an election is served as it is when a request comes: a new manifest holds from then on", async () => {
+Deno.test("every request is checked with the newest manifest", async () => {
   const gateway = testGateway();
   assert.equal((await send(gateway, voteRequest(testVote()))).status, 202);
   const denied = indexElection({ ...testManifest(testDefinition(), 2), denied: ["n-1-a.1"] });
@@ -954,7 +954,7 @@ Deno.test("GET /openapi.json documents every answer that these tests have seen, 
   documented.add("GET /openapi.json 200 ");
   const undocumented = [...seen].filter((each) => !documented.has(each));
   assert.deepEqual(undocumented, []);
-  // Another spelling of an address is not this address.
+  // Another form of a path is not this path.
   const unseen = [...documented].filter((each) => !seen.has(each));
   assert.deepEqual(unseen.sort(), [
     "POST /v1/votes 404 not-found",

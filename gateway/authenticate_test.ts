@@ -33,7 +33,7 @@ function ask(
 }
 
 function refusal(result: Authenticated | Problem): Problem & { reason: string } {
-  assert.ok("status" in result, "it was let in");
+  assert.ok("status" in result, "the request was authenticated");
   assert.equal(result.status, 401);
   return { ...result, reason: result.type.replace("urn:pollwire:problem:", "") };
 }
@@ -89,7 +89,7 @@ Deno.test("checkBody() refuses another body than the one that was signed", () =>
   assert.equal(checkBody(device, utf8(`{"a":2}`))!.type, "urn:pollwire:problem:digest-mismatch");
 });
 
-Deno.test("authenticate() takes signatures of five minutes, either way, and tells its time beyond", () => {
+Deno.test("authenticate() accepts signatures that differ by up to five minutes, and gives its time beyond", () => {
   const nowMs = NOON_MS;
   const now = new Date(nowMs).toISOString();
   const limitMs = SIGNATURE_WINDOW_S * 1_000;
@@ -101,7 +101,7 @@ Deno.test("authenticate() takes signatures of five minutes, either way, and tell
   assert.deepEqual([early.reason, early.now], ["signature-early", now]);
 });
 
-Deno.test("authenticate() tells its time with no other refusal", () => {
+Deno.test("authenticate() gives its time with no other refusal", () => {
   assert.equal(refusal(ask({ key: new Uint8Array(32) })).now, undefined);
 });
 
@@ -121,9 +121,9 @@ for (const [what, device] of unknown) {
   });
 }
 
-Deno.test("authenticate() asks a device to come again while the aggregator has not told of its election", () => {
+Deno.test("authenticate() asks a device to retry while the gateway has no manifest of its election", () => {
   const found = authenticate("/v1/votes", headersOf(), () => "awaited", NOON_MS);
-  assert.ok("status" in found, "it was let in");
+  assert.ok("status" in found, "the request was authenticated");
   assert.deepEqual([found.status, found.type], [503, "urn:pollwire:problem:not-ready"]);
 });
 

@@ -1,5 +1,5 @@
 /**
- * Compares this gateway's clock with the aggregator's, which every answer to a sync tells. When they differ, one of
+ * Compares this gateway's clock with the aggregator's, which is in every answer to a sync. When they differ, one of
  * them is wrong, and the gateway does not guess which.
  *
  * @module

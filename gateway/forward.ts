@@ -130,7 +130,7 @@ export class Forwarder {
     }
   }
 
-  /** Statements go first: they are few, and they tell what is missing if this spool is lost. */
+  /** Statements go first: they are few, and they show what is missing if this spool is lost. */
   async #appendStatements(due: DueStatements): Promise<void> {
     const { spool, openLog, onFault } = this.#options;
     const { election, partitions, entries } = due;

@@ -223,7 +223,7 @@ Deno.test("Forwarder.step() goes on behind what is on the log when a chunk's nex
   });
 });
 
-Deno.test("Forwarder.step() frees nothing when the append throws, and opens the log anew", async () => {
+Deno.test("Forwarder.step() frees nothing when the append throws, and opens the log again", async () => {
   await withForwarder(async ({ spool, forwarder, logs, opened, forwarded, faults, clock, put }) => {
     const records = put("a", 2);
     const log = logs.get("a")!;
@@ -265,7 +265,7 @@ Deno.test("Forwarder.step() sends twice what was acknowledged and could not be f
   });
 });
 
-Deno.test("Forwarder.step() waits longer from try to try, up to a limit, and starts anew after a success", async () => {
+Deno.test("Forwarder.step() waits longer after each failure, up to a limit, and starts over after a success", async () => {
   await withForwarder(async ({ forwarder, logs, clock, put }) => {
     const log = logs.get("a")!;
     const waits = async (tries: number) => {
@@ -283,7 +283,7 @@ Deno.test("Forwarder.step() waits longer from try to try, up to a limit, and sta
     put("a", 1);
     assert.deepEqual(await waits(10), [100, 200, 400, 800, 1_600, 3_200, 6_400, 10_000, 10_000, 10_000]);
     clock.random = 0;
-    assert.deepEqual(await waits(2), [5_000, 5_000], "half of it at the least");
+    assert.deepEqual(await waits(2), [5_000, 5_000], "at least half of it");
     log.failures = [];
     await settle(forwarder);
     put("a", 1);
@@ -407,7 +407,7 @@ Deno.test("Forwarder.step() keeps a statement that the log did not acknowledge, 
     const statements = log.stored.flat().filter(({ kind }) => kind === "statement");
     assert.equal(statements.length, 2, "twice on the log is harmless");
     assert.deepEqual(faults, ["a: the log is away", "a: no answer"]);
-    assert.equal(opened.filter((election) => election === "a").length, 3, "it is opened anew");
+    assert.equal(opened.filter((election) => election === "a").length, 3, "it is opened again");
     assert.equal(spool.senderKeys.dueForLog(), undefined);
   });
 });

@@ -9,8 +9,8 @@ import type { Authenticated } from "./authenticate.ts";
 import type { RateLimiter } from "../web/rate.ts";
 
 /**
- * Maximum announced bytes of one device's bodies that are being received at once: a head that was signed once could
- * be sent again and again with a slow body, and all bodies together may hold only so much. Four batches.
+ * Maximum announced bytes of one device's bodies that are being received at once: four batches. Without it, one signed head
+ * could be sent repeatedly with slow bodies, which would use up the memory for all bodies.
  */
 export const MAX_DEVICE_BODY_BYTES = 4 * 8 * 1024 * 1024;
 

@@ -37,7 +37,11 @@ Deno.test("DeviceLimits.take() takes votes off device and station, and off neith
   assert.equal(limits.take(device(), 8, 0), undefined);
   assert.equal(reasonOf(limits.take(device(), 3, 0)), "device-rate");
   assert.equal(reasonOf(limits.take(device("n-1-b"), 8, 0)), "station-rate");
-  assert.equal(limits.take(device("n-1-b"), 7, 0), undefined, "nothing was taken in vain");
+  assert.equal(
+    limits.take(device("n-1-b"), 7, 0),
+    undefined,
+    "the refused votes took nothing from the limit",
+  );
   assert.equal(reasonOf(limits.take(device(), 1, 0)), "station-rate");
   assert.equal(limits.take(device("n-2-a", "n-2"), 10, 0), undefined);
 });
@@ -50,7 +54,7 @@ Deno.test("DeviceLimits.takeUpTo() takes what there is", () => {
   assert.equal(limits.takeUpTo(device("n-1-b"), 100, 0), 0);
 });
 
-Deno.test("DeviceLimits.readBody() counts a body as it is announced, and lets go of it at its end", async () => {
+Deno.test("DeviceLimits.readBody() counts a body by its announced length, until it has been read", async () => {
   const limits = limitsOf(1, 1);
   const ends: (() => void)[] = [];
   const open = (length: number | undefined, of = device()): Promise<Uint8Array | Problem> => {

@@ -57,7 +57,7 @@ async function healthOf(address: string): Promise<{ ok: boolean; headers: Header
   return { ok: response.ok, headers: response.headers, body: await response.json() };
 }
 
-Deno.test("a gateway tells of its sender key at once, states it when it stops, and has a new one when it starts", async () => {
+Deno.test("a gateway reports its sender key at once, states it when it stops, and has a new one when it starts", async () => {
   await withAggregator(async ({ aggregator, start, statements, numbers }) => {
     const toldOf = () => new Set(aggregator.asked.flatMap(({ senderKeys }) => senderKeys));
     const first = start({ SYNC_INTERVAL_MS: "3600000" });

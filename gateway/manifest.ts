@@ -180,8 +180,8 @@ export class ElectionStore {
   }
 
   /**
-   * The report about sender keys. The list of all keys is the gateway's last word: it is sent once the acceptance window
-   * is over and no key is in use.
+   * The report about sender keys. The list of all keys is final, so it is sent only when the acceptance window is over and
+   * no key is in use.
    */
   #toTell(election: string, nowMs: number): Told {
     const keys = this.#ledger.keysOf(election);

@@ -48,7 +48,7 @@ function versionIn(store: ElectionStore, election = ELECTION): number | undefine
   return store.get(election)?.index.manifest.version;
 }
 
-Deno.test("ElectionStore.sync() takes up what the aggregator tells", async () => {
+Deno.test("ElectionStore.sync() applies what the aggregator answers", async () => {
   await withAggregator(async ({ aggregator, store }) => {
     const elections = store();
     assert.deepEqual([elections.ids(), elections.get(ELECTION)], [[], undefined]);
@@ -259,7 +259,7 @@ Deno.test("ElectionStore.sync() follows the other elections when the aggregator 
   });
 });
 
-Deno.test("ElectionStore keeps what it was told sealed, for nobody else to read", async () => {
+Deno.test("ElectionStore keeps the aggregator's answer sealed, so that nobody else can read it", async () => {
   await withAggregator(async ({ directory, store }) => {
     await store().sync(NOON_MS);
     const names = [...Deno.readDirSync(directory)].map(({ name }) => name);
@@ -278,7 +278,7 @@ Deno.test("ElectionStore keeps what it was told sealed, for nobody else to read"
   });
 });
 
-Deno.test("ElectionStore writes its file anew, whatever a crash has left beside it", async () => {
+Deno.test("ElectionStore replaces its file, whatever a crash has left beside it", async () => {
   await withAggregator(async ({ directory, store }) => {
     const elections = store();
     await Deno.writeTextFile(`${directory}/${ELECTION}.sealed.new`, "half of it".repeat(9_999), {
@@ -344,7 +344,7 @@ for (const [what, damage, fault] of damages) {
   });
 }
 
-Deno.test("ElectionStore.loadKept() takes up the elections that can be read beside one that cannot", async () => {
+Deno.test("ElectionStore.loadKept() loads the elections that can be read, when another cannot", async () => {
   await withAggregator(async ({ aggregator, directory, store }) => {
     aggregator.announce(testSync(testManifest(testDefinition({ election: "other-2026" }))), "other-2026");
     const file = gatewayFile(ELECTION, "other-2026");
@@ -370,7 +370,7 @@ Deno.test("ElectionStore.sync() works with what it cannot keep, says so, and kee
   });
 });
 
-/** Keys as a spool would tell them. */
+/** Keys as a spool would report them. */
 class FakeLedger implements KeyLedger {
   readonly keys = new Map<string, ElectionKeys>();
   readonly heard: [election: string, senderKeys: readonly string[]][] = [];
@@ -389,7 +389,7 @@ class FakeLedger implements KeyLedger {
   }
 }
 
-Deno.test("ElectionStore tells the spool of an election before votes can come, and of all that is new", async () => {
+Deno.test("ElectionStore gives the spool an election before votes can come, and every change of it", async () => {
   await withAggregator(async ({ aggregator, store }) => {
     const ledger = new FakeLedger();
     const elections = store(gatewayFile(), ledger);
@@ -429,7 +429,7 @@ function statement(n: number): StatementEntry {
   };
 }
 
-Deno.test("ElectionStore.sync() tells of sender keys and statements, and notes what the aggregator has", async () => {
+Deno.test("ElectionStore.sync() reports sender keys and statements, and notes what the aggregator has", async () => {
   await withAggregator(async ({ aggregator, store }) => {
     const ledger = new FakeLedger();
     const elections = store(gatewayFile(), ledger);
@@ -449,11 +449,11 @@ Deno.test("ElectionStore.sync() tells of sender keys and statements, and notes w
     assert.deepEqual(ledger.heard, [[ELECTION, [keyHex(2)]]]);
     aggregator.meddle = () => new Response("away", { status: 502 });
     await elections.sync(NOON_MS);
-    assert.equal(ledger.heard.length, 1, "what was refused is told again");
+    assert.equal(ledger.heard.length, 1, "a refused report is sent again");
   });
 });
 
-Deno.test("ElectionStore.sync() tells so many statements at once, the oldest first, and the key that numbers now", async () => {
+Deno.test("ElectionStore.sync() reports a limited number of statements, the oldest first, and the current key", async () => {
   await withAggregator(async ({ aggregator, store }) => {
     const ledger = new FakeLedger();
     const untold = Array.from({ length: 250 }, (_, i) => statement(i + 1));
@@ -533,7 +533,7 @@ for (const [minutes, direction] of [[6, "ahead of"], [-6, "behind"]] as const) {
       assert.ok(elections.clock.fault);
       assert.deepEqual(await elections.sync(NOON_MS), CHANGED);
       assert.equal(elections.clock.fault, undefined);
-      // Two minutes apart the aggregator answers as ever.
+      // The aggregator still answers when the clocks differ by two minutes.
       assert.deepEqual(await elections.sync(NOON_MS + 120_000), SAME);
       assert.match(elections.clock.fault!, /120 s ahead/);
       aggregator.meddle = () => Promise.reject(new TypeError("connection refused"));

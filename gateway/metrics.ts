@@ -54,7 +54,7 @@ export function gatewayMetrics(
   gauge("pollwire_gateway_spool_bytes", "Bytes of records in the spool", () => spool().bytes);
   gauge(
     "pollwire_gateway_spool_damaged_records",
-    "Records that the disk gave back damaged, set aside",
+    "Records that were damaged on the disk, and are set aside",
     () => spool().damagedRecords,
   );
   gauge(

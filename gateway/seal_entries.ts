@@ -8,7 +8,7 @@ import { MAX_ENTRY_RECORDS } from "../shared/record.ts";
 import type { SequenceAllocation } from "./sender_keys.ts";
 
 /**
- * Bytes of records that are sealed as one entry, at the most; a longer record is an entry by itself. Far below what a
+ * Maximum bytes of records that are sealed as one entry; a longer record is an entry by itself. Far below what a
  * broker takes (1 MiB), because an entry is the least that a slow uplink has to carry before a request times out.
  */
 export const MAX_ENTRY_PLAIN_BYTES = 8_192;

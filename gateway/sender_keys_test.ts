@@ -265,7 +265,7 @@ Deno.test("at a start every statement in the file is due, and the process's firs
   });
 });
 
-Deno.test("a spool that is lost before its first append to the log leaves a key that was told, and no statement", async () => {
+Deno.test("a spool that is lost before its first append to the log leaves a reported key without a statement", async () => {
   await withSpools(({ directory, open }) => {
     const first = open();
     first.append([several(3)]);
@@ -368,7 +368,7 @@ Deno.test("a key ends when the acceptance window is over, and its statement with
     assert.deepEqual([keys.current, keys.all.length, keys.statementsDue], [undefined, 2, 2]);
     spool.senderKeys.markOnLog(spool.senderKeys.dueForLog()!);
     assert.equal(keysOf(spool)!.statementsDue, 0, "the log alone is enough now");
-    assert.equal(keysOf(spool)!.untold.length, 2, "the aggregator is told all the same");
+    assert.equal(keysOf(spool)!.untold.length, 2, "the aggregator still gets both");
   });
 });
 

@@ -369,7 +369,7 @@ function recordBytesOf({ plaintexts, partitions }: SpoolRun): number {
   return plaintexts.length / partitions.length;
 }
 
-/** Bytes of a part after sealing and packing, at the most: with each record an entry of its own. */
+/** Maximum bytes of a part after sealing and packing: when each record is an entry of its own. */
 function bytesOf({ run, part }: Admitted): number {
   return part.records * (FRAME_BYTES + SEAL_OVERHEAD_BYTES + recordBytesOf(run));
 }

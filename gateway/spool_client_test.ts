@@ -140,7 +140,7 @@ Deno.test("SpoolClient joins each election's records by themselves, and says who
   assert.deepEqual(await fates(appended), ["durable", "durable", "durable"]);
 });
 
-Deno.test("SpoolClient tells a device that has used up its share, and nobody else", async () => {
+Deno.test("SpoolClient refuses only the device that has used up its share", async () => {
   const numbered: number[] = [];
   const { client, answer } = connect({ onNumbered: (records) => numbered.push(records) });
   const appended = [
@@ -192,7 +192,7 @@ Deno.test("SpoolClient.append() is busy when too many records wait, and not once
 for (
   const [failed, reason] of [["full", "spool-full"], ["disk", "spool-failed"]] as const
 ) {
-  Deno.test(`SpoolClient tells a failed commit (${failed}) to those concerned and to no others`, async () => {
+  Deno.test(`SpoolClient rejects only the requests of a failed commit (${failed})`, async () => {
     const { client, append, answer } = connect();
     const before = client.append("a", DEVICE, makeRecords(1));
     await fates([before]);
@@ -225,7 +225,7 @@ Deno.test("SpoolClient takes no answer for another commit's", async () => {
   assert.deepEqual(await fates([appended]), ["durable"]);
 });
 
-Deno.test("SpoolClient.fail() tells everyone who waits, and everyone who comes", async () => {
+Deno.test("SpoolClient.fail() rejects all waiting requests, and all later ones", async () => {
   const { client, sent } = connect();
   const underWay = client.append("a", DEVICE, makeRecords(1));
   await fates([underWay]);
@@ -239,7 +239,7 @@ Deno.test("SpoolClient.fail() tells everyone who waits, and everyone who comes",
   assert.equal(sent.length, 1);
 });
 
-Deno.test("SpoolClient.drain() resolves with what is left, and whoever still waits is told", async () => {
+Deno.test("SpoolClient.drain() resolves with the records that are left, and rejects requests that still wait", async () => {
   const { client, sent } = connect();
   const underWay = client.append("a", DEVICE, makeRecords(1));
   await fates([underWay]);

@@ -82,10 +82,10 @@ export class SpoolHost {
       now,
       random,
       onForwarded: (election, records) => send({ kind: "forwarded", election, records, state: spool.state }),
-      onFault: (election, error) => this.#tellFault(election, error),
+      onFault: (election, error) => this.#reportFault(election, error),
     });
     send({ kind: "opened", state: spool.state });
-    this.#tellKeys();
+    this.#reportKeys();
   }
 
   /** Handles a message from the client. */
@@ -104,7 +104,7 @@ export class SpoolHost {
         this.#spool.senderKeys.retireAll();
         this.#drainUntilMs = this.#now() + request.forMs;
     }
-    this.#tellKeys();
+    this.#reportKeys();
     this.#wake();
   }
 
@@ -116,7 +116,7 @@ export class SpoolHost {
       if (this.#drainUntilMs < Infinity) this.#spool.senderKeys.retireAll();
       else this.#spool.senderKeys.retireOld();
       const waitMs = await this.#step();
-      this.#tellKeys();
+      this.#reportKeys();
       if (waitMs === 0) {
         await this.#gather(beganMs);
         continue;
@@ -143,12 +143,12 @@ export class SpoolHost {
     try {
       return await this.#forwarder.step();
     } catch (error) {
-      this.#tellFault("every election", error);
+      this.#reportFault("every election", error);
       return MAX_SLEEP_MS;
     }
   }
 
-  #tellFault(election: string, error: unknown): void {
+  #reportFault(election: string, error: unknown): void {
     this.#send({ kind: "fault", election, why: (error as Error).message, state: this.#spool.state });
   }
 
@@ -163,7 +163,7 @@ export class SpoolHost {
   }
 
   /** Reports the sender keys when they have changed. */
-  #tellKeys(): void {
+  #reportKeys(): void {
     const { senderKeys, state } = this.#spool;
     if (senderKeys.revision === this.#toldKeys) return;
     this.#try(() => {
@@ -178,7 +178,7 @@ export class SpoolHost {
     try {
       work();
     } catch (error) {
-      this.#tellFault("every election", error);
+      this.#reportFault("every election", error);
     }
   }
 

@@ -124,7 +124,7 @@ Deno.test("SpoolHost makes records durable and forwards them, numbered and seale
   });
 });
 
-Deno.test("SpoolHost tells of a sender key with its first record, and states it once it has ended", async () => {
+Deno.test("SpoolHost reports a sender key with its first record, and states it once it has ended", async () => {
   await withHost(async ({ client, log, append, clock, news }) => {
     await append(testRecords(2));
     await until(() => client.keysOf(ELECTION)?.current !== undefined);

@@ -163,7 +163,7 @@ Deno.test("Spool.append() makes as few entries as it may of one partition's reco
   });
 });
 
-Deno.test("Spool.append() packs chunks of 1,000 records at the most", () => {
+Deno.test("Spool.append() packs chunks of at most 1,000 records", () => {
   withSpool((spool) => {
     spool.append([run(1, { records: 999 }), run(1, { records: 3 }), run(1, { records: 999 })]);
     assert.deepEqual(contents(spool).map(({ sequence, records }) => [sequence, records]), [
@@ -211,7 +211,7 @@ Deno.test("Spool.append() keeps nothing of records that do not fit", () => {
   }, { maxBytes });
 });
 
-Deno.test("Spool leaves room on its disk to let go of what it has", () => {
+Deno.test("Spool leaves room on its disk to delete records", () => {
   let freeBytes = RESERVED_DISK_BYTES + spooledBytes(60);
   withSpool((spool) => {
     spool.append([run(60)]);
@@ -327,7 +327,7 @@ Deno.test("Spool.oldest() stops at so many records, but gives one chunk however 
   });
 });
 
-Deno.test("Spool.free() lets go of the chunks it is given and of no others", () => {
+Deno.test("Spool.free() deletes the chunks that it is given, and no others", () => {
   withSpool((spool) => {
     for (const records of [1, 2, 3, 4]) spool.append([run(1, { records })]);
     const [first, second, third] = contents(spool);
@@ -699,7 +699,7 @@ Deno.test("Spool holds after any crash all that was acknowledged and not freed, 
             spool.append(
               parts.map(({ election, size, records }) => run(size, { election, records })),
             );
-            // Seals are random: what came in is taken as it is, and held to what it must be.
+            // Seals are random, so the stored bytes are taken from the spool, and checked.
             const added = contents(spool).filter(({ id }) => id >= model.nextId);
             assert.deepEqual(recordsOf(added), recordsOf(parts));
             for (const chunk of added) {
@@ -759,5 +759,5 @@ Deno.test("Spool holds after any crash all that was acknowledged and not freed, 
     crashed > runs(1_000, 200) && lost > 50 && crashed - lost > 50,
     `${crashed} crashes, ${lost} steps lost`,
   );
-  assert.ok(restarted > runs(20, 4), `the write-ahead log began anew ${restarted} times`);
+  assert.ok(restarted > runs(20, 4), `the write-ahead log restarted ${restarted} times`);
 });

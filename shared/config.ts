@@ -36,7 +36,7 @@ export function readConfig<Shape extends z.ZodRawShape>(
   throw new ConfigError(`Cannot start: ${faults.join("; ")}`);
 }
 
-/** What the environment has of the settings, and of nothing else: a process may read no more of it (deno.json). */
+/** The settings in the environment. Reads no other variable: the process has no permission for more (deno.json). */
 function environmentOf(shape: z.ZodRawShape): Record<string, string> {
   const names = Object.keys(shape).flatMap((name) => [name, `${name}_FILE`]);
   return Object.fromEntries(

@@ -49,7 +49,7 @@ export const ELECTION_LIMITS = {
   manifestVersion: 999_999,
 } as const;
 
-/** A limit of a list, and what is said of a longer one. */
+/** A limit of a list, and the message for a longer one. */
 function atMost(max: number, what: string): [max: number, message: string] {
   return [max, `has more ${what} than the limit, which is ${max}`];
 }
@@ -326,7 +326,7 @@ export function indexElection(manifest: Manifest, before?: ElectionIndex): Elect
   });
 }
 
-/** Whether two lists spell the same. The schema puts their fields in one order. */
+/** Whether two lists are equal as JSON. The schema puts their fields in one order. */
 function isEqualList(one: readonly object[], other: readonly object[]): boolean {
   return one.length === other.length &&
     one.every((each, i) => JSON.stringify(each) === JSON.stringify(other[i]));

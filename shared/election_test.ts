@@ -38,7 +38,7 @@ for (
   Deno.test(`idSchema refuses ${JSON.stringify(id)}`, () => assert.ok(!idSchema.safeParse(id).success));
 }
 
-Deno.test("instantSchema takes every moment that has four digits of year, as toISOString() spells it", () => {
+Deno.test("instantSchema takes every moment that has four digits of year, as toISOString() writes it", () => {
   const dates = fc.date({
     min: new Date("0000-01-01T00:00:00.000Z"),
     max: new Date("9999-12-31T23:59:59.999Z"),

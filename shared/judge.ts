@@ -1,6 +1,7 @@
 /**
  * Judges one entry of the log by its bytes, its position and append time, and the history that applies there. The roll
- * and earlier records are checked later: by {@link countRecord} in tally.ts, and by the counting statement.
+ * and earlier records, which make a record a duplicate, are checked later: by {@link countRecord} in tally.ts, and by the
+ * counting statement in aggregator/counting/count_records.ts.
  *
  * @module
  */
@@ -128,27 +129,29 @@ function judgeRecord(
   stored: StoredRecord,
   { history, view, signing }: Known,
 ): Judgement {
-  const no = (reason: RejectionReason, record?: VoteRecord): Judgement =>
+  const reject = (reason: RejectionReason, record?: VoteRecord): Judgement =>
     record === undefined
       ? { fate: "rejected", reason, ...signed }
       : { fate: "rejected", reason, record, ...signed };
   const content = decodeRecord(plaintext);
-  if (content === undefined) return no("malformed");
+  if (content === undefined) return reject("malformed");
   const proofKey = parseKeyName(`${history.election}/${content.proofKey}`)!;
   const device = view.deviceKey(proofKey.id, proofKey.version);
   if (
     device === undefined ||
     !isProofOf(content.proof, device.key, history.election, content.proofKey, content.vote)
   ) {
-    return no("bad_proof");
+    return reject("bad_proof");
   }
   const vote = readVote(content.vote);
-  if (vote === undefined) return no("invalid_vote");
+  if (vote === undefined) return reject("invalid_vote");
   const voterKey = voterKeyOf(history.pseudonymKey, vote.voterId);
   const record = recordOf(vote, voterKey.toHex(), content, proofKey.id);
-  if (partitionOf(voterKey, history.partitions) !== stored.partition) return no("wrong_partition", record);
+  if (partitionOf(voterKey, history.partitions) !== stored.partition) {
+    return reject("wrong_partition", record);
+  }
   if (!view.manifests.some(({ index }) => index.manifest.version === content.manifestVersion)) {
-    return no("unknown_manifest", record);
+    return reject("unknown_manifest", record);
   }
   const timed = judgeTime(
     record,
@@ -158,8 +161,8 @@ function judgeRecord(
     device.station,
     view,
   );
-  if ("reject" in timed) return no(timed.reject, timed.record);
-  if (view.manifests.at(-1)!.index.manifest.certified) return no("after_certification", timed.record);
+  if ("reject" in timed) return reject(timed.reject, timed.record);
+  if (view.manifests.at(-1)!.index.manifest.certified) return reject("after_certification", timed.record);
   const { region, marks, clockAheadMs } = timed;
   const held = signing.isRevoked ? "gateway_revoked" : device.isRevoked ? "device_revoked" : timed.held;
   const found = {

@@ -148,7 +148,7 @@ const TEXT = new TextDecoder().decode(voteText(testRecord("1")));
 const statement = (making: Partial<EntryMaking> = {}) =>
   madeEntry({ kind: "statement", sequence: 3, plaintext: plainStatement(3), ...making });
 
-/** Ways to each reason, in words, and the entry that went it. */
+/** For each reason: entries that are rejected for it, each with a description. */
 const REJECTED: Record<JudgedReason, [string, StoredRecord][]> = {
   unreadable: [
     ["format 1", changed({ version: "1" })],
@@ -188,9 +188,9 @@ const REJECTED: Record<JudgedReason, [string, StoredRecord][]> = {
     ["a statement of another election", statement({ election: "test-2027" })],
   ],
   unknown_gateway: [
-    ["a gateway that there is not", recordEntry({}, { gateway: "g-9" })],
-    ["a version of its key that there is not", recordEntry({}, { keyVersion: 2 })],
-    ["a statement of a gateway that there is not", statement({ gateway: "g-9" })],
+    ["a gateway that does not exist", recordEntry({}, { gateway: "g-9" })],
+    ["a version of its key that does not exist", recordEntry({}, { keyVersion: 2 })],
+    ["a statement of a gateway that does not exist", statement({ gateway: "g-9" })],
   ],
   bad_signature: [
     ["another key", recordEntry({}, { signingKey: new Uint8Array(32) })],
@@ -253,8 +253,8 @@ const REJECTED: Record<JudgedReason, [string, StoredRecord][]> = {
     ["a proof of zeros", recordEntry({ proof: new Uint8Array(32) })],
     ["another vote's proof", recordEntry({ provenText: voteText(testRecord("1")) })],
     ["a proof for another election", recordEntry({ provenFor: "test-2027" })],
-    ["a device that there is not", recordEntry({ device: "n-9-a" })],
-    ["a version of the device's key that there is not", recordEntry({ deviceVersion: 2 })],
+    ["a device that does not exist", recordEntry({ device: "n-9-a" })],
+    ["a version of the device's key that does not exist", recordEntry({ deviceVersion: 2 })],
     [
       "another device's key",
       recordEntry({ proofKey: proofKey(MASTER, { election: "test-2026", id: "n-2-a", version: 1 }) }),
@@ -292,7 +292,7 @@ const REJECTED: Record<JudgedReason, [string, StoredRecord][]> = {
   ],
   wrong_partition: [
     ["the next partition", recordEntry({}, { partition: (recordEntry().partition + 1) % 3 })],
-    ["a partition that there is not", recordEntry({}, { partition: 99 })],
+    ["a partition that does not exist", recordEntry({}, { partition: 99 })],
   ],
   unknown_manifest: [
     ["a version never published", entry({ manifestVersion: 2 })],
@@ -311,7 +311,7 @@ const REJECTED: Record<JudgedReason, [string, StoredRecord][]> = {
   unknown_station: [["a station that there never was", entry({ station: "n-9", device: "n-1-a" })]],
   unknown_contest: [
     ["a contest of other stations", entry({ station: "n-2", selections: [DAN] })],
-    ["a contest that there is not", entry({ selections: [{ contest: "sheriff", candidate: "ann" }] })],
+    ["a contest that does not exist", entry({ selections: [{ contest: "sheriff", candidate: "ann" }] })],
   ],
   unknown_candidate: [
     ["a candidate of another contest", entry({ selections: [{ contest: "mayor", candidate: "dan" }] })],
@@ -688,7 +688,7 @@ Deno.test("judge() rejects a vote of a gateway ahead that no manifest allows, wh
   assert.equal(verdict(entry({ station: "n-2" }, ahead), longAgo), "held/clock");
 });
 
-/** Station n-2 turns to g-2, and g-1 no longer takes its votes. */
+/** Station n-2 is assigned to g-2, and g-1 no longer takes its votes. */
 const MOVED: Manifest["gateways"] = [
   { id: "g-1", stations: ["n-1"], fallbackFor: [] },
   { id: "g-2", stations: ["n-2", "s-1", "s-2"], fallbackFor: ["n-1"] },
@@ -829,7 +829,7 @@ Deno.test("judge() gives the reason of the newest manifest when none allows the 
   assert.equal(verdict(late, closed), "rejected/not_open");
 });
 
-// The held reasons in their order: each spoiling that is there leaves the ones before it.
+// `ways` and `isAhead` are in the order of HELD_REASONS. Any of them may apply together.
 Deno.test("judge() gives the first reason of HELD_REASONS when there are several, and rejects before it holds", () => {
   const ways: [keyof typeof HELD_REASONS, KeptChange["change"][]][] = [
     ["gateway_revoked", [REVOKED_GATEWAY]],
@@ -899,7 +899,7 @@ Deno.test("judge() rejects as bad_proof any change of any byte of the signed tex
 
 const REASONS = new Set(Object.keys(REJECTION_REASONS));
 
-/** Holds judgements to the closed list; a throw fails the property by itself. */
+/** Checks judgements against the closed list; a throw fails the property by itself. */
 function isRejected(stored: StoredRecord): void {
   const judgements = judge(stored, HISTORY);
   assert.ok(judgements.length >= 1);

@@ -151,7 +151,7 @@ for (
   });
 }
 
-/** RFC 5869 in terms of `hmac`, for up to 64 bytes: what deriveKey() is held to, itself held to the RFC. */
+/** RFC 5869 in terms of `hmac`, for up to 64 bytes: deriveKey() is compared with it, and it is compared with the RFC's vectors. */
 function hkdf(secret: Uint8Array, salt: Uint8Array, info: Uint8Array, lengthBytes: number): Uint8Array {
   const pseudorandom = hmac(padded(salt.length > 64 ? sha256(salt) : salt), secret);
   const first = hmac(pseudorandom, new Uint8Array([...info, 1]));

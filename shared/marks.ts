@@ -1,5 +1,5 @@
 /**
- * What one ballot adds to the count: its selections, and for every contest marks that tell how much of the ballot was
+ * What one ballot adds to the count: its selections, and for every contest marks that show how much of the ballot was
  * used. Only this module decides what an undervote and a blank are.
  *
  * @module

@@ -11,7 +11,7 @@ import {
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
-Deno.test("outcomeName() spells counted without a reason and the others with theirs", () => {
+Deno.test("outcomeName() is counted without a reason, and the others with theirs", () => {
   assert.equal(outcomeName({ fate: "counted" }), "counted");
   assert.equal(outcomeName({ fate: "duplicate", reason: "double_vote" }), "duplicate/double_vote");
   assert.equal(outcomeName({ fate: "rejected", reason: "bad_signature" }), "rejected/bad_signature");

@@ -73,7 +73,7 @@ Deno.test("writeReceipt() writes who and when, and nothing else that its caller 
   ]);
 });
 
-Deno.test("a receipt has 402 characters at the most: a QR code of version 13 holds it", () => {
+Deno.test("a receipt has at most 402 characters: a QR code of version 13 holds it", () => {
   const longest = { ...TAKEN, election: "e".repeat(64), gateway: `${"g".repeat(64)}.999999` };
   const text = JSON.stringify(writeReceipt(KEY, longest));
   assert.ok(receiptSchema.safeParse(JSON.parse(text)).success);

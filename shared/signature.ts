@@ -17,7 +17,7 @@ const INPUT = new RegExp(
   `^vote=\\("@method" "@path" "content-type" "content-digest" "idempotency-key"\\)` +
     `;created=([1-9][0-9]{0,9});keyid="([a-z0-9-]{1,64}/[a-z0-9-]{1,64}\\.[1-9][0-9]{0,5})";alg="hmac-sha256";tag="pollwire"$`,
 );
-// 32 bytes in base64 have one spelling: the last character's two spare bits are zero.
+// 32 bytes have exactly one valid form in base64: the last character's two spare bits are zero.
 const SIGNATURE = /^vote=:([A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=):$/;
 const DIGEST = /^sha-256=:([A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=):$/;
 const IDEMPOTENCY_KEY = /^"([0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12})"$/;

@@ -58,7 +58,7 @@ function faultWith(change: Partial<SignedHeaders>): SignatureFault["reason"] | u
   return faultOf(REQUEST.path, { ...headersOf(signRequest(REQUEST)), ...change }, REQUEST.body);
 }
 
-// RFC 9421, appendix B.2.5. Its key has 64 bytes and Pollwire's have 32, so hmac() itself is held to
+// RFC 9421, appendix B.2.5. Its key has 64 bytes and Pollwire's have 32, so hmac() itself is checked against
 // node:crypto, and to RFC 4231, in keys_test.ts.
 Deno.test("signatureBase() under HMAC-SHA256 gives RFC 9421's signature of B.2.5", () => {
   const key = Uint8Array.fromBase64(

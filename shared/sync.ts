@@ -124,7 +124,7 @@ export function syncKey(gatewayKey: Uint8Array): Uint8Array<ArrayBuffer> {
   return deriveKey(gatewayKey, "gateway-sync");
 }
 
-/** What tells one answer from another: SHA-256 of its text, in hex. */
+/** Identifies an answer: SHA-256 of its text, in hex. */
 export function revisionOf(text: string): string {
   return sha256(utf8(text)).toHex();
 }

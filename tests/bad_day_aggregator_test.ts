@@ -236,7 +236,7 @@ const SYNCS: Row[] = [
   ["nothing asked", sync("{}"), "invalid-request", /must have `have`/],
 ];
 
-/** Methods and addresses that there are not. */
+/** Methods and paths that do not exist. */
 const ADDRESSES: Row[] = [
   ...["/v1/elections", E, `${E}/results`, "/metrics", "/health/live", "/docs", "/openapi.json"].flatMap((
     target,

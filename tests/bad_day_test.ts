@@ -60,7 +60,7 @@ async function aDay(work: (day: Day) => Promise<void>): Promise<void> {
   }, sync);
 }
 
-/** Holds an answer to its row. */
+/** Compares an answer with its row. */
 function check(row: Row, answer: RawAnswer | undefined): void {
   const { what, reason, allow, request } = row;
   assert.ok(answer !== undefined, `${what}: no answer`);

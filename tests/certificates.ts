@@ -1,5 +1,5 @@
 /**
- * Certificates for tests, of any number of authorities, and good for any days.
+ * Certificates for tests, of any number of authorities, and valid for any days.
  *
  * @module
  */

@@ -8,7 +8,7 @@ import { withDirectory } from "./directory.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
-// What the schema of compose files cannot see. The schema itself is held to in .ci/run.
+// What the schema of compose files cannot see. The schema itself is checked in .ci/run.
 
 const ROOT = new URL("..", import.meta.url);
 const read = (path: string) => Deno.readTextFileSync(new URL(path, ROOT));
@@ -103,7 +103,7 @@ for (
     assert.deepEqual([...used].toSorted(), Object.keys(compose.volumes).toSorted());
   });
 
-  Deno.test(`${file}: an app is told nothing that it does not know`, () => {
+  Deno.test(`${file}: an app gets no setting that it does not have`, () => {
     const known: Record<string, object> = {
       "gateway/main.ts": GATEWAY_SETTINGS,
       "aggregator/main.ts": AGGREGATOR_SETTINGS,
@@ -139,7 +139,7 @@ Deno.test("docker-compose.yml runs commands that the apps have", async () => {
       cwd: ROOT,
       env: { NO_COLOR: "1" },
     }).output();
-    // Of a command that is not there the app shows its own help.
+    // For an unknown command the app shows its own help.
     const usage = new RegExp(`^Usage: [a-z]+ ${command.split(" ")[1]} `, "m");
     assert.match(new TextDecoder().decode(stdout), usage, `${command}: ${new TextDecoder().decode(stderr)}`);
   }

@@ -42,7 +42,7 @@ function snapshot(kind: SnapshotKind): Promise<Blob> {
   return blob;
 }
 
-/** The file of a snapshot, made if it is missing. Of several processes and threads, one makes it. */
+/** The file of a snapshot, made if it is missing. When several processes and threads need it, one makes it. */
 async function snapshotFile(kind: SnapshotKind): Promise<URL> {
   const file = new URL(`${kind}-${await inputsHash()}.tar`, CACHE);
   if (await exists(file)) return file;

@@ -6,11 +6,12 @@ import { FATES, HELD_REASONS, REJECTION_REASONS } from "../shared/outcome.ts";
 import { MAX_PROOF_KEY_CHARS } from "../shared/proof.ts";
 import { MAX_ENTRY_RECORDS, MAX_SEQUENCE, RECORD_OVERHEAD_BYTES } from "../shared/record.ts";
 import { SYNC_LIMITS } from "../shared/sync.ts";
-import { MAX_CLOCK_SKEW_MS, MAX_SELECTIONS } from "../shared/vote.ts";
+import { MAX_CLOCK_SKEW_MS, MAX_SELECTIONS, VOTING_MODES } from "../shared/vote.ts";
 import { PROBLEMS } from "../shared/problem.ts";
 import { BAD_KINDS, describeKind } from "../simulator/bad/kinds.ts";
 import { SETTINGS as GATEWAY_SETTINGS } from "../gateway/config.ts";
 import { SETTINGS as AGGREGATOR_SETTINGS } from "../aggregator/config.ts";
+import { PROCESS_ROLES } from "../aggregator/roles/roles.ts";
 
 const read = (path: string) => Deno.readTextFile(new URL(`../${path}`, import.meta.url));
 
@@ -63,6 +64,28 @@ Deno.test("docs/operations.md lists every setting", async () => {
   const missing = [...Object.keys(GATEWAY_SETTINGS), ...Object.keys(AGGREGATOR_SETTINGS)]
     .filter((name) => !text.includes(`| \`${name}\` |`));
   assert.deepEqual(missing, []);
+});
+
+Deno.test("docs/operations.md names every role of a process, in its setting and in its table", async () => {
+  const text = await read("docs/operations.md");
+  const setting = text.split("\n").find((line) => line.startsWith("| `AGGREGATOR_ROLES` |"))!;
+  const roles = Object.keys(PROCESS_ROLES);
+  assert.deepEqual(roles.filter((role) => !setting.includes(`\`${role}\``)), []);
+  const rows = rowsBelow(text, "## Roles of processes").map((row) => row.split(" | ")[0]);
+  assert.deepEqual(rows, roles.map((role) => `| \`${role}\``));
+});
+
+Deno.test("documents and the recount on Spark name every voting mode", async () => {
+  const inWords = VOTING_MODES.map((mode) => `\`${mode}\``);
+  const lists = {
+    "docs/glossary.md": inWords.join(", "),
+    "docs/wire-format.md": `${inWords.slice(0, -1).join(", ")} or ${inWords.at(-1)}`,
+    "docs/simulator.md": `modes: { ${VOTING_MODES.join(", ")} }`,
+    "deploy/spark/pollwire/wire.py": `MODES = (${VOTING_MODES.map((mode) => `"${mode}"`).join(", ")})`,
+  };
+  for (const [path, list] of Object.entries(lists)) {
+    assert.ok((await read(path)).includes(list), `${path} must have ${list}`);
+  }
 });
 
 Deno.test("docs/simulator.md lists every kind of bad vote, and what must become of it", async () => {

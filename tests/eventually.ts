@@ -11,7 +11,7 @@ const DEADLINE_MS = 30_000;
 /** How long to wait before looking again, in milliseconds. */
 const POLL_EVERY_MS = 20;
 
-/** Looks again and again until the condition holds, and fails at the deadline. */
+/** Polls until the condition holds, and fails at the deadline. */
 export async function eventually(
   what: string,
   condition: () => boolean | Promise<boolean>,

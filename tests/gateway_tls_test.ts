@@ -75,7 +75,7 @@ Deno.test("a gateway does not follow an aggregator whose certificate it has no r
       const foreign = await TestAuthority.make(directory, "foreign");
       const gateway = start({ AGGREGATOR_CA_FILE: foreign.file });
       const address = await gateway.address();
-      await eventually("it has asked in vain", async () => {
+      await eventually("its sync has failed", async () => {
         const metrics = await (await fetch(`${address}/metrics`)).text();
         return /^pollwire_gateway_sync_faults_total [1-9]/m.test(metrics);
       });
@@ -91,7 +91,7 @@ Deno.test("a gateway follows its aggregator once the authority of the aggregator
       const { file } = await TestAuthority.make(directory, "foreign");
       const gateway = start({ AGGREGATOR_CA_FILE: file });
       const address = await gateway.address();
-      await eventually("it has asked in vain", async () => {
+      await eventually("its sync has failed", async () => {
         const metrics = await (await fetch(`${address}/metrics`)).text();
         return /^pollwire_gateway_sync_faults_total [1-9]/m.test(metrics);
       });

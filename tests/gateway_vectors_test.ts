@@ -1,5 +1,5 @@
 /**
- * Holds a gateway to the requests of docs/vectors.json.
+ * Checks a gateway against the requests of docs/vectors.json.
  */
 import assert from "assert";
 import { problemSchema } from "../shared/problem.ts";

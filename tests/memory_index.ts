@@ -23,9 +23,9 @@ export class MemoryIndex implements TallyIndex {
   readonly #standing = new Map<IndexName, Standing>();
   /** While set, everything is refused with it. */
   fault: string | undefined;
-  /** While set, only so many more lots of documents are written, and then the fault comes. */
+  /** While set, the number of batches that are still written before `fault` applies. */
   lotsUntilFault: number | undefined;
-  /** Told of each lot before it is written. */
+  /** Called before each batch is written. */
   onUpsert: (name: IndexName) => void = () => {};
 
   /** The documents of an index by id. */

@@ -15,11 +15,11 @@ import { batchRequest, type TestGateway, testGateway, testVote, voteRequest } fr
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
-/** How many mutants are sent. Those that are no HTTP at all are made anew: bad_day_test.ts sends such ones. */
+/** How many mutants are sent. Mutants that are not HTTP at all are replaced: bad_day_test.ts sends such ones. */
 const MUTANTS = runs(100_000, 10_000);
 /** Valid requests that mutants are made from, half of them batches. */
 const ORIGINALS = 32;
-/** Most changes that one mutant has. */
+/** Maximum changes that one mutant has. */
 const MAX_CHANGES = 3;
 
 const PROFILE = ["content-type", "content-digest", "idempotency-key", "signature-input", "signature"];

@@ -10,7 +10,7 @@ import { fromUtf8, utf8 } from "../shared/bytes.ts";
 
 /** How long an answer may take before the test fails, in milliseconds. */
 const ANSWER_MS = 30_000;
-/** Most bytes of one answer. */
+/** Maximum bytes of one answer. */
 const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
 
 /** A request as it goes out. Headers are a list, since one may come twice, and may be of any bytes. */

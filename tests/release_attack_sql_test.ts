@@ -1,5 +1,5 @@
 /**
- * Holds the publisher's SQL to the publisher in memory that release_attack_test.ts attacks, and every answer to what the
+ * Compares the publisher's SQL with the publisher in memory that release_attack_test.ts attacks, and every answer with what the
  * releases say: whatever is read of an election can be worked out from its releases, so it tells nothing more.
  */
 import assert from "assert";

@@ -54,7 +54,7 @@ export function testTallyIndex(name: string, open: OpenIndex): void {
     assert.deepEqual(await index.prepare(), first);
   });
 
-  test("prepare() makes a lost index anew, and shows that it is another", async ({ index, drop }) => {
+  test("prepare() makes a lost index again, and returns another identity for it", async ({ index, drop }) => {
     const first = await index.prepare();
     await drop("tallies");
     await assert.rejects(index.upsert("tallies", [tally("n-1", 1, 1)]), IndexFault);

@@ -561,7 +561,7 @@ export function voteLogContract(
   });
 }
 
-/** A record that is told from others by its value. */
+/** A record that differs from others by its value. */
 function record(partition: number, value: string): PlacedRecord {
   return {
     partition,
@@ -650,7 +650,7 @@ async function consume(
   }
 }
 
-/** Looks again and again until the condition holds. Fails at the deadline; gives up when aborted. */
+/** Polls until the condition holds. Fails at the deadline; gives up when aborted. */
 async function until(condition: () => boolean | Promise<boolean>, signal?: AbortSignal): Promise<void> {
   const deadlineMs = Date.now() + DEADLINE_MS;
   while (!await condition()) {

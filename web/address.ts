@@ -6,7 +6,7 @@
 
 /**
  * The key under which an address is limited: an IPv4 address is its own, also when it is written as an IPv6 one
- * (`::ffff:192.0.2.1`); an IPv6 address as its network of 64 bits, of which one sender has them all (RFC 6177).
+ * (`::ffff:192.0.2.1`); an IPv6 address is its network of 64 bits, because one sender has all addresses of it (RFC 6177).
  */
 export function networkOf(address: string): string {
   if (!address.includes(":")) return address;

@@ -127,7 +127,7 @@ Deno.test("BodyReader.read() reads a large body of stated length piece by piece"
   assert.deepEqual(await read(post(stream, { "content-length": "200000" }), 200_000), whole);
 });
 
-Deno.test("BodyReader.read() lets go of the sender of a large body that is late", async () => {
+Deno.test("BodyReader.read() cancels a large body that is late", async () => {
   mock.timers.enable({ apis: ["setInterval"] });
   try {
     const { stream, cancelled } = stalled(new Uint8Array(70_000));

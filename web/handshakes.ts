@@ -17,7 +17,7 @@ const MAX_WHY_CHARS = 200;
 export type HandshakeEvents = Readonly<{
   /** A handshake with a client of this address failed. */
   onHandshakeFault(address: string, why: string): void;
-  /** So many more handshakes failed within the window. */
+  /** Called at the end of a window with the number of failures that were not reported one by one. */
   onMoreHandshakeFaults(count: number): void;
 }>;
 

@@ -19,7 +19,7 @@ function world() {
 
 const ONE = "10.0.0.1: no";
 
-Deno.test("HandshakeFaults tells of the first ones in a window, and how many more there were after it", () => {
+Deno.test("HandshakeFaults reports the first failures in a window, and after it the number of the others", () => {
   const { clock, faults, heard, fail } = world();
   fail(MAX_TOLD + 1_000);
   assert.deepEqual(heard.splice(0), Array(MAX_TOLD).fill(ONE));
@@ -36,7 +36,7 @@ Deno.test("HandshakeFaults tells of the first ones in a window, and how many mor
   assert.deepEqual(heard, [], "nothing was left out");
 });
 
-Deno.test("HandshakeFaults begins a window with the next failure too, and tells of the rest when it ends", () => {
+Deno.test("HandshakeFaults begins a window with the next failure too, and reports the rest when it ends", () => {
   const { clock, faults, heard, fail } = world();
   fail(MAX_TOLD + 2);
   clock.nowMs += WINDOW_MS;
@@ -50,7 +50,7 @@ Deno.test("HandshakeFaults begins a window with the next failure too, and tells 
   ]);
 });
 
-Deno.test("HandshakeFaults bounds what it tells of one, and knows the address of a closed connection", () => {
+Deno.test("HandshakeFaults bounds the text of one report, and knows the address of a closed connection", () => {
   const { faults, heard, fail } = world();
   fail(1, "x".repeat(10_000));
   assert.ok(heard.splice(0)[0]!.length < 300);

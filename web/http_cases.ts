@@ -8,7 +8,7 @@
 /** What all cases ask for. */
 export const TARGET = "/votes";
 
-/** A case: what is sent, and the bodies of the requests that it may be taken for. None: it must be refused. */
+/** A case: what is sent, and the bodies of the requests that a server may read from it. Without `bodies` it must be refused. */
 export type HttpCase = Readonly<{ name: string; sent: string; bodies?: readonly string[] }>;
 
 const HOST = "Host: a.test";

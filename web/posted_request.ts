@@ -7,10 +7,10 @@ import type { IncomingMessage } from "node:http";
 
 /** A name or an IPv4 address, perhaps with a port. */
 const PLAIN_HOST = /^([A-Za-z0-9.-]+)(?::[0-9]{1,5})?$/;
-/** The last host that was found to be plain: a server has few names. */
+/** The last host that {@link isPlainHost} accepted. Most requests name the same one. */
 let lastPlainHost = "";
 
-/** Whether a host is one that a URL has unchanged. */
+/** Whether a URL keeps this host as it is. */
 function isPlainHost(host: string): boolean {
   if (host === lastPlainHost) return true;
   const name = PLAIN_HOST.exec(host)?.[1];

@@ -196,7 +196,7 @@ Deno.test("serve() closes a connection on which nothing moves", async () => {
 /** A body larger than all that may wait anywhere on its way. */
 const LARGE = new Uint8Array(8 * 1024 * 1024);
 
-Deno.test("serve() hands a large body on piece by piece, whole and in order", async () => {
+Deno.test("serve() streams a large body, complete and in order", async () => {
   const sent = LARGE.map((_, i) => i % 251);
   await serving(async ({ origin }) => {
     const answer = await exchange(origin, { target: "/", body: sent });
@@ -227,7 +227,7 @@ Deno.test("serve() lives on, and answers, when a body is cancelled while more of
   });
 });
 
-Deno.test("serve() tells a body's reader that its sender broke off", async () => {
+Deno.test("serve() rejects a body's reader when its sender breaks off", async () => {
   const broken = Promise.withResolvers<unknown>();
   await serving(async ({ origin }) => {
     const connection = await RawConnection.open(origin);
@@ -245,7 +245,7 @@ Deno.test("serve() tells a body's reader that its sender broke off", async () =>
 });
 let reading = false;
 
-Deno.test("serve() tells of errors of its own, and says nothing of them", async () => {
+Deno.test("serve() reports errors of its own, and shows the client nothing of them", async () => {
   await serving(async ({ origin }, errors) => {
     const answer = await exchange(origin, { target: "/", body: "" });
     assert.equal(answer?.status, 500);

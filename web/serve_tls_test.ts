@@ -106,7 +106,7 @@ Deno.test("serve() with certificates does not answer plain HTTP, and goes on", a
   });
 });
 
-Deno.test("serve() tells of handshakes that fail, of so many one by one, and counts the rest", async () => {
+Deno.test("serve() reports failed handshakes, the first ones one by one, and counts the rest", async () => {
   await withScene(async ({ directory, authority, files }) => {
     const devices = await TestAuthority.make(directory, "devices");
     const foreign = await TestAuthority.make(directory, "foreign");
@@ -118,7 +118,7 @@ Deno.test("serve() tells of handshakes that fail, of so many one by one, and cou
       await ask(origin.replace("https", "http"), authority.file);
       for (let n = 3; n < MAX_TOLD + 5; n++) await ask(origin, authority.file);
       await ask(origin, authority.file, await devices.sign("device"));
-      await eventually("as many are told of as may be", () => told.length === MAX_TOLD);
+      await eventually("the maximum is reported", () => told.length === MAX_TOLD);
       for (const [i, why] of [/unknown.?ca/i, /certificate/i, /version/i].entries()) {
         assert.match(told[i]!, /^127\.0\.0\.1: /);
         assert.match(told[i]!, why);
@@ -177,7 +177,7 @@ async function withTimers(work: (poll: () => void) => Promise<void>): Promise<vo
   }
 }
 
-Deno.test("serve() takes up new certificates for new connections, and keeps those that stand", async () => {
+Deno.test("serve() uses new certificates for new connections, and keeps open connections", async () => {
   await withScene(async ({ authority, files }) => {
     await withTimers(async (look) => {
       await serving(files, async ({ origin, connections }, { faults, reloads }) => {
@@ -214,7 +214,7 @@ Deno.test("serve() keeps its certificates when the new ones cannot be used, and 
   });
 });
 
-Deno.test("serve() takes up new authorities for clients", async () => {
+Deno.test("serve() uses new authorities of clients without a restart", async () => {
   await withScene(async ({ directory, authority, files }) => {
     const devices = await TestAuthority.make(directory, "devices");
     const others = await TestAuthority.make(directory, "others");

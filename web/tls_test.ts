@@ -26,7 +26,7 @@ function refusal(files: TlsFiles, now?: () => number): string {
   assert.fail("they were taken");
 }
 
-Deno.test("tlsFiles() is undefined without settings, and takes them together only", () => {
+Deno.test("tlsFiles() is undefined without settings, and refuses a certificate without its key", () => {
   assert.equal(tlsFiles({}), undefined);
   assert.deepEqual(tlsFiles({ TLS_CERT_FILE: "c", TLS_KEY_FILE: "k", TLS_CLIENT_CA_FILE: "a" }), {
     certFile: "c",
@@ -100,7 +100,7 @@ Deno.test("Certificates refuses a certificate that is not good yet, or no longer
   });
 });
 
-/** Looks at the files, and tells what came of it. */
+/** Checks the files once. Returns what changed. */
 function look(certificates: Certificates): { used: TlsOptions[]; expires: Date[]; faults: string[] } {
   const seen = { used: [] as TlsOptions[], expires: [] as Date[], faults: [] as string[] };
   certificates.poll((options) => seen.used.push(options), {

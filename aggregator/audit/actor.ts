@@ -1,5 +1,5 @@
 /**
- * Who acts: the official, the command or the process whose work an audit event tells of. It belongs to a piece of work and not to one
+ * Who acts: the official, the command or the process whose work an audit event reports. It belongs to a piece of work and not to one
  * function, so it is carried beside the calls (AsyncLocalStorage).
  *
  * @module

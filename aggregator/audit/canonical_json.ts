@@ -1,5 +1,5 @@
 /**
- * JSON in one spelling (RFC 8785): members sorted by their names, no white space. What is hashed or signed is written so.
+ * Canonical JSON (RFC 8785): members sorted by their names, no white space. Used for everything that is hashed or signed.
  *
  * @module
  */

@@ -22,9 +22,9 @@ export const AUDIT_EVENTS = {
   records_decided: "officials decided about held records",
   sender_keys_waived: "officials waived the statements of sender keys",
   counting_stopped: "counting stopped because the log is not what it should be",
-  loss_accepted: "records are missing from the log, and the tables are made anew without them",
-  rebuild_started: "the tables were emptied, to be made anew",
-  rebuild_finished: "the tables were made anew from registry and log",
+  loss_accepted: "records are missing from the log, and the tables are rebuilt without them",
+  rebuild_started: "the tables were emptied for a rebuild",
+  rebuild_finished: "the tables were rebuilt from registry and log",
   account_created: "a person got an account of the office",
   account_key_added: "an account got a further key",
   account_key_revoked: "a key of an account was revoked",
@@ -48,7 +48,7 @@ const AUDIT_LOCK = 7_026_413;
 /** The hash before a chain's first event. */
 export const NO_HASH = "00".repeat(32);
 
-/** What an event tells, beside who did it and why. */
+/** What an event reports, besides who did it and why. */
 export type EventDetails = Readonly<Record<string, string | number | boolean>>;
 
 /** What a change of state was like before and after. */
@@ -76,7 +76,7 @@ export function hashOfEvent(event: ChainedEvent): string {
 }
 
 /**
- * Appends an event, inside the caller's transaction: it is there if what it tells of is.
+ * Appends an event, inside the caller's transaction: it is written if and only if the change that it reports is.
  *
  * @param election Whose chain; `null` for the office's.
  * @param change State before and after, where a state changed.

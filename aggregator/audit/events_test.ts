@@ -55,7 +55,7 @@ Deno.test("appendAudit() numbers each election's events from 1, and chains each 
       [1, 2, 3, 4],
       "and all have a number in the order they came",
     );
-    // As anyone can reckon it who has the trail: SHA-256 of the event's canonical JSON.
+    // As anyone with the trail can calculate it: SHA-256 of the event's canonical JSON.
     assert.equal(
       one.events[0].hash,
       sha256(utf8(

@@ -1,5 +1,5 @@
 /**
- * Heads of the audit's chains, signed: a short text that names a chain's newest event by its hash. Whoever keeps one can show later
+ * Heads of the audit's chains, signed: a short text that names a chain's newest event by its hash. With one that was kept, anybody can show later
  * that nothing before it was changed.
  *
  * @module

@@ -1,6 +1,6 @@
 /**
  * Checks the audit trail: finds an event that was changed, removed, moved or cut off, and names it. It needs the events alone, so
- * that anyone who has an export can do the same; with a signed head it also finds a chain that was written anew as a whole.
+ * that anyone who has an export can do the same; with a signed head it also finds a chain that was replaced as a whole.
  *
  * @module
  */
@@ -218,7 +218,7 @@ export async function verifyTrail(
   return { chains, faults };
 }
 
-/** Hashes events anew, each behind the one before: what somebody would do who writes a chain anew, and what an export is tested with. */
+/** Hashes events again, each with the hash of the one before. Somebody who replaces a chain would do the same; tests use it to check an export. */
 export function hashedAgain(events: readonly StoredEvent[]): StoredEvent[] {
   let previous = events[0]?.previous ?? NO_HASH;
   return events.map(({ hash: _, ...said }) => {

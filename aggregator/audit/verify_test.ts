@@ -90,7 +90,7 @@ for (
   });
 }
 
-Deno.test("verifyTrail() finds a chain that was written anew as a whole, by the head that was signed before", async () => {
+Deno.test("verifyTrail() finds a chain that was replaced as a whole, by a head that was signed before", async () => {
   await withFive(async (query, heads) => {
     const { events } = await readChain(query, "e-1");
     for (

@@ -62,8 +62,8 @@ async function aggregate(config: AggregatorConfig): Promise<void> {
 
 /**
  * postgres.js 3.4.9 writes to a connection that a dying server has closed, in a callback of its own, where nothing can
- * catch it (porsager/postgres#1154). The session is thrown away by what it does see, or by its deadline; the process
- * must not die with it. Of no other error anything is held back.
+ * catch it (porsager/postgres#1154). The driver sees the broken session by other signs, or by its deadline, and drops it; the
+ * process must not die with it. All other errors still end the process.
  */
 export function surviveIssue1154(log: Logger): void {
   globalThis.addEventListener("error", (event) => {

@@ -23,7 +23,7 @@ import { OfficeError } from "../registry/office_error.ts";
 import { openElasticsearch } from "../results/index/elasticsearch.ts";
 import { IndexFault, type TallyIndex } from "../results/index/tally_index.ts";
 
-/** Limits for work that a person waits for, and that may take long: an hour for a statement, or between two. */
+/** Limits for commands that may take long while a person watches: an hour for a statement, or between two. */
 const ATTENDED = {
   statementTimeoutMs: 3_600_000,
   lockTimeoutMs: 60_000,

@@ -1,5 +1,5 @@
 /**
- * `deno task provision`: creates elections, and sees to rolls and keys.
+ * `deno task provision`: creates elections, and changes their rolls and keys.
  *
  * @module
  */
@@ -29,7 +29,7 @@ export function provisionCommand(): Command {
     .option("--close", "publish a manifest that closes the election now")
     .option("--rotate <device>", "give a device its next key")
     .addOption(
-      integerOption("--overlap <seconds>", "how long the key before stays good", {
+      integerOption("--overlap <seconds>", "how long the previous key stays valid", {
         min: 0,
         max: 31_536_000,
       }).default(86_400),

@@ -14,11 +14,11 @@ import { forElections, openLog } from "./open.ts";
 
 /** The command. */
 export function rebuildCommand(): Command {
-  return command("rebuild", "Makes the counting tables anew from registry and log.")
+  return command("rebuild", "Rebuilds the counting tables from registry and log.")
     .option("--election <id>", "only this election; all when left out")
     .option(
       "--accept-loss <partition:offsets...>",
-      "go on for good without what the log has lost, named as the refusal names it",
+      "accept that these records are lost; the refusal says which to name",
     )
     .action(rebuildAll);
 }

@@ -14,7 +14,7 @@ import { openIndex, openOne, withDatabases } from "./open.ts";
 export function reindexCommand(): Command {
   return command(
     "reindex",
-    "Makes every index of Elasticsearch anew from the database, and compares; exit code 1 on a difference.",
+    "Rebuilds every index of Elasticsearch from the database, and compares; exit code 1 on a difference.",
   ).action(reindexAll);
 }
 

@@ -19,15 +19,18 @@ export function topicsCommand(): Command {
     "topics",
     "Makes the topics of every election on a Kafka cluster, and checks those that are there.",
   )
-    .option("--gateways <users...>", "the cluster's users that gateways are, who may only write votes")
+    .option("--gateways <users...>", "users of gateways; they may only write votes")
     .option(
       "--aggregators <users...>",
-      "and those that aggregators are, who may only read votes and write views",
+      "users of aggregators; they may only read votes and write views",
     )
-    .option("--indexers <users...>", "and those that `--roles index` are, who may only read and write views")
+    .option(
+      "--indexers <users...>",
+      "users of processes with `--roles index`; they may only read and write views",
+    )
     .addHelpText(
       "after",
-      "\nVOTE_LOG names the cluster, and a user who may do this. Nothing that exists is changed: what is not as it must be is named.",
+      "\nVOTE_LOG names the cluster, and a user who may do this. It changes nothing that exists, and names what is wrong.",
     )
     .action(topics);
 }

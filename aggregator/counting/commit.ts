@@ -14,7 +14,7 @@ export type CommitOptions =
   & RetryOptions
   & Readonly<{
     db: Database;
-    /** Told what was committed. */
+    /** Called with what was committed. */
     onCounted?(outcomes: readonly OutcomeDelta[], records: number): void;
   }>;
 

@@ -26,7 +26,7 @@ export const COUNT_BATCH_RECORDS = 2_000;
 const FINISH_BATCH_MS = 3_000;
 
 /**
- * Counting was to end, and the database has not said what became of a batch. Nothing is lost: whoever takes the
+ * Counting was to end, and the database has not said what became of a batch. Nothing is lost: the process that takes the
  * partition next finds out.
  */
 export class BatchAbandoned extends Error {
@@ -45,15 +45,15 @@ export type CounterOptions =
     db: Database;
     log: VoteLog;
     history: GrowingHistory;
-    /** Whether the tables are being made anew, and so are known to be behind what was once counted. */
+    /** Whether a rebuild is under way, so that the tables are known to be behind what was counted before. */
     rebuilding?: boolean;
     /** How batches are gathered for a transaction; when left out, each is counted as soon as no other is. */
     gather?: GatherOptions;
     /** How long a batch may still take once the signal has aborted, in milliseconds. */
     finishMs?: number;
-    /** Told what was committed. */
+    /** Called with what was committed. */
     onCounted?(outcomes: readonly OutcomeDelta[], records: number): void;
-    /** Told how the committed records were judged, and how many sequence numbers came a second time. */
+    /** Called with the judgements of the committed records, and how many sequence numbers came a second time. */
     onJudged?(records: readonly JudgedRecord[], repeated: number): void;
   }>;
 
@@ -121,7 +121,7 @@ class Counter implements LogConsumer {
     try {
       return await this.#finish(partition, this.#count(own, delivered));
     } catch (error) {
-      this.#letGo(own);
+      this.#giveUp(own);
       throw error;
     }
   }
@@ -204,7 +204,7 @@ class Counter implements LogConsumer {
       for (const [batch, verdict] of verdicts) this.#conclude(batch, verdict);
       return verdicts;
     }).catch((error) => {
-      for (const { own } of batches) this.#letGo(own);
+      for (const { own } of batches) this.#giveUp(own);
       throw error;
     }).finally(() => {
       for (const { own } of batches) own.counting = undefined;
@@ -229,12 +229,12 @@ class Counter implements LogConsumer {
         own.staleRevision = batch.revision;
         break;
       case "fenced":
-        this.#letGo(own);
+        this.#giveUp(own);
     }
   }
 
-  /** Counts no more of a partition, unless it was taken anew. */
-  #letGo(own: Owned): void {
+  /** Stops counting a partition, unless it was taken again in the meantime. */
+  #giveUp(own: Owned): void {
     if (this.#owned.get(own.partition) !== own) return;
     this.#owned.delete(own.partition);
     this.#gathering.withdraw(own.partition);
@@ -250,7 +250,7 @@ class Counter implements LogConsumer {
   }
 }
 
-/** The first entries, with no more records than {@link COUNT_BATCH_RECORDS}; one at the least. */
+/** The first entries, with no more records than {@link COUNT_BATCH_RECORDS}; at least one. */
 function firstEntries(entries: readonly StoredRecord[], voteBytes: number): readonly StoredRecord[] {
   let records = 0;
   const end = entries.findIndex((entry, i) =>

@@ -18,7 +18,7 @@ export type CountedBatch = Readonly<{
   fromOffset: number;
   /** What the position becomes: the batch's last offset + 1. */
   nextOffset: number;
-  /** What tells the batch's last record from every other, in hex. */
+  /** Digest of the batch's last record, in hex. */
   lastDigest: string;
   /** The change of history that the records were judged with: a newer one makes the batch stale. */
   revision: number;

@@ -1,5 +1,6 @@
 /**
- * The counting statement: counts judged records of several partitions, whose positions were moved before.
+ * The counting statement: counts judged records of several partitions, whose positions were moved before. It checks the roll and
+ * decides which record of a voter counts and which is a duplicate.
  *
  * @module
  */
@@ -24,8 +25,8 @@ export type CountedPart = Readonly<{
  * In order: the roll as it applies at each record's position; each voter's first acceptable record; the
  * participations, which decide; what follows from those that were new; what became of the others, whose
  * `earlier` reads the participations as they were ahead of this statement. A held record takes no participation.
- * Participations are written in the order of voter keys, so that how they are stored does not tell in which order the
- * votes of a transaction came.
+ * Participations are written in the order of voter keys, so that their storage order does not show in which
+ * order the votes of a transaction came.
  *
  * It takes the same shape whatever the planner knows, for an embedded database never gathers statistics and a new
  * one has none yet. Roll and participations are asked voter by voter (LATERAL, subquery): a join might read the

@@ -114,7 +114,7 @@ const generatedRecord = fc.record({
   ),
 });
 
-/** How the log is delivered: batch sizes, and what goes wrong before each batch is counted. */
+/** How the log is delivered: batch sizes, and the failure before each batch is counted. */
 const generatedDelivery = fc.array(
   fc.record({
     size: fc.integer({ min: 1, max: 9 }),
@@ -138,7 +138,7 @@ const generatedRoll = fc.array(
 /** The offset of each partition from which the second revision applies. */
 const generatedChange = fc.record({
   positions: fc.array(fc.integer({ min: 0, max: 12 }), { minLength: PARTITIONS, maxLength: PARTITIONS }),
-  // Often enough that a full run always comes to a record held for each.
+  // Frequent enough that a full run always holds a record for each of the two.
   revokes: fc.constantFrom(...Array<undefined>(8).fill(undefined), "gateway", "device"),
 });
 
@@ -501,7 +501,7 @@ Deno.test("counting goes on over offsets that the log left out by itself, and no
   });
 });
 
-Deno.test("counting goes on when only records were deleted that it had counted", async () => {
+Deno.test("counting continues when the deleted records were counted before", async () => {
   await withDatabase(async (db) => {
     const more = (await ballotBox(db, 6)).log.stored[0].slice(4);
     const { log, count } = await ballotBox(db, 4);
@@ -585,7 +585,7 @@ Deno.test("counting gives up at once on an error of its own", async () => {
   });
 });
 
-Deno.test("counting lets go of a batch that the database does not answer for, soon after it is told to end", async () => {
+Deno.test("counting gives up a batch for which the database does not answer, soon after it is aborted", async () => {
   await withDatabase(async (db) => {
     const { log, history } = await ballotBox(db, 2);
     const stop = new AbortController();

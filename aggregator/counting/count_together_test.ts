@@ -182,7 +182,7 @@ for (const trouble of ["before commit", "answer lost"] as const) {
     await scene.pass();
     await Promise.all(done);
     assert.equal(scene.transactions, trouble === "answer lost" ? 1 : 2);
-    assert.deepEqual(scene.counted, [9], "what was committed is told once");
+    assert.deepEqual(scene.counted, [9], "what was committed is reported once");
     assert.deepEqual(await scene.outcomes(), [["0/counted", 2], ["1/counted", 3], ["2/counted", 4]]);
     await scene.assertRecounted();
   });
@@ -260,7 +260,7 @@ Deno.test("with k = 10 a record that comes while others wait is counted with the
   assert.deepEqual([scene.transactions, scene.counted], [1, [10]]);
 });
 
-Deno.test("a partition that is taken anew while its records wait counts them once", async () => {
+Deno.test("a partition that is taken again while its records wait counts them once", async () => {
   const scene = await openScene(10);
   const entries = await cast(scene, 3, 7, 0);
   const counter = await scene.counter();
@@ -276,7 +276,7 @@ Deno.test("a partition that is taken anew while its records wait counts them onc
   await scene.assertRecounted();
 });
 
-Deno.test("counting ends at once when it is told to while it gathers, and the next counter counts all", async () => {
+Deno.test("counting ends at once when it is aborted while it gathers, and the next counter counts all", async () => {
   const scene = await openScene();
   const entries = await cast(scene, 2, 2, 0);
   const counter = await scene.counter();
@@ -288,7 +288,7 @@ Deno.test("counting ends at once when it is told to while it gathers, and the ne
   assert.deepEqual(await scene.outcomes(), [["0/counted", 2], ["1/counted", 2]]);
 });
 
-Deno.test("counting lets go of all partitions of a transaction that the database does not answer for", async () => {
+Deno.test("counting gives up all partitions of a transaction for which the database does not answer", async () => {
   const scene = await openScene();
   const entries = await cast(scene, 2, 2, 0);
   const counter = await scene.counter({ finishMs: 1 });

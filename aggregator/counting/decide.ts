@@ -26,9 +26,9 @@ class MoreHeld extends Error {
 }
 
 /**
- * Makes a decision in one transaction: it is written, and what it means is done, or neither.
+ * Makes a decision: writes it and applies it in one transaction.
  *
- * @throws {OfficeError} when nothing is held that it means, or no sender key is that it waives.
+ * @throws {OfficeError} when the selector matches no held record, or the waiver no sender key.
  */
 export async function decide(
   db: Database,

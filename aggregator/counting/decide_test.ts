@@ -55,7 +55,7 @@ async function outcomesOf(box: BallotBox): Promise<Record<string, number>> {
   return sums;
 }
 
-/** Holds a box to its log: a recount finds no difference, and a rebuild makes the same tables. */
+/** Checks a box against its log: a recount finds no difference, and a rebuild makes the same tables. */
 async function holdsTo(box: BallotBox): Promise<void> {
   const { differences, shown } = await recount(db, box.log, box.history);
   assert.equal(differences, 0, JSON.stringify(shown));

@@ -1,6 +1,6 @@
 /**
- * Counts one election until it is told to stop: starts again after what failed, stops for good when the log is not what
- * it should be, lets go of its partitions while the database is away, and knows how it stands.
+ * Counts one election until it is told to stop: starts again after a failure, stops for good when the log is not what
+ * it should be, gives up its partitions while the database is away, and knows its state.
  *
  * @module
  */
@@ -21,7 +21,7 @@ import { isBeingRebuilt } from "./rebuild_lease.ts";
 /** Waits after counting failed, in milliseconds: doubled from the first up to the last, until something is counted. */
 const AGAIN_FIRST_MS = 1_000;
 const AGAIN_LAST_MS = 10_000;
-/** How often the log is held against the positions, in milliseconds. */
+/** How often the log is compared with the positions, in milliseconds. */
 const POLL_EVERY_MS = 2_000;
 /** How long counting may fail before the election is said not to be counted, in milliseconds. */
 const FAILING_AFTER_MS = 5_000;
@@ -35,7 +35,7 @@ export type ElectionCountOptions = Readonly<{
   now(): number;
   signal: AbortSignal;
   onCounted(outcomes: readonly OutcomeDelta[], records: number): void;
-  /** Told how counted records were judged, and how many sequence numbers came a second time. */
+  /** Called with the judgements of counted records, and how many sequence numbers came a second time. */
   onJudged?(records: readonly JudgedRecord[], repeated: number): void;
   onFault(what: string, error: unknown): void;
   pollEveryMs?: number;
@@ -48,7 +48,7 @@ export type ElectionCountOptions = Readonly<{
 export type Standing = Readonly<{
   /** Whether its records are counted, here or by another process. */
   isCounting: boolean;
-  /** Why they are not, or what else a person must see to. */
+  /** Why they are not, or what else a person must repair. */
   reason?: string;
 }>;
 
@@ -62,7 +62,7 @@ type Failure = { reason: string; sinceMs: number; when: "starting" | "counting" 
 /** See the module. */
 export class ElectionCount {
   readonly #options: ElectionCountOptions;
-  /** Ends what is consumed once counting stops for good; a new one when it goes on after a rebuild. */
+  /** Ends the consumer when counting stops for good. Replaced when counting continues after a rebuild. */
   #halt = new AbortController();
   #stopped?: string;
   /** The newest rebuild when counting stopped, where it could be read. */
@@ -206,8 +206,8 @@ export class ElectionCount {
   }
 
   /**
-   * Tables that are being made anew, or were a moment ago, are behind the log: that is no fault of the log. The newest
-   * rebuild is read first, so that none is missed that ends in between.
+   * During a rebuild and a moment after it, the tables are behind the log, and the log is right. The newest
+   * rebuild is read first, so that a rebuild that ends in between is not missed.
    */
   async #stopUnlessRebuilt(fault: LogFault): Promise<boolean> {
     const { databases: { reading }, history: { election } } = this.#options;
@@ -218,7 +218,7 @@ export class ElectionCount {
     return true;
   }
 
-  /** A wrong count is worse than none: counting of this election stops, and says so until someone acts. */
+  /** Stops counting this election, and reports the fault until someone acts: a wrong count is worse than none. */
   async #stop(fault: LogFault): Promise<void> {
     if (this.#stopped !== undefined) return;
     const { databases, history, now, onFault } = this.#options;
@@ -234,7 +234,7 @@ export class ElectionCount {
     }
   }
 
-  /** People run a rebuild to repair what counting stopped for: counting is tried again once one has ended. */
+  /** Waits until a rebuild has ended: people run one to repair the cause for which counting stopped. */
   async #waitForRebuild(): Promise<void> {
     const { databases: { reading }, databaseState, history, signal, onFault } = this.#options;
     const newest = () => newestRebuild(reading.query, history.election);

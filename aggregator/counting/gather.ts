@@ -1,6 +1,6 @@
 /**
  * When a counting transaction begins, and with which batches. The rows that one transaction changes appear together to
- * whoever reads the tables repeatedly, so a transaction should not hold a single vote.
+ * someone who reads the tables repeatedly, so a transaction should not hold a single vote.
  *
  * @module
  */
@@ -25,7 +25,7 @@ export type GatherOptions = Readonly<{
   leastVotes(): number;
   /** Milliseconds that never go back. */
   nowMs(): number;
-  /** Waits so many milliseconds, and rejects when the signal aborts. */
+  /** Waits, and rejects when the signal aborts. */
   wait(ms: number): Promise<unknown>;
   /** How long the oldest record waits for others, in milliseconds; {@link GATHER_MAX_WAIT_MS} when left out. */
   maxWaitMs?: number;
@@ -35,7 +35,7 @@ export type GatherOptions = Readonly<{
 export type GatheredBatch = Readonly<{
   partition: number;
   records: readonly unknown[];
-  /** Records that may be counted. Of a transaction that has none nobody learns how anyone voted. */
+  /** Records that may be counted. A transaction without any shows nobody's vote, so it need not wait for others. */
   votes: number;
   /** When the oldest record was delivered, in milliseconds. */
   sinceMs: number;
@@ -160,7 +160,7 @@ export class Gathering<B extends GatheredBatch, V> {
     return !this.#signal.aborted && isDue(batches, leastVotes(), nowMs(), maxWaitMs);
   }
 
-  /** Takes as many as a transaction may hold, and one at the least. */
+  /** Takes as many as a transaction may hold, and at least one. */
   #takeWaiting(): Waiting<B, V>[] {
     let records = 0;
     const fitting = this.#waiting.findIndex(({ batch }, i) =>

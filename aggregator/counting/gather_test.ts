@@ -36,7 +36,7 @@ Deno.test("isDue() waits for min(k, 10) votes of all partitions, or for 2 s", ()
   }
 });
 
-Deno.test("gatheredVotes() is k, and 10 at the most", () => {
+Deno.test("gatheredVotes() is k, and at most 10", () => {
   assert.deepEqual([1, 2, 9, 10, 11, 1_000].map(gatheredVotes), [1, 2, 9, 10, 10, 10]);
   assert.deepEqual([GATHER_MAX_VOTES, GATHER_MAX_WAIT_MS, GATHER_MS], [10, 2_000, 3]);
 });
@@ -156,7 +156,7 @@ Deno.test("Gathering does not wait when a transaction is full, and lets none hol
   assert.deepEqual(scene.transactions, [[0, 1], [2]]);
 });
 
-Deno.test("Gathering tells everybody in a transaction of its error, and goes on", async () => {
+Deno.test("Gathering rejects every batch of a failed transaction, and continues", async () => {
   const { scene, gather } = gathering(1);
   const { count } = scene;
   scene.count = () => Promise.reject(new Error("gone"));

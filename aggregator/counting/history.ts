@@ -22,13 +22,13 @@ import { formatFault } from "../registry/changes.ts";
 import { readManifests } from "../registry/manifests.ts";
 import { OfficeError } from "../registry/office_error.ts";
 
-/** Most sender keys whose sealing keys are kept; one costs a scalar multiplication to make anew. */
+/** Maximum sender keys whose sealing keys are kept; one costs a scalar multiplication to make again. */
 const MAX_SEALING_KEYS = 10_000;
-/** Most devices' and gateways' keys that are kept; one costs two HMACs to derive anew. */
+/** Maximum devices' and gateways' keys that are kept; one costs two HMACs to derive again. */
 const MAX_DERIVED_KEYS = 50_000;
 /** Manifests that are read at once: the text of one may have many megabytes. */
 const MANIFESTS_A_READ = 8;
-/** Most views that are kept, one for a revision; a view itself holds no more than a few references. */
+/** Maximum views that are kept, one for a revision; a view itself holds no more than a few references. */
 const MAX_VIEWS = 1_000;
 
 /** A gateway's key: from which revision on it is known, and from which on it is revoked. */

@@ -22,7 +22,7 @@ export type JudgedRecord = Readonly<{
   layout?: Layout;
 }>;
 
-/** Details of records that no gateway signed are kept up to so many for each partition and reason. */
+/** Maximum records that no gateway signed whose details are kept, for each partition and reason. */
 export const MAX_FORGERY_DETAILS = 1_000;
 
 /** Judges entries, in their order. `keepsDetails` is true: see {@link boundDetails}. */

@@ -14,7 +14,7 @@ import { RecentMap } from "../../shared/recent.ts";
 import type { Selection } from "../../shared/vote.ts";
 import { arrayLiteral, arraysLiteral, type Query } from "../database/database.ts";
 
-/** Most layouts that are kept for a manifest version; one costs a hash and a map of its options to make anew. */
+/** Maximum layouts that are kept for a manifest version; one costs a hash and a map of its options to make again. */
 const MAX_LAYOUTS = 2_000;
 
 /** Options in the order of the array. */

@@ -1,6 +1,6 @@
 /**
- * Holds a running election's log against its positions, again and again: counting hears nothing of records that were
- * deleted before it read them, and nothing of a log that does not answer.
+ * Repeatedly compares a running election's log with its positions. The consumer alone does not notice records that were
+ * deleted before it read them, nor a log that does not answer.
  *
  * @module
  */
@@ -20,7 +20,7 @@ export type LogFindings = Readonly<{
   notCounting?: string;
   /** What else is wrong with the log. */
   warning?: string;
-  /** Whether the log is no more the one that counting relies on: it is to be checked as at a start. */
+  /** Whether the log may have been replaced, so that it must be checked as at a start. */
   isSuspect: boolean;
   /** Records that wait to be counted; `undefined` when not known. */
   lag?: number;
@@ -110,7 +110,7 @@ function asDatabaseFault(cause: unknown): never {
   throw new DatabaseFault("", { cause });
 }
 
-/** What is given up ends by itself. */
+/** Rejects when work takes longer. Work that is not waited for ends by itself. */
 async function within<T>(work: Promise<T>, ms: number): Promise<T> {
   const late = Promise.withResolvers<never>();
   const timer = setTimeout(() => late.reject(new Error(`no answer within ${ms} ms`)), ms);

@@ -1,6 +1,6 @@
 /**
- * What a log has lost: records that were deleted from its front, and records that were read and are no more at its end.
- * A loss can be accepted, for good; the gap that is then noted says so.
+ * What a log has lost: records that were deleted from its front, and records that were read and are missing at its end.
+ * Officials can accept a loss; the gap that is noted then says so.
  *
  * @module
  */
@@ -29,7 +29,7 @@ export async function findLosses(query: Query, log: VoteLog, election: string): 
   });
 }
 
-/** How many entries of each partition were read: one an offset, but for those that were left out. */
+/** Partition → number of entries that were read: one an offset, except in gaps. */
 async function readEntries(query: Query, election: string): Promise<Map<number, number>> {
   const rows = await query<{ partition: number; entries: number }>(
     `SELECT p.partition, (p.next_offset - coalesce((

@@ -23,7 +23,7 @@ export function countGroup(election: string): string {
   return `count.${election}`;
 }
 
-/** Another process has taken the partition. Let go of it; nothing was written. */
+/** Another process has taken the partition. Nothing was written; stop counting it. */
 export class Fenced extends Error {
   override name = "Fenced";
 }
@@ -45,7 +45,7 @@ export type TakenPartition = Readonly<{
   sequences: SequenceTracker;
 }>;
 
-/** What tells one record of a log from every other, whatever it holds. */
+/** A digest that differs for every two records of a log. */
 export function digestOf(entry: StoredRecord): string {
   const { version, kind, keyId, senderKey, sequence, signature, value } = entry;
   return sha256(lengthPrefixed(version, kind, keyId, senderKey, String(sequence), signature, value)).toHex();
@@ -126,7 +126,7 @@ export async function checkGaps(
   }
 }
 
-/** Takes a partition from whoever had it, and makes sure that the log is the one the database knows. */
+/** Takes a partition from the process that had it, and makes sure that the log is the one the database knows. */
 export async function takePartition(
   { db, log, history, rebuilding }: CountedLog & Readonly<{ rebuilding?: boolean }>,
   partition: number,
@@ -151,7 +151,7 @@ export async function takePartition(
     return row;
   });
   if (position === undefined) {
-    throw new Fenced(`Cannot count election ${election}: it is being rebuilt, and is counted on from there`);
+    throw new Fenced(`Cannot count election ${election}: it is being rebuilt; counting continues after that`);
   }
   await checkPosition(log, election, partition, identity, position);
   if (!rebuilding) await checkCommitted(log, election, partition, Number(position.next_offset));

@@ -1,5 +1,5 @@
 /**
- * Makes an election's tables anew from registry and log: the log is the truth, and everything else can be lost.
+ * Rebuilds an election's tables from registry and log: the log is the truth, and everything else can be lost.
  *
  * @module
  */
@@ -20,8 +20,8 @@ import { retryPassing } from "./retry.ts";
 import { lockRoll, rebuildRoll } from "../registry/roll.ts";
 
 /**
- * Tables that are made anew, with an election column each. What was released stays: shown anew from nothing, a
- * station would at once tell of the few who have voted since its last release.
+ * Tables that a rebuild empties and fills; each has an election column. Releases stay: if a station were released again from
+ * zero, its numbers would show the few votes since its last release.
  */
 const DERIVED = [
   "counting.participations",
@@ -37,7 +37,7 @@ const DERIVED = [
   "counting.changes",
 ] as const;
 
-/** Withdraws what was published and the new counts do not bear out, in a transaction; resolves to how much. */
+/** Withdraws published units that the new counts do not confirm, in a transaction. Resolves to the number of withdrawals. */
 export type Withdraw = (query: Query, election: string, now: Date) => Promise<number>;
 
 /** What a rebuild made. */
@@ -45,11 +45,11 @@ export type Rebuilt = Readonly<{ voters: number; records: number }>;
 
 /** How to rebuild. */
 export type RebuildOptions = Readonly<{
-  /** Told how many more records were counted. */
+  /** Called with the number of records that were counted since the last call. */
   onProgress?(entries: number): void;
-  /** What the log has lost and is to be left out for good: of each partition, how many offsets are missing. */
+  /** Losses of the log that officials accept: partition → number of missing offsets. */
   acceptedLoss?: ReadonlyMap<number, number>;
-  /** Told of what failed and is tried again. */
+  /** Called with an error that is retried. */
   onRetry?(error: unknown): void;
   /** Waits so many milliseconds. */
   wait?(ms: number): Promise<unknown>;
@@ -117,7 +117,7 @@ async function rebuildHeld(
     );
     await clear(query, election);
     const voters = await rebuildRoll(query, election, master);
-    // Last: whoever else has something to put on the audit trail waits until this transaction ends.
+    // Last: all other writers of the audit trail wait until this transaction ends.
     await noteLosses(query, now, election, losses);
     await appendAudit(query, now, "rebuild_started", election, {});
     return voters;
@@ -215,7 +215,7 @@ async function clear(query: Query, election: string): Promise<void> {
     }
   }
   await raiseRevisions(query);
-  // Not deleted: an epoch that began anew would let in whoever had counted under the same one.
+  // Not deleted: if epochs began at 0 again, a fenced process with the same epoch could count.
   await query(
     `UPDATE counting.log_positions SET epoch = epoch + 1, highest_offset = greatest(highest_offset, next_offset),
        next_offset = 0, records_read = 0, log_identity = NULL, last_offset = NULL, last_digest = NULL

@@ -1,6 +1,6 @@
 /**
- * Tells the other processes that an election's tables are being made anew: until that is done they neither count nor
- * publish it, and afterwards they go on.
+ * Tells the other processes that an election's tables are being rebuilt. Until that is done they neither count nor
+ * publish it; then they continue.
  *
  * @module
  */

@@ -105,7 +105,7 @@ Deno.test("rebuild() makes the same tables again when voters were struck off", a
   const box = await openBallotBox(db, `box-${boxes++}`);
   const { election } = box;
   await fillBallotBox(box);
-  // voter-5 may vote no longer, and nor may voter-6, who is accredited anew.
+  // voter-5 and voter-6 are struck from the roll; voter-6 is accredited again.
   const at = new Date(NOON_MS - 3_600_000).toISOString();
   for (const voter of ["voter-5", "voter-6"]) {
     await db.query(
@@ -143,7 +143,7 @@ Deno.test("rebuild() makes the same tables again when voters were struck off", a
   assert.deepEqual(await contents(box), before);
 });
 
-Deno.test("rebuild() mends what was damaged", async () => {
+Deno.test("rebuild() repairs damaged tables", async () => {
   const box = await countedBox();
   const before = await contents(box);
   for (
@@ -342,7 +342,7 @@ Deno.test("rebuild() leaves what was released as it is, so that k goes on from t
   assert.deepEqual(await shown(box), before, "nothing is left to be shown");
 });
 
-Deno.test("rebuild() withdraws a release that tells of more than was counted, and for k = 1 it is shown anew", async () => {
+Deno.test("rebuild() withdraws a release that shows more than was counted, and for k = 1 shows it again", async () => {
   const box = await countedBox(1);
   const before = await shown(box);
   assert.ok(before.length > 0);
@@ -376,7 +376,7 @@ Deno.test("rebuild() withdraws a unit of which a voter is gone, and shows it aga
   assert.deepEqual(without, before.filter((unit) => unit !== gone), "the others stay as they were");
   assert.deepEqual(await addedUp(box), without.map(({ unit, voters }) => ({ unit, voters })));
   await release(box);
-  assert.deepEqual(await shown(box), without, "shown anew, the difference would be one voter");
+  assert.deepEqual(await shown(box), without, "if it were shown again, the difference would be one voter");
   await db.query(
     "UPDATE registry.voters SET struck_revision = NULL, struck_at = NULL WHERE election = $1 AND voter_id = $2",
     [box.election, voter],
@@ -407,7 +407,7 @@ Deno.test("rebuild() remembers who was counted before and is lost, until they ar
   assert.ok(await lost() > 0);
   await release(box);
   const during = await shown(box);
-  assert.notDeepEqual(during, before, "what is not borne out is withdrawn");
+  assert.notDeepEqual(during, before, "what the rebuild does not confirm is withdrawn");
   await rebuildBox(box);
   await release(box);
   assert.equal(await lost(), 0);
@@ -428,7 +428,7 @@ Deno.test("rebuild() keeps a running counter away until it has ended", async () 
   };
   await rebuildBox(box, nosy);
   assert.ok(met instanceof Fenced, String(met));
-  assert.match(met.message, /it is being rebuilt, and is counted on from there/);
+  assert.match(met.message, /it is being rebuilt; counting continues after that/);
   await box.cast("voter-29");
   await box.count();
   assert.equal((await recount(db, box.log, box.history)).differences, 0);
@@ -486,7 +486,7 @@ Deno.test("rebuild() that is broken off keeps counting from going on, until it i
   await box.count();
 });
 
-Deno.test("rebuild() takes the partitions from whoever counted them", async () => {
+Deno.test("rebuild() takes the partitions from the process that counted them", async () => {
   const box = await openBallotBox(db, `box-${boxes++}`, { partitions: 1 });
   await fillBallotBox(box);
   const { log, history } = box;

@@ -10,7 +10,7 @@ import type { Balance, CountReconciliation, Progress, Rejections } from "./schem
 import { type Database, type Query, queryOne } from "../database/database.ts";
 import { readPositions } from "./tables.ts";
 
-/** Most gaps of the log that one answer lists. */
+/** Maximum gaps of the log that one answer lists. */
 const MAX_GAPS = 1_000;
 
 type PartitionBalance = CountReconciliation["partitions"][number];

@@ -59,9 +59,9 @@ export type Recount = Readonly<{
 
 /**
  * Recounts what the tables say was read: each partition up to its position. All of the tables are read in one
- * moment, so an aggregator may go on counting meanwhile.
+ * moment, so an aggregator may continue to count meanwhile.
  *
- * @param onProgress Told how many more entries were read.
+ * @param onProgress Called with the number of entries that were read since the last call.
  */
 export async function recount(
   db: Database,
@@ -263,7 +263,7 @@ async function readSequences(query: Query, election: string): Promise<Map<string
   return new Map(rows.map(({ key, numbers }) => [shortKey(key), summaryOf(bitsToBytes(numbers))]));
 }
 
-/** What tells one set of numbers from another, short enough to be shown. */
+/** A short digest of a set of numbers, to be shown. */
 function summaryOf(numbers: Uint8Array): string {
   return sha256(numbers).subarray(0, 8).toHex();
 }

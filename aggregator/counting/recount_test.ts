@@ -23,7 +23,7 @@ async function countedBox(): Promise<BallotBox> {
   return box;
 }
 
-/** Recounts, and holds what is shown to what may be shown: lines by their names, and never a voter key. */
+/** Recounts, and checks that only what may be shown is shown: lines by their names, and never a voter key. */
 async function recounted({ log, history }: BallotBox): Promise<Recount> {
   const found = await recount(db, log, history);
   const shown = JSON.stringify(found.shown);

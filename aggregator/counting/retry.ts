@@ -1,5 +1,5 @@
 /**
- * Trying again what failed only because the database was away.
+ * Retries work that failed only because the database was away.
  *
  * @module
  */
@@ -12,9 +12,9 @@ const RETRY_LAST_MS = 5_000;
 /** How to try again. */
 export type RetryOptions = Readonly<{
   signal: AbortSignal;
-  /** Waits so many milliseconds, and rejects when the signal aborts. */
+  /** Waits, and rejects when the signal aborts. */
   wait(ms: number): Promise<unknown>;
-  /** Told of a failure after which it is tried again. */
+  /** Called with an error that is retried. */
   onRetry?(error: unknown): void;
 }>;
 
@@ -35,7 +35,7 @@ export async function retryPassing<T>(
 }
 
 /**
- * Waits for work, and once the signal has aborted for so many milliseconds more. Work that is left behind ends by
+ * Waits for work; once the signal has aborted, at most `ms` milliseconds more. Work that is not waited for ends by
  * itself.
  *
  * @param late Makes the error to reject with when the time is over.

@@ -85,7 +85,7 @@ export const gatewaysSchema = z.strictObject({
     })),
   })),
 }).openapi("Gateways");
-/** What gateways state, held against what was read. */
+/** What gateways state, compared with what was read. */
 export type Gateways = z.infer<typeof gatewaysSchema>;
 
 /** `event: turnout` of the stream. */

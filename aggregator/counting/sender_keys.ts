@@ -1,5 +1,5 @@
 /**
- * What gateways state, held against what was read: for each sender key the numbers that are missing.
+ * Compares what gateways state with what was read: for each sender key the numbers that are missing.
  *
  * @module
  */

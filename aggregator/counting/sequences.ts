@@ -10,9 +10,9 @@ import type { JudgedRecord } from "./judged.ts";
 /** Numbers of one row: number n is bit (n - 1) % this of block (n - 1) / this, counted from the left. */
 export const BLOCK_NUMBERS = 1_024;
 const BLOCK_BYTES = BLOCK_NUMBERS / 8;
-/** Blocks that one partition keeps in memory: more are read again when they are needed. */
+/** Maximum blocks that one partition keeps in memory; others are read again when they are needed. */
 const MAX_BLOCKS = 2_000;
-/** Sender keys that one partition remembers as registered. */
+/** Maximum sender keys that one partition remembers as registered. */
 const MAX_KNOWN_KEYS = 10_000;
 
 /** Numbers of one sender key that were read of one partition. `senderKey` is hex, `numbers` has 128 bytes. */
@@ -181,7 +181,7 @@ function larger(one: number | null, other: number | null): number | null {
   return one === null || other === null ? one ?? other : Math.max(one, other);
 }
 
-/** Reads PostgreSQL's spelling of a bit string, `0101…`. */
+/** Reads a bit string as PostgreSQL writes it, `0101…`. */
 export function bitsToBytes(bits: string): Uint8Array {
   const bytes = new Uint8Array(bits.length / 8);
   for (let bit = 0; bit < bits.length; bit++) if (bits[bit] === "1") bytes[bit >> 3]! |= 0x80 >> (bit & 7);

@@ -84,7 +84,7 @@ async function readParticipations(query: Query, election: string): Promise<Map<s
 /** How far one partition was read: the offset that is next, and how many records there were before it. */
 export type ReadUpTo = Readonly<{ next: number; read: number }>;
 
-/** How far each partition was read, in their order; of one of which nothing was, there may be no entry. */
+/** How far each partition was read, in their order. A partition that was never read may be missing. */
 export async function readPositions(query: Query, election: string): Promise<Map<number, ReadUpTo>> {
   const rows = await query<ReadUpTo & { partition: number }>(
     `SELECT partition, next_offset::float8 AS next, records_read::float8 AS read FROM counting.log_positions

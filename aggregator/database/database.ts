@@ -30,8 +30,8 @@ export interface Database {
    */
   transaction<T>(work: (query: Query) => Promise<T>, isolation?: Isolation): Promise<T>;
   /**
-   * Breaks every connection at once: what is under way rejects, and the server rolls it back unless it has committed.
-   * Later calls connect anew, unless it is for good. An embedded database has no connections, and goes on.
+   * Closes every connection at once. Calls that are under way reject, and the server rolls back what it has not committed.
+   * Later calls connect again, unless `forGood` is set. Does nothing to an embedded database, which has no connections.
    */
   cut(options?: { forGood: boolean }): void;
   close(): Promise<void>;
@@ -77,7 +77,7 @@ export function isoTime(column: string): string {
   return `to_char(${column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
 }
 
-/** An array parameter in PostgreSQL's own spelling, for values that need no escaping (ids, hex, numbers, times). */
+/** An array parameter as a PostgreSQL literal, for values that need no escaping (ids, hex, numbers, times). */
 export function arrayLiteral(values: readonly (string | number | null)[]): string {
   return `{${values.map(element).join(",")}}`;
 }
@@ -89,23 +89,23 @@ export function arraysLiteral(arrays: readonly (readonly (string | number | null
   return arrayLiteral(arrays.map((values) => values === null ? null : quoted(values)));
 }
 
-/** Bare, but for the empty text, and for the one that would be read as no value at all: `null` is a legal id. */
+/** Quotes only the empty text and the id `null`, which PostgreSQL would read as no value. */
 function element(value: string | number | null): string | number {
   if (value === null) return "NULL";
   return value === "" || value === "null" ? `"${value}"` : value;
 }
 
-/** The database cannot be had now: it is not reached, lets nobody in, or has no connection free. The message says why. */
+/** The database is not available now: it is not reached, refuses connections, or has none free. The message says why. */
 export class DatabaseUnavailable extends Error {
   override name = "DatabaseUnavailable";
 }
 
-/** PostgreSQL's manual, appendix A: of its classes none begins with E, as the system's codes do, such as EPIPE. */
+/** PostgreSQL's manual, appendix A. No class begins with E; codes of the system, such as EPIPE, do. */
 const SQLSTATE = /^[0-9A-DF-Z][0-9A-Z]{4}$/;
-/** Of a broken connection, a transaction in another's way, and a server that is short of something or ends. */
+/** Codes of errors that pass: a broken connection, a transaction in another's way, a server that is short of resources or stops. */
 const PASSING_SQLSTATE = /^(?:08|25P|40|53|55|57|58)/;
 
-/** By which the system and the driver say that a connection is not there, or is no more. */
+/** Codes by which the system and the driver say that there is no connection, or that it was closed. */
 const CONNECTION_CODES = new Set([
   "ECONNREFUSED",
   "ECONNRESET",

@@ -3,7 +3,7 @@ import { arrayLiteral, DatabaseUnavailable, isDatabaseAway, isPassing } from "./
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
-Deno.test("arrayLiteral() spells an array as PostgreSQL does", () => {
+Deno.test("arrayLiteral() writes an array as PostgreSQL does", () => {
   assert.equal(arrayLiteral([]), "{}");
   assert.equal(arrayLiteral(["b", "", null, 7, -1]), `{b,"",NULL,7,-1}`);
 });

@@ -1,6 +1,6 @@
 /**
  * Work that one process does at a time, by a lease in the database. A process that slept past its lease may still do a
- * little of it: whoever works under a lease must bear that.
+ * little of it: work under a lease must tolerate that.
  *
  * @module
  */
@@ -71,10 +71,10 @@ export class Lease {
   }
 
   /**
-   * Works whenever it is this process's turn, until the signal aborts.
+   * Runs work while this process holds the lease, until the signal aborts.
    *
-   * @param work Works until its signal aborts, which it does when the lease was lost; it does not throw.
-   * @param onFault Told when the database could not be asked whose turn it is.
+   * @param work Runs until its signal aborts, which happens when the lease is lost. It must not throw.
+   * @param onFault Called when the database could not be asked who holds the lease.
    */
   async runInTurn(
     signal: AbortSignal,

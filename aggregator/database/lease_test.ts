@@ -11,7 +11,7 @@ const MS = 600_000;
 
 const runOut = (query: Query) => query("UPDATE counting.leases SET until = '-infinity'");
 
-Deno.test("hold() gives each piece of work to one process, until it lets go or its lease has run out", async () => {
+Deno.test("hold() gives each piece of work to one process, until that releases it or its lease expires", async () => {
   await withDatabase(async ({ query }) => {
     const [first, second] = [1, 2].map(() => new Lease(query, "sweeping", MS));
     const other = new Lease(query, "washing", MS);

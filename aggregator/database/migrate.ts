@@ -28,7 +28,7 @@ const FILES = [
   "000052_lifecycle.sql",
 ];
 
-/** The database and this program do not fit; the message says which of them has to follow. */
+/** The database's version does not fit this program. The message says which of the two to upgrade. */
 export class MigrationFault extends Error {
   override name = "MigrationFault";
 }
@@ -108,7 +108,7 @@ async function refuseStranger(query: Query): Promise<void> {
   }
 }
 
-/** Splits a migration at the semicolons that end its lines, but for those in a function's body. */
+/** Splits a migration at the semicolons that end its lines, except those in a function's body. */
 function statements(sql: string): string[] {
   const pieces = sql.replaceAll(/^--.*$/gm, "").match(/(?:\$\$.*?\$\$|.)+?(?:;\s*$|$(?![^]))/gms) ?? [];
   return pieces.map((text) => text.trim().replace(/;$/, "")).filter((text) => text !== "");

@@ -6,21 +6,21 @@
 import { PGlite } from "@electric-sql/pglite";
 import type { Database, Isolation, Parameter, Query } from "./database.ts";
 
-/** Transactions after which tables are looked at for rows that are dead, and how many of them a table may have. */
+/** Transactions between two checks for dead rows, and the dead rows that a table may have. */
 const VACUUM_LOOK_EVERY = 500;
 const MAX_DEAD_ROWS = 20_000;
 
-/** The directory is another process's. */
+/** Another process uses the directory. */
 export class DatabaseInUse extends Error {
   override name = "DatabaseInUse";
 }
 
-/** The embedded database cannot go on: its disk is full, or its files are not what they were. */
+/** The embedded database cannot continue: its disk is full, or its files have changed. */
 export class DatabaseBroken extends Error {
   override name = "DatabaseBroken";
 }
 
-/** How much is written to see whether a disk is full, in bytes. */
+/** Bytes that are written to find out whether a disk is full. */
 const PROBE_BYTES = 65_536;
 
 /**
@@ -30,7 +30,7 @@ const PROBE_BYTES = 65_536;
  * @param directory Made if missing; in memory when left out.
  * @param contents A dump of a data directory, as a tar file, that a new database starts from.
  * @throws {DatabaseInUse} when another process has it open.
- * @throws {DatabaseBroken} when it cannot be started; so do its queries when it cannot go on.
+ * @throws {DatabaseBroken} when it cannot be started; so do its queries when it cannot continue.
  */
 export async function openPglite(directory?: string, contents?: Blob): Promise<Database> {
   const lock = directory === undefined ? undefined : await lockDirectory(directory);
@@ -84,7 +84,9 @@ function explain(error: unknown, directory: string | undefined): unknown {
   if (isOwn || directory === undefined) return error;
   const why = isFull(directory)
     ? "its disk is full; make room and start again"
-    : `it cannot go on (${message || "its files cannot be read or written"}); see that its files are whole`;
+    : `it cannot continue (${
+      message || "its files cannot be read or written"
+    }); its files must be complete and writable`;
   return new DatabaseBroken(`Cannot use the database ${directory}: ${why}`, { cause: error });
 }
 
@@ -105,11 +107,11 @@ function isFull(directory: string): boolean {
 }
 
 /**
- * A server does this by itself; PGlite has no process for it, and without it a table that is filled and emptied over
- * and over, as that of the changed stations is, grows for ever, and each emptying reads all that was ever in it.
+ * Removes dead rows. A server does this by itself; PGlite has no process for it. Without it a table that is repeatedly filled
+ * and emptied, such as counting.changes, grows forever, and each emptying reads all rows that it ever had.
  */
 async function vacuum(query: Query): Promise<void> {
-  // What is dead is otherwise told once a second at the most: too late for what is filled faster.
+  // Statistics of dead rows are otherwise written at most once a second: too late for tables that fill faster.
   await query("SELECT pg_stat_force_next_flush()");
   const tables = await query<{ name: string }>(
     "SELECT format('%I.%I', schemaname, relname) AS name FROM pg_stat_user_tables WHERE n_dead_tup > $1::bigint",

@@ -66,7 +66,7 @@ Deno.test("openPglite() refuses a directory that another process has open, and t
   });
 });
 
-Deno.test("openPglite() lets go of a directory that is no database, and says so", async () => {
+Deno.test("openPglite() releases a directory that is no database, and says so", async () => {
   await withDirectory(async (parent) => {
     await Deno.mkdir(`${parent}/db`);
     await Deno.writeTextFile(`${parent}/db/PG_VERSION`, "9\n");
@@ -75,7 +75,7 @@ Deno.test("openPglite() lets go of a directory that is no database, and says so"
       assert.match(
         error.message,
         new RegExp(
-          `^Cannot use the database ${parent}/db: it cannot go on \\(.+\\); see that its files are whole$`,
+          `^Cannot use the database ${parent}/db: it cannot continue \\(.+\\); its files must be complete and writable$`,
         ),
       );
       return true;
@@ -105,7 +105,7 @@ Deno.test("openPglite() keeps a table small that is filled and emptied over and 
   }
 });
 
-/** What is written beside this directory to see whether its disk is full goes to a device that is always full. */
+/** Makes the disk seem full: the probe file, which is written to find out, is a link to a device that is always full. */
 const fillDisk = (directory: string) => Deno.symlink("/dev/full", `${directory}.probe`);
 
 const isFullDisk = (directory: string) => (error: unknown) => {

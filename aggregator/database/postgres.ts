@@ -21,7 +21,7 @@ const START_EVERY_MS = 500;
 export type PostgresOptions =
   & SessionSettings
   & Readonly<{
-    /** Connections at the most. */
+    /** Maximum connections. */
     connections: number;
   }>;
 

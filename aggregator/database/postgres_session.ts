@@ -1,7 +1,7 @@
 /**
- * One connection to a PostgreSQL server: one client of postgres.js that connects once, and is thrown away after any
- * fault of the connection. Its own reconnecting is kept from it: a statement of a transaction must never run on
- * another connection than the ones before it, and after porsager/postgres#1154 its pool serves nobody any more.
+ * One connection to a PostgreSQL server: one client of postgres.js that connects once, and is discarded after any
+ * fault of the connection. It must not reconnect by itself: a statement of a transaction must never run on
+ * another connection than the ones before it, and after porsager/postgres#1154 its pool no longer works.
  *
  * @module
  */
@@ -11,14 +11,14 @@ import type { Isolation, Parameter, Query } from "./database.ts";
 import type { PostgresTarget } from "./database_url.ts";
 import { ConnectFault, connectSocket } from "./postgres_socket.ts";
 
-/** How long the server may let logging in take, in seconds. */
+/** How long logging in may take, in seconds. */
 const LOGIN_S = 10;
-/** How long a connection may take to say goodbye, in seconds. */
+/** How long a connection may take to close, in seconds. */
 const GOODBYE_S = 1;
-/** What a statement may take longer than the server's own limit, before the server is held for dead, in milliseconds. */
+/** How much longer than the server's own limit a statement may take before the connection is considered dead, in milliseconds. */
 const DEAD_AFTER_MS = 5_000;
 
-/** Limits that the server keeps for a connection, in milliseconds, and how it is known there. */
+/** Limits that the server enforces for a connection, in milliseconds, and its name there. */
 export type SessionSettings = Readonly<{
   /** The name that `pg_stat_activity` shows. */
   applicationName: string;
@@ -33,8 +33,8 @@ export type SessionSettings = Readonly<{
 }>;
 
 /**
- * Values come as the embedded database gives them, and parameters go as the text they are: the driver would turn
- * JSON that is text already into a JSON text, and take every time for a Date.
+ * Values come as from the embedded database, and text parameters are sent unchanged. The driver alone would serialize
+ * JSON text a second time, and parse every time as a Date.
  */
 const TYPES = {
   json: { to: 114, from: [114, 3802], serialize: String, parse: (text: string) => JSON.parse(text) },
@@ -54,7 +54,7 @@ function wholeNumber(text: string): number | bigint {
   return Number.isSafeInteger(number) ? number : BigInt(text);
 }
 
-/** One connection, which does one thing at a time: the pool sees to that. */
+/** One connection. The pool makes sure that it does one thing at a time. */
 export class Session {
   readonly #target: PostgresTarget;
   readonly #deadMs: number;
@@ -145,7 +145,7 @@ export class Session {
     }
   }
 
-  /** Says goodbye to the server. */
+  /** Closes the connection in an orderly way. */
   async close(): Promise<void> {
     await this.#sql.end({ timeout: GOODBYE_S });
     this.destroy();

@@ -21,7 +21,7 @@ const SSL_REQUEST = Uint8Array.of(0, 0, 0, 8, 4, 210, 22, 47);
 const WILLING = "S".charCodeAt(0);
 
 /**
- * The server cannot be had as it was asked for. `isLasting` when only a person can help: a wrong password, another's
+ * The connection to the server failed. `isLasting` when only a person can help: a wrong password, another's
  * certificate; else it may be up again soon.
  */
 export class ConnectFault extends DatabaseUnavailable {
@@ -43,7 +43,7 @@ export class ConnectFault extends DatabaseUnavailable {
 /**
  * Opens a connection on which the server waits for its first message.
  *
- * @param signal Gives the attempt up.
+ * @param signal Cancels the attempt.
  * @throws {ConnectFault}
  */
 export async function connectSocket(target: PostgresTarget, signal: AbortSignal): Promise<Socket> {

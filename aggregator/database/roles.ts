@@ -24,11 +24,11 @@ export class RoleFault extends Error {
   override name = "RoleFault";
 }
 
-/** A role that the user must have, or several of which one is enough. The first is the one that has no more than it needs. */
+/** A role that the user must have, or several of which one is enough. The first is the one with the fewest rights. */
 export type RequiredRole = Role | readonly [Role, ...Role[]];
 
 /**
- * Makes sure that this user may do what is to come, before anything is begun. The owner of the database may do everything.
+ * Checks that this user has the rights for the work that follows, before it begins. The owner of the database may do everything.
  *
  * @throws {RoleFault}
  */

@@ -1,6 +1,6 @@
 /**
- * Asks again and again whether the database answers. A server that neither answers nor closes its connections is
- * noticed by nothing else for as long as a statement may take.
+ * Repeatedly asks whether the database answers. Without it, a server that neither answers nor closes its connections is
+ * noticed only when a statement's timeout ends.
  *
  * @module
  */
@@ -12,7 +12,7 @@ const ASK_EVERY_MS = 1_000;
 /** How long it may not have answered before it is considered away, in milliseconds. */
 const AWAY_AFTER_MS = 6_000;
 
-/** Whether the database answers, for those who count on it. */
+/** Whether the database answers, for the parts of the process that depend on it. */
 export type DatabaseState = Readonly<{
   /** Why the database is considered away; `undefined` while it answers. */
   away: string | undefined;
@@ -24,7 +24,7 @@ export type DatabaseState = Readonly<{
 export type DatabaseWatchOptions = Readonly<{
   databases: Databases;
   signal: AbortSignal;
-  /** Told when the database is away, and when it answers again (`undefined`). */
+  /** Called when the database is away (why), and when it answers again (`undefined`). */
   onChange?(away: string | undefined): void;
   askEveryMs?: number;
   awayAfterMs?: number;
@@ -79,7 +79,7 @@ export class DatabaseWatch implements DatabaseState {
     this.#away = fault;
     if (!isNews) return;
     this.#outage.abort();
-    // What waits for an answer that may never come is to try again, on connections made anew.
+    // Calls that wait for an answer may wait forever. They reject, and are retried on new connections.
     for (const db of allOf(databases)) db.cut();
     onChange?.(fault);
   }

@@ -20,13 +20,13 @@ export const CACHE_LIMITS = {
   waitingReads: 256,
   /** How long the newest revision of an election is taken as the newest. */
   revisionMs: 100,
-  /** The same for one who has seen a newer one on the stream. */
+  /** The same for a client that has seen a newer one on the stream. */
   behindMs: 10,
-  /** How long an answer is good that changes with every counted vote. */
+  /** Maximum age of an answer that changes with every counted vote. */
   countMs: 1_000,
 };
 
-/** What a reading came to. `version`: what it depends on, when that is not what was asked for. */
+/** The result of a reading. `version`: what it depends on, when that is not the version that was asked for. */
 export type Found = Readonly<{ body: string; version?: string } | { fault: Problem }>;
 
 /** Where an answer came from: it was kept, another request was reading it already, it was read, or too many waited to read. */
@@ -36,9 +36,9 @@ export type AnswerSource = "kept" | "shared" | "read" | "refused";
 export type Question = Readonly<{
   /** Tells this answer from all others. */
   key: string;
-  /** What the answer depends on: a kept answer of another version is read anew. */
+  /** What the answer depends on: a kept answer of another version is read again. */
   version?: string;
-  /** How old a kept answer may be, in milliseconds; for ever when left out. */
+  /** How old a kept answer may be, in milliseconds; forever when left out. */
   maxAgeMs?: number;
   /** Headers of the answer, with `cache-control`. */
   headers: Readonly<Record<string, string>>;
@@ -135,7 +135,7 @@ export class AnswerCache {
       return true;
     }
     if (this.#waiting.length >= this.#limits.waitingReads) return false;
-    // Whoever leaves hands its turn over.
+    // A request that leaves gives its turn to the next one.
     await new Promise<void>((resolve) => this.#waiting.push(resolve));
     return true;
   }

@@ -65,7 +65,7 @@ Deno.test("AnswerCache keeps an answer under the version that was read, not the 
   assert.equal(seen.reads, 1);
 });
 
-Deno.test("AnswerCache reads anew what is too old", async () => {
+Deno.test("AnswerCache reads an answer again when it is too old", async () => {
   const { ask, seen, question } = cacheOf(() => Promise.resolve({ body: "it" }));
   Object.assign(question, { maxAgeMs: 1_000 });
   await ask("/a");

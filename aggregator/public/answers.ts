@@ -1,5 +1,5 @@
 /**
- * What answers have in common: how a request is refused, and how an answer is told from the one before (RFC 9110,
+ * What answers have in common: how a request is refused, and how an answer is distinguished from the one before (RFC 9110,
  * section 8.8.3).
  *
  * @module
@@ -62,7 +62,7 @@ export function unknownElection(c: Context) {
 type Validation = { target: string } & ({ success: true } | { success: false; error: z.core.$ZodError });
 
 /**
- * Refuses what does not fit its schema. An id that no election could have is an election that there is not; so with
+ * Refuses what does not fit its schema. An id that no election could have is answered like an election that does not exist; so with
  * what is below one.
  */
 export function refuseInvalid(result: Validation, c: Context) {

@@ -40,9 +40,9 @@ export type PublicAppOptions = Readonly<{
   metrics: Registry;
   /** Ends the streams; aborted when the process is about to stop. */
   signal: AbortSignal;
-  /** Told of errors that a stream got over. */
+  /** Called with errors after which a stream continues. */
   onError(error: unknown, request?: Request): void;
-  /** Shared with whoever else of the process needs names; one of its own when left out. */
+  /** Shared with the other parts of the process; its own when left out. */
   elections?: Elections;
   streamLimits?: Partial<typeof STREAM_LIMITS>;
   cacheLimits?: Partial<typeof CACHE_LIMITS>;

@@ -349,7 +349,7 @@ Deno.test("the aggregator's interface", async (t) => {
       });
     });
 
-    await t.step("elections, addresses and methods that there are not", async () => {
+    await t.step("elections, paths and methods that do not exist", async () => {
       await withApp(db, async (ask) => {
         for (const election of ["none", "No%20Such"]) {
           const paths = [

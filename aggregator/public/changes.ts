@@ -7,7 +7,7 @@
 import type { ElectionNames } from "../registry/election_names.ts";
 import type { Results, ResultsRow } from "../results/schemas.ts";
 
-/** Most entries of one feed, the newest first. */
+/** Maximum entries of one feed, the newest first. */
 const MAX_ENTRIES = 100;
 
 /** Something that changed. `minute`: when it was released. */

@@ -46,7 +46,7 @@ export type PublicSources = Readonly<{
   elections: Elections;
   revisions: Revisions;
   cache: AnswerCache;
-  /** How long an answer is good that changes with every counted vote, in milliseconds. */
+  /** Maximum age of an answer that changes with every counted vote, in milliseconds. */
   countMs: number;
   roll: RollCounts;
   /** Where each partition of an election's log ends; `undefined` when the log cannot be asked. */
@@ -70,7 +70,7 @@ function headersOf(format: Format, name: string): Record<string, string> {
   return format === "json" ? FIGURES : { ...FIGURES, ...csvHeaders(name) };
 }
 
-/** An answer that names a part of an election that there is not, as a problem. */
+/** The problem for a request that names a part of an election that does not exist. */
 function noSuchPart({ field, detail }: Readonly<{ field: string; detail: string }>): Found {
   return { fault: problem("invalid-request", detail, { errors: [{ path: field, message: detail }] }) };
 }

@@ -32,7 +32,7 @@ export function diskFault(
   return undefined;
 }
 
-/** What whoever is not root may still write. A directory that is not there yet has room. */
+/** Bytes that a user other than root may still write. A directory that does not exist yet has room. */
 function freeBytesOf(directory: string): number {
   try {
     const { bavail, bsize } = statfsSync(directory);
@@ -43,10 +43,10 @@ function freeBytesOf(directory: string): number {
 }
 
 /**
- * Sums up.
+ * The readiness of a process.
  *
  * @param fault What keeps all elections from being counted, if anything does.
- * @param elections Each of the registry's, with what is wrong with it, if anything is.
+ * @param elections The registry's elections, each with its fault, if it has one.
  */
 export function readiness(
   fault: string | undefined,

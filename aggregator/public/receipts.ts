@@ -1,6 +1,6 @@
 /**
- * What became of the votes that receipts stand for. The answer is signed: a device forgets a vote only on the
- * aggregator's own word.
+ * What became of the votes that receipts name. The answer is signed, because a device forgets a vote only when the
+ * aggregator itself says so.
  *
  * @module
  */
@@ -109,7 +109,7 @@ function outcomeOf(found: FoundVote): Omit<Extract<Answer, { outcome: string }>,
  * For each receipt, in order, what was made of this vote's records, whichever gateway sent them. Only a record with the
  * device's proof carries its vote's id, so no gateway can bring a rejection about by altering the vote. That another
  * vote of this voter has counted is no answer before a record of this vote was read: the device would forget a vote
- * that burnt with a gateway's spool, and the reconciliation would never say what became of it.
+ * that was lost with a gateway's spool, and the reconciliation would never say what became of it.
  */
 async function votesOf(query: Query, receipts: readonly Receipt[]): Promise<FoundVote[]> {
   const asked = receipts.map(({ election, voteId, voterKey }) => ({

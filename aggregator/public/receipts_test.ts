@@ -40,7 +40,7 @@ Deno.test("checkReceipts() answers each receipt with the best of its copies, in 
     ) as Receipt[] & { [n: number]: Receipt };
     const forged: Receipt = { ...receiptOf("a"), voterKey: testVoterKey("b") };
     const unknown: Receipt = { ...receiptOf("a"), gateway: "g-9.1" };
-    // Rejected through one gateway, held through the other, and counted through a third: the best is told.
+    // Rejected through one gateway, held through the other, and counted through a third: the answer is the best of them.
     await writeParticipation(db.query, counted!.voterKey, counted!.voteId);
     await writeRejection(db.query, 0, 9, "foreign_station", { voteId: counted!.voteId, gateway: "g-2" });
     await writeHeld(db.query, 0, 10, "clock", { voteId: counted!.voteId });
@@ -58,7 +58,7 @@ Deno.test("checkReceipts() answers each receipt with the best of its copies, in 
     await writeHeld(db.query, 0, 6, "clock", { voteId: both!.voteId });
     await writeHeld(db.query, 0, 7, "clock", { voteId: both!.voteId, gateway: "g-2" });
     await writeRejection(db.query, 0, 8, "by_decision", { voteId: decided!.voteId });
-    // The voter has voted, and of this vote no record was read: its gateway's spool may have burnt.
+    // The voter has voted, and no record of this vote was read: it may have been lost with its gateway's spool.
     await writeParticipation(db.query, unread!.voterKey, crypto.randomUUID());
     const receipts = [
       counted,

@@ -1,5 +1,5 @@
 /**
- * The newest revision of each election, asked of the database a few times a second at the most, whoever wants to know.
+ * The newest revision of each election. The database is asked at most a few times a second, however many clients ask.
  *
  * @module
  */
@@ -38,7 +38,7 @@ export class Revisions {
   /**
    * The newest manifest and release of an election; `undefined` when there is no such election.
    *
-   * @param atLeast A revision that the asker has seen: what is known is asked anew when it is older.
+   * @param atLeast A revision that the caller has seen: when the known one is older, the database is asked again.
    */
   async of(election: string, atLeast = 0): Promise<ResultsTag | undefined> {
     const { revisionMs, behindMs } = this.#limits;

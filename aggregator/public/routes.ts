@@ -210,7 +210,7 @@ export const streamRoute = createRoute({
   summary: "Releases, turnout and ticks as they come: server-sent events",
   description:
     "Begins after the revision in `Last-Event-ID`, else in `after`, else now. Events: `release` (its id is the " +
-    "revision; see Release), `turnout` (Progress), `tick` (Tick), and `reset`: what was sent before is void, get the results anew.",
+    "revision; see Release), `turnout` (Progress), `tick` (Tick), and `reset`: discard what was sent before, and get the results again.",
   request: { params: election, query: queries.stream },
   responses: {
     200: plain(
@@ -224,7 +224,7 @@ export const streamRoute = createRoute({
 export const gatewaysRoute = createRoute({
   method: "get",
   path: "/v1/elections/{election}/gateways",
-  summary: "What gateways state that they took, held against what was read",
+  summary: "What gateways state that they took, compared with what was read",
   request: { params: election },
   responses: {
     200: json("By gateway and sender key", gatewaysSchema),
@@ -233,11 +233,11 @@ export const gatewaysRoute = createRoute({
   },
 });
 
-/** Described here and served by itself: what comes is read more strictly than hono reads JSON. */
+/** Only described here. Its handler reads the body itself, more strictly than Hono reads JSON. */
 export const receiptsRoute = createRoute({
   method: "post",
   path: "/v1/receipts/check",
-  summary: "What became of the votes that receipts stand for",
+  summary: "What became of the votes that receipts name",
   request: { body: { required: true, content: { "application/json": { schema: receiptsSchema } } } },
   responses: {
     200: json("The aggregator's signed answers", receiptAnswersSchema),
@@ -285,7 +285,7 @@ export const syncRoute = createRoute({
   method: "post",
   path: SYNC_PATH,
   summary:
-    "A gateway asks for its stations' keys and tells of its sender keys, signed; the answer is sealed to it",
+    "A gateway asks for its stations' keys and reports its sender keys, signed; the answer is sealed to it",
   description:
     "The signature's profile and the answer are those of docs/wire-format.md. Every answer has the aggregator's time in `pollwire-time`, in milliseconds since 1970.",
   request: {

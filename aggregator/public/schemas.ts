@@ -13,7 +13,7 @@ import { count, instant } from "../registry/schemas.ts";
 import { notShownSchema, RESULTS_BY, TURNOUT_BY } from "../results/schemas.ts";
 import { receiptsRequestSchema } from "./receipts.ts";
 
-/** Most rejections, and most stations, of one answer. */
+/** Maximum rejections, and maximum stations, of one answer. */
 const MAX_REJECTIONS = 1_000;
 const MAX_STATIONS = 10_000;
 
@@ -52,7 +52,7 @@ export type Tick = z.infer<typeof tickSchema>;
 export const readinessSchema = z.strictObject({
   election: z.string(),
   ready: z.boolean(),
-  /** Why it is not counted, or what else a person must see to. */
+  /** Why it is not counted, or what else a person must repair. */
   why: z.string().optional(),
 });
 

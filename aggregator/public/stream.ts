@@ -1,6 +1,6 @@
 /**
  * The live stream: server-sent events (WHATWG HTML, section 9.2) of an election's releases, turnout and the age of
- * both. One poller an election feeds all who listen; while nobody does, nothing is asked of the database.
+ * both. One poller an election feeds all clients; without clients it does not ask the database.
  *
  * @module
  */
@@ -28,7 +28,7 @@ export const STREAM_LIMITS = {
   clients: 1_000,
   /** Listeners of one address (IPv6: of one /64). */
   addressClients: 100,
-  /** What may wait for one listener; who falls further behind is sent away, and comes back where it was. */
+  /** Maximum bytes that wait for one client. A client that is further behind is disconnected, and continues where it was when it reconnects. */
   clientBytes: 1 << 20,
   /** Releases of one query. */
   pageReleases: 100,
@@ -62,7 +62,7 @@ type Client = {
   onLeave(): void;
 };
 
-/** Spells one event. */
+/** Formats one event. */
 function eventOf(event: string, data: unknown, id?: number): Uint8Array<ArrayBuffer> {
   return utf8(`event: ${event}\n${id === undefined ? "" : `id: ${id}\n`}data: ${JSON.stringify(data)}\n\n`);
 }
@@ -177,13 +177,13 @@ class Feed implements ReleaseSink {
         this.#clients.add(client);
         controller.enqueue(utf8("retry: 1000\n\n"));
       },
-      // Called whenever there is room: so who comes back from far behind reads page by page, at its own pace.
+      // Called whenever there is room, so a client that is far behind reads page by page, at its own pace.
       pull: () => client.live ? undefined : this.#catchUp(client),
       cancel: () => this.#leave(client),
     }, new ByteLengthQueuingStrategy({ highWaterMark: this.#limits.clientBytes }));
   }
 
-  /** Polls until nobody listens any more, or the process is about to stop. */
+  /** Polls until no client is left, or the process is about to stop. */
   async run(): Promise<void> {
     const signal = AbortSignal.any([this.#options.signal, this.#empty.signal]);
     await Promise.all([follow(this.#options.db.query, this, signal), this.#tickUntil(signal)]);
@@ -236,7 +236,7 @@ class Feed implements ReleaseSink {
     this.#notify(await readProgress(this.#options.db, this.election));
   }
 
-  /** What stood was withdrawn: whoever keeps more than sums of what was added gets the results anew. */
+  /** Something was withdrawn: a client that keeps more than sums of releases must get the results again. */
   #resetAll(): void {
     const event = eventOf("reset", {}, this.#revision);
     for (const client of this.#clients) if (client.live) this.#send(client, event);
@@ -293,7 +293,7 @@ class Feed implements ReleaseSink {
     );
   }
 
-  /** Sends what a listener has missed, as long as there is room; it is live when there is no more. */
+  /** Sends the releases that a client has missed, while there is room; after the last one the client is live. */
   async #catchUp(client: Client): Promise<void> {
     await this.#started.promise;
     try {
@@ -314,7 +314,7 @@ class Feed implements ReleaseSink {
     this.#sendProgress(client);
   }
 
-  /** A revision that was never given out: the database was made anew, and what the listener has is of another count. */
+  /** The client names a revision that does not exist: the database was replaced, so the client has results of another count. */
   async #resetIfVoid(client: Client, revision: number): Promise<void> {
     const newest = await newestRelease(this.#options.db.query, this.election);
     if (revision <= newest.revision) return; // The listener has only asked later than the poller.

@@ -135,7 +135,7 @@ Deno.test("Streams", async (t) => {
         await one.cancel();
         await two.cancel();
         await eventually("nobody listens", () => streams.clients === 0);
-        // Not stopped, and yet at an end: nobody listens, so nothing is asked.
+        // It was not stopped, but it has ended: without clients it asks nothing.
         let ended = false;
         streams.drained().then(() => ended = true);
         await eventually("the poller has ended", () => ended);

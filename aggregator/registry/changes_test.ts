@@ -38,7 +38,7 @@ async function changes(election: string): Promise<[revision: number, kind: strin
   return rows.map(({ revision, kind, positions }) => [revision, kind, positions]);
 }
 
-/** The newest revision, and those that counting is held to by partition. */
+/** The newest revision, and the one that counting must have, by partition. */
 async function revisions(election: string): Promise<[newest: number, counting: number[]]> {
   const [{ revision }] = await db.query<{ revision: number }>(
     "SELECT revision::int FROM registry.revisions WHERE election = $1",
@@ -63,7 +63,7 @@ Deno.test("createElection() makes revision 1, which applies from the log's begin
   assert.deepEqual(await revisions("begins"), [1, [1, 1, 1, 1]]);
 });
 
-Deno.test("changeHistory() applies from where counting stands, and from the log's end where that is known", async () => {
+Deno.test("changeHistory() applies from the counting positions, or from the log's ends where they are given", async () => {
   const election = await create("applies");
   await countUpTo(election, 5, 0, 7);
   assert.deepEqual(await change(election, "manifest"), { revision: 2, positions: [5, 0, 7] });

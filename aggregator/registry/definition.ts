@@ -7,7 +7,7 @@
 import type { ElectionDefinition } from "../../shared/election.ts";
 import type { Query } from "../database/database.ts";
 
-/** Rows that one statement writes, so that its parameter stays of some megabytes at the most. */
+/** Rows that one statement writes, so that its parameter has at most some megabytes. */
 const ROWS_A_STATEMENT = 10_000;
 /** Candidates that one statement writes: a photo alone may have 32 kB. */
 const CANDIDATES_A_STATEMENT = 100;

@@ -66,7 +66,7 @@ export async function readPhoto(
   return row?.photo ?? undefined;
 }
 
-/** A page of stations: of one region or of all, behind the station `after`, `limit` at the most. */
+/** A page of stations: of one region or of all, after the station `after`, at most `limit`. */
 export type StationsPart = Readonly<{ region?: string; after?: string; limit: number }>;
 
 /** Why there is no such page: `field` says which of its parts names nothing. */

@@ -1,5 +1,5 @@
 /**
- * The life of an election in the registry: created once, and published anew whenever its manifest changes. Every change
+ * The life of an election in the registry: created once, and published again whenever its manifest changes. Every change
  * goes through {@link changeHistory}, and what it writes carries the change's revision.
  *
  * @module
@@ -98,7 +98,7 @@ function devicesOf({ election, devices, stations }: ElectionDefinition): { id: s
   });
 }
 
-/** Reckons with the size of records; a vote that fits into none is the office's to mend. */
+/** Calculates with the size of records. A vote that fits into none becomes an {@link OfficeError}: the office must change the definition. */
 function sized<T>(reckon: () => T): T {
   try {
     return reckon();
@@ -218,7 +218,7 @@ export async function electionIds(query: Query): Promise<string[]> {
 }
 
 /**
- * An election's device keys that are good at a time, or will be.
+ * An election's device keys that are valid at a time, or later.
  *
  * @param stations Only those of devices at these stations; all when left out.
  */
@@ -245,7 +245,7 @@ export async function deviceKeys(
 }
 
 /**
- * Gives a device its next key. The old one stays good for `overlapS` seconds, for the votes that it signed.
+ * Gives a device its next key. The old one stays valid for `overlapS` seconds, for the votes that it signed.
  *
  * @returns the new version.
  */

@@ -104,7 +104,7 @@ Deno.test("createElection() registers the devices that the definition names, and
   ]);
 });
 
-Deno.test("createElection() takes ids that SQL has a meaning for", async () => {
+Deno.test("createElection() accepts ids that are SQL keywords", async () => {
   const stations = [{ id: "null", name: "Null", region: "north" }, {
     id: "true",
     name: "T",
@@ -257,7 +257,7 @@ Deno.test("publishManifest() refuses votes that are longer than voteBytes", asyn
 for (
   const [what, change, message] of [
     [
-      "a region that there is not",
+      "a region that does not exist",
       ({ stations: [first, ...others] }: Manifest) => ({
         stations: [{ ...first, region: "west" }, ...others],
       }),
@@ -269,7 +269,7 @@ for (
       "stations.4.id station s-3 has no gateway",
     ],
     [
-      "a party that there is not",
+      "a party that does not exist",
       () => ({ parties: [] }),
       "contests.0.candidates.0.party there is no party red",
     ],

@@ -1,5 +1,5 @@
 /**
- * Gateways' keys: versions that are good side by side, until one is revoked. The registry keeps them all.
+ * Gateways' keys. Several versions are valid at once, until one is revoked. The registry keeps them all.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { changeHistory, lockHistory } from "./changes.ts";
 import { OfficeError } from "./office_error.ts";
 
 /**
- * Gives a gateway its next key. The ones before stay good until {@link revokeGatewayKey}.
+ * Gives a gateway its next key. The earlier ones stay valid until {@link revokeGatewayKey}.
  *
  * @param logEnds See {@link changeHistory}.
  * @returns the new version.

@@ -2,7 +2,7 @@
  * Answers gateways that ask for their elections' manifest and keys, and takes in what they say about their sender keys:
  * to a request signed with the gateway's key, an answer sealed to that gateway and that request.
  *
- * Every answer has the aggregator's time, also a refusal: so a gateway whose clock is wrong can tell.
+ * Every answer has the aggregator's time, also a refusal: so a gateway can see that its clock is wrong.
  *
  * @module
  */
@@ -50,7 +50,7 @@ export type GatewaySyncOptions = Readonly<{
   keysOf: SyncKeysOf;
   /** Milliseconds since 1970. */
   now(): number;
-  /** Told of what a gateway said in vain: it may be a thief. */
+  /** Called when claims of a gateway were ignored: it may be a thief. */
   onIgnored?(name: Pick<KeyName, "election" | "id">, ignored: Ignored): void;
 }>;
 
@@ -162,7 +162,7 @@ function readSyncRequest(body: Uint8Array): SyncRequest | Problem {
   );
 }
 
-/** What the registry says of a gateway's key, and the newest change that gateways are told of. The one look-up of a poll. */
+/** What the registry says of a gateway's key, and the newest change that concerns gateways. The only query of a poll. */
 type Registered = Readonly<{ isRevoked: boolean; toldRevision: number }>;
 
 async function readRegistered(

@@ -201,7 +201,7 @@ Deno.test("gatewaySync() gives a new answer once a key was rotated or revoked, o
   assert.deepEqual(new Set(moved.devices.map(({ station }) => station)), new Set(["n-1"]));
 
   nowMs = NOON_MS + 600_000;
-  assert.deepEqual(keysOf(await news(), "n-1-a"), [[2, null]], "the old key has had its time");
+  assert.deepEqual(keysOf(await news(), "n-1-a"), [[2, null]], "the old key has expired");
 
   await rotateDeviceKey(db, election, "s-1-a", 600, new Date(nowMs));
   assert.equal(await ask(election, { have }), undefined, "a device of another's station is nothing new");

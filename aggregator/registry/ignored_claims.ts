@@ -1,5 +1,6 @@
 /**
- * Says what gateways told of their sender keys in vain: each time as a number, and now and then as a line of the log.
+ * Reports what was ignored of gateways' claims about their sender keys: as a metric each time, and as a line of the log at
+ * most once per LOG_EVERY_MS and gateway.
  *
  * @module
  */
@@ -12,7 +13,7 @@ const LOG_EVERY_MS = 60_000;
 /** Gateways that are named within that time, at most. */
 const MAX_NAMED = 100;
 
-/** Makes what is told of each sync of which something was ignored. */
+/** Makes the callback for syncs of which something was ignored. */
 export function noteIgnored(
   counter: Counter<"election" | "kind">,
   log: Pick<Logger, "warn">,

@@ -1,5 +1,6 @@
 /**
- * The elections' master keys: one file each, readable by its owner only, in a directory of the aggregator.
+ * The elections' master keys: one file each, readable by its owner only, in KEYS_DIRECTORY. Opened by the roles `count` and
+ * `office`, and by commands; processes of other roles use the files of role_key_files.ts.
  *
  * @module
  */

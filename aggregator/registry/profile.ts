@@ -1,5 +1,5 @@
 /**
- * What the election office knows of a voter beside what the count reports on.
+ * A voter's profile: what the election office knows of a voter, and the count does not use.
  *
  * @module
  */

@@ -6,7 +6,7 @@
  * KEYS_DIRECTORY/sync/<election>.json       gateways' and devices' keys, and the pseudonym key
  * ```
  *
- * `provision` writes both again whenever a gateway or a device gets a key. They hold keys that are derived as ever, so nothing
+ * `provision` writes both again whenever a gateway or a device gets a key. Their keys are derived as in a process with the master key, so nothing
  * that gateways and devices do depends on them.
  *
  * @module

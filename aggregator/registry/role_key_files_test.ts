@@ -22,7 +22,7 @@ async function electionWithKeys(election: string): Promise<void> {
 
 const modeOf = (path: string) => Deno.statSync(path).mode! & 0o777;
 
-Deno.test("writeRoleKeyFiles() gives receipts and sync every key version that they need, derived as ever", async () => {
+Deno.test("writeRoleKeyFiles() gives receipts and sync every key version that they need, derived as from the master key", async () => {
   await electionWithKeys("both");
   await withDirectory(async (directory) => {
     await writeRoleKeyFiles(db.query, "both", MASTER, directory);

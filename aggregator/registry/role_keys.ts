@@ -49,7 +49,7 @@ export type SyncKeys = Readonly<{
 /** @throws {OfficeError} when there are no keys of that election. */
 export type SyncKeysOf = (election: string) => SyncKeys;
 
-/** Receipt keys of an election whose master key is at hand. */
+/** Receipt keys of an election, derived from its master key. */
 export function receiptKeysFromMaster(master: Uint8Array, election: string): ReceiptKeys {
   const gateways = new RecentMap<Uint8Array>(MAX_RECEIPT_KEYS);
   return {
@@ -64,7 +64,7 @@ export function receiptKeysFromMaster(master: Uint8Array, election: string): Rec
   };
 }
 
-/** Sync keys of an election whose master key is at hand. Each gateway's is derived once. */
+/** Sync keys of an election, derived from its master key. Each gateway's key is derived once. */
 export function syncKeysFromMaster(master: Uint8Array, election: string): SyncKeys {
   const gateways = new RecentMap<Uint8Array>(MAX_SYNC_KEYS);
   return {

@@ -56,8 +56,8 @@ export function ageGroupOf(birthDate: string, day: string): string {
 }
 
 /**
- * Puts voters on an election's roll, in transactions of {@link ROLL_BATCH} at the most: what was written before a fault stays, and
- * a second import goes on from there. Of a voter who is given twice the first line counts.
+ * Puts voters on an election's roll, in transactions of at most {@link ROLL_BATCH}: what was written before a fault stays, and
+ * a second import continues from there. When a voter is given twice, the first line counts.
  *
  * Each transaction that puts anyone on the roll is one change of history. Its voters may vote from its positions on: records
  * that were read before are not judged again, and every later one is, whatever time it names.
@@ -142,8 +142,8 @@ export async function lockRoll(query: Query, election: string): Promise<void> {
 }
 
 /**
- * The day on which ages are reckoned: that of the first manifest's opening, whatever later ones say, so that a rebuild
- * comes to the same groups.
+ * The day on which ages are calculated: the opening in the first manifest, whatever later ones say, so that a rebuild
+ * finds the same age groups.
  */
 async function dayOfAges(query: Query, election: string): Promise<string> {
   const { opens_at } = await queryOne<{ opens_at: string }>(
@@ -253,7 +253,7 @@ async function insertRoll(
   );
 }
 
-/** Makes an election's roll anew from the registry's voters, inside the caller's transaction: see {@link lockRoll}. */
+/** Rebuilds an election's roll from the registry's voters, inside the caller's transaction: see {@link lockRoll}. */
 export async function rebuildRoll(query: Query, election: string, master: Uint8Array): Promise<number> {
   const pseudonym = pseudonymKey(master, election);
   const day = await dayOfAges(query, election);

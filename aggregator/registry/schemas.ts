@@ -26,7 +26,7 @@ const summaryShape = {
   closesAt: instant,
   acceptsUntil: instant,
   resultsBeforeClosing: z.boolean(),
-  releaseThreshold: count.describe("k: voters not published before that a release holds at the least"),
+  releaseThreshold: count.describe("k: minimum voters of a release who were not published before"),
   stations: count,
   contests: count,
   manifestVersion: count,

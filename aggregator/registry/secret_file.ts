@@ -9,7 +9,7 @@ import { utf8 } from "../../shared/bytes.ts";
 /** Writes a value as JSON in place of a file, and makes its directory. */
 export function writeSecret(path: string, value: unknown): void {
   Deno.mkdirSync(path.slice(0, path.lastIndexOf("/")), { recursive: true, mode: 0o700 });
-  // One that is left over from a crash would keep whatever mode it has.
+  // A file that a crash left over could be readable by others, and would stay so.
   if (existsSync(`${path}.new`)) Deno.removeSync(`${path}.new`);
   {
     using file = Deno.openSync(`${path}.new`, { createNew: true, write: true, mode: 0o600 });

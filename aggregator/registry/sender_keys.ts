@@ -56,7 +56,7 @@ export type Claimant = Readonly<{
 /** Takes in what gateways say about their sender keys. */
 export class SenderKeys {
   readonly #db: Database;
-  /** `election/key`, and `election/gateway/list` → until when it needs no look-up. */
+  /** `election/key`, and `election/gateway/list` → the time until which the database is not asked again. */
   readonly #known = new RecentMap<number>(MAX_KNOWN_KEYS);
 
   /** @param db Whose user may write counting.sender_keys. */
@@ -165,7 +165,7 @@ export class SenderKeys {
 /** What statements are checked with: the gateway's key, and where it is, the key that they are sealed to. */
 export type StatementKeys = Pick<SyncKeys, "gatewayKey" | "sealing">;
 
-/** Stores what statements state. Only who has the sender key can state: so it is this gateway's, whoever registered it. */
+/** Stores statements. Only the owner of a sender key can make one: so the key is this gateway's, even if another registered it. */
 async function storeStated(
   query: Query,
   { election, gateway }: Pick<Claimant, "election" | "gateway">,
@@ -265,7 +265,7 @@ async function registeredKeys(query: Query, election: string, keys: readonly str
   return new Set(rows.map(({ key }) => key));
 }
 
-/** How many records are stated of each key of which any are. */
+/** Sender key → stated number of records, for keys that have a statement. */
 async function statedRecords(
   query: Query,
   election: string,

@@ -160,7 +160,7 @@ Deno.test("take() takes a statement under an earlier version of the gateway's ke
   assert.equal((await registered("states-old")).get(sealer.senderKey.toHex())!.stated, 2);
 });
 
-Deno.test("take() gives a key to the gateway that states for it, whoever had registered it", async () => {
+Deno.test("take() gives a key to the gateway that states for it, even if another had registered it", async () => {
   const sealer = sealerOf("whose");
   const key = sealer.senderKey.toHex();
   await gatewayOf("whose", "g-2")({ senderKeys: [key] });

@@ -17,10 +17,10 @@ const MAX_ELECTIONS = 16;
 /** Gateways whose answer's revision is kept: five elections of the largest size for certain. */
 const MAX_GATEWAYS = 20_000;
 
-/** What gateways are told of an election, as of a change of its history. */
+/** What gateways get of an election, as of a change of its history. */
 export type ToldElection = Readonly<{
   election: string;
-  /** The newest change that gateways are told of. */
+  /** The newest change that concerns gateways. */
   toldRevision: number;
   signed: SignedManifest;
   acceptsUntilMs: number;
@@ -28,7 +28,7 @@ export type ToldElection = Readonly<{
   stations: ReadonlyMap<string, readonly string[]>;
 }>;
 
-/** A gateway's answer: of what it was made, until when it is good, and what tells it from others. */
+/** A gateway's answer: what it was made from, until when it is valid, and its hash. */
 type Known = Readonly<{ toldRevision: number; untilMs: number; revision: string }>;
 
 /** Makes gateways' answers. */
@@ -43,9 +43,9 @@ export class SyncAnswers {
   }
 
   /**
-   * What gateways are told of an election.
+   * What gateways get of an election.
    *
-   * @param toldRevision The newest change that gateways are told of, as the caller has just read it.
+   * @param toldRevision The newest change that concerns gateways, as the caller has just read it.
    */
   async election(query: Query, election: string, toldRevision: number): Promise<ToldElection> {
     const known = this.#elections.get(election);

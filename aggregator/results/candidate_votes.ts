@@ -53,7 +53,7 @@ export function votesFromIndex(
       const { sum, max } = onlySum(await Promise.race([asked, late]));
       return { votes: sum, revision: max, from: "index" };
     } catch (error) {
-      // Should it fail after all, nobody waits for it any more.
+      // If it fails later, nobody waits for it.
       asked.catch(() => {});
       onError(error);
       return await results(candidate);

@@ -8,7 +8,7 @@ import { MARK } from "../../shared/marks.ts";
 /** A mark as a release keeps it. */
 export type MarkLine = Readonly<{ contest: string; candidate: string; votes: number; added?: number }>;
 
-/** Of one contest. `undervotes` are choices, the others ballots. */
+/** Totals of one contest. `undervotes` are choices, the others ballots. */
 export type ContestTotals = Readonly<
   { contest: string; ballots: number; undervotes: number; blanks: number }
 >;

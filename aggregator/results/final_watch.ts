@@ -1,6 +1,6 @@
 /**
  * Finds out when the final release may be made: the acceptance window is over, the gate has said yes, and the log was read
- * to where it ended then. It asks in a loop of its own, so a log that is away holds up no other publishing.
+ * to where it ended then. It asks in a loop of its own, so that publishing does not wait for a log that is away.
  *
  * @module
  */

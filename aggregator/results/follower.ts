@@ -1,7 +1,7 @@
 /**
  * The only follower of releases: it looks for elections with releases that a sink does not have, and hands the sink
- * their pages in order. Sinks are the topics, the index and the event streams. Each has its own position, so a sink that is
- * slow or away holds up no other.
+ * their pages in order. Sinks are the topics, the index and the event streams. Each has its own position, so no sink waits for
+ * one that is slow or away.
  *
  * @module
  */
@@ -9,14 +9,14 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Query } from "../database/database.ts";
 import { type News, type Positions, readNews, readReleases, type ReleaseRow } from "./releases.ts";
 
-/** How often a sink is brought up. */
+/** How often a sink gets new releases. */
 export type FollowerPace = Readonly<{
   /** Between two looks for releases, in milliseconds. */
   pollMs: number;
   /** After an error, in milliseconds; doubles with every further one, up to `longestRetryMs`. */
   retryMs: number;
   longestRetryMs: number;
-  /** A wait is at least so many times as long as the look before it took, up to `longestRestMs`. */
+  /** Minimum wait, as a multiple of the time that the look before it took; at most `longestRestMs`. */
   restShare?: number;
   longestRestMs?: number;
 }>;
@@ -34,10 +34,10 @@ export interface ReleaseSink {
   readonly pace: FollowerPace;
   /** The one election that it takes; all when left out. */
   readonly election?: string;
-  /** Most releases of a page. */
+  /** Maximum releases of a page. */
   readonly pageReleases: number;
 
-  /** Gets ready, and tells up to where it has releases; `undefined` when it takes none now. */
+  /** Gets ready. Returns the revisions up to which it has releases; `undefined` when it takes none now. */
   positions(): Positions | undefined | Promise<Positions | undefined>;
 
   /**
@@ -56,11 +56,11 @@ export interface ReleaseSink {
    */
   pass?(look: () => Promise<boolean>): Promise<boolean>;
 
-  /** Told of what failed; it is tried again. */
+  /** Called with an error that is retried. */
   onError(error: unknown): void;
 }
 
-/** Brings a sink up once: a page of each election that has news, and what the sink does besides. Returns whether there is more. */
+/** Brings a sink up to date once: a page of each election that has news, and what the sink does besides. Returns whether there is more. */
 export async function bringUp(query: Query, sink: ReleaseSink): Promise<boolean> {
   const positions = await sink.positions();
   if (positions === undefined) return false;

@@ -55,7 +55,7 @@ Deno.test("bringUp() hands a sink pages in order, from where it is, and nothing 
   });
 });
 
-Deno.test("follow() holds up no sink for another that is slow or fails, and brings that one up later", async () => {
+Deno.test("follow() keeps no sink waiting for one that is slow or fails, and brings that one up to date later", async () => {
   await withElection(async (db) => {
     const [quick, slow, failing] = [new Sink(), new Sink(), new Sink()];
     const hold = Promise.withResolvers<void>();

@@ -31,7 +31,7 @@ const PUBLISH_LOCK = 7_026_412;
 /** When to release, for one election. */
 export type ReleasePolicy = Readonly<{
   election: string;
-  /** k: what is published holds at least so many voters that were not published before. */
+  /** k: the minimum number of voters in a release who were not published before. */
   threshold: number;
   /** Whether anything may be shown before the final release. */
   beforeFinal: boolean;
@@ -163,7 +163,7 @@ class Publishing {
     return [...new Set(rows.map(({ station }) => station))];
   }
 
-  /** The stations where anybody has voted, or of which anything was published. */
+  /** The stations with counted or published votes. */
   async voted(): Promise<string[]> {
     const rows = await this.query<{ station: string }>(
       `SELECT DISTINCT station FROM counting.tallies WHERE election = $1 AND voters > 0
@@ -173,7 +173,7 @@ class Publishing {
     return rows.map(({ station }) => station);
   }
 
-  /** The contests of which anything was counted or shown, {@link ALL_VOTERS} among them. */
+  /** The contests with counted or shown ballots, with {@link ALL_VOTERS}. */
   async contests(): Promise<string[]> {
     const rows = await this.query<{ contest: string }>(
       `SELECT '${ALL_VOTERS}' AS contest
@@ -262,7 +262,7 @@ async function publishInterim(publishing: Publishing): Promise<number> {
   return await release(query, election, units.values(), "interim", now);
 }
 
-/** Divides the cells of each contest into units, for good, and shows all that was counted; a few contests at a time. */
+/** Divides the cells of each contest into its final units, and shows all that was counted; a few contests at a time. */
 async function publishFinal(publishing: Publishing): Promise<number> {
   const { query, policy: { election }, threshold } = publishing;
   await publishing.changed();

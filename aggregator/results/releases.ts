@@ -106,7 +106,7 @@ export type News = Readonly<{ election: string; newest: number }>;
 
 /**
  * The elections of the registry whose newest release is not that of their position: newer, or older where the database
- * was made anew.
+ * was replaced.
  *
  * @param only This election alone; all when left out.
  */

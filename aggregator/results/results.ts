@@ -28,7 +28,7 @@ import type { ElectionNames, Elections } from "../registry/election_names.ts";
 export type Asked = Part & Readonly<{ at?: string }>;
 
 /**
- * A part as the queries take it. `stations` is PostgreSQL's spelling of an array; `region` is set when all units that lie
+ * A part as the queries take it. `stations` is a PostgreSQL array literal; `region` is set when all units that lie
  * in it are meant, those of several stations too.
  */
 type Narrowed = Readonly<{
@@ -120,7 +120,7 @@ export function isFault(results: Results | ResultsFault): results is ResultsFaul
   return "fault" in results;
 }
 
-/** Spells a part for the queries, or says which of its ids names nothing. */
+/** Makes a part's parameters for the queries, or names the id that does not exist. */
 function narrow(
   names: ElectionNames,
   { contest, region, station }: Part,

@@ -8,7 +8,7 @@ import type { ElectionNames } from "../registry/election_names.ts";
 import { type ContestTotals, type MarkLine, totalsOf, withoutAdded } from "./contest_totals.ts";
 import type { Results, ResultsRow } from "./schemas.ts";
 
-/** Most rows, and most releases, of one answer by station; a larger election is asked for in parts. */
+/** Maximum rows, and maximum releases, of one answer by station; a larger election is asked for in parts. */
 export const MAX_STATION_ROWS = 200_000;
 export const MAX_STATION_RELEASES = 20_000;
 

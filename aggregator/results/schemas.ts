@@ -7,11 +7,11 @@ import { z } from "@hono/zod-openapi";
 import { VOTING_MODES } from "../../shared/vote.ts";
 import { count, id, instant, minute } from "../registry/schemas.ts";
 
-/** By what results can be asked for. */
+/** Groupings of results. */
 export const RESULTS_BY = ["candidate", "party", "region", "station", "time"] as const;
 export type ResultsBy = (typeof RESULTS_BY)[number];
 
-/** By what turnout can be asked for. */
+/** Groupings of turnout. */
 export const TURNOUT_BY = ["total", "region", "station", "age", "gender", "minute"] as const;
 export type TurnoutBy = (typeof TURNOUT_BY)[number];
 
@@ -139,7 +139,7 @@ export const releaseSchema = z.strictObject({
   region: id.nullable(),
   members: z.strictObject(membersShape).nullable(),
   kind: z.enum(["interim", "final", "late", "moved", "withdrawn", "restored"]).describe(
-    "moved: shown as part of another unit from now on; withdrawn: a rebuild did not bear it out; restored: a later one did",
+    "moved: shown as part of another unit from now on; withdrawn: a rebuild did not confirm it; restored: a later one did",
   ),
   releasedAt: instant,
   voters: count.describe("Of this unit so far"),

@@ -7,7 +7,7 @@
 import { arrayLiteral, isoTime, type Query } from "../database/database.ts";
 import type { ViewPage, ViewRow } from "./views.ts";
 
-/** A rejection as the topic shows it. No vote id and no voter key: who may know of them asks the aggregator. */
+/** A rejection as the topic shows it. It has no vote id and no voter key. */
 export type Rejection = Readonly<{
   key: string;
   /** Rises in a partition, in the order in which records were found not to count. */

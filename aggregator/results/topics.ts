@@ -23,7 +23,7 @@ import {
 import type { View, ViewRow, Views } from "./views.ts";
 
 const PACE: FollowerPace = { pollMs: 1_000, retryMs: 1_000, longestRetryMs: 1_000 };
-/** How long a process that says nothing keeps others from writing, in milliseconds: longer than one write may take. */
+/** How long a lease keeps other processes from writing, in milliseconds: longer than one write may take. */
 const LEASE_MS = 20_000;
 /** Rows of one write. */
 const WRITE_ROWS = 2_000;
@@ -35,9 +35,9 @@ const VIEWS: readonly View[] = ["tallies", "turnout", "rejections"];
 
 type Row = Readonly<{ key: string } & Record<string, string | number>>;
 
-/** What is on the views, as far as this process knows; it is good for as long as nobody else writes. */
+/** What is on the views, as far as this process knows. Valid until somebody else writes to them. */
 type Account = {
-  /** The newest rebuild in the audit trail: one makes every row questionable. */
+  /** The newest rebuild in the audit trail. After a newer one every row is compared with the database again. */
   rebuild: number;
   ends: Record<View, number>;
   tallies: Map<string, string>;
@@ -58,7 +58,7 @@ export type ViewsOptions = Readonly<{
   onFault(what: string, error: unknown): void;
 }>;
 
-/** Keeps views up until the signal aborts. What fails is tried again: a view that is behind holds up nothing. */
+/** Updates the views until the signal aborts. Failures are retried; nothing waits for a view. */
 export async function runViews({ views, databases, signal, onFault }: ViewsOptions): Promise<void> {
   const writer = new ViewWriter(views, databases, (error) => {
     if (!signal.aborted) onFault("views were not written", error);
@@ -118,7 +118,7 @@ export class ViewWriter implements ReleaseSink {
     return this.#account.tallied;
   }
 
-  /** Sums up again an election of which something was released or withdrawn. */
+  /** Sums an election again after a release or withdrawal. */
   async take({ election, newest }: News): Promise<boolean> {
     const account = this.#account!;
     await this.#replace(account, "tallies", `${election}/`, await this.#query(TALLIES, [election]));
@@ -146,7 +146,7 @@ export class ViewWriter implements ReleaseSink {
     return this.#databases.reading.query;
   }
 
-  /** The account, if nobody else has written since, and nothing was made anew. */
+  /** The account; `undefined` when somebody else has written since, or after a rebuild. */
   async #goodAccount(): Promise<Account | undefined> {
     const account = this.#account;
     if (account?.rebuild !== await newestRebuild(this.#query)) return undefined;
@@ -183,7 +183,7 @@ export class ViewWriter implements ReleaseSink {
     return account;
   }
 
-  /** Writes those rows that are not there, and takes off what is there besides, of the keys that begin so. */
+  /** Makes the rows whose keys begin so equal to these: writes missing or changed rows, and deletes the others. */
   async #replace(
     account: Account,
     view: "tallies" | "turnout",

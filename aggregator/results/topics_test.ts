@@ -285,7 +285,7 @@ Deno.test("ViewWriter remembers only so much of the topic of rejections, and put
   });
 });
 
-Deno.test("ViewWriter leaves the views to one process, until that lets go of them or is silent too long", async () => {
+Deno.test("ViewWriter leaves the views to one process, until that releases them or is silent too long", async () => {
   await withDatabase(async (db) => {
     const views = new MemoryViews();
     const [a, b] = [writerOf(db, views), writerOf(db, views)];
@@ -365,7 +365,7 @@ Deno.test("ViewWriter puts right what a process wrote that had slept past its tu
   });
 });
 
-Deno.test("runViews() goes on after faults, each reported, and lets go of the views in the end", async () => {
+Deno.test("runViews() continues after faults, reports each, and releases the views at the end", async () => {
   await withDatabase(async (db) => {
     const views = new MemoryViews();
     const stop = new AbortController();

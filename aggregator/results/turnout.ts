@@ -13,7 +13,7 @@ import { totalVoters } from "../counting/reconciliation.ts";
 import type { ElectionNames, Elections } from "../registry/election_names.ts";
 import { isFinal } from "./results.ts";
 
-/** How long a count of the roll is good for, in milliseconds: it reads every entry, and changes seldom. */
+/** How long a count of the roll is kept, in milliseconds: counting reads every entry, and the roll rarely changes. */
 const ROLL_COUNT_MS = 30_000;
 
 type Share = TurnoutRow<"total">;

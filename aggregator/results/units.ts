@@ -19,11 +19,11 @@ export type Cell = Readonly<{
   /** `null` for a station that the newest manifest does not have. */
   region: string | null;
   counted: number;
-  /** Held by what stands published now, in whatever unit. */
+  /** Voters in what is published now, in any unit. */
   shown: number;
-  /** How many different voters were in what was ever published of the cell, at the most; at least `shown`. */
+  /** Upper bound of the different voters in everything that was ever published of the cell, withdrawn or not; at least `shown`. */
   known: number;
-  /** At the last snapshot, 0 when there is none. */
+  /** Voters counted at the last snapshot; 0 when there is none. */
   snapshot: number;
 }>;
 
@@ -57,8 +57,8 @@ export function readUnit({ id, region, station, mode, members }: UnitRow): Unit 
 export type Batch = Readonly<{ unit: Unit; cells: readonly Cell[] }>;
 
 /**
- * How many voters a cell has, at the least, of whom nothing was ever published. Below 0 when a rebuild found fewer voters:
- * then the others of its group must make up for it.
+ * Minimum number of a cell's voters of whom nothing was ever published. Below 0 when a rebuild found fewer voters:
+ * then the other cells of its group must make up for it.
  */
 function fresh({ counted, known }: Cell): number {
   return counted - known;

@@ -1,5 +1,5 @@
 /**
- * The port of the views: what is released, beside the log, for whoever follows a cluster's topics. A view is never
+ * The port of the views: what is released, beside the log, for programs that follow a cluster's topics. A view is never
  * the truth, and is made again from the database when it is lost. The embedded log has none.
  *
  * @module
@@ -8,7 +8,7 @@
 /** Which there are. `tallies` and `turnout` keep the newest row of each key; so does `rejections`, of one each. */
 export type View = "tallies" | "turnout" | "rejections";
 
-/** A row: what it is of, always spelled in the same way, and what is said of it; `null` takes it off the view. */
+/** A row. `key` has always the same form for the same subject; a `value` of `null` deletes the row. */
 export type ViewRow = Readonly<
   { key: string; value: Readonly<Record<string, string | number>> | null }
 >;
@@ -20,7 +20,7 @@ export type ViewPage = Readonly<
 
 /** Where views are written to. */
 export interface Views {
-  /** Where a view ends: it rises by one with every row that is written, whoever writes it. */
+  /** Where a view ends: it rises by one with every row that anybody writes. */
   end(view: View): Promise<number>;
 
   /** Reads a view up to its end, in one page at least. A key may come more than once: its last row stands. */

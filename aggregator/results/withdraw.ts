@@ -1,9 +1,9 @@
 /**
- * Withdraws what a rebuild does not bear out: what tells of more voters or votes than there are, or of other votes of as
- * many voters. A withdrawal is a release: the unit shows nothing, and what it had added is taken off again.
+ * Withdraws units that a rebuild does not confirm: that show more voters or votes than there are, or as many voters and other
+ * votes. A withdrawal is a release: it subtracts what the unit had added, and the unit shows nothing.
  *
- * What was published is known for good. So a unit that was withdrawn is shown again when the counts have at least k
- * voters more than ever were known (units.ts), or as it was, when a later rebuild bears it out after all.
+ * What was published stays known. So a withdrawn unit is shown again when the counts have at least k more voters than were
+ * ever known (units.ts), or as it was, when a later rebuild confirms it.
  *
  * @module
  */
@@ -83,7 +83,7 @@ async function withdrawCells(query: Query, election: string, now: Date): Promise
   return rows.length;
 }
 
-/** Cells of contests whose parts (of one state) the counts do not bear out. */
+/** Cells of contests whose parts (of one state) the counts do not confirm. */
 const UNFOUNDED = (withdrawn: boolean) => `
   SELECT station, mode, contest FROM (
     SELECT p.station, p.mode, p.contest, p.candidate, sum(p.votes) AS votes
@@ -122,7 +122,7 @@ async function withdrawParts(query: Query, election: string): Promise<Set<string
   return new Set(rows.map(({ unit }) => unit));
 }
 
-/** Shows again what was withdrawn by an earlier rebuild and is borne out now, where nothing took its place. */
+/** Shows again what an earlier rebuild withdrew and the counts now confirm, where nothing took its place. */
 async function restoreParts(query: Query, election: string): Promise<Set<string>> {
   const rows = await query<{ unit: string }>(
     `WITH unfounded AS MATERIALIZED (${UNFOUNDED(true)}),
@@ -143,7 +143,7 @@ async function restoreParts(query: Query, election: string): Promise<Set<string>
   return new Set(rows.map(({ unit }) => unit));
 }
 
-/** Counts were made anew, so no snapshot of them is good any more; and what is not shown now may be pending. */
+/** Deletes the snapshots, which the rebuild has made invalid, and notes what is shown now: the rest may be pending. */
 async function noteShown(query: Query, election: string): Promise<void> {
   await query("DELETE FROM results.snapshots WHERE election = $1", [election]);
   await query(

@@ -18,7 +18,7 @@ const MAX_UNITS = 1_000;
 
 /**
  * Why a release was made. `interim`: before the final one. `late`: after it. `moved`: what the unit showed is shown as
- * part of another. `withdrawn`: a rebuild did not bear it out. `restored`: a later rebuild did.
+ * part of another. `withdrawn`: a rebuild did not confirm it. `restored`: a later rebuild did.
  */
 export type ReleaseKind = "interim" | "final" | "late" | "moved" | "withdrawn" | "restored";
 
@@ -92,7 +92,7 @@ export async function showCells(
   from: keyof typeof TARGETS,
 ): Promise<void> {
   await eachPage(taken, async (parameters) => {
-    // A withdrawn unit that had one of these cells cannot be restored any more: not as a whole.
+    // A withdrawn unit with one of these cells can no longer be restored as a whole.
     await query(
       `DELETE FROM results.parts p USING (
          SELECT DISTINCT w.unit, w.contest FROM ${TAKEN} JOIN results.parts w
@@ -131,7 +131,7 @@ export async function moveOut(query: Query, election: string, taken: readonly Ta
 
 async function noteShown(query: Query, election: string, parameters: string[]): Promise<void> {
   await query(
-    // Who was lost in a rebuild may come back, and is known: so more voters are known than are shown.
+    // Voters whom a rebuild lost may come back, and stay known: so `known` may be more than `shown`.
     `INSERT INTO results.cells AS c (election, station, mode, contest, shown, known)
      SELECT $1::text, t.station, t.mode, t.contest, s.shown, s.shown FROM ${TAKEN} CROSS JOIN LATERAL (
        SELECT coalesce(sum(votes), 0) AS shown FROM results.parts

@@ -1,6 +1,6 @@
 /**
  * The role `count`: counts and publishes every election of the registry, and takes in statements that processes without a master
- * key were given. It has the master keys, and it alone opens the vote log.
+ * key were given. It opens the master keys and the vote log; of the other roles only `office` does.
  *
  * @module
  */
@@ -36,7 +36,7 @@ const SCRAPE_MS = 2_000;
 export type CountOptions = Readonly<{
   config: AggregatorConfig;
   databases: Databases;
-  /** @param signal Gives the attempt up. */
+  /** @param signal Cancels the attempt. */
   openLog(election: string, partitions: number, signal: AbortSignal): Promise<VoteLog>;
   keyring: Keyring;
   metrics: AggregatorMetrics;
@@ -79,7 +79,7 @@ export class Counting {
     return this.#elections.get(election)?.runner?.log;
   }
 
-  /** How every election stands and its reconciliation, for the metrics. */
+  /** State and reconciliation of every election, for the metrics. */
   async states(): Promise<ElectionState[]> {
     const { databases: { reading }, watch } = this.#options;
     return await Promise.all(
@@ -92,7 +92,7 @@ export class Counting {
     await this.#publisher.run();
   }
 
-  /** Opens an election's log, again and again until that succeeds, and counts it until the signal aborts. */
+  /** Opens an election's log, retrying until that succeeds, and counts it until the signal aborts. */
   async run(election: string): Promise<void> {
     const { signal, log, onFault } = this.#options;
     const running: RunningElection = {};
@@ -176,7 +176,7 @@ export class Counting {
     });
   }
 
-  /** Works again and again until the signal aborts. While the database is away it waits, and says nothing. */
+  /** Repeats work until the signal aborts. While the database is away it waits, without a message. */
   async #every(election: string, ms: number, what: string, work: () => Promise<void>): Promise<void> {
     const { signal, watch, onFault } = this.#options;
     while (!signal.aborted) {

@@ -84,7 +84,7 @@ export class Office {
     if (known !== undefined) return known;
     const opened = Promise.resolve(openLog(election, partitions));
     this.#logs.set(election, opened);
-    // The next one who asks tries again.
+    // The next request tries again.
     opened.catch(() => this.#logs.delete(election));
     return opened;
   }
@@ -94,7 +94,7 @@ export class Office {
     let signedMs = -Infinity;
     while (!signal.aborted) {
       try {
-        await this.#tellTheTime();
+        await this.#noteTimes();
         if (performance.now() - signedMs >= SIGN_EVERY_MS) {
           await this.#signHeads();
           signedMs = performance.now();
@@ -114,7 +114,7 @@ export class Office {
     }
   }
 
-  async #tellTheTime(): Promise<void> {
+  async #noteTimes(): Promise<void> {
     const { db } = this.#options;
     for (const election of await electionIds(db.query)) {
       await actAs({ actor: "process:clock" }, () => noteClock(db, election, this.#keys.notes, new Date()));

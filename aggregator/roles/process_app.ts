@@ -19,7 +19,7 @@ export type ProcessAppOptions = Readonly<{
   metrics: Registry;
   /** Whether the process does its work, and each election's part of it, and if not, why. */
   ready(): Readiness;
-  /** Told of errors that were answered with `internal`, or with `not-ready` while the database is away. */
+  /** Called with errors that were answered with `internal`, or with `not-ready` while the database is away. */
   onError(error: unknown, request?: Request): void;
 }>;
 

@@ -29,7 +29,7 @@ const AGGREGATOR_ROLE = {
   },
 };
 
-/** Sees to the users. Again is harmless: passwords are set to what they are to be. */
+/** Creates the users and sets their passwords. Idempotent. */
 export async function setIndexUsers(
   as: Administrator,
   { kibanaPassword, logsPassword }: IndexUsers,

@@ -15,17 +15,17 @@ const CONTROLLER_PORT = 9093;
 
 /** What is made. */
 export type Setup = Readonly<{
-  /** Where to, absolute: `<directory>/<server>/{ca.crt,server.crt,server.key}`. */
+  /** Absolute; the files are `<directory>/<server>/{ca.crt,server.crt,server.key}`. */
   directory: string;
   /** How many brokers there are. */
   brokers: number;
-  /** As whom brokers come to each other. */
+  /** Password with which brokers connect to each other. */
   brokerPassword: string;
-  /** Other servers. */
+  /** Servers other than the brokers. */
   servers: readonly Server[];
 }>;
 
-/** A server, by the name that it is reached as, and the user that its image runs as. */
+/** A server: its host name, and the user id that its image runs as. */
 export type Server = Readonly<{ name: string; uid: number }>;
 
 /** The user of Kafka's image. */
@@ -41,7 +41,7 @@ export function parseServers(text: string): Server[] | undefined {
   });
 }
 
-/** Makes it, and gives each server's directory to its user. Again is harmless: what is good is kept. */
+/** Makes it, and gives each server's directory to its user. Idempotent: what is valid is kept. */
 export async function setUp(
   { directory, brokers, brokerPassword, servers }: Setup,
   chown: typeof Deno.chown = Deno.chown,

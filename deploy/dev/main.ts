@@ -69,10 +69,10 @@ Both start again when their source changes. Ctrl-C ends them.
   } finally {
     await Promise.all(children.map(end));
   }
-  if (!stop.signal.aborted) throw new Failure("Cannot go on: a process has ended; its message stands above");
+  if (!stop.signal.aborted) throw new Failure("Cannot continue: a process has ended; its message is above");
 }
 
-/** The definition and roll of a small country, open for a week from today on, as an election of that directory. */
+/** Makes an election in that directory: a small country, open for a week from today on. */
 async function makeElection(options: DevOptions): Promise<void> {
   const { data, port } = options;
   const country = `${data}/country`;

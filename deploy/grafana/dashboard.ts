@@ -17,7 +17,7 @@ type Panel = Readonly<{
   width: number;
   /** Queries with how each series is named. */
   of: readonly (readonly [expr: string, legend: string])[];
-  /** Of a `stat`: from this value on it is red. */
+  /** A `stat` is red from this value on. */
   redFrom?: number;
 }>;
 

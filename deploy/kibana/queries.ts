@@ -5,9 +5,9 @@
  */
 import { type Bucket, type LensPanel, type MapPanel, type Metric, type Panel, viewId } from "./panels.ts";
 
-/** How exactly places are told apart: zoom of the tiles that they are gathered in, about 5 m wide. */
+/** Zoom of the map tiles by which stations are grouped: a tile is about 5 m wide. */
 const PLACE_PRECISION = 23;
-/** Places of one answer. */
+/** Maximum places in one answer. */
 const MAX_PLACES = 10_000;
 
 /** A search: `POST /<index>/_search`. */

@@ -6,7 +6,7 @@
 import { X509Certificate } from "node:crypto";
 import { run } from "./run.ts";
 
-/** How long certificates are good, in days; they are made anew on the last one. */
+/** How long certificates are valid, in days. They are replaced on the last day. */
 const VALID_DAYS = 365;
 const RENEW_BEFORE_MS = 86_400_000;
 /** How long openssl may take, in milliseconds. */
@@ -20,7 +20,7 @@ export const LOOPBACK = ["DNS:localhost", "IP:127.0.0.1"];
 /** Files, absolute. */
 export type Certificate = Readonly<{ certFile: string; keyFile: string }>;
 
-/** Makes the authority unless it is there, good for a day more. */
+/** Makes the authority, unless there is one that is valid for another day. */
 export async function makeAuthority(directory: string): Promise<Certificate> {
   const made = { certFile: `${directory}/ca.crt`, keyFile: `${directory}/ca.key` };
   if (await isGood(made)) return made;

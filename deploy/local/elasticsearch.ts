@@ -55,7 +55,7 @@ export function elasticsearch(place: Place, ports: ElasticsearchPorts): Service 
 
 /**
  * Makes a node's home of the jars: `lib/`, the transport as a module, the banner as a plugin, the launcher's class.
- * Made anew each time it does not come from these jars and these sources, and moved into place when it is whole.
+ * Built again when the jars or the sources have changed, and moved into place when it is complete.
  */
 async function layOut(jars: string, home: string): Promise<void> {
   const [pom, launcher, banner] = await Promise.all(

@@ -65,7 +65,7 @@ export async function readMade(data: string): Promise<Made | undefined> {
   }
 }
 
-/** Writes it, for its owner's eyes. */
+/** Writes it, readable by its owner only. */
 export async function writeMade(data: string, made: Made): Promise<void> {
   await Deno.writeTextFile(`${data}/stack.json`, `${JSON.stringify(made, null, 2)}\n`, { mode: 0o600 });
 }

@@ -11,7 +11,7 @@ const MAVEN_MS = 900_000;
 
 /**
  * Copies the runtime jars of a pom into a directory, unless they are there: the directory keeps a copy of the pom
- * that filled it, and is filled anew when the pom has changed.
+ * that filled it, and is filled again when the pom has changed.
  *
  * @param pom A pom.xml of this repository.
  * @param directory Absolute; made when missing.

@@ -10,7 +10,7 @@ import { Failure } from "../../cli/command.ts";
 import { parseJson } from "../../shared/json.ts";
 import type { ProcessSpec } from "./service.ts";
 
-/** How often a process that is to end is looked at, in milliseconds. */
+/** How often a process that must end is checked, in milliseconds. */
 const POLL_EVERY_MS = 50;
 /** How long the kernel may take to end a process that was killed, in milliseconds. */
 const KILL_MS = 10_000;

@@ -21,9 +21,9 @@ export type ProcessSpec = Readonly<{
   program: string;
   args: readonly string[];
   environment?: Readonly<Record<string, string>>;
-  /** The user to run it as, when the stack is started by root; otherwise it runs as whoever starts the stack. */
+  /** The user to run it as, when the stack is started by root; otherwise as the user who starts the stack. */
   user?: string;
-  /** How it is asked to end in good order; SIGTERM when left out. */
+  /** The signal that makes it shut down cleanly; SIGTERM when left out. */
   stopSignal?: Deno.Signal;
 }>;
 
@@ -38,7 +38,7 @@ export type Service = Readonly<{
   /** How long it may take to end before it is killed, in milliseconds. */
   stopMs: number;
   /**
-   * Makes what it needs on disk: jars, configuration, a formatted directory. Again is harmless.
+   * Makes what it needs on disk: jars, configuration, a formatted directory. Idempotent.
    *
    * @throws {Failure} saying what is missing on this machine, and how to get it.
    */
@@ -51,7 +51,7 @@ export type Service = Readonly<{
    * @param said The beginning of what it has written to its log since it was started, up to 1 MiB.
    */
   unhealthy(said: () => Promise<string>): Promise<string | undefined>;
-  /** Done once it serves, each time it was started: users, roles. Again is harmless. */
+  /** Done once it serves, each time it was started: users, roles. Idempotent. */
   settle?(): Promise<void>;
   /** What the apps need to know to use it: `{ ELASTICSEARCH_URL: "http://127.0.0.1:19201" }`. */
   environment: Readonly<Record<string, string>>;

@@ -17,7 +17,7 @@ import type { Service } from "./service.ts";
 
 /** How often a service that starts is asked whether it serves, in milliseconds. */
 const ASK_EVERY_MS = 250;
-/** How much of a log is shown of a service that did not come up, in characters. */
+/** Characters that are shown of the log of a service that did not start. */
 const LOG_TAIL_CHARS = 3_000;
 /** How much of a log is read, from where a service began to write to it, in bytes. */
 const MAX_SAID_BYTES = 1024 * 1024;
@@ -80,7 +80,7 @@ export class Stack {
     for (const service of idle) this.#print(`${service.name} serves: ${portsOf(service)}`);
   }
 
-  /** Ends the services. Others' processes are never touched. Twice is harmless. */
+  /** Ends the services. Others' processes are never touched. Idempotent. */
   async down(): Promise<void> {
     await this.#stopAll(this.#services);
   }

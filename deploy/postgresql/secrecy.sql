@@ -2,7 +2,7 @@
 -- the first `deno task migrate`: psql -d pollwire -f secrecy.sql. Idempotent. It binds connections that are made later.
 \set ON_ERROR_STOP on
 
--- The log gets no statement of its own accord, never a parameter, and no DETAIL of an error, which quotes rows and keys.
+-- The server logs no statements, no parameters, and no DETAIL of errors, which quotes rows and keys.
 ALTER DATABASE :"DBNAME" SET log_statement = 'none';
 ALTER DATABASE :"DBNAME" SET log_min_duration_statement = -1;
 ALTER DATABASE :"DBNAME" SET log_min_duration_sample = -1;
@@ -13,8 +13,8 @@ ALTER DATABASE :"DBNAME" SET log_error_verbosity = 'terse';
 -- Its plans quote parameters, whatever the settings above say.
 ALTER DATABASE :"DBNAME" SET auto_explain.log_min_duration = -1;
 
--- Statistics count the rows of every table for everybody, so they tell each vote as it is counted, before any release.
--- And times of commits. Who monitors the server is a member of pg_monitor.
+-- Every user may read the statistics of every table, so they would show each vote as it is counted, before any release.
+-- The same holds for times of commits. Users who monitor the server are members of pg_monitor.
 SELECT format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', oid::regprocedure),
   format('GRANT EXECUTE ON FUNCTION %s TO pg_monitor', oid::regprocedure)
 FROM pg_proc

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Starts PostgreSQL of docker-compose.yml with TLS: the server wants to own its key, which is another's in the volume.
+# Starts PostgreSQL of docker-compose.yml with TLS: the server must own its key file, which belongs to another user in the volume.
 set -eu
 for file in server.crt server.key; do
   install -o postgres -g postgres -m 600 "/setup/$file" "/var/lib/postgresql/$file"

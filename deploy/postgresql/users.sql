@@ -11,7 +11,7 @@ SELECT format('CREATE ROLE %I LOGIN', name)
   WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) \gexec
 ALTER ROLE office PASSWORD :'office_password';
 ALTER ROLE aggregator PASSWORD :'aggregator_password';
--- Whatever a crowd does to these processes, connections are left for those that count.
+-- A crowd on these processes leaves connections for those that count.
 ALTER ROLE serve PASSWORD :'serve_password' CONNECTION LIMIT 30;
 ALTER ROLE sync PASSWORD :'sync_password' CONNECTION LIMIT 20;
 ALTER ROLE board PASSWORD :'board_password';
@@ -20,6 +20,6 @@ GRANT pollwire_registrar TO office;
 GRANT pollwire_counter TO aggregator;
 GRANT pollwire_server, pollwire_receipts TO serve;
 GRANT pollwire_sync TO sync;
--- The office's API does what the registrar and the counter do, each act with its actor and reason.
+-- The office's API needs the roles of the registrar and the counter.
 GRANT pollwire_office, pollwire_registrar, pollwire_counter TO board;
 GRANT pollwire_auditor TO audit;

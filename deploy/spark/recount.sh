@@ -18,7 +18,7 @@ done
   exit 2
 }
 
-# A directory that is there is whole: it is filled beside, then moved. Its name says what it was made of.
+# A directory that exists is complete: it is filled under another name, then moved. Its name has a hash of its contents' sources.
 of=$(cat "$here/requirements.txt" "$here/pom.xml" | sha256sum | cut -c1-12)
 made=$home/$of
 if [ ! -d "$made" ]; then

@@ -96,7 +96,7 @@ const message: fc.Arbitrary<BatchMessage> = fc.record({
   ),
 });
 
-Deno.test("batch() writes kafkajs's bytes, of any messages, behind what the buffer holds", async () => {
+Deno.test("batch() appends the same bytes to a buffer as kafkajs, for any messages", async () => {
   const buffer = new BatchBuffer();
   await fc.assert(fc.asyncProperty(
     fc.array(message, { minLength: 1, maxLength: 80 }),

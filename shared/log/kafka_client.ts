@@ -8,7 +8,7 @@ import { connect as connectTls } from "node:tls";
 import { getLogger } from "@logtape/logtape";
 import { type ISocketFactory, Kafka, type KafkaConfig, type LogEntry, logLevel } from "kafkajs";
 import type { KafkaAddress, SaslMechanism } from "./address.ts";
-import { mendKafkajs } from "./kafka_patches.ts";
+import { patchKafkajs } from "./kafka_patches.ts";
 import { LogUnavailable } from "./vote_log.ts";
 
 /** Timeout of connecting, in milliseconds. */
@@ -44,7 +44,7 @@ export class KafkaClient {
 
   /** @param clientId The name of this process in the broker's logs and quotas. */
   constructor(address: KafkaAddress, clientId: string) {
-    mendKafkajs();
+    patchKafkajs();
     this.#address = address;
     this.config = {
       clientId,
@@ -63,7 +63,7 @@ export class KafkaClient {
     this.kafka = new Kafka(this.config);
   }
 
-  /** Cuts all connections for good. Everything that waits for an answer is rejected. */
+  /** Closes all connections; none is opened again. Everything that waits for an answer is rejected. */
   destroy(): void {
     this.#destroyed = true;
     for (const socket of this.#sockets) socket.destroy(new Error("the connection was given up"));

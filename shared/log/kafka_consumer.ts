@@ -11,11 +11,11 @@ import { isAnswer } from "./kafka_client.ts";
 import { type ConsumeOptions, type LogConsumer, LogFault, type StoredRecord } from "./vote_log.ts";
 
 /**
- * How long a member may be silent before its partitions go to others, in milliseconds: the least that a broker takes
- * unless told otherwise. One that lost its broker comes back as another member, and waits so long for itself.
+ * How long a member may be silent before its partitions go to others, in milliseconds: the minimum of a broker's default
+ * settings. A member that lost its broker returns as another member, and waits this long for its former self.
  */
 const SESSION_MS = 6_000;
-/** How often a member says that it lives, also while a batch is being counted, in milliseconds. */
+/** How often a member sends a heartbeat, also while a batch is being counted, in milliseconds. */
 const HEARTBEAT_MS = 1_500;
 /** How long a change of the group waits for a member that is processing a batch, in milliseconds. */
 const REBALANCE_MS = 20_000;
@@ -246,7 +246,7 @@ export class Consumption {
     const now = await identity();
     if (now === this.#identity) return;
     throw new LogFault(
-      `Cannot go on with ${topic}: it was removed and made anew while it was read: it is ${now}, and was ${this.#identity}`,
+      `Cannot continue with ${topic}: it was removed and created again while it was read: it is ${now}, and was ${this.#identity}`,
     );
   }
 

@@ -103,7 +103,7 @@ class Reader {
     }
   }
 
-  /** Of an array or text: stored one higher, 0 for none at all. */
+  /** The length of an array or text: stored one higher, 0 for none. */
   length(): number {
     return Math.max(0, this.varint() - 1);
   }

@@ -9,21 +9,21 @@ import RequestQueue from "kafkajs/src/network/requestQueue/index.js";
 type RequestQueueType = { pending: unknown[]; throttledUntil: number; scheduleCheckPendingRequests(): void };
 type RunnerType = { running: boolean; fetch(nodeId: number): Promise<unknown[]> };
 
-let isMended = false;
+let isPatched = false;
 
-/** Mends it for this process. Again does nothing. */
-export function mendKafkajs(): void {
-  if (isMended) return;
-  isMended = true;
-  mendRequestQueue(RequestQueue.prototype);
-  mendRunner(Runner.prototype);
+/** Patches kafkajs for this process. Idempotent. */
+export function patchKafkajs(): void {
+  if (isPatched) return;
+  isPatched = true;
+  patchRequestQueue(RequestQueue.prototype);
+  patchRunner(Runner.prototype);
 }
 
 /**
  * After a connection's first answer, kafkajs checks for waiting requests every millisecond, forever, by a timer in the
  * past, about which the runtime warns (tulios/kafkajs#1704, #1751). Patched to check only while requests wait.
  */
-function mendRequestQueue(queue: RequestQueueType): void {
+function patchRequestQueue(queue: RequestQueueType): void {
   const { scheduleCheckPendingRequests } = queue;
   queue.scheduleCheckPendingRequests = function () {
     if (this.pending.length > 0 || this.throttledUntil > Date.now()) scheduleCheckPendingRequests.call(this);
@@ -35,7 +35,7 @@ function mendRequestQueue(queue: RequestQueueType): void {
  * ones loop forever: a consumer that is not running fetches nothing and never waits, so the process does nothing else.
  * Patched to end them.
  */
-function mendRunner(runner: RunnerType): void {
+function patchRunner(runner: RunnerType): void {
   const { fetch } = runner;
   runner.fetch = function (nodeId) {
     if (!this.running) return Promise.reject(new Error("the consumer has been stopped"));

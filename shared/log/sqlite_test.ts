@@ -117,7 +117,7 @@ Deno.test("append() rejects when the log is closed", async () => {
   });
 });
 
-Deno.test("end() refuses a partition that there is not", async () => {
+Deno.test("end() refuses a partition that does not exist", async () => {
   await withLog(async (log) => {
     await assert.rejects(log.end(3), LogFault);
   });

@@ -81,8 +81,8 @@ const KINDS = {
   "too-large": ballot("longer than any vote may be", "body-too-large"),
   "out-of-hours": ballot("cast before the election opened", "cast-out-of-hours"),
   "other-device": ballot("by a device of another station", "wrong-station"),
-  "unknown-contest": ballot("for a contest that there is not", "unknown-contest"),
-  "unknown-candidate": ballot("for a candidate that there is not", "unknown-candidate"),
+  "unknown-contest": ballot("for a contest that does not exist", "unknown-contest"),
+  "unknown-candidate": ballot("for a candidate that does not exist", "unknown-candidate"),
   "repeated-candidate": ballot("the same candidate twice", "repeated-candidate"),
   "overvote": ballot("more candidates than the contest allows", "overvote"),
 
@@ -93,7 +93,7 @@ const KINDS = {
   "stale": request("signed ten minutes ago", "signature-stale"),
   "early": request("signed ten minutes ahead", "signature-early"),
   "altered": request("other bytes than were signed", "digest-mismatch"),
-  "unknown-device": request("by a device that there is not", "unknown-key"),
+  "unknown-device": request("by a device that does not exist", "unknown-key"),
   "revoked-device": request("by a device whose key was revoked", "revoked-key"),
   "other-id": request("Idempotency-Key is not the vote's id", "vote-id-mismatch"),
   "empty": request("without a body", "body-empty"),
@@ -101,7 +101,7 @@ const KINDS = {
   "query": request("with a query string", "query-not-allowed"),
   "wrong-type": request("of another content type", "unsupported-media-type"),
   "wrong-method": request("PUT in place of POST", "method-not-allowed"),
-  "wrong-path": request("to an address that there is not", "not-found"),
+  "wrong-path": request("to an address that does not exist", "not-found"),
   "too-many-lines": request("a batch of more lines than it may have", "too-many-lines"),
 } as const satisfies Record<string, Kind>;
 

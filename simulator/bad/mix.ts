@@ -43,7 +43,7 @@ function parseShare(text: string): number {
   return share;
 }
 
-/** What an election and a run can show of bad votes. */
+/** What decides which bad votes can be made in a run. */
 export type Environment = Readonly<{
   definition: Pick<ElectionDefinition, "contests" | "stations">;
   /** Whether there is a device whose key was revoked. */

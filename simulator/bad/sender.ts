@@ -1,5 +1,5 @@
 /**
- * Sends wrong requests to a station's gateways, again and again until one has answered: a gateway that is down or busy
+ * Sends wrong requests to a station's gateways, and retries until one has answered: a gateway that is down or busy
  * has not refused anything.
  *
  * @module
@@ -28,7 +28,7 @@ export type SenderWorld = Readonly<{
  * Sends a wrong request.
  *
  * @param origins The gateways to ask, in turn.
- * @param make Makes it anew each time, for signatures age.
+ * @param make Called each time, because a signature expires.
  */
 export async function sendBad(
   origins: readonly string[],

@@ -23,7 +23,7 @@ import type { Voter } from "../voting/roll.ts";
 /** A voter's decision. */
 export type Ballot = Readonly<{ mode: VotingMode; selections: readonly Selection[] }>;
 
-/** Of a voter, what a decision follows from. */
+/** What a voter's decision depends on. */
 export type Chooser = Pick<Voter, "id" | "birthDate" | "gender">;
 
 /** What a voter decides at a station, at the first attempt (0) or at a later one. */

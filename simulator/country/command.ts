@@ -19,8 +19,8 @@ type CountryOptions =
 const DAY_MS = 86_400_000;
 /** Without a day, an election is open from this day's first moment, for so many days. */
 const OPEN_DAYS = 7;
-/** Voters after which progress is told. */
-const TOLD_EVERY = 1_000;
+/** Voters after which progress is reported. */
+const REPORT_EVERY = 1_000;
 
 /** The command `country`. */
 export function countryCommand(): Command {
@@ -71,7 +71,7 @@ async function writeCountry(options: CountryOptions): Promise<void> {
   }
   await Deno.writeTextFile(`${out}/definition.json`, `${JSON.stringify(country.definition, undefined, 1)}\n`);
   const bar = progress({ label: "roll", total: voters, unit: "voters" });
-  await writeFullRoll(`${out}/roll.csv`, told(country.fullVoters(), (more) => bar.advance(more)));
+  await writeFullRoll(`${out}/roll.csv`, withProgress(country.fullVoters(), (more) => bar.advance(more)));
   const seconds = duration((performance.now() - startedMs) / 1_000);
   bar.done(
     `${number(voters)} voters, ${options.stations} stations in ${options.regions} regions, seed ${seed}, ` +
@@ -99,14 +99,14 @@ function frameOf({ election, day }: CountryOptions, nowMs: number): ElectionFram
   return { election, opensAt, closesAt, acceptsUntil: at(Date.parse(closesAt) + DAY_MS) };
 }
 
-/** The same, telling how many more there were. */
-function* told<T>(all: Iterable<T>, tell: (more: number) => void): Generator<T> {
-  let untold = 0;
+/** Yields the same, and reports progress. */
+function* withProgress<T>(all: Iterable<T>, report: (more: number) => void): Generator<T> {
+  let unreported = 0;
   for (const each of all) {
     yield each;
-    if (++untold < TOLD_EVERY) continue;
-    tell(untold);
-    untold = 0;
+    if (++unreported < REPORT_EVERY) continue;
+    report(unreported);
+    unreported = 0;
   }
-  if (untold > 0) tell(untold);
+  if (unreported > 0) report(unreported);
 }

@@ -13,7 +13,7 @@ export type Point = Readonly<{ latitude: number; longitude: number }>;
 /** A region as the map knows it. `state` is what an address in it names above the town. */
 export type MappedRegion = Point & Readonly<{ name: string; state: string }>;
 
-/** How far a station lies from its region's middle at the most, in degrees of latitude: some 9 km. */
+/** Maximum distance of a station from its region's middle, in degrees of latitude: some 9 km. */
 const STATION_REACH = 0.08;
 /** How many names are drawn for a region that has none of its own, before it is numbered. */
 const NAME_DRAWS = 20;

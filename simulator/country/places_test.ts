@@ -37,7 +37,7 @@ Deno.test("pointAround() stays near, whatever the latitude, and off the middle",
   }
 });
 
-Deno.test("freeName() numbers what is taken for good", () => {
+Deno.test("freeName() adds a number when every name is taken", () => {
   const taken = new Set<string>();
   assert.deepEqual([1, 2, 3].map(() => freeName(taken, () => "Elm")), ["Elm", "Elm 2", "Elm 3"]);
   let n = 0;

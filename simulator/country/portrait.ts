@@ -8,7 +8,7 @@
 import type { Random } from "../random.ts";
 import type { Voter } from "../voting/roll.ts";
 
-/** Of a person, what a portrait shows. `age` is in years. */
+/** What a portrait shows of a person. `age` is in years. */
 export type Sitter = Readonly<{ gender: Voter["gender"]; age: number }>;
 
 const SKINS = ["#f6d7c3", "#eec1a2", "#dba37d", "#c08258", "#94603c", "#6b432b"];

@@ -85,7 +85,7 @@ function telephones(random: Random, countryCode: string): Pick<Profile, "phone" 
   return { phone: `+999 1${digits(3)} ${digits(4)}`, cell: `+999 7${digits(3)} ${digits(4)}` };
 }
 
-/** Some day between coming of age and {@link REGISTERED_BY}. */
+/** A random day between coming of age and {@link REGISTERED_BY}. */
 function registrationDay(random: Random, birthDate: string): string {
   const endMs = Date.parse(REGISTERED_BY);
   const fromMs = Math.min(endMs, Date.parse(birthDate) + REGISTERED_FROM * YEAR_MS);

@@ -16,7 +16,7 @@ import { REGISTERED_BY } from "./profile.ts";
 /** Share of the voters on a roll who come, when nothing else is asked for. */
 export const DEFAULT_TURNOUT = 0.7;
 
-/** Of a voter, what it follows from whether the voter comes. */
+/** What decides whether a voter votes. */
 export type Comer = Pick<Voter, "id" | "region" | "birthDate" | "gender">;
 
 /** What an age in years adds to the logit; in between, what lies on the line. Next to a likelihood of 0.7, 0.5 is 0.1. */
@@ -67,7 +67,7 @@ export function voterTurnout(
   };
 }
 
-/** To the year. Those whose birth date is not known lean neither way. */
+/** The lean of a voter's age in years; 0 when the birth date is not known. */
 function ageLean(birthDate: string): number {
   if (birthDate === "") return 0;
   const age = Number(REGISTERED_BY.slice(0, 4)) - Number(birthDate.slice(0, 4));
@@ -118,8 +118,8 @@ export function comersOf(
 }
 
 /**
- * How many voters must be on a roll so that so many of them come, with some to spare: regions differ in size and lean,
- * and chance has its part.
+ * How many voters a roll needs so that at least `comers` of them come: with some to spare, because regions differ in size and
+ * lean, and because of chance.
  */
 export function rollFor(comers: number, share: number): number {
   const away = comers * (1 - share) / share;

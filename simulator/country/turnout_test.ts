@@ -80,7 +80,7 @@ Deno.test("comersOf() mixes stations all day, and lets regions be earlier or lat
   const made = country(5, 6_000);
   const come = [...comersOf(made, 5, 0.7).voters()];
   const next = come.filter(({ station }, i) => station === come[i + 1]?.station).length;
-  assert.ok(next < come.length / 6, `${next} of ${come.length} come right after one of their station`);
+  assert.ok(next < come.length / 6, `${next} of ${come.length} voters follow a voter of the same station`);
   const range = rangeOf((seed) => {
     const all = [...comersOf(country(seed, 4_000), seed, 0.7).voters()];
     const early = Map.groupBy(all.slice(0, all.length / 2), ({ region }) => region);

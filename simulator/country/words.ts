@@ -8,7 +8,7 @@ import { cleanName } from "../../shared/names.ts";
 import { slug } from "../slug.ts";
 import { type Locale, seededFaker } from "./locales.ts";
 
-/** A given or a family name, and how an e-mail address spells it. */
+/** A given or a family name, and its form in an e-mail address. */
 export type Name = Readonly<{ text: string; mail: string }>;
 
 /** An address within a town: what stands before and behind the number of the house. */

@@ -1,5 +1,5 @@
 /**
- * How a demo is told of: as a board of lines on a terminal, as one line elsewhere.
+ * Shows a demo: as a board of lines on a terminal, as one line elsewhere.
  *
  * @module
  */
@@ -22,10 +22,10 @@ export type Scene = Readonly<{
 
 const BAR_COLUMNS = 24;
 const LABEL_COLUMNS = 12;
-/** Most reasons that one line names. */
+/** Maximum reasons that one line names. */
 const MAX_CAUSES = 6;
 
-/** The lines of the board. */
+/** One line for each part of a status: its age, the gateways, the aggregator, memory, refusals. */
 export function boardLines(scene: Scene, status: Status): string[] {
   const { aggregator, gateways, memory, refusals } = status;
   const line = (label: string, text: string) => `  ${label.padEnd(LABEL_COLUMNS)}${text}`;
@@ -105,7 +105,7 @@ function rate(perSecond: number): string {
   return `${perSecond < 10 ? perSecond.toFixed(1) : number(Math.round(perSecond))}/s`;
 }
 
-/** Spells bytes: `210 MB`. */
+/** Formats bytes: `210 MB`. */
 export function megabytes(bytes: number): string {
   return bytes === 0 ? "not known" : `${Math.round(bytes / 1e6)} MB`;
 }

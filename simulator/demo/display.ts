@@ -8,7 +8,7 @@ import { createLogUpdate } from "log-update";
 import { boardLines, plainLine, type Scene } from "./board.ts";
 import type { Status } from "./watch.ts";
 
-/** How often a plain line is written at the most, in milliseconds. */
+/** Minimum time between two plain lines, in milliseconds. */
 const LINE_EVERY_MS = 5_000;
 
 /** Shows a demo. */

@@ -36,7 +36,7 @@ export type PaceOptions = Readonly<{
 export type Pace = Readonly<{
   /** On the roll. */
   voters: number;
-  /** Of them about so many come. */
+  /** About how many of them come. */
   coming: number;
   /** Voters a second, on average. */
   rate: number;
@@ -91,7 +91,7 @@ function rateFor(coming: number, anyNumber: boolean, durationS: number | undefin
   return Math.min(DEFAULT_MOST_RATE, Math.max(DEFAULT_RATE, coming / DEFAULT_VOTING_S));
 }
 
-/** Spells a pace: `1,000 voters, of whom about 700 come, 5 a second on average: about 2 min 20 s`. */
+/** Formats a pace: `1,000 voters, of whom about 700 come, 5 a second on average: about 2 min 20 s`. */
 export function spellPace({ voters, coming, rate, votingS, stopsAfterS }: Pace): string {
   const each = rate < 10 ? Number(rate.toFixed(1)) : Math.round(rate);
   const stops = stopsAfterS === undefined ? "" : `; it stops after ${duration(stopsAfterS)}`;

@@ -147,7 +147,7 @@ class RateOver {
     this.#overMs = overMs;
   }
 
-  /** Takes the count of now, and returns its rise a second. A count that fell began anew. */
+  /** Takes the current count, and returns its rise per second. A count that fell has started over. */
   add(atMs: number, count: number): number {
     const marks = this.#marks;
     if (marks.length > 0 && count < marks.at(-1)!.count) marks.length = 0;

@@ -29,14 +29,14 @@ const sentSchema = z.strictObject({
   kind: z.enum(VOTE_KINDS),
   station: z.string(),
   mode: z.enum(VOTING_MODES),
-  /** `contest/candidate`, each. */
+  /** Each is `contest/candidate`. */
   selections: z.array(z.string()),
 });
 
 const entrySchema = z.discriminatedUnion("entry", [
   sentSchema,
   /**
-   * The same vote was handed over once more: to see that it is not counted twice; because nothing came of it; or because
+   * The same vote was sent again: to see that it is not counted twice; because no answer came; or because
    * one gateway's record of it was held or rejected, which proves nothing.
    */
   z.strictObject({

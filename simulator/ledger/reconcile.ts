@@ -1,5 +1,5 @@
 /**
- * Holds the aggregator to the ledger, and tells what came of it.
+ * Compares the aggregator with the ledger, and reports the differences.
  *
  * @module
  */
@@ -28,7 +28,7 @@ export type ReconcileOptions = Readonly<{
   print: (line: string) => void;
 }>;
 
-/** What came of it. */
+/** The comparison's result. */
 export type Reconciled = Readonly<{ summary: LedgerSummary; differences: Differences }>;
 
 /** Judges the ledger, waits until the aggregator has read its log through, and compares reconciliation and results. */
@@ -67,7 +67,7 @@ async function compareShown(
       ? [...(await aggregator.turnoutByStation(definition.election)).values()].reduce((a, b) => a + b, 0)
       : await aggregator.turnout(definition.election);
     if (turnout !== summary.votersCounted) {
-      found.add(`turnout is ${turnout}, and by the ledger ${summary.votersCounted}`);
+      found.add(`turnout is ${turnout}; the ledger has ${summary.votersCounted} voters`);
     }
     if (definition.releaseThreshold === 1 && definition.resultsBeforeClosing) {
       compareResults(summary.tally, await aggregator.stationResults(definition), found);

@@ -12,14 +12,14 @@ import type { LedgerEntry, SentEntry } from "./ledger.ts";
 
 /** What a ledger amounts to. */
 export type LedgerSummary = Readonly<{
-  /** Kind → how many such votes were sent, and what became of how many. `none`: nobody said. */
+  /** Kind → how many such votes were sent, and what became of how many. `none`: no answer came. */
   kinds: ReadonlyMap<VoteKind, { sent: number; became: Map<string, number> }>;
   /**
-   * Votes handed over once more: on purpose; for want of an answer; and because one gateway's record of it was held or
-   * rejected.
+   * Votes sent again: on purpose (`asked`); without an answer (`pending`); and because one gateway's record was `held` or
+   * `rejected`.
    */
   again: Record<"asked" | "pending" | "held" | "rejected", number>;
-  /** Of the last two, by what became of the vote: of so many more records it is no fault. */
+  /** Votes of the last two, by outcome. The log may have that many records more. */
   copies: Map<string, number>;
   acknowledged: number;
   /** Acknowledged votes by their outcome in the aggregator's reconciliation: `counted`, `duplicate/double_vote` … */
@@ -32,7 +32,7 @@ export type LedgerSummary = Readonly<{
 
 type Summing = { -readonly [Key in keyof LedgerSummary]: LedgerSummary[Key] };
 
-/** A ledger that nothing stands in. */
+/** The summary of an empty ledger. */
 export function emptySummary(): Summing {
   return {
     kinds: new Map(VOTE_KINDS.map((kind) => [kind, { sent: 0, became: new Map<string, number>() }])),
@@ -51,15 +51,15 @@ type Known = {
   acknowledged: boolean;
   /** `undefined`: nobody has said. */
   became?: string;
-  /** Why it was handed over again, as often as that was not answered yet. */
+  /** Why it was sent again: one element for each time that is not answered yet. */
   awaited: Again[];
-  /** How often it was handed over again for what one gateway's record of it had become. */
+  /** How often it was sent again because one gateway's record was held or rejected. */
   copies: number;
 };
 type VoterVotes = { votes: Known[]; voterKey?: string };
 
 /**
- * Judges the ledger of any number of voters, and adds it to a summary. Of each vote must become what its kind says;
+ * Judges the ledger of any number of voters, and adds it to a summary. Each vote must end as its kind says;
  * of a voter's votes exactly one must be counted; and no vote may get lost. All entries of a voter must be there.
  */
 export async function judgeLedger(
@@ -145,7 +145,7 @@ function note(
   }
 }
 
-/** The first answer is to the vote itself, and each later one to its being handed over again: whether it is that. */
+/** Notes an answer to a vote that was sent again. Returns `false` for the first answer, which is to the vote itself. */
 function noteAgain(known: Known, answer: string, summary: Summing): boolean {
   const why = known.awaited.shift();
   if (why === "asked") add(summary.kinds.get("retransmission")!.became, answer);
@@ -159,7 +159,7 @@ function judgeVote(
   differences: Differences,
 ): void {
   const { kind } = sent;
-  // Nobody is told of what belongs to no vote id: the reconciliation must have it.
+  // Records without a vote id are in no answer: the reconciliation must have them.
   const name = became ?? (acknowledged ? unansweredOf(kind) : undefined) ?? "none";
   const ofKind = summary.kinds.get(kind)!;
   ofKind.sent++;
@@ -202,10 +202,11 @@ function add(map: Map<string, number>, key: string, count = 1): void {
 }
 
 /**
- * Holds the aggregator's reconciliation to the ledger: it balances, nothing is left unread, and each number is possible.
+ * Compares the aggregator's reconciliation with the ledger: it must balance, the log must be read to its end, and each number
+ * must be possible.
  *
- * @param certain Whether every request was answered, and no process killed: then no vote can stand on the log
- * but those acknowledged, and the numbers must be equal. Else a vote may stand there more than once.
+ * @param certain Whether every request was answered and no process was killed. Then the log has each acknowledged vote once and
+ * no others, so the numbers must be equal. Otherwise the log may have a vote more than once.
  */
 export function compareReconciliation(
   reconciliation: Reconciliation,
@@ -225,7 +226,7 @@ export function compareReconciliation(
   }
   if (reconciliation.total.counted !== summary.votersCounted) {
     differences.add(
-      `${reconciliation.total.counted} records counted, and by the ledger ${summary.votersCounted} voters`,
+      `${reconciliation.total.counted} records counted; the ledger has ${summary.votersCounted} voters`,
     );
   }
   compareOutcomes(reconciliation, summary, certain && summary.again.pending === 0, differences);
@@ -255,26 +256,26 @@ function compareOutcomes(
     const votes = summary.outcomes.get(outcome) ?? 0;
     const most = votes + (summary.copies.get(outcome) ?? 0);
     if (found < votes) {
-      differences.add(`${found} records are ${outcome}, and by the ledger at least ${votes}`);
+      differences.add(`${found} records are ${outcome}; the ledger has at least ${votes}`);
     } else if (outcome.startsWith("duplicate/")) {
       repeated += found - votes;
     } else if (found > most && (certain || votes === 0)) {
-      differences.add(`${found} records are ${outcome}, and by the ledger ${most} at most`);
+      differences.add(`${found} records are ${outcome}; the ledger has at most ${most}`);
     }
   }
-  // A vote handed to a second gateway stands on the log twice.
+  // A vote that was sent to a second gateway is on the log twice.
   const { asked, held, rejected } = summary.again;
   if (certain && repeated > asked + held + rejected) {
     differences.add(
-      `${repeated} records repeat a voter's, and by the ledger ${
+      `${repeated} records repeat a voter's vote; the ledger has ${
         asked + held + rejected
-      } votes were handed in again`,
+      } that were sent again`,
     );
   }
 }
 
 /**
- * Holds results to what they must be, number by number. A number that is missing is 0.
+ * Compares results with what they must be, number by number. A missing number is 0.
  *
  * @param expected `contest/candidate/station/mode` → votes; zero included, where a zero is expected.
  */

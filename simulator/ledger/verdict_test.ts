@@ -290,16 +290,16 @@ Deno.test("compareReconciliation() finds one that does not", strict, async () =>
   );
   await wrong(/partition 0 does not balance/, { partitions: [{ ...partition, held: 1 }] });
   await wrong(/partition 0 does not balance/, { partitions: [{ ...partition, statements: 1 }] });
-  await wrong(/1 records are held\/clock, and by the ledger 0 at most/, {
+  await wrong(/1 records are held\/clock; the ledger has at most 0/, {
     outcomes: [...reconciliation.outcomes, { fate: "held", reason: "clock", records: 1 }],
   });
-  await wrong(/0 records are rejected\/bad_proof, and by the ledger at least 1/, { outcomes: [] });
+  await wrong(/0 records are rejected\/bad_proof; the ledger has at least 1/, { outcomes: [] });
   await wrong(/counted up to 6, and the log ends at 7/, { partitions: [{ ...partition, logEnd: 7 }] });
-  await wrong(/3 records counted, and by the ledger 2 voters/, {
+  await wrong(/3 records counted; the ledger has 2 voters/, {
     total: { ...reconciliation.total, counted: 3 },
   });
-  await wrong(/0 records are duplicate\/double_vote, and by the ledger at least 1/, { outcomes: [] });
-  await wrong(/1 records are rejected\/bad_signature, and by the ledger 0 at most/, {
+  await wrong(/0 records are duplicate\/double_vote; the ledger has at least 1/, { outcomes: [] });
+  await wrong(/1 records are rejected\/bad_signature; the ledger has at most 0/, {
     outcomes: [...reconciliation.outcomes, { fate: "rejected", reason: "bad_signature", records: 1 }],
   });
 });
@@ -316,7 +316,7 @@ Deno.test(
     });
     for (
       const [reason, expected] of [
-        ["wrong_station", "2 records are rejected/wrong_station, and by the ledger 1 at most"],
+        ["wrong_station", "2 records are rejected/wrong_station; the ledger has at most 1"],
         ["unknown_voter", undefined], // Its device made a second copy.
       ]
     ) {
@@ -336,7 +336,7 @@ Deno.test(
       outcomes: twice.outcomes.map((row) => row.reason === "unknown_voter" ? { ...row, records: 3 } : row),
     };
     assert.deepEqual(await reconciliationDifferences(thrice), [
-      "3 records are rejected/unknown_voter, and by the ledger 2 at most",
+      "3 records are rejected/unknown_voter; the ledger has at most 2",
     ]);
     // One was handed in again on purpose, and one because its record was rejected.
     const doubles = {
@@ -346,7 +346,7 @@ Deno.test(
       ),
     };
     assert.deepEqual(await reconciliationDifferences(doubles), [
-      "3 records repeat a voter's, and by the ledger 2 votes were handed in again",
+      "3 records repeat a voter's vote; the ledger has 2 that were sent again",
     ]);
   },
 );

@@ -83,7 +83,7 @@ export class StationBallots {
   }
 }
 
-/** Shares out ballots without a vote, first to the modes in which more were cast than the votes need. */
+/** Distributes blank ballots over the modes: first to those with more ballots than their votes need, the rest to the first mode. */
 function blankBallots(cast: readonly number[], needed: readonly number[], extra: number): number[] {
   let left = extra;
   const blank = VOTING_MODES.map((_, mode) => {

@@ -206,7 +206,7 @@ Deno.test(
     assert.deepEqual(other.modes, { in_person: 7, early: 0, absentee: 2, provisional: 1 });
     assert.deepEqual(other.unusedColumns, [{ name: "zap", votes: 3 }, { name: "precinct_code", votes: 0 }]);
     assert.match(notes(other), /columns not used: zap \(3 votes\), precinct_code/);
-    assert.match(notes(other), /7 votes beyond these are taken as cast in person/);
+    assert.match(notes(other), /7 votes without a mode count as cast in person/);
   },
 );
 
@@ -259,12 +259,12 @@ Deno.test("a dash is 0 where the line adds up without it", strict, async () => {
   assert.match(notes(found), /4 cells hold a dash and are read as 0/);
   await refuses(
     `precinct,office,candidate,votes,mail\n1,P,A,10,-\n`,
-    /line 2: column mail is "-", which stands for a count/,
+    /line 2: column mail is "-", which stands for a suppressed count/,
   );
-  await refuses(`${HEAD}A,1,P,,,B,-\n`, /not told.*--suppressed leave-out/s);
+  await refuses(`${HEAD}A,1,P,,,B,-\n`, /suppressed count.*--suppressed leave-out/s);
 });
 
-Deno.test("precincts with counts that are not told are left out when asked", strict, async () => {
+Deno.test("precincts with suppressed counts are left out when asked", strict, async () => {
   const path = `${CASES}suppressed.csv`;
   await assert.rejects(
     check(path),
@@ -274,7 +274,7 @@ Deno.test("precincts with counts that are not told are left out when asked", str
   const found = await check(path, { suppressed: "leave-out" });
   assert.deepEqual(spelled(found), ["President (1): Ada Quill/GRN 10, Ben Rook/BLU 8"]);
   assert.deepEqual(sizes(found), [1, 18, 18]);
-  assert.match(notes(found), /left out 1 precincts with counts that are not told, as asked: Marlow, 2/);
+  assert.match(notes(found), /left out 1 precincts with suppressed counts, as asked: Marlow, 2/);
 });
 
 Deno.test("a column says how many may be chosen, and Ballots Cast how many came", strict, async () => {

@@ -5,7 +5,7 @@
  */
 import { UsageError } from "../../cli/command.ts";
 
-/** Most faults that one message names. */
+/** Maximum faults that one message names. */
 const FAULTS_NAMED = 5;
 
 /** Gathers what is wrong with a file. */
@@ -35,7 +35,7 @@ export class Faults {
   }
 }
 
-/** Names joined for a message, so many at the most: `a, b and 3 more`. */
+/** Joins names for a message, up to a maximum: `a, b and 3 more`. */
 export function listOf(names: readonly string[], most = 8): string {
   if (names.length <= most) return names.join(", ");
   return `${names.slice(0, most).join(", ")} and ${names.length - most} more`;

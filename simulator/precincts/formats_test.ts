@@ -320,7 +320,7 @@ Deno.test(
 );
 
 Deno.test(
-  "precincts with a count that is not told go as a whole, and lines given twice count once",
+  "precincts with a suppressed count go as a whole, and lines given twice count once",
   strict,
   async () => {
     await fc.assert(

@@ -34,7 +34,7 @@ export type Line = {
   /** What the line holds, if it is no candidate's votes. */
   readonly other: OtherLine | undefined;
   readonly votes: readonly number[];
-  /** The first cell with a count that is not told, as `column votes is "*"`. */
+  /** The first cell with a suppressed count, as `column votes is "*"`. */
   readonly untold: string | undefined;
 };
 
@@ -43,11 +43,11 @@ export type Lines = Readonly<{
   lines: Line[];
   notes: string[];
   unusedColumns: readonly Readonly<{ name: string; votes: number }>[];
-  /** The last line, if nothing in it says that its last count is whole. */
+  /** The last line, if the file may have been cut off within its last count. */
   doubtfulEnd: Readonly<{ line: number; problem: string }> | undefined;
 }>;
 
-/** Most lines of a file. */
+/** Maximum lines of a file. */
 const MAX_LINES = 20_000_000;
 const NO_VOTES: readonly number[] = VOTING_MODES.map(() => 0);
 
@@ -151,7 +151,7 @@ export class LineReader {
     return this.#intern(clean);
   }
 
-  /** Whether a cell has characters, and none of them is to be seen. */
+  /** Whether a cell has characters, but no visible one. */
   #isUnnamed(line: number, column: number, cells: readonly string[]): boolean {
     const cell = cells[column] ?? "";
     if (cell.trim() === "") return false;
@@ -292,7 +292,7 @@ export class LineReader {
     const { modes, at } = this.#columns;
     if (modes.length > 0 && at.votes !== undefined) {
       const beyond = this.#beyondModes > 0
-        ? `; ${this.#beyondModes} votes beyond these are taken as cast in person`
+        ? `; ${this.#beyondModes} votes without a mode count as cast in person`
         : "";
       notes.push(
         this.#votesAre === "rest"

@@ -52,7 +52,7 @@ function partyKey(party: string, reading: Reading): string {
   return reading.key(party).replace(/ party$/, "");
 }
 
-/** Pairs of spellings that one candidate has, in different precincts only. */
+/** Pairs of party names under which one candidate stands, each in other precincts. */
 function standForBoth(lines: readonly Line[], reading: Reading): [string, string][] {
   const stations = new Map<string, Map<string, Set<string>>>();
   for (const line of lines) {

@@ -59,7 +59,7 @@ export async function readPrecincts(path: string, options: PrecinctOptions = {})
   return { ...table, leftOut: reading.leftOut, unusedColumns, notes: notesOf(reading) };
 }
 
-/** Most names of left-out lines in a note. */
+/** Maximum names of left-out lines in a note. */
 const NAMES_NOTED = 40;
 
 function notesOf({ leftOut, notes }: Reading): string[] {
@@ -94,7 +94,7 @@ async function readLines(
   return { ...reader.finish(), columns };
 }
 
-/** The lines without those of precincts that have a count which is not told. */
+/** The lines without those of precincts that have a suppressed count. */
 function withoutSuppressed(lines: readonly Line[], reading: Reading): Line[] {
   const untold = lines.filter((line) => line.untold !== undefined);
   const [first] = untold;
@@ -108,10 +108,10 @@ function withoutSuppressed(lines: readonly Line[], reading: Reading): Line[] {
         `--suppressed leave-out to leave these precincts out`,
     );
   }
-  reading.notes.push(`left out ${stations.size} precincts with counts that are not told, as asked: ${names}`);
+  reading.notes.push(`left out ${stations.size} precincts with suppressed counts, as asked: ${names}`);
   return lines.filter((line) => {
     if (!stations.has(reading.stationKey(line))) return true;
-    reading.leaveOut("precincts with counts that are not told", line);
+    reading.leaveOut("precincts with suppressed counts", line);
     return false;
   });
 }

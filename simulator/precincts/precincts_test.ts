@@ -128,7 +128,7 @@ Deno.test("readPrecincts() names line, column and what would be right", strict, 
   await refuses(`${head}P,A,X,9,1.5\n`, /line 2: column early is "1.5", which is a fraction/);
   await refuses(
     `${head}P,A,X,*,1\n`,
-    /line 2: column votes is "\*", which stands for a count that is not told/,
+    /line 2: column votes is "\*", which stands for a suppressed count/,
   );
   await refuses(`${head}P,A,,9,1\n`, /line 2: column precinct is empty/);
   await refuses(`${head}P,A,X,1,234,1\n`, /line 2: it has 6 cells, and the header 5/);

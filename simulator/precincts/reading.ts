@@ -13,7 +13,7 @@ export type PrecinctOptions = Readonly<{
   votes?: "auto" | "total" | "rest";
   /** Lines that name the same precinct, contest and candidate: refuse, add up, or take exact repeats once. */
   repeated?: "refuse" | "add" | "once";
-  /** Precincts with counts that are not told. */
+  /** Precincts with suppressed counts. */
   suppressed?: "refuse" | "leave-out";
   /** Whether the file is a primary's, where each party has its own contest for an office. */
   primary?: "auto" | "yes" | "no";

@@ -53,7 +53,7 @@ export type BallotsCast = Readonly<{ station: number; contest?: number; votes: r
 const STATION_ID_CHARS = 56;
 const CANDIDATE_ID_CHARS = 40;
 const NAME_CHARS = 200;
-/** Most votes that a contest may allow: see `contestSchema`. */
+/** Maximum votes that a contest may allow: see `contestSchema`. */
 const MAX_SEATS = 100;
 /** The region of precincts whose names hold no town, in a file without counties. */
 const EVERYWHERE = "Everywhere";

@@ -11,7 +11,7 @@ import { getOr } from "./parties.ts";
 import { NEARLY_ALL, type Reading, votesOf } from "./reading.ts";
 import { isWriteIn } from "./words.ts";
 
-/** Ties of two candidates happen; so many precincts and votes of the same numbers are a total under another name. */
+/** Ties of two candidates happen. Equal numbers in this many precincts, with this many votes, are a total under another name. */
 const TIED_PRECINCTS = 3;
 const TIED_VOTES = 50;
 /** In a file of one precinct, a sum of fewer votes than these may be a coincidence. */

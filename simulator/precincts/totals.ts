@@ -11,7 +11,7 @@ import { isAllModes, type Line } from "./lines.ts";
 import { nameOf, NEARLY_ALL, type Reading, votesOf } from "./reading.ts";
 import { isNamedLike, isTotalPrecinct } from "./words.ts";
 
-/** Two numbers of a precinct may be the sums of the others' by coincidence; so many, or so many votes, are not. */
+/** Two numbers of a precinct may be sums of the others by coincidence. This many numbers, or this many votes, are not. */
 const TOTALED_NUMBERS = 3;
 const TOTALED_VOTES = 100;
 

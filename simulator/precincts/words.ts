@@ -134,7 +134,7 @@ export function isNoParty(party: string): boolean {
   );
 }
 
-/** What stands in a cell where a count should: `isUntold` when it stands for a count that is not told. */
+/** What stands in a cell where a count should: `isUntold` when it stands for a suppressed count. */
 export type NoCount = Readonly<{ isUntold: boolean; isDash: boolean; problem: string }>;
 
 /** A count as a file writes it: a number, `undefined` for an empty cell, or what is wrong with it. */
@@ -155,7 +155,7 @@ export function parseCount(cell: string): number | undefined | NoCount {
     /^(?:[*+<≤†‡#x].{0,6}|s|d|n\/?a|n<.{1,4}|\(?(?:suppressed|redacted|masked|withheld|confidential)\)?)$/i
       .test(text)
   ) {
-    return { isUntold: true, isDash, problem: "stands for a count that is not told" };
+    return { isUntold: true, isDash, problem: "stands for a suppressed count" };
   }
   return wrong("is not a count, which is a whole number like 0, 1234 or 1,234");
 }

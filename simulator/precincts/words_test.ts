@@ -111,12 +111,12 @@ Deno.test("parseCount() says what is wrong with what is no count", strict, () =>
     const found = parseCount(text);
     assert.ok(typeof found === "object", text);
     assert.match(found.problem, expected, text);
-    assert.equal(found.isUntold, expected.source === "not told", text);
+    assert.equal(found.isUntold, expected.source === "suppressed count", text);
   };
   for (const text of ["-5", "-1,200", "(5)"]) wrong(text, /negative/);
   for (const text of ["1.5", "1,234.25", ".5"]) wrong(text, /fraction/);
   for (const text of ["*", "**", "<10", "≤5", "-", "–", "N/A", "X", "S", "#", "suppressed"]) {
-    wrong(text, /not told/);
+    wrong(text, /suppressed count/);
   }
   for (const text of ["1,23", "12a", "1e3", "0x10", "twelve", "1 234", ",5"]) wrong(text, /not a count/);
   wrong("999999999999", /more than 100,000,000/);

@@ -1,5 +1,5 @@
 /**
- * The guard: a process beside a stack's processes that ends them when whoever started them is gone, however it went:
+ * The guard: a process beside a stack's processes that ends them when the process that started them is gone:
  * killed, or with its terminal. It is told on standard input of processes that began (`+<pid>`) and ended (`-<pid>`);
  * when its input ends, it ends those that are left.
  *

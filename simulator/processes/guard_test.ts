@@ -19,7 +19,7 @@ async function isUp(child: Deno.ChildProcess): Promise<void> {
   await reader.cancel();
 }
 
-Deno.test("Guard ends what it was told of and not told to forget, when its input ends", async () => {
+Deno.test("Guard ends the processes that have begun and not ended, when its input ends", async () => {
   const [left, forgotten] = [sleeper(), sleeper()];
   await Promise.all([isUp(left), isUp(forgotten)]);
   const guard = new Guard();
@@ -31,7 +31,7 @@ Deno.test("Guard ends what it was told of and not told to forget, when its input
   assert.equal((await forgotten.status).signal, "SIGKILL", "it was still there");
 });
 
-Deno.test("Guard outlives whoever started it, killed without a warning", async () => {
+Deno.test("Guard outlives the process that started it, when that is killed", async () => {
   const guard = new URL("./guard.ts", import.meta.url).href;
   const parent = new Deno.Command(Deno.execPath(), {
     args: [

@@ -31,7 +31,7 @@ export type PeakMemory = Readonly<{ name: string; bytes: number; starts: number 
 
 type Member = MemberSpec & {
   child?: Deno.ChildProcess;
-  /** Ends when the process has, and its log is written. */
+  /** Resolves when the process has ended and its log is written. */
   ended?: Promise<Deno.CommandStatus>;
   /** Whether its end was asked for. */
   stopping: boolean;
@@ -172,7 +172,7 @@ export class PollwireProcesses {
     await this.#launch(this.#find(name));
   }
 
-  /** Stops every process: the gateways first, so that they can still hand on what they have. Twice is harmless. */
+  /** Stops every process: the gateways first, so that they can forward their records. Idempotent. */
   async stop(): Promise<void> {
     this.#sampleMemory();
     await Promise.all(this.#gateways.map((gateway) => this.#end(gateway)));

@@ -11,7 +11,7 @@ const LAST_PORT = 30_000;
 /** How many ports are tried one after the other before any other is taken. */
 const NEXT_PORTS = 20;
 
-/** A port that is kept from others until whoever is to listen there begins to. */
+/** A port that is reserved until its process listens there. */
 export type HeldPort = Readonly<{ port: number; release(): void }>;
 
 /** Holds a port; `undefined` when somebody listens there. */

@@ -7,9 +7,9 @@
 import type { Command } from "commander";
 import { Failure, integerOption, UsageError } from "../../cli/command.ts";
 
-/** Most aggregators of one stack. */
+/** Maximum aggregators of one stack. */
 const MAX_AGGREGATORS = 8;
-/** What gateways are told: they have no business with the database and the index. */
+/** Settings that gateways get: none of the database and the index. */
 const FOR_GATEWAYS = ["VOTE_LOG", "KAFKA_PASSWORD", "KAFKA_PASSWORD_FILE"];
 
 /** Options as they are typed. */

@@ -58,7 +58,7 @@ type ReplayOptions =
   }>
   & PrecinctOptions;
 
-/** Most votes that `--seats` gives a contest. */
+/** Maximum votes that `--seats` gives a contest. */
 const MAX_SEATS = 100;
 /** How long results may differ without a change before that is the result, in milliseconds. */
 const RELEASED_WITHIN_MS = 20_000;
@@ -93,7 +93,7 @@ export function replayCommand(): Command {
     )
     .option("--election <id>", "the election's id (default: from the file's name; -2, -3 … when it is taken)")
     .option("--check", "cast nothing: say what would be cast, and end with 1 if the file would be refused")
-    .option("--json", "with --check: say it as JSON")
+    .option("--json", "with --check: print it as JSON")
     .addOption(
       choiceOption("--votes <what>", "what votes is beside columns of modes", ["auto", "total", "rest"]),
     )
@@ -105,7 +105,7 @@ export function replayCommand(): Command {
       ]),
     )
     .addOption(
-      choiceOption("--suppressed <what>", "precincts with counts that are not told", ["refuse", "leave-out"]),
+      choiceOption("--suppressed <what>", "precincts with suppressed counts", ["refuse", "leave-out"]),
     )
     .addOption(
       choiceOption("--primary <what>", "whether each party has its own contest for an office", [

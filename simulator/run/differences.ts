@@ -4,7 +4,7 @@
  * @module
  */
 
-/** Most differences that are spelled out; the rest are counted. */
+/** Maximum differences that are listed; the rest are counted. */
 export const MAX_DIFFERENCES_NAMED = 20;
 
 /** Things that are not as they should be. */

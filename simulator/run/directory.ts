@@ -4,7 +4,7 @@
  * @module
  */
 
-/** Most names that are tried before giving up. */
+/** Maximum names that are tried before giving up. */
 const MAX_TRIES = 10_000;
 
 /**

@@ -1,17 +1,17 @@
 /**
- * How runs tell what came of them.
+ * Reports of runs.
  *
  * @module
  */
 import type { PeakMemory } from "../processes/pollwire.ts";
 import type { Differences } from "./differences.ts";
 
-/** Spells a number with separators: `517,757`. */
+/** Formats a number with separators: `517,757`. */
 export function number(n: number): string {
   return n.toLocaleString("en");
 }
 
-/** Spells the reconciliation: `13 read = 8 counted + 1 duplicate + 1 rejected + 0 held + 3 statements`. */
+/** Formats the reconciliation: `13 read = 8 counted + 1 duplicate + 1 rejected + 0 held + 3 statements`. */
 export function spellReconciliation(
   reconciliation: Readonly<
     Record<"read" | "counted" | "duplicate" | "rejected" | "held" | "statements", number>

@@ -20,7 +20,7 @@ Deno.test("spellMemory() names each process and how often it was started", stric
   );
 });
 
-Deno.test("spellReconciliation() and differenceLines() spell what a reader wants to know", strict, () => {
+Deno.test("spellReconciliation() and differenceLines() write what a reader wants to know", strict, () => {
   assert.equal(
     spellReconciliation({ read: 1_015, counted: 1_000, duplicate: 9, rejected: 1, held: 2, statements: 3 }),
     "1,015 read = 1,000 counted + 9 duplicate + 1 rejected + 2 held + 3 statements",

@@ -1,5 +1,5 @@
 /**
- * Waits for the aggregator to catch up: as long as it gets on, and not for ever.
+ * Waits for the aggregator to catch up, for as long as it makes progress.
  *
  * @module
  */
@@ -63,8 +63,8 @@ export function isReadThrough({ partitions }: Reconciliation): boolean {
 }
 
 /**
- * Compares again and again until nothing differs, or until the number of differences has not changed for too long:
- * what is counted is shown a moment later.
+ * Compares repeatedly until nothing differs, or until the number of differences has not changed for too long:
+ * counted votes are shown a moment later.
  */
 export async function settleDifferences(
   compare: () => Promise<{ count: number; named: readonly string[] }>,

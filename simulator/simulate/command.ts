@@ -65,7 +65,7 @@ type SimulateOptions =
     votersFile?: string;
   }>;
 
-/** The election of a stack that runs, or of one that simulate makes. */
+/** Where votes are cast: on a stack that runs already, or on a {@link PollwireProcesses} that `simulate` starts. */
 type SimulateEnvironment = Environment & Readonly<{ stack?: PollwireProcesses }>;
 
 const GATEWAYS = 2;
@@ -130,8 +130,8 @@ async function simulate(options: SimulateOptions, signal: AbortSignal): Promise<
   const http = (url: string, init: RequestInit) => fetch(url, { ...init, client });
   try {
     const environment = options.aggregator === undefined
-      ? await ownGround(options)
-      : await givenGround(options, http);
+      ? await ownEnvironment(options)
+      : await givenEnvironment(options, http);
     const run = () => vote(environment, options, http, signal);
     if (environment.stack === undefined) return await run();
     await onStack(environment.stack, run);
@@ -141,7 +141,7 @@ async function simulate(options: SimulateOptions, signal: AbortSignal): Promise<
 }
 
 /** Makes an election up, and a stack for it. */
-async function ownGround(options: SimulateOptions): Promise<SimulateEnvironment> {
+async function ownEnvironment(options: SimulateOptions): Promise<SimulateEnvironment> {
   for (
     const [name, given] of Object.entries({
       gateways: options.gateways,
@@ -166,7 +166,7 @@ async function ownGround(options: SimulateOptions): Promise<SimulateEnvironment>
 }
 
 /** Takes the election of a stack that runs. */
-async function givenGround(
+async function givenEnvironment(
   options: SimulateOptions,
   http: Http,
 ): Promise<SimulateEnvironment> {

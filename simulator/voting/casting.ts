@@ -43,7 +43,7 @@ export type CastOptions = Readonly<{
   clock: Clock;
   /** Ends the casting early. */
   signal: AbortSignal;
-  /** Told of voters' own votes and of all others that gateways have answered. */
+  /** Called with the numbers of voters' own votes and of all others that gateways have answered. */
   onCast: (own: number, others: number) => void;
   /** Called once, when all is cast, and the rest is waiting for the aggregator. */
   onAllCast: () => void;
@@ -97,7 +97,7 @@ export async function castPlanned(options: CastOptions): Promise<number> {
   }
 }
 
-/** Whose the votes are that the settler holds: as many at the most as it. */
+/** Whose the votes are that the settler holds; as many at most as it. */
 class VotersHeld {
   readonly #voters = new Map<string, string>();
 

@@ -228,7 +228,7 @@ class Planner {
   }
 }
 
-/** By the key that signs requests, which gateways know. No gateway can tell; the aggregator must. */
+/** Makes the proof with the key that signs requests, which gateways know. Gateways cannot detect it; the aggregator must. */
 function signedWrongly(device: Device, vote: VoteText): CastVote {
   const { election, key } = device.identity;
   const signed = device.sign(vote);

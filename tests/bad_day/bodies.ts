@@ -82,7 +82,7 @@ export function chunked(endpoint: Endpoint, body: Uint8Array<ArrayBuffer>): RawR
 /** What is posted for a vote, and wrong, alone or as a line of a batch. */
 export type BadVote = Readonly<{
   what: string;
-  /** Makes it anew, for the same vote id may not come twice. */
+  /** Called for each request, because a vote id must not come twice. */
   make(): Uint8Array<ArrayBuffer>;
   reason: ProblemType;
   says: RegExp;

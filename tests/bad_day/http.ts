@@ -46,7 +46,7 @@ export function methods(): Row[] {
 export function addresses(endpoint: Endpoint): Row[] {
   const { path } = ENDPOINTS[endpoint];
   const rows: Row[] = [];
-  const notFound = /see \/openapi\.json|the path must be spelled /;
+  const notFound = /see \/openapi\.json|the path must be /;
   for (
     const target of [
       `/${path}`,

@@ -1,5 +1,5 @@
 /**
- * How a bad day is told: rows, each of a request that is wrong in one way, and what it must be answered with.
+ * A bad day as rows: each is a request that is wrong in one way, with the answer that it must get.
  *
  * @module
  */

@@ -395,7 +395,7 @@ browserTest("the live page", async (browser, t) => {
       },
     );
 
-    await t.step("is the same when it is loaded anew", async () => {
+    await t.step("is the same when it is loaded again", async () => {
       const fresh = await Watched.open(browser, stack.aggregator);
       await eventually(
         "the bars are there",

@@ -26,7 +26,7 @@ export type CrashPoint = keyof typeof CRASH_POINTS;
  */
 export type Crash = Readonly<{ point: CrashPoint; passage: number; signal?: "SIGKILL" | "SIGSTOP" }>;
 
-/** How a process is told of its {@link Crash}: through its environment. `marker` is a file, a line a death. */
+/** The environment variable with a process's {@link Crash}. `marker` is a file with a line for each death. */
 export function crashEnvironment(
   { point, passage, signal = "SIGKILL" }: Crash,
   marker: string,
@@ -35,8 +35,8 @@ export function crashEnvironment(
 }
 
 /**
- * Reads what this process was told. The function returned is to be called at each passage through a point; on the
- * one that was foretold it leaves a line in the marker file, and does not return before it is told to go on.
+ * Reads this process's crash. Call the returned function at each passage through a point: at the chosen passage it writes a line
+ * to the marker file, and does not return before the process is continued.
  */
 export function crashPoints(
   environment: Readonly<Record<string, string>> = Deno.env.toObject(),

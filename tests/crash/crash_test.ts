@@ -18,16 +18,16 @@ import { longTest } from "../runs.ts";
 import { AGGREGATOR, until } from "./processes.ts";
 import { GATEWAYS, Scene } from "./scene.ts";
 
-/** How often each point is hit, at the least. */
+/** Minimum hits of each point. */
 const HITS = Number(Deno.env.get("CRASH_HITS") || 10);
 const SEED = Number(Deno.env.get("CRASH_SEED") || Date.now() % 1e9);
 const VOTES_PER_SECOND = 200;
-/** How often a spool burns, and comes back. */
+/** How often a spool is lost, and how often one comes back. */
 const SPOOLS = Math.ceil(HITS / 5);
-/** Rounds with kills: at each point, and at any moment; and those with none: spools that burn, or come back, and the log. */
+/** Rounds with kills: at each point, and at any moment; and those with none: spools that are lost or come back, and the log. */
 const KILLED_ROUNDS = Object.keys(CRASH_POINTS).length + 1;
 const OTHER_ROUNDS = 2 * SPOOLS + 1;
-/** Records that a spool holds before it burns. */
+/** Records that a spool holds before it is lost. */
 const SPOOLED = 100;
 /** How long devices wait for the aggregator's word before they hand a vote to their other gateway, in milliseconds. */
 const SEND_AGAIN_AFTER_MS = 1_000;
@@ -49,7 +49,7 @@ longTest("no vote that was acknowledged is lost or counted twice, whatever dies"
   const random = seededRandom(SEED, "kills");
   let sound = true;
   const step = async (name: string, fn: () => Promise<void>) => {
-    // The processes outlive the step that started them; the test as a whole is held to leaving nothing behind.
+    // The processes outlive the step that started them; the test as a whole must leave nothing behind.
     sound &&= await t.step({ name, fn, sanitizeOps: false, sanitizeResources: false });
   };
   try {
@@ -64,7 +64,7 @@ longTest("no vote that was acknowledged is lost or counted twice, whatever dies"
       () => killAtAnyMoment(scene, HITS, random),
     );
     await step("a recount finds the same, and so does what is shown", () => recounts(scene, { keep: true }));
-    await step("a spool that burns: devices hand its votes to the other gateway", () => burnSpools(scene));
+    await step("a spool that is lost: devices send its votes to the other gateway", () => burnSpools(scene));
     await step(
       "a spool from an hour ago: what it forwards again is not counted again",
       () => restoreSpools(scene),
@@ -144,7 +144,7 @@ async function handedOn(round: Round): Promise<void> {
   );
 }
 
-/** Starts a gateway anew so that it cannot reach the log. */
+/** Restarts a gateway so that it cannot reach the log. */
 async function cutOff({ processes, dataDir }: Scene): Promise<void> {
   await processes.kill(BURNT);
   await Deno.writeTextFile(`${dataDir}/no-log`, "a file, where a directory should be");
@@ -168,7 +168,7 @@ function removeSpool({ dataDir }: Scene): void {
 }
 
 /**
- * Holds what is shown to the ledgers and then the tables to the log, for which everything is stopped.
+ * Compares what is shown with the ledgers, then stops everything and compares the tables with the log.
  *
  * @param keep Whether a copy of the database as it is now is kept.
  */
@@ -228,7 +228,7 @@ async function truncateLog(scene: Scene): Promise<void> {
   await scene.compare();
 }
 
-/** The database as it was before the spools burnt; from it and the log comes what was there before. */
+/** Restores the database as it was before the spools were lost; the log gives the rest. */
 async function restoreDatabase(scene: Scene): Promise<void> {
   const { dataDir, processes } = scene;
   await scene.stop();

@@ -11,10 +11,10 @@ import { GATEWAYS, type Scene } from "./scene.ts";
 
 /** A process dies at its 1st to 20th passage of a point. An early death hits the recovery from the crash before. */
 const LAST_PASSAGE = 20;
-/** How long a process that is killed at any moment lives at the most once it is up, in milliseconds. */
+/** Maximum life of a process that is killed at any moment, once it is up, in milliseconds. */
 const LIFE_MS = 1_500;
 
-/** Kills whoever passes through a point, again and again, while votes are cast. */
+/** Kills each process that passes through a point, repeatedly, while votes are cast. */
 export async function killAt(
   scene: Scene,
   point: CrashPoint,
@@ -41,7 +41,7 @@ export async function killAt(
   });
 }
 
-/** Kills every process again and again, wherever it may be, while votes are cast. */
+/** Repeatedly kills every process at any moment, while votes are cast. */
 export async function killAtAnyMoment(scene: Scene, hitsWanted: number, random: Random): Promise<void> {
   const { processes } = scene;
   await scene.round("any moment", async (round) => {

@@ -1,7 +1,7 @@
 /**
- * Votes without a pause, as devices cast them: alone and in batches, some handed over twice, some voters twice with
- * another vote, some of whom nobody knows. Every vote stands in a ledger, kept by a process of its own, before it
- * leaves, and so does every answer.
+ * Votes without a pause, as devices cast them: alone and in batches, some sent twice, some voters twice with
+ * another vote, some of unknown voters. A ledger, kept by a process of its own, has every vote before it
+ * leaves, and every answer.
  *
  * @module
  */
@@ -24,16 +24,16 @@ import { Pacer } from "../../simulator/workers.ts";
 
 /** Devices that vote at once, spread over the stations. */
 const DEVICES = 8;
-/** Votes of a batch at the most. */
+/** Maximum votes of a batch. */
 const MAX_BATCH_VOTES = 30;
-/** Voters of whom a second vote may be drawn: the last so many of a region. */
+/** The last voters of a region, of whom a second vote may be drawn. */
 const RECENT_VOTERS = 250;
 /**
  * Voters who are let in at once, for each round and before each kill. A roll has as many as all of these together, so
  * that it cannot be used up, however slow the machine: until the next are let in, those who have voted vote again.
  */
 export const VOTERS_AT_ONCE = 500;
-/** While fewer voters than these are left of those let in, votes come the more slowly, down to a share of the usual pace. */
+/** While fewer voters than these are left, votes come more slowly, down to a share of the usual pace. */
 const PLENTY_VOTERS = 250;
 const SLOWEST = 0.1;
 /** How long the aggregator may leave every vote that is held without an answer, in milliseconds. */
@@ -79,7 +79,7 @@ type Drawn = Readonly<{ vote: CastVote; sent: SentEntry }>;
  */
 export class Load {
   readonly options: LoadOptions;
-  /** Of each region how many have come, and how many may. */
+  /** Region → how many voters have voted, and how many may. */
   readonly #regions: { came: number; letIn: number }[];
   #nextUnknown = 0;
   #rounds = 0;
@@ -222,7 +222,7 @@ export class Round {
   /** Begins to ask the aggregator what became of the votes. */
   ask(): void {
     this.#asking ??= this.#settler.run(this.#stop.signal, () => this.#over);
-    this.#asking.catch(() => {}); // Whoever waits for it in settle() is told.
+    this.#asking.catch(() => {}); // settle() rejects with it.
   }
 
   /**

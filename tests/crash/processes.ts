@@ -19,7 +19,7 @@ export type Start = Readonly<{
   crash?: Crash;
   /** Settings that differ from the usual ones. */
   environment?: Record<string, string>;
-  /** Whether it is to become ready; when not, it is up once it answers that it is not. */
+  /** Whether to wait until it is ready; otherwise until it answers that it is not. */
   ready?: boolean;
 }>;
 
@@ -165,7 +165,7 @@ export class Processes {
     await ended;
   }
 
-  /** Stops a process in good order. */
+  /** Shuts a process down with SIGTERM. */
   async stop(name: string): Promise<void> {
     const { child, ended } = this.#take(name);
     signal(child, "SIGTERM");
@@ -174,7 +174,7 @@ export class Processes {
       child.kill("SIGKILL");
       await ended;
     }
-    assert.equal(status?.code, 0, `${name} did not stop in good order. ${this.#tail(name)}`);
+    assert.equal(status?.code, 0, `${name} did not stop cleanly. ${this.#tail(name)}`);
   }
 
   /** Kills whatever runs. */

@@ -18,7 +18,7 @@ import { Load, rollOf, type Round, VOTERS_AT_ONCE } from "./load.ts";
 import { AGGREGATOR, Processes, until } from "./processes.ts";
 import { judgeRounds, type Verdict } from "./verdict.ts";
 
-/** How long gateways may take to hand on what they have, and the aggregator to count and to show it, in milliseconds. */
+/** How long gateways may take to forward their records, and the aggregator to count and to show it, in milliseconds. */
 const DRAIN_MS = 60_000;
 const SHOWN_MS = 20_000;
 
@@ -106,7 +106,7 @@ export class Scene {
     }
   }
 
-  /** Stops every process that is running, the gateways first, which hand on what they have. */
+  /** Stops every process that is running, the gateways first, which forward their records. */
   async stop(): Promise<void> {
     for (const name of [...GATEWAYS, ...this.aggregators]) {
       if (this.processes.isRunning(name)) await this.processes.stop(name);
@@ -162,7 +162,7 @@ export class Scene {
     assert.ok(summary.votersCounted > 0, "nobody has voted");
   }
 
-  /** Waits until the gateways that run have handed everything on and the aggregator has read it all. Returns the reconciliation. */
+  /** Waits until the gateways that run have forwarded everything and the aggregator has read it all. Returns the reconciliation. */
   async drained(): Promise<Reconciliation> {
     for (const name of GATEWAYS.filter((name) => this.processes.isRunning(name))) {
       const isEmpty = async () => (await this.processes.health(name)).spool?.records === 0;

@@ -26,7 +26,7 @@ export async function judgeRounds(ledgers: readonly string[], counted: number): 
   const summary = await judgeLedger(readAll(ledgers), differences);
   const { unanswered, twice, unknown } = await findLostAndTwice(readAll(ledgers));
   if (counted !== summary.votersCounted) {
-    differences.add(`${counted} records were counted, and by the ledger ${summary.votersCounted} voters`);
+    differences.add(`${counted} records were counted; the ledger has ${summary.votersCounted} voters`);
   }
   return {
     acknowledged: summary.acknowledged,

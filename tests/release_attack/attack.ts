@@ -23,7 +23,7 @@ export type PublishedSet = Readonly<{
 /** What was found: a combination of published sets that leaves so few voters. */
 export type Leak = Readonly<{ what: string; voters: readonly number[] }>;
 
-/** Most sets of columns that are tried; what was not tried is reported as a leak, so that nothing passes untested. */
+/** Maximum sets of columns that are tried; what was not tried is reported as a leak, so that nothing passes untested. */
 const MAX_TRIES = 20_000;
 /** A prime below 2^31, so that products are exact in a double after splitting. Ranks are taken modulo it. */
 const PRIME = 2_147_483_629n;

@@ -1,5 +1,5 @@
 /**
- * A publisher in memory that keeps sets of voters where the real one keeps numbers. It is held to the real one by
+ * A publisher in memory that keeps sets of voters where the real one keeps numbers. It is compared with the real one by
  * release_attack_test.ts; what it adds is that the attack can be told whose votes are in what was published.
  *
  * @module
@@ -318,7 +318,7 @@ function sizeOf(parts: ReadonlyMap<string, Voters>): number {
   return netOf(total(parts.values()));
 }
 
-/** Whether counts bear out what is shown: not more of anything, and, of as many ballots, the same. */
+/** Whether counts confirm what is shown: no number is larger, and with as many ballots all are equal. */
 function isBorneOut(shown: ReadonlyMap<string, number>, counted: ReadonlyMap<string, number>): boolean {
   if ([...shown].some(([choice, votes]) => votes > (counted.get(choice) ?? 0))) return false;
   if (shown.get("#ballots") !== counted.get("#ballots")) return true;

@@ -15,14 +15,14 @@ import { PollwireProcesses } from "../../simulator/processes/pollwire.ts";
 import { withDirectory } from "../directory.ts";
 
 const SCHEMATHESIS = "schemathesis==4.32.5";
-/** Requests of each operation that are made up in each phase, at the most. */
+/** Requests of each operation that are made up in each phase,. */
 const MAX_EXAMPLES = 60;
 const SEED = 20_201_103;
 const HOUR_MS = 3_600_000;
 
 /**
  * What is asked of every answer. Left out is what holds a request's fate to how it was made up: signing mends the
- * headers that were made wrong, and an election refuses votes that have the right form. tests/bad_day_test.ts sees to both.
+ * headers that were made wrong, and an election refuses votes that have the right form. tests/bad_day_test.ts tests both.
  */
 const CHECKS = [
   "not_a_server_error",

@@ -145,7 +145,7 @@ export class OpenElection {
       master,
       new Date(now),
     );
-    // Of one region, where the station lies at which they all vote.
+    // All are of the region in which their station lies.
     const roll = Array.from({ length: voters }, (_, n) => testVoter(`voter-${n}`));
     await importRoll(db, election, master, roll, Date.now);
     const sealer = testSealer(manifest, "g-1", master);

@@ -83,7 +83,7 @@ export async function startBroker(options: BrokerOptions = {}): Promise<Broker> 
     "advertised.listeners": `PLAINTEXT://127.0.0.1:${advertisedPort}${besides}`,
     ...options.properties,
   };
-  // Of a property that comes twice the last holds.
+  // When a property comes twice, the last value applies.
   await Deno.writeTextFile(`${server.directory}/server.properties`, propertiesText(properties), {
     append: true,
   });

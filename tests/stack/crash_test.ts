@@ -17,7 +17,7 @@ import { command } from "./local_stack.ts";
 import { OwnStack, type ServerName } from "./own_stack.ts";
 import { makeVotesTopic, removeTopic } from "./topics.ts";
 
-/** How often each thing is done, at the least. */
+/** Minimum times that each thing is done. */
 const HITS = Number(Deno.env.get("CRASH_HITS") || 1);
 const SEED = Number(Deno.env.get("CRASH_SEED") || Date.now() % 1e9);
 /** How long Kafka is away while votes go on being cast, in milliseconds. */
@@ -107,7 +107,10 @@ async function crashAll(
     await scene.processes.command("rebuild");
     await recounts(environment);
   });
-  await step("a topic that was made anew stops the count, and is named", () => recreateTopic(scene, stack));
+  await step(
+    "a topic that was created again stops the count, and is named",
+    () => recreateTopic(scene, stack),
+  );
 }
 
 /** A server is ended, and started again, while votes are cast. */
@@ -127,7 +130,7 @@ async function endServer({ scene, stack }: Environment, name: ServerName, signal
   });
 }
 
-/** A broker is lost, by lot, and comes back once many votes were cast and counted without it. */
+/** A random broker is lost, and comes back once many votes were cast and counted without it. */
 async function loseBroker({ scene, stack, random }: Environment): Promise<void> {
   await scene.round("broker of three lost", async (round) => {
     round.ask();
@@ -201,7 +204,7 @@ async function comeAndGo({ scene, stack }: Environment): Promise<void> {
           round.letIn();
           const before = await epochs(stack);
           await processes.start(GUEST);
-          await until("partitions are shared anew", DEADLINE_MS, async () => await epochs(stack) > before);
+          await until("partitions are shared again", DEADLINE_MS, async () => await epochs(stack) > before);
           await delay(THERE_MS);
           await go(GUEST);
         }
@@ -271,7 +274,7 @@ async function refusesForRoom(origin: string): Promise<boolean> {
   return /^pollwire_gateway_votes_total\{[^}]*answer="spool-full"[^}]*\} [1-9]/m.test(metrics);
 }
 
-/** Holds what is shown to the ledgers and then the tables to the log, for which everything is stopped. */
+/** Compares what is shown with the ledgers, then stops everything and compares the tables with the log. */
 async function recounts({ scene, stack }: Environment): Promise<void> {
   await scene.start();
   await scene.compare(stack.environment.ELASTICSEARCH_URL);

@@ -25,12 +25,12 @@ import { deleteRecords, makeVotesTopic, setTopic, withAdmin } from "./topics.ts"
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
-/** By when an election that is not counted must say so, and a member without a database have let go, in milliseconds. */
+/** By when an election that is not counted must say so, and a member without a database must have left, in milliseconds. */
 const NOTICED_MS = 15_000;
-/** By when a process must have ended that was told to, in milliseconds. */
+/** By when a process must have ended after SIGTERM, in milliseconds. */
 const ENDED_MS = 10_000;
 
-/** Tells an aggregator to end, and makes sure that it does so in time and in good order. */
+/** Sends SIGTERM to an aggregator, and checks that it ends in time and cleanly. */
 async function endsOnSigterm(aggregator: AggregatorProcess): Promise<void> {
   const toldMs = performance.now();
   aggregator.signal("SIGTERM");
@@ -197,20 +197,23 @@ stackTest(
   },
 );
 
-stackTest("records that are deleted after they were counted are told of, and counting goes on", async () => {
-  await scene(async ({ db, environment, start, open }) => {
-    const { town, log } = await open("behind");
-    const aggregator = start(environment);
-    await isReady(aggregator);
-    await log.append(town.votes(50));
-    await eventually("50 are counted", async () => await countedVotes(db, "behind") === 50);
-    await deleteRecords(address, "behind", 0, await log.end(0));
-    await notices(aggregator, /records that were counted were deleted from the front of the log/);
-    await log.append(town.votes(20));
-    await eventually("20 more are counted", async () => await countedVotes(db, "behind") === 70);
-    assert.equal(await aggregator.metric("pollwire_aggregator_counting", "behind"), 1);
-  });
-});
+stackTest(
+  "records that are deleted after they were counted are reported, and counting continues",
+  async () => {
+    await scene(async ({ db, environment, start, open }) => {
+      const { town, log } = await open("behind");
+      const aggregator = start(environment);
+      await isReady(aggregator);
+      await log.append(town.votes(50));
+      await eventually("50 are counted", async () => await countedVotes(db, "behind") === 50);
+      await deleteRecords(address, "behind", 0, await log.end(0));
+      await notices(aggregator, /records that were counted were deleted from the front of the log/);
+      await log.append(town.votes(20));
+      await eventually("20 more are counted", async () => await countedVotes(db, "behind") === 70);
+      assert.equal(await aggregator.metric("pollwire_aggregator_counting", "behind"), 1);
+    });
+  },
+);
 
 stackTest("a topic that deletes records is not counted until its retention is set right", async () => {
   await scene(async ({ db, environment, start, open }) => {
@@ -275,7 +278,7 @@ stackTest("brokers that are away at the start, or killed, are noticed", async ()
 });
 
 stackTest(
-  "a member whose database is silent lets go of its partitions, and ends when it is told to",
+  "a member whose database is silent gives up its partitions, and ends at SIGTERM",
   async () => {
     await scene(async ({ db, environment, linked, link, start, open }) => {
       const { town, log } = await open("silent");
@@ -342,7 +345,7 @@ stackTest("a database that is gone for a while costs one rebalance and few lines
         await log.append(town.votes(50));
         await eventually("50 are counted", async () => await countedVotes(db, "gone") === 50);
         const linesBefore = aggregator.lines().length;
-        // Whoever leaves a group and joins it again is another member.
+        // A member that leaves a group and joins it again is another member.
         const joined = new Set(await members("gone"));
         assert.equal(joined.size, 1);
         await own.stop("fast");

@@ -32,7 +32,7 @@ async function isEqual(db: Database, index: TallyIndex, election: string): Promi
   }
 }
 
-/** An index whose server is killed while the first lot of documents for one of its indices is under way. */
+/** An index whose server is killed while the first batch of documents for one of its indices is under way. */
 function killedIn(
   name: IndexName,
   index: TallyIndex,
@@ -105,7 +105,7 @@ for (const name of ["tallies", "released-votes", "releases", "turnout-per-minute
         await killed;
         // The count does not wait for it.
         await election.vote(100);
-        await eventually("it was tried in vain", () => following.faults.length >= 2, CATCH_UP_MS);
+        await eventually("two tries failed", () => following.faults.length >= 2, CATCH_UP_MS);
         await mortal.restart();
         await election.vote(100);
         await election.close();
@@ -150,7 +150,7 @@ stackTest("two that index at once leave one copy of everything", () =>
   }));
 
 stackTest(
-  "reindex on a live index: who reads sees all of it at every moment",
+  "reindex on a live index: a reader sees all of it at every moment",
   () =>
     withDatabase(async (db) => {
       const election = await VotedElection.open(db, "reindexed", 200);

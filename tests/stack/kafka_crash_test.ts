@@ -11,7 +11,7 @@ import { Scene } from "../crash/scene.ts";
 import { type Broker, startBroker } from "./broker.ts";
 import { STACK } from "./server.ts";
 
-/** How often each point is hit, at the least, and the broker killed. */
+/** Minimum hits of each point, and kills of the broker. */
 const HITS = Number(Deno.env.get("CRASH_HITS") || 2);
 const SEED = Number(Deno.env.get("CRASH_SEED") || Date.now() % 1e9);
 const VOTES_PER_SECOND = 100;
@@ -79,7 +79,7 @@ async function killBroker(scene: Scene, broker: Broker): Promise<void> {
   });
 }
 
-/** Holds what is shown to the ledgers and then the tables to the log, for which everything is stopped. */
+/** Compares what is shown with the ledgers, then stops everything and compares the tables with the log. */
 async function recounts(scene: Scene): Promise<void> {
   await scene.start();
   await scene.compare();

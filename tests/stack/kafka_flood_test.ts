@@ -31,7 +31,7 @@ const HONEST = 30;
 const PARTITIONS = 3;
 /** How long the count may take, in milliseconds. */
 const COUNTED_WITHIN_MS = 240_000;
-/** What one rejection may take of the database's disk at the most, with its index, in bytes. */
+/** Maximum bytes of the database's disk for one rejection, with its index. */
 const REJECTION_BYTES = 1_000;
 /** As in aggregator/counting/count.ts: details of records that nobody signed, for each partition and reason. */
 const KEPT = 1_000;

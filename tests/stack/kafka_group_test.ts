@@ -64,7 +64,7 @@ type Scene = Readonly<{
   load: Load;
   /** Consumes in this process, as the runner does: again and again until it is stopped. */
   member(name: string): { stop(): Promise<void>; faults: unknown[] };
-  /** Consumes in a process of its own, which says "counting" with its first batch in hand, and then waits to be let go. */
+  /** Consumes in a process of its own, which says "counting" with its first batch in hand, and then waits for a signal to continue. */
   process(name: string): Child;
 }>;
 
@@ -169,7 +169,7 @@ stackTest("consume() has batches of as many partitions under way as it may, and 
     },
   }, { group: "at-once", batchRecords: 10, partitionsAtOnce: AT_ONCE, signal: abort.signal });
   await eventually("as many are under way as may", () => underWay.size === AT_ONCE);
-  // From now on whatever comes is let go at once.
+  // From now on every batch continues at once.
   await eventually("all is counted", () => {
     for (const release of underWay.values()) release();
     return counted === records.length;
@@ -284,8 +284,8 @@ stackTest(
   },
 );
 
-stackTest("consume() stops, and says so, when the topic is made anew beneath it", async () => {
-  await scene("anew", async ({ election, log, counted, load }) => {
+stackTest("consume() stops, and says so, when the topic is removed and created again", async () => {
+  await scene("again", async ({ election, log, counted, load }) => {
     await load.stop();
     const identity = await log.identity();
     const abort = new AbortController();
@@ -300,8 +300,8 @@ stackTest("consume() stops, and says so, when the topic is made anew beneath it"
       await again.append(Array.from({ length: 100 }, (_, i) => plainEntry(i % PARTITIONS, `new-${n + i}`)));
     }
     const fault = await consuming;
-    // That it was made anew, or before that, that there is none.
-    assert.match(String(fault), /made anew while it was read|no such topic/);
+    // Either that it was created again or, before that, that there is none.
+    assert.match(String(fault), /created again while it was read|no such topic/);
     await again.close();
     assert.ok(fault instanceof LogFault || fault instanceof Error);
     assert.notEqual(await log.identity(), identity);

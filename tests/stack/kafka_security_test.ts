@@ -139,7 +139,7 @@ stackTest("a gateway appends and an aggregator counts, by name, password and per
   await aggregator.close();
 });
 
-stackTest("a gateway may not read, an aggregator not write, and each is told so", async () => {
+stackTest("a gateway may not read, an aggregator not write, and the error says so", async () => {
   await provisionTopics(as("admin"), ELECTIONS, USERS);
   const [gateway, aggregator] = await Promise.all(["gateway", "aggregator"].map((user) => {
     return openKafkaLog(as(user), "town-2026", 2);

@@ -167,7 +167,7 @@ Deno.test({
         const cuts = ["after commit", "before commit"] as const;
         await countAll(db, box, {
           onCounted: () => proxy.next ??= cuts[batches++ % cuts.length],
-          // A batch that is committed already is not tried again: that would find the position moved, and let go.
+          // A batch that is committed already is not tried again: that would find the position moved, and give up the partition.
           onTakenAgain: (error) => assert.notEqual((error as Error).name, "Fenced"),
         });
         assert.ok(proxy.done.filter((cut) => cut === "after commit").length > 5, proxy.done.join());
@@ -181,7 +181,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "a server that falls silent is held for dead at the deadline, and another connection is made",
+  name: "the connection to a silent server is considered dead at the deadline, and another one is made",
   ignore,
   fn: () =>
     withServer(async (cluster, _direct, name) => {

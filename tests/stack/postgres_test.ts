@@ -59,11 +59,11 @@ const REFUSALS: readonly [what: string, change: () => Change, message: RegExp][]
     /as postgres: the password is wrong, .* DATABASE_PASSWORD_FILE/,
   ],
   [
-    "a user that there is not",
+    "a user that does not exist",
     () => ({ user: "nobody" }),
     /as nobody: the password is wrong, or there is no such user/,
   ],
-  ["a database that there is not", () => ({ database: "none" }), /there is no database none; create it/],
+  ["a database that does not exist", () => ({ database: "none" }), /there is no database none; create it/],
   [
     "a server whose authority is not the one that is believed",
     async () => ({ host: "localhost", tls: { ca: await otherAuthority() } }),

@@ -21,7 +21,7 @@ export async function makeVotesTopic(
   await provisionTopics(address, [{ election, partitions }]);
 }
 
-/** A record for a log that is told apart by its text alone. */
+/** A record for a log. Only its text differs from others. */
 export function plainEntry(partition: number, text = "a"): PlacedRecord {
   const bytes = new Uint8Array(32);
   return {

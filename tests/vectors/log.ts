@@ -695,7 +695,7 @@ function decisions(log: LogWriter): void {
   log.vote("a revoked key, after officials decided about those before", "held/gateway_revoked", { record });
 }
 
-/** The context that an entry's seal and signature are bound to, put together anew. */
+/** The context that an entry's seal and signature are bound to, built again from its parts. */
 export function contextOf(entry: StoredRecord): Uint8Array {
   const number = new Uint8Array(8);
   new DataView(number.buffer).setBigUint64(0, BigInt(entry.sequence));

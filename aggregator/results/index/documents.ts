@@ -1,5 +1,5 @@
 /**
- * Documents of rows: with names spelled out, without anything that tells of a single voter.
+ * Documents of rows: with names spelled out, without anything about a single voter.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import type { IndexDocument } from "./tally_index.ts";
 /** Degrees of WGS 84. */
 export type Location = Readonly<{ lat: number; lon: number }>;
 
-/** An election's names, and where its stations are, as far as it is known: by station, else by region. */
+/** An election's names, and the known coordinates of its stations: by station, else by region. */
 export type Labels = Readonly<{
   names: ElectionNames;
   locations: Readonly<{ stations: ReadonlyMap<string, Location>; regions: ReadonlyMap<string, Location> }>;

@@ -141,14 +141,14 @@ class Elasticsearch implements TallyIndex {
     }
   }
 
-  /** Two processes may do this at once: an index is made with its alias, and a second one of that name is not made. */
+  /** Creates an index together with its alias. Two processes may do this at once: Elasticsearch refuses the second one. */
   async #create(name: IndexName): Promise<void> {
     const index = `${this.#alias(name)}-first`;
     try {
       await this.#client.indices.create({ index, aliases: { [this.#alias(name)]: {} } });
     } catch (error) {
       if (errorType(error) !== "resource_already_exists_exception") throw error;
-      // Made by the other process; or it had lost its alias.
+      // Another process has created it, or it has lost its alias.
       await this.#client.indices.updateAliases({ actions: [{ add: { index, alias: this.#alias(name) } }] });
     }
   }
@@ -184,7 +184,7 @@ class Elasticsearch implements TallyIndex {
         total = addUpserted(total, upserted);
       }
     };
-    // Both end before a fault of either is told: nothing is written after this has returned.
+    // Waits for all, also when one fails: nothing is written after this has returned.
     const ended = await Promise.allSettled(Array.from({ length: BULKS_IN_FLIGHT }, sendNext));
     for (const end of ended) if (end.status === "rejected") throw end.reason;
     return total;
@@ -279,7 +279,7 @@ function isIndexGone(error: unknown): boolean {
   return error instanceof errors.ResponseError && (error.statusCode === 404 || error.statusCode === 503);
 }
 
-/** The template of an index, as it is put. No index is made by writing to it: one that is missing must be noticed. */
+/** The template of an index. Writing creates no index, so that a missing one is noticed. */
 export function indexTemplate(
   alias: string,
   name: IndexName,
@@ -335,7 +335,7 @@ function errorType(error: unknown): string | undefined {
   return error instanceof errors.ResponseError ? error.body?.error?.type : undefined;
 }
 
-/** What is wrong, in words for who runs it; `undefined` for an error that has nothing to do with the server. */
+/** A message for operators; `undefined` for an error that is not the server's. */
 function explain(error: unknown): string | undefined {
   if (error instanceof IndexFault) return error.message;
   if (error instanceof errors.ResponseError) {

@@ -50,14 +50,14 @@ export const INDEXER_PACE = {
   longestRestMs: 5_000,
   /** Turnout, rejections and the audit trail are brought up. */
   passMs: 5_000,
-  /** The index is held against the database. */
+  /** When the index is compared with the database. */
   checkMs: 30_000,
   /** The wait after a fault, which doubles with every further one, up to the longest. */
   retryMs: 250,
   longestRetryMs: 15_000,
 };
 
-/** Turnout is read whole in each pass: the database spends one part in so many of the time on it, at the most. */
+/** Each pass reads all of the turnout. The database spends at most 1/n of its time on it. */
 const TURNOUT_SHARE = 20;
 
 /** What an indexer needs. */
@@ -71,7 +71,7 @@ export type IndexerOptions = Readonly<{
   onRebuilt(names: readonly IndexName[], why: string): void;
   onFault(what: string, error: unknown): void;
   pace?: Partial<typeof INDEXER_PACE>;
-  /** Shared with whoever else of the process needs names; one of its own when left out. */
+  /** Shared with the other parts of the process; its own when left out. */
   elections?: Elections;
 }>;
 
@@ -174,7 +174,7 @@ export class Indexer implements ReleaseSink {
       await this.#beginWhereWhole(indexed);
       this.#auditNumber = await this.#newestAudit();
     } else if (INDEX_NAMES.some((name) => standing[name] !== before[name])) {
-      // One was made anew, or put in another's place: all are filled from the start, and what is there stays.
+      // An index was rebuilt or replaced: all are filled from the start. Documents that are there stay.
       this.indexed.clear();
       this.#auditNumber = 0;
       this.#suspected.clear();
@@ -246,7 +246,7 @@ export class Indexer implements ReleaseSink {
     return documents === await countAudit(db.query, max) ? max : 0;
   }
 
-  /** Tallies and ballots are held against `results` while nothing is released. */
+  /** Compares tallies and ballots with `results` while nothing is released. */
   async #checkTallies(): Promise<void> {
     const { db, index } = this.#options;
     const isQuiet = async () => (await readNews(db.query, this.indexed)).every((news) => !this.#lacks(news));
@@ -342,7 +342,7 @@ export class Indexer implements ReleaseSink {
     const counted = await turnoutByMinute(query, election);
     this.#turnoutMs += now() - fromMs;
     const differing = [...counted].filter(([minute, voters]) => indexed.get(minute) !== voters);
-    // What was sent as it stands, and differs all the same, or is not in the database, only a fresh index can mend.
+    // The index differs although the right number was sent, or has a minute that the database lacks: only a new index helps.
     const stuck =
       differing.some(([minute, voters]) => this.#sentTurnout.get(`${election} ${minute}`) === voters) ||
       indexed.keys().some((minute) => !counted.has(minute as number));

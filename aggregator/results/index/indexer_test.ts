@@ -107,7 +107,7 @@ function votes(index: MemoryIndex): Record<string, unknown> {
 const has = (index: MemoryIndex, name: IndexName, documents: number) =>
   eventually(`${name} has ${documents} documents`, () => index.documents(name).size === documents);
 
-Deno.test("Indexer brings up what is there, and what comes", async () => {
+Deno.test("Indexer indexes releases that exist, and new ones", async () => {
   await withIndexer(async ({ db, index }) => {
     await release(db, 3);
     await release(db, 4, "n-2");
@@ -119,7 +119,7 @@ Deno.test("Indexer brings up what is there, and what comes", async () => {
   });
 });
 
-Deno.test("Indexer brings up turnout, rejections and the audit trail, and tells of no voter", async () => {
+Deno.test("Indexer indexes turnout, rejections and the audit trail, and nothing of a single voter", async () => {
   await withIndexer(async ({ db, index }) => {
     const minute = "2026-11-03T12:00:00.000Z";
     await countVoters(db.query, 5, { station: "n-1", minute, region: "north", lane: 0 });
@@ -221,7 +221,7 @@ Deno.test("Indexer goes on after a fault in the middle of a lot, and misses noth
       index.lotsUntilFault = lots;
       for (const station of ["n-1", "n-2", "s-1", "s-2"]) await release(db, 2 + lots, station);
       await eventually("it died", () => index.fault !== undefined);
-      await eventually("it was tried in vain", () => faults.length >= 2);
+      await eventually("two tries failed", () => faults.length >= 2);
       index.lotsUntilFault = undefined;
       index.fault = undefined;
       await has(index, "releases", 1 + 4 * (lots + 1));
@@ -362,7 +362,7 @@ Deno.test("Indexer takes the votes of a withdrawn release off", async () => {
   });
 });
 
-Deno.test("Indexer makes tallies and ballots anew that the results do not have", async () => {
+Deno.test("Indexer rebuilds tallies and ballots when the index has some that the results lack", async () => {
   await withIndexer(async ({ db, index, rebuilt }) => {
     await release(db, 1);
     await release(db, 2, "n-2");
@@ -371,13 +371,13 @@ Deno.test("Indexer makes tallies and ballots anew that the results do not have",
     await has(index, "tallies", 1);
     assert.deepEqual(votes(index), { "n-1/in_person": 1 });
     await eventually(
-      "it is told",
+      "the rebuild is reported",
       () => rebuilt.join().startsWith("tallies ballots: tallies are not those of the results"),
     );
   });
 });
 
-Deno.test("Indexer makes turnout and rejections anew that the database no longer has", async () => {
+Deno.test("Indexer rebuilds turnout and rejections when the index has some that the database lacks", async () => {
   await withIndexer(async ({ db, index }) => {
     for (const [minute, voters] of [["12:00", 3], ["12:01", 4]] as const) {
       await countVoters(db.query, voters, {
@@ -397,7 +397,7 @@ Deno.test("Indexer makes turnout and rejections anew that the database no longer
   });
 });
 
-Deno.test("Indexer makes everything anew on an index that was of another database", async () => {
+Deno.test("Indexer rebuilds everything when the index is of another database", async () => {
   const other = new MemoryIndex();
   await other.prepare();
   await withElection(async (db) => {
@@ -410,6 +410,9 @@ Deno.test("Indexer makes everything anew on an index that was of another databas
       const found = votes(index);
       return found["n-1/in_person"] === 9 && Object.keys(found).length === 1;
     });
-    await eventually("it is told", () => rebuilt.join().endsWith("the index is of another database"));
+    await eventually(
+      "the rebuild is reported",
+      () => rebuilt.join().endsWith("the index is of another database"),
+    );
   }, other);
 });

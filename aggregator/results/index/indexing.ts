@@ -25,7 +25,7 @@ export type IndexingOptions = Readonly<{
   metrics: Registry;
   log: Logger;
   signal: AbortSignal;
-  /** Shared with whoever else of the process needs names; one of its own when left out. */
+  /** Shared with the other parts of the process; its own when left out. */
   elections?: Elections;
 }>;
 
@@ -51,7 +51,7 @@ export async function runIndexing(
   });
   const rebuilds = new Counter({
     name: "pollwire_index_rebuilds_total",
-    help: "Times that an index was made anew since it did not hold what it should",
+    help: "Times that an index was rebuilt because its contents were wrong",
     labelNames: ["index"],
     registers,
   });
@@ -61,7 +61,7 @@ export async function runIndexing(
   };
   let indexer: Indexer | undefined;
   addLag(metrics, async () => {
-    // Whoever does not index knows nothing of how far the index is.
+    // A process that does not index does not know how far the index is.
     return indexer && await readBehind(db.query, indexer.indexed, new Date()).catch(() => undefined);
   });
   const lease = new Lease(databases.publishing.query, "index", LEASE_MS);
@@ -80,7 +80,7 @@ export async function runIndexing(
       },
       onRebuilt(names, why) {
         for (const index of names) rebuilds.inc({ index });
-        log.warn("{names} made anew: {why}", { names, why });
+        log.warn("{names} rebuilt: {why}", { names, why });
       },
       onFault,
     });

@@ -20,7 +20,7 @@ export class LabelResolver {
   /** Kept as long as the names: where places lie is written once, when an election is created. */
   readonly #labels = new WeakMap<ElectionNames, Labels>();
 
-  /** @param elections Shared with whoever else of the process needs names; one of its own when left out. */
+  /** @param elections Shared with the other parts of the process; its own when left out. */
   constructor(elections: Elections = new Elections()) {
     this.#elections = elections;
   }
@@ -29,7 +29,7 @@ export class LabelResolver {
   async of(query: Query, election: string): Promise<Labels> {
     const names = await this.#elections.find(query, election);
     if (names === undefined) {
-      throw new Error(`Cannot spell election ${election}: the registry does not have it`);
+      throw new Error(`Cannot find the names of election ${election}: the registry does not have it`);
     }
     let labels = this.#labels.get(names);
     if (labels === undefined) {

@@ -1,6 +1,6 @@
 /**
- * Makes indices anew from the database, beside those in use, and swaps them at one moment: who reads never sees half
- * an index. Also what mends an index that holds more than it should.
+ * Builds new indices from the database beside those in use, and swaps them at one moment, so that nobody reads half
+ * an index. This also repairs an index that holds more than it should.
  *
  * @module
  */
@@ -36,13 +36,13 @@ import type { IndexName } from "./templates.ts";
 export const PAGE_RELEASES = 200;
 /** Events of the audit trail of one page. */
 export const PAGE_AUDIT = 500;
-/** How often what was released meanwhile is brought after before the swap; each time it is less. */
+/** How often releases that came meanwhile are written before the swap; there are fewer each time. */
 const CATCH_UPS = 10;
 
-/** How many documents, and the votes or voters that they add up to; 0 where they hold none. */
+/** The number of documents, and the sum of their votes or voters; 0 where they have none. */
 export type Figures = Readonly<{ documents: number; sum: number }>;
 
-/** How an index came out: what it holds, and what the database has. */
+/** An index compared with the database. */
 export type Compared = Readonly<{ name: IndexName; index: Figures; database: Figures }>;
 
 /** What a rebuild needs. */
@@ -51,7 +51,7 @@ export type RebuildOptions = Readonly<{
   index: TallyIndex;
   resolver: LabelResolver;
   signal?: AbortSignal;
-  /** Told of every lot of documents. */
+  /** Called after every batch of documents. */
   onWritten?(name: IndexName, documents: number): void;
 }>;
 
@@ -87,7 +87,7 @@ export async function rebuildIndices(
   }
 }
 
-/** How many documents there should be of all, for showing how far a rebuild is. */
+/** The number of documents that a rebuild writes, for its progress. */
 export async function countDocuments(db: Database): Promise<number> {
   const newest = await newestRevision(db.query);
   let total = 0;

@@ -1,5 +1,5 @@
 /**
- * `deno task reindex`: every index made anew from the database, with progress shown, and held against it at the end.
+ * `deno task reindex`: rebuilds every index from the database, shows progress, and compares both at the end.
  *
  * @module
  */

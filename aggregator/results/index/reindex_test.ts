@@ -5,7 +5,7 @@ import { reindex } from "./reindex.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
-Deno.test("reindex() makes every index anew from the database, and counts what each holds", async () => {
+Deno.test("reindex() rebuilds every index from the database, and counts what each holds", async () => {
   await withElection(async (db) => {
     for (const [voters, added] of [[4, 4], [9, 5]]) {
       await writeRelease(db, {

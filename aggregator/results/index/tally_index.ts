@@ -1,6 +1,6 @@
 /**
  * The port of the index: documents of what has been released, for searching and for dashboards. It is a view: it may
- * fall behind, be lost and be made anew, and the count never waits for it.
+ * fall behind, or be lost and rebuilt. The count never waits for it.
  *
  * @module
  */
@@ -69,9 +69,9 @@ export interface Rebuild {
 /** An index of tallies. Every method may throw an {@link IndexFault}. */
 export interface TallyIndex {
   /**
-   * Makes what is missing of templates and indices.
+   * Makes the templates and indices that are missing.
    *
-   * @returns what stands under each name: another text once the index was made anew, or replaced.
+   * @returns an identity for each name. It changes when the index is rebuilt or replaced.
    */
   prepare(): Promise<Readonly<Record<IndexName, string>>>;
   /** Writes documents; when it resolves they are durable. */
@@ -94,7 +94,7 @@ export type IndexSettings = Readonly<{
   apiKey?: string;
   /** Certificates, PEM, of which one must have signed the server's; those that the system trusts when left out. */
   ca?: string;
-  /** Of each index. */
+  /** Settings of each index. */
   shards: number;
   replicas: number;
   /** Before the name of every index; `INDEX_PREFIX` when left out. */
@@ -109,7 +109,7 @@ export class IndexFault extends Error {
   override name = "IndexFault";
 }
 
-/** Adds up what became of two lots of documents. */
+/** Adds up the results of two batches of documents. */
 export function addUpserted(a: Upserted, b: Upserted): Upserted {
   return {
     written: a.written + b.written,

@@ -2,7 +2,7 @@
  * What the index holds: every index, its fields and their types. The one place that says so, for the adapters, for
  * the types of documents, and for the checks of dashboards and documented queries.
  *
- * Names are spelled out beside ids, since a search joins nothing. No index has a voter, a voter key or a vote id.
+ * Names are stored beside ids, because a search joins nothing. No index has a voter, a voter key or a vote id.
  *
  * @module
  */

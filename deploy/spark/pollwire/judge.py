@@ -15,7 +15,7 @@ from .history import Decision, History, Key, Manifest, View
 MAX_CLOCK_SKEW_MS = 300_000
 MANIFEST_OVERLAP_MS = 60_000
 MAX_AGREED_KEYS = 10_000
-"""Sender keys whose record keys are kept; one costs a scalar multiplication to make anew."""
+"""Sender keys whose record keys are kept; one costs a scalar multiplication to make again."""
 
 
 @dataclass(frozen=True)
