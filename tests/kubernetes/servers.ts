@@ -272,7 +272,6 @@ export function permissionFaults(manifests: readonly Manifest[]): string[] {
       ...["prefix topic/votes.", ...Object.values(VIEW_TOPICS).map((topic) => `topic/${topic}`)].flatMap((
         topic,
       ) => ["Create", "Describe", "DescribeConfigs"].map((operation) => `${topic}/${operation}`)),
-      "cluster//Describe",
     ],
   };
   for (const [name, permissions] of users) {
