@@ -16,6 +16,7 @@ import { country } from "./country.ts";
 import { crowd } from "./crowd.ts";
 import { crypto } from "./crypto.ts";
 import { kafka } from "./kafka.ts";
+import { databaseBytes } from "./database_bytes.ts";
 import { fsync } from "./fsync.ts";
 import { kafkaProducer } from "./kafka_producer.ts";
 import { page } from "./page.ts";
@@ -27,7 +28,21 @@ import { streams } from "./streams.ts";
 import { sync } from "./sync.ts";
 import { batch, single } from "./taking.ts";
 
-const EMBEDDED = [single, batch, spool, fsync, crypto, count, path, country, crowd, streams, page, sync];
+const EMBEDDED = [
+  single,
+  batch,
+  spool,
+  fsync,
+  crypto,
+  count,
+  path,
+  country,
+  crowd,
+  streams,
+  page,
+  databaseBytes,
+  sync,
+];
 const ON_SERVERS = [counted, latency, kafka, kafkaProducer, backlog, rolls, soak];
 const BENCHMARKS: readonly Benchmark[] = [...EMBEDDED, ...ON_SERVERS];
 
