@@ -11,6 +11,7 @@ import { runAggregator } from "../aggregate.ts";
 import { defaultRules, readRules, type Rules, RulesFault } from "../alerts/rules.ts";
 import { type AggregatorConfig, aggregatorConfig } from "../config.ts";
 import { isIssue1154 } from "../database/postgres.ts";
+import { readCheckSummaries } from "../office/quality/store.ts";
 import { Keyring } from "../registry/keyring.ts";
 import { KafkaViews } from "../results/kafka_views.ts";
 import { isWhole, PROCESS_ROLES, requiredRoles } from "../roles/roles.ts";
@@ -53,6 +54,7 @@ async function aggregate(config: AggregatorConfig): Promise<void> {
       openLog: (election, partitions, signal) => openLog(config, election, partitions, signal),
       keyring: new Keyring(config.keysDirectory),
       alertRules,
+      readChecks: (election) => readCheckSummaries(databases.reading.query, election),
       views,
       index,
       log,
