@@ -5,7 +5,8 @@ import { readFacts, readPhoto } from "../aggregator/registry/election_facts.ts";
 import { createElection } from "../aggregator/registry/elections.ts";
 import { readDefinition } from "../aggregator/office/provision.ts";
 import { readRoll } from "../aggregator/office/roll_file.ts";
-import { importRoll } from "../aggregator/registry/roll.ts";
+import { importRoll, rollKeys } from "../aggregator/registry/roll.ts";
+import { readVoter } from "../aggregator/registry/roll_changes.ts";
 import { DEFAULT_SIZE, simulateCountry } from "../simulator/country/country.ts";
 import { BRITISH, loadLocale } from "../simulator/country/locales.ts";
 import { writeFullRoll } from "../simulator/voting/roll.ts";
@@ -36,14 +37,13 @@ for (const locale of [BRITISH, await loadLocale("ja")]) {
 
       const { birthDate, profile: { age: _, registrationNumber, registeredOn, ...profile } } = country
         .fullVoter(7);
-      const rows = await db.query(
-        "SELECT birth_date::text, profile FROM registry.voters WHERE election = $1 AND voter_id = 'voter-8'",
-        [election],
-      );
-      assert.deepEqual(rows, [{
-        birth_date: birthDate,
-        profile: { ...profile, registration_number: registrationNumber, registered_on: registeredOn },
-      }]);
+      const voter = (await readVoter(db.query, election, rollKeys(election, MASTER), "voter-8"))!;
+      assert.equal(voter.birth_date, birthDate);
+      assert.deepEqual(voter.profile, {
+        ...profile,
+        registration_number: registrationNumber,
+        registered_on: registeredOn,
+      });
       const names = (await new Elections().find(db.query, election))!;
       const { ballot, regions } = detail(names, await readFacts(db.query, election), NOON_MS);
       const [contest] = country.definition.contests;

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Database, type Query } from "../aggregator/database/database.ts";
+import { type Database, type Query, queryOne } from "../aggregator/database/database.ts";
 import { createElection } from "../aggregator/registry/elections.ts";
 import type { ReleaseKind } from "../aggregator/results/write_releases.ts";
 import type { ElectionDefinition } from "../shared/election.ts";
@@ -55,7 +55,8 @@ export async function writeRelease(db: Database, release: SeededRelease): Promis
   ]);
   const unit = `${station}/${mode}`;
   return await db.transaction(async (query) => {
-    const [{ revision }] = await query<{ revision: number }>(
+    const { revision } = await queryOne<{ revision: number }>(
+      query,
       `INSERT INTO results.releases
          (revision, election, unit, station, mode, released_at, voters, added_voters, kind, votes, marks)
        VALUES (nextval('results.revisions'), $1, $2, $3, $4, $5::timestamptz, $6, $7, $8, $9::text::jsonb, $10::text::jsonb)
@@ -145,7 +146,7 @@ export async function writeReconciliation(
     [partition, nextOffset, read],
   );
   for (const [outcome, records] of Object.entries(outcomes)) {
-    const [fate, reason = ""] = outcome.split("/");
+    const [fate = "", reason = ""] = outcome.split("/");
     await query(
       `INSERT INTO counting.outcome_counts VALUES ('test-2026', $1, $2, $3, $4)
        ON CONFLICT (election, partition, fate, reason) DO UPDATE SET records = excluded.records`,

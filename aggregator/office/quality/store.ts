@@ -4,7 +4,7 @@
  * @module
  */
 import { appendAudit } from "../../audit/events.ts";
-import { isoTime, type Query } from "../../database/database.ts";
+import { isoTime, type Query, queryOne } from "../../database/database.ts";
 import { OfficeError } from "../../registry/office_error.ts";
 import { type CheckCode, type CheckResult } from "./result.ts";
 
@@ -31,7 +31,8 @@ export async function writeRun(
   { checkedAt, logCheckedAt, checks }: Omit<QualityRun, "run">,
 ): Promise<QualityRun> {
   await query("SELECT pg_advisory_xact_lock($1::bigint)", [RUN_LOCK]);
-  const [{ run }] = await query<{ run: number }>(
+  const { run } = await queryOne<{ run: number }>(
+    query,
     `INSERT INTO office.quality_runs (election, run, checked_at, log_checked_at, result)
      SELECT $1::text, coalesce(max(run), 0) + 1, $2::timestamptz, $3::timestamptz, $4 FROM office.quality_runs
      WHERE election = $1::text RETURNING run::float8 AS run`,

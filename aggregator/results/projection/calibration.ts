@@ -38,7 +38,7 @@ export function missesOf(stations: readonly ProjectedStation[], candidates: numb
       continue;
     }
     estimateShares(inTrial, candidates).forEach(({ share, error }: Estimate, candidate) => {
-      if (error > 0) misses[candidate].push(Math.abs(share - truth[candidate]) / error);
+      if (error > 0) misses[candidate]!.push(Math.abs(share - truth[candidate]!) / error);
     });
   }
   return misses;
@@ -67,7 +67,7 @@ export function sharesOf(reported: readonly ReportedStation[], candidates: numbe
   const all = sum(reported.map(votesIn));
   return Array.from(
     { length: candidates },
-    (_, at) => all === 0 ? 0 : sum(reported.map(({ votes }) => votes[at])) / all,
+    (_, at) => all === 0 ? 0 : sum(reported.map(({ votes }) => votes[at]!)) / all,
   );
 }
 

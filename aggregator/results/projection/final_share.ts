@@ -37,7 +37,7 @@ export function estimateShares(stations: readonly ProjectedStation[], candidates
   const regions = byRegion(expected, out, turnout);
   return Array.from({ length: candidates }, (_, candidate) => {
     const model = fitRegionModel(voted.map((station) => shareOf(station, candidate)));
-    const known = sum(voted.map(({ votes }) => votes[candidate]));
+    const known = sum(voted.map(({ votes }) => votes[candidate]!));
     const share = all === 0
       ? 0
       : (known + sum(regions.map(({ region, votes }) => votes * model.of(region).mean))) / all;
@@ -51,7 +51,7 @@ export function estimateShares(stations: readonly ProjectedStation[], candidates
 
 function shareOf(station: ReportedStation, candidate: number) {
   const votes = votesIn(station);
-  return { region: station.region, value: station.votes[candidate] / votes, weight: votes };
+  return { region: station.region, value: station.votes[candidate]! / votes, weight: votes };
 }
 
 /** What is out in one region. */
@@ -76,7 +76,7 @@ function byRegion(
     if (group === undefined) regions.set(region, group = { votes: 0, squares: 0, roll: 0, variance: 0 });
     group.votes += votes;
     group.squares += votes * votes;
-    group.roll += out[at].roll;
+    group.roll += out[at]!.roll;
     group.variance += variance;
   });
   return [...regions].map(([region, group]) => ({

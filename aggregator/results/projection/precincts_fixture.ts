@@ -36,7 +36,7 @@ function rhodeIsland(text: string, seed: number): MeasuredElection {
   for (const line of text.trim().split("\n").slice(1)) {
     const [, candidate, precinct, count] = line.match(
       /^President,,("(?:[^"]|"")*"|[^,]*),[^,]*,([^,]*),(\d*),/,
-    )!;
+    )! as unknown as [string, string, string, string];
     if (!candidates.includes(candidate)) candidates.push(candidate);
     let row = votes.get(precinct);
     if (row === undefined) votes.set(precinct, row = []);

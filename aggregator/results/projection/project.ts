@@ -86,9 +86,9 @@ export function project({ stations, candidates, mostVotes }: ContestStations): P
   const drawn = inResults.toSorted((a, b) => (a.order ?? 0) - (b.order ?? 0));
   const shares = estimateShares(stations, candidates).map(({ share, error, freedom }, candidate) => {
     const student = studentQuantile((1 + CONFIDENCE) / 2, freedom);
-    const half = error * Math.max(MIN_SCALE * student, quantile(misses[candidate], CONFIDENCE));
+    const half = error * Math.max(MIN_SCALE * student, quantile(misses[candidate]!, CONFIDENCE));
     const randomOrder = randomOrderHidden !== null ? null : toRange(randomOrderInterval(
-      drawn.map((station) => ({ votes: station.votes[candidate], of: votesIn(station) })),
+      drawn.map((station) => ({ votes: station.votes[candidate]!, of: votesIn(station) })),
       stations.length,
       mostVotes!,
       CONFIDENCE,

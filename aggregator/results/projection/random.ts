@@ -20,7 +20,7 @@ export function shuffled<T>(list: readonly T[], random: () => number): T[] {
   const mixed = [...list];
   for (let at = mixed.length - 1; at > 0; at--) {
     const other = Math.floor(random() * (at + 1));
-    [mixed[at], mixed[other]] = [mixed[other], mixed[at]];
+    [mixed[at], mixed[other]] = [mixed[other]!, mixed[at]!];
   }
   return mixed;
 }

@@ -68,7 +68,7 @@ function isRejected(
     const guess = Math.min(1, (share + total) / (at + 1));
     const variance = squares / (at + 1);
     const lambda = Math.min(MAX_LAMBDA, Math.sqrt(2 * limit / (variance * stations)));
-    const { votes, of } = drawn[at];
+    const { votes, of } = drawn[at]!;
     const value = share + (votes - share * of) / most;
     const cost = (value - guess) ** 2 * (-Math.log(1 - lambda) - lambda);
     up += lambda * (value - mean) - cost;

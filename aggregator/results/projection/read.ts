@@ -106,7 +106,7 @@ export async function readProjection(
     const projection = project(contestStations(names, contest, candidates.map(({ id }) => id), units, rolls));
     if (projection.hidden !== null) return { ...without(projection.hidden), reported: projection.reported };
     const { reported, hidden, randomOrderHidden, shares } = projection;
-    const rows = candidates.map(({ id, name }, at) => ({ candidate: id, name, ...shares[at] }));
+    const rows = candidates.map(({ id, name }, at) => ({ candidate: id, name, ...shares[at]! }));
     return { ...head, reported, hidden, randomOrderHidden, rows };
   }, "snapshot");
 }
