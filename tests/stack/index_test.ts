@@ -166,10 +166,17 @@ stackTest(
       const reading = new AbortController();
       const reader = (async () => {
         while (!reading.signal.aborted) {
-          assert.equal(JSON.stringify(await inIndex(index, "reindexed")), whole);
+          // A search that has resolved the alias just before the old index goes is answered with 503. It gets nothing, not a part.
+          const found = await inIndex(index, "reindexed").catch((error) => {
+            if (!/no_shard_available|all shards failed/.test(String(error))) throw error;
+          });
+          if (found === undefined) continue;
+          assert.equal(JSON.stringify(found), whole);
           seen++;
         }
       })();
+      // It fails where it is awaited.
+      reader.catch(() => {});
       const { compared } = await rebuildIndices({ db, index, resolver: new LabelResolver() }, INDEX_NAMES);
       reading.abort();
       await reader;
