@@ -89,11 +89,14 @@ receivers:
     return alertmanager;
   }
 
-  /** Notices of one kind of alert and subject: `firing`, `resolved`, … */
+  /**
+   * What became of one kind of alert and subject: `firing`, `resolved`, … Notices that repeat the one before are left out: an
+   * Alertmanager may notify again of what lasts.
+   */
   told(alertname: string, subject?: string): string[] {
     return this.notices.filter(({ labels }) =>
       labels.alertname === alertname && (subject === undefined || labels.subject === subject)
-    ).map(({ status }) => status);
+    ).map(({ status }) => status).filter((status, i, all) => status !== all[i - 1]);
   }
 
   /** The alerts that it holds active now. */
