@@ -410,8 +410,7 @@ Deno.test("at() agrees with a history that is kept whole, whatever changed while
                 MASTER,
                 voters,
                 () => NOON_MS,
-                undefined,
-                () => Promise.resolve(ends ?? [0, 0]),
+                { logEnds: () => Promise.resolve(ends ?? [0, 0]) },
               );
             } else await db.transaction((query) => changeHistory(query, election, "decision", NOW));
             model.change(what, knowsEnds);

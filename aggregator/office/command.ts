@@ -260,10 +260,11 @@ async function putOnRoll(
     master,
     readRoll(path),
     clock,
-    (voters) => bar.advance(voters),
-    undefined,
-    (voter, text) => {
-      if (different.length < ROLL_LIMITS.listed) different.push(`\n  voter ${voter}: ${text}`);
+    {
+      onProgress: (voters) => bar.advance(voters),
+      onDifferent(voter, text) {
+        if (different.length < ROLL_LIMITS.listed) different.push(`\n  voter ${voter}: ${text}`);
+      },
     },
   );
   bar.done(

@@ -43,6 +43,8 @@ Deno.test("importRoll() writes long profiles in more statements than short ones"
     { length: 1_100 },
     (_, i) => testVoter(`v-${i}`, { profile: { picture: "x".repeat(16_000) } }),
   );
-  await importRoll(db, "long-profiles", MASTER, voters, () => NOON_MS, (voters) => progress.push(voters));
+  await importRoll(db, "long-profiles", MASTER, voters, () => NOON_MS, {
+    onProgress: (voters) => progress.push(voters),
+  });
   assert.deepEqual(progress, [500, 500, 100]);
 });

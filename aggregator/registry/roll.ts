@@ -66,6 +66,18 @@ export type RollBatch = Readonly<{
   revision?: number;
 }>;
 
+/** What an import of a roll may be given besides. */
+export type RollOptions = Readonly<{
+  /** Called with how many more voters were written. */
+  onProgress?(voters: number): void;
+  /** Asked for each transaction, by callers that have the log open: see {@link changeHistory}. */
+  logEnds?(): Promise<readonly number[]>;
+  /** Called for each voter who is on the roll already with other data, and with what differs. */
+  onDifferent?(voterId: string, differs: string): void;
+  /** Done in each transaction, with its query. */
+  inTransaction?(query: Query, batch: RollBatch): Promise<void>;
+}>;
+
 /**
  * Puts voters on an election's roll, in transactions of at most {@link ROLL_BATCH}: what was written before a fault stays, and
  * a second import continues from there. When a voter is given twice, the first line counts.
@@ -74,10 +86,6 @@ export type RollBatch = Readonly<{
  * that were read before are not judged again, and every later one is, whatever time it names.
  *
  * @param now Milliseconds since 1970; asked for each transaction, since an import may take long.
- * @param onProgress Told how many more voters were written.
- * @param logEnds Asked for each transaction, by callers that have the log open: see {@link changeHistory}.
- * @param onDifferent Told of each voter who is on the roll already with other data, and what differs.
- * @param inTransaction Done in each transaction, with its query.
  * @returns how many voters were put on the roll, and how many were on it already.
  */
 export async function importRoll(
@@ -86,10 +94,7 @@ export async function importRoll(
   master: Uint8Array,
   voters: AsyncIterable<Voter> | Iterable<Voter>,
   now: () => number,
-  onProgress: (voters: number) => void = () => {},
-  logEnds?: () => Promise<readonly number[]>,
-  onDifferent?: (voterId: string, differs: string) => void,
-  inTransaction?: (query: Query, batch: RollBatch) => Promise<void>,
+  { onProgress, logEnds, onDifferent, inTransaction }: RollOptions = {},
 ): Promise<{ added: number; known: number }> {
   const manifest = await newestManifest(db.query, election);
   if (manifest === undefined) throw noElection(election);
@@ -110,7 +115,7 @@ export async function importRoll(
     if (onDifferent !== undefined && written < all.length) {
       await tellDifferences(db.query, election, all, onDifferent);
     }
-    onProgress(lines);
+    onProgress?.(lines);
     batch.clear();
     lines = chars = 0;
   };

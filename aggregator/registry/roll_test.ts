@@ -100,7 +100,7 @@ Deno.test("importRoll() puts voters on the roll by voter key, in one change of h
       testVoter(odd, { region: "south", birth_date: "", gender: "unknown" }),
     ],
     () => NOON_MS,
-    (voters) => progress.push(voters),
+    { onProgress: (voters) => progress.push(voters) },
   );
   assert.deepEqual(done, { added: 2, known: 0 });
   assert.deepEqual(progress, [2]);
@@ -228,7 +228,9 @@ Deno.test("importRoll() writes what came before a fault, tells of it, and goes o
   await assert.rejects(importRoll(db, "broken-off", MASTER, bad, () => NOON_MS), OfficeError);
   assert.equal((await rollOf("broken-off")).size, 5_000);
   const progress: number[] = [];
-  const done = await importRoll(db, "broken-off", MASTER, voters, () => NOON_MS, (n) => progress.push(n));
+  const done = await importRoll(db, "broken-off", MASTER, voters, () => NOON_MS, {
+    onProgress: (n) => progress.push(n),
+  });
   assert.deepEqual(done, { added: 2, known: 5_000 });
   assert.deepEqual(progress, [5_000, 2]);
   assert.deepEqual(await importedEvents("broken-off"), [
@@ -274,7 +276,7 @@ Deno.test("importRoll() makes a change of history for each transaction that puts
 Deno.test("importRoll() applies from the log's end where the caller knows it", async () => {
   const box = await openBallotBox(db, "known-ends");
   const ends = () => Promise.resolve([7, 0, 2]);
-  await importRoll(db, box.election, MASTER, [testVoter("a")], () => NOON_MS, undefined, ends);
+  await importRoll(db, box.election, MASTER, [testVoter("a")], () => NOON_MS, { logEnds: ends });
   await box.history.reload(db.query);
   assert.deepEqual([box.history.at(0, 6).revision, box.history.at(0, 7).revision], [1, 2]);
 });
@@ -373,7 +375,7 @@ Deno.test("a live count and one from the log's beginning agree, whenever voters 
           } else if (each.what === "enrol") {
             const voters = each.voters.map((voter) => testVoter(`voter-${voter}`));
             const ends = each.knowsEnds ? () => Promise.all([0, 1].map((p) => box.log.end(p))) : undefined;
-            const made = await importRoll(db, box.election, MASTER, voters, clock, undefined, ends);
+            const made = await importRoll(db, box.election, MASTER, voters, clock, { logEnds: ends });
             reached.added += made.added;
           } else if (each.what === "count") await live.count();
           else minutes += each.minutes;

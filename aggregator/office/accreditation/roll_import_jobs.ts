@@ -33,6 +33,7 @@ import {
   readReport,
   rollFault,
   type RollImport,
+  setDone,
   setStatus,
 } from "./roll_imports.ts";
 
@@ -267,11 +268,7 @@ async function inspect(context: Context): Promise<ImportReport> {
   };
   const onProgress = async (rows: number) => {
     await renew();
-    await db.query("UPDATE office.roll_imports SET done = $3 WHERE election = $1 AND number = $2", [
-      election,
-      found.import,
-      rows,
-    ]);
+    await setDone(db.query, election, found.import, rows);
   };
   const report = await inspectRoll(file, manifest, { rules, day, compare, onProgress });
   if (report.rows === 0) {
@@ -305,22 +302,17 @@ async function commit(context: Context): Promise<void> {
     master,
     from(readRoll(file), done, renew),
     now,
-    undefined,
-    undefined,
-    undefined,
-    async (query, batch) => {
-      await renewIn(query, context);
-      rows += batch.rows;
-      await query(
-        `INSERT INTO office.roll_import_batches (election, number, rows, revision, added, known)
-         VALUES ($1, $2, $3, $4, $5, $6)`,
-        [election, number, rows, batch.revision ?? null, batch.added, batch.known],
-      );
-      await query("UPDATE office.roll_imports SET done = $3 WHERE election = $1 AND number = $2", [
-        election,
-        number,
-        rows,
-      ]);
+    {
+      async inTransaction(query, batch) {
+        await renewIn(query, context);
+        rows += batch.rows;
+        await query(
+          `INSERT INTO office.roll_import_batches (election, number, rows, revision, added, known)
+           VALUES ($1, $2, $3, $4, $5, $6)`,
+          [election, number, rows, batch.revision ?? null, batch.added, batch.known],
+        );
+        await setDone(query, election, number, rows);
+      },
     },
   );
   await renew();
@@ -378,11 +370,7 @@ async function revert(context: Context): Promise<void> {
          WHERE election = $1 AND number = $2 AND rows = $3 AND reverted_at IS NULL`,
         [election, number, rows, at(context).toISOString(), voted.length],
       );
-      await query("UPDATE office.roll_imports SET done = $3 WHERE election = $1 AND number = $2", [
-        election,
-        number,
-        rows,
-      ]);
+      await setDone(query, election, number, rows);
     });
   }
   await db.transaction(async (query) => {

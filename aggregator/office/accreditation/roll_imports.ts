@@ -181,6 +181,20 @@ export async function beginImport(
   });
 }
 
+/** Changes an import, as it stands, in a transaction in which no other change of the election's imports runs. */
+async function changeImport<T>(
+  db: Database,
+  election: string,
+  number: number,
+  work: (query: Query, found: RollImport) => Promise<T | Refusal>,
+): Promise<T | Refusal> {
+  return await db.transaction(async (query) => {
+    await lockImports(query, election);
+    const found = await readImport(query, election, number);
+    return isRefusal(found) ? found : await work(query, found);
+  });
+}
+
 /** Keeps a part of the file. Parts come in order; one that is there already is taken as sent. */
 export async function addPart(
   db: Database,
@@ -191,11 +205,7 @@ export async function addPart(
   key: ImportKey,
   now: Date,
 ): Promise<{ uploaded: number } | Refusal> {
-  return await db.transaction(async (query) => {
-    await lockImports(query, election);
-    const found = await readImport(query, election, number);
-    if (isRefusal(found)) return found;
-    const { status, uploaded, bytes } = found;
+  return await changeImport(db, election, number, async (query, { status, uploaded, bytes }) => {
     if (status !== "uploading") {
       return conflict(`import ${number} is ${status}: it takes no more of the file`);
     }
@@ -223,10 +233,7 @@ export async function discardImport(
   number: number,
   now: Date,
 ): Promise<RollImport | Refusal> {
-  return await db.transaction(async (query) => {
-    await lockImports(query, election);
-    const found = await readImport(query, election, number);
-    if (isRefusal(found)) return found;
+  return await changeImport(db, election, number, async (query, found) => {
     if (!["uploading", "checking", "checked", "refused"].includes(found.status)) {
       return conflict(
         `import ${number} is ${found.status}` +
@@ -249,10 +256,7 @@ export async function moveStatus(
   to: ImportStatus,
   now: Date,
 ): Promise<RollImport | Refusal> {
-  return await db.transaction(async (query) => {
-    await lockImports(query, election);
-    const found = await readImport(query, election, number);
-    if (isRefusal(found)) return found;
+  return await changeImport(db, election, number, async (query, found) => {
     if (!from.includes(found.status)) {
       return conflict(`import ${number} is ${found.status}, and must be ${from.join(" or ")}`);
     }
@@ -275,6 +279,15 @@ export async function setStatus(
      WHERE election = $1 AND number = $2`,
     [election, number, status, now.toISOString(), done ?? null],
   );
+}
+
+/** Notes how many rows the work has gone through. */
+export async function setDone(query: Query, election: string, number: number, rows: number): Promise<void> {
+  await query("UPDATE office.roll_imports SET done = $3 WHERE election = $1 AND number = $2", [
+    election,
+    number,
+    rows,
+  ]);
 }
 
 /** Removes an import's file. */

@@ -10,7 +10,14 @@ import type { Query } from "../../database/database.ts";
 import { changeHistory, holdCounting } from "../../registry/changes.ts";
 import { readAccreditationRules } from "../../registry/definition.ts";
 import { newestManifest } from "../../registry/manifests.ts";
-import { dayOfAges, insertVoters, lockRoll, rollKeys, type Voter } from "../../registry/roll.ts";
+import {
+  dayOfAges,
+  insertVoters,
+  lockRoll,
+  type RollKeys,
+  rollKeys,
+  type Voter,
+} from "../../registry/roll.ts";
 import {
   changeVoter as change,
   findByNumbers,
@@ -29,6 +36,33 @@ function missing(voterId: string): Refusal {
   return { refused: "not-found", detail: `nobody with the voter id ${voterId} is on the roll` };
 }
 
+/** Changes the roll in one transaction, if the election's state allows it. */
+async function changeRoll<T>(
+  { db, keyring }: OfficeSources,
+  election: string,
+  now: Date,
+  work: (query: Query, keys: RollKeys) => Promise<T | Refusal>,
+): Promise<T | Refusal> {
+  const keys = rollKeys(election, keyring.master(election));
+  return await db.transaction(async (query) =>
+    await rollFault(query, election, now) ?? await work(query, keys)
+  );
+}
+
+/** Writes one voter, in a transaction of {@link changeRoll}: locks the roll, and checks the voter against the election's rules. */
+async function writeVoter(
+  sources: OfficeSources,
+  election: string,
+  voter: Voter,
+  now: Date,
+  write: (query: Query, keys: RollKeys) => Promise<RegisteredVoter | Refusal>,
+): Promise<RegisteredVoter | Refusal> {
+  return await changeRoll(sources, election, now, async (query, keys) => {
+    await lockRoll(query, election);
+    return await voterFault(query, election, voter, keys) ?? await write(query, keys);
+  });
+}
+
 /** Voters on the roll with this id, or with this value in their profile. */
 export async function findVoters(
   { db, keyring }: OfficeSources,
@@ -44,18 +78,12 @@ export async function findVoters(
 
 /** Puts a voter on the roll. Their votes count from now on. */
 export async function accredit(
-  { db, keyring }: OfficeSources,
+  sources: OfficeSources,
   election: string,
   voter: Voter,
   now: Date,
 ): Promise<RegisteredVoter | Refusal> {
-  const keys = rollKeys(election, keyring.master(election));
-  return await db.transaction(async (query) => {
-    const fault = await rollFault(query, election, now);
-    if (fault !== undefined) return fault;
-    await lockRoll(query, election);
-    const wrong = await voterFault(query, election, voter, keys);
-    if (wrong !== undefined) return wrong;
+  return await writeVoter(sources, election, voter, now, async (query, keys) => {
     const known = await read(query, election, keys, voter.voter_id);
     if (known !== undefined) {
       return conflict(
@@ -72,18 +100,12 @@ export async function accredit(
 
 /** Changes what is known of a voter. */
 export async function changeVoter(
-  { db, keyring }: OfficeSources,
+  sources: OfficeSources,
   election: string,
   voter: Voter,
   now: Date,
 ): Promise<RegisteredVoter | Refusal> {
-  const keys = rollKeys(election, keyring.master(election));
-  return await db.transaction(async (query) => {
-    const fault = await rollFault(query, election, now);
-    if (fault !== undefined) return fault;
-    await lockRoll(query, election);
-    const wrong = await voterFault(query, election, voter, keys);
-    if (wrong !== undefined) return wrong;
+  return await writeVoter(sources, election, voter, now, async (query, keys) => {
     const changed = await change(query, election, keys, voter, now);
     if (changed === "missing") return missing(voter.voter_id);
     if (changed === "voted") {
@@ -101,16 +123,13 @@ export async function changeVoter(
 
 /** Strikes a voter who has not voted. */
 export async function strikeVoter(
-  { db, keyring }: OfficeSources,
+  sources: OfficeSources,
   election: string,
   voterId: string,
   reason: StrikeReason,
   now: Date,
 ): Promise<{ voter_id: string } | Refusal> {
-  const keys = rollKeys(election, keyring.master(election));
-  return await db.transaction(async (query) => {
-    const fault = await rollFault(query, election, now);
-    if (fault !== undefined) return fault;
+  return await changeRoll(sources, election, now, async (query, keys) => {
     const { struck, voted } = await strikeVoters(query, election, keys, [voterId], reason, now);
     if (voted.length > 0) {
       return conflict(`voter ${voterId} has voted: a vote that was counted stays, and so does the voter`);
@@ -125,7 +144,7 @@ async function voterFault(
   query: Query,
   election: string,
   voter: Voter,
-  keys: ReturnType<typeof rollKeys>,
+  keys: RollKeys,
 ): Promise<Refusal | undefined> {
   const manifest = (await newestManifest(query, election))!;
   const rules = await readAccreditationRules(query, election);
@@ -163,7 +182,7 @@ function ruleFault(
 async function numberFault(
   query: Query,
   election: string,
-  keys: ReturnType<typeof rollKeys>,
+  keys: RollKeys,
   { registrationNumber }: AccreditationRules,
   { voter_id }: Voter,
   number: string,
