@@ -41,8 +41,9 @@ export function evaluate(
     findAll({ facts, rules, state, nowMs }).map((found) => [keyOf(found.rule, found.subject), found]),
   );
   const known = new Map(active.map((alert) => [keyOf(alert.rule, alert.subject), alert]));
-  const due = dueToRaise(findings, known, rules, state, previous, nowMs);
-  const over = dueToResolve(findings, known, rules, state, previous, nowMs);
+  const look = { findings, known, rules, state, previous, nowMs };
+  const due = dueToRaise(look);
+  const over = dueToResolve(look);
   const resolved = over.slice(0, MAX_CHANGES_AT_ONCE);
   const room = Math.min(MAX_CHANGES_AT_ONCE - resolved.length, MAX_ACTIVE_ALERTS - active.length);
   const raised = due.slice(0, Math.max(0, room));
@@ -58,15 +59,18 @@ export function evaluate(
   return { state, raised, changed, resolved };
 }
 
+/** One evaluation: what was found, which alerts are active, and the state before and after. */
+type Look = Readonly<{
+  findings: ReadonlyMap<string, Finding>;
+  known: ReadonlyMap<string, ActiveAlert>;
+  rules: Rules;
+  state: AlertState;
+  previous: AlertState;
+  nowMs: number;
+}>;
+
 /** Alerts whose condition has held for long enough, the worst first. Notes in the state since when the others hold. */
-function dueToRaise(
-  findings: ReadonlyMap<string, Finding>,
-  known: ReadonlyMap<string, ActiveAlert>,
-  rules: Rules,
-  state: AlertState,
-  previous: AlertState,
-  nowMs: number,
-): RaisedAlert[] {
+function dueToRaise({ findings, known, rules, state, previous, nowMs }: Look): RaisedAlert[] {
   const due: RaisedAlert[] = [];
   for (const [key, found] of findings) {
     if (known.has(key)) continue;
@@ -83,14 +87,7 @@ function dueToRaise(
 }
 
 /** Alerts whose condition has been gone for long enough. Notes in the state since when it is gone of the others. */
-function dueToResolve(
-  findings: ReadonlyMap<string, Finding>,
-  known: ReadonlyMap<string, ActiveAlert>,
-  rules: Rules,
-  state: AlertState,
-  previous: AlertState,
-  nowMs: number,
-): ActiveAlert[] {
+function dueToResolve({ findings, known, rules, state, previous, nowMs }: Look): ActiveAlert[] {
   const due: ActiveAlert[] = [];
   for (const [key, alert] of known) {
     const since = earlier(previous.clearing[key], nowMs);

@@ -79,6 +79,8 @@ export class AlertWatch {
   readonly #watched = new Map<string, Watched>();
   readonly #clocksAhead = new Map<string, Map<string, number>>();
   readonly #leases: LeaseSet;
+  /** Election → the labels under which its active alerts are in the metrics. */
+  readonly #shown = new Map<string, { labels: { election: string; rule: string; severity: string } }[]>();
 
   constructor(options: WatchOptions) {
     this.#options = options;
@@ -186,14 +188,23 @@ export class AlertWatch {
     }
     watched.state = state;
     watched.nextMs = nowMs + (isBusy(index, nowMs) ? 0 : EVALUATE_IDLE_EVERY_MS);
-    await this.#notify(each.election, watched, nowMs);
+    // The writer knows what was just written.
+    await this.#notify(
+      election,
+      watched,
+      hasNews ? await readActive(writing.query, election) : active,
+      nowMs,
+    );
   }
 
   /** Sends active and recently resolved alerts to Alertmanager, and sets the metrics. */
-  async #notify(election: string, watched: Watched, nowMs: number): Promise<void> {
-    // The writer knows what was just written.
+  async #notify(
+    election: string,
+    watched: Watched,
+    active: readonly StoredAlert[],
+    nowMs: number,
+  ): Promise<void> {
     const { writing: { query }, senders } = this.#options;
-    const active = await readActive(query, election);
     this.#showActive(election, active);
     if (senders.length === 0) return;
     const resolved = await readResolved(query, election, new Date(nowMs - REPEAT_RESOLVED_MS));
@@ -223,7 +234,6 @@ export class AlertWatch {
       }),
     );
   }
-  readonly #shown = new Map<string, { labels: { election: string; rule: string; severity: string } }[]>();
 
   /** Adds this process's records to those of all. What is not stored is added the next time. */
   async #storeClocksAhead(election: string): Promise<void> {
