@@ -8,15 +8,13 @@ import { setTimeout as delay } from "node:timers/promises";
 import { COUNT_BATCH_RECORDS, createCounter } from "../aggregator/counting/count.ts";
 import type { Database } from "../aggregator/database/database.ts";
 import { publish } from "../aggregator/results/publish.ts";
-import { openPostgres } from "../aggregator/database/postgres.ts";
 import type { PlacedRecord } from "../shared/log/vote_log.ts";
-import { startCluster } from "../tests/stack/cluster.ts";
 import { MemoryLog } from "../tests/memory_log.ts";
-import { TEST_SESSIONS, testTarget } from "../tests/test_database.ts";
 import { type BacklogElection, makeElection } from "./backlog.ts";
 import type { Crowd } from "./crowd_visitors.ts";
 import { type Benchmark, median, type Row } from "./measure.ts";
 import { startServer } from "./servers.ts";
+import { ownDatabase } from "./own_database.ts";
 
 /** `CROWD_SLICE_RECORDS=2000 CROWD_VISITORS=100` tries it out in a minute. */
 const SLICE_RECORDS = Number(Deno.env.get("CROWD_SLICE_RECORDS") ?? 40_000);
@@ -39,11 +37,7 @@ export const crowd: Benchmark = {
   } visitors reload every 5 s, ${STATIONS} stations, ${CONTESTS} contests; floor: counted and published without them`,
   on: "embedded",
   async run(bench) {
-    const cluster = await startCluster();
-    bench.atEnd(() => cluster.remove());
-    const url = cluster.url(await cluster.createDatabase());
-    const db = await openPostgres(testTarget(url), TEST_SESSIONS);
-    bench.atEnd(() => db.close());
+    const { db, url } = await ownDatabase(bench);
     const records = SLICE_RECORDS * 2 * (ROUNDS + 1);
     bench.log(`crowd: ${records.toLocaleString("en")} voters and their votes are made`);
     const made = await makeElection(db, `bench-crowd-${bench.run}`, records, {

@@ -5,11 +5,9 @@
  * @module
  */
 import type { Database } from "../aggregator/database/database.ts";
-import { openPostgres } from "../aggregator/database/postgres.ts";
-import { startCluster } from "../tests/stack/cluster.ts";
-import { TEST_SESSIONS, testTarget } from "../tests/test_database.ts";
 import { countBacklog, empty, prepareBacklog, RECORDS } from "./backlog.ts";
 import type { Benchmark, Row } from "./measure.ts";
+import { ownDatabase } from "./own_database.ts";
 
 /** Records of one partition a transaction: as votes come on polling day where k is 10, and of a backlog. */
 const BATCHES = [10, 1_000] as const;
@@ -22,11 +20,7 @@ export const databaseBytes: Benchmark = {
   } records counted into PostgreSQL: bytes on its disk and in its write-ahead log`,
   on: "embedded",
   async run(bench) {
-    const cluster = await startCluster();
-    bench.atEnd(() => cluster.remove());
-    const url = cluster.url(await cluster.createDatabase());
-    const db = await openPostgres(testTarget(url), TEST_SESSIONS);
-    bench.atEnd(() => db.close());
+    const { db } = await ownDatabase(bench);
     const backlog = await prepareBacklog(db);
     await db.query("VACUUM ANALYZE");
     const row = (of: string, bytes: number, notes?: string): Row => {

@@ -6,16 +6,14 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import type { Database } from "../aggregator/database/database.ts";
-import { openPostgres } from "../aggregator/database/postgres.ts";
 import { createElection } from "../aggregator/registry/elections.ts";
 import { migrate } from "../aggregator/database/migrate.ts";
 import { MASTER, testDefinition } from "../tests/fixture.ts";
-import { startCluster } from "../tests/stack/cluster.ts";
-import { TEST_SESSIONS, testTarget } from "../tests/test_database.ts";
 import type { Benchmark } from "./measure.ts";
 import { startServer } from "./servers.ts";
 import type { Heard } from "./stream_listeners.ts";
 import type { StreamUsage } from "./stream_server.ts";
+import { ownDatabase } from "./own_database.ts";
 
 const LISTENERS = Number(Deno.env.get("STREAMS_LISTENERS") ?? 1_000);
 const SLOW = 10;
@@ -35,11 +33,7 @@ export const streams: Benchmark = {
   } votes/s (k = 1), ${STATIONS} stations; ${SLOW} listeners stop reading`,
   on: "embedded",
   async run(bench) {
-    const cluster = await startCluster();
-    bench.atEnd(() => cluster.remove());
-    const url = cluster.url(await cluster.createDatabase());
-    const db = await openPostgres(testTarget(url), TEST_SESSIONS);
-    bench.atEnd(() => db.close());
+    const { db, url } = await ownDatabase(bench);
     await migrate(db);
     const stations = Array.from(
       { length: STATIONS },
