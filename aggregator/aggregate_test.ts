@@ -10,6 +10,7 @@ import { signedSync } from "../tests/signed_sync.ts";
 import { testVoters } from "../tests/ballot_box.ts";
 import { withDirectory } from "../tests/directory.ts";
 import { eventually } from "../tests/eventually.ts";
+import { listening } from "../tests/listening.ts";
 import { placed, testDefinition, testRecord, testSealer } from "../tests/fixture.ts";
 import { MemoryLog } from "../tests/memory_log.ts";
 import { testDatabase, withDatabase } from "../tests/test_database.ts";
@@ -22,22 +23,6 @@ import { importRoll } from "./registry/roll.ts";
 
 const db = await testDatabase();
 const iso = (ms: number) => new Date(ms).toISOString();
-
-/** The address that the aggregator says it listens at. */
-async function listening(start: () => Promise<void>): Promise<{ origin: string; running: Promise<void> }> {
-  const { log } = console;
-  const { promise, resolve } = Promise.withResolvers<string>();
-  console.log = (line: string) => resolve(line.replace(/^aggregator listens on /, ""));
-  const running = start();
-  try {
-    return {
-      origin: await Promise.race([promise, running.then(() => assert.fail("it has ended"))]),
-      running,
-    };
-  } finally {
-    console.log = log;
-  }
-}
 
 /** Creates an election that is open now, with three voters. */
 async function openElection(keyring: Keyring, election: string) {

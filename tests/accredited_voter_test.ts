@@ -19,28 +19,13 @@ import { openSqliteLog } from "../shared/log/sqlite.ts";
 import { testVoter } from "./ballot_box.ts";
 import { withDirectory } from "./directory.ts";
 import { eventually } from "./eventually.ts";
+import { listening } from "./listening.ts";
 import { placed, testDefinition, testRecord, testSealer } from "./fixture.ts";
 import { withDatabase } from "./test_database.ts";
 
 const HOUR_MS = 3_600_000;
 /** Within this time a voter who was accredited may vote. */
 const IN_FORCE_WITHIN_MS = 60_000;
-
-/** Runs with the address that the aggregator says it listens at. */
-async function listening(start: () => Promise<void>): Promise<{ origin: string; running: Promise<void> }> {
-  const { log } = console;
-  const { promise, resolve } = Promise.withResolvers<string>();
-  console.log = (line: string) => resolve(line.replace(/^aggregator listens on /, ""));
-  const running = start();
-  try {
-    return {
-      origin: await Promise.race([promise, running.then(() => assert.fail("it has ended"))]),
-      running,
-    };
-  } finally {
-    console.log = log;
-  }
-}
 
 Deno.test("a voter who is accredited over HTTP while others vote has their vote counted within a minute", async () => {
   await withDirectory((directory) =>

@@ -5,6 +5,7 @@
 import assert from "assert";
 import { longTest } from "./runs.ts";
 import { UNDONE_MENDS } from "./simulation/history.ts";
+import { SQL_EVERY } from "./simulation/seeds.ts";
 import { SEEDED_FAULTS } from "./simulation/seeded_faults.ts";
 import { type Patch, patchedText, type Result, runInProcesses, runSeeds } from "./simulation/start.ts";
 
@@ -21,9 +22,6 @@ function assertNothingFound(results: readonly Result[]): void {
 
 /** Seeds after the named one that are tried: a change of the code may move what a seed comes to. */
 const MORE_SEEDS = 40;
-/** One seed in so many runs the real SQL. */
-const SQL_EVERY = 40;
-
 /** What the named seed finds, or the next one of its kind that finds anything. */
 async function violationFrom(seed: number, patches: readonly Patch[]): Promise<string> {
   let found: Result | undefined;

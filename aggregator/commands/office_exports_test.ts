@@ -1,16 +1,7 @@
 import assert from "assert";
+import { runCommand as run } from "../../tests/aggregator_command.ts";
 import { testDefinition } from "../../tests/fixture.ts";
 import { longTest } from "../../tests/runs.ts";
-
-/** Runs a command of the aggregator on a data directory of its own. */
-async function run(data: string, ...args: string[]): Promise<{ code: number; out: string; err: string }> {
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", new URL("../main.ts", import.meta.url).pathname, ...args],
-    env: { POLLWIRE_DATA: data, NO_COLOR: "1" },
-  }).output();
-  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-  return { code, out: text(stdout), err: text(stderr) };
-}
 
 /** Sets an office and an election up, works, and removes both. */
 async function withOffice(

@@ -1,14 +1,5 @@
 import assert from "assert";
-
-/** Runs a command of the aggregator on a data directory of its own. */
-async function run(data: string, ...args: string[]): Promise<{ code: number; out: string; err: string }> {
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", new URL("../main.ts", import.meta.url).pathname, ...args],
-    env: { POLLWIRE_DATA: data, NO_COLOR: "1" },
-  }).output();
-  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-  return { code, out: text(stdout), err: text(stderr) };
-}
+import { runCommand as run } from "../../tests/aggregator_command.ts";
 
 Deno.test("deno task office sets an office up, signs in with key files, and verifies the trail against a signed head", async () => {
   const data = await Deno.makeTempDir();

@@ -21,6 +21,7 @@ import { SimDevice } from "./sim_device.ts";
 import { SimGateway } from "./sim_gateway.ts";
 import { SimLog } from "./sim_log.ts";
 import { modelTables, sqlTables, type Tables } from "./tables.ts";
+import { SQL_EVERY } from "./seeds.ts";
 import { Scheduler } from "./virtual_time.ts";
 
 /** What a run came to. `hash` is that of its trace: the same for the same seed and code. */
@@ -35,8 +36,6 @@ export type Run = Readonly<{
   trace: readonly string[];
 }>;
 
-/** One seed in so many runs on the real SQL, and publishes. The others count with a model of the database. */
-export const SQL_EVERY = 40;
 /** How long after everything was mended all votes must have an outcome, in milliseconds. */
 const SETTLE_WITHIN_MS = 240_000;
 const LOOK_EVERY_MS = 1_000;

@@ -27,6 +27,24 @@ export type BrokerOptions = Readonly<{
   users?: Readonly<Record<string, string>>;
 }>;
 
+/**
+ * Server properties of a broker that knows its clients on the listener `SASL_SSL` by name and password, and permits each what
+ * it was given. Who comes to the plain listener, and `admin`, may do everything.
+ *
+ * @param keystore The broker's key and certificate, PEM.
+ */
+export function saslProperties(keystore: string): Record<string, string> {
+  return {
+    "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+    "super.users": "User:ANONYMOUS;User:admin",
+    "sasl.enabled.mechanisms": "SCRAM-SHA-512",
+    "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config":
+      "org.apache.kafka.common.security.scram.ScramLoginModule required;",
+    "ssl.keystore.type": "PEM",
+    "ssl.keystore.location": keystore,
+  };
+}
+
 /** A broker that runs. */
 export class Broker {
   /** `host:port` of its plain listener. */

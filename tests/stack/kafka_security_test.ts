@@ -12,7 +12,7 @@ import { KafkaViews } from "../../aggregator/results/kafka_views.ts";
 import { freePorts } from "../../simulator/processes/ports.ts";
 import { TestAuthority } from "../certificates.ts";
 import { eventually } from "../eventually.ts";
-import { type Broker, startBroker } from "./broker.ts";
+import { type Broker, saslProperties, startBroker } from "./broker.ts";
 import { STACK, stackTest } from "./server.ts";
 import { plainEntry, withAdmin } from "./topics.ts";
 
@@ -43,15 +43,9 @@ if (STACK) {
         indexer: "indexer-password",
       },
       properties: {
-        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-        "super.users": "User:ANONYMOUS;User:admin",
+        ...saslProperties(keystore),
         "listener.security.protocol.map":
           "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL,SSL:SSL",
-        "sasl.enabled.mechanisms": "SCRAM-SHA-512",
-        "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config":
-          "org.apache.kafka.common.security.scram.ScramLoginModule required;",
-        "ssl.keystore.type": "PEM",
-        "ssl.keystore.location": keystore,
         "ssl.truststore.type": "PEM",
         "ssl.truststore.location": authority.file,
         "listener.name.ssl.ssl.client.auth": "required",

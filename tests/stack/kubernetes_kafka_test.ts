@@ -14,7 +14,7 @@ import { freePorts } from "../../simulator/processes/ports.ts";
 import { TestAuthority } from "../certificates.ts";
 import { eventually } from "../eventually.ts";
 import { type Manifest, ofKind, readManifests } from "../kubernetes/manifests.ts";
-import { type Broker, startBroker } from "./broker.ts";
+import { type Broker, saslProperties, startBroker } from "./broker.ts";
 import { STACK, stackTest } from "./server.ts";
 import { plainEntry, withAdmin } from "./topics.ts";
 
@@ -46,14 +46,8 @@ if (STACK) {
       listeners: { SASL_SSL: port },
       users: Object.fromEntries(names.map((name) => [name, password(name)])),
       properties: {
-        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-        "super.users": "User:ANONYMOUS;User:admin",
+        ...saslProperties(keystore),
         "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL",
-        "sasl.enabled.mechanisms": "SCRAM-SHA-512",
-        "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config":
-          "org.apache.kafka.common.security.scram.ScramLoginModule required;",
-        "ssl.keystore.type": "PEM",
-        "ssl.keystore.location": keystore,
       },
     });
     await permit(USERS);
