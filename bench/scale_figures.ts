@@ -228,7 +228,7 @@ export const ASSUMPTIONS = {
   sites: 3,
   /** How busy a processor may be at the peak: two thirds of a cell's processes then carry it at 0.6. */
   busy: 0.4,
-  /** How long the counting tables of a cell may take to be made anew from its log, in seconds. */
+  /** How long the counting tables of a cell may take to be rebuilt from its log, in seconds. */
   rebuildS: 3_600,
   /** Memory of a database's machine, and the part of it that holds pages, in bytes. */
   databaseMemoryBytes: 128e9,

@@ -67,11 +67,11 @@ export type RollRow = Readonly<{ line: number; voter: Voter }>;
 /** What a roll is compared with. */
 export type InspectOptions = Readonly<{
   rules?: AccreditationRules;
-  /** The day on which ages are reckoned, YYYY-MM-DD. */
+  /** The day for which ages are computed, YYYY-MM-DD. */
   day?: string;
   /** Given the voters of good rows, some thousand at a time; returns what it finds. */
   compare?(rows: readonly RollRow[]): Promise<readonly Finding[]>;
-  /** Told of how many rows were read. */
+  /** Called with how many rows were read. */
   onProgress?(rows: number): Promise<void>;
 }>;
 

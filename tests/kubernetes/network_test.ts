@@ -84,7 +84,7 @@ const sorted = (table: Record<string, string[]>) =>
 
 for (const name of ["small", "national"] as const) {
   Deno.test({
-    name: `overlay ${name}: whoever is not to talk to somebody cannot, and whoever must can`,
+    name: `overlay ${name}: only those who must talk to each other can`,
     ignore,
     async fn() {
       const [manifests, provision] = [await overlay(name), await overlay(`${name}/provision`)];

@@ -88,7 +88,7 @@ export class SimAggregator {
     if (this.owner?.alive !== true) return;
     this.#options.trace(`${this.name} stops`);
     this.#stop.abort();
-    // As whoever stops a process does with one that does not end.
+    // As an administrator does with a process that does not end.
     const owner = this.owner;
     this.#options.scheduler.after(KILL_AFTER_MS, () => {
       if (owner === this.owner) this.crash();

@@ -21,7 +21,7 @@ export type LogFaults = { before: number; after: number; part: number; twice: nu
 
 /** How long a consumer waits until it delivers records again that waited for others, in milliseconds. */
 const AGAIN_MS = 40;
-/** How long a consumer waits for new records, at the most, in milliseconds. */
+/** Maximum time that a consumer waits for new records, in milliseconds. */
 const POLL_MS = 1_000;
 /** How long a client waits for the answer of a log that it does not reach, in milliseconds. */
 const GIVE_UP_MS = 2_000;
@@ -41,7 +41,7 @@ export class SimLog {
   readonly ends: number[];
   readonly committed: number[];
   members: Member[] = [];
-  /** Told of a number that a sender key has given to two records. */
+  /** Called with a number that a sender key has given to two records. */
   onReused: (number: string) => void = () => {};
   #waiting: { key: string; wake(): void }[] = [];
   /** The signature under each sender key's number. */

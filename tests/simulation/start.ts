@@ -18,7 +18,7 @@ const ROOT: URL = new URL("../../", import.meta.url);
 /**
  * Runs seeds `from`, `from + step` and so on, in one process; if repeated, back again.
  *
- * @param onLine Told of each line of a trace.
+ * @param onLine Called with each line of a trace.
  */
 export async function runSeeds(
   seeds: Readonly<{ from: number; step: number; count: number; isRepeated?: boolean }>,

@@ -39,7 +39,7 @@ import {
 
 /** How long an import is another process's after that was last heard of, in milliseconds. */
 const LEASE_MS = 20_000;
-/** Voters whom a list of those who were kept has, at the most. */
+/** Maximum voters in a list of those who were kept. */
 export const MAX_KEPT = 1_000;
 
 /** The rest between two batches, in milliseconds: time for timers, sockets and other requests. */

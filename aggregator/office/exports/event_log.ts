@@ -10,13 +10,13 @@ import type { Query } from "../../database/database.ts";
 
 /** Events that are read at once. */
 const PAGE_EVENTS = 1_000;
-/** Events of one export, at the most; a longer trail is read by `GET …/audit`, in pages. */
+/** Maximum events of one export. A longer trail is read by `GET …/audit`, in pages. */
 export const MAX_EXPORT_EVENTS = 200_000;
 
 /**
  * Reads an election's trail.
  *
- * @param version Only up to the event that tells of this certified version: so the file of a version never changes.
+ * @param version Only events up to the one that certified this version, so that the file of a version never changes.
  * @returns `undefined` when it is longer than {@link MAX_EXPORT_EVENTS}.
  */
 export async function readTrail(

@@ -31,7 +31,7 @@ export type Published = Readonly<{
   units: readonly ExportedUnit[];
 }>;
 
-/** Figures of one export, at the most: an election that is larger is read by its API, in parts. */
+/** Maximum figures of one export. A larger election is read by the API, in parts. */
 export const MAX_EXPORT_FIGURES = 5_000_000;
 
 /** Why there is nothing to export. */

@@ -70,7 +70,7 @@ export async function readState(
   return { ...stored, election, manifest, phase: phaseAt(stored.status, hoursOf(manifest), now.getTime()) };
 }
 
-/** Stores a change of state, and tells of it. */
+/** Stores a change of state, and adds it to the audit trail. */
 export async function writeState(
   query: Query,
   before: ElectionState,

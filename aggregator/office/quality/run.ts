@@ -97,7 +97,7 @@ export type RunOptions = Readonly<{ log: boolean }>;
 /**
  * Checks an election, and keeps the result. Without the log, the result of the last recount stays beside the others.
  *
- * @throws {OfficeError} when there is no such election, or its tables are being made anew.
+ * @throws {OfficeError} when there is no such election, or its tables are being rebuilt.
  */
 export async function runChecks(
   sources: OfficeSources,
@@ -110,7 +110,7 @@ export async function runChecks(
   if (manifest === undefined) throw new OfficeError(`Cannot find election ${election}`);
   if (await isBeingRebuilt(db.query, election)) {
     throw new OfficeError(
-      `Cannot check election ${election}: its tables are being made anew; wait until that has ended`,
+      `Cannot check election ${election}: its tables are being rebuilt; wait until that has ended`,
     );
   }
   const before = await newestRun(db.query, election);

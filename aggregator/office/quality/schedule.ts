@@ -31,13 +31,13 @@ const LOOK_EVERY_MS = 10_000;
 /** How long a process that says nothing keeps the others from checking, in milliseconds: longer than one election takes. */
 const LEASE_MS = 60_000;
 
-/** Told of each run of the checks. */
+/** Called after each run of the checks. */
 export type OnQuality = (election: string, run: QualityRun) => void;
 
 /** What {@link checkDue} may be given. */
 export type DueOptions = Readonly<{
   onChecked?: OnQuality;
-  /** Told of an election that cannot be checked; thrown when left out. */
+  /** Called when an election cannot be checked. When left out, the error is thrown. */
   onError?: (error: unknown) => void;
   /** When each election was last tried, milliseconds since 1970: what fails is not tried again at once. */
   tried?: Map<string, number>;
