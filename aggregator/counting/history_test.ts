@@ -12,6 +12,7 @@ import {
 } from "../../shared/keys.ts";
 import { testVoter } from "../../tests/ballot_box.ts";
 import { MASTER, NOON_MS, testDefinition } from "../../tests/fixture.ts";
+import { reachesAll } from "../../tests/reaches_all.ts";
 import { testDatabase } from "../../tests/test_database.ts";
 import type { Query } from "../database/database.ts";
 import { changeHistory } from "../registry/changes.ts";
@@ -367,72 +368,74 @@ function described(view: HistoryView, election: string, model: Model): unknown {
 Deno.test("at() agrees with a history that is kept whole, whatever changed while counting went on", async () => {
   let run = 0;
   const reached = new Set<string>();
-  await fc.assert(
-    fc.asyncProperty(
-      fc.array(happening, { minLength: 4, maxLength: 14 }),
-      fc.boolean(),
-      async (happenings, knowsEnds) => {
-        const election = `model-${run++}`;
-        await createElection(db, testDefinition({ election, partitions: 2 }), MASTER, NOW);
-        const followed = await open(election);
-        const model = new Model();
-        for (const { what, offsets, records } of happenings) {
-          if (records !== undefined) model.ends = model.ends.map((end, i) => end + records[i]);
-          else if (offsets !== undefined) {
-            model.next = model.next.map((next, i) => Math.min(next + offsets[i], model.ends[i]));
-            await countUpTo(election, ...model.next);
-          } else {
-            // A key is revoked once.
-            if (what === "revoke-gateway" && model.isGatewayRevoked) continue;
-            const ends = knowsEnds ? model.ends : undefined;
-            const version = model.revision + 1;
-            if (what === "manifest") {
-              const named = `Named ${version}`;
-              await publishManifest(
-                db,
-                election,
-                MASTER,
-                NOW,
-                (newest) => ({ ...newest, name: named }),
-                ends,
-              );
-            } else if (what === "gateway") await rotateGatewayKey(db, election, "g-1", NOW, ends);
-            else if (what === "device") await rotateDeviceKey(db, election, "n-1-a", 600, NOW, ends);
-            else if (what === "revoke-gateway") {
-              await revokeGatewayKey(db, election, "g-1", model.newestGateway, NOW, ends);
-            } else if (what === "revoke-device") {
-              await revokeDeviceKey(db, election, MASTER, "n-1-a", model.newestDevice, NOW, ends);
-            } else if (what === "roll") {
-              const voters = [testVoter(`voter-${version}`)];
-              await importRoll(
-                db,
-                election,
-                MASTER,
-                voters,
-                () => NOON_MS,
-                { logEnds: () => Promise.resolve(ends ?? [0, 0]) },
-              );
-            } else await db.transaction((query) => changeHistory(query, election, "decision", NOW));
-            model.change(what, knowsEnds);
-            reached.add(what);
-            if (version % 2 === 0) await followed.reload(db.query);
-          }
-        }
-        await followed.reload(db.query);
-        const opened = await open(election);
-        assert.deepEqual([followed.revision, opened.revision], [model.revision, model.revision]);
-        for (const [partition, end] of model.ends.entries()) {
-          for (let offset = 0; offset <= end + 1; offset++) {
-            const expected = model.at(partition, offset);
-            for (const history of [followed, opened]) {
-              const view = history.at(partition, offset);
-              assert.deepEqual(described(view, election, model), expected, `${partition}/${offset}`);
+  const property = () =>
+    fc.assert(
+      fc.asyncProperty(
+        fc.array(happening, { minLength: 4, maxLength: 14 }),
+        fc.boolean(),
+        async (happenings, knowsEnds) => {
+          const election = `model-${run++}`;
+          await createElection(db, testDefinition({ election, partitions: 2 }), MASTER, NOW);
+          const followed = await open(election);
+          const model = new Model();
+          for (const { what, offsets, records } of happenings) {
+            if (records !== undefined) model.ends = model.ends.map((end, i) => end + records[i]);
+            else if (offsets !== undefined) {
+              model.next = model.next.map((next, i) => Math.min(next + offsets[i], model.ends[i]));
+              await countUpTo(election, ...model.next);
+            } else {
+              // A key is revoked once.
+              if (what === "revoke-gateway" && model.isGatewayRevoked) continue;
+              const ends = knowsEnds ? model.ends : undefined;
+              const version = model.revision + 1;
+              if (what === "manifest") {
+                const named = `Named ${version}`;
+                await publishManifest(
+                  db,
+                  election,
+                  MASTER,
+                  NOW,
+                  (newest) => ({ ...newest, name: named }),
+                  ends,
+                );
+              } else if (what === "gateway") await rotateGatewayKey(db, election, "g-1", NOW, ends);
+              else if (what === "device") await rotateDeviceKey(db, election, "n-1-a", 600, NOW, ends);
+              else if (what === "revoke-gateway") {
+                await revokeGatewayKey(db, election, "g-1", model.newestGateway, NOW, ends);
+              } else if (what === "revoke-device") {
+                await revokeDeviceKey(db, election, MASTER, "n-1-a", model.newestDevice, NOW, ends);
+              } else if (what === "roll") {
+                const voters = [testVoter(`voter-${version}`)];
+                await importRoll(
+                  db,
+                  election,
+                  MASTER,
+                  voters,
+                  () => NOON_MS,
+                  { logEnds: () => Promise.resolve(ends ?? [0, 0]) },
+                );
+              } else await db.transaction((query) => changeHistory(query, election, "decision", NOW));
+              model.change(what, knowsEnds);
+              reached.add(what);
+              if (version % 2 === 0) await followed.reload(db.query);
             }
           }
-        }
-      },
-    ),
-    { numRuns: 50 },
-  );
-  assert.equal(reached.size, 7, [...reached].join());
+          await followed.reload(db.query);
+          const opened = await open(election);
+          assert.deepEqual([followed.revision, opened.revision], [model.revision, model.revision]);
+          for (const [partition, end] of model.ends.entries()) {
+            for (let offset = 0; offset <= end + 1; offset++) {
+              const expected = model.at(partition, offset);
+              for (const history of [followed, opened]) {
+                const view = history.at(partition, offset);
+                assert.deepEqual(described(view, election, model), expected, `${partition}/${offset}`);
+              }
+            }
+          }
+        },
+      ),
+      { numRuns: 50 },
+    );
+  const changes = ["manifest", "gateway", "device", "revoke-gateway", "revoke-device", "roll", "decision"];
+  await reachesAll(property, () => changes.filter((what) => !reached.has(what)));
 });
