@@ -11,6 +11,7 @@ import { type Chunk, type DeviceRecords, FRAME_BYTES, MAX_CHUNK_RECORDS, packChu
 import { FINGERPRINT_BYTES } from "./fingerprint.ts";
 import { type PlainRecord, sealEntries } from "./seal_entries.ts";
 import { SenderKeys, type SequenceAllocation } from "./sender_keys.ts";
+import { readSpooledVotes, type SpooledVotes } from "./spooled_votes.ts";
 import { CHECKPOINT_PAGES, freeBytesBeside, openSpoolFile } from "./spool_file.ts";
 
 /**
@@ -75,9 +76,6 @@ type Row = {
   devices: string;
 };
 
-/** Votes that the spool holds, oldest first. */
-export type HeldFingerprints = Readonly<{ election: string; fingerprints: Uint8Array<ArrayBuffer> }>;
-
 /** A chunk and the fingerprints of its votes, which only the gateway needs. */
 type Sealed = Readonly<{ chunk: Chunk; fingerprints: Uint8Array<ArrayBuffer> }>;
 
@@ -140,17 +138,9 @@ export class Spool {
     return this.#chunksOf.get(election)?.records ?? 0;
   }
 
-  /**
-   * The votes of the records that the spool holds, a chunk at a time. Records that a version before this one spooled have
-   * none, and fingerprints of another length than they should have are left out: such votes are stored again when they
-   * come again.
-   */
-  *heldVotes(): Generator<HeldFingerprints> {
-    const rows = this.#db.prepare("SELECT election, records, fingerprints FROM chunks ORDER BY id");
-    for (const row of rows.iterate()) {
-      const { election, records, fingerprints } = row as HeldFingerprints & { records: number };
-      if (fingerprints.length === records * FINGERPRINT_BYTES) yield { election, fingerprints };
-    }
+  /** The votes of the records that it holds: see {@link readSpooledVotes}. */
+  heldVotes(): Iterable<SpooledVotes> {
+    return readSpooledVotes(this.#db);
   }
 
   /**
