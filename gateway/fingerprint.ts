@@ -69,11 +69,18 @@ export function acceptedMinuteMs(fingerprint: Uint8Array): number {
 
 /** The minute of the fingerprint at `at`, since 1970. */
 export function minuteAt(bytes: Uint8Array, at: number): number {
-  return new DataView(bytes.buffer, bytes.byteOffset).getUint32(at + MINUTE_AT);
+  const from = at + MINUTE_AT;
+  return (bytes[from]! << 24 | bytes[from + 1]! << 16 | bytes[from + 2]! << 8 | bytes[from + 3]!) >>> 0;
 }
 
+/** Without a DataView or subarray(): V8 moves the bytes of a small array out of its heap for those, which costs microseconds. */
 export function setMinute(bytes: Uint8Array, at: number, minute: number): void {
-  new DataView(bytes.buffer, bytes.byteOffset).setUint32(at + MINUTE_AT, minute);
+  for (let i = 0; i < 4; i++) bytes[at + MINUTE_AT + i] = minute >>> 24 - 8 * i;
+}
+
+/** Copies the fingerprint at `at`. */
+export function copyFingerprint(bytes: Uint8Array, at: number, to: Uint8Array, toAt: number): void {
+  for (let i = 0; i < FINGERPRINT_BYTES; i++) to[toAt + i] = bytes[at + i]!;
 }
 
 /** Whether two fingerprints are of the same text and proof, under the same vote id. */

@@ -8,7 +8,7 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { SEAL_OVERHEAD_BYTES } from "../shared/keys.ts";
 import { type Chunk, type DeviceRecords, FRAME_BYTES, MAX_CHUNK_RECORDS, packChunk } from "./chunk.ts";
-import { FINGERPRINT_BYTES } from "./fingerprint.ts";
+import { copyFingerprint, FINGERPRINT_BYTES } from "./fingerprint.ts";
 import { type PlainRecord, sealEntries } from "./seal_entries.ts";
 import { SenderKeys, type SequenceAllocation } from "./sender_keys.ts";
 import { readSpooledVotes, type SpooledVotes } from "./spooled_votes.ts";
@@ -218,7 +218,8 @@ export class Spool {
       const { partitions } = this.senderKeys.election(election);
       let plain: PlainRecord[] = [];
       let devices: Record<string, number> = {};
-      const fingerprints = new Uint8Array(MAX_CHUNK_RECORDS * FINGERPRINT_BYTES);
+      const records = group.reduce((sum, { part }) => sum + part.records, 0);
+      const fingerprints = new Uint8Array(Math.min(records, MAX_CHUNK_RECORDS) * FINGERPRINT_BYTES);
       const flush = (): Sealed => {
         const entries = sealEntries(election, plain, allocation);
         const chunk = packChunk({ election, partitions, devices, entries, records: plain.length });
@@ -230,8 +231,12 @@ export class Spool {
       for (const { run, from, part: { device, records: count } } of group) {
         const size = recordBytesOf(run);
         for (let i = from; i < from + count; i++) {
-          const [at, end] = [i * FINGERPRINT_BYTES, (i + 1) * FINGERPRINT_BYTES];
-          fingerprints.set(run.fingerprints.subarray(at, end), plain.length * FINGERPRINT_BYTES);
+          copyFingerprint(
+            run.fingerprints,
+            i * FINGERPRINT_BYTES,
+            fingerprints,
+            plain.length * FINGERPRINT_BYTES,
+          );
           plain.push({
             partition: run.partitions[i]!,
             bytes: run.plaintexts.subarray(i * size, (i + 1) * size),

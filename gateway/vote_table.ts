@@ -5,7 +5,14 @@
  * @module
  */
 
-import { FINGERPRINT_BYTES, hasSameId, minuteAt, NO_MINUTE, setMinute } from "./fingerprint.ts";
+import {
+  copyFingerprint,
+  FINGERPRINT_BYTES,
+  hasSameId,
+  minuteAt,
+  NO_MINUTE,
+  setMinute,
+} from "./fingerprint.ts";
 
 /** Rows of a segment. A segment is released when all of its rows have left. */
 export const SEGMENT_ROWS = 4_096;
@@ -60,7 +67,7 @@ export class VoteTable {
     if (this.#next === SEGMENT_ROWS) this.#addSegment();
     const place = this.#order.at(-1)! * SEGMENT_ROWS + this.#next++;
     const { segment, from } = this.#row(place);
-    segment.set(bytes.subarray(at, at + FINGERPRINT_BYTES), from);
+    copyFingerprint(bytes, at, segment, from);
     this.#size++;
     const hash = this.#hash(bytes, at);
     const shard = this.#shards[hash & SHARDS - 1]!;
