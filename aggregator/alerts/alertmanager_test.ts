@@ -148,6 +148,22 @@ Deno.test("AlertSender gives up what Alertmanager refuses, and sends what comes 
   assert.deepEqual(receiver.waits, []);
 });
 
+Deno.test("AlertSender keeps what Alertmanager's credentials keep out, and says which settings are wrong", async () => {
+  const receiver = new Receiver();
+  receiver.answers = [() => 401, () => 403];
+  receiver.sender.offer([numbered(1)]);
+  await eventually("it was sent", () => receiver.deliveries.includes("1 sent"));
+  await receiver.stop();
+  assert.deepEqual(receiver.deliveries, ["1 failed", "1 failed", "1 sent"]);
+  for (const [at, status] of [401, 403].entries()) {
+    assert.equal(
+      receiver.faults[at],
+      `Cannot send 1 alerts to http://127.0.0.1:9093: it answers ${status}; POLLWIRE_ALERTMANAGER_USER and ` +
+        "…_PASSWORD, or …_TOKEN, must be those that it knows",
+    );
+  }
+});
+
 Deno.test("AlertSender keeps so many alerts at most, drops the oldest, and sends 200 at once", async () => {
   const receiver = new Receiver();
   const first = Promise.withResolvers<number>();
