@@ -245,6 +245,8 @@ export const texts = {
       : `${allowed === 1 ? "Eine" : `Bis zu ${number(allowed)}`} von ${
         number(candidates)
       } können gewählt werden.`,
+  moreCandidates: (count) =>
+    `${many(count, "weitere Kandidatur ist", "weitere Kandidaturen sind")} hier nicht aufgeführt.`,
   half: "50 %",
   about: (name) => `Über ${isolate(name)}`,
   showAll: (count) => `Alle ${number(count)} zeigen`,

@@ -223,6 +223,8 @@ export const texts = {
         candidates === 1 ? "stands" : "stand"
       }.`
       : `A voter may choose ${allowed === 1 ? "one" : `up to ${number(allowed)}`} of ${number(candidates)}.`,
+  moreCandidates: (count) =>
+    `${many(count, "more candidate")} ${count === 1 ? "is" : "are"} not listed here.`,
   half: "50 %",
   about: (name) => `About ${isolate(name)}`,
   showAll: (count) => `Show all ${number(count)}`,
