@@ -359,6 +359,7 @@ browserTest("the live page", async (browser, t) => {
       await page.locator("#partitions tbody td").first().waitFor();
       assert.equal(await page.locator("#partitions tbody tr").count(), 3);
       assert.equal(await watched.figure("Not counted"), "0");
+      assert.match(await watched.text("#unreleased"), /Everything that was counted is in the results\./);
       await page.goto(stack.aggregator);
       await page.evaluate("globalThis.sameDocument = true");
       await eventually("it is back", async () => await watched.figure("Voters counted") === "20");

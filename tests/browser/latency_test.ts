@@ -9,7 +9,7 @@ import { memoryStore } from "../../device/store.ts";
 import { eventually } from "../eventually.ts";
 import { heldNow, type RunningStack, votersOf, withRunningStack } from "../running_stack.ts";
 import { browserTest } from "./chromium.ts";
-import { openPage } from "./watched.ts";
+import { cellsOf, openPage } from "./watched.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
@@ -156,6 +156,11 @@ browserTest(
       const noted = await page.evaluate("globalThis.noted") as [Figures, number][];
       const shown = new Set(noted.map(([{ counted }]) => Number(counted)));
       assert.deepEqual([...shown], [0, 5, 10, 15], "no other number of voters was ever shown");
+      await page.locator("#view").click();
+      const waiting = page.locator("#unreleased tbody tr");
+      await waiting.waitFor();
+      const [cells] = await cellsOf(page, "#unreleased tbody tr");
+      assert.deepEqual(cells, ["North", "20", "15", "5"], "counted, shown and waiting, of no candidate");
     });
   },
 );
