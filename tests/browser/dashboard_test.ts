@@ -11,6 +11,7 @@ import { definitionSchema, type ElectionDefinition } from "../../shared/election
 import { eventually } from "../eventually.ts";
 import { heldNow, type RunningStack, votersOf, withRunningStack } from "../running_stack.ts";
 import { browserTest } from "./chromium.ts";
+import { MACHINE_NOISE } from "./watched.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
@@ -86,7 +87,9 @@ class Watched {
   constructor(readonly page: Page) {
     page.on(
       "console",
-      (message) => ["error", "warning"].includes(message.type()) && this.said.push(message.text()),
+      (message) =>
+        ["error", "warning"].includes(message.type()) && !MACHINE_NOISE.test(message.text()) &&
+        this.said.push(message.text()),
     );
     page.on("pageerror", (error) => this.said.push(String(error)));
     page.on("request", (request) => this.hosts.add(new URL(request.url()).host));
