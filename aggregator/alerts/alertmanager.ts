@@ -4,6 +4,8 @@
  *
  * @module
  */
+import { ConfigError } from "../../shared/config.ts";
+import { parseCertificates } from "../../web/tls.ts";
 import type { StoredAlert } from "./store.ts";
 
 /** Alerts that wait to be sent, at most: the oldest are dropped. */
@@ -59,6 +61,12 @@ export type AlertmanagerAccess = Readonly<{
   /** Certificates, PEM, that are believed besides the system's. */
   ca: string | undefined;
 }>;
+
+/** @throws {ConfigError} when no request could be made with it. */
+export function checkAccess({ ca }: AlertmanagerAccess): void {
+  if (ca === undefined || parseCertificates(ca) !== undefined) return;
+  throw new ConfigError("Cannot start: POLLWIRE_ALERTMANAGER_CA must be certificates in PEM");
+}
 
 /** What a sender needs. */
 export type SenderOptions = Readonly<{
