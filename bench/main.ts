@@ -18,6 +18,7 @@ import { crypto } from "./crypto.ts";
 import { kafka } from "./kafka.ts";
 import { databaseBytes } from "./database_bytes.ts";
 import { fsync } from "./fsync.ts";
+import { held } from "./held.ts";
 import { kafkaProducer } from "./kafka_producer.ts";
 import { page } from "./page.ts";
 import { path } from "./path.ts";
@@ -33,6 +34,7 @@ const EMBEDDED = [
   single,
   batch,
   spool,
+  held,
   fsync,
   crypto,
   count,
