@@ -28,6 +28,7 @@ import { spool } from "./spool.ts";
 import { streams } from "./streams.ts";
 import { sync } from "./sync.ts";
 import { batch, single } from "./taking.ts";
+import { wall } from "./wall.ts";
 
 const EMBEDDED = [
   single,
@@ -42,6 +43,7 @@ const EMBEDDED = [
   crowd,
   streams,
   page,
+  wall,
   databaseBytes,
   sync,
 ];
