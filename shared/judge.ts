@@ -162,7 +162,9 @@ function judgeRecord(
     view,
   );
   if ("reject" in timed) return reject(timed.reject, timed.record);
-  if (view.manifests.at(-1)!.index.manifest.certified) return reject("after_certification", timed.record);
+  const { certified, inactive } = view.manifests.at(-1)!.index.manifest;
+  if (certified) return reject("after_certification", timed.record);
+  if (inactive === "cancelled") return reject("not_open", timed.record);
   const { region, marks, clockAheadMs } = timed;
   const held = signing.isRevoked ? "gateway_revoked" : device.isRevoked ? "device_revoked" : timed.held;
   const found = {

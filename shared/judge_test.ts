@@ -1073,6 +1073,15 @@ Deno.test("judge() rejects what comes after certification, counts it again after
   assert.equal(verdict(behind({}), historyOf(certified, reopened)), "acceptable");
 });
 
+Deno.test("judge() rejects everything that comes after an election was cancelled, and holds what a draft does not allow", () => {
+  const history = historyOf(manifestChange(LATER_MS, { version: 2, inactive: "cancelled" }));
+  assert.equal(verdict(entry({}, { offset: BEFORE }), history), "acceptable");
+  assert.equal(verdict(behind({}), history), "rejected/not_open", "also what was accepted before");
+  assert.equal(verdict(behind({ selections: [ANN, BOB] }), history), "rejected/overvote");
+  const draft = historyOf(manifestChange(NOON_MS - 120_000, { version: 2, inactive: "draft" }));
+  assert.equal(verdict(behind({}), draft), "held/superseded");
+});
+
 Deno.test("judge() takes a vote of a paused station up to a minute into the pause, and holds a later one", () => {
   const history = historyOf(
     manifestChange(NOON_MS, { version: 2, paused: ["n-1"] }),

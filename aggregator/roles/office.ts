@@ -13,6 +13,7 @@ import { type Database, isDatabaseAway } from "../database/database.ts";
 import { createOfficeApp } from "../office/api/app.ts";
 import { currentHead } from "../office/api/audit_endpoints.ts";
 import { type OfficeKeys, readOfficeKeys } from "../office/office_key.ts";
+import { eraseDestroyed } from "../office/lifecycle/destroy.ts";
 import { noteClock } from "../office/lifecycle/state.ts";
 import { keepChecking } from "../office/quality/schedule.ts";
 import type { OfficeSources } from "../office/sources.ts";
@@ -43,6 +44,8 @@ export type OfficeOptions = Readonly<{
   openLog(election: string, partitions: number): VoteLog | Promise<VoteLog>;
   /** Whether the logs are opened for the office alone, which then closes them. */
   ownsLogs: boolean;
+  /** Removes an election's log and keys, after its records were destroyed. */
+  erase?(election: string): Promise<void>;
   signal: AbortSignal;
   onError(error: unknown): void;
 }>;
@@ -118,6 +121,7 @@ export class Office {
     while (!signal.aborted) {
       try {
         await this.#noteTimes();
+        await this.#erase();
         if (!sealed) await this.#sealProfiles();
         sealed = true;
         if (performance.now() - signedMs >= SIGN_EVERY_MS) {
@@ -138,6 +142,16 @@ export class Office {
     for (const election of await electionIds(db.query)) {
       if (!keyring.has(election)) continue;
       await sealOldProfiles(db, election, rollKeys(election, keyring.master(election)));
+    }
+  }
+
+  async #erase(): Promise<void> {
+    const { db, erase } = this.#options;
+    if (erase === undefined) return;
+    for (const election of await eraseDestroyed(db, erase, new Date())) {
+      const log = this.#logs.get(election);
+      this.#logs.delete(election);
+      await log?.then((log) => log.close(), () => {});
     }
   }
 

@@ -130,6 +130,8 @@ class Judge:
             return replace(base, reason=found)
         if view.manifests[-1].certified:
             return replace(base, reason="after_certification")
+        if view.manifests[-1].inactive == "cancelled":
+            return replace(base, reason="not_open")
         manifest, held = found
         if signing.revoked_revision <= view.revision:
             held = "gateway_revoked"
@@ -188,6 +190,11 @@ def judge_time(
 def check_time(manifest: Manifest, vote: wire.Vote, time_ms: int) -> str:
     """Points 1 and 2: why the vote is rejected, or ""."""
     if not manifest.opens_at_ms <= time_ms <= manifest.accepts_until_ms:
+        return "not_open"
+    if manifest.inactive:
+        return "not_open"
+    is_paused = manifest.paused is None or vote.station in manifest.paused
+    if is_paused and time_ms <= manifest.closes_at_ms:
         return "not_open"
     if not manifest.opens_at_ms <= vote.cast_at_ms <= manifest.closes_at_ms:
         return "cast_out_of_hours"
