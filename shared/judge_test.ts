@@ -1082,6 +1082,27 @@ Deno.test("judge() rejects everything that comes after an election was cancelled
   assert.equal(verdict(behind({}), draft), "held/superseded");
 });
 
+Deno.test("judge() marks what was cast after the closing of a version before, also when other versions follow", () => {
+  const at = (castAt: string, ...changes: Parameters<typeof historyOf>) => {
+    const atMs = Date.parse(castAt);
+    const found = judged(
+      entry({ castAt, acceptedAt: castAt }, { offset: CHANGED_FROM, appendedAtMs: atMs }),
+      historyOf(...changes),
+    );
+    assert.ok(found.fate === "acceptable", found.fate);
+    return found.marks.filter(({ candidate }) => candidate === "#extended").map(({ contest }) => contest);
+  };
+  const extended = manifestChange(LATER_MS, { version: 2, closesAt: "2026-11-03T22:00:00.000Z" });
+  const paused = manifestChange(LATER_MS + 1, {
+    version: 3,
+    closesAt: "2026-11-03T22:00:00.000Z",
+    paused: ["s-1"],
+  });
+  assert.deepEqual(at("2026-11-03T21:00:00.000Z", extended), [], "the last moment is in time");
+  assert.deepEqual(at("2026-11-03T21:00:00.001Z", extended), ["mayor", "council"]);
+  assert.deepEqual(at("2026-11-03T21:00:00.001Z", extended, paused), ["mayor", "council"]);
+});
+
 Deno.test("judge() takes a vote of a paused station up to a minute into the pause, and holds a later one", () => {
   const history = historyOf(
     manifestChange(NOON_MS, { version: 2, paused: ["n-1"] }),

@@ -5,6 +5,7 @@
  */
 import { utf8 } from "../../../shared/bytes.ts";
 import { sha256 } from "../../../shared/keys.ts";
+import { MARK } from "../../../shared/marks.ts";
 import { canonicalJson } from "../../audit/canonical_json.ts";
 import { type NoteKey, signNote } from "../../audit/note.ts";
 import { arrayLiteral, isoTime, type Query, queryOne } from "../../database/database.ts";
@@ -22,6 +23,10 @@ export type PublishedUnit = Readonly<{
   votes: readonly Figure[];
   marks: readonly Figure[];
 }>;
+
+function isExtendedFigure({ candidate }: Figure): boolean {
+  return candidate === MARK.extended;
+}
 
 /** What is published now, by unit. */
 export async function readUnits(query: Query, election: string): Promise<PublishedUnit[]> {
@@ -99,11 +104,11 @@ type Certification = Readonly<{
   notes: NoteKey;
 }>;
 
-/** Keeps and signs what is published now, as the next version. */
+/** Keeps and signs what is published now, as the next version. `extended`: ballots of one contest that were cast in extended hours. */
 export async function certifyResults(
   query: Query,
   { election, manifestVersion, certifiedBy, now, notes, ...asked }: Certification,
-): Promise<{ version: number; sha256: string }> {
+): Promise<{ version: number; sha256: string; extended: number }> {
   const { version } = await queryOne<{ version: number }>(
     query,
     "SELECT coalesce(max(version), 0) + 1 AS version FROM office.result_versions WHERE election = $1",
@@ -111,6 +116,7 @@ export async function certifyResults(
   );
   const ends = asked.ends ?? await newestEnds(query, election);
   const units = await readUnits(query, election);
+  const marks = sumUnits(units, "marks");
   const text = canonicalJson({
     election,
     version,
@@ -118,7 +124,7 @@ export async function certifyResults(
     certifiedAt: now.toISOString(),
     certifiedBy,
     ends,
-    totals: { votes: sumUnits(units, "votes"), marks: sumUnits(units, "marks") },
+    totals: { votes: sumUnits(units, "votes"), marks },
     units,
     // Beside the count, and never part of it.
     adjustments: await readAdjustments(query, election),
@@ -130,7 +136,9 @@ export async function certifyResults(
      VALUES ($1, $2, $3::timestamptz, $4, $5::text::bigint[], $6, $7)`,
     [election, version, now.toISOString(), certifiedBy.join(", "), arrayLiteral(ends), text, note],
   );
-  return { version, sha256: digest };
+  // The most of any contest: every voter's ballot has some of them.
+  const extended = Math.max(0, ...marks.filter(isExtendedFigure).map(({ votes }) => votes));
+  return { version, sha256: digest, extended };
 }
 
 async function newestEnds(query: Query, election: string): Promise<number[]> {

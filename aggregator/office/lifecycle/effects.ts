@@ -251,7 +251,7 @@ async function certify(input: EffectInput): Promise<Record<string, string | numb
     input,
     ({ reopened: _, ...newest }) => ({ ...newest, certified: true }),
   );
-  const { version, sha256 } = await certifyResults(query, {
+  const { version, sha256, extended } = await certifyResults(query, {
     election: state.election,
     manifestVersion,
     ends,
@@ -259,7 +259,7 @@ async function certify(input: EffectInput): Promise<Record<string, string | numb
     now,
     notes,
   });
-  await appendAudit(query, now, "results_certified", state.election, { version, sha256 });
+  await appendAudit(query, now, "results_certified", state.election, { version, sha256, extended });
   return { manifestVersion, version, sha256 };
 }
 
@@ -267,7 +267,7 @@ async function certify(input: EffectInput): Promise<Record<string, string | numb
 async function correct(input: EffectInput): Promise<Record<string, string | number>> {
   const { query, state, now, notes, proposedBy, approvedBy } = input;
   const { manifestVersion } = await publish(input, (newest) => newest);
-  const { version, sha256 } = await certifyResults(query, {
+  const { version, sha256, extended } = await certifyResults(query, {
     election: state.election,
     manifestVersion,
     certifiedBy: [proposedBy, approvedBy],
@@ -277,6 +277,7 @@ async function correct(input: EffectInput): Promise<Record<string, string | numb
   await appendAudit(query, now, "results_certified", state.election, {
     version,
     sha256,
+    extended,
     corrects: version - 1,
   });
   return { manifestVersion, version, sha256 };

@@ -147,7 +147,7 @@ class Judge:
             manifest.stations[vote.station][0],
             time_ms,
             view.revision,
-            marks_of(manifest, vote),
+            marks_of(manifest, vote, is_extended(manifest, view.manifests, vote)),
             ahead_ms if is_ahead else 0,
         )
 
@@ -225,7 +225,13 @@ def check_place(manifest: Manifest, vote: wire.Vote, gateway: str, device_statio
     return "" if vote.station in manifest.gateways.get(gateway, ()) else "foreign_station"
 
 
-def marks_of(manifest: Manifest, vote: wire.Vote) -> tuple[tuple[str, str, int], ...]:
+def is_extended(manifest: Manifest, manifests: Sequence[Manifest], vote: wire.Vote) -> bool:
+    """Whether a version before the one that the ballot is judged by would have closed voting before it was cast."""
+    before = [each for each in manifests if each.version < manifest.version and not each.inactive]
+    return any(each.closes_at_ms < vote.cast_at_ms for each in before)
+
+
+def marks_of(manifest: Manifest, vote: wire.Vote, extended: bool = False) -> tuple[tuple[str, str, int], ...]:
     """What a ballot adds: contest, candidate or mark, and how many."""
     marks = [(contest, candidate, 1) for contest, candidate in vote.selections]
     for contest in manifest.stations[vote.station][1]:
@@ -236,6 +242,8 @@ def marks_of(manifest: Manifest, vote: wire.Vote) -> tuple[tuple[str, str, int],
             marks.append((contest, "#undervotes", allowed - choices))
         if choices == 0:
             marks.append((contest, "#blank", 1))
+        if extended:
+            marks.append((contest, "#extended", 1))
     return tuple(sorted(marks))
 
 
