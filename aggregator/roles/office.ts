@@ -30,6 +30,9 @@ const SIGN_EVERY_MS = 3_600_000;
 /** How often the clock is looked at for elections that open and close, in milliseconds. */
 const CLOCK_EVERY_MS = 1_000;
 
+/** How long to wait before a log and keys are erased again after that failed, in milliseconds. */
+const ERASE_AGAIN_MS = 60_000;
+
 /** Attempts to sign in of one address (IPv6: of one /64). */
 const SIGN_INS = { requestsPerSecond: 1, burstRequests: 20 };
 /** Exports that an address may ask for: five files an election, made anew with each release. */
@@ -117,11 +120,16 @@ export class Office {
   async #watch(): Promise<void> {
     const { signal, onError } = this.#options;
     let signedMs = -Infinity;
+    let eraseAgainMs = -Infinity;
     let sealed = false;
     while (!signal.aborted) {
       try {
         await this.#noteTimes();
-        await this.#erase();
+        if (performance.now() >= eraseAgainMs) {
+          eraseAgainMs = performance.now() + ERASE_AGAIN_MS;
+          await this.#erase();
+          eraseAgainMs = -Infinity;
+        }
         if (!sealed) await this.#sealProfiles();
         sealed = true;
         if (performance.now() - signedMs >= SIGN_EVERY_MS) {

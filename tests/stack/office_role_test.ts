@@ -53,7 +53,6 @@ stackTest(
               closesAt: iso(now + 3_600_000),
               acceptsUntil: iso(now + 3_600_000 + WINDOW_MS),
               releaseThreshold: 1,
-              retentionDays: 0,
             }),
             master,
             new Date(now),
@@ -182,6 +181,15 @@ stackTest(
             await Deno.writeTextFile(`${data}/heads.txt`, trail);
             await run("audit", "verify", "--head", `${data}/heads.txt`);
 
+            const kept = await aggregatorCommand(
+              data,
+              board,
+              ...["office", "propose", ...of("ann"), "--action", "destroy", "--reason", "Too early"],
+            );
+            assert.match(kept.out + kept.error, /its records are kept until/);
+            await owner.query("UPDATE registry.elections SET retention_days = 0 WHERE election = $1", [
+              ELECTION,
+            ]);
             assert.equal((await both("destroy")).result.voters, VOTERS);
             await eventually("log and keys are gone", async () => {
               const [row] = await owner.query<{ erased: boolean }>(
@@ -194,8 +202,8 @@ stackTest(
             await eventually("the process that counts has let go of it", async () =>
               (await count.ready()).status === 200, 60_000);
             await run("audit", "verify", "--head", `${data}/heads.txt`);
-            const kept = JSON.parse(await run("certified", ...of("ann")));
-            assert.equal(kept.versions.length, 3);
+            const certifiedStill = JSON.parse(await run("certified", ...of("ann")));
+            assert.equal(certifiedStill.versions.length, 3);
           } finally {
             await log.close();
             await office.kill();

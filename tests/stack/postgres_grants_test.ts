@@ -92,7 +92,7 @@ const TABLES: Record<string, Grants> = {
   "office.account_keys": { audit: READ, board: "SELECT, INSERT, UPDATE (revoked_at)" },
   "office.accounts": { audit: READ, board: READ_ADD },
   "office.adjustments": { audit: READ, board: READ_ADD },
-  "office.enrolment_codes": { board: "SELECT, INSERT, DELETE, UPDATE (used_at, replaced_at)" },
+  "office.enrolment_codes": { board: "SELECT, INSERT, UPDATE (used_at, replaced_at), DELETE" },
   "office.grants": {
     audit: READ,
     board: "SELECT, INSERT, UPDATE (approved_by, granted_at, revoked_at)",
@@ -108,10 +108,10 @@ const TABLES: Record<string, Grants> = {
   "office.quality_runs": { aggregator: READ, audit: READ, board: "SELECT, INSERT, DELETE" },
   "office.quality_waivers": { aggregator: READ, audit: READ, board: READ_ADD },
   "office.result_versions": { audit: READ, board: READ_ADD },
-  "office.roll_import_batches": { board: "SELECT, INSERT, DELETE, UPDATE (reverted_at, kept)" },
+  "office.roll_import_batches": { board: "SELECT, INSERT, UPDATE (reverted_at, kept), DELETE" },
   "office.roll_import_parts": { board: "SELECT, INSERT, DELETE" },
   "office.roll_imports": {
-    board: "SELECT, INSERT, DELETE, UPDATE (status, changed_at, uploaded, rows, done, sealed_report)",
+    board: "SELECT, INSERT, UPDATE (status, changed_at, uploaded, rows, done, sealed_report), DELETE",
   },
   "office.used_assertions": { board: "SELECT, INSERT, DELETE" },
   "public.migrations": Object.fromEntries(Object.keys(USERS).map((user) => [user, READ])),
@@ -150,7 +150,7 @@ const TABLES: Record<string, Grants> = {
   "registry.stations": { ...SHOWN, indexer: READ },
   "registry.voters": {
     office: READ_ADD,
-    board: "DELETE, UPDATE (struck_at, profile, struck_revision, sealed_profile, lookups, struck_reason)",
+    board: "UPDATE (struck_at, profile, struck_revision, sealed_profile, lookups, struck_reason), DELETE",
   },
   "results.cells": PUBLISHERS,
   "results.current": { ...RELEASED, aggregator: READ_ADD_CHANGE },
