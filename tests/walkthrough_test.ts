@@ -242,6 +242,11 @@ longTest("an office holds two elections, from accreditation to destroyed records
         async () => await Deno.stat(`${dataDir}/keys/town.key`).then(() => false, () => true),
         DEADLINE_MS,
       );
+      for (const file of ["log/votes.town.sqlite", "devices/town.json", "keys/sync/town.json"]) {
+        await assert.rejects(Deno.stat(`${dataDir}/${file}`), Deno.errors.NotFound, file);
+      }
+      const gateway = JSON.parse(await Deno.readTextFile(`${dataDir}/gateways/g-1.json`));
+      assert.deepEqual(gateway.elections.map(({ election }: { election: string }) => election), ["county"]);
       assert.equal((await total("county")).counted, early + 4, "the other election is untouched");
       ending.abort();
       await stack.stop();

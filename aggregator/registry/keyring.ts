@@ -78,9 +78,9 @@ export class Keyring {
     const { directory } = this;
     for (
       const path of [
-        this.#path(election),
         `${directory}/receipts/${election}.json`,
         `${directory}/sync/${election}.json`,
+        this.#path(election),
       ]
     ) removeFile(path);
   }
