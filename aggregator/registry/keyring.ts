@@ -72,9 +72,14 @@ export class Keyring {
     return this.master(election);
   }
 
+  /** Forgets a key that was read: its file may be gone. */
+  forget(election: string): void {
+    this.#known.delete(election);
+  }
+
   /** Removes an election's master key and the keys that were written of it. Idempotent. */
   destroy(election: string): void {
-    this.#known.delete(election);
+    this.forget(election);
     const { directory } = this;
     for (
       const path of [

@@ -145,6 +145,7 @@ export class Counting {
     this.#elections.delete(election);
     this.#publisher.remove(election);
     this.#alerts.remove(election);
+    this.#options.keyring.forget(election);
   }
 
   /** Closes every log. */
