@@ -90,7 +90,7 @@ export class Session {
         idle_in_transaction_session_timeout: settings.idleInTransactionTimeoutMs,
         default_transaction_read_only: settings.readOnly ?? false,
         // It takes seconds to compile the counting statement, which then runs for a tenth of one.
-        jit: false,
+        jit: "off", // As text: the driver leaves out what is false.
         TimeZone: "UTC",
         DateStyle: "ISO",
       },

@@ -38,11 +38,12 @@ const TABLES: Record<string, Grants> = {
   "counting.delivered_statements": { aggregator: "SELECT, DELETE", audit: READ, sync: READ_ADD },
   "counting.former_voters": { aggregator: "SELECT, INSERT, DELETE", audit: READ },
   "counting.gaps": { aggregator: READ_ADD, audit: READ, server: READ },
-  "counting.gateway_syncs": { ...TOTALS, sync: READ_ADD_CHANGE },
+  "counting.gateway_syncs": { ...TOTALS, sync: READ_ADD_CHANGE, board: READ },
   "counting.held": {
     aggregator: "SELECT, INSERT, UPDATE, DELETE",
     audit: READ,
     receipts: "SELECT (election, reason, gateway, vote_id)",
+    board: "SELECT (election, partition, log_offset, record_index, reason, accepted_at, gateway, station)",
   },
   "counting.layouts": { aggregator: READ_ADD, audit: READ },
   "counting.leases": { ...TOTALS, indexer: READ_ADD_CHANGE },
