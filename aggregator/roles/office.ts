@@ -14,6 +14,7 @@ import { createOfficeApp } from "../office/api/app.ts";
 import { currentHead } from "../office/api/audit_endpoints.ts";
 import { type OfficeKeys, readOfficeKeys } from "../office/office_key.ts";
 import { noteClock } from "../office/lifecycle/state.ts";
+import { createOfficePage } from "../office/page_files.ts";
 import { keepChecking } from "../office/quality/schedule.ts";
 import type { OfficeSources } from "../office/sources.ts";
 import { limitAddresses } from "../public/address_limits.ts";
@@ -79,6 +80,7 @@ export class Office {
       limitSignIns: limitAddresses(SIGN_INS, Date.now),
       limitExports: limitAddresses(EXPORTS, Date.now),
     });
+    this.routes.route("/", createOfficePage());
     const sources: OfficeSources = {
       db,
       now: Date.now,
