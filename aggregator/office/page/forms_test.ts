@@ -47,7 +47,7 @@ Deno.test("parametersOf() makes what the action's schema takes", () => {
   assert.deepEqual(PARAMETERS.extend.parse(filled(PARAMETERS.extend, { closesAt: time })), {
     closesAt: new Date(time).toISOString(),
   });
-  const decision = filled(PARAMETERS.decide, { ruling: "admit", "selector.gateway": "g-1" });
+  const decision: any = filled(PARAMETERS.decide, { ruling: "admit", "selector.gateway": "g-1" });
   assert.deepEqual(decision, { ruling: "admit", selector: { gateway: "g-1" } });
   assert.ok(selectorSchema.safeParse(decision.selector).success);
   const other = z.object({ count: z.int(), sure: z.boolean(), more: z.record(z.string(), z.int()) });

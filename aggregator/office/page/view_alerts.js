@@ -10,7 +10,7 @@ const KINDS = { info: "plain", warning: "warn", critical: "bad" };
 
 /** The part. */
 export function alertsView({ alerts }) {
-  if (alerts === undefined) return html`<p class="empty">${texts.loading}</p>`;
+  if (alerts === undefined) return html`<p class="empty loading">${texts.loading}</p>`;
   const { active, resolved } = alerts;
   const worstFirst = active.toSorted((a, b) => RANK[b.severity] - RANK[a.severity]);
   return html`<section class="card" aria-labelledby="alerts-title">

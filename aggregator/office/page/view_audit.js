@@ -9,7 +9,7 @@ import { texts } from "./texts.js";
 
 /** The part; also of the office's own trail. */
 export function auditView({ audit }) {
-  if (audit === undefined) return html`<p class="empty">${texts.loading}</p>`;
+  if (audit === undefined) return html`<p class="empty loading">${texts.loading}</p>`;
   const { events, path } = audit;
   const download = () =>
     perform("head", async () => save("head.txt", "text/plain", await ask("GET", `${path}/head`)));

@@ -12,7 +12,7 @@ const KINDS = { failed: "bad", not_checked: "warn", passed: "good" };
 
 /** The part. */
 export function checksView({ quality }) {
-  if (quality === undefined) return html`<p class="empty">${texts.loading}</p>`;
+  if (quality === undefined) return html`<p class="empty loading">${texts.loading}</p>`;
   const { checkedAt, logCheckedAt, failing, checks } = quality;
   const run = () =>
     perform("check", async () => {
@@ -79,7 +79,7 @@ function wrongRows(code, rows, more) {
     value === null ? texts.kept_back : typeof value === "number" ? texts.number(value) : value;
   return html`
     <div class="scroll" tabindex="0" role="region" aria-label=${texts.wrongRows(code)}>
-      <table>
+      <table class="stacked">
         <caption>${texts.wrongRows(code)}</caption>
         <thead>
           <tr>${[texts.what, texts.expected, texts.found].map((title) =>
@@ -89,9 +89,9 @@ function wrongRows(code, rows, more) {
         <tbody>${rows.map(({ what, expected, found }) =>
           html`
             <tr>
-              <th scope="row">${isolated(what)}</th>
-              <td>${figure(expected)}</td>
-              <td>${figure(found)}</td>
+              <th scope="row" data-title=${texts.what}>${isolated(what)}</th>
+              <td data-title=${texts.expected}>${figure(expected)}</td>
+              <td data-title=${texts.found}>${figure(found)}</td>
             </tr>
           `
         )}</tbody>

@@ -8,7 +8,7 @@ export function electionsView({ elections, session, message }) {
   return html`<h1 tabindex="-1">${texts.elections}</h1>
     ${
     elections === undefined
-      ? message === undefined ? html`<p class="empty">${texts.loading}</p>` : nothing
+      ? message === undefined ? html`<p class="empty loading">${texts.loading}</p>` : nothing
       : elections.length === 0
       ? html`<p class="empty" id="no-elections">${session.isAdmin ? texts.adminOnly : texts.noElections}</p>`
       : html`<ul class="cards" id="elections">${repeat(elections, ({ election }) => election, entry)}</ul>`

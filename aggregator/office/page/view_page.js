@@ -56,18 +56,22 @@ function signedIn(state) {
   const { route, life } = state;
   if (route.part === "office") return html`${rolesView(state)} ${message(state)}`;
   if (route.election === undefined) return html`${electionsView(state)} ${message(state)}`;
-  if (life === undefined) {
-    return html`<h1 tabindex="-1">${isolated(route.election)}</h1>${message(state)}
-      ${state.message === undefined ? html`<p class="empty">${texts.loading}</p>` : nothing}`;
-  }
+  // The heading is the same element before and after the election was read: it keeps the focus.
   return html`
-    <div class="heading"><h1 tabindex="-1">${isolated(life.state.name)}</h1>${phaseBadge(life.state.phase)}
-      <p class="quiet">${isolated(route.election)}</p></div>
+    <div class="heading">
+      <h1 tabindex="-1">${isolated(life?.state.name ?? route.election)}</h1>
+      ${life === undefined ? nothing : phaseBadge(life.state.phase)}
+      <p class="quiet">${isolated(route.election)}</p>
+    </div>
     <nav class="parts" aria-label=${texts.partsOf}>${Object.keys(PARTS).filter((part) => has(...PARTS[part]))
       .map((part) => link(`#/${route.election}/${part}`, texts.parts[part], part === route.part))}</nav>
     ${message(state)}
     ${state.isStale ? stale() : nothing}
-    ${VIEWS[route.part](state)}
+    ${life !== undefined
+      ? VIEWS[route.part](state)
+      : state.message === undefined
+      ? html`<p class="empty loading">${texts.loading}</p>`
+      : nothing}
   `;
 }
 

@@ -58,15 +58,16 @@ function spelled(value) {
   return texts.options[value] ?? (typeof value === "string" ? value : JSON.stringify(value));
 }
 
-function facts({ reason, proposedBy, proposedAt }) {
+function facts({ reason, proposedBy, proposedAt, expiresAt, endedAt }) {
   return terms([
     [texts.reason, isolated(reason)],
     [texts.proposedBy, html`${isolated(proposedBy)}, ${moment(proposedAt)}`],
+    [texts.expires, endedAt === null ? moment(expiresAt) : undefined],
   ]);
 }
 
 function waiting(proposal, now) {
-  const { proposal: id, action, proposedBy, expiresAt, isCurrent } = proposal;
+  const { proposal: id, action, proposedBy, isCurrent } = proposal;
   const isOwn = proposedBy === state.session.account;
   const name = actionName(action);
   const approve = () =>
@@ -84,7 +85,6 @@ function waiting(proposal, now) {
     <h3>${name}</h3>
     ${texts.actionMeans[action] === undefined ? nothing : html`<p>${texts.actionMeans[action]}</p>`}
     ${changesOf(proposal, now)} ${facts(proposal)}
-    <p class="quiet">${texts.expires} ${moment(expiresAt)}</p>
     ${isCurrent ? nothing : html`<p class="message" data-kind="warn">${texts.outdated}</p>`}
     ${isCurrent && isOwn ? html`<p class="own">${texts.own}</p>` : nothing}
     ${

@@ -11,7 +11,7 @@ export function rolesView({ accounts, audit }) {
   if (accounts === undefined) {
     return html`
       <h1 tabindex="-1">${texts.roles}</h1>
-      <p class="empty">${texts.loading}</p>
+      <p class="empty loading">${texts.loading}</p>
     `;
   }
   const waiting = accounts.flatMap(({ roles }) => roles).filter(({ grantedAt }) => grantedAt === null);

@@ -18,7 +18,7 @@ export function rollView({ imports }) {
     <section class="card" aria-labelledby="imports-title">
       <h2 id="imports-title">${texts.imports}</h2>
       ${imports === undefined
-        ? html`<p class="empty">${texts.loading}</p>`
+        ? html`<p class="empty loading">${texts.loading}</p>`
         : imports.length === 0
         ? html`<p class="quiet" id="no-imports">${texts.noImports}</p>`
         : html`<ul class="rows" id="imports">${repeat(imports, (each) => each.import, entry)}</ul>`}
@@ -133,27 +133,25 @@ function report(number) {
   };
   return html`<details class="report" @toggle=${open}>
     <summary>${texts.report}</summary>
-    ${found === undefined ? html`<p class="quiet">${texts.loading}</p>` : reportBody(number, found)}
+    ${found === undefined ? nothing : reportBody(number, found)}
   </details>`;
 }
 
-function reportBody(number, { rows, voters, fresh, known, total, notes, fault, findings }) {
+function reportBody(number, { voters, fresh, known, total, notes, fault, findings }) {
   const listed = findings.slice(0, LISTED_FINDINGS);
   return html`
     ${fault === undefined ? nothing : html`<p class="message" data-kind="bad">${fault}</p>`}
     ${terms([
-      [texts.rows, texts.number(rows)],
       [texts.goodRows, texts.number(voters)],
       [texts.fresh, texts.number(fresh)],
-      [texts.known, texts.number(known)],
-      ...Object.entries(total).map((
-        [kind, count],
-      ) => [texts.findingKinds[kind] ?? kind, texts.number(count)]),
+      [texts.known, known === 0 ? undefined : texts.number(known)],
+      ...Object.entries(total).filter(([, count]) => count > 0)
+        .map(([kind, count]) => [texts.findingKinds[kind] ?? kind, texts.number(count)]),
     ])}
     ${notes.map((note) => html`<p class="quiet">${note}</p>`)}
     ${listed.length === 0 ? nothing : html`
       <div class="scroll" tabindex="0" role="region" aria-label=${texts.findings(number)}>
-        <table>
+        <table class="stacked">
           <caption>${texts.findings(number)}</caption>
           <thead>
             <tr>${[texts.line, texts.column, texts.value, texts.problem, texts.kind].map((title) =>
@@ -163,11 +161,11 @@ function reportBody(number, { rows, voters, fresh, known, total, notes, fault, f
           <tbody>${listed.map(({ kind, line, column, value, problem }) =>
             html`
               <tr>
-                <th scope="row">${texts.number(line)}</th>
-                <td>${isolated(column)}</td>
-                <td>${isolated(value)}</td>
-                <td>${isolated(problem)}</td>
-                <td>${texts.findingKinds[kind] ?? kind}</td>
+                <th scope="row" data-title=${texts.line}>${texts.number(line)}</th>
+                <td data-title=${texts.column}>${isolated(column)}</td>
+                <td data-title=${texts.value}>${isolated(value)}</td>
+                <td data-title=${texts.problem}>${isolated(problem)}</td>
+                <td data-title=${texts.kind}>${texts.findingKinds[kind] ?? kind}</td>
               </tr>
             `
           )}</tbody>
