@@ -10,6 +10,7 @@ import type { VoteLog } from "../../shared/log/vote_log.ts";
 import { actAs } from "../audit/actor.ts";
 import { chainsOf } from "../audit/verify.ts";
 import { type Database, isDatabaseAway } from "../database/database.ts";
+import { Issuers, type IssuerSettings } from "../office/access/issuers.ts";
 import { createOfficeApp } from "../office/api/app.ts";
 import { currentHead } from "../office/api/audit_endpoints.ts";
 import { type OfficeKeys, readOfficeKeys } from "../office/office_key.ts";
@@ -40,6 +41,8 @@ export type OfficeOptions = Readonly<{
   /** May write. */
   db: Database;
   keysDirectory: string;
+  /** OpenID providers whose tokens are taken. */
+  issuers: readonly IssuerSettings[];
   keyring: Keyring;
   openLog(election: string, partitions: number): VoteLog | Promise<VoteLog>;
   /** Whether the logs are opened for the office alone, which then closes them. */
@@ -71,6 +74,7 @@ export class Office {
       db,
       now: Date.now,
       keys,
+      issuers: new Issuers(options.issuers),
       keyring,
       onDeviceKeys: async (election) => {
         const written = writeRoleKeyFiles(db.query, election, keyring.master(election), keysDirectory);

@@ -91,6 +91,7 @@ const TABLES: Record<string, Grants> = {
   },
   "office.account_keys": { audit: READ, board: "SELECT, INSERT, UPDATE (revoked_at)" },
   "office.accounts": { audit: READ, board: READ_ADD },
+  "office.identities": { audit: READ, board: "SELECT, INSERT, UPDATE (added_at, revoked_at)" },
   "office.enrolment_codes": { board: "SELECT, INSERT, UPDATE (used_at, replaced_at)" },
   "office.grants": {
     audit: READ,
@@ -173,6 +174,7 @@ const CALLS: Record<string, readonly User[]> = {
   "counting.ballots_of(text)": ["aggregator", "server"],
   "counting.rejections_arrival_seq": [],
   "office.grants_grant_id_seq": [],
+  "office.identities_identity_id_seq": [],
   "public.pollwire_grant_columns()": [],
   "results.revisions": ["aggregator"],
   "results.sum_minutes()": [],

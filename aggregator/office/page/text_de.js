@@ -303,6 +303,8 @@ export const texts = {
     account_created: "Konto angelegt",
     account_key_added: "Schlüssel hinzugefügt",
     account_key_revoked: "Schlüssel gesperrt",
+    account_identity_added: "Identität hinzugefügt",
+    account_identity_revoked: "Identität gesperrt",
     role_requested: "Rolle beantragt",
     role_granted: "Rolle gegeben",
     role_revoked: "Rolle entzogen",

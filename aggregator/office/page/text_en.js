@@ -290,6 +290,8 @@ export const texts = {
     account_created: "Account created",
     account_key_added: "Key added",
     account_key_revoked: "Key revoked",
+    account_identity_added: "Identity added",
+    account_identity_revoked: "Identity revoked",
     role_requested: "Role asked for",
     role_granted: "Role granted",
     role_revoked: "Role taken away",
