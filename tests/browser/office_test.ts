@@ -318,7 +318,7 @@ browserTest(
         await ben.page.locator("#events summary").first().click();
         assert.match(
           await textOf(ben.page, "#events > li:first-child"),
-          /closesAt 2026-11-03T22:00:00.000Z → 2026-11-03T12:06:40.000Z/,
+          /closesAt 3 Nov 2026, 22:00:00 UTC → 3 Nov 2026, 12:06:40 UTC/,
         );
         await look(ben, "audit");
         const download = ben.page.waitForEvent("download");

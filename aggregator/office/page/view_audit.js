@@ -53,10 +53,13 @@ function differences(before, after) {
     .map((name) => [name, texts.fromTo(old.get(name) ?? "–", next.get(name) ?? "–")]);
 }
 
+const INSTANT = /^\d{4}-\d{2}-\d{2}T[\d:.]+Z$/;
+
 function pairs(value) {
   if (value === null || value === undefined) return [];
-  return flatten(value).map(([name, each]) => [
-    name,
-    typeof each === "object" ? JSON.stringify(each) : String(each),
-  ]);
+  const spelled = (each) => {
+    if (typeof each === "object") return JSON.stringify(each);
+    return INSTANT.test(each) ? texts.dayAndTime(each) : String(each);
+  };
+  return flatten(value).map(([name, each]) => [name, spelled(each)]);
 }
