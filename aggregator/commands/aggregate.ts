@@ -8,6 +8,7 @@ import type { Command } from "commander";
 import { command, Failure } from "../../cli/command.ts";
 import { startLog } from "../../cli/log.ts";
 import { runAggregator } from "../aggregate.ts";
+import { checkAccess } from "../alerts/alertmanager.ts";
 import { defaultRules, readRules, type Rules, RulesFault } from "../alerts/rules.ts";
 import { type AggregatorConfig, aggregatorConfig } from "../config.ts";
 import { isIssue1154 } from "../database/postgres.ts";
@@ -46,6 +47,7 @@ async function aggregate(config: AggregatorConfig): Promise<void> {
     ? new KafkaViews(config.log, "pollwire-aggregator")
     : undefined;
   const alertRules = roles.includes("count") ? rulesOf(config) : undefined;
+  if (roles.includes("count")) checkAccess(config.alertmanagerAccess);
   const required = roles.flatMap(requiredRoles);
   await withDatabases(() => openForAggregator(config), required, async (databases) => {
     if (!isWhole(roles)) log.info("this process runs {roles}", { roles: roles.join(", ") });

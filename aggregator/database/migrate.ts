@@ -32,6 +32,8 @@ const FILES = [
   "000060_accreditation.sql",
   "000061_device_enrolment.sql",
   "000066_identities.sql",
+  "000069_pipeline.sql",
+  "000070_candidate_votes.sql",
 ];
 
 /** The database's version does not fit this program. The message says which of the two to upgrade. */

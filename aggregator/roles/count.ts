@@ -223,6 +223,7 @@ function watchForAlerts(
   const senders = config.alertmanagers.map((url) =>
     new AlertSender({
       url,
+      access: config.alertmanagerAccess,
       wait: (ms, signal) => delay(ms, undefined, { signal }).catch(() => {}),
       onDelivery: (result, count) => alerts.deliveries.inc({ result }, count),
       onFault: (what) => log.error("{what}", { what }),

@@ -286,6 +286,8 @@ browserTest(
           await page.reload();
           await eventually("all are in", async () => /^Stations complete 60 of 60/.test(await words()));
           assert.equal(await words(), "Stations complete 60 of 60 1 without a vote");
+          const out = (await cellsOf(page, "#places > tbody > tr[data-place]")).map((cells) => cells.at(-1));
+          assert.deepEqual(new Set(out), new Set(["–"]), "nothing is out in any place");
         },
       );
 
