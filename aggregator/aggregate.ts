@@ -28,6 +28,7 @@ import { IndexFault, type TallyIndex } from "./results/index/tally_index.ts";
 import type { Views } from "./results/views.ts";
 import { Counting } from "./roles/count.ts";
 import { runIndex } from "./roles/index.ts";
+import { readIssuers } from "./office/access/issuers.ts";
 import { Office } from "./roles/office.ts";
 import { createProcessApp } from "./roles/process_app.ts";
 import { createReceiptsApp, receiptKeysOfFiles, receiptsFault } from "./roles/receipts.ts";
@@ -244,6 +245,7 @@ function servedRoles(
     const office = new Office({
       db: databases.counting,
       keysDirectory: config.keysDirectory,
+      issuers: config.officeIssuers === undefined ? [] : readIssuers(config.officeIssuers),
       keyring,
       openLog: (election, partitions) =>
         counting?.logOf(election) ?? parts.openLog(election, partitions, signal),

@@ -61,6 +61,8 @@ export const SETTINGS = {
   ELASTICSEARCH_REPLICAS: integer(0, 100).default(1),
   /** The rules of the alerts, a file (docs/alerts.md); those of aggregator/alerts/rules.yml when not set. */
   POLLWIRE_ALERT_RULES: z.string().min(1).optional(),
+  /** OpenID providers whose tokens the office takes, a file (docs/office.md); none when not set. */
+  POLLWIRE_OFFICE_ISSUERS: z.string().min(1).optional(),
   /** Alertmanagers that are told of alerts, with spaces between them; each is told of all. None when not set. */
   POLLWIRE_ALERTMANAGER_URL: z.string().refine(
     (text) => text.split(/\s+/).every((url) => /^https?:\/\/[^@,]+$/.test(url) && URL.canParse(url)),
@@ -112,6 +114,8 @@ export type AggregatorConfig = Readonly<{
   elasticsearch: IndexSettings | undefined;
   /** The office's file of alert rules; `undefined` for the built-in ones. */
   alertRules: string | undefined;
+  /** The office's file of OpenID providers; `undefined` for none. */
+  officeIssuers: string | undefined;
   /** Addresses of Alertmanagers. */
   alertmanagers: readonly string[];
   /** How they are asked. */
@@ -166,6 +170,7 @@ export function aggregatorConfig(environment?: Record<string, string>, chosen?: 
       replicas: config.ELASTICSEARCH_REPLICAS,
     },
     alertRules: config.POLLWIRE_ALERT_RULES,
+    officeIssuers: config.POLLWIRE_OFFICE_ISSUERS,
     ...alertmanagerSettings(config),
     host: config.HOST,
     port: config.PORT,

@@ -38,6 +38,8 @@ export const AUDIT_EVENTS = {
   account_created: "a person got an account of the office",
   account_key_added: "an account got a further key",
   account_key_revoked: "a key of an account was revoked",
+  account_identity_added: "a person joined an identity at an OpenID provider to their account",
+  account_identity_revoked: "an identity of an account was revoked",
   role_requested: "a role was asked for that takes a second administrator",
   role_granted: "an account got a role",
   role_revoked: "an account lost a role",

@@ -10,11 +10,13 @@ import type { VoteLog } from "../../shared/log/vote_log.ts";
 import { actAs } from "../audit/actor.ts";
 import { chainsOf } from "../audit/verify.ts";
 import { type Database, isDatabaseAway } from "../database/database.ts";
+import { Issuers, type IssuerSettings } from "../office/access/issuers.ts";
 import { createOfficeApp } from "../office/api/app.ts";
 import { currentHead } from "../office/api/audit_endpoints.ts";
 import { type OfficeKeys, readOfficeKeys } from "../office/office_key.ts";
 import { eraseDestroyed } from "../office/lifecycle/destroy.ts";
 import { noteClock } from "../office/lifecycle/state.ts";
+import { createOfficePage } from "../office/page_files.ts";
 import { keepChecking } from "../office/quality/schedule.ts";
 import type { OfficeSources } from "../office/sources.ts";
 import { limitAddresses } from "../public/address_limits.ts";
@@ -43,6 +45,8 @@ export type OfficeOptions = Readonly<{
   /** May write. */
   db: Database;
   keysDirectory: string;
+  /** OpenID providers whose tokens are taken. */
+  issuers: readonly IssuerSettings[];
   keyring: Keyring;
   openLog(election: string, partitions: number): VoteLog | Promise<VoteLog>;
   /** Whether the logs are opened for the office alone, which then closes them. */
@@ -76,6 +80,7 @@ export class Office {
       db,
       now: Date.now,
       keys,
+      issuers: new Issuers(options.issuers),
       keyring,
       onDeviceKeys: async (election) => {
         const written = writeRoleKeyFiles(db.query, election, keyring.master(election), keysDirectory);
@@ -85,6 +90,7 @@ export class Office {
       limitSignIns: limitAddresses(SIGN_INS, Date.now),
       limitExports: limitAddresses(EXPORTS, Date.now),
     });
+    this.routes.route("/", createOfficePage());
     const sources: OfficeSources = {
       db,
       now: Date.now,

@@ -75,6 +75,7 @@ export const COMPONENTS: Readonly<Record<string, Needs>> = {
   },
   office: {
     settings: [...SERVES, ...TLS, ...KAFKA, "KEYS_DIRECTORY"],
+    may: ["POLLWIRE_OFFICE_ISSUERS"],
     secrets: [
       "database-office",
       "election-keys",

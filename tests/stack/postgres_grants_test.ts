@@ -94,6 +94,7 @@ const TABLES: Record<string, Grants> = {
   "office.accounts": { audit: READ, board: READ_ADD },
   "office.adjustments": { audit: READ, board: READ_ADD },
   "office.enrolment_codes": { board: "SELECT, INSERT, UPDATE (used_at, replaced_at), DELETE" },
+  "office.identities": { audit: READ, board: "SELECT, INSERT, UPDATE (added_at, revoked_at)" },
   "office.grants": {
     audit: READ,
     board: "SELECT, INSERT, UPDATE (approved_by, granted_at, revoked_at)",
@@ -177,6 +178,7 @@ const CALLS: Record<string, readonly User[]> = {
   "counting.ballots_of(text)": ["aggregator", "server"],
   "counting.rejections_arrival_seq": [],
   "office.grants_grant_id_seq": [],
+  "office.identities_identity_id_seq": [],
   "public.pollwire_grant_columns()": [],
   "results.revisions": ["aggregator"],
   "results.sum_minutes()": [],

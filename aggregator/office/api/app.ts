@@ -14,6 +14,7 @@ import { addQualityEndpoints } from "./quality_endpoints.ts";
 import { addLifecycleEndpoints } from "./lifecycle_endpoints.ts";
 import { addDeviceEndpoints } from "./device_endpoints.ts";
 import { addRollImportEndpoints } from "./roll_import_endpoints.ts";
+import { addIdentityEndpoints } from "./identity_endpoints.ts";
 import { addVoterEndpoints } from "./voter_endpoints.ts";
 import type { OfficeSources } from "../sources.ts";
 
@@ -40,6 +41,7 @@ export function createOfficeApp(options: OfficeAppOptions): OpenAPIHono {
     for (const path of ["/v1/office/token", "/v1/office/enrolments"]) app.use(path, options.limitSignIns);
   }
   addAccessEndpoints(app, options);
+  addIdentityEndpoints(app, options);
   addAuditEndpoints(app, options);
   addQualityEndpoints(app, options);
   if (options.limitExports !== undefined) app.use("/v1/elections/:election/exports/*", options.limitExports);

@@ -10,6 +10,7 @@ import { isRefusal, type Refusal } from "../access/accounts.ts";
 import { readOwnElections } from "../access/authorise.ts";
 import { ELECTION_ROLES } from "../access/roles.ts";
 import { readVersions } from "../lifecycle/certified.ts";
+import { describeActions } from "../lifecycle/describe.ts";
 import { ALL_ACTIONS, PARAMETERS } from "../lifecycle/effects.ts";
 import {
   act,
@@ -17,6 +18,7 @@ import {
   allowedNow,
   approve,
   type Done,
+  isCurrent,
   logOf,
   propose,
   readProposals,
@@ -30,6 +32,7 @@ import { addEndpoint, electionParams, type Endpoint, type OfficeAnswer } from ".
 
 const stateSchema = z.object({
   election: z.string(),
+  name: z.string(),
   status: z.enum(STATUSES),
   phase: z.enum(PHASES),
   manifestVersion: z.int(),
@@ -58,14 +61,34 @@ const proposalSchema = z.object({
   withdrawnBy: z.string().nullable(),
   endedAt: z.string().nullable(),
 });
+const listedProposalSchema = proposalSchema.extend({
+  isCurrent: z.boolean().describe("false: the state has changed since, and it must be proposed again"),
+});
+const actionSchema = z.object({
+  action: z.enum(ALL_ACTIONS),
+  officials: z.union([z.literal(1), z.literal(2)]),
+  refused: z.string().nullable().describe("Why it cannot be done now"),
+  parameters: z.record(z.string(), z.unknown()).describe("A JSON schema"),
+});
 const doneSchema = z.object({
   state: stateSchema,
   result: z.record(z.string(), z.union([z.string(), z.number()])),
 });
 
 function stateJson({ election, status, phase, manifest, hold }: ElectionState): z.infer<typeof stateSchema> {
-  const { version, opensAt, closesAt, acceptsUntil, paused = [] } = manifest;
-  return { election, status, phase, manifestVersion: version, opensAt, closesAt, acceptsUntil, paused, hold };
+  const { version, name, opensAt, closesAt, acceptsUntil, paused = [] } = manifest;
+  return {
+    election,
+    name,
+    status,
+    phase,
+    manifestVersion: version,
+    opensAt,
+    closesAt,
+    acceptsUntil,
+    paused,
+    hold,
+  };
 }
 
 function doneAnswer({ state, result }: Done) {
@@ -130,15 +153,21 @@ function addStates(app: OpenAPIHono, sources: OfficeSources): void {
     answer: z.object({
       state: stateSchema,
       allowed: z.array(z.enum(ALL_ACTIONS)),
-      proposals: z.array(proposalSchema),
+      actions: z.array(actionSchema).describe("Those of the phase, also the ones that are refused now"),
+      proposals: z.array(listedProposalSchema),
     }),
     async work({ params: { election }, now }) {
       const state = await readState(db.query, election, now);
       const log = await logOf(sources, election, now);
       const failingChecks = await newestFailing(db.query, election);
-      const allowed = allowedNow(state, await readFacts(db.query, state, now, { log, failingChecks }));
-      const proposals = await readProposals(db.query, election);
-      return { json: { state: stateJson(state), allowed, proposals }, headers: { etag: stateTag(state) } };
+      const facts = await readFacts(db.query, state, now, { log, failingChecks });
+      const proposals = (await readProposals(db.query, election))
+        .map((proposal) => ({ ...proposal, isCurrent: isCurrent(state, proposal) }));
+      const [allowed, actions] = [allowedNow(state, facts), describeActions(state, facts)];
+      return {
+        json: { state: stateJson(state), allowed, actions, proposals },
+        headers: { etag: stateTag(state) },
+      };
     },
   });
 }

@@ -68,6 +68,11 @@ function digestOf(state: ElectionState, action: string, parameters: Json): strin
   }))).toHex();
 }
 
+/** Whether the state is still the one in which it was proposed. */
+export function isCurrent(state: ElectionState, { action, parameters, digest }: Proposal): boolean {
+  return digestOf(state, action, parameters) === digest;
+}
+
 /** Refuses what the state does not allow, and names what it does. */
 async function check(
   query: Query,
