@@ -33,9 +33,10 @@ export class Network {
 
   /** Cuts the link between two programs, or mends it. */
   cut(a: string, b: string, isCut = true): void {
-    const link = [a, b].sort().join("|");
-    if (isCut) this.#cut.add(link);
-    else this.#cut.delete(link);
+    for (const link of [`${a}|${b}`, `${b}|${a}`]) {
+      if (isCut) this.#cut.add(link);
+      else this.#cut.delete(link);
+    }
   }
 
   mend(): void {
@@ -44,7 +45,7 @@ export class Network {
   }
 
   isCut(a: string, b: string): boolean {
-    return this.#cut.has([a, b].sort().join("|"));
+    return this.#cut.size > 0 && this.#cut.has(`${a}|${b}`);
   }
 
   /** How long the next message takes, in milliseconds. */
