@@ -34,7 +34,7 @@ export type DiskFaults = {
 
 const SPOOL_MAX_BYTES = 400_000;
 const DEVICE_MAX_BYTES = 300_000;
-const SYNC_EVERY_MS = 2_500;
+const SYNC_EVERY_MS = 4_000;
 const DRAIN_MS = 3_000;
 /** How long a message between the gateway's threads takes, in milliseconds. */
 const MESSAGE_MS = 0.05;

@@ -215,14 +215,17 @@ function pop(heap: Event[]): Event | undefined {
   return first;
 }
 
+/** The reason of all that is aborted without one: a new one each time costs more than what it ends. */
+const ABORTED = new DOMException("The operation was aborted", "AbortError");
+
 /** As `setTimeout` of `node:timers/promises`. */
 export function delay<T>(ms = 1, value?: T, { signal }: { signal?: AbortSignal } = {}): Promise<T> {
   return new Promise((resolve, reject) => {
     const stop = () => {
       globalThis.clearTimeout(timer);
-      reject(new DOMException("The operation was aborted", "AbortError"));
+      reject(ABORTED);
     };
-    if (signal?.aborted) return reject(new DOMException("The operation was aborted", "AbortError"));
+    if (signal?.aborted) return reject(ABORTED);
     const timer = globalThis.setTimeout(() => {
       signal?.removeEventListener("abort", stop);
       resolve(value as T);
@@ -279,6 +282,10 @@ function install(): void {
     return array;
   }) as typeof crypto.getRandomValues;
   crypto.randomUUID = () => current === undefined ? real.randomUUID() : seededUuid(current.random);
+  const { abort } = AbortController.prototype;
+  AbortController.prototype.abort = function (reason = ABORTED) {
+    abort.call(this, reason);
+  };
   AbortSignal.timeout = (ms) => {
     if (current === undefined) return real.timeout(ms);
     const controller = new AbortController();

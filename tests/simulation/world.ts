@@ -317,7 +317,7 @@ class World {
       ),
       lag > 0 && `${lag} records are not counted`,
       final !== undefined && !isLost && `there is no final release: ${final}`,
-      isLost && this.#scheduler.nowMs < START_MS + 90_000 && "votes of a lost spool may still come",
+      isLost && this.#scheduler.nowMs < START_MS + 60_000 && "votes of a lost spool may still come",
     ].filter((each) => each !== false);
   }
 
