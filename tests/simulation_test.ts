@@ -5,7 +5,7 @@
 import assert from "assert";
 import { longTest } from "./runs.ts";
 import { UNDONE_MENDS } from "./simulation/history.ts";
-import { SQL_EVERY } from "./simulation/seeds.ts";
+import { SQL_EVERY, stepOf } from "./simulation/seeds.ts";
 import { SEEDED_FAULTS } from "./simulation/seeded_faults.ts";
 import { type Patch, patchedText, type Result, runInProcesses, runSeeds } from "./simulation/start.ts";
 
@@ -25,7 +25,7 @@ const MORE_SEEDS = 40;
 /** What the named seed finds, or the next one of its kind that finds anything. */
 async function violationFrom(seed: number, patches: readonly Patch[]): Promise<string> {
   let found: Result | undefined;
-  const step = seed % SQL_EVERY === 0 ? SQL_EVERY : 1;
+  const step = stepOf(seed);
   await runSeeds({ from: seed, step, count: step === 1 ? 1 + MORE_SEEDS : 6 }, patches, (result) => {
     found = result.violation === undefined ? undefined : result;
     return found !== undefined;

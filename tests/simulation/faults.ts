@@ -146,12 +146,8 @@ function breakGateway(
       return () => void (disk.freeBytes = 1e12);
     case "gatewayClock": {
       const aheadMs = (chance.next() - 0.5) * 16_000;
-      gateway.clockAheadMs = aheadMs;
-      if (gateway.owner !== undefined) gateway.owner.clockAheadMs = aheadMs;
-      return () => {
-        gateway.clockAheadMs = 0;
-        if (gateway.owner !== undefined) gateway.owner.clockAheadMs = 0;
-      };
+      gateway.setClock(aheadMs);
+      return () => gateway.setClock(0);
     }
   }
 }

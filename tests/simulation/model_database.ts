@@ -231,7 +231,9 @@ const STATEMENTS: readonly (readonly [string, Handler])[] = [
       listOf(keys).flatMap((key, i) => {
         const block = listOf(blocks)[i];
         const numbers = sequences.get(`${partition}/${key}/${block}`);
-        return numbers === undefined ? [] : [{ sender_key: key, block: Number(block), numbers: bitsOf(numbers) }];
+        return numbers === undefined
+          ? []
+          : [{ sender_key: key, block: Number(block), numbers: bitsOf(numbers) }];
       }),
   ],
   ["INSERT INTO counting.sender_keys AS k", ({ senderKeys }, [, keys, gateways, stated]) => {

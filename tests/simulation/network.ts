@@ -21,6 +21,8 @@ export class Network {
   readonly hosts = new Map<string, Host>();
   readonly faults: NetworkFaults = { lost: 0, twice: 0, slow: 0, slowMs: 0 };
   readonly #cut = new Set<string>();
+  /** Links that there are none of, for the whole run. */
+  readonly #separate = new Set<string>();
   readonly #scheduler: Scheduler;
   readonly #chance: Random;
   readonly #trace: (line: string) => void;
@@ -39,13 +41,20 @@ export class Network {
     }
   }
 
+  /** From now on, two programs never reach each other. */
+  separate(a: string, b: string): void {
+    this.#separate.add(`${a}|${b}`).add(`${b}|${a}`);
+  }
+
   mend(): void {
     this.#cut.clear();
     Object.assign(this.faults, { lost: 0, twice: 0, slow: 0, slowMs: 0 });
   }
 
   isCut(a: string, b: string): boolean {
-    return this.#cut.size > 0 && this.#cut.has(`${a}|${b}`);
+    if (this.#cut.size + this.#separate.size === 0) return false;
+    const link = `${a}|${b}`;
+    return this.#cut.has(link) || this.#separate.has(link);
   }
 
   /** How long the next message takes, in milliseconds. */

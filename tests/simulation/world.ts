@@ -21,7 +21,8 @@ import { SimDevice } from "./sim_device.ts";
 import { SimGateway } from "./sim_gateway.ts";
 import { SimLog } from "./sim_log.ts";
 import { modelTables, sqlTables, type Tables } from "./tables.ts";
-import { SQL_EVERY } from "./seeds.ts";
+import { beginScenario, planScenario } from "./scenarios.ts";
+import { type Scenario, scenarioOf, SQL_EVERY } from "./seeds.ts";
 import { Scheduler } from "./virtual_time.ts";
 
 /** What a run came to. `hash` is that of its trace: the same for the same seed and code. */
@@ -57,6 +58,7 @@ class World {
   readonly #seed: number;
   readonly #election: BaseElection;
   readonly #usesSql: boolean;
+  readonly #scenario: Scenario | undefined;
   readonly #tables: Tables;
   readonly #scheduler: Scheduler;
   readonly #chance: Random;
@@ -76,6 +78,7 @@ class World {
     this.#chance = seededRandom(seed, "world");
     this.#election = this.#chance.pick(base.elections);
     this.#usesSql = usesSql;
+    this.#scenario = scenarioOf(seed);
     this.#scheduler = new Scheduler(START_MS, seed);
     const { election, definition, roll, threshold } = this.#election;
     const model = new ModelDatabase(definition.partitions, base.registry, roll);
@@ -125,7 +128,8 @@ class World {
       this.#fail(new Violation(`number ${number} stands on the log for two records`));
     const server = new SimServer(db, scheduler.owner("database", 1), scheduler, network, chance("database"));
     server.onCommit = () => this.#check(() => this.#afterCommit());
-    const names = ["a-1", "a-2"].slice(0, 1 + this.#chance.below(2));
+    const least = this.#scenario === "lonelyAggregator" ? 2 : 1;
+    const names = ["a-1", "a-2"].slice(0, Math.max(least, 1 + this.#chance.below(2)));
     const addresses = names.map((name) => `http://${name}`);
     const aggregators = names.map((name) =>
       new SimAggregator({ name, election, scheduler, network, server, log, publishes: this.#usesSql, trace })
@@ -154,6 +158,12 @@ class World {
       gateway.onUndurable = (acknowledged, durable) =>
         this.#fail(
           new Violation(`${id} acknowledged ${acknowledged} votes, and has made ${durable} durable`),
+        );
+      gateway.onWrongClock = (differenceMs) =>
+        this.#fail(
+          new Violation(
+            `${id} acknowledged votes, and knows that its clock is ${Math.round(differenceMs / 1_000)} s off`,
+          ),
         );
       return gateway;
     });
@@ -194,11 +204,23 @@ class World {
         device.clockAheadMs = (this.#chance.next() - 0.5) * FARTHEST_DEVICE_CLOCK_MS;
       }
     }
-    for (const actor of [...aggregators, ...gateways, ...devices]) {
-      scheduler.after(200 * this.#chance.next(), () => actor.start(), null);
+    beginScenario(this.#scenario, {
+      cast: this.#cast,
+      chance: seededRandom(this.#seed, "scenario"),
+      tables: this.#tables,
+      at: (ms, work) => void scheduler.after(ms, work, null),
+      check: (work) => void this.#check(work),
+    });
+    // Gateways find an aggregator when they start: most runs need not wait for their second question.
+    for (const actor of aggregators) scheduler.after(200 * this.#chance.next(), () => actor.start(), null);
+    for (const actor of [...gateways, ...devices]) {
+      scheduler.after(200 + 200 * this.#chance.next(), () => actor.start(), null);
     }
     this.#planVoters();
-    const { faults, healMs } = planFaults(seededRandom(this.#seed, "faults"));
+    const { faults, healMs } = planScenario(
+      this.#scenario,
+      planFaults(seededRandom(this.#seed, "faults")),
+    );
     const chance = seededRandom(this.#seed, "fault");
     for (const { atMs, forMs, kind } of faults) {
       scheduler.after(atMs - START_MS, () => {
@@ -256,6 +278,7 @@ class World {
     log.isUp = true;
     Object.assign(log.faults, { before: 0, after: 0, part: 0, twice: 0 });
     Object.assign(server.faults, { before: 0, inside: 0, after: 0 });
+    for (const gateway of gateways) gateway.lies = false;
     for (const { disk } of gateways) {
       Object.assign(disk, { fails: 0, ambiguous: 0, crashes: 0, slowMs: 0, freeBytes: 1e12 });
     }
@@ -290,12 +313,23 @@ class World {
   /** What is not finished yet. */
   async #openEnds(): Promise<string[]> {
     const { gateways, devices, log } = this.#cast;
-    // What is rejected through one gateway only, or held, its device keeps until officials decide.
     const fates = await this.#tables.fates();
-    // One that no gateway has acknowledged and all have refused, such as one that was cast by a wrong clock, is an operator's.
-    const isOpen = (device: SimDevice, voteId: string) =>
-      !["rejected", "held"].includes(fates.get(voteId) ?? "") &&
-      (this.#votes.get(voteId)!.acknowledged || !device.refusedAgain.has(voteId));
+    const hasLied = gateways.some((gateway) => gateway.hasLied);
+    const counted = new Set(
+      [...this.#votes.values()].filter(({ voteId }) => fates.get(voteId) === "counted").map((vote) =>
+        vote.voterId
+      ),
+    );
+    const isOpen = (device: SimDevice, voteId: string) => {
+      const { acknowledged, voterId } = this.#votes.get(voteId)!;
+      // What is rejected through one gateway only, or held, its device keeps until officials decide; after a lie it tries others.
+      if (["rejected", "held"].includes(fates.get(voteId) ?? "")) {
+        return hasLied && voterId !== STRANGER && !counted.has(voterId);
+      }
+      if (!device.settles) return !acknowledged;
+      // One that no gateway has acknowledged and all have refused, such as one that was cast by a wrong clock, is an operator's.
+      return acknowledged || !device.refusedAgain.has(voteId);
+    };
     const keeps = devices.flatMap((device) =>
       [...device.kept.keys()].filter((voteId) => isOpen(device, voteId)).map((voteId) =>
         `${device.name}: ${voteId}`
