@@ -9,7 +9,7 @@ import { gatewayKey, manifestKeyPair } from "../../shared/keys.ts";
 import type { KeptVote } from "../../device/store.ts";
 import { testIdentity } from "../device_fixture.ts";
 import { MASTER } from "../fixture.ts";
-import { type Base, type BaseElection, CLOSES_MS, START_MS, VOTERS } from "./base.ts";
+import { type Base, type BaseElection, START_MS } from "./base.ts";
 import type { Cast } from "./cast.ts";
 import { beginFault, planFaults } from "./faults.ts";
 import { Invariants, type LedgerVote, Violation } from "./invariants.ts";
@@ -24,6 +24,7 @@ import { modelTables, sqlTables, type Tables } from "./tables.ts";
 import { beginScenario, planScenario } from "./scenarios.ts";
 import { type Scenario, scenarioOf, SQL_EVERY } from "./seeds.ts";
 import { Scheduler } from "./virtual_time.ts";
+import { planVoters, STRANGER, VOTING_MS } from "./voters.ts";
 
 /** What a run came to. `hash` is that of its trace: the same for the same seed and code. */
 export type Run = Readonly<{
@@ -42,11 +43,6 @@ const SETTLE_WITHIN_MS = 240_000;
 const LOOK_EVERY_MS = 1_000;
 /** How far the clocks of two devices may be apart, in milliseconds. */
 const FARTHEST_DEVICE_CLOCK_MS = 2_000_000;
-/** Who is not on the roll, and votes. */
-const STRANGER = "stranger";
-/** When the last voters come: a moment before the stations close. */
-const VOTING_MS: number = CLOSES_MS - START_MS - 2_000;
-
 /** Runs one seed. */
 export async function runSeed(base: Base, seed: number, directory: string): Promise<Run> {
   const world = new World(base, seed, seed % SQL_EVERY === 0, directory);
@@ -216,7 +212,10 @@ class World {
     for (const actor of [...gateways, ...devices]) {
       scheduler.after(200 + 200 * this.#chance.next(), () => actor.start(), null);
     }
-    this.#planVoters();
+    for (const { device, atMs, ballots } of planVoters(this.#chance)) {
+      const own = devices.find(({ name }) => name === device)!;
+      scheduler.after(atMs, () => own.cast(ballots), null);
+    }
     const { faults, healMs } = planScenario(
       this.#scenario,
       planFaults(seededRandom(this.#seed, "faults")),
@@ -230,45 +229,6 @@ class World {
       }, null);
     }
     scheduler.after(healMs + 1 - START_MS, () => this.#heal(), null);
-  }
-
-  #planVoters(): void {
-    const chance = this.#chance;
-    const choose = () => [{ contest: "mayor", candidate: chance.pick(["ann", "bob", "cyd"]) }];
-    const north = ["n-1-a", "n-2-a"];
-    const south = ["s-1-a", "s-2-a"];
-    const visits: { device: string; ballot: { voterId: string; selections: ReturnType<typeof choose> } }[] =
-      [];
-    for (let i = 0; i < VOTERS; i++) {
-      const device = chance.pick(i % 3 === 2 ? south : north);
-      const ballot = { voterId: `voter-${i}`, selections: choose() };
-      visits.push({ device, ballot });
-      // Some try twice, at the same station or another one.
-      if (chance.next() < 0.08) {
-        visits.push({
-          device: chance.pick(i % 3 === 2 ? south : north),
-          ballot: { ...ballot, selections: choose() },
-        });
-      }
-    }
-    if (chance.next() < 0.3) {
-      visits.push({ device: "n-1-a", ballot: { voterId: STRANGER, selections: choose() } });
-    }
-    const groups = new Map<string, typeof visits>();
-    for (const visit of visits) {
-      // A few come together, and their votes are sent as a batch.
-      const at = chance.next() < 0.2 ? "batch" : String(visits.indexOf(visit));
-      const key = `${visit.device}/${at}`;
-      groups.set(key, [...groups.get(key) ?? [], visit]);
-    }
-    for (const group of groups.values()) {
-      const device = this.#cast.devices.find(({ name }) => name === group[0]!.device)!;
-      this.#scheduler.after(
-        500 + VOTING_MS * chance.next(),
-        () => device.cast(group.map(({ ballot }) => ballot)),
-        null,
-      );
-    }
   }
 
   #heal(): void {
