@@ -9,7 +9,7 @@ import { gatewayKey, manifestKeyPair } from "../../shared/keys.ts";
 import type { KeptVote } from "../../device/store.ts";
 import { testIdentity } from "../device_fixture.ts";
 import { MASTER } from "../fixture.ts";
-import { type Base, type BaseElection, START_MS } from "./base.ts";
+import { ACCEPTS_UNTIL_MS, type Base, type BaseElection, START_MS } from "./base.ts";
 import type { Cast } from "./cast.ts";
 import { beginFault, planFaults } from "./faults.ts";
 import { Invariants, type LedgerVote, Violation } from "./invariants.ts";
@@ -282,9 +282,11 @@ class World {
     );
     const isOpen = (device: SimDevice, voteId: string) => {
       const { acknowledged, voterId } = this.#votes.get(voteId)!;
-      // What is rejected through one gateway only, or held, its device keeps until officials decide; after a lie it tries others.
+      // What is rejected through one gateway only, or held, its device keeps until officials decide. After a lie it
+      // tries others, which take votes until the window is over.
       if (["rejected", "held"].includes(fates.get(voteId) ?? "")) {
-        return hasLied && voterId !== STRANGER && !counted.has(voterId);
+        const mayTry = this.#scheduler.nowMs < ACCEPTS_UNTIL_MS;
+        return hasLied && mayTry && voterId !== STRANGER && !counted.has(voterId);
       }
       if (!device.settles) return !acknowledged;
       // One that no gateway has acknowledged and all have refused, such as one that was cast by a wrong clock, is an operator's.
@@ -342,6 +344,7 @@ class World {
       isOnRoll,
       log.hasLostFront ? undefined : log.snapshot(),
       publishesAll,
+      gateways.some(({ hasLied }) => hasLied),
     );
     this.#counted = [...fates.values()].filter((fate) => fate === "counted").length;
     for (const [voteId, fate] of [...fates].sort()) this.#note(`${voteId}: ${fate}`);
