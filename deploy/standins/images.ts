@@ -96,8 +96,8 @@ async function build(tag: string, context: string, file?: string): Promise<void>
   ], BUILD_MS);
 }
 
-/** Debian, as debootstrap makes it. Kept outside the repository: it takes a minute. */
-async function makeBase({ mirror = "http://deb.debian.org/debian" }: BuildOptions): Promise<void> {
+/** Makes Debian, as debootstrap does. Kept outside the repository: it takes a minute. */
+export async function makeBase({ mirror = "http://deb.debian.org/debian" }: BuildOptions): Promise<void> {
   const has = await docker(["image", "ls", "--quiet", BASE]);
   if (has.trim() !== "") return;
   const kept = `${CACHE}/debian-${RELEASE}.tar`;
