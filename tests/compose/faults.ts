@@ -1,9 +1,10 @@
 /**
- * Faults on a stack that runs, each with how long it took until all was well again. Run by hand, a quarter of an hour:
- * `deno run -A tests/compose/faults.ts`. docs/reliability.md has the figures.
+ * Faults on a stack that runs, each with how long it took until its service was healthy again.
  *
  * @module
  */
+import { setTimeout as delay } from "node:timers/promises";
+import { run } from "../../deploy/local/run.ts";
 import { docker } from "../../deploy/standins/engine.ts";
 import { eventually } from "../eventually.ts";
 import type { ComposeProject } from "./compose.ts";
@@ -37,6 +38,98 @@ export async function kill(compose: ComposeProject, project: string, service: st
     const again = await inspect(project, service, "{{.State.StartedAt}} {{.State.Running}}");
     return again !== `${started} true` && again.endsWith(" true");
   }, SETTLE_MS);
+  await untilHealthy(compose, [service]);
+  return performance.now() - from;
+}
+
+/** A running stack. */
+export type Stack = Readonly<{ compose: ComposeProject; project: string }>;
+
+const container = ({ project }: Stack, service: string) => `${project}-${service}-1`;
+
+/** Stops its processes in mid-work for a while, and lets them go on. */
+export async function pause(stack: Stack, service: string, awayMs: number): Promise<number> {
+  await docker(["pause", container(stack, service)]);
+  await delay(awayMs);
+  await docker(["unpause", container(stack, service)]);
+  return await back(stack, service);
+}
+
+/** Takes it off a network for a while. */
+export async function disconnect(
+  stack: Stack,
+  service: string,
+  network: string,
+  awayMs: number,
+): Promise<number> {
+  const name = `${stack.project}_${network}`;
+  await docker(["network", "disconnect", "--force", name, container(stack, service)]);
+  await delay(awayMs);
+  await docker(["network", "connect", "--alias", service, name, container(stack, service)]);
+  return await back(stack, service);
+}
+
+/** Leaves it a little more memory than it has, for a while: the kernel kills it when it wants more. */
+export async function limitMemory(stack: Stack, service: string, awayMs: number): Promise<number> {
+  const used = await docker(["stats", "--no-stream", "--format", "{{.MemUsage}}", container(stack, service)]);
+  const megabytes = Math.ceil(Number(/^([\d.]+)MiB/.exec(used)![1])) + 4;
+  await docker([
+    "update",
+    `--memory=${megabytes}m`,
+    `--memory-swap=${megabytes}m`,
+    container(stack, service),
+  ]);
+  await delay(awayMs);
+  await docker(["update", "--memory=4g", "--memory-swap=4g", container(stack, service)]);
+  return await back(stack, service);
+}
+
+/** Fills the file system of one of its volumes for a while; it must be small ({@link smallVolume}). */
+export async function fillDisk(
+  stack: Stack,
+  service: string,
+  volume: string,
+  awayMs: number,
+): Promise<number> {
+  const filler = `${await pathOf(stack.project, volume)}/filler`;
+  // It ends when nothing more fits.
+  await run("sh", ["-c", 'dd if=/dev/zero of="$1" bs=64k 2>/dev/null || true', "sh", filler], {
+    limitMs: SETTLE_MS,
+    missing: "install coreutils",
+  });
+  await delay(awayMs);
+  await Deno.remove(filler);
+  return await back(stack, service);
+}
+
+/** Makes a volume of a project before it is up, in memory and of that size. Root only. Returns what undoes it. */
+export async function smallVolume(
+  project: string,
+  volume: string,
+  megabytes: number,
+): Promise<() => Promise<void>> {
+  await docker([
+    "volume",
+    "create",
+    "--label",
+    `com.docker.compose.project=${project}`,
+    "--label",
+    `com.docker.compose.volume=${volume}`,
+    `${project}_${volume}`,
+  ]);
+  const path = await pathOf(project, volume);
+  const options = { limitMs: SETTLE_MS, missing: "install util-linux" };
+  await run("mount", ["-t", "tmpfs", "-o", `size=${megabytes}m`, "tmpfs", path], options);
+  return async () => void await run("umount", ["--lazy", path], options);
+}
+
+async function pathOf(project: string, volume: string): Promise<string> {
+  return (await docker(["volume", "inspect", "--format", "{{.Mountpoint}}", `${project}_${volume}`])).trim();
+}
+
+/** How long until it is healthy, in milliseconds. */
+async function back({ compose }: Stack, service: string): Promise<number> {
+  const from = performance.now();
   await untilHealthy(compose, [service]);
   return performance.now() - from;
 }
