@@ -118,8 +118,11 @@ export class ComposeProject {
     return (await this.states()).find((each) => each.service === service);
   }
 
+  /** The end of what a service wrote, without what colours it. */
   async logs(service: string, lines = SHOWN_LINES): Promise<string> {
-    return await this.compose(["logs", "--no-color", "--no-log-prefix", "--tail", lines, service]);
+    const said = await this.compose(["logs", "--no-color", "--no-log-prefix", "--tail", lines, service]);
+    // deno-lint-ignore no-control-regex
+    return said.replace(/\x1b\[[\d;]*[A-Za-z]/g, "");
   }
 
   /** Runs a shell script in a service's container, and returns what it wrote. */
