@@ -138,8 +138,8 @@ async function onStack(t: Deno.TestContext, compose: ComposeProject): Promise<vo
     using client = Deno.createHttpClient({ caCerts: [ca] });
     for (const service of ["serve-1", "serve-2", "office-1", "gateway-1", "gateway-2"]) {
       const answer = await fetch(`https://localhost:${compose.portOf(service)}/health/ready`, { client });
-      assert.equal(answer.status, 200, `${service}: ${await answer.text()}`);
-      await answer.body?.cancel();
+      const text = await answer.text();
+      assert.equal(answer.status, 200, `${service}: ${text}`);
     }
     const targets = await (await fetch(`http://127.0.0.1:${compose.portOf("prometheus")}/api/v1/targets`))
       .json();
