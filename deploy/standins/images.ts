@@ -57,18 +57,25 @@ export async function buildImages(options: BuildOptions): Promise<void> {
   const context = await Deno.makeTempDir({ prefix: "pollwire-standins-" });
   const own = (name: string) => new URL(`${name}/`, HERE).pathname;
   try {
-    await timed(log, BASE, () => makeBase(options));
-    await timed(log, tags.deno, () => buildDeno(tags.deno, `${context}/deno`));
-    await timed(log, APP, () => build(APP, ROOT.pathname, new URL("deploy/Dockerfile", ROOT).pathname));
-    await timed(log, tags.postgresql, () => build(tags.postgresql, own("postgresql")));
-    await timed(log, JAVA, () => build(JAVA, own("java")));
-    await timed(log, tags.kafka, () => buildKafka(tags.kafka, `${context}/kafka`, libraries));
-    await timed(
-      log,
-      tags.elasticsearch,
-      () => buildElasticsearch(tags.elasticsearch, `${context}/elasticsearch`, libraries),
-    );
-    await timed(log, tags.prometheus, () => build(tags.prometheus, own("prometheus")));
+    const make = (tag: string, work: () => Promise<void>) => timed(log, tag, work);
+    await make(BASE, () => makeBase(options));
+    // What stands on another waits for it; the rest goes on side by side.
+    const chains = [
+      async () => {
+        await make(tags.deno, () => buildDeno(tags.deno, `${context}/deno`));
+        await make(APP, () => build(APP, ROOT.pathname, new URL("deploy/Dockerfile", ROOT).pathname));
+        await make(tags.prometheus, () => build(tags.prometheus, own("prometheus")));
+      },
+      async () => {
+        await make(JAVA, () => build(JAVA, own("java")));
+        await make(tags.kafka, () => buildKafka(tags.kafka, `${context}/kafka`, libraries));
+        const index = tags.elasticsearch;
+        await make(index, () => buildElasticsearch(index, `${context}/elasticsearch`, libraries));
+        await make(tags.postgresql, () => build(tags.postgresql, own("postgresql")));
+      },
+    ];
+    const ended = await Promise.allSettled(chains.map((chain) => chain()));
+    for (const each of ended) if (each.status === "rejected") throw each.reason;
   } finally {
     await Deno.remove(context, { recursive: true });
   }
