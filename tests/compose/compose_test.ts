@@ -18,7 +18,7 @@ const VOTERS = 3_000;
 const VOTES_PER_SECOND = 25;
 /** How long it may take until all is up, in milliseconds, and until every vote is accounted for. */
 const UP_MS = 300_000;
-const VOTED_MS = 240_000;
+const VOTED_MS = 300_000;
 const RECOUNT_MS = 120_000;
 /** Killed in turn while votes are cast. tests/compose/faults.ts has the others. */
 const KILLED = ["gateway-1", "count-1", "kafka-1", "postgresql"];

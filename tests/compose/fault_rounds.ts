@@ -26,7 +26,7 @@ const AWAY_MS = 15_000;
 const UP_MS = 300_000;
 const ACCOUNTED_MS = 600_000;
 /** Sizes of the small disks, in megabytes. */
-const SMALL = { "gateway-1": 24, postgresql: 400, "kafka-1": 200 };
+const SMALL = { "gateway-1": 200, postgresql: 400, "kafka-1": 300 };
 const VOTERS = Number(Deno.env.get("VOTERS") ?? 9_000);
 const VOTES_PER_SECOND = Number(Deno.env.get("VOTES_PER_SECOND") ?? 20);
 
