@@ -12,7 +12,7 @@ const START_MS = 60_000;
 const STOP_MS = 60_000;
 const POLL_EVERY_MS = 200;
 /** It ends by itself after so long, in seconds, however its test ended. */
-const LIFE_S = 1_200;
+const LIFE_S = 1_500;
 /** What images and volumes take, with some to spare, in kilobytes. */
 const LEAST_FREE_KB = 10_000_000;
 /** How much of its log is shown when it does not start, in characters. */
