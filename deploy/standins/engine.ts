@@ -9,7 +9,7 @@ import { run } from "../local/run.ts";
 /** What is made once for this user and kept outside the repository. */
 export const CACHE = `${Deno.env.get("XDG_CACHE_HOME") ?? `${Deno.env.get("HOME")}/.cache`}/pollwire`;
 /** The least Compose: it has `!reset` and `!override`. */
-const LEAST_COMPOSE = [2, 24];
+const LEAST_COMPOSE = [2, 24] as const;
 /** How long the engine may take to answer, in milliseconds. */
 const ASK_MS = 60_000;
 /** How long the fetching of Compose may take, in milliseconds. */
@@ -30,7 +30,7 @@ export function composeVersion(text: string): readonly number[] | undefined {
 /** Whether Compose reads our files. */
 export function isNewEnough(version: readonly number[] | undefined): boolean {
   if (version === undefined) return false;
-  const [major, minor] = version;
+  const [major = 0, minor = 0] = version;
   return major > LEAST_COMPOSE[0] || major === LEAST_COMPOSE[0] && minor >= LEAST_COMPOSE[1];
 }
 
@@ -65,7 +65,7 @@ export async function findCompose(base: string): Promise<{ words: readonly strin
   return { words: [kept], version };
 }
 
-async function versionOf([program, ...words]: readonly string[]): Promise<string | undefined> {
+async function versionOf([program = "", ...words]: readonly string[]): Promise<string | undefined> {
   try {
     const said = await run(program, [...words, "version"], { limitMs: ASK_MS, missing: MISSING });
     return isNewEnough(composeVersion(said)) ? said.trim() : undefined;

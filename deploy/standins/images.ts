@@ -33,7 +33,7 @@ export function readTags(): Tags {
   const { services } = parse(Deno.readTextFileSync(new URL("docker-compose.yml", ROOT)), { merge: true });
   const from = /^FROM (\S+)$/m.exec(Deno.readTextFileSync(new URL("deploy/Dockerfile", ROOT)));
   return {
-    deno: from![1],
+    deno: from![1]!,
     kafka: services["kafka-1"].image,
     postgresql: services.postgresql.image,
     elasticsearch: services.elasticsearch.image,
