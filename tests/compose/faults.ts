@@ -10,7 +10,7 @@ import { eventually } from "../eventually.ts";
 import type { ComposeProject } from "./compose.ts";
 
 /** How long a service may take to be well again, in milliseconds. */
-const BACK_MS = 240_000;
+const BACK_MS = 300_000;
 const SETTLE_MS = 60_000;
 
 /** Waits until every one of them is healthy. */
