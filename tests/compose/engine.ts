@@ -70,6 +70,12 @@ export async function openEngine(): Promise<OwnEngine> {
   return await startEngine();
 }
 
+/** Runs a script whose failure is of no consequence. */
+async function sh(script: string, argument = ""): Promise<void> {
+  const limit = { limitMs: STOP_MS, missing: "install a shell" };
+  await run("sh", ["-c", script, argument], limit).catch(() => {});
+}
+
 async function startEngine(): Promise<OwnEngine> {
   const parent = Deno.env.get("POLLWIRE_DOCKER_DATA") ?? "/var/tmp";
   const directory = await Deno.makeTempDir({ dir: parent, prefix: "pollwire-docker-" });
@@ -115,6 +121,8 @@ async function startEngine(): Promise<OwnEngine> {
     ended = true;
   });
   const stop = async () => {
+    // What is left when a test fails: bridges would outlive the engine.
+    if (!ended && await answers()) await sh("docker ps -aq | xargs -r docker rm -f; docker network prune -f");
     for (const [signal, limitMs] of [["SIGTERM", STOP_MS], ["SIGKILL", STOP_MS]] as const) {
       if (ended) break;
       child.kill(signal);
@@ -122,7 +130,8 @@ async function startEngine(): Promise<OwnEngine> {
     }
     await child.status;
     Deno.env.delete("DOCKER_HOST");
-    // Nothing of it is mounted once its containers have ended.
+    // The engine leaves its own network's name space mounted.
+    await sh('umount --lazy "$0"/exec/netns/* 2>/dev/null', directory);
     await Deno.remove(directory, { recursive: true }).catch((error) => console.error(String(error)));
   };
   Deno.env.set("DOCKER_HOST", socket);
