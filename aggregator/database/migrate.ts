@@ -31,6 +31,8 @@ const FILES = [
   "000058_quality.sql",
   "000060_accreditation.sql",
   "000061_device_enrolment.sql",
+  "000064_candidates.sql",
+  "000065_stations.sql",
 ];
 
 /** The database's version does not fit this program. The message says which of the two to upgrade. */

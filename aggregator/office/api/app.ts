@@ -8,6 +8,7 @@ import type { MiddlewareHandler } from "hono";
 import { addAccessEndpoints } from "./access_endpoints.ts";
 import { addAlertEndpoints } from "./alert_endpoints.ts";
 import { addAuditEndpoints } from "./audit_endpoints.ts";
+import { addCandidacyEndpoints } from "./candidacy_endpoints.ts";
 import { addExportEndpoints } from "./export_endpoints.ts";
 import { addQualityEndpoints } from "./quality_endpoints.ts";
 import { addLifecycleEndpoints } from "./lifecycle_endpoints.ts";
@@ -48,5 +49,6 @@ export function createOfficeApp(options: OfficeAppOptions): OpenAPIHono {
   addRollImportEndpoints(app, options);
   addVoterEndpoints(app, options);
   addDeviceEndpoints(app, options);
+  addCandidacyEndpoints(app, options);
   return app;
 }

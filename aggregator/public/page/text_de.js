@@ -237,6 +237,7 @@ export const texts = {
       number(blanks)
     } in diesem Wahlgang leer.${unused}`;
   },
+  withdrawn: "Zurückgezogen: Stimmen zählen weiter",
   choice: (allowed, candidates) =>
     allowed > candidates
       ? `Bis zu ${number(allowed)} können gewählt werden; ${

@@ -217,6 +217,7 @@ export const texts = {
     const unused = allowed === 1 ? "" : ` ${many(undervotes, "choice")} not made.`;
     return `${many(ballots, "ballot")}, ${number(blanks)} blank in this contest.${unused}`;
   },
+  withdrawn: "Withdrawn: votes are counted",
   choice: (allowed, candidates) =>
     allowed > candidates
       ? `A voter may choose up to ${number(allowed)}; ${many(candidates, "candidate")} ${
