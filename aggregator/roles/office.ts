@@ -10,6 +10,8 @@ import type { VoteLog } from "../../shared/log/vote_log.ts";
 import { actAs } from "../audit/actor.ts";
 import { chainsOf } from "../audit/verify.ts";
 import { type Database, isDatabaseAway } from "../database/database.ts";
+import type { ChangeLog } from "../../shared/changes.ts";
+import { produceChanges } from "../office/accreditation/produce_changes.ts";
 import { createOfficeApp } from "../office/api/app.ts";
 import { currentHead } from "../office/api/audit_endpoints.ts";
 import { type OfficeKeys, readOfficeKeys } from "../office/office_key.ts";
@@ -41,6 +43,8 @@ export type OfficeOptions = Readonly<{
   keysDirectory: string;
   keyring: Keyring;
   openLog(election: string, partitions: number): VoteLog | Promise<VoteLog>;
+  /** Where changes of voters, candidates and parties go; nowhere when left out. */
+  changes?: ChangeLog;
   /** Whether the logs are opened for the office alone, which then closes them. */
   ownsLogs: boolean;
   signal: AbortSignal;
@@ -89,6 +93,13 @@ export class Office {
     this.#running = Promise.all([
       this.#watch(),
       keepChecking(sources, options.signal, options.onError),
+      ...options.changes === undefined ? [] : [produceChanges({
+        db,
+        changes: options.changes,
+        now: Date.now,
+        signal: options.signal,
+        onError: options.onError,
+      })],
     ]);
   }
 
