@@ -38,7 +38,7 @@ export class TestOffice {
       db,
       keys: this.keys,
       now: () => this.nowMs,
-      keyring: { master: () => MASTER } as unknown as Keyring,
+      keyring: { master: () => MASTER, has: () => true } as unknown as Keyring,
       openLog,
     });
   }

@@ -26,6 +26,7 @@ import { requiredRoles } from "../roles/roles.ts";
 import { alertsCommand } from "./office_alerts.ts";
 import { addAccreditationCommands } from "./office_accreditation.ts";
 import { addCandidacyCommands } from "./office_candidacies.ts";
+import { addStationCommands } from "./office_stations.ts";
 import { exportCommands } from "./office_exports.ts";
 import { openLog, openOne, withDatabases } from "./open.ts";
 
@@ -154,6 +155,7 @@ export function officeCommand(): Command {
   }));
   addAccreditationCommands(office, ofElection, withClient);
   addCandidacyCommands(office, ofElection, withClient);
+  addStationCommands(office, ofElection, withClient);
   return office.addCommand(auditCommand(asking));
 }
 

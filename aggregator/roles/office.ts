@@ -36,6 +36,9 @@ const SIGN_INS = { requestsPerSecond: 1, burstRequests: 20 };
 /** Exports that an address may ask for: five files an election, made anew with each release. */
 const EXPORTS = { requestsPerSecond: 1, burstRequests: 30 };
 
+/** Statements of devices that an address may bring: a station's network may have one address for all of its devices. */
+const STATEMENTS = { requestsPerSecond: 10, burstRequests: 200 };
+
 /** What the office needs. */
 export type OfficeOptions = Readonly<{
   /** May write. */
@@ -82,6 +85,7 @@ export class Office {
       openLog: (election, partitions) => this.#logOf(election, partitions),
       limitSignIns: limitAddresses(SIGN_INS, Date.now),
       limitExports: limitAddresses(EXPORTS, Date.now),
+      limitStatements: limitAddresses(STATEMENTS, Date.now),
     });
     const sources: OfficeSources = {
       db,

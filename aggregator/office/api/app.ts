@@ -14,6 +14,7 @@ import { addQualityEndpoints } from "./quality_endpoints.ts";
 import { addLifecycleEndpoints } from "./lifecycle_endpoints.ts";
 import { addDeviceEndpoints } from "./device_endpoints.ts";
 import { addRollImportEndpoints } from "./roll_import_endpoints.ts";
+import { addStationEndpoints } from "./station_endpoints.ts";
 import { addVoterEndpoints } from "./voter_endpoints.ts";
 import type { OfficeSources } from "../sources.ts";
 
@@ -25,6 +26,8 @@ export type OfficeAppOptions =
     limitSignIns?: MiddlewareHandler;
     /** Limits how often an address may ask for exports, which everyone may. */
     limitExports?: MiddlewareHandler;
+    /** Limits how often an address may bring statements of devices. */
+    limitStatements?: MiddlewareHandler;
   }>;
 
 /** Makes the routes. */
@@ -50,5 +53,7 @@ export function createOfficeApp(options: OfficeAppOptions): OpenAPIHono {
   addVoterEndpoints(app, options);
   addDeviceEndpoints(app, options);
   addCandidacyEndpoints(app, options);
+  if (options.limitStatements !== undefined) app.use("/v1/office/device-statements", options.limitStatements);
+  addStationEndpoints(app, options);
   return app;
 }
