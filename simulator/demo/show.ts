@@ -232,12 +232,12 @@ export class Show {
   }
 
   #scene(elapsedS: number) {
-    const { environment, pace } = this.#options;
+    const { accreditation, environment, pace } = this.#options;
     return {
       page: environment.aggregators[0]!,
       doing: this.#doing,
       elapsedS,
-      coming: environment.coming,
+      coming: environment.coming + (accreditation?.voters.length ?? 0),
       votingS: pace.votingS,
     };
   }

@@ -11,8 +11,8 @@ ALTER TABLE registry.parties ADD COLUMN status text NOT NULL DEFAULT 'qualified'
 ALTER TABLE registry.parties ADD COLUMN status_reason text;
 ALTER TABLE registry.parties ADD COLUMN status_at timestamptz;
 ALTER TABLE registry.parties ADD COLUMN on_ballot boolean NOT NULL DEFAULT true;
-GRANT SELECT (status, status_reason, status_at, on_ballot), INSERT (status, status_reason, status_at, on_ballot)
-  ON registry.candidates, registry.parties TO pollwire_registrar;
+GRANT SELECT ON registry.candidates, registry.parties
+  TO pollwire_registrar, pollwire_counter, pollwire_reader, pollwire_auditor, pollwire_server;
 GRANT UPDATE (status, status_reason, status_at, on_ballot) ON registry.candidates, registry.parties TO pollwire_office;
 
 -- Changes for the topics, written in the transaction of the change. Numbers have no gap and are committed in their order: the
