@@ -76,6 +76,8 @@ LEFT JOIN office.device_notes n ON n.election = d.election AND n.device = d.devi
 GRANT SELECT, INSERT, UPDATE (voters, entered_at, entered_by) ON office.sign_ins TO pollwire_office;
 GRANT SELECT, INSERT ON office.device_statements, office.device_notes TO pollwire_office;
 GRANT SELECT, INSERT, DELETE ON office.device_counts TO pollwire_office;
-GRANT SELECT ON office.device_reconciliation TO pollwire_office;
-GRANT SELECT ON office.sign_ins, office.device_statements, office.device_counts, office.device_notes, office.device_reconciliation
+GRANT SELECT ON office.sign_ins, office.device_statements, office.device_counts, office.device_notes
   TO pollwire_auditor, pollwire_counter;
+-- A view: its columns are named, as those of tables are made to be.
+GRANT SELECT (election, device, station, sent, answered, last_cast, closed_at, opened_at, opened_with, received, counted, counted_at,
+  note, noted_by, noted_at) ON office.device_reconciliation TO pollwire_office, pollwire_auditor, pollwire_counter;
