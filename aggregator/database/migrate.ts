@@ -33,6 +33,7 @@ const FILES = [
   "000061_device_enrolment.sql",
   "000064_candidates.sql",
   "000065_stations.sql",
+  "000070_candidate_votes.sql",
 ];
 
 /** The database's version does not fit this program. The message says which of the two to upgrade. */
