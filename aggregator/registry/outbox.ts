@@ -115,6 +115,16 @@ export async function* voterMessages(
   }
 }
 
+/** Elections with changes that are not on the topics yet. */
+export async function electionsBehind(query: Query): Promise<string[]> {
+  const rows = await query<{ election: string }>(
+    `SELECT e.election FROM registry.elections e LEFT JOIN registry.outbox_positions p USING (election)
+     WHERE EXISTS (SELECT FROM registry.outbox o WHERE o.election = e.election AND o.number > coalesce(p.number, 0))
+     ORDER BY e.election`,
+  );
+  return rows.map(({ election }) => election);
+}
+
 /** How far an election's changes are on the topics: the number of the last that is there. */
 export async function readProduced(query: Query, election: string): Promise<number> {
   const [row] = await query<{ number: number }>(

@@ -8,9 +8,9 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { ChangeLog, ChangeMessage, ChangeTopic } from "../../../shared/changes.ts";
 import { type Database, isDatabaseAway } from "../../database/database.ts";
 import { Lease } from "../../database/lease.ts";
-import { electionIds } from "../../registry/elections.ts";
 import {
   candidacyMessage,
+  electionsBehind,
   readOutbox,
   readProduced,
   storeProduced,
@@ -74,7 +74,7 @@ export class ChangeProducer {
   async step(signal?: AbortSignal): Promise<number> {
     if (!await this.#lease.hold()) return 0;
     let produced = 0;
-    for (const election of await electionIds(this.#db.query)) {
+    for (const election of await electionsBehind(this.#db.query)) {
       for (let more = true; more && !signal?.aborted;) {
         const page = await this.#page(election);
         produced += page.messages;

@@ -17,7 +17,10 @@ import {
 import type { OfficeSources } from "../sources.ts";
 import { addEndpoint, electionParams } from "./endpoint.ts";
 
-const reason = z.string().trim().min(3).max(500);
+const reason = z.string().trim().min(3).max(500).refine(
+  (text) => text.isWellFormed() && !text.includes("\0"),
+  "must be text without NUL characters",
+);
 const standing = {
   status: z.enum(CANDIDACY_STATES),
   statusAt: z.string().nullable(),

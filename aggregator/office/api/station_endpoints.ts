@@ -102,7 +102,13 @@ export function addStationEndpoints(app: OpenAPIHono, sources: OfficeSources): v
       "Explains why a device's statement differs from what was counted; asked for before certification, and again when a figure changes",
     askedBy: ["official"],
     params: electionParams,
-    body: z.strictObject({ device: idSchema, note: z.string().trim().min(3).max(1_000) }),
+    body: z.strictObject({
+      device: idSchema,
+      note: z.string().trim().min(3).max(1_000).refine(
+        (text) => text.isWellFormed() && !text.includes("\0"),
+        "must be text without NUL characters",
+      ),
+    }),
     answer: deviceSchema,
     problems: ["not-found", "state-conflict"],
     async work({ params: { election }, body: { device, note }, identity, now }) {

@@ -13,6 +13,8 @@ import type { OfficeSources } from "../sources.ts";
 /** Rows that one request enters. */
 export const MAX_SIGN_INS = 2_000;
 
+const HOUR_MS = 3_600_000;
+
 /** Voters who signed in within an hour. `hour` is its first moment, with an offset or Z. */
 export type SignIns = Readonly<{ station: string; hour: string; voters: number }>;
 
@@ -39,6 +41,9 @@ export async function enterSignIns(
       if (!stations.has(station)) return invalid(`the election has no station ${station}`);
       const ms = Date.parse(hour);
       if (ms % 900_000 !== 0) return invalid(`hour ${hour} must be the first moment of an hour`);
+      if (ms < Date.parse(manifest.opensAt) - HOUR_MS) {
+        return invalid(`hour ${hour} is before voting opened, at ${manifest.opensAt}`);
+      }
       if (ms > now.getTime()) return invalid(`hour ${hour} is still to come`);
       const key = `${station} ${ms}`;
       if (seen.has(key)) return invalid(`station ${station} and hour ${hour} are given twice`);
@@ -50,7 +55,12 @@ export async function enterSignIns(
        FROM json_to_recordset($2::json) AS r (station text, hour timestamptz, voters integer)
        ON CONFLICT (election, station, hour) DO UPDATE
          SET voters = excluded.voters, entered_at = excluded.entered_at, entered_by = excluded.entered_by`,
-      [election, JSON.stringify(rows), now.toISOString(), account],
+      [
+        election,
+        JSON.stringify(rows.map((row) => ({ ...row, hour: new Date(row.hour).toISOString() }))),
+        now.toISOString(),
+        account,
+      ],
     );
     await appendAudit(query, now, "sign_ins_entered", election, {
       rows: rows.length,

@@ -171,6 +171,10 @@ Deno.test("poll-book sign-ins are entered by station and hour, and compared with
     await why({ hour: "2026-11-03T12:07:00Z" }),
     /^422 rows.0: hour .* must be the first moment of an hour$/,
   );
+  assert.match(
+    await why({ hour: "2026-11-02T12:00:00Z" }),
+    /^422 rows.0: hour .* is before voting opened, at /,
+  );
   assert.match(await why({ hour: "2026-11-04T12:00:00Z" }), /^422 rows.0: hour .* is still to come$/);
   assert.match(
     (await enter([first, first])).body.detail,
