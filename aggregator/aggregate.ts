@@ -5,6 +5,7 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "@logtape/logtape";
+import type { ChangeLog } from "../shared/changes.ts";
 import { LogUnavailable, type VoteLog } from "../shared/log/vote_log.ts";
 import { logErrors, logRequests } from "../web/request_log.ts";
 import { serve } from "../web/serve.ts";
@@ -61,6 +62,8 @@ export type AggregatorParts = Readonly<{
   index?: TallyIndex;
   /** Removes an election's log and keys, after its records were destroyed. */
   erase?(election: string): Promise<void>;
+  /** Where the office's changes of voters, candidates and parties go; nowhere when left out. */
+  changes?: ChangeLog;
   log: Logger;
 }>;
 
@@ -249,6 +252,7 @@ function servedRoles(
       keyring,
       openLog: (election, partitions) =>
         counting?.logOf(election) ?? parts.openLog(election, partitions, signal),
+      changes: parts.changes,
       ownsLogs: counting === undefined,
       erase: parts.erase,
       signal,

@@ -13,6 +13,7 @@ import {
   ConfigResourceTypes,
   ResourcePatternTypes,
 } from "kafkajs";
+import { CHANGE_TOPICS } from "../shared/changes.ts";
 import type { KafkaAddress } from "../shared/log/address.ts";
 import { RETENTION, votesTopic } from "../shared/log/kafka.ts";
 import { isAnswer, KafkaClient } from "../shared/log/kafka_client.ts";
@@ -50,6 +51,8 @@ export type Users = Readonly<{
   aggregators: readonly string[];
   /** Processes that keep the views and read no votes: `--roles index`. */
   indexers: readonly string[];
+  /** Polls and other programs that follow changes of voters, candidates and parties; none when left out. */
+  polls?: readonly string[];
 }>;
 
 /** What was found and done. `faults` is for a person: nothing that exists is ever changed. */
@@ -72,7 +75,7 @@ function copies(brokers: number): { replicas: number; settings: Record<string, s
  *
  * - Logs keep everything forever. Append times are the broker's, because a sender could name any time.
  *   The broker stores records uncompressed: one batch in a codec that a reader lacks would stop that reader.
- * - Views are of one partition, so that all of it has one order, and keep the newest of each key. The segment that is
+ * - Changes of voters, candidates and parties, and views are of one partition, so that all of it has one order, and keep the newest of each key. The segment that is
  *   written to is never compacted: small ones keep a view short enough to be read whole.
  */
 export function topicPlans(elections: readonly LoggedElection[], brokers: number): TopicPlan[] {
@@ -88,7 +91,7 @@ export function topicPlans(elections: readonly LoggedElection[], brokers: number
       "compression.type": "uncompressed",
     },
   }));
-  const views = Object.values(VIEW_TOPICS).map((topic) => ({
+  const views = [...Object.values(VIEW_TOPICS), ...CHANGE_TOPICS].map((topic) => ({
     topic,
     partitions: 1,
     replicas,
@@ -97,10 +100,13 @@ export function topicPlans(elections: readonly LoggedElection[], brokers: number
   return [...logs, ...views];
 }
 
-/** The permissions: a gateway may only write votes, an aggregator only read them, count, and keep the views, an indexer only keep those. */
+/**
+ * The permissions: a gateway may only write votes; an aggregator only read them, count, keep the views, and write changes; an
+ * indexer only keep the views; a poll only read changes.
+ */
 export function aclPlans(
   elections: readonly LoggedElection[],
-  { gateways, aggregators, indexers }: Users,
+  { gateways, aggregators, indexers, polls = [] }: Users,
 ): AclEntry[] {
   const { TOPIC, GROUP } = AclResourceTypes;
   const { READ, WRITE, DESCRIBE, DESCRIBE_CONFIGS } = AclOperationTypes;
@@ -133,6 +139,11 @@ export function aclPlans(
   }
   for (const user of new Set([...aggregators, ...indexers])) {
     for (const topic of Object.values(VIEW_TOPICS)) allow(user, TOPIC, topic, READ, WRITE, DESCRIBE);
+  }
+  for (const topic of CHANGE_TOPICS) {
+    // Of the aggregators the role office writes them, and nobody of them reads them.
+    for (const user of aggregators) allow(user, TOPIC, topic, WRITE, DESCRIBE);
+    for (const user of polls) allow(user, TOPIC, topic, READ, DESCRIBE);
   }
   return entries;
 }
@@ -265,11 +276,11 @@ async function topicFaults(
 async function ensureAcls(
   admin: Admin,
   plans: readonly AclEntry[],
-  { gateways, aggregators, indexers }: Users,
+  { gateways, aggregators, indexers, polls = [] }: Users,
   done: Provisioned,
 ): Promise<void> {
   const there = new Map<string, AclEntry>();
-  for (const user of new Set([...gateways, ...aggregators, ...indexers])) {
+  for (const user of new Set([...gateways, ...aggregators, ...indexers, ...polls])) {
     for (const entry of await aclsOf(admin, `User:${user}`)) there.set(spell(entry), entry);
   }
   const wanted = new Map(plans.map((entry) => [spell(entry), entry]));

@@ -35,6 +35,9 @@ Deno.test("topicPlans() makes the views, which keep the newest of each key", () 
       ["rejected-votes", 1, "compact"],
       ["tallies-by-candidate", 1, "compact"],
       ["turnout-by-region", 1, "compact"],
+      ["voters", 1, "compact"],
+      ["candidates", 1, "compact"],
+      ["parties", 1, "compact"],
     ],
   );
 });
@@ -48,8 +51,13 @@ for (const [brokers, replicas, inSync] of [[1, 1, "1"], [2, 1, "1"], [3, 3, "2"]
   });
 }
 
-Deno.test("aclPlans() lets gateways write votes, and aggregators read them and write views, and indexers only write views", () => {
-  const plans = aclPlans(elections.slice(0, 1), { gateways: ["g"], aggregators: ["a"], indexers: ["i"] });
+Deno.test("aclPlans() lets gateways write votes, aggregators read them and write views and changes, indexers only write views, polls only read changes", () => {
+  const plans = aclPlans(elections.slice(0, 1), {
+    gateways: ["g"],
+    aggregators: ["a"],
+    indexers: ["i"],
+    polls: ["p"],
+  });
   assert.ok(plans.every(({ permissionType }) => permissionType === AclPermissionTypes.ALLOW));
   const names = new Map(Object.entries(AclOperationTypes).map(([name, value]) => [value, name]));
   const may = (user: string) =>
@@ -71,6 +79,25 @@ Deno.test("aclPlans() lets gateways write votes, and aggregators read them and w
     "READ turnout-by-region",
     "WRITE turnout-by-region",
     "DESCRIBE turnout-by-region",
+    "WRITE voters",
+    "DESCRIBE voters",
+    "WRITE candidates",
+    "DESCRIBE candidates",
+    "WRITE parties",
+    "DESCRIBE parties",
   ]);
-  assert.deepEqual(may("i"), may("a").filter((permission) => !/ (votes|count)\./.test(permission)));
+  assert.deepEqual(
+    may("i"),
+    may("a").filter((permission) =>
+      /(rejected-votes|tallies-by-candidate|turnout-by-region)$/.test(permission)
+    ),
+  );
+  assert.deepEqual(may("p"), [
+    "READ voters",
+    "DESCRIBE voters",
+    "READ candidates",
+    "DESCRIBE candidates",
+    "READ parties",
+    "DESCRIBE parties",
+  ]);
 });

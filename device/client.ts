@@ -24,6 +24,7 @@ import { GatewayLink, type Jitter } from "./gateway_link.ts";
 import { type CheckedReceipts, checkReceipts, type ReceiptAnswer, RECEIPTS_LIMITS } from "./receipts.ts";
 import type { Fetch } from "./post.ts";
 import { type SettleLimits, Settler } from "./settle.ts";
+import { type DeviceCounts, sendStatement, statementBody } from "./statement.ts";
 import type { KeptVote, VoteStore } from "./store.ts";
 import { DeviceTime, type TimeSource } from "./time.ts";
 
@@ -102,6 +103,11 @@ export type ClientOptions = Readonly<{
   random?: Jitter;
   /** A random UUID, version 4. */
   uuid?: () => string;
+  /**
+   * What the device has cast before this client was made, as `counts` said it: its maker keeps that. Without it the client counts
+   * from the votes that the store still has.
+   */
+  counts?: DeviceCounts;
   /** When aborted, all running work ends. Votes that are kept stay in the store. */
   signal?: AbortSignal;
   limits?: Partial<DeviceLimits & SettleLimits>;
@@ -132,6 +138,9 @@ export class DeviceClient {
   readonly #limits: Readonly<{ heldVotes: number }>;
   readonly #aggregators: Addresses;
   #settling = false;
+  #counts: DeviceCounts;
+  /** Votes that no gateway has acknowledged yet. */
+  readonly #unanswered = new Set<string>();
 
   /** @internal */
   constructor(options: ClientOptions) {
@@ -144,6 +153,7 @@ export class DeviceClient {
       throw new Error("Cannot vote: no address of the aggregator is given, there must be at least one");
     }
     this.#options = options;
+    this.#counts = options.counts ?? NOTHING_CAST;
     // Called as a global function: browsers refuse a fetch() that is called as a method.
     this.#http = options.fetch ?? ((url, init) => fetch(url, init));
     this.#aggregators = new Addresses(aggregators);
@@ -182,6 +192,31 @@ export class DeviceClient {
     return this.#settler.held;
   }
 
+  /** What this device has cast. Keep it where a restart does not lose it, and give it to the next client. */
+  get counts(): DeviceCounts {
+    return this.#counts;
+  }
+
+  /**
+   * States to the aggregator that the device opens, or that it closes, with what it has cast, signed with its proof key. Open
+   * before the first vote, and close when the device casts no more and {@link settle} has ended.
+   *
+   * @returns whether an aggregator has taken it. If not, call it again, or bring `signed` to the office as a file.
+   */
+  async state(kind: "opening" | "closing"): Promise<{ taken: boolean; signed: string; detail?: string }> {
+    const { election, device, station, version } = this.#options.identity;
+    const stating = {
+      election,
+      device,
+      station,
+      proofKeyName: `${device}.${version}`,
+      proofKey: this.#device.identity.proofKey,
+    };
+    const signed = statementBody(stating, kind, this.#counts, this.#time.now());
+    const asked = await this.#aggregators.ask((aggregator) => sendStatement(aggregator, signed, this.#http));
+    return "fault" in asked ? { taken: false, signed, detail: asked.fault } : { taken: true, signed };
+  }
+
   /** @internal */
   async restore(): Promise<void> {
     const kept = await this.#options.store.all();
@@ -198,7 +233,12 @@ export class DeviceClient {
         );
       }
     }
+    if (this.#options.counts === undefined) {
+      const answered = kept.filter(({ receipt }) => receipt !== undefined).length;
+      this.#counts = { sent: kept.length, answered, lastCastMs: null };
+    }
     for (const { receipt, gateway = this.#device.gateways[0]!, ...vote } of kept) {
+      if (receipt === undefined) this.#unanswered.add(vote.voteId);
       await this.#settler.hold(vote, receipt && { receipt, gateway }, this.#device);
     }
     await this.#time.ask();
@@ -222,6 +262,7 @@ export class DeviceClient {
   async castAll(ballots: readonly Ballot[]): Promise<Delivery[]> {
     const { store } = this.#options;
     await this.#time.askInDoubt();
+    const castAtMs = this.#time.now();
     const votes = ballots.map((ballot) => this.#write(ballot));
     for (const vote of votes) await store.put(vote);
     const deliveries = await this.#device.send(votes);
@@ -231,7 +272,11 @@ export class DeviceClient {
         await store.delete(vote.voteId);
         continue;
       }
+      this.#unanswered.add(vote.voteId);
+      const { sent, answered } = this.#counts;
+      this.#counts = { sent: sent + 1, answered, lastCastMs: castAtMs };
       const taken = delivery.fate === "acknowledged" ? delivery : undefined;
+      if (taken !== undefined) this.#noteAnswered(vote.voteId);
       if (taken !== undefined) await store.put(keptVote(vote, taken));
       await this.#settler.hold(vote, taken, this.#device);
     }
@@ -309,6 +354,12 @@ export class DeviceClient {
     }
   }
 
+  /** Counts the first acknowledgement of a vote. */
+  #noteAnswered(voteId: string): void {
+    if (!this.#unanswered.delete(voteId)) return;
+    this.#counts = { ...this.#counts, answered: this.#counts.answered + 1 };
+  }
+
   #onKept({ voteId, outcome, reason = "", gateways = [] }: ReceiptAnswer): Promise<void> {
     const { onTrouble } = this.#options;
     if (outcome === "problem") onTrouble?.({ kind: "receipt", voteId, reason });
@@ -319,12 +370,16 @@ export class DeviceClient {
 
   async #onSentAgain(vote: CastVote, delivery: Delivery): Promise<void> {
     const { store, onTrouble } = this.#options;
-    if (delivery.fate === "acknowledged") await store.put(keptVote(vote, delivery));
-    else if (delivery.problem !== undefined) {
+    if (delivery.fate === "acknowledged") {
+      this.#noteAnswered(vote.voteId);
+      await store.put(keptVote(vote, delivery));
+    } else if (delivery.problem !== undefined) {
       onTrouble?.({ kind: "refused", voteId: vote.voteId, problem: delivery.problem });
     }
   }
 }
+
+const NOTHING_CAST: DeviceCounts = { sent: 0, answered: 0, lastCastMs: null };
 
 function keptVote(vote: CastVote, { receipt, gateway }: Taken): KeptVote {
   return { ...vote, receipt, gateway };

@@ -1,5 +1,10 @@
 import assert from "assert";
 import type { SignedAnswers } from "../shared/answers.ts";
+import {
+  isSignedBy,
+  type SignedDeviceStatement,
+  signedDeviceStatementSchema,
+} from "../shared/device_statement.ts";
 import { problem, problemResponse } from "../shared/problem.ts";
 import { signedVoteSchema } from "../shared/proof.ts";
 import type { Receipt } from "../shared/receipt.ts";
@@ -487,4 +492,51 @@ Deno.test("createDeviceClient() says what is wrong with what it is given", async
     createDeviceClient(options),
     /holds vote a without a proof; finish its election with 0.1/,
   );
+});
+
+Deno.test("counts has votes that were not refused, and state() signs them for the aggregator", async () => {
+  const { options, says } = world();
+  const stated: SignedDeviceStatement[] = [];
+  let answer = () => Response.json({});
+  const http: NonNullable<ClientOptions["fetch"]> = async (url, init) => {
+    if (!url.endsWith("/v1/office/device-statements")) return await options.fetch!(url, init);
+    stated.push(signedDeviceStatementSchema.parse(JSON.parse(init.body as string)));
+    return answer();
+  };
+  const device = await createDeviceClient({ ...options, fetch: http });
+  assert.deepEqual(await device.state("opening"), { taken: true, signed: JSON.stringify(stated[0]) });
+  await device.cast(ballot);
+  says.gateway = () => problemResponse(problem("invalid-vote"));
+  assert.equal((await device.cast({ ...ballot, voterId: "v-2" })).fate, "refused");
+  says.gateway = down;
+  assert.equal((await device.cast({ ...ballot, voterId: "v-3" })).fate, "undelivered");
+  assert.deepEqual(
+    [device.counts.sent, device.counts.answered],
+    [2, 1],
+    "one was refused, one is on its way",
+  );
+  says.gateway = () => undefined;
+  assert.equal(await device.settle(), 0);
+  assert.deepEqual([device.counts.sent, device.counts.answered], [2, 2]);
+  answer = () => Response.json({ detail: "the election is certified" }, { status: 409 });
+  const refused = await device.state("closing");
+  assert.equal(refused.taken, false);
+  assert.match(refused.detail!, /^http:\/\/aggregator: the aggregator answered 409/);
+  const [opening, closing] = stated.map(({ statement }) => JSON.parse(statement));
+  assert.deepEqual(opening, {
+    election: "e",
+    device: "n-1-a",
+    station: "n-1",
+    kind: "opening",
+    statedAt: "2026-11-03T08:00:00.000Z",
+    sent: 0,
+    answered: 0,
+    lastCast: null,
+  });
+  assert.deepEqual([closing.kind, closing.sent, closing.answered], ["closing", 2, 2]);
+  assert.ok(closing.lastCast >= opening.statedAt);
+  for (const each of stated) assert.ok(isSignedBy(signer.proofKey, "e", each));
+  assert.ok(!isSignedBy(signer.key, "e", stated[0]!), "with the proof key, which no gateway has");
+  const again = await createDeviceClient({ ...options, fetch: http, counts: device.counts });
+  assert.deepEqual(again.counts, device.counts, "a restart goes on from what was kept");
 });

@@ -122,6 +122,9 @@ export type ClientLimits = Readonly<{
   pollEveryMs: number;
 }>;
 
+/** What a device has cast: votes that were not refused for good, those that a gateway acknowledged, and when the last was cast. */
+export type DeviceCounts = Readonly<{ sent: number; answered: number; lastCastMs: number | null }>;
+
 /** Options of a client. Defaults are the runtime's own functions. */
 export type ClientOptions = Readonly<{
   identity: ClientIdentity;
@@ -137,6 +140,8 @@ export type ClientOptions = Readonly<{
   clock?: Readonly<{ now(): number; sleep(ms: number, signal?: AbortSignal): Promise<void> }>;
   random?: Readonly<{ next(): number }>;
   uuid?: () => string;
+  /** What the device has cast before, as `counts` said it. Without it the client counts from the votes that the store still has. */
+  counts?: DeviceCounts;
   /** When aborted, all running work ends. Votes that are kept stay in the store. */
   signal?: AbortSignal;
   limits?: Partial<ClientLimits>;
@@ -146,6 +151,10 @@ export type ClientOptions = Readonly<{
 export interface DeviceClient {
   /** How many votes wait for the aggregator's answer. */
   readonly held: number;
+  /** What this device has cast. Keep it where a restart does not lose it, and give it to the next client. */
+  readonly counts: DeviceCounts;
+  /** States to the aggregator that the device opens or closes, signed. If it is not taken, call it again, or bring `signed` to the office. */
+  state(kind: "opening" | "closing"): Promise<{ taken: boolean; signed: string; detail?: string }>;
   /** Casts a ballot, within 20 s. Never throws for what a gateway says. */
   cast(ballot: Ballot): Promise<Delivery>;
   /** Casts what piled up, in batches. */

@@ -67,6 +67,16 @@ export const candidateSchema = z.strictObject({
   id: idSchema,
   name: nameSchema,
   party: idSchema.optional(),
+  /** Withdrew when ballots were fixed: votes for this candidate are counted, and marked wherever they are shown. */
+  withdrawn: z.literal(true).optional(),
+});
+
+const partySchema = z.strictObject({
+  id: idSchema,
+  name: nameSchema,
+  colour: z.string().regex(/^#[0-9a-f]{6}$/).optional(),
+  /** As of a candidate. */
+  withdrawn: z.literal(true).optional(),
 });
 
 export const contestSchema = z.strictObject({
@@ -110,9 +120,7 @@ const definitionShape = {
   resultsBeforeClosing: z.boolean(),
   /** Whether final shares may be projected while results come in; no when left out. */
   projection: z.boolean().optional(),
-  parties: z.array(
-    z.strictObject({ id: idSchema, name: nameSchema, colour: z.string().regex(/^#[0-9a-f]{6}$/).optional() }),
-  ),
+  parties: z.array(partySchema),
   contests: z.array(contestSchema).min(1).max(...atMost(ELECTION_LIMITS.contests, "contests")),
   regions: z.array(regionSchema).min(1),
   stations: z.array(stationSchema).min(1).max(...atMost(ELECTION_LIMITS.stations, "stations")),
@@ -133,8 +141,8 @@ function hasWholePlace({ latitude, longitude }: { latitude?: number; longitude?:
   return (latitude === undefined) === (longitude === undefined);
 }
 
-/** A candidate as the office writes it: `photo` is an SVG image's text. */
-const definedCandidateSchema = candidateSchema.extend({
+/** A candidate as the office writes it: `photo` is an SVG image's text. Nobody is withdrawn by a definition. */
+export const definedCandidateSchema = candidateSchema.omit({ withdrawn: true }).extend({
   biography: textSchema(CANDIDATE_LIMITS.biographyChars).optional(),
   platform: textSchema(CANDIDATE_LIMITS.platformChars).optional(),
   photo: textSchema(CANDIDATE_LIMITS.photoChars).regex(
@@ -143,6 +151,9 @@ const definedCandidateSchema = candidateSchema.extend({
   ).optional(),
 });
 
+/** A party as the office writes it. */
+export const definedPartySchema = partySchema.omit({ withdrawn: true });
+
 /** What the election office writes. The aggregator adds version, record size and keys to make the manifest. */
 export const definitionSchema = z.strictObject({
   ...definitionShape,
@@ -150,7 +161,7 @@ export const definitionSchema = z.strictObject({
   releaseThreshold: definitionShape.releaseThreshold.default(10),
   resultsBeforeClosing: definitionShape.resultsBeforeClosing.default(false),
   // Manifests are not held to the limits of parties and regions: those of earlier versions must stay readable.
-  parties: definitionShape.parties.max(...atMost(ELECTION_LIMITS.parties, "parties")).default([]),
+  parties: z.array(definedPartySchema).max(...atMost(ELECTION_LIMITS.parties, "parties")).default([]),
   contests: z.array(
     contestSchema.extend({
       candidates: z.array(definedCandidateSchema).min(1).max(

@@ -36,6 +36,7 @@ const PURPOSES: Record<KeyPurpose, true> = {
   "gateway-disk": true,
   "receipt": true,
   "pseudonym": true,
+  "fingerprint": true,
   "sealing": true,
   "manifest": true,
   "answers": true,

@@ -40,6 +40,7 @@ const LIBRARIES_OF_SHARED = ["zod", "libsodium-wrappers-sumo"];
 /** Files that stand for a server or an embedded one, behind a port. */
 const ADAPTERS = [
   "shared/log/sqlite.ts",
+  "shared/log/sqlite_changes.ts",
   "shared/log/kafka.ts",
   "aggregator/kafka_topics.ts",
   "aggregator/results/kafka_views.ts",

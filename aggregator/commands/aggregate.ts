@@ -16,7 +16,7 @@ import { readCheckSummaries } from "../office/quality/store.ts";
 import { Keyring } from "../registry/keyring.ts";
 import { KafkaViews } from "../results/kafka_views.ts";
 import { isWhole, PROCESS_ROLES, requiredRoles } from "../roles/roles.ts";
-import { eraseElection, openForAggregator, openIndex, openLog, withDatabases } from "./open.ts";
+import { eraseElection, openChanges, openForAggregator, openIndex, openLog, withDatabases } from "./open.ts";
 
 /** The command. */
 export function aggregateCommand(): Command {
@@ -46,6 +46,7 @@ async function aggregate(config: AggregatorConfig): Promise<void> {
   const views = roles.includes("index") && config.log.kind === "kafka"
     ? new KafkaViews(config.log, "pollwire-aggregator")
     : undefined;
+  const changes = roles.includes("office") ? openChanges(config) : undefined;
   const alertRules = roles.includes("count") ? rulesOf(config) : undefined;
   if (roles.includes("count")) checkAccess(config.alertmanagerAccess);
   const required = roles.flatMap(requiredRoles);
@@ -61,11 +62,13 @@ async function aggregate(config: AggregatorConfig): Promise<void> {
       readChecks: (election) => readCheckSummaries(databases.reading.query, election),
       views,
       index,
+      changes,
       log,
     }, stop.signal);
   });
   await views?.close();
   await index?.close();
+  await changes?.close();
   console.log("aggregator stopped");
 }
 

@@ -27,6 +27,8 @@ import { writeSecret } from "../registry/secret_file.ts";
 import { requiredRoles } from "../roles/roles.ts";
 import { alertsCommand } from "./office_alerts.ts";
 import { addAccreditationCommands } from "./office_accreditation.ts";
+import { addCandidacyCommands } from "./office_candidacies.ts";
+import { addStationCommands } from "./office_stations.ts";
 import { exportCommands } from "./office_exports.ts";
 import { eraseElection, openLog, openOne, withDatabases } from "./open.ts";
 
@@ -154,6 +156,8 @@ export function officeCommand(): Command {
     print: (options, method, path, body) => print(options, method, `${pathOf(options)}${path}`, body),
   }));
   addAccreditationCommands(office, ofElection, withClient);
+  addCandidacyCommands(office, ofElection, withClient);
+  addStationCommands(office, ofElection, withClient);
   return office.addCommand(auditCommand(asking));
 }
 

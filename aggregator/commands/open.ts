@@ -4,6 +4,9 @@
  * @module
  */
 import { Failure } from "../../cli/command.ts";
+import type { ChangeLog } from "../../shared/changes.ts";
+import { KafkaChanges } from "../../shared/log/kafka_changes.ts";
+import { CHANGES_FILE, SqliteChanges } from "../../shared/log/sqlite_changes.ts";
 import { openKafkaLog } from "../../shared/log/kafka.ts";
 import { openSqliteLog, removeSqliteLog } from "../../shared/log/sqlite.ts";
 import { LogFault, LogUnavailable, type VoteLog } from "../../shared/log/vote_log.ts";
@@ -139,6 +142,13 @@ export async function eraseElection(
 /** The index that the settings name; `undefined` when they name none. */
 export function openIndex({ elasticsearch }: AggregatorConfig): TallyIndex | undefined {
   return elasticsearch && openElasticsearch(elasticsearch);
+}
+
+/** Where changes of voters, candidates and parties go: topics on the cluster, or a file beside the embedded logs. */
+export function openChanges({ log }: AggregatorConfig): ChangeLog {
+  if (log.kind === "kafka") return new KafkaChanges(log, "pollwire-office");
+  Deno.mkdirSync(log.directory, { recursive: true });
+  return new SqliteChanges(`${log.directory}/${CHANGES_FILE}`);
 }
 
 /** Does a piece of work for one election, or for all. */

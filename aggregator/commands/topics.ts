@@ -22,11 +22,15 @@ export function topicsCommand(): Command {
     .option("--gateways <users...>", "users of gateways; they may only write votes")
     .option(
       "--aggregators <users...>",
-      "users of aggregators; they may only read votes and write views",
+      "users of aggregators; they may only read votes, and write views and changes",
     )
     .option(
       "--indexers <users...>",
       "users of processes with `--roles index`; they may only read and write views",
+    )
+    .option(
+      "--polls <users...>",
+      "users of polls; they may only read changes of voters, candidates and parties",
     )
     .addHelpText(
       "after",
@@ -49,8 +53,8 @@ async function topics(named: Partial<Users>): Promise<void> {
       elections.push({ election, partitions });
     }
   });
-  const { gateways = [], aggregators = [], indexers = [] } = named;
-  const users = { gateways, aggregators, indexers };
+  const { gateways = [], aggregators = [], indexers = [], polls = [] } = named;
+  const users = { gateways, aggregators, indexers, polls };
   const isNamed = Object.values(users).flat().length > 0;
   const { made, kept, faults } = await provisionTopics(
     log,

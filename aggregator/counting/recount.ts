@@ -21,6 +21,7 @@ import {
 import type { Database, Query } from "../database/database.ts";
 import { readDecisions } from "../registry/decisions.ts";
 import type { GrowingHistory } from "./count.ts";
+import { type DeviceCount, DeviceFold } from "./device_counts.ts";
 import { readHeld } from "./held.ts";
 import { type JudgedRecord, judgeEntries } from "./judged.ts";
 import { type DeletedFront, findDeletedFronts } from "./losses.ts";
@@ -55,6 +56,8 @@ export type Recount = Readonly<{
   deleted: readonly DeletedFront[];
   /** The first of them. */
   shown: readonly Difference[];
+  /** Votes of each device. No table has them, so there is nothing to compare. */
+  devices: readonly DeviceCount[];
 }>;
 
 /**
@@ -90,6 +93,7 @@ async function recountIn(
   const positions = await readPositions(query, election);
   const decisions = await readDecisions(query, election);
   const sequences = new SequenceFold();
+  const devices = new DeviceFold();
   // A partition of which nothing was read must have left nothing in the tables either.
   const partitions = new Set([...Array(log.partitions).keys(), ...positions.keys()]);
   let records = 0;
@@ -111,11 +115,13 @@ async function recountIn(
       if (batch.length === 0) break;
       for (const record of judgeEntries(batch, history)) {
         sequences.add(record, fold.add(record));
+        devices.add(record.judgement);
       }
       from = batch.at(-1)!.offset + 1;
       onProgress(batch.length);
     }
     fold.decideUpTo(nextOffset);
+    devices.endPartition(fold.participations);
     records += fold.records;
     altered += fold.altered;
     comparison.line(`partition ${partition} records read`, read, fold.records);
@@ -143,7 +149,15 @@ async function recountIn(
   comparison.maps("sequence numbers of", await readSequences(query, election), sequences.digests());
   let counted = 0;
   for (const [name, n] of outcomes) if (name.endsWith("/counted")) counted += n;
-  return { records, counted, altered, reused: sequences.reused, deleted, ...comparison.result() };
+  return {
+    records,
+    counted,
+    altered,
+    reused: sequences.reused,
+    deleted,
+    devices: devices.counts(),
+    ...comparison.result(),
+  };
 }
 
 /** What is found of a log whose front was deleted: that, and not the thousand lines that follow from it. */
@@ -162,6 +176,7 @@ function notWhole(deleted: readonly DeletedFront[]): Recount {
     differences: shown.length,
     shown,
     deleted,
+    devices: [],
   };
 }
 

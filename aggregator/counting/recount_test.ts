@@ -3,7 +3,7 @@ import { fromHex } from "../../shared/bytes.ts";
 import { judge } from "../../shared/judge.ts";
 import { partitionOf } from "../../shared/partition.ts";
 import { type BallotBox, fillBallotBox, openBallotBox, testVoter } from "../../tests/ballot_box.ts";
-import { MASTER, NOON_MS, testVoterKey } from "../../tests/fixture.ts";
+import { MASTER, NOON_MS, testDevice, testVoterKey } from "../../tests/fixture.ts";
 import { voteOf } from "../../tests/tallies.ts";
 import { tamper, testDatabase } from "../../tests/test_database.ts";
 import type { Database } from "../database/database.ts";
@@ -38,7 +38,12 @@ Deno.test("recount() finds no difference after a count of everything there is", 
   const box = await countedBox();
   let read = 0;
   const found = await recount(db, box.log, box.history, (records) => read += records);
-  const { lines, ...rest } = found;
+  const { lines, devices, ...rest } = found;
+  assert.equal(devices.reduce((sum, { counted }) => sum + counted, 0), 25, "each vote has its device");
+  for (const { device, station, received, counted } of devices) {
+    assert.equal(device, testDevice(station));
+    assert.ok(received >= counted);
+  }
   // 24 of the first round, and one of the two that are the same.
   const records = box.log.stored.flat().length;
   assert.deepEqual(rest, {
@@ -339,6 +344,7 @@ Deno.test("recount() says of a log whose front was deleted where it begins, and 
     differences: 1,
     shown: [{ line: `partition ${partition} first offset`, tables: "0", recount: `${start}` }],
     deleted: [{ partition, start, isAccepted: false }],
+    devices: [],
   });
 });
 

@@ -4,8 +4,8 @@
  * @module
  */
 
-/** A row of an answer: numbers, texts and nothing else. */
-type Row = Readonly<Record<string, string | number | null>>;
+/** A row of an answer: numbers, texts, and marks that are there or not. */
+type Row = Readonly<Record<string, string | number | true | null | undefined>>;
 
 /** The media type, and a name to save the file under. */
 export function csvHeaders(name: string): Record<string, string> {
@@ -15,17 +15,17 @@ export function csvHeaders(name: string): Record<string, string> {
   };
 }
 
-/** Writes rows; the first one's keys are the titles. Without rows there is nothing to name. */
+/** Writes rows; their keys are the titles, a mark's when some row has it. Without rows there is nothing to name. */
 export function toCsv(rows: readonly Row[]): string {
-  const titles = Object.keys(rows[0] ?? {});
+  const titles = [...new Set(rows.flatMap((row) => Object.keys(row)))];
   const lines = [titles, ...rows.map((row) => titles.map((title) => row[title] ?? null))];
   return lines.map((cells) => cells.map(cellOf).join(",")).join("\r\n") + "\r\n";
 }
 
 /** Spreadsheets run a text that begins like a formula: an apostrophe before it keeps it a text. */
-function cellOf(value: string | number | null): string {
+function cellOf(value: string | number | true | null): string {
   if (value === null) return "";
-  if (typeof value === "number") return String(value);
+  if (typeof value !== "string") return String(value);
   const text = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value;
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }

@@ -246,8 +246,8 @@ function addFigures(app: OpenAPIHono, sources: PublicSources): void {
         const contest = names.contests.get(asked.contest);
         const candidate = contest?.candidates.find(({ id }) => id === asked.candidate);
         if (candidate !== undefined) {
-          const { name, party = null } = candidate;
-          return json({ ...asked, name, party, ...await votesOf(asked) });
+          const { name, party = null, withdrawn } = candidate;
+          return json({ ...asked, name, party, ...withdrawn && { withdrawn }, ...await votesOf(asked) });
         }
         const detail = `no candidate ${asked.candidate} stands in contest ${asked.contest}`;
         return { fault: problem("not-found", detail) };

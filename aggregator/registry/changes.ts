@@ -85,7 +85,17 @@ export async function changeHistory(
      VALUES ($1, $2::bigint, $3::timestamptz, $4, $5::text::bigint[])`,
     [election, revision, at.toISOString(), kind, arrayLiteral(positions)],
   );
+  if (kind === "roll") await noteVoters(query, election, revision, at);
   return { revision, positions };
+}
+
+/** Writes into the outbox that a change put voters on the roll or struck them: see outbox.ts. */
+async function noteVoters(query: Query, election: string, revision: number, at: Date): Promise<void> {
+  await query(
+    `INSERT INTO registry.outbox (election, number, topic, at, revision)
+     SELECT $1, coalesce(max(number), 0) + 1, 'voters', $3::timestamptz, $2::bigint FROM registry.outbox WHERE election = $1`,
+    [election, revision, at.toISOString()],
+  );
 }
 
 /**

@@ -5,8 +5,10 @@
  * @module
  */
 import { type AccreditationRules, accreditationSchema } from "../../shared/accreditation.ts";
+import type { CandidacyState } from "../../shared/changes.ts";
 import type { ElectionDefinition } from "../../shared/election.ts";
 import type { Query } from "../database/database.ts";
+import type { CandidacyChange } from "./outbox.ts";
 
 /** Rows that one statement writes, so that its parameter has at most some megabytes. */
 const ROWS_A_STATEMENT = 10_000;
@@ -62,6 +64,46 @@ export async function insertDefinition(query: Query, definition: ElectionDefinit
      FROM json_to_recordset($2::json) AS s (id text, region text, name text, latitude float8, longitude float8, registered integer)`,
     stations,
   );
+}
+
+/** What the topics are told of a definition's parties and candidates: all of them are qualified. */
+export function definedCandidacies({ election, parties, contests }: ElectionDefinition): CandidacyChange[] {
+  return [
+    ...parties.map(({ id, name }) => partyChange(election, id, name, "qualified", true)),
+    ...contests.flatMap(({ id, candidates }) =>
+      candidates.map((candidate) => candidateChange(election, id, candidate, "qualified", true))
+    ),
+  ];
+}
+
+/** A party's change, as its topic has it. */
+export function partyChange(
+  election: string,
+  party: string,
+  name: string,
+  status: CandidacyState,
+  onBallot: boolean,
+): CandidacyChange {
+  return {
+    topic: "parties",
+    key: `${election}/${party}`,
+    value: { election, party, name, status, onBallot },
+  };
+}
+
+/** A candidate's change, as its topic has it. */
+export function candidateChange(
+  election: string,
+  contest: string,
+  { id, name, party }: Readonly<{ id: string; name: string; party?: string }>,
+  status: CandidacyState,
+  onBallot: boolean,
+): CandidacyChange {
+  return {
+    topic: "candidates",
+    key: `${election}/${contest}/${id}`,
+    value: { election, contest, candidate: id, name, party: party ?? null, status, onBallot },
+  };
 }
 
 /** What an election asks of its voters; nothing when its definition says nothing. */

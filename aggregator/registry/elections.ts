@@ -18,9 +18,10 @@ import { longestVoteBytes, voteBytesFor } from "../../shared/record.ts";
 import { appendAudit } from "../audit/events.ts";
 import { arrayLiteral, type Database, isoTime, type Query } from "../database/database.ts";
 import { changeHistory, type ChangeKind, lockHistory } from "./changes.ts";
-import { insertDefinition } from "./definition.ts";
+import { definedCandidacies, insertDefinition } from "./definition.ts";
 import { newestManifest } from "./manifests.ts";
 import { OfficeError } from "./office_error.ts";
+import { noteCandidacies } from "./outbox.ts";
 
 /** What is said of a second election of the same name. */
 export function nameIsTaken(election: string): OfficeError {
@@ -69,6 +70,7 @@ export async function createElection(
     );
     await insertManifest(query, manifest, revision, master, now);
     await insertDefinition(query, definition);
+    await noteCandidacies(query, manifest.election, definedCandidacies(definition), now);
     await insertDevices(query, manifest.election, revision, devices);
     await appendAudit(query, now, "election_created", manifest.election, {
       stations: manifest.stations.length,
@@ -147,7 +149,8 @@ export async function publishManifest(
   );
 }
 
-async function publishIn(
+/** {@link publishManifest} in the caller's transaction, as a change of this kind. */
+export async function publishIn(
   query: Query,
   election: string,
   master: Uint8Array,

@@ -61,12 +61,13 @@ export function candidateRows(
 ): ResultsRow<"candidate">[] {
   const votesOf = tally(votes);
   return contestsIn(names, contest).flatMap(({ id: contest, candidates }) =>
-    candidates.map(({ id: candidate, name, party }) => ({
+    candidates.map(({ id: candidate, name, party, withdrawn }) => ({
       contest,
       candidate,
       name,
       party: party ?? null,
       votes: votesOf(contest, candidate),
+      ...withdrawn && { withdrawn },
     }))
   );
 }
@@ -86,9 +87,9 @@ export function contestRows(
 /** The last row is of the candidates without a party, where there are any. */
 export function partyRows(names: ElectionNames, votes: readonly Votes[]): ResultsRow<"party">[] {
   const rows = new Map<string | undefined, ResultsRow<"party">>(
-    names.index.manifest.parties.map(({ id, name, colour }) => [
+    names.index.manifest.parties.map(({ id, name, colour, withdrawn }) => [
       id,
-      { party: id, name, colour: colour ?? null, votes: 0 },
+      { party: id, name, colour: colour ?? null, votes: 0, ...withdrawn && { withdrawn } },
     ]),
   );
   const partyOf = new Map<string, string | undefined>();
@@ -117,11 +118,12 @@ export function modeRows(
     const votesOf = tally(lines);
     const here = new Set(lines.map(({ contest }) => contest));
     return contestsIn(names, only).filter(({ id }) => here.has(id)).flatMap(({ id: contest, candidates }) =>
-      candidates.map(({ id: candidate }) => ({
+      candidates.map(({ id: candidate, withdrawn }) => ({
         mode,
         contest,
         candidate,
         votes: votesOf(contest, candidate),
+        ...withdrawn && { withdrawn },
       }))
     );
   });
@@ -138,12 +140,13 @@ export function regionRows(
   const rowsOf = (region: string | null, name: string | null, here: ReadonlySet<string>) => {
     const votesOf = tally(found.get(region) ?? []);
     return contestsIn(names, only).filter(({ id }) => here.has(id)).flatMap(({ id: contest, candidates }) =>
-      candidates.map(({ id: candidate }) => ({
+      candidates.map(({ id: candidate, withdrawn }) => ({
         region,
         name,
         contest,
         candidate,
         votes: votesOf(contest, candidate),
+        ...withdrawn && { withdrawn },
       }))
     );
   };
@@ -182,9 +185,10 @@ export function stationRows(
       // Withdrawn: no ballot of it is shown any more.
       if (own?.ballots === 0) continue;
       if (own !== undefined) answer.contests.push({ unit, station, mode, ...withoutAdded(own) });
-      for (const { id: candidate } of candidates) {
+      for (const { id: candidate, withdrawn } of candidates) {
         const votes = votesOf(contest, candidate);
-        answer.rows.push({ unit, station, name, region, mode, contest, candidate, votes });
+        const mark = withdrawn && { withdrawn };
+        answer.rows.push({ unit, station, name, region, mode, contest, candidate, votes, ...mark });
       }
     }
     if (answer.rows.length > MAX_STATION_ROWS) return undefined;

@@ -41,7 +41,10 @@ const resultsHead = {
     voters: count.describe("Voters whom such releases took off, all together"),
   }).nullable().describe("Whether votes that were shown were taken off again; null: none"),
 };
-const ofCandidate = { contest: id, candidate: id, votes: count };
+const withdrawn = z.literal(true).optional().describe(
+  "Withdrew when ballots were fixed: the votes are counted. Left out for all others",
+);
+const ofCandidate = { contest: id, candidate: id, votes: count, withdrawn };
 const ofContest = {
   contest: id,
   ballots: count.describe("Ballots that had the contest"),
@@ -71,6 +74,7 @@ export const resultsSchema = z.discriminatedUnion("by", [
     name: z.string().nullable(),
     colour: z.string().nullable(),
     votes: count,
+    withdrawn,
   }),
   table(
     resultsHead,
@@ -148,6 +152,7 @@ export const candidateVotesSchema = z.strictObject({
   name: z.string(),
   party: id.nullable(),
   votes: count,
+  withdrawn,
   revision: count.describe("No newer release has changed these votes; 0 while there is none"),
   from: z.enum(["index", "results"]).describe("Who was asked: the index may be a moment behind the results"),
 }).openapi("CandidateVotes");

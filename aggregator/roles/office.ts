@@ -11,6 +11,8 @@ import { actAs } from "../audit/actor.ts";
 import { chainsOf } from "../audit/verify.ts";
 import { type Database, isDatabaseAway } from "../database/database.ts";
 import { Issuers, type IssuerSettings } from "../office/access/issuers.ts";
+import type { ChangeLog } from "../../shared/changes.ts";
+import { produceChanges } from "../office/accreditation/produce_changes.ts";
 import { createOfficeApp } from "../office/api/app.ts";
 import { currentHead } from "../office/api/audit_endpoints.ts";
 import { type OfficeKeys, readOfficeKeys } from "../office/office_key.ts";
@@ -40,6 +42,9 @@ const SIGN_INS = { requestsPerSecond: 1, burstRequests: 20 };
 /** Exports that an address may ask for: five files an election, made anew with each release. */
 const EXPORTS = { requestsPerSecond: 1, burstRequests: 30 };
 
+/** Statements of devices that an address may bring: a station's network may have one address for all of its devices. */
+const STATEMENTS = { requestsPerSecond: 10, burstRequests: 200 };
+
 /** What the office needs. */
 export type OfficeOptions = Readonly<{
   /** May write. */
@@ -49,6 +54,8 @@ export type OfficeOptions = Readonly<{
   issuers: readonly IssuerSettings[];
   keyring: Keyring;
   openLog(election: string, partitions: number): VoteLog | Promise<VoteLog>;
+  /** Where changes of voters, candidates and parties go; nowhere when left out. */
+  changes?: ChangeLog;
   /** Whether the logs are opened for the office alone, which then closes them. */
   ownsLogs: boolean;
   /** Removes an election's log and keys, after its records were destroyed. */
@@ -89,6 +96,7 @@ export class Office {
       openLog: (election, partitions) => this.#logOf(election, partitions),
       limitSignIns: limitAddresses(SIGN_INS, Date.now),
       limitExports: limitAddresses(EXPORTS, Date.now),
+      limitStatements: limitAddresses(STATEMENTS, Date.now),
     });
     this.routes.route("/", createOfficePage());
     const sources: OfficeSources = {
@@ -101,6 +109,13 @@ export class Office {
     this.#running = Promise.all([
       this.#watch(),
       keepChecking(sources, options.signal, options.onError),
+      ...options.changes === undefined ? [] : [produceChanges({
+        db,
+        changes: options.changes,
+        now: Date.now,
+        signal: options.signal,
+        onError: options.onError,
+      })],
     ]);
   }
 

@@ -15,10 +15,14 @@ import {
   UsageError,
 } from "../../cli/command.ts";
 import { duration } from "../../cli/progress.ts";
+import type { ElectionDefinition } from "../../shared/election.ts";
+import { CHANGES_FILE, SqliteChanges } from "../../shared/log/sqlite_changes.ts";
+import type { Voter } from "../voting/roll.ts";
 import { type BadOption, badOption } from "../bad/mix.ts";
 import { DEFAULT_SIZE } from "../country/country.ts";
 import { makeDisplay } from "./display.ts";
 import { type Pace, PACE_LIMITS, paceOf, type PaceOptions, spellPace } from "./pace.ts";
+import { Registrar } from "./registrar.ts";
 import { type Ending, Show } from "./show.ts";
 import { stoppable } from "./stop.ts";
 import { freshDirectory } from "../run/directory.ts";
@@ -43,11 +47,14 @@ type DemoOptions =
     stations: number;
     locale: string;
     bad: BadOption;
+    accredit?: number | true;
     port?: number;
     data?: string;
   }>;
 
 const PAGE_PORT = 8_000;
+/** Voters whom `--accredit` alone has accredited. */
+const LATE_VOTERS = 10;
 /** With more voters than these, only what is counted by is made up: profiles take longer to put on the roll. */
 const MOST_PROFILES = 20_000;
 
@@ -82,6 +89,13 @@ export function demoCommand(): Command {
       badOption("the share of voters beside whom a bad vote comes, of every kind in turn")
         .default({ every: 0.05 }, "0.05"),
     )
+    .addOption(
+      integerOption(
+        "--accredit [number]",
+        `voters who are accredited through the office's API while others vote (${LATE_VOTERS} when no number is said)`,
+        { min: 1, max: 10_000 },
+      ),
+    )
     .addOption(count("--seed <number>", "the same seed, the same country", 2 ** 31, 1, 0))
     .addOption(count("--candidates <number>", "who stand for president", 100, candidates))
     .addOption(count("--parties <number>", "that they stand for", 100, parties, 0))
@@ -109,6 +123,11 @@ export function demoCommand(): Command {
 async function demo(options: DemoOptions): Promise<void> {
   const pace = paceOf(options);
   const servers = serversOf(options);
+  if (options.accredit !== undefined && servers !== undefined) {
+    throw new UsageError(
+      "--accredit stands on embedded stores: leave --stack out (docs/operations.md has the topic `voters` on Kafka)",
+    );
+  }
   const held = pagePort(options.port);
   const dataDir = options.data ?? await freshDirectory(`${Deno.env.get("POLLWIRE_DATA") || "./data"}/demo`);
   await Deno.mkdir(dataDir, { recursive: true });
@@ -180,6 +199,12 @@ async function hold(
   }
   const { stack } = environment;
   held.release();
+  const late = options.accredit === true ? LATE_VOTERS : options.accredit ?? 0;
+  let adminFile: string | undefined;
+  if (late > 0 && !stop.signal.aborted) {
+    step("sets the office up: its key, and two administrators");
+    adminFile = await stack.initOffice();
+  }
   if (stop.signal.aborted) {
     await stack.stop();
     return NOTHING_YET;
@@ -189,8 +214,14 @@ async function hold(
   await onStack(stack, async () => {
     const come = `${number(environment.coming)} of ${number(environment.onRoll)} voters will come`;
     step(`the polls are open, and ${come}; see them at ${stack.aggregator}`);
+    const accreditation = adminFile === undefined ? undefined : {
+      voters: lateVoters(environment.definition, late),
+      registrar: await Registrar.appoint(stack.aggregator, environment.definition.election, adminFile),
+      changes: new SqliteChanges(`${dataDir}/log/${CHANGES_FILE}`),
+    };
     const show = await Show.open({
       environment,
+      accreditation,
       pace,
       seed: options.seed,
       bad: options.bad,
@@ -198,6 +229,15 @@ async function hold(
       stop,
     });
     ending = await show.run();
+    await accreditation?.changes.close();
   });
   return ending;
+}
+
+/** Voters of whom the roll knows nothing, each at a station. */
+function lateVoters({ stations }: ElectionDefinition, count: number): Voter[] {
+  return Array.from({ length: count }, (_, i) => {
+    const { id: station, region } = stations[i % stations.length]!;
+    return { id: `late-${i + 1}`, region, station, birthDate: "1990-05-17", gender: "unknown" };
+  });
 }

@@ -158,3 +158,24 @@ Deno.test("demo names a port that is taken, and begins nothing", async () => {
     await demo.remove();
   }
 });
+
+longTest(
+  "demo --accredit accredits voters while others vote, at polls that follow the topic, and counts them",
+  async () => {
+    const demo = new Demo("--voters", "120", "--rate", "20", "--flat", "--seed", "5", "--accredit", "3");
+    try {
+      await demo.says(/everybody who came has voted: /);
+      assert.match(
+        demo.said,
+        /late-3 was accredited; their poll knew after \d+\.\d s, and their vote was counted after \d+\.\d s/,
+      );
+      assert.match(demo.said, /3 voters were accredited while others voted, and 3 of their votes counted/);
+      demo.send("SIGINT");
+      const { code, last } = await demo.end();
+      assert.equal(code, 0, demo.said);
+      assert.match(last, /, 0 differences$/);
+    } finally {
+      await demo.remove();
+    }
+  },
+);

@@ -20,6 +20,7 @@ import { PollwireProcesses, residentBytes } from "../processes/pollwire.ts";
 import { paced, Pacer } from "../workers.ts";
 import { megabytes } from "./board.ts";
 import type { Display } from "./display.ts";
+import { LateVoters, type LateVotersOptions } from "./late_voters.ts";
 import type { Pace } from "./pace.ts";
 import { type Status, Watcher } from "./watch.ts";
 
@@ -43,6 +44,8 @@ export type ShowOptions = Readonly<{
   seed: number;
   bad: BadOption;
   display: Display;
+  /** Voters who are accredited while others vote, and what that takes; nobody when left out. */
+  accreditation?: Pick<LateVotersOptions, "voters" | "registrar" | "changes">;
   /** Aborted when the demo is to stop. */
   stop: AbortController;
 }>;
@@ -62,6 +65,7 @@ export class Show {
   readonly #watcher: Watcher;
   readonly #atOnce = new AbortController();
   #polling!: Polling;
+  #late?: LateVoters;
   #doing = "voting";
   #startedMs = systemClock.now();
   #warm?: Memory;
@@ -134,7 +138,26 @@ export class Show {
     const { environment, pace } = this.#options;
     this.#startedMs = systemClock.now();
     const pacer = this.#pacer((nowMs) => pace.rateAt(nowMs - this.#startedMs));
-    await this.#cast(plan({ ...this.#polling.plan, voters: environment.voters() }), pacer, votersOf);
+    const late = this.#late = this.#lateVoters();
+    const voters = late?.among(environment.voters()) ?? environment.voters();
+    const accrediting = late?.run();
+    await this.#cast(plan({ ...this.#polling.plan, voters }), pacer, votersOf);
+    await accrediting;
+    if (late !== undefined) this.#options.display.print(late.report());
+  }
+
+  /** Those who are accredited while others vote, spread over the first half of the voting. */
+  #lateVoters(): LateVoters | undefined {
+    const { accreditation, environment, pace, display, stop } = this.#options;
+    if (accreditation === undefined) return undefined;
+    return new LateVoters({
+      ...accreditation,
+      election: environment.definition.election,
+      everyMs: Math.min(5_000, pace.votingS * 500 / accreditation.voters.length),
+      clock: systemClock,
+      signal: stop.signal,
+      print: (line) => display.print(line),
+    });
   }
 
   /** Everybody who came has voted. The page stays, and bad votes go on coming. */
@@ -177,7 +200,12 @@ export class Show {
       planned: paced(planned, pacer, weigh, signal),
       bad: this.#polling.bad,
       inFlight: SHOW_LIMITS.inFlight,
-      ledger: this.#ledger,
+      ledger: {
+        write: async (entries) => {
+          this.#late?.note(entries);
+          await this.#ledger.write(entries);
+        },
+      },
       aggregator: this.#aggregator,
       answerSource: this.#polling.answerSource,
       clock: systemClock,
@@ -204,12 +232,12 @@ export class Show {
   }
 
   #scene(elapsedS: number) {
-    const { environment, pace } = this.#options;
+    const { accreditation, environment, pace } = this.#options;
     return {
       page: environment.aggregators[0]!,
       doing: this.#doing,
       elapsedS,
-      coming: environment.coming,
+      coming: environment.coming + (accreditation?.voters.length ?? 0),
       votingS: pace.votingS,
     };
   }
@@ -240,7 +268,7 @@ export class Show {
 
   #report({ differences, summary }: Reconciled): Ending {
     const { display, environment } = this.#options;
-    for (const text of environment.stack.unexpected) differences.add(text);
+    for (const text of [...environment.stack.unexpected, ...this.#late?.faults ?? []]) differences.add(text);
     for (const line of differenceLines(differences)) display.print(line);
     const now = this.#memory();
     const grown = now.map(({ name, bytes }) => {

@@ -133,6 +133,12 @@ export class PollwireProcesses {
     if (this.#options.servers !== undefined) await this.#command("make the election's topics", ["topics"]);
   }
 
+  /** Sets the office up, before the aggregator starts. Returns the key file of an administrator. */
+  async initOffice(): Promise<string> {
+    await this.#command("set the office up", ["office", "init", "--admin", "root", "second"]);
+    return `${this.#options.dataDir}/office/root.json`;
+  }
+
   /** One of the aggregator's commands. */
   async #command(what: string, args: readonly string[]): Promise<void> {
     const child = new Deno.Command(Deno.execPath(), {

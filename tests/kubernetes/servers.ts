@@ -8,6 +8,7 @@
 import { AclOperationTypes, AclResourceTypes, ResourcePatternTypes } from "kafkajs";
 import { z } from "zod";
 import { SETTINGS } from "../../aggregator/config.ts";
+import { CHANGE_TOPICS } from "../../shared/changes.ts";
 import { aclPlans, type Users, VIEW_TOPICS } from "../../aggregator/kafka_topics.ts";
 import { PROCESS_ROLES, type ProcessRole, requiredRoles } from "../../aggregator/roles/roles.ts";
 import { environmentOf, type Manifest, ofKind, podsOf } from "./manifests.ts";
@@ -263,13 +264,17 @@ export function permissionFaults(manifests: readonly Manifest[]): string[] {
   const isView = (permission: string) =>
     Object.values(VIEW_TOPICS).some((topic) => permission.includes(`/${topic}/`));
   const aggregators = plannedPermissions(elections, "aggregators");
-  const counting = aggregators.filter((each) => !isView(each));
+  const isChange = (permission: string) => CHANGE_TOPICS.some((topic) => permission.includes(`/${topic}/`));
+  const withoutViews = aggregators.filter((each) => !isView(each));
   const expected: Record<string, string[]> = {
-    count: counting,
-    office: counting,
+    count: withoutViews.filter((each) => !isChange(each)),
+    office: withoutViews,
     index: plannedPermissions(elections, "indexers"),
     topics: [
-      ...["prefix topic/votes.", ...Object.values(VIEW_TOPICS).map((topic) => `topic/${topic}`)].flatMap((
+      ...[
+        "prefix topic/votes.",
+        ...[...Object.values(VIEW_TOPICS), ...CHANGE_TOPICS].map((topic) => `topic/${topic}`),
+      ].flatMap((
         topic,
       ) => ["Create", "Describe", "DescribeConfigs"].map((operation) => `${topic}/${operation}`)),
     ],

@@ -292,9 +292,13 @@ export class SimGateway {
 }
 
 /** The record with a time at which nobody could vote, so that the genuine vote is rejected. */
-function lieAbout({ partition, plaintext }: SpoolRecord): SpoolRecord {
+function lieAbout({ partition, plaintext, fingerprint }: SpoolRecord): SpoolRecord {
   const content = { ...decodeRecord(plaintext)!, acceptedAtMs: 0 };
-  return { partition, plaintext: encodeRecord(content, plaintext.length - RECORD_OVERHEAD_BYTES) };
+  return {
+    partition,
+    plaintext: encodeRecord(content, plaintext.length - RECORD_OVERHEAD_BYTES),
+    fingerprint,
+  };
 }
 
 type Files = Readonly<Record<string, Uint8Array | undefined>>;

@@ -6,6 +6,7 @@
 import assert from "assert";
 import { type Certificate, writeKeystore } from "../../deploy/local/certificates.ts";
 import { type KafkaAddress } from "../../shared/log/address.ts";
+import { KafkaChanges } from "../../shared/log/kafka_changes.ts";
 import { openKafkaLog } from "../../shared/log/kafka.ts";
 import { provisionTopics } from "../../aggregator/kafka_topics.ts";
 import { KafkaViews } from "../../aggregator/results/kafka_views.ts";
@@ -19,7 +20,7 @@ import { plainEntry, withAdmin } from "./topics.ts";
 Deno.test.sanitizer({ ops: true, resources: true });
 
 const ELECTIONS = [{ election: "town-2026", partitions: 2 }];
-const USERS = { gateways: ["gateway"], aggregators: ["aggregator"], indexers: ["indexer"] };
+const USERS = { gateways: ["gateway"], aggregators: ["aggregator"], indexers: ["indexer"], polls: ["poll"] };
 
 let broker: Broker;
 let directory: string;
@@ -41,6 +42,7 @@ if (STACK) {
         gateway: "gateway-password",
         aggregator: "aggregator-password",
         indexer: "indexer-password",
+        poll: "poll-password",
       },
       properties: {
         ...saslProperties(keystore),
@@ -81,6 +83,9 @@ stackTest("provisionTopics() makes topics and permissions, and finds them made t
     "topic rejected-votes",
     "topic tallies-by-candidate",
     "topic turnout-by-region",
+    "topic voters",
+    "topic candidates",
+    "topic parties",
     "User:gateway may WRITE topic votes.town-2026",
     "User:gateway may DESCRIBE topic votes.town-2026",
     "User:aggregator may READ topic votes.town-2026",
@@ -100,6 +105,12 @@ stackTest("provisionTopics() makes topics and permissions, and finds them made t
     ...["rejected-votes", "tallies-by-candidate", "turnout-by-region"].flatMap((topic) =>
       ["READ", "WRITE", "DESCRIBE"].map((what) => `User:indexer may ${what} topic ${topic}`)
     ),
+    ...["voters", "candidates", "parties"].flatMap((topic) => [
+      `User:aggregator may WRITE topic ${topic}`,
+      `User:aggregator may DESCRIBE topic ${topic}`,
+      `User:poll may READ topic ${topic}`,
+      `User:poll may DESCRIBE topic ${topic}`,
+    ]),
   ]);
   const second = await provisionTopics(as("admin"), ELECTIONS, USERS);
   assert.deepEqual(second.faults, []);
@@ -161,6 +172,26 @@ stackTest("a gateway may not read, an aggregator not write, and the error says s
   );
   await gateway.close();
   await aggregator.close();
+});
+
+stackTest("an aggregator writes changes of voters, and a poll reads them and may write none", async () => {
+  await provisionTopics(as("admin"), ELECTIONS, USERS);
+  const [office, poll, gateway] = ["aggregator", "poll", "gateway"].map((user) =>
+    new KafkaChanges(as(user), "test")
+  );
+  try {
+    assert.deepEqual(await poll!.read("voters", 0, 10), { messages: [], next: 0 });
+    const messages = [1, 2].map((n) => ({ key: `town-2026/V-${n}`, value: `{"revision":${n}}` }));
+    await office!.append("voters", messages);
+    const first = await poll!.read("voters", 0, 10);
+    assert.deepEqual(first.messages, messages);
+    await office!.append("voters", messages.slice(1));
+    assert.deepEqual((await poll!.read("voters", first.next, 10)).messages, messages.slice(1));
+    await assert.rejects(poll!.append("voters", messages), /permit|authori/i);
+    await assert.rejects(gateway!.read("voters", 0, 10), /permit|authori|no such topic/i);
+  } finally {
+    await Promise.all([office!, poll!, gateway!].map((each) => each.close()));
+  }
 });
 
 stackTest("an indexer writes views, and may not so much as see the votes", async () => {

@@ -93,6 +93,10 @@ const TABLES: Record<string, Grants> = {
   "office.account_keys": { audit: READ, board: "SELECT, INSERT, UPDATE (revoked_at)" },
   "office.accounts": { audit: READ, board: READ_ADD },
   "office.adjustments": { audit: READ, board: READ_ADD },
+  "office.device_counts": { aggregator: READ, audit: READ, board: "SELECT, INSERT, DELETE" },
+  "office.device_notes": { aggregator: READ, audit: READ, board: READ_ADD },
+  "office.device_reconciliation": { aggregator: READ, audit: READ, board: READ },
+  "office.device_statements": { aggregator: READ, audit: READ, board: READ_ADD },
   "office.enrolment_codes": { board: "SELECT, INSERT, UPDATE (used_at, replaced_at), DELETE" },
   "office.identities": { audit: READ, board: "SELECT, INSERT, UPDATE (added_at, revoked_at)" },
   "office.grants": {
@@ -115,10 +119,15 @@ const TABLES: Record<string, Grants> = {
   "office.roll_imports": {
     board: "SELECT, INSERT, UPDATE (status, changed_at, uploaded, rows, done, sealed_report), DELETE",
   },
+  "office.sign_ins": {
+    aggregator: READ,
+    audit: READ,
+    board: "SELECT, INSERT, UPDATE (voters, entered_at, entered_by)",
+  },
   "office.used_assertions": { board: "SELECT, INSERT, DELETE" },
   "public.migrations": Object.fromEntries(Object.keys(USERS).map((user) => [user, READ])),
   "registry.accreditation_rules": { office: READ_ADD },
-  "registry.candidates": SHOWN,
+  "registry.candidates": { ...SHOWN, board: "UPDATE (status, status_reason, status_at, on_ballot)" },
   "registry.changes": { ...HISTORY, sync: "SELECT (election, revision, kind)" },
   "registry.contests": SHOWN,
   "registry.decisions": HISTORY,
@@ -142,7 +151,9 @@ const TABLES: Record<string, Grants> = {
     sync: READ,
   },
   "registry.manifests": { ...SHOWN, indexer: READ, sync: READ },
-  "registry.parties": SHOWN,
+  "registry.outbox": { office: READ_ADD },
+  "registry.outbox_positions": { board: "SELECT, INSERT, UPDATE (number, produced_at)" },
+  "registry.parties": { ...SHOWN, board: "UPDATE (status, status_reason, status_at, on_ballot)" },
   "registry.regions": { ...SHOWN, indexer: READ },
   "registry.revisions": {
     ...HISTORY,

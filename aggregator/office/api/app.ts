@@ -9,12 +9,14 @@ import { addAccessEndpoints } from "./access_endpoints.ts";
 import { addAlertEndpoints } from "./alert_endpoints.ts";
 import { addPipelineEndpoints } from "./pipeline_endpoints.ts";
 import { addAuditEndpoints } from "./audit_endpoints.ts";
+import { addCandidacyEndpoints } from "./candidacy_endpoints.ts";
 import { addExportEndpoints } from "./export_endpoints.ts";
 import { addQualityEndpoints } from "./quality_endpoints.ts";
 import { addLifecycleEndpoints } from "./lifecycle_endpoints.ts";
 import { addDeviceEndpoints } from "./device_endpoints.ts";
 import { addRollImportEndpoints } from "./roll_import_endpoints.ts";
 import { addIdentityEndpoints } from "./identity_endpoints.ts";
+import { addStationEndpoints } from "./station_endpoints.ts";
 import { addVoterEndpoints } from "./voter_endpoints.ts";
 import type { OfficeSources } from "../sources.ts";
 
@@ -26,6 +28,8 @@ export type OfficeAppOptions =
     limitSignIns?: MiddlewareHandler;
     /** Limits how often an address may ask for exports, which everyone may. */
     limitExports?: MiddlewareHandler;
+    /** Limits how often an address may bring statements of devices. */
+    limitStatements?: MiddlewareHandler;
   }>;
 
 /** Makes the routes. */
@@ -52,5 +56,8 @@ export function createOfficeApp(options: OfficeAppOptions): OpenAPIHono {
   addRollImportEndpoints(app, options);
   addVoterEndpoints(app, options);
   addDeviceEndpoints(app, options);
+  addCandidacyEndpoints(app, options);
+  if (options.limitStatements !== undefined) app.use("/v1/office/device-statements", options.limitStatements);
+  addStationEndpoints(app, options);
   return app;
 }

@@ -48,13 +48,15 @@ function namer(
 
 /**
  * Votes, a line each contest, place and candidate. `votes` is of all modes that are published of the place; a mode without a release
- * is empty. `together` names the stations of a line that has several.
+ * is empty. `together` names the stations of a line that has several; `withdrawn` is there when a candidate withdrew.
  */
 export function openElectionsCsv(published: Published, kind: CsvKind): string {
   const { contests, parties } = published.manifest;
   const names = namer(published);
   const partyNames = new Map(parties.map(({ id, name }) => [id, name]));
   const order = placeOrder(published);
+  // Files of elections in which nobody withdrew stay as they are.
+  const hasWithdrawn = contests.some(({ candidates }) => candidates.some(({ withdrawn }) => withdrawn));
   const lines: Cell[][] = [[
     "county",
     "precinct",
@@ -65,13 +67,14 @@ export function openElectionsCsv(published: Published, kind: CsvKind): string {
     "votes",
     ...MODE_COLUMNS,
     "together",
+    ...hasWithdrawn ? ["withdrawn"] : [],
   ]];
   for (const contest of contests) {
     const byPlace = Map.groupBy(contestCounts(published, contest), ({ place }) => placeKey(place));
     const places = [...byPlace.values()].sort((a, b) => order(a[0]!.place) - order(b[0]!.place));
     for (const counts of places) {
       const [county, precinct, together] = names(counts[0]!.place);
-      for (const { id, name, party } of contest.candidates) {
+      for (const { id, name, party, withdrawn } of contest.candidates) {
         const of = (mode: string) => counts.find(({ kind }) => kind === mode)?.votes.get(id) ?? null;
         const votes = counts.reduce((sum, { votes }) => sum + votes.get(id)!, 0);
         const partyName = party === undefined ? "" : partyNames.get(party) ?? party;
@@ -85,6 +88,7 @@ export function openElectionsCsv(published: Published, kind: CsvKind): string {
           votes,
           ...VOTING_MODES.map(of),
           together,
+          ...hasWithdrawn ? [withdrawn ? "withdrawn" : ""] : [],
         ]);
       }
     }

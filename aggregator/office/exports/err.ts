@@ -127,11 +127,12 @@ function electionOf(
       typed("CountStatus", { Type: "total", Status: status === "partial" ? "in-process" : "completed" }),
     ],
     Candidate: manifest.contests.flatMap(({ id: contest, candidates }) =>
-      candidates.map(({ id, name, party }) =>
+      candidates.map(({ id, name, party, withdrawn }) =>
         typed("Candidate", {
           "@id": `candidate.${contest}.${id}`,
           BallotName: text(name),
           ...party && { PartyId: `party.${party}` },
+          ...withdrawn && { PreElectionStatus: "withdrawn" },
         })
       )
     ),

@@ -128,7 +128,8 @@ export async function definitionComplete(query: Query, manifest: Manifest): Prom
     query,
     names.map((name, at) =>
       `SELECT '${name}' AS what, $${at + 2}::float8 AS expected, count(*)::float8 AS found,
-         count(*) <> $${at + 2}::float8 AS wrong FROM registry.${name} WHERE election = $1`
+         count(*) <> $${at + 2}::float8 AS wrong FROM registry.${name}
+       WHERE election = $1 ${name === "candidates" || name === "parties" ? "AND on_ballot" : ""}`
     ).join(" UNION ALL "),
     [election, ...names.map((name) => lists[name].length)],
   );

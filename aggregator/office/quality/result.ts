@@ -122,6 +122,16 @@ export const CHECKS = {
     figures: "counted",
     compared: "votes counted against votes received, by station",
   },
+  sign_ins: {
+    severity: "warning",
+    figures: "counted",
+    compared: "voters counted against poll-book sign-ins, by station, and until each hour",
+  },
+  device_statements: {
+    severity: "error",
+    figures: "counted",
+    compared: "votes counted against statements of devices that nobody has explained",
+  },
 } as const satisfies Record<string, CheckKind>;
 export type CheckCode = keyof typeof CHECKS;
 

@@ -33,6 +33,8 @@ import {
   notChecked,
   resultOf,
 } from "./result.ts";
+import { storeDeviceCounts } from "../stations/statements.ts";
+import { deviceStatements, signIns } from "./stations.ts";
 import { newestRun, type QualityRun, writeRun } from "./store.ts";
 import {
   gapsExplained,
@@ -70,12 +72,19 @@ const CHECK_BY_CODE: Record<
   releases_add_up: ({ db, manifest }) => releasesAddUp(db.query, manifest.election),
   outcomes_balance: ({ db, manifest }) => outcomesBalance(db.query, manifest.election),
   gaps_explained: ({ db, manifest }) => gapsExplained(db.query, manifest.election),
-  sequence_numbers: ({ db, manifest, now }) =>
-    sequenceNumbers(db, manifest.election, now.getTime() > Date.parse(manifest.acceptsUntil)),
+  sequence_numbers: ({ db, manifest, now }) => sequenceNumbers(db, manifest.election, isOver(manifest, now)),
   blank_share: ({ db, manifest }) => blankShare(db.query, manifest.election),
   identical_stations: ({ db, manifest }) => identicalStations(db.query, manifest.election),
   station_differences: ({ db, manifest }) => stationDifferences(db.query, manifest.election),
+  sign_ins: ({ db, manifest, now }) => signIns(db.query, manifest.election, isOver(manifest, now)),
+  device_statements: ({ db, manifest, now }) =>
+    deviceStatements(db.query, manifest.election, isOver(manifest, now)),
 };
+
+/** Whether all votes are in. */
+function isOver({ acceptsUntil }: Manifest, now: Date): boolean {
+  return now.getTime() > Date.parse(acceptsUntil);
+}
 
 /** Whether what was counted may be shown: k is 1, so all of it is published, and publishing has begun. */
 export async function showsCounts(
@@ -116,7 +125,7 @@ export async function runChecks(
   const before = await newestRun(db.query, election);
   const isShown = await showsCounts(db, manifest);
   const at = now.toISOString();
-  const recounted = log ? await recountFinding(sources, manifest) : undefined;
+  const recounted = log ? await recountFinding(sources, manifest, now) : undefined;
   const checks: CheckResult[] = [];
   for (const code of CHECK_CODES) {
     if (code !== "log_against_tables") {
@@ -150,11 +159,16 @@ async function check(
   }
 }
 
-async function recountFinding({ db, keyring, openLog }: OfficeSources, manifest: Manifest): Promise<Finding> {
+async function recountFinding(
+  { db, keyring, openLog }: OfficeSources,
+  manifest: Manifest,
+  now: Date,
+): Promise<Finding> {
   const { election, partitions } = manifest;
   const log: VoteLog = await openLog(election, partitions);
   const history = (await openHistory(db.query, election, keyring.master(election)))!;
-  const { lines, differences, shown } = await recount(db, log, history);
+  const { lines, differences, shown, devices } = await recount(db, log, history);
+  await db.transaction((query) => storeDeviceCounts(query, election, devices, now));
   return {
     expected: lines,
     found: lines - differences,

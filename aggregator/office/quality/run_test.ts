@@ -16,6 +16,26 @@ import { newestRun } from "./store.ts";
 
 const db = await testDatabase();
 const box = await openCheckedElection(db, "sound");
+await stateAll("sound");
+
+/** As many voters signed in as voted at each station, and each device states what it has cast. */
+async function stateAll(election: string): Promise<void> {
+  await db.query(
+    `INSERT INTO office.sign_ins (election, station, hour, voters, entered_at, entered_by)
+     SELECT election, station, date_trunc('hour', min(minute)), sum(voters), now(), 'ann' FROM counting.turnout_counts
+     WHERE election = $1 AND mode <> 'absentee' GROUP BY 1, 2`,
+    [election],
+  );
+  await db.query(
+    `INSERT INTO office.device_statements (election, device, key_version, station, kind, stated_at, sent, answered,
+       statement, proof, received_at)
+     SELECT t.election, t.station || '-a', 1, t.station, k.kind, k.at::timestamptz, k.share * t.voters, k.share * t.voters, '{}',
+       decode(repeat('00', 32), 'hex'), now()
+     FROM (SELECT election, station, sum(voters)::bigint AS voters FROM counting.tallies WHERE election = $1 GROUP BY 1, 2) t,
+       (VALUES ('opening', 0, '2026-11-03T06:59:00Z'), ('closing', 1, '2026-11-03T21:05:00Z')) AS k (kind, share, at)`,
+    [election],
+  );
+}
 
 function sourcesOf(db: Database, log: MemoryLog): OfficeSources {
   return {
@@ -57,10 +77,51 @@ Deno.test("an election in which everything is right passes every check, and each
 
 /** What is done to the data, and exactly which checks then fail. The first is the one that it is about. */
 const BREAKS: readonly (readonly [sql: string, CheckCode[]])[] = [
+  ["UPDATE office.sign_ins SET voters = voters + 1 WHERE election = 'sound' AND station = 'n-1'", [
+    "sign_ins",
+  ]],
+  ["UPDATE office.sign_ins SET voters = voters - 1 WHERE election = 'sound' AND station = 's-2'", [
+    "sign_ins",
+  ]],
+  [
+    "UPDATE office.sign_ins SET hour = hour - interval '2 hours' WHERE election = 'sound' AND station = 'n-1'; INSERT INTO office.sign_ins SELECT election, station, hour + interval '2 hours', 5, now(), 'ann' FROM office.sign_ins WHERE election = 'sound' AND station = 'n-1'; UPDATE office.sign_ins SET voters = voters - 5 WHERE election = 'sound' AND station = 'n-1' AND hour = (SELECT min(hour) FROM office.sign_ins WHERE election = 'sound' AND station = 'n-1'); UPDATE office.sign_ins SET hour = hour + interval '3 hours' WHERE election = 'sound' AND station = 'n-1' AND voters = 5; UPDATE office.sign_ins SET hour = hour + interval '2 hours' WHERE election = 'sound' AND station = 'n-1' AND voters <> 5",
+    // As many have signed in, and five of them an hour after they voted.
+    ["sign_ins"],
+  ],
+  [
+    "DELETE FROM office.device_statements WHERE election = 'sound' AND device = 'n-1-a' AND kind = 'closing'",
+    [
+      "device_statements",
+    ],
+  ],
+  [
+    "UPDATE office.device_statements SET sent = sent + 1, answered = answered + 1 WHERE election = 'sound' AND device = 's-1-a' AND kind = 'closing'",
+    [
+      "device_statements",
+    ],
+  ],
+  [
+    "UPDATE office.device_statements SET answered = answered - 1 WHERE election = 'sound' AND device = 's-1-a' AND kind = 'closing'",
+    [
+      "device_statements",
+    ],
+  ],
+  [
+    "UPDATE office.device_statements SET sent = 1 WHERE election = 'sound' AND device = 'n-2-a' AND kind = 'opening'",
+    [
+      "device_statements",
+    ],
+  ],
   [
     "DELETE FROM counting.roll WHERE election = 'sound' AND voter_key IN (SELECT voter_key FROM counting.participations WHERE election = 'sound' ORDER BY voter_key LIMIT 2)",
     // As many voted as were on the roll, so now more have than are on it.
-    ["participations_on_roll", "roll_complete", "votes_within_roll", "log_against_tables"],
+    [
+      "participations_on_roll",
+      "roll_complete",
+      "votes_within_roll",
+      "log_against_tables",
+      "device_statements",
+    ],
   ],
   [
     "INSERT INTO counting.tallies SELECT election, 'nowhere', mode, layout, 9, 0, votes[1:0] FROM counting.tallies WHERE election = 'sound' LIMIT 1",
@@ -80,7 +141,7 @@ const BREAKS: readonly (readonly [sql: string, CheckCode[]])[] = [
   ],
   [
     "UPDATE counting.roll SET region = 'east' WHERE election = 'sound' AND voter_key = (SELECT min(voter_key::text)::bytea FROM counting.roll WHERE election = 'sound')",
-    ["roll_places", "log_against_tables"],
+    ["roll_places", "log_against_tables", "device_statements"],
   ],
   ["DELETE FROM counting.layouts WHERE election = 'sound'", [
     "layouts_fit",
@@ -101,6 +162,7 @@ const BREAKS: readonly (readonly [sql: string, CheckCode[]])[] = [
   ["UPDATE counting.roll SET station = 's-1' WHERE election = 'sound' AND region = 'south'", [
     "votes_within_roll",
     "log_against_tables",
+    "device_statements",
   ]],
   [
     "UPDATE counting.tallies SET votes[array_position((SELECT candidates FROM counting.layouts l WHERE l.election = 'sound' AND l.layout = tallies.layout), 'bob')] = 1000 WHERE election = 'sound' AND station = 'n-1' AND mode = 'in_person'",
@@ -127,7 +189,7 @@ const BREAKS: readonly (readonly [sql: string, CheckCode[]])[] = [
   ],
   [
     "UPDATE counting.turnout_counts SET mode = 'early' WHERE election = 'sound' AND station = 'n-2' AND mode = 'absentee'",
-    ["turnout_stations", "log_against_tables"],
+    ["turnout_stations", "log_against_tables", "sign_ins"],
   ],
   [
     "UPDATE results.releases SET votes = jsonb_set(votes, '{0,votes}', '999') WHERE election = 'sound' AND unit = 's-1/in_person'",

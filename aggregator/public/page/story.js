@@ -22,7 +22,7 @@ export function shareOf(part, whole) {
 
 /**
  * @typedef {{ id: string, name?: string, party?: string, colour?: string, votes: number, share?: number,
- *   photo?: string, biography?: string, platform?: string }} BarRow
+ *   photo?: string, biography?: string, platform?: string, withdrawn?: true }} BarRow
  */
 
 /**
@@ -38,9 +38,10 @@ export function candidateRows(details, board, contestId, region) {
   const { candidates } = details.ballot.find(({ id }) => id === contestId);
   const parties = new Map(details.parties.map(({ id, name }) => [id, name]));
   const { votes } = totalsOf(board, contestId, region);
-  return ranked(candidates.map(({ id, name, party, photo, biography, platform }) => ({
+  return ranked(candidates.map(({ id, name, party, photo, biography, platform, withdrawn }) => ({
     id,
     name,
+    withdrawn,
     photo,
     biography,
     platform,
@@ -61,11 +62,12 @@ export function partyRows(details, board) {
     const { votes } = totalsOf(board, contest);
     for (const { id, party } of candidates) sums.set(party, (sums.get(party) ?? 0) + (votes.get(id) ?? 0));
   }
-  const names = new Map(details.parties.map(({ id, name }) => [id, name]));
+  const parties = new Map(details.parties.map((party) => [party.id, party]));
   return ranked(
     [...sums].map(([id, votes]) => ({
       id: id ?? "",
-      name: names.get(id),
+      name: parties.get(id)?.name,
+      withdrawn: parties.get(id)?.withdrawn,
       colour: colourOf(details, id),
       votes,
     })),

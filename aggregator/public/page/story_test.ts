@@ -173,3 +173,25 @@ Deno.test("timelineOf() keeps totals over minutes in which nothing came", () => 
   // Shares are of all votes of the contest, also where some candidates have no line.
   assert.deepEqual(story.timelineOf(rows, ["bob"]).shares, [[0, 0.5, 0.25]]);
 });
+
+Deno.test("a candidate and a party who withdrew keep their votes, and are marked so", () => {
+  const { ballot: [mayor, council], parties: [red, blue] } = details;
+  const [ann, bob] = mayor!.candidates;
+  const after = {
+    ...details,
+    parties: [{ ...red, withdrawn: true }, blue],
+    ballot: [{ ...mayor, candidates: [{ ...ann, withdrawn: true }, bob] }, council],
+  };
+  const board = boardOf({ "north/mayor/ann": 7, "north/mayor/bob": 3 }, 10);
+  const marked = (rows: any[]) => rows.map(({ id, votes, withdrawn }) => [id, votes, withdrawn]);
+  assert.deepEqual(marked(story.candidateRows(after, board, "mayor")), [["ann", 7, true], [
+    "bob",
+    3,
+    undefined,
+  ]]);
+  assert.deepEqual(marked(story.partyRows(after, board)).slice(0, 2), [["red", 7, true], [
+    "blue",
+    3,
+    undefined,
+  ]]);
+});

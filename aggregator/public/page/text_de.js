@@ -6,7 +6,8 @@ const { decimal, dayAndTime, isolate, list, minuteOfDay, number, seconds, share,
 
 const many = (count, one, more) => `${number(count)} ${count === 1 ? one : more}`;
 const votes = (count) => many(count, "Stimme", "Stimmen");
-const names = (rows) => list(rows.map(({ name }) => isolate(name)));
+const names = (rows) =>
+  list(rows.map(({ name, withdrawn }) => withdrawn ? `${isolate(name)} (zurückgezogen)` : isolate(name)));
 const points = (value) => `${decimal(value)} ${decimal(value) === "1,0" ? "Punkt" : "Punkte"}`;
 
 /** @type {Record<string, string>} */
@@ -242,6 +243,7 @@ export const texts = {
       number(blanks)
     } in diesem Wahlgang leer.${unused}`;
   },
+  withdrawn: "Zurückgezogen: Stimmen zählen weiter",
   choice: (allowed, candidates) =>
     allowed > candidates
       ? `Bis zu ${number(allowed)} können gewählt werden; ${

@@ -5,7 +5,8 @@ const format = formatOf("en-GB");
 const { decimal, dayAndTime, isolate, list, minuteOfDay, number, seconds, share, timeOfDay } = format;
 
 const many = (count, noun) => `${number(count)} ${noun}${count === 1 ? "" : "s"}`;
-const names = (rows) => list(rows.map(({ name }) => isolate(name)));
+const names = (rows) =>
+  list(rows.map(({ name, withdrawn }) => withdrawn ? `${isolate(name)} (withdrawn)` : isolate(name)));
 const points = (value) => `${decimal(value)} ${decimal(value) === "1.0" ? "point" : "points"}`;
 
 /** @type {Record<string, string>} What became of records, by fate and reason. */
@@ -222,6 +223,7 @@ export const texts = {
     const unused = allowed === 1 ? "" : ` ${many(undervotes, "choice")} not made.`;
     return `${many(ballots, "ballot")}, ${number(blanks)} blank in this contest.${unused}`;
   },
+  withdrawn: "Withdrawn: votes are counted",
   choice: (allowed, candidates) =>
     allowed > candidates
       ? `A voter may choose up to ${number(allowed)}; ${many(candidates, "candidate")} ${

@@ -216,12 +216,18 @@ function candidate(row, shown) {
 }
 
 /** Votes and share with a bar. Nothing is said of them while nothing is released: a zero would be a result. */
-function barRow({ name, party, votes, share, colour }, known, { isSingle = false, scale = 1 } = {}) {
+function barRow(
+  { name, party, votes, share, colour, withdrawn },
+  known,
+  { isSingle = false, scale = 1 } = {},
+) {
   return html`
     <div class="row">
       <span class="who">${ringSwatch(colour)}${isolated(name ?? texts.withoutParty)}${party === undefined
         ? nothing
-        : html`<span class="party">${isolated(party)}</span>`}</span>
+        : html`<span class="party">${isolated(party)}</span>`}${withdrawn
+        ? html`<span class="withdrawn">${texts.withdrawn}</span>`
+        : nothing}</span>
       <span class="votes num">${known ? texts.votes(votes) : ""}</span>
       <strong class="percent num">${texts.share(known ? share : undefined)}</strong>
     </div>${bar(known ? (share ?? 0) / scale : 0, colour, isSingle)}

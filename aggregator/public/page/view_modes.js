@@ -27,10 +27,12 @@ export function modes({ details, board, contest }) {
             <tr class="total"><th scope="row">${texts.ballotsColumn}</th>${columns.map(({ ballots }) =>
               html`<td class="num right">${texts.number(ballots)}</td>`
             )}</tr>
-            ${rows.map(({ id, name }) =>
+            ${rows.map(({ id, name, withdrawn }) =>
               html`
                 <tr data-candidate=${id}>
-                  <th scope="row">${isolated(name)}</th>
+                  <th scope="row">${isolated(name)}${withdrawn
+                    ? html`<span class="quiet block">${texts.withdrawn}</span>`
+                    : nothing}</th>
                   ${columns.map(({ votes, all }) =>
                     html`
                       <td class="num right">${texts.share(shareOf(votes.get(id) ?? 0, all))}<span

@@ -184,6 +184,7 @@ function lineFields(row: ReleaseRow, labels: Labels, contestId: string, candidat
     contest_name: contest?.name ?? contestId,
     candidate: candidateId,
     candidate_name: candidate?.name ?? candidateId,
+    ...candidate?.withdrawn && { withdrawn: true },
     ...party === undefined ? {} : { party },
     party_name: party === undefined ? NO_PARTY : names.parties.get(party)!.name,
     revision: row.revision,

@@ -28,6 +28,7 @@ import {
   countFiguresUpTo,
   countRejections,
   countReleasesUpTo,
+  countTalliesOf,
   releasedAt,
   sumBallots,
   sumCurrent,
@@ -257,8 +258,29 @@ export class Indexer implements ReleaseSink {
     const differs = (a: typeof votesShown, b: typeof votesShown) =>
       a.documents !== b.documents || a.sum !== b.sum;
     const isDifferent = differs(tallies, votesShown) || differs(ballots, ballotsShown);
-    if (!await isQuiet() || !this.#isSo("tallies", isDifferent)) return;
-    await this.#rebuild(["tallies", "ballots"], "tallies are not those of the results");
+    const isMarked = await this.#isMarked();
+    if (!await isQuiet()) return;
+    if (this.#isSo("tallies", isDifferent)) {
+      await this.#rebuild(["tallies", "ballots"], "tallies are not those of the results");
+    }
+    if (this.#isSo("marks", !isMarked)) {
+      await this.#rebuild(["tallies", "released-votes"], "a candidate has withdrawn, and is not marked so");
+    }
+  }
+
+  /** Whether the tallies of every candidate who withdrew are marked. */
+  async #isMarked(): Promise<boolean> {
+    const { db: { query }, index } = this.#options;
+    const marked = onlySum(await index.sums("tallies", { where: { withdrawn: "true" } }, true));
+    let expected = 0;
+    for (const election of await electionIds(query)) {
+      const { names } = await this.#resolver.of(query, election);
+      const withdrawn = names.index.manifest.contests.flatMap(({ id: contest, candidates }) =>
+        candidates.filter(({ withdrawn }) => withdrawn).map(({ id: candidate }) => ({ contest, candidate }))
+      );
+      if (withdrawn.length > 0) expected += await countTalliesOf(query, election, withdrawn);
+    }
+    return marked.documents === expected;
   }
 
   /** Whether there are releases that the index does not have. */

@@ -313,3 +313,21 @@ export async function countAllRejections(query: Query): Promise<number> {
   );
   return rejections;
 }
+
+/** How many documents the tallies have of some candidates of an election. */
+export async function countTalliesOf(
+  query: Query,
+  election: string,
+  candidates: readonly Readonly<{ contest: string; candidate: string }>[],
+): Promise<number> {
+  const { documents } = await queryOne<{ documents: number }>(
+    query,
+    `SELECT count(*)::float8 AS documents FROM results.current c JOIN results.releases r USING (revision)
+     CROSS JOIN LATERAL jsonb_to_recordset(r.votes) AS v (contest text, candidate text)
+     JOIN json_to_recordset($2::json) AS w (contest text, candidate text)
+       ON w.contest = v.contest AND w.candidate = v.candidate
+     WHERE c.election = $1`,
+    [election, JSON.stringify(candidates)],
+  );
+  return documents;
+}

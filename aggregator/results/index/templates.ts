@@ -27,6 +27,8 @@ const candidate = {
   /** Not there for a candidate without a party; `party_name` then says so. */
   party: "keyword",
   party_name: "keyword",
+  /** Only there, and true, for a candidate who withdrew when ballots were fixed. */
+  withdrawn: "boolean",
 } as const;
 const release = { mode: "keyword", revision: "long", released_at: "date" } as const;
 
