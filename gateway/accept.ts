@@ -36,8 +36,8 @@ type Pending = Readonly<{ fingerprint: Uint8Array; durable: Promise<void> }>;
 /** Takes votes in, for one gateway process. */
 export class Acceptor {
   readonly #held: HeldVotes;
-  /** At most as many as may wait for the spool: see `MAX_WAITING_RECORDS`. */
-  readonly #pending = new Map<string, Pending>();
+  /** By election and vote id; at most as many as may wait for the spool: see `MAX_WAITING_RECORDS`. */
+  readonly #pending = new Map<string, Map<string, Pending>>();
   #minute = { ms: NaN, text: "" };
 
   /** @param held The votes that the spool holds, or has forwarded recently. The spool's client keeps them. */
@@ -78,10 +78,9 @@ export class Acceptor {
       );
     }
     const id = election.index.manifest.election;
-    const key = pendingKey(id, vote.voteId);
     const { text, proof } = signed;
     const fingerprint = makeFingerprint(election.fingerprintKey, { voteId: vote.voteId, proof, text }, nowMs);
-    const known = this.#find(id, key, fingerprint);
+    const known = this.#find(id, vote.voteId, fingerprint);
     if (known === "reused") {
       return problem(
         "vote-id-reused",
@@ -102,7 +101,7 @@ export class Acceptor {
       nowMs,
       this.#spell(acceptedMinuteMs(fingerprint)),
     );
-    this.#pending.set(key, { fingerprint, durable });
+    this.#pendingOf(id).set(vote.voteId, { fingerprint, durable });
     return taken;
   }
 
@@ -111,11 +110,17 @@ export class Acceptor {
    * devices send them again.
    */
   settle(taken: readonly Taken[]): void {
-    for (const { receipt } of taken) this.#pending.delete(pendingKey(receipt.election, receipt.voteId));
+    for (const { receipt } of taken) this.#pendingOf(receipt.election).delete(receipt.voteId);
   }
 
-  #find(election: string, key: string, fingerprint: Uint8Array): Pending | "reused" | undefined {
-    const pending = this.#pending.get(key);
+  #pendingOf(election: string): Map<string, Pending> {
+    let pending = this.#pending.get(election);
+    if (pending === undefined) this.#pending.set(election, pending = new Map());
+    return pending;
+  }
+
+  #find(election: string, voteId: string, fingerprint: Uint8Array): Pending | "reused" | undefined {
+    const pending = this.#pendingOf(election).get(voteId);
     if (pending !== undefined) return isSameVote(pending.fingerprint, fingerprint) ? pending : "reused";
     const held = this.#held.find(election, fingerprint);
     return held === undefined || held === "reused" ? held : { fingerprint: held, durable: DURABLE };
@@ -126,10 +131,6 @@ export class Acceptor {
     if (this.#minute.ms !== ms) this.#minute = { ms, text: minuteOf(new Date(ms).toISOString()) };
     return this.#minute.text;
   }
-}
-
-function pendingKey(election: string, voteId: string): string {
-  return `${election}/${voteId}`;
 }
 
 function parseSigned({ name, election }: Authenticated, bytes: Uint8Array): Signed | Problem {

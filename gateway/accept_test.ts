@@ -356,6 +356,15 @@ Deno.test("Acceptor.accept() answers voting-paused where officials paused voting
   assert.equal(refusal(accept(testVote(), { device: deviceAt("n-1", all) })).reason, "voting-paused");
 });
 
+Deno.test("Acceptor.accept() takes nothing of a draft, nor of a cancelled election, and says which it is", () => {
+  for (const [inactive, why] of [["draft", /not scheduled/], ["cancelled", /cancelled/]] as const) {
+    const none = testElection({ ...testManifest(), inactive });
+    const { reason, detail } = refusal(accept(testVote(), { device: deviceAt("n-1", none) }));
+    assert.equal(reason, "not-open");
+    assert.match(detail!, why);
+  }
+});
+
 Deno.test("Acceptor.accept() takes a fallback's votes, and sends those of other stations elsewhere", () => {
   taken(accept(testVote({ station: "s-1" }), { device: deviceAt("s-1") }));
   const { status, reason } = refusal(accept(testVote({ station: "s-2" }), { device: deviceAt("s-2") }));

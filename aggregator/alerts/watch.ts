@@ -94,6 +94,13 @@ export class AlertWatch {
     this.#elections.set(election.election, election);
   }
 
+  /** Watches an election no more. */
+  remove(election: string): void {
+    this.#elections.delete(election);
+    this.#clocksAhead.delete(election);
+    this.#forget(election);
+  }
+
   /** Notes a record that its gateway accepted, by its clock, long after the log took it. */
   noteClockAhead(election: string, gateway: string): void {
     const counts = this.#clocksAhead.get(election) ?? new Map<string, number>();

@@ -16,7 +16,7 @@ import { readCheckSummaries } from "../office/quality/store.ts";
 import { Keyring } from "../registry/keyring.ts";
 import { KafkaViews } from "../results/kafka_views.ts";
 import { isWhole, PROCESS_ROLES, requiredRoles } from "../roles/roles.ts";
-import { openForAggregator, openIndex, openLog, withDatabases } from "./open.ts";
+import { eraseElection, openForAggregator, openIndex, openLog, withDatabases } from "./open.ts";
 
 /** The command. */
 export function aggregateCommand(): Command {
@@ -51,10 +51,12 @@ async function aggregate(config: AggregatorConfig): Promise<void> {
   const required = roles.flatMap(requiredRoles);
   await withDatabases(() => openForAggregator(config), required, async (databases) => {
     if (!isWhole(roles)) log.info("this process runs {roles}", { roles: roles.join(", ") });
+    const keyring = new Keyring(config.keysDirectory);
     await runAggregator(config, {
       databases,
+      erase: (election) => eraseElection(config, keyring, election),
       openLog: (election, partitions, signal) => openLog(config, election, partitions, signal),
-      keyring: new Keyring(config.keysDirectory),
+      keyring,
       alertRules,
       readChecks: (election) => readCheckSummaries(databases.reading.query, election),
       views,

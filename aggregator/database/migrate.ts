@@ -31,6 +31,7 @@ const FILES = [
   "000058_quality.sql",
   "000060_accreditation.sql",
   "000061_device_enrolment.sql",
+  "000062_lifecycle_ends.sql",
   "000066_identities.sql",
   "000069_pipeline.sql",
   "000070_candidate_votes.sql",

@@ -313,6 +313,33 @@ browserTest(
         await page.locator("#to-now").waitFor();
         assert.equal(await textOf(page, "#official"), "Unofficial", "a past moment was before that");
       });
+
+      await t.step("reopened, and cancelled", async () => {
+        for (
+          const [change, said] of [
+            [{ reopened: true }, "Reopened: certified results are being counted again"],
+            [{ inactive: "cancelled" }, "Cancelled: there are no results"],
+          ] as const
+        ) {
+          await publishManifest(
+            db,
+            "test-2026",
+            MASTER,
+            new Date(NOON_MS),
+            ({ certified: _, ...newest }) => ({ ...newest, ...change }),
+          );
+          await page.goto(origin);
+          await eventually(
+            said,
+            async () => {
+              if (await textOf(page, "#official") === said) return true;
+              await page.reload();
+              return false;
+            },
+            60_000,
+          );
+        }
+      });
       assert.deepEqual(said, []);
       await page.close();
     });

@@ -4,13 +4,13 @@
  * @module
  */
 import { z } from "zod";
-import { DONE_ACTIONS, type DoneAction, PARAMETERS } from "./effects.ts";
+import { ALL_ACTIONS, PARAMETERS } from "./effects.ts";
 import type { ElectionState } from "./state.ts";
-import { ACTIONS, type Facts, type Phase, transition } from "./transition.ts";
+import { type Action, ACTIONS, type Facts, type Phase, transition } from "./transition.ts";
 
 /** An action of the phase that an election is in. */
 export type DescribedAction = Readonly<{
-  action: DoneAction;
+  action: Action;
   /** How many officials it takes. */
   officials: 1 | 2;
   /** Why it cannot be done now; `null` when it can. */
@@ -19,10 +19,10 @@ export type DescribedAction = Readonly<{
   parameters: Record<string, unknown>;
 }>;
 
-const schemas = new Map<DoneAction, Record<string, unknown>>();
+const schemas = new Map<Action, Record<string, unknown>>();
 
 /** The parameters of an action as a JSON schema. */
-function parametersOf(action: DoneAction): Record<string, unknown> {
+function parametersOf(action: Action): Record<string, unknown> {
   const known = schemas.get(action);
   if (known !== undefined) return known;
   const { $schema: _, ...schema } = z.toJSONSchema(PARAMETERS[action], {
@@ -33,9 +33,9 @@ function parametersOf(action: DoneAction): Record<string, unknown> {
   return schema;
 }
 
-/** The actions of the phase that the election is in, of those that the API does. */
+/** The actions of the phase that the election is in. */
 export function describeActions({ status, phase }: ElectionState, facts: Facts): DescribedAction[] {
-  return DONE_ACTIONS
+  return ALL_ACTIONS
     .filter((action) => (ACTIONS[action].from as readonly Phase[]).includes(phase))
     .map((action) => {
       const found = transition(status, action, facts);

@@ -49,6 +49,8 @@ export const texts = {
   closesAt: "Endet",
   acceptsUntil: "Nimmt Stimmen entgegen bis",
   pausedAt: "Unterbrochen",
+  held: "Aufzeichnungen werden behalten",
+  eachRow: (columns) => `Eine Zeile je Eintrag, mit Leerzeichen oder Komma getrennt: ${columns}.`,
   everywhere: "überall",
   manifestVersion: "Version des Manifests",
   yourRoles: "Ihre Rollen",
@@ -105,6 +107,10 @@ export const texts = {
     destroyed: "Aufzeichnungen, Schlüssel und Angaben zu Personen sind vernichtet.",
   },
   actions: {
+    set_hours: "Zeiten festlegen",
+    adjust: "Beträge von Papier hinzufügen",
+    set_hold: "Aufzeichnungen behalten",
+    lift_hold: "Nicht länger behalten",
     schedule: "Wahl ansetzen",
     unschedule: "Zurück zum Entwurf",
     pause: "Wahl unterbrechen",
@@ -122,6 +128,11 @@ export const texts = {
     waive_check: "Auf eine Prüfung verzichten",
   },
   actionMeans: {
+    set_hours:
+      "Die Zeiten eines Entwurfs ändern sich. Stimmen dürfen bis zur letzten der drei Zeiten eintreffen.",
+    adjust: "Beträge, die keine Stimmen des Logs sind, kommen hinzu, sichtbar neben den Ergebnissen.",
+    set_hold: "Die Aufzeichnungen werden über die Aufbewahrungsfrist hinaus behalten.",
+    lift_hold: "Die Aufzeichnungen dürfen nach der Aufbewahrungsfrist vernichtet werden.",
     schedule:
       "Danach können Wahlen, Kandidaten und Schwelle der Veröffentlichung nicht mehr geändert werden.",
     unschedule: "Gateways nehmen keine Stimmen an, bis die Wahl wieder angesetzt ist.",
@@ -140,6 +151,13 @@ export const texts = {
     waive_check: "Dieser Befund hält die Feststellung nicht mehr auf.",
   },
   fields: {
+    lines: "Beträge",
+    opensAt: "Beginnt",
+    acceptsUntil: "Nimmt Stimmen entgegen bis",
+    station: "Wahllokal",
+    contest: "Wahl",
+    candidate: "Kandidat",
+    votes: "Stimmen",
     stations: "Wahllokale",
     closesAt: "Neues Ende der Wahl",
     ruling: "Entscheidung",
@@ -277,6 +295,11 @@ export const texts = {
   earlier: "Frühere Ereignisse zeigen",
   hash: "Hash",
   events: {
+    results_adjusted: "Beträge hinzugefügt",
+    hold_set: "Behalten angeordnet",
+    hold_lifted: "Behalten beendet",
+    records_destroyed: "Vernichtung angeordnet",
+    records_erased: "Aufzeichnungen vernichtet",
     election_created: "Wahl angelegt",
     manifest_published: "Manifest veröffentlicht",
     roll_imported: "Verzeichnis importiert",

@@ -159,6 +159,11 @@ export const texts = {
         : `Der Vorsprung ist größer als die ${votes(out)}, die noch kommen können.`,
   },
   unofficial: "Vorläufig",
+  notices: {
+    draft: "Entwurf: noch nicht angesetzt",
+    cancelled: "Abgesagt: es gibt kein Ergebnis",
+    reopened: "Wieder eröffnet: festgestellte Ergebnisse werden erneut gezählt",
+  },
   certified: (version) =>
     version === undefined
       ? "Amtlich festgestellt"

@@ -144,6 +144,11 @@ export const texts = {
         : `The lead is greater than the ${many(out, "vote")} that can still come.`,
   },
   unofficial: "Unofficial",
+  notices: {
+    draft: "Draft: not scheduled yet",
+    cancelled: "Cancelled: there are no results",
+    reopened: "Reopened: certified results are being counted again",
+  },
   certified: (version) =>
     version === undefined
       ? "Certified"

@@ -53,6 +53,9 @@ export function headline(shown) {
 
 /** Whether officials have certified what is shown. A past moment was before that. */
 function status({ details, board, isPast, certifiedVersion }) {
+  if (details.notice !== undefined) {
+    return html`<span class="tag" id="official">${texts.notices[details.notice]}</span>`;
+  }
   if (board.voters === 0) return nothing;
   if (!details.certified || isPast) return html`<span class="tag" id="official">${texts.unofficial}</span>`;
   return html`<span class="tag good" id="official">${texts.certified(certifiedVersion)}</span>`;
