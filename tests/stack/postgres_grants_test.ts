@@ -92,9 +92,9 @@ const TABLES: Record<string, Grants> = {
   },
   "office.account_keys": { audit: READ, board: "SELECT, INSERT, UPDATE (revoked_at)" },
   "office.accounts": { audit: READ, board: READ_ADD },
-  "office.identities": { audit: READ, board: "SELECT, INSERT, UPDATE (added_at, revoked_at)" },
   "office.adjustments": { audit: READ, board: READ_ADD },
   "office.enrolment_codes": { board: "SELECT, INSERT, UPDATE (used_at, replaced_at), DELETE" },
+  "office.identities": { audit: READ, board: "SELECT, INSERT, UPDATE (added_at, revoked_at)" },
   "office.grants": {
     audit: READ,
     board: "SELECT, INSERT, UPDATE (approved_by, granted_at, revoked_at)",

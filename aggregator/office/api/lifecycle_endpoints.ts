@@ -77,8 +77,18 @@ const doneSchema = z.object({
 
 function stateJson({ election, status, phase, manifest, hold }: ElectionState): z.infer<typeof stateSchema> {
   const { version, name, opensAt, closesAt, acceptsUntil, paused = [] } = manifest;
-  const hours = { opensAt, closesAt, acceptsUntil };
-  return { election, name, status, phase, manifestVersion: version, ...hours, paused, hold };
+  return {
+    election,
+    name,
+    status,
+    phase,
+    manifestVersion: version,
+    opensAt,
+    closesAt,
+    acceptsUntil,
+    paused,
+    hold,
+  };
 }
 
 function doneAnswer({ state, result }: Done) {
