@@ -1,7 +1,7 @@
 /** Fields of an action's form, from the JSON schema that the API gives for its parameters. */
 
 /**
- * The fields of a schema, nested ones too. `kind`: choice, time, lines, number, flag, text, or json where none of them fits.
+ * The fields of a schema, nested ones too. `kind`: choice, time, lines, rows, number, flag, text, or json where none of them fits.
  * Of alternatives, the fields of all are there, and only those that all of them take are required.
  */
 export function fieldsOf(schema, path = [], isRequired = true) {
@@ -28,17 +28,25 @@ export function fieldsOf(schema, path = [], isRequired = true) {
 function kindOf({ type, enum: options, const: only, pattern, items, maxLength, minimum, maximum }) {
   if (options !== undefined || only !== undefined) return { kind: "choice", options: options ?? [only] };
   if (type === "array" && items?.type === "string") return { kind: "lines" };
+  const columns = type === "array" && items?.type === "object" ? columnsOf(items) : undefined;
+  if (columns !== undefined) return { kind: "rows", columns };
   if (type === "integer" || type === "number") return { kind: "number", minimum, maximum };
   if (type === "boolean") return { kind: "flag" };
   if (type !== "string") return { kind: "json" };
   return pattern?.startsWith("^\\d{4}-") ? { kind: "time" } : { kind: "text", maxLength };
 }
 
+/** The columns of rows of plain values; `undefined` where a value is not plain. */
+function columnsOf({ properties = {} }) {
+  const columns = Object.entries(properties).map(([key, each]) => ({ key, ...kindOf(each) }));
+  return columns.every(({ kind }) => kind === "text" || kind === "number") ? columns : undefined;
+}
+
 /** What a filled form asks for. Fields that were left empty are left out. @param valueOf The text of a field, by name. */
 export function parametersOf(fields, valueOf) {
   const parameters = {};
-  for (const { path, name, kind } of fields) {
-    const value = readField(kind, String(valueOf(name) ?? "").trim());
+  for (const { path, name, kind, columns } of fields) {
+    const value = readField(kind, String(valueOf(name) ?? "").trim(), columns);
     if (value === undefined) continue;
     const inner = path.slice(0, -1).reduce((object, key) => object[key] ??= {}, parameters);
     inner[path.at(-1)] = value;
@@ -46,12 +54,14 @@ export function parametersOf(fields, valueOf) {
   return parameters;
 }
 
-function readField(kind, text) {
+function readField(kind, text, columns) {
   if (kind === "flag") return text === "on" ? true : undefined;
   if (text === "") return undefined;
   switch (kind) {
     case "lines":
       return text.split(/[\s,;]+/).filter((line) => line !== "");
+    case "rows":
+      return text.split("\n").filter((line) => line.trim() !== "").map((line) => rowOf(line, columns));
     case "number":
       return Number(text);
     case "json":
@@ -62,6 +72,16 @@ function readField(kind, text) {
     default:
       return text;
   }
+}
+
+/** A line of values, in the order of the columns. What is left out, or too much, is for the server to refuse. */
+function rowOf(line, columns) {
+  const values = line.trim().split(/[\s,;]+/);
+  const named = values.map((value, at) => [
+    columns[at]?.key ?? `column ${at + 1}`,
+    columns[at]?.kind === "number" ? Number(value) : value,
+  ]);
+  return Object.fromEntries(named);
 }
 
 /** Every value of parameters with the path to it, for people to read. */

@@ -53,7 +53,9 @@ function linesOf(parameters) {
 }
 
 function spelled(value) {
-  if (Array.isArray(value)) return value.join(", ");
+  if (Array.isArray(value)) {
+    return value.map((each) => typeof each === "object" ? Object.values(each).join(" ") : each).join(", ");
+  }
   if (typeof value === "string" && INSTANT.test(value)) return texts.dayAndTime(value);
   return texts.options[value] ?? (typeof value === "string" ? value : JSON.stringify(value));
 }

@@ -1,6 +1,6 @@
 /** Where an election stands, the proposals that wait, and what may be done now. */
 import { fieldsOf, parametersOf } from "./forms.js";
-import { badge, html, moment, nothing, reasonField, repeat, terms } from "./html.js";
+import { badge, html, isolated, moment, nothing, reasonField, repeat, terms } from "./html.js";
 import { electionPath, has, perform, readPart } from "./reading.js";
 import { ask } from "./session.js";
 import { state } from "./state.js";
@@ -27,7 +27,7 @@ export const actionName = (action) => texts.actions[action] ?? action.replaceAll
 
 /** The part. */
 export function stateView({ life }) {
-  const { state: { phase, opensAt, closesAt, acceptsUntil, paused, manifestVersion } } = life;
+  const { state: { phase, opensAt, closesAt, acceptsUntil, paused, manifestVersion, hold } } = life;
   const where = paused === "all" ? texts.everywhere : paused.length === 0 ? undefined : texts.list(paused);
   return html`
     ${proposalsView(life)}
@@ -40,6 +40,7 @@ export function stateView({ life }) {
           [texts.closesAt, moment(closesAt)],
           [texts.acceptsUntil, moment(acceptsUntil)],
           [texts.pausedAt, where],
+          [texts.held, hold === null ? undefined : isolated(hold)],
           [texts.manifestVersion, texts.number(manifestVersion)],
         ])}
       </section>
@@ -112,14 +113,23 @@ export async function request({ action, officials }, parameters, reason) {
   }, officials === 1 ? texts.done(actionName(action)) : texts.proposed(actionName(action)));
 }
 
-function fieldView(action, { name, kind, required, options, maxLength, minimum, maximum }) {
+function fieldView(action, { name, kind, required, options, columns, maxLength, minimum, maximum }) {
   const id = `${action}-${name}`;
   const label = html`<label for=${id}>${texts.fields[name] ?? name} ${
     required ? html`<span class="quiet">${texts.required}</span>` : nothing
   }</label>`;
-  const help = kind === "time" ? texts.inYourTime(texts.timeZone) : texts.help[name] ?? texts.help[kind];
+  const help = kind === "time"
+    ? texts.inYourTime(texts.timeZone)
+    : kind === "rows"
+    ? texts.eachRow(texts.list(columns.map(({ key }) => texts.fields[key] ?? key)))
+    : texts.help[name] ?? texts.help[kind];
   const about = help === undefined ? nothing : html`<p class="quiet" id="${id}-help">${help}</p>`;
   const describedBy = help === undefined ? nothing : `${id}-help`;
+  const textarea = () =>
+    html`
+      <textarea id=${id} name=${name} rows="3" ?required=${required} aria-describedby=${describedBy}
+        spellcheck="false"></textarea>
+    `;
   const input = {
     choice: () =>
       html`<select id=${id} name=${name} ?required=${required} aria-describedby=${describedBy}>
@@ -127,16 +137,9 @@ function fieldView(action, { name, kind, required, options, maxLength, minimum, 
         ${
         options.map((option) => html`<option value=${option}>${texts.options[option] ?? option}</option>`)
       }</select>`,
-    lines: () =>
-      html`
-        <textarea id=${id} name=${name} rows="2" ?required=${required} aria-describedby=${describedBy}
-          spellcheck="false"></textarea>
-      `,
-    json: () =>
-      html`
-        <textarea id=${id} name=${name} rows="3" ?required=${required} aria-describedby=${describedBy}
-          spellcheck="false"></textarea>
-      `,
+    lines: textarea,
+    rows: textarea,
+    json: textarea,
     time: () =>
       html`
         <input type="datetime-local" step="1" id=${id} name=${name} ?required=${required}
