@@ -9,7 +9,7 @@ import { memoryStore } from "../../device/store.ts";
 import { eventually } from "../eventually.ts";
 import { heldNow, type RunningStack, votersOf, withRunningStack } from "../running_stack.ts";
 import { browserTest } from "./chromium.ts";
-import { cellsOf, openPage } from "./watched.ts";
+import { cellsOf, openPage, PATIENCE_MS } from "./watched.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
@@ -17,8 +17,6 @@ const ELECTION = "town-2026";
 const VOTES = 20;
 const THRESHOLD = 5;
 const ROLL = Array.from({ length: 60 }, (_, i) => `voter-${i}`);
-/** How long a figure may take on a machine that does much else, in milliseconds. */
-const PATIENCE_MS = 60_000;
 
 function definition(releaseThreshold: number) {
   return heldNow({
