@@ -26,6 +26,7 @@ import { requiredRoles } from "../roles/roles.ts";
 import { alertsCommand } from "./office_alerts.ts";
 import { addAccreditationCommands } from "./office_accreditation.ts";
 import { exportCommands } from "./office_exports.ts";
+import { historyCommand } from "./office_history.ts";
 import { openLog, openOne, withDatabases } from "./open.ts";
 
 /** Who asks, and where the office is. */
@@ -152,6 +153,7 @@ export function officeCommand(): Command {
     print: (options, method, path, body) => print(options, method, `${pathOf(options)}${path}`, body),
   }));
   addAccreditationCommands(office, ofElection, withClient);
+  office.addCommand(historyCommand());
   return office.addCommand(auditCommand(asking));
 }
 

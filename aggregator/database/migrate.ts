@@ -31,6 +31,7 @@ const FILES = [
   "000058_quality.sql",
   "000060_accreditation.sql",
   "000061_device_enrolment.sql",
+  "000067_history.sql",
 ];
 
 /** The database's version does not fit this program. The message says which of the two to upgrade. */
