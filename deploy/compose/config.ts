@@ -15,6 +15,7 @@ export const SETTINGS = {
   /** The servers that need certificates, and the users of their images: `name:uid name:uid …`. */
   SETUP_SERVERS: z.string().default(""),
   ELASTICSEARCH_URL: z.string().default("https://elasticsearch:9200"),
+  KIBANA_URL: z.string().default("https://kibana:5601"),
   /** The superuser's. */
   ELASTIC_PASSWORD: z.string().optional(),
   KIBANA_PASSWORD: z.string().optional(),
