@@ -54,7 +54,7 @@ browserTest(
       const comparison = { election: "test-2026", contest: "mayor" };
 
       await t.step("without an earlier election there is no panel and no column", async () => {
-        const { page, said } = await openPage(browser, origin);
+        const { page, said } = await openPage(browser, `${origin}/?contest=council`);
         await page.locator("#pulse[data-status=live]").waitFor();
         assert.equal(await page.locator("#comparison").count(), 0);
         assert.equal(await page.locator("#places thead th").count(), 5);
