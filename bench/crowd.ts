@@ -1,9 +1,12 @@
 /**
  * A prepared log counted into PostgreSQL and published, alone and while a crowd reloads the page. The crowd's answers come
- * from a process of its own, as with `--roles serve`. Needs PostgreSQL's programs, and starts a server of its own.
+ * from a process of its own, as with `--roles serve`. Counting and PostgreSQL have the first processor, the answering process and the
+ * visitors have the others, as they have machines of their own where a crowd comes. On one processor they would only share it.
+ * Needs PostgreSQL's programs, and starts a server of its own.
  *
  * @module
  */
+import process from "node:process";
 import { setTimeout as delay } from "node:timers/promises";
 import { COUNT_BATCH_RECORDS, createCounter } from "../aggregator/counting/count.ts";
 import type { Database } from "../aggregator/database/database.ts";
@@ -13,11 +16,13 @@ import { MemoryLog } from "../tests/memory_log.ts";
 import { type BacklogElection, makeElection } from "./backlog.ts";
 import type { Crowd } from "./crowd_visitors.ts";
 import { type Benchmark, median, type Row } from "./measure.ts";
+import { processorMsOfEach } from "./processes.ts";
+import { allProcessors, canPin, pin } from "./processor.ts";
 import { startServer } from "./servers.ts";
 import { ownDatabase } from "./own_database.ts";
 
 /** `CROWD_SLICE_RECORDS=2000 CROWD_VISITORS=100` tries it out in a minute. */
-const SLICE_RECORDS = Number(Deno.env.get("CROWD_SLICE_RECORDS") ?? 40_000);
+const SLICE_RECORDS = Number(Deno.env.get("CROWD_SLICE_RECORDS") ?? 20_000);
 const VISITORS = Number(Deno.env.get("CROWD_VISITORS") ?? 2_500);
 const STATIONS = Number(Deno.env.get("CROWD_STATIONS") ?? 3_694);
 const CONTESTS = 68;
@@ -37,6 +42,11 @@ export const crowd: Benchmark = {
   } visitors reload every 5 s, ${STATIONS} stations, ${CONTESTS} contests; floor: counted and published without them`,
   on: "embedded",
   async run(bench) {
+    const isPinned = await canPin();
+    if (!isPinned) bench.log("crowd: without taskset and two processors, counting and the crowd share them");
+    const forCount = () => isPinned ? pin("0") : Promise.resolve();
+    const forCrowd = () => isPinned ? pin(`1-${navigator.hardwareConcurrency - 1}`) : Promise.resolve();
+    await forCount();
     const { db, url } = await ownDatabase(bench);
     const records = SLICE_RECORDS * 2 * (ROUNDS + 1);
     bench.log(`crowd: ${records.toLocaleString("en")} voters and their votes are made`);
@@ -46,39 +56,58 @@ export const crowd: Benchmark = {
     });
     await db.query("ANALYZE");
     const count = await slices(db, made);
+    await forCrowd();
     const origin = await startServer(bench, "./crowd_server.ts", url);
-    const alone: number[] = [];
-    const beside: number[] = [];
+    await forCount();
+    const alone: Slice[] = [];
+    const beside: Slice[] = [];
     const crowds: Crowd[] = [];
     for (let round = 0; round <= ROUNDS; round++) {
       const floor = await count();
+      await forCrowd();
       const visit = startCrowd(origin, made.history.election);
+      await forCount();
       await delay(CROWD_FIRST_MS);
       const value = await count();
       const seen = await visit.end();
-      bench.log(`crowd: ${Math.round(floor)} votes/s alone, ${Math.round(value)} beside ${describe(seen)}`);
+      bench.log(`crowd: ${spell(floor)} alone, ${spell(value)} beside ${describe(seen)}`);
       if (round === 0) continue;
       alone.push(floor);
       beside.push(value);
       crowds.push(seen);
     }
+    if (isPinned) await pin(allProcessors());
     return [rowOf(alone, beside, crowds)];
   },
 };
 
-function rowOf(alone: readonly number[], beside: readonly number[], crowds: readonly Crowd[]): Row {
-  const ratio = median(beside.map((rate, i) => rate / alone[i]!));
+/** How a slice of the log was counted: votes a second, and microseconds of processor a vote in this process and in PostgreSQL. */
+type Slice = Readonly<{ rate: number; counting: number; postgresql: number }>;
+
+function spell({ rate, counting, postgresql }: Slice): string {
+  return `${Math.round(rate)} votes/s (counting ${Math.round(counting)}, PostgreSQL ${
+    Math.round(postgresql)
+  } µs a vote)`;
+}
+
+function rowOf(alone: readonly Slice[], beside: readonly Slice[], crowds: readonly Crowd[]): Row {
+  const ratio = median(beside.map(({ rate }, i) => rate / alone[i]!.rate));
+  const work = median(
+    beside.map((slice, i) =>
+      (slice.counting + slice.postgresql) / (alone[i]!.counting + alone[i]!.postgresql)
+    ),
+  );
   return {
     benchmark: "crowd",
     of: `${VISITORS.toLocaleString("en")} visitors`,
-    value: median(beside),
-    floor: median(alone),
+    value: median(beside.map(({ rate }) => rate)),
+    floor: median(alone.map(({ rate }) => rate)),
     ratio,
     unit: "votes/s",
     goal: GOAL,
-    notes: `counting takes ${(1 / ratio).toFixed(2)} times as long; page's data ${
-      crowds.map(describe).join(" and ")
-    }`,
+    notes: `counting takes ${(1 / ratio).toFixed(2)} times as long, and ${
+      work.toFixed(2)
+    } times the processor in counting and PostgreSQL; page's data ${crowds.map(describe).join(" and ")}`,
   };
 }
 
@@ -88,8 +117,16 @@ function describe({ reloads, answers, unchanged, refused, p50Ms, p99Ms, megabyte
   } ms, p99 ${Math.round(p99Ms)} ms`;
 }
 
-/** Counts and publishes the next slice of the log each time it is called. Resolves to votes a second. */
-async function slices(db: Database, { history, entries }: BacklogElection): Promise<() => Promise<number>> {
+/** Counts and publishes the next slice of the log each time it is called. */
+async function slices(db: Database, { history, entries }: BacklogElection): Promise<() => Promise<Slice>> {
+  const [postmaster] = await db.query<{ pid: number }>(
+    "SELECT split_part(pg_read_file('postmaster.pid'), E'\\n', 1)::int AS pid",
+  );
+  const processorMs = async () => {
+    const { user, system } = process.cpuUsage();
+    const servers = await processorMsOfEach([{ name: "postgresql", pid: postmaster!.pid }]);
+    return { counting: (user + system) / 1_000, postgresql: servers.get("postgresql")! };
+  };
   const log = new MemoryLog(history.partitions);
   const { signal } = new AbortController();
   const counter = createCounter({
@@ -112,6 +149,7 @@ async function slices(db: Database, { history, entries }: BacklogElection): Prom
     await log.append(slice);
     const counted = new AbortController();
     const publishing = publishUntil(db, history, counted.signal);
+    const before = await processorMs();
     const fromMs = performance.now();
     // All partitions together, as an aggregator's log delivers them.
     await Promise.all(
@@ -126,9 +164,11 @@ async function slices(db: Database, { history, entries }: BacklogElection): Prom
       }),
     );
     const rate = slice.length / ((performance.now() - fromMs) / 1_000);
+    const after = await processorMs();
     counted.abort();
     await publishing;
-    return rate;
+    const aVote = (of: keyof typeof after) => 1_000 * (after[of] - before[of]) / slice.length;
+    return { rate, counting: aVote("counting"), postgresql: aVote("postgresql") };
   };
 }
 

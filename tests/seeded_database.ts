@@ -49,12 +49,19 @@ export async function writeRelease(db: Database, release: SeededRelease): Promis
     return { contest, candidate, votes, added };
   });
   const contests = [...new Set(votes.map(({ contest }) => contest))];
-  const marks = contests.flatMap((contest) => [
-    { contest, candidate: MARK.ballots, votes: voters, added: addedVoters },
-    { contest, candidate: MARK.blank, votes: 1, added: 0 },
-  ]);
   const unit = `${station}/${mode}`;
   return await db.transaction(async (query) => {
+    const before = await query<{ contest: string }>(
+      `SELECT v.contest FROM results.current c JOIN results.releases r USING (revision)
+       CROSS JOIN jsonb_to_recordset(r.marks) AS v (contest text, candidate text)
+       WHERE c.election = $1 AND c.unit = $2 AND v.candidate = '${MARK.blank}'`,
+      [election, unit],
+    );
+    const hasBlank = new Set(before.map(({ contest }) => contest));
+    const marks = contests.flatMap((contest) => [
+      { contest, candidate: MARK.ballots, votes: voters, added: addedVoters },
+      { contest, candidate: MARK.blank, votes: 1, added: hasBlank.has(contest) ? 0 : 1 },
+    ]);
     const { revision } = await queryOne<{ revision: number }>(
       query,
       `INSERT INTO results.releases

@@ -174,7 +174,7 @@ Deno.test("Streams", async (t) => {
             blanks: 1,
             addedBallots: 3,
             addedUndervotes: 0,
-            addedBlanks: 0,
+            addedBlanks: 1,
           }],
         });
       });

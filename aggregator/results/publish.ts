@@ -71,11 +71,14 @@ export async function publish(db: Database, policy: ReleasePolicy, now: Date): P
   }, "snapshot");
 }
 
-/** For the length of the transaction; so revisions rise in the order in which they are committed. */
+/**
+ * For the length of the transaction; so revisions rise in the order in which they are committed. Its statements are planned
+ * each time: a plan that was kept from when the tables were empty reads all units of the election for each of them.
+ */
 async function becomePublisher(query: Query): Promise<boolean> {
   const { mine } = await queryOne<{ mine: boolean }>(
     query,
-    "SELECT pg_try_advisory_xact_lock($1::bigint) AS mine",
+    "SELECT pg_try_advisory_xact_lock($1::bigint) AS mine, set_config('plan_cache_mode', 'force_custom_plan', true)",
     [PUBLISH_LOCK],
   );
   return mine;

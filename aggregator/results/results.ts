@@ -237,7 +237,15 @@ async function sumLines(
   narrowed: Narrowed,
   column: "votes" | "marks",
 ): Promise<Votes[]> {
-  const { contest, stations, region } = narrowed;
+  const { contest, stations, region, upTo } = narrowed;
+  // The whole election, now: summed when it was published.
+  if (stations === null && region === null && upTo === null) {
+    return await query(
+      `SELECT contest, candidate, votes::float8 AS votes FROM results.candidate_votes
+       WHERE election = $1 AND ($2::text IS NULL OR contest = $2::text) AND (candidate LIKE '#%') = $3::boolean`,
+      [election, contest, column === "marks"],
+    );
+  }
   return await query(
     `SELECT v.contest, v.candidate, sum(v.votes)::float8 AS votes FROM ${
       currentLines(narrowed, column)

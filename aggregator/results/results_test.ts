@@ -252,7 +252,7 @@ Deno.test("readResults() sums releases, and nothing but releases", async (t) => 
           blanks: 1,
           addedBallots: 3,
           addedUndervotes: 0,
-          addedBlanks: 0,
+          addedBlanks: 1,
         })),
       });
       const page = await releasesSince(db.query, "test-2026", first.revision, 2);
@@ -292,6 +292,17 @@ Deno.test("readResults() sums releases, and nothing but releases", async (t) => 
       assert.deepEqual(await ofElection(), await ofStations());
       assert.equal(await annsVotes(), before - 5, "taken off again");
     });
+
+    await t.step(
+      "by candidate: sums of the whole election are kept as its releases are written",
+      async () => {
+        // As of a moment, they are summed from the releases.
+        assert.deepEqual(
+          await read("candidate"),
+          await read("candidate", { at: "2100-01-01T00:00:00.000Z" }),
+        );
+      },
+    );
 
     await t.step("by station: a unit that was withdrawn shows no contest", async () => {
       const { rows, contests } = await read("station") as Extract<Results, { by: "station" }>;

@@ -171,6 +171,7 @@ const TABLES: Record<string, Grants> = {
   "results.cells": PUBLISHERS,
   "results.current": { ...RELEASED, aggregator: READ_ADD_CHANGE },
   "results.elections": { ...RELEASED, aggregator: READ_ADD_CHANGE },
+  "results.candidate_votes": { aggregator: READ_ADD_CHANGE, reader: READ, audit: READ, server: READ },
   "results.minute_votes": { aggregator: READ_ADD_CHANGE, reader: READ, audit: READ, server: READ },
   "results.parts": PUBLISHERS,
   "results.pending": PUBLISHERS,

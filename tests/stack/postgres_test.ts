@@ -208,6 +208,15 @@ test("readers may not write", async () => {
   }
 });
 
+test("no statement is compiled just in time: the server would take seconds for it after a large batch", async () => {
+  const db = await open();
+  try {
+    assert.deepEqual(await db.query("SHOW jit"), [{ jit: "off" }]);
+  } finally {
+    await db.close();
+  }
+});
+
 Deno.test("isIssue1154() knows the driver's own error, and no other", () => {
   const thrown = new TypeError("Cannot read properties of null (reading 'write')");
   thrown.stack = "TypeError: …\n    at nextWrite (file:///npm/postgres/3.4.9/src/connection.js:250:22)";
