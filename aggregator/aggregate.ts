@@ -58,6 +58,8 @@ export type AggregatorParts = Readonly<{
   views?: Views;
   /** Where releases are indexed; nowhere when left out. */
   index?: TallyIndex;
+  /** Removes an election's log and keys, after its records were destroyed. */
+  erase?(election: string): Promise<void>;
   log: Logger;
 }>;
 
@@ -137,6 +139,12 @@ export async function runAggregator(
   while (!signal.aborted) {
     const known = watch.away === undefined ? await readElections(databases.reading, log) : undefined;
     isRegistryRead ||= known !== undefined;
+    for (const election of known === undefined ? [] : elections) {
+      if (known!.includes(election)) continue;
+      // Its records were destroyed.
+      elections.delete(election);
+      counting?.stop(election);
+    }
     for (const election of known ?? []) {
       if (signal.aborted || elections.has(election)) continue;
       elections.add(election);
@@ -240,6 +248,7 @@ function servedRoles(
       openLog: (election, partitions) =>
         counting?.logOf(election) ?? parts.openLog(election, partitions, signal),
       ownsLogs: counting === undefined,
+      erase: parts.erase,
       signal,
       onError,
     });

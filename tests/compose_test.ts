@@ -24,6 +24,7 @@ type Service = {
   healthcheck?: unknown;
   restart?: string;
   ports?: string[];
+  env_file?: { path: string; required: boolean }[];
   volumes?: Mount[];
   extends?: { file: string; service: string };
 };
@@ -263,6 +264,32 @@ Deno.test("Prometheus scrapes the same in Docker as elsewhere, but the apps over
     }
   }
   assert.deepEqual(https, plain);
+});
+
+Deno.test("the services that count get the alerts' settings and files, where there are some, and no other service does", () => {
+  const directory = "./deploy/compose/alerts";
+  for (const [name, { env_file, volumes = [] }] of each(base)) {
+    const counts = servicesOf("count").includes(name);
+    assert.deepEqual(
+      env_file,
+      counts ? [{ path: `${directory}/alerts.env`, required: false }] : undefined,
+      name,
+    );
+    assert.equal(volumes.includes(`${directory}:/alerts:ro`), counts, name);
+  }
+  // What its README shows is what the aggregator reads.
+  const shown = read("deploy/compose/alerts/README.md").matchAll(/^(POLLWIRE_\w+)=(\S+)$/gm);
+  const settings = Object.fromEntries([...shown].map(([, name, value]) => [name!, value!]));
+  assert.equal(Object.keys(settings).length, 5);
+  for (const [name, value] of Object.entries(settings)) {
+    if (!name.endsWith("_FILE")) continue;
+    assert.match(value, /^\/alerts\/\w/);
+    delete settings[name];
+    settings[name.replace(/_FILE$/, "")] = name.includes("_CA_") ? "-----BEGIN CERTIFICATE-----" : "secret";
+  }
+  const { alertmanagers, alertmanagerAccess } = aggregatorConfig(settings);
+  assert.deepEqual(alertmanagers, ["https://alertmanager.example:9093"]);
+  assert.ok(alertmanagerAccess.authorization?.startsWith("Basic "));
 });
 
 Deno.test("every image is of one version", () => {

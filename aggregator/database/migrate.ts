@@ -31,7 +31,9 @@ const FILES = [
   "000058_quality.sql",
   "000060_accreditation.sql",
   "000061_device_enrolment.sql",
+  "000062_lifecycle_ends.sql",
   "000067_history.sql",
+  "000069_pipeline.sql",
   "000070_candidate_votes.sql",
 ];
 

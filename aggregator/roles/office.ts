@@ -13,6 +13,7 @@ import { type Database, isDatabaseAway } from "../database/database.ts";
 import { createOfficeApp } from "../office/api/app.ts";
 import { currentHead } from "../office/api/audit_endpoints.ts";
 import { type OfficeKeys, readOfficeKeys } from "../office/office_key.ts";
+import { eraseDestroyed } from "../office/lifecycle/destroy.ts";
 import { noteClock } from "../office/lifecycle/state.ts";
 import { keepChecking } from "../office/quality/schedule.ts";
 import type { OfficeSources } from "../office/sources.ts";
@@ -29,6 +30,9 @@ const SIGN_EVERY_MS = 3_600_000;
 /** How often the clock is looked at for elections that open and close, in milliseconds. */
 const CLOCK_EVERY_MS = 1_000;
 
+/** How long to wait before a log and keys are erased again after that failed, in milliseconds. */
+const ERASE_AGAIN_MS = 60_000;
+
 /** Attempts to sign in of one address (IPv6: of one /64). */
 const SIGN_INS = { requestsPerSecond: 1, burstRequests: 20 };
 /** Exports that an address may ask for: five files an election, made anew with each release. */
@@ -43,6 +47,8 @@ export type OfficeOptions = Readonly<{
   openLog(election: string, partitions: number): VoteLog | Promise<VoteLog>;
   /** Whether the logs are opened for the office alone, which then closes them. */
   ownsLogs: boolean;
+  /** Removes an election's log and keys, after its records were destroyed. */
+  erase?(election: string): Promise<void>;
   signal: AbortSignal;
   onError(error: unknown): void;
 }>;
@@ -114,10 +120,16 @@ export class Office {
   async #watch(): Promise<void> {
     const { signal, onError } = this.#options;
     let signedMs = -Infinity;
+    let eraseAgainMs = -Infinity;
     let sealed = false;
     while (!signal.aborted) {
       try {
         await this.#noteTimes();
+        if (performance.now() >= eraseAgainMs) {
+          eraseAgainMs = performance.now() + ERASE_AGAIN_MS;
+          await this.#erase();
+          eraseAgainMs = -Infinity;
+        }
         if (!sealed) await this.#sealProfiles();
         sealed = true;
         if (performance.now() - signedMs >= SIGN_EVERY_MS) {
@@ -138,6 +150,16 @@ export class Office {
     for (const election of await electionIds(db.query)) {
       if (!keyring.has(election)) continue;
       await sealOldProfiles(db, election, rollKeys(election, keyring.master(election)));
+    }
+  }
+
+  async #erase(): Promise<void> {
+    const { db, erase } = this.#options;
+    if (erase === undefined) return;
+    for (const election of await eraseDestroyed(db, erase, new Date())) {
+      const log = this.#logs.get(election);
+      this.#logs.delete(election);
+      await log?.then((log) => log.close(), () => {});
     }
   }
 

@@ -48,11 +48,12 @@ const TABLES: Record<string, Grants> = {
   "counting.delivered_statements": { aggregator: "SELECT, DELETE", audit: READ, sync: READ_ADD },
   "counting.former_voters": { aggregator: "SELECT, INSERT, DELETE", audit: READ },
   "counting.gaps": { aggregator: READ_ADD, audit: READ, server: READ },
-  "counting.gateway_syncs": { ...TOTALS, sync: READ_ADD_CHANGE },
+  "counting.gateway_syncs": { ...TOTALS, sync: READ_ADD_CHANGE, board: READ },
   "counting.held": {
     aggregator: "SELECT, INSERT, UPDATE, DELETE",
     audit: READ,
     receipts: "SELECT (election, reason, gateway, vote_id)",
+    board: "SELECT (election, partition, log_offset, record_index, reason, accepted_at, gateway, station)",
   },
   "counting.layouts": { aggregator: READ_ADD, audit: READ },
   "counting.leases": { ...TOTALS, indexer: READ_ADD_CHANGE },
@@ -109,14 +110,15 @@ const TABLES: Record<string, Grants> = {
   "history.units": PASTS,
   "office.account_keys": { audit: READ, board: "SELECT, INSERT, UPDATE (revoked_at)" },
   "office.accounts": { audit: READ, board: READ_ADD },
-  "office.enrolment_codes": { board: "SELECT, INSERT, UPDATE (used_at, replaced_at)" },
+  "office.adjustments": { audit: READ, board: READ_ADD },
+  "office.enrolment_codes": { board: "SELECT, INSERT, UPDATE (used_at, replaced_at), DELETE" },
   "office.grants": {
     audit: READ,
     board: "SELECT, INSERT, UPDATE (approved_by, granted_at, revoked_at)",
   },
   "office.lifecycles": {
     audit: READ,
-    board: "SELECT, INSERT, UPDATE (status, revision, changed_at, opened_at, closed_at)",
+    board: "SELECT, INSERT, UPDATE (status, revision, changed_at, opened_at, closed_at, ended_at, hold)",
   },
   "office.proposals": {
     audit: READ,
@@ -125,10 +127,10 @@ const TABLES: Record<string, Grants> = {
   "office.quality_runs": { aggregator: READ, audit: READ, board: "SELECT, INSERT, DELETE" },
   "office.quality_waivers": { aggregator: READ, audit: READ, board: READ_ADD },
   "office.result_versions": { audit: READ, board: READ_ADD },
-  "office.roll_import_batches": { board: "SELECT, INSERT, UPDATE (reverted_at, kept)" },
+  "office.roll_import_batches": { board: "SELECT, INSERT, UPDATE (reverted_at, kept), DELETE" },
   "office.roll_import_parts": { board: "SELECT, INSERT, DELETE" },
   "office.roll_imports": {
-    board: "SELECT, INSERT, UPDATE (status, changed_at, uploaded, rows, done, sealed_report)",
+    board: "SELECT, INSERT, UPDATE (status, changed_at, uploaded, rows, done, sealed_report), DELETE",
   },
   "office.used_assertions": { board: "SELECT, INSERT, DELETE" },
   "public.migrations": Object.fromEntries(Object.keys(USERS).map((user) => [user, READ])),
@@ -146,6 +148,7 @@ const TABLES: Record<string, Grants> = {
   "registry.elections": {
     ...SHOWN,
     office: "SELECT, INSERT, UPDATE (name)",
+    board: "UPDATE (destroyed_at, erased_at)",
     indexer: READ,
     receipts: READ,
     sync: READ,
@@ -166,7 +169,7 @@ const TABLES: Record<string, Grants> = {
   "registry.stations": { ...SHOWN, indexer: READ },
   "registry.voters": {
     office: READ_ADD,
-    board: "UPDATE (struck_at, profile, struck_revision, sealed_profile, lookups, struck_reason)",
+    board: "UPDATE (struck_at, profile, struck_revision, sealed_profile, lookups, struck_reason), DELETE",
   },
   "results.cells": PUBLISHERS,
   "results.current": { ...RELEASED, aggregator: READ_ADD_CHANGE },

@@ -48,6 +48,7 @@ const ENDPOINTS: Record<string, readonly OfficeRole[] | "anyone" | "member"> = {
   "DELETE /v1/elections/{election}/proposals/{proposal}": ["official"],
   "GET /v1/elections/{election}/certified": "anyone",
   "GET /v1/elections/{election}/alerts": ["official", "auditor", "observer"],
+  "GET /v1/elections/{election}/pipeline": ["official", "auditor", "observer"],
   "POST /v1/elections/{election}/alerts/{alert}/acknowledge": ["official"],
   "GET /v1/elections/{election}/roll-imports": ["registrar", "official", "auditor"],
   "POST /v1/elections/{election}/roll-imports": ["registrar"],

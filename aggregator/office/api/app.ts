@@ -7,6 +7,7 @@ import { OpenAPIHono } from "@hono/zod-openapi";
 import type { MiddlewareHandler } from "hono";
 import { addAccessEndpoints } from "./access_endpoints.ts";
 import { addAlertEndpoints } from "./alert_endpoints.ts";
+import { addPipelineEndpoints } from "./pipeline_endpoints.ts";
 import { addAuditEndpoints } from "./audit_endpoints.ts";
 import { addExportEndpoints } from "./export_endpoints.ts";
 import { addQualityEndpoints } from "./quality_endpoints.ts";
@@ -45,6 +46,7 @@ export function createOfficeApp(options: OfficeAppOptions): OpenAPIHono {
   addExportEndpoints(app, options);
   addLifecycleEndpoints(app, options);
   addAlertEndpoints(app, options);
+  addPipelineEndpoints(app, options);
   addRollImportEndpoints(app, options);
   addVoterEndpoints(app, options);
   addDeviceEndpoints(app, options);

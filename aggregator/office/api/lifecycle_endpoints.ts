@@ -10,13 +10,14 @@ import { isRefusal, type Refusal } from "../access/accounts.ts";
 import { readOwnElections } from "../access/authorise.ts";
 import { ELECTION_ROLES } from "../access/roles.ts";
 import { readVersions } from "../lifecycle/certified.ts";
-import { DONE_ACTIONS, PARAMETERS } from "../lifecycle/effects.ts";
+import { ALL_ACTIONS, PARAMETERS } from "../lifecycle/effects.ts";
 import {
   act,
   type ActionRequest,
   allowedNow,
   approve,
   type Done,
+  logOf,
   propose,
   readProposals,
   withdraw,
@@ -36,16 +37,17 @@ const stateSchema = z.object({
   closesAt: z.string(),
   acceptsUntil: z.string(),
   paused: z.union([z.literal("all"), z.array(z.string())]),
+  hold: z.string().nullable().describe("Why officials hold the records beyond the time of retention"),
 });
 const requestSchema = z.strictObject({
-  action: z.enum(DONE_ACTIONS),
+  action: z.enum(ALL_ACTIONS),
   parameters: z.record(z.string(), z.unknown()).default({}),
   reason: z.string().trim().min(1).max(2_000).regex(/^\P{Cc}*$/u, "must be one line of text"),
 });
 const proposalParams = electionParams.extend({ proposal: z.uuid() });
 const proposalSchema = z.object({
   proposal: z.string(),
-  action: z.enum(DONE_ACTIONS),
+  action: z.enum(ALL_ACTIONS),
   parameters: z.unknown(),
   digest: z.string(),
   reason: z.string(),
@@ -61,9 +63,9 @@ const doneSchema = z.object({
   result: z.record(z.string(), z.union([z.string(), z.number()])),
 });
 
-function stateJson({ election, status, phase, manifest }: ElectionState): z.infer<typeof stateSchema> {
+function stateJson({ election, status, phase, manifest, hold }: ElectionState): z.infer<typeof stateSchema> {
   const { version, opensAt, closesAt, acceptsUntil, paused = [] } = manifest;
-  return { election, status, phase, manifestVersion: version, opensAt, closesAt, acceptsUntil, paused };
+  return { election, status, phase, manifestVersion: version, opensAt, closesAt, acceptsUntil, paused, hold };
 }
 
 function doneAnswer({ state, result }: Done) {
@@ -127,12 +129,12 @@ function addStates(app: OpenAPIHono, sources: OfficeSources): void {
     params: electionParams,
     answer: z.object({
       state: stateSchema,
-      allowed: z.array(z.enum(DONE_ACTIONS)),
+      allowed: z.array(z.enum(ALL_ACTIONS)),
       proposals: z.array(proposalSchema),
     }),
     async work({ params: { election }, now }) {
       const state = await readState(db.query, election, now);
-      const log = await sources.openLog(election, state.manifest.partitions);
+      const log = await logOf(sources, election, now);
       const failingChecks = await newestFailing(db.query, election);
       const allowed = allowedNow(state, await readFacts(db.query, state, now, { log, failingChecks }));
       const proposals = await readProposals(db.query, election);
@@ -145,7 +147,8 @@ function addActions(app: OpenAPIHono, sources: OfficeSources): void {
   addEndpoint(app, sources, {
     method: "post",
     path: "/v1/elections/{election}/actions",
-    summary: "Does at once what takes one official: pause, resume, begin_canvass. Takes If-Match",
+    summary:
+      "Does at once what takes one official: set_hours, pause, resume, begin_canvass, set_hold. Takes If-Match",
     askedBy: ["official"],
     params: electionParams,
     body: requestSchema,
