@@ -18,17 +18,11 @@ import type { KafkaAddress } from "../shared/log/address.ts";
 import { RETENTION, votesTopic } from "../shared/log/kafka.ts";
 import { isAnswer, KafkaClient } from "../shared/log/kafka_client.ts";
 import { LogUnavailable } from "../shared/log/vote_log.ts";
+import { VIEW_TOPICS } from "./view_topics.ts";
 
 /** How long new topics may take to have leaders, and how often it is asked, in milliseconds. */
 const LEADERS_WITHIN_MS = 30_000;
 const LEADERS_EVERY_MS = 100;
-
-/** The views beside the logs: each rebuilt from the database when it is lost. */
-export const VIEW_TOPICS = {
-  rejections: "rejected-votes",
-  tallies: "tallies-by-candidate",
-  turnout: "turnout-by-region",
-} as const;
 
 /** Segment size of a view, in bytes. */
 const VIEW_SEGMENT_BYTES = "16777216";

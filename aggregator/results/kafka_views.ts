@@ -7,7 +7,7 @@ import { utf8 } from "../../shared/bytes.ts";
 import type { KafkaAddress } from "../../shared/log/address.ts";
 import { KafkaProducer } from "../../shared/log/kafka_producer.ts";
 import { KafkaReader } from "../../shared/log/kafka_reader.ts";
-import { VIEW_TOPICS } from "../kafka_topics.ts";
+import { VIEW_TOPICS } from "../view_topics.ts";
 import type { View, ViewPage, ViewRow, Views } from "./views.ts";
 
 /** The one partition of each. */

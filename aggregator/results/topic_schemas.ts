@@ -5,8 +5,9 @@
  * @module
  */
 import { z } from "@hono/zod-openapi";
+import { CHANGE_SCHEMAS } from "../../shared/changes.ts";
 import { REJECTION_REASONS } from "../../shared/outcome.ts";
-import { VIEW_TOPICS } from "../kafka_topics.ts";
+import { VIEW_TOPICS } from "../view_topics.ts";
 import { count, id, instant } from "../registry/schemas.ts";
 
 /**
@@ -83,5 +84,26 @@ export const TOPICS: readonly TopicDescription[] = [
     summary: "Records that were not counted",
     key: "election/partition/offset/index",
     row: rejectionRow,
+  },
+  {
+    topic: "voters",
+    name: "voter",
+    summary: "Changes of the roll: who was put on it, and who was struck off",
+    key: "election/voterId",
+    row: CHANGE_SCHEMAS.voters,
+  },
+  {
+    topic: "candidates",
+    name: "candidate",
+    summary: "Changes of candidates",
+    key: "election/contest/candidate",
+    row: CHANGE_SCHEMAS.candidates,
+  },
+  {
+    topic: "parties",
+    name: "party",
+    summary: "Changes of parties",
+    key: "election/party",
+    row: CHANGE_SCHEMAS.parties,
   },
 ];

@@ -9,7 +9,8 @@ import { AclOperationTypes, AclResourceTypes, ResourcePatternTypes } from "kafka
 import { z } from "zod";
 import { SETTINGS } from "../../aggregator/config.ts";
 import { CHANGE_TOPICS } from "../../shared/changes.ts";
-import { aclPlans, type Users, VIEW_TOPICS } from "../../aggregator/kafka_topics.ts";
+import { aclPlans, type Users } from "../../aggregator/kafka_topics.ts";
+import { VIEW_TOPICS } from "../../aggregator/view_topics.ts";
 import { PROCESS_ROLES, type ProcessRole, requiredRoles } from "../../aggregator/roles/roles.ts";
 import { environmentOf, type Manifest, ofKind, podsOf } from "./manifests.ts";
 
