@@ -158,7 +158,11 @@ browserTest(
       const waiting = page.locator("#unreleased tbody tr");
       await waiting.waitFor();
       const [cells] = await cellsOf(page, "#unreleased tbody tr");
-      assert.deepEqual(cells, ["North", "20", "15", "5"], "counted, shown and waiting, of no candidate");
+      assert.deepEqual(
+        cells,
+        ["Town council", "20", "15", "5"],
+        "counted, shown and waiting, of no candidate",
+      );
     });
   },
 );

@@ -1,6 +1,6 @@
 /** The reconciliation: what was read from the log and what became of it; and what officials watch. */
 import { html, isolated, nothing, table } from "./html.js";
-import { RATE_SPAN_MS, rateOf } from "./state.js";
+import { notShown, RATE_SPAN_MS, rateOf } from "./state.js";
 import { texts } from "./texts.js";
 import { alerts } from "./view_alerts.js";
 
@@ -107,20 +107,15 @@ export function officials(shown, more) {
   `;
 }
 
-/** Voters by region who were counted and are in no release yet. Of candidates it says nothing. */
-function unreleased({ details, board, counted }) {
-  const rows = details.regions.map(({ id, name }) => {
-    const [all, released] = [counted.get(id) ?? 0, board.places.get(id)?.voters ?? 0];
-    return { name, all, released, waiting: Math.max(0, all - released) };
-  }).filter(({ waiting }) => waiting > 0);
-  if (rows.length === 0) return texts.nothingUnreleased;
+/** Voters who were counted and are in no release yet: of all regions together, as the public API counts them. Of candidates it says nothing. */
+function unreleased(shown) {
+  const { details, board, progress } = shown;
+  const waiting = notShown(shown);
+  if (waiting === 0) return texts.nothingUnreleased;
   return table(
     texts.unreleased,
-    [texts.place, texts.counted, texts.released, texts.waitingVoters],
-    rows.map(({ name, all, released, waiting }) => [
-      isolated(name),
-      ...[all, released, waiting].map(texts.number),
-    ]),
+    [texts.election, texts.counted, texts.released, texts.waitingVoters],
+    [[isolated(details.name), ...[progress.voters, board.voters, waiting].map(texts.number)]],
   );
 }
 
