@@ -6,7 +6,6 @@
  */
 import { z } from "@hono/zod-openapi";
 import { REJECTION_REASONS } from "../../shared/outcome.ts";
-import { VIEW_TOPICS } from "../kafka_topics.ts";
 import { count, id, instant } from "../registry/schemas.ts";
 
 /**
@@ -64,21 +63,21 @@ export const rejectionRow = z.strictObject({
 /** A row for each topic that outside programs may follow. */
 export const TOPICS: readonly TopicDescription[] = [
   {
-    topic: VIEW_TOPICS.tallies,
+    topic: "tallies-by-candidate",
     name: "tally",
     summary: "Votes of each candidate",
     key: "election/contest/candidate",
     row: tallyRow,
   },
   {
-    topic: VIEW_TOPICS.turnout,
+    topic: "turnout-by-region",
     name: "turnout",
     summary: "Voters of each region",
     key: "election/region",
     row: turnoutRow,
   },
   {
-    topic: VIEW_TOPICS.rejections,
+    topic: "rejected-votes",
     name: "rejection",
     summary: "Records that were not counted",
     key: "election/partition/offset/index",
