@@ -5,6 +5,7 @@
  * @module
  */
 import { z } from "@hono/zod-openapi";
+import { CHANGE_SCHEMAS } from "../../shared/changes.ts";
 import { REJECTION_REASONS } from "../../shared/outcome.ts";
 import { count, id, instant } from "../registry/schemas.ts";
 
@@ -82,5 +83,26 @@ export const TOPICS: readonly TopicDescription[] = [
     summary: "Records that were not counted",
     key: "election/partition/offset/index",
     row: rejectionRow,
+  },
+  {
+    topic: "voters",
+    name: "voter",
+    summary: "Changes of the roll: for programs of the office, not for the public",
+    key: "election/voterId",
+    row: CHANGE_SCHEMAS.voters,
+  },
+  {
+    topic: "candidates",
+    name: "candidate",
+    summary: "Changes of candidates and their states",
+    key: "election/contest/candidate",
+    row: CHANGE_SCHEMAS.candidates,
+  },
+  {
+    topic: "parties",
+    name: "party",
+    summary: "Changes of parties and their states",
+    key: "election/party",
+    row: CHANGE_SCHEMAS.parties,
   },
 ];
