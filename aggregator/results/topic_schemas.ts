@@ -65,21 +65,21 @@ export const rejectionRow = z.strictObject({
 /** A row for each topic that outside programs may follow. */
 export const TOPICS: readonly TopicDescription[] = [
   {
-    topic: VIEW_TOPICS.tallies,
+    topic: "tallies-by-candidate",
     name: "tally",
     summary: "Votes of each candidate",
     key: "election/contest/candidate",
     row: tallyRow,
   },
   {
-    topic: VIEW_TOPICS.turnout,
+    topic: "turnout-by-region",
     name: "turnout",
     summary: "Voters of each region",
     key: "election/region",
     row: turnoutRow,
   },
   {
-    topic: VIEW_TOPICS.rejections,
+    topic: "rejected-votes",
     name: "rejection",
     summary: "Records that were not counted",
     key: "election/partition/offset/index",
