@@ -65,6 +65,8 @@ export const AUDIT_EVENTS = {
   alert_raised: "a rule found that something is wrong",
   alert_acknowledged: "an official has seen an alert, and says what is done about it",
   alert_resolved: "what an alert told of is over",
+  history_taken: "results of an earlier election were taken over",
+  history_linked: "a contest is compared with that of an earlier election from now on",
 } as const;
 
 /** A kind of event. */

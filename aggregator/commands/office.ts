@@ -30,6 +30,7 @@ import { addAccreditationCommands } from "./office_accreditation.ts";
 import { addCandidacyCommands } from "./office_candidacies.ts";
 import { addStationCommands } from "./office_stations.ts";
 import { exportCommands } from "./office_exports.ts";
+import { historyCommand } from "./office_history.ts";
 import { eraseElection, openLog, openOne, withDatabases } from "./open.ts";
 
 /** Who asks, and where the office is. */
@@ -158,6 +159,7 @@ export function officeCommand(): Command {
   addAccreditationCommands(office, ofElection, withClient);
   addCandidacyCommands(office, ofElection, withClient);
   addStationCommands(office, ofElection, withClient);
+  office.addCommand(historyCommand());
   return office.addCommand(auditCommand(asking));
 }
 

@@ -35,6 +35,7 @@ const FILES = [
   "000064_candidates.sql",
   "000065_stations.sql",
   "000066_identities.sql",
+  "000067_history.sql",
   "000069_pipeline.sql",
   "000070_candidate_votes.sql",
 ];

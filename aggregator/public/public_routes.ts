@@ -15,6 +15,7 @@ import type { ElectionNames, Elections } from "../registry/election_names.ts";
 import { detail, phaseOf, summarise } from "../registry/election_details.ts";
 import { PHOTO_HEADERS, readFacts, readPhoto, readStations } from "../registry/election_facts.ts";
 import type { VotesOf } from "../results/candidate_votes.ts";
+import { isComparisonFault, readComparison } from "../results/history/comparison.ts";
 import { readProjection } from "../results/projection/read.ts";
 import { isFault, readNotShown, readResults } from "../results/results.ts";
 import { readTurnout, type RollCounts } from "../results/turnout.ts";
@@ -39,6 +40,9 @@ const PLACES = { "cache-control": "public, max-age=60, stale-while-revalidate=54
 
 /** After so long no release of a moment is still being written, in milliseconds. */
 const SETTLED_MS = 60_000;
+
+/** How long a comparison is good, whatever is released, in milliseconds: officials may link units anew. */
+const COMPARISON_MS = 10_000;
 
 /** Contests of whose projection it is known how old it is. */
 const MAX_PROJECTED = 1_000;
@@ -105,6 +109,7 @@ export function addPublicRoutes(app: OpenAPIHono, sources: PublicSources, stream
   addElections(app, sources);
   addPlaces(app, sources);
   addFigures(app, sources);
+  addComparison(app, sources);
   addSharing(app, sources);
   addCount(app, sources);
   addStream(app, sources, streams);
@@ -268,6 +273,30 @@ function addFigures(app: OpenAPIHono, sources: PublicSources): void {
         return turnout === undefined ? { fault: problem("unknown-election") } : table(turnout, format);
       },
     }));
+  });
+}
+
+/** Adds comparisons with earlier elections. */
+function addComparison(app: OpenAPIHono, sources: PublicSources): void {
+  const { db, elections } = sources;
+  app.openapi(routes.comparisonRoute, (c) => {
+    const { election } = c.req.valid("param");
+    const { format, ...part } = c.req.valid("query");
+    return answerJson(sources, c, election, ({ index: { manifest } }, revision, final) => ({
+      key: [election, "comparison", part.contest, part.past, part.by, part.region, part.upTo, format].join(
+        "/",
+      ),
+      version: `${manifest.version}/${Math.min(part.upTo ?? revision, revision)}/${final}`,
+      maxAgeMs: COMPARISON_MS,
+      headers: headersOf(format, `${election}-comparison-by-${part.by}`),
+      async read() {
+        const answer = await readComparison(db, elections, election, part);
+        if (!isComparisonFault(answer)) return table(answer, format);
+        return answer.fault === "unknown-election"
+          ? { fault: problem("unknown-election") }
+          : noSuchPart(answer);
+      },
+    }), part.upTo);
   });
 }
 

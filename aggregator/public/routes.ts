@@ -9,6 +9,7 @@ import { SYNC_PATH, syncRequestSchema } from "../../shared/sync.ts";
 import { BODY_PROBLEMS } from "../../web/body.ts";
 import { gatewaysSchema, rejectionsSchema } from "../counting/schemas.ts";
 import { detailsSchema, electionsSchema, stationsSchema } from "../registry/schemas.ts";
+import { comparisonSchema } from "../results/history/comparison.ts";
 import { projectionSchema } from "../results/projection/read.ts";
 import { candidateVotesSchema, resultsSchema, turnoutSchema } from "../results/schemas.ts";
 import {
@@ -175,6 +176,20 @@ export const projectionRoute = createRoute({
   request: { params: election, query: queries.projection },
   responses: {
     200: json("Intervals, or why there are none; from releases only", projectionSchema),
+    304: unchanged,
+    ...problems("unknown-election", "invalid-request", ...PUBLIC_PROBLEMS),
+  },
+});
+
+export const comparisonRoute = createRoute({
+  method: "get",
+  path: "/v1/elections/{election}/comparison",
+  summary: "A contest compared with an earlier election, like for like: docs/history.md",
+  request: { params: election, query: queries.comparison },
+  responses: {
+    200: orCsv(
+      json("Complete places against the votes that they had then; from releases only", comparisonSchema),
+    ),
     304: unchanged,
     ...problems("unknown-election", "invalid-request", ...PUBLIC_PROBLEMS),
   },

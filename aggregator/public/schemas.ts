@@ -10,6 +10,7 @@ import { idSchema, instantSchema, signedManifestSchema } from "../../shared/elec
 import { problemSchema } from "../../shared/problem.ts";
 import { countReconciliationSchema, lag } from "../counting/schemas.ts";
 import { count, instant } from "../registry/schemas.ts";
+import { COMPARED_BY } from "../results/history/comparison.ts";
 import { notShownSchema, RESULTS_BY, TURNOUT_BY } from "../results/schemas.ts";
 import { receiptsRequestSchema } from "./receipts.ts";
 
@@ -95,6 +96,16 @@ export const queries = {
     revision: wholeNumber(0, Number.MAX_SAFE_INTEGER).optional().describe(
       "A revision that the asker has seen, on the stream: the answer is at least as new",
     ),
+  }),
+  comparison: z.strictObject({
+    contest: idSchema,
+    past: idSchema.optional().describe("The earlier election; the latest when left out"),
+    by: oneOf(COMPARED_BY).default("region"),
+    region: idSchema.optional(),
+    upTo: wholeNumber(0, Number.MAX_SAFE_INTEGER).optional().describe(
+      "A revision: the comparison as it stood at that release",
+    ),
+    format,
   }),
   turnout: z.strictObject({ by: oneOf(TURNOUT_BY).default("total"), format }),
   rejections: z.strictObject({ limit: wholeNumber(1, MAX_REJECTIONS).default(100) }),

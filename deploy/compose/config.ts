@@ -16,6 +16,7 @@ export const SETTINGS = {
   /** The passwords, and the servers that find each: `name=server,server name=server …`; `kafka` is every broker. */
   SETUP_PASSWORDS: z.string().default(""),
   ELASTICSEARCH_URL: z.string().default("https://elasticsearch:9200"),
+  KIBANA_URL: z.string().default("https://kibana:5601"),
   /** The superuser's. */
   ELASTIC_PASSWORD: z.string().optional(),
   KIBANA_PASSWORD: z.string().optional(),

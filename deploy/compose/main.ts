@@ -6,6 +6,7 @@
 import { command, EXIT, Failure, program, runProgram, UsageError } from "../../cli/command.ts";
 import { composeConfig } from "./config.ts";
 import { aggregatorKey, setIndexUsers } from "./index_users.ts";
+import { setKibanaObjects } from "./kibana_objects.ts";
 import { parsePasswords, parseServers, setUp } from "./setup.ts";
 
 /** How long an app may take to say how it is, in milliseconds. */
@@ -46,6 +47,18 @@ async function indexUsers(keyFiles: readonly string[]): Promise<void> {
   }
 }
 
+async function kibanaObjects(): Promise<void> {
+  const config = composeConfig();
+  const ca = await Deno.readTextFile(`${config.SETUP_DIRECTORY}/ca.crt`);
+  using client = Deno.createHttpClient({ caCerts: [ca] });
+  const taken = await setKibanaObjects({
+    url: config.KIBANA_URL,
+    password: required("ELASTIC_PASSWORD", config.ELASTIC_PASSWORD),
+    fetch: ((input, init) => fetch(input, { ...init, client })) as typeof fetch,
+  }, await Deno.readTextFile(new URL("../kibana/pollwire.ndjson", import.meta.url)));
+  console.log(`Kibana has ${taken} data views, maps and dashboards, and the role pollwire_viewer`);
+}
+
 async function healthy(url: string, { ca }: { ca: string }): Promise<void> {
   using client = Deno.createHttpClient({ caCerts: [await Deno.readTextFile(ca)] });
   const answer = await fetch(url, { client, signal: AbortSignal.timeout(HEALTH_MS) });
@@ -62,6 +75,8 @@ if (import.meta.main) {
     command("index-users", "Sees to Elasticsearch's users, and writes the aggregators' API keys.")
       .argument("<files...>", "where the keys go, one for each aggregator")
       .action(indexUsers),
+    command("kibana-objects", "Imports Kibana's dashboards, and makes the role of those who look at them.")
+      .action(kibanaObjects),
     command("healthy", "Asks an app how it is; exit code 1 unless it answers with success.")
       .argument("<url>", "like https://localhost:8000/health/ready")
       .requiredOption("--ca <file>", "the authority of its certificate, PEM")

@@ -1,6 +1,7 @@
 /** The live page: chooses an election, follows it, and shows what it knows. */
 import { PACES, readAddress, writeAddress } from "./address.js";
 import { applyRelease, newBoard } from "./board.js";
+import { comparisonKeeper } from "./comparison.js";
 import { follow, get, pathOf, readBoard, stationNames } from "./feed.js";
 import { render, seenColour } from "./html.js";
 import { drawMap, rowAt } from "./map.js";
@@ -278,6 +279,11 @@ function shownNow(nowMs) {
   };
 }
 
+const keepComparison = comparisonKeeper(get, (answer) => {
+  more.comparison = answer;
+  draw();
+});
+
 let drawing = false;
 
 /** Draws once before the next frame, however often it is asked to. */
@@ -293,6 +299,7 @@ function draw() {
     document.body.dataset.status = shown.fresh.status;
     document.body.dataset.revision = String(shown.board.revision);
     drawCanvases(shown);
+    keepComparison(shown);
     tellNews(shown, nowMs);
   });
 }

@@ -136,7 +136,7 @@ export function leadIn(details, board, contestId, region) {
 
 /**
  * @typedef {{ id: string, name: string, voters: number, registered: number, turnout?: number, leader?: BarRow, points?: number,
- *   tied: boolean, out?: number, reporting: number, stations: number, latitude?: number, longitude?: number }} PlaceRow
+ *   tied: boolean, out?: number, swing?: number, reporting: number, stations: number, latitude?: number, longitude?: number }} PlaceRow
  */
 
 /**
@@ -182,6 +182,7 @@ const PLACE_KEYS = {
   leader: ({ leader }) => leader?.name,
   margin: ({ points }) => points,
   out: ({ out }) => out,
+  swing: ({ swing }) => swing,
 };
 
 /**

@@ -2,7 +2,8 @@
 import { formatOf } from "./format.js";
 
 const format = formatOf("de-DE");
-const { decimal, dayAndTime, isolate, list, minuteOfDay, number, seconds, share, timeOfDay } = format;
+const { day, decimal, dayAndTime, isolate, list, minuteOfDay, number, seconds, share, signed, timeOfDay } =
+  format;
 
 const many = (count, one, more) => `${number(count)} ${count === 1 ? one : more}`;
 const votes = (count) => many(count, "Stimme", "Stimmen");
@@ -70,6 +71,13 @@ const groups = {
   diverse: "Divers",
   other: "Andere",
   unknown: "Nicht bekannt",
+};
+
+/** @type {Record<string, string>} */
+const notCompared = {
+  together: "Die Stimmen werden nur mit anderen zusammen gezeigt",
+  no_votes: "Damals oder jetzt keine Stimmen",
+  not_linked: "Zu wenige frühere Stimmen gehören sicher hierher",
 };
 
 export const texts = {
@@ -301,6 +309,32 @@ export const texts = {
   voters: "Gewählt",
   onRoll: "Im Verzeichnis",
   analyticsNow: "Diese Tabellen sind von jetzt.",
+
+  comparedWith: "Verglichen mit",
+  comparedLater:
+    "Der Vergleich kommt mit der letzten Veröffentlichung: Er nimmt nur Orte, deren Stimmen vollständig sind.",
+  comparedNone: "Kein Ort lässt sich vergleichen: Von keiner Region sind die früheren Stimmen bekannt.",
+  comparedShares: "Anteile damals und jetzt",
+  comparedBase: (regions, of) =>
+    `Gleiches mit Gleichem: ${number(regions)} von ${
+      many(of, "Region", "Regionen")
+    }, jede mit ihren eigenen früheren Stimmen.`,
+  comparedTurnout: (before, now) => `Wahlbeteiligung damals ${share(before)}, jetzt ${share(now)}.`,
+  comparedSource: ({ kind, heldOn, source }) =>
+    kind === "imported"
+      ? `Vom ${day(heldOn)}. Übernommene Ergebnisse (${
+        isolate(source)
+      }): Diese Stimmen wurden nicht hier gezählt.`
+      : `Vom ${day(heldOn)}, hier gezählt (${isolate(source)}).`,
+  swingSentence: (from, to, by) => `Umschwung (Swing) von ${isolate(from)} zu ${isolate(to)}: ${points(by)}.`,
+  then: "Damals",
+  nowShare: "Jetzt",
+  changeColumn: "Änderung",
+  changeOf: (value) => `${signed(value)} P.`,
+  othersRow: "Alle anderen",
+  swing: "Umschwung zu",
+  byRegion: "siehe Region",
+  notCompared: (why) => notCompared[why] ?? "Nicht verglichen",
 
   accounted: "Jeder Datensatz ist belegt",
   notAccounted: "Die Zählung geht nicht auf",

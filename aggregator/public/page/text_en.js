@@ -2,7 +2,8 @@
 import { formatOf } from "./format.js";
 
 const format = formatOf("en-GB");
-const { decimal, dayAndTime, isolate, list, minuteOfDay, number, seconds, share, timeOfDay } = format;
+const { day, decimal, dayAndTime, isolate, list, minuteOfDay, number, seconds, share, signed, timeOfDay } =
+  format;
 
 const many = (count, noun) => `${number(count)} ${noun}${count === 1 ? "" : "s"}`;
 const names = (rows) =>
@@ -61,6 +62,13 @@ const hiddenProjections = {
 
 /** @type {Record<string, string>} */
 const groups = { female: "Women", male: "Men", diverse: "Diverse", other: "Other", unknown: "Not known" };
+
+/** @type {Record<string, string>} Why a place is not compared with an earlier election. */
+const notCompared = {
+  together: "Its votes are shown only together with others'",
+  no_votes: "No votes then, or none now",
+  not_linked: "Too few earlier votes are known to belong here",
+};
 
 export const texts = {
   ...format,
@@ -279,6 +287,27 @@ export const texts = {
   voters: "Voters",
   onRoll: "On the roll",
   analyticsNow: "These tables are of now.",
+
+  comparedWith: "Compared with",
+  comparedLater: "The comparison comes with the final release: it takes places whose votes are complete.",
+  comparedNone: "No place can be compared: no region's earlier votes are known to belong there.",
+  comparedShares: "Shares then and now",
+  comparedBase: (regions, of) =>
+    `Like for like: ${number(regions)} of ${many(of, "region")}, each against its own earlier votes.`,
+  comparedTurnout: (before, now) => `Turnout ${share(before)} then, ${share(now)} now.`,
+  comparedSource: ({ kind, heldOn, source }) =>
+    kind === "imported"
+      ? `Held ${day(heldOn)}. Imported results (${isolate(source)}): these votes were not counted here.`
+      : `Held ${day(heldOn)}, and counted here (${isolate(source)}).`,
+  swingSentence: (from, to, by) => `A swing of ${points(by)} from ${isolate(from)} to ${isolate(to)}.`,
+  then: "Then",
+  nowShare: "Now",
+  changeColumn: "Change",
+  changeOf: (value) => `${signed(value)} pt`,
+  othersRow: "All others",
+  swing: "Swing to",
+  byRegion: "see the region",
+  notCompared: (why) => notCompared[why] ?? "Not compared",
 
   accounted: "Every record accounted for",
   notAccounted: "The count does not add up",

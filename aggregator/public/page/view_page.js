@@ -6,6 +6,7 @@ import { LANGUAGES, texts } from "./texts.js";
 import { analytics } from "./view_analytics.js";
 import { accounted, alarm, officials } from "./view_count.js";
 import { candidates, headline, parties, strip } from "./view_first.js";
+import { comparison } from "./view_comparison.js";
 import { modes } from "./view_modes.js";
 import { projection } from "./view_projection.js";
 import { places } from "./view_places.js";
@@ -45,12 +46,11 @@ function publicView(shown, more, change) {
       <div class="side">${candidates(shown, change)} ${parties(shown)} ${modes(shown)} ${accounted(
         shown,
       )}</div>
-      <div class="side">${projection(shown, more, true)} ${time(shown, more, change)} ${projection(
+      <div class="side">${projection(shown, more, true)} ${time(shown, more, change)} ${comparison(
         shown,
         more,
-        false,
-      )}</div>
-      ${places(shown, change, stations)} ${analytics(shown, more)}
+      )} ${projection(shown, more, false)}</div>
+      ${places({ ...shown, more }, change, stations)} ${analytics(shown, more)}
     </div>
   `;
 }

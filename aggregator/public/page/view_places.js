@@ -3,6 +3,7 @@ import { html, isolated, nothing, repeat, swatch } from "./html.js";
 import { arrangePlaces, candidateRows, placeRows } from "./story.js";
 import { newBoard } from "./board.js";
 import { texts } from "./texts.js";
+import { swingCell, swingsOf } from "./view_comparison.js";
 import { isSealed } from "./view_first.js";
 
 /** Rows of one page. */
@@ -19,12 +20,15 @@ const titleOf = (key) =>
     leader: texts.leader,
     margin: texts.margin,
     out: texts.stillOut,
+    swing: texts.swing,
   })[key];
 
 /** The rows as they are shown, page by page. */
 export function placesShown(shown) {
   const { details, board, registered, contest, order } = shown;
-  const all = placeRows(details, board, registered, contest, isSealed(shown) ? shown.counted : undefined);
+  const found = placeRows(details, board, registered, contest, isSealed(shown) ? shown.counted : undefined);
+  const swings = swingsOf(shown, shown.more, "region");
+  const all = found.map((row) => ({ ...row, swing: swings?.of.get(row.id)?.swing ?? undefined }));
   const rows = arrangePlaces(all, order, texts.locale);
   const pages = Math.max(1, Math.ceil(rows.length / PAGE_ROWS));
   const page = Math.min(order.page, pages - 1);
@@ -41,6 +45,8 @@ export function places(shown, change, stations) {
   const { all, rows, page, pages } = placesShown(shown);
   const { order, place } = shown;
   const reorder = (part) => change({ order: { ...order, page: 0, ...part } });
+  const swings = swingsOf(shown, shown.more, "region");
+  const columns = swings === undefined ? COLUMNS : [...COLUMNS, "swing"];
   const hasMap = all.some(({ latitude }) => latitude !== undefined);
   return html`<section class="card places ${hasMap ? "with-map" : ""}" aria-labelledby="places-title">
     <div class="card-head">
@@ -55,9 +61,11 @@ export function places(shown, change, stations) {
     <div class="places-body"><div>
       <div class="scroll-x" tabindex="0" role="group" aria-labelledby="places-title">
       <table id="places">
-        <thead><tr>${COLUMNS.map((key) => header(key, order, reorder))}</tr></thead>
+        <thead><tr>${columns.map((key) => header(key, order, reorder))}</tr></thead>
         <tbody>${
-    repeat(rows, ({ id }) => id, (row) => placeRow(row, shown, row.id === place, change, stations))
+    repeat(rows, ({ id }) =>
+      id, (row) =>
+      placeRow(row, { ...shown, swings }, row.id === place, change, stations))
   }</tbody>
       </table>
       </div>
@@ -74,7 +82,7 @@ function header(key, order, reorder) {
   const isIt = order.key === key;
   const turn = () => reorder({ key, down: isIt ? !order.down : key !== "name" && key !== "leader" });
   return html`
-    <th scope="col" class=${key === "name" || key === "leader" ? "" : "right"}
+    <th scope="col" class=${key === "name" || key === "leader" || key === "swing" ? "" : "right"}
       aria-sort=${isIt
         ? (order.down ? "descending" : "ascending")
         : "none"}><button type="button" @click=${turn}
@@ -111,11 +119,15 @@ function placeRow(row, shown, isOpen, change, stations) {
       <td>${leaderCell(row)}</td>
       <td class="num right">${points === undefined ? texts.none : texts.pointsOf(points)}</td>
       <td class="num right">${out === undefined ? texts.none : texts.number(out)}</td>
+      ${shown.swings === undefined ? nothing : html`<td>${swingCell(shown, shown.swings, id)}</td>`}
     </tr>
         ${isOpen
           ? html`
             <tr class="stations">
-              <td colspan=${COLUMNS.length}>${stationTable(shown, stations)}</td>
+              <td colspan=${COLUMNS.length + (shown.swings === undefined ? 0 : 1)}>${stationTable(
+                shown,
+                stations,
+              )}</td>
             </tr>
           `
           : nothing}
@@ -123,8 +135,10 @@ function placeRow(row, shown, isOpen, change, stations) {
 }
 
 /** The stations of the open region: ballots, who leads, by how much. */
-function stationTable({ details, contest }, stations) {
+function stationTable(shown, stations) {
   if (stations === undefined) return texts.loading;
+  const { details, contest } = shown;
+  const swings = swingsOf(shown, shown.more, "station");
   const rows = stationRows(details, contest, stations);
   return html`
     <table class="inner">
@@ -135,6 +149,7 @@ function stationTable({ details, contest }, stations) {
           <th scope="col"
           >${texts.leader}</th>
           <th scope="col" class="right">${texts.margin}</th>
+          ${swings === undefined ? nothing : html`<th scope="col">${texts.swing}</th>`}
         </tr>
       </thead>
       <tbody>${repeat(rows, ({ id }) => id, (row) =>
@@ -144,6 +159,7 @@ function stationTable({ details, contest }, stations) {
             <td class="num right">${texts.number(row.ballots)}</td>
             <td>${leaderCell(row)}</td>
             <td class="num right">${row.points === undefined ? texts.none : texts.pointsOf(row.points)}</td>
+            ${swings === undefined ? nothing : html`<td>${swingCell(shown, swings, row.id)}</td>`}
           </tr>
         `)}</tbody>
     </table>
