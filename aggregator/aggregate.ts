@@ -29,6 +29,7 @@ import { IndexFault, type TallyIndex } from "./results/index/tally_index.ts";
 import type { Views } from "./results/views.ts";
 import { Counting } from "./roles/count.ts";
 import { runIndex } from "./roles/index.ts";
+import { readIssuers } from "./office/access/issuers.ts";
 import { Office } from "./roles/office.ts";
 import { createProcessApp } from "./roles/process_app.ts";
 import { createReceiptsApp, receiptKeysOfFiles, receiptsFault } from "./roles/receipts.ts";
@@ -61,6 +62,8 @@ export type AggregatorParts = Readonly<{
   index?: TallyIndex;
   /** Where the office's changes of voters, candidates and parties go; nowhere when left out. */
   changes?: ChangeLog;
+  /** Removes an election's log and keys, after its records were destroyed. */
+  erase?(election: string): Promise<void>;
   log: Logger;
 }>;
 
@@ -140,6 +143,12 @@ export async function runAggregator(
   while (!signal.aborted) {
     const known = watch.away === undefined ? await readElections(databases.reading, log) : undefined;
     isRegistryRead ||= known !== undefined;
+    for (const election of known === undefined ? [] : elections) {
+      if (known!.includes(election)) continue;
+      // Its records were destroyed.
+      elections.delete(election);
+      counting?.stop(election);
+    }
     for (const election of known ?? []) {
       if (signal.aborted || elections.has(election)) continue;
       elections.add(election);
@@ -239,11 +248,13 @@ function servedRoles(
     const office = new Office({
       db: databases.counting,
       keysDirectory: config.keysDirectory,
+      issuers: config.officeIssuers === undefined ? [] : readIssuers(config.officeIssuers),
       keyring,
       openLog: (election, partitions) =>
         counting?.logOf(election) ?? parts.openLog(election, partitions, signal),
       changes: parts.changes,
       ownsLogs: counting === undefined,
+      erase: parts.erase,
       signal,
       onError,
     });

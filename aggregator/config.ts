@@ -5,7 +5,9 @@
  */
 import { z } from "zod";
 import { LOG_LEVELS, type LogLevel } from "../cli/log.ts";
+import { utf8 } from "../shared/bytes.ts";
 import { ConfigError, integer, readConfig } from "../shared/config.ts";
+import type { AlertmanagerAccess } from "./alerts/alertmanager.ts";
 import { type TlsFiles, tlsFiles } from "../web/tls.ts";
 import { type DatabaseChoice, databaseChoice } from "./database/database_url.ts";
 import { type LogAddress, logAddressSetting, withPassword } from "../shared/log/address.ts";
@@ -59,11 +61,23 @@ export const SETTINGS = {
   ELASTICSEARCH_REPLICAS: integer(0, 100).default(1),
   /** The rules of the alerts, a file (docs/alerts.md); those of aggregator/alerts/rules.yml when not set. */
   POLLWIRE_ALERT_RULES: z.string().min(1).optional(),
+  /** OpenID providers whose tokens the office takes, a file (docs/office.md); none when not set. */
+  POLLWIRE_OFFICE_ISSUERS: z.string().min(1).optional(),
   /** Alertmanagers that are told of alerts, with spaces between them; each is told of all. None when not set. */
   POLLWIRE_ALERTMANAGER_URL: z.string().refine(
     (text) => text.split(/\s+/).every((url) => /^https?:\/\/[^@,]+$/.test(url) && URL.canParse(url)),
     "must be http://<host>:<port> or https://<host>:<port>, without a user; several with spaces between them",
   ).optional(),
+  /** How all of them know this aggregator: a user and a password, or a token (OAuth 2, RFC 6750). Not at all when not set. */
+  POLLWIRE_ALERTMANAGER_USER: z.string().regex(/^[^:\p{Cc}]+$/u, "must be a name without a colon").optional(),
+  POLLWIRE_ALERTMANAGER_PASSWORD: z.string().min(1).optional(),
+  POLLWIRE_ALERTMANAGER_TOKEN: z.string().regex(
+    /^[\w.~+/-]+=*$/,
+    "must be a token: letters, digits and -._~+/",
+  ).optional(),
+  /** Certificates, PEM, of which one must have signed theirs; the system's when not set. */
+  POLLWIRE_ALERTMANAGER_CA: z.string().regex(/^-----BEGIN CERTIFICATE-----/, "must be certificates in PEM")
+    .optional(),
   HOST: z.string().default("127.0.0.1"),
   PORT: integer(0, 65_535).default(8000),
   /** The certificate that it shows, with those between it and its authority, PEM; HTTP without TLS when not set. */
@@ -100,8 +114,12 @@ export type AggregatorConfig = Readonly<{
   elasticsearch: IndexSettings | undefined;
   /** The office's file of alert rules; `undefined` for the built-in ones. */
   alertRules: string | undefined;
+  /** The office's file of OpenID providers; `undefined` for none. */
+  officeIssuers: string | undefined;
   /** Addresses of Alertmanagers. */
   alertmanagers: readonly string[];
+  /** How they are asked. */
+  alertmanagerAccess: AlertmanagerAccess;
   host: string;
   port: number;
   /** What it shows to those who ask it; plain HTTP when not set. */
@@ -152,7 +170,8 @@ export function aggregatorConfig(environment?: Record<string, string>, chosen?: 
       replicas: config.ELASTICSEARCH_REPLICAS,
     },
     alertRules: config.POLLWIRE_ALERT_RULES,
-    alertmanagers: config.POLLWIRE_ALERTMANAGER_URL?.split(/\s+/) ?? [],
+    officeIssuers: config.POLLWIRE_OFFICE_ISSUERS,
+    ...alertmanagerSettings(config),
     host: config.HOST,
     port: config.PORT,
     ...tls && { tls },
@@ -162,6 +181,48 @@ export function aggregatorConfig(environment?: Record<string, string>, chosen?: 
     maxAddressStreams: config.ADDRESS_MAX_STREAMS,
   };
 }
+
+type AlertmanagerSettings = Pick<
+  z.infer<z.ZodObject<typeof SETTINGS>>,
+  | "POLLWIRE_ALERTMANAGER_URL"
+  | "POLLWIRE_ALERTMANAGER_USER"
+  | "POLLWIRE_ALERTMANAGER_PASSWORD"
+  | "POLLWIRE_ALERTMANAGER_TOKEN"
+  | "POLLWIRE_ALERTMANAGER_CA"
+>;
+
+/** Credentials go over TLS only, or to this machine. */
+function alertmanagerSettings(
+  config: AlertmanagerSettings,
+): Pick<AggregatorConfig, "alertmanagers" | "alertmanagerAccess"> {
+  const refuse = (what: string): never => {
+    throw new ConfigError(`Cannot start: ${what}`);
+  };
+  const urls = config.POLLWIRE_ALERTMANAGER_URL?.split(/\s+/) ?? [];
+  const [user, password] = [config.POLLWIRE_ALERTMANAGER_USER, config.POLLWIRE_ALERTMANAGER_PASSWORD];
+  const [token, ca] = [config.POLLWIRE_ALERTMANAGER_TOKEN, config.POLLWIRE_ALERTMANAGER_CA];
+  if ((user === undefined) !== (password === undefined)) {
+    refuse("POLLWIRE_ALERTMANAGER_USER and POLLWIRE_ALERTMANAGER_PASSWORD must be set together");
+  }
+  if (user !== undefined && token !== undefined) {
+    refuse("POLLWIRE_ALERTMANAGER_USER and POLLWIRE_ALERTMANAGER_TOKEN are set: leave one of them out");
+  }
+  const isKnown = user !== undefined || token !== undefined;
+  const open = urls.find((url) => url.startsWith("http:") && !LOOPBACK.test(new URL(url).hostname));
+  if (isKnown && open !== undefined) {
+    refuse("POLLWIRE_ALERTMANAGER_URL must be https:// where a password or a token is sent");
+  }
+  if (ca !== undefined && !urls.some((url) => url.startsWith("https:"))) {
+    refuse("POLLWIRE_ALERTMANAGER_CA is set, which needs an https:// address in POLLWIRE_ALERTMANAGER_URL");
+  }
+  const authorization = user !== undefined
+    ? `Basic ${utf8(`${user}:${password}`).toBase64()}`
+    : token && `Bearer ${token}`;
+  return { alertmanagers: urls, alertmanagerAccess: { authorization, ca } };
+}
+
+/** A host name that is this machine. */
+const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
 
 /** Reads the roles of a process. The embedded database belongs to one process, which must do everything. */
 function readRoles(

@@ -24,7 +24,9 @@ Deno.test("aggregatorConfig() has a default for everything", () => {
     logLevel: "info",
     elasticsearch: undefined,
     alertRules: undefined,
+    officeIssuers: undefined,
     alertmanagers: [],
+    alertmanagerAccess: { authorization: undefined, ca: undefined },
     host: "127.0.0.1",
     port: 8000,
     maxConnections: 10_000,
@@ -77,7 +79,9 @@ Deno.test("aggregatorConfig() takes what is set", () => {
     logLevel: "info",
     elasticsearch: undefined,
     alertRules: undefined,
+    officeIssuers: undefined,
     alertmanagers: [],
+    alertmanagerAccess: { authorization: undefined, ca: undefined },
     host: "0.0.0.0",
     port: 0,
     maxConnections: 10_000,
@@ -236,3 +240,78 @@ Deno.test("aggregatorConfig() reads the file of alert rules, and one Alertmanage
     );
   }
 });
+
+const AUTHORITY = "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----";
+
+Deno.test("aggregatorConfig() reads how Alertmanagers know the aggregator, and who signed their certificates", async () => {
+  const password = await Deno.makeTempFile();
+  await Deno.writeTextFile(password, "grün:weiß\n");
+  const at = { POLLWIRE_ALERTMANAGER_URL: "https://am-1:9093 http://127.0.0.1:9093" };
+  assert.deepEqual(
+    aggregatorConfig({
+      ...at,
+      POLLWIRE_ALERTMANAGER_USER: "pollwire",
+      POLLWIRE_ALERTMANAGER_PASSWORD_FILE: password,
+      POLLWIRE_ALERTMANAGER_CA: AUTHORITY,
+    }).alertmanagerAccess,
+    {
+      authorization: `Basic ${new TextEncoder().encode("pollwire:grün:weiß").toBase64()}`,
+      ca: AUTHORITY,
+    },
+  );
+  assert.equal(
+    aggregatorConfig({ ...at, POLLWIRE_ALERTMANAGER_TOKEN: "abc-123==" }).alertmanagerAccess.authorization,
+    "Bearer abc-123==",
+  );
+  await Deno.remove(password);
+});
+
+for (
+  const [what, environment, message] of [
+    [
+      "a user without a password",
+      { POLLWIRE_ALERTMANAGER_USER: "pollwire" },
+      "POLLWIRE_ALERTMANAGER_USER and POLLWIRE_ALERTMANAGER_PASSWORD must be set together",
+    ],
+    [
+      "a user and a token",
+      {
+        POLLWIRE_ALERTMANAGER_USER: "pollwire",
+        POLLWIRE_ALERTMANAGER_PASSWORD: "hunter2",
+        POLLWIRE_ALERTMANAGER_TOKEN: "hunter2",
+      },
+      "POLLWIRE_ALERTMANAGER_USER and POLLWIRE_ALERTMANAGER_TOKEN are set: leave one of them out",
+    ],
+    [
+      "a password that goes to another machine without TLS",
+      {
+        POLLWIRE_ALERTMANAGER_URL: "https://am-1:9093 http://am-2:9093",
+        POLLWIRE_ALERTMANAGER_USER: "pollwire",
+        POLLWIRE_ALERTMANAGER_PASSWORD: "hunter2",
+      },
+      "POLLWIRE_ALERTMANAGER_URL must be https:// where a password or a token is sent",
+    ],
+    [
+      "a token that goes to another machine without TLS",
+      { POLLWIRE_ALERTMANAGER_URL: "http://127.0.0.1.example:9093", POLLWIRE_ALERTMANAGER_TOKEN: "hunter2" },
+      "POLLWIRE_ALERTMANAGER_URL must be https:// where a password or a token is sent",
+    ],
+    [
+      "an authority that nobody needs",
+      { POLLWIRE_ALERTMANAGER_URL: "http://am-1:9093", POLLWIRE_ALERTMANAGER_CA: AUTHORITY },
+      "POLLWIRE_ALERTMANAGER_CA is set, which needs an https:// address in POLLWIRE_ALERTMANAGER_URL",
+    ],
+    [
+      "a token that no header can have",
+      { POLLWIRE_ALERTMANAGER_TOKEN: "a\nb" },
+      "POLLWIRE_ALERTMANAGER_TOKEN: must be a token: letters, digits and -._~+/",
+    ],
+  ] as const
+) {
+  Deno.test(`aggregatorConfig() refuses ${what} for Alertmanager`, () => {
+    assert.throws(
+      () => aggregatorConfig({ ...environment }),
+      (error) => error instanceof ConfigError && error.message === `Cannot start: ${message}`,
+    );
+  });
+}

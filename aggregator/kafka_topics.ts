@@ -184,6 +184,22 @@ export async function provisionTopics(
   }
 }
 
+/** Deletes the topic of an election's log. Idempotent. The user needs the permission to delete it. */
+export async function deleteLogTopic(address: KafkaAddress, election: string): Promise<void> {
+  const client = new KafkaClient(address, "pollwire-office");
+  const admin = client.kafka.admin();
+  try {
+    await admin.connect();
+    await admin.deleteTopics({ topics: [votesTopic(election)] });
+  } catch (error) {
+    if (isAnswer(error, "UNKNOWN_TOPIC_OR_PARTITION")) return;
+    throw client.explain(`delete the topic ${votesTopic(election)}`, error);
+  } finally {
+    await admin.disconnect().catch(() => {});
+    client.destroy();
+  }
+}
+
 async function ensureTopics(admin: Admin, plans: readonly TopicPlan[], done: Provisioned): Promise<void> {
   const there = new Set(await admin.listTopics());
   const missing = plans.filter(({ topic }) => !there.has(topic));

@@ -77,6 +77,13 @@ export class Publisher {
     this.#holdAtMs = -Infinity;
   }
 
+  /** Publishes an election no more. */
+  remove(election: string): void {
+    this.#elections.delete(election);
+    this.#nextMs.delete(election);
+    this.#againMs.delete(election);
+  }
+
   /** Publishes what is due until the signal aborts, and then lets others do it. */
   async run(): Promise<void> {
     const { signal } = this.#options;

@@ -18,6 +18,7 @@ import { crypto } from "./crypto.ts";
 import { kafka } from "./kafka.ts";
 import { databaseBytes } from "./database_bytes.ts";
 import { fsync } from "./fsync.ts";
+import { held } from "./held.ts";
 import { kafkaProducer } from "./kafka_producer.ts";
 import { page } from "./page.ts";
 import { path } from "./path.ts";
@@ -27,11 +28,13 @@ import { spool } from "./spool.ts";
 import { streams } from "./streams.ts";
 import { sync } from "./sync.ts";
 import { batch, single } from "./taking.ts";
+import { wall } from "./wall.ts";
 
 const EMBEDDED = [
   single,
   batch,
   spool,
+  held,
   fsync,
   crypto,
   count,
@@ -40,6 +43,7 @@ const EMBEDDED = [
   crowd,
   streams,
   page,
+  wall,
   databaseBytes,
   sync,
 ];

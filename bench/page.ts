@@ -6,11 +6,9 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import type { Browser } from "playwright-core";
-import type { Database } from "../aggregator/database/database.ts";
 import { launchChromium } from "../tests/browser/chromium.ts";
 import { type SeededPage, withSeededPage } from "../tests/browser/seeded_page.ts";
-import { testDefinition } from "../tests/fixture.ts";
-import { enrol } from "../tests/seeded_database.ts";
+import { definitionOf, enrolAll, releaseOnce } from "./page_election.ts";
 import { type Benchmark, median, type Row } from "./measure.ts";
 
 const ROUNDS = 5;
@@ -48,28 +46,8 @@ export const page: Benchmark = {
 
 type Size = (typeof SIZES)[number];
 
-function definitionOf({ stations: count, regions: places }: Size) {
-  const regions = Array.from({ length: places }, (_, i) => ({
-    id: `r-${i}`,
-    name: `Region ${i}`,
-    latitude: 40 + i % 10,
-    longitude: i / 10,
-  }));
-  const stations = Array.from({ length: count }, (_, i) => ({
-    id: `s-${i}`,
-    name: `Station ${i}`,
-    region: `r-${i % places}`,
-  }));
-  return testDefinition({
-    releaseThreshold: 1,
-    regions,
-    stations,
-    gateways: [{ id: "g-1", stations: stations.map(({ id }) => id), fallbackFor: [] }],
-  });
-}
-
 async function measure(browser: Browser, { db, origin }: SeededPage, size: Size): Promise<Row> {
-  for (let i = 0; i < size.regions; i++) await enrol(db.query, 1 + 100 * i, 100, { region: `r-${i}` });
+  await enrolAll(db, size.regions);
   await releaseOnce(db, size.stations);
   const paints: number[] = [];
   const results: number[] = [];
@@ -114,25 +92,4 @@ async function framesWhile(browser: Browser, origin: string, work: () => Promise
   const frames = await opened.evaluate("globalThis.frameTimes") as number[];
   await opened.close();
   return frames;
-}
-
-/** A release of one more voter at each of so many stations. */
-async function releaseOnce(db: Database, stations: number): Promise<void> {
-  await db.query(
-    `WITH released AS (
-       INSERT INTO results.releases
-         (revision, election, unit, station, mode, released_at, voters, added_voters, kind, votes, marks)
-       SELECT nextval('results.revisions'), 'test-2026', 's-' || s || '/in_person', 's-' || s, 'in_person', now(),
-         coalesce(c.voters, 0) + 1, 1, 'interim',
-         jsonb_build_array(jsonb_build_object('contest', 'mayor', 'candidate', 'ann', 'votes', coalesce(c.voters, 0) + 1, 'added', 1)),
-         jsonb_build_array(jsonb_build_object('contest', 'mayor', 'candidate', '#ballots', 'votes', coalesce(c.voters, 0) + 1, 'added', 1))
-       FROM generate_series(0, $1::int - 1) AS s
-       LEFT JOIN results.current c ON c.election = 'test-2026' AND c.unit = 's-' || s || '/in_person'
-       RETURNING revision, unit, station, mode, voters
-     )
-     INSERT INTO results.current (election, unit, station, mode, revision, voters)
-     SELECT 'test-2026', unit, station, mode, revision, voters FROM released
-     ON CONFLICT (election, unit) DO UPDATE SET revision = excluded.revision, voters = excluded.voters`,
-    [stations],
-  );
 }

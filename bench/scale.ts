@@ -5,7 +5,7 @@
  * @module
  */
 import { ASSUMPTIONS as A, COUNTRIES, type Country, type Figure, FIGURES as F } from "./scale_figures.ts";
-import { appendS, moneyOf, type Plan, planFor } from "./scale_plan.ts";
+import { appendS, moneyOf, type Plan, planFor, turnoutRows } from "./scale_plan.ts";
 
 const DOCUMENT = new URL("../docs/scale.md", import.meta.url);
 
@@ -58,6 +58,8 @@ function plansIfWrong(): [what: string, plans: readonly Plan[]][] {
     ["as planned", changed(() => ({}))],
     ["the peak is three times as high", changed(({ peakPerS }) => ({ peakPerS: 3 * peakPerS }))],
     ["a ballot costs three times as much", changed(({ ballot }) => ({ ballot: 3 * ballot }))],
+    ["elections are rebuilt one after another", changed(() => ({ rebuildsAtOnce: 1 }))],
+    ["10 ms between sites, not 2", changed(() => ({ roundTripS: 0.01 }))],
   ];
 }
 
@@ -66,7 +68,8 @@ export function tables(): Record<string, string> {
   const plans = Object.values(COUNTRIES).map((country) => planFor(country));
   const [india] = plans as [Plan, ...Plan[]];
   const memory = A.databaseMemoryBytes * A.databaseCacheShare;
-  const pages = india.country.voters * F.rollBytes.value + india.country.votes * F.participationBytes.value;
+  const pages = A.bloat *
+    (india.country.voters * F.rollBytes.value + india.country.votes * F.participationBytes.value);
   const n = ({ value }: Figure) => value.toLocaleString("en");
   const append = spell(appendS() * 1_000);
   return {
@@ -95,12 +98,17 @@ export function tables(): Record<string, string> {
       [`rate: peak × ballot / (2 × ${n(F.pathPerS)})`, (plan) => spell(plan.byRate)],
       ["memory: voters / voters that it holds", (plan) => spell(plan.byMemory)],
       [
-        `a rebuild in an hour: votes × ballot / (${n(F.backlogPerS)} × 3,600)`,
-        (plan) => spell(plan.byRebuild),
+        `a rebuild in an hour, one election after another: votes × ballot / (${n(F.rebuildPerS)} × 3,600)`,
+        (plan) => spell(plan.byOneRebuild),
       ],
+      [`… ${A.rebuildsAtOnce} elections side by side`, (plan) => spell(plan.byRebuild)],
       ["**cells**", (plan) => `**${plan.cells}**`],
       ["elections of a cell", (plan) => spell(plan.country.elections / plan.cells)],
       ["votes/s of a cell at the peak", (plan) => spell(plan.country.peakPerS / plan.cells)],
+      [
+        "a rebuild of one election, of the whole cell",
+        (plan) => `${spellTime(plan.oneElectionS)}, ${spellTime(plan.cellRebuildS)}`,
+      ],
       ["voters of a cell", (plan) => `${spell(plan.country.voters / plan.cells / 1e6)} million`],
     ]),
     cores: compareTable("busy cores at the peak", plans, [
@@ -113,7 +121,10 @@ export function tables(): Record<string, string> {
         `PostgreSQL: peak × ${n(F.postgresUs)} µs × ballot, and ${n(F.pollPostgresUs)} µs a question`,
         cellOf("postgres"),
       ],
-      [`\`receipts\`: peak × ${n(F.pollUs)} µs`, cellOf("receipts")],
+      [
+        `\`receipts\`: peak × (${n(F.pollUs)} µs + ${n(F.handshakeUs)} µs for a handshake)`,
+        cellOf("receipts"),
+      ],
       [`\`sync\`: gateways / 2 s × ${n(F.pollUs)} µs`, cellOf("sync")],
       [`Elasticsearch: peak × ${n(F.indexUs)} µs × ballot`, cellOf("index")],
       [
@@ -131,7 +142,9 @@ export function tables(): Record<string, string> {
         ],
         [
           "write-ahead log",
-          `${spell(india.country.peakPerS)} × ${n(F.walBytes)} bytes`,
+          `${spell(india.country.peakPerS)} × (${n(F.walBytes)} + ${
+            spell(turnoutRows(india.country))
+          } × ${A.turnoutWalBytes}) bytes`,
           `${spellBytes(india.walPerS)}/s`,
         ],
         [
@@ -143,13 +156,13 @@ export function tables(): Record<string, string> {
           "pages at random",
           `${spell(india.country.voters / 1e6)} million × ${n(F.rollBytes)} + ${
             spell(india.country.votes / 1e6)
-          } million × ${n(F.participationBytes)} bytes`,
+          } million × ${n(F.participationBytes)} bytes, × ${A.bloat}`,
           `${spellBytes(pages)}, ${spell(pages / memory)} times the memory`,
         ],
         [
           "a rebuild",
-          `${spell(india.country.votes / 1e6)} million / ${n(F.backlogPerS)}`,
-          spellTime(india.country.votes / F.backlogPerS.value),
+          `${spell(india.country.votes / 1e6)} million / (${A.rebuildsAtOnce} × ${n(F.rebuildPerS)})`,
+          spellTime(india.country.votes / F.rebuildPerS.value / A.rebuildsAtOnce),
         ],
         [
           "against what was measured",
@@ -177,7 +190,11 @@ export function tables(): Record<string, string> {
     disks: compareTable("", plans, [
       [`log: votes × ${n(F.linkBytes)} bytes × ballot`, (plan) => spellBytes(plan.logBytes)],
       ["… of a cell, one copy", (plan) => spellBytes(plan.logBytesPerCell)],
-      ["tables of a cell: roll twice, participations", (plan) => spellBytes(plan.tablesBytesPerCell)],
+      [
+        `tables of a cell: roll twice, participations, turnout, × ${A.bloat} for bloat`,
+        (plan) => spellBytes(plan.tablesBytesPerCell),
+      ],
+      ["… of that turnout by station and minute", (plan) => spellBytes(plan.turnoutBytesPerCell)],
       ["write-ahead log of a cell, at the peak", (plan) => `${spellBytes(plan.walPerS / plan.cells)}/s`],
       [
         "… and whole pages, checkpoints 30 min apart",
@@ -194,9 +211,48 @@ export function tables(): Record<string, string> {
         `… of what one can take (${n(F.gatewayPerS)} / ballot)`,
         (plan) => `${spell(100 * plan.gatewayUse)} %`,
       ],
-      ["hours until a spool of 2 GiB is full, log away, peak all the time", (plan) => spell(plan.spoolHours)],
+      ["votes in a spool of 2 GiB", (plan) => `${spell(plan.spoolVotes / 1e6)} million`],
+      [
+        `hours until it is full: log away, peak all the time, each vote in ${A.spoolCopies} gateways`,
+        (plan) => spell(plan.spoolHours),
+      ],
       ["an hour's spool drained over 10 Mbit/s", (plan) => spellTime(plan.drainS)],
       ["an hour's votes of a cell counted afterwards, by one process", (plan) => spellTime(plan.catchUpS)],
+    ]),
+    connections: compareTable("in each cell", plans, [
+      [
+        `counting transactions/s: peak / ${A.transactionVotes}`,
+        (plan) => spell(plan.counting.transactionsPerS),
+      ],
+      [
+        `one takes: ${A.transactionTrips} × ${A.roundTripS * 1_000} ms + ${
+          spell(A.transactionS * 1_000)
+        } ms + ${A.transactionVotes} × ${spell(A.transactionVoteS * 1e6)} µs`,
+        (plan) => `${spell(plan.counting.transactionS * 1_000)} ms`,
+      ],
+      ["connections that are busy", (plan) => spell(plan.counting.busy)],
+      [
+        `… of those of all \`count\`: ${n(F.countConnections)} each`,
+        (plan) =>
+          String(
+            plan.machines.cell.find(({ part }) => part === "`count,index`")!.each * F.countConnections.value,
+          ),
+      ],
+      [
+        `connections that devices keep to \`receipts\`: at most stations, asks × ${F.idleMs.value / 1_000} s`,
+        (plan) => spell(plan.receipts.connections),
+      ],
+      ["TLS handshakes, cores, one for each question", (plan) => spell(plan.receipts.handshakeCores)],
+      [
+        "… when a site's devices all connect again",
+        (plan) => `${spellTime(plan.reconnectS)} of each process`,
+      ],
+    ]),
+    backups: compareTable("a cell", plans, [
+      ["base backup of the database, or its way back", (plan) => spellTime(plan.backup.databaseS)],
+      ["a copy of the log, or its way back", (plan) => spellTime(plan.backup.logS)],
+      ["write-ahead log to keep, for the day", (plan) => spellBytes(plan.backup.walBytes)],
+      ["the log brought back, then a rebuild", (plan) => spellTime(plan.backup.logS + plan.cellRebuildS)],
     ]),
     watchers: compareTable("", plans, [
       ["who look at the same time", ({ country }) => `${spell(country.watchers / 1e6)} million`],
@@ -225,7 +281,8 @@ export function tables(): Record<string, string> {
       ["machines of the cells", (plan) => spell(moneyOf(plan).cells)],
       ["machines of the gateways", (plan) => spell(moneyOf(plan).gateways)],
       ["disks", (plan) => spell(moneyOf(plan).disks)],
-      ["CDN, 8 hours", (plan) => spell(moneyOf(plan).watchers)],
+      ["CDN, 8 hours: bytes", (plan) => spell(moneyOf(plan).watchers)],
+      ["CDN, 8 hours: requests", (plan) => spell(moneyOf(plan).requests)],
       ["**together**", (plan) => `**${spell(moneyOf(plan).total)}**`],
       ["a vote", (plan) => `${spell(100 * moneyOf(plan).total / plan.country.votes)} cents`],
     ]),

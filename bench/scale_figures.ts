@@ -62,6 +62,20 @@ export const FIGURES = {
     PERFORMANCE,
     "| `backlog`, 1 aggregator, 1 partition at once | 15,000 votes/s",
   ),
+  rebuildPerS: measured(
+    "a rebuild, roll included: 540,246 records in 187 s",
+    2_890,
+    "records/s",
+    RELIABILITY,
+    "turnout by minute were the same to the byte (3 min 7 s)",
+  ),
+  handshakeUs: measured(
+    "a TLS handshake, the server's part",
+    690,
+    "µs of processor",
+    PERFORMANCE,
+    "costs a server of ours (`node:https`) 690 µs of processor",
+  ),
   gatewayPerS: measured(
     "one gateway, single votes",
     7_470,
@@ -125,6 +139,13 @@ export const FIGURES = {
     RELIABILITY,
     "a spool with 6,000 votes (3.54 MB)",
   ),
+  fingerprintBytes: measured(
+    "… and its fingerprint",
+    36,
+    "bytes a vote",
+    "docs/adr/0023-votes-that-come-again.md",
+    "A fingerprint a vote, 36 bytes",
+  ),
   stationsLimit: measured(
     "stations of one election, limit",
     250_000,
@@ -160,6 +181,27 @@ export const FIGURES = {
     "shared/log/kafka_consumer.ts",
     "const FETCH_WAIT_MS = 100;",
   ),
+  countConnections: measured(
+    "connections of a counting process for its transactions",
+    2,
+    "connections",
+    "aggregator/config.ts",
+    "DATABASE_COUNTING_CONNECTIONS: integer(1, 64).default(2),",
+  ),
+  connectionsLimit: measured(
+    "HTTP connections of one process, default limit",
+    10_000,
+    "connections",
+    "aggregator/config.ts",
+    "MAX_CONNECTIONS: integer(1, 1_000_000).default(10_000),",
+  ),
+  idleMs: measured(
+    "time until an idle connection is closed",
+    60_000,
+    "ms",
+    "web/serve.ts",
+    "idleMs: 60_000,",
+  ),
   streamsLimit: measured(
     "event streams of one process, limit",
     1_000,
@@ -188,6 +230,9 @@ export type Country = Readonly<{
   gatewaysEach: number;
   /** Who look at results at the same time. */
   watchers: number;
+  /** In place of {@link ASSUMPTIONS}, to see what they are worth. */
+  rebuildsAtOnce?: number;
+  roundTripS?: number;
 }>;
 
 /** Both as if everybody voted on one day, on these machines. */
@@ -230,6 +275,29 @@ export const ASSUMPTIONS = {
   busy: 0.4,
   /** How long the counting tables of a cell may take to be rebuilt from its log, in seconds. */
   rebuildS: 3_600,
+  /**
+   * Elections of a cell that are rebuilt side by side, by a process each: the lease and the locks of a rebuild are its election's
+   * own. As fast as one alone, which was not measured. Each takes a core beside the primary, and about one in it.
+   */
+  rebuildsAtOnce: 8,
+  /** One way and back between the processes and the primary, or the primary and its replicas, in seconds. */
+  roundTripS: 0.002,
+  /** Waits of a counting transaction for the primary, and for the replica that must have its commit. */
+  transactionTrips: 5,
+  /** Votes of one election's transaction: where k > 1 it holds at least min(k, 10), or waits 2 s. */
+  transactionVotes: 10,
+  /** Work of a transaction in PostgreSQL, and of a vote in it, in seconds: a sketch. */
+  transactionS: 0.0011,
+  transactionVoteS: 55e-6,
+  /** A row of turnout by station, mode and minute with its index, and what the write-ahead log has of it. Not measured. */
+  turnoutRowBytes: 160,
+  turnoutWalBytes: 300,
+  /** What tables take in parts of what was measured right after loading them: fill factor 70, dead rows before vacuum. Not measured. */
+  bloat: 2,
+  /** Gateways that store a vote while the log is away: a device sends it to its other one after two minutes. */
+  spoolCopies: 2,
+  /** What a base backup, a copy of the log or their way back carries, in bytes a second. Not measured. */
+  copyBytesPerS: 200e6,
   /** Memory of a database's machine, and the part of it that holds pages, in bytes. */
   databaseMemoryBytes: 128e9,
   databaseCacheShare: 0.75,
@@ -257,6 +325,8 @@ export const ASSUMPTIONS = {
   vcpuHourUsd: 0.05,
   diskGbMonthUsd: 0.12,
   transferGbUsd: 0.02,
+  /** Of 10,000 requests at a CDN. */
+  requestsUsd: 0.0075,
   /** How long people look at results, in hours. */
   watchHours: 8,
 } as const;

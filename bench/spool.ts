@@ -5,6 +5,7 @@
  * @module
  */
 import { DatabaseSync } from "node:sqlite";
+import { FINGERPRINT_BYTES } from "../gateway/fingerprint.ts";
 import { Spool, type SpoolRun } from "../gateway/spool.ts";
 import { fromHex } from "../shared/bytes.ts";
 import type { Manifest } from "../shared/election.ts";
@@ -92,6 +93,7 @@ async function compareCommits(
     election,
     partitions: new Uint16Array(plaintexts.length),
     plaintexts: new Uint8Array(plaintexts.flatMap((plaintext) => [...plaintext])),
+    fingerprints: new Uint8Array(plaintexts.length * FINGERPRINT_BYTES),
     parts: plaintexts.map((_, id) => ({ id, device: `station-${id}-a`, records: 1 })),
   };
   const append = () => void held.append([run]);

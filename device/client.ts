@@ -38,7 +38,7 @@ export const CLIENT_LIMITS = {
   askEveryMs: 5_000,
   /** The same, while only officials can change its outcome. */
   askUndecidedEveryMs: 60_000,
-  /** How long a vote may be pending before it goes to the other gateway. */
+  /** How long a vote may be pending before it goes to the other gateway. It waits twice as long each time after, at most 16 minutes. */
   sendAgainAfterMs: 120_000,
   /** How long a vote may stay held or rejected before it is sent once more through the other gateway. */
   copyAgainAfterMs: 120_000,

@@ -19,7 +19,7 @@ export const SETTLE_LIMITS = {
   askEveryMs: 500,
   /** Time between questions while only officials can change its outcome. */
   askUndecidedEveryMs: 10_000,
-  /** How long a vote may be pending before it goes to the other gateway, and again after each time. */
+  /** How long a vote may be pending before it goes to the other gateway, and again after each time: then up to 8 times as long. */
   sendAgainAfterMs: 30_000,
   /** How long a vote may stay held or rejected through one gateway before the other one is asked again for a copy. */
   copyAgainAfterMs: 30_000,
@@ -29,6 +29,12 @@ export const SETTLE_LIMITS = {
   pollEveryMs: 50,
 } as const;
 export type SettleLimits = Readonly<Record<keyof typeof SETTLE_LIMITS, number>>;
+
+/**
+ * How many times longer a pending vote waits at most before it is sent again: the wait doubles with each gateway's receipt.
+ * While the log is away for hours, all devices send all of their votes again.
+ */
+const MAX_WAIT_FACTOR = 8;
 
 /** Dependencies of a settler. */
 export type SettlerWorld = Readonly<{
@@ -62,6 +68,8 @@ type Held = {
   outcome: ReceiptAnswer["outcome"];
   /** Whether a copy was sent to another gateway after the first one had taken the vote. */
   isCopied: boolean;
+  /** How often a gateway has taken it again while it was pending. */
+  takenAgain: number;
   sentMs: number;
   /** When to ask about it next; without a receipt, when to send it again. */
   dueMs: number;
@@ -102,6 +110,7 @@ export class Settler {
       device,
       outcome: "pending",
       isCopied: false,
+      takenAgain: 0,
       sentMs: nowMs,
       dueMs: nowMs + this.#limits.askEveryMs,
     });
@@ -174,7 +183,8 @@ export class Settler {
     const isJudged = outcome === "held" || outcome === "rejected";
     if (outcome === "problem" || (isJudged && outcome !== held.outcome)) await onKept?.(answer);
     held.outcome = outcome;
-    const sendsAgainAtMs = held.sentMs + (isJudged ? copyAgainAfterMs : sendAgainAfterMs);
+    const pendingWaitMs = sendAgainAfterMs * Math.min(MAX_WAIT_FACTOR, 2 ** held.takenAgain);
+    const sendsAgainAtMs = held.sentMs + (isJudged ? copyAgainAfterMs : pendingWaitMs);
     if (outcome === "problem") {
       held.receipts.delete([...held.receipts.keys()].at(-1)!);
       // The next question uses another gateway's receipt. If there is none, the vote is sent again.
@@ -205,6 +215,7 @@ export class Settler {
       held.sentMs = this.#world.clock.now();
       if (held.takenBy.length > 0) held.isCopied = true;
       if (delivery.fate === "acknowledged") {
+        if (held.outcome === "pending" && held.receipts.size > 0) held.takenAgain++;
         const { gateway, receipt } = delivery;
         held.receipts.delete(gateway);
         held.receipts.set(gateway, receipt);

@@ -284,6 +284,37 @@ Deno.test(
   },
 );
 
+Deno.test(
+  "Settler sends a pending vote again ever less often, and at last at the longest wait",
+  strict,
+  async () => {
+    const { signal, saying } = until(4 * 3_600_000);
+    const { settler, hold, again } = world(saying(() => "pending"), {
+      limits: { sendAgainAfterMs: 120_000, askEveryMs: 5_000 },
+    });
+    await hold("a");
+    await settler.run(signal, () => true);
+    const minutes = again.map((each) => Math.round(Number(each.split(" at ")[1]) / 60_000));
+    assert.deepEqual(minutes.slice(0, 6), [2, 6, 14, 30, 46, 62]);
+    assert.ok(again.length <= 18, `${again.length} times in four hours`);
+    assert.deepEqual(again.slice(0, 3).map((each) => each.split(" ")[3]), ["g-2", "g-1", "g-2"]);
+  },
+);
+
+Deno.test("Settler does not wait longer for a vote that no gateway has taken", strict, async () => {
+  const { signal, saying } = until(10 * 60_000);
+  const { settler, hold, holdUntaken, again } = world(saying(() => "pending"), {
+    down: ["http://g-1", "http://g-2"],
+    limits: { sendAgainAfterMs: 60_000 },
+  });
+  await holdUntaken("a");
+  await hold("b");
+  await settler.run(signal, () => true);
+  for (const vote of ["a", "b"]) {
+    assert.ok(again.filter((each) => each.startsWith(vote)).length >= 8, again.join("; "));
+  }
+});
+
 Deno.test("Settler asks for a copy again, however long a pending vote may wait", strict, async () => {
   const { signal, saying } = until(100_000);
   const { settler, hold, again } = world(
@@ -329,7 +360,7 @@ Deno.test("Settler asks with another gateway's receipt when one is not believed"
 });
 
 Deno.test("Settler sends no vote to a gateway that the device does not have any more", strict, async () => {
-  const { signal, saying } = until(100_000);
+  const { signal, saying } = until(220_000);
   const gateways = ["http://g-1", "http://g-2"];
   const { settler, hold, again } = world(
     saying((_, nowMs) => {
@@ -346,7 +377,7 @@ Deno.test("Settler sends no vote to a gateway that the device does not have any 
 });
 
 Deno.test("Settler sends what stays pending to its gateways in turn", strict, async () => {
-  const { signal, saying } = until(100_000);
+  const { signal, saying } = until(220_000);
   const { settler, hold, again } = world(saying(() => "pending"));
   await hold("a", "http://g-2");
   await settler.run(signal, () => true);

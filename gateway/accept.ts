@@ -3,7 +3,6 @@
  *
  * @module
  */
-import sodium from "libsodium-wrappers-sumo";
 import type { z } from "zod";
 import { fromHex, utf8 } from "../shared/bytes.ts";
 import { readJson } from "../shared/json.ts";
@@ -16,13 +15,11 @@ import { encodeRecord } from "../shared/record.ts";
 import { checkBallot, isPaused, type Vote, voteSchema } from "../shared/vote.ts";
 import type { Authenticated } from "./authenticate.ts";
 import type { GatewayElection } from "./manifest.ts";
-import { RecentMap } from "../shared/recent.ts";
+import { acceptedMinuteMs, isSameVote, makeFingerprint } from "./fingerprint.ts";
+import { HeldVotes } from "./held_votes.ts";
 import type { SpoolRecord } from "./spool_client.ts";
 
-/** Votes that are remembered, so that a repeated vote gets the same receipt and no second record. */
-const MAX_REMEMBERED_VOTES = 100_000;
-/** Bytes of the key under which remembered votes are hashed: SipHash-2-4 with 128 bits, because it is fast. */
-const MEMORY_KEY_BYTES = 16;
+const DURABLE = Promise.resolve();
 
 /** A vote that was taken: a record that must be made durable before the receipt may be given out. */
 export type Taken = Readonly<{ election: GatewayElection; record: SpoolRecord; receipt: Receipt }>;
@@ -33,28 +30,29 @@ export type Repeated = Readonly<{ repeated: Receipt; durable: Promise<void> }>;
 /** What the device signed: the vote's text as bytes, its proof, and what the text says. */
 type Signed = Readonly<{ text: Uint8Array; proof: Uint8Array; proofKey: string; vote: Vote }>;
 
-/** Kept small: the receipt is computed again when it is needed, and comes out the same. */
-type Remembered = Readonly<{ mac: string; acceptedAt: string; durable: Promise<void> }>;
+/** A vote whose record is not durable yet. */
+type Pending = Readonly<{ fingerprint: Uint8Array; durable: Promise<void> }>;
 
 /** Takes votes in, for one gateway process. */
 export class Acceptor {
-  readonly #memoryKey = crypto.getRandomValues(new Uint8Array(MEMORY_KEY_BYTES));
-  readonly #remembered: RecentMap<Remembered>;
-  #now = { ms: NaN, text: "" };
+  readonly #held: HeldVotes;
+  /** By election and vote id; at most as many as may wait for the spool: see `MAX_WAITING_RECORDS`. */
+  readonly #pending = new Map<string, Map<string, Pending>>();
+  #minute = { ms: NaN, text: "" };
 
-  /** @param maxRemembered Maximum votes that are remembered. At least half as many are. */
-  constructor(maxRemembered: number = MAX_REMEMBERED_VOTES) {
-    this.#remembered = new RecentMap(maxRemembered);
+  /** @param held The votes that the spool holds, or has forwarded recently. The spool's client keeps them. */
+  constructor(held: HeldVotes = new HeldVotes()) {
+    this.#held = held;
   }
 
   /**
-   * Parses a signed vote, checks it, makes its record, and remembers it. Only the aggregator can check the proof: no
-   * gateway has its key.
+   * Parses a signed vote, checks it, and makes its record. A vote that came before gets the same receipt: its receipt is
+   * computed again, and comes out the same. Only the aggregator can check the proof: no gateway has its key.
    *
    * @param bytes The signed vote's JSON: see {@link signedVoteSchema}.
    * @param voteId The vote id that is expected. `undefined` in a batch: any.
    * @param nowMs The gateway's clock, milliseconds since 1970.
-   * @param durable Resolves once the record is durable. If that fails, call {@link Acceptor.forget}.
+   * @param durable Resolves once the record is durable. Call {@link Acceptor.settle} first, also when it fails.
    */
   accept(
     device: Authenticated,
@@ -79,50 +77,60 @@ export class Acceptor {
         `device ${name.id} stands at ${station}, and the vote says ${vote.station}`,
       );
     }
-    const key = memoryOf(election.index.manifest.election, vote.voteId);
-    const known = this.#remembered.get(key);
-    if (known !== undefined) {
-      if (known.mac === this.#macOf(signed)) {
-        const voterKey = voterKeyOf(election.pseudonymKey, vote.voterId).toHex();
-        return {
-          repeated: makeReceipt(election, signed, voterKey, known.acceptedAt),
-          durable: known.durable,
-        };
-      }
+    const id = election.index.manifest.election;
+    const { text, proof } = signed;
+    const fingerprint = makeFingerprint(election.fingerprintKey, { voteId: vote.voteId, proof, text }, nowMs);
+    const known = this.#find(id, vote.voteId, fingerprint);
+    if (known === "reused") {
       return problem(
         "vote-id-reused",
         "this vote id came before with another text or proof: a vote id belongs to one vote",
       );
     }
+    if (known !== undefined) {
+      const voterKey = voterKeyOf(election.pseudonymKey, vote.voterId).toHex();
+      const minute = this.#spell(acceptedMinuteMs(known.fingerprint));
+      return { repeated: makeReceipt(election, signed, voterKey, minute), durable: known.durable };
+    }
     const fault = checkVote(election, vote, nowMs);
     if (fault !== undefined) return fault;
-    const acceptedAt = this.#spell(nowMs);
-    const taken = makeRecord(election, signed, nowMs, acceptedAt);
-    this.#remembered.set(key, { mac: this.#macOf(signed), acceptedAt, durable });
+    const taken = makeRecord(
+      election,
+      signed,
+      fingerprint,
+      nowMs,
+      this.#spell(acceptedMinuteMs(fingerprint)),
+    );
+    this.#pendingOf(id).set(vote.voteId, { fingerprint, durable });
     return taken;
   }
 
-  /** Forgets votes whose records did not become durable. Their devices send them again. */
-  forget(taken: readonly Taken[]): void {
-    for (const { receipt } of taken) this.#remembered.delete(memoryOf(receipt.election, receipt.voteId));
+  /**
+   * The records of these votes are durable, and the votes are among those that the spool holds; or they are not, and their
+   * devices send them again.
+   */
+  settle(taken: readonly Taken[]): void {
+    for (const { receipt } of taken) this.#pendingOf(receipt.election).delete(receipt.voteId);
   }
 
-  /** Formats a time. Cached, because all votes of a batch have the same one. */
-  #spell(nowMs: number): string {
-    if (this.#now.ms !== nowMs) this.#now = { ms: nowMs, text: new Date(nowMs).toISOString() };
-    return this.#now.text;
+  #pendingOf(election: string): Map<string, Pending> {
+    let pending = this.#pending.get(election);
+    if (pending === undefined) this.#pending.set(election, pending = new Map());
+    return pending;
   }
 
-  #macOf({ proof, text }: Signed): string {
-    const bytes = new Uint8Array(proof.length + text.length);
-    bytes.set(proof);
-    bytes.set(text, proof.length);
-    return sodium.crypto_shorthash_siphashx24(bytes, this.#memoryKey).toHex();
+  #find(election: string, voteId: string, fingerprint: Uint8Array): Pending | "reused" | undefined {
+    const pending = this.#pendingOf(election).get(voteId);
+    if (pending !== undefined) return isSameVote(pending.fingerprint, fingerprint) ? pending : "reused";
+    const held = this.#held.find(election, fingerprint);
+    return held === undefined || held === "reused" ? held : { fingerprint: held, durable: DURABLE };
   }
-}
 
-function memoryOf(election: string, voteId: string): string {
-  return `${election}/${voteId}`;
+  /** Formats a minute. Cached, because most votes have the same one as the vote before. */
+  #spell(ms: number): string {
+    if (this.#minute.ms !== ms) this.#minute = { ms, text: minuteOf(new Date(ms).toISOString()) };
+    return this.#minute.text;
+  }
 }
 
 function parseSigned({ name, election }: Authenticated, bytes: Uint8Array): Signed | Problem {
@@ -190,8 +198,9 @@ function checkVote(election: GatewayElection, vote: Vote, nowMs: number): Proble
 function makeRecord(
   election: GatewayElection,
   signed: Signed,
+  fingerprint: Uint8Array,
   acceptedAtMs: number,
-  acceptedAt: string,
+  minute: string,
 ): Taken {
   const { manifest } = election.index;
   const { text, proof, proofKey } = signed;
@@ -200,15 +209,16 @@ function makeRecord(
     { acceptedAtMs, manifestVersion: manifest.version, proofKey, proof, vote: text },
     manifest.voteBytes,
   );
-  const receipt = makeReceipt(election, signed, voterKey.toHex(), acceptedAt);
-  return { election, record: { partition: partitionOf(voterKey, manifest.partitions), plaintext }, receipt };
+  const receipt = makeReceipt(election, signed, voterKey.toHex(), minute);
+  const partition = partitionOf(voterKey, manifest.partitions);
+  return { election, record: { partition, plaintext, fingerprint }, receipt };
 }
 
 function makeReceipt(
   { index, receiptKey, receiptName }: GatewayElection,
   { vote: { voteId }, proof }: Signed,
   voterKey: string,
-  acceptedAt: string,
+  minute: string,
 ): Receipt {
   return writeReceipt(receiptKey, {
     election: index.manifest.election,
@@ -216,6 +226,6 @@ function makeReceipt(
     voterKey,
     proof: proofLeaf(proof),
     gateway: receiptName,
-    minute: minuteOf(acceptedAt),
+    minute,
   });
 }

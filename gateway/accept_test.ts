@@ -19,6 +19,7 @@ import {
 } from "../tests/fixture.ts";
 import { DEVICE, testElection, testVote } from "../tests/gateway_fixture.ts";
 import { Acceptor, type Repeated, type Taken } from "./accept.ts";
+import { HeldVotes } from "./held_votes.ts";
 import type { Authenticated } from "./authenticate.ts";
 import type { GatewayElection } from "./manifest.ts";
 
@@ -355,6 +356,15 @@ Deno.test("Acceptor.accept() answers voting-paused where officials paused voting
   assert.equal(refusal(accept(testVote(), { device: deviceAt("n-1", all) })).reason, "voting-paused");
 });
 
+Deno.test("Acceptor.accept() takes nothing of a draft, nor of a cancelled election, and says which it is", () => {
+  for (const [inactive, why] of [["draft", /not scheduled/], ["cancelled", /cancelled/]] as const) {
+    const none = testElection({ ...testManifest(), inactive });
+    const { reason, detail } = refusal(accept(testVote(), { device: deviceAt("n-1", none) }));
+    assert.equal(reason, "not-open");
+    assert.match(detail!, why);
+  }
+});
+
 Deno.test("Acceptor.accept() takes a fallback's votes, and sends those of other stations elsewhere", () => {
   taken(accept(testVote({ station: "s-1" }), { device: deviceAt("s-1") }));
   const { status, reason } = refusal(accept(testVote({ station: "s-2" }), { device: deviceAt("s-2") }));
@@ -424,10 +434,10 @@ Deno.test("Acceptor.accept() keeps the ids of different elections apart", () => 
   taken(accept({ ...vote, voterId: "other" }, { acceptor, device: deviceAt("n-1", other) }));
 });
 
-Deno.test("Acceptor.forget() lets a vote come again, with whatever body", () => {
+Deno.test("Acceptor.settle() lets a vote come again that is not held, with whatever body", () => {
   const acceptor = new Acceptor();
   const vote = testVote();
-  acceptor.forget([taken(accept(vote, { acceptor }))]);
+  acceptor.settle([taken(accept(vote, { acceptor }))]);
   taken(accept({ ...vote, voterId: "other" }, { acceptor }));
 });
 
@@ -438,12 +448,33 @@ Deno.test("Acceptor remembers no vote that was refused", () => {
   taken(accept({ ...vote, selections: [] }, { acceptor }));
 });
 
-Deno.test("Acceptor remembers the last votes, up to its limit", () => {
-  const acceptor = new Acceptor(10);
-  const votes = Array.from({ length: 30 }, () => testVote());
-  for (const vote of votes) taken(accept(vote, { acceptor }));
-  for (const vote of votes.slice(-5)) assert.ok("repeated" in accept(vote, { acceptor }));
-  taken(accept(votes[0], { acceptor }));
+Deno.test("Acceptor.accept() gives a vote that is held the same receipt, and refuses another under its id", async () => {
+  const held = new HeldVotes();
+  const acceptor = new Acceptor(held);
+  const vote = testVote();
+  const first = taken(accept(vote, { acceptor }));
+  held.add("test-2026", first.record.fingerprint);
+  acceptor.settle([first]);
+  const again = accept(vote, { acceptor, nowMs: NOON_MS + 3_600_000 });
+  assert.ok("repeated" in again);
+  assert.deepEqual(again.repeated, first.receipt);
+  await again.durable;
+  assert.equal(
+    refusal(accept({ ...vote, voterId: "other" }, { acceptor })).reason,
+    "vote-id-reused",
+  );
+  held.forget("test-2026", first.record.fingerprint);
+  taken(accept(vote, { acceptor }));
+});
+
+Deno.test("Acceptor.accept() recognizes a vote after the gateway's key has changed", () => {
+  const held = new HeldVotes();
+  const vote = testVote();
+  held.add("test-2026", taken(accept(vote)).record.fingerprint);
+  const next = { ...election, receiptName: "g-1.2", receiptKey: new Uint8Array(32) };
+  const again = accept(vote, { acceptor: new Acceptor(held), device: deviceAt("n-1", next) });
+  assert.ok("repeated" in again);
+  assert.equal(again.repeated.gateway, "g-1.2");
 });
 
 Deno.test("Acceptor.accept() throws on nothing that a device can send", () => {

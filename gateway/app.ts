@@ -36,7 +36,7 @@ export type GatewayOptions =
   & ReadinessSources
   & Readonly<{
     gateway: string;
-    spool: Pick<SpoolClient, "append">;
+    spool: Pick<SpoolClient, "append" | "votes">;
     metrics: GatewayMetrics;
     /** Rate limits of authenticated devices and their stations. */
     deviceRate: RateLimiter;
@@ -75,7 +75,7 @@ export function createGateway(options: GatewayOptions): OpenAPIHono<Env> {
   const { gateway: id, elections, spool, metrics, now } = options;
   const gateway: Gateway = {
     ...options,
-    acceptor: new Acceptor(),
+    acceptor: new Acceptor(spool.votes),
     limits: new DeviceLimits(options),
     admission: options.admission ?? new Admission(),
   };
@@ -271,10 +271,8 @@ async function takeAll(
   const results = votes.map((bytes) => acceptOne(gateway, device, bytes, voteId, nowMs, durable.promise));
   const taken = results.filter((result) => "record" in result);
   if (taken.length > 0) {
-    spool.append(election, id, taken.map(({ record }) => record)).then(durable.resolve, (error) => {
-      acceptor.forget(taken);
-      durable.reject(error);
-    });
+    spool.append(election, id, taken.map(({ record }) => record)).finally(() => acceptor.settle(taken))
+      .then(durable.resolve, durable.reject);
   }
   const failure = taken.length > 0 ? await notDurable(gateway, durable.promise) : undefined;
   const answers: VoteAnswer[] = [];

@@ -42,6 +42,8 @@ export type ForwarderOptions = Readonly<{
   now(): number;
   random(): number;
   onForwarded?(election: string, records: number): void;
+  /** Called with the fingerprints of votes whose chunk is damaged. */
+  onSetAside?(election: string, fingerprints: Uint8Array): void;
   onFault?(election: string, error: unknown): void;
 }>;
 
@@ -192,12 +194,13 @@ export class Forwarder {
 
   /** Unpacks a chunk; one that is damaged is set aside. */
   #unpack(chunk: SpooledChunk): PlacedRecord[] | undefined {
-    const { spool, onFault } = this.#options;
+    const { spool, onFault, onSetAside } = this.#options;
     try {
       return unpackChunk(chunk);
     } catch (error) {
       onFault?.(chunk.election, error);
-      spool.setAside(chunk, (error as Error).message);
+      const fingerprints = spool.setAside(chunk, (error as Error).message);
+      onSetAside?.(chunk.election, fingerprints);
       return undefined;
     }
   }

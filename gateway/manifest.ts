@@ -10,6 +10,7 @@ import { fromHex, fromUtf8, utf8 } from "../shared/bytes.ts";
 import { type ElectionIndex, indexElection, openManifest, type SignedManifest } from "../shared/election.ts";
 import { deriveKey, formatKeyName, type KeyName, seal, unseal } from "../shared/keys.ts";
 import { receiptKey } from "../shared/receipt.ts";
+import { fingerprintKey } from "./fingerprint.ts";
 import { signRequest } from "../shared/signature.ts";
 import {
   type GatewayFile,
@@ -45,6 +46,8 @@ export type GatewayElection = Readonly<{
   stations: ReadonlySet<string>;
   pseudonymKey: Uint8Array;
   receiptKey: Uint8Array;
+  /** Under it the gateway recognizes votes that come again: the same after a restart. */
+  fingerprintKey: Uint8Array;
   /** The gateway and its key's version, as receipts name it. */
   receiptName: string;
   /** What the spool's thread seals its records with. */
@@ -321,12 +324,14 @@ export function readyElection(
       validUntilMs: device.validUntil === null ? Infinity : Date.parse(device.validUntil),
     }]),
   );
+  const pseudonymKey = fromHex(sync.pseudonymKey);
   return {
     index,
     signedManifest: sync.manifest,
     stations: index.gateways.get(name.id) ?? new Set(),
-    pseudonymKey: fromHex(sync.pseudonymKey),
+    pseudonymKey,
     receiptKey: receiptKey(key),
+    fingerprintKey: fingerprintKey(pseudonymKey),
     receiptName: `${name.id}.${name.version}`,
     sender: {
       name,

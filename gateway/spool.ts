@@ -8,8 +8,10 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { SEAL_OVERHEAD_BYTES } from "../shared/keys.ts";
 import { type Chunk, type DeviceRecords, FRAME_BYTES, MAX_CHUNK_RECORDS, packChunk } from "./chunk.ts";
+import { copyFingerprint, FINGERPRINT_BYTES } from "./fingerprint.ts";
 import { type PlainRecord, sealEntries } from "./seal_entries.ts";
 import { SenderKeys, type SequenceAllocation } from "./sender_keys.ts";
+import { readSpooledVotes, type SpooledVotes } from "./spooled_votes.ts";
 import { CHECKPOINT_PAGES, freeBytesBeside, openSpoolFile } from "./spool_file.ts";
 
 /**
@@ -29,6 +31,8 @@ export type SpoolRun = Readonly<{
   partitions: Uint16Array<ArrayBuffer>;
   /** The concatenated records, all of the same length: see `encodeRecord` in record.ts. */
   plaintexts: Uint8Array<ArrayBuffer>;
+  /** The fingerprint of each record's vote: see fingerprint.ts. */
+  fingerprints: Uint8Array<ArrayBuffer>;
   /** The devices' parts, in the same order. */
   parts: readonly SpoolPart[];
 }>;
@@ -72,6 +76,11 @@ type Row = {
   devices: string;
 };
 
+/** A chunk and the fingerprints of its votes, which only the gateway needs. */
+type Sealed = Readonly<{ chunk: Chunk; fingerprints: Uint8Array<ArrayBuffer> }>;
+
+type ElectionChunks = { chunks: number; records: number };
+
 /** A run without its refused parts. */
 type Admitted = Readonly<{ run: SpoolRun; from: number; part: SpoolPart }>;
 
@@ -86,9 +95,10 @@ export class Spool {
   readonly #firstOf: StatementSync;
   readonly #rowsOf: StatementSync;
   readonly #bytesOf: StatementSync;
+  readonly #fingerprintsOf: StatementSync;
   #state: { chunks: number; records: number; bytes: number; damagedRecords: number };
-  /** Number of chunks by election. */
-  #chunksOf: Map<string, number>;
+  /** Number of chunks, and of their records, by election. */
+  #chunksOf: Map<string, ElectionChunks>;
   /** Bytes of each device's records, by `election/device`. */
   #heldOf: Map<string, number>;
   readonly senderKeys: SenderKeys;
@@ -100,8 +110,9 @@ export class Spool {
     this.#freeBytes = options.freeBytes ?? (() => freeBytesBeside(options.path));
     this.#db = openSpoolFile(options.path);
     this.#insert = this.#db.prepare(
-      `INSERT INTO chunks (spooled_at, election, partitions, version, key_id, sender_key, sequence, records, devices, bytes)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      `INSERT INTO chunks (spooled_at, election, partitions, version, key_id, sender_key, sequence, records, devices,
+         fingerprints, bytes)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     );
     this.#delete = this.#db.prepare("DELETE FROM chunks WHERE id = ?");
     this.#firstOf = this.#db.prepare("SELECT min(id) AS id FROM chunks WHERE election = ?");
@@ -110,6 +121,7 @@ export class Spool {
        FROM chunks WHERE election = ? ORDER BY id LIMIT ?`,
     );
     this.#bytesOf = this.#db.prepare("SELECT bytes FROM chunks WHERE id = ?");
+    this.#fingerprintsOf = this.#db.prepare("SELECT fingerprints FROM chunks WHERE id = ?");
     this.#state = this.#countState();
     this.#chunksOf = this.#countElections();
     this.#heldOf = this.#countDevices();
@@ -119,6 +131,16 @@ export class Spool {
   /** How full the spool is. */
   get state(): SpoolState {
     return { ...this.#state };
+  }
+
+  /** Records of an election that the spool holds. */
+  recordsOf(election: string): number {
+    return this.#chunksOf.get(election)?.records ?? 0;
+  }
+
+  /** The votes of the records that it holds: see {@link readSpooledVotes}. */
+  heldVotes(): Iterable<SpooledVotes> {
+    return readSpooledVotes(this.#db);
   }
 
   /**
@@ -136,10 +158,10 @@ export class Spool {
     const allocation = this.senderKeys.begin();
     const chunks: Chunk[] = [];
     this.#transact(() => {
-      for (const chunk of this.#seal(admitted, allocation)) {
+      for (const { chunk, fingerprints } of this.#seal(admitted, allocation)) {
         const { election, partitions, version, keyId, senderKey, sequence, records, bytes } = chunk;
         const head = [now, election, partitions, version, keyId, senderKey] as const;
-        this.#insert.run(...head, sequence, records, JSON.stringify(chunk.devices), bytes);
+        this.#insert.run(...head, sequence, records, JSON.stringify(chunk.devices), fingerprints, bytes);
         chunks.push(chunk);
       }
       allocation.write();
@@ -191,21 +213,30 @@ export class Spool {
    * Numbers, seals and signs records, and packs them in chunks of a bounded size. Records of one partition share
    * entries, so a partition's records of one chunk have consecutive numbers.
    */
-  *#seal(admitted: readonly Admitted[], allocation: SequenceAllocation): Generator<Chunk> {
+  *#seal(admitted: readonly Admitted[], allocation: SequenceAllocation): Generator<Sealed> {
     for (const [election, group] of Map.groupBy(admitted, ({ run }) => run.election)) {
       const { partitions } = this.senderKeys.election(election);
       let plain: PlainRecord[] = [];
       let devices: Record<string, number> = {};
-      const flush = () => {
+      const records = group.reduce((sum, { part }) => sum + part.records, 0);
+      const fingerprints = new Uint8Array(Math.min(records, MAX_CHUNK_RECORDS) * FINGERPRINT_BYTES);
+      const flush = (): Sealed => {
         const entries = sealEntries(election, plain, allocation);
         const chunk = packChunk({ election, partitions, devices, entries, records: plain.length });
+        const own = fingerprints.slice(0, plain.length * FINGERPRINT_BYTES);
         plain = [];
         devices = {};
-        return chunk;
+        return { chunk, fingerprints: own };
       };
       for (const { run, from, part: { device, records: count } } of group) {
         const size = recordBytesOf(run);
         for (let i = from; i < from + count; i++) {
+          copyFingerprint(
+            run.fingerprints,
+            i * FINGERPRINT_BYTES,
+            fingerprints,
+            plain.length * FINGERPRINT_BYTES,
+          );
           plain.push({
             partition: run.partitions[i]!,
             bytes: run.plaintexts.subarray(i * size, (i + 1) * size),
@@ -264,14 +295,21 @@ export class Spool {
   /**
    * Moves a chunk that cannot be read to another table, so that it does not block the others. The whole row is kept, so
    * that intact records can be recovered by hand.
+   *
+   * @returns the fingerprints of its votes, which are no longer held.
    */
-  setAside(chunk: SpooledChunk, why: string): void {
+  setAside(chunk: SpooledChunk, why: string): Uint8Array {
+    const { fingerprints } = this.#fingerprintsOf.get(chunk.id) as { fingerprints: Uint8Array };
     this.#transact(() => {
-      this.#db.prepare("INSERT INTO damaged SELECT *, ? FROM chunks WHERE id = ?").run(why, chunk.id);
+      this.#db.prepare(
+        `INSERT INTO damaged SELECT id, spooled_at, election, partitions, version, key_id, sender_key, sequence, records,
+           devices, bytes, ? FROM chunks WHERE id = ?`,
+      ).run(why, chunk.id);
       this.#delete.run(chunk.id);
     });
     this.#forget([chunk]);
     this.#state.damagedRecords += chunk.records;
+    return fingerprints;
   }
 
   close(): void {
@@ -280,7 +318,11 @@ export class Spool {
 
   #remember(chunk: Chunk): void {
     const { election, records, bytes } = chunk;
-    this.#chunksOf.set(election, (this.#chunksOf.get(election) ?? 0) + 1);
+    const before = this.#chunksOf.get(election);
+    this.#chunksOf.set(election, {
+      chunks: (before?.chunks ?? 0) + 1,
+      records: (before?.records ?? 0) + records,
+    });
     this.#state.chunks += 1;
     this.#state.records += records;
     this.#state.bytes += bytes.length;
@@ -301,9 +343,11 @@ export class Spool {
     for (const chunk of chunks) {
       const { election, records, bytes } = chunk;
       this.#hold(chunk, -1);
-      const left = this.#chunksOf.get(election)! - 1;
-      if (left === 0) this.#chunksOf.delete(election);
-      else this.#chunksOf.set(election, left);
+      const left = this.#chunksOf.get(election)!;
+      left.chunks -= 1;
+      // A damaged row may say any number.
+      left.records = Math.max(0, left.records - records);
+      if (left.chunks === 0) this.#chunksOf.delete(election);
       this.#state.chunks -= 1;
       this.#state.records -= records;
       this.#state.bytes -= bytes.length;
@@ -339,10 +383,12 @@ export class Spool {
     ).get() as SpoolState;
   }
 
-  #countElections(): Map<string, number> {
-    const rows = this.#db.prepare("SELECT election, count(*) AS chunks FROM chunks GROUP BY election").all();
+  #countElections(): Map<string, ElectionChunks> {
+    const rows = this.#db.prepare(
+      "SELECT election, count(*) AS chunks, sum(records) AS records FROM chunks GROUP BY election",
+    ).all();
     return new Map(
-      (rows as { election: string; chunks: number }[]).map(({ election, chunks }) => [election, chunks]),
+      (rows as ({ election: string } & ElectionChunks)[]).map(({ election, ...each }) => [election, each]),
     );
   }
 

@@ -4,6 +4,8 @@
  *
  * @module
  */
+import { FINGERPRINT_BYTES } from "./fingerprint.ts";
+import { HeldVotes } from "./held_votes.ts";
 import type { ElectionKeys, SenderElection } from "./sender_keys.ts";
 import type { SpoolPart, SpoolRun, SpoolState } from "./spool.ts";
 import type { SpoolReply, SpoolRequest } from "./spool_host.ts";
@@ -21,8 +23,11 @@ export class NotSpooled extends Error {
   }
 }
 
-/** A record on its way to the spool's thread, which numbers and seals it. See `encodeRecord` in record.ts. */
-export type SpoolRecord = Readonly<{ partition: number; plaintext: Uint8Array }>;
+/**
+ * A record on its way to the spool's thread, which numbers and seals it. See `encodeRecord` in record.ts, and
+ * `makeFingerprint` in fingerprint.ts.
+ */
+export type SpoolRecord = Readonly<{ partition: number; plaintext: Uint8Array; fingerprint: Uint8Array }>;
 
 /** One device's records, to be made durable together. */
 type Waiting = Readonly<{
@@ -59,11 +64,18 @@ export class SpoolClient {
   #closed: NotSpooled | undefined;
   #drained = Promise.withResolvers<SpoolState>();
   #opened = Promise.withResolvers<void>();
+  /** The votes that the spool holds, or has forwarded recently. Complete once it is open. */
+  readonly votes: HeldVotes;
 
   /** @param send Posts to the spool's thread, and transfers the given buffers to it. */
-  constructor(send: (request: SpoolRequest, transfer: ArrayBuffer[]) => void, events: SpoolEvents = {}) {
+  constructor(
+    send: (request: SpoolRequest, transfer: ArrayBuffer[]) => void,
+    events: SpoolEvents = {},
+    votes: HeldVotes = new HeldVotes(),
+  ) {
     this.#send = send;
     this.#events = events;
+    this.votes = votes;
   }
 
   /** How full the spool was at its thread's last message. */
@@ -122,12 +134,17 @@ export class SpoolClient {
   handle(reply: SpoolReply): void {
     this.#state = reply.state;
     switch (reply.kind) {
+      case "held":
+        return this.votes.add(reply.election, reply.fingerprints);
       case "opened":
         return this.#opened.resolve();
       case "appended":
         return this.#settle(reply);
       case "forwarded":
+        this.votes.forwarded(reply.election, reply.held);
         return this.#events.onForwarded?.(reply.election, reply.records);
+      case "setAside":
+        return this.votes.forget(reply.election, reply.fingerprints);
       case "fault":
         return this.#events.onFault?.(reply.election, reply.why);
       case "senderKeys":
@@ -167,7 +184,9 @@ export class SpoolClient {
     const runs = gather(batch);
     this.#send(
       { kind: "append", id: this.#underWay.id, runs },
-      runs.flatMap(({ partitions, plaintexts }) => [partitions.buffer, plaintexts.buffer]),
+      runs.flatMap(({ partitions, plaintexts, fingerprints }) =>
+        [partitions, plaintexts, fingerprints].map(({ buffer }) => buffer)
+      ),
     );
   }
 
@@ -191,6 +210,7 @@ export class SpoolClient {
         `votes of device ${device} fill its share of the spool: wait until the log accepts records again`;
       return reject(new NotSpooled("device-share", message));
     }
+    for (const { fingerprint } of records) this.votes.add(election, fingerprint);
     this.#numbered.set(election, this.numberedOf(election) + records.length);
     this.#events.onNumbered?.(records.length);
     resolve();
@@ -204,11 +224,16 @@ function gather(batch: readonly Waiting[]): SpoolRun[] {
     const records = parts.flatMap((part) => part.records);
     const size = records[0]?.plaintext.length ?? 0;
     const plaintexts = new Uint8Array(records.length * size);
-    records.forEach(({ plaintext }, i) => plaintexts.set(plaintext, i * size));
+    const fingerprints = new Uint8Array(records.length * FINGERPRINT_BYTES);
+    records.forEach(({ plaintext, fingerprint }, i) => {
+      plaintexts.set(plaintext, i * size);
+      fingerprints.set(fingerprint, i * FINGERPRINT_BYTES);
+    });
     return {
       election,
       partitions: Uint16Array.from(records, ({ partition }) => partition),
       plaintexts,
+      fingerprints,
       parts: parts.map(({ id, device, records }): SpoolPart => ({ id, device, records: records.length })),
     };
   });

@@ -1,5 +1,7 @@
 import assert from "assert";
 import { testSender } from "../tests/spool_fixture.ts";
+import { FINGERPRINT_BYTES } from "./fingerprint.ts";
+import { HeldVotes } from "./held_votes.ts";
 import type { ElectionKeys } from "./sender_keys.ts";
 import type { SpoolRun, SpoolState } from "./spool.ts";
 import {
@@ -23,7 +25,9 @@ function makeRecords(count: number): SpoolRecord[] {
   return Array.from({ length: count }, () => {
     const plaintext = new Uint8Array(RECORD_BYTES);
     new DataView(plaintext.buffer).setUint32(0, ++made);
-    return { partition: made % 3, plaintext };
+    const fingerprint = new Uint8Array(FINGERPRINT_BYTES);
+    new DataView(fingerprint.buffer).setUint32(0, made);
+    return { partition: made % 3, plaintext, fingerprint };
   });
 }
 
@@ -35,13 +39,17 @@ function many(count: number): SpoolRecord[] {
 type Append = Extract<SpoolRequest, { kind: "append" }>;
 
 /** A client, and what it sends to the spool's thread. */
-function connect(events: SpoolEvents = {}) {
+function connect(events: SpoolEvents = {}, votes?: HeldVotes) {
   const sent: SpoolRequest[] = [];
   const transferred: ArrayBuffer[][] = [];
-  const client = new SpoolClient((request, transfer) => {
-    sent.push(request);
-    transferred.push(transfer);
-  }, events);
+  const client = new SpoolClient(
+    (request, transfer) => {
+      sent.push(request);
+      transferred.push(transfer);
+    },
+    events,
+    votes,
+  );
   return {
     client,
     sent,
@@ -68,11 +76,12 @@ async function fates(promises: readonly Promise<void>[]): Promise<string[]> {
 }
 
 /** The records of a run, as they were handed over. */
-function recordsOf({ partitions, plaintexts }: SpoolRun): SpoolRecord[] {
+function recordsOf({ partitions, plaintexts, fingerprints }: SpoolRun): SpoolRecord[] {
   assert.equal(plaintexts.length, partitions.length * RECORD_BYTES);
   return Array.from(partitions, (partition, i) => ({
     partition,
     plaintext: plaintexts.slice(i * RECORD_BYTES, (i + 1) * RECORD_BYTES),
+    fingerprint: fingerprints.slice(i * FINGERPRINT_BYTES, (i + 1) * FINGERPRINT_BYTES),
   }));
 }
 
@@ -85,10 +94,10 @@ Deno.test("SpoolClient.append() resolves once its records are durable, and not b
   const records = makeRecords(3);
   const appended = client.append("a", DEVICE, records);
   assert.deepEqual(await fates([appended]), ["waits"]);
-  const [{ election, parts, partitions, plaintexts }] = append(0).runs;
+  const [{ election, parts, partitions, plaintexts, fingerprints }] = append(0).runs;
   assert.deepEqual([election, parts], ["a", [{ id: 0, device: DEVICE, records: 3 }]]);
   assert.deepEqual(unpacked(append(0)), records);
-  assert.deepEqual(transferred[0], [partitions.buffer, plaintexts.buffer]);
+  assert.deepEqual(transferred[0], [partitions.buffer, plaintexts.buffer, fingerprints.buffer]);
   answer();
   assert.deepEqual(await fates([appended]), ["durable"]);
 });
@@ -294,11 +303,46 @@ Deno.test("SpoolClient knows the spool's state from whatever its thread says", a
   client.handle({ kind: "opened", state: state() });
   await client.opened;
   assert.equal(client.state.records, 1);
-  client.handle({ kind: "forwarded", election: "a", records: 7, state: state() });
+  client.handle({ kind: "forwarded", election: "a", records: 7, held: 0, state: state() });
   assert.equal(client.state.records, 2);
   client.handle({ kind: "fault", election: "a", why: "away", state: state() });
   assert.equal(client.state.records, 3);
   client.handle({ kind: "appended", id: 99, state: state() });
   assert.equal(client.state.records, 4);
   assert.deepEqual(told, [["a", 7], ["a", "away"]]);
+});
+
+Deno.test("SpoolClient knows the votes that the spool holds: of its start, durable since, forwarded, set aside", async () => {
+  const { client, append, answer } = connect({}, new HeldVotes(2));
+  const [old, ...fresh] = makeRecords(5).map((record) => ({ ...record, known: () => isKnown(record) }));
+  const isKnown = ({ fingerprint }: SpoolRecord) => client.votes.find("a", fingerprint) !== undefined;
+  client.handle({ kind: "held", election: "a", fingerprints: old.fingerprint, state: EMPTY });
+  client.handle({ kind: "opened", state: EMPTY });
+  const durable = client.append("a", DEVICE, fresh);
+  await Promise.resolve();
+  assert.equal(append(0).runs.length, 1);
+  assert.deepEqual([old.known(), fresh[0].known()], [true, false]);
+  answer();
+  await durable;
+  assert.ok(fresh.every(({ known }) => known()));
+  client.handle({ kind: "setAside", election: "a", fingerprints: fresh[3].fingerprint, state: EMPTY });
+  assert.equal(fresh[3].known(), false);
+  client.handle({ kind: "forwarded", election: "a", records: 1, held: 3, state: EMPTY });
+  assert.ok(old.known(), "a vote that the log has is remembered for a while");
+  client.handle({ kind: "forwarded", election: "a", records: 1, held: 2, state: EMPTY });
+  assert.deepEqual([old.known(), fresh[0].known()], [false, true]);
+});
+
+Deno.test("SpoolClient does not hold votes that did not become durable", async () => {
+  const { client, answer } = connect();
+  const [refused, failed] = makeRecords(2);
+  const first = client.append("a", DEVICE, [refused]);
+  await Promise.resolve();
+  answer({ refused: [0] });
+  await assert.rejects(first, NotSpooled);
+  const second = client.append("a", DEVICE, [failed]);
+  await Promise.resolve();
+  answer({ failed: "disk", why: "for a reason" });
+  await assert.rejects(second, NotSpooled);
+  assert.equal(client.votes.size, 0);
 });

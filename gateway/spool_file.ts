@@ -11,13 +11,15 @@ import { SENDER_KEYS_SCHEMA } from "./sender_keys.ts";
 /** Pages of the write-ahead log, of 4,096 bytes each, after which SQLite checkpoints it. */
 export const CHECKPOINT_PAGES = 4_000;
 
-/** `PRAGMA user_version` of a spool of record format 2; 0.1 left it at 0. */
-const SCHEMA_VERSION = 2;
+/** `PRAGMA user_version`: 3, and 2 before votes' fingerprints were kept; 0.1 left it at 0. */
+const SCHEMA_VERSION = 3;
+const WITHOUT_FINGERPRINTS = 2;
 const SCHEMA = `
   CREATE TABLE chunks (
     id INTEGER PRIMARY KEY AUTOINCREMENT, spooled_at INTEGER NOT NULL, election TEXT NOT NULL,
     partitions INTEGER NOT NULL, version TEXT NOT NULL, key_id TEXT NOT NULL, sender_key BLOB NOT NULL,
-    sequence INTEGER NOT NULL, records INTEGER NOT NULL, devices TEXT NOT NULL, bytes BLOB NOT NULL
+    sequence INTEGER NOT NULL, records INTEGER NOT NULL, devices TEXT NOT NULL, fingerprints BLOB NOT NULL,
+    bytes BLOB NOT NULL
   ) STRICT;
   CREATE INDEX chunks_of_election ON chunks (election);
   CREATE TABLE damaged (
@@ -56,6 +58,12 @@ export function openSpoolFile(path: string): DatabaseSync {
 function makeSchema(db: DatabaseSync): void {
   const { user_version: version } = db.prepare("PRAGMA user_version").get() as { user_version: number };
   if (version === SCHEMA_VERSION) return;
+  if (version === WITHOUT_FINGERPRINTS) {
+    return db.exec(
+      `BEGIN IMMEDIATE; ALTER TABLE chunks ADD COLUMN fingerprints BLOB NOT NULL DEFAULT x'';
+       PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT`,
+    );
+  }
   if (version !== 0) throw new Error(`it has version ${version}, and this program reads ${SCHEMA_VERSION}`);
   const tables = db.prepare("SELECT name FROM sqlite_schema WHERE name IN ('chunks', 'damaged')").all();
   for (const { name } of tables as { name: string }[]) {

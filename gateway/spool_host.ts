@@ -33,6 +33,8 @@ export type SpoolRequest =
 
 /** Messages from the spool's thread. */
 export type SpoolReply =
+  /** Votes that the spool held when it was opened, oldest first: before `opened`. */
+  | Readonly<{ kind: "held"; election: string; fingerprints: Uint8Array; state: SpoolState }>
   | Readonly<{ kind: "opened"; state: SpoolState }>
   | Readonly<
     {
@@ -45,7 +47,10 @@ export type SpoolReply =
       why?: string;
     }
   >
-  | Readonly<{ kind: "forwarded"; election: string; records: number; state: SpoolState }>
+  /** The log has so many more of an election's records, and the spool still holds `held` of them. */
+  | Readonly<{ kind: "forwarded"; election: string; records: number; held: number; state: SpoolState }>
+  /** Votes whose records are damaged, and are not forwarded. */
+  | Readonly<{ kind: "setAside"; election: string; fingerprints: Uint8Array; state: SpoolState }>
   | Readonly<{ kind: "senderKeys"; keys: readonly ElectionKeys[]; state: SpoolState }>
   | Readonly<{ kind: "fault"; election: string; why: string; state: SpoolState }>
   | Readonly<{ kind: "drained"; state: SpoolState }>;
@@ -81,9 +86,13 @@ export class SpoolHost {
       openLog,
       now,
       random,
-      onForwarded: (election, records) => send({ kind: "forwarded", election, records, state: spool.state }),
+      onForwarded: (election, records) =>
+        send({ kind: "forwarded", election, records, held: spool.recordsOf(election), state: spool.state }),
+      onSetAside: (election, fingerprints) =>
+        send({ kind: "setAside", election, fingerprints, state: spool.state }),
       onFault: (election, error) => this.#reportFault(election, error),
     });
+    for (const held of spool.heldVotes()) send({ kind: "held", ...held, state: spool.state });
     send({ kind: "opened", state: spool.state });
     this.#reportKeys();
   }

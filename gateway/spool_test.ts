@@ -9,6 +9,7 @@ import { SEAL_OVERHEAD_BYTES } from "../shared/keys.ts";
 import { MAX_ENTRY_RECORDS } from "../shared/record.ts";
 import { recordsOfEach, unpackChunk } from "./chunk.ts";
 import { MAX_ENTRY_PLAIN_BYTES } from "./seal_entries.ts";
+import type { SpooledVotes } from "./spooled_votes.ts";
 import {
   RESERVED_DISK_BYTES,
   Spool,
@@ -336,6 +337,81 @@ Deno.test("Spool.free() deletes the chunks that it is given, and no others", () 
     assert.deepEqual(spool.state, { chunks: 2, records: 6, bytes: spooledBytes(1, 6, 5), damagedRecords: 0 });
     spool.free([second]);
     assert.equal(spool.state.chunks, 1);
+  });
+});
+
+/** The fingerprints that a spool holds, as hex, by election. */
+function heldVotes(spool: Spool): string[] {
+  return [...spool.heldVotes()].map(({ election, fingerprints }) => `${election} ${fingerprints.toHex()}`);
+}
+
+Deno.test("Spool keeps the fingerprints of the votes that it holds, until the log has them", () => {
+  inDirectory((directory) => {
+    const runs = [
+      run(5, { records: 1_500 }),
+      run(5, { election: "b" }),
+      run(5, { records: 2, device: "n-2-a" }),
+    ];
+    const [first, other, last] = runs.map(({ election, fingerprints }) => ({ election, fingerprints }));
+    let spool = open(directory);
+    spool.append(runs);
+    spool.close();
+    spool = open(directory);
+    const all = (held: Iterable<SpooledVotes>) =>
+      [...held].map(({ fingerprints }) => fingerprints.toHex()).join("");
+    const ofA = () => [...spool.heldVotes()].filter(({ election }) => election === "a");
+    assert.equal(all(ofA()), all([first, last]));
+    assert.equal(ofA().length, 1, "chunks are gathered");
+    assert.deepEqual([spool.recordsOf("a"), spool.recordsOf("b"), spool.recordsOf("c")], [1_502, 1, 0]);
+    const [chunk] = contents(spool);
+    spool.free([chunk]);
+    assert.equal(all(ofA()), all([first, last]).slice(2 * 36 * 1_000));
+    assert.equal(spool.recordsOf("a"), 502);
+    const [aside] = contents(spool).filter(({ election }) => election === "b");
+    assert.equal(spool.setAside(aside, "why").toHex(), other.fingerprints.toHex());
+    assert.deepEqual(heldVotes(spool).map((each) => each[0]), ["a"]);
+    assert.equal(spool.recordsOf("b"), 0);
+    spool.close();
+  });
+});
+
+Deno.test("Spool.heldVotes() gathers the votes of small chunks, each election's in order", () => {
+  withSpool((spool) => {
+    const runs = [{ records: 9_999 }, { records: 1, election: "b" }, { records: 1 }, { records: 2 }].map((
+      each,
+    ) => run(1, each));
+    for (const each of runs) spool.append([each]);
+    const [a1, b1, a2, a3] = runs.map(({ fingerprints }) => fingerprints.toHex());
+    assert.deepEqual(heldVotes(spool), [`a ${a1}${a2}`, `b ${b1}`, `a ${a3}`]);
+  }, { maxBytes: 1e9 });
+});
+
+Deno.test("Spool holds no fingerprints of a part that it refused", () => {
+  withSpool((spool) => {
+    const [refused, taken] = [run(5_000, { id: 1 }), run(5, { id: 2, device: "n-2-a" })];
+    assert.deepEqual(spool.append([refused, taken]), [1]);
+    assert.deepEqual(heldVotes(spool), [`a ${taken.fingerprints.toHex()}`]);
+  }, { deviceMaxBytes: 1_000 });
+});
+
+Deno.test("Spool takes a file from before fingerprints were kept, and forwards what it holds", () => {
+  inDirectory((directory) => {
+    const before = open(directory);
+    before.append([run(5, { records: 2 })]);
+    before.close();
+    const db = new DatabaseSync(`${directory}/spool.sqlite`);
+    db.exec("ALTER TABLE chunks DROP COLUMN fingerprints; PRAGMA user_version = 2");
+    db.close();
+    const spool = open(directory);
+    assert.deepEqual(heldVotes(spool), []);
+    const later = run(5);
+    spool.append([later]);
+    assert.deepEqual(heldVotes(spool), [`a ${later.fingerprints.toHex()}`]);
+    assert.deepEqual(contents(spool).map(({ records }) => records), [2, 1]);
+    const [old] = contents(spool);
+    assert.equal(spool.setAside(old, "why").length, 0);
+    assert.equal(spool.state.damagedRecords, 2);
+    spool.close();
   });
 });
 

@@ -55,6 +55,11 @@ function atMost(max: number, what: string): [max: number, message: string] {
   return [max, `has more ${what} than the limit, which is ${max}`];
 }
 
+/** How long an election's records are kept unless its definition says otherwise, in days: 22 months (52 USC 20701). */
+export const DEFAULT_RETENTION_DAYS = 670;
+/** A hundred years. */
+const MAX_RETENTION_DAYS = 36_500;
+
 /** Bounds of what the election office alone keeps of a candidate, in characters. */
 export const CANDIDATE_LIMITS = { biographyChars: 5_000, platformChars: 5_000, photoChars: 32_768 } as const;
 
@@ -179,6 +184,8 @@ export const definitionSchema = z.strictObject({
   ).optional(),
   /** What voters must bring to come on the roll; nothing when left out. */
   accreditation: accreditationSchema.optional(),
+  /** How many days log, keys and profiles are kept after certification or cancelling. */
+  retentionDays: z.int().min(0).max(MAX_RETENTION_DAYS).optional(),
 }).superRefine(checkReferences).superRefine(checkNames);
 
 /** See {@link manifestSchema}. */
@@ -195,6 +202,10 @@ export const manifestSchema = z.strictObject({
   paused: z.union([z.literal("all"), z.array(idSchema).min(1)]).optional(),
   /** Officials have certified the results: what comes on the log from here on is not counted. */
   certified: z.literal(true).optional(),
+  /** Officials have released results that were certified: they count on, and certify again. */
+  reopened: z.literal(true).optional(),
+  /** No votes are taken: officials have not scheduled the election yet, or have cancelled it. */
+  inactive: z.enum(["draft", "cancelled"]).optional(),
 }).superRefine(checkReferences);
 
 export type ElectionDefinition = z.infer<typeof definitionSchema>;
@@ -207,7 +218,7 @@ export type Station = z.infer<typeof stationSchema>;
  * office: no gateway needs them, and each fetches the whole manifest when it changes. Devices are sent with their keys.
  */
 export function manifestPart(
-  { devices: _, accreditation: __, ...definition }: ElectionDefinition,
+  { devices: _, accreditation: __, retentionDays: ___, ...definition }: ElectionDefinition,
 ): Omit<Manifest, "version" | "voteBytes" | "sealingKey" | "denied"> {
   return {
     ...definition,

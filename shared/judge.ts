@@ -10,7 +10,7 @@ import type { EffectiveManifest, ElectionHistory, HistoryKey, HistoryView } from
 import { readJson } from "./json.ts";
 import { parseKeyName, voterKeyOf } from "./keys.ts";
 import type { StoredRecord } from "./log/vote_log.ts";
-import { marksOf } from "./marks.ts";
+import { isExtended, marksOf } from "./marks.ts";
 import type { HeldReason, RejectionReason } from "./outcome.ts";
 import { partitionOf } from "./partition.ts";
 import { isProofOf } from "./proof.ts";
@@ -162,7 +162,9 @@ function judgeRecord(
     view,
   );
   if ("reject" in timed) return reject(timed.reject, timed.record);
-  if (view.manifests.at(-1)!.index.manifest.certified) return reject("after_certification", timed.record);
+  const { certified, inactive } = view.manifests.at(-1)!.index.manifest;
+  if (certified) return reject("after_certification", timed.record);
+  if (inactive === "cancelled") return reject("not_open", timed.record);
   const { region, marks, clockAheadMs } = timed;
   const held = signing.isRevoked ? "gateway_revoked" : device.isRevoked ? "device_revoked" : timed.held;
   const found = {
@@ -220,11 +222,15 @@ function judgeTime(
   const inForce = manifestsInForce(view.manifests, atMs);
   const check = (manifest: EffectiveManifest): RejectionReason | undefined =>
     checkTime(manifest.index, record, atMs)?.reason ?? checkPlace(manifest, record, gateway, deviceStation);
-  const by = ({ index }: EffectiveManifest) => ({
-    record: dated,
-    region: index.stations.get(record.station)!.region,
-    marks: marksOf(index, record),
-  });
+  const by = (manifest: EffectiveManifest) => {
+    const { index } = manifest;
+    const before = view.manifests.slice(0, view.manifests.indexOf(manifest));
+    return {
+      record: dated,
+      region: index.stations.get(record.station)!.region,
+      marks: marksOf(index, record, isExtended(before, Date.parse(record.castAt))),
+    };
+  };
   const legal = inForce.find((manifest) => check(manifest) === undefined);
   if (legal !== undefined) return { ...by(legal), ...clock };
   const newest = inForce[0]!; // There is at least one.

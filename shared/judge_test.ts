@@ -1073,6 +1073,36 @@ Deno.test("judge() rejects what comes after certification, counts it again after
   assert.equal(verdict(behind({}), historyOf(certified, reopened)), "acceptable");
 });
 
+Deno.test("judge() rejects everything that comes after an election was cancelled, and holds what a draft does not allow", () => {
+  const history = historyOf(manifestChange(LATER_MS, { version: 2, inactive: "cancelled" }));
+  assert.equal(verdict(entry({}, { offset: BEFORE }), history), "acceptable");
+  assert.equal(verdict(behind({}), history), "rejected/not_open", "also what was accepted before");
+  assert.equal(verdict(behind({ selections: [ANN, BOB] }), history), "rejected/overvote");
+  const draft = historyOf(manifestChange(NOON_MS - 120_000, { version: 2, inactive: "draft" }));
+  assert.equal(verdict(behind({}), draft), "held/superseded");
+});
+
+Deno.test("judge() marks what was cast after the closing of a version before, also when other versions follow", () => {
+  const at = (castAt: string, ...changes: Parameters<typeof historyOf>) => {
+    const atMs = Date.parse(castAt);
+    const found = judged(
+      entry({ castAt, acceptedAt: castAt }, { offset: CHANGED_FROM, appendedAtMs: atMs }),
+      historyOf(...changes),
+    );
+    assert.ok(found.fate === "acceptable", found.fate);
+    return found.marks.filter(({ candidate }) => candidate === "#extended").map(({ contest }) => contest);
+  };
+  const extended = manifestChange(LATER_MS, { version: 2, closesAt: "2026-11-03T22:00:00.000Z" });
+  const paused = manifestChange(LATER_MS + 1, {
+    version: 3,
+    closesAt: "2026-11-03T22:00:00.000Z",
+    paused: ["s-1"],
+  });
+  assert.deepEqual(at("2026-11-03T21:00:00.000Z", extended), [], "the last moment is in time");
+  assert.deepEqual(at("2026-11-03T21:00:00.001Z", extended), ["mayor", "council"]);
+  assert.deepEqual(at("2026-11-03T21:00:00.001Z", extended, paused), ["mayor", "council"]);
+});
+
 Deno.test("judge() takes a vote of a paused station up to a minute into the pause, and holds a later one", () => {
   const history = historyOf(
     manifestChange(NOON_MS, { version: 2, paused: ["n-1"] }),

@@ -21,6 +21,7 @@ export type KeyPurpose =
   | "gateway-disk"
   | "receipt"
   | "pseudonym"
+  | "fingerprint"
   | "sealing"
   | "manifest"
   | "answers"

@@ -5,6 +5,7 @@
  * @module
  */
 import type { ElectionIndex } from "./election.ts";
+import type { EffectiveManifest } from "./history.ts";
 import type { Selection } from "./vote.ts";
 
 /**
@@ -14,8 +15,14 @@ import type { Selection } from "./vote.ts";
  * - `undervotes`: choices that voters were allowed and did not make, those of blank ballots included. So
  *   votes + undervotes = ballots × votesAllowed.
  * - `blank`: ballots on which nothing was chosen in the contest.
+ * - `extended`: ballots that were cast after voting would have closed, had officials not extended the hours.
  */
-export const MARK = { ballots: "#ballots", undervotes: "#undervotes", blank: "#blank" } as const;
+export const MARK = {
+  ballots: "#ballots",
+  undervotes: "#undervotes",
+  blank: "#blank",
+  extended: "#extended",
+} as const;
 
 /** Used in place of a contest's id: all voters, whatever contests their ballots had. Its only mark is `ballots`. */
 export const ALL_VOTERS = "#voters";
@@ -25,10 +32,12 @@ export const ALL_VOTERS = "#voters";
  *
  * @param election The manifest version that the ballot was judged by. A contest that is not on the station's ballot
  *   there has no marks.
+ * @param isExtended See {@link isExtended}.
  */
 export function marksOf(
   election: ElectionIndex,
   { station, selections }: Readonly<{ station: string; selections: readonly Selection[] }>,
+  isExtended = false,
 ): Selection[] {
   const marks = [...selections];
   for (const contest of election.stations.get(station)?.contests ?? []) {
@@ -38,6 +47,27 @@ export function marksOf(
     marks.push({ contest, candidate: MARK.ballots });
     for (let left = chosen; left < allowed; left++) marks.push({ contest, candidate: MARK.undervotes });
     if (chosen === 0) marks.push({ contest, candidate: MARK.blank });
+    if (isExtended) marks.push({ contest, candidate: MARK.extended });
   }
   return marks;
+}
+
+/**
+ * Whether a ballot was cast in extended hours: after voting would have closed by a manifest version before the one that it is
+ * judged by. Hours of drafts do not count: nobody could vote by them.
+ *
+ * @param before The versions before it.
+ */
+export function isExtended(before: readonly EffectiveManifest[], castAtMs: number): boolean {
+  return before.some(({ index }) => index.closesAtMs < castAtMs && index.manifest.inactive === undefined);
+}
+
+/** Whether some version closes voting later than one before it: its ballots may be marked `extended`. */
+export function hasExtension(manifests: readonly EffectiveManifest[]): boolean {
+  let earliestMs = Infinity;
+  for (const { index } of manifests) {
+    if (index.closesAtMs > earliestMs) return true;
+    if (index.manifest.inactive === undefined) earliestMs = Math.min(earliestMs, index.closesAtMs);
+  }
+  return false;
 }

@@ -73,6 +73,11 @@ export function isPaused({ paused, closesAtMs }: ElectionIndex, station: string,
   return (paused === "all" || paused.has(station)) && atMs <= closesAtMs;
 }
 
+const NOT_VOTING = {
+  draft: "officials have not scheduled the election yet",
+  cancelled: "officials have cancelled the election",
+};
+
 /** The part of {@link checkBallot} that depends on the time. */
 export function checkTime(
   election: ElectionIndex,
@@ -83,6 +88,8 @@ export function checkTime(
     const { opensAt, acceptsUntil } = election.manifest;
     return fault("not_open", `votes are taken from ${opensAt} until ${acceptsUntil}`);
   }
+  const { inactive } = election.manifest;
+  if (inactive !== undefined) return fault("not_open", NOT_VOTING[inactive]);
   if (isPaused(election, ballot.station, atMs)) return fault("not_open", "officials have paused voting");
   const castAtMs = Date.parse(ballot.castAt);
   if (castAtMs < election.opensAtMs || castAtMs > election.closesAtMs) {

@@ -8,7 +8,7 @@ import { createCounter } from "../aggregator/counting/count.ts";
 import { countGroup } from "../aggregator/counting/positions.ts";
 import type { Database } from "../aggregator/database/database.ts";
 import { openHistory, type RegisteredHistory } from "../aggregator/counting/history.ts";
-import { createElection } from "../aggregator/registry/elections.ts";
+import { createElection, type CreateOptions } from "../aggregator/registry/elections.ts";
 import { importRoll, type Voter } from "../aggregator/registry/roll.ts";
 import type { ElectionDefinition } from "../shared/election.ts";
 import {
@@ -104,8 +104,10 @@ export async function openBallotBox(
   db: Database,
   election: string,
   change: Partial<ElectionDefinition> = {},
+  options: CreateOptions = {},
 ): Promise<BallotBox> {
-  await createElection(db, testDefinition({ election, ...change }), MASTER, new Date(NOON_MS - 7_200_000));
+  const definition = testDefinition({ election, ...change });
+  await createElection(db, definition, MASTER, new Date(NOON_MS - 7_200_000), options);
   return new BallotBox(db, (await openHistory(db.query, election, MASTER))!);
 }
 

@@ -2,7 +2,7 @@ import assert from "assert";
 import { parse } from "yaml";
 import { aggregatorConfig, SETTINGS as AGGREGATOR_SETTINGS } from "../aggregator/config.ts";
 import { SETTINGS as COMPOSE_SETTINGS } from "../deploy/compose/config.ts";
-import { parseServers } from "../deploy/compose/setup.ts";
+import { parsePasswords, parseServers } from "../deploy/compose/setup.ts";
 import { SETTINGS as GATEWAY_SETTINGS } from "../gateway/config.ts";
 import { withDirectory } from "./directory.ts";
 
@@ -13,7 +13,7 @@ Deno.test.sanitizer({ ops: true, resources: true });
 const ROOT = new URL("..", import.meta.url);
 const read = (path: string) => Deno.readTextFileSync(new URL(path, ROOT));
 
-type Mount = string | { type: string; source: string; target: string; volume?: { subpath?: string } };
+type Mount = string;
 type Service = {
   image?: string;
   build?: unknown;
@@ -24,13 +24,22 @@ type Service = {
   healthcheck?: unknown;
   restart?: string;
   ports?: string[];
+  env_file?: { path: string; required: boolean }[];
   volumes?: Mount[];
+  networks?: string[];
+  network_mode?: string;
   extends?: { file: string; service: string };
 };
 type Compose = { services: Record<string, Service>; volumes: Record<string, null> };
 
 const base: Compose = parse(read("docker-compose.yml"), { merge: true });
 const cluster: Compose = parse(read("compose.cluster.yml"), { merge: true });
+
+/** As compose merges them: one at the same target takes the place of the other. */
+function mergeMounts(under: readonly string[] = [], over: readonly string[] = []): string[] {
+  const targets = over.map((mount) => mount.split(":")[1]);
+  return [...under.filter((mount) => !targets.includes(mount.split(":")[1])), ...over];
+}
 
 /** The overlay as compose lays it: a service that extends another, and what is added to services that are there. */
 const clustered: Compose = {
@@ -44,7 +53,7 @@ for (const [name, over] of Object.entries(cluster.services)) {
     ...over,
     environment: { ...under?.environment, ...over.environment },
     depends_on: { ...under?.depends_on, ...over.depends_on },
-    volumes: [...under?.volumes ?? [], ...over.volumes ?? []],
+    volumes: mergeMounts(under?.volumes, over.volumes),
   };
 }
 
@@ -52,6 +61,17 @@ const each = (compose: Compose) => Object.entries(compose.services);
 
 /** The app that a service runs, by its file. */
 const appOf = (service: Service) => wordsOf(service).find((word) => word.endsWith("main.ts"));
+
+/** Volumes and paths that a service mounts: source, target, mode. */
+const mountsOf = ({ volumes = [] }: Service) => volumes.map((mount) => mount.split(":"));
+
+/** The servers that setup makes files for. */
+function serversOf(compose: Compose): string[] {
+  const servers = parseServers(compose.services.setup.environment!.SETUP_SERVERS)!.map(({ name }) => name);
+  const brokers = Number(compose.services.setup.environment!.KAFKA_BROKERS);
+  for (let id = 1; id <= brokers; id++) servers.push(`kafka-${id}`);
+  return servers;
+}
 
 /** What a service runs, word by word. */
 function wordsOf({ entrypoint = [], command = [] }: Service): string[] {
@@ -83,24 +103,49 @@ for (
     assert.equal(new Set(published).size, published.length, published.join(" "));
   });
 
-  Deno.test(`${file}: every volume is declared and used, and every directory of setup's is made`, () => {
-    const servers = parseServers(compose.services.setup.environment!.SETUP_SERVERS)!.map(({ name }) => name);
-    const brokers = Number(compose.services.setup.environment!.KAFKA_BROKERS);
-    for (let id = 1; id <= brokers; id++) servers.push(`kafka-${id}`);
+  Deno.test(`${file}: every volume is declared and used, and setup fills those of every server`, () => {
+    const servers = serversOf(compose);
     const used = new Set<string>();
     for (const [name, { volumes = [] }] of each(compose)) {
       for (const mount of volumes) {
-        const source = typeof mount === "string" ? mount.split(":")[0] : mount.source;
+        const [source, target] = mount.split(":");
         if (source.startsWith("./")) continue;
         assert.ok(source in compose.volumes, `${name} mounts ${source}, which is not declared`);
         used.add(source);
-        const part = typeof mount === "string" ? undefined : mount.volume?.subpath;
-        if (part !== undefined && source === "setup") {
-          assert.ok(servers.includes(part), `${name} mounts setup/${part}, which is not made`);
-        }
+        if (!source.startsWith("setup-")) continue;
+        const part = source.slice("setup-".length);
+        assert.ok(servers.includes(part), `${name} mounts ${source}, which is not made`);
+        if (name === "setup") assert.equal(target, `/setup/${part}`);
       }
     }
     assert.deepEqual([...used].toSorted(), Object.keys(compose.volumes).toSorted());
+    const filled = mountsOf(compose.services.setup).map(([source]) => source).filter((source) =>
+      source !== "setup"
+    );
+    assert.deepEqual(filled.toSorted(), servers.map((name) => `setup-${name}`).toSorted());
+  });
+
+  Deno.test(`${file}: a service finds the passwords that it names, and setup makes no others`, () => {
+    const given = new Map<string, Set<string>>();
+    for (const { name, servers } of parsePasswords(compose.services.setup.environment!.SETUP_PASSWORDS)!) {
+      for (const server of servers) {
+        if (!given.has(server)) given.set(server, new Set());
+        given.get(server)!.add(`${name}-password`);
+      }
+    }
+    for (const [name, service] of each(compose)) {
+      if (name === "setup") continue;
+      const own = mountsOf(service).filter(([source, target]) =>
+        source.startsWith("setup-") && !target.startsWith("/count-")
+      );
+      assert.ok(own.length <= 1, `${name} mounts ${own}`);
+      if (own.length === 0) continue;
+      const from = own[0][0].slice("setup-".length);
+      const named = [...JSON.stringify(service).matchAll(/(?:setup|certs)\/([\w-]+-password)/g)]
+        .map(([, file]) => file);
+      const has = given.get(from.replace(/^kafka-\d$/, "kafka")) ?? new Set();
+      for (const file of named) assert.ok(has.has(file), `${name} names ${file}, which ${from} does not get`);
+    }
   });
 
   Deno.test(`${file}: an app gets no setting that it does not have`, () => {
@@ -168,18 +213,14 @@ Deno.test("the aggregator's processes in Docker run every role, each with the ke
     const { AGGREGATOR_ROLES: text } = environment;
     if (text === undefined) continue;
     const config = aggregatorConfig({ DATABASE_URL: environment.DATABASE_URL, AGGREGATOR_ROLES: text });
-    const keys = volumes.flatMap((mount) =>
-      typeof mount === "string"
-        ? mount.startsWith("office:") ? ["all"] : []
-        : mount.source === "office"
-        ? [mount.volume!.subpath]
-        : []
+    const keys = volumes.map((mount) => mount.split(":")[0]).filter((source) =>
+      ["office", "keys", "receipt-keys", "sync-keys", "devices"].includes(source)
     );
     all[name] = { roles: config.roles, user: new URL(environment.DATABASE_URL).username, keys };
   }
-  const count = { roles: ["count", "index"], user: "aggregator", keys: ["all"] };
-  const serve = { roles: ["serve", "receipts"], user: "serve", keys: ["keys/receipts"] };
-  const sync = { roles: ["sync"], user: "sync", keys: ["keys/sync"] };
+  const count = { roles: ["count", "index"], user: "aggregator", keys: ["keys"] };
+  const serve = { roles: ["serve", "receipts"], user: "serve", keys: ["receipt-keys"] };
+  const sync = { roles: ["sync"], user: "sync", keys: ["sync-keys"] };
   assert.deepEqual(all, {
     "count-1": count,
     "count-2": count,
@@ -187,7 +228,7 @@ Deno.test("the aggregator's processes in Docker run every role, each with the ke
     "serve-2": serve,
     "sync-1": sync,
     "sync-2": sync,
-    "office-1": { roles: ["office"], user: "board", keys: ["all"] },
+    "office-1": { roles: ["office"], user: "board", keys: ["keys"] },
   });
 });
 
@@ -198,7 +239,8 @@ Deno.test("an app in Docker may do what its task grants, and write no directory 
     words.slice(0, words.findIndex((word) => word.endsWith("main.ts")))
       .filter((word) => /^(-A|--(allow-|ignore-env|no-prompt|v8-flags))/.test(word)).toSorted();
   const wordsOfTask = (task: string) => tasks[task]!.replaceAll("'", "").split(/\s+/);
-  const without = (words: string[]) => words.filter((word) => !word.startsWith("--allow-write"));
+  // No container counts on Spark by running it: there is another service for that.
+  const without = (words: string[]) => words.filter((word) => !/^--allow-(write|run)/.test(word));
   let apps = 0;
   for (const [name, service] of each(base)) {
     const app = appOf(service);
@@ -241,8 +283,7 @@ Deno.test("users.sql makes every user that an app is in PostgreSQL, and gives it
 
 Deno.test("docker-compose.yml mounts what the repository has", () => {
   for (const [name, { volumes = [], entrypoint = [], command = [] }] of each(base)) {
-    const mounted = volumes.filter((mount) => typeof mount === "string" && mount.startsWith("./"))
-      .map((mount) => String(mount).split(":")[0]);
+    const mounted = volumes.filter((mount) => mount.startsWith("./")).map((mount) => mount.split(":")[0]);
     const run = [...entrypoint, ...command].filter((word) =>
       /^(deploy|gateway|aggregator|simulator)\/.*\.(ts|sh)$/.test(word)
     );
@@ -263,6 +304,32 @@ Deno.test("Prometheus scrapes the same in Docker as elsewhere, but the apps over
     }
   }
   assert.deepEqual(https, plain);
+});
+
+Deno.test("the services that count get the alerts' settings and files, where there are some, and no other service does", () => {
+  const directory = "./deploy/compose/alerts";
+  for (const [name, { env_file, volumes = [] }] of each(base)) {
+    const counts = servicesOf("count").includes(name);
+    assert.deepEqual(
+      env_file,
+      counts ? [{ path: `${directory}/alerts.env`, required: false }] : undefined,
+      name,
+    );
+    assert.equal(volumes.includes(`${directory}:/alerts:ro`), counts, name);
+  }
+  // What its README shows is what the aggregator reads.
+  const shown = read("deploy/compose/alerts/README.md").matchAll(/^(POLLWIRE_\w+)=(\S+)$/gm);
+  const settings = Object.fromEntries([...shown].map(([, name, value]) => [name!, value!]));
+  assert.equal(Object.keys(settings).length, 5);
+  for (const [name, value] of Object.entries(settings)) {
+    if (!name.endsWith("_FILE")) continue;
+    assert.match(value, /^\/alerts\/\w/);
+    delete settings[name];
+    settings[name.replace(/_FILE$/, "")] = name.includes("_CA_") ? "-----BEGIN CERTIFICATE-----" : "secret";
+  }
+  const { alertmanagers, alertmanagerAccess } = aggregatorConfig(settings);
+  assert.deepEqual(alertmanagers, ["https://alertmanager.example:9093"]);
+  assert.ok(alertmanagerAccess.authorization?.startsWith("Basic "));
 });
 
 Deno.test("every image is of one version", () => {
@@ -292,22 +359,19 @@ Deno.test("every user whom an app is in Kafka is one that the brokers begin with
     await Deno.writeTextFile(`${directory}/kafka-server-start.sh`, '#!/bin/sh\necho "start $1"\n', {
       mode: 0o755,
     });
-    const passwords = Object.keys(base.services["kafka-1"].environment!).filter((name) =>
-      name.endsWith("PASSWORD")
-    );
+    const passwords = parsePasswords(base.services.setup.environment!.SETUP_PASSWORDS)!
+      .filter(({ servers }) => servers.includes("kafka")).map(({ name }) => `${name}-password`);
+    for (const name of passwords) await Deno.writeTextFile(`${directory}/${name}`, `of ${name}`);
+    await Deno.writeTextFile(`${directory}/cluster-id`, "id");
     const { code, stdout } = await new Deno.Command("/bin/sh", {
       args: [new URL("deploy/kafka/start.sh", ROOT).pathname],
-      env: {
-        KAFKA_BIN: directory,
-        KAFKA_CLUSTER_ID: "id",
-        ...Object.fromEntries(passwords.map((name) => [name, `of ${name}`])),
-      },
+      env: { KAFKA_BIN: directory, KAFKA_SETUP: directory },
     }).output();
     assert.equal(code, 0);
     const said = new TextDecoder().decode(stdout);
     assert.match(said, /^start \/setup\/server\.properties$/m);
-    const users = [...said.matchAll(/^SCRAM-SHA-512=\[name=([\w-]+),password=of \w+\]$/gm)].map(([, name]) =>
-      name
+    const users = [...said.matchAll(/^SCRAM-SHA-512=\[name=([\w-]+),password=of kafka-\1-password\]$/gm)].map(
+      ([, name]) => name,
     );
     for (const [name, { environment }] of each(clustered)) {
       const user = /[?&]user=([\w-]+)/.exec(environment?.VOTE_LOG ?? "")?.[1];
@@ -318,7 +382,7 @@ Deno.test("every user whom an app is in Kafka is one that the brokers begin with
 });
 
 Deno.test("the image has what the apps import, and none of their tests", () => {
-  const ignored = read("deploy/Dockerfile.dockerignore").split("\n");
+  const ignored = read(".dockerignore").split("\n");
   for (
     const folder of ["gateway", "aggregator", "simulator", "shared", "cli", "web", "deploy", "deno.lock"]
   ) {

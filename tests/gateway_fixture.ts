@@ -9,6 +9,7 @@ import { createGateway, type GatewayOptions } from "../gateway/app.ts";
 import { type GatewayElection, readyElection } from "../gateway/manifest.ts";
 import { gatewayMetrics } from "../gateway/metrics.ts";
 import { RateLimiter } from "../web/rate.ts";
+import { HeldVotes } from "../gateway/held_votes.ts";
 import type { ElectionKeys } from "../gateway/sender_keys.ts";
 import type { SpoolState } from "../gateway/spool.ts";
 import type { SpoolRecord } from "../gateway/spool_client.ts";
@@ -148,6 +149,7 @@ export function batchRequest(lines: readonly (Vote | string)[], signing: Signing
 
 /** A spool in memory, which does as it is told. */
 export class FakeSpool {
+  readonly votes = new HeldVotes();
   state: SpoolState = { chunks: 0, records: 0, bytes: 0, damagedRecords: 0 };
   /** What was asked to be made durable, a list a call, whether or not it then was. */
   readonly appends: (readonly SpoolRecord[])[] = [];
@@ -166,12 +168,13 @@ export class FakeSpool {
     return this.numbered.get(election) ?? 0;
   }
 
-  async append(_election: string, _device: string, records: readonly SpoolRecord[]): Promise<void> {
+  async append(election: string, _device: string, records: readonly SpoolRecord[]): Promise<void> {
     this.appends.push(records);
     const { failure } = this;
     this.failure = undefined;
     await this.turn;
     if (failure !== undefined) throw failure;
+    for (const { fingerprint } of records) this.votes.add(election, fingerprint);
   }
 
   /** How many records were asked to be made durable. */

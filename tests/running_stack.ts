@@ -38,6 +38,8 @@ export function* votersOf(region: string, ids: Iterable<string>): Generator<Vote
 export async function withRunningStack(
   elections: readonly Readonly<{ definition: ElectionDefinition; voters: Iterable<Voter> }>[],
   work: (running: RunningStack) => Promise<void>,
+  /** Done once the elections are provisioned, before anything runs. */
+  prepare: (dataDir: string) => Promise<void> = () => Promise.resolve(),
 ): Promise<void> {
   const dataDir = await Deno.makeTempDir({ prefix: "pollwire-stack-" });
   const [{ definition: first }] = elections;
@@ -58,6 +60,7 @@ export async function withRunningStack(
       await writeRoll(files[1], voters);
       await stack.provision(...files);
     }
+    await prepare(dataDir);
     await stack.start();
     const aggregator = new Aggregator(stack.aggregator, (url, init) => fetch(url, { ...init, client }));
     const devices = await readDevicesFile(`${dataDir}/devices/${first.election}.json`);

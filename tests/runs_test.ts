@@ -41,6 +41,14 @@ Deno.test("CI runs the tests, the crash tests and the stack tests", async () => 
   }
 });
 
+Deno.test("CI keeps the pictures of the page", async () => {
+  const script = await Deno.readTextFile(new URL(".ci/run", ROOT));
+  const workflow = await Deno.readTextFile(new URL(".github/workflows/ci.yml", ROOT));
+  const [, directory] = /^export POLLWIRE_SCREENSHOTS=\$PWD\/(\S+)$/m.exec(script) ?? [];
+  assert.ok(directory);
+  assert.match(workflow, new RegExp(`upload-artifact@v4\\n +if: always\\(\\)[^]*path: ${directory}\\n`));
+});
+
 let longTestRan = false;
 longTest("longTest() runs a test in a full run only", () => {
   longTestRan = true;

@@ -16,6 +16,7 @@ import type { DecisionRequest } from "../aggregator/registry/decisions.ts";
 import { revokeGatewayKey } from "../aggregator/registry/gateway_keys.ts";
 import { withdrawUnfounded } from "../aggregator/results/withdraw.ts";
 import { unpackChunk } from "../gateway/chunk.ts";
+import { FINGERPRINT_BYTES } from "../gateway/fingerprint.ts";
 import { Spool, type SpoolRun } from "../gateway/spool.ts";
 import { fromHex, utf8 } from "../shared/bytes.ts";
 import { formatPosition } from "../shared/decision.ts";
@@ -88,6 +89,7 @@ function runOf(box: BallotBox, votes: readonly Sketch[]): SpoolRun {
     election: box.election,
     partitions: Uint16Array.from(votes, (each) => partitionIn(box.election, each)),
     plaintexts,
+    fingerprints: new Uint8Array(votes.length * FINGERPRINT_BYTES),
     parts: [{ id: 0, device: "n-1-a", records: votes.length }],
   };
 }

@@ -7,6 +7,7 @@ import type { SenderElection } from "../gateway/sender_keys.ts";
 import type { SpoolRun } from "../gateway/spool.ts";
 import type { SpoolRecord } from "../gateway/spool_client.ts";
 import { FRAME_BYTES } from "../gateway/chunk.ts";
+import { FINGERPRINT_BYTES, makeFingerprint } from "../gateway/fingerprint.ts";
 import { fromHex, utf8 } from "../shared/bytes.ts";
 import { gatewayKey, SEAL_OVERHEAD_BYTES, sealingKeyPair } from "../shared/keys.ts";
 import { partitionOf } from "../shared/partition.ts";
@@ -43,11 +44,21 @@ export function testRun(
     election,
     partitions: Uint16Array.from({ length: records }, (_, i) => i % PARTITIONS),
     plaintexts: new Uint8Array(records * recordBytes).fill(fill),
+    fingerprints: nextFingerprints(records),
     parts: [{ id, device, records }],
   };
 }
 
 let fills = 0;
+let votes = 0;
+
+/** Fingerprints of votes that no other call has. */
+function nextFingerprints(records: number): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(records * FINGERPRINT_BYTES);
+  const view = new DataView(bytes.buffer);
+  for (let i = 0; i < records; i++) view.setUint32(i * FINGERPRINT_BYTES, ++votes);
+  return bytes;
+}
 
 /** Bytes that records take in a spool, in so many entries: at the most, when each has one of its own. */
 export function spooledBytes(recordBytes: number, records = 1, entries = records): number {
@@ -80,6 +91,11 @@ export function testRecords(
     return {
       partition: partitionOf(fromHex(testVoterKey(cast.voterId, election)), partitions),
       plaintext: encodeRecord({ ...content, vote: utf8(vote) }, voteBytes),
+      fingerprint: makeFingerprint(
+        new Uint8Array(16),
+        { voteId: cast.voteId, proof: fromHex(proof), text: utf8(vote) },
+        NOON_MS,
+      ),
     };
   });
 }
@@ -88,7 +104,12 @@ export function testRecords(
 export function recordsRun(records: readonly SpoolRecord[], election = "test-2026"): SpoolRun {
   const size = records[0].plaintext.length;
   const plaintexts = new Uint8Array(records.length * size);
-  records.forEach(({ plaintext }, i) => plaintexts.set(plaintext, i * size));
+  const fingerprints = new Uint8Array(records.length * FINGERPRINT_BYTES);
+  records.forEach(({ plaintext, fingerprint }, i) => {
+    plaintexts.set(plaintext, i * size);
+    fingerprints.set(fingerprint, i * FINGERPRINT_BYTES);
+  });
   const partitions = Uint16Array.from(records, ({ partition }) => partition);
-  return { election, partitions, plaintexts, parts: [{ id: 0, device: "n-1-a", records: records.length }] };
+  const parts = [{ id: 0, device: "n-1-a", records: records.length }];
+  return { election, partitions, plaintexts, fingerprints, parts };
 }

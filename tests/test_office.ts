@@ -33,10 +33,15 @@ export class TestOffice {
   readonly keys: OfficeKeys = officeKeysOf(new Uint8Array(32).fill(7));
   readonly #files = new Map<string, KeyFile>();
 
-  constructor(readonly db: Database, openLog: OfficeAppOptions["openLog"]) {
+  constructor(
+    readonly db: Database,
+    openLog: OfficeAppOptions["openLog"],
+    issuers?: OfficeAppOptions["issuers"],
+  ) {
     this.app = createOfficeApp({
       db,
       keys: this.keys,
+      issuers,
       now: () => this.nowMs,
       keyring: { master: () => MASTER, has: () => true } as unknown as Keyring,
       openLog,
@@ -128,6 +133,10 @@ export class TestOffice {
 const NO_LOG: OfficeAppOptions["openLog"] = () => Promise.reject(new Error("this test opens no log"));
 
 /** Opens an office on a database. */
-export function openTestOffice(db: Database, openLog = NO_LOG): TestOffice {
-  return new TestOffice(db, openLog);
+export function openTestOffice(
+  db: Database,
+  openLog = NO_LOG,
+  issuers?: OfficeAppOptions["issuers"],
+): TestOffice {
+  return new TestOffice(db, openLog, issuers);
 }

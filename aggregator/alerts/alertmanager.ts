@@ -4,6 +4,8 @@
  *
  * @module
  */
+import { ConfigError } from "../../shared/config.ts";
+import { parseCertificates } from "../../web/tls.ts";
 import type { StoredAlert } from "./store.ts";
 
 /** Alerts that wait to be sent, at most: the oldest are dropped. */
@@ -52,16 +54,46 @@ export function alertName(rule: string): string {
 /** What became of alerts that were sent: `dropped` did not fit the queue, `refused` will not be taken, `failed` is tried again. */
 export type Delivery = "sent" | "failed" | "refused" | "dropped";
 
+/** How Alertmanagers are asked: what they know the aggregator by, and who signed their certificates. */
+export type AlertmanagerAccess = Readonly<{
+  /** The header `Authorization`; `undefined` for none. */
+  authorization: string | undefined;
+  /** Certificates, PEM, that are believed besides the system's. */
+  ca: string | undefined;
+}>;
+
+/** @throws {ConfigError} when no request could be made with it. */
+export function checkAccess({ ca }: AlertmanagerAccess): void {
+  if (ca === undefined || parseCertificates(ca) !== undefined) return;
+  throw new ConfigError("Cannot start: POLLWIRE_ALERTMANAGER_CA must be certificates in PEM");
+}
+
 /** What a sender needs. */
 export type SenderOptions = Readonly<{
   /** The address of an Alertmanager, without `/api/v2/alerts`. */
   url: string;
+  access?: AlertmanagerAccess;
   fetch?: typeof fetch;
   /** Waits, less when the signal aborts. */
   wait(ms: number, signal: AbortSignal): Promise<void>;
   onDelivery(delivery: Delivery, alerts: number): void;
   onFault(what: string): void;
 }>;
+
+/** Refusals that may pass: of the credentials, which somebody mends, of a request that came slowly, and of too many. */
+const MAY_PASS: readonly number[] = [401, 403, 407, 408, 429];
+
+function hintOf(status: number): string {
+  if (status !== 401 && status !== 403) return "";
+  return "; POLLWIRE_ALERTMANAGER_USER and …_PASSWORD, or …_TOKEN, must be those that it knows";
+}
+
+/** Why there was no answer; of a certificate that is not believed, which setting is wrong. */
+function whyNot({ message, cause }: Error): string {
+  const why = cause instanceof Error ? `${message}: ${cause.message}` : message;
+  if (!/certificate/i.test(why)) return why;
+  return `its certificate is not believed (${why}); POLLWIRE_ALERTMANAGER_CA must hold who signed it`;
+}
 
 /** Sends alerts to one Alertmanager. Of an alert that waits the newest is sent. */
 export class AlertSender {
@@ -97,7 +129,8 @@ export class AlertSender {
 
   /** Sends what is offered until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
-    const { wait } = this.#options;
+    const { wait, access } = this.#options;
+    using client = Deno.createHttpClient({ caCerts: access?.ca === undefined ? [] : [access.ca] });
     const aborted = new Promise<void>((resolve) =>
       signal.addEventListener("abort", () => resolve(), { once: true })
     );
@@ -108,7 +141,7 @@ export class AlertSender {
         await Promise.race([this.#wake.promise, aborted]);
         continue;
       }
-      if (await this.#send(signal)) {
+      if (await this.#send(client, signal)) {
         retryMs = FIRST_RETRY_MS;
         continue;
       }
@@ -118,18 +151,18 @@ export class AlertSender {
   }
 
   /** Sends one request. Returns whether to go on at once. */
-  async #send(signal: AbortSignal): Promise<boolean> {
+  async #send(client: Deno.HttpClient, signal: AbortSignal): Promise<boolean> {
     const { onDelivery, onFault } = this.#options;
     const batch = [...this.#queue].slice(0, MAX_SENT_AT_ONCE);
-    const status = await this.#post(batch.map(([, alert]) => alert), signal);
+    const status = await this.#post(client, batch.map(([, alert]) => alert), signal);
     if (signal.aborted && typeof status === "string") return false;
     const isTaken = typeof status === "number" && status < 300;
-    // 429 and 5xx may pass; another refusal would be the same again.
-    const isRefused = typeof status === "number" && status >= 400 && status < 500 && status !== 429 &&
-      status !== 408;
+    // 5xx may pass too; another refusal would be the same again.
+    const isRefused = typeof status === "number" && status >= 400 && status < 500 &&
+      !MAY_PASS.includes(status);
     onDelivery(isTaken ? "sent" : isRefused ? "refused" : "failed", batch.length);
     if (!isTaken) {
-      const why = typeof status === "number" ? `it answers ${status}` : status;
+      const why = typeof status === "number" ? `it answers ${status}${hintOf(status)}` : status;
       onFault(`Cannot send ${batch.length} alerts to ${this.#options.url}: ${why}`);
     }
     if (!isTaken && !isRefused) return false;
@@ -139,11 +172,20 @@ export class AlertSender {
   }
 
   /** The status of the answer, or why there is none. */
-  async #post(alerts: readonly OutgoingAlert[], signal: AbortSignal): Promise<number | string> {
+  async #post(
+    client: Deno.HttpClient,
+    alerts: readonly OutgoingAlert[],
+    signal: AbortSignal,
+  ): Promise<number | string> {
+    const authorization = this.#options.access?.authorization;
     try {
       const answer = await (this.#options.fetch ?? fetch)(this.#address, {
         method: "POST",
-        headers: { "content-type": "application/json" },
+        headers: {
+          "content-type": "application/json",
+          ...authorization !== undefined && { authorization },
+        },
+        client,
         body: JSON.stringify(alerts),
         redirect: "error",
         signal: AbortSignal.any([signal, AbortSignal.timeout(SEND_TIMEOUT_MS)]),
@@ -151,7 +193,7 @@ export class AlertSender {
       await answer.body?.cancel();
       return answer.status;
     } catch (error) {
-      return (error as Error).message;
+      return whyNot(error as Error);
     }
   }
 }

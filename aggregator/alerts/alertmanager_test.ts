@@ -1,6 +1,16 @@
 import assert from "assert";
+import { ConfigError } from "../../shared/config.ts";
+import { TestAuthority } from "../../tests/certificates.ts";
+import { withDirectory } from "../../tests/directory.ts";
 import { eventually } from "../../tests/eventually.ts";
-import { alertName, AlertSender, MAX_QUEUED_ALERTS, outgoing, type OutgoingAlert } from "./alertmanager.ts";
+import {
+  alertName,
+  AlertSender,
+  checkAccess,
+  MAX_QUEUED_ALERTS,
+  outgoing,
+  type OutgoingAlert,
+} from "./alertmanager.ts";
 import type { StoredAlert } from "./store.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
@@ -146,6 +156,43 @@ Deno.test("AlertSender gives up what Alertmanager refuses, and sends what comes 
   await receiver.stop();
   assert.deepEqual(receiver.deliveries, ["1 refused", "1 sent"]);
   assert.deepEqual(receiver.waits, []);
+});
+
+Deno.test("checkAccess() refuses an authority that is no certificate, before an alert is to be sent", async () => {
+  await withDirectory(async (directory) => {
+    const ca = await Deno.readTextFile((await TestAuthority.make(directory)).file);
+    checkAccess({ authorization: undefined, ca });
+    checkAccess({ authorization: undefined, ca: undefined });
+    for (
+      const wrong of [
+        "-----BEGIN CERTIFICATE-----",
+        "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----",
+      ]
+    ) {
+      assert.throws(
+        () => checkAccess({ authorization: undefined, ca: wrong }),
+        (error) =>
+          error instanceof ConfigError &&
+          error.message === "Cannot start: POLLWIRE_ALERTMANAGER_CA must be certificates in PEM",
+      );
+    }
+  });
+});
+
+Deno.test("AlertSender keeps what Alertmanager's credentials keep out, and says which settings are wrong", async () => {
+  const receiver = new Receiver();
+  receiver.answers = [() => 401, () => 403];
+  receiver.sender.offer([numbered(1)]);
+  await eventually("it was sent", () => receiver.deliveries.includes("1 sent"));
+  await receiver.stop();
+  assert.deepEqual(receiver.deliveries, ["1 failed", "1 failed", "1 sent"]);
+  for (const [at, status] of [401, 403].entries()) {
+    assert.equal(
+      receiver.faults[at],
+      `Cannot send 1 alerts to http://127.0.0.1:9093: it answers ${status}; POLLWIRE_ALERTMANAGER_USER and ` +
+        "…_PASSWORD, or …_TOKEN, must be those that it knows",
+    );
+  }
 });
 
 Deno.test("AlertSender keeps so many alerts at most, drops the oldest, and sends 200 at once", async () => {

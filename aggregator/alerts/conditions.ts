@@ -65,6 +65,17 @@ const RULES: { readonly [Name in RuleName]: (seen: Seen) => Found[] } = {
       ({ aboveStated }) => aboveStated >= rules.statement_exceeded.numbers,
       (of) => `${count(of.aboveStated, "record")} of gateway ${of.gateway} more than it states were read`,
     ),
+  device_count_differs: ({ facts, rules }) =>
+    facts.deviceCounts.filter(({ stated, counted }) =>
+      Math.abs(stated - counted) >= rules.device_count_differs.votes
+    ).map(({ station, devices, stated, counted }) =>
+      holds(
+        station,
+        `${count(devices, "device")} of station ${station} ${devices === 1 ? "states" : "state"} ${
+          count(stated, "vote")
+        }, and ${counted} ${counted === 1 ? "was" : "were"} counted`,
+      )
+    ),
   count_lags: countLags,
   reconciliation_broken: ({ facts: { unbalanced } }) =>
     unbalanced.map(({ partition, difference }) =>

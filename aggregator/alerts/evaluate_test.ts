@@ -46,6 +46,7 @@ class Watch {
     badSignatures: 0,
     lag: 0,
     unbalanced: [],
+    deviceCounts: [],
     checks: [],
   };
   gateways: Record<string, Partial<GatewayFacts>> = { "g-1": {}, "g-2": {} };
@@ -259,6 +260,20 @@ const STORIES: Record<RuleName, (watch: Watch) => void> = {
     assert.deepEqual(watch.summaries, ["Partition 2: records read and outcomes differ by 1"]);
     watch.facts.unbalanced = [];
     assert.deepEqual(watch.look(4), ["-reconciliation_broken 2"]);
+  },
+  device_count_differs(watch) {
+    watch.look(2);
+    watch.facts.deviceCounts = [{ station: "a", devices: 2, stated: 51, counted: 50 }];
+    assert.deepEqual(watch.look(), ["+device_count_differs a"]);
+    assert.equal(
+      watch.active.at(-1)!.summary,
+      "2 devices of station a state 51 votes, and 50 were counted",
+    );
+    watch.facts.deviceCounts = [{ station: "b", devices: 1, stated: 1, counted: 2 }];
+    assert.deepEqual(watch.look(4), ["+device_count_differs b", "-device_count_differs a"]);
+    assert.equal(watch.active.at(-1)!.summary, "1 device of station b states 1 vote, and 2 were counted");
+    watch.facts.deviceCounts = [];
+    assert.deepEqual(watch.look(4), ["-device_count_differs b"]);
   },
   check_failed(watch) {
     const check = { check: "stations_add_up", subject: "a", hasPassed: false, detail: "12 is not 13" };

@@ -39,6 +39,11 @@ export type RejectedFacts = Readonly<
   { reason: string; gateway: string | null; station: string | null; records: number }
 >;
 
+/** Devices of a station whose closing statements differ from what was counted of them: how many, and the sums of both. */
+export type DeviceCountFacts = Readonly<
+  { station: string; devices: number; stated: number; counted: number }
+>;
+
 /** A result of a check of the data, by the name of the check: what other parts of the program hand to the alerts. */
 export type CheckResult = Readonly<{
   /** Like `stations_add_up`. */
@@ -67,5 +72,6 @@ export type Facts = Readonly<{
   lag: number | null;
   /** Partitions whose reconciliation does not balance, and by how many records. */
   unbalanced: readonly Readonly<{ partition: number; difference: number }>[];
+  deviceCounts: readonly DeviceCountFacts[];
   checks: readonly CheckResult[];
 }>;

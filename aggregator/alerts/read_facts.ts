@@ -8,6 +8,7 @@ import type { ElectionIndex } from "../../shared/election.ts";
 import { readReconciliation } from "../counting/reconciliation.ts";
 import { BLOCK_NUMBERS } from "../counting/sequences.ts";
 import { arrayLiteral, type Database, type Query } from "../database/database.ts";
+import type { DeviceCounts } from "./device_counts.ts";
 import type { Facts, GatewayFacts, ReadChecks, RejectedFacts, StationFacts } from "./facts.ts";
 import type { AlertState } from "./state.ts";
 
@@ -29,6 +30,7 @@ export type FactSources = Readonly<{
   readChecks: ReadChecks;
   roll: RollCounts;
   numbers: NumberCounts;
+  deviceCounts: DeviceCounts;
 }>;
 
 /** Facts, and the newest rejection of each partition that they include. */
@@ -36,7 +38,7 @@ export type ReadFacts = Readonly<{ facts: Facts; arrivals: AlertState["arrivals"
 
 /** Reads them. @param state What was read before. */
 export async function readFacts(sources: FactSources, state: AlertState, nowMs: number): Promise<ReadFacts> {
-  const { db, election, index, logEnds, readChecks, roll, numbers } = sources;
+  const { db, election, index, logEnds, readChecks, roll, numbers, deviceCounts } = sources;
   const { query } = db;
   const reconciliation = await readReconciliation(db, election, index.manifest.partitions, logEnds);
   const rejections = await readRejected(query, election, state.arrivals);
@@ -58,6 +60,7 @@ export async function readFacts(sources: FactSources, state: AlertState, nowMs: 
       partition: row.partition,
       difference: Math.abs(row.read - row.counted - row.duplicate - row.rejected - row.held - row.statements),
     })),
+    deviceCounts: await deviceCounts.read(query, election, nowMs),
     checks: await readChecks(election),
   };
   return { facts, arrivals: rejections.arrivals };

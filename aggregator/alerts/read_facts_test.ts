@@ -3,6 +3,7 @@ import { openBallotBox, testVoter } from "../../tests/ballot_box.ts";
 import { NOON_MS, testVoterKey } from "../../tests/fixture.ts";
 import { withDatabase } from "../../tests/test_database.ts";
 import { arrayLiteral, type Database } from "../database/database.ts";
+import { DeviceCounts } from "./device_counts.ts";
 import { NumberCounts, readFacts, RollCounts } from "./read_facts.ts";
 import { newState } from "./state.ts";
 
@@ -37,6 +38,7 @@ Deno.test("readFacts() reads counts, rejections, gateways and the reconciliation
             Promise.resolve([{ check: "named", hasPassed: false, detail: `of ${election}` }]),
           roll,
           numbers: new NumberCounts(),
+          deviceCounts: new DeviceCounts(),
         },
         { ...newState(nowMs), arrivals },
         nowMs,
@@ -154,6 +156,7 @@ Deno.test("readFacts() counts numbers that are missing, and numbers above those 
         readChecks: () => Promise.resolve([]),
         roll: new RollCounts(),
         numbers: new NumberCounts(),
+        deviceCounts: new DeviceCounts(),
       },
       newState(NOON_MS),
       NOON_MS,

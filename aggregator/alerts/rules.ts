@@ -46,6 +46,7 @@ const SHAPES = {
   clock_ahead: { seconds: whole(1, 3_600), clearAheadSeconds: whole(0, 3_600), windowMinutes: minutes },
   missing_numbers: { numbers: votes },
   statement_exceeded: { numbers: votes },
+  device_count_differs: { votes },
   count_lags: { entries: votes, clearEntries: votes },
   reconciliation_broken: {},
   check_failed: {},

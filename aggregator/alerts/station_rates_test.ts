@@ -132,6 +132,7 @@ function factsOf(profiles: readonly Profile[], counts: readonly number[], nowMs:
     badSignatures: 0,
     lag: 0,
     unbalanced: [],
+    deviceCounts: [],
     checks: [],
   };
 }

@@ -10,6 +10,7 @@ import { actAs } from "../audit/actor.ts";
 import { arrayLiteral, type Database } from "../database/database.ts";
 import { LeaseSet } from "../database/lease.ts";
 import { type AlertSender, outgoing } from "./alertmanager.ts";
+import { DeviceCounts } from "./device_counts.ts";
 import { evaluate } from "./evaluate.ts";
 import type { ReadChecks } from "./facts.ts";
 import type { AlertMetrics } from "./metrics.ts";
@@ -65,6 +66,7 @@ type Watched = {
   state: AlertState;
   roll: RollCounts;
   numbers: NumberCounts;
+  deviceCounts: DeviceCounts;
   savedAtMs: number;
   nextMs: number;
   sent: Map<number, Sent>;
@@ -90,6 +92,13 @@ export class AlertWatch {
   /** Watches an election from now on. */
   add(election: WatchedElection): void {
     this.#elections.set(election.election, election);
+  }
+
+  /** Watches an election no more. */
+  remove(election: string): void {
+    this.#elections.delete(election);
+    this.#clocksAhead.delete(election);
+    this.#forget(election);
   }
 
   /** Notes a record that its gateway accepted, by its clock, long after the log took it. */
@@ -154,6 +163,7 @@ export class AlertWatch {
       state: await readState(reading.query, election) ?? newState(nowMs),
       roll: new RollCounts(),
       numbers: new NumberCounts(),
+      deviceCounts: new DeviceCounts(),
       savedAtMs: nowMs,
       nextMs: -Infinity,
       sent: new Map(),
@@ -170,6 +180,7 @@ export class AlertWatch {
       readChecks,
       roll: watched.roll,
       numbers: watched.numbers,
+      deviceCounts: watched.deviceCounts,
     };
     const { facts, arrivals } = await readFacts(sources, watched.state, nowMs);
     const active = await readActive(reading.query, election);

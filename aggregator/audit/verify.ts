@@ -139,6 +139,21 @@ export async function readEvents(
   return rows.map(parseRow);
 }
 
+/** The newest events of a chain, oldest first. */
+export async function readNewestEvents(
+  query: Query,
+  election: string | null,
+  limit: number,
+): Promise<StoredEvent[]> {
+  const rows = await query<Row>(
+    `SELECT ${COLUMNS} FROM audit.events
+     WHERE chain_number IS NOT NULL AND coalesce(election, '') = coalesce($1, '')
+     ORDER BY chain_number DESC LIMIT $2::bigint`,
+    [election, limit],
+  );
+  return rows.map(parseRow).reverse();
+}
+
 function parseRow({ before, after, details, ...row }: Row): StoredEvent {
   const json = (text: string | null): Json => text === null ? null : JSON.parse(text);
   return { ...row, before: json(before), after: json(after), details: json(details) };

@@ -8,6 +8,7 @@ import type { Command } from "commander";
 import { command, Failure } from "../../cli/command.ts";
 import { startLog } from "../../cli/log.ts";
 import { runAggregator } from "../aggregate.ts";
+import { checkAccess } from "../alerts/alertmanager.ts";
 import { defaultRules, readRules, type Rules, RulesFault } from "../alerts/rules.ts";
 import { type AggregatorConfig, aggregatorConfig } from "../config.ts";
 import { isIssue1154 } from "../database/postgres.ts";
@@ -15,7 +16,7 @@ import { readCheckSummaries } from "../office/quality/store.ts";
 import { Keyring } from "../registry/keyring.ts";
 import { KafkaViews } from "../results/kafka_views.ts";
 import { isWhole, PROCESS_ROLES, requiredRoles } from "../roles/roles.ts";
-import { openChanges, openForAggregator, openIndex, openLog, withDatabases } from "./open.ts";
+import { eraseElection, openChanges, openForAggregator, openIndex, openLog, withDatabases } from "./open.ts";
 
 /** The command. */
 export function aggregateCommand(): Command {
@@ -47,13 +48,16 @@ async function aggregate(config: AggregatorConfig): Promise<void> {
     : undefined;
   const changes = roles.includes("office") ? openChanges(config) : undefined;
   const alertRules = roles.includes("count") ? rulesOf(config) : undefined;
+  if (roles.includes("count")) checkAccess(config.alertmanagerAccess);
   const required = roles.flatMap(requiredRoles);
   await withDatabases(() => openForAggregator(config), required, async (databases) => {
     if (!isWhole(roles)) log.info("this process runs {roles}", { roles: roles.join(", ") });
+    const keyring = new Keyring(config.keysDirectory);
     await runAggregator(config, {
       databases,
+      erase: (election) => eraseElection(config, keyring, election),
       openLog: (election, partitions, signal) => openLog(config, election, partitions, signal),
-      keyring: new Keyring(config.keysDirectory),
+      keyring,
       alertRules,
       readChecks: (election) => readCheckSummaries(databases.reading.query, election),
       views,

@@ -16,7 +16,9 @@ import { createAccount, isRefusal, requestRole } from "../office/access/accounts
 import { newKeyFile, publicKeyOf } from "../office/access/keys.ts";
 import { createOfficeApp } from "../office/api/app.ts";
 import { OfficeClient, readKeyFile, type SendToOffice } from "../office/client.ts";
+import { eraseDestroyed } from "../office/lifecycle/destroy.ts";
 import { qualityLines } from "../office/quality/report.ts";
+import { ACTIONS } from "../office/lifecycle/transition.ts";
 import { createOfficeKey, hasOfficeKey, readOfficeKeys } from "../office/office_key.ts";
 import { Keyring } from "../registry/keyring.ts";
 import { OfficeError } from "../registry/office_error.ts";
@@ -28,7 +30,7 @@ import { addAccreditationCommands } from "./office_accreditation.ts";
 import { addCandidacyCommands } from "./office_candidacies.ts";
 import { addStationCommands } from "./office_stations.ts";
 import { exportCommands } from "./office_exports.ts";
-import { openLog, openOne, withDatabases } from "./open.ts";
+import { eraseElection, openLog, openOne, withDatabases } from "./open.ts";
 
 /** Who asks, and where the office is. */
 type Common = Readonly<{ as: string; url?: string; election?: string }>;
@@ -116,10 +118,10 @@ export function officeCommand(): Command {
   );
   for (
     const [name, description, path] of [
-      ["act", "Does at once what takes one official: pause, resume, begin_canvass.", "actions"],
+      ["act", `Does at once what takes one official: ${actionsOf(1)}.`, "actions"],
       [
         "propose",
-        "Proposes what takes two: extend, close_early, certify, reopen, decide, waive_sender_keys, waive_check.",
+        `Proposes what takes two: ${actionsOf(2)}.`,
         "proposals",
       ],
     ]
@@ -157,6 +159,11 @@ export function officeCommand(): Command {
   addCandidacyCommands(office, ofElection, withClient);
   addStationCommands(office, ofElection, withClient);
   return office.addCommand(auditCommand(asking));
+}
+
+function actionsOf(officials: 1 | 2): string {
+  return Object.entries(ACTIONS).filter(([, rule]) => rule.officials === officials).map(([action]) => action)
+    .join(", ");
 }
 
 function auditCommand(asking: (name: string, description: string) => Command): Command {
@@ -328,6 +335,7 @@ async function withOffice(
     });
     try {
       await workWith((path, init) => app.request(path, init));
+      await eraseDestroyed(db, (election) => eraseElection(config, keyring, election), new Date());
     } finally {
       for (const log of logs.values()) await log.then((log) => log.close(), () => {});
     }

@@ -8,7 +8,7 @@ import type { ChangeLog } from "../../shared/changes.ts";
 import { KafkaChanges } from "../../shared/log/kafka_changes.ts";
 import { CHANGES_FILE, SqliteChanges } from "../../shared/log/sqlite_changes.ts";
 import { openKafkaLog } from "../../shared/log/kafka.ts";
-import { openSqliteLog } from "../../shared/log/sqlite.ts";
+import { openSqliteLog, removeSqliteLog } from "../../shared/log/sqlite.ts";
 import { LogFault, LogUnavailable, type VoteLog } from "../../shared/log/vote_log.ts";
 import { actAs } from "../audit/actor.ts";
 import { type AggregatorConfig, aggregatorConfig } from "../config.ts";
@@ -16,6 +16,8 @@ import { openHistory, type RegisteredHistory } from "../counting/history.ts";
 import { type Database, type Databases, DatabaseUnavailable, oneForAll } from "../database/database.ts";
 import { allOf } from "../database/watch.ts";
 import { databaseName } from "../database/database_url.ts";
+import { deleteLogTopic } from "../kafka_topics.ts";
+import { removeProvisioned } from "../office/provision.ts";
 import { migrate, MigrationFault } from "../database/migrate.ts";
 import { DatabaseBroken, DatabaseInUse, openPglite } from "../database/pglite.ts";
 import { openPostgres } from "../database/postgres.ts";
@@ -122,6 +124,19 @@ export async function openLog(
 ): Promise<VoteLog> {
   if (log.kind === "sqlite") return openSqliteLog(log.directory, election, partitions);
   return await openKafkaLog(log, election, partitions, "pollwire-aggregator", signal);
+}
+
+/** Removes an election's log, and all keys of it that this machine has. Idempotent. */
+export async function eraseElection(
+  { log, data }: AggregatorConfig,
+  keyring: Keyring,
+  election: string,
+): Promise<void> {
+  if (log.kind === "sqlite") removeSqliteLog(log.directory, election);
+  else await deleteLogTopic(log, election);
+  removeProvisioned(data, election);
+  // Last: while it is there, the rest may be tried again.
+  keyring.destroy(election);
 }
 
 /** The index that the settings name; `undefined` when they name none. */

@@ -18,6 +18,10 @@ export function provisionCommand(): Command {
     "Creates an election from its definition, imports its roll, writes the files of gateways and devices.",
   )
     .option("--definition <file>", "the election's definition, JSON")
+    .option(
+      "--draft",
+      "gateways take no votes until officials schedule it (office propose --action schedule)",
+    )
     .option("--roll <file>", "its voters, CSV: voter_id,region,station,birth_date,gender")
     .addOption(
       originEachOption(

@@ -9,7 +9,7 @@ import { utf8 } from "../../shared/bytes.ts";
 import type { ElectionIndex } from "../../shared/election.ts";
 import type { EffectiveManifest } from "../../shared/history.ts";
 import { sha256 } from "../../shared/keys.ts";
-import { MARK } from "../../shared/marks.ts";
+import { hasExtension, MARK } from "../../shared/marks.ts";
 import { RecentMap } from "../../shared/recent.ts";
 import type { Selection } from "../../shared/vote.ts";
 import { arrayLiteral, arraysLiteral, type Query } from "../database/database.ts";
@@ -34,12 +34,18 @@ export type Layout = Readonly<{
 /** A contest of a layout, with its candidates in their order. */
 export type LayoutContest = Readonly<{ id: string; candidates: readonly string[] }>;
 
-/** The layout of a ballot with these contests: first the ballots of each, then its candidates, undervotes and blanks. */
-export function makeLayout(contests: readonly LayoutContest[]): Layout {
+/**
+ * The layout of a ballot with these contests: first the ballots of each, then its candidates, undervotes and blanks.
+ *
+ * @param isExtended Whether hours were extended. Then every ballot has the option, also one that was cast before: a row of
+ *   extended ballots alone would show what few voters chose.
+ */
+export function makeLayout(contests: readonly LayoutContest[], isExtended = false): Layout {
+  const marks = [MARK.undervotes, MARK.blank, ...isExtended ? [MARK.extended] : []];
   return layoutWith([
     ...contests.map(({ id }) => [id, MARK.ballots] as const),
     ...contests.flatMap(({ id, candidates }) =>
-      [...candidates, MARK.undervotes, MARK.blank].map((candidate) => [id, candidate] as const)
+      [...candidates, ...marks].map((candidate) => [id, candidate] as const)
     ),
   ]);
 }
@@ -80,7 +86,10 @@ export function layoutOf(marks: readonly Selection[], manifests: readonly Effect
     const contests = key.split("/").slice(0, -1);
     kept.layouts.set(
       key,
-      layout = makeLayout(contests.map((id) => ({ id, candidates: candidatesOf(id, manifests) }))),
+      layout = makeLayout(
+        contests.map((id) => ({ id, candidates: candidatesOf(id, manifests) })),
+        hasExtension(manifests),
+      ),
     );
   }
   return layout;

@@ -459,6 +459,14 @@ Deno.test("rebuild() leaves other elections alone", async () => {
   assert.deepEqual(await everything(), before);
 });
 
+Deno.test("rebuild() of several elections at once makes the tables of each again", async () => {
+  const boxes = [await countedBox(), await countedBox(), await countedBox()];
+  const before = await Promise.all(boxes.map(contents));
+  const log = (box: BallotBox) => ({ records: box.log.stored.flat().length, voters: 31 });
+  assert.deepEqual(await Promise.all(boxes.map((box) => rebuildBox(box))), boxes.map(log));
+  assert.deepEqual(await Promise.all(boxes.map(contents)), before);
+});
+
 Deno.test("rebuild() that is broken off keeps counting from going on, until it is run again", async () => {
   const box = await countedBox();
   const before = await contents(box);

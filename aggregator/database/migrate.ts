@@ -31,8 +31,11 @@ const FILES = [
   "000058_quality.sql",
   "000060_accreditation.sql",
   "000061_device_enrolment.sql",
+  "000062_lifecycle_ends.sql",
   "000064_candidates.sql",
   "000065_stations.sql",
+  "000066_identities.sql",
+  "000069_pipeline.sql",
   "000070_candidate_votes.sql",
 ];
 

@@ -35,6 +35,8 @@ import { importRoll } from "../registry/roll.ts";
 /** What the command was asked for. */
 export type ProvisionOptions = Readonly<{
   definition?: string;
+  /** The new election is a draft: officials schedule it. */
+  draft?: boolean;
   roll?: string;
   /** Where gateways find the aggregator, in the order to try them. */
   aggregator: readonly string[];
@@ -56,7 +58,7 @@ const KEY_NAME = /^(.+)\.([1-9]\d{0,5})$/;
 
 /** @throws {UsageError} when the options do not say one thing. */
 export function checkProvisionOptions(
-  { definition, roll, election, close, rotate, revoke, rotateGateway, revokeGateway, writeKeys }:
+  { definition, draft, roll, election, close, rotate, revoke, rotateGateway, revokeGateway, writeKeys }:
     ProvisionOptions,
 ): void {
   // A key may be revoked together with what creates it: of a device that was lost while an election was prepared.
@@ -69,6 +71,9 @@ export function checkProvisionOptions(
       "give one of --definition (a new election, to which --revoke may be added), or with --election one of --close, " +
         "--rotate, --revoke, --rotate-gateway, --revoke-gateway, --write-keys or --roll",
     );
+  }
+  if (draft && definition === undefined) {
+    throw new UsageError("--draft goes with --definition: it is about a new election");
   }
   if (definition === undefined && election === undefined) {
     throw new UsageError("--election is missing: which election is meant");
@@ -104,7 +109,7 @@ export async function runOffice(
     : await checkRoll(db, options.roll, definition ?? options.election!);
   const election = definition === undefined
     ? options.election!
-    : await create(db, keyring, directory, definition, options.aggregator, now);
+    : await create(db, keyring, directory, definition, options, now);
   const master = keyring.master(election);
   if (options.roll !== undefined) await putOnRoll(db, election, master, options.roll, voters, clock);
   if (options.close) {
@@ -183,14 +188,14 @@ async function create(
   keyring: Keyring,
   directory: string,
   definition: ElectionDefinition,
-  aggregators: readonly string[],
+  { aggregator: aggregators, draft: isDraft }: ProvisionOptions,
   now: Date,
 ): Promise<string> {
   const { election } = definition;
   // Before a key is made: in another directory, an election that there is would get a second one.
   if (await newestManifest(db.query, election) !== undefined) throw nameIsTaken(election);
   const master = keyring.create(election);
-  const manifest = await createElection(db, definition, master, now);
+  const manifest = await createElection(db, definition, master, now, { isDraft });
   console.log(
     `election ${election}: ${manifest.stations.length} stations, ${manifest.contests.length} contests`,
   );

@@ -4,6 +4,7 @@ import { withDirectory } from "../../tests/directory.ts";
 import { MASTER, NOON_MS, testDefinition, testVoterKey } from "../../tests/fixture.ts";
 import { testDatabase } from "../../tests/test_database.ts";
 import { checkProvisionOptions, type ProvisionOptions, runOffice } from "./command.ts";
+import { removeProvisioned } from "./provision.ts";
 import { deviceKeys, publishManifest } from "../registry/elections.ts";
 import { newestManifest } from "../registry/manifests.ts";
 import { OfficeError } from "../registry/office_error.ts";
@@ -158,6 +159,27 @@ Deno.test("runOffice() creates an election with its key, its roll and its files,
     // The keys are the election's own, from the master key that was made.
     assert.notDeepEqual(office.keyring.master("created"), MASTER);
     assert.ok(!(await keysOnRoll("created")).includes(testVoterKey("A-1", "created")));
+  });
+});
+
+Deno.test("runOffice() creates a draft, of which gateways take nothing, and removeProvisioned() removes its files alone", async () => {
+  await withOffice(async (office) => {
+    const { directory } = office;
+    for (const election of ["sketch", "other"]) {
+      const { devices: _, ...definition } = testDefinition({ election });
+      await Deno.writeTextFile(`${directory}/${election}.json`, JSON.stringify(definition));
+      await office.run({ definition: `${directory}/${election}.json`, draft: election === "sketch" });
+    }
+    assert.equal((await newestManifest(db.query, "sketch"))!.inactive, "draft");
+    assert.equal((await newestManifest(db.query, "other"))!.inactive, undefined);
+    for (let i = 0; i < 2; i++) removeProvisioned(directory, "sketch");
+    assert.ok(
+      !office.files().includes("devices/sketch.json") && office.files().includes("devices/other.json"),
+    );
+    const { elections } = JSON.parse(await Deno.readTextFile(`${directory}/gateways/g-1.json`));
+    assert.deepEqual(elections.map(({ election }: { election: string }) => election), ["other"]);
+    removeProvisioned(directory, "other");
+    assert.ok(!office.files().some((file) => file.startsWith("gateways/")));
   });
 });
 

@@ -151,6 +151,29 @@ export async function writeDeviceFile(
   return path;
 }
 
+/** Removes what {@link writeDeviceFile} and {@link writeGatewayFiles} wrote of an election. Idempotent. */
+export function removeProvisioned(directory: string, election: string): void {
+  try {
+    Deno.removeSync(`${directory}/devices/${election}.json`);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+  let names: string[] = [];
+  try {
+    names = [...Deno.readDirSync(`${directory}/gateways`)].map(({ name }) => name);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+  for (const name of names.filter((name) => name.endsWith(".json"))) {
+    const path = `${directory}/gateways/${name}`;
+    const file = keptFile(path);
+    const others = file?.elections.filter((other) => other.election !== election) ?? [];
+    if (file === undefined || others.length === file.elections.length) continue;
+    if (others.length === 0) Deno.removeSync(path);
+    else writeSecret(path, { ...file, elections: others });
+  }
+}
+
 /** What a gateway's file says; `undefined` when there is none. */
 function keptFile(path: string): GatewayFile | undefined {
   try {

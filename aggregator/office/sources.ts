@@ -6,6 +6,7 @@
 import type { VoteLog } from "../../shared/log/vote_log.ts";
 import type { Database } from "../database/database.ts";
 import type { Keyring } from "../registry/keyring.ts";
+import type { Issuers } from "./access/issuers.ts";
 import type { OfficeKeys } from "./office_key.ts";
 
 /** Database, clock, keys and logs. */
@@ -15,6 +16,8 @@ export type OfficeSources = Readonly<{
   /** Milliseconds since 1970. */
   now(): number;
   keys: OfficeKeys;
+  /** OpenID providers whose tokens are taken; none when left out. */
+  issuers?: Issuers;
   keyring: Keyring;
   /** An election's vote log, for decisions and certification. The caller closes nothing. */
   /** Told when an election has a new device key, for processes that have no master key. */

@@ -9,7 +9,8 @@ import { utf8 } from "../../shared/bytes.ts";
 import { sha256 } from "../../shared/keys.ts";
 import { type Problem, problem } from "../../shared/problem.ts";
 import { SizedLru, type SizedLruLimits } from "../../shared/sized_lru.ts";
-import { hasTag, refuseWith } from "./answers.ts";
+import { hasTag } from "../../web/etag.ts";
+import { refuseWith } from "./answers.ts";
 
 /** Bounds of the cache of one process. */
 export const CACHE_LIMITS = {

@@ -74,9 +74,3 @@ export function refuseInvalid(result: Validation, c: Context) {
   }
   return refuse(c, "invalid-request", `${path}: ${message}`, { errors });
 }
-
-/** Whether the asker has the answer with this ETag already. */
-export function hasTag(c: Context, etag: string): boolean {
-  const theirs = c.req.header("if-none-match")?.split(",") ?? [];
-  return theirs.some((tag) => tag.trim().replace(/^W\//, "") === etag);
-}

@@ -1,7 +1,8 @@
 import assert from "assert";
 import { type Context, Hono } from "hono";
 import { problem } from "../../shared/problem.ts";
-import { hasTag, refuse, refuseWith } from "./answers.ts";
+import { refuse, refuseWith } from "./answers.ts";
+import { hasTag } from "../../web/etag.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 

@@ -8,6 +8,7 @@ import { OpenAPIHono } from "@hono/zod-openapi";
 import { cors } from "hono/cors";
 import { Counter, Gauge, type Registry } from "prom-client";
 import { progressSchema } from "../counting/schemas.ts";
+import { addPages } from "../../web/page_files.ts";
 import type { Database } from "../database/database.ts";
 import { Elections } from "../registry/election_names.ts";
 import type { VotesOf } from "../results/candidate_votes.ts";
@@ -15,7 +16,7 @@ import { releaseSchema } from "../results/schemas.ts";
 import { RollCounts } from "../results/turnout.ts";
 import { ADDRESS_LIMITS, limitAddresses } from "./address_limits.ts";
 import { AnswerCache, CACHE_LIMITS } from "./answer_cache.ts";
-import { hasTag, refuseInvalid } from "./answers.ts";
+import { refuseInvalid } from "./answers.ts";
 import { readPages } from "./pages.ts";
 import { addPublicRoutes } from "./public_routes.ts";
 import { Revisions } from "./revisions.ts";
@@ -88,7 +89,7 @@ export function createPublicApp(options: PublicAppOptions): PublicApp {
     votesOf: options.votesOf,
   };
   addPublicRoutes(app, sources, streams);
-  addPages(app);
+  addPages(app, readPages());
   for (const [name, schema] of Object.entries(STREAM_EVENTS)) app.openAPIRegistry.register(name, schema);
   return { routes: app, drained: () => streams.drained() };
 }
@@ -130,14 +131,5 @@ async function settleWithin<T>(
     return undefined;
   } finally {
     clearTimeout(timer);
-  }
-}
-
-function addPages(app: OpenAPIHono): void {
-  for (const { path, body, headers } of readPages()) {
-    app.get(path, (c) => {
-      if (hasTag(c, headers.etag)) return c.body(null, 304, headers);
-      return c.body(body, 200, headers);
-    });
   }
 }

@@ -7,14 +7,7 @@
 import "d3-delaunay";
 import "lit-html";
 import "uplot";
-import { sha256 } from "../../shared/keys.ts";
-
-const TYPES = {
-  html: "text/html; charset=utf-8",
-  css: "text/css; charset=utf-8",
-  js: "text/javascript; charset=utf-8",
-  svg: "image/svg+xml",
-} as const;
+import { type Page, readLibraries, readPage } from "../../web/page_files.ts";
 
 /** The page's own files. */
 const OWN = [
@@ -48,7 +41,7 @@ const OWN = [
   "icon.svg",
 ] as const;
 
-/** Files of libraries, by package: as the browser asks for them under `/lib/`, below the package's folder `from`. */
+/** Files of libraries; the browser asks for them under `/lib/`. */
 const LIBRARIES = [
   {
     name: "lit-html",
@@ -72,45 +65,13 @@ const PAGE_HEADERS = {
   "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=()",
 };
 
-/** A file of the page, ready to be answered with. */
-export type Page = Readonly<
-  { path: string; body: Uint8Array<ArrayBuffer>; headers: Record<string, string> & { etag: string } }
->;
-
 /** Reads the page's files; `index.html` is at `/`, and, to be shown in other pages, at `/embed/:election`. */
 export function readPages(directory: URL = new URL("./page/", import.meta.url)): Page[] {
-  const own = OWN.map((name) => readPage(name === "index.html" ? "/" : `/${name}`, new URL(name, directory)));
-  const libraries = LIBRARIES.flatMap(({ name, from, files }) => {
-    const root = packageRoot(name);
-    return files.map((file) => readPage(`/lib/${name}/${file}`, new URL(from + file, root)));
-  });
+  const own = OWN.map((name) =>
+    readPage(name === "index.html" ? "/" : `/${name}`, new URL(name, directory), PAGE_HEADERS)
+  );
+  const libraries = readLibraries("/lib/", LIBRARIES, (name) => import.meta.resolve(name), PAGE_HEADERS);
   const [index] = own;
   const headers = { ...index!.headers, "content-security-policy": policy("*") };
   return [...own, { path: "/embed/:election", body: index!.body, headers }, ...libraries];
-}
-
-function readPage(path: string, file: URL): Page {
-  const body = Deno.readFileSync(file);
-  const type = TYPES[file.pathname.split(".").at(-1) as keyof typeof TYPES];
-  const etag = `"${sha256(body).subarray(0, 12).toHex()}"`;
-  return { path, body, headers: { ...PAGE_HEADERS, "content-type": type, etag } };
-}
-
-/** The folder of a package in the cache: the nearest one above its entry that has a package.json. */
-function packageRoot(name: string): URL {
-  let folder = new URL("./", import.meta.resolve(name));
-  while (!isFile(new URL("package.json", folder))) {
-    const above = new URL("../", folder);
-    if (above.href === folder.href) throw new Error(`Cannot find the package ${name} of the page`);
-    folder = above;
-  }
-  return folder;
-}
-
-function isFile(url: URL): boolean {
-  try {
-    return Deno.statSync(url).isFile;
-  } catch {
-    return false;
-  }
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { ElectionIndex } from "../../shared/election.ts";
+import type { ElectionIndex, Manifest } from "../../shared/election.ts";
 import type { ElectionNames } from "./election_names.ts";
 import type { ElectionFacts } from "./election_facts.ts";
 import type { ElectionDetails, ElectionSummary } from "./schemas.ts";
@@ -29,8 +29,14 @@ export function summarise({ index }: ElectionNames, nowMs: number): ElectionSumm
     contests: manifest.contests.length,
     manifestVersion: manifest.version,
     certified: manifest.certified === true,
+    ...noticeOf(manifest),
     projection: manifest.projection === true,
   };
+}
+
+function noticeOf({ inactive, reopened }: Manifest): Pick<ElectionSummary, "notice"> {
+  const notice = inactive ?? (reopened ? "reopened" : undefined);
+  return notice === undefined ? {} : { notice };
 }
 
 /** An election with everything that its results name, and what the registry adds to it. */

@@ -5,6 +5,7 @@
  * @module
  */
 import {
+  DEFAULT_RETENTION_DAYS,
   type ElectionDefinition,
   idSchema,
   type Manifest,
@@ -32,6 +33,12 @@ export type DeviceKey = Readonly<
   { device: string; version: number; station: string; validUntil: string | null }
 >;
 
+/** How an election is created. */
+export type CreateOptions = Readonly<{
+  /** Gateways take no votes until officials schedule it. */
+  isDraft?: boolean;
+}>;
+
 /**
  * Creates an election: its manifest's first version, what the office keeps of it, its gateways and its devices.
  *
@@ -43,6 +50,7 @@ export async function createElection(
   definition: ElectionDefinition,
   master: Uint8Array,
   now: Date,
+  { isDraft = false }: CreateOptions = {},
 ): Promise<Manifest> {
   const devices = devicesOf(definition);
   const manifest = manifestSchema.parse({
@@ -51,9 +59,15 @@ export async function createElection(
     voteBytes: sized(() => voteBytesFor(definition)),
     sealingKey: sealingKeyPair(master, definition.election).publicKey.toHex(),
     denied: [],
+    ...isDraft && { inactive: "draft" },
   });
   await db.transaction(async (query) => {
-    const revision = await insertElection(query, manifest, now);
+    const revision = await insertElection(
+      query,
+      manifest,
+      definition.retentionDays ?? DEFAULT_RETENTION_DAYS,
+      now,
+    );
     await insertManifest(query, manifest, revision, master, now);
     await insertDefinition(query, definition);
     await noteCandidacies(query, manifest.election, definedCandidacies(definition), now);
@@ -68,12 +82,17 @@ export async function createElection(
 }
 
 /** Writes the election's row, and the first change of its history. Returns its revision. */
-async function insertElection(query: Query, manifest: Manifest, now: Date): Promise<number> {
+async function insertElection(
+  query: Query,
+  manifest: Manifest,
+  retentionDays: number,
+  now: Date,
+): Promise<number> {
   const { election, name, partitions, voteBytes } = manifest;
   const rows = await query(
-    `INSERT INTO registry.elections (election, name, partitions, vote_bytes, created_at)
-     VALUES ($1, $2, $3, $4, $5::timestamptz) ON CONFLICT DO NOTHING RETURNING 1`,
-    [election, name, partitions, voteBytes, now.toISOString()],
+    `INSERT INTO registry.elections (election, name, partitions, vote_bytes, retention_days, created_at)
+     VALUES ($1, $2, $3, $4, $5, $6::timestamptz) ON CONFLICT DO NOTHING RETURNING 1`,
+    [election, name, partitions, voteBytes, retentionDays, now.toISOString()],
   );
   if (rows.length === 0) throw nameIsTaken(election);
   await query("INSERT INTO registry.revisions (election, revision) VALUES ($1, 0)", [election]);
@@ -214,9 +233,11 @@ async function insertDevices(
   );
 }
 
-/** The ids of all elections, also those of record format 1. */
+/** The ids of all elections whose records have not been destroyed, also those of record format 1. */
 export async function electionIds(query: Query): Promise<string[]> {
-  const rows = await query<{ election: string }>("SELECT election FROM registry.elections ORDER BY election");
+  const rows = await query<{ election: string }>(
+    "SELECT election FROM registry.elections WHERE destroyed_at IS NULL ORDER BY election",
+  );
   return rows.map(({ election }) => election);
 }
 

@@ -185,8 +185,8 @@ async function readRegistered(
        SELECT revision FROM registry.changes
        WHERE election = $1 AND kind IN ('created', 'manifest', 'device_key') ORDER BY revision DESC LIMIT 1
      )::float8 AS "toldRevision"
-     FROM registry.gateway_keys JOIN registry.revisions USING (election)
-     WHERE election = $1 AND gateway = $2 AND version = $3`,
+     FROM registry.gateway_keys JOIN registry.revisions USING (election) JOIN registry.elections USING (election)
+     WHERE election = $1 AND gateway = $2 AND version = $3 AND destroyed_at IS NULL`,
     [election, id, version],
   );
   return row;

@@ -216,6 +216,13 @@ Deno.test("gatewaySync() gives a gateway that the manifest names no longer no de
   assert.deepEqual((await ask(election))!.sync.devices, []);
 });
 
+Deno.test("gatewaySync() does not know the gateways of an election whose records were destroyed", async () => {
+  const election = await create("destroyed");
+  assert.ok(await ask(election));
+  await db.query("UPDATE registry.elections SET destroyed_at = now() WHERE election = $1", [election]);
+  assert.equal((await refusal(request(election, {}))).reason, "unknown-gateway");
+});
+
 Deno.test("gatewaySync() takes every version of a gateway's key that is not revoked", async () => {
   const election = await create("versions");
   assert.equal((await refusal(request(election, { version: 2 }))).reason, "unknown-gateway");

@@ -72,7 +72,34 @@ export class Keyring {
     return this.master(election);
   }
 
+  /** Forgets a key that was read: its file may be gone. */
+  forget(election: string): void {
+    this.#known.delete(election);
+  }
+
+  /** Removes an election's master key and the keys that were written of it. Idempotent. */
+  destroy(election: string): void {
+    this.forget(election);
+    const { directory } = this;
+    for (
+      const path of [
+        `${directory}/receipts/${election}.json`,
+        `${directory}/sync/${election}.json`,
+        this.#path(election),
+      ]
+    ) removeFile(path);
+  }
+
   #path(election: string): string {
     return `${this.directory}/${election}.key`;
+  }
+}
+
+/** Removes a file that may be gone already. */
+function removeFile(path: string): void {
+  try {
+    Deno.removeSync(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
 }

@@ -93,3 +93,17 @@ Deno.test("Keyring says of which elections it has a key", async () => {
     assert.equal(keyring.has("two"), false);
   });
 });
+
+Deno.test("Keyring.destroy() removes an election's keys, and no others", async () => {
+  await withDirectory(async (directory) => {
+    const keyring = new Keyring(directory);
+    const [town, other] = [keyring.create("town"), keyring.create("other")];
+    Deno.mkdirSync(`${directory}/sync`);
+    await Deno.writeTextFile(`${directory}/sync/town.json`, "{}");
+    for (let i = 0; i < 2; i++) keyring.destroy("town");
+    assert.ok(!keyring.has("town"));
+    assert.throws(() => Deno.statSync(`${directory}/sync/town.json`), Deno.errors.NotFound);
+    assert.deepEqual(keyring.master("other"), other);
+    assert.notDeepEqual(keyring.create("town"), town, "another key");
+  });
+});

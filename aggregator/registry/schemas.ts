@@ -31,6 +31,9 @@ const summaryShape = {
   contests: count,
   manifestVersion: count,
   certified: z.boolean().describe("Whether officials have certified the results"),
+  notice: z.enum(["draft", "cancelled", "reopened"]).optional().describe(
+    "What else is to be said of it: it is not scheduled yet; it was cancelled and has no results; certified results were reopened",
+  ),
   projection: z.boolean().describe("Whether the election allows a projection of final shares"),
 };
 export const summarySchema = z.strictObject(summaryShape).openapi("Election");

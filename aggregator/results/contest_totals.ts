@@ -8,9 +8,9 @@ import { MARK } from "../../shared/marks.ts";
 /** A mark as a release keeps it. */
 export type MarkLine = Readonly<{ contest: string; candidate: string; votes: number; added?: number }>;
 
-/** Totals of one contest. `undervotes` are choices, the others ballots. */
+/** Totals of one contest. `undervotes` are choices, the others ballots. `extended` is left out while there are none. */
 export type ContestTotals = Readonly<
-  { contest: string; ballots: number; undervotes: number; blanks: number }
+  { contest: string; ballots: number; undervotes: number; blanks: number; extended?: number }
 >;
 
 /** The same with what a release added. */
@@ -33,11 +33,13 @@ export function totalsOf(lines: Iterable<MarkLine>): AddedTotals[] {
   return [...found].map(([contest, marks]) => {
     const of = (mark: string) => marks[mark] ?? none();
     const [ballots, undervotes, blank] = [of(MARK.ballots), of(MARK.undervotes), of(MARK.blank)];
+    const extended = of(MARK.extended).votes;
     return {
       contest,
       ballots: ballots.votes,
       undervotes: undervotes.votes,
       blanks: blank.votes,
+      ...extended > 0 && { extended },
       addedBallots: ballots.added,
       addedUndervotes: undervotes.added,
       addedBlanks: blank.added,
@@ -46,6 +48,8 @@ export function totalsOf(lines: Iterable<MarkLine>): AddedTotals[] {
 }
 
 /** The totals alone. */
-export function withoutAdded({ contest, ballots, undervotes, blanks }: ContestTotals): ContestTotals {
-  return { contest, ballots, undervotes, blanks };
+export function withoutAdded(
+  { contest, ballots, undervotes, blanks, extended }: ContestTotals,
+): ContestTotals {
+  return { contest, ballots, undervotes, blanks, ...extended !== undefined && { extended } };
 }

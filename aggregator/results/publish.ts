@@ -26,7 +26,7 @@ import {
 import { moveOut, release, showCells, type Taken, takeSnapshots } from "./write_releases.ts";
 
 /** Key of the advisory lock that makes one publisher; any number, the same in every process. */
-const PUBLISH_LOCK = 7_026_412;
+export const PUBLISH_LOCK = 7_026_412;
 
 /** When to release, for one election. */
 export type ReleasePolicy = Readonly<{
@@ -54,7 +54,8 @@ export async function publish(db: Database, policy: ReleasePolicy, now: Date): P
   return await db.transaction(async (query) => {
     const { election } = policy;
     if (!await becomePublisher(query) || await isBeingRebuilt(query, election)) return undefined;
-    const { threshold, isFinal } = await readTerms(query, policy);
+    const { threshold, isFinal, isCancelled } = await readTerms(query, policy);
+    if (isCancelled) return 0;
     const makesFinal = policy.final && !isFinal;
     const phase = isFinal ? "late" : makesFinal ? "final" : "interim";
     if (makesFinal) await noteFinal(query, election, now);
@@ -87,18 +88,18 @@ async function becomePublisher(query: Query): Promise<boolean> {
 /** Contests whose cells are in memory at once in the final release: 4,000 stations have up to 16,000 cells of each. */
 const CONTESTS_A_READ = 4;
 
-/** How an election publishes: k, and whether the final release has been made. */
-type Terms = Readonly<{ threshold: number; isFinal: boolean }>;
+/** How an election publishes: k, whether the final release has been made, and whether officials have cancelled it. */
+type Terms = Readonly<{ threshold: number; isFinal: boolean; isCancelled: boolean }>;
 
 /** Reads the terms. A manifest may raise k: a lower one would undo what the higher one has promised. */
 async function readTerms(query: Query, { election, threshold }: ReleasePolicy): Promise<Terms> {
-  const [known] = await query<{ threshold: number; final: boolean }>(
-    `SELECT release_threshold::float8 AS threshold, final_at IS NOT NULL AS final
+  const [known] = await query<{ threshold: number; final: boolean; cancelled: boolean }>(
+    `SELECT release_threshold::float8 AS threshold, final_at IS NOT NULL AS final, is_cancelled AS cancelled
      FROM results.elections WHERE election = $1`,
     [election],
   );
   if (known !== undefined && known.threshold >= threshold) {
-    return { threshold: known.threshold, isFinal: known.final };
+    return { threshold: known.threshold, isFinal: known.final, isCancelled: known.cancelled };
   }
   if (known?.threshold === 1) await adoptShown(query, election);
   await query(
@@ -106,7 +107,7 @@ async function readTerms(query: Query, { election, threshold }: ReleasePolicy): 
      ON CONFLICT (election) DO UPDATE SET release_threshold = excluded.release_threshold`,
     [election, threshold],
   );
-  return { threshold, isFinal: known?.final ?? false };
+  return { threshold, isFinal: known?.final ?? false, isCancelled: known?.cancelled ?? false };
 }
 
 /** What was published while k was 1 is shown already: it becomes parts, as if it had been published in units. */

@@ -50,6 +50,9 @@ const ofContest = {
   ballots: count.describe("Ballots that had the contest"),
   undervotes: count.describe("Choices that were allowed and not made, those of blank ballots included"),
   blanks: count.describe("Ballots on which nothing was chosen in the contest"),
+  extended: count.optional().describe(
+    "Ballots that were cast after voting would have closed, had officials not extended the hours; left out while there are none",
+  ),
 };
 const unit = z.string().describe(
   "Cells that are shown together. `station/mode` is one cell; `units`, or a release's `members`, tells what others are",

@@ -9,7 +9,8 @@
  */
 import { ALL_VOTERS, MARK } from "../../shared/marks.ts";
 import { CELL_VOTES } from "../counting/layouts.ts";
-import { arrayLiteral, type Query } from "../database/database.ts";
+import { arrayLiteral, type Query, queryOne } from "../database/database.ts";
+import { PUBLISH_LOCK } from "./publish.ts";
 import { readUnit, type Unit, type UnitRow } from "./units.ts";
 import { release } from "./write_releases.ts";
 
@@ -20,7 +21,7 @@ import { release } from "./write_releases.ts";
  */
 export async function withdrawUnfounded(query: Query, election: string, now: Date): Promise<number> {
   const [terms] = await query<{ threshold: number }>(
-    "SELECT release_threshold::float8 AS threshold FROM results.elections WHERE election = $1",
+    "SELECT release_threshold::float8 AS threshold FROM results.elections WHERE election = $1 AND NOT is_cancelled",
     [election],
   );
   if (terms === undefined || terms.threshold === 1) return await withdrawCells(query, election, now);
@@ -37,20 +38,76 @@ export async function withdrawUnfounded(query: Query, election: string, now: Dat
   return withdrawn.size;
 }
 
+/**
+ * Withdraws everything that is shown of a cancelled election, in the caller's transaction: nothing of it is published again.
+ *
+ * @param threshold k, where nothing was published yet.
+ */
+export async function withdrawAll(
+  query: Query,
+  election: string,
+  threshold: number,
+  now: Date,
+): Promise<void> {
+  // Waits for a publishing that is under way, and lets none in until this transaction ends.
+  await query("SELECT pg_advisory_xact_lock($1::bigint)", [PUBLISH_LOCK]);
+  const terms = await queryOne<{ threshold: number }>(
+    query,
+    `INSERT INTO results.elections (election, release_threshold, is_cancelled) VALUES ($1, $2::bigint, true)
+     ON CONFLICT (election) DO UPDATE SET is_cancelled = true RETURNING release_threshold::float8 AS threshold`,
+    [election, threshold],
+  );
+  if (terms.threshold === 1) {
+    await query(
+      `WITH gone AS (SELECT c.unit, c.region, c.station, c.mode, c.voters, r.votes, r.marks ${SHOWN}), ${TAKE_OFF}`,
+      [
+        election,
+        now.toISOString(),
+      ],
+    );
+    return;
+  }
+  const parts = await query<{ unit: string }>(
+    "UPDATE results.parts SET withdrawn = true WHERE election = $1 AND NOT withdrawn RETURNING unit",
+    [election],
+  );
+  await noteShown(query, election);
+  const units = await readUnits(query, election, new Set(parts.map(({ unit }) => unit)));
+  await release(query, election, units, "withdrawn", now);
+}
+
+/** Units of k = 1 that show voters. */
+const SHOWN = `
+  FROM results.current c JOIN results.releases r USING (revision) WHERE c.election = $1 AND c.voters > 0`;
+
+/** What a release says of figures that it takes off. */
+const off = (column: string) =>
+  `coalesce((SELECT jsonb_agg(jsonb_build_object(
+     'contest', contest, 'candidate', candidate, 'votes', 0, 'added', -votes
+   ) ORDER BY contest, candidate) FROM jsonb_to_recordset(${column}) AS l (contest text, candidate text, votes bigint)), '[]')`;
+
+/** Withdraws the units in `gone`. */
+const TAKE_OFF = `released AS (
+  INSERT INTO results.releases
+    (revision, election, unit, region, station, mode, kind, released_at, voters, added_voters, votes, marks)
+  SELECT nextval('results.revisions'), $1, unit, region, station, mode, 'withdrawn', $2::timestamptz, 0, -voters,
+    ${off("u.votes")}, ${off("u.marks")}
+  FROM gone u
+  RETURNING unit, revision
+)
+UPDATE results.current c SET revision = r.revision, voters = 0 FROM released r
+WHERE c.election = $1 AND c.unit = r.unit RETURNING 1`;
+
 /** For k = 1: every unit is a cell, and its newest release says what it shows. */
 async function withdrawCells(query: Query, election: string, now: Date): Promise<number> {
-  const off = (column: string) =>
-    `coalesce((SELECT jsonb_agg(jsonb_build_object(
-       'contest', contest, 'candidate', candidate, 'votes', 0, 'added', -votes
-     ) ORDER BY contest, candidate) FROM jsonb_to_recordset(${column}) AS l (contest text, candidate text, votes bigint)), '[]')`;
   const rows = await query(
     `WITH shown AS MATERIALIZED (
        SELECT c.unit, c.region, c.station, c.mode, c.voters, r.votes, r.marks,
          (SELECT coalesce(sum(v.voters), 0) FROM counting.tallies v
           WHERE v.election = c.election AND v.station = c.station AND v.mode = c.mode) AS counted
-       FROM results.current c JOIN results.releases r USING (revision) WHERE c.election = $1 AND c.voters > 0
+       ${SHOWN}
      ),
-     unfounded AS MATERIALIZED (
+     gone AS MATERIALIZED (
        SELECT * FROM shown s WHERE s.voters > s.counted
          OR EXISTS (
            SELECT FROM jsonb_to_recordset(s.votes || s.marks) AS l (contest text, candidate text, votes bigint)
@@ -68,16 +125,7 @@ async function withdrawCells(query: Query, election: string, now: Date): Promise
            )
          )
      ),
-     released AS (
-       INSERT INTO results.releases
-         (revision, election, unit, region, station, mode, kind, released_at, voters, added_voters, votes, marks)
-       SELECT nextval('results.revisions'), $1, unit, region, station, mode, 'withdrawn', $2::timestamptz, 0, -voters,
-         ${off("u.votes")}, ${off("u.marks")}
-       FROM unfounded u
-       RETURNING unit, revision
-     )
-     UPDATE results.current c SET revision = r.revision, voters = 0 FROM released r
-     WHERE c.election = $1 AND c.unit = r.unit RETURNING 1`,
+     ${TAKE_OFF}`,
     [election, now.toISOString()],
   );
   return rows.length;

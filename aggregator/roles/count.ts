@@ -55,7 +55,7 @@ export type CountOptions = Readonly<{
 }>;
 
 /** An election that is counted, once its log is open; until then, what has kept it from being opened. */
-type RunningElection = { runner?: ElectionRunner; failed?: string };
+type RunningElection = { runner?: ElectionRunner; failed?: string; stop(): void };
 
 /** The elections that a process counts. */
 export class Counting {
@@ -109,12 +109,14 @@ export class Counting {
 
   /** Opens an election's log, retrying until that succeeds, and counts it until the signal aborts. */
   async run(election: string): Promise<void> {
-    const { signal, log, onFault } = this.#options;
-    const running: RunningElection = {};
+    const { log, onFault } = this.#options;
+    const stop = new AbortController();
+    const signal = AbortSignal.any([this.#options.signal, stop.signal]);
+    const running: RunningElection = { stop: () => stop.abort() };
     this.#elections.set(election, running);
     while (!signal.aborted) {
       try {
-        running.runner = await this.#start(election);
+        running.runner = await this.#start(election, signal);
         break;
       } catch (error) {
         if (signal.aborted) return;
@@ -133,7 +135,17 @@ export class Counting {
       logEnds: () => logEnds(runner.log).catch(() => undefined),
       onFault: onFault(election),
     });
-    await Promise.all([runner.run(), this.#serveOthers(election, runner.log)]);
+    await Promise.all([runner.run(), this.#serveOthers(election, runner.log, signal)]);
+    if (stop.signal.aborted) await runner.log.close();
+  }
+
+  /** Ends the counting of an election whose records were destroyed. */
+  stop(election: string): void {
+    this.#elections.get(election)?.stop();
+    this.#elections.delete(election);
+    this.#publisher.remove(election);
+    this.#alerts.remove(election);
+    this.#options.keyring.forget(election);
   }
 
   /** Closes every log. */
@@ -141,8 +153,8 @@ export class Counting {
     await Promise.all([...this.#elections.values()].map(({ runner }) => runner?.log.close()));
   }
 
-  async #start(election: string): Promise<ElectionRunner> {
-    const { databases, openLog, keyring, metrics, watch, signal, onFault } = this.#options;
+  async #start(election: string, signal: AbortSignal): Promise<ElectionRunner> {
+    const { databases, openLog, keyring, metrics, watch, onFault } = this.#options;
     const alerts = this.#alerts;
     const history = (await openHistory(databases.reading.query, election, keyring.master(election)))!;
     return new ElectionRunner({
@@ -180,31 +192,43 @@ export class Counting {
   /**
    * What processes of other roles need of one with log and master key. With the embedded database there are none.
    */
-  async #serveOthers(election: string, log: VoteLog): Promise<void> {
+  async #serveOthers(election: string, log: VoteLog, signal: AbortSignal): Promise<void> {
     if (this.#options.config.database.kind === "pglite") return;
-    await Promise.all([this.#storeLogEnds(election, log), this.#takeDelivered(election)]);
+    await Promise.all([this.#storeLogEnds(election, log, signal), this.#takeDelivered(election, signal)]);
   }
 
-  async #storeLogEnds(election: string, log: VoteLog): Promise<void> {
-    await this.#every(election, STORE_ENDS_EVERY_MS, "where its log ends was not stored", async () => {
-      const ends = await logEnds(log);
-      await storeLogEnds(this.#options.databases.publishing.query, election, ends, new Date());
-    });
+  async #storeLogEnds(election: string, log: VoteLog, signal: AbortSignal): Promise<void> {
+    await this.#every(
+      election,
+      signal,
+      STORE_ENDS_EVERY_MS,
+      "where its log ends was not stored",
+      async () => {
+        const ends = await logEnds(log);
+        await storeLogEnds(this.#options.databases.publishing.query, election, ends, new Date());
+      },
+    );
   }
 
-  async #takeDelivered(election: string): Promise<void> {
+  async #takeDelivered(election: string, signal: AbortSignal): Promise<void> {
     const { databases, keyring } = this.#options;
     const keys = syncKeysFromMaster(keyring.master(election), election);
     const onRefused = (gateway: string, statements: number) =>
       this.#noteIgnored({ election, id: gateway }, { senderKeys: 0, statements });
-    await this.#every(election, TAKE_DELIVERED_EVERY_MS, "statements were not taken in", async () => {
+    await this.#every(election, signal, TAKE_DELIVERED_EVERY_MS, "statements were not taken in", async () => {
       while (await takeDelivered(databases.publishing.query, election, keys, onRefused) > 0);
     });
   }
 
   /** Repeats work until the signal aborts. While the database is away it waits, without a message. */
-  async #every(election: string, ms: number, what: string, work: () => Promise<void>): Promise<void> {
-    const { signal, watch, onFault } = this.#options;
+  async #every(
+    election: string,
+    signal: AbortSignal,
+    ms: number,
+    what: string,
+    work: () => Promise<void>,
+  ): Promise<void> {
+    const { watch, onFault } = this.#options;
     while (!signal.aborted) {
       try {
         if (watch.away === undefined) await work();
@@ -223,6 +247,7 @@ function watchForAlerts(
   const senders = config.alertmanagers.map((url) =>
     new AlertSender({
       url,
+      access: config.alertmanagerAccess,
       wait: (ms, signal) => delay(ms, undefined, { signal }).catch(() => {}),
       onDelivery: (result, count) => alerts.deliveries.inc({ result }, count),
       onFault: (what) => log.error("{what}", { what }),

@@ -12,10 +12,13 @@ import { chainsOf } from "../audit/verify.ts";
 import { type Database, isDatabaseAway } from "../database/database.ts";
 import type { ChangeLog } from "../../shared/changes.ts";
 import { produceChanges } from "../office/accreditation/produce_changes.ts";
+import { Issuers, type IssuerSettings } from "../office/access/issuers.ts";
 import { createOfficeApp } from "../office/api/app.ts";
 import { currentHead } from "../office/api/audit_endpoints.ts";
 import { type OfficeKeys, readOfficeKeys } from "../office/office_key.ts";
+import { eraseDestroyed } from "../office/lifecycle/destroy.ts";
 import { noteClock } from "../office/lifecycle/state.ts";
+import { createOfficePage } from "../office/page_files.ts";
 import { keepChecking } from "../office/quality/schedule.ts";
 import type { OfficeSources } from "../office/sources.ts";
 import { limitAddresses } from "../public/address_limits.ts";
@@ -31,6 +34,9 @@ const SIGN_EVERY_MS = 3_600_000;
 /** How often the clock is looked at for elections that open and close, in milliseconds. */
 const CLOCK_EVERY_MS = 1_000;
 
+/** How long to wait before a log and keys are erased again after that failed, in milliseconds. */
+const ERASE_AGAIN_MS = 60_000;
+
 /** Attempts to sign in of one address (IPv6: of one /64). */
 const SIGN_INS = { requestsPerSecond: 1, burstRequests: 20 };
 /** Exports that an address may ask for: five files an election, made anew with each release. */
@@ -44,12 +50,16 @@ export type OfficeOptions = Readonly<{
   /** May write. */
   db: Database;
   keysDirectory: string;
+  /** OpenID providers whose tokens are taken. */
+  issuers: readonly IssuerSettings[];
   keyring: Keyring;
   openLog(election: string, partitions: number): VoteLog | Promise<VoteLog>;
   /** Where changes of voters, candidates and parties go; nowhere when left out. */
   changes?: ChangeLog;
   /** Whether the logs are opened for the office alone, which then closes them. */
   ownsLogs: boolean;
+  /** Removes an election's log and keys, after its records were destroyed. */
+  erase?(election: string): Promise<void>;
   signal: AbortSignal;
   onError(error: unknown): void;
 }>;
@@ -77,6 +87,7 @@ export class Office {
       db,
       now: Date.now,
       keys,
+      issuers: new Issuers(options.issuers),
       keyring,
       onDeviceKeys: async (election) => {
         const written = writeRoleKeyFiles(db.query, election, keyring.master(election), keysDirectory);
@@ -87,6 +98,7 @@ export class Office {
       limitExports: limitAddresses(EXPORTS, Date.now),
       limitStatements: limitAddresses(STATEMENTS, Date.now),
     });
+    this.routes.route("/", createOfficePage());
     const sources: OfficeSources = {
       db,
       now: Date.now,
@@ -129,10 +141,16 @@ export class Office {
   async #watch(): Promise<void> {
     const { signal, onError } = this.#options;
     let signedMs = -Infinity;
+    let eraseAgainMs = -Infinity;
     let sealed = false;
     while (!signal.aborted) {
       try {
         await this.#noteTimes();
+        if (performance.now() >= eraseAgainMs) {
+          eraseAgainMs = performance.now() + ERASE_AGAIN_MS;
+          await this.#erase();
+          eraseAgainMs = -Infinity;
+        }
         if (!sealed) await this.#sealProfiles();
         sealed = true;
         if (performance.now() - signedMs >= SIGN_EVERY_MS) {
@@ -153,6 +171,16 @@ export class Office {
     for (const election of await electionIds(db.query)) {
       if (!keyring.has(election)) continue;
       await sealOldProfiles(db, election, rollKeys(election, keyring.master(election)));
+    }
+  }
+
+  async #erase(): Promise<void> {
+    const { db, erase } = this.#options;
+    if (erase === undefined) return;
+    for (const election of await eraseDestroyed(db, erase, new Date())) {
+      const log = this.#logs.get(election);
+      this.#logs.delete(election);
+      await log?.then((log) => log.close(), () => {});
     }
   }
 

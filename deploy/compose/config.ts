@@ -11,9 +11,10 @@ export const SETTINGS = {
   /** Where `setup` puts what servers need. */
   SETUP_DIRECTORY: z.string().default("/setup"),
   KAFKA_BROKERS: integer(1, 3).default(1),
-  KAFKA_BROKER_PASSWORD: z.string().optional(),
   /** The servers that need certificates, and the users of their images: `name:uid name:uid …`. */
   SETUP_SERVERS: z.string().default(""),
+  /** The passwords, and the servers that find each: `name=server,server name=server …`; `kafka` is every broker. */
+  SETUP_PASSWORDS: z.string().default(""),
   ELASTICSEARCH_URL: z.string().default("https://elasticsearch:9200"),
   /** The superuser's. */
   ELASTIC_PASSWORD: z.string().optional(),

@@ -6,7 +6,7 @@
 import { command, EXIT, Failure, program, runProgram, UsageError } from "../../cli/command.ts";
 import { composeConfig } from "./config.ts";
 import { aggregatorKey, setIndexUsers } from "./index_users.ts";
-import { parseServers, setUp } from "./setup.ts";
+import { parsePasswords, parseServers, setUp } from "./setup.ts";
 
 /** How long an app may take to say how it is, in milliseconds. */
 const HEALTH_MS = 5_000;
@@ -20,17 +20,16 @@ async function setup(): Promise<void> {
   const config = composeConfig();
   const servers = parseServers(config.SETUP_SERVERS);
   if (servers === undefined) throw new UsageError("Cannot start: SETUP_SERVERS must be name:uid name:uid …");
-  await setUp({
-    directory: config.SETUP_DIRECTORY,
-    brokers: config.KAFKA_BROKERS,
-    brokerPassword: required("KAFKA_BROKER_PASSWORD", config.KAFKA_BROKER_PASSWORD),
-    servers,
-  });
+  const passwords = parsePasswords(config.SETUP_PASSWORDS);
+  if (passwords === undefined) {
+    throw new UsageError("Cannot start: SETUP_PASSWORDS must be name=server,server name=server …");
+  }
+  await setUp({ directory: config.SETUP_DIRECTORY, brokers: config.KAFKA_BROKERS, servers, passwords });
 }
 
 async function indexUsers(keyFiles: readonly string[]): Promise<void> {
   const config = composeConfig();
-  const ca = await Deno.readTextFile(`${config.SETUP_DIRECTORY}/authority/ca.crt`);
+  const ca = await Deno.readTextFile(`${config.SETUP_DIRECTORY}/ca.crt`);
   using client = Deno.createHttpClient({ caCerts: [ca] });
   const as = {
     url: config.ELASTICSEARCH_URL,
@@ -56,9 +55,10 @@ async function healthy(url: string, { ca }: { ca: string }): Promise<void> {
 
 if (import.meta.main) {
   const commands = [
-    command("setup", "Makes certificates, and the brokers' configuration, into SETUP_DIRECTORY.").action(
-      setup,
-    ),
+    command("setup", "Makes certificates, passwords, and the brokers' configuration, into SETUP_DIRECTORY.")
+      .action(
+        setup,
+      ),
     command("index-users", "Sees to Elasticsearch's users, and writes the aggregators' API keys.")
       .argument("<files...>", "where the keys go, one for each aggregator")
       .action(indexUsers),

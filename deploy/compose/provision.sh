@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes up a country and provisions its election, unless that was done; sets the office up; hands each gateway its own file.
+# Makes up a country and provisions its election, unless that was done; sets the office up; hands each service its own files.
 set -eu
 # Each runs with what the tasks in deno.json grant, but for the directories that it writes.
 run="deno run --cached-only --no-prompt"
@@ -15,8 +15,12 @@ else
 fi
 if [ ! -f /office/keys/office/office.key ]; then
   # Two administrators to begin with. Their key files are in /office/office; each belongs to one person.
-  DATABASE_URL=$BOARD_DATABASE_URL DATABASE_PASSWORD=$BOARD_DATABASE_PASSWORD $aggregator office init --admin first second
+  DATABASE_URL=$BOARD_DATABASE_URL DATABASE_PASSWORD_FILE=$BOARD_DATABASE_PASSWORD_FILE $aggregator office init --admin first second
 fi
 for gateway in gateway-1 gateway-2; do
   install -m 600 "/office/gateways/$gateway.json" "/$gateway/gateway.json"
 done
+# Each has a volume of its own, which has no other key in it.
+install -m 600 /office/keys/receipts/* /receipt-keys/
+install -m 600 /office/keys/sync/* /sync-keys/
+install -m 600 "/office/devices/$ELECTION.json" /devices/

@@ -3,14 +3,15 @@
 set -eu
 bin=${KAFKA_BIN:-/opt/kafka/bin}
 config=${KAFKA_CONFIG:-/setup/server.properties}
+setup=${KAFKA_SETUP:-/setup}
 
-scram() { printf 'SCRAM-SHA-512=[name=%s,password=%s]' "$1" "$2"; }
+scram() { printf 'SCRAM-SHA-512=[name=%s,password=%s]' "$1" "$(cat "$setup/kafka-$1-password")"; }
 
 "$bin/kafka-storage.sh" format --ignore-formatted \
-  --cluster-id "$KAFKA_CLUSTER_ID" --config "$config" \
-  --add-scram "$(scram broker "$KAFKA_BROKER_PASSWORD")" \
-  --add-scram "$(scram admin "$KAFKA_ADMIN_PASSWORD")" \
-  --add-scram "$(scram gateway-1 "$KAFKA_GATEWAY_1_PASSWORD")" \
-  --add-scram "$(scram gateway-2 "$KAFKA_GATEWAY_2_PASSWORD")" \
-  --add-scram "$(scram aggregator "$KAFKA_AGGREGATOR_PASSWORD")"
+  --cluster-id "$(cat "$setup/cluster-id")" --config "$config" \
+  --add-scram "$(scram broker)" \
+  --add-scram "$(scram admin)" \
+  --add-scram "$(scram gateway-1)" \
+  --add-scram "$(scram gateway-2)" \
+  --add-scram "$(scram aggregator)"
 exec "$bin/kafka-server-start.sh" "$config"

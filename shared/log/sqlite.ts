@@ -289,3 +289,15 @@ export async function lockFile(path: string, inUse: string): Promise<Disposable>
   }
   return { [Symbol.dispose]: () => file.close() };
 }
+
+/** Removes an election's log from the disk. Idempotent. */
+export function removeSqliteLog(directory: string, election: string): void {
+  const path = `${directory}/votes.${election}.sqlite`;
+  for (const end of ["", "-wal", "-shm", ".open"]) {
+    try {
+      Deno.removeSync(path + end);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    }
+  }
+}

@@ -116,6 +116,11 @@ browserTest(
         await row.waitFor({ timeout: EVALUATED_MS });
         const text = (await row.innerText()).replace(/\s+/g, " ");
         assert.match(text, /Warning In 60 min: 1 second vote of voters at station n-1 /);
+        const gateways = page.locator("#gateways-now tbody tr");
+        await gateways.first().waitFor();
+        const rows = (await gateways.allInnerTexts()).map((row) => row.replace(/\s+/g, " "));
+        assert.equal(rows.length, definition.gateways.length);
+        assert.match(rows[0]!, /^g-1 \d+ \S+ 2\d{3}, \d\d:\d\d UTC \d+ (right|[\d.]+ s (ahead|behind))$/);
         await page.evaluate(axe.source);
         const found = await page.evaluate(
           "axe.run('#alerts', { resultTypes: ['violations'] })",

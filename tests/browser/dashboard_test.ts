@@ -11,6 +11,7 @@ import { definitionSchema, type ElectionDefinition } from "../../shared/election
 import { eventually } from "../eventually.ts";
 import { heldNow, type RunningStack, votersOf, withRunningStack } from "../running_stack.ts";
 import { browserTest } from "./chromium.ts";
+import { MACHINE_NOISE } from "./watched.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
@@ -86,7 +87,9 @@ class Watched {
   constructor(readonly page: Page) {
     page.on(
       "console",
-      (message) => ["error", "warning"].includes(message.type()) && this.said.push(message.text()),
+      (message) =>
+        ["error", "warning"].includes(message.type()) && !MACHINE_NOISE.test(message.text()) &&
+        this.said.push(message.text()),
     );
     page.on("pageerror", (error) => this.said.push(String(error)));
     page.on("request", (request) => this.hosts.add(new URL(request.url()).host));
@@ -359,6 +362,7 @@ browserTest("the live page", async (browser, t) => {
       await page.locator("#partitions tbody td").first().waitFor();
       assert.equal(await page.locator("#partitions tbody tr").count(), 3);
       assert.equal(await watched.figure("Not counted"), "0");
+      assert.match(await watched.text("#unreleased"), /Everything that was counted is in the results\./);
       await page.goto(stack.aggregator);
       await page.evaluate("globalThis.sameDocument = true");
       await eventually("it is back", async () => await watched.figure("Voters counted") === "20");

@@ -10,6 +10,7 @@ import { definitionSchema, type ElectionDefinition } from "../../shared/election
 import { eventually } from "../eventually.ts";
 import { heldNow, votersOf, withRunningStack } from "../running_stack.ts";
 import { browserTest } from "./chromium.ts";
+import { keepScreenshot } from "./watched.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
@@ -138,6 +139,7 @@ browserTest("the live page, with names from right to left, a tie, and no votes",
         assert.equal(await page.locator("#sentence").innerText(), "No results yet.");
         for (const [, votes, share] of await rowsOf(page)) assert.deepEqual([votes, share], ["", "–"]);
       }
+      await keepScreenshot(page, "no-votes");
     });
 
     const [device] = devices.devices;
@@ -195,6 +197,7 @@ browserTest("the live page, with names from right to left, a tie, and no votes",
       const texts = [MIRIAM, " and ", KHALID, " are tied ", "votes each."];
       assertInOrder(await placesOf(page, "#sentence", texts), texts);
       await assertNumbersAreNumbers(page);
+      await keepScreenshot(page, "tie-right-to-left");
     });
 
     await t.step("shows a contest without votes as zeros, without shares, and no tie", async () => {

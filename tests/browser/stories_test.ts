@@ -286,6 +286,8 @@ browserTest(
           await page.reload();
           await eventually("all are in", async () => /^Stations complete 60 of 60/.test(await words()));
           assert.equal(await words(), "Stations complete 60 of 60 1 without a vote");
+          const out = (await cellsOf(page, "#places > tbody > tr[data-place]")).map((cells) => cells.at(-1));
+          assert.deepEqual(new Set(out), new Set(["–"]), "nothing is out in any place");
         },
       );
 
@@ -310,6 +312,33 @@ browserTest(
         await page.goto(`${origin}/?at=2026-11-03T12:20:00.000Z`);
         await page.locator("#to-now").waitFor();
         assert.equal(await textOf(page, "#official"), "Unofficial", "a past moment was before that");
+      });
+
+      await t.step("reopened, and cancelled", async () => {
+        for (
+          const [change, said] of [
+            [{ reopened: true }, "Reopened: certified results are being counted again"],
+            [{ inactive: "cancelled" }, "Cancelled: there are no results"],
+          ] as const
+        ) {
+          await publishManifest(
+            db,
+            "test-2026",
+            MASTER,
+            new Date(NOON_MS),
+            ({ certified: _, ...newest }) => ({ ...newest, ...change }),
+          );
+          await page.goto(origin);
+          await eventually(
+            said,
+            async () => {
+              if (await textOf(page, "#official") === said) return true;
+              await page.reload();
+              return false;
+            },
+            60_000,
+          );
+        }
       });
       assert.deepEqual(said, []);
       await page.close();

@@ -10,6 +10,9 @@ import type { Browser, Page } from "playwright-core";
 export const DESKTOP = { width: 1_280, height: 900 };
 export const PHONE = { width: 390, height: 844 };
 
+/** What Chromium says when a network of the machine comes or goes, as another program's do. The page asks again by itself. */
+export const MACHINE_NOISE = /net::ERR_NETWORK_CHANGED/;
+
 /** Opens a page and waits until it shows an election. */
 export async function openPage(
   browser: Browser,
@@ -18,7 +21,10 @@ export async function openPage(
 ): Promise<{ page: Page; said: string[] }> {
   const page = await browser.newPage({ viewport: DESKTOP, locale: "en-GB", timezoneId: "UTC", ...options });
   const said: string[] = [];
-  page.on("console", (message) => ["error", "warning"].includes(message.type()) && said.push(message.text()));
+  page.on("console", (message) => {
+    const isBad = ["error", "warning"].includes(message.type()) && !MACHINE_NOISE.test(message.text());
+    if (isBad) said.push(message.text());
+  });
   page.on("pageerror", (error) => said.push(String(error)));
   await page.goto(address);
   await page.locator("#election").waitFor();

@@ -97,6 +97,10 @@ for (const name of ["small", "national"] as const) {
       assert.ok(reaches(manifests, postgresql, postgresql, 5_432), "a replica follows the primary");
       assert.ok(reaches(manifests, postgresql, "outside", 6_443), "an instance asks Kubernetes");
       assert.ok(!reaches(manifests, gateway, "outside", 443), "a gateway goes nowhere else");
+      const asksAlertmanager = podsOf(manifests).filter(({ labels }) =>
+        reaches(manifests, { labels }, OUTSIDE.prometheus!, 9_093)
+      ).map(({ component }) => component);
+      assert.deepEqual(asksAlertmanager, name === "national" ? ["count"] : [], "who may ask Alertmanager");
     },
   });
 }

@@ -20,18 +20,37 @@ import {
 const DATABASE = ["DATABASE_URL", "DATABASE_PASSWORD", "DATABASE_CA"];
 const KAFKA = ["VOTE_LOG", "KAFKA_PASSWORD"];
 const INDEX = ["ELASTICSEARCH_URL", "ELASTICSEARCH_API_KEY", "ELASTICSEARCH_CA"];
+const ALERTMANAGER = [
+  "POLLWIRE_ALERTMANAGER_URL",
+  "POLLWIRE_ALERTMANAGER_USER",
+  "POLLWIRE_ALERTMANAGER_PASSWORD",
+  "POLLWIRE_ALERTMANAGER_TOKEN",
+  "POLLWIRE_ALERTMANAGER_CA",
+];
 const SERVER = ["HOST", "PORT"];
 const TLS = ["TLS_CERT_FILE", "TLS_KEY_FILE"];
 const SERVES = [...SERVER, "AGGREGATOR_ROLES", ...DATABASE];
 
-/** Settings that a component must have, and those that it may have besides; secrets whose files it sees. docs/operations.md. */
-type Needs = Readonly<{ settings: readonly string[]; may?: readonly string[]; secrets: readonly string[] }>;
+/**
+ * Settings that a component must have, and those that it may have besides; secrets whose files it sees, and those that it may
+ * see besides. docs/operations.md.
+ */
+type Needs = Readonly<
+  {
+    settings: readonly string[];
+    may?: readonly string[];
+    secrets: readonly string[];
+    maySee?: readonly string[];
+  }
+>;
 
 /** The table of roles and keys of docs/operations.md: `postgresql-ca` and the like are certificates of authorities. */
 export const COMPONENTS: Readonly<Record<string, Needs>> = {
   count: {
     settings: [...SERVES, ...KAFKA, "KEYS_DIRECTORY"],
+    may: ALERTMANAGER,
     secrets: ["count", "database-count", "election-keys", "pollwire-cluster-ca-cert", "postgresql-ca"],
+    maySee: ["alertmanager"],
   },
   index: {
     settings: [...SERVES, ...KAFKA, ...INDEX],
@@ -56,6 +75,7 @@ export const COMPONENTS: Readonly<Record<string, Needs>> = {
   },
   office: {
     settings: [...SERVES, ...TLS, ...KAFKA, "KEYS_DIRECTORY"],
+    may: ["POLLWIRE_OFFICE_ISSUERS"],
     secrets: [
       "database-office",
       "election-keys",
@@ -82,7 +102,13 @@ export const COMPONENTS: Readonly<Record<string, Needs>> = {
 };
 
 /** Settings that are secret: as files only, so that neither a manifest nor `kubectl describe` shows them. */
-const SECRET = ["KAFKA_PASSWORD", "DATABASE_PASSWORD", "ELASTICSEARCH_API_KEY"];
+const SECRET = [
+  "KAFKA_PASSWORD",
+  "DATABASE_PASSWORD",
+  "ELASTICSEARCH_API_KEY",
+  "POLLWIRE_ALERTMANAGER_PASSWORD",
+  "POLLWIRE_ALERTMANAGER_TOKEN",
+];
 /** Read by the C library. */
 const isForeign = (name: string) => name.startsWith("MALLOC_");
 const PEM = "-----BEGIN CERTIFICATE-----";
@@ -155,7 +181,7 @@ function containerFaults(pod: Pod, container: Container, { settings, may = [] }:
     if (!(setting in known)) faults.push(`${name} is no setting of the app`);
     else if (SECRET.includes(name)) faults.push(`${name} must be given as ${name}_FILE`);
     else told[setting] = setting === name ? value : setting === "DATABASE_CA" ? PEM : "from a file";
-    if (setting === "ELASTICSEARCH_CA") told[setting] = PEM;
+    if (["ELASTICSEARCH_CA", "POLLWIRE_ALERTMANAGER_CA"].includes(setting)) told[setting] = PEM;
     faults.push(...pathsIn(value).flatMap((path) => pathFaults(name, path, pod, container)));
   }
   for (const { name, valueFrom } of container.env ?? []) {
@@ -240,9 +266,9 @@ export function secretFaults(manifests: readonly Manifest[], provision: readonly
   const used = new Set<string>();
   for (const pod of [...podsOf(manifests), ...podsOf(provision)]) {
     const mounted = secretsOf(pod);
-    const allowed = COMPONENTS[pod.component]?.secrets.map((name) =>
-      name.replace("<gateway>", pod.workload)
-    ) ?? [];
+    const { secrets = [], maySee = [] } = COMPONENTS[pod.component] ?? {};
+    const needed = secrets.map((name) => name.replace("<gateway>", pod.workload));
+    const allowed = [...needed, ...maySee];
     for (const { name, keys } of mounted) {
       used.add(name);
       if (!allowed.includes(name)) faults.push(`${pod.workload}: it must not see the secret ${name}`);
@@ -253,7 +279,7 @@ export function secretFaults(manifests: readonly Manifest[], provision: readonly
         faults.push(`${pod.workload}: of the secret ${name} it must see ca.crt alone`);
       }
     }
-    for (const name of allowed) {
+    for (const name of needed) {
       if (!mounted.some((each) => each.name === name)) {
         faults.push(
           `${pod.workload}: it must see the secret ${name}`,

@@ -17,8 +17,8 @@ import { TAMPER } from "../test_database.ts";
 
 /** When a run begins, when voting ends, and when votes are no longer accepted, in milliseconds since 1970. */
 export const START_MS = NOON_MS;
-export const CLOSES_MS: number = START_MS + 30_000;
-export const ACCEPTS_UNTIL_MS: number = START_MS + 45_000;
+export const CLOSES_MS: number = START_MS + 20_000;
+export const ACCEPTS_UNTIL_MS: number = START_MS + 30_000;
 /** Voters on the roll, `voter-0` and up. */
 export const VOTERS = 24;
 /** Release thresholds that runs are made with. */

@@ -45,7 +45,7 @@ export function planFaults(chance: Random): Plan {
   const weighted = Object.entries(KINDS).flatMap(([kind, weight]) =>
     Array<Kind>(10 * weight).fill(kind as Kind)
   );
-  const healMs = START_MS + 15_000 + chance.next() * (ACCEPTS_UNTIL_MS - START_MS - 10_000);
+  const healMs = START_MS + 10_000 + chance.next() * (ACCEPTS_UNTIL_MS - START_MS - 5_000);
   const faults = Array.from({ length: chance.below(MAX_FAULTS + 1) }, () => ({
     atMs: START_MS + chance.next() * (healMs - START_MS),
     forMs: 100 + LONGEST_FAULT_MS * chance.next() ** 2,
@@ -146,12 +146,8 @@ function breakGateway(
       return () => void (disk.freeBytes = 1e12);
     case "gatewayClock": {
       const aheadMs = (chance.next() - 0.5) * 16_000;
-      gateway.clockAheadMs = aheadMs;
-      if (gateway.owner !== undefined) gateway.owner.clockAheadMs = aheadMs;
-      return () => {
-        gateway.clockAheadMs = 0;
-        if (gateway.owner !== undefined) gateway.owner.clockAheadMs = 0;
-      };
+      gateway.setClock(aheadMs);
+      return () => gateway.setClock(0);
     }
   }
 }

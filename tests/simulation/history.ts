@@ -21,6 +21,8 @@ export const UNDONE_MENDS: readonly UndoneMend[] = [
       "return reasons.length === 0 ?",
       "return reasons.length >= 0 ?",
     ]],
+    seed: 200,
+    found: /counted voters are shown after the final release/,
   },
   {
     name: "b427d16",
@@ -30,6 +32,8 @@ export const UNDONE_MENDS: readonly UndoneMend[] = [
       "  if (start <= nextOffset) return;\n",
       "  if (start >= 0) return;\n",
     ]],
+    seed: 56,
+    found: /counting goes on, and .* records were deleted/,
   },
   {
     name: "1f3f156",
@@ -61,12 +65,14 @@ export const UNDONE_MENDS: readonly UndoneMend[] = [
       "AbortSignal.any([signal, outage, this.#halt.signal])",
       "AbortSignal.any([signal, this.#halt.signal])",
     ]],
+    seed: 8,
+    found: /records have waited for 10 s/,
   },
   {
     name: "3882974",
     mend: "Number records in the spool's transaction, with a ready statement for each sender key",
     patches: [["gateway/spool.ts", "        this.senderKeys.retireAll();\n", ""]],
-    seed: 25,
+    seed: 1,
     found: /stands on the log for two records/,
   },
   {
@@ -77,6 +83,8 @@ export const UNDONE_MENDS: readonly UndoneMend[] = [
       "return decided || copiesOf(answer) > 1;",
       "return decided || copiesOf(answer) > 0;",
     ]],
+    seed: 24,
+    found: /0 votes of voter-\d+ were counted instead of 1: rejected/,
   },
   {
     name: "b4dec89",
@@ -86,6 +94,8 @@ export const UNDONE_MENDS: readonly UndoneMend[] = [
       "  const clock = gateway.clockFault();\n",
       "  const clock = undefined as string | undefined;\n",
     ]],
+    seed: 32,
+    found: /acknowledged votes, and knows that its clock is/,
   },
   {
     name: "e65cabc",
@@ -95,5 +105,7 @@ export const UNDONE_MENDS: readonly UndoneMend[] = [
       "      if (await this.#adoptTime(link, problem)) return undefined;\n",
       "",
     ]],
+    seed: 36,
+    found: /not settled .* devices keep/,
   },
 ];

@@ -36,7 +36,10 @@ export type Model = {
   rejections: Rejection[];
   outcomes: Map<string, number>;
   senderKeys: Map<string, SenderKey>;
+  /** By partition, sender key and block: the numbers that were read, as `x` and hexadecimal digits. */
   sequences: Map<string, string>;
+  /** How many numbers of a sender key were read. */
+  numbersRead: Map<string, number>;
   gaps: number;
   closed: Set<string>;
   /** Voters by tally, from the counting statement. */
@@ -70,6 +73,7 @@ export class ModelDatabase implements Database {
       outcomes: new Map(),
       senderKeys: new Map(),
       sequences: new Map(),
+      numbersRead: new Map(),
       gaps: 0,
       closed: new Set(),
       tallied: 0,
@@ -81,15 +85,11 @@ export class ModelDatabase implements Database {
   }
 
   query: Query = async (sql, params = []) => {
-    if (sql.trim() === "SELECT 1") return [];
-    for (const [name, handler] of STATEMENTS) {
-      if (sql.includes(name)) return handler(this.#model, params) as never[];
-    }
-    if (sql.includes(COUNT_NAME)) return this.#count(params) as never[];
-    if (/\bregistry\./.test(sql) && /^\s*SELECT/.test(sql)) {
-      return await this.#registry(sql, params) as never[];
-    }
-    throw new Error(`Cannot answer: the model does not know the statement ${sql}`);
+    let known = statements.get(sql);
+    if (known === undefined) statements.set(sql, known = statementOf(sql));
+    if (known === "count") return this.#count(params) as never[];
+    if (known === "registry") return await this.#registry(sql, params) as never[];
+    return known(this.#model, params) as never[];
   };
 
   async transaction<T>(work: (query: Query) => Promise<T>): Promise<T> {
@@ -170,7 +170,11 @@ export class ModelDatabase implements Database {
       add(`${of}/${column(32)[i]}/${column(33)[i]}`, Number(column(34)[i]));
     }
     for (const [i, of] of column(35).entries()) {
-      model.sequences.set(`${of}/${column(36)[i]}/${column(37)[i]}`, bitsOf(column(38)[i]!));
+      const [key, numbers] = [column(36)[i]!, column(38)[i]!];
+      const name = `${of}/${key}/${column(37)[i]}`;
+      const more = onesOf(numbers) - onesOf(model.sequences.get(name) ?? "x");
+      model.sequences.set(name, numbers);
+      model.numbersRead.set(key, (model.numbersRead.get(key) ?? 0) + more);
     }
     for (const [key, records] of deltas) model.outcomes.set(key, (model.outcomes.get(key) ?? 0) + records);
     return [...deltas].map(([key, records]) => {
@@ -227,7 +231,9 @@ const STATEMENTS: readonly (readonly [string, Handler])[] = [
       listOf(keys).flatMap((key, i) => {
         const block = listOf(blocks)[i];
         const numbers = sequences.get(`${partition}/${key}/${block}`);
-        return numbers === undefined ? [] : [{ sender_key: key, block: Number(block), numbers }];
+        return numbers === undefined
+          ? []
+          : [{ sender_key: key, block: Number(block), numbers: bitsOf(numbers) }];
       }),
   ],
   ["INSERT INTO counting.sender_keys AS k", ({ senderKeys }, [, keys, gateways, stated]) => {
@@ -286,6 +292,17 @@ const STATEMENTS: readonly (readonly [string, Handler])[] = [
   }],
   ["SELECT p.vote_id IS NOT NULL AS counted", receipts],
 ];
+
+/** What texts of statements are, once they were looked for. */
+const statements = new Map<string, Handler | "count" | "registry">();
+
+function statementOf(sql: string): Handler | "count" | "registry" {
+  if (sql.trim() === "SELECT 1") return () => [];
+  for (const [name, handler] of STATEMENTS) if (sql.includes(name)) return handler;
+  if (sql.includes(COUNT_NAME)) return "count";
+  if (/\bregistry\./.test(sql) && /^\s*SELECT/.test(sql)) return "registry";
+  throw new Error(`Cannot answer: the model does not know the statement ${sql}`);
+}
 
 /** Moves positions, as count_batch.ts does it. */
 function move({ positions }: Model, params: Params): object[] {
@@ -348,6 +365,7 @@ function copyOf(model: Model): Model {
     outcomes: new Map(model.outcomes),
     senderKeys: new Map(model.senderKeys),
     sequences: new Map(model.sequences),
+    numbersRead: new Map(model.numbersRead),
     closed: new Set(model.closed),
   };
 }
@@ -359,6 +377,21 @@ function listOf(literal: Parameter | undefined): (string | null)[] {
     ? []
     : inside.split(",").map((each) => each === "NULL" ? null : each === '""' ? "" : each);
 }
+
+/** How many bits of `x00ff…` are set. */
+function onesOf(hex: string): number {
+  let ones = 0;
+  for (let i = 1; i < hex.length; i++) {
+    const digit = hex.charCodeAt(i);
+    // Most digits of a block are 0.
+    if (digit !== ZERO) ones += ONES[Number.parseInt(hex[i]!, 16)]!;
+  }
+  return ones;
+}
+
+const ZERO = "0".charCodeAt(0);
+/** Bits that are set in each hexadecimal digit. */
+const ONES = [0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4];
 
 /** `x00ff…` as a bit string. */
 function bitsOf(hex: string): string {

@@ -21,6 +21,8 @@ export class Network {
   readonly hosts = new Map<string, Host>();
   readonly faults: NetworkFaults = { lost: 0, twice: 0, slow: 0, slowMs: 0 };
   readonly #cut = new Set<string>();
+  /** Links that there are none of, for the whole run. */
+  readonly #separate = new Set<string>();
   readonly #scheduler: Scheduler;
   readonly #chance: Random;
   readonly #trace: (line: string) => void;
@@ -33,9 +35,15 @@ export class Network {
 
   /** Cuts the link between two programs, or mends it. */
   cut(a: string, b: string, isCut = true): void {
-    const link = [a, b].sort().join("|");
-    if (isCut) this.#cut.add(link);
-    else this.#cut.delete(link);
+    for (const link of [`${a}|${b}`, `${b}|${a}`]) {
+      if (isCut) this.#cut.add(link);
+      else this.#cut.delete(link);
+    }
+  }
+
+  /** From now on, two programs never reach each other. */
+  separate(a: string, b: string): void {
+    this.#separate.add(`${a}|${b}`).add(`${b}|${a}`);
   }
 
   mend(): void {
@@ -44,7 +52,9 @@ export class Network {
   }
 
   isCut(a: string, b: string): boolean {
-    return this.#cut.has([a, b].sort().join("|"));
+    if (this.#cut.size + this.#separate.size === 0) return false;
+    const link = `${a}|${b}`;
+    return this.#cut.has(link) || this.#separate.has(link);
   }
 
   /** How long the next message takes, in milliseconds. */

@@ -24,8 +24,8 @@ export const SEEDED_FAULTS: readonly SeededFault[] = [
   {
     name: "a gateway takes a failed commit for a good one",
     patches: [["gateway/spool_client.ts", "if (reply.failed === undefined) {", "if (reply.id > 0) {"]],
-    seed: 30,
-    found: /acknowledged 2 votes, and has made 1 durable/,
+    seed: 1,
+    found: /acknowledged \d+ votes, and has made \d+ durable/,
   },
   {
     name: "the forwarder frees chunks before the log has them",
@@ -36,13 +36,13 @@ export const SEEDED_FAULTS: readonly SeededFault[] = [
       `      if (part.finished.length > 0) spool.free(part.finished);
       await this.#append(route, route.log, part);`,
     ]],
-    seed: 10,
+    seed: 1,
     found: /not settled .* stated numbers were not read/,
   },
   {
     name: "sender keys go on after a commit whose result is unknown",
     patches: [["gateway/spool.ts", "        this.senderKeys.retireAll();\n", ""]],
-    seed: 25,
+    seed: 1,
     found: /stands on the log for two records/,
   },
   {
@@ -52,8 +52,8 @@ export const SEEDED_FAULTS: readonly SeededFault[] = [
       "      allocation.write();\n",
       "      allocation.write();\n      allocation.commit();\n",
     ]],
-    seed: 30,
-    found: /1 stated numbers were not read/,
+    seed: 1,
+    found: /stated numbers were not read/,
   },
   {
     name: "the ready statement is not written with the records",
@@ -109,7 +109,7 @@ export const SEEDED_FAULTS: readonly SeededFault[] = [
         "snapshot.filter((cell) => cell.snapshot - cell.known >= Math.min(k, 1))",
       ],
     ],
-    seed: 40,
+    seed: 160,
     found: /fewer voters than k = 3/,
   },
   {
@@ -119,7 +119,17 @@ export const SEEDED_FAULTS: readonly SeededFault[] = [
       `ON CONFLICT (election, station, mode, layout, lane) DO UPDATE SET voters = total.voters + excluded.voters,`,
       `ON CONFLICT (election, station, mode, layout, lane) DO UPDATE SET voters = excluded.voters,`,
     ]],
-    seed: 40,
+    seed: 80,
     found: /records are counted, and the tallies have/,
+  },
+  {
+    name: "the final release does not wait for the numbers that gateways state",
+    patches: [[
+      "aggregator/results/final_gate.ts",
+      "missingNumbers > 0 && `",
+      "missingNumbers < 0 && `",
+    ]],
+    seed: 200,
+    found: /counted voters are shown after the final release/,
   },
 ];

@@ -51,6 +51,8 @@ const VOTER_WAITS_MS = 500;
 export class SimDevice {
   clockAheadMs = 0;
   owner: Owner | undefined;
+  /** Whether it reaches an aggregator at any time, and so learns what became of its votes. */
+  settles = true;
   readonly kept = new Map<string, KeptVote>();
   /** Kept votes that every gateway has refused when they were sent again: an operator is told. */
   readonly refusedAgain = new Set<string>();

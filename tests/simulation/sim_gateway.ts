@@ -6,13 +6,15 @@
  */
 import type { DatabaseSync } from "node:sqlite";
 import { createGateway } from "../../gateway/app.ts";
+import { MAX_CLOCK_DIFFERENCE_MS } from "../../gateway/clock.ts";
 import { jittered } from "../../gateway/jitter.ts";
 import { ElectionStore } from "../../gateway/manifest.ts";
 import { gatewayMetrics } from "../../gateway/metrics.ts";
 import { Spool } from "../../gateway/spool.ts";
-import { SpoolClient } from "../../gateway/spool_client.ts";
+import { SpoolClient, type SpoolRecord } from "../../gateway/spool_client.ts";
 import { SpoolHost } from "../../gateway/spool_host.ts";
 import type { Receipt } from "../../shared/receipt.ts";
+import { decodeRecord, encodeRecord, RECORD_OVERHEAD_BYTES } from "../../shared/record.ts";
 import type { GatewayFile } from "../../shared/sync.ts";
 import type { Random } from "../../simulator/random.ts";
 import { RateLimiter } from "../../web/rate.ts";
@@ -34,7 +36,7 @@ export type DiskFaults = {
 
 const SPOOL_MAX_BYTES = 400_000;
 const DEVICE_MAX_BYTES = 300_000;
-const SYNC_EVERY_MS = 2_500;
+const SYNC_EVERY_MS = 4_000;
 const DRAIN_MS = 3_000;
 /** How long a message between the gateway's threads takes, in milliseconds. */
 const MESSAGE_MS = 0.05;
@@ -56,6 +58,11 @@ export class SimGateway {
   /** Whether its disk was replaced by an older copy. */
   hasLostRecords = false;
   owner: Owner | undefined;
+  /** Whether it says that it took each vote long before the election. */
+  #lies = false;
+  hasLied = false;
+  /** Told that it acknowledged votes although it knows that its clock is wrong, and by how much, in milliseconds. */
+  onWrongClock: (differenceMs: number) => void = () => {};
   /** Told when more votes were acknowledged than its disk ever had records. */
   onUndurable: (acknowledged: number, durable: number) => void = () => {};
   readonly #options: GatewayOptions;
@@ -78,6 +85,17 @@ export class SimGateway {
 
   get name(): string {
     return this.#options.file.gateway;
+  }
+
+  set lies(lies: boolean) {
+    this.#lies = lies;
+    this.hasLied ||= lies;
+  }
+
+  /** Sets how far its clock is ahead, from now on. */
+  setClock(aheadMs: number): void {
+    this.clockAheadMs = aheadMs;
+    if (this.owner !== undefined) this.owner.clockAheadMs = aheadMs;
   }
 
   get isUp(): boolean {
@@ -158,6 +176,9 @@ export class SimGateway {
         void scheduler.after(this.#messageMs(request.kind === "append"), () => host.handle(request)),
       { onSenderKeys: () => news.wake() },
     );
+    const append = client.append.bind(client);
+    client.append = (election, device, records) =>
+      append(election, device, this.#lies ? records.map(lieAbout) : records);
     const host: SpoolHost = new SpoolHost({
       spool,
       openLog: () => Promise.resolve(log.open()),
@@ -189,9 +210,13 @@ export class SimGateway {
     network.hosts.set(this.name, {
       owner,
       handle: async (request) => {
+        // What it was told of its clock may be old: only a clock that is wrong still is.
+        const differenceMs = Math.abs(store.clock.differenceMs ?? 0);
+        const knows = Math.min(differenceMs, Math.abs(owner.clockAheadMs)) > MAX_CLOCK_DIFFERENCE_MS;
         const response = await app.fetch(request, { address: "10.0.0.1" });
         if (owner.alive && (response.status === 202 || response.status === 207)) {
-          await this.#noteReceipts(response.clone());
+          const receipts = await this.#noteReceipts(response.clone());
+          if (knows && receipts > 0) this.onWrongClock(differenceMs);
         }
         return response;
       },
@@ -199,18 +224,20 @@ export class SimGateway {
     void this.#follow(store, news, chance);
   }
 
-  /** A receipt promises that the vote is on the disk. */
-  async #noteReceipts(response: Response): Promise<void> {
+  /** A receipt promises that the vote is on the disk. Returns how many there are. */
+  async #noteReceipts(response: Response): Promise<number> {
     const { receipt, results = [] } = await response.json() as {
       receipt?: Receipt;
       results?: readonly { receipt?: Receipt }[];
     };
-    for (const each of [receipt, ...results.map((result) => result.receipt)]) {
-      if (each !== undefined) this.#acknowledged.add(each.voteId);
-    }
+    const receipts = [receipt, ...results.map((result) => result.receipt)].filter((each) =>
+      each !== undefined
+    );
+    for (const { voteId } of receipts) this.#acknowledged.add(voteId);
     const acknowledged = this.#acknowledged.size;
     // An older copy of the disk knows of fewer.
     if (!this.hasLostRecords && acknowledged > this.#durable) this.onUndurable(acknowledged, this.#durable);
+    return receipts.length;
   }
 
   /** Syncs as gateway/main.ts does. */
@@ -262,6 +289,12 @@ export class SimGateway {
   get #path(): string {
     return `${this.#options.directory}/spool.sqlite`;
   }
+}
+
+/** The record with a time at which nobody could vote, so that the genuine vote is rejected. */
+function lieAbout({ partition, plaintext }: SpoolRecord): SpoolRecord {
+  const content = { ...decodeRecord(plaintext)!, acceptedAtMs: 0 };
+  return { partition, plaintext: encodeRecord(content, plaintext.length - RECORD_OVERHEAD_BYTES) };
 }
 
 type Files = Readonly<Record<string, Uint8Array | undefined>>;

@@ -20,7 +20,7 @@ import { currentOwner, delay, type Owner, type Scheduler } from "./virtual_time.
 export type LogFaults = { before: number; after: number; part: number; twice: number };
 
 /** How long a consumer waits until it delivers records again that waited for others, in milliseconds. */
-const AGAIN_MS = 40;
+const AGAIN_MS = 100;
 /** Maximum time that a consumer waits for new records, in milliseconds. */
 const POLL_MS = 1_000;
 /** How long a client waits for the answer of a log that it does not reach, in milliseconds. */

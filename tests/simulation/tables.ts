@@ -125,12 +125,7 @@ export function modelTables({ election, history, roll }: BaseElection, db: Model
     },
     positions: () => Promise.resolve([...db.model.positions.values()].map(({ nextOffset }) => nextOffset)),
     notFinal() {
-      const { senderKeys, sequences } = db.model;
-      const read = new Map<string, number>();
-      for (const [name, numbers] of sequences) {
-        const key = name.split("/")[1]!;
-        read.set(key, (read.get(key) ?? 0) + numbers.replaceAll("0", "").length);
-      }
+      const { senderKeys, numbersRead: read } = db.model;
       const open = [...senderKeys.values()].filter(({ stated }) => stated === null).length;
       const missing = [...senderKeys].reduce(
         (sum, [key, { stated }]) => sum + Math.max(0, (stated ?? 0) - (read.get(key) ?? 0)),

@@ -31,6 +31,8 @@ type Event = {
   work: (() => void) | undefined;
 };
 
+/** Events of one turn of the real event loop, which notices rejected promises that nobody handles. */
+const TURN_EVENTS = 64;
 /** Maximum events of one run: more means that something calls itself without end. */
 const MAX_EVENTS = 2_000_000;
 
@@ -127,28 +129,57 @@ export class Scheduler {
     }
     current = this;
     try {
-      await quiet();
-      while (!done()) {
-        const event = pop(this.#heap);
-        if (event === undefined) return;
-        const { owner, work } = event;
-        if (work === undefined) continue;
-        this.#byNumber.delete(event.number);
-        if (owner?.alive === false) continue;
-        if (++this.events > MAX_EVENTS) throw new Error(`the simulation has more than ${MAX_EVENTS} events`);
-        this.nowMs = Math.max(this.nowMs, event.atMs);
-        this.as(owner, work);
-        await quiet();
+      await turn(() => {});
+      while (!done() && this.#heap.length > 0) {
+        await turn(() => {
+          let events = TURN_EVENTS;
+          while (events-- > 0 && !done() && this.#next()) {
+            // Until all promises that can go on have gone on.
+            runMicrotasks();
+            if (realWork > 0) return;
+          }
+        });
       }
     } finally {
       current = undefined;
     }
   }
+
+  /** Runs the next event. Returns whether there was one. */
+  #next(): boolean {
+    for (;;) {
+      const event = pop(this.#heap);
+      if (event === undefined) return false;
+      const { owner, work } = event;
+      if (work === undefined) continue;
+      this.#byNumber.delete(event.number);
+      if (owner?.alive === false) continue;
+      if (++this.events > MAX_EVENTS) throw new Error(`the simulation has more than ${MAX_EVENTS} events`);
+      this.nowMs = Math.max(this.nowMs, event.atMs);
+      this.as(owner, work);
+      return true;
+    }
+  }
 }
 
-/** Waits until all promises that can go on have gone on. */
-async function quiet(): Promise<void> {
-  do await new Promise<void>((resolve) => void realImmediate(resolve)); while (realWork > 0);
+/** Calls promises' callbacks until none is left. A turn of the event loop does so too, and takes ten times as long. */
+const { runMicrotasks } = (Deno as unknown as Record<symbol, { core: { runMicrotasks(): void } }>)[
+  (Deno as unknown as { internal: symbol }).internal
+]!.core;
+
+/** Works in a turn of the real event loop, outside of all promises, and waits for what must be waited for. */
+async function turn(work: () => void): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    realImmediate(() => {
+      try {
+        work();
+        resolve();
+      } catch (error) {
+        reject(error);
+      }
+    });
+  });
+  while (realWork > 0) await new Promise<void>((resolve) => void realImmediate(resolve));
 }
 
 function isBefore(a: Event, b: Event): boolean {
@@ -184,14 +215,17 @@ function pop(heap: Event[]): Event | undefined {
   return first;
 }
 
+/** The reason of all that is aborted without one: a new one each time costs more than what it ends. */
+const ABORTED = new DOMException("The operation was aborted", "AbortError");
+
 /** As `setTimeout` of `node:timers/promises`. */
 export function delay<T>(ms = 1, value?: T, { signal }: { signal?: AbortSignal } = {}): Promise<T> {
   return new Promise((resolve, reject) => {
     const stop = () => {
       globalThis.clearTimeout(timer);
-      reject(new DOMException("The operation was aborted", "AbortError"));
+      reject(ABORTED);
     };
-    if (signal?.aborted) return reject(new DOMException("The operation was aborted", "AbortError"));
+    if (signal?.aborted) return reject(ABORTED);
     const timer = globalThis.setTimeout(() => {
       signal?.removeEventListener("abort", stop);
       resolve(value as T);
@@ -248,6 +282,10 @@ function install(): void {
     return array;
   }) as typeof crypto.getRandomValues;
   crypto.randomUUID = () => current === undefined ? real.randomUUID() : seededUuid(current.random);
+  const { abort } = AbortController.prototype;
+  AbortController.prototype.abort = function (reason = ABORTED) {
+    abort.call(this, reason);
+  };
   AbortSignal.timeout = (ms) => {
     if (current === undefined) return real.timeout(ms);
     const controller = new AbortController();

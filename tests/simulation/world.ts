@@ -9,7 +9,7 @@ import { gatewayKey, manifestKeyPair } from "../../shared/keys.ts";
 import type { KeptVote } from "../../device/store.ts";
 import { testIdentity } from "../device_fixture.ts";
 import { MASTER } from "../fixture.ts";
-import { type Base, type BaseElection, CLOSES_MS, START_MS, VOTERS } from "./base.ts";
+import { ACCEPTS_UNTIL_MS, type Base, type BaseElection, START_MS } from "./base.ts";
 import type { Cast } from "./cast.ts";
 import { beginFault, planFaults } from "./faults.ts";
 import { Invariants, type LedgerVote, Violation } from "./invariants.ts";
@@ -21,8 +21,10 @@ import { SimDevice } from "./sim_device.ts";
 import { SimGateway } from "./sim_gateway.ts";
 import { SimLog } from "./sim_log.ts";
 import { modelTables, sqlTables, type Tables } from "./tables.ts";
-import { SQL_EVERY } from "./seeds.ts";
+import { beginScenario, planScenario } from "./scenarios.ts";
+import { type Scenario, scenarioOf, SQL_EVERY } from "./seeds.ts";
 import { Scheduler } from "./virtual_time.ts";
+import { planVoters, STRANGER, VOTING_MS } from "./voters.ts";
 
 /** What a run came to. `hash` is that of its trace: the same for the same seed and code. */
 export type Run = Readonly<{
@@ -41,11 +43,6 @@ const SETTLE_WITHIN_MS = 240_000;
 const LOOK_EVERY_MS = 1_000;
 /** How far the clocks of two devices may be apart, in milliseconds. */
 const FARTHEST_DEVICE_CLOCK_MS = 2_000_000;
-/** Who is not on the roll, and votes. */
-const STRANGER = "stranger";
-/** When the last voters come: a moment before the stations close. */
-const VOTING_MS: number = CLOSES_MS - START_MS - 2_000;
-
 /** Runs one seed. */
 export async function runSeed(base: Base, seed: number, directory: string): Promise<Run> {
   const world = new World(base, seed, seed % SQL_EVERY === 0, directory);
@@ -57,6 +54,7 @@ class World {
   readonly #seed: number;
   readonly #election: BaseElection;
   readonly #usesSql: boolean;
+  readonly #scenario: Scenario | undefined;
   readonly #tables: Tables;
   readonly #scheduler: Scheduler;
   readonly #chance: Random;
@@ -76,6 +74,7 @@ class World {
     this.#chance = seededRandom(seed, "world");
     this.#election = this.#chance.pick(base.elections);
     this.#usesSql = usesSql;
+    this.#scenario = scenarioOf(seed);
     this.#scheduler = new Scheduler(START_MS, seed);
     const { election, definition, roll, threshold } = this.#election;
     const model = new ModelDatabase(definition.partitions, base.registry, roll);
@@ -125,7 +124,8 @@ class World {
       this.#fail(new Violation(`number ${number} stands on the log for two records`));
     const server = new SimServer(db, scheduler.owner("database", 1), scheduler, network, chance("database"));
     server.onCommit = () => this.#check(() => this.#afterCommit());
-    const names = ["a-1", "a-2"].slice(0, 1 + this.#chance.below(2));
+    const least = this.#scenario === "lonelyAggregator" ? 2 : 1;
+    const names = ["a-1", "a-2"].slice(0, Math.max(least, 1 + this.#chance.below(2)));
     const addresses = names.map((name) => `http://${name}`);
     const aggregators = names.map((name) =>
       new SimAggregator({ name, election, scheduler, network, server, log, publishes: this.#usesSql, trace })
@@ -154,6 +154,12 @@ class World {
       gateway.onUndurable = (acknowledged, durable) =>
         this.#fail(
           new Violation(`${id} acknowledged ${acknowledged} votes, and has made ${durable} durable`),
+        );
+      gateway.onWrongClock = (differenceMs) =>
+        this.#fail(
+          new Violation(
+            `${id} acknowledged votes, and knows that its clock is ${Math.round(differenceMs / 1_000)} s off`,
+          ),
         );
       return gateway;
     });
@@ -194,11 +200,26 @@ class World {
         device.clockAheadMs = (this.#chance.next() - 0.5) * FARTHEST_DEVICE_CLOCK_MS;
       }
     }
-    for (const actor of [...aggregators, ...gateways, ...devices]) {
-      scheduler.after(200 * this.#chance.next(), () => actor.start(), null);
+    beginScenario(this.#scenario, {
+      cast: this.#cast,
+      chance: seededRandom(this.#seed, "scenario"),
+      tables: this.#tables,
+      at: (ms, work) => void scheduler.after(ms, work, null),
+      check: (work) => void this.#check(work),
+    });
+    // Gateways find an aggregator when they start: most runs need not wait for their second question.
+    for (const actor of aggregators) scheduler.after(200 * this.#chance.next(), () => actor.start(), null);
+    for (const actor of [...gateways, ...devices]) {
+      scheduler.after(200 + 200 * this.#chance.next(), () => actor.start(), null);
     }
-    this.#planVoters();
-    const { faults, healMs } = planFaults(seededRandom(this.#seed, "faults"));
+    for (const { device, atMs, ballots } of planVoters(this.#chance)) {
+      const own = devices.find(({ name }) => name === device)!;
+      scheduler.after(atMs, () => own.cast(ballots), null);
+    }
+    const { faults, healMs } = planScenario(
+      this.#scenario,
+      planFaults(seededRandom(this.#seed, "faults")),
+    );
     const chance = seededRandom(this.#seed, "fault");
     for (const { atMs, forMs, kind } of faults) {
       scheduler.after(atMs - START_MS, () => {
@@ -210,45 +231,6 @@ class World {
     scheduler.after(healMs + 1 - START_MS, () => this.#heal(), null);
   }
 
-  #planVoters(): void {
-    const chance = this.#chance;
-    const choose = () => [{ contest: "mayor", candidate: chance.pick(["ann", "bob", "cyd"]) }];
-    const north = ["n-1-a", "n-2-a"];
-    const south = ["s-1-a", "s-2-a"];
-    const visits: { device: string; ballot: { voterId: string; selections: ReturnType<typeof choose> } }[] =
-      [];
-    for (let i = 0; i < VOTERS; i++) {
-      const device = chance.pick(i % 3 === 2 ? south : north);
-      const ballot = { voterId: `voter-${i}`, selections: choose() };
-      visits.push({ device, ballot });
-      // Some try twice, at the same station or another one.
-      if (chance.next() < 0.08) {
-        visits.push({
-          device: chance.pick(i % 3 === 2 ? south : north),
-          ballot: { ...ballot, selections: choose() },
-        });
-      }
-    }
-    if (chance.next() < 0.3) {
-      visits.push({ device: "n-1-a", ballot: { voterId: STRANGER, selections: choose() } });
-    }
-    const groups = new Map<string, typeof visits>();
-    for (const visit of visits) {
-      // A few come together, and their votes are sent as a batch.
-      const at = chance.next() < 0.2 ? "batch" : String(visits.indexOf(visit));
-      const key = `${visit.device}/${at}`;
-      groups.set(key, [...groups.get(key) ?? [], visit]);
-    }
-    for (const group of groups.values()) {
-      const device = this.#cast.devices.find(({ name }) => name === group[0]!.device)!;
-      this.#scheduler.after(
-        500 + VOTING_MS * chance.next(),
-        () => device.cast(group.map(({ ballot }) => ballot)),
-        null,
-      );
-    }
-  }
-
   #heal(): void {
     this.#note("all is mended");
     const { gateways, aggregators, devices, network, log, server } = this.#cast;
@@ -256,6 +238,7 @@ class World {
     log.isUp = true;
     Object.assign(log.faults, { before: 0, after: 0, part: 0, twice: 0 });
     Object.assign(server.faults, { before: 0, inside: 0, after: 0 });
+    for (const gateway of gateways) gateway.lies = false;
     for (const { disk } of gateways) {
       Object.assign(disk, { fails: 0, ambiguous: 0, crashes: 0, slowMs: 0, freeBytes: 1e12 });
     }
@@ -290,12 +273,25 @@ class World {
   /** What is not finished yet. */
   async #openEnds(): Promise<string[]> {
     const { gateways, devices, log } = this.#cast;
-    // What is rejected through one gateway only, or held, its device keeps until officials decide.
     const fates = await this.#tables.fates();
-    // One that no gateway has acknowledged and all have refused, such as one that was cast by a wrong clock, is an operator's.
-    const isOpen = (device: SimDevice, voteId: string) =>
-      !["rejected", "held"].includes(fates.get(voteId) ?? "") &&
-      (this.#votes.get(voteId)!.acknowledged || !device.refusedAgain.has(voteId));
+    const hasLied = gateways.some((gateway) => gateway.hasLied);
+    const counted = new Set(
+      [...this.#votes.values()].filter(({ voteId }) => fates.get(voteId) === "counted").map((vote) =>
+        vote.voterId
+      ),
+    );
+    const isOpen = (device: SimDevice, voteId: string) => {
+      const { acknowledged, voterId } = this.#votes.get(voteId)!;
+      // What is rejected through one gateway only, or held, its device keeps until officials decide. After a lie it
+      // tries others, which take votes until the window is over.
+      if (["rejected", "held"].includes(fates.get(voteId) ?? "")) {
+        const mayTry = this.#scheduler.nowMs < ACCEPTS_UNTIL_MS;
+        return hasLied && mayTry && voterId !== STRANGER && !counted.has(voterId);
+      }
+      if (!device.settles) return !acknowledged;
+      // One that no gateway has acknowledged and all have refused, such as one that was cast by a wrong clock, is an operator's.
+      return acknowledged || !device.refusedAgain.has(voteId);
+    };
     const keeps = devices.flatMap((device) =>
       [...device.kept.keys()].filter((voteId) => isOpen(device, voteId)).map((voteId) =>
         `${device.name}: ${voteId}`
@@ -317,7 +313,7 @@ class World {
       ),
       lag > 0 && `${lag} records are not counted`,
       final !== undefined && !isLost && `there is no final release: ${final}`,
-      isLost && this.#scheduler.nowMs < START_MS + 90_000 && "votes of a lost spool may still come",
+      isLost && this.#scheduler.nowMs < START_MS + 60_000 && "votes of a lost spool may still come",
     ].filter((each) => each !== false);
   }
 
@@ -348,6 +344,7 @@ class World {
       isOnRoll,
       log.hasLostFront ? undefined : log.snapshot(),
       publishesAll,
+      gateways.some(({ hasLied }) => hasLied),
     );
     this.#counted = [...fates.values()].filter((fate) => fate === "counted").length;
     for (const [voteId, fate] of [...fates].sort()) this.#note(`${voteId}: ${fate}`);

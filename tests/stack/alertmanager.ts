@@ -4,6 +4,7 @@
  * @module
  */
 import { freePorts } from "../../simulator/processes/ports.ts";
+import { TestAuthority } from "../certificates.ts";
 import { eventually } from "../eventually.ts";
 
 /** Debian's name of the program, and the project's own. */
@@ -20,6 +21,26 @@ export type Notice = Readonly<{
   endsAt: string;
 }>;
 
+/** A user, with the password and its bcrypt hash, which Alertmanager reads. */
+export type AlertmanagerUser = Readonly<{ name: string; password: string; hash: string }>;
+
+/** Writes the certificate and the file that makes Alertmanager ask for TLS and a user. */
+async function guardWith(directory: string, { name, password, hash }: AlertmanagerUser) {
+  const authority = await TestAuthority.make(directory);
+  const { certFile, keyFile } = await authority.sign("alertmanager");
+  await Deno.writeTextFile(
+    `${directory}/web.yml`,
+    JSON.stringify({
+      tls_server_config: { cert_file: certFile, key_file: keyFile },
+      basic_auth_users: { [name]: hash },
+    }),
+  );
+  return {
+    ca: await Deno.readTextFile(authority.file),
+    authorization: `Basic ${new TextEncoder().encode(`${name}:${password}`).toBase64()}`,
+  };
+}
+
 /** See the module. */
 export class TestAlertmanager {
   /** What the webhook got, in order. */
@@ -34,6 +55,8 @@ export class TestAlertmanager {
     directory: string,
     child: Deno.ChildProcess,
     hook: Deno.HttpServer,
+    /** The authority's certificate, PEM, and the header that it asks for. */
+    readonly guard?: Readonly<{ ca: string; authorization: string }>,
   ) {
     this.notices = notices;
     this.#directory = directory;
@@ -41,8 +64,12 @@ export class TestAlertmanager {
     this.#receiver = hook;
   }
 
-  /** Starts one that notifies of each alert as soon as it can. */
-  static async start(): Promise<TestAlertmanager> {
+  /**
+   * Starts one that notifies of each alert as soon as it can.
+   *
+   * @param user Who alone may ask it, over TLS, with a certificate of an authority of its own; without one anybody may, over HTTP.
+   */
+  static async start(user?: AlertmanagerUser): Promise<TestAlertmanager> {
     const program = PROGRAMS.find((path) => {
       try {
         return Deno.statSync(path).isFile;
@@ -68,8 +95,10 @@ receivers:
     webhook_configs: [{ url: "http://127.0.0.1:${receiver.addr.port}/", send_resolved: true }]
 `,
     );
+    const guard = user && await guardWith(directory, user);
     const child = new Deno.Command(program, {
       args: [
+        ...guard === undefined ? [] : [`--web.config.file=${directory}/web.yml`],
         `--config.file=${directory}/alertmanager.yml`,
         `--storage.path=${directory}/data`,
         `--web.listen-address=127.0.0.1:${port}`,
@@ -79,10 +108,10 @@ receivers:
       stdout: "null",
       stderr: "null",
     }).spawn();
-    const url = `http://127.0.0.1:${port}`;
-    const alertmanager = new TestAlertmanager(url, notices, directory, child, receiver);
+    const url = `${guard === undefined ? "http" : "https"}://127.0.0.1:${port}`;
+    const alertmanager = new TestAlertmanager(url, notices, directory, child, receiver, guard);
     await eventually("Alertmanager is up", async () => {
-      const answer = await fetch(`${url}/-/ready`).catch(() => undefined);
+      const answer = await alertmanager.#ask("/-/ready").catch(() => undefined);
       await answer?.body?.cancel();
       return answer?.ok === true;
     }, UP_MS);
@@ -101,7 +130,15 @@ receivers:
 
   /** The alerts that it holds active now. */
   async active(): Promise<Notice[]> {
-    return await (await fetch(`${this.url}/api/v2/alerts?active=true`)).json();
+    return await (await this.#ask("/api/v2/alerts?active=true")).json();
+  }
+
+  async #ask(path: string): Promise<Response> {
+    if (this.guard === undefined) return await fetch(`${this.url}${path}`);
+    const { ca, authorization } = this.guard;
+    using client = Deno.createHttpClient({ caCerts: [ca] });
+    const answer = await fetch(`${this.url}${path}`, { client, headers: { authorization } });
+    return new Response(await answer.arrayBuffer(), { status: answer.status });
   }
 
   /** Ends it, and removes what it had. */

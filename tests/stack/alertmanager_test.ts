@@ -2,6 +2,8 @@
  * Alerts from gateways and aggregators that really run, through a real Alertmanager, to a webhook.
  */
 import assert from "assert";
+import { AlertSender } from "../../aggregator/alerts/alertmanager.ts";
+import { aggregatorConfig } from "../../aggregator/config.ts";
 import { createDeviceClient } from "../../device/client.ts";
 import { memoryStore } from "../../device/store.ts";
 import { eventually } from "../eventually.ts";
@@ -22,6 +24,13 @@ const SECOND_VOTES = "ElectionSecondVotes";
 const RULES = `rules:
   gateway_unseen: { seconds: 45, clearSeconds: 0 }
 `;
+
+/** Who may ask Alertmanager. The hash is bcrypt's, of cost 4. */
+const USER = {
+  name: "pollwire",
+  password: "a test's password",
+  hash: "$2b$04$abcdefghijklmnopqrstuu.VYY8Uzaltyvyhk3PVOvLqFDpCtRnfe",
+};
 
 /** Sets variables of the environment, which the processes that are started inherit. */
 async function withVariables(variables: Record<string, string>, work: () => Promise<void>): Promise<void> {
@@ -65,12 +74,18 @@ async function evaluated(running: RunningStack, times: number): Promise<void> {
 }
 
 stackTest(
-  "alerts fire and clear at a real Alertmanager, over a restart of the aggregator; a quiet election has none",
+  "alerts fire and clear at a real Alertmanager behind TLS and a password, over a restart of the aggregator; a quiet election has none",
   async () => {
-    const alertmanager = await TestAlertmanager.start();
+    const alertmanager = await TestAlertmanager.start(USER);
     const rules = await Deno.makeTempFile({ suffix: ".yml" });
     await Deno.writeTextFile(rules, RULES);
-    const variables = { POLLWIRE_ALERTMANAGER_URL: alertmanager.url, POLLWIRE_ALERT_RULES: rules };
+    const variables = {
+      POLLWIRE_ALERTMANAGER_URL: alertmanager.url,
+      POLLWIRE_ALERTMANAGER_USER: USER.name,
+      POLLWIRE_ALERTMANAGER_PASSWORD: USER.password,
+      POLLWIRE_ALERTMANAGER_CA: alertmanager.guard!.ca,
+      POLLWIRE_ALERT_RULES: rules,
+    };
     const opened = new Date(Date.now() - 3_600_000).toISOString();
     const { opensAt: _, closesAt: __, acceptsUntil: ___, ...rest } = testDefinition();
     const definition = heldNow(rest, opened);
@@ -147,6 +162,55 @@ stackTest(
     } finally {
       await alertmanager.remove();
       await Deno.remove(rules);
+    }
+  },
+);
+
+stackTest(
+  "an alert reaches a real Alertmanager only with its user's password and its authority",
+  async () => {
+    const alertmanager = await TestAlertmanager.start(USER);
+    const right = {
+      POLLWIRE_ALERTMANAGER_URL: alertmanager.url,
+      POLLWIRE_ALERTMANAGER_USER: USER.name,
+      POLLWIRE_ALERTMANAGER_PASSWORD: USER.password,
+      POLLWIRE_ALERTMANAGER_CA: alertmanager.guard!.ca,
+    };
+    /** What came of sending one alert with such settings. */
+    const sendWith = async (settings: Record<string, string>): Promise<string> => {
+      const { alertmanagers: [url], alertmanagerAccess: access } = aggregatorConfig(settings);
+      const stop = new AbortController();
+      const came = Promise.withResolvers<string>();
+      const sender = new AlertSender({
+        url: url!,
+        access,
+        wait: () => (stop.abort(), Promise.resolve()),
+        onDelivery: (delivery) => delivery === "sent" && came.resolve("sent"),
+        onFault: (what) => came.resolve(what),
+      });
+      const running = sender.run(stop.signal);
+      sender.offer([{
+        labels: { alertname: UNSEEN, election: ELECTION, subject: "g-7" },
+        annotations: { summary: "Gateway g-7 has not asked the aggregator" },
+        startsAt: new Date().toISOString(),
+      }]);
+      const what = await came.promise;
+      stop.abort();
+      await running;
+      return what;
+    };
+    try {
+      assert.match(
+        await sendWith({ ...right, POLLWIRE_ALERTMANAGER_PASSWORD: "another" }),
+        /it answers 401; POLLWIRE_ALERTMANAGER_USER and …_PASSWORD, or …_TOKEN, must be those that it knows$/,
+      );
+      const { POLLWIRE_ALERTMANAGER_CA: _, ...withoutAuthority } = right;
+      assert.match(await sendWith(withoutAuthority), /certificate.*; POLLWIRE_ALERTMANAGER_CA must hold/i);
+      assert.deepEqual(await alertmanager.active(), [], "neither was taken");
+      assert.equal(await sendWith(right), "sent");
+      await eventually("it notifies", () => alertmanager.told(UNSEEN, "g-7").length > 0, EVALUATED_MS);
+    } finally {
+      await alertmanager.remove();
     }
   },
 );

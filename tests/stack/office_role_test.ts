@@ -121,9 +121,10 @@ stackTest(
             const of = (
               account: string,
             ) => ["--as", `${data}/${account}.json`, ...at, "--election", ELECTION];
-            const both = async (action: string) => {
+            const both = async (action: string, parameters: unknown = {}) => {
+              const asked = ["--action", action, "--parameters", JSON.stringify(parameters)];
               const proposed = JSON.parse(
-                await run("propose", ...of("ann"), "--action", action, "--reason", "All agree"),
+                await run("propose", ...of("ann"), ...asked, "--reason", "All agree"),
               );
               return JSON.parse(await run("approve", ...of("ben"), "--proposal", proposed.proposal));
             };
@@ -172,9 +173,37 @@ stackTest(
               return rows.length === 1 && rows[0]!.reason === "after_certification" && rows[0]!.records === 1;
             });
             assert.equal((await both("reopen")).state.status, "canvass");
+            assert.equal((await both("certify")).result.version, 2);
+            const lines = [{ station: "n-1", contest: "mayor", candidate: "ann", votes: 3 }];
+            await both("adjust", { lines });
+            assert.equal((await both("correct")).result.version, 3);
             const trail = await run("audit", "head", ...of("ann"));
             await Deno.writeTextFile(`${data}/heads.txt`, trail);
             await run("audit", "verify", "--head", `${data}/heads.txt`);
+
+            const kept = await aggregatorCommand(
+              data,
+              board,
+              ...["office", "propose", ...of("ann"), "--action", "destroy", "--reason", "Too early"],
+            );
+            assert.match(kept.out + kept.error, /its records are kept until/);
+            await owner.query("UPDATE registry.elections SET retention_days = 0 WHERE election = $1", [
+              ELECTION,
+            ]);
+            assert.equal((await both("destroy")).result.voters, VOTERS);
+            await eventually("log and keys are gone", async () => {
+              const [row] = await owner.query<{ erased: boolean }>(
+                "SELECT erased_at IS NOT NULL AS erased FROM registry.elections WHERE election = $1",
+                [ELECTION],
+              );
+              return row!.erased;
+            }, 60_000);
+            assert.ok(!new Keyring(`${data}/keys`).has(ELECTION));
+            await eventually("the process that counts has let go of it", async () =>
+              (await count.ready()).status === 200, 60_000);
+            await run("audit", "verify", "--head", `${data}/heads.txt`);
+            const certifiedStill = JSON.parse(await run("certified", ...of("ann")));
+            assert.equal(certifiedStill.versions.length, 3);
           } finally {
             await log.close();
             await office.kill();

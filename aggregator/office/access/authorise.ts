@@ -20,12 +20,14 @@ export async function readAccess(
   { account, keyId }: Identity,
   election: string | undefined,
 ): Promise<Access | undefined> {
+  // Whether an identity at a provider is good was asked when its account was looked up.
   const rows = await query<{ role: OfficeRole | null }>(
-    `SELECT g.role FROM office.account_keys k
-     LEFT JOIN office.grants g ON g.account = k.account AND g.granted_at IS NOT NULL AND g.revoked_at IS NULL
+    `SELECT g.role FROM office.accounts a
+     LEFT JOIN office.grants g ON g.account = a.account AND g.granted_at IS NOT NULL AND g.revoked_at IS NULL
        AND g.election IS NOT DISTINCT FROM $3
-     WHERE k.account = $1 AND k.key_id = $2 AND k.revoked_at IS NULL`,
-    [account, keyId, election ?? null],
+     WHERE a.account = $1 AND ($2::text IS NULL OR EXISTS (
+       SELECT FROM office.account_keys k WHERE k.account = a.account AND k.key_id = $2 AND k.revoked_at IS NULL))`,
+    [account, keyId ?? null, election ?? null],
   );
   if (rows.length === 0) return undefined;
   return { roles: rows.flatMap(({ role }) => role === null ? [] : [role]) };

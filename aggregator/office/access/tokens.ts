@@ -17,13 +17,13 @@ export const ASSERTION_LIFETIME_S = 300;
 /** How recent a sign-in must be for an approval, in seconds. */
 export const RECENT_LOGIN_S = 300;
 /** How far clocks may differ, in seconds. */
-const CLOCK_SKEW_S = 5;
+export const CLOCK_SKEW_S = 5;
 /** Longest token or assertion that is looked at, in characters. */
 export const MAX_TOKEN_CHARS = 4_096;
 
 /** Signatures of both are Ed25519: no other algorithm is ever tried, whatever a token's header says. */
 const ALGORITHM = "EdDSA";
-const TOKEN_TYPE = "at+jwt";
+export const TOKEN_TYPE = "at+jwt";
 
 /** The issuer of access tokens, and the audience of tokens and assertions. */
 export const ISSUER = "urn:pollwire:office";
@@ -31,10 +31,10 @@ export const ISSUER = "urn:pollwire:office";
 /** What a token proves. */
 export type Identity = Readonly<{
   account: string;
-  /** The key that signed the assertion. */
-  keyId: string;
-  /** When that was, milliseconds since 1970. */
-  signedInAtMs: number;
+  /** The key that signed the assertion; `undefined` when an OpenID provider says who it is (issuers.ts). */
+  keyId: string | undefined;
+  /** When the person signed in, milliseconds since 1970; `undefined` when a provider does not say. */
+  signedInAtMs: number | undefined;
   /** The token's own id. */
   tokenId: string;
 }>;
@@ -138,7 +138,7 @@ export async function checkToken(token: string, tokens: KeyPair, now: Date): Pro
 
 /** Whether a sign-in is recent enough for an approval. */
 export function isRecent({ signedInAtMs }: Identity, now: Date): boolean {
-  return now.getTime() - signedInAtMs <= RECENT_LOGIN_S * 1_000;
+  return signedInAtMs !== undefined && now.getTime() - signedInAtMs <= RECENT_LOGIN_S * 1_000;
 }
 
 function keyIdOf(token: string): string | undefined {

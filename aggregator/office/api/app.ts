@@ -7,6 +7,7 @@ import { OpenAPIHono } from "@hono/zod-openapi";
 import type { MiddlewareHandler } from "hono";
 import { addAccessEndpoints } from "./access_endpoints.ts";
 import { addAlertEndpoints } from "./alert_endpoints.ts";
+import { addPipelineEndpoints } from "./pipeline_endpoints.ts";
 import { addAuditEndpoints } from "./audit_endpoints.ts";
 import { addCandidacyEndpoints } from "./candidacy_endpoints.ts";
 import { addExportEndpoints } from "./export_endpoints.ts";
@@ -15,6 +16,7 @@ import { addLifecycleEndpoints } from "./lifecycle_endpoints.ts";
 import { addDeviceEndpoints } from "./device_endpoints.ts";
 import { addRollImportEndpoints } from "./roll_import_endpoints.ts";
 import { addStationEndpoints } from "./station_endpoints.ts";
+import { addIdentityEndpoints } from "./identity_endpoints.ts";
 import { addVoterEndpoints } from "./voter_endpoints.ts";
 import type { OfficeSources } from "../sources.ts";
 
@@ -43,12 +45,14 @@ export function createOfficeApp(options: OfficeAppOptions): OpenAPIHono {
     for (const path of ["/v1/office/token", "/v1/office/enrolments"]) app.use(path, options.limitSignIns);
   }
   addAccessEndpoints(app, options);
+  addIdentityEndpoints(app, options);
   addAuditEndpoints(app, options);
   addQualityEndpoints(app, options);
   if (options.limitExports !== undefined) app.use("/v1/elections/:election/exports/*", options.limitExports);
   addExportEndpoints(app, options);
   addLifecycleEndpoints(app, options);
   addAlertEndpoints(app, options);
+  addPipelineEndpoints(app, options);
   addRollImportEndpoints(app, options);
   addVoterEndpoints(app, options);
   addDeviceEndpoints(app, options);

@@ -5,7 +5,7 @@
  */
 import { type OpenAPIHono, z } from "@hono/zod-openapi";
 import { newestHead, readHead, signHead } from "../../audit/heads.ts";
-import { readEvents } from "../../audit/verify.ts";
+import { readEvents, readNewestEvents } from "../../audit/verify.ts";
 import type { Query } from "../../database/database.ts";
 import type { OfficeSources } from "../sources.ts";
 import { addEndpoint, electionParams } from "./endpoint.ts";
@@ -29,6 +29,9 @@ const eventSchema = z.object({
 });
 const pageSchema = z.object({
   after: z.string().regex(/^\d{1,15}$/, "must be an event's number").transform(Number).default(0),
+  newest: z.string().regex(/^[1-9]\d{0,3}$/, "must be a number of events").transform(Number)
+    .refine((newest) => newest <= MAX_EVENTS, `must be ${MAX_EVENTS} at most`).optional()
+    .describe("The newest so many instead, oldest first"),
 });
 
 /** Adds them. */
@@ -44,9 +47,7 @@ export function addAuditEndpoints(app: OpenAPIHono, sources: OfficeSources): voi
     askedBy: ["admin"],
     query: pageSchema,
     answer,
-    work: async ({ query }) => ({
-      json: { events: await readEvents(db.query, null, query.after, MAX_EVENTS) },
-    }),
+    work: async ({ query }) => ({ json: { events: await page(db.query, null, query) } }),
   });
   addEndpoint(app, sources, {
     method: "get",
@@ -64,9 +65,7 @@ export function addAuditEndpoints(app: OpenAPIHono, sources: OfficeSources): voi
     params: electionParams,
     query: pageSchema,
     answer,
-    work: async ({ params, query }) => ({
-      json: { events: await readEvents(db.query, params.election, query.after, MAX_EVENTS) },
-    }),
+    work: async ({ params, query }) => ({ json: { events: await page(db.query, params.election, query) } }),
   });
   addEndpoint(app, sources, {
     method: "get",
@@ -80,6 +79,16 @@ export function addAuditEndpoints(app: OpenAPIHono, sources: OfficeSources): voi
       type: "text/plain; charset=utf-8",
     }),
   });
+}
+
+async function page(
+  query: Query,
+  election: string | null,
+  { after, newest }: z.infer<typeof pageSchema>,
+): Promise<z.infer<typeof eventSchema>[]> {
+  return newest === undefined
+    ? await readEvents(query, election, after, MAX_EVENTS)
+    : await readNewestEvents(query, election, newest);
 }
 
 /** The newest signed head, signed now if the chain has grown since. */

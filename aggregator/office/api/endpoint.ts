@@ -25,6 +25,7 @@ import { OfficeError } from "../../registry/office_error.ts";
 import { isRefusal, type Refusal } from "../access/accounts.ts";
 import { readAccess } from "../access/authorise.ts";
 import type { OfficeRole } from "../access/roles.ts";
+import { accountOf } from "../access/identities.ts";
 import { checkToken, type Identity, isRecent, RECENT_LOGIN_S } from "../access/tokens.ts";
 import type { OfficeSources } from "../sources.ts";
 
@@ -195,7 +196,7 @@ const NOBODY: Identity = { account: "", keyId: "", signedInAtMs: 0, tokenId: "" 
 
 /** Who asks, and with which roles. No access to an election looks as if there were no such election. */
 async function grant(
-  { db, keys }: OfficeSources,
+  sources: OfficeSources,
   { askedBy, recentLogin, path }: Pick<
     Endpoint<z.ZodType, z.ZodType, z.ZodType>,
     "askedBy" | "recentLogin" | "path"
@@ -208,21 +209,48 @@ async function grant(
   if (token === undefined) {
     return problem("token-missing", "send Authorization: Bearer and a token of POST /v1/office/token");
   }
-  const identity = await checkToken(token, keys.tokens, now);
-  if ("fault" in identity) return problem("token-invalid", identity.fault);
+  const identity = await identify(sources, token, now);
+  if ("type" in identity) return identity;
   const election = path.includes("{election}") ? c.req.param("election") : undefined;
-  const access = await readAccess(db.query, identity, election);
+  const access = await readAccess(sources.db.query, identity, election);
   if (access === undefined) return problem("token-invalid", "the key that signed in was revoked");
   const { roles } = access;
-  if (askedBy === "member") return { identity, roles };
+  const isTooOld = recentLogin && !isRecent(identity, now);
+  if (askedBy === "member") return isTooOld ? loginTooOld() : { identity, roles };
   if (election !== undefined && roles.length === 0) return unknownElection();
   if (!roles.some((role) => askedBy.includes(role))) {
     return problem("not-allowed", `this takes the role ${askedBy.join(" or ")}`);
   }
-  if (recentLogin && !isRecent(identity, now)) {
-    return problem("login-too-old", `sign in again: this takes a sign-in of the last ${RECENT_LOGIN_S} s`);
-  }
+  if (isTooOld) return loginTooOld();
   return { identity, roles };
+}
+
+function loginTooOld(): Problem {
+  return problem("login-too-old", `sign in again: this takes a sign-in of the last ${RECENT_LOGIN_S} s`);
+}
+
+/** Who a token is for: one of the office's own, or of an OpenID provider. */
+async function identify(
+  { db, keys, issuers }: OfficeSources,
+  token: string,
+  now: Date,
+): Promise<Identity | Problem> {
+  if (!issuers?.has(token)) {
+    const identity = await checkToken(token, keys.tokens, now);
+    return "fault" in identity ? problem("token-invalid", identity.fault) : identity;
+  }
+  const found = await issuers.check(token, now);
+  if ("away" in found) return problem("not-ready", found.away);
+  if ("fault" in found) return problem("token-invalid", found.fault);
+  const { issuer, subject, signedInAtMs, tokenId } = found;
+  const account = await accountOf(db.query, issuer, subject);
+  if (account === undefined) {
+    return problem(
+      "token-invalid",
+      "no account has this identity: sign in with your key file, and join it by POST /v1/office/identities",
+    );
+  }
+  return { account, keyId: undefined, signedInAtMs, tokenId };
 }
 
 function unknownElection(): Problem {

@@ -10,13 +10,16 @@ import { isRefusal, type Refusal } from "../access/accounts.ts";
 import { readOwnElections } from "../access/authorise.ts";
 import { ELECTION_ROLES } from "../access/roles.ts";
 import { readVersions } from "../lifecycle/certified.ts";
-import { DONE_ACTIONS, PARAMETERS } from "../lifecycle/effects.ts";
+import { describeActions } from "../lifecycle/describe.ts";
+import { ALL_ACTIONS, PARAMETERS } from "../lifecycle/effects.ts";
 import {
   act,
   type ActionRequest,
   allowedNow,
   approve,
   type Done,
+  isCurrent,
+  logOf,
   propose,
   readProposals,
   withdraw,
@@ -29,6 +32,7 @@ import { addEndpoint, electionParams, type Endpoint, type OfficeAnswer } from ".
 
 const stateSchema = z.object({
   election: z.string(),
+  name: z.string(),
   status: z.enum(STATUSES),
   phase: z.enum(PHASES),
   manifestVersion: z.int(),
@@ -36,16 +40,17 @@ const stateSchema = z.object({
   closesAt: z.string(),
   acceptsUntil: z.string(),
   paused: z.union([z.literal("all"), z.array(z.string())]),
+  hold: z.string().nullable().describe("Why officials hold the records beyond the time of retention"),
 });
 const requestSchema = z.strictObject({
-  action: z.enum(DONE_ACTIONS),
+  action: z.enum(ALL_ACTIONS),
   parameters: z.record(z.string(), z.unknown()).default({}),
   reason: z.string().trim().min(1).max(2_000).regex(/^\P{Cc}*$/u, "must be one line of text"),
 });
 const proposalParams = electionParams.extend({ proposal: z.uuid() });
 const proposalSchema = z.object({
   proposal: z.string(),
-  action: z.enum(DONE_ACTIONS),
+  action: z.enum(ALL_ACTIONS),
   parameters: z.unknown(),
   digest: z.string(),
   reason: z.string(),
@@ -56,14 +61,34 @@ const proposalSchema = z.object({
   withdrawnBy: z.string().nullable(),
   endedAt: z.string().nullable(),
 });
+const listedProposalSchema = proposalSchema.extend({
+  isCurrent: z.boolean().describe("false: the state has changed since, and it must be proposed again"),
+});
+const actionSchema = z.object({
+  action: z.enum(ALL_ACTIONS),
+  officials: z.union([z.literal(1), z.literal(2)]),
+  refused: z.string().nullable().describe("Why it cannot be done now"),
+  parameters: z.record(z.string(), z.unknown()).describe("A JSON schema"),
+});
 const doneSchema = z.object({
   state: stateSchema,
   result: z.record(z.string(), z.union([z.string(), z.number()])),
 });
 
-function stateJson({ election, status, phase, manifest }: ElectionState): z.infer<typeof stateSchema> {
-  const { version, opensAt, closesAt, acceptsUntil, paused = [] } = manifest;
-  return { election, status, phase, manifestVersion: version, opensAt, closesAt, acceptsUntil, paused };
+function stateJson({ election, status, phase, manifest, hold }: ElectionState): z.infer<typeof stateSchema> {
+  const { version, name, opensAt, closesAt, acceptsUntil, paused = [] } = manifest;
+  return {
+    election,
+    name,
+    status,
+    phase,
+    manifestVersion: version,
+    opensAt,
+    closesAt,
+    acceptsUntil,
+    paused,
+    hold,
+  };
 }
 
 function doneAnswer({ state, result }: Done) {
@@ -127,16 +152,22 @@ function addStates(app: OpenAPIHono, sources: OfficeSources): void {
     params: electionParams,
     answer: z.object({
       state: stateSchema,
-      allowed: z.array(z.enum(DONE_ACTIONS)),
-      proposals: z.array(proposalSchema),
+      allowed: z.array(z.enum(ALL_ACTIONS)),
+      actions: z.array(actionSchema).describe("Those of the phase, also the ones that are refused now"),
+      proposals: z.array(listedProposalSchema),
     }),
     async work({ params: { election }, now }) {
       const state = await readState(db.query, election, now);
-      const log = await sources.openLog(election, state.manifest.partitions);
+      const log = await logOf(sources, election, now);
       const failingChecks = await newestFailing(db.query, election);
-      const allowed = allowedNow(state, await readFacts(db.query, state, now, { log, failingChecks }));
-      const proposals = await readProposals(db.query, election);
-      return { json: { state: stateJson(state), allowed, proposals }, headers: { etag: stateTag(state) } };
+      const facts = await readFacts(db.query, state, now, { log, failingChecks });
+      const proposals = (await readProposals(db.query, election))
+        .map((proposal) => ({ ...proposal, isCurrent: isCurrent(state, proposal) }));
+      const [allowed, actions] = [allowedNow(state, facts), describeActions(state, facts)];
+      return {
+        json: { state: stateJson(state), allowed, actions, proposals },
+        headers: { etag: stateTag(state) },
+      };
     },
   });
 }
@@ -145,7 +176,8 @@ function addActions(app: OpenAPIHono, sources: OfficeSources): void {
   addEndpoint(app, sources, {
     method: "post",
     path: "/v1/elections/{election}/actions",
-    summary: "Does at once what takes one official: pause, resume, begin_canvass. Takes If-Match",
+    summary:
+      "Does at once what takes one official: set_hours, pause, resume, begin_canvass, set_hold. Takes If-Match",
     askedBy: ["official"],
     params: electionParams,
     body: requestSchema,

@@ -5,6 +5,7 @@
  */
 import { utf8 } from "../../../shared/bytes.ts";
 import { sha256 } from "../../../shared/keys.ts";
+import { MARK } from "../../../shared/marks.ts";
 import { canonicalJson } from "../../audit/canonical_json.ts";
 import { type NoteKey, signNote } from "../../audit/note.ts";
 import { arrayLiteral, isoTime, type Query, queryOne } from "../../database/database.ts";
@@ -22,6 +23,10 @@ export type PublishedUnit = Readonly<{
   votes: readonly Figure[];
   marks: readonly Figure[];
 }>;
+
+function isExtendedFigure({ candidate }: Figure): boolean {
+  return candidate === MARK.extended;
+}
 
 /** What is published now, by unit. */
 export async function readUnits(query: Query, election: string): Promise<PublishedUnit[]> {
@@ -51,27 +56,67 @@ export function sumUnits(units: readonly PublishedUnit[], of: "votes" | "marks")
   return [...sums].sort(([a], [b]) => compare(a, b)).map(([, figure]) => figure);
 }
 
+/** Votes that officials add to a candidate's at a station, or take off, and that are on no log. */
+export type AdjustmentLine = Readonly<{ station: string; contest: string; candidate: string; votes: number }>;
+
+/** What two officials added, and why. */
+export type Adjustment = Readonly<{
+  number: number;
+  adjustedAt: string;
+  adjustedBy: readonly string[];
+  reason: string;
+  lines: readonly AdjustmentLine[];
+}>;
+
+/** All adjustments of an election, oldest first. */
+export async function readAdjustments(query: Query, election: string): Promise<Adjustment[]> {
+  const rows = await query<
+    {
+      number: number;
+      adjustedAt: string;
+      proposedBy: string;
+      approvedBy: string;
+      reason: string;
+      lines: string;
+    }
+  >(
+    `SELECT number, ${
+      isoTime("adjusted_at")
+    } AS "adjustedAt", proposed_by AS "proposedBy", approved_by AS "approvedBy",
+       reason, lines
+     FROM office.adjustments WHERE election = $1 ORDER BY number`,
+    [election],
+  );
+  return rows.map(({ proposedBy, approvedBy, lines, ...row }) => ({
+    ...row,
+    adjustedBy: [proposedBy, approvedBy],
+    lines: JSON.parse(lines),
+  }));
+}
+
 type Certification = Readonly<{
   election: string;
   manifestVersion: number;
-  /** By partition: the first offset that is not in it. */
-  ends: readonly number[];
+  /** By partition: the first offset that is not in it. Those of the version before when left out: a correction counts nothing. */
+  ends?: readonly number[];
   certifiedBy: readonly string[];
   now: Date;
   notes: NoteKey;
 }>;
 
-/** Keeps and signs what is published now, as the next version. */
+/** Keeps and signs what is published now, as the next version. `extended`: ballots of one contest that were cast in extended hours. */
 export async function certifyResults(
   query: Query,
-  { election, manifestVersion, ends, certifiedBy, now, notes }: Certification,
-): Promise<{ version: number; sha256: string }> {
+  { election, manifestVersion, certifiedBy, now, notes, ...asked }: Certification,
+): Promise<{ version: number; sha256: string; extended: number }> {
   const { version } = await queryOne<{ version: number }>(
     query,
     "SELECT coalesce(max(version), 0) + 1 AS version FROM office.result_versions WHERE election = $1",
     [election],
   );
+  const ends = asked.ends ?? await newestEnds(query, election);
   const units = await readUnits(query, election);
+  const marks = sumUnits(units, "marks");
   const text = canonicalJson({
     election,
     version,
@@ -79,8 +124,10 @@ export async function certifyResults(
     certifiedAt: now.toISOString(),
     certifiedBy,
     ends,
-    totals: { votes: sumUnits(units, "votes"), marks: sumUnits(units, "marks") },
+    totals: { votes: sumUnits(units, "votes"), marks },
     units,
+    // Beside the count, and never part of it.
+    adjustments: await readAdjustments(query, election),
   });
   const digest = sha256(utf8(text)).toHex();
   const note = signNote(`pollwire results ${election}\n${version}\n${digest}\n${now.toISOString()}\n`, notes);
@@ -89,7 +136,19 @@ export async function certifyResults(
      VALUES ($1, $2, $3::timestamptz, $4, $5::text::bigint[], $6, $7)`,
     [election, version, now.toISOString(), certifiedBy.join(", "), arrayLiteral(ends), text, note],
   );
-  return { version, sha256: digest };
+  // The most of any contest: every voter's ballot has some of them.
+  const extended = Math.max(0, ...marks.filter(isExtendedFigure).map(({ votes }) => votes));
+  return { version, sha256: digest, extended };
+}
+
+async function newestEnds(query: Query, election: string): Promise<number[]> {
+  const rows = await query<{ next: number }>(
+    `SELECT e.next::float8 AS next FROM (
+       SELECT ends FROM office.result_versions WHERE election = $1 ORDER BY version DESC LIMIT 1
+     ) v, unnest(v.ends) WITH ORDINALITY AS e (next, number) ORDER BY e.number`,
+    [election],
+  );
+  return rows.map(({ next }) => next);
 }
 
 /** A certified version: the text that was signed over, and the signed note with its SHA-256. */

@@ -5,21 +5,29 @@
  */
 import { z } from "zod";
 import { selectorSchema } from "../../../shared/decision.ts";
-import { hexKeySchema, idSchema, instantSchema, type Manifest } from "../../../shared/election.ts";
+import {
+  hexKeySchema,
+  idSchema,
+  indexElection,
+  instantSchema,
+  type Manifest,
+} from "../../../shared/election.ts";
 import type { VoteLog } from "../../../shared/log/vote_log.ts";
 import { logEnds } from "../../../shared/log/vote_log.ts";
 import { appendAudit } from "../../audit/events.ts";
 import type { NoteKey } from "../../audit/note.ts";
 import { decide } from "../../counting/decide.ts";
 import { openHistory } from "../../counting/history.ts";
-import type { Database, Query } from "../../database/database.ts";
+import { type Database, type Query, queryOne } from "../../database/database.ts";
 import type { DecisionRequest } from "../../registry/decisions.ts";
 import { holdCounting } from "../../registry/changes.ts";
 import { publishManifest } from "../../registry/elections.ts";
 import { OfficeError } from "../../registry/office_error.ts";
+import { withdrawAll } from "../../results/withdraw.ts";
 import { CHECK_CODES, type CheckCode } from "../quality/result.ts";
 import { waiveCheck } from "../quality/store.ts";
-import { certifyResults } from "./certified.ts";
+import { type AdjustmentLine, certifyResults } from "./certified.ts";
+import { destroyRecords } from "./destroy.ts";
 import type { ElectionState } from "./state.ts";
 import type { Action } from "./transition.ts";
 
@@ -29,15 +37,39 @@ const stations = z.strictObject({
   stations: z.array(idSchema).min(1).max(250_000).optional(),
 });
 
-/** The actions that the office's API does, and what each takes. */
+const hours = z.strictObject({
+  opensAt: instantSchema,
+  closesAt: instantSchema,
+  acceptsUntil: instantSchema,
+});
+const adjustment = z.strictObject({
+  lines: z.array(z.strictObject({
+    station: idSchema,
+    contest: idSchema,
+    candidate: idSchema,
+    /** Below zero: they are taken off. */
+    votes: z.int().min(-10_000_000).max(10_000_000).refine((votes) => votes !== 0, "must not be 0"),
+  })).min(1).max(1_000),
+});
+
+/** Every action of an election's life, and what it takes. */
 export const PARAMETERS = {
+  schedule: nothing,
+  unschedule: nothing,
+  set_hours: hours,
   pause: stations,
   resume: stations,
   extend: z.strictObject({ closesAt: instantSchema }),
   close_early: nothing,
   begin_canvass: nothing,
   certify: nothing,
+  correct: nothing,
+  adjust: adjustment,
   reopen: nothing,
+  cancel: nothing,
+  destroy: nothing,
+  set_hold: nothing,
+  lift_hold: nothing,
   decide: z.strictObject({ ruling: z.enum(["admit", "reject", "defer"]), selector: selectorSchema }),
   waive_sender_keys: z.union([
     z.strictObject({ senderKey: hexKeySchema }),
@@ -49,10 +81,9 @@ export const PARAMETERS = {
     /** The digest of what it found. */
     found: hexKeySchema,
   }),
-} as const satisfies Partial<Record<Action, z.ZodType>>;
-export type DoneAction = keyof typeof PARAMETERS;
+} as const satisfies Record<Action, z.ZodType>;
 
-export const DONE_ACTIONS = Object.keys(PARAMETERS) as [DoneAction, ...DoneAction[]];
+export const ALL_ACTIONS = Object.keys(PARAMETERS) as [Action, ...Action[]];
 
 /** What an effect is given. */
 export type EffectInput = Readonly<{
@@ -67,15 +98,22 @@ export type EffectInput = Readonly<{
   approvedBy: string;
   master: Uint8Array;
   notes: NoteKey;
-  log: VoteLog;
+  /** The election's log; an action that needs none may come without. */
+  log?: VoteLog;
 }>;
 
 /** Does an action, in the caller's transaction. Returns what there is to say of it. */
 export async function applyEffect(
-  action: DoneAction,
+  action: Action,
   input: EffectInput,
 ): Promise<Record<string, string | number>> {
   switch (action) {
+    case "schedule":
+      return await publish(input, ({ inactive: _, ...newest }) => newest);
+    case "unschedule":
+      return await publish(input, (newest) => ({ ...newest, inactive: "draft" }));
+    case "set_hours":
+      return await publish(input, (newest) => ({ ...newest, ...input.parameters }));
     case "pause":
       return await publish(
         input,
@@ -95,7 +133,23 @@ export async function applyEffect(
     case "certify":
       return await certify(input);
     case "reopen":
-      return await publish(input, ({ certified: _, ...newest }) => newest, await logEnds(input.log));
+      return await publish(
+        input,
+        ({ certified: _, ...newest }) => ({ ...newest, reopened: true }),
+        await logEnds(input.log!),
+      );
+    case "correct":
+      return await correct(input);
+    case "adjust":
+      return await adjust(input);
+    case "cancel":
+      return await cancel(input);
+    case "destroy":
+      return await destroyRecords(input.query, input.state.election, input.now);
+    case "set_hold":
+      return await hold(input, input.reason);
+    case "lift_hold":
+      return await hold(input, null);
     case "decide":
       return await decideHeld(input, {
         action: input.parameters.ruling,
@@ -181,7 +235,7 @@ async function decideHeld(
 ): Promise<Record<string, string | number>> {
   const history = (await openHistory(query, state.election, master))!;
   const request = { ...ruling, reason, decidedBy: proposedBy, approvedBy } as DecisionRequest;
-  const { revision, records, outcomes } = await decide(within(query), log, history, request, now);
+  const { revision, records, outcomes } = await decide(within(query), log!, history, request, now);
   const became = outcomes.map(({ fate, reason, records }) =>
     `${records} ${reason === "" ? fate : `${fate}/${reason}`}`
   );
@@ -193,8 +247,11 @@ async function certify(input: EffectInput): Promise<Record<string, string | numb
   const { query, state, now, notes, proposedBy, approvedBy } = input;
   const { counted } = await holdCounting(query, state.election);
   const ends = counted.map(({ next }) => next);
-  const { manifestVersion } = await publish(input, (newest) => ({ ...newest, certified: true }));
-  const { version, sha256 } = await certifyResults(query, {
+  const { manifestVersion } = await publish(
+    input,
+    ({ reopened: _, ...newest }) => ({ ...newest, certified: true }),
+  );
+  const { version, sha256, extended } = await certifyResults(query, {
     election: state.election,
     manifestVersion,
     ends,
@@ -202,6 +259,79 @@ async function certify(input: EffectInput): Promise<Record<string, string | numb
     now,
     notes,
   });
-  await appendAudit(query, now, "results_certified", state.election, { version, sha256 });
+  await appendAudit(query, now, "results_certified", state.election, { version, sha256, extended });
   return { manifestVersion, version, sha256 };
+}
+
+/** Signs what is published, with what was adjusted, as the next version. A manifest tells everyone that there is another one. */
+async function correct(input: EffectInput): Promise<Record<string, string | number>> {
+  const { query, state, now, notes, proposedBy, approvedBy } = input;
+  const { manifestVersion } = await publish(input, (newest) => newest);
+  const { version, sha256, extended } = await certifyResults(query, {
+    election: state.election,
+    manifestVersion,
+    certifiedBy: [proposedBy, approvedBy],
+    now,
+    notes,
+  });
+  await appendAudit(query, now, "results_certified", state.election, {
+    version,
+    sha256,
+    extended,
+    corrects: version - 1,
+  });
+  return { manifestVersion, version, sha256 };
+}
+
+async function adjust(
+  { query, state, parameters, reason, proposedBy, approvedBy, now }: EffectInput,
+): Promise<Record<string, string | number>> {
+  const { election, manifest } = state;
+  const { stations, contests } = indexElection(manifest);
+  const lines: readonly AdjustmentLine[] = parameters.lines;
+  for (const { station, contest, candidate } of lines) {
+    const known = stations.get(station);
+    if (known === undefined) throw new OfficeError(`the election has no station ${station}`);
+    if (!known.contests.has(contest)) {
+      throw new OfficeError(`station ${station} does not vote on contest ${contest}`);
+    }
+    if (!contests.get(contest)!.candidates.has(candidate)) {
+      throw new OfficeError(`no candidate ${candidate} stands in contest ${contest}`);
+    }
+  }
+  const { number } = await queryOne<{ number: number }>(
+    query,
+    `INSERT INTO office.adjustments (election, number, after_version, lines, reason, proposed_by, approved_by, adjusted_at)
+     SELECT $1, coalesce(max(number), 0) + 1,
+       (SELECT coalesce(max(version), 0) FROM office.result_versions WHERE election = $1), $2, $3, $4, $5, $6::timestamptz FROM office.adjustments WHERE election = $1
+     RETURNING number`,
+    [election, JSON.stringify(lines), reason, proposedBy, approvedBy, now.toISOString()],
+  );
+  const votes = lines.reduce((sum, line) => sum + line.votes, 0);
+  await appendAudit(query, now, "results_adjusted", election, {
+    adjustment: number,
+    lines: lines.length,
+    votes,
+  });
+  return { adjustment: number, votes };
+}
+
+/** Gateways take nothing more, and what was published is withdrawn. */
+async function cancel(input: EffectInput): Promise<{ manifestVersion: number }> {
+  const { query, state: { election, manifest }, now } = input;
+  const done = await publish(input, ({ paused: _, reopened: __, ...newest }) => ({
+    ...newest,
+    inactive: "cancelled",
+  }));
+  await withdrawAll(query, election, manifest.releaseThreshold, now);
+  return done;
+}
+
+async function hold(
+  { query, state: { election }, now }: EffectInput,
+  why: string | null,
+): Promise<Record<string, never>> {
+  await query("UPDATE office.lifecycles SET hold = $2 WHERE election = $1", [election, why]);
+  await appendAudit(query, now, why === null ? "hold_lifted" : "hold_set", election, {});
+  return {};
 }

@@ -56,16 +56,22 @@ Deno.test("an election that provision made is scheduled by itself, and its state
       const { body } = await ann("GET", `${path}/lifecycle`);
       return [body.state.status, body.state.phase, body.allowed];
     };
-    assert.deepEqual(await phaseAt("06:00:00.000"), ["scheduled", "scheduled", ["extend"]]);
+    assert.deepEqual(await phaseAt("06:00:00.000"), [
+      "scheduled",
+      "scheduled",
+      ["unschedule", "extend", "cancel", "set_hold"],
+    ]);
     assert.deepEqual((await phaseAt("07:00:00.000")).slice(0, 2), ["scheduled", "open"]);
     assert.deepEqual(await phaseAt("12:00:00.000"), [
       "scheduled",
       "open",
-      ["pause", "extend", "close_early", "decide", "waive_sender_keys"],
+      ["pause", "extend", "close_early", "cancel", "set_hold", "decide", "waive_sender_keys"],
     ]);
     assert.deepEqual((await phaseAt("21:00:00.001")).slice(0, 2), ["scheduled", "closed"]);
     assert.deepEqual((await phaseAt("23:00:00.001")).at(-1), [
       "begin_canvass",
+      "cancel",
+      "set_hold",
       "decide",
       "waive_sender_keys",
     ]);
@@ -256,7 +262,10 @@ Deno.test("an election goes from voting to certified results, is reopened and ce
     );
     const history = (await openHistory(db.query, box.election, MASTER))!;
     assert.equal((await recount(db, box.log, history)).differences, 0, "a recount finds the same");
-    assert.match((await alone(board, "pause")).body.detail, /the election is certified.*allowed now: reopen/);
+    assert.match(
+      (await alone(board, "pause")).body.detail,
+      /the election is certified.*allowed now: adjust, reopen, set_hold/,
+    );
     assert.equal((await both(board, "reopen")).body.state.status, "canvass");
     const again = await both(board, "certify");
     assert.equal(again.body.result?.version, 2, again.text);

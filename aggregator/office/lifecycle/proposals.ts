@@ -17,9 +17,9 @@ import type { Refusal } from "../access/accounts.ts";
 import { runChecks } from "../quality/run.ts";
 import { failingChecks, type QualityRun, readWaivers } from "../quality/store.ts";
 import type { OfficeSources } from "../sources.ts";
-import { applyEffect, DONE_ACTIONS, type DoneAction } from "./effects.ts";
+import { ALL_ACTIONS, applyEffect } from "./effects.ts";
 import { type ElectionState, type KnownFacts, readFacts, readState, stateTag, writeState } from "./state.ts";
-import { ACTIONS, allowedActions, transition } from "./transition.ts";
+import { type Action, ACTIONS, allowedActions, transition } from "./transition.ts";
 
 /** How long a proposal may be approved, in milliseconds. */
 export const PROPOSAL_LIFETIME_MS = 86_400_000;
@@ -27,11 +27,11 @@ export const PROPOSAL_LIFETIME_MS = 86_400_000;
 const MAX_PROPOSALS = 100;
 
 /** What an official asks for. */
-export type ActionRequest = Readonly<{ action: DoneAction; parameters: Json; reason: string }>;
+export type ActionRequest = Readonly<{ action: Action; parameters: Json; reason: string }>;
 
 export type Proposal = Readonly<{
   proposal: string;
-  action: DoneAction;
+  action: Action;
   parameters: Json;
   digest: string;
   reason: string;
@@ -50,10 +50,10 @@ function conflict(detail: string): Refusal {
   return { refused: "conflict", detail };
 }
 
-/** The actions that an election's state allows, of those that the API does. */
-export function allowedNow(state: ElectionState, facts: Awaited<ReturnType<typeof readFacts>>): DoneAction[] {
+/** The actions that an election's state allows. */
+export function allowedNow(state: ElectionState, facts: Awaited<ReturnType<typeof readFacts>>): Action[] {
   const allowed: readonly string[] = allowedActions(state.status, facts);
-  return DONE_ACTIONS.filter((action) => allowed.includes(action));
+  return ALL_ACTIONS.filter((action) => allowed.includes(action));
 }
 
 /** Everything but the state: with it an approval is bound to what was proposed. */
@@ -66,6 +66,11 @@ function digestOf(state: ElectionState, action: string, parameters: Json): strin
     manifestVersion: manifest.version,
     state: { status, phase, revision },
   }))).toHex();
+}
+
+/** Whether the state is still the one in which it was proposed. */
+export function isCurrent(state: ElectionState, { action, parameters, digest }: Proposal): boolean {
+  return digestOf(state, action, parameters) === digest;
 }
 
 /** Refuses what the state does not allow, and names what it does. */
@@ -105,10 +110,10 @@ async function whenAllowed<T>(
   request: ActionRequest,
   ifMatch: string | null,
   now: Date,
-  work: (query: Query, state: ElectionState, log: VoteLog) => Promise<T>,
+  work: (query: Query, state: ElectionState, log: VoteLog | undefined) => Promise<T>,
 ): Promise<T | Refusal> {
-  const { manifest, phase } = await readState(sources.db.query, election, now);
-  const log = await sources.openLog(election, manifest.partitions);
+  const { phase } = await readState(sources.db.query, election, now);
+  const log = await logOf(sources, election, now);
   const quality = request.action === "certify" && phase === "canvass"
     ? await runChecks(sources, election, now, { log: false })
     : undefined;
@@ -278,7 +283,7 @@ async function execute(
   state: ElectionState,
   { action, parameters, reason }: ActionRequest,
   by: Readonly<{ proposedBy: string; approvedBy: string }>,
-  log: VoteLog,
+  log: VoteLog | undefined,
   now: Date,
 ): Promise<Done> {
   const { election, status } = state;
@@ -305,9 +310,14 @@ async function execute(
   });
 }
 
-async function logOf({ db, openLog }: OfficeSources, election: string, now: Date): Promise<VoteLog> {
-  const { manifest } = await readState(db.query, election, now);
-  return await openLog(election, manifest.partitions);
+/** An election's log; `undefined` once it was destroyed: opening it would make an empty one. */
+export async function logOf(
+  { db, openLog }: OfficeSources,
+  election: string,
+  now: Date,
+): Promise<VoteLog | undefined> {
+  const { manifest, status } = await readState(db.query, election, now);
+  return status === "destroyed" ? undefined : await openLog(election, manifest.partitions);
 }
 
 /** What holds up certification, by checks that were made for it. */

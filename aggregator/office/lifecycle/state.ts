@@ -15,11 +15,17 @@ import { newestManifest } from "../../registry/manifests.ts";
 import { OfficeError } from "../../registry/office_error.ts";
 import { type Facts, type Hours, type Phase, phaseAt, type Status } from "./transition.ts";
 
-/** How long records are kept after certification, in milliseconds: 22 months (52 USC 20701). */
-export const RETENTION_MS = 670 * 86_400_000;
+const DAY_MS = 86_400_000;
 
 /** What is stored of an election's state. `revision` rises with every change. */
-export type Stored = Readonly<{ status: Status; revision: number; changedAt: Date | null }>;
+export type Stored = Readonly<{
+  status: Status;
+  revision: number;
+  /** When it was certified last, or cancelled: milliseconds since 1970. */
+  endedAtMs: number | null;
+  /** Why officials hold its records, while they do. */
+  hold: string | null;
+}>;
 
 /** An election's state with the manifest that is in force. */
 export type ElectionState = Stored & Readonly<{ election: string; phase: Phase; manifest: Manifest }>;
@@ -52,22 +58,28 @@ export async function readState(
   isLocked = false,
 ): Promise<ElectionState> {
   if (isLocked) {
+    const first = await newestManifest(query, election);
+    if (first === undefined) throw new OfficeError(`Cannot find election ${election}`);
     await query(
-      `INSERT INTO office.lifecycles (election, status, revision, changed_at) VALUES ($1, 'scheduled', 1, $2::timestamptz)
+      `INSERT INTO office.lifecycles (election, status, revision, changed_at) VALUES ($1, $2, 1, $3::timestamptz)
        ON CONFLICT DO NOTHING`,
-      [election, now.toISOString()],
+      [election, firstStatus(first), now.toISOString()],
     );
   }
-  const [row] = await query<{ status: Status; revision: number; changedAt: Date }>(
-    `SELECT status, revision::float8 AS revision, changed_at AS "changedAt" FROM office.lifecycles
-     WHERE election = $1 ${isLocked ? "FOR UPDATE" : ""}`,
+  const [row] = await query<Stored>(
+    `SELECT status, revision::float8 AS revision, (extract(epoch FROM ended_at) * 1000)::float8 AS "endedAtMs", hold
+     FROM office.lifecycles WHERE election = $1 ${isLocked ? "FOR UPDATE" : ""}`,
     [election],
   );
   const manifest = await newestManifest(query, election);
   if (manifest === undefined) throw new OfficeError(`Cannot find election ${election}`);
-  // An election that `provision` made and that nothing was done with has no row.
-  const stored = row ?? { status: "scheduled", revision: 1, changedAt: null };
+  const stored = row ?? { status: firstStatus(manifest), revision: 1, endedAtMs: null, hold: null };
   return { ...stored, election, manifest, phase: phaseAt(stored.status, hoursOf(manifest), now.getTime()) };
+}
+
+/** The status of an election that `provision` made and that nothing was done with: it has no row. */
+function firstStatus({ inactive }: Manifest): Status {
+  return inactive === "draft" ? "draft" : "scheduled";
 }
 
 /** Stores a change of state, and adds it to the audit trail. */
@@ -80,14 +92,16 @@ export async function writeState(
 ): Promise<ElectionState> {
   await query(
     `UPDATE office.lifecycles SET status = $2, revision = revision + 1, changed_at = $3::timestamptz,
-       closed_at = CASE WHEN $4 THEN NULL ELSE closed_at END
+       closed_at = CASE WHEN $4 THEN NULL ELSE closed_at END,
+       ended_at = CASE WHEN status <> $2 AND $2 IN ('certified', 'cancelled') THEN $3::timestamptz ELSE ended_at END
      WHERE election = $1`,
     [before.election, status, now.toISOString(), action === "extend"],
   );
   const after = await readState(query, before.election, now);
-  const summary = ({ status, phase, manifest }: ElectionState) => ({
+  const summary = ({ status, phase, manifest, hold }: ElectionState) => ({
     status,
     phase,
+    ...hold !== null && { hold },
     manifestVersion: manifest.version,
     closesAt: manifest.closesAt,
     paused: manifest.paused ?? "nowhere",
@@ -110,18 +124,29 @@ export type KnownFacts = Readonly<{
 /** Reads the facts that actions depend on. */
 export async function readFacts(
   query: Query,
-  { manifest, election, changedAt, status }: ElectionState,
+  { manifest, election, endedAtMs, hold }: ElectionState,
   now: Date,
   { log, failingChecks = [], recountDifferences }: KnownFacts = {},
 ): Promise<Facts> {
-  const { read, voters, held, final } = await queryOne<
-    { read: number; voters: number; held: number; final: boolean }
+  const { read, voters, held, final, retentionDays, corrections } = await queryOne<
+    {
+      read: number;
+      voters: number;
+      held: number;
+      final: boolean;
+      retentionDays: number;
+      corrections: number;
+    }
   >(
     query,
     `SELECT (SELECT coalesce(sum(records_read), 0) FROM counting.log_positions WHERE election = $1)::float8 AS read,
        (SELECT count(*) FROM (SELECT FROM counting.roll WHERE election = $1 AND struck_at IS NULL LIMIT 1) AS one)::float8 AS voters,
        (SELECT count(*) FROM counting.held WHERE election = $1)::float8 AS held,
-       EXISTS (SELECT FROM results.elections WHERE election = $1 AND final_at IS NOT NULL) AS final`,
+       EXISTS (SELECT FROM results.elections WHERE election = $1 AND final_at IS NOT NULL) AS final,
+       (SELECT retention_days FROM registry.elections WHERE election = $1)::float8 AS "retentionDays",
+       (SELECT count(*) FROM office.adjustments WHERE election = $1 AND after_version = (
+          SELECT max(version) FROM office.result_versions WHERE election = $1
+        ))::float8 AS corrections`,
     [election],
   );
   return {
@@ -137,10 +162,9 @@ export async function readFacts(
     isFinal: final,
     failingChecks,
     recountDifferences,
-    corrections: 0,
-    retentionUntilMs: (status === "certified" && changedAt !== null ? changedAt.getTime() : now.getTime()) +
-      RETENTION_MS,
-    isHold: false,
+    corrections,
+    retentionUntilMs: (endedAtMs ?? now.getTime()) + retentionDays * DAY_MS,
+    hold: hold ?? undefined,
   };
 }
 

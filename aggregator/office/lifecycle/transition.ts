@@ -44,7 +44,7 @@ export type Facts =
   & Hours
   & Readonly<{
     nowMs: number;
-    /** The times that the action asks for, where it does. */
+    /** The time that the action asks for, where it does. */
     newClosesAtMs?: number;
     recordsRead: number;
     voters: number;
@@ -61,11 +61,11 @@ export type Facts =
     failingChecks: readonly string[];
     /** Lines in which recount and tables differ; `undefined` when nobody has recounted. */
     recountDifferences: number | undefined;
-    /** Decisions and adjustments since the newest certified version. */
+    /** Adjustments since the newest certified version. */
     corrections: number;
-    /** Until when records are kept, and whether somebody asked to keep them longer. */
+    /** Until when records are kept, and why officials hold them longer, where they do. */
     retentionUntilMs: number;
-    isHold: boolean;
+    hold: string | undefined;
   }>;
 
 /** How long before opening an election must be scheduled. */
@@ -105,6 +105,7 @@ export const ACTIONS = {
     refuse: ({ recordsRead }) =>
       recordsRead > 0 ? `${recordsRead} records were read from its log` : undefined,
   },
+  set_hours: { from: ["draft"], officials: 1 },
   pause: { from: VOTING, officials: 1 },
   resume: {
     from: VOTING,
@@ -150,8 +151,12 @@ export const ACTIONS = {
   correct: {
     from: ["certified"],
     officials: 2,
-    refuse: ({ corrections }) => corrections > 0 ? undefined : "there is no decision or adjustment in it",
+    refuse: ({ corrections }) =>
+      corrections > 0
+        ? undefined
+        : "there is no adjustment since the newest version: nothing would be corrected",
   },
+  adjust: { from: ["canvass", "certified"], officials: 2 },
   reopen: {
     from: ["certified"],
     to: "canvass",
@@ -164,10 +169,20 @@ export const ACTIONS = {
     from: ["certified", "cancelled"],
     to: "destroyed",
     officials: 2,
-    refuse({ nowMs, retentionUntilMs, isHold }) {
-      if (isHold) return "somebody asked for its records to be kept: a hold is set";
+    refuse({ nowMs, retentionUntilMs, hold }) {
+      if (hold !== undefined) return `a hold is set on its records: ${hold}`;
       if (nowMs <= retentionUntilMs) return `its records are kept until ${iso(retentionUntilMs)}`;
     },
+  },
+  set_hold: {
+    from: [...BEFORE_CERTIFICATION, "certified", "cancelled"],
+    officials: 1,
+    refuse: ({ hold }) => hold === undefined ? undefined : `a hold is set already: ${hold}`,
+  },
+  lift_hold: {
+    from: [...BEFORE_CERTIFICATION, "certified", "cancelled"],
+    officials: 2,
+    refuse: ({ hold }) => hold === undefined ? "no hold is set" : undefined,
   },
   decide: { from: ["open", "paused", "closed", "canvass"], officials: 2 },
   waive_sender_keys: { from: ["open", "paused", "closed", "canvass"], officials: 2 },

@@ -35,7 +35,7 @@ const FINE: Facts = {
   recountDifferences: 0,
   corrections: 1,
   retentionUntilMs: NOON_MS + 1_000 * HOUR_MS,
-  isHold: false,
+  hold: undefined,
 };
 
 /** A state and facts in which an election is in a phase. */
@@ -53,8 +53,8 @@ const IN: Record<Phase, [Status, Partial<Facts>]> = {
 
 /** Every pair of phase and action: the state that it leads to. What is not here is refused. */
 const TABLE: Partial<Record<Phase, Partial<Record<Action, Status>>>> = {
-  draft: { schedule: "scheduled", cancel: "cancelled" },
-  scheduled: { unschedule: "draft", extend: "scheduled", cancel: "cancelled" },
+  draft: { schedule: "scheduled", set_hours: "draft", cancel: "cancelled", set_hold: "draft" },
+  scheduled: { unschedule: "draft", extend: "scheduled", cancel: "cancelled", set_hold: "scheduled" },
   open: {
     pause: "scheduled",
     resume: "scheduled",
@@ -63,6 +63,7 @@ const TABLE: Partial<Record<Phase, Partial<Record<Action, Status>>>> = {
     cancel: "cancelled",
     decide: "scheduled",
     waive_sender_keys: "scheduled",
+    set_hold: "scheduled",
   },
   paused: {
     pause: "scheduled",
@@ -72,12 +73,14 @@ const TABLE: Partial<Record<Phase, Partial<Record<Action, Status>>>> = {
     cancel: "cancelled",
     decide: "scheduled",
     waive_sender_keys: "scheduled",
+    set_hold: "scheduled",
   },
   closed: {
     begin_canvass: "canvass",
     cancel: "cancelled",
     decide: "scheduled",
     waive_sender_keys: "scheduled",
+    set_hold: "scheduled",
   },
   canvass: {
     certify: "certified",
@@ -85,11 +88,13 @@ const TABLE: Partial<Record<Phase, Partial<Record<Action, Status>>>> = {
     decide: "canvass",
     waive_sender_keys: "canvass",
     waive_check: "canvass",
+    adjust: "canvass",
+    set_hold: "canvass",
   },
-  certified: { correct: "certified", reopen: "canvass" },
-  cancelled: { destroy: "destroyed" },
+  certified: { correct: "certified", adjust: "certified", reopen: "canvass", set_hold: "certified" },
+  cancelled: { destroy: "destroyed", set_hold: "cancelled" },
 };
-const ONE_OFFICIAL: readonly Action[] = ["pause", "resume", "begin_canvass"];
+const ONE_OFFICIAL: readonly Action[] = ["set_hours", "pause", "resume", "begin_canvass", "set_hold"];
 
 for (const phase of PHASES) {
   for (const action of Object.keys(ACTIONS) as Action[]) {
@@ -124,9 +129,11 @@ for (
     ["certify", "canvass", { isFinal: false }, /final release/],
     ["certify", "canvass", { failingChecks: ["sums", "roll"] }, /not waived: sums, roll/],
     ["certify", "canvass", { recountDifferences: 4 }, /differ in 4 lines/],
-    ["correct", "certified", { corrections: 0 }, /no decision or adjustment/],
+    ["correct", "certified", { corrections: 0 }, /no adjustment since/],
     ["reopen", "certified", { retentionUntilMs: NOON_MS - 1 }, /retention ended/],
-    ["destroy", "cancelled", { isHold: true }, /a hold is set/],
+    ["set_hold", "open", { hold: "A lawsuit" }, /a hold is set already: A lawsuit/],
+    ["lift_hold", "open", {}, /no hold is set/],
+    ["destroy", "cancelled", { hold: "A lawsuit" }, /a hold is set/],
     ["destroy", "certified", {}, /its records are kept until/],
   ] as [Action, Phase, Partial<Facts>, RegExp][]
 ) {

@@ -1,5 +1,5 @@
 /**
- * Alerts for officials: the only thing on the page that takes a sign-in. The key file is read in the browser and never sent; key and
+ * Alerts and the pipeline for officials: the only things on the page that take a sign-in. The key file is read in the browser and never sent; key and
  * token are kept in the memory of this tab alone.
  */
 
@@ -18,6 +18,8 @@ export const alertState = {
   election: undefined,
   active: undefined,
   resolved: [],
+  /** What gateways said of themselves last, and records that wait for a decision. */
+  pipeline: undefined,
 };
 
 /** The signed-in official's key, and the token that it got. */
@@ -59,21 +61,30 @@ export async function signIn(text) {
 /** Forgets key, token and alerts. */
 export function signOut() {
   [signer, token, readAtMs] = [undefined, undefined, -Infinity];
-  Object.assign(alertState, { account: undefined, fault: undefined, active: undefined, resolved: [] });
+  Object.assign(alertState, {
+    account: undefined,
+    fault: undefined,
+    active: undefined,
+    resolved: [],
+    pipeline: undefined,
+  });
 }
 
 /** Reads an election's alerts, unless they were read just now. Called whenever they are shown. */
 export async function keepAlerts(election) {
   if (alertState.election !== election) {
-    Object.assign(alertState, { election, active: undefined, resolved: [] });
+    Object.assign(alertState, { election, active: undefined, resolved: [], pipeline: undefined });
     readAtMs = -Infinity;
   }
   if (token === undefined || isReading || Date.now() - readAtMs < READ_EVERY_MS) return;
   isReading = true;
   readAtMs = Date.now();
   await guarded(async () => {
-    const answer = await ask("GET", `${pathOf(election)}`);
-    if (alertState.election === election && token !== undefined) Object.assign(alertState, answer);
+    const answer = await ask("GET", pathOf(election));
+    const pipeline = await ask("GET", pathOf(election, "pipeline"));
+    if (alertState.election === election && token !== undefined) {
+      Object.assign(alertState, { ...answer, pipeline });
+    }
   });
   isReading = false;
 }
@@ -86,8 +97,8 @@ export async function acknowledge(election, alert, reason) {
   });
 }
 
-function pathOf(election) {
-  return `/v1/elections/${encodeURIComponent(election)}/alerts`;
+function pathOf(election, resource = "alerts") {
+  return `/v1/elections/${encodeURIComponent(election)}/${resource}`;
 }
 
 /** Works, and keeps what went wrong for the view. */

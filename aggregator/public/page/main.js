@@ -2,7 +2,7 @@
 import { PACES, readAddress, writeAddress } from "./address.js";
 import { applyRelease, newBoard } from "./board.js";
 import { follow, get, pathOf, readBoard, stationNames } from "./feed.js";
-import { render } from "./html.js";
+import { render, seenColour } from "./html.js";
 import { drawMap, rowAt } from "./map.js";
 import { questionsOf } from "./questions.js";
 import { applyProgress, freshness, heard, newState, phaseAt, sample, serverTime } from "./state.js";
@@ -300,7 +300,11 @@ function draw() {
 function drawCanvases(shown) {
   const canvas = document.getElementById("map");
   if (canvas !== null) {
-    drawMap(canvas, placesShown(shown).all, { open: shown.place, final: shown.board.final });
+    drawMap(canvas, placesShown(shown).all, {
+      open: shown.place,
+      final: shown.board.final,
+      seen: seenColour,
+    });
     canvas.onclick = (event) => {
       const row = rowAt(canvas, event);
       if (row !== undefined) change({ place: row.id });

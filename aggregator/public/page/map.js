@@ -3,10 +3,13 @@
  * assistive technology. d3-delaunay, a script of its own, finds the point under the pointer.
  */
 
-/** Free edge around the points, and the largest point's radius, in pixels. */
-const EDGE_PX = 26;
+/** Free edge around the points, and the largest point's radius, in pixels; on a small canvas a part of its shorter side. */
+const EDGE_PX = 38;
 const MAX_RADIUS_PX = 22;
+const RADIUS_PART = 1 / 15;
 const MIN_RADIUS_PX = 5;
+/** Height of a name beside a point, in pixels. */
+const LABEL_PX = 12;
 /** How far from a point a pointer still means it, in pixels. */
 const REACH_PX = 40;
 
@@ -27,23 +30,48 @@ export function pointsOf(rows, width, height) {
   const [roomX, roomY] = [Math.max(1, width - 2 * EDGE_PX), Math.max(1, height - 2 * EDGE_PX)];
   const scale = Math.min(spanX > 0 ? roomX / spanX : Infinity, spanY > 0 ? roomY / spanY : Infinity);
   const factor = Number.isFinite(scale) ? scale : 0;
+  const most = Math.min(MAX_RADIUS_PX, Math.min(width, height) * RADIUS_PART);
   const largest = Math.max(...known.map(({ registered }) => registered), 1);
   return known.map((row, at) => ({
     row,
     x: width / 2 + (flat[at][0] - left - spanX / 2) * factor,
     y: height / 2 + (flat[at][1] - top - spanY / 2) * factor,
-    radius: Math.max(MIN_RADIUS_PX, MAX_RADIUS_PX * Math.sqrt(row.registered / largest)),
+    radius: Math.max(MIN_RADIUS_PX, most * Math.sqrt(row.registered / largest)),
   }));
 }
 
-/** Draws the map of these rows. `open`: the region whose stations are shown. */
-export function drawMap(canvas, rows, { open, final }) {
+/**
+ * Which points get their names: the largest first, those whose name meets no other point's circle or name. Pure.
+ *
+ * @param widthOf How wide a name is, in pixels.
+ * @returns points with `labelX` and `labelY`, the middle of the name.
+ */
+export function labelled(points, width, height, widthOf) {
+  const taken = points.map(({ x, y, radius }) => [x - radius, y - radius, x + radius, y + radius]);
+  return points.toSorted((a, b) => b.radius - a.radius).flatMap((point) => {
+    const half = widthOf(point.row.name) / 2;
+    for (const y of [point.y + point.radius + LABEL_PX, point.y - point.radius - LABEL_PX * 0.6]) {
+      const box = [point.x - half, y - LABEL_PX * 0.7, point.x + half, y + LABEL_PX * 0.5];
+      const isFree = box[0] >= 0 && box[1] >= 0 && box[2] <= width && box[3] <= height &&
+        taken.every((other) =>
+          box[0] > other[2] || box[2] < other[0] || box[1] > other[3] || box[3] < other[1]
+        );
+      if (!isFree) continue;
+      taken.push(box);
+      return [{ ...point, labelX: point.x, labelY: y }];
+    }
+    return [];
+  });
+}
+
+/** Draws the map of these rows. `open`: the region whose stations are shown. `seen`: a colour as it is seen on this paper. */
+export function drawMap(canvas, rows, { open, final, seen }) {
   const { clientWidth: width, clientHeight: height } = canvas;
   if (width === 0) return;
   const ratio = devicePixelRatio;
   const points = pointsOf(rows, width, height);
   const ink = getComputedStyle(canvas);
-  const colours = { ink: ink.color, none: ink.getPropertyValue("--neutral") };
+  const colours = { ink: ink.color, none: ink.getPropertyValue("--neutral"), seen };
   const text = JSON.stringify([
     width,
     height,
@@ -66,19 +94,33 @@ export function drawMap(canvas, rows, { open, final }) {
   for (const point of points.toSorted((a, b) => b.radius - a.radius)) {
     drawPoint(context, point, colours, { isOpen: point.row.id === open, final });
   }
+  context.font = `600 ${LABEL_PX}px ${ink.fontFamily}`;
+  context.textAlign = "center";
+  context.textBaseline = "middle";
+  context.fillStyle = ink.color;
+  for (
+    const { row, labelX, labelY } of labelled(
+      points,
+      width,
+      height,
+      (name) => context.measureText(name).width,
+    )
+  ) {
+    context.fillText(row.name, labelX, labelY);
+  }
   canvas.points = points;
   canvas.finder = globalThis.d3.Delaunay.from(points, ({ x }) => x, ({ y }) => y);
 }
 
-function drawPoint(context, { row, x, y, radius }, { ink, none }, { isOpen, final }) {
+function drawPoint(context, { row, x, y, radius }, { ink, none, seen }, { isOpen, final }) {
   context.save();
   context.beginPath();
   context.arc(x, y, radius, 0, 2 * Math.PI);
-  context.fillStyle = row.leader === undefined ? none : row.leader.colour ?? ink;
+  context.fillStyle = row.leader === undefined ? none : seen(row.leader.colour) ?? ink;
   context.globalAlpha = final ? 1 : 0.55;
   context.fill();
   context.globalAlpha = 1;
-  if (row.reporting < row.stations) hatch(context, x, y, radius, ink);
+  if (!final && row.reporting < row.stations) hatch(context, x, y, radius, ink);
   context.beginPath();
   context.arc(x, y, radius, 0, 2 * Math.PI);
   context.strokeStyle = ink;

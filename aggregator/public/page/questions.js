@@ -13,6 +13,7 @@ export function questionsOf(shown, contest, revision) {
       reconciliation: ["/reconciliation"],
       gateways: ["/gateways"],
       rejections: ["/rejections", { limit: 50 }],
+      turnout: ["/turnout", { by: "region" }],
     };
   }
   // Small, and says whether the final release has been made.

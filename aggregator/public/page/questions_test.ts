@@ -24,7 +24,7 @@ Deno.test("questionsOf() asks for a projection where it is allowed, now, and not
 });
 
 Deno.test("questionsOf() asks for what each view shows", () => {
-  assert.deepEqual(asked({ view: "officials" }), ["reconciliation", "gateways", "rejections"]);
+  assert.deepEqual(asked({ view: "officials" }), ["reconciliation", "gateways", "rejections", "turnout"]);
   assert.deepEqual(asked({ wall: true }), ["head"]);
   assert.deepEqual(asked({ embedded: true }), ["head"]);
 });

@@ -165,7 +165,8 @@ export function placeRows(details, board, registered, contestId, counted) {
       leader,
       points,
       tied,
-      out: onRoll === 0 ? undefined : Math.max(0, onRoll - voters),
+      // After the final release only votes that were counted can still come, and nobody knows of which region.
+      out: onRoll === 0 || board.final ? undefined : Math.max(0, onRoll - voters),
       reporting: place.stations.size,
       stations,
       latitude,
@@ -209,16 +210,20 @@ export function arrangePlaces(rows, { find = "", key = "name", down = false }, l
  *
  * @param rows GET …/results?by=time&contest=…
  * @param {string[]} candidates In the order that is wanted.
- * @returns `minutes` in seconds since 1970, as uPlot takes them; a list for each candidate. Gaps keep the total.
+ * @returns `minutes` in seconds since 1970, as uPlot takes them; a list for each candidate. Gaps keep the total. Shares are of
+ * all votes of the contest.
  */
 export function timelineOf(rows, candidates) {
   const minutes = [...new Set(rows.map(({ minute }) => minute))].sort();
   const totals = new Map(rows.map(({ minute, candidate, total }) => [`${minute} ${candidate}`, total]));
-  const votes = candidates.map((candidate) => {
+  const courseOf = (candidate) => {
     let before = 0;
     return minutes.map((minute) => before = totals.get(`${minute} ${candidate}`) ?? before);
-  });
-  const sums = minutes.map((_, at) => votes.reduce((sum, list) => sum + list[at], 0));
+  };
+  const votes = candidates.map(courseOf);
+  const others = new Set(rows.map(({ candidate }) => candidate)).difference(new Set(candidates));
+  const all = [...votes, ...[...others].map(courseOf)];
+  const sums = minutes.map((_, at) => all.reduce((sum, list) => sum + list[at], 0));
   return {
     minutes: minutes.map((minute) => Date.parse(minute) / 1_000),
     votes,

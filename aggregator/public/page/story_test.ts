@@ -152,6 +152,12 @@ Deno.test("placeRows() have turnout, who leads, margin and what is out; arrangeP
   assert.equal(ids({ key: "turnout" }), "south,north,east");
   assert.equal(ids({ find: "SÜD" }), "south,east");
   assert.equal(story.placeRows(details, board, registered, "council").length, 0);
+  board.final = true;
+  assert.deepEqual(
+    story.placeRows(details, board, registered, "mayor").map(({ out }) => out),
+    [undefined, undefined, undefined],
+    "nobody can vote any more, and of those who were counted and are not shown no region is known",
+  );
 });
 
 Deno.test("timelineOf() keeps totals over minutes in which nothing came", () => {
@@ -164,6 +170,8 @@ Deno.test("timelineOf() keeps totals over minutes in which nothing came", () => 
   assert.deepEqual(minutes.map((second) => new Date(second * 1_000).getUTCMinutes()), [0, 1, 3]);
   assert.deepEqual(votes, [[2, 2, 6], [0, 2, 2]]);
   assert.deepEqual(shares, [[1, 0.5, 0.75], [0, 0.5, 0.25]]);
+  // Shares are of all votes of the contest, also where some candidates have no line.
+  assert.deepEqual(story.timelineOf(rows, ["bob"]).shares, [[0, 0.5, 0.25]]);
 });
 
 Deno.test("a candidate and a party who withdrew keep their votes, and are marked so", () => {

@@ -160,6 +160,11 @@ export const texts = {
         : `Der Vorsprung ist größer als die ${votes(out)}, die noch kommen können.`,
   },
   unofficial: "Vorläufig",
+  notices: {
+    draft: "Entwurf: noch nicht angesetzt",
+    cancelled: "Abgesagt: es gibt kein Ergebnis",
+    reopened: "Wieder eröffnet: festgestellte Ergebnisse werden erneut gezählt",
+  },
   certified: (version) =>
     version === undefined
       ? "Amtlich festgestellt"
@@ -247,6 +252,8 @@ export const texts = {
       : `${allowed === 1 ? "Eine" : `Bis zu ${number(allowed)}`} von ${
         number(candidates)
       } können gewählt werden.`,
+  moreCandidates: (count) =>
+    `${many(count, "weitere Kandidatur ist", "weitere Kandidaturen sind")} hier nicht aufgeführt.`,
   half: "50 %",
   about: (name) => `Über ${isolate(name)}`,
   showAll: (count) => `Alle ${number(count)} zeigen`,
@@ -362,6 +369,18 @@ export const texts = {
   alertsAway: "Der Server antwortet nicht.",
   alertsNotYours: "Sie haben bei dieser Wahl keine Rolle.",
   alertsNoOffice: "Dieser Server antwortet Wahlbeamten nicht.",
+  gatewaysNow: "Gateways nach ihrer letzten Meldung",
+  gatewaySeen: "Zuletzt gefragt",
+  gatewaySpool: "Im Zwischenspeicher",
+  gatewayClock: "Uhr",
+  clockAhead: (ms) =>
+    Math.abs(ms) < 1_000 ? "richtig" : `${decimal(Math.abs(ms) / 1_000)} s ${ms > 0 ? "vor" : "nach"}`,
+  never: "noch nicht",
+  heldNow: (count) => `Warten auf eine Entscheidung: ${number(count)}`,
+  unreleased: "Gezählt und noch nicht gezeigt",
+  nothingUnreleased: "Alles Gezählte ist in den Ergebnissen.",
+  released: "In den Ergebnissen",
+  waitingVoters: "Noch nicht gezeigt",
   alertsResolved: (count) => `In den letzten 7 Tagen erledigt: ${number(count)}`,
   alertSeverity: "Schwere",
   severities: { info: "Hinweis", warning: "Warnung", critical: "Kritisch" },

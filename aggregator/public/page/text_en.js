@@ -145,6 +145,11 @@ export const texts = {
         : `The lead is greater than the ${many(out, "vote")} that can still come.`,
   },
   unofficial: "Unofficial",
+  notices: {
+    draft: "Draft: not scheduled yet",
+    cancelled: "Cancelled: there are no results",
+    reopened: "Reopened: certified results are being counted again",
+  },
   certified: (version) =>
     version === undefined
       ? "Certified"
@@ -225,6 +230,8 @@ export const texts = {
         candidates === 1 ? "stands" : "stand"
       }.`
       : `A voter may choose ${allowed === 1 ? "one" : `up to ${number(allowed)}`} of ${number(candidates)}.`,
+  moreCandidates: (count) =>
+    `${many(count, "more candidate")} ${count === 1 ? "is" : "are"} not listed here.`,
   half: "50 %",
   about: (name) => `About ${isolate(name)}`,
   showAll: (count) => `Show all ${number(count)}`,
@@ -340,6 +347,18 @@ export const texts = {
   alertsAway: "The server does not answer.",
   alertsNotYours: "You have no role in this election.",
   alertsNoOffice: "This server does not answer officials.",
+  gatewaysNow: "Gateways, as they said last",
+  gatewaySeen: "Last asked",
+  gatewaySpool: "In its spool",
+  gatewayClock: "Clock",
+  clockAhead: (ms) =>
+    Math.abs(ms) < 1_000 ? "right" : `${decimal(Math.abs(ms) / 1_000)} s ${ms > 0 ? "ahead" : "behind"}`,
+  never: "not yet",
+  heldNow: (count) => `Waiting for a decision: ${number(count)}`,
+  unreleased: "Counted and not shown yet",
+  nothingUnreleased: "Everything that was counted is in the results.",
+  released: "In the results",
+  waitingVoters: "Not shown yet",
   alertsResolved: (count) => `Resolved in the last 7 days: ${number(count)}`,
   alertSeverity: "Severity",
   severities: { info: "Note", warning: "Warning", critical: "Critical" },

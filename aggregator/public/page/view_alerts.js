@@ -1,6 +1,6 @@
 /** Alerts in the officials' view: what is wrong, since when, and who has seen it. Nothing of it without a sign-in. */
 import { acknowledge, alertState, keepAlerts, signIn, signOut } from "./alerts.js";
-import { html, isolated, nothing, repeat } from "./html.js";
+import { html, isolated, nothing, repeat, table } from "./html.js";
 import { texts } from "./texts.js";
 
 /** The card of alerts. */
@@ -30,7 +30,7 @@ function signInForm() {
 }
 
 function signedIn(election) {
-  const { account, active, resolved } = alertState;
+  const { account, active, resolved, pipeline } = alertState;
   return html`
     <p>${texts.alertsAs(account)} <button type="button" id="alerts-sign-out" @click=${signOut}>${texts
       .alertsSignOut}</button></p>
@@ -41,7 +41,44 @@ function signedIn(election) {
       : activeTable(election, active)}
     ${resolved.length === 0 ? nothing : html`<details>
       <summary>${texts.alertsResolved(resolved.length)}</summary>${resolvedTable(resolved)}</details>`}
+    ${pipeline === undefined ? nothing : html`${gatewaysNow(pipeline)}${heldNow(pipeline)}`}
   `;
+}
+
+/** How each gateway stands, as it said when it last asked. */
+function gatewaysNow({ gateways }) {
+  const titles = [texts.gateway, texts.gatewaySeen, texts.gatewaySpool, texts.gatewayClock];
+  return html`<div id="gateways-now"><h3>${texts.gatewaysNow}</h3>${
+    table(
+      texts.gatewaysNow,
+      titles,
+      gateways.map(({ gateway, seenAt, spoolRecords, clockAheadMs }) => [
+        isolated(gateway),
+        seenAt === null ? texts.never : texts.dayAndTime(seenAt),
+        spoolRecords === null ? texts.unknown : texts.number(spoolRecords),
+        clockAheadMs === null ? texts.unknown : texts.clockAhead(clockAheadMs),
+      ]),
+    )
+  }</div>`;
+}
+
+/** Records that wait for officials, the oldest first. */
+function heldNow({ held, heldRecords }) {
+  if (heldRecords === 0) return nothing;
+  const titles = [texts.logPlace, texts.why, texts.station, texts.gateway, texts.when];
+  return html`<div id="held-now"><h3>${texts.heldNow(heldRecords)}</h3>${
+    table(
+      texts.heldNow(heldRecords),
+      titles,
+      held.map(({ position, reason, station, gateway, minute }) => [
+        position,
+        texts.outcomeOf({ fate: "held", reason }),
+        isolated(station),
+        isolated(gateway),
+        texts.dayAndTime(minute),
+      ]),
+    )
+  }</div>`;
 }
 
 function activeTable(election, active) {

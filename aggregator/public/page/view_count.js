@@ -1,5 +1,5 @@
 /** The reconciliation: what was read from the log and what became of it; and what officials watch. */
-import { html, nothing, table } from "./html.js";
+import { html, isolated, nothing, table } from "./html.js";
 import { RATE_SPAN_MS, rateOf } from "./state.js";
 import { texts } from "./texts.js";
 import { alerts } from "./view_alerts.js";
@@ -88,6 +88,10 @@ export function officials(shown, more) {
           texts.number(row.records),
         ]),
       )}</section>
+    <section class="card" id="unreleased">
+      <h2>${texts.unreleased}</h2>
+      <div class="scroll" tabindex="0" role="region" aria-label=${texts.unreleased}>${unreleased(shown)}</div>
+    </section>
     <section class="card" id="partitions">
       <h2>${texts.partitions}</h2>
       <div class="scroll" tabindex="0" role="region" aria-label=${texts.partitions}>${partitions(more)}</div>
@@ -101,6 +105,23 @@ export function officials(shown, more) {
       <div class="scroll" tabindex="0" role="region" aria-label=${texts.rejections}>${rejections(more)}</div>
     </section>
   `;
+}
+
+/** Voters by region who were counted and are in no release yet. Of candidates it says nothing. */
+function unreleased({ details, board, counted }) {
+  const rows = details.regions.map(({ id, name }) => {
+    const [all, released] = [counted.get(id) ?? 0, board.places.get(id)?.voters ?? 0];
+    return { name, all, released, waiting: Math.max(0, all - released) };
+  }).filter(({ waiting }) => waiting > 0);
+  if (rows.length === 0) return texts.nothingUnreleased;
+  return table(
+    texts.unreleased,
+    [texts.place, texts.counted, texts.released, texts.waitingVoters],
+    rows.map(({ name, all, released, waiting }) => [
+      isolated(name),
+      ...[all, released, waiting].map(texts.number),
+    ]),
+  );
 }
 
 function partitions({ reconciliation }) {

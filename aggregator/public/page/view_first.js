@@ -4,6 +4,7 @@ import { bar, html, isolated, nothing, properties, repeat, swatch } from "./html
 import { notShown } from "./state.js";
 import { candidateRows, contestStory, partiesSaySomething, partyRows, seatsOf, shareOf } from "./story.js";
 import { texts } from "./texts.js";
+import { seatHolders } from "./shapes.js";
 import { ring, seats } from "./view_shapes.js";
 
 /** Rows that are shown before somebody asks for all. */
@@ -52,6 +53,9 @@ export function headline(shown) {
 
 /** Whether officials have certified what is shown. A past moment was before that. */
 function status({ details, board, isPast, certifiedVersion }) {
+  if (details.notice !== undefined) {
+    return html`<span class="tag" id="official">${texts.notices[details.notice]}</span>`;
+  }
   if (board.voters === 0) return nothing;
   if (!details.certified || isPast) return html`<span class="tag" id="official">${texts.unofficial}</span>`;
   return html`<span class="tag good" id="official">${texts.certified(certifiedVersion)}</span>`;
@@ -129,6 +133,7 @@ export function candidates(shown, change) {
   const rows = candidateRows(details, board, id);
   const list = all ? rows : rows.slice(0, most);
   const isRing = shown.shape === "ring" && !shown.wall;
+  const winners = winnersOf(rows, seatsOf(contest));
   const isSure = contestStory(details, board, shown.registered, shown.voters, id).kind === "decided";
   return html`<section class="card results ${isRing ? "as-ring" : ""}" aria-labelledby="results-title">
     <div class="card-head"><h2 id="results-title">${isolated(contest.name)}</h2>
@@ -140,9 +145,15 @@ export function candidates(shown, change) {
     <ol class="bars ${rows.some(({ photo }) => photo !== undefined) ? "with-portraits" : ""}" id="candidates"
       ${properties({ "--rows": list.length })}>
       ${
-    repeat(list, (row) =>
-      `${details.id}/${id}/${row.id}`, (row) =>
-      candidate(row, { ...shown, isSingle: seatsOf(contest) === 1 }))
+    repeat(list, (row) => `${details.id}/${id}/${row.id}`, (row, at) =>
+      candidate(row, {
+        ...shown,
+        isSingle: seatsOf(contest) === 1,
+        scale: seatsOf(contest) === 1 ? 1 : scaleOf(rows),
+        leads: winners.has(row.id),
+        endsSeats: winners.size > 1 && winners.size === seatsOf(contest) && at === winners.size - 1 &&
+          at < list.length - 1,
+      }))
   }
     </ol>
     ${
@@ -154,8 +165,22 @@ export function candidates(shown, change) {
   }
     <p class="quiet num" id="base">${texts.ballots(totalsOf(board, id), contest.votesAllowed)} ${
     texts.choice(contest.votesAllowed, rows.length)
+  } ${
+    shown.compact && list.length < rows.length ? texts.moreCandidates(rows.length - list.length) : nothing
   }</p>
   </section>`;
+}
+
+/** Who has a seat as the votes stand; those who are tied for one have none yet. */
+function winnersOf(rows, count) {
+  const holders = seatHolders(rows, count);
+  return new Set(holders.filter((row) => row !== undefined).map(({ id }) => id));
+}
+
+/** The share that fills a bar's line where several are elected: the next tenth above the greatest, since no half matters. */
+function scaleOf(rows) {
+  const greatest = Math.max(0, ...rows.map(({ share }) => share ?? 0));
+  return Math.min(1, Math.ceil(greatest * 10 + 0.001) / 10);
 }
 
 /** Bars or a ring: what a reader prefers. */
@@ -171,13 +196,13 @@ function shapes({ shape }, change) {
 function candidate(row, shown) {
   const known = shown.board.voters > 0;
   const hasAbout = row.biography !== undefined || row.platform !== undefined;
-  return html`<li>
+  return html`<li class="${shown.leads ? "leads" : ""} ${shown.endsSeats ? "last-seat" : ""}">
     ${
     row.photo === undefined
       ? nothing
       : html`<img class="portrait" src=${row.photo} alt="" width=${PORTRAIT_PX} height=${PORTRAIT_PX}>`
   }
-    <div class="tally">${barRow(row, known, shown.isSingle)}</div>
+    <div class="tally">${barRow(row, known, shown)}</div>
     ${
     hasAbout && !shown.compact
       ? html`<details class="about"><summary>${texts.about(row.name)}</summary>${
@@ -191,7 +216,11 @@ function candidate(row, shown) {
 }
 
 /** Votes and share with a bar. Nothing is said of them while nothing is released: a zero would be a result. */
-function barRow({ name, party, votes, share, colour, withdrawn }, known, hasHalf = false) {
+function barRow(
+  { name, party, votes, share, colour, withdrawn },
+  known,
+  { isSingle = false, scale = 1 } = {},
+) {
   return html`
     <div class="row">
       <span class="who">${ringSwatch(colour)}${isolated(name ?? texts.withoutParty)}${party === undefined
@@ -201,7 +230,7 @@ function barRow({ name, party, votes, share, colour, withdrawn }, known, hasHalf
         : nothing}</span>
       <span class="votes num">${known ? texts.votes(votes) : ""}</span>
       <strong class="percent num">${texts.share(known ? share : undefined)}</strong>
-    </div>${bar(known ? share : 0, colour, hasHalf)}
+    </div>${bar(known ? (share ?? 0) / scale : 0, colour, isSingle)}
   `;
 }
 

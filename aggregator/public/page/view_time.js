@@ -1,9 +1,9 @@
 /** Through the night: shares, votes and turnout from the opening on, the slider that moves the whole page, and the tables. */
 // @ts-ignore: a library that the server has there (aggregator/public/pages.ts).
 import uPlot from "/lib/uplot/uPlot.esm.js";
-import { html, nothing, table } from "./html.js";
+import { html, nothing, seenColour, table } from "./html.js";
 import { minutesOf } from "./state.js";
-import { candidateRows, timelineOf } from "./story.js";
+import { candidateRows, seatsOf, timelineOf } from "./story.js";
 import { texts } from "./texts.js";
 
 /** Lines that a chart shows, and minutes that tables show, at most. */
@@ -13,6 +13,8 @@ const MAX_TABLE_MINUTES = 240;
 const HEIGHT_PX = 220;
 /** Lines are told apart by their dashes too. */
 const DASHES = [[], [8, 4], [2, 3], [10, 3, 2, 3], [5, 5], [1, 4]];
+/** The same in the borders of the legend's marks. */
+const BORDERS = ["solid", "dashed", "dotted", "dashed", "dashed", "dotted"];
 /** How far marks of the axis of time may lie apart, in seconds: whole minutes, as the figures are. */
 const TICKS_S = [60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 10_800, 21_600, 43_200, 86_400];
 /** The last millisecond of a minute, from its start. */
@@ -119,7 +121,7 @@ function drawingOf(shown, more) {
   return {
     data: [minutes, ...(shown.chart === "shares" ? shares : votes)],
     names: candidates.map(({ name }) => name),
-    colours: candidates.map(({ colour }) => colour),
+    colours: candidates.map(({ colour }) => seenColour(colour)),
   };
 }
 
@@ -164,10 +166,10 @@ export function drawChart(shown, more) {
       width,
       height: HEIGHT_PX,
       cursor: { drag: { x: false, y: false } },
-      legend: { live: true },
+      legend: { live: true, markers: { width: 3, dash: (_, at) => BORDERS[(at - 1) % BORDERS.length] } },
       scales: {
         x: { time: true },
-        y: { range: (_, _low, high) => [0, Math.max(high, shown.chart === "shares" ? 0.5 : 1) * 1.05] },
+        y: { range: (_, _low, high) => [0, Math.max(high, leastHigh(shown)) * 1.05] },
       },
       axes: [
         {
@@ -188,7 +190,15 @@ export function drawChart(shown, more) {
             ),
         },
       ],
-      hooks: { draw: [(chart) => markMoment(chart, shown.at, ink)] },
+      hooks: {
+        draw: [(chart) => markMoment(chart, shown.at, ink)],
+        ready: [(chart) => chart.setLegend({ idx: indexOf(chart.data[0], shown.at) }, false)],
+        // While nobody points at a minute, the legend has the newest one, or the one that the page shows.
+        setLegend: [(chart) => {
+          if (chart.legend.idx !== null && chart.legend.idx !== undefined) return;
+          chart.setLegend({ idx: indexOf(chart.data[0], shown.at) }, false);
+        }],
+      },
       series: [
         { value: (_, second) => second === null ? texts.none : texts.minuteOfDay(second * 1_000) },
         ...series,
@@ -197,6 +207,18 @@ export function drawChart(shown, more) {
     data,
     target,
   );
+}
+
+/** How high the axis goes at the least: to one half of the votes where that decides, and to one vote or voter. */
+function leastHigh({ chart, details, contest }) {
+  if (chart !== "shares") return 1;
+  return seatsOf(details.ballot.find(({ id }) => id === contest)) === 1 ? 0.5 : 0.05;
+}
+
+/** The place of a moment's minute in the data; of the last one where there is no moment. */
+function indexOf(seconds, at) {
+  if (at === undefined) return seconds.length - 1;
+  return Math.max(0, seconds.findLastIndex((second) => second * 1_000 <= Date.parse(at)));
 }
 
 function contentWidth(element) {

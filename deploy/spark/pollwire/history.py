@@ -32,6 +32,9 @@ class Manifest:
     gateways: Mapping[str, frozenset[str]]
     denied: tuple[str, ...] = ()
     certified: bool = False
+    # Where officials have paused voting: None stands for all stations.
+    paused: Optional[frozenset[str]] = frozenset()
+    inactive: str = ""  # draft or cancelled, while no votes are taken
 
 
 def read_manifest(text: Mapping, revision: int, effective_at_ms: int) -> Manifest:
@@ -57,6 +60,8 @@ def read_manifest(text: Mapping, revision: int, effective_at_ms: int) -> Manifes
         },
         denied=tuple(text.get("denied", ())),
         certified=text.get("certified", False) is True,
+        paused=None if text.get("paused") == "all" else frozenset(text.get("paused", ())),
+        inactive=text.get("inactive", ""),
     )
 
 

@@ -130,6 +130,8 @@ class Judge:
             return replace(base, reason=found)
         if view.manifests[-1].certified:
             return replace(base, reason="after_certification")
+        if view.manifests[-1].inactive == "cancelled":
+            return replace(base, reason="not_open")
         manifest, held = found
         if signing.revoked_revision <= view.revision:
             held = "gateway_revoked"
@@ -145,7 +147,7 @@ class Judge:
             manifest.stations[vote.station][0],
             time_ms,
             view.revision,
-            marks_of(manifest, vote),
+            marks_of(manifest, vote, is_extended(manifest, view.manifests, vote)),
             ahead_ms if is_ahead else 0,
         )
 
@@ -189,6 +191,11 @@ def check_time(manifest: Manifest, vote: wire.Vote, time_ms: int) -> str:
     """Points 1 and 2: why the vote is rejected, or ""."""
     if not manifest.opens_at_ms <= time_ms <= manifest.accepts_until_ms:
         return "not_open"
+    if manifest.inactive:
+        return "not_open"
+    is_paused = manifest.paused is None or vote.station in manifest.paused
+    if is_paused and time_ms <= manifest.closes_at_ms:
+        return "not_open"
     if not manifest.opens_at_ms <= vote.cast_at_ms <= manifest.closes_at_ms:
         return "cast_out_of_hours"
     return "cast_out_of_hours" if vote.cast_at_ms - time_ms > MAX_CLOCK_SKEW_MS else ""
@@ -218,7 +225,13 @@ def check_place(manifest: Manifest, vote: wire.Vote, gateway: str, device_statio
     return "" if vote.station in manifest.gateways.get(gateway, ()) else "foreign_station"
 
 
-def marks_of(manifest: Manifest, vote: wire.Vote) -> tuple[tuple[str, str, int], ...]:
+def is_extended(manifest: Manifest, manifests: Sequence[Manifest], vote: wire.Vote) -> bool:
+    """Whether a version before the one that the ballot is judged by would have closed voting before it was cast."""
+    before = [each for each in manifests if each.version < manifest.version and not each.inactive]
+    return any(each.closes_at_ms < vote.cast_at_ms for each in before)
+
+
+def marks_of(manifest: Manifest, vote: wire.Vote, extended: bool = False) -> tuple[tuple[str, str, int], ...]:
     """What a ballot adds: contest, candidate or mark, and how many."""
     marks = [(contest, candidate, 1) for contest, candidate in vote.selections]
     for contest in manifest.stations[vote.station][1]:
@@ -229,6 +242,8 @@ def marks_of(manifest: Manifest, vote: wire.Vote) -> tuple[tuple[str, str, int],
             marks.append((contest, "#undervotes", allowed - choices))
         if choices == 0:
             marks.append((contest, "#blank", 1))
+        if extended:
+            marks.append((contest, "#extended", 1))
     return tuple(sorted(marks))
 
 

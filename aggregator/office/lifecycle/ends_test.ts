@@ -1,0 +1,285 @@
+import assert from "assert";
+import { readEvents, verifyTrail } from "../../audit/verify.ts";
+import { openHistory } from "../../counting/history.ts";
+import { recount } from "../../counting/recount.ts";
+import { electionIds } from "../../registry/elections.ts";
+import { publish } from "../../results/publish.ts";
+import { MASTER } from "../../../tests/fixture.ts";
+import { type Board, ok, openBoard } from "../../../tests/office_board.ts";
+import { testDatabase } from "../../../tests/test_database.ts";
+import { eraseDestroyed } from "./destroy.ts";
+import { type Action, ACTIONS, type Phase, PHASES } from "./transition.ts";
+
+const db = await testDatabase();
+const HOURS = {
+  opensAt: "2026-11-03T08:00:00.000Z",
+  closesAt: "2026-11-03T20:00:00.000Z",
+  acceptsUntil: "2026-11-03T22:00:00.000Z",
+};
+const PAPER = { lines: [{ station: "n-1", contest: "mayor", candidate: "ann", votes: 3 }] };
+
+/** What each action is asked with. */
+const ASKED: Partial<Record<Action, unknown>> = {
+  set_hours: HOURS,
+  extend: { closesAt: "2026-11-03T22:30:00.000Z" },
+  adjust: PAPER,
+  decide: { ruling: "admit", selector: { reason: "superseded" } },
+  waive_sender_keys: { gateway: "g-1" },
+  waive_check: { check: "sums", found: "00".repeat(32) },
+};
+const parametersOf = (action: Action) => ASKED[action] ?? {};
+
+/** Brings a new election to a phase. */
+const TO: Record<Phase, (board: Board) => Promise<unknown>> = {
+  draft: async (board) => await board.at("06:00:00.000"),
+  scheduled: async (board) => await board.at("06:00:00.000"),
+  open: async (board) => await board.at("12:00:00.000"),
+  paused: async (board) => ok(await board.act("pause")),
+  closed: async (board) => await board.at("23:00:01.000"),
+  async canvass(board) {
+    await TO.closed(board);
+    ok(await board.act("begin_canvass"));
+  },
+  certified: async (board) => await board.certify(),
+  cancelled: async (board) => ok(await board.both("cancel")),
+  async destroyed(board) {
+    await TO.cancelled(board);
+    board.office.nowMs += 1;
+    ok(await board.both("destroy"));
+  },
+};
+
+/** What is allowed in each phase, where nothing else keeps it from being done. Everything else is 409. */
+const ALLOWED: Record<Phase, readonly Action[]> = {
+  draft: ["schedule", "set_hours", "cancel", "set_hold"],
+  scheduled: ["unschedule", "extend", "cancel", "set_hold"],
+  open: ["pause", "extend", "close_early", "cancel", "set_hold", "decide", "waive_sender_keys"],
+  paused: ["pause", "resume", "extend", "close_early", "cancel", "set_hold", "decide", "waive_sender_keys"],
+  closed: ["begin_canvass", "cancel", "set_hold", "decide", "waive_sender_keys"],
+  canvass: ["certify", "adjust", "cancel", "set_hold", "decide", "waive_sender_keys", "waive_check"],
+  certified: ["adjust", "reopen", "set_hold"],
+  cancelled: ["set_hold"],
+  destroyed: [],
+};
+
+for (const phase of PHASES) {
+  Deno.test(`in ${phase}, each action is proposed or done, or refused with 409 that names what is allowed`, async () => {
+    const board = await openBoard(db, `pair-${phase}`, {
+      isDraft: phase === "draft",
+      // So that destroying waits for a moment only.
+      definition: { retentionDays: phase === "destroyed" ? 0 : 30 },
+    });
+    await TO[phase](board);
+    if (phase === "canvass") await board.publishFinal();
+    const { body } = await board.lifecycle();
+    assert.equal(body.state.phase, phase);
+    assert.deepEqual(new Set(body.allowed), new Set(ALLOWED[phase]));
+    for (const action of Object.keys(ACTIONS) as Action[]) {
+      const officials = ACTIONS[action].officials;
+      const ask = (way: "act" | "propose") => board[way](action, parametersOf(action));
+      const wrongWay = await ask(officials === 1 ? "propose" : "act");
+      assert.equal(wrongWay.status, 409, wrongWay.text);
+      assert.match(wrongWay.body.detail, officials === 1 ? /takes one official/ : /takes two officials/);
+      if (ALLOWED[phase].includes(action)) {
+        // What one official does is done at once, and would change what is tested here: see the tests below.
+        if (officials === 1) continue;
+        const proposed = await ask("propose");
+        assert.equal(proposed.status, 201, `${action}: ${proposed.text}`);
+        assert.match(proposed.body.digest, /^[0-9a-f]{64}$/);
+        ok(await board.ann("DELETE", `${board.path}/proposals/${proposed.body.proposal}`));
+        continue;
+      }
+      const refused = await ask(officials === 1 ? "act" : "propose");
+      assert.deepEqual(
+        [refused.status, refused.body.type],
+        [409, "urn:pollwire:problem:state-conflict"],
+        action,
+      );
+      const { detail } = refused.body;
+      assert.ok(detail.endsWith(`; allowed now: ${body.allowed.join(", ") || "nothing"}`), detail);
+    }
+    const { body: after } = await board.lifecycle();
+    assert.deepEqual(after.state, body.state, "nothing has changed");
+  });
+}
+
+Deno.test("a draft takes its hours, is scheduled by two, and is a draft again until a record was read", async () => {
+  const board = await openBoard(db, "draft", { isDraft: true, voters: 0 });
+  const { box } = board;
+  board.at("06:00:00.000");
+  const refused = async () => (await board.propose("schedule")).body.detail;
+  assert.match(await refused(), /schedule is refused: nobody is on the roll; allowed now: set_hours/);
+  await box.enrol([{
+    voter_id: "v",
+    region: "north",
+    station: "",
+    birth_date: "1990-01-01",
+    gender: "female",
+  }]);
+  board.at("06:50:00.001");
+  assert.match(await refused(), /it opens at 2026-11-03T07:00:00.000Z: that is in less than 10 min/);
+  assert.match(
+    (await board.act("set_hours", { ...HOURS, opensAt: HOURS.acceptsUntil })).body.detail,
+    /closesAt must be later than opensAt/,
+  );
+  const set = ok(await board.act("set_hours", HOURS));
+  assert.deepEqual([set.body.state.status, set.body.state.opensAt], ["draft", HOURS.opensAt]);
+  await db.query("DELETE FROM registry.device_keys WHERE election = $1 AND station = 's-2'", ["draft"]);
+  assert.match(await refused(), /station s-2 has no gateway or no device/);
+  await db.query(
+    "INSERT INTO registry.device_keys (election, device, version, station, revision) VALUES ($1, 's-2-a', 1, 's-2', 1)",
+    ["draft"],
+  );
+  const manifest = async () => (await openHistory(db.query, "draft", MASTER))!.newest.manifest;
+  assert.equal((await manifest()).inactive, "draft");
+  const scheduled = ok(await board.both("schedule"));
+  assert.deepEqual([scheduled.body.state.status, (await manifest()).inactive], ["scheduled", undefined]);
+  assert.equal(ok(await board.both("unschedule")).body.state.phase, "draft");
+  assert.equal((await manifest()).inactive, "draft");
+  ok(await board.both("schedule"));
+  await box.cast("v");
+  await box.count();
+  assert.match((await board.propose("unschedule")).body.detail, /1 records were read from its log/);
+});
+
+Deno.test("a cancelled election takes no votes, shows no results, and is not published again", async () => {
+  for (const k of [1, 2]) {
+    const board = await openBoard(db, `cancelled-${k}`, { definition: { releaseThreshold: k } });
+    const { box } = board;
+    const policy = {
+      election: box.election,
+      threshold: k,
+      beforeFinal: true,
+      final: false,
+      caughtUp: true,
+      regionOf: () => "north",
+      all: true,
+    };
+    const shown = async () =>
+      (await db.query<{ voters: number }>(
+        "SELECT coalesce(sum(voters), 0)::int AS voters FROM results.current WHERE election = $1",
+        [box.election],
+      ))[0].voters;
+    for (let i = 0; i < 5; i++) {
+      await box.cast(`voter-${i}`, i % 3 === 2 ? { station: "s-1" } : {});
+      await box.count();
+      await publish(db, policy, new Date(board.office.nowMs));
+    }
+    assert.ok(await shown() > 0, `something is shown with k = ${k}`);
+    ok(await board.both("cancel", {}, "The ballots were wrong"));
+    assert.equal(await shown(), 0);
+    // Within a minute of the change another version of the manifest would still allow it.
+    await box.cast("voter-5", { station: "s-1", device: "s-1-a" }, "g-2");
+    await box.count();
+    assert.equal(await publish(db, policy, new Date(board.office.nowMs)), 0);
+    assert.equal(await shown(), 0, "nothing is published again");
+    assert.deepEqual(
+      await db.query(
+        "SELECT fate, reason, records::int FROM counting.outcome_counts WHERE election = $1 AND fate <> 'counted'",
+        [box.election],
+      ),
+      [{ fate: "rejected", reason: "not_open", records: 1 }],
+    );
+    const history = (await openHistory(db.query, box.election, MASTER))!;
+    assert.equal((await recount(db, box.log, history)).differences, 0, "a recount finds the same");
+    assert.match((await board.act("pause")).body.detail, /the election is cancelled/);
+  }
+});
+
+Deno.test("a correction takes an adjustment, is the next version, and leaves the count as it is", async () => {
+  const board = await openBoard(db, "corrected");
+  const { box } = board;
+  await box.cast("voter-0", { selections: [{ contest: "mayor", candidate: "bob" }] });
+  await box.log.append([{ ...box.state(), partition: 0 }]);
+  await box.count();
+  await board.certify();
+  assert.match(
+    (await board.propose("correct")).body.detail,
+    /there is no adjustment since the newest version/,
+  );
+  for (
+    const [line, why] of [
+      [{ station: "x" }, /no station x/],
+      [
+        { station: "n-2", contest: "council", candidate: "dan" },
+        /station n-2 does not vote on contest council/,
+      ],
+      [{ candidate: "dan" }, /no candidate dan stands in contest mayor/],
+    ] as const
+  ) {
+    const lines = [{ ...PAPER.lines[0], ...line }];
+    assert.match((await board.both("adjust", { lines })).body.detail, why);
+  }
+  assert.equal((await board.propose("adjust", { lines: [{ ...PAPER.lines[0], votes: 0 }] })).status, 422);
+  const adjusted = ok(await board.both("adjust", PAPER, "Three ballots on paper"));
+  assert.deepEqual(adjusted.body.result, { adjustment: 1, votes: 3 });
+  const corrected = ok(await board.both("correct", {}, "The court has ruled"));
+  assert.deepEqual([corrected.body.state.status, corrected.body.result.version], ["certified", 2]);
+  assert.match((await board.propose("correct")).body.detail, /no adjustment since/, "once");
+  const { versions } = (await board.office.ask(undefined, "GET", `${board.path}/certified`)).body;
+  const [first, second] = versions.map(({ results }: { results: string }) => JSON.parse(results));
+  assert.deepEqual([first.adjustments.length, first.version, second.version], [0, 1, 2]);
+  assert.deepEqual([second.totals, second.ends], [first.totals, first.ends], "the count is as it was");
+  const [{ adjustedBy, reason, lines }] = second.adjustments;
+  assert.deepEqual(
+    [adjustedBy, reason, lines],
+    [["ann-corrected", "ben-corrected"], "Three ballots on paper", PAPER.lines],
+  );
+  const history = (await openHistory(db.query, box.election, MASTER))!;
+  assert.equal((await recount(db, box.log, history)).differences, 0);
+  assert.equal(ok(await board.both("reopen")).body.state.status, "canvass");
+  assert.equal((await openHistory(db.query, box.election, MASTER))!.newest.manifest.reopened, true);
+  assert.equal(ok(await board.both("certify")).body.result.version, 3);
+  assert.equal((await openHistory(db.query, box.election, MASTER))!.newest.manifest.reopened, undefined);
+});
+
+Deno.test("records are destroyed after retention, and not while a hold is set; audit, results and counts stay", async () => {
+  const board = await openBoard(db, "old", { definition: { retentionDays: 30 } });
+  const { box } = board;
+  await box.cast("voter-0");
+  await box.log.append([{ ...box.state(), partition: 0 }]);
+  await box.count();
+  await board.certify();
+  assert.match(
+    (await board.propose("destroy")).body.detail,
+    /its records are kept until 2026-12-03T23:00:01.000Z/,
+  );
+  const held = ok(await board.act("set_hold", {}, "A lawsuit"));
+  assert.equal(held.body.state.hold, "A lawsuit");
+  board.at("2026-12-03T23:00:01.001Z");
+  assert.match((await board.propose("destroy")).body.detail, /a hold is set on its records: A lawsuit/);
+  assert.match((await board.propose("reopen")).body.detail, /the time of retention ended/);
+  assert.equal(ok(await board.both("lift_hold")).body.state.hold, null);
+  const path = `${board.path}/certified`;
+  const before = await board.office.ask(undefined, "GET", path);
+  const exported = async () =>
+    (await board.office.ask(undefined, "GET", `${board.path}/exports/openelections.csv?version=1`)).text;
+  const csv = await exported();
+  assert.match(csv, /Ann/);
+  const done = ok(await board.both("destroy"));
+  assert.deepEqual([done.body.state.status, done.body.result], ["destroyed", { voters: 6 }]);
+  assert.ok(!(await electionIds(db.query)).includes("old"), "nothing counts or checks it any more");
+  assert.deepEqual(await db.query("SELECT FROM registry.voters WHERE election = 'old'", []), []);
+  const erased: string[] = [];
+  const erase = (election: string) => {
+    if (erased.push(election) === 1) return Promise.reject(new Error("the log is away"));
+    return Promise.resolve();
+  };
+  const now = new Date(board.office.nowMs);
+  await db.query(
+    "UPDATE registry.elections SET erased_at = now() WHERE destroyed_at IS NOT NULL AND election <> 'old'",
+    [],
+  );
+  await assert.rejects(eraseDestroyed(db, erase, now), /the log is away/);
+  assert.deepEqual(await eraseDestroyed(db, erase, now), ["old"], "what failed is tried again");
+  assert.deepEqual(await eraseDestroyed(db, erase, now), [], "once");
+  assert.deepEqual(erased, ["old", "old"]);
+  assert.equal((await board.office.ask(undefined, "GET", path)).text, before.text);
+  assert.equal(await exported(), csv);
+  assert.deepEqual((await board.lifecycle()).body.allowed, []);
+  const told = (await readEvents(db.query, "old")).map(({ event }) => event);
+  for (const event of ["hold_set", "hold_lifted", "records_destroyed", "records_erased"]) {
+    assert.ok(told.includes(event));
+  }
+  assert.deepEqual((await verifyTrail(db.query, [])).faults, []);
+});

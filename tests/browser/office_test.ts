@@ -1,0 +1,516 @@
+/**
+ * The office page in Chromium, against the office's API on a database: two officials, a registrar and two administrators sign in with
+ * their key files and work through an election. The office's clock is the test's.
+ */
+import assert from "assert";
+import { Buffer } from "node:buffer";
+import { Registry } from "prom-client";
+import type { Browser, Page } from "playwright-core";
+import type { Database } from "../../aggregator/database/database.ts";
+import { requestRole } from "../../aggregator/office/access/accounts.ts";
+import { newKeyFile } from "../../aggregator/office/access/keys.ts";
+import { createOfficePage } from "../../aggregator/office/page_files.ts";
+import { createProcessApp } from "../../aggregator/roles/process_app.ts";
+import { serve } from "../../web/serve.ts";
+import { type BallotBox, openBallotBox, testVoters } from "../ballot_box.ts";
+import { CHECKED_AT, openCheckedElection } from "../checked_election.ts";
+import { eventually } from "../eventually.ts";
+import { NOON_MS } from "../fixture.ts";
+import { tamper, withDatabase } from "../test_database.ts";
+import { openTestOffice, type TestOffice } from "../test_office.ts";
+import { browserTest } from "./chromium.ts";
+import { axeFindings, DESKTOP, keepScreenshot, PHONE, plain } from "./watched.ts";
+
+Deno.test.sanitizer({ ops: true, resources: true });
+
+/** A window of 1,280 pixels at 400 % zoom (WCAG 2.2, 1.4.10). */
+const ZOOMED = { width: 320, height: 256 };
+const VOTING = "voting-2026";
+const CHECKED = "checked-2026";
+
+type Scene = Readonly<{ db: Database; office: TestOffice; origin: string; boxes: Record<string, BallotBox> }>;
+
+/** Serves an office with two elections as its process does. */
+async function withOffice(work: (scene: Scene) => Promise<void>): Promise<void> {
+  await withDatabase(async (db) => {
+    const boxes: Record<string, BallotBox> = {
+      [VOTING]: await openBallotBox(db, VOTING, { name: "City council 2026" }),
+      [CHECKED]: await openCheckedElection(db, CHECKED),
+    };
+    await boxes[VOTING].enrol(testVoters(6));
+    const office = openTestOffice(db, (election) => Promise.resolve(boxes[election].log));
+    const errors: unknown[] = [];
+    const app = createProcessApp({
+      metrics: new Registry(),
+      ready: () => ({ ready: true, elections: [] }),
+      onError: (error) => errors.push(error),
+    }, [office.app, createOfficePage()]);
+    const server = await serve({
+      hostname: "127.0.0.1",
+      port: 0,
+      maxConnections: 1_000,
+      maxAddressConnections: 1_000,
+      async fetch(request, connection) {
+        const answer = await app.fetch(request, connection);
+        answer.headers.set("date", new Date(office.nowMs).toUTCString());
+        return answer;
+      },
+      onError: (error) => errors.push(error),
+    });
+    try {
+      await work({ db, office, origin: server.origin, boxes });
+      assert.deepEqual(errors, []);
+    } finally {
+      await server.shutdown();
+    }
+  });
+}
+
+type Desk = Readonly<
+  { page: Page; said: string[]; keyFile: { name: string; mimeType: string; buffer: Buffer } }
+>;
+
+/** Opens the page for a person, who is not signed in yet. */
+async function openDesk(
+  browser: Browser,
+  { origin, office }: Scene,
+  account: string,
+  options: Parameters<Browser["newPage"]>[0] & { lang?: string } = {},
+): Promise<Desk> {
+  const { lang, ...rest } = options;
+  const page = await browser.newPage({ viewport: DESKTOP, locale: "en-GB", timezoneId: "UTC", ...rest });
+  const said: string[] = [];
+  page.on("console", (message) => ["error", "warning"].includes(message.type()) && said.push(message.text()));
+  page.on("pageerror", (error) => said.push(String(error)));
+  await page.goto(`${origin}/office${lang === undefined ? "" : `?lang=${lang}`}`);
+  const buffer = Buffer.from(JSON.stringify(office.fileOf(account)));
+  return { page, said, keyFile: { name: `${account}.json`, mimeType: "application/json", buffer } };
+}
+
+/** Opens the page for a person, signs in, and goes to a part of an election. */
+async function signIn(
+  browser: Browser,
+  scene: Scene,
+  account: string,
+  at = "",
+  options: Parameters<typeof openDesk>[3] = {},
+): Promise<Desk> {
+  const desk = await openDesk(browser, scene, account, options);
+  await desk.page.locator("#key").setInputFiles(desk.keyFile);
+  await desk.page.locator("#sign-out").waitFor();
+  if (at !== "") await go(desk.page, at);
+  return desk;
+}
+
+async function go(page: Page, at: string): Promise<void> {
+  await page.evaluate((hash) => void (location.hash = hash), `#/${at}`);
+  await page.locator(at.startsWith("~") ? "#accounts" : "main .parts").waitFor();
+  await eventually("nothing is being read", async () => await page.locator(".loading").count() === 0);
+}
+
+const textOf = async (page: Page, selector: string) => plain(await page.locator(selector).innerText());
+
+/** Waits until the page says something that fits. */
+async function hears(page: Page, kind: "good" | "bad", what: RegExp): Promise<void> {
+  const message = page.locator(`#message[data-kind=${kind}]`).filter({ hasText: what });
+  await message.waitFor().catch(async () => {
+    assert.fail(`not said: ${what}; the page says: ${plain(await page.locator("main").innerText())}`);
+  });
+}
+
+/** Fills in an action's form and sends it. */
+async function ask(page: Page, action: string, fields: Record<string, string>): Promise<void> {
+  const entry = page.locator(`li[data-action=${action}]`).filter({ has: page.locator("form") });
+  if (await entry.locator("details").getAttribute("open") === null) await entry.locator("summary").click();
+  for (const [name, value] of Object.entries(fields)) {
+    const field = entry.locator(`[name="${name}"]`);
+    if (await field.evaluate((element: any) => element.tagName) === "SELECT") await field.selectOption(value);
+    else await field.fill(value);
+  }
+  await entry.locator("button[type=submit]").click();
+}
+
+/** Nothing that axe-core finds, and nothing that only scrolling sideways shows. */
+async function assertUsable(page: Page, where: string): Promise<void> {
+  assert.deepEqual(await axeFindings(page), [], where);
+  const [wide, window] = await page.evaluate(
+    "[document.documentElement.scrollWidth, document.documentElement.clientWidth]",
+  ) as number[];
+  assert.ok(wide <= window, `${where}: ${wide} pixels are wider than ${window}`);
+}
+
+/** Takes pictures, light and dark, and checks each. */
+async function look({ page }: Desk, name: string): Promise<void> {
+  for (const colorScheme of ["light", "dark"] as const) {
+    await page.emulateMedia({ colorScheme });
+    await assertUsable(page, `${name}, ${colorScheme}`);
+    await keepScreenshot(page, `office-${name}-${colorScheme}`);
+  }
+  for (const [size, viewport] of [["390", PHONE], ["400-percent", ZOOMED]] as const) {
+    await page.setViewportSize(viewport);
+    await assertUsable(page, `${name}, ${size}`);
+    await keepScreenshot(page, `office-${name}-${size}`);
+  }
+  await page.setViewportSize(DESKTOP);
+  await page.emulateMedia({ colorScheme: "light" });
+}
+
+browserTest(
+  "two officials extend the hours, pause and resume: seen, proposed, approved, refused",
+  async (browser, t) => {
+    await withOffice(async (scene) => {
+      const { office, origin } = scene;
+      for (const account of ["ann", "ben"]) {
+        await office.enrol(account, ["official", VOTING], ["official", CHECKED]);
+      }
+      await office.enrol("eve");
+
+      await t.step(
+        "a file that is no key file, and a key of nobody, are refused in plain words",
+        async () => {
+          const { page, keyFile } = await openDesk(browser, scene, "eve");
+          const policy = (await page.request.get(`${origin}/office`)).headers()["content-security-policy"]!;
+          assert.match(policy, /^default-src 'none'; script-src 'self'; style-src 'self';/);
+          assert.match(policy, /require-trusted-types-for 'script'/);
+          await page.locator("#key").setInputFiles({ ...keyFile, buffer: Buffer.from("{}") });
+          await page.getByText("This file is no key file").waitFor();
+          const other = JSON.stringify(await newKeyFile("eve"));
+          await page.locator("#key").setInputFiles({ ...keyFile, buffer: Buffer.from(other) });
+          await page.getByText("no account has a key").waitFor();
+          await page.locator("#key").setInputFiles(keyFile);
+          assert.match(await textOf(page, "#no-elections"), /You have no role in an election/);
+          await page.close();
+        },
+      );
+
+      const ann = await signIn(browser, scene, "ann");
+      const ben = await signIn(browser, scene, "ben", `${VOTING}/state`);
+
+      await t.step("the key is not sent, and nothing is kept in the browser", async () => {
+        const { page, keyFile } = await openDesk(browser, scene, "ann");
+        const secret = office.fileOf("ann").key.d;
+        const sent: string[] = [];
+        page.on("request", (request) => sent.push(request.url(), request.postData() ?? ""));
+        await page.locator("#key").setInputFiles(keyFile);
+        await page.locator("#elections").waitFor();
+        assert.ok(!sent.some((text) => text.includes(secret)));
+        assert.equal(
+          await page.evaluate("localStorage.length + sessionStorage.length + document.cookie.length"),
+          0,
+        );
+        await page.close();
+      });
+
+      await t.step("the elections and their states", async () => {
+        await ann.page.locator("#elections").waitFor();
+        assert.deepEqual(await ann.page.locator("#elections .badge").allInnerTexts(), ["Open", "Open"]);
+        await look(ann, "elections");
+        await ann.page.getByRole("link", { name: "City council 2026" }).click();
+        await ann.page.locator("#actions").waitFor();
+        assert.equal(await ann.page.title(), "State – City council 2026 – Pollwire office");
+        assert.equal(await ann.page.evaluate("document.activeElement.tagName"), "H1");
+        assert.match(
+          await textOf(ann.page, "#actions [data-action=resume]"),
+          /Not now: voting is paused nowhere/,
+        );
+        await look(ann, "state");
+      });
+
+      await t.step("ann proposes an extension, and cannot approve it", async () => {
+        await ask(ann.page, "extend", { closesAt: "2026-11-03T20:00:00", reason: "Snow" });
+        await hears(ann.page, "bad", /the new time must be later than 2026-11-03T21:00:00.000Z/);
+        await ask(ann.page, "extend", { closesAt: "2026-11-03T22:00:00", reason: "Snow in the north" });
+        await hears(ann.page, "good", /Another official must approve it within 24 hours/);
+        const own = ann.page.locator("#proposals li");
+        assert.match(plain(await own.innerText()), /You proposed this. Another official must approve it./);
+        assert.deepEqual(await own.locator("button").allInnerTexts(), ["Withdraw: Extend the hours"]);
+        // Whoever asks the API for it is refused too.
+        const id = await own.getAttribute("data-proposal");
+        const path = `/v1/elections/${VOTING}/proposals/${id}/approve`;
+        assert.match(
+          (await office.as("ann")("POST", path)).body.detail,
+          /nobody approves their own proposal/,
+        );
+      });
+
+      await t.step("ben sees what it changes, why, and by whom, and approves", async () => {
+        const waits = ben.page.locator("#proposals li[data-action=extend]");
+        await waits.waitFor();
+        const text = plain(await waits.innerText());
+        assert.match(text, /Closes 3 Nov 2026, 22:00:00 UTC, instead of 3 Nov 2026, 21:00:00 UTC/);
+        assert.match(text, /Reason Snow in the north/);
+        assert.match(text, /Proposed by ann, 3 Nov 2026, 12:00:00 UTC/);
+        await look(ben, "proposal");
+        await ben.page.getByRole("button", { name: "Approve: Extend the hours" }).click();
+        await hears(ben.page, "good", /Approved and done: Extend the hours/);
+        assert.match(await textOf(ben.page, "#now + p + dl"), /Closes 3 Nov 2026, 22:00:00 UTC/);
+      });
+
+      await t.step("ann acts on what is out of date, is refused, and sees what is so now", async () => {
+        await ann.page.locator("#stale").waitFor();
+        await assertUsable(ann.page, "stale");
+        await keepScreenshot(ann.page, "office-stale");
+        await ask(ann.page, "pause", { stations: "n-1 n-2", reason: "Fire alarm" });
+        await hears(ann.page, "bad", /the state has changed/);
+        await eventually(
+          "ann sees the new hours",
+          async () => (await textOf(ann.page, "#now + p + dl")).includes("22:00:00"),
+        );
+        await ann.page.locator("#stale").waitFor({ state: "detached" });
+        // What was filled in is still there.
+        await ann.page.locator("li[data-action=pause] button[type=submit]").click();
+        await hears(ann.page, "good", /Done: Pause voting/);
+        assert.match(await textOf(ann.page, "#now + p + dl"), /Paused n-1 and n-2/);
+        await ask(ann.page, "resume", { stations: "x", reason: "No fire" });
+        await hears(ann.page, "bad", /no station x/);
+        await ask(ann.page, "resume", { stations: "", reason: "No fire" });
+        await hears(ann.page, "good", /Done: Resume voting/);
+      });
+
+      await t.step("a proposal whose state has changed cannot be approved", async () => {
+        await ask(ann.page, "close_early", { reason: "Everybody has voted" });
+        await hears(ann.page, "good", /Proposed: Close early/);
+        await ask(ann.page, "pause", { reason: "Power cut" });
+        await hears(ann.page, "good", /Done: Pause voting/);
+        await go(ben.page, `${VOTING}/audit`);
+        await go(ben.page, `${VOTING}/state`);
+        const waits = ben.page.locator("#proposals li[data-action=close_early]");
+        assert.match(plain(await waits.innerText()), /It must be proposed again/);
+        await waits.getByRole("button", { name: "Withdraw: Close early" }).click();
+        await hears(ben.page, "good", /Withdrawn: Close early/);
+        await ben.page.locator("#ended summary").click();
+        assert.match(await textOf(ben.page, "#ended"), /Approved by ben.*|Withdrawn by ben/);
+      });
+
+      await t.step("an approval takes a sign-in of the last minutes, and a sign-in ends", async () => {
+        await go(ann.page, `${VOTING}/audit`);
+        await go(ann.page, `${VOTING}/state`);
+        await ask(ann.page, "close_early", { reason: "Everybody has voted" });
+        await hears(ann.page, "good", /Proposed: Close early/);
+        office.nowMs += 400_000;
+        await ben.page.locator("#proposals li[data-action=close_early]").waitFor();
+        const approve = ben.page.getByRole("button", { name: "Approve: Close early" });
+        await approve.click();
+        await ben.page.locator("#again[open]").waitFor();
+        assert.match(await textOf(ben.page, "#again"), /An approval takes a sign-in of the last 5 minutes/);
+        await assertUsable(ben.page, "dialog");
+        await keepScreenshot(ben.page, "office-dialog", false);
+        await ben.page.keyboard.press("Escape");
+        await hears(ben.page, "bad", /you did not sign in again/);
+        await approve.click();
+        await ben.page.locator("#again-key").setInputFiles(ann.keyFile);
+        await ben.page.getByText("This key is of another account").waitFor();
+        await ben.page.locator("#again-key").setInputFiles(ben.keyFile);
+        await hears(ben.page, "good", /Approved and done: Close early/);
+        office.nowMs += 910_000;
+        await ben.page.locator(".parts").getByRole("link", { name: "Audit" }).click();
+        await ben.page.getByText("Your sign-in has ended").waitFor();
+        await ben.page.locator("#again-key").setInputFiles(ben.keyFile);
+        await ben.page.locator("#events").waitFor();
+      });
+
+      await t.step("the audit trail says who did what, and why", async () => {
+        const [newest] = await ben.page.locator("#events > li").allInnerTexts();
+        assert.match(
+          plain(newest),
+          /State changed #\d+ .* official:ann and official:ben · 127.0.0.1 Reason: Everybody has voted/,
+        );
+        await ben.page.locator("#events summary").first().click();
+        assert.match(
+          await textOf(ben.page, "#events > li:first-child"),
+          /closesAt 3 Nov 2026, 22:00:00 UTC → 3 Nov 2026, 12:06:40 UTC/,
+        );
+        await look(ben, "audit");
+        const download = ben.page.waitForEvent("download");
+        await ben.page.getByRole("button", { name: "Save the signed head" }).click();
+        assert.equal((await download).suggestedFilename(), "head.txt");
+      });
+
+      await t.step("all of it works by keyboard, in German too", async () => {
+        office.nowMs = NOON_MS;
+        const { page } = await signIn(browser, scene, "ann", "", { lang: "de", locale: "de-DE" });
+        assert.equal(await page.evaluate("document.documentElement.lang"), "de");
+        await page.keyboard.press("Tab");
+        const seen: string[] = [];
+        for (let i = 0; i < 12 && !seen.at(-1)?.startsWith("City council"); i++) {
+          seen.push(await page.evaluate("document.activeElement.innerText"));
+          if (!seen.at(-1)!.startsWith("City council")) await page.keyboard.press("Tab");
+        }
+        assert.equal(seen.at(-1), "City council 2026", seen.join(" | "));
+        await page.keyboard.press("Enter");
+        await page.locator("#actions").waitFor();
+        assert.match(await textOf(page, "main"), /Was möglich ist/);
+        await assertUsable(page, "German");
+        await keepScreenshot(page, "office-german");
+        await page.close();
+      });
+
+      for (const { page, said } of [ann, ben]) {
+        // The browser itself writes down every answer that is a refusal.
+        assert.deepEqual(said.filter((text) => !/Failed to load resource.*(401|409)/.test(text)), []);
+        await page.locator("#sign-out").click();
+        await page.locator("#key").waitFor();
+        assert.equal(await page.locator(".parts").count(), 0);
+        await page.close();
+      }
+    });
+  },
+);
+
+browserTest(
+  "a registrar imports a roll: bad rows are named, a good file is put on the roll and reverted",
+  async (browser, t) => {
+    await withOffice(async (scene) => {
+      const { office, db } = scene;
+      await office.enrol("reg", ["registrar", VOTING]);
+      await office.enrol("aud", ["auditor", VOTING]);
+      const desk = await signIn(browser, scene, "reg", `${VOTING}/roll`);
+      const { page } = desk;
+      const header = "voter_id,region,station,birth_date,gender,name";
+      const file = (name: string, ...rows: string[]) => ({
+        name,
+        mimeType: "text/csv",
+        buffer: Buffer.from([header, ...rows, ""].join("\n")),
+      });
+      const onRoll = async () =>
+        (await db.query<{ voters: number }>(
+          "SELECT count(*)::int AS voters FROM counting.roll WHERE election = $1 AND struck_at IS NULL",
+          [VOTING],
+        ))[0]!.voters;
+
+      await t.step("bad rows are named with line, column, value and what would be right", async () => {
+        await page.locator("#no-imports").waitFor();
+        await page.locator("#roll-file").setInputFiles(
+          file(
+            "bad.csv",
+            "a-1,north,,1990-05-17,female,Ann One",
+            "a-2,nowhere,,1990-05-17,female,Ann Two",
+            "a-3,north,,1990-13-45,female,Ann Three",
+            "a-4,north,,1990-05-17,yes,<b>Ann</b> Four",
+          ),
+        );
+        await page.locator("#imports li[data-status=refused]").waitFor();
+        await page.locator("#imports .report summary").click();
+        const table = page.locator("#imports table tbody tr");
+        await table.first().waitFor();
+        const rows = (await table.allInnerTexts()).map(plain);
+        assert.equal(rows.length, 3, rows.join("\n"));
+        assert.match(rows[0], /^3 region nowhere .*/);
+        assert.match(rows[1], /^4 birth_date 1990-13-45 .*/);
+        assert.match(rows[2], /^5 gender yes .*/);
+        await look(desk, "roll-refused");
+        const download = page.waitForEvent("download");
+        await page.getByRole("button", { name: "Save the report as CSV" }).click();
+        assert.equal((await download).suggestedFilename(), "import-1.csv");
+        assert.equal(await onRoll(), 6);
+      });
+
+      await t.step(
+        "a good file is checked first, and put on the roll when the registrar says so",
+        async () => {
+          const people = Array.from({ length: 300 }, (_, i) => `b-${i},north,,1990-05-17,female,Voter ${i}`);
+          await page.locator("#roll-file").setInputFiles(file("good.csv", ...people));
+          const entry = page.locator("#imports li[data-import='2']");
+          await entry.locator("[data-do=commit]").waitFor();
+          assert.equal(await onRoll(), 6, "the check writes nothing");
+          await entry.locator(".report summary").click();
+          const commit = page.getByRole("button", { name: "Put 300 voters on the roll" });
+          await commit.waitFor();
+          await look(desk, "roll-checked");
+          await commit.click();
+          await page.locator("#imports li[data-import='2'][data-status=committed]").waitFor();
+          assert.equal(await onRoll(), 306);
+        },
+      );
+
+      await t.step("an auditor sees imports and report, and can change nothing", async () => {
+        const { page } = await signIn(browser, scene, "aud", `${VOTING}/roll`);
+        await page.locator("#imports li[data-import='2']").waitFor();
+        assert.equal(await page.locator("#roll-file, #imports button").count(), 0);
+        await page.close();
+      });
+
+      await t.step("the import is reverted", async () => {
+        await page.getByText("Revert this import").click();
+        await page.getByRole("button", { name: "Strike these voters" }).click();
+        await page.locator("#imports li[data-import='2'][data-status=reverted]").waitFor();
+        assert.equal(await onRoll(), 6);
+        await look(desk, "roll-reverted");
+      });
+      assert.deepEqual(desk.said, []);
+      await page.close();
+    });
+  },
+);
+
+browserTest(
+  "officials check the data, waive what fails, and certify; administrators give roles",
+  async (browser, t) => {
+    await withOffice(async (scene) => {
+      const { office, db } = scene;
+      office.nowMs = CHECKED_AT.getTime();
+      for (const account of ["ann", "ben"]) await office.enrol(account, ["official", CHECKED]);
+      const ann = await signIn(browser, scene, "ann", `${CHECKED}/state`);
+      const ben = await signIn(browser, scene, "ben", `${CHECKED}/state`);
+
+      await t.step("the canvass begins, and a check that fails shows what is wrong", async () => {
+        await ask(ann.page, "begin_canvass", { reason: "Voting is over" });
+        await hears(ann.page, "good", /Done: Begin the canvass/);
+        await tamper(db, "INSERT INTO counting.gaps VALUES ($1, 1, 1, 2)", [CHECKED]);
+        await go(ann.page, `${CHECKED}/checks`);
+        await ann.page.locator("#check-now").click();
+        await hears(ann.page, "good", /The data was checked/);
+        const wrong = plain(await ann.page.locator("#wrong li[data-check=gaps_explained]").innerText());
+        assert.match(wrong, /partition 1, offsets 1 to 1/);
+        await look(ann, "checks");
+        await go(ann.page, `${CHECKED}/state`);
+        assert.match(
+          await textOf(ann.page, "#actions [data-action=certify]"),
+          /Not now: checks fail and are not waived: gaps_explained/,
+        );
+      });
+
+      await t.step(
+        "one official proposes a waiver of exactly this, another approves, and the results are certified",
+        async () => {
+          await go(ann.page, `${CHECKED}/checks`);
+          const form = ann.page.locator("#wrong li[data-check=gaps_explained] form");
+          await form.locator("input").fill("The broker's own records");
+          await form.locator("button").click();
+          await hears(ann.page, "good", /Proposed: Waive a failing check/);
+          await ben.page.getByRole("button", { name: "Show the new state" }).click();
+          await ben.page.getByRole("button", { name: "Approve: Waive a failing check" }).click();
+          await hears(ben.page, "good", /Approved and done/);
+          await go(ann.page, `${CHECKED}/state`);
+          await ask(ann.page, "certify", { reason: "All is well" });
+          await hears(ann.page, "good", /Proposed: Certify the results/);
+          await ben.page.getByRole("button", { name: "Approve: Certify the results" }).click();
+          await hears(ben.page, "good", /Approved and done: Certify the results/);
+          assert.equal(await textOf(ben.page, ".heading .badge"), "Certified");
+          await look(ben, "certified");
+        },
+      );
+
+      await t.step("administrators see roles that wait, and a second one approves", async () => {
+        await office.enrol("root", ["admin", null]);
+        await office.enrol("second", ["admin", null]);
+        await office.enrol("cyd");
+        await requestRole(db, "cyd", "official", CHECKED, "root", new Date(office.nowMs));
+        const root = await signIn(browser, scene, "root", "~office");
+        assert.match(
+          await textOf(root.page, "#waiting"),
+          /cyd: official .* Another administrator must approve this/,
+        );
+        const second = await signIn(browser, scene, "second", "~office");
+        await look(second, "roles");
+        await second.page.getByRole("button", { name: "Approve the role of cyd" }).click();
+        await hears(second.page, "good", /cyd has the role now/);
+        for (const { page, said } of [root, second]) {
+          assert.deepEqual(said, []);
+          await page.close();
+        }
+      });
+      for (const { page } of [ann, ben]) await page.close();
+    });
+  },
+);

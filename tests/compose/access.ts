@@ -1,0 +1,139 @@
+/**
+ * What each container reaches over its networks, and which secrets it reads: the table of docs/stack.md.
+ *
+ * @module
+ */
+import { docker } from "../../deploy/standins/engine.ts";
+import type { ComposeProject } from "./compose.ts";
+
+/** How long a connection may take, in seconds: one that a network drops never answers. */
+const CONNECT_S = 3;
+/** Where secrets, keys and files of gateways are mounted. */
+const MOUNTS =
+  "/setup /usr/share/elasticsearch/config/certs /office /receipt-keys /sync-keys /devices /election /data /count-1 /reports";
+
+/** The servers that may be reached, with their ports. */
+export const TARGETS: Readonly<Record<string, number>> = {
+  "kafka-1": 9092,
+  postgresql: 5432,
+  elasticsearch: 9200,
+  prometheus: 9090,
+  "gateway-1": 8001,
+  "serve-1": 8000,
+  "sync-1": 8000,
+  "count-1": 8000,
+  "office-1": 8000,
+};
+
+/** What a container may reach and read besides its own certificate. */
+export type Access = Readonly<{ reaches: readonly string[]; reads: readonly string[] }>;
+
+const COUNT = ["count-1", "gateway-1", "kafka-1", "office-1", "prometheus", "sync-1"];
+const DATA = ["count-1", "office-1", "postgresql", "prometheus", "serve-1", "sync-1"];
+const EDGE = ["gateway-1", "serve-1"];
+const KEYS = [
+  "/office/keys/country-1.key",
+  "/office/keys/office/office.key",
+  "/office/keys/receipts/country-1.json",
+  "/office/keys/sync/country-1.json",
+];
+
+/** The table. */
+export const ACCESS: Readonly<Record<string, Access>> = {
+  simulator: {
+    reaches: EDGE,
+    reads: ["/devices/country-1.json", "/election/definition.json", "/election/roll.csv"],
+  },
+  "gateway-1": {
+    reaches: union(EDGE, COUNT),
+    reads: ["/data/gateway.json", "/setup/kafka-gateway-1-password"],
+  },
+  "serve-1": {
+    reaches: union(EDGE, DATA),
+    reads: ["/receipt-keys/country-1.json", "/setup/database-serve-password"],
+  },
+  "sync-1": {
+    reaches: union(COUNT, DATA),
+    reads: ["/setup/database-sync-password", "/sync-keys/country-1.json"],
+  },
+  "count-1": {
+    reaches: union(COUNT, DATA, ["elasticsearch"]),
+    reads: [...KEYS, "/setup/database-aggregator-password", "/setup/kafka-aggregator-password"],
+  },
+  "office-1": {
+    reaches: union(COUNT, DATA),
+    reads: [...KEYS, "/setup/database-board-password", "/setup/kafka-aggregator-password"],
+  },
+  "kafka-1": {
+    reaches: COUNT,
+    reads: [
+      "/setup/cluster-id",
+      "/setup/kafka-admin-password",
+      "/setup/kafka-aggregator-password",
+      "/setup/kafka-broker-password",
+      "/setup/kafka-gateway-1-password",
+      "/setup/kafka-gateway-2-password",
+      "/setup/keystore.pem",
+      "/setup/server.properties",
+    ],
+  },
+  postgresql: { reaches: DATA, reads: ["/setup/database-owner-password"] },
+  elasticsearch: {
+    reaches: ["count-1", "elasticsearch"],
+    reads: ["/usr/share/elasticsearch/config/certs/elastic-password"],
+  },
+  prometheus: { reaches: union(COUNT, DATA), reads: [] },
+};
+
+function union(...lists: readonly (readonly string[])[]): string[] {
+  return [...new Set(lists.flat())].toSorted();
+}
+
+/** Every address of every target, by the service: a name resolves only on a common network. */
+async function addresses(project: string): Promise<[string, string][]> {
+  const found: [string, string][] = [];
+  for (const service of Object.keys(TARGETS)) {
+    const format = "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}";
+    const said = await docker(["inspect", "--format", format, `${project}-${service}-1`]);
+    for (const address of said.trim().split(" ")) found.push([service, address]);
+  }
+  return found;
+}
+
+/** Looks from inside a container. The simulator has ended: another container of it is started. */
+export async function accessOf(compose: ComposeProject, project: string, service: string): Promise<Access> {
+  const tries = (await addresses(project)).map(([name, address]) =>
+    `(timeout ${CONNECT_S} bash -c 'exec 3<>/dev/tcp/${address}/${
+      TARGETS[name]
+    }' 2>/dev/null && echo "reaches ${name}") &`
+  );
+  const script = `${tries.join("\n")}
+wait
+find ${MOUNTS} -type f -readable 2>/dev/null | sed 's/^/reads /'`;
+  const said = service === "simulator"
+    ? await compose.compose([
+      "run",
+      "--rm",
+      "--no-deps",
+      "--no-TTY",
+      "--entrypoint",
+      "bash",
+      service,
+      "-c",
+      script,
+    ])
+    : await compose.inside(service, script);
+  const of = (
+    word: string,
+  ) => [
+    ...new Set(
+      said.split("\n").filter((line) => line.startsWith(`${word} `)).map((line) =>
+        line.slice(word.length + 1).trim()
+      ),
+    ),
+  ];
+  // Its own certificate and the authority's; and what the simulator and the gateways write themselves.
+  const isOwn = (file: string) =>
+    /\/(ca\.crt|server\.(crt|key))$|^\/data\/(spool|ledger|simulate|devices)/.test(file);
+  return { reaches: of("reaches").toSorted(), reads: of("reads").filter((file) => !isOwn(file)).toSorted() };
+}

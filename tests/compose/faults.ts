@@ -1,0 +1,139 @@
+/**
+ * Faults on a stack that runs, each with how long it took until its service was healthy again.
+ *
+ * @module
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import { run } from "../../deploy/local/run.ts";
+import { docker } from "../../deploy/standins/engine.ts";
+import { eventually } from "../eventually.ts";
+import type { ComposeProject } from "./compose.ts";
+
+/** How long a service may take to be well again, in milliseconds. */
+const BACK_MS = 300_000;
+const SETTLE_MS = 60_000;
+
+/** Waits until every one of them is healthy. */
+export async function untilHealthy(compose: ComposeProject, services: readonly string[]): Promise<void> {
+  await eventually(`healthy: ${services.join(", ")}`, async () => {
+    const states = await compose.states();
+    return services.every((name) =>
+      states.some(({ service, health }) => service === name && health === "healthy")
+    );
+  }, BACK_MS);
+}
+
+async function inspect(project: string, service: string, format: string): Promise<string> {
+  return (await docker(["inspect", "--format", format, `${project}-${service}-1`])).trim();
+}
+
+/** Kills its first process, as a crash does: the engine starts it again. Returns how long until it was healthy, in milliseconds. */
+export async function kill(compose: ComposeProject, project: string, service: string): Promise<number> {
+  const started = await inspect(project, service, "{{.State.StartedAt}}");
+  const pid = Number(await inspect(project, service, "{{.State.Pid}}"));
+  if (pid <= 1) throw new Error(`${service} does not run: its pid is ${pid}`);
+  const from = performance.now();
+  // An engine elsewhere has other processes by these numbers.
+  const id = await inspect(project, service, "{{.Id}}");
+  const cgroup = await Deno.readTextFile(`/proc/${pid}/cgroup`).catch(() => "");
+  if (cgroup.includes(id)) Deno.kill(pid, "SIGKILL");
+  else await docker(["restart", "--time=0", `${project}-${service}-1`]);
+  await eventually(`${service} is started again`, async () => {
+    const again = await inspect(project, service, "{{.State.StartedAt}} {{.State.Running}}");
+    return again !== `${started} true` && again.endsWith(" true");
+  }, SETTLE_MS);
+  await untilHealthy(compose, [service]);
+  return performance.now() - from;
+}
+
+/** A running stack. */
+export type Stack = Readonly<{ compose: ComposeProject; project: string }>;
+
+const container = ({ project }: Stack, service: string) => `${project}-${service}-1`;
+
+/** Stops its processes in mid-work for a while, and lets them go on. */
+export async function pause(stack: Stack, service: string, awayMs: number): Promise<number> {
+  await docker(["pause", container(stack, service)]);
+  await delay(awayMs);
+  await docker(["unpause", container(stack, service)]);
+  return await back(stack, service);
+}
+
+/** Takes it off a network for a while. */
+export async function disconnect(
+  stack: Stack,
+  service: string,
+  network: string,
+  awayMs: number,
+): Promise<number> {
+  const name = `${stack.project}_${network}`;
+  await docker(["network", "disconnect", "--force", name, container(stack, service)]);
+  await delay(awayMs);
+  await docker(["network", "connect", "--alias", service, name, container(stack, service)]);
+  return await back(stack, service);
+}
+
+/** Leaves it a little more memory than it has, for a while: the kernel kills it when it wants more. */
+export async function limitMemory(stack: Stack, service: string, awayMs: number): Promise<number> {
+  const used = await docker(["stats", "--no-stream", "--format", "{{.MemUsage}}", container(stack, service)]);
+  const megabytes = Math.ceil(Number(/^([\d.]+)MiB/.exec(used)![1])) + 4;
+  await docker([
+    "update",
+    `--memory=${megabytes}m`,
+    `--memory-swap=${megabytes}m`,
+    container(stack, service),
+  ]);
+  await delay(awayMs);
+  await docker(["update", "--memory=4g", "--memory-swap=4g", container(stack, service)]);
+  return await back(stack, service);
+}
+
+/** Fills the file system of one of its volumes for a while; it must be small ({@link smallVolume}). */
+export async function fillDisk(
+  stack: Stack,
+  service: string,
+  volume: string,
+  awayMs: number,
+): Promise<number> {
+  const filler = `${await pathOf(stack.project, volume)}/filler`;
+  // It ends when nothing more fits.
+  await run("sh", ["-c", 'dd if=/dev/zero of="$1" bs=64k 2>/dev/null || true', "sh", filler], {
+    limitMs: SETTLE_MS,
+    missing: "install coreutils",
+  });
+  await delay(awayMs);
+  await Deno.remove(filler);
+  return await back(stack, service);
+}
+
+/** Makes a volume of a project before it is up, in memory and of that size. Root only. Returns what undoes it. */
+export async function smallVolume(
+  project: string,
+  volume: string,
+  megabytes: number,
+): Promise<() => Promise<void>> {
+  await docker([
+    "volume",
+    "create",
+    "--label",
+    `com.docker.compose.project=${project}`,
+    "--label",
+    `com.docker.compose.volume=${volume}`,
+    `${project}_${volume}`,
+  ]);
+  const path = await pathOf(project, volume);
+  const options = { limitMs: SETTLE_MS, missing: "install util-linux" };
+  await run("mount", ["-t", "tmpfs", "-o", `size=${megabytes}m`, "tmpfs", path], options);
+  return async () => void await run("umount", ["--lazy", path], options);
+}
+
+async function pathOf(project: string, volume: string): Promise<string> {
+  return (await docker(["volume", "inspect", "--format", "{{.Mountpoint}}", `${project}_${volume}`])).trim();
+}
+
+/** How long until it is healthy, in milliseconds. */
+async function back({ compose }: Stack, service: string): Promise<number> {
+  const from = performance.now();
+  await untilHealthy(compose, [service]);
+  return performance.now() - from;
+}
