@@ -60,7 +60,7 @@ export async function writeRelease(db: Database, release: SeededRelease): Promis
     const hasBlank = new Set(before.map(({ contest }) => contest));
     const marks = contests.flatMap((contest) => [
       { contest, candidate: MARK.ballots, votes: voters, added: addedVoters },
-      { contest, candidate: MARK.blank, votes: 1, added: hasBlank.has(contest) ? 0 : 1 },
+      { contest, candidate: MARK.blank, votes: 1, added: hasBlank.has(contest!) ? 0 : 1 },
     ]);
     const { revision } = await queryOne<{ revision: number }>(
       query,

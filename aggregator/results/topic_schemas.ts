@@ -7,7 +7,6 @@
 import { z } from "@hono/zod-openapi";
 import { CHANGE_SCHEMAS } from "../../shared/changes.ts";
 import { REJECTION_REASONS } from "../../shared/outcome.ts";
-import { VIEW_TOPICS } from "../view_topics.ts";
 import { count, id, instant } from "../registry/schemas.ts";
 
 /**

@@ -79,7 +79,7 @@ export function readIssuers(path: string): IssuerSettings[] {
   }
   const read = fileSchema.safeParse(json);
   if (read.success) return read.data.issuers;
-  const [{ path: at, message }] = read.error.issues;
+  const { path: at, message } = read.error.issues[0]!;
   throw new OfficeError(`Cannot use ${path}: ${at.join(".") || "the file"}: ${message}`);
 }
 
