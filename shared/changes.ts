@@ -50,10 +50,16 @@ export interface ChangeLog {
   append(topic: ChangeTopic, messages: readonly ChangeMessage[]): Promise<void>;
 
   /**
-   * Reads messages, oldest first, at most `limit`.
+   * Takes an election's messages of a topic away, when its records are destroyed. Other messages keep their offsets. Kafka gets a
+   * message without a value for each key, and removes what was there when it compacts the topic.
+   */
+  erase(topic: ChangeTopic, election: string): Promise<void>;
+
+  /**
+   * Reads messages, oldest first, at most `limit` with those that were taken away, which are left out.
    *
    * @param from The first offset to read; 0 at first.
-   * @returns the messages, and from where to read on. Fewer than the limit: there are no more yet.
+   * @returns the messages, and from where to read on: `from` when there are no more yet.
    */
   read(
     topic: ChangeTopic,

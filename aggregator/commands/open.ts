@@ -128,10 +128,17 @@ export async function openLog(
 
 /** Removes an election's log, and all keys of it that this machine has. Idempotent. */
 export async function eraseElection(
-  { log, data }: AggregatorConfig,
+  config: AggregatorConfig,
   keyring: Keyring,
   election: string,
 ): Promise<void> {
+  const { log, data } = config;
+  const changes = openChanges(config);
+  try {
+    await changes.erase("voters", election);
+  } finally {
+    await changes.close();
+  }
   if (log.kind === "sqlite") removeSqliteLog(log.directory, election);
   else await deleteLogTopic(log, election);
   removeProvisioned(data, election);

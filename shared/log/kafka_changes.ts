@@ -11,6 +11,8 @@ import { KafkaReader } from "./kafka_reader.ts";
 
 /** The one partition of each. */
 const PARTITION = 0;
+/** Messages that are read, or written, at once when an election is erased. */
+const ERASE_READ = 1_000;
 
 type Topic = Readonly<{ producer: KafkaProducer; reader: KafkaReader }>;
 
@@ -33,13 +35,38 @@ export class KafkaChanges implements ChangeLog {
     );
   }
 
+  async erase(topic: ChangeTopic, election: string): Promise<void> {
+    const { producer, reader } = this.#topics.get(topic)!;
+    const keys = new Set<string>();
+    const end = await reader.end(PARTITION);
+    for (let from = 0; from < end;) {
+      const read = await reader.read(PARTITION, from, ERASE_READ);
+      if (read.length === 0) break;
+      for (const { key, value } of read) {
+        const name = key!.toString();
+        if (!name.startsWith(`${election}/`)) continue;
+        if (value === null) keys.delete(name);
+        else keys.add(name);
+      }
+      from = Number(read.at(-1)!.offset) + 1;
+    }
+    const left = [...keys];
+    while (left.length > 0) {
+      const page = left.splice(-ERASE_READ);
+      await producer.append(page.map((key) => ({ partition: PARTITION, key: utf8(key), value: null })));
+    }
+  }
+
   async read(topic: ChangeTopic, from: number, limit: number) {
     const { reader } = this.#topics.get(topic)!;
     if (from >= await reader.end(PARTITION)) return { messages: [], next: from };
     const read = await reader.read(PARTITION, from, limit);
     return {
       // A compacted topic takes nothing without a key.
-      messages: read.map(({ key, value }) => ({ key: key!.toString(), value: value!.toString() })),
+      messages: read.filter(({ value }) => value !== null).map(({ key, value }) => ({
+        key: key!.toString(),
+        value: value!.toString(),
+      })),
       next: read.length === 0 ? from : Number(read.at(-1)!.offset) + 1,
     };
   }

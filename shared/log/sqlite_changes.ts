@@ -31,6 +31,8 @@ export class SqliteChanges implements ChangeLog {
     this.#db = new DatabaseSync(path, { timeout: LOCK_WAIT_MS });
     this.#db.exec("PRAGMA journal_mode = WAL");
     this.#db.exec("PRAGMA synchronous = FULL");
+    // What is erased is overwritten.
+    this.#db.exec("PRAGMA secure_delete = ON");
     this.#db.exec(SCHEMA);
   }
 
@@ -51,13 +53,27 @@ export class SqliteChanges implements ChangeLog {
     return Promise.resolve();
   }
 
+  erase(topic: ChangeTopic, election: string): Promise<void> {
+    const from = CHANGE_TOPICS.indexOf(topic) * TOPIC_SPAN;
+    const prefix = utf8(`${election}/`);
+    // The rows stay, so that offsets do.
+    this.#db.prepare(
+      "UPDATE messages SET key = x'', value = x'' WHERE id >= ? AND id < ? AND substr(key, 1, ?) = ?",
+    ).run(from, from + TOPIC_SPAN, prefix.length, prefix);
+    this.#db.exec("PRAGMA wal_checkpoint(TRUNCATE)");
+    return Promise.resolve();
+  }
+
   read(topic: ChangeTopic, from: number, limit: number) {
     const first = CHANGE_TOPICS.indexOf(topic) * TOPIC_SPAN;
     const rows = this.#db.prepare(
       "SELECT key, value FROM messages WHERE id >= ? AND id < ? ORDER BY id LIMIT ?",
     )
       .all(first + from, first + TOPIC_SPAN, limit) as { key: Uint8Array; value: Uint8Array }[];
-    const messages = rows.map(({ key, value }) => ({ key: text.decode(key), value: text.decode(value) }));
+    const messages = rows.filter(({ key }) => key.length > 0).map(({ key, value }) => ({
+      key: text.decode(key),
+      value: text.decode(value),
+    }));
     return Promise.resolve({ messages, next: from + rows.length });
   }
 

@@ -188,6 +188,14 @@ stackTest("an aggregator writes changes of voters, and a poll reads them and may
     await office!.append("voters", messages.slice(1));
     assert.deepEqual((await poll!.read("voters", first.next, 10)).messages, messages.slice(1));
     await assert.rejects(poll!.append("voters", messages), /permit|authori/i);
+
+    const other = [{ key: "town-2027/V-1", value: `{"revision":3}` }];
+    await office!.append("voters", other);
+    await office!.erase("voters", "town-2026");
+    const { next } = await poll!.read("voters", 0, 10);
+    await office!.erase("voters", "town-2026");
+    assert.equal((await poll!.read("voters", 0, 10)).next, next, "what is erased is erased once");
+    assert.deepEqual((await poll!.read("voters", first.next + 1, 10)).messages, other);
     await assert.rejects(gateway!.read("voters", 0, 10), /permit|authori|no such topic/i);
   } finally {
     await Promise.all([office!, poll!, gateway!].map((each) => each.close()));
