@@ -3,6 +3,7 @@
  * is on its topic, those that are there twice are the same, and none comes before an earlier one.
  */
 import assert from "assert";
+import { freeLease, runChild } from "./dying_child.ts";
 import { openPglite } from "../../aggregator/database/pglite.ts";
 import { createElection } from "../../aggregator/registry/elections.ts";
 import { importRoll } from "../../aggregator/registry/roll.ts";
@@ -27,7 +28,12 @@ longTest(
       let deaths = 0;
       for (let lives = 0;; lives++) {
         assert.ok(lives < 20, "all of it is produced at last");
-        const { signal, code, out, err } = await producing(database, file, POINTS[lives % 3]!);
+        const { signal, code, out, err } = await runChild(
+          "changes_child.ts",
+          database,
+          file,
+          POINTS[lives % 3]!,
+        );
         if (code === 0) {
           assert.equal(out, "done\n");
           break;
@@ -57,22 +63,6 @@ async function prepare(database: string): Promise<void> {
   } finally {
     await db.close();
   }
-}
-
-async function producing(database: string, file: string, point: string) {
-  const child = new URL("changes_child.ts", import.meta.url).pathname;
-  const { code, signal, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--no-check", child, database, file, point],
-  }).output();
-  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-  return { code, signal, out: text(stdout), err: text(stderr) };
-}
-
-/** As if the time had passed for which a dead process keeps others from its work. */
-async function freeLease(database: string): Promise<void> {
-  const db = await openPglite(database);
-  await db.query("UPDATE counting.leases SET until = '-infinity'");
-  await db.close();
 }
 
 async function verify(file: string): Promise<void> {

@@ -3,6 +3,7 @@
  * on the roll once, and what history has of the import is whole.
  */
 import assert from "assert";
+import { freeLease, runChild } from "./dying_child.ts";
 import { createAccount, requestRole } from "../../aggregator/office/access/accounts.ts";
 import { newKeyFile, publicKeyOf } from "../../aggregator/office/access/keys.ts";
 import { openPglite } from "../../aggregator/database/pglite.ts";
@@ -26,7 +27,8 @@ longTest(
       for (let lives = 0; last === ""; lives++) {
         assert.ok(lives < 40, "the import comes to an end");
         // Each transaction dies before its commit, and in the next life after it.
-        const { code, signal, out, err } = await importing(
+        const { code, signal, out, err } = await runChild(
+          "roll_import_child.ts",
           database,
           roll,
           lives % 2 === 0 ? "before" : "after",
@@ -66,22 +68,6 @@ async function prepare(database: string, roll: string): Promise<void> {
   }
   const rows = Array.from({ length: VOTERS }, (_, i) => `v-${i},north,,1980-05-17,female,Voter ${i}`);
   await Deno.writeTextFile(roll, `voter_id,region,station,birth_date,gender,name\n${rows.join("\n")}\n`);
-}
-
-async function importing(database: string, roll: string, point: "before" | "after") {
-  const child = new URL("roll_import_child.ts", import.meta.url).pathname;
-  const { code, signal, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--no-check", child, database, roll, point],
-  }).output();
-  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-  return { code, signal, out: text(stdout), err: text(stderr) };
-}
-
-/** As if the time had passed for which a dead process keeps others from its work. */
-async function freeLease(database: string): Promise<void> {
-  const db = await openPglite(database);
-  await db.query("UPDATE counting.leases SET until = '-infinity'");
-  await db.close();
 }
 
 async function verify(database: string): Promise<void> {
