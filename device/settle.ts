@@ -82,6 +82,10 @@ export class Settler {
   /** In the order in which they were last postponed. */
   readonly #held = new Map<string, Held>();
   readonly #room: (() => void)[] = [];
+  /** A question that the aggregator has not answered yet. */
+  #asking: Promise<void> | undefined;
+  /** Called when a vote comes that no gateway has taken. */
+  #onUnsent: () => void = () => {};
 
   constructor(world: SettlerWorld) {
     this.#world = world;
@@ -114,10 +118,12 @@ export class Settler {
       sentMs: nowMs,
       dueMs: nowMs + this.#limits.askEveryMs,
     });
+    if (taken === undefined) this.#onUnsent();
   }
 
   /**
-   * Asks repeatedly, until `signal` is aborted, or, with `untilEmpty`, until nothing is held.
+   * Asks and sends repeatedly, until `signal` is aborted, or, with `untilEmpty`, until nothing is held. A vote that no gateway has
+   * taken does not wait for an aggregator that does not answer.
    *
    * @returns how many votes are still held.
    */
@@ -125,26 +131,51 @@ export class Settler {
     const { clock, onIdle } = this.#world;
     const { askEveryMs, pollEveryMs } = this.#limits;
     while (!signal.aborted && !(untilEmpty() && this.#held.size === 0)) {
-      const due = this.#due(clock.now());
-      if (due.length === 0) {
+      const unsent = this.#due(clock.now(), ({ receipts }) => receipts.size === 0);
+      const known = this.#asking === undefined
+        ? this.#due(clock.now(), ({ receipts }) => receipts.size > 0)
+        : [];
+      if (known.length > 0) this.#asking = this.#askAndSend(known).finally(() => this.#asking = undefined);
+      for (const votes of byNextGateway(unsent)) await this.#sendAgain(votes);
+      if (this.#asking !== undefined) {
+        await this.#untilAnswered(this.#asking, signal);
+      } else if (unsent.length === 0 && known.length === 0) {
         await onIdle?.();
         await clock.sleep(Math.min(askEveryMs, pollEveryMs), signal);
-        continue;
       }
-      const unsent = due.filter(({ receipts }) => receipts.size === 0);
-      const late = await this.#ask(due.filter(({ receipts }) => receipts.size > 0));
-      for (const votes of byNextGateway([...unsent, ...late])) await this.#sendAgain(votes);
     }
+    await this.#asking;
     return this.#held.size;
   }
 
-  #due(nowMs: number): Held[] {
+  /** Waits for the aggregator's answer, or until there may be something to send meanwhile. */
+  async #untilAnswered(asking: Promise<void>, signal: AbortSignal): Promise<void> {
+    const isUnsent = [...this.#held.values()].some(({ receipts }) => receipts.size === 0);
+    const answered = new AbortController();
+    try {
+      await Promise.race([
+        asking,
+        isUnsent
+          ? this.#world.clock.sleep(this.#limits.pollEveryMs, AbortSignal.any([signal, answered.signal]))
+          : new Promise<void>((resume) => this.#onUnsent = resume),
+      ]);
+    } finally {
+      answered.abort();
+    }
+  }
+
+  #due(nowMs: number, isMeant: (held: Held) => boolean): Held[] {
     const due: Held[] = [];
     for (const held of this.#held.values()) {
       if (due.length === RECEIPTS_LIMITS.receipts) break;
-      if (held.dueMs <= nowMs) due.push(held);
+      if (held.dueMs <= nowMs && isMeant(held)) due.push(held);
     }
     return due;
+  }
+
+  /** Asks about votes that have a receipt, and sends those again that must be. */
+  async #askAndSend(known: readonly Held[]): Promise<void> {
+    for (const votes of byNextGateway(await this.#ask(known))) await this.#sendAgain(votes);
   }
 
   /** Moves a vote to the end: the map keeps the order of insertion. */

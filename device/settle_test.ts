@@ -1,5 +1,7 @@
 import assert from "assert";
+import { setTimeout as delay } from "node:timers/promises";
 import type { Receipt } from "../shared/receipt.ts";
+import { eventually } from "../tests/eventually.ts";
 import { testReceipt } from "../tests/fixture.ts";
 import type { CastVote, Delivery } from "./delivery.ts";
 import type { ReceiptAnswer } from "./receipts.ts";
@@ -15,10 +17,12 @@ type Said = ReceiptAnswer["outcome"] | Omit<ReceiptAnswer, "voteId"> | undefined
  */
 function world(
   say: (receipt: Receipt, nowMs: number) => Said,
-  { limits, gateways = ["http://g-1", "http://g-2"], down = [] }: {
+  { limits, gateways = ["http://g-1", "http://g-2"], down = [], answer }: {
     limits?: Partial<SettleLimits>;
     gateways?: string[];
     down?: string[];
+    /** When the aggregator answers; at once when left out. */
+    answer?: Promise<void>;
   } = {},
 ) {
   let nowMs = 0;
@@ -27,15 +31,14 @@ function world(
   const again: string[] = [];
   const questions: number[] = [];
   const settler = new Settler({
-    checkReceipts: (receipts) => {
+    checkReceipts: async (receipts) => {
       questions.push(receipts.length);
+      if (answer !== undefined) await answer;
       const answers = receipts.map((each) => {
         const said = say(each, nowMs);
         return said && { voteId: each.voteId, ...typeof said === "string" ? { outcome: said } : said };
       });
-      return Promise.resolve(
-        answers.some((each) => each === undefined) ? undefined : answers as ReceiptAnswer[],
-      );
+      return answers.some((each) => each === undefined) ? undefined : answers as ReceiptAnswer[];
     },
     onOutcome: (answers) => {
       for (const { voteId, outcome } of answers) outcomes.push(`${voteId} ${outcome}`);
@@ -49,9 +52,10 @@ function world(
     },
     clock: {
       now: () => nowMs,
-      sleep: (ms) => {
+      sleep: async (ms) => {
         nowMs += ms;
-        return Promise.resolve();
+        // So that the test gets on meanwhile.
+        if (answer !== undefined) await delay(0);
       },
     },
     limits,
@@ -176,6 +180,30 @@ Deno.test("Settler sends a vote again whose receipt the aggregator does not beli
   assert.deepEqual(again, ["a, problem, to g-2 at 30000"]);
   assert.deepEqual([outcomes, kept], [["a counted"], ["a problem"]]);
 });
+
+Deno.test(
+  "Settler sends what no gateway has taken while the aggregator takes a question and does not answer",
+  strict,
+  async () => {
+    const answer = Promise.withResolvers<void>();
+    const down = ["http://g-1", "http://g-2"];
+    const { settler, hold, holdUntaken, again, outcomes } = world(() => "counted", {
+      down,
+      answer: answer.promise,
+    });
+    await hold("a");
+    const running = settler.run(never, () => true);
+    await eventually("the question is under way", () => settler.held === 1);
+    await holdUntaken("b");
+    await eventually("b is tried", () => again.length > 0);
+    down.length = 0;
+    await eventually("b is taken", () => again.some((each) => each.includes("to g-1")));
+    assert.deepEqual(outcomes, []);
+    answer.resolve();
+    assert.equal(await running, 0);
+    assert.deepEqual(outcomes.sort(), ["a counted", "b counted"]);
+  },
+);
 
 Deno.test("Settler sends what no gateway takes while the aggregator is away", strict, async () => {
   const { settler, hold, holdUntaken, outcomes, again } = world((_, nowMs) =>
