@@ -50,7 +50,6 @@ export function planScenario(scenario: Scenario | undefined, plan: Plan): Plan {
   switch (scenario) {
     case "lonelyAggregator":
     case "unreadFront":
-    case "deviceWithoutAggregator":
       return { faults: [], healMs: START_MS + 26_000 };
     case "lateGateway":
       return { faults: plan.faults.slice(0, 2), healMs: LATE_UNTIL_MS };
@@ -147,7 +146,7 @@ function wrongGatewayClock({ cast: { gateways }, at, chance }: Stage): void {
   at(WRONG_CLOCK_AT_MS + WRONG_CLOCK_FOR_MS, () => gateway.setClock(0));
 }
 
-/** A device with a wrong clock reaches gateways only. They must take votes of it. */
+/** A device with a wrong clock reaches gateways only. They must take its votes. */
 function deviceWithoutAggregator({ cast: { aggregators, devices, network }, chance }: Stage): void {
   const device = chance.pick(devices);
   device.clockAheadMs = -DEVICE_BEHIND_MS;

@@ -288,10 +288,7 @@ class World {
         const mayTry = this.#scheduler.nowMs < ACCEPTS_UNTIL_MS;
         return hasLied && mayTry && voterId !== STRANGER && !counted.has(voterId);
       }
-      if (!device.settles) {
-        // Votes that were not delivered at once wait while it asks about others, perhaps until the window is over.
-        return !acknowledged && ![...device.kept.keys()].some((id) => this.#votes.get(id)!.acknowledged);
-      }
+      if (!device.settles) return !acknowledged;
       // One that no gateway has acknowledged and all have refused, such as one that was cast by a wrong clock, is an operator's.
       return acknowledged || !device.refusedAgain.has(voteId);
     };
