@@ -27,6 +27,7 @@ const COMPARERS: Grants = { aggregator: READ, audit: READ, server: READ };
 const VIEWS: Record<string, Grants> = {
   "history.compared_places": COMPARERS,
   "history.comparison": COMPARERS,
+  "office.device_reconciliation": { aggregator: READ, audit: READ, board: READ },
 };
 
 /**
@@ -113,7 +114,6 @@ const TABLES: Record<string, Grants> = {
   "office.adjustments": { audit: READ, board: READ_ADD },
   "office.device_counts": { aggregator: READ, audit: READ, board: "SELECT, INSERT, DELETE" },
   "office.device_notes": { aggregator: READ, audit: READ, board: READ_ADD },
-  "office.device_reconciliation": { aggregator: READ, audit: READ, board: READ },
   "office.device_statements": { aggregator: READ, audit: READ, board: READ_ADD },
   "office.enrolment_codes": { board: "SELECT, INSERT, UPDATE (used_at, replaced_at), DELETE" },
   "office.identities": { audit: READ, board: "SELECT, INSERT, UPDATE (added_at, revoked_at)" },

@@ -40,6 +40,7 @@ CREATE TABLE registry.outbox_positions (
   produced_at timestamptz NOT NULL
 ) WITH (fillfactor = 50);
 CREATE INDEX voters_of_strike ON registry.voters (struck_revision, election) WHERE struck_revision IS NOT NULL;
+GRANT USAGE ON SCHEMA registry TO pollwire_office;
 GRANT SELECT, INSERT ON registry.outbox TO pollwire_registrar;
 GRANT SELECT, INSERT, UPDATE (number, produced_at) ON registry.outbox_positions TO pollwire_office;
 
