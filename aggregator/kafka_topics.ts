@@ -135,8 +135,8 @@ export function aclPlans(
     for (const topic of Object.values(VIEW_TOPICS)) allow(user, TOPIC, topic, READ, WRITE, DESCRIBE);
   }
   for (const topic of CHANGE_TOPICS) {
-    // Of the aggregators the role office writes them, and nobody of them reads them.
-    for (const user of aggregators) allow(user, TOPIC, topic, WRITE, DESCRIBE);
+    // Of the aggregators the role office writes them. It reads what it erases.
+    for (const user of aggregators) allow(user, TOPIC, topic, READ, WRITE, DESCRIBE);
     for (const user of polls) allow(user, TOPIC, topic, READ, DESCRIBE);
   }
   return entries;

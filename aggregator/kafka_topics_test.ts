@@ -51,7 +51,7 @@ for (const [brokers, replicas, inSync] of [[1, 1, "1"], [2, 1, "1"], [3, 3, "2"]
   });
 }
 
-Deno.test("aclPlans() lets gateways write votes, aggregators read them and write views and changes, indexers only write views, polls only read changes", () => {
+Deno.test("aclPlans() lets gateways write votes, aggregators read them and read and write views and changes, indexers only views, polls only read changes", () => {
   const plans = aclPlans(elections.slice(0, 1), {
     gateways: ["g"],
     aggregators: ["a"],
@@ -79,10 +79,13 @@ Deno.test("aclPlans() lets gateways write votes, aggregators read them and write
     "READ turnout-by-region",
     "WRITE turnout-by-region",
     "DESCRIBE turnout-by-region",
+    "READ voters",
     "WRITE voters",
     "DESCRIBE voters",
+    "READ candidates",
     "WRITE candidates",
     "DESCRIBE candidates",
+    "READ parties",
     "WRITE parties",
     "DESCRIBE parties",
   ]);

@@ -461,10 +461,12 @@ Deno.test("rebuild() leaves other elections alone", async () => {
 
 Deno.test("rebuild() of several elections at once makes the tables of each again", async () => {
   const boxes = [await countedBox(), await countedBox(), await countedBox()];
-  const before = await Promise.all(boxes.map(contents));
+  // Without the lanes: which counter has which depends on the others.
+  const tables = () => Promise.all(boxes.map(({ election }) => readTables(db.query, election)));
+  const before = await tables();
   const log = (box: BallotBox) => ({ records: box.log.stored.flat().length, voters: 31 });
   assert.deepEqual(await Promise.all(boxes.map((box) => rebuildBox(box))), boxes.map(log));
-  assert.deepEqual(await Promise.all(boxes.map(contents)), before);
+  assert.deepEqual(await tables(), before);
 });
 
 Deno.test("rebuild() that is broken off keeps counting from going on, until it is run again", async () => {

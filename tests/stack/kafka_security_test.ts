@@ -106,15 +106,20 @@ stackTest("provisionTopics() makes topics and permissions, and finds them made t
       ["READ", "WRITE", "DESCRIBE"].map((what) => `User:indexer may ${what} topic ${topic}`)
     ),
     ...["voters", "candidates", "parties"].flatMap((topic) => [
+      `User:aggregator may READ topic ${topic}`,
       `User:aggregator may WRITE topic ${topic}`,
       `User:aggregator may DESCRIBE topic ${topic}`,
       `User:poll may READ topic ${topic}`,
       `User:poll may DESCRIBE topic ${topic}`,
     ]),
   ]);
-  const second = await provisionTopics(as("admin"), ELECTIONS, USERS);
+  // A broker may answer for a moment as it was before.
+  let second = first;
+  await eventually("all is found made", async () => {
+    second = await provisionTopics(as("admin"), ELECTIONS, USERS);
+    return second.made.length === 0;
+  });
   assert.deepEqual(second.faults, []);
-  assert.deepEqual(second.made, []);
   assert.deepEqual(second.kept.toSorted(), first.made.toSorted());
 });
 

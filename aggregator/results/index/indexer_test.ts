@@ -267,6 +267,8 @@ Deno.test("Indexer does not send again what is there when it starts", async () =
   await withIndexer(async ({ db, index, restart }) => {
     await release(db, 1);
     await has(index, "releases", 1);
+    const [audit] = await db.query<{ events: number }>("SELECT count(*)::int AS events FROM audit.events");
+    await has(index, "audit-events", audit!.events);
     const lots: IndexName[] = [];
     await restart();
     index.onUpsert = (name) => lots.push(name);
