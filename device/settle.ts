@@ -82,8 +82,6 @@ export class Settler {
   /** In the order in which they were last postponed. */
   readonly #held = new Map<string, Held>();
   readonly #room: (() => void)[] = [];
-  /** A question that the aggregator has not answered yet. */
-  #asking: Promise<void> | undefined;
   /** Called when a vote comes that no gateway has taken. */
   #onUnsent: () => void = () => {};
 
@@ -130,35 +128,37 @@ export class Settler {
   async run(signal: AbortSignal, untilEmpty: () => boolean): Promise<number> {
     const { clock, onIdle } = this.#world;
     const { askEveryMs, pollEveryMs } = this.#limits;
+    // A question that the aggregator has not answered yet.
+    let asking: Promise<void> | undefined;
     while (!signal.aborted && !(untilEmpty() && this.#held.size === 0)) {
       const unsent = this.#due(clock.now(), ({ receipts }) => receipts.size === 0);
-      const known = this.#asking === undefined
-        ? this.#due(clock.now(), ({ receipts }) => receipts.size > 0)
-        : [];
-      if (known.length > 0) this.#asking = this.#askAndSend(known).finally(() => this.#asking = undefined);
+      const known = asking === undefined ? this.#due(clock.now(), ({ receipts }) => receipts.size > 0) : [];
+      if (known.length > 0) {
+        asking = this.#askAndSend(known);
+        // What fails meanwhile is thrown where it is waited for.
+        asking.catch(() => {});
+      }
       for (const votes of byNextGateway(unsent)) await this.#sendAgain(votes);
-      if (this.#asking !== undefined) {
-        await this.#untilAnswered(this.#asking, signal);
-      } else if (unsent.length === 0 && known.length === 0) {
+      if (asking !== undefined) {
+        if (await this.#isAnswered(asking, signal)) asking = undefined;
+      } else if (unsent.length === 0) {
         await onIdle?.();
         await clock.sleep(Math.min(askEveryMs, pollEveryMs), signal);
       }
     }
-    await this.#asking;
+    await asking;
     return this.#held.size;
   }
 
-  /** Waits for the aggregator's answer, or until there may be something to send meanwhile. */
-  async #untilAnswered(asking: Promise<void>, signal: AbortSignal): Promise<void> {
+  /** Waits for the aggregator's answer, or until there may be something to send meanwhile. Returns whether there is an answer. */
+  async #isAnswered(asking: Promise<void>, signal: AbortSignal): Promise<boolean> {
     const isUnsent = [...this.#held.values()].some(({ receipts }) => receipts.size === 0);
     const answered = new AbortController();
+    const meanwhile = isUnsent
+      ? this.#world.clock.sleep(this.#limits.pollEveryMs, AbortSignal.any([signal, answered.signal]))
+      : new Promise<void>((resume) => this.#onUnsent = resume);
     try {
-      await Promise.race([
-        asking,
-        isUnsent
-          ? this.#world.clock.sleep(this.#limits.pollEveryMs, AbortSignal.any([signal, answered.signal]))
-          : new Promise<void>((resume) => this.#onUnsent = resume),
-      ]);
+      return await Promise.race([asking.then(() => true), meanwhile.then(() => false)]);
     } finally {
       answered.abort();
     }

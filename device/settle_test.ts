@@ -17,12 +17,14 @@ type Said = ReceiptAnswer["outcome"] | Omit<ReceiptAnswer, "voteId"> | undefined
  */
 function world(
   say: (receipt: Receipt, nowMs: number) => Said,
-  { limits, gateways = ["http://g-1", "http://g-2"], down = [], answer }: {
+  { limits, gateways = ["http://g-1", "http://g-2"], down = [], answer, failure }: {
     limits?: Partial<SettleLimits>;
     gateways?: string[];
     down?: string[];
     /** When the aggregator answers; at once when left out. */
     answer?: Promise<void>;
+    /** What goes wrong when an outcome is kept, while votes are being sent. */
+    failure?: Error;
   } = {},
 ) {
   let nowMs = 0;
@@ -41,6 +43,7 @@ function world(
       return answers.some((each) => each === undefined) ? undefined : answers as ReceiptAnswer[];
     },
     onOutcome: (answers) => {
+      if (failure !== undefined) return Promise.reject(failure);
       for (const { voteId, outcome } of answers) outcomes.push(`${voteId} ${outcome}`);
       return Promise.resolve();
     },
@@ -62,14 +65,13 @@ function world(
   });
   const device = {
     gateways,
-    send: (votes: readonly CastVote[], asked: readonly string[] = gateways): Promise<Delivery[]> => {
+    send: async (votes: readonly CastVote[], asked: readonly string[] = gateways): Promise<Delivery[]> => {
+      if (failure !== undefined) await delay(1);
       const gateway = asked.find((each) => !down.includes(each));
-      return Promise.resolve(
-        votes.map(({ voteId }): Delivery =>
-          gateway === undefined
-            ? { fate: "undelivered", detail: "all are down" }
-            : { fate: "acknowledged", receipt: receiptOf(voteId, gateway), gateway }
-        ),
+      return votes.map(({ voteId }): Delivery =>
+        gateway === undefined
+          ? { fate: "undelivered", detail: "all are down" }
+          : { fate: "acknowledged", receipt: receiptOf(voteId, gateway), gateway }
       );
     },
   };
@@ -202,6 +204,17 @@ Deno.test(
     answer.resolve();
     assert.equal(await running, 0);
     assert.deepEqual(outcomes.sort(), ["a counted", "b counted"]);
+  },
+);
+
+Deno.test(
+  "Settler ends with the error when an outcome is not kept, also one that comes while it sends",
+  strict,
+  async () => {
+    const { settler, hold, holdUntaken } = world(() => "counted", { failure: new Error("the disk is full") });
+    await hold("a");
+    await holdUntaken("b");
+    await assert.rejects(settler.run(never, () => true), /the disk is full/);
   },
 );
 
