@@ -10,9 +10,6 @@ import type { DeviceCountFacts } from "./facts.ts";
 /** How often they are compared, in milliseconds: statements come at closing, and counts when the log was counted again. */
 const READ_EVERY_MS = 60_000;
 
-/** Whether the database has devices' statements: migrations bring them, and an aggregator may be newer than they are. */
-const HAS_STATEMENTS = "SELECT to_regclass('office.device_reconciliation') IS NOT NULL AS there";
-
 /** A count from before the statement says nothing of it, and officials' notes explain a difference. */
 const DIFFERENCES = `
 SELECT station, count(*)::float8 AS devices, sum(sent)::float8 AS stated, sum(counted)::float8 AS counted
@@ -28,8 +25,7 @@ export class DeviceCounts {
   /** Of stations where nothing differs there is nothing. */
   async read(query: Query, election: string, nowMs: number): Promise<readonly DeviceCountFacts[]> {
     if (Math.abs(nowMs - this.#readAtMs) < READ_EVERY_MS) return this.#known;
-    const [found] = await query<{ there: boolean }>(HAS_STATEMENTS, []);
-    const known = found?.there ? await query<DeviceCountFacts>(DIFFERENCES, [election]) : [];
+    const known = await query<DeviceCountFacts>(DIFFERENCES, [election]);
     this.#readAtMs = nowMs;
     return this.#known = known;
   }
