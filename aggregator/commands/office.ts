@@ -29,12 +29,10 @@ import { alertsCommand } from "./office_alerts.ts";
 import { addAccreditationCommands } from "./office_accreditation.ts";
 import { addCandidacyCommands } from "./office_candidacies.ts";
 import { addStationCommands } from "./office_stations.ts";
+import type { Common } from "./office_common.ts";
 import { exportCommands } from "./office_exports.ts";
 import { historyCommand } from "./office_history.ts";
 import { eraseElection, openLog, openOne, withDatabases } from "./open.ts";
-
-/** Who asks, and where the office is. */
-type Common = Readonly<{ as: string; url?: string; election?: string }>;
 
 /** The command with its own. */
 export function officeCommand(): Command {

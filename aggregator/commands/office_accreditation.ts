@@ -5,7 +5,6 @@
  */
 import type { Command } from "commander";
 import { Failure, integerOption, UsageError } from "../../cli/command.ts";
-import { readText } from "../../cli/csv.ts";
 import { type Progress, progress } from "../../cli/progress.ts";
 import {
   checkRoll,
@@ -19,11 +18,7 @@ import type { OfficeClient } from "../office/client.ts";
 import { FINDING_KINDS, findingsCsv, ROLL_LIMITS, spellFinding } from "../office/roll_file.ts";
 import { STRIKE_REASONS } from "../registry/roll_changes.ts";
 import { LOOKUP_FIELDS } from "../registry/sealed_profile.ts";
-
-/** Who asks, where the office is, and of which election. */
-type Common = Readonly<{ as: string; url?: string; election?: string }>;
-type With = (options: Common, work: (client: OfficeClient) => Promise<void>) => Promise<void>;
-type Make = (name: string, description: string) => Command;
+import { type Common, type Make, readJsonFile, type With } from "./office_common.ts";
 
 /** Adds the commands. */
 export function addAccreditationCommands(office: Command, ofElection: Make, withClient: With): void {
@@ -259,15 +254,9 @@ function addDevices(office: Command, ofElection: Make, withClient: With): void {
   );
 }
 
-async function readVoterFile(path: string): Promise<unknown> {
-  const { text } = await readText(path);
-  try {
-    return JSON.parse(text);
-  } catch {
-    throw new UsageError(
-      `--voter ${path} must be JSON, like {"voter_id":"RI-1","region":"kent","profile":{"name":"Ann Lee"}}`,
-    );
-  }
+function readVoterFile(path: string): Promise<unknown> {
+  const like = 'like {"voter_id":"RI-1","region":"kent","profile":{"name":"Ann Lee"}}';
+  return readJsonFile("--voter", path, like);
 }
 
 function show(body: unknown): void {

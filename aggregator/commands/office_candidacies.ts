@@ -4,14 +4,7 @@
  * @module
  */
 import { type Command, Option } from "commander";
-import { UsageError } from "../../cli/command.ts";
-import { readText } from "../../cli/csv.ts";
-import type { OfficeClient } from "../office/client.ts";
-
-/** Who asks, where the office is, and of which election. */
-type Common = Readonly<{ as: string; url?: string; election?: string }>;
-type With = (options: Common, work: (client: OfficeClient) => Promise<void>) => Promise<void>;
-type Make = (name: string, description: string) => Command;
+import { type Common, type Make, readJsonFile, type With } from "./office_common.ts";
 
 /** Adds the commands. */
 export function addCandidacyCommands(office: Command, ofElection: Make, withClient: With): void {
@@ -39,7 +32,7 @@ export function addCandidacyCommands(office: Command, ofElection: Make, withClie
           await readJsonFile(
             "--candidate",
             options.candidate,
-            '{"contest":"mayor","id":"ann","name":"Ann Lee"}',
+            'like {"contest":"mayor","id":"ann","name":"Ann Lee"}',
           ),
         )
       ),
@@ -52,7 +45,7 @@ export function addCandidacyCommands(office: Command, ofElection: Make, withClie
           options,
           "POST",
           path(options, "parties"),
-          await readJsonFile("--party", options.party, '{"id":"red","name":"Red","colour":"#cc0000"}'),
+          await readJsonFile("--party", options.party, 'like {"id":"red","name":"Red","colour":"#cc0000"}'),
         )
       ),
   );
@@ -87,14 +80,4 @@ export function addCandidacyCommands(office: Command, ofElection: Make, withClie
         })
       ),
   );
-}
-
-/** @throws {UsageError} when the file is not JSON. */
-async function readJsonFile(option: string, path: string, like: string): Promise<unknown> {
-  const { text } = await readText(path);
-  try {
-    return JSON.parse(text);
-  } catch {
-    throw new UsageError(`${option} ${path} must be JSON, like ${like}`);
-  }
 }

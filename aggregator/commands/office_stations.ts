@@ -5,14 +5,9 @@
  */
 import type { Command } from "commander";
 import { UsageError } from "../../cli/command.ts";
-import { readCsv, readText } from "../../cli/csv.ts";
-import type { OfficeClient } from "../office/client.ts";
+import { readCsv } from "../../cli/csv.ts";
 import { MAX_SIGN_INS } from "../office/stations/sign_ins.ts";
-
-/** Who asks, where the office is, and of which election. */
-type Common = Readonly<{ as: string; url?: string; election?: string }>;
-type With = (options: Common, work: (client: OfficeClient) => Promise<void>) => Promise<void>;
-type Make = (name: string, description: string) => Command;
+import { type Common, type Make, readJsonFile, type With } from "./office_common.ts";
 
 const COLUMNS = ["station", "hour", "voters"];
 
@@ -55,13 +50,7 @@ export function addStationCommands(office: Command, ofElection: Make, withClient
       .requiredOption("--file <json>", "what the device wrote: statement, proof, proofKey")
       .action((options: Common & { file: string }) =>
         withClient(options, async (client) => {
-          const { text } = await readText(options.file);
-          let signed: unknown;
-          try {
-            signed = JSON.parse(text);
-          } catch {
-            throw new UsageError(`--file ${options.file} must be JSON, as a device writes it`);
-          }
+          const signed = await readJsonFile("--file", options.file, "as a device writes it");
           show((await client.ask("POST", "/v1/office/device-statements", signed)).body);
         })
       ),
