@@ -8,6 +8,7 @@ import { z } from "@hono/zod-openapi";
 import { CHANGE_SCHEMAS } from "../../shared/changes.ts";
 import { REJECTION_REASONS } from "../../shared/outcome.ts";
 import { count, id, instant } from "../registry/schemas.ts";
+import { VIEW_TOPICS } from "../view_topics.ts";
 
 /**
  * The version of all of them. Consumers ignore fields that they do not know: a field that is added raises the second number, and one that
@@ -64,21 +65,21 @@ export const rejectionRow = z.strictObject({
 /** A row for each topic that outside programs may follow. */
 export const TOPICS: readonly TopicDescription[] = [
   {
-    topic: "tallies-by-candidate",
+    topic: VIEW_TOPICS.tallies,
     name: "tally",
     summary: "Votes of each candidate",
     key: "election/contest/candidate",
     row: tallyRow,
   },
   {
-    topic: "turnout-by-region",
+    topic: VIEW_TOPICS.turnout,
     name: "turnout",
     summary: "Voters of each region",
     key: "election/region",
     row: turnoutRow,
   },
   {
-    topic: "rejected-votes",
+    topic: VIEW_TOPICS.rejections,
     name: "rejection",
     summary: "Records that were not counted",
     key: "election/partition/offset/index",
