@@ -15,6 +15,11 @@ export function isRefusal(value: unknown): value is Refusal {
   return typeof value === "object" && value !== null && "refused" in value;
 }
 
+/** Refuses what the present state does not allow. */
+export function conflict(detail: string): Refusal {
+  return { refused: "conflict", detail };
+}
+
 function refuse(refused: Refusal["refused"], detail: string): Refusal {
   return { refused, detail };
 }
@@ -88,7 +93,7 @@ export async function createAccount(
       [account, name, now.toISOString()],
     );
     if (rows.length === 0) {
-      return refuse("conflict", `there is an account ${account} already; choose another name`);
+      return conflict(`there is an account ${account} already; choose another name`);
     }
     await appendAudit(query, now, "account_created", null, { account, name });
     await insertKey(query, account, key, now);
@@ -113,7 +118,7 @@ export async function addKey(
 }
 
 /** One key for two accounts would make one person two: nobody could tell who signed. */
-const KEY_IS_KNOWN = refuse("conflict", "the key is known already; every account needs a key of its own");
+const KEY_IS_KNOWN = conflict("the key is known already; every account needs a key of its own");
 
 async function isKeyKnown(query: Query, { keyId }: PublicKey): Promise<boolean> {
   return (await query("SELECT 1 FROM office.account_keys WHERE key_id = $1", [keyId])).length > 0;
@@ -177,7 +182,7 @@ export async function requestRole(
       [account, role, election, by ?? "init", now.toISOString(), atOnce ? now.toISOString() : null],
     );
     if (grant === undefined) {
-      return refuse("conflict", `account ${account} has the role ${role} already, or it was asked for`);
+      return conflict(`account ${account} has the role ${role} already, or it was asked for`);
     }
     await appendAudit(query, now, atOnce ? "role_granted" : "role_requested", election, describe(grant));
     return grant;
@@ -211,7 +216,7 @@ async function roleFault(
     [account, other],
   );
   if (both.length === 0) return undefined;
-  return refuse("conflict", `account ${account} is ${other}, and nobody may be admin and official`);
+  return conflict(`account ${account} is ${other}, and nobody may be admin and official`);
 }
 
 /** A second administrator approves a role. */
@@ -228,11 +233,11 @@ export async function approveRole(
       [grant],
     );
     if (found === undefined) return refuse("not-found", `there is no grant ${grant}`);
-    if (found.grantedAt !== null) return refuse("conflict", `grant ${grant} has been approved already`);
+    if (found.grantedAt !== null) return conflict(`grant ${grant} has been approved already`);
     if (found.requestedBy === by) {
-      return refuse("conflict", `grant ${grant} is ${by}'s own; another administrator must approve it`);
+      return conflict(`grant ${grant} is ${by}'s own; another administrator must approve it`);
     }
-    if (found.account === by) return refuse("conflict", "nobody may approve a role of their own");
+    if (found.account === by) return conflict("nobody may approve a role of their own");
     const [approved] = await query<Grant>(
       `UPDATE office.grants SET approved_by = $2, granted_at = $3::timestamptz WHERE grant_id = $1
        RETURNING ${GRANT_COLUMNS}`,

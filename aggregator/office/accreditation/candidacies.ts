@@ -13,11 +13,10 @@ import { isoTime, type Query } from "../../database/database.ts";
 import { candidateChange, partyChange } from "../../registry/definition.ts";
 import { publishIn } from "../../registry/elections.ts";
 import { noteCandidacies } from "../../registry/outbox.ts";
-import type { Refusal } from "../access/accounts.ts";
+import { conflict, type Refusal } from "../access/accounts.ts";
 import { type ElectionState, readState } from "../lifecycle/state.ts";
 import type { OfficeSources } from "../sources.ts";
 import { type BallotChange, candidacyTransition } from "./candidacy_change.ts";
-import { conflict } from "./roll_imports.ts";
 
 /** Where a candidate or party stands, since when and why. What a definition names has neither time nor reason. */
 type Standing = Readonly<{

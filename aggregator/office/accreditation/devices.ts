@@ -11,10 +11,10 @@ import { isoTime, type Query } from "../../database/database.ts";
 import { addDevice, newestDeviceKey } from "../../registry/devices.ts";
 import { revokeDeviceKey, rotateDeviceKey } from "../../registry/elections.ts";
 import { newestManifest } from "../../registry/manifests.ts";
-import type { Refusal } from "../access/accounts.ts";
+import { conflict, type Refusal } from "../access/accounts.ts";
 import { readState } from "../lifecycle/state.ts";
 import type { OfficeSources } from "../sources.ts";
-import { conflict, ROLL_PHASES } from "./roll_imports.ts";
+import { ROLL_PHASES } from "./roll_imports.ts";
 
 /** How long a code is good, in milliseconds. */
 export const CODE_LIFETIME_MS = 86_400_000;

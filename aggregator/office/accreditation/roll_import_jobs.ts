@@ -19,11 +19,10 @@ import { OfficeError } from "../../registry/office_error.ts";
 import { dayOfAges, importRoll, ROLL_BATCH, rollKeys, tellDifferences } from "../../registry/roll.ts";
 import { findByNumbers, strikeVoters, votersOfRevision, whoVoted } from "../../registry/roll_changes.ts";
 import { normalised } from "../../registry/sealed_profile.ts";
-import { isRefusal, type Refusal } from "../access/accounts.ts";
+import { conflict, isRefusal, type Refusal } from "../access/accounts.ts";
 import { type Finding, inspectRoll, readRoll, type RollRow } from "../roll_file.ts";
 import type { OfficeSources } from "../sources.ts";
 import {
-  conflict,
   dropFile,
   importedFile,
   ImportKey,

@@ -11,7 +11,7 @@ import type { CsvSource } from "../../../cli/csv.ts";
 import { deriveKey, seal, unseal } from "../../../shared/keys.ts";
 import { appendAudit } from "../../audit/events.ts";
 import { type Database, isoTime, type Query } from "../../database/database.ts";
-import { isRefusal, type Refusal } from "../access/accounts.ts";
+import { conflict, isRefusal, type Refusal } from "../access/accounts.ts";
 import { readState } from "../lifecycle/state.ts";
 import type { Phase } from "../lifecycle/transition.ts";
 import type { RollReport } from "../roll_file.ts";
@@ -126,10 +126,6 @@ export async function rollFault(query: Query, election: string, now: Date): Prom
       ? `the roll cannot be changed: voting closed at ${manifest.closesAt}`
       : `the roll cannot be changed: the election is ${phase}`,
   );
-}
-
-export function conflict(detail: string): Refusal {
-  return { refused: "conflict", detail };
 }
 
 /** A file that somebody wants to import. */

@@ -28,9 +28,9 @@ import {
   strikeVoters,
 } from "../../registry/roll_changes.ts";
 import { type LookupField, normalised } from "../../registry/sealed_profile.ts";
-import type { Refusal } from "../access/accounts.ts";
+import { conflict, type Refusal } from "../access/accounts.ts";
 import type { OfficeSources } from "../sources.ts";
-import { conflict, rollFault } from "./roll_imports.ts";
+import { rollFault } from "./roll_imports.ts";
 
 function missing(voterId: string): Refusal {
   return { refused: "not-found", detail: `nobody with the voter id ${voterId} is on the roll` };

@@ -158,7 +158,7 @@ function addStates(app: OpenAPIHono, sources: OfficeSources): void {
     }),
     async work({ params: { election }, now }) {
       const state = await readState(db.query, election, now);
-      const log = await logOf(sources, election, now);
+      const log = await logOf(sources, state);
       const failingChecks = await newestFailing(db.query, election);
       const facts = await readFacts(db.query, state, now, { log, failingChecks });
       const proposals = (await readProposals(db.query, election))

@@ -13,7 +13,7 @@ import { signHead } from "../../audit/heads.ts";
 import type { VoteLog } from "../../../shared/log/vote_log.ts";
 import { isoTime, type Query } from "../../database/database.ts";
 import { holdCounting } from "../../registry/changes.ts";
-import type { Refusal } from "../access/accounts.ts";
+import { conflict, type Refusal } from "../access/accounts.ts";
 import { runChecks } from "../quality/run.ts";
 import { failingChecks, type QualityRun, readWaivers } from "../quality/store.ts";
 import type { OfficeSources } from "../sources.ts";
@@ -45,10 +45,6 @@ export type Proposal = Readonly<{
 
 /** What an action did. */
 export type Done = Readonly<{ state: ElectionState; result: Record<string, string | number> }>;
-
-function conflict(detail: string): Refusal {
-  return { refused: "conflict", detail };
-}
 
 /** The actions that an election's state allows. */
 export function allowedNow(state: ElectionState, facts: Awaited<ReturnType<typeof readFacts>>): Action[] {
@@ -112,9 +108,9 @@ async function whenAllowed<T>(
   now: Date,
   work: (query: Query, state: ElectionState, log: VoteLog | undefined) => Promise<T>,
 ): Promise<T | Refusal> {
-  const { phase } = await readState(sources.db.query, election, now);
-  const log = await logOf(sources, election, now);
-  const quality = request.action === "certify" && phase === "canvass"
+  const before = await readState(sources.db.query, election, now);
+  const log = await logOf(sources, before);
+  const quality = request.action === "certify" && before.phase === "canvass"
     ? await runChecks(sources, election, now, { log: false })
     : undefined;
   return await sources.db.transaction(async (query) => {
@@ -200,7 +196,7 @@ export async function approve(
   ifMatch: string | null,
   now: Date,
 ): Promise<Done | Refusal> {
-  const log = await logOf(sources, election, now);
+  const log = await logOf(sources, await readState(sources.db.query, election, now));
   const first = await readProposal(sources.db.query, election, id);
   const quality = first?.action === "certify" && first.endedAt === null && first.proposedBy !== account
     ? await runChecks(sources, election, now, { log: true })
@@ -312,11 +308,9 @@ async function execute(
 
 /** An election's log; `undefined` once it was destroyed: opening it would make an empty one. */
 export async function logOf(
-  { db, openLog }: OfficeSources,
-  election: string,
-  now: Date,
+  { openLog }: OfficeSources,
+  { election, manifest, status }: ElectionState,
 ): Promise<VoteLog | undefined> {
-  const { manifest, status } = await readState(db.query, election, now);
   return status === "destroyed" ? undefined : await openLog(election, manifest.partitions);
 }
 

@@ -5,8 +5,7 @@
  */
 import { appendAudit } from "../../audit/events.ts";
 import { isoTime, type Query } from "../../database/database.ts";
-import type { Refusal } from "../access/accounts.ts";
-import { conflict } from "../accreditation/roll_imports.ts";
+import { conflict, type Refusal } from "../access/accounts.ts";
 import { readState } from "../lifecycle/state.ts";
 import type { OfficeSources } from "../sources.ts";
 

@@ -15,8 +15,7 @@ import { actAs } from "../../audit/actor.ts";
 import type { DeviceCount } from "../../counting/device_counts.ts";
 import { isoTime, type Query } from "../../database/database.ts";
 import { newestManifest } from "../../registry/manifests.ts";
-import type { Refusal } from "../access/accounts.ts";
-import { conflict } from "../accreditation/roll_imports.ts";
+import { conflict, type Refusal } from "../access/accounts.ts";
 import { readState } from "../lifecycle/state.ts";
 import type { OfficeSources } from "../sources.ts";
 
