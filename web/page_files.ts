@@ -22,6 +22,9 @@ export type Page = Readonly<
 /** Files of a library, by its package: as the browser asks for them, below the package's folder `from`. */
 export type Library = Readonly<{ name: string; from: string; files: readonly string[] }>;
 
+/** How officials sign in: a file that more than one page has. */
+export const OFFICIAL = new URL("./page/official.js", import.meta.url);
+
 /** Reads a file, to be served at a path. */
 export function readPage(path: string, file: URL, headers: Record<string, string>): Page {
   const body = Deno.readFileSync(file);

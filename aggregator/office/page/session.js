@@ -3,15 +3,14 @@
  * forgotten; the token is kept in the memory of this tab alone. When it ends, or an approval takes a newer sign-in, the official
  * chooses the file again.
  */
+// @ts-ignore: a file that the server has there (aggregator/office/page_files.ts).
+import { openKey, tokenRequest } from "/office/lib/official.js";
 import { changed, forget, state } from "./state.js";
 
 /** How long an answer may take, in milliseconds: a check counts the log again. */
 const TIMEOUT_MS = 600_000;
-/** How long an assertion is good, in seconds. */
-const ASSERTION_S = 60;
 /** How old a sign-in may be for an approval, in milliseconds; the server says 300 s. */
 const RECENT_MS = 290_000;
-const OFFICE = "urn:pollwire:office";
 
 let token;
 /** The server's clock less this computer's, which may be wrong, in milliseconds. */
@@ -34,28 +33,13 @@ export class Cancelled extends Error {}
 /** A failure that the page has a text for. */
 export class Known extends Error {}
 
-const base64url = (bytes) => {
-  const text = btoa(String.fromCharCode(...new Uint8Array(bytes)));
-  return text.replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
-};
-const encoded = (value) => base64url(new TextEncoder().encode(JSON.stringify(value)));
-
 /** The server's time, milliseconds since 1970. */
 export const serverNow = () => Date.now() + clockOffsetMs;
 
-/** Reads a key file of `deno task office key`. The key can sign, and can be read by nobody. */
-async function openKey(text) {
+async function signerOf(text) {
   try {
-    const { account, key: { kty, crv, x, d } } = JSON.parse(text);
-    const key = await crypto.subtle.importKey("jwk", { kty, crv, x, d }, "Ed25519", false, ["sign"]);
-    // RFC 7638: the members of a public key in the order of the alphabet.
-    const thumbprint = await crypto.subtle.digest(
-      "SHA-256",
-      new TextEncoder().encode(JSON.stringify({ crv, kty, x })),
-    );
-    return { account, key, keyId: base64url(thumbprint) };
+    return await openKey(text);
   } catch {
-    // Also where the page came over plain HTTP from another machine: browsers have no keys there.
     throw new Known(globalThis.isSecureContext ? "noKey" : "notSecure");
   }
 }
@@ -63,7 +47,7 @@ async function openKey(text) {
 /** Signs in with the text of a key file. Says whether that was taken; if not, `state.signInFault` says why. */
 export async function signIn(text) {
   try {
-    const signer = await openKey(text);
+    const signer = await signerOf(text);
     if (state.session !== undefined && state.session.account !== signer.account) {
       throw new Known("otherPerson");
     }
@@ -72,12 +56,7 @@ export async function signIn(text) {
     clockOffsetMs = Number.isNaN(server) ? 0 : server - Date.now();
     const atMs = serverNow();
     const { access_token } = await read(
-      await send("POST", "/v1/office/token", {
-        body: new URLSearchParams({
-          grant_type: "urn:ietf:params:oauth:grant-type:jwt-bearer",
-          assertion: await assertionOf(signer, Math.floor(atMs / 1_000)),
-        }),
-      }),
+      await send("POST", "/v1/office/token", { body: await tokenRequest(signer, atMs) }),
     );
     token = access_token;
     const { account, isAdmin } = await ask("GET", "/v1/office/me");
@@ -90,20 +69,6 @@ export async function signIn(text) {
   again?.resolve();
   changed();
   return true;
-}
-
-async function assertionOf({ account, key, keyId }, nowS) {
-  const head = encoded({ alg: "EdDSA", typ: "JWT", kid: keyId });
-  const claims = encoded({
-    iss: account,
-    sub: account,
-    aud: OFFICE,
-    jti: crypto.randomUUID(),
-    iat: nowS,
-    exp: nowS + ASSERTION_S,
-  });
-  const signature = await crypto.subtle.sign("Ed25519", key, new TextEncoder().encode(`${head}.${claims}`));
-  return `${head}.${claims}.${base64url(signature)}`;
 }
 
 /** Forgets the token and everything that was read with it. */

@@ -3,13 +3,13 @@
  * token are kept in the memory of this tab alone.
  */
 
+// @ts-ignore: a file that the server has there (aggregator/public/pages.ts).
+import { openKey, tokenRequest } from "/lib/official.js";
+
 /** How often alerts are read again while they are shown, in milliseconds. */
 const READ_EVERY_MS = 5_000;
 /** How long an answer may take, in milliseconds. */
 const TIMEOUT_MS = 10_000;
-/** How long an assertion is good, in seconds. */
-const ASSERTION_S = 60;
-const OFFICE = "urn:pollwire:office";
 
 /** What is known, for the view: `fault` is a text's name, or what the server said. */
 export const alertState = {
@@ -28,26 +28,12 @@ let token;
 let readAtMs = -Infinity;
 let isReading = false;
 
-const base64url = (bytes) => {
-  const text = btoa(String.fromCharCode(...new Uint8Array(bytes)));
-  return text.replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
-};
-const encoded = (value) => base64url(new TextEncoder().encode(JSON.stringify(value)));
-
 /** Opens a key file of `deno task office key`, and signs in with it. */
 export async function signIn(text) {
   signOut();
   try {
-    const { account, key: { kty, crv, x, d } } = JSON.parse(text);
-    const key = await crypto.subtle.importKey("jwk", { kty, crv, x, d }, "Ed25519", false, ["sign"]);
-    // RFC 7638: the members of a public key in the order of the alphabet.
-    const thumbprint = await crypto.subtle.digest(
-      "SHA-256",
-      new TextEncoder().encode(JSON.stringify({ crv, kty, x })),
-    );
-    signer = { account, key, keyId: base64url(thumbprint) };
+    signer = await openKey(text);
   } catch {
-    // Also where the page came over plain HTTP from another machine: browsers have no keys there.
     alertState.fault = globalThis.isSecureContext ? "alertsNoKey" : "alertsNotSecure";
     return;
   }
@@ -146,29 +132,14 @@ async function read(answer) {
 }
 
 async function newToken() {
-  const { account, key, keyId } = signer;
   // The server's clock: a computer's own may be wrong.
   const { headers } = await fetch("/health/live", {
     cache: "no-store",
     signal: AbortSignal.timeout(TIMEOUT_MS),
   });
-  const nowS = Math.floor((Date.parse(headers.get("date") ?? "") || Date.now()) / 1_000);
-  const head = encoded({ alg: "EdDSA", typ: "JWT", kid: keyId });
-  const claims = encoded({
-    iss: account,
-    sub: account,
-    aud: OFFICE,
-    jti: crypto.randomUUID(),
-    iat: nowS,
-    exp: nowS + ASSERTION_S,
-  });
-  const signature = await crypto.subtle.sign("Ed25519", key, new TextEncoder().encode(`${head}.${claims}`));
   const answer = await fetch("/v1/office/token", {
     method: "POST",
-    body: new URLSearchParams({
-      grant_type: "urn:ietf:params:oauth:grant-type:jwt-bearer",
-      assertion: `${head}.${claims}.${base64url(signature)}`,
-    }),
+    body: await tokenRequest(signer, Date.parse(headers.get("date") ?? "") || Date.now()),
     signal: AbortSignal.timeout(TIMEOUT_MS),
   });
   // A server without the role office has no such address.
