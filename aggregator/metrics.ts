@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { Counter, Gauge, Registry } from "prom-client";
+import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import { type AlertMetrics, alertMetrics } from "./alerts/metrics.ts";
 
 /** Metrics of one aggregator process. */
@@ -12,6 +12,10 @@ export type AggregatorMetrics = Readonly<{
   /** Records counted, by election, fate and reason. */
   outcomes: Counter<"election" | "fate" | "reason">;
   releases: Counter<"election">;
+  /** Counting transactions, what they count from the log's time on, and publishings, in seconds. */
+  committing: Histogram<"election">;
+  countDelay: Histogram<"election">;
+  publishing: Histogram<"election">;
   /** Records whose gateway altered a vote or made it up, by gateway. */
   badProofs: Counter<"election" | "gateway">;
   /** Records whose gateway's clock was ahead of the log's by more than is allowed, by gateway. */
@@ -128,6 +132,28 @@ export function aggregatorMetrics(elections: () => Promise<readonly ElectionStat
       name: "pollwire_aggregator_records_total",
       help: "Records read from the log, by fate and reason",
       labelNames: ["election", "fate", "reason"],
+      registers,
+    }),
+    committing: new Histogram({
+      name: "pollwire_aggregator_commit_seconds",
+      help: "Time of a transaction that counts records",
+      labelNames: ["election"],
+      buckets: [0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5, 30],
+      registers,
+    }),
+    countDelay: new Histogram({
+      name: "pollwire_aggregator_count_delay_seconds",
+      help:
+        "From the log's time of the oldest record of a partition's batch until the batch was counted; a negative difference of clocks is 0",
+      labelNames: ["election"],
+      buckets: [0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300, 3_600],
+      registers,
+    }),
+    publishing: new Histogram({
+      name: "pollwire_aggregator_publish_seconds",
+      help: "Time to publish what has changed in an election",
+      labelNames: ["election"],
+      buckets: [0.005, 0.01, 0.05, 0.1, 0.2, 0.5, 1, 5, 30],
       registers,
     }),
     releases: new Counter({

@@ -45,6 +45,8 @@ export type PublisherOptions = Readonly<{
   signal: AbortSignal;
   /** A clock that only goes forward, in milliseconds. */
   nowMs?(): number;
+  /** Called with how long it took to publish an election, in milliseconds. */
+  onPublished?(election: string, tookMs: number): void;
 }>;
 
 /** How long after the start of a publishing the next one may start, in milliseconds. */
@@ -141,8 +143,10 @@ export class Publisher {
       // Where k > 1 most publishings release nothing, and keep the same pace.
       const done = await election.publish(db);
       const nowMs = this.#nowMs();
-      if (done) this.#nextMs.set(election.election, fromMs + paceMs(nowMs - fromMs, election.isFinal));
-      else this.#againMs.set(election.election, nowMs + PUBLISH_EVERY_MS);
+      if (done) {
+        this.#options.onPublished?.(election.election, nowMs - fromMs);
+        this.#nextMs.set(election.election, fromMs + paceMs(nowMs - fromMs, election.isFinal));
+      } else this.#againMs.set(election.election, nowMs + PUBLISH_EVERY_MS);
     } catch (error) {
       if (!signal.aborted) reportFault(election, error);
       this.#againMs.set(election.election, this.#nowMs() + AGAIN_AFTER_MS);

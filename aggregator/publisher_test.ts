@@ -42,11 +42,17 @@ class Noted implements Publishable {
 function start(...elections: Noted[]) {
   const stop = new AbortController();
   let statements = 0;
+  const published: [string, number][] = [];
   const counting: typeof db = { ...db, query: (sql, params) => (statements++, db.query(sql, params)) };
-  const publisher = new Publisher({ db: counting, signal: stop.signal });
+  const publisher = new Publisher({
+    db: counting,
+    signal: stop.signal,
+    onPublished: (election, tookMs) => published.push([election, tookMs]),
+  });
   for (const each of elections) publisher.add(each);
   const running = publisher.run();
   return {
+    published,
     get statements() {
       return statements;
     },
@@ -72,6 +78,12 @@ Deno.test("Publisher publishes what has changed or has news, and nothing else", 
   await eventually("it is published again", () => changed!.publishings === 2);
   assert.deepEqual([news!.publishings, quiet!.publishings], [1, 0]);
   await process.stop();
+  assert.deepEqual(process.published.map(([election]) => election).toSorted(), [
+    "a-changed",
+    "a-changed",
+    "a-news",
+  ]);
+  assert.ok(process.published.every(([, tookMs]) => tookMs >= 0));
 });
 
 Deno.test("of two processes one publishes an election, and the other goes on at once when it ends", async () => {

@@ -41,7 +41,8 @@ export type ForwarderOptions = Readonly<{
   openLog(election: string, partitions: number): Promise<VoteLog>;
   now(): number;
   random(): number;
-  onForwarded?(election: string, records: number): void;
+  /** Called when the log has acknowledged records, with how long that took, in milliseconds. */
+  onForwarded?(election: string, records: number, appendMs: number): void;
   /** Called with the fingerprints of votes whose chunk is damaged. */
   onSetAside?(election: string, fingerprints: Uint8Array): void;
   onFault?(election: string, error: unknown): void;
@@ -120,11 +121,11 @@ export class Forwarder {
       const part = this.#nextPart(route, chunks);
       if (part.entries.length === 0) return;
       route.log ??= await openLog(election, partitions);
-      await this.#append(route, route.log, part);
+      const appendMs = await this.#append(route, route.log, part);
       if (part.finished.length > 0) spool.free(part.finished);
       route.sent = part.sent;
       route.waitMs = RETRY_FIRST_MS;
-      onForwarded?.(election, part.records);
+      onForwarded?.(election, part.records, appendMs);
     } catch (error) {
       // After a crash here the records are on the log and in the spool, and are sent twice, which is harmless.
       onFault?.(election, error);
@@ -148,8 +149,8 @@ export class Forwarder {
     }
   }
 
-  /** Appends, and adapts the append's size to the link. */
-  async #append(route: Route, log: VoteLog, { entries, bytes, isFull }: Part): Promise<void> {
+  /** Appends, and adapts the append's size to the link. Returns how long it took, in milliseconds. */
+  async #append(route: Route, log: VoteLog, { entries, bytes, isFull }: Part): Promise<number> {
     const { now } = this.#options;
     const begunMs = now();
     try {
@@ -158,11 +159,13 @@ export class Forwarder {
       route.appendBytes = Math.max(MIN_APPEND_BYTES, route.appendBytes / SHRINKING);
       throw error;
     }
-    const factor = Math.min(GROWTH, APPEND_MS / Math.max(1, now() - begunMs));
+    const tookMs = now() - begunMs;
+    const factor = Math.min(GROWTH, APPEND_MS / Math.max(1, tookMs));
     // An append that was not full does not show that the link could carry more.
     if (factor < 1 || isFull) {
       route.appendBytes = Math.min(MAX_APPEND_BYTES, Math.max(MIN_APPEND_BYTES, bytes * factor));
     }
+    return tookMs;
   }
 
   /** The oldest entries that fit into one append. */

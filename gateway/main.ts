@@ -38,9 +38,11 @@ export async function runGateway(
   let metrics: GatewayMetrics | undefined = undefined;
   const spool = openSpool(config, spoolWorker, {
     onNumbered: (records) => metrics?.numbered.inc(records),
-    onForwarded(election, records) {
+    onStored: (tookMs) => metrics?.storing.observe(tookMs / 1_000),
+    onForwarded(election, records, appendMs) {
       logFaults.delete(election);
       metrics?.forwarded.inc(records);
+      metrics?.appending.observe(appendMs / 1_000);
     },
     onFault(election, why) {
       logFaults.set(election, why);

@@ -15,6 +15,9 @@ export type GatewayMetrics = Readonly<{
   skew: Histogram;
   /** From a request's arrival to its answer, in seconds. */
   latency: Histogram<"endpoint">;
+  /** A transaction of the spool with its fsync, and an append to the log until it was acknowledged, in seconds. */
+  storing: Histogram;
+  appending: Histogram;
   numbered: Counter;
   forwarded: Counter;
   logFaults: Counter;
@@ -86,6 +89,18 @@ export function gatewayMetrics(
       help: "From a request's arrival to its answer",
       labelNames: ["endpoint"],
       buckets: [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5],
+      registers,
+    }),
+    storing: new Histogram({
+      name: "pollwire_gateway_store_seconds",
+      help: "Time to make a batch of records durable in the spool: a transaction and its fsync",
+      buckets: [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1],
+      registers,
+    }),
+    appending: new Histogram({
+      name: "pollwire_gateway_append_seconds",
+      help: "Time from an append until the log has acknowledged it",
+      buckets: [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5],
       registers,
     }),
     numbered: new Counter({

@@ -42,7 +42,10 @@ type Waiting = Readonly<{
 export type SpoolEvents = Readonly<{
   /** Records that were numbered and made durable. */
   onNumbered?(records: number): void;
-  onForwarded?(election: string, records: number): void;
+  /** Records were made durable by one transaction, which took so long, in milliseconds. */
+  onStored?(tookMs: number): void;
+  /** The log has records, which took so long, in milliseconds. */
+  onForwarded?(election: string, records: number, appendMs: number): void;
   onFault?(election: string, why: string): void;
   /** A sender key was made or has ended, or a statement has reached the log or the aggregator. */
   onSenderKeys?(): void;
@@ -142,7 +145,7 @@ export class SpoolClient {
         return this.#settle(reply);
       case "forwarded":
         this.votes.forwarded(reply.election, reply.held);
-        return this.#events.onForwarded?.(reply.election, reply.records);
+        return this.#events.onForwarded?.(reply.election, reply.records, reply.appendMs);
       case "setAside":
         return this.votes.forget(reply.election, reply.fingerprints);
       case "fault":
@@ -195,6 +198,7 @@ export class SpoolClient {
     const { batch } = this.#underWay;
     this.#underWay = undefined;
     if (reply.failed === undefined) {
+      this.#events.onStored?.(reply.tookMs);
       const refused = new Set(reply.refused);
       batch.forEach((each, part) => this.#answer(each, refused.has(part)));
     } else {

@@ -57,7 +57,7 @@ function connect(events: SpoolEvents = {}, votes?: HeldVotes) {
     append: (at: number) => sent[at] as Append,
     /** Answers the append that was sent last. */
     answer(more: Partial<Extract<SpoolReply, { kind: "appended" }>> = {}) {
-      client.handle({ kind: "appended", id: (sent.at(-1) as Append).id, state: EMPTY, ...more });
+      client.handle({ kind: "appended", id: (sent.at(-1) as Append).id, state: EMPTY, tookMs: 2, ...more });
     },
   };
 }
@@ -294,7 +294,8 @@ Deno.test("SpoolClient knows what the spool's thread said last of sender keys", 
 Deno.test("SpoolClient knows the spool's state from whatever its thread says", async () => {
   const told: unknown[] = [];
   const { client } = connect({
-    onForwarded: (election, records) => told.push([election, records]),
+    onStored: (tookMs) => told.push([tookMs]),
+    onForwarded: (election, records, appendMs) => told.push([election, records, appendMs]),
     onFault: (election, why) => told.push([election, why]),
   });
   assert.deepEqual(client.state, EMPTY);
@@ -303,13 +304,27 @@ Deno.test("SpoolClient knows the spool's state from whatever its thread says", a
   client.handle({ kind: "opened", state: state() });
   await client.opened;
   assert.equal(client.state.records, 1);
-  client.handle({ kind: "forwarded", election: "a", records: 7, held: 0, state: state() });
+  client.handle({ kind: "forwarded", election: "a", records: 7, appendMs: 30, held: 0, state: state() });
   assert.equal(client.state.records, 2);
   client.handle({ kind: "fault", election: "a", why: "away", state: state() });
   assert.equal(client.state.records, 3);
-  client.handle({ kind: "appended", id: 99, state: state() });
+  client.handle({ kind: "appended", id: 99, state: state(), tookMs: 2 });
   assert.equal(client.state.records, 4);
-  assert.deepEqual(told, [["a", 7], ["a", "away"]]);
+  assert.deepEqual(told, [["a", 7, 30], ["a", "away"]]);
+});
+
+Deno.test("SpoolClient reports how long it took to make records durable, and nothing of records that were not", async () => {
+  const told: number[] = [];
+  const { client, answer } = connect({ onStored: (tookMs) => told.push(tookMs) });
+  const first = client.append("a", DEVICE, makeRecords(2));
+  await Promise.resolve();
+  answer({ tookMs: 7 });
+  await first;
+  const second = client.append("a", DEVICE, makeRecords(1));
+  await Promise.resolve();
+  answer({ tookMs: 9, failed: "disk", why: "for a reason" });
+  await assert.rejects(second, NotSpooled);
+  assert.deepEqual(told, [7]);
 });
 
 Deno.test("SpoolClient knows the votes that the spool holds: of its start, durable since, forwarded, set aside", async () => {
@@ -327,9 +342,9 @@ Deno.test("SpoolClient knows the votes that the spool holds: of its start, durab
   assert.ok(fresh.every(({ known }) => known()));
   client.handle({ kind: "setAside", election: "a", fingerprints: fresh[3].fingerprint, state: EMPTY });
   assert.equal(fresh[3].known(), false);
-  client.handle({ kind: "forwarded", election: "a", records: 1, held: 3, state: EMPTY });
+  client.handle({ kind: "forwarded", election: "a", records: 1, appendMs: 1, held: 3, state: EMPTY });
   assert.ok(old.known(), "a vote that the log has is remembered for a while");
-  client.handle({ kind: "forwarded", election: "a", records: 1, held: 2, state: EMPTY });
+  client.handle({ kind: "forwarded", election: "a", records: 1, appendMs: 1, held: 2, state: EMPTY });
   assert.deepEqual([old.known(), fresh[0].known()], [false, true]);
 });
 

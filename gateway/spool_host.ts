@@ -41,14 +41,27 @@ export type SpoolReply =
       kind: "appended";
       id: number;
       state: SpoolState;
+      /** How long the transaction and its fsync took, in milliseconds. */
+      tookMs: number;
       /** Parts that were refused because they exceed their device's share. */
       refused?: readonly number[];
       failed?: "full" | "disk";
       why?: string;
     }
   >
-  /** The log has so many more of an election's records, and the spool still holds `held` of them. */
-  | Readonly<{ kind: "forwarded"; election: string; records: number; held: number; state: SpoolState }>
+  /**
+   * The log has so many more of an election's records, after `appendMs` milliseconds, and the spool still holds `held` of them.
+   */
+  | Readonly<
+    {
+      kind: "forwarded";
+      election: string;
+      records: number;
+      appendMs: number;
+      held: number;
+      state: SpoolState;
+    }
+  >
   /** Votes whose records are damaged, and are not forwarded. */
   | Readonly<{ kind: "setAside"; election: string; fingerprints: Uint8Array; state: SpoolState }>
   | Readonly<{ kind: "senderKeys"; keys: readonly ElectionKeys[]; state: SpoolState }>
@@ -86,8 +99,10 @@ export class SpoolHost {
       openLog,
       now,
       random,
-      onForwarded: (election, records) =>
-        send({ kind: "forwarded", election, records, held: spool.recordsOf(election), state: spool.state }),
+      onForwarded(election, records, appendMs) {
+        const held = spool.recordsOf(election);
+        send({ kind: "forwarded", election, records, appendMs, held, state: spool.state });
+      },
       onSetAside: (election, fingerprints) =>
         send({ kind: "setAside", election, fingerprints, state: spool.state }),
       onFault: (election, error) => this.#reportFault(election, error),
@@ -162,12 +177,16 @@ export class SpoolHost {
   }
 
   #append(id: number, runs: readonly SpoolRun[]): void {
+    const fromMs = this.#now();
+    const reply = (
+      result: Readonly<{ refused?: readonly number[]; failed?: "full" | "disk"; why?: string }>,
+    ) =>
+      this.#send({ kind: "appended", id, state: this.#spool.state, tookMs: this.#now() - fromMs, ...result });
     try {
       const refused = this.#spool.append(runs);
-      this.#send({ kind: "appended", id, state: this.#spool.state, ...refused.length > 0 && { refused } });
+      reply(refused.length > 0 ? { refused } : {});
     } catch (error) {
-      const failed = error instanceof SpoolFull ? "full" : "disk";
-      this.#send({ kind: "appended", id, state: this.#spool.state, failed, why: (error as Error).message });
+      reply({ failed: error instanceof SpoolFull ? "full" : "disk", why: (error as Error).message });
     }
   }
 

@@ -16,6 +16,10 @@ export type CommitOptions =
     db: Database;
     /** Called with what was committed. */
     onCounted?(outcomes: readonly OutcomeDelta[], records: number): void;
+    /** A clock that only goes forward, in milliseconds, for {@link CommitOptions.onCommitted}. */
+    clockMs?(): number;
+    /** Called with how long a counting transaction took, in milliseconds. */
+    onCommitted?(tookMs: number): void;
   }>;
 
 /** Counts batches of different partitions in one transaction, and says what became of each. */
@@ -24,7 +28,7 @@ export async function commitBatches<B extends CountedBatch>(
   election: string,
   batches: readonly B[],
 ): Promise<ReadonlyMap<B, Verdict>> {
-  const { db, onCounted } = options;
+  const { db, onCounted, onCommitted, clockMs = () => performance.now() } = options;
   const verdicts = new Map<B, Verdict>();
   let left = batches;
   let isUnsure = false;
@@ -40,7 +44,9 @@ export async function commitBatches<B extends CountedBatch>(
     }
     tried = undefined;
     isUnsure = true;
+    const fromMs = clockMs();
     const counted = await db.transaction(async (query) => tried = await countBatches(query, election, left));
+    onCommitted?.(clockMs() - fromMs);
     for (const [batch, verdict] of counted.verdicts) verdicts.set(batch, verdict);
     if (counted.records > 0) onCounted?.(counted.outcomes, counted.records);
   }, options);

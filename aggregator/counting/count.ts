@@ -53,6 +53,10 @@ export type CounterOptions =
     finishMs?: number;
     /** Called with what was committed. */
     onCounted?(outcomes: readonly OutcomeDelta[], records: number): void;
+    /** A clock that only goes forward, in milliseconds, for `onCommitted`. */
+    clockMs?(): number;
+    /** Called with how long a counting transaction took, in milliseconds. */
+    onCommitted?(tookMs: number): void;
     /** Called with the judgements of the committed records, and how many sequence numbers came a second time. */
     onJudged?(records: readonly JudgedRecord[], repeated: number): void;
   }>;

@@ -683,7 +683,9 @@ Deno.test("a delivery of more records than a batch may hold is counted in severa
     }
     await enrol(db, "box", records.map(({ voterKey }) => entry(voterKey)));
     const counted: number[] = [];
+    const committed: number[] = [];
     let failing = true;
+    let nowMs = 0;
     const counter = createCounter({
       // The answer to the first COMMIT is lost.
       db: {
@@ -702,6 +704,8 @@ Deno.test("a delivery of more records than a batch may hold is counted in severa
       signal: never,
       wait: () => Promise.resolve(),
       onCounted: (_outcomes, records) => void counted.push(records),
+      clockMs: () => nowMs += 5,
+      onCommitted: (tookMs) => void committed.push(tookMs),
     });
     failing = false;
     await counter.take(0);
@@ -710,6 +714,7 @@ Deno.test("a delivery of more records than a batch may hold is counted in severa
     await counter.batch(0, delivered);
     const first = Math.floor(COUNT_BATCH_RECORDS / MAX_ENTRY_RECORDS) * MAX_ENTRY_RECORDS;
     assert.deepEqual(counted, [first, voters - first]);
+    assert.deepEqual(committed, [5], "the time of a transaction whose answer was lost is not known");
     await counter.batch(0, delivered);
     assert.equal(await countedIn(db), voters, "what comes again counts no more");
     const { read } = await readTables(db.query, "box");

@@ -35,6 +35,8 @@ export type ElectionCountOptions = Readonly<{
   now(): number;
   signal: AbortSignal;
   onCounted(outcomes: readonly OutcomeDelta[], records: number): void;
+  /** Called with how long a counting transaction took, in milliseconds. */
+  onCommitted?(tookMs: number): void;
   /** Called with the judgements of counted records, and how many sequence numbers came a second time. */
   onJudged?(records: readonly JudgedRecord[], repeated: number): void;
   onFault(what: string, error: unknown): void;
@@ -162,6 +164,7 @@ export class ElectionCount {
         this.#againMs = AGAIN_FIRST_MS;
         onCounted(outcomes, records);
       },
+      onCommitted: this.#options.onCommitted,
       onJudged: this.#options.onJudged,
       onRetry: (error) => {
         this.#fail("counting", error);

@@ -67,7 +67,12 @@ export class Counting {
 
   constructor(options: CountOptions) {
     this.#options = options;
-    this.#publisher = new Publisher({ db: options.databases.publishing, signal: options.signal });
+    const { databases, signal, metrics } = options;
+    this.#publisher = new Publisher({
+      db: databases.publishing,
+      signal,
+      onPublished: (election, tookMs) => metrics.publishing.observe({ election }, tookMs / 1_000),
+    });
     this.#alerts = watchForAlerts(options);
     this.#noteIgnored = noteIgnored(options.metrics.ignoredClaims, options.log, Date.now);
   }
@@ -170,7 +175,12 @@ export class Counting {
           metrics.outcomes.inc({ election, fate, reason }, records);
         }
       },
+      onCommitted: (tookMs) => metrics.committing.observe({ election }, tookMs / 1_000),
       onJudged(records, repeated) {
+        const oldest = records[0]?.appendedAtMs;
+        if (oldest !== undefined) {
+          metrics.countDelay.observe({ election }, Math.max(0, Date.now() - oldest) / 1_000);
+        }
         if (repeated > 0) metrics.repeatedNumbers.inc({ election }, repeated);
         for (const { judgement } of records) {
           const { gateway } = judgement;

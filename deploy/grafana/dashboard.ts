@@ -63,6 +63,18 @@ const ROWS: readonly (readonly [title: string, panels: readonly Panel[]])[] = [
     lines("Records to the log", "ops", [
       ["sum by (instance) (rate(pollwire_gateway_forwarded_records_total[1m]))", "{{instance}}"],
     ]),
+    lines("Time to make votes durable, gateways", "s", [
+      [
+        "histogram_quantile(0.99, sum by (instance, le) (rate(pollwire_gateway_store_seconds_bucket[1m])))",
+        "{{instance}}: 99 % within",
+      ],
+    ]),
+    lines("Time of an append to the log", "s", [
+      [
+        "histogram_quantile(0.99, sum by (instance, le) (rate(pollwire_gateway_append_seconds_bucket[1m])))",
+        "{{instance}}: 99 % within",
+      ],
+    ]),
     lines("Records numbered by gateways", "ops", [
       ["sum by (instance) (rate(pollwire_gateway_numbered_records_total[1m]))", "{{instance}}"],
     ]),
@@ -82,6 +94,22 @@ const ROWS: readonly (readonly [title: string, panels: readonly Panel[]])[] = [
     ]),
     lines("Log entries that wait to be counted", "none", [
       ["max by (election) (pollwire_aggregator_lag_entries)", "{{election}}"],
+    ]),
+    lines("Time of a counting transaction", "s", [
+      [
+        "histogram_quantile(0.99, sum by (election, le) (rate(pollwire_aggregator_commit_seconds_bucket[1m])))",
+        "{{election}}: 99 % within",
+      ],
+    ]),
+    lines("From the log to the count, and to publish", "s", [
+      [
+        "histogram_quantile(0.99, sum by (election, le) (rate(pollwire_aggregator_count_delay_seconds_bucket[1m])))",
+        "{{election}}: counted, 99 % within",
+      ],
+      [
+        "histogram_quantile(0.99, sum by (election, le) (rate(pollwire_aggregator_publish_seconds_bucket[1m])))",
+        "{{election}}: publishing, 99 % within",
+      ],
     ]),
     lines("Duplicates and rejections", "ops", [
       [
