@@ -11,7 +11,7 @@ import { run } from "../../deploy/local/run.ts";
 const START_MS = 60_000;
 const STOP_MS = 60_000;
 const POLL_EVERY_MS = 200;
-/** It ends by itself after so long, in seconds, however its test ended. */
+/** It ends by itself after so long, in seconds, however its test ended, if the test does not say. */
 const LIFE_S = 1_500;
 /** What images and volumes take, with some to spare, in kilobytes. */
 const LEAST_FREE_KB = 10_000_000;
@@ -50,7 +50,7 @@ async function answers(): Promise<boolean> {
  * Starts one. Uses the one that DOCKER_HOST names in its place; in CI, also the machine's own. Never touches another's: images would
  * take the place of its images.
  */
-export async function openEngine(): Promise<OwnEngine> {
+export async function openEngine(lifeS = LIFE_S): Promise<OwnEngine> {
   for (const tool of TOOLS) {
     if (tool !== "dockerd" && !await isThere(tool)) return { kind: "none", why: `there is no ${tool}` };
   }
@@ -67,7 +67,7 @@ export async function openEngine(): Promise<OwnEngine> {
   }
   if (!await isThere("dockerd")) return { kind: "none", why: "there is no dockerd" };
   if (Deno.uid() !== 0) return { kind: "none", why: "dockerd needs root" };
-  return await startEngine();
+  return await startEngine(lifeS);
 }
 
 /** Runs a script whose failure is of no consequence. */
@@ -76,7 +76,7 @@ async function sh(script: string, argument = ""): Promise<void> {
   await run("sh", ["-c", script, argument], limit).catch(() => {});
 }
 
-async function startEngine(): Promise<OwnEngine> {
+async function startEngine(lifeS: number): Promise<OwnEngine> {
   const parent = Deno.env.get("POLLWIRE_DOCKER_DATA") ?? "/var/tmp";
   const directory = await Deno.makeTempDir({ dir: parent, prefix: "pollwire-docker-" });
   const free = Number(
@@ -97,7 +97,7 @@ async function startEngine(): Promise<OwnEngine> {
       log,
       "timeout",
       "--kill-after=60",
-      String(LIFE_S),
+      String(lifeS),
       "dockerd",
       "--storage-driver=overlay2",
       "--data-root",

@@ -4,6 +4,7 @@
  * @module
  */
 import { setTimeout as delay } from "node:timers/promises";
+import { Failure } from "../../cli/command.ts";
 import { run } from "../../deploy/local/run.ts";
 import { docker } from "../../deploy/standins/engine.ts";
 import { eventually } from "../eventually.ts";
@@ -12,6 +13,11 @@ import type { ComposeProject } from "./compose.ts";
 /** How long a service may take to be well again, in milliseconds. */
 const BACK_MS = 300_000;
 const SETTLE_MS = 60_000;
+/** How long it may take until a full disk is noticed, in milliseconds. */
+const NOTICED_MS = 120_000;
+/** A busy kernel refuses to freeze a container: how often that is tried, and the pause between, in milliseconds. */
+const FREEZES = 10;
+const FREEZE_EVERY_MS = 1_000;
 
 /** Waits until every one of them is healthy. */
 export async function untilHealthy(compose: ComposeProject, services: readonly string[]): Promise<void> {
@@ -51,9 +57,22 @@ export type Stack = Readonly<{ compose: ComposeProject; project: string }>;
 
 const container = ({ project }: Stack, service: string) => `${project}-${service}-1`;
 
+/** How often the engine has started it again. */
+export async function restartsOf({ project }: Stack, service: string): Promise<number> {
+  return Number(await inspect(project, service, "{{.RestartCount}}"));
+}
+
 /** Stops its processes in mid-work for a while, and lets them go on. */
 export async function pause(stack: Stack, service: string, awayMs: number): Promise<number> {
-  await docker(["pause", container(stack, service)]);
+  for (let tried = 1;; tried++) {
+    try {
+      await docker(["pause", container(stack, service)]);
+      break;
+    } catch (error) {
+      if (!(error instanceof Failure) || tried === FREEZES) throw error;
+      await delay(FREEZE_EVERY_MS);
+    }
+  }
   await delay(awayMs);
   await docker(["unpause", container(stack, service)]);
   return await back(stack, service);
@@ -73,10 +92,16 @@ export async function disconnect(
   return await back(stack, service);
 }
 
+/** Reads `118.5MiB / 4GiB` in megabytes. */
+export function megabytesUsed(text: string): number {
+  const [, amount, unit] = /^([\d.]+)(KiB|MiB|GiB) \//.exec(text.trim())!;
+  return Number(amount) * { KiB: 1 / 1_024, MiB: 1, GiB: 1_024 }[unit as "KiB" | "MiB" | "GiB"];
+}
+
 /** Leaves it a little more memory than it has, for a while: the kernel kills it when it wants more. */
 export async function limitMemory(stack: Stack, service: string, awayMs: number): Promise<number> {
   const used = await docker(["stats", "--no-stream", "--format", "{{.MemUsage}}", container(stack, service)]);
-  const megabytes = Math.ceil(Number(/^([\d.]+)MiB/.exec(used)![1])) + 4;
+  const megabytes = Math.ceil(megabytesUsed(used)) + 4;
   await docker([
     "update",
     `--memory=${megabytes}m`,
@@ -88,25 +113,35 @@ export async function limitMemory(stack: Stack, service: string, awayMs: number)
   return await back(stack, service);
 }
 
-/** Fills the file system of one of its volumes for a while; it must be small ({@link smallVolume}). */
+/**
+ * Fills the file system of one of its volumes until that is noticed, and for a while longer; the volume must be small
+ * ({@link smallVolume}).
+ */
 export async function fillDisk(
   stack: Stack,
   service: string,
-  volume: string,
   awayMs: number,
+  isNoticed: () => Promise<boolean>,
 ): Promise<number> {
-  const filler = `${await pathOf(stack.project, volume)}/filler`;
+  const filler = `${await pathOf(stack.project, service)}/filler`;
   // It ends when nothing more fits.
-  await run("sh", ["-c", 'dd if=/dev/zero of="$1" bs=64k 2>/dev/null || true', "sh", filler], {
-    limitMs: SETTLE_MS,
-    missing: "install coreutils",
-  });
-  await delay(awayMs);
-  await Deno.remove(filler);
+  const fill =
+    'dd if=/dev/zero of="$1" bs=64k 2>/dev/null; dd if=/dev/zero of="$1-2" bs=512 2>/dev/null; true';
+  await run("sh", ["-c", fill, "sh", filler], { limitMs: SETTLE_MS, missing: "install coreutils" });
+  try {
+    await eventually(`${service} notices that its disk is full`, isNoticed, NOTICED_MS);
+    await delay(awayMs);
+  } finally {
+    await Deno.remove(filler);
+    await Deno.remove(`${filler}-2`);
+  }
   return await back(stack, service);
 }
 
-/** Makes a volume of a project before it is up, in memory and of that size. Root only. Returns what undoes it. */
+/**
+ * Makes the volume of a service, which has the service's name, before the project is up: in memory and of that size. Root only,
+ * and only where the engine's files are this machine's. Returns what undoes it.
+ */
 export async function smallVolume(
   project: string,
   volume: string,

@@ -1,0 +1,103 @@
+import assert from "assert";
+import { findCompose } from "../../deploy/standins/engine.ts";
+import { BASE, buildImages } from "../../deploy/standins/images.ts";
+import { eventually } from "../eventually.ts";
+import { FULL_RUN } from "../runs.ts";
+import { ComposeProject } from "./compose.ts";
+import { openEngine } from "./engine.ts";
+import { FAULT_SETS, type FaultSet } from "./fault_sets.ts";
+import { megabytesUsed, restartsOf, smallVolume, type Stack, untilHealthy } from "./faults.ts";
+
+// Every fault in turn on docker-compose.yml, while votes are cast; in the end every vote is accounted for. An hour, as root:
+//   POLLWIRE_RUNS=full deno task test:compose tests/compose/fault_rounds_test.ts --filter "full disks"
+// docs/reliability.md has the figures.
+
+Deno.test.sanitizer({ ops: false, resources: false });
+
+const LIBRARIES = new URL("../../data/libraries", import.meta.url).pathname;
+const PROJECT = "pollwire-faults";
+/** How long it may take until all is up, and until every vote is accounted for, in milliseconds. */
+const UP_MS = 300_000;
+const ACCOUNTED_MS = 600_000;
+/** How long one set may take, in seconds, before its engine ends. */
+const SET_S = 3_000;
+
+for (const set of FAULT_SETS) {
+  Deno.test({
+    name: `docker compose, every vote is accounted for: ${set.name}`,
+    ignore: !FULL_RUN,
+    async fn(t) {
+      const engine = await openEngine(SET_S);
+      if (engine.kind === "none") throw new Error(`no engine: ${engine.why}`);
+      try {
+        await buildImages({ libraries: LIBRARIES, log: console.log });
+        await onStack(t, set);
+      } finally {
+        await engine.stop();
+      }
+    },
+  });
+}
+
+async function onStack(t: Deno.TestContext, set: FaultSet): Promise<void> {
+  const { words } = await findCompose(BASE);
+  const { over, voters, votesPerSecond } = set;
+  const compose = await ComposeProject.open({ words, project: PROJECT, over, voters, votesPerSecond });
+  const undo: (() => Promise<void>)[] = [];
+  try {
+    for (const [volume, size] of Object.entries(set.small)) {
+      undo.push(await smallVolume(PROJECT, volume, size));
+    }
+    const from = performance.now();
+    await compose.compose(["up", "--detach", "--no-build"], UP_MS);
+    console.log(`up after ${seconds(performance.now() - from)} s`);
+    for (const { what, service, run } of set.faults) {
+      await t.step(`${service}: ${what}`, async () => {
+        const stack: Stack = { compose, project: PROJECT };
+        const [before, restarts] = [await lastLine(compose), await restartsOf(stack, service)];
+        const ms = await run(stack);
+        const again = await restartsOf(stack, service) - restarts;
+        console.log(`| ${service} | ${what} | ${seconds(ms)} | ${again} | ${before} |`);
+      });
+    }
+    await t.step("the simulator accounts for every vote, and a recount finds no difference", async () => {
+      await account(compose);
+    });
+  } finally {
+    // Containers keep what is mounted; the engine cannot remove a volume that is.
+    for (const each of undo) await each().catch((error) => console.error(String(error)));
+    await compose.down().catch((error) => console.error(String(error)));
+    await compose.close();
+  }
+}
+
+async function account(compose: ComposeProject): Promise<void> {
+  let exitCode = -1;
+  await eventually("the simulator ends", async () => {
+    const state = await compose.stateOf("simulator");
+    exitCode = state?.exitCode ?? -1;
+    return state?.status === "exited";
+  }, ACCOUNTED_MS);
+  const log = await compose.logs("simulator", "60");
+  const last = log.split("\n").find((line) => line.endsWith("differences"))?.trim() ?? "";
+  console.log(last);
+  assert.equal(exitCode, 0, log);
+  assert.match(last, /^\d{4,} voters counted, \d{4,} votes acknowledged, 0 differences$/);
+  await untilHealthy(compose, ["kafka-1", "postgresql"]);
+  const said = await compose.compose(["run", "--rm", "--no-TTY", "recount"], UP_MS);
+  const recount = said.trim().split("\n").at(-1)!;
+  console.log(recount);
+  assert.match(recount, /^country-1: \d{4,} records, \d{4,} counted, \d{3,} lines compared, 0 differences$/);
+}
+
+/** The last line that the simulator wrote. */
+async function lastLine(compose: ComposeProject): Promise<string> {
+  return (await compose.logs("simulator", "3")).trim().split("\n").at(-1)!.trim();
+}
+
+const seconds = (ms: number) => (ms / 1_000).toFixed(1);
+
+Deno.test("megabytesUsed() reads what `docker stats` says", () => {
+  assert.equal(megabytesUsed("118.5MiB / 23.4GiB\n"), 118.5);
+  assert.equal(megabytesUsed("1.5GiB / 23.4GiB"), 1_536);
+});
