@@ -337,6 +337,7 @@ Deno.test("every image is of one version", () => {
     if (build !== undefined) continue;
     assert.match(image, /^[a-z/-]+:v?\d+\.\d+(\.\d+)?(-[a-z]+)?$/, name);
   }
+  assert.match(read("deploy/kafka/Dockerfile"), /^FROM apache\/kafka:\d+\.\d+\.\d+$/m);
   assert.match(read("deploy/Dockerfile"), /^FROM denoland\/deno:debian-\d+\.\d+\.\d+$/m);
 });
 

@@ -1,10 +1,13 @@
 import assert from "assert";
 import { getLogger } from "@logtape/logtape";
 import { Registry } from "prom-client";
+import { parse } from "yaml";
 import { createApp } from "./whole_app.ts";
 import { oneForAll } from "../aggregator/database/database.ts";
 import { runIndexing } from "../aggregator/results/index/indexing.ts";
 import { aggregatorMetrics } from "../aggregator/metrics.ts";
+import { alertName } from "../aggregator/alerts/alertmanager.ts";
+import { RULE_NAMES } from "../aggregator/alerts/rules.ts";
 import { dashboardFile } from "../deploy/grafana/dashboard.ts";
 import { gatewayMetrics } from "../gateway/metrics.ts";
 import { MemoryIndex } from "./memory_index.ts";
@@ -66,12 +69,16 @@ async function expressions(): Promise<[where: string, expression: string][]> {
   const alerts = await read("prometheus/alerts.yml");
   const ofAlerts = [...alerts.matchAll(/alert: (\w+)\n\s+expr: (?:>-\n\s+)?(.+)/g)]
     .map(([, name, expression]) => [name, expression] as [string, string]);
+  const { groups } = parse(await read("prometheus/slo.yml"));
+  const ofObjectives = groups.flatMap(({ rules }: { rules: { record: string; expr: string }[] }) =>
+    rules.map(({ record, expr }): [string, string] => [record, expr])
+  );
   const { panels } = JSON.parse(await read("grafana/dashboards/pollwire.json"));
   const ofPanels = panels.flatMap((
     { title, targets = [] }: { title: string; targets?: { expr: string }[] },
   ) => targets.map(({ expr }): [string, string] => [title, expr]));
   assert.equal(ofAlerts.length, alerts.match(/- alert:/g)!.length);
-  return [...ofAlerts, ...ofPanels];
+  return [...ofAlerts, ...ofObjectives, ...ofPanels];
 }
 
 Deno.test("every metric and label that an alert or a panel asks for is one that the apps have", async () => {
@@ -81,6 +88,8 @@ Deno.test("every metric and label that an alert or a panel asks for is one that 
   for (const [where, expression] of asked) {
     const names = expression.match(/pollwire_[a-z_]+/g) ?? [];
     for (const name of names) assert.ok(metrics.has(name), `${where} asks for ${name}`);
+    // Others' metrics: tests/compose asks their exporters.
+    if (names.length === 0) continue;
     const labels = [...expression.matchAll(/(?:by \(([^)]*)\)|\{([^}]*)\})/g)]
       .flatMap(([, by, matchers]) =>
         by?.split(",") ?? [...matchers.matchAll(/(\w+)\s*[=!]/g)].map(([, label]) => label)
@@ -113,6 +122,44 @@ Deno.test("deploy/grafana/dashboards/pollwire.json is what its source gives, and
         assert.ok(!taken.has(`${column}/${row}`), `panel ${id} lies on another`);
         taken.add(`${column}/${row}`);
       }
+    }
+  }
+});
+
+Deno.test("every objective that is recorded is in docs/slo.md and on the dashboard, and whatever is asked for is recorded", async () => {
+  const recorded = [...(await read("prometheus/slo.yml")).matchAll(/- record: (\S+)/g)].map(([, name]) =>
+    name!
+  );
+  const [document, dashboard] = [
+    await read("../docs/slo.md"),
+    await read("grafana/dashboards/pollwire.json"),
+  ];
+  assert.ok(recorded.length >= 6);
+  for (const name of recorded) {
+    assert.ok(document.includes(`\`${name}\``), `docs/slo.md lacks ${name}`);
+    assert.ok(dashboard.includes(name), `the dashboard lacks ${name}`);
+  }
+  const asked = (dashboard + document + await read("prometheus/alerts.yml")).match(
+    /pollwire:[a-z_]+:[a-z0-9]+/g,
+  )!;
+  assert.deepEqual([...new Set(asked)].toSorted(), recorded.toSorted());
+});
+
+Deno.test("every alert has its page in docs/runbooks.md and a link to it, and every page its alert", async () => {
+  const { groups } = parse(await read("prometheus/alerts.yml"));
+  const rules: { alert: string; annotations: { runbook_url: string } }[] = groups.flatMap((
+    { rules }: { rules: [] },
+  ) => rules);
+  for (const { alert, annotations } of rules) {
+    assert.equal(annotations.runbook_url, `docs/runbooks.md#${alert.toLowerCase()}`);
+  }
+  const pages = (await read("../docs/runbooks.md")).split(/^### /m).slice(1);
+  const names = pages.map((page) => page.slice(0, page.indexOf("\n")));
+  const alerts = [...rules.map(({ alert }) => alert), ...RULE_NAMES.map(alertName)];
+  assert.deepEqual(names.toSorted(), alerts.toSorted());
+  for (const [i, page] of pages.entries()) {
+    for (const part of ["**Means.**", "**Look.**", "**Mend.**", "**Well again.**"]) {
+      assert.ok(page.includes(part), `the page of ${names[i]} lacks ${part}`);
     }
   }
 });

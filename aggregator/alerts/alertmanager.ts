@@ -39,6 +39,7 @@ export function outgoing(election: string, alert: StoredAlert): OutgoingAlert {
     },
     annotations: {
       summary,
+      runbook_url: `docs/runbooks.md#${alertName(rule).toLowerCase()}`,
       ...acknowledgedBy !== null && { acknowledged: `${acknowledgedBy}: ${acknowledgement}` },
     },
     startsAt: raisedAt,

@@ -38,7 +38,7 @@ Deno.test("outgoing() keeps an alert's identity in labels that stay while it las
       severity: "warning",
       subject: "n-1",
     },
-    annotations: { summary: ALERT.summary },
+    annotations: { summary: ALERT.summary, runbook_url: "docs/runbooks.md#electionstationsilent" },
     startsAt: ALERT.raisedAt,
   });
   const acknowledged = outgoing("town", {
@@ -50,6 +50,7 @@ Deno.test("outgoing() keeps an alert's identity in labels that stay while it las
   assert.deepEqual(acknowledged.labels, active.labels);
   assert.deepEqual(acknowledged.annotations, {
     summary: "No vote for 30 min",
+    runbook_url: "docs/runbooks.md#electionstationsilent",
     acknowledged: "ann: They moved",
   });
   assert.equal(

@@ -21,6 +21,8 @@ export const SETTINGS = {
   ELASTIC_PASSWORD: z.string().optional(),
   KIBANA_PASSWORD: z.string().optional(),
   LOGS_PASSWORD: z.string().optional(),
+  /** The exporter's. */
+  MONITOR_PASSWORD: z.string().optional(),
 };
 
 /** Settings as `environment` has them. */

@@ -1,5 +1,5 @@
 /**
- * Whom Elasticsearch lets in: Kibana's own user, the shipper of logs, and the aggregators by an API key.
+ * Whom Elasticsearch lets in: Kibana's own user, the shipper of logs, the exporter of figures, and the aggregators by an API key.
  *
  * @module
  */
@@ -14,7 +14,9 @@ export type Administrator = Readonly<{
 }>;
 
 /** Passwords of the users. */
-export type IndexUsers = Readonly<{ kibanaPassword: string; logsPassword: string }>;
+export type IndexUsers = Readonly<
+  { kibanaPassword: string; logsPassword: string; monitorPassword: string }
+>;
 
 /** How long an answer may take, in milliseconds. */
 const ASK_MS = 30_000;
@@ -32,7 +34,7 @@ const AGGREGATOR_ROLE = {
 /** Creates the users and sets their passwords. Idempotent. */
 export async function setIndexUsers(
   as: Administrator,
-  { kibanaPassword, logsPassword }: IndexUsers,
+  { kibanaPassword, logsPassword, monitorPassword }: IndexUsers,
 ): Promise<void> {
   await ask(as, "POST", "/_security/user/kibana_system/_password", { password: kibanaPassword });
   await ask(as, "PUT", "/_security/role/pollwire_logs", {
@@ -40,6 +42,9 @@ export async function setIndexUsers(
     indices: [{ names: LOG_INDICES, privileges: ["auto_configure", "create_index", "create_doc"] }],
   });
   await ask(as, "PUT", "/_security/user/logs", { password: logsPassword, roles: ["pollwire_logs"] });
+  // Figures of the cluster and its nodes, and no documents.
+  await ask(as, "PUT", "/_security/role/pollwire_monitor", { cluster: ["monitor"], indices: [] });
+  await ask(as, "PUT", "/_security/user/monitor", { password: monitorPassword, roles: ["pollwire_monitor"] });
 }
 
 /** An API key for the aggregators: the one that is given, as long as it opens, else a new one. Base64, as clients take it. */

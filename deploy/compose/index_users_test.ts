@@ -26,20 +26,26 @@ function fakeElasticsearch(knownKeys: readonly string[] = []) {
   };
 }
 
-Deno.test("setIndexUsers() lets the shipper of logs write logs, and nothing else", async () => {
+Deno.test("setIndexUsers() lets the shipper of logs write logs, the exporter read figures, and nothing else", async () => {
   const { asked, as } = fakeElasticsearch();
-  await setIndexUsers(as("right"), { kibanaPassword: "k", logsPassword: "l" });
+  await setIndexUsers(as("right"), { kibanaPassword: "k", logsPassword: "l", monitorPassword: "m" });
   const of = (what: string) => asked.find((each) => each.what === what)?.body;
   assert.deepEqual(of("POST /_security/user/kibana_system/_password"), { password: "k" });
   assert.deepEqual(of("PUT /_security/user/logs"), { password: "l", roles: ["pollwire_logs"] });
   assert.deepEqual(of("PUT /_security/role/pollwire_logs").indices.map(({ names }: any) => names), [[
     "logs.pollwire*",
   ]]);
+  assert.deepEqual(of("PUT /_security/user/monitor"), { password: "m", roles: ["pollwire_monitor"] });
+  assert.deepEqual(of("PUT /_security/role/pollwire_monitor"), { cluster: ["monitor"], indices: [] });
 });
 
 Deno.test("setIndexUsers() says what Elasticsearch answers when it refuses", async () => {
   await assert.rejects(
-    setIndexUsers(fakeElasticsearch().as("wrong"), { kibanaPassword: "k", logsPassword: "l" }),
+    setIndexUsers(fakeElasticsearch().as("wrong"), {
+      kibanaPassword: "k",
+      logsPassword: "l",
+      monitorPassword: "m",
+    }),
     /Cannot POST \/_security\/user\/kibana_system\/_password: Elasticsearch answers 401: \{"error":"no"\}/,
   );
 });

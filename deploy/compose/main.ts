@@ -40,6 +40,7 @@ async function indexUsers(keyFiles: readonly string[]): Promise<void> {
   await setIndexUsers(as, {
     kibanaPassword: required("KIBANA_PASSWORD", config.KIBANA_PASSWORD),
     logsPassword: required("LOGS_PASSWORD", config.LOGS_PASSWORD),
+    monitorPassword: required("MONITOR_PASSWORD", config.MONITOR_PASSWORD),
   });
   for (const file of keyFiles) {
     const kept = await Deno.readTextFile(file).catch(() => undefined);

@@ -167,6 +167,58 @@ const ROWS: readonly (readonly [title: string, panels: readonly Panel[]])[] = [
       ["sum by (index, result) (rate(pollwire_index_documents_total[1m]))", "{{index}} {{result}}"],
     ]),
   ]],
+  ["Objectives (docs/slo.md)", [
+    stat("Acknowledged votes that are not on the log: 0", "none", [
+      ["max(pollwire:missing_votes:max) or vector(0)", ""],
+    ], 1),
+    stat("Votes refused: at most 0.1 %", "percentunit", [["pollwire:refused_votes:ratio", ""]], 0.001),
+    stat("99 % of votes answered within: 0.5 s", "s", [["pollwire:post_seconds:p99", ""]], 0.5),
+    stat("99 % counted within: 10 s", "s", [["max(pollwire:count_delay_seconds:p99)", ""]], 10),
+    stat("99 % on the page within: 15 s", "s", [["max(pollwire:page_delay_seconds:p99)", ""]], 15),
+    stat("In the index within: 60 s", "s", [["pollwire:index_delay_seconds:min", ""]], 60),
+  ]],
+  ["Kafka, PostgreSQL, Elasticsearch", [
+    stat("Brokers, and other servers, that give figures", "none", [
+      ['sum(up{job=~"kafka|postgresql|elasticsearch"})', ""],
+    ]),
+    stat("Partitions of Kafka that lack a copy", "none", [["sum(kafka_under_replicated_partitions)", ""]], 1),
+    stat("Size of the database", "bytes", [["sum(pg_database_size_bytes)", ""]]),
+    stat("Shards of Elasticsearch without a place", "none", [
+      ["max(elasticsearch_cluster_health_unassigned_shards)", ""],
+    ], 1),
+    lines("Kafka: messages and bytes", "ops", [
+      ["sum by (instance) (rate(kafka_messages_in_total[1m]))", "{{instance}}: messages in"],
+      ["sum by (instance) (rate(kafka_bytes_in_total[1m]))", "{{instance}}: bytes in"],
+    ]),
+    lines("Kafka: time of requests and flushes", "s", [
+      [
+        'max by (instance, request) (kafka_request_seconds{quantile="0.99"})',
+        "{{instance}} {{request}}: 99 %",
+      ],
+      ['max by (instance) (kafka_log_flush_seconds{quantile="0.99"})', "{{instance}} flush: 99 %"],
+    ]),
+    lines("PostgreSQL: transactions", "ops", [
+      ['sum(rate(pg_stat_database_xact_commit{datname="pollwire"}[1m]))', "committed"],
+      ['sum(rate(pg_stat_database_xact_rollback{datname="pollwire"}[1m]))', "rolled back"],
+    ]),
+    lines("PostgreSQL: connections", "none", [
+      ["sum by (state) (pg_stat_activity_count)", "{{state}}"],
+      ["max(pg_settings_max_connections)", "allowed"],
+    ]),
+    lines("Elasticsearch: documents", "ops", [
+      ["sum(rate(elasticsearch_indices_indexing_index_total[1m]))", "indexed"],
+    ]),
+    lines("Elasticsearch: heap and disk", "percentunit", [
+      [
+        'max by (name) (elasticsearch_jvm_memory_used_bytes{area="heap"} / elasticsearch_jvm_memory_max_bytes{area="heap"})',
+        "{{name}}: heap in use",
+      ],
+      [
+        "min by (name) (elasticsearch_filesystem_data_available_bytes / elasticsearch_filesystem_data_size_bytes)",
+        "{{name}}: disk free",
+      ],
+    ]),
+  ]],
   ["Faults", [
     lines("Faults that were got over", "ops", [
       ["sum by (instance) (rate(pollwire_gateway_log_faults_total[5m]))", "{{instance}}: log"],

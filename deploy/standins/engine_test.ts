@@ -1,7 +1,7 @@
 import assert from "assert";
 import { parse } from "yaml";
 import { composeVersion, isNewEnough } from "./engine.ts";
-import { readTags } from "./images.ts";
+import { APP, KAFKA, readTags } from "./images.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
@@ -21,7 +21,7 @@ Deno.test("isNewEnough() wants Compose 2.24 or later", () => {
 
 Deno.test("readTags() finds the tag of each image that is stood in for", () => {
   for (const [name, tag] of Object.entries(readTags())) {
-    assert.match(tag, /^[a-z/]+:[a-z]*-?v?\d+\.\d+/, name);
+    assert.match(tag, /^[a-z/-]+:[a-z]*-?v?\d+\.\d+/, name);
     assert.ok(Deno.statSync(new URL(`${name}/Dockerfile`, import.meta.url)).isFile);
   }
 });
@@ -30,7 +30,7 @@ Deno.test("compose.yml of the stand-ins leaves out what has none, and nothing wa
   const read = (path: string) =>
     parse(Deno.readTextFileSync(new URL(path, import.meta.url)), { merge: true }).services;
   const [base, over] = [read("../../docker-compose.yml"), read("compose.yml")];
-  const has = new Set([...Object.values(readTags()), "pollwire:local", "pollwire-spark:local"]);
+  const has = new Set([...Object.values(readTags()), APP, KAFKA, "pollwire-spark:local"]);
   for (const [name, { image, logging, depends_on: waits = {} }] of Object.entries<any>(base)) {
     if (!has.has(image)) {
       assert.deepEqual(over[name]?.profiles, ["vendors"], name);

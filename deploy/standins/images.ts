@@ -24,20 +24,37 @@ export const BASE = "pollwire-standins/base:trixie";
 const JAVA = "pollwire-standins/java:21";
 /** The apps' own image, as docker-compose.yml names it. */
 export const APP = "pollwire:local";
+/** Kafka with its agent, as docker-compose.yml names it. */
+export const KAFKA = "pollwire-kafka:local";
 
 /** The tags of vendors that are stood in for, by the folder beside this file. */
-export type Tags = Readonly<Record<"deno" | "kafka" | "postgresql" | "elasticsearch" | "prometheus", string>>;
+export type Tags = Readonly<
+  Record<
+    | "deno"
+    | "maven"
+    | "kafka"
+    | "postgresql"
+    | "elasticsearch"
+    | "prometheus"
+    | "postgres-exporter"
+    | "elasticsearch-exporter",
+    string
+  >
+>;
 
 /** Reads the tags where they are pinned, so that a stand-in never has another. */
 export function readTags(): Tags {
   const { services } = parse(Deno.readTextFileSync(new URL("docker-compose.yml", ROOT)), { merge: true });
-  const from = /^FROM (\S+)$/m.exec(Deno.readTextFileSync(new URL("deploy/Dockerfile", ROOT)));
+  const from = (file: string, stage: RegExp) => stage.exec(Deno.readTextFileSync(new URL(file, ROOT)))![1]!;
   return {
-    deno: from![1]!,
-    kafka: services["kafka-1"].image,
+    deno: from("deploy/Dockerfile", /^FROM (\S+)$/m),
+    maven: from("deploy/kafka/Dockerfile", /^FROM (\S+) AS jars$/m),
+    kafka: from("deploy/kafka/Dockerfile", /^FROM (\S+)$/m),
     postgresql: services.postgresql.image,
     elasticsearch: services.elasticsearch.image,
     prometheus: services.prometheus.image,
+    "postgres-exporter": services["postgres-exporter"].image,
+    "elasticsearch-exporter": services["elasticsearch-exporter"].image,
   };
 }
 
@@ -64,11 +81,15 @@ export async function buildImages(options: BuildOptions): Promise<void> {
       async () => {
         await make(tags.deno, () => buildDeno(tags.deno, `${context}/deno`));
         await make(APP, () => build(APP, ROOT.pathname, new URL("deploy/Dockerfile", ROOT).pathname));
-        await make(tags.prometheus, () => build(tags.prometheus, own("prometheus")));
+        for (const name of ["prometheus", "postgres-exporter", "elasticsearch-exporter"] as const) {
+          await make(tags[name], () => build(tags[name], own(name)));
+        }
       },
       async () => {
         await make(JAVA, () => build(JAVA, own("java")));
         await make(tags.kafka, () => buildKafka(tags.kafka, `${context}/kafka`, libraries));
+        await make(tags.maven, () => buildMaven(tags.maven, `${context}/maven`, libraries));
+        await make(KAFKA, () => build(KAFKA, new URL("deploy/kafka/", ROOT).pathname));
         const index = tags.elasticsearch;
         await make(index, () => buildElasticsearch(index, `${context}/elasticsearch`, libraries));
         await make(tags.postgresql, () => build(tags.postgresql, own("postgresql")));
@@ -163,6 +184,14 @@ async function buildKafka(tag: string, context: string, libraries: string): Prom
   await copyJars(new URL("../local/kafka/pom.xml", HERE), jars);
   await copyFolder("kafka", context);
   await copyTree(jars, `${context}/libs`);
+  await build(tag, context);
+}
+
+async function buildMaven(tag: string, context: string, libraries: string): Promise<void> {
+  const jars = `${libraries}/kafka-agent`;
+  await copyJars(new URL("../kafka/pom.xml", HERE), jars);
+  await copyFolder("maven", context);
+  await copyTree(jars, `${context}/jars`);
   await build(tag, context);
 }
 

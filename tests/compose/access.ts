@@ -82,6 +82,11 @@ export const ACCESS: Readonly<Record<string, Access>> = {
     reaches: ["count-1", "elasticsearch"],
     reads: ["/usr/share/elasticsearch/config/certs/elastic-password"],
   },
+  "postgres-exporter": { reaches: DATA, reads: ["/setup/database-monitor-password"] },
+  "elasticsearch-exporter": {
+    reaches: ["count-1", "elasticsearch", "prometheus"],
+    reads: ["/setup/index-monitor-password"],
+  },
   prometheus: { reaches: union(COUNT, DATA), reads: [] },
 };
 

@@ -4,7 +4,9 @@ import { BASE, buildImages, makeBase } from "../../deploy/standins/images.ts";
 import { ACCESS, accessOf } from "./access.ts";
 import { ComposeProject } from "./compose.ts";
 import { cannotRun, openEngine, type OwnEngine } from "./engine.ts";
-import { kill, untilHealthy } from "./faults.ts";
+import { askedOfExporters, query } from "./exporters.ts";
+import { cutOff, gatewayDiskFull } from "./fault_sets.ts";
+import { hasFilesHere, kill, smallVolume, untilHealthy } from "./faults.ts";
 import { eventually } from "../eventually.ts";
 
 // The engine starts before the test, because it decides whether there is one. The test ends it.
@@ -25,14 +27,18 @@ const RECOUNT_MS = 120_000;
 const KILLS_MS = 540_000;
 /** Killed in turn while votes are cast. tests/compose/fault_rounds.ts has the others. */
 const KILLED = ["gateway-1", "count-1", "kafka-1", "postgresql"];
+/** The disk of the gateway whose disk is filled, in megabytes: it refuses votes when less than 66 are left. */
+const GATEWAY_DISK_MB = 200;
 const LASTING = [
   "count-1",
   "count-2",
   "elasticsearch",
+  "elasticsearch-exporter",
   "gateway-1",
   "gateway-2",
   "kafka-1",
   "office-1",
+  "postgres-exporter",
   "postgresql",
   "prometheus",
   "serve-1",
@@ -66,6 +72,7 @@ Deno.test({
   async fn(t) {
     if (engine.kind === "none") return;
     let compose: ComposeProject | undefined;
+    const undo: (() => Promise<void>)[] = [];
     try {
       await t.step("the images are built", async () => {
         await buildImages({ libraries: LIBRARIES, log: console.log });
@@ -79,8 +86,12 @@ Deno.test({
           votesPerSecond: VOTES_PER_SECOND,
         });
       });
-      if (compose !== undefined) await onStack(t, compose);
+      if (compose !== undefined) {
+        if (await hasFilesHere()) undo.push(await smallVolume(PROJECT, "gateway-1", GATEWAY_DISK_MB));
+        await onStack(t, compose, undo);
+      }
     } finally {
+      for (const each of undo) await each().catch((error) => console.error(String(error)));
       // However it ended.
       await compose?.down().catch((error) => console.error(String(error)));
       await compose?.close();
@@ -89,7 +100,11 @@ Deno.test({
   },
 });
 
-async function onStack(t: Deno.TestContext, compose: ComposeProject): Promise<void> {
+async function onStack(
+  t: Deno.TestContext,
+  compose: ComposeProject,
+  undo: readonly (() => Promise<void>)[],
+): Promise<void> {
   const isUp = await t.step("every service is healthy within 5 minutes", async () => {
     const from = performance.now();
     const { ok, said } = await compose.tryCompose(["up", "--detach", "--no-build"], UP_MS);
@@ -106,6 +121,14 @@ async function onStack(t: Deno.TestContext, compose: ComposeProject): Promise<vo
     console.log(`up and healthy after ${Math.round((performance.now() - from) / 1_000)} s`);
   });
   if (!isUp) return;
+  const faults = [cutOff("count-2", "data"), ...undo.length > 0 ? [gatewayDiskFull] : []];
+  for (const { service, what, run } of faults) {
+    if (performance.now() - startMs > KILLS_MS) continue;
+    await t.step(`${service}: ${what}, while votes are cast`, async () => {
+      const backMs = await run({ compose, project: PROJECT });
+      console.log(`${service}: ${what}, healthy again after ${(backMs / 1_000).toFixed(1)} s`);
+    });
+  }
   for (const service of KILLED) {
     if (performance.now() - startMs > KILLS_MS) {
       console.log(`${service} is not killed: this machine is too slow for it`);
@@ -153,9 +176,22 @@ async function onStack(t: Deno.TestContext, compose: ComposeProject): Promise<vo
       .json();
     const health = targets.data.activeTargets.map((target: { health: string }) => target.health);
     assert.deepEqual(new Set(health), new Set(["up"]));
-    assert.equal(health.length, 10);
+    assert.equal(health.length, 13);
+  });
+  await t.step("the exporters answer what alerts and panels ask for, and show no table", async () => {
+    const port = compose.portOf("prometheus");
+    const asked = askedOfExporters();
+    assert.ok(asked.length > 15, asked.join(", "));
+    const missing: string[] = [];
+    for (const name of asked) if ((await query(port, name)).length === 0) missing.push(name);
+    assert.deepEqual(missing, []);
+    assert.deepEqual(await query(port, '{__name__=~"pg_stat(io)?_user_.+"}'), []);
+    for (const up of ["pg_up", "sum(kafka_active_controllers)"]) {
+      assert.equal((await query(port, up))[0]!.value[1], "1", up);
+    }
   });
   await t.step("`down -v` leaves nothing", async () => {
+    for (const each of undo) await each();
     await compose.down();
     assert.deepEqual(await compose.leftovers(), []);
   });

@@ -35,7 +35,8 @@ const paused = (service: string): Fault => ({
   service,
   run: (stack) => pause(stack, service, AWAY_MS),
 });
-const cutOff = (service: string, network: string): Fault => ({
+/** Cuts a service off from a network for a while. */
+export const cutOff = (service: string, network: string): Fault => ({
   what: `cut off from ${network}`,
   service,
   run: (stack) => disconnect(stack, service, network, AWAY_MS),

@@ -138,6 +138,12 @@ export async function fillDisk(
   return await back(stack, service);
 }
 
+/** Whether the engine's files are this machine's, and this process may mount something over them. */
+export async function hasFilesHere(): Promise<boolean> {
+  const root = (await docker(["info", "--format", "{{.DockerRootDir}}"])).trim();
+  return Deno.uid() === 0 && await Deno.stat(`${root}/volumes`).then(() => true, () => false);
+}
+
 /**
  * Makes the volume of a service, which has the service's name, before the project is up: in memory and of that size. Root only,
  * and only where the engine's files are this machine's. Returns what undoes it.
@@ -159,7 +165,11 @@ export async function smallVolume(
   const path = await pathOf(project, volume);
   const options = { limitMs: SETTLE_MS, missing: "install util-linux" };
   await run("mount", ["-t", "tmpfs", "-o", `size=${megabytes}m`, "tmpfs", path], options);
-  return async () => void await run("umount", ["--lazy", path], options);
+  let isMounted = true;
+  return async () => {
+    if (isMounted) await run("umount", ["--lazy", path], options);
+    isMounted = false;
+  };
 }
 
 async function pathOf(project: string, volume: string): Promise<string> {

@@ -62,7 +62,9 @@ stackTest(
       .replace(/\["gateway-1.*\]/, `["127.0.0.1:${gatewayPort}"]`)
       .replace(/\[\s*"count-1[^\]]*\]/, `["127.0.0.1:${aggregatorPort}"]`)
       .replace("localhost:9090", `127.0.0.1:${port}`).replaceAll(/: [45]s/g, ": 1s")
-      .replace("- alerts.yml", `- ${PROMETHEUS}/alerts.yml`);
+      .replace(/- (alerts|slo)\.yml/g, `- ${PROMETHEUS}/$1.yml`)
+      // Here are no servers to watch: tests/compose has their exporters.
+      .replace(/ {2}# The servers[^]*?(?=\n {2}- job_name: prometheus\n)/, "");
     await Deno.writeTextFile(`${data}/prometheus.yml`, config);
     const gatewayEnv = { ...env, GATEWAY_FILE: `${data}/gateways/g-1.json`, GATEWAY_DATA: `${data}/g-1` };
     const children = [
