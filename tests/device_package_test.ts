@@ -1,5 +1,6 @@
 import assert from "assert";
-import { packDevice } from "../deploy/device/pack.ts";
+import { WIRE_FORMAT } from "../device/index.ts";
+import { packDevice, packPython } from "../deploy/device/pack.ts";
 import { FOUND, IDENTITY, installPackage, withServer } from "./device_package.ts";
 import { SAME } from "./device_package_types.ts";
 import { withDirectory } from "./directory.ts";
@@ -43,6 +44,30 @@ for (const [runtime, command] of Object.entries(RUNTIMES)) {
     },
   });
 }
+
+Deno.test("both packages for devices name one version, and one wire format: that of the documents and the vectors", async () => {
+  const of = async (path: string, pattern: RegExp) => pattern.exec(await read(path))?.[1];
+  const python = "deploy/device/python";
+  assert.equal(
+    await of(`${python}/pollwire_device/messages.py`, /^WIRE_FORMAT = (\d+)$/m),
+    String(WIRE_FORMAT),
+  );
+  assert.equal(await of("device/package.d.ts", /WIRE_FORMAT: (\d+);/), String(WIRE_FORMAT));
+  assert.equal(await of("docs/vectors.json", /wire format (\d+)/), String(WIRE_FORMAT));
+  assert.equal(
+    await of(`${python}/pyproject.toml`, /^version = "(.*)"$/m),
+    JSON.parse(await read("deno.json")).version,
+  );
+});
+
+Deno.test("packPython() makes the same bytes twice", async () => {
+  await withDirectory(async (directory) => {
+    const wheel = `${directory}/${await packPython(directory)}`;
+    const first = await Deno.readFile(wheel);
+    await packPython(directory);
+    assert.deepEqual(await Deno.readFile(wheel), first);
+  });
+});
 
 Deno.test("packDevice() makes the same bytes twice, with nothing of Deno or Node and every library's licence in them", async () => {
   const [first, second] = [await packDevice(), await packDevice()];

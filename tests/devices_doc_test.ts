@@ -4,6 +4,7 @@
  */
 import assert from "assert";
 import type { ElectionDefinition } from "../shared/election.ts";
+import { packPython } from "../deploy/device/pack.ts";
 import { PROBLEMS } from "../shared/problem.ts";
 import { eventually } from "./eventually.ts";
 import { heldNow, votersOf, withRunningStack } from "./running_stack.ts";
@@ -123,6 +124,11 @@ longTest("the examples for devices run as they stand, and what they cast is coun
     await t.step("docs/devices.md, Python", async () => {
       const [code] = blocks(devices, "python");
       const python = await pythonWith(CRYPTOGRAPHY, dataDir);
+      const wheel = `${dataDir}/${await packPython(dataDir)}`;
+      const install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-index", wheel];
+      await run([python, ...install], { code: "", cwd, env: {} });
+      const vectors = new URL("docs/vectors.json", ROOT).pathname;
+      assert.equal(await run([python, "-", vectors], { code: PYTHON_VECTORS, cwd, env: {} }), "[]\n");
       assert.equal(
         await run([python, "-"], { code, cwd, env }),
         `${"['counted', 'counted', 'counted', 'counted']"}\n`,
@@ -163,6 +169,47 @@ longTest("the examples for devices run as they stand, and what they cast is coun
     });
   });
 });
+
+/** Compares the Python package with docs/vectors.json, as device_package.ts does with that for npm; prints what differs. */
+const PYTHON_VECTORS = `
+import json, re, sys
+from pollwire_device import proof_leaf, proof_of, sign_request
+
+vectors = json.load(open(sys.argv[1]))
+keyid, key, proof_key = (vectors["device"][name] for name in ("keyid", "key", "proofKey"))
+election, name = keyid.split("/")
+differences, compared = [], 0
+
+
+def same(what, found, wanted):
+    global compared
+    compared += 1
+    if found != wanted:
+        differences.append(f"{what}: {found}, not {wanted}")
+
+
+for vote in vectors["signedVotes"]:
+    body = vote["body"]
+    if body["proofKey"] == name:
+        proof = proof_of(bytes.fromhex(proof_key), election, name, body["vote"])
+        same(vote["name"], proof.hex(), body["proof"])
+        same(vote["name"] + ", leaf", proof_leaf(proof), vote["leaf"])
+for accepted in vectors["accepted"]:
+    request = accepted["request"]
+    headers = {name.lower(): value for name, value in request["headers"].items()}
+    signed = sign_request(
+        path=request["path"],
+        content_type=headers["content-type"],
+        body=request["body"].encode(),
+        request_id=headers["idempotency-key"][1:-1],
+        keyid=keyid,
+        key=bytes.fromhex(key),
+        created=re.search(r"created=(\\d+)", headers["signature-input"])[1],
+    )
+    for header, value in signed.items():
+        same(f"{accepted['name']}, {header}", value, headers[header.lower()])
+print(differences if compared >= 10 else f"only {compared} compared")
+`;
 
 /** The imports and values that the example without the client does not define. */
 const PRELUDE = `

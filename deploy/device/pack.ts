@@ -5,6 +5,7 @@
  * @module
  */
 import { Failure } from "../../cli/command.ts";
+import { run } from "../local/run.ts";
 import { tarball, type TarFile } from "./tar.ts";
 
 const ROOT = new URL("../../", import.meta.url);
@@ -31,6 +32,16 @@ export async function packDevice(): Promise<Package> {
     return { name: `package/${name}`, contents: utf8(text) };
   });
   return { file: `${PACKAGE_NAME}-${version}.tgz`, bytes: tarball(packed) };
+}
+
+/** How long Python may take to make the wheel, in milliseconds. */
+const PYTHON_MS = 60_000;
+
+/** Writes the wheel for Python, `pollwire_device-<version>-py3-none-any.whl`, into a directory, and returns its name. */
+export async function packPython(out: string): Promise<string> {
+  const backend = new URL("python/wheel_backend.py", import.meta.url).pathname;
+  const limit = { limitMs: PYTHON_MS, missing: "install Python 3.11 or later" };
+  return (await run("python3", [backend, out], limit)).trim();
 }
 
 /** No dependencies: what is installed is what was tested. */
