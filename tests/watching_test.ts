@@ -126,6 +126,18 @@ Deno.test("deploy/grafana/dashboards/pollwire.json is what its source gives, and
   }
 });
 
+Deno.test("Grafana finds its data source and the dashboard where Compose mounts them, at first start", async () => {
+  const { services: { grafana } } = parse(await read("../docker-compose.yml"), { merge: true });
+  const { providers: [{ options }] } = parse(await read("grafana/provisioning/dashboards/pollwire.yml"));
+  assert.ok(grafana.volumes.includes(`./deploy/grafana/dashboards:${options.path}:ro`));
+  assert.ok(grafana.volumes.includes("./deploy/grafana/provisioning:/etc/grafana/provisioning:ro"));
+  const { datasources: [source] } = parse(await read("grafana/provisioning/datasources/prometheus.yml"));
+  assert.ok(source.url.slice(2, -1) in grafana.environment);
+  const { panels } = JSON.parse(await read("grafana/dashboards/pollwire.json"));
+  const asked = panels.flatMap((panel: { datasource?: { uid: string } }) => panel.datasource?.uid ?? []);
+  assert.deepEqual(new Set(asked), new Set([source.uid]));
+});
+
 Deno.test("every objective that is recorded is in docs/slo.md and on the dashboard, and whatever is asked for is recorded", async () => {
   const recorded = [...(await read("prometheus/slo.yml")).matchAll(/- record: (\S+)/g)].map(([, name]) =>
     name!
