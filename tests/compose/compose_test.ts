@@ -18,14 +18,14 @@ const LIBRARIES = new URL("../../data/libraries", import.meta.url).pathname;
 const PROJECT = "pollwire-test";
 const VOTERS = 3_000;
 /** Slow enough that containers are killed while votes are cast. */
-const VOTES_PER_SECOND = 25;
+const VOTES_PER_SECOND = 16;
 /** How long it may take until all is up, in milliseconds, and until every vote is accounted for. */
 const UP_MS = 300_000;
 const VOTED_MS = 300_000;
 const RECOUNT_MS = 120_000;
 /** On a slow machine, no container is killed later than this, in milliseconds from the start: .ci/run limits the whole. */
 const KILLS_MS = 540_000;
-/** Killed in turn while votes are cast. tests/compose/fault_rounds.ts has the others. */
+/** Killed in turn while votes are cast. fault_sets.ts has the others. */
 const KILLED = ["gateway-1", "count-1", "kafka-1", "postgresql"];
 /** The disk of the gateway whose disk is filled, in megabytes: it refuses votes when less than 66 are left. */
 const GATEWAY_DISK_MB = 200;
@@ -121,7 +121,7 @@ async function onStack(
     console.log(`up and healthy after ${Math.round((performance.now() - from) / 1_000)} s`);
   });
   if (!isUp) return;
-  const faults = [cutOff("count-2", "data"), ...undo.length > 0 ? [gatewayDiskFull] : []];
+  const faults = [...undo.length > 0 ? [gatewayDiskFull] : [], cutOff("count-2", "data")];
   for (const { service, what, run } of faults) {
     if (performance.now() - startMs > KILLS_MS) continue;
     await t.step(`${service}: ${what}, while votes are cast`, async () => {
