@@ -8,8 +8,8 @@ import { openEngine } from "./engine.ts";
 import { FAULT_SETS, type FaultSet } from "./fault_sets.ts";
 import { megabytesUsed, restartsOf, smallVolume, type Stack, untilHealthy } from "./faults.ts";
 
-// Every fault in turn on docker-compose.yml, while votes are cast; in the end every vote is accounted for. An hour, as root:
-//   POLLWIRE_RUNS=full deno task test:compose tests/compose/fault_rounds_test.ts --filter "full disks"
+// Every fault in turn on docker-compose.yml, while votes are cast; in the end every vote is accounted for. Half an hour, as root:
+//   POLLWIRE_RUNS=full deno task test:compose --filter "full disks"
 // docs/reliability.md has the figures.
 
 Deno.test.sanitizer({ ops: false, resources: false });
