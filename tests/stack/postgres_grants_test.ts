@@ -109,7 +109,10 @@ const TABLES: Record<string, Grants> = {
   "history.results": PASTS,
   "history.unit_links": LINKS,
   "history.units": PASTS,
-  "office.account_keys": { audit: READ, board: "SELECT, INSERT, UPDATE (revoked_at)" },
+  "office.account_keys": {
+    audit: READ,
+    board: "SELECT, INSERT, UPDATE (approved_by, granted_at, revoked_at)",
+  },
   "office.accounts": { audit: READ, board: READ_ADD },
   "office.adjustments": { audit: READ, board: READ_ADD },
   "office.device_counts": { aggregator: READ, audit: READ, board: "SELECT, INSERT, DELETE" },
@@ -145,9 +148,13 @@ const TABLES: Record<string, Grants> = {
   "office.used_assertions": { board: "SELECT, INSERT, DELETE" },
   "public.migrations": Object.fromEntries(Object.keys(USERS).map((user) => [user, READ])),
   "registry.accreditation_rules": { office: READ_ADD },
-  "registry.candidates": { ...SHOWN, board: "UPDATE (status, status_reason, status_at, on_ballot)" },
+  "registry.candidates": {
+    ...SHOWN,
+    office: "SELECT, INSERT, UPDATE (name, party, biography, platform, photo), DELETE",
+    board: "UPDATE (status, status_reason, status_at, on_ballot)",
+  },
   "registry.changes": { ...HISTORY, sync: "SELECT (election, revision, kind)" },
-  "registry.contests": SHOWN,
+  "registry.contests": { ...SHOWN, office: "SELECT, INSERT, UPDATE (name, votes_allowed), DELETE" },
   "registry.decisions": HISTORY,
   "registry.device_keys": {
     office: "SELECT, INSERT, UPDATE (valid_until)",
@@ -157,7 +164,7 @@ const TABLES: Record<string, Grants> = {
   },
   "registry.elections": {
     ...SHOWN,
-    office: "SELECT, INSERT, UPDATE (name)",
+    office: "SELECT, INSERT, UPDATE (name, retention_days, vote_bytes)",
     board: "UPDATE (destroyed_at, erased_at)",
     indexer: READ,
     receipts: READ,
@@ -171,14 +178,26 @@ const TABLES: Record<string, Grants> = {
   "registry.manifests": { ...SHOWN, indexer: READ, sync: READ },
   "registry.outbox": { office: READ_ADD },
   "registry.outbox_positions": { board: "SELECT, INSERT, UPDATE (number, produced_at)" },
-  "registry.parties": { ...SHOWN, board: "UPDATE (status, status_reason, status_at, on_ballot)" },
-  "registry.regions": { ...SHOWN, indexer: READ },
+  "registry.parties": {
+    ...SHOWN,
+    office: "SELECT, INSERT, UPDATE (name, colour), DELETE",
+    board: "UPDATE (status, status_reason, status_at, on_ballot)",
+  },
+  "registry.regions": {
+    ...SHOWN,
+    office: "SELECT, INSERT, UPDATE (name, latitude, longitude)",
+    indexer: READ,
+  },
   "registry.revisions": {
     ...HISTORY,
     office: "SELECT, INSERT, UPDATE (revision)",
     sync: READ,
   },
-  "registry.stations": { ...SHOWN, indexer: READ },
+  "registry.stations": {
+    ...SHOWN,
+    office: "SELECT, INSERT, UPDATE (name, latitude, longitude, registered)",
+    indexer: READ,
+  },
   "registry.voters": {
     office: READ_ADD,
     board: "UPDATE (struck_at, profile, struck_revision, sealed_profile, lookups, struck_reason), DELETE",
