@@ -299,7 +299,7 @@ longTest("an office holds two elections, from accreditation to destroyed records
 
       // The trail: heads are kept outside, and what they say is still so at the end.
       for (const id of ELECTIONS) heads.push((await ann.ask("GET", `${path(id)}/audit/head`)).text);
-      if (IS_LARGE) console.error(await figures.table(dataDir, ["db", "log", "spool"]));
+      if (IS_LARGE) console.error(await figures.table(dataDir, ["db", "log", "g-1", "g-2"]));
       await figures.step("Destroy town's records", async () => {
         await both("town", "destroy");
         await eventually(

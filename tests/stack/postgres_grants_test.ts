@@ -114,7 +114,11 @@ const TABLES: Record<string, Grants> = {
     board: "SELECT, INSERT, UPDATE (approved_by, granted_at, revoked_at)",
   },
   "office.accounts": { audit: READ, board: READ_ADD },
-  "office.adjustments": { audit: READ, board: READ_ADD },
+  "office.adjustments": {
+    audit: READ,
+    board: READ_ADD,
+    server: "SELECT (election, number, adjusted_at, reason, lines)",
+  },
   "office.device_counts": { aggregator: READ, audit: READ, board: "SELECT, INSERT, DELETE" },
   "office.device_notes": { aggregator: READ, audit: READ, board: READ_ADD },
   "office.device_statements": { aggregator: READ, audit: READ, board: READ_ADD },

@@ -3,6 +3,7 @@ import { readEvents, verifyTrail } from "../../audit/verify.ts";
 import { openHistory } from "../../counting/history.ts";
 import { recount } from "../../counting/recount.ts";
 import { electionIds } from "../../registry/elections.ts";
+import { readPublishedAdjustments } from "../../results/adjustments.ts";
 import { publish } from "../../results/publish.ts";
 import { MASTER } from "../../../tests/fixture.ts";
 import { type Board, ok, openBoard } from "../../../tests/office_board.ts";
@@ -225,6 +226,18 @@ Deno.test("a correction takes an adjustment, is the next version, and leaves the
     [adjustedBy, reason, lines],
     [["ann-corrected", "ben-corrected"], "Three ballots on paper", PAPER.lines],
   );
+  const csv = async (version: number) =>
+    (await board.office.ask(undefined, "GET", `${board.path}/exports/openelections.csv?version=${version}`))
+      .text;
+  assert.match(await csv(2), /,together,adjustments\n/);
+  assert.doesNotMatch(await csv(1), /adjustments/, "a version has what was added before it");
+  const shown = await readPublishedAdjustments(db.query, box.election);
+  assert.deepEqual(shown.adjustments.map(({ number, reason, lines }) => [number, reason, lines]), [
+    [1, "Three ballots on paper", PAPER.lines],
+  ]);
+  assert.deepEqual(shown.totals.map(({ votes }) => votes), [3]);
+  const { failing } = ok(await board.ann("POST", `${board.path}/quality`)).body;
+  assert.deepEqual(failing.filter((code: string) => /^sums|^turnout|^releases|^log/.test(code)), []);
   const history = (await openHistory(db.query, box.election, MASTER))!;
   assert.equal((await recount(db, box.log, history)).differences, 0);
   assert.equal(ok(await board.both("reopen")).body.state.status, "canvass");
