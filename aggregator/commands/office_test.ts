@@ -1,4 +1,9 @@
 import assert from "assert";
+import { stringify } from "yaml";
+import { testDefinition } from "../../tests/fixture.ts";
+import { openPglite } from "../database/pglite.ts";
+import { createAccount, requestRole } from "../office/access/accounts.ts";
+import { newKeyFile, publicKeyOf } from "../office/access/keys.ts";
 import { runCommand as run } from "../../tests/aggregator_command.ts";
 
 Deno.test("deno task office sets an office up, signs in with key files, and verifies the trail against a signed head", async () => {
@@ -31,6 +36,53 @@ Deno.test("deno task office sets an office up, signs in with key files, and veri
     await Deno.writeTextFile(`${data}/head.txt`, head.out.replace("\n8\n", "\n9\n"));
     const forged = await run(data, "office", "audit", "verify", "--head", `${data}/head.txt`);
     assert.deepEqual([forged.code, forged.err.includes("no signature of pollwire-office")], [1, true]);
+  } finally {
+    await Deno.remove(data, { recursive: true });
+  }
+});
+
+Deno.test("deno task office change replaces a draft's definition, and says what is wrong with a file by line and column", async () => {
+  const data = await Deno.makeTempDir();
+  try {
+    const definition = testDefinition({ election: "town" });
+    await Deno.writeTextFile(`${data}/town.yml`, stringify(definition));
+    const made = await run(data, "provision", "--definition", `${data}/town.yml`, "--draft");
+    assert.equal(made.code, 0, made.err);
+    assert.equal((await run(data, "office", "init", "--admin", "root", "second")).code, 0);
+    const file = await newKeyFile("ann");
+    await Deno.writeTextFile(`${data}/ann.json`, JSON.stringify(file));
+    const db = await openPglite(`${data}/db`);
+    try {
+      await createAccount(db, "ann", "Ann", await publicKeyOf(file.key), new Date());
+      await requestRole(db, "ann", "official", "town", undefined, new Date());
+    } finally {
+      await db.close();
+    }
+    const change = async (path: string) =>
+      await run(
+        data,
+        ...[
+          "office",
+          "change",
+          "--as",
+          `${data}/ann.json`,
+          "--election",
+          "town",
+          "--file",
+          path,
+          "--reason",
+          "Court",
+        ],
+      );
+    const text = stringify({ ...definition, name: "Town of Elm" });
+    await Deno.writeTextFile(`${data}/wrong.yml`, text.replace("votesAllowed: 1", "votesAllowed: none"));
+    const wrong = await change(`${data}/wrong.yml`);
+    const line = text.split("\n").findIndex((each) => each.includes("votesAllowed")) + 1;
+    assert.equal(wrong.code, 1);
+    assert.match(wrong.err, new RegExp(`line ${line}, column 19: contests.0.votesAllowed: `));
+    await Deno.writeTextFile(`${data}/right.yml`, text);
+    const right = await change(`${data}/right.yml`);
+    assert.deepEqual(JSON.parse(right.out), { election: "town", manifestVersion: 2 }, right.err);
   } finally {
     await Deno.remove(data, { recursive: true });
   }
