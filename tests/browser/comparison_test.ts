@@ -142,8 +142,8 @@ browserTest(
             ]);
           }
           await db.query(
-            `INSERT INTO office.adjustments (election, number, adjusted_at, proposed_by, approved_by, reason, lines)
-           VALUES ('test-2026', 1, now(), 'ann', 'ben', 'Ballots on <b>paper</b>', $1)`,
+            `INSERT INTO office.adjustments (election, number, adjusted_at, proposed_by, approved_by, after_version, reason, lines)
+           VALUES ('test-2026', 1, now(), 'ann', 'ben', 0, 'Ballots on <b>paper</b>', $1)`,
             [JSON.stringify([
               { station: "n-1", contest: "mayor", candidate: "ann", votes: 12 },
               { station: "s-1", contest: "mayor", candidate: "bob", votes: -3 },
