@@ -150,11 +150,11 @@ browserTest(
               { station: "s-1", contest: "council", candidate: "dan", votes: 1 },
             ])],
           );
-          assert.deepEqual((await api("/adjustments")).totals.map(({ votes }: { votes: number }) => votes), [
-            1,
-            12,
-            -3,
-          ]);
+          // The answer of before is good for some seconds.
+          await eventually("the API has them", async () => {
+            const { totals } = await api("/adjustments");
+            return JSON.stringify(totals.map(({ votes }: { votes: number }) => votes)) === "[1,12,-3]";
+          });
           const after = await openPage(browser, origin);
           await after.page.locator("#adjustments").waitFor();
           assert.deepEqual(await cellsOf(after.page, "#adjustments tbody tr"), [

@@ -168,7 +168,7 @@ const TABLES: Record<string, Grants> = {
   },
   "registry.elections": {
     ...SHOWN,
-    office: "SELECT, INSERT, UPDATE (name, retention_days, vote_bytes)",
+    office: "SELECT, INSERT, UPDATE (name, vote_bytes, retention_days)",
     board: "UPDATE (destroyed_at, erased_at)",
     indexer: READ,
     receipts: READ,
