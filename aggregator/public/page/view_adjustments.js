@@ -16,7 +16,7 @@ export function adjustments({ details, contest, isPast }, { adjustments: found }
   const nameOf = (id) => candidates.find((each) => each.id === id)?.name ?? id;
   const totals = found.totals.filter((total) => total.contest === contest && total.votes !== 0);
   return html`
-    <section class="card" id="adjustments" aria-labelledby="adjustments-title">
+    <section class="card" id="adjustments">
       <h2 id="adjustments-title">${texts.adjustments}</h2>
       <p class="quiet">${texts.adjustmentsWhy}</p>
       <p id="adjustments-total">${texts.adjustmentTotals(
