@@ -19,6 +19,7 @@ import { addIdentityEndpoints } from "./identity_endpoints.ts";
 import { addRehearsalEndpoints } from "./rehearsal_endpoints.ts";
 import { addStationEndpoints } from "./station_endpoints.ts";
 import { addVoterEndpoints } from "./voter_endpoints.ts";
+import { markRehearsals } from "../../../web/rehearsal_mark.ts";
 import type { OfficeSources } from "../sources.ts";
 
 /** What the API stands on. */
@@ -36,6 +37,7 @@ export type OfficeAppOptions =
 /** Makes the routes. */
 export function createOfficeApp(options: OfficeAppOptions): OpenAPIHono {
   const app = new OpenAPIHono();
+  app.use(markRehearsals);
   app.openAPIRegistry.registerComponent("securitySchemes", "officeToken", {
     type: "http",
     scheme: "bearer",

@@ -129,7 +129,7 @@ async function readOutcomes(query: Query, election: string): Promise<Numbers> {
   const rows = await query<{ outcome: string; records: number }>(
     `SELECT CASE WHEN fate = 'counted' THEN fate WHEN reason = 'double_vote' THEN reason ELSE fate || '/' || reason END AS outcome,
        sum(records)::float8 AS records
-     FROM counting.outcome_counts WHERE election = $1 AND reason <> 'retransmission' GROUP BY 1`,
+     FROM counting.outcome_counts WHERE election = $1 AND fate <> 'statement' AND reason <> 'retransmission' GROUP BY 1`,
     [election],
   );
   return sum(rows, ({ outcome }) => outcome, ({ records }) => records);
