@@ -99,7 +99,19 @@ longTest("an office rehearses an election with its devices and gateways, and res
     assert.equal(real.code, 2, "a deck is never voted with the keys of the real election");
     assert.match(real.out, /it has keys of town, which is no rehearsal/);
     const devices = `${dataDir}/devices/town-rehearsal-1.json`;
-    const voted = await run("rehearse", "vote", "--deck", deck, "--devices", devices, ...places);
+    const marks = new Map<string, Set<string | null>>();
+    const { fetch: asked } = globalThis;
+    globalThis.fetch = async (...request: Parameters<typeof fetch>) => {
+      const answer = await asked(...request);
+      const path = new URL(String(request[0])).pathname.replace("/batch", "");
+      marks.set(path, (marks.get(path) ?? new Set()).add(answer.headers.get("pollwire-rehearsal")));
+      return answer;
+    };
+    const voted = await run("rehearse", "vote", "--deck", deck, "--devices", devices, ...places)
+      .finally(() => globalThis.fetch = asked);
+    for (const path of ["/v1/votes", "/v1/receipts/check"]) {
+      assert.deepEqual([...marks.get(path)!], ["true"], `every answer of ${path} is marked`);
+    }
     assert.equal(voted.code, 0, voted.out);
     assert.match(voted.out, /\d+ acknowledged, 2 refused/);
 

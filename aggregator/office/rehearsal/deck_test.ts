@@ -1,5 +1,5 @@
 import assert from "assert";
-import { testDefinition, testDevice, testManifest } from "../../../tests/fixture.ts";
+import { testDevice, testManifest } from "../../../tests/fixture.ts";
 import { VOTING_MODES } from "../../../shared/vote.ts";
 import { type Deck, formatDeck, parseDeck, votersOfLine } from "./deck.ts";
 import { makeDeck } from "./make_deck.ts";

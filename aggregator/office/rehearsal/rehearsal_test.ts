@@ -163,6 +163,7 @@ Deno.test("a rehearsal from the deck to the reset, beside an election that is no
   assert.deepEqual(await rowsOf(db.query, "town"), before, "no row of the election was written");
   assert.deepEqual((await verifyTrail(db.query, [])).faults, []);
 
+  office.nowMs = DAWN_MS;
   assert.equal((await started("town", text)).election, "town-rehearsal-2", "it may be rehearsed again");
 });
 
