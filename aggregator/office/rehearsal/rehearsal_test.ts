@@ -285,6 +285,10 @@ Deno.test("who has a role in an election has it in its rehearsal, while they hav
     "roles",
     "roles-rehearsal-1",
   ]);
+  await assert.rejects(
+    office.give("bea", "official", "roles-rehearsal-1"),
+    /roles-rehearsal-1 is a rehearsal: roles in it are those in roles$/,
+  );
   const stranger = await office.enrol("stranger", ["auditor", "town"]);
   assert.equal((await stranger("GET", `${rehearsal}/audit`)).status, 404);
   const facts = { isRehearsal: true } as Parameters<typeof transition>[2];
