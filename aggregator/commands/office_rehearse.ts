@@ -35,13 +35,12 @@ export function rehearseCommand(ofElection: Make, withClient: With): Command {
     "rehearse",
     "Tests logic and accuracy before an election: a test deck is voted through devices and gateways, and compared.",
   );
-  const ofRehearsal = (name: string, description: string) =>
-    ofElection(name, description).addOption(
-      integerOption("--rehearsal <number>", "which; the newest that was not reset when left out", {
-        min: 1,
-        max: MAX_REHEARSALS,
-      }),
-    );
+  addStart(rehearse, ofElection, withClient);
+  addSteps(rehearse, ofElection, withClient);
+  return rehearse;
+}
+
+function addStart(rehearse: Command, ofElection: Make, withClient: With): void {
   rehearse.addCommand(
     ofElection("deck", "Makes a test deck of the election: every candidate gets another total.")
       .requiredOption("--out <file>", "where the deck goes, YAML")
@@ -76,6 +75,16 @@ export function rehearseCommand(ofElection: Make, withClient: With): Command {
       })
     ),
   );
+}
+
+function addSteps(rehearse: Command, ofElection: Make, withClient: With): void {
+  const ofRehearsal = (name: string, description: string) =>
+    ofElection(name, description).addOption(
+      integerOption("--rehearsal <number>", "which; the newest that was not reset when left out", {
+        min: 1,
+        max: MAX_REHEARSALS,
+      }),
+    );
   rehearse.addCommand(
     ofRehearsal("zero", "Proves that nothing is counted yet; exit code 1 when something is.")
       .option("--out <file>", "where the signed report goes; the note goes to the same name with .note")
@@ -130,7 +139,6 @@ export function rehearseCommand(ofElection: Make, withClient: With): Command {
         })
       ),
   );
-  return rehearse;
 }
 
 function pathOf({ election }: Common): string {
