@@ -1,4 +1,5 @@
 import assert from "assert";
+import type { Manifest } from "../../../shared/election.ts";
 import { BallotBox, openBallotBox, testVoter } from "../../../tests/ballot_box.ts";
 import { MASTER, NOON_MS, testDefinition } from "../../../tests/fixture.ts";
 import { testDatabase } from "../../../tests/test_database.ts";
@@ -7,6 +8,7 @@ import { openNote } from "../../audit/note.ts";
 import { verifyTrail } from "../../audit/verify.ts";
 import { openHistory } from "../../counting/history.ts";
 import type { Query } from "../../database/database.ts";
+import { publishManifest } from "../../registry/elections.ts";
 import { newestManifest } from "../../registry/manifests.ts";
 import { readDeviceStations } from "../../registry/stored_definition.ts";
 import { publish } from "../../results/publish.ts";
@@ -221,6 +223,42 @@ Deno.test("a comparison names candidates who stand elsewhere on ballots than in 
     { what: "ballot mayor, place 1", expected: "ann Bob", found: "ann Ann" },
     { what: "ballot mayor, place 2", expected: "bob Ann", found: "bob Bob" },
   ]);
+});
+
+/** The first two candidates of each contest have each other's name. */
+function exchanged(newest: Manifest): Manifest {
+  const contests = newest.contests.map((contest) => {
+    const [first, second, ...rest] = contest.candidates;
+    const candidates = [{ ...first!, name: second!.name }, { ...second!, name: first!.name }, ...rest];
+    return { ...contest, candidates };
+  });
+  return { ...newest, contests };
+}
+
+Deno.test("a comparison names a candidate who was exchanged in the rehearsal's definition, or in the real one since", async () => {
+  const { ann, path } = await open("edited");
+  const text = await deckOf(ann, path);
+  const box = await started("edited", text);
+  await ann("POST", `${path}/rehearsals/1/zero`);
+  await vote(box, parseDeck(text));
+  const lines = async () =>
+    JSON.parse((await ann("POST", `${path}/rehearsals/1/comparison`)).body.report).lines;
+  await publishManifest(db, "edited-rehearsal-1", MASTER, new Date(NOON_MS), exchanged);
+  const definition = {
+    what: "definition: contests",
+    expected: "as in version 1 of edited",
+    found: "another",
+  };
+  assert.deepEqual(await lines(), [
+    { what: "ballot mayor, place 1", expected: "ann Ann", found: "ann Bob" },
+    { what: "ballot mayor, place 2", expected: "bob Bob", found: "bob Ann" },
+    { what: "ballot council, place 1", expected: "dan Dan", found: "dan Eve" },
+    { what: "ballot council, place 2", expected: "eve Eve", found: "eve Dan" },
+    definition,
+  ]);
+  await publishManifest(db, "edited-rehearsal-1", MASTER, new Date(NOON_MS), exchanged);
+  await publishManifest(db, "edited", MASTER, new Date(NOON_MS), exchanged);
+  assert.deepEqual(await lines(), [{ ...definition, expected: "as in version 2 of edited" }]);
 });
 
 Deno.test("compareNames() names who is missing, and who is on no deck", () => {
