@@ -7,6 +7,7 @@ import assert from "assert";
 import { serverPrograms } from "../../deploy/local/postgresql.ts";
 import { launch, userOf } from "../../deploy/local/processes.ts";
 import { whileCasting } from "../crash/kills.ts";
+import type { Round } from "../crash/load.ts";
 import { until } from "../crash/processes.ts";
 import type { Scene } from "../crash/scene.ts";
 import { testTarget } from "../test_database.ts";
@@ -43,12 +44,13 @@ async function said(scene: Scene): Promise<number | undefined> {
   return await scene.reconciliation().then(({ total }) => total.counted, () => undefined);
 }
 
-/** Waits until an aggregator says that so many more are counted than were, now or at an earlier moment. */
-export async function countsOn(
-  { scene, stack }: Pick<Drill, "scene" | "stack">,
-  from?: number,
-): Promise<void> {
+/**
+ * Lets more voters vote, and waits until an aggregator says that so many more are counted than were, now or at an earlier
+ * moment.
+ */
+export async function countsOn({ scene, stack }: Drill, round: Round, from?: number): Promise<void> {
   const before = from ?? await counted(stack);
+  round.letIn();
   await until(`${COUNTED} more votes are counted`, DEADLINE_MS, async () => {
     return (await said(scene) ?? 0) >= before + COUNTED;
   });
@@ -100,10 +102,10 @@ export async function restoreDatabase(drill: Drill): Promise<void> {
     round.ask();
     const receiver = await receiveWal(stack, env);
     await whileCasting(round, async () => {
-      await countsOn(drill);
+      await countsOn(drill, round);
       await runDocumented("base-backup", env, "postgres");
       await waitForBoth(stack);
-      await countsOn(drill);
+      await countsOn(drill, round);
       const before = await counted(stack);
       const lostMs = performance.now();
       await Promise.all([stack.end("postgresql"), stack.end("postgresql-2")]);
@@ -115,13 +117,12 @@ export async function restoreDatabase(drill: Drill): Promise<void> {
           )
         ),
       );
-      round.letIn();
       await runDocumented("restore-database", env, "postgres");
       const after = await recover(stack, data, port);
       assert.ok(after >= before, `nothing that was counted is lost: ${before} before, ${after} after`);
       const recoveredMs = performance.now();
       await stack.up();
-      await countsOn(drill, before);
+      await countsOn(drill, round, before);
       console.log(
         `database restored: recovered ${
           secondsSince(lostMs, recoveredMs)
@@ -192,11 +193,10 @@ export async function restoreBrokers(drill: Drill): Promise<void> {
     round.ask();
     await whileCasting(round, async () => {
       for (const [n, broker] of BROKERS.entries()) {
-        await countsOn(drill);
+        await countsOn(drill, round);
         const lostMs = performance.now();
         await stack.end(broker);
         await Deno.remove(`${stack.data}/${broker}`, { recursive: true });
-        round.letIn();
         await stack.up();
         const other = address[(n + 1) % address.length];
         await until(`${broker} has its copies again`, DEADLINE_MS, async () => {

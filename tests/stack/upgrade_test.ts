@@ -6,6 +6,7 @@ import assert from "assert";
 import { setTimeout as delay } from "node:timers/promises";
 import { z } from "zod";
 import { whileCasting } from "../crash/kills.ts";
+import type { Round } from "../crash/load.ts";
 import { ROOT, until } from "../crash/processes.ts";
 import { GATEWAYS, Scene } from "../crash/scene.ts";
 import { type Broker, startBroker } from "./broker.ts";
@@ -17,7 +18,7 @@ import { STACK } from "./server.ts";
 const PREVIOUS = "f58cb88";
 const AGGREGATORS = ["aggregator-1", "aggregator-2"] as const;
 const VOTES_PER_SECOND = 60;
-/** Processes that are upgraded one by one, before each of which more voters are let in. */
+/** The tables, and processes one by one. */
 const UPGRADES = GATEWAYS.length + AGGREGATORS.length + 1;
 /** Votes that must be counted between two upgrades, by both versions. */
 const COUNTED = 40;
@@ -45,7 +46,7 @@ Deno.test({
       [broker, cluster] = await Promise.all([startBroker(), startCluster()]);
       scene = await Scene.open({
         rounds: 1,
-        kills: UPGRADES,
+        kills: UPGRADES + 1,
         votesPerSecond: VOTES_PER_SECOND,
         seed: Date.now() % 1e9,
         environment: {
@@ -79,17 +80,15 @@ async function upgradeAll(scene: Scene): Promise<void> {
   await scene.round("rolling upgrade", async (round) => {
     round.ask();
     await whileCasting(round, async () => {
-      await countsOn(scene);
+      await countsOn(scene, round);
       const startMs = performance.now();
       await processes.commandOf(ROOT, "migrate");
-      round.letIn();
-      await countsOn(scene);
+      await countsOn(scene, round);
       for (const name of [...GATEWAYS, ...AGGREGATORS]) {
-        round.letIn();
         await processes.stop(name);
         processes.upgrade(name);
         await processes.start(name);
-        await countsOn(scene);
+        await countsOn(scene, round);
       }
       console.log(`upgraded from ${PREVIOUS} in ${((performance.now() - startMs) / 1_000).toFixed(1)} s`);
     });
@@ -101,8 +100,9 @@ async function upgradeAll(scene: Scene): Promise<void> {
   assert.ok(answers > UPGRADES, "the page was asked meanwhile");
 }
 
-/** Waits until so many more votes are counted. */
-async function countsOn(scene: Scene): Promise<void> {
+/** Lets more voters vote, and waits until so many more votes are counted. */
+async function countsOn(scene: Scene, round: Round): Promise<void> {
+  round.letIn();
   const counted = async () => (await scene.reconciliation()).total.counted;
   let from: number | undefined;
   await until(`${COUNTED} more votes are counted`, DEADLINE_MS, async () => {
