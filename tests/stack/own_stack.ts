@@ -73,10 +73,16 @@ export class OwnStack {
    *
    * @param signal SIGKILL as the loss of its machine would; SIGINT is what PostgreSQL takes for a fast restart.
    */
-  async end(name: ServerName, signal: "SIGKILL" | "SIGINT" | "SIGTERM" = "SIGKILL"): Promise<void> {
+  async end(name: ServerName, signal: "SIGKILL" | "SIGINT" = "SIGKILL"): Promise<void> {
     const running = await readRunning(`${this.#data}/pids/${name}.json`);
     assert.ok(running, `${name} does not run`);
     await endFamily(running.pid, signal);
+  }
+
+  /** Ends all servers, as an administrator does; their data stays. */
+  async down(): Promise<void> {
+    const { code, error } = await this.#command("down");
+    assert.equal(code, 0, error);
   }
 
   /** Makes PostgreSQL's standby the primary. */

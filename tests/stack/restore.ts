@@ -221,7 +221,7 @@ export async function restoreLog({ scene, stack, backups }: Drill): Promise<void
     BROKER: broker,
     KAFKA: `${stack.data}/${broker}/data`,
   });
-  for (const broker of BROKERS) await stack.end(broker, "SIGTERM");
+  await stack.down();
   for (const broker of BROKERS) await runDocumented("copy-log", env(broker));
   const lostMs = performance.now();
   for (const broker of BROKERS) {
