@@ -181,10 +181,8 @@ async function portOf(target: ReturnType<typeof testTarget>): Promise<number> {
 async function switchOver(drill: Drill): Promise<void> {
   const { scene, stack } = drill;
   await stack.up();
-  assert.equal(
-    await stack.sql("SELECT application_name || sync_state FROM pg_stat_replication"),
-    "postgresqlsync",
-  );
+  const follows = "SELECT application_name || ' ' || sync_state FROM pg_stat_replication";
+  await until("commits wait for it", DEADLINE_MS, async () => await stack.sql(follows) === "postgresql sync");
   await scene.round("postgresql switchover", async (round) => {
     round.ask();
     await whileCasting(round, async () => {
