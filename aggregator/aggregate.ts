@@ -248,11 +248,13 @@ function servedRoles(
     const office = new Office({
       db: databases.counting,
       keysDirectory: config.keysDirectory,
+      data: config.data,
       issuers: config.officeIssuers === undefined ? [] : readIssuers(config.officeIssuers),
       keyring,
       openLog: (election, partitions) =>
         counting?.logOf(election) ?? parts.openLog(election, partitions, signal),
       changes: parts.changes,
+      metrics: registry,
       ownsLogs: counting === undefined,
       erase: parts.erase,
       signal,

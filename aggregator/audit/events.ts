@@ -14,6 +14,7 @@ import { canonicalJson, type Json } from "./canonical_json.ts";
 export const AUDIT_EVENTS = {
   election_created: "an election was defined, and its first manifest published",
   manifest_published: "another version of an election's manifest was published",
+  definition_replaced: "a draft's definition was replaced by a file",
   roll_imported: "voters were put on a roll",
   roll_import_begun: "an import of a roll file began",
   roll_import_committed: "all voters of a roll file were put on the roll",
@@ -43,6 +44,7 @@ export const AUDIT_EVENTS = {
   rebuild_started: "the tables were emptied for a rebuild",
   rebuild_finished: "the tables were rebuilt from registry and log",
   account_created: "a person got an account of the office",
+  account_key_requested: "a key was asked for that takes a second administrator",
   account_key_added: "an account got a further key",
   account_key_revoked: "a key of an account was revoked",
   account_identity_added: "a person joined an identity at an OpenID provider to their account",
@@ -65,6 +67,10 @@ export const AUDIT_EVENTS = {
   alert_raised: "a rule found that something is wrong",
   alert_acknowledged: "an official has seen an alert, and says what is done about it",
   alert_resolved: "what an alert told of is over",
+  rehearsal_started: "an official started a rehearsal: an election of its own, with test votes",
+  rehearsal_reported: "a proof of zero or a comparison with the deck was made and signed",
+  rehearsal_closed: "an official closed voting in a rehearsal",
+  rehearsal_reset: "an official reset a rehearsal: its votes, log, keys and voters are destroyed",
   history_taken: "results of an earlier election were taken over",
   history_linked: "a contest is compared with that of an earlier election from now on",
 } as const;

@@ -38,6 +38,9 @@ const FILES = [
   "000067_history.sql",
   "000069_pipeline.sql",
   "000070_candidate_votes.sql",
+  "000071_rehearsals.sql",
+  "000073_key_approvals.sql",
+  "000074_replaced_definitions.sql",
 ];
 
 /** The database's version does not fit this program. The message says which of the two to upgrade. */

@@ -7,6 +7,7 @@
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import { problem } from "../../shared/problem.ts";
+import { isRehearsal } from "../../shared/rehearsal.ts";
 import { RecentMap } from "../../shared/recent.ts";
 import { readReconciliation, readRejections } from "../counting/reconciliation.ts";
 import { readGateways } from "../counting/sender_keys.ts";
@@ -15,6 +16,7 @@ import type { ElectionNames, Elections } from "../registry/election_names.ts";
 import { detail, phaseOf, summarise } from "../registry/election_details.ts";
 import { PHOTO_HEADERS, readFacts, readPhoto, readStations } from "../registry/election_facts.ts";
 import type { VotesOf } from "../results/candidate_votes.ts";
+import { readPublishedAdjustments } from "../results/adjustments.ts";
 import { isComparisonFault, readComparison } from "../results/history/comparison.ts";
 import { readProjection } from "../results/projection/read.ts";
 import { isFault, readNotShown, readResults } from "../results/results.ts";
@@ -72,9 +74,17 @@ function json(value: unknown, version?: string): Found {
 }
 
 /** A table's rows: as JSON with their head, or alone as CSV. */
-function table(answer: Readonly<{ rows: readonly object[] }>, format: Format, version?: string): Found {
+function table(
+  answer: Readonly<{ election: string; rows: readonly object[] }>,
+  format: Format,
+  version?: string,
+): Found {
   if (format === "json") return json(answer, version);
-  return { body: toCsv(answer.rows as Parameters<typeof toCsv>[0]), version };
+  const rows = answer.rows as Parameters<typeof toCsv>[0];
+  const marked = isRehearsal(answer.election)
+    ? rows.map((row) => ({ rehearsal: true as const, ...row }))
+    : rows;
+  return { body: toCsv(marked), version };
 }
 
 type Format = "json" | "csv";
@@ -119,16 +129,18 @@ export function addPublicRoutes(app: OpenAPIHono, sources: PublicSources, stream
 function addElections(app: OpenAPIHono, sources: PublicSources): void {
   const { db, now, elections, cache, countMs } = sources;
 
-  app.openapi(routes.electionsRoute, (c) =>
-    cache.answer(c, {
-      key: "elections",
+  app.openapi(routes.electionsRoute, (c) => {
+    const { rehearsals } = c.req.valid("query");
+    return cache.answer(c, {
+      key: `elections/${rehearsals}`,
       maxAgeMs: countMs,
       headers: { ...TYPE, ...NAMES },
       async read() {
-        const all = await elections.list(db.query);
-        return json({ elections: all.map((names) => summarise(names, now())) });
+        const all = (await elections.list(db.query)).map((names) => summarise(names, now()));
+        return json({ elections: rehearsals === "all" ? all : all.filter(({ rehearsal }) => !rehearsal) });
       },
-    }) as never);
+    }) as never;
+  });
 
   app.openapi(routes.electionRoute, (c) => {
     const { election } = c.req.valid("param");
@@ -376,6 +388,11 @@ function addCount(app: OpenAPIHono, sources: PublicSources): void {
         notShown: await readNotShown(db.query, election, reconciliation.total.counted),
       };
     });
+  });
+
+  app.openapi(routes.adjustmentsRoute, (c) => {
+    const { election } = c.req.valid("param");
+    return answer(c, election, "adjustments", () => readPublishedAdjustments(db.query, election));
   });
 
   app.openapi(routes.gatewaysRoute, (c) => {

@@ -37,6 +37,8 @@ export type DeviceKey = Readonly<
 export type CreateOptions = Readonly<{
   /** Gateways take no votes until officials schedule it. */
   isDraft?: boolean;
+  /** The election that this is a rehearsal of, by its newest manifest: ballots are as they are there, also with who withdrew. */
+  rehearsalOf?: Manifest;
 }>;
 
 /**
@@ -50,7 +52,7 @@ export async function createElection(
   definition: ElectionDefinition,
   master: Uint8Array,
   now: Date,
-  { isDraft = false }: CreateOptions = {},
+  { isDraft = false, rehearsalOf }: CreateOptions = {},
 ): Promise<Manifest> {
   const devices = devicesOf(definition);
   const manifest = manifestSchema.parse({
@@ -60,6 +62,11 @@ export async function createElection(
     sealingKey: sealingKeyPair(master, definition.election).publicKey.toHex(),
     denied: [],
     ...isDraft && { inactive: "draft" },
+    ...rehearsalOf && {
+      rehearsalOf: rehearsalOf.election,
+      contests: rehearsalOf.contests,
+      parties: rehearsalOf.parties,
+    },
   });
   await db.transaction(async (query) => {
     const revision = await insertElection(
@@ -120,7 +127,7 @@ function devicesOf({ election, devices, stations }: ElectionDefinition): { id: s
 }
 
 /** Calculates with the size of records. A vote that fits into none becomes an {@link OfficeError}: the office must change the definition. */
-function sized<T>(reckon: () => T): T {
+export function sized<T>(reckon: () => T): T {
   try {
     return reckon();
   } catch (error) {
@@ -175,8 +182,8 @@ export async function publishIn(
   return result.data;
 }
 
-/** What gateways, logs and records already rely on. */
-function refuseFrozen(before: Manifest, after: Manifest): void {
+/** Refuses a manifest that changes what gateways, logs and records already rely on. @throws {OfficeError} */
+export function refuseFrozen(before: Manifest, after: Manifest): void {
   for (const field of ["election", "partitions", "voteBytes", "sealingKey"] as const) {
     if (before[field] !== after[field]) {
       throw new OfficeError(
@@ -192,7 +199,8 @@ function refuseFrozen(before: Manifest, after: Manifest): void {
   }
 }
 
-async function insertManifest(
+/** Signs and stores another version of a manifest, and gives new gateways a first key. */
+export async function insertManifest(
   query: Query,
   manifest: Manifest,
   revision: number,

@@ -6,18 +6,21 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import type { OpenAPIHono } from "@hono/zod-openapi";
+import type { Registry } from "prom-client";
 import type { VoteLog } from "../../shared/log/vote_log.ts";
 import { actAs } from "../audit/actor.ts";
 import { chainsOf } from "../audit/verify.ts";
 import { type Database, isDatabaseAway } from "../database/database.ts";
 import { Issuers, type IssuerSettings } from "../office/access/issuers.ts";
 import type { ChangeLog } from "../../shared/changes.ts";
+import { addChangesLag } from "../office/accreditation/changes_metrics.ts";
 import { produceChanges } from "../office/accreditation/produce_changes.ts";
 import { createOfficeApp } from "../office/api/app.ts";
 import { currentHead } from "../office/api/audit_endpoints.ts";
 import { type OfficeKeys, readOfficeKeys } from "../office/office_key.ts";
 import { eraseDestroyed } from "../office/lifecycle/destroy.ts";
 import { noteClock } from "../office/lifecycle/state.ts";
+import { writeElectionFiles } from "../office/provision.ts";
 import { createOfficePage } from "../office/page_files.ts";
 import { keepChecking } from "../office/quality/schedule.ts";
 import type { OfficeSources } from "../office/sources.ts";
@@ -50,12 +53,15 @@ export type OfficeOptions = Readonly<{
   /** May write. */
   db: Database;
   keysDirectory: string;
+  /** Where `provision` writes the files of gateways and devices. */
+  data: string;
   /** OpenID providers whose tokens are taken. */
   issuers: readonly IssuerSettings[];
   keyring: Keyring;
   openLog(election: string, partitions: number): VoteLog | Promise<VoteLog>;
   /** Where changes of voters, candidates and parties go; nowhere when left out. */
   changes?: ChangeLog;
+  metrics: Registry;
   /** Whether the logs are opened for the office alone, which then closes them. */
   ownsLogs: boolean;
   /** Removes an election's log and keys, after its records were destroyed. */
@@ -93,12 +99,15 @@ export class Office {
         const written = writeRoleKeyFiles(db.query, election, keyring.master(election), keysDirectory);
         await written.catch((error) => options.onError(error));
       },
+      onElection: (manifest, master, aggregators) =>
+        writeElectionFiles(db.query, manifest, master, options, aggregators, new Date()),
       openLog: (election, partitions) => this.#logOf(election, partitions),
       limitSignIns: limitAddresses(SIGN_INS, Date.now),
       limitExports: limitAddresses(EXPORTS, Date.now),
       limitStatements: limitAddresses(STATEMENTS, Date.now),
     });
     this.routes.route("/", createOfficePage());
+    if (options.changes !== undefined) addChangesLag(options.metrics, db.query, Date.now);
     const sources: OfficeSources = {
       db,
       now: Date.now,

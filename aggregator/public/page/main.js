@@ -96,6 +96,16 @@ async function readCertified({ id, certified }) {
   draw();
 }
 
+/** Reads what officials added beside the count: after the final release only, and with the list of elections. */
+async function readAdjustments() {
+  const mine = round;
+  if (!state?.board.final || chosen.wall || chosen.embedded) return;
+  const answer = await get(pathOf(state.details.id, "/adjustments")).catch(() => undefined);
+  if (mine !== round || answer === undefined) return;
+  more.adjustments = answer;
+  draw();
+}
+
 /** The server does not answer: what is shown stays, and is called old. */
 function away() {
   if (state === undefined) notice = texts.unreachable;
@@ -186,7 +196,10 @@ async function refresh() {
     if (answers[index].value !== undefined) more[key] = answers[index].value;
   });
   const head = more.times ?? more.head;
-  if (head?.final && head.revision === state.board.revision) state.board.final = true;
+  if (head?.final && head.revision === state.board.revision && !state.board.final) {
+    state.board.final = true;
+    readAdjustments();
+  }
   for (const { region, registered, voters } of more.turnout?.rows ?? []) {
     state.registered.set(region, registered);
     state.counted.set(region, voters);
@@ -235,7 +248,9 @@ function contestShown() {
 /** Keeps up with new elections, and with new versions of the one that is shown. */
 async function refreshElections() {
   clearTimeout(timer);
-  const answer = await get("/v1/elections").catch(() => undefined);
+  // A list has rehearsals when it is asked for them: the page shows one when its address names it.
+  const list = isRehearsal(chosen.election) ? "/v1/elections?rehearsals=all" : "/v1/elections";
+  const answer = await get(list).catch(() => undefined);
   if (answer === undefined) away();
   else if (answer.elections.length === 0) {
     notice = texts.noElections;
@@ -246,6 +261,7 @@ async function refreshElections() {
       elections.find(({ phase }) => phase === "open") ?? elections[0];
     chosen.election = summary.id;
     if (opened !== `${summary.id}.${summary.manifestVersion}`) await open(chosen.election);
+    await readAdjustments();
   }
   clearTimeout(timer);
   timer = setTimeout(refreshElections, opened === undefined ? RETRY_MS : ELECTIONS_MS);
@@ -284,6 +300,21 @@ const keepComparison = comparisonKeeper(get, (answer) => {
   draw();
 });
 
+/** Whether an id is that of a rehearsal. No other election may have one like it. */
+function isRehearsal(id) {
+  return /-rehearsal-[1-9]\d{0,2}$/.test(id ?? "");
+}
+
+/** The watermark: over the whole page, on a wall and in other pages, too. */
+function markRehearsal() {
+  const banner = document.getElementById("rehearsal");
+  const isMarked = isRehearsal(chosen.election);
+  banner.hidden = !isMarked;
+  banner.textContent = isMarked ? texts.rehearsal : "";
+  if (isMarked) document.body.dataset.rehearsal = texts.rehearsalMark;
+  else delete document.body.dataset.rehearsal;
+}
+
 let drawing = false;
 
 /** Draws once before the next frame, however often it is asked to. */
@@ -294,6 +325,7 @@ function draw() {
     drawing = false;
     const nowMs = Date.now();
     const shown = state === undefined ? undefined : shownNow(nowMs);
+    markRehearsal();
     render(layout({ shown, notice, more, change, actions }), document.getElementById("page"));
     if (shown === undefined) return;
     document.body.dataset.status = shown.fresh.status;
