@@ -111,13 +111,13 @@ const TABLES: Record<string, Grants> = {
   "history.units": PASTS,
   "office.account_keys": {
     audit: READ,
-    board: "SELECT, INSERT, UPDATE (approved_by, granted_at, revoked_at)",
+    board: "SELECT, INSERT, UPDATE (revoked_at, approved_by, granted_at)",
   },
   "office.accounts": { audit: READ, board: READ_ADD },
   "office.adjustments": {
     audit: READ,
     board: READ_ADD,
-    server: "SELECT (election, number, adjusted_at, reason, lines)",
+    server: "SELECT (election, number, lines, reason, adjusted_at)",
   },
   "office.device_counts": { aggregator: READ, audit: READ, board: "SELECT, INSERT, DELETE" },
   "office.device_notes": { aggregator: READ, audit: READ, board: READ_ADD },
