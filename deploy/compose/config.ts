@@ -21,6 +21,9 @@ export const SETTINGS = {
   ELASTIC_PASSWORD: z.string().optional(),
   KIBANA_PASSWORD: z.string().optional(),
   LOGS_PASSWORD: z.string().optional(),
+  SUPERSET_URL: z.string().default("https://superset:8088"),
+  /** Of its administrator, `admin`. */
+  SUPERSET_PASSWORD: z.string().optional(),
 };
 
 /** Settings as `environment` has them. */
