@@ -27,7 +27,8 @@ export const DASHBOARD_SLUG = "pollwire";
 
 /** The bundle: contents by path. */
 export function assetFiles(): Record<string, string> {
-  const yaml = (value: unknown) => stringify(value, { lineWidth: 0 });
+  // Superset reads YAML 1.1, in which more words need quotes.
+  const yaml = (value: unknown) => stringify(value, { lineWidth: 0, version: "1.1" });
   const files: Record<string, string> = {
     // A fixed time: the same files whenever they are made.
     "metadata.yaml": yaml({ version: VERSION, type: "assets", timestamp: "2026-01-01T00:00:00+00:00" }),
@@ -94,7 +95,7 @@ function dataset(name: DatasetName, { columns, metrics, time }: Dataset) {
     })),
     columns: Object.entries(columns).map(([column_name, type]) => ({
       column_name,
-      verbose_name: capital(column_name.replace(/_label$/, "").replaceAll("_", " ")),
+      verbose_name: verboseName(column_name, columns),
       type,
       is_dttm: column_name === time,
       is_active: true,
@@ -103,6 +104,12 @@ function dataset(name: DatasetName, { columns, metrics, time }: Dataset) {
     })),
     version: VERSION,
   };
+}
+
+/** `candidate_label` is shown as "Candidate", and `candidate` as "Candidate (id)". */
+function verboseName(column: string, columns: Dataset["columns"]): string {
+  const name = capital(column.replace(/_label$/, "").replaceAll("_", " "));
+  return `${column}_label` in columns ? `${name} (id)` : name;
 }
 
 function capital(text: string): string {
@@ -181,11 +188,14 @@ function formData(each: Chart) {
       ? { time_grain_sqla: null, x_axis_time_format: "smart_date", seriesType: "line", area: true }
       : {
         orientation: each.lying ? "horizontal" : "vertical",
-        x_axis_sort: each.lying && !each.stacked ? metrics[0] : axis,
-        x_axis_sort_asc: !each.lying || each.stacked === true,
+        // Of bars that lie the first is at the bottom: the largest is on top.
+        x_axis_sort: each.lying ? "sum" : "name",
+        x_axis_sort_asc: true,
       },
     stack: each.stacked ? "Stack" : null,
     y_axis_format: format ?? ",d",
+    // Shares of the roll are from 0 to 1.
+    ...metrics.includes("turnout") && { truncateYAxis: true, y_axis_bounds: [0, 1] },
     show_legend: groups.length > 1,
     legendType: "scroll",
     legendOrientation: "top",
@@ -313,8 +323,11 @@ function filterOf({ id, title, dataset, column, ...rest }: (typeof FILTERS)[numb
       multiSelect: false,
       searchAllOptions: false,
       inverseSelection: false,
-      sortAscending: true,
+      sortAscending: !("sort" in rest),
+      ..."sort" in rest && { sortMetric: rest.sort },
     },
+    // Charts wait until a value is chosen.
+    requiredFirst: true,
     defaultDataMask: { extraFormData: {}, filterState: {} },
     cascadeParentIds: "within" in rest ? [`NATIVE_FILTER-${rest.within}`] : [],
     scope: {

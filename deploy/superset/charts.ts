@@ -228,7 +228,10 @@ export const ROWS: readonly (readonly Chart[])[] = [
 /** All charts. */
 export const CHARTS: readonly Chart[] = ROWS.flat();
 
-/** What one chooses by, above the dashboard: a column of a dataset, of which one value is always chosen. */
+/**
+ * What one chooses by, above the dashboard: a column of a dataset, of which one value is always chosen. At first it is the first
+ * one, or the one with the most of `sort`, a metric.
+ */
 export const FILTERS = [
   { id: "election", title: "Election", dataset: "candidate_results", column: "election_label" },
   {
@@ -237,5 +240,6 @@ export const FILTERS = [
     dataset: "candidate_results",
     column: "contest_label",
     within: "election",
+    sort: "votes",
   },
 ] as const;

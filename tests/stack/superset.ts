@@ -93,7 +93,7 @@ export class OwnSuperset {
   }
 
   /** Opens the dashboard in a browser: every chart is drawn, and none says that it failed. */
-  async lookAt(charts: number): Promise<void> {
+  async lookAt(charts: number, isShown: (text: string) => boolean): Promise<void> {
     const { url } = this;
     const browser = await launchChromium();
     try {
@@ -116,7 +116,8 @@ export class OwnSuperset {
           // Charts that wait for the filters are drawn once more.
           async () =>
             await count(`${holders}:has(canvas, table)`) === charts &&
-            await count(`${holders} [data-test=loading-indicator]`) === 0,
+            await count(`${holders} [data-test=loading-indicator]`) === 0 &&
+            isShown((await page.locator(holders).allInnerTexts()).join("\n")),
           DRAWN_MS,
         );
       } catch (error) {

@@ -145,7 +145,9 @@ stackTest("Superset's charts show what the API says, on a database user who read
           chart.title,
         );
       }
-      await superset.lookAt(CHARTS.length);
+      // The lists above choose one election, and the contest with the most votes.
+      const isShown = (text: string) => /Mayor \(alpha\/mayor\)/.test(text) && !/council|beta/.test(text);
+      await superset.lookAt(CHARTS.length, isShown);
     } finally {
       await superset.remove();
     }
