@@ -39,6 +39,7 @@ const FILES = [
   "000069_pipeline.sql",
   "000070_candidate_votes.sql",
   "000077_analysts.sql",
+  "000078_history_joins.sql",
 ];
 
 /** The database's version does not fit this program. The message says which of the two to upgrade. */
