@@ -248,6 +248,7 @@ function servedRoles(
     const office = new Office({
       db: databases.counting,
       keysDirectory: config.keysDirectory,
+      data: config.data,
       issuers: config.officeIssuers === undefined ? [] : readIssuers(config.officeIssuers),
       keyring,
       openLog: (election, partitions) =>

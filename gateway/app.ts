@@ -6,6 +6,7 @@
 import { OpenAPIHono } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import { type Problem, problem, problemResponse, type ProblemType } from "../shared/problem.ts";
+import { isRehearsal, REHEARSAL_HEADER } from "../shared/rehearsal.ts";
 import type { Receipt } from "../shared/receipt.ts";
 import { networkOf } from "../web/address.ts";
 import { addApiDocs, API_DOCS_PATHS } from "../web/api_docs.ts";
@@ -102,7 +103,7 @@ export function createGateway(options: GatewayOptions): OpenAPIHono<Env> {
         problem("unknown-election", `this gateway serves ${options.electionIds().join(", ") || "none yet"}`),
       );
     }
-    return c.json(election.signedManifest);
+    return c.json(election.signedManifest, 200, markOf(election.index.manifest.election));
   });
 
   app.get("/health/live", (c) => c.json({ live: true, gateway: id }));
@@ -143,11 +144,12 @@ async function takeVote(gateway: Gateway, c: Context<Env>, arrivedMs: number): P
   if (admitted instanceof Response) return admitted;
   const { device, body, nowMs } = admitted;
   const answer = (await takeAll(gateway, device, [body], device.idempotencyKey, nowMs))[0]!;
-  if ("problem" in answer) return refuse(gateway, "vote", answer.problem);
+  const mark = markOf(device.name.election);
+  if ("problem" in answer) return refuse(gateway, "vote", answer.problem, undefined, mark);
   gateway.metrics.answers.inc({ endpoint: "vote", answer: answer.fate });
   return new BufferedResponse(JSON.stringify({ receipt: answer.receipt }), {
     status: 202,
-    headers: JSON_HEADERS,
+    headers: { ...JSON_HEADERS, ...mark },
   });
 }
 
@@ -181,8 +183,20 @@ async function takeBatch(gateway: Gateway, c: Context<Env>, arrivedMs: number): 
     gateway.metrics.answers.inc({ endpoint: "batch", answer: answer.fate });
     return { line, voteId: answer.receipt.voteId, status: 202, receipt: answer.receipt };
   });
-  const headers = retryAfterS > 0 ? { ...JSON_HEADERS, "retry-after": String(retryAfterS) } : JSON_HEADERS;
+  const headers = {
+    ...JSON_HEADERS,
+    ...retryAfterS > 0 && { "retry-after": String(retryAfterS) },
+    ...markOf(device.name.election),
+  };
   return new BufferedResponse(JSON.stringify({ results }), { status: 207, headers });
+}
+
+const MARK = { [REHEARSAL_HEADER]: "true" };
+const NO_MARK = {};
+
+/** The header of answers about a rehearsal. */
+function markOf(election: string): Record<string, string> {
+  return isRehearsal(election) ? MARK : NO_MARK;
 }
 
 const JSON_HEADERS = { "content-type": "application/json" };
@@ -335,10 +349,16 @@ async function notDurable(
  *
  * @param retryAfterS The value of Retry-After. A 503 always has one, by default.
  */
-function refuse({ metrics }: Gateway, endpoint: Endpoint, found: Problem, retryAfterS?: number): Response {
+function refuse(
+  { metrics }: Gateway,
+  endpoint: Endpoint,
+  found: Problem,
+  retryAfterS?: number,
+  mark: Record<string, string> = NO_MARK,
+): Response {
   metrics.answers.inc({ endpoint, answer: reasonOf(found) });
   const waitS = retryAfterS ?? (found.status === 503 ? RETRY_AFTER_S : undefined);
-  return problemResponse(found, waitS === undefined ? {} : { "retry-after": String(waitS) });
+  return problemResponse(found, waitS === undefined ? mark : { ...mark, "retry-after": String(waitS) });
 }
 
 function reasonOf({ type }: Problem): ProblemType {

@@ -8,6 +8,7 @@ import sodium from "libsodium-wrappers-sumo";
 import { z } from "zod";
 import { fromHex, utf8 } from "./bytes.ts";
 import { nameFault } from "./names.ts";
+import { isRehearsal, rehearsedBy } from "./rehearsal.ts";
 
 /** Identifiers of elections, contests, candidates, parties, regions, stations, devices and gateways. */
 export const idSchema = z.string().regex(
@@ -186,7 +187,7 @@ export const definitionSchema = z.strictObject({
   accreditation: accreditationSchema.optional(),
   /** How many days log, keys and profiles are kept after certification or cancelling. */
   retentionDays: z.int().min(0).max(MAX_RETENTION_DAYS).optional(),
-}).superRefine(checkReferences).superRefine(checkNames);
+}).superRefine(checkReferences).superRefine(checkNames).superRefine(refuseRehearsal);
 
 /** See {@link manifestSchema}. */
 export const manifestSchema = z.strictObject({
@@ -206,6 +207,8 @@ export const manifestSchema = z.strictObject({
   reopened: z.literal(true).optional(),
   /** No votes are taken: officials have not scheduled the election yet, or have cancelled it. */
   inactive: z.enum(["draft", "cancelled"]).optional(),
+  /** Its votes are test votes: the election that it rehearses. */
+  rehearsalOf: idSchema.optional(),
 }).superRefine(checkReferences);
 
 export type ElectionDefinition = z.infer<typeof definitionSchema>;
@@ -258,6 +261,13 @@ function checkNames(
   stations.forEach(({ name }, i) => check(name, ["stations", i]));
 }
 
+/** Only the office's command makes rehearsals. */
+function refuseRehearsal({ election }: { election: string }, ctx: z.RefinementCtx) {
+  if (!isRehearsal(election)) return;
+  const message = `${election} is the id of a rehearsal: choose another`;
+  ctx.addIssue({ code: "custom", path: ["election"], message });
+}
+
 type References = Pick<
   Manifest,
   "parties" | "contests" | "regions" | "stations" | "gateways" | "opensAt" | "closesAt" | "acceptsUntil"
@@ -265,11 +275,19 @@ type References = Pick<
 
 /** Reports what a schema alone cannot check: ids given twice, and ids that name nothing. */
 function checkReferences(
-  election: References & { devices?: { id: string; station: string }[] },
+  election: References & {
+    election: string;
+    devices?: { id: string; station: string }[];
+    rehearsalOf?: string | undefined;
+  },
   ctx: z.RefinementCtx,
 ) {
   const complain = (path: (string | number)[], message: string) =>
     ctx.addIssue({ code: "custom", path, message });
+  const { election: own, rehearsalOf } = election;
+  if (rehearsalOf !== undefined && rehearsalOf !== rehearsedBy(own)) {
+    complain(["rehearsalOf"], `must be the election that ${own} is named after`);
+  }
   const ids = (list: readonly { id: string }[], what: string): Set<string> => {
     const seen = new Set<string>();
     list.forEach(({ id }, i) => {

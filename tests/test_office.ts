@@ -43,7 +43,7 @@ export class TestOffice {
       keys: this.keys,
       issuers,
       now: () => this.nowMs,
-      keyring: { master: () => MASTER, has: () => true } as unknown as Keyring,
+      keyring: { master: () => MASTER, create: () => MASTER, has: () => true } as unknown as Keyring,
       openLog,
     });
   }

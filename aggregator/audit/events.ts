@@ -65,6 +65,10 @@ export const AUDIT_EVENTS = {
   alert_raised: "a rule found that something is wrong",
   alert_acknowledged: "an official has seen an alert, and says what is done about it",
   alert_resolved: "what an alert told of is over",
+  rehearsal_started: "an official started a rehearsal: an election of its own, with test votes",
+  rehearsal_reported: "a proof of zero or a comparison with the deck was made and signed",
+  rehearsal_closed: "an official closed voting in a rehearsal",
+  rehearsal_reset: "an official reset a rehearsal: its votes, log, keys and voters are destroyed",
   history_taken: "results of an earlier election were taken over",
   history_linked: "a contest is compared with that of an earlier election from now on",
 } as const;

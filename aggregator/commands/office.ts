@@ -17,6 +17,7 @@ import { newKeyFile, publicKeyOf } from "../office/access/keys.ts";
 import { createOfficeApp } from "../office/api/app.ts";
 import { OfficeClient, readKeyFile, type SendToOffice } from "../office/client.ts";
 import { eraseDestroyed } from "../office/lifecycle/destroy.ts";
+import { writeElectionFiles } from "../office/provision.ts";
 import { qualityLines } from "../office/quality/report.ts";
 import { ACTIONS } from "../office/lifecycle/transition.ts";
 import { createOfficeKey, hasOfficeKey, readOfficeKeys } from "../office/office_key.ts";
@@ -31,6 +32,7 @@ import { addCandidacyCommands } from "./office_candidacies.ts";
 import { addStationCommands } from "./office_stations.ts";
 import type { Common } from "./office_common.ts";
 import { exportCommands } from "./office_exports.ts";
+import { rehearseCommand } from "./office_rehearse.ts";
 import { historyCommand } from "./office_history.ts";
 import { eraseElection, openLog, openOne, withDatabases } from "./open.ts";
 
@@ -157,6 +159,7 @@ export function officeCommand(): Command {
   addAccreditationCommands(office, ofElection, withClient);
   addCandidacyCommands(office, ofElection, withClient);
   addStationCommands(office, ofElection, withClient);
+  office.addCommand(rehearseCommand(ofElection, withClient));
   office.addCommand(historyCommand());
   return office.addCommand(auditCommand(asking));
 }
@@ -327,6 +330,8 @@ async function withOffice(
       onDeviceKeys: async (election) => {
         await writeRoleKeyFiles(db.query, election, keyring.master(election), config.keysDirectory);
       },
+      onElection: (manifest, master, aggregators) =>
+        writeElectionFiles(db.query, manifest, master, config, aggregators, new Date()),
       openLog: (election, partitions) => {
         const log = logs.get(election) ?? openLog(config, election, partitions);
         logs.set(election, log);

@@ -38,6 +38,7 @@ const FILES = [
   "000067_history.sql",
   "000069_pipeline.sql",
   "000070_candidate_votes.sql",
+  "000071_rehearsals.sql",
   "000077_analysts.sql",
   "000078_history_joins.sql",
 ];

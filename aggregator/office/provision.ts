@@ -19,6 +19,7 @@ import { type GatewayFile, gatewayFileSchema } from "../../shared/sync.ts";
 import type { Query } from "../database/database.ts";
 import { deviceKeys } from "../registry/elections.ts";
 import { OfficeError } from "../registry/office_error.ts";
+import { writeRoleKeyFiles } from "../registry/role_key_files.ts";
 import { writeSecret } from "../registry/secret_file.ts";
 
 /** Faults that a message lists at the most. */
@@ -149,6 +150,29 @@ export async function writeDeviceFile(
   const path = `${directory}/devices/${election}.json`;
   writeSecret(path, { election, devices });
   return path;
+}
+
+/** Where the files of an election go: those of gateways and devices, and those of roles. */
+export type ElectionDirectories = Readonly<{ data: string; keysDirectory: string }>;
+
+/**
+ * Writes all files of an election that the office's API made, as `provision` does of others. A gateway's file keeps the
+ * addresses that it has; `aggregators` are for one that is not there yet.
+ */
+export async function writeElectionFiles(
+  query: Query,
+  manifest: Manifest,
+  master: Uint8Array,
+  { data, keysDirectory }: ElectionDirectories,
+  aggregators: readonly string[],
+  now: Date,
+): Promise<string[]> {
+  const { election, gateways } = manifest;
+  return [
+    ...await writeRoleKeyFiles(query, election, master, keysDirectory),
+    ...gateways.map(({ id }) => writeGatewayFile({ election, id, version: 1 }, master, data, aggregators)),
+    await writeDeviceFile(query, election, master, data, now),
+  ];
 }
 
 /** Removes what {@link writeDeviceFile} and {@link writeGatewayFiles} wrote of an election. Idempotent. */

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Manifest } from "../../shared/election.ts";
 import type { VoteLog } from "../../shared/log/vote_log.ts";
 import type { Database } from "../database/database.ts";
 import type { Keyring } from "../registry/keyring.ts";
@@ -19,6 +20,8 @@ export type OfficeSources = Readonly<{
   /** OpenID providers whose tokens are taken; none when left out. */
   issuers?: Issuers;
   keyring: Keyring;
+  /** Writes the files of an election that was made by the office's API, for gateways, devices and roles. Returns their paths. */
+  onElection?(manifest: Manifest, master: Uint8Array, aggregators: readonly string[]): Promise<string[]>;
   /** An election's vote log, for decisions and certification. The caller closes nothing. */
   /** Told when an election has a new device key, for processes that have no master key. */
   onDeviceKeys?(election: string): Promise<void>;

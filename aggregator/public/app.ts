@@ -8,6 +8,8 @@ import { OpenAPIHono } from "@hono/zod-openapi";
 import { cors } from "hono/cors";
 import { Counter, Gauge, type Registry } from "prom-client";
 import { progressSchema } from "../counting/schemas.ts";
+import { REHEARSAL_HEADER } from "../../shared/rehearsal.ts";
+import { markRehearsals } from "../../web/rehearsal_mark.ts";
 import { addPages } from "../../web/page_files.ts";
 import type { Database } from "../database/database.ts";
 import { Elections } from "../registry/election_names.ts";
@@ -67,7 +69,9 @@ export function createPublicApp(options: PublicAppOptions): PublicApp {
     },
   });
   const app = new OpenAPIHono({ defaultHook: refuseInvalid });
-  const readable = cors({ origin: "*", allowMethods: ["GET", "HEAD"], exposeHeaders: ["ETag"] });
+  app.use(markRehearsals);
+  const exposeHeaders = ["ETag", REHEARSAL_HEADER];
+  const readable = cors({ origin: "*", allowMethods: ["GET", "HEAD"], exposeHeaders });
   for (const path of ["/v1/elections", "/v1/elections/*", "/oembed", "/openapi.json"]) {
     app.use(path, readable);
   }

@@ -7,6 +7,7 @@
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import { problem } from "../../shared/problem.ts";
+import { isRehearsal } from "../../shared/rehearsal.ts";
 import { RecentMap } from "../../shared/recent.ts";
 import { readReconciliation, readRejections } from "../counting/reconciliation.ts";
 import { readGateways } from "../counting/sender_keys.ts";
@@ -72,9 +73,17 @@ function json(value: unknown, version?: string): Found {
 }
 
 /** A table's rows: as JSON with their head, or alone as CSV. */
-function table(answer: Readonly<{ rows: readonly object[] }>, format: Format, version?: string): Found {
+function table(
+  answer: Readonly<{ election: string; rows: readonly object[] }>,
+  format: Format,
+  version?: string,
+): Found {
   if (format === "json") return json(answer, version);
-  return { body: toCsv(answer.rows as Parameters<typeof toCsv>[0]), version };
+  const rows = answer.rows as Parameters<typeof toCsv>[0];
+  const marked = isRehearsal(answer.election)
+    ? rows.map((row) => ({ rehearsal: true as const, ...row }))
+    : rows;
+  return { body: toCsv(marked), version };
 }
 
 type Format = "json" | "csv";
@@ -119,16 +128,18 @@ export function addPublicRoutes(app: OpenAPIHono, sources: PublicSources, stream
 function addElections(app: OpenAPIHono, sources: PublicSources): void {
   const { db, now, elections, cache, countMs } = sources;
 
-  app.openapi(routes.electionsRoute, (c) =>
-    cache.answer(c, {
-      key: "elections",
+  app.openapi(routes.electionsRoute, (c) => {
+    const { rehearsals } = c.req.valid("query");
+    return cache.answer(c, {
+      key: `elections/${rehearsals}`,
       maxAgeMs: countMs,
       headers: { ...TYPE, ...NAMES },
       async read() {
-        const all = await elections.list(db.query);
-        return json({ elections: all.map((names) => summarise(names, now())) });
+        const all = (await elections.list(db.query)).map((names) => summarise(names, now()));
+        return json({ elections: rehearsals === "all" ? all : all.filter(({ rehearsal }) => !rehearsal) });
       },
-    }) as never);
+    }) as never;
+  });
 
   app.openapi(routes.electionRoute, (c) => {
     const { election } = c.req.valid("param");

@@ -63,11 +63,12 @@ const election = queries.election;
 export const electionsRoute = createRoute({
   method: "get",
   path: "/v1/elections",
-  summary: "All elections",
+  summary: "All elections; rehearsals when asked for",
+  request: { query: queries.elections },
   responses: {
     200: json("The one that closes last comes first", electionsSchema),
     304: unchanged,
-    ...problems(...PUBLIC_PROBLEMS),
+    ...problems("invalid-request", ...PUBLIC_PROBLEMS),
   },
 });
 

@@ -73,6 +73,11 @@ const format = oneOf(["json", "csv"]).default("json").describe("csv: the rows al
 
 /** Questions. Nothing but the named parameters, so that a misspelt one is not passed over in silence. */
 export const queries = {
+  elections: z.object({
+    rehearsals: oneOf(["none", "all"]).default("none").describe(
+      "all: rehearsals, too, whose votes are test votes",
+    ),
+  }),
   election: z.object({ election: idSchema }),
   candidate: z.object({ election: idSchema, contest: idSchema, candidate: idSchema }),
   stations: z.strictObject({

@@ -7,6 +7,7 @@
 import { Buffer } from "node:buffer";
 import { setTimeout as delay } from "node:timers/promises";
 import { utf8 } from "../../shared/bytes.ts";
+import { isRehearsal } from "../../shared/rehearsal.ts";
 import type { Progress } from "../counting/schemas.ts";
 import type { Release } from "../results/schemas.ts";
 import type { Tick } from "./schemas.ts";
@@ -161,6 +162,11 @@ class Feed implements ReleaseSink {
     this.#limits = limits;
   }
 
+  /** Formats one event; of a rehearsal with its mark. */
+  #event(event: string, data: object, id?: number): Uint8Array<ArrayBuffer> {
+    return eventOf(event, isRehearsal(this.election) ? { rehearsal: true, ...data } : data, id);
+  }
+
   get size(): number {
     return this.#clients.size;
   }
@@ -223,7 +229,7 @@ class Feed implements ReleaseSink {
   /** Sends a page of releases as one piece to all who have none of them: with a thousand listeners each piece counts. */
   #sendReleases(releases: readonly Release[]): void {
     const [first, last] = [releases[0]!.revision, releases.at(-1)!.revision];
-    const events = releases.map((release) => eventOf("release", release, release.revision));
+    const events = releases.map((release) => this.#event("release", release, release.revision));
     const whole = new Uint8Array(Buffer.concat(events));
     for (const client of this.#clients) {
       if (!client.live || client.revision! >= last) continue;
@@ -247,7 +253,7 @@ class Feed implements ReleaseSink {
 
   /** Something was withdrawn: a client that keeps more than sums of releases must get the results again. */
   #resetAll(): void {
-    const event = eventOf("reset", {}, this.#revision);
+    const event = this.#event("reset", {}, this.#revision);
     for (const client of this.#clients) if (client.live) this.#send(client, event);
   }
 
@@ -255,7 +261,7 @@ class Feed implements ReleaseSink {
     const text = JSON.stringify(progress);
     if (text === this.#progressText) return;
     this.#progressText = text;
-    this.#progress = eventOf("turnout", progress);
+    this.#progress = this.#event("turnout", progress);
     for (const client of this.#clients) if (client.live) this.#sendProgress(client);
   }
 
@@ -291,7 +297,7 @@ class Feed implements ReleaseSink {
   }
 
   #tick(): Uint8Array<ArrayBuffer> {
-    return eventOf(
+    return this.#event(
       "tick",
       {
         now: new Date(this.#options.now()).toISOString(),
@@ -328,7 +334,7 @@ class Feed implements ReleaseSink {
     const newest = await newestRelease(this.#options.db.query, this.election);
     if (revision <= newest.revision) return; // The listener has only asked later than the poller.
     client.revision = newest.revision;
-    this.#send(client, eventOf("reset", {}, newest.revision));
+    this.#send(client, this.#event("reset", {}, newest.revision));
   }
 
   async #sendPage(client: Client, after: number, upTo: number): Promise<void> {
@@ -336,10 +342,10 @@ class Feed implements ReleaseSink {
     const releases = await this.#named(rows.filter(({ revision }) => revision <= upTo));
     if (!this.#clients.has(client)) return;
     for (const release of releases) {
-      client.controller.enqueue(eventOf("release", release, release.revision));
+      client.controller.enqueue(this.#event("release", release, release.revision));
     }
     client.revision = releases.at(-1)?.revision ?? upTo;
-    if (hasWithdrawal(releases)) client.controller.enqueue(eventOf("reset", {}, client.revision));
+    if (hasWithdrawal(releases)) client.controller.enqueue(this.#event("reset", {}, client.revision));
   }
 
   #sendProgress(client: Client): void {

@@ -4,6 +4,7 @@
  * @module
  */
 import type { ElectionIndex, Manifest } from "../../shared/election.ts";
+import { isRehearsal } from "../../shared/rehearsal.ts";
 import type { ElectionNames } from "./election_names.ts";
 import type { ElectionFacts } from "./election_facts.ts";
 import type { ElectionDetails, ElectionSummary } from "./schemas.ts";
@@ -31,6 +32,7 @@ export function summarise({ index }: ElectionNames, nowMs: number): ElectionSumm
     certified: manifest.certified === true,
     ...noticeOf(manifest),
     projection: manifest.projection === true,
+    ...isRehearsal(manifest.election) && { rehearsal: true },
   };
 }
 

@@ -37,6 +37,8 @@ export type DeviceKey = Readonly<
 export type CreateOptions = Readonly<{
   /** Gateways take no votes until officials schedule it. */
   isDraft?: boolean;
+  /** The election that this is a rehearsal of, by its newest manifest: ballots are as they are there, also with who withdrew. */
+  rehearsalOf?: Manifest;
 }>;
 
 /**
@@ -50,7 +52,7 @@ export async function createElection(
   definition: ElectionDefinition,
   master: Uint8Array,
   now: Date,
-  { isDraft = false }: CreateOptions = {},
+  { isDraft = false, rehearsalOf }: CreateOptions = {},
 ): Promise<Manifest> {
   const devices = devicesOf(definition);
   const manifest = manifestSchema.parse({
@@ -60,6 +62,11 @@ export async function createElection(
     sealingKey: sealingKeyPair(master, definition.election).publicKey.toHex(),
     denied: [],
     ...isDraft && { inactive: "draft" },
+    ...rehearsalOf && {
+      rehearsalOf: rehearsalOf.election,
+      contests: rehearsalOf.contests,
+      parties: rehearsalOf.parties,
+    },
   });
   await db.transaction(async (query) => {
     const revision = await insertElection(

@@ -35,6 +35,7 @@ const summaryShape = {
     "What else is to be said of it: it is not scheduled yet; it was cancelled and has no results; certified results were reopened",
   ),
   projection: z.boolean().describe("Whether the election allows a projection of final shares"),
+  rehearsal: z.literal(true).optional().describe("Its votes are test votes"),
 };
 export const summarySchema = z.strictObject(summaryShape).openapi("Election");
 /** An election in a list. */

@@ -18,6 +18,7 @@ import { currentHead } from "../office/api/audit_endpoints.ts";
 import { type OfficeKeys, readOfficeKeys } from "../office/office_key.ts";
 import { eraseDestroyed } from "../office/lifecycle/destroy.ts";
 import { noteClock } from "../office/lifecycle/state.ts";
+import { writeElectionFiles } from "../office/provision.ts";
 import { createOfficePage } from "../office/page_files.ts";
 import { keepChecking } from "../office/quality/schedule.ts";
 import type { OfficeSources } from "../office/sources.ts";
@@ -50,6 +51,8 @@ export type OfficeOptions = Readonly<{
   /** May write. */
   db: Database;
   keysDirectory: string;
+  /** Where `provision` writes the files of gateways and devices. */
+  data: string;
   /** OpenID providers whose tokens are taken. */
   issuers: readonly IssuerSettings[];
   keyring: Keyring;
@@ -93,6 +96,8 @@ export class Office {
         const written = writeRoleKeyFiles(db.query, election, keyring.master(election), keysDirectory);
         await written.catch((error) => options.onError(error));
       },
+      onElection: (manifest, master, aggregators) =>
+        writeElectionFiles(db.query, manifest, master, options, aggregators, new Date()),
       openLog: (election, partitions) => this.#logOf(election, partitions),
       limitSignIns: limitAddresses(SIGN_INS, Date.now),
       limitExports: limitAddresses(EXPORTS, Date.now),

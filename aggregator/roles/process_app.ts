@@ -8,6 +8,7 @@ import type { Context, MiddlewareHandler } from "hono";
 import { matchedRoutes } from "hono/route";
 import { Counter, type Registry } from "prom-client";
 import { addApiDocs } from "../../web/api_docs.ts";
+import { describeMarks } from "../../web/rehearsal_mark.ts";
 import { drain } from "../../web/body.ts";
 import { isDatabaseAway } from "../database/database.ts";
 import { refuse, refuseInvalid, RETRY_AFTER_S, unknownElection } from "../public/answers.ts";
@@ -93,16 +94,18 @@ function addOperations(app: OpenAPIHono, { ready, metrics }: ProcessAppOptions):
   app.openapi(routes.metricsRoute, async (c) => {
     return c.body(await metrics.metrics(), 200, { "content-type": metrics.contentType }) as never;
   });
-  app.doc31("/openapi.json", {
+  const described = {
     openapi: "3.1.0",
     info: {
       title: "Pollwire aggregator",
       version: "1",
       description:
         "Elections, results, turnout and the reconciliation. Problems are RFC 9457 problem details; " +
-        "any address answers methods that it does not take with 405 and `method-not-allowed`.",
+        "any address answers methods that it does not take with 405 and `method-not-allowed`. Answers about a rehearsal have " +
+        "the header `pollwire-rehearsal: true`, and JSON has `rehearsal: true`.",
     },
-  });
+  };
+  app.get("/openapi.json", (c) => c.json(describeMarks(app.getOpenAPI31Document(described))));
 }
 
 /** Every path that is there, with a method that it does not take. Comes after all routes. */

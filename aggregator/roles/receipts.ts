@@ -7,6 +7,7 @@ import { OpenAPIHono } from "@hono/zod-openapi";
 import { Counter, type Registry } from "prom-client";
 import type { z } from "zod";
 import type { Answer } from "../../shared/answers.ts";
+import { isRehearsal, REHEARSAL_HEADER } from "../../shared/rehearsal.ts";
 import { BodyReader, drain } from "../../web/body.ts";
 import { isOfType } from "../../web/content_type.ts";
 import type { Database } from "../database/database.ts";
@@ -58,6 +59,7 @@ export function createReceiptsApp({ db, now, keysOf, metrics }: ReceiptsAppOptio
     const { answers, signed } = await answerReceipts(db.query, keys, asked, new Date(now()));
     for (const answer of answers) checked.inc({ outcome: outcomeOf(answer) });
     c.header("cache-control", "no-store");
+    if (isRehearsal(asked.election)) c.header(REHEARSAL_HEADER, "true");
     return c.json(signed satisfies z.infer<typeof receiptAnswersSchema>, 200);
   });
   return app;

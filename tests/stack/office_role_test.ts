@@ -1,6 +1,6 @@
 /**
  * The role `office` as a process of its own on PostgreSQL and Kafka, beside a process that counts: officials close an election,
- * certify it and reopen it by the commands that people use.
+ * certify it and reopen it by the commands that people use, and rehearse another.
  *
  * @module
  */
@@ -18,6 +18,7 @@ import { aggregatorCommand, AggregatorProcess, countedVotes } from "./aggregator
 import { sharedBroker } from "./broker.ts";
 import { isWithoutServer, startCluster } from "./cluster.ts";
 import { PASSWORD, withUsers } from "./database_users.ts";
+import { rehearseOnServers } from "./office_rehearsal.ts";
 import { stackTest } from "./server.ts";
 import { makeVotesTopic } from "./topics.ts";
 
@@ -210,6 +211,24 @@ stackTest(
             await run("audit", "verify", "--head", `${data}/heads.txt`);
             const certifiedStill = JSON.parse(await run("certified", ...of("ann")));
             assert.equal(certifiedStill.versions.length, 3);
+
+            await rehearseOnServers({
+              data,
+              broker: broker.address,
+              registrar: await as("office"),
+              owner,
+              async makeOfficial(account, election) {
+                const role = ["--account", account, "--role", "official", "--election", election];
+                const { grant } = JSON.parse(await run("grant", ...admin("root"), ...role));
+                await run("approve-grant", ...admin("second"), "--grant", String(grant));
+              },
+              async rehearse(election, name, ...args) {
+                const who = ["--as", `${data}/ann.json`, ...at, "--election", election];
+                const asked = ["office", "rehearse", name, ...who, ...args];
+                const { code, out, error } = await aggregatorCommand(data, board, ...asked);
+                return { code, said: out + error };
+              },
+            });
           } finally {
             await log.close();
             await office.kill();

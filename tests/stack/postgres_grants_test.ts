@@ -143,6 +143,8 @@ const TABLES: Record<string, Grants> = {
   },
   "office.quality_runs": { aggregator: READ, audit: READ, board: "SELECT, INSERT, DELETE" },
   "office.quality_waivers": { aggregator: READ, audit: READ, board: READ_ADD },
+  "office.rehearsal_reports": { audit: READ, board: READ_ADD },
+  "office.rehearsals": { audit: READ, board: "SELECT, INSERT, UPDATE (reset_by, reset_at, reset_reason)" },
   "office.result_versions": { audit: READ, board: READ_ADD },
   "office.roll_import_batches": { board: "SELECT, INSERT, UPDATE (reverted_at, kept), DELETE" },
   "office.roll_import_parts": { board: "SELECT, INSERT, DELETE" },

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { rehearsedBy } from "../../../shared/rehearsal.ts";
 import { appendAudit } from "../../audit/events.ts";
 import { type Database, isoTime, type Query } from "../../database/database.ts";
 import type { OfficeRole } from "./roles.ts";
@@ -197,6 +198,10 @@ async function roleFault(
   election: string | null,
 ): Promise<Refusal | undefined> {
   if (!await hasAccount(query, account)) return refuse("not-found", `there is no account ${account}`);
+  const rehearsed = election === null ? undefined : rehearsedBy(election);
+  if (rehearsed !== undefined) {
+    return refuse("invalid", `${election} is a rehearsal: roles in it are those in ${rehearsed}`);
+  }
   if ((role === "admin") !== (election === null)) {
     return refuse(
       "invalid",

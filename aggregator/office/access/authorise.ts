@@ -13,7 +13,8 @@ export type Access = Readonly<{ roles: readonly OfficeRole[] }>;
 /**
  * The roles of who asks; `undefined` when the account or the key that signed in is not good any more.
  *
- * @param election The one that the request is about; `undefined` when it is about the office.
+ * @param election The one that the request is about; `undefined` when it is about the office. Roles in a rehearsal are those in
+ *   the election that is rehearsed.
  */
 export async function readAccess(
   query: Query,
@@ -24,7 +25,7 @@ export async function readAccess(
   const rows = await query<{ role: OfficeRole | null }>(
     `SELECT g.role FROM office.accounts a
      LEFT JOIN office.grants g ON g.account = a.account AND g.granted_at IS NOT NULL AND g.revoked_at IS NULL
-       AND g.election IS NOT DISTINCT FROM $3
+       AND g.election IS NOT DISTINCT FROM coalesce((SELECT election FROM office.rehearsals WHERE rehearsal = $3), $3)
      WHERE a.account = $1 AND ($2::text IS NULL OR EXISTS (
        SELECT FROM office.account_keys k WHERE k.account = a.account AND k.key_id = $2 AND k.revoked_at IS NULL))`,
     [account, keyId ?? null, election ?? null],
@@ -39,8 +40,14 @@ export async function readOwnElections(
   account: string,
 ): Promise<{ election: string; roles: OfficeRole[] }[]> {
   const rows = await query<{ election: string; role: OfficeRole }>(
-    `SELECT election, role FROM office.grants
-     WHERE account = $1 AND election IS NOT NULL AND granted_at IS NOT NULL AND revoked_at IS NULL
+    `WITH own AS (
+       SELECT election, role FROM office.grants
+       WHERE account = $1 AND election IS NOT NULL AND granted_at IS NOT NULL AND revoked_at IS NULL
+     )
+     SELECT election, role FROM own
+     UNION ALL
+     SELECT rehearsal, role FROM own JOIN office.rehearsals r USING (election)
+     WHERE r.reset_at IS NULL AND EXISTS (SELECT FROM registry.elections e WHERE e.election = r.rehearsal)
      ORDER BY election, role`,
     [account],
   );

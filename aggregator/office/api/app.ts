@@ -16,8 +16,10 @@ import { addLifecycleEndpoints } from "./lifecycle_endpoints.ts";
 import { addDeviceEndpoints } from "./device_endpoints.ts";
 import { addRollImportEndpoints } from "./roll_import_endpoints.ts";
 import { addIdentityEndpoints } from "./identity_endpoints.ts";
+import { addRehearsalEndpoints } from "./rehearsal_endpoints.ts";
 import { addStationEndpoints } from "./station_endpoints.ts";
 import { addVoterEndpoints } from "./voter_endpoints.ts";
+import { markRehearsals } from "../../../web/rehearsal_mark.ts";
 import type { OfficeSources } from "../sources.ts";
 
 /** What the API stands on. */
@@ -35,6 +37,7 @@ export type OfficeAppOptions =
 /** Makes the routes. */
 export function createOfficeApp(options: OfficeAppOptions): OpenAPIHono {
   const app = new OpenAPIHono();
+  app.use(markRehearsals);
   app.openAPIRegistry.registerComponent("securitySchemes", "officeToken", {
     type: "http",
     scheme: "bearer",
@@ -55,6 +58,7 @@ export function createOfficeApp(options: OfficeAppOptions): OpenAPIHono {
   addPipelineEndpoints(app, options);
   addRollImportEndpoints(app, options);
   addVoterEndpoints(app, options);
+  addRehearsalEndpoints(app, options);
   addDeviceEndpoints(app, options);
   addCandidacyEndpoints(app, options);
   if (options.limitStatements !== undefined) app.use("/v1/office/device-statements", options.limitStatements);

@@ -4,6 +4,7 @@
  * @module
  */
 import { type OpenAPIHono, z } from "@hono/zod-openapi";
+import { isRehearsal } from "../../../shared/rehearsal.ts";
 import { fieldErrors, problem } from "../../../shared/problem.ts";
 import type { Json } from "../../audit/canonical_json.ts";
 import { isRefusal, type Refusal } from "../access/accounts.ts";
@@ -41,6 +42,7 @@ const stateSchema = z.object({
   acceptsUntil: z.string(),
   paused: z.union([z.literal("all"), z.array(z.string())]),
   hold: z.string().nullable().describe("Why officials hold the records beyond the time of retention"),
+  rehearsal: z.literal(true).optional().describe("Its votes are test votes"),
 });
 const requestSchema = z.strictObject({
   action: z.enum(ALL_ACTIONS),
@@ -88,6 +90,7 @@ function stateJson({ election, status, phase, manifest, hold }: ElectionState): 
     acceptsUntil,
     paused,
     hold,
+    ...isRehearsal(election) && { rehearsal: true },
   };
 }
 

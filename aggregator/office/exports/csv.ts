@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { isRehearsal } from "../../../shared/rehearsal.ts";
 import { VOTING_MODES } from "../../../shared/vote.ts";
 import { contestCounts, membersText, type Place, placeKey, placeOf, placesOf } from "./counts.ts";
 import type { Published } from "./published.ts";
@@ -93,7 +94,13 @@ export function openElectionsCsv(published: Published, kind: CsvKind): string {
       }
     }
   }
-  return toCsv(lines, kind);
+  return toCsv(marked(published, lines), kind);
+}
+
+/** Lines of a rehearsal begin with a column that says so. */
+function marked({ manifest }: Published, lines: readonly (readonly Cell[])[]): readonly (readonly Cell[])[] {
+  if (!isRehearsal(manifest.election)) return lines;
+  return lines.map((cells, i) => [i === 0 ? "rehearsal" : "true", ...cells]);
 }
 
 /** Voters whose votes are published, a line each place and mode: no finer than the results. */
@@ -102,13 +109,14 @@ export function turnoutCsv(published: Published, kind: CsvKind): string {
   const order = placeOrder(published);
   const rows = published.units.filter(({ voters }) => voters > 0).map((unit) => ({ unit, ...placeOf(unit) }))
     .sort((a, b) => order(a.place) - order(b.place));
-  return toCsv([
+  const lines = [
     ["county", "precinct", "mode", "voters", "together"],
     ...rows.map(({ unit: { voters }, place, kind }) => {
       const [county, precinct, together] = names(place);
       return [county, precinct, kind ?? "", voters, together];
     }),
-  ], kind);
+  ];
+  return toCsv(marked(published, lines), kind);
 }
 
 /** The order of places: stations as in the manifest, then what is shown together. */

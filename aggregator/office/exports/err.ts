@@ -7,6 +7,7 @@
  * @module
  */
 import type { Manifest } from "../../../shared/election.ts";
+import { isRehearsal, REHEARSAL_MARK } from "../../../shared/rehearsal.ts";
 import type { Json } from "../../audit/canonical_json.ts";
 import {
   type ContestCount,
@@ -72,6 +73,7 @@ export function electionReport(published: Published): string {
   const used = [...contests.flatMap(({ counts }) => counts), ...voters].map(({ place }) => place);
   return JSON.stringify(typed("ElectionReport", {
     Format: "precinct-level",
+    ...isRehearsal(manifest.election) && { IsTest: true, TestType: REHEARSAL_MARK },
     GeneratedDate: wholeSecond(asOf),
     Issuer: "Pollwire election office",
     IssuerAbbreviation: "pollwire",

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { isRehearsal, REHEARSAL_MARK } from "../../../shared/rehearsal.ts";
 import { AUDIT_EVENTS, type AuditEvent } from "../../audit/events.ts";
 import { canonicalJson, type Json } from "../../audit/canonical_json.ts";
 import { readEvents, type StoredEvent } from "../../audit/verify.ts";
@@ -46,6 +47,7 @@ export function eventLog(election: string, events: readonly StoredEvent[]): stri
     ({ "@type": `EventLogging.${name}`, ...members as object }) as Json;
   return JSON.stringify(typed("ElectionEventLog", {
     ElectionId: election,
+    ...isRehearsal(election) && { Details: REHEARSAL_MARK },
     GeneratedTime: events.at(-1)?.at ?? new Date(0).toISOString(),
     Device: [typed("Device", {
       Id: "pollwire-office",

@@ -5,6 +5,7 @@
  */
 import { utf8 } from "../../../shared/bytes.ts";
 import { sha256 } from "../../../shared/keys.ts";
+import { isRehearsal, REHEARSAL_MARK } from "../../../shared/rehearsal.ts";
 import { RecentMap } from "../../../shared/recent.ts";
 import { SizedLru } from "../../../shared/sized_lru.ts";
 import { type NoteKey, signNote } from "../../audit/note.ts";
@@ -124,8 +125,9 @@ export class ExportFiles {
     const state = version === undefined ? published.status : `version ${version}`;
     const lines = [...listed].sort(([a], [b]) => a < b ? -1 : 1)
       .map(([file, text]) => `${sha256(utf8(text)).toHex()}  ${file}\n`);
+    const mark = isRehearsal(election) ? `# ${REHEARSAL_MARK}\n` : "";
     const note = signNote(
-      `# pollwire exports ${election} ${state} ${published.asOf}\n${lines.join("")}`,
+      `# pollwire exports ${election} ${state} ${published.asOf}\n${mark}${lines.join("")}`,
       this.#key,
     );
     return set.set("SHA256SUMS", note);

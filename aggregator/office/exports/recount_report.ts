@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { isRehearsal, REHEARSAL_MARK } from "../../../shared/rehearsal.ts";
 import { utf8 } from "../../../shared/bytes.ts";
 import { sha256 } from "../../../shared/keys.ts";
 import { canonicalJson } from "../../audit/canonical_json.ts";
@@ -46,6 +47,7 @@ export async function recountReport(
   }
   const isShown = await showsCounts(db, manifest);
   const report = canonicalJson({
+    ...isRehearsal(election) && { rehearsal: true, mark: REHEARSAL_MARK },
     election,
     manifestVersion: manifest.version,
     ends,
@@ -69,7 +71,9 @@ export async function recountReport(
   });
   const digest = sha256(utf8(report)).toHex();
   const note = signNote(
-    `pollwire recount ${election}\n${digest}\n${found.differences} differences\n`,
+    `pollwire recount ${election}\n${
+      isRehearsal(election) ? `${REHEARSAL_MARK}\n` : ""
+    }${digest}\n${found.differences} differences\n`,
     keys.notes,
   );
   return { report, note, differences: found.differences };

@@ -165,6 +165,7 @@ export async function readFacts(
     corrections,
     retentionUntilMs: (endedAtMs ?? now.getTime()) + retentionDays * DAY_MS,
     hold: hold ?? undefined,
+    isRehearsal: manifest.rehearsalOf !== undefined,
   };
 }
 

@@ -66,6 +66,8 @@ export type Facts =
     /** Until when records are kept, and why officials hold them longer, where they do. */
     retentionUntilMs: number;
     hold: string | undefined;
+    /** Its votes are test votes. */
+    isRehearsal?: boolean;
   }>;
 
 /** How long before opening an election must be scheduled. */
@@ -138,7 +140,8 @@ export const ACTIONS = {
     from: ["canvass"],
     to: "certified",
     officials: 2,
-    refuse({ unread, held, isFinal, failingChecks, recountDifferences }) {
+    refuse({ unread, held, isFinal, failingChecks, recountDifferences, isRehearsal }) {
+      if (isRehearsal) return "it is a rehearsal, whose votes are test votes: nothing certifies them";
       if (unread > 0) return `${unread} records on the log were not read yet`;
       if (held > 0) return `${held} records are held: decide about them`;
       if (!isFinal) return "the final release has not been made";

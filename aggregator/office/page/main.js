@@ -20,6 +20,7 @@ let shown;
 function draw() {
   document.title = titleOf(state);
   render(html`${page(state)}`, root);
+  markRehearsal(state.route.election);
   // A message that is there already is not said again.
   const text = state.message?.text ?? (state.isStale ? texts.stale : "");
   if (news.textContent !== text) news.textContent = text;
@@ -27,6 +28,16 @@ function draw() {
   // Who hears the page, or uses its keyboard, begins at the top of what was chosen.
   if (shown !== undefined && shown !== address) document.querySelector("h1")?.focus();
   shown = address;
+}
+
+/** The watermark of a rehearsal. No other election may have an id like one. */
+function markRehearsal(election = "") {
+  const banner = document.querySelector("#rehearsal");
+  const isMarked = state.session !== undefined && /-rehearsal-[1-9]\d{0,2}$/.test(election);
+  banner.hidden = !isMarked;
+  banner.textContent = isMarked ? texts.rehearsal : "";
+  if (isMarked) document.body.dataset.rehearsal = texts.rehearsalMark;
+  else delete document.body.dataset.rehearsal;
 }
 
 onChange(draw);

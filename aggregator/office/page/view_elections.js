@@ -15,10 +15,13 @@ export function electionsView({ elections, session, message }) {
   }`;
 }
 
-function entry({ election, name, phase, opensAt, closesAt, roles }) {
+function entry({ election, name, phase, opensAt, closesAt, roles, rehearsal }) {
   return html`<li class="card" data-election=${election}>
     <h2><a href="#/${election}/state">${isolated(name)}</a></h2>
-    <p>${phaseBadge(phase)} <span class="quiet">${isolated(election)}</span></p>
+    <p>${phaseBadge(phase)} ${
+    rehearsal ? html`<strong class="test-votes">${texts.rehearsal}</strong>` : nothing
+  }
+      <span class="quiet">${isolated(election)}</span></p>
     ${
     terms([
       [texts.opensAt, moment(opensAt)],

@@ -235,7 +235,9 @@ function contestShown() {
 /** Keeps up with new elections, and with new versions of the one that is shown. */
 async function refreshElections() {
   clearTimeout(timer);
-  const answer = await get("/v1/elections").catch(() => undefined);
+  // A list has rehearsals when it is asked for them: the page shows one when its address names it.
+  const list = isRehearsal(chosen.election) ? "/v1/elections?rehearsals=all" : "/v1/elections";
+  const answer = await get(list).catch(() => undefined);
   if (answer === undefined) away();
   else if (answer.elections.length === 0) {
     notice = texts.noElections;
@@ -284,6 +286,21 @@ const keepComparison = comparisonKeeper(get, (answer) => {
   draw();
 });
 
+/** Whether an id is that of a rehearsal. No other election may have one like it. */
+function isRehearsal(id) {
+  return /-rehearsal-[1-9]\d{0,2}$/.test(id ?? "");
+}
+
+/** The watermark: over the whole page, on a wall and in other pages, too. */
+function markRehearsal() {
+  const banner = document.getElementById("rehearsal");
+  const isMarked = isRehearsal(chosen.election);
+  banner.hidden = !isMarked;
+  banner.textContent = isMarked ? texts.rehearsal : "";
+  if (isMarked) document.body.dataset.rehearsal = texts.rehearsalMark;
+  else delete document.body.dataset.rehearsal;
+}
+
 let drawing = false;
 
 /** Draws once before the next frame, however often it is asked to. */
@@ -294,6 +311,7 @@ function draw() {
     drawing = false;
     const nowMs = Date.now();
     const shown = state === undefined ? undefined : shownNow(nowMs);
+    markRehearsal();
     render(layout({ shown, notice, more, change, actions }), document.getElementById("page"));
     if (shown === undefined) return;
     document.body.dataset.status = shown.fresh.status;

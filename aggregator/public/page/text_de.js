@@ -166,6 +166,8 @@ export const texts = {
         : `Der Vorsprung ist größer als die ${votes(out)}, die noch kommen können.`,
   },
   unofficial: "Vorläufig",
+  rehearsal: "Probelauf: Teststimmen, keine Ergebnisse",
+  rehearsalMark: "Probelauf",
   notices: {
     draft: "Entwurf: noch nicht angesetzt",
     cancelled: "Abgesagt: es gibt kein Ergebnis",

@@ -155,6 +155,8 @@ export const texts = {
         : `The lead is greater than the ${many(out, "vote")} that can still come.`,
   },
   unofficial: "Unofficial",
+  rehearsal: "Rehearsal: test votes, not results",
+  rehearsalMark: "Rehearsal",
   notices: {
     draft: "Draft: not scheduled yet",
     cancelled: "Cancelled: there are no results",
