@@ -254,6 +254,7 @@ function servedRoles(
       openLog: (election, partitions) =>
         counting?.logOf(election) ?? parts.openLog(election, partitions, signal),
       changes: parts.changes,
+      metrics: registry,
       ownsLogs: counting === undefined,
       erase: parts.erase,
       signal,

@@ -47,6 +47,8 @@ export type Users = Readonly<{
   indexers: readonly string[];
   /** Polls and other programs that follow changes of voters, candidates and parties; none when left out. */
   polls?: readonly string[];
+  /** Processes with the role office alone: they may destroy logs. None when left out. */
+  offices?: readonly string[];
 }>;
 
 /** What was found and done. `faults` is for a person: nothing that exists is ever changed. */
@@ -96,14 +98,15 @@ export function topicPlans(elections: readonly LoggedElection[], brokers: number
 
 /**
  * The permissions: a gateway may only write votes; an aggregator only read them, count, keep the views, and write changes; an
- * indexer only keep the views; a poll only read changes.
+ * indexer only keep the views; a poll only read changes; an office read votes, write changes, and delete an election's log when its
+ * records are destroyed.
  */
 export function aclPlans(
   elections: readonly LoggedElection[],
-  { gateways, aggregators, indexers, polls = [] }: Users,
+  { gateways, aggregators, indexers, polls = [], offices = [] }: Users,
 ): AclEntry[] {
   const { TOPIC, GROUP } = AclResourceTypes;
-  const { READ, WRITE, DESCRIBE, DESCRIBE_CONFIGS } = AclOperationTypes;
+  const { READ, WRITE, DESCRIBE, DESCRIBE_CONFIGS, DELETE } = AclOperationTypes;
   const entries: AclEntry[] = [];
   const allow = (
     user: string,
@@ -130,6 +133,10 @@ export function aclPlans(
       allow(user, TOPIC, votesTopic(election), READ, DESCRIBE, DESCRIBE_CONFIGS);
       allow(user, GROUP, `count.${election}`, READ, DESCRIBE);
     }
+    for (const user of offices) {
+      allow(user, TOPIC, votesTopic(election), READ, DESCRIBE, DESCRIBE_CONFIGS, DELETE);
+      allow(user, GROUP, `count.${election}`, READ, DESCRIBE);
+    }
   }
   for (const user of new Set([...aggregators, ...indexers])) {
     for (const topic of Object.values(VIEW_TOPICS)) allow(user, TOPIC, topic, READ, WRITE, DESCRIBE);
@@ -137,6 +144,7 @@ export function aclPlans(
   for (const topic of CHANGE_TOPICS) {
     // Of the aggregators the role office writes them. It reads what it erases.
     for (const user of aggregators) allow(user, TOPIC, topic, READ, WRITE, DESCRIBE);
+    for (const user of offices) allow(user, TOPIC, topic, READ, WRITE, DESCRIBE);
     for (const user of polls) allow(user, TOPIC, topic, READ, DESCRIBE);
   }
   return entries;
@@ -270,11 +278,11 @@ async function topicFaults(
 async function ensureAcls(
   admin: Admin,
   plans: readonly AclEntry[],
-  { gateways, aggregators, indexers, polls = [] }: Users,
+  { gateways, aggregators, indexers, polls = [], offices = [] }: Users,
   done: Provisioned,
 ): Promise<void> {
   const there = new Map<string, AclEntry>();
-  for (const user of new Set([...gateways, ...aggregators, ...indexers, ...polls])) {
+  for (const user of new Set([...gateways, ...aggregators, ...indexers, ...polls, ...offices])) {
     for (const entry of await aclsOf(admin, `User:${user}`)) there.set(spell(entry), entry);
   }
   const wanted = new Map(plans.map((entry) => [spell(entry), entry]));

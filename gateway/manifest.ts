@@ -173,7 +173,7 @@ export class ElectionStore {
     const told = this.#toTell(election, nowMs);
     const asked = await this.#aggregators.ask(async (aggregator) => {
       try {
-        return { answer: await this.#askAt(aggregator, credentials, told, nowMs, signal) };
+        return { answer: await this.#askWhatItKnows(aggregator, credentials, told, nowMs, signal) };
       } catch (error) {
         return { fault: reasonOf(error) };
       }
@@ -205,6 +205,23 @@ export class ElectionStore {
       ...isDue && isClosed && { listedKeys: [...all] },
       ...spoolRecords !== undefined && { spoolRecords },
     };
+  }
+
+  /** An aggregator that has not been upgraded yet refuses fields that it does not know: it is told without them. */
+  async #askWhatItKnows(
+    aggregator: string,
+    credentials: Credentials,
+    { spoolRecords, ...known }: Told,
+    nowMs: number,
+    signal?: AbortSignal,
+  ): Promise<string | undefined> {
+    if (spoolRecords === undefined) return await this.#askAt(aggregator, credentials, known, nowMs, signal);
+    try {
+      return await this.#askAt(aggregator, credentials, { ...known, spoolRecords }, nowMs, signal);
+    } catch (error) {
+      if (!(error instanceof RequestRefused)) throw error;
+      return await this.#askAt(aggregator, credentials, known, nowMs, signal);
+    }
   }
 
   async #askAt(
@@ -244,7 +261,10 @@ export class ElectionStore {
       // `signature-stale` and `signature-early` show that the clocks differ, but not which one is wrong.
       const isOfTime = /signature-(stale|early)/.test(refusal);
       if (isOfTime && this.clock.fault !== undefined) throw new Error(this.clock.fault);
-      throw new Error(`the aggregator answers ${response.status}: ${refusal}`);
+      const isRequests = response.status === 422 && refusal.includes("invalid-request");
+      throw new (isRequests ? RequestRefused : Error)(
+        `the aggregator answers ${response.status}: ${refusal}`,
+      );
     }
     const { bytes: sealed, whole } = await readUpTo(response, MAX_SYNC_BYTES);
     if (!whole) throw new Error(`the aggregator's answer is larger than ${MAX_SYNC_BYTES} bytes`);
@@ -300,6 +320,11 @@ export class ElectionStore {
   #path(election: string): string {
     return `${this.#directory}/${election}.sealed`;
   }
+}
+
+/** The aggregator does not take the request's fields. */
+class RequestRefused extends Error {
+  override name = "RequestRefused";
 }
 
 /**

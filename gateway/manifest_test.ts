@@ -2,6 +2,7 @@ import assert from "assert";
 import { utf8 } from "../shared/bytes.ts";
 import { type Manifest, signManifest } from "../shared/election.ts";
 import { gatewayKey, manifestKeyPair, seal } from "../shared/keys.ts";
+import { problem, problemResponse } from "../shared/problem.ts";
 import { type GatewayFile, revisionOf, type StatementEntry, SYNC_LIMITS, syncKey } from "../shared/sync.ts";
 import { withDirectory } from "../tests/directory.ts";
 import { FakeAggregator, testGatewayFile } from "../tests/fake_aggregator.ts";
@@ -460,6 +461,16 @@ Deno.test("ElectionStore.sync() reports how many records wait in the spool", asy
     assert.equal(aggregator.asked[0].spoolRecords, 12);
     await store().sync(NOON_MS);
     assert.equal(aggregator.asked[1].spoolRecords, undefined, "without a spool it says nothing");
+  });
+});
+
+Deno.test("ElectionStore.sync() tells an aggregator that was not upgraded yet only what it knows", async () => {
+  await withAggregator(async ({ aggregator, store }) => {
+    const ledger = Object.assign(new FakeLedger(), { state: { records: 12 } });
+    aggregator.meddle = (answer, { spoolRecords }) =>
+      spoolRecords === undefined ? answer : problemResponse(problem("invalid-request", "must not have it"));
+    assert.deepEqual(await store(gatewayFile(), ledger).sync(NOON_MS), CHANGED);
+    assert.deepEqual(aggregator.asked.map(({ spoolRecords }) => spoolRecords), [12, undefined]);
   });
 });
 

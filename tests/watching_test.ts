@@ -1,4 +1,5 @@
 import assert from "assert";
+import { addChangesLag } from "../aggregator/office/accreditation/changes_metrics.ts";
 import { getLogger } from "@logtape/logtape";
 import { Registry } from "prom-client";
 import { createApp } from "./whole_app.ts";
@@ -38,6 +39,7 @@ async function metricsOfApps(): Promise<Map<string, readonly string[]>> {
     log: getLogger("test"),
     signal,
   });
+  addChangesLag(aggregator, nothing, Date.now);
   const gateway = gatewayMetrics({
     spool: () => ({ records: 0, bytes: 0, damagedRecords: 0 }) as never,
   }).registry;

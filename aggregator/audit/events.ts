@@ -14,6 +14,7 @@ import { canonicalJson, type Json } from "./canonical_json.ts";
 export const AUDIT_EVENTS = {
   election_created: "an election was defined, and its first manifest published",
   manifest_published: "another version of an election's manifest was published",
+  definition_replaced: "a draft's definition was replaced by a file",
   roll_imported: "voters were put on a roll",
   roll_import_begun: "an import of a roll file began",
   roll_import_committed: "all voters of a roll file were put on the roll",
@@ -43,6 +44,7 @@ export const AUDIT_EVENTS = {
   rebuild_started: "the tables were emptied for a rebuild",
   rebuild_finished: "the tables were rebuilt from registry and log",
   account_created: "a person got an account of the office",
+  account_key_requested: "a key was asked for that takes a second administrator",
   account_key_added: "an account got a further key",
   account_key_revoked: "a key of an account was revoked",
   account_identity_added: "a person joined an identity at an OpenID provider to their account",

@@ -6,6 +6,8 @@
  */
 import type { Command } from "commander";
 import { command, Failure, UsageError } from "../../cli/command.ts";
+import { readText } from "../../cli/csv.ts";
+import { utf8 } from "../../shared/bytes.ts";
 import type { VoteLog } from "../../shared/log/vote_log.ts";
 import { actAs } from "../audit/actor.ts";
 import { readHeads } from "../audit/heads.ts";
@@ -98,6 +100,28 @@ export function officeCommand(): Command {
         print(options, "DELETE", `/v1/office/grants/${encodeURIComponent(options.grant)}`)
       ),
   );
+  const ofKey = (name: string, description: string, method: string, end: string) =>
+    asking(name, description)
+      .requiredOption("--account <id>", "the account")
+      .requiredOption("--key-id <id>", "the key's id, as `accounts` lists it")
+      .action((options: Common & { account: string; keyId: string }) =>
+        print(options, method, `${keysOf(options.account)}/${encodeURIComponent(options.keyId)}${end}`)
+      );
+  office.addCommand(
+    asking(
+      "add-key",
+      "Gives an account a further key; an official's or administrator's waits for a second one.",
+    )
+      .requiredOption("--account <id>", "the account")
+      .requiredOption("--key <x>", "the public key that `office key` printed")
+      .action(({ account, key, ...options }: Common & { account: string; key: string }) =>
+        print(options, "POST", keysOf(account), { key: { kty: "OKP", crv: "Ed25519", x: key } })
+      ),
+  );
+  office.addCommand(
+    ofKey("approve-key", "Approves a key that another administrator asked for.", "POST", "/approve"),
+  );
+  office.addCommand(ofKey("revoke-key", "Revokes a key, or takes a request for one back.", "DELETE", ""));
   office.addCommand(
     asking("accounts", "Lists accounts, keys and roles.")
       .action((options: Common) => print(options, "GET", "/v1/office/accounts")),
@@ -147,6 +171,15 @@ export function officeCommand(): Command {
       .action((options: Common & { proposal: string }) =>
         change(options, `proposals/${encodeURIComponent(options.proposal)}/approve`, undefined)
       ),
+  );
+  office.addCommand(
+    ofElection(
+      "change",
+      "Replaces the definition of a draft: contests, candidates, parties, names and hours.",
+    )
+      .requiredOption("--file <file>", "the definition, JSON or YAML")
+      .requiredOption("--reason <text>", "why")
+      .action(changeDefinition),
   );
   office.addCommand(
     ofElection("certified", "Prints the certified results, every version, with their signatures.")
@@ -208,6 +241,10 @@ function auditCommand(asking: (name: string, description: string) => Command): C
       )
       .action(verify),
   );
+}
+
+function keysOf(account: string): string {
+  return `/v1/office/accounts/${encodeURIComponent(account)}/keys`;
 }
 
 function pathOf({ election }: Common): string {
@@ -272,6 +309,19 @@ async function change(options: Common, path: string, body: unknown): Promise<voi
   await withClient(options, async (client) => {
     const { etag } = await client.ask("GET", `${pathOf(options)}/lifecycle`);
     show(await client.ask("POST", `${pathOf(options)}/${path}`, body, etag ?? undefined));
+  });
+}
+
+/** Replaces a draft's definition. */
+async function changeDefinition(
+  { file, reason, ...options }: Common & { file: string; reason: string },
+): Promise<void> {
+  const { text, notes } = await readText(file);
+  for (const note of notes) console.log(note);
+  await withClient(options, async (client) => {
+    const { etag } = await client.ask("GET", `${pathOf(options)}/lifecycle`);
+    const path = `${pathOf(options)}/definition?reason=${encodeURIComponent(reason)}`;
+    show(await client.sendBytes(path, utf8(text), { method: "PUT", ifMatch: etag ?? undefined }));
   });
 }
 

@@ -17,7 +17,7 @@ export function provisionCommand(): Command {
     "provision",
     "Creates an election from its definition, imports its roll, writes the files of gateways and devices.",
   )
-    .option("--definition <file>", "the election's definition, JSON")
+    .option("--definition <file>", "the election's definition, JSON or YAML")
     .option(
       "--draft",
       "gateways take no votes until officials schedule it (office propose --action schedule)",

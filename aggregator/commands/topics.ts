@@ -32,6 +32,10 @@ export function topicsCommand(): Command {
       "--polls <users...>",
       "users of polls; they may only read changes of voters, candidates and parties",
     )
+    .option(
+      "--offices <users...>",
+      "users of processes with `--roles office`; they may read votes, write changes, and destroy an election's log",
+    )
     .addHelpText(
       "after",
       "\nVOTE_LOG names the cluster, and a user who may do this. It changes nothing that exists, and names what is wrong.",
@@ -53,8 +57,8 @@ async function topics(named: Partial<Users>): Promise<void> {
       elections.push({ election, partitions });
     }
   });
-  const { gateways = [], aggregators = [], indexers = [], polls = [] } = named;
-  const users = { gateways, aggregators, indexers, polls };
+  const { gateways = [], aggregators = [], indexers = [], polls = [], offices = [] } = named;
+  const users = { gateways, aggregators, indexers, polls, offices };
   const isNamed = Object.values(users).flat().length > 0;
   const { made, kept, faults } = await provisionTopics(
     log,

@@ -54,18 +54,26 @@ export class RegisteredHistory implements ElectionHistory {
   readonly #derivedKeys = new RecentMap<Uint8Array>(MAX_DERIVED_KEYS);
   /** `null` for what is no public key. */
   readonly #sealingKeys = new RecentMap<Uint8Array | null>(MAX_SEALING_KEYS);
+  /** Until a manifest is known. */
+  readonly #voteBytes: number;
   #revision = 0;
 
   /** @param master The election's master key, 32 bytes. */
   constructor(
     readonly election: string,
     readonly partitions: number,
-    readonly voteBytes: number,
+    voteBytes: number,
     master: Uint8Array,
   ) {
+    this.#voteBytes = voteBytes;
     this.#master = master;
     this.#aggregator = sealingKeyPair(master, election);
     this.pseudonymKey = pseudonymKey(master, election);
+  }
+
+  /** Length of votes in records. It changes while an election is a draft that nobody could vote in, and never after that. */
+  get voteBytes(): number {
+    return this.#manifests.at(-1)?.index.manifest.voteBytes ?? this.#voteBytes;
   }
 
   /** The newest change that is known, of any kind. 0 before anything was read. */

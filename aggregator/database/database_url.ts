@@ -5,10 +5,15 @@
  */
 import { ConfigError } from "../../shared/config.ts";
 
+/** Where a server listens. */
+export type ServerAddress = Readonly<{ host: string; port: number }>;
+
 /** A PostgreSQL server's database, and who connects to it. */
 export type PostgresTarget = Readonly<{
   host: string;
   port: number;
+  /** Servers of the same cluster, besides: whichever is the primary is used. */
+  others?: readonly ServerAddress[];
   database: string;
   user: string;
   /** Empty when the server asks for none. */
@@ -28,18 +33,27 @@ export type DatabaseChoice =
 /** A database's name for messages; it holds no password. */
 export function databaseName(choice: DatabaseChoice): string {
   if (choice.kind === "pglite") return choice.directory;
-  const { host, port, database } = choice.target;
-  return `${database} at ${host}:${port}`;
+  const { database } = choice.target;
+  return `${database} at ${serversOf(choice.target).map(({ host, port }) => `${host}:${port}`).join(", ")}`;
 }
 
-const WANTED = "must be pglite:<directory> or postgres://<user>@<host>:<port>/<database>";
+/** All servers of a target, in the order in which they were named. */
+export function serversOf({ host, port, others = [] }: PostgresTarget): ServerAddress[] {
+  return [{ host, port }, ...others];
+}
+
+const WANTED =
+  "must be pglite:<directory> or postgres://<user>@<host>:<port>/<database>, with commas between several hosts";
+/** Maximum servers of a cluster. */
+const MAX_SERVERS = 8;
 const DEFAULT_PORT = 5_432;
 const LOOPBACK = ["localhost", "127.0.0.1", "[::1]"];
 
 /**
  * Reads `DATABASE_URL`. With a server on another machine the connection is encrypted and the server's certificate is
  * checked (`sslmode=verify-full`), unless the address says `sslmode=disable`; nothing between the two is offered, since
- * it would keep no one out.
+ * it would keep no one out. Several hosts are one cluster, of which the primary is used: `target_session_attrs=read-write`,
+ * as libpq calls it, may say so, and is the only choice.
  *
  * @param password `DATABASE_PASSWORD`; goes before one in the address.
  * @param ca `DATABASE_CA`: the authorities, PEM.
@@ -49,28 +63,54 @@ export function databaseChoice(url: string, password?: string, ca?: string): Dat
   if (url.startsWith("pglite:") && url.length > "pglite:".length) {
     return { kind: "pglite", directory: url.slice("pglite:".length) };
   }
-  const parsed = /^postgres(ql)?:\/\//.test(url) ? URL.parse(url) : null;
+  // A URL has one host: the others are read by themselves.
+  const [, scheme, who, hosts = "", rest] = /^(postgres(?:ql)?:\/\/)([^/?#]*@)([^/?#@]+)(.*)$/.exec(url) ??
+    [];
+  const all = hosts.split(",").map((host) => URL.parse(`${scheme}${who}${host}${rest}`));
+  const [parsed] = all;
   const database = parsed && decodeURIComponent(parsed.pathname.slice(1));
-  if (parsed === null || !parsed.hostname || !parsed.username || !database) throw fault(WANTED);
-  for (const name of parsed.searchParams.keys()) {
-    if (name !== "sslmode") throw fault(`must have no parameter but sslmode, and has ${name}`);
-  }
+  if (parsed === null || !parsed.username || !database) throw fault(WANTED);
+  const [first, ...others] = all.map(addressOf);
+  if (all.length > MAX_SERVERS) throw fault(`must have at most ${MAX_SERVERS} hosts, and has ${all.length}`);
+  checkParameters(parsed);
   return {
     kind: "postgres",
     target: {
-      host: parsed.hostname.replace(/^\[(.*)\]$/, "$1"),
-      port: parsed.port === "" ? DEFAULT_PORT : Number(parsed.port),
+      ...first,
+      ...others.length > 0 && { others },
       database,
       user: decodeURIComponent(parsed.username),
       password: password ?? decodeURIComponent(parsed.password),
-      tls: isEncrypted(parsed, ca) ? { ca } : undefined,
+      tls: isEncrypted(parsed.searchParams, all.map((each) => each!.hostname), ca) ? { ca } : undefined,
     },
   };
 }
 
-function isEncrypted({ hostname, searchParams }: URL, ca: string | undefined): boolean {
-  const mode = searchParams.get("sslmode") ??
-    (LOOPBACK.includes(hostname) && ca === undefined ? "disable" : "verify-full");
+function addressOf(parsed: URL | null): ServerAddress {
+  if (!parsed?.hostname) throw fault(WANTED);
+  return {
+    host: parsed.hostname.replace(/^\[(.*)\]$/, "$1"),
+    port: parsed.port === "" ? DEFAULT_PORT : Number(parsed.port),
+  };
+}
+
+function checkParameters({ searchParams }: URL): void {
+  for (const [name, value] of searchParams) {
+    if (name === "target_session_attrs") {
+      if (value !== "read-write") throw fault("must have target_session_attrs=read-write, or leave it out");
+    } else if (name !== "sslmode") {
+      throw fault(`must have no parameter but sslmode and target_session_attrs, and has ${name}`);
+    }
+  }
+}
+
+function isEncrypted(
+  searchParams: URLSearchParams,
+  hostnames: readonly string[],
+  ca: string | undefined,
+): boolean {
+  const isLocal = hostnames.every((hostname) => LOOPBACK.includes(hostname));
+  const mode = searchParams.get("sslmode") ?? (isLocal && ca === undefined ? "disable" : "verify-full");
   if (mode !== "verify-full" && mode !== "disable") {
     throw fault(
       "must have sslmode=verify-full or sslmode=disable, since nothing between them keeps anyone out",

@@ -1,6 +1,6 @@
 import assert from "assert";
 import { ConfigError } from "../../shared/config.ts";
-import { databaseChoice } from "./database_url.ts";
+import { databaseChoice, databaseName } from "./database_url.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
@@ -27,8 +27,28 @@ Deno.test("databaseChoice() takes a server's address, with a password in it or b
   });
 });
 
+Deno.test("databaseChoice() takes several hosts as one cluster, whose name has all of them", () => {
+  const url = "postgres://u@db-1:6432,db-2,[2001:db8::2]:7000/d?target_session_attrs=read-write";
+  const choice = databaseChoice(url);
+  assert.deepEqual(choice, {
+    kind: "postgres",
+    target: {
+      host: "db-1",
+      port: 6432,
+      others: [{ host: "db-2", port: 5432 }, { host: "2001:db8::2", port: 7000 }],
+      database: "d",
+      user: "u",
+      password: "",
+      tls: { ca: undefined },
+    },
+  });
+  assert.equal(databaseName(choice), "d at db-1:6432, db-2:5432, 2001:db8::2:7000");
+});
+
 for (
   const [url, ca, encrypted] of [
+    ["postgres://u@127.0.0.1:1,127.0.0.1:2/d", undefined, false],
+    ["postgres://u@127.0.0.1,db.example/d", undefined, true],
     ["postgres://u@db.example/d", undefined, true],
     ["postgres://u@10.0.0.1/d?sslmode=disable", undefined, false],
     ["postgresql://u@localhost/d", undefined, false],
@@ -42,7 +62,7 @@ for (
     const choice = databaseChoice(url, "", ca);
     assert.ok(choice.kind === "postgres");
     assert.equal(choice.target.tls !== undefined, encrypted);
-    assert.equal(choice.target.port, 5432);
+    if (choice.target.others === undefined) assert.equal(choice.target.port, 5432);
     assert.doesNotMatch(choice.target.host, /[[\]]/);
   });
 }
@@ -68,7 +88,19 @@ for (
       CA,
       /must not have sslmode=disable when DATABASE_CA is set/,
     ],
-    ["postgres://u:hunter2@db/d?user=root", undefined, /must have no parameter but sslmode, and has user/],
+    [
+      "postgres://u:hunter2@db/d?user=root",
+      undefined,
+      /must have no parameter but sslmode and target_session_attrs, and has user/,
+    ],
+    [
+      "postgres://u:hunter2@a,b/d?target_session_attrs=any",
+      undefined,
+      /must have target_session_attrs=read-write/,
+    ],
+    ["postgres://u:hunter2@a,/d", undefined, /with commas between several hosts/],
+    ["postgres://u:hunter2@a,b:x/d", undefined, /with commas between several hosts/],
+    ["postgres://u:hunter2@1,2,3,4,5,6,7,8,9/d", undefined, /must have at most 8 hosts, and has 9/],
   ] as const
 ) {
   Deno.test(`databaseChoice() refuses ${url}${ca ? " with a CA" : ""}, and the error does not repeat it`, () => {

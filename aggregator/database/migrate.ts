@@ -39,6 +39,8 @@ const FILES = [
   "000069_pipeline.sql",
   "000070_candidate_votes.sql",
   "000071_rehearsals.sql",
+  "000073_key_approvals.sql",
+  "000074_replaced_definitions.sql",
   "000077_analysts.sql",
   "000078_history_joins.sql",
 ];

@@ -6,7 +6,8 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { type Database, DatabaseUnavailable, type Isolation, isPassing, type Query } from "./database.ts";
 import type { PostgresTarget } from "./database_url.ts";
-import { Session, type SessionSettings } from "./postgres_session.ts";
+import { Primary } from "./postgres_primary.ts";
+import type { Session, SessionSettings } from "./postgres_session.ts";
 import { ConnectFault } from "./postgres_socket.ts";
 
 /** Queries and transactions that may wait for a connection. */
@@ -41,7 +42,7 @@ export class PoolExhausted extends DatabaseUnavailable {
  * @throws {ConnectFault} saying what is wrong and what would be right.
  */
 export async function openPostgres(target: PostgresTarget, options: PostgresOptions): Promise<Database> {
-  const pool = new Pool(() => new Session(target, options), options.connections);
+  const pool = new Pool(new Primary(target, options), options.connections);
   const db: Database = {
     query: (sql, params) => pool.use(({ query }) => query(sql, params)),
     transaction: <T>(work: (query: Query) => Promise<T>, isolation?: Isolation) =>
@@ -68,7 +69,7 @@ type Waiting = { give(session: Session): void; fail(error: Error): void };
 
 /** Sessions, handed out one at a time each; one that broke is not used again, and makes room for a new one. */
 class Pool {
-  readonly #make: () => Session;
+  readonly #primary: Primary;
   readonly #idle: Session[] = [];
   /** Sessions that are handed out. */
   readonly #busy = new Set<Session>();
@@ -80,8 +81,8 @@ class Pool {
   #isCut = false;
   readonly #drained = Promise.withResolvers<void>();
 
-  constructor(make: () => Session, size: number) {
-    this.#make = make;
+  constructor(primary: Primary, size: number) {
+    this.#primary = primary;
     this.#room = this.#size = size;
   }
 
@@ -98,6 +99,7 @@ class Pool {
 
   cut(forGood: boolean): void {
     for (const session of [...this.#busy, ...this.#idle]) session.destroy();
+    this.#primary.cut();
     if (!forGood) return;
     this.#isCut = true;
     for (const { fail } of this.#waiting.splice(0)) fail(closed());
@@ -118,13 +120,35 @@ class Pool {
     // The one that was used last knows the most statements.
     for (let session; (session = this.#idle.pop()) !== undefined;) {
       if (!session.isBroken) return session;
+      this.#primary.forget();
       this.#room++;
     }
     if (this.#room > 0) {
       this.#room--;
-      return this.#make();
+      return await this.#make();
     }
     return await this.#wait();
+  }
+
+  /** Makes a session in room that was taken for it. */
+  async #make(): Promise<Session> {
+    try {
+      const session = await this.#primary.connect();
+      if (!this.#isCut) return session;
+      session.destroy();
+      throw closed();
+    } catch (error) {
+      this.#free();
+      throw error;
+    }
+  }
+
+  /** Gives back the room of a session that is gone: to who has waited longest for one. */
+  #free(): void {
+    const next = this.#waiting.shift();
+    if (next !== undefined) return void this.#make().then(next.give, next.fail);
+    this.#room++;
+    if (this.#isClosed && this.#room === this.#size) this.#drained.resolve();
   }
 
   async #wait(): Promise<Session> {
@@ -154,12 +178,13 @@ class Pool {
       });
       return;
     }
+    if (session.isBroken) {
+      this.#primary.forget();
+      return this.#free();
+    }
     const next = this.#waiting.shift();
-    if (!session.isBroken) {
-      if (next === undefined) this.#idle.push(session);
-      else next.give(session);
-    } else if (next === undefined) this.#room++;
-    else next.give(this.#make());
+    if (next === undefined) this.#idle.push(session);
+    else next.give(session);
   }
 
   async #retire(session: Session): Promise<void> {

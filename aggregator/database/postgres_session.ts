@@ -58,14 +58,20 @@ function wholeNumber(text: string): number | bigint {
 export class Session {
   readonly #target: PostgresTarget;
   readonly #deadMs: number;
+  readonly #connectMs: number | undefined;
   readonly #sql: ReturnType<typeof postgres>;
   readonly #destroyed = new AbortController();
   #socket?: Socket;
   #isBroken = false;
 
-  /** Connects when it is first asked for something. */
-  constructor(target: PostgresTarget, settings: SessionSettings) {
+  /**
+   * Connects when it is first asked for something.
+   *
+   * @param connectMs How long the server may take to answer to TCP and to TLS; as long as usual when left out.
+   */
+  constructor(target: PostgresTarget, settings: SessionSettings, connectMs?: number) {
     this.#target = target;
+    this.#connectMs = connectMs;
     this.#deadMs = settings.statementTimeoutMs + DEAD_AFTER_MS;
     const options = {
       // Documented, and not in the driver's types.
@@ -162,7 +168,7 @@ export class Session {
 
   async #connectOnce(): Promise<Socket> {
     if (this.#socket !== undefined || this.#isBroken) throw this.#gone("the connection broke");
-    this.#socket = await connectSocket(this.#target, this.#destroyed.signal);
+    this.#socket = await connectSocket(this.#target, this.#destroyed.signal, this.#connectMs);
     return this.#socket;
   }
 

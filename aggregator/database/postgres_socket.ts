@@ -46,13 +46,17 @@ export class ConnectFault extends DatabaseUnavailable {
  * @param signal Cancels the attempt.
  * @throws {ConnectFault}
  */
-export async function connectSocket(target: PostgresTarget, signal: AbortSignal): Promise<Socket> {
+export async function connectSocket(
+  target: PostgresTarget,
+  signal: AbortSignal,
+  withinMs = CONNECT_MS,
+): Promise<Socket> {
   const socket = connectTcp({ host: target.host, port: target.port });
   const late = new AbortController();
-  const timer = setTimeout(() => late.abort(), CONNECT_MS);
+  const timer = setTimeout(() => late.abort(), withinMs);
   const ends = AbortSignal.any([late.signal, signal]);
   try {
-    await reach(target, socket, ends);
+    await reach(target, socket, ends, withinMs);
     return target.tls === undefined ? socket : await encrypt(target, socket, ends);
   } catch (error) {
     socket.destroy();
@@ -62,12 +66,17 @@ export async function connectSocket(target: PostgresTarget, signal: AbortSignal)
   }
 }
 
-async function reach(target: PostgresTarget, socket: Socket, signal: AbortSignal): Promise<void> {
+async function reach(
+  target: PostgresTarget,
+  socket: Socket,
+  signal: AbortSignal,
+  withinMs: number,
+): Promise<void> {
   try {
     await once(socket, "connect", { signal });
     socket.setNoDelay(true);
   } catch (error) {
-    const why = signal.aborted ? `no answer in ${CONNECT_MS} ms` : reasonOf(error);
+    const why = signal.aborted ? `no answer in ${withinMs} ms` : reasonOf(error);
     const what = `it is not to be reached (${why}); start it, or correct DATABASE_URL`;
     throw new ConnectFault(target, what, false, undefined, error);
   }

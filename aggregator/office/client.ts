@@ -56,11 +56,16 @@ export class OfficeClient {
   }
 
   /** Sends bytes. @throws {OfficeError} with what a refusal says. */
-  async sendBytes(path: string, bytes: Uint8Array<ArrayBuffer>): Promise<OfficeReply> {
-    return await this.#request("POST", path, {
+  async sendBytes(
+    path: string,
+    bytes: Uint8Array<ArrayBuffer>,
+    { method = "POST", ifMatch }: Readonly<{ method?: "POST" | "PUT"; ifMatch?: string }> = {},
+  ): Promise<OfficeReply> {
+    return await this.#request(method, path, {
       headers: {
         authorization: `Bearer ${await this.#goodToken()}`,
         "content-type": "application/octet-stream",
+        ...ifMatch !== undefined && { "if-match": ifMatch },
       },
       body: bytes,
     });

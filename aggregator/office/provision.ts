@@ -5,8 +5,7 @@
  */
 import { UsageError } from "../../cli/command.ts";
 import { readText } from "../../cli/csv.ts";
-import { findUnclosed } from "../../cli/unclosed_json.ts";
-import { definitionSchema, type ElectionDefinition, type Manifest } from "../../shared/election.ts";
+import type { ElectionDefinition, Manifest } from "../../shared/election.ts";
 import {
   answerKeyPair,
   deviceKey,
@@ -21,50 +20,31 @@ import { deviceKeys } from "../registry/elections.ts";
 import { OfficeError } from "../registry/office_error.ts";
 import { writeRoleKeyFiles } from "../registry/role_key_files.ts";
 import { writeSecret } from "../registry/secret_file.ts";
-
-/** Faults that a message lists at the most. */
-const MAX_FAULTS = 10;
+import { faultLine, parseDefinitionText } from "./definition_text.ts";
 
 /**
- * Reads an election's definition, a text of any encoding that `readText` knows.
+ * Reads an election's definition, JSON or YAML, a text of any encoding that `readText` knows.
  *
  * @param note Told what a reader should know of how the file was read.
- * @throws {OfficeError} naming each fault by its path.
+ * @throws {OfficeError} naming each fault by line, column and path.
  */
 export async function readDefinition(
   path: string,
   note: (text: string) => void = () => {},
 ): Promise<ElectionDefinition> {
-  let value: unknown;
-  try {
-    const { text, notes } = await readText(path);
-    notes.forEach(note);
-    value = parseDefinition(path, text);
-  } catch (error) {
+  const { text, notes } = await readText(path).catch((error) => {
     if (error instanceof UsageError) {
       throw new OfficeError(error.message.replace(/^Cannot read /, "Cannot read the definition "));
     }
     throw new OfficeError(`Cannot read the definition ${path}: ${(error as Error).message}`);
+  });
+  notes.forEach(note);
+  const read = parseDefinitionText(text);
+  if ("definition" in read) return read.definition;
+  if ("unreadable" in read) {
+    throw new OfficeError(`Cannot read the definition ${path}: ${faultLine(read.unreadable)}`);
   }
-  const result = definitionSchema.safeParse(value);
-  if (result.success) return result.data;
-  const faults = result.error.issues.slice(0, MAX_FAULTS).map(({ path, message }) =>
-    `${path.join(".")}: ${message}`
-  );
-  throw new OfficeError(`Cannot use the definition ${path}: ${faults.join("; ")}`);
-}
-
-/** @throws {UsageError} naming the line on which begins what is not closed, or else where the text is not JSON. */
-function parseDefinition(path: string, text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    const unclosed = findUnclosed(text);
-    const problem = unclosed === undefined
-      ? (error as Error).message
-      : `line ${unclosed.line}: ${unclosed.what}`;
-    throw new UsageError(`Cannot read ${path}: ${problem}`);
-  }
+  throw new OfficeError(`Cannot use the definition ${path}: ${read.faults.map(faultLine).join("; ")}`);
 }
 
 /**

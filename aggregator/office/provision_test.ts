@@ -41,10 +41,18 @@ Deno.test("readDefinition() names every fault by its path", async () => {
   const definition = testDefinition();
   const stations = definition.stations.map((station) => ({ ...station, region: "west" }));
   await withFile(JSON.stringify({ ...definition, name: "", stations }), async (path) => {
-    await assert.rejects(readDefinition(path), refusal(/^Cannot use the definition .*\/file: name: /));
+    await assert.rejects(
+      readDefinition(path),
+      refusal(/^Cannot use the definition .*\/file: line 1, column \d+: name: /),
+    );
   });
-  await withFile(JSON.stringify({ ...definition, stations }), async (path) => {
-    const faults = [0, 1, 2, 3].map((i) => `stations.${i}.region: there is no region west`);
+  const text = JSON.stringify({ ...definition, stations }, null, 1);
+  await withFile(text, async (path) => {
+    const lines = text.split("\n").flatMap((line, i) => line.includes('"west"') ? [i + 1] : []);
+    const faults = lines.map((line, i) =>
+      `line ${line}, column 14: stations.${i}.region: there is no region west`
+    );
+    assert.equal(faults.length, 4);
     await assert.rejects(
       readDefinition(path),
       refusal(`Cannot use the definition ${path}: ${faults.join("; ")}`),
@@ -61,7 +69,10 @@ Deno.test("readDefinition() reads what is not UTF-8, says so, and refuses names 
     assert.match(said.join(), /not UTF-8; read as/);
   });
   await withFile(JSON.stringify({ ...definition, name: "\u200b" }), async (path) => {
-    await assert.rejects(readDefinition(path), refusal(/: name: U\+200B is invisible at character 1/));
+    await assert.rejects(
+      readDefinition(path),
+      refusal(/: line 1, column \d+: name: U\+200B is invisible at character 1/),
+    );
   });
 });
 

@@ -29,6 +29,7 @@ const OWN = [
   "text_de.js",
   "text_en.js",
   "texts.js",
+  "view_adjustments.js",
   "view_alerts.js",
   "view_analytics.js",
   "view_comparison.js",

@@ -16,6 +16,7 @@ import type { ElectionNames, Elections } from "../registry/election_names.ts";
 import { detail, phaseOf, summarise } from "../registry/election_details.ts";
 import { PHOTO_HEADERS, readFacts, readPhoto, readStations } from "../registry/election_facts.ts";
 import type { VotesOf } from "../results/candidate_votes.ts";
+import { readPublishedAdjustments } from "../results/adjustments.ts";
 import { isComparisonFault, readComparison } from "../results/history/comparison.ts";
 import { readProjection } from "../results/projection/read.ts";
 import { isFault, readNotShown, readResults } from "../results/results.ts";
@@ -387,6 +388,11 @@ function addCount(app: OpenAPIHono, sources: PublicSources): void {
         notShown: await readNotShown(db.query, election, reconciliation.total.counted),
       };
     });
+  });
+
+  app.openapi(routes.adjustmentsRoute, (c) => {
+    const { election } = c.req.valid("param");
+    return answer(c, election, "adjustments", () => readPublishedAdjustments(db.query, election));
   });
 
   app.openapi(routes.gatewaysRoute, (c) => {

@@ -9,6 +9,7 @@ import { SYNC_PATH, syncRequestSchema } from "../../shared/sync.ts";
 import { BODY_PROBLEMS } from "../../web/body.ts";
 import { gatewaysSchema, rejectionsSchema } from "../counting/schemas.ts";
 import { detailsSchema, electionsSchema, stationsSchema } from "../registry/schemas.ts";
+import { adjustmentsSchema } from "../results/adjustments.ts";
 import { comparisonSchema } from "../results/history/comparison.ts";
 import { projectionSchema } from "../results/projection/read.ts";
 import { candidateVotesSchema, resultsSchema, turnoutSchema } from "../results/schemas.ts";
@@ -193,6 +194,19 @@ export const comparisonRoute = createRoute({
     ),
     304: unchanged,
     ...problems("unknown-election", "invalid-request", ...PUBLIC_PROBLEMS),
+  },
+});
+
+export const adjustmentsRoute = createRoute({
+  method: "get",
+  path: "/v1/elections/{election}/adjustments",
+  summary:
+    "Votes that officials added or took off beside the count, such as ballots on paper; results do not have them",
+  request: { params: election },
+  responses: {
+    200: json("All of them, the oldest first", adjustmentsSchema),
+    304: unchanged,
+    ...problems("unknown-election", ...PUBLIC_PROBLEMS),
   },
 });
 

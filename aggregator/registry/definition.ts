@@ -15,18 +15,24 @@ const ROWS_A_STATEMENT = 10_000;
 /** Candidates that one statement writes: a photo alone may have 32 kB. */
 const CANDIDATES_A_STATEMENT = 100;
 
-/** Writes a definition's contests, parties, candidates, regions and stations, inside the caller's transaction. */
+/** Writes what an election asks of its voters, and {@link writeDefinition}, inside the caller's transaction. */
 export async function insertDefinition(query: Query, definition: ElectionDefinition): Promise<void> {
-  const { election, contests, parties, regions, stations, accreditation } = definition;
+  const { election, accreditation } = definition;
   if (accreditation !== undefined) {
     await query(
       "INSERT INTO registry.accreditation_rules (election, rules) VALUES ($1, to_jsonb($2::text))",
-      [
-        election,
-        JSON.stringify(accreditation),
-      ],
+      [election, JSON.stringify(accreditation)],
     );
   }
+  await writeDefinition(query, definition);
+}
+
+/**
+ * Writes a definition's contests, parties, candidates, regions and stations, inside the caller's transaction. Those that are there
+ * already are changed, and keep the states that the office gave them.
+ */
+export async function writeDefinition(query: Query, definition: ElectionDefinition): Promise<void> {
+  const { election, contests, parties, regions, stations } = definition;
   // Texts may hold any character, so the rows travel as JSON, and not in an array's own spelling.
   const insert = async (sql: string, rows: readonly unknown[], atOnce = ROWS_A_STATEMENT) => {
     for (let from = 0; from < rows.length; from += atOnce) {
@@ -35,33 +41,41 @@ export async function insertDefinition(query: Query, definition: ElectionDefinit
   };
   await insert(
     `INSERT INTO registry.parties (election, party, name, colour)
-     SELECT $1, id, name, colour FROM json_to_recordset($2::json) AS p (id text, name text, colour text)`,
+     SELECT $1, id, name, colour FROM json_to_recordset($2::json) AS p (id text, name text, colour text)
+     ON CONFLICT (election, party) DO UPDATE SET name = excluded.name, colour = excluded.colour`,
     parties,
   );
   await insert(
     `INSERT INTO registry.contests (election, contest, name, votes_allowed)
      SELECT $1, id, name, "votesAllowed"
-     FROM json_to_recordset($2::json) AS c (id text, name text, "votesAllowed" integer)`,
+     FROM json_to_recordset($2::json) AS c (id text, name text, "votesAllowed" integer)
+     ON CONFLICT (election, contest) DO UPDATE SET name = excluded.name, votes_allowed = excluded.votes_allowed`,
     contests.map(({ id, name, votesAllowed }) => ({ id, name, votesAllowed })),
   );
   await insert(
     `INSERT INTO registry.candidates (election, contest, candidate, name, party, biography, platform, photo)
      SELECT $1, contest, id, name, party, biography, platform, photo
      FROM json_to_recordset($2::json)
-       AS c (contest text, id text, name text, party text, biography text, platform text, photo text)`,
+       AS c (contest text, id text, name text, party text, biography text, platform text, photo text)
+     ON CONFLICT (election, contest, candidate) DO UPDATE SET name = excluded.name, party = excluded.party,
+       biography = excluded.biography, platform = excluded.platform, photo = excluded.photo`,
     contests.flatMap(({ id: contest, candidates }) => candidates.map((each) => ({ contest, ...each }))),
     CANDIDATES_A_STATEMENT,
   );
   await insert(
     `INSERT INTO registry.regions (election, region, name, latitude, longitude)
      SELECT $1, id, name, latitude, longitude
-     FROM json_to_recordset($2::json) AS r (id text, name text, latitude float8, longitude float8)`,
+     FROM json_to_recordset($2::json) AS r (id text, name text, latitude float8, longitude float8)
+     ON CONFLICT (election, region) DO UPDATE
+       SET name = excluded.name, latitude = excluded.latitude, longitude = excluded.longitude`,
     regions,
   );
   await insert(
     `INSERT INTO registry.stations (election, station, region, name, latitude, longitude, registered)
      SELECT $1, id, region, name, latitude, longitude, registered
-     FROM json_to_recordset($2::json) AS s (id text, region text, name text, latitude float8, longitude float8, registered integer)`,
+     FROM json_to_recordset($2::json) AS s (id text, region text, name text, latitude float8, longitude float8, registered integer)
+     ON CONFLICT (election, station) DO UPDATE SET name = excluded.name, latitude = excluded.latitude,
+       longitude = excluded.longitude, registered = excluded.registered`,
     stations,
   );
 }

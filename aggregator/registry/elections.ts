@@ -127,7 +127,7 @@ function devicesOf({ election, devices, stations }: ElectionDefinition): { id: s
 }
 
 /** Calculates with the size of records. A vote that fits into none becomes an {@link OfficeError}: the office must change the definition. */
-function sized<T>(reckon: () => T): T {
+export function sized<T>(reckon: () => T): T {
   try {
     return reckon();
   } catch (error) {
@@ -182,8 +182,8 @@ export async function publishIn(
   return result.data;
 }
 
-/** What gateways, logs and records already rely on. */
-function refuseFrozen(before: Manifest, after: Manifest): void {
+/** Refuses a manifest that changes what gateways, logs and records already rely on. @throws {OfficeError} */
+export function refuseFrozen(before: Manifest, after: Manifest): void {
   for (const field of ["election", "partitions", "voteBytes", "sealingKey"] as const) {
     if (before[field] !== after[field]) {
       throw new OfficeError(
@@ -199,7 +199,8 @@ function refuseFrozen(before: Manifest, after: Manifest): void {
   }
 }
 
-async function insertManifest(
+/** Signs and stores another version of a manifest, and gives new gateways a first key. */
+export async function insertManifest(
   query: Query,
   manifest: Manifest,
   revision: number,

@@ -125,6 +125,18 @@ export async function electionsBehind(query: Query): Promise<string[]> {
   return rows.map(({ election }) => election);
 }
 
+/** When the oldest change of each election was made that is not on its topic; `null` where none waits. */
+export async function readOldestWaiting(query: Query): Promise<{ election: string; atMs: number | null }[]> {
+  return await query(
+    `SELECT e.election, (extract(epoch FROM o.at) * 1000)::float8 AS "atMs"
+     FROM registry.elections e LEFT JOIN registry.outbox_positions p USING (election)
+     LEFT JOIN LATERAL (
+       SELECT at FROM registry.outbox o WHERE o.election = e.election AND o.number > coalesce(p.number, 0)
+       ORDER BY number LIMIT 1
+     ) o ON true ORDER BY e.election`,
+  );
+}
+
 /** How far an election's changes are on the topics: the number of the last that is there. */
 export async function readProduced(query: Query, election: string): Promise<number> {
   const [row] = await query<{ number: number }>(

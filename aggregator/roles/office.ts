@@ -6,12 +6,14 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import type { OpenAPIHono } from "@hono/zod-openapi";
+import type { Registry } from "prom-client";
 import type { VoteLog } from "../../shared/log/vote_log.ts";
 import { actAs } from "../audit/actor.ts";
 import { chainsOf } from "../audit/verify.ts";
 import { type Database, isDatabaseAway } from "../database/database.ts";
 import { Issuers, type IssuerSettings } from "../office/access/issuers.ts";
 import type { ChangeLog } from "../../shared/changes.ts";
+import { addChangesLag } from "../office/accreditation/changes_metrics.ts";
 import { produceChanges } from "../office/accreditation/produce_changes.ts";
 import { createOfficeApp } from "../office/api/app.ts";
 import { currentHead } from "../office/api/audit_endpoints.ts";
@@ -59,6 +61,7 @@ export type OfficeOptions = Readonly<{
   openLog(election: string, partitions: number): VoteLog | Promise<VoteLog>;
   /** Where changes of voters, candidates and parties go; nowhere when left out. */
   changes?: ChangeLog;
+  metrics: Registry;
   /** Whether the logs are opened for the office alone, which then closes them. */
   ownsLogs: boolean;
   /** Removes an election's log and keys, after its records were destroyed. */
@@ -104,6 +107,7 @@ export class Office {
       limitStatements: limitAddresses(STATEMENTS, Date.now),
     });
     this.routes.route("/", createOfficePage());
+    if (options.changes !== undefined) addChangesLag(options.metrics, db.query, Date.now);
     const sources: OfficeSources = {
       db,
       now: Date.now,

@@ -135,6 +135,9 @@ const ROWS: readonly (readonly [title: string, panels: readonly Panel[]])[] = [
     ]),
     lines("Memory of kept public answers", "bytes", [["pollwire_public_answers_kept_bytes", "{{instance}}"]]),
     lines("Index behind the releases", "s", [["pollwire_index_lag_seconds", "{{instance}}"]]),
+    lines("Changes behind the office", "s", [
+      ["max by (election) (pollwire_changes_lag_seconds)", "{{election}}"],
+    ]),
     lines("Documents to the index", "ops", [
       ["sum by (index, result) (rate(pollwire_index_documents_total[1m]))", "{{index}} {{result}}"],
     ]),

@@ -9,7 +9,7 @@ import { type Certificate, LOOPBACK, makeAuthority, makeCertificate, writeKeysto
 import { elasticsearch } from "./elasticsearch.ts";
 import { kafka, newClusterId } from "./kafka.ts";
 import type { BrokerAddress, BrokerSecurity } from "./kafka_properties.ts";
-import { postgresql } from "./postgresql.ts";
+import { postgresql, type PostgresqlOptions, promote } from "./postgresql.ts";
 import type { Place, Service } from "./service.ts";
 
 /** The address that everything listens on: the stack is for one machine. */
@@ -30,11 +30,19 @@ export const KAFKA_USERS = ["admin", "broker", "gateway-1", "gateway-2", "aggreg
 export const DATABASE_USERS = ["office", "aggregator", "serve", "sync", "board", "audit", "analyst"] as const;
 
 /** How a stack is asked for. What is left out is as it was made, or the default. */
-export type StackOptions = Readonly<{ brokers?: number; secure?: boolean; port?: number }>;
+export type StackOptions = Readonly<
+  { brokers?: number; secure?: boolean; port?: number; standby?: boolean }
+>;
+
+/** PostgreSQL's servers; without a standby there is the first one. Either may be the primary: `stack promote`. */
+const DATABASE_SERVERS = ["postgresql", "postgresql-2"] as const;
 
 const madeSchema = z.strictObject({
   brokers: z.union([z.literal(1), z.literal(3)]),
   secure: z.boolean(),
+  /** Whether PostgreSQL has a standby, and which server is the primary. */
+  standby: z.boolean().default(false),
+  primary: z.enum(DATABASE_SERVERS).default("postgresql"),
   port: z.int(),
   clusterId: z.string(),
   databasePassword: z.string(),
@@ -71,13 +79,17 @@ export async function writeMade(data: string, made: Made): Promise<void> {
 }
 
 /** A new stack, with passwords of its own. */
-export function make({ brokers = 1, secure = false, port = FIRST_PORT }: StackOptions): Made {
+export function make(
+  { brokers = 1, secure = false, port = FIRST_PORT, standby = false }: StackOptions,
+): Made {
   if (brokers !== 1 && brokers !== 3) {
     throw new UsageError(`Cannot start ${brokers} brokers: it must be 1 or 3`);
   }
   return {
     brokers,
     secure,
+    standby,
+    primary: "postgresql",
     port,
     clusterId: newClusterId(),
     databasePassword: password(),
@@ -88,7 +100,7 @@ export function make({ brokers = 1, secure = false, port = FIRST_PORT }: StackOp
 
 /** @throws {UsageError} when a stack was made in another way than is asked for now; ports it may change. */
 export function checkOptions(options: StackOptions, made: Made, data: string): void {
-  for (const name of ["brokers", "secure"] as const) {
+  for (const name of ["brokers", "secure", "standby"] as const) {
     if (options[name] === undefined || options[name] === made[name]) continue;
     throw new UsageError(
       `Cannot start the stack in ${data} with ${name} ${options[name]}: it was made with ${
@@ -115,7 +127,7 @@ export async function makeSecrets(data: string, made: Made): Promise<void> {
   if (!made.secure) return;
   const directory = `${data}/certificates`;
   const authority = await makeAuthority(directory);
-  await makeCertificate(directory, authority, "postgresql", LOOPBACK);
+  for (const name of databaseServers(made)) await makeCertificate(directory, authority, name, LOOPBACK);
   for (const name of brokerNames(made)) {
     const certificate = await makeCertificate(directory, authority, name, LOOPBACK);
     await writeKeystore(certificate, `${directory}/${name}.pem`);
@@ -154,15 +166,12 @@ export function services(data: string, libraries: string, made: Made): Service[]
     adminUser: "admin",
   });
   return [
-    postgresql(place("postgresql"), {
-      port,
-      superuser: DATABASE_SUPERUSER,
-      password: made.databasePassword,
-      database: DATABASE,
-      users: made.databasePasswords,
-      certificate: secure ? certificate("postgresql") : undefined,
-      environment: databaseEnvironment(data, made),
-    }),
+    ...databaseServers(made).map((name) =>
+      postgresql(place(name), {
+        ...databaseOptions(data, made, name),
+        certificate: secure ? certificate(name) : undefined,
+      })
+    ),
     ...cluster.map((_, i) =>
       kafka(place(`kafka-${i + 1}`), {
         id: i + 1,
@@ -177,14 +186,58 @@ export function services(data: string, libraries: string, made: Made): Service[]
   ];
 }
 
-/** For the superuser: who migrates and makes roles. */
-function databaseEnvironment(
+function databaseServers({ standby }: Made): (typeof DATABASE_SERVERS)[number][] {
+  return standby ? [...DATABASE_SERVERS] : ["postgresql"];
+}
+
+/** The second server is above Elasticsearch's ports, and below the brokers'. */
+function databasePort({ port }: Made, name: (typeof DATABASE_SERVERS)[number]): number {
+  return name === "postgresql" ? port : port + 3;
+}
+
+/** What a server of PostgreSQL is made of, but for its certificate. */
+function databaseOptions(
   data: string,
-  { port, secure, databasePasswords }: Made,
-): Record<string, string> {
-  const mode = secure ? "verify-full" : "disable";
+  made: Made,
+  name: (typeof DATABASE_SERVERS)[number],
+): PostgresqlOptions {
+  const other = databaseServers(made).find((each) => each !== name);
   return {
-    DATABASE_URL: `postgres://${DATABASE_SUPERUSER}@${HOST}:${port}/${DATABASE}?sslmode=${mode}`,
+    name,
+    port: databasePort(made, name),
+    superuser: DATABASE_SUPERUSER,
+    password: made.databasePassword,
+    database: DATABASE,
+    users: made.databasePasswords,
+    environment: databaseEnvironment(data, made),
+    ...other && { other: { name: other, port: databasePort(made, other) } },
+    ...name !== made.primary && { follows: databasePort(made, made.primary) },
+  };
+}
+
+/**
+ * Makes PostgreSQL's standby the primary. The one before must have ended; the next `up` makes it the standby.
+ *
+ * @throws {UsageError} when there is no standby.
+ */
+export async function promoteStandby(data: string, made: Made): Promise<Made> {
+  const standby = databaseServers(made).find((name) => name !== made.primary);
+  if (standby === undefined) {
+    throw new UsageError(`Cannot promote in ${data}: it was made without --standby; wipe it first`);
+  }
+  await promote(HOST, databaseOptions(data, made, standby));
+  return { ...made, primary: standby };
+}
+
+/** For the superuser: who migrates and makes roles. */
+function databaseEnvironment(data: string, made: Made): Record<string, string> {
+  const { secure, standby, databasePasswords } = made;
+  const hosts = databaseServers(made).map((name) => `${HOST}:${databasePort(made, name)}`).join(",");
+  const mode = `sslmode=${secure ? "verify-full" : "disable"}${
+    standby ? "&target_session_attrs=read-write" : ""
+  }`;
+  return {
+    DATABASE_URL: `postgres://${DATABASE_SUPERUSER}@${hosts}/${DATABASE}?${mode}`,
     DATABASE_PASSWORD_FILE: `${data}/passwords/${DATABASE_SUPERUSER}`,
     ...Object.keys(databasePasswords).length > 0 && { DATABASE_PASSWORDS_DIRECTORY: `${data}/passwords` },
     ...secure ? { DATABASE_CA_FILE: authorityFile(data) } : {},

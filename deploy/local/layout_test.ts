@@ -8,6 +8,7 @@ import {
   make,
   makeSecrets,
   PORTS,
+  promoteStandby,
   readMade,
   services,
   writeMade,
@@ -64,8 +65,8 @@ Deno.test("checkOptions() refuses what a stack was not made as, and nothing else
   );
 });
 
-Deno.test("services() of three secure brokers have ports of their own, all within the stack's", () => {
-  const made = make({ brokers: 3, secure: true, port: 20_000 });
+Deno.test("services() of the largest stack have ports of their own, all within the stack's", () => {
+  const made = make({ brokers: 3, secure: true, port: 20_000, standby: true });
   const ports = services("/data", "/libraries", made).flatMap(({ ports }) => Object.values(ports));
   assert.equal(new Set(ports).size, ports.length);
   assert.ok(ports.every((port) => port >= 20_000 && port < 20_000 + PORTS));
@@ -84,6 +85,24 @@ Deno.test("the environment of a secure stack names the authority, and asks for T
   assert.equal(environment.DATABASE_PASSWORD_FILE, "/data/passwords/postgres");
   assert.equal(environment.DATABASE_CA_FILE, "/data/certificates/ca.crt");
   assert.equal(environment.ELASTICSEARCH_URL, "http://127.0.0.1:20001");
+});
+
+Deno.test("the environment names both servers of PostgreSQL, whichever is the primary", () => {
+  const made = make({ port: 20_000, standby: true });
+  for (const primary of ["postgresql", "postgresql-2"] as const) {
+    const environment = environmentOf(services("/data", "/libraries", { ...made, primary }));
+    assert.equal(
+      environment.DATABASE_URL,
+      "'postgres://postgres@127.0.0.1:20000,127.0.0.1:20003/pollwire?sslmode=disable&target_session_attrs=read-write'",
+    );
+  }
+});
+
+Deno.test("promoteStandby() refuses a stack without a standby", async () => {
+  await assert.rejects(
+    promoteStandby("data", make({})),
+    /Cannot promote in data: it was made without --standby/,
+  );
 });
 
 Deno.test("the environment quotes what a shell would read otherwise", () => {

@@ -13,6 +13,7 @@ import {
   make,
   makeSecrets,
   PORTS,
+  promoteStandby,
   readMade,
   services,
   type StackOptions,
@@ -89,6 +90,20 @@ async function wipe(where: Where): Promise<void> {
   });
 }
 
+/** Ends the primary first, so that there are never two. */
+async function promote({ data, libraries }: Where): Promise<void> {
+  const directory = resolve(data);
+  await withLock(directory, async () => {
+    const made = await readMade(directory);
+    if (made === undefined) throw new Failure(`there is no stack in ${data}`);
+    const all = services(directory, resolve(libraries), made);
+    if (made.standby) await new Stack(directory, all, log).end(made.primary, "SIGQUIT");
+    const promoted = await promoteStandby(directory, made);
+    await writeMade(directory, promoted);
+    log(`${promoted.primary} is the primary; \`stack up\` makes ${made.primary} its standby`);
+  });
+}
+
 async function status(where: Where): Promise<void> {
   const made = await readMade(resolve(where.data));
   if (made === undefined) throw new Failure(`there is no stack in ${where.data}`);
@@ -128,6 +143,7 @@ function commands(): Command[] {
         integerOption("--brokers <number>", "Kafka brokers: 1 or 3; 1 when left out", { min: 1, max: 3 }),
       )
       .option("--secure", "Kafka with TLS, SCRAM and ACLs, PostgreSQL with TLS")
+      .option("--standby", "PostgreSQL with a hot standby: a commit waits until both servers have it")
       .addOption(
         integerOption("--port <number>", `the first of ${PORTS} ports; ${FIRST_PORT} when left out`, {
           min: 1_024,
@@ -135,6 +151,7 @@ function commands(): Command[] {
         }),
       )
       .action(up),
+    stackCommand("promote", "Ends PostgreSQL's primary, and makes its standby the primary.").action(promote),
     stackCommand("down", "Ends the servers; their data stays.").action(down),
     stackCommand("status", "Says what runs where, with its memory; exit code 1 unless all serve.").action(
       status,

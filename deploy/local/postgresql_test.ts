@@ -45,3 +45,11 @@ Deno.test("accessRules() lets nobody in without a password, nor without TLS when
     assert.deepEqual([rule[0], rule.at(-1)], ["hostssl", "scram-sha-256"]);
   }
 });
+
+Deno.test("accessRules() lets the other server of two copy and follow, with a password as well", () => {
+  const rules = accessRules({ certificate, other: { name: "postgresql-2", port: 5001 } }).trim().split("\n");
+  const forCopies = rules.filter((rule) => /^\S+ replication /.test(rule));
+  assert.equal(forCopies.length, 2);
+  for (const rule of rules) assert.match(rule, /^hostssl .* scram-sha-256$/);
+  assert.doesNotMatch(accessRules({}), /replication/);
+});

@@ -85,6 +85,15 @@ export class Stack {
     await this.#stopAll(this.#services);
   }
 
+  /** Ends one service, if it runs. */
+  async end(name: string, signal: Deno.Signal): Promise<void> {
+    const service = this.#services.find((each) => each.name === name);
+    const running = service && await this.#running(service);
+    if (running === undefined) return;
+    await end(running, signal, service!.stopMs);
+    this.#print(`${name} ended`);
+  }
+
   /** How every service is. */
   async status(): Promise<Status[]> {
     return await Promise.all(this.#services.map(async (service): Promise<Status> => {

@@ -132,6 +132,44 @@ browserTest(
         await phone.page.close();
       });
 
+      await t.step(
+        "votes that officials added are shown beside the count, and in no other figure",
+        async () => {
+          const before = await textOf(page, ".results");
+          for (const account of ["ann", "ben"]) {
+            await db.query("INSERT INTO office.accounts (account, name, created_at) VALUES ($1, $1, now())", [
+              account,
+            ]);
+          }
+          await db.query(
+            `INSERT INTO office.adjustments (election, number, adjusted_at, proposed_by, approved_by, after_version, reason, lines)
+           VALUES ('test-2026', 1, now(), 'ann', 'ben', 0, 'Ballots on <b>paper</b>', $1)`,
+            [JSON.stringify([
+              { station: "n-1", contest: "mayor", candidate: "ann", votes: 12 },
+              { station: "s-1", contest: "mayor", candidate: "bob", votes: -3 },
+              { station: "s-1", contest: "council", candidate: "dan", votes: 1 },
+            ])],
+          );
+          // The answer of before is good for some seconds.
+          await eventually("the API has them", async () => {
+            const { totals } = await api("/adjustments");
+            return JSON.stringify(totals.map(({ votes }: { votes: number }) => votes)) === "[1,12,-3]";
+          });
+          const after = await openPage(browser, origin);
+          await after.page.locator("#adjustments").waitFor();
+          assert.deepEqual(await cellsOf(after.page, "#adjustments tbody tr"), [
+            ["Ann", "n-1", "+12", "Ballots on <b>paper</b>"],
+            ["Bob", "s-1", "−3", "Ballots on <b>paper</b>"],
+          ]);
+          assert.equal(await textOf(after.page, "#adjustments-total"), "In all: Ann +12 and Bob −3.");
+          assert.equal(await textOf(after.page, ".results"), before);
+          assert.deepEqual(await axeFindings(after.page), []);
+          await keepScreenshot(after.page, "adjustments");
+          assert.deepEqual(after.said, []);
+          await after.page.close();
+        },
+      );
+
       await t.step("the slider's moment has no comparison while places were not complete", async () => {
         await page.goto(`${origin}/?at=2026-11-03T14:30:00.000Z`);
         await page.locator("#not-compared").waitFor();

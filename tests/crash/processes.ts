@@ -12,6 +12,8 @@ import { type Crash, crashEnvironment } from "./crash_point.ts";
 const LIMITS = { commandMs: 300_000, startMs: 60_000, crashMs: 180_000, stopMs: 30_000, pollMs: 20 } as const;
 
 const HOST = "127.0.0.1";
+/** The directory of the version that is tested. */
+export const ROOT = new URL("../..", import.meta.url).pathname.replace(/\/$/, "");
 const LOG_TAIL_CHARS = 3_000;
 
 /** How to start a process. */
@@ -49,16 +51,22 @@ export class Processes {
   readonly #aggregators: readonly string[];
   readonly #ports: ReadonlyMap<string, number>;
   readonly #running = new Map<string, Running>();
+  readonly #root: string;
+  /** Where a process's program is that is not of the root that all had at first. */
+  readonly #roots = new Map<string, string>();
 
   /**
    * @param dataDir Holds everything; what a process writes is in `logs/` there.
    * @param more Settings of all processes and commands, besides the usual ones.
+   * @param root The directory of the version that runs.
    */
   constructor(
     dataDir: string,
     { aggregators, guests = [], gateways }: Names,
     more: Readonly<Record<string, string>> = {},
+    root: string = ROOT,
   ) {
+    this.#root = root;
     this.#dataDir = dataDir;
     this.#more = more;
     this.#aggregators = [...aggregators, ...guests];
@@ -68,15 +76,25 @@ export class Processes {
     Deno.mkdirSync(`${dataDir}/logs`);
   }
 
+  /** From its next start on, a process runs another version, in that directory. */
+  upgrade(name: string, root: string = ROOT): void {
+    this.#roots.set(name, root);
+  }
+
   origin(name: string): string {
     return `http://${HOST}:${this.#ports.get(name)}`;
   }
 
   /** Runs one of the aggregator's commands to its end. Returns what it said; its exit code must be 0. */
   async command(...args: string[]): Promise<string> {
+    return await this.commandOf(this.#root, ...args);
+  }
+
+  /** Like {@link command}, of the version in a directory. */
+  async commandOf(root: string, ...args: string[]): Promise<string> {
     const { success, stdout, stderr } = await new Deno.Command("timeout", {
       args: [String(LIMITS.commandMs / 1_000), Deno.execPath(), "run", "-A", "--no-prompt"].concat(
-        pathOf("../../aggregator/main.ts"),
+        `${root}/aggregator/main.ts`,
         args,
       ),
       env: { POLLWIRE_DATA: this.#dataDir, ...this.#more },
@@ -89,7 +107,8 @@ export class Processes {
   /** Starts a process and waits until it is up. One that is to crash may do so at any time from now on. */
   async start(name: string, { crash, environment, ready = true }: Start = {}): Promise<void> {
     assert.ok(!this.#running.has(name), `${name} is running already`);
-    const main = pathOf(this.#aggregators.includes(name) ? "./aggregator_main.ts" : "./gateway_main.ts");
+    const kind = this.#aggregators.includes(name) ? "aggregator" : "gateway";
+    const main = `${this.#roots.get(name) ?? this.#root}/tests/crash/${kind}_main.ts`;
     const child = new Deno.Command("sh", {
       // What it writes goes to a file straight away: nothing of it is lost, and nobody has to copy it.
       args: ["-c", `exec "$@" >>"$0" 2>&1`, this.#logPath(name), Deno.execPath()].concat(
@@ -257,10 +276,6 @@ async function withinMs<T>(ms: number, promise: Promise<T>): Promise<T | undefin
   } finally {
     stop.abort();
   }
-}
-
-function pathOf(module: string): string {
-  return new URL(module, import.meta.url).pathname;
 }
 
 function signal(child: Deno.ChildProcess, name: Deno.Signal): void {

@@ -38,6 +38,8 @@ export type SceneSize = Readonly<{
   guests?: readonly string[];
   /** Settings of all processes, besides those that they have: a log elsewhere, which is made by `topics`. */
   environment?: Readonly<Record<string, string>>;
+  /** The directory of the version that everything runs at first; the one that is tested when left out. */
+  root?: string;
 }>;
 
 type Row = Readonly<{ hits: number } & Pick<Verdict, "acknowledged" | "lost" | "twice">>;
@@ -76,12 +78,12 @@ export class Scene {
 
   /** Provisions the election in a directory of its own, and starts all of its processes. */
   static async open(
-    { rounds, kills, environment = {}, aggregators = [AGGREGATOR], guests, ...pace }: SceneSize,
+    { rounds, kills, environment = {}, aggregators = [AGGREGATOR], guests, root, ...pace }: SceneSize,
   ): Promise<Scene> {
     const voters = VOTERS_AT_ONCE * (rounds + kills);
     const dataDir = await Deno.makeTempDir({ prefix: "pollwire-crash-" });
     const definition = openNow();
-    const processes = new Processes(dataDir, { aggregators, guests, gateways: GATEWAYS }, environment);
+    const processes = new Processes(dataDir, { aggregators, guests, gateways: GATEWAYS }, environment, root);
     await Deno.writeTextFile(`${dataDir}/definition.json`, JSON.stringify(definition));
     await writeRoll(`${dataDir}/roll.csv`, rollOf(definition, voters));
     const files = ["--definition", `${dataDir}/definition.json`, "--roll", `${dataDir}/roll.csv`];

@@ -101,6 +101,16 @@ for (const name of ["small", "national"] as const) {
         reaches(manifests, { labels }, OUTSIDE.prometheus!, 9_093)
       ).map(({ component }) => component);
       assert.deepEqual(asksAlertmanager, name === "national" ? ["count"] : [], "who may ask Alertmanager");
+      const asksOutside = [...podsOf(manifests), ...podsOf(provision)].filter(({ labels }) =>
+        reaches(manifests, { labels }, "outside", 443)
+      ).map(({ component }) => component);
+      assert.deepEqual(asksOutside, name === "national" ? ["office"] : [], "who may ask an OpenID provider");
+      for (const { metadata, spec } of ofKind(manifests, "NetworkPolicy")) {
+        if (metadata.name !== "office-asks-openid") continue;
+        const { except } = spec.egress[0].to[0].ipBlock;
+        assert.ok(except.includes("169.254.0.0/16"), "nor the machine's own metadata");
+        assert.deepEqual(spec.egress[0].ports, [{ port: 443, protocol: "TCP" }]);
+      }
     },
   });
 }

@@ -110,7 +110,8 @@ export const SCHEMAS: Readonly<Record<string, z.ZodType>> = {
             }),
             z.strictObject({ type: z.literal("cluster") }),
           ]),
-          operations: z.array(z.enum(["Read", "Write", "Create", "Describe", "DescribeConfigs"])).min(1),
+          operations: z.array(z.enum(["Read", "Write", "Create", "Describe", "DescribeConfigs", "Delete"]))
+            .min(1),
           host: z.literal("*"),
         })).min(1),
       }),
@@ -269,7 +270,7 @@ export function permissionFaults(manifests: readonly Manifest[]): string[] {
   const withoutViews = aggregators.filter((each) => !isView(each));
   const expected: Record<string, string[]> = {
     count: withoutViews.filter((each) => !isChange(each)),
-    office: withoutViews,
+    office: plannedPermissions(elections, "offices"),
     index: plannedPermissions(elections, "indexers"),
     topics: [
       ...[

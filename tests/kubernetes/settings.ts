@@ -85,6 +85,7 @@ export const COMPONENTS: Readonly<Record<string, Needs>> = {
       "postgresql-ca",
       "tls-office",
     ],
+    maySee: ["office-issuers"],
   },
   gateway: {
     settings: ["GATEWAY_FILE", "GATEWAY_DATA", ...KAFKA, ...SERVER, ...TLS, "AGGREGATOR_CA_FILE"],

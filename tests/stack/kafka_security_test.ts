@@ -8,7 +8,7 @@ import { type Certificate, writeKeystore } from "../../deploy/local/certificates
 import { type KafkaAddress } from "../../shared/log/address.ts";
 import { KafkaChanges } from "../../shared/log/kafka_changes.ts";
 import { openKafkaLog } from "../../shared/log/kafka.ts";
-import { provisionTopics } from "../../aggregator/kafka_topics.ts";
+import { deleteLogTopic, provisionTopics } from "../../aggregator/kafka_topics.ts";
 import { KafkaViews } from "../../aggregator/results/kafka_views.ts";
 import { freePorts } from "../../simulator/processes/ports.ts";
 import { TestAuthority } from "../certificates.ts";
@@ -20,7 +20,13 @@ import { plainEntry, withAdmin } from "./topics.ts";
 Deno.test.sanitizer({ ops: true, resources: true });
 
 const ELECTIONS = [{ election: "town-2026", partitions: 2 }];
-const USERS = { gateways: ["gateway"], aggregators: ["aggregator"], indexers: ["indexer"], polls: ["poll"] };
+const USERS = {
+  gateways: ["gateway"],
+  aggregators: ["aggregator"],
+  indexers: ["indexer"],
+  polls: ["poll"],
+  offices: ["office"],
+};
 
 let broker: Broker;
 let directory: string;
@@ -43,6 +49,7 @@ if (STACK) {
         aggregator: "aggregator-password",
         indexer: "indexer-password",
         poll: "poll-password",
+        office: "office-password",
       },
       properties: {
         ...saslProperties(keystore),
@@ -93,6 +100,11 @@ stackTest("provisionTopics() makes topics and permissions, and finds them made t
     "User:aggregator may DESCRIBE_CONFIGS topic votes.town-2026",
     "User:aggregator may READ group count.town-2026",
     "User:aggregator may DESCRIBE group count.town-2026",
+    ...["READ", "DESCRIBE", "DESCRIBE_CONFIGS", "DELETE"].map((what) =>
+      `User:office may ${what} topic votes.town-2026`
+    ),
+    "User:office may READ group count.town-2026",
+    "User:office may DESCRIBE group count.town-2026",
     "User:aggregator may READ topic rejected-votes",
     "User:aggregator may WRITE topic rejected-votes",
     "User:aggregator may DESCRIBE topic rejected-votes",
@@ -109,6 +121,9 @@ stackTest("provisionTopics() makes topics and permissions, and finds them made t
       `User:aggregator may READ topic ${topic}`,
       `User:aggregator may WRITE topic ${topic}`,
       `User:aggregator may DESCRIBE topic ${topic}`,
+      `User:office may READ topic ${topic}`,
+      `User:office may WRITE topic ${topic}`,
+      `User:office may DESCRIBE topic ${topic}`,
       `User:poll may READ topic ${topic}`,
       `User:poll may DESCRIBE topic ${topic}`,
     ]),
@@ -206,6 +221,35 @@ stackTest("an aggregator writes changes of voters, and a poll reads them and may
     await Promise.all([office!, poll!, gateway!].map((each) => each.close()));
   }
 });
+
+stackTest(
+  "an office reads votes, destroys a log that is its to destroy, and may neither append nor touch another",
+  async () => {
+    const elections = [...ELECTIONS, { election: "gone-2020", partitions: 1 }];
+    await provisionTopics(as("admin"), elections, USERS);
+    await provisionTopics(as("admin"), [{ election: "kept-2021", partitions: 1 }]);
+    const office = await openKafkaLog(as("office"), "gone-2020", 1);
+    const gateway = await openKafkaLog(as("gateway"), "gone-2020", 1);
+    await gateway.append([plainEntry(0)]);
+    assert.equal((await office.read(0, 0, 1)).length, 1);
+    await assert.rejects(office.append([plainEntry(0)]), /does not permit it to user office/);
+    await office.close();
+    await gateway.close();
+    for (const user of ["aggregator", "gateway", "indexer", "poll"]) {
+      await assert.rejects(deleteLogTopic(as(user), "gone-2020"), /permit|authori/i, user);
+    }
+    await assert.rejects(deleteLogTopic(as("office"), "kept-2021"), /permit|authori/i);
+    await deleteLogTopic(as("office"), "gone-2020");
+    await withAdmin(as("admin"), async (admin) => {
+      await eventually("the log is gone, and no other", async () => {
+        const topics = await admin.listTopics();
+        return !topics.includes("votes.gone-2020") && topics.includes("votes.kept-2021") &&
+          topics.includes("votes.town-2026");
+      });
+    });
+    await deleteLogTopic(as("office"), "gone-2020");
+  },
+);
 
 stackTest("an indexer writes views, and may not so much as see the votes", async () => {
   await provisionTopics(as("admin"), ELECTIONS, USERS);

@@ -18,7 +18,7 @@ const PORTS = 20;
 const UP_TRIES = 5;
 
 /** The servers, by the names that `deno task stack status` gives them. */
-export type ServerName = "postgresql" | "kafka-1" | "kafka-2" | "kafka-3" | "elasticsearch";
+export type ServerName = "postgresql" | "postgresql-2" | "kafka-1" | "kafka-2" | "kafka-3" | "elasticsearch";
 
 /** See the module. */
 export class OwnStack {
@@ -27,19 +27,30 @@ export class OwnStack {
   readonly #data: string;
   readonly #port: number;
   readonly #brokers: 1 | 3;
+  readonly #more: readonly string[];
 
-  private constructor(data: string, port: number, brokers: 1 | 3) {
+  private constructor(data: string, port: number, brokers: 1 | 3, more: readonly string[]) {
     this.#data = data;
     this.#port = port;
     this.#brokers = brokers;
+    this.#more = more;
   }
 
-  /** Makes a stack, and brings it up. */
-  static async start(brokers: 1 | 3 = 1): Promise<OwnStack> {
+  /** Where everything of it is. */
+  get data(): string {
+    return this.#data;
+  }
+
+  /**
+   * Makes a stack, and brings it up.
+   *
+   * @param more Options of `deno task stack up`, besides.
+   */
+  static async start(brokers: 1 | 3 = 1, more: readonly string[] = []): Promise<OwnStack> {
     const data = await Deno.makeTempDir({ prefix: "pollwire-stack-" });
     // PostgreSQL's own user must get to its directory.
     await Deno.chmod(data, 0o755);
-    const stack = new OwnStack(data, freeRange(PORTS), brokers);
+    const stack = new OwnStack(data, freeRange(PORTS), brokers, more);
     await stack.up();
     return stack;
   }
@@ -47,7 +58,7 @@ export class OwnStack {
   /** Starts what does not run, and waits until everything serves. */
   async up(): Promise<void> {
     for (let tries = 1;; tries++) {
-      const options = ["--port", String(this.#port), "--brokers", String(this.#brokers)];
+      const options = ["--port", String(this.#port), "--brokers", String(this.#brokers), ...this.#more];
       const { code, out, error } = await this.#command("up", ...options);
       if (code === 0) {
         this.environment = parseEnvironment(out);
@@ -66,6 +77,12 @@ export class OwnStack {
     const running = await readRunning(`${this.#data}/pids/${name}.json`);
     assert.ok(running, `${name} does not run`);
     await endFamily(running.pid, signal);
+  }
+
+  /** Makes PostgreSQL's standby the primary. */
+  async promote(): Promise<void> {
+    const { code, error } = await this.#command("promote");
+    assert.equal(code, 0, error);
   }
 
   /** Asks the database, as its administrator. Returns what psql prints, without frills. */

@@ -121,9 +121,16 @@ const TABLES: Record<string, Grants> = {
   "history.results": PASTS,
   "history.unit_links": LINKS,
   "history.units": PASTS,
-  "office.account_keys": { audit: READ, board: "SELECT, INSERT, UPDATE (revoked_at)" },
+  "office.account_keys": {
+    audit: READ,
+    board: "SELECT, INSERT, UPDATE (approved_by, granted_at, revoked_at)",
+  },
   "office.accounts": { audit: READ, board: READ_ADD },
-  "office.adjustments": { audit: READ, board: READ_ADD },
+  "office.adjustments": {
+    audit: READ,
+    board: READ_ADD,
+    server: "SELECT (election, number, adjusted_at, reason, lines)",
+  },
   "office.device_counts": { aggregator: READ, audit: READ, board: "SELECT, INSERT, DELETE" },
   "office.device_notes": { aggregator: READ, audit: READ, board: READ_ADD },
   "office.device_statements": { aggregator: READ, audit: READ, board: READ_ADD },
@@ -161,9 +168,13 @@ const TABLES: Record<string, Grants> = {
     Object.keys(USERS).filter((user) => user !== "analyst").map((user) => [user, READ]),
   ),
   "registry.accreditation_rules": { office: READ_ADD },
-  "registry.candidates": { ...SHOWN, board: "UPDATE (status, status_reason, status_at, on_ballot)" },
+  "registry.candidates": {
+    ...SHOWN,
+    office: "SELECT, INSERT, UPDATE (name, party, biography, platform, photo), DELETE",
+    board: "UPDATE (status, status_reason, status_at, on_ballot)",
+  },
   "registry.changes": { ...HISTORY, sync: "SELECT (election, revision, kind)" },
-  "registry.contests": SHOWN,
+  "registry.contests": { ...SHOWN, office: "SELECT, INSERT, UPDATE (name, votes_allowed), DELETE" },
   "registry.decisions": HISTORY,
   "registry.device_keys": {
     office: "SELECT, INSERT, UPDATE (valid_until)",
@@ -173,7 +184,7 @@ const TABLES: Record<string, Grants> = {
   },
   "registry.elections": {
     ...SHOWN,
-    office: "SELECT, INSERT, UPDATE (name)",
+    office: "SELECT, INSERT, UPDATE (name, vote_bytes, retention_days)",
     board: "UPDATE (destroyed_at, erased_at)",
     indexer: READ,
     receipts: READ,
@@ -187,14 +198,26 @@ const TABLES: Record<string, Grants> = {
   "registry.manifests": { ...SHOWN, indexer: READ, sync: READ },
   "registry.outbox": { office: READ_ADD },
   "registry.outbox_positions": { board: "SELECT, INSERT, UPDATE (number, produced_at)" },
-  "registry.parties": { ...SHOWN, board: "UPDATE (status, status_reason, status_at, on_ballot)" },
-  "registry.regions": { ...SHOWN, indexer: READ },
+  "registry.parties": {
+    ...SHOWN,
+    office: "SELECT, INSERT, UPDATE (name, colour), DELETE",
+    board: "UPDATE (status, status_reason, status_at, on_ballot)",
+  },
+  "registry.regions": {
+    ...SHOWN,
+    office: "SELECT, INSERT, UPDATE (name, latitude, longitude)",
+    indexer: READ,
+  },
   "registry.revisions": {
     ...HISTORY,
     office: "SELECT, INSERT, UPDATE (revision)",
     sync: READ,
   },
-  "registry.stations": { ...SHOWN, indexer: READ },
+  "registry.stations": {
+    ...SHOWN,
+    office: "SELECT, INSERT, UPDATE (name, latitude, longitude, registered)",
+    indexer: READ,
+  },
   "registry.voters": {
     office: READ_ADD,
     board: "UPDATE (struck_at, profile, struck_revision, sealed_profile, lookups, struck_reason), DELETE",

@@ -3,6 +3,7 @@ import { isPassing } from "../../aggregator/database/database.ts";
 import { isIssue1154, openPostgres, type PostgresOptions } from "../../aggregator/database/postgres.ts";
 import type { PostgresTarget } from "../../aggregator/database/database_url.ts";
 import { ConnectFault } from "../../aggregator/database/postgres_socket.ts";
+import { freePorts } from "../../simulator/processes/ports.ts";
 import { databaseContract } from "../database_contract.ts";
 import { TestAuthority } from "../certificates.ts";
 import { withDirectory } from "../directory.ts";
@@ -224,4 +225,40 @@ Deno.test("isIssue1154() knows the driver's own error, and no other", () => {
   assert.equal(isIssue1154(Object.assign(new Error(), { stack: thrown.stack })), false);
   assert.equal(isIssue1154(new TypeError("Cannot read properties of null (reading 'write')")), false);
   assert.equal(isIssue1154(undefined), false);
+});
+
+test("of several servers the one that takes writes is used, and each one's fault is named when none does", async () => {
+  const [away] = freePorts(1);
+  const { port } = cluster;
+  const several = (ports: number[]) => ({
+    port: away,
+    others: ports.map((port) => ({ host: "127.0.0.1", port })),
+  });
+  const db = await openPostgres(target(several([port])), TEST_SESSIONS);
+  try {
+    assert.deepEqual(await db.query("SELECT inet_server_port() AS port"), [{ port }]);
+    db.cut();
+    await db.query("SELECT 1").catch(() => {});
+    assert.deepEqual(
+      await db.query("SELECT inet_server_port() AS port"),
+      [{ port }],
+      "after a broken connection",
+    );
+  } finally {
+    await db.close();
+  }
+  const refused = {
+    ...target(several([port])),
+    password: "wrong",
+    others: [{ host: "127.0.0.1", port }],
+    port,
+  };
+  await assert.rejects(openPostgres(refused, TEST_SESSIONS), (error: Error) => {
+    assert.ok(error instanceof ConnectFault && error.isLasting, error.message);
+    assert.match(
+      error.message,
+      /none of the servers is the primary \(.*the password is wrong.*; .*the password is wrong/,
+    );
+    return true;
+  });
 });

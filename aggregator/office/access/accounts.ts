@@ -25,8 +25,18 @@ function refuse(refused: Refusal["refused"], detail: string): Refusal {
   return { refused, detail };
 }
 
-/** A key of an account. `keyId` is its thumbprint (RFC 7638). */
-export type AccountKey = Readonly<{ keyId: string; addedAt: string; revokedAt: string | null }>;
+/**
+ * A key of an account. `keyId` is its thumbprint (RFC 7638). It waits for a second administrator, and signs nobody in, while `grantedAt` is
+ * missing.
+ */
+export type AccountKey = Readonly<{
+  keyId: string;
+  addedAt: string;
+  requestedBy: string | null;
+  approvedBy: string | null;
+  grantedAt: string | null;
+  revokedAt: string | null;
+}>;
 
 /** A role of an account; it waits for a second administrator while `grantedAt` is missing. */
 export type Grant = Readonly<{
@@ -52,6 +62,11 @@ const GRANT_COLUMNS = `grant_id::float8 AS "grant", account, role, election, req
   isoTime("granted_at")
 } AS "grantedAt"`;
 
+const KEY_COLUMNS = `key_id AS "keyId", ${isoTime("added_at")} AS "addedAt", requested_by AS "requestedBy",
+  approved_by AS "approvedBy", ${isoTime("granted_at")} AS "grantedAt", ${
+  isoTime("revoked_at")
+} AS "revokedAt"`;
+
 /** Lets no two changes of accounts and roles run at the same time: rules about several rows hold. */
 async function lockAccounts(query: Query): Promise<void> {
   await query("SELECT pg_advisory_xact_lock($1::bigint)", [7_026_415]);
@@ -63,10 +78,7 @@ export async function readAccounts(query: Query): Promise<Account[]> {
     `SELECT account, name, ${isoTime("created_at")} AS "createdAt" FROM office.accounts ORDER BY account`,
   );
   const keys = await query<AccountKey & { account: string }>(
-    `SELECT account, key_id AS "keyId", ${isoTime("added_at")} AS "addedAt", ${
-      isoTime("revoked_at")
-    } AS "revokedAt"
-     FROM office.account_keys ORDER BY added_at, key_id`,
+    `SELECT account, ${KEY_COLUMNS} FROM office.account_keys ORDER BY added_at, key_id`,
   );
   const grants = await query<Grant>(
     `SELECT ${GRANT_COLUMNS} FROM office.grants WHERE revoked_at IS NULL ORDER BY grant_id`,
@@ -97,25 +109,87 @@ export async function createAccount(
       return conflict(`there is an account ${account} already; choose another name`);
     }
     await appendAudit(query, now, "account_created", null, { account, name });
-    await insertKey(query, account, key, now);
+    await insertKey(query, account, key, undefined, now, false);
+    await appendAudit(query, now, "account_key_added", null, { account, keyId: key.keyId });
     return { account };
   });
 }
 
-/** Gives an account a further key. */
+/**
+ * Gives an account a further key. That of an official or an administrator, or of somebody who is to be one, waits for a second
+ * administrator: who holds a key acts as the account.
+ *
+ * @param by The administrator who asks.
+ */
 export async function addKey(
   db: Database,
   account: string,
   key: PublicKey,
+  by: string,
   now: Date,
-): Promise<{ keyId: string } | Refusal> {
+): Promise<AccountKey | Refusal> {
   return await db.transaction(async (query) => {
     await lockAccounts(query);
     if (!await hasAccount(query, account)) return refuse("not-found", `there is no account ${account}`);
     if (await isKeyKnown(query, key)) return KEY_IS_KNOWN;
-    await insertKey(query, account, key, now);
-    return { keyId: key.keyId };
+    const waits = (await rolesOfTwo(query, account)).length > 0;
+    const added = await insertKey(query, account, key, by, now, waits);
+    await auditKey(query, now, waits ? "account_key_requested" : "account_key_added", account, key.keyId);
+    return added;
   });
+}
+
+/** A second administrator approves a key: it signs in from now on. */
+export async function approveKey(
+  db: Database,
+  account: string,
+  keyId: string,
+  by: string,
+  now: Date,
+): Promise<AccountKey | Refusal> {
+  return await db.transaction(async (query) => {
+    await lockAccounts(query);
+    const [found] = await query<AccountKey>(
+      `SELECT ${KEY_COLUMNS} FROM office.account_keys WHERE account = $1 AND key_id = $2 AND revoked_at IS NULL`,
+      [account, keyId],
+    );
+    if (found === undefined) return refuse("not-found", `account ${account} has no key ${keyId}`);
+    if (found.grantedAt !== null) return conflict(`key ${keyId} has been approved already`);
+    if (found.requestedBy === by) {
+      return conflict(`${by} asked for key ${keyId}; another administrator must approve it`);
+    }
+    const [approved] = await query<AccountKey>(
+      `UPDATE office.account_keys SET approved_by = $3, granted_at = $4::timestamptz
+       WHERE account = $1 AND key_id = $2 RETURNING ${KEY_COLUMNS}`,
+      [account, keyId, by, now.toISOString()],
+    );
+    await auditKey(query, now, "account_key_added", account, keyId);
+    return approved!;
+  });
+}
+
+/** Elections in which an account has a role that takes two administrators, or waits for one; `null` is the office. */
+async function rolesOfTwo(query: Query, account: string): Promise<(string | null)[]> {
+  const rows = await query<{ election: string | null }>(
+    `SELECT election FROM office.grants
+     WHERE account = $1 AND role IN ('official', 'admin') AND revoked_at IS NULL ORDER BY election`,
+    [account],
+  );
+  return rows.map(({ election }) => election);
+}
+
+/** On the office's chain, and on those of the elections whose officials should see it. */
+async function auditKey(
+  query: Query,
+  now: Date,
+  event: "account_key_requested" | "account_key_added" | "account_key_revoked",
+  account: string,
+  keyId: string,
+): Promise<void> {
+  const elections = await rolesOfTwo(query, account);
+  for (const election of [null, ...elections.filter((election) => election !== null)]) {
+    await appendAudit(query, now, event, election, { account, keyId });
+  }
 }
 
 /** One key for two accounts would make one person two: nobody could tell who signed. */
@@ -129,17 +203,19 @@ async function insertKey(
   query: Query,
   account: string,
   { keyId, publicKey }: PublicKey,
+  by: string | undefined,
   now: Date,
-): Promise<void> {
-  await query(
-    `INSERT INTO office.account_keys (key_id, account, public_key, added_at)
-     VALUES ($1, $2, decode($3, 'hex'), $4::timestamptz)`,
-    [keyId, account, publicKey.toHex(), now.toISOString()],
+  waits: boolean,
+): Promise<AccountKey> {
+  const [added] = await query<AccountKey>(
+    `INSERT INTO office.account_keys (key_id, account, public_key, added_at, requested_by, granted_at)
+     VALUES ($1, $2, decode($3, 'hex'), $4::timestamptz, $5, $6::timestamptz) RETURNING ${KEY_COLUMNS}`,
+    [keyId, account, publicKey.toHex(), now.toISOString(), by ?? null, waits ? null : now.toISOString()],
   );
-  await appendAudit(query, now, "account_key_added", null, { account, keyId });
+  return added!;
 }
 
-/** Revokes a key: tokens that were made with it are refused from now on. */
+/** Revokes a key, or takes back the request for one: tokens that were made with it are refused from now on. */
 export async function revokeKey(
   db: Database,
   account: string,
@@ -154,7 +230,7 @@ export async function revokeKey(
       [account, keyId, now.toISOString()],
     );
     if (rows.length === 0) return refuse("not-found", `account ${account} has no key ${keyId} that is good`);
-    await appendAudit(query, now, "account_key_revoked", null, { account, keyId });
+    await auditKey(query, now, "account_key_revoked", account, keyId);
     return { keyId };
   });
 }

@@ -27,7 +27,8 @@ export async function readAccess(
      LEFT JOIN office.grants g ON g.account = a.account AND g.granted_at IS NOT NULL AND g.revoked_at IS NULL
        AND g.election IS NOT DISTINCT FROM coalesce((SELECT election FROM office.rehearsals WHERE rehearsal = $3), $3)
      WHERE a.account = $1 AND ($2::text IS NULL OR EXISTS (
-       SELECT FROM office.account_keys k WHERE k.account = a.account AND k.key_id = $2 AND k.revoked_at IS NULL))`,
+       SELECT FROM office.account_keys k
+       WHERE k.account = a.account AND k.key_id = $2 AND k.granted_at IS NOT NULL AND k.revoked_at IS NULL))`,
     [account, keyId ?? null, election ?? null],
   );
   if (rows.length === 0) return undefined;

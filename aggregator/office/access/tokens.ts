@@ -78,7 +78,7 @@ export async function takeAssertion(
   }
   const [key] = await query<{ account: string; publicKey: string }>(
     `SELECT account, encode(public_key, 'hex') AS "publicKey" FROM office.account_keys
-     WHERE key_id = $1 AND revoked_at IS NULL`,
+     WHERE key_id = $1 AND granted_at IS NOT NULL AND revoked_at IS NULL`,
     [keyId],
   );
   if (key === undefined) return { fault: `no account has a key ${keyId} that is good` };

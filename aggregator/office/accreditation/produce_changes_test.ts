@@ -15,6 +15,8 @@ import {
 } from "../../../shared/changes.ts";
 import { SqliteChanges } from "../../../shared/log/sqlite_changes.ts";
 import { importRoll } from "../../registry/roll.ts";
+import { Registry } from "prom-client";
+import { addChangesLag } from "./changes_metrics.ts";
 import { ChangeProducer } from "./produce_changes.ts";
 
 const db = await testDatabase();
@@ -263,4 +265,31 @@ Deno.test("the file forgets an election's voters, and keeps the offsets of all o
       assert.ok(!text.includes("Voter-Gone"), `${name} has it still`);
     }
   });
+});
+
+Deno.test("the age of the oldest change that waits is a metric: it rises while topics are away, and is 0 when all are there", async () => {
+  const { election, post } = await open();
+  const changes = new MemoryChanges();
+  const producer = producerOf(changes);
+  await producer.step();
+  const registry = new Registry();
+  let nowMs = office.nowMs;
+  addChangesLag(registry, db.query, () => nowMs);
+  const lag = async () =>
+    new RegExp(`pollwire_changes_lag_seconds{election="${election}"} (\\S+)`).exec(await registry.metrics())
+      ?.[1];
+  assert.equal(await lag(), "0");
+  changes.away = true;
+  await post("voters", voter("ann"));
+  nowMs += 10_000;
+  await post("voters", voter("ben"));
+  await assert.rejects(producer.step(), /away/);
+  nowMs += 80_000;
+  assert.equal(await lag(), "90", "that of the oldest");
+  changes.away = false;
+  await producer.step();
+  assert.equal(await lag(), "0");
+  const gone = new Registry();
+  addChangesLag(gone, () => Promise.reject(new Error("the database is away")), () => nowMs);
+  assert.doesNotMatch(await gone.metrics(), /election=/, "without an answer there is no figure");
 });

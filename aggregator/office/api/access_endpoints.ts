@@ -8,6 +8,7 @@ import { idSchema } from "../../../shared/election.ts";
 import { problem } from "../../../shared/problem.ts";
 import {
   addKey,
+  approveKey,
   approveRole,
   createAccount,
   isRefusal,
@@ -35,11 +36,20 @@ const grantSchema = z.object({
   approvedBy: z.string().nullable(),
   grantedAt: instant.nullable(),
 });
+const keySchema = z.object({
+  keyId: z.string(),
+  addedAt: instant,
+  requestedBy: z.string().nullable(),
+  approvedBy: z.string().nullable(),
+  grantedAt: instant.nullable(),
+  revokedAt: instant.nullable(),
+});
+const keyParams = z.object({ account: accountId, key: z.string().max(64) });
 const accountSchema = z.object({
   account: accountId,
   name: z.string(),
   createdAt: instant,
-  keys: z.array(z.object({ keyId: z.string(), addedAt: instant, revokedAt: instant.nullable() })),
+  keys: z.array(keySchema),
   roles: z.array(grantSchema),
 });
 const grantParams = z.object({
@@ -123,23 +133,37 @@ function addAccounts(app: OpenAPIHono, sources: OfficeSources): void {
   addEndpoint(app, sources, {
     method: "post",
     path: "/v1/office/accounts/{account}/keys",
-    summary: "Gives an account a further key",
+    summary: "Gives an account a further key; that of an official or administrator waits for a second one",
     askedBy: ["admin"],
     params: z.object({ account: accountId }),
     body: z.strictObject({ key: publicJwkSchema }),
-    answer: z.object({ keyId: z.string() }),
+    answer: keySchema,
     problems: ["not-found", "state-conflict"],
-    async work({ params, body, now }) {
-      const added = await addKey(db, params.account, await publicKeyOf(body.key), now);
+    async work({ params, body, identity, now }) {
+      const added = await addKey(db, params.account, await publicKeyOf(body.key), identity.account, now);
       return isRefusal(added) ? added : { status: 201, json: added };
+    },
+  });
+  addEndpoint(app, sources, {
+    method: "post",
+    path: "/v1/office/accounts/{account}/keys/{key}/approve",
+    summary: "A second administrator approves a key of an official or administrator",
+    askedBy: ["admin"],
+    recentLogin: true,
+    params: keyParams,
+    answer: keySchema,
+    problems: ["not-found", "state-conflict", "login-too-old"],
+    async work({ params, identity, now }) {
+      const approved = await approveKey(db, params.account, params.key, identity.account, now);
+      return isRefusal(approved) ? approved : { json: approved };
     },
   });
   addEndpoint(app, sources, {
     method: "delete",
     path: "/v1/office/accounts/{account}/keys/{key}",
-    summary: "Revokes a key: its tokens are refused from now on",
+    summary: "Revokes a key, or takes a request for one back: its tokens are refused from now on",
     askedBy: ["admin"],
-    params: z.object({ account: accountId, key: z.string().max(64) }),
+    params: keyParams,
     answer: z.object({ keyId: z.string() }),
     problems: ["not-found"],
     async work({ params, now }) {

@@ -7,6 +7,7 @@ import { MemoryLog } from "../../../tests/memory_log.ts";
 import { openTestOffice } from "../../../tests/test_office.ts";
 import { newKeyFile } from "../access/keys.ts";
 import type { OfficeRole } from "../access/roles.ts";
+import { signAssertion } from "../access/tokens.ts";
 
 const db = await testDatabase();
 const office = openTestOffice(db, () => Promise.resolve(new MemoryLog(3)));
@@ -23,6 +24,7 @@ const ENDPOINTS: Record<string, readonly OfficeRole[] | "anyone" | "member"> = {
   "GET /v1/office/accounts": ["admin"],
   "POST /v1/office/accounts": ["admin"],
   "POST /v1/office/accounts/{account}/keys": ["admin"],
+  "POST /v1/office/accounts/{account}/keys/{key}/approve": ["admin"],
   "DELETE /v1/office/accounts/{account}/keys/{key}": ["admin"],
   "GET /v1/office/identities": "member",
   "POST /v1/office/identities": "member",
@@ -46,6 +48,7 @@ const ENDPOINTS: Record<string, readonly OfficeRole[] | "anyone" | "member"> = {
   "GET /v1/elections/{election}/exports/cvr-v1.json": ["official"],
   "GET /v1/office/elections": "member",
   "GET /v1/elections/{election}/lifecycle": ["registrar", "official", "auditor", "observer"],
+  "PUT /v1/elections/{election}/definition": ["official"],
   "POST /v1/elections/{election}/actions": ["official"],
   "POST /v1/elections/{election}/proposals": ["official"],
   "POST /v1/elections/{election}/proposals/{proposal}/approve": ["official"],
@@ -203,6 +206,49 @@ Deno.test("an official's role takes two administrators, and nobody is admin and 
     ["role_requested", "official:root", "192.0.2.7"],
     ["role_granted", "official:second", "192.0.2.7"],
   ]);
+});
+
+Deno.test("one administrator cannot act as an official or another administrator by adding a key", async () => {
+  await office.enrol("oda", ["official", "mine"]);
+  for (const account of ["oda", "second"]) {
+    const file = await newKeyFile(account);
+    const { kty, crv, x } = file.key;
+    const keys = `/v1/office/accounts/${account}/keys`;
+    const asked = await root("POST", keys, { key: { kty, crv, x } });
+    assert.deepEqual(
+      [asked.status, asked.body.requestedBy, asked.body.grantedAt],
+      [201, "root", null],
+      asked.text,
+    );
+    const signIn = async () => await office.exchange(await signAssertion(file, new Date(office.nowMs)));
+    assert.equal((await signIn()).status, 401, "the key signs nobody in before it is approved");
+    const approve = `${keys}/${asked.body.keyId}/approve`;
+    assert.match((await root("POST", approve)).body.detail, /root asked for key .*another administrator/);
+    const approved = await second("POST", approve);
+    assert.deepEqual([approved.status, approved.body.approvedBy], [200, "second"], approved.text);
+    assert.equal((await signIn()).status, 200);
+    assert.equal((await second("POST", approve)).status, 409, "once");
+  }
+  const seen = (await readEvents(db.query, "mine")).slice(-2);
+  assert.deepEqual(seen.map(({ event, actor }) => [event, actor]), [
+    ["account_key_requested", "official:root"],
+    ["account_key_added", "official:second"],
+  ], "officials see it on their election's trail");
+});
+
+Deno.test("a key waits when its account is to be an official; it can be taken back; others need one administrator", async () => {
+  await office.enrol("to-be");
+  const keyFor = async () => {
+    const { kty, crv, x } = (await newKeyFile("to-be")).key;
+    return { key: { kty, crv, x } };
+  };
+  const keys = "/v1/office/accounts/to-be/keys";
+  assert.notEqual((await root("POST", keys, await keyFor())).body.grantedAt, null);
+  await root("POST", "/v1/office/grants", { account: "to-be", role: "official", election: "mine" });
+  const asked = await root("POST", keys, await keyFor());
+  assert.equal(asked.body.grantedAt, null);
+  assert.equal((await root("DELETE", `${keys}/${asked.body.keyId}`)).status, 200);
+  assert.equal((await second("POST", `${keys}/${asked.body.keyId}/approve`)).status, 404);
 });
 
 Deno.test("a role that is taken away is away for a token that lives", async () => {

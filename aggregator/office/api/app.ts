@@ -10,6 +10,7 @@ import { addAlertEndpoints } from "./alert_endpoints.ts";
 import { addPipelineEndpoints } from "./pipeline_endpoints.ts";
 import { addAuditEndpoints } from "./audit_endpoints.ts";
 import { addCandidacyEndpoints } from "./candidacy_endpoints.ts";
+import { addDefinitionEndpoints } from "./definition_endpoints.ts";
 import { addExportEndpoints } from "./export_endpoints.ts";
 import { addQualityEndpoints } from "./quality_endpoints.ts";
 import { addLifecycleEndpoints } from "./lifecycle_endpoints.ts";
@@ -54,6 +55,7 @@ export function createOfficeApp(options: OfficeAppOptions): OpenAPIHono {
   if (options.limitExports !== undefined) app.use("/v1/elections/:election/exports/*", options.limitExports);
   addExportEndpoints(app, options);
   addLifecycleEndpoints(app, options);
+  addDefinitionEndpoints(app, options);
   addAlertEndpoints(app, options);
   addPipelineEndpoints(app, options);
   addRollImportEndpoints(app, options);

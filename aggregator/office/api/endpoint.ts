@@ -54,7 +54,7 @@ export type OfficeAnswer =
 
 /** See {@link addEndpoint}. */
 export type Endpoint<Params extends z.ZodType, Query extends z.ZodType, Body extends z.ZodType> = Readonly<{
-  method: "get" | "post" | "delete";
+  method: "get" | "post" | "put" | "delete";
   path: string;
   summary: string;
   askedBy: AskedBy;

@@ -82,6 +82,43 @@ export function contestCounts(
   return withoutNegatives(counts, regionOf);
 }
 
+/** The kind of votes that officials added beside the count, or took off: at a place of its own for each station. */
+export const ADJUSTMENT = "adjustment";
+
+/** Sums of adjustments of a contest, by station. They are votes without ballots, and may be below 0. */
+export function adjustmentCounts(
+  { adjustments = [] }: Published,
+  { id, candidates }: Manifest["contests"][number],
+): ContestCount[] {
+  const byStation = Map.groupBy(
+    adjustments.filter(({ contest }) => contest === id),
+    ({ station }) => station,
+  );
+  return [...byStation].map(([station, lines]) => {
+    const votes = new Map(candidates.map(({ id }) => [id, 0]));
+    for (const { candidate, votes: n } of lines) votes.set(candidate, (votes.get(candidate) ?? 0) + n);
+    return { place: { kind: "station", station }, kind: ADJUSTMENT, ballots: 0, undervotes: 0, votes };
+  });
+}
+
+/**
+ * {@link contestCounts} with adjustments as a kind of their own. Where votes were taken off, no kind of the place is told from the
+ * others: no count is below 0, and the sum is the same.
+ */
+export function adjustedCounts(published: Published, contest: Manifest["contests"][number]): ContestCount[] {
+  const counts = contestCounts(published, contest);
+  const added = adjustmentCounts(published, contest);
+  if (added.length === 0) return counts;
+  const all = [...counts, ...added];
+  if (counts.some(({ place }) => place.kind === "election")) return [together({ kind: "election" }, all)];
+  const takenOff = new Set(
+    added.filter(({ votes }) => [...votes.values()].some((n) => n < 0)).map(({ place }) => placeKey(place)),
+  );
+  const byPlace = Map.groupBy(all, ({ place }) => placeKey(place));
+  const folded = [...byPlace].flatMap(([key, of]) => takenOff.has(key) ? [together(of[0]!.place, of)] : of);
+  return withoutNegatives(folded, placesOf(published.manifest).regionOf);
+}
+
 /** Regions of stations, by the manifest. */
 export function placesOf({ stations }: Manifest): Readonly<{ regionOf(place: Place): string | null }> {
   const regions = new Map(stations.map(({ id, region }) => [id, region]));

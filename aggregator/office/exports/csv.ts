@@ -8,7 +8,16 @@
  */
 import { isRehearsal } from "../../../shared/rehearsal.ts";
 import { VOTING_MODES } from "../../../shared/vote.ts";
-import { contestCounts, membersText, type Place, placeKey, placeOf, placesOf } from "./counts.ts";
+import {
+  ADJUSTMENT,
+  adjustmentCounts,
+  contestCounts,
+  membersText,
+  type Place,
+  placeKey,
+  placeOf,
+  placesOf,
+} from "./counts.ts";
 import type { Published } from "./published.ts";
 
 /** Whether texts stay as they are, or are made safe for spreadsheets. */
@@ -49,7 +58,7 @@ function namer(
 
 /**
  * Votes, a line each contest, place and candidate. `votes` is of all modes that are published of the place; a mode without a release
- * is empty. `together` names the stations of a line that has several; `withdrawn` is there when a candidate withdrew.
+ * is empty. `adjustments` is there when officials added votes beside the count, or took some off, and `votes` has them. `together` names the stations of a line that has several; `withdrawn` is there when a candidate withdrew.
  */
 export function openElectionsCsv(published: Published, kind: CsvKind): string {
   const { contests, parties } = published.manifest;
@@ -57,6 +66,7 @@ export function openElectionsCsv(published: Published, kind: CsvKind): string {
   const partyNames = new Map(parties.map(({ id, name }) => [id, name]));
   const order = placeOrder(published);
   // Files of elections in which nobody withdrew stay as they are.
+  const hasAdjustments = (published.adjustments?.length ?? 0) > 0;
   const hasWithdrawn = contests.some(({ candidates }) => candidates.some(({ withdrawn }) => withdrawn));
   const lines: Cell[][] = [[
     "county",
@@ -68,10 +78,12 @@ export function openElectionsCsv(published: Published, kind: CsvKind): string {
     "votes",
     ...MODE_COLUMNS,
     "together",
+    ...hasAdjustments ? ["adjustments"] : [],
     ...hasWithdrawn ? ["withdrawn"] : [],
   ]];
   for (const contest of contests) {
-    const byPlace = Map.groupBy(contestCounts(published, contest), ({ place }) => placeKey(place));
+    const all = [...contestCounts(published, contest), ...adjustmentCounts(published, contest)];
+    const byPlace = Map.groupBy(all, ({ place }) => placeKey(place));
     const places = [...byPlace.values()].sort((a, b) => order(a[0]!.place) - order(b[0]!.place));
     for (const counts of places) {
       const [county, precinct, together] = names(counts[0]!.place);
@@ -89,6 +101,7 @@ export function openElectionsCsv(published: Published, kind: CsvKind): string {
           votes,
           ...VOTING_MODES.map(of),
           together,
+          ...hasAdjustments ? [of(ADJUSTMENT)] : [],
           ...hasWithdrawn ? [withdrawn ? "withdrawn" : ""] : [],
         ]);
       }

@@ -10,8 +10,8 @@ import type { Manifest } from "../../../shared/election.ts";
 import { isRehearsal, REHEARSAL_MARK } from "../../../shared/rehearsal.ts";
 import type { Json } from "../../audit/canonical_json.ts";
 import {
+  adjustedCounts,
   type ContestCount,
-  contestCounts,
   type Kind,
   membersText,
   type Place,
@@ -60,7 +60,7 @@ export function electionReport(published: Published): string {
   const { manifest, status, asOf } = published;
   const contests = manifest.contests.map((contest) => ({
     contest,
-    counts: withTotals(contestCounts(published, contest)),
+    counts: withTotals(adjustedCounts(published, contest)),
   }));
   const voters = withTotals(
     published.units.filter(({ voters }) => voters !== 0).map((unit) => ({
@@ -82,7 +82,10 @@ export function electionReport(published: Published): string {
     SequenceEnd: 1,
     Status: status === "certified" ? "certified" : `unofficial-${status}`,
     Notes:
-      "Counts of a unit of several stations or regions are not in those of its stations. A place without a count has none that is published.",
+      "Counts of a unit of several stations or regions are not in those of its stations. A place without a count has none that is published." +
+      (published.adjustments?.length
+        ? " Counts of the type adjustment are votes that officials added beside the electronic count, such as ballots on paper; totals have them."
+        : ""),
     GpUnit: gpUnits(manifest, used),
     Party: manifest.parties.map(({ id, name, colour }) =>
       typed("Party", {

@@ -140,7 +140,7 @@ async function currentState(query: Query, election: string): Promise<string> {
   const [row] = await query<{ state: string }>(
     `SELECT max(version) || ' ' || EXISTS (
        SELECT FROM results.elections WHERE election = $1 AND final_at IS NOT NULL
-     ) AS state FROM registry.manifests WHERE election = $1`,
+     ) || ' ' || (SELECT count(*) FROM office.adjustments WHERE election = $1) AS state FROM registry.manifests WHERE election = $1`,
     [election],
   );
   return `${revision} ${row?.state}`;

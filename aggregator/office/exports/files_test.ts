@@ -204,6 +204,73 @@ Deno.test("votes that a late unit takes off are shown with their region, or with
   assert.deepEqual(totals([north, south, late(null, -1)]), new Map([["gp.election", 32]]));
 });
 
+Deno.test("votes that officials added are a kind of their own, in CSV and ERR; where some were taken off, only totals are told", () => {
+  const units = [
+    unitOf({
+      station: "n-1",
+      mode: "in_person",
+      counts: { ann: 30, bob: 20, "#ballots": 50, "#undervotes": 0 },
+    }),
+    unitOf({
+      station: "s-1",
+      mode: "in_person",
+      counts: { ann: 3, bob: 20, "#ballots": 23, "#undervotes": 0 },
+    }),
+  ];
+  const line = (station: string, candidate: string, votes: number) => ({
+    station,
+    contest: "mayor",
+    candidate,
+    votes,
+  });
+  const countsOf = (adjustments: Published["adjustments"]) => {
+    const report = JSON.parse(electionReport({ ...publishedOf(...units), adjustments }));
+    assert.deepEqual([checkResults(report), reportFaults(report)], [[], []]);
+    assert.equal(report.Notes.includes("adjustment"), true);
+    return report.Election[0].Contest[0].ContestSelection[0].VoteCounts
+      .map(({ GpUnitId, Type, OtherType, Count }: any) => [GpUnitId, OtherType ?? Type, Count]);
+  };
+  const added = [line("n-1", "ann", 2), line("n-1", "ann", 1), line("s-2", "ann", 4)];
+  assert.deepEqual(countsOf(added), [
+    ["gp.station.n-1", "election-day", 30],
+    ["gp.station.n-1", "adjustment", 3],
+    ["gp.station.s-1", "election-day", 3],
+    ["gp.station.s-2", "adjustment", 4],
+    ["gp.station.n-1", "total", 33],
+    ["gp.station.s-1", "total", 3],
+    ["gp.station.s-2", "total", 4],
+    ["gp.election", "total", 40],
+  ]);
+  assert.deepEqual(countsOf([line("n-1", "ann", -2)]), [
+    ["gp.station.s-1", "election-day", 3],
+    ["gp.station.n-1", "total", 28],
+    ["gp.station.s-1", "total", 3],
+    ["gp.election", "total", 31],
+  ]);
+  assert.deepEqual(
+    countsOf([line("s-1", "ann", -5)]).filter(([, type]: string[]) => type === "total"),
+    [["gp.election", "total", 28]],
+    "more was taken off than the region has",
+  );
+  const rows = parse(
+    openElectionsCsv({ ...publishedOf(...units), adjustments: [...added, line("s-1", "ann", -1)] }, "exact"),
+    {
+      columns: true,
+    },
+  ) as Record<string, string>[];
+  assert.deepEqual(
+    rows.filter(({ candidate }) => candidate.startsWith("+Ann")).map((
+      { precinct, votes, election_day, adjustments },
+    ) => [precinct, votes, election_day, adjustments]),
+    [["n-1", "33", "30", "3"], ["s-1", "2", "3", "-1"], ["s-2", "4", "", "4"]],
+  );
+  assert.doesNotMatch(
+    openElectionsCsv(publishedOf(...units), "exact"),
+    /adjustments/,
+    "nothing changes without them",
+  );
+});
+
 Deno.test("units of several cells are named in CSV, modes that are shown together are empty, and turnout is as fine as results", () => {
   const units = [
     unitOf({ station: "n-1", mode: "in_person", counts: { ann: 30, "#ballots": 30 } }),

@@ -9,7 +9,14 @@ import { isoTime, type Query, queryOne } from "../../database/database.ts";
 import { newestManifest, parseManifest, readSignedManifest } from "../../registry/manifests.ts";
 import { newestRelease } from "../../results/releases.ts";
 import type { UnitMembers } from "../../results/units.ts";
-import { type Figure, type PublishedUnit, readUnits } from "../lifecycle/certified.ts";
+import {
+  type Adjustment,
+  type AdjustmentLine,
+  type Figure,
+  type PublishedUnit,
+  readAdjustments,
+  readUnits,
+} from "../lifecycle/certified.ts";
 
 /** Numbers by contest, and candidate or mark. */
 export type Figures = ReadonlyMap<string, ReadonlyMap<string, number>>;
@@ -29,6 +36,8 @@ export type Published = Readonly<{
   /** When it was certified, or the newest release was made; when the manifest took effect while nothing is published. */
   asOf: string;
   units: readonly ExportedUnit[];
+  /** What officials added beside the count; nothing when left out. */
+  adjustments?: readonly AdjustmentLine[];
 }>;
 
 /** Maximum figures of one export. A larger election is read by the API, in parts. */
@@ -70,6 +79,7 @@ async function readCurrent(query: Query, election: string): Promise<Read | Expor
     status: isFinal ? "complete" : "partial",
     asOf: releasedAt ?? effectiveAt,
     units: await readUnits(query, election),
+    adjustments: (await readAdjustments(query, election)).flatMap(({ lines }) => lines),
   };
 }
 
@@ -83,10 +93,12 @@ async function readVersion(query: Query, election: string, version: number): Pro
       fault: await newestManifest(query, election) === undefined ? "unknown-election" : "no-such-version",
     };
   }
-  const { manifestVersion, certifiedAt, units } = JSON.parse(row.results) as {
+  // Versions of before there were adjustments have none.
+  const { manifestVersion, certifiedAt, units, adjustments = [] } = JSON.parse(row.results) as {
     manifestVersion: number;
     certifiedAt: string;
     units: PublishedUnit[];
+    adjustments?: Adjustment[];
   };
   return {
     manifest: parseManifest(await readSignedManifest(query, election, manifestVersion)),
@@ -94,6 +106,7 @@ async function readVersion(query: Query, election: string, version: number): Pro
     status: "certified",
     asOf: certifiedAt,
     units,
+    adjustments: adjustments.flatMap(({ lines }) => lines),
   };
 }
 

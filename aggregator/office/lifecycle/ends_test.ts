@@ -3,6 +3,7 @@ import { readEvents, verifyTrail } from "../../audit/verify.ts";
 import { openHistory } from "../../counting/history.ts";
 import { recount } from "../../counting/recount.ts";
 import { electionIds } from "../../registry/elections.ts";
+import { readPublishedAdjustments } from "../../results/adjustments.ts";
 import { publish } from "../../results/publish.ts";
 import { MASTER } from "../../../tests/fixture.ts";
 import { type Board, ok, openBoard } from "../../../tests/office_board.ts";
@@ -225,6 +226,18 @@ Deno.test("a correction takes an adjustment, is the next version, and leaves the
     [adjustedBy, reason, lines],
     [["ann-corrected", "ben-corrected"], "Three ballots on paper", PAPER.lines],
   );
+  const csv = async (version: number) =>
+    (await board.office.ask(undefined, "GET", `${board.path}/exports/openelections.csv?version=${version}`))
+      .text;
+  assert.match(await csv(2), /,together,adjustments\n/);
+  assert.doesNotMatch(await csv(1), /adjustments/, "a version has what was added before it");
+  const shown = await readPublishedAdjustments(db.query, box.election);
+  assert.deepEqual(shown.adjustments.map(({ number, reason, lines }) => [number, reason, lines]), [
+    [1, "Three ballots on paper", PAPER.lines],
+  ]);
+  assert.deepEqual(shown.totals.map(({ votes }) => votes), [3]);
+  const { failing } = ok(await board.ann("POST", `${board.path}/quality`)).body;
+  assert.deepEqual(failing.filter((code: string) => /^sums|^turnout|^releases|^log/.test(code)), []);
   const history = (await openHistory(db.query, box.election, MASTER))!;
   assert.equal((await recount(db, box.log, history)).differences, 0);
   assert.equal(ok(await board.both("reopen")).body.state.status, "canvass");
@@ -282,4 +295,42 @@ Deno.test("records are destroyed after retention, and not while a hold is set; a
     assert.ok(told.includes(event));
   }
   assert.deepEqual((await verifyTrail(db.query, [])).faults, []);
+});
+
+Deno.test("voting is not opened again after the acceptance window, and nothing is certified while a statement is missing", async () => {
+  const board = await openBoard(db, "pending");
+  const { box } = board;
+  await box.cast("voter-0");
+  await box.count();
+  board.at("20:59:59.000");
+  const closesAt = "2026-11-03T23:30:00.000Z";
+  const proposed = ok(await board.propose("extend", { closesAt }, "Snow"));
+  board.at("23:00:01.000");
+  // Neither by a new proposal, nor by one from before.
+  assert.match(
+    (await board.propose("extend", { closesAt })).body.detail,
+    /the acceptance window ended at 2026-11-03T23:00:00.000Z/,
+  );
+  const approve = `${board.path}/proposals/${proposed.body.proposal}/approve`;
+  const late = await board.ben("POST", approve, undefined, await board.ifMatch());
+  assert.equal(late.status, 409, late.text);
+  for (const action of ["pause", "close_early"]) {
+    assert.equal((await board.propose(action)).status, 409, action);
+  }
+  const waits = await board.act("begin_canvass");
+  assert.deepEqual([waits.status, /1 sender keys have neither a statement nor a waiver/.test(waits.text)], [
+    409,
+    true,
+  ], waits.text);
+  assert.match((await board.propose("certify")).body.detail, /the election is closed/);
+  await box.log.append([{ ...box.state(), partition: 0 }]);
+  await box.count();
+  ok(await board.act("begin_canvass"));
+  await board.publishFinal();
+  // Another gateway's record comes late, and its statement does not.
+  await box.cast("voter-1", { station: "s-1", device: "s-1-a" }, "g-2");
+  await box.count();
+  const pending = await board.propose("certify");
+  assert.equal(pending.status, 409, pending.text);
+  assert.match(pending.body.detail, /sequence_numbers|sender key/);
 });

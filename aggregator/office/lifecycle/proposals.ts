@@ -87,8 +87,8 @@ async function check(
   );
 }
 
-/** An `If-Match` that is missing, or names another state. */
-function checkTag(state: ElectionState, ifMatch: string | null): Refusal | undefined {
+/** Refuses an `If-Match` that is missing, or names another state. */
+export function checkTag(state: ElectionState, ifMatch: string | null): Refusal | undefined {
   if (ifMatch === stateTag(state)) return undefined;
   return conflict(
     ifMatch === null

@@ -96,6 +96,16 @@ async function readCertified({ id, certified }) {
   draw();
 }
 
+/** Reads what officials added beside the count: after the final release only, and with the list of elections. */
+async function readAdjustments() {
+  const mine = round;
+  if (!state?.board.final || chosen.wall || chosen.embedded) return;
+  const answer = await get(pathOf(state.details.id, "/adjustments")).catch(() => undefined);
+  if (mine !== round || answer === undefined) return;
+  more.adjustments = answer;
+  draw();
+}
+
 /** The server does not answer: what is shown stays, and is called old. */
 function away() {
   if (state === undefined) notice = texts.unreachable;
@@ -186,7 +196,10 @@ async function refresh() {
     if (answers[index].value !== undefined) more[key] = answers[index].value;
   });
   const head = more.times ?? more.head;
-  if (head?.final && head.revision === state.board.revision) state.board.final = true;
+  if (head?.final && head.revision === state.board.revision && !state.board.final) {
+    state.board.final = true;
+    readAdjustments();
+  }
   for (const { region, registered, voters } of more.turnout?.rows ?? []) {
     state.registered.set(region, registered);
     state.counted.set(region, voters);
@@ -248,6 +261,7 @@ async function refreshElections() {
       elections.find(({ phase }) => phase === "open") ?? elections[0];
     chosen.election = summary.id;
     if (opened !== `${summary.id}.${summary.manifestVersion}`) await open(chosen.election);
+    await readAdjustments();
   }
   clearTimeout(timer);
   timer = setTimeout(refreshElections, opened === undefined ? RETRY_MS : ELECTIONS_MS);

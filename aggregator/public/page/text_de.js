@@ -5,6 +5,7 @@ const format = formatOf("de-DE");
 const { day, decimal, dayAndTime, isolate, list, minuteOfDay, number, seconds, share, signed, timeOfDay } =
   format;
 
+const whole = (votes) => `${votes < 0 ? "−" : "+"}${number(Math.abs(votes))}`;
 const many = (count, one, more) => `${number(count)} ${count === 1 ? one : more}`;
 const votes = (count) => many(count, "Stimme", "Stimmen");
 /** Whoever withdrew is marked wherever the name stands. */
@@ -252,6 +253,17 @@ export const texts = {
     } in diesem Wahlgang leer.${unused}`;
   },
   withdrawn: "Zurückgezogen: Stimmen zählen weiter",
+  adjustments: "Neben der Zählung hinzugefügt",
+  adjustmentsWhy:
+    "Diese Stimmen haben Zuständige hinzugefügt oder abgezogen: Sie sind in keiner elektronischen Urne, etwa Stimmzettel aus Papier. Keine andere Zahl dieser Seite enthält sie.",
+  adjustmentTotals: (rows) =>
+    rows.length === 0
+      ? "Insgesamt hat dadurch niemand mehr oder weniger Stimmen."
+      : `Insgesamt: ${list(rows.map(({ name, votes }) => `${isolate(name)} ${whole(votes)}`))}.`,
+  adjustmentVotes: (votes) => whole(votes),
+  adjustmentsMore: (count) =>
+    `${many(count, "weitere Zeile", "weitere Zeilen")}: /adjustments der API hat alle.`,
+  adjusted: { candidate: "Name", station: "Wahllokal", votes: "Stimmen", reason: "Grund" },
   choice: (allowed, candidates) =>
     allowed > candidates
       ? `Bis zu ${number(allowed)} können gewählt werden; ${

@@ -5,6 +5,7 @@ const format = formatOf("en-GB");
 const { day, decimal, dayAndTime, isolate, list, minuteOfDay, number, seconds, share, signed, timeOfDay } =
   format;
 
+const whole = (votes) => `${votes < 0 ? "−" : "+"}${number(Math.abs(votes))}`;
 const many = (count, noun) => `${number(count)} ${noun}${count === 1 ? "" : "s"}`;
 /** Whoever withdrew is marked wherever the name stands. */
 const named = ({ name, withdrawn }) => withdrawn ? `${isolate(name)} (withdrawn)` : isolate(name);
@@ -236,6 +237,16 @@ export const texts = {
     return `${many(ballots, "ballot")}, ${number(blanks)} blank in this contest.${unused}`;
   },
   withdrawn: "Withdrawn: votes are counted",
+  adjustments: "Added beside the count",
+  adjustmentsWhy:
+    "Officials added these votes, or took them off: they are on no electronic ballot box, such as ballots on paper. No other figure of this page has them.",
+  adjustmentTotals: (rows) =>
+    rows.length === 0
+      ? "In all, nobody has more or fewer votes by them."
+      : `In all: ${list(rows.map(({ name, votes }) => `${isolate(name)} ${whole(votes)}`))}.`,
+  adjustmentVotes: (votes) => whole(votes),
+  adjustmentsMore: (count) => `${many(count, "more line")}: /adjustments of the API has all of them.`,
+  adjusted: { candidate: "Candidate", station: "Station", votes: "Votes", reason: "Reason" },
   choice: (allowed, candidates) =>
     allowed > candidates
       ? `A voter may choose up to ${number(allowed)}; ${many(candidates, "candidate")} ${

@@ -3,6 +3,7 @@ import { PACES, writeAddress } from "./address.js";
 import { pathOf } from "./feed.js";
 import { html, isolated, nothing } from "./html.js";
 import { LANGUAGES, texts } from "./texts.js";
+import { adjustments } from "./view_adjustments.js";
 import { analytics } from "./view_analytics.js";
 import { accounted, alarm, officials } from "./view_count.js";
 import { candidates, headline, parties, strip } from "./view_first.js";
@@ -43,9 +44,9 @@ function publicView(shown, more, change) {
       : nothing}
     ${headline(shown)} ${strip(shown)}
     <div class="columns">
-      <div class="side">${candidates(shown, change)} ${parties(shown)} ${modes(shown)} ${accounted(
+      <div class="side">${candidates(shown, change)} ${adjustments(shown, more)} ${parties(shown)} ${modes(
         shown,
-      )}</div>
+      )} ${accounted(shown)}</div>
       <div class="side">${projection(shown, more, true)} ${time(shown, more, change)} ${comparison(
         shown,
         more,

@@ -90,6 +90,8 @@ def _read(file: str, name: str) -> str:
 
 def _database(environment: Mapping[str, str]) -> Database:
     url = urlsplit(environment.get("DATABASE_URL", ""))
+    if "," in url.netloc:
+        raise SettingsError("Cannot start: DATABASE_URL must name one host for Spark, the primary")
     if url.scheme not in ("postgres", "postgresql") or not url.hostname or not url.username or not url.path[1:]:
         raise SettingsError("Cannot start: DATABASE_URL must be postgres://<user>@<host>:<port>/<database>")
     ca_file = environment.get("DATABASE_CA_FILE")
