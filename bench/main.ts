@@ -19,6 +19,7 @@ import { kafka } from "./kafka.ts";
 import { databaseBytes } from "./database_bytes.ts";
 import { fsync } from "./fsync.ts";
 import { held } from "./held.ts";
+import { history } from "./history.ts";
 import { kafkaProducer } from "./kafka_producer.ts";
 import { page } from "./page.ts";
 import { path } from "./path.ts";
@@ -45,6 +46,7 @@ const EMBEDDED = [
   page,
   wall,
   databaseBytes,
+  history,
   sync,
 ];
 const ON_SERVERS = [counted, latency, kafka, kafkaProducer, backlog, rolls, soak];

@@ -1,4 +1,6 @@
 import assert from "assert";
+import { INDEX_REFRESH_MS, indexTemplate } from "../aggregator/results/index/elasticsearch.ts";
+import { INDEXER_PACE } from "../aggregator/results/index/indexer.ts";
 import {
   type FieldType,
   INDEX_FIELDS,
@@ -78,6 +80,19 @@ Deno.test("the file has a data view for every index, under its alias and with it
     assert.equal(title, INDEX_PREFIX + name);
     assert.equal(timeFieldName, TIME_FIELDS[name]);
     if (timeFieldName !== undefined) assert.equal(fieldsOf(title)[timeFieldName], "date");
+  }
+});
+
+Deno.test("waits on the way to an open dashboard leave 2 s of 10 s for the work", () => {
+  const { longestRestMs, passMs } = INDEXER_PACE;
+  assert.deepEqual(
+    indexTemplate("pollwire-tallies", "tallies", { shards: 1, replicas: 0 }).template.settings
+      .refresh_interval,
+    `${INDEX_REFRESH_MS}ms`,
+  );
+  for (const { id, attributes: { refreshInterval: { pause, value } } } of dashboards) {
+    assert.equal(pause, false, id);
+    assert.ok(Math.max(longestRestMs, passMs) + INDEX_REFRESH_MS + value <= 8_000, `${id}: ${value}`);
   }
 });
 

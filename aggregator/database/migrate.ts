@@ -41,6 +41,8 @@ const FILES = [
   "000071_rehearsals.sql",
   "000073_key_approvals.sql",
   "000074_replaced_definitions.sql",
+  "000077_analysts.sql",
+  "000078_history_joins.sql",
 ];
 
 /** The database's version does not fit this program. The message says which of the two to upgrade. */

@@ -15,6 +15,7 @@ export const ROLES = {
   pollwire_indexer: "reads what goes to topics and Elasticsearch",
   pollwire_receipts: "reads what became of votes",
   pollwire_sync: "reads gateways' and devices' key versions, and writes what gateways state",
+  pollwire_analyst: "reads views of what is shown, with a tool of its own",
   pollwire_office: "keeps accounts, roles, proposals and certified results of the office",
 } as const;
 export type Role = keyof typeof ROLES;

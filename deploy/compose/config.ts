@@ -23,6 +23,9 @@ export const SETTINGS = {
   LOGS_PASSWORD: z.string().optional(),
   /** The exporter's. */
   MONITOR_PASSWORD: z.string().optional(),
+  SUPERSET_URL: z.string().default("https://superset:8088"),
+  /** Of its administrator, `admin`. */
+  SUPERSET_PASSWORD: z.string().optional(),
 };
 
 /** Settings as `environment` has them. */

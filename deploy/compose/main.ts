@@ -7,6 +7,8 @@ import { command, EXIT, Failure, program, runProgram, UsageError } from "../../c
 import { composeConfig } from "./config.ts";
 import { aggregatorKey, setIndexUsers } from "./index_users.ts";
 import { setKibanaObjects } from "./kibana_objects.ts";
+import { assetFiles, DASHBOARD_SLUG } from "../superset/assets.ts";
+import { openSuperset, setSupersetAssets } from "./superset_assets.ts";
 import { parsePasswords, parseServers, setUp } from "./setup.ts";
 
 /** How long an app may take to say how it is, in milliseconds. */
@@ -60,6 +62,19 @@ async function kibanaObjects(): Promise<void> {
   console.log(`Kibana has ${taken} data views, maps and dashboards, and the role pollwire_viewer`);
 }
 
+async function supersetAssets(): Promise<void> {
+  const config = composeConfig();
+  const ca = await Deno.readTextFile(`${config.SETUP_DIRECTORY}/ca.crt`);
+  using client = Deno.createHttpClient({ caCerts: [ca] });
+  const session = await openSuperset({
+    url: config.SUPERSET_URL,
+    password: required("SUPERSET_PASSWORD", config.SUPERSET_PASSWORD),
+    fetch: ((input, init) => fetch(input, { ...init, client })) as typeof fetch,
+  });
+  await setSupersetAssets(session, assetFiles());
+  console.log("Superset has the dashboard /superset/dashboard/" + DASHBOARD_SLUG);
+}
+
 async function healthy(url: string, { ca }: { ca: string }): Promise<void> {
   using client = Deno.createHttpClient({ caCerts: [await Deno.readTextFile(ca)] });
   const answer = await fetch(url, { client, signal: AbortSignal.timeout(HEALTH_MS) });
@@ -78,6 +93,8 @@ if (import.meta.main) {
       .action(indexUsers),
     command("kibana-objects", "Imports Kibana's dashboards, and makes the role of those who look at them.")
       .action(kibanaObjects),
+    command("superset-assets", "Imports Superset's database, datasets, charts and dashboard.")
+      .action(supersetAssets),
     command("healthy", "Asks an app how it is; exit code 1 unless it answers with success.")
       .argument("<url>", "like https://localhost:8000/health/ready")
       .requiredOption("--ca <file>", "the authority of its certificate, PEM")

@@ -116,6 +116,18 @@ const REFUSED: Record<User, readonly string[]> = {
     "DELETE FROM office.grants",
     "DELETE FROM office.proposals",
   ],
+  analyst: [
+    "SELECT FROM counting.tallies",
+    "SELECT FROM counting.roll",
+    "SELECT FROM counting.turnout_groups",
+    "SELECT FROM counting.rejections",
+    "SELECT FROM registry.elections",
+    "SELECT FROM results.releases",
+    "SELECT FROM results.current",
+    "SELECT FROM results.parts",
+    "SELECT FROM public.migrations",
+    "CREATE TABLE results.mine ()",
+  ],
 };
 
 /** What is kept as it is, for whoever asks. */

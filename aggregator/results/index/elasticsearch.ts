@@ -31,6 +31,11 @@ const REQUEST_MS = 30_000;
 /** How often documents are sent again that a busy node has turned away, and how long to wait first, in milliseconds. */
 const BUSY_RETRIES = 5;
 const BUSY_WAIT_MS = 250;
+/**
+ * How often what was written becomes visible to searches, in milliseconds. Elasticsearch's own default is the same, but stops while
+ * nobody searches, and then makes the first search wait.
+ */
+export const INDEX_REFRESH_MS = 1_000;
 /** What a bulk request answers with, for each document, in their order. */
 const BULK_ANSWER = ["items.index.status", "items.index.error.type", "items.index.error.reason"];
 
@@ -291,7 +296,11 @@ export function indexTemplate(
     index_patterns: [`${alias}-*`],
     allow_auto_create: false,
     template: {
-      settings: { number_of_shards: shards, number_of_replicas: replicas },
+      settings: {
+        number_of_shards: shards,
+        number_of_replicas: replicas,
+        refresh_interval: `${INDEX_REFRESH_MS}ms`,
+      },
       mappings: { dynamic: "strict" as const, properties: Object.fromEntries(properties) },
     },
   };
