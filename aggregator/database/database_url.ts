@@ -67,10 +67,11 @@ export function databaseChoice(url: string, password?: string, ca?: string): Dat
   const [, scheme, who, hosts = "", rest] = /^(postgres(?:ql)?:\/\/)([^/?#]*@)([^/?#@]+)(.*)$/.exec(url) ??
     [];
   const all = hosts.split(",").map((host) => URL.parse(`${scheme}${who}${host}${rest}`));
-  const [parsed] = all;
+  const parsed = all[0] ?? null;
   const database = parsed && decodeURIComponent(parsed.pathname.slice(1));
   if (parsed === null || !parsed.username || !database) throw fault(WANTED);
-  const [first, ...others] = all.map(addressOf);
+  const first = addressOf(parsed);
+  const others = all.slice(1).map(addressOf);
   if (all.length > MAX_SERVERS) throw fault(`must have at most ${MAX_SERVERS} hosts, and has ${all.length}`);
   checkParameters(parsed);
   return {

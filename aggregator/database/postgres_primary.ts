@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { queryOne } from "./database.ts";
 import { type PostgresTarget, type ServerAddress, serversOf } from "./database_url.ts";
 import { Session, type SessionSettings } from "./postgres_session.ts";
 import { ConnectFault } from "./postgres_socket.ts";
@@ -75,7 +76,7 @@ export class Primary {
     const session = new Session(target, this.#settings, CONNECT_MS);
     this.#asked.add(session);
     try {
-      const [{ timeline }] = await session.query<{ timeline: number }>(TIMELINE);
+      const { timeline } = await queryOne<{ timeline: number }>(session.query, TIMELINE);
       if (timeline >= this.#newest) {
         this.#newest = timeline;
         return { server, session, timeline };
