@@ -32,6 +32,14 @@ export function topicsCommand(): Command {
       "--polls <users...>",
       "users of polls; they may only read changes of voters, candidates and parties",
     )
+    .option(
+      "--recounts <users...>",
+      "users of `recount --spark --stream`; they may only read votes, and write its totals",
+    )
+    .option(
+      "--officials <users...>",
+      "users of officials' programs; they may only read the totals of --recounts",
+    )
     .addHelpText(
       "after",
       "\nVOTE_LOG names the cluster, and a user who may do this. It changes nothing that exists, and names what is wrong.",
@@ -53,8 +61,8 @@ async function topics(named: Partial<Users>): Promise<void> {
       elections.push({ election, partitions });
     }
   });
-  const { gateways = [], aggregators = [], indexers = [], polls = [] } = named;
-  const users = { gateways, aggregators, indexers, polls };
+  const { gateways = [], aggregators = [], indexers = [], polls = [], recounts = [], officials = [] } = named;
+  const users = { gateways, aggregators, indexers, polls, recounts, officials };
   const isNamed = Object.values(users).flat().length > 0;
   const { made, kept, faults } = await provisionTopics(
     log,

@@ -20,7 +20,14 @@ import { plainEntry, withAdmin } from "./topics.ts";
 Deno.test.sanitizer({ ops: true, resources: true });
 
 const ELECTIONS = [{ election: "town-2026", partitions: 2 }];
-const USERS = { gateways: ["gateway"], aggregators: ["aggregator"], indexers: ["indexer"], polls: ["poll"] };
+const USERS = {
+  gateways: ["gateway"],
+  aggregators: ["aggregator"],
+  indexers: ["indexer"],
+  polls: ["poll"],
+  recounts: ["recount"],
+  officials: ["official"],
+};
 
 let broker: Broker;
 let directory: string;
@@ -43,6 +50,8 @@ if (STACK) {
         aggregator: "aggregator-password",
         indexer: "indexer-password",
         poll: "poll-password",
+        recount: "recount-password",
+        official: "official-password",
       },
       properties: {
         ...saslProperties(keystore),
@@ -86,6 +95,8 @@ stackTest("provisionTopics() makes topics and permissions, and finds them made t
     "topic voters",
     "topic candidates",
     "topic parties",
+    "topic spark-votes-per-candidate",
+    "topic spark-turnout-by-region",
     "User:gateway may WRITE topic votes.town-2026",
     "User:gateway may DESCRIBE topic votes.town-2026",
     "User:aggregator may READ topic votes.town-2026",
@@ -93,6 +104,8 @@ stackTest("provisionTopics() makes topics and permissions, and finds them made t
     "User:aggregator may DESCRIBE_CONFIGS topic votes.town-2026",
     "User:aggregator may READ group count.town-2026",
     "User:aggregator may DESCRIBE group count.town-2026",
+    "User:recount may READ topic votes.town-2026",
+    "User:recount may DESCRIBE topic votes.town-2026",
     "User:aggregator may READ topic rejected-votes",
     "User:aggregator may WRITE topic rejected-votes",
     "User:aggregator may DESCRIBE topic rejected-votes",
@@ -111,6 +124,12 @@ stackTest("provisionTopics() makes topics and permissions, and finds them made t
       `User:aggregator may DESCRIBE topic ${topic}`,
       `User:poll may READ topic ${topic}`,
       `User:poll may DESCRIBE topic ${topic}`,
+    ]),
+    ...["spark-votes-per-candidate", "spark-turnout-by-region"].flatMap((topic) => [
+      `User:recount may WRITE topic ${topic}`,
+      `User:recount may DESCRIBE topic ${topic}`,
+      `User:official may READ topic ${topic}`,
+      `User:official may DESCRIBE topic ${topic}`,
     ]),
   ]);
   // A broker may answer for a moment as it was before.
