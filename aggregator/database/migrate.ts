@@ -38,6 +38,8 @@ const FILES = [
   "000067_history.sql",
   "000069_pipeline.sql",
   "000070_candidate_votes.sql",
+  "000075_recount.sql",
+  "000076_recount_differences.sql",
 ];
 
 /** The database's version does not fit this program. The message says which of the two to upgrade. */

@@ -20,6 +20,7 @@ export const USERS = {
   receipts: "pollwire_receipts",
   sync: "pollwire_sync",
   board: "pollwire_office",
+  recount: "pollwire_recounter",
 } as const;
 export type User = keyof typeof USERS;
 

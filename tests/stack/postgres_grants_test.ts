@@ -15,12 +15,14 @@ const SHOWN: Grants = { office: READ_ADD, aggregator: READ, reader: READ, audit:
 const TOTALS: Grants = { aggregator: READ_ADD_CHANGE, audit: READ };
 /** The publisher's own records: finer than what is shown, and so nothing for who reads only that. */
 const PUBLISHERS: Grants = { aggregator: "SELECT, INSERT, UPDATE, DELETE", audit: READ };
-const HISTORY: Grants = { office: READ_ADD, aggregator: READ, audit: READ };
+const HISTORY: Grants = { office: READ_ADD, aggregator: READ, audit: READ, recount: READ };
 /** What is shown of votes, by whoever shows it. */
 const RELEASED: Grants = { reader: READ, audit: READ, server: READ, indexer: READ };
 /** Earlier elections, which stay as they were taken over; and links, which the office may make anew. */
 const PASTS: Grants = { office: READ_ADD, aggregator: READ, reader: READ, audit: READ, server: READ };
 const LINKS: Grants = { ...PASTS, office: "SELECT, INSERT, DELETE" };
+/** What the streaming recount has counted. */
+const RECOUNTED: Grants = { audit: READ, recount: "SELECT, INSERT, UPDATE, DELETE" };
 const COMPARERS: Grants = { aggregator: READ, audit: READ, server: READ };
 
 /** Views, whose columns are all granted. They have no system columns. */
@@ -28,6 +30,8 @@ const VIEWS: Record<string, Grants> = {
   "history.compared_places": COMPARERS,
   "history.comparison": COMPARERS,
   "office.device_reconciliation": { aggregator: READ, audit: READ, board: READ },
+  "recount.differences": { audit: READ, recount: READ },
+  "recount.shown_windows": { audit: READ, recount: READ },
 };
 
 /**
@@ -64,6 +68,7 @@ const TABLES: Record<string, Grants> = {
     ...TOTALS,
     server: "SELECT (election, partition, next_offset, records_read)",
     indexer: "SELECT (election, partition)",
+    recount: "SELECT (election, partition, next_offset)",
   },
   "counting.minute_voters": { ...TOTALS, server: "SELECT (election, minute, voters)" },
   "counting.outcome_counts": { ...TOTALS, server: READ },
@@ -83,6 +88,7 @@ const TABLES: Record<string, Grants> = {
     aggregator: READ,
     audit: READ,
     server: "SELECT (election, struck_at, region, age_group, gender)",
+    recount: READ,
   },
   "counting.sender_keys": {
     ...TOTALS,
@@ -145,18 +151,33 @@ const TABLES: Record<string, Grants> = {
   "office.used_assertions": { board: "SELECT, INSERT, DELETE" },
   "public.migrations": Object.fromEntries(Object.keys(USERS).map((user) => [user, READ])),
   "registry.accreditation_rules": { office: READ_ADD },
-  "registry.candidates": { ...SHOWN, board: "UPDATE (status, status_reason, status_at, on_ballot)" },
+  "recount.groups": RECOUNTED,
+  "recount.held": RECOUNTED,
+  "recount.outcomes": RECOUNTED,
+  "recount.participations": RECOUNTED,
+  "recount.positions": RECOUNTED,
+  "recount.streams": RECOUNTED,
+  "recount.turnout": RECOUNTED,
+  "recount.votes": RECOUNTED,
+  "recount.windows": RECOUNTED,
+  "registry.candidates": {
+    ...SHOWN,
+    recount: READ,
+    board: "UPDATE (status, status_reason, status_at, on_ballot)",
+  },
   "registry.changes": { ...HISTORY, sync: "SELECT (election, revision, kind)" },
-  "registry.contests": SHOWN,
+  "registry.contests": { ...SHOWN, recount: READ },
   "registry.decisions": HISTORY,
   "registry.device_keys": {
     office: "SELECT, INSERT, UPDATE (valid_until)",
     aggregator: READ,
     audit: READ,
     sync: READ,
+    recount: READ,
   },
   "registry.elections": {
     ...SHOWN,
+    recount: READ,
     office: "SELECT, INSERT, UPDATE (name)",
     board: "UPDATE (destroyed_at, erased_at)",
     indexer: READ,
@@ -168,11 +189,15 @@ const TABLES: Record<string, Grants> = {
     office: "SELECT, INSERT, UPDATE (revoked_revision, revoked_at)",
     sync: READ,
   },
-  "registry.manifests": { ...SHOWN, indexer: READ, sync: READ },
+  "registry.manifests": { ...SHOWN, indexer: READ, sync: READ, recount: READ },
   "registry.outbox": { office: READ_ADD },
   "registry.outbox_positions": { board: "SELECT, INSERT, UPDATE (number, produced_at)" },
-  "registry.parties": { ...SHOWN, board: "UPDATE (status, status_reason, status_at, on_ballot)" },
-  "registry.regions": { ...SHOWN, indexer: READ },
+  "registry.parties": {
+    ...SHOWN,
+    recount: READ,
+    board: "UPDATE (status, status_reason, status_at, on_ballot)",
+  },
+  "registry.regions": { ...SHOWN, indexer: READ, recount: READ },
   "registry.revisions": {
     ...HISTORY,
     office: "SELECT, INSERT, UPDATE (revision)",
