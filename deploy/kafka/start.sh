@@ -13,5 +13,6 @@ scram() { printf 'SCRAM-SHA-512=[name=%s,password=%s]' "$1" "$(cat "$setup/kafka
   --add-scram "$(scram admin)" \
   --add-scram "$(scram gateway-1)" \
   --add-scram "$(scram gateway-2)" \
-  --add-scram "$(scram aggregator)"
+  --add-scram "$(scram aggregator)" \
+  --add-scram "$(scram recount)"
 exec "$bin/kafka-server-start.sh" "$config"
