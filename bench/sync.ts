@@ -26,7 +26,8 @@ const BASE_GATEWAYS = 100;
 const POLL_EVERY_S = 5;
 const POLLS_PER_SECOND = GATEWAYS / POLL_EVERY_S;
 const ROUNDS = 5;
-const CONNECTIONS = 16;
+/** A poll waits some 40 ms for others that come meanwhile, so that many are under way. */
+const CONNECTIONS = 200;
 /** Polls of a round: as many as the aggregator answers in about this time, and no more than this. */
 const ROUND_MS = 4_000;
 const MAX_ROUND_POLLS = 4_000;

@@ -48,7 +48,10 @@ export function writeFeed(
   const page = `${origin}/?election=${election}`;
   const entries = leadChanges(results.rows).map(({ contest, minute, leaders, votes, ahead }) => {
     const { name: title, candidates } = contests.get(contest)!;
-    const nameOf = (id: string) => candidates.find((each) => each.id === id)?.name ?? id;
+    const nameOf = (id: string) => {
+      const { name, withdrawn } = candidates.find((each) => each.id === id) ?? { name: id };
+      return withdrawn ? `${name} (withdrawn)` : name;
+    };
     const names = leaders.map(nameOf).join(", ");
     const said = leaders.length > 1
       ? `${names} are tied with ${votes} votes each`

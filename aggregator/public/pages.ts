@@ -48,7 +48,13 @@ const LIBRARIES = [
   {
     name: "lit-html",
     from: "",
-    files: ["lit-html.js", "directive.js", "directive-helpers.js", "directives/repeat.js"],
+    files: [
+      "lit-html.js",
+      "directive.js",
+      "directive-helpers.js",
+      "directives/keyed.js",
+      "directives/repeat.js",
+    ],
   },
   { name: "uplot", from: "dist/", files: ["uPlot.esm.js", "uPlot.min.css"] },
   { name: "d3-delaunay", from: "dist/", files: ["d3-delaunay.min.js"] },

@@ -28,7 +28,8 @@ import {
 } from "../../shared/sync.ts";
 import { BodyReader, drain } from "../../web/body.ts";
 import { isOfType } from "../../web/content_type.ts";
-import type { Database, Query } from "../database/database.ts";
+import { arrayLiteral, type Database, type Query } from "../database/database.ts";
+import { Gathering } from "../database/gathering.ts";
 import type { Elections } from "./election_names.ts";
 import { GatewaysSeen } from "./gateway_seen.ts";
 import { missingKey, type SyncKeysOf } from "./role_keys.ts";
@@ -36,6 +37,10 @@ import { type Ignored, SenderKeys } from "./sender_keys.ts";
 import { SyncAnswers } from "./sync_answers.ts";
 
 const CONTENT_TYPE = "application/json";
+/** Gateways that ask within so many milliseconds are looked up together. */
+const GATHER_MS = 20;
+/** Gateways that are looked up together, at most. */
+const MAX_GATHERED = 1_000;
 /** When to come back after `busy`, in seconds. */
 const RETRY_AFTER_S = "5";
 
@@ -55,14 +60,29 @@ export type GatewaySyncOptions = Readonly<{
   onIgnored?(name: Pick<KeyName, "election" | "id">, ignored: Ignored): void;
 }>;
 
+/** What all requests share. */
+type Parts = Readonly<{
+  bodies: BodyReader;
+  answers: SyncAnswers;
+  senderKeys: SenderKeys;
+  seen: GatewaysSeen;
+  registry: Gathering<KeyName, Registered | undefined>;
+}>;
+
 /** Makes the handler of POST /v1/gateways/sync. */
 export function gatewaySync(options: GatewaySyncOptions): (request: Request) => Promise<Response> {
-  const bodies = new BodyReader();
-  const answers = new SyncAnswers(options.elections);
-  const senderKeys = new SenderKeys(options.writing);
-  const seen = new GatewaysSeen();
+  const parts: Parts = {
+    bodies: new BodyReader(),
+    answers: new SyncAnswers(options.elections),
+    senderKeys: new SenderKeys(options.writing),
+    seen: new GatewaysSeen(options.writing.query),
+    registry: new Gathering((names) => readRegistered(options.reading.query, names), {
+      waitMs: GATHER_MS,
+      maxQuestions: MAX_GATHERED,
+    }),
+  };
   return async (request) => {
-    const response = await respond(request, options, bodies, answers, senderKeys, seen);
+    const response = await respond(request, options, parts);
     response.headers.set(TIME_HEADER, String(Math.floor(options.now())));
     return response;
   };
@@ -70,16 +90,13 @@ export function gatewaySync(options: GatewaySyncOptions): (request: Request) => 
 
 async function respond(
   request: Request,
-  { reading: { query }, writing, keysOf, now, onIgnored }: GatewaySyncOptions,
-  bodies: BodyReader,
-  answers: SyncAnswers,
-  senderKeys: SenderKeys,
-  seen: GatewaysSeen,
+  { reading: { query }, keysOf, now, onIgnored }: GatewaySyncOptions,
+  { bodies, answers, senderKeys, seen, registry }: Parts,
 ): Promise<Response> {
   const claimed = readRequest(request);
   if (isProblem(claimed)) return await refuse(request, claimed);
   const { claim, name } = claimed;
-  const registered = name && await readRegistered(query, name);
+  const registered = name && await registry.ask(name);
   if (registered === undefined) {
     return await refuse(request, problem("unknown-gateway", `no gateway is known under ${claim.keyId}`));
   }
@@ -113,13 +130,7 @@ async function respond(
   const claimant = { election, gateway, nowMs: now(), acceptsUntilMs: told.acceptsUntilMs };
   const ignored = await senderKeys.take(asked, claimant, keys);
   const { spoolRecords } = asked;
-  await seen.note(writing.query, {
-    election,
-    gateway,
-    nowMs: claimant.nowMs,
-    spoolRecords,
-    signedAtS: claim.created,
-  });
+  await seen.note({ election, gateway, nowMs: claimant.nowMs, spoolRecords, signedAtS: claim.created });
   if (ignored.senderKeys + ignored.statements > 0) onIgnored?.(name!, ignored);
   const text = await answers.answer(query, told, gateway, asked.have, keys, now());
   if (text === undefined) return new Response(null, { status: 204 });
@@ -173,21 +184,29 @@ function readSyncRequest(body: Uint8Array): SyncRequest | Problem {
   );
 }
 
-/** What the registry says of a gateway's key, and the newest change that concerns gateways. The only query of a poll. */
+/** What the registry says of a gateway's key, and the newest change that concerns gateways. */
 type Registered = Readonly<{ isRevoked: boolean; toldRevision: number }>;
 
+/** The only query of polls without news: one for all that come together. `undefined` where there is no such key. */
 async function readRegistered(
   query: Query,
-  { election, id, version }: KeyName,
-): Promise<Registered | undefined> {
-  const [row] = await query<Registered>(
-    `SELECT revoked_revision IS NOT NULL AS "isRevoked", (
-       SELECT revision FROM registry.changes
-       WHERE election = $1 AND kind IN ('created', 'manifest', 'device_key') ORDER BY revision DESC LIMIT 1
+  names: readonly KeyName[],
+): Promise<readonly (Registered | undefined)[]> {
+  const rows = await query<Registered & { at: number }>(
+    `SELECT asked.at::integer, revoked_revision IS NOT NULL AS "isRevoked", (
+       SELECT revision FROM registry.changes c
+       WHERE c.election = asked.election AND kind IN ('created', 'manifest', 'device_key') ORDER BY revision DESC LIMIT 1
      )::float8 AS "toldRevision"
-     FROM registry.gateway_keys JOIN registry.revisions USING (election) JOIN registry.elections USING (election)
-     WHERE election = $1 AND gateway = $2 AND version = $3 AND destroyed_at IS NULL`,
-    [election, id, version],
+     FROM unnest($1::text[], $2::text[], $3::integer[]) WITH ORDINALITY AS asked (election, gateway, version, at)
+     JOIN registry.gateway_keys USING (election, gateway, version)
+     JOIN registry.revisions USING (election) JOIN registry.elections USING (election)
+     WHERE destroyed_at IS NULL`,
+    [
+      arrayLiteral(names.map(({ election }) => election)),
+      arrayLiteral(names.map(({ id }) => id)),
+      arrayLiteral(names.map(({ version }) => version)),
+    ],
   );
-  return row;
+  const found = new Map(rows.map(({ at, isRevoked, toldRevision }) => [at, { isRevoked, toldRevision }]));
+  return names.map((_, i) => found.get(i + 1));
 }

@@ -337,9 +337,31 @@ Deno.test("gatewaySync() reads a changed manifest once, however many gateways as
   for (const answer of answers) assert.match(answer!.sync.manifest.manifest, /"name":"Renamed"/);
   assert.equal(
     statements,
-    4 + 2 + 4,
-    "each gateway's key, the manifest's version and text, each gateway's devices",
+    1 + 2 + 4,
+    "the gateways' keys together, the manifest's version and text, each gateway's devices",
   );
+});
+
+Deno.test("gatewaySync() looks gateways up together, stores when they were seen together, and tells them apart", async () => {
+  const [election, other] = [await create("together"), await create("apart")];
+  await revokeGatewayKey(db, other, "g-2", 1, NOW);
+  statements = 0;
+  const settled = await Promise.all([
+    handle(request(election)),
+    handle(request(election, { gateway: "g-2" })),
+    handle(request(other)),
+    handle(request(other, { gateway: "g-2" })),
+    handle(request(election, { gateway: "g-9" })),
+    handle(request(election, { version: 99_999 })),
+  ]);
+  assert.deepEqual(settled.map(({ status }) => status), [200, 200, 200, 401, 401, 401]);
+  const seen = await db.query<{ name: string }>(
+    "SELECT election || '/' || gateway AS name FROM counting.gateway_syncs WHERE election = ANY ($1) ORDER BY name",
+    [`{${election},${other}}`],
+  );
+  assert.deepEqual(seen.map(({ name }) => name), ["apart/g-1", "together/g-1", "together/g-2"]);
+  // Of each of three answers: its devices. Of each election: manifest's version and text.
+  assert.equal(statements, 1 + 1 + 3 + 2 * 2);
 });
 
 Deno.test("gatewaySync() tells what it ignored, and answers all the same", async () => {

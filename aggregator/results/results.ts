@@ -12,6 +12,7 @@ import { newestRelease } from "./releases.ts";
 import {
   candidateRows,
   contestRows,
+  markWithdrawn,
   MAX_STATION_RELEASES,
   modeRows,
   type ModeVotes,
@@ -130,7 +131,7 @@ export async function readResults(
         };
       }
       case "time":
-        return { ...head, by, rows: await minuteVotes(query, election, narrowed) };
+        return { ...head, by, rows: markWithdrawn(names, await minuteVotes(query, election, narrowed)) };
     }
   }, "snapshot");
 }

@@ -108,6 +108,21 @@ export function partyRows(names: ElectionNames, votes: readonly Votes[]): Result
   return [...rows.values(), ...independent === undefined ? [] : [independent]];
 }
 
+/** Marks the rows of candidates who withdrew. */
+export function markWithdrawn(
+  names: ElectionNames,
+  rows: readonly ResultsRow<"time">[],
+): ResultsRow<"time">[] {
+  const withdrawn = new Set(
+    contestsIn(names, undefined).flatMap(({ id, candidates }) =>
+      candidates.filter((each) => each.withdrawn).map((each) => `${id}/${each.id}`)
+    ),
+  );
+  return rows.map((row) =>
+    withdrawn.has(`${row.contest}/${row.candidate}`) ? { ...row, withdrawn: true } : row
+  );
+}
+
 /** A row for each candidate of each contest, for every mode of which something is shown. */
 export function modeRows(
   names: ElectionNames,

@@ -121,7 +121,7 @@ export const resultsSchema = z.discriminatedUnion("by", [
       contests: z.array(z.strictObject({ mode: mode.nullable(), ...ofContest })),
     },
   ),
-  table(resultsHead, "time", { minute, contest: id, candidate: id, votes: signed, total: signed }),
+  table(resultsHead, "time", { minute, contest: id, candidate: id, votes: signed, total: signed, withdrawn }),
 ]).openapi("Results");
 /** Released votes. `by` time: `minute` is of release, `votes` what was added then, and `total` runs on. */
 export type Results = z.infer<typeof resultsSchema>;

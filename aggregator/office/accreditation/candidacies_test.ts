@@ -15,6 +15,7 @@ import { Elections } from "../../registry/election_names.ts";
 import { bringUp } from "../../results/follower.ts";
 import { Indexer } from "../../results/index/indexer.ts";
 import { readResults } from "../../results/results.ts";
+import { writeFeed } from "../../public/changes.ts";
 import { openElectionsCsv } from "../exports/csv.ts";
 import { electionReport } from "../exports/err.ts";
 import { readPublished } from "../exports/published.ts";
@@ -258,6 +259,14 @@ Deno.test("when ballots are fixed a candidate may only withdraw; the votes are c
     before.csv.map((line) => `${line},withdrawn`),
     "a column of its own, in an election in which somebody withdrew",
   );
+  const byTime: any = await readResults(db, new Elections(), election, "time");
+  const anns = byTime.rows.filter(({ candidate }: any) => candidate === "ann");
+  assert.ok(anns.length > 0 && anns.every((row: any) => row.withdrawn === true), "also minute by minute");
+  assert.ok(
+    byTime.rows.some(({ candidate, withdrawn }: any) => candidate !== "ann" && withdrawn === undefined),
+  );
+  const names = (await new Elections().find(db.query, election))!;
+  assert.match(writeFeed(names, byTime, "https://results.example"), /Ann \(withdrawn\)/);
   const inReport = ({ report }: typeof before) =>
     report.Election[0].Candidate.map(({ "@id": id, PreElectionStatus }: any) => [id, PreElectionStatus]);
   assert.deepEqual(inReport(after).filter(([, status]: any) => status !== undefined), [[

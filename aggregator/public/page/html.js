@@ -5,8 +5,10 @@ import { html, nothing, render, svg } from "/lib/lit-html/lit-html.js";
 import { Directive, directive } from "/lib/lit-html/directive.js";
 // @ts-ignore: a library that the server has there (aggregator/public/pages.ts).
 import { repeat } from "/lib/lit-html/directives/repeat.js";
+// @ts-ignore: a library that the server has there (aggregator/public/pages.ts).
+import { keyed } from "/lib/lit-html/directives/keyed.js";
 
-export { html, nothing, render, repeat, svg };
+export { html, keyed, nothing, render, repeat, svg };
 
 /** A name that somebody else wrote, isolated: its direction changes nothing beside it. */
 export const isolated = (name) => html`<bdi>${name}</bdi>`;

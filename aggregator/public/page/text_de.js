@@ -7,8 +7,9 @@ const { day, decimal, dayAndTime, isolate, list, minuteOfDay, number, seconds, s
 
 const many = (count, one, more) => `${number(count)} ${count === 1 ? one : more}`;
 const votes = (count) => many(count, "Stimme", "Stimmen");
-const names = (rows) =>
-  list(rows.map(({ name, withdrawn }) => withdrawn ? `${isolate(name)} (zurückgezogen)` : isolate(name)));
+/** Whoever withdrew is marked wherever the name stands. */
+const named = ({ name, withdrawn }) => withdrawn ? `${isolate(name)} (zurückgezogen)` : isolate(name);
+const names = (rows) => list(rows.map(named));
 const points = (value) => `${decimal(value)} ${decimal(value) === "1,0" ? "Punkt" : "Punkte"}`;
 
 /** @type {Record<string, string>} */
@@ -130,6 +131,7 @@ export const texts = {
   refresh: "Jetzt zeigen",
   waitingReleases: (count) => `${many(count, "Änderung wartet", "Änderungen warten")}`,
 
+  named,
   story: {
     scheduled: () => "Die Wahllokale sind noch nicht geöffnet.",
     sealed: () => "Keine Ergebnisse vor dem Schließen der Wahllokale.",
@@ -141,22 +143,18 @@ export const texts = {
         : `${names(leaders)} treten für ebenso viele Sitze an.`,
     leads: ({ leaders, runnerUp, lead, points: by }) =>
       leaders.length === 1
-        ? `${names(leaders)} führt vor ${isolate(runnerUp.name)} mit ${votes(lead)} (${points(by)}).`
-        : `${names(leaders)} führen; ${isolate(leaders.at(-1).name)} liegt ${votes(lead)} (${
-          points(by)
-        }) vor ${isolate(runnerUp.name)}.`,
+        ? `${names(leaders)} führt vor ${named(runnerUp)} mit ${votes(lead)} (${points(by)}).`
+        : `${names(leaders)} führen; ${named(leaders.at(-1))} liegt ${votes(lead)} (${points(by)}) vor ${
+          named(runnerUp)
+        }.`,
     close: ({ leaders, runnerUp, lead, points: by }) =>
-      `Zu knapp: ${isolate(leaders.at(-1).name)} liegt ${votes(lead)} (${points(by)}) vor ${
-        isolate(runnerUp.name)
-      }.`,
+      `Zu knapp: ${named(leaders.at(-1))} liegt ${votes(lead)} (${points(by)}) vor ${named(runnerUp)}.`,
     decided: ({ leaders, runnerUp, lead, points: by }) =>
       leaders.length === 1
         ? `${names(leaders)} ist nicht mehr einzuholen: ${votes(lead)} (${points(by)}) vor ${
-          isolate(runnerUp.name)
+          named(runnerUp)
         }.`
-        : `${names(leaders)} sind nicht mehr einzuholen; ${isolate(runnerUp.name)} liegt ${
-          votes(lead)
-        } zurück.`,
+        : `${names(leaders)} sind nicht mehr einzuholen; ${named(runnerUp)} liegt ${votes(lead)} zurück.`,
   },
   because: {
     leads: ({ out }) => out === undefined ? "" : `Es können noch mehr Stimmen kommen: ${number(out)}.`,

@@ -6,8 +6,9 @@ const { day, decimal, dayAndTime, isolate, list, minuteOfDay, number, seconds, s
   format;
 
 const many = (count, noun) => `${number(count)} ${noun}${count === 1 ? "" : "s"}`;
-const names = (rows) =>
-  list(rows.map(({ name, withdrawn }) => withdrawn ? `${isolate(name)} (withdrawn)` : isolate(name)));
+/** Whoever withdrew is marked wherever the name stands. */
+const named = ({ name, withdrawn }) => withdrawn ? `${isolate(name)} (withdrawn)` : isolate(name);
+const names = (rows) => list(rows.map(named));
 const points = (value) => `${decimal(value)} ${decimal(value) === "1.0" ? "point" : "points"}`;
 
 /** @type {Record<string, string>} What became of records, by fate and reason. */
@@ -117,6 +118,7 @@ export const texts = {
   waitingReleases: (count) => `${many(count, "change")} waiting`,
 
   /** What can be said of a contest, as a sentence. `phase` is the election's. */
+  named,
   story: {
     scheduled: () => "The polls are not open yet.",
     sealed: () => "No results before the polls close.",
@@ -128,20 +130,20 @@ export const texts = {
         : `${names(leaders)} stand for as many seats as there are candidates.`,
     leads: ({ leaders, runnerUp, lead, points: by }) =>
       leaders.length === 1
-        ? `${names(leaders)} leads ${isolate(runnerUp.name)} by ${many(lead, "vote")} (${points(by)}).`
-        : `${names(leaders)} lead; ${isolate(leaders.at(-1).name)} is ${many(lead, "vote")} (${
+        ? `${names(leaders)} leads ${named(runnerUp)} by ${many(lead, "vote")} (${points(by)}).`
+        : `${names(leaders)} lead; ${named(leaders.at(-1))} is ${many(lead, "vote")} (${
           points(by)
-        }) ahead of ${isolate(runnerUp.name)}.`,
+        }) ahead of ${named(runnerUp)}.`,
     close: ({ leaders, runnerUp, lead, points: by }) =>
-      `Too close to say: ${isolate(leaders.at(-1).name)} is ${many(lead, "vote")} (${points(by)}) ahead of ${
-        isolate(runnerUp.name)
+      `Too close to say: ${named(leaders.at(-1))} is ${many(lead, "vote")} (${points(by)}) ahead of ${
+        named(runnerUp)
       }.`,
     decided: ({ leaders, runnerUp, lead, points: by }) =>
       leaders.length === 1
         ? `${names(leaders)} cannot be overtaken: ${many(lead, "vote")} (${points(by)}) ahead of ${
-          isolate(runnerUp.name)
+          named(runnerUp)
         }.`
-        : `${names(leaders)} cannot be overtaken; ${isolate(runnerUp.name)} is ${many(lead, "vote")} behind.`,
+        : `${names(leaders)} cannot be overtaken; ${named(runnerUp)} is ${many(lead, "vote")} behind.`,
   },
   because: {
     leads: ({ out }) => out === undefined ? "" : `More votes than that can still come: ${number(out)}.`,

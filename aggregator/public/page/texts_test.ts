@@ -37,6 +37,9 @@ Deno.test("a story is a sentence in every language, names isolated", () => {
     LANGUAGES.en.story.leads(leads),
     "\u2068Gottlieb\u2069 leads \u2068בוייר\u2069 by 348 votes (20.0 points).",
   );
+  const marked: any = storyOf([rows[0]!, { ...rows[1]!, withdrawn: true }], 1, 1_030);
+  assert.match(LANGUAGES.en.story.leads(marked), /leads \u2068בוייר\u2069 \(withdrawn\) by/);
+  assert.match(LANGUAGES.de.story.leads(marked), /vor \u2068בוייר\u2069 \(zurückgezogen\) mit/);
   assert.equal(LANGUAGES.en.because.leads(leads), "More votes than that can still come: 1,030.");
   assert.equal(
     LANGUAGES.de.story.leads(leads),

@@ -1,6 +1,6 @@
 /** The first screen: what can be said, one strip of figures, and the bars. */
 import { stationsIn, stillOut, totalsOf, turnoutOf } from "./board.js";
-import { bar, html, isolated, nothing, properties, repeat, swatch } from "./html.js";
+import { bar, html, isolated, keyed, nothing, properties, repeat, swatch } from "./html.js";
 import { notShown } from "./state.js";
 import { candidateRows, contestStory, partiesSaySomething, partyRows, seatsOf, shareOf } from "./story.js";
 import { texts } from "./texts.js";
@@ -133,7 +133,6 @@ export function candidates(shown, change) {
   const rows = candidateRows(details, board, id);
   const list = all ? rows : rows.slice(0, most);
   const isRing = shown.shape === "ring" && !shown.wall;
-  const winners = winnersOf(rows, seatsOf(contest));
   const isSure = contestStory(details, board, shown.registered, shown.voters, id).kind === "decided";
   return html`<section class="card results ${isRing ? "as-ring" : ""}" aria-labelledby="results-title">
     <div class="card-head"><h2 id="results-title">${isolated(contest.name)}</h2>
@@ -142,20 +141,7 @@ export function candidates(shown, change) {
     seatsOf(contest) > 1 && board.voters > 0 && !shown.wall ? seats(rows, seatsOf(contest), isSure) : nothing
   }
     ${isRing ? ring(rows) : nothing}
-    <ol class="bars ${rows.some(({ photo }) => photo !== undefined) ? "with-portraits" : ""}" id="candidates"
-      ${properties({ "--rows": list.length })}>
-      ${
-    repeat(list, (row) => `${details.id}/${id}/${row.id}`, (row, at) =>
-      candidate(row, {
-        ...shown,
-        isSingle: seatsOf(contest) === 1,
-        scale: seatsOf(contest) === 1 ? 1 : scaleOf(rows),
-        leads: winners.has(row.id),
-        endsSeats: winners.size > 1 && winners.size === seatsOf(contest) && at === winners.size - 1 &&
-          at < list.length - 1,
-      }))
-  }
-    </ol>
+    ${keyed(`${details.id}/${id}`, bars(shown, rows, list))}
     ${
     rows.length > CANDIDATES_AT_FIRST && !shown.compact
       ? html`<button type="button" class="more" @click=${() => change({ all: !all })}>${
@@ -169,6 +155,27 @@ export function candidates(shown, change) {
     shown.compact && list.length < rows.length ? texts.moreCandidates(rows.length - list.length) : nothing
   }</p>
   </section>`;
+}
+
+/** A list for each contest: rows that are taken out of one leave a mark behind, and a wall changes its contest all night. */
+function bars(shown, rows, list) {
+  const { details, contest: id } = shown;
+  const contest = details.ballot.find((each) => each.id === id);
+  const winners = winnersOf(rows, seatsOf(contest));
+  return html`
+    <ol class="bars ${rows.some(({ photo }) => photo !== undefined) ? "with-portraits" : ""}" id="candidates"
+      ${properties({ "--rows": list.length })}>
+          ${repeat(list, ({ id }) => id, (row, at) =>
+            candidate(row, {
+              ...shown,
+              isSingle: seatsOf(contest) === 1,
+              scale: seatsOf(contest) === 1 ? 1 : scaleOf(rows),
+              leads: winners.has(row.id),
+              endsSeats: winners.size > 1 && winners.size === seatsOf(contest) && at === winners.size - 1 &&
+                at < list.length - 1,
+            }))}
+        </ol>
+  `;
 }
 
 /** Who has a seat as the votes stand; those who are tied for one have none yet. */

@@ -100,9 +100,13 @@ function pager(page, pages, reorder) {
     reorder({ page: page + 1 })}>${texts.next}</button></p>`;
 }
 
+/** A mark of who withdrew: votes are counted. */
+const markOf = ({ withdrawn }) =>
+  withdrawn ? html`<span class="quiet block">${texts.withdrawn}</span>` : nothing;
+
 /** Who leads in a place, with the swatch of the bars. */
 function leaderCell({ leader, tied }) {
-  if (leader !== undefined) return html`${swatch(leader.colour)}${isolated(leader.name)}`;
+  if (leader !== undefined) return html`${swatch(leader.colour)}${isolated(leader.name)}${markOf(leader)}`;
   return tied ? texts.tie : texts.noVotes;
 }
 

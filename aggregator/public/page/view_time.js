@@ -92,7 +92,7 @@ function timeTable(shown, more) {
   const from = Math.max(0, minutes.length - MAX_TABLE_MINUTES);
   return table(
     texts.timeTable,
-    [texts.minute, ...candidates.map(({ name }) => texts.isolate(name))],
+    [texts.minute, ...candidates.map((each) => texts.named(each))],
     minutes.slice(from).map((second, index) => [
       texts.minuteOfDay(second * 1_000),
       ...candidates.map((_, line) =>
@@ -112,7 +112,7 @@ function drawingOf(shown, more) {
     const minutes = minutesOf(more.minutes?.rows ?? [], { atLeast: 2, atMost: MAX_MINUTES });
     return {
       data: [minutes.map(({ atMs }) => atMs / 1_000), minutes.map(({ voters }) => voters)],
-      names: [texts.timeTurnout],
+      names: [texts.isolate(texts.timeTurnout)],
       colours: [undefined],
     };
   }
@@ -120,7 +120,7 @@ function drawingOf(shown, more) {
   const { minutes, votes, shares } = timelineOf(rowsOf(shown, more), candidates.map(({ id }) => id));
   return {
     data: [minutes, ...(shown.chart === "shares" ? shares : votes)],
-    names: candidates.map(({ name }) => name),
+    names: candidates.map((each) => texts.named(each)),
     colours: candidates.map(({ colour }) => seenColour(colour)),
   };
 }
@@ -151,7 +151,7 @@ export function drawChart(shown, more) {
   const axis = { stroke: quiet, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1 } };
   const spell = shown.chart === "shares" ? (value) => texts.share(value) : texts.number;
   const series = names.map((name, at) => ({
-    label: texts.isolate(name),
+    label: name,
     stroke: colours[at] ?? ink,
     width: 2,
     dash: DASHES[at % DASHES.length],
