@@ -37,7 +37,7 @@ function asyncApi(topics: readonly TopicDescription[]): Json {
       title: "Pollwire's topics",
       version: TOPICS_VERSION,
       description:
-        "What programs outside of Pollwire may follow on Kafka: released figures, records that were not counted, and changes of candidates and parties. Each topic is compacted " +
+        "What programs outside of Pollwire may follow on Kafka: released figures, records that were not counted, changes of candidates and parties, and what the streaming recount finds. Each topic is compacted " +
         "and has one partition: the newest message of a key stands, and one without a value takes the key away. Read each from its beginning. " +
         `Of Pollwire ${config.version}.`,
       license: { name: config.license },

@@ -18,7 +18,7 @@ import type { KafkaAddress } from "../shared/log/address.ts";
 import { RETENTION, votesTopic } from "../shared/log/kafka.ts";
 import { isAnswer, KafkaClient } from "../shared/log/kafka_client.ts";
 import { LogUnavailable } from "../shared/log/vote_log.ts";
-import { VIEW_TOPICS } from "./view_topics.ts";
+import { RECOUNT_TOPICS, VIEW_TOPICS } from "./view_topics.ts";
 
 /** How long new topics may take to have leaders, and how often it is asked, in milliseconds. */
 const LEADERS_WITHIN_MS = 30_000;
@@ -49,6 +49,10 @@ export type Users = Readonly<{
   polls?: readonly string[];
   /** Processes with the role office alone: they may destroy logs. None when left out. */
   offices?: readonly string[];
+  /** The streaming recount on Spark; none when left out. */
+  recounts?: readonly string[];
+  /** Officials' programs that read what the streaming recount finds; none when left out. */
+  officials?: readonly string[];
 }>;
 
 /** What was found and done. `faults` is for a person: nothing that exists is ever changed. */
@@ -71,7 +75,7 @@ function copies(brokers: number): { replicas: number; settings: Record<string, s
  *
  * - Logs keep everything forever. Append times are the broker's, because a sender could name any time.
  *   The broker stores records uncompressed: one batch in a codec that a reader lacks would stop that reader.
- * - Changes of voters, candidates and parties, and views are of one partition, so that all of it has one order, and keep the newest of each key. The segment that is
+ * - Changes of voters, candidates and parties, views, and totals of the streaming recount are of one partition, so that all of it has one order, and keep the newest of each key. The segment that is
  *   written to is never compacted: small ones keep a view short enough to be read whole.
  */
 export function topicPlans(elections: readonly LoggedElection[], brokers: number): TopicPlan[] {
@@ -87,7 +91,7 @@ export function topicPlans(elections: readonly LoggedElection[], brokers: number
       "compression.type": "uncompressed",
     },
   }));
-  const views = [...Object.values(VIEW_TOPICS), ...CHANGE_TOPICS].map((topic) => ({
+  const views = [...Object.values(VIEW_TOPICS), ...CHANGE_TOPICS, ...RECOUNT_TOPICS].map((topic) => ({
     topic,
     partitions: 1,
     replicas,
@@ -99,11 +103,11 @@ export function topicPlans(elections: readonly LoggedElection[], brokers: number
 /**
  * The permissions: a gateway may only write votes; an aggregator only read them, count, keep the views, and write changes; an
  * indexer only keep the views; a poll only read changes; an office read votes, write changes, and delete an election's log when its
- * records are destroyed.
+ * records are destroyed; a streaming recount only read votes and write its totals, which an official may only read.
  */
 export function aclPlans(
   elections: readonly LoggedElection[],
-  { gateways, aggregators, indexers, polls = [], offices = [] }: Users,
+  { gateways, aggregators, indexers, polls = [], offices = [], recounts = [], officials = [] }: Users,
 ): AclEntry[] {
   const { TOPIC, GROUP } = AclResourceTypes;
   const { READ, WRITE, DESCRIBE, DESCRIBE_CONFIGS, DELETE } = AclOperationTypes;
@@ -137,6 +141,8 @@ export function aclPlans(
       allow(user, TOPIC, votesTopic(election), READ, DESCRIBE, DESCRIBE_CONFIGS, DELETE);
       allow(user, GROUP, `count.${election}`, READ, DESCRIBE);
     }
+    // Spark notes where it is in its checkpoints, and has no group.
+    for (const user of recounts) allow(user, TOPIC, votesTopic(election), READ, DESCRIBE);
   }
   for (const user of new Set([...aggregators, ...indexers])) {
     for (const topic of Object.values(VIEW_TOPICS)) allow(user, TOPIC, topic, READ, WRITE, DESCRIBE);
@@ -146,6 +152,10 @@ export function aclPlans(
     for (const user of aggregators) allow(user, TOPIC, topic, READ, WRITE, DESCRIBE);
     for (const user of offices) allow(user, TOPIC, topic, READ, WRITE, DESCRIBE);
     for (const user of polls) allow(user, TOPIC, topic, READ, DESCRIBE);
+  }
+  for (const topic of RECOUNT_TOPICS) {
+    for (const user of recounts) allow(user, TOPIC, topic, WRITE, DESCRIBE);
+    for (const user of officials) allow(user, TOPIC, topic, READ, DESCRIBE);
   }
   return entries;
 }
@@ -278,11 +288,12 @@ async function topicFaults(
 async function ensureAcls(
   admin: Admin,
   plans: readonly AclEntry[],
-  { gateways, aggregators, indexers, polls = [], offices = [] }: Users,
+  { gateways, aggregators, indexers, polls = [], offices = [], recounts = [], officials = [] }: Users,
   done: Provisioned,
 ): Promise<void> {
   const there = new Map<string, AclEntry>();
-  for (const user of new Set([...gateways, ...aggregators, ...indexers, ...polls, ...offices])) {
+  const users = [gateways, aggregators, indexers, polls, offices, recounts, officials];
+  for (const user of new Set(users.flat())) {
     for (const entry of await aclsOf(admin, `User:${user}`)) there.set(spell(entry), entry);
   }
   const wanted = new Map(plans.map((entry) => [spell(entry), entry]));

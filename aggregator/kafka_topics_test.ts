@@ -38,6 +38,8 @@ Deno.test("topicPlans() makes the views, which keep the newest of each key", () 
       ["voters", 1, "compact"],
       ["candidates", 1, "compact"],
       ["parties", 1, "compact"],
+      ["spark-votes-per-candidate", 1, "compact"],
+      ["spark-turnout-by-region", 1, "compact"],
     ],
   );
 });
@@ -51,12 +53,14 @@ for (const [brokers, replicas, inSync] of [[1, 1, "1"], [2, 1, "1"], [3, 3, "2"]
   });
 }
 
-Deno.test("aclPlans() lets gateways write votes, aggregators read them and read and write views and changes, indexers only views, polls only read changes", () => {
+Deno.test("aclPlans() lets gateways write votes, aggregators read them and read and write views and changes, indexers only views, polls only read changes, recounts read votes and write totals, officials only read totals", () => {
   const plans = aclPlans(elections.slice(0, 1), {
     gateways: ["g"],
     aggregators: ["a"],
     indexers: ["i"],
     polls: ["p"],
+    recounts: ["r"],
+    officials: ["o"],
   });
   assert.ok(plans.every(({ permissionType }) => permissionType === AclPermissionTypes.ALLOW));
   const names = new Map(Object.entries(AclOperationTypes).map(([name, value]) => [value, name]));
@@ -102,5 +106,19 @@ Deno.test("aclPlans() lets gateways write votes, aggregators read them and read 
     "DESCRIBE candidates",
     "READ parties",
     "DESCRIBE parties",
+  ]);
+  assert.deepEqual(may("r"), [
+    "READ votes.a-2026",
+    "DESCRIBE votes.a-2026",
+    "WRITE spark-votes-per-candidate",
+    "DESCRIBE spark-votes-per-candidate",
+    "WRITE spark-turnout-by-region",
+    "DESCRIBE spark-turnout-by-region",
+  ]);
+  assert.deepEqual(may("o"), [
+    "READ spark-votes-per-candidate",
+    "DESCRIBE spark-votes-per-candidate",
+    "READ spark-turnout-by-region",
+    "DESCRIBE spark-turnout-by-region",
   ]);
 });

@@ -5,7 +5,7 @@
  */
 import { dirname, resolve } from "node:path";
 import { Argument } from "commander";
-import { command, runProgram, UsageError } from "../cli/command.ts";
+import { command, integerOption, runProgram, UsageError } from "../cli/command.ts";
 import { readServers } from "../simulator/processes/servers.ts";
 import { machine } from "./machine.ts";
 import { type Bench, type Benchmark, isMet, type Row, table } from "./measure.ts";
@@ -25,6 +25,7 @@ import { page } from "./page.ts";
 import { path } from "./path.ts";
 import { rolls } from "./rolls.ts";
 import { latency, soak } from "./soak.ts";
+import { ownServers, spark } from "./spark.ts";
 import { spool } from "./spool.ts";
 import { streams } from "./streams.ts";
 import { sync } from "./sync.ts";
@@ -50,7 +51,8 @@ const EMBEDDED = [
   sync,
 ];
 const ON_SERVERS = [counted, latency, kafka, kafkaProducer, backlog, rolls, soak];
-const BENCHMARKS: readonly Benchmark[] = [...EMBEDDED, ...ON_SERVERS];
+/** Spark needs a JDK 17, Maven and Python besides: it is measured when it is asked for. */
+const BENCHMARKS: readonly Benchmark[] = [...EMBEDDED, ...ON_SERVERS, spark];
 
 /** Those that were named; all that can be run when none was. */
 function chosenOf(names: readonly string[], stack: string | undefined): readonly Benchmark[] {
@@ -63,22 +65,34 @@ function chosenOf(names: readonly string[], stack: string | undefined): readonly
   );
 }
 
+type Options = Readonly<{
+  json?: string;
+  stack?: string;
+  base?: string;
+  flink?: boolean;
+  spark?: boolean;
+  records?: number;
+}>;
+
 /** Runs benchmarks one after another, and prints what they came to. */
 async function measure(
   names: readonly string[],
-  { json, stack, base, flink = false }: { json?: string; stack?: string; base?: string; flink?: boolean },
+  { json, stack, base, flink = false, spark: isSpark = false, records }: Options,
 ): Promise<void> {
-  const chosen = chosenOf(names, stack);
+  const chosen = isSpark ? [spark] : chosenOf(names, stack);
   const directory = await Deno.makeTempDir({ prefix: "pollwire-bench-" });
   const cleanings: (() => Promise<unknown>)[] = [];
+  const atEnd = (clean: () => Promise<unknown>) => void cleanings.unshift(clean);
+  const own = stack === undefined && isSpark ? await ownServers({ atEnd, directory }) : undefined;
   const bench: Bench = {
     directory,
     run: globalThis.crypto.getRandomValues(new Uint8Array(3)).toHex(),
-    servers: stack === undefined ? undefined : { ...readServers(stack), directory: dirname(resolve(stack)) },
+    servers: stack === undefined ? own : { ...readServers(stack), directory: dirname(resolve(stack)) },
     log: console.error,
     base: base === undefined ? undefined : resolve(base),
     flink,
-    atEnd: (clean) => void cleanings.unshift(clean),
+    records,
+    atEnd,
   };
   const before = machine(directory);
   const rows: Row[] = [];
@@ -123,6 +137,16 @@ if (import.meta.main) {
     .option(
       "--flink",
       "measure Apache Flink SQL, too, which counts plain JSON votes on the same servers, with `backlog` and `latency`",
+    )
+    .option(
+      "--spark",
+      "measure the streaming recount on Spark beside the aggregator, and nothing else; on servers of its own without --stack",
+    )
+    .addOption(
+      integerOption("--records <number>", "of the backlog, with --spark (default: 1000000)", {
+        min: 1_000,
+        max: 10_000_000,
+      }),
     )
     .addHelpText(
       "after",

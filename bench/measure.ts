@@ -46,6 +46,8 @@ export type Bench = Readonly<{
   base?: string;
   /** Whether Apache Flink SQL is measured on the same servers. */
   flink: boolean;
+  /** Records of the backlog of `spark`; its own default when left out. */
+  records?: number;
   /** Says how far things are. */
   log(line: string): void;
   /** Called when the run is over, last first. */

@@ -27,6 +27,10 @@ export function recountCommand(): Command {
       "with --spark: where to stop: log, tables, or offsets like 120,98,103; log when left out",
     )
     .option("--report <file>", "with --spark: the signed report; <election>.recount.json when left out")
+    .option("--stream", "with --spark: follow the log, and keep the tables of the schema recount")
+    .option("--checkpoints <directory>", "with --stream: where it notes how far it is")
+    .option("--interval <seconds>", "with --stream: between batches; 5 when left out")
+    .option("--batch <entries>", "with --stream: of one batch at most; 50000 when left out")
     .action(run);
 }
 

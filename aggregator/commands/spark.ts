@@ -23,19 +23,35 @@ export type SparkOptions = Readonly<{
   ends?: string;
   /** The file for the signed report. */
   report?: string;
+  /** Whether to follow the log instead, until it is ended. */
+  stream?: boolean;
+  /** Where a stream notes how far it is: a directory, or a URL that Spark's cluster can reach. */
+  checkpoints?: string;
+  /** Seconds between a stream's batches. */
+  interval?: string;
+  /** Entries of one of its batches at most. */
+  batch?: string;
 }>;
 
 /**
- * Runs the recount to its end. It reads the same settings from the environment, and prints for itself.
+ * Runs the recount to its end; a stream ends at SIGTERM or SIGINT. It reads the same settings from the environment, and prints for itself.
  *
  * @throws {Failure} when it finds a difference or cannot recount.
  */
 export async function recountOnSpark(
-  { election, master, memory, ends, report }: SparkOptions,
+  { election, master, memory, ends, report, stream, checkpoints, interval, batch }: SparkOptions,
 ): Promise<void> {
-  const args = Object.entries({ election, master, memory, ends, report })
-    .flatMap(([name, value]) => value === undefined ? [] : [`--${name}`, value]);
-  const { code } = await new Deno.Command(SCRIPT, { args, stdin: "null" }).spawn().status;
+  const named = { election, master, memory, ends, report, checkpoints, interval, batch };
+  const args = Object.entries(named).flatMap(([name, value]) =>
+    value === undefined ? [] : [`--${name}`, value]
+  );
+  const child = new Deno.Command(SCRIPT, { args: stream ? ["--stream", ...args] : args, stdin: "null" })
+    .spawn();
+  // Who ends this process ends the program. Ctrl-C in a terminal reaches both by itself.
+  const end = () => child.kill("SIGTERM");
+  Deno.addSignalListener("SIGTERM", end);
+  const { code } = await child.status;
+  Deno.removeSignalListener("SIGTERM", end);
   if (code === USAGE) throw new UsageError("Cannot recount on Spark: see above");
   if (code !== 0) throw new Failure("");
 }

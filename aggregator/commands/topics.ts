@@ -36,6 +36,14 @@ export function topicsCommand(): Command {
       "--offices <users...>",
       "users of processes with `--roles office`; they may read votes, write changes, and destroy an election's log",
     )
+    .option(
+      "--recounts <users...>",
+      "users of `recount --spark --stream`; they may only read votes, and write its totals",
+    )
+    .option(
+      "--officials <users...>",
+      "users of officials' programs; they may only read the totals of --recounts",
+    )
     .addHelpText(
       "after",
       "\nVOTE_LOG names the cluster, and a user who may do this. It changes nothing that exists, and names what is wrong.",
@@ -57,8 +65,16 @@ async function topics(named: Partial<Users>): Promise<void> {
       elections.push({ election, partitions });
     }
   });
-  const { gateways = [], aggregators = [], indexers = [], polls = [], offices = [] } = named;
-  const users = { gateways, aggregators, indexers, polls, offices };
+  const {
+    gateways = [],
+    aggregators = [],
+    indexers = [],
+    polls = [],
+    offices = [],
+    recounts = [],
+    officials = [],
+  } = named;
+  const users = { gateways, aggregators, indexers, polls, offices, recounts, officials };
   const isNamed = Object.values(users).flat().length > 0;
   const { made, kept, faults } = await provisionTopics(
     log,

@@ -41,6 +41,8 @@ const FILES = [
   "000071_rehearsals.sql",
   "000073_key_approvals.sql",
   "000074_replaced_definitions.sql",
+  "000075_recount.sql",
+  "000076_recount_differences.sql",
   "000077_analysts.sql",
   "000078_history_joins.sql",
 ];

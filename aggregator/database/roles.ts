@@ -17,6 +17,7 @@ export const ROLES = {
   pollwire_sync: "reads gateways' and devices' key versions, and writes what gateways state",
   pollwire_analyst: "reads views of what is shown, with a tool of its own",
   pollwire_office: "keeps accounts, roles, proposals and certified results of the office",
+  pollwire_recounter: "reads what a recount needs, and keeps the tables of the streaming recount",
 } as const;
 export type Role = keyof typeof ROLES;
 

@@ -8,7 +8,7 @@ import { z } from "@hono/zod-openapi";
 import { CHANGE_SCHEMAS } from "../../shared/changes.ts";
 import { REJECTION_REASONS } from "../../shared/outcome.ts";
 import { count, id, instant } from "../registry/schemas.ts";
-import { VIEW_TOPICS } from "../view_topics.ts";
+import { RECOUNT_TOPICS, VIEW_TOPICS } from "../view_topics.ts";
 
 /**
  * The version of all of them. Consumers ignore fields that they do not know: a field that is added raises the second number, and one that
@@ -62,6 +62,24 @@ export const rejectionRow = z.strictObject({
   station: z.string().describe("Empty where it is not known"),
 });
 
+const recountedVotesRow = z.strictObject({
+  election: id,
+  contest: id,
+  candidate: id,
+  name: z.string(),
+  party: id.nullable(),
+  partyName: z.string().nullable(),
+  photo: z.string().nullable().describe("Path of the photo in an aggregator's API"),
+  votes: count.describe("As they are counted, not held to k"),
+});
+
+const recountedTurnoutRow = z.strictObject({
+  election: id,
+  region: id.describe("The voters' region by the roll"),
+  name: z.string(),
+  voters: count.describe("As they are counted, not held to k"),
+});
+
 /** A row for each topic that outside programs may follow. */
 export const TOPICS: readonly TopicDescription[] = [
   {
@@ -105,5 +123,19 @@ export const TOPICS: readonly TopicDescription[] = [
     summary: "Changes of parties",
     key: "election/party",
     row: CHANGE_SCHEMAS.parties,
+  },
+  {
+    topic: RECOUNT_TOPICS[0],
+    name: "spark-votes",
+    summary: "Votes of each candidate by the streaming recount on Spark. For officials only",
+    key: "election/contest/candidate",
+    row: recountedVotesRow,
+  },
+  {
+    topic: RECOUNT_TOPICS[1],
+    name: "spark-turnout",
+    summary: "Voters of each region by the streaming recount on Spark. For officials only",
+    key: "election/region",
+    row: recountedTurnoutRow,
   },
 ];

@@ -27,7 +27,16 @@ const DATABASE_SUPERUSER = "postgres";
 export const KAFKA_USERS = ["admin", "broker", "gateway-1", "gateway-2", "aggregator"] as const;
 
 /** Whom PostgreSQL knows besides the superuser: deploy/postgresql/users.sql. */
-export const DATABASE_USERS = ["office", "aggregator", "serve", "sync", "board", "audit", "analyst"] as const;
+export const DATABASE_USERS = [
+  "office",
+  "aggregator",
+  "serve",
+  "sync",
+  "board",
+  "audit",
+  "analyst",
+  "recount",
+] as const;
 
 /** How a stack is asked for. What is left out is as it was made, or the default. */
 export type StackOptions = Readonly<

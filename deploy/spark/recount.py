@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import os
-import shutil
 import sys
-import tempfile
 import time
-from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Iterator, Sequence
+from typing import Any, Sequence
 
 import psycopg2
 from pyspark.sql import SparkSession
@@ -32,10 +28,9 @@ from pollwire.job import (
 )
 from pollwire.registry import RecountError, read_history, read_master
 from pollwire.report import report_seed, sign_report
+from pollwire.session import open_spark
 from pollwire.settings import Settings, SettingsError, read_settings
-
-LOCAL_PARTITIONS = 4
-"""Of a shuffle on one machine; a cluster has Spark's default."""
+from pollwire.stream import follow
 
 Difference = dict[str, Any]
 
@@ -51,41 +46,30 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
         help="where to stop: at the end of the log; `tables`, where the tables stand; or offsets like 120,98,103",
     )
     parser.add_argument("--report", help="file for the signed report; <POLLWIRE_DATA>/<election>.recount.json when left out")
-    return parser.parse_args(argv)
+    parser.add_argument("--stream", action="store_true", help="follow the log, and keep the tables of the schema recount")
+    parser.add_argument(
+        "--checkpoints", help="with --stream: where it notes how far it is; <POLLWIRE_DATA>/spark-checkpoints when left out"
+    )
+    parser.add_argument("--interval", type=interval, default=5, help="with --stream: seconds between batches (default: 5)")
+    parser.add_argument("--batch", type=batch_size, default=50_000, help="with --stream: entries of a batch at most (default: 50000)")
+    asked = parser.parse_args(argv)
+    if asked.stream and (asked.ends != "log" or asked.report):
+        parser.error("--stream has no end and no report: leave --ends and --report out")
+    return asked
 
 
-@contextmanager
-def open_spark(master: str, memory: str) -> Iterator[SparkSession]:
-    """Lends a Spark session. What it spills to disk is encrypted, since rows hold what voters chose."""
-    jars = sorted(Path(os.environ.get("SPARK_JARS_DIRECTORY", "")).glob("*.jar"))
-    builder = SparkSession.builder.appName("pollwire recount").master(master).config("spark.driver.memory", memory)
-    settings = {
-        "spark.jars": ",".join(map(str, jars)),
-        # Spark's own loader of these jars is not the one that its Kafka source asks for JDBC drivers and clients.
-        "spark.driver.extraClassPath": ":".join(map(str, jars)),
-        "spark.io.encryption.enabled": "true",
-        "spark.ui.enabled": "false",
-        "spark.ui.showConsoleProgress": str(sys.stderr.isatty()).lower(),
-        "spark.redaction.regex": "(?i)secret|password|token|jaas|keystore",
-        "spark.sql.redaction.options.regex": "(?i)url|password|jaas|keystore",
-        "spark.sql.session.timeZone": "UTC",
-        "spark.sql.execution.arrow.maxRecordsPerBatch": "4000",
-    }
-    if master.startswith("local"):
-        settings |= {"spark.sql.shuffle.partitions": str(LOCAL_PARTITIONS), "spark.driver.bindAddress": "127.0.0.1"}
-        settings |= {"spark.driver.host": "127.0.0.1"}
-    for name, value in settings.items():
-        builder = builder.config(name, value)
-    spark = builder.getOrCreate()
-    spark.sparkContext.setLogLevel("ERROR")
-    # Executors on other machines have none of this program. Each reads the file before its first task.
-    with tempfile.TemporaryDirectory() as directory:
-        package = shutil.make_archive(f"{directory}/pollwire", "zip", Path(__file__).parent, "pollwire")
-        spark.sparkContext.addPyFile(package)
-        try:
-            yield spark
-        finally:
-            spark.stop()
+def interval(text: str) -> int:
+    return _number(text, 1, 3_600)
+
+
+def batch_size(text: str) -> int:
+    return _number(text, 1, 1_000_000)
+
+
+def _number(text: str, least: int, most: int) -> int:
+    if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
+        raise argparse.ArgumentTypeError(f"{text} must be a whole number from {least} to {most}")
+    return int(text)
 
 
 def recount(spark: SparkSession, settings: Settings, election: str, ends: str) -> dict[str, Any]:
@@ -105,7 +89,7 @@ def recount(spark: SparkSession, settings: Settings, election: str, ends: str) -
         until = choose_ends(ends, positions, starts, log_ends)
         differences = bound_differences(starts, log_ends, until, positions)
         entries = read_log(spark, settings.kafka, topic, starts, until)
-        judged = judge_log(entries, history, until)
+        judged = judge_log(entries, spark.sparkContext.broadcast(history), until)
         records = count_first(apply_roll(judged, roll_of(stored))).persist()
         found = summary(records)
         lines, differing, shown = compare(table_lines(stored), recount_lines(records))
@@ -179,6 +163,11 @@ def print_report(report: dict[str, Any]) -> None:
 def main(argv: Sequence[str]) -> int:
     asked = arguments(argv)
     settings = read_settings()
+    if asked.stream:
+        checkpoints = asked.checkpoints or f"{settings.reports.resolve()}/spark-checkpoints"
+        with open_spark(asked.master, asked.memory) as spark:
+            follow(spark, settings, asked.election, checkpoints, asked.interval, asked.batch)
+        return 0
     if asked.election:
         elections = [asked.election]
     else:

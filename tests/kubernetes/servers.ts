@@ -10,7 +10,7 @@ import { z } from "zod";
 import { SETTINGS } from "../../aggregator/config.ts";
 import { CHANGE_TOPICS } from "../../shared/changes.ts";
 import { aclPlans, type Users } from "../../aggregator/kafka_topics.ts";
-import { VIEW_TOPICS } from "../../aggregator/view_topics.ts";
+import { RECOUNT_TOPICS, VIEW_TOPICS } from "../../aggregator/view_topics.ts";
 import { PROCESS_ROLES, type ProcessRole, requiredRoles } from "../../aggregator/roles/roles.ts";
 import { environmentOf, type Manifest, ofKind, podsOf } from "./manifests.ts";
 
@@ -272,10 +272,14 @@ export function permissionFaults(manifests: readonly Manifest[]): string[] {
     count: withoutViews.filter((each) => !isChange(each)),
     office: plannedPermissions(elections, "offices"),
     index: plannedPermissions(elections, "indexers"),
+    recount: plannedPermissions(elections, "recounts"),
+    official: plannedPermissions(elections, "officials"),
     topics: [
       ...[
         "prefix topic/votes.",
-        ...[...Object.values(VIEW_TOPICS), ...CHANGE_TOPICS].map((topic) => `topic/${topic}`),
+        ...[...Object.values(VIEW_TOPICS), ...CHANGE_TOPICS, ...RECOUNT_TOPICS].map((topic) =>
+          `topic/${topic}`
+        ),
       ].flatMap((
         topic,
       ) => ["Create", "Describe", "DescribeConfigs"].map((operation) => `${topic}/${operation}`)),

@@ -21,6 +21,7 @@ export const USERS = {
   sync: "pollwire_sync",
   board: "pollwire_office",
   analyst: "pollwire_analyst",
+  recount: "pollwire_recounter",
 } as const;
 export type User = keyof typeof USERS;
 

@@ -26,6 +26,8 @@ const USERS = {
   indexers: ["indexer"],
   polls: ["poll"],
   offices: ["office"],
+  recounts: ["recount"],
+  officials: ["official"],
 };
 
 let broker: Broker;
@@ -50,6 +52,8 @@ if (STACK) {
         indexer: "indexer-password",
         poll: "poll-password",
         office: "office-password",
+        recount: "recount-password",
+        official: "official-password",
       },
       properties: {
         ...saslProperties(keystore),
@@ -93,6 +97,8 @@ stackTest("provisionTopics() makes topics and permissions, and finds them made t
     "topic voters",
     "topic candidates",
     "topic parties",
+    "topic spark-votes-per-candidate",
+    "topic spark-turnout-by-region",
     "User:gateway may WRITE topic votes.town-2026",
     "User:gateway may DESCRIBE topic votes.town-2026",
     "User:aggregator may READ topic votes.town-2026",
@@ -105,6 +111,8 @@ stackTest("provisionTopics() makes topics and permissions, and finds them made t
     ),
     "User:office may READ group count.town-2026",
     "User:office may DESCRIBE group count.town-2026",
+    "User:recount may READ topic votes.town-2026",
+    "User:recount may DESCRIBE topic votes.town-2026",
     "User:aggregator may READ topic rejected-votes",
     "User:aggregator may WRITE topic rejected-votes",
     "User:aggregator may DESCRIBE topic rejected-votes",
@@ -126,6 +134,12 @@ stackTest("provisionTopics() makes topics and permissions, and finds them made t
       `User:office may DESCRIBE topic ${topic}`,
       `User:poll may READ topic ${topic}`,
       `User:poll may DESCRIBE topic ${topic}`,
+    ]),
+    ...["spark-votes-per-candidate", "spark-turnout-by-region"].flatMap((topic) => [
+      `User:recount may WRITE topic ${topic}`,
+      `User:recount may DESCRIBE topic ${topic}`,
+      `User:official may READ topic ${topic}`,
+      `User:official may DESCRIBE topic ${topic}`,
     ]),
   ]);
   // A broker may answer for a moment as it was before.

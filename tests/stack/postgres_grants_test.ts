@@ -15,7 +15,7 @@ const SHOWN: Grants = { office: READ_ADD, aggregator: READ, reader: READ, audit:
 const TOTALS: Grants = { aggregator: READ_ADD_CHANGE, audit: READ };
 /** The publisher's own records: finer than what is shown, and so nothing for who reads only that. */
 const PUBLISHERS: Grants = { aggregator: "SELECT, INSERT, UPDATE, DELETE", audit: READ };
-const HISTORY: Grants = { office: READ_ADD, aggregator: READ, audit: READ };
+const HISTORY: Grants = { office: READ_ADD, aggregator: READ, audit: READ, recount: READ };
 /** What is shown of votes, by whoever shows it. */
 const RELEASED: Grants = { reader: READ, audit: READ, server: READ, indexer: READ };
 /** Earlier elections, which stay as they were taken over; and links, which the office may make anew. */
@@ -23,6 +23,8 @@ const PASTS: Grants = { office: READ_ADD, aggregator: READ, reader: READ, audit:
 const LINKS: Grants = { ...PASTS, office: "SELECT, INSERT, DELETE" };
 /** Analysts read views and no table. */
 const ANALYSTS: Grants = { analyst: READ };
+/** What the streaming recount has counted. */
+const RECOUNTED: Grants = { audit: READ, recount: "SELECT, INSERT, UPDATE, DELETE" };
 const COMPARERS: Grants = { aggregator: READ, audit: READ, server: READ };
 
 /** Views, whose columns are all granted. They have no system columns. */
@@ -40,6 +42,8 @@ const VIEWS: Record<string, Grants> = {
   "results.region_labels": {},
   "results.region_results": ANALYSTS,
   "results.region_turnout": ANALYSTS,
+  "recount.differences": { audit: READ, recount: READ },
+  "recount.shown_windows": { audit: READ, recount: READ },
 };
 
 /**
@@ -76,6 +80,7 @@ const TABLES: Record<string, Grants> = {
     ...TOTALS,
     server: "SELECT (election, partition, next_offset, records_read)",
     indexer: "SELECT (election, partition)",
+    recount: "SELECT (election, partition, next_offset)",
   },
   "counting.minute_voters": { ...TOTALS, server: "SELECT (election, minute, voters)" },
   "counting.outcome_counts": { ...TOTALS, server: READ },
@@ -95,6 +100,7 @@ const TABLES: Record<string, Grants> = {
     aggregator: READ,
     audit: READ,
     server: "SELECT (election, struck_at, region, age_group, gender)",
+    recount: READ,
   },
   "counting.sender_keys": {
     ...TOTALS,
@@ -168,22 +174,38 @@ const TABLES: Record<string, Grants> = {
     Object.keys(USERS).filter((user) => user !== "analyst").map((user) => [user, READ]),
   ),
   "registry.accreditation_rules": { office: READ_ADD },
+  "recount.groups": RECOUNTED,
+  "recount.held": RECOUNTED,
+  "recount.outcomes": RECOUNTED,
+  "recount.participations": RECOUNTED,
+  "recount.positions": RECOUNTED,
+  "recount.streams": RECOUNTED,
+  "recount.turnout": RECOUNTED,
+  "recount.votes": RECOUNTED,
+  "recount.windows": RECOUNTED,
   "registry.candidates": {
     ...SHOWN,
+    recount: READ,
     office: "SELECT, INSERT, UPDATE (name, party, biography, platform, photo), DELETE",
     board: "UPDATE (status, status_reason, status_at, on_ballot)",
   },
   "registry.changes": { ...HISTORY, sync: "SELECT (election, revision, kind)" },
-  "registry.contests": { ...SHOWN, office: "SELECT, INSERT, UPDATE (name, votes_allowed), DELETE" },
+  "registry.contests": {
+    ...SHOWN,
+    recount: READ,
+    office: "SELECT, INSERT, UPDATE (name, votes_allowed), DELETE",
+  },
   "registry.decisions": HISTORY,
   "registry.device_keys": {
     office: "SELECT, INSERT, UPDATE (valid_until)",
     aggregator: READ,
     audit: READ,
     sync: READ,
+    recount: READ,
   },
   "registry.elections": {
     ...SHOWN,
+    recount: READ,
     office: "SELECT, INSERT, UPDATE (name, vote_bytes, retention_days)",
     board: "UPDATE (destroyed_at, erased_at)",
     indexer: READ,
@@ -195,11 +217,12 @@ const TABLES: Record<string, Grants> = {
     office: "SELECT, INSERT, UPDATE (revoked_revision, revoked_at)",
     sync: READ,
   },
-  "registry.manifests": { ...SHOWN, indexer: READ, sync: READ },
+  "registry.manifests": { ...SHOWN, indexer: READ, sync: READ, recount: READ },
   "registry.outbox": { office: READ_ADD },
   "registry.outbox_positions": { board: "SELECT, INSERT, UPDATE (number, produced_at)" },
   "registry.parties": {
     ...SHOWN,
+    recount: READ,
     office: "SELECT, INSERT, UPDATE (name, colour), DELETE",
     board: "UPDATE (status, status_reason, status_at, on_ballot)",
   },
@@ -207,6 +230,7 @@ const TABLES: Record<string, Grants> = {
     ...SHOWN,
     office: "SELECT, INSERT, UPDATE (name, latitude, longitude)",
     indexer: READ,
+    recount: READ,
   },
   "registry.revisions": {
     ...HISTORY,

@@ -107,6 +107,15 @@ const REFUSED: Record<User, readonly string[]> = {
     "DELETE FROM counting.delivered_statements",
     "UPDATE registry.gateway_keys SET revoked_revision = NULL",
   ],
+  recount: [
+    "SELECT FROM registry.voters",
+    "SELECT FROM counting.participations",
+    "SELECT FROM counting.tallies",
+    "SELECT FROM results.releases",
+    "SELECT FROM audit.events",
+    "UPDATE counting.log_positions SET next_offset = 0",
+    "INSERT INTO registry.manifests SELECT * FROM registry.manifests",
+  ],
   board: [
     "SELECT FROM registry.voters",
     "SELECT FROM counting.participations",

@@ -6,9 +6,10 @@ What a voter chose stands in no row that is written to a table, a topic or the r
 from __future__ import annotations
 
 import json
-from typing import Any, Iterator, Mapping, Sequence
+from typing import Any, Iterator, Mapping, Optional, Sequence
 
 import pyarrow as pa
+from pyspark import Broadcast
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.window import Window
@@ -113,12 +114,12 @@ def read_log(spark: SparkSession, kafka: Kafka, topic: str, starts: Sequence[int
     )
 
 
-def judge_log(entries: DataFrame, history: History, ends: Sequence[int]) -> DataFrame:
+def judge_log(entries: DataFrame, shared: Broadcast[History], ends: Sequence[int]) -> DataFrame:
     """One row a record: what becomes of it, up to the roll."""
-    shared = entries.sparkSession.sparkContext.broadcast((history, list(ends)))
+    ends = list(ends)
 
     def judge_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        history, ends = shared.value
+        history = shared.value
         judge = Judge(history)
         for batch in batches:
             columns: list[list[Any]] = [[] for _ in JUDGED]
@@ -206,6 +207,17 @@ class Tables:
 
 def roll_of(stored: Tables) -> DataFrame:
     """The roll: each voter's entries, oldest first."""
+    return roll_by_voter(stored.read(tables.ROLL, is_large=True))
+
+
+ROLL_DDL = (
+    "voter_key binary, revision long, struck_revision long, struck_ms long, region string, station string, "
+    "age_group string, gender string"
+)
+
+
+def roll_by_voter(rows: DataFrame) -> DataFrame:
+    """Each voter's entries, oldest first. `rows` has the columns of `ROLL_DDL`, and may have more."""
     entry = F.struct(
         "revision",
         F.coalesce("struck_revision", F.lit(NEVER)).alias("struck_revision"),
@@ -215,11 +227,7 @@ def roll_of(stored: Tables) -> DataFrame:
         "age_group",
         "gender",
     )
-    return (
-        stored.read(tables.ROLL, is_large=True)
-        .groupBy(F.col("voter_key").alias("voter"))
-        .agg(F.array_sort(F.collect_list(entry)).alias("entries"))
-    )
+    return rows.groupBy(F.col("voter_key").alias("voter")).agg(F.array_sort(F.collect_list(entry)).alias("entries"))
 
 
 SEEN_ENTRY = """
@@ -266,14 +274,26 @@ def named(fate: Column, reason: Column) -> Column:
     return F.when(reason == "", fate).otherwise(F.concat_ws("/", fate, reason))
 
 
-def count_first(records: DataFrame) -> DataFrame:
-    """Completes the outcomes: of each voter's acceptable records the first on the log counts."""
+VOTED_DDL = "voter binary, voted string"
+"""Voters whose records before these have been counted, and the vote id of each."""
+
+
+def count_first(records: DataFrame, voted: Optional[DataFrame] = None) -> DataFrame:
+    """Completes the outcomes: of each voter's acceptable records the first on the log counts.
+
+    :param voted: Who has been counted by an earlier record, see `VOTED_DDL`; nobody when left out.
+    """
     acceptable = records.where(F.col("outcome").isNull())
+    if voted is None:
+        acceptable = acceptable.withColumn("voted", F.lit(None).cast("string"))
+    else:
+        acceptable = acceptable.join(voted, "voter", "left")
     of_voter = Window.partitionBy("voter")
     first = F.min(F.struct("place", "vote_id", "digest")).over(of_voter)
+    counted_id = F.coalesce(F.col("voted"), F.col("first.vote_id"))
     outcome = (
-        F.when(F.col("place") == F.col("first.place"), "counted")
-        .when(F.col("vote_id") == F.col("first.vote_id"), "duplicate/retransmission")
+        F.when(F.col("voted").isNull() & (F.col("place") == F.col("first.place")), "counted")
+        .when(F.col("vote_id") == counted_id, "duplicate/retransmission")
         .otherwise("duplicate/double_vote")
     )
     counted = (
@@ -281,9 +301,12 @@ def count_first(records: DataFrame) -> DataFrame:
         .withColumn("outcome", outcome)
         .withColumn(
             "altered",
-            (F.col("outcome") == "duplicate/retransmission") & (F.col("digest") != F.col("first.digest")),
+            # What an earlier record said is not kept.
+            F.col("voted").isNull()
+            & (F.col("outcome") == "duplicate/retransmission")
+            & (F.col("digest") != F.col("first.digest")),
         )
-        .drop("first")
+        .drop("first", "voted")
     )
     return counted.unionByName(records.where(F.col("outcome").isNotNull()).withColumn("altered", F.lit(False)))
 

@@ -54,7 +54,8 @@ class OnSpark(unittest.TestCase):
             for voter, entries in roll.items()
         ]
         stored = cls.spark.createDataFrame(voters, ROLL_DDL)
-        cls.records = count_first(apply_roll(judge_log(log.repartition(3), history, ends), stored)).persist()
+        shared = cls.spark.sparkContext.broadcast(history)
+        cls.records = count_first(apply_roll(judge_log(log.repartition(3), shared, ends), stored)).persist()
         cls.lines = {
             name: {row.key: row.value for row in frame.collect()} for name, frame in count_lines(cls.records).items()
         }

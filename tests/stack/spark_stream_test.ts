@@ -1,0 +1,315 @@
+/**
+ * The streaming recount on Spark beside an aggregator, on a real Kafka and PostgreSQL: killed amid votes, and given a batch twice,
+ * it comes to the same outcomes, and its topics to the same totals.
+ *
+ * @module
+ */
+import assert from "assert";
+import { RECOUNT_TOPICS } from "../../aggregator/view_topics.ts";
+import { KafkaReader } from "../../shared/log/kafka_reader.ts";
+import { TOPICS } from "../../aggregator/results/topic_schemas.ts";
+import type { Database } from "../../aggregator/database/database.ts";
+import { stationOfVoter } from "../ballot_box.ts";
+import { eventually } from "../eventually.ts";
+import { MASTER } from "../fixture.ts";
+import { sharedBroker } from "./broker.ts";
+import { ClosedElection } from "./closed_election.ts";
+import { type Cluster, startCluster } from "./cluster.ts";
+import { PASSWORD, withUsers } from "./database_users.ts";
+import { STACK, stackTest } from "./server.ts";
+
+Deno.test.sanitizer({ ops: true, resources: true });
+
+const ELECTION = "followed";
+const VOTERS = 1_000;
+/** Votes of one append, while votes come in. */
+const APPEND_VOTES = 7;
+/** The first voter of those who vote in the course of the test; those before have a part in `fill`. */
+const FIRST_VOTER = 40;
+/** How long Spark may take to start and count, in milliseconds. */
+const SPARK_MS = 180_000;
+const READ_ROWS = 10_000;
+/** What records of this election become, at least. */
+const OUTCOMES = [
+  "counted/",
+  "duplicate/double_vote",
+  "duplicate/retransmission",
+  "held/clock",
+  "rejected/bad_proof",
+  "rejected/bad_signature",
+  "rejected/by_decision",
+  "rejected/not_open",
+  "rejected/unknown_voter",
+  "rejected/unreadable",
+  "rejected/wrong_partition",
+  "rejected/wrong_station",
+  "statement/",
+];
+
+const broker = sharedBroker();
+let cluster: Cluster;
+if (STACK) {
+  Deno.test.beforeAll(async () => {
+    cluster = await startCluster();
+  });
+  Deno.test.afterAll(async () => await cluster.remove());
+}
+
+/** `deno task recount --spark --stream` in a group of processes of its own, which is killed as one. */
+class Stream {
+  readonly #child: Deno.ChildProcess;
+
+  constructor(readonly directory: string, database: string) {
+    this.#child = new Deno.Command("setsid", {
+      args: ["sh", "-c", 'exec "$@" >>"$0" 2>&1', `${directory}/log`, Deno.execPath(), "task", "recount"]
+        .concat(
+          ["--spark", "--stream", "--election", ELECTION, "--interval", "1", "--memory", "1g"],
+        ),
+      env: {
+        DATABASE_URL: cluster.url(database, "recount", PASSWORD),
+        VOTE_LOG: `kafka://${broker.address.brokers[0]}`,
+        KEYS_DIRECTORY: `${directory}/keys`,
+        POLLWIRE_DATA: directory,
+      },
+      stdin: "null",
+    }).spawn();
+  }
+
+  async kill(): Promise<void> {
+    await signal("KILL", -this.#child.pid);
+    await this.#child.status;
+  }
+
+  /** Ends it as a service manager does. Returns its exit code. */
+  async stop(): Promise<number> {
+    await signal("TERM", this.#child.pid);
+    return (await this.#child.status).code;
+  }
+
+  async log(): Promise<string> {
+    return await Deno.readTextFile(`${this.directory}/log`).catch(() => "");
+  }
+}
+
+async function signal(name: string, pid: number): Promise<void> {
+  await new Deno.Command("kill", { args: [`-${name}`, "--", String(pid)] }).output();
+}
+
+/** Votes that come in while processes are started and killed. */
+class Voting {
+  #next = FIRST_VOTER;
+  #until = Promise.withResolvers<void>();
+  #isEnded = false;
+
+  constructor(readonly election: ClosedElection) {}
+
+  /** Voters who have voted. */
+  get votes(): number {
+    return this.#next - FIRST_VOTER;
+  }
+
+  /** Appends votes, each when those before are counted: one voter in twenty votes twice. */
+  async run(): Promise<void> {
+    while (!this.#isEnded && this.#next + APPEND_VOTES < VOTERS) {
+      const first = this.#next;
+      this.#next += APPEND_VOTES;
+      const votes = Array.from({ length: APPEND_VOTES }, (_, i) => this.#vote(first + i));
+      if (first % 3 === 0) votes.push(this.#vote(FIRST_VOTER + (first - FIRST_VOTER) % APPEND_VOTES));
+      await this.election.log.append(votes);
+      await this.election.counted();
+    }
+    this.#until.resolve();
+  }
+
+  async end(): Promise<void> {
+    this.#isEnded = true;
+    await this.#until.promise;
+  }
+
+  #vote(voter: number) {
+    return this.election.vote(`voter-${voter}`, {
+      station: stationOfVoter(voter),
+      selections: [{ contest: "mayor", candidate: voter % 3 === 0 ? "ann" : "bob" }],
+    }, voter % 4 === 0 ? "g-2" : "g-1");
+  }
+}
+
+async function newestBatch(db: Database): Promise<number> {
+  const [row] = await db.query<{ batch: number }>(
+    "SELECT batch_id::float8 AS batch FROM recount.streams WHERE election = $1",
+    [ELECTION],
+  );
+  return row?.batch ?? -1;
+}
+
+/** Waits until the stream has counted what the aggregator has, and returns where they differ. */
+async function differences(db: Database, stream: Stream): Promise<string[]> {
+  const read = async () =>
+    (await db.query<{ line: string; tables: number; stream: number }>(
+      "SELECT line, tables::float8, stream::float8 FROM recount.differences WHERE election = $1 ORDER BY line",
+      [ELECTION],
+    )).map(({ line, tables, stream }) => `${line}: ${tables}, ${stream}`);
+  let found: string[] = [];
+  try {
+    await eventually("the stream has counted everything", async () => {
+      found = await read();
+      return found.every((line) => !line.includes("next offset")) && await newestBatch(db) >= 0;
+    }, SPARK_MS);
+  } catch (error) {
+    throw new Error(`${found.join("\n")}\n${await stream.log()}`, { cause: error });
+  }
+  return found;
+}
+
+/** The newest value of each key of a topic. */
+async function newestValues(topic: string): Promise<Map<string, Record<string, unknown>>> {
+  const reader = new KafkaReader(broker.address, "test", topic);
+  const values = new Map<string, Record<string, unknown>>();
+  const end = await reader.end(0);
+  for (let from = 0; from < end;) {
+    const messages = await reader.read(0, from, READ_ROWS);
+    if (messages.length === 0) break;
+    from = Number(messages.at(-1)!.offset) + 1;
+    for (const { key, value } of messages) values.set(key!.toString(), JSON.parse(value!.toString()));
+  }
+  await reader.close();
+  return values;
+}
+
+/** What both topics say is what the aggregator has counted, and fits the schemas. */
+async function checkTopics(db: Database): Promise<void> {
+  const [votes, turnout] = await Promise.all(RECOUNT_TOPICS.map(newestValues));
+  const counted = await db.query<{ key: string; votes: number }>(
+    `SELECT t.election || '/' || o.contest || '/' || o.candidate AS key, sum(o.votes)::float8 AS votes
+     FROM counting.tallies t JOIN counting.layouts l USING (election, layout)
+       CROSS JOIN LATERAL unnest(l.contests, l.candidates, t.votes) AS o (contest, candidate, votes)
+     WHERE t.election = $1 AND o.candidate NOT LIKE '#%' GROUP BY 1 HAVING sum(o.votes) > 0 ORDER BY 1`,
+    [ELECTION],
+  );
+  assert.ok(counted.length >= 2);
+  assert.deepEqual(
+    [...votes!].filter(([, row]) => row.votes !== 0).map(([key, row]) => ({ key, votes: row.votes })).sort(
+      byKey,
+    ),
+    counted,
+  );
+  const voters = await db.query<{ key: string; voters: number }>(
+    `SELECT election || '/' || region AS key, sum(voters)::float8 AS voters FROM counting.turnout_groups
+     WHERE election = $1 GROUP BY 1 ORDER BY 1`,
+    [ELECTION],
+  );
+  assert.deepEqual(
+    [...turnout!].filter(([, row]) => row.voters !== 0).map(([key, { voters }]) => ({ key, voters })).sort(
+      byKey,
+    ),
+    voters,
+  );
+  for (const [topic, rows] of [[RECOUNT_TOPICS[0], votes!], [RECOUNT_TOPICS[1], turnout!]] as const) {
+    const { row } = TOPICS.find((each) => each.topic === topic)!;
+    for (const value of rows.values()) assert.deepEqual(row.parse(value), value);
+  }
+  const ann = votes!.get(`${ELECTION}/mayor/ann`)!;
+  assert.equal(typeof ann.name, "string");
+  if (ann.party !== null) assert.equal(typeof ann.partyName, "string");
+}
+
+/**
+ * Takes from Spark's checkpoints that a batch was done, and all of those after it. Spark notes a batch as done after it was given:
+ * without the note it gives the batch again.
+ */
+async function forgetFrom(checkpoints: string, batch: number): Promise<void> {
+  for (const [kind, first] of [["commits", batch], ["offsets", batch + 1]] as const) {
+    for await (const { name } of Deno.readDir(`${checkpoints}/${kind}`)) {
+      const number = Number(/^\.?(\d+)(\.crc)?$/.exec(name)?.[1] ?? -1);
+      if (number >= first) await Deno.remove(`${checkpoints}/${kind}/${name}`);
+    }
+  }
+}
+
+function byKey(a: { key: string }, b: { key: string }): number {
+  return a.key < b.key ? -1 : 1;
+}
+
+stackTest(
+  "recount --spark --stream, killed amid votes and given a batch twice, counts as the aggregator does",
+  async () => {
+    const directory = await Deno.makeTempDir({ prefix: "pollwire-spark-" });
+    let stream: Stream | undefined;
+    try {
+      await Deno.mkdir(`${directory}/keys`);
+      await Deno.writeTextFile(`${directory}/keys/${ELECTION}.key`, MASTER.toHex());
+      await withUsers(cluster, async (as, database) => {
+        const db = await as("owner");
+        const election = await ClosedElection.open(db, broker.address, ELECTION, VOTERS);
+        const counting = election.startCounting();
+        // A vote of half an hour later moves the watermark: those that come after it are late.
+        await election.log.append([
+          election.vote("voter-38", { station: "s-1", acceptedAt: election.at(-40) }),
+        ]);
+        await election.fill();
+        await election.counted();
+        stream = new Stream(directory, database);
+        await eventually("a batch is counted", async () => await newestBatch(db) >= 0, SPARK_MS)
+          .catch(async (error) => {
+            throw new Error(await stream!.log(), { cause: error });
+          });
+        const voting = new Voting(election);
+        const running = voting.run();
+        const before = await newestBatch(db);
+        await eventually("votes are counted", async () => await newestBatch(db) > before, SPARK_MS);
+        await stream.kill();
+        await eventually("the server has ended its transaction", async () => {
+          const sql =
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pollwire spark recount'";
+          return await cluster.psql(sql) === "0";
+        });
+        const killedAt = await newestBatch(db);
+        // While it is away: votes, a decision, and a copy of what was decided on.
+        await election.decideOn("reject", "voter-37");
+        await election.log.append([election.vote("voter-37"), election.vote("voter-26")]);
+        await voting.end();
+        await running;
+        await forgetFrom(`${directory}/spark-checkpoints/${ELECTION}`, killedAt);
+
+        stream = new Stream(directory, database);
+        assert.deepEqual(await differences(db, stream), []);
+        assert.match(await stream.log(), new RegExp(`batch ${killedAt}, was counted before`));
+        assert.ok(await newestBatch(db) > killedAt);
+        // No record comes after this decision.
+        await election.decideOn("admit", "voter-36");
+        const isAdmitted = async () =>
+          (await db.query("SELECT FROM recount.held WHERE election = $1", [ELECTION])).length === 1;
+        await eventually("the decision is counted", isAdmitted, SPARK_MS);
+        await election.log.append([election.vote("voter-36"), election.vote("stranger")]);
+        await election.counted();
+        assert.deepEqual(await differences(db, stream), []);
+        const outcomes = await db.query<{ outcome: string }>(
+          "SELECT DISTINCT fate || '/' || reason AS outcome FROM recount.outcomes WHERE election = $1 AND records > 0",
+          [ELECTION],
+        );
+        const found = new Set(outcomes.map(({ outcome }) => outcome));
+        for (const outcome of OUTCOMES) assert.ok(found.has(outcome), `no record is ${outcome}`);
+        const [windows] = await db.query<{ voters: number; late: number; shown: number; counted: number }>(
+          `SELECT sum(voters)::float8 AS voters, sum(late_voters)::float8 AS late,
+           (SELECT sum(voters)::float8 FROM recount.shown_windows WHERE election = $1) AS shown,
+           (SELECT count(*)::float8 FROM recount.participations WHERE election = $1) AS counted
+         FROM recount.windows WHERE election = $1`,
+          [ELECTION],
+        );
+        assert.equal(windows!.voters, windows!.counted);
+        assert.ok(windows!.counted > voting.votes && windows!.late > 0 && windows!.shown < windows!.counted);
+        await eventually("topics say the same", async () => {
+          return await checkTopics(db).then(() => true, () => false);
+        }).catch(() => checkTopics(db));
+        const { log } = election;
+        assert.equal(await stream.stop(), 0, await stream.log());
+        stream = undefined;
+        await counting.stop();
+        await log.close();
+      });
+    } finally {
+      await stream?.kill();
+      await Deno.remove(directory, { recursive: true });
+    }
+  },
+);
