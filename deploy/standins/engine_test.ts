@@ -30,7 +30,13 @@ Deno.test("compose.yml of the stand-ins leaves out what has none, and nothing wa
   const read = (path: string) =>
     parse(Deno.readTextFileSync(new URL(path, import.meta.url)), { merge: true }).services;
   const [base, over] = [read("../../docker-compose.yml"), read("compose.yml")];
-  const has = new Set([...Object.values(readTags()), APP, KAFKA, "pollwire-spark:local"]);
+  const has = new Set([
+    ...Object.values(readTags()),
+    APP,
+    KAFKA,
+    "pollwire-spark:local",
+    "pollwire-superset:local",
+  ]);
   for (const [name, { image, logging, depends_on: waits = {} }] of Object.entries<any>(base)) {
     if (!has.has(image)) {
       assert.deepEqual(over[name]?.profiles, ["vendors"], name);
