@@ -31,10 +31,10 @@ export const SEEDED_FAULTS: readonly SeededFault[] = [
     name: "the forwarder frees chunks before the log has them",
     patches: [[
       "gateway/forward.ts",
-      `      await this.#append(route, route.log, part);
+      `      const appendMs = await this.#append(route, route.log, part);
       if (part.finished.length > 0) spool.free(part.finished);`,
       `      if (part.finished.length > 0) spool.free(part.finished);
-      await this.#append(route, route.log, part);`,
+      const appendMs = await this.#append(route, route.log, part);`,
     ]],
     seed: 1,
     found: /not settled .* stated numbers were not read/,
