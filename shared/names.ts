@@ -32,7 +32,9 @@ export function nameFault(name: string): string | undefined {
 /** A name without the characters that {@link nameFault} forbids, and with single spaces between words. */
 export function cleanName(name: string): string {
   const characters = [...name.replace(/\s+/gu, " ")];
-  return characters.filter((_, index) => !isForbidden(characters, index)).join("").trim();
+  const allowed = characters.filter((_, index) => !isForbidden(characters, index)).join("");
+  // What was forbidden may have stood between two spaces.
+  return allowed.replace(/ {2,}/g, " ").trim();
 }
 
 /**

@@ -59,6 +59,7 @@ Deno.test("cleanName() leaves nothing that nameFault() forbids, or nothing at al
     }),
   );
   assert.equal(cleanName(" \u202eAnn \u00a0 Smith\u200b\n"), "Ann Smith");
+  assert.equal(cleanName("Ann \u200b Smith"), "Ann Smith");
 });
 
 Deno.test("nameKey() joins spellings of one name, and keeps two names two", () => {
