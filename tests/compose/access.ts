@@ -73,6 +73,7 @@ export const ACCESS: Readonly<Record<string, Access>> = {
       "/setup/kafka-broker-password",
       "/setup/kafka-gateway-1-password",
       "/setup/kafka-gateway-2-password",
+      "/setup/kafka-recount-password",
       "/setup/keystore.pem",
       "/setup/server.properties",
     ],
