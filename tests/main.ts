@@ -11,8 +11,6 @@ import { pathToFileURL } from "node:url";
 
 /** Workers that files share: several a processor, so that the last to end does not keep the others waiting. */
 const SHARED_WORKERS = 8;
-/** Workers that run at a time beyond one a processor: in most of the longer tests one waits for processes, disk or a clock. */
-const WAITING_WORKERS = 1;
 /** Tests of real servers and of Docker: tasks of their own. */
 const OTHER_TASKS = /^tests\/(?:stack|compose)\//;
 /** What a file says that starts something: a database, a process, a browser. Two such files in one worker share memory and names. */
