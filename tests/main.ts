@@ -69,9 +69,6 @@ async function run(args: readonly string[]): Promise<number> {
         ...args,
       ],
       cwd: root,
-      env: {
-        DENO_JOBS: Deno.env.get("DENO_JOBS") ?? String(navigator.hardwareConcurrency + WAITING_WORKERS),
-      },
     }).spawn().status;
     return code;
   };
