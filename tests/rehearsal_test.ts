@@ -126,6 +126,12 @@ longTest("an office rehearses an election with its devices and gateways, and res
     assert.doesNotMatch(compared, /not compared/);
     const report = JSON.parse(await Deno.readTextFile(`${dataDir}/comparison.json`));
     assert.deepEqual([report.rehearsal, report.isPublished, report.lines], [true, true, []]);
+    const { body: { reports } } = await ann.ask("GET", "/v1/elections/town/rehearsals/1/reports");
+    assert.deepEqual(
+      reports.map(({ kind }: { kind: string }) => kind),
+      ["zero", "comparison", "comparison"],
+      "a report for each time that one was asked for, however long it waited",
+    );
     const statements = await ann.ask("GET", "/v1/elections/town-rehearsal-1/device-statements");
     assert.equal(statements.body.devices.length, 4, "every device stated that it opened and closed");
     assert.equal(statements.body.rehearsal, true);

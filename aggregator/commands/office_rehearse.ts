@@ -23,7 +23,7 @@ import type { Common, Make, With } from "./office_common.ts";
 import { readDeviceFile, voteDeck } from "./rehearsal_vote.ts";
 
 /** How often it is asked whether the published results are there, in milliseconds. */
-const COMPARE_EVERY_MS = 2_000;
+const ASK_EVERY_MS = 2_000;
 /** Differences that are printed. The report has more. */
 const MAX_PRINTED = 50;
 
@@ -171,14 +171,14 @@ async function readDeck(path: string): Promise<string> {
 }
 
 /** The rehearsal that is meant, and where it is. */
-async function find(client: OfficeClient, options: Numbered): Promise<{ rehearsal: string; path: string }> {
+async function find(client: OfficeClient, options: Numbered): Promise<Rehearsal & { path: string }> {
   const { body } = await client.ask("GET", `${pathOf(options)}/rehearsals`);
   const all: readonly Rehearsal[] = body.rehearsals;
   const found = options.rehearsal === undefined
     ? all.find(({ resetAt }) => resetAt === null)
     : all.find(({ number }) => number === options.rehearsal);
   if (found !== undefined) {
-    return { rehearsal: found.rehearsal, path: `${pathOf(options)}/rehearsals/${found.number}` };
+    return { ...found, path: `${pathOf(options)}/rehearsals/${found.number}` };
   }
   throw new OfficeError(
     options.rehearsal === undefined
@@ -216,18 +216,16 @@ async function compare(
   client: OfficeClient,
   options: Numbered & Readonly<{ out?: string; wait: number }>,
 ): Promise<void> {
-  const { rehearsal, path } = await find(client, options);
   const untilMs = performance.now() + options.wait * 1_000;
-  for (;;) {
-    const { body } = await client.ask("POST", `${path}/comparison`);
-    if (body.isPublished || performance.now() >= untilMs) {
-      if (!body.isPublished) {
-        console.log("published totals were not compared: the final release is not made yet");
-      }
-      return await report(body, rehearsal, options.out);
-    }
-    await delay(COMPARE_EVERY_MS);
+  let found = await find(client, options);
+  while (!found.isPublished && performance.now() < untilMs) {
+    await delay(ASK_EVERY_MS);
+    found = await find(client, { ...options, rehearsal: found.number });
   }
+  // Each comparison is signed and kept, so it is made once.
+  const { body } = await client.ask("POST", `${found.path}/comparison`);
+  if (!body.isPublished) console.log("published totals were not compared: the final release is not made yet");
+  await report(body, found.rehearsal, options.out);
 }
 
 type VoteOptions = Readonly<{

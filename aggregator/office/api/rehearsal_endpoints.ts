@@ -23,6 +23,9 @@ const rehearsalSchema = z.object({
   number: z.int(),
   rehearsal: idSchema.describe("The election that is voted in"),
   deckSha256: z.string(),
+  isPublished: z.boolean().describe(
+    "Whether its final release is made, so that a comparison has published totals",
+  ),
   startedBy: z.string(),
   startedAt: z.string(),
   resetBy: z.string().nullable(),

@@ -9,7 +9,7 @@ import { logEnds } from "../../../shared/log/vote_log.ts";
 import { MARK } from "../../../shared/marks.ts";
 import { CELL_VOTES } from "../../counting/layouts.ts";
 import { readLag } from "../../counting/reconciliation.ts";
-import { type Query, queryOne } from "../../database/database.ts";
+import type { Query } from "../../database/database.ts";
 import { newestManifest } from "../../registry/manifests.ts";
 import { readDeviceStations } from "../../registry/stored_definition.ts";
 import type { OfficeSources } from "../sources.ts";
@@ -30,7 +30,7 @@ type Numbers = ReadonlyMap<string, number>;
 export async function compareRehearsal(
   { db, keys, openLog }: OfficeSources,
   election: string,
-  { rehearsal, deckSha256 }: Rehearsal,
+  { rehearsal, deckSha256, isPublished }: Rehearsal,
   account: string,
   now: Date,
 ): Promise<RehearsalReport & { isPublished: boolean }> {
@@ -38,11 +38,6 @@ export async function compareRehearsal(
   const deck = parseDeck(await readDeck(db.query, rehearsal));
   const ends = await logEnds(await openLog(rehearsal, manifest.partitions));
   return await db.transaction(async (query) => {
-    const { isPublished } = await queryOne<{ isPublished: boolean }>(
-      query,
-      `SELECT EXISTS (SELECT FROM results.elections WHERE election = $1 AND final_at IS NOT NULL) AS "isPublished"`,
-      [rehearsal],
-    );
     const real = (await newestManifest(query, election))!;
     const reports = await readReports(query, rehearsal);
     const isProved = reports.some(({ kind, differences }) => kind === "zero" && differences === 0);

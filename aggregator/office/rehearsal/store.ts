@@ -11,11 +11,12 @@ import { canonicalJson, type Json } from "../../audit/canonical_json.ts";
 import { type NoteKey, signNote } from "../../audit/note.ts";
 import { isoTime, type Query, queryOne } from "../../database/database.ts";
 
-/** A rehearsal. `rehearsal` is the id of the election that is voted in. */
+/** A rehearsal. `rehearsal` is the id of the election that is voted in; `isPublished`: its final release is made. */
 export type Rehearsal = Readonly<{
   number: number;
   rehearsal: string;
   deckSha256: string;
+  isPublished: boolean;
   startedBy: string;
   startedAt: string;
   resetBy: string | null;
@@ -42,7 +43,8 @@ export type Difference = Readonly<{ what: string; expected: string | number; fou
 /** Differences that a report lists; more are counted. */
 const MAX_LISTED = 1_000;
 
-const COLUMNS = `number, rehearsal, encode(deck_sha256, 'hex') AS "deckSha256", started_by AS "startedBy",
+const COLUMNS = `number, rehearsal, encode(deck_sha256, 'hex') AS "deckSha256",
+  EXISTS (SELECT FROM results.elections p WHERE p.election = rehearsal AND final_at IS NOT NULL) AS "isPublished", started_by AS "startedBy",
   ${isoTime("started_at")} AS "startedAt", reset_by AS "resetBy", ${isoTime("reset_at")} AS "resetAt",
   reset_reason AS "resetReason"`;
 
