@@ -32,7 +32,7 @@ import { alertsCommand } from "./office_alerts.ts";
 import { addAccreditationCommands } from "./office_accreditation.ts";
 import { addCandidacyCommands } from "./office_candidacies.ts";
 import { addStationCommands } from "./office_stations.ts";
-import type { Common } from "./office_common.ts";
+import { type Common, pathOf } from "./office_common.ts";
 import { exportCommands } from "./office_exports.ts";
 import { rehearseCommand } from "./office_rehearse.ts";
 import { historyCommand } from "./office_history.ts";
@@ -245,10 +245,6 @@ function auditCommand(asking: (name: string, description: string) => Command): C
 
 function keysOf(account: string): string {
   return `/v1/office/accounts/${encodeURIComponent(account)}/keys`;
-}
-
-function pathOf({ election }: Common): string {
-  return `/v1/elections/${encodeURIComponent(election!)}`;
 }
 
 function readParameters(text: string): unknown {

@@ -18,7 +18,7 @@ import type { OfficeClient } from "../office/client.ts";
 import { FINDING_KINDS, findingsCsv, ROLL_LIMITS, spellFinding } from "../office/roll_file.ts";
 import { STRIKE_REASONS } from "../registry/roll_changes.ts";
 import { LOOKUP_FIELDS } from "../registry/sealed_profile.ts";
-import { type Common, type Make, readJsonFile, type With } from "./office_common.ts";
+import { type Common, type Make, pathOf, readJsonFile, type With } from "./office_common.ts";
 
 /** Adds the commands. */
 export function addAccreditationCommands(office: Command, ofElection: Make, withClient: With): void {
@@ -163,8 +163,7 @@ class Bars {
 }
 
 function addVoters(office: Command, ofElection: Make, withClient: With): void {
-  const path = (options: Common, rest: string) =>
-    `/v1/elections/${encodeURIComponent(options.election!)}/${rest}`;
+  const path = (options: Common, rest: string) => `${pathOf(options)}/${rest}`;
   for (
     const [name, description, rest] of [
       ["accredit", "Puts a voter on the roll: their votes count from now on.", "voters"],
@@ -206,8 +205,7 @@ function addVoters(office: Command, ofElection: Make, withClient: With): void {
 }
 
 function addDevices(office: Command, ofElection: Make, withClient: With): void {
-  const at = ({ election }: Common, rest: string) =>
-    `/v1/elections/${encodeURIComponent(election!)}/devices${rest}`;
+  const at = (options: Common, rest: string) => `${pathOf(options)}/devices${rest}`;
   const of = ({ device }: { device: string }) => `/${encodeURIComponent(device)}`;
   type Device = Common & { device: string };
   const ofDevice = (name: string, description: string) =>

@@ -19,7 +19,7 @@ import type { Difference, Rehearsal, RehearsalReport } from "../office/rehearsal
 import { parseManifest } from "../registry/manifests.ts";
 import { OfficeError } from "../registry/office_error.ts";
 import { aggregatorConfig } from "../config.ts";
-import type { Common, Make, With } from "./office_common.ts";
+import { type Common, type Make, pathOf, type With } from "./office_common.ts";
 import { readDeviceFile, voteDeck } from "./rehearsal_vote.ts";
 
 /** How often it is asked whether the published results are there, in milliseconds. */
@@ -139,10 +139,6 @@ function addSteps(rehearse: Command, ofElection: Make, withClient: With): void {
         })
       ),
   );
-}
-
-function pathOf({ election }: Common): string {
-  return `/v1/elections/${encodeURIComponent(election!)}`;
 }
 
 type StartOptions = Common & Readonly<{ deck: string; minutes: number; aggregator?: string }>;

@@ -7,14 +7,13 @@ import type { Command } from "commander";
 import { UsageError } from "../../cli/command.ts";
 import { readCsv } from "../../cli/csv.ts";
 import { MAX_SIGN_INS } from "../office/stations/sign_ins.ts";
-import { type Common, type Make, readJsonFile, type With } from "./office_common.ts";
+import { type Common, type Make, pathOf, readJsonFile, type With } from "./office_common.ts";
 
 const COLUMNS = ["station", "hour", "voters"];
 
 /** Adds the commands. */
 export function addStationCommands(office: Command, ofElection: Make, withClient: With): void {
-  const path = ({ election }: Common, name: string) =>
-    `/v1/elections/${encodeURIComponent(election!)}/${name}`;
+  const path = (options: Common, name: string) => `${pathOf(options)}/${name}`;
   const show = (body: unknown) => console.log(JSON.stringify(body, null, 2));
   office.addCommand(
     ofElection("import-sign-ins", "Enters poll-book sign-ins from a CSV file: station, hour, voters.")

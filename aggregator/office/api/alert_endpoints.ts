@@ -7,7 +7,7 @@ import { type OpenAPIHono, z } from "@hono/zod-openapi";
 import { SEVERITIES } from "../../alerts/rules.ts";
 import { acknowledge, MAX_LISTED_RESOLVED, readActive, readResolved } from "../../alerts/store.ts";
 import type { OfficeSources } from "../sources.ts";
-import { addEndpoint, electionParams } from "./endpoint.ts";
+import { addEndpoint, electionParams, reasonSchema } from "./endpoint.ts";
 
 /** How far back resolved alerts are listed, in milliseconds. */
 const LIST_RESOLVED_MS = 7 * 86_400_000;
@@ -27,8 +27,8 @@ const alertSchema = z.object({
 const alertParams = electionParams.extend({
   alert: z.string().regex(/^[1-9]\d{0,14}$/, "must be an alert's number").transform(Number),
 });
-const reasonSchema = z.strictObject({
-  reason: z.string().trim().min(1).max(2_000).regex(/^\P{Cc}*$/u, "must be one line of text"),
+const acknowledgementSchema = z.strictObject({
+  reason: reasonSchema,
 });
 
 /** Adds them. */
@@ -54,7 +54,7 @@ export function addAlertEndpoints(app: OpenAPIHono, sources: OfficeSources): voi
     summary: "Notes that you have seen an active alert, and what is done about it. Once for each alert",
     askedBy: ["official"],
     params: alertParams,
-    body: reasonSchema,
+    body: acknowledgementSchema,
     answer: alertSchema,
     problems: ["not-found", "state-conflict"],
     async work({ params: { election, alert }, body, identity, now }) {

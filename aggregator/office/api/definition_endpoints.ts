@@ -10,7 +10,7 @@ import { type DefinitionFault, faultLine } from "../definition_text.ts";
 import { changeDefinition } from "../lifecycle/definition.ts";
 import { stateTag } from "../lifecycle/state.ts";
 import type { OfficeSources } from "../sources.ts";
-import { addEndpoint, bytesSchema, electionParams } from "./endpoint.ts";
+import { addEndpoint, bytesSchema, electionParams, reasonSchema, textOf } from "./endpoint.ts";
 
 /** Largest file, in bytes: room for the most stations that an election may have. */
 export const MAX_DEFINITION_BYTES = 64 * 1024 * 1024;
@@ -25,19 +25,15 @@ export function addDefinitionEndpoints(app: OpenAPIHono, sources: OfficeSources)
     askedBy: ["official"],
     params: electionParams,
     query: z.object({
-      reason: z.string().trim().min(1).max(2_000).regex(/^\P{Cc}*$/u, "must be one line of text"),
+      reason: reasonSchema,
     }),
     body: bytesSchema,
     maxBytes: MAX_DEFINITION_BYTES,
     answer: z.object({ election: z.string(), manifestVersion: z.int() }),
     problems: ["state-conflict"],
     async work({ params: { election }, query: { reason }, body, headers, now }) {
-      let text: string;
-      try {
-        text = new TextDecoder("utf-8", { fatal: true }).decode(body);
-      } catch {
-        return problem("not-utf8", "the file must be UTF-8");
-      }
+      const text = textOf(body);
+      if (text === undefined) return problem("not-utf8", "the file must be UTF-8");
       const done = await changeDefinition(sources, election, text, reason, headers.get("if-match"), now);
       if ("faults" in done) return faulty(done.faults);
       if (isRefusal(done)) return done;

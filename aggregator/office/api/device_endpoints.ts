@@ -15,7 +15,7 @@ import {
   rotateDevice,
 } from "../accreditation/devices.ts";
 import type { OfficeSources } from "../sources.ts";
-import { addEndpoint, electionParams } from "./endpoint.ts";
+import { addEndpoint, electionParams, reasonSchema } from "./endpoint.ts";
 
 /** How long a rotated key may stay good, in seconds: a day. */
 const MAX_OVERLAP_S = 86_400;
@@ -77,7 +77,7 @@ function addKeys(app: OpenAPIHono, sources: OfficeSources): void {
     params: deviceParams,
     body: z.strictObject({
       version: z.int().min(1).max(999_999),
-      reason: z.string().trim().min(1).max(2_000).regex(/^\P{Cc}*$/u, "must be one line of text"),
+      reason: reasonSchema,
     }),
     answer: z.object({ manifestVersion: z.int() }),
     problems: ["not-found", "state-conflict"],

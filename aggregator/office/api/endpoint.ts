@@ -78,6 +78,21 @@ export type Endpoint<Params extends z.ZodType, Query extends z.ZodType, Body ext
 /** A body of bytes: see {@link Endpoint.maxBytes}. */
 export const bytesSchema = z.instanceof(Uint8Array).openapi({ type: "string", format: "binary" });
 
+/** Why an official does something: one line, which the audit trail keeps. */
+export const reasonSchema = z.string().trim().min(1).max(2_000).regex(
+  /^\P{Cc}*$/u,
+  "must be one line of text",
+);
+
+/** The text of a file; `undefined` when it is not UTF-8. */
+export function textOf(bytes: Uint8Array): string | undefined {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    return undefined;
+  }
+}
+
 export const electionParams = z.object({ election: idSchema });
 
 const REFUSALS = {

@@ -29,7 +29,7 @@ import { type ElectionState, readFacts, readState, stateTag } from "../lifecycle
 import { PHASES, STATUSES } from "../lifecycle/transition.ts";
 import { newestFailing } from "../quality/store.ts";
 import type { OfficeSources } from "../sources.ts";
-import { addEndpoint, electionParams, type Endpoint, type OfficeAnswer } from "./endpoint.ts";
+import { addEndpoint, electionParams, type Endpoint, type OfficeAnswer, reasonSchema } from "./endpoint.ts";
 
 const stateSchema = z.object({
   election: z.string(),
@@ -47,7 +47,7 @@ const stateSchema = z.object({
 const requestSchema = z.strictObject({
   action: z.enum(ALL_ACTIONS),
   parameters: z.record(z.string(), z.unknown()).default({}),
-  reason: z.string().trim().min(1).max(2_000).regex(/^\P{Cc}*$/u, "must be one line of text"),
+  reason: reasonSchema,
 });
 const proposalParams = electionParams.extend({ proposal: z.uuid() });
 const proposalSchema = z.object({

@@ -14,7 +14,14 @@ import { deckOf, REHEARSAL_MINUTES, startRehearsal } from "../rehearsal/start.ts
 import { readRehearsal, readRehearsals, readReports, type Rehearsal } from "../rehearsal/store.ts";
 import { proveZero } from "../rehearsal/zero.ts";
 import type { OfficeSources } from "../sources.ts";
-import { addEndpoint, bytesSchema, electionParams, type OfficeAnswer } from "./endpoint.ts";
+import {
+  addEndpoint,
+  bytesSchema,
+  electionParams,
+  type OfficeAnswer,
+  reasonSchema,
+  textOf,
+} from "./endpoint.ts";
 
 const rehearsalParams = electionParams.extend({
   number: z.string().regex(/^[1-9]\d{0,2}$/, "must be a rehearsal's number").transform(Number),
@@ -179,7 +186,7 @@ function addSteps(app: OpenAPIHono, sources: OfficeSources): void {
     askedBy: ["official"],
     params: rehearsalParams,
     body: z.strictObject({
-      reason: z.string().trim().min(1).max(2_000).regex(/^\P{Cc}*$/u, "must be one line of text"),
+      reason: reasonSchema,
     }),
     answer: rehearsalSchema,
     problems: ["not-found", "state-conflict"],
@@ -213,12 +220,4 @@ async function whileLive(
     if (rehearsal.resetAt === null) return await work(rehearsal);
     return { refused: "conflict", detail: `the rehearsal was reset at ${rehearsal.resetAt}` };
   });
-}
-
-function textOf(bytes: Uint8Array): string | undefined {
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-  } catch {
-    return undefined;
-  }
 }

@@ -7,11 +7,11 @@
 import type { Manifest } from "../../../shared/election.ts";
 import { isoTime, type Query, queryOne } from "../../database/database.ts";
 import { newestManifest, parseManifest, readSignedManifest } from "../../registry/manifests.ts";
+import type { AdjustmentLine } from "../../results/adjustments.ts";
 import { newestRelease } from "../../results/releases.ts";
 import type { UnitMembers } from "../../results/units.ts";
 import {
   type Adjustment,
-  type AdjustmentLine,
   type Figure,
   type PublishedUnit,
   readAdjustments,

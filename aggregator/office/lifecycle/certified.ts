@@ -9,6 +9,7 @@ import { MARK } from "../../../shared/marks.ts";
 import { canonicalJson } from "../../audit/canonical_json.ts";
 import { type NoteKey, signNote } from "../../audit/note.ts";
 import { arrayLiteral, isoTime, type Query, queryOne } from "../../database/database.ts";
+import type { AdjustmentLine } from "../../results/adjustments.ts";
 
 /** A figure of a published unit: votes of a candidate, or of a mark such as `#ballots` (shared/marks.ts). */
 export type Figure = Readonly<{ contest: string; candidate: string; votes: number }>;
@@ -55,9 +56,6 @@ export function sumUnits(units: readonly PublishedUnit[], of: "votes" | "marks")
   }
   return [...sums].sort(([a], [b]) => compare(a, b)).map(([, figure]) => figure);
 }
-
-/** Votes that officials add to a candidate's at a station, or take off, and that are on no log. */
-export type AdjustmentLine = Readonly<{ station: string; contest: string; candidate: string; votes: number }>;
 
 /** What two officials added, and why. */
 export type Adjustment = Readonly<{

@@ -31,7 +31,7 @@ export function makeDeck(manifest: Manifest, devices: readonly DeckDevice[]): De
   const byStation = Map.groupBy(devices, ({ station }) => station);
   const ballots: DeckLine[] = [];
   manifest.stations.forEach(({ id: station, contests: own }, s) => {
-    const here = contests.filter(({ id }) => own === undefined || own.includes(id));
+    const here = contestsHere(contests, own);
     for (const { device } of byStation.get(station) ?? []) {
       ballots.push(...linesOf({ device, station }, here, shift, 1 + s % STATION_STEPS));
     }
@@ -47,6 +47,14 @@ export function makeDeck(manifest: Manifest, devices: readonly DeckDevice[]): De
     totals: totalsOf(ballots, manifest),
     outcomes: { counted: sumOf(ballots, "counted"), double_vote: sumOf(ballots, "double_vote") },
   };
+}
+
+/** Those that a station votes in, where its manifest names some; else all. */
+function contestsHere<Each extends Readonly<{ id: string }>>(
+  contests: readonly Each[],
+  own: readonly string[] | undefined,
+): readonly Each[] {
+  return own === undefined ? contests : contests.filter(({ id }) => own.includes(id));
 }
 
 /** A device's lines: the candidate at each place gets one vote more than the one before, the last some more by station. */
@@ -99,7 +107,7 @@ function wrongLines(
 ): DeckLine[] {
   if (first === undefined) return [];
   const own = stations.find(({ id }) => id === first.station)?.contests;
-  const here = contests.filter(({ id }) => own === undefined || own.includes(id));
+  const here = contestsHere(contests, own);
   const [contest] = here;
   if (contest === undefined) return [];
   const { device, station, mode } = first;
@@ -124,7 +132,7 @@ function sumOf(ballots: readonly DeckLine[], expect: DeckLine["expect"]): number
 function totalsOf(ballots: readonly DeckLine[], { contests, stations }: Manifest): DeckTotal[] {
   const contestsOf = new Map(stations.map(({ id, contests: own }) => [
     id,
-    contests.filter((contest) => own === undefined || own.includes(contest.id)),
+    contestsHere(contests, own),
   ]));
   const totals = new Map<string, { -readonly [Key in keyof DeckTotal]: DeckTotal[Key] }>();
   for (const { station, mode, count, choices, expect } of ballots) {
