@@ -20,7 +20,7 @@ import { parseManifest } from "../registry/manifests.ts";
 import { OfficeError } from "../registry/office_error.ts";
 import { aggregatorConfig } from "../config.ts";
 import { type Common, type Make, pathOf, type With } from "./office_common.ts";
-import { readDeviceFile, voteDeck } from "./rehearsal_vote.ts";
+import { readRehearsalDevices, voteDeck } from "./rehearsal_vote.ts";
 
 /** How often it is asked whether the published results are there, in milliseconds. */
 const ASK_EVERY_MS = 2_000;
@@ -275,7 +275,7 @@ async function vote(options: VoteOptions): Promise<void> {
   }
   try {
     const deck = parseDeck(await readDeck(path));
-    const file = await readDeviceFile(devices ?? `${aggregatorConfig().data}/devices/${election}.json`);
+    const file = await readRehearsalDevices(devices ?? `${aggregatorConfig().data}/devices/${election}.json`);
     if (rehearsedBy(file.election) !== deck.election) {
       throw new OfficeError(
         `Cannot vote the deck: it is of ${deck.election}, and the devices are of ${file.election}`,

@@ -3,11 +3,11 @@
  *
  * @module
  */
-import { z } from "zod";
 import { UsageError } from "../../cli/command.ts";
 import { createDeviceClient, type DeviceClient } from "../../device/client.ts";
 import { memoryStore } from "../../device/store.ts";
-import { hexKeySchema, idSchema, type Manifest } from "../../shared/election.ts";
+import { type DevicesFile, parseDevicesFile } from "../../shared/devices_file.ts";
+import type { Manifest } from "../../shared/election.ts";
 import { isRehearsal } from "../../shared/rehearsal.ts";
 import { type Deck, type DeckLine, votersOfLine } from "../office/rehearsal/deck.ts";
 import { OfficeError } from "../registry/office_error.ts";
@@ -21,38 +21,20 @@ const SETTLE_MS = 120_000;
 /** Differences that are listed. */
 const MAX_LISTED = 20;
 
-const fileSchema = z.object({
-  election: idSchema,
-  devices: z.array(z.object({
-    device: idSchema,
-    version: z.int().min(1),
-    station: idSchema,
-    key: hexKeySchema,
-    proofKey: hexKeySchema,
-    answerKey: hexKeySchema,
-  })).min(1),
-});
-/** Devices with their keys, as the office writes them. */
-export type DeviceFile = z.infer<typeof fileSchema>;
-
 /** Reads the file of a rehearsal's devices. @throws {UsageError} when it is not one, or is that of a real election. */
-export async function readDeviceFile(path: string): Promise<DeviceFile> {
-  let value: unknown;
+export async function readRehearsalDevices(path: string): Promise<DevicesFile> {
+  let file: DevicesFile;
   try {
-    value = JSON.parse(await Deno.readTextFile(path));
+    file = parseDevicesFile(await Deno.readTextFile(path));
   } catch (error) {
     throw new UsageError(`Cannot read the devices in ${path}: ${(error as Error).message}`);
   }
-  const read = fileSchema.safeParse(value);
-  if (!read.success) {
-    throw new UsageError(`Cannot read the devices in ${path}: ${z.prettifyError(read.error)}`);
-  }
-  if (!isRehearsal(read.data.election)) {
+  if (!isRehearsal(file.election)) {
     throw new UsageError(
-      `Cannot vote the deck with ${path}: it has keys of ${read.data.election}, which is no rehearsal; the deck has test votes`,
+      `Cannot vote the deck with ${path}: it has keys of ${file.election}, which is no rehearsal; the deck has test votes`,
     );
   }
-  return read.data;
+  return file;
 }
 
 /** Where a rehearsal's votes go. */
@@ -75,7 +57,7 @@ export type VotedDeck = Readonly<{ acknowledged: number; refused: number; differ
  */
 export async function voteDeck(
   deck: Deck,
-  file: DeviceFile,
+  file: DevicesFile,
   manifest: Pick<Manifest, "gateways">,
   { gateways, aggregators, statements }: VotingPlaces,
   onCast: (ballots: number) => void = () => {},

@@ -5,6 +5,7 @@
  */
 import { UsageError } from "../../cli/command.ts";
 import { readText } from "../../cli/csv.ts";
+import type { DevicesFile } from "../../shared/devices_file.ts";
 import type { ElectionDefinition, Manifest } from "../../shared/election.ts";
 import {
   answerKeyPair,
@@ -120,7 +121,7 @@ export async function writeDeviceFile(
 ): Promise<string> {
   const keys = await deviceKeys(query, election, now);
   const answerKey = answerKeyPair(master, election).publicKey.toHex();
-  const devices = keys.filter(({ validUntil }) => validUntil === null).map((
+  const devices: DevicesFile["devices"] = keys.filter(({ validUntil }) => validUntil === null).map((
     { device, version, station },
   ) => {
     const name = { election, id: device, version };

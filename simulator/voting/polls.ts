@@ -3,41 +3,22 @@
  *
  * @module
  */
-import { z } from "zod";
 import { UsageError } from "../../cli/command.ts";
-import { type ElectionDefinition, hexKeySchema, idSchema } from "../../shared/election.ts";
+import { type DevicesFile, parseDevicesFile } from "../../shared/devices_file.ts";
+import type { ElectionDefinition } from "../../shared/election.ts";
 import { Device, type DeviceIdentity, type DeviceWorld } from "../../device/device.ts";
 import { GatewayLink } from "../../device/gateway_link.ts";
 import type { AnswerSource } from "../../device/receipts.ts";
 
-const devicesSchema = z.object({
-  election: idSchema,
-  devices: z.array(z.object({
-    device: idSchema,
-    version: z.int().min(1),
-    station: idSchema,
-    key: hexKeySchema,
-    proofKey: hexKeySchema,
-    answerKey: hexKeySchema,
-  })).min(1),
-});
-
-/** The devices of an election with their keys, as `provision` writes them. */
-export type DevicesFile = z.infer<typeof devicesSchema>;
-
 /** @throws {UsageError} when it is no such file. */
 export async function readDevicesFile(path: string): Promise<DevicesFile> {
-  let value: unknown;
   try {
-    value = JSON.parse(await Deno.readTextFile(path));
+    return parseDevicesFile(await Deno.readTextFile(path));
   } catch (error) {
-    throw new UsageError(`Cannot read the devices in ${path}: ${(error as Error).message}`);
+    throw new UsageError(
+      `Cannot read the devices in ${path}, which provision writes: ${(error as Error).message}`,
+    );
   }
-  const result = devicesSchema.safeParse(value);
-  if (result.success) return result.data;
-  throw new UsageError(
-    `Cannot read the devices in ${path}, which provision writes: ${z.prettifyError(result.error)}`,
-  );
 }
 
 /** Takes out the devices whose keys are denied (`device.version`); one of them as it would sign. */
