@@ -22,8 +22,8 @@ export type Page = Readonly<
 /** Files of a library, by its package: as the browser asks for them, below the package's folder `from`. */
 export type Library = Readonly<{ name: string; from: string; files: readonly string[] }>;
 
-/** How officials sign in: a file that more than one page has. */
-export const OFFICIAL = new URL("./page/official.js", import.meta.url);
+/** Files that more than one page has: how officials sign in, and the watermark of rehearsals. */
+const SHARED = ["official.js", "rehearsal.css"] as const;
 
 /** Reads a file, to be served at a path. */
 export function readPage(path: string, file: URL, headers: Record<string, string>): Page {
@@ -31,6 +31,13 @@ export function readPage(path: string, file: URL, headers: Record<string, string
   const type = TYPES[file.pathname.split(".").at(-1) as keyof typeof TYPES];
   const etag = `"${sha256(body).subarray(0, 12).toHex()}"`;
   return { path, body, headers: { ...headers, "content-type": type, etag } };
+}
+
+/** Reads the files that more than one page has, to be served at `<below><file>`. */
+export function readShared(below: string, headers: Record<string, string>): Page[] {
+  return SHARED.map((name) =>
+    readPage(`${below}${name}`, new URL(`./page/${name}`, import.meta.url), headers)
+  );
 }
 
 /**

@@ -6,7 +6,7 @@
 // Nothing of it runs here. The import puts the package into the lock file and the cache, and says where it is.
 import "lit-html";
 import { OpenAPIHono } from "@hono/zod-openapi";
-import { addPages, OFFICIAL, type Page, readLibraries, readPage } from "../../web/page_files.ts";
+import { addPages, type Page, readLibraries, readPage, readShared } from "../../web/page_files.ts";
 
 /** The page's own files. */
 const OWN = [
@@ -64,9 +64,8 @@ export function readOfficePages(directory: URL = new URL("./page/", import.meta.
     const path = name === "index.html" ? "/office" : `/office/${name}`;
     return readPage(path, new URL(name, directory), HEADERS);
   });
-  const official = readPage("/office/lib/official.js", OFFICIAL, HEADERS);
   const libraries = readLibraries("/office/lib/", LIBRARIES, (name) => import.meta.resolve(name), HEADERS);
-  return [...own, official, ...libraries];
+  return [...own, ...readShared("/office/lib/", HEADERS), ...libraries];
 }
 
 /** The page, to be served beside the office's API. */

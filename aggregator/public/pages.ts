@@ -7,7 +7,7 @@
 import "d3-delaunay";
 import "lit-html";
 import "uplot";
-import { OFFICIAL, type Page, readLibraries, readPage } from "../../web/page_files.ts";
+import { type Page, readLibraries, readPage, readShared } from "../../web/page_files.ts";
 
 /** The page's own files. */
 const OWN = [
@@ -80,8 +80,12 @@ export function readPages(directory: URL = new URL("./page/", import.meta.url)):
     readPage(name === "index.html" ? "/" : `/${name}`, new URL(name, directory), PAGE_HEADERS)
   );
   const libraries = readLibraries("/lib/", LIBRARIES, (name) => import.meta.resolve(name), PAGE_HEADERS);
-  const official = readPage("/lib/official.js", OFFICIAL, PAGE_HEADERS);
   const [index] = own;
   const headers = { ...index!.headers, "content-security-policy": policy("*") };
-  return [...own, { path: "/embed/:election", body: index!.body, headers }, official, ...libraries];
+  return [
+    ...own,
+    { path: "/embed/:election", body: index!.body, headers },
+    ...readShared("/lib/", PAGE_HEADERS),
+    ...libraries,
+  ];
 }
