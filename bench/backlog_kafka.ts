@@ -6,17 +6,15 @@
  */
 import { countGroup } from "../aggregator/counting/positions.ts";
 import { systemClock } from "../device/clock.ts";
-import { openKafkaLog } from "../shared/log/kafka.ts";
 import type { PlacedRecord } from "../shared/log/vote_log.ts";
 import { PollwireProcesses } from "../simulator/processes/pollwire.ts";
-import { MASTER } from "../tests/fixture.ts";
-import { makeVotesTopic, removeTopic, withAdmin } from "../tests/stack/topics.ts";
+import { removeTopic, withAdmin } from "../tests/stack/topics.ts";
 import { type BacklogElection, empty, makeElection } from "./backlog.ts";
 import { type Bench, type Benchmark, perSecond, type Row } from "./measure.ts";
 import { copyLine, copyParticipations } from "./psql.ts";
 import { Flink } from "./flink.ts";
 import { processesOf, processorMsOfEach, processorUsAVote, spellProcessor } from "./processes.ts";
-import { type RealServers, realServers } from "./real_servers.ts";
+import { openOwnLog, type RealServers, realServers } from "./real_servers.ts";
 import { readReconciliation } from "./rig.ts";
 import { until } from "./servers.ts";
 
@@ -85,12 +83,7 @@ async function fillLog(
   recordsEach: number,
 ): Promise<Scene> {
   const { election, partitions } = history;
-  const keys = real.servers.aggregators.KEYS_DIRECTORY!;
-  await Deno.mkdir(keys, { recursive: true, mode: 0o700 });
-  await Deno.writeTextFile(`${keys}/${election}.key`, MASTER.toHex(), { mode: 0o600 });
-  await makeVotesTopic(real.kafka, election, partitions);
-  bench.atEnd(() => removeTopic(real.kafka, election));
-  const log = await openKafkaLog(real.kafka, election, partitions);
+  const log = await openOwnLog(bench, real, election, partitions);
   const copyFile = `${bench.directory}/backlog/participations`;
   using file = await Deno.open(copyFile, { create: true, write: true, truncate: true });
   const writer = file.writable.getWriter();

@@ -10,6 +10,9 @@ import { openPostgres } from "../aggregator/database/postgres.ts";
 import { Failure } from "../cli/command.ts";
 import type { Servers } from "../simulator/processes/servers.ts";
 import type { KafkaAddress } from "../shared/log/address.ts";
+import { type KafkaLog, openKafkaLog } from "../shared/log/kafka.ts";
+import { MASTER } from "../tests/fixture.ts";
+import { makeVotesTopic, removeTopic } from "../tests/stack/topics.ts";
 import type { Bench } from "./measure.ts";
 
 /** Limits of the benchmark's own connections: it waits for what it measures. */
@@ -77,4 +80,19 @@ export async function realServers(
     KEYS_DIRECTORY: `${bench.directory}/${name}/keys`,
   };
   return { servers: { ...bench.servers!, aggregators }, target, db, kafka };
+}
+
+/** Gives an election of {@link MASTER} a topic, which is removed when the run ends, and processes its key. The caller closes the log. */
+export async function openOwnLog(
+  bench: Bench,
+  { servers, kafka }: RealServers,
+  election: string,
+  partitions: number,
+): Promise<KafkaLog> {
+  const keys = servers.aggregators.KEYS_DIRECTORY!;
+  await Deno.mkdir(keys, { recursive: true, mode: 0o700 });
+  await Deno.writeTextFile(`${keys}/${election}.key`, MASTER.toHex(), { mode: 0o600 });
+  await makeVotesTopic(kafka, election, partitions);
+  bench.atEnd(() => removeTopic(kafka, election));
+  return await openKafkaLog(kafka, election, partitions);
 }

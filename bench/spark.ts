@@ -8,16 +8,14 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Database } from "../aggregator/database/database.ts";
 import { memoryOf } from "../deploy/local/processes.ts";
 import { systemClock } from "../device/clock.ts";
-import { type KafkaLog, openKafkaLog } from "../shared/log/kafka.ts";
+import type { KafkaLog } from "../shared/log/kafka.ts";
 import type { PlacedRecord } from "../shared/log/vote_log.ts";
 import { PollwireProcesses } from "../simulator/processes/pollwire.ts";
 import { startBroker } from "../tests/stack/broker.ts";
 import { startCluster } from "../tests/stack/cluster.ts";
-import { MASTER } from "../tests/fixture.ts";
-import { makeVotesTopic, removeTopic } from "../tests/stack/topics.ts";
 import { makeElection } from "./backlog.ts";
 import { type Bench, type Benchmark, median, quantile, type Row } from "./measure.ts";
-import { type RealServers, realServers } from "./real_servers.ts";
+import { openOwnLog, type RealServers, realServers } from "./real_servers.ts";
 import { until } from "./servers.ts";
 
 /** Records of the backlog when the command does not say. */
@@ -58,12 +56,7 @@ export const spark: Benchmark = {
     bench.log(`spark: ${records.toLocaleString("en")} voters and their votes are made`);
     const { history, entries } = await makeElection(real.db, `bench-spark-${bench.run}`, records + paced);
     const { election, partitions } = history;
-    const keys = real.servers.aggregators.KEYS_DIRECTORY!;
-    await Deno.mkdir(keys, { recursive: true, mode: 0o700 });
-    await Deno.writeTextFile(`${keys}/${election}.key`, MASTER.toHex(), { mode: 0o600 });
-    await makeVotesTopic(real.kafka, election, partitions);
-    bench.atEnd(() => removeTopic(real.kafka, election));
-    const log = await openKafkaLog(real.kafka, election, partitions);
+    const log = await openOwnLog(bench, real, election, partitions);
     bench.atEnd(() => log.close());
     const waiting = await fill(log, entries(), records);
 

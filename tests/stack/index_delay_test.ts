@@ -4,14 +4,14 @@
  * @module
  */
 import assert from "assert";
-import { Indexer, INDEXER_PACE } from "../../aggregator/results/index/indexer.ts";
+import { INDEXER_PACE } from "../../aggregator/results/index/indexer.ts";
 import type { Database } from "../../aggregator/database/database.ts";
 import type { TallyIndex } from "../../aggregator/results/index/tally_index.ts";
 import { quantile } from "../../bench/measure.ts";
 import { eventually } from "../eventually.ts";
 import { withDatabase } from "../test_database.ts";
 import { elasticsearchForFile } from "./elasticsearch.ts";
-import { VotedElection } from "./index_fixture.ts";
+import { follow, VotedElection } from "./index_fixture.ts";
 import { stackTest } from "./server.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
@@ -45,19 +45,7 @@ stackTest(
   async () => {
     await withDatabase(async (db) => {
       const index = server().open("delay-");
-      const abort = new AbortController();
-      const faults: unknown[] = [];
-      const indexer = new Indexer({
-        db,
-        index,
-        now: Date.now,
-        signal: abort.signal,
-        pace: INDEXER_PACE,
-        onUpserted: (name, { refusals }) => assert.deepEqual(refusals, [], name),
-        onRebuilt() {},
-        onFault: (_what, error) => faults.push(error),
-      });
-      const following = indexer.run();
+      const following = follow(db, index, INDEXER_PACE);
       const timed = await VotedElection.open(db, "timed", 2 * ROUNDS * VOTERS, 1);
       const other = await VotedElection.open(db, "other", ROUNDS * OTHERS, 1);
       let before = 0;
@@ -84,10 +72,9 @@ stackTest(
           `release to search${beside ? ", beside another election" : ""}: p50 ${half} s, at most ${most} s`,
         );
       }
-      abort.abort();
-      await following;
+      await following.stop();
       await index.close();
-      assert.deepEqual(faults, []);
+      assert.deepEqual(following.faults, []);
     });
   },
 );

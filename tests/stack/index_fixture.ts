@@ -6,7 +6,7 @@
  */
 import assert from "assert";
 import type { Database } from "../../aggregator/database/database.ts";
-import { Indexer } from "../../aggregator/results/index/indexer.ts";
+import { Indexer, type INDEXER_PACE } from "../../aggregator/results/index/indexer.ts";
 import type { TallyIndex } from "../../aggregator/results/index/tally_index.ts";
 import { publish } from "../../aggregator/results/publish.ts";
 import { type BallotBox, openBallotBox, testVoters } from "../ballot_box.ts";
@@ -84,8 +84,15 @@ export class VotedElection {
   }
 }
 
+/** Of tests that have no time. */
+const QUICK_PACE = { pollMs: 20, passMs: 100, checkMs: 500, retryMs: 20, longestRetryMs: 200 };
+
 /** Follows a database into an index until it is stopped. */
-export function follow(db: Database, index: TallyIndex): { faults: string[]; stop(): Promise<void> } {
+export function follow(
+  db: Database,
+  index: TallyIndex,
+  pace: Partial<typeof INDEXER_PACE> = QUICK_PACE,
+): { faults: string[]; stop(): Promise<void> } {
   const abort = new AbortController();
   const faults: string[] = [];
   const indexer = new Indexer({
@@ -93,7 +100,7 @@ export function follow(db: Database, index: TallyIndex): { faults: string[]; sto
     index,
     now: Date.now,
     signal: abort.signal,
-    pace: { pollMs: 20, passMs: 100, checkMs: 500, retryMs: 20, longestRetryMs: 200 },
+    pace,
     onUpserted: (name, { refusals }) => assert.deepEqual(refusals, [], name),
     onRebuilt() {},
     onFault: (_what, error) => faults.push((error as Error).message),
