@@ -45,6 +45,7 @@ const FILES = [
   "000076_recount_differences.sql",
   "000077_analysts.sql",
   "000078_history_joins.sql",
+  "000079_history_unlinked.sql",
 ];
 
 /** The database's version does not fit this program. The message says which of the two to upgrade. */

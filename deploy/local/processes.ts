@@ -195,10 +195,21 @@ export async function memoryOf(pid: number): Promise<{ bytes: number; processes:
   return { bytes, processes };
 }
 
-/** The processes that a process forked and that are still there, by Linux' list of them. */
+/** The processes that a process forked, in any of its threads, and that are still there, by Linux' lists of them. */
 export async function childrenOf(pid: number): Promise<number[]> {
-  const text = await Deno.readTextFile(`/proc/${pid}/task/${pid}/children`).catch(() => "");
-  return text.split(" ").filter((word) => word !== "").map(Number);
+  const found: number[] = [];
+  try {
+    for await (const { name } of Deno.readDir(`/proc/${pid}/task`)) {
+      const text = await Deno.readTextFile(`/proc/${pid}/task/${name}/children`).catch(() => "");
+      found.push(...text.split(" ").filter((word) => word !== "").map(Number));
+    }
+  } catch (error) {
+    // The process has ended: it is not there, or its files cannot be read any more.
+    if (!(error instanceof Deno.errors.NotFound) && (error as { code?: string }).code !== "ESRCH") {
+      throw error;
+    }
+  }
+  return found;
 }
 
 /** `Pss`, where it may be read: pages that several share are counted once between them. */

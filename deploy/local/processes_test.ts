@@ -1,5 +1,15 @@
 import assert from "assert";
-import { end, isAlive, launch, memoryOf, parseEntry, readRunning, startOf, userOf } from "./processes.ts";
+import {
+  childrenOf,
+  end,
+  isAlive,
+  launch,
+  memoryOf,
+  parseEntry,
+  readRunning,
+  startOf,
+  userOf,
+} from "./processes.ts";
 import { withDirectory } from "../../tests/directory.ts";
 import { eventually } from "../../tests/eventually.ts";
 
@@ -43,6 +53,28 @@ Deno.test("launch() starts what end() ends, and its output is in the log", async
     assert.equal(isAlive(running), false);
     assert.equal(await readRunning(pid), undefined);
   });
+});
+
+Deno.test("childrenOf() finds what any thread of a process has started, as Java does", async () => {
+  const program = "import subprocess, threading\n" +
+    "threading.Thread(target=lambda: subprocess.run(['sleep', '60'])).start()";
+  const child = new Deno.Command("python3", { args: ["-c", program], stdin: "null" }).spawn();
+  const sleeping = async () => {
+    const found = await childrenOf(child.pid);
+    // Others may be of a script that starts Python, and gone by now.
+    const names = found.map((pid) => Deno.readTextFile(`/proc/${pid}/comm`).catch(() => ""));
+    const isSleep = (await Promise.all(names)).map((name) => name === "sleep\n");
+    return found.filter((_, i) => isSleep[i]);
+  };
+  try {
+    await eventually("its child is found", async () => (await sleeping()).length === 1);
+    for (const pid of await sleeping()) Deno.kill(pid, "SIGTERM");
+  } catch (error) {
+    child.kill("SIGKILL");
+    throw error;
+  } finally {
+    await child.status;
+  }
 });
 
 Deno.test("end() kills what does not end when it is asked to", async () => {

@@ -8,6 +8,9 @@ import { type Certificate, writeKeystore } from "../../deploy/local/certificates
 import { type KafkaAddress } from "../../shared/log/address.ts";
 import { KafkaChanges } from "../../shared/log/kafka_changes.ts";
 import { openKafkaLog } from "../../shared/log/kafka.ts";
+import { KafkaClient } from "../../shared/log/kafka_client.ts";
+import { KafkaReader } from "../../shared/log/kafka_reader.ts";
+import { RECOUNT_TOPICS } from "../../aggregator/view_topics.ts";
 import { deleteLogTopic, provisionTopics } from "../../aggregator/kafka_topics.ts";
 import { KafkaViews } from "../../aggregator/results/kafka_views.ts";
 import { freePorts } from "../../simulator/processes/ports.ts";
@@ -264,6 +267,47 @@ stackTest(
     await deleteLogTopic(as("office"), "gone-2020");
   },
 );
+
+stackTest("a recount writes its totals, officials read them, and nobody else does either", async () => {
+  await provisionTopics(as("admin"), ELECTIONS, USERS);
+  const write = async (user: string, topic: string) => {
+    const client = new KafkaClient(as(user), "test");
+    const producer = client.kafka.producer({ retry: { retries: 0 } });
+    try {
+      await producer.connect();
+      await producer.send({ topic, messages: [{ key: "town-2026/north", value: "{}" }] });
+    } finally {
+      await producer.disconnect();
+      client.destroy();
+    }
+  };
+  const end = async (user: string, topic: string) => {
+    const reader = new KafkaReader(as(user), "test", topic);
+    try {
+      await reader.read(0, 0, 1);
+      return await reader.end(0);
+    } finally {
+      await reader.close();
+    }
+  };
+  const others = ["gateway", "aggregator", "indexer", "poll", "office"];
+  for (const topic of RECOUNT_TOPICS) {
+    const before = await end("official", topic);
+    await write("recount", topic);
+    assert.equal(await end("official", topic), before + 1);
+    for (const user of [...others, "official"]) {
+      await assert.rejects(
+        write(user, topic),
+        /not authori[sz]ed|authori[sz]ation|permit/i,
+        `${user} writes ${topic}`,
+      );
+    }
+    for (const user of [...others, "recount"]) {
+      await assert.rejects(end(user, topic), /permit|authori[sz]|no such topic/i, `${user} reads ${topic}`);
+    }
+    assert.equal(await end("official", topic), before + 1);
+  }
+});
 
 stackTest("an indexer writes views, and may not so much as see the votes", async () => {
   await provisionTopics(as("admin"), ELECTIONS, USERS);

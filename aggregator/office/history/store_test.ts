@@ -277,6 +277,26 @@ Deno.test("a comparison is that of a hand calculation, of complete places only",
   }, testDefinition({ releaseThreshold: 1 }));
 });
 
+Deno.test("a station without linked votes is not_linked where its region has votes of no station, else no_votes", async () => {
+  await withElection(async (db) => {
+    const text = "county,precinct,office,party,candidate,votes\n" +
+      "North,North 1,Mayor,Red,Old Ann,60\nSouth,Old mill,Mayor,Red,Old Ann,10\n";
+    await writePast(db, PAST, await withFile(text, (path) => readOpenElections(path)), NOW);
+    const comparison = { election: "test-2026", contest: "mayor", past: "town-2016", pastContest: "mayor" };
+    await compareWith(db, comparison, {}, NOW);
+    for (const station of ["n-1", "n-2", "s-1"]) await release(db, station, [50, 50, 0]);
+    await makeFinal(db);
+    assert.deepEqual((await compared(db, "station")).places.map(({ station, why }) => [station, why]), [
+      ["n-1", null],
+      ["n-2", "no_votes"],
+      // The votes of Old mill may be its own.
+      ["s-1", "not_linked"],
+      ["s-2", "no_votes"],
+    ]);
+    assert.deepEqual((await compared(db, "region")).places.map(({ why }) => why), [null, null]);
+  }, testDefinition({ releaseThreshold: 1 }));
+});
+
 /** Past results of units with votes for parties, by name. */
 function pastResults(votes: readonly (readonly number[])[], names: readonly string[]): PastResults {
   const parties = ["red", "blue", "green"].map((id) => ({ id, name: id }));
