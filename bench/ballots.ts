@@ -25,15 +25,20 @@ const HOUR_MS = 3_600_000;
 /** A device: who it is by the signature's `keyid`, and its keys for requests and for votes, 32 bytes each. */
 export type Signer = Readonly<{ keyId: string; key: Uint8Array; proofKey: Uint8Array }>;
 
-/** An election that is open now: two contests of six candidates, five parties, ten regions. */
+/** How large an election is, and its k. */
+export type ElectionSize = Readonly<
+  { voters: number; stations: number; gateways?: number; contests?: number; releaseThreshold?: number }
+>;
+
+/** An election that is open now: two contests of six candidates, five parties, ten regions; k = 1 unless it says otherwise. */
 export function benchElection(
-  size: Readonly<{ voters: number; stations: number; gateways?: number; contests?: number }>,
+  { releaseThreshold = 1, ...size }: ElectionSize,
   election = "bench",
 ): Country {
   const { contests = ALL_CONTESTS } = size;
   const nowMs = Date.now();
   const instant = (ms: number) => new Date(ms).toISOString();
-  const country = simulateCountry(SEED, {
+  const simulated = simulateCountry(SEED, {
     gateways: 1,
     ...size,
     contests,
@@ -47,6 +52,7 @@ export function benchElection(
     closesAt: instant(nowMs + 4 * HOUR_MS),
     acceptsUntil: instant(nowMs + 5 * HOUR_MS),
   });
+  const country = { ...simulated, definition: { ...simulated.definition, releaseThreshold } };
   return contests === ALL_CONTESTS ? country : withLocalContests(country);
 }
 

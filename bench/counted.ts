@@ -24,6 +24,12 @@ const STATIONS = 200;
 const GATEWAYS = 2;
 const AGGREGATORS = 2;
 const ROUNDS = 3;
+/** Each k is an election of its own. With k = 1 a vote alone can be a release. */
+const THRESHOLDS = [1, 10] as const;
+/** Processor time in parts of the base's. */
+const BASE_GOAL_PART = 0.5;
+/** How long the base's benchmark may take, in milliseconds. */
+const BASE_WITHIN_MS = 400_000;
 const BATCH_VOTES = 100;
 
 /** How votes come: how many a round, over how many connections to each gateway, and how fast they should be counted. */
@@ -54,23 +60,94 @@ export const counted: Benchmark = {
     `votes from devices to counted: ${GATEWAYS} gateways, ${AGGREGATORS} aggregators, index; floor: bare hono taking the same requests`,
   on: "servers",
   async run(bench) {
-    const { servers } = await realServers(bench, "counted", { index: true });
-    const voters = WAYS.reduce((sum, { votes }) => sum + votes * (ROUNDS + 1), 0);
-    const size = { voters, stations: STATIONS, gateways: GATEWAYS };
-    const rig = await buildRig(bench, "counted", size, { servers, aggregators: AGGREGATORS });
     const floor = await startServer(bench, "./floor_server.ts");
-    const rows: Row[] = [];
-    let from = 0;
-    for (const way of WAYS) {
-      rows.push(await row(bench, rig, floor, way, from));
-      from += way.votes * (ROUNDS + 1);
+    const found: Counted[] = [];
+    for (const k of THRESHOLDS) {
+      found.push(...await measure(bench, floor, k));
+      // Between the two, so that what else the machine does meets base and present alike.
+      if (k === THRESHOLDS[0] && bench.base !== undefined) {
+        found.push(...await measureBase(bench, bench.base));
+      }
     }
-    await rig.stack.stop();
-    return rows;
+    return [...found.map(({ row }) => row), ...comparedRows(found)];
   },
 };
 
-async function row(bench: Bench, rig: Rig, floor: string, way: Way, from: number): Promise<Row> {
+/** A row, and the processor time that a vote took all processes together, in microseconds. */
+type Counted = Readonly<{ row: Row; of: Way["of"]; side: string; us: number }>;
+
+async function measure(bench: Bench, floor: string, k: number): Promise<Counted[]> {
+  const name = `counted${k}`;
+  const { servers } = await realServers(bench, name, { index: true });
+  const voters = WAYS.reduce((sum, { votes }) => sum + votes * (ROUNDS + 1), 0);
+  const size = { voters, stations: STATIONS, gateways: GATEWAYS, releaseThreshold: k };
+  const rig = await buildRig(bench, name, size, { servers, aggregators: AGGREGATORS });
+  const found: Counted[] = [];
+  let from = 0;
+  for (const way of WAYS) {
+    const row = await takeRow(bench, rig, floor, { way, from, k });
+    found.push({ row, of: way.of, side: `k = ${k}`, us: processorSum(row.notes) });
+    from += way.votes * (ROUNDS + 1);
+  }
+  await rig.stack.stop();
+  return found;
+}
+
+/** The same benchmark of another checkout, by its own code, on the same servers. */
+async function measureBase(bench: Bench, root: string): Promise<Counted[]> {
+  bench.log(`counted: ${root}`);
+  const json = `${bench.directory}/counted-base.json`;
+  const { success } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--no-prompt", "--config", `${root}/deno.json`, `${root}/bench/main.ts`].concat(
+      ["--stack", bench.servers!.file!, "--json", json, "counted"],
+    ),
+    cwd: root,
+    stdin: "null",
+    stdout: "null",
+    stderr: "inherit",
+    signal: AbortSignal.timeout(BASE_WITHIN_MS),
+  }).output();
+  if (!success) throw new Error(`${root}: counted failed`);
+  const { rows } = JSON.parse(await Deno.readTextFile(json)) as { rows: Row[] };
+  return rows.map((row) => {
+    const way = WAYS.find(({ of }) => of === row.of);
+    if (way === undefined) throw new Error(`${root}: counted has a row of ${row.of}`);
+    return {
+      row: { ...row, of: `${row.of}, base`, goal: undefined },
+      of: way.of,
+      side: "base",
+      us: processorSum(row.notes),
+    };
+  });
+}
+
+/** What a vote costs of processor, in votes a second of one processor, against the base. */
+function comparedRows(found: readonly Counted[]): Row[] {
+  return found.filter(({ side }) => side !== "base").flatMap(({ of, side, us }): Row[] => {
+    const base = found.find((each) => each.side === "base" && each.of === of);
+    if (base === undefined) return [];
+    return [{
+      benchmark: "counted",
+      of: `${of}, ${side}, processor against the base's`,
+      value: 1e6 / us,
+      floor: 1e6 / base.us,
+      ratio: base.us / us,
+      unit: "votes/s of a processor",
+      goal: { ratio: 1 / BASE_GOAL_PART },
+      notes: `${Math.round(us)} of ${Math.round(base.us)} µs: ${(us / base.us).toFixed(2)}`,
+    }];
+  });
+}
+
+/** The sum of a row's times, which its notes end with. */
+function processorSum(notes = ""): number {
+  const times = notes.slice(notes.lastIndexOf(":") + 1).split(", ");
+  return times.reduce((sum, part) => sum + Number(part.trim().split(" ").at(-1)), 0);
+}
+
+type Load = Readonly<{ way: Way; from: number; k: number }>;
+
+async function takeRow(bench: Bench, rig: Rig, floor: string, { way, from, k }: Load): Promise<Row> {
   const { of, votes, connections, status, goal } = way;
   // Floor and stack of one round get the same requests.
   const prepared = new Map<number, Requests>();
@@ -110,5 +187,5 @@ async function row(bench: Bench, rig: Rig, floor: string, way: Way, from: number
   });
   const parts = [...spent].map(([name, us]) => `${name} ${Math.round(median(us))}`);
   const notes = `µs of processor a vote: ${parts.join(", ")}`;
-  return { benchmark: "counted", of, ...compared, unit: "votes/s", goal, notes };
+  return { benchmark: "counted", of: `${of}, k = ${k}`, ...compared, unit: "votes/s", goal, notes };
 }

@@ -13,8 +13,16 @@ const READ_BYTES = 64 * 1024;
 
 const latin1 = new TextDecoder("latin1");
 
-/** An answer: `body` is empty unless bodies are kept. */
-export type Answer = Readonly<{ status: number; body: Uint8Array }>;
+/** An answer: `body` is empty unless bodies are kept; `retryAfterS` is the header of a refusal, in seconds. */
+export type Answer = Readonly<{ status: number; body: Uint8Array; retryAfterS?: number }>;
+
+/** What an answer's head says; `length` is that of the whole answer. */
+export type AnswerHead = Readonly<{
+  status: number;
+  length: number;
+  headLength: number;
+  retryAfterS?: number;
+}>;
 
 /** What a load came to. */
 export type Load = Readonly<{
@@ -41,10 +49,8 @@ export function postRequest(
   return request;
 }
 
-/** What an answer's head says: its status, and how long the answer is with head and body. */
-export function readHead(
-  bytes: Uint8Array,
-): { status: number; length: number; headLength: number } | undefined {
+/** Reads an answer's head, once all of it is there. */
+export function readHead(bytes: Uint8Array): AnswerHead | undefined {
   const head = latin1.decode(bytes.subarray(0, MAX_HEAD_BYTES));
   const end = head.indexOf("\r\n\r\n");
   if (end === -1) {
@@ -57,7 +63,10 @@ export function readHead(
   if (Number.isNaN(status) || length === undefined) {
     throw new Error(`An answer has no status or no content-length: ${head.slice(0, end)}`);
   }
-  return { status, headLength: end + 4, length: end + 4 + Number(length) };
+  const answer = { status, headLength: end + 4, length: end + 4 + Number(length) };
+  if (status < 400) return answer;
+  const retryAfter = /\r\nretry-after: (\d+)\r\n/i.exec(head.slice(0, end + 2))?.[1];
+  return retryAfter === undefined ? answer : { ...answer, retryAfterS: Number(retryAfter) };
 }
 
 /** One connection. */
@@ -81,7 +90,8 @@ export class Connection {
       head ??= readHead(this.#buffer.subarray(0, filled));
     }
     const body = keepBody ? this.#buffer.slice(head.headLength, head.length) : new Uint8Array(0);
-    return { status: head.status, body };
+    const { status, retryAfterS } = head;
+    return { status, body, ...retryAfterS !== undefined && { retryAfterS } };
   }
 
   close(): void {

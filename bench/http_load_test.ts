@@ -44,6 +44,20 @@ Deno.test("readHead() waits for a head's end, then says status and length", () =
   });
 });
 
+Deno.test("readHead() reads Retry-After of a refusal", () => {
+  const head = "HTTP/1.1 503 Service Unavailable\r\nretry-after: 2\r\ncontent-length: 0\r\n\r\n";
+  assert.deepEqual(readHead(utf8(head)), {
+    status: 503,
+    headLength: head.length,
+    length: head.length,
+    retryAfterS: 2,
+  });
+  const last = "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nRetry-After: 7\r\n\r\n";
+  assert.equal(readHead(utf8(last))?.retryAfterS, 7);
+  const without = "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n";
+  assert.equal(readHead(utf8(without))?.retryAfterS, undefined);
+});
+
 Deno.test("readHead() refuses what it cannot tell the end of", () => {
   assert.throws(
     () => readHead(utf8("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")),

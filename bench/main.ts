@@ -21,6 +21,7 @@ import { fsync } from "./fsync.ts";
 import { held } from "./held.ts";
 import { history } from "./history.ts";
 import { kafkaProducer } from "./kafka_producer.ts";
+import { overload } from "./overload.ts";
 import { page } from "./page.ts";
 import { path } from "./path.ts";
 import { rolls } from "./rolls.ts";
@@ -50,7 +51,7 @@ const EMBEDDED = [
   history,
   sync,
 ];
-const ON_SERVERS = [counted, latency, kafka, kafkaProducer, backlog, rolls, soak];
+const ON_SERVERS = [counted, latency, overload, kafka, kafkaProducer, backlog, rolls, soak];
 /** Spark needs a JDK 17, Maven and Python besides: it is measured when it is asked for. */
 const BENCHMARKS: readonly Benchmark[] = [...EMBEDDED, ...ON_SERVERS, spark];
 
@@ -87,7 +88,9 @@ async function measure(
   const bench: Bench = {
     directory,
     run: globalThis.crypto.getRandomValues(new Uint8Array(3)).toHex(),
-    servers: stack === undefined ? own : { ...readServers(stack), directory: dirname(resolve(stack)) },
+    servers: stack === undefined
+      ? own
+      : { ...readServers(stack), file: resolve(stack), directory: dirname(resolve(stack)) },
     log: console.error,
     base: base === undefined ? undefined : resolve(base),
     flink,
@@ -132,7 +135,7 @@ if (import.meta.main) {
     )
     .option(
       "--base <directory>",
-      "a checkout of another commit, which `sync` measures in turns with this one",
+      "a checkout of another commit, which `sync` and `counted` measure in the same run",
     )
     .option(
       "--flink",

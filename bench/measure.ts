@@ -40,8 +40,8 @@ export type Bench = Readonly<{
   directory: string;
   /** Tells this run's elections and databases from those of every other on the same servers. */
   run: string;
-  /** Where the real servers are that benchmarks on servers use, and the directory that `stack up` keeps them in. */
-  servers?: Servers & Readonly<{ directory: string }>;
+  /** Where the real servers are that benchmarks on servers use, and the directory that `stack up` keeps them in; `file` is what --stack named. */
+  servers?: Servers & Readonly<{ directory: string; file?: string }>;
   /** A checkout of another commit, which is measured beside this one. */
   base?: string;
   /** Whether Apache Flink SQL is measured on the same servers. */

@@ -8,7 +8,14 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Reconciliation } from "../aggregator/public/schemas.ts";
 import type { Release, Results } from "../aggregator/results/schemas.ts";
 import type { Vote } from "../shared/vote.ts";
-import { batchRequest, benchElection, stationBatches, voteMaker, voteRequest } from "./ballots.ts";
+import {
+  batchRequest,
+  benchElection,
+  type ElectionSize,
+  stationBatches,
+  voteMaker,
+  voteRequest,
+} from "./ballots.ts";
 import { type Connection, HttpLoad } from "./http_load.ts";
 import type { Bench } from "./measure.ts";
 import { type Machinery, provision, type Provisioned, until } from "./servers.ts";
@@ -30,14 +37,11 @@ export type Rig =
     vote(voter: number): Vote;
   }>;
 
-/** How large a rig is. */
-export type RigSize = Readonly<{ voters: number; stations: number; gateways?: number }>;
-
 /** Provisions an election and starts its stack. Stopped when the run ends, if not before. */
 export async function buildRig(
   bench: Bench,
   name: string,
-  size: RigSize,
+  size: ElectionSize,
   machinery: Machinery = {},
 ): Promise<Rig> {
   const simulated = benchElection(size, `bench-${name}-${bench.run}`);

@@ -18,9 +18,12 @@ const PROOF_DOMAIN = "pollwire/2 vote";
 /** Bytes of {@link proofLeaf}. */
 export const PROOF_LEAF_BYTES = 16;
 
+/** The form of {@link proofKeySchema}. */
+export const PROOF_KEY = /^[a-z0-9-]{1,64}\.[1-9][0-9]{0,5}$/;
+
 /** The name of a proof key without its election: `<device>.<version>`. */
 export const proofKeySchema = z.string().regex(
-  /^[a-z0-9-]{1,64}\.[1-9][0-9]{0,5}$/,
+  PROOF_KEY,
   "must be a device and a key version, like station-12-a.1",
 );
 

@@ -7,7 +7,7 @@
 import { fromUtf8, lengthPrefixed, utf8 } from "./bytes.ts";
 import { ELECTION_LIMITS, type Manifest, MAX_INSTANT_MS } from "./election.ts";
 import { formatKeyName, hmac, KEY_BYTES, type KeyName, seal, SEAL_OVERHEAD_BYTES, unseal } from "./keys.ts";
-import { MAX_PROOF_KEY_CHARS, proofKeySchema } from "./proof.ts";
+import { MAX_PROOF_KEY_CHARS, PROOF_KEY } from "./proof.ts";
 import { STATEMENT_BYTES } from "./statement.ts";
 import { VOTING_MODES } from "./vote.ts";
 
@@ -170,7 +170,10 @@ export function encodeRecord(content: RecordContent, voteBytes: number): Uint8Ar
   return bytes;
 }
 
-/** Reads a record; `undefined` when it is not one, byte for byte. The proof is not checked here. */
+/**
+ * Reads a record; `undefined` when it is not one, byte for byte. The proof is not checked here. `proof` and `vote` are no
+ * copies: they share the memory of `bytes`.
+ */
 export function decodeRecord(bytes: Uint8Array): RecordContent | undefined {
   if (bytes.length < RECORD_OVERHEAD_BYTES) return undefined;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
@@ -191,13 +194,13 @@ export function decodeRecord(bytes: Uint8Array): RecordContent | undefined {
   } catch {
     return undefined;
   }
-  if (!proofKeySchema.safeParse(proofKey).success) return undefined;
+  if (!PROOF_KEY.test(proofKey)) return undefined;
   return {
     acceptedAtMs,
     manifestVersion: view.getUint32(10),
     proofKey,
-    proof: bytes.slice(proofAt, proofAt + PROOF_BYTES),
-    vote: bytes.slice(voteAt, end),
+    proof: bytes.subarray(proofAt, proofAt + PROOF_BYTES),
+    vote: bytes.subarray(voteAt, end),
   };
 }
 
