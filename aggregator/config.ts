@@ -47,10 +47,10 @@ export const SETTINGS = {
   AGGREGATOR_ROLES: z.string().optional(),
   /** What the log says: at `debug` every request, with its ids. */
   LOG_LEVEL: z.enum(LOG_LEVELS).default("info"),
-  /** Where Elasticsearch is, `http://` or `https://`; without it there is no index. */
+  /** Where Elasticsearch is, `http://` or `https://`, its nodes with commas between them; without it there is no index. */
   ELASTICSEARCH_URL: z.string().regex(
-    /^https?:\/\/[^@\s]+$/,
-    "must be http://<host>:<port> or https://<host>:<port>, without a user",
+    /^https?:\/\/[^@\s,]+(,https?:\/\/[^@\s,]+)*$/,
+    "must be http://<host>:<port> or https://<host>:<port>, without a user, with commas between several nodes",
   ).optional(),
   ELASTICSEARCH_API_KEY: z.string().optional(),
   /** Certificates, PEM, of which one must have signed Elasticsearch's; the system's when not set. */

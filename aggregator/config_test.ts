@@ -104,13 +104,13 @@ Deno.test("aggregatorConfig() takes where Elasticsearch is, and its secrets from
   const ca = await Deno.makeTempFile();
   await Deno.writeTextFile(ca, "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n");
   const environment = {
-    ELASTICSEARCH_URL: "https://index:9200",
+    ELASTICSEARCH_URL: "https://index:9200,https://index-2:9200",
     ELASTICSEARCH_API_KEY: "a2V5",
     ELASTICSEARCH_CA_FILE: ca,
     ELASTICSEARCH_REPLICAS: "0",
   };
   assert.deepEqual(aggregatorConfig(environment).elasticsearch, {
-    url: "https://index:9200",
+    url: "https://index:9200,https://index-2:9200",
     apiKey: "a2V5",
     ca: "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----",
     shards: 1,
@@ -130,6 +130,8 @@ for (
     ["VOTE_LOG", "sqlite:"],
     ["VOTE_LOG", "kafka//hunter2"],
     ["ELASTICSEARCH_URL", "index:9200"],
+    ["ELASTICSEARCH_URL", "http://index:9200,index-2:9200"],
+    ["ELASTICSEARCH_URL", "http://index:9200, http://index-2:9200"],
     ["ELASTICSEARCH_URL", "http://elastic:hunter2@index:9200"],
     ["ELASTICSEARCH_CA", "hunter2"],
     ["ELASTICSEARCH_SHARDS", "0"],

@@ -83,7 +83,10 @@ const partySchema = z.strictObject({
 export const contestSchema = z.strictObject({
   id: idSchema,
   name: nameSchema,
+  /** Choices that a ballot may make. */
   votesAllowed: z.int().min(1).max(100),
+  /** How many are elected; as many as `votesAllowed` when left out. */
+  seats: z.int().min(1).max(100).optional(),
   candidates: z.array(candidateSchema).min(1).max(
     ...atMost(ELECTION_LIMITS.candidatesPerContest, "candidates"),
   ),

@@ -303,8 +303,13 @@ Deno.test("definitionSchema takes the same candidate id in two contests, and acc
   assert.deepEqual(faultsOf(definitionSchema, definition), []);
 });
 
-Deno.test("definitionSchema takes a contest with fewer candidates than seats, and two candidates of one name", () => {
+Deno.test("definitionSchema takes a contest with other seats than votes, fewer candidates than seats, and two candidates of one name", () => {
   const definition: Loose = structuredClone(testDefinition());
+  definition.contests[0].seats = 9;
+  assert.deepEqual(faultsOf(definitionSchema, definition), []);
+  definition.contests[0].seats = 0;
+  assert.equal(faultsOf(definitionSchema, definition).length, 1);
+  delete definition.contests[0].seats;
   definition.contests[1].votesAllowed = 4;
   definition.contests[1].candidates[1].name = definition.contests[1].candidates[0].name;
   assert.deepEqual(faultsOf(definitionSchema, definition), []);

@@ -3,10 +3,12 @@
  *
  * @module
  */
+import { OfficeRefusal } from "../aggregator/office/client.ts";
 import type { PollwireProcesses } from "../simulator/processes/pollwire.ts";
 
 /** Times steps of a run. A step's time is the caller's, from asking to the last answer. */
 export class WalkthroughFigures {
+  readonly #refusals = new Set<string>();
   readonly #rows: string[] = [
     "| step | time | processor | memory now |",
     "| --- | --- | --- | --- |",
@@ -41,15 +43,35 @@ export class WalkthroughFigures {
     }
   }
 
+  /** Keeps what the office said when it refused, whole; what it says again is kept once. */
+  refused(step: string, error: unknown): void {
+    const said = error instanceof OfficeRefusal
+      ? `${error.status} ${JSON.stringify(error.problem)}`
+      : String((error as Error)?.stack ?? error);
+    const line = `${step} was refused: ${said}`;
+    if (this.#refusals.has(line)) return;
+    this.#refusals.add(line);
+    if (this.#isShown) console.error(line);
+  }
+
+  /** See {@link WalkthroughFigures.refused}: in their order, a line each. */
+  get refusals(): string {
+    return [...this.#refusals].join("\n");
+  }
+
   /** What all processes have taken of the processors so far. */
   #processorSeconds(): number {
     return (this.#running()?.running ?? []).reduce((sum, { pid }) => sum + processorSecondsOf(pid), 0);
   }
 
-  /** All steps, the peaks of memory, and the sizes of files. */
+  /** All steps, the peaks of memory, and the sizes of files. @throws when a folder is not there. */
   async table(dataDir: string, folders: readonly string[]): Promise<string> {
     const sizes = [];
-    for (const folder of folders) sizes.push(`${folder} ${mebibytes(await sizeOf(`${dataDir}/${folder}`))}`);
+    for (const folder of folders) {
+      const path = `${dataDir}/${folder}`;
+      await Deno.stat(path);
+      sizes.push(`${folder} ${mebibytes(await sizeOf(path))}`);
+    }
     return [
       ...this.#rows,
       `Peaks of memory: ${memoryText(this.#running()?.peaks() ?? [])}. On disk: ${sizes.join(", ")}.`,
@@ -75,8 +97,14 @@ function mebibytes(bytes: number): string {
   return `${Math.round(bytes / 2 ** 20)} MiB`;
 }
 
+/** Bytes of a file, or of all files below a folder. What runs may remove a file while it is looked at. */
 async function sizeOf(path: string): Promise<number> {
-  const { isDirectory, size } = await Deno.stat(path);
+  const found = await Deno.stat(path).catch((error) => {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  });
+  if (found === undefined) return 0;
+  const { isDirectory, size } = found;
   if (!isDirectory) return size;
   let sum = 0;
   for await (const { name } of Deno.readDir(path)) sum += await sizeOf(`${path}/${name}`);

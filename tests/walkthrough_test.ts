@@ -245,12 +245,13 @@ longTest("an office holds two elections, from accreditation to destroyed records
           if (allowed.includes("begin_canvass")) return true;
           // A gateway that has no more votes of an election states its key within the hour: officials need not wait.
           for (const gateway of ["g-1", "g-2"]) {
-            await both(id, "waive_sender_keys", { gateway }).catch(() => {});
+            await both(id, "waive_sender_keys", { gateway })
+              .catch((error) => figures.refused(`The waiver of ${gateway} in ${id}`, error));
           }
           return false;
         }, DEADLINE_MS);
         await figures.step(`Begin the canvass of ${id}`, () => act(id, "begin_canvass"));
-        let version = 0, refused = "";
+        let version = 0;
         await eventually("it is certified", async () => {
           const { failing, checks } = await figures.step(
             `Check the data of ${id}, with a recount`,
@@ -258,17 +259,18 @@ longTest("an office holds two elections, from accreditation to destroyed records
           );
           for (const { code, digest } of checks) {
             if (failing.includes(code)) {
-              await both(id, "waive_check", { check: code, found: digest }).catch(() => {});
+              await both(id, "waive_check", { check: code, found: digest })
+                .catch((error) => figures.refused(`The waiver of ${code} in ${id}`, error));
             }
           }
           const certified = figures.step(`Certify ${id}: propose and approve`, () => both(id, "certify"));
           version = await certified.then(({ result }) => result.version, (error) => {
-            refused = error.message;
+            figures.refused(`To certify ${id}`, error);
             return 0;
           });
           return version > 0;
         }, DEADLINE_MS).catch((error) => {
-          throw new Error(`${error.message}: ${refused}`);
+          throw new Error(`${error.message}\n${figures.refusals}`);
         });
         assert.equal(version, 1);
       }

@@ -18,7 +18,7 @@ import {
   type Participations,
   type RollEntry,
 } from "../../shared/tally.ts";
-import type { Database, Query } from "../database/database.ts";
+import { arrayLiteral, type Database, type Query, queryOne } from "../database/database.ts";
 import { readDecisions } from "../registry/decisions.ts";
 import type { GrowingHistory } from "./count.ts";
 import { type DeviceCount, DeviceFold } from "./device_counts.ts";
@@ -28,8 +28,9 @@ import { type DeletedFront, findDeletedFronts } from "./losses.ts";
 import { addNumber, bitsToBytes, BLOCK_NUMBERS, blockOf, hasNumber } from "./sequences.ts";
 import { readOutcomes, readPositions, readStationVoters, readTotals } from "./tables.ts";
 
-/** Entries that are read from the log at once. */
+/** Entries that are read from the log at once, and voters that are looked up on the roll at once. */
 const READ_ENTRIES = 1_000;
+const READ_VOTERS = 1_000;
 /** Rows that are read from the database at once. */
 const READ_ROWS = 20_000;
 /** Differences that are kept to be shown; the number is of all. */
@@ -61,10 +62,12 @@ export type Recount = Readonly<{
 }>;
 
 /**
- * Recounts what the tables say was read: each partition up to its position. All of the tables are read in one
- * moment, so an aggregator may continue to count meanwhile.
+ * Recounts what the tables say was read: each partition up to its position. All of the tables are of one moment: while nothing is
+ * counted or decided they stay as they are, and no transaction is needed, so that others may use an embedded database meanwhile.
+ * When something is counted, it begins again in a transaction that sees one moment. An aggregator may continue to count then,
+ * unless its database is embedded.
  *
- * @param onProgress Called with the number of entries that were read since the last call.
+ * @param onProgress Called with the number of entries that were read since the last call; below 0 when they are read again.
  */
 export async function recount(
   db: Database,
@@ -72,18 +75,42 @@ export async function recount(
   history: GrowingHistory,
   onProgress: (entries: number) => void = () => {},
 ): Promise<Recount> {
+  const stateBefore = await tablesState(db.query, history.election);
+  const isStill = async () => await tablesState(db.query, history.election) === stateBefore;
+  await history.reload(db.query);
+  let entries = 0;
+  const found = await recountIn(db.query, log, history, (read) => {
+    entries += read;
+    onProgress(read);
+  }, isStill);
+  if (found !== undefined) return found;
+  onProgress(-entries);
   return await db.transaction(async (query) => {
     await history.reload(query);
-    return await recountIn(query, log, history, onProgress);
+    return (await recountIn(query, log, history, onProgress, () => Promise.resolve(true)))!;
   }, "snapshot");
 }
 
+/** Changes with everything that changes what is counted of an election: counting, rebuilding, decisions, the roll. */
+async function tablesState(query: Query, election: string): Promise<string> {
+  const { state } = await queryOne<{ state: string }>(
+    query,
+    `SELECT coalesce((SELECT revision FROM registry.revisions WHERE election = $1), 0) || ' ' || coalesce(
+       string_agg(concat_ws('/', partition, epoch, next_offset, records_read), ' ' ORDER BY partition), ''
+     ) AS state FROM counting.log_positions WHERE election = $1`,
+    [election],
+  );
+  return state;
+}
+
+/** Recounts with one query. Returns nothing once `isStill` says that the tables have changed meanwhile. */
 async function recountIn(
   query: Query,
   log: VoteLog,
   history: GrowingHistory,
   onProgress: (entries: number) => void,
-): Promise<Recount> {
+  isStill: () => Promise<boolean>,
+): Promise<Recount | undefined> {
   const { election } = history;
   const deleted = await findDeletedFronts(query, election, await logStarts(log));
   if (deleted.some(({ isAccepted }) => !isAccepted)) return notWhole(deleted);
@@ -101,19 +128,21 @@ async function recountIn(
   for (const partition of partitions) {
     const { next, read } = positions.get(partition) ?? { next: 0, read: 0 };
     const nextOffset = partition < log.partitions ? next : 0;
-    const roll = nextOffset === 0 ? new Map() : await readRoll(query, election, partition, log.partitions);
+    const roll = new Roll(query, election);
     const fold = new PartitionFold(
       partition,
       { ...totals, outcomes: new Map() },
       decisions,
-      (key) => roll.get(key) ?? [],
+      (key) => roll.entriesOf(key),
     );
     for (let from = 0; from < nextOffset;) {
       const batch = (await log.read(partition, from, READ_ENTRIES)).filter(({ offset }) =>
         offset < nextOffset
       );
       if (batch.length === 0) break;
-      for (const record of judgeEntries(batch, history)) {
+      const judged = judgeEntries(batch, history);
+      await roll.lookUp(judged);
+      for (const record of judged) {
         sequences.add(record, fold.add(record));
         devices.add(record.judgement);
       }
@@ -132,6 +161,7 @@ async function recountIn(
       fold.heldPositions(),
     );
     await compareParticipations(query, election, partition, log.partitions, fold.participations, comparison);
+    if (!await isStill()) return undefined;
   }
   // It may have been deleted while it was read.
   const deletedSince = await findDeletedFronts(query, election, await logStarts(log));
@@ -147,6 +177,7 @@ async function recountIn(
     stationVoters(totals.turnout),
   );
   comparison.maps("sequence numbers of", await readSequences(query, election), sequences.digests());
+  if (!await isStill()) return undefined;
   let counted = 0;
   for (const [name, n] of outcomes) if (name.endsWith("/counted")) counted += n;
   return {
@@ -335,31 +366,53 @@ function stationVoters(turnout: ReadonlyMap<string, number>): Map<string, number
 const PARTITION_OF_KEY =
   `(((get_byte(voter_key, 0)::bigint << 24) + (get_byte(voter_key, 1) << 16) + (get_byte(voter_key, 2) << 8) + get_byte(voter_key, 3)) % $2)`;
 
-/** The roll of one partition's voters. */
-async function readRoll(
-  query: Query,
-  election: string,
-  partition: number,
-  partitions: number,
-): Promise<Map<string, RollEntry[]>> {
-  const roll = new Map<string, RollEntry[]>();
-  const rows = eachRow<Omit<RollEntry, "ageGroup"> & { key: string; age_group: string }>(
-    query,
-    `SELECT encode(voter_key, 'hex') AS key, encode(voter_key, 'hex') AS "voterKey", revision::float8 AS revision,
-       struck_revision::float8 AS "struckRevision",
-       (extract(epoch FROM struck_at) * 1000)::float8 AS "struckAtMs", region, station, age_group, gender
-     FROM counting.roll
-     WHERE election = $1 AND ${PARTITION_OF_KEY} = $3 AND voter_key >= decode($4, 'hex')
-       AND (encode(voter_key, 'hex'), revision) > ($4, $5::bigint)
-     ORDER BY voter_key, roll.revision LIMIT $6`,
-    [election, partitions, partition],
-  );
-  for await (const { key: _, age_group, ...entry } of rows) {
-    const entries = roll.get(entry.voterKey);
-    if (entries === undefined) roll.set(entry.voterKey, [{ ...entry, ageGroup: age_group }]);
-    else entries.push({ ...entry, ageGroup: age_group });
+/**
+ * Entries of the roll of the voters whose records are read: of a roll many times longer than the log, the others cost nothing.
+ */
+class Roll {
+  readonly #query: Query;
+  readonly #election: string;
+  readonly #entries = new Map<string, RollEntry[]>();
+
+  constructor(query: Query, election: string) {
+    this.#query = query;
+    this.#election = election;
   }
-  return roll;
+
+  /** Reads the entries of the records' voters, but of those that it has. */
+  async lookUp(records: readonly JudgedRecord[]): Promise<void> {
+    const keys = new Set<string>();
+    for (const { judgement } of records) {
+      const key = "record" in judgement ? judgement.record?.voterKey : undefined;
+      if (key !== undefined && !this.#entries.has(key)) keys.add(key);
+    }
+    // In their order, as the index has them.
+    const sorted = [...keys].sort();
+    for (let at = 0; at < sorted.length; at += READ_VOTERS) {
+      await this.#read(sorted.slice(at, at + READ_VOTERS));
+    }
+  }
+
+  /** Those of a voter who was looked up. */
+  entriesOf(voterKey: string): readonly RollEntry[] {
+    const entries = this.#entries.get(voterKey);
+    if (entries === undefined) throw new Error("Cannot recount: a voter was not looked up");
+    return entries;
+  }
+
+  async #read(keys: readonly string[]): Promise<void> {
+    for (const key of keys) this.#entries.set(key, []);
+    const rows = await this.#query<Omit<RollEntry, "ageGroup"> & { age_group: string }>(
+      `SELECT encode(voter_key, 'hex') AS "voterKey", revision::float8 AS revision,
+         struck_revision::float8 AS "struckRevision",
+         (extract(epoch FROM struck_at) * 1000)::float8 AS "struckAtMs", region, station, age_group, gender
+       FROM counting.roll WHERE election = $1 AND voter_key = ANY($2::text[]::bytea[]) ORDER BY voter_key, roll.revision`,
+      [this.#election, arrayLiteral(keys.map((key) => `"\\\\x${key}"`))],
+    );
+    for (const { age_group, ...entry } of rows) {
+      this.#entries.get(entry.voterKey)!.push({ ...entry, ageGroup: age_group });
+    }
+  }
 }
 
 async function compareParticipations(

@@ -3,10 +3,11 @@ import { fromHex } from "../../shared/bytes.ts";
 import { judge } from "../../shared/judge.ts";
 import { partitionOf } from "../../shared/partition.ts";
 import { type BallotBox, fillBallotBox, openBallotBox, testVoter } from "../../tests/ballot_box.ts";
+import { inTime } from "../../tests/eventually.ts";
 import { MASTER, NOON_MS, testDevice, testVoterKey } from "../../tests/fixture.ts";
 import { voteOf } from "../../tests/tallies.ts";
 import { tamper, testDatabase } from "../../tests/test_database.ts";
-import type { Database } from "../database/database.ts";
+import type { Database, Parameter, Query } from "../database/database.ts";
 import { publishManifest } from "../registry/elections.ts";
 import { CELL_VOTES } from "./layouts.ts";
 import { type Recount, recount } from "./recount.ts";
@@ -117,6 +118,58 @@ Deno.test("recount() leaves out what has come onto the log since", async () => {
   assert.deepEqual([found.records, found.differences], [records, 0]);
   await box.count();
   assert.deepEqual([(await recounted(box)).records, (await recounted(box)).differences], [records + 1, 0]);
+});
+
+Deno.test("recount() lets others use an embedded database, while nothing is counted", async () => {
+  const box = await countedBox();
+  const read = box.log.read.bind(box.log);
+  box.log.read = async (partition, from, limit) => {
+    await inTime("another's statement", db.query("SELECT 1"));
+    return await read(partition, from, limit);
+  };
+  assert.equal((await recounted(box)).differences, 0);
+});
+
+/** Has work done when the log is read next. */
+function onFirstRead({ log }: BallotBox, work: () => Promise<unknown>): void {
+  const read = log.read.bind(log);
+  log.read = async (partition, from, limit) => {
+    log.read = read;
+    await work();
+    return await read(partition, from, limit);
+  };
+}
+
+Deno.test("recount() begins again when something is counted meanwhile, and then sees one moment", async () => {
+  const box = await countedBox();
+  const before = await recounted(box);
+  await box.cast("voter-28");
+  onFirstRead(box, () => box.count());
+  let entries = 0;
+  const found = await recount(db, box.log, box.history, (read) => entries += read);
+  assert.deepEqual([found.records, found.differences], [before.records + 1, 0], JSON.stringify(found.shown));
+  assert.equal(entries, box.log.stored.flat().length, "what was read again is told once");
+});
+
+Deno.test("recount() reads of the roll only those whose records it reads", async () => {
+  const box = await countedBox();
+  const voters = await db.query("SELECT FROM counting.roll WHERE election = $1", [box.election]);
+  await box.enrol(Array.from({ length: 300 }, (_, i) => testVoter(`absent-${i}`)));
+  await box.history.reload(db.query);
+  let rows = 0;
+  const watched =
+    (query: Query): Query => async <Row extends object>(sql: string, params?: readonly Parameter[]) => {
+      const found = await query<Row>(sql, params);
+      if (/FROM counting\.roll/.test(sql)) rows += found.length;
+      return found;
+    };
+  const watchedDb: Database = {
+    ...db,
+    query: watched(db.query),
+    transaction: (work, isolation) => db.transaction((query) => work(watched(query)), isolation),
+  };
+  assert.equal((await recount(watchedDb, box.log, box.history)).differences, 0);
+  assert.ok(rows > 0 && rows <= voters.length, `${rows} rows were read, and ${voters.length} are of voters`);
 });
 
 Deno.test("recount() does not mind in which lanes the tables have their sums", async () => {
@@ -451,10 +504,9 @@ Deno.test("recount() raises an alert, and no difference, for a vote id that came
   assert.deepEqual([(await recounted(box)).altered, (await recounted(box)).differences], [2, 0]);
 });
 
-Deno.test("recount() reads a roll of any length, with a voter's entries on two pages", async () => {
+Deno.test("recount() finds a voter's entries on a roll of any length", async () => {
   const box = await openBallotBox(db, `box-${boxes++}`, { partitions: 1 });
   const key = testVoterKey("a", box.election);
-  // 19,999 before the voter, whose first entry ends a page and whose second begins the next, and more after.
   const fill = `INSERT INTO counting.roll (election, voter_key, revision, region, age_group, gender)
      SELECT $1, decode(lpad(to_hex(n), 8, '0') || repeat($2, 56), 'hex'), 1, 'north', '25-34', 'male'
      FROM generate_series($3::bigint, $4::bigint) AS n`;
@@ -492,17 +544,26 @@ Deno.test("recount() reads participations of any number, and shows the first hun
   assert.equal(found.shown[99].line, "participation 100 of partition 0");
 });
 
-Deno.test("recount() reads the registry and all tables in one moment", async () => {
+Deno.test("recount() reads registry and tables in one moment while counting goes on, and else takes no transaction", async () => {
   const box = await countedBox();
   const isolations: unknown[] = [];
+  let isInTransaction = false;
   const watched: Database = {
     ...db,
-    query: () => Promise.reject(new Error("outside the snapshot")),
-    transaction: (work, isolation) => {
+    query: (sql, params) =>
+      isInTransaction ? Promise.reject(new Error("outside the snapshot")) : db.query(sql, params),
+    transaction: async (work, isolation) => {
       isolations.push(isolation);
-      return db.transaction(work, isolation);
+      isInTransaction = true;
+      return await db.transaction(work, isolation).finally(() => isInTransaction = false);
     },
   };
+  assert.equal((await recount(watched, box.log, box.history)).differences, 0);
+  assert.deepEqual(isolations, []);
+  onFirstRead(box, async () => {
+    await box.cast("voter-28");
+    await box.count();
+  });
   assert.equal((await recount(watched, box.log, box.history)).differences, 0);
   assert.deepEqual(isolations, ["snapshot"]);
 });

@@ -28,6 +28,20 @@ export async function readKeyFile(path: string): Promise<KeyFile> {
   }
 }
 
+/** The office refused. `problem` is the whole body of its answer: JSON, or a text. */
+export class OfficeRefusal extends OfficeError {
+  override name = "OfficeRefusal";
+
+  constructor(message: string, readonly status: number, readonly problem: unknown) {
+    super(message);
+  }
+
+  /** The last word of the problem's type; `undefined` when the answer is no problem. */
+  get type(): string | undefined {
+    return String((this.problem as { type?: unknown }).type ?? "").split(":").at(-1) || undefined;
+  }
+}
+
 /** After this time the client signs in again, in milliseconds: a token lives for 15 minutes. */
 const SIGN_IN_AGAIN_MS = 600_000;
 
@@ -43,19 +57,28 @@ export class OfficeClient {
     this.#file = file;
   }
 
-  /** @throws {OfficeError} with what a refusal says. */
+  /** @throws {OfficeRefusal} with what a refusal says. */
   async ask(method: string, path: string, body?: unknown, ifMatch?: string): Promise<OfficeReply> {
-    return await this.#request(method, path, {
-      headers: {
-        authorization: `Bearer ${await this.#goodToken()}`,
-        ...body === undefined ? {} : { "content-type": "application/json" },
-        ...ifMatch === undefined ? {} : { "if-match": ifMatch },
-      },
-      ...body === undefined ? {} : { body: JSON.stringify(body) },
-    });
+    const send = async () =>
+      await this.#request(method, path, {
+        headers: {
+          authorization: `Bearer ${await this.#goodToken()}`,
+          ...body === undefined ? {} : { "content-type": "application/json" },
+          ...ifMatch === undefined ? {} : { "if-match": ifMatch },
+        },
+        ...body === undefined ? {} : { body: JSON.stringify(body) },
+      });
+    try {
+      return await send();
+    } catch (error) {
+      if (!(error instanceof OfficeRefusal) || error.type !== "login-too-old") throw error;
+      // An approval takes a newer sign-in than other requests. The key is here: sign in again.
+      this.#token = undefined;
+      return await send();
+    }
   }
 
-  /** Sends bytes. @throws {OfficeError} with what a refusal says. */
+  /** Sends bytes. @throws {OfficeRefusal} with what a refusal says. */
   async sendBytes(
     path: string,
     bytes: Uint8Array<ArrayBuffer>,
@@ -96,8 +119,10 @@ export class OfficeClient {
     const isJson = /json/.test(response.headers.get("content-type") ?? "");
     const body = isJson ? JSON.parse(text) : undefined;
     if (!response.ok) {
-      throw new OfficeError(
+      throw new OfficeRefusal(
         `Cannot do this: ${body?.detail ?? body?.title ?? `the office answered ${response.status}`}`,
+        response.status,
+        body ?? text,
       );
     }
     return { body, text, etag: response.headers.get("etag") };

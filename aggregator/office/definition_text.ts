@@ -6,6 +6,7 @@
 import { LineCounter, parseDocument } from "yaml";
 import { findUnclosed } from "../../cli/unclosed_json.ts";
 import { definitionSchema, type ElectionDefinition } from "../../shared/election.ts";
+import { readHours } from "./definition_hours.ts";
 
 /** Faults that are given at the most. */
 const MAX_FAULTS = 10;
@@ -44,7 +45,9 @@ export function parseDefinitionText(
     field: path.map(String).join("."),
     message,
   });
-  const result = definitionSchema.safeParse(read.value);
+  const hours = readHours(read.value);
+  if ("faults" in hours) return { faults: hours.faults.map(({ path, message }) => faultAt(path, message)) };
+  const result = definitionSchema.safeParse(hours.value);
   if (result.success) return { definition: result.data, faultAt };
   return {
     faults: result.error.issues.slice(0, MAX_FAULTS).map(({ path, message }) => faultAt(path, message)),

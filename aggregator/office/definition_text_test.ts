@@ -32,6 +32,25 @@ Deno.test("parseDefinitionText() gives line, column and field of each fault, in 
   assert.match(faultsOf(tabs).join(), /^line 3, column 10: name: /);
 });
 
+Deno.test("parseDefinitionText() reads hours beside a time zone, and names the line of one that the clocks skip", () => {
+  const local = {
+    ...testDefinition(),
+    opensAt: "2026-03-08T02:00",
+    closesAt: "2026-03-08T20:00",
+    timeZone: "America/New_York",
+  };
+  const text = stringify({ ...local, acceptsUntil: "2026-03-08T21:00" });
+  const line = text.split("\n").findIndex((each) => each.startsWith("opensAt")) + 1;
+  assert.match(
+    faultsOf(text).join(),
+    new RegExp(`^line ${line}, column 10: opensAt: does not exist in America/New_York`),
+  );
+  const read = parseDefinitionText(text.replace("08T02:00", "08T03:00"));
+  assert.ok("definition" in read);
+  const { opensAt, acceptsUntil } = read.definition;
+  assert.deepEqual([opensAt, acceptsUntil], ["2026-03-08T07:00:00.000Z", "2026-03-09T01:00:00.000Z"]);
+});
+
 Deno.test("parseDefinitionText() names where a text cannot be read, and does not write out a bomb of aliases", () => {
   assert.deepEqual(faultsOf('{\n"name": "Cut'), ["line 2: a quote opens here and is not closed"]);
   assert.match(faultsOf("name: a\nname: b\n").join(), /^line 2, column 1: Map keys must be unique/);

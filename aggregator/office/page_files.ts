@@ -30,6 +30,7 @@ const OWN = [
   "view_elections.js",
   "view_page.js",
   "view_proposals.js",
+  "view_rehearsal.js",
   "view_roll.js",
   "view_roles.js",
   "view_sign_in.js",

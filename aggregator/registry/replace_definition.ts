@@ -122,9 +122,10 @@ function summary({ name, opensAt, closesAt, acceptsUntil, releaseThreshold, cont
     acceptsUntil,
     releaseThreshold,
     parties: parties.map(({ id }) => id),
-    contests: contests.map(({ id, votesAllowed, candidates }) => ({
+    contests: contests.map(({ id, votesAllowed, seats, candidates }) => ({
       id,
       votesAllowed,
+      ...seats !== undefined && { seats },
       candidates: candidates.map(({ id }) => id),
     })),
   };

@@ -17,16 +17,33 @@ const ASK_MS = 3_000;
 
 const SOURCES = new URL("elasticsearch/", import.meta.url);
 
-/** Where a node listens. `transport` is for other nodes; there are none, and it must be free all the same. */
+/** Where a node listens. `transport` is for other nodes; where there are none, it must be free all the same. */
 export type ElasticsearchPorts = Readonly<{ http: number; transport: number }>;
 
-/** Elasticsearch, one node. */
-export function elasticsearch(place: Place, ports: ElasticsearchPorts): Service {
+/** The nodes of a cluster of two, by name. The third holds no data: with it two of three can always agree on a master. */
+export const CLUSTER_NODES = {
+  "elasticsearch": ["master", "data", "ingest"],
+  "elasticsearch-2": ["master", "data", "ingest"],
+  "elasticsearch-3": ["master"],
+} as const;
+export type NodeName = keyof typeof CLUSTER_NODES;
+
+/** A node's name, and where all nodes of its cluster listen. */
+export type ClusterOptions = Readonly<
+  { name: NodeName; nodes: Readonly<Record<NodeName, ElasticsearchPorts>> }
+>;
+
+/** Elasticsearch, one node: alone, or of a cluster. */
+export function elasticsearch(place: Place, ports: ElasticsearchPorts, cluster?: ClusterOptions): Service {
   const jars = `${place.libraries}/elasticsearch`;
   const home = `${place.libraries}/elasticsearch-home`;
-  const url = `http://${place.host}:${ports.http}`;
+  const urlOf = ({ http }: ElasticsearchPorts) => `http://${place.host}:${http}`;
+  const url = urlOf(ports);
+  const data = cluster === undefined
+    ? [ports]
+    : [cluster.nodes.elasticsearch, cluster.nodes["elasticsearch-2"]];
   return {
-    name: "elasticsearch",
+    name: cluster?.name ?? "elasticsearch",
     ports,
     readyMs: 240_000,
     stopMs: 30_000,
@@ -46,11 +63,17 @@ export function elasticsearch(place: Place, ports: ElasticsearchPorts): Service 
         place.directory,
         String(ports.http),
         String(ports.transport),
+        ...cluster === undefined ? [] : clusterArguments(place.host, cluster),
       ],
     }),
     unhealthy: () => askHealth(url),
-    environment: { ELASTICSEARCH_URL: url },
+    environment: { ELASTICSEARCH_URL: data.map(urlOf).join(",") },
   };
+}
+
+function clusterArguments(host: string, { name, nodes }: ClusterOptions): string[] {
+  const seeds = Object.values(nodes).map(({ transport }) => `${host}:${transport}`);
+  return [name, CLUSTER_NODES[name].join(","), seeds.join(","), Object.keys(CLUSTER_NODES).join(",")];
 }
 
 /**

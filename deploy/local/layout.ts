@@ -6,7 +6,7 @@
 import { z } from "zod";
 import { Failure, UsageError } from "../../cli/command.ts";
 import { type Certificate, LOOPBACK, makeAuthority, makeCertificate, writeKeystore } from "./certificates.ts";
-import { elasticsearch } from "./elasticsearch.ts";
+import { CLUSTER_NODES, type ClusterOptions, elasticsearch, type NodeName } from "./elasticsearch.ts";
 import { kafka, newClusterId } from "./kafka.ts";
 import type { BrokerAddress, BrokerSecurity } from "./kafka_properties.ts";
 import { postgresql, type PostgresqlOptions, promote } from "./postgresql.ts";
@@ -40,7 +40,7 @@ export const DATABASE_USERS = [
 
 /** How a stack is asked for. What is left out is as it was made, or the default. */
 export type StackOptions = Readonly<
-  { brokers?: number; secure?: boolean; port?: number; standby?: boolean }
+  { brokers?: number; secure?: boolean; port?: number; standby?: boolean; elasticsearchNodes?: number }
 >;
 
 /** PostgreSQL's servers; without a standby there is the first one. Either may be the primary: `stack promote`. */
@@ -52,6 +52,8 @@ const madeSchema = z.strictObject({
   /** Whether PostgreSQL has a standby, and which server is the primary. */
   standby: z.boolean().default(false),
   primary: z.enum(DATABASE_SERVERS).default("postgresql"),
+  /** With data; two have a third beside them that has none. */
+  elasticsearchNodes: z.union([z.literal(1), z.literal(2)]).default(1),
   port: z.int(),
   clusterId: z.string(),
   databasePassword: z.string(),
@@ -89,16 +91,20 @@ export async function writeMade(data: string, made: Made): Promise<void> {
 
 /** A new stack, with passwords of its own. */
 export function make(
-  { brokers = 1, secure = false, port = FIRST_PORT, standby = false }: StackOptions,
+  { brokers = 1, secure = false, port = FIRST_PORT, standby = false, elasticsearchNodes = 1 }: StackOptions,
 ): Made {
   if (brokers !== 1 && brokers !== 3) {
     throw new UsageError(`Cannot start ${brokers} brokers: it must be 1 or 3`);
+  }
+  if (elasticsearchNodes !== 1 && elasticsearchNodes !== 2) {
+    throw new UsageError(`Cannot start ${elasticsearchNodes} nodes of Elasticsearch: it must be 1 or 2`);
   }
   return {
     brokers,
     secure,
     standby,
     primary: "postgresql",
+    elasticsearchNodes,
     port,
     clusterId: newClusterId(),
     databasePassword: password(),
@@ -109,7 +115,7 @@ export function make(
 
 /** @throws {UsageError} when a stack was made in another way than is asked for now; ports it may change. */
 export function checkOptions(options: StackOptions, made: Made, data: string): void {
-  for (const name of ["brokers", "secure", "standby"] as const) {
+  for (const name of ["brokers", "secure", "standby", "elasticsearchNodes"] as const) {
     if (options[name] === undefined || options[name] === made[name]) continue;
     throw new UsageError(
       `Cannot start the stack in ${data} with ${name} ${options[name]}: it was made with ${
@@ -191,8 +197,21 @@ export function services(data: string, libraries: string, made: Made): Service[]
         environment: kafkaEnvironment(data, cluster, secure),
       })
     ),
-    elasticsearch(place("elasticsearch"), { http: port + 1, transport: port + 2 }),
+    ...indexNodes(place, made),
   ];
+}
+
+/** Elasticsearch: one node, or two with data and one without. */
+function indexNodes(place: (name: string) => Place, { port, elasticsearchNodes }: Made): Service[] {
+  const nodes: ClusterOptions["nodes"] = {
+    "elasticsearch": { http: port + 1, transport: port + 2 },
+    "elasticsearch-2": { http: port + 4, transport: port + 5 },
+    "elasticsearch-3": { http: port + 6, transport: port + 7 },
+  };
+  if (elasticsearchNodes === 1) return [elasticsearch(place("elasticsearch"), nodes.elasticsearch)];
+  return (Object.keys(CLUSTER_NODES) as NodeName[]).map((name) =>
+    elasticsearch(place(name), nodes[name], { name, nodes })
+  );
 }
 
 function databaseServers({ standby }: Made): (typeof DATABASE_SERVERS)[number][] {

@@ -66,7 +66,7 @@ Deno.test("checkOptions() refuses what a stack was not made as, and nothing else
 });
 
 Deno.test("services() of the largest stack have ports of their own, all within the stack's", () => {
-  const made = make({ brokers: 3, secure: true, port: 20_000, standby: true });
+  const made = make({ brokers: 3, secure: true, port: 20_000, standby: true, elasticsearchNodes: 2 });
   const ports = services("/data", "/libraries", made).flatMap(({ ports }) => Object.values(ports));
   assert.equal(new Set(ports).size, ports.length);
   assert.ok(ports.every((port) => port >= 20_000 && port < 20_000 + PORTS));
@@ -87,14 +87,15 @@ Deno.test("the environment of a secure stack names the authority, and asks for T
   assert.equal(environment.ELASTICSEARCH_URL, "http://127.0.0.1:20001");
 });
 
-Deno.test("the environment names both servers of PostgreSQL, whichever is the primary", () => {
-  const made = make({ port: 20_000, standby: true });
+Deno.test("the environment names both servers of PostgreSQL, whichever is the primary, and both nodes of Elasticsearch with data", () => {
+  const made = make({ port: 20_000, standby: true, elasticsearchNodes: 2 });
   for (const primary of ["postgresql", "postgresql-2"] as const) {
     const environment = environmentOf(services("/data", "/libraries", { ...made, primary }));
     assert.equal(
       environment.DATABASE_URL,
       "'postgres://postgres@127.0.0.1:20000,127.0.0.1:20003/pollwire?sslmode=disable&target_session_attrs=read-write'",
     );
+    assert.equal(environment.ELASTICSEARCH_URL, "http://127.0.0.1:20001,http://127.0.0.1:20004");
   }
 });
 

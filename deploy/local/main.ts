@@ -145,6 +145,12 @@ function commands(): Command[] {
       .option("--secure", "Kafka with TLS, SCRAM and ACLs, PostgreSQL with TLS")
       .option("--standby", "PostgreSQL with a hot standby: a commit waits until both servers have it")
       .addOption(
+        integerOption("--elasticsearch-nodes <number>", "with data: 1 or 2; 1 when left out", {
+          min: 1,
+          max: 2,
+        }),
+      )
+      .addOption(
         integerOption("--port <number>", `the first of ${PORTS} ports; ${FIRST_PORT} when left out`, {
           min: 1_024,
           max: 65_535 - PORTS,

@@ -34,7 +34,7 @@ const answerSchema = z.object({
 /**
  * Sums an election's documents.
  *
- * @param url Where Elasticsearch is.
+ * @param url Where Elasticsearch is; several nodes of one cluster with commas between them.
  * @throws {AggregatorAway} when it does not answer with sums: it is written to beside the count, and may be behind or away.
  */
 export async function indexedResults(url: string, election: string, fetch: Fetch): Promise<StationRow[]> {
@@ -62,18 +62,27 @@ function question(election: string, after: z.infer<typeof keySchema> | undefined
   };
 }
 
+/** Asks one node after the other, until one answers. */
 async function ask(url: string, body: unknown, fetch: Fetch) {
-  try {
-    const response = await fetch(`${url}/${TALLIES}/_search`, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify(body),
-      signal: AbortSignal.timeout(ANSWER_MS),
-    });
-    const text = await response.text();
-    if (!response.ok) throw new Error(`status ${response.status}: ${text.slice(0, 500)}`);
-    return answerSchema.parse(JSON.parse(text)).aggregations.lines;
-  } catch (error) {
-    throw new AggregatorAway(`Elasticsearch does not answer: ${(error as Error).message}`);
+  let last: unknown;
+  for (const node of url.split(",")) {
+    try {
+      return await askNode(node, body, fetch);
+    } catch (error) {
+      last = error;
+    }
   }
+  throw new AggregatorAway(`Elasticsearch does not answer: ${(last as Error).message}`);
+}
+
+async function askNode(node: string, body: unknown, fetch: Fetch) {
+  const response = await fetch(`${node}/${TALLIES}/_search`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(body),
+    signal: AbortSignal.timeout(ANSWER_MS),
+  });
+  const text = await response.text();
+  if (!response.ok) throw new Error(`status ${response.status}: ${text.slice(0, 500)}`);
+  return answerSchema.parse(JSON.parse(text)).aggregations.lines;
 }

@@ -36,3 +36,14 @@ Deno.test("indexedResults() says that the index is away, whatever keeps it from 
   await away(() => Promise.reject(new TypeError("connection refused")));
   await away(() => Promise.resolve(new Response("no such index", { status: 404 })));
 });
+
+Deno.test("indexedResults() asks the next node when one is away", async () => {
+  const asked: string[] = [];
+  const rows = await indexedResults("http://index-1,http://index-2", "e", (url) => {
+    asked.push(new URL(url).host);
+    if (url.startsWith("http://index-1/")) return Promise.reject(new TypeError("connection refused"));
+    return Promise.resolve(Response.json({ aggregations: { lines: { buckets: [bucket(1)] } } }));
+  });
+  assert.deepEqual(asked, ["index-1", "index-2"]);
+  assert.deepEqual(rows, [{ ...key(1), votes: 1 }]);
+});

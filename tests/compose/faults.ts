@@ -18,6 +18,9 @@ const NOTICED_MS = 120_000;
 /** A busy kernel refuses to freeze a container: how often that is tried, and the pause between, in milliseconds. */
 const FREEZES = 10;
 const FREEZE_EVERY_MS = 1_000;
+/** How much more memory than it has a service is left, in megabytes, and how often that is tried: it may want more meanwhile. */
+const SPARE_MB = 4;
+const LIMITS = 10;
 
 /** Waits until every one of them is healthy. */
 export async function untilHealthy(compose: ComposeProject, services: readonly string[]): Promise<void> {
@@ -98,18 +101,37 @@ export function megabytesUsed(text: string): number {
   return Number(amount) * { KiB: 1 / 1_024, MiB: 1, GiB: 1_024 }[unit as "KiB" | "MiB" | "GiB"];
 }
 
+/** Reads how much memory a container has whose limit was refused for being less, in megabytes; `undefined` of another refusal. */
+export function megabytesRefused(text: string): number | undefined {
+  const found = /unable to set memory limit to \d+ \(current usage: (\d+)/.exec(text);
+  return found === null ? undefined : Number(found[1]) / 1_048_576;
+}
+
 /** Leaves it a little more memory than it has, for a while: the kernel kills it when it wants more. */
 export async function limitMemory(stack: Stack, service: string, awayMs: number): Promise<number> {
-  const used = await docker(["stats", "--no-stream", "--format", "{{.MemUsage}}", container(stack, service)]);
-  const megabytes = Math.ceil(megabytesUsed(used)) + 4;
-  await docker([
-    "update",
-    `--memory=${megabytes}m`,
-    `--memory-swap=${megabytes}m`,
+  const limit = (memory: string) =>
+    docker(["update", `--memory=${memory}`, `--memory-swap=${memory}`, container(stack, service)]);
+  const shown = await docker([
+    "stats",
+    "--no-stream",
+    "--format",
+    "{{.MemUsage}}",
     container(stack, service),
   ]);
+  let megabytes = megabytesUsed(shown);
+  for (let tried = 1;; tried++) {
+    try {
+      await limit(`${Math.ceil(megabytes) + SPARE_MB}m`);
+      break;
+    } catch (error) {
+      // What is shown leaves the cache out, which the kernel cannot always give up at once.
+      const used = error instanceof Failure ? megabytesRefused(error.message) : undefined;
+      if (used === undefined || tried === LIMITS) throw error;
+      megabytes = used;
+    }
+  }
   await delay(awayMs);
-  await docker(["update", "--memory=4g", "--memory-swap=4g", container(stack, service)]);
+  await limit("4g");
   return await back(stack, service);
 }
 

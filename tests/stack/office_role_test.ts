@@ -228,6 +228,20 @@ stackTest(
                 const { code, out, error } = await aggregatorCommand(data, board, ...asked);
                 return { code, said: out + error };
               },
+              async voteDeck(...args) {
+                const { code, out, error } = await aggregatorCommand(
+                  data,
+                  {},
+                  "office",
+                  "rehearse",
+                  "vote",
+                  ...args,
+                );
+                return { code, said: out + error };
+              },
+              office,
+              startRoles: (roles) =>
+                AggregatorProcess.start(data, environmentOf("aggregator", roles)),
             });
           } finally {
             await log.close();

@@ -79,6 +79,12 @@ export class OwnStack {
     await endFamily(running.pid, signal);
   }
 
+  /** Ends all servers, as an administrator does; their data stays. */
+  async down(): Promise<void> {
+    const { code, error } = await this.#command("down");
+    assert.equal(code, 0, error);
+  }
+
   /** Makes PostgreSQL's standby the primary. */
   async promote(): Promise<void> {
     const { code, error } = await this.#command("promote");

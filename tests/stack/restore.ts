@@ -11,6 +11,7 @@ import type { Round } from "../crash/load.ts";
 import { until } from "../crash/processes.ts";
 import type { Scene } from "../crash/scene.ts";
 import { testTarget } from "../test_database.ts";
+import { kafkaTool } from "./broker.ts";
 import { endFamily } from "./family.ts";
 import type { OwnStack } from "./own_stack.ts";
 
@@ -19,6 +20,7 @@ const DEADLINE_MS = 180_000;
 /** Votes that must be counted before and after something is lost. */
 const COUNTED = 40;
 const DOC = new URL("../../docs/backups.md", import.meta.url);
+const BROKERS = ["kafka-1", "kafka-2", "kafka-3"] as const;
 
 /** What a drill works on. `backups` is a directory of PostgreSQL's user. */
 export type Drill = Readonly<{ scene: Scene; stack: OwnStack; backups: string }>;
@@ -181,6 +183,63 @@ async function recover(stack: OwnStack, data: string, port: number): Promise<num
   } finally {
     await endFamily(pid, "SIGINT");
   }
+}
+
+/** Compares what is shown with the ledgers, then stops everything and compares the tables with the log. */
+export async function recounts({ scene, stack }: Drill): Promise<void> {
+  await stack.up();
+  await scene.start();
+  await scene.compare(stack.environment.ELASTICSEARCH_URL);
+  await scene.stop();
+  assert.match(await scene.processes.command("recount"), / 0 differences$/m);
+}
+
+/** So many of the brokers lose their disks in turn, amid votes, and copy the log from the others: with three of three, no disk is the first one. */
+export async function restoreBrokers(drill: Drill, lost: number): Promise<void> {
+  const { scene, stack } = drill;
+  const address = stack.environment.VOTE_LOG.replace(/^kafka:\/\//, "").split(",");
+  await scene.round("brokers' disks lost in turn", async (round) => {
+    round.ask();
+    await whileCasting(round, async () => {
+      for (const [n, broker] of BROKERS.slice(0, lost).entries()) {
+        await countsOn(drill, round);
+        const lostMs = performance.now();
+        await stack.end(broker);
+        await Deno.remove(`${stack.data}/${broker}`, { recursive: true });
+        await stack.up();
+        const other = address[(n + 1) % address.length];
+        await until(`${broker} has its copies again`, DEADLINE_MS, async () => {
+          const missing = await kafkaTool("org.apache.kafka.tools.TopicCommand", [
+            ...["--bootstrap-server", other, "--describe", "--under-replicated-partitions"],
+          ]);
+          return missing.trim() === "";
+        });
+        console.log(
+          `${broker} has its copy of the log again ${secondsSince(lostMs)} after its disk was lost`,
+        );
+      }
+    });
+    return lost;
+  });
+}
+
+/** All brokers are lost after the polls closed, and come back from copies of their directories. The scene must be stopped. */
+export async function restoreLog({ scene, stack, backups }: Drill): Promise<void> {
+  const env = (broker: string) => ({
+    BACKUPS: backups,
+    BROKER: broker,
+    KAFKA: `${stack.data}/${broker}/data`,
+  });
+  await stack.down();
+  for (const broker of BROKERS) await runDocumented("copy-log", env(broker));
+  const lostMs = performance.now();
+  for (const broker of BROKERS) {
+    await Deno.remove(`${stack.data}/${broker}/data`, { recursive: true });
+    await runDocumented("restore-log", env(broker));
+  }
+  await stack.up();
+  assert.match(await scene.processes.command("recount"), / 0 differences$/m);
+  console.log(`log restored and recounted ${secondsSince(lostMs)} after its loss: 0 differences`);
 }
 
 /** The office's, gateways' and devices' keys are lost, and come back from the encrypted copy. The scene must be stopped. */

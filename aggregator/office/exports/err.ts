@@ -145,12 +145,13 @@ function electionOf(
   });
 }
 
-function contestOf({ contest: { id, name, votesAllowed, candidates }, counts }: ContestCounts): Json {
+function contestOf({ contest: { id, name, votesAllowed, seats, candidates }, counts }: ContestCounts): Json {
   return typed("CandidateContest", {
     "@id": `contest.${id}`,
     Name: name,
     ElectionDistrictId: gpId(ELECTION),
     VotesAllowed: votesAllowed,
+    NumberElected: seats ?? votesAllowed,
     VoteVariation: votesAllowed === 1 ? "plurality" : "n-of-m",
     ContestSelection: candidates.map((candidate) =>
       typed("CandidateSelection", {

@@ -4,6 +4,7 @@ import { follow, lookAgain, lookAtImports } from "./reading.js";
 import { onChange, state } from "./state.js";
 import { texts, useLanguage } from "./texts.js";
 import { page, titleOf } from "./view_page.js";
+import { rehearsedBy } from "./view_rehearsal.js";
 
 /** How often the page looks whether something has changed, in milliseconds. */
 const LOOK_EVERY_MS = 5_000;
@@ -20,7 +21,7 @@ let shown;
 function draw() {
   document.title = titleOf(state);
   render(html`${page(state)}`, root);
-  markRehearsal(state.route.election);
+  markRehearsal(state.route);
   // A message that is there already is not said again.
   const text = state.message?.text ?? (state.isStale ? texts.stale : "");
   if (news.textContent !== text) news.textContent = text;
@@ -30,10 +31,11 @@ function draw() {
   shown = address;
 }
 
-/** The watermark of a rehearsal. No other election may have an id like one. */
-function markRehearsal(election = "") {
+/** The watermark of a rehearsal, and of the part of an election that shows its rehearsals. */
+function markRehearsal({ election, part }) {
   const banner = document.querySelector("#rehearsal");
-  const isMarked = state.session !== undefined && /-rehearsal-[1-9]\d{0,2}$/.test(election);
+  const isMarked = state.session !== undefined &&
+    (rehearsedBy(election) !== undefined || part === "rehearsal");
   banner.hidden = !isMarked;
   banner.textContent = isMarked ? texts.rehearsal : "";
   if (isMarked) document.body.dataset.rehearsal = texts.rehearsalMark;

@@ -4,5 +4,6 @@ export const PARTS = {
   roll: ["registrar", "official", "auditor"],
   checks: ["official", "auditor"],
   alerts: ["official", "auditor", "observer"],
+  rehearsal: ["official", "auditor"],
   audit: ["official", "auditor"],
 };

@@ -74,6 +74,7 @@ export async function readPart(options = {}) {
     roll: async () => await get("/roll-imports"),
     checks: async () => ({ quality: await get("/quality") }),
     alerts: async () => ({ alerts: await get("/alerts") }),
+    rehearsal: async () => await readRehearsals(get),
     audit: async () => ({ audit: await readNewest(`${path}/audit`, options) }),
   }[part];
   const found = await wanted();
@@ -81,6 +82,14 @@ export async function readPart(options = {}) {
   if (state.route.election !== election) return;
   Object.assign(state, found, { life, isStale: false });
   changed();
+}
+
+/** Rehearsals, the newest first, and the reports of the one that was not reset. */
+async function readRehearsals(get) {
+  const { rehearsals } = await get("/rehearsals");
+  const live = rehearsals.find(({ resetAt }) => resetAt === null);
+  const { reports } = live === undefined ? { reports: [] } : await get(`/rehearsals/${live.number}/reports`);
+  return { rehearsals, rehearsalReports: reports };
 }
 
 async function readOffice(options) {
@@ -114,6 +123,10 @@ export async function lookAgain() {
   if (life.etag !== state.life.etag) state.isStale = true;
   else state.life = life;
   if (part === "alerts") state.alerts = await ask("GET", `${electionPath()}/alerts`, { quiet: true });
+  if (part === "rehearsal") {
+    const found = await readRehearsals((below) => ask("GET", `${electionPath()}${below}`, { quiet: true }));
+    if (state.route.election === election) Object.assign(state, found);
+  }
   changed();
 }
 

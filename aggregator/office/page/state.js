@@ -26,6 +26,10 @@ export const state = {
   reports: new Map(),
   quality: undefined,
   alerts: undefined,
+  /** Rehearsals, newest first; reports of the one that was not reset; the files that its start wrote: `{ rehearsal, files }`. */
+  rehearsals: undefined,
+  rehearsalReports: undefined,
+  rehearsalFiles: undefined,
   /** Events, newest first, and whether there are earlier ones. */
   audit: undefined,
   accounts: undefined,
@@ -58,6 +62,9 @@ export function forget() {
     imports: undefined,
     quality: undefined,
     alerts: undefined,
+    rehearsals: undefined,
+    rehearsalReports: undefined,
+    rehearsalFiles: undefined,
     audit: undefined,
   });
   state.reports.clear();

@@ -37,6 +37,67 @@ export const texts = {
   elections: "Wahlen",
   rehearsal: "Probelauf: Teststimmen, keine Ergebnisse",
   rehearsalMark: "Probelauf",
+  rehearsalIsOne: "Dies ist ein Probelauf. Seine Schritte stehen bei der Wahl, die er probt:",
+  rehearsalMeans:
+    "Eine Prüfung auf Richtigkeit: Ein Stapel von Teststimmen mit bekannten Summen wird von den Geräten der Wahl in einer eigenen Wahl abgegeben und verglichen. Von der echten Wahl wird nichts geschrieben.",
+  rehearsalTooLate: "Geprobt wird vor der Wahl, solange sie Entwurf oder angesetzt ist.",
+  officialsOnly: "Das tut die Wahlleitung.",
+  working: "In Arbeit …",
+  deckStep: "1. Teststimmen erstellen",
+  deckMeans:
+    "Jeder Kandidat bekommt eine andere Summe, jedes Lokal und jedes Gerät kommt vor. Oder schreiben Sie eigene.",
+  saveDeck: "Teststimmen speichern",
+  deckSaved: "Die Teststimmen wurden gespeichert.",
+  startStep: "2. Probelauf beginnen",
+  startMeans: "Er ist sofort offen, mit eigenen Schlüsseln, eigenem Log und eigenem Verzeichnis.",
+  deckFile: "Teststimmen",
+  openMinutes: "Minuten, die er offen ist",
+  aggregatorAddress: "Adresse des Aggregators, für Gateways",
+  aggregatorHelp: "Nur für Gateways, die noch keine Datei haben.",
+  startRehearsal: "Probelauf beginnen",
+  rehearsalStarted: "Der Probelauf ist offen. Starten Sie die Gateways mit ihren Dateien neu.",
+  filesWritten:
+    "Dateien, die das Wahlamt geschrieben hat. Bringen Sie sie zu Gateways und Geräten, und starten Sie die Gateways neu:",
+  finalRelease: "Letzte Veröffentlichung",
+  made: "erfolgt",
+  notMade: "noch nicht erfolgt",
+  deckDigest: "SHA-256 der Teststimmen",
+  zeroStep: "3. Beweisen, dass nichts gezählt ist",
+  zeroMeans: "Ein signierter Bericht vor der ersten Stimme.",
+  makeZero: "Nullbericht erstellen",
+  zeroMade: (count) =>
+    count === 0
+      ? "Nullbericht: Nichts ist gezählt."
+      : `Das ist kein Nullbericht: ${many(count, "Zahl ist", "Zahlen sind")} nicht 0.`,
+  voteStep: "4. Teststimmen abgeben",
+  voteMeans: "Die Geräte geben sie über ihre Gateways ab, wo sie stehen. Der Befehl braucht keine Anmeldung:",
+  closeStep: "5. Abstimmung schließen",
+  closeMeans: "Die veröffentlichten Summen gibt es nach der letzten Veröffentlichung.",
+  closeRehearsal: "Probelauf schließen",
+  rehearsalClosed: (at) => `Der Probelauf ist geschlossen: ${format.dayAndTime(at)}.`,
+  compareStep: "6. Mit den Teststimmen vergleichen",
+  compareMeans: "Ein signierter Bericht nennt jede Zahl, die abweicht.",
+  compareNow: "Jetzt vergleichen",
+  comparedDeck: (count, isPublished) =>
+    `${many(count, "Abweichung", "Abweichungen")} von den Teststimmen. ${
+      isPublished
+        ? "Veröffentlichte Summen wurden verglichen."
+        : "Veröffentlichte Summen wurden nicht verglichen: Die letzte Veröffentlichung steht noch aus."
+    }`,
+  resetStep: "7. Zurücksetzen",
+  resetMeans:
+    "Stimmen, Log, Schlüssel und Verzeichnis werden vernichtet. Signierte Berichte und Protokoll bleiben.",
+  resetRehearsal: "Probelauf zurücksetzen",
+  rehearsalReset: (id) => `${id} wurde zurückgesetzt.`,
+  endedRehearsals: (count) => `Frühere Probeläufe (${number(count)})`,
+  wasReset: "Zurückgesetzt",
+  rehearsalReports: "Signierte Berichte",
+  noReports: "Noch gibt es keinen Bericht.",
+  reportKinds: { zero: "Nullbericht", comparison: "Vergleich mit den Teststimmen" },
+  differences: (count) => many(count, "Abweichung", "Abweichungen"),
+  notPublishedYet: "ohne veröffentlichte Summen",
+  saveReportJson: (count) => `Bericht ${number(count)} speichern`,
+  saveNote: (count) => `Signatur von Bericht ${number(count)} speichern`,
   noElections: "Sie haben in keiner Wahl eine Rolle. Rollen vergeben die Verwalter des Wahlamts.",
   adminOnly: "Verwalter haben in Wahlen keine Rolle. Sehen Sie unter „Rollen“ nach.",
   partsOf: "Teile der Wahl",
@@ -45,6 +106,7 @@ export const texts = {
     roll: "Verzeichnis",
     checks: "Prüfungen",
     alerts: "Warnungen",
+    rehearsal: "Probelauf",
     audit: "Protokoll",
   },
   opensAt: "Beginnt",
@@ -361,6 +423,7 @@ export const texts = {
     away: "Das Wahlamt antwortet nicht. Prüfen Sie die Verbindung und versuchen Sie es noch einmal.",
     cancelled: "Das wurde nicht ausgeführt: Sie haben sich nicht noch einmal angemeldet.",
     emptyFile: "Die Datei ist leer.",
+    largeDeck: "Die Teststimmen sind größer als 16 MiB.",
     largeFile: "Die Datei ist größer als 500 MB. Importieren Sie sie mit `deno task office import-roll`.",
   },
 };

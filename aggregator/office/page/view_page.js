@@ -8,12 +8,20 @@ import { alertsView } from "./view_alerts.js";
 import { auditView } from "./view_audit.js";
 import { checksView } from "./view_checks.js";
 import { electionsView } from "./view_elections.js";
+import { rehearsalView } from "./view_rehearsal.js";
 import { rollView } from "./view_roll.js";
 import { rolesView } from "./view_roles.js";
 import { signInCard, signInDialog } from "./view_sign_in.js";
 import { phaseBadge, stateView } from "./view_state.js";
 
-const VIEWS = { state: stateView, roll: rollView, checks: checksView, alerts: alertsView, audit: auditView };
+const VIEWS = {
+  state: stateView,
+  roll: rollView,
+  checks: checksView,
+  alerts: alertsView,
+  rehearsal: rehearsalView,
+  audit: auditView,
+};
 
 /** The title of the window. */
 export function titleOf({ session, route, life }) {

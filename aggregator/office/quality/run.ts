@@ -1,8 +1,8 @@
 /**
  * Checks an election's data, and keeps the result.
  *
- * Each check is a statement of its own, and so of one moment: counting goes on between them. A recount alone is one long
- * transaction, which keeps an embedded database from everything else.
+ * Each check is a statement of its own, and so of one moment: counting goes on between them. A recount is of one moment, too: while
+ * counting goes on it is one long transaction, which keeps an embedded database from everything else.
  *
  * @module
  */

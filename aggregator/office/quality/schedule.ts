@@ -22,8 +22,8 @@ export const CHECK_EVERY_MS: Readonly<Partial<Record<Phase, number>>> = {
   certified: 86_400_000,
 };
 /**
- * How often the log is counted again without being asked for, in milliseconds. Not before the canvass: an embedded database
- * does nothing else meanwhile.
+ * How often the log is counted again without being asked for, in milliseconds. Not before the canvass: while votes come in, an embedded
+ * database does nothing else meanwhile.
  */
 export const RECOUNT_EVERY_MS = 86_400_000;
 /** How often elections are looked at, in milliseconds. */

@@ -4,6 +4,7 @@ import { BallotBox, openBallotBox, testVoter } from "../../../tests/ballot_box.t
 import { MASTER, NOON_MS, testDefinition } from "../../../tests/fixture.ts";
 import { testDatabase } from "../../../tests/test_database.ts";
 import { type Ask, openTestOffice } from "../../../tests/test_office.ts";
+import { voteInBox } from "../../../tests/voted_deck.ts";
 import { openNote } from "../../audit/note.ts";
 import { verifyTrail } from "../../audit/verify.ts";
 import { openHistory } from "../../counting/history.ts";
@@ -11,10 +12,9 @@ import type { Query } from "../../database/database.ts";
 import { publishManifest } from "../../registry/elections.ts";
 import { newestManifest } from "../../registry/manifests.ts";
 import { readDeviceStations } from "../../registry/stored_definition.ts";
-import { publish } from "../../results/publish.ts";
 import { transition } from "../lifecycle/transition.ts";
 import { compareNames } from "./compare.ts";
-import { type Deck, formatDeck, parseDeck, votersOfLine } from "./deck.ts";
+import { type Deck, formatDeck, parseDeck } from "./deck.ts";
 
 /** Before the election opens. */
 const DAWN_MS = NOON_MS - 6 * 3_600_000;
@@ -50,38 +50,6 @@ async function started(election: string, deck: string): Promise<BallotBox> {
   const box = new BallotBox(db, (await openHistory(db.query, rehearsal, MASTER))!);
   boxes.set(rehearsal, box);
   return box;
-}
-
-/** Votes what gateways would take of a deck, counts it and makes the final release. */
-async function vote(box: BallotBox, { ballots }: Deck): Promise<void> {
-  const gateways = new Set<string>();
-  for (const isAgain of [false, true]) {
-    for (const [i, line] of ballots.entries()) {
-      if (line.expect === "refused" || (line.again !== undefined) !== isAgain) continue;
-      const { station, mode, device, choices } = line;
-      const gateway = station.startsWith("n-") ? "g-1" : "g-2";
-      gateways.add(gateway);
-      const selections = Object.entries(choices).flatMap(([contest, of]) =>
-        of.map((candidate) => ({ contest, candidate }))
-      );
-      for (const voter of votersOfLine(line, i + 1)) {
-        await box.cast(voter, { station, mode, device, selections }, gateway);
-      }
-    }
-  }
-  await box.log.append([...gateways].map((gateway) => ({ ...box.state(gateway), partition: 0 })));
-  await box.count(100);
-  const { manifest } = box.history.newest;
-  const regions = new Map(manifest.stations.map(({ id, region }) => [id, region]));
-  await publish(db, {
-    election: box.election,
-    threshold: manifest.releaseThreshold,
-    beforeFinal: true,
-    final: true,
-    caughtUp: true,
-    regionOf: (station: string) => regions.get(station),
-    all: true,
-  }, new Date(NOON_MS + 3_600_000));
 }
 
 /** Every row of the database that names an election, by table. */
@@ -137,7 +105,7 @@ Deno.test("a rehearsal from the deck to the reset, beside an election that is no
   assert.equal(JSON.parse(zero.body.report).rehearsal, true);
 
   const deck = parseDeck(text);
-  await vote(box, deck);
+  await voteInBox(box, deck);
   const late = await ann("POST", `${path}/rehearsals/1/zero`);
   assert.ok(late.body.differences > 0, "votes are counted: this is no proof of zero");
   const compared = await ann("POST", `${path}/rehearsals/1/comparison`);
@@ -186,7 +154,7 @@ Deno.test("a comparison names every cell in which the deck's totals are wrong", 
   };
   const box = await started("wrong", formatDeck(deck));
   await ann("POST", `${path}/rehearsals/1/zero`);
-  await vote(box, deck);
+  await voteInBox(box, deck);
   const { body } = await ann("POST", `${path}/rehearsals/1/comparison`);
   const lines: { what: string; expected: number; found: number }[] = JSON.parse(body.report).lines;
   const counted = lines.filter(({ what }) => !what.startsWith("published"));
@@ -217,7 +185,7 @@ Deno.test("a comparison names candidates who stand elsewhere on ballots than in 
   assert.notEqual(deck, text);
   const box = await started("swapped", deck);
   await ann("POST", `${path}/rehearsals/1/zero`);
-  await vote(box, parseDeck(deck));
+  await voteInBox(box, parseDeck(deck));
   const { body } = await ann("POST", `${path}/rehearsals/1/comparison`);
   assert.deepEqual(JSON.parse(body.report).lines, [
     { what: "ballot mayor, place 1", expected: "ann Bob", found: "ann Ann" },
@@ -240,7 +208,7 @@ Deno.test("a comparison names a candidate who was exchanged in the rehearsal's d
   const text = await deckOf(ann, path);
   const box = await started("edited", text);
   await ann("POST", `${path}/rehearsals/1/zero`);
-  await vote(box, parseDeck(text));
+  await voteInBox(box, parseDeck(text));
   const lines = async () =>
     JSON.parse((await ann("POST", `${path}/rehearsals/1/comparison`)).body.report).lines;
   await publishManifest(db, "edited-rehearsal-1", MASTER, new Date(NOON_MS), exchanged);
@@ -279,7 +247,7 @@ Deno.test("compareNames() names who is missing, and who is on no deck", () => {
 Deno.test("a comparison says that there was no proof of zero", async () => {
   const { ann, path } = await open("unproved");
   const text = await deckOf(ann, path);
-  await vote(await started("unproved", text), parseDeck(text));
+  await voteInBox(await started("unproved", text), parseDeck(text));
   const { body } = await ann("POST", `${path}/rehearsals/1/comparison`);
   assert.deepEqual(JSON.parse(body.report).lines.map(({ what }: { what: string }) => what), [
     "proof of zero",

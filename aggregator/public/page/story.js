@@ -233,7 +233,7 @@ export function timelineOf(rows, candidates) {
 }
 
 /** A contest's seats: as many as a voter may choose. */
-export const seatsOf = ({ votesAllowed }) => votesAllowed;
+export const seatsOf = ({ seats, votesAllowed }) => seats ?? votesAllowed;
 
 /** What the page says of a contest. After the final release only votes that were counted and are not shown can still come. */
 export function contestStory(details, board, registered, counted, contestId) {

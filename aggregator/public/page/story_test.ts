@@ -115,6 +115,13 @@ Deno.test("storyOf() says `decided` exactly when no way to cast the votes that a
   }));
 });
 
+Deno.test("seatsOf() says how many are elected: as many as votes are allowed, if the contest says nothing else", () => {
+  assert.deepEqual(
+    [{ votesAllowed: 2, seats: undefined }, { votesAllowed: 1, seats: 5 }].map(story.seatsOf),
+    [2, 5],
+  );
+});
+
 Deno.test("contestStory() takes what is not shown as still to come after the final release", () => {
   const registered = new Map([["north", 100]]);
   const board = boardOf({ "north/mayor/ann": 30, "north/mayor/bob": 20 }, 50);

@@ -42,13 +42,14 @@ const BULK_ANSWER = ["items.index.status", "items.index.error.type", "items.inde
 /** Opens the index. Nothing is asked of the server before it is used. */
 export function openElasticsearch(options: IndexSettings): TallyIndex {
   const { url, apiKey, ca } = options;
+  const nodes = url.split(",");
   const client = new Client({
-    node: url,
+    nodes,
     auth: apiKey === undefined ? undefined : { apiKey },
     tls: ca === undefined ? undefined : { ca },
     requestTimeout: REQUEST_MS,
-    // Who calls knows when to try again.
-    maxRetries: 0,
+    // Another node may answer. When none does, who calls knows when to try again. Writing twice is harmless.
+    maxRetries: nodes.length - 1,
     // node:http's: the other one's timers outlive close().
     Connection: HttpConnection,
   });

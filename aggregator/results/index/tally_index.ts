@@ -89,7 +89,7 @@ export interface TallyIndex {
 
 /** How an index's server is reached, and how its indices are made. */
 export type IndexSettings = Readonly<{
-  /** `http://` or `https://`. */
+  /** `http://` or `https://`; several nodes of one cluster with commas between them. */
   url: string;
   apiKey?: string;
   /** Certificates, PEM, of which one must have signed the server's; those that the system trusts when left out. */
