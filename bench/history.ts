@@ -5,6 +5,7 @@
  * @module
  */
 import type { Database } from "../aggregator/database/database.ts";
+import { migrate } from "../aggregator/database/migrate.ts";
 import { compareWith, writePast } from "../aggregator/office/history/store.ts";
 import { createElection } from "../aggregator/registry/elections.ts";
 import { Elections } from "../aggregator/registry/election_names.ts";
@@ -36,6 +37,7 @@ export const history: Benchmark = {
   on: "embedded",
   async run(bench) {
     const { db } = await ownDatabase(bench);
+    await migrate(db);
     const definition = testDefinition(electionOf());
     await createElection(db, definition, MASTER, new Date(NOON_MS));
     await writeReleases(db);
@@ -115,7 +117,6 @@ function electionOf() {
       id: `contest-${contest}`,
       name: `Contest ${contest}`,
       votesAllowed: 1,
-      seats: 1,
       candidates: each(CANDIDATES, (n) => ({
         id: `c-${n}`,
         name: `Candidate ${n}`,

@@ -15,6 +15,7 @@ import { startBroker } from "../tests/stack/broker.ts";
 import { startCluster } from "../tests/stack/cluster.ts";
 import { makeElection } from "./backlog.ts";
 import { type Bench, type Benchmark, median, quantile, type Row } from "./measure.ts";
+import { type NamedProcess, processorMsOfEach } from "./processes.ts";
 import { openOwnLog, type RealServers, realServers } from "./real_servers.ts";
 import { until } from "./servers.ts";
 
@@ -33,14 +34,15 @@ const COUNTED_WITHIN_MS = 1_800_000;
 const PACED_WITHIN_MS = 300_000;
 /** Intervals in milliseconds. */
 const POLL_EVERY_MS = 100;
+const MEMORY_EVERY_MS = 1_000;
 const POLL_PACED_EVERY_MS = 20;
 const SEND_EVERY_MS = 10;
 const SHOWN_CHARS = 2_000;
 const MIB = 1_024 * 1_024;
 const SCRIPT = new URL("../deploy/spark/recount.sh", import.meta.url).pathname;
 
-/** What a backlog took. */
-type Taken = Readonly<{ perSecond: number; firstTotalMs: number; bytes: number }>;
+/** What a backlog took. `perSecond` and `processorUs`, of processor a record, are of what came after the first total. */
+type Taken = Readonly<{ perSecond: number; firstTotalMs: number; processorUs: number; bytes: number }>;
 
 /** See the module. */
 export const spark: Benchmark = {
@@ -115,7 +117,8 @@ async function startAggregator(bench: Bench, real: RealServers, records: number)
   bench.atEnd(() => stack.stop());
   const fromMs = performance.now();
   await stack.start();
-  const taken = await backlog(records, fromMs, () => readOf(real.db, "counting.log_positions"));
+  const running = stack.running;
+  const taken = await backlog(records, fromMs, running, () => readOf(real.db, "counting.log_positions"));
   const bytes = Math.max(...stack.peaks().map(({ bytes }) => bytes));
   bench.log(`spark: the aggregator counted ${Math.round(taken.perSecond)} votes/s`);
   return { ...taken, bytes };
@@ -147,10 +150,13 @@ async function startSpark(
     if (!isEnded) child.kill("SIGTERM");
     await ended;
   });
-  let bytes = 0;
-  const taken = await backlog(records, fromMs, async () => {
+  let [bytes, memoryAtMs] = [0, 0];
+  const taken = await backlog(records, fromMs, [{ name: "spark", pid: child.pid }], async () => {
     if (isEnded) throw new Error(`Spark has ended: ${(await Deno.readTextFile(file)).slice(-SHOWN_CHARS)}`);
-    bytes = Math.max(bytes, (await memoryOf(child.pid)).bytes);
+    if (performance.now() >= memoryAtMs) {
+      memoryAtMs = performance.now() + MEMORY_EVERY_MS;
+      bytes = Math.max(bytes, (await memoryOf(child.pid)).bytes);
+    }
     return await readOf(real.db, "recount.positions");
   });
   bench.log(`spark: Spark counted ${Math.round(taken.perSecond)} votes/s`);
@@ -164,18 +170,21 @@ async function readOf(db: Database, positions: string): Promise<number> {
   return row!.read;
 }
 
-/** Waits until the backlog is counted. The rate is of what came after the first total. */
+/** Waits until the backlog is counted. */
 async function backlog(
   records: number,
   fromMs: number,
+  processes: readonly NamedProcess[],
   read: () => Promise<number>,
 ): Promise<Omit<Taken, "bytes">> {
-  let first: { ms: number; read: number } | undefined;
+  const processorMs = async () =>
+    (await processorMsOfEach(processes)).values().reduce((sum, ms) => sum + ms, 0);
+  let first: { ms: number; read: number; processorMs: number } | undefined;
   let now = 0;
   await until(
     async () => {
       now = await read();
-      if (now > 0) first ??= { ms: performance.now(), read: now };
+      if (now > 0) first ??= { ms: performance.now(), read: now, processorMs: await processorMs() };
       return now >= records;
     },
     "The backlog is not counted",
@@ -183,7 +192,12 @@ async function backlog(
     POLL_EVERY_MS,
   );
   const seconds = (performance.now() - first!.ms) / 1_000;
-  return { perSecond: (now - first!.read) / seconds, firstTotalMs: first!.ms - fromMs };
+  const counted = now - first!.read;
+  return {
+    perSecond: counted / seconds,
+    firstTotalMs: first!.ms - fromMs,
+    processorUs: 1_000 * (await processorMs() - first!.processorMs) / counted,
+  };
 }
 
 /** Appends votes at the steady rate. Returns what each took from when it was due until each of the two had counted it. */
@@ -248,6 +262,7 @@ function rows(
   } ms`;
   return [
     row("backlog on local[2]", "votes/s", recount.perSecond, aggregator.perSecond),
+    row("processor a record", "µs", recount.processorUs, aggregator.processorUs),
     row("first total", "s", recount.firstTotalMs / 1_000, aggregator.firstTotalMs / 1_000),
     row("memory at the most", "MiB", recount.bytes / MIB, aggregator.bytes / MIB),
     row(`latency at ${PACED.perSecond} votes/s, median`, "ms", median(ofSpark), median(ofAggregator), p99),

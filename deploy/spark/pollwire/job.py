@@ -313,33 +313,44 @@ def count_first(records: DataFrame, voted: Optional[DataFrame] = None) -> DataFr
 
 def count_lines(records: DataFrame) -> dict[str, DataFrame]:
     """Lines as tables.TABLES has them, of the log alone."""
-    counted = records.where(F.col("outcome") == "counted").select(
-        "station", "mode", "region", "time_ms", "marks", "entry"
-    )
-    cells = counted.groupBy("station", "mode", "marks").count()
+    lines = {
+        name: records.where(counts).groupBy(key.alias("key")).agg(F.count(F.lit(1)).alias("value"))
+        for name, (counts, key) in tallied().items()
+    }
+    held, key = held_lines()
+    lines[tables.VOTES] = vote_lines(records)
+    lines[tables.HELD] = records.where(held).select(key.alias("key"), F.col("reason").alias("value"))
+    return lines
+
+
+def tallied() -> dict[str, tuple[Column, Column]]:
+    """Lines that count records: which of them, and the key of each."""
+    every = F.lit(True)
+    counted = F.col("outcome") == "counted"
+    minute = F.date_format(F.timestamp_seconds(F.expr("time_ms div 60000 * 60")), "yyyy-MM-dd'T'HH:mm'Z'")
+    return {
+        tables.RECORDS_READ: (every, F.col("partition").cast("string")),
+        tables.OUTCOMES: (every, F.concat_ws("/", "partition", "outcome")),
+        tables.TURNOUT: (counted, F.concat_ws("/", F.col("station"), F.col("mode"), minute)),
+        tables.MINUTES: (counted, minute),
+        tables.GROUPS: (counted, F.concat_ws("/", "entry.roll_region", "entry.age_group", "entry.gender")),
+        tables.STATION_VOTERS: (counted, F.concat_ws("/", "station", "mode")),
+    }
+
+
+def held_lines() -> tuple[Column, Column]:
+    """Which records stay held, and the key of each."""
+    return F.col("outcome").startswith("held/"), F.concat_ws("/", "partition", "log_offset", "record_index")
+
+
+def vote_lines(records: DataFrame) -> DataFrame:
+    """Votes by contest, candidate, station and mode."""
+    cells = records.where(F.col("outcome") == "counted").groupBy("station", "mode", "marks").count()
     votes = cells.withColumn("mark", F.explode(F.from_json("marks", MARKS_DDL))).select(
         F.concat_ws("/", "mark.contest", "mark.candidate", "station", "mode").alias("key"),
         (F.col("mark.votes") * F.col("count")).alias("value"),
     )
-    minute = F.date_format(F.timestamp_seconds(F.expr("time_ms div 60000 * 60")), "yyyy-MM-dd'T'HH:mm'Z'")
-    group = F.concat_ws("/", "entry.roll_region", "entry.age_group", "entry.gender")
-    return {
-        tables.RECORDS_READ: tally(records, F.col("partition").cast("string")),
-        tables.OUTCOMES: tally(records, F.concat_ws("/", "partition", "outcome")),
-        tables.VOTES: votes.groupBy("key").agg(F.sum("value").alias("value")),
-        tables.TURNOUT: tally(counted, F.concat_ws("/", F.col("station"), F.col("mode"), minute)),
-        tables.MINUTES: tally(counted, minute),
-        tables.GROUPS: tally(counted, group),
-        tables.STATION_VOTERS: tally(counted, F.concat_ws("/", "station", "mode")),
-        tables.HELD: records.where(F.col("outcome").startswith("held/")).select(
-            F.concat_ws("/", "partition", "log_offset", "record_index").alias("key"),
-            F.col("reason").alias("value"),
-        ),
-    }
-
-
-def tally(rows: DataFrame, key: Column) -> DataFrame:
-    return rows.groupBy(key.alias("key")).agg(F.count(F.lit(1)).alias("value"))
+    return votes.groupBy("key").agg(F.sum("value").alias("value"))
 
 
 PARTICIPATION = "participation"

@@ -8,6 +8,7 @@ from pyspark.sql import Row, SparkSession
 
 from pollwire import tables
 from pollwire.job import PARTICIPATION, apply_roll, compare, count_first, count_lines, judge_log, summary
+from pollwire.stream import _lines
 from pollwire.vectors_test import LOG, entry_of, history_of
 
 ENTRIES_DDL = (
@@ -93,6 +94,13 @@ class OnSpark(unittest.TestCase):
                 voters[what][name] = voters[what].get(name, 0) + n
         self.assertEqual(self.lines[tables.STATION_VOTERS], voters["station"])
         self.assertEqual(self.lines[tables.MINUTES], voters["minute"])
+
+    def test_a_batch_of_the_stream_has_the_same_lines(self):
+        found = _lines(self.records)
+        self.assertEqual(sorted(found), sorted([tables.RECORDS_READ, tables.OUTCOMES, tables.VOTES, tables.TURNOUT, tables.GROUPS, tables.HELD]))
+        for name, lines in found.items():
+            self.assertGreater(len(lines), 0, name)
+            self.assertEqual(lines, self.lines[name], name)
 
     def test_lists_held_records_and_alerts(self):
         held = {

@@ -26,11 +26,13 @@ from .job import (
     VOTED_DDL,
     apply_roll,
     count_first,
-    count_lines,
+    held_lines,
     judge_log,
     kafka_options,
     read_log,
     roll_by_voter,
+    tallied,
+    vote_lines,
 )
 from .ledger import Counted, HeldRecord, Ledger
 from .registry import RecountError, read_history, read_master
@@ -139,6 +141,8 @@ class ElectionStream:
     def _count_batch(self, entries: DataFrame, query: str, batch: int) -> int:
         """Judges the batch until it was judged by all of the history that applies to it, and counts it."""
         ends = self._batch_ends(batch)
+        # A task costs more than the records of a partition do: as many as run at once are enough.
+        entries = entries.coalesce(self._spark.sparkContext.defaultParallelism)
         while True:
             revision = self._revision
             judged = judge_log(entries, self._shared, self._list(ends)).persist()
@@ -315,17 +319,19 @@ class ElectionStream:
 
 
 def _lines(records: DataFrame) -> dict[str, dict[str, Any]]:
-    """The lines of `count_lines` in one job: by table and key."""
-    wanted = (tables.RECORDS_READ, tables.OUTCOMES, tables.VOTES, tables.TURNOUT, tables.GROUPS, tables.HELD)
-    frames = count_lines(records)
-    every: Optional[DataFrame] = None
-    for name in wanted:
-        frame = frames[name].select(F.lit(name).alias("name"), "key", F.col("value").cast("string").alias("value"))
-        every = frame if every is None else every.unionByName(frame)
-    found: dict[str, dict[str, Any]] = {name: {} for name in wanted}
-    assert every is not None
-    for row in every.collect():
-        found[row.name][row.key] = row.value if row.name == tables.HELD else int(row.value)
+    """The lines of `count_lines` that the tables have, by table and key. Two jobs: planning one for each table took most of a batch."""
+    held, position = held_lines()
+    wanted = {name: tallied()[name] for name in (tables.RECORDS_READ, tables.OUTCOMES, tables.TURNOUT, tables.GROUPS)}
+    lines = [
+        F.when(counts, F.struct(F.lit(name).alias("name"), key.alias("key"), F.lit("").alias("reason")))
+        for name, (counts, key) in wanted.items()
+    ]
+    lines.append(F.when(held, F.struct(F.lit(tables.HELD).alias("name"), position.alias("key"), F.col("reason"))))
+    tallies = records.select(F.explode(F.array(*lines)).alias("line")).where("line IS NOT NULL").groupBy("line").count()
+    found: dict[str, dict[str, Any]] = {name: {} for name in (*wanted, tables.HELD)}
+    for (name, key, reason), n in tallies.collect():
+        found[name][key] = reason if name == tables.HELD else n
+    found[tables.VOTES] = {row.key: row.value for row in vote_lines(records).collect()}
     return found
 
 
