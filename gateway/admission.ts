@@ -12,6 +12,8 @@ export type Reading = Readonly<{ ms: number }>;
 export const ADMISSION_LIMITS = {
   /** While the oldest request has waited that long for the disk, or the process is that far behind, others are refused. */
   refuseAfterMs: 750,
+  /** The same while bytes lie that long in a socket. A request takes several reads, so it waits several times as long. */
+  unreadAfterMs: 250,
   /** A request is answered by then, durable or not. */
   answerWithinMs: 1_500,
   /** How often that is checked. */
@@ -47,14 +49,15 @@ export class Admission {
 
   /** Why no more requests are taken at the moment; `undefined` while they are. */
   get fault(): string | undefined {
-    const behindMs = Math.max(this.#behindMs, this.#reading.ms);
-    if (behindMs >= this.#limits.refuseAfterMs) {
+    const { refuseAfterMs, unreadAfterMs } = this.#limits;
+    if (this.#behindMs >= refuseAfterMs || this.#reading.ms >= unreadAfterMs) {
+      const behindMs = Math.max(this.#behindMs, this.#reading.ms);
       return `the gateway is ${Math.round(behindMs)} ms behind with reading requests`;
     }
     const [oldest] = this.#waits;
     if (oldest === undefined) return undefined;
     const waitedMs = this.#now() - oldest.sinceMs;
-    if (waitedMs < this.#limits.refuseAfterMs) return undefined;
+    if (waitedMs < refuseAfterMs) return undefined;
     return `${this.#waits.size} requests wait for the disk, the oldest for ${Math.round(waitedMs)} ms`;
   }
 

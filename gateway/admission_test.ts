@@ -7,7 +7,7 @@ import { Admission, ADMISSION_LIMITS } from "./admission.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
-const { refuseAfterMs, answerWithinMs, checkEveryMs } = ADMISSION_LIMITS;
+const { refuseAfterMs, unreadAfterMs, answerWithinMs, checkEveryMs } = ADMISSION_LIMITS;
 
 /** Runs with a clock and a timer that go only when they are told to. */
 async function withClock(
@@ -55,10 +55,10 @@ Deno.test("Admission.within() waits, for a limited time", async () => {
 });
 
 Deno.test("Admission.fault is there while requests lie too long in their sockets, although timers come in time", () => {
-  const reading = { ms: refuseAfterMs - 1 };
+  const reading = { ms: unreadAfterMs - 1 };
   const admission = new Admission(reading);
   assert.equal(admission.fault, undefined);
-  reading.ms = refuseAfterMs;
+  reading.ms = unreadAfterMs;
   assert.match(admission.fault!, /behind with reading requests/);
   reading.ms = 0;
   assert.equal(admission.fault, undefined);
