@@ -5,15 +5,10 @@
  * @module
  */
 
-/** How long bytes lie in a socket before they are read: see read_delay.ts. */
-export type Reading = Readonly<{ ms: number }>;
-
 /** Bounds of waiting, in milliseconds. */
 export const ADMISSION_LIMITS = {
   /** While the oldest request has waited that long for the disk, or the process is that far behind, others are refused. */
   refuseAfterMs: 750,
-  /** The same while bytes lie that long in a socket. A request takes several reads, so it waits several times as long. */
-  unreadAfterMs: 250,
   /** A request is answered by then, durable or not. */
   answerWithinMs: 1_500,
   /** How often that is checked. */
@@ -26,38 +21,30 @@ type Wait = Readonly<{ sinceMs: number; giveUp(): void }>;
 export class Admission {
   readonly #now: () => number;
   readonly #limits: typeof ADMISSION_LIMITS;
-  readonly #reading: Reading;
   /** In the order in which they began. */
   readonly #waits = new Set<Wait>();
   #timer: ReturnType<typeof setInterval> | undefined;
   #behindMs = 0;
   #nextCheckMs = 0;
 
-  /**
-   * @param reading How long requests lie in their sockets. Not known when left out: then only late timers show it.
-   * @param now A monotonic clock, in milliseconds.
-   */
+  /** @param now A monotonic clock, in milliseconds. */
   constructor(
-    reading: Reading = { ms: 0 },
     now: () => number = () => performance.now(),
     limits: typeof ADMISSION_LIMITS = ADMISSION_LIMITS,
   ) {
-    this.#reading = reading;
     this.#now = now;
     this.#limits = limits;
   }
 
   /** Why no more requests are taken at the moment; `undefined` while they are. */
   get fault(): string | undefined {
-    const { refuseAfterMs, unreadAfterMs } = this.#limits;
-    if (this.#behindMs >= refuseAfterMs || this.#reading.ms >= unreadAfterMs) {
-      const behindMs = Math.max(this.#behindMs, this.#reading.ms);
-      return `the gateway is ${Math.round(behindMs)} ms behind with reading requests`;
+    if (this.#behindMs >= this.#limits.refuseAfterMs) {
+      return `the gateway is ${Math.round(this.#behindMs)} ms behind with reading requests`;
     }
     const [oldest] = this.#waits;
     if (oldest === undefined) return undefined;
     const waitedMs = this.#now() - oldest.sinceMs;
-    if (waitedMs < refuseAfterMs) return undefined;
+    if (waitedMs < this.#limits.refuseAfterMs) return undefined;
     return `${this.#waits.size} requests wait for the disk, the oldest for ${Math.round(waitedMs)} ms`;
   }
 

@@ -7,7 +7,7 @@ import { Admission, ADMISSION_LIMITS } from "./admission.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
-const { refuseAfterMs, unreadAfterMs, answerWithinMs, checkEveryMs } = ADMISSION_LIMITS;
+const { refuseAfterMs, answerWithinMs, checkEveryMs } = ADMISSION_LIMITS;
 
 /** Runs with a clock and a timer that go only when they are told to. */
 async function withClock(
@@ -19,7 +19,7 @@ async function withClock(
   mock.timers.enable({ apis: ["setInterval"] });
   try {
     await work({
-      admission: new Admission(undefined, () => nowMs),
+      admission: new Admission(() => nowMs),
       async pass(ms) {
         for (let passed = 0; passed < ms; passed += checkEveryMs) {
           nowMs += checkEveryMs;
@@ -52,16 +52,6 @@ Deno.test("Admission.within() waits, for a limited time", async () => {
     durable.resolve();
     await turn();
   });
-});
-
-Deno.test("Admission.fault is there while requests lie too long in their sockets, although timers come in time", () => {
-  const reading = { ms: unreadAfterMs - 1 };
-  const admission = new Admission(reading);
-  assert.equal(admission.fault, undefined);
-  reading.ms = unreadAfterMs;
-  assert.match(admission.fault!, /behind with reading requests/);
-  reading.ms = 0;
-  assert.equal(admission.fault, undefined);
 });
 
 Deno.test("Admission.fault is there while the oldest request waits too long, answered or not", async () => {

@@ -6,7 +6,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { command, runProgram } from "../cli/command.ts";
 import { startLog } from "../cli/log.ts";
-import { Admission } from "./admission.ts";
 import { createGateway, type GatewayOptions, MAX_BATCH_VOTES, POSTED } from "./app.ts";
 import { AggregatorClient } from "./aggregator_client.ts";
 import { jittered } from "./jitter.ts";
@@ -15,7 +14,6 @@ import { logErrors, logRequests } from "../web/request_log.ts";
 import { tlsLog } from "../web/tls_log.ts";
 import { ElectionStore } from "./manifest.ts";
 import { type GatewayMetrics, gatewayMetrics } from "./metrics.ts";
-import { ReadDelay } from "./read_delay.ts";
 import { RateLimiter } from "../web/rate.ts";
 import { serve } from "../web/serve.ts";
 import { SpoolClient, type SpoolEvents } from "./spool_client.ts";
@@ -66,7 +64,6 @@ export async function runGateway(
     clockDifferenceMs: () => store.clock.differenceMs,
   });
   const onError = logErrors(log);
-  using reading = await ReadDelay.open();
   const app = createGateway(
     {
       gateway: config.file.gateway,
@@ -89,7 +86,6 @@ export async function runGateway(
       clockFault: () => store.clock.fault,
       now: Date.now,
       draining: () => stop.signal.aborted,
-      admission: new Admission(reading),
       onError,
     } satisfies GatewayOptions,
   );
