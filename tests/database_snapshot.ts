@@ -1,7 +1,7 @@
 /**
  * Snapshots of the embedded database for tests. A new data directory costs PGlite seconds of processor time, and a test
  * run opens some hundreds. Each snapshot is made once and kept in `.test-cache/`, under a name that holds the hash of
- * what it was made from. It is small, because opening it copies all of it: a third of the processor time of a full one.
+ * what it was made from. It is small, because opening it copies all of it: less than half of the processor time of a full one.
  *
  * @module
  */
