@@ -1,7 +1,7 @@
 import assert from "assert";
 import { MASTER, testDefinition } from "../tests/fixture.ts";
+import { writeMigratedDatabase } from "../tests/database_snapshot.ts";
 import { withDirectory } from "../tests/directory.ts";
-import { migrate } from "./database/migrate.ts";
 import { openPglite } from "./database/pglite.ts";
 import { createElection } from "./registry/elections.ts";
 
@@ -18,8 +18,8 @@ async function run(directory: string, ...args: string[]): Promise<{ code: number
 
 Deno.test("recount and rebuild without an election's master key say in one line where it must be", async () => {
   await withDirectory(async (directory) => {
+    await writeMigratedDatabase(`${directory}/db`);
     const db = await openPglite(`${directory}/db`);
-    await migrate(db);
     await createElection(db, testDefinition(), MASTER, new Date());
     await db.close();
     for (const command of ["recount", "rebuild"]) {

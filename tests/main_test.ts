@@ -3,12 +3,14 @@ import { planTests, testFiles } from "./main.ts";
 
 const ROOT = new URL("..", import.meta.url).pathname.replace(/\/$/, "");
 
+const LEAKS = "Deno.test.sanitizer({ ops: true, resources: true });";
+
 Deno.test("planTests() gives what starts something a worker of its own, and spreads the rest", () => {
   const plan = planTests(
     new Map([
-      ["a_test.ts", "const db = await testDatabase();"],
+      ["a_test.ts", "const db = await openPglite(directory);"],
       ["b_test.ts", "pure"],
-      ["c_test.ts", "pure"],
+      ["c_test.ts", "const db = await testDatabase();"],
       ["d_test.ts", "new Deno.Command(node)"],
       ["e_test.ts", "pure"],
       ["tests/compose/f_test.ts", "pure"],
@@ -20,6 +22,11 @@ Deno.test("planTests() gives what starts something a worker of its own, and spre
     alone: ["a_test.ts", "d_test.ts"],
     shared: [["b_test.ts", "e_test.ts"], ["c_test.ts"]],
   });
+});
+
+Deno.test("planTests() keeps files that check for leaks apart from those that do not", () => {
+  const plan = planTests(new Map([["a_test.ts", LEAKS], ["b_test.ts", "pure"], ["c_test.ts", LEAKS]]), 1);
+  assert.deepEqual(plan, { alone: [], shared: [["b_test.ts"], ["a_test.ts", "c_test.ts"]] });
 });
 
 Deno.test("planTests() makes no worker that has no file", () => {

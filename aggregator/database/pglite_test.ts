@@ -1,6 +1,7 @@
 import assert from "assert";
 import { databaseContract } from "../../tests/database_contract.ts";
 import { startChild } from "../../tests/child.ts";
+import { writeMigratedDatabase } from "../../tests/database_snapshot.ts";
 import { DatabaseBroken, DatabaseInUse, openPglite } from "./pglite.ts";
 import { withDirectory } from "../../tests/directory.ts";
 
@@ -132,6 +133,7 @@ Deno.test("openPglite() says that the disk is full when it cannot start, and fre
 Deno.test("queries and transactions say that the disk is full, and pass on other errors as they are", async () => {
   await withDirectory(async (parent) => {
     const directory = `${parent}/db`;
+    await writeMigratedDatabase(directory);
     const db = await openPglite(directory);
     const fail = (code: string) =>
       `DO $$ BEGIN RAISE 'could not extend file' USING ERRCODE = '${code}'; END $$`;
