@@ -66,6 +66,15 @@ export async function provision(
 
 /** Starts a script of bench/ that serves on the port of its first argument. Stopped when the run ends. */
 export async function startServer(bench: Bench, script: string, ...args: string[]): Promise<string> {
+  return (await startServerProcess(bench, script, ...args)).origin;
+}
+
+/** As {@link startServer}, for those who ask what the process takes. */
+export async function startServerProcess(
+  bench: Bench,
+  script: string,
+  ...args: string[]
+): Promise<{ origin: string; pid: number }> {
   const [port] = freePorts(1);
   const child = new Deno.Command(Deno.execPath(), {
     args: [
@@ -89,7 +98,7 @@ export async function startServer(bench: Bench, script: string, ...args: string[
   });
   const origin = `http://127.0.0.1:${port}`;
   await until(() => isReady(origin), `${script} does not answer`);
-  return origin;
+  return { origin, pid: child.pid };
 }
 
 /** Waits until a server has nothing left in its spool, so that it does not forward while the other one is measured. */

@@ -17,7 +17,8 @@ import {
 } from "./ballots.ts";
 import { HttpLoad, type Load } from "./http_load.ts";
 import { type Bench, type Benchmark, compare, median, quantile, type Row } from "./measure.ts";
-import { provision, startServer, untilIdle } from "./servers.ts";
+import { processorMsOfEach } from "./processes.ts";
+import { provision, startServerProcess, untilIdle } from "./servers.ts";
 
 const STATIONS = 200;
 const ROUNDS = 5;
@@ -31,10 +32,12 @@ const BATCH_VOTES = 100;
 const BATCH_CONNECTIONS = 16;
 const BATCH_GOAL = { value: 30_000 };
 
+type Server = Readonly<{ origin: string; pid: number }>;
+
 /** A gateway and the floor's server, side by side, and votes for them. */
 type Rig = Readonly<{
-  gateway: string;
-  floor: string;
+  gateway: Server;
+  floor: Server;
   signers: ReadonlyMap<string, Signer>;
   /** The next votes: no voter comes twice. */
   votes(count: number): Generator<Vote>;
@@ -57,8 +60,11 @@ async function build(bench: Bench): Promise<Rig> {
   const vote = voteMaker(simulated);
   let next = 0;
   return {
-    gateway: stack.gateways[0]!,
-    floor: await startServer(bench, "./floor_server.ts"),
+    gateway: {
+      origin: stack.gateways[0]!,
+      pid: stack.running.find(({ name }) => name.startsWith("gateway"))!.pid,
+    },
+    floor: await startServerProcess(bench, "./floor_server.ts"),
     signers,
     *votes(count) {
       for (const from = next; next < from + count;) yield vote(next++);
@@ -127,9 +133,10 @@ type Taking = Readonly<{
 
 async function take(bench: Bench, rig: Rig, taking: Taking): Promise<Row[]> {
   const { benchmark, of, goal, connections, votesARound, status } = taking;
-  const loads = { gateway: await HttpLoad.connect(rig.gateway, connections) };
-  const floorLoad = await HttpLoad.connect(rig.floor, connections);
+  const loads = { gateway: await HttpLoad.connect(rig.gateway.origin, connections) };
+  const floorLoad = await HttpLoad.connect(rig.floor.origin, connections);
   const latencies: number[][] = [[], []];
+  const processor = { gateway: [] as number[], floor: [] as number[] };
   let prepared: { round: number; requests: Uint8Array[] } | undefined;
   const requestsOf = (round: number) => {
     // Floor and gateway of one round get the same requests.
@@ -137,21 +144,32 @@ async function take(bench: Bench, rig: Rig, taking: Taking): Promise<Row[]> {
     return prepared.requests;
   };
   const compared = await compare(ROUNDS, async (round) => {
+    const before = await processorMs(rig.floor);
     const { seconds } = await floorLoad.send(requestsOf(round), status);
+    processor.floor.push(1_000 * (await processorMs(rig.floor) - before) / votesARound);
     return votesARound / seconds;
   }, async (round) => {
+    const before = await processorMs(rig.gateway);
     const load = await loads.gateway.send(requestsOf(round), status, status === 207);
     checkReceipts(load, votesARound);
     [0.5, 0.99].forEach((q, i) => latencies[i]!.push(quantile(load.latenciesMs, q)));
-    await untilIdle(rig.gateway);
+    await untilIdle(rig.gateway.origin);
+    processor.gateway.push(1_000 * (await processorMs(rig.gateway) - before) / votesARound);
     bench.log(`${benchmark}: round ${round} of ${ROUNDS}: ${Math.round(votesARound / load.seconds)} votes/s`);
     return votesARound / load.seconds;
   });
   loads.gateway.close();
   floorLoad.close();
   const [p50, p99] = latencies.map((round) => median(round).toFixed(1));
-  const notes = `p50 ${p50} ms, p99 ${p99} ms`;
+  const [gatewayUs, floorUs] = [processor.gateway, processor.floor].map(median);
+  const notes = `p50 ${p50} ms, p99 ${p99} ms; µs of processor a vote: gateway, forwarding included, ${
+    Math.round(gatewayUs!)
+  }, floor ${Math.round(floorUs!)}`;
   return [{ benchmark, of, ...compared, unit: "votes/s", goal, notes }];
+}
+
+async function processorMs({ pid }: Server): Promise<number> {
+  return (await processorMsOfEach([{ name: "server", pid }])).get("server")!;
 }
 
 /** A batch's answer is 207 whatever became of its lines: each of them must have been taken. */
