@@ -121,6 +121,11 @@ export async function fileCandidate(
     const fault = filingFault(state, name);
     if (fault !== undefined) return fault;
     const { parties, candidates } = await readCandidacies(query, election);
+    if (state.manifest.uncontested?.some(({ id }) => id === contest)) {
+      return conflict(
+        `contest ${contest} is uncontested: replace the definition by one in which it is on ballots, and has this candidate`,
+      );
+    }
     if (!state.manifest.contests.some(({ id }) => id === contest)) {
       return { refused: "invalid", detail: `contest: the election has no contest ${contest}` };
     }
@@ -185,7 +190,10 @@ export async function changeParty(
     const change = candidacyTransition(state.phase, found.status, to);
     if ("refused" in change) return conflict(`party ${party}: ${change.refused}`);
     const member = change.ballot === "remove" &&
-      state.manifest.contests.flatMap(({ candidates }) => candidates).find((each) => each.party === party);
+      [...state.manifest.contests, ...state.manifest.uncontested ?? []].flatMap(({ candidates }) =>
+        candidates
+      )
+        .find((each) => each.party === party);
     if (member) {
       return conflict(
         `party ${party}: candidate ${member.id} stands for it; refuse or withdraw that candidate first`,
