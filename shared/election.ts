@@ -155,6 +155,16 @@ export const definedCandidateSchema = candidateSchema.omit({ withdrawn: true }).
   ).optional(),
 });
 
+/** A contest as the office writes it. */
+const definedContestSchema = contestSchema.extend({
+  /** Nobody stands against its candidates: it is on no ballot, and they are elected. */
+  uncontested: z.literal(true).optional(),
+  candidates: z.array(definedCandidateSchema).min(1).max(
+    ...atMost(ELECTION_LIMITS.candidatesPerContest, "candidates"),
+  ),
+});
+type DefinedContest = z.infer<typeof definedContestSchema>;
+
 /** A party as the office writes it. */
 export const definedPartySchema = partySchema.omit({ withdrawn: true });
 
@@ -166,13 +176,7 @@ export const definitionSchema = z.strictObject({
   resultsBeforeClosing: definitionShape.resultsBeforeClosing.default(false),
   // Manifests are not held to the limits of parties and regions: those of earlier versions must stay readable.
   parties: z.array(definedPartySchema).max(...atMost(ELECTION_LIMITS.parties, "parties")).default([]),
-  contests: z.array(
-    contestSchema.extend({
-      candidates: z.array(definedCandidateSchema).min(1).max(
-        ...atMost(ELECTION_LIMITS.candidatesPerContest, "candidates"),
-      ),
-    }),
-  ).min(1).max(...atMost(ELECTION_LIMITS.contests, "contests")),
+  contests: z.array(definedContestSchema).min(1).max(...atMost(ELECTION_LIMITS.contests, "contests")),
   regions: z.array(regionSchema.extend(placeShape).refine(hasWholePlace, COORDINATES_GO_TOGETHER))
     .min(1).max(...atMost(ELECTION_LIMITS.regions, "regions")),
   stations: z.array(
@@ -190,7 +194,9 @@ export const definitionSchema = z.strictObject({
   accreditation: accreditationSchema.optional(),
   /** How many days log, keys and profiles are kept after certification or cancelling. */
   retentionDays: z.int().min(0).max(MAX_RETENTION_DAYS).optional(),
-}).superRefine(checkReferences).superRefine(checkNames).superRefine(refuseRehearsal);
+}).superRefine(checkReferences).superRefine(checkNames).superRefine(checkUncontested).superRefine(
+  refuseRehearsal,
+);
 
 /** See {@link manifestSchema}. */
 export const manifestSchema = z.strictObject({
@@ -212,6 +218,8 @@ export const manifestSchema = z.strictObject({
   inactive: z.enum(["draft", "cancelled"]).optional(),
   /** Its votes are test votes: the election that it rehearses. */
   rehearsalOf: idSchema.optional(),
+  /** Contests that are on no ballot, because their candidates are elected without a vote. Nothing that counts reads them. */
+  uncontested: z.array(contestSchema).min(1).optional(),
 }).superRefine(checkReferences);
 
 export type ElectionDefinition = z.infer<typeof definitionSchema>;
@@ -226,15 +234,24 @@ export type Station = z.infer<typeof stationSchema>;
 export function manifestPart(
   { devices: _, accreditation: __, retentionDays: ___, ...definition }: ElectionDefinition,
 ): Omit<Manifest, "version" | "voteBytes" | "sealingKey" | "denied"> {
+  const contestPart = ({ uncontested: _, ...contest }: DefinedContest): Contest => ({
+    ...contest,
+    candidates: contest.candidates.map(({ biography: _, platform: __, photo: ___, ...rest }) => rest),
+  });
+  const uncontested = definition.contests.filter((contest) => contest.uncontested).map(contestPart);
   return {
     ...definition,
-    contests: definition.contests.map((contest) => ({
-      ...contest,
-      candidates: contest.candidates.map(({ biography: _, platform: __, photo: ___, ...rest }) => rest),
-    })),
+    contests: onBallots(definition).map(contestPart),
+    // Left out where there are none: gateways of earlier versions take the manifest as before.
+    ...uncontested.length > 0 && { uncontested },
     regions: definition.regions.map(withoutPlace),
     stations: definition.stations.map(withoutPlace),
   };
+}
+
+/** The contests of a definition that voters vote on. */
+export function onBallots({ contests }: Readonly<{ contests: DefinedContest[] }>): DefinedContest[] {
+  return contests.filter(({ uncontested }) => !uncontested);
 }
 
 function withoutPlace<Place extends { latitude?: number; longitude?: number; registered?: number }>(
@@ -264,6 +281,51 @@ function checkNames(
   stations.forEach(({ name }, i) => check(name, ["stations", i]));
 }
 
+/** Reports what cannot be decided without a vote, and ballots that have it all the same. */
+function checkUncontested(
+  { contests, stations }: Readonly<{ contests: DefinedContest[]; stations: Station[] }>,
+  ctx: z.RefinementCtx,
+) {
+  const complain = (path: (string | number)[], message: string) =>
+    ctx.addIssue({ code: "custom", path, message });
+  if (contests.length > 0 && contests.every(({ uncontested }) => uncontested)) {
+    complain(["contests"], "all contests are uncontested: there is nothing to vote on");
+  }
+  const offBallot = new Set<string>();
+  contests.forEach(({ id, seats, votesAllowed, candidates, uncontested }, i) => {
+    if (!uncontested) return;
+    offBallot.add(id);
+    const elected = seats ?? votesAllowed;
+    if (candidates.length > elected) {
+      complain(
+        ["contests", i, "uncontested"],
+        `contest ${id} has ${candidates.length} candidates for ${elected} ${
+          elected === 1 ? "seat" : "seats"
+        }: ` +
+          "voters must decide",
+      );
+    }
+    candidates.forEach((candidate, j) => {
+      for (const field of ["biography", "platform", "photo"] as const) {
+        if (candidate[field] === undefined) continue;
+        complain(
+          ["contests", i, "candidates", j, field],
+          "is kept for candidates on ballots only, and this contest is uncontested: leave it out",
+        );
+      }
+    });
+  });
+  stations.forEach((station, i) =>
+    station.contests?.forEach((id, j) => {
+      if (!offBallot.has(id)) return;
+      complain(
+        ["stations", i, "contests", j],
+        `contest ${id} is uncontested, so it is on no ballot: leave it out`,
+      );
+    })
+  );
+}
+
 /** Only the office's command makes rehearsals. */
 function refuseRehearsal({ election }: { election: string }, ctx: z.RefinementCtx) {
   if (!isRehearsal(election)) return;
@@ -282,6 +344,7 @@ function checkReferences(
     election: string;
     devices?: { id: string; station: string }[];
     rehearsalOf?: string | undefined;
+    uncontested?: Contest[] | undefined;
   },
   ctx: z.RefinementCtx,
 ) {
@@ -308,11 +371,19 @@ function checkReferences(
   const known = (id: string, set: ReadonlySet<string>, path: (string | number)[], kind: string) => {
     if (!set.has(id)) complain(path, `there is no ${kind} ${id}`);
   };
-  election.contests.forEach((contest, i) => {
-    ids(contest.candidates, `contests.${i}.candidates`);
-    contest.candidates.forEach(({ party }, j) => {
-      if (party !== undefined) known(party, parties, ["contests", i, "candidates", j, "party"], "party");
+  for (
+    const [list, all] of [["contests", election.contests], ["uncontested", election.uncontested]] as const
+  ) {
+    all?.forEach((contest, i) => {
+      ids(contest.candidates, `${list}.${i}.candidates`);
+      contest.candidates.forEach(({ party }, j) => {
+        if (party !== undefined) known(party, parties, [list, i, "candidates", j, "party"], "party");
+      });
     });
+  }
+  ids(election.uncontested ?? [], "uncontested");
+  election.uncontested?.forEach(({ id }, i) => {
+    if (contests.has(id)) complain(["uncontested", i, "id"], `contest ${id} is on ballots`);
   });
   election.stations.forEach((station, i) => {
     known(station.region, regions, ["stations", i, "region"], "region");

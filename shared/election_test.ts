@@ -1,7 +1,13 @@
 import assert from "assert";
 import fc from "fast-check";
 import { manifests } from "../tests/arbitraries.ts";
-import { definitionWithFacts, MASTER, testDefinition, testManifest } from "../tests/fixture.ts";
+import {
+  definitionWithFacts,
+  MASTER,
+  testDefinition,
+  testManifest,
+  uncontestedDefinition,
+} from "../tests/fixture.ts";
 import {
   CANDIDATE_LIMITS,
   definitionSchema,
@@ -199,6 +205,38 @@ const FAULTS: [string, (definition: Loose) => void, string][] = [
   ["half a vote", (d) => d.contests[0].votesAllowed = 0.5, "contests.0.votesAllowed: "],
   ["a contest without candidates", (d) => d.contests[0].candidates = [], "contests.0.candidates: "],
   ["no contests", (d) => d.contests = [], "contests: "],
+  ["nothing to vote on", (d) => {
+    for (const contest of d.contests) Object.assign(contest, { uncontested: true, seats: 9 });
+    delete d.stations[1].contests;
+  }, "contests: all contests are uncontested: there is nothing to vote on"],
+  [
+    "an uncontested contest with more candidates than seats",
+    (d) => d.contests[1].uncontested = true,
+    "contests.1.uncontested: contest council has 3 candidates for 2 seats: voters must decide",
+  ],
+  [
+    "an uncontested contest without candidates",
+    (d) => Object.assign(d.contests[1], { uncontested: true, candidates: [] }),
+    "contests.1.candidates: ",
+  ],
+  [
+    "a contest that is said to be contested",
+    (d) => d.contests[1].uncontested = false,
+    "contests.1.uncontested: ",
+  ],
+  [
+    "an uncontested contest on a station's ballot",
+    (d) => Object.assign(d.contests[0], { uncontested: true, seats: 3 }),
+    "stations.1.contests.0: contest mayor is uncontested, so it is on no ballot: leave it out",
+  ],
+  [
+    "a biography in an uncontested contest",
+    (d) => {
+      Object.assign(d.contests[1], { uncontested: true, seats: 3 });
+      d.contests[1].candidates[2].biography = "Born here.";
+    },
+    "contests.1.candidates.2.biography: is kept for candidates on ballots only, and this contest is uncontested",
+  ],
   ["no regions", (d) => d.regions = [], "regions: "],
   ["no stations", (d) => d.stations = [], "stations: "],
   ["no gateways", (d) => d.gateways = [], "gateways: "],
@@ -341,6 +379,52 @@ Deno.test("a manifest says that a projection is allowed, and not how many voters
     "gateways of earlier versions take it as before",
   );
 });
+
+Deno.test("an uncontested contest is in the manifest beside those on ballots, and no index has it", () => {
+  const definition = uncontestedDefinition();
+  const manifest = testManifest(definition);
+  assert.deepEqual(manifest.contests, testManifest().contests);
+  assert.equal(manifest.voteBytes, testManifest().voteBytes, "its candidates take no room of a record");
+  assert.deepEqual(manifest.uncontested, [{
+    id: "clerk",
+    name: "Clerks",
+    votesAllowed: 1,
+    seats: 2,
+    candidates: [{ id: "gus", name: "Gus", party: "red" }, { id: "hal", name: "Hal" }],
+  }]);
+  const { contests, stations } = indexElection(manifest);
+  assert.deepEqual([...contests.keys()], ["mayor", "council"]);
+  assert.deepEqual([...stations.get("n-1")!.contests], ["mayor", "council"]);
+  assert.ok(
+    !("uncontested" in manifestPart(testDefinition())),
+    "gateways of earlier versions take it as before",
+  );
+});
+
+const UNCONTESTED_FAULTS: [string, (manifest: Loose) => void, string][] = [
+  ["none of them", (m) => m.uncontested = [], "uncontested: "],
+  ["one twice", (m) => m.uncontested.push(m.uncontested[0]), "uncontested.1.id: the id clerk is given twice"],
+  ["one on ballots", (m) => m.uncontested[0].id = "mayor", "uncontested.0.id: contest mayor is on ballots"],
+  [
+    "a candidate of no party",
+    (m) => m.uncontested[0].candidates[0].party = "green",
+    "uncontested.0.candidates.0.party: there is no party green",
+  ],
+  [
+    "a candidate twice",
+    (m) => m.uncontested[0].candidates[1].id = "gus",
+    "uncontested.0.candidates.1.id: the id gus is given twice",
+  ],
+];
+for (const [what, spoil, fault] of UNCONTESTED_FAULTS) {
+  Deno.test(`manifestSchema refuses uncontested contests: ${what}`, () => {
+    const manifest: Loose = structuredClone(testManifest(uncontestedDefinition()));
+    assert.deepEqual(faultsOf(manifestSchema, manifest), []);
+    spoil(manifest);
+    const faults = faultsOf(manifestSchema, manifest);
+    assert.ok(faults.some((each) => each.startsWith(fault)), faults.join("\n"));
+  });
+}
 
 Deno.test("manifestPart() leaves the office's own data behind", () => {
   const definition = definitionWithFacts();

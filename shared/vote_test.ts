@@ -1,7 +1,7 @@
 import assert from "assert";
 import fc from "fast-check";
 import { elections } from "../tests/arbitraries.ts";
-import { testManifest } from "../tests/fixture.ts";
+import { testManifest, uncontestedDefinition } from "../tests/fixture.ts";
 import { indexElection } from "./election.ts";
 import type { RejectionReason } from "./outcome.ts";
 import {
@@ -203,6 +203,16 @@ for (
     assert.equal(reasonOf(change as Partial<Vote>), reason);
   });
 }
+
+Deno.test("checkBallot() knows no uncontested contest, and asks for no vote in it", () => {
+  const election = indexElection(testManifest(uncontestedDefinition()));
+  const gus = vote({ selections: [ANN, { contest: "clerk", candidate: "gus" }] });
+  assert.deepEqual(checkBallot(election, gus, NOON_MS), {
+    reason: "unknown_contest",
+    detail: "the station does not vote on contest clerk",
+  });
+  assert.equal(checkBallot(election, vote({ selections: [EVE, ANN, DAN] }), NOON_MS), undefined);
+});
 
 Deno.test("checkBallot() says what is wrong and what would be right", () => {
   const detail = (change: Partial<Vote>, acceptedAtMs = NOON_MS) =>

@@ -108,15 +108,32 @@ export function definitionWithFacts(change: Partial<ElectionDefinition> = {}): E
   });
 }
 
+/** {@link testDefinition} with a third contest, which nobody votes on: its two candidates have two seats. */
+export function uncontestedDefinition(change: Partial<ElectionDefinition> = {}): ElectionDefinition {
+  const { contests: [mayor, council], ...rest } = testDefinition(change);
+  return definitionSchema.parse({
+    ...rest,
+    contests: [mayor, {
+      id: "clerk",
+      name: "Clerks",
+      votesAllowed: 1,
+      seats: 2,
+      uncontested: true,
+      candidates: [{ id: "gus", name: "Gus", party: "red" }, { id: "hal", name: "Hal" }],
+    }, council],
+  });
+}
+
 /** Ann's photo in {@link definitionWithFacts}. */
 export const ANNS_PHOTO = '<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>';
 
 /** The manifest that the aggregator makes of a definition. */
 export function testManifest(definition: ElectionDefinition = testDefinition(), version = 1): Manifest {
+  const part = manifestPart(definition);
   return manifestSchema.parse({
-    ...manifestPart(definition),
+    ...part,
     version,
-    voteBytes: voteBytesFor(definition),
+    voteBytes: voteBytesFor(part),
     sealingKey: sealingKeyPair(MASTER, definition.election).publicKey.toHex(),
     denied: [],
   });

@@ -196,8 +196,10 @@ async function create(
   if (await newestManifest(db.query, election) !== undefined) throw nameIsTaken(election);
   const master = keyring.create(election);
   const manifest = await createElection(db, definition, master, now, { isDraft });
+  const { stations, contests, uncontested } = manifest;
   console.log(
-    `election ${election}: ${manifest.stations.length} stations, ${manifest.contests.length} contests`,
+    `election ${election}: ${stations.length} stations, ${contests.length} contests` +
+      (uncontested === undefined ? "" : ` on ballots, ${uncontested.length} uncontested`),
   );
   await writeKeys(db, keyring, election);
   for (const path of writeGatewayFiles(manifest, master, directory, aggregators)) {

@@ -12,6 +12,7 @@ import {
   testManifest,
   testReceiptKeys,
   testVoterKey,
+  uncontestedDefinition,
 } from "../../tests/fixture.ts";
 import {
   countVoters,
@@ -139,6 +140,29 @@ Deno.test("the aggregator's interface", async (t) => {
         const again = await ask(`${E}/manifest`, { headers: { "if-none-match": `"0", ${tag}` } });
         assert.deepEqual([again.status, await again.text()], [304, ""]);
       });
+    });
+
+    await t.step("contests that are on no ballot stand beside the ballot, and have no results", async () => {
+      await withElection(async (db) => {
+        await withApp(db, async (ask) => {
+          const details = registry.detailsSchema.parse(await (await ask(E)).json());
+          assert.deepEqual(details.ballot.map(({ id }) => id), ["mayor", "council"]);
+          assert.equal(details.contests, 2);
+          assert.deepEqual(details.uncontested, [{
+            id: "clerk",
+            name: "Clerks",
+            votesAllowed: 1,
+            seats: 2,
+            candidates: [{ id: "gus", name: "Gus", party: "red" }, { id: "hal", name: "Hal" }],
+            uncontested: true,
+          }]);
+          const problem = await problemOf(await ask(`${E}/results?by=candidate&contest=clerk`));
+          assert.equal(problem.detail, "the election has no contest clerk");
+          const results = await (await ask(`${E}/results?by=candidate`)).text();
+          assert.doesNotMatch(results, /clerk|gus/);
+        });
+      }, uncontestedDefinition());
+      await withApp(db, async (ask) => assert.ok(!("uncontested" in await (await ask(E)).json())));
     });
 
     await t.step("stations, page by page", async () => {

@@ -41,6 +41,7 @@ const OWN = [
   "view_projection.js",
   "view_shapes.js",
   "view_time.js",
+  "view_uncontested.js",
   "icon.svg",
 ] as const;
 

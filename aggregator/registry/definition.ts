@@ -6,7 +6,7 @@
  */
 import { type AccreditationRules, accreditationSchema } from "../../shared/accreditation.ts";
 import type { CandidacyState } from "../../shared/changes.ts";
-import type { ElectionDefinition } from "../../shared/election.ts";
+import { type ElectionDefinition, onBallots } from "../../shared/election.ts";
 import type { Query } from "../database/database.ts";
 import type { CandidacyChange } from "./outbox.ts";
 
@@ -29,10 +29,11 @@ export async function insertDefinition(query: Query, definition: ElectionDefinit
 
 /**
  * Writes a definition's contests, parties, candidates, regions and stations, inside the caller's transaction. Those that are there
- * already are changed, and keep the states that the office gave them.
+ * already are changed, and keep the states that the office gave them. Uncontested contests are in the manifest alone.
  */
 export async function writeDefinition(query: Query, definition: ElectionDefinition): Promise<void> {
-  const { election, contests, parties, regions, stations } = definition;
+  const { election, parties, regions, stations } = definition;
+  const contests = onBallots(definition);
   // Texts may hold any character, so the rows travel as JSON, and not in an array's own spelling.
   const insert = async (sql: string, rows: readonly unknown[], atOnce = ROWS_A_STATEMENT) => {
     for (let from = 0; from < rows.length; from += atOnce) {
@@ -80,12 +81,12 @@ export async function writeDefinition(query: Query, definition: ElectionDefiniti
   );
 }
 
-/** What the topics are told of a definition's parties and candidates: all of them are qualified. */
+/** What the topics are told of a definition's parties and candidates: all are qualified, and the uncontested on no ballot. */
 export function definedCandidacies({ election, parties, contests }: ElectionDefinition): CandidacyChange[] {
   return [
     ...parties.map(({ id, name }) => partyChange(election, id, name, "qualified", true)),
-    ...contests.flatMap(({ id, candidates }) =>
-      candidates.map((candidate) => candidateChange(election, id, candidate, "qualified", true))
+    ...contests.flatMap(({ id, candidates, uncontested }) =>
+      candidates.map((candidate) => candidateChange(election, id, candidate, "qualified", !uncontested))
     ),
   ];
 }

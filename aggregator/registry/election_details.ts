@@ -43,7 +43,7 @@ function noticeOf({ inactive, reopened }: Manifest): Pick<ElectionSummary, "noti
 
 /** An election with everything that its results name, and what the registry adds to it. */
 export function detail(names: ElectionNames, facts: ElectionFacts, nowMs: number): ElectionDetails {
-  const { election, contests, parties, regions } = names.index.manifest;
+  const { election, contests, uncontested, parties, regions } = names.index.manifest;
   return {
     ...summarise(names, nowMs),
     ballot: contests.map((contest) => ({
@@ -54,6 +54,9 @@ export function detail(names: ElectionNames, facts: ElectionFacts, nowMs: number
         return { ...candidate, ...texts, ...(hasPhoto && { photo }) };
       }),
     })),
+    ...uncontested !== undefined && {
+      uncontested: uncontested.map((contest) => ({ ...contest, uncontested: true as const })),
+    },
     parties,
     regions: regions.map(({ id, name }) => ({
       id,

@@ -55,10 +55,11 @@ export async function createElection(
   { isDraft = false, rehearsalOf }: CreateOptions = {},
 ): Promise<Manifest> {
   const devices = devicesOf(definition);
+  const part = manifestPart(definition);
   const manifest = manifestSchema.parse({
-    ...manifestPart(definition),
+    ...part,
     version: 1,
-    voteBytes: sized(() => voteBytesFor(definition)),
+    voteBytes: sized(() => voteBytesFor(part)),
     sealingKey: sealingKeyPair(master, definition.election).publicKey.toHex(),
     denied: [],
     ...isDraft && { inactive: "draft" },

@@ -5,11 +5,13 @@
  * @module
  */
 import {
+  type Contest,
   DEFAULT_RETENTION_DAYS,
   type ElectionDefinition,
   type Manifest,
   manifestPart,
   manifestSchema,
+  onBallots,
 } from "../../shared/election.ts";
 import { voteBytesFor } from "../../shared/record.ts";
 import { appendAudit } from "../audit/events.ts";
@@ -41,12 +43,11 @@ export async function replaceDefinition(
   now: Date,
 ): Promise<Manifest> {
   const { election } = newest;
+  const part = manifestPart(definition);
   // Gateways may have sealed records of the old length while it was scheduled.
-  const voteBytes = await wasScheduled(query, election)
-    ? newest.voteBytes
-    : sized(() => voteBytesFor(definition));
+  const voteBytes = await wasScheduled(query, election) ? newest.voteBytes : sized(() => voteBytesFor(part));
   const manifest = manifestSchema.parse({
-    ...manifestPart(definition),
+    ...part,
     version: newest.version + 1,
     voteBytes,
     sealingKey: newest.sealingKey,
@@ -89,7 +90,7 @@ async function forget(
   query: Query,
   election: string,
   { parties, candidates }: LeftOut,
-  { contests }: ElectionDefinition,
+  definition: ElectionDefinition,
 ): Promise<void> {
   await query(
     `DELETE FROM registry.candidates c USING json_to_recordset($2::json) AS l (contest text, candidate text)
@@ -99,7 +100,7 @@ async function forget(
   await query(
     `DELETE FROM registry.contests WHERE election = $1
        AND contest NOT IN (SELECT id FROM json_to_recordset($2::json) AS c (id text))`,
-    [election, JSON.stringify(contests.map(({ id }) => ({ id })))],
+    [election, JSON.stringify(onBallots(definition).map(({ id }) => ({ id })))],
   );
   // Candidates of a party that is left out have changed to another by then, or are gone.
   await query(
@@ -114,7 +115,9 @@ async function forget(
   );
 }
 
-function summary({ name, opensAt, closesAt, acceptsUntil, releaseThreshold, contests, parties }: Manifest) {
+function summary(manifest: Manifest) {
+  const { name, opensAt, closesAt, acceptsUntil, releaseThreshold, contests, uncontested, parties } =
+    manifest;
   return {
     name,
     opensAt,
@@ -122,11 +125,16 @@ function summary({ name, opensAt, closesAt, acceptsUntil, releaseThreshold, cont
     acceptsUntil,
     releaseThreshold,
     parties: parties.map(({ id }) => id),
-    contests: contests.map(({ id, votesAllowed, seats, candidates }) => ({
-      id,
-      votesAllowed,
-      ...seats !== undefined && { seats },
-      candidates: candidates.map(({ id }) => id),
-    })),
+    contests: contests.map(contestSummary),
+    ...uncontested !== undefined && { uncontested: uncontested.map(contestSummary) },
+  };
+}
+
+function contestSummary({ id, votesAllowed, seats, candidates }: Contest) {
+  return {
+    id,
+    votesAllowed,
+    ...seats !== undefined && { seats },
+    candidates: candidates.map(({ id }) => id),
   };
 }

@@ -58,6 +58,9 @@ export const detailsSchema = z.strictObject({
       photo: z.string().optional().describe("Where the photo is: the path of an SVG image"),
     })),
   })),
+  uncontested: z.array(contestSchema.extend({ uncontested: z.literal(true) })).optional().describe(
+    "Contests that are on no ballot: their candidates are elected unopposed. Results have no rows of them",
+  ),
   parties: manifestSchema.shape.parties,
   regions: z.array(z.strictObject({ id, name: z.string(), stations: count, ...coordinates })),
 }).openapi("ElectionDetails");

@@ -23,7 +23,7 @@ type Place = Readonly<{ id: string; latitude: number | null; longitude: number |
 
 /** The definition that makes ballots and places like those of a manifest. */
 export async function storedDefinition(query: Query, manifest: Manifest): Promise<StoredDefinition> {
-  const { election, parties, contests, regions, stations } = manifest;
+  const { election, parties, contests, uncontested = [], regions, stations } = manifest;
   const { partitions, releaseThreshold, resultsBeforeClosing, projection, gateways } = manifest;
   const candidates = new Map(
     (await query<{ key: string; biography: string | null; platform: string | null; photo: string | null }>(
@@ -49,13 +49,16 @@ export async function storedDefinition(query: Query, manifest: Manifest): Promis
     ...projection !== undefined && { projection },
     gateways,
     parties: parties.map(({ withdrawn: _, ...party }) => party),
-    contests: contests.map((contest) => ({
-      ...contest,
-      candidates: contest.candidates.map(({ withdrawn: _, ...candidate }) => ({
-        ...candidate,
-        ...candidates.get(`${contest.id}/${candidate.id}`),
+    contests: [
+      ...contests.map((contest) => ({
+        ...contest,
+        candidates: contest.candidates.map(({ withdrawn: _, ...candidate }) => ({
+          ...candidate,
+          ...candidates.get(`${contest.id}/${candidate.id}`),
+        })),
       })),
-    })),
+      ...uncontested.map((contest) => ({ ...contest, uncontested: true as const })),
+    ],
     regions: regions.map((region) => ({ ...region, ...regionPlaces.get(region.id) })),
     stations: stations.map((station) => ({ ...station, ...stationPlaces.get(station.id) })),
   };

@@ -121,6 +121,11 @@ export async function fileCandidate(
     const fault = filingFault(state, name);
     if (fault !== undefined) return fault;
     const { parties, candidates } = await readCandidacies(query, election);
+    if (state.manifest.uncontested?.some(({ id }) => id === contest)) {
+      return conflict(
+        `contest ${contest} is uncontested: replace the definition by one in which it is on ballots, and has this candidate`,
+      );
+    }
     if (!state.manifest.contests.some(({ id }) => id === contest)) {
       return { refused: "invalid", detail: `contest: the election has no contest ${contest}` };
     }
@@ -184,13 +189,8 @@ export async function changeParty(
     if (found === undefined) return { refused: "not-found", detail: `there is no party ${party}` };
     const change = candidacyTransition(state.phase, found.status, to);
     if ("refused" in change) return conflict(`party ${party}: ${change.refused}`);
-    const member = change.ballot === "remove" &&
-      state.manifest.contests.flatMap(({ candidates }) => candidates).find((each) => each.party === party);
-    if (member) {
-      return conflict(
-        `party ${party}: candidate ${member.id} stands for it; refuse or withdraw that candidate first`,
-      );
-    }
+    const fault = change.ballot === "remove" ? memberFault(state.manifest, party) : undefined;
+    if (fault !== undefined) return fault;
     const onBallot = await applyTo(sources, query, state, change.ballot, now, found.onBallot, (manifest) => ({
       ...manifest,
       parties: changed(manifest.parties, change.ballot, {
@@ -211,6 +211,24 @@ export async function changeParty(
     }, { ...currentActor(), reason });
     return (await readCandidacies(query, election)).parties.find((each) => each.party === party)!;
   });
+}
+
+/** Why a party cannot leave ballots: somebody stands for it. */
+function memberFault({ contests, uncontested = [] }: Manifest, party: string): Refusal | undefined {
+  const memberOf = (list: Manifest["contests"]) =>
+    list.flatMap(({ candidates }) => candidates).find((each) => each.party === party);
+  const member = memberOf(contests);
+  if (member !== undefined) {
+    return conflict(
+      `party ${party}: candidate ${member.id} stands for it; refuse or withdraw that candidate first`,
+    );
+  }
+  const unopposed = memberOf(uncontested);
+  if (unopposed !== undefined) {
+    return conflict(
+      `party ${party}: candidate ${unopposed.id} of an uncontested contest stands for it; replace the definition first`,
+    );
+  }
 }
 
 /** Changes a candidate's state. */

@@ -1,7 +1,7 @@
 import assert from "assert";
 import { openBallotBox } from "../../../tests/ballot_box.ts";
 import { openCheckedElection } from "../../../tests/checked_election.ts";
-import { MASTER, NOON_MS, testDefinition } from "../../../tests/fixture.ts";
+import { MASTER, NOON_MS, testDefinition, uncontestedDefinition } from "../../../tests/fixture.ts";
 import { MemoryIndex } from "../../../tests/memory_index.ts";
 import { MemoryLog } from "../../../tests/memory_log.ts";
 import { testDatabase } from "../../../tests/test_database.ts";
@@ -32,6 +32,27 @@ async function openDraft() {
   const ask = await office.enrol(`registrar-of-${election}`, ["registrar", election]);
   return { election, ...asking(election, ask) };
 }
+
+Deno.test("a party stays while somebody in an uncontested contest stands for it", async () => {
+  const election = `draft-${++elections}`;
+  const { contests: [mayor, clerk, council], parties, ...rest } = uncontestedDefinition({ election });
+  const [gus, hal] = clerk!.candidates;
+  const definition = {
+    ...rest,
+    parties: [...parties, { id: "green", name: "Green" }],
+    contests: [mayor!, { ...clerk!, candidates: [{ ...gus!, party: "green" }, hal!] }, council!],
+  };
+  await createElection(db, definition, MASTER, new Date(NOON_MS - 86_400_000));
+  await setStatus(election, "draft");
+  const ask = await office.enrol(`registrar-of-${election}`, ["registrar", election]);
+  const refused = { state: "refused", reason: "Signatures missing" };
+  const { status, body } = await ask("POST", `/v1/elections/${election}/parties/green/state`, refused);
+  assert.equal(status, 409);
+  assert.match(
+    body.detail,
+    /candidate gus of an uncontested contest stands for it; replace the definition first/,
+  );
+});
 
 async function setStatus(election: string, status: string): Promise<void> {
   await db.query(

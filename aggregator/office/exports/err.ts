@@ -2,11 +2,12 @@
  * Published results as NIST SP 1500-100 version 2 (Election Results Common Data Format), in JSON.
  *
  * Beyond what its schema checks: every id that is referred to is there, no count is below 0, colours have no `#`, times no fractions
- * of a second. Beside each mode stands the `total` of its place. A place without a release has no count.
+ * of a second. Beside each mode stands the `total` of its place. A place without a release has no count, nor has an uncontested
+ * contest.
  *
  * @module
  */
-import type { Manifest } from "../../../shared/election.ts";
+import type { Contest, Manifest } from "../../../shared/election.ts";
 import { isRehearsal, REHEARSAL_MARK } from "../../../shared/rehearsal.ts";
 import type { Json } from "../../audit/canonical_json.ts";
 import {
@@ -58,10 +59,15 @@ export function wholeSecond(iso: string): string {
 /** Writes the report. */
 export function electionReport(published: Published): string {
   const { manifest, status, asOf } = published;
-  const contests = manifest.contests.map((contest) => ({
-    contest,
-    counts: withTotals(adjustedCounts(published, contest)),
-  }));
+  const contests = [
+    ...manifest.contests.map((contest) => ({
+      contest,
+      counts: withTotals(adjustedCounts(published, contest)),
+      isUncontested: false,
+    })),
+    // Nobody votes on them: they have candidates and no counts.
+    ...(manifest.uncontested ?? []).map((contest) => ({ contest, counts: [], isUncontested: true })),
+  ];
   const voters = withTotals(
     published.units.filter(({ voters }) => voters !== 0).map((unit) => ({
       ...placeOf(unit),
@@ -98,7 +104,9 @@ export function electionReport(published: Published): string {
   }));
 }
 
-type ContestCounts = Readonly<{ contest: Manifest["contests"][number]; counts: readonly ContestCount[] }>;
+type ContestCounts = Readonly<
+  { contest: Contest; counts: readonly ContestCount[]; isUncontested: boolean }
+>;
 
 /** Adds the total of each place that has kinds of votes, and of the whole election. */
 function withTotals(counts: readonly ContestCount[]): ContestCount[] {
@@ -131,13 +139,14 @@ function electionOf(
     CountStatus: [
       typed("CountStatus", { Type: "total", Status: status === "partial" ? "in-process" : "completed" }),
     ],
-    Candidate: manifest.contests.flatMap(({ id: contest, candidates }) =>
+    Candidate: contests.flatMap(({ contest: { id: contest, candidates }, isUncontested }) =>
       candidates.map(({ id, name, party, withdrawn }) =>
         typed("Candidate", {
           "@id": `candidate.${contest}.${id}`,
           BallotName: text(name),
           ...party && { PartyId: `party.${party}` },
           ...withdrawn && { PreElectionStatus: "withdrawn" },
+          ...isUncontested && { PostElectionStatus: "winner" },
         })
       )
     ),

@@ -4,7 +4,7 @@ import type { Manifest } from "../../../shared/election.ts";
 import { utf8 } from "../../../shared/bytes.ts";
 import { sha256 } from "../../../shared/keys.ts";
 import { CHECKED_AT, openCheckedElection } from "../../../tests/checked_election.ts";
-import { MASTER, testDefinition, testManifest } from "../../../tests/fixture.ts";
+import { MASTER, testDefinition, testManifest, uncontestedDefinition } from "../../../tests/fixture.ts";
 import { checkEventLog, checkResults } from "../../../tests/nist/schemas.ts";
 import { reportFaults } from "../../../tests/nist/report.ts";
 import { tamper, testDatabase } from "../../../tests/test_database.ts";
@@ -79,6 +79,29 @@ for (const [election, threshold] of [["sound", 1], ["merged", 12]] as const) {
     );
   });
 }
+
+Deno.test("an uncontested contest is in err-v2.json with its candidates and no counts, and in no table", async () => {
+  const { contests } = uncontestedDefinition();
+  await openCheckedElection(db, "unopposed", { contests });
+  const { body } = await get("unopposed", "err-v2.json");
+  assert.deepEqual([checkResults(body), reportFaults(body)], [[], []]);
+  const [{ Contest, Candidate }] = body.Election;
+  const clerk = Contest.find(({ Name }: any) => Name === "Clerks");
+  assert.deepEqual(
+    [clerk.NumberElected, clerk.OtherCounts, clerk.ContestSelection.map(({ VoteCounts }: any) => VoteCounts)],
+    [2, [], [[], []]],
+  );
+  const winners = Candidate.filter(({ PostElectionStatus }: any) => PostElectionStatus === "winner");
+  assert.deepEqual(winners.map((each: any) => each["@id"]), ["candidate.clerk.gus", "candidate.clerk.hal"]);
+  const totals = totalsOf(body);
+  totals.delete("clerk/gus");
+  totals.delete("clerk/hal");
+  assert.deepEqual(totals, await publishedVotes("sound"), "the votes are those of the election without it");
+  for (const file of ["openelections.csv", "turnout.csv"]) {
+    const [with_, without] = [await get("unopposed", file), await get("sound", file)];
+    assert.equal(with_.text, without.text.replaceAll("sound", "unopposed"), file);
+  }
+});
 
 Deno.test("places without a release are left out of every file, and are never 0", async () => {
   await createElection(db, testDefinition({ election: "quiet" }), MASTER, CHECKED_AT);

@@ -149,12 +149,14 @@ async function deviceConflicts(
 async function candidacyConflicts(
   query: Query,
   election: string,
-  { contests, parties }: ElectionDefinition,
+  { contests: all, parties }: ElectionDefinition,
 ): Promise<Readonly<{ conflicts: [FieldPath, string][]; left: LeftOut }>> {
   const known = await readCandidacies(query, election);
+  // By their places in the file, which has the uncontested ones too.
+  const contests = [...all.entries()].filter(([, { uncontested }]) => !uncontested);
   const named = new Map<string, FieldPath>([
     ...parties.map(({ id }, i) => [id, ["parties", i]] as const),
-    ...contests.flatMap((contest, i) =>
+    ...contests.flatMap(([i, contest]) =>
       contest.candidates.map(({ id }, j) =>
         [`${contest.id}/${id}`, ["contests", i, "candidates", j]] as const
       )
@@ -184,7 +186,7 @@ async function candidacyConflicts(
     if (isLeftOut("party", party.party, party, ["parties"])) left.parties.push(party);
   }
   for (const each of known.candidates) {
-    const at = contests.findIndex(({ id }) => id === each.contest);
+    const [at] = contests.find(([, { id }]) => id === each.contest) ?? [-1];
     const inAll: FieldPath = at < 0 ? ["contests"] : ["contests", at, "candidates"];
     const name = `${each.contest}/${each.candidate}`;
     if (isLeftOut("candidate", name, each, inAll)) left.candidates.push(each);

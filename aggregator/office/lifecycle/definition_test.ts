@@ -1,7 +1,7 @@
 import assert from "assert";
 import { stringify } from "yaml";
-import type { ElectionDefinition } from "../../../shared/election.ts";
-import { MASTER, NOON_MS, testDefinition } from "../../../tests/fixture.ts";
+import { type ElectionDefinition, manifestPart } from "../../../shared/election.ts";
+import { MASTER, NOON_MS, testDefinition, uncontestedDefinition } from "../../../tests/fixture.ts";
 import { MemoryLog } from "../../../tests/memory_log.ts";
 import { testDatabase } from "../../../tests/test_database.ts";
 import { openTestOffice } from "../../../tests/test_office.ts";
@@ -9,6 +9,7 @@ import { readEvents } from "../../audit/verify.ts";
 import { openHistory } from "../../counting/history.ts";
 import { createElection } from "../../registry/elections.ts";
 import { newestManifest } from "../../registry/manifests.ts";
+import { storedDefinition } from "../../registry/stored_definition.ts";
 import { readCandidacies } from "../accreditation/candidacies.ts";
 import { definitionComplete } from "../quality/references.ts";
 
@@ -89,6 +90,64 @@ Deno.test("a draft's definition is replaced by a file: ballots, registry, size o
   assert.deepEqual(outbox.map(({ value }) => JSON.parse(value).status), ["qualified", "withdrawn"]);
   const event = (await readEvents(db.query, election)).find(({ event }) => event === "definition_replaced")!;
   assert.deepEqual([event.actor, event.reason], [`official:official-${elections}`, "Court order"]);
+});
+
+Deno.test("a contest that becomes uncontested leaves ballots and registry, and comes back", async () => {
+  const { election, definition, at, registrar, put } = await openDraft();
+  const unopposed = uncontestedDefinition({ election });
+  const [mayor, clerk, council] = unopposed.contests;
+  assert.equal((await put(stringify({ ...unopposed, contests: [mayor, council, clerk] }))).status, 200);
+  const filed = await registrar("POST", `${at}/candidates`, { contest: "clerk", id: "ida", name: "Ida" });
+  assert.equal(filed.status, 409);
+  assert.match(filed.body.detail, /contest clerk is uncontested: replace the definition by one/);
+
+  const { stations: [first, second, ...others] } = definition;
+  const fewer = {
+    ...unopposed,
+    contests: [clerk, { ...mayor, uncontested: true, seats: 3 }, council],
+    stations: [first, { ...second, contests: ["council"] }, ...others],
+  };
+  assert.equal((await put(stringify(fewer))).status, 200);
+  const manifest = (await newestManifest(db.query, election))!;
+  assert.deepEqual(manifest.contests.map(({ id }) => id), ["council"]);
+  assert.deepEqual(manifest.uncontested!.map(({ id }) => id), ["clerk", "mayor"]);
+  assert.deepEqual((await definitionComplete(db.query, manifest)).rows, []);
+  const { candidates } = await readCandidacies(db.query, election);
+  assert.deepEqual(new Set(candidates.map(({ contest }) => contest)), new Set(["council"]));
+  const changes = await db.query<{ value: string }>(
+    "SELECT value FROM registry.outbox WHERE election = $1 AND key LIKE '%/mayor/ann' ORDER BY number",
+    [election],
+  );
+  const { status, onBallot } = JSON.parse(changes.at(-1)!.value);
+  assert.deepEqual([status, onBallot], ["qualified", false]);
+  const stored = await storedDefinition(db.query, manifest);
+  assert.deepEqual(
+    manifestPart({ ...fewer, ...stored } as ElectionDefinition).uncontested,
+    manifest.uncontested,
+    "a rehearsal has it too",
+  );
+
+  assert.equal((await put(stringify(definition))).status, 200);
+  const again = (await newestManifest(db.query, election))!;
+  assert.deepEqual([again.contests.length, again.uncontested], [2, undefined]);
+  assert.deepEqual((await definitionComplete(db.query, again)).rows, []);
+});
+
+Deno.test("a contest cannot become uncontested while the office has decided about its candidates", async () => {
+  const { election, at, registrar, put } = await openDraft();
+  const gone = { state: "withdrawn", reason: "Ill" };
+  assert.equal((await registrar("POST", `${at}/candidates/council/fay/state`, gone)).status, 200);
+  const { contests: [mayor, clerk, council], ...rest } = uncontestedDefinition({ election });
+  const { candidates } = council!;
+  const answer = await put(stringify({
+    ...rest,
+    contests: [clerk, { ...council, uncontested: true, candidates: candidates.slice(0, 2) }, mayor],
+  }));
+  assert.equal(answer.status, 409);
+  assert.match(
+    answer.body.detail,
+    /contests: candidate council\/fay is withdrawn: contest council stays with them/,
+  );
 });
 
 Deno.test("what the office decided and what rolls and keys name is a conflict, with line, column and field", async () => {

@@ -2,7 +2,7 @@ import assert from "assert";
 import { openBallotBox } from "../../../tests/ballot_box.ts";
 import { CHECKED_AT, openCheckedElection } from "../../../tests/checked_election.ts";
 import { eventually } from "../../../tests/eventually.ts";
-import { MASTER, NOON_MS } from "../../../tests/fixture.ts";
+import { MASTER, NOON_MS, uncontestedDefinition } from "../../../tests/fixture.ts";
 import { MemoryLog } from "../../../tests/memory_log.ts";
 import { TAMPER, testDatabase } from "../../../tests/test_database.ts";
 import type { Database } from "../../database/database.ts";
@@ -244,6 +244,21 @@ for (const [sql, codes] of BREAKS) {
     }
   });
 }
+
+Deno.test("an uncontested contest changes no check, and a recount finds nothing of it", async () => {
+  const other = await openCheckedElection(db, "unopposed", { contests: uncontestedDefinition().contests });
+  await stateAll("unopposed");
+  const of = async (election: string, log: MemoryLog) => {
+    const run = await runChecks(sourcesOf(db, log), election, CHECKED_AT, { log: true });
+    return {
+      ...run,
+      checks: run.checks.map(({ code, result, expected, found }) => [code, result, expected, found]),
+    };
+  };
+  const [with_, without] = [await of("unopposed", other.log), await of("sound", box.log)];
+  assert.equal(with_.recountDifferences, 0);
+  assert.deepEqual(with_.checks, without.checks);
+});
 
 Deno.test("where k is 10, rows of what was counted name places and have no figures, and no digest tells them", async () => {
   const box = await openCheckedElection(db, "secret", { releaseThreshold: 10 });

@@ -1,7 +1,7 @@
 import assert from "assert";
-import type { Manifest } from "../../../shared/election.ts";
+import type { ElectionDefinition, Manifest } from "../../../shared/election.ts";
 import { BallotBox, openBallotBox, testVoter } from "../../../tests/ballot_box.ts";
-import { MASTER, NOON_MS, testDefinition } from "../../../tests/fixture.ts";
+import { MASTER, NOON_MS, testDefinition, uncontestedDefinition } from "../../../tests/fixture.ts";
 import { testDatabase } from "../../../tests/test_database.ts";
 import { type Ask, openTestOffice } from "../../../tests/test_office.ts";
 import { voteInBox } from "../../../tests/voted_deck.ts";
@@ -24,8 +24,11 @@ const boxes = new Map<string, BallotBox>();
 const office = openTestOffice(db, (election) => Promise.resolve(boxes.get(election)!.log));
 
 /** A scheduled election that nobody has voted in, and an official of it. */
-async function open(election: string): Promise<{ ann: Ask; path: string }> {
-  boxes.set(election, await openBallotBox(db, election));
+async function open(
+  election: string,
+  change: Partial<ElectionDefinition> = {},
+): Promise<{ ann: Ask; path: string }> {
+  boxes.set(election, await openBallotBox(db, election, change));
   await boxes.get(election)!.enrol([testVoter("voter-1"), testVoter("voter-2")]);
   office.nowMs = DAWN_MS;
   const ann = await office.enrol(`ann-${election}`, ["official", election]);
@@ -79,7 +82,8 @@ async function deckOf(ann: Ask, path: string): Promise<string> {
 }
 
 Deno.test("a rehearsal from the deck to the reset, beside an election that is not touched", async () => {
-  const { ann, path } = await open("town");
+  const { contests } = uncontestedDefinition();
+  const { ann, path } = await open("town", { contests });
   const before = await rowsOf(db.query, "town");
   assert.ok(before["registry.voters"]!.length > 0 && before["audit.events"]!.length > 0);
   const text = await deckOf(ann, path);
@@ -92,6 +96,9 @@ Deno.test("a rehearsal from the deck to the reset, beside an election that is no
   assert.equal(manifest.rehearsalOf, "town");
   assert.equal(manifest.name, "REHEARSAL: A test");
   assert.deepEqual(manifest.contests, real.contests);
+  assert.deepEqual(manifest.uncontested!.map(({ id }) => id), ["clerk"]);
+  assert.deepEqual(manifest.uncontested, real.uncontested);
+  assert.doesNotMatch(text, /clerk|gus/, "nobody votes on it");
   assert.deepEqual(await readDeviceStations(db.query, rehearsal), await readDeviceStations(db.query, "town"));
 
   const second = await start("town", text);

@@ -253,6 +253,7 @@ export const texts = {
     } in diesem Wahlgang leer.${unused}`;
   },
   withdrawn: "Zurückgezogen: Stimmen zählen weiter",
+  uncontested: "Ohne Gegenkandidaten gewählt",
   adjustments: "Neben der Zählung hinzugefügt",
   adjustmentsWhy:
     "Diese Stimmen haben Zuständige hinzugefügt oder abgezogen: Sie sind in keiner elektronischen Urne, etwa Stimmzettel aus Papier. Keine andere Zahl dieser Seite enthält sie.",

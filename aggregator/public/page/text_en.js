@@ -237,6 +237,7 @@ export const texts = {
     return `${many(ballots, "ballot")}, ${number(blanks)} blank in this contest.${unused}`;
   },
   withdrawn: "Withdrawn: votes are counted",
+  uncontested: "Elected unopposed",
   adjustments: "Added beside the count",
   adjustmentsWhy:
     "Officials added these votes, or took them off: they are on no electronic ballot box, such as ballots on paper. No other figure of this page has them.",

@@ -12,6 +12,7 @@ import { modes } from "./view_modes.js";
 import { projection } from "./view_projection.js";
 import { places } from "./view_places.js";
 import { time } from "./view_time.js";
+import { uncontested } from "./view_uncontested.js";
 
 /** The whole page. `shown` is undefined until there is an election. */
 export function layout({ shown, notice, more, change, actions }) {
@@ -44,9 +45,12 @@ function publicView(shown, more, change) {
       : nothing}
     ${headline(shown)} ${strip(shown)}
     <div class="columns">
-      <div class="side">${candidates(shown, change)} ${adjustments(shown, more)} ${parties(shown)} ${modes(
+      <div class="side">${candidates(shown, change)} ${uncontested(shown)} ${adjustments(
         shown,
-      )} ${accounted(shown)}</div>
+        more,
+      )} ${parties(
+        shown,
+      )} ${modes(shown)} ${accounted(shown)}</div>
       <div class="side">${projection(shown, more, true)} ${time(shown, more, change)} ${comparison(
         shown,
         more,

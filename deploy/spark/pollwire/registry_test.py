@@ -8,6 +8,7 @@ import unittest
 from nacl import bindings
 
 from pollwire import tables, wire
+from pollwire.history import read_manifest
 from pollwire.registry import RecountError, read_history
 from pollwire.vectors_test import LOG, VECTORS
 
@@ -45,6 +46,15 @@ class Registry:
 
 def seed():
     return wire.derive_key(MASTER, "manifest", ELECTION)
+
+
+class UncontestedContests(unittest.TestCase):
+    def test_are_on_no_ballot(self):
+        uncontested = [{**MANIFEST["contests"][0], "id": "clerk"}]
+        self.assertEqual(
+            read_manifest({**MANIFEST, "uncontested": uncontested}, 1, 0),
+            read_manifest(MANIFEST, 1, 0),
+        )
 
 
 class WhatExecutorsGet(unittest.TestCase):
