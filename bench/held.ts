@@ -10,7 +10,7 @@ import type { Bench, Benchmark, Row } from "./measure.ts";
 /** Votes that are held. */
 const VOTES = [10_000, 100_000, 1_000_000];
 /** As deno.json and the systemd unit start gateways. */
-const FLAGS = ["--v8-flags=--max-semi-space-size=8,--heap-growing-percent=20"];
+const FLAGS = ["--v8-flags=--max-semi-space-size=4,--heap-growing-percent=20"];
 const MALLOC = { MALLOC_MMAP_THRESHOLD_: "65536", MALLOC_TRIM_THRESHOLD_: "131072" };
 const MB = 1e6;
 

@@ -13,7 +13,7 @@ const HOST = "127.0.0.1";
 const REQUESTS_PER_SECOND = 1_000_000;
 
 /** As `deno task gateway` has it, and the service's unit: a gateway then uses half the memory. */
-const GATEWAY_FLAGS = ["--v8-flags=--max-semi-space-size=8,--heap-growing-percent=20"];
+const GATEWAY_FLAGS = ["--v8-flags=--max-semi-space-size=4,--heap-growing-percent=20"];
 const GATEWAY_MALLOC = { MALLOC_MMAP_THRESHOLD_: "65536", MALLOC_TRIM_THRESHOLD_: "131072" };
 
 /** How a process is started, and where it can be reached then. */
