@@ -23,9 +23,7 @@ export type Setup = Readonly<{
   directory: string;
   /** How many brokers there are. */
   brokers: number;
-  /** How many servers of PostgreSQL there are: the second has the first one's user and passwords. */
-  databases: number;
-  /** Servers other than the brokers and the second of PostgreSQL. */
+  /** Servers other than the brokers. */
   servers: readonly Server[];
   passwords: readonly Password[];
 }>;
@@ -40,8 +38,6 @@ export type Password = Readonly<{ name: string; servers: readonly string[] }>;
 const KAFKA_UID = 1_000;
 /** All brokers, among the servers of a password. */
 const BROKERS = "kafka";
-/** PostgreSQL's servers; the first one's name is both, among the servers of a password. */
-const DATABASES = ["postgresql", "postgresql-2"] as const;
 /** The password with which brokers connect to each other. */
 const BROKER_PASSWORD = "kafka-broker";
 /** Random bytes in a password. */
@@ -71,19 +67,9 @@ export function parsePasswords(text: string): Password[] | undefined {
 
 /** Makes it, and gives each server's directory to its user. Idempotent: what is valid is kept. */
 export async function setUp(setup: Setup, chown: typeof Deno.chown = Deno.chown): Promise<void> {
-  const { directory, brokers, databases, passwords } = setup;
+  const { directory, brokers, passwords } = setup;
   const brokerNames = Array.from({ length: brokers }, (_, i) => `kafka-${i + 1}`);
-  const databaseNames = DATABASES.slice(0, databases);
-  const servers = [
-    ...setup.servers.flatMap(({ name, uid }) =>
-      name === DATABASES[0] ? databaseNames.map((each) => ({ name: each, uid })) : [{ name, uid }]
-    ),
-    ...brokerNames.map((name) => ({ name, uid: KAFKA_UID })),
-  ];
-  const groups: Readonly<Record<string, readonly string[]>> = {
-    [BROKERS]: brokerNames,
-    [DATABASES[0]]: databaseNames,
-  };
+  const servers = [...setup.servers, ...brokerNames.map((name) => ({ name, uid: KAFKA_UID }))];
   for (const { name, servers: having } of passwords) {
     const unknown = having.find((each) =>
       each !== BROKERS && !servers.some((server) => server.name === each)
@@ -95,7 +81,7 @@ export async function setUp(setup: Setup, chown: typeof Deno.chown = Deno.chown)
   await makeCertificates(directory, servers);
   for (const { name, servers: having } of passwords) {
     const password = await keptSecret(`${directory}/passwords/${name}`, newPassword);
-    for (const server of having.flatMap((each) => groups[each] ?? [each])) {
+    for (const server of having.flatMap((each) => each === BROKERS ? brokerNames : [each])) {
       await writeSecret(`${directory}/${server}/${name}-password`, password);
     }
   }
