@@ -122,7 +122,11 @@ class Watched {
   /** How much of its line each bar of a list fills, once it stands still. */
   async lengths(list: string): Promise<string[]> {
     const lines = this.page.locator(`${list} .bar-line`);
-    await this.page.waitForFunction("document.getAnimations().length === 0");
+    // Not by waitForFunction(): it looks again by eval, which the page's policy refuses.
+    await eventually(
+      "bars stand still",
+      async () => await this.page.evaluate("document.getAnimations().length") === 0,
+    );
     return await lines.evaluateAll((elements: any[]) =>
       elements.map((element) => {
         const filled = parseFloat((globalThis as any).getComputedStyle(element, "::before").width);
