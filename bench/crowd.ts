@@ -18,7 +18,7 @@ import type { Crowd } from "./crowd_visitors.ts";
 import { type Benchmark, median, type Row } from "./measure.ts";
 import { processorMsOfEach } from "./processes.ts";
 import { allProcessors, canPin, pin } from "./processor.ts";
-import { startServer } from "./servers.ts";
+import { startBeside, startServer } from "./servers.ts";
 import { ownDatabase } from "./own_database.ts";
 
 /** `CROWD_SLICE_RECORDS=2000 CROWD_VISITORS=100` tries it out in a minute. */
@@ -193,18 +193,5 @@ async function publishUntil(
 
 /** Starts the visitors, in a process of their own; `end` sends them home, and says how they fared. */
 function startCrowd(origin: string, election: string): { end(): Promise<Crowd> } {
-  const script = new URL("./crowd_visitors.ts", import.meta.url).pathname;
-  const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--no-prompt", script, origin, election, String(VISITORS)],
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "inherit",
-  }).spawn();
-  return {
-    async end() {
-      await child.stdin.close();
-      const { stdout } = await child.output();
-      return JSON.parse(new TextDecoder().decode(stdout));
-    },
-  };
+  return startBeside("./crowd_visitors.ts", origin, election, String(VISITORS));
 }

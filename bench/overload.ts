@@ -14,6 +14,7 @@ import { type Bench, type Benchmark, quantile, type Row } from "./measure.ts";
 import type { Answers, Probed, ProbeOptions } from "./overload_probe.ts";
 import { realServers } from "./real_servers.ts";
 import { buildRig, readReconciliation, type Rig, send, singles, untilCounted } from "./rig.ts";
+import { startBeside } from "./servers.ts";
 
 const STATIONS = 200;
 const GATEWAYS = 2;
@@ -280,21 +281,7 @@ function startProbe({ bench, stack, election }: Rig, receipt: Receipt): { end():
     gatewayFile: firstGatewayFile(bench),
     receipt,
   };
-  const script = new URL("./overload_probe.ts", import.meta.url).pathname;
-  const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--no-prompt", script, JSON.stringify(options)],
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "inherit",
-  }).spawn();
-  return {
-    async end() {
-      await child.stdin.close();
-      const { stdout, success } = await child.output();
-      if (!success) throw new Error("The probe has failed");
-      return JSON.parse(fromUtf8(stdout));
-    },
-  };
+  return startBeside("./overload_probe.ts", JSON.stringify(options));
 }
 
 function firstGatewayFile({ directory }: Bench): string {

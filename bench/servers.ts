@@ -5,7 +5,7 @@
  */
 import { freePorts } from "../simulator/processes/ports.ts";
 import process from "node:process";
-import { fromHex } from "../shared/bytes.ts";
+import { fromHex, fromUtf8 } from "../shared/bytes.ts";
 import { formatKeyName } from "../shared/keys.ts";
 import { systemClock } from "../device/clock.ts";
 import type { Country } from "../simulator/country/country.ts";
@@ -99,6 +99,27 @@ export async function startServerProcess(
   const origin = `http://127.0.0.1:${port}`;
   await until(() => isReady(origin), `${script} does not answer`);
   return { origin, pid: child.pid };
+}
+
+/**
+ * Starts a script of bench/ that works beside what is measured, until its input ends, and then writes what it found as JSON.
+ * `end` ends it, and reads that.
+ */
+export function startBeside<Found>(script: string, ...args: string[]): { end(): Promise<Found> } {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--no-prompt", new URL(script, import.meta.url).pathname, ...args],
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "inherit",
+  }).spawn();
+  return {
+    async end() {
+      await child.stdin.close();
+      const { stdout, success } = await child.output();
+      if (!success) throw new Error(`${script} has failed`);
+      return JSON.parse(fromUtf8(stdout));
+    },
+  };
 }
 
 /** Waits until a server has nothing left in its spool, so that it does not forward while the other one is measured. */

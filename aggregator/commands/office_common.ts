@@ -10,6 +10,7 @@ import type { OfficeClient } from "../office/client.ts";
 
 /** Who asks, where the office is, and of which election. */
 export type Common = Readonly<{ as: string; url?: string; election?: string }>;
+
 /** Where the office's API has an election. */
 export function pathOf({ election }: Pick<Common, "election">): string {
   return `/v1/elections/${encodeURIComponent(election!)}`;

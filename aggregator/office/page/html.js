@@ -38,3 +38,38 @@ export function reasonField(id, label = texts.reason) {
     <input id=${id} name="reason" required maxlength="2000" autocomplete="off">
   `;
 }
+
+/**
+ * What was expected and what was found, a row each.
+ *
+ * @param of What they are wrong in: a check's code, a report's name.
+ * @param more How many more there are that are not listed.
+ */
+export function wrongRows(of, rows, more) {
+  return html`
+    <div class="scroll" tabindex="0" role="region" aria-label=${texts.wrongRows(of)}>
+      <table class="stacked">
+        <caption>${texts.wrongRows(of)}</caption>
+        <thead>
+          <tr>${[texts.what, texts.expected, texts.found].map((title) =>
+            html`<th scope="col">${title}</th>`
+          )}</tr>
+        </thead>
+        <tbody>${rows.map(({ what, expected, found }) =>
+          html`
+            <tr>
+              <th scope="row" data-title=${texts.what}>${isolated(what)}</th>
+              <td data-title=${texts.expected}>${figure(expected)}</td>
+              <td data-title=${texts.found}>${figure(found)}</td>
+            </tr>
+          `
+        )}</tbody>
+      </table>
+    </div>${more > 0 ? html`<p class="quiet">${texts.moreRows(more)}</p>` : nothing}
+  `;
+}
+
+function figure(value) {
+  if (value === null) return texts.kept_back;
+  return typeof value === "number" ? texts.number(value) : isolated(value);
+}

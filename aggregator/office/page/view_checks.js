@@ -1,5 +1,5 @@
 /** Checks of the data: what was compared, what is wrong, and waivers. */
-import { badge, html, isolated, moment, nothing, reasonField, repeat, terms } from "./html.js";
+import { badge, html, isolated, moment, nothing, reasonField, repeat, terms, wrongRows } from "./html.js";
 import { electionPath, has, perform, readPart } from "./reading.js";
 import { ask } from "./session.js";
 import { state } from "./state.js";
@@ -72,32 +72,6 @@ function entry(check) {
   }
     ${result === "failed" && waiver === null ? waiverForm(check) : nothing}
   </li>`;
-}
-
-function wrongRows(code, rows, more) {
-  const figure = (value) =>
-    value === null ? texts.kept_back : typeof value === "number" ? texts.number(value) : value;
-  return html`
-    <div class="scroll" tabindex="0" role="region" aria-label=${texts.wrongRows(code)}>
-      <table class="stacked">
-        <caption>${texts.wrongRows(code)}</caption>
-        <thead>
-          <tr>${[texts.what, texts.expected, texts.found].map((title) =>
-            html`<th scope="col">${title}</th>`
-          )}</tr>
-        </thead>
-        <tbody>${rows.map(({ what, expected, found }) =>
-          html`
-            <tr>
-              <th scope="row" data-title=${texts.what}>${isolated(what)}</th>
-              <td data-title=${texts.expected}>${figure(expected)}</td>
-              <td data-title=${texts.found}>${figure(found)}</td>
-            </tr>
-          `
-        )}</tbody>
-      </table>
-    </div>${more > 0 ? html`<p class="quiet">${texts.moreRows(more)}</p>` : nothing}
-  `;
 }
 
 /** Only where the state allows waivers, and for who may propose one. */

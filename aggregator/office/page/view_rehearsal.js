@@ -1,5 +1,5 @@
 /** Rehearsals of an election: the deck, a button for each step, and the signed reports. */
-import { badge, html, isolated, moment, nothing, reasonField, repeat, terms } from "./html.js";
+import { badge, html, isolated, moment, nothing, reasonField, repeat, terms, wrongRows } from "./html.js";
 import { electionPath, has, perform, readPart } from "./reading.js";
 import { save } from "./roll.js";
 import { ask, Known } from "./session.js";
@@ -217,7 +217,11 @@ function reportEntry(id, { number, kind, differences, report, note, madeBy, made
       `
       : nothing
   }</p>
-    ${lines.length === 0 ? nothing : differingLines(name, lines)}
+    ${
+    lines.length === 0
+      ? nothing
+      : wrongRows(name, lines.slice(0, LISTED_LINES), Math.max(0, lines.length - LISTED_LINES))
+  }
     <p class="buttons">
       <button type="button" @click=${() => file("json", "application/json", report)}>${
     texts.saveReportJson(number)
@@ -228,36 +232,6 @@ function reportEntry(id, { number, kind, differences, report, note, madeBy, made
     </p>
   </li>`;
 }
-
-function differingLines(name, lines) {
-  const listed = lines.slice(0, LISTED_LINES);
-  return html`
-    <div class="scroll" tabindex="0" role="region" aria-label=${texts.wrongRows(name)}>
-      <table class="stacked">
-        <caption>${texts.wrongRows(name)}</caption>
-        <thead>
-          <tr>${[texts.what, texts.expected, texts.found].map((title) =>
-            html`<th scope="col">${title}</th>`
-          )}</tr>
-        </thead>
-        <tbody>${listed.map(({ what, expected, found }) =>
-          html`
-            <tr>
-              <th scope="row" data-title=${texts.what}>${isolated(what)}</th>
-              <td data-title=${texts.expected}>${figure(expected)}</td>
-              <td data-title=${texts.found}>${figure(found)}</td>
-            </tr>
-          `
-        )}</tbody>
-      </table>
-    </div>
-    ${lines.length > listed.length
-      ? html`<p class="quiet">${texts.moreRows(lines.length - listed.length)}</p>`
-      : nothing}
-  `;
-}
-
-const figure = (value) => typeof value === "number" ? texts.number(value) : isolated(value);
 
 function endedEntry({ rehearsal, startedBy, startedAt, resetBy, resetAt, resetReason }) {
   return html`<li data-rehearsal=${rehearsal}><h3><bdi>${rehearsal}</bdi> ${
