@@ -3,10 +3,8 @@
  * docs/backups.md says.
  * By hand, with each broker in turn: `POLLWIRE_STACK=1 CRASH_HITS=3 deno test -A tests/stack/log_restore_test.ts`.
  */
-import { whileCasting } from "../crash/kills.ts";
-import { Scene } from "../crash/scene.ts";
 import { OwnStack } from "./own_stack.ts";
-import { countsOn, type Drill, makeBackups, recounts, restoreBrokers, restoreLog } from "./restore.ts";
+import { drillAll, goOn, recounts, restoreBrokers, restoreLog } from "./restore.ts";
 import { STACK } from "./server.ts";
 
 const VOTES_PER_SECOND = 60;
@@ -22,43 +20,12 @@ Deno.test({
   sanitizeOps: true,
   sanitizeResources: true,
   async fn(t) {
-    const stack = await OwnStack.start(3);
-    let sound = true;
-    let scene: Scene | undefined;
-    const step = async (name: string, fn: () => Promise<void>) => {
-      sound &&= await t.step({ name, fn, sanitizeOps: false, sanitizeResources: false });
-    };
-    try {
-      // The election's keys are where its other files are.
-      const { KEYS_DIRECTORY: _, ...environment } = stack.environment;
-      const opened = scene = await Scene.open({
-        rounds: ROUNDS,
-        kills: WAITS,
-        votesPerSecond: VOTES_PER_SECOND,
-        seed: Date.now() % 1e9,
-        environment,
-      });
-      const drill = { scene: opened, stack, backups: await makeBackups(stack) };
-      await step(
-        "a broker loses its disk, and copies the log from the others",
-        () => restoreBrokers(drill, HITS),
-      );
-      await step("a recount finds the same, and so do API and index", () => recounts(drill));
-      await step("the log is lost, and restored from copies of its directories", () => restoreLog(drill));
-      await step("votes are cast and counted after all that", () => goOn(drill));
-    } finally {
-      console.log(`\n${scene?.table()}`);
-      await scene?.close({ keep: !sound });
-      await stack.remove();
-    }
+    const size = { rounds: ROUNDS, kills: WAITS, votesPerSecond: VOTES_PER_SECOND };
+    await drillAll(t, await OwnStack.start(3), size, [
+      ["a broker loses its disk, and copies the log from the others", (drill) => restoreBrokers(drill, HITS)],
+      ["a recount finds the same, and so do API and index", recounts],
+      ["the log is lost, and restored from copies of its directories", restoreLog],
+      ["votes are cast and counted after all that", goOn],
+    ]);
   },
 });
-
-async function goOn(drill: Drill): Promise<void> {
-  await drill.scene.round("log restored", async (round) => {
-    round.ask();
-    await whileCasting(round, () => countsOn(drill, round));
-    return 1;
-  });
-  await recounts(drill);
-}

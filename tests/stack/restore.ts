@@ -9,7 +9,7 @@ import { launch, userOf } from "../../deploy/local/processes.ts";
 import { whileCasting } from "../crash/kills.ts";
 import type { Round } from "../crash/load.ts";
 import { until } from "../crash/processes.ts";
-import type { Scene } from "../crash/scene.ts";
+import { Scene, type SceneSize } from "../crash/scene.ts";
 import { testTarget } from "../test_database.ts";
 import { kafkaTool } from "./broker.ts";
 import { endFamily } from "./family.ts";
@@ -24,6 +24,48 @@ const BROKERS = ["kafka-1", "kafka-2", "kafka-3"] as const;
 
 /** What a drill works on. `backups` is a directory of PostgreSQL's user. */
 export type Drill = Readonly<{ scene: Scene; stack: OwnStack; backups: string }>;
+
+/** A step of a test: its name, and what is done. */
+type Step = readonly [name: string, work: (drill: Drill) => Promise<void>];
+
+/** Does steps on a stack, with a scene of its own, until one fails. Then it says how the rounds went, and removes both. */
+export async function drillAll(
+  t: Deno.TestContext,
+  stack: OwnStack,
+  size: Omit<SceneSize, "seed" | "environment">,
+  steps: readonly Step[],
+): Promise<void> {
+  let sound = true;
+  let scene: Scene | undefined;
+  try {
+    // The election's keys are where its other files are.
+    const { KEYS_DIRECTORY: _, ...environment } = stack.environment;
+    scene = await Scene.open({ ...size, seed: Date.now() % 1e9, environment });
+    const drill = { scene, stack, backups: await makeBackups(stack) };
+    for (const [name, work] of steps) {
+      sound &&= await t.step({
+        name,
+        fn: () => work(drill),
+        sanitizeOps: false,
+        sanitizeResources: false,
+      });
+    }
+  } finally {
+    console.log(`\n${scene?.table()}`);
+    await scene?.close({ keep: !sound });
+    await stack.remove();
+  }
+}
+
+/** Votes are cast and counted after all that was done, and a recount finds the same. */
+export async function goOn(drill: Drill): Promise<void> {
+  await drill.scene.round("after all that", async (round) => {
+    round.ask();
+    await whileCasting(round, () => countsOn(drill, round));
+    return 1;
+  });
+  await recounts(drill);
+}
 
 /** Makes the directory that stands for the machine with the backups. */
 export async function makeBackups(stack: OwnStack): Promise<string> {

@@ -9,7 +9,6 @@ import { serverPrograms } from "../../deploy/local/postgresql.ts";
 import { launch, readRunning } from "../../deploy/local/processes.ts";
 import { whileCasting } from "../crash/kills.ts";
 import { until } from "../crash/processes.ts";
-import { Scene } from "../crash/scene.ts";
 import { TEST_SESSIONS, testTarget } from "../test_database.ts";
 import { endFamily } from "./family.ts";
 import { command } from "./local_stack.ts";
@@ -18,7 +17,8 @@ import {
   counted,
   countsOn,
   type Drill,
-  makeBackups,
+  drillAll,
+  goOn,
   recounts,
   restoreDatabase,
   restoreKeys,
@@ -42,40 +42,22 @@ Deno.test({
   sanitizeOps: true,
   sanitizeResources: true,
   async fn(t) {
-    const stack = await OwnStack.start(1, ["--standby"]);
-    let sound = true;
-    let scene: Scene | undefined;
-    const step = async (name: string, fn: () => Promise<void>) => {
-      sound &&= await t.step({ name, fn, sanitizeOps: false, sanitizeResources: false });
+    const size = {
+      rounds: ROUNDS,
+      kills: KILLS,
+      votesPerSecond: VOTES_PER_SECOND,
+      aggregators: AGGREGATORS,
     };
-    try {
-      // The election's keys are where its other files are.
-      const { KEYS_DIRECTORY: _, ...environment } = stack.environment;
-      const opened = scene = await Scene.open({
-        rounds: ROUNDS,
-        kills: KILLS,
-        votesPerSecond: VOTES_PER_SECOND,
-        seed: Date.now() % 1e9,
-        environment,
-        aggregators: AGGREGATORS,
-      });
-      const drill = { scene: opened, stack, backups: await makeBackups(stack) };
-      await step("the standby is away: commits wait for it, votes are taken", () => loseStandby(drill));
-      await step("the primary is killed, the standby promoted", () => failOver(drill));
-      await step(
-        "the former primary comes back as one: nobody follows it, it commits nothing",
-        () => comeBack(drill),
-      );
-      await step("it comes back as standby, and is promoted while the primary runs", () => switchOver(drill));
-      await step("both servers of PostgreSQL are lost, and restored", () => restoreDatabase(drill));
-      await step("a recount finds the same, and so do API and index", () => recounts(drill));
-      await step("keys are lost, and restored", () => restoreKeys(drill));
-      await step("votes are cast and counted after all that", () => goOn(drill));
-    } finally {
-      console.log(`\n${scene?.table()}`);
-      await scene?.close({ keep: !sound });
-      await stack.remove();
-    }
+    await drillAll(t, await OwnStack.start(1, ["--standby"]), size, [
+      ["the standby is away: commits wait for it, votes are taken", loseStandby],
+      ["the primary is killed, the standby promoted", failOver],
+      ["the former primary comes back as one: nobody follows it, it commits nothing", comeBack],
+      ["it comes back as standby, and is promoted while the primary runs", switchOver],
+      ["both servers of PostgreSQL are lost, and restored", restoreDatabase],
+      ["a recount finds the same, and so do API and index", recounts],
+      ["keys are lost, and restored", restoreKeys],
+      ["votes are cast and counted after all that", goOn],
+    ]);
   },
 });
 
@@ -205,13 +187,4 @@ async function switchOver(drill: Drill): Promise<void> {
 
 async function isRunning(stack: OwnStack, name: ServerName): Promise<boolean> {
   return await readRunning(`${stack.data}/pids/${name}.json`) !== undefined;
-}
-
-async function goOn(drill: Drill): Promise<void> {
-  await drill.scene.round("keys restored", async (round) => {
-    round.ask();
-    await whileCasting(round, () => countsOn(drill, round));
-    return 1;
-  });
-  await recounts(drill);
 }
