@@ -9,6 +9,7 @@ import { PGlite } from "@electric-sql/pglite";
 import type { Database, Query } from "../aggregator/database/database.ts";
 import { migrate } from "../aggregator/database/migrate.ts";
 import { openPglite } from "../aggregator/database/pglite.ts";
+import { lockFile } from "../shared/file_lock.ts";
 
 /** What a database holds: nothing, or the newest tables. */
 export type SnapshotKind = "empty" | "migrated";
@@ -57,8 +58,7 @@ async function snapshotFile(kind: SnapshotKind): Promise<URL> {
   const file = new URL(`${kind}-${await inputsHash()}.tar`, CACHE);
   if (await exists(file)) return file;
   await Deno.mkdir(CACHE, { recursive: true });
-  using lock = await Deno.open(new URL("lock", CACHE), { create: true, write: true });
-  await lock.lock(true);
+  using _lock = await lockFile(new URL("lock", CACHE));
   if (await exists(file)) return file;
   const half = new URL(`${file.href}.half`);
   await Deno.writeFile(half, await dump(kind), { mode: 0o600 });

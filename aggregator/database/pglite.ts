@@ -4,6 +4,7 @@
  * @module
  */
 import { PGlite } from "@electric-sql/pglite";
+import { tryLockFile } from "../../shared/file_lock.ts";
 import type { Database, Isolation, Parameter, Query } from "./database.ts";
 
 /** Transactions between two checks for dead rows, and the dead rows that a table may have. */
@@ -39,7 +40,7 @@ export async function openPglite(directory?: string, contents?: Blob): Promise<D
     ...contents !== undefined && { loadDataDir: contents },
   };
   const db = await PGlite.create(options).catch((error) => {
-    lock?.close();
+    lock?.[Symbol.dispose]();
     throw explain(error, directory);
   });
   const wrap = (runner: { query: PGlite["query"] }): Query => async (sql, params) => {
@@ -68,7 +69,7 @@ export async function openPglite(directory?: string, contents?: Blob): Promise<D
     },
     cut() {},
     async close() {
-      await db.close().finally(() => lock?.close());
+      await db.close().finally(() => lock?.[Symbol.dispose]());
     },
   };
 }
@@ -120,12 +121,11 @@ async function vacuum(query: Query): Promise<void> {
   for (const { name } of tables) await query(`VACUUM ${name}`);
 }
 
-async function lockDirectory(directory: string): Promise<Deno.FsFile> {
+async function lockDirectory(directory: string): Promise<Disposable> {
   await Deno.mkdir(directory, { recursive: true, mode: 0o700 });
   // One directory, one lock, however the directory is spelt.
-  const lock = await Deno.open(`${await Deno.realPath(directory)}.lock`, { create: true, write: true });
-  if (!await lock.tryLock(true)) {
-    lock.close();
+  const lock = await tryLockFile(`${await Deno.realPath(directory)}.lock`);
+  if (lock === undefined) {
     throw new DatabaseInUse(
       `Cannot open the database ${directory}: another process has it open; stop that one, or use PostgreSQL to share a database`,
     );

@@ -6,6 +6,7 @@
 import { resolve } from "node:path";
 import type { Command } from "commander";
 import { command, EXIT, Failure, integerOption, program, runProgram, UsageError } from "../../cli/command.ts";
+import { tryLockFile } from "../../shared/file_lock.ts";
 import {
   checkOptions,
   environmentText,
@@ -30,8 +31,8 @@ const log = (line: string) => console.error(line);
 async function withLock(data: string, work: () => Promise<void>): Promise<void> {
   checkProc();
   await Deno.mkdir(data, { recursive: true });
-  using lock = await Deno.open(`${data}/lock`, { create: true, write: true });
-  if (!await lock.tryLock(true)) throw new Failure(`Cannot work on ${data}: another \`stack\` command does`);
+  using lock = await tryLockFile(`${data}/lock`);
+  if (lock === undefined) throw new Failure(`Cannot work on ${data}: another \`stack\` command does`);
   await work();
 }
 

@@ -7,6 +7,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { utf8 } from "../bytes.ts";
+import { lockFileSync, tryLockFile } from "../file_lock.ts";
 import {
   type ConsumeOptions,
   type LogConsumer,
@@ -121,7 +122,11 @@ export class SqliteLog implements VoteLog {
 
   async consume(consumer: LogConsumer, options: ConsumeOptions): Promise<void> {
     const { group, signal } = options;
-    using _lock = await lockFile(`${this.#path}.${group}.lock`, `another process counts from ${this.#path}`);
+    const path = `${this.#path}.${group}.lock`;
+    using lock = await tryLockFile(path);
+    if (lock === undefined) {
+      throw new LogInUse(`Cannot take the lock ${path}: another process counts from ${this.#path}`);
+    }
     const next = new Map<number, number>();
     for (let from = 0; !signal.aborted;) {
       const { until, isDelivered } = await this.#deliver(consumer, options, next, from);
@@ -241,8 +246,7 @@ export function openSqliteLog(
   Deno.mkdirSync(directory, { recursive: true, mode: 0o700 });
   const path = `${directory}/votes.${election}.sqlite`;
   // One process at a time: switching a new file to write-ahead logging fails at once while another process does it.
-  using turn = Deno.openSync(`${path}.open`, { create: true, write: true });
-  turn.lockSync(true);
+  using _turn = lockFileSync(`${path}.open`);
   const db = new DatabaseSync(path, { timeout: LOCK_WAIT_MS });
   try {
     db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000;");
@@ -273,21 +277,6 @@ export function openSqliteLog(
     db.close();
     throw error;
   }
-}
-
-/**
- * Takes a file's lock for this process. The system frees it when the process ends, even by a crash.
- *
- * @param inUse The error message when another process has it.
- * @throws {LogInUse} when it has.
- */
-export async function lockFile(path: string, inUse: string): Promise<Disposable> {
-  const file = await Deno.open(path, { create: true, write: true });
-  if (!await file.tryLock(true)) {
-    file.close();
-    throw new LogInUse(`Cannot take the lock ${path}: ${inUse}`);
-  }
-  return { [Symbol.dispose]: () => file.close() };
 }
 
 /** Removes an election's log from the disk. Idempotent. */

@@ -3,7 +3,7 @@ import { DatabaseSync } from "node:sqlite";
 import { startChild } from "../../tests/child.ts";
 import { voteLogContract } from "../../tests/vote_log_contract.ts";
 import { fromUtf8, utf8 } from "../bytes.ts";
-import { lockFile, openSqliteLog, type SqliteLog } from "./sqlite.ts";
+import { openSqliteLog, type SqliteLog } from "./sqlite.ts";
 import { LogFault, LogInUse, type PlacedRecord } from "./vote_log.ts";
 import { withDirectory } from "../../tests/directory.ts";
 
@@ -298,19 +298,5 @@ Deno.test("consume() may follow a consumer of the same group that was killed", a
     await child.ended();
     await log.consume(nobody, options);
     assert.equal(await log.committed("count", 0), 0);
-  });
-});
-
-Deno.test("lockFile() refuses a lock that is held, and gives it when it is free again", async () => {
-  await withDirectory(async (directory) => {
-    const path = `${directory}/a.lock`;
-    {
-      using _held = await lockFile(path, "it is in use");
-      await assert.rejects(
-        lockFile(path, "it is in use"),
-        new LogInUse(`Cannot take the lock ${path}: it is in use`),
-      );
-    }
-    using _again = await lockFile(path, "it is in use");
   });
 });
