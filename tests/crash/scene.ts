@@ -17,6 +17,7 @@ import { testDefinition } from "../fixture.ts";
 import { Load, rollOf, type Round, VOTERS_AT_ONCE } from "./load.ts";
 import { AGGREGATOR, Processes, until } from "./processes.ts";
 import { judgeRounds, type Verdict } from "./verdict.ts";
+import { NOTHING_PUBLISHED, type Published, visit } from "./visitor.ts";
 
 /** How long gateways may take to forward their records, and the aggregator to count and to show it, in milliseconds. */
 const DRAIN_MS = 60_000;
@@ -59,6 +60,8 @@ export class Scene {
   readonly #ledgers: string[] = [];
   readonly #rows = new Map<string, Row>();
   #counted = 0;
+  #published = NOTHING_PUBLISHED;
+  #answers = 0;
 
   private constructor(
     made: Pick<Scene, "definition" | "dataDir" | "processes" | "aggregators"> & {
@@ -125,7 +128,7 @@ export class Scene {
 
   /**
    * A round of voting, with every process running. When its work is done every process runs again, the aggregator is asked about every vote that was
-   * acknowledged, and nothing may be lost and nothing counted twice.
+   * acknowledged, and nothing may be lost and nothing counted twice. Results are watched meanwhile, and may not go back.
    *
    * @param work Returns how often it has hit.
    */
@@ -134,16 +137,16 @@ export class Scene {
     const ledger = `${this.dataDir}/ledger-${this.#ledgers.length + 1}`;
     this.#load.letIn();
     const round = this.#load.round(ledger, options.sendAgainAfterMs);
-    let hits: number;
+    const watched = this.#watch();
+    let hits: number, unanswered: number;
+    let total: Reconciliation["total"];
     try {
-      hits = await work(round);
-      await this.start();
-    } catch (error) {
-      await round.close();
-      throw error;
+      hits = await this.#work(round, () => Promise.race([work(round), watched.failed]));
+      unanswered = await round.settle();
+      ({ total } = await this.drained());
+    } finally {
+      await watched.end();
     }
-    const unanswered = await round.settle();
-    const { total } = await this.drained();
     const verdict = await judgeRounds([ledger], total.counted - this.#counted);
     this.#counted = total.counted;
     this.#ledgers.push(ledger);
@@ -164,6 +167,41 @@ export class Scene {
     assert.ok(summary.votersCounted > 0, "nobody has voted");
   }
 
+  /** Does a round's work, and starts every process again. */
+  async #work(round: Round, work: () => Promise<number>): Promise<number> {
+    try {
+      const hits = await work();
+      await this.start();
+      return hits;
+    } catch (error) {
+      await round.close();
+      throw error;
+    }
+  }
+
+  /** Watches what is published until it is told to end. `failed` is rejected as soon as something has gone back. */
+  #watch(): { failed: Promise<never>; end: () => Promise<void> } {
+    const stop = new AbortController();
+    const failed = Promise.withResolvers<never>();
+    failed.promise.catch(() => {}); // Whoever ends the watch hears of it, too.
+    const origins = this.aggregators.map((name) => this.processes.origin(name));
+    const http = (url: string, init: RequestInit) => fetch(url, { ...init, client: this.#client });
+    const { election } = this.definition;
+    // Tables that were rebuilt count revisions anew.
+    const seen: Published = { ...this.#published, revision: 0 };
+    const watching = visit({ election, origins, fetch: http }, seen, stop.signal);
+    watching.catch(failed.reject);
+    return {
+      failed: failed.promise,
+      end: async () => {
+        stop.abort();
+        const { seen, answers } = await watching;
+        this.#published = seen;
+        this.#answers += answers;
+      },
+    };
+  }
+
   /** Waits until the gateways that run have forwarded everything and the aggregator has read it all. Returns the reconciliation. */
   async drained(): Promise<Reconciliation> {
     for (const name of GATEWAYS.filter((name) => this.processes.isRunning(name))) {
@@ -178,6 +216,11 @@ export class Scene {
     return waited.reconciliation;
   }
 
+  /** How often published results were watched so far. */
+  get answers(): number {
+    return this.#answers;
+  }
+
   /** The aggregator's reconciliation as it is. */
   async reconciliation(): Promise<Reconciliation> {
     return await this.#aggregator.reconciliation(this.definition.election);
@@ -189,6 +232,7 @@ export class Scene {
    * @param index Where Elasticsearch is, whose sums must be the same once it has caught up.
    */
   async compare(index?: string): Promise<void> {
+    assert.ok(this.#answers > 0, "results were watched");
     const reconciliation = await this.drained();
     const { summary, lost, twice, differences } = await judgeRounds(
       this.#ledgers,
@@ -213,16 +257,17 @@ export class Scene {
     });
   }
 
-  /** The rounds so far, as a table; those of one name in one row. */
+  /** The rounds so far, as a table, those of one name in one row; and how often results were watched. */
   table(): string {
     const columns = ["hits", "acknowledged", "lost", "twice"] as const;
     const rows = [...this.#rows].map(([name, row]) => [name, ...columns.map((column) => row[column])]);
     const totals = columns.map((column) => this.#rows.values().reduce((sum, row) => sum + row[column], 0));
+    const watched = `results were looked at ${this.#answers.toLocaleString("en")} times meanwhile`;
     return [["killed at", "hits", "votes acknowledged", "lost", "twice"], ...rows, ["all", ...totals]].map(
       ([name, hits, ...votes]) =>
         String(name).padEnd(24) + hits.toLocaleString("en").padStart(6) +
         votes.map((cell, i) => cell.toLocaleString("en").padStart(i === 0 ? 20 : 7)).join(""),
-    ).join("\n");
+    ).concat(watched).join("\n");
   }
 }
 
