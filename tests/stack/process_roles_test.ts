@@ -165,7 +165,7 @@ class SplitAggregator {
 
   async ask(role: ProcessRole, path: string, init: RequestInit = {}): Promise<Response> {
     return await fetch(`${this.processes.get(role)!.origin}${path}`, {
-      signal: AbortSignal.timeout(20_000),
+      signal: AbortSignal.timeout(120_000),
       ...init,
     });
   }
