@@ -1,20 +1,10 @@
 import assert from "assert";
-import { freePorts, holdPort } from "../simulator/processes/ports.ts";
+import { freeRange } from "../simulator/processes/ports.ts";
 import { withDirectory } from "./directory.ts";
 import { eventually } from "./eventually.ts";
 import { longTest } from "./runs.ts";
 
 const DEADLINE_MS = 120_000;
-
-/** A port after which the next one is free too. */
-function twoFreePorts(): number {
-  for (;;) {
-    const [port] = freePorts(1);
-    const next = holdPort(port! + 1);
-    next?.release();
-    if (next !== undefined) return port!;
-  }
-}
 
 async function isReady(port: number): Promise<boolean> {
   try {
@@ -30,7 +20,7 @@ longTest(
   "deno task dev makes an election, runs an aggregator and a gateway that know it, and ends both at SIGTERM",
   async () => {
     await withDirectory(async (directory) => {
-      const port = twoFreePorts();
+      const port = freeRange(2);
       const dev = new Deno.Command(Deno.execPath(), {
         args: ["run", "-A", "deploy/dev/main.ts", "--data", directory, "--port", String(port)],
         cwd: new URL("..", import.meta.url),

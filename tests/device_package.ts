@@ -69,7 +69,7 @@ export async function tryOut(origin, identity, vectors) {
     aggregators: [origin],
     store: memoryStore(),
     limits: { askEveryMs: 1 },
-    signal: AbortSignal.timeout(20_000),
+    signal: AbortSignal.timeout(120_000),
     onOutcome: ({ outcome }) => { if (outcome === "counted") outcomes++; },
     onTrouble: (trouble) => { throw new Error(JSON.stringify(trouble)); },
   });

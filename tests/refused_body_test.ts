@@ -10,7 +10,7 @@ Deno.test.sanitizer({ ops: true, resources: true });
 
 /** A body that does not fit into a connection's buffers, and how long an answer may take. */
 const LARGE_BYTES = 400_000;
-const ANSWER_WITHIN_MS = 5_000;
+const ANSWER_WITHIN_MS = 60_000;
 
 Deno.test("the aggregator answers the next request on a connection whose large body it refused", async () => {
   await withElection(async (db) => {

@@ -32,7 +32,7 @@ export type LogUnderTest = Readonly<{
 }>;
 
 /** How long anything may take before the test fails, in milliseconds. */
-const DEADLINE_MS = 30_000;
+const DEADLINE_MS = 120_000;
 
 /** Registers the suite. `open` makes a log that is new and empty; `ignore` skips all of it, where there is no server. */
 export function voteLogContract(

@@ -121,7 +121,7 @@ longTest("demo stays when everybody who came has voted, until it is stopped", as
 });
 
 longTest("demo stops by itself when its time is over", async () => {
-  const demo = new Demo("--voters", "1000", "--rate", "20", "--duration", "2s");
+  const demo = new Demo("--voters", "1000", "--rate", "20", "--duration", "5s");
   try {
     const { code, last } = await demo.end();
     assert.equal(code, 0, demo.said);

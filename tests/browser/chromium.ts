@@ -8,6 +8,8 @@ import { chromium } from "playwright-core";
 import { FULL_RUN } from "../runs.ts";
 
 const PLACES = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
+/** How long a page may take on a machine that does much else, in milliseconds. */
+const PATIENCE_MS = 120_000;
 /** It reaches nothing but the page: no updates, no sync, no sandbox that a container has not. */
 const ARGS = [
   "--no-sandbox",
@@ -33,7 +35,9 @@ const MISSING = `no Chromium at ${PLACES.join(", ")}: apt-get install chromium`;
 /** Starts a browser; whoever does closes it. */
 export async function launchChromium(): Promise<Browser> {
   if (executablePath === undefined) throw new Error(`Cannot start a browser: ${MISSING}`);
-  return await chromium.launch({ executablePath, args: ARGS });
+  const browser = await chromium.launch({ executablePath, args: ARGS, timeout: PATIENCE_MS });
+  browser.on("context", (context) => context.setDefaultTimeout(PATIENCE_MS));
+  return browser;
 }
 
 /**

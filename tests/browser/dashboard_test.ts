@@ -11,7 +11,7 @@ import { definitionSchema, type ElectionDefinition } from "../../shared/election
 import { eventually } from "../eventually.ts";
 import { heldNow, type RunningStack, votersOf, withRunningStack } from "../running_stack.ts";
 import { browserTest } from "./chromium.ts";
-import { MACHINE_NOISE, PATIENCE_MS } from "./watched.ts";
+import { MACHINE_NOISE } from "./watched.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
@@ -98,7 +98,7 @@ class Watched {
   static async open(browser: Browser, address: string, options: Parameters<Browser["newPage"]>[0] = {}) {
     const watched = new Watched(await browser.newPage({ viewport: DESKTOP, ...options }));
     await watched.page.goto(address);
-    await watched.page.locator("#election").waitFor({ timeout: PATIENCE_MS });
+    await watched.page.locator("#election").waitFor();
     return watched;
   }
 

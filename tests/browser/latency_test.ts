@@ -9,7 +9,7 @@ import { memoryStore } from "../../device/store.ts";
 import { eventually } from "../eventually.ts";
 import { heldNow, type RunningStack, votersOf, withRunningStack } from "../running_stack.ts";
 import { browserTest } from "./chromium.ts";
-import { cellsOf, openPage, PATIENCE_MS } from "./watched.ts";
+import { cellsOf, openPage } from "./watched.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
@@ -68,7 +68,7 @@ async function shownAt(page: Page, what: string, isIt: (figures: Figures) => boo
     const noted = await page.evaluate("globalThis.noted") as [Figures, number][];
     atMs = noted.find(([figures]) => isIt(figures))?.[1];
     return atMs !== undefined;
-  }, PATIENCE_MS);
+  });
   return atMs!;
 }
 
@@ -102,7 +102,7 @@ async function withPage(
   const election = { definition: definition(threshold), voters: votersOf("north", ROLL) };
   await withRunningStack([election], async (running) => {
     const { page, said } = await openPage(browser, running.stack.aggregator);
-    await page.locator("#pulse[data-status=live]").waitFor({ timeout: PATIENCE_MS });
+    await page.locator("#pulse[data-status=live]").waitFor();
     await page.evaluate(NOTE_FIGURES);
     await work(await openPoll(running), page);
     assert.deepEqual(said, []);
@@ -162,7 +162,7 @@ browserTest(
       await eventually(wanted, async () => {
         const [cells] = await cellsOf(page, "#unreleased tbody tr");
         return cells?.join(" ") === wanted;
-      }, PATIENCE_MS);
+      });
     });
   },
 );

@@ -4,7 +4,7 @@ import { browserTest } from "./chromium.ts";
 import { withSeededPage } from "./seeded_page.ts";
 import { testDefinition } from "../fixture.ts";
 import { writeRelease } from "../seeded_database.ts";
-import { axeFindings, keepScreenshot, openPage, PATIENCE_MS, PHONE, textOf } from "./watched.ts";
+import { axeFindings, keepScreenshot, openPage, PHONE, textOf } from "./watched.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
@@ -39,7 +39,7 @@ browserTest("a rehearsal's pages have a watermark and a banner, and nothing else
       await t.step(name, async () => {
         const page = await browser.newPage({ viewport: PHONE, locale: "en-GB", timezoneId: "UTC" });
         await page.goto(`${origin}${path}`);
-        await page.locator("body[data-rehearsal]").waitFor({ timeout: PATIENCE_MS });
+        await page.locator("body[data-rehearsal]").waitFor();
         assert.equal(await textOf(page, "#rehearsal"), "Rehearsal: test votes, not results");
         assert.ok(await page.locator("#rehearsal").isVisible());
         assert.deepEqual(await page.evaluate(WATERMARK), {

@@ -9,8 +9,6 @@ import type { Browser, Page } from "playwright-core";
 /** A laptop's window, and a phone's. */
 export const DESKTOP = { width: 1_280, height: 900 };
 export const PHONE = { width: 390, height: 844 };
-/** How long a page may take on a machine that does much else, in milliseconds. */
-export const PATIENCE_MS = 120_000;
 
 /** What Chromium says when a network of the machine comes or goes, as another program's do. The page asks again by itself. */
 export const MACHINE_NOISE = /net::ERR_NETWORK_CHANGED/;
@@ -29,7 +27,7 @@ export async function openPage(
   });
   page.on("pageerror", (error) => said.push(String(error)));
   await page.goto(address);
-  await page.locator("#election").waitFor({ timeout: PATIENCE_MS });
+  await page.locator("#election").waitFor();
   return { page, said };
 }
 

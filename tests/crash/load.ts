@@ -38,7 +38,7 @@ export const VOTERS_AT_ONCE = 500;
 const PLENTY_VOTERS = 250;
 const SLOWEST = 0.1;
 /** How long the aggregator may leave every vote that is held without an answer, in milliseconds. */
-const STALLED_MS = 30_000;
+const STALLED_MS = 120_000;
 const WATCH_MS = 250;
 /** How long a vote that one gateway's record had rejected waits for the other gateway's, in milliseconds. */
 const COPY_AGAIN_AFTER_MS = 1_000;

@@ -9,7 +9,13 @@ import { freePorts } from "../../simulator/processes/ports.ts";
 import { type Crash, crashEnvironment } from "./crash_point.ts";
 
 /** Bounds of waiting, in milliseconds. */
-const LIMITS = { commandMs: 300_000, startMs: 60_000, crashMs: 180_000, stopMs: 30_000, pollMs: 20 } as const;
+const LIMITS = {
+  commandMs: 300_000,
+  startMs: 120_000,
+  crashMs: 180_000,
+  stopMs: 120_000,
+  pollMs: 20,
+} as const;
 
 const HOST = "127.0.0.1";
 /** The directory of the version that is tested. */

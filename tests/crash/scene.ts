@@ -20,8 +20,8 @@ import { judgeRounds, type Verdict } from "./verdict.ts";
 import { NOTHING_PUBLISHED, type Published, visit } from "./visitor.ts";
 
 /** How long gateways may take to forward their records, and the aggregator to count and to show it, in milliseconds. */
-const DRAIN_MS = 60_000;
-const SHOWN_MS = 20_000;
+const DRAIN_MS = 120_000;
+const SHOWN_MS = 60_000;
 
 /** The gateways; each is the other's fallback, for every station. */
 export const GATEWAYS = ["g-1", "g-2"] as const;

@@ -18,7 +18,7 @@ import { AGGREGATOR, Processes, until } from "../crash/processes.ts";
 import { type DishonestSetup, type Lie, pseudonymKeyOf } from "./gateway_main.ts";
 
 /** How long an outcome may take, in milliseconds. */
-export const SETTLE_MS = 60_000;
+export const SETTLE_MS = 180_000;
 
 /** Voters who may vote in the north, where all of a test's votes are cast. */
 const VOTERS = 20;

@@ -17,7 +17,7 @@ import { systemClock } from "../../device/clock.ts";
 import type { ElectionDefinition } from "../../shared/election.ts";
 import { PollwireProcesses } from "../../simulator/processes/pollwire.ts";
 import { launchChromium } from "../browser/chromium.ts";
-import { cellsOf, keepScreenshot, openPage, PATIENCE_MS, textOf } from "../browser/watched.ts";
+import { cellsOf, keepScreenshot, openPage, textOf } from "../browser/watched.ts";
 import { eventually } from "../eventually.ts";
 import {
   changed,
@@ -219,7 +219,7 @@ async function checkPage(origin: string, { definition }: Replayed, byHand: Place
   const browser = await launchChromium();
   try {
     const { page, said } = await openPage(browser, origin);
-    await page.locator("#swing").waitFor({ timeout: PATIENCE_MS });
+    await page.locator("#swing").waitFor();
     const from = partyOf(-swing);
     assert.equal(
       await textOf(page, "#swing"),

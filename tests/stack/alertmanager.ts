@@ -10,7 +10,7 @@ import { eventually } from "../eventually.ts";
 /** Debian's name of the program, and the project's own. */
 const PROGRAMS = ["/usr/bin/prometheus-alertmanager", "/usr/local/bin/alertmanager", "/usr/bin/alertmanager"];
 /** How long it may take to be up, in milliseconds. */
-const UP_MS = 60_000;
+const UP_MS = 120_000;
 
 /** An alert as a webhook gets it. */
 export type Notice = Readonly<{

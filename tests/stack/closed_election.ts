@@ -165,7 +165,7 @@ export class ClosedElection {
         [this.election],
       );
       return row!.next >= end;
-    }, 60_000);
+    });
   }
 
   async count(): Promise<void> {

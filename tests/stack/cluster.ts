@@ -17,7 +17,7 @@ const SYSTEM_USER = "postgres";
 /** Where Debian keeps the server's binaries, by version. */
 const DEBIAN = "/usr/lib/postgresql";
 /** How long a server may take to start, and one of its tools to end, in milliseconds. */
-const DEADLINE_MS = 60_000;
+const DEADLINE_MS = 120_000;
 const TOOL = { limitMs: DEADLINE_MS, missing: "apt-get install postgresql" };
 /** Of the superuser. The server listens on the loopback address, and lives as long as a test. */
 const PASSWORD = "correct-horse";

@@ -223,8 +223,8 @@ async function cutOff({ scene, stack }: Environment): Promise<void> {
       await endKafka(stack);
       await delay(AWAY_MS);
       for (const name of GATEWAYS) {
-        const { spool } = await scene.processes.health(name);
-        assert.ok(spool!.records > 0, `${name} holds what it took`);
+        const records = async () => (await scene.processes.health(name)).spool?.records ?? 0;
+        await until(`${name} holds what it took`, DEADLINE_MS, async () => await records() > 0);
       }
       await stack.up();
     });

@@ -7,7 +7,7 @@ import { childrenOf, startOf } from "../../deploy/local/processes.ts";
 import { eventually } from "../eventually.ts";
 
 /** How long a server may take to end, in milliseconds. */
-const END_MS = 60_000;
+const END_MS = 120_000;
 
 /**
  * Ends a process and whatever it forked, and waits until they are gone.

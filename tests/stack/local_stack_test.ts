@@ -1,7 +1,7 @@
 import assert from "assert";
 import { parseEnvironment } from "../../simulator/processes/servers.ts";
 import { command as runCommand, missingPrograms, type Said } from "./local_stack.ts";
-import { freeRange } from "./own_stack.ts";
+import { freeRange } from "../../simulator/processes/ports.ts";
 import { withDirectory } from "../directory.ts";
 import { startOf } from "../../deploy/local/processes.ts";
 

@@ -84,7 +84,6 @@ stackTest(
               await eventually(
                 "it is ready",
                 async () => (await process.ready()).status === 200,
-                60_000,
               ).catch((error) => {
                 throw new Error(`${error.message}: ${process.lines().slice(-5).join("\n")}`);
               });
@@ -139,7 +138,7 @@ stackTest(
                 board,
                 ...["office", "act", ...of("ann"), "--action", "begin_canvass", "--reason", "It is over"],
               );
-            await eventually("the canvass begins", async () => (await canvass()).code === 0, 60_000);
+            await eventually("the canvass begins", async () => (await canvass()).code === 0);
             await eventually("the final release is made", async () => {
               const [row] = await owner.query<{ voters: number }>(
                 "SELECT coalesce(sum(voters), 0)::int AS voters FROM results.current WHERE election = $1",
@@ -179,7 +178,7 @@ stackTest(
             await eventually("all numbers are stated", async () => {
               const check = await aggregatorCommand(data, board, "office", "check", ...of("ann"));
               return /nothing holds up certification/.test(check.out);
-            }, 60_000);
+            });
             assert.equal((await both("certify")).result.version, 2);
             const lines = [{ station: "n-1", contest: "mayor", candidate: "ann", votes: 3 }];
             await both("adjust", { lines });
@@ -204,10 +203,10 @@ stackTest(
                 [ELECTION],
               );
               return row!.erased;
-            }, 60_000);
+            });
             assert.ok(!new Keyring(`${data}/keys`).has(ELECTION));
             await eventually("the process that counts has let go of it", async () =>
-              (await count.ready()).status === 200, 60_000);
+              (await count.ready()).status === 200);
             await run("audit", "verify", "--head", `${data}/heads.txt`);
             const certifiedStill = JSON.parse(await run("certified", ...of("ann")));
             assert.equal(certifiedStill.versions.length, 3);

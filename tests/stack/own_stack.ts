@@ -5,6 +5,7 @@
  */
 import assert from "assert";
 import { readRunning } from "../../deploy/local/processes.ts";
+import { freeRange } from "../../simulator/processes/ports.ts";
 import { parseEnvironment } from "../../simulator/processes/servers.ts";
 import { endFamily } from "./family.ts";
 import { command } from "./local_stack.ts";
@@ -118,20 +119,5 @@ export class OwnStack {
       ...where,
       ...args,
     ]);
-  }
-}
-
-/** A port with as many free ones behind it as a stack takes. */
-export function freeRange(ports: number): number {
-  for (;;) {
-    const first = 20_000 + ports * Math.floor(Math.random() * 400);
-    try {
-      for (let port = first; port < first + ports; port++) {
-        Deno.listen({ hostname: "127.0.0.1", port }).close();
-      }
-      return first;
-    } catch (error) {
-      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
-    }
   }
 }

@@ -187,7 +187,7 @@ Deno.test({
     withServer(async (cluster, _direct, name) => {
       const proxy = startProxy(cluster.port);
       const target = { ...testTarget(cluster.url(name)), port: proxy.port };
-      const db = await openPostgres(target, { ...TEST_SESSIONS, statementTimeoutMs: 100, connections: 1 });
+      const db = await openPostgres(target, { ...TEST_SESSIONS, statementTimeoutMs: 2_000, connections: 1 });
       try {
         proxy.next = "silence";
         await assert.rejects(db.query("SELECT 1"), (error: Error) => {

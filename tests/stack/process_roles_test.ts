@@ -157,7 +157,6 @@ class SplitAggregator {
     await eventually(
       `${role} is ready`,
       async () => (await process.ready(ELECTION)).status === 200,
-      60_000,
     ).catch((error) => {
       throw new Error(`${error.message}: ${process.lines().slice(-5).join("\n")}`);
     });
@@ -165,7 +164,7 @@ class SplitAggregator {
 
   async ask(role: ProcessRole, path: string, init: RequestInit = {}): Promise<Response> {
     return await fetch(`${this.processes.get(role)!.origin}${path}`, {
-      signal: AbortSignal.timeout(20_000),
+      signal: AbortSignal.timeout(120_000),
       ...init,
     });
   }
@@ -318,8 +317,7 @@ Deno.test({
       }
       await eventually("serve knows that counting is at the log's end", async () => {
         const { total } = await (await split.ask("serve", `/v1/elections/${ELECTION}/reconciliation`)).json();
-        assert.deepEqual([total.counted, total.rejected], [20, 1]);
-        return total.lag === 0;
+        return total.counted === 20 && total.rejected === 1 && total.lag === 0;
       });
       const rejected = await (await split.ask("serve", `/v1/elections/${ELECTION}/rejections`)).json();
       assert.equal(rejected.rows.length, 1);
