@@ -32,10 +32,10 @@ const BASE_GOAL_PART = 0.5;
 const BASE_WITHIN_MS = 400_000;
 const BATCH_VOTES = 100;
 /**
- * Rounds of single votes that the servers are warmed up with, at the most: it is enough once this many in a row have cost them
- * at least this part of the cheapest before.
+ * Rounds of single votes that the servers are warmed up with, at the least and at the most. After the least it is enough once
+ * this many in a row have cost them at least this part of the cheapest before.
  */
-const WARM_ROUNDS = 12;
+const WARM_ROUNDS = { least: 10, most: 16 };
 const WARM_STEADY_ROUNDS = 2;
 const WARM_STEADY_PART = 0.9;
 
@@ -86,21 +86,22 @@ type Counted = Readonly<{ row: Row; of: Way["of"]; side: string; us: number }>;
 
 /**
  * Votes that nobody measures: Java compiles Kafka and Elasticsearch while they work, and whoever came first would pay for
- * it. Right after their start a vote costs them four times what it costs a few minutes later.
+ * it. Right after their start a vote costs them several times what it costs later, and that falls only after some rounds.
  */
 async function warmUp(bench: Bench): Promise<void> {
   const name = "countedwarm";
   const [{ votes, connections, status, requests }] = WAYS;
   const { servers } = await realServers(bench, name, { index: true });
   const size = {
-    voters: WARM_ROUNDS * votes,
+    voters: WARM_ROUNDS.most * votes,
     stations: STATIONS,
     gateways: GATEWAYS,
     releaseThreshold: THRESHOLDS[0],
   };
   const rig = await buildRig(bench, name, size, { servers, aggregators: AGGREGATORS });
   let [cheapestUs, steady] = [Infinity, 0];
-  for (let round = 0; round < WARM_ROUNDS && steady < WARM_STEADY_ROUNDS; round++) {
+  const isWarm = (rounds: number) => rounds >= WARM_ROUNDS.least && steady >= WARM_STEADY_ROUNDS;
+  for (let round = 0; round < WARM_ROUNDS.most && !isWarm(round); round++) {
     const before = await processorMsOfEach(await serversOf(bench));
     await send(requests(rig, { from: round * votes, count: votes }), connections, status);
     await untilCounted(rig, (round + 1) * votes);
