@@ -29,6 +29,9 @@ export function restMs(
   return Math.max(pollMs, Math.min(longestRestMs, restShare * tookMs));
 }
 
+/** Reads a page of an election's releases. */
+export type ReleasePage = (after?: number) => Promise<readonly ReleaseRow[]>;
+
 /** Where releases go. */
 export interface ReleaseSink {
   readonly pace: FollowerPace;
@@ -43,10 +46,10 @@ export interface ReleaseSink {
   /**
    * Takes what is new in an election.
    *
-   * @param page Reads the releases after the sink's position, oldest first.
+   * @param page Reads the releases after a revision, oldest first; after the sink's position when it is left out.
    * @returns whether there may be more.
    */
-  take(news: News, page: () => Promise<readonly ReleaseRow[]>): Promise<boolean>;
+  take(news: News, page: ReleasePage): Promise<boolean>;
 
   /**
    * Does what the sink has to do besides, after each look for releases.
@@ -73,7 +76,8 @@ async function takePages(query: Query, sink: ReleaseSink, positions: Positions):
   let more = false;
   for (const news of await readNews(query, positions, sink.election)) {
     const { election } = news;
-    const page = () => readReleases(query, election, positions.get(election) ?? 0, sink.pageReleases);
+    const page: ReleasePage = (after = positions.get(election) ?? 0) =>
+      readReleases(query, election, after, sink.pageReleases);
     if (await sink.take(news, page)) more = true;
   }
   return more;

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { setTimeout as delay } from "node:timers/promises";
+import { setImmediate as turn, setTimeout as delay } from "node:timers/promises";
 import type { Consumer, EachBatchPayload, KafkaMessage } from "kafkajs";
 import type { KafkaClient } from "./kafka_client.ts";
 import { isAnswer } from "./kafka_client.ts";
@@ -65,6 +65,8 @@ export class Consumption {
   #identity = "";
   /** Whether the topic is still the same, checked in this microtask. */
   #confirmed?: Promise<void>;
+  /** Offsets that are about to be committed together, by partition. */
+  #committing?: Readonly<{ offsets: Map<number, string>; done: Promise<void> }>;
   /** The group's committed offset of each partition at the start of this run. */
   #committed: readonly number[] = [];
   #failure?: unknown;
@@ -211,21 +213,33 @@ export class Consumption {
     return undefined;
   }
 
-  async #noteDone(
-    { batch: { topic, partition }, resolveOffset, commitOffsetsIfNecessary }: EachBatchPayload,
-    lastOffset: number,
-  ): Promise<void> {
+  async #noteDone(payload: EachBatchPayload, lastOffset: number): Promise<void> {
+    const { partition } = payload.batch;
     if (!this.#next.has(partition)) return; // The group has changed meanwhile, and kafkajs has restarted.
     this.#next.set(partition, lastOffset + 1);
-    resolveOffset(`${lastOffset}`);
+    payload.resolveOffset(`${lastOffset}`);
     try {
-      await commitOffsetsIfNecessary({
-        topics: [{ topic, partitions: [{ partition, offset: `${lastOffset + 1}` }] }],
-      });
+      this.#committing ??= this.#beginCommit(payload);
+      this.#committing.offsets.set(partition, `${lastOffset + 1}`);
+      await this.#committing.done;
     } catch (error) {
       // The commit is only a hint, so a failure is harmless; the next heartbeat shows kafkajs the same error.
       if (!isAnswer(error, ...GROUP_CHANGED)) throw error;
     }
+  }
+
+  /** Commits in the next turn: partitions that were counted together are done in one, and one request is for all of them. */
+  #beginCommit({ batch: { topic }, commitOffsetsIfNecessary }: EachBatchPayload) {
+    const offsets = new Map<number, string>();
+    const commit = async () => {
+      await turn();
+      this.#committing = undefined;
+      // The group may have changed since: then others commit.
+      const partitions = [...offsets].filter(([partition]) => this.#next.has(partition))
+        .map(([partition, offset]) => ({ partition, offset }));
+      if (partitions.length > 0) await commitOffsetsIfNecessary({ topics: [{ topic, partitions }] });
+    };
+    return { offsets, done: commit() };
   }
 
   /**

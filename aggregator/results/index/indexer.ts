@@ -6,7 +6,7 @@
  * written after everything else that is made of them, so as many as the database has up to the highest of them mean
  * that all is there. Any number of processes may do this at once, since ids and versions decide what stays.
  *
- * Elections have their turns, a page each: none waits for another's past. Releases come between all other pages.
+ * Elections have their turns, some pages each: none waits for another's past. Releases come between all other pages.
  *
  * @module
  */
@@ -34,8 +34,8 @@ import {
   sumCurrent,
   turnoutByMinute,
 } from "./sources.ts";
-import { follow, type ReleaseSink } from "../follower.ts";
-import { type News, type Positions, readNews, type ReleaseRow } from "../releases.ts";
+import { follow, type ReleasePage, type ReleaseSink } from "../follower.ts";
+import { type News, type Positions, readNews } from "../releases.ts";
 import { LabelResolver, rejectionPages, turnoutPages } from "./label_resolver.ts";
 import { type IndexDocument, onlySum, type TallyIndex, type Upserted } from "./tally_index.ts";
 import { INDEX_NAMES, type IndexName } from "./templates.ts";
@@ -57,6 +57,10 @@ export const INDEXER_PACE = {
   retryMs: 250,
   longestRetryMs: 15_000,
 };
+
+/** Releases of one election that are gathered, at the most, before others have their turn; and documents that wait meanwhile. */
+export const GATHERED_RELEASES = 2_000;
+const GATHERED_DOCUMENTS = 10_000;
 
 /** Each pass reads all of the turnout. The database spends at most 1/n of its time on it. */
 const TURNOUT_SHARE = 20;
@@ -288,29 +292,41 @@ export class Indexer implements ReleaseSink {
     return newest > (this.indexed.get(election) ?? 0);
   }
 
-  async take(news: News, page: () => Promise<readonly ReleaseRow[]>): Promise<boolean> {
-    const { query } = this.#options.db;
-    if (!this.#lacks(news)) return false; // The next check finds out why.
-    const rows = await page();
-    const { election } = news;
-    if (rows.length === 0) return false;
-    const labelled = await this.#resolver.each(query, rows);
-    const newest = new Map(
-      labelled.flatMap(([row, labels]) => tallyDocuments(changesOf(row), labels)).map((
-        each,
-      ) => [each.id, each]),
-    );
-    await this.#upsert("tallies", [...newest.values()]);
-    const ballots = labelled.flatMap(([row, labels]) => ballotsDocuments(row, labels));
-    await this.#upsert("ballots", [...new Map(ballots.map((each) => [each.id, each])).values()]);
-    await this.#upsert(
-      "released-votes",
-      labelled.flatMap(([row, labels]) => releasedVotesDocuments(row, labels)),
-    );
+  /**
+   * Gathers pages until there are no more, or it is enough. Of a tally or contest that several releases changed only the
+   * newest document is written.
+   */
+  async take({ election, newest }: News, page: ReleasePage): Promise<boolean> {
+    if (!this.#lacks({ election, newest })) return false; // The next check finds out why.
+    const tallies = new Map<string, IndexDocument<"tallies">>();
+    const ballots = new Map<string, IndexDocument<"ballots">>();
+    const releases: IndexDocument<"releases">[] = [];
+    let after: number | undefined;
+    let isLast = false;
+    const isEnough = () =>
+      releases.length >= GATHERED_RELEASES || tallies.size + ballots.size >= GATHERED_DOCUMENTS;
+    while (!isLast && !isEnough()) {
+      const rows = await page(after);
+      isLast = rows.length < PAGE_RELEASES;
+      after = rows.at(-1)?.revision ?? after;
+      const labelled = await this.#resolver.each(this.#options.db.query, rows);
+      for (const [row, labels] of labelled) {
+        for (const each of tallyDocuments(changesOf(row), labels)) tallies.set(each.id, each);
+        for (const each of ballotsDocuments(row, labels)) ballots.set(each.id, each);
+        releases.push(releaseDocument(row, labels));
+      }
+      await this.#upsert(
+        "released-votes",
+        labelled.flatMap(([row, labels]) => releasedVotesDocuments(row, labels)),
+      );
+    }
+    if (after === undefined) return false;
+    await this.#upsert("tallies", [...tallies.values()]);
+    await this.#upsert("ballots", [...ballots.values()]);
     // Last, and alone: they say that the others are there.
-    await this.#upsert("releases", labelled.map(([row, labels]) => releaseDocument(row, labels)));
-    this.indexed.set(election, rows.at(-1)!.revision);
-    return rows.length === PAGE_RELEASES;
+    await this.#upsert("releases", releases);
+    this.indexed.set(election, after);
+    return !isLast;
   }
 
   async *#audit(): AsyncGenerator<void> {

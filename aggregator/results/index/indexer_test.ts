@@ -7,8 +7,8 @@ import { countVoters, withElection, writeRejection, writeRelease } from "../../.
 import { definitionWithFacts, MASTER, NOON_MS, testDefinition } from "../../../tests/fixture.ts";
 import { createElection } from "../../registry/elections.ts";
 import { turnoutDocument } from "./documents.ts";
-import { Indexer } from "./indexer.ts";
-import { rebuildIndices } from "./rebuild_index.ts";
+import { GATHERED_RELEASES, Indexer } from "./indexer.ts";
+import { PAGE_RELEASES, rebuildIndices } from "./rebuild_index.ts";
 import { LabelResolver } from "./label_resolver.ts";
 import { INDEX_NAMES, type IndexName } from "./templates.ts";
 
@@ -277,20 +277,21 @@ Deno.test("Indexer does not send again what is there when it starts", async () =
     await has(index, "rejected-votes", 1);
     await release(db, 2, "n-2");
     await has(index, "releases", 2);
-    assert.deepEqual(lots, ["rejected-votes", "tallies", "ballots", "released-votes", "releases"]);
+    assert.deepEqual(lots, ["rejected-votes", "released-votes", "tallies", "ballots", "releases"]);
   });
 });
 
 Deno.test("Indexer lets no election wait for another's past, neither its releases nor its rejections", async () => {
   await withElection(async (db) => {
     const [old, young] = ["test-2026", "young-2026"];
+    const past = 2 * GATHERED_RELEASES + 1;
     await createElection(db, testDefinition({ election: young }), MASTER, new Date(NOON_MS));
     await db.query(
       `INSERT INTO results.releases
          (revision, election, unit, station, mode, kind, released_at, voters, added_voters, votes)
        SELECT n, $1, 'n-1/early', 'n-1', 'early', 'interim', '2026-11-03T12:00:00Z', n, 1, '[]'
-       FROM generate_series(1, 901) AS n`,
-      [old],
+       FROM generate_series(1, $2::int) AS n`,
+      [old, past],
     );
     await db.query(
       `INSERT INTO counting.rejections
@@ -316,11 +317,41 @@ Deno.test("Indexer lets no election wait for another's past, neither its release
       }
     };
     await indexing(db, index, async () => {
-      await has(index, "releases", 902);
+      await has(index, "releases", past + 1);
       await has(index, "rejected-votes", 902);
     });
-    for (const [name, documents] of before) assert.ok(documents <= 400, `${name}: ${documents}`);
     assert.deepEqual([...before.keys()].sort(), ["rejected-votes", "releases"]);
+    assert.ok(before.get("releases")! <= GATHERED_RELEASES, `${before.get("releases")} releases`);
+    assert.ok(before.get("rejected-votes")! <= 400, `${before.get("rejected-votes")} rejections`);
+  });
+});
+
+Deno.test("Indexer writes a tally once, however many pages of releases changed it", async () => {
+  await withElection(async (db) => {
+    const releases = 2 * PAGE_RELEASES + 1;
+    for (let voters = 1; voters <= releases; voters++) await release(db, voters);
+    const index = new MemoryIndex();
+    const written = new Map<string, number>();
+    const abort = new AbortController();
+    const indexer = new Indexer({
+      db,
+      index,
+      now: Date.now,
+      signal: abort.signal,
+      pace: PACE,
+      onUpserted: (name, upserted) => written.set(name, (written.get(name) ?? 0) + upserted.written),
+      onRebuilt: (_names, why) => assert.fail(why),
+      onFault: (what, error) => assert.fail(`${what}: ${error}`),
+    });
+    const running = indexer.run();
+    await has(index, "releases", releases);
+    abort.abort();
+    await running;
+    assert.deepEqual(votes(index), { "n-1/in_person": releases });
+    assert.deepEqual(
+      ["tallies", "ballots", "released-votes", "releases"].map((name) => written.get(name)),
+      [1, 1, releases, releases],
+    );
   });
 });
 
