@@ -88,7 +88,7 @@ export async function openDesk(
   return { page, said, keyFile: { name: `${account}.json`, mimeType: "application/json", buffer } };
 }
 
-/** Opens the page for a person, signs in, and goes to a part of an election. */
+/** Opens the page for a person, signs in, and goes to a part of an election, or waits until the elections were read. */
 export async function signIn(
   browser: Browser,
   scene: Scene,
@@ -99,7 +99,8 @@ export async function signIn(
   const desk = await openDesk(browser, scene, account, options);
   await desk.page.locator("#key").setInputFiles(desk.keyFile);
   await desk.page.locator("#sign-out").waitFor();
-  if (at !== "") await go(desk.page, at);
+  if (at === "") await desk.page.locator("#elections, #no-elections").first().waitFor();
+  else await go(desk.page, at);
   return desk;
 }
 
