@@ -14,7 +14,6 @@ import { createProcessApp } from "../../aggregator/roles/process_app.ts";
 import { serve } from "../../web/serve.ts";
 import { type BallotBox, openBallotBox, testVoters } from "../ballot_box.ts";
 import { openCheckedElection } from "../checked_election.ts";
-import { eventually } from "../eventually.ts";
 import { withDatabase } from "../test_database.ts";
 import { openTestOffice, type TestOffice } from "../test_office.ts";
 import { axeFindings, DESKTOP, keepScreenshot, PHONE, plain } from "./watched.ts";
@@ -88,7 +87,7 @@ export async function openDesk(
   return { page, said, keyFile: { name: `${account}.json`, mimeType: "application/json", buffer } };
 }
 
-/** Opens the page for a person, signs in, and goes to a part of an election. */
+/** Opens the page for a person, signs in, and goes to a part of an election, or waits until the elections were read. */
 export async function signIn(
   browser: Browser,
   scene: Scene,
@@ -99,15 +98,20 @@ export async function signIn(
   const desk = await openDesk(browser, scene, account, options);
   await desk.page.locator("#key").setInputFiles(desk.keyFile);
   await desk.page.locator("#sign-out").waitFor();
+  await desk.page.locator("#elections, #no-elections").first().waitFor();
   if (at !== "") await go(desk.page, at);
   return desk;
 }
 
 /** Goes to a part of an election, and waits until it was read. */
 export async function go(page: Page, at: string): Promise<void> {
-  await page.evaluate((hash) => void (location.hash = hash), `#/${at}`);
-  await page.locator(at.startsWith("~") ? "#accounts" : "main .parts").waitFor();
-  await eventually("nothing is being read", async () => await page.locator(".loading").count() === 0);
+  await page.evaluate(async (hash) => {
+    if (location.hash === hash) return;
+    const gone = new Promise((resolve) => addEventListener("hashchange", resolve, { once: true }));
+    location.hash = hash;
+    await gone;
+  }, `#/${at}`);
+  await page.locator("main[aria-busy=false]").waitFor();
 }
 
 /** A text of the page, without the marks that isolate names. */

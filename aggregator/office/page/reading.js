@@ -148,12 +148,16 @@ export async function follow(hash) {
   else state.route = { election, part: Object.hasOwn(PARTS, part) ? part : "state" };
   if (before !== state.route.election) forget();
   Object.assign(state, { message: undefined, audit: undefined });
+  if (state.session === undefined) return changed();
+  state.readings++;
   changed();
-  if (state.session === undefined) return;
   try {
     if (state.route.election === undefined) await readElections();
     await readPart();
   } catch (error) {
     if (!(error instanceof Cancelled)) say("bad", texts.failed(spell(error)));
+  } finally {
+    state.readings--;
+    changed();
   }
 }

@@ -17,6 +17,8 @@ export const state = {
   isStale: false,
   /** What was last said to the official: `{ kind: "good" | "bad", text }`. */
   message: undefined,
+  /** How often what the address names is being read. */
+  readings: 0,
   /** Work under way, by name: its buttons are off. */
   busy: new Set(),
   imports: undefined,

@@ -47,7 +47,9 @@ export function page(state) {
           <button type="button" id="sign-out" @click=${signOut}>${texts.signOut}</button></p>
       `}
     </header>
-    <main id="main" tabindex="-1">${session === undefined ? signInCard() : signedIn(state)}</main>
+    <main id="main" tabindex="-1" aria-busy=${state.readings > 0}>${session === undefined
+      ? signInCard()
+      : signedIn(state)}</main>
     ${signInDialog()}
   `;
 }
