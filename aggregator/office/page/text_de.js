@@ -93,6 +93,7 @@ export const texts = {
   wasReset: "Zurückgesetzt",
   rehearsalReports: "Signierte Berichte",
   noReports: "Noch gibt es keinen Bericht.",
+  showReports: (count) => `Signierte Berichte des Probelaufs ${number(count)} zeigen`,
   reportKinds: { zero: "Nullbericht", comparison: "Vergleich mit den Teststimmen" },
   differences: (count) => many(count, "Abweichung", "Abweichungen"),
   notPublishedYet: "ohne veröffentlichte Summen",

@@ -89,6 +89,7 @@ export const texts = {
   wasReset: "Reset",
   rehearsalReports: "Signed reports",
   noReports: "No report was made yet.",
+  showReports: (count) => `Show the signed reports of rehearsal ${number(count)}`,
   reportKinds: { zero: "Zero report", comparison: "Comparison with the deck" },
   differences: (count) => many(count, "difference", "differences"),
   notPublishedYet: "without published totals",
