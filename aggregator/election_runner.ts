@@ -101,9 +101,10 @@ export class ElectionRunner implements Publishable {
   }
 
   #terms() {
+    const { version, withheld } = this.#options.history.newest.manifest;
     return {
-      version: this.#options.history.newest.manifest.version,
-      final: this.#final.isDue,
+      version,
+      final: this.#final.isDue && !withheld,
       caughtUp: this.#final.isCaughtUp,
     };
   }
@@ -116,7 +117,7 @@ export class ElectionRunner implements Publishable {
     const releases = await publish(db, {
       election: manifest.election,
       threshold: manifest.releaseThreshold,
-      beforeFinal: manifest.resultsBeforeClosing,
+      beforeFinal: manifest.resultsBeforeClosing && !manifest.withheld,
       final: terms.final,
       caughtUp: terms.caughtUp,
       regionOf: (station) => stations.get(station)?.region,

@@ -195,6 +195,29 @@ Deno.test("ElectionRunner follows the manifest, and shows by its rules what was 
   }, { resultsBeforeClosing: false, releaseThreshold: 1 });
 });
 
+Deno.test("ElectionRunner publishes nothing while results are withheld, and all of them once they are released", async () => {
+  await withScene("withheld", async (scene) => {
+    await scene.cast(0, 1, 2);
+    scene.nowMs = CLOSED_MS;
+    let [allowed, ends] = [0, 0];
+    const runner = scene.start({
+      log: withLog(scene.log, { end: (partition) => (ends++, scene.log.end(partition)) }),
+      gate: { finalAllowed: () => (allowed++, Promise.resolve({ allowed: true })) },
+    });
+    await eventually("three are counted", () => scene.counted === 3);
+    await eventually("the final release may be made", () => allowed > 0);
+    const before = ends;
+    await eventually(
+      "the log was read to its end, and that was published",
+      () => ends > before + 6 * scene.box.history.partitions && !runner.hasNews(),
+    );
+    assert.deepEqual([await scene.shownAt("n-1"), await scene.isFinal()], [undefined, false]);
+    await publish(scene, ({ withheld: _, ...newest }) => newest);
+    await eventually("three are shown", async () => await scene.shownAt("n-1") === 3);
+    assert.equal(await scene.isFinal(), true);
+  }, { publish: "manual", resultsBeforeClosing: false, releaseThreshold: 1 });
+});
+
 Deno.test("ElectionRunner makes the final release once the time is over and the log is counted", async () => {
   await withScene("closes", async (scene) => {
     await scene.cast(0, 1);

@@ -121,6 +121,7 @@ const definitionShape = {
   partitions: z.int().min(1).max(ELECTION_LIMITS.partitions),
   /** k: the minimum number of newly published voters in a release. It may rise, and never falls. */
   releaseThreshold: z.int().min(1).max(1_000_000),
+  /** Whether results may be shown before the final release. */
   resultsBeforeClosing: z.boolean(),
   /** Whether final shares may be projected while results come in; no when left out. */
   projection: z.boolean().optional(),
@@ -168,12 +169,17 @@ type DefinedContest = z.infer<typeof definedContestSchema>;
 /** A party as the office writes it. */
 export const definedPartySchema = partySchema.omit({ withdrawn: true });
 
+/** When results are published: as they come, once voting is over, or when officials release them. */
+export const PUBLISHING = ["live", "at_closing", "manual"] as const;
+
 /** What the election office writes. The aggregator adds version, record size and keys to make the manifest. */
 export const definitionSchema = z.strictObject({
   ...definitionShape,
   partitions: definitionShape.partitions.default(12),
   releaseThreshold: definitionShape.releaseThreshold.default(10),
-  resultsBeforeClosing: definitionShape.resultsBeforeClosing.default(false),
+  publish: z.enum(PUBLISHING).optional(),
+  /** The same as `live` or `at_closing`: how definitions said it before there was `publish`. */
+  resultsBeforeClosing: definitionShape.resultsBeforeClosing.optional(),
   // Manifests are not held to the limits of parties and regions: those of earlier versions must stay readable.
   parties: z.array(definedPartySchema).max(...atMost(ELECTION_LIMITS.parties, "parties")).default([]),
   contests: z.array(definedContestSchema).min(1).max(...atMost(ELECTION_LIMITS.contests, "contests")),
@@ -192,11 +198,13 @@ export const definitionSchema = z.strictObject({
   ).optional(),
   /** What voters must bring to come on the roll; nothing when left out. */
   accreditation: accreditationSchema.optional(),
+  /** The time zone of its hours, where they were written as local times. */
+  timeZone: z.string().max(100).optional(),
   /** How many days log, keys and profiles are kept after certification or cancelling. */
   retentionDays: z.int().min(0).max(MAX_RETENTION_DAYS).optional(),
 }).superRefine(checkReferences).superRefine(checkNames).superRefine(checkUncontested).superRefine(
   refuseRehearsal,
-);
+).superRefine(checkPublishing).transform(readPublishing);
 
 /** See {@link manifestSchema}. */
 export const manifestSchema = z.strictObject({
@@ -218,6 +226,8 @@ export const manifestSchema = z.strictObject({
   inactive: z.enum(["draft", "cancelled"]).optional(),
   /** Its votes are test votes: the election that it rehearses. */
   rehearsalOf: idSchema.optional(),
+  /** Nothing of the results is published until officials release them. */
+  withheld: z.literal(true).optional(),
   /** Contests that are on no ballot, because their candidates are elected without a vote. Nothing that counts reads them. */
   uncontested: z.array(contestSchema).min(1).optional(),
 }).superRefine(checkReferences);
@@ -232,7 +242,8 @@ export type Station = z.infer<typeof stationSchema>;
  * office: no gateway needs them, and each fetches the whole manifest when it changes. Devices are sent with their keys.
  */
 export function manifestPart(
-  { devices: _, accreditation: __, retentionDays: ___, ...definition }: ElectionDefinition,
+  { devices: _, accreditation: __, retentionDays: ___, timeZone: ____, publish, ...definition }:
+    ElectionDefinition,
 ): Omit<Manifest, "version" | "voteBytes" | "sealingKey" | "denied"> {
   const contestPart = ({ uncontested: _, ...contest }: DefinedContest): Contest => ({
     ...contest,
@@ -244,6 +255,7 @@ export function manifestPart(
     contests: onBallots(definition).map(contestPart),
     // Left out where there are none: gateways of earlier versions take the manifest as before.
     ...uncontested.length > 0 && { uncontested },
+    ...publish === "manual" && { withheld: true as const },
     regions: definition.regions.map(withoutPlace),
     stations: definition.stations.map(withoutPlace),
   };
@@ -324,6 +336,27 @@ function checkUncontested(
       );
     })
   );
+}
+
+type Publishing = { publish?: (typeof PUBLISHING)[number]; resultsBeforeClosing?: boolean };
+
+/** Reports a definition that says two things. */
+function checkPublishing({ publish, resultsBeforeClosing: before }: Publishing, ctx: z.RefinementCtx) {
+  if (publish === undefined || before === undefined || before === (publish === "live")) return;
+  ctx.addIssue({
+    code: "custom",
+    path: ["resultsBeforeClosing"],
+    message: `${before} does not go with publish: ${publish}; leave it out`,
+  });
+}
+
+/** A definition whose `publish` is said as manifests say it: `manual` alone stays. */
+function readPublishing<Definition extends Publishing>({ publish, ...definition }: Definition) {
+  return {
+    ...definition,
+    resultsBeforeClosing: definition.resultsBeforeClosing ?? publish === "live",
+    ...publish === "manual" && { publish: "manual" as const },
+  };
 }
 
 /** Only the office's command makes rehearsals. */

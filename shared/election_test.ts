@@ -334,6 +334,37 @@ for (
   });
 }
 
+Deno.test("definitionSchema takes publish, and what said it before; a definition that was read is read again", () => {
+  const { resultsBeforeClosing: _, ...rest } = testDefinition();
+  const read = (said: unknown) => {
+    const { publish, resultsBeforeClosing } = definitionSchema.parse({ ...rest, ...said as object });
+    return { publish, resultsBeforeClosing };
+  };
+  const before = (resultsBeforeClosing: boolean) => ({ publish: undefined, resultsBeforeClosing });
+  const manual = { publish: "manual", resultsBeforeClosing: false };
+  for (
+    const [said, found] of [
+      [{}, before(false)],
+      [{ publish: "live" }, before(true)],
+      [{ publish: "at_closing" }, before(false)],
+      [{ publish: "manual" }, manual],
+      [{ resultsBeforeClosing: true }, before(true)],
+      [{ publish: "live", resultsBeforeClosing: true }, before(true)],
+      [manual, manual],
+    ] as const
+  ) {
+    assert.deepEqual(read(said), found, JSON.stringify(said));
+    assert.deepEqual(read(found), found);
+    const { withheld } = manifestPart(definitionSchema.parse({ ...rest, ...said }));
+    assert.equal(withheld, found.publish === "manual" ? true : undefined, JSON.stringify(said));
+  }
+  for (const publish of ["at_closing", "manual"]) {
+    assert.deepEqual(faultsOf(definitionSchema, { ...rest, publish, resultsBeforeClosing: true }), [
+      `resultsBeforeClosing: true does not go with publish: ${publish}; leave it out`,
+    ]);
+  }
+});
+
 Deno.test("definitionSchema takes the same candidate id in two contests, and acceptance that ends with voting", () => {
   const definition: Loose = structuredClone(testDefinition());
   definition.contests[1].candidates[0].id = "ann";

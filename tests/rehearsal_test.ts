@@ -153,6 +153,20 @@ longTest("an office rehearses an election with its devices and gateways, and res
     const { total } = await (await fetch(`${stack.aggregator}/v1/elections/town/reconciliation`)).json();
     assert.equal(total.read, 0, "nothing is on the real election's log");
     assert.match((await rehearse("compare")).out, /Cannot find a rehearsal of town that was not reset/);
+
+    // Its signed reports stay.
+    const listed = await good("reports", "--out", `${dataDir}/reports`);
+    assert.match(listed, /^town-rehearsal-1: .*It was reset at/);
+    assert.match(listed, /^1\. zero, .*, ann: 0 differences$/m);
+    const written = [...listed.matchAll(/^wrote (\S+) and /gm)].map(([, path]) => path!);
+    assert.ok(written.length >= 2, listed);
+    for (const path of written) {
+      assert.equal(JSON.parse(await Deno.readTextFile(path)).election, "town-rehearsal-1");
+      assert.match(await Deno.readTextFile(`${path}.note`), /town-rehearsal-1/);
+    }
+    const again = await good("reports", "--rehearsal", "1");
+    assert.equal(again.trimEnd(), listed.replaceAll(/^wrote .*\n?/gm, "").trimEnd());
+    assert.match((await rehearse("reports", "--rehearsal", "2")).out, /Cannot find rehearsal 2 of town/);
   }, async (dataDir) => {
     createOfficeKey(`${dataDir}/keys`);
     await Deno.writeTextFile(`${dataDir}/ann.json`, JSON.stringify(file));

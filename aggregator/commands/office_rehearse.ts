@@ -126,6 +126,19 @@ function addSteps(rehearse: Command, ofElection: Make, withClient: With): void {
       ),
   );
   rehearse.addCommand(
+    ofElection("reports", "Prints the signed reports of a rehearsal, also of one that was reset.")
+      .addOption(
+        integerOption("--rehearsal <number>", "which; the newest when left out", {
+          min: 1,
+          max: MAX_REHEARSALS,
+        }),
+      )
+      .option("--out <directory>", "where each report goes, with its note beside it")
+      .action((options: Numbered & { out?: string }) =>
+        withClient(options, (client) => listReports(client, options))
+      ),
+  );
+  rehearse.addCommand(
     ofRehearsal(
       "reset",
       "Destroys a rehearsal's votes, log, keys and voters. The real election is not touched.",
@@ -206,6 +219,33 @@ async function report(
     console.log(`wrote ${out} and ${out}.note`);
   }
   if (differences > 0) throw new Failure("");
+}
+
+/** Prints what reports say, the oldest first, and writes them where that is wanted. */
+async function listReports(
+  client: OfficeClient,
+  options: Numbered & Readonly<{ out?: string }>,
+): Promise<void> {
+  const { body: { rehearsals: [newest] } } = await client.ask("GET", `${pathOf(options)}/rehearsals`);
+  const wanted = options.rehearsal ?? (newest as Rehearsal | undefined)?.number;
+  if (wanted === undefined) {
+    throw new OfficeError(`Cannot list reports: ${options.election} was never rehearsed`);
+  }
+  const { rehearsal, resetAt, path } = await find(client, { ...options, rehearsal: wanted });
+  const { reports } = (await client.ask("GET", `${path}/reports`)).body as {
+    reports: readonly RehearsalReport[];
+  };
+  console.log(`${rehearsal}: ${REHEARSAL_MARK}${resetAt === null ? "" : `. It was reset at ${resetAt}`}`);
+  if (options.out !== undefined) await Deno.mkdir(options.out, { recursive: true });
+  for (const { number, kind, differences, madeBy, madeAt, report, note } of reports) {
+    console.log(`${number}. ${kind}, ${madeAt}, ${madeBy}: ${differences} differences`);
+    if (options.out === undefined) continue;
+    const file = `${options.out}/REHEARSAL-${rehearsal}-${kind}-${number}.json`;
+    await Deno.writeTextFile(file, report);
+    await Deno.writeTextFile(`${file}.note`, note);
+    console.log(`wrote ${file} and ${file}.note`);
+  }
+  if (reports.length === 0) console.log("no report was made");
 }
 
 async function compare(

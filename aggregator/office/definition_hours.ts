@@ -1,20 +1,31 @@
 /**
- * The hours of a definition as people write them: with an offset, or local times beside a time zone. Manifests have them in UTC.
+ * Hours as people write them, in a definition or an action: with an offset, or local times beside a time zone. Manifests have them in UTC.
  *
  * @module
  */
+
+import { z } from "zod";
 
 const HOURS = ["opensAt", "closesAt", "acceptsUntil"] as const;
 /** A time of day with an offset or without: seconds and their fractions may be left out. */
 const WRITTEN = /^(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(?::\d{2}(?:\.\d{1,3})?)?)(Z|[+-]\d{2}:\d{2})?$/;
 
+/** A time as people write it. */
+export const writtenTimeSchema = z.string().regex(
+  /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,3})?)?(Z|[+-]\d{2}:\d{2})?$/,
+).describe("With an offset, or local in the time zone beside it");
+/** The time zone of local times. */
+export const timeZoneSchema = z.string().max(100).optional().describe(
+  "That of local times, like America/New_York; the election's when left out",
+);
+
 /** What is wrong with a field. */
 export type HoursFault = Readonly<{ path: readonly [string]; message: string }>;
 
-/** A definition whose hours are in UTC, without its time zone; or what is wrong. What is no time is left to the schema. */
+/** The same value with hours in UTC, without its time zone, and that; or what is wrong. What is no time is left to the schema. */
 export function readHours(
   value: unknown,
-): Readonly<{ value: unknown }> | Readonly<{ faults: readonly HoursFault[] }> {
+): Readonly<{ value: unknown; timeZone?: string }> | Readonly<{ faults: readonly HoursFault[] }> {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return { value };
   const { timeZone, ...definition } = value as Record<string, unknown>;
   if (timeZone !== undefined && !isTimeZone(timeZone)) {
@@ -31,7 +42,7 @@ export function readHours(
       faults.push({ path: [field], message: (error as Error).message });
     }
   }
-  return faults.length > 0 ? { faults } : { value: definition };
+  return faults.length > 0 ? { faults } : { value: definition, ...timeZone !== undefined && { timeZone } };
 }
 
 function isTimeZone(name: unknown): name is string {

@@ -47,7 +47,10 @@ export function parseDefinitionText(
   });
   const hours = readHours(read.value);
   if ("faults" in hours) return { faults: hours.faults.map(({ path, message }) => faultAt(path, message)) };
-  const result = definitionSchema.safeParse(hours.value);
+  const { value, timeZone } = hours;
+  const result = definitionSchema.safeParse(
+    timeZone === undefined ? value : { ...value as object, timeZone },
+  );
   if (result.success) return { definition: result.data, faultAt };
   return {
     faults: result.error.issues.slice(0, MAX_FAULTS).map(({ path, message }) => faultAt(path, message)),

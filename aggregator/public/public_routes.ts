@@ -392,7 +392,12 @@ function addCount(app: OpenAPIHono, sources: PublicSources): void {
 
   app.openapi(routes.adjustmentsRoute, (c) => {
     const { election } = c.req.valid("param");
-    return answer(c, election, "adjustments", () => readPublishedAdjustments(db.query, election));
+    return answer(
+      c,
+      election,
+      "adjustments",
+      ({ index: { manifest } }) => readPublishedAdjustments(db.query, manifest),
+    );
   });
 
   app.openapi(routes.gatewaysRoute, (c) => {

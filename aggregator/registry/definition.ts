@@ -15,6 +15,15 @@ const ROWS_A_STATEMENT = 10_000;
 /** Candidates that one statement writes: a photo alone may have 32 kB. */
 const CANDIDATES_A_STATEMENT = 100;
 
+/** The time zone in which officials write an election's hours; `undefined` when its definition names none. */
+export async function readTimeZone(query: Query, election: string): Promise<string | undefined> {
+  const [row] = await query<{ timeZone: string | null }>(
+    `SELECT time_zone AS "timeZone" FROM registry.elections WHERE election = $1`,
+    [election],
+  );
+  return row?.timeZone ?? undefined;
+}
+
 /** Writes what an election asks of its voters, and {@link writeDefinition}, inside the caller's transaction. */
 export async function insertDefinition(query: Query, definition: ElectionDefinition): Promise<void> {
   const { election, accreditation } = definition;

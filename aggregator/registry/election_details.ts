@@ -25,6 +25,7 @@ export function summarise({ index }: ElectionNames, nowMs: number): ElectionSumm
     closesAt: manifest.closesAt,
     acceptsUntil: manifest.acceptsUntil,
     resultsBeforeClosing: manifest.resultsBeforeClosing,
+    ...manifest.withheld && { withheld: true },
     releaseThreshold: manifest.releaseThreshold,
     stations: manifest.stations.length,
     contests: manifest.contests.length,

@@ -73,7 +73,7 @@ export async function createElection(
     const revision = await insertElection(
       query,
       manifest,
-      definition.retentionDays ?? DEFAULT_RETENTION_DAYS,
+      definition,
       now,
     );
     await insertManifest(query, manifest, revision, master, now);
@@ -89,18 +89,20 @@ export async function createElection(
   return manifest;
 }
 
+type DefinedTerms = Readonly<{ retentionDays?: number; timeZone?: string | null }>;
+
 /** Writes the election's row, and the first change of its history. Returns its revision. */
 async function insertElection(
   query: Query,
   manifest: Manifest,
-  retentionDays: number,
+  { retentionDays = DEFAULT_RETENTION_DAYS, timeZone = null }: DefinedTerms,
   now: Date,
 ): Promise<number> {
   const { election, name, partitions, voteBytes } = manifest;
   const rows = await query(
-    `INSERT INTO registry.elections (election, name, partitions, vote_bytes, retention_days, created_at)
-     VALUES ($1, $2, $3, $4, $5, $6::timestamptz) ON CONFLICT DO NOTHING RETURNING 1`,
-    [election, name, partitions, voteBytes, retentionDays, now.toISOString()],
+    `INSERT INTO registry.elections (election, name, partitions, vote_bytes, retention_days, time_zone, created_at)
+     VALUES ($1, $2, $3, $4, $5, $6, $7::timestamptz) ON CONFLICT DO NOTHING RETURNING 1`,
+    [election, name, partitions, voteBytes, retentionDays, timeZone, now.toISOString()],
   );
   if (rows.length === 0) throw nameIsTaken(election);
   await query("INSERT INTO registry.revisions (election, revision) VALUES ($1, 0)", [election]);

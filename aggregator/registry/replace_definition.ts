@@ -58,8 +58,14 @@ export async function replaceDefinition(
   const { revision } = await changeHistory(query, election, "manifest", now);
   await insertManifest(query, manifest, revision, master, now);
   await query(
-    "UPDATE registry.elections SET name = $2, vote_bytes = $3, retention_days = $4 WHERE election = $1",
-    [election, manifest.name, voteBytes, definition.retentionDays ?? DEFAULT_RETENTION_DAYS],
+    "UPDATE registry.elections SET name = $2, vote_bytes = $3, retention_days = $4, time_zone = $5 WHERE election = $1",
+    [
+      election,
+      manifest.name,
+      voteBytes,
+      definition.retentionDays ?? DEFAULT_RETENTION_DAYS,
+      definition.timeZone ?? null,
+    ],
   );
   await forget(query, election, left, definition);
   await writeDefinition(query, definition);

@@ -26,6 +26,7 @@ const summaryShape = {
   closesAt: instant,
   acceptsUntil: instant,
   resultsBeforeClosing: z.boolean(),
+  withheld: z.literal(true).optional().describe("No results are published until officials release them"),
   releaseThreshold: count.describe("k: minimum voters of a release who were not published before"),
   stations: count,
   contests: count,

@@ -5,6 +5,7 @@
  * @module
  */
 import { z } from "@hono/zod-openapi";
+import type { Manifest } from "../../shared/election.ts";
 import { isoTime, type Query } from "../database/database.ts";
 
 const lineSchema = z.object({
@@ -29,11 +30,12 @@ export const adjustmentsSchema = z.object({
 export type AdjustmentLine = Readonly<z.infer<typeof lineSchema>>;
 export type PublishedAdjustments = z.infer<typeof adjustmentsSchema>;
 
-/** All adjustments of an election, oldest first. */
+/** All adjustments of an election, oldest first; none while its results are withheld: they are votes of candidates, too. */
 export async function readPublishedAdjustments(
   query: Query,
-  election: string,
+  { election, withheld }: Pick<Manifest, "election" | "withheld">,
 ): Promise<PublishedAdjustments> {
+  if (withheld) return { adjustments: [], totals: [] };
   const rows = await query<{ number: number; adjustedAt: string; reason: string; lines: string }>(
     `SELECT number, ${isoTime("adjusted_at")} AS "adjustedAt", reason, lines
      FROM office.adjustments WHERE election = $1 ORDER BY number`,

@@ -141,6 +141,20 @@ browserTest(
         await page.locator("#start-rehearsal").waitFor();
       });
 
+      await t.step("its signed reports stay, and are shown and saved", async () => {
+        await page.getByRole("button", { name: "Show the signed reports of rehearsal 1" }).click();
+        const ended = page.locator(`#ended [data-rehearsal=${REHEARSAL}] [data-reports] > li`);
+        await ended.first().waitFor();
+        const kinds = await ended.evaluateAll((found: any[]) => found.map(({ dataset }) => dataset.report));
+        assert.deepEqual(kinds, ["zero", "comparison", "comparison", "zero"]);
+        const download = page.waitForEvent("download");
+        await page.getByRole("button", { name: "Save the signature of report 3" }).click();
+        const file = await download;
+        assert.equal(file.suggestedFilename(), `REHEARSAL-${REHEARSAL}-comparison-3.json.note`);
+        assert.match(await Deno.readTextFile(await file.path()), new RegExp(REHEARSAL));
+        await look(desk, "rehearsal-ended");
+      });
+
       await t.step(
         "a rehearsal names the election that it is of, whose other parts are not marked",
         async () => {

@@ -206,7 +206,7 @@ const TABLES: Record<string, Grants> = {
   "registry.elections": {
     ...SHOWN,
     recount: READ,
-    office: "SELECT, INSERT, UPDATE (name, vote_bytes, retention_days)",
+    office: "SELECT, INSERT, UPDATE (name, vote_bytes, retention_days, time_zone)",
     board: "UPDATE (destroyed_at, erased_at)",
     indexer: READ,
     receipts: READ,

@@ -4,15 +4,19 @@
  * @module
  */
 import { type OpenAPIHono, z } from "@hono/zod-openapi";
+import { PUBLISHING } from "../../../shared/election.ts";
 import { isRehearsal } from "../../../shared/rehearsal.ts";
-import { fieldErrors, problem } from "../../../shared/problem.ts";
+import { fieldErrors, type Problem, problem } from "../../../shared/problem.ts";
 import type { Json } from "../../audit/canonical_json.ts";
+import type { Query } from "../../database/database.ts";
+import { readTimeZone } from "../../registry/definition.ts";
+import { readHours } from "../definition_hours.ts";
 import { isRefusal, type Refusal } from "../access/accounts.ts";
 import { readOwnElections } from "../access/authorise.ts";
 import { ELECTION_ROLES } from "../access/roles.ts";
 import { readVersions } from "../lifecycle/certified.ts";
 import { describeActions } from "../lifecycle/describe.ts";
-import { ALL_ACTIONS, PARAMETERS } from "../lifecycle/effects.ts";
+import { ALL_ACTIONS, PARAMETERS, WRITTEN_PARAMETERS } from "../lifecycle/effects.ts";
 import {
   act,
   type ActionRequest,
@@ -41,6 +45,9 @@ const stateSchema = z.object({
   closesAt: z.string(),
   acceptsUntil: z.string(),
   paused: z.union([z.literal("all"), z.array(z.string())]),
+  publish: z.enum(PUBLISHING).describe(
+    "When results are published. manual: not before officials release them; then it is at_closing",
+  ),
   hold: z.string().nullable().describe("Why officials hold the records beyond the time of retention"),
   rehearsal: z.literal(true).optional().describe("Its votes are test votes"),
 });
@@ -79,6 +86,7 @@ const doneSchema = z.object({
 
 function stateJson({ election, status, phase, manifest, hold }: ElectionState): z.infer<typeof stateSchema> {
   const { version, name, opensAt, closesAt, acceptsUntil, paused = [] } = manifest;
+  const { resultsBeforeClosing, withheld } = manifest;
   return {
     election,
     name,
@@ -89,6 +97,7 @@ function stateJson({ election, status, phase, manifest, hold }: ElectionState): 
     closesAt,
     acceptsUntil,
     paused,
+    publish: withheld ? "manual" : resultsBeforeClosing ? "live" : "at_closing",
     hold,
     ...isRehearsal(election) && { rehearsal: true },
   };
@@ -98,14 +107,27 @@ function doneAnswer({ state, result }: Done) {
   return { json: { state: stateJson(state), result }, headers: { etag: stateTag(state) } };
 }
 
-/** The parameters of an action as its schema has them. */
-function readRequest(body: z.infer<typeof requestSchema>): ActionRequest | ReturnType<typeof problem> {
-  const read = PARAMETERS[body.action].safeParse(body.parameters);
-  if (read.success) return { ...body, parameters: read.data as Json };
-  const errors = fieldErrors(read.error as z.ZodError).map(({ path, message }) => ({
-    path: `parameters.${path}`,
-    message,
-  }));
+/** The parameters of an action as its schema has them: hours in UTC, whatever people write. */
+async function readRequest(
+  query: Query,
+  election: string,
+  body: z.infer<typeof requestSchema>,
+): Promise<ActionRequest | Problem> {
+  const { action, parameters } = body;
+  const hours = action in WRITTEN_PARAMETERS
+    ? readHours({ timeZone: await readTimeZone(query, election), ...parameters })
+    : { value: parameters };
+  if ("faults" in hours) {
+    return invalid(hours.faults.map(({ path, message }) => ({ path: path.join("."), message })));
+  }
+  const read = PARAMETERS[action].safeParse(hours.value);
+  return read.success
+    ? { ...body, parameters: read.data as Json }
+    : invalid(fieldErrors(read.error as z.ZodError));
+}
+
+function invalid(faults: readonly Readonly<{ path: string; message: string }>[]): Problem {
+  const errors = faults.map(({ path, message }) => ({ path: `parameters.${path}`, message }));
   return problem("invalid-request", `${errors[0]!.path}: ${errors[0]!.message}`, { errors });
 }
 
@@ -116,7 +138,7 @@ function requested<T>(
   answer: (done: T) => OfficeAnswer,
 ): Endpoint<typeof electionParams, z.ZodType, typeof requestSchema>["work"] {
   return async ({ params: { election }, body, identity, headers, now }) => {
-    const request = readRequest(body);
+    const request = await readRequest(sources.db.query, election, body);
     if ("type" in request) return request;
     const done = await run(sources, election, request, identity.account, headers.get("if-match"), now);
     return isRefusal(done) ? done : answer(done);

@@ -79,7 +79,10 @@ async function readCurrent(query: Query, election: string): Promise<Read | Expor
     status: isFinal ? "complete" : "partial",
     asOf: releasedAt ?? effectiveAt,
     units: await readUnits(query, election),
-    adjustments: (await readAdjustments(query, election)).flatMap(({ lines }) => lines),
+    // While results are withheld, officials have not released these either.
+    adjustments: manifest.withheld
+      ? []
+      : (await readAdjustments(query, election)).flatMap(({ lines }) => lines),
   };
 }
 

@@ -4,7 +4,7 @@
  * @module
  */
 import { z } from "zod";
-import { ALL_ACTIONS, PARAMETERS } from "./effects.ts";
+import { ALL_ACTIONS, PARAMETERS, WRITTEN_PARAMETERS } from "./effects.ts";
 import type { ElectionState } from "./state.ts";
 import { type Action, ACTIONS, type Facts, type Phase, transition } from "./transition.ts";
 
@@ -21,11 +21,17 @@ export type DescribedAction = Readonly<{
 
 const schemas = new Map<Action, Record<string, unknown>>();
 
+/** What people write of an action's parameters. */
+const schemaOf = (action: Action): z.ZodType =>
+  action in WRITTEN_PARAMETERS
+    ? WRITTEN_PARAMETERS[action as keyof typeof WRITTEN_PARAMETERS]
+    : PARAMETERS[action];
+
 /** The parameters of an action as a JSON schema. */
 function parametersOf(action: Action): Record<string, unknown> {
   const known = schemas.get(action);
   if (known !== undefined) return known;
-  const { $schema: _, ...schema } = z.toJSONSchema(PARAMETERS[action], {
+  const { $schema: _, ...schema } = z.toJSONSchema(schemaOf(action), {
     io: "input",
     unrepresentable: "any",
   });

@@ -25,6 +25,7 @@ import { publishManifest } from "../../registry/elections.ts";
 import { OfficeError } from "../../registry/office_error.ts";
 import type { AdjustmentLine } from "../../results/adjustments.ts";
 import { withdrawAll } from "../../results/withdraw.ts";
+import { timeZoneSchema, writtenTimeSchema } from "../definition_hours.ts";
 import { CHECK_CODES, type CheckCode } from "../quality/result.ts";
 import { waiveCheck } from "../quality/store.ts";
 import { certifyResults } from "./certified.ts";
@@ -63,6 +64,7 @@ export const PARAMETERS = {
   extend: z.strictObject({ closesAt: instantSchema }),
   close_early: nothing,
   begin_canvass: nothing,
+  publish: nothing,
   certify: nothing,
   correct: nothing,
   adjust: adjustment,
@@ -83,6 +85,17 @@ export const PARAMETERS = {
     found: hexKeySchema,
   }),
 } as const satisfies Record<Action, z.ZodType>;
+
+/** What people write where {@link PARAMETERS} has times in UTC. */
+export const WRITTEN_PARAMETERS = {
+  set_hours: z.strictObject({
+    opensAt: writtenTimeSchema,
+    closesAt: writtenTimeSchema,
+    acceptsUntil: writtenTimeSchema,
+    timeZone: timeZoneSchema,
+  }),
+  extend: z.strictObject({ closesAt: writtenTimeSchema, timeZone: timeZoneSchema }),
+} as const satisfies Partial<Record<Action, z.ZodType>>;
 
 export const ALL_ACTIONS = Object.keys(PARAMETERS) as [Action, ...Action[]];
 
@@ -131,6 +144,8 @@ export async function applyEffect(
       return await publish(input, (newest) => movedTo(newest, input.now.getTime()));
     case "begin_canvass":
       return {};
+    case "publish":
+      return await publish(input, ({ withheld: _, ...newest }) => newest);
     case "certify":
       return await certify(input);
     case "reopen":

@@ -143,6 +143,97 @@ Deno.test("a draft takes its hours, is scheduled by two, and is a draft again un
   assert.match((await board.propose("unschedule")).body.detail, /1 records were read from its log/);
 });
 
+Deno.test("hours of actions have an offset or are local, and what a change of clocks skips or doubles is refused", async () => {
+  const board = await openBoard(db, "zoned", { definition: { timeZone: "America/New_York" } });
+  const { actions } = (await board.lifecycle()).body;
+  const { properties } = actions.find(({ action }: { action: string }) => action === "extend").parameters;
+  assert.deepEqual(Object.keys(properties), ["closesAt", "timeZone"]);
+  for (
+    const parameters of [
+      { closesAt: "2026-11-03T17:30" },
+      { closesAt: "2026-11-03T17:30:00-05:00" },
+      { closesAt: "2026-11-03T23:30", timeZone: "Europe/Paris" },
+      { closesAt: "2026-11-03T22:30Z" },
+    ]
+  ) {
+    const { body } = ok(await board.propose("extend", parameters));
+    assert.deepEqual(body.parameters, { closesAt: "2026-11-03T22:30:00.000Z" });
+  }
+  const refused = async (parameters: unknown, of = board) => {
+    const { status, body } = await of.propose("extend", parameters);
+    assert.equal(status, 422, JSON.stringify(body));
+    return body.detail;
+  };
+  assert.equal(
+    await refused({ closesAt: "2027-03-14T02:30" }),
+    "parameters.closesAt: does not exist in America/New_York: clocks skip 2027-03-14T02:30 when summer time begins",
+  );
+  assert.match(await refused({ closesAt: "2026-11-01T01:30" }), /^parameters.closesAt: is twice in America/);
+  assert.match(
+    await refused({ closesAt: "2026-11-03T17:30-04:00" }),
+    /and in America\/New_York it is -05:00 then/,
+  );
+  assert.match(
+    await refused({ closesAt: "2026-11-03T17:30", timeZone: "Mars" }),
+    /^parameters.timeZone: must be/,
+  );
+  assert.match(await refused({ closesAt: "soon" }), /^parameters.closesAt: must be a UTC time/);
+  const without = await openBoard(db, "unzoned");
+  assert.match(
+    await refused({ closesAt: "2026-11-03T17:30" }, without),
+    /^parameters.closesAt: needs an offset/,
+  );
+
+  const draft = await openBoard(db, "zoned-draft", {
+    isDraft: true,
+    definition: { timeZone: "America/New_York" },
+  });
+  draft.at("06:00:00.000");
+  const hours = {
+    opensAt: "2026-11-03T03:00",
+    closesAt: "2026-11-03T15:00",
+    acceptsUntil: "2026-11-03T17:00",
+  };
+  const { opensAt, closesAt, acceptsUntil } = ok(await draft.act("set_hours", hours)).body.state;
+  assert.deepEqual({ opensAt, closesAt, acceptsUntil }, HOURS);
+});
+
+Deno.test("results that are withheld are published when two officials say so, and certified after that", async () => {
+  const board = await openBoard(db, "withheld", {
+    definition: { publish: "manual", resultsBeforeClosing: false },
+  });
+  const { box } = board;
+  await box.cast("voter-0");
+  await box.log.append([{ ...box.state(), partition: 0 }]);
+  await box.count();
+  board.at("23:00:01.000");
+  ok(await board.act("begin_canvass"));
+  ok(await board.both("adjust", PAPER));
+  const manifest = async () => (await openHistory(db.query, box.election, MASTER))!.newest.manifest;
+  const adjusted = async () => (await readPublishedAdjustments(db.query, await manifest())).totals;
+  const csv = async () => {
+    board.office.nowMs += 60_000;
+    return (await board.office.ask(undefined, "GET", `${board.path}/exports/openelections.csv`)).text;
+  };
+  assert.deepEqual([await adjusted(), (await csv()).split("\n").length], [[], 2], "a head, and no line");
+  assert.match((await board.propose("certify")).body.detail, /its results are withheld: publish them first/);
+  assert.equal((await board.lifecycle()).body.state.publish, "manual");
+  assert.match((await board.act("publish")).body.detail, /publish takes two officials/);
+  const released = ok(await board.both("publish", {}, "All is counted"));
+  assert.deepEqual([released.body.state.publish, (await manifest()).withheld], ["at_closing", undefined]);
+  assert.deepEqual((await adjusted()).map(({ votes }) => votes), [3]);
+  assert.match((await board.propose("publish")).body.detail, /its results are not withheld/);
+  await board.publishFinal();
+  assert.equal((await csv()).includes("adjustments"), true);
+  assert.equal(ok(await board.both("certify")).body.result.version, 1);
+  const events = await readEvents(db.query, box.election, 0, 1_000);
+  const { actor, reason, before, after }: any = events.find(({ event, details }: any) =>
+    event === "state_changed" && details.action === "publish"
+  );
+  assert.deepEqual([before.withheld, after.withheld, reason], [true, undefined, "All is counted"]);
+  assert.match(actor, /official:ann-withheld and official:ben-withheld/);
+});
+
 Deno.test("a cancelled election takes no votes, shows no results, and is not published again", async () => {
   for (const k of [1, 2]) {
     const board = await openBoard(db, `cancelled-${k}`, { definition: { releaseThreshold: k } });
@@ -231,7 +322,7 @@ Deno.test("a correction takes an adjustment, is the next version, and leaves the
       .text;
   assert.match(await csv(2), /,together,adjustments\n/);
   assert.doesNotMatch(await csv(1), /adjustments/, "a version has what was added before it");
-  const shown = await readPublishedAdjustments(db.query, box.election);
+  const shown = await readPublishedAdjustments(db.query, box.history.newest.manifest);
   assert.deepEqual(shown.adjustments.map(({ number, reason, lines }) => [number, reason, lines]), [
     [1, "Three ballots on paper", PAPER.lines],
   ]);

@@ -104,6 +104,7 @@ export async function writeState(
     ...hold !== null && { hold },
     manifestVersion: manifest.version,
     closesAt: manifest.closesAt,
+    ...manifest.withheld && { withheld: true },
     paused: manifest.paused ?? "nowhere",
   });
   await appendAudit(query, now, "state_changed", before.election, { action }, {
@@ -160,6 +161,7 @@ export async function readFacts(
     openSenderKeys: openSenderKeys(await readGatewaysIn(query, election)).open,
     held,
     isFinal: final,
+    isWithheld: manifest.withheld === true,
     failingChecks,
     recountDifferences,
     corrections,

@@ -57,6 +57,8 @@ export type Facts =
     openSenderKeys: number;
     held: number;
     isFinal: boolean;
+    /** Results wait for officials to release them. */
+    isWithheld: boolean;
     /** Checks of the data that fail and are not waived. */
     failingChecks: readonly string[];
     /** Lines in which recount and tables differ; `undefined` when nobody has recounted. */
@@ -136,14 +138,23 @@ export const ACTIONS = {
       if (openSenderKeys > 0) return `${openSenderKeys} sender keys have neither a statement nor a waiver`;
     },
   },
+  publish: {
+    from: ["closed", "canvass"],
+    officials: 2,
+    refuse: ({ isWithheld }) =>
+      isWithheld
+        ? undefined
+        : "its results are not withheld: they are published, or will be once all is counted",
+  },
   certify: {
     from: ["canvass"],
     to: "certified",
     officials: 2,
-    refuse({ unread, held, isFinal, failingChecks, recountDifferences, isRehearsal }) {
+    refuse({ unread, held, isFinal, isWithheld, failingChecks, recountDifferences, isRehearsal }) {
       if (isRehearsal) return "it is a rehearsal, whose votes are test votes: nothing certifies them";
       if (unread > 0) return `${unread} records on the log were not read yet`;
       if (held > 0) return `${held} records are held: decide about them`;
+      if (isWithheld) return "its results are withheld: publish them first";
       if (!isFinal) return "the final release has not been made";
       if (failingChecks.length > 0) return `checks fail and are not waived: ${failingChecks.join(", ")}`;
       if (recountDifferences !== undefined && recountDifferences > 0) {

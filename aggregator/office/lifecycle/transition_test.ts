@@ -31,6 +31,7 @@ const FINE: Facts = {
   openSenderKeys: 0,
   held: 0,
   isFinal: true,
+  isWithheld: false,
   failingChecks: [],
   recountDifferences: 0,
   corrections: 1,
@@ -77,12 +78,14 @@ const TABLE: Partial<Record<Phase, Partial<Record<Action, Status>>>> = {
   },
   closed: {
     begin_canvass: "canvass",
+    publish: "scheduled",
     cancel: "cancelled",
     decide: "scheduled",
     waive_sender_keys: "scheduled",
     set_hold: "scheduled",
   },
   canvass: {
+    publish: "canvass",
     certify: "certified",
     cancel: "cancelled",
     decide: "canvass",
@@ -101,7 +104,8 @@ for (const phase of PHASES) {
     const to = TABLE[phase]?.[action];
     Deno.test(`transition() ${to === undefined ? "refuses" : "allows"} ${action} in ${phase}`, () => {
       const [status, change] = IN[phase];
-      const facts = { ...FINE, ...change };
+      // What is withheld is not certified, and nothing else is released.
+      const facts = { ...FINE, ...change, isWithheld: action === "publish" };
       assert.equal(phaseAt(status, facts, facts.nowMs), phase);
       const found = transition(status, action, facts);
       if (to === undefined) assert.ok("refused" in found, JSON.stringify(found));
@@ -124,6 +128,8 @@ for (
     ["begin_canvass", "closed", { acceptsUntilMs: NOON_MS }, /may be delivered until/],
     ["begin_canvass", "closed", { unread: 2 }, /2 records on the log were not read/],
     ["begin_canvass", "closed", { openSenderKeys: 3 }, /3 sender keys have neither/],
+    ["publish", "closed", { isWithheld: false }, /its results are not withheld/],
+    ["certify", "canvass", { isWithheld: true, isFinal: false }, /withheld: publish them first/],
     ["certify", "canvass", { unread: 1 }, /1 records on the log were not read/],
     ["certify", "canvass", { held: 1 }, /1 records are held/],
     ["certify", "canvass", { isFinal: false }, /final release/],

@@ -21,7 +21,8 @@ export function fieldsOf(schema, path = [], isRequired = true) {
     const required = isRequired && (schema.required ?? []).includes(key);
     const at = [...path, key];
     if (each.type === "object" && each.properties !== undefined) return fieldsOf(each, at, required);
-    return [{ path: at, name: at.join("."), required, ...kindOf(each) }];
+    const kind = key === "timeZone" ? { kind: "zone" } : kindOf(each);
+    return [{ path: at, name: at.join("."), required, ...kind }];
   });
 }
 
@@ -42,11 +43,18 @@ function columnsOf({ properties = {} }) {
   return columns.every(({ kind }) => kind === "text" || kind === "number") ? columns : undefined;
 }
 
-/** What a filled form asks for. Fields that were left empty are left out. @param valueOf The text of a field, by name. */
+/**
+ * What a filled form asks for. Fields that were left empty are left out. Where the action takes a time zone, times are sent as they were
+ * written, with that of the browser: the server refuses those that a change to or from summer time skips or doubles.
+ *
+ * @param valueOf The text of a field, by name.
+ */
 export function parametersOf(fields, valueOf) {
   const parameters = {};
+  const hasZone = fields.some(({ kind }) => kind === "zone");
   for (const { path, name, kind, columns } of fields) {
-    const value = readField(kind, String(valueOf(name) ?? "").trim(), columns);
+    const read = kind === "time" && hasZone ? "text" : kind;
+    const value = readField(read, String(valueOf(name) ?? "").trim(), columns);
     if (value === undefined) continue;
     const inner = path.slice(0, -1).reduce((object, key) => object[key] ??= {}, parameters);
     inner[path.at(-1)] = value;
@@ -55,6 +63,7 @@ export function parametersOf(fields, valueOf) {
 }
 
 function readField(kind, text, columns) {
+  if (kind === "zone") return Intl.DateTimeFormat().resolvedOptions().timeZone;
   if (kind === "flag") return text === "on" ? true : undefined;
   if (text === "") return undefined;
   switch (kind) {

@@ -1,7 +1,7 @@
 import assert from "assert";
 import { z } from "zod";
 import { selectorSchema } from "../../../shared/decision.ts";
-import { ALL_ACTIONS, PARAMETERS } from "../lifecycle/effects.ts";
+import { ALL_ACTIONS, PARAMETERS, WRITTEN_PARAMETERS } from "../lifecycle/effects.ts";
 import { fieldsOf, flatten, parametersOf } from "./forms.js";
 
 Deno.test.sanitizer({ ops: true, resources: true });
@@ -44,9 +44,13 @@ Deno.test("parametersOf() makes what the action's schema takes", () => {
   });
   assert.deepEqual(filled(PARAMETERS.pause, { stations: " " }), {});
   const time = "2026-11-03T22:00";
-  assert.deepEqual(PARAMETERS.extend.parse(filled(PARAMETERS.extend, { closesAt: time })), {
-    closesAt: new Date(time).toISOString(),
+  const extend = WRITTEN_PARAMETERS.extend;
+  assert.deepEqual(extend.parse(filled(extend, { closesAt: time })), {
+    closesAt: time,
+    timeZone: Intl.DateTimeFormat().resolvedOptions().timeZone,
   });
+  const range: any = filled(PARAMETERS.decide, { ruling: "admit", "selector.from": time });
+  assert.deepEqual(range.selector, { from: new Date(time).toISOString() });
   const decision: any = filled(PARAMETERS.decide, { ruling: "admit", "selector.gateway": "g-1" });
   assert.deepEqual(decision, { ruling: "admit", selector: { gateway: "g-1" } });
   assert.ok(selectorSchema.safeParse(decision.selector).success);

@@ -31,6 +31,8 @@ export const state = {
   /** Rehearsals, newest first; reports of the one that was not reset; the files that its start wrote: `{ rehearsal, files }`. */
   rehearsals: undefined,
   rehearsalReports: undefined,
+  /** Reports of rehearsals that were reset, by their numbers, once somebody asked for them. */
+  endedReports: {},
   rehearsalFiles: undefined,
   /** Events, newest first, and whether there are earlier ones. */
   audit: undefined,
@@ -66,6 +68,7 @@ export function forget() {
     alerts: undefined,
     rehearsals: undefined,
     rehearsalReports: undefined,
+    endedReports: {},
     rehearsalFiles: undefined,
     audit: undefined,
   });

@@ -93,6 +93,7 @@ export const texts = {
   wasReset: "Zurückgesetzt",
   rehearsalReports: "Signierte Berichte",
   noReports: "Noch gibt es keinen Bericht.",
+  showReports: (count) => `Signierte Berichte des Probelaufs ${number(count)} zeigen`,
   reportKinds: { zero: "Nullbericht", comparison: "Vergleich mit den Teststimmen" },
   differences: (count) => many(count, "Abweichung", "Abweichungen"),
   notPublishedYet: "ohne veröffentlichte Summen",
@@ -148,6 +149,12 @@ export const texts = {
   withdrawn: (action) => `Zurückgezogen: ${action}.`,
   failed: (why) => `Das wurde nicht ausgeführt: ${why}`,
   inYourTime: (zone) => `In Ihrer Zeitzone: ${zone}.`,
+  publishedWhen: "Ergebnisse",
+  publishing: {
+    live: "werden veröffentlicht, sobald Stimmen gezählt sind",
+    at_closing: "werden veröffentlicht, wenn die Wahl vorbei ist und alle Stimmen gezählt sind",
+    manual: "nicht freigegeben: zwei Personen müssen sie freigeben",
+  },
   phases: {
     draft: "Entwurf",
     scheduled: "Angesetzt",
@@ -179,6 +186,7 @@ export const texts = {
     extend: "Wahlzeit verlängern",
     close_early: "Vorzeitig schließen",
     begin_canvass: "Nachprüfung beginnen",
+    publish: "Ergebnisse freigeben",
     certify: "Ergebnisse feststellen",
     correct: "Festgestellte Ergebnisse berichtigen",
     adjust: "Stimmen auf Papier hinzufügen",
@@ -201,6 +209,8 @@ export const texts = {
     extend: "Die Wahl endet später. Die Frist für späte Stimmen bleibt gleich lang.",
     close_early: "Die Wahl endet, sobald eine andere Person zustimmt.",
     begin_canvass: "Späte Stimmen werden nicht mehr angenommen. Die Ergebnisse werden geprüft.",
+    publish:
+      "Alle sehen die Ergebnisse, sobald alle Stimmen gezählt sind. Vorher wird nichts davon veröffentlicht, und niemand kann sie zurücknehmen.",
     certify: "Die Ergebnisse werden noch einmal gezählt, signiert und als Version veröffentlicht.",
     correct: "Eine weitere Version der Ergebnisse wird signiert. Alle Versionen bleiben lesbar.",
     adjust: "Die Stimmen stehen neben den gezählten und gehören zur nächsten Version der Ergebnisse.",

@@ -89,6 +89,7 @@ export const texts = {
   wasReset: "Reset",
   rehearsalReports: "Signed reports",
   noReports: "No report was made yet.",
+  showReports: (count) => `Show the signed reports of rehearsal ${number(count)}`,
   reportKinds: { zero: "Zero report", comparison: "Comparison with the deck" },
   differences: (count) => many(count, "difference", "differences"),
   notPublishedYet: "without published totals",
@@ -143,6 +144,12 @@ export const texts = {
   withdrawn: (action) => `Withdrawn: ${action}.`,
   failed: (why) => `This was not done: ${why}`,
   inYourTime: (zone) => `In your time zone: ${zone}.`,
+  publishedWhen: "Results",
+  publishing: {
+    live: "published as votes are counted",
+    at_closing: "published once voting is over and all votes are counted",
+    manual: "not released: two officials must release them",
+  },
   phases: {
     draft: "Draft",
     scheduled: "Scheduled",
@@ -174,6 +181,7 @@ export const texts = {
     extend: "Extend the hours",
     close_early: "Close early",
     begin_canvass: "Begin the canvass",
+    publish: "Release the results",
     certify: "Certify the results",
     correct: "Correct the certified results",
     adjust: "Add votes on paper",
@@ -195,6 +203,8 @@ export const texts = {
     extend: "Voting ends later. The time in which late votes may arrive keeps its length.",
     close_early: "Voting ends as soon as another official approves.",
     begin_canvass: "Late votes are no longer taken. Officials check the results.",
+    publish:
+      "Everybody sees the results, once all votes are counted. Nothing of them is published before that, and nobody can take them back.",
     certify: "The results are counted again, signed, and published as a version.",
     correct: "A further version of the results is signed. All versions stay readable.",
     adjust: "Amounts are shown beside the counted votes, and are part of the next version of the results.",

@@ -233,7 +233,15 @@ function reportEntry(id, { number, kind, differences, report, note, madeBy, made
   </li>`;
 }
 
-function endedEntry({ rehearsal, startedBy, startedAt, resetBy, resetAt, resetReason }) {
+/** A rehearsal that was reset. Its signed reports stay, and are fetched when somebody asks for them. */
+function endedEntry({ number, rehearsal, startedBy, startedAt, resetBy, resetAt, resetReason }) {
+  const reports = state.endedReports[number];
+  const work = `reports-${number}`;
+  const show = () =>
+    perform(work, async () => {
+      const found = await ask("GET", `${electionPath()}/rehearsals/${number}/reports`);
+      state.endedReports = { ...state.endedReports, [number]: found.reports };
+    });
   return html`<li data-rehearsal=${rehearsal}><h3><bdi>${rehearsal}</bdi> ${
     badge("plain", texts.rehearsalMark)
   }</h3>
@@ -243,6 +251,17 @@ function endedEntry({ rehearsal, startedBy, startedAt, resetBy, resetAt, resetRe
       [texts.wasReset, html`${isolated(resetBy)}, ${moment(resetAt)}`],
       [texts.reason, isolated(resetReason)],
     ])
+  }
+    ${
+    reports === undefined
+      ? html`<p><button type="button" data-do=${work} ?disabled=${state.busy.has(work)} @click=${show}>${
+        texts.showReports(number)
+      }</button></p>`
+      : reports.length === 0
+      ? html`<p class="quiet">${texts.noReports}</p>`
+      : html`<ul class="rows" data-reports=${number}>${
+        repeat(reports.toReversed(), ({ number }) => number, (report) => reportEntry(rehearsal, report))
+      }</ul>`
   }
   </li>`;
 }

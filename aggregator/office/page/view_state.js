@@ -27,7 +27,7 @@ export const actionName = (action) => texts.actions[action] ?? action.replaceAll
 
 /** The part. */
 export function stateView({ life }) {
-  const { state: { phase, opensAt, closesAt, acceptsUntil, paused, manifestVersion, hold } } = life;
+  const { state: { phase, opensAt, closesAt, acceptsUntil, paused, publish, manifestVersion, hold } } = life;
   const where = paused === "all" ? texts.everywhere : paused.length === 0 ? undefined : texts.list(paused);
   return html`
     ${proposalsView(life)}
@@ -40,6 +40,7 @@ export function stateView({ life }) {
           [texts.closesAt, moment(closesAt)],
           [texts.acceptsUntil, moment(acceptsUntil)],
           [texts.pausedAt, where],
+          [texts.publishedWhen, texts.publishing[publish]],
           [texts.held, hold === null ? undefined : isolated(hold)],
           [texts.manifestVersion, texts.number(manifestVersion)],
         ])}
@@ -97,7 +98,7 @@ function actionForm({ action, officials, parameters }, verb) {
     form.closest("details").open = false;
   };
   return html`<form @submit=${submit}>
-    ${fields.map((field) => fieldView(action, field))}
+    ${fields.filter(({ kind }) => kind !== "zone").map((field) => fieldView(action, field))}
     <div class="field">${reasonField(`${action}-reason`)}</div>
     <p><button type="submit" class="primary" ?disabled=${state.busy.has(action)}>${verb}</button></p>
   </form>`;

@@ -166,6 +166,7 @@ const SAME = [
   "partitions",
   "releaseThreshold",
   "resultsBeforeClosing",
+  "withheld",
   "projection",
 ] as const satisfies readonly (keyof Manifest)[];
 

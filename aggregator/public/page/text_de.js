@@ -136,6 +136,8 @@ export const texts = {
   story: {
     scheduled: () => "Die Wahllokale sind noch nicht geöffnet.",
     sealed: () => "Keine Ergebnisse vor dem Schließen der Wahllokale.",
+    untilReleased: () => "Keine Ergebnisse, bis die Wahlleitung sie freigibt.",
+    withheld: () => "Die Wahlleitung hat die Ergebnisse noch nicht freigegeben.",
     none: () => "Noch keine Ergebnisse.",
     tied: ({ leaders }) => `${names(leaders)} liegen mit je ${votes(leaders[0].votes)} gleichauf.`,
     alone: ({ leaders }) =>

@@ -123,6 +123,8 @@ export const texts = {
   story: {
     scheduled: () => "The polls are not open yet.",
     sealed: () => "No results before the polls close.",
+    untilReleased: () => "No results until officials release them.",
+    withheld: () => "Officials have not released the results yet.",
     none: () => "No results yet.",
     tied: ({ leaders }) => `${names(leaders)} are tied with ${many(leaders[0].votes, "vote")} each.`,
     alone: ({ leaders }) =>

@@ -19,10 +19,16 @@ export function isSealed({ details, board }) {
   return !details.resultsBeforeClosing && !board.final && board.voters === 0;
 }
 
+/** Whether results wait for officials to release them. */
+function isWithheld({ details, board }) {
+  return details.withheld && details.notice !== "cancelled" && board.voters === 0;
+}
+
 /** The sentence, and why: `[sentence, reason]`. */
 export function sentences(shown) {
   const { details, board, registered, voters, contest, phase } = shown;
   if (board.voters === 0 && phase === "scheduled") return [texts.story.scheduled(), ""];
+  if (isWithheld(shown)) return [phase === "open" ? texts.story.untilReleased() : texts.story.withheld(), ""];
   if (isSealed(shown) && (phase === "scheduled" || phase === "open")) return [texts.story.sealed(), ""];
   const story = contestStory(details, board, registered, voters, contest);
   return [texts.story[story.kind](story), texts.because[story.kind]?.(story) ?? ""];
