@@ -46,6 +46,7 @@ const FILES = [
   "000077_analysts.sql",
   "000078_history_joins.sql",
   "000079_history_unlinked.sql",
+  "000083_history_once.sql",
 ];
 
 /** The database's version does not fit this program. The message says which of the two to upgrade. */
