@@ -16,6 +16,7 @@ import { definitionWithFacts, MASTER, NOON_MS } from "./fixture.ts";
 import { MemoryLog } from "./memory_log.ts";
 import { checkEventLog, checkResults } from "./nist/schemas.ts";
 import { testDatabase } from "./test_database.ts";
+import { importPast } from "./past_election.ts";
 import { openTestOffice } from "./test_office.ts";
 
 const REHEARSAL = "town-rehearsal-1";
@@ -27,6 +28,16 @@ await createElection(db, { ...definition, election: REHEARSAL }, MASTER, new Dat
   rehearsalOf: real,
 });
 await importRoll(db, REHEARSAL, MASTER, [testVoter("test-1-1")], () => NOON_MS - 3_600_000);
+// It is compared with an earlier election, and final: all files are there.
+await importPast(db, "county,precinct,office,party,candidate,votes\nNorth,North 1,Mayor,Red,Old Ann,60\n", {
+  election: REHEARSAL,
+  contest: "mayor",
+});
+await db.query(
+  `INSERT INTO results.elections (election, release_threshold, final_at) VALUES ($1, 3, now())
+   ON CONFLICT (election) DO UPDATE SET final_at = now()`,
+  [REHEARSAL],
+);
 const office = openTestOffice(db, () => Promise.resolve(new MemoryLog(3)));
 await office.enrol("ann", ["official", "town"], ["registrar", "town"], ["auditor", "town"]);
 await db.query(
@@ -162,6 +173,7 @@ Deno.test("files that leave the house say it themselves, and stay valid", async 
   for (const name of ["openelections.csv", "turnout.csv"]) {
     assert.match(await file(name), /^rehearsal,county,/);
   }
+  assert.match(await file("comparison.csv"), /^rehearsal,past,.*\ntrue,town-2016,/);
   assert.match(await file("SHA256SUMS"), /\n# REHEARSAL - TEST VOTES, NOT RESULTS\n/);
   const { report: counted, note } = await (await ask("POST", "/v1/elections/{election}/recount")).json();
   assert.equal(JSON.parse(counted).rehearsal, true);

@@ -9,7 +9,7 @@ import { utf8 } from "../../shared/bytes.ts";
 import { sha256 } from "../../shared/keys.ts";
 import { type NoteVerifier, openNote, parseVerifier } from "../audit/note.ts";
 import type { OfficeClient, SendToOffice } from "../office/client.ts";
-import { PUBLIC_FILES } from "../office/exports/files.ts";
+import { COMPARISON_FILE, PUBLIC_FILES } from "../office/exports/files.ts";
 import { OfficeError } from "../registry/office_error.ts";
 
 /** How often files are asked for again when a release came between them. */
@@ -45,7 +45,7 @@ export function exportCommands(access: OfficeAccess): Command[] {
   return [
     common(
       "export",
-      "Writes results as files: openelections.csv, err-v2.json, turnout.csv, and a signed SHA256SUMS.",
+      "Writes results as files: openelections.csv, err-v2.json, turnout.csv, comparison.csv where a contest is compared with an earlier election, and a signed SHA256SUMS.",
     )
       .requiredOption("--out <directory>", "where the files go")
       .option(
@@ -106,7 +106,10 @@ async function readFiles(
       );
     }
     try {
-      for (const name of PUBLIC_FILES) checkSum(sums, name, files.get(name)!, true);
+      if (lineOf(sums, COMPARISON_FILE) !== undefined) {
+        files.set(COMPARISON_FILE, await read(COMPARISON_FILE));
+      }
+      for (const [name, text] of files) if (name !== "SHA256SUMS") checkSum(sums, name, text, true);
       return files;
     } catch (error) {
       if (attempt === MAX_ATTEMPTS) throw error;
@@ -114,10 +117,15 @@ async function readFiles(
   }
 }
 
+/** The line of a file in the list. */
+function lineOf(sums: string, name: string): string | undefined {
+  return sums.split("\n").find((line) => line.endsWith(`  ${name}`));
+}
+
 /** @throws {OfficeError} when a file is not the one that the list has. */
-function checkSum(sums: string, name: string, text: string, isListed: boolean): void {
-  const listed = sums.split("\n").find((line) => line.endsWith(`  ${name}`));
-  if (listed === undefined && !isListed) return;
+function checkSum(sums: string, name: string, text: string, mustBeListed: boolean): void {
+  const listed = lineOf(sums, name);
+  if (listed === undefined && !mustBeListed) return;
   if (listed !== `${sha256(utf8(text)).toHex()}  ${name}`) {
     throw new OfficeError(`Cannot use the export: ${name} is not the file that SHA256SUMS has; ask again`);
   }

@@ -47,6 +47,7 @@ const FILES = [
   "000078_history_joins.sql",
   "000079_history_unlinked.sql",
   "000080_time_zone.sql",
+  "000083_history_once.sql",
 ];
 
 /** The database's version does not fit this program. The message says which of the two to upgrade. */

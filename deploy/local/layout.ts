@@ -24,7 +24,15 @@ const PASSWORD_BYTES = 24;
 const DATABASE = "pollwire";
 const DATABASE_SUPERUSER = "postgres";
 /** Whom Kafka knows in a secure stack. `admin` and `broker` may do everything, the others what ACLs let them. */
-export const KAFKA_USERS = ["admin", "broker", "gateway-1", "gateway-2", "aggregator"] as const;
+export const KAFKA_USERS = [
+  "admin",
+  "broker",
+  "gateway-1",
+  "gateway-2",
+  "aggregator",
+  "recount",
+  "official",
+] as const;
 
 /** Whom PostgreSQL knows besides the superuser: deploy/postgresql/users.sql. */
 export const DATABASE_USERS = [

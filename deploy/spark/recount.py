@@ -13,6 +13,7 @@ import psycopg2
 from pyspark.sql import SparkSession
 
 from pollwire import tables
+from pollwire.failures import kafka_failure
 from pollwire.job import (
     Tables,
     apply_roll,
@@ -196,3 +197,9 @@ if __name__ == "__main__":
     except (RecountError, SettingsError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2 if isinstance(error, SettingsError) else 1)
+    except Exception as error:
+        failure = kafka_failure(error)
+        if failure is None:
+            raise
+        print(f"error: Cannot recount: {failure}", file=sys.stderr)
+        sys.exit(1)

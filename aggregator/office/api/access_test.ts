@@ -43,6 +43,7 @@ const ENDPOINTS: Record<string, readonly OfficeRole[] | "anyone" | "member"> = {
   "GET /v1/elections/{election}/exports/openelections.csv": "anyone",
   "GET /v1/elections/{election}/exports/err-v2.json": "anyone",
   "GET /v1/elections/{election}/exports/turnout.csv": "anyone",
+  "GET /v1/elections/{election}/exports/comparison.csv": "anyone",
   "GET /v1/elections/{election}/exports/SHA256SUMS": "anyone",
   "GET /v1/elections/{election}/exports/event-log.json": ["official", "auditor"],
   "GET /v1/elections/{election}/exports/cvr-v1.json": ["official"],

@@ -5,21 +5,22 @@
  */
 import { type OpenAPIHono, z } from "@hono/zod-openapi";
 import { type Problem, problem } from "../../../shared/problem.ts";
-import { eventLogOf, ExportFiles, PUBLIC_FILES, type PublicFile } from "../exports/files.ts";
+import { COMPARISON_FILE, eventLogOf, ExportFiles, PUBLIC_FILES, type PublicFile } from "../exports/files.ts";
 import type { ExportFault } from "../exports/published.ts";
 import { recountReport } from "../exports/recount_report.ts";
 import type { OfficeSources } from "../sources.ts";
 import { addEndpoint, electionParams, type OfficeAnswer } from "./endpoint.ts";
 
-const versionSchema = z.object({
-  version: z.string().regex(/^[1-9]\d{0,8}$/, "must be the number of a certified version").transform(Number)
-    .optional().describe("A certified version; what is published now when left out"),
-});
-const csvSchema = versionSchema.extend({
+const formatSchema = z.object({
   format: z.enum(["exact", "spreadsheet"]).default("exact").describe(
     "spreadsheet: texts that a spreadsheet would run as formulas begin with an apostrophe. SHA256SUMS has the exact file",
   ),
 });
+const versionSchema = z.object({
+  version: z.string().regex(/^[1-9]\d{0,8}$/, "must be the number of a certified version").transform(Number)
+    .optional().describe("A certified version; what is published now when left out"),
+});
+const csvSchema = versionSchema.extend(formatSchema.shape);
 
 const SUMMARIES: Record<PublicFile, string> = {
   "openelections.csv": "Published votes by station, candidate and mode, as OpenElections writes them",
@@ -45,6 +46,11 @@ function answerOf(made: string | ExportFault, name: string): OfficeAnswer | Prob
       return problem("unknown-election", "GET /v1/elections lists those that there are");
     case "no-such-version":
       return problem("not-found", "there is no such certified version; GET …/certified lists them");
+    case "no-comparison":
+      return problem(
+        "not-found",
+        "no contest is compared with an earlier election; comparisons are there after the final release",
+      );
     case "too-large":
       return problem("state-conflict", "the file would be too large: read the results by the API, in parts");
   }
@@ -70,6 +76,19 @@ export function addExportEndpoints(app: OpenAPIHono, sources: OfficeSources): vo
       },
     });
   }
+  addEndpoint(app, sources, {
+    method: "get",
+    path: `/v1/elections/{election}/exports/${COMPARISON_FILE}`,
+    summary:
+      "Results beside those of earlier elections, by region and station; after the final release, and of no version",
+    askedBy: "anyone",
+    params: electionParams,
+    query: formatSchema,
+    answer: "The file",
+    problems: ["not-found", "state-conflict"],
+    work: async ({ params: { election }, query: { format } }) =>
+      answerOf(await files.comparison(election, format), COMPARISON_FILE),
+  });
   addEndpoint(app, sources, {
     method: "get",
     path: "/v1/elections/{election}/exports/SHA256SUMS",

@@ -18,6 +18,8 @@ import {
   placeOf,
   placesOf,
 } from "./counts.ts";
+import type { ElectionNames } from "../../registry/election_names.ts";
+import type { WholeComparison } from "../../results/history/comparison.ts";
 import type { Published } from "./published.ts";
 
 /** Whether texts stay as they are, or are made safe for spreadsheets. */
@@ -111,7 +113,10 @@ export function openElectionsCsv(published: Published, kind: CsvKind): string {
 }
 
 /** Lines of a rehearsal begin with a column that says so. */
-function marked({ manifest }: Published, lines: readonly (readonly Cell[])[]): readonly (readonly Cell[])[] {
+function marked(
+  { manifest }: Pick<Published, "manifest">,
+  lines: readonly (readonly Cell[])[],
+): readonly (readonly Cell[])[] {
   if (!isRehearsal(manifest.election)) return lines;
   return lines.map((cells, i) => [i === 0 ? "rehearsal" : "true", ...cells]);
 }
@@ -130,6 +135,62 @@ export function turnoutCsv(published: Published, kind: CsvKind): string {
     }),
   ];
   return toCsv(marked(published, lines), kind);
+}
+
+/** Columns of what a place has in both elections, whatever the party. */
+const PLACE_COLUMNS = ["swing", "swing_to", "turnout_then", "turnout_now", "not_compared"];
+
+/**
+ * Comparisons with earlier elections, like for like: a line each contest, earlier election, place and party. Lines without a county
+ * are of the regions that are compared, together. A place that is not compared has one line, which says why.
+ */
+export function comparisonCsv(
+  names: ElectionNames,
+  comparisons: readonly WholeComparison[],
+  kind: CsvKind,
+): string {
+  const { manifest } = names.index;
+  const lines: Cell[][] = [[
+    ...["past", "past_name", "past_held_on", "past_kind", "office", "county", "precinct", "party"],
+    ...["votes_then", "votes_now", "share_then", "share_now", "change", ...PLACE_COLUMNS],
+  ]];
+  for (const { past, region, station } of comparisons) {
+    const office = manifest.contests.find(({ id }) => id === region.contest)?.name ?? region.contest;
+    const head = [past.id, past.name, past.heldOn, past.kind, office];
+    const swingTo = region.pair === null
+      ? null
+      : names.parties.get(region.pair.second)?.name ?? region.pair.second;
+    const add = (
+      where: readonly [county: string, precinct: string],
+      place: Omit<(typeof region.places)[number], "region" | "station" | "name" | "linked">,
+      rows: typeof region.rows,
+    ) => {
+      const of = [
+        place.swing,
+        place.swing === null ? null : swingTo,
+        place.turnoutThen,
+        place.turnoutNow,
+        place.why,
+      ];
+      if (place.why !== null) {
+        lines.push([...head, ...where, null, place.votesThen, place.votesNow, null, null, null, ...of]);
+      }
+      for (const { partyName, votesThen, votesNow, shareThen, shareNow, change } of rows) {
+        lines.push([...head, ...where, partyName, votesThen, votesNow, shareThen, shareNow, change, ...of]);
+      }
+    };
+    const regionName = (id: string | null) => names.regions.get(id ?? "") ?? id ?? "";
+    add(["", ""], { ...region.total, why: null }, region.rows.filter((row) => row.region === null));
+    for (const place of region.places) {
+      add([regionName(place.region), ""], place, region.rows.filter((row) => row.region === place.region));
+    }
+    const ofStation = Map.groupBy(station.rows, (row) => row.station);
+    for (const place of station.places) {
+      const where = [regionName(place.region), place.name ?? place.station ?? ""] as const;
+      add(where, place, ofStation.get(place.station) ?? []);
+    }
+  }
+  return toCsv(marked({ manifest }, lines), kind);
 }
 
 /** The order of places: stations as in the manifest, then what is shown together. */

@@ -10,8 +10,10 @@ import { RecentMap } from "../../../shared/recent.ts";
 import { SizedLru } from "../../../shared/sized_lru.ts";
 import { type NoteKey, signNote } from "../../audit/note.ts";
 import type { Database, Query } from "../../database/database.ts";
+import { Elections } from "../../registry/election_names.ts";
+import { readWholeComparisons, type WholeComparison } from "../../results/history/comparison.ts";
 import { newestRelease } from "../../results/releases.ts";
-import { type CsvKind, openElectionsCsv, turnoutCsv } from "./csv.ts";
+import { comparisonCsv, type CsvKind, openElectionsCsv, turnoutCsv } from "./csv.ts";
 import { electionReport } from "./err.ts";
 import { eventLog, readTrail } from "./event_log.ts";
 import { type ExportFault, type Published, readPublished } from "./published.ts";
@@ -19,6 +21,11 @@ import { type ExportFault, type Published, readPublished } from "./published.ts"
 /** Files for everyone: they are made of releases alone. */
 export const PUBLIC_FILES = ["openelections.csv", "err-v2.json", "turnout.csv"] as const;
 export type PublicFile = (typeof PUBLIC_FILES)[number];
+/**
+ * A file for everyone that is there after the final release, where a contest is compared with an earlier election. No certified version
+ * has it: officials may link units anew.
+ */
+export const COMPARISON_FILE = "comparison.csv";
 
 /** Sets of files that are kept in memory: their number and size. */
 const CACHE_LIMITS = { entries: 64, bytes: 64 << 20 };
@@ -34,7 +41,7 @@ const WRITERS: Record<PublicFile, (published: Published, kind: CsvKind) => strin
 };
 
 /** A file of a set: a public one, exact or for spreadsheets, or the list of sums. */
-type FileName = `${PublicFile} ${CsvKind}` | "SHA256SUMS";
+type FileName = `${PublicFile | typeof COMPARISON_FILE} ${CsvKind}` | "SHA256SUMS";
 type FileSet = ReadonlyMap<FileName, string>;
 
 /**
@@ -45,6 +52,7 @@ export class ExportFiles {
   readonly #db: Database;
   readonly #key: NoteKey;
   readonly #now: () => number;
+  readonly #elections = new Elections();
   readonly #kept = new SizedLru<FileSet>(CACHE_LIMITS);
   /** Sets of the present, by election: when they were made, or are being made. */
   readonly #current = new RecentMap<Readonly<{ atMs: number; set: Promise<FileSet | ExportFault> }>>(
@@ -68,6 +76,11 @@ export class ExportFiles {
     return await this.#get(election, version, `${file} ${kind}`);
   }
 
+  /** Comparisons with earlier elections as they stand now. */
+  async comparison(election: string, kind: CsvKind = "exact"): Promise<string | ExportFault> {
+    return await this.#get(election, undefined, `${COMPARISON_FILE} ${kind}`);
+  }
+
   /**
    * The list of the files' SHA-256, as `sha256sum` writes it, signed as a note. That of a certified version has the event log up to
    * its certification, too.
@@ -78,7 +91,7 @@ export class ExportFiles {
 
   async #get(election: string, version: number | undefined, name: FileName): Promise<string | ExportFault> {
     const set = version === undefined ? await this.#currentSet(election) : await this.#set(election, version);
-    return "fault" in set ? set : set.get(name)!;
+    return "fault" in set ? set : set.get(name) ?? { fault: "no-comparison" };
   }
 
   async #currentSet(election: string): Promise<FileSet | ExportFault> {
@@ -117,7 +130,19 @@ export class ExportFiles {
       set.set(`${file} exact`, exact);
       if (file.endsWith(".csv")) set.set(`${file} spreadsheet`, WRITERS[file](published, "spreadsheet"));
     }
-    if (version !== undefined) {
+    if (version === undefined) {
+      const names = await this.#elections.find(query, election);
+      const comparisons: WholeComparison[] = [];
+      for (const contest of names!.contests.keys()) {
+        comparisons.push(...await readWholeComparisons(query, names!, contest));
+      }
+      if (comparisons.length > 0) {
+        for (const kind of ["exact", "spreadsheet"] as const) {
+          set.set(`${COMPARISON_FILE} ${kind}`, comparisonCsv(names!, comparisons, kind));
+        }
+        listed.set(COMPARISON_FILE, set.get(`${COMPARISON_FILE} exact`)!);
+      }
+    } else {
       const log = await eventLogOf(query, election, version);
       if (typeof log !== "string") return log;
       listed.set("event-log.json", log);
@@ -140,7 +165,13 @@ async function currentState(query: Query, election: string): Promise<string> {
   const [row] = await query<{ state: string }>(
     `SELECT max(version) || ' ' || EXISTS (
        SELECT FROM results.elections WHERE election = $1 AND final_at IS NOT NULL
-     ) || ' ' || (SELECT count(*) FROM office.adjustments WHERE election = $1) AS state FROM registry.manifests WHERE election = $1`,
+     ) || ' ' || (SELECT count(*) FROM office.adjustments WHERE election = $1) || ' ' || (
+       SELECT coalesce(sum(hashtextextended(line, 0)), 0) FROM (
+         SELECT c::text AS line FROM history.comparisons c WHERE c.election = $1
+         UNION ALL SELECT u::text FROM history.unit_links u WHERE u.election = $1
+         UNION ALL SELECT p::text FROM history.party_links p WHERE p.election = $1
+       ) links
+     ) AS state FROM registry.manifests WHERE election = $1`,
     [election],
   );
   return `${revision} ${row?.state}`;

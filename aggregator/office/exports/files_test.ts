@@ -8,13 +8,16 @@ import { MASTER, testDefinition, testManifest, uncontestedDefinition } from "../
 import { checkEventLog, checkResults } from "../../../tests/nist/schemas.ts";
 import { reportFaults } from "../../../tests/nist/report.ts";
 import { tamper, testDatabase } from "../../../tests/test_database.ts";
+import { importPast } from "../../../tests/past_election.ts";
 import { openTestOffice } from "../../../tests/test_office.ts";
 import { openNote } from "../../audit/note.ts";
 import { Elections } from "../../registry/election_names.ts";
 import { createElection } from "../../registry/elections.ts";
+import { isComparisonFault, readComparison } from "../../results/history/comparison.ts";
 import { isFault, readResults } from "../../results/results.ts";
 import { openElectionsCsv, turnoutCsv } from "./csv.ts";
 import { electionReport } from "./err.ts";
+import { CURRENT_MS } from "./files.ts";
 import type { ExportedUnit, Published } from "./published.ts";
 
 const db = await testDatabase();
@@ -101,6 +104,76 @@ Deno.test("an uncontested contest is in err-v2.json with its candidates and no c
     const [with_, without] = [await get("unopposed", file), await get("sound", file)];
     assert.equal(with_.text, without.text.replaceAll("sound", "unopposed"), file);
   }
+});
+
+const PAST = `county,precinct,office,party,candidate,votes
+North,North 1,Registered Voters,,,200
+North,North 1,Ballots Cast,,,100
+North,North 1,Mayor,Red,Old Ann,60
+North,North 1,Mayor,Blue,Old Bob,40
+North,North 2,Mayor,Red,Old Ann,30
+North,North 2,Mayor,Blue,Old Bob,70
+South,South 1,Mayor,Red,Old Ann,80
+South,South 1,Mayor,Blue,Old Bob,20
+South,Old mill,Mayor,Red,Old Ann,5
+`;
+
+Deno.test("comparison.csv has each place beside an earlier election, in the list of sums, once results are final", async () => {
+  await openCheckedElection(db, "compared");
+  assert.equal((await get("compared", "comparison.csv")).status, 404, "nothing is compared");
+  await importPast(db, PAST, { election: "compared", contest: "mayor" });
+  office.nowMs += CURRENT_MS;
+  const { status, text, headers } = await get("compared", "comparison.csv");
+  assert.equal(status, 200, text);
+  assert.match(headers.get("content-disposition")!, /filename="comparison.csv"/);
+  const rows = parse(text, { columns: true }) as Record<string, string>[];
+  const head = {
+    past: "town-2016",
+    past_name: "Town 2016",
+    past_held_on: "2016-11-08",
+    past_kind: "imported",
+  };
+  for (const row of rows) assert.deepEqual({ ...row, ...head, office: "Mayor" }, row);
+  const of = (county: string, precinct: string) =>
+    rows.filter((row) => row.county === county && row.precinct === precinct);
+  // By hand: Red had 175 of 305 votes and Blue 130; now they have 32 and 16 of 64.
+  const near = (found: string | undefined, wanted: number) =>
+    assert.ok(Math.abs(Number(found) - wanted) < 1e-9, found);
+  const whole = new Map(of("", "").map((row) => [row.party, row]));
+  assert.deepEqual([...whole.keys()].sort(), ["", "Blue", "Red"]);
+  assert.deepEqual([whole.get("Red")!.votes_then, whole.get("Red")!.votes_now], ["175", "32"]);
+  near(whole.get("Red")!.change, 32 / 64 - 175 / 305);
+  near(whole.get("Blue")!.share_then, 130 / 305);
+  for (const { swing, swing_to } of whole.values()) {
+    near(swing, ((16 / 64 - 130 / 305) - (32 / 64 - 175 / 305)) / 2);
+    assert.equal(swing_to, "Blue");
+  }
+  assert.deepEqual(of("North", "North 1").map((row) => Number(row.turnout_then)), [0.5, 0.5, 0.5]);
+  // The old mill's votes may have been South 2's.
+  assert.deepEqual(
+    of("South", "South 2").map(({ party, change, not_compared }) => ({ party, change, not_compared })),
+    [
+      { party: "", change: "", not_compared: "not_linked" },
+    ],
+  );
+  for (const by of ["region", "station"] as const) {
+    const answer = await readComparison(db, new Elections(), "compared", { contest: "mayor", by });
+    assert.ok(!isComparisonFault(answer));
+    for (const row of answer.rows) {
+      const county = row.region === null ? "" : { north: "North", south: "South" }[row.region]!;
+      const found = of(county, row.station === null ? "" : row.name!).find(({ party }) =>
+        party === (row.partyName ?? "")
+      );
+      assert.equal(Number(found!.change), row.change);
+      assert.equal(Number(found!.votes_now), row.votesNow);
+    }
+  }
+  const sums = await get("compared", "SHA256SUMS");
+  assert.ok(sums.text.includes(`${sha256(utf8(text)).toHex()}  comparison.csv\n`), sums.text);
+  assert.ok(!(await get("sound", "SHA256SUMS")).text.includes("comparison.csv"));
+  await db.query("DELETE FROM history.comparisons WHERE election = 'compared'");
+  office.nowMs += CURRENT_MS;
+  assert.equal((await get("compared", "comparison.csv")).status, 404, "officials compare it no longer");
 });
 
 Deno.test("places without a release are left out of every file, and are never 0", async () => {

@@ -44,7 +44,9 @@ export type Published = Readonly<{
 export const MAX_EXPORT_FIGURES = 5_000_000;
 
 /** Why there is nothing to export. */
-export type ExportFault = Readonly<{ fault: "unknown-election" | "no-such-version" | "too-large" }>;
+export type ExportFault = Readonly<
+  { fault: "unknown-election" | "no-such-version" | "no-comparison" | "too-large" }
+>;
 
 /** Reads what is published, or a certified version of it. */
 export async function readPublished(

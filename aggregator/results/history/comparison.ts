@@ -14,9 +14,6 @@ import { newestRelease } from "../releases.ts";
 export const COMPARED_BY = ["region", "station"] as const;
 export type ComparedBy = (typeof COMPARED_BY)[number];
 
-/** Maximum places of one answer. */
-const MAX_PLACES = 20_000;
-
 /** Why a place is not compared. */
 const WHY_NOT = ["not_final", "together", "no_votes", "not_linked"] as const;
 
@@ -125,7 +122,7 @@ export async function readComparison(
     }
     const newest = await newestRelease(query, election);
     const revision = Math.min(part.upTo ?? newest.revision, newest.revision);
-    const found = await readPast(query, election, contest, part.past);
+    const [found] = await readPasts(query, election, contest, part.past);
     if (found === undefined && part.past !== undefined) {
       return {
         fault: "no-such-part",
@@ -136,11 +133,37 @@ export async function readComparison(
     if (found === undefined) {
       return { ...emptyAnswer(names, contest, by, revision), past: null };
     }
-    const lines = await readLines(query, election, contest, found.id, revision);
-    const places = await readPlaces(query, election, contest, found.id, revision);
+    const { lines, places } = await readCompared(query, election, contest, found.id, revision);
     const answer = assemble(names, lines, places, by, region);
     return { ...emptyAnswer(names, contest, by, revision), past: found, ...answer };
   }, "snapshot");
+}
+
+/** A comparison of a contest with one earlier election, with all its places. */
+export type WholeComparison = Readonly<
+  { past: NonNullable<ComparisonAnswer["past"]> } & Record<ComparedBy, ComparisonAnswer>
+>;
+
+/** All comparisons of a contest as they stand now, the latest of the earlier elections first. None before the final release. */
+export async function readWholeComparisons(
+  query: Query,
+  names: ElectionNames,
+  contest: string,
+): Promise<WholeComparison[]> {
+  const { election } = names.index.manifest;
+  const { revision } = await newestRelease(query, election);
+  const found: WholeComparison[] = [];
+  for (const past of await readPasts(query, election, contest)) {
+    const { lines, places } = await readCompared(query, election, contest, past.id, revision);
+    const by = (grouping: ComparedBy) => ({
+      ...emptyAnswer(names, contest, grouping, revision),
+      past,
+      ...assemble(names, lines, places, grouping, undefined),
+    });
+    const region = by("region");
+    if (region.final) found.push({ past, region, station: by("station") });
+  }
+  return found;
 }
 
 /** Whether there is no answer. */
@@ -170,13 +193,14 @@ function emptyAnswer(
   };
 }
 
-async function readPast(
+/** Earlier elections that a contest is compared with, or the one that is asked for: the latest first. */
+async function readPasts(
   query: Query,
   election: string,
   contest: string,
-  past: string | undefined,
-): Promise<NonNullable<ComparisonAnswer["past"]> | undefined> {
-  const [row] = await query<
+  past?: string,
+): Promise<NonNullable<ComparisonAnswer["past"]>[]> {
+  const rows = await query<
     Omit<NonNullable<ComparisonAnswer["past"]>, "contest"> & { contestId: string; contestName: string }
   >(
     `SELECT e.past AS id, e.name, e.held_on::text AS "heldOn", e.kind, e.source, encode(e.sha256, 'hex') AS sha256,
@@ -184,12 +208,13 @@ async function readPast(
      FROM history.comparisons c JOIN history.elections e ON e.past = c.past
      JOIN history.contests p ON p.past = c.past AND p.contest = c.past_contest
      WHERE c.election = $1 AND c.contest = $2 AND ($3::text IS NULL OR c.past = $3::text)
-     ORDER BY e.held_on DESC, e.past LIMIT 1`,
+     ORDER BY e.held_on DESC, e.past`,
     [election, contest, past ?? null],
   );
-  if (row === undefined) return undefined;
-  const { contestId, contestName, ...rest } = row;
-  return { ...rest, contest: { id: contestId, name: contestName } };
+  return rows.map(({ contestId, contestName, ...rest }) => ({
+    ...rest,
+    contest: { id: contestId, name: contestName },
+  }));
 }
 
 type Line = Readonly<{
@@ -203,24 +228,10 @@ type Line = Readonly<{
   change: number;
 }>;
 
-async function readLines(
-  query: Query,
-  election: string,
-  contest: string,
-  past: string,
-  revision: number,
-): Promise<Line[]> {
-  return await query(
-    `SELECT region, station, party, votes_then::float8 AS "votesThen", votes_now::float8 AS "votesNow",
-       share_then::float8 AS "shareThen", share_now::float8 AS "shareNow", change::float8 AS change
-     FROM history.compare($1, $2, $3, $4::bigint) ORDER BY region NULLS FIRST, station NULLS FIRST, share_now DESC, party`,
-    [election, contest, past, revision],
-  );
-}
-
 type PlaceLine = Readonly<{
   region: string;
   station: string | null;
+  party: null;
   votesThen: number;
   votesNow: number;
   ballotsNow: number;
@@ -229,24 +240,26 @@ type PlaceLine = Readonly<{
   registeredNow: number | null;
   linked: number | null;
   why: Place["why"];
-  final: boolean;
 }>;
 
-async function readPlaces(
+/** Lines of parties and places, asked for once: both are made of all releases. */
+async function readCompared(
   query: Query,
   election: string,
   contest: string,
   past: string,
   revision: number,
-): Promise<PlaceLine[]> {
-  return await query(
-    `SELECT region, station, votes_then::float8 AS "votesThen", votes_now::float8 AS "votesNow",
-       ballots_now::float8 AS "ballotsNow", ballots_then::float8 AS "ballotsThen", registered_then::float8 AS "registeredThen",
-       registered_now::float8 AS "registeredNow", linked::float8 AS linked, why,
-       coalesce(why <> 'not_final', true) AS final
-     FROM history.places($1, $2, $3, $4::bigint) LIMIT ${MAX_PLACES + 1}`,
+): Promise<{ lines: Line[]; places: PlaceLine[] }> {
+  const rows = await query<Line | PlaceLine>(
+    `SELECT region, station, party, votes_then::float8 AS "votesThen", votes_now::float8 AS "votesNow",
+       share_then::float8 AS "shareThen", share_now::float8 AS "shareNow", change::float8 AS change,
+       ballots_then::float8 AS "ballotsThen", registered_then::float8 AS "registeredThen",
+       ballots_now::float8 AS "ballotsNow", registered_now::float8 AS "registeredNow", linked::float8 AS linked, why
+     FROM history.compared($1, $2, $3, $4::bigint) ORDER BY region NULLS FIRST, station NULLS FIRST, share_now DESC, party`,
     [election, contest, past, revision],
   );
+  const isLine = (row: Line | PlaceLine): row is Line => row.party !== null;
+  return { lines: rows.filter(isLine), places: rows.filter((row) => !isLine(row)) };
 }
 
 /** A share of what is known to be more than nothing. */
@@ -288,7 +301,7 @@ function assemble(
     return things.toSorted((a, b) => at(a) - at(b));
   };
   return {
-    final: places.some(({ final }) => final),
+    final: places.some(({ why }) => why !== "not_final"),
     pair,
     total: {
       regions: compared.length,

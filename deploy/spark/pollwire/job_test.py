@@ -4,10 +4,11 @@ import os
 import sys
 import unittest
 
-from pyspark.sql import Row, SparkSession
+from pyspark.sql import Row
 
 from pollwire import tables
 from pollwire.job import PARTICIPATION, apply_roll, compare, count_first, count_lines, judge_log, summary
+from pollwire.session import open_spark
 from pollwire.stream import _lines
 from pollwire.vectors_test import LOG, entry_of, history_of
 
@@ -21,18 +22,13 @@ ROLL_DDL = (
 
 
 class OnSpark(unittest.TestCase):
+    master = "local[2]"
+
     @classmethod
     def setUpClass(cls):
         os.environ["PYSPARK_PYTHON"] = sys.executable
-        cls.spark = (
-            SparkSession.builder.master("local[2]")
-            .config("spark.ui.enabled", "false")
-            .config("spark.sql.session.timeZone", "UTC")
-            .config("spark.sql.shuffle.partitions", "4")
-            .config("spark.driver.memory", "1g")
-            .config("spark.io.encryption.enabled", "true")
-            .getOrCreate()
-        )
+        cls.session = open_spark(cls.master, "1g")
+        cls.spark = cls.session.__enter__()
         history, roll = history_of(LOG)
         ends = [0] * LOG["partitions"]
         rows = []
@@ -63,7 +59,7 @@ class OnSpark(unittest.TestCase):
 
     @classmethod
     def tearDownClass(cls):
-        cls.spark.stop()
+        cls.session.__exit__(None, None, None)
 
     def test_gives_every_record_its_outcome(self):
         found = {

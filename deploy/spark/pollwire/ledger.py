@@ -245,7 +245,7 @@ CANDIDATE_TOTALS = """
     SELECT c.contest, c.candidate, c.name, c.party, p.name, c.photo IS NOT NULL, coalesce(t.votes, 0)
     FROM registry.candidates c LEFT JOIN registry.parties p USING (election, party)
       LEFT JOIN totals t USING (contest, candidate)
-    WHERE c.election = %s ORDER BY 1, 2"""
+    WHERE c.election = %s AND c.on_ballot ORDER BY 1, 2"""
 REGION_TOTALS = """
     WITH totals AS (SELECT region, sum(voters)::bigint AS voters FROM recount.groups WHERE election = %s GROUP BY 1)
     SELECT r.region, r.name, coalesce(t.voters, 0)

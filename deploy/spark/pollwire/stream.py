@@ -20,6 +20,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from . import tables
+from .failures import kafka_failure
 from .history import NEVER, History
 from .job import (
     ROLL_DDL,
@@ -122,7 +123,7 @@ class ElectionStream:
             self.failure = f"PostgreSQL: {error.diag.message_primary or type(error).__name__}"
             raise RecountError(self.failure) from None
         except Exception as error:
-            self.failure = str(error).split("\n", 1)[0]
+            self.failure = kafka_failure(error) or str(error).split("\n", 1)[0]
             raise
 
     def _take_once(self, entries: DataFrame, batch: int) -> None:
@@ -364,7 +365,7 @@ def follow(
         for name, (stream, query) in running.items():
             failure = query.exception()
             if failure is not None:
-                why = stream.failure or str(failure).split("\n", 1)[0]
+                why = stream.failure or kafka_failure(failure) or str(failure).split("\n", 1)[0]
                 raise RecountError(f"Cannot go on with election {name}: {why}")
             stream.apply_decisions()
         ended.wait(interval_s)
