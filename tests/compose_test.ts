@@ -33,7 +33,6 @@ type Service = {
 type Compose = { services: Record<string, Service>; volumes: Record<string, null> };
 
 const base: Compose = parse(read("docker-compose.yml"), { merge: true });
-const cluster: Compose = parse(read("compose.cluster.yml"), { merge: true });
 
 /** As compose merges them: one at the same target takes the place of the other. */
 function mergeMounts(under: readonly string[] = [], over: readonly string[] = []): string[] {
@@ -41,21 +40,27 @@ function mergeMounts(under: readonly string[] = [], over: readonly string[] = []
   return [...under.filter((mount) => !targets.includes(mount.split(":")[1])), ...over];
 }
 
-/** The overlay as compose lays it: a service that extends another, and what is added to services that are there. */
-const clustered: Compose = {
-  services: { ...base.services },
-  volumes: { ...base.volumes, ...cluster.volumes },
-};
-for (const [name, over] of Object.entries(cluster.services)) {
-  const under = over.extends ? base.services[over.extends.service] : base.services[name];
-  clustered.services[name] = {
-    ...under,
-    ...over,
-    environment: { ...under?.environment, ...over.environment },
-    depends_on: { ...under?.depends_on, ...over.depends_on },
-    volumes: mergeMounts(under?.volumes, over.volumes),
-  };
+/** An overlay as compose lays it: a service that extends another, and what is added to services that are there. */
+function laidOver(file: string): Compose {
+  const over: Compose = parse(read(file), { merge: true });
+  const laid: Compose = { services: { ...base.services }, volumes: { ...base.volumes, ...over.volumes } };
+  for (const [name, service] of Object.entries(over.services)) {
+    const under = service.extends ? base.services[service.extends.service] : base.services[name];
+    laid.services[name] = {
+      ...under,
+      ...service,
+      environment: { ...under?.environment, ...service.environment },
+      depends_on: { ...under?.depends_on, ...service.depends_on },
+      volumes: mergeMounts(under?.volumes, service.volumes),
+    };
+  }
+  return laid;
 }
+
+const clustered = laidOver("compose.cluster.yml");
+const paired = laidOver("compose.standby.yml");
+/** Every way to lay them. */
+const FILES = { "docker-compose.yml": base, "compose.cluster.yml": clustered, "compose.standby.yml": paired };
 
 const each = (compose: Compose) => Object.entries(compose.services);
 
@@ -70,6 +75,7 @@ function serversOf(compose: Compose): string[] {
   const servers = parseServers(compose.services.setup.environment!.SETUP_SERVERS)!.map(({ name }) => name);
   const brokers = Number(compose.services.setup.environment!.KAFKA_BROKERS);
   for (let id = 1; id <= brokers; id++) servers.push(`kafka-${id}`);
+  if (compose.services.setup.environment!.SETUP_DATABASE_SERVERS === "2") servers.push("postgresql-2");
   return servers;
 }
 
@@ -78,9 +84,7 @@ function wordsOf({ entrypoint = [], command = [] }: Service): string[] {
   return [...entrypoint, ...command];
 }
 
-for (
-  const [file, compose] of Object.entries({ "docker-compose.yml": base, "compose.cluster.yml": clustered })
-) {
+for (const [file, compose] of Object.entries(FILES)) {
   Deno.test(`${file}: services wait for services that are there, and that can come to what is waited for`, () => {
     for (const [name, { depends_on = {} }] of each(compose)) {
       for (const [other, { condition }] of Object.entries(depends_on)) {
@@ -143,8 +147,11 @@ for (
       const from = own[0][0].slice("setup-".length);
       const named = [...JSON.stringify(service).matchAll(/(?:setup|certs)\/([\w-]+-password)/g)]
         .map(([, file]) => file);
-      const has = given.get(from.replace(/^kafka-\d$/, "kafka")) ?? new Set();
-      for (const file of named) assert.ok(has.has(file), `${name} names ${file}, which ${from} does not get`);
+      const has = given.get(from.replace(/^(kafka|postgresql)-\d$/, (whole, name) =>
+        given.has(name) ? name : whole)) ?? new Set();
+      for (const file of named) {
+        assert.ok(has.has(file), `${name} names ${file}, which ${from} does not get`);
+      }
     }
   });
 
@@ -169,6 +176,35 @@ for (
     assert.ok(apps >= 8, "apps are found");
   });
 }
+
+Deno.test("compose.standby.yml: every app knows both servers of PostgreSQL, and is the same user in them", () => {
+  let apps = 0;
+  for (const [name, { environment = {} }] of each(base)) {
+    for (const setting of ["DATABASE_URL", "BOARD_DATABASE_URL"]) {
+      const url = environment[setting];
+      if (!url?.startsWith("postgres://")) continue;
+      if (name.startsWith("spark-")) continue;
+      apps++;
+      const both = paired.services[name].environment![setting];
+      const wanted = url.replace("@postgresql:5432/", "@postgresql:5432,postgresql-2:5432/");
+      assert.equal(both, `${wanted}&target_session_attrs=read-write`, name);
+      assert.doesNotThrow(() => aggregatorConfig({ DATABASE_URL: both }), name);
+    }
+  }
+  assert.ok(apps >= 11, "apps are found");
+});
+
+Deno.test("compose.standby.yml: each server of PostgreSQL has an exporter, which Prometheus scrapes", () => {
+  const mounted = mountsOf(paired.services.prometheus).find(([, target]) =>
+    target === "/etc/prometheus/databases.yml"
+  )!;
+  const [{ targets }] = parse(read(mounted[0]));
+  const servers = targets.map((target: string) => {
+    const { environment } = paired.services[target.split(":")[0]];
+    return environment!.DATA_SOURCE_URI.split(":")[0];
+  });
+  assert.deepEqual(servers, ["postgresql", "postgresql-2"]);
+});
 
 Deno.test("docker-compose.yml runs commands that the apps have", async () => {
   const commands = new Set<string>();
@@ -342,7 +378,7 @@ Deno.test("every image is of one version", () => {
 });
 
 Deno.test(".env.example names what compose files ask for, and gives nothing a value", () => {
-  const text = read("docker-compose.yml") + read("compose.cluster.yml");
+  const text = Object.keys(FILES).map(read).join("");
   const used = [...text.matchAll(/(?<!\$)\$\{(\w+)([^}]*)\}/g)];
   for (const [whole, , rest] of used) {
     assert.match(rest, /^:\?.{5,}/, `${whole} has a default, or does not say what it is`);

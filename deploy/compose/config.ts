@@ -11,9 +11,11 @@ export const SETTINGS = {
   /** Where `setup` puts what servers need. */
   SETUP_DIRECTORY: z.string().default("/setup"),
   KAFKA_BROKERS: integer(1, 3).default(1),
+  /** Servers of PostgreSQL: `postgresql`, and `postgresql-2`, its standby. */
+  SETUP_DATABASE_SERVERS: integer(1, 2).default(1),
   /** The servers that need certificates, and the users of their images: `name:uid name:uid …`. */
   SETUP_SERVERS: z.string().default(""),
-  /** The passwords, and the servers that find each: `name=server,server name=server …`; `kafka` is every broker. */
+  /** The passwords, and the servers that find each: `name=server,server name=server …`; `kafka` is every broker, `postgresql` both servers. */
   SETUP_PASSWORDS: z.string().default(""),
   ELASTICSEARCH_URL: z.string().default("https://elasticsearch:9200"),
   KIBANA_URL: z.string().default("https://kibana:5601"),

@@ -27,7 +27,13 @@ async function setup(): Promise<void> {
   if (passwords === undefined) {
     throw new UsageError("Cannot start: SETUP_PASSWORDS must be name=server,server name=server …");
   }
-  await setUp({ directory: config.SETUP_DIRECTORY, brokers: config.KAFKA_BROKERS, servers, passwords });
+  await setUp({
+    directory: config.SETUP_DIRECTORY,
+    brokers: config.KAFKA_BROKERS,
+    databases: config.SETUP_DATABASE_SERVERS,
+    servers,
+    passwords,
+  });
 }
 
 async function indexUsers(keyFiles: readonly string[]): Promise<void> {

@@ -23,7 +23,9 @@ export type Setup = Readonly<{
   directory: string;
   /** How many brokers there are. */
   brokers: number;
-  /** Servers other than the brokers. */
+  /** How many servers of PostgreSQL there are: the second has the first one's user and passwords. */
+  databases: number;
+  /** Servers other than the brokers and the second of PostgreSQL. */
   servers: readonly Server[];
   passwords: readonly Password[];
 }>;
@@ -38,6 +40,8 @@ export type Password = Readonly<{ name: string; servers: readonly string[] }>;
 const KAFKA_UID = 1_000;
 /** All brokers, among the servers of a password. */
 const BROKERS = "kafka";
+/** PostgreSQL's servers; the first one's name is both, among the servers of a password. */
+const DATABASES = ["postgresql", "postgresql-2"] as const;
 /** The password with which brokers connect to each other. */
 const BROKER_PASSWORD = "kafka-broker";
 /** Random bytes in a password. */
@@ -67,9 +71,19 @@ export function parsePasswords(text: string): Password[] | undefined {
 
 /** Makes it, and gives each server's directory to its user. Idempotent: what is valid is kept. */
 export async function setUp(setup: Setup, chown: typeof Deno.chown = Deno.chown): Promise<void> {
-  const { directory, brokers, passwords } = setup;
+  const { directory, brokers, databases, passwords } = setup;
   const brokerNames = Array.from({ length: brokers }, (_, i) => `kafka-${i + 1}`);
-  const servers = [...setup.servers, ...brokerNames.map((name) => ({ name, uid: KAFKA_UID }))];
+  const databaseNames = DATABASES.slice(0, databases);
+  const servers = [
+    ...setup.servers.flatMap(({ name, uid }) =>
+      name === DATABASES[0] ? databaseNames.map((each) => ({ name: each, uid })) : [{ name, uid }]
+    ),
+    ...brokerNames.map((name) => ({ name, uid: KAFKA_UID })),
+  ];
+  const groups: Readonly<Record<string, readonly string[]>> = {
+    [BROKERS]: brokerNames,
+    [DATABASES[0]]: databaseNames,
+  };
   for (const { name, servers: having } of passwords) {
     const unknown = having.find((each) =>
       each !== BROKERS && !servers.some((server) => server.name === each)
@@ -81,7 +95,7 @@ export async function setUp(setup: Setup, chown: typeof Deno.chown = Deno.chown)
   await makeCertificates(directory, servers);
   for (const { name, servers: having } of passwords) {
     const password = await keptSecret(`${directory}/passwords/${name}`, newPassword);
-    for (const server of having.flatMap((each) => each === BROKERS ? brokerNames : [each])) {
+    for (const server of having.flatMap((each) => groups[each] ?? [each])) {
       await writeSecret(`${directory}/${server}/${name}-password`, password);
     }
   }

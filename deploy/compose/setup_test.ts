@@ -16,11 +16,11 @@ Deno.test("setUp() gives each server its certificate by its name, and brokers th
       { name: "kafka-gateway-1", servers: ["kafka", "gateway-1"] },
       { name: "database-owner", servers: ["postgresql"] },
     ];
-    await setUp({ directory, brokers: 3, servers, passwords }, chown);
+    await setUp({ directory, brokers: 3, databases: 2, servers, passwords }, chown);
     assert.equal(owners.get(`${directory}/gateway-1/server.key`), 1_993);
     assert.equal(owners.get(`${directory}/kafka-3/keystore.pem`), 1_000);
-    assert.equal(owners.get(`${directory}/postgresql`), 0);
-    for (const name of ["postgresql", "gateway-1", "kafka-1", "kafka-2", "kafka-3"]) {
+    for (const name of ["postgresql", "postgresql-2"]) assert.equal(owners.get(`${directory}/${name}`), 0);
+    for (const name of ["postgresql", "postgresql-2", "gateway-1", "kafka-1", "kafka-2", "kafka-3"]) {
       const read = async (file: string) =>
         new X509Certificate(await Deno.readTextFile(`${directory}/${name}/${file}`));
       const [ca, own] = [await read("ca.crt"), await read("server.crt")];
@@ -46,13 +46,19 @@ Deno.test("setUp() gives each server its certificate by its name, and brokers th
       "server.crt",
       "server.key",
     ]);
-    assert.deepEqual(inDirectory("postgresql"), [
-      "ca.crt",
-      "database-owner-password",
-      "server.crt",
-      "server.key",
-    ]);
+    for (const name of ["postgresql", "postgresql-2"]) {
+      assert.deepEqual(inDirectory(name), [
+        "ca.crt",
+        "database-owner-password",
+        "server.crt",
+        "server.key",
+      ]);
+    }
     const secret = (path: string) => Deno.readTextFileSync(`${directory}/${path}`);
+    assert.equal(
+      secret("postgresql-2/database-owner-password"),
+      secret("postgresql/database-owner-password"),
+    );
     const password = secret("gateway-1/kafka-gateway-1-password");
     assert.match(password, /^[0-9a-f]{48}$/);
     assert.equal(secret("kafka-3/kafka-gateway-1-password"), password);
@@ -70,6 +76,7 @@ Deno.test("setUp() again keeps what is good", async () => {
     const setup = {
       directory,
       brokers: 1,
+      databases: 1,
       servers: [{ name: "postgresql", uid: 0 }],
       passwords: [{ name: "database-owner", servers: ["postgresql"] }],
     };
@@ -108,7 +115,7 @@ Deno.test("setUp() refuses a password for a server that is not there", async () 
     const passwords = [{ name: "database-owner", servers: ["postgres"] }];
     await assert.rejects(
       setUp(
-        { directory, brokers: 1, servers: [{ name: "postgresql", uid: 0 }], passwords },
+        { directory, brokers: 1, databases: 1, servers: [{ name: "postgresql", uid: 0 }], passwords },
         () => Promise.resolve(),
       ),
       /Cannot give postgres the password database-owner: it must be one of SETUP_SERVERS/,

@@ -185,7 +185,7 @@ const ROWS: readonly (readonly [title: string, panels: readonly Panel[]])[] = [
       ['sum(up{job=~"kafka|postgresql|elasticsearch"})', ""],
     ]),
     stat("Partitions of Kafka that lack a copy", "none", [["sum(kafka_under_replicated_partitions)", ""]], 1),
-    stat("Size of the database", "bytes", [["sum(pg_database_size_bytes)", ""]]),
+    stat("Size of the database", "bytes", [["max(sum by (instance) (pg_database_size_bytes))", ""]]),
     stat("Shards of Elasticsearch without a place", "none", [
       ["max(elasticsearch_cluster_health_unassigned_shards)", ""],
     ], 1),
@@ -205,7 +205,7 @@ const ROWS: readonly (readonly [title: string, panels: readonly Panel[]])[] = [
       ['sum(rate(pg_stat_database_xact_rollback{datname="pollwire"}[1m]))', "rolled back"],
     ]),
     lines("PostgreSQL: connections", "none", [
-      ["sum by (state) (pg_stat_activity_count)", "{{state}}"],
+      ["sum by (instance, state) (pg_stat_activity_count)", "{{instance}} {{state}}"],
       ["max(pg_settings_max_connections)", "allowed"],
     ]),
     lines("Elasticsearch: documents", "ops", [

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Makes a directory a hot standby's, if it is none yet, and starts its server:
-#   standby.sh DATA SETTINGS PRIMARY
+#   standby.sh DATA SETTINGS PRIMARY [copy]
 # SETTINGS is a file for postgresql.auto.conf, with primary_conninfo in it. PRIMARY is a connection string (libpq) for the copy.
+# With "copy" the server is not started.
 # A former primary's directory is put aside as DATA.former, and copied anew: it may have what the new primary never got.
 set -eu
 data=$1 settings=$2 primary=$3
@@ -18,4 +19,4 @@ if [ ! -f "$data/standby.signal" ]; then
   [ -f "$data.made" ] || touch "$data.made"
 fi
 cp "$settings" "$data/postgresql.auto.conf"
-exec postgres -D "$data"
+[ "${4:-}" = copy ] || exec postgres -D "$data"

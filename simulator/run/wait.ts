@@ -13,6 +13,8 @@ export const WAIT_LIMITS = {
   answerAgeMs: 1_000,
   /** How long nothing may change before the wait is over. A killed process takes seconds to come back. */
   stalledMs: 120_000,
+  /** How long the aggregator may be away when a command begins: its database may have a failover just then. */
+  startMs: 60_000,
 } as const;
 
 type ReconciliationSource = Pick<Aggregator, "reconciliation">;
@@ -52,6 +54,31 @@ export async function waitForReconciliation(
     if (clock.now() - changedMs > stalledMs) {
       if (newest !== undefined) return { reconciliation: newest, done: false };
       if (reconciliation instanceof AggregatorAway) throw reconciliation;
+    }
+    await clock.sleep(WAIT_LIMITS.pollMs);
+  }
+}
+
+/**
+ * Asks until the aggregator answers.
+ *
+ * @param onAway Told its reason, once, before it is asked again.
+ * @throws {AggregatorAway} when it has been away for too long: its last reason.
+ */
+export async function untilAnswered<T>(
+  ask: () => Promise<T>,
+  clock: Clock,
+  onAway: (reason: AggregatorAway) => void,
+  limitMs: number = WAIT_LIMITS.startMs,
+): Promise<T> {
+  const deadlineMs = clock.now() + limitMs;
+  for (let isTold = false;;) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (!(error instanceof AggregatorAway) || clock.now() >= deadlineMs) throw error;
+      if (!isTold) onAway(error);
+      isTold = true;
     }
     await clock.sleep(WAIT_LIMITS.pollMs);
   }

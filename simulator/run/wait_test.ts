@@ -1,6 +1,6 @@
 import assert from "assert";
-import { AggregatorAway, type Reconciliation } from "./aggregator.ts";
-import { isReadThrough, settleDifferences, waitForReconciliation } from "./wait.ts";
+import { AggregatorAway, AggregatorRefused, type Reconciliation } from "./aggregator.ts";
+import { isReadThrough, settleDifferences, untilAnswered, waitForReconciliation } from "./wait.ts";
 
 const strict = { sanitizeOps: true, sanitizeResources: true };
 
@@ -90,6 +90,25 @@ Deno.test("isReadThrough() knows whether anything is left on the log", strict, (
   assert.ok(isReadThrough(reconciliation(5)));
   assert.ok(!isReadThrough(reconciliation(5, 6)));
   assert.ok(!isReadThrough(reconciliation(5, null)));
+});
+
+Deno.test("untilAnswered() asks an aggregator that is away again, and says so once", strict, async () => {
+  const told: string[] = [];
+  let asked = 0;
+  const ask = () => asked++ < 5 ? Promise.reject(new AggregatorAway("away")) : Promise.resolve("answer");
+  assert.equal(await untilAnswered(ask, clock(), ({ message }) => told.push(message)), "answer");
+  assert.deepEqual(told, ["away"]);
+});
+
+Deno.test("untilAnswered() gives up after its limit, and at once when it is refused", strict, async () => {
+  const away = clock();
+  const never = () => Promise.reject(new AggregatorAway("away"));
+  await assert.rejects(untilAnswered(never, away, () => {}, 5_000), { name: "AggregatorAway" });
+  assert.ok(away.now() >= 5_000);
+  const refusing = clock();
+  const refused = () => Promise.reject(new AggregatorRefused("no such election", 404));
+  await assert.rejects(untilAnswered(refused, refusing, () => {}), { name: "AggregatorRefused" });
+  assert.equal(refusing.now(), 0);
 });
 
 Deno.test("settleDifferences() returns as soon as nothing differs", strict, async () => {

@@ -36,6 +36,7 @@ import { castPlanned } from "../voting/casting.ts";
 import { Sending } from "../voting/sending.ts";
 import { peakMemoryOf, PollwireProcesses } from "../processes/pollwire.ts";
 import { addServersOptions, serversOf, type ServersOptions } from "../processes/servers.ts";
+import { untilAnswered } from "../run/wait.ts";
 import { paced, Pacer } from "../workers.ts";
 
 /** The options of `simulate`, as they are typed. */
@@ -183,7 +184,11 @@ async function givenEnvironment(
     throw new UsageError("--kill-every is for a stack of simulate's own, without --aggregator");
   }
   const { election } = await readDevicesFile(devices);
-  const definition = await new Aggregator(aggregator, http).manifest(election);
+  const definition = await untilAnswered(
+    () => new Aggregator(aggregator, http).manifest(election),
+    systemClock,
+    ({ message }) => console.error(`${message}\nIt is asked again for a minute.`),
+  );
   const comes = voterTurnout(options.seed, options.turnout, definition.regions.map(({ id }) => id));
   const voters = async function* () {
     for await (const voter of readRoll(votersFile)) if (comes(voter)) yield voter;

@@ -5,6 +5,7 @@
  */
 import type { ComposeProject } from "./compose.ts";
 import { disconnect, fillDisk, kill, limitMemory, pause, type Stack } from "./faults.ts";
+import { failOver, untilSynchronous } from "./standby.ts";
 
 /** How long what is taken away stays away, in milliseconds. */
 const AWAY_MS = 10_000;
@@ -45,6 +46,13 @@ const limited = (service: string): Fault => ({
   what: "memory limited",
   service,
   run: (stack) => limitMemory(stack, service, AWAY_MS),
+});
+
+/** PostgreSQL's primary is lost, and the other server promoted; then it comes back as the standby. */
+const failedOver = (primary: string, standby: string): Fault => ({
+  what: `lost, ${standby} promoted`,
+  service: primary,
+  run: (stack) => failOver(stack, primary, standby),
 });
 
 /** Fills a gateway's disk, until it refuses votes for it. */
@@ -138,6 +146,27 @@ export const FAULT_SETS: readonly FaultSet[] = [
       killed("gateway-1"),
       killed("count-1"),
       killed("postgresql"),
+    ],
+  },
+  {
+    name: "PostgreSQL on two servers",
+    over: ["compose.standby.yml"],
+    small: {},
+    voters: 3_500,
+    votesPerSecond: 10,
+    faults: [
+      failedOver("postgresql", "postgresql-2"),
+      {
+        what: "SIGKILL of the standby",
+        service: "postgresql",
+        run: async (stack) => {
+          const ms = await kill(stack.compose, stack.project, "postgresql");
+          await untilSynchronous(stack, "postgresql-2", "postgresql");
+          return ms;
+        },
+      },
+      { ...killed("postgresql-2"), what: "SIGKILL of the primary" },
+      failedOver("postgresql-2", "postgresql"),
     ],
   },
   {
