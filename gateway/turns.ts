@@ -49,7 +49,8 @@ export type TurnSources = Readonly<{
   later?(work: () => void, ms: number): void;
 }>;
 
-type Waiting = Turn & Readonly<{ sinceMs: number }>;
+/** `turn` counts turns of the event loop. */
+type Waiting = Turn & Readonly<{ sinceMs: number; turn: number }>;
 
 /** See the module. Used by one process. */
 export class Turns {
@@ -61,6 +62,7 @@ export class Turns {
   /** What may still begin in this turn of the event loop. */
   #leftKiB: number;
   #isScheduled = false;
+  #turn = 0;
   /** When sockets were last read. */
   #readAtMs = 0;
 
@@ -88,7 +90,7 @@ export class Turns {
     const mayBegin = gate === "open" && this.#waiting.size === 0 && this.#leftKiB > 0;
     if (mayBegin) this.#leftKiB -= turn.kib;
     else {
-      this.#waiting.add({ ...turn, sinceMs: this.#sources.now() });
+      this.#waiting.add({ ...turn, sinceMs: this.#sources.now(), turn: this.#turn });
       this.#waitingKiB += turn.kib;
     }
     if (!this.#isScheduled) {
@@ -116,12 +118,14 @@ export class Turns {
     this.#isScheduled = false;
     const { turnKiB, turnRefusals, waitMs } = this.#limits;
     this.#leftKiB = turnKiB;
+    this.#turn++;
     const nowMs = this.#sources.now();
     const gate = this.#sources.gate();
     let refusals = 0;
     for (const waiting of this.#waiting) {
       const waitedMs = nowMs - waiting.sinceMs;
-      const isLate = gate === "refuse" || waitedMs >= waitMs;
+      // Where the whole process stood still, a request has its first turn before it can be late.
+      const isLate = gate === "refuse" || waitedMs >= waitMs && this.#turn > waiting.turn + 1;
       if (isLate ? refusals++ >= turnRefusals : gate === "hold" || !this.#hasRoom(nowMs)) break;
       this.#waiting.delete(waiting);
       this.#waitingKiB -= waiting.kib;

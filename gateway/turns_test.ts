@@ -199,6 +199,20 @@ Deno.test("Turns: a batch larger than a turn has one of its own", () => {
   assert.equal(thread.answered.length, 2);
 });
 
+Deno.test("Turns: after the process has stood still, the first of those who wait begin, and are not refused", () => {
+  const thread = new Thread();
+  for (let n = 0; n < 3 * turnKiB; n++) thread.enter();
+  thread.nowMs += 4 * waitMs;
+  thread.turn();
+  assert.deepEqual([thread.taken.length, thread.refused.length], [2 * turnKiB, 0]);
+  thread.turn();
+  assert.deepEqual(
+    [thread.taken.length, thread.refused.length],
+    [2 * turnKiB, turnKiB],
+    "the others are late",
+  );
+});
+
 Deno.test("Turns bound what may wait, and refuse at once beyond it", () => {
   const thread = new Thread();
   thread.gate = "hold";
