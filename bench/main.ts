@@ -21,7 +21,7 @@ import { fsync } from "./fsync.ts";
 import { held } from "./held.ts";
 import { history } from "./history.ts";
 import { kafkaProducer } from "./kafka_producer.ts";
-import { overload } from "./overload.ts";
+import { overload, overloadEmbedded } from "./overload.ts";
 import { page } from "./page.ts";
 import { path } from "./path.ts";
 import { rolls } from "./rolls.ts";
@@ -52,8 +52,8 @@ const EMBEDDED = [
   sync,
 ];
 const ON_SERVERS = [counted, latency, overload, kafka, kafkaProducer, backlog, rolls, soak];
-/** Spark needs a JDK 17, Maven and Python besides: it is measured when it is asked for. */
-const BENCHMARKS: readonly Benchmark[] = [...EMBEDDED, ...ON_SERVERS, spark];
+/** Measured when asked for: Spark needs a JDK 17, Maven and Python besides, and overload takes minutes. */
+const BENCHMARKS: readonly Benchmark[] = [...EMBEDDED, ...ON_SERVERS, overloadEmbedded, spark];
 
 /** Those that were named; all that can be run when none was. */
 function chosenOf(names: readonly string[], stack: string | undefined): readonly Benchmark[] {

@@ -1,17 +1,18 @@
 /**
- * What happens beyond capacity: single votes come at a steady rate from half to three times of what the stack counts, whatever
- * becomes of those before. What a gateway refuses is sent again afterwards, as a device would, until every vote is counted.
+ * What happens beyond capacity: votes come at a steady rate from half to three times of what the stack counts, from devices, which
+ * wait when a gateway asks them to, and from stubborn senders, which do not. Every vote is sent until it is taken, and counted.
  *
  * @module
  */
-import { setTimeout as delay } from "node:timers/promises";
+import process from "node:process";
 import type { Receipt } from "../shared/receipt.ts";
-import type { Vote } from "../shared/vote.ts";
-import { fromUtf8, utf8 } from "../shared/bytes.ts";
+import { fromUtf8 } from "../shared/bytes.ts";
 import { voteRequest } from "./ballots.ts";
-import { type Answer, type Connection, HttpLoad } from "./http_load.ts";
+import { HttpLoad } from "./http_load.ts";
 import { type Bench, type Benchmark, quantile, type Row } from "./measure.ts";
 import type { Answers, Probed, ProbeOptions } from "./overload_probe.ts";
+import { openDevices, openStubborn, type Posted, type Senders } from "./overload_senders.ts";
+import { processorMsOfEach } from "./processes.ts";
 import { realServers } from "./real_servers.ts";
 import { buildRig, readReconciliation, type Rig, send, singles, untilCounted } from "./rig.ts";
 import { startBeside } from "./servers.ts";
@@ -23,23 +24,20 @@ const AGGREGATORS = 2;
 const FACTORS = [0.5, 0.7, 1, 1.5, 3] as const;
 const STEP_S = 12;
 /** Voters of the election. Where they are too few, steps are shorter. */
-const VOTERS = 250_000;
-/** Votes by which the capacity is found, after as many that warm the processes up. */
+const VOTERS = 300_000;
+/** Votes by which the capacity is found, after as many that warm the processes up; and connections to each gateway meanwhile. */
 const CAPACITY_VOTES = 20_000;
-/**
- * Connections to each gateway while the capacity is found, while votes come at a rate, and while refused ones come again.
- * With few, votes would wait for a connection, and gateways would never have too much to do.
- */
-const CONNECTIONS = { capacity: 32, offered: 1_500, again: 64 } as const;
-const OPENED_AT_ONCE = 50;
+const CAPACITY_CONNECTIONS = 32;
 /** All come from one address. */
 const GATEWAY_SETTINGS = { ADDRESS_MAX_CONNECTIONS: "10000" };
-/** How long it may take until nothing is refused any more, and a device's shortest wait, in milliseconds. */
-const TAKEN_WITHIN_MS = 180_000;
-const SHORTEST_RETRY_MS = 1_000;
 /** Goals, in milliseconds: an accepted vote's answer, and every other answer. */
 const TAKEN_GOAL_MS = 2_000;
 const ANSWERED_GOAL_MS = 1_000;
+
+const SENDERS: Readonly<Record<string, (gateways: readonly string[]) => Promise<Senders>>> = {
+  devices: openDevices,
+  stubborn: openStubborn,
+};
 
 /** See the module. */
 export const overload: Benchmark = {
@@ -49,33 +47,56 @@ export const overload: Benchmark = {
   } times the capacity: ${GATEWAYS} gateways, ${AGGREGATORS} aggregators, index`,
   on: "servers",
   async run(bench) {
-    const { servers: all } = await realServers(bench, "overload", { index: true });
-    const servers = { ...all, gateways: { ...all.gateways, ...GATEWAY_SETTINGS } };
+    const { servers } = await realServers(bench, "overload", { index: true });
     const size = { voters: VOTERS, stations: STATIONS, gateways: GATEWAYS };
-    const rig = await buildRig(bench, "overload", size, { servers, aggregators: AGGREGATORS });
-    const { capacity, receipt } = await findCapacity(rig);
-    bench.log(`overload: ${Math.round(capacity)} votes/s counted at full speed`);
-    const rows: Row[] = [];
-    let from = 2 * CAPACITY_VOTES;
-    const perSecond = capacity * FACTORS.reduce((sum, factor) => sum + factor, 0);
-    const seconds = Math.min(STEP_S, (VOTERS - from) / perSecond);
-    for (const factor of FACTORS) {
-      const count = Math.floor(factor * capacity * seconds);
-      rows.push(...await step(rig, { factor, capacity, from, count }, receipt));
-      from += count;
-    }
-    await rig.stack.stop();
-    return rows;
+    const rig = await buildRig(bench, "overload", size, {
+      servers,
+      aggregators: AGGREGATORS,
+      gatewaySettings: GATEWAY_SETTINGS,
+    });
+    return await driveOverload(rig, VOTERS);
   },
 };
+
+/** The same on embedded stores, with the one aggregator that they can have. */
+export const overloadEmbedded: Benchmark = {
+  name: "overload-embedded",
+  work: `single votes at ${FACTORS.join(", ")} times the capacity, all embedded: ${GATEWAYS} gateways`,
+  on: "embedded",
+  async run(bench) {
+    const size = { voters: VOTERS, stations: STATIONS, gateways: GATEWAYS };
+    const rig = await buildRig(bench, "overload", size, { gatewaySettings: GATEWAY_SETTINGS });
+    return await driveOverload(rig, VOTERS);
+  },
+};
+
+/** Finds the capacity, and drives each kind of senders through all factors. @param voters Of the election. */
+async function driveOverload(rig: Rig, voters: number): Promise<Row[]> {
+  const { capacity, receipt } = await findCapacity(rig);
+  rig.bench.log(`overload: ${Math.round(capacity)} votes/s counted at full speed`);
+  const rows: Row[] = [];
+  let from = 2 * CAPACITY_VOTES;
+  const kinds = Object.entries(SENDERS);
+  const perSecond = capacity * kinds.length * FACTORS.reduce((sum, factor) => sum + factor, 0);
+  const seconds = Math.min(STEP_S, (voters - from) / perSecond);
+  for (const [kind, open] of kinds) {
+    for (const factor of FACTORS) {
+      const count = Math.floor(factor * capacity * seconds);
+      rows.push(...await step(rig, { kind, open, factor, capacity, from, count }, receipt));
+      from += count;
+    }
+  }
+  await rig.stack.stop();
+  return rows;
+}
 
 /** How many votes a second are counted when they come as fast as they are taken; and the receipt of one. */
 async function findCapacity(rig: Rig): Promise<{ capacity: number; receipt: Receipt }> {
   const requests = [0, CAPACITY_VOTES].map((from) => singles(rig, { from, count: CAPACITY_VOTES }));
-  await send(requests[0]!, CONNECTIONS.capacity, 202);
+  await send(requests[0]!, CAPACITY_CONNECTIONS, 202);
   await untilCounted(rig, CAPACITY_VOTES);
   const fromMs = performance.now();
-  await send(requests[1]!, CONNECTIONS.capacity, 202);
+  await send(requests[1]!, CAPACITY_CONNECTIONS, 202);
   await untilCounted(rig, 2 * CAPACITY_VOTES);
   const capacity = CAPACITY_VOTES / ((performance.now() - fromMs) / 1_000);
   // The last vote once more: its receipt is the answer again.
@@ -86,51 +107,89 @@ async function findCapacity(rig: Rig): Promise<{ capacity: number; receipt: Rece
   return { capacity, receipt: (JSON.parse(fromUtf8(body)) as { receipt: Receipt }).receipt };
 }
 
-type Step = Readonly<{ factor: number; capacity: number; from: number; count: number }>;
-
-/** What became of votes at first: `refused` are to come again. */
-type Offered = Readonly<{
-  seconds: number;
-  /** From when each taken vote was due until its answer, in milliseconds; and the same of those refused. */
-  takenMs: readonly number[];
-  refusedMs: readonly number[];
-  refused: readonly Vote[];
+type Step = Readonly<{
+  kind: string;
+  open(gateways: readonly string[]): Promise<Senders>;
+  factor: number;
+  capacity: number;
+  from: number;
+  count: number;
 }>;
 
-async function step(rig: Rig, { factor, capacity, from, count }: Step, receipt: Receipt): Promise<Row[]> {
-  const { bench } = rig;
-  const votes = Array.from({ length: count }, (_, i) => rig.vote(from + i));
-  const before = await readReconciliation(rig.stack.aggregator, rig.election);
-  const prepared = votes.map((vote) => voteRequest(vote, rig.signers.get(vote.station)!));
+async function step(
+  rig: Rig,
+  { kind, open, factor, capacity, from, count }: Step,
+  receipt: Receipt,
+): Promise<Row[]> {
+  const { bench, stack } = rig;
+  const posted = Array.from({ length: count }, (_, i): Posted => {
+    const vote = rig.vote(from + i);
+    return {
+      request: voteRequest(vote, rig.signers.get(vote.station)!),
+      gateways: rig.gatewaysOf(vote.station),
+    };
+  });
+  const before = await readReconciliation(stack.aggregator, rig.election);
+  const senders = await open(stack.gateways);
   const probe = startProbe(rig, receipt);
   const perSecond = factor * capacity;
-  const offered = await offer(rig, votes, prepared, perSecond);
-  const atEnd = await readReconciliation(rig.stack.aggregator, rig.election);
+  const usedProcessors = await watchProcessors(rig);
+  const { offered, taken } = senders.send(posted, perSecond);
+  // Those who wait for it do so below.
+  taken.catch(() => {});
+  await offered;
+  const parts = await usedProcessors();
+  const [takenAtEnd, refusedAtEnd] = [senders.tally.takenMs.length, senders.tally.refusedMs.length];
+  const atEnd = await readReconciliation(stack.aggregator, rig.election);
   const fromMs = performance.now();
-  await sendAgain(rig, offered.refused);
+  await taken;
+  senders.close();
   await untilCounted(rig, from + count);
   const afterS = (performance.now() - fromMs) / 1_000;
   const probed = await probe.end();
-  const { duplicate, rejected, held } = await readReconciliation(rig.stack.aggregator, rig.election);
-  const { takenMs, refusedMs, refused, seconds } = offered;
-  const share = (part: number) => `${(100 * part / count).toFixed(1)} %`;
+  const { duplicate, rejected, held } = await readReconciliation(stack.aggregator, rig.election);
+  const { takenMs, refusedMs, deliveredMs } = senders.tally;
+  const seconds = count / perSecond;
+  const rate = (requests: number) => Math.round(requests / seconds);
+  const countedRate = (atEnd.counted - before.counted) / seconds;
   const notes = [
-    `${share(takenMs.length)} taken (p50 ${ms(takenMs, 0.5)}, p99 ${ms(takenMs, 0.99)})`,
-    refused.length === 0
+    `taken p50 ${ms(takenMs, 0.5)}, p99 ${ms(takenMs, 0.99)} from sending`,
+    `meanwhile ${rate(takenAtEnd)}/s taken, ${rate(refusedAtEnd)}/s refused`,
+    `${Math.round(countedRate)}/s counted (${
+      (countedRate / Math.min(capacity, perSecond)).toFixed(2)
+    } of what could be)`,
+    refusedMs.length === 0
       ? "none refused"
-      : `${share(refused.length)} refused with 503 and Retry-After (p99 ${ms(refusedMs, 0.99)})`,
-    `${Math.round((atEnd.counted - before.counted) / seconds)} votes/s counted meanwhile`,
+      : `${refusedMs.length} refusals with 503 and Retry-After, p99 ${ms(refusedMs, 0.99)}`,
+    `delivered p50 ${ms(deliveredMs, 0.5)}, p99 ${ms(deliveredMs, 0.99)} from when it was due`,
     `lag up to ${probed.lag} entries, spool up to ${probed.spooled} records`,
     `all ${count} counted ${afterS.toFixed(1)} s later`,
     `${duplicate - before.duplicate} duplicates, ${rejected + held} rejected or held`,
+    `processors: ${parts}`,
   ];
-  bench.log(`overload: ${factor}: ${notes.join("; ")}`);
-  const of = `${factor} times the capacity, ${Math.round(perSecond)} votes/s`;
+  bench.log(`overload: ${kind}, ${factor}: ${notes.join("; ")}`);
+  const of = `${kind}, ${factor} times the capacity, ${Math.round(perSecond)} votes/s`;
   const slowest = Math.max(...Object.values(probed.kinds).map(({ p99Ms }) => p99Ms));
   return [
     row(`${of}: accepted`, quantile(takenMs, 0.99), TAKEN_GOAL_MS, notes.join("; ")),
     row(`${of}: other answers`, slowest, ANSWERED_GOAL_MS, describe(probed)),
   ];
+}
+
+/** Which part of a processor each process takes: the senders share the processors with the rest. */
+async function watchProcessors({ stack }: Rig): Promise<() => Promise<string>> {
+  const own = () => {
+    const { user, system } = process.cpuUsage();
+    return (user + system) / 1_000;
+  };
+  const [fromMs, ownBefore, before] = [performance.now(), own(), await processorMsOfEach(stack.running)];
+  return async () => {
+    const tookMs = performance.now() - fromMs;
+    const after = await processorMsOfEach(stack.running);
+    const parts = [...after].map(([name, ms]): [string, number] => [name, ms - before.get(name)!]);
+    parts.push(["senders", own() - ownBefore]);
+    return parts.map(([name, ms]) => `${name} ${(ms / tookMs).toFixed(2)}`).join(", ");
+  };
 }
 
 function row(of: string, p99Ms: number, goalMs: number, notes: string): Row {
@@ -151,126 +210,6 @@ function describe({ kinds }: Probed): string {
 }
 
 const ms = (values: readonly number[], q: number) => `${Math.round(quantile(values, q))} ms`;
-
-/**
- * Sends votes when they are due, whatever became of those before.
- *
- * @throws when one is answered with anything but 202, or 503 with Retry-After.
- */
-async function offer(
-  rig: Rig,
-  votes: readonly Vote[],
-  prepared: readonly Uint8Array[],
-  perSecond: number,
-): Promise<Offered> {
-  const pools = new Map<string, Pool>();
-  for (const gateway of rig.stack.gateways) pools.set(gateway, await Pool.open(gateway));
-  const takenMs: number[] = [];
-  const refusedMs: number[] = [];
-  const refused: Vote[] = [];
-  const fromMs = performance.now();
-  const sendOne = async (vote: Vote, request: Uint8Array, dueMs: number) => {
-    const answer = await pools.get(rig.gatewayOf(vote.station))!.ask(request);
-    const tookMs = performance.now() - dueMs;
-    if (isTaken(answer)) takenMs.push(tookMs);
-    else {
-      refusedMs.push(tookMs);
-      refused.push(vote);
-    }
-  };
-  const sending: Promise<void>[] = [];
-  const failures: unknown[] = [];
-  for (const [i, vote] of votes.entries()) {
-    const dueMs = fromMs + 1_000 * i / perSecond;
-    const aheadMs = dueMs - performance.now();
-    if (aheadMs > 1) await delay(aheadMs);
-    sending.push(sendOne(vote, prepared[i]!, dueMs).catch((error) => void failures.push(error)));
-  }
-  await Promise.all(sending);
-  if (failures.length > 0) throw failures[0];
-  const seconds = (performance.now() - fromMs) / 1_000;
-  for (const pool of pools.values()) pool.close();
-  return { seconds, takenMs, refusedMs, refused };
-}
-
-/** A question that makes a connection one that has been used: a new one must send a request within seconds. */
-const GREETING = utf8("GET /health/live HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n");
-
-/** Connections to one gateway, opened before votes come: gateways' are kept open, and thousands at once would wait for each other. */
-class Pool {
-  readonly #loads: readonly HttpLoad[];
-  readonly #idle: Connection[];
-  readonly #waiting: ((connection: Connection) => void)[] = [];
-
-  private constructor(loads: readonly HttpLoad[]) {
-    this.#loads = loads;
-    this.#idle = loads.flatMap(({ connections }) => connections);
-  }
-
-  static async open(gateway: string): Promise<Pool> {
-    const loads: HttpLoad[] = [];
-    for (let opened = 0; opened < CONNECTIONS.offered; opened += OPENED_AT_ONCE) {
-      const load = await HttpLoad.connect(gateway, OPENED_AT_ONCE);
-      await Promise.all(load.connections.map((connection) => connection.ask(GREETING)));
-      loads.push(load);
-    }
-    return new Pool(loads);
-  }
-
-  /** Sends a request over a connection of its own, and reads its answer. */
-  async ask(request: Uint8Array): Promise<Answer> {
-    const connection = this.#idle.pop() ??
-      await new Promise<Connection>((resolve) => this.#waiting.push(resolve));
-    const answer = await connection.ask(request, true);
-    const next = this.#waiting.shift();
-    if (next === undefined) this.#idle.push(connection);
-    else next(connection);
-    return answer;
-  }
-
-  close(): void {
-    for (const load of this.#loads) load.close();
-  }
-}
-
-/** Sends refused votes again until all are taken: each connection waits as long as the gateway asks it to. */
-async function sendAgain(rig: Rig, refused: readonly Vote[]): Promise<void> {
-  if (refused.length === 0) return;
-  const lines = await connectAll(rig, CONNECTIONS.again);
-  const deadlineMs = performance.now() + TAKEN_WITHIN_MS;
-  const send = async (connection: Connection, vote: Vote) => {
-    while (performance.now() < deadlineMs) {
-      const request = voteRequest(vote, rig.signers.get(vote.station)!);
-      const answer = await connection.ask(request, true);
-      if (isTaken(answer)) return;
-      await delay(Math.max(SHORTEST_RETRY_MS, 1_000 * answer.retryAfterS!));
-    }
-    throw new Error(`Votes are still refused after ${TAKEN_WITHIN_MS / 1_000} s`);
-  };
-  await Promise.all(
-    lines.entries().flatMap(([gateway, { connections }]) => {
-      const own = refused.filter(({ station }) => rig.gatewayOf(station) === gateway).values();
-      return connections.map(async (connection) => {
-        for (const vote of own) await send(connection, vote);
-      });
-    }),
-  );
-  for (const load of lines.values()) load.close();
-}
-
-async function connectAll({ stack }: Rig, connections: number): Promise<Map<string, HttpLoad>> {
-  const lines = new Map<string, HttpLoad>();
-  for (const gateway of stack.gateways) lines.set(gateway, await HttpLoad.connect(gateway, connections));
-  return lines;
-}
-
-/** Whether a vote was taken. @throws unless it was, or was refused for now */
-function isTaken({ status, retryAfterS, body }: Answer): boolean {
-  if (status === 202) return true;
-  if (status === 503 && retryAfterS !== undefined) return false;
-  const said = fromUtf8(body);
-  throw new Error(`A vote was answered with ${status}, Retry-After ${retryAfterS ?? "missing"}: ${said}`);
-}
 
 /** Starts the probe, in a process of its own; `end` says how it was answered. */
 function startProbe({ bench, stack, election }: Rig, receipt: Receipt): { end(): Promise<Probed> } {

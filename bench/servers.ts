@@ -25,10 +25,14 @@ export type Provisioned = Readonly<{
   stack: PollwireProcesses;
   signers: ReadonlyMap<string, Signer>;
   gatewayOf(station: string): string;
+  /** Addresses of a station's gateways, its own one first. */
+  gatewaysOf(station: string): readonly string[];
 }>;
 
 /** What a stack stands on: embedded stores and one aggregator unless it says otherwise. */
-export type Machinery = Readonly<{ servers?: Servers; aggregators?: number }>;
+export type Machinery = Readonly<
+  { servers?: Servers; aggregators?: number; gatewaySettings?: Readonly<Record<string, string>> }
+>;
 
 /** Provisions an election and starts aggregator and gateways, each a process of its own. Stopped when the run ends. */
 export async function provision(
@@ -61,7 +65,8 @@ export async function provision(
       },
     ]),
   );
-  return { stack, signers, gatewayOf: (station) => origins.get(station)![0]! };
+  const gatewaysOf = (station: string) => origins.get(station)!;
+  return { stack, signers, gatewayOf: (station) => gatewaysOf(station)[0]!, gatewaysOf };
 }
 
 /** Starts a script of bench/ that serves on the port of its first argument. Stopped when the run ends. */

@@ -206,7 +206,7 @@ export class Device {
       link.worked();
       return undefined;
     }
-    link.failed(clock.now(), random, null);
+    link.failed(clock.now(), random, answer.retryAfter ?? null);
     return `${link.origin}: ${fault}`;
   }
 

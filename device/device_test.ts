@@ -190,6 +190,30 @@ Deno.test("Device sends again only the lines of a batch that a gateway had no ro
   assert.deepEqual([primary.taken, fallback.taken], [[], others], "what one refuses, the other may take");
 });
 
+Deno.test(
+  "Device waits as long as Retry-After says when a gateway takes only a part of a batch",
+  strict,
+  async () => {
+    const cast = votes(2);
+    const partly = (headers: HeadersInit) => (nth: number) =>
+      nth > 0 ? undefined : Response.json({
+        results: [
+          { line: 1, status: 202, receipt: testTaking(identity, bodyOf(cast[0]!)) },
+          { line: 2, status: 503, problem: problem("busy") },
+        ],
+      }, { status: 207, headers });
+    for (
+      const [headers, leastMs] of [[{ "retry-after": "7" }, 7_000], [{}, LINK_LIMITS.firstBackoffMs]] as const
+    ) {
+      const { device, primary, slept } = world({ primary: partly(headers) });
+      assert.deepEqual(fates(await device.send(cast, ["http://primary"])), Array(2).fill("acknowledged"));
+      assert.deepEqual(primary.taken, [cast[1]!.voteId]);
+      const sleptMs = slept.reduce((a, b) => a + b);
+      assert.ok(sleptMs >= leastMs && sleptMs <= 1.5 * leastMs, `${sleptMs} ms`);
+    }
+  },
+);
+
 Deno.test("Device takes a vote for refused only when every gateway refuses it", strict, async () => {
   const refusing = () => refusal("not-open");
   const { device, asked } = world({ primary: refusing, fallback: refusing });

@@ -9,20 +9,22 @@ import type { Receipt } from "../shared/receipt.ts";
 /** Answers after which the same request is sent again, later or to the other gateway. The vote is in doubt. */
 const TRY_AGAIN = new Set([408, 425, 429, 500, 502, 503, 504]);
 
-/** A complete answer. */
-export type Answer = Readonly<{ status: number; body: unknown }>;
-/** No answer, or one that says to try again. `retryAfter` is the header's value. */
+/** A complete answer. `retryAfter` is the header's value. */
+export type Answer = Readonly<{ status: number; body: unknown; retryAfter?: string | null }>;
+/** No answer, or one that says to try again. */
 export type Failure = Readonly<{ failure: string; retryAfter: string | null }>;
 /** A gateway's answer for one vote. */
 export type VoteResult = Readonly<{ line: number; status: number; receipt?: Receipt; problem?: Problem }>;
 
 /** Reads a response, unless it only says to try again. */
 export async function readAnswer(response: Response): Promise<Answer | Failure> {
-  if (TRY_AGAIN.has(response.status)) {
+  const { status } = response;
+  const retryAfter = response.headers.get("retry-after");
+  if (TRY_AGAIN.has(status)) {
     await response.body?.cancel();
-    return { failure: `status ${response.status}`, retryAfter: response.headers.get("retry-after") };
+    return { failure: `status ${status}`, retryAfter };
   }
-  return { status: response.status, body: await response.json() };
+  return { status, body: await response.json(), retryAfter };
 }
 
 /** A gateway's answer for each vote; or why it refuses all; or an error message, when the answer is invalid. */

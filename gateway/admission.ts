@@ -1,26 +1,33 @@
 /**
- * Bounds how long a request waits. While votes wait too long for the disk, or the process is too busy to read requests in
- * time, new requests are refused; and a request whose votes are still not durable is answered before its sender gives up.
+ * Bounds how long a request waits for the disk. While votes wait too long for it, or the process is too busy to read requests in
+ * time, new requests wait for their turn (turns.ts) or are refused; and a request whose votes are still not durable is answered before
+ * its sender gives up.
  *
  * @module
  */
 
+import { RetryAfter } from "./retry_after.ts";
+
 /** Bounds of waiting, in milliseconds. */
 export const ADMISSION_LIMITS = {
+  /** While the oldest request has waited that long for the disk, no other begins: each would make the wait longer. */
+  holdAfterMs: 250,
   /** While the oldest request has waited that long for the disk, or the process is that far behind, others are refused. */
   refuseAfterMs: 750,
-  /** A request is answered by then, durable or not. */
+  /** A request is answered by then, durable or not, from when it came. */
   answerWithinMs: 1_500,
   /** How often that is checked. */
   checkEveryMs: 100,
 } as const;
 
-type Wait = Readonly<{ sinceMs: number; giveUp(): void }>;
+type Wait = Readonly<{ sinceMs: number; giveUpAtMs: number; giveUp(): void }>;
 
 /** See the module. Used by one process. */
 export class Admission {
   readonly #now: () => number;
   readonly #limits: typeof ADMISSION_LIMITS;
+  /** What devices are asked to wait. */
+  readonly retryAfter: RetryAfter;
   /** In the order in which they began. */
   readonly #waits = new Set<Wait>();
   #timer: ReturnType<typeof setInterval> | undefined;
@@ -34,6 +41,13 @@ export class Admission {
   ) {
     this.#now = now;
     this.#limits = limits;
+    this.retryAfter = new RetryAfter(now);
+  }
+
+  /** Whether new requests begin, wait, or are refused. */
+  get gate(): "open" | "hold" | "refuse" {
+    if (this.fault !== undefined) return "refuse";
+    return this.#diskWaitMs() >= this.#limits.holdAfterMs ? "hold" : "open";
   }
 
   /** Why no more requests are taken at the moment; `undefined` while they are. */
@@ -41,17 +55,21 @@ export class Admission {
     if (this.#behindMs >= this.#limits.refuseAfterMs) {
       return `the gateway is ${Math.round(this.#behindMs)} ms behind with reading requests`;
     }
-    const [oldest] = this.#waits;
-    if (oldest === undefined) return undefined;
-    const waitedMs = this.#now() - oldest.sinceMs;
+    const waitedMs = this.#diskWaitMs();
     if (waitedMs < this.#limits.refuseAfterMs) return undefined;
     return `${this.#waits.size} requests wait for the disk, the oldest for ${Math.round(waitedMs)} ms`;
   }
 
-  /** Waits until votes are durable, for a limited time. False when the time is up. Rejects when `durable` does. */
-  within(durable: Promise<void>): Promise<boolean> {
+  /**
+   * Waits until votes are durable, for a limited time. False when the time is up. Rejects when `durable` does.
+   *
+   * @param waitedMs How long their request had waited before.
+   */
+  within(durable: Promise<void>, waitedMs = 0): Promise<boolean> {
     return new Promise((resolve, reject) => {
-      const wait = { sinceMs: this.#now(), giveUp: () => resolve(false) };
+      const sinceMs = this.#now();
+      const giveUpAtMs = sinceMs + this.#limits.answerWithinMs - waitedMs;
+      const wait = { sinceMs, giveUpAtMs, giveUp: () => resolve(false) };
       this.#begin(wait);
       durable.then(() => {
         this.#end(wait);
@@ -61,6 +79,12 @@ export class Admission {
         reject(error);
       });
     });
+  }
+
+  /** How long the oldest request has waited for the disk. */
+  #diskWaitMs(): number {
+    const [oldest] = this.#waits;
+    return oldest === undefined ? 0 : this.#now() - oldest.sinceMs;
   }
 
   #begin(wait: Wait): void {
@@ -85,8 +109,7 @@ export class Admission {
     this.#nextCheckMs = nowMs + this.#limits.checkEveryMs;
     // A request that was answered still counts until its votes are durable: it says how slow the disk is.
     for (const wait of this.#waits) {
-      if (nowMs - wait.sinceMs < this.#limits.answerWithinMs) break;
-      wait.giveUp();
+      if (nowMs >= wait.giveUpAtMs) wait.giveUp();
     }
   }
 }

@@ -7,7 +7,7 @@ import { Admission, ADMISSION_LIMITS } from "./admission.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
-const { refuseAfterMs, answerWithinMs, checkEveryMs } = ADMISSION_LIMITS;
+const { holdAfterMs, refuseAfterMs, answerWithinMs, checkEveryMs } = ADMISSION_LIMITS;
 
 /** Runs with a clock and a timer that go only when they are told to. */
 async function withClock(
@@ -68,6 +68,38 @@ Deno.test("Admission.fault is there while the oldest request waits too long, ans
     durable.resolve();
     await turn();
     assert.equal(admission.fault, undefined);
+  });
+});
+
+Deno.test("Admission.within() counts the time that a request had waited before", async () => {
+  await withClock(async ({ admission, pass }) => {
+    const durable = Promise.withResolvers<void>();
+    let late: boolean | undefined;
+    const waitedMs = 5 * checkEveryMs;
+    admission.within(durable.promise, waitedMs).then((inTime) => late = !inTime);
+    await pass(answerWithinMs - waitedMs - checkEveryMs);
+    assert.equal(late, undefined);
+    await pass(checkEveryMs);
+    assert.equal(late, true);
+    durable.resolve();
+    await turn();
+  });
+});
+
+Deno.test("Admission.gate holds requests before it refuses them, and opens once the disk is there again", async () => {
+  await withClock(async ({ admission, pass }) => {
+    const durable = Promise.withResolvers<void>();
+    admission.within(durable.promise);
+    const gates = new Map<string, number>();
+    for (let ms = 0; ms <= refuseAfterMs + checkEveryMs; ms += checkEveryMs) {
+      if (!gates.has(admission.gate)) gates.set(admission.gate, ms);
+      await pass(checkEveryMs);
+    }
+    assert.deepEqual([...gates.keys()], ["open", "hold", "refuse"]);
+    assert.ok(gates.get("hold")! >= holdAfterMs && gates.get("refuse")! >= refuseAfterMs);
+    durable.resolve();
+    await turn();
+    assert.equal(admission.gate, "open");
   });
 });
 

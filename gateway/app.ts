@@ -7,7 +7,6 @@ import { OpenAPIHono } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import { type Problem, problem, problemResponse, type ProblemType } from "../shared/problem.ts";
 import { isRehearsal, REHEARSAL_HEADER } from "../shared/rehearsal.ts";
-import type { Receipt } from "../shared/receipt.ts";
 import { networkOf } from "../web/address.ts";
 import { addApiDocs, API_DOCS_PATHS } from "../web/api_docs.ts";
 import { drain } from "../web/body.ts";
@@ -15,17 +14,16 @@ import { isOfType } from "../web/content_type.ts";
 import type { ConnectionInfo } from "../web/serve.ts";
 import { BufferedResponse } from "../web/buffered_response.ts";
 import { Admission } from "./admission.ts";
-import { Acceptor, type Repeated, type Taken } from "./accept.ts";
+import { Acceptor } from "./accept.ts";
 import { authenticate, type Authenticated, checkBody } from "./authenticate.ts";
 import { DeviceLimits } from "./limits.ts";
 import type { GatewayMetrics } from "./metrics.ts";
 import { describeApi } from "./openapi.ts";
 import { describeElections, notReady, type ReadinessSources } from "./readiness.ts";
 import type { RateLimiter } from "../web/rate.ts";
-import { NotSpooled, type SpoolClient } from "./spool_client.ts";
+import type { SpoolClient } from "./spool_client.ts";
+import { MAX_VOTE_BYTES, takeAll } from "./take.ts";
 
-/** Largest body of a single vote, in bytes. */
-export const MAX_VOTE_BYTES = 64 * 1024;
 /** Largest body of a batch, in bytes. */
 export const MAX_BATCH_BYTES = 8 * 1024 * 1024;
 /** Maximum votes in a batch. */
@@ -61,6 +59,11 @@ type Endpoint = keyof typeof ENDPOINTS;
 /** The targets that votes are posted to. */
 export const POSTED: ReadonlySet<string> = new Set(Object.values(ENDPOINTS).map(({ path }) => path));
 
+/** The endpoint of such a target. */
+export function endpointOf(target: string): Endpoint {
+  return target === ENDPOINTS.batch.path ? "batch" : "vote";
+}
+
 type Env = { Bindings: Partial<ConnectionInfo> };
 /** What the endpoints share: the options, and the state between requests. */
 type Gateway =
@@ -83,14 +86,14 @@ export function createGateway(options: GatewayOptions): OpenAPIHono<Env> {
   const app = new OpenAPIHono<Env>();
 
   app.post(ENDPOINTS.vote.path, async (c) => {
-    const arrivedMs = now();
+    const arrivedMs = now() - waitedMsOf(c);
     const answer = await takeVote(gateway, c, arrivedMs);
     metrics.latency.observe({ endpoint: "vote" }, (now() - arrivedMs) / 1_000);
     return answer;
   });
 
   app.post(ENDPOINTS.batch.path, async (c) => {
-    const arrivedMs = now();
+    const arrivedMs = now() - waitedMsOf(c);
     const answer = await takeBatch(gateway, c, arrivedMs);
     metrics.latency.observe({ endpoint: "batch" }, (now() - arrivedMs) / 1_000);
     return answer;
@@ -139,11 +142,17 @@ export function createGateway(options: GatewayOptions): OpenAPIHono<Env> {
   return app;
 }
 
+/** How long a request waited for its turn, in milliseconds. */
+function waitedMsOf({ env }: Context<Env>): number {
+  return env?.waitedMs ?? 0;
+}
+
 async function takeVote(gateway: Gateway, c: Context<Env>, arrivedMs: number): Promise<Response> {
   const admitted = await admit(gateway, c, "vote", arrivedMs);
   if (admitted instanceof Response) return admitted;
   const { device, body, nowMs } = admitted;
-  const answer = (await takeAll(gateway, device, [body], device.idempotencyKey, nowMs))[0]!;
+  const taking = { device, voteId: device.idempotencyKey, nowMs, waitedMs: waitedMsOf(c) };
+  const answer = (await takeAll(gateway, [body], taking))[0]!;
   const mark = markOf(device.name.election);
   if ("problem" in answer) return refuse(gateway, "vote", answer.problem, undefined, mark);
   gateway.metrics.answers.inc({ endpoint: "vote", answer: answer.fate });
@@ -165,7 +174,8 @@ async function takeBatch(gateway: Gateway, c: Context<Env>, arrivedMs: number): 
   // sends them again. A batch that is refused as a whole might never fit.
   const { limits } = gateway;
   const allowed = 1 + limits.takeUpTo(device, lines.length - 1, nowMs);
-  const answers = await takeAll(gateway, device, lines.slice(0, allowed), undefined, nowMs);
+  const taking = { device, voteId: undefined, nowMs, waitedMs: waitedMsOf(c) };
+  const answers = await takeAll(gateway, lines.slice(0, allowed), taking);
   let retryAfterS = 0;
   if (allowed < lines.length) {
     const { found, waitS } = limits.take(device, lines.length - allowed, nowMs)!;
@@ -176,7 +186,7 @@ async function takeBatch(gateway: Gateway, c: Context<Env>, arrivedMs: number): 
     const line = index + 1;
     if ("problem" in answer) {
       const { status } = answer.problem;
-      if (status === 503) retryAfterS = Math.max(retryAfterS, RETRY_AFTER_S);
+      if (status === 503) retryAfterS = Math.max(retryAfterS, retryAfterOf(gateway, answer.problem));
       gateway.metrics.answers.inc({ endpoint: "batch", answer: reasonOf(answer.problem) });
       return { line, voteId: answer.voteId, status, problem: answer.problem };
     }
@@ -265,100 +275,26 @@ function targetOf(url: string): string {
   return url.slice(url.indexOf("/", url.indexOf("//") + 2));
 }
 
-/** The result of one vote in a request. */
-type VoteAnswer =
-  | Readonly<{ fate: "accepted" | "repeated"; receipt: Receipt }>
-  | Readonly<{ problem: Problem; voteId?: string }>;
-
-/** Accepts the votes of one request, and makes the new ones durable in one commit. */
-async function takeAll(
-  gateway: Gateway,
-  device: Authenticated,
-  votes: readonly Uint8Array[],
-  voteId: string | undefined,
-  nowMs: number,
-): Promise<VoteAnswer[]> {
-  const { acceptor, spool } = gateway;
-  const { election, id } = device.name;
-  const durable = Promise.withResolvers<void>();
-  durable.promise.catch(() => {});
-  const results = votes.map((bytes) => acceptOne(gateway, device, bytes, voteId, nowMs, durable.promise));
-  const taken = results.filter((result) => "record" in result);
-  if (taken.length > 0) {
-    spool.append(election, id, taken.map(({ record }) => record)).finally(() => acceptor.settle(taken))
-      .then(durable.resolve, durable.reject);
-  }
-  const failure = taken.length > 0 ? await notDurable(gateway, durable.promise) : undefined;
-  const answers: VoteAnswer[] = [];
-  for (const result of results) {
-    if ("status" in result) answers.push({ problem: result });
-    else if ("repeated" in result) answers.push(await answerRepeated(gateway, result));
-    else if (failure === undefined) answers.push({ fate: "accepted", receipt: result.receipt });
-    else answers.push({ problem: failure, voteId: result.receipt.voteId });
-  }
-  return answers;
-}
-
-/** One vote's error must not leave the others of its batch without an answer. */
-function acceptOne(
-  { acceptor, onError }: Gateway,
-  device: Authenticated,
-  bytes: Uint8Array,
-  voteId: string | undefined,
-  nowMs: number,
-  durable: Promise<void>,
-): Taken | Repeated | Problem {
-  if (bytes.length > MAX_VOTE_BYTES) {
-    return problem("body-too-large", `a vote may have ${MAX_VOTE_BYTES} bytes`);
-  }
-  try {
-    return acceptor.accept(device, bytes, voteId, nowMs, durable);
-  } catch (error) {
-    onError(error);
-    return problem("internal");
-  }
-}
-
-/** The record of the first request may not be on the disk yet. */
-async function answerRepeated(gateway: Gateway, { repeated, durable }: Repeated): Promise<VoteAnswer> {
-  const failure = await notDurable(gateway, durable);
-  if (failure !== undefined) return { problem: failure, voteId: repeated.voteId };
-  return { fate: "repeated", receipt: repeated };
-}
-
-/**
- * Waits until votes are durable. Returns what to answer when they are not. Votes that take too long may still become
- * durable: they stay remembered, so sending them again makes no second record.
- */
-async function notDurable(
-  { admission, onError }: Gateway,
-  durable: Promise<void>,
-): Promise<Problem | undefined> {
-  try {
-    if (await admission.within(durable)) return undefined;
-    return problem("busy", "the vote is not on the disk yet: send it again later");
-  } catch (error) {
-    if (error instanceof NotSpooled) return problem(error.reason, error.message);
-    onError(error);
-    return problem("internal");
-  }
-}
-
 /**
  * Refuses a whole request.
  *
  * @param retryAfterS The value of Retry-After. A 503 always has one, by default.
  */
 function refuse(
-  { metrics }: Gateway,
+  gateway: Gateway,
   endpoint: Endpoint,
   found: Problem,
   retryAfterS?: number,
   mark: Record<string, string> = NO_MARK,
 ): Response {
-  metrics.answers.inc({ endpoint, answer: reasonOf(found) });
-  const waitS = retryAfterS ?? (found.status === 503 ? RETRY_AFTER_S : undefined);
+  gateway.metrics.answers.inc({ endpoint, answer: reasonOf(found) });
+  const waitS = retryAfterS ?? (found.status === 503 ? retryAfterOf(gateway, found) : undefined);
   return problemResponse(found, waitS === undefined ? mark : { ...mark, "retry-after": String(waitS) });
+}
+
+/** The value of Retry-After of a 503, in seconds. */
+function retryAfterOf({ admission }: Gateway, found: Problem): number {
+  return reasonOf(found) === "busy" ? admission.retryAfter.nextS() : RETRY_AFTER_S;
 }
 
 function reasonOf({ type }: Problem): ProblemType {

@@ -21,7 +21,8 @@ import {
   voteRequest,
 } from "../tests/gateway_fixture.ts";
 import { BODY_TIMEOUT_MS } from "../web/body.ts";
-import { MAX_BATCH_BYTES, MAX_BATCH_VOTES, MAX_VOTE_BYTES } from "./app.ts";
+import { MAX_BATCH_BYTES, MAX_BATCH_VOTES } from "./app.ts";
+import { MAX_VOTE_BYTES } from "./take.ts";
 import { MAX_DEVICE_BODY_BYTES } from "./limits.ts";
 import { RateLimiter } from "../web/rate.ts";
 import { NotSpooled } from "./spool_client.ts";

@@ -6,18 +6,22 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { command, runProgram } from "../cli/command.ts";
 import { startLog } from "../cli/log.ts";
-import { createGateway, type GatewayOptions, MAX_BATCH_VOTES, POSTED } from "./app.ts";
+import { Admission } from "./admission.ts";
+import { createGateway, endpointOf, type GatewayOptions, MAX_BATCH_VOTES, POSTED } from "./app.ts";
 import { AggregatorClient } from "./aggregator_client.ts";
 import { jittered } from "./jitter.ts";
 import { type GatewayConfig, gatewayConfig } from "./config.ts";
+import { entrance } from "./entrance.ts";
 import { logErrors, logRequests } from "../web/request_log.ts";
 import { tlsLog } from "../web/tls_log.ts";
 import { ElectionStore } from "./manifest.ts";
 import { type GatewayMetrics, gatewayMetrics } from "./metrics.ts";
 import { RateLimiter } from "../web/rate.ts";
 import { serve } from "../web/serve.ts";
+import { SocketPoll } from "./socket_poll.ts";
 import { SpoolClient, type SpoolEvents } from "./spool_client.ts";
 import type { SpoolListening, SpoolReply, SpoolSetup } from "./spool_host.ts";
+import { Turns } from "./turns.ts";
 
 /** Maximum time for running requests after SIGTERM, in milliseconds. */
 const FINISH_MS = 5_000;
@@ -64,6 +68,9 @@ export async function runGateway(
     clockDifferenceMs: () => store.clock.differenceMs,
   });
   const onError = logErrors(log);
+  const admission = new Admission();
+  using sockets = await SocketPoll.open();
+  const turns = new Turns({ gate: () => admission.gate, afterReading: (work) => sockets.after(work) });
   const app = createGateway(
     {
       gateway: config.file.gateway,
@@ -86,6 +93,7 @@ export async function runGateway(
       clockFault: () => store.clock.fault,
       now: Date.now,
       draining: () => stop.signal.aborted,
+      admission,
       onError,
     } satisfies GatewayOptions,
   );
@@ -96,6 +104,7 @@ export async function runGateway(
     maxAddressConnections: config.ADDRESS_MAX_CONNECTIONS,
     fetch: logRequests((request, connection) => app.fetch(request, connection), log),
     posted: POSTED,
+    enter: entrance({ admission, turns, metrics, endpointOf }),
     onError,
     tls: config.tls && { files: config.tls, ...tlsLog(log) },
   });

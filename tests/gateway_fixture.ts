@@ -7,7 +7,7 @@
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import { createGateway, type GatewayOptions } from "../gateway/app.ts";
 import { type GatewayElection, readyElection } from "../gateway/manifest.ts";
-import { gatewayMetrics } from "../gateway/metrics.ts";
+import { type GatewayMetrics, gatewayMetrics } from "../gateway/metrics.ts";
 import { RateLimiter } from "../web/rate.ts";
 import { HeldVotes } from "../gateway/held_votes.ts";
 import type { ElectionKeys } from "../gateway/sender_keys.ts";
@@ -189,6 +189,7 @@ export type TestGateway = Readonly<{
   spool: FakeSpool;
   elections: Map<string, GatewayElection>;
   errors: unknown[];
+  metrics: GatewayMetrics;
   /** Sends a request. The body of the answer is read already. */
   send(request: Request, address?: string): Promise<Answer>;
   /** The value of a metric's line as Prometheus would scrape it; 0 when there is none. */
@@ -226,6 +227,7 @@ export function testGateway(change: Partial<GatewayOptions> = {}, election = tes
     spool,
     elections,
     errors,
+    metrics,
     async send(request, address = "127.0.0.1") {
       const response = await app.fetch(request, { address });
       return await readAnswer(response);

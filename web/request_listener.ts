@@ -17,7 +17,19 @@ export type ConnectionInfo = Readonly<{
   address: string;
   /** The request target, byte for byte: a `Request`'s URL is normalized. */
   target: string;
+  /** How long the request waited before it was handed on, in milliseconds. */
+  waitedMs?: number;
 }>;
+
+/**
+ * Decides when a posted request is handed on, or that it is not. Calls exactly one of both functions, once, now or later. `bytes` is the
+ * body's stated length; `undefined` when none is stated.
+ */
+export type Enter = (
+  request: Readonly<{ target: string; bytes: number | undefined }>,
+  begin: (waitedMs: number) => void,
+  refuse: (answer: BufferedResponse) => void,
+) => void;
 
 /** What answers requests. */
 export type Handler = Readonly<{
@@ -27,6 +39,8 @@ export type Handler = Readonly<{
    * so none may be a stream without an end.
    */
   posted?: ReadonlySet<string>;
+  /** Lets those POSTs in. When left out, each is handed on at once. */
+  enter?: Enter;
   /** Called with errors of the server itself: an answer that could not be sent. */
   onError(error: unknown): void;
 }>;
@@ -42,8 +56,29 @@ export function requestListener(handler: Handler): RequestListener {
     if (incoming.httpVersionMajor !== 1) return refuseVersion(outgoing);
     const request = PostedRequest.of(incoming, posted);
     if (request === undefined) return void adapted(incoming, outgoing);
-    answerPosted(handler, request, incoming, outgoing).catch(handler.onError);
+    const begin = (waitedMs: number) => {
+      const connection = { ...connectionOf(incoming), waitedMs };
+      answerPosted(handler, request, connection, outgoing).catch(handler.onError);
+    };
+    if (handler.enter === undefined) return begin(0);
+    handler.enter(
+      { target: incoming.url!, bytes: statedBytes(request) },
+      begin,
+      (answer) => refusePosted(answer, incoming, outgoing),
+    );
   };
+}
+
+function statedBytes({ headers }: PostedRequest): number | undefined {
+  const stated = headers.get("content-length");
+  // node:http has refused lengths that are no numbers.
+  return stated === null ? undefined : Number(stated);
+}
+
+/** Answers before the body is read. The body is read and discarded, so that the connection can be used again. */
+function refusePosted(answer: BufferedResponse, incoming: IncomingMessage, outgoing: ServerResponse): void {
+  incoming.resume();
+  sendBuffered(answer, outgoing);
 }
 
 function refuseVersion(outgoing: ServerResponse): void {
@@ -84,13 +119,13 @@ function adaptedListener({ fetch, onError }: Handler): RequestListener {
 async function answerPosted(
   { fetch, onError }: Handler,
   request: PostedRequest,
-  incoming: IncomingMessage,
+  connection: ConnectionInfo,
   outgoing: ServerResponse,
 ): Promise<void> {
   let answered: Response;
   try {
     // It has what apps use of a Request.
-    answered = await fetch(request as unknown as Request, connectionOf(incoming));
+    answered = await fetch(request as unknown as Request, connection);
   } catch (error) {
     onError(error);
     answered = problemAnswer(problem("internal"));

@@ -99,11 +99,11 @@ export async function serve(options: ServeOptions): Promise<BoundedServer> {
 }
 
 function makeServer(
-  { fetch, onError, posted }: ServeOptions,
+  { fetch, onError, posted, enter }: ServeOptions,
   limits: typeof CONNECTION_LIMITS,
   certificates: Certificates | undefined,
 ): Server {
-  const answer = requestListener({ fetch, onError, posted });
+  const answer = requestListener({ fetch, onError, posted, enter });
   const settings = {
     headersTimeout: limits.headMs,
     requestTimeout: limits.requestMs,

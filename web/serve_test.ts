@@ -74,6 +74,94 @@ for (
   });
 }
 
+/** POSTs to /posted wait until the test lets them in or refuses them, in the order in which they came. */
+function gated() {
+  const waiting: { bytes: number | undefined; begin(): void; refuse(): void }[] = [];
+  const options: Partial<ServeOptions> = {
+    posted: new Set(["/posted"]),
+    enter: ({ bytes }, begin, refuse) =>
+      void waiting.push({
+        bytes,
+        begin: () => begin(40),
+        refuse: () => refuse(new BufferedResponse("later", { status: 503, headers: { "retry-after": "3" } })),
+      }),
+    fetch: (_request, { waitedMs }) => new BufferedResponse(String(waitedMs), { status: 200, headers: {} }),
+  };
+  return { waiting, options };
+}
+
+Deno.test("serve() lets posted requests in when enter() says so, and says how long they waited", async () => {
+  const { waiting, options } = gated();
+  await serving(async ({ origin }) => {
+    const answer = exchange(origin, { target: "/posted", body: "12345" });
+    await eventually("it waits", () => waiting.length === 1);
+    assert.equal((await exchange(origin, { target: "/other", body: "" }))?.status, 200, "others do not wait");
+    assert.equal(waiting[0]!.bytes, 5);
+    waiting[0]!.begin();
+    assert.equal((await answer)?.body, "40");
+  }, options);
+});
+
+for (const length of [5, 200_000]) {
+  Deno.test(`serve() refuses before it has a body of ${length} bytes, and takes the next request on the same connection`, async () => {
+    const { waiting, options } = gated();
+    await serving(async ({ origin }) => {
+      await using connection = await RawConnection.open(origin);
+      const head = `POST /posted HTTP/1.1\r\nHost: a\r\nContent-Length: ${length}\r\n\r\n`;
+      const body = "b".repeat(length);
+      await connection.send(head + body.slice(0, 4));
+      await eventually("it waits", () => waiting.length === 1);
+      waiting[0]!.refuse();
+      const refused = await connection.answer();
+      assert.deepEqual([refused?.status, refused?.headers.get("retry-after"), refused?.body], [
+        503,
+        "3",
+        "later",
+      ]);
+      await connection.send(body.slice(4) + head + body);
+      await eventually("the next one waits", () => waiting.length === 2);
+      waiting[1]!.begin();
+      assert.equal((await connection.answer())?.body, "40");
+    }, options);
+  });
+}
+
+Deno.test("serve() answers pipelined requests in their order, whichever of them are refused", async () => {
+  const { waiting, options } = gated();
+  await serving(async ({ origin }) => {
+    await using connection = await RawConnection.open(origin);
+    const request = "POST /posted HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nab";
+    await connection.send(request.repeat(3));
+    await eventually("all wait", () => waiting.length === 3);
+    waiting[2]!.refuse();
+    waiting[1]!.begin();
+    waiting[0]!.refuse();
+    const statuses: (number | undefined)[] = [];
+    for (let n = 0; n < 3; n++) statuses.push((await connection.answer())?.status);
+    assert.deepEqual(statuses, [503, 200, 503]);
+  }, options);
+});
+
+Deno.test("serve() survives senders that are gone when they are let in or refused", async () => {
+  const { waiting, options } = gated();
+  await serving(async ({ origin, connections }, errors) => {
+    for (let n = 0; n < 2; n++) {
+      const connection = await RawConnection.open(origin);
+      await connection.send("POST /posted HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nab");
+      await eventually("it waits", () => waiting.length === n + 1);
+      connection.close();
+    }
+    await eventually("they are gone", () => connections() === 0);
+    waiting[0]!.begin();
+    waiting[1]!.refuse();
+    const last = exchange(origin, { target: "/posted", body: "" });
+    await eventually("it waits", () => waiting.length === 3);
+    waiting[2]!.begin();
+    assert.equal((await last)?.status, 200);
+    assert.deepEqual(errors, []);
+  }, options);
+});
+
 /** Short enough for a test, and all else unbounded. */
 const SHORT_MS = 50;
 const UNBOUNDED = { headMs: 0, requestMs: 0, idleMs: 0, stalledMs: 0, checkEveryMs: 20 };

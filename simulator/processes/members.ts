@@ -40,6 +40,8 @@ export type MembersOptions = Readonly<{
   tls?: StackTls;
   /** The servers that it stands on; embedded stores when left out. */
   servers?: Servers;
+  /** Settings of gateways that differ from a replay's. */
+  gatewaySettings?: Readonly<Record<string, string>>;
 }>;
 
 /** The processes by what they are asked for; one that runs every role is asked for all of it. */
@@ -111,7 +113,7 @@ function aggregator(
 }
 
 function gateway(name: string, port: number, options: MembersOptions): MemberSpec {
-  const { dataDir, tls, servers } = options;
+  const { dataDir, tls, servers, gatewaySettings } = options;
   return member(name, "gateway", [], port, options, {
     ...tls && { AGGREGATOR_CA_FILE: tls.caFile },
     ...tls?.clientCaFile && { TLS_CLIENT_CA_FILE: tls.clientCaFile },
@@ -122,6 +124,7 @@ function gateway(name: string, port: number, options: MembersOptions): MemberSpe
     STATION_VOTES_PER_SECOND: String(REQUESTS_PER_SECOND),
     ADDRESS_REQUESTS_PER_SECOND: String(REQUESTS_PER_SECOND),
     ...servers?.gateways,
+    ...gatewaySettings,
   });
 }
 

@@ -5,7 +5,8 @@
  */
 import { gzipSync } from "node:zlib";
 import { z } from "zod";
-import { MAX_BATCH_BYTES, MAX_BATCH_VOTES, MAX_VOTE_BYTES } from "../../gateway/app.ts";
+import { MAX_BATCH_BYTES, MAX_BATCH_VOTES } from "../../gateway/app.ts";
+import { MAX_VOTE_BYTES } from "../../gateway/take.ts";
 import { utf8 } from "../../shared/bytes.ts";
 import type { ProblemType } from "../../shared/problem.ts";
 import type { RawRequest } from "../raw_http.ts";

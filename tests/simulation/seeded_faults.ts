@@ -14,8 +14,8 @@ export const SEEDED_FAULTS: readonly SeededFault[] = [
   {
     name: "a gateway answers before the vote is on its disk",
     patches: [[
-      "gateway/app.ts",
-      "const failure = taken.length > 0 ? await notDurable(gateway, durable.promise) : undefined;",
+      "gateway/take.ts",
+      "const failure = taken.length > 0 ? await notDurable(taker, durable.promise, waitedMs) : undefined;",
       "const failure = undefined as Problem | undefined;",
     ]],
     seed: 1,
