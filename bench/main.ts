@@ -24,6 +24,7 @@ import { kafkaProducer } from "./kafka_producer.ts";
 import { overload, overloadEmbedded } from "./overload.ts";
 import { page } from "./page.ts";
 import { path } from "./path.ts";
+import { recount } from "./recount.ts";
 import { rolls } from "./rolls.ts";
 import { latency, soak } from "./soak.ts";
 import { ownServers, spark } from "./spark.ts";
@@ -41,6 +42,7 @@ const EMBEDDED = [
   fsync,
   crypto,
   count,
+  recount,
   path,
   country,
   crowd,

@@ -86,7 +86,7 @@ const kibOf = (answers: readonly Answered[]) => answers.reduce((sum, { kib }) =>
 const longestMs = (answers: readonly Answered[]) =>
   answers.reduce((most, { atMs, answeredMs }) => Math.max(most, answeredMs - atMs), 0);
 
-/** A vote's whole cost in all processes of one machine, as measured; and a gateway's alone, on a machine of its own. */
+/** A vote's whole cost in all processes of one machine, about as measured (reading and refusing are chosen); and a gateway's alone, on a machine of its own. */
 const WHOLE = { read: 0.05, work: 1.25, refuse: 0.02 };
 const ALONE = { read: 0.05, work: 0.25, refuse: 0.02 };
 const capacityOf = ({ read, work }: Costs) => 1 / (read + work);
