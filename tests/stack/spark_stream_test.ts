@@ -5,10 +5,6 @@
  * @module
  */
 import assert from "assert";
-import { RECOUNT_TOPICS } from "../../aggregator/view_topics.ts";
-import { KafkaReader } from "../../shared/log/kafka_reader.ts";
-import { TOPICS } from "../../aggregator/results/topic_schemas.ts";
-import type { Database } from "../../aggregator/database/database.ts";
 import { stationOfVoter } from "../ballot_box.ts";
 import { eventually } from "../eventually.ts";
 import { MASTER } from "../fixture.ts";
@@ -17,6 +13,7 @@ import { ClosedElection } from "./closed_election.ts";
 import { type Cluster, startCluster } from "./cluster.ts";
 import { PASSWORD, withUsers } from "./database_users.ts";
 import { STACK, stackTest } from "./server.ts";
+import { awaitTopics, differences, newestBatch, RecountStream, SPARK_MS } from "./spark_stream.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
@@ -26,9 +23,6 @@ const VOTERS = 1_000;
 const APPEND_VOTES = 7;
 /** The first voter of those who vote in the course of the test; those before have a part in `fill`. */
 const FIRST_VOTER = 40;
-/** How long Spark may take to start and count on a machine that does much else, in milliseconds: a first batch took 183 s at a load of 20. */
-const SPARK_MS = 480_000;
-const READ_ROWS = 10_000;
 /** What records of this election become, at least. */
 const OUTCOMES = [
   "counted/",
@@ -55,44 +49,12 @@ if (STACK) {
   Deno.test.afterAll(async () => await cluster.remove());
 }
 
-/** `deno task recount --spark --stream` in a group of processes of its own, which is killed as one. */
-class Stream {
-  readonly #child: Deno.ChildProcess;
-
-  constructor(readonly directory: string, database: string) {
-    this.#child = new Deno.Command("setsid", {
-      args: ["sh", "-c", 'exec "$@" >>"$0" 2>&1', `${directory}/log`, Deno.execPath(), "task", "recount"]
-        .concat(
-          ["--spark", "--stream", "--election", ELECTION, "--interval", "1", "--memory", "1g"],
-        ),
-      env: {
-        DATABASE_URL: cluster.url(database, "recount", PASSWORD),
-        VOTE_LOG: `kafka://${broker.address.brokers[0]}`,
-        KEYS_DIRECTORY: `${directory}/keys`,
-        POLLWIRE_DATA: directory,
-      },
-      stdin: "null",
-    }).spawn();
-  }
-
-  async kill(): Promise<void> {
-    await signal("KILL", -this.#child.pid);
-    await this.#child.status;
-  }
-
-  /** Ends it as a service manager does. Returns its exit code. */
-  async stop(): Promise<number> {
-    await signal("TERM", this.#child.pid);
-    return (await this.#child.status).code;
-  }
-
-  async log(): Promise<string> {
-    return await Deno.readTextFile(`${this.directory}/log`).catch(() => "");
-  }
-}
-
-async function signal(name: string, pid: number): Promise<void> {
-  await new Deno.Command("kill", { args: [`-${name}`, "--", String(pid)] }).output();
+function start(directory: string, database: string): RecountStream {
+  return new RecountStream(directory, ELECTION, {
+    DATABASE_URL: cluster.url(database, "recount", PASSWORD),
+    VOTE_LOG: `kafka://${broker.address.brokers[0]}`,
+    KEYS_DIRECTORY: `${directory}/keys`,
+  });
 }
 
 /** Votes that come in while processes are started and killed. */
@@ -134,85 +96,6 @@ class Voting {
   }
 }
 
-async function newestBatch(db: Database): Promise<number> {
-  const [row] = await db.query<{ batch: number }>(
-    "SELECT batch_id::float8 AS batch FROM recount.streams WHERE election = $1",
-    [ELECTION],
-  );
-  return row?.batch ?? -1;
-}
-
-/** Waits until the stream has counted what the aggregator has, and returns where they differ. */
-async function differences(db: Database, stream: Stream): Promise<string[]> {
-  const read = async () =>
-    (await db.query<{ line: string; tables: number; stream: number }>(
-      "SELECT line, tables::float8, stream::float8 FROM recount.differences WHERE election = $1 ORDER BY line",
-      [ELECTION],
-    )).map(({ line, tables, stream }) => `${line}: ${tables}, ${stream}`);
-  let found: string[] = [];
-  try {
-    await eventually("the stream has counted everything", async () => {
-      found = await read();
-      return found.every((line) => !line.includes("next offset")) && await newestBatch(db) >= 0;
-    }, SPARK_MS);
-  } catch (error) {
-    throw new Error(`${found.join("\n")}\n${await stream.log()}`, { cause: error });
-  }
-  return found;
-}
-
-/** The newest value of each key of a topic. */
-async function newestValues(topic: string): Promise<Map<string, Record<string, unknown>>> {
-  const reader = new KafkaReader(broker.address, "test", topic);
-  const values = new Map<string, Record<string, unknown>>();
-  const end = await reader.end(0);
-  for (let from = 0; from < end;) {
-    const messages = await reader.read(0, from, READ_ROWS);
-    if (messages.length === 0) break;
-    from = Number(messages.at(-1)!.offset) + 1;
-    for (const { key, value } of messages) values.set(key!.toString(), JSON.parse(value!.toString()));
-  }
-  await reader.close();
-  return values;
-}
-
-/** What both topics say is what the aggregator has counted, and fits the schemas. */
-async function checkTopics(db: Database): Promise<void> {
-  const [votes, turnout] = await Promise.all(RECOUNT_TOPICS.map(newestValues));
-  const counted = await db.query<{ key: string; votes: number }>(
-    `SELECT t.election || '/' || o.contest || '/' || o.candidate AS key, sum(o.votes)::float8 AS votes
-     FROM counting.tallies t JOIN counting.layouts l USING (election, layout)
-       CROSS JOIN LATERAL unnest(l.contests, l.candidates, t.votes) AS o (contest, candidate, votes)
-     WHERE t.election = $1 AND o.candidate NOT LIKE '#%' GROUP BY 1 HAVING sum(o.votes) > 0 ORDER BY 1`,
-    [ELECTION],
-  );
-  assert.ok(counted.length >= 2);
-  assert.deepEqual(
-    [...votes!].filter(([, row]) => row.votes !== 0).map(([key, row]) => ({ key, votes: row.votes })).sort(
-      byKey,
-    ),
-    counted,
-  );
-  const voters = await db.query<{ key: string; voters: number }>(
-    `SELECT election || '/' || region AS key, sum(voters)::float8 AS voters FROM counting.turnout_groups
-     WHERE election = $1 GROUP BY 1 ORDER BY 1`,
-    [ELECTION],
-  );
-  assert.deepEqual(
-    [...turnout!].filter(([, row]) => row.voters !== 0).map(([key, { voters }]) => ({ key, voters })).sort(
-      byKey,
-    ),
-    voters,
-  );
-  for (const [topic, rows] of [[RECOUNT_TOPICS[0], votes!], [RECOUNT_TOPICS[1], turnout!]] as const) {
-    const { row } = TOPICS.find((each) => each.topic === topic)!;
-    for (const value of rows.values()) assert.deepEqual(row.parse(value), value);
-  }
-  const ann = votes!.get(`${ELECTION}/mayor/ann`)!;
-  assert.equal(typeof ann.name, "string");
-  if (ann.party !== null) assert.equal(typeof ann.partyName, "string");
-}
-
 /**
  * Takes from Spark's checkpoints that a batch was done, and all of those after it. Spark notes a batch as done after it was given:
  * without the note it gives the batch again.
@@ -226,15 +109,11 @@ async function forgetFrom(checkpoints: string, batch: number): Promise<void> {
   }
 }
 
-function byKey(a: { key: string }, b: { key: string }): number {
-  return a.key < b.key ? -1 : 1;
-}
-
 stackTest(
   "recount --spark --stream, killed amid votes and given a batch twice, counts as the aggregator does",
   async () => {
     const directory = await Deno.makeTempDir({ prefix: "pollwire-spark-" });
-    let stream: Stream | undefined;
+    let stream: RecountStream | undefined;
     try {
       await Deno.mkdir(`${directory}/keys`);
       await Deno.writeTextFile(`${directory}/keys/${ELECTION}.key`, MASTER.toHex());
@@ -248,22 +127,22 @@ stackTest(
         ]);
         await election.fill();
         await election.counted();
-        stream = new Stream(directory, database);
-        await eventually("a batch is counted", async () => await newestBatch(db) >= 0, SPARK_MS)
+        stream = start(directory, database);
+        await eventually("a batch is counted", async () => await newestBatch(db, ELECTION) >= 0, SPARK_MS)
           .catch(async (error) => {
             throw new Error(await stream!.log(), { cause: error });
           });
         const voting = new Voting(election);
         const running = voting.run();
-        const before = await newestBatch(db);
-        await eventually("votes are counted", async () => await newestBatch(db) > before, SPARK_MS);
+        const before = await newestBatch(db, ELECTION);
+        await eventually("votes are counted", async () => await newestBatch(db, ELECTION) > before, SPARK_MS);
         await stream.kill();
         await eventually("the server has ended its transaction", async () => {
           const sql =
             "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pollwire spark recount'";
           return await cluster.psql(sql) === "0";
         }, SPARK_MS);
-        const killedAt = await newestBatch(db);
+        const killedAt = await newestBatch(db, ELECTION);
         // While it is away: votes, a decision, and a copy of what was decided on.
         await election.decideOn("reject", "voter-37");
         await election.log.append([election.vote("voter-37"), election.vote("voter-26")]);
@@ -271,10 +150,10 @@ stackTest(
         await running;
         await forgetFrom(`${directory}/spark-checkpoints/${ELECTION}`, killedAt);
 
-        stream = new Stream(directory, database);
+        stream = start(directory, database);
         assert.deepEqual(await differences(db, stream), []);
         assert.match(await stream.log(), new RegExp(`batch ${killedAt}, was counted before`));
-        assert.ok(await newestBatch(db) > killedAt);
+        assert.ok(await newestBatch(db, ELECTION) > killedAt);
         // No record comes after this decision.
         await election.decideOn("admit", "voter-36");
         const isAdmitted = async () =>
@@ -298,9 +177,7 @@ stackTest(
         );
         assert.equal(windows!.voters, windows!.counted);
         assert.ok(windows!.counted > voting.votes && windows!.late > 0 && windows!.shown < windows!.counted);
-        await eventually("topics say the same", async () => {
-          return await checkTopics(db).then(() => true, () => false);
-        }, SPARK_MS).catch(() => checkTopics(db));
+        await awaitTopics(db, broker.address, ELECTION);
         const { log } = election;
         assert.equal(await stream.stop(), 0, await stream.log());
         stream = undefined;
