@@ -1,5 +1,5 @@
 import assert from "assert";
-import { createElection } from "../aggregator/registry/elections.ts";
+import { createElection, publishManifest } from "../aggregator/registry/elections.ts";
 import { MASTER, NOON_MS, testDefinition } from "./fixture.ts";
 import { testDatabase } from "./test_database.ts";
 
@@ -43,4 +43,19 @@ Deno.test("the streaming recount's totals have the candidates who are on ballots
       ["mayor/cyd", 3],
     ],
   );
+});
+
+Deno.test("the streaming recount has no totals of candidates while results are withheld", async () => {
+  const db = await testDatabase();
+  await createElection(db, testDefinition(), MASTER, new Date(NOON_MS));
+  const candidates = async () => (await db.query(queryOf("CANDIDATE_TOTALS", "test-2026"))).length;
+  const setWithheld = (withheld: true | undefined) =>
+    publishManifest(db, "test-2026", MASTER, new Date(NOON_MS), ({ withheld: _, ...newest }) => ({
+      ...newest,
+      ...withheld && { withheld },
+    }));
+  await setWithheld(true);
+  assert.equal(await candidates(), 0);
+  await setWithheld(undefined);
+  assert.equal(await candidates(), 6);
 });

@@ -196,8 +196,8 @@ class Ledger:
             )
 
     def totals(self, cursor: Any) -> tuple[list[tuple], list[tuple]]:
-        """Votes of every candidate and voters of every region, with their names."""
-        cursor.execute(CANDIDATE_TOTALS, (self._election, self._election))
+        """Votes of every candidate and voters of every region, with their names. No votes while results are withheld."""
+        cursor.execute(CANDIDATE_TOTALS, (self._election,) * 3)
         votes = cursor.fetchall()
         cursor.execute(REGION_TOTALS, (self._election, self._election))
         return votes, cursor.fetchall()
@@ -241,11 +241,14 @@ class Ledger:
 CANDIDATE_TOTALS = """
     WITH totals AS (
       SELECT contest, candidate, sum(votes)::bigint AS votes FROM recount.votes WHERE election = %s GROUP BY 1, 2
+    ),
+    newest AS (
+      SELECT manifest::json ->> 'withheld' AS withheld FROM registry.manifests WHERE election = %s ORDER BY version DESC LIMIT 1
     )
     SELECT c.contest, c.candidate, c.name, c.party, p.name, c.photo IS NOT NULL, coalesce(t.votes, 0)
     FROM registry.candidates c LEFT JOIN registry.parties p USING (election, party)
       LEFT JOIN totals t USING (contest, candidate)
-    WHERE c.election = %s AND c.on_ballot ORDER BY 1, 2"""
+    WHERE c.election = %s AND c.on_ballot AND (SELECT withheld FROM newest) IS NULL ORDER BY 1, 2"""
 REGION_TOTALS = """
     WITH totals AS (SELECT region, sum(voters)::bigint AS voters FROM recount.groups WHERE election = %s GROUP BY 1)
     SELECT r.region, r.name, coalesce(t.voters, 0)
