@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { PGlite } from "@electric-sql/pglite";
+import { PGlite, type PGliteOptions } from "@electric-sql/pglite";
 import { tryLockFile } from "../../shared/file_lock.ts";
 import type { Database, Isolation, Parameter, Query } from "./database.ts";
 
@@ -39,7 +39,7 @@ export async function openPglite(directory?: string, contents?: Blob): Promise<D
     ...directory !== undefined && { dataDir: directory },
     ...contents !== undefined && { loadDataDir: contents },
   };
-  const db = await PGlite.create(options).catch((error) => {
+  const db = await open(options).catch((error) => {
     lock?.[Symbol.dispose]();
     throw explain(error, directory);
   });
@@ -70,6 +70,44 @@ export async function openPglite(directory?: string, contents?: Blob): Promise<D
     cut() {},
     async close() {
       await db.close().finally(() => lock?.[Symbol.dispose]());
+    },
+  };
+}
+
+/** PGlite that sets no timers: see {@link withoutTimers}. */
+class TimerlessPGlite extends PGlite {
+  override execProtocolRawSync(message: Uint8Array): Uint8Array {
+    using _timers = withoutTimers();
+    return super.execProtocolRawSync(message);
+  }
+}
+
+async function open(options: PGliteOptions): Promise<PGlite> {
+  using _timers = withoutTimers();
+  const db = new TimerlessPGlite(options);
+  await db.waitReady;
+  return db;
+}
+
+/** How many ask for {@link withoutTimers} now, and what they stand before. */
+let timerless = 0;
+let { setTimeout } = globalThis;
+
+/**
+ * Keeps PostgreSQL from setting timers, until it is disposed of. It would set one of 10 s for its statistics, where a server would be
+ * idle. Here no timer ends amid a statement, which has the thread; it would only wake the process, and keep it from ending.
+ */
+function withoutTimers(): Disposable {
+  if (timerless++ === 0) {
+    setTimeout = globalThis.setTimeout;
+    globalThis.setTimeout = ((callback: () => void, ...more: unknown[]) =>
+      String(callback).includes("__emscripten_timeout")
+        ? 0
+        : Reflect.apply(setTimeout, globalThis, [callback, ...more])) as typeof setTimeout;
+  }
+  return {
+    [Symbol.dispose]() {
+      if (--timerless === 0) globalThis.setTimeout = setTimeout;
     },
   };
 }

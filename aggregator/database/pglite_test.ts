@@ -106,6 +106,29 @@ Deno.test("openPglite() keeps a table small that is filled and emptied over and 
   }
 });
 
+Deno.test("openPglite() sets no timers, and leaves those of others alone", async () => {
+  const { setTimeout } = globalThis;
+  const set: number[] = [];
+  const noted = ((callback: () => void, ms = 0) => {
+    set.push(ms);
+    return setTimeout(callback, ms);
+  }) as typeof setTimeout;
+  globalThis.setTimeout = noted;
+  try {
+    const opening = openPglite();
+    const waited = new Promise<void>((resolve) => void globalThis.setTimeout(resolve, 7));
+    const db = await opening;
+    await waited;
+    await db.query("CREATE TABLE kept (value integer)");
+    await db.query("INSERT INTO kept VALUES (1)");
+    await db.close();
+    assert.deepEqual(set, [7]);
+    assert.equal(globalThis.setTimeout, noted);
+  } finally {
+    globalThis.setTimeout = setTimeout;
+  }
+});
+
 /** Makes the disk seem full: the probe file, which is written to find out, is a link to a device that is always full. */
 const fillDisk = (directory: string) => Deno.symlink("/dev/full", `${directory}.probe`);
 
