@@ -25,6 +25,8 @@ browserTest(
       setNow(NIGHT_MS);
       const { page, said } = await openPage(browser, origin);
       await page.locator("#sentence", { hasText: "Officials have not released the results yet." }).waitFor();
+      await page.locator("[data-place]").first().waitFor();
+      assert.doesNotMatch(await textOf(page, "body"), /No votes yet/, "nobody knows");
       assert.deepEqual(await axeFindings(page), []);
       await keepScreenshot(page, "withheld");
       await page.locator("#language").selectOption("de");

@@ -104,9 +104,10 @@ function pager(page, pages, reorder) {
 const markOf = ({ withdrawn }) =>
   withdrawn ? html`<span class="quiet block">${texts.withdrawn}</span>` : nothing;
 
-/** Who leads in a place, with the swatch of the bars. */
-function leaderCell({ leader, tied }) {
+/** Who leads in a place, with the swatch of the bars; nobody knows while no results are shown. */
+function leaderCell({ leader, tied }, shown) {
   if (leader !== undefined) return html`${swatch(leader.colour)}${isolated(leader.name)}${markOf(leader)}`;
+  if (isSealed(shown)) return texts.none;
   return tied ? texts.tie : texts.noVotes;
 }
 
@@ -120,7 +121,7 @@ function placeRow(row, shown, isOpen, change, stations) {
       <td class="num right">${texts.share(turnout)} <span class="quiet">${registered === 0
         ? (voters === 0 ? "" : texts.number(voters))
         : texts.turnoutOf(voters, registered)}</span></td>
-      <td>${leaderCell(row)}</td>
+      <td>${leaderCell(row, shown)}</td>
       <td class="num right">${points === undefined ? texts.none : texts.pointsOf(points)}</td>
       <td class="num right">${out === undefined ? texts.none : texts.number(out)}</td>
       ${shown.swings === undefined ? nothing : html`<td>${swingCell(shown, shown.swings, id)}</td>`}
@@ -161,7 +162,7 @@ function stationTable(shown, stations) {
           <tr>
             <th scope="row">${row.name === undefined ? texts.together(row.count) : isolated(row.name)}</th>
             <td class="num right">${texts.number(row.ballots)}</td>
-            <td>${leaderCell(row)}</td>
+            <td>${leaderCell(row, shown)}</td>
             <td class="num right">${row.points === undefined ? texts.none : texts.pointsOf(row.points)}</td>
             ${swings === undefined ? nothing : html`<td>${swingCell(shown, swings, row.id)}</td>`}
           </tr>
