@@ -12,12 +12,13 @@
  */
 export async function tryLockFile(path: string | URL): Promise<Disposable | undefined> {
   const file = await Deno.open(path, { create: true, write: true });
+  let isTaken = false;
   try {
-    return await file.tryLock(true) ? held(file) : close(file);
-  } catch (error) {
-    file.close();
-    throw error;
+    isTaken = await file.tryLock(true);
+  } finally {
+    if (!isTaken) file.close();
   }
+  return isTaken ? held(file) : undefined;
 }
 
 /** The same, but waits until the lock is free. */
@@ -55,8 +56,4 @@ function held(file: Deno.FsFile): Disposable {
       file.close();
     },
   };
-}
-
-function close(file: Deno.FsFile): undefined {
-  file.close();
 }

@@ -89,7 +89,7 @@ async function open(options: PGliteOptions): Promise<PGlite> {
   return db;
 }
 
-/** How many ask for {@link withoutTimers} now, and what they stand before. */
+/** How many opened databases and statements need {@link withoutTimers} now, and the process's own function meanwhile. */
 let timerless = 0;
 let { setTimeout } = globalThis;
 
