@@ -1,6 +1,6 @@
 /**
- * Votes at a steady rate on real servers: how long each took until pages had it, and, over ten minutes, whether the memory
- * of any process grows.
+ * Votes at a steady rate on real servers: how long each took until pages had it, and whether the memory of any process
+ * grows meanwhile.
  *
  * @module
  */
@@ -18,7 +18,10 @@ const AGGREGATORS = 2;
 const CONNECTIONS = 32;
 /** Votes a second of each benchmark, and for how many minutes. */
 const LATENCY = { perSecond: 1_000, minutes: 1 };
-const SOAK = { perSecond: 500, minutes: 10 };
+const SOAK = {
+  perSecond: Number(Deno.env.get("SOAK_PER_SECOND") || 500),
+  minutes: Number(Deno.env.get("SOAK_MINUTES") || 10),
+};
 /** How often memory is looked at, in milliseconds. */
 const POLL_EVERY_MS = 5_000;
 /** Minutes that are compared: processes have warmed up by the first, and the last are those at the end. */
@@ -51,7 +54,7 @@ async function flinkRow(bench: Bench, real: RealServers): Promise<Row> {
   return latencyRow("latency of Flink SQL, Kafka to PostgreSQL", perSecond, [tookMs]);
 }
 
-/** What ten minutes do to the processes. */
+/** What ten minutes do to the processes, or `SOAK_MINUTES` at `SOAK_PER_SECOND`. */
 export const soak: Benchmark = {
   name: "soak",
   work: `the same for ${SOAK.minutes} minutes, ${SOAK.perSecond} a second, and the memory of each process`,
