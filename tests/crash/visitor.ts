@@ -69,7 +69,7 @@ export function wentBack(before: Published, after: Published): string | undefine
       .find((found) => found !== undefined);
 }
 
-/** `undefined` where nobody answers, or nobody can: a process that was killed, or whose servers were. */
+/** `undefined` where nobody answers, or nobody can: a process that was killed, or whose servers were, or that was asked too often. */
 async function ask(url: string, fetch: Visited["fetch"]): Promise<Published | undefined> {
   let status: number, text: string;
   try {
@@ -79,7 +79,7 @@ async function ask(url: string, fetch: Visited["fetch"]): Promise<Published | un
   } catch {
     return undefined;
   }
-  if (status >= 500) return undefined;
+  if (status === 429 || status >= 500) return undefined;
   assert.equal(status, 200, `${url} answered ${text}`);
   const body = JSON.parse(text);
   const { revision, voters, rows } = resultsSchema.parse(body);
