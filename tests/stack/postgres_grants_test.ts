@@ -82,7 +82,11 @@ const TABLES: Record<string, Grants> = {
     indexer: "SELECT (election, partition)",
     recount: "SELECT (election, partition, next_offset)",
   },
-  "counting.minute_voters": { ...TOTALS, server: "SELECT (election, minute, voters)" },
+  "counting.minute_voters": {
+    ...TOTALS,
+    server: "SELECT (election, minute, voters)",
+    indexer: "SELECT (election, minute, voters)",
+  },
   "counting.outcome_counts": { ...TOTALS, server: READ },
   "counting.participations": { aggregator: READ_ADD, audit: READ, receipts: READ },
   "counting.rejections": {

@@ -62,7 +62,7 @@ export const INDEXER_PACE = {
 export const GATHERED_RELEASES = 2_000;
 const GATHERED_DOCUMENTS = 10_000;
 
-/** Each pass reads all of the turnout. The database spends at most 1/n of its time on it. */
+/** Each pass reads the turnout of each minute; for k > 1 from all releases. The database spends at most 1/n of its time on that. */
 const TURNOUT_SHARE = 20;
 
 /** What an indexer needs. */
@@ -379,7 +379,8 @@ export class Indexer implements ReleaseSink {
     const fromMs = now();
     const counted = await turnoutByMinute(query, election);
     this.#turnoutMs += now() - fromMs;
-    const differing = [...counted].filter(([minute, voters]) => indexed.get(minute) !== voters);
+    const differing = [...counted].filter(([minute, voters]) => indexed.get(minute) !== voters)
+      .sort(([a], [b]) => a - b);
     // The index differs although the right number was sent, or has a minute that the database lacks: only a new index helps.
     const stuck =
       differing.some(([minute, voters]) => this.#sentTurnout.get(`${election} ${minute}`) === voters) ||

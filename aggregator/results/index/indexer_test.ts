@@ -423,7 +423,9 @@ Deno.test("Indexer rebuilds turnout and rejections when the index has some that 
     await writeRejection(db.query, 0, 2, "unreadable");
     await has(index, "turnout-per-minute", 2);
     await has(index, "rejected-votes", 2);
-    await db.query("DELETE FROM counting.turnout_counts WHERE voters = 4");
+    for (const table of ["turnout_counts", "minute_voters"]) {
+      await db.query(`DELETE FROM counting.${table} WHERE voters = 4`);
+    }
     await db.query("DELETE FROM counting.rejections WHERE log_offset = 1");
     await has(index, "turnout-per-minute", 1);
     await has(index, "rejected-votes", 1);

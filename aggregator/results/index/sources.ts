@@ -242,42 +242,67 @@ export async function countRejections(
   return counts;
 }
 
+/** Which cells of turnout are read, of counts `c` and of releases `r`. */
+const CELLS = {
+  all: { counted: "true", released: "true" },
+  /** Of election `$1`, from minute `$2` to `$3`. */
+  between: {
+    counted: "c.election = $1 AND c.minute BETWEEN $2::timestamptz AND $3::timestamptz",
+    released:
+      "r.election = $1 AND r.released_at >= $2::timestamptz AND r.released_at < $3::timestamptz + interval '1 minute'",
+  },
+} as const;
+
 /**
  * Turnout by unit and minute, `t`. For k = 1 a unit is a station and mode, and the minute that of acceptance. For k > 1
- * turnout is no finer than the results: units and minutes are those of releases. `$1`: an election; all when NULL.
+ * turnout is no finer than the results: units and minutes are those of releases.
  */
-const TURNOUT = `(
+function turnout({ counted, released }: Readonly<{ counted: string; released: string }>): string {
+  return `(
   SELECT c.election, c.station || '/' || c.mode AS unit, NULL AS region, c.station, c.mode, c.minute, sum(c.voters) AS voters
   FROM counting.turnout_counts c JOIN results.elections e ON e.election = c.election AND e.release_threshold = 1
-  WHERE $1::text IS NULL OR c.election = $1 GROUP BY c.election, c.station, c.mode, c.minute
+  WHERE ${counted} GROUP BY c.election, c.station, c.mode, c.minute
   UNION ALL
   SELECT r.election, r.unit, r.region, r.station, r.mode, date_trunc('minute', r.released_at), sum(r.added_voters)
   FROM results.releases r JOIN results.elections e ON e.election = r.election AND e.release_threshold > 1
-  WHERE ($1::text IS NULL OR r.election = $1) AND r.added_voters <> 0
+  WHERE ${released} AND r.added_voters <> 0
   GROUP BY r.election, r.unit, r.region, r.station, r.mode, date_trunc('minute', r.released_at)
 ) AS t`;
+}
 
-/** An election's turnout by minute, in milliseconds since 1970; reads all of its cells. */
+/** An election's turnout by minute, in milliseconds since 1970. For k > 1 it reads all releases. */
 export async function turnoutByMinute(query: Query, election: string): Promise<Map<number, number>> {
   const rows = await query<{ minute: number; voters: number }>(
     `SELECT (extract(epoch FROM minute) * 1000)::float8 AS minute, sum(voters)::float8 AS voters
-     FROM ${TURNOUT} GROUP BY t.minute`,
+     FROM (
+       SELECT v.minute, v.voters
+       FROM counting.minute_voters v JOIN results.elections e ON e.election = v.election AND e.release_threshold = 1
+       WHERE v.election = $1
+       UNION ALL
+       SELECT date_trunc('minute', r.released_at), r.added_voters
+       FROM results.releases r JOIN results.elections e ON e.election = r.election AND e.release_threshold > 1
+       WHERE r.election = $1 AND r.added_voters <> 0
+     ) AS t GROUP BY minute`,
     [election],
   );
   return new Map(rows.map(({ minute, voters }) => [minute, voters]));
 }
 
-/** The turnout of some minutes, by unit, and the database's clock, in milliseconds since 1970. */
+/**
+ * The turnout of some minutes, by unit, and the database's clock, in milliseconds since 1970. The database reads all from the
+ * first of these minutes to the last.
+ */
 export async function turnoutOf(
   query: Query,
   election: string,
   minutes: readonly number[],
 ): Promise<{ readAt: number; rows: TurnoutRow[] }> {
+  const iso = (ms: number) => new Date(ms).toISOString();
   const rows = await query<TurnoutRow & { readAt: number }>(
     `SELECT unit, region, station, mode, to_char(t.minute AT TIME ZONE 'UTC', ${ISO_MINUTE}) AS minute,
        t.voters::float8 AS voters, (extract(epoch FROM now()) * 1000)::float8 AS "readAt"
-     FROM ${TURNOUT} WHERE t.minute = ANY ($2::text::timestamptz[])`,
-    [election, arrayLiteral(minutes.map((ms) => new Date(ms).toISOString()))],
+     FROM ${turnout(CELLS.between)} WHERE t.minute = ANY ($4::text::timestamptz[])`,
+    [election, iso(Math.min(...minutes)), iso(Math.max(...minutes)), arrayLiteral(minutes.map(iso))],
   );
   return { readAt: Math.floor(rows[0]?.readAt ?? 0), rows };
 }
@@ -286,8 +311,9 @@ export async function turnoutOf(
 export async function sumTurnout(query: Query): Promise<{ documents: number; sum: number }> {
   return await queryOne(
     query,
-    `SELECT count(*)::float8 AS documents, coalesce(sum(voters), 0)::float8 AS sum FROM ${TURNOUT}`,
-    [null],
+    `SELECT count(*)::float8 AS documents, coalesce(sum(voters), 0)::float8 AS sum FROM ${
+      turnout(CELLS.all)
+    }`,
   );
 }
 
