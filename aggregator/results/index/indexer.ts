@@ -38,6 +38,7 @@ import { follow, type ReleasePage, type ReleaseSink } from "../follower.ts";
 import { type News, type Positions, readNews } from "../releases.ts";
 import { LabelResolver, rejectionPages, turnoutPages } from "./label_resolver.ts";
 import { type IndexDocument, onlySum, type TallyIndex, type Upserted } from "./tally_index.ts";
+import { ReleaseCount } from "./release_count.ts";
 import { INDEX_NAMES, type IndexName } from "./templates.ts";
 
 /** How often things are done, in milliseconds. */
@@ -117,6 +118,7 @@ export class Indexer implements ReleaseSink {
   #sentTurnout = new Map<string, number>();
   /** How long the database took to read turnout in the last pass, in milliseconds. */
   #turnoutMs = 0;
+  readonly #releases = new ReleaseCount();
   /** What did not agree when it was last looked at: believed when it is so twice running. */
   readonly #suspected = new Set<string>();
   #checkAtMs = -Infinity;
@@ -135,6 +137,7 @@ export class Indexer implements ReleaseSink {
 
   onError(error: unknown): void {
     this.#checkAtMs = -Infinity;
+    this.#releases.forget();
     this.#options.onFault("indexing is tried again", error);
   }
 
@@ -230,7 +233,7 @@ export class Indexer implements ReleaseSink {
 
   /** Where releases are missing, twice running: another process may be about to write them. */
   async #beginAgainWhereShort(indexed: Indexed): Promise<void> {
-    const releases = await countReleasesUpTo(this.#options.db.query, newestOf(indexed));
+    const releases = await this.#releases.upTo(this.#options.db.query, newestOf(indexed));
     for (const election of this.indexed.keys()) {
       const isShort = (indexed.get(election)?.documents ?? 0) < (releases.get(election) ?? 0);
       if (this.#isSo(`releases of ${election}`, isShort)) this.indexed.delete(election);
@@ -417,6 +420,7 @@ export class Indexer implements ReleaseSink {
     }
     if (names.includes("audit-events")) this.#auditNumber = 0;
     this.#rejected.clear();
+    this.#releases.forget();
     this.#standing = await index.prepare();
     onRebuilt(names, why);
   }

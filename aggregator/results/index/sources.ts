@@ -118,9 +118,13 @@ export async function readBehind(
   );
 }
 
-/** How many releases each election has up to its position. */
-export async function countReleasesUpTo(query: Query, positions: Positions): Promise<Map<string, number>> {
-  return await countUpTo(query, positions, "count(r.revision)");
+/** How many releases each election has up to its position, and after a revision where one is given for it. */
+export async function countReleasesUpTo(
+  query: Query,
+  positions: Positions,
+  after: Positions = new Map(),
+): Promise<Map<string, number>> {
+  return await countUpTo(query, positions, "count(r.revision)", after);
 }
 
 /** How many candidates' figures those releases have. Reads each of them. */
@@ -128,12 +132,19 @@ export async function countFiguresUpTo(query: Query, positions: Positions): Prom
   return await countUpTo(query, positions, "coalesce(sum(jsonb_array_length(r.votes)), 0)");
 }
 
-async function countUpTo(query: Query, positions: Positions, count: string): Promise<Map<string, number>> {
+async function countUpTo(
+  query: Query,
+  positions: Positions,
+  count: string,
+  after: Positions = new Map(),
+): Promise<Map<string, number>> {
   const rows = await query<{ election: string; counted: number }>(
     `SELECT e.election, (${count})::float8 AS counted FROM ${POSITIONS}
-     LEFT JOIN results.releases r ON r.election = e.election AND r.revision <= p.revision
+     LEFT JOIN unnest($3::text::text[], $4::text::bigint[]) AS a (election, revision) ON a.election = e.election
+     LEFT JOIN results.releases r
+       ON r.election = e.election AND r.revision <= p.revision AND r.revision > coalesce(a.revision, 0)
      GROUP BY e.election`,
-    positionParameters(positions),
+    [...positionParameters(positions), ...positionParameters(after)],
   );
   return new Map(rows.map(({ election, counted }) => [election, counted]));
 }

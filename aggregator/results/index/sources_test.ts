@@ -1,6 +1,7 @@
 import assert from "assert";
 import type { Query } from "../../database/database.ts";
 import { countVoters, withElection, writeRelease } from "../../../tests/seeded_database.ts";
+import { ReleaseCount } from "./release_count.ts";
 import { turnoutByMinute, turnoutOf } from "./sources.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
@@ -60,5 +61,29 @@ Deno.test("turnout by minute is that of releases for k > 1, and is found by thei
     assert.deepEqual(await turnoutByMinute(query, ELECTION), new Map([[at("12:00"), 30], [at("12:01"), 30]]));
     assert.deepEqual(await unitsOf(query, "12:00"), ["12:00 n-1/in_person 10", "12:00 n-2/in_person 20"]);
     assert.deepEqual(await unitsOf(query, "12:01"), ["12:01 n-1/in_person 30"]);
+  });
+});
+
+Deno.test("each release is counted once, up to any revision", async () => {
+  await withElection(async (db) => {
+    const asked: unknown[] = [];
+    const query: Query = (sql, params) => {
+      asked.push(params?.[3]);
+      return db.query(sql, params);
+    };
+    const revisions: number[] = [];
+    for (const voters of [1, 2, 3]) {
+      revisions.push(await writeRelease(db, { station: "n-1", voters, votes: {} }));
+    }
+    const count = new ReleaseCount();
+    const upTo = async (revision = 0) =>
+      (await count.upTo(query, new Map([[ELECTION, revision]]))).get(ELECTION);
+    const [first, second, third] = revisions;
+    assert.deepEqual([await upTo(first), await upTo(third), await upTo(third)], [1, 3, 3]);
+    assert.deepEqual(asked.splice(0), ["{}", `{${first}}`, `{${third}}`], "after which revisions");
+    assert.equal(await upTo(second), 2);
+    count.forget();
+    assert.equal(await upTo(third), 3);
+    assert.deepEqual(asked, ["{}", "{}"]);
   });
 });
