@@ -206,6 +206,19 @@ Deno.test("compose.standby.yml: each server of PostgreSQL has an exporter, which
   assert.deepEqual(servers, ["postgresql", "postgresql-2"]);
 });
 
+Deno.test("an exporter whose server of PostgreSQL is gone says so before Prometheus gives it up", () => {
+  const { scrape_configs } = parse(read("deploy/compose/prometheus.yml"));
+  const { scrape_timeout } = scrape_configs.find(({ job_name }: { job_name: string }) =>
+    job_name === "postgresql"
+  );
+  for (const name of ["postgres-exporter", "postgres-exporter-2"]) {
+    const uri = paired.services[name].environment!.DATA_SOURCE_URI;
+    const connectS = Number(new URLSearchParams(uri.split("?")[1]).get("connect_timeout") ?? Infinity);
+    // It tries twice, with a pause of a second.
+    assert.ok(2 * connectS + 1 < Number.parseInt(scrape_timeout), `${name}: ${connectS} s`);
+  }
+});
+
 Deno.test("docker-compose.yml runs commands that the apps have", async () => {
   const commands = new Set<string>();
   for (const [, service] of each(base)) {
