@@ -428,6 +428,12 @@ Deno.test("every user whom an app is in Kafka is one that the brokers begin with
       if (user !== undefined) assert.ok(users.includes(user), `${name} comes as ${user}`);
     }
     assert.equal(users.length, passwords.length);
+    // Brokers and administrators may do everything.
+    const permitted = base.services.topics.command!.filter((word) => !word.startsWith("--"));
+    for (const user of users.filter((user) => user !== "broker" && user !== "admin")) {
+      assert.ok(permitted.includes(user!), `${user} may do nothing`);
+    }
+    assert.ok(permitted.includes("official"));
   });
 });
 
