@@ -127,7 +127,7 @@ async function onStack(
     console.log(`up and healthy after ${Math.round((performance.now() - from) / 1_000)} s`);
   });
   if (!isUp) return;
-  const faults = [...undo.length > 0 ? [gatewayDiskFull] : [], cutOff("count-2", "data")];
+  const faults = [...undo.length > 0 ? [gatewayDiskFull("gateway-1")] : [], cutOff("count-2", "data")];
   for (const { service, what, run } of faults) {
     if (performance.now() - startMs > KILLS_MS) continue;
     await t.step(`${service}: ${what}, while votes are cast`, async () => {
