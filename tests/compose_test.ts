@@ -206,6 +206,19 @@ Deno.test("compose.standby.yml: each server of PostgreSQL has an exporter, which
   assert.deepEqual(servers, ["postgresql", "postgresql-2"]);
 });
 
+Deno.test("an exporter whose server of PostgreSQL is gone says so before Prometheus gives it up", () => {
+  const { scrape_configs } = parse(read("deploy/compose/prometheus.yml"));
+  const { scrape_timeout } = scrape_configs.find(({ job_name }: { job_name: string }) =>
+    job_name === "postgresql"
+  );
+  for (const name of ["postgres-exporter", "postgres-exporter-2"]) {
+    const uri = paired.services[name].environment!.DATA_SOURCE_URI;
+    const connectS = Number(new URLSearchParams(uri.split("?")[1]).get("connect_timeout") ?? Infinity);
+    // It tries twice, with a pause of a second.
+    assert.ok(2 * connectS + 1 < Number.parseInt(scrape_timeout), `${name}: ${connectS} s`);
+  }
+});
+
 Deno.test("docker-compose.yml runs commands that the apps have", async () => {
   const commands = new Set<string>();
   for (const [, service] of each(base)) {
@@ -415,6 +428,12 @@ Deno.test("every user whom an app is in Kafka is one that the brokers begin with
       if (user !== undefined) assert.ok(users.includes(user), `${name} comes as ${user}`);
     }
     assert.equal(users.length, passwords.length);
+    // Brokers and administrators may do everything.
+    const permitted = base.services.topics.command!.filter((word) => !word.startsWith("--"));
+    for (const user of users.filter((user) => user !== "broker" && user !== "admin")) {
+      assert.ok(permitted.includes(user!), `${user} may do nothing`);
+    }
+    assert.ok(permitted.includes("official"));
   });
 });
 

@@ -14,7 +14,8 @@ scram() { printf 'SCRAM-SHA-512=[name=%s,password=%s]' "$1" "$(cat "$setup/kafka
   --add-scram "$(scram gateway-1)" \
   --add-scram "$(scram gateway-2)" \
   --add-scram "$(scram aggregator)" \
-  --add-scram "$(scram recount)"
+  --add-scram "$(scram recount)" \
+  --add-scram "$(scram official)"
 # The agent answers Prometheus. The tool above must not have it.
 agent=${KAFKA_AGENT:-/opt/jmx}
 if [ -f "$agent/agent.jar" ]; then export KAFKA_OPTS="-javaagent:$agent/agent.jar=9404:$agent/metrics.yml"; fi

@@ -10,7 +10,7 @@ import type { ComposeProject } from "./compose.ts";
 const CONNECT_S = 3;
 /** Where secrets, keys and files of gateways are mounted. */
 const MOUNTS =
-  "/setup /usr/share/elasticsearch/config/certs /office /receipt-keys /sync-keys /devices /election /data /count-1 /reports";
+  "/setup /usr/share/elasticsearch/config/certs /office /receipt-keys /sync-keys /devices /election /data /count-1 /count-2 /gateway-1 /gateway-2 /reports";
 
 /** The servers that may be reached, with their ports. */
 export const TARGETS: Readonly<Record<string, number>> = {
@@ -38,28 +38,38 @@ const KEYS = [
   "/office/keys/sync/country-1.json",
 ];
 
+const SERVE: Access = {
+  reaches: union(EDGE, DATA),
+  reads: ["/receipt-keys/country-1.json", "/setup/database-serve-password"],
+};
+const SYNC: Access = {
+  reaches: union(COUNT, DATA),
+  reads: ["/setup/database-sync-password", "/sync-keys/country-1.json"],
+};
+const COUNTING: Access = {
+  reaches: union(COUNT, DATA, ["elasticsearch"]),
+  reads: [...KEYS, "/setup/database-aggregator-password", "/setup/kafka-aggregator-password"],
+};
+const INDEX = ["count-1", "elasticsearch"];
+const gateway = (name: string): Access => ({
+  reaches: union(EDGE, COUNT),
+  reads: ["/data/gateway.json", `/setup/kafka-${name}-password`],
+});
+
 /** The table. */
 export const ACCESS: Readonly<Record<string, Access>> = {
   simulator: {
     reaches: EDGE,
     reads: ["/devices/country-1.json", "/election/definition.json", "/election/roll.csv"],
   },
-  "gateway-1": {
-    reaches: union(EDGE, COUNT),
-    reads: ["/data/gateway.json", "/setup/kafka-gateway-1-password"],
-  },
-  "serve-1": {
-    reaches: union(EDGE, DATA),
-    reads: ["/receipt-keys/country-1.json", "/setup/database-serve-password"],
-  },
-  "sync-1": {
-    reaches: union(COUNT, DATA),
-    reads: ["/setup/database-sync-password", "/sync-keys/country-1.json"],
-  },
-  "count-1": {
-    reaches: union(COUNT, DATA, ["elasticsearch"]),
-    reads: [...KEYS, "/setup/database-aggregator-password", "/setup/kafka-aggregator-password"],
-  },
+  "gateway-1": gateway("gateway-1"),
+  "gateway-2": gateway("gateway-2"),
+  "serve-1": SERVE,
+  "serve-2": SERVE,
+  "sync-1": SYNC,
+  "sync-2": SYNC,
+  "count-1": COUNTING,
+  "count-2": COUNTING,
   "office-1": {
     reaches: union(COUNT, DATA),
     reads: [...KEYS, "/setup/database-board-password", "/setup/kafka-aggregator-password"],
@@ -73,6 +83,7 @@ export const ACCESS: Readonly<Record<string, Access>> = {
       "/setup/kafka-broker-password",
       "/setup/kafka-gateway-1-password",
       "/setup/kafka-gateway-2-password",
+      "/setup/kafka-official-password",
       "/setup/kafka-recount-password",
       "/setup/keystore.pem",
       "/setup/server.properties",
@@ -80,16 +91,80 @@ export const ACCESS: Readonly<Record<string, Access>> = {
   },
   postgresql: { reaches: DATA, reads: ["/setup/database-owner-password"] },
   elasticsearch: {
-    reaches: ["count-1", "elasticsearch"],
+    reaches: INDEX,
     reads: ["/usr/share/elasticsearch/config/certs/elastic-password"],
   },
   "postgres-exporter": { reaches: DATA, reads: ["/setup/database-monitor-password"] },
   "elasticsearch-exporter": {
-    reaches: ["count-1", "elasticsearch", "prometheus"],
+    reaches: union(INDEX, ["prometheus"]),
     reads: ["/setup/index-monitor-password"],
   },
   prometheus: { reaches: union(COUNT, DATA), reads: [] },
+  migrate: { reaches: DATA, reads: ["/setup/database-owner-password"] },
+  "database-users": {
+    reaches: DATA,
+    reads: [
+      "aggregator",
+      "analyst",
+      "audit",
+      "board",
+      "monitor",
+      "office",
+      "owner",
+      "recount",
+      "serve",
+      "sync",
+    ]
+      .map((user) => `/setup/database-${user}-password`),
+  },
+  "index-users": {
+    reaches: INDEX,
+    // It gives each process that indexes its key.
+    reads: [
+      ...["count-1", "count-2"].flatMap((name) =>
+        ["ca.crt", "database-aggregator-password", "kafka-aggregator-password", "server.crt", "server.key"]
+          .map(
+            (file) => `/${name}/${file}`,
+          )
+      ),
+      "/setup/elastic-password",
+      "/setup/index-monitor-password",
+      "/setup/kibana-password",
+      "/setup/logs-password",
+    ],
+  },
+  provision: {
+    reaches: DATA,
+    reads: [
+      "/devices/country-1.json",
+      "/election/definition.json",
+      "/election/roll.csv",
+      "/gateway-1/gateway.json",
+      "/gateway-2/gateway.json",
+      "/office/devices/country-1.json",
+      "/office/gateways/gateway-1.json",
+      "/office/gateways/gateway-2.json",
+      ...KEYS,
+      "/office/office/first.json",
+      "/office/office/second.json",
+      "/receipt-keys/country-1.json",
+      "/setup/database-board-password",
+      "/setup/database-office-password",
+      "/sync-keys/country-1.json",
+    ],
+  },
+  topics: {
+    reaches: union(COUNT, DATA),
+    reads: [...KEYS, "/setup/database-office-password", "/setup/kafka-admin-password"],
+  },
+  recount: {
+    reaches: union(COUNT, DATA),
+    reads: [...KEYS, "/setup/database-audit-password", "/setup/kafka-aggregator-password"],
+  },
 };
+
+/** Those that have ended: another container of theirs is started. */
+const ENDED = ["simulator", "migrate", "database-users", "index-users", "provision", "topics", "recount"];
 
 function union(...lists: readonly (readonly string[])[]): string[] {
   return [...new Set(lists.flat())].toSorted();
@@ -106,7 +181,7 @@ async function addresses(project: string): Promise<[string, string][]> {
   return found;
 }
 
-/** Looks from inside a container. The simulator has ended: another container of it is started. */
+/** Looks from inside a container. */
 export async function accessOf(compose: ComposeProject, project: string, service: string): Promise<Access> {
   const tries = (await addresses(project)).map(([name, address]) =>
     `(timeout ${CONNECT_S} bash -c 'exec 3<>/dev/tcp/${address}/${
@@ -116,7 +191,7 @@ export async function accessOf(compose: ComposeProject, project: string, service
   const script = `${tries.join("\n")}
 wait
 find ${MOUNTS} -type f -readable 2>/dev/null | sed 's/^/reads /'`;
-  const said = service === "simulator"
+  const said = ENDED.includes(service)
     ? await compose.compose([
       "run",
       "--rm",
@@ -140,6 +215,9 @@ find ${MOUNTS} -type f -readable 2>/dev/null | sed 's/^/reads /'`;
   ];
   // Its own certificate and the authority's; and what the simulator and the gateways write themselves.
   const isOwn = (file: string) =>
-    /\/(ca\.crt|server\.(crt|key))$|^\/data\/(spool|ledger|simulate|devices)/.test(file);
+    /^\/(setup|usr\/.+\/certs)\/(ca\.crt|server\.(crt|key))$|^\/(data|gateway-\d)\/(spool|ledger|simulate|devices)/
+      .test(
+        file,
+      );
   return { reaches: of("reaches").toSorted(), reads: of("reads").filter((file) => !isOwn(file)).toSorted() };
 }

@@ -47,6 +47,12 @@ const LASTING = [
   "sync-2",
 ];
 
+/** Those that log an object a line. */
+const APPS = LASTING.filter((name) => /^(count|gateway|office|serve|sync)-\d$/.test(name));
+
+/** What `Time_Format` in deploy/fluent-bit/parsers.conf reads. */
+const TIMESTAMP = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
+
 /** An engine on which a container runs, or why there is none. */
 async function usableEngine(): Promise<OwnEngine> {
   const engine = await openEngine();
@@ -121,7 +127,7 @@ async function onStack(
     console.log(`up and healthy after ${Math.round((performance.now() - from) / 1_000)} s`);
   });
   if (!isUp) return;
-  const faults = [...undo.length > 0 ? [gatewayDiskFull] : [], cutOff("count-2", "data")];
+  const faults = [...undo.length > 0 ? [gatewayDiskFull("gateway-1")] : [], cutOff("count-2", "data")];
   for (const { service, what, run } of faults) {
     if (performance.now() - startMs > KILLS_MS) continue;
     await t.step(`${service}: ${what}, while votes are cast`, async () => {
@@ -188,6 +194,22 @@ async function onStack(
     assert.deepEqual(await query(port, '{__name__=~"pg_stat(io)?_user_.+"}'), []);
     for (const up of ["pg_up", "sum(kafka_active_controllers)"]) {
       assert.equal((await query(port, up))[0]!.value[1], "1", up);
+    }
+  });
+  await t.step("what the apps log is what Fluent Bit's parser reads", async () => {
+    for (const service of APPS) {
+      const lines = (await compose.logs(service, "100")).split("\n").filter((line) => line.startsWith("{"));
+      const objects = lines.flatMap((line) => {
+        try {
+          return [JSON.parse(line)];
+        } catch {
+          return [];
+        }
+      });
+      assert.ok(objects.length > 0, `${service} logs no object`);
+      // A kill may cut a line off.
+      assert.ok(lines.length - objects.length <= 1, `${service} logs ${lines.join("\n")}`);
+      for (const object of objects) assert.match(object["@timestamp"], TIMESTAMP, service);
     }
   });
   await t.step("`down -v` leaves nothing", async () => {

@@ -1,8 +1,10 @@
 import assert from "assert";
+import { parse } from "yaml";
 import { findCompose } from "../../deploy/standins/engine.ts";
 import { BASE, buildImages } from "../../deploy/standins/images.ts";
 import { eventually } from "../eventually.ts";
 import { FULL_RUN } from "../runs.ts";
+import { ACCESS, accessOf } from "./access.ts";
 import { ComposeProject } from "./compose.ts";
 import { openEngine } from "./engine.ts";
 import { FAULT_SETS, type FaultSet } from "./fault_sets.ts";
@@ -15,14 +17,15 @@ import {
   untilHealthy,
 } from "./faults.ts";
 
-// Every fault in turn on docker-compose.yml, while votes are cast; in the end every vote is accounted for. An hour, as root, or one set by
+// Every fault in turn on docker-compose.yml, while votes are cast; in the end every vote is accounted for. An hour and a quarter, as root, or one set by
 // itself (the task test:compose would start compose_test.ts's engine, which ends after 25 minutes, and show no figures):
 //   POLLWIRE_RUNS=full deno test -A --no-check tests/compose/fault_rounds_test.ts --filter "full disks"
 // docs/reliability.md has the figures.
 
 Deno.test.sanitizer({ ops: false, resources: false });
 
-const LIBRARIES = new URL("../../data/libraries", import.meta.url).pathname;
+const ROOT = new URL("../../", import.meta.url);
+const LIBRARIES = new URL("data/libraries", ROOT).pathname;
 const PROJECT = "pollwire-faults";
 /** How long it may take until all is up, and until every vote is accounted for, in milliseconds. */
 const UP_MS = 300_000;
@@ -69,6 +72,11 @@ async function onStack(t: Deno.TestContext, set: FaultSet): Promise<void> {
         // A container that was started by hand counts anew.
         const again = now < restarts ? now : now - restarts;
         console.log(`| ${service} | ${what} | ${seconds(ms)} | ${again} | ${before} |`);
+      });
+    }
+    for (const [service, like] of Object.entries(set.alike ?? {})) {
+      await t.step(`${service} reaches and reads what ${like} does, and nothing else`, async () => {
+        assert.deepEqual(await accessOf(compose, PROJECT, service), ACCESS[like]);
       });
     }
     await t.step("the simulator accounts for every vote, and a recount finds no difference", async () => {
@@ -127,4 +135,28 @@ Deno.test("megabytesRefused() reads what a container has whose limit the kernel 
     "Cannot update container e52a: runc did not terminate successfully: exit status 1: unable to set memory limit to 98566144 (current usage: 112017408, peak usage: 122896384)";
   assert.equal(megabytesRefused(said), 106.828125);
   assert.equal(megabytesRefused("Cannot update container e52a: no such container"), undefined);
+});
+
+Deno.test("every container that stays up goes through every fault, and every disk of one is filled", () => {
+  const read = (file: string) => parse(Deno.readTextFileSync(new URL(file, ROOT)), { merge: true }).services;
+  const standins = read("deploy/standins/compose.yml");
+  type Service = { restart?: string; profiles?: string[]; volumes?: string[] };
+  const lasting = Object.entries<Service>(read("docker-compose.yml")).filter((
+    [name, { restart, profiles }],
+  ) => restart === "unless-stopped" && (profiles ?? standins[name]?.profiles) === undefined);
+  const names = lasting.map(([name]) => name).toSorted();
+  const withDisk = lasting.filter(([name, { volumes = [] }]) =>
+    volumes.some((each) => each.startsWith(`${name}:`))
+  )
+    .map(([name]) => name).toSorted();
+  assert.ok(names.length > 10 && withDisk.length > 4, names.join(", "));
+  const faults = FAULT_SETS.filter(({ over }) => over.length === 0).flatMap(({ faults }) => faults);
+  const of = (what: RegExp) =>
+    [
+      ...new Set(faults.filter((each) => what.test(each.what)).map(({ service }) => service)),
+    ].toSorted();
+  for (const what of [/^SIGKILL$/, /^paused$/, /^cut off from /, /^memory limited$/]) {
+    assert.deepEqual(of(what), names, String(what));
+  }
+  assert.deepEqual(of(/^disk full$/), withDisk);
 });

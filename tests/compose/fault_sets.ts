@@ -21,6 +21,8 @@ export type FaultSet = Readonly<{
   over: readonly string[];
   /** Volumes of so many megabytes. */
   small: Readonly<Record<string, number>>;
+  /** Services that are laid over, each with the one that it must reach and read as much as (`access.ts`). */
+  alike?: Readonly<Record<string, string>>;
   voters: number;
   votesPerSecond: number;
   faults: readonly Fault[];
@@ -56,24 +58,24 @@ const failedOver = (primary: string, standby: string): Fault => ({
 });
 
 /** Fills a gateway's disk, until it refuses votes for it. */
-export const gatewayDiskFull: Fault = {
+export const gatewayDiskFull = (service: string): Fault => ({
   what: "disk full",
-  service: "gateway-1",
+  service,
   async run(stack) {
-    const refused = () => refusedForSpool(stack.compose, "gateway-1");
+    const refused = () => refusedForSpool(stack.compose, service);
     const before = await refused();
-    const ms = await fillDisk(stack, "gateway-1", AWAY_MS, async () => await refused() > before);
-    console.log(`gateway-1 answered 503 spool-full ${await refused() - before} times`);
+    const ms = await fillDisk(stack, service, AWAY_MS, async () => await refused() > before);
+    console.log(`${service} answered 503 spool-full ${await refused() - before} times`);
     return ms;
   },
-};
+});
 const serverDiskFull = (service: string): Fault => ({
   what: "disk full",
   service,
   run: async (stack) => {
     const says = async () =>
       (await stack.compose.logs(service, SEARCHED_LINES)).match(
-        /No space left on device|unsafe memory access/g,
+        /no space left on device|unsafe memory access|flood stage disk watermark/gi,
       )
         ?.length ?? 0;
     const before = await says();
@@ -95,12 +97,27 @@ async function refusedForSpool(compose: ComposeProject, service: string): Promis
 const ONE = { over: [], small: {} };
 const THREE = { over: ["compose.cluster.yml"], small: {} };
 
-/** Every set. */
+/** What is beside a vote's path, or does what another one does, each with the network that it is cut off from. */
+const OTHERS: Readonly<Record<string, string>> = {
+  elasticsearch: "index",
+  "count-2": "index",
+  "serve-1": "data",
+  "serve-2": "edge",
+  "sync-1": "data",
+  "sync-2": "count",
+  "office-1": "data",
+  "gateway-2": "count",
+  prometheus: "watch",
+  "postgres-exporter": "data",
+  "elasticsearch-exporter": "index",
+};
+
+/** Every set. Together they take each container through each fault (fault_rounds_test.ts). */
 export const FAULT_SETS: readonly FaultSet[] = [
   {
     name: "each container is killed",
     ...ONE,
-    voters: 3_500,
+    voters: 4_000,
     votesPerSecond: 10,
     faults: [
       "kafka-1",
@@ -116,6 +133,8 @@ export const FAULT_SETS: readonly FaultSet[] = [
       "gateway-1",
       "gateway-2",
       "prometheus",
+      "postgres-exporter",
+      "elasticsearch-exporter",
     ].map(killed),
   },
   {
@@ -131,7 +150,24 @@ export const FAULT_SETS: readonly FaultSet[] = [
       cutOff("count-2", "count"),
       cutOff("kafka-1", "count"),
       cutOff("postgresql", "data"),
-      ...["gateway-1", "count-1", "postgresql"].map(limited),
+      ...["count-1", "postgresql"].map(limited),
+    ],
+  },
+  {
+    name: "the other containers are short of memory",
+    ...ONE,
+    voters: 8_000,
+    votesPerSecond: 10,
+    faults: ["gateway-1", "kafka-1", ...Object.keys(OTHERS)].map(limited),
+  },
+  {
+    name: "the other containers are paused and cut off",
+    ...ONE,
+    voters: 6_500,
+    votesPerSecond: 10,
+    faults: [
+      ...Object.keys(OTHERS).filter((name) => name !== "serve-1" && name !== "sync-1").map(paused),
+      ...Object.entries(OTHERS).map(([service, network]) => cutOff(service, network)),
     ],
   },
   {
@@ -152,6 +188,7 @@ export const FAULT_SETS: readonly FaultSet[] = [
     name: "PostgreSQL on two servers",
     over: ["compose.standby.yml"],
     small: {},
+    alike: { "postgresql-2": "postgresql" },
     voters: 3_500,
     votesPerSecond: 10,
     faults: [
@@ -173,9 +210,19 @@ export const FAULT_SETS: readonly FaultSet[] = [
     name: "full disks",
     over: [],
     // A gateway keeps 66 MB free; PostgreSQL's write-ahead log takes 64 MB and more.
-    small: { "gateway-1": 200, postgresql: 400, "kafka-1": 300 },
-    voters: 2_500,
+    small: {
+      "gateway-1": 200,
+      "gateway-2": 200,
+      postgresql: 400,
+      "kafka-1": 300,
+      elasticsearch: 300,
+      prometheus: 200,
+    },
+    voters: 4_500,
     votesPerSecond: 10,
-    faults: [gatewayDiskFull, serverDiskFull("postgresql"), serverDiskFull("kafka-1")],
+    faults: [
+      ...["gateway-1", "gateway-2"].map(gatewayDiskFull),
+      ...["postgresql", "kafka-1", "elasticsearch", "prometheus"].map(serverDiskFull),
+    ],
   },
 ];
