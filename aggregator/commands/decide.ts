@@ -24,6 +24,10 @@ export function decideCommand(): Command {
     .option("--reject <which...>", "reject them")
     .option("--defer <which...>", "put the decision off, so that the final release does not wait for it")
     .option(
+      "--readmit <position...>",
+      "count records after all that a decision rejected, each by its position",
+    )
+    .option(
       "--waive <key>",
       "expect no statement of this sender key, or of all of a gateway",
       (value) => [value],

@@ -48,6 +48,7 @@ const FILES = [
   "000079_history_unlinked.sql",
   "000080_time_zone.sql",
   "000083_history_once.sql",
+  "000084_readmit.sql",
 ];
 
 /** The database's version does not fit this program. The message says which of the two to upgrade. */

@@ -4,7 +4,7 @@
  * @module
  */
 import { z } from "zod";
-import { selectorSchema } from "../../../shared/decision.ts";
+import { selectorSchema, selectsSome } from "../../../shared/decision.ts";
 import {
   hexKeySchema,
   idSchema,
@@ -73,7 +73,15 @@ export const PARAMETERS = {
   destroy: nothing,
   set_hold: nothing,
   lift_hold: nothing,
-  decide: z.strictObject({ ruling: z.enum(["admit", "reject", "defer"]), selector: selectorSchema }),
+  decide: z.strictObject({
+    ruling: z.enum(["admit", "reject", "defer", "readmit"]),
+    selector: selectorSchema,
+  })
+    .refine(
+      ({ ruling, selector: { positions, ...others } }) =>
+        ruling !== "readmit" || positions !== undefined && !selectsSome(others),
+      { path: ["selector"], message: "must name positions and nothing else: readmit takes each by itself" },
+    ),
   waive_sender_keys: z.union([
     z.strictObject({ senderKey: hexKeySchema }),
     z.strictObject({ gateway: idSchema }),

@@ -1,10 +1,13 @@
 import assert from "assert";
 import { readEvents, verifyTrail } from "../../audit/verify.ts";
 import { openHistory } from "../../counting/history.ts";
+import { rebuild } from "../../counting/rebuild.ts";
 import { recount } from "../../counting/recount.ts";
-import { electionIds } from "../../registry/elections.ts";
+import { readTables } from "../../counting/tables.ts";
+import { electionIds, revokeDeviceKey } from "../../registry/elections.ts";
 import { readPublishedAdjustments } from "../../results/adjustments.ts";
 import { publish } from "../../results/publish.ts";
+import { withdrawUnfounded } from "../../results/withdraw.ts";
 import { MASTER } from "../../../tests/fixture.ts";
 import { type Board, ok, openBoard } from "../../../tests/office_board.ts";
 import { testDatabase } from "../../../tests/test_database.ts";
@@ -287,7 +290,7 @@ Deno.test("a correction takes an adjustment, is the next version, and leaves the
   await board.certify();
   assert.match(
     (await board.propose("correct")).body.detail,
-    /there is no adjustment since the newest version/,
+    /there is no decision or adjustment since the newest version/,
   );
   for (
     const [line, why] of [
@@ -307,7 +310,7 @@ Deno.test("a correction takes an adjustment, is the next version, and leaves the
   assert.deepEqual(adjusted.body.result, { adjustment: 1, votes: 3 });
   const corrected = ok(await board.both("correct", {}, "The court has ruled"));
   assert.deepEqual([corrected.body.state.status, corrected.body.result.version], ["certified", 2]);
-  assert.match((await board.propose("correct")).body.detail, /no adjustment since/, "once");
+  assert.match((await board.propose("correct")).body.detail, /no decision or adjustment since/, "once");
   const { versions } = (await board.office.ask(undefined, "GET", `${board.path}/certified`)).body;
   const [first, second] = versions.map(({ results }: { results: string }) => JSON.parse(results));
   assert.deepEqual([first.adjustments.length, first.version, second.version], [0, 1, 2]);
@@ -335,6 +338,66 @@ Deno.test("a correction takes an adjustment, is the next version, and leaves the
   assert.equal((await openHistory(db.query, box.election, MASTER))!.newest.manifest.reopened, true);
   assert.equal(ok(await board.both("certify")).body.result.version, 3);
   assert.equal((await openHistory(db.query, box.election, MASTER))!.newest.manifest.reopened, undefined);
+});
+
+Deno.test("a correction takes decisions too: what one rejected is admitted after all, and the version before stays", async () => {
+  const board = await openBoard(db, "decided");
+  const { box } = board;
+  const ann = { selections: [{ contest: "mayor", candidate: "ann" }] };
+  await box.cast("voter-0", ann);
+  await box.log.append([{ ...box.state(), partition: 0 }]);
+  await box.count();
+  await revokeDeviceKey(db, box.election, MASTER, "n-1-a", 1, new Date(board.office.nowMs));
+  await box.history.reload(db.query);
+  for (const voter of ["voter-1", "voter-3"]) await box.cast(voter, ann);
+  await box.log.append([{ ...box.state(), partition: 0 }]);
+  await box.count();
+  const held = async () =>
+    (await board.ann("GET", `${board.path}/pipeline`)).body.held.map(({ position }: { position: string }) =>
+      position
+    );
+  const positions = await held();
+  assert.equal(positions.length, 2);
+  board.at("23:00:01.000");
+  ok(await board.both("decide", { ruling: "reject", selector: { positions } }, "Cast on a stolen device"));
+  await board.certify();
+  assert.deepEqual(await held(), []);
+  const admit = await board.both("decide", { ruling: "admit", selector: { positions } });
+  assert.match(admit.body.detail, /holds no record that this means/);
+  const wrong = await board.propose("decide", { ruling: "readmit", selector: { reason: "device_revoked" } });
+  assert.equal(wrong.status, 422);
+  assert.match(wrong.body.detail, /must name positions and nothing else/);
+  const readmit = { ruling: "readmit", selector: { positions: positions.slice(0, 1) } };
+  const decided = ok(await board.both("decide", readmit, "The court has ruled"));
+  assert.deepEqual([decided.body.result.records, decided.body.result.became], [1, "1 counted"]);
+  assert.match((await board.propose("correct")).body.detail, /are not published yet/);
+  await board.publishFinal();
+  assert.equal(ok(await board.both("correct", {}, "The court has ruled")).body.result.version, 2);
+  assert.match((await board.propose("correct")).body.detail, /no decision or adjustment since/, "once");
+  const { versions } = (await board.office.ask(undefined, "GET", `${board.path}/certified`)).body;
+  const [first, second] = versions.map(({ results }: { results: string }) => JSON.parse(results));
+  const votesOf = ({ totals }: any) =>
+    totals.votes.find(({ candidate }: { candidate: string }) => candidate === "ann").votes;
+  assert.deepEqual([votesOf(first), votesOf(second)], [1, 2]);
+  assert.deepEqual([first.decisions, first.ends], [undefined, second.ends]);
+  assert.deepEqual(second.decisions, [{
+    decision: decided.body.result.decision,
+    ruling: "readmit",
+    reason: "The court has ruled",
+    decidedBy: ["ann-decided", "ben-decided"],
+  }]);
+  const history = (await openHistory(db.query, box.election, MASTER))!;
+  assert.equal((await recount(db, box.log, history)).differences, 0);
+  const tables = await readTables(db.query, box.election);
+  await rebuild(db, box.log, history, MASTER, new Date(board.office.nowMs), withdrawUnfounded);
+  assert.deepEqual(await readTables(db.query, box.election), tables);
+  assert.equal(tables.outcomes.get(positions[1].split("/")[0] + "/rejected/by_decision"), 1);
+  // What the court says of the other one comes into the next version.
+  ok(await board.both("decide", { ruling: "readmit", selector: { positions } }, "The court has ruled again"));
+  await board.publishFinal();
+  assert.equal(ok(await board.both("correct")).body.result.version, 3);
+  assert.match((await board.propose("decide", readmit)).body.detail, /no decision rejected a record/);
+  assert.deepEqual((await verifyTrail(db.query, [])).faults, []);
 });
 
 Deno.test("records are destroyed after retention, and not while a hold is set; audit, results and counts stay", async () => {

@@ -253,7 +253,12 @@ export const texts = {
     lines: "Mit Leerzeichen oder Komma getrennt.",
     json: "Als JSON.",
   },
-  options: { admit: "zählen", reject: "abweisen", defer: "später entscheiden" },
+  options: {
+    admit: "zählen",
+    reject: "abweisen",
+    defer: "später entscheiden",
+    readmit: "doch zählen, obwohl eine Entscheidung sie abgewiesen hat",
+  },
   roles: "Rollen",
   roleNames: {
     admin: "Verwaltung",
@@ -401,6 +406,7 @@ export const texts = {
     gateway_key_rotated: "Gateway-Schlüssel gewechselt",
     gateway_key_revoked: "Gateway-Schlüssel gesperrt",
     records_decided: "Über zurückgehaltene Stimmen entschieden",
+    records_readmitted: "Abgewiesene Stimmen doch gezählt",
     sender_keys_waived: "Auf Erklärungen verzichtet",
     counting_stopped: "Zählung angehalten",
     loss_accepted: "Verlust hingenommen",

@@ -247,7 +247,12 @@ export const texts = {
     lines: "Separated by spaces or commas.",
     json: "As JSON.",
   },
-  options: { admit: "count them", reject: "reject them", defer: "decide later" },
+  options: {
+    admit: "count them",
+    reject: "reject them",
+    defer: "decide later",
+    readmit: "count them, though a decision rejected them",
+  },
   roles: "Roles",
   roleNames: {
     admin: "administrator",
@@ -393,6 +398,7 @@ export const texts = {
     gateway_key_rotated: "Gateway key rotated",
     gateway_key_revoked: "Gateway key revoked",
     records_decided: "Held records decided",
+    records_readmitted: "Rejected records admitted after all",
     sender_keys_waived: "Statements waived",
     counting_stopped: "Counting stopped",
     loss_accepted: "Loss accepted",
