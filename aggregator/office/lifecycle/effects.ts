@@ -28,6 +28,7 @@ import { withdrawAll } from "../../results/withdraw.ts";
 import { timeZoneSchema, writtenTimeSchema } from "../definition_hours.ts";
 import { CHECK_CODES, type CheckCode } from "../quality/result.ts";
 import { waiveCheck } from "../quality/store.ts";
+import { readCanvassWork, sumOfWork } from "./canvass.ts";
 import { certifyResults } from "./certified.ts";
 import { destroyRecords } from "./destroy.ts";
 import type { ElectionState } from "./state.ts";
@@ -151,7 +152,8 @@ export async function applyEffect(
     case "close_early":
       return await publish(input, (newest) => movedTo(newest, input.now.getTime()));
     case "begin_canvass":
-      return {};
+      // The checks were made before this transaction: what they found is the canvass's list of work.
+      return sumOfWork(await readCanvassWork(input.query, input.state.election));
     case "publish":
       return await publish(input, ({ withheld: _, ...newest }) => newest);
     case "certify":

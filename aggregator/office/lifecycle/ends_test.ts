@@ -340,6 +340,50 @@ Deno.test("a correction takes an adjustment, is the next version, and leaves the
   assert.equal((await openHistory(db.query, box.election, MASTER))!.newest.manifest.reopened, undefined);
 });
 
+Deno.test("the canvass begins with the checks: what is to be settled is in the answer, on the audit trail and in the state", async () => {
+  const board = await openBoard(db, "canvassed");
+  const { box } = board;
+  await box.cast("voter-0");
+  await box.log.append([{ ...box.state(), partition: 0 }]);
+  await box.count();
+  await revokeDeviceKey(db, box.election, MASTER, "n-1-a", 1, new Date(board.office.nowMs));
+  await box.history.reload(db.query);
+  await box.cast("voter-1");
+  await box.log.append([{ ...box.state(), partition: 0 }]);
+  await box.count();
+  // A gap that nobody explained, and a statement of one more record than there is.
+  await db.query(
+    "INSERT INTO counting.gaps (election, partition, from_offset, until_offset) VALUES ($1, 1, 90, 92)",
+    [box.election],
+  );
+  await db.query("UPDATE counting.sender_keys SET stated = stated + 1 WHERE election = $1", [box.election]);
+  board.at("22:00:00.000");
+  assert.equal((await board.act("begin_canvass")).status, 409);
+  const runs = async () => (await board.ann("GET", `${board.path}/quality`)).body.checkedAt;
+  assert.equal(await runs(), null, "what is refused checks nothing");
+  board.at("23:00:01.000");
+  assert.deepEqual((await board.lifecycle()).body.work, []);
+  const { result } = ok(await board.act("begin_canvass")).body;
+  assert.deepEqual(result, { held: 1, gaps: 1, statements: 1, checks: "none" });
+  assert.equal(await runs(), "2026-11-03T23:00:01.000Z");
+  assert.deepEqual((await board.lifecycle()).body.work, [
+    { kind: "held", check: null, open: 1 },
+    { kind: "gaps", check: "gaps_explained", open: 1 },
+    { kind: "statements", check: "sequence_numbers", open: 1 },
+  ]);
+  const events = await readEvents(db.query, box.election, 0, 1_000);
+  const { details }: any = events.find(({ event, details }: any) =>
+    event === "state_changed" && details.action === "begin_canvass"
+  );
+  assert.deepEqual(details, { action: "begin_canvass", ...result });
+  const { checks } = (await board.ann("GET", `${board.path}/quality`)).body;
+  const { digest } = checks.find(({ code }: { code: string }) => code === "gaps_explained");
+  ok(await board.both("waive_check", { check: "gaps_explained", found: digest }, "The broker's own records"));
+  ok(await board.both("decide", { ruling: "reject", selector: { reason: "device_revoked" } }));
+  const left = (await board.lifecycle()).body.work;
+  assert.deepEqual(left.map(({ kind }: { kind: string }) => kind), ["statements"]);
+});
+
 Deno.test("a correction takes decisions too: what one rejected is admitted after all, and the version before stays", async () => {
   const board = await openBoard(db, "decided");
   const { box } = board;

@@ -99,6 +99,27 @@ export function checkTag(state: ElectionState, ifMatch: string | null): Refusal 
   );
 }
 
+/** Makes the checks that an action starts from. Certifying looks at the log again when it is approved. */
+async function checksFor(
+  sources: OfficeSources,
+  state: ElectionState,
+  request: ActionRequest,
+  ifMatch: string | null,
+  log: VoteLog | undefined,
+  now: Date,
+): Promise<QualityRun | undefined> {
+  const { election, phase } = state;
+  if (request.action === "certify" && phase === "canvass") {
+    return await runChecks(sources, election, now, { log: false });
+  }
+  // Not for what will be refused: devices' statements take a recount.
+  if (
+    request.action !== "begin_canvass" || checkTag(state, ifMatch) !== undefined ||
+    await check(sources.db.query, state, request, now, { log }) !== undefined
+  ) return undefined;
+  return await runChecks(sources, election, now, { log: true });
+}
+
 /** Does work in a transaction that holds the state, once it is the one that was seen and allows the action. */
 async function whenAllowed<T>(
   sources: OfficeSources,
@@ -110,9 +131,7 @@ async function whenAllowed<T>(
 ): Promise<T | Refusal> {
   const before = await readState(sources.db.query, election, now);
   const log = await logOf(sources, before);
-  const quality = request.action === "certify" && before.phase === "canvass"
-    ? await runChecks(sources, election, now, { log: false })
-    : undefined;
+  const quality = await checksFor(sources, before, request, ifMatch, log, now);
   return await sources.db.transaction(async (query) => {
     const state = await readState(query, election, now, true);
     const refused = checkTag(state, ifMatch) ??
@@ -300,7 +319,7 @@ async function execute(
       notes: keys.notes,
       log,
     });
-    const after = await writeState(query, state, to, action, now);
+    const after = await writeState(query, state, to, action, now, action === "begin_canvass" ? result : {});
     await signHead(query, election, keys.notes, now);
     return { state: after, result };
   });

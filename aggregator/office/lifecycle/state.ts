@@ -83,13 +83,18 @@ function firstStatus({ inactive }: Manifest): Status {
   return inactive === "draft" ? "draft" : "scheduled";
 }
 
-/** Stores a change of state, and adds it to the audit trail. */
+/**
+ * Stores a change of state, and adds it to the audit trail.
+ *
+ * @param found What the action found, where that is for the trail.
+ */
 export async function writeState(
   query: Query,
   before: ElectionState,
   status: Status,
   action: string,
   now: Date,
+  found: Readonly<Record<string, string | number>> = {},
 ): Promise<ElectionState> {
   await query(
     `UPDATE office.lifecycles SET status = $2, revision = revision + 1, changed_at = $3::timestamptz,
@@ -108,7 +113,7 @@ export async function writeState(
     ...manifest.withheld && { withheld: true },
     paused: manifest.paused ?? "nowhere",
   });
-  await appendAudit(query, now, "state_changed", before.election, { action }, {
+  await appendAudit(query, now, "state_changed", before.election, { action, ...found }, {
     before: summary(before),
     after: summary(after),
   });

@@ -120,6 +120,25 @@ export const texts = {
   manifestVersion: "Version des Manifests",
   yourRoles: "Ihre Rollen",
   now: "Jetzt",
+  canvassWork: "Vor der Feststellung zu klären",
+  noWork:
+    "Die letzten Prüfungen ließen nichts offen: keine Stimme ist zurückgehalten, alle Angaben passen, das Protokoll ist lückenlos.",
+  work: {
+    held: (count) =>
+      `${number(count)} ${count === 1 ? "Stimme ist" : "Stimmen sind"} zurückgehalten: entscheiden.`,
+    gaps: (count) =>
+      `${number(count)} ${
+        count === 1 ? "Lücke" : "Lücken"
+      } des Protokolls: erklären oder darauf verzichten. Siehe Prüfungen:`,
+    statements: (count) =>
+      `${number(count)} ${
+        count === 1 ? "Angabe passt" : "Angaben passen"
+      } nicht zur Zählung. Siehe Prüfungen:`,
+    check: (count) =>
+      count === 0
+        ? "Eine Prüfung war nicht möglich. Siehe Prüfungen:"
+        : `Falsche Zeilen: ${number(count)}. Siehe Prüfungen:`,
+  },
   whatNext: "Was möglich ist",
   noActions: "In diesem Stand ist nichts möglich.",
   officials: (count) => count === 1 ? "durch eine Person" : "durch zwei Personen",

@@ -116,6 +116,17 @@ export const texts = {
   manifestVersion: "Manifest version",
   yourRoles: "Your roles",
   now: "Now",
+  canvassWork: "To be settled before results are certified",
+  noWork: "The newest checks left nothing: no record is held, all statements fit, the log has no gap.",
+  work: {
+    held: (count) => `${number(count)} ${count === 1 ? "record is" : "records are"} held: decide.`,
+    gaps: (count) =>
+      `${number(count)} ${count === 1 ? "gap" : "gaps"} of the log: explain or waive. See Checks:`,
+    statements: (count) =>
+      `${number(count)} ${count === 1 ? "statement does" : "statements do"} not fit the count. See Checks:`,
+    check: (count) =>
+      count === 0 ? "A check could not be made. See Checks:" : `Wrong lines: ${number(count)}. See Checks:`,
+  },
   whatNext: "What may be done",
   noActions: "Nothing may be done in this state.",
   officials: (count) => count === 1 ? "takes one official" : "takes two officials",
