@@ -28,6 +28,7 @@ import {
   logOf,
   propose,
   readProposals,
+  tellsResults,
   withdraw,
 } from "../lifecycle/proposals.ts";
 import { type ElectionState, readFacts, readState, stateTag } from "../lifecycle/state.ts";
@@ -183,13 +184,17 @@ function addStates(app: OpenAPIHono, sources: OfficeSources): void {
       proposals: z.array(listedProposalSchema),
       work: z.array(workSchema).describe("In the canvass: what is to be settled, by the newest checks"),
     }),
-    async work({ params: { election }, now }) {
+    async work({ params: { election }, roles, now }) {
       const state = await readState(db.query, election, now);
       const log = await logOf(sources, state);
       const failingChecks = await newestFailing(db.query, election);
       const facts = await readFacts(db.query, state, now, { log, failingChecks });
       const proposals = (await readProposals(db.query, election))
-        .map((proposal) => ({ ...proposal, isCurrent: isCurrent(state, proposal) }));
+        .map((proposal) => ({
+          ...proposal,
+          isCurrent: isCurrent(state, proposal),
+          ...tellsResults(state, proposal.action) && !roles.includes("official") && { parameters: {} },
+        }));
       const work = state.phase === "canvass" ? await readCanvassWork(db.query, election) : [];
       const [allowed, actions] = [allowedNow(state, facts), describeActions(state, facts)];
       return {

@@ -337,7 +337,8 @@ async function adjust(
   await appendAudit(query, now, "results_adjusted", election, {
     adjustment: number,
     lines: lines.length,
-    votes,
+    // The trail is indexed and read by more than those who release results.
+    ...!manifest.withheld && { votes },
   });
   return { adjustment: number, votes };
 }

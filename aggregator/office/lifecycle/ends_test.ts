@@ -10,6 +10,7 @@ import { publish } from "../../results/publish.ts";
 import { withdrawUnfounded } from "../../results/withdraw.ts";
 import { MASTER } from "../../../tests/fixture.ts";
 import { type Board, ok, openBoard } from "../../../tests/office_board.ts";
+import type { Ask } from "../../../tests/test_office.ts";
 import { testDatabase } from "../../../tests/test_database.ts";
 import { eraseDestroyed } from "./destroy.ts";
 import { type Action, ACTIONS, type Phase, PHASES } from "./transition.ts";
@@ -212,6 +213,18 @@ Deno.test("results that are withheld are published when two officials say so, an
   board.at("23:00:01.000");
   ok(await board.act("begin_canvass"));
   ok(await board.both("adjust", PAPER));
+  // Neither the trail, which is indexed, nor who cannot approve is told of votes.
+  const told = JSON.stringify(await readEvents(db.query, box.election, 0, 1_000));
+  assert.match(told, /results_adjusted/);
+  assert.doesNotMatch(told, /"votes|\\"votes|mayor|\bann\b(?!-)/);
+  const proposalsOf = async (ask: Ask) =>
+    (await ask("GET", `${board.path}/lifecycle`)).body.proposals.map((each: any) => each.parameters);
+  const zoe = await board.office.enrol("zoe", ["observer", box.election]);
+  const cyd = await board.office.enrol("cyd", ["auditor", box.election]);
+  assert.deepEqual(
+    [await proposalsOf(board.ann), await proposalsOf(zoe), await proposalsOf(cyd)],
+    [[PAPER], [{}], [{}]],
+  );
   const manifest = async () => (await openHistory(db.query, box.election, MASTER))!.newest.manifest;
   const adjusted = async () => (await readPublishedAdjustments(db.query, await manifest())).totals;
   const csv = async () => {
@@ -225,6 +238,7 @@ Deno.test("results that are withheld are published when two officials say so, an
   const released = ok(await board.both("publish", {}, "All is counted"));
   assert.deepEqual([released.body.state.publish, (await manifest()).withheld], ["at_closing", undefined]);
   assert.deepEqual((await adjusted()).map(({ votes }) => votes), [3]);
+  assert.deepEqual((await proposalsOf(zoe)).at(-1), PAPER);
   assert.match((await board.propose("publish")).body.detail, /its results are not withheld/);
   await board.publishFinal();
   assert.equal((await csv()).includes("adjustments"), true);

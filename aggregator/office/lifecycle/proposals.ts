@@ -69,6 +69,11 @@ export function isCurrent(state: ElectionState, { action, parameters, digest }: 
   return digestOf(state, action, parameters) === digest;
 }
 
+/** Whether parameters of an action tell of results that officials withhold: for officials alone, who approve them. */
+export function tellsResults({ manifest }: ElectionState, action: Action): boolean {
+  return manifest.withheld === true && action === "adjust";
+}
+
 /** Refuses what the state does not allow, and names what it does. */
 async function check(
   query: Query,
@@ -199,7 +204,7 @@ export async function propose(
       appendAudit(query, now, "action_proposed", election, {
         proposal,
         action,
-        parameters: canonicalJson(parameters),
+        ...!tellsResults(state, action) && { parameters: canonicalJson(parameters) },
         digest,
       }));
     return (await readProposal(query, election, proposal))!;
