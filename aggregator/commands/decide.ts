@@ -41,7 +41,7 @@ export function decideCommand(): Command {
 async function decideOnce(options: DecideOptions): Promise<void> {
   const { election, request } = readDecideOptions(options);
   const roles: Role[] = ["pollwire_registrar", "pollwire_counter"];
-  await forElections("decide", roles, election, async (db, history, _keyring, config) => {
+  await forElections("decide", roles, { election }, async (db, history, _keyring, config) => {
     const log = await openLog(config, history.election, history.partitions);
     try {
       const { revision, records, outcomes } = await decide(db, log, history, request, new Date());
