@@ -4,6 +4,7 @@ import { writeMigratedDatabase } from "../tests/database_snapshot.ts";
 import { withDirectory } from "../tests/directory.ts";
 import { openPglite } from "./database/pglite.ts";
 import { createElection } from "./registry/elections.ts";
+import { Keyring } from "./registry/keyring.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
@@ -30,6 +31,31 @@ Deno.test("recount and rebuild without an election's master key say in one line 
         errors[0],
         /^error: Cannot read the master key of election test-2026 from .*\/keys\/test-2026\.key \(.*\); KEYS_DIRECTORY must name the directory that holds it$/,
       );
+    }
+  });
+});
+
+Deno.test("recount and rebuild take no election by themselves where there are several", async () => {
+  await withDirectory(async (directory) => {
+    await writeMigratedDatabase(`${directory}/db`);
+    const db = await openPglite(`${directory}/db`);
+    for (const election of ["county", "town"]) {
+      const master = new Keyring(`${directory}/keys`).create(election);
+      await createElection(db, testDefinition({ election }), master, new Date());
+    }
+    await db.close();
+    const which = /several elections; name one with --election, or take --all: county, town$/;
+    for (const command of ["recount", "rebuild"]) {
+      const refused = await run(directory, command);
+      assert.equal(refused.code, 2);
+      assert.match(refused.errors.at(0)!, which);
+      const both = await run(directory, command, "--all", "--election", "town");
+      assert.equal(both.code, 2);
+      assert.match(both.errors.at(0)!, /--all means every election, and --election town one of them/);
+      for (const which of [["--all"], ["--election", "town"]]) {
+        const { code, errors } = await run(directory, command, ...which);
+        assert.equal(code, 0, errors.join("\n"));
+      }
     }
   });
 });

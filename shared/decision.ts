@@ -9,8 +9,11 @@ import { hexKeySchema, idSchema, instantSchema } from "./election.ts";
 import type { Position } from "./history.ts";
 import { HELD_REASONS, type HeldReason } from "./outcome.ts";
 
-/** Official acts: admit or reject held records, defer the decision, or waive a sender key's statement. */
-export const DECISION_ACTIONS = ["admit", "reject", "defer", "waive"] as const;
+/**
+ * Official acts: admit or reject held records, defer the decision, admit records after all that a decision rejected, or waive a
+ * sender key's statement.
+ */
+export const DECISION_ACTIONS = ["admit", "reject", "defer", "readmit", "waive"] as const;
 export type DecisionAction = (typeof DECISION_ACTIONS)[number];
 
 /** Maximum positions in one decision. */

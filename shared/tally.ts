@@ -65,14 +65,14 @@ export function countRecord(
   return { outcome: counted.outcome, altered: counted.altered };
 }
 
-/** What officials decided about held records. */
-export type DecidedFate = "admit" | "reject";
+/** What officials decided about held records, or about a record that they had rejected. */
+export type DecidedFate = "admit" | "reject" | "readmit";
 
 /**
  * Moves a held record to what officials decided: an admitted one counts as if it came now, so that it is a duplicate when
  * another copy counted meanwhile.
  *
- * @param held A judgement that {@link countRecord} found to be `held`.
+ * @param held A judgement that {@link countRecord} found to be `held`; for `readmit`, one that a decision rejected since.
  */
 export function countDecision(
   count: Count,
@@ -81,11 +81,12 @@ export function countDecision(
   decided: DecidedFate,
   roll: (voterKey: string) => readonly RollEntry[],
 ): Counted {
-  add(count.outcomes, outcomeName({ fate: "held", reason: held.reason }), -1);
+  const rejected: Outcome = { fate: "rejected", reason: "by_decision" };
+  const before: Outcome = decided === "readmit" ? rejected : { fate: "held", reason: held.reason };
+  add(count.outcomes, outcomeName(before), -1);
   if (decided === "reject") {
-    const outcome: Outcome = { fate: "rejected", reason: "by_decision" };
-    add(count.outcomes, outcomeName(outcome));
-    return { outcome, altered: false };
+    add(count.outcomes, outcomeName(rejected));
+    return { outcome: rejected, altered: false };
   }
   return countRecord(count, participations, { ...held, fate: "acceptable" }, roll);
 }

@@ -71,7 +71,7 @@ const event = fc.oneof(
     weight: 3,
     arbitrary: fc.record({
       kind: fc.constant("decide" as const),
-      action: fc.constantFrom("admit" as const, "reject" as const, "defer" as const),
+      action: fc.constantFrom("admit" as const, "reject" as const, "defer" as const, "readmit" as const),
       reason: heldReason,
     }),
   },
@@ -229,7 +229,16 @@ async function happen(world: World, each: Event, nowMs: number): Promise<void> {
       return void await revokeDeviceKey(db, election, MASTER, "n-1-a", 1, now, ends);
     case "decide": {
       const { action, reason } = each;
-      const request = { action, selector: { reason }, reason: "a test", decidedBy: "Ada", approvedBy: "Ben" };
+      const rejected = await db.query<{ position: string }>(
+        `SELECT partition || '/' || log_offset || '/' || record_index AS position FROM counting.rejections
+         WHERE election = $1 AND reason = 'by_decision'`,
+        [election],
+      );
+      if (action === "readmit" && rejected.length === 0) return;
+      const decision = action === "readmit"
+        ? { action, selector: { positions: rejected.map(({ position }) => position) } }
+        : { action, selector: { reason } };
+      const request = { ...decision, reason: "a test", decidedBy: "Ada", approvedBy: "Ben" };
       await box.history.reload(db.query);
       return await unless(decide(db, box.log, box.history, request, now).then(() => {}), /holds no record/);
     }

@@ -117,7 +117,11 @@ const MUTANTS: Record<string, [string, string][]> = {
   }\n`,
     ],
     ["participations.set(record.voterKey,", "new Map().set(record.voterKey,"],
-    [`add(count.outcomes, outcomeName({ fate: "held", reason: held.reason }), -1);`, ""],
+    [`add(count.outcomes, outcomeName(before), -1);`, ""],
+    [
+      `decided === "readmit" ? rejected : { fate: "held", reason: held.reason }`,
+      `{ fate: "held", reason: held.reason }`,
+    ],
     [`if (decided === "reject") {`, "if (false) {"],
   ],
 };

@@ -56,7 +56,7 @@ const changeShapes = [
   }),
   z.strictObject({
     kind: z.literal("decision"),
-    action: z.enum(["admit", "reject", "defer"]),
+    action: z.enum(["admit", "reject", "defer", "readmit"]),
     selector: selectorSchema,
   }),
 ] as const;
@@ -157,6 +157,7 @@ export function countLog(
   for (let partition = 0; partition < history.partitions; partition++) {
     const participations: Participations = new Map();
     const held: { record: HeldRecord; judgement: Judgement & { fate: "held" } }[] = [];
+    const rejected: typeof held = [];
     const decisions = changes.flatMap(({ from, change }) =>
       change.kind === "decision" ? [{ from: from[partition], change }] : []
     );
@@ -165,8 +166,13 @@ export function countLog(
         const { action, selector } = decisions.shift()!.change;
         if (action === "defer") continue;
         const isMeant = selects(selector);
-        for (const { record, judgement } of held.filter(({ record }) => isMeant(record))) {
-          held.splice(held.findIndex((each) => each.record === record), 1);
+        const from = action === "readmit" ? rejected : held;
+        const meant = from.filter(({ record }) => isMeant(record))
+          .sort(({ record: a }, { record: b }) => a.offset - b.offset || a.index - b.index);
+        for (const each of meant) {
+          const { record, judgement } = each;
+          from.splice(from.indexOf(each), 1);
+          if (action === "reject") rejected.push(each);
           const decided = countDecision(count, participations, judgement, action, roll);
           const position = formatPosition(record);
           fates.set(position, { ...fates.get(position)!, decided });

@@ -38,6 +38,7 @@ export const AUDIT_EVENTS = {
   gateway_key_rotated: "a gateway got a new key",
   gateway_key_revoked: "a gateway's key was revoked",
   records_decided: "officials decided about held records",
+  records_readmitted: "officials admitted records after all that a decision had rejected",
   sender_keys_waived: "officials waived the statements of sender keys",
   counting_stopped: "counting stopped because the log is not what it should be",
   loss_accepted: "records are missing from the log, and the tables are rebuilt without them",

@@ -24,6 +24,10 @@ export function decideCommand(): Command {
     .option("--reject <which...>", "reject them")
     .option("--defer <which...>", "put the decision off, so that the final release does not wait for it")
     .option(
+      "--readmit <position...>",
+      "count records after all that a decision rejected, each by its position",
+    )
+    .option(
       "--waive <key>",
       "expect no statement of this sender key, or of all of a gateway",
       (value) => [value],
@@ -37,7 +41,7 @@ export function decideCommand(): Command {
 async function decideOnce(options: DecideOptions): Promise<void> {
   const { election, request } = readDecideOptions(options);
   const roles: Role[] = ["pollwire_registrar", "pollwire_counter"];
-  await forElections("decide", roles, election, async (db, history, _keyring, config) => {
+  await forElections("decide", roles, { election }, async (db, history, _keyring, config) => {
     const log = await openLog(config, history.election, history.partitions);
     try {
       const { revision, records, outcomes } = await decide(db, log, history, request, new Date());

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { Failure } from "../../cli/command.ts";
+import { Failure, UsageError } from "../../cli/command.ts";
 import type { ChangeLog } from "../../shared/changes.ts";
 import { KafkaChanges } from "../../shared/log/kafka_changes.ts";
 import { CHANGES_FILE, SqliteChanges } from "../../shared/log/sqlite_changes.ts";
@@ -158,11 +158,18 @@ export function openChanges({ log }: AggregatorConfig): ChangeLog {
   return new SqliteChanges(`${log.directory}/${CHANGES_FILE}`);
 }
 
-/** Does a piece of work for one election, or for all. */
+/** Which elections a command is for: `all`, or one, which need not be named where there is no other. */
+export type ChosenElections = Readonly<{ election?: string; all?: boolean }>;
+
+/**
+ * Does a piece of work for the elections that were chosen.
+ *
+ * @throws {UsageError} when several could be meant.
+ */
 export async function forElections(
   name: string,
   roles: readonly RequiredRole[],
-  chosen: string | undefined,
+  { election: chosen, all = false }: ChosenElections,
   work: (
     db: Database,
     history: RegisteredHistory,
@@ -170,6 +177,9 @@ export async function forElections(
     config: AggregatorConfig,
   ) => Promise<void>,
 ): Promise<void> {
+  if (all && chosen !== undefined) {
+    throw new UsageError(`Cannot ${name}: --all means every election, and --election ${chosen} one of them`);
+  }
   const config = aggregatorConfig();
   const keyring = new Keyring(config.keysDirectory);
   await withDatabases(() => openOne(config, name), roles, async ({ counting: db }) => {
@@ -181,6 +191,13 @@ export async function forElections(
     }
     if (known.length === 0) {
       throw new OfficeError(`Cannot find an election: ${databaseName(config.database)} has none`);
+    }
+    if (chosen === undefined && !all && known.length > 1) {
+      throw new UsageError(
+        `Cannot ${name}: there are several elections; name one with --election, or take --all: ${
+          known.join(", ")
+        }`,
+      );
     }
     for (const election of chosen === undefined ? known : [chosen]) {
       const history = (await openHistory(db.query, election, keyring.master(election)))!;

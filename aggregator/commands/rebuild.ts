@@ -10,17 +10,18 @@ import { logEnds } from "../../shared/log/vote_log.ts";
 import { rebuild } from "../counting/rebuild.ts";
 import type { Role } from "../database/roles.ts";
 import { withdrawUnfounded } from "../results/withdraw.ts";
-import { forElections, openLog } from "./open.ts";
+import { type ChosenElections, forElections, openLog } from "./open.ts";
 
 /** The command. */
 export function rebuildCommand(): Command {
   return command("rebuild", "Rebuilds the counting tables from registry and log.")
-    .option("--election <id>", "only this election; all when left out")
+    .option("--election <id>", "this election; it may be left out where there is no other")
+    .option("--all", "every election")
     .option(
       "--accept-loss <partition:offsets...>",
       "accept that these records are lost; the refusal says which to name",
     )
-    .action(rebuildAll);
+    .action(rebuildHere);
 }
 
 /** `0:2657` as partition and number of missing offsets. */
@@ -32,15 +33,15 @@ function readLoss(text: string): [partition: number, missing: number] {
   );
 }
 
-async function rebuildAll(
-  { election, acceptLoss = [] }: { election?: string; acceptLoss?: string[] },
+async function rebuildHere(
+  { election, all, acceptLoss = [] }: ChosenElections & { acceptLoss?: string[] },
 ): Promise<void> {
   const acceptedLoss = new Map(acceptLoss.map(readLoss));
   if (acceptedLoss.size > 0 && election === undefined) {
     throw new UsageError("Cannot accept a loss: --election must name the election whose log it is");
   }
   const roles: Role[] = ["pollwire_registrar", "pollwire_counter"];
-  await forElections("rebuild", roles, election, async (db, history, keyring, config) => {
+  await forElections("rebuild", roles, { election, all }, async (db, history, keyring, config) => {
     const log = await openLog(config, history.election, history.partitions);
     const total = (await logEnds(log)).reduce((sum, end) => sum + end, 0);
     const bar = progress({ label: `rebuild ${history.election}`, total, unit: "entries" });

@@ -1,5 +1,5 @@
 /**
- * `deno task recount`: counts every log again and compares it with the tables.
+ * `deno task recount`: counts logs again and compares it with the tables.
  *
  * @module
  */
@@ -9,16 +9,17 @@ import { progress } from "../../cli/progress.ts";
 import { deletedFront, logEnds } from "../../shared/log/vote_log.ts";
 import { recount } from "../counting/recount.ts";
 import { readGateways, senderKeyLines } from "../counting/sender_keys.ts";
-import { forElections, openLog } from "./open.ts";
+import { type ChosenElections, forElections, openLog } from "./open.ts";
 import { recountOnSpark, type SparkOptions } from "./spark.ts";
 
 /** The command. */
 export function recountCommand(): Command {
   return command(
     "recount",
-    "Counts the whole log again with the pure fold and compares it with the tables; exit code 1 on a difference.",
+    "Counts the whole log of an election again with the pure fold and compares it with the tables; exit code 1 on a difference.",
   )
-    .option("--election <id>", "only this election; all when left out")
+    .option("--election <id>", "this election; it may be left out where there is no other")
+    .option("--all", "every election")
     .option("--spark", "count on Spark, with a program that shares no code with this one: docs/spark.md")
     .option("--master <url>", "with --spark: Spark's master; local[2] when left out")
     .option("--memory <size>", "with --spark: memory of the driver; 2g when left out")
@@ -36,15 +37,15 @@ export function recountCommand(): Command {
 
 async function run({ spark = false, ...options }: { spark?: boolean } & SparkOptions): Promise<void> {
   if (spark) return await recountOnSpark(options);
-  const { election, ...ofSpark } = options;
+  const { election, all, ...ofSpark } = options;
   const [name] = Object.keys(ofSpark);
   if (name !== undefined) throw new UsageError(`Cannot use --${name} without --spark`);
-  await recountAll(election);
+  await recountHere({ election, all });
 }
 
-async function recountAll(election?: string): Promise<void> {
+async function recountHere(chosen: ChosenElections): Promise<void> {
   let differences = 0;
-  await forElections("recount", ["pollwire_auditor"], election, async (db, history, _keyring, config) => {
+  await forElections("recount", ["pollwire_auditor"], chosen, async (db, history, _keyring, config) => {
     const log = await openLog(config, history.election, history.partitions);
     const total = (await logEnds(log)).reduce((sum, end) => sum + end, 0);
     const bar = progress({ label: `recount ${history.election}`, total, unit: "entries" });

@@ -15,6 +15,8 @@ const USAGE = 2;
 /** What the command takes beside `--spark`; each is passed on. */
 export type SparkOptions = Readonly<{
   election?: string;
+  /** Every election. */
+  all?: boolean;
   /** Spark's master, like `spark://host:7077`. */
   master?: string;
   /** Memory of the driver, like `2g`. */
@@ -39,12 +41,13 @@ export type SparkOptions = Readonly<{
  * @throws {Failure} when it finds a difference or cannot recount.
  */
 export async function recountOnSpark(
-  { election, master, memory, ends, report, stream, checkpoints, interval, batch }: SparkOptions,
+  { election, all, master, memory, ends, report, stream, checkpoints, interval, batch }: SparkOptions,
 ): Promise<void> {
   const named = { election, master, memory, ends, report, checkpoints, interval, batch };
   const args = Object.entries(named).flatMap(([name, value]) =>
     value === undefined ? [] : [`--${name}`, value]
   );
+  if (all) args.push("--all");
   const child = new Deno.Command(SCRIPT, { args: stream ? ["--stream", ...args] : args, stdin: "null" })
     .spawn();
   // Who ends this process ends the program. Ctrl-C in a terminal reaches both by itself.

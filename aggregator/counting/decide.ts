@@ -4,14 +4,14 @@
  *
  * @module
  */
-import { type Decision, formatPosition, type HeldRecord, selects } from "../../shared/decision.ts";
-import type { ElectionHistory } from "../../shared/history.ts";
+import { type Decision, formatPosition } from "../../shared/decision.ts";
+import type { ElectionHistory, Position } from "../../shared/history.ts";
 import type { VoteLog } from "../../shared/log/vote_log.ts";
 import type { Database, Query } from "../database/database.ts";
 import { type DecisionRequest, writeDecision } from "../registry/decisions.ts";
 import { OfficeError } from "../registry/office_error.ts";
 import type { OutcomeDelta } from "./count_records.ts";
-import { applyDecision, readAdmitted, readHeld } from "./held.ts";
+import { applyDecision, readAdmitted, readMeant } from "./held.ts";
 import type { JudgedRecord } from "./judged.ts";
 
 /** How often a decision is begun again because more records were held meanwhile. */
@@ -38,19 +38,29 @@ export async function decide(
   now: Date,
 ): Promise<DecisionResult> {
   for (let tries = 1;; tries++) {
-    const admitted = request.action === "admit"
-      ? await readAdmitted(
-        log,
-        history,
-        (await readHeld(db.query, history.election)).filter(selects(request.selector)),
-      )
-      : new Map<string, JudgedRecord>();
+    const admitted = await readCounted(db, log, history, request);
     try {
       return await db.transaction((query) => decideIn(query, history, request, admitted, now));
     } catch (error) {
       if (!(error instanceof MoreHeld) || tries >= MAX_TRIES) throw error;
     }
   }
+}
+
+/** The records that a decision counts, from the log; none where it counts none. */
+async function readCounted(
+  { query }: Database,
+  log: VoteLog,
+  history: ElectionHistory,
+  decision: Pick<Decision, "action" | "selector">,
+  partition?: number,
+): Promise<Map<string, JudgedRecord>> {
+  if (decision.action !== "admit" && decision.action !== "readmit") return new Map();
+  return await readAdmitted(
+    log,
+    history,
+    await readMeant(query, history.election, decision, partition),
+  );
 }
 
 async function decideIn(
@@ -82,12 +92,16 @@ async function decideIn(
     outcomes.push(...decided.outcomes);
   }
   if (records === 0) {
-    throw new OfficeError(`Cannot decide: election ${election} holds no record that this means`);
+    throw new OfficeError(
+      request.action === "readmit"
+        ? `Cannot decide: of election ${election} no record at these positions was rejected by a decision`
+        : `Cannot decide: election ${election} holds no record that this means`,
+    );
   }
   return { revision, records, outcomes };
 }
 
-function lookUp(admitted: ReadonlyMap<string, JudgedRecord>, held: HeldRecord): JudgedRecord {
+function lookUp(admitted: ReadonlyMap<string, JudgedRecord>, held: Position): JudgedRecord {
   const record = admitted.get(formatPosition(held));
   if (record === undefined) throw new MoreHeld("More records were held while the decision was made");
   return record;
@@ -119,10 +133,7 @@ export async function decideAgain(
   partition: number,
 ): Promise<void> {
   const { election } = history;
-  const isMeant = selects(decision.selector);
-  const admitted = decision.action === "admit"
-    ? await readAdmitted(log, history, (await readHeld(db.query, election, partition)).filter(isMeant))
-    : new Map<string, JudgedRecord>();
+  const admitted = await readCounted(db, log, history, decision, partition);
   await db.transaction((query) =>
     applyDecision(query, election, partition, decision, (held) => lookUp(admitted, held))
   );

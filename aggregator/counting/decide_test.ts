@@ -1,5 +1,5 @@
 import assert from "assert";
-import type { DecisionAction, DecisionSelector } from "../../shared/decision.ts";
+import { type DecisionAction, type DecisionSelector, formatPosition } from "../../shared/decision.ts";
 import { type BallotBox, openBallotBox, testVoter } from "../../tests/ballot_box.ts";
 import { MASTER, NOON_MS } from "../../tests/fixture.ts";
 import { testDatabase } from "../../tests/test_database.ts";
@@ -189,4 +189,42 @@ Deno.test("a decision is on the audit trail, with two names and a reason", async
   ) as [{ details: string }];
   const { action, reason, decidedBy, approvedBy } = JSON.parse(details);
   assert.deepEqual([action, reason, decidedBy, approvedBy], ["reject", "a test", "Ada", "Ben"]);
+});
+
+Deno.test("a record that a decision rejected is admitted after all, and a recount and a rebuild repeat both decisions", async () => {
+  const box = await closedEarly("a", "b", "c");
+  for (const voter of ["a", "b", "c"]) await box.cast(voter);
+  await box.count();
+  const [first, second, third] = (await readHeld(db.query, box.election)).map(formatPosition);
+  await assert.rejects(
+    decided(box, "readmit", { positions: [first!] }),
+    (error) =>
+      error instanceof OfficeError && /no record at these positions was rejected by/.test(error.message),
+  );
+  await decided(box, "reject", { positions: [first!, second!] });
+  await assert.rejects(decided(box, "readmit", { reason: "superseded" }), OfficeError);
+  // What is still held is not meant, though it is named.
+  const { records, outcomes } = await decided(box, "readmit", { positions: [first!, third!] });
+  assert.deepEqual([records, outcomes], [1, [{ fate: "counted", reason: "", records: 1 }]]);
+  assert.deepEqual(await outcomesOf(box), {
+    counted: 1,
+    "rejected/by_decision": 1,
+    "held/superseded": 1,
+  });
+  await holdsTo(box);
+});
+
+Deno.test("a record that is admitted after all is a duplicate when another copy counted meanwhile", async () => {
+  const box = await closedEarly("a");
+  const voteId = crypto.randomUUID();
+  await box.cast("a", { voteId });
+  await box.count();
+  const [held] = (await readHeld(db.query, box.election)).map(formatPosition);
+  await decided(box, "reject", { positions: [held!] });
+  await box.cast("a", { voteId }, "g-2");
+  await box.count();
+  await decided(box, "admit", { gateway: "g-2" });
+  await decided(box, "readmit", { positions: [held!] });
+  assert.deepEqual(await outcomesOf(box), { counted: 1, "duplicate/retransmission": 1 });
+  await holdsTo(box);
 });

@@ -5,7 +5,7 @@
  * @module
  */
 import { type Decision, formatPosition, type HeldRecord, selects } from "../../shared/decision.ts";
-import type { ElectionHistory } from "../../shared/history.ts";
+import type { ElectionHistory, Position } from "../../shared/history.ts";
 import type { HeldReason } from "../../shared/outcome.ts";
 import type { VoteLog } from "../../shared/log/vote_log.ts";
 import { LogFault } from "../../shared/log/vote_log.ts";
@@ -40,15 +40,50 @@ export async function readHeld(query: Query, election: string, partition?: numbe
   }));
 }
 
+/** Those of these positions whose records a decision rejected; of one partition when it is given. */
+export async function readRejected(
+  query: Query,
+  election: string,
+  positions: readonly string[],
+  partition?: number,
+): Promise<Position[]> {
+  const asked = positions.map((position) => position.split("/"));
+  return await query<Position>(
+    `SELECT r.partition, r.log_offset::float8 AS offset, r.record_index::int AS index
+     FROM unnest($2::text::int[], $3::text::bigint[], $4::text::int[]) AS m (partition, log_offset, record_index)
+     JOIN counting.rejections r USING (partition, log_offset, record_index)
+     WHERE r.election = $1 AND r.reason = 'by_decision' AND ($5::int IS NULL OR r.partition = $5::int)
+     ORDER BY 1, 2, 3`,
+    [
+      election,
+      arrayLiteral(asked.map(([partition]) => partition!)),
+      arrayLiteral(asked.map(([, offset]) => offset!)),
+      arrayLiteral(asked.map(([, , index]) => index!)),
+      partition ?? null,
+    ],
+  );
+}
+
+/** The records that a decision counts, as they stand now: held ones, or for `readmit` rejected ones. */
+export async function readMeant(
+  query: Query,
+  election: string,
+  { action, selector }: Pick<Decision, "action" | "selector">,
+  partition?: number,
+): Promise<Position[]> {
+  if (action === "readmit") return await readRejected(query, election, selector.positions ?? [], partition);
+  return (await readHeld(query, election, partition)).filter(selects(selector));
+}
+
 /**
- * Reads held records back from the log, each as a record that is acceptable now.
+ * Reads records that were held back from the log, each as a record that is acceptable now.
  *
  * @throws {LogFault} when the log has not what was held.
  */
 export async function readAdmitted(
   log: VoteLog,
   history: ElectionHistory,
-  held: readonly HeldRecord[],
+  held: readonly Position[],
 ): Promise<Map<string, JudgedRecord>> {
   const records = new Map<string, JudgedRecord>();
   for (const record of held) {
@@ -70,19 +105,21 @@ export async function readAdmitted(
 export type Decided = Readonly<{ records: number; outcomes: OutcomeDelta[] }>;
 
 /**
- * Applies a decision to the held records of one partition.
+ * Applies a decision to the records of one partition.
  *
- * @param admitted See {@link readAdmitted}; asked for `admit` only.
+ * @param admitted See {@link readAdmitted}; asked for `admit` and `readmit` only.
  */
 export async function applyDecision(
   query: Query,
   election: string,
   partition: number,
-  { action, selector }: Pick<Decision, "action" | "selector">,
-  admitted: (held: HeldRecord) => JudgedRecord,
+  decision: Pick<Decision, "action" | "selector">,
+  admitted: (held: Position) => JudgedRecord,
 ): Promise<Decided> {
-  const meant = (await readHeld(query, election, partition)).filter(selects(selector));
-  if (meant.length === 0 || action === "waive") return { records: 0, outcomes: [] };
+  const { action } = decision;
+  if (action === "waive") return { records: 0, outcomes: [] };
+  const meant = await readMeant(query, election, decision, partition);
+  if (meant.length === 0) return { records: 0, outcomes: [] };
   const columns = [
     election,
     partition,
@@ -98,7 +135,8 @@ export async function applyDecision(
     );
     return { records: meant.length, outcomes: [] };
   }
-  await takeOut(query, columns, action === "reject");
+  if (action === "readmit") await takeOutRejected(query, columns);
+  else await takeOut(query, columns, action === "reject");
   if (action === "reject") {
     return {
       records: meant.length,
@@ -133,5 +171,20 @@ async function takeOut(query: Query, columns: (string | number)[], isRejected: b
      FROM (SELECT reason, count(*) AS records FROM taken GROUP BY reason) t
      WHERE o.election = $1 AND o.partition = $2::int AND o.fate = 'held' AND o.reason = t.reason`,
     [...columns, isRejected],
+  );
+}
+
+/** Takes records out of those that a decision rejected. */
+async function takeOutRejected(query: Query, columns: (string | number)[]): Promise<void> {
+  await query(
+    `WITH taken AS (
+       DELETE FROM counting.rejections r
+       USING unnest($3::text::bigint[], $4::text::int[]) AS m (log_offset, record_index)
+       WHERE r.election = $1 AND r.partition = $2::int AND r.log_offset = m.log_offset AND r.record_index = m.record_index
+       RETURNING 1
+     )
+     UPDATE counting.outcome_counts SET records = records - (SELECT count(*) FROM taken)
+     WHERE election = $1 AND partition = $2::int AND fate = 'rejected' AND reason = 'by_decision'`,
+    columns,
   );
 }

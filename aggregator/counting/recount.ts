@@ -211,13 +211,19 @@ function notWhole(deleted: readonly DeletedFront[]): Recount {
   };
 }
 
+type Held = Readonly<{ record: HeldRecord; judgement: Judgement & { fate: "held" } }>;
+
+/** Records of one partition may have been rejected in another order than that of the log. */
+function inLogOrder([, { record: a }]: [string, Held], [, { record: b }]: [string, Held]): number {
+  return a.offset - b.offset || a.index - b.index;
+}
+
 /** The fold of one partition: its records in log order, with decisions at the offsets where they were made. */
 class PartitionFold {
   readonly participations: Participations = new Map();
-  readonly #held = new Map<
-    string,
-    Readonly<{ record: HeldRecord; judgement: Judgement & { fate: "held" } }>
-  >();
+  readonly #held = new Map<string, Held>();
+  /** Those that decisions rejected. */
+  readonly #rejected = new Map<string, Held>();
   readonly #partition: number;
   readonly #roll: (voterKey: string) => readonly RollEntry[];
   /** Decisions that are still to come, in the order in which they were made. */
@@ -261,7 +267,8 @@ class PartitionFold {
     while (this.#pending.length > 0 && (this.#pending[0]!.positions[this.#partition] ?? 0) <= offset) {
       const { action, selector } = this.#pending[0]!;
       this.#pending = this.#pending.slice(1);
-      if (action === "admit" || action === "reject") this.#decide(action, selects(selector));
+      if (action === "admit" || action === "reject") this.#decide(action, selects(selector), this.#held);
+      if (action === "readmit") this.#decide(action, selects(selector), this.#rejected);
     }
   }
 
@@ -269,11 +276,12 @@ class PartitionFold {
     return [...this.#held.keys()];
   }
 
-  #decide(action: DecidedFate, isMeant: (held: HeldRecord) => boolean): void {
-    for (const [position, { record, judgement }] of this.#held) {
-      if (!isMeant(record)) continue;
-      this.#held.delete(position);
-      countDecision(this.count, this.participations, judgement, action, this.#roll);
+  #decide(action: DecidedFate, isMeant: (held: HeldRecord) => boolean, from: Map<string, Held>): void {
+    for (const [position, held] of [...from].sort(inLogOrder)) {
+      if (!isMeant(held.record)) continue;
+      from.delete(position);
+      if (action === "reject") this.#rejected.set(position, held);
+      countDecision(this.count, this.participations, held.judgement, action, this.#roll);
     }
   }
 }

@@ -41,7 +41,7 @@ export function readDecideOptions(options: DecideOptions): { election: string; r
   }
   const actions = DECISION_ACTIONS.filter((action) => options[action] !== undefined);
   if (actions.length !== 1) {
-    throw new UsageError("Cannot decide: give one of --admit, --reject, --defer and --waive");
+    throw new UsageError("Cannot decide: give one of --admit, --reject, --defer, --readmit and --waive");
   }
   const [action] = actions as [DecisionAction];
   const selector = action === "waive" ? waiverOf(options.waive!) : selectorOf(options[action]!);

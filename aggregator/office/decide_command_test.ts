@@ -37,7 +37,7 @@ for (
     ["no reason", { reason: " " }, /--reason must say why/],
     ["one name", { approvedBy: undefined }, /--by and --approved-by must name two officials/],
     ["the same name twice", { approvedBy: "ada" }, /both are Ada/],
-    ["no action", { admit: undefined }, /give one of --admit, --reject, --defer and --waive/],
+    ["no action", { admit: undefined }, /give one of --admit, --reject, --defer, --readmit and --waive/],
     ["two actions", { reject: ["reason=clock"] }, /give one of/],
     ["an unknown field", { admit: ["station=n-1"] }, /station= is not known; use reason=, gateway=/],
     ["an unknown reason", { admit: ["reason=late"] }, /reason must be one of gateway_revoked/],

@@ -36,9 +36,11 @@ export type Waiver = z.infer<typeof waivedKeySchema> | z.infer<typeof waivedGate
 
 /**
  * What is decided. `admit` counts held records, `reject` rejects them, `defer` lets the final release come before they are
- * decided; `waive` lets it come without a sender key's statement or all of its records.
+ * decided; `readmit` counts records that a decision rejected; `waive` lets it come without a sender key's statement or all of
+ * its records.
  */
 export type Ruling =
+  | Readonly<{ action: "readmit"; selector: z.infer<typeof byPositionSchema> }>
   | Readonly<{ action: "admit" | "reject" | "defer"; selector: Selector }>
   | Readonly<{ action: "waive"; selector: Waiver }>;
 
@@ -52,6 +54,14 @@ export type Decision =
     decidedBy: string;
     approvedBy: string;
   }>;
+
+const EVENTS = {
+  admit: "records_decided",
+  reject: "records_decided",
+  defer: "records_decided",
+  readmit: "records_readmitted",
+  waive: "sender_keys_waived",
+} as const;
 
 /** Who decides, and why. */
 export type Authority = Readonly<{ reason: string; decidedBy: string; approvedBy: string }>;
@@ -92,7 +102,7 @@ export async function writeDecision(
      VALUES ($1, $2, $3, $4::text::jsonb, $5, $6, $7)`,
     [election, revision, action, selector, reason, decidedBy, approvedBy],
   );
-  await appendAudit(query, now, isWaiver ? "sender_keys_waived" : "records_decided", election, {
+  await appendAudit(query, now, EVENTS[action], election, {
     revision,
     action,
     selector: summary(read.data),
@@ -136,7 +146,7 @@ function summary(selector: Selector | Waiver): string {
 
 function schemaOf({ action, selector }: Ruling): z.ZodType<Selector | Waiver> {
   if (action === "waive") return "senderKey" in selector ? waivedKeySchema : waivedGatewaySchema;
-  return "positions" in selector ? byPositionSchema : filterSchema;
+  return action === "readmit" || "positions" in selector ? byPositionSchema : filterSchema;
 }
 
 /**

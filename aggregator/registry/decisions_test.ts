@@ -63,6 +63,7 @@ Deno.test("writeDecision() puts the decision on the audit trail, with both names
   await decide(election, waive({ gateway: "g-2" }), { reason: "Its disk was lost." });
   const many = Array.from({ length: 11 }, (_, i) => `0/${i}/0`);
   await decide(election, admit({ positions: many }));
+  await decide(election, { action: "readmit", selector: { positions: ["0/3/0"] } });
   const rows = await db.query<{ event: string; details: Record<string, unknown> }>(
     "SELECT event, (details #>> '{}')::json AS details FROM audit.events WHERE election = $1 ORDER BY number OFFSET 1",
     [election],
@@ -92,6 +93,10 @@ Deno.test("writeDecision() puts the decision on the audit trail, with both names
         reason,
         ...names,
       },
+    },
+    {
+      event: "records_readmitted",
+      details: { revision: 5, action: "readmit", selector: `{"positions":["0/3/0"]}`, reason, ...names },
     },
   ]);
   assert.deepEqual((await verifyTrail(db.query, [])).faults, []);

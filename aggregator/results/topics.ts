@@ -37,8 +37,8 @@ type Row = Readonly<{ key: string } & Record<string, string | number>>;
 
 /** What is on the views, as far as this process knows. Valid until somebody else writes to them. */
 type Account = {
-  /** The newest rebuild in the audit trail. After a newer one every row is compared with the database again. */
-  rebuild: number;
+  /** The newest event that took rejections away. After a newer one every row is compared with the database again. */
+  removal: number;
   ends: Record<View, number>;
   tallies: Map<string, string>;
   turnout: Map<string, string>;
@@ -146,17 +146,17 @@ export class ViewWriter implements ReleaseSink {
     return this.#databases.reading.query;
   }
 
-  /** The account; `undefined` when somebody else has written since, or after a rebuild. */
+  /** The account; `undefined` when somebody else has written since, or rejections were taken away. */
   async #goodAccount(): Promise<Account | undefined> {
     const account = this.#account;
-    if (account?.rebuild !== await newestRebuild(this.#query)) return undefined;
+    if (account?.removal !== await newestRemoval(this.#query)) return undefined;
     const ends = await Promise.all(VIEWS.map((view) => this.#views.end(view)));
     return VIEWS.every((view, i) => account!.ends[view] === ends[i]) ? account : undefined;
   }
 
   async #readBack(): Promise<Account> {
     const account: Account = {
-      rebuild: await newestRebuild(this.#query),
+      removal: await newestRemoval(this.#query),
       ends: { tallies: 0, turnout: 0, rejections: 0 },
       tallies: new Map(),
       turnout: new Map(),
@@ -205,7 +205,7 @@ export class ViewWriter implements ReleaseSink {
     }
   }
 
-  /** Rejections are only added, except by a rebuild: each is seen once, in the order of its partition. */
+  /** Rejections are only added, but for what {@link newestRemoval} names: each is seen once, in the order of its partition. */
   async #rejections(account: Account): Promise<boolean> {
     const { rejected, standing } = account;
     const seen = [...rejected.values()];
@@ -238,10 +238,11 @@ export class ViewWriter implements ReleaseSink {
   }
 }
 
-async function newestRebuild(query: Query): Promise<number> {
+/** The newest rebuild, or decision that admitted what another had rejected. */
+async function newestRemoval(query: Query): Promise<number> {
   const { number } = await queryOne<{ number: number }>(
     query,
-    "SELECT coalesce(max(number), 0)::float8 AS number FROM audit.events WHERE event = 'rebuild_finished'",
+    "SELECT coalesce(max(number), 0)::float8 AS number FROM audit.events WHERE event IN ('rebuild_finished', 'records_readmitted')",
   );
   return number;
 }

@@ -245,6 +245,19 @@ Deno.test("ViewWriter takes off votes that were withdrawn, and what a rebuild di
   });
 });
 
+Deno.test("ViewWriter takes off a rejection when officials admit its record after all", async () => {
+  await withDatabase(async (db) => {
+    const views = new MemoryViews();
+    const writer = writerOf(db, views);
+    await reject(db.query, 0, 1, 2);
+    assert.equal(await stepAll(writer, views), 2);
+    await db.query("DELETE FROM counting.rejections WHERE log_offset = 1");
+    await db.transaction((query) => appendAudit(query, new Date(0), "records_readmitted", "town", {}));
+    assert.equal(await stepAll(writer, views), 1);
+    assert.deepEqual(Object.keys(views.standing()), ["rejections town/0/2/0"]);
+  });
+});
+
 Deno.test("ViewWriter takes off what was withdrawn while nobody wrote", async () => {
   await withDatabase(async (db) => {
     const views = new MemoryViews();

@@ -38,7 +38,8 @@ Difference = dict[str, Any]
 
 def arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="recount --spark", description=__doc__)
-    parser.add_argument("--election", help="only this election; all when left out")
+    parser.add_argument("--election", help="this election; it may be left out where there is no other, and with --stream for all")
+    parser.add_argument("--all", action="store_true", help="every election")
     parser.add_argument("--master", default="local[2]", help="Spark's master, like spark://host:7077 (default: local[2])")
     parser.add_argument("--memory", default="2g", help="memory of the driver, like 2g (default: 2g)")
     parser.add_argument(
@@ -54,6 +55,8 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--interval", type=interval, default=5, help="with --stream: seconds between batches (default: 5)")
     parser.add_argument("--batch", type=batch_size, default=50_000, help="with --stream: entries of a batch at most (default: 50000)")
     asked = parser.parse_args(argv)
+    if asked.all and asked.election:
+        parser.error(f"--all means every election, and --election {asked.election} one of them")
     if asked.stream and (asked.ends != "log" or asked.report):
         parser.error("--stream has no end and no report: leave --ends and --report out")
     return asked
@@ -176,6 +179,10 @@ def main(argv: Sequence[str]) -> int:
             cursor.execute("SELECT election FROM registry.elections ORDER BY election")
             elections = [row[0] for row in cursor.fetchall()]
         connection.close()
+        if len(elections) > 1 and not asked.all:
+            raise SettingsError(
+                "Cannot recount: there are several elections; name one with --election, or take --all: " + ", ".join(elections)
+            )
     if asked.report and len(elections) != 1:
         raise RecountError("Cannot write all reports to one file: --report needs --election")
     seed = report_seed(settings.report_key_file)

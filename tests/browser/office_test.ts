@@ -329,6 +329,7 @@ browserTest(
       await t.step("the canvass begins, and a check that fails shows what is wrong", async () => {
         await ask(ann.page, "begin_canvass", { reason: "Voting is over" });
         await hears(ann.page, "good", /Done: Begin the canvass/);
+        assert.match(await textOf(ann.page, "#work"), /The newest checks left nothing/);
         await tamper(db, "INSERT INTO counting.gaps VALUES ($1, 1, 1, 2)", [CHECKED]);
         await go(ann.page, `${CHECKED}/checks`);
         await ann.page.locator("#check-now").click();
@@ -337,6 +338,8 @@ browserTest(
         assert.match(wrong, /partition 1, offsets 1 to 1/);
         await look(ann, "checks");
         await go(ann.page, `${CHECKED}/state`);
+        assert.match(await textOf(ann.page, "#work [data-work=gaps]"), /1 gap of the log.* gaps_explained/);
+        await look(ann, "canvass");
         assert.match(
           await textOf(ann.page, "#actions [data-action=certify]"),
           /Not now: checks fail and are not waived: gaps_explained/,

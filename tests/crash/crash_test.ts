@@ -176,13 +176,13 @@ async function recounts(scene: Scene, { keep = false } = {}): Promise<void> {
   await scene.start();
   await scene.compare();
   await scene.stop();
-  assert.match(await scene.processes.command("recount"), / 0 differences$/m);
+  assert.match(await scene.processes.command("recount", "--all"), / 0 differences$/m);
   if (keep) cpSync(`${scene.dataDir}/db`, `${scene.dataDir}/db.older`, { recursive: true });
 }
 
 /** Everything must be stopped. */
 async function rebuilds(scene: Scene): Promise<void> {
-  await scene.processes.command("rebuild");
+  await scene.processes.command("rebuild", "--all");
   await recounts(scene);
 }
 

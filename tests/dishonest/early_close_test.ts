@@ -86,9 +86,9 @@ longTest(
       stop.abort();
       await running;
       await scene.processes.stop(AGGREGATOR);
-      assert.match(await scene.processes.command("recount"), / 0 differences/);
-      await scene.processes.command("rebuild");
-      assert.match(await scene.processes.command("recount"), / 0 differences/);
+      assert.match(await scene.processes.command("recount", "--all"), / 0 differences/);
+      await scene.processes.command("rebuild", "--all");
+      assert.match(await scene.processes.command("recount", "--all"), / 0 differences/);
     } finally {
       stop.abort();
       await running;

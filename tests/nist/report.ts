@@ -15,7 +15,7 @@ function* objects(value: unknown): Generator<Node> {
   }
 }
 
-/** Says what is wrong: dangling ids, ids given twice, negative counts, colours, times, modes without a total, sums that differ. */
+/** Says what is wrong: dangling ids, ids given twice, negative counts, colours, times, modes without a total, undervotes left out, sums that differ. */
 export function reportFaults(report: Node): string[] {
   const faults: string[] = [];
   const ids = new Set<string>();
@@ -32,6 +32,7 @@ export function reportFaults(report: Node): string[] {
       }
       if (typeof value === "number" && value < 0) faults.push(`${node["@type"]}.${name} is ${value}`);
       if (name === "Color" && !/^[0-9a-f]{6}$/.test(value)) faults.push(`colour ${value}`);
+      if (typeof value === "string" && /T\d\d:\d\d:\d\d\.\d/.test(value)) faults.push(`fractions of a second in ${value}`);
       if (name === "GeneratedDate" && !/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/.test(value)) faults.push(`time ${value}`);
     }
   }
@@ -39,8 +40,28 @@ export function reportFaults(report: Node): string[] {
   return faults;
 }
 
-function sumFaults(election: Node): string[] {
+/** Undervotes stand once at each place that has a total, and places sum to the election. */
+function undervoteFaults({ "@id": id, OtherCounts, ContestSelection }: Node): string[] {
+  const places = new Map<string, number>(
+    OtherCounts.map((count: Node) => [count.GpUnitId, count.Undervotes]),
+  );
   const faults: string[] = [];
+  if (places.size !== OtherCounts.length) faults.push(`${id}: undervotes of a place stand twice`);
+  for (const { VoteCounts } of ContestSelection) {
+    const totals = VoteCounts.filter(({ Type }: Node) => Type === "total");
+    for (const { GpUnitId } of totals) {
+      if (!Number.isInteger(places.get(GpUnitId))) faults.push(`${id}: ${GpUnitId} has no undervotes`);
+    }
+    if (totals.length !== places.size) faults.push(`${id}: undervotes of a place that has no total`);
+  }
+  const whole = places.get("gp.election") ?? 0;
+  const sum = [...places.values()].reduce((sum, n) => sum + n, -whole);
+  if (places.size > 1 && sum !== whole) faults.push(`${id}: places have ${sum} undervotes, the election ${whole}`);
+  return faults;
+}
+
+function sumFaults(election: Node): string[] {
+  const faults: string[] = election.Contest.flatMap(undervoteFaults);
   const lists = [
     ["ballots", election.BallotCounts, "BallotsCast"],
     ...election.Contest.flatMap((contest: Node) =>

@@ -9,6 +9,7 @@ import { Keyring } from "../../aggregator/registry/keyring.ts";
 import { importRoll } from "../../aggregator/registry/roll.ts";
 import type { Database } from "../../aggregator/database/database.ts";
 import type { ElectionReadiness } from "../../aggregator/public/readiness.ts";
+import type { ElectionDefinition } from "../../shared/election.ts";
 import { pseudonymKey, voterKeyOf } from "../../shared/keys.ts";
 import type { PlacedRecord } from "../../shared/log/vote_log.ts";
 import { freePorts } from "../../simulator/processes/ports.ts";
@@ -113,6 +114,13 @@ export async function aggregatorCommand(
   return { code, out: text.decode(stdout), error: text.decode(stderr) };
 }
 
+/** What {@link OpenElection} is created with. */
+export type OpenElectionOptions = Readonly<{
+  voters?: number;
+  partitions?: number;
+  definition?: Partial<ElectionDefinition>;
+}>;
+
 /** An election that is open now, and its voters' votes. */
 export class OpenElection {
   #next = 0;
@@ -128,7 +136,7 @@ export class OpenElection {
     db: Database,
     data: string,
     election: string,
-    { voters = 1_000, partitions = 3 } = {},
+    { voters = 1_000, partitions = 3, definition = {} }: OpenElectionOptions = {},
   ): Promise<OpenElection> {
     const master = new Keyring(`${data}/keys`).create(election);
     const now = Date.now();
@@ -141,6 +149,7 @@ export class OpenElection {
         opensAt: iso(now - 3_600_000),
         closesAt: iso(now + 3_600_000),
         acceptsUntil: iso(now + 7_200_000),
+        ...definition,
       }),
       master,
       new Date(now),

@@ -181,14 +181,15 @@ export class ClosedElection {
   }
 
   /** Officials decide on a voter's held record. */
-  async decideOn(action: "admit" | "reject", voter: string): Promise<void> {
+  async decideOn(action: "admit" | "reject" | "readmit", voter: string): Promise<void> {
     const authority = { reason: "the clock was seen to", decidedBy: "Ann", approvedBy: "Bob" };
     const [held] = await this.db.query<{ position: string }>(
-      `SELECT partition || '/' || log_offset || '/' || record_index AS position FROM counting.held
-       WHERE election = $1 AND reason = 'clock' AND vote_id = $2::text::uuid`,
-      [this.election, this.#heldId(voter)],
+      `SELECT partition || '/' || log_offset || '/' || record_index AS position
+       FROM counting.${action === "readmit" ? "rejections" : "held"}
+       WHERE election = $1 AND reason = $3 AND vote_id = $2::text::uuid`,
+      [this.election, this.#heldId(voter), action === "readmit" ? "by_decision" : "clock"],
     );
-    assert.ok(held, `the record of ${voter} is held`);
+    assert.ok(held, `there is a record of ${voter} to ${action}`);
     const selector = { positions: [held.position] };
     await decide(this.db, this.log, this.history, { action, selector, ...authority }, new Date());
     await this.history.reload(this.db.query);

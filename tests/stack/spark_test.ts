@@ -96,7 +96,7 @@ stackTest("recount --spark agrees with the tables, and names what was changed be
       assert.equal(signed.counted, counted);
       assert.deepEqual(signed.shown, []);
 
-      const all = await recountOnSpark(database, directory);
+      const all = await recountOnSpark(database, directory, "--all");
       assert.equal(all.code, 1, all.out + all.error);
       const of = (election: string) => {
         const lines = all.out.slice(0, all.out.indexOf(`signed report: ${directory}/${election}`)).trimEnd()

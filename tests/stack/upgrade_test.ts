@@ -55,7 +55,7 @@ Deno.test({
       await upgradeAll(scene);
       await scene.compare();
       await scene.stop();
-      assert.match(await scene.processes.commandOf(ROOT, "recount"), / 0 differences$/m);
+      assert.match(await scene.processes.commandOf(ROOT, "recount", "--all"), / 0 differences$/m);
       sound = true;
     } finally {
       if (scene !== undefined) console.log(`\n${scene.table()}`);

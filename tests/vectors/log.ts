@@ -669,7 +669,18 @@ function decisions(log: LogWriter): void {
   });
   const rejected = ({ outcome, decided }: ExpectedRecord) =>
     outcome === "held/clock" && decided === "rejected/by_decision";
-  log.change({ kind: "decision", action: "reject", selector: { positions: positionsOf(rejected) } });
+  const later = log.record(log.nextVoter(), { castAt: at(OPENS_MS), acceptedAt: at(OPENS_MS + 300_000) });
+  const after = log.vote(
+    "a vote that is held, rejected by a decision, and admitted by a later one",
+    "held/clock",
+    { voter: later.voterId, vote: later, record, entry: clock },
+    { clockAheadMs: 300_001, decided: "counted" },
+  );
+  log.change({
+    kind: "decision",
+    action: "reject",
+    selector: { positions: [...positionsOf(rejected), after] },
+  });
   const late: VoteMaking = { vote: { acceptedAt: at(NOON_MS + 1) } };
   log.vote("a revoked key, accepted when the next decision no longer means it", "held/gateway_revoked", late);
   log.change({ kind: "decision", action: "defer", selector: { reason: "superseded" } });
@@ -682,6 +693,13 @@ function decisions(log: LogWriter): void {
       senderKey: SENDER.publicKey.toHex(),
       until: at(NOON_MS + 1),
     },
+  });
+  log.change({ kind: "decision", action: "readmit", selector: { positions: [after] } });
+  log.vote("a copy of a vote that was admitted after all", "duplicate/retransmission", {
+    voter: later.voterId,
+    vote: later,
+    record,
+    entry: { ...byNew, appendedAtMs: OPENS_MS },
   });
   log.vote("a copy of a vote that was held and admitted", "duplicate/retransmission", {
     ...second,

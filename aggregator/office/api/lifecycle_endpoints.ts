@@ -14,6 +14,7 @@ import { readHours } from "../definition_hours.ts";
 import { isRefusal, type Refusal } from "../access/accounts.ts";
 import { readOwnElections } from "../access/authorise.ts";
 import { ELECTION_ROLES } from "../access/roles.ts";
+import { readCanvassWork, workSchema } from "../lifecycle/canvass.ts";
 import { readVersions } from "../lifecycle/certified.ts";
 import { describeActions } from "../lifecycle/describe.ts";
 import { ALL_ACTIONS, PARAMETERS, WRITTEN_PARAMETERS } from "../lifecycle/effects.ts";
@@ -27,6 +28,7 @@ import {
   logOf,
   propose,
   readProposals,
+  tellsResults,
   withdraw,
 } from "../lifecycle/proposals.ts";
 import { type ElectionState, readFacts, readState, stateTag } from "../lifecycle/state.ts";
@@ -180,17 +182,23 @@ function addStates(app: OpenAPIHono, sources: OfficeSources): void {
       allowed: z.array(z.enum(ALL_ACTIONS)),
       actions: z.array(actionSchema).describe("Those of the phase, also the ones that are refused now"),
       proposals: z.array(listedProposalSchema),
+      work: z.array(workSchema).describe("In the canvass: what is to be settled, by the newest checks"),
     }),
-    async work({ params: { election }, now }) {
+    async work({ params: { election }, roles, now }) {
       const state = await readState(db.query, election, now);
       const log = await logOf(sources, state);
       const failingChecks = await newestFailing(db.query, election);
       const facts = await readFacts(db.query, state, now, { log, failingChecks });
       const proposals = (await readProposals(db.query, election))
-        .map((proposal) => ({ ...proposal, isCurrent: isCurrent(state, proposal) }));
+        .map((proposal) => ({
+          ...proposal,
+          isCurrent: isCurrent(state, proposal),
+          ...tellsResults(state, proposal.action) && !roles.includes("official") && { parameters: {} },
+        }));
+      const work = state.phase === "canvass" ? await readCanvassWork(db.query, election) : [];
       const [allowed, actions] = [allowedNow(state, facts), describeActions(state, facts)];
       return {
-        json: { state: stateJson(state), allowed, actions, proposals },
+        json: { state: stateJson(state), allowed, actions, proposals, work },
         headers: { etag: stateTag(state) },
       };
     },

@@ -228,6 +228,21 @@ function publishedOf(...units: ExportedUnit[]): Published {
   return { manifest: MANIFEST, status: "complete", asOf: "2026-11-04T00:00:01.234Z", units };
 }
 
+Deno.test("beside a station with a release, one without is in no count and in no line, and is never 0", () => {
+  const published = publishedOf(
+    unitOf({ station: "n-1", mode: "early", counts: { ann: 3, "#ballots": 4, "#undervotes": 1 } }),
+  );
+  const report = JSON.parse(electionReport(published));
+  assert.deepEqual([checkResults(report), reportFaults(report)], [[], []]);
+  const places = (lists: { GpUnitId: string }[]) => new Set(lists.map(({ GpUnitId }) => GpUnitId));
+  const told = new Set(["gp.election", "gp.station.n-1"]);
+  const [{ BallotCounts, Contest: [{ ContestSelection, OtherCounts }] }] = report.Election;
+  assert.deepEqual(places(BallotCounts), told);
+  assert.deepEqual(places(OtherCounts), told);
+  for (const { VoteCounts } of ContestSelection) assert.deepEqual(places(VoteCounts), told);
+  assert.doesNotMatch(openElectionsCsv(published, "exact"), /n-2|s-1/);
+});
+
 Deno.test("a spreadsheet's file has no formulas; the exact one has texts as they are; numbers are the same in both", () => {
   const published = publishedOf(
     unitOf({ station: "n-1", mode: "in_person", counts: { ann: 3, bob: 2, "#ballots": 5 } }),

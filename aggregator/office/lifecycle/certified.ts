@@ -92,6 +92,26 @@ export async function readAdjustments(query: Query, election: string): Promise<A
   }));
 }
 
+/** The change of history with which the newest version was certified; no row before that. Parameter 1: the election. */
+export const CERTIFIED_REVISION =
+  `SELECT m.revision FROM office.result_versions v JOIN registry.manifests m ON m.election = v.election
+     AND m.version = (v.results::json ->> 'manifestVersion')::int
+   WHERE v.election = $1 ORDER BY v.version DESC LIMIT 1`;
+
+/** A decision of officials about records, as certified versions name it. */
+type NamedDecision = Readonly<{ decision: number; ruling: string; reason: string; decidedBy: string[] }>;
+
+/** Decisions since the newest version, oldest first; none before the first. */
+async function readNewDecisions(query: Query, election: string): Promise<NamedDecision[]> {
+  const rows = await query<Omit<NamedDecision, "decidedBy"> & { by: string; approved: string }>(
+    `SELECT revision::float8 AS decision, action AS ruling, reason, decided_by AS by, approved_by AS approved
+     FROM registry.decisions WHERE election = $1 AND action <> 'waive' AND revision > (${CERTIFIED_REVISION})
+     ORDER BY revision`,
+    [election],
+  );
+  return rows.map(({ by, approved, ...row }) => ({ ...row, decidedBy: [by, approved] }));
+}
+
 type Certification = Readonly<{
   election: string;
   manifestVersion: number;
@@ -113,6 +133,7 @@ export async function certifyResults(
     [election],
   );
   const ends = asked.ends ?? await newestEnds(query, election);
+  const decisions = await readNewDecisions(query, election);
   const units = await readUnits(query, election);
   const marks = sumUnits(units, "marks");
   const text = canonicalJson({
@@ -126,6 +147,8 @@ export async function certifyResults(
     units,
     // Beside the count, and never part of it.
     adjustments: await readAdjustments(query, election),
+    // What became of votes since the version before: their figures are in the units.
+    ...decisions.length > 0 && { decisions },
   });
   const digest = sha256(utf8(text)).toHex();
   const note = signNote(`pollwire results ${election}\n${version}\n${digest}\n${now.toISOString()}\n`, notes);

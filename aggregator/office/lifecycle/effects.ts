@@ -4,7 +4,7 @@
  * @module
  */
 import { z } from "zod";
-import { selectorSchema } from "../../../shared/decision.ts";
+import { selectorSchema, selectsSome } from "../../../shared/decision.ts";
 import {
   hexKeySchema,
   idSchema,
@@ -28,6 +28,7 @@ import { withdrawAll } from "../../results/withdraw.ts";
 import { timeZoneSchema, writtenTimeSchema } from "../definition_hours.ts";
 import { CHECK_CODES, type CheckCode } from "../quality/result.ts";
 import { waiveCheck } from "../quality/store.ts";
+import { readCanvassWork, sumOfWork } from "./canvass.ts";
 import { certifyResults } from "./certified.ts";
 import { destroyRecords } from "./destroy.ts";
 import type { ElectionState } from "./state.ts";
@@ -73,7 +74,15 @@ export const PARAMETERS = {
   destroy: nothing,
   set_hold: nothing,
   lift_hold: nothing,
-  decide: z.strictObject({ ruling: z.enum(["admit", "reject", "defer"]), selector: selectorSchema }),
+  decide: z.strictObject({
+    ruling: z.enum(["admit", "reject", "defer", "readmit"]),
+    selector: selectorSchema,
+  })
+    .refine(
+      ({ ruling, selector: { positions, ...others } }) =>
+        ruling !== "readmit" || positions !== undefined && !selectsSome(others),
+      { path: ["selector"], message: "must name positions and nothing else: readmit takes each by itself" },
+    ),
   waive_sender_keys: z.union([
     z.strictObject({ senderKey: hexKeySchema }),
     z.strictObject({ gateway: idSchema }),
@@ -143,7 +152,8 @@ export async function applyEffect(
     case "close_early":
       return await publish(input, (newest) => movedTo(newest, input.now.getTime()));
     case "begin_canvass":
-      return {};
+      // The checks were made before this transaction: what they found is the canvass's list of work.
+      return sumOfWork(await readCanvassWork(input.query, input.state.election));
     case "publish":
       return await publish(input, ({ withheld: _, ...newest }) => newest);
     case "certify":
@@ -327,7 +337,8 @@ async function adjust(
   await appendAudit(query, now, "results_adjusted", election, {
     adjustment: number,
     lines: lines.length,
-    votes,
+    // The trail is indexed and read by more than those who release results.
+    ...!manifest.withheld && { votes },
   });
   return { adjustment: number, votes };
 }

@@ -1,12 +1,16 @@
 import assert from "assert";
 import { readEvents, verifyTrail } from "../../audit/verify.ts";
 import { openHistory } from "../../counting/history.ts";
+import { rebuild } from "../../counting/rebuild.ts";
 import { recount } from "../../counting/recount.ts";
-import { electionIds } from "../../registry/elections.ts";
+import { readTables } from "../../counting/tables.ts";
+import { electionIds, revokeDeviceKey } from "../../registry/elections.ts";
 import { readPublishedAdjustments } from "../../results/adjustments.ts";
 import { publish } from "../../results/publish.ts";
+import { withdrawUnfounded } from "../../results/withdraw.ts";
 import { MASTER } from "../../../tests/fixture.ts";
 import { type Board, ok, openBoard } from "../../../tests/office_board.ts";
+import type { Ask } from "../../../tests/test_office.ts";
 import { testDatabase } from "../../../tests/test_database.ts";
 import { eraseDestroyed } from "./destroy.ts";
 import { type Action, ACTIONS, type Phase, PHASES } from "./transition.ts";
@@ -209,6 +213,18 @@ Deno.test("results that are withheld are published when two officials say so, an
   board.at("23:00:01.000");
   ok(await board.act("begin_canvass"));
   ok(await board.both("adjust", PAPER));
+  // Neither the trail, which is indexed, nor who cannot approve is told of votes.
+  const told = JSON.stringify(await readEvents(db.query, box.election, 0, 1_000));
+  assert.match(told, /results_adjusted/);
+  assert.doesNotMatch(told, /"votes|\\"votes|mayor|\bann\b(?!-)/);
+  const proposalsOf = async (ask: Ask) =>
+    (await ask("GET", `${board.path}/lifecycle`)).body.proposals.map((each: any) => each.parameters);
+  const zoe = await board.office.enrol("zoe", ["observer", box.election]);
+  const cyd = await board.office.enrol("cyd", ["auditor", box.election]);
+  assert.deepEqual(
+    [await proposalsOf(board.ann), await proposalsOf(zoe), await proposalsOf(cyd)],
+    [[PAPER], [{}], [{}]],
+  );
   const manifest = async () => (await openHistory(db.query, box.election, MASTER))!.newest.manifest;
   const adjusted = async () => (await readPublishedAdjustments(db.query, await manifest())).totals;
   const csv = async () => {
@@ -222,6 +238,7 @@ Deno.test("results that are withheld are published when two officials say so, an
   const released = ok(await board.both("publish", {}, "All is counted"));
   assert.deepEqual([released.body.state.publish, (await manifest()).withheld], ["at_closing", undefined]);
   assert.deepEqual((await adjusted()).map(({ votes }) => votes), [3]);
+  assert.deepEqual((await proposalsOf(zoe)).at(-1), PAPER);
   assert.match((await board.propose("publish")).body.detail, /its results are not withheld/);
   await board.publishFinal();
   assert.equal((await csv()).includes("adjustments"), true);
@@ -287,7 +304,7 @@ Deno.test("a correction takes an adjustment, is the next version, and leaves the
   await board.certify();
   assert.match(
     (await board.propose("correct")).body.detail,
-    /there is no adjustment since the newest version/,
+    /there is no decision or adjustment since the newest version/,
   );
   for (
     const [line, why] of [
@@ -307,7 +324,7 @@ Deno.test("a correction takes an adjustment, is the next version, and leaves the
   assert.deepEqual(adjusted.body.result, { adjustment: 1, votes: 3 });
   const corrected = ok(await board.both("correct", {}, "The court has ruled"));
   assert.deepEqual([corrected.body.state.status, corrected.body.result.version], ["certified", 2]);
-  assert.match((await board.propose("correct")).body.detail, /no adjustment since/, "once");
+  assert.match((await board.propose("correct")).body.detail, /no decision or adjustment since/, "once");
   const { versions } = (await board.office.ask(undefined, "GET", `${board.path}/certified`)).body;
   const [first, second] = versions.map(({ results }: { results: string }) => JSON.parse(results));
   assert.deepEqual([first.adjustments.length, first.version, second.version], [0, 1, 2]);
@@ -335,6 +352,110 @@ Deno.test("a correction takes an adjustment, is the next version, and leaves the
   assert.equal((await openHistory(db.query, box.election, MASTER))!.newest.manifest.reopened, true);
   assert.equal(ok(await board.both("certify")).body.result.version, 3);
   assert.equal((await openHistory(db.query, box.election, MASTER))!.newest.manifest.reopened, undefined);
+});
+
+Deno.test("the canvass begins with the checks: what is to be settled is in the answer, on the audit trail and in the state", async () => {
+  const board = await openBoard(db, "canvassed");
+  const { box } = board;
+  await box.cast("voter-0");
+  await box.log.append([{ ...box.state(), partition: 0 }]);
+  await box.count();
+  await revokeDeviceKey(db, box.election, MASTER, "n-1-a", 1, new Date(board.office.nowMs));
+  await box.history.reload(db.query);
+  await box.cast("voter-1");
+  await box.log.append([{ ...box.state(), partition: 0 }]);
+  await box.count();
+  // A gap that nobody explained, and a statement of one more record than there is.
+  await db.query(
+    "INSERT INTO counting.gaps (election, partition, from_offset, until_offset) VALUES ($1, 1, 90, 92)",
+    [box.election],
+  );
+  await db.query("UPDATE counting.sender_keys SET stated = stated + 1 WHERE election = $1", [box.election]);
+  board.at("22:00:00.000");
+  assert.equal((await board.act("begin_canvass")).status, 409);
+  const runs = async () => (await board.ann("GET", `${board.path}/quality`)).body.checkedAt;
+  assert.equal(await runs(), null, "what is refused checks nothing");
+  board.at("23:00:01.000");
+  assert.deepEqual((await board.lifecycle()).body.work, []);
+  const { result } = ok(await board.act("begin_canvass")).body;
+  assert.deepEqual(result, { held: 1, gaps: 1, statements: 1, checks: "none" });
+  assert.equal(await runs(), "2026-11-03T23:00:01.000Z");
+  assert.deepEqual((await board.lifecycle()).body.work, [
+    { kind: "held", check: null, open: 1 },
+    { kind: "gaps", check: "gaps_explained", open: 1 },
+    { kind: "statements", check: "sequence_numbers", open: 1 },
+  ]);
+  const events = await readEvents(db.query, box.election, 0, 1_000);
+  const { details }: any = events.find(({ event, details }: any) =>
+    event === "state_changed" && details.action === "begin_canvass"
+  );
+  assert.deepEqual(details, { action: "begin_canvass", ...result });
+  const { checks } = (await board.ann("GET", `${board.path}/quality`)).body;
+  const { digest } = checks.find(({ code }: { code: string }) => code === "gaps_explained");
+  ok(await board.both("waive_check", { check: "gaps_explained", found: digest }, "The broker's own records"));
+  ok(await board.both("decide", { ruling: "reject", selector: { reason: "device_revoked" } }));
+  const left = (await board.lifecycle()).body.work;
+  assert.deepEqual(left.map(({ kind }: { kind: string }) => kind), ["statements"]);
+});
+
+Deno.test("a correction takes decisions too: what one rejected is admitted after all, and the version before stays", async () => {
+  const board = await openBoard(db, "decided");
+  const { box } = board;
+  const ann = { selections: [{ contest: "mayor", candidate: "ann" }] };
+  await box.cast("voter-0", ann);
+  await box.log.append([{ ...box.state(), partition: 0 }]);
+  await box.count();
+  await revokeDeviceKey(db, box.election, MASTER, "n-1-a", 1, new Date(board.office.nowMs));
+  await box.history.reload(db.query);
+  for (const voter of ["voter-1", "voter-3"]) await box.cast(voter, ann);
+  await box.log.append([{ ...box.state(), partition: 0 }]);
+  await box.count();
+  const held = async () =>
+    (await board.ann("GET", `${board.path}/pipeline`)).body.held.map(({ position }: { position: string }) =>
+      position
+    );
+  const positions = await held();
+  assert.equal(positions.length, 2);
+  board.at("23:00:01.000");
+  ok(await board.both("decide", { ruling: "reject", selector: { positions } }, "Cast on a stolen device"));
+  await board.certify();
+  assert.deepEqual(await held(), []);
+  const admit = await board.both("decide", { ruling: "admit", selector: { positions } });
+  assert.match(admit.body.detail, /holds no record that this means/);
+  const wrong = await board.propose("decide", { ruling: "readmit", selector: { reason: "device_revoked" } });
+  assert.equal(wrong.status, 422);
+  assert.match(wrong.body.detail, /must name positions and nothing else/);
+  const readmit = { ruling: "readmit", selector: { positions: positions.slice(0, 1) } };
+  const decided = ok(await board.both("decide", readmit, "The court has ruled"));
+  assert.deepEqual([decided.body.result.records, decided.body.result.became], [1, "1 counted"]);
+  assert.match((await board.propose("correct")).body.detail, /are not published yet/);
+  await board.publishFinal();
+  assert.equal(ok(await board.both("correct", {}, "The court has ruled")).body.result.version, 2);
+  assert.match((await board.propose("correct")).body.detail, /no decision or adjustment since/, "once");
+  const { versions } = (await board.office.ask(undefined, "GET", `${board.path}/certified`)).body;
+  const [first, second] = versions.map(({ results }: { results: string }) => JSON.parse(results));
+  const votesOf = ({ totals }: any) =>
+    totals.votes.find(({ candidate }: { candidate: string }) => candidate === "ann").votes;
+  assert.deepEqual([votesOf(first), votesOf(second)], [1, 2]);
+  assert.deepEqual([first.decisions, first.ends], [undefined, second.ends]);
+  assert.deepEqual(second.decisions, [{
+    decision: decided.body.result.decision,
+    ruling: "readmit",
+    reason: "The court has ruled",
+    decidedBy: ["ann-decided", "ben-decided"],
+  }]);
+  const history = (await openHistory(db.query, box.election, MASTER))!;
+  assert.equal((await recount(db, box.log, history)).differences, 0);
+  const tables = await readTables(db.query, box.election);
+  await rebuild(db, box.log, history, MASTER, new Date(board.office.nowMs), withdrawUnfounded);
+  assert.deepEqual(await readTables(db.query, box.election), tables);
+  assert.equal(tables.outcomes.get(positions[1].split("/")[0] + "/rejected/by_decision"), 1);
+  // What the court says of the other one comes into the next version.
+  ok(await board.both("decide", { ruling: "readmit", selector: { positions } }, "The court has ruled again"));
+  await board.publishFinal();
+  assert.equal(ok(await board.both("correct")).body.result.version, 3);
+  assert.match((await board.propose("decide", readmit)).body.detail, /no decision rejected a record/);
+  assert.deepEqual((await verifyTrail(db.query, [])).faults, []);
 });
 
 Deno.test("records are destroyed after retention, and not while a hold is set; audit, results and counts stay", async () => {

@@ -69,6 +69,11 @@ export function isCurrent(state: ElectionState, { action, parameters, digest }: 
   return digestOf(state, action, parameters) === digest;
 }
 
+/** Whether parameters of an action tell of results that officials withhold: for officials alone, who approve them. */
+export function tellsResults({ manifest }: ElectionState, action: Action): boolean {
+  return manifest.withheld === true && action === "adjust";
+}
+
 /** Refuses what the state does not allow, and names what it does. */
 async function check(
   query: Query,
@@ -99,6 +104,27 @@ export function checkTag(state: ElectionState, ifMatch: string | null): Refusal 
   );
 }
 
+/** Makes the checks that an action starts from. Certifying looks at the log again when it is approved. */
+async function checksFor(
+  sources: OfficeSources,
+  state: ElectionState,
+  request: ActionRequest,
+  ifMatch: string | null,
+  log: VoteLog | undefined,
+  now: Date,
+): Promise<QualityRun | undefined> {
+  const { election, phase } = state;
+  if (request.action === "certify" && phase === "canvass") {
+    return await runChecks(sources, election, now, { log: false });
+  }
+  // Not for what will be refused: devices' statements take a recount.
+  if (
+    request.action !== "begin_canvass" || checkTag(state, ifMatch) !== undefined ||
+    await check(sources.db.query, state, request, now, { log }) !== undefined
+  ) return undefined;
+  return await runChecks(sources, election, now, { log: true });
+}
+
 /** Does work in a transaction that holds the state, once it is the one that was seen and allows the action. */
 async function whenAllowed<T>(
   sources: OfficeSources,
@@ -110,9 +136,7 @@ async function whenAllowed<T>(
 ): Promise<T | Refusal> {
   const before = await readState(sources.db.query, election, now);
   const log = await logOf(sources, before);
-  const quality = request.action === "certify" && before.phase === "canvass"
-    ? await runChecks(sources, election, now, { log: false })
-    : undefined;
+  const quality = await checksFor(sources, before, request, ifMatch, log, now);
   return await sources.db.transaction(async (query) => {
     const state = await readState(query, election, now, true);
     const refused = checkTag(state, ifMatch) ??
@@ -180,7 +204,7 @@ export async function propose(
       appendAudit(query, now, "action_proposed", election, {
         proposal,
         action,
-        parameters: canonicalJson(parameters),
+        ...!tellsResults(state, action) && { parameters: canonicalJson(parameters) },
         digest,
       }));
     return (await readProposal(query, election, proposal))!;
@@ -300,7 +324,7 @@ async function execute(
       notes: keys.notes,
       log,
     });
-    const after = await writeState(query, state, to, action, now);
+    const after = await writeState(query, state, to, action, now, action === "begin_canvass" ? result : {});
     await signHead(query, election, keys.notes, now);
     return { state: after, result };
   });

@@ -11,6 +11,7 @@ import type { NoteKey } from "../../audit/note.ts";
 import { readLag } from "../../counting/reconciliation.ts";
 import { openSenderKeys, readGatewaysIn } from "../../counting/sender_keys.ts";
 import { type Database, type Query, queryOne } from "../../database/database.ts";
+import { CERTIFIED_REVISION } from "./certified.ts";
 import { newestManifest } from "../../registry/manifests.ts";
 import { OfficeError } from "../../registry/office_error.ts";
 import { type Facts, type Hours, type Phase, phaseAt, type Status } from "./transition.ts";
@@ -82,13 +83,18 @@ function firstStatus({ inactive }: Manifest): Status {
   return inactive === "draft" ? "draft" : "scheduled";
 }
 
-/** Stores a change of state, and adds it to the audit trail. */
+/**
+ * Stores a change of state, and adds it to the audit trail.
+ *
+ * @param found What the action found, where that is for the trail.
+ */
 export async function writeState(
   query: Query,
   before: ElectionState,
   status: Status,
   action: string,
   now: Date,
+  found: Readonly<Record<string, string | number>> = {},
 ): Promise<ElectionState> {
   await query(
     `UPDATE office.lifecycles SET status = $2, revision = revision + 1, changed_at = $3::timestamptz,
@@ -107,7 +113,7 @@ export async function writeState(
     ...manifest.withheld && { withheld: true },
     paused: manifest.paused ?? "nowhere",
   });
-  await appendAudit(query, now, "state_changed", before.election, { action }, {
+  await appendAudit(query, now, "state_changed", before.election, { action, ...found }, {
     before: summary(before),
     after: summary(after),
   });
@@ -129,7 +135,7 @@ export async function readFacts(
   now: Date,
   { log, failingChecks = [], recountDifferences }: KnownFacts = {},
 ): Promise<Facts> {
-  const { read, voters, held, final, retentionDays, corrections } = await queryOne<
+  const { read, final, ...counted } = await queryOne<
     {
       read: number;
       voters: number;
@@ -137,6 +143,8 @@ export async function readFacts(
       final: boolean;
       retentionDays: number;
       corrections: number;
+      unpublished: number;
+      rejectedByDecision: number;
     }
   >(
     query,
@@ -147,25 +155,29 @@ export async function readFacts(
        (SELECT retention_days FROM registry.elections WHERE election = $1)::float8 AS "retentionDays",
        (SELECT count(*) FROM office.adjustments WHERE election = $1 AND after_version = (
           SELECT max(version) FROM office.result_versions WHERE election = $1
-        ))::float8 AS corrections`,
+        ))::float8 + (SELECT count(*) FROM registry.decisions WHERE election = $1 AND action <> 'waive' AND revision > (
+          ${CERTIFIED_REVISION}
+        ))::float8 AS corrections,
+       (SELECT count(*) FROM counting.changes WHERE election = $1)::float8 AS unpublished,
+       (SELECT coalesce(sum(records), 0) FROM counting.outcome_counts
+        WHERE election = $1 AND fate = 'rejected' AND reason = 'by_decision')::float8 AS "rejectedByDecision"`,
     [election],
   );
   return {
     ...hoursOf(manifest),
     nowMs: now.getTime(),
+    ...counted,
     recordsRead: read,
-    voters,
     emptyStation: await emptyStation(query, manifest),
     isPausedSomewhere: manifest.paused !== undefined,
     unread: log === undefined ? 0 : await readLag(query, election, await logEnds(log)),
     openSenderKeys: openSenderKeys(await readGatewaysIn(query, election)).open,
-    held,
     isFinal: final,
+    isCertified: manifest.certified === true,
     isWithheld: manifest.withheld === true,
     failingChecks,
     recountDifferences,
-    corrections,
-    retentionUntilMs: (endedAtMs ?? now.getTime()) + retentionDays * DAY_MS,
+    retentionUntilMs: (endedAtMs ?? now.getTime()) + counted.retentionDays * DAY_MS,
     hold: hold ?? undefined,
     isRehearsal: manifest.rehearsalOf !== undefined,
   };

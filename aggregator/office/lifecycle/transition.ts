@@ -63,8 +63,14 @@ export type Facts =
     failingChecks: readonly string[];
     /** Lines in which recount and tables differ; `undefined` when nobody has recounted. */
     recountDifferences: number | undefined;
-    /** Adjustments since the newest certified version. */
+    /** Adjustments and decisions since the newest certified version. */
     corrections: number;
+    /** Stations whose counts have changed, and that were not looked at for a release since. */
+    unpublished: number;
+    /** Records that a decision rejected. */
+    rejectedByDecision: number;
+    /** Counting has ended at the positions that were certified. */
+    isCertified: boolean;
     /** Until when records are kept, and why officials hold them longer, where they do. */
     retentionUntilMs: number;
     hold: string | undefined;
@@ -165,10 +171,14 @@ export const ACTIONS = {
   correct: {
     from: ["certified"],
     officials: 2,
-    refuse: ({ corrections }) =>
-      corrections > 0
-        ? undefined
-        : "there is no adjustment since the newest version: nothing would be corrected",
+    refuse({ corrections, unpublished }) {
+      if (corrections === 0) {
+        return "there is no decision or adjustment since the newest version: nothing would be corrected";
+      }
+      if (unpublished > 0) {
+        return `counts of ${unpublished} stations have changed and are not published yet: wait a moment`;
+      }
+    },
   },
   adjust: { from: ["canvass", "certified"], officials: 2 },
   reopen: {
@@ -198,7 +208,14 @@ export const ACTIONS = {
     officials: 2,
     refuse: ({ hold }) => hold === undefined ? "no hold is set" : undefined,
   },
-  decide: { from: ["open", "paused", "closed", "canvass"], officials: 2 },
+  decide: {
+    from: ["open", "paused", "closed", "canvass", "certified"],
+    officials: 2,
+    refuse: ({ isCertified, rejectedByDecision }) =>
+      isCertified && rejectedByDecision === 0
+        ? "nothing is held once results are certified, and no decision rejected a record"
+        : undefined,
+  },
   waive_sender_keys: { from: ["open", "paused", "closed", "canvass"], officials: 2 },
   waive_check: { from: ["canvass"], officials: 2 },
 } as const satisfies Record<string, Rule>;

@@ -35,6 +35,9 @@ const FINE: Facts = {
   failingChecks: [],
   recountDifferences: 0,
   corrections: 1,
+  unpublished: 0,
+  rejectedByDecision: 1,
+  isCertified: false,
   retentionUntilMs: NOON_MS + 1_000 * HOUR_MS,
   hold: undefined,
 };
@@ -47,7 +50,7 @@ const IN: Record<Phase, [Status, Partial<Facts>]> = {
   paused: ["scheduled", { isPaused: true }],
   closed: ["scheduled", { closesAtMs: NOON_MS - 2, acceptsUntilMs: NOON_MS - 1 }],
   canvass: ["canvass", {}],
-  certified: ["certified", {}],
+  certified: ["certified", { isCertified: true }],
   cancelled: ["cancelled", { retentionUntilMs: NOON_MS - 1 }],
   destroyed: ["destroyed", {}],
 };
@@ -94,7 +97,13 @@ const TABLE: Partial<Record<Phase, Partial<Record<Action, Status>>>> = {
     adjust: "canvass",
     set_hold: "canvass",
   },
-  certified: { correct: "certified", adjust: "certified", reopen: "canvass", set_hold: "certified" },
+  certified: {
+    correct: "certified",
+    adjust: "certified",
+    decide: "certified",
+    reopen: "canvass",
+    set_hold: "certified",
+  },
   cancelled: { destroy: "destroyed", set_hold: "cancelled" },
 };
 const ONE_OFFICIAL: readonly Action[] = ["set_hours", "pause", "resume", "begin_canvass", "set_hold"];
@@ -135,7 +144,14 @@ for (
     ["certify", "canvass", { isFinal: false }, /final release/],
     ["certify", "canvass", { failingChecks: ["sums", "roll"] }, /not waived: sums, roll/],
     ["certify", "canvass", { recountDifferences: 4 }, /differ in 4 lines/],
-    ["correct", "certified", { corrections: 0 }, /no adjustment since/],
+    ["correct", "certified", { corrections: 0 }, /no decision or adjustment since/],
+    [
+      "correct",
+      "certified",
+      { unpublished: 2 },
+      /counts of 2 stations have changed and are not published yet/,
+    ],
+    ["decide", "certified", { rejectedByDecision: 0 }, /nothing is held once results are certified/],
     ["reopen", "certified", { retentionUntilMs: NOON_MS - 1 }, /retention ended/],
     ["set_hold", "open", { hold: "A lawsuit" }, /a hold is set already: A lawsuit/],
     ["lift_hold", "open", {}, /no hold is set/],

@@ -120,6 +120,25 @@ export const texts = {
   manifestVersion: "Version des Manifests",
   yourRoles: "Ihre Rollen",
   now: "Jetzt",
+  canvassWork: "Vor der Feststellung zu klären",
+  noWork:
+    "Die letzten Prüfungen ließen nichts offen: keine Stimme ist zurückgehalten, alle Angaben passen, das Protokoll ist lückenlos.",
+  work: {
+    held: (count) =>
+      `${number(count)} ${count === 1 ? "Stimme ist" : "Stimmen sind"} zurückgehalten: entscheiden.`,
+    gaps: (count) =>
+      `${number(count)} ${
+        count === 1 ? "Lücke" : "Lücken"
+      } des Protokolls: erklären oder darauf verzichten. Siehe Prüfungen:`,
+    statements: (count) =>
+      `${number(count)} ${
+        count === 1 ? "Angabe passt" : "Angaben passen"
+      } nicht zur Zählung. Siehe Prüfungen:`,
+    check: (count) =>
+      count === 0
+        ? "Eine Prüfung war nicht möglich. Siehe Prüfungen:"
+        : `Falsche Zeilen: ${number(count)}. Siehe Prüfungen:`,
+  },
   whatNext: "Was möglich ist",
   noActions: "In diesem Stand ist nichts möglich.",
   officials: (count) => count === 1 ? "durch eine Person" : "durch zwei Personen",
@@ -253,7 +272,12 @@ export const texts = {
     lines: "Mit Leerzeichen oder Komma getrennt.",
     json: "Als JSON.",
   },
-  options: { admit: "zählen", reject: "abweisen", defer: "später entscheiden" },
+  options: {
+    admit: "zählen",
+    reject: "abweisen",
+    defer: "später entscheiden",
+    readmit: "doch zählen, obwohl eine Entscheidung sie abgewiesen hat",
+  },
   roles: "Rollen",
   roleNames: {
     admin: "Verwaltung",
@@ -401,6 +425,7 @@ export const texts = {
     gateway_key_rotated: "Gateway-Schlüssel gewechselt",
     gateway_key_revoked: "Gateway-Schlüssel gesperrt",
     records_decided: "Über zurückgehaltene Stimmen entschieden",
+    records_readmitted: "Abgewiesene Stimmen doch gezählt",
     sender_keys_waived: "Auf Erklärungen verzichtet",
     counting_stopped: "Zählung angehalten",
     loss_accepted: "Verlust hingenommen",

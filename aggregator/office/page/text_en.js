@@ -116,6 +116,17 @@ export const texts = {
   manifestVersion: "Manifest version",
   yourRoles: "Your roles",
   now: "Now",
+  canvassWork: "To be settled before results are certified",
+  noWork: "The newest checks left nothing: no record is held, all statements fit, the log has no gap.",
+  work: {
+    held: (count) => `${number(count)} ${count === 1 ? "record is" : "records are"} held: decide.`,
+    gaps: (count) =>
+      `${number(count)} ${count === 1 ? "gap" : "gaps"} of the log: explain or waive. See Checks:`,
+    statements: (count) =>
+      `${number(count)} ${count === 1 ? "statement does" : "statements do"} not fit the count. See Checks:`,
+    check: (count) =>
+      count === 0 ? "A check could not be made. See Checks:" : `Wrong lines: ${number(count)}. See Checks:`,
+  },
   whatNext: "What may be done",
   noActions: "Nothing may be done in this state.",
   officials: (count) => count === 1 ? "takes one official" : "takes two officials",
@@ -247,7 +258,12 @@ export const texts = {
     lines: "Separated by spaces or commas.",
     json: "As JSON.",
   },
-  options: { admit: "count them", reject: "reject them", defer: "decide later" },
+  options: {
+    admit: "count them",
+    reject: "reject them",
+    defer: "decide later",
+    readmit: "count them, though a decision rejected them",
+  },
   roles: "Roles",
   roleNames: {
     admin: "administrator",
@@ -393,6 +409,7 @@ export const texts = {
     gateway_key_rotated: "Gateway key rotated",
     gateway_key_revoked: "Gateway key revoked",
     records_decided: "Held records decided",
+    records_readmitted: "Rejected records admitted after all",
     sender_keys_waived: "Statements waived",
     counting_stopped: "Counting stopped",
     loss_accepted: "Loss accepted",

@@ -31,6 +31,7 @@ export function stateView({ life }) {
   const where = paused === "all" ? texts.everywhere : paused.length === 0 ? undefined : texts.list(paused);
   return html`
     ${proposalsView(life)}
+    ${phase === "canvass" ? workList(life) : nothing}
     <div class="columns">
       <section class="card" aria-labelledby="now">
         <h2 id="now">${texts.now}</h2>
@@ -51,6 +52,25 @@ export function stateView({ life }) {
       </section>
     </div>
   `;
+}
+
+/** What the canvass has to settle. */
+function workList({ work }) {
+  return html`<section class="card" aria-labelledby="work-title">
+    <h2 id="work-title">${texts.canvassWork}</h2>
+    ${
+    work.length === 0
+      ? html`<p class="quiet" id="work">${texts.noWork}</p>`
+      : html`<ul class="rows" id="work">${
+        repeat(work, ({ kind, check }) => check ?? kind, ({ kind, check, open }) =>
+          html`<li data-work=${kind}>${texts.work[kind](open)}${
+            check === null ? nothing : html`
+              <code>${check}</code>
+            `
+          }</li>`)
+      }</ul>`
+  }
+  </section>`;
 }
 
 function actionsList({ actions }) {

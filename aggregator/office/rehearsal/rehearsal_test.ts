@@ -81,6 +81,24 @@ async function deckOf(ann: Ask, path: string): Promise<string> {
   return text;
 }
 
+Deno.test("a rehearsal takes over the time zone: local times mean there what they mean in the election", async () => {
+  const extended = async (election: string, timeZone?: string) => {
+    const { ann, path } = await open(election, { timeZone });
+    await started(election, await deckOf(ann, path));
+    const rehearsal = `/v1/elections/${election}-rehearsal-1`;
+    const etag = (await ann("GET", `${rehearsal}/lifecycle`)).headers.get("etag")!;
+    return await ann("POST", `${rehearsal}/proposals`, {
+      action: "extend",
+      parameters: { closesAt: "2026-11-03T17:30" },
+      reason: "Snow",
+    }, { "if-match": etag });
+  };
+  const { status, body, text } = await extended("zoned", "America/New_York");
+  assert.equal(status, 201, text);
+  assert.equal(body.parameters.closesAt, "2026-11-03T22:30:00.000Z");
+  assert.match((await extended("unzoned")).body.detail, /needs an offset/);
+});
+
 Deno.test("a rehearsal from the deck to the reset, beside an election that is not touched", async () => {
   const { contests } = uncontestedDefinition();
   const { ann, path } = await open("town", { contests });

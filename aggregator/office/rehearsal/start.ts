@@ -10,6 +10,7 @@ import { sha256 } from "../../../shared/keys.ts";
 import { isRehearsal, MAX_REHEARSALS, rehearsalId } from "../../../shared/rehearsal.ts";
 import { appendAudit } from "../../audit/events.ts";
 import type { Query } from "../../database/database.ts";
+import { readTimeZone } from "../../registry/definition.ts";
 import { createElection } from "../../registry/elections.ts";
 import { newestManifest } from "../../registry/manifests.ts";
 import { importRoll, type Voter } from "../../registry/roll.ts";
@@ -80,6 +81,7 @@ export async function startRehearsal(
       station,
     })),
     retentionDays: 0,
+    timeZone: await readTimeZone(db.query, election),
   };
   const manifest = await createElection(db, definition, master, now, { rehearsalOf: real });
   await importRoll(db, rehearsal, master, testVoters(deck, manifest), () => now.getTime());

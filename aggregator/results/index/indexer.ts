@@ -335,6 +335,10 @@ export class Indexer implements ReleaseSink {
   async *#audit(): AsyncGenerator<void> {
     const { query } = this.#options.db;
     for (let rows; (rows = await auditAfter(query, this.#auditNumber, PAGE_AUDIT)).length > 0;) {
+      // Before the event is in the index: a process that ends here finds the event again.
+      if (rows.some(({ event }) => event === "records_readmitted")) {
+        await this.#rebuild(["rejected-votes"], "officials admitted records that they had rejected");
+      }
       await this.#upsert("audit-events", rows.map(auditDocument));
       this.#auditNumber = rows.at(-1)!.number;
       yield;

@@ -185,6 +185,18 @@ Deno.test("Indexer takes in each record of an entry, and rejections that a decis
   });
 });
 
+Deno.test("Indexer takes off a rejection when officials admit its record after all", async () => {
+  await withIndexer(async ({ db, index }) => {
+    await writeRejection(db.query, 1, 3, "by_decision");
+    await writeRejection(db.query, 1, 9, "unreadable");
+    await has(index, "rejected-votes", 2);
+    await db.query("DELETE FROM counting.rejections WHERE log_offset = 3");
+    await db.transaction((query) => appendAudit(query, new Date(0), "records_readmitted", "test-2026", {}));
+    await has(index, "rejected-votes", 1);
+    assert.deepEqual([...index.documents("rejected-votes").keys()], ["test-2026/1/9/0"]);
+  });
+});
+
 Deno.test("Indexer says where a station lies: as the registry has it, else as its region lies", async () => {
   const definition = definitionWithFacts();
   await withElection(async (db) => {

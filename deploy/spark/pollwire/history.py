@@ -84,7 +84,7 @@ class Key:
 
 @dataclass(frozen=True)
 class Decision:
-    """`admit`, `reject` or `defer`; of the records at `positions`, or of all to which everything else applies."""
+    """`admit`, `reject`, `defer` or `readmit`; of the records at `positions`, or of all to which everything else applies."""
 
     revision: int
     positions: Sequence[int]

@@ -247,7 +247,7 @@ def apply_roll(judged: DataFrame, roll: DataFrame) -> DataFrame:
         F.when(~asked, named(F.col("fate"), F.col("reason")))
         .when(F.col("refused").isNotNull(), named(F.lit("rejected"), F.col("refused")))
         .when(F.col("fate") == "acceptable", F.lit(None))
-        .when(F.col("decided") == "admit", F.lit(None))
+        .when(F.col("decided").isin("admit", "readmit"), F.lit(None))
         .when(F.col("decided") == "reject", "rejected/by_decision")
         .otherwise(named(F.lit("held"), F.col("reason")))
     )

@@ -256,24 +256,27 @@ def decision_on(
     sender_key: bytes,
     end: int,
 ) -> Optional[Decision]:
-    """The decision that admits or rejects a held record; None while it stays held.
+    """The last decision on a record that was held: that admits or rejects it, or admits it after all; None while it stays held.
 
     :param end: The offset that would be read next; a decision that applies beyond it is none yet.
     """
+    found: Optional[Decision] = None
     for each in decisions:
         applies_at = each.positions[partition] if partition < len(each.positions) else 0
-        if each.action not in ("admit", "reject") or not offset < applies_at <= end:
+        wanted = ("admit", "reject") if found is None else ("readmit",)
+        if each.action not in wanted or not offset < applies_at <= end:
             continue
         if each.records is not None:
-            if (partition, offset, index) in each.records:
-                return each
-            continue
-        if (
-            (each.reason is None or each.reason == held.reason)
-            and (each.gateway is None or each.gateway == held.gateway)
-            and (each.sender_key is None or each.sender_key == sender_key)
-            and (each.from_ms is None or held.time_ms >= each.from_ms)
-            and (each.until_ms is None or held.time_ms < each.until_ms)
-        ):
+            is_meant = (partition, offset, index) in each.records
+        else:
+            is_meant = (
+                (each.reason is None or each.reason == held.reason)
+                and (each.gateway is None or each.gateway == held.gateway)
+                and (each.sender_key is None or each.sender_key == sender_key)
+                and (each.from_ms is None or held.time_ms >= each.from_ms)
+                and (each.until_ms is None or held.time_ms < each.until_ms)
+            )
+        if is_meant and each.action != "reject":
             return each
-    return None
+        found = each if is_meant else found
+    return found

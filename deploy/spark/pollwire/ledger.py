@@ -59,6 +59,7 @@ class Counted:
     sums: dict[str, dict[tuple, int]]
     # Voter key and vote id of each voter who counts.
     participations: list[tuple[bytes, str]]
+    # Records that a decision is about, or may be: those that are held with the reason of each, and those that one rejected.
     held: dict[HeldRecord, str]
     no_longer_held: list[HeldRecord] = field(default_factory=list)
     # Region, start and end in ms since 1970; voters, late ones among them, the longest lateness in seconds.
@@ -149,7 +150,7 @@ class Ledger:
         return dict(cursor.fetchall())
 
     def held(self, cursor: Any) -> dict[HeldRecord, str]:
-        """Records that wait for a decision, with the reason of each."""
+        """Records that wait for a decision, with the reason of each; `by_decision` for those that one rejected."""
         cursor.execute(
             "SELECT partition, log_offset, record_index, reason FROM recount.held WHERE election = %s", (self._election,)
         )

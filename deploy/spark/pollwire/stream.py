@@ -1,7 +1,7 @@
 """The streaming recount: follows an election's log on Spark, judges as the batch recount does, and counts into PostgreSQL.
 
-A batch is counted when the aggregator has counted as far: then the history that applies to its records is complete, and what a
-record became never has to be taken back. See docs/adr/0049-streaming-recount.md.
+A batch is counted when the aggregator has counted as far: then the history that applies to its records is complete, and only a
+decision of officials changes what a record became. See docs/adr/0049-streaming-recount.md.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ POLL_S = 0.2
 SAY_AGAIN_S = 60
 """How often it is said that a batch waits for the aggregator."""
 QUERY_ID = "sql.streaming.queryId"
+BY_DECISION = "by_decision"
 
 
 class ElectionStream:
@@ -208,10 +209,9 @@ class ElectionStream:
         self._revision = revision
 
     def _decided(self, cursor: Any, ends: Mapping[int, int]) -> dict[HeldRecord, str]:
-        """Held records of earlier batches to which a decision may apply now, with the reason that held each."""
+        """Held records of earlier batches to which a decision may apply now, with the reason of each: see `Ledger.held`."""
         assert self._history is not None
         held = self._ledger.held(cursor)
-        applying = [each for each in self._history.decisions if each.action in ("admit", "reject")]
 
         def may_apply(record: HeldRecord, reason: str) -> bool:
             partition, offset, _ = record
@@ -219,7 +219,8 @@ class ElectionStream:
                 partition < len(each.positions)
                 and offset < each.positions[partition] <= ends.get(partition, 0)
                 and (record in each.records if each.records is not None else each.reason in (None, reason))
-                for each in applying
+                for each in self._history.decisions
+                if each.action in (("readmit",) if reason == BY_DECISION else ("admit", "reject"))
             )
 
         return {record: reason for record, reason in held.items() if may_apply(record, reason)}
@@ -274,8 +275,8 @@ class ElectionStream:
             outcomes[int(partition), fate, reason[0] if reason else ""] = n
         for (partition, _, _), reason in decided.items():
             read[partition] -= 1
-            held = (partition, "held", reason)
-            outcomes[held] = outcomes.get(held, 0) - 1
+            before = (partition, "rejected" if reason == BY_DECISION else "held", reason)
+            outcomes[before] = outcomes.get(before, 0) - 1
         held = {tuple(int(part) for part in key.split("/")): reason for key, reason in lines[tables.HELD].items()}
         return Counted(
             positions={partition: (end, read.get(partition, 0)) for partition, end in ends.items()},
@@ -286,8 +287,8 @@ class ElectionStream:
                 "groups": _split(lines[tables.GROUPS]),
             },
             participations=[],
-            held={position: reason for position, reason in held.items() if position not in decided},
-            no_longer_held=[position for position in decided if position not in held],
+            held={position: reason for position, reason in held.items() if decided.get(position) != reason},
+            no_longer_held=[position for position, reason in decided.items() if held.get(position) != reason],
         )
 
     def _count_windows(self, cursor: Any, records: DataFrame, counted: Counted) -> None:
@@ -327,7 +328,10 @@ def _lines(records: DataFrame) -> dict[str, dict[str, Any]]:
         F.when(counts, F.struct(F.lit(name).alias("name"), key.alias("key"), F.lit("").alias("reason")))
         for name, (counts, key) in wanted.items()
     ]
-    lines.append(F.when(held, F.struct(F.lit(tables.HELD).alias("name"), position.alias("key"), F.col("reason"))))
+    is_rejected = F.col("outcome") == f"rejected/{BY_DECISION}"
+    reason = F.when(is_rejected, BY_DECISION).otherwise(F.col("reason"))
+    waits = F.struct(F.lit(tables.HELD).alias("name"), position.alias("key"), reason.alias("reason"))
+    lines.append(F.when(held | is_rejected, waits))
     tallies = records.select(F.explode(F.array(*lines)).alias("line")).where("line IS NOT NULL").groupBy("line").count()
     found: dict[str, dict[str, Any]] = {name: {} for name in (*wanted, tables.HELD)}
     for (name, key, reason), n in tallies.collect():
