@@ -33,9 +33,16 @@ if [ ! -d "$made" ]; then
   mv -T "$filling" "$made" 2>/dev/null || [ -d "$made" ]
 fi
 
-export SPARK_JARS_DIRECTORY="$made/jars"
 export PYSPARK_PYTHON="$made/venv/bin/python"
-export PYTHONPATH="$here"
 if [ "${1:-}" = --prepare ]; then exit 0; fi
+# A program of Spark's own, a cluster's master or worker, by its class. It has none of this program.
+if [ "${1:-}" = --class ]; then
+  shift
+  SPARK_HOME=$("$PYSPARK_PYTHON" -c 'import os, pyspark; print(os.path.dirname(pyspark.__file__))')
+  export SPARK_HOME
+  exec "$SPARK_HOME/bin/spark-class" "$@"
+fi
+export SPARK_JARS_DIRECTORY="$made/jars"
+export PYTHONPATH="$here"
 if [ "${1:-}" = --test ]; then exec "$PYSPARK_PYTHON" -W ignore::ResourceWarning -m unittest discover -s "$here" -p '*_test.py'; fi
 exec "$PYSPARK_PYTHON" "$here/recount.py" "$@"

@@ -424,7 +424,7 @@ def summary(records: DataFrame) -> dict[str, Any]:
         records.where(F.col("outcome").isin("rejected/unknown_gateway", "rejected/bad_signature"))
         .groupBy("key_id", "outcome")
         .count()
-        .orderBy(F.desc("count"))
+        .orderBy(F.desc("count"), "key_id", "outcome")
         .limit(MAX_SHOWN)
         .collect()
     )

@@ -3,12 +3,16 @@
 import base64
 import json
 import pickle
+import re
 import unittest
+from pathlib import Path
 
 from nacl import bindings
 
 from pollwire import tables, wire
-from pollwire.history import read_manifest
+from pollwire.fold import RollEntry, entry_of
+from pollwire.history import NEVER, Decision, read_manifest
+from pollwire.judge import Judgement
 from pollwire.registry import RecountError, read_history
 from pollwire.vectors_test import LOG, VECTORS
 
@@ -76,6 +80,128 @@ class WhatExecutorsGet(unittest.TestCase):
     def test_refuses_a_manifest_that_the_election_did_not_sign(self):
         with self.assertRaisesRegex(RecountError, "its signature does not fit the election's master key"):
             read_history(Registry(bytes(32)), ELECTION, MASTER)
+
+
+ROWS = json.loads((Path(__file__).parents[3] / "docs" / "registry-vectors.json").read_text())
+ADMIT, REJECT = 10, 11
+
+
+class Rows:
+    """A cursor that answers the queries of `read_history` with the rows of docs/registry-vectors.json."""
+
+    def execute(self, query, _parameters):
+        rows = ROWS["tables"]
+        columns = {
+            tables.ELECTION: ("registry.elections", "format", "partitions", "vote_bytes"),
+            tables.CHANGES: ("registry.changes", "revision", "kind", "positions"),
+            tables.MANIFESTS: ("registry.manifests", "revision", "effective_at", "manifest", "signature"),
+            tables.GATEWAY_KEYS: ("registry.gateway_keys", "gateway", "version", "revision", "revoked_revision"),
+            tables.DEVICE_KEYS: ("registry.device_keys", "device", "version", "revision", "station"),
+        }
+        if query == tables.DECISIONS:
+            positions = {each["revision"]: each["positions"] for each in rows["registry.changes"]}
+            self._found = [
+                (each["revision"], positions[each["revision"]], each["action"], each["selector"])
+                for each in rows["registry.decisions"]
+                if each["action"] != "waive"
+            ]
+            return
+        table, *names = columns[query]
+        self._found = [
+            tuple(wire.parse_instant(row[name]) if name == "effective_at" else row[name] for name in names)
+            for row in rows[table]
+        ]
+
+    def fetchall(self):
+        return self._found
+
+
+class WhatTheDocumentsSay(unittest.TestCase):
+    def test_registry_md_names_every_table_that_is_read_and_no_other(self):
+        queries = [each for each in vars(tables).values() if isinstance(each, str)] + list(tables.TABLES.values())
+        read = set(re.findall(r"\b(?:FROM|JOIN) ((?:registry|counting)\.\w+)", "\n".join(queries)))
+        self.assertGreater(len(read), 10)
+        text = (Path(__file__).parents[3] / "docs" / "registry.md").read_text()
+        first_cells = re.findall(r"^\| (.*?) \|", text, re.M)
+        self.assertEqual({name for cell in first_cells for name in cell.split(", ")} - {"table", "---"}, read)
+
+
+class WhatTheRegistrySays(unittest.TestCase):
+    def setUp(self):
+        self.history = read_history(Rows(), ROWS["election"], bytes.fromhex(ROWS["master"]))
+
+    def test_applies_at_each_position_as_the_aggregator_takes_it(self):
+        self.assertGreater(len(ROWS["views"]), 0)
+        for expected in ROWS["views"]:
+            with self.subTest(partition=expected["partition"], offset=expected["offset"]):
+                view = self.history.at(expected["partition"], expected["offset"])
+                self.assertEqual(view.revision, expected["revision"])
+                manifests = [(each["version"], wire.parse_instant(each["effectiveAt"])) for each in expected["manifests"]]
+                self.assertEqual([(each.version, each.effective_at_ms) for each in view.manifests], manifests)
+                self.assertEqual(self.known(self.history.gateway_keys, view.revision), expected["gatewayKeys"])
+                # The file has those of three devices' keys.
+                devices = self.known(self.history.device_keys, view.revision)
+                shown = {"n-1-a.1", "n-1-a.2", "n-2-a.1"}
+                self.assertEqual({name: devices[name] for name in shown & devices.keys()}, expected["deviceKeys"])
+
+    @staticmethod
+    def known(keys, revision):
+        return {
+            f"{name}.{version}": {
+                "key": key.key.hex(),
+                "isRevoked": key.revoked_revision <= revision,
+                **({"station": key.station} if key.station else {}),
+            }
+            for (name, version), key in keys.items()
+            if key.revision <= revision
+        }
+
+    def test_has_decisions_from_where_counting_stood(self):
+        admit, reject = self.history.decisions
+        positions = [13, 9, 4]
+        self.assertEqual(admit, Decision(ADMIT, positions, "admit", records=frozenset([(0, 3, 0), (2, 1, 5)])))
+        noon = wire.parse_instant("2026-11-03T12:00:00.000Z")
+        self.assertEqual(
+            reject,
+            Decision(
+                REJECT,
+                positions,
+                "reject",
+                reason="gateway_revoked",
+                gateway="g-1",
+                sender_key=bytes.fromhex("5a" * 32),
+                from_ms=noon,
+                until_ms=noon + 60_000,
+            ),
+        )
+
+    def test_lets_a_voter_move_by_a_strike_and_a_new_entry(self):
+        roll = {}
+        for row in ROWS["tables"]["counting.roll"]:
+            struck = row["struck_revision"] is not None
+            entry = RollEntry(
+                row["revision"],
+                row["region"],
+                row["station"],
+                row["age_group"],
+                row["gender"],
+                row["struck_revision"] if struck else NEVER,
+                wire.parse_instant(row["struck_at"]) if struck else NEVER,
+            )
+            roll.setdefault(bytes.fromhex(row["voter_key"]), []).append(entry)
+        (voter,) = (key for key, entries in roll.items() if len(entries) == 2)
+        struck_ms = wire.parse_instant("2026-11-03T06:06:00.000Z")
+        seen_by = [
+            (1, 0, None),
+            (6, struck_ms, "north"),
+            (7, struck_ms - 1, "north"),
+            (7, struck_ms, None),
+            (8, 0, "south"),
+        ]
+        for revision, time_ms, region in seen_by:
+            with self.subTest(revision=revision, time_ms=time_ms):
+                seen = entry_of(roll, Judgement("acceptable", voter_key=voter, time_ms=time_ms, revision=revision))
+                self.assertEqual(seen and seen.region, region)
 
 
 if __name__ == "__main__":
