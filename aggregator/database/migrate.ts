@@ -48,11 +48,8 @@ const FILES = [
   "000079_history_unlinked.sql",
   "000080_time_zone.sql",
   "000083_history_once.sql",
-<<<<<<< HEAD
-  "000089_turnout_by_minute.sql",
-=======
   "000084_readmit.sql",
->>>>>>> refs/heads/office14
+  "000089_turnout_by_minute.sql",
 ];
 
 /** The database's version does not fit this program. The message says which of the two to upgrade. */
