@@ -167,7 +167,7 @@ stackTest("recount --spark agrees with the tables, and names what was changed be
       const db = await as("owner");
       await countElections(db, directory, elections);
       await falsify(db, elections);
-      const all = await recountOnSpark(database, directory, "--all");
+      const all = await recountOnSpark(database, directory, ["--all"]);
       checkNames(all, directory);
       await checkOnCluster(db, database, directory, all);
     });
