@@ -39,6 +39,7 @@ export type ElectionState = Readonly<{
   unbalanced: number | null;
   gaps: number | null;
   deleted: number | null;
+  /** Records that are held for another reason than their mode. */
   held: number | null;
   /** Sender keys without a statement or waiver, and stated numbers that were not read. */
   openKeys: number | null;
@@ -95,7 +96,11 @@ export function aggregatorMetrics(elections: () => Promise<readonly ElectionStat
     "Offsets that were deleted from the front of the log: must be 0",
     ({ deleted }) => deleted,
   );
-  gauge("pollwire_aggregator_held_records", "Records that wait for officials", ({ held }) => held);
+  gauge(
+    "pollwire_aggregator_held_records",
+    "Records that wait for officials, but for those whose mode the manifest holds",
+    ({ held }) => held,
+  );
   gauge(
     "pollwire_aggregator_open_sender_keys",
     "Sender keys without a statement or a waiver",

@@ -44,7 +44,7 @@ for (
     [
       "an unknown reason",
       { reason: "overvote" },
-      /must be one of gateway_revoked, device_revoked, clock, superseded/,
+      /must be one of gateway_revoked, device_revoked, mode, clock, superseded/,
     ],
     ["an unknown field", { station: "n-1" }, /station/],
   ] as const

@@ -7,6 +7,7 @@ import { accreditationSchema } from "./accreditation.ts";
 import sodium from "libsodium-wrappers-sumo";
 import { z } from "zod";
 import { fromHex, utf8 } from "./bytes.ts";
+import { VOTING_MODES } from "./mode.ts";
 import { nameFault } from "./names.ts";
 import { isRehearsal, rehearsedBy } from "./rehearsal.ts";
 
@@ -123,6 +124,11 @@ const definitionShape = {
   releaseThreshold: z.int().min(1).max(1_000_000),
   /** Whether results may be shown before the final release. */
   resultsBeforeClosing: z.boolean(),
+  /** Modes whose votes are held until officials decide about each, like provisional ones; none when left out. */
+  heldModes: z.array(z.enum(VOTING_MODES)).min(1)
+    .refine((modes) => new Set(modes).size === modes.length, "must name each mode once")
+    .refine((modes) => modes.length < VOTING_MODES.length, "must leave a mode whose votes count at once")
+    .optional(),
   /** Whether final shares may be projected while results come in; no when left out. */
   projection: z.boolean().optional(),
   parties: z.array(partySchema),

@@ -334,6 +334,18 @@ for (
   });
 }
 
+Deno.test("definitionSchema takes modes to be held, and the manifest has them", () => {
+  const read = (heldModes: unknown) => definitionSchema.safeParse({ ...testDefinition(), heldModes });
+  const held = ["provisional", "absentee"];
+  assert.deepEqual(manifestPart(read(held).data!).heldModes, held);
+  assert.equal(manifestPart(read(undefined).data!).heldModes, undefined);
+  const messageOf = (heldModes: unknown) => read(heldModes).error!.issues[0]!.message;
+  assert.match(messageOf(["early", "early"]), /must name each mode once/);
+  assert.match(messageOf(["in_person", "early", "absentee", "provisional"]), /must leave a mode/);
+  assert.match(messageOf(["by_post"]), /"provisional"/);
+  assert.match(messageOf([]), />=1/);
+});
+
 Deno.test("definitionSchema takes publish, and what said it before; a definition that was read is read again", () => {
   const { resultsBeforeClosing: _, ...rest } = testDefinition();
   const read = (said: unknown) => {

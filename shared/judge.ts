@@ -166,7 +166,8 @@ function judgeRecord(
   if (certified) return reject("after_certification", timed.record);
   if (inactive === "cancelled") return reject("not_open", timed.record);
   const { region, marks, clockAheadMs } = timed;
-  const held = signing.isRevoked ? "gateway_revoked" : device.isRevoked ? "device_revoked" : timed.held;
+  const waits = timed.isHeldMode ? "mode" : timed.held;
+  const held = signing.isRevoked ? "gateway_revoked" : device.isRevoked ? "device_revoked" : waits;
   const found = {
     record: timed.record,
     marks,
@@ -197,6 +198,8 @@ type Timed =
     record: VoteRecord;
     region: string;
     marks: readonly Selection[];
+    /** Whether the manifest holds votes of its mode. */
+    isHeldMode: boolean;
     held?: "clock" | "superseded";
     clockAheadMs?: number;
   }>
@@ -229,6 +232,7 @@ function judgeTime(
       record: dated,
       region: index.stations.get(record.station)!.region,
       marks: marksOf(index, record, isExtended(before, Date.parse(record.castAt))),
+      isHeldMode: index.manifest.heldModes?.includes(record.mode) ?? false,
     };
   };
   const legal = inForce.find((manifest) => check(manifest) === undefined);

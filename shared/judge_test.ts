@@ -19,6 +19,7 @@ import type { ElectionHistory } from "./history.ts";
 import { judge, type Judgement, MANIFEST_OVERLAP_MS } from "./judge.ts";
 import { deviceKey, gatewayKey, hmac, proofKey, pseudonymKey, sealingKeyPair } from "./keys.ts";
 import type { StoredRecord } from "./log/vote_log.ts";
+import { VOTING_MODES, type VotingMode } from "./mode.ts";
 import { HELD_REASONS, REJECTION_REASONS, type RejectionReason } from "./outcome.ts";
 import { MAX_ENTRY_RECORDS, MAX_SEQUENCE, sealedBytes } from "./record.ts";
 import { MAX_CLOCK_SKEW_MS } from "./vote.ts";
@@ -53,8 +54,13 @@ function manifestChange(effectiveAtMs: number, change: Partial<Manifest>): KeptC
 
 /** An election with manifest 1, gateways g-1 and g-2, a device a station, and what changes from {@link CHANGED_FROM} on. */
 function historyOf(...changes: KeptChange["change"][]): ElectionHistory {
+  return historyFrom({}, ...changes);
+}
+
+/** @param first What its first manifest has besides. */
+function historyFrom(first: Partial<Manifest>, ...changes: KeptChange["change"][]): ElectionHistory {
   const beginning = [
-    manifestChange(OPENS_MS - 3_600_000, {}),
+    manifestChange(OPENS_MS - 3_600_000, first),
     gatewayKeyChange("g-1"),
     gatewayKeyChange("g-2"),
     ...FIRST.stations.map(({ id }) => deviceKeyChange(`${id}-a`, id)),
@@ -829,7 +835,22 @@ Deno.test("judge() gives the reason of the newest manifest when none allows the 
   assert.equal(verdict(late, closed), "rejected/not_open");
 });
 
-// `ways` and `isAhead` are in the order of HELD_REASONS. Any of them may apply together.
+Deno.test("judge() holds votes of the modes that the manifest by which they are judged names", () => {
+  const history = historyOf(
+    manifestChange(EFFECTIVE_MS, { version: 2, heldModes: ["provisional", "early"] }),
+  );
+  const of = (mode: VotingMode, afterMs: number) =>
+    verdict(entry({ mode, acceptedAt: at(EFFECTIVE_MS + afterMs) }), history);
+  assert.deepEqual(VOTING_MODES.map((mode) => of(mode, 0)), [
+    "acceptable",
+    "held/mode",
+    "acceptable",
+    "held/mode",
+  ]);
+  assert.equal(of("provisional", -60_000), "acceptable");
+});
+
+// `ways`, `isHeldMode` and `isAhead` may apply together.
 Deno.test("judge() gives the first reason of HELD_REASONS when there are several, and rejects before it holds", () => {
   const ways: [keyof typeof HELD_REASONS, KeptChange["change"][]][] = [
     ["gateway_revoked", [REVOKED_GATEWAY]],
@@ -837,20 +858,33 @@ Deno.test("judge() gives the first reason of HELD_REASONS when there are several
     ["superseded", [CLOSED_EARLY]],
   ];
   fc.assert(
-    fc.property(fc.subarray(ways), fc.boolean(), fc.boolean(), (chosen, isAhead, isOvervote) => {
-      const late = at(NOON_MS + 3 * 3_600_000);
-      const vote = { castAt: at(OPENS_MS), acceptedAt: late, selections: isOvervote ? [ANN, BOB] : [ANN] };
-      const stored = entry(vote, { appendedAtMs: isAhead ? OPENS_MS - 1 : ACCEPTS_UNTIL_MS });
-      const reasons = chosen.map(([reason]) => reason as string);
-      const held = isAhead ? [...reasons.filter((each) => each !== "superseded"), "clock"] : reasons;
-      const [first] = Object.keys(HELD_REASONS).filter((each) => held.includes(each));
-      const expected = isOvervote
-        ? `rejected/${!isAhead && reasons.includes("superseded") ? "not_open" : "overvote"}`
-        : first === undefined
-        ? "acceptable"
-        : `held/${first}`;
-      assert.equal(verdict(stored, historyOf(...chosen.flatMap(([, changes]) => changes))), expected);
-    }),
+    fc.property(
+      fc.subarray(ways),
+      fc.boolean(),
+      fc.boolean(),
+      fc.boolean(),
+      (chosen, isAhead, isOvervote, isHeldMode) => {
+        const late = at(NOON_MS + 3 * 3_600_000);
+        const vote = {
+          castAt: at(OPENS_MS),
+          acceptedAt: late,
+          selections: isOvervote ? [ANN, BOB] : [ANN],
+          mode: isHeldMode ? "provisional" as const : "in_person" as const,
+        };
+        const stored = entry(vote, { appendedAtMs: isAhead ? OPENS_MS - 1 : ACCEPTS_UNTIL_MS });
+        const reasons = chosen.map(([reason]) => reason as string);
+        const held = isAhead ? [...reasons.filter((each) => each !== "superseded"), "clock"] : [...reasons];
+        if (isHeldMode) held.push("mode");
+        const [first] = Object.keys(HELD_REASONS).filter((each) => held.includes(each));
+        const expected = isOvervote
+          ? `rejected/${!isAhead && reasons.includes("superseded") ? "not_open" : "overvote"}`
+          : first === undefined
+          ? "acceptable"
+          : `held/${first}`;
+        const changes = chosen.flatMap(([, changes]) => changes);
+        assert.equal(verdict(stored, historyFrom({ heldModes: ["provisional"] }, ...changes)), expected);
+      },
+    ),
     { numRuns: 200 },
   );
 });

@@ -41,6 +41,8 @@ export type RejectionReason = keyof typeof REJECTION_REASONS;
 export const HELD_REASONS = {
   gateway_revoked: "its gateway's key had been revoked at that position on the log",
   device_revoked: "its device's key had been revoked at that position on the log",
+  mode:
+    "the manifest holds votes of its mode, such as provisional ones, until officials have looked into each",
   clock: "its gateway's clock was ahead, and by the log's clock the election took no votes",
   superseded: "only a manifest that was no longer in force allows it",
 } as const;

@@ -65,7 +65,13 @@ Deno.test("REJECTION_REASONS is the closed list, in the order of the checks", ()
 });
 
 Deno.test("HELD_REASONS is the closed list, in the order of the checks", () => {
-  assert.deepEqual(Object.keys(HELD_REASONS), ["gateway_revoked", "device_revoked", "clock", "superseded"]);
+  assert.deepEqual(Object.keys(HELD_REASONS), [
+    "gateway_revoked",
+    "device_revoked",
+    "mode",
+    "clock",
+    "superseded",
+  ]);
 });
 
 Deno.test("REJECTION_REASONS and HELD_REASONS say what each reason means", () => {

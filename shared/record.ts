@@ -9,7 +9,7 @@ import { ELECTION_LIMITS, type Manifest, MAX_INSTANT_MS } from "./election.ts";
 import { formatKeyName, hmac, KEY_BYTES, type KeyName, seal, SEAL_OVERHEAD_BYTES, unseal } from "./keys.ts";
 import { MAX_PROOF_KEY_CHARS, PROOF_KEY } from "./proof.ts";
 import { STATEMENT_BYTES } from "./statement.ts";
-import { VOTING_MODES } from "./vote.ts";
+import { VOTING_MODES } from "./mode.ts";
 
 /** Version of the record's format: the header `v`. */
 export const RECORD_VERSION = "2";

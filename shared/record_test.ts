@@ -43,7 +43,8 @@ import {
   voteBytesFor,
 } from "./record.ts";
 import { STATEMENT_BYTES } from "./statement.ts";
-import { checkBallot, voteSchema, VOTING_MODES } from "./vote.ts";
+import { VOTING_MODES } from "./mode.ts";
+import { checkBallot, voteSchema } from "./vote.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 

@@ -12,7 +12,7 @@ import {
   type Participations,
   type RollEntry,
 } from "./tally.ts";
-import { VOTING_MODES } from "./vote.ts";
+import { VOTING_MODES } from "./mode.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 

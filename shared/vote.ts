@@ -5,14 +5,8 @@
  */
 import { z } from "zod";
 import { type ElectionIndex, idSchema, instantSchema } from "./election.ts";
+import { VOTING_MODES } from "./mode.ts";
 import type { RejectionReason } from "./outcome.ts";
-
-/**
- * How a vote was cast. Append only: the order is part of unit ids, and a name that is longer than these raises `voteBytes`, which
- * is frozen in elections that exist.
- */
-export const VOTING_MODES = ["in_person", "early", "absentee", "provisional"] as const;
-export type VotingMode = (typeof VOTING_MODES)[number];
 
 /** Maximum selections of a vote, over all its contests. */
 export const MAX_SELECTIONS = 1_000;

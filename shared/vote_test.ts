@@ -4,14 +4,8 @@ import { elections } from "../tests/arbitraries.ts";
 import { testManifest, uncontestedDefinition } from "../tests/fixture.ts";
 import { indexElection } from "./election.ts";
 import type { RejectionReason } from "./outcome.ts";
-import {
-  checkBallot,
-  MAX_CLOCK_SKEW_MS,
-  MAX_SELECTIONS,
-  type Vote,
-  voteSchema,
-  VOTING_MODES,
-} from "./vote.ts";
+import { VOTING_MODES } from "./mode.ts";
+import { checkBallot, MAX_CLOCK_SKEW_MS, MAX_SELECTIONS, type Vote, voteSchema } from "./vote.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 

@@ -5,7 +5,8 @@
  */
 import fc from "fast-check";
 import type { Manifest } from "../shared/election.ts";
-import { MAX_CLOCK_SKEW_MS, VOTING_MODES } from "../shared/vote.ts";
+import { VOTING_MODES } from "../shared/mode.ts";
+import { MAX_CLOCK_SKEW_MS } from "../shared/vote.ts";
 import { testDefinition, testDevice, testManifest, type TestRecord, testVoterKey } from "./fixture.ts";
 
 const LETTERS = fc.constantFrom(..."abcdefghijklmnopqrstuvwxyz0123456789-");

@@ -7,7 +7,7 @@
 import { publish } from "../aggregator/results/publish.ts";
 import type { Database } from "../aggregator/database/database.ts";
 import type { ElectionDefinition } from "../shared/election.ts";
-import type { VotingMode } from "../shared/vote.ts";
+import type { VotingMode } from "../shared/mode.ts";
 import { type BallotBox, openBallotBox, testVoters } from "./ballot_box.ts";
 import { testDevice } from "./fixture.ts";
 

@@ -6,7 +6,7 @@
 import type { Database } from "../aggregator/database/database.ts";
 import type { ElectionDefinition } from "../shared/election.ts";
 import { MARK } from "../shared/marks.ts";
-import { VOTING_MODES } from "../shared/vote.ts";
+import { VOTING_MODES } from "../shared/mode.ts";
 import { testDefinition } from "./fixture.ts";
 
 /** A whole number from 0 up to and without `below`. */

@@ -8,7 +8,7 @@ import { createElection } from "../aggregator/registry/elections.ts";
 import type { ReleaseKind } from "../aggregator/results/write_releases.ts";
 import type { ElectionDefinition } from "../shared/election.ts";
 import { MARK } from "../shared/marks.ts";
-import type { VotingMode } from "../shared/vote.ts";
+import type { VotingMode } from "../shared/mode.ts";
 import { MASTER, NOON_MS, testDefinition } from "./fixture.ts";
 import { addTally } from "./tallies.ts";
 import { withDatabase } from "./test_database.ts";

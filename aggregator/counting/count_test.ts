@@ -7,7 +7,7 @@ import { HELD_REASONS, REJECTION_REASONS } from "../../shared/outcome.ts";
 import { LogFault, type PlacedRecord } from "../../shared/log/vote_log.ts";
 import { MAX_ENTRY_RECORDS } from "../../shared/record.ts";
 import { countRecord, emptyCount, type Participations, type RollEntry } from "../../shared/tally.ts";
-import { VOTING_MODES } from "../../shared/vote.ts";
+import { VOTING_MODES } from "../../shared/mode.ts";
 import {
   NOON_MS,
   placed,

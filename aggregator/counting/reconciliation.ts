@@ -51,6 +51,14 @@ export async function readReconciliation(
   return { election, total, partitions: rows, outcomes: sumOutcomes(counts), gaps };
 }
 
+/** Records that are held, but for those whose mode the manifest holds. */
+export function unexpectedlyHeld({ outcomes }: Pick<CountReconciliation, "outcomes">): number {
+  return outcomes.reduce(
+    (sum, { fate, reason, records }) => fate === "held" && reason !== "mode" ? sum + records : sum,
+    0,
+  );
+}
+
 const FIELDS = ["read", "counted", "duplicate", "rejected", "held", "statements"] as const;
 
 function balance(read: number, outcomes: readonly OutcomeRow[]): Balance {

@@ -1,7 +1,13 @@
 import assert from "assert";
 import { withElection, writeReconciliation, writeRejection } from "../../tests/seeded_database.ts";
 import { countReconciliationSchema, progressSchema, rejectionsSchema } from "./schemas.ts";
-import { readLag, readProgress, readReconciliation, readRejections } from "./reconciliation.ts";
+import {
+  readLag,
+  readProgress,
+  readReconciliation,
+  readRejections,
+  unexpectedlyHeld,
+} from "./reconciliation.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
@@ -117,6 +123,16 @@ Deno.test("readReconciliation() compares the records read with their outcomes", 
       assert.equal((await readProgress(db, "test-2026")).balanced, false);
     });
   });
+});
+
+Deno.test("unexpectedlyHeld() leaves out records whose mode is held", () => {
+  const outcomes = [
+    { fate: "held", reason: "mode", records: 5 },
+    { fate: "held", reason: "clock", records: 2 },
+    { fate: "held", reason: "superseded", records: 1 },
+    { fate: "rejected", reason: "mode", records: 9 },
+  ] as const;
+  assert.equal(unexpectedlyHeld({ outcomes: outcomes.map((each) => ({ ...each })) }), 3);
 });
 
 Deno.test("readRejections() lists the newest of all partitions, and nothing that names a vote", async () => {

@@ -32,6 +32,7 @@ export function summarise({ index }: ElectionNames, nowMs: number): ElectionSumm
     manifestVersion: manifest.version,
     certified: manifest.certified === true,
     ...noticeOf(manifest),
+    heldModes: manifest.heldModes ?? [],
     projection: manifest.projection === true,
     ...isRehearsal(manifest.election) && { rehearsal: true },
   };

@@ -36,6 +36,7 @@ Deno.test("Elections finds the newest manifest, and reads each version once", as
       contests: 2,
       manifestVersion: 1,
       certified: false,
+      heldModes: [],
       projection: false,
     });
     const details = detail(names, await readFacts(db.query, "test-2026"), NOON_MS);

@@ -6,6 +6,7 @@
  */
 import { z } from "@hono/zod-openapi";
 import { candidateSchema, contestSchema, idSchema, manifestSchema } from "../../shared/election.ts";
+import { VOTING_MODES } from "../../shared/mode.ts";
 
 /** How many. */
 export const count = z.int().min(0);
@@ -34,6 +35,9 @@ const summaryShape = {
   certified: z.boolean().describe("Whether officials have certified the results"),
   notice: z.enum(["draft", "cancelled", "reopened"]).optional().describe(
     "What else is to be said of it: it is not scheduled yet; it was cancelled and has no results; certified results were reopened",
+  ),
+  heldModes: z.array(z.enum(VOTING_MODES)).describe(
+    "Modes whose votes are held until officials decide about each",
   ),
   projection: z.boolean().describe("Whether the election allows a projection of final shares"),
   rehearsal: z.literal(true).optional().describe("Its votes are test votes"),

@@ -24,7 +24,8 @@ type Place = Readonly<{ id: string; latitude: number | null; longitude: number |
 /** The definition that makes ballots and places like those of a manifest. */
 export async function storedDefinition(query: Query, manifest: Manifest): Promise<StoredDefinition> {
   const { election, parties, contests, uncontested = [], regions, stations } = manifest;
-  const { partitions, releaseThreshold, resultsBeforeClosing, withheld, projection, gateways } = manifest;
+  const { partitions, releaseThreshold, resultsBeforeClosing, withheld, heldModes, projection, gateways } =
+    manifest;
   const candidates = new Map(
     (await query<{ key: string; biography: string | null; platform: string | null; photo: string | null }>(
       `SELECT contest || '/' || candidate AS key, biography, platform, photo FROM registry.candidates WHERE election = $1`,
@@ -47,6 +48,7 @@ export async function storedDefinition(query: Query, manifest: Manifest): Promis
     releaseThreshold,
     resultsBeforeClosing,
     ...withheld && { publish: "manual" as const },
+    ...heldModes !== undefined && { heldModes },
     ...projection !== undefined && { projection },
     gateways,
     parties: parties.map(({ withdrawn: _, ...party }) => party),

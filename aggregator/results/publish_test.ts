@@ -1,6 +1,6 @@
 import assert from "assert";
 import { MARK } from "../../shared/marks.ts";
-import type { VotingMode } from "../../shared/vote.ts";
+import type { VotingMode } from "../../shared/mode.ts";
 import { NOON_MS } from "../../tests/fixture.ts";
 import { addTally } from "../../tests/tallies.ts";
 import { withDatabase } from "../../tests/test_database.ts";

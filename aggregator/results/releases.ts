@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { VotingMode } from "../../shared/vote.ts";
+import type { VotingMode } from "../../shared/mode.ts";
 import { arrayLiteral, isoTime, type Query } from "../database/database.ts";
 import { type MarkLine, totalsOf } from "./contest_totals.ts";
 import type { Release } from "./schemas.ts";

@@ -25,7 +25,7 @@ import {
   type UnitVotes,
   type Votes,
 } from "./rows.ts";
-import type { VotingMode } from "../../shared/vote.ts";
+import type { VotingMode } from "../../shared/mode.ts";
 import type { ElectionNames, Elections } from "../registry/election_names.ts";
 
 /** What is asked: a part, and the moment `at` which it stood so (ISO 8601); now when left out. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { VotingMode } from "../../shared/vote.ts";
+import type { VotingMode } from "../../shared/mode.ts";
 import type { ElectionNames } from "../registry/election_names.ts";
 import { type ContestTotals, type MarkLine, totalsOf, withoutAdded } from "./contest_totals.ts";
 import type { Results, ResultsRow } from "./schemas.ts";

@@ -10,7 +10,7 @@
  */
 import { sha256 } from "../../shared/keys.ts";
 import { utf8 } from "../../shared/bytes.ts";
-import { VOTING_MODES, type VotingMode } from "../../shared/vote.ts";
+import { VOTING_MODES, type VotingMode } from "../../shared/mode.ts";
 
 /** The voters of one station and mode who had one contest on their ballots. Numbers are of those voters. */
 export type Cell = Readonly<{

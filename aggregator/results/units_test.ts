@@ -1,6 +1,6 @@
 import assert from "assert";
 import fc from "fast-check";
-import { VOTING_MODES, type VotingMode } from "../../shared/vote.ts";
+import { VOTING_MODES, type VotingMode } from "../../shared/mode.ts";
 import { type Cell, divide, dueBeforeFinal, type Home, homeOf, unitOf } from "./units.ts";
 
 const REGION_OF: Record<string, string | null> = { a: "north", b: "north", c: "south", d: null };

@@ -16,7 +16,7 @@ import type { Standing } from "../counting/election_count.ts";
 import { openHistory } from "../counting/history.ts";
 import { STORE_ENDS_EVERY_MS, storeLogEnds } from "../counting/log_ends.ts";
 import { sumGaps } from "../counting/losses.ts";
-import { readReconciliation } from "../counting/reconciliation.ts";
+import { readReconciliation, unexpectedlyHeld } from "../counting/reconciliation.ts";
 import { openSenderKeys, readGateways } from "../counting/sender_keys.ts";
 import type { Database, Databases } from "../database/database.ts";
 import type { DatabaseWatch } from "../database/watch.ts";
@@ -312,7 +312,7 @@ async function electionState(
       lag: reconciliation.total.lag,
       unbalanced,
       gaps: await sumGaps(db.query, election),
-      held: reconciliation.total.held,
+      held: unexpectedlyHeld(reconciliation),
       openKeys: open,
       missingNumbers,
     };

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { VOTING_MODES } from "../../shared/vote.ts";
+import { VOTING_MODES } from "../../shared/mode.ts";
 
 /** Names of the indices, without what stands before them. */
 export type PanelIndex =

@@ -16,7 +16,8 @@
  * @module
  */
 import type { ElectionDefinition } from "../../shared/election.ts";
-import { type Selection, VOTING_MODES, type VotingMode } from "../../shared/vote.ts";
+import { VOTING_MODES, type VotingMode } from "../../shared/mode.ts";
+import type { Selection } from "../../shared/vote.ts";
 import { normal, type Random, runningSums, seededRandom, weighted } from "../random.ts";
 import type { Voter } from "../voting/roll.ts";
 

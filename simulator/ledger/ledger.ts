@@ -8,7 +8,7 @@
  * @module
  */
 import { z } from "zod";
-import { VOTING_MODES } from "../../shared/vote.ts";
+import { VOTING_MODES } from "../../shared/mode.ts";
 import { VOTE_KINDS } from "../bad/kinds.ts";
 import { joined, linesOf } from "../lines.ts";
 

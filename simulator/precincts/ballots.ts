@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { VOTING_MODES } from "../../shared/vote.ts";
+import { VOTING_MODES } from "../../shared/mode.ts";
 import { ballotsNeeded, type Pile } from "./deal.ts";
 import type { BallotsCast, PrecinctTable, TableRow } from "./table.ts";
 

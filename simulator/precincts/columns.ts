@@ -4,7 +4,7 @@
  * @module
  */
 import { UsageError } from "../../cli/command.ts";
-import { VOTING_MODES, type VotingMode } from "../../shared/vote.ts";
+import { VOTING_MODES, type VotingMode } from "../../shared/mode.ts";
 import { parseCount } from "./words.ts";
 
 /** What a column may hold beside votes, and the names it has in the files, the most telling first. */

@@ -1,6 +1,6 @@
 import assert from "assert";
 import fc from "fast-check";
-import { VOTING_MODES } from "../../shared/vote.ts";
+import { VOTING_MODES } from "../../shared/mode.ts";
 import { chooseContests, electionIdOf, precinctElection, stationBatches } from "./election.ts";
 import { readPrecincts } from "./precincts.ts";
 import type { PrecinctOptions } from "./reading.ts";

@@ -13,7 +13,7 @@
 import { UsageError } from "../../cli/command.ts";
 import type { CsvRow } from "../../cli/csv.ts";
 import { cleanName, nameFault } from "../../shared/names.ts";
-import { VOTING_MODES } from "../../shared/vote.ts";
+import { VOTING_MODES } from "../../shared/mode.ts";
 import { columnName, type Columns, modeOf } from "./columns.ts";
 import { Faults } from "./faults.ts";
 import { type NoCount, type OtherLine, otherLine, parseCount } from "./words.ts";

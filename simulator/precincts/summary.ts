@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { VOTING_MODES, type VotingMode } from "../../shared/vote.ts";
+import { VOTING_MODES, type VotingMode } from "../../shared/mode.ts";
 import { number } from "../run/report.ts";
 import { countVoters } from "./election.ts";
 import type { LeftOut } from "./reading.ts";

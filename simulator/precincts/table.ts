@@ -5,7 +5,7 @@
  * @module
  */
 import { UsageError } from "../../cli/command.ts";
-import { VOTING_MODES } from "../../shared/vote.ts";
+import { VOTING_MODES } from "../../shared/mode.ts";
 import { Slugs } from "../slug.ts";
 import { candidatesOf, primaryOf } from "./contests.ts";
 import { listOf } from "./faults.ts";

@@ -6,7 +6,7 @@
  */
 import { z } from "zod";
 import type { Fetch } from "../../device/post.ts";
-import { VOTING_MODES } from "../../shared/vote.ts";
+import { VOTING_MODES } from "../../shared/mode.ts";
 import { AggregatorAway, type StationRow } from "../run/aggregator.ts";
 
 /** The alias under which tallies are read. */

@@ -14,7 +14,7 @@ import {
   signedManifestSchema,
 } from "../../shared/election.ts";
 import type { Receipt } from "../../shared/receipt.ts";
-import { VOTING_MODES } from "../../shared/vote.ts";
+import { VOTING_MODES } from "../../shared/mode.ts";
 
 /** How long the aggregator may take to answer one question, in milliseconds. */
 const REQUEST_TIMEOUT_MS = 30_000;

@@ -4,7 +4,8 @@
  * @module
  */
 import type { VoteText } from "../../device/device.ts";
-import type { Selection, VotingMode } from "../../shared/vote.ts";
+import type { VotingMode } from "../../shared/mode.ts";
+import type { Selection } from "../../shared/vote.ts";
 
 /**
  * Writes a vote's JSON, which its device must sign. Every value is an id, a time or a mode, in which JSON has nothing to escape; a voter id may

@@ -7,7 +7,7 @@
 import { parse } from "csv-parse/sync";
 import { chooseContests, precinctElection } from "../../simulator/precincts/election.ts";
 import { readPrecincts } from "../../simulator/precincts/precincts.ts";
-import { VOTING_MODES } from "../../shared/vote.ts";
+import { VOTING_MODES } from "../../shared/mode.ts";
 import { reportFaults } from "../nist/report.ts";
 import { checkResults } from "../nist/schemas.ts";
 

@@ -5,7 +5,7 @@ import { publish } from "../../aggregator/results/publish.ts";
 import { chooseContests, precinctElection } from "../../simulator/precincts/election.ts";
 import { readPrecincts } from "../../simulator/precincts/precincts.ts";
 import { MARK } from "../../shared/marks.ts";
-import { VOTING_MODES } from "../../shared/vote.ts";
+import { VOTING_MODES } from "../../shared/mode.ts";
 import { MASTER, NOON_MS } from "../fixture.ts";
 import { addTally } from "../tallies.ts";
 import { testDatabase } from "../test_database.ts";

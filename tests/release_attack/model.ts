@@ -5,7 +5,7 @@
  * @module
  */
 import { ALL_VOTERS } from "../../shared/marks.ts";
-import type { VotingMode } from "../../shared/vote.ts";
+import type { VotingMode } from "../../shared/mode.ts";
 import type { Batch, Cell, Unit } from "../../aggregator/results/units.ts";
 import type { PublishedSet } from "./attack.ts";
 import { type Ballot, type Script, stationOf } from "./scripts.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 import fc from "fast-check";
-import { VOTING_MODES, type VotingMode } from "../../shared/vote.ts";
+import { VOTING_MODES, type VotingMode } from "../../shared/mode.ts";
 
 /** A ballot: one voter's, on the contests that the station has at that time. */
 export type Ballot = Readonly<

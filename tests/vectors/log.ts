@@ -605,6 +605,7 @@ function manifests(log: LogWriter): void {
     version: 3,
     closesAt: at(CLOSED_MS),
     acceptsUntil: at(CLOSED_MS + 2 * HOUR_MS),
+    heldModes: ["provisional"],
   };
   log.change({ kind: "manifest", effectiveAt: at(CLOSED_MS), manifest: closed });
   const late = (castMs: number, acceptedMs: number): VoteMaking => ({
@@ -621,6 +622,36 @@ function manifests(log: LogWriter): void {
     "cast after an early close, by a gateway that did not hear of it",
     "held/superseded",
     late(CLOSED_MS + 1, CLOSED_MS + HOUR_MS),
+  );
+  const provisional = (castMs: number, acceptedMs: number): VoteMaking => {
+    const { vote, ...rest } = late(castMs, acceptedMs);
+    return { ...rest, vote: { ...vote, mode: "provisional" } };
+  };
+  log.vote(
+    "of a mode that a later manifest holds",
+    "counted",
+    provisional(CLOSED_MS - 60_000, CLOSED_MS - 60_000),
+  );
+  log.vote(
+    "of a mode that the manifest holds, admitted by a decision",
+    "held/mode",
+    provisional(CLOSED_MS, CLOSED_MS + HOUR_MS),
+    { decided: "counted" },
+  );
+  const outOfTime = CLOSED_MS + 2 * HOUR_MS + 1;
+  log.vote(
+    "of a mode that the manifest holds, by a clock that is not believed",
+    "held/mode",
+    {
+      ...provisional(CLOSED_MS, outOfTime + 300_001),
+      entry: { ...byNew, appendedAtMs: outOfTime },
+    },
+    { clockAheadMs: 300_001 },
+  );
+  log.vote(
+    "of a mode that only the manifest before does not hold",
+    "held/superseded",
+    provisional(CLOSED_MS + 1, CLOSED_MS + HOUR_MS),
   );
   log.vote(
     "cast and accepted within 60 s of an early close",

@@ -7,7 +7,7 @@
  * @module
  */
 import { isRehearsal } from "../../../shared/rehearsal.ts";
-import { VOTING_MODES } from "../../../shared/vote.ts";
+import { VOTING_MODES } from "../../../shared/mode.ts";
 import {
   ADJUSTMENT,
   adjustmentCounts,

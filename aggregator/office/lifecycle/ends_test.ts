@@ -458,6 +458,45 @@ Deno.test("a correction takes decisions too: what one rejected is admitted after
   assert.deepEqual((await verifyTrail(db.query, [])).faults, []);
 });
 
+Deno.test("votes of a mode that the definition holds wait until two officials have decided about each", async () => {
+  const board = await openBoard(db, "provisional", { definition: { heldModes: ["provisional"] } });
+  const { box } = board;
+  const ann = { selections: [{ contest: "mayor", candidate: "ann" }] };
+  const provisional = { ...ann, mode: "provisional" as const };
+  for (const voter of ["voter-0", "voter-1", "voter-3"]) await box.cast(voter, provisional);
+  await box.cast("voter-4", ann);
+  await box.log.append([{ ...box.state(), partition: 0 }]);
+  await box.count();
+  const outcomes = async () => {
+    const sums: Record<string, number> = {};
+    for (const [key, records] of (await readTables(db.query, box.election)).outcomes) {
+      const outcome = key.slice(key.indexOf("/") + 1);
+      sums[outcome] = (sums[outcome] ?? 0) + records;
+    }
+    return sums;
+  };
+  assert.deepEqual(await outcomes(), { counted: 1, "held/mode": 3, statement: 1 });
+  const pipeline = (await board.ann("GET", `${board.path}/pipeline`)).body;
+  assert.deepEqual(pipeline.held.map(({ reason }: any) => reason), ["mode", "mode", "mode"]);
+  board.at("23:00:01.000");
+  assert.equal(ok(await board.act("begin_canvass")).body.result.held, 3);
+  assert.match((await board.propose("certify")).body.detail, /held/);
+  const [first, ...others] = pipeline.held.map(({ position }: any) => position);
+  const rejected = await board.both(
+    "decide",
+    { ruling: "reject", selector: { positions: [first] } },
+    "Not accredited",
+  );
+  assert.equal(ok(rejected).body.result.became, "1 rejected/by_decision");
+  const admitted = ok(
+    await board.both("decide", { ruling: "admit", selector: { reason: "mode" } }, "Both were checked"),
+  );
+  assert.equal(admitted.body.result.records, others.length);
+  const history = (await openHistory(db.query, box.election, MASTER))!;
+  assert.equal((await recount(db, box.log, history)).differences, 0);
+  assert.deepEqual(await outcomes(), { counted: 3, "rejected/by_decision": 1, statement: 1 });
+});
+
 Deno.test("records are destroyed after retention, and not while a hold is set; audit, results and counts stay", async () => {
   const board = await openBoard(db, "old", { definition: { retentionDays: 30 } });
   const { box } = board;

@@ -8,7 +8,7 @@ import { isAlias, parseDocument, visit } from "yaml";
 import { z } from "zod";
 import { idSchema } from "../../../shared/election.ts";
 import { MARK } from "../../../shared/marks.ts";
-import { VOTING_MODES } from "../../../shared/vote.ts";
+import { VOTING_MODES } from "../../../shared/mode.ts";
 import { OfficeError } from "../../registry/office_error.ts";
 
 /** Bounds of a deck. */

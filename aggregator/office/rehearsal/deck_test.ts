@@ -1,6 +1,6 @@
 import assert from "assert";
 import { testDevice, testManifest } from "../../../tests/fixture.ts";
-import { VOTING_MODES } from "../../../shared/vote.ts";
+import { VOTING_MODES } from "../../../shared/mode.ts";
 import { type Deck, formatDeck, parseDeck, votersOfLine } from "./deck.ts";
 import { makeDeck } from "./make_deck.ts";
 
@@ -33,6 +33,11 @@ Deno.test("every candidate of a contest gets another total, and every device and
   );
   assert.deepEqual(new Set(deck.ballots.map(({ mode }) => mode)), new Set(VOTING_MODES));
   assert.ok(votesOf(deck, "council").get("#undervotes")! > 0);
+});
+
+Deno.test("a deck has no votes of modes that are held", () => {
+  const { ballots } = makeDeck({ ...manifest, heldModes: ["provisional", "early"] }, devices);
+  assert.deepEqual(new Set(ballots.map(({ mode }) => mode)), new Set(["in_person", "absentee"]));
 });
 
 Deno.test("stations and contests that are exchanged have other totals", () => {

@@ -1,13 +1,13 @@
 /**
  * Makes a test deck of an election, as tests of logic and accuracy want it: every candidate of a contest gets another total, every
- * station and device is used, and so is every mode; stations differ from their neighbours. There are blanks, undervotes, a full
+ * station and device is used, and so is every mode that is not held; stations differ from their neighbours. There are blanks, undervotes, a full
  * ballot, a second vote of one voter, a vote for no candidate, and one for too many. Pure.
  *
  * @module
  */
 import type { Manifest } from "../../../shared/election.ts";
 import { MARK } from "../../../shared/marks.ts";
-import { VOTING_MODES, type VotingMode } from "../../../shared/vote.ts";
+import { VOTING_MODES, type VotingMode } from "../../../shared/mode.ts";
 import type { Deck, DeckLine, DeckTotal } from "./deck.ts";
 
 /** After so many stations their decks repeat: an exchange of neighbours shows. */
@@ -28,12 +28,13 @@ export function makeDeck(manifest: Manifest, devices: readonly DeckDevice[]): De
     candidates: candidates.map((candidate) => candidate.id),
   }));
   const shift = new Map(contests.map(({ id }, i) => [id, i]));
+  const modes = VOTING_MODES.filter((mode) => !manifest.heldModes?.includes(mode));
   const byStation = Map.groupBy(devices, ({ station }) => station);
   const ballots: DeckLine[] = [];
   manifest.stations.forEach(({ id: station, contests: own }, s) => {
     const here = contestsHere(contests, own);
     for (const { device } of byStation.get(station) ?? []) {
-      ballots.push(...linesOf({ device, station }, here, shift, 1 + s % STATION_STEPS));
+      ballots.push(...linesOf({ device, station }, modes, here, shift, 1 + s % STATION_STEPS));
     }
   });
   ballots.push(...wrongLines(ballots, contests, manifest));
@@ -60,6 +61,7 @@ function contestsHere<Each extends Readonly<{ id: string }>>(
 /** A device's lines: the candidate at each place gets one vote more than the one before, the last some more by station. */
 function linesOf(
   at: DeckDevice,
+  modes: readonly VotingMode[],
   contests: readonly Contest[],
   shift: ReadonlyMap<string, number>,
   more: number,
@@ -72,7 +74,7 @@ function linesOf(
   const longest = Math.max(0, ...ordered.map(({ candidates }) => candidates.length));
   const line = (i: number, count: number, choices: DeckLine["choices"]): DeckLine => ({
     ...at,
-    mode: modeOf(i),
+    mode: modes[i % modes.length]!,
     count,
     choices,
     expect: "counted",
@@ -93,10 +95,6 @@ function linesOf(
     line(longest + 1, more, choose(({ candidates }) => candidates.slice(-1))),
     line(longest + 2, 1, {}),
   ];
-}
-
-function modeOf(i: number): VotingMode {
-  return VOTING_MODES[i % VOTING_MODES.length]!;
 }
 
 /** Votes that must not count, by the device of the first line. */

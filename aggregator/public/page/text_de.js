@@ -44,6 +44,7 @@ const outcomes = {
   "rejected/after_certification": "Nach der Feststellung des Ergebnisses gekommen",
   "held/gateway_revoked": "Zurückgestellt: Schlüssel des Gateways widerrufen",
   "held/device_revoked": "Zurückgestellt: Schlüssel des Geräts widerrufen",
+  "held/mode": "Zurückgestellt: über Stimmen dieser Art wird einzeln entschieden",
   "held/clock": "Zurückgestellt: Uhr des Gateways geht vor",
   "held/superseded": "Zurückgestellt: nur nach früherem Manifest erlaubt",
   statement: "Erklärungen der Gateways",

@@ -43,6 +43,7 @@ const outcomes = {
   "rejected/after_certification": "Came after the results were certified",
   "held/gateway_revoked": "Held: gateway's key revoked",
   "held/device_revoked": "Held: device's key revoked",
+  "held/mode": "Held: votes of this kind are decided one by one",
   "held/clock": "Held: gateway's clock ahead",
   "held/superseded": "Held: allowed by an earlier manifest only",
   statement: "Gateways' statements",

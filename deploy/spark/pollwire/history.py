@@ -35,6 +35,7 @@ class Manifest:
     # Where officials have paused voting: None stands for all stations.
     paused: Optional[frozenset[str]] = frozenset()
     inactive: str = ""  # draft or cancelled, while no votes are taken
+    held_modes: frozenset[str] = frozenset()
 
 
 def read_manifest(text: Mapping, revision: int, effective_at_ms: int) -> Manifest:
@@ -62,6 +63,7 @@ def read_manifest(text: Mapping, revision: int, effective_at_ms: int) -> Manifes
         certified=text.get("certified", False) is True,
         paused=None if text.get("paused") == "all" else frozenset(text.get("paused", ())),
         inactive=text.get("inactive", ""),
+        held_modes=frozenset(text.get("heldModes", ())),
     )
 
 

@@ -137,6 +137,8 @@ class Judge:
             held = "gateway_revoked"
         elif device.revoked_revision <= view.revision:
             held = "device_revoked"
+        elif vote.mode in manifest.held_modes:
+            held = "mode"
         return Judgement(
             "held" if held else "acceptable",
             held,
