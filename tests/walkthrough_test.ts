@@ -250,7 +250,14 @@ longTest("an office holds two elections, from accreditation to destroyed records
           }
           return false;
         }, DEADLINE_MS);
-        await figures.step(`Begin the canvass of ${id}`, () => act(id, "begin_canvass"));
+        // Not while a statement that a gateway has just made is still to be read.
+        await eventually("the canvass begins", async () => {
+          const begun = figures.step(`Begin the canvass of ${id}`, () => act(id, "begin_canvass"));
+          return await begun.then(() => true, (error) => {
+            figures.refused(`To begin the canvass of ${id}`, error);
+            return false;
+          });
+        }, DEADLINE_MS);
         let version = 0;
         await eventually("it is certified", async () => {
           const { failing, checks } = await figures.step(
