@@ -45,6 +45,7 @@ const event = fc.oneof(
       voter,
       vote: fc.integer({ min: 0, max: 1 }),
       station: fc.constantFrom("n-1", "n-1", "n-2", "s-1"),
+      mode: fc.constantFrom(...Array<"in_person">(5).fill("in_person"), "provisional" as const),
       gateway: fc.constantFrom("g-1", "g-2"),
       /** How far the gateway's clock is ahead, in minutes. */
       ahead: fc.constantFrom(0, 0, 0, 0, 7, -7),
@@ -161,7 +162,7 @@ type World = Readonly<{ box: BallotBox; counters: Counting[] }>;
 type Counting = Readonly<{ history: RegisteredHistory; counter: ReturnType<typeof createCounter> }>;
 
 async function openWorld(election: string): Promise<World> {
-  const box = await openBallotBox(db, election);
+  const box = await openBallotBox(db, election, { heldModes: ["provisional"] });
   await box.enrol(Array.from({ length: VOTERS - 3 }, (_, i) => testVoter(`voter-${i}`, { region: "north" })));
   const counters: Counting[] = [];
   for (let i = 0; i < COUNTERS; i++) {
@@ -192,6 +193,7 @@ async function happen(world: World, each: Event, nowMs: number): Promise<void> {
       return await box.cast(`voter-${each.voter}`, {
         voteId: `00000000-0000-4000-8000-${String(each.voter * 10 + each.vote).padStart(12, "0")}`,
         station: each.station,
+        mode: each.mode,
         castAt: iso(nowMs - MINUTE_MS),
         acceptedAt: iso(acceptedMs),
       }, each.gateway);

@@ -76,13 +76,19 @@ function mostly<T>(usual: fc.Arbitrary<T>, ...others: T[]): fc.Arbitrary<T> {
   return fc.oneof({ weight: 24, arbitrary: usual }, { weight: 1, arbitrary: fc.constantFrom(...others) });
 }
 
+const COUNTED_MODES = VOTING_MODES.filter((mode) => mode !== "provisional");
+
 /** One record of a generated log: mostly in order, sometimes wrong in one way. */
 const generatedRecord = fc.record({
   voter: fc.integer({ min: 0, max: VOTERS - 1 }),
   voteId: fc.integer({ min: 0, max: 1 }),
   station: mostly(fc.constantFrom("n-1", "s-1"), "n-2", "s-2", "x-9"),
   device: mostly<string | undefined>(fc.constant(undefined), "n-2-a"),
-  mode: fc.constantFrom(...VOTING_MODES),
+  // Provisional votes are held for that, whatever else they would be held for.
+  mode: fc.oneof({ weight: 9, arbitrary: fc.constantFrom(...COUNTED_MODES) }, {
+    weight: 1,
+    arbitrary: fc.constant("provisional" as const),
+  }),
   mayor: mostly(fc.constantFrom(undefined, "ann", "bob", "cyd"), "zed"),
   council: mostly(fc.uniqueArray(fc.constantFrom("dan", "eve", "fay"), { maxLength: 2 }), [
     "dan",
@@ -198,7 +204,9 @@ async function buildWorld(
   rollSketch: Sketch<typeof generatedRoll>,
   { positions, revokes }: Sketch<typeof generatedChange>,
 ) {
-  const first = testManifest(testDefinition({ election, partitions: PARTITIONS }));
+  const first = testManifest(
+    testDefinition({ election, partitions: PARTITIONS, heldModes: ["provisional"] }),
+  );
   const second = {
     ...first,
     version: 2,
