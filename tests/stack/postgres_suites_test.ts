@@ -25,6 +25,7 @@ const SUITES = [
   "aggregator/results/topics_test.ts",
   "aggregator/public/",
   "aggregator/results/index/indexer_test.ts",
+  "aggregator/results/index/sources_test.ts",
   "aggregator/office/",
 ];
 
