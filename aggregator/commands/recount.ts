@@ -1,5 +1,5 @@
 /**
- * `deno task recount`: counts logs again and compares it with the tables.
+ * `deno task recount`: counts logs again and compares them with the tables.
  *
  * @module
  */

@@ -69,7 +69,10 @@ export function wentBack(before: Published, after: Published): string | undefine
       .find((found) => found !== undefined);
 }
 
-/** `undefined` where nobody answers, or nobody can: a process that was killed, or whose servers were, or that was asked too often. */
+/**
+ * `undefined` where nobody answers, or nobody can: a process that was killed, or whose servers were, or that was asked too
+ * often.
+ */
 async function ask(url: string, fetch: Visited["fetch"]): Promise<Published | undefined> {
   let status: number, text: string;
   try {

@@ -1,7 +1,7 @@
 /**
  * Makes a test deck of an election, as tests of logic and accuracy want it: every candidate of a contest gets another total, every
- * station and device is used, and so is every mode that is not held; stations differ from their neighbours. There are blanks, undervotes, a full
- * ballot, a second vote of one voter, a vote for no candidate, and one for too many. Pure.
+ * station and device is used, and so is every mode that is not held; stations differ from their neighbours. There are blanks,
+ * undervotes, a full ballot, a second vote of one voter, a vote for no candidate, and one for too many. Pure.
  *
  * @module
  */

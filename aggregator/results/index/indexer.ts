@@ -63,7 +63,10 @@ export const INDEXER_PACE = {
 export const GATHERED_RELEASES = 2_000;
 const GATHERED_DOCUMENTS = 10_000;
 
-/** Each pass reads the turnout of each minute; for k > 1 from all releases. The database spends at most 1/n of its time on that. */
+/**
+ * Each pass reads the turnout of each minute; for k > 1 from all releases. The database spends at most 1/n of its time on
+ * that.
+ */
 const TURNOUT_SHARE = 20;
 
 /** What an indexer needs. */
