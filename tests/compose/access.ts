@@ -10,7 +10,7 @@ import type { ComposeProject } from "./compose.ts";
 const CONNECT_S = 3;
 /** Where secrets, keys and files of gateways are mounted. */
 const MOUNTS =
-  "/setup /usr/share/elasticsearch/config/certs /office /receipt-keys /sync-keys /devices /election /data /count-1 /count-2 /gateway-1 /gateway-2 /reports";
+  "/setup /usr/share/elasticsearch/config/certs /office /receipt-keys /sync-keys /devices /election /data /count-1 /count-2 /gateway-1 /gateway-2 /reports /checkpoints";
 
 /** The servers that may be reached, with their ports. */
 export const TARGETS: Readonly<Record<string, number>> = {
@@ -31,8 +31,9 @@ export type Access = Readonly<{ reaches: readonly string[]; reads: readonly stri
 const COUNT = ["count-1", "gateway-1", "kafka-1", "office-1", "prometheus", "sync-1"];
 const DATA = ["count-1", "office-1", "postgresql", "prometheus", "serve-1", "sync-1"];
 const EDGE = ["gateway-1", "serve-1"];
+const MASTER_KEY = "/office/keys/country-1.key";
 const KEYS = [
-  "/office/keys/country-1.key",
+  MASTER_KEY,
   "/office/keys/office/office.key",
   "/office/keys/receipts/country-1.json",
   "/office/keys/sync/country-1.json",
@@ -163,17 +164,64 @@ export const ACCESS: Readonly<Record<string, Access>> = {
   },
 };
 
+/** The server of the profile `superset`: it is there only when the profile is. */
+export const SUPERSET: Readonly<Record<string, number>> = { superset: 8088 };
+
+const ON_DATA = union(DATA, ["superset"]);
+
+/** The table of the services of profiles, once they have worked. */
+export const PROFILE_ACCESS: Readonly<Record<string, Access>> = {
+  "spark-recount": {
+    reaches: union(COUNT, ON_DATA),
+    reads: [
+      MASTER_KEY,
+      "/reports/country-1.recount.json",
+      "/reports/spark-report.key",
+      "/setup/database-audit-password",
+      "/setup/kafka-recount-password",
+    ],
+  },
+  "spark-stream": {
+    reaches: union(COUNT, ON_DATA),
+    reads: [MASTER_KEY, "/setup/database-recount-password", "/setup/kafka-recount-password"],
+  },
+  "superset-setup": {
+    reaches: ON_DATA,
+    reads: [
+      "/setup/database-analyst-password",
+      "/setup/superset-password",
+      "/setup/superset-secret-password",
+    ],
+  },
+  superset: {
+    reaches: ON_DATA,
+    reads: ["/setup/database-analyst-password", "/setup/superset-secret-password"],
+  },
+  "superset-assets": { reaches: ["superset"], reads: ["/setup/superset-password"] },
+};
+
 /** Those that have ended: another container of theirs is started. */
-const ENDED = ["simulator", "migrate", "database-users", "index-users", "provision", "topics", "recount"];
+const ENDED = [
+  "simulator",
+  "migrate",
+  "database-users",
+  "index-users",
+  "provision",
+  "topics",
+  "recount",
+  "spark-recount",
+  "superset-setup",
+  "superset-assets",
+];
 
 function union(...lists: readonly (readonly string[])[]): string[] {
   return [...new Set(lists.flat())].toSorted();
 }
 
 /** Every address of every target, by the service: a name resolves only on a common network. */
-async function addresses(project: string): Promise<[string, string][]> {
+async function addresses(project: string, targets: readonly string[]): Promise<[string, string][]> {
   const found: [string, string][] = [];
-  for (const service of Object.keys(TARGETS)) {
+  for (const service of targets) {
     const format = "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}";
     const said = await docker(["inspect", "--format", format, `${project}-${service}-1`]);
     for (const address of said.trim().split(" ")) found.push([service, address]);
@@ -181,11 +229,16 @@ async function addresses(project: string): Promise<[string, string][]> {
   return found;
 }
 
-/** Looks from inside a container. */
-export async function accessOf(compose: ComposeProject, project: string, service: string): Promise<Access> {
-  const tries = (await addresses(project)).map(([name, address]) =>
+/** Looks from inside a container. @param targets Ports of the servers that are tried, by service. */
+export async function accessOf(
+  compose: ComposeProject,
+  project: string,
+  service: string,
+  targets = TARGETS,
+): Promise<Access> {
+  const tries = (await addresses(project, Object.keys(targets))).map(([name, address]) =>
     `(timeout ${CONNECT_S} bash -c 'exec 3<>/dev/tcp/${address}/${
-      TARGETS[name]
+      targets[name]
     }' 2>/dev/null && echo "reaches ${name}") &`
   );
   const script = `${tries.join("\n")}
@@ -213,9 +266,9 @@ find ${MOUNTS} -type f -readable 2>/dev/null | sed 's/^/reads /'`;
       ),
     ),
   ];
-  // Its own certificate and the authority's; and what the simulator and the gateways write themselves.
+  // Its own certificate and the authority's; and what the simulator, the gateways, the stream and Superset write themselves.
   const isOwn = (file: string) =>
-    /^\/(setup|usr\/.+\/certs)\/(ca\.crt|server\.(crt|key))$|^\/(data|gateway-\d)\/(spool|ledger|simulate|devices)/
+    /^\/(setup|usr\/.+\/certs)\/(ca\.crt|server\.(crt|key))$|^\/(data|gateway-\d)\/(spool|ledger|simulate|devices|superset\.db|home|cache)|^\/checkpoints\//
       .test(
         file,
       );
