@@ -34,7 +34,7 @@ export const STREAM_LIMITS = {
   clientBytes: 1 << 20,
   /** Releases of one query. */
   pageReleases: 100,
-  pollMs: 50,
+  pollMs: 25,
   progressMs: 1_000,
   tickMs: 3_000,
   /** After the database has failed. */
