@@ -92,7 +92,17 @@ export async function runAggregator(
     ? new Counting({ ...parts, config, metrics, watch, signal, onFault })
     : undefined;
   const names = new Elections();
-  const served = servedRoles({ config, parts, metrics, counting, elections, names, signal, onError });
+  const served = servedRoles({
+    config,
+    parts,
+    metrics,
+    counting,
+    elections,
+    isRegistryRead: () => isRegistryRead,
+    names,
+    signal,
+    onError,
+  });
   const embedded = embeddedDirectories(config);
   const app = createProcessApp({
     metrics: metrics.registry,
@@ -188,6 +198,7 @@ type ServedRolesOptions = Readonly<{
   counting: Counting | undefined;
   /** Those that the registry has. */
   elections: ReadonlySet<string>;
+  isRegistryRead(): boolean;
   /** Their manifests and names, kept once in a process. */
   names: Elections;
   signal: AbortSignal;
@@ -196,7 +207,7 @@ type ServedRolesOptions = Readonly<{
 
 /** The roles of this process that answer over HTTP. One that does not count reads its keys from its own files. */
 function servedRoles(
-  { config, parts, metrics, counting, elections, names, signal, onError }: ServedRolesOptions,
+  { config, parts, metrics, counting, elections, isRegistryRead, names, signal, onError }: ServedRolesOptions,
 ): ServedRole[] {
   const { roles, receiptKeysDirectory, syncKeysDirectory } = config;
   const { databases, index, keyring, log } = parts;
@@ -222,7 +233,7 @@ function servedRoles(
       ? receiptKeysOfMasters(keyring)
       : receiptKeysOfFiles(receiptKeysDirectory, (election) => elections.has(election), Date.now);
     served.push({
-      routes: createReceiptsApp({ db, now: Date.now, keysOf, metrics: registry }),
+      routes: createReceiptsApp({ db, now: Date.now, keysOf, isRegistryRead, metrics: registry }),
       // A process that counts says itself what is wrong with its master keys.
       fault: counting === undefined ? (election) => receiptsFault(keysOf, election) : undefined,
     });

@@ -10,14 +10,14 @@ import { LeaseSet } from "./database/lease.ts";
 import { changedElections } from "./results/publish.ts";
 
 /** How often the database is asked what has changed, in milliseconds. */
-const POLL_EVERY_MS = 50;
+const POLL_EVERY_MS = 25;
 /**
  * Minimum time between two publishings of an election, in milliseconds: each costs the database about as much
  * as the votes that it shows. Under load, publishing takes at most 1/PUBLISH_SHARE of the time, so the interval grows, up to
  * PUBLISH_LOADED_EVERY_MS.
  */
-const PUBLISH_EVERY_MS = 200;
-const PUBLISH_SHARE = 12;
+const PUBLISH_EVERY_MS = 100;
+const PUBLISH_SHARE = 2;
 const PUBLISH_LOADED_EVERY_MS = 500;
 /** The same after the final release: late votes that come within it are shown together. */
 const PUBLISH_LATE_EVERY_MS = 5_000;

@@ -64,8 +64,14 @@ function start(...elections: Noted[]) {
   };
 }
 
-Deno.test("paceMs() is 200 ms, up to 500 ms under load, and 5 s after the final release", () => {
-  assert.deepEqual([1, 16, 30, 60, 2_000].map((tookMs) => paceMs(tookMs, false)), [200, 200, 360, 500, 500]);
+Deno.test("paceMs() is 100 ms, up to 500 ms under load, and 5 s after the final release", () => {
+  assert.deepEqual([1, 50, 120, 250, 2_000].map((tookMs) => paceMs(tookMs, false)), [
+    100,
+    100,
+    240,
+    500,
+    500,
+  ]);
   assert.equal(paceMs(1, true), 5_000);
 });
 

@@ -4,7 +4,8 @@
  * @module
  */
 import type { z } from "zod";
-import { fromHex, utf8 } from "../shared/bytes.ts";
+import { fromHex, utf8, utf8Into } from "../shared/bytes.ts";
+import { ELECTION_LIMITS } from "../shared/election.ts";
 import { readJson } from "../shared/json.ts";
 import { voterKeyOf } from "../shared/keys.ts";
 import { partitionOf } from "../shared/partition.ts";
@@ -20,6 +21,7 @@ import { HeldVotes } from "./held_votes.ts";
 import type { SpoolRecord } from "./spool_client.ts";
 
 const DURABLE = Promise.resolve();
+const textRoom = new Uint8Array(ELECTION_LIMITS.voteBytes);
 
 /** A vote that was taken: a record that must be made durable before the receipt may be given out. */
 export type Taken = Readonly<{ election: GatewayElection; record: SpoolRecord; receipt: Receipt }>;
@@ -27,7 +29,7 @@ export type Taken = Readonly<{ election: GatewayElection; record: SpoolRecord; r
 /** A repeated vote, with the same text and proof. The receipt may be given out once `durable` resolves. */
 export type Repeated = Readonly<{ repeated: Receipt; durable: Promise<void> }>;
 
-/** What the device signed: the vote's text as bytes, its proof, and what the text says. */
+/** What the device signed: the vote's text as bytes (valid until the next vote is parsed), its proof, and what the text says. */
 type Signed = Readonly<{ text: Uint8Array; proof: Uint8Array; proofKey: string; vote: Vote }>;
 
 /** A vote whose record is not durable yet. */
@@ -147,7 +149,7 @@ function parseSigned({ name, election }: Authenticated, bytes: Uint8Array): Sign
   if (!posted.vote.isWellFormed()) {
     return problem("not-utf8", "the vote's text must be well-formed Unicode, and has a lone surrogate");
   }
-  const text = utf8(posted.vote);
+  const text = encoded(posted.vote);
   const { voteBytes } = election.index.manifest;
   if (text.length > voteBytes) {
     return problem(
@@ -155,17 +157,27 @@ function parseSigned({ name, election }: Authenticated, bytes: Uint8Array): Sign
       `the vote's text has ${text.length} bytes, and may have ${voteBytes}: remove white space`,
     );
   }
-  const vote = parse<Vote>(text, voteSchema, "in the vote's text: ");
+  const vote = parse<Vote>(posted.vote, voteSchema, "in the vote's text: ");
   if ("status" in vote) return vote;
   return { text, proof: fromHex(posted.proof), proofKey: posted.proofKey, vote };
+}
+
+/** The text in UTF-8, valid until the next call. A new array for each vote would be a block of malloc, and work for the garbage collector. */
+function encoded(text: string): Uint8Array {
+  const { read, written } = utf8Into(text, textRoom);
+  return read === text.length ? textRoom.subarray(0, written) : utf8(text);
 }
 
 /**
  * Parses JSON by a schema, which allows objects, arrays and strings only. `where` is the prefix of a problem's detail.
  */
-function parse<T extends object>(bytes: Uint8Array, schema: z.ZodType<T>, where: string): T | Problem {
+function parse<T extends object>(
+  source: Uint8Array | string,
+  schema: z.ZodType<T>,
+  where: string,
+): T | Problem {
   let result!: ReturnType<typeof schema.safeParse>;
-  const read = readJson(bytes, (value) => (result = schema.safeParse(value)).success);
+  const read = readJson(source, (value) => (result = schema.safeParse(value)).success);
   if ("reason" in read) return problem(read.reason, where + read.detail);
   if (result.success) return result.data;
   return problem("invalid-vote", `${where}see errors for each field that is wrong`, {

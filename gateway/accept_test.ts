@@ -122,6 +122,17 @@ Deno.test("Acceptor.accept() records the text that the device signed, byte for b
   assert.equal(proof.toHex(), signed(text).proof);
 });
 
+Deno.test("Acceptor.accept() keeps a vote's text in its record, whatever comes after it", () => {
+  const acceptor = new Acceptor();
+  const texts = [1, 2, 3].map((i) => JSON.stringify(testVote({ voterId: `V-${i}`.padEnd(8 * i, "x") })));
+  const votes = texts.map((text) => taken(accept(text, { acceptor })));
+  for (const [i, { record }] of votes.entries()) {
+    assert.equal(new TextDecoder().decode(decodeRecord(record.plaintext)!.vote), texts[i]);
+  }
+  // Each vote's text is part of its fingerprint.
+  for (const text of texts) assert.ok("repeated" in accept(text, { acceptor }));
+});
+
 Deno.test("Acceptor.accept() writes a receipt that says who and when, and never what", () => {
   const vote = testVote({ voterId: "voter-7" });
   const { receipt } = taken(accept(vote));

@@ -5,8 +5,7 @@
  *
  * @module
  */
-import sodium from "libsodium-wrappers-sumo";
-import { deriveKey } from "../shared/keys.ts";
+import { deriveKey, shortHash } from "../shared/keys.ts";
 
 const ID_BYTES = 16;
 /** SipHash-2-4 with 128 bits, because it is fast, under a key that no device has. */
@@ -40,12 +39,9 @@ export function makeFingerprint(
   { voteId, proof, text }: Readonly<{ voteId: string; proof: Uint8Array; text: Uint8Array }>,
   nowMs: number,
 ): Uint8Array<ArrayBuffer> {
-  const signed = new Uint8Array(proof.length + text.length);
-  signed.set(proof);
-  signed.set(text, proof.length);
   const bytes = new Uint8Array(FINGERPRINT_BYTES);
   writeId(voteId, bytes);
-  bytes.set(sodium.crypto_shorthash_siphashx24(signed, key), ID_BYTES);
+  bytes.set(shortHash(key, proof, text), ID_BYTES);
   setMinute(bytes, 0, Math.floor(nowMs / MINUTE_MS));
   return bytes;
 }

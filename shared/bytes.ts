@@ -60,6 +60,8 @@ export function toBase64(bytes: Uint8Array): string {
  * big-endian. Every MAC and key derivation of Pollwire is over such a list.
  */
 export function lengthPrefixed(...parts: (string | Uint8Array)[]): Uint8Array<ArrayBuffer> {
+  const short = shortPrefixed(parts);
+  if (short !== undefined) return short;
   // A UTF-16 unit takes at most three bytes of UTF-8; unused bytes are cut off.
   let room = 0;
   for (const part of parts) room += 4 + (typeof part === "string" ? 3 * part.length : part.length);
@@ -72,6 +74,17 @@ export function lengthPrefixed(...parts: (string | Uint8Array)[]): Uint8Array<Ar
     at += 4 + length;
   }
   return joined.subarray(0, at);
+}
+
+/** The same for short texts in ASCII, written as one text: a third of the time. `undefined` for others. */
+function shortPrefixed(parts: readonly (string | Uint8Array)[]): Uint8Array<ArrayBuffer> | undefined {
+  let text = "";
+  for (const part of parts) {
+    if (typeof part !== "string" || part.length > 0x7f) return undefined;
+    text += `\0\0\0${String.fromCharCode(part.length)}${part}`;
+  }
+  const bytes = utf8(text);
+  return bytes.length === text.length ? bytes : undefined;
 }
 
 function writePart(part: string | Uint8Array, to: Uint8Array): number {

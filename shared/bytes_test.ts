@@ -76,6 +76,10 @@ Deno.test("lengthPrefixed() takes a text for its UTF-8", () => {
     }),
     { numRuns: 1_000 },
   );
+  for (const length of [0, 126, 127, 128, 255, 256, 70_000]) {
+    const texts = ["a", "b".repeat(length), "\0"];
+    assert.deepEqual(lengthPrefixed(...texts), lengthPrefixed(...texts.map(utf8)), `${length} characters`);
+  }
 });
 
 Deno.test("lengthPrefixed() can be read back, so no two lists of parts give the same bytes", () => {

@@ -12,16 +12,17 @@ export type JsonFault = Readonly<{ reason: "not-utf8" | "not-json" | "duplicate-
  * Reads JSON in UTF-8 without a byte order mark (RFC 8259, section 8.1), in which no object has a key twice:
  * `JSON.parse` takes the last of two, others the first (section 4).
  *
+ * @param source The bytes, or their text when they were decoded already.
  * @param isOfStrings Says of a value that it has objects, arrays and strings only. Reading such a value is faster, when it
  *   was written without white space.
  */
 export function readJson(
-  bytes: Uint8Array,
+  source: Uint8Array | string,
   isOfStrings: (value: unknown) => boolean = () => false,
 ): Readonly<{ value: unknown }> | JsonFault {
   let text: string;
   try {
-    text = fromUtf8(bytes);
+    text = typeof source === "string" ? source : fromUtf8(source);
   } catch {
     return notUtf8("it has bytes that are not UTF-8");
   }

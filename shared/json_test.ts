@@ -101,6 +101,7 @@ Deno.test("readJson() reads values of strings alike, whether it is told that the
         : written;
       const bytes = utf8(text.toWellFormed());
       assert.deepEqual(readJson(bytes, () => true), readJson(bytes));
+      assert.deepEqual(readJson(text.toWellFormed(), () => true), readJson(bytes));
     }),
     { numRuns: 2_000 },
   );

@@ -178,6 +178,8 @@ function joined(parts: readonly Uint8Array[], length: number): Uint8Array {
 const preparedKeys = new WeakMap<Uint8Array, { key: Uint8Array; state: Uint8Array | undefined }>();
 /** Maximum bytes of a message for the cached path: it has a fixed buffer in libsodium's memory. */
 const MAX_PREPARED_BYTES = 128 * 1024;
+/** Bytes of a {@link shortHash} and of its key. */
+const SHORT_HASH_BYTES = 16;
 
 /** Length of an XChaCha20-Poly1305 nonce and of its authentication tag, in bytes. */
 const NONCE_BYTES = 24;
@@ -190,6 +192,8 @@ const MAX_CONTEXT_BYTES = 1_024;
 type RawSodium = {
   HEAPU8: Uint8Array<ArrayBuffer>;
   _malloc(bytes: number): number;
+  _crypto_hash_sha256(hash: number, message: number, low: number, high: number): number;
+  _crypto_shorthash_siphashx24(hash: number, message: number, low: number, high: number, key: number): number;
   _crypto_auth_hmacsha256_statebytes(): number;
   _crypto_auth_hmacsha256_init(state: number, key: number, keyBytes: number): number;
   _crypto_auth_hmacsha256_update(state: number, message: number, low: number, high: number): number;
@@ -228,7 +232,32 @@ function prepareHmac(key: Uint8Array): Uint8Array {
 
 /** SHA-256, 32 bytes. */
 export function sha256(message: Uint8Array): Uint8Array {
-  return sodium.crypto_hash_sha256(message);
+  if (message.length > MAX_PREPARED_BYTES) return sodium.crypto_hash_sha256(message);
+  raw.HEAPU8.set(message, heap.message);
+  raw._crypto_hash_sha256(heap.mac, heap.message, message.length, 0);
+  return raw.HEAPU8.slice(heap.mac, heap.mac + KEY_BYTES);
+}
+
+/**
+ * SipHash-2-4 with 128 bits over parts one after another. `key` is 16 bytes.
+ *
+ * @throws {RangeError} when the parts have more than 128 KiB together.
+ */
+export function shortHash(key: Uint8Array, ...parts: readonly Uint8Array[]): Uint8Array {
+  const length = parts.reduce((sum, part) => sum + part.length, 0);
+  if (length > MAX_PREPARED_BYTES || key.length !== SHORT_HASH_BYTES) {
+    throw new RangeError(`Cannot hash ${length} bytes under a key of ${key.length} bytes`);
+  }
+  const { HEAPU8 } = raw;
+  let at = heap.message;
+  for (const part of parts) {
+    HEAPU8.set(part, at);
+    at += part.length;
+  }
+  HEAPU8.set(key, heap.key);
+  raw._crypto_shorthash_siphashx24(heap.mac, heap.message, length, 0, heap.key);
+  HEAPU8.fill(0, heap.key, heap.key + key.length);
+  return HEAPU8.slice(heap.mac, heap.mac + SHORT_HASH_BYTES);
 }
 
 /** The voter key: HMAC-SHA256(the election's pseudonym key, voter id). 32 bytes. */

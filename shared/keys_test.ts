@@ -21,6 +21,7 @@ import {
   SEAL_OVERHEAD_BYTES,
   sealingKeyPair,
   sha256,
+  shortHash,
   unseal,
   voterKeyOf,
 } from "./keys.ts";
@@ -154,6 +155,24 @@ for (
     assert.equal(sha256(utf8(text)).toHex(), digest);
   });
 }
+
+Deno.test("sha256() and shortHash() are libsodium's, however long the message is", () => {
+  const key = new Uint8Array(16).map((_, i) => i);
+  for (const length of [0, 1, 55, 56, 64, 1_000, 128 * 1024]) {
+    const message = new Uint8Array(length).map((_, i) => i * 7);
+    assert.deepEqual(sha256(message), sodium.crypto_hash_sha256(message), `${length} bytes`);
+    const parts = [message.subarray(0, length >> 1), message.subarray(length >> 1)];
+    assert.deepEqual(
+      shortHash(key, ...parts),
+      sodium.crypto_shorthash_siphashx24(message, key),
+      `${length} bytes`,
+    );
+  }
+  const long = new Uint8Array(128 * 1024 + 1);
+  assert.deepEqual(sha256(long), sodium.crypto_hash_sha256(long));
+  assert.throws(() => shortHash(key, long), RangeError);
+  assert.throws(() => shortHash(new Uint8Array(32), key), RangeError);
+});
 
 /** RFC 5869 in terms of `hmac`, for up to 64 bytes: deriveKey() is compared with it, and it is compared with the RFC's vectors. */
 function hkdf(secret: Uint8Array, salt: Uint8Array, info: Uint8Array, lengthBytes: number): Uint8Array {

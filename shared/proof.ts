@@ -75,5 +75,5 @@ export function isProofOf(
 export function proofLeaf(proof: Uint8Array): string {
   const leaf = new Uint8Array(1 + proof.length);
   leaf.set(proof, 1);
-  return toHex(sha256(leaf).subarray(0, PROOF_LEAF_BYTES));
+  return toHex(sha256(leaf)).slice(0, 2 * PROOF_LEAF_BYTES);
 }

@@ -40,19 +40,27 @@ export function minuteOf(instant: string): string {
   return `${instant.slice(0, 16)}Z`;
 }
 
+/** The whole HMAC; the receipt has its first {@link MAC_BYTES}. */
 function macOf(key: Uint8Array, receipt: Omit<Receipt, "mac">): Uint8Array {
   const { election, voteId, voterKey, proof, gateway, minute } = receipt;
-  return hmac(key, lengthPrefixed("pollwire/2 receipt", election, voteId, voterKey, proof, gateway, minute))
-    .subarray(0, MAC_BYTES);
+  return hmac(key, lengthPrefixed("pollwire/2 receipt", election, voteId, voterKey, proof, gateway, minute));
 }
 
 /** Writes a receipt. `key` is {@link receiptKey}. */
 export function writeReceipt(key: Uint8Array, receipt: Omit<Receipt, "mac">): Receipt {
   const { election, voteId, voterKey, proof, gateway, minute } = receipt;
-  return { election, voteId, voterKey, proof, gateway, minute, mac: macOf(key, receipt).toHex() };
+  return {
+    election,
+    voteId,
+    voterKey,
+    proof,
+    gateway,
+    minute,
+    mac: macOf(key, receipt).toHex().slice(0, 2 * MAC_BYTES),
+  };
 }
 
 /** Whether the gateway wrote this receipt. */
 export function isGenuine(key: Uint8Array, receipt: Receipt): boolean {
-  return equalBytes(macOf(key, receipt), Uint8Array.fromHex(receipt.mac));
+  return equalBytes(macOf(key, receipt).subarray(0, MAC_BYTES), Uint8Array.fromHex(receipt.mac));
 }

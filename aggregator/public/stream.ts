@@ -34,7 +34,7 @@ export const STREAM_LIMITS = {
   clientBytes: 1 << 20,
   /** Releases of one query. */
   pageReleases: 100,
-  pollMs: 100,
+  pollMs: 25,
   progressMs: 1_000,
   tickMs: 3_000,
   /** After the database has failed. */
@@ -130,7 +130,7 @@ export class Streams {
 }
 
 /** A poll takes at most a tenth of the time, however long the database takes to answer. */
-const REST_SHARE = 9;
+const REST_SHARE = 3;
 
 /** One election's sink of releases, and its listeners. */
 class Feed implements ReleaseSink {

@@ -11,7 +11,7 @@ import { isRehearsal, REHEARSAL_HEADER } from "../../shared/rehearsal.ts";
 import { BodyReader, drain } from "../../web/body.ts";
 import { isOfType } from "../../web/content_type.ts";
 import type { Database } from "../database/database.ts";
-import { refuse, refuseWith } from "../public/answers.ts";
+import { refuse, refuseWith, RETRY_AFTER_S } from "../public/answers.ts";
 import { answerReceipts, readReceipts } from "../public/receipts.ts";
 import { MAX_BODY_BYTES, receiptsRoute } from "../public/routes.ts";
 import type { receiptAnswersSchema } from "../public/schemas.ts";
@@ -25,11 +25,15 @@ export type ReceiptsAppOptions = Readonly<{
   /** Milliseconds since 1970. */
   now(): number;
   keysOf: ReceiptKeysOf;
+  /** Whether this process has read which elections there are: before, it has keys of none. Left out: from the beginning. */
+  isRegistryRead?(): boolean;
   metrics: Registry;
 }>;
 
 /** Makes the route. */
-export function createReceiptsApp({ db, now, keysOf, metrics }: ReceiptsAppOptions): OpenAPIHono {
+export function createReceiptsApp(
+  { db, now, keysOf, isRegistryRead = () => true, metrics }: ReceiptsAppOptions,
+): OpenAPIHono {
   const app = new OpenAPIHono();
   const checked = new Counter({
     name: "pollwire_receipts_checked_total",
@@ -55,6 +59,11 @@ export function createReceiptsApp({ db, now, keysOf, metrics }: ReceiptsAppOptio
     const asked = readReceipts(body);
     if ("status" in asked) return refuseWith(asked);
     const keys = keysOf(asked.election);
+    if (keys === undefined && !isRegistryRead()) {
+      return refuse(c, "not-ready", "the registry has not been read yet; ask again", {
+        headers: { "retry-after": RETRY_AFTER_S },
+      });
+    }
     if (keys === undefined) return refuse(c, "unknown-election", `there is no election ${asked.election}`);
     const { answers, signed } = await answerReceipts(db.query, keys, asked, new Date(now()));
     for (const answer of answers) checked.inc({ outcome: outcomeOf(answer) });

@@ -261,7 +261,7 @@ export class Show {
       aggregator: this.#aggregator,
       ledgerFile: environment.ledgerFile,
       recordsBefore: 0,
-      certain: this.#sending.unanswered === 0,
+      interruptions: { kills: 0, unanswered: this.#sending.unanswered, outsideFaults: false },
       print: display.print,
     });
   }

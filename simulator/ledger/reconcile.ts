@@ -9,7 +9,13 @@ import type { Aggregator } from "../run/aggregator.ts";
 import { systemClock } from "../../device/clock.ts";
 import { judgeLedgerFile } from "./parts.ts";
 import { number, spellReconciliation } from "../run/report.ts";
-import { compareReconciliation, compareResults, type LedgerSummary } from "./verdict.ts";
+import {
+  compareReconciliation,
+  compareResults,
+  type Interruptions,
+  isCertain,
+  type LedgerSummary,
+} from "./verdict.ts";
 import { Differences } from "../run/differences.ts";
 import { isReadThrough, settleDifferences, waitForReconciliation } from "../run/wait.ts";
 
@@ -23,8 +29,7 @@ export type ReconcileOptions = Readonly<{
   ledgerFile: string;
   /** Records that were on the log before the ledger was begun. */
   recordsBefore: number;
-  /** Whether every request was answered, and no process killed: see {@link compareReconciliation}. */
-  certain: boolean;
+  interruptions: Interruptions;
   print: (line: string) => void;
 }>;
 
@@ -33,7 +38,7 @@ export type Reconciled = Readonly<{ summary: LedgerSummary; differences: Differe
 
 /** Judges the ledger, waits until the aggregator has read its log through, and compares reconciliation and results. */
 export async function reconcile(options: ReconcileOptions): Promise<Reconciled> {
-  const { definition, aggregator, recordsBefore, certain, print } = options;
+  const { definition, aggregator, recordsBefore, interruptions, print } = options;
   const differences = new Differences();
   const summary = await judgeLedgerFile(options.ledgerFile, differences);
   for (const line of kindLines(summary)) print(line);
@@ -48,7 +53,7 @@ export async function reconcile(options: ReconcileOptions): Promise<Reconciled> 
       } records were there before: reconciliation and results are not compared with the ledger`,
     );
   } else {
-    compareReconciliation(waited.reconciliation, summary, certain, differences);
+    compareReconciliation(waited.reconciliation, summary, isCertain(interruptions), differences);
     await compareShown(definition, aggregator, summary, differences);
   }
   return { summary, differences };

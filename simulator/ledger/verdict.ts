@@ -201,12 +201,30 @@ function add(map: Map<string, number>, key: string, count = 1): void {
   if (count > 0) map.set(key, (map.get(key) ?? 0) + count);
 }
 
+/** What happened to the processes of a run. */
+export type Interruptions = Readonly<{
+  /** How many processes the run killed. */
+  kills: number;
+  /** How many requests were not answered. */
+  unanswered: number;
+  /** Whether others killed, stopped or cut off processes. */
+  outsideFaults: boolean;
+}>;
+
+/**
+ * Whether no record can be on the log more than once. A gateway that was killed, or cut off from the log before it had the
+ * answer to an append, appends the same records again; a device sends a vote again that was not answered.
+ */
+export function isCertain({ kills, unanswered, outsideFaults }: Interruptions): boolean {
+  return kills === 0 && unanswered === 0 && !outsideFaults;
+}
+
 /**
  * Compares the aggregator's reconciliation with the ledger: it must balance, the log must be read to its end, and each number
  * must be possible.
  *
- * @param certain Whether every request was answered and no process was killed. Then the log has each acknowledged vote once and
- * no others, so the numbers must be equal. Otherwise the log may have a vote more than once.
+ * @param certain See {@link isCertain}. Then the log has each acknowledged vote once and no others, so the numbers must be equal.
+ * Otherwise the log may have a vote more than once: only numbers of votes that the ledger has may be greater.
  */
 export function compareReconciliation(
   reconciliation: Reconciliation,
@@ -255,11 +273,15 @@ function compareOutcomes(
     const found = records.get(outcome) ?? 0;
     const votes = summary.outcomes.get(outcome) ?? 0;
     const most = votes + (summary.copies.get(outcome) ?? 0);
+    // Whatever vote was counted, its record that comes again is a retransmission.
+    const isUnknown = votes === 0 && outcome !== "duplicate/retransmission";
     if (found < votes) {
       differences.add(`${found} records are ${outcome}; the ledger has at least ${votes}`);
+    } else if (isUnknown && found > 0) {
+      differences.add(`${found} records are ${outcome}; the ledger has at most 0`);
     } else if (outcome.startsWith("duplicate/")) {
       repeated += found - votes;
-    } else if (found > most && (certain || votes === 0)) {
+    } else if (certain && found > most) {
       differences.add(`${found} records are ${outcome}; the ledger has at most ${most}`);
     }
   }

@@ -2,7 +2,7 @@ import assert from "assert";
 import type { Reconciliation } from "../run/aggregator.ts";
 import type { VoteKind } from "../bad/kinds.ts";
 import type { LedgerEntry } from "./ledger.ts";
-import { compareReconciliation, compareResults, judgeLedger } from "./verdict.ts";
+import { compareReconciliation, compareResults, isCertain, judgeLedger } from "./verdict.ts";
 import { Differences, MAX_DIFFERENCES_NAMED } from "../run/differences.ts";
 
 const strict = { sanitizeOps: true, sanitizeResources: true };
@@ -348,6 +348,47 @@ Deno.test(
     assert.deepEqual(await reconciliationDifferences(doubles), [
       "3 records repeat a voter's vote; the ledger has 2 that were sent again",
     ]);
+  },
+);
+
+Deno.test("isCertain() says whether the log can have no record more than once", strict, () => {
+  const nothing = { kills: 0, unanswered: 0, outsideFaults: false };
+  assert.equal(isCertain(nothing), true);
+  for (const what of [{ kills: 1 }, { unanswered: 1 }, { outsideFaults: true }]) {
+    assert.equal(isCertain({ ...nothing, ...what }), false, JSON.stringify(what));
+  }
+});
+
+Deno.test(
+  "compareReconciliation() takes records that are on the log again amid faults, and finds all others",
+  strict,
+  async () => {
+    const certain = isCertain({ kills: 0, unanswered: 0, outsideFaults: true });
+    const withRecords = (fate: string, reason: string, records: number): Reconciliation => ({
+      ...reconciliation,
+      outcomes: [
+        ...reconciliation.outcomes.filter((row) => row.fate !== fate || row.reason !== reason),
+        { fate, reason, records },
+      ],
+    });
+    const found = (fate: string, reason: string, records: number) =>
+      reconciliationDifferences(withRecords(fate, reason, records), certain);
+    assert.deepEqual(await found("rejected", "bad_proof", 3), [], "appended three times");
+    assert.deepEqual(await found("duplicate", "retransmission", 7), [], "counted votes appended again");
+    assert.deepEqual(await found("rejected", "bad_proof", 0), [
+      "0 records are rejected/bad_proof; the ledger has at least 1",
+    ]);
+    assert.deepEqual(await found("rejected", "bad_signature", 1), [
+      "1 records are rejected/bad_signature; the ledger has at most 0",
+    ]);
+    assert.deepEqual(await found("held", "clock", 1), ["1 records are held/clock; the ledger has at most 0"]);
+    const { summary } = await judge(good.filter(({ voteId }) => !["2", "3", "6"].includes(voteId)));
+    const differences = new Differences();
+    const without = withRecords("duplicate", "double_vote", 1);
+    const counted = { ...without.total, counted: 1 };
+    const outcomes = without.outcomes.filter(({ reason }) => reason !== "wrong_station");
+    compareReconciliation({ ...without, total: counted, outcomes }, summary, certain, differences);
+    assert.deepEqual(differences.named, ["1 records are duplicate/double_vote; the ledger has at most 0"]);
   },
 );
 

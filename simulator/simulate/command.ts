@@ -64,6 +64,7 @@ type SimulateOptions =
     gateways?: string[];
     devices?: string;
     votersFile?: string;
+    outsideFaults: boolean;
   }>;
 
 /** Where votes are cast: on a stack that runs already, or on a {@link PollwireProcesses} that `simulate` starts. */
@@ -118,6 +119,11 @@ export function simulateCommand(): Command {
     .addOption(originsOption("--gateways <urls>", "its gateways, in the order of the election's definition"))
     .option("--devices <file>", "its devices, as provision wrote them")
     .option("--voters-file <file>", "its roll, as provision read it")
+    .option(
+      "--outside-faults",
+      "others kill, stop or cut off processes meanwhile, so a record may be on the log more than once",
+      false,
+    )
     .addHelpText(
       "after",
       `\nKinds of bad votes: ${BAD_KINDS.join(", ")}.` +
@@ -239,7 +245,7 @@ async function vote(
     seed: options.seed,
     bad: options.bad,
     batchVotes: options.batch,
-    kills: options.killEvery !== undefined,
+    kills: options.killEvery !== undefined || options.outsideFaults,
     fetch: sending.fetch,
     signal,
   });
@@ -256,7 +262,7 @@ async function vote(
     aggregator,
     ledgerFile: environment.ledgerFile,
     recordsBefore: before.total.read - before.total.statements,
-    certain: kills === 0 && sending.unanswered === 0,
+    interruptions: { kills, unanswered: sending.unanswered, outsideFaults: options.outsideFaults },
     print: console.log,
   });
   report(environment, reconciled, stack);

@@ -57,8 +57,8 @@ const gateway = (name: string): Access => ({
   reads: ["/data/gateway.json", `/setup/kafka-${name}-password`],
 });
 
-/** The table. */
-export const ACCESS: Readonly<Record<string, Access>> = {
+/** Those that stay up, and those that end, but `setup`. */
+const OTHERS: Readonly<Record<string, Access>> = {
   simulator: {
     reaches: EDGE,
     reads: ["/devices/country-1.json", "/election/definition.json", "/election/roll.csv"],
@@ -200,8 +200,60 @@ export const PROFILE_ACCESS: Readonly<Record<string, Access>> = {
   "superset-assets": { reaches: ["superset"], reads: ["/setup/superset-password"] },
 };
 
+/** Every password, below /setup/passwords. */
+const PASSWORDS = [
+  "cluster-id",
+  ...["aggregator", "analyst", "audit", "board", "monitor", "office", "owner", "recount", "serve", "sync"]
+    .map((user) => `database-${user}`),
+  "elastic",
+  "grafana",
+  "index-monitor",
+  ...["admin", "aggregator", "broker", "gateway-1", "gateway-2", "official", "recount"].map((user) =>
+    `kafka-${user}`
+  ),
+  "kibana",
+  "kibana-encryption",
+  "logs",
+  "superset",
+  "superset-secret",
+];
+/** Passwords of services that do not run here. */
+const LEFT_OUT: Readonly<Record<string, readonly string[]>> = {
+  "fluent-bit": ["logs"],
+  grafana: ["grafana"],
+  kibana: ["kibana", "kibana-encryption"],
+  "kibana-objects": ["elastic"],
+  "spark-recount": ["database-audit", "kafka-recount"],
+  "spark-stream": ["database-recount", "kafka-recount"],
+  superset: ["database-analyst", "superset-secret"],
+  "superset-assets": ["superset"],
+  "superset-setup": ["database-analyst", "superset", "superset-secret"],
+};
+
+/** All that `setup` makes: the keys, and what it has copied for each service. */
+const SETUP: Access = {
+  reaches: [],
+  reads: [
+    ...["ca", ...Object.keys(OTHERS), ...Object.keys(LEFT_OUT)].map((name) => `/setup/authority/${name}.key`),
+    ...PASSWORDS.map((name) => `/setup/passwords/${name}`),
+    ...Object.entries(OTHERS).flatMap(([service, { reads }]) =>
+      reads.flatMap((file) => {
+        const name = /^\/(?:setup|usr\/.+\/certs)\/(.+)$/.exec(file)?.[1];
+        return name === undefined ? [] : [`/setup/${service}/${name}`];
+      })
+    ),
+    ...Object.entries(LEFT_OUT).flatMap(([service, names]) =>
+      names.map((name) => `/setup/${service}/${name}-password`)
+    ),
+  ].toSorted(),
+};
+
+/** The table. */
+export const ACCESS: Readonly<Record<string, Access>> = { ...OTHERS, setup: SETUP };
+
 /** Those that have ended: another container of theirs is started. */
 const ENDED = [
+  "setup",
   "simulator",
   "migrate",
   "database-users",
@@ -212,6 +264,14 @@ const ENDED = [
   "spark-recount",
   "superset-setup",
   "superset-assets",
+];
+
+/** Files that are not in the table: certificates (`setup` has those of all), and what the simulator, the gateways, the stream and Superset write themselves. */
+const OWN = [
+  /^\/setup\/authority\/.+\.(crt|srl)$/,
+  /^\/(setup(\/[a-z0-9-]+)?|usr\/.+\/certs)\/(ca\.crt|server\.(crt|key))$/,
+  /^\/(data|gateway-\d)\/(spool|ledger|simulate|devices|superset\.db|home|cache)/,
+  /^\/checkpoints\//,
 ];
 
 function union(...lists: readonly (readonly string[])[]): string[] {
@@ -266,11 +326,6 @@ find ${MOUNTS} -type f -readable 2>/dev/null | sed 's/^/reads /'`;
       ),
     ),
   ];
-  // Its own certificate and the authority's; and what the simulator, the gateways, the stream and Superset write themselves.
-  const isOwn = (file: string) =>
-    /^\/(setup|usr\/.+\/certs)\/(ca\.crt|server\.(crt|key))$|^\/(data|gateway-\d)\/(spool|ledger|simulate|devices|superset\.db|home|cache)|^\/checkpoints\//
-      .test(
-        file,
-      );
+  const isOwn = (file: string) => OWN.some((own) => own.test(file));
   return { reaches: of("reaches").toSorted(), reads: of("reads").filter((file) => !isOwn(file)).toSorted() };
 }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { parse } from "yaml";
 import { Failure } from "../../cli/command.ts";
 import { run } from "../../deploy/local/run.ts";
 import { docker } from "../../deploy/standins/engine.ts";
@@ -62,7 +63,13 @@ export class ComposeProject {
     const lines = Object.entries(inside).map(([name, port], i) =>
       `  ${name}:\n    ports: !override ["127.0.0.1:${ports[i]}:${port}"]\n`
     );
-    await Deno.writeTextFile(`${directory}/ports.yml`, `services:\n${lines.join("")}`);
+    // These tests do to the stack what the simulator cannot know.
+    const { services } = parse(await Deno.readTextFile(`${ROOT}docker-compose.yml`), { merge: true });
+    const command = JSON.stringify([...services.simulator.command, "--outside-faults"]);
+    await Deno.writeTextFile(
+      `${directory}/test.yml`,
+      `services:\n${lines.join("")}  simulator:\n    command: ${command}\n`,
+    );
     const { voters, votesPerSecond } = options;
     await Deno.writeTextFile(
       `${directory}/env`,
@@ -94,7 +101,7 @@ export class ComposeProject {
       project,
       "--env-file",
       `${this.#directory}/env`,
-      ...[...files, `${this.#directory}/ports.yml`].flatMap((file) => ["--file", file]),
+      ...[...files, `${this.#directory}/test.yml`].flatMap((file) => ["--file", file]),
       ...args,
     ], { limitMs, missing: "install Compose" });
   }

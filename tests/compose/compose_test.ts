@@ -2,11 +2,13 @@ import assert from "assert";
 import { findCompose } from "../../deploy/standins/engine.ts";
 import { BASE, buildImages, makeBase } from "../../deploy/standins/images.ts";
 import { ACCESS, accessOf } from "./access.ts";
-import { ComposeProject } from "./compose.ts";
+import { ComposeProject, ELECTION } from "./compose.ts";
 import { cannotRun, openEngine, type OwnEngine } from "./engine.ts";
 import { askedOfExporters, query } from "./exporters.ts";
 import { cutOff, gatewayDiskFull } from "./fault_sets.ts";
 import { hasFilesHere, kill, smallVolume, untilHealthy } from "./faults.ts";
+import { REFUSAL, topicAccess, type Try } from "./kafka_users.ts";
+import { RECOUNT_TOPICS } from "../../aggregator/view_topics.ts";
 import { eventually } from "../eventually.ts";
 
 // The engine starts before the test, because it decides whether there is one. The test ends it.
@@ -170,6 +172,30 @@ async function onStack(
       assert.deepEqual(await accessOf(compose, PROJECT, service), expected);
     });
   }
+  await t.step("an official reads what a recount writes, and neither does anything else", async () => {
+    const may = (user: string, does: Try["does"], topics: readonly string[] = RECOUNT_TOPICS) =>
+      topics.map((topic): Try => ({ user, does, topic }));
+    const votes = [`votes.${ELECTION}`];
+    const permitted = [
+      ...may("recount", "writes"),
+      ...may("official", "reads"),
+      ...may("recount", "reads", votes),
+    ];
+    const refused = [
+      ...["recount", "gateway-1", "aggregator"].flatMap((user) => may(user, "reads")),
+      ...["official", "gateway-1", "aggregator"].flatMap((user) => may(user, "writes")),
+      ...may("official", "reads", votes),
+      ...may("official", "writes", votes),
+    ];
+    const tried = await topicAccess(compose, [...permitted, ...refused]);
+    assert.equal(tried.length, permitted.length + refused.length);
+    for (const [i, { user, does, topic, end, refused: why }] of tried.entries()) {
+      const what = `${user} ${does} ${topic}`;
+      if (i >= permitted.length) assert.match(why ?? "", REFUSAL, what);
+      else assert.equal(why, undefined, what);
+      if (i < permitted.length && does === "reads") assert.ok(end! > 0, `${what}: it is empty`);
+    }
+  });
   await t.step("page, API and gateways answer this machine over TLS", async () => {
     const ca = await compose.inside("serve-1", "cat /setup/ca.crt");
     using client = Deno.createHttpClient({ caCerts: [ca] });

@@ -160,3 +160,12 @@ Deno.test("every container that stays up goes through every fault, and every dis
   }
   assert.deepEqual(of(/^disk full$/), withDisk);
 });
+
+Deno.test("every container that runs here is looked into", () => {
+  const read = (file: string) => parse(Deno.readTextFileSync(new URL(file, ROOT)), { merge: true }).services;
+  const [base, standins] = [read("docker-compose.yml"), read("deploy/standins/compose.yml")];
+  const here = Object.keys(base).filter((name) =>
+    name === "recount" || (base[name].profiles ?? standins[name]?.profiles) === undefined
+  );
+  assert.deepEqual(Object.keys(ACCESS).toSorted(), here.toSorted());
+});

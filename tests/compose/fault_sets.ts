@@ -173,6 +173,7 @@ export const FAULT_SETS: readonly FaultSet[] = [
   {
     name: "three brokers",
     ...THREE,
+    alike: { "kafka-2": "kafka-1", "kafka-3": "kafka-1" },
     voters: 2_800,
     votesPerSecond: 10,
     faults: [

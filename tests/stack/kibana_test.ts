@@ -50,8 +50,9 @@ const ROWS: Record<PanelIndex, string> = {
     CROSS JOIN jsonb_to_recordset(d.marks) AS v (contest text, candidate text, votes bigint)
     JOIN registry.contests t ON t.election = d.election AND t.contest = v.contest ${PLACE}
     GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, cur.unit`,
-  "released-votes":
-    `SELECT ${LINE_COLUMNS}, v.votes, v.added AS added_votes FROM results.releases d ${LINES}`,
+  "released-votes": `SELECT ${
+    LINE_COLUMNS.replace("d.released_at", "date_trunc('minute', d.released_at) AS released_at")
+  }, v.votes, v.added AS added_votes FROM results.releases d ${LINES}`,
   "releases": `SELECT ${PLACE_COLUMNS}, d.mode, d.revision, d.released_at, d.voters, d.added_voters
     FROM results.releases d ${PLACE}`,
   "turnout-per-minute":

@@ -44,13 +44,17 @@ export function changesOf(row: ReleaseRow): ReleaseRow {
   return { ...row, votes: row.votes.filter(({ added }) => added !== 0) };
 }
 
-/** What a release says of each candidate whose votes it changed. */
+/**
+ * What the releases of a unit in a minute say of each candidate whose votes they changed.
+ *
+ * @param row Of {@link ReleasedMinutes.sum}.
+ */
 export function releasedVotesDocuments(
   row: ReleaseRow,
   labels: Labels,
 ): IndexDocument<"released-votes">[] {
-  return changesOf(row).votes.map(({ contest, candidate, votes, added }) => ({
-    id: `${row.revision}/${contest}/${candidate}`,
+  return row.votes.map(({ contest, candidate, votes, added }) => ({
+    id: `${row.election}/${row.unit}/${row.releasedAt}/${contest}/${candidate}`,
     version: row.revision,
     fields: { ...lineFields(row, labels, contest, candidate), votes, added_votes: added },
   }));

@@ -10,6 +10,7 @@
  *
  * @module
  */
+import { setTimeout as delay } from "node:timers/promises";
 import type { Elections } from "../../registry/election_names.ts";
 import type { Database } from "../../database/database.ts";
 import { electionIds } from "../../registry/elections.ts";
@@ -25,8 +26,8 @@ import { PAGE_AUDIT, PAGE_RELEASES, rebuildIndices } from "./rebuild_index.ts";
 import {
   auditAfter,
   countAudit,
-  countFiguresUpTo,
   countRejections,
+  countReleasedVotesUpTo,
   countReleasesUpTo,
   countTalliesOf,
   releasedAt,
@@ -39,6 +40,7 @@ import { type News, type Positions, readNews } from "../releases.ts";
 import { LabelResolver, rejectionPages, turnoutPages } from "./label_resolver.ts";
 import { type IndexDocument, onlySum, type TallyIndex, type Upserted } from "./tally_index.ts";
 import { ReleaseCount } from "./release_count.ts";
+import { ReleasedMinutes } from "./released_minutes.ts";
 import { INDEX_NAMES, type IndexName } from "./templates.ts";
 
 /** How often things are done, in milliseconds. */
@@ -48,7 +50,7 @@ export const INDEXER_PACE = {
    * each of its tallies.
    */
   pollMs: 1_000,
-  restShare: 4,
+  restShare: 20,
   longestRestMs: 5_000,
   /** Turnout, rejections and the audit trail are brought up. */
   passMs: 5_000,
@@ -60,8 +62,15 @@ export const INDEXER_PACE = {
 };
 
 /** Releases of one election that are gathered, at the most, before others have their turn; and documents that wait meanwhile. */
-export const GATHERED_RELEASES = 2_000;
+export const GATHERED_RELEASES = 4_000;
 const GATHERED_DOCUMENTS = 10_000;
+
+/**
+ * Documents that are sent at once while the index is not behind. After each lot it rests as long as that took: where it shares its
+ * processors with the count, all of a pass at once would make votes wait.
+ */
+const LOT_DOCUMENTS = 500;
+const LONGEST_LOT_REST_MS = 250;
 
 /**
  * Each pass reads the turnout of each minute; for k > 1 from all releases. The database spends at most 1/n of its time on
@@ -122,6 +131,9 @@ export class Indexer implements ReleaseSink {
   /** How long the database took to read turnout in the last pass, in milliseconds. */
   #turnoutMs = 0;
   readonly #releases = new ReleaseCount();
+  readonly #minutes = new Map<string, ReleasedMinutes>();
+  /** Whether there were more releases than are gathered, when it last took some. */
+  #isBehind = false;
   /** What did not agree when it was last looked at: believed when it is so twice running. */
   readonly #suspected = new Set<string>();
   #checkAtMs = -Infinity;
@@ -218,19 +230,25 @@ export class Indexer implements ReleaseSink {
   async #beginWhereWhole(indexed: Indexed): Promise<void> {
     const { db: { query }, index } = this.#options;
     const newest = newestOf(indexed);
-    const lines = new Map(
-      (await index.sums("released-votes", { by: ["election"] }, true)).map((
-        sum,
-      ) => [sum.by[0], sum.documents]),
-    );
-    const [releases, figures] = [
-      await countReleasesUpTo(query, newest),
-      await countFiguresUpTo(query, newest),
-    ];
+    const sums = await index.sums("released-votes", { by: ["election"], max: "revision" }, true);
+    const lines = new Map(sums.map(({ by: [election], documents, max }) => [election, { documents, max }]));
+    const releases = await countReleasesUpTo(query, newest);
+    const expected = await countReleasedVotesUpTo(query, newest);
+    const beyond = new Map<string, number>();
     for (const [election, { documents, max }] of indexed) {
-      const isWhole = documents === releases.get(election) &&
-        (lines.get(election) ?? 0) >= figures.get(election)!;
+      const found = lines.get(election) ?? { documents: 0, max: 0 };
+      const isWhole = documents === releases.get(election) && found.documents >= expected.get(election)!;
       if (isWhole) this.indexed.set(election, max);
+      // Who wrote the index may have ended before the releases that released votes tell of were in it.
+      if (found.documents > expected.get(election)!) beyond.set(election, Math.max(max, found.max));
+    }
+    if (beyond.size === 0) return;
+    const most = await countReleasedVotesUpTo(query, beyond);
+    if (beyond.keys().some((election) => lines.get(election)!.documents > most.get(election)!)) {
+      await this.#rebuild(
+        ["released-votes"],
+        "released votes have documents that are not of a unit's minute",
+      );
     }
   }
 
@@ -299,40 +317,52 @@ export class Indexer implements ReleaseSink {
   }
 
   /**
-   * Gathers pages until there are no more, or it is enough. Of a tally or contest that several releases changed only the
-   * newest document is written.
+   * Gathers pages until there are no more, or it is enough. Of a tally, contest or minute that several releases changed only
+   * the newest document is written.
    */
   async take({ election, newest }: News, page: ReleasePage): Promise<boolean> {
     if (!this.#lacks({ election, newest })) return false; // The next check finds out why.
+    const { query } = this.#options.db;
     const tallies = new Map<string, IndexDocument<"tallies">>();
     const ballots = new Map<string, IndexDocument<"ballots">>();
+    const lines = new Map<string, IndexDocument<"released-votes">>();
     const releases: IndexDocument<"releases">[] = [];
     let after: number | undefined;
     let isLast = false;
     const isEnough = () =>
-      releases.length >= GATHERED_RELEASES || tallies.size + ballots.size >= GATHERED_DOCUMENTS;
+      releases.length >= GATHERED_RELEASES ||
+      tallies.size + ballots.size + lines.size >= GATHERED_DOCUMENTS;
+    const minutes = this.#minutesOf(election);
     while (!isLast && !isEnough()) {
       const rows = await page(after);
+      const summed = await minutes.sum(query, rows, after ?? this.indexed.get(election) ?? 0);
       isLast = rows.length < PAGE_RELEASES;
       after = rows.at(-1)?.revision ?? after;
-      const labelled = await this.#resolver.each(this.#options.db.query, rows);
+      const labelled = await this.#resolver.each(query, rows);
       for (const [row, labels] of labelled) {
         for (const each of tallyDocuments(changesOf(row), labels)) tallies.set(each.id, each);
         for (const each of ballotsDocuments(row, labels)) ballots.set(each.id, each);
         releases.push(releaseDocument(row, labels));
       }
-      await this.#upsert(
-        "released-votes",
-        labelled.flatMap(([row, labels]) => releasedVotesDocuments(row, labels)),
-      );
+      for (const [row, labels] of await this.#resolver.each(query, summed)) {
+        for (const each of releasedVotesDocuments(row, labels)) lines.set(each.id, each);
+      }
     }
     if (after === undefined) return false;
+    this.#isBehind = !isLast;
+    await this.#upsert("released-votes", [...lines.values()]);
     await this.#upsert("tallies", [...tallies.values()]);
     await this.#upsert("ballots", [...ballots.values()]);
     // Last, and alone: they say that the others are there.
     await this.#upsert("releases", releases);
     this.indexed.set(election, after);
     return !isLast;
+  }
+
+  #minutesOf(election: string): ReleasedMinutes {
+    let minutes = this.#minutes.get(election);
+    if (minutes === undefined) this.#minutes.set(election, minutes = new ReleasedMinutes(election));
+    return minutes;
   }
 
   async *#audit(): AsyncGenerator<void> {
@@ -413,9 +443,16 @@ export class Indexer implements ReleaseSink {
     name: Name,
     documents: readonly IndexDocument<Name>[],
   ): Promise<void> {
-    if (documents.length === 0) return;
-    this.#options.signal.throwIfAborted();
-    this.#options.onUpserted(name, await this.#options.index.upsert(name, documents));
+    const { index, signal, onUpserted, now } = this.#options;
+    const lot = this.#isBehind ? documents.length : LOT_DOCUMENTS;
+    for (let at = 0; at < documents.length; at += lot) {
+      signal.throwIfAborted();
+      const fromMs = now();
+      onUpserted(name, await index.upsert(name, documents.slice(at, at + lot)));
+      if (this.#isBehind) continue;
+      const tookMs = Math.max(0, now() - fromMs);
+      await delay(Math.min(LONGEST_LOT_REST_MS, tookMs), undefined, { signal });
+    }
   }
 
   async #rebuild(names: readonly IndexName[], why: string): Promise<void> {

@@ -97,6 +97,18 @@ async function release(db: Database, voters: number, at = "n-1", mode: "in_perso
   return await writeRelease(db, { station: at, mode, voters, votes: { [ANN]: [voters, 1] } });
 }
 
+/** The votes that were released, by station, mode and minute. */
+function addedVotes(index: MemoryIndex): Record<string, unknown> {
+  return Object.fromEntries(
+    [...index.documents("released-votes").values()].map((
+      { station, mode, released_at, added_votes },
+    ) => [
+      `${station}/${mode} ${String(released_at).slice("2026-11-03T".length, "2026-11-03T12:00".length)}`,
+      added_votes,
+    ]),
+  );
+}
+
 /** The votes in the index, by station and mode. */
 function votes(index: MemoryIndex): Record<string, unknown> {
   return Object.fromEntries(
@@ -115,7 +127,78 @@ Deno.test("Indexer indexes releases that exist, and new ones", async () => {
     await release(db, 5);
     await has(index, "releases", 3);
     assert.deepEqual(votes(index), { "n-1/in_person": 5, "n-2/in_person": 4 });
-    await has(index, "released-votes", 3);
+    // Of one station and mode in one minute there is one.
+    await has(index, "released-votes", 2);
+    assert.deepEqual(addedVotes(index), { "n-1/in_person 12:00": 2, "n-2/in_person 12:00": 1 });
+  });
+});
+
+Deno.test("Indexer sums the releases of a minute, wherever it begins", async () => {
+  await withIndexer(async ({ db, index, restart, rebuilt }) => {
+    const at = (voters: number, minute: number, second: number) =>
+      writeRelease(db, {
+        station: "n-1",
+        voters,
+        votes: { [ANN]: [voters, 1] },
+        at: `2026-11-03T12:0${minute}:${second}.999Z`,
+      });
+    await at(1, 0, 10);
+    await has(index, "releases", 1);
+    await restart();
+    await at(2, 0, 59);
+    await at(3, 1, 10);
+    await has(index, "releases", 3);
+    // Clocks of two publishers differ.
+    await at(4, 0, 58);
+    await at(5, 2, 10);
+    await at(6, 3, 10);
+    await at(7, 0, 57);
+    await has(index, "releases", 7);
+    const sums = {
+      "n-1/in_person 12:00": 4,
+      "n-1/in_person 12:01": 1,
+      "n-1/in_person 12:02": 1,
+      "n-1/in_person 12:03": 1,
+    };
+    assert.deepEqual(addedVotes(index), sums);
+    index.drop("releases");
+    await has(index, "releases", 7);
+    assert.deepEqual(addedVotes(index), sums);
+    // As if it had ended before it wrote the releases that the sums tell of.
+    for (const id of [...index.documents("releases").keys()].slice(-3)) {
+      index.remove("releases", (each) => each === id);
+    }
+    await restart();
+    await has(index, "releases", 7);
+    assert.deepEqual(addedVotes(index), sums);
+    index.drop("released-votes");
+    await restart();
+    await has(index, "released-votes", 4);
+    assert.deepEqual(addedVotes(index), sums);
+    assert.deepEqual(rebuilt, []);
+  });
+});
+
+Deno.test("Indexer makes released votes anew that an earlier version wrote, one document a release", async () => {
+  await withIndexer(async ({ db, index, restart, rebuilt }) => {
+    const revisions = [await release(db, 1), await release(db, 2), await release(db, 1, "n-2")];
+    await has(index, "releases", 3);
+    const [ofMinute] = index.documents("released-votes").values();
+    await index.upsert(
+      "released-votes",
+      revisions.map((revision) => ({
+        id: `${revision}/${ANN}`,
+        version: revision,
+        fields: { ...ofMinute!, revision, added_votes: 1 },
+      })),
+    );
+    await has(index, "released-votes", 5);
+    await restart();
+    await has(index, "released-votes", 2);
+    assert.deepEqual(addedVotes(index), { "n-1/in_person 12:00": 2, "n-2/in_person 12:00": 1 });
+    assert.deepEqual(rebuilt, [
+      "released-votes: released votes have documents that are not of a unit's minute",
+    ]);
   });
 });
 
@@ -237,7 +320,8 @@ Deno.test("Indexer goes on after a fault in the middle of a lot, and misses noth
       index.lotsUntilFault = undefined;
       index.fault = undefined;
       await has(index, "releases", 1 + 4 * (lots + 1));
-      await has(index, "released-votes", 1 + 4 * (lots + 1));
+      await has(index, "released-votes", 4);
+      assert.equal(addedVotes(index)["s-2/in_person 12:00"], lots + 1);
       assert.equal(votes(index)["s-2/in_person"], 2 + lots);
     }
     assert.deepEqual(rebuilt, []);
@@ -277,7 +361,8 @@ Deno.test("Indexer brings releases again that were taken out of the index", asyn
 
 Deno.test("Indexer does not send again what is there when it starts", async () => {
   await withIndexer(async ({ db, index, restart }) => {
-    await release(db, 1);
+    // Bob's votes are the same as before: no document tells of him.
+    await writeRelease(db, { station: "n-1", voters: 1, votes: { [ANN]: [1, 1], "mayor/bob": [0, 0] } });
     await has(index, "releases", 1);
     const [audit] = await db.query<{ events: number }>("SELECT count(*)::int AS events FROM audit.events");
     await has(index, "audit-events", audit!.events);
@@ -362,7 +447,7 @@ Deno.test("Indexer writes a tally once, however many pages of releases changed i
     assert.deepEqual(votes(index), { "n-1/in_person": releases });
     assert.deepEqual(
       ["tallies", "ballots", "released-votes", "releases"].map((name) => written.get(name)),
-      [1, 1, releases, releases],
+      [1, 1, 1, releases],
     );
   });
 });
@@ -402,7 +487,7 @@ Deno.test("Indexer takes the votes of a withdrawn release off", async () => {
     assert.deepEqual(votes(index), { "n-1/in_person": 3, "n-2/in_person": 0 });
     assert.equal(index.documents("ballots").get("test-2026/n-2/in_person/mayor")!.ballots, 0);
     assert.equal(index.documents("releases").get(String(revision))!.added_voters, -2);
-    assert.equal(index.documents("released-votes").get(`${revision}/${ANN}`)!.added_votes, -2);
+    assert.equal(addedVotes(index)["n-2/in_person 12:00"], 1 - 2);
     assert.deepEqual(rebuilt, []);
   });
 });

@@ -30,6 +30,8 @@ import {
 } from "./sources.ts";
 import { type LabelResolver, rejectionPages, turnoutPages } from "./label_resolver.ts";
 import { type IndexDocument, IndexFault, onlySum, type Rebuild, type TallyIndex } from "./tally_index.ts";
+import { ReleasedMinutes } from "./released_minutes.ts";
+import type { ReleaseRow } from "../releases.ts";
 import type { IndexName } from "./templates.ts";
 
 /** Releases of one page. */
@@ -138,6 +140,7 @@ class Filling {
   readonly #options: RebuildOptions;
   readonly #rebuild: Rebuild;
   readonly #names: ReadonlySet<IndexName>;
+  readonly #minutes = new Map<string, ReleasedMinutes>();
   /** Releases up to this one are in. */
   revision = 0;
 
@@ -196,12 +199,25 @@ class Filling {
       const newer = labelled.filter(([{ revision }]) => revision > began);
       await this.#write("tallies", newer.flatMap(([row, labels]) => tallyDocuments(row, labels)));
       await this.#write("ballots", newer.flatMap(([row, labels]) => ballotsDocuments(row, labels)));
-      const lines = labelled.flatMap(([row, labels]) => releasedVotesDocuments(row, labels));
-      await this.#write("released-votes", lines);
+      await this.#releasedVotes(rows);
       await this.#write("releases", labelled.map(([row, labels]) => releaseDocument(row, labels)));
       this.revision = rows.at(-1)!.revision;
     }
     return this.revision > before;
+  }
+
+  async #releasedVotes(rows: readonly ReleaseRow[]): Promise<void> {
+    if (!this.#names.has("released-votes")) return;
+    const { db: { query }, resolver } = this.#options;
+    const documents = new Map<string, IndexDocument<"released-votes">>();
+    for (const [election, each] of Map.groupBy(rows, ({ election }) => election)) {
+      let minutes = this.#minutes.get(election);
+      if (minutes === undefined) this.#minutes.set(election, minutes = new ReleasedMinutes(election));
+      for (const [row, labels] of await resolver.each(query, await minutes.sum(query, each))) {
+        for (const document of releasedVotesDocuments(row, labels)) documents.set(document.id, document);
+      }
+    }
+    await this.#write("released-votes", [...documents.values()]);
   }
 
   async #audit(): Promise<void> {

@@ -124,22 +124,8 @@ export async function countReleasesUpTo(
   positions: Positions,
   after: Positions = new Map(),
 ): Promise<Map<string, number>> {
-  return await countUpTo(query, positions, "count(r.revision)", after);
-}
-
-/** How many candidates' figures those releases have. Reads each of them. */
-export async function countFiguresUpTo(query: Query, positions: Positions): Promise<Map<string, number>> {
-  return await countUpTo(query, positions, "coalesce(sum(jsonb_array_length(r.votes)), 0)");
-}
-
-async function countUpTo(
-  query: Query,
-  positions: Positions,
-  count: string,
-  after: Positions = new Map(),
-): Promise<Map<string, number>> {
   const rows = await query<{ election: string; counted: number }>(
-    `SELECT e.election, (${count})::float8 AS counted FROM ${POSITIONS}
+    `SELECT e.election, count(r.revision)::float8 AS counted FROM ${POSITIONS}
      LEFT JOIN unnest($3::text::text[], $4::text::bigint[]) AS a (election, revision) ON a.election = e.election
      LEFT JOIN results.releases r
        ON r.election = e.election AND r.revision <= p.revision AND r.revision > coalesce(a.revision, 0)
@@ -147,6 +133,41 @@ async function countUpTo(
     [...positionParameters(positions), ...positionParameters(after)],
   );
   return new Map(rows.map(({ election, counted }) => [election, counted]));
+}
+
+/** What `released-votes` has a document for, of lines `v` of releases `r`. */
+const RELEASED_VOTES = `(r.unit, date_trunc('minute', r.released_at), v.contest, v.candidate)`;
+
+/** How many documents of `released-votes` those releases make. Reads each of them. */
+export async function countReleasedVotesUpTo(
+  query: Query,
+  positions: Positions,
+): Promise<Map<string, number>> {
+  const rows = await query<{ election: string; documents: number }>(
+    `SELECT e.election, count(DISTINCT ${RELEASED_VOTES}) FILTER (WHERE v.added <> 0)::float8 AS documents
+     FROM ${POSITIONS} LEFT JOIN results.releases r ON r.election = e.election AND r.revision <= p.revision
+     LEFT JOIN LATERAL jsonb_to_recordset(r.votes) AS v (contest text, candidate text, added bigint) ON true
+     GROUP BY e.election`,
+    positionParameters(positions),
+  );
+  return new Map(rows.map(({ election, documents }) => [election, documents]));
+}
+
+/** What an election's releases of a minute added, before a revision. */
+export async function addedInMinute(
+  query: Query,
+  election: string,
+  minute: string,
+  before: number,
+): Promise<{ unit: string; contest: string; candidate: string; added: number }[]> {
+  return await query(
+    `SELECT r.unit, v.contest, v.candidate, sum(v.added)::float8 AS added
+     FROM results.releases r CROSS JOIN jsonb_to_recordset(r.votes) AS v (contest text, candidate text, added bigint)
+     WHERE r.released_at >= $2::timestamptz AND r.released_at < $2::timestamptz + interval '1 minute'
+       AND r.election = $1 AND r.revision < $3::bigint AND v.added <> 0
+     GROUP BY r.unit, v.contest, v.candidate`,
+    [election, minute, before],
+  );
 }
 
 /** How many releases there are up to a revision. */
@@ -159,15 +180,16 @@ export async function countReleases(query: Query, upTo: number): Promise<number>
   return releases;
 }
 
-/** How many candidates' figures the releases up to a revision changed, and the votes that they added. */
+/** How many documents of `released-votes` the releases up to a revision make, and the votes that they added. */
 export async function countReleasedVotes(
   query: Query,
   upTo: number,
 ): Promise<{ documents: number; sum: number }> {
   return await queryOne(
     query,
-    `SELECT count(*)::float8 AS documents, coalesce(sum(v.added), 0)::float8 AS sum
-     FROM results.releases r CROSS JOIN jsonb_to_recordset(r.votes) AS v (added bigint)
+    `SELECT count(DISTINCT (r.election, ${RELEASED_VOTES}))::float8 AS documents,
+       coalesce(sum(v.added), 0)::float8 AS sum
+     FROM results.releases r CROSS JOIN jsonb_to_recordset(r.votes) AS v (contest text, candidate text, added bigint)
      WHERE r.revision <= $1::bigint AND v.added <> 0`,
     [upTo],
   );

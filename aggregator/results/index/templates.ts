@@ -59,7 +59,7 @@ export const INDEX_FIELDS = {
     added_voters: "long",
     closing: "boolean",
   },
-  /** One for each release and candidate: the votes so far, and those that the release added. Sums over time. */
+  /** One for each unit, minute of release and candidate: the votes so far, and those that the minute added. Sums over time. */
   "released-votes": { ...election, ...place, ...candidate, ...release, votes: "long", added_votes: "long" },
   /** One for each unit and minute: of acceptance for k = 1, else of release. */
   "turnout-per-minute": { ...election, ...place, mode: "keyword", minute: "date", voters: "long" },

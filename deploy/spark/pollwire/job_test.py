@@ -10,8 +10,9 @@ from pollwire import tables
 from pollwire.job import PARTICIPATION, apply_roll, compare, count_first, count_lines, judge_log, summary
 from pollwire.session import open_spark
 from pollwire.stream import _lines
-from pollwire.vectors_test import LOG, entry_of, history_of
+from pollwire.vectors_fixture import log_entries, log_history, log_roll, vectors
 
+LOG = vectors()["log"]
 ENTRIES_DDL = (
     "partition int, offset long, timestamp timestamp, headers array<struct<key:string,value:binary>>, value binary"
 )
@@ -39,11 +40,10 @@ class OnSpark(unittest.TestCase):
         os.environ["PYSPARK_PYTHON"] = sys.executable
         cls.session = open_spark(cls.master, "1g")
         cls.spark = cls.session.__enter__()
-        history, roll = history_of(LOG)
+        history, roll = log_history(), log_roll()
         ends = [0] * LOG["partitions"]
         rows = []
-        for vector in LOG["entries"]:
-            entry = entry_of(vector)
+        for entry in log_entries():
             ends[entry.partition] = entry.offset + 1
             headers = [{"key": name, "value": value} for name, value in entry.headers]
             rows.append((entry.partition, entry.offset, entry.appended_at_ms, headers, entry.value))

@@ -1,284 +1,378 @@
-"""Judges records: what becomes of each, up to the roll and to whether the voter has voted already. Pure.
-
-An outcome depends on the record, its position and append time, and the history that applies there, and on nothing else.
+"""
+Judges the records of an entry: by the record, its position on the log and the history that applies there, and by nothing else.
+The roll and the voter's other records are not asked here: see fold.py.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from dataclasses import dataclass, replace
-from typing import Optional, Sequence
+import hmac
+from collections.abc import Iterable
+from dataclasses import dataclass
 
-from . import wire
 from .history import Decision, History, Key, Manifest, View
+from .wire import (
+    RECORD_OVERHEAD_BYTES,
+    Entry,
+    Record,
+    Vote,
+    entry_context,
+    is_signed,
+    length_prefixed,
+    open_value,
+    parse_entry,
+    parse_record,
+    parse_statement,
+    parse_vote,
+    partition_of,
+    record_key,
+    voter_key,
+)
 
-MAX_CLOCK_SKEW_MS = 300_000
-MANIFEST_OVERLAP_MS = 60_000
-MAX_AGREED_KEYS = 10_000
-"""Sender keys whose record keys are kept; one costs a scalar multiplication to make again."""
+# Beyond this a gateway's clock is not believed, and a vote was cast after the time that counts.
+MAX_CLOCK_AHEAD_MS = 300_000
+MAX_SENDERS = 10_000
+
+Marks = tuple[tuple[str, str, int], ...]
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """What becomes of one record. Ends here for `rejected` and `statement`; the roll is still to be asked of the others."""
+    """
+    What one record amounts to, before the roll and the voter's other records are asked.
 
-    fate: str  # acceptable, held, rejected or statement
+    `fate` is "acceptable", "held", "rejected" or "statement". `gateway` is empty where the signature is not the gateway's;
+    `sequence` is 0 where the seal did not open, and in statements; `voter_key` is empty and `time_ms` 0 where the
+    record was not read so far. `vote` is None where the record ends here. `marks` are (contest, candidate or mark, votes).
+    `clock_ahead_ms` is 0 where the gateway's clock is believed, and in what is rejected here: it raises no alert.
+    """
+
+    fate: str
     reason: str = ""
     gateway: str = ""
-    sequence: int = 0  # 0 where the seal did not open
-    voter_key: Optional[bytes] = None
-    vote: Optional[wire.Vote] = None
+    sequence: int = 0
+    voter_key: bytes = b""
+    vote: Vote | None = None
     region: str = ""
     time_ms: int = 0
     revision: int = 0
-    marks: tuple[tuple[str, str, int], ...] = ()
-    clock_ahead_ms: int = 0  # above 0 where the gateway's clock is not believed
+    marks: Marks = ()
+    clock_ahead_ms: int = 0
 
 
 class Judge:
-    """Judges the entries of one election."""
+    """Judges entries by one election's history. Keeps the keys of up to 10,000 senders."""
 
     def __init__(self, history: History):
         self._history = history
-        self._agreed: OrderedDict[bytes, Optional[bytes]] = OrderedDict()
+        self._record_bytes = RECORD_OVERHEAD_BYTES + history.vote_bytes
+        self._devices = {
+            f"{device}.{version}".encode(): key
+            for (device, version), key in history.device_keys.items()
+        }
+        self._proof_prefix = length_prefixed("pollwire/2 vote", history.election)
+        self._record_keys: dict[bytes, bytes | None] = {}
 
     def judge(
         self,
         partition: int,
         offset: int,
         appended_at_ms: int,
-        headers: Sequence[tuple[str, Optional[bytes]]],
-        value: Optional[bytes],
+        headers: list[tuple[str, bytes | None]],
+        value: bytes | None,
     ) -> list[Judgement]:
-        """One judgement for each record of an entry, in order."""
+        """One judgement for each record of an entry, in order; one for a statement or an unreadable entry."""
         history = self._history
-        entry = wire.parse_entry(list(headers), value, history.vote_bytes)
-        if entry is None:
-            return [Judgement("rejected", "unreadable")]
-        value = value or b""
-
-        def every(judgement: Judgement) -> list[Judgement]:
-            return [judgement] * entry.records
-
-        if entry.key_name.election != history.election:
-            return every(Judgement("rejected", "wrong_election"))
         view = history.at(partition, offset)
-        gateway = entry.key_name.id
-        signing = history.gateway_keys.get((gateway, entry.key_name.version))
-        if signing is None or signing.revision > view.revision:
-            return every(Judgement("rejected", "unknown_gateway"))
-        context = wire.entry_context(history.election, entry)
-        if not wire.is_signed(signing.key, context, value, entry.signature):
-            return every(Judgement("rejected", "bad_signature"))
-        key = self._agree(entry.sender_key)
-        plaintext = wire.open_entry(key, context, value) if key is not None else None
-        if plaintext is None:
-            return every(Judgement("rejected", "cannot_open", gateway))
-        if not entry.is_vote:
-            statement = wire.decode_statement(plaintext)
-            if statement is None or statement.records != entry.sequence:
-                return [Judgement("rejected", "malformed", gateway)]
-            return [Judgement("statement", "", gateway)]
-        size = len(plaintext) // entry.records
+        revision = view.revision
+        entry = parse_entry(headers, value, history.vote_bytes)
+        if entry is None:
+            return [Judgement("rejected", "unreadable", revision=revision)]
+        if entry.key_name.election != history.election:
+            return [Judgement("rejected", "wrong_election", revision=revision)] * entry.count
+        _, gateway, version = entry.key_name
+        key = history.gateway_keys.get((gateway, version))
+        if key is None or key.from_revision > revision:
+            return [Judgement("rejected", "unknown_gateway", revision=revision)] * entry.count
+        context = entry_context(history.election, entry)
+        if not is_signed(key.key, context, entry):
+            return [Judgement("rejected", "bad_signature", revision=revision)] * entry.count
+        opened = self._open(context, entry)
+        if opened is None:
+            return [Judgement("rejected", "cannot_open", gateway, revision=revision)] * entry.count
+        if entry.is_statement:
+            return [_judge_statement(opened, entry, revision)]
+        is_revoked = key.until_revision <= revision
+        size = self._record_bytes
         return [
             self._judge_record(
-                plaintext[i * size : (i + 1) * size],
-                Judgement("rejected", "", gateway, entry.sequence + i),
-                partition,
-                appended_at_ms,
-                view,
-                signing,
+                opened[i * size : (i + 1) * size],
+                _Place(view, partition, appended_at_ms, gateway, is_revoked, entry.sequence + i),
             )
-            for i in range(entry.records)
+            for i in range(entry.count)
         ]
 
-    def _agree(self, sender_key: bytes) -> Optional[bytes]:
-        agreed = self._agreed
-        if sender_key in agreed:
-            agreed.move_to_end(sender_key)
-            return agreed[sender_key]
-        history = self._history
-        key = wire.record_key(history.sealing_key, history.sealing_public, history.election, sender_key)
-        agreed[sender_key] = key
-        if len(agreed) > MAX_AGREED_KEYS:
-            agreed.popitem(last=False)
-        return key
+    def _open(self, context: bytes, entry: Entry) -> bytes | None:
+        keys, sender_key = self._record_keys, entry.sender_key
+        if sender_key not in keys:
+            if len(keys) >= MAX_SENDERS:
+                del keys[next(iter(keys))]
+            history = self._history
+            keys[sender_key] = record_key(
+                history.sealing_key, history.sealing_public, history.election, sender_key
+            )
+        key = keys[sender_key]
+        return None if key is None else open_value(key, context, entry.value)
 
-    def _judge_record(
-        self, plaintext: bytes, base: Judgement, partition: int, appended_at_ms: int, view: View, signing: Key
-    ) -> Judgement:
-        history = self._history
-        content = wire.decode_record(plaintext, history.vote_bytes)
-        if content is None:
-            return replace(base, reason="malformed")
-        device = history.device_keys.get((content.device, content.key_version))
-        if device is None or device.revision > view.revision or not wire.is_proof(device.key, history.election, content):
-            return replace(base, reason="bad_proof")
-        vote = wire.parse_vote(content.vote)
+    def _judge_record(self, data: bytes, place: "_Place") -> Judgement:
+        record = parse_record(data)
+        if record is None:
+            return place.reject("malformed")
+        time_ms, clock_ahead_ms = _time_of(record.accepted_at_ms, place.appended_at_ms)
+        place.time_ms, place.clock_ahead_ms = time_ms, clock_ahead_ms
+        device = self._devices.get(record.proof_key)
+        if device is None or device.from_revision > place.view.revision:
+            return place.reject("bad_proof")
+        if not self._is_proved(device.key, record):
+            return place.reject("bad_proof")
+        vote = parse_vote(record.vote_text)
         if vote is None:
-            return replace(base, reason="invalid_vote")
-        voter_key = wire.voter_key(history.pseudonym_key, vote.voter_id)
-        if wire.partition_of(voter_key, history.partitions) != partition:
-            return replace(base, reason="wrong_partition")
-        if content.manifest_version not in view.versions:
-            return replace(base, reason="unknown_manifest")
-        ahead_ms = content.accepted_at_ms - appended_at_ms
-        is_ahead = ahead_ms > MAX_CLOCK_SKEW_MS
-        time_ms = max(0, appended_at_ms) if is_ahead else content.accepted_at_ms
-        found = judge_time(vote, time_ms, is_ahead, base.gateway, device.station, view.manifests)
-        if isinstance(found, str):
-            return replace(base, reason=found)
-        if view.manifests[-1].certified:
-            return replace(base, reason="after_certification")
-        if view.manifests[-1].inactive == "cancelled":
-            return replace(base, reason="not_open")
-        manifest, held = found
-        if signing.revoked_revision <= view.revision:
-            held = "gateway_revoked"
-        elif device.revoked_revision <= view.revision:
-            held = "device_revoked"
+            return place.reject("invalid_vote")
+        history = self._history
+        voter = place.voter_key = voter_key(history.pseudonym_key, vote.voter_id)
+        if partition_of(voter, history.partitions) != place.partition:
+            return place.reject("wrong_partition")
+        if record.manifest_version not in place.view.versions:
+            return place.reject("unknown_manifest")
+        return self._judge_vote(vote, device, place)
+
+    def _is_proved(self, key: bytes, record: Record) -> bool:
+        name, text = record.proof_key, record.vote_text
+        message = b"%b%b%b%b%b" % (
+            self._proof_prefix,
+            len(name).to_bytes(4, "big"),
+            name,
+            len(text).to_bytes(4, "big"),
+            text,
+        )
+        return hmac.compare_digest(hmac.digest(key, message, "sha256"), record.proof)
+
+    def _judge_vote(self, vote: Vote, device: Key, place: "_Place") -> Judgement:
+        view, newest = place.view, place.view.newest
+        manifest, reason = _find_version(vote, device.station, place)
+        if manifest is None:
+            return place.reject(reason)
+        if newest.is_certified:
+            return place.reject("after_certification")
+        if newest.inactive == "cancelled":
+            return place.reject("not_open")
+        if place.is_gateway_revoked:
+            reason = "gateway_revoked"
+        elif device.until_revision <= view.revision:
+            reason = "device_revoked"
         elif vote.mode in manifest.held_modes:
-            held = "mode"
+            reason = "mode"
         return Judgement(
-            "held" if held else "acceptable",
-            held,
-            base.gateway,
-            base.sequence,
-            voter_key,
+            "held" if reason else "acceptable",
+            reason,
+            place.gateway,
+            place.sequence,
+            place.voter_key,
             vote,
-            manifest.stations[vote.station][0],
-            time_ms,
+            manifest.stations[vote.station].region,
+            place.time_ms,
             view.revision,
-            marks_of(manifest, vote, is_extended(manifest, view.manifests, vote)),
-            ahead_ms if is_ahead else 0,
+            marks_of(vote, manifest, self._history.closed_before_ms(manifest.version)),
+            place.clock_ahead_ms,
         )
 
 
-def judge_time(
-    vote: wire.Vote, time_ms: int, is_ahead: bool, gateway: str, device_station: str, manifests: Sequence[Manifest]
-) -> str | tuple[Manifest, str]:
-    """The manifest by which a vote is judged and why it is held, or "" where it is acceptable; or why it is rejected."""
+class _Place:
+    """Where a record stands, and what is known of it so far."""
 
-    def reason(manifest: Manifest) -> str:
-        return check_time(manifest, vote, time_ms) or check_place(manifest, vote, gateway, device_station)
+    __slots__ = (
+        "view",
+        "partition",
+        "appended_at_ms",
+        "gateway",
+        "is_gateway_revoked",
+        "sequence",
+        "time_ms",
+        "clock_ahead_ms",
+        "voter_key",
+    )
 
-    current = 0
-    for i, manifest in enumerate(manifests):
-        if manifest.effective_at_ms <= time_ms:
-            current = i
-    # Version i is in force until version i + 1 is.
-    earlier = [
-        manifests[i]
-        for i in range(current - 1, -1, -1)
-        if manifests[i + 1].effective_at_ms > time_ms - MANIFEST_OVERLAP_MS
-    ]
-    later = [each for each in manifests[current + 1 :] if each.effective_at_ms < time_ms + MANIFEST_OVERLAP_MS]
-    asked = [manifests[current], *earlier, *later]
+    def __init__(
+        self,
+        view: View,
+        partition: int,
+        appended_at_ms: int,
+        gateway: str,
+        is_gateway_revoked: bool,
+        sequence: int,
+    ):
+        self.view = view
+        self.partition = partition
+        self.appended_at_ms = appended_at_ms
+        self.gateway = gateway
+        self.is_gateway_revoked = is_gateway_revoked
+        self.sequence = sequence
+        self.time_ms = 0
+        self.clock_ahead_ms = 0
+        self.voter_key = b""
+
+    def reject(self, reason: str) -> Judgement:
+        return Judgement(
+            "rejected",
+            reason,
+            self.gateway,
+            self.sequence,
+            self.voter_key,
+            time_ms=self.time_ms,
+            revision=self.view.revision,
+        )
+
+
+def _judge_statement(opened: bytes, entry: Entry, revision: int) -> Judgement:
+    gateway = entry.key_name.owner
+    statement = parse_statement(opened)
+    if statement is None or statement[0] != entry.sequence:
+        return Judgement("rejected", "malformed", gateway, revision=revision)
+    return Judgement(
+        "statement", "", gateway, time_ms=statement[1], revision=revision
+    )
+
+
+def _time_of(accepted_at_ms: int, appended_at_ms: int) -> tuple[int, int]:
+    """The vote's time, and how far the gateway's clock is ahead where it is not believed."""
+    ahead_ms = accepted_at_ms - appended_at_ms
+    if ahead_ms > MAX_CLOCK_AHEAD_MS:
+        return max(appended_at_ms, 0), ahead_ms
+    return accepted_at_ms, 0
+
+
+def _find_version(
+    vote: Vote, device_station: str, place: _Place
+) -> tuple[Manifest | None, str]:
+    """
+    The version by which a vote is judged, with "", `clock` or `superseded`; or None with the reason why the vote is rejected.
+    """
+    view, time_ms, gateway = place.view, place.time_ms, place.gateway
+    asked = view.asked(time_ms)
+    reason = ""
     for manifest in asked:
-        if not reason(manifest):
+        fault = _hours_fault(manifest, vote, time_ms) or _ballot_fault(
+            manifest, vote, device_station, gateway
+        )
+        if not fault:
             return manifest, ""
-    older = list(reversed(manifests[:current]))
-    if is_ahead:
-        for manifest in [*asked, *older]:
-            if not check_place(manifest, vote, gateway, device_station):
+        reason = reason or fault
+    if place.clock_ahead_ms:
+        oldest = min(manifest.version for manifest in asked)
+        for manifest in [*asked, *view.before(oldest)]:
+            if not _ballot_fault(manifest, vote, device_station, gateway):
                 return manifest, "clock"
-        return check_place(manifests[current], vote, gateway, device_station)
-    for manifest in older:
-        if not reason(manifest):
+        return None, _ballot_fault(asked[0], vote, device_station, gateway)
+    for manifest in view.before(asked[0].version):
+        if not _hours_fault(manifest, vote, time_ms) and not _ballot_fault(
+            manifest, vote, device_station, gateway
+        ):
             return manifest, "superseded"
-    return reason(manifests[current])
+    return None, reason
 
 
-def check_time(manifest: Manifest, vote: wire.Vote, time_ms: int) -> str:
-    """Points 1 and 2: why the vote is rejected, or ""."""
-    if not manifest.opens_at_ms <= time_ms <= manifest.accepts_until_ms:
-        return "not_open"
-    if manifest.inactive:
+def _hours_fault(manifest: Manifest, vote: Vote, time_ms: int) -> str:
+    """Why a version does not allow a vote by its times (points 1 and 2), or ""."""
+    if not manifest.opens_at_ms <= time_ms <= manifest.accepts_until_ms or manifest.inactive:
         return "not_open"
     is_paused = manifest.paused is None or vote.station in manifest.paused
     if is_paused and time_ms <= manifest.closes_at_ms:
         return "not_open"
-    if not manifest.opens_at_ms <= vote.cast_at_ms <= manifest.closes_at_ms:
+    if not manifest.opens_at_ms <= vote.cast_at <= manifest.closes_at_ms:
         return "cast_out_of_hours"
-    return "cast_out_of_hours" if vote.cast_at_ms - time_ms > MAX_CLOCK_SKEW_MS else ""
+    return "cast_out_of_hours" if vote.cast_at - time_ms > MAX_CLOCK_AHEAD_MS else ""
 
 
-def check_place(manifest: Manifest, vote: wire.Vote, gateway: str, device_station: str) -> str:
-    """Points 3 to 5: why the vote is rejected, or ""."""
+def _ballot_fault(manifest: Manifest, vote: Vote, device_station: str, gateway: str) -> str:
+    """Why a version does not allow a vote by what is in it and whence it comes (points 3 to 5), or ""."""
     station = manifest.stations.get(vote.station)
     if station is None:
         return "unknown_station"
-    contests = station[1]
     chosen: dict[str, set[str]] = {}
-    for contest, candidate in vote.selections:
-        if contest not in contests:
+    for contest_id, candidate in vote.selections:
+        contest = station.ballot.get(contest_id)
+        if contest is None:
             return "unknown_contest"
-        allowed, candidates = manifest.contests[contest]
-        if candidate not in candidates:
+        if candidate not in contest.candidates:
             return "unknown_candidate"
-        choices = chosen.setdefault(contest, set())
+        choices = chosen.setdefault(contest_id, set())
         if candidate in choices:
             return "repeated_candidate"
         choices.add(candidate)
-        if len(choices) > allowed:
+        if len(choices) > contest.votes_allowed:
             return "overvote"
     if device_station != vote.station:
         return "foreign_device"
     return "" if vote.station in manifest.gateways.get(gateway, ()) else "foreign_station"
 
 
-def is_extended(manifest: Manifest, manifests: Sequence[Manifest], vote: wire.Vote) -> bool:
-    """Whether a version before the one that the ballot is judged by would have closed voting before it was cast."""
-    before = [each for each in manifests if each.version < manifest.version and not each.inactive]
-    return any(each.closes_at_ms < vote.cast_at_ms for each in before)
-
-
-def marks_of(manifest: Manifest, vote: wire.Vote, extended: bool = False) -> tuple[tuple[str, str, int], ...]:
-    """What a ballot adds: contest, candidate or mark, and how many."""
+def marks_of(vote: Vote, manifest: Manifest, closed_before_ms: int) -> Marks:
+    """What a vote adds to the tallies. `closed_before_ms` is the earliest close of the versions before this one."""
     marks = [(contest, candidate, 1) for contest, candidate in vote.selections]
-    for contest in manifest.stations[vote.station][1]:
-        allowed = manifest.contests[contest][0]
-        choices = sum(1 for chosen, _ in vote.selections if chosen == contest)
+    choices: dict[str, int] = {}
+    for contest, _ in vote.selections:
+        choices[contest] = choices.get(contest, 0) + 1
+    is_extended = vote.cast_at > closed_before_ms
+    for contest, (votes_allowed, _) in manifest.stations[vote.station].ballot.items():
+        count = choices.get(contest, 0)
         marks.append((contest, "#ballots", 1))
-        if choices < allowed:
-            marks.append((contest, "#undervotes", allowed - choices))
-        if choices == 0:
+        if count < votes_allowed:
+            marks.append((contest, "#undervotes", votes_allowed - count))
+        if count == 0:
             marks.append((contest, "#blank", 1))
-        if extended:
+        if is_extended:
             marks.append((contest, "#extended", 1))
-    return tuple(sorted(marks))
+    return tuple(marks)
 
 
 def decision_on(
-    decisions: Sequence[Decision],
+    decisions: Iterable[Decision],
     partition: int,
     offset: int,
     index: int,
     held: Judgement,
     sender_key: bytes,
     end: int,
-) -> Optional[Decision]:
-    """The last decision on a record that was held: that admits or rejects it, or admits it after all; None while it stays held.
-
-    :param end: The offset that would be read next; a decision that applies beyond it is none yet.
+) -> Decision | None:
     """
-    found: Optional[Decision] = None
-    for each in decisions:
-        applies_at = each.positions[partition] if partition < len(each.positions) else 0
-        wanted = ("admit", "reject") if found is None else ("readmit",)
-        if each.action not in wanted or not offset < applies_at <= end:
+    The decision that settles a held record: it admits, rejects or readmits it. None while the record stays held.
+
+    @param decisions In the order of their revisions.
+    @param end The partition's offset that would be read next: later decisions do not apply yet.
+    """
+    rejection = None
+    for decision in decisions:
+        if not offset < decision.positions[partition] <= end:
             continue
-        if each.records is not None:
-            is_meant = (partition, offset, index) in each.records
-        else:
-            is_meant = (
-                (each.reason is None or each.reason == held.reason)
-                and (each.gateway is None or each.gateway == held.gateway)
-                and (each.sender_key is None or each.sender_key == sender_key)
-                and (each.from_ms is None or held.time_ms >= each.from_ms)
-                and (each.until_ms is None or held.time_ms < each.until_ms)
-            )
-        if is_meant and each.action != "reject":
-            return each
-        found = each if is_meant else found
-    return found
+        if decision.action == "readmit":
+            if rejection is not None and _means(decision, partition, offset, index, held, sender_key):
+                return decision
+        elif rejection is None and decision.action != "defer":
+            if _means(decision, partition, offset, index, held, sender_key):
+                if decision.action == "admit":
+                    return decision
+                rejection = decision
+    return rejection
+
+
+def _means(
+    decision: Decision, partition: int, offset: int, index: int, held: Judgement, sender_key: bytes
+) -> bool:
+    if decision.named is not None:
+        return (partition, offset, index) in decision.named
+    return (
+        (decision.reason is None or decision.reason == held.reason)
+        and (decision.gateway is None or decision.gateway == held.gateway)
+        and (decision.sender_key is None or decision.sender_key == sender_key)
+        and (decision.from_ms is None or held.time_ms >= decision.from_ms)
+        and (decision.until_ms is None or held.time_ms < decision.until_ms)
+    )

@@ -1,17 +1,24 @@
-"""Reads an election's history from the registry, and derives its keys. Runs on the driver, which alone reads the master key."""
+"""
+Reads an election's history from the registry, by the tables that docs/registry.md describes. Checks what is signed.
+Runs on the driver, which alone has the master key.
+"""
 
 from __future__ import annotations
 
 import base64
-import json
 from pathlib import Path
 from typing import Any
 
-from nacl import bindings
 from nacl.exceptions import BadSignatureError
+from nacl.signing import SigningKey, VerifyKey
 
-from . import tables, wire
-from .history import NEVER, History, Key, read_decision, read_manifest
+from . import tables
+from .history import NEVER, History, Key, Manifest, read_decision, read_manifest
+from .wire import KEY_BYTES, derive_key, public_key
+
+FORMAT = 2
+# Changes that are about records that were read. The rest are steps of the history.
+_KINDS_APART = frozenset({"decision", "waiver"})
 
 
 class RecountError(Exception):
@@ -19,90 +26,122 @@ class RecountError(Exception):
 
 
 def read_master(directory: Path, election: str) -> bytes:
-    """An election's master key."""
-    path = directory / f"{election}.key"
+    """Reads an election's master key: `<directory>/<election>.key`, 64 hex digits."""
+    path = Path(directory) / f"{election}.key"
     try:
-        key = bytes.fromhex(path.read_text().strip())
+        master = bytes.fromhex(path.read_text("ascii").strip())
     except (OSError, ValueError) as error:
         raise RecountError(
             f"Cannot read the master key of election {election} from {path}: KEYS_DIRECTORY must name the directory "
             "that holds it, 32 bytes in hex"
         ) from error
-    if len(key) != wire.KEY_BYTES:
-        raise RecountError(f"Cannot use the master key in {path}: it must be {wire.KEY_BYTES} bytes in hex")
-    return key
+    if len(master) != KEY_BYTES:
+        raise RecountError(f"Cannot use the master key in {path}: it must be {KEY_BYTES} bytes in hex")
+    return master
 
 
 def read_history(cursor: Any, election: str, master: bytes) -> History:
-    """The election's history as the registry has it.
+    """
+    Reads the history of an election.
 
-    :param cursor: psycopg2's, in the transaction that the whole recount reads by.
-    :raises RecountError: when there is no such election, or a manifest is not signed by it.
+    @param cursor psycopg2's, in the transaction that the whole recount reads by.
+    @param master The election's master key, 32 bytes.
     """
 
     def rows(sql: str) -> list[tuple]:
         cursor.execute(sql, (election,))
         return cursor.fetchall()
 
-    found = rows(tables.ELECTION)
-    if not found:
-        raise RecountError(f"Cannot find election {election} in the registry")
-    form, partitions, vote_bytes = found[0]
-    if form != 2:
-        raise RecountError(f"Cannot recount election {election}: its log has format {form}, and must have format 2")
-    manifests = [
-        read_manifest(json.loads(_signed_text(election, master, text, signature)), revision, effective_at_ms)
-        for revision, effective_at_ms, text, signature in rows(tables.MANIFESTS)
+    partitions, vote_bytes = _read_election(rows(tables.ELECTION), election)
+    sealing_key = derive_key(master, "sealing", election)
+    sealing_public = public_key(sealing_key)
+    steps = [
+        (revision, positions)
+        for revision, kind, positions in rows(tables.CHANGES)
+        if kind not in _KINDS_APART
     ]
-    denied: dict[str, int] = {}
-    for manifest in manifests:
-        for name in manifest.denied:
-            denied.setdefault(name, manifest.revision)
-    sealing_key = wire.derive_key(master, "sealing", election)
-    return History(
-        election=election,
-        partitions=partitions,
-        vote_bytes=vote_bytes,
-        pseudonym_key=wire.derive_key(master, "pseudonym", election),
-        sealing_key=sealing_key,
-        sealing_public=wire.public_key(sealing_key),
-        steps=[
-            (revision, positions)
-            for revision, kind, positions in rows(tables.CHANGES)
-            if kind not in ("decision", "waiver")
-        ],
-        manifests=manifests,
-        gateway_keys={
-            (gateway, version): Key(
-                wire.derive_key(master, "gateway", election, gateway, str(version)),
-                revision,
-                NEVER if revoked_revision is None else revoked_revision,
-            )
-            for gateway, version, revision, revoked_revision in rows(tables.GATEWAY_KEYS)
-        },
-        device_keys={
-            (device, version): Key(
-                wire.derive_key(master, "device-proof", election, device, str(version)),
-                revision,
-                denied.get(f"{device}.{version}", NEVER),
-                station,
-            )
-            for device, version, revision, station in rows(tables.DEVICE_KEYS)
-        },
-        decisions=[
-            read_decision(revision, positions, action, selector)
-            for revision, positions, action, selector in rows(tables.DECISIONS)
-        ],
-    )
-
-
-def _signed_text(election: str, master: bytes, text: str, signature: str) -> str:
-    """A manifest's text, whose signature fits it."""
-    public, _ = bindings.crypto_sign_seed_keypair(wire.derive_key(master, "manifest", election))
     try:
-        bindings.crypto_sign_open(base64.b64decode(signature) + text.encode(), public)
-    except (BadSignatureError, ValueError) as error:
+        manifests = _read_manifests(rows(tables.MANIFESTS), election, master)
+        for manifest in manifests:
+            _check_manifest(manifest, election, partitions, vote_bytes, sealing_public)
+        return History(
+            election,
+            partitions,
+            vote_bytes,
+            derive_key(master, "pseudonym", election),
+            sealing_key,
+            sealing_public,
+            steps,
+            manifests,
+            _read_gateway_keys(rows(tables.GATEWAY_KEYS), election, master),
+            _read_device_keys(rows(tables.DEVICE_KEYS), election, master),
+            [read_decision(*row) for row in rows(tables.DECISIONS)],
+        )
+    except ValueError as error:
+        raise RecountError(f"Cannot use the history of election {election}: {error}") from error
+
+
+def _read_election(rows: list[tuple], election: str) -> tuple[int, int]:
+    if not rows:
+        raise RecountError(f"Cannot find election {election} in the registry")
+    wire_format, partitions, vote_bytes = rows[0]
+    if wire_format != FORMAT:
         raise RecountError(
-            f"Cannot use a manifest of election {election}: its signature does not fit the election's master key"
-        ) from error
-    return text
+            f"Cannot recount election {election}: its log has format {wire_format}, and must have format {FORMAT}"
+        )
+    return partitions, vote_bytes
+
+
+def _read_manifests(rows: list[tuple], election: str, master: bytes) -> list[Manifest]:
+    verify_key = SigningKey(derive_key(master, "manifest", election)).verify_key
+    manifests = []
+    for revision, effective_at_ms, text, signature in rows:
+        if not _is_signed(verify_key, text, signature):
+            raise RecountError(
+                f"Cannot use a manifest of election {election}: its signature does not fit the election's master key"
+            )
+        manifests.append(read_manifest(text, revision, effective_at_ms))
+    return manifests
+
+
+def _is_signed(verify_key: VerifyKey, text: str, signature: str) -> bool:
+    try:
+        verify_key.verify(text.encode(), base64.b64decode(signature, validate=True))
+    except (BadSignatureError, ValueError):
+        return False
+    return True
+
+
+def _check_manifest(
+    manifest: Manifest, election: str, partitions: int, vote_bytes: int, sealing_public: bytes
+) -> None:
+    """A signed text is of this election, and agrees with the registry about what never changes."""
+    for what, said, wanted in (
+        ("election", manifest.election, election),
+        ("partitions", manifest.partitions, partitions),
+        ("voteBytes", manifest.vote_bytes, vote_bytes),
+        ("sealingKey", manifest.sealing_key.hex(), sealing_public.hex()),
+    ):
+        if said != wanted:
+            raise ValueError(f"manifest {manifest.version} has {what} {said}, and must have {wanted}")
+
+
+def _read_gateway_keys(rows: list[tuple], election: str, master: bytes) -> dict[tuple[str, int], Key]:
+    return {
+        (gateway, version): Key(
+            derive_key(master, "gateway", election, gateway, str(version)),
+            revision,
+            NEVER if revoked_revision is None else revoked_revision,
+        )
+        for gateway, version, revision, revoked_revision in rows
+    }
+
+
+def _read_device_keys(rows: list[tuple], election: str, master: bytes) -> dict[tuple[str, int], Key]:
+    """Keys for proofs. History finds out which are revoked."""
+    return {
+        (device, version): Key(
+            derive_key(master, "device-proof", election, device, str(version)), revision, NEVER, station
+        )
+        for device, version, revision, station in rows
+    }

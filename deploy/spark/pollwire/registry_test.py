@@ -4,6 +4,7 @@ import base64
 import json
 import pickle
 import re
+import tempfile
 import unittest
 from pathlib import Path
 
@@ -13,9 +14,11 @@ from pollwire import tables, wire
 from pollwire.fold import RollEntry, entry_of
 from pollwire.history import NEVER, Decision, read_manifest
 from pollwire.judge import Judgement
-from pollwire.registry import RecountError, read_history
-from pollwire.vectors_test import LOG, VECTORS
+from pollwire.registry import RecountError, read_history, read_master
+from pollwire.vectors_fixture import registry_vectors, vectors
 
+VECTORS = vectors()
+LOG = VECTORS["log"]
 ELECTION = LOG["election"]
 MASTER = bytes.fromhex(VECTORS["keys"]["master"])
 MANIFEST = next(each["change"]["manifest"] for each in LOG["changes"] if each["change"]["kind"] == "manifest")
@@ -29,8 +32,8 @@ def signed(text, seed):
 class Registry:
     """A cursor that answers the queries of `read_history`."""
 
-    def __init__(self, seed):
-        text = json.dumps(MANIFEST)
+    def __init__(self, seed, manifest=MANIFEST, **changed):
+        text = json.dumps(manifest)
         self._answers = {
             tables.ELECTION: [(2, LOG["partitions"], LOG["voteBytes"])],
             tables.MANIFESTS: [(1, 0, text, signed(text, seed))],
@@ -39,6 +42,7 @@ class Registry:
             tables.DEVICE_KEYS: [("n-1-a", 1, 1, "n-1")],
             tables.DECISIONS: [],
         }
+        self._answers.update({getattr(tables, name): rows for name, rows in changed.items()})
         self._found = []
 
     def execute(self, query, _parameters):
@@ -56,8 +60,8 @@ class UncontestedContests(unittest.TestCase):
     def test_are_on_no_ballot(self):
         uncontested = [{**MANIFEST["contests"][0], "id": "clerk"}]
         self.assertEqual(
-            read_manifest({**MANIFEST, "uncontested": uncontested}, 1, 0),
-            read_manifest(MANIFEST, 1, 0),
+            read_manifest(json.dumps({**MANIFEST, "uncontested": uncontested}), 1, 0),
+            read_manifest(json.dumps(MANIFEST), 1, 0),
         )
 
 
@@ -81,8 +85,43 @@ class WhatExecutorsGet(unittest.TestCase):
         with self.assertRaisesRegex(RecountError, "its signature does not fit the election's master key"):
             read_history(Registry(bytes(32)), ELECTION, MASTER)
 
+    def test_says_what_else_is_wrong(self):
+        text = json.dumps(MANIFEST)
+        partitions, vote_bytes = LOG["partitions"], LOG["voteBytes"]
+        for expected, changed in (
+            ("Cannot find election test-2026", {"ELECTION": []}),
+            ("has format 1, and must have format 2", {"ELECTION": [(1, partitions, vote_bytes)]}),
+            ("partitions 3, and must have 2", {"ELECTION": [(2, 2, vote_bytes)]}),
+            ("voteBytes 448, and must have 7", {"ELECTION": [(2, partitions, 7)]}),
+            ("election town, and must have test-2026", {"manifest": {**MANIFEST, "election": "town"}}),
+            ("sealingKey 00", {"manifest": {**MANIFEST, "sealingKey": "00" * 32}}),
+            ("a field is missing", {"manifest": {}}),
+            ("its signature does not fit", {"MANIFESTS": [(1, 0, text + " ", signed(text, seed()))]}),
+            ("its signature does not fit", {"MANIFESTS": [(1, 0, text, "?")]}),
+            ("unknown action 'keep'", {"DECISIONS": [(2, [0] * 3, "keep", {})]}),
+            ("unknown fields .'station'.", {"DECISIONS": [(2, [0] * 3, "admit", {"station": "n-1"})]}),
+            ("offsets of partition 2 fall", {"CHANGES": [(1, "created", [0, 0, 1]), (2, "roll", [0, 0, 0])]}),
+        ):
+            with self.subTest(expected), self.assertRaisesRegex(RecountError, expected):
+                read_history(Registry(seed(), **changed), ELECTION, MASTER)
 
-ROWS = json.loads((Path(__file__).parents[3] / "docs" / "registry-vectors.json").read_text())
+
+class ReadMaster(unittest.TestCase):
+    def test_reads_64_hex_digits(self):
+        with tempfile.TemporaryDirectory() as name:
+            directory = Path(name)
+            path = directory / f"{ELECTION}.key"
+            path.write_text(MASTER.hex() + "\n")
+            self.assertEqual(read_master(directory, ELECTION), MASTER)
+            for text in ("", "00" * 31, "zz" * 32):
+                path.write_text(text)
+                with self.assertRaisesRegex(RecountError, "32 bytes in hex"):
+                    read_master(directory, ELECTION)
+            with self.assertRaisesRegex(RecountError, "KEYS_DIRECTORY"):
+                read_master(directory, "none")
+
+
+ROWS = registry_vectors()
 ADMIT, REJECT = 10, 11
 
 
@@ -149,17 +188,17 @@ class WhatTheRegistrySays(unittest.TestCase):
         return {
             f"{name}.{version}": {
                 "key": key.key.hex(),
-                "isRevoked": key.revoked_revision <= revision,
+                "isRevoked": key.until_revision <= revision,
                 **({"station": key.station} if key.station else {}),
             }
             for (name, version), key in keys.items()
-            if key.revision <= revision
+            if key.from_revision <= revision
         }
 
     def test_has_decisions_from_where_counting_stood(self):
         admit, reject = self.history.decisions
-        positions = [13, 9, 4]
-        self.assertEqual(admit, Decision(ADMIT, positions, "admit", records=frozenset([(0, 3, 0), (2, 1, 5)])))
+        positions = (13, 9, 4)
+        self.assertEqual(admit, Decision(ADMIT, positions, "admit", named=frozenset([(0, 3, 0), (2, 1, 5)])))
         noon = wire.parse_instant("2026-11-03T12:00:00.000Z")
         self.assertEqual(
             reject,

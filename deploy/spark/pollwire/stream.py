@@ -218,7 +218,7 @@ class ElectionStream:
             return any(
                 partition < len(each.positions)
                 and offset < each.positions[partition] <= ends.get(partition, 0)
-                and (record in each.records if each.records is not None else each.reason in (None, reason))
+                and (record in each.named if each.named is not None else each.reason in (None, reason))
                 for each in self._history.decisions
                 if each.action in (("readmit",) if reason == BY_DECISION else ("admit", "reject"))
             )

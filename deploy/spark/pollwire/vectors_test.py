@@ -1,150 +1,125 @@
-"""Checks the wire format, the judging and the count against docs/vectors.json."""
+"""Every expectation of docs/vectors.json that concerns reading, judging and counting a log."""
 
-import json
+import pickle
 import unittest
-from pathlib import Path
 
-from pollwire import wire
-from pollwire.fold import LogEntry, RollEntry, fold
-from pollwire.history import NEVER, History, Key, read_decision, read_manifest
-
-VECTORS = json.loads((Path(__file__).parents[3] / "docs" / "vectors.json").read_text())
-LOG = VECTORS["log"]
-PARTITIONS = LOG["partitions"]
-TEXT_HEADERS = ("v", "kind", "key-id", "sequence")
-
-
-def ms(text):
-    return wire.parse_instant(text)
-
-
-def history_of(log):
-    steps, manifests, decisions, roll = [], [], [], {}
-    keys = {"gateway": {}, "device": {}}
-    for revision, made in enumerate(log["changes"], 1):
-        change, first = made["change"], made["from"]
-        kind = change["kind"]
-        if kind == "decision":
-            decisions.append(read_decision(revision, first, change["action"], change["selector"]))
-            continue
-        steps.append((revision, first))
-        if kind == "manifest":
-            manifests.append(read_manifest(change["manifest"], revision, ms(change["effectiveAt"])))
-        elif kind == "roll":
-            for each in change["add"]:
-                entry = RollEntry(revision, each["region"], each["station"], each["ageGroup"], each["gender"])
-                roll.setdefault(bytes.fromhex(each["voterKey"]), []).append(entry)
-            for each in change.get("strike", ()):
-                entries = roll[bytes.fromhex(each["voterKey"])]
-                struck = {**vars(entries[-1]), "struck_revision": revision, "struck_at_ms": ms(each["at"])}
-                entries[-1] = RollEntry(**struck)
-        else:
-            owner, action = kind.split("_")
-            name = (change[owner], change["version"])
-            if action == "key":
-                key = bytes.fromhex(change["key"])
-                keys[owner][name] = Key(key, revision, NEVER, change.get("station", ""))
-            else:
-                known = keys[owner][name]
-                keys[owner][name] = Key(known.key, known.revision, revision, known.station)
-    sealing_key = bytes.fromhex(log["aggregatorPrivateKey"])
-    history = History(
-        election=log["election"],
-        partitions=log["partitions"],
-        vote_bytes=log["voteBytes"],
-        pseudonym_key=bytes.fromhex(log["pseudonymKey"]),
-        sealing_key=sealing_key,
-        sealing_public=wire.public_key(sealing_key),
-        steps=steps,
-        manifests=manifests,
-        gateway_keys=keys["gateway"],
-        device_keys=keys["device"],
-        decisions=decisions,
-    )
-    return history, roll
+from pollwire.fold import fold
+from pollwire.judge import Judge
+from pollwire.vectors_fixture import log_entries, log_history, log_roll, vectors
+from pollwire.wire import (
+    derive_key,
+    entry_context,
+    length_prefixed,
+    open_value,
+    parse_entry,
+    parse_vote,
+    proof_leaf,
+    public_key,
+    record_key,
+    vote_proof,
+    voter_key,
+)
 
 
-def entry_of(vector):
-    headers = [
-        (name, text.encode() if name in TEXT_HEADERS else bytes.fromhex(text))
-        for name, text in vector["headers"].items()
-    ]
-    value = bytes.fromhex(vector["value"])
-    return LogEntry(vector["partition"], vector["offset"], ms(vector["appendedAt"]), headers, value)
+class Keys(unittest.TestCase):
+    def test_derived(self):
+        for row in vectors()["keys"]["derived"]:
+            with self.subTest(row["name"]):
+                secret, info = bytes.fromhex(row["secret"]), bytes.fromhex(row["info"])
+                names = split(info)[1:]
+                derived = derive_key(secret, names[0].decode(), *names[1:])
+                self.assertEqual(derived.hex(), row["key"])
+                self.assertEqual(length_prefixed(*split(info)), info)
+                if "X25519" in row["name"]:
+                    self.assertEqual(public_key(derived).hex(), row["publicKey"])
+
+    def test_voter_key(self):
+        voter = vectors()["keys"]["voter"]
+        key = bytes.fromhex(vectors()["log"]["pseudonymKey"])
+        self.assertEqual(voter_key(key, voter["voterId"]).hex(), voter["voterKey"])
 
 
-def minutes(turnout):
-    """Turnout with minutes since 1970 in place of `2026-11-03T12:00Z`."""
-    keys = {key: key.rsplit("/", 1) for key in turnout}
-    return {f"{cell}/{ms(minute[:-1] + ':00.000Z') // 60_000}": turnout[key] for key, (cell, minute) in keys.items()}
+def split(data):
+    parts = []
+    while data:
+        size = int.from_bytes(data[:4], "big")
+        parts.append(data[4 : 4 + size])
+        data = data[4 + size :]
+    return parts
 
 
-class Vectors(unittest.TestCase):
-    def test_derives_every_key(self):
-        for each in VECTORS["keys"]["derived"]:
-            info = bytes.fromhex(each["info"])
-            parts = []
-            while info:
-                size = int.from_bytes(info[:4], "big")
-                parts.append(info[4 : 4 + size])
-                info = info[4 + size :]
-            self.assertEqual(parts[0], b"pollwire/2")
-            key = wire.derive_key(bytes.fromhex(each["secret"]), parts[1].decode(), *parts[2:])
-            self.assertEqual(key.hex(), each["key"], each["name"])
+class SignedVotes(unittest.TestCase):
+    def test_proofs_and_leaves(self):
+        key = next(
+            bytes.fromhex(row["key"])
+            for row in vectors()["keys"]["derived"]
+            if row["name"] == "a device's key for proofs"
+        )
+        for row in vectors()["signedVotes"]:
+            with self.subTest(row["name"]):
+                body = row["body"]
+                text = body["vote"].encode()
+                proof = vote_proof(key, "test-2026", body["proofKey"].encode(), text)
+                self.assertEqual(proof.hex(), body["proof"])
+                self.assertEqual(proof_leaf(proof).hex(), row["leaf"])
+                self.assertIsNotNone(parse_vote(text))
 
-    def test_makes_a_voter_key(self):
-        voter = VECTORS["keys"]["voter"]
-        key = wire.voter_key(bytes.fromhex(LOG["pseudonymKey"]), voter["voterId"])
-        self.assertEqual(key.hex(), voter["voterKey"])
 
-    def test_opens_entries(self):
-        entries = {(each["partition"], each["offset"]): each for each in LOG["entries"]}
-        private = bytes.fromhex(LOG["aggregatorPrivateKey"])
-        for each in VECTORS["openedEntries"]:
-            stored = entry_of(entries[each["partition"], each["offset"]])
-            entry = wire.parse_entry(stored.headers, stored.value, LOG["voteBytes"])
-            context = wire.entry_context(LOG["election"], entry)
-            self.assertEqual(context.hex(), each["context"])
-            key = wire.record_key(private, wire.public_key(private), LOG["election"], entry.sender_key)
-            self.assertEqual(key.hex(), each["sealingKey"])
-            self.assertEqual(wire.open_entry(key, context, stored.value).hex(), each["plaintext"])
+class OpenedEntries(unittest.TestCase):
+    def test_contexts_keys_and_plaintexts(self):
+        history = log_history()
+        by_position = {(e.partition, e.offset): e for e in log_entries()}
+        for row in vectors()["openedEntries"]:
+            with self.subTest(row["name"]):
+                log_entry = by_position[row["partition"], row["offset"]]
+                entry = parse_entry(log_entry.headers, log_entry.value, history.vote_bytes)
+                context = entry_context(history.election, entry)
+                key = record_key(
+                    history.sealing_key, history.sealing_public, history.election, entry.sender_key
+                )
+                self.assertEqual(context.hex(), row["context"])
+                self.assertEqual(key.hex(), row["sealingKey"])
+                self.assertEqual(open_value(key, context, entry.value).hex(), row["plaintext"])
 
 
 class Log(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.history, cls.roll = history_of(LOG)
-        ends = [0] * PARTITIONS
-        for each in LOG["entries"]:
-            ends[each["partition"]] = each["offset"] + 1
-        cls.count = fold(cls.history, cls.roll, [entry_of(each) for each in LOG["entries"]], ends)
+    def setUp(self):
+        self.history = pickle.loads(pickle.dumps(log_history()))
+        self.roll = log_roll()
+        self.entries = log_entries()
+        self.ends = [
+            max(e.offset for e in self.entries if e.partition == partition) + 1
+            for partition in range(self.history.partitions)
+        ]
 
-    def test_judges_every_record(self):
-        records = 0
-        for vector in LOG["entries"]:
-            for index, expected in enumerate(vector["expected"]):
-                position = (vector["partition"], vector["offset"], index)
-                with self.subTest(vector["name"], index=index):
-                    self.assertEqual(self.count.records.get(position), expected["outcome"])
-                    self.assertEqual(self.count.decided.get(position), expected.get("decided"))
-                    self.assertEqual(position in self.count.altered, expected.get("altered", False))
-                    judgement = self.count.judgements[position]
-                    self.assertEqual(judgement.sequence, expected.get("sequence", 0))
+    def test_every_record(self):
+        count = fold(self.history, self.roll, self.entries, self.ends)
+        judge = Judge(self.history)
+        for row, entry in zip(vectors()["log"]["entries"], self.entries):
+            judgements = judge.judge(*entry)
+            self.assertEqual(len(judgements), len(row["expected"]), row["name"])
+            for index, (expected, judgement) in enumerate(zip(row["expected"], judgements)):
+                with self.subTest(row["name"], index=index):
+                    position = (entry.partition, entry.offset, index)
+                    outcome = "/".join(part for part in count.outcomes[position] if part)
+                    self.assertEqual(outcome, expected.get("decided", expected["outcome"]))
+                    if "decided" in expected:
+                        self.assertEqual(f"{judgement.fate}/{judgement.reason}", expected["outcome"])
                     self.assertEqual(judgement.clock_ahead_ms, expected.get("clockAheadMs", 0))
-                records += 1
-        self.assertEqual(records, len(self.count.records))
+                    self.assertEqual(judgement.sequence, expected.get("sequence", 0))
+                    self.assertEqual(position in count.altered, expected.get("altered", False))
 
-    def test_counts_outcomes(self):
-        self.assertEqual(dict(self.count.outcomes), LOG["count"]["outcomes"])
-
-    def test_counts_votes(self):
-        self.assertEqual(dict(self.count.votes), LOG["count"]["votes"])
-
-    def test_counts_turnout(self):
-        self.assertEqual(dict(self.count.turnout), minutes(LOG["count"]["turnout"]))
-
-    def test_counts_groups(self):
-        self.assertEqual(dict(self.count.groups), LOG["count"]["groups"])
+    def test_count(self):
+        count = fold(self.history, self.roll, reversed(self.entries), self.ends)
+        expected = vectors()["log"]["count"]
+        outcomes = {}
+        for (_, fate, reason), records in count.outcome_counts.items():
+            name = f"{fate}/{reason}" if reason else fate
+            outcomes[name] = outcomes.get(name, 0) + records
+        self.assertEqual(outcomes, expected["outcomes"])
+        for name in ("votes", "turnout", "groups"):
+            counted = {"/".join(key): number for key, number in getattr(count, name).items()}
+            self.assertEqual(counted, expected[name], name)
 
 
 if __name__ == "__main__":
