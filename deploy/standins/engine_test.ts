@@ -1,7 +1,7 @@
 import assert from "assert";
 import { parse } from "yaml";
 import { composeVersion, isNewEnough } from "./engine.ts";
-import { APP, KAFKA, readTags } from "./images.ts";
+import { APP, KAFKA, PROFILES, readTags } from "./images.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
@@ -34,8 +34,7 @@ Deno.test("compose.yml of the stand-ins leaves out what has none, and nothing wa
     ...Object.values(readTags()),
     APP,
     KAFKA,
-    "pollwire-spark:local",
-    "pollwire-superset:local",
+    ...Object.values(PROFILES),
   ]);
   for (const [name, { image, logging, depends_on: waits = {} }] of Object.entries<any>(base)) {
     if (!has.has(image)) {

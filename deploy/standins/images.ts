@@ -13,6 +13,8 @@ import { CACHE, docker } from "./engine.ts";
 
 /** Debian's release below every stand-in: it has PostgreSQL 17. */
 const RELEASE = "trixie";
+/** The one below the stand-in of Python: it has Python 3.11 and Java 17. */
+const PYTHON_RELEASE = "bookworm";
 /** How long one image, and the system below them, may take, in milliseconds. */
 const BUILD_MS = 480_000;
 const DEBOOTSTRAP_MS = 480_000;
@@ -21,11 +23,16 @@ const HERE = new URL("./", import.meta.url);
 const ROOT = new URL("../../", import.meta.url);
 /** Debian, below every stand-in. */
 export const BASE = "pollwire-standins/base:trixie";
+const PYTHON_BASE = "pollwire-standins/base:bookworm";
 const JAVA = "pollwire-standins/java:21";
 /** The apps' own image, as docker-compose.yml names it. */
 export const APP = "pollwire:local";
 /** Kafka with its agent, as docker-compose.yml names it. */
 export const KAFKA = "pollwire-kafka:local";
+
+/** Profiles of docker-compose.yml that have an image of their own, which stands on Python: the folder beside `deploy`, and the image. */
+export const PROFILES = { spark: "pollwire-spark:local", superset: "pollwire-superset:local" } as const;
+export type Profile = keyof typeof PROFILES;
 
 /** The tags of vendors that are stood in for, by the folder beside this file. */
 export type Tags = Readonly<
@@ -37,7 +44,8 @@ export type Tags = Readonly<
     | "elasticsearch"
     | "prometheus"
     | "postgres-exporter"
-    | "elasticsearch-exporter",
+    | "elasticsearch-exporter"
+    | "python",
     string
   >
 >;
@@ -55,6 +63,7 @@ export function readTags(): Tags {
     prometheus: services.prometheus.image,
     "postgres-exporter": services["postgres-exporter"].image,
     "elasticsearch-exporter": services["elasticsearch-exporter"].image,
+    python: from("deploy/spark/Dockerfile", /^FROM (python:\S+)$/m),
   };
 }
 
@@ -65,11 +74,13 @@ export type BuildOptions = Readonly<{
   log: (line: string) => void;
   /** Of Debian. */
   mirror?: string;
+  /** Whose images are built, too; none when left out. */
+  profiles?: readonly Profile[];
 }>;
 
 /** Builds all of them, and the apps' image on top. Layers that the engine has are used again. */
 export async function buildImages(options: BuildOptions): Promise<void> {
-  const { libraries, log } = options;
+  const { libraries, log, profiles = [] } = options;
   const tags = readTags();
   const context = await Deno.makeTempDir({ prefix: "pollwire-standins-" });
   const own = (name: string) => new URL(`${name}/`, HERE).pathname;
@@ -88,7 +99,7 @@ export async function buildImages(options: BuildOptions): Promise<void> {
       async () => {
         await make(JAVA, () => build(JAVA, own("java")));
         await make(tags.kafka, () => buildKafka(tags.kafka, `${context}/kafka`, libraries));
-        await make(tags.maven, () => buildMaven(tags.maven, `${context}/maven`, libraries));
+        await make(tags.maven, () => buildMaven(tags.maven, `${context}/maven`, options));
         await make(KAFKA, () => build(KAFKA, new URL("deploy/kafka/", ROOT).pathname));
         const index = tags.elasticsearch;
         await make(index, () => buildElasticsearch(index, `${context}/elasticsearch`, libraries));
@@ -97,6 +108,13 @@ export async function buildImages(options: BuildOptions): Promise<void> {
     ];
     const ended = await Promise.allSettled(chains.map((chain) => chain()));
     for (const each of ended) if (each.status === "rejected") throw each.reason;
+    if (profiles.length > 0) {
+      await make(PYTHON_BASE, () => makeBase(options, PYTHON_RELEASE, PYTHON_BASE));
+      await make(tags.python, () => buildPython(tags.python, `${context}/python`));
+    }
+    for (const each of profiles) {
+      await make(PROFILES[each], () => build(PROFILES[each], new URL(`deploy/${each}/`, ROOT).pathname));
+    }
   } finally {
     await Deno.remove(context, { recursive: true });
   }
@@ -125,10 +143,14 @@ async function build(tag: string, context: string, file?: string): Promise<void>
 }
 
 /** Makes Debian, as debootstrap does. Kept outside the repository: it takes a minute. */
-export async function makeBase({ mirror = "http://deb.debian.org/debian" }: BuildOptions): Promise<void> {
-  const has = await docker(["image", "ls", "--quiet", BASE]);
+export async function makeBase(
+  { mirror = "http://deb.debian.org/debian" }: BuildOptions,
+  release = RELEASE,
+  tag = BASE,
+): Promise<void> {
+  const has = await docker(["image", "ls", "--quiet", tag]);
   if (has.trim() !== "") return;
-  const kept = `${CACHE}/debian-${RELEASE}.tar`;
+  const kept = `${CACHE}/debian-${release}.tar`;
   const isKept = await Deno.stat(kept).then(() => true, () => false);
   if (!isKept) {
     if (Deno.uid() !== 0) throw new Failure("Cannot make a base image: debootstrap needs root");
@@ -137,7 +159,7 @@ export async function makeBase({ mirror = "http://deb.debian.org/debian" }: Buil
     try {
       // Containers have users other than root, who read its directories.
       await Deno.chmod(making, 0o755);
-      await run("debootstrap", ["--variant=minbase", "--include=ca-certificates", RELEASE, making, mirror], {
+      await run("debootstrap", ["--variant=minbase", "--include=ca-certificates", release, making, mirror], {
         limitMs: DEBOOTSTRAP_MS,
         missing: "install it (Debian: debootstrap)",
       });
@@ -160,7 +182,7 @@ export async function makeBase({ mirror = "http://deb.debian.org/debian" }: Buil
       await Deno.remove(making, { recursive: true });
     }
   }
-  await docker(["import", kept, BASE], BUILD_MS);
+  await docker(["import", kept, tag], BUILD_MS);
 }
 
 async function buildDeno(tag: string, context: string): Promise<void> {
@@ -170,13 +192,23 @@ async function buildDeno(tag: string, context: string): Promise<void> {
   const limit = { limitMs: BUILD_MS, missing: "install Node with npm" };
   await run("npm", ["pack", "--silent", "--pack-destination", context, `@deno/${machine}@${version}`], limit);
   await run("sh", ["-c", 'cd "$1" && tar -xzf ./*.tgz && mv package/deno deno', "sh", context], limit);
-  // A machine behind an inspecting proxy names its bundle; the image fetches packages with it.
+  await copyCertificates(context);
+  await build(tag, context);
+}
+
+async function buildPython(tag: string, context: string): Promise<void> {
+  await copyFolder("python", context);
+  await copyCertificates(context);
+  await build(tag, context);
+}
+
+/** A machine behind an inspecting proxy names its bundle; the image fetches packages with it. */
+async function copyCertificates(context: string): Promise<void> {
   const bundle = Deno.env.get("SSL_CERT_FILE");
   await Deno.writeTextFile(
     `${context}/certificates.crt`,
     bundle ? await Deno.readTextFile(bundle) : "",
   );
-  await build(tag, context);
 }
 
 async function buildKafka(tag: string, context: string, libraries: string): Promise<void> {
@@ -187,11 +219,18 @@ async function buildKafka(tag: string, context: string, libraries: string): Prom
   await build(tag, context);
 }
 
-async function buildMaven(tag: string, context: string, libraries: string): Promise<void> {
-  const jars = `${libraries}/kafka-agent`;
-  await copyJars(new URL("../kafka/pom.xml", HERE), jars);
+async function buildMaven(
+  tag: string,
+  context: string,
+  { libraries, profiles = [] }: BuildOptions,
+): Promise<void> {
   await copyFolder("maven", context);
-  await copyTree(jars, `${context}/jars`);
+  await Deno.mkdir(`${context}/jars`);
+  const poms = { kafka: "kafka-agent", ...profiles.includes("spark") && { spark: "spark" } };
+  for (const [folder, kept] of Object.entries(poms)) {
+    await copyJars(new URL(`../${folder}/pom.xml`, HERE), `${libraries}/${kept}`);
+    await copyTree(`${libraries}/${kept}`, `${context}/jars/${folder}`);
+  }
   await build(tag, context);
 }
 

@@ -4,12 +4,15 @@
  * @module
  */
 import { resolve } from "node:path";
+import { Option } from "commander";
 import { command, EXIT, program, runProgram } from "../../cli/command.ts";
 import { findCompose } from "./engine.ts";
-import { BASE, buildImages } from "./images.ts";
+import { BASE, buildImages, type Profile, PROFILES } from "./images.ts";
 
-async function build({ libraries, mirror }: { libraries: string; mirror: string }): Promise<void> {
-  await buildImages({ libraries: resolve(libraries), mirror, log: console.log });
+async function build(
+  { libraries, mirror, profiles }: { libraries: string; mirror: string; profiles?: Profile[] },
+): Promise<void> {
+  await buildImages({ libraries: resolve(libraries), mirror, profiles, log: console.log });
 }
 
 async function compose(): Promise<void> {
@@ -23,6 +26,10 @@ if (import.meta.main) {
     command("build", "Builds them, and the apps' image, with the engine that DOCKER_HOST names.")
       .option("--libraries <directory>", "where jars are kept", "data/libraries")
       .option("--mirror <url>", "of Debian", "http://deb.debian.org/debian")
+      .addOption(
+        new Option("--profiles <names...>", "build the images of these profiles, too")
+          .choices(Object.keys(PROFILES)),
+      )
       .action(build),
     command(
       "compose",

@@ -10,7 +10,7 @@ import type { ComposeProject } from "./compose.ts";
 const CONNECT_S = 3;
 /** Where secrets, keys and files of gateways are mounted. */
 const MOUNTS =
-  "/setup /usr/share/elasticsearch/config/certs /office /receipt-keys /sync-keys /devices /election /data /count-1 /count-2 /gateway-1 /gateway-2 /reports";
+  "/setup /usr/share/elasticsearch/config/certs /office /receipt-keys /sync-keys /devices /election /data /count-1 /count-2 /gateway-1 /gateway-2 /reports /checkpoints";
 
 /** The servers that may be reached, with their ports. */
 export const TARGETS: Readonly<Record<string, number>> = {
@@ -31,8 +31,9 @@ export type Access = Readonly<{ reaches: readonly string[]; reads: readonly stri
 const COUNT = ["count-1", "gateway-1", "kafka-1", "office-1", "prometheus", "sync-1"];
 const DATA = ["count-1", "office-1", "postgresql", "prometheus", "serve-1", "sync-1"];
 const EDGE = ["gateway-1", "serve-1"];
+const MASTER_KEY = "/office/keys/country-1.key";
 const KEYS = [
-  "/office/keys/country-1.key",
+  MASTER_KEY,
   "/office/keys/office/office.key",
   "/office/keys/receipts/country-1.json",
   "/office/keys/sync/country-1.json",
@@ -163,6 +164,42 @@ const OTHERS: Readonly<Record<string, Access>> = {
   },
 };
 
+/** The server of the profile `superset`: it is there only when the profile is. */
+export const SUPERSET: Readonly<Record<string, number>> = { superset: 8088 };
+
+const ON_DATA = union(DATA, ["superset"]);
+
+/** The table of the services of profiles, once they have worked. */
+export const PROFILE_ACCESS: Readonly<Record<string, Access>> = {
+  "spark-recount": {
+    reaches: union(COUNT, ON_DATA),
+    reads: [
+      MASTER_KEY,
+      "/reports/country-1.recount.json",
+      "/reports/spark-report.key",
+      "/setup/database-audit-password",
+      "/setup/kafka-recount-password",
+    ],
+  },
+  "spark-stream": {
+    reaches: union(COUNT, ON_DATA),
+    reads: [MASTER_KEY, "/setup/database-recount-password", "/setup/kafka-recount-password"],
+  },
+  "superset-setup": {
+    reaches: ON_DATA,
+    reads: [
+      "/setup/database-analyst-password",
+      "/setup/superset-password",
+      "/setup/superset-secret-password",
+    ],
+  },
+  superset: {
+    reaches: ON_DATA,
+    reads: ["/setup/database-analyst-password", "/setup/superset-secret-password"],
+  },
+  "superset-assets": { reaches: ["superset"], reads: ["/setup/superset-password"] },
+};
+
 /** Every password, below /setup/passwords. */
 const PASSWORDS = [
   "cluster-id",
@@ -186,6 +223,7 @@ const LEFT_OUT: Readonly<Record<string, readonly string[]>> = {
   grafana: ["grafana"],
   kibana: ["kibana", "kibana-encryption"],
   "kibana-objects": ["elastic"],
+  "spark-recount": ["database-audit", "kafka-recount"],
   "spark-stream": ["database-recount", "kafka-recount"],
   superset: ["database-analyst", "superset-secret"],
   "superset-assets": ["superset"],
@@ -223,13 +261,17 @@ const ENDED = [
   "provision",
   "topics",
   "recount",
+  "spark-recount",
+  "superset-setup",
+  "superset-assets",
 ];
 
-/** Files that are not in the table: certificates (`setup` has those of all), and what the simulator and the gateways write themselves. */
+/** Files that are not in the table: certificates (`setup` has those of all), and what the simulator, the gateways, the stream and Superset write themselves. */
 const OWN = [
   /^\/setup\/authority\/.+\.(crt|srl)$/,
   /^\/(setup(\/[a-z0-9-]+)?|usr\/.+\/certs)\/(ca\.crt|server\.(crt|key))$/,
-  /^\/(data|gateway-\d)\/(spool|ledger|simulate|devices)/,
+  /^\/(data|gateway-\d)\/(spool|ledger|simulate|devices|superset\.db|home|cache)/,
+  /^\/checkpoints\//,
 ];
 
 function union(...lists: readonly (readonly string[])[]): string[] {
@@ -237,9 +279,9 @@ function union(...lists: readonly (readonly string[])[]): string[] {
 }
 
 /** Every address of every target, by the service: a name resolves only on a common network. */
-async function addresses(project: string): Promise<[string, string][]> {
+async function addresses(project: string, targets: readonly string[]): Promise<[string, string][]> {
   const found: [string, string][] = [];
-  for (const service of Object.keys(TARGETS)) {
+  for (const service of targets) {
     const format = "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}";
     const said = await docker(["inspect", "--format", format, `${project}-${service}-1`]);
     for (const address of said.trim().split(" ")) found.push([service, address]);
@@ -247,11 +289,16 @@ async function addresses(project: string): Promise<[string, string][]> {
   return found;
 }
 
-/** Looks from inside a container. */
-export async function accessOf(compose: ComposeProject, project: string, service: string): Promise<Access> {
-  const tries = (await addresses(project)).map(([name, address]) =>
+/** Looks from inside a container. @param targets Ports of the servers that are tried, by service. */
+export async function accessOf(
+  compose: ComposeProject,
+  project: string,
+  service: string,
+  targets = TARGETS,
+): Promise<Access> {
+  const tries = (await addresses(project, Object.keys(targets))).map(([name, address]) =>
     `(timeout ${CONNECT_S} bash -c 'exec 3<>/dev/tcp/${address}/${
-      TARGETS[name]
+      targets[name]
     }' 2>/dev/null && echo "reaches ${name}") &`
   );
   const script = `${tries.join("\n")}

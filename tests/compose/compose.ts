@@ -57,6 +57,7 @@ export class ComposeProject {
       "gateway-1": 8001,
       "gateway-2": 8001,
       "prometheus": 9090,
+      "superset": 8088,
     };
     const ports = freePorts(Object.keys(inside).length);
     const lines = Object.entries(inside).map(([name, port], i) =>
@@ -145,7 +146,8 @@ export class ComposeProject {
    * network than to remove it, and refuses to remove the network until then: what a user does is say it again.
    */
   async down(): Promise<void> {
-    const args = ["--profile", "recount", "down", "--volumes", "--timeout", "20", "--remove-orphans"];
+    const profiles = ["recount", "spark", "superset"].flatMap((name) => ["--profile", name]);
+    const args = [...profiles, "down", "--volumes", "--timeout", "20", "--remove-orphans"];
     for (let attempt = 1; attempt <= DOWN_ATTEMPTS; attempt++) {
       const { ok, said } = await this.tryCompose(args, DOWN_MS);
       if (ok) return;

@@ -38,10 +38,17 @@ async function inspect(project: string, service: string, format: string): Promis
 
 /** Kills its first process, as a crash does: the engine starts it again. Returns how long until it was healthy, in milliseconds. */
 export async function kill(compose: ComposeProject, project: string, service: string): Promise<number> {
+  const from = performance.now();
+  await crash(project, service);
+  await untilHealthy(compose, [service]);
+  return performance.now() - from;
+}
+
+/** The same of one that has no health command: returns when the engine has started it again. */
+export async function crash(project: string, service: string): Promise<void> {
   const started = await inspect(project, service, "{{.State.StartedAt}}");
   const pid = Number(await inspect(project, service, "{{.State.Pid}}"));
   if (pid <= 1) throw new Error(`${service} does not run: its pid is ${pid}`);
-  const from = performance.now();
   // An engine elsewhere has other processes by these numbers.
   const id = await inspect(project, service, "{{.Id}}");
   const cgroup = await Deno.readTextFile(`/proc/${pid}/cgroup`).catch(() => "");
@@ -51,8 +58,6 @@ export async function kill(compose: ComposeProject, project: string, service: st
     const again = await inspect(project, service, "{{.State.StartedAt}} {{.State.Running}}");
     return again !== `${started} true` && again.endsWith(" true");
   }, SETTLE_MS);
-  await untilHealthy(compose, [service]);
-  return performance.now() - from;
 }
 
 /** A running stack. */
@@ -67,18 +72,28 @@ export async function restartsOf({ project }: Stack, service: string): Promise<n
 
 /** Stops its processes in mid-work for a while, and lets them go on. */
 export async function pause(stack: Stack, service: string, awayMs: number): Promise<number> {
+  await freeze(stack, service);
+  await delay(awayMs);
+  await thaw(stack, service);
+  return await back(stack, service);
+}
+
+/** Stops its processes in mid-work. */
+export async function freeze(stack: Stack, service: string): Promise<void> {
   for (let tried = 1;; tried++) {
     try {
       await docker(["pause", container(stack, service)]);
-      break;
+      return;
     } catch (error) {
       if (!(error instanceof Failure) || tried === FREEZES) throw error;
       await delay(FREEZE_EVERY_MS);
     }
   }
-  await delay(awayMs);
+}
+
+/** Lets them go on. */
+export async function thaw(stack: Stack, service: string): Promise<void> {
   await docker(["unpause", container(stack, service)]);
-  return await back(stack, service);
 }
 
 /** Takes it off a network for a while. */

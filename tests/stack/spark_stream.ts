@@ -15,19 +15,34 @@ import { eventually } from "../eventually.ts";
 export const SPARK_MS = 480_000;
 const READ_ROWS = 10_000;
 
+/** What the aggregator has counted, by the keys of both topics. The parameter is the election. */
+export const COUNTED_VOTES =
+  `SELECT t.election || '/' || o.contest || '/' || o.candidate AS key, sum(o.votes)::float8 AS votes
+     FROM counting.tallies t JOIN counting.layouts l USING (election, layout)
+       CROSS JOIN LATERAL unnest(l.contests, l.candidates, t.votes) AS o (contest, candidate, votes)
+     WHERE t.election = $1 AND o.candidate NOT LIKE '#%' GROUP BY 1 HAVING sum(o.votes) > 0 ORDER BY 1`;
+export const COUNTED_VOTERS =
+  `SELECT election || '/' || region AS key, sum(voters)::float8 AS voters FROM counting.turnout_groups
+     WHERE election = $1 GROUP BY 1 ORDER BY 1`;
+
 /** `deno task recount --spark --stream` in a group of processes of its own, which is killed as one. */
 export class RecountStream {
   readonly #child: Deno.ChildProcess;
 
-  /** @param env Settings; `POLLWIRE_DATA` is the directory. */
+  /**
+   * @param env Settings; `POLLWIRE_DATA` is the directory.
+   * @param options Of the command, besides.
+   */
   constructor(
     readonly directory: string,
     readonly election: string,
     env: Readonly<Record<string, string>>,
+    options: readonly string[] = [],
   ) {
     this.#child = new Deno.Command("setsid", {
       args: ["sh", "-c", 'exec "$@" >>"$0" 2>&1', `${directory}/log`, Deno.execPath(), "task", "recount"]
-        .concat(["--spark", "--stream", "--election", election, "--interval", "1", "--memory", "1g"]),
+        .concat(["--spark", "--stream", "--election", election, "--interval", "1", "--memory", "1g"])
+        .concat(options),
       env: { ...env, POLLWIRE_DATA: directory },
       stdin: "null",
     }).spawn();
@@ -119,13 +134,7 @@ export async function awaitTopics(db: Database, address: KafkaAddress, election:
 
 async function checkTopics(db: Database, address: KafkaAddress, election: string): Promise<void> {
   const [votes, turnout] = await Promise.all(RECOUNT_TOPICS.map((topic) => newestValues(address, topic)));
-  const counted = await db.query<{ key: string; votes: number }>(
-    `SELECT t.election || '/' || o.contest || '/' || o.candidate AS key, sum(o.votes)::float8 AS votes
-     FROM counting.tallies t JOIN counting.layouts l USING (election, layout)
-       CROSS JOIN LATERAL unnest(l.contests, l.candidates, t.votes) AS o (contest, candidate, votes)
-     WHERE t.election = $1 AND o.candidate NOT LIKE '#%' GROUP BY 1 HAVING sum(o.votes) > 0 ORDER BY 1`,
-    [election],
-  );
+  const counted = await db.query<{ key: string; votes: number }>(COUNTED_VOTES, [election]);
   assert.ok(counted.length >= 2);
   const onBallot = await db.query<{ key: string }>(
     `SELECT election || '/' || contest || '/' || candidate AS key FROM registry.candidates
@@ -139,11 +148,7 @@ async function checkTopics(db: Database, address: KafkaAddress, election: string
     ),
     counted,
   );
-  const voters = await db.query<{ key: string; voters: number }>(
-    `SELECT election || '/' || region AS key, sum(voters)::float8 AS voters FROM counting.turnout_groups
-     WHERE election = $1 GROUP BY 1 ORDER BY 1`,
-    [election],
-  );
+  const voters = await db.query<{ key: string; voters: number }>(COUNTED_VOTERS, [election]);
   assert.deepEqual(
     [...turnout!].filter(([, row]) => row.voters !== 0).map(([key, { voters }]) => ({ key, voters })).sort(
       byKey,

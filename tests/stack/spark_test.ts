@@ -6,7 +6,6 @@
  */
 import assert from "assert";
 import type { Database } from "../../aggregator/database/database.ts";
-import { fromHex } from "../../shared/bytes.ts";
 import { MASTER } from "../fixture.ts";
 import { sharedBroker } from "./broker.ts";
 import { ClosedElection } from "./closed_election.ts";
@@ -15,6 +14,7 @@ import { PASSWORD, withUsers } from "./database_users.ts";
 import { command, type Said } from "./local_stack.ts";
 import { STACK, stackTest } from "./server.ts";
 import { SparkCluster } from "./spark_cluster.ts";
+import { verifiedReport } from "./spark_report.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
@@ -46,13 +46,9 @@ async function recountOnSpark(
 }
 
 async function verified(file: string, directory: string): Promise<Record<string, any>> {
-  const { signed, signature, publicKey } = JSON.parse(await Deno.readTextFile(file));
-  const key = await crypto.subtle.importKey("raw", fromHex(publicKey), "Ed25519", true, ["verify"]);
-  const text = new TextEncoder().encode(`pollwire/2 recount\n${signed}`);
-  assert.ok(await crypto.subtle.verify("Ed25519", key, fromHex(signature), text), "the report is signed");
   const { mode } = await Deno.stat(`${directory}/spark-report.key`);
   assert.equal(mode! & 0o077, 0, "only its owner reads the key");
-  return JSON.parse(signed);
+  return await verifiedReport(await Deno.readTextFile(file));
 }
 
 /** Makes elections that have been counted with everything on their logs that an election has to stand. */
