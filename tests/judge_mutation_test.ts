@@ -66,6 +66,21 @@ const MUTANTS: Record<string, [string, string][]> = {
       "const view = history.at(stored.partition, stored.offset);",
       "const view = history.at(stored.partition, 1e9);",
     ],
+    [`if (certified) return reject("after_certification", timed.record);\n`, ""],
+    [`if (inactive === "cancelled") return reject("not_open", timed.record);\n`, ""],
+    [
+      `  if (certified) return reject("after_certification", timed.record);
+  if (inactive === "cancelled") return reject("not_open", timed.record);\n`,
+      `  if (inactive === "cancelled") return reject("not_open", timed.record);
+  if (certified) return reject("after_certification", timed.record);\n`,
+    ],
+    ["view.manifests.slice(0, view.manifests.indexOf(manifest))", "[]"],
+  ],
+  "marks.ts": [
+    ["index.closesAtMs < castAtMs", "index.closesAtMs <= castAtMs"],
+    ["if (isExtended) marks.push", "if (false) marks.push"],
+    ["left < allowed; left++", "left < allowed - chosen; left++"],
+    ["if (chosen === 0) marks.push", "if (false) marks.push"],
   ],
   "record.ts": [
     ["version !== RECORD_VERSION || ", ""],
@@ -96,6 +111,11 @@ const MUTANTS: Record<string, [string, string][]> = {
     ["castAtMs < election.opensAtMs", "castAtMs <= election.opensAtMs"],
     ["castAtMs > election.closesAtMs", "castAtMs >= election.closesAtMs"],
     ["castAtMs > atMs + MAX_CLOCK_SKEW_MS", "false"],
+    ["atMs <= closesAtMs", "atMs < closesAtMs"],
+    ["&& atMs <= closesAtMs", ""],
+    [`paused === "all" || `, ""],
+    ["|| paused.has(station)", ""],
+    [`if (inactive !== undefined) return`, `if (inactive === "cancelled") return`],
     ["contestsHere.has(id) ?", "true ?"],
     ["if (!contest.candidates.has(candidate))", "if (false)"],
     ["if (picked.has(candidate))", "if (false)"],
@@ -169,6 +189,7 @@ async function countWith(file?: string, original = "", mutation = ""): Promise<s
       records.toSorted(),
       [...count.outcomes].toSorted(),
       [...count.turnout].toSorted(),
+      [...count.votes].toSorted(),
     ]);
   });
 }

@@ -190,6 +190,8 @@ export function vectorLog(): { changes: KeptChange[]; entries: LogVector[] } {
   keys(log);
   manifests(log);
   decisions(log);
+  noVotes(log);
+  laterManifests(log);
   return { changes: log.changes, entries: log.entries };
 }
 
@@ -742,6 +744,134 @@ function decisions(log: LogWriter): void {
     entry: byNew,
   });
   log.vote("a revoked key, after officials decided about those before", "held/gateway_revoked", { record });
+}
+
+/** Texts that a device signed, and that are no votes. */
+function noVotes(log: LogWriter): void {
+  const none = (name: string, spoil: (vote: Record<string, unknown>) => void) => {
+    const vote = log.record(log.nextVoter());
+    const parsed = JSON.parse(new TextDecoder().decode(voteText(vote)));
+    spoil(parsed);
+    log.vote(name, "rejected/invalid_vote", {
+      voter: vote.voterId,
+      vote,
+      record: { deviceVersion: 2, text: utf8(JSON.stringify(parsed)) },
+      entry: { keyVersion: 2 },
+    });
+  };
+  none("a field that votes do not have", (vote) => vote.note = "");
+  none("a field that is left out", (vote) => delete vote.mode);
+  none("a mode that is none", (vote) => vote.mode = "by_phone");
+  none("a station that is no identifier", (vote) => vote.station = "N-1");
+  none("a voter id with a space", (vote) => vote.voterId = `${vote.voterId} `);
+  none("a vote id of another version", (vote) => vote.voteId = String(vote.voteId).replace("-4", "-1"));
+  none("a vote id of another variant", (vote) => vote.voteId = String(vote.voteId).replace("-8", "-c"));
+  none("a time without milliseconds", (vote) => vote.castAt = String(vote.castAt).replace(".000Z", "Z"));
+  none("a day that is none", (vote) => vote.castAt = "2026-11-31T12:00:00.000Z");
+  none("a selection with another field", (vote) => vote.selections = [{ ...ANN, rank: "1" }]);
+}
+
+/** Hours that are extended, pauses, versions of one time, and the end: a draft, cancelled, certified. */
+function laterManifests(log: LogWriter): void {
+  const MINUTE_MS = 60_000;
+  let version = 3;
+  const { manifest: closed } = log.changes.map(({ change }) => change)
+    .findLast((change) => change.kind === "manifest")!;
+  const change = (effectiveMs: number, closesMs: number, more: Partial<Manifest> = {}) =>
+    log.change({
+      kind: "manifest",
+      effectiveAt: at(effectiveMs),
+      manifest: {
+        ...closed,
+        version: ++version,
+        closesAt: at(closesMs),
+        acceptsUntil: at(CLOSED_MS + 4 * HOUR_MS),
+        ...more,
+      },
+    });
+  const minute = (minutes: number) => CLOSED_MS + minutes * MINUTE_MS;
+  const vote = (
+    name: string,
+    outcome: string,
+    castMs: number,
+    acceptedMs: number,
+    making: VoteMaking = { record: { deviceVersion: 2 }, entry: { keyVersion: 2 } },
+  ) =>
+    log.vote(name, outcome, {
+      ...making,
+      vote: { ...making.vote, castAt: at(castMs), acceptedAt: at(acceptedMs) },
+    });
+  const atN2: VoteMaking = { vote: { station: "n-2" }, entry: BY_SECOND };
+
+  const closes = minute(60);
+  change(minute(30), closes);
+  vote("cast in extended hours", "counted", minute(45), minute(45));
+  vote("one choice where a contest allows two", "counted", minute(45), minute(45), {
+    vote: { selections: [DAN] },
+    record: { deviceVersion: 2 },
+    entry: { keyVersion: 2 },
+  });
+  vote("cast as voting would have closed, had hours not been extended", "counted", CLOSED_MS, minute(45));
+  change(minute(50), closes, { paused: ["n-1"] });
+  vote("within 60 s of a pause", "counted", minute(50), minute(51) - 1);
+  vote("amid a pause, by a gateway that did not hear of it", "held/superseded", minute(55), minute(55));
+  vote("at a station that is not paused", "counted", minute(55), minute(55), atN2);
+  vote("cast before a pause, accepted as voting closes", "held/superseded", minute(49), closes);
+  vote("cast before a pause, accepted after voting closed", "counted", minute(49), closes + 1);
+  change(minute(90), minute(120), { paused: "all" });
+  vote("amid a pause of all stations", "held/superseded", minute(95), minute(95), atN2);
+
+  const other = closed.gateways.map(({ id, ...gateway }) => ({
+    id,
+    ...gateway,
+    fallbackFor: id === "g-1" ? ["n-2"] : gateway.fallbackFor,
+  }));
+  change(minute(130), minute(150), { gateways: other });
+  change(minute(130), minute(150));
+  const byFirst: VoteMaking = { vote: { station: "n-2" }, entry: { keyVersion: 2 } };
+  vote(
+    "allowed by a version that another replaced at once, within 60 s",
+    "counted",
+    minute(130),
+    minute(131) - 1,
+    byFirst,
+  );
+  vote(
+    "allowed by a version that another replaced at once, after 60 s",
+    "held/superseded",
+    minute(130),
+    minute(131),
+    byFirst,
+  );
+  change(minute(160), minute(150), { inactive: "draft" });
+  vote("accepted while the election is a draft again", "held/superseded", minute(149), minute(165));
+  change(minute(170), minute(180), { inactive: "cancelled" });
+  vote("accepted before it was cancelled, on the log after", "rejected/not_open", minute(149), minute(155));
+  vote("what would be held, after it was cancelled", "rejected/not_open", minute(149), minute(165));
+  log.vote("a vote that is wrong, after it was cancelled", "rejected/overvote", {
+    record: { deviceVersion: 2 },
+    vote: { selections: [ANN, BOB], castAt: at(minute(149)), acceptedAt: at(minute(155)) },
+    entry: { keyVersion: 2 },
+  });
+  change(minute(190), minute(180), { inactive: "cancelled", certified: true });
+  vote(
+    "accepted before it was certified, on the log after",
+    "rejected/after_certification",
+    minute(149),
+    minute(155),
+  );
+  vote(
+    "what would be held, after it was certified",
+    "rejected/after_certification",
+    minute(149),
+    minute(165),
+  );
+  log.append("a statement after it was certified", {
+    kind: "statement",
+    sequence: 3,
+    plaintext: plainStatement(3),
+    ...BY_SECOND,
+  }, [{ outcome: "statement" }]);
 }
 
 /** The context that an entry's seal and signature are bound to, built again from its parts. */
