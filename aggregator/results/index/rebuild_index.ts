@@ -156,10 +156,14 @@ class Filling {
     if (this.#names.has("tallies") || this.#names.has("ballots")) await this.#current();
     const wantsHistory = this.#names.has("releases") || this.#names.has("released-votes");
     this.revision = wantsHistory ? 0 : began;
-    await this.#releases(began);
+    await this.#releases(began, began);
     if (this.#names.has("audit-events")) await this.#audit();
     for (const election of await electionIds(query)) await this.#election(election);
-    for (let i = 0; i < CATCH_UPS && await this.#releases(began); i++);
+    for (let i = 0; i < CATCH_UPS; i++) {
+      const newest = await newestRevision(query);
+      if (newest <= this.revision) break;
+      await this.#releases(began, newest);
+    }
   }
 
   async #write<Name extends IndexName>(name: Name, documents: readonly IndexDocument<Name>[]): Promise<void> {
@@ -190,11 +194,15 @@ class Filling {
     }
   }
 
-  /** Takes in the releases after `revision`; tallies only of those after `began`. Returns whether there were any. */
-  async #releases(began: number): Promise<boolean> {
+  /**
+   * Takes in the releases after `revision`, up to another one at least: so it ends, however fast more are released. Tallies only
+   * of those after `began`.
+   */
+  async #releases(began: number, upTo: number): Promise<void> {
     const { db: { query }, resolver } = this.#options;
-    const before = this.revision;
-    for (let rows; (rows = await releasesAfter(query, this.revision, PAGE_RELEASES)).length > 0;) {
+    while (this.revision < upTo) {
+      const rows = await releasesAfter(query, this.revision, PAGE_RELEASES);
+      if (rows.length === 0) return; // The database was replaced meanwhile.
       const labelled = await resolver.each(query, rows);
       const newer = labelled.filter(([{ revision }]) => revision > began);
       await this.#write("tallies", newer.flatMap(([row, labels]) => tallyDocuments(row, labels)));
@@ -203,7 +211,6 @@ class Filling {
       await this.#write("releases", labelled.map(([row, labels]) => releaseDocument(row, labels)));
       this.revision = rows.at(-1)!.revision;
     }
-    return this.revision > before;
   }
 
   async #releasedVotes(rows: readonly ReleaseRow[]): Promise<void> {

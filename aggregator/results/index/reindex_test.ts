@@ -65,6 +65,30 @@ Deno.test("reindex() brings in what is released while it works, before readers s
   });
 });
 
+Deno.test("reindex() ends, however fast more is released", async () => {
+  await withElection(async (db) => {
+    const index = new MemoryIndex();
+    await index.prepare();
+    const begin = index.rebuild.bind(index);
+    const enough = 100;
+    let voters = 1;
+    const releaseNext = () =>
+      writeRelease(db, { station: "n-1", voters, votes: { "mayor/ann": [voters, 1] } });
+    index.rebuild = async (names) => {
+      const rebuild = await begin(names);
+      const upsert: typeof rebuild.upsert = async (name, documents) => {
+        if (name === "releases" && voters++ < enough) await releaseNext();
+        return await rebuild.upsert(name, documents);
+      };
+      return { ...rebuild, upsert };
+    };
+    await releaseNext();
+    await reindex(db, index, () => {});
+    assert.ok(voters < enough, "it swaps the indices before there is nothing more to bring in");
+    assert.ok(index.documents("releases").size > 1);
+  });
+});
+
 Deno.test("reindex() leaves what is in use when the index fails", async () => {
   await withElection(async (db) => {
     const index = new MemoryIndex();
