@@ -131,7 +131,7 @@ export class Indexer implements ReleaseSink {
   /** How long the database took to read turnout in the last pass, in milliseconds. */
   #turnoutMs = 0;
   readonly #releases = new ReleaseCount();
-  readonly #minutes = new Map<string, ReleasedMinutes>();
+  readonly #minutes = new ReleasedMinutes();
   /** Whether there were more releases than are gathered, when it last took some. */
   #isBehind = false;
   /** What did not agree when it was last looked at: believed when it is so twice running. */
@@ -332,10 +332,9 @@ export class Indexer implements ReleaseSink {
     const isEnough = () =>
       releases.length >= GATHERED_RELEASES ||
       tallies.size + ballots.size + lines.size >= GATHERED_DOCUMENTS;
-    const minutes = this.#minutesOf(election);
     while (!isLast && !isEnough()) {
       const rows = await page(after);
-      const summed = await minutes.sum(query, rows, after ?? this.indexed.get(election) ?? 0);
+      const summed = await this.#minutes.sum(query, rows, after ?? this.indexed.get(election) ?? 0);
       isLast = rows.length < PAGE_RELEASES;
       after = rows.at(-1)?.revision ?? after;
       const labelled = await this.#resolver.each(query, rows);
@@ -357,12 +356,6 @@ export class Indexer implements ReleaseSink {
     await this.#upsert("releases", releases);
     this.indexed.set(election, after);
     return !isLast;
-  }
-
-  #minutesOf(election: string): ReleasedMinutes {
-    let minutes = this.#minutes.get(election);
-    if (minutes === undefined) this.#minutes.set(election, minutes = new ReleasedMinutes(election));
-    return minutes;
   }
 
   async *#audit(): AsyncGenerator<void> {

@@ -140,7 +140,7 @@ class Filling {
   readonly #options: RebuildOptions;
   readonly #rebuild: Rebuild;
   readonly #names: ReadonlySet<IndexName>;
-  readonly #minutes = new Map<string, ReleasedMinutes>();
+  readonly #minutes = new ReleasedMinutes();
   /** Releases up to this one are in. */
   revision = 0;
 
@@ -217,10 +217,8 @@ class Filling {
     if (!this.#names.has("released-votes")) return;
     const { db: { query }, resolver } = this.#options;
     const documents = new Map<string, IndexDocument<"released-votes">>();
-    for (const [election, each] of Map.groupBy(rows, ({ election }) => election)) {
-      let minutes = this.#minutes.get(election);
-      if (minutes === undefined) this.#minutes.set(election, minutes = new ReleasedMinutes(election));
-      for (const [row, labels] of await resolver.each(query, await minutes.sum(query, each))) {
+    for (const each of Map.groupBy(rows, ({ election }) => election).values()) {
+      for (const [row, labels] of await resolver.each(query, await this.#minutes.sum(query, each))) {
         for (const document of releasedVotesDocuments(row, labels)) documents.set(document.id, document);
       }
     }

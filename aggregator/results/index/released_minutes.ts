@@ -17,8 +17,29 @@ const KEPT_MINUTES = 2;
 /** What each candidate of each unit was given in a minute, by `unit/contest/candidate`. */
 type Added = Map<string, number>;
 
-/** The minutes of one election. */
+/** The minutes of all elections. */
 export class ReleasedMinutes {
+  readonly #elections = new Map<string, ElectionMinutes>();
+
+  /**
+   * Sums releases of one election that follow one another.
+   *
+   * @param rows Oldest first, without a gap.
+   * @param after The revision that they come after; that of the last one before when left out.
+   * @returns the rows with the minute in place of the time, those candidates only whose votes changed, and in place of what the
+   * release added what all releases of its unit in this minute added, up to it.
+   */
+  async sum(query: Query, rows: readonly ReleaseRow[], after?: number): Promise<ReleaseRow[]> {
+    if (rows.length === 0) return [];
+    const { election } = rows[0]!;
+    let minutes = this.#elections.get(election);
+    if (minutes === undefined) this.#elections.set(election, minutes = new ElectionMinutes(election));
+    return await minutes.sum(query, rows, after);
+  }
+}
+
+/** The minutes of one election. */
+class ElectionMinutes {
   readonly #election: string;
   readonly #minutes = new Map<string, Added>();
   /** Releases up to this revision are in the sums of the minutes that are kept. */
@@ -28,13 +49,6 @@ export class ReleasedMinutes {
     this.#election = election;
   }
 
-  /**
-   * Sums releases that follow one another.
-   *
-   * @param rows Those after `after`, oldest first, without a gap.
-   * @returns the rows with the minute in place of the time, those candidates only whose votes changed, and in place of what the
-   * release added what all releases of its unit in this minute added, up to it.
-   */
   async sum(query: Query, rows: readonly ReleaseRow[], after = this.#revision): Promise<ReleaseRow[]> {
     if (after !== this.#revision) this.#minutes.clear();
     const summed: ReleaseRow[] = [];
