@@ -83,7 +83,7 @@ Deno.test("the file has a data view for every index, under its alias and with it
   }
 });
 
-Deno.test("waits on the way to an open dashboard leave 2 s of 10 s for the work", () => {
+Deno.test("waits on the way to an open dashboard leave 3 s of 10 s for the work", () => {
   const { longestRestMs, passMs } = INDEXER_PACE;
   assert.deepEqual(
     indexTemplate("pollwire-tallies", "tallies", { shards: 1, replicas: 0 }).template.settings
@@ -92,7 +92,8 @@ Deno.test("waits on the way to an open dashboard leave 2 s of 10 s for the work"
   );
   for (const { id, attributes: { refreshInterval: { pause, value } } } of dashboards) {
     assert.equal(pause, false, id);
-    assert.ok(Math.max(longestRestMs, passMs) + INDEX_REFRESH_MS + value <= 8_000, `${id}: ${value}`);
+    // What is written is shown as soon as its pass is done.
+    assert.ok(Math.max(longestRestMs, passMs) + value <= 7_000, `${id}: ${value}`);
   }
 });
 

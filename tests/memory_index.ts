@@ -16,7 +16,8 @@ import {
 import { INDEX_FIELDS, INDEX_NAMES, type IndexName } from "../aggregator/results/index/templates.ts";
 
 type Stored = Map<string, { version: number; fields: Record<string, unknown> }>;
-type Standing = { identity: string; documents: Stored };
+/** `shown`: what searches see. */
+type Standing = { identity: string; documents: Stored; shown: Stored };
 
 /** See the module. */
 export class MemoryIndex implements TallyIndex {
@@ -62,15 +63,24 @@ export class MemoryIndex implements TallyIndex {
     if (this.lotsUntilFault !== undefined && this.lotsUntilFault-- === 0) {
       this.fault = "killed";
       // Half of them were written before it died.
-      this.#write(name, this.#open(name), documents.slice(0, documents.length / 2));
+      this.#write(name, this.#open(name).documents, documents.slice(0, documents.length / 2));
       this.#failIfTold();
     }
-    return this.#write(name, this.#open(name), documents);
+    return this.#write(name, this.#open(name).documents, documents);
   }
 
-  async sums<Name extends IndexName>(name: Name, question: Question<Name>): Promise<Sum[]> {
+  async show(names: readonly IndexName[]): Promise<void> {
     this.#failIfTold();
-    return sumsOf(this.#open(name), question);
+    for (const name of names) {
+      const standing = this.#open(name);
+      standing.shown = new Map(standing.documents);
+    }
+  }
+
+  async sums<Name extends IndexName>(name: Name, question: Question<Name>, fresh: boolean): Promise<Sum[]> {
+    this.#failIfTold();
+    if (fresh) await this.show([name]);
+    return sumsOf(this.#open(name).shown, question);
   }
 
   async rebuild(names: readonly IndexName[]): Promise<Rebuild> {
@@ -79,7 +89,10 @@ export class MemoryIndex implements TallyIndex {
     return {
       upsert: async (name, documents) => this.#write(name, made.get(name)!.documents, documents),
       sums: async (name, question) => sumsOf(made.get(name)!.documents, question),
-      swap: async () => made.forEach((standing, name) => this.#standing.set(name, standing)),
+      swap: async () =>
+        made.forEach((standing, name) =>
+          this.#standing.set(name, { ...standing, shown: new Map(standing.documents) })
+        ),
       discard: async () => made.clear(),
     };
   }
@@ -90,10 +103,10 @@ export class MemoryIndex implements TallyIndex {
     if (this.fault !== undefined) throw new IndexFault(this.fault);
   }
 
-  #open(name: IndexName): Stored {
+  #open(name: IndexName): Standing {
     const standing = this.#standing.get(name);
     if (standing === undefined) throw new IndexFault(`an index is missing (${name})`);
-    return standing.documents;
+    return standing;
   }
 
   #write<Name extends IndexName>(
@@ -118,7 +131,7 @@ export class MemoryIndex implements TallyIndex {
 }
 
 function fresh(): Standing {
-  return { identity: crypto.randomUUID(), documents: new Map() };
+  return { identity: crypto.randomUUID(), documents: new Map(), shown: new Map() };
 }
 
 /** Times are numbers in answers; every other text is itself. */

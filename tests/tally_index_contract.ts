@@ -114,6 +114,15 @@ export function testTallyIndex(name: string, open: OpenIndex): void {
     ]);
   });
 
+  test("show() lets searches see what was written", async ({ index, drop }) => {
+    await index.prepare();
+    await index.upsert("tallies", [tally("n-1", 4, 1)]);
+    await index.show(["tallies", "releases"]);
+    assert.equal((await index.sums("tallies", { sum: "votes" }, false))[0].sum, 4);
+    await drop("tallies");
+    await assert.rejects(index.show(["tallies"]), IndexFault);
+  });
+
   test("sums() gives times as milliseconds, in more answers than one page has", async ({ index }) => {
     await index.prepare();
     const startMs = Date.parse("2026-11-03T07:00:00.000Z");

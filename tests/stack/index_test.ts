@@ -51,6 +51,7 @@ function killedIn(
   const wrapped: TallyIndex = {
     prepare: () => index.prepare(),
     upsert,
+    show: (names) => index.show(names),
     sums: (name, question, fresh) => index.sums(name, question, fresh),
     rebuild: (names) => index.rebuild(names),
     close: () => index.close(),

@@ -32,10 +32,10 @@ const REQUEST_MS = 30_000;
 const BUSY_RETRIES = 5;
 const BUSY_WAIT_MS = 250;
 /**
- * How often what was written becomes visible to searches, in milliseconds. Elasticsearch's own default is the same, but stops while
- * nobody searches, and then makes the first search wait.
+ * How often what was written becomes visible to searches when nobody asks for it, in milliseconds. Whoever writes asks when a pass
+ * is done, so that is for passes that take long. It costs Elasticsearch as much as the writing when it is done every second.
  */
-export const INDEX_REFRESH_MS = 1_000;
+export const INDEX_REFRESH_MS = 5_000;
 /** What a bulk request answers with, for each document, in their order. */
 const BULK_ANSWER = ["items.index.status", "items.index.error.type", "items.index.error.reason"];
 
@@ -82,9 +82,15 @@ class Elasticsearch implements TallyIndex {
     return this.#ask("write documents", () => this.#upsertTo(this.#alias(name), true, documents));
   }
 
+  show(names: readonly IndexName[]): Promise<void> {
+    return this.#ask("show documents", async () => {
+      await this.#client.indices.refresh({ index: names.map((name) => this.#alias(name)) });
+    });
+  }
+
   sums<Name extends IndexName>(name: Name, question: Question<Name>, fresh: boolean): Promise<Sum[]> {
     return this.#ask("search documents", async () => {
-      if (fresh) await this.#client.indices.refresh({ index: this.#alias(name) });
+      if (fresh) await this.show([name]);
       try {
         return await this.#sumsOf(this.#alias(name), question);
       } catch (error) {

@@ -134,6 +134,8 @@ export class Indexer implements ReleaseSink {
   readonly #minutes = new ReleasedMinutes();
   /** Whether there were more releases than are gathered, when it last took some. */
   #isBehind = false;
+  /** What was written to since searches were last let see it. */
+  readonly #written = new Set<IndexName>();
   /** What did not agree when it was last looked at: believed when it is so twice running. */
   readonly #suspected = new Set<string>();
   #checkAtMs = -Infinity;
@@ -170,6 +172,7 @@ export class Indexer implements ReleaseSink {
   async pass(look: () => Promise<boolean>): Promise<boolean> {
     const { db, now } = this.#options;
     const { passMs } = this.pace;
+    if (!this.#isBehind) await this.#show();
     if (now() - this.#passAtMs < passMs) return false;
     const fromMs = now();
     const sent = new Map<string, number>();
@@ -179,6 +182,7 @@ export class Indexer implements ReleaseSink {
       election,
     ) => [this.#rejections(election), this.#turnout(election, sent)]);
     await roundRobin([this.#audit(), ...works], look);
+    await this.#show();
     this.#sentTurnout = sent;
     this.#passAtMs = fromMs + Math.max(0, TURNOUT_SHARE * this.#turnoutMs - passMs);
     return false;
@@ -441,11 +445,19 @@ export class Indexer implements ReleaseSink {
     for (let at = 0; at < documents.length; at += lot) {
       signal.throwIfAborted();
       const fromMs = now();
+      this.#written.add(name);
       onUpserted(name, await index.upsert(name, documents.slice(at, at + lot)));
       if (this.#isBehind) continue;
       const tookMs = Math.max(0, now() - fromMs);
       await delay(Math.min(LONGEST_LOT_REST_MS, tookMs), undefined, { signal });
     }
+  }
+
+  /** Lets searches see all that was written. */
+  async #show(): Promise<void> {
+    if (this.#written.size === 0) return;
+    await this.#options.index.show([...this.#written]);
+    this.#written.clear();
   }
 
   async #rebuild(names: readonly IndexName[], why: string): Promise<void> {

@@ -471,6 +471,25 @@ Deno.test("Indexer brings releases up while it has much else to bring up", async
   });
 });
 
+Deno.test("Indexer lets searches see what it wrote, of every index", async () => {
+  await withIndexer(async ({ db, index }) => {
+    await release(db, 3);
+    await countVoters(db.query, 5, {
+      station: "n-1",
+      minute: "2026-11-03T12:00:00.000Z",
+      region: "north",
+    });
+    await writeRejection(db.query, 1, 41, "bad_signature");
+    for (const name of INDEX_NAMES) {
+      await has(index, name, 1);
+      await eventually(`searches see ${name}`, async () => {
+        const [seen] = await index.sums(name, {}, false);
+        return seen!.documents === index.documents(name).size;
+      });
+    }
+  });
+});
+
 Deno.test("Indexer takes the votes of a withdrawn release off", async () => {
   await withIndexer(async ({ db, index, rebuilt }) => {
     await release(db, 3);

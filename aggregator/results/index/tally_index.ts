@@ -76,6 +76,8 @@ export interface TallyIndex {
   prepare(): Promise<Readonly<Record<IndexName, string>>>;
   /** Writes documents; when it resolves they are durable. */
   upsert<Name extends IndexName>(name: Name, documents: readonly IndexDocument<Name>[]): Promise<Upserted>;
+  /** Lets searches see what was written. Without it they do after a while. */
+  show(names: readonly IndexName[]): Promise<void>;
   /**
    * Adds documents up, with one search for every {@link SUMS_PAGE} answers.
    *
