@@ -175,11 +175,11 @@ export const FIGURES = {
     "SYNC_INTERVAL_MS: integer(100, 3_600_000).default(2_000),",
   ),
   fetchMs: measured(
-    "time that a fetch waits for 512 KiB",
+    "time between two fetches of one partition, k > 1",
     100,
     "ms",
     "shared/log/kafka_consumer.ts",
-    "const FETCH_WAIT_MS = 100;",
+    "const FETCH_LONGEST_REST_MS = 100;",
   ),
   countConnections: measured(
     "connections of a counting process for its transactions",

@@ -147,6 +147,7 @@ export class ElectionCount {
   async #consume(signal: AbortSignal): Promise<void> {
     const { databases: { counting: db }, log, history, onCounted, onFault, gatherMaxWaitMs } = this.#options;
     const { election } = history;
+    const leastVotes = () => gatheredVotes(history.newest.manifest.releaseThreshold);
     const counter = createCounter({
       db,
       log,
@@ -154,7 +155,7 @@ export class ElectionCount {
       signal,
       wait: (ms) => delay(ms, undefined, { signal }),
       gather: {
-        leastVotes: () => gatheredVotes(history.newest.manifest.releaseThreshold),
+        leastVotes,
         nowMs: () => performance.now(),
         wait: (ms) => delay(ms, undefined, { signal }),
         maxWaitMs: gatherMaxWaitMs,
@@ -178,6 +179,8 @@ export class ElectionCount {
       group: countGroup(election),
       batchRecords: COUNT_BATCH_RECORDS,
       partitionsAtOnce: log.partitions,
+      // A vote that waits for others is shown with them.
+      isUrgent: () => leastVotes() === 1,
       signal,
     });
   }

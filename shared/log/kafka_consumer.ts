@@ -20,11 +20,17 @@ const HEARTBEAT_MS = 1_500;
 /** How long a change of the group waits for a member that is processing a batch, in milliseconds. */
 const REBALANCE_MS = 20_000;
 /**
- * How long a fetch waits for records, in milliseconds, and the bytes at which it stops waiting. A consumer takes up to this
- * long to stop. A batch has a fixed cost for broker, database and consumer, which is larger than that of a few votes.
+ * How long a fetch waits where there is nothing, in milliseconds: it is answered as soon as there is a record. A consumer takes
+ * up to this long to stop.
  */
-const FETCH_WAIT_MS = 100;
-const FETCH_MIN_BYTES = 512 * 1024;
+const FETCH_WAIT_MS = 500;
+/**
+ * How long a consumer rests before it fetches again where the log had no more, in milliseconds, and as a multiple of the time that
+ * the records before took: a fetch has a fixed cost for broker, database and consumer, which is larger than that of a few votes.
+ */
+const FETCH_SHORTEST_REST_MS = 25;
+const FETCH_LONGEST_REST_MS = 100;
+const FETCH_REST_SHARE = 3;
 /** Maximum bytes of a fetch, for one partition and for all. */
 const FETCH_PARTITION_BYTES = 2 * 1024 * 1024;
 const FETCH_BYTES = 8 * 1024 * 1024;
@@ -83,7 +89,7 @@ export class Consumption {
       heartbeatInterval: HEARTBEAT_MS,
       rebalanceTimeout: REBALANCE_MS,
       maxWaitTimeInMs: FETCH_WAIT_MS,
-      minBytes: FETCH_MIN_BYTES,
+      minBytes: 1,
       maxBytesPerPartition: FETCH_PARTITION_BYTES,
       maxBytes: FETCH_BYTES,
       allowAutoTopicCreation: false,
@@ -165,33 +171,54 @@ export class Consumption {
 
   /** Handles one fetched batch. An error that is thrown here makes kafkajs rejoin; other errors end the run. */
   async #batch(payload: EachBatchPayload): Promise<void> {
-    const { batch: { partition, messages } } = payload;
     const beating = new Heartbeat(payload.heartbeat);
+    const isOver = () => this.#ended.signal.aborted || beating.lost !== undefined;
+    const deliveredMs = performance.now();
     try {
-      await this.#confirmIdentity();
-      const from = await this.#positionIn(partition, messages);
-      const records = from === undefined
-        ? []
-        : messages.filter(({ offset }) => Number(offset) >= from).map((message) =>
-          this.#parts.toRecord(partition, message)
-        );
-      // The next fetch begins after the resolved offset. Without this, records that are delivered again would come with the
-      // ones below the position, and the partition would be taken again each time.
-      const below = from === undefined ? undefined : messages.findLast(({ offset }) => Number(offset) < from);
-      if (below !== undefined) payload.resolveOffset(below.offset);
-      for (let at = 0; at < records.length && this.#next.has(partition);) {
-        if (this.#ended.signal.aborted || beating.lost !== undefined) break;
-        const slice = records.slice(at, at += this.#options.batchRecords);
-        // What is not resolved comes again with the next fetch.
-        if (await this.#consumer.batch(partition, slice) === "again") break;
-        await this.#noteDone(payload, slice.at(-1)!.offset);
-      }
+      const answer = await this.#deliver(payload, isOver);
+      // kafkajs fetches again once all batches of a fetch are done.
+      if (!isOver()) await this.#rest(payload, performance.now() - deliveredMs, answer);
     } catch (error) {
       this.#end(error);
     } finally {
       beating.stop();
     }
     if (beating.lost !== undefined && !this.#ended.signal.aborted) throw beating.lost;
+  }
+
+  /** Delivers what is new in a fetched batch, unless it is over. Returns what the consumer last answered. */
+  async #deliver(payload: EachBatchPayload, isOver: () => boolean): Promise<"again" | void> {
+    const { batch: { partition, messages } } = payload;
+    await this.#confirmIdentity();
+    const from = await this.#positionIn(partition, messages);
+    const records = from === undefined
+      ? []
+      : messages.filter(({ offset }) => Number(offset) >= from).map((message) =>
+        this.#parts.toRecord(partition, message)
+      );
+    // The next fetch begins after the resolved offset. Without this, records that are delivered again would come with the
+    // ones below the position, and the partition would be taken again each time.
+    const below = from === undefined ? undefined : messages.findLast(({ offset }) => Number(offset) < from);
+    if (below !== undefined) payload.resolveOffset(below.offset);
+    for (let at = 0; at < records.length && this.#next.has(partition);) {
+      if (isOver()) return;
+      const slice = records.slice(at, at += this.#options.batchRecords);
+      // What is not resolved comes again with the next fetch.
+      if (await this.#consumer.batch(partition, slice) === "again") return "again";
+      await this.#noteDone(payload, slice.at(-1)!.offset);
+    }
+  }
+
+  /**
+   * Rests after a fetch that brought all there was; shortly where records are urgent and were soon counted.
+   * Those that wait for others come again after the longest rest.
+   */
+  async #rest({ batch }: EachBatchPayload, tookMs: number, answer: "again" | void): Promise<void> {
+    if (Number(batch.lastOffset()) + 1 < Number(batch.highWatermark)) return;
+    const isSoon = answer !== "again" && this.#options.isUrgent?.();
+    const wantedMs = Math.max(FETCH_SHORTEST_REST_MS, FETCH_REST_SHARE * tookMs);
+    const restMs = isSoon ? Math.min(FETCH_LONGEST_REST_MS, wantedMs) : FETCH_LONGEST_REST_MS;
+    await delay(restMs, undefined, { signal: this.#ended.signal }).catch(() => {});
   }
 
   /**

@@ -35,6 +35,11 @@ export type ConsumeOptions = Readonly<{
   batchRecords: number;
   /** Maximum partitions processed concurrently. Default: 1. A partition never has two batches at once. */
   partitionsAtOnce?: number;
+  /**
+   * Whether records are wanted as soon as they come, although each costs more then. Otherwise, and when left out, they may come
+   * a tenth of a second later, several together.
+   */
+  isUrgent?(): boolean;
   /** Ends the consumption after the current batch. */
   signal: AbortSignal;
 }>;
