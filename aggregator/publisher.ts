@@ -13,12 +13,14 @@ import { changedElections } from "./results/publish.ts";
 const POLL_EVERY_MS = 25;
 /**
  * Minimum time between two publishings of an election, in milliseconds: each costs the database about as much
- * as the votes that it shows. Under load, publishing takes at most 1/PUBLISH_SHARE of the time, so the interval grows, up to
- * PUBLISH_LOADED_EVERY_MS.
+ * as the votes that it shows. Publishing takes at most 1/PUBLISH_SHARE of the time; where one takes longer than PUBLISH_SHORT_MS, as
+ * while a backlog is counted, at most 1/PUBLISH_LOADED_SHARE, until the time between two is PUBLISH_LOADED_EVERY_MS.
  */
 const PUBLISH_EVERY_MS = 100;
 const PUBLISH_SHARE = 2;
-const PUBLISH_LOADED_EVERY_MS = 500;
+const PUBLISH_SHORT_MS = 75;
+const PUBLISH_LOADED_SHARE = 5;
+const PUBLISH_LOADED_EVERY_MS = 1_000;
 /** The same after the final release: late votes that come within it are shown together. */
 const PUBLISH_LATE_EVERY_MS = 5_000;
 /** How long to wait after publishing failed before trying again, in milliseconds. */
@@ -52,7 +54,8 @@ export type PublisherOptions = Readonly<{
 /** How long after the start of a publishing the next one may start, in milliseconds. */
 export function paceMs(tookMs: number, isFinal: boolean): number {
   if (isFinal) return PUBLISH_LATE_EVERY_MS;
-  return Math.min(PUBLISH_LOADED_EVERY_MS, Math.max(PUBLISH_EVERY_MS, tookMs * PUBLISH_SHARE));
+  if (tookMs <= PUBLISH_SHORT_MS) return Math.max(PUBLISH_EVERY_MS, tookMs * PUBLISH_SHARE);
+  return Math.min(PUBLISH_LOADED_EVERY_MS, tookMs * PUBLISH_LOADED_SHARE);
 }
 
 /** See the module. */
