@@ -50,6 +50,7 @@ const FILES = [
   "000083_history_once.sql",
   "000084_readmit.sql",
   "000089_turnout_by_minute.sql",
+  "000093_rarer_summaries.sql",
 ];
 
 /** The database's version does not fit this program. The message says which of the two to upgrade. */
