@@ -504,6 +504,12 @@ function makeIndex(
   known: Partial<Pick<ElectionIndex, "contests" | "stations" | "gateways">> = {},
 ): ElectionIndex {
   const all: ReadonlySet<string> = new Set(manifest.contests.map(({ id }) => id));
+  // Stations with equal contests share one set.
+  const sets = new Map<string, ReadonlySet<string>>();
+  const setOf = (contests: readonly string[]) => {
+    const key = contests.join("/");
+    return sets.get(key) ?? sets.set(key, new Set(contests)).get(key)!;
+  };
   return {
     manifest,
     opensAtMs: Date.parse(manifest.opensAt),
@@ -515,7 +521,7 @@ function makeIndex(
     ])),
     stations: known.stations ?? new Map(manifest.stations.map(({ id, region, contests }) => [
       id,
-      { region, contests: contests === undefined ? all : new Set(contests) },
+      { region, contests: contests === undefined ? all : setOf(contests) },
     ])),
     gateways: known.gateways ?? new Map(manifest.gateways.map(({ id, stations, fallbackFor }) => [
       id,

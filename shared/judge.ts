@@ -7,7 +7,6 @@
  */
 import { equalBytes } from "./bytes.ts";
 import type { EffectiveManifest, ElectionHistory, HistoryKey, HistoryView } from "./history.ts";
-import { readJson } from "./json.ts";
 import { parseKeyName, voterKeyOf } from "./keys.ts";
 import type { StoredRecord } from "./log/vote_log.ts";
 import { isExtended, marksOf } from "./marks.ts";
@@ -23,7 +22,8 @@ import {
   type RecordContent,
 } from "./record.ts";
 import { decodeStatement } from "./statement.ts";
-import { checkChoices, checkTime, MAX_CLOCK_SKEW_MS, type Selection, type Vote, voteSchema } from "./vote.ts";
+import { checkChoices, checkTime, MAX_CLOCK_SKEW_MS, type Selection, type Vote } from "./vote.ts";
+import { readVote } from "./vote_text.ts";
 
 /**
  * How long a manifest still allows votes after a newer one took effect, because gateways need time to receive that, and
@@ -168,29 +168,39 @@ function judgeRecord(
   const { region, marks, clockAheadMs } = timed;
   const waits = timed.isHeldMode ? "mode" : timed.held;
   const held = signing.isRevoked ? "gateway_revoked" : device.isRevoked ? "device_revoked" : waits;
-  const found = {
-    record: timed.record,
-    marks,
-    region,
-    revision: view.revision,
-    ...clockAheadMs !== undefined && { clockAheadMs },
-    ...signed,
-  };
-  return held === undefined ? { fate: "acceptable", ...found } : { fate: "held", reason: held, ...found };
-}
-
-function readVote(bytes: Uint8Array): Vote | undefined {
-  const read = readJson(bytes);
-  return "reason" in read ? undefined : voteSchema.safeParse(read.value).data;
+  const { gateway, gatewayKey, sequence } = signed;
+  const { revision } = view;
+  const found = { record: timed.record, marks, region, revision, gateway, gatewayKey, sequence };
+  if (held !== undefined) return { fate: "held", reason: held, ...found, ...withClock(clockAheadMs) };
+  if (clockAheadMs !== undefined) return { fate: "acceptable", ...found, clockAheadMs };
+  return { fate: "acceptable", ...found };
 }
 
 function recordOf(
-  { voterId: _, ...ballot }: Vote,
+  { voteId, station, mode, selections, castAt }: Vote,
   voterKey: string,
   { acceptedAtMs, manifestVersion }: RecordContent,
   device: string,
 ): VoteRecord {
-  return { ...ballot, voterKey, acceptedAt: new Date(acceptedAtMs).toISOString(), manifestVersion, device };
+  const acceptedAt = isoOf(acceptedAtMs);
+  return { voteId, station, mode, selections, castAt, voterKey, acceptedAt, manifestVersion, device };
+}
+
+/** The second that was written last, in seconds since 1970, and its text up to the milliseconds. */
+const written = { second: NaN, text: "" };
+
+/** `Date.toISOString()`: votes of one second are next to each other. */
+function isoOf(ms: number): string {
+  const second = Math.floor(ms / 1_000);
+  if (second !== written.second) {
+    written.text = new Date(second * 1_000).toISOString().slice(0, -4);
+    written.second = second;
+  }
+  return `${written.text}${String(ms - second * 1_000).padStart(3, "0")}Z`;
+}
+
+function withClock(clockAheadMs: number | undefined): { clockAheadMs?: number } {
+  return clockAheadMs === undefined ? {} : { clockAheadMs };
 }
 
 type Timed =
@@ -221,7 +231,7 @@ function judgeTime(
   const isAhead = aheadMs > MAX_CLOCK_SKEW_MS;
   const atMs = isAhead ? Math.max(0, appendedAtMs) : acceptedAtMs;
   const clock = isAhead ? { clockAheadMs: aheadMs } : {};
-  const dated = isAhead ? { ...record, acceptedAt: new Date(atMs).toISOString() } : record;
+  const dated = isAhead ? { ...record, acceptedAt: isoOf(atMs) } : record;
   const inForce = manifestsInForce(view.manifests, atMs);
   const check = (manifest: EffectiveManifest): RejectionReason | undefined =>
     checkTime(manifest.index, record, atMs)?.reason ?? checkPlace(manifest, record, gateway, deviceStation);
@@ -254,7 +264,11 @@ function judgeTime(
  * Manifests in force at a time, or less than a minute before or after it. Order: the one at that time, the earlier ones
  * from the newest to the oldest, then the later ones. At least one, because the first manifest has no beginning.
  */
-function manifestsInForce(manifests: readonly EffectiveManifest[], atMs: number): EffectiveManifest[] {
+function manifestsInForce(
+  manifests: readonly EffectiveManifest[],
+  atMs: number,
+): readonly EffectiveManifest[] {
+  if (manifests.length === 1) return manifests;
   let current = manifests.length - 1;
   while (current > 0 && manifests[current]!.effectiveAtMs > atMs) current--;
   const endsMs = (i: number) => manifests[i + 1]!.effectiveAtMs;

@@ -7,7 +7,7 @@
  * @module
  */
 import sodium from "libsodium-wrappers-sumo";
-import { lengthPrefixed, utf8 } from "./bytes.ts";
+import { equalBytes, lengthPrefixed, utf8 } from "./bytes.ts";
 
 /** Length of every symmetric key, seed, X25519 key and MAC, in bytes. */
 export const KEY_BYTES = 32;
@@ -135,10 +135,11 @@ export function recordKey(
  * hashing the key is cached: that saves two of the five blocks of a short message.
  */
 export function hmac(key: Uint8Array, ...parts: readonly Uint8Array[]): Uint8Array {
-  const length = parts.reduce((sum, part) => sum + part.length, 0);
+  let length = 0;
+  for (const part of parts) length += part.length;
   const known = preparedKeys.get(key);
   // The array may have been overwritten with another key.
-  const isKnown = known !== undefined && isSameKey(known.key, key);
+  const isKnown = known !== undefined && equalBytes(known.key, key);
   if (!isKnown) preparedKeys.set(key, { key: key.slice(), state: undefined });
   if (!isKnown || length > MAX_PREPARED_BYTES) {
     return sodium.crypto_auth_hmacsha256(joined(parts, length), key);
@@ -154,13 +155,6 @@ export function hmac(key: Uint8Array, ...parts: readonly Uint8Array[]): Uint8Arr
   raw._crypto_auth_hmacsha256_update(heap.state, heap.message, length, 0);
   raw._crypto_auth_hmacsha256_final(heap.state, heap.mac);
   return HEAPU8.slice(heap.mac, heap.mac + KEY_BYTES);
-}
-
-/** Compares in constant time, without a call into WebAssembly. */
-function isSameKey(a: Uint8Array, b: Uint8Array): boolean {
-  let difference = a.length ^ b.length;
-  for (let i = 0; i < a.length; i++) difference |= a[i]! ^ b[i]!;
-  return difference === 0;
 }
 
 function joined(parts: readonly Uint8Array[], length: number): Uint8Array {

@@ -33,14 +33,44 @@ export const ALL_VOTERS = "#voters";
  * @param election The manifest version that the ballot was judged by. A contest that is not on the station's ballot
  *   there has no marks.
  * @param isExtended See {@link isExtended}.
+ * @returns the same frozen list for equal ballots that share theirs: see vote_text.ts.
  */
 export function marksOf(
   election: ElectionIndex,
   { station, selections }: Readonly<{ station: string; selections: readonly Selection[] }>,
   isExtended = false,
+): readonly Selection[] {
+  const { contests } = election;
+  const here = election.stations.get(station)?.contests ?? NONE;
+  if (!Object.isFrozen(selections)) return makeMarks(election, here, selections, isExtended);
+  const last = made.get(selections);
+  if (last?.contests === contests && last.here === here && last.isExtended === isExtended) return last.marks;
+  const marks = Object.freeze(makeMarks(election, here, selections, isExtended));
+  made.set(selections, { contests, here, isExtended, marks });
+  return marks;
+}
+
+const NONE: ReadonlySet<string> = new Set();
+
+/** The marks that were made last of a list of selections that equal ballots share. */
+const made = new WeakMap<
+  readonly Selection[],
+  Readonly<{
+    contests: ElectionIndex["contests"];
+    here: ReadonlySet<string>;
+    isExtended: boolean;
+    marks: readonly Selection[];
+  }>
+>();
+
+function makeMarks(
+  election: ElectionIndex,
+  here: ReadonlySet<string>,
+  selections: readonly Selection[],
+  isExtended: boolean,
 ): Selection[] {
   const marks = [...selections];
-  for (const contest of election.stations.get(station)?.contests ?? []) {
+  for (const contest of here) {
     const allowed = election.contests.get(contest)!.votesAllowed;
     let chosen = 0;
     for (const selection of selections) if (selection.contest === contest) chosen++;

@@ -5,7 +5,7 @@
  * @module
  */
 import { z } from "zod";
-import { equalBytes, lengthPrefixed, toHex } from "./bytes.ts";
+import { equalBytes, lengthBytes, lengthPrefixed, toHex, utf8 } from "./bytes.ts";
 import { hexKeySchema } from "./election.ts";
 import { hmac, sha256 } from "./keys.ts";
 
@@ -52,7 +52,9 @@ export function proofOf(
   name: string,
   vote: Uint8Array | string,
 ): Uint8Array {
-  return hmac(key, lengthPrefixed(PROOF_DOMAIN, election, name, vote));
+  const text = typeof vote === "string" ? utf8(vote) : vote;
+  // As `lengthPrefixed(…, vote)` writes it, without a copy of the vote.
+  return hmac(key, lengthPrefixed(PROOF_DOMAIN, election, name), lengthBytes(text), text);
 }
 
 /** Whether a proof belongs to this vote. */

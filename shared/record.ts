@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { fromUtf8, lengthPrefixed, utf8 } from "./bytes.ts";
+import { Buffer } from "node:buffer";
+import { lengthBytes, lengthPrefixed, utf8 } from "./bytes.ts";
 import { ELECTION_LIMITS, type Manifest, MAX_INSTANT_MS } from "./election.ts";
 import { formatKeyName, hmac, KEY_BYTES, type KeyName, seal, SEAL_OVERHEAD_BYTES, unseal } from "./keys.ts";
 import { MAX_PROOF_KEY_CHARS, PROOF_KEY } from "./proof.ts";
@@ -188,12 +189,12 @@ export function decodeRecord(bytes: Uint8Array): RecordContent | undefined {
   if (voteLength > bytes.length - RECORD_OVERHEAD_BYTES) return undefined;
   const end = voteAt + voteLength;
   for (let at = end; at < bytes.length; at++) if (bytes[at] !== 0) return undefined;
-  let proofKey: string;
-  try {
-    proofKey = fromUtf8(bytes.subarray(FIXED_BYTES, proofAt));
-  } catch {
-    return undefined;
-  }
+  // A byte that is not ASCII becomes a character that no name has.
+  const proofKey = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString(
+    "latin1",
+    FIXED_BYTES,
+    proofAt,
+  );
   if (!PROOF_KEY.test(proofKey)) return undefined;
   return {
     acceptedAtMs,
@@ -296,9 +297,7 @@ export function entryRecords(entry: LogRecord, voteBytes: number): number | unde
  * @param context See {@link entryContext}.
  */
 export function entrySignature(signingKey: Uint8Array, context: Uint8Array, value: Uint8Array): Uint8Array {
-  const length = new Uint8Array(4);
-  new DataView(length.buffer).setUint32(0, value.length);
-  return hmac(signingKey, context, length, value);
+  return hmac(signingKey, context, lengthBytes(value), value);
 }
 
 /**

@@ -103,8 +103,21 @@ export function checkChoices(
 ): BallotFault | undefined {
   const station = election.stations.get(ballot.station);
   if (station === undefined) return fault("unknown_station", `the election has no station ${ballot.station}`);
-  return checkSelections(election, station.contests, ballot.selections);
+  const { selections } = ballot;
+  const last = found.get(selections);
+  if (last?.contests === election.contests && last.here === station.contests) return undefined;
+  const wrong = checkSelections(election, station.contests, selections);
+  if (wrong === undefined && Object.isFrozen(selections)) {
+    found.set(selections, { contests: election.contests, here: station.contests });
+  }
+  return wrong;
 }
+
+/** Where a list of selections that equal ballots share was found right last. */
+const found = new WeakMap<
+  readonly Selection[],
+  Readonly<{ contests: ElectionIndex["contests"]; here: ReadonlySet<string> }>
+>();
 
 function checkSelections(
   election: ElectionIndex,

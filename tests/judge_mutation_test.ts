@@ -99,7 +99,7 @@ const MUTANTS: Record<string, [string, string][]> = {
     ["    head.senderKey,\n", ""],
   ],
   "proof.ts": [
-    ["lengthPrefixed(PROOF_DOMAIN, election, name, vote)", "lengthPrefixed(PROOF_DOMAIN, name, vote)"],
+    ["lengthPrefixed(PROOF_DOMAIN, election, name)", "lengthPrefixed(PROOF_DOMAIN, name)"],
     ["equalBytes(proofOf(key, election, name, vote), proof)", "true"],
   ],
   "vote.ts": [

@@ -21,82 +21,107 @@ export type CountedPart = Readonly<{
   sequences: readonly SequenceBlock[];
 }>;
 
+/** A time from milliseconds since 1970, which may be of any year: a product with one factor would be rounded. */
+const timeOf = (ms: string) =>
+  `(timestamptz 'epoch' + ${ms} / 60000 * interval '1 minute' + ${ms} % 60000 * interval '1 ms')`;
+
+/** More than the options of a layout. Two columns as one number: a join by both would be made by the first of them. */
+const MAX_OPTIONS = "1000000::bigint";
+
 /**
- * In order: the roll as it applies at each record's position; each voter's first acceptable record; the
- * participations, which decide; what follows from those that were new; what became of the others, whose
- * `earlier` reads the participations as they were ahead of this statement. A held record takes no participation.
- * Participations are written in the order of voter keys, so that their storage order does not show in which
- * order the votes of a transaction came.
+ * In order: the roll as it applies at each record's position, and what the voter voted before; each voter's first
+ * acceptable record, which is counted unless there was one before; the participations; what follows from those that are
+ * counted; what became of the others. A held record takes no participation. Participations are written in the order of
+ * voter keys, so that their storage order does not show in which order the votes of a transaction came.
+ *
+ * The caller holds the positions, and all records of a voter are in one partition: so nobody else writes these
+ * participations, and the statement sees all that are there. Were it otherwise, the table's key would refuse the second.
  *
  * It takes the same shape whatever the planner knows, for an embedded database never gathers statistics and a new
  * one has none yet. Roll and participations are asked voter by voter (LATERAL, subquery): a join might read the
- * whole roll for every batch. `IN (…) IS TRUE` stays a hashed look-up, where a join might hold every row of the batch
- * against every other. `is_first` is a boolean because half the rows is then the guess, not one in two hundred.
- * Stations with their modes, and tallies with their layouts, come once each, and are named by their number. The votes of
- * a tally come summed over all acceptable records; what the database does not count is taken off again. Few are: so
- * almost nothing is summed here.
+ * whole roll for every batch; in the order of voter keys, which is that of the indexes. `is_first` is a boolean because half the rows is then the guess, not one in two hundred.
+ * What many records have in common comes once, and is named by its number: stations with their modes (places), tallies
+ * with their layouts, minutes of a tally (cells), ballots, and where records come from (origins). Voter keys come one after
+ * another in one text, which is decoded once. The votes of a tally come summed over all acceptable records; what the database does not count is taken
+ * off again. Few are: so almost nothing is summed here.
  */
 const COUNT = `
 WITH places AS MATERIALIZED (
-  SELECT * FROM unnest($15::text[], $16::text[], $17::text[]) WITH ORDINALITY AS p (station, mode, region, place)
+  SELECT * FROM unnest($12::text[], $13::text[], $14::text[]) WITH ORDINALITY AS p (station, mode, region, place)
 ),
 tallies AS MATERIALIZED (
   SELECT t.tally, p.station, p.mode, t.layout, t.votes::int[] AS votes
-  FROM unnest($20::int[], $21::bigint[], $22::text[]) WITH ORDINALITY AS t (place, layout, votes, tally)
+  FROM unnest($15::int[], $16::bigint[], $17::text[]) WITH ORDINALITY AS t (place, layout, votes, tally)
   JOIN places p USING (place)
 ),
+cells AS MATERIALIZED (
+  SELECT c.cell, c.tally, p.station, p.mode, p.region, timestamptz 'epoch' + c.minute * interval '1 minute' AS minute
+  FROM unnest($18::int[], $19::int[], $20::bigint[]) WITH ORDINALITY AS c (place, tally, minute, cell)
+  JOIN places p USING (place)
+),
+origins AS MATERIALIZED (
+  SELECT * FROM unnest($21::int[], $22::bigint[], $23::text[], $24::text[], $25::text[])
+    WITH ORDINALITY AS o (partition, revision, held, gateway, sender_key, origin)
+),
 known AS MATERIALIZED (
-  SELECT v.*, refusal IS NULL AND held IS NULL AND row_number() OVER voter = 1 AS is_first,
-    first_value(vote_id) OVER voter AS first_vote_id
+  SELECT e.*, refusal IS NULL AND held IS NULL AND earlier IS NULL AND number = 1 AS is_first
   FROM (
-    SELECT i.ord, i.partition, i.voter_key, i.vote_id, i.accepted_at, i.place, i.tally, i.station, i.held, r.region,
-      r.age_group, r.gender,
-      CASE
-        WHEN r.region IS NULL THEN 'unknown_voter'
-        WHEN r.station <> i.station THEN 'wrong_station'
-        WHEN r.station IS NULL AND r.region <> i.station_region THEN 'wrong_region'
-      END AS refusal
+    SELECT w.*, (
+      SELECT p.vote_id FROM counting.participations p
+      WHERE p.election = $1::text AND p.voter_key = w.voter_key
+    ) AS earlier
     FROM (
-      SELECT ord, partition, decode(voter_key, 'hex') AS voter_key, vote_id, accepted_at, revision, held, place, tally,
-        station, region AS station_region
-      FROM unnest($3::text[], $4::uuid[], $5::timestamptz[], $6::int[], $7::bigint[], $8::text[], $9::int[], $18::int[])
-        WITH ORDINALITY AS t (voter_key, vote_id, accepted_at, place, revision, held, partition, tally, ord)
-      JOIN places USING (place)
-      OFFSET 0
-    ) i
-    LEFT JOIN LATERAL (
-      SELECT region, station, age_group, gender FROM counting.roll
-      WHERE election = $1::text AND voter_key = i.voter_key AND revision <= i.revision
-        AND NOT coalesce(struck_revision <= i.revision AND struck_at <= i.accepted_at, false)
-      ORDER BY revision DESC LIMIT 1
-    ) r ON true
-  ) v
-  WINDOW voter AS (PARTITION BY voter_key, refusal, held ORDER BY ord)
+      SELECT v.*, row_number() OVER voter AS number, first_value(vote_id) OVER voter AS first_vote_id
+      FROM (
+        SELECT i.ord, i.partition, i.voter_key, i.vote_id, i.accepted_ms, i.cell, i.tally, i.station, i.origin, i.held,
+          r.region, r.age_group, r.gender,
+          CASE
+            WHEN r.region IS NULL THEN 'unknown_voter'
+            WHEN r.station <> i.station THEN 'wrong_station'
+            WHEN r.station IS NULL AND r.region <> i.station_region THEN 'wrong_region'
+          END AS refusal
+        FROM (
+          SELECT ord, o.partition, substring((SELECT decode($3::text, 'hex')), (32 * ord - 31)::int, 32) AS voter_key,
+            vote_id, accepted_ms, revision, held, cell, tally, origin, station, region AS station_region
+          FROM unnest($4::uuid[], $5::bigint[], $6::int[], $7::int[])
+            WITH ORDINALITY AS t (vote_id, accepted_ms, cell, origin, ord)
+          JOIN cells USING (cell) JOIN origins o USING (origin)
+          ORDER BY voter_key, ord
+        ) i
+        LEFT JOIN LATERAL (
+          SELECT region, station, age_group, gender FROM counting.roll
+          WHERE election = $1::text AND voter_key = i.voter_key AND revision <= i.revision
+            AND NOT CASE WHEN struck_revision <= i.revision THEN struck_at <= ${
+  timeOf("i.accepted_ms")
+} ELSE false END
+          ORDER BY revision DESC LIMIT 1
+        ) r ON true
+      ) v
+      WINDOW voter AS (PARTITION BY voter_key, refusal, held ORDER BY ord)
+    ) w
+    OFFSET 0
+  ) e
 ),
 inserted AS (
   INSERT INTO counting.participations (election, voter_key, vote_id)
   SELECT $1::text, voter_key, vote_id FROM known WHERE is_first ORDER BY voter_key
-  ON CONFLICT DO NOTHING
-  RETURNING voter_key
 ),
 counted AS MATERIALIZED (
-  SELECT ord, partition, place, tally, date_bin('1 minute', accepted_at, timestamptz 'epoch') AS minute, region, age_group,
-    gender
-  FROM known WHERE is_first AND (voter_key IN (SELECT voter_key FROM inserted)) IS TRUE
+  SELECT partition, cell, tally, region, age_group, gender FROM known WHERE is_first
 ),
-cells AS MATERIALIZED (
+minutes_of_stations AS MATERIALIZED (
   SELECT station, mode, minute, sum(voters)::int AS voters
-  FROM (SELECT place, minute, count(*) AS voters FROM counted GROUP BY place, minute) c JOIN places USING (place)
+  FROM (SELECT cell, count(*) AS voters FROM counted GROUP BY cell) c JOIN cells USING (cell)
   GROUP BY station, mode, minute
 ),
 turnout AS (
   INSERT INTO counting.turnout_counts AS total (election, station, mode, minute, lane, voters)
-  SELECT $1::text, station, mode, minute, $2::smallint, voters FROM cells
+  SELECT $1::text, station, mode, minute, $2::smallint, voters FROM minutes_of_stations
   ON CONFLICT (election, station, mode, minute, lane) DO UPDATE SET voters = total.voters + excluded.voters
 ),
 minutes AS (
   INSERT INTO counting.minute_voters AS total (election, minute, lane, voters)
-  SELECT $1::text, minute, $2::smallint, sum(voters) FROM cells GROUP BY minute
+  SELECT $1::text, minute, $2::smallint, sum(voters) FROM minutes_of_stations GROUP BY minute
   ON CONFLICT (election, minute, lane) DO UPDATE SET voters = total.voters + excluded.voters
 ),
 groups AS (
@@ -105,36 +130,34 @@ groups AS (
   ON CONFLICT (election, region, age_group, gender, lane) DO UPDATE SET voters = total.voters + excluded.voters
 ),
 changed AS (
-  INSERT INTO counting.changes (election, station) SELECT DISTINCT $1::text, station FROM cells
+  INSERT INTO counting.changes (election, station) SELECT DISTINCT $1::text, station FROM minutes_of_stations
 ),
 others AS MATERIALIZED (
-  SELECT ord, partition, tally, station, vote_id, accepted_at,
+  SELECT ord, partition, tally, station, origin, vote_id, accepted_ms,
     CASE WHEN refusal IS NOT NULL THEN 'rejected' WHEN held IS NOT NULL THEN 'held' ELSE 'duplicate' END AS fate,
     CASE
       WHEN refusal IS NOT NULL THEN refusal
       WHEN held IS NOT NULL THEN held
-      WHEN coalesce((
-        SELECT earlier.vote_id FROM counting.participations earlier
-        WHERE earlier.election = $1::text AND earlier.voter_key = k.voter_key
-      ), first_vote_id) = vote_id THEN 'retransmission'
+      WHEN coalesce(earlier, first_vote_id) = vote_id THEN 'retransmission'
       ELSE 'double_vote'
     END AS reason
-  FROM known k
-  WHERE (ord IN (SELECT ord FROM counted)) IS NOT TRUE
+  FROM known WHERE NOT is_first
 ),
 positions AS MATERIALIZED (
-  SELECT * FROM unnest($10::bigint[], $11::int[], $12::bigint[], $13::text[], $14::text[], $19::text[])
-    WITH ORDINALITY AS p (log_offset, record_index, appended_ms, gateway, sender_key, options, ord)
+  SELECT * FROM unnest($8::bigint[], $9::int[], $10::bigint[], $11::int[])
+    WITH ORDINALITY AS p (log_offset, record_index, appended_ms, ballot, ord)
 ),
 uncounted AS MATERIALIZED (
-  SELECT o.tally, m.option, count(*)::int AS votes
-  FROM others o JOIN positions p USING (ord) CROSS JOIN LATERAL unnest(p.options::int[]) AS m (option)
-  GROUP BY o.tally, m.option
+  SELECT tally, option, tally * ${MAX_OPTIONS} + option AS tally_option, count(*)::int AS votes
+  FROM others o JOIN positions p USING (ord)
+  JOIN unnest($26::text[]) WITH ORDINALITY AS b (options, ballot) USING (ballot)
+  CROSS JOIN LATERAL unnest(b.options::int[]) AS m (option)
+  GROUP BY tally, option
 ),
 corrected AS MATERIALIZED (
   SELECT t.tally, array_agg(v.votes - coalesce(u.votes, 0) ORDER BY v.option) AS votes
   FROM tallies t CROSS JOIN LATERAL unnest(t.votes) WITH ORDINALITY AS v (votes, option)
-  LEFT JOIN uncounted u ON u.tally = t.tally AND u.option = v.option
+  LEFT JOIN uncounted u ON u.tally_option = t.tally * ${MAX_OPTIONS} + v.option
   WHERE t.tally IN (SELECT tally FROM uncounted)
   GROUP BY t.tally
 ),
@@ -150,35 +173,35 @@ details AS (
   INSERT INTO counting.rejections
     (election, partition, log_offset, record_index, fate, reason, appended_at, gateway, station, vote_id)
   SELECT $1::text, o.partition, p.log_offset, p.record_index, o.fate, o.reason,
-    timestamptz 'epoch' + p.appended_ms * interval '1 ms', p.gateway, o.station, o.vote_id
-  FROM others o JOIN positions p USING (ord)
+    timestamptz 'epoch' + p.appended_ms * interval '1 ms', g.gateway, o.station, o.vote_id
+  FROM others o JOIN positions p USING (ord) JOIN origins g USING (origin)
   WHERE o.reason <> 'retransmission' AND o.fate <> 'held'
   UNION ALL
   SELECT $1::text, partition, log_offset, record_index, 'rejected', reason,
     timestamptz 'epoch' + appended_ms * interval '1 ms', gateway, station, vote_id
-  FROM unnest($23::int[], $24::bigint[], $25::int[], $26::text[], $27::bigint[], $28::text[], $29::text[], $30::uuid[])
+  FROM unnest($27::int[], $28::bigint[], $29::int[], $30::text[], $31::bigint[], $32::text[], $33::text[], $34::uuid[])
     AS r (partition, log_offset, record_index, reason, appended_ms, gateway, station, vote_id)
 ),
 kept AS (
   INSERT INTO counting.held (election, partition, log_offset, record_index, reason, appended_at, accepted_at, gateway,
     sender_key, station, vote_id)
   SELECT $1::text, o.partition, p.log_offset, p.record_index, o.reason,
-    timestamptz 'epoch' + p.appended_ms * interval '1 ms', o.accepted_at, p.gateway, decode(p.sender_key, 'hex'),
-    o.station, o.vote_id
-  FROM others o JOIN positions p USING (ord)
+    timestamptz 'epoch' + p.appended_ms * interval '1 ms', ${timeOf("o.accepted_ms")}, g.gateway,
+    decode(g.sender_key, 'hex'), o.station, o.vote_id
+  FROM others o JOIN positions p USING (ord) JOIN origins g USING (origin)
   WHERE o.fate = 'held'
 ),
 numbered AS (
   INSERT INTO counting.sequences AS s (election, sender_key, partition, block, numbers)
   SELECT $1::text, decode(sender_key, 'hex'), partition, block, numbers::bit(1024)
-  FROM unnest($35::int[], $36::text[], $37::bigint[], $38::text[]) AS n (partition, sender_key, block, numbers)
+  FROM unnest($39::int[], $40::text[], $41::bigint[], $42::text[]) AS n (partition, sender_key, block, numbers)
   ON CONFLICT (election, sender_key, block, partition) DO UPDATE SET numbers = s.numbers | excluded.numbers
 ),
 deltas AS MATERIALIZED (
   SELECT partition, 'counted' AS fate, '' AS reason, count(*) AS records FROM counted GROUP BY partition
   UNION ALL SELECT partition, fate, reason, count(*) FROM others GROUP BY partition, fate, reason
   UNION ALL SELECT partition, fate, reason, records
-    FROM unnest($31::int[], $32::text[], $33::text[], $34::bigint[]) AS r (partition, fate, reason, records)
+    FROM unnest($35::int[], $36::text[], $37::text[], $38::bigint[]) AS r (partition, fate, reason, records)
 ),
 outcomes AS (
   INSERT INTO counting.outcome_counts AS total (election, partition, fate, reason, records)
@@ -199,35 +222,31 @@ export async function countRecords(
   parts: readonly CountedPart[],
   lane: number,
 ): Promise<OutcomeDelta[]> {
-  const { places, tallies, accepted, refused, decided } = columnsOf(parts);
+  const { places, tallies, cells, origins, ballots, accepted, refused, decided } = columnsOf(parts);
   const numbered = parts.flatMap(({ partition, sequences }) =>
     sequences.map((block) => ({ partition, ...block }))
   );
   return await query<OutcomeDelta>(COUNT, [
     election,
     lane,
+    accepted.voterKey.join(""),
     ...[
-      accepted.voterKey,
       accepted.voteId,
-      accepted.acceptedAt,
-      accepted.place,
-      accepted.revision,
-      accepted.held,
-      accepted.partition,
+      accepted.acceptedMs,
+      accepted.cell,
+      accepted.origin,
       accepted.offset,
       accepted.index,
       accepted.appendedMs,
-      accepted.gateway,
-      accepted.senderKey,
-      places.column(0),
-      places.column(1),
-      places.column(2),
-      accepted.tally,
-    ].map(arrayLiteral),
-    arraysLiteral(accepted.options),
+    ].map(plainLiteral),
+    arrayLiteral(accepted.ballot),
+    ...places.columns.map(arrayLiteral),
     arrayLiteral(tallies.map(({ place }) => place)),
-    arrayLiteral(tallies.map(({ layout }) => layout)),
+    arrayLiteral(tallies.map(({ layout }) => layout.id)),
     arraysLiteral(tallies.map(({ votes }) => votes)),
+    ...cells.columns.map(arrayLiteral),
+    ...origins.columns.map(arrayLiteral),
+    arraysLiteral(ballots),
     ...[
       refused.partition,
       refused.offset,
@@ -249,24 +268,30 @@ export async function countRecords(
   ]);
 }
 
+/** An array parameter of values none of which is null or an id: numbers and UUIDs. */
+function plainLiteral(values: readonly (number | string)[]): string {
+  return `{${values.join(",")}}`;
+}
+
+const MINUTE_MS = 60_000;
+
 /** Batches as the columns that {@link COUNT} takes. */
 function columnsOf(parts: readonly CountedPart[]) {
-  const places = new Interner(3);
+  const places = new Interner<string>(3);
+  const cells = new Interner<number>(3);
+  const origins = new Interner<number | string | null>(5);
+  const ballots = new Ballots();
+  const tallies = new TallySums();
   const accepted = {
     voterKey: [] as string[],
     voteId: [] as string[],
-    acceptedAt: [] as string[],
-    place: [] as number[],
-    tally: [] as number[],
-    options: [] as (number[] | null)[],
-    revision: [] as number[],
-    held: [] as (string | null)[],
-    partition: [] as number[],
+    acceptedMs: [] as number[],
+    cell: [] as number[],
+    origin: [] as number[],
     offset: [] as number[],
     index: [] as number[],
     appendedMs: [] as number[],
-    gateway: [] as string[],
-    senderKey: [] as string[],
+    ballot: [] as (number | null)[],
   };
   const refused = {
     partition: [] as number[],
@@ -278,8 +303,8 @@ function columnsOf(parts: readonly CountedPart[]) {
     station: [] as (string | null)[],
     voteId: [] as (string | null)[],
   };
-  const tallies = new TallySums();
   const decided = new OutcomeSums();
+  const senders = new Senders();
   for (const { partition, records } of parts) {
     for (const { judgement, offset, index, appendedAtMs, senderKey, keepsDetails, layout } of records) {
       if (judgement.fate === "statement") {
@@ -300,49 +325,72 @@ function columnsOf(parts: readonly CountedPart[]) {
         continue;
       }
       const { record, marks, gateway, region, revision } = judgement;
-      accepted.voterKey.push(record.voterKey);
-      accepted.voteId.push(record.voteId);
-      accepted.acceptedAt.push(record.acceptedAt);
+      const held = judgement.fate === "held" ? judgement.reason : null;
+      const acceptedMs = Date.parse(record.acceptedAt);
       const place = places.numberOf(record.station, record.mode, region);
       const tally = tallies.of(record.station, record.mode, layout!, place);
-      accepted.place.push(place);
-      accepted.tally.push(tally.number);
-      // A held record counts nothing, so nothing of it is summed, or taken off.
-      accepted.options.push(judgement.fate === "held" ? null : tally.add(marks));
-      accepted.revision.push(revision);
-      accepted.held.push(judgement.fate === "held" ? judgement.reason : null);
-      accepted.partition.push(partition);
+      accepted.voterKey.push(record.voterKey);
+      accepted.voteId.push(record.voteId);
+      accepted.acceptedMs.push(acceptedMs);
+      accepted.cell.push(cells.numberOf(place, tally.number, Math.floor(acceptedMs / MINUTE_MS)));
+      accepted.origin.push(origins.numberOf(partition, revision, held, gateway, senders.hexOf(senderKey)));
       accepted.offset.push(offset);
       accepted.index.push(index);
       accepted.appendedMs.push(keptMs(appendedAtMs));
-      accepted.gateway.push(gateway);
-      accepted.senderKey.push(senderKey.toHex());
+      // A held record counts nothing, so nothing of it is summed, or taken off.
+      accepted.ballot.push(held === null ? ballots.add(tally, marks) : null);
     }
   }
-  return { places, tallies: tallies.all, accepted, refused, decided: decided.columns() };
+  const { all } = ballots;
+  return {
+    places,
+    tallies: tallies.all,
+    cells,
+    origins,
+    ballots: all,
+    accepted,
+    refused,
+    decided: decided.columns(),
+  };
+}
+
+/** Hex of sender keys: those of one entry are one array, and next to each other. */
+class Senders {
+  #key?: Uint8Array;
+  #hex = "";
+
+  hexOf(key: Uint8Array): string {
+    if (key !== this.#key) this.#hex = (this.#key = key).toHex();
+    return this.#hex;
+  }
+}
+
+/** Which options ballots chose, from 1 on: numbered, and once for ballots that share their marks. */
+class Ballots {
+  readonly all: number[][] = [];
+  readonly #numbers = new Map<Layout, Map<readonly Selection[], number>>();
+
+  /** Adds a ballot to its tally. Returns the number of its options. */
+  add(tally: TallySum, marks: readonly Selection[]): number {
+    let numbers = this.#numbers.get(tally.layout);
+    if (numbers === undefined) this.#numbers.set(tally.layout, numbers = new Map());
+    let number = numbers.get(marks);
+    if (number === undefined) {
+      const { indexOf } = tally.layout;
+      const options = marks.map(({ contest, candidate }) => indexOf.get(`${contest}/${candidate}`)! + 1);
+      numbers.set(marks, number = this.all.push(options));
+    }
+    for (const option of this.all[number - 1]!) tally.votes[option - 1]!++;
+    return number;
+  }
 }
 
 /** Votes of one station, mode and layout: summed over acceptable records. */
 class TallySum {
   readonly votes: number[];
-  readonly #layout: Layout;
 
-  constructor(readonly number: number, readonly place: number, layout: Layout) {
-    this.#layout = layout;
+  constructor(readonly number: number, readonly place: number, readonly layout: Layout) {
     this.votes = Array(layout.contests.length).fill(0);
-  }
-
-  get layout(): string {
-    return this.#layout.id;
-  }
-
-  /** Adds a ballot's marks, and says which options they are, from 1 on. */
-  add(marks: readonly Selection[]): number[] {
-    return marks.map(({ contest, candidate }) => {
-      const at = this.#layout.indexOf.get(`${contest}/${candidate}`)!;
-      this.votes[at]!++;
-      return at + 1;
-    });
   }
 }
 
@@ -384,27 +432,23 @@ class OutcomeSums {
   }
 }
 
-/** Numbers tuples of ids from 1 on, in the order in which they come. */
-class Interner {
-  readonly #columns: string[][];
+/** Numbers tuples of ids and numbers from 1 on, in the order in which they come. */
+class Interner<Value extends string | number | null> {
+  readonly columns: Value[][];
   readonly #numbers = new Map<string, number>();
 
   constructor(width: number) {
-    this.#columns = Array.from({ length: width }, () => []);
+    this.columns = Array.from({ length: width }, () => []);
   }
 
-  numberOf(...ids: string[]): number {
-    const key = ids.join("/"); // No id holds a slash.
+  numberOf(...values: Value[]): number {
+    const key = values.join("/"); // No id holds a slash.
     let number = this.#numbers.get(key);
     if (number === undefined) {
-      ids.forEach((id, i) => this.#columns[i]!.push(id));
+      values.forEach((value, i) => this.columns[i]!.push(value));
       this.#numbers.set(key, number = this.#numbers.size + 1);
     }
     return number;
-  }
-
-  column(i: number): string[] {
-    return this.#columns[i]!;
   }
 }
 

@@ -74,6 +74,21 @@ const known = new WeakMap<ElectionIndex, Readonly<{ manifests: number; layouts: 
  * @param manifests Every version that applies at the record's position, oldest first.
  */
 export function layoutOf(marks: readonly Selection[], manifests: readonly EffectiveManifest[]): Layout {
+  if (!Object.isFrozen(marks)) return findLayout(marks, manifests);
+  const last = layoutsOfMarks.get(marks);
+  if (last?.manifests === manifests) return last.layout;
+  const layout = findLayout(marks, manifests);
+  layoutsOfMarks.set(marks, { manifests, layout });
+  return layout;
+}
+
+/** By marks, which equal ballots may share: the layout that was found last. */
+const layoutsOfMarks = new WeakMap<
+  readonly Selection[],
+  Readonly<{ manifests: readonly EffectiveManifest[]; layout: Layout }>
+>();
+
+function findLayout(marks: readonly Selection[], manifests: readonly EffectiveManifest[]): Layout {
   const newest = manifests.at(-1)!.index;
   let kept = known.get(newest);
   if (kept?.manifests !== manifests.length) {

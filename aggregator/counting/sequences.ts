@@ -57,18 +57,11 @@ export class SequenceTracker {
 
   /** What records add to the numbers read so far. Nothing is kept before {@link SequenceTracker.keep}. */
   async update(query: Query, records: readonly JudgedRecord[]): Promise<SequenceUpdate> {
-    const numbered = records.filter(({ judgement }) =>
-      "sequence" in judgement && judgement.sequence !== undefined
-    )
-      .map(({ judgement, senderKey }) => ({
-        senderKey: senderKey.toHex(),
-        sequence: (judgement as { sequence: number }).sequence,
-      }));
-    await this.#load(query, numbered);
+    const runs = runsOf(records);
+    await this.#load(query, runs);
     const blocks = new Map<string, SequenceBlock>();
     let repeated = 0;
-    for (const { senderKey, sequence } of numbered) {
-      const block = blockOf(sequence);
+    for (const { senderKey, block, sequences } of runs) {
       const key = `${senderKey}/${block}`;
       let added = blocks.get(key);
       if (added === undefined) {
@@ -78,8 +71,10 @@ export class SequenceTracker {
           added = { senderKey, block, numbers: before?.slice() ?? new Uint8Array(BLOCK_BYTES) },
         );
       }
-      if (hasNumber(added.numbers, sequence)) repeated++;
-      addNumber(added.numbers, sequence);
+      for (const sequence of sequences) {
+        if (hasNumber(added.numbers, sequence)) repeated++;
+        addNumber(added.numbers, sequence);
+      }
     }
     return { blocks: [...blocks.values()], repeated, news: newsOf(records, this.#known) };
   }
@@ -99,10 +94,9 @@ export class SequenceTracker {
     }
   }
 
-  async #load(query: Query, numbered: readonly { senderKey: string; sequence: number }[]): Promise<void> {
+  async #load(query: Query, runs: readonly Run[]): Promise<void> {
     const missing = new Map<string, { senderKey: string; block: number }>();
-    for (const { senderKey, sequence } of numbered) {
-      const block = blockOf(sequence);
+    for (const { senderKey, block } of runs) {
       const key = `${senderKey}/${block}`;
       if (!this.#blocks.has(key)) missing.set(key, { senderKey, block });
     }
@@ -124,6 +118,25 @@ export class SequenceTracker {
       this.#blocks.set(`${sender_key}/${block}`, bitsToBytes(numbers));
     }
   }
+}
+
+/** Numbers of one sender key and block that come one after another in the records. */
+type Run = Readonly<{ senderKey: string; block: number; sequences: number[] }>;
+
+function runsOf(records: readonly JudgedRecord[]): Run[] {
+  const runs: Run[] = [];
+  let [last, key] = [undefined as Run | undefined, undefined as Uint8Array | undefined];
+  for (const { judgement, senderKey } of records) {
+    if (!("sequence" in judgement) || judgement.sequence === undefined) continue;
+    const block = blockOf(judgement.sequence);
+    // Records of one entry have one array.
+    if (last === undefined || senderKey !== key || block !== last.block) {
+      runs.push(last = { senderKey: senderKey.toHex(), block, sequences: [] });
+      key = senderKey;
+    }
+    last.sequences.push(judgement.sequence);
+  }
+  return runs;
 }
 
 /** Registers sender keys, and keeps the highest number that was stated of each, inside the caller's transaction. */
@@ -151,11 +164,12 @@ export async function writeSenderKeys(query: Query, election: string, news: Send
  */
 export function newsOf(records: readonly JudgedRecord[], known: ReadonlySet<string>): SenderKeyNews {
   const news = new Map<string, { gateway: string; stated: number | null }>();
+  let [last, key] = [undefined as Uint8Array | undefined, ""];
   for (const { judgement, senderKey } of records) {
     const stated = judgement.fate === "statement" ? judgement.records : null;
     const isVote = judgement.fate !== "statement" && judgement.record !== undefined;
     if (judgement.gateway === undefined || (stated === null && !isVote)) continue;
-    const key = senderKey.toHex();
+    if (senderKey !== last) key = (last = senderKey).toHex();
     if (stated === null && known.has(key)) continue;
     const before = news.get(key)?.stated ?? null;
     news.set(key, {

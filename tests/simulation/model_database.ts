@@ -112,37 +112,41 @@ export class ModelDatabase implements Database {
   #count(params: Params): object[] {
     const model = this.#model;
     const column = (number: number) => listOf(params[number - 1]);
-    const [voterKey, voteId, , place] = [3, 4, 5, 6].map(column);
-    const [held, partition, offset, index] = [8, 9, 10, 11].map(column);
-    const [gateway, station, region] = [column(13), column(15), column(17)];
+    const voterKeys = String(params[2]).match(/.{64}/g) ?? [];
+    const [voteId, cells, origins, offset, index] = [4, 6, 7, 8, 9].map(column);
+    const [stations, regions, placeOfCell] = [12, 14, 18].map(column);
+    const [partitions, helds, gateways] = [21, 23, 24].map(column);
     const before = new Map(model.participations);
     const deltas = new Map<string, number>();
     const add = (key: string, records = 1) => deltas.set(key, (deltas.get(key) ?? 0) + records);
-    for (const [i, key] of voterKey!.entries()) {
-      const at = Number(place![i]) - 1;
-      const entry = this.#roll.get(key!)?.[0];
+    for (const [i, key] of voterKeys.entries()) {
+      const at = Number(placeOfCell![Number(cells![i]) - 1]) - 1;
+      const [station, region] = [stations![at], regions![at]];
+      const from = Number(origins![i]) - 1;
+      const [partition, held, gateway] = [partitions![from], helds![from], gateways![from]];
+      const entry = this.#roll.get(key)?.[0];
       const refusal = entry === undefined
         ? "unknown_voter"
-        : entry.station !== null && entry.station !== station[at]
+        : entry.station !== null && entry.station !== station
         ? "wrong_station"
-        : entry.station === null && entry.region !== region[at]
+        : entry.station === null && entry.region !== region
         ? "wrong_region"
         : undefined;
-      const first = model.participations.get(key!);
+      const first = model.participations.get(key);
       const [fate, reason] = refusal !== undefined
         ? ["rejected", refusal]
-        : held![i] !== null
-        ? ["held", held![i]!]
+        : held !== null
+        ? ["held", held!]
         : first === undefined
         ? ["counted", ""]
-        : ["duplicate", (before.get(key!) ?? first) === voteId![i] ? "retransmission" : "double_vote"];
-      add(`${partition![i]}/${fate}/${reason}`);
+        : ["duplicate", (before.get(key) ?? first) === voteId![i] ? "retransmission" : "double_vote"];
+      add(`${partition}/${fate}/${reason}`);
       if (fate === "counted") {
-        model.participations.set(key!, voteId![i]!);
+        model.participations.set(key, voteId![i]!);
         model.tallied++;
       } else if (reason !== "retransmission") {
         const position = {
-          partition: Number(partition![i]),
+          partition: Number(partition),
           offset: Number(offset![i]),
           index: Number(index![i]),
         };
@@ -150,28 +154,28 @@ export class ModelDatabase implements Database {
           ...position,
           fate: fate!,
           reason: reason!,
-          gateway: gateway[i]!,
+          gateway: gateway!,
           voteId: voteId![i]!,
         });
       }
     }
-    for (const [i, reason] of column(26).entries()) {
+    for (const [i, reason] of column(30).entries()) {
       model.rejections.push({
-        partition: Number(column(23)[i]),
-        offset: Number(column(24)[i]),
-        index: Number(column(25)[i]),
+        partition: Number(column(27)[i]),
+        offset: Number(column(28)[i]),
+        index: Number(column(29)[i]),
         fate: "rejected",
         reason: reason!,
-        gateway: column(28)[i]!,
-        voteId: column(30)[i]!,
+        gateway: column(32)[i]!,
+        voteId: column(34)[i]!,
       });
     }
-    for (const [i, of] of column(31).entries()) {
-      add(`${of}/${column(32)[i]}/${column(33)[i]}`, Number(column(34)[i]));
-    }
     for (const [i, of] of column(35).entries()) {
-      const [key, numbers] = [column(36)[i]!, column(38)[i]!];
-      const name = `${of}/${key}/${column(37)[i]}`;
+      add(`${of}/${column(36)[i]}/${column(37)[i]}`, Number(column(38)[i]));
+    }
+    for (const [i, of] of column(39).entries()) {
+      const [key, numbers] = [column(40)[i]!, column(42)[i]!];
+      const name = `${of}/${key}/${column(41)[i]}`;
       const more = onesOf(numbers) - onesOf(model.sequences.get(name) ?? "x");
       model.sequences.set(name, numbers);
       model.numbersRead.set(key, (model.numbersRead.get(key) ?? 0) + more);
