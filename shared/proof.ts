@@ -6,8 +6,9 @@
  */
 import { z } from "zod";
 import { equalBytes, lengthPrefixed, toHex } from "./bytes.ts";
-import { hexKeySchema } from "./election.ts";
+import { HEX_KEY, hexKeySchema } from "./election.ts";
 import { hmac, sha256 } from "./keys.ts";
+import { isRecordOf } from "./json.ts";
 
 /** How the proof is made. One scheme for now; the record has room for more. */
 export const PROOF_SCHEME = "hmac-sha256";
@@ -38,6 +39,14 @@ export const signedVoteSchema = z.strictObject({
   scheme: z.literal(PROOF_SCHEME),
 });
 export type SignedVote = z.infer<typeof signedVoteSchema>;
+
+/** Whether a value is right by {@link signedVoteSchema}: the same answer without the schema's objects, and without its reasons. */
+export function isSignedVote(value: unknown): value is SignedVote {
+  if (!isRecordOf(value, 4)) return false;
+  const { vote, proof, proofKey, scheme } = value;
+  return typeof vote === "string" && typeof proof === "string" && HEX_KEY.test(proof) &&
+    typeof proofKey === "string" && PROOF_KEY.test(proofKey) && scheme === PROOF_SCHEME;
+}
 
 /**
  * HMAC-SHA256 over length-prefixed domain, election, proof key and vote text. Returns 32 bytes.

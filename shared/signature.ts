@@ -5,8 +5,8 @@
  *
  * @module
  */
-import { equalBytes, toBase64, utf8 } from "./bytes.ts";
-import { hmac, sha256 } from "./keys.ts";
+import { equalBytes, toBase64 } from "./bytes.ts";
+import { hmacOfText, sha256 } from "./keys.ts";
 
 /** Maximum age of a signature, and maximum time in the future, by the gateway's clock, in seconds. */
 export const SIGNATURE_WINDOW_S = 300;
@@ -104,7 +104,7 @@ export function signRequest(request: {
     "content-digest": digest,
     "idempotency-key": idempotencyKey,
     "signature-input": `vote=${params}`,
-    "signature": `vote=:${toBase64(hmac(request.key, utf8(base)))}:`,
+    "signature": `vote=:${toBase64(hmacOfText(request.key, base))}:`,
   };
 }
 
@@ -157,7 +157,7 @@ export function verifyHead(
   key: Uint8Array,
   nowMs: number,
 ): SignatureFault | undefined {
-  if (!equalBytes(hmac(key, utf8(claim.base)), claim.signature)) {
+  if (!equalBytes(hmacOfText(key, claim.base), claim.signature)) {
     return {
       reason: "signature-invalid",
       detail: "the signature does not match method, path, headers and the key that it names",
