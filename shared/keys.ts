@@ -7,7 +7,7 @@
  * @module
  */
 import sodium from "libsodium-wrappers-sumo";
-import { equalBytes, lengthPrefixed, utf8, utf8Into } from "./bytes.ts";
+import { copyOf, equalBytes, lengthPrefixed, utf8, utf8Into } from "./bytes.ts";
 
 /** Length of every symmetric key, seed, X25519 key and MAC, in bytes. */
 export const KEY_BYTES = 32;
@@ -166,7 +166,7 @@ function finishHmac(state: Uint8Array, length: number): Uint8Array {
   HEAPU8.set(state, heap.state);
   raw._crypto_auth_hmacsha256_update(heap.state, heap.message, length, 0);
   raw._crypto_auth_hmacsha256_final(heap.state, heap.mac);
-  return HEAPU8.slice(heap.mac, heap.mac + KEY_BYTES);
+  return copyOf(HEAPU8, heap.mac, KEY_BYTES);
 }
 
 function joined(parts: readonly Uint8Array[], length: number): Uint8Array {
@@ -243,7 +243,7 @@ export function sha256(message: Uint8Array): Uint8Array {
   if (message.length > MAX_PREPARED_BYTES) return sodium.crypto_hash_sha256(message);
   raw.HEAPU8.set(message, heap.message);
   raw._crypto_hash_sha256(heap.mac, heap.message, message.length, 0);
-  return raw.HEAPU8.slice(heap.mac, heap.mac + KEY_BYTES);
+  return copyOf(raw.HEAPU8, heap.mac, KEY_BYTES);
 }
 
 /**
@@ -265,7 +265,7 @@ export function shortHash(key: Uint8Array, ...parts: readonly Uint8Array[]): Uin
   HEAPU8.set(key, heap.key);
   raw._crypto_shorthash_siphashx24(heap.mac, heap.message, length, 0, heap.key);
   HEAPU8.fill(0, heap.key, heap.key + key.length);
-  return HEAPU8.slice(heap.mac, heap.mac + SHORT_HASH_BYTES);
+  return copyOf(HEAPU8, heap.mac, SHORT_HASH_BYTES);
 }
 
 /**

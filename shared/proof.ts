@@ -5,7 +5,7 @@
  * @module
  */
 import { z } from "zod";
-import { equalBytes, lengthPrefixed, toHex } from "./bytes.ts";
+import { equalBytes, lengthPrefixed, newBytes, toHex } from "./bytes.ts";
 import { HEX_KEY, hexKeySchema } from "./election.ts";
 import { hmac, sha256 } from "./keys.ts";
 import { isRecordOf } from "./json.ts";
@@ -82,7 +82,7 @@ export function isProofOf(
  * @param proof 32 bytes.
  */
 export function proofLeaf(proof: Uint8Array): string {
-  const leaf = new Uint8Array(1 + proof.length);
+  const leaf = newBytes(1 + proof.length);
   leaf.set(proof, 1);
   return toHex(sha256(leaf)).slice(0, 2 * PROOF_LEAF_BYTES);
 }

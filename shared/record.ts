@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { fromUtf8, lengthPrefixed, utf8Into } from "./bytes.ts";
+import { fromUtf8, lengthPrefixed, newBytes, utf8Into } from "./bytes.ts";
 import { ELECTION_LIMITS, type Manifest, MAX_INSTANT_MS } from "./election.ts";
 import { formatKeyName, hmac, KEY_BYTES, type KeyName, seal, SEAL_OVERHEAD_BYTES, unseal } from "./keys.ts";
 import { MAX_PROOF_KEY_CHARS, PROOF_KEY } from "./proof.ts";
@@ -146,7 +146,7 @@ export function encodeRecord(content: RecordContent, voteBytes: number): Uint8Ar
   if (vote.length > voteBytes) {
     throw new RangeError(`Cannot record a vote of ${vote.length} bytes: the manifest allows ${voteBytes}`);
   }
-  const bytes = new Uint8Array(recordBytes(voteBytes));
+  const bytes = newBytes(recordBytes(voteBytes));
   const nameLength = utf8Into(content.proofKey, bytes.subarray(FIXED_BYTES)).written;
   if (proof.length !== PROOF_BYTES || nameLength > MAX_PROOF_KEY_CHARS) {
     throw new RangeError(
@@ -156,7 +156,7 @@ export function encodeRecord(content: RecordContent, voteBytes: number): Uint8Ar
   if (!(acceptedAtMs >= 0 && acceptedAtMs <= MAX_INSTANT_MS)) {
     throw new RangeError(`Cannot record a vote accepted at ${acceptedAtMs}: a time lies from 1970 to 9999`);
   }
-  const view = new DataView(bytes.buffer);
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
   view.setUint8(0, CREDENTIAL_VOTER_ID);
   view.setUint8(1, SCHEME_HMAC_SHA256);
   view.setBigUint64(2, BigInt(acceptedAtMs));

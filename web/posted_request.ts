@@ -94,7 +94,7 @@ export class PostedRequest implements Pick<Request, "method" | "url"> {
     const body: Uint8Array | null = incoming.read();
     if (body === null) return undefined;
     // A view of a larger buffer might be used again.
-    return body.length === body.buffer.byteLength ? body : body.slice();
+    return body.length === body.buffer.byteLength ? body : new Uint8Array(body);
   }
 
   /** Passes the body's pieces to `take`, which copies what it keeps, until it ends or `take` returns false. */
