@@ -10,10 +10,10 @@ import { readJson } from "../shared/json.ts";
 import { voterKeyOf } from "../shared/keys.ts";
 import { partitionOf } from "../shared/partition.ts";
 import { fieldErrors, type Problem, problem, reasonOfRejection } from "../shared/problem.ts";
-import { proofLeaf, type SignedVote, signedVoteSchema } from "../shared/proof.ts";
+import { isSignedVote, proofLeaf, type SignedVote, signedVoteSchema } from "../shared/proof.ts";
 import { minuteOf, type Receipt, writeReceipt } from "../shared/receipt.ts";
 import { encodeRecord } from "../shared/record.ts";
-import { checkBallot, isPaused, type Vote, voteSchema } from "../shared/vote.ts";
+import { checkBallot, isPaused, isVote, type Vote, voteSchema } from "../shared/vote.ts";
 import type { Authenticated } from "./authenticate.ts";
 import type { GatewayElection } from "./manifest.ts";
 import { acceptedMinuteMs, isSameVote, makeFingerprint } from "./fingerprint.ts";
@@ -136,7 +136,7 @@ export class Acceptor {
 }
 
 function parseSigned({ name, election }: Authenticated, bytes: Uint8Array): Signed | Problem {
-  const posted = parse<SignedVote>(bytes, signedVoteSchema, "");
+  const posted = parse<SignedVote>(bytes, signedVoteSchema, isSignedVote, "");
   if ("status" in posted) return posted;
   // A device with a new key may still hold votes that it signed with its previous key.
   if (posted.proofKey.slice(0, posted.proofKey.lastIndexOf(".")) !== name.id) {
@@ -157,7 +157,7 @@ function parseSigned({ name, election }: Authenticated, bytes: Uint8Array): Sign
       `the vote's text has ${text.length} bytes, and may have ${voteBytes}: remove white space`,
     );
   }
-  const vote = parse<Vote>(posted.vote, voteSchema, "in the vote's text: ");
+  const vote = parse<Vote>(posted.vote, voteSchema, isVote, "in the vote's text: ");
   if ("status" in vote) return vote;
   return { text, proof: fromHex(posted.proof), proofKey: posted.proofKey, vote };
 }
@@ -170,15 +170,20 @@ function encoded(text: string): Uint8Array {
 
 /**
  * Parses JSON by a schema, which allows objects, arrays and strings only. `where` is the prefix of a problem's detail.
+ *
+ * @param isRight Says what the schema says; the schema itself is asked why not.
  */
 function parse<T extends object>(
   source: Uint8Array | string,
   schema: z.ZodType<T>,
+  isRight: (value: unknown) => value is T,
   where: string,
 ): T | Problem {
-  let result!: ReturnType<typeof schema.safeParse>;
-  const read = readJson(source, (value) => (result = schema.safeParse(value)).success);
+  let valid = false;
+  const read = readJson(source, (value) => valid = isRight(value));
   if ("reason" in read) return problem(read.reason, where + read.detail);
+  if (valid) return read.value as T;
+  const result = schema.safeParse(read.value);
   if (result.success) return result.data;
   return problem("invalid-vote", `${where}see errors for each field that is wrong`, {
     errors: fieldErrors(result.error),

@@ -6,6 +6,7 @@
  * @module
  */
 
+import { Queue } from "./queue.ts";
 import { RetryAfter } from "./retry_after.ts";
 
 /** Bounds of waiting, in milliseconds. */
@@ -20,7 +21,7 @@ export const ADMISSION_LIMITS = {
   checkEveryMs: 100,
 } as const;
 
-type Wait = Readonly<{ sinceMs: number; giveUpAtMs: number; giveUp(): void }>;
+type Wait = { readonly sinceMs: number; readonly giveUpAtMs: number; giveUp(): void; isOver: boolean };
 
 /** See the module. Used by one process. */
 export class Admission {
@@ -28,8 +29,9 @@ export class Admission {
   readonly #limits: typeof ADMISSION_LIMITS;
   /** What devices are asked to wait. */
   readonly retryAfter: RetryAfter;
-  /** In the order in which they began. */
-  readonly #waits = new Set<Wait>();
+  /** In the order in which they began. Those that are over stay until they are the oldest. */
+  readonly #waits = new Queue<Wait>();
+  #waiting = 0;
   #timer: ReturnType<typeof setInterval> | undefined;
   #behindMs = 0;
   #nextCheckMs = 0;
@@ -46,8 +48,10 @@ export class Admission {
 
   /** Whether new requests begin, wait, or are refused. */
   get gate(): "open" | "hold" | "refuse" {
-    if (this.fault !== undefined) return "refuse";
-    return this.#diskWaitMs() >= this.#limits.holdAfterMs ? "hold" : "open";
+    const { holdAfterMs, refuseAfterMs } = this.#limits;
+    const waitedMs = this.#diskWaitMs();
+    if (this.#behindMs >= refuseAfterMs || waitedMs >= refuseAfterMs) return "refuse";
+    return waitedMs >= holdAfterMs ? "hold" : "open";
   }
 
   /** Why no more requests are taken at the moment; `undefined` while they are. */
@@ -57,7 +61,7 @@ export class Admission {
     }
     const waitedMs = this.#diskWaitMs();
     if (waitedMs < this.#limits.refuseAfterMs) return undefined;
-    return `${this.#waits.size} requests wait for the disk, the oldest for ${Math.round(waitedMs)} ms`;
+    return `${this.#waiting} requests wait for the disk, the oldest for ${Math.round(waitedMs)} ms`;
   }
 
   /**
@@ -69,7 +73,7 @@ export class Admission {
     return new Promise((resolve, reject) => {
       const sinceMs = this.#now();
       const giveUpAtMs = sinceMs + this.#limits.answerWithinMs - waitedMs;
-      const wait = { sinceMs, giveUpAtMs, giveUp: () => resolve(false) };
+      const wait = { sinceMs, giveUpAtMs, giveUp: () => resolve(false), isOver: false };
       this.#begin(wait);
       durable.then(() => {
         this.#end(wait);
@@ -83,20 +87,24 @@ export class Admission {
 
   /** How long the oldest request has waited for the disk. */
   #diskWaitMs(): number {
-    const [oldest] = this.#waits;
+    const { oldest } = this.#waits;
     return oldest === undefined ? 0 : this.#now() - oldest.sinceMs;
   }
 
   #begin(wait: Wait): void {
-    this.#waits.add(wait);
+    this.#waits.push(wait);
+    this.#waiting++;
     if (this.#timer !== undefined) return;
     this.#nextCheckMs = wait.sinceMs + this.#limits.checkEveryMs;
     this.#timer = setInterval(() => this.#check(), this.#limits.checkEveryMs);
   }
 
   #end(wait: Wait): void {
-    this.#waits.delete(wait);
-    if (this.#waits.size > 0) return;
+    if (wait.isOver) return;
+    wait.isOver = true;
+    this.#waiting--;
+    while (this.#waits.oldest?.isOver) this.#waits.shift();
+    if (this.#waiting > 0) return;
     clearInterval(this.#timer);
     this.#timer = undefined;
     this.#behindMs = 0;
@@ -108,7 +116,7 @@ export class Admission {
     this.#behindMs = nowMs - this.#nextCheckMs;
     this.#nextCheckMs = nowMs + this.#limits.checkEveryMs;
     // A request that was answered still counts until its votes are durable: it says how slow the disk is.
-    for (const wait of this.#waits) {
+    for (const wait of [...this.#waits]) {
       if (nowMs >= wait.giveUpAtMs) wait.giveUp();
     }
   }

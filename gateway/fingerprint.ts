@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { newBytes } from "../shared/bytes.ts";
 import { deriveKey, shortHash } from "../shared/keys.ts";
 
 const ID_BYTES = 16;
@@ -39,7 +40,7 @@ export function makeFingerprint(
   { voteId, proof, text }: Readonly<{ voteId: string; proof: Uint8Array; text: Uint8Array }>,
   nowMs: number,
 ): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(FINGERPRINT_BYTES);
+  const bytes = newBytes(FINGERPRINT_BYTES);
   writeId(voteId, bytes);
   bytes.set(shortHash(key, proof, text), ID_BYTES);
   setMinute(bytes, 0, Math.floor(nowMs / MINUTE_MS));

@@ -41,12 +41,16 @@ export async function takeAll(
   const { acceptor, spool } = taker;
   const { election, id } = device.name;
   const durable = Promise.withResolvers<void>();
-  durable.promise.catch(() => {});
   const results = votes.map((bytes) => acceptOne(taker, device, bytes, voteId, nowMs, durable.promise));
   const taken = results.filter((result) => "record" in result);
   if (taken.length > 0) {
-    spool.append(election, id, taken.map(({ record }) => record)).finally(() => acceptor.settle(taken))
-      .then(durable.resolve, durable.reject);
+    spool.append(election, id, taken.map(({ record }) => record)).then(() => {
+      acceptor.settle(taken);
+      durable.resolve();
+    }, (error) => {
+      acceptor.settle(taken);
+      durable.reject(error);
+    });
   }
   const failure = taken.length > 0 ? await notDurable(taker, durable.promise, waitedMs) : undefined;
   const answers: VoteAnswer[] = [];

@@ -9,6 +9,7 @@
  *
  * @module
  */
+import { Queue } from "./queue.ts";
 
 /** Bounds of waiting for a turn. A request's size is what its body has, in KiB: about one vote, or two of a batch. */
 export const TURN_LIMITS = {
@@ -50,14 +51,14 @@ export type TurnSources = Readonly<{
 }>;
 
 /** `turn` counts turns of the event loop. */
-type Waiting = Turn & Readonly<{ sinceMs: number; turn: number }>;
+type Waiting = Readonly<{ entered: Turn; sinceMs: number; turn: number }>;
 
 /** See the module. Used by one process. */
 export class Turns {
   readonly #sources: Required<TurnSources>;
   readonly #limits: typeof TURN_LIMITS;
   /** In the order in which they came. */
-  readonly #waiting = new Set<Waiting>();
+  readonly #waiting = new Queue<Waiting>();
   #waitingKiB = 0;
   /** What may still begin in this turn of the event loop. */
   #leftKiB: number;
@@ -90,7 +91,7 @@ export class Turns {
     const mayBegin = gate === "open" && this.#waiting.size === 0 && this.#leftKiB > 0;
     if (mayBegin) this.#leftKiB -= turn.kib;
     else {
-      this.#waiting.add({ ...turn, sinceMs: this.#sources.now(), turn: this.#turn });
+      this.#waiting.push({ entered: turn, sinceMs: this.#sources.now(), turn: this.#turn });
       this.#waitingKiB += turn.kib;
     }
     if (!this.#isScheduled) {
@@ -122,17 +123,20 @@ export class Turns {
     const nowMs = this.#sources.now();
     const gate = this.#sources.gate();
     let refusals = 0;
-    for (const waiting of this.#waiting) {
+    for (;;) {
+      const waiting = this.#waiting.oldest;
+      if (waiting === undefined) return;
       const waitedMs = nowMs - waiting.sinceMs;
       // Where the whole process stood still, a request has its first turn before it can be late.
       const isLate = gate === "refuse" || waitedMs >= waitMs && this.#turn > waiting.turn + 1;
       if (isLate ? refusals++ >= turnRefusals : gate === "hold" || !this.#hasRoom(nowMs)) break;
-      this.#waiting.delete(waiting);
-      this.#waitingKiB -= waiting.kib;
-      if (isLate) waiting.refuse();
+      this.#waiting.shift();
+      const { entered } = waiting;
+      this.#waitingKiB -= entered.kib;
+      if (isLate) entered.refuse();
       else {
-        this.#leftKiB -= waiting.kib;
-        waiting.begin(waitedMs);
+        this.#leftKiB -= entered.kib;
+        entered.begin(waitedMs);
       }
     }
     if (this.#waiting.size > 0) this.#schedule(gate);

@@ -10,6 +10,37 @@ await sodium.ready;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
+/** Bytes of a block of memory that short arrays share, and the longest of them. */
+const BLOCK_BYTES = 8 * 1024;
+const MAX_SHARING_BYTES = 1024;
+/** Each array begins at a multiple of this. */
+const ALIGNMENT = 8;
+let block = new ArrayBuffer(BLOCK_BYTES);
+let blockUsed = 0;
+
+/**
+ * An array of zeros. Short ones share a block of memory, of which no part is handed out twice: V8 makes four blocks of malloc for an array
+ * with memory of its own, which takes longer than an HMAC's last step. So an array's `buffer` holds other bytes, too: take `byteOffset`
+ * and `length` along, and do not transfer it.
+ */
+export function newBytes(length: number): Uint8Array<ArrayBuffer> {
+  if (length > MAX_SHARING_BYTES) return new Uint8Array(length);
+  if (blockUsed + length > BLOCK_BYTES) {
+    block = new ArrayBuffer(BLOCK_BYTES);
+    blockUsed = 0;
+  }
+  const bytes = new Uint8Array(block, blockUsed, length);
+  blockUsed += Math.ceil(length / ALIGNMENT) * ALIGNMENT;
+  return bytes;
+}
+
+/** A copy of a part of an array, in an array of {@link newBytes}. */
+export function copyOf(bytes: Uint8Array, from: number, length: number): Uint8Array<ArrayBuffer> {
+  const copy = newBytes(length);
+  for (let i = 0; i < length; i++) copy[i] = bytes[from + i]!;
+  return copy;
+}
+
 /** Encodes a string as UTF-8. */
 export function utf8(text: string): Uint8Array<ArrayBuffer> {
   return encoder.encode(text);
@@ -26,12 +57,14 @@ export function fromUtf8(bytes: Uint8Array): string {
 }
 
 /** Methods that Node 20 lacks. */
-type Hex = { fromHex?(hex: string): Uint8Array<ArrayBuffer> };
+type Hex = { setFromHex?(hex: string): { read: number; written: number } };
 
 /** Reads hex, of either case, on every runtime. Throws a `SyntaxError` when the text is not hex of even length. */
 export function fromHex(hex: string): Uint8Array<ArrayBuffer> {
-  const { fromHex } = Uint8Array as Hex;
-  return fromHex === undefined ? fromHexPortably(hex) : Uint8Array.fromHex(hex);
+  const bytes = newBytes(Math.floor(hex.length / 2));
+  if ((bytes as Hex).setFromHex === undefined || hex.length % 2 !== 0) return fromHexPortably(hex);
+  bytes.setFromHex(hex);
+  return bytes;
 }
 
 /** {@link fromHex} without the runtime's method. */
@@ -88,8 +121,9 @@ function shortPrefixed(parts: readonly (string | Uint8Array)[]): Uint8Array<Arra
     if (typeof part !== "string" || part.length > 0x7f) return undefined;
     text += `\0\0\0${String.fromCharCode(part.length)}${part}`;
   }
-  const bytes = utf8(text);
-  return bytes.length === text.length ? bytes : undefined;
+  const bytes = newBytes(text.length);
+  const { read, written } = utf8Into(text, bytes);
+  return read === text.length && written === text.length ? bytes : undefined;
 }
 
 function writePart(part: string | Uint8Array, to: Uint8Array): number {
@@ -98,9 +132,10 @@ function writePart(part: string | Uint8Array, to: Uint8Array): number {
   return part.length;
 }
 
-/** Compares in constant time: the time depends only on the lengths. Without a call into WebAssembly, which costs more. */
+/** Compares in constant time: the time depends only on the lengths. Without a call into WebAssembly, which copies both. */
 export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
-  let difference = a.length ^ b.length;
+  if (a.length !== b.length) return false;
+  let difference = 0;
   for (let i = 0; i < a.length; i++) difference |= a[i]! ^ b[i]!;
   return difference === 0;
 }

@@ -1,11 +1,13 @@
 import assert from "assert";
 import fc from "fast-check";
 import {
+  copyOf,
   equalBytes,
   fromHex,
   fromHexPortably,
   fromUtf8,
   lengthPrefixed,
+  newBytes,
   toBase64,
   toHex,
   toHexPortably,
@@ -121,4 +123,24 @@ Deno.test("equalBytes() sees any one bit", () => {
 Deno.test("equalBytes() is false when one is the other's beginning", () => {
   assert.ok(!equalBytes(new Uint8Array([1, 2]), new Uint8Array([1, 2, 0])));
   assert.ok(!equalBytes(new Uint8Array([1, 2, 0]), new Uint8Array([1, 2])));
+});
+
+Deno.test("newBytes() gives zeros of any length, and no two arrays share a byte", () => {
+  fc.assert(fc.property(fc.array(fc.nat(2_000), { maxLength: 60 }), (lengths) => {
+    const all = lengths.map((length, i) => {
+      const made = newBytes(length);
+      assert.equal(made.length, length);
+      assert.ok(made.every((byte) => byte === 0));
+      return made.fill(i + 1);
+    });
+    all.forEach((made, i) => assert.ok(made.every((byte) => byte === i + 1)));
+  }));
+});
+
+Deno.test("copyOf() copies a part of an array", () => {
+  const whole = new Uint8Array(100).map((_, i) => i);
+  const copy = copyOf(whole, 10, 20);
+  assert.deepEqual([...copy], [...whole.subarray(10, 30)]);
+  whole.fill(0);
+  assert.equal(copy[0], 10);
 });

@@ -12,16 +12,30 @@ import { nameFault } from "./names.ts";
 import { isRehearsal, rehearsedBy } from "./rehearsal.ts";
 
 /** Identifiers of elections, contests, candidates, parties, regions, stations, devices and gateways. */
+/** The form of {@link idSchema}. */
+export const ID = /^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$/;
 export const idSchema = z.string().regex(
-  /^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$/,
+  ID,
   "must be 1 to 64 of a-z, 0-9 and -, and neither begin nor end with -",
 );
 
+const INSTANT = /^\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{3}Z$/;
+
 /** A point in time: UTC, milliseconds, `2026-11-03T07:00:00.000Z`. */
 export const instantSchema = z.string().regex(
-  /^\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{3}Z$/,
+  INSTANT,
   "must be a UTC time with milliseconds, like 2026-11-03T07:00:00.000Z",
-).refine((text) => new Date(text).getUTCDate() === Number(text.slice(8, 10)), "must be a day that exists");
+).refine(isOfRealDay, "must be a day that exists");
+
+/** February 30 is another day when it is read. */
+function isOfRealDay(instant: string): boolean {
+  return new Date(instant).getUTCDate() === Number(instant.slice(8, 10));
+}
+
+/** Whether a text is an {@link instantSchema}. */
+export function isInstant(text: string): boolean {
+  return INSTANT.test(text) && isOfRealDay(text);
+}
 
 /** The last millisecond that {@link instantSchema} can write: the end of the year 9999. */
 export const MAX_INSTANT_MS = 253_402_300_799_999;
@@ -31,8 +45,10 @@ const textSchema = (maxChars: number) =>
   z.string().min(1).max(maxChars)
     .refine((text) => text.isWellFormed() && !text.includes("\0"), "must be text without NUL characters");
 const nameSchema = textSchema(200);
+/** The form of {@link hexKeySchema}. */
+export const HEX_KEY = /^[0-9a-f]{64}$/;
 /** A key or another 32 bytes, in hex. */
-export const hexKeySchema = z.string().regex(/^[0-9a-f]{64}$/, "must be 32 bytes in lower-case hex");
+export const hexKeySchema = z.string().regex(HEX_KEY, "must be 32 bytes in lower-case hex");
 const keyNameSchema = z.string().regex(
   /^[a-z0-9-]{1,64}\.[1-9][0-9]{0,5}$/,
   "must be a device and a key version, like station-12-a.1",

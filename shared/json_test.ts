@@ -1,7 +1,7 @@
 import assert from "assert";
 import fc from "fast-check";
 import { utf8 } from "./bytes.ts";
-import { readJson } from "./json.ts";
+import { readJson, writtenLength } from "./json.ts";
 import { PROBLEMS } from "./problem.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
@@ -21,6 +21,30 @@ Deno.test("readJson() reads whatever JSON.stringify() writes, with spaces or wit
       assert.deepEqual(readJson(utf8(text)), { value: JSON.parse(text) });
     }),
     { numRuns: 2_000 },
+  );
+});
+
+const stringsOnly = fc.letrec((tie) => ({
+  value: fc.oneof(
+    { depthSize: "small" },
+    fc.string({ unit: "binary" }),
+    // Surrogates alone and in pairs, quotes, and control characters.
+    fc.array(fc.constantFrom('"', "\\", "\n", "\u0001", "\x7f", "\ud800", "\udc00", "é", "€", "a"), {
+      maxLength: 8,
+    })
+      .map((parts) => parts.join("")),
+    fc.array(tie("value"), { maxLength: 5 }),
+    fc.dictionary(fc.string({ unit: "binary" }), tie("value"), { maxKeys: 5 }),
+  ),
+})).value;
+
+Deno.test("writtenLength() is the length of what JSON.stringify() writes", () => {
+  fc.assert(
+    fc.property(stringsOnly, (value) => {
+      const text = JSON.stringify(value);
+      assert.equal(writtenLength(JSON.parse(text)), text.length, text);
+    }),
+    { numRuns: 5_000 },
   );
 });
 

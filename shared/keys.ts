@@ -7,7 +7,7 @@
  * @module
  */
 import sodium from "libsodium-wrappers-sumo";
-import { equalBytes, lengthPrefixed, utf8 } from "./bytes.ts";
+import { copyOf, equalBytes, lengthPrefixed, utf8, utf8Into } from "./bytes.ts";
 
 /** Length of every symmetric key, seed, X25519 key and MAC, in bytes. */
 export const KEY_BYTES = 32;
@@ -137,24 +137,37 @@ export function recordKey(
 export function hmac(key: Uint8Array, ...parts: readonly Uint8Array[]): Uint8Array {
   let length = 0;
   for (const part of parts) length += part.length;
-  const known = preparedKeys.get(key);
-  // The array may have been overwritten with another key.
-  const isKnown = known !== undefined && equalBytes(known.key, key);
-  if (!isKnown) preparedKeys.set(key, { key: key.slice(), state: undefined });
-  if (!isKnown || length > MAX_PREPARED_BYTES) {
+  const state = preparedState(key);
+  if (state === undefined || length > MAX_PREPARED_BYTES) {
     return sodium.crypto_auth_hmacsha256(joined(parts, length), key);
   }
-  known.state ??= prepareHmac(key);
   const { HEAPU8 } = raw;
-  HEAPU8.set(known.state, heap.state);
   let at = heap.message;
   for (const part of parts) {
     HEAPU8.set(part, at);
     at += part.length;
   }
+  return finishHmac(state, length);
+}
+
+/** The state after hashing a key; `undefined` the first time that the key is used. */
+function preparedState(key: Uint8Array): Uint8Array | undefined {
+  const known = preparedKeys.get(key);
+  // The array may have been overwritten with another key.
+  if (known === undefined || !equalBytes(known.key, key)) {
+    preparedKeys.set(key, { key: key.slice(), state: undefined });
+    return undefined;
+  }
+  return known.state ??= prepareHmac(key);
+}
+
+/** The HMAC of the message that lies in libsodium's memory. */
+function finishHmac(state: Uint8Array, length: number): Uint8Array {
+  const { HEAPU8 } = raw;
+  HEAPU8.set(state, heap.state);
   raw._crypto_auth_hmacsha256_update(heap.state, heap.message, length, 0);
   raw._crypto_auth_hmacsha256_final(heap.state, heap.mac);
-  return HEAPU8.slice(heap.mac, heap.mac + KEY_BYTES);
+  return copyOf(HEAPU8, heap.mac, KEY_BYTES);
 }
 
 function joined(parts: readonly Uint8Array[], length: number): Uint8Array {
@@ -172,6 +185,8 @@ function joined(parts: readonly Uint8Array[], length: number): Uint8Array {
 const preparedKeys = new WeakMap<Uint8Array, { key: Uint8Array; state: Uint8Array | undefined }>();
 /** Maximum bytes of a message for the cached path: it has a fixed buffer in libsodium's memory. */
 const MAX_PREPARED_BYTES = 128 * 1024;
+/** Most bytes of UTF-8 that a unit of UTF-16 takes. */
+const MAX_UNIT_BYTES = 3;
 /** Bytes of a {@link shortHash} and of its key. */
 const SHORT_HASH_BYTES = 16;
 
@@ -229,7 +244,7 @@ export function sha256(message: Uint8Array): Uint8Array {
   if (message.length > MAX_PREPARED_BYTES) return sodium.crypto_hash_sha256(message);
   raw.HEAPU8.set(message, heap.message);
   raw._crypto_hash_sha256(heap.mac, heap.message, message.length, 0);
-  return raw.HEAPU8.slice(heap.mac, heap.mac + KEY_BYTES);
+  return copyOf(raw.HEAPU8, heap.mac, KEY_BYTES);
 }
 
 /**
@@ -251,12 +266,25 @@ export function shortHash(key: Uint8Array, ...parts: readonly Uint8Array[]): Uin
   HEAPU8.set(key, heap.key);
   raw._crypto_shorthash_siphashx24(heap.mac, heap.message, length, 0, heap.key);
   HEAPU8.fill(0, heap.key, heap.key + key.length);
-  return HEAPU8.slice(heap.mac, heap.mac + SHORT_HASH_BYTES);
+  return copyOf(HEAPU8, heap.mac, SHORT_HASH_BYTES);
+}
+
+/**
+ * {@link hmac} over a text in UTF-8, which is written straight into libsodium's memory: an array for each text would be a block of
+ * malloc, and work for the garbage collector.
+ */
+export function hmacOfText(key: Uint8Array, text: string): Uint8Array {
+  if (text.length > MAX_PREPARED_BYTES / MAX_UNIT_BYTES) return hmac(key, utf8(text));
+  const state = preparedState(key);
+  if (state === undefined) return sodium.crypto_auth_hmacsha256(utf8(text), key);
+  const { HEAPU8 } = raw;
+  const { written } = utf8Into(text, HEAPU8.subarray(heap.message, heap.message + MAX_PREPARED_BYTES));
+  return finishHmac(state, written);
 }
 
 /** The voter key: HMAC-SHA256(the election's pseudonym key, voter id). 32 bytes. */
 export function voterKeyOf(pseudonym: Uint8Array, voterId: string): Uint8Array {
-  return hmac(pseudonym, utf8(voterId));
+  return hmacOfText(pseudonym, voterId);
 }
 
 /** Bytes that sealing adds: the nonce before the text, and the tag after it. */

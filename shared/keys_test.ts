@@ -11,6 +11,7 @@ import {
   formatKeyName,
   gatewayKey,
   hmac,
+  hmacOfText,
   type KeyPurpose,
   manifestKeyPair,
   parseKeyName,
@@ -112,6 +113,25 @@ Deno.test("hmac() is the same however often a key is used, and however long the 
   }
   const huge = new Uint8Array(40_000_000); // More than libsodium's memory holds at first.
   assert.equal(hmac(key, huge).toHex(), createHmac("sha256", key).update(huge).digest("hex"));
+});
+
+Deno.test("hmacOfText() is hmac() of the text's UTF-8, however often a key is used, and however long the texts are", () => {
+  const key = crypto.getRandomValues(new Uint8Array(32));
+  const texts = [
+    "",
+    "a",
+    "é€😀",
+    "\ud800",
+    "a".repeat(40_000),
+    "€".repeat(43_690),
+    "€".repeat(43_691),
+    "é".repeat(90_000),
+  ];
+  for (const text of [...texts, ...texts]) {
+    const expected = createHmac("sha256", key).update(utf8(text)).digest("hex");
+    assert.equal(hmacOfText(key, text).toHex(), expected, `${text.length} units`);
+  }
+  assert.throws(() => hmacOfText(new Uint8Array(31), "a"));
 });
 
 Deno.test("hmac() takes a key that was written over for the key that it is now", () => {

@@ -12,5 +12,7 @@
  * @param partitions Frozen in the manifest.
  */
 export function partitionOf(voterKey: Uint8Array, partitions: number): number {
-  return new DataView(voterKey.buffer, voterKey.byteOffset, 4).getUint32(0) % partitions;
+  // Without a DataView: V8 moves the bytes of a small array out of its heap for one.
+  const head = voterKey[0]! << 24 | voterKey[1]! << 16 | voterKey[2]! << 8 | voterKey[3]!;
+  return (head >>> 0) % partitions;
 }

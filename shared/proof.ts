@@ -5,9 +5,10 @@
  * @module
  */
 import { z } from "zod";
-import { equalBytes, lengthBytes, lengthPrefixed, toHex, utf8 } from "./bytes.ts";
-import { hexKeySchema } from "./election.ts";
+import { equalBytes, lengthBytes, lengthPrefixed, newBytes, toHex, utf8 } from "./bytes.ts";
+import { HEX_KEY, hexKeySchema } from "./election.ts";
 import { hmac, sha256 } from "./keys.ts";
+import { isRecordOf } from "./json.ts";
 
 /** How the proof is made. One scheme for now; the record has room for more. */
 export const PROOF_SCHEME = "hmac-sha256";
@@ -38,6 +39,14 @@ export const signedVoteSchema = z.strictObject({
   scheme: z.literal(PROOF_SCHEME),
 });
 export type SignedVote = z.infer<typeof signedVoteSchema>;
+
+/** Whether a value is right by {@link signedVoteSchema}: the same answer without the schema's objects, and without its reasons. */
+export function isSignedVote(value: unknown): value is SignedVote {
+  if (!isRecordOf(value, 4)) return false;
+  const { vote, proof, proofKey, scheme } = value;
+  return typeof vote === "string" && typeof proof === "string" && HEX_KEY.test(proof) &&
+    typeof proofKey === "string" && PROOF_KEY.test(proofKey) && scheme === PROOF_SCHEME;
+}
 
 /**
  * HMAC-SHA256 over length-prefixed domain, election, proof key and vote text. Returns 32 bytes.
@@ -75,7 +84,7 @@ export function isProofOf(
  * @param proof 32 bytes.
  */
 export function proofLeaf(proof: Uint8Array): string {
-  const leaf = new Uint8Array(1 + proof.length);
+  const leaf = newBytes(1 + proof.length);
   leaf.set(proof, 1);
   return toHex(sha256(leaf)).slice(0, 2 * PROOF_LEAF_BYTES);
 }

@@ -1,10 +1,12 @@
 import assert from "assert";
 import { createHash, createHmac } from "node:crypto";
 import fc from "fast-check";
+import { nearly } from "../tests/arbitraries.ts";
 import { fromHex, utf8 } from "./bytes.ts";
 import { proofKey } from "./keys.ts";
 import {
   isProofOf,
+  isSignedVote,
   MAX_PROOF_KEY_CHARS,
   PROOF_LEAF_BYTES,
   proofKeySchema,
@@ -20,6 +22,22 @@ const KEY = proofKey(MASTER, { election: "ri-2020", id: "station-12-a", version:
 const NAME = "station-12-a.1";
 const VOTE = `{"voteId":"5f0c1f6e-0b1a-4c3d-8e2f-000000000001"}`;
 const PROOF = "3b859624fa8436a4af86ffe54ba2c38276b299e27b6b00ca41323dde439a203d";
+
+Deno.test("isSignedVote() says what signedVoteSchema says, of signed votes and of what is nearly one", () => {
+  const signed = { vote: VOTE, proof: PROOF, proofKey: NAME, scheme: "hmac-sha256" };
+  const values = ["", PROOF, PROOF.toUpperCase(), NAME, "station-12-a.0", "hmac-sha512"];
+  const seen = { right: 0, wrong: 0 };
+  fc.assert(
+    fc.property(nearly([signed], values), (value) => {
+      const { success, data } = signedVoteSchema.safeParse(value);
+      assert.equal(isSignedVote(value), success, JSON.stringify(value));
+      if (success) assert.deepEqual(data, value);
+      seen[success ? "right" : "wrong"]++;
+    }),
+    { numRuns: 5_000 },
+  );
+  assert.ok(seen.right > 100 && seen.wrong > 100, JSON.stringify(seen));
+});
 
 // Computed with Python's hmac and hashlib.
 Deno.test("proofOf() and proofLeaf() give what another implementation gives", () => {

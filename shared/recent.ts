@@ -23,6 +23,14 @@ export class RecentMap<Value, Key = string> {
     return young === undefined ? this.#old.get(key) : young;
   }
 
+  /** Like {@link get}, and makes the entry the youngest. */
+  use(key: Key): Value | undefined {
+    const young = this.#young.get(key);
+    if (young !== undefined) return young;
+    const old = this.#old.get(key);
+    return old === undefined ? undefined : this.set(key, old);
+  }
+
   /** Sets an entry, which becomes the youngest, and returns its value. */
   set(key: Key, value: Value): Value {
     if (this.#young.size >= this.#half) {

@@ -34,6 +34,17 @@ Deno.test("RecentMap.set() of a key that is there makes it the youngest", () => 
   assert.equal(map.get("b"), undefined);
 });
 
+Deno.test("RecentMap.use() makes an entry the youngest, and finds what get() finds", () => {
+  const map = new RecentMap<number>(4);
+  map.set("a", 1);
+  for (const key of ["b", "c", "d", "e", "f", "g"]) {
+    map.set(key, 0);
+    assert.equal(map.use("a"), 1, key);
+  }
+  assert.equal(map.get("a"), 1);
+  assert.equal(map.use("b"), undefined);
+});
+
 Deno.test("RecentMap.delete() deletes from both generations", () => {
   const map = new RecentMap<number>(2);
   map.set("a", 1);

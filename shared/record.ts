@@ -5,7 +5,7 @@
  * @module
  */
 import { Buffer } from "node:buffer";
-import { lengthBytes, lengthPrefixed, utf8 } from "./bytes.ts";
+import { lengthBytes, lengthPrefixed, newBytes, utf8Into } from "./bytes.ts";
 import { ELECTION_LIMITS, type Manifest, MAX_INSTANT_MS } from "./election.ts";
 import { formatKeyName, hmac, KEY_BYTES, type KeyName, seal, SEAL_OVERHEAD_BYTES, unseal } from "./keys.ts";
 import { MAX_PROOF_KEY_CHARS, PROOF_KEY } from "./proof.ts";
@@ -147,25 +147,24 @@ export function encodeRecord(content: RecordContent, voteBytes: number): Uint8Ar
   if (vote.length > voteBytes) {
     throw new RangeError(`Cannot record a vote of ${vote.length} bytes: the manifest allows ${voteBytes}`);
   }
-  const name = utf8(content.proofKey);
-  if (proof.length !== PROOF_BYTES || name.length > MAX_PROOF_KEY_CHARS) {
+  const bytes = newBytes(recordBytes(voteBytes));
+  const nameLength = utf8Into(content.proofKey, bytes.subarray(FIXED_BYTES)).written;
+  if (proof.length !== PROOF_BYTES || nameLength > MAX_PROOF_KEY_CHARS) {
     throw new RangeError(
-      `Cannot record a proof of ${proof.length} bytes under a name of ${name.length} bytes: a proof has ${PROOF_BYTES}, a name at most ${MAX_PROOF_KEY_CHARS}`,
+      `Cannot record a proof of ${proof.length} bytes under a name of ${nameLength} bytes: a proof has ${PROOF_BYTES}, a name at most ${MAX_PROOF_KEY_CHARS}`,
     );
   }
   if (!(acceptedAtMs >= 0 && acceptedAtMs <= MAX_INSTANT_MS)) {
     throw new RangeError(`Cannot record a vote accepted at ${acceptedAtMs}: a time lies from 1970 to 9999`);
   }
-  const bytes = new Uint8Array(recordBytes(voteBytes));
-  const view = new DataView(bytes.buffer);
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
   view.setUint8(0, CREDENTIAL_VOTER_ID);
   view.setUint8(1, SCHEME_HMAC_SHA256);
   view.setBigUint64(2, BigInt(acceptedAtMs));
   view.setUint32(10, manifestVersion);
-  view.setUint8(14, name.length);
-  bytes.set(name, FIXED_BYTES);
-  bytes.set(proof, FIXED_BYTES + name.length);
-  const voteAt = FIXED_BYTES + name.length + PROOF_BYTES;
+  view.setUint8(14, nameLength);
+  bytes.set(proof, FIXED_BYTES + nameLength);
+  const voteAt = FIXED_BYTES + nameLength + PROOF_BYTES;
   view.setUint32(voteAt, vote.length);
   bytes.set(vote, voteAt + 4);
   return bytes;

@@ -5,8 +5,8 @@
  *
  * @module
  */
-import { equalBytes, toBase64, utf8 } from "./bytes.ts";
-import { hmac, sha256 } from "./keys.ts";
+import { equalBytes, newBytes, toBase64 } from "./bytes.ts";
+import { hmacOfText, KEY_BYTES, sha256 } from "./keys.ts";
 
 /** Maximum age of a signature, and maximum time in the future, by the gateway's clock, in seconds. */
 export const SIGNATURE_WINDOW_S = 300;
@@ -104,7 +104,7 @@ export function signRequest(request: {
     "content-digest": digest,
     "idempotency-key": idempotencyKey,
     "signature-input": `vote=${params}`,
-    "signature": `vote=:${toBase64(hmac(request.key, utf8(base)))}:`,
+    "signature": `vote=:${toBase64(hmacOfText(request.key, base))}:`,
   };
 }
 
@@ -139,10 +139,17 @@ export function readClaim(path: string, headers: SignedHeaders): SignatureClaim 
     keyId: input[2]!,
     created: Number(input[1]),
     idempotencyKey: id[1]!,
-    digest: Uint8Array.fromBase64(digest[1]!),
-    signature: Uint8Array.fromBase64(mac[1]!),
+    digest: hashOf(digest[1]!),
+    signature: hashOf(mac[1]!),
     base: voteBase(path, contentType, digestHeader, idempotencyKey, signatureInput.slice("vote=".length)),
   };
+}
+
+/** The 32 bytes of a base64 text that has the right form. */
+function hashOf(base64: string): Uint8Array {
+  const hash = newBytes(KEY_BYTES);
+  hash.setFromBase64(base64);
+  return hash;
 }
 
 /**
@@ -157,7 +164,7 @@ export function verifyHead(
   key: Uint8Array,
   nowMs: number,
 ): SignatureFault | undefined {
-  if (!equalBytes(hmac(key, utf8(claim.base)), claim.signature)) {
+  if (!equalBytes(hmacOfText(key, claim.base), claim.signature)) {
     return {
       reason: "signature-invalid",
       detail: "the signature does not match method, path, headers and the key that it names",

@@ -4,8 +4,9 @@
  * @module
  */
 import { z } from "zod";
-import { type ElectionIndex, idSchema, instantSchema } from "./election.ts";
-import { VOTING_MODES } from "./mode.ts";
+import { type ElectionIndex, ID, idSchema, instantSchema, isInstant } from "./election.ts";
+import { isRecordOf } from "./json.ts";
+import { VOTING_MODES, type VotingMode } from "./mode.ts";
 import type { RejectionReason } from "./outcome.ts";
 
 /** Maximum selections of a vote, over all its contests. */
@@ -14,9 +15,12 @@ export const MAX_SELECTIONS = 1_000;
 /** Maximum difference between a gateway's `acceptedAt` and the append time of the log, in milliseconds: five minutes. */
 export const MAX_CLOCK_SKEW_MS = 300_000;
 
+const VOTE_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
+const VOTER_ID = /^[\x21-\x7e]{1,64}$/;
+
 /** A random UUID, version 4, lower case: a vote id must not tell the time. */
 export const voteIdSchema = z.string().regex(
-  /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/,
+  VOTE_ID,
   "must be a random UUID (version 4) in lower case",
 );
 
@@ -35,11 +39,30 @@ export const ballotShape = {
 /** What a device POSTs for one voter. */
 export const voteSchema = z.strictObject({
   ...ballotShape,
-  voterId: z.string().regex(/^[\x21-\x7e]{1,64}$/, "must be 1 to 64 visible ASCII characters"),
+  voterId: z.string().regex(VOTER_ID, "must be 1 to 64 visible ASCII characters"),
 });
 
 export type Selection = z.infer<typeof selectionSchema>;
 export type Vote = z.infer<typeof voteSchema>;
+
+/** Whether a value is right by {@link voteSchema}: the same answer without the schema's objects, and without its reasons. */
+export function isVote(value: unknown): value is Vote {
+  if (!isRecordOf(value, 6)) return false;
+  const { voteId, voterId, station, mode, selections, castAt } = value;
+  return typeof voteId === "string" && VOTE_ID.test(voteId) &&
+    typeof voterId === "string" && VOTER_ID.test(voterId) &&
+    isId(station) && VOTING_MODES.includes(mode as VotingMode) &&
+    Array.isArray(selections) && selections.length <= MAX_SELECTIONS && selections.every(isSelection) &&
+    typeof castAt === "string" && isInstant(castAt);
+}
+
+function isSelection(value: unknown): value is Selection {
+  return isRecordOf(value, 2) && isId(value.contest) && isId(value.candidate);
+}
+
+function isId(value: unknown): value is string {
+  return typeof value === "string" && ID.test(value);
+}
 
 /** Why an election does not accept a vote; `detail` says what is wrong and what would be right. */
 export type BallotFault = Readonly<{ reason: RejectionReason; detail: string }>;

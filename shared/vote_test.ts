@@ -1,11 +1,11 @@
 import assert from "assert";
 import fc from "fast-check";
-import { elections } from "../tests/arbitraries.ts";
+import { elections, nearly } from "../tests/arbitraries.ts";
 import { testManifest, uncontestedDefinition } from "../tests/fixture.ts";
 import { indexElection } from "./election.ts";
 import type { RejectionReason } from "./outcome.ts";
 import { VOTING_MODES } from "./mode.ts";
-import { checkBallot, MAX_CLOCK_SKEW_MS, MAX_SELECTIONS, type Vote, voteSchema } from "./vote.ts";
+import { checkBallot, isVote, MAX_CLOCK_SKEW_MS, MAX_SELECTIONS, type Vote, voteSchema } from "./vote.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
@@ -30,6 +30,33 @@ Deno.test("voteSchema takes a vote, blank or not, in every mode", () => {
   for (const mode of VOTING_MODES) {
     assert.deepEqual(voteSchema.parse(vote({ mode })), vote({ mode }));
     assert.ok(voteSchema.safeParse(vote({ mode, selections: [] })).success);
+  }
+});
+
+Deno.test("isVote() says what voteSchema says, of votes and of what is nearly one", () => {
+  const selection = { contest: "mayor", candidate: "ann" };
+  const votes = [vote(), vote({ selections: [] }), vote({ selections: [selection, selection] })];
+  const values = ["", "n-1", "-n", "early", "2026-02-30T12:00:00.000Z", "2026-02-28T12:00:00.000Z", NOON_MS, [
+    [],
+  ]];
+  const seen = { right: 0, wrong: 0 };
+  fc.assert(
+    fc.property(nearly(votes, values), (value) => {
+      const { success, data } = voteSchema.safeParse(value);
+      assert.equal(isVote(value), success, JSON.stringify(value));
+      if (success) assert.deepEqual(data, value);
+      seen[success ? "right" : "wrong"]++;
+    }),
+    { numRuns: 5_000 },
+  );
+  assert.ok(seen.right > 100 && seen.wrong > 100, JSON.stringify(seen));
+});
+
+Deno.test("isVote() takes as many selections as voteSchema, and no more", () => {
+  for (const count of [MAX_SELECTIONS, MAX_SELECTIONS + 1]) {
+    const value = vote({ selections: Array(count).fill({ contest: "mayor", candidate: "ann" }) });
+    assert.equal(isVote(value), count === MAX_SELECTIONS);
+    assert.equal(voteSchema.safeParse(value).success, count === MAX_SELECTIONS);
   }
 });
 

@@ -105,3 +105,38 @@ export const elections: fc.Arbitrary<{ manifest: Manifest; records: TestRecord[]
 ) =>
   fc.array(legalRecords(manifest), { minLength: 2, maxLength: 5 }).map((records) => ({ manifest, records }))
 );
+
+/**
+ * Values that are JSON and are nearly one of the given: up to two of their parts, at any depth, are left out, doubled under another
+ * name, or replaced by another part, by one of `values`, or by anything.
+ */
+export function nearly(examples: readonly unknown[], values: readonly unknown[]): fc.Arbitrary<unknown> {
+  const change = fc.record({
+    at: fc.nat(),
+    how: fc.constantFrom("leave", "leave", "remove", "rename", "replace"),
+    by: fc.oneof(fc.constantFrom(...values), fc.jsonValue({ maxDepth: 1 })),
+    name: fc.oneof(fc.constantFrom("extra", "vote", "__proto__"), fc.string()),
+  });
+  return fc.tuple(fc.constantFrom(...examples), fc.array(change, { maxLength: 2 })).map(
+    ([example, changes]) => {
+      const whole = JSON.parse(JSON.stringify([example]));
+      for (const { at, how, by, name } of changes) {
+        const parts = partsOf(whole);
+        const [holder, key] = parts[at % parts.length]!;
+        if (how === "replace") holder[key] = by;
+        else if (holder === whole) continue;
+        else if (how === "remove") Array.isArray(holder) ? holder.splice(Number(key), 1) : delete holder[key];
+        else if (how === "rename") Object.defineProperty(holder, name, { ...OWN, value: holder[key] });
+      }
+      return JSON.parse(JSON.stringify(whole))[0];
+    },
+  );
+}
+
+const OWN = { enumerable: true, writable: true, configurable: true };
+
+/** Every part of a value: what holds it, and under which key. */
+function partsOf(value: any): [any, string][] {
+  if (typeof value !== "object" || value === null) return [];
+  return Object.keys(value).flatMap((key): [any, string][] => [[value, key], ...partsOf(value[key])]);
+}

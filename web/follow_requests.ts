@@ -13,11 +13,14 @@ export type FollowLimits = Readonly<{ requestMs: number; idleMs: number; checkEv
 /** A connection that has had a request. */
 type Followed = {
   unanswered: number;
-  last: IncomingMessage;
+  last: Pick<IncomingMessage, "complete">;
   /** When the head of the last request was complete, and when its answer was sent. */
   headAtMs: number;
   answeredAtMs: number;
 };
+
+/** In place of a request that was received whole and answered, so that an idle connection does not keep it in memory. */
+const RECEIVED = { complete: true };
 
 /**
  * Follows requests. The returned function says whether invalid bytes may be answered. They must not be while an earlier
@@ -39,6 +42,7 @@ export function followRequests(server: Server, limits: FollowLimits): (socket: S
     response.once("close", () => {
       state.unanswered--;
       state.answeredAtMs = performance.now();
+      if (state.last === request && request.complete) state.last = RECEIVED;
     });
   });
   server.once("listening", () => {

@@ -46,11 +46,10 @@ export class RateLimiter {
   }
 
   #fill(asker: string, nowMs: number): Bucket {
-    const bucket = this.#buckets.get(asker) ?? { tokens: this.#burst, atMs: nowMs };
+    const bucket = this.#buckets.use(asker) ?? this.#buckets.set(asker, { tokens: this.#burst, atMs: nowMs });
     const refill = Math.max(0, nowMs - bucket.atMs) / 1_000 * this.#perSecond;
     bucket.tokens = Math.min(this.#burst, bucket.tokens + refill);
     bucket.atMs = nowMs;
-    this.#buckets.set(asker, bucket);
     return bucket;
   }
 }
