@@ -80,7 +80,13 @@ class HandedConsumer {
     this.join();
     const handling = this.partitions.map((partition) =>
       eachBatch({
-        batch: { topic: "votes", partition, messages: [{ offset: "7" }] },
+        batch: {
+          topic: "votes",
+          partition,
+          messages: [{ offset: "7" }],
+          lastOffset: () => "7",
+          highWatermark: "8",
+        },
         heartbeat: () => Promise.resolve(),
         resolveOffset: (offset: string) => {
           this.resolved.push(`${partition}/${offset}`);
