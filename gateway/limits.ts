@@ -4,7 +4,7 @@
  * @module
  */
 import { type Problem, problem } from "../shared/problem.ts";
-import { BodyReader, drain, receivedBody } from "../web/body.ts";
+import { BodyReader, drain } from "../web/body.ts";
 import type { Authenticated } from "./authenticate.ts";
 import type { RateLimiter } from "../web/rate.ts";
 
@@ -55,8 +55,6 @@ export class DeviceLimits {
 
   /** Reads a body, unless the device is sending too many bytes already. */
   async readBody(device: Authenticated, request: Request, maxBytes: number): Promise<Uint8Array | Problem> {
-    // What came with the head is parsed before this goes on.
-    await undefined;
     const stated = Number(request.headers.get("content-length") ?? NaN);
     // A body that is announced as too large takes nothing from the limit: it is not stored.
     const bytes = stated <= maxBytes ? stated : stated > maxBytes ? 0 : maxBytes;
@@ -66,8 +64,6 @@ export class DeviceLimits {
       await drain(request);
       return problem("busy", `a device may send ${MAX_DEVICE_BODY_BYTES} bytes at once`);
     }
-    const received = receivedBody(request, maxBytes);
-    if (received !== undefined) return received;
     this.#bytesOf.set(name, underWay + bytes);
     try {
       return await this.#bodies.read(request, maxBytes);

@@ -27,18 +27,6 @@ export const BODY_PROBLEMS = [
   "busy",
 ] as const satisfies readonly ProblemType[];
 
-/**
- * The body of a request that has been received whole, without waiting; `undefined` of any other, and of one that
- * {@link BodyReader.read} would refuse.
- */
-export function receivedBody(request: Request, maxBytes: number): Uint8Array | undefined {
-  if (!(request instanceof PostedRequest)) return undefined;
-  const { headers } = request;
-  const stated = Number(headers.get("content-length") ?? NaN);
-  if (!(stated <= Math.min(maxBytes, MAX_WHOLE_BYTES)) || headers.has("content-encoding")) return undefined;
-  return request.takeWhole();
-}
-
 /** Reads the bodies of one process's requests. */
 export class BodyReader {
   readonly #maxUnderWayBytes: number;

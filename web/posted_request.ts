@@ -87,16 +87,6 @@ export class PostedRequest implements Pick<Request, "method" | "url"> {
     return this.#incoming.complete;
   }
 
-  /** Takes the body, when all of it has been received and nobody reads it; `undefined` otherwise. Calls back for nothing, unlike {@link read}. */
-  takeWhole(): Uint8Array | undefined {
-    const incoming = this.#incoming;
-    if (!incoming.complete || incoming.readableFlowing !== null) return undefined;
-    const body: Uint8Array | null = incoming.read();
-    if (body === null) return undefined;
-    // A view of a larger buffer might be used again.
-    return body.length === body.buffer.byteLength ? body : new Uint8Array(body);
-  }
-
   /** Passes the body's pieces to `take`, which copies what it keeps, until it ends or `take` returns false. */
   read(take: (piece: Uint8Array) => boolean): Reading {
     const incoming = this.#incoming;

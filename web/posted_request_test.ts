@@ -2,7 +2,7 @@ import assert from "assert";
 import type { IncomingMessage } from "node:http";
 import { eventually } from "../tests/eventually.ts";
 import { exchange, RawConnection } from "../tests/raw_http.ts";
-import { BodyReader, drain, receivedBody } from "./body.ts";
+import { BodyReader, drain } from "./body.ts";
 import { BufferedResponse } from "./buffered_response.ts";
 import { PostedHeaders, PostedRequest } from "./posted_request.ts";
 import { serve, type ServeOptions } from "./serve.ts";
@@ -115,58 +115,6 @@ Deno.test("BodyReader.read() reads a posted body that comes byte by byte, with a
       assert.equal((await connection.answer())?.body, "2");
     }
   });
-});
-
-Deno.test("receivedBody() takes a posted body that is here, once, and no other", async () => {
-  const length = 1_000;
-  const body = Uint8Array.from({ length }, (_, i) => i % 251);
-  const found: (Uint8Array | undefined)[] = [];
-  await serving(async (request) => {
-    found.push(receivedBody(request, length));
-    await eventually("the request is received", () => (request as unknown as PostedRequest).isComplete);
-    found.push(
-      receivedBody(request, length - 1),
-      receivedBody(request, length),
-      receivedBody(request, length),
-    );
-    return new BufferedResponse("", { status: 200, headers: {} });
-  }, async (origin, errors) => {
-    await using connection = await RawConnection.open(origin);
-    // The second request shows that the connection can go on.
-    for (let n = 0; n < 2; n++) {
-      await connection.send(`POST ${TARGET} HTTP/1.1\r\nHost: a\r\nContent-Length: ${length}\r\n\r\n`);
-      await eventually("the head is received", () => found.length === 4 * n + 1);
-      await connection.send(body);
-      assert.equal((await connection.answer())?.status, 200);
-    }
-    assert.deepEqual(errors, []);
-  });
-  const before = undefined, tooLarge = undefined, again = undefined;
-  const once = [before, tooLarge, body, again];
-  assert.deepEqual(found.map((each) => each && new Uint8Array(each)), [...once, ...once]);
-});
-
-Deno.test("receivedBody() leaves an encoded body, an empty one and one without a length to BodyReader.read()", async () => {
-  const found: (Uint8Array | undefined)[] = [];
-  await serving(async (request) => {
-    await eventually("the request is received", () => (request as unknown as PostedRequest).isComplete);
-    found.push(receivedBody(request, MAX_BYTES));
-    return await reading()(request);
-  }, async (origin) => {
-    await using connection = await RawConnection.open(origin);
-    const head = `POST ${TARGET} HTTP/1.1\r\nHost: a\r\n`;
-    for (
-      const [rest, status] of [
-        ["Content-Length: 1\r\nContent-Encoding: gzip\r\n\r\n\0", 415],
-        ["Content-Length: 0\r\n\r\n", 400],
-        ["Transfer-Encoding: chunked\r\n\r\n1\r\n\0\r\n0\r\n\r\n", 200],
-      ] as const
-    ) {
-      await connection.send(head + rest);
-      assert.equal((await connection.answer())?.status, status);
-    }
-  });
-  assert.deepEqual(found, [undefined, undefined, undefined]);
 });
 
 Deno.test("BodyReader.read() refuses a posted body that is too large, stated or not, and the next request is answered", async () => {
