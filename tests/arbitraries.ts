@@ -126,6 +126,7 @@ export function nearly(examples: readonly unknown[], values: readonly unknown[])
         if (how === "replace") holder[key] = by;
         else if (holder === whole) continue;
         else if (how === "remove") Array.isArray(holder) ? holder.splice(Number(key), 1) : delete holder[key];
+        else if (how === "rename" && Array.isArray(holder)) holder.push(holder[Number(key)]);
         else if (how === "rename") Object.defineProperty(holder, name, { ...OWN, value: holder[key] });
       }
       return JSON.parse(JSON.stringify(whole))[0];

@@ -358,7 +358,8 @@ Deno.test({
       });
       await eventually(
         "the index has all votes",
-        async () => (await index.sums("tallies", { where: {}, sum: "votes" }).catch(() => []))[0]?.sum > 0,
+        async () =>
+          (await index.sums("tallies", { where: {}, sum: "votes" }, true).catch(() => []))[0]?.sum > 0,
       ).finally(async () => {
         stop.abort();
         await indexing;
