@@ -56,12 +56,11 @@ export class Admission {
 
   /** Why no more requests are taken at the moment; `undefined` while they are. */
   get fault(): string | undefined {
+    if (this.gate !== "refuse") return undefined;
     if (this.#behindMs >= this.#limits.refuseAfterMs) {
       return `the gateway is ${Math.round(this.#behindMs)} ms behind with reading requests`;
     }
-    const waitedMs = this.#diskWaitMs();
-    if (waitedMs < this.#limits.refuseAfterMs) return undefined;
-    return `${this.#waiting} requests wait for the disk, the oldest for ${Math.round(waitedMs)} ms`;
+    return `${this.#waiting} requests wait for the disk, the oldest for ${Math.round(this.#diskWaitMs())} ms`;
   }
 
   /**

@@ -15,7 +15,8 @@ export const MAX_SELECTIONS = 1_000;
 /** Maximum difference between a gateway's `acceptedAt` and the append time of the log, in milliseconds: five minutes. */
 export const MAX_CLOCK_SKEW_MS = 300_000;
 
-const VOTE_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
+/** The form of a vote id. */
+export const VOTE_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 const VOTER_ID = /^[\x21-\x7e]{1,64}$/;
 
 /** A random UUID, version 4, lower case: a vote id must not tell the time. */

@@ -5,27 +5,29 @@
  * @module
  */
 import { Buffer } from "node:buffer";
+import { ID } from "./election.ts";
 import { readJson } from "./json.ts";
 import { VOTING_MODES } from "./mode.ts";
 import { RecentMap } from "./recent.ts";
-import { MAX_SELECTIONS, type Selection, type Vote, voteSchema } from "./vote.ts";
+import { MAX_SELECTIONS, type Selection, type Vote, VOTE_ID, voteSchema } from "./vote.ts";
 
 /** Lists of selections that are kept; elections with few contests have few different ones. */
 const MAX_KEPT = 4_000;
 /** Maximum characters of a list that is kept: long ones hardly ever come twice. */
 const MAX_KEPT_CHARS = 1_000;
 
-const ID = "[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?";
-const SELECTION = `\\{"contest":"${ID}","candidate":"${ID}"\\}`;
+/** A form as a part of another one: without its `^` and `$`. */
+const partOf = ({ source }: RegExp) => source.slice(1, -1);
+const SELECTION = `\\{"contest":"${partOf(ID)}","candidate":"${partOf(ID)}"\\}`;
 const SELECTIONS = new RegExp(`^(?:${SELECTION}(?:,${SELECTION})*)?$`);
 /** The vote id is of one length, so it is read from the bytes: a part of the text would keep all of it in memory. */
 const VOTE_ID_AT = `{"voteId":"`.length;
 const VOTE_ID_CHARS = 36;
 /** Captures: voter id, station, mode, selections, castAt, and its day. */
 const PLAIN = new RegExp(
-  `^\\{"voteId":"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}",` +
+  `^\\{"voteId":"${partOf(VOTE_ID)}",` +
     // Every visible character but those that JSON escapes.
-    `"voterId":"([!#-\\[\\]-~]{1,64})","station":"(${ID})","mode":"(${VOTING_MODES.join("|")})",` +
+    `"voterId":"([!#-\\[\\]-~]{1,64})","station":"(${partOf(ID)})","mode":"(${VOTING_MODES.join("|")})",` +
     `"selections":\\[([^\\]]*)\\],` +
     `"castAt":"(\\d{4}-(?:0[1-9]|1[0-2])-(0[1-9]|[12]\\d|3[01])T(?:[01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d\\.\\d{3}Z)"\\}$`,
 );

@@ -9,7 +9,7 @@ import type { Selection } from "../../shared/vote.ts";
 import { arrayLiteral, arraysLiteral, type Query } from "../database/database.ts";
 import type { JudgedRecord } from "./judged.ts";
 import type { Layout } from "./layouts.ts";
-import type { SequenceBlock } from "./sequences.ts";
+import { Senders, type SequenceBlock } from "./sequences.ts";
 
 /** How many records had one outcome; `reason` is empty for `counted`. */
 export type OutcomeDelta = Readonly<{ fate: Fate; reason: string; records: number }>;
@@ -352,17 +352,6 @@ function columnsOf(parts: readonly CountedPart[]) {
     refused,
     decided: decided.columns(),
   };
-}
-
-/** Hex of sender keys: those of one entry are one array, and next to each other. */
-class Senders {
-  #key?: Uint8Array;
-  #hex = "";
-
-  hexOf(key: Uint8Array): string {
-    if (key !== this.#key) this.#hex = (this.#key = key).toHex();
-    return this.#hex;
-  }
 }
 
 /** Which options ballots chose, from 1 on: numbered, and once for ballots that share their marks. */

@@ -120,19 +120,30 @@ export class SequenceTracker {
   }
 }
 
+/** Hex of sender keys: those of one entry are one array, and next to each other. */
+export class Senders {
+  #key?: Uint8Array;
+  #hex = "";
+
+  hexOf(key: Uint8Array): string {
+    if (key !== this.#key) this.#hex = (this.#key = key).toHex();
+    return this.#hex;
+  }
+}
+
 /** Numbers of one sender key and block that come one after another in the records. */
 type Run = Readonly<{ senderKey: string; block: number; sequences: number[] }>;
 
 function runsOf(records: readonly JudgedRecord[]): Run[] {
   const runs: Run[] = [];
-  let [last, key] = [undefined as Run | undefined, undefined as Uint8Array | undefined];
+  const senders = new Senders();
+  let last: Run | undefined;
   for (const { judgement, senderKey } of records) {
     if (!("sequence" in judgement) || judgement.sequence === undefined) continue;
     const block = blockOf(judgement.sequence);
-    // Records of one entry have one array.
-    if (last === undefined || senderKey !== key || block !== last.block) {
-      runs.push(last = { senderKey: senderKey.toHex(), block, sequences: [] });
-      key = senderKey;
+    const key = senders.hexOf(senderKey);
+    if (key !== last?.senderKey || block !== last.block) {
+      runs.push(last = { senderKey: key, block, sequences: [] });
     }
     last.sequences.push(judgement.sequence);
   }
@@ -164,12 +175,12 @@ export async function writeSenderKeys(query: Query, election: string, news: Send
  */
 export function newsOf(records: readonly JudgedRecord[], known: ReadonlySet<string>): SenderKeyNews {
   const news = new Map<string, { gateway: string; stated: number | null }>();
-  let [last, key] = [undefined as Uint8Array | undefined, ""];
+  const senders = new Senders();
   for (const { judgement, senderKey } of records) {
     const stated = judgement.fate === "statement" ? judgement.records : null;
     const isVote = judgement.fate !== "statement" && judgement.record !== undefined;
     if (judgement.gateway === undefined || (stated === null && !isVote)) continue;
-    if (senderKey !== last) key = (last = senderKey).toHex();
+    const key = senders.hexOf(senderKey);
     if (stated === null && known.has(key)) continue;
     const before = news.get(key)?.stated ?? null;
     news.set(key, {

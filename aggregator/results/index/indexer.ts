@@ -134,7 +134,7 @@ export class Indexer implements ReleaseSink {
   readonly #minutes = new ReleasedMinutes();
   /** Whether there were more releases than are gathered, when it last took some. */
   #isBehind = false;
-  /** What was written to since searches were last let see it. */
+  /** Indices with documents that searches may not see yet. */
   readonly #written = new Set<IndexName>();
   /** What did not agree when it was last looked at: believed when it is so twice running. */
   readonly #suspected = new Set<string>();
